@@ -1,0 +1,149 @@
+// Package source reads the users of a run: CSV and JSON lines files, lists in
+// the script, and concatenations of them. It knows lines, columns and types;
+// it knows nothing of backends, waves or passwords.
+//
+// A Source can be read many times and streams: the host, never the script,
+// iterates. A source that breaks in the middle is an error, so that a short
+// list is never mistaken for a complete one.
+package source
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Type is the type of a column's cells.
+type Type string
+
+// The types. Any is what a JSON value happens to be.
+const (
+	String Type = "string"
+	Int    Type = "int"
+	Bool   Type = "bool"
+	Date   Type = "date"
+	Any    Type = "any"
+)
+
+// Column is one named column.
+type Column struct {
+	Name     string
+	Type     Type
+	Secret   bool // its cells are secret.Value
+	Optional bool // its cells may be empty although it is secret
+}
+
+// Schema names the columns of a source. Key is the index of the key column.
+type Schema struct {
+	Columns []Column
+	Key     int
+}
+
+// Index returns the position of the column of that name, or -1.
+func (s Schema) Index(name string) int {
+	for i, c := range s.Columns {
+		if c.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Row is one user. Cells are in the order of the schema's columns; each is nil
+// (an empty typed cell, or absent in JSON), string, int64, float64, bool, Day,
+// secret.Value, []any or map[string]any (the last three of float64, slices and
+// maps only in JSON and in lists of the script). A row's key is Key, also found
+// in its cell.
+type Row struct {
+	Line  int // from 1; of a list in the script, the element's number
+	Key   string
+	Cells []any
+}
+
+// Day is a calendar day without a zone.
+type Day struct{ time.Time }
+
+// String returns the day as YYYY-MM-DD.
+func (d Day) String() string { return d.Format(time.DateOnly) }
+
+// Source is a list of users that can be read again.
+type Source interface {
+	// Name is how errors call it: a file's name as written, "stdin", "rows".
+	Name() string
+	// Schema returns the columns; reading the header line, if there is one.
+	Schema(ctx context.Context) (Schema, error)
+	// Rows calls yield for each row in order. Problems of the input are
+	// collected into one *Problems error; yield's own error ends the reading
+	// and is returned as it is. Rows of a part that has problems may or may
+	// not have been yielded before Rows returns the error.
+	Rows(ctx context.Context, yield func(Row) error) error
+}
+
+// Problem is one thing that is wrong with an input, and what to do about it.
+// It never quotes a cell of a secret column.
+type Problem struct {
+	File    string // "" if there is none
+	Line    int    // from 1; 0: the whole file
+	Column  int    // from 1, in bytes; 0: the whole line
+	Message string
+	Fix     string
+}
+
+// String returns FILE:LINE: message; fix.
+func (p Problem) String() string {
+	text := p.Message
+	if p.Fix != "" {
+		text += "; " + p.Fix
+	}
+	switch {
+	case p.File == "":
+		return text
+	case p.Line == 0:
+		return fmt.Sprintf("%s: %s", p.File, text)
+	case p.Column == 0:
+		return fmt.Sprintf("%s:%d: %s", p.File, p.Line, text)
+	default:
+		return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, text)
+	}
+}
+
+// MaxProblems is how many problems are listed; the rest are counted.
+const MaxProblems = 20
+
+// Problems is what is wrong with an input: at most MaxProblems listed, the
+// others counted. Its zero value is ready for use.
+type Problems struct {
+	List  []Problem
+	Total int
+}
+
+// Add appends a problem, or only counts it when the list is full.
+func (p *Problems) Add(x Problem) {
+	p.Total++
+	if len(p.List) < MaxProblems {
+		p.List = append(p.List, x)
+	}
+}
+
+// Err returns p if it holds a problem, else nil.
+func (p *Problems) Err() error {
+	if p.Total == 0 {
+		return nil
+	}
+	return p
+}
+
+// Error returns the listed problems, one a line, and how many there are more.
+func (p *Problems) Error() string {
+	text := ""
+	for i, x := range p.List {
+		if i > 0 {
+			text += "\n"
+		}
+		text += x.String()
+	}
+	if more := p.Total - len(p.List); more > 0 {
+		text += fmt.Sprintf("\nand %d more", more)
+	}
+	return text
+}

@@ -1,0 +1,81 @@
+package sdk
+
+import "time"
+
+// Status is the state of an account.
+type Status string
+
+// The states. The zero value is unknown.
+const (
+	StatusUnknown   Status = ""
+	StatusActive    Status = "active"
+	StatusDisabled  Status = "disabled"
+	StatusSuspended Status = "suspended"
+	StatusLocked    Status = "locked"
+	StatusExpired   Status = "expired"
+	StatusPending   Status = "pending"
+	StatusDeleted   Status = "deleted"
+	StatusFederated Status = "federated"
+)
+
+// String returns the state's name, "unknown" for the zero value.
+func (s Status) String() string {
+	if s == StatusUnknown {
+		return "unknown"
+	}
+	return string(s)
+}
+
+// Account is what a backend knows of one account.
+type Account struct {
+	Account    string            // how operations name it
+	ID         string            // the target's own identifier
+	Login      string            // what its owner types
+	Name       string            // the owner's name
+	Mail       string            //
+	Status     Status            //
+	MustChange *bool             // whether the owner has to change it at the next logon; nil: not known
+	ChangedAt  time.Time         // of the credential; zero: not known
+	Kinds      []string          // the credentials it has; nil: the only one
+	Stamp      string            // differs after every credential change; "": there is no such thing
+	Attributes map[string]string // what List was asked for; several values are joined by a comma
+}
+
+// Verdict is the answer of a Verify.
+type Verdict uint8
+
+// The verdicts. The zero value is CannotTell.
+const (
+	CannotTell         Verdict = iota // the target does not say
+	Accepted                          // the value works
+	AcceptedMustChange                // the value works, and the owner has to change it
+	Rejected                          // the value does not work
+	Blocked                           // the account is locked or disabled: it cannot be tried
+)
+
+// String returns cannot-tell, accepted, accepted-must-change, rejected or blocked.
+func (v Verdict) String() string {
+	names := [...]string{"cannot-tell", "accepted", "accepted-must-change", "rejected", "blocked"}
+	if int(v) < len(names) {
+		return names[v]
+	}
+	return names[CannotTell]
+}
+
+// Severity grades a Finding.
+type Severity uint8
+
+// The severities: Bad stops a run before it starts.
+const (
+	Info Severity = iota
+	Warning
+	Bad
+)
+
+// Finding is one result of a Check.
+type Finding struct {
+	Severity Severity
+	Code     Code   // of a Bad finding
+	Message  string // what is so
+	Fix      string // what to do about it
+}

@@ -1,0 +1,162 @@
+package sdk
+
+import "time"
+
+// Description is what a backend says of itself, offline and without secrets.
+type Description struct {
+	Name    string // of the executable rekey-backend-NAME, and in scripts
+	Version string
+	Summary string // one line
+	Doc     string // for `rekey backends NAME`: quirks, what is inferred, examples
+
+	Config      []Field   // settings of an instance
+	Options     []Field   // of an operation
+	Kinds       []Kind    // empty: there is one credential, whose kind is ""
+	HashFormats []string  // hashed values that Set takes
+	Verbs       []Verb    // of Set, Change, Reset, Unlock, those it can do
+	ReplaySafe  []Verb    // the verbs that may be sent again with the same value
+	Abilities   []Ability // use AbilitiesOf
+	Recover     Recovery  // how a lost change is settled
+	Limits      Limits    //
+	Egress      []string  // what it connects to: "{url}", "api.example.com:443"
+	Paths       []string  // what it opens: "{path}", "/etc/krb5.conf"
+
+	// VerifyIsLogon says that a Verify counts as a logon attempt.
+	VerifyIsLogon bool
+}
+
+// Kind is one credential of an account.
+type Kind struct {
+	Name string
+	Doc  string
+}
+
+// Recovery is how the outcome of a lost change can be settled beyond evidence
+// and replay.
+type Recovery string
+
+// The recoveries. With SetThenChange the host finishes a lost change with an
+// administrative set of the same new value, or, where the target refuses that
+// set as Unsupported or AccountStatus, with a set of a sealed bridge value
+// (MustChange true) and a change from the bridge to the same new value.
+const (
+	NoRecovery    Recovery = ""
+	SetThenChange Recovery = "set-then-change"
+)
+
+// Limits are what an instance bears. Zero is no limit.
+type Limits struct {
+	Concurrency int           // operations at once
+	PerSecond   float64       // operations a second
+	Batch       int           // operations in one ApplyBatch
+	Timeout     time.Duration // a sensible deadline of one operation; 0: the host's
+}
+
+// FieldType is the type of a setting.
+type FieldType string
+
+// The field types. Path is a file name that the host makes absolute before
+// the plugin sees it.
+const (
+	String   FieldType = "string"
+	Int      FieldType = "int"
+	Bool     FieldType = "bool"
+	Duration FieldType = "duration"
+	Choice   FieldType = "choice"
+	List     FieldType = "list" // of strings
+	Path     FieldType = "path"
+	URL      FieldType = "url"
+	Secret   FieldType = "secret"
+)
+
+// Field is one setting of an instance, or one option of an operation.
+type Field struct {
+	Name      string
+	Type      FieldType
+	Required  bool
+	Default   any      // string, int, bool, time.Duration or []string
+	Choices   []string // of a Choice
+	Doc       string
+	Conflicts []string // fields that may not be given together with it
+}
+
+// Ability is one of the optional interfaces of an Instance.
+type Ability string
+
+// The abilities.
+const (
+	CanFind     Ability = "find"
+	CanList     Ability = "list"
+	CanPolicy   Ability = "policy"
+	CanVerify   Ability = "verify"
+	CanCheck    Ability = "check"
+	CanGenerate Ability = "generate"
+	CanReset    Ability = "reset"
+	CanUnlock   Ability = "unlock"
+	CanBatch    Ability = "batch"
+)
+
+// AbilitiesOf returns the abilities of an instance's type, in the order of
+// their declaration. A typed nil pointer will do, so that Describe can call it.
+func AbilitiesOf(i Instance) []Ability {
+	var can []Ability
+	add := func(ok bool, a Ability) {
+		if ok {
+			can = append(can, a)
+		}
+	}
+	_, ok := i.(Finder)
+	add(ok, CanFind)
+	_, ok = i.(Lister)
+	add(ok, CanList)
+	_, ok = i.(PolicyReader)
+	add(ok, CanPolicy)
+	_, ok = i.(Verifier)
+	add(ok, CanVerify)
+	_, ok = i.(Checker)
+	add(ok, CanCheck)
+	_, ok = i.(Generator)
+	add(ok, CanGenerate)
+	_, ok = i.(Resetter)
+	add(ok, CanReset)
+	_, ok = i.(Unlocker)
+	add(ok, CanUnlock)
+	_, ok = i.(BatchApplier)
+	add(ok, CanBatch)
+	return can
+}
+
+// Can reports whether the description lists the ability.
+func (d Description) Can(a Ability) bool {
+	for _, have := range d.Abilities {
+		if have == a {
+			return true
+		}
+	}
+	return false
+}
+
+// Does reports whether the description lists the verb.
+func (d Description) Does(v Verb) bool { return hasVerb(d.Verbs, v) }
+
+// CanReplay reports whether the verb may be sent again with the same value.
+func (d Description) CanReplay(v Verb) bool { return hasVerb(d.ReplaySafe, v) }
+
+// HasKind reports whether kind is declared; "" is where no kinds are.
+func (d Description) HasKind(kind string) bool {
+	for _, k := range d.Kinds {
+		if k.Name == kind {
+			return true
+		}
+	}
+	return len(d.Kinds) == 0 && kind == ""
+}
+
+func hasVerb(list []Verb, v Verb) bool {
+	for _, have := range list {
+		if have == v {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,33 @@
+package sdk
+
+import "github.com/rekey-host/rekey/sdk/secret"
+
+// Verb is what an operation does to a credential.
+type Verb string
+
+// The verbs. Set is administrative: give this value. Change is the owner's:
+// from the old value to the new. Reset lets the target pick. Unlock leaves the
+// credential alone.
+const (
+	Set    Verb = "set"
+	Change Verb = "change"
+	Reset  Verb = "reset"
+	Unlock Verb = "unlock"
+)
+
+// Operation is one request about one credential of one account.
+type Operation struct {
+	ID         string         // the same for every attempt
+	Attempt    int            // from 1; above 1, look before reporting a history refusal
+	Verb       Verb           // Set or Change in Apply, Reset in Reset, Unlock in Unlock
+	Account    string         // as the script named it
+	Kind       string         // one of Description.Kinds; "" where there is only one
+	Value      secret.Value   // the new value; absent in Reset and Unlock
+	Old        secret.Value   // the present value, of a Change
+	HashFormat string         // "" for a plain value, else one of Description.HashFormats
+	MustChange *bool          // whether the owner has to change it at the next logon; nil: the backend's default for the verb
+	Options    map[string]any // declared in Description.Options; string, int64, bool or []string
+
+	Requestor    string // who asked, for the target's audit trail
+	SourceSystem string // from where
+}
