@@ -1,0 +1,407 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Instance is one configured memory backend. It has every ability but
+// BatchApplier.
+type Instance struct {
+	accounts *accounts
+	create   bool
+	latency  time.Duration
+	kinds    []sdk.Kind
+	policy   sdk.Policy
+	inject   func(context.Context, sdk.Operation) *Fault
+	rand     io.Reader
+	now      func() time.Time
+}
+
+// Apply sets or changes a credential. It refuses with Timeout or Cancelled
+// when ctx ends within the latency; nothing has changed then.
+func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if err := i.wait(ctx); err != nil {
+		return sdk.Refuse(err)
+	}
+	return i.do(ctx, op, i.give)
+}
+
+// Reset gives the account a value of 20 characters that its policy allows, and
+// tells it.
+func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if err := i.wait(ctx); err != nil {
+		return sdk.Refuse(err)
+	}
+	return i.do(ctx, op, i.pick)
+}
+
+// Unlock makes a locked account active and leaves others as they are.
+func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if err := i.wait(ctx); err != nil {
+		return sdk.Refuse(err)
+	}
+	return i.do(ctx, op, i.unlock)
+}
+
+// Close does nothing: the accounts belong to the Store.
+func (i *Instance) Close() error { return nil }
+
+// wait is the way to the target and back.
+func (i *Instance) wait(ctx context.Context) *sdk.Error {
+	if i.latency > 0 {
+		t := time.NewTimer(i.latency)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	return ended(ctx)
+}
+
+func ended(ctx context.Context) *sdk.Error {
+	err := ctx.Err()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return sdk.Errorf(sdk.Timeout, "the deadline passed before the account was touched")
+	default:
+		return sdk.Errorf(sdk.Cancelled, "given up before the account was touched")
+	}
+}
+
+// do lets Inject interfere with an operation and carries it out.
+func (i *Instance) do(ctx context.Context, op sdk.Operation, act func(sdk.Operation) sdk.Receipt) sdk.Receipt {
+	if i.inject == nil {
+		return act(op)
+	}
+	f := i.inject(ctx, op)
+	if f == nil {
+		return act(op)
+	}
+	if f.Applied {
+		act(op)
+	}
+	return f.Receipt
+}
+
+// give is Set and Change.
+func (i *Instance) give(op sdk.Operation) sdk.Receipt {
+	if err := i.sane(op); err != nil {
+		return sdk.Refuse(err)
+	}
+	if broken := violations(i.policy, op.Value.Reveal(), op.Account); len(broken) > 0 {
+		return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Message: broken[0].Message, Violations: broken})
+	}
+	value := i.accounts.digest(op.Account, op.Kind, op.Value)
+	sh := i.accounts.shard(op.Account)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	a, err := i.enter(sh, op)
+	if err != nil {
+		return sdk.Refuse(err)
+	}
+	c := a.credential(op.Kind)
+	if c.op != "" && c.op == op.ID {
+		return i.done(sdk.AlreadyApplied, c)
+	}
+	if err := i.allowed(c, op, value); err != nil {
+		if op.Attempt > 1 && c.set && c.digest == value {
+			return i.done(sdk.AlreadyApplied, c) // an earlier attempt is the reason for the refusal
+		}
+		return sdk.Refuse(err)
+	}
+	i.take(c, op, value)
+	sh.m[op.Account] = a
+	return i.done(sdk.Applied, c)
+}
+
+// sane refuses what can be refused without a look at the account.
+func (i *Instance) sane(op sdk.Operation) *sdk.Error {
+	switch {
+	case op.Verb != sdk.Set && op.Verb != sdk.Change:
+		return sdk.Errorf(sdk.Unsupported, "%q is not an operation of apply", op.Verb)
+	case op.HashFormat != "":
+		return sdk.Errorf(sdk.Unsupported, "hash format %q is not known here", op.HashFormat)
+	case !op.Value.Present():
+		return sdk.Errorf(sdk.InvalidOperation, "the new value is missing")
+	case op.Verb == sdk.Change && !op.Old.Present():
+		return sdk.Errorf(sdk.InvalidOperation, "a change needs the old value")
+	}
+	return nil
+}
+
+// enter returns the account, or a new one that the caller puts in its place when
+// the operation succeeds, or why it cannot be touched. The caller holds the
+// shard.
+func (i *Instance) enter(sh *shard, op sdk.Operation) (*account, *sdk.Error) {
+	if err := i.names(op.Account, op.Kind); err != nil {
+		return nil, err
+	}
+	a := sh.m[op.Account]
+	if a == nil {
+		if !i.create || op.Verb == sdk.Unlock {
+			return nil, missing(op.Account)
+		}
+		a = &account{status: sdk.StatusActive}
+		if op.Verb == sdk.Change {
+			a.credential(op.Kind).take(i.accounts.digest(op.Account, op.Kind, op.Old), 0)
+		}
+	}
+	if a.status != sdk.StatusActive && op.Verb != sdk.Unlock {
+		return nil, &sdk.Error{Code: sdk.AccountStatus, AccountStatus: a.status, Message: "the account is " + a.status.String()}
+	}
+	return a, nil
+}
+
+func (i *Instance) names(name, kind string) *sdk.Error {
+	if name == "" {
+		return sdk.Errorf(sdk.InvalidOperation, "the account's name is empty")
+	}
+	if !(sdk.Description{Kinds: i.kinds}).HasKind(kind) {
+		return sdk.Errorf(sdk.InvalidOperation, "there is no credential of kind %q", kind)
+	}
+	return nil
+}
+
+func missing(name string) *sdk.Error {
+	return sdk.Errorf(sdk.AccountNotFound, "there is no account %q", name)
+}
+
+// allowed refuses what the account's own state forbids.
+func (i *Instance) allowed(c *credential, op sdk.Operation, value [32]byte) *sdk.Error {
+	if op.Verb == sdk.Change && (!c.set || c.digest != i.accounts.digest(op.Account, op.Kind, op.Old)) {
+		return sdk.Errorf(sdk.WrongCurrentPassword, "the old value is not the present one")
+	}
+	if n := i.policy.History; n > 0 && c.remembers(value, n) {
+		v := sdk.Violation{Rule: sdk.RuleHistory, Limit: n, Message: "the value is the present one or one of those before it"}
+		return &sdk.Error{Code: sdk.PolicyViolation, Message: v.Message, Violations: []sdk.Violation{v}}
+	}
+	return nil
+}
+
+func (i *Instance) take(c *credential, op sdk.Operation, value [32]byte) {
+	c.take(value, i.policy.History)
+	c.op = op.ID
+	c.must = op.Verb != sdk.Change && op.MustChange != nil && *op.MustChange
+	c.version = i.accounts.version.Add(1)
+	c.changed = i.now()
+}
+
+func (i *Instance) done(o sdk.Outcome, c *credential) sdk.Receipt {
+	return sdk.Receipt{Outcome: o, Stamp: i.accounts.stamp(c)}
+}
+
+// pick is Reset.
+func (i *Instance) pick(op sdk.Operation) sdk.Receipt {
+	v, err := generate(i.rand, i.policy)
+	if err != nil {
+		return sdk.Refuse(sdk.AsError(err, sdk.Internal))
+	}
+	sh := i.accounts.shard(op.Account)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	a, refusal := i.enter(sh, op)
+	if refusal != nil {
+		return sdk.Refuse(refusal)
+	}
+	c := a.credential(op.Kind)
+	i.take(c, op, i.accounts.digest(op.Account, op.Kind, v))
+	sh.m[op.Account] = a
+	r := i.done(sdk.Applied, c)
+	r.Value = v
+	return r
+}
+
+func (i *Instance) unlock(op sdk.Operation) sdk.Receipt {
+	sh := i.accounts.shard(op.Account)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	a, err := i.enter(sh, op)
+	if err != nil {
+		return sdk.Refuse(err)
+	}
+	if a.status == sdk.StatusLocked {
+		a.status = sdk.StatusActive
+	}
+	return i.done(sdk.Applied, a.lookup(op.Kind))
+}
+
+// Find returns the account. Its stamp is that of kind "", or of the first kind
+// that the backend declares.
+func (i *Instance) Find(ctx context.Context, name string) (sdk.Account, error) {
+	if err := i.wait(ctx); err != nil {
+		return sdk.Account{}, err
+	}
+	found, ok := i.look(name)
+	if !ok {
+		return sdk.Account{}, missing(name)
+	}
+	return found, nil
+}
+
+// look returns what is known of an account.
+func (i *Instance) look(name string) (sdk.Account, bool) {
+	sh := i.accounts.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	a := sh.m[name]
+	if a == nil {
+		return sdk.Account{}, false
+	}
+	found := a.about
+	found.Account, found.Status, found.Kinds = name, a.status, nil
+	if found.ID == "" {
+		found.ID = name
+	}
+	if found.Login == "" {
+		found.Login = name
+	}
+	main := ""
+	for n, k := range i.kinds {
+		found.Kinds = append(found.Kinds, k.Name)
+		if n == 0 {
+			main = k.Name
+		}
+	}
+	c := a.lookup(main)
+	found.Stamp = i.accounts.stamp(c)
+	if c != nil && c.set {
+		found.MustChange, found.ChangedAt = new(c.must), c.changed
+	}
+	return found, true
+}
+
+// List yields the accounts whose name matches filter, a pattern of path.Match,
+// in the order of their names. Attributes are those that Store.Put was given.
+func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	if err := i.wait(ctx); err != nil {
+		return err
+	}
+	if _, err := path.Match(filter, ""); err != nil {
+		return sdk.Errorf(sdk.InvalidOperation, "filter %q: %v", filter, err)
+	}
+	for _, name := range i.accounts.names() {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		if match, _ := path.Match(filter, name); filter != "" && !match {
+			continue
+		}
+		a, ok := i.look(name)
+		if !ok {
+			continue
+		}
+		a.Attributes = only(a.Attributes, attributes)
+		if err := yield(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// only returns the entries of m that names lists.
+func only(m map[string]string, names []string) map[string]string {
+	kept := make(map[string]string, len(names))
+	for name, text := range m {
+		if slices.Contains(names, name) {
+			kept[name] = text
+		}
+	}
+	return kept
+}
+
+// Policy returns the rules that this instance enforces, the same for all
+// accounts.
+func (i *Instance) Policy(ctx context.Context, _, kind string) (sdk.Policy, error) {
+	if err := i.wait(ctx); err != nil {
+		return sdk.Policy{}, err
+	}
+	if err := i.names("any", kind); err != nil {
+		return sdk.Policy{}, err
+	}
+	return i.policy, nil
+}
+
+// Verify compares the value with the present one. It is no logon: nothing is
+// counted. An account that never got a value has none that works.
+func (i *Instance) Verify(ctx context.Context, name, kind string, v secret.Value) (sdk.Verdict, error) {
+	if err := i.wait(ctx); err != nil {
+		return sdk.CannotTell, err
+	}
+	if err := i.names(name, kind); err != nil {
+		return sdk.CannotTell, err
+	}
+	d := i.accounts.digest(name, kind, v)
+	sh := i.accounts.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	a := sh.m[name]
+	if a == nil {
+		return sdk.CannotTell, missing(name)
+	}
+	return a.verdict(kind, d), nil
+}
+
+func (a *account) verdict(kind string, d [32]byte) sdk.Verdict {
+	c := a.lookup(kind)
+	switch {
+	case a.status != sdk.StatusActive:
+		return sdk.Blocked
+	case c == nil || !c.set || c.digest != d:
+		return sdk.Rejected
+	case c.must:
+		return sdk.AcceptedMustChange
+	default:
+		return sdk.Accepted
+	}
+}
+
+// Check finds nothing: the target is always there.
+func (i *Instance) Check(context.Context) []sdk.Finding { return nil }
+
+// Generate returns n values that the policy allows.
+func (i *Instance) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	if err := i.wait(ctx); err != nil {
+		return nil, err
+	}
+	if err := i.names("any", kind); err != nil {
+		return nil, err
+	}
+	values := make([]secret.Value, 0, max(0, n))
+	for range n {
+		v, err := generate(i.rand, i.policy)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// batching is an Instance that takes batches too. The latency is paid once a
+// batch.
+type batching struct{ *Instance }
+
+// ApplyBatch applies the operations one after the other.
+func (b *batching) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
+	err := b.wait(ctx)
+	receipts := make([]sdk.Receipt, len(ops))
+	for n, op := range ops {
+		if err != nil {
+			receipts[n] = sdk.Refuse(err)
+			continue
+		}
+		receipts[n] = b.do(ctx, op, b.give)
+	}
+	return receipts
+}

@@ -1,0 +1,224 @@
+package memory
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash/maphash"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+const (
+	shards     = 64
+	maxHistory = 1000
+)
+
+// Store holds accounts by the label of their instance. The zero Store is empty
+// and ready for use, by many instances at once. Tests keep one to look at, or
+// to prepare, what instances see.
+type Store struct {
+	mu     sync.Mutex
+	labels map[string]*accounts
+}
+
+// Put makes or replaces an account of the instances with the label: its state
+// as in a, its credentials as in values by kind. Account.MustChange holds for
+// all of them.
+func (s *Store) Put(label string, a sdk.Account, values map[string]secret.Value) {
+	t := s.open(label)
+	made := &account{status: a.Status, about: a}
+	for kind, v := range values {
+		c := made.credential(kind)
+		c.take(t.digest(a.Account, kind, v), 0)
+		c.version, c.changed = t.version.Add(1), a.ChangedAt
+		c.must = a.MustChange != nil && *a.MustChange
+	}
+	sh := t.shard(a.Account)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.m[a.Account] = made
+}
+
+// Holds reports whether v is the present value of the account's credential.
+func (s *Store) Holds(label, name, kind string, v secret.Value) bool {
+	t := s.open(label)
+	sh := t.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	a := sh.m[name]
+	if a == nil {
+		return false
+	}
+	c := a.lookup(kind)
+	return c != nil && c.set && c.digest == t.digest(name, kind, v)
+}
+
+// Len returns how many accounts the instances with the label have.
+func (s *Store) Len(label string) int { return s.open(label).len() }
+
+// open returns the accounts under the label, making an empty set of them.
+func (s *Store) open(label string) *accounts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.labels[label]
+	if t == nil {
+		t = newAccounts()
+		if s.labels == nil {
+			s.labels = make(map[string]*accounts)
+		}
+		s.labels[label] = t
+	}
+	return t
+}
+
+// accounts is one target system. Its accounts are spread over shards, so that
+// concurrent operations seldom wait for each other.
+type accounts struct {
+	key     [32]byte // of the digests
+	prefix  string   // of the stamps: two processes never give the same
+	version atomic.Uint64
+	seedOf  maphash.Seed
+	shards  [shards]shard
+}
+
+type shard struct {
+	mu sync.Mutex
+	m  map[string]*account
+	_  [40]byte // keeps neighbours off one cache line
+}
+
+func newAccounts() *accounts {
+	t := &accounts{seedOf: maphash.MakeSeed()}
+	var p [4]byte
+	_, _ = rand.Read(t.key[:]) // never fails: it ends the process instead
+	_, _ = rand.Read(p[:])
+	t.prefix = hex.EncodeToString(p[:]) + "-"
+	for i := range t.shards {
+		t.shards[i].m = make(map[string]*account)
+	}
+	return t
+}
+
+func (t *accounts) shard(name string) *shard {
+	return &t.shards[maphash.String(t.seedOf, name)%shards]
+}
+
+// seed makes the account unless it is there.
+func (t *accounts) seed(name string, status sdk.Status) {
+	sh := t.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.m[name] == nil {
+		sh.m[name] = &account{status: status}
+	}
+}
+
+func (t *accounts) len() int {
+	n := 0
+	for i := range t.shards {
+		t.shards[i].mu.Lock()
+		n += len(t.shards[i].m)
+		t.shards[i].mu.Unlock()
+	}
+	return n
+}
+
+// names returns the names of all accounts, sorted.
+func (t *accounts) names() []string {
+	var names []string
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		for name := range sh.m {
+			names = append(names, name)
+		}
+		sh.mu.Unlock()
+	}
+	slices.Sort(names)
+	return names
+}
+
+// digest stands for a value. The account and the kind go in, so that equal
+// values of two accounts do not look equal.
+func (t *accounts) digest(name, kind string, v secret.Value) [32]byte {
+	var room [256]byte
+	b := append(room[:0], t.key[:]...)
+	b = binary.AppendUvarint(b, uint64(len(name)))
+	b = append(b, name...)
+	b = binary.AppendUvarint(b, uint64(len(kind)))
+	b = append(b, kind...)
+	b = append(b, v.Reveal()...)
+	sum := sha256.Sum256(b)
+	clear(b)
+	return sum
+}
+
+func (t *accounts) stamp(c *credential) string {
+	if c == nil || c.version == 0 {
+		return t.prefix + "0"
+	}
+	return t.prefix + strconv.FormatUint(c.version, 10)
+}
+
+// account is one principal. Its shard's mutex guards it.
+type account struct {
+	status sdk.Status
+	about  sdk.Account // what Put told of it
+	only   credential  // of kind ""
+	others map[string]*credential
+}
+
+// credential returns the credential of the kind, making an empty one.
+func (a *account) credential(kind string) *credential {
+	if c := a.lookup(kind); c != nil {
+		return c
+	}
+	if a.others == nil {
+		a.others = make(map[string]*credential)
+	}
+	c := &credential{}
+	a.others[kind] = c
+	return c
+}
+
+// lookup returns the credential of the kind, or nil.
+func (a *account) lookup(kind string) *credential {
+	if kind == "" {
+		return &a.only
+	}
+	return a.others[kind]
+}
+
+// credential is a value that the account can be entered with.
+type credential struct {
+	set     bool
+	must    bool
+	digest  [32]byte
+	old     [][32]byte // newest first
+	op      string     // the operation that gave the value
+	version uint64     // 0: never given one
+	changed time.Time
+}
+
+// remembers reports whether d is the present value or one of the newest n
+// earlier ones.
+func (c *credential) remembers(d [32]byte, n int) bool {
+	return c.set && c.digest == d || slices.Contains(c.old[:min(n, len(c.old))], d)
+}
+
+// take makes d the present value and keeps the newest n earlier ones.
+func (c *credential) take(d [32]byte, n int) {
+	if c.set && n > 0 {
+		c.old = slices.Insert(c.old, 0, c.digest)
+		c.old = c.old[:min(n, len(c.old))]
+	}
+	c.digest, c.set = d, true
+}
