@@ -1,0 +1,104 @@
+package rest_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest"
+)
+
+func TestNewRefusesUnsafeBases(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(empty, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		in   rest.Options
+		want sdk.Code
+	}{
+		{"https", rest.Options{Base: "https://cloud.example/"}, ""},
+		{"http to this machine by name", rest.Options{Base: "http://localhost:8080/api/v2"}, ""},
+		{"http to this machine by address", rest.Options{Base: "http://127.9.9.9"}, ""},
+		{"http to this machine by IPv6", rest.Options{Base: "http://[::1]:80"}, ""},
+		{"http elsewhere", rest.Options{Base: "http://cloud.example"}, sdk.InsecureTransport},
+		{"http to a name that only looks local", rest.Options{Base: "http://localhost.example"}, sdk.InsecureTransport},
+		{"http elsewhere, insecure", rest.Options{Base: "http://cloud.example", Insecure: true}, ""},
+		{"no scheme", rest.Options{Base: "cloud.example"}, sdk.InvalidConfig},
+		{"another scheme", rest.Options{Base: "ftp://cloud.example"}, sdk.InvalidConfig},
+		{"no host", rest.Options{Base: "https:///api"}, sdk.InvalidConfig},
+		{"a password in it", rest.Options{Base: "https://me:hunter2@cloud.example"}, sdk.InvalidConfig},
+		{"a query", rest.Options{Base: "https://cloud.example/?a=b"}, sdk.InvalidConfig},
+		{"not a URL", rest.Options{Base: "https://h%zz:hunter2/"}, sdk.InvalidConfig},
+		{"no such CA file", rest.Options{Base: "https://cloud.example", CAFile: filepath.Join(t.TempDir(), "none")}, sdk.InvalidConfig},
+		{"a CA file without certificates", rest.Options{Base: "https://cloud.example", CAFile: empty}, sdk.InvalidConfig},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := rest.New(test.in)
+			var e *sdk.Error
+			if errors.As(err, &e) && e.Code != test.want || (err == nil) != (test.want == "") {
+				t.Errorf("New(%q) = %v, want %q", test.in.Base, err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error quotes the password: %v", err)
+			}
+		})
+	}
+}
+
+func TestTheRequestIsWhatWasAskedFor(t *testing.T) {
+	var got *http.Request
+	c := newClient(t, func(w http.ResponseWriter, r *http.Request) { got = r; w.WriteHeader(204) }, func(o *rest.Options) {
+		o.Base += "/api/v2/"
+		o.UserAgent = "rekey-test/1"
+	})
+	_, f := c.Do(t.Context(), rest.Request{Method: "POST", Path: "/a%2fb/c", Query: map[string][]string{"who": {"é&+ b@x"}},
+		Body: []byte("{}"), Header: http.Header{"x-operation": {"activate"}}, Authorization: rest.Basic("me", canary)})
+	if f != nil {
+		t.Fatal(f)
+	}
+	user, password, _ := got.BasicAuth()
+	facts := []struct{ name, got, want string }{
+		{"path", got.URL.EscapedPath(), "/api/v2/a%2fb/c"},
+		{"query", got.URL.Query().Get("who"), "é&+ b@x"},
+		{"content type", got.Header.Get("Content-Type"), "application/json"},
+		{"accept", got.Header.Get("Accept"), "application/json"},
+		{"user agent", got.Header.Get("User-Agent"), "rekey-test/1"},
+		{"own header", got.Header.Get("X-Operation"), "activate"},
+		{"user", user, "me"},
+		{"password", password, canary.Reveal()},
+	}
+	for _, f := range facts {
+		if f.got != f.want {
+			t.Errorf("%s: got %q, want %q", f.name, f.got, f.want)
+		}
+	}
+}
+
+func TestConnectionsAreReused(t *testing.T) {
+	seen := map[string]bool{}
+	c := newClient(t, func(w http.ResponseWriter, r *http.Request) { seen[r.RemoteAddr] = true; _, _ = w.Write([]byte("{}")) })
+	for range 5 {
+		if _, f := c.Do(t.Context(), rest.Request{Method: "GET"}); f != nil {
+			t.Fatal(f)
+		}
+	}
+	if len(seen) != 1 {
+		t.Errorf("5 exchanges took %d connections, want 1", len(seen))
+	}
+}
+
+func TestAProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	t.Setenv("http_proxy", "http://127.0.0.1:1")
+	c := newClient(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })
+	if _, f := c.Do(t.Context(), rest.Request{Method: "GET"}); f != nil {
+		t.Fatal(f)
+	}
+}

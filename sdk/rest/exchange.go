@@ -1,0 +1,206 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Request is one exchange.
+type Request struct {
+	Method string
+	// Path is appended to Options.Base; "" asks the base itself. Parts of it
+	// that vary are escaped by the caller, with url.PathEscape.
+	Path  string
+	Query url.Values
+	// Body is sent as it is; nil: no body.
+	Body []byte
+	// ContentType of the body; "": application/json.
+	ContentType string
+	// Header holds further headers; no secrets.
+	Header http.Header
+	// Authorization is the whole value of that header. It is scrubbed.
+	Authorization secret.Value
+	// Secrets are scrubbed from what is said of this exchange: every password
+	// that Body or Query carries belongs here.
+	Secrets []secret.Value
+	// ReadOnly says that the request changes nothing, so that no outcome of it
+	// is unknown: a lost answer is refused as TargetUnavailable or Timeout.
+	ReadOnly bool
+}
+
+// Basic returns the Authorization of a user and a password.
+func Basic(user string, password secret.Value) secret.Value {
+	r := http.Request{Header: http.Header{}}
+	r.SetBasicAuth(user, password.Reveal())
+	return secret.New(r.Header.Get("Authorization"))
+}
+
+// Bearer returns the Authorization of a token.
+func Bearer(token secret.Value) secret.Value {
+	return secret.New("Bearer " + token.Reveal())
+}
+
+// Do sends the request once and reads the whole answer. An answer whose status
+// is 2xx is returned; everything else is a Failure:
+//
+//	what happened                             outcome  code
+//	no connection, no handshake, no headers   refused  Unreachable, Timeout, Cancelled
+//	sent, no answer or half of one            unknown  ConnectionLost, Timeout
+//	a 2xx answer longer than MaxBody          unknown  TargetError
+//	any other status                          see Classify, then Options.Explain
+//
+// A Failure's texts hold no secret, no URL and no body.
+func (c *Client) Do(ctx context.Context, r Request) (Answer, *Failure) {
+	begun := time.Now()
+	a, f := c.exchange(ctx, r)
+	if f != nil {
+		c.finish(r, f)
+	}
+	c.trace(ctx, r, a, f, time.Since(begun))
+	return a, f
+}
+
+// finish completes a failure: the target's own words, then what must not be
+// in them.
+func (c *Client) finish(r Request, f *Failure) {
+	if f.Answer.Status != 0 && c.options.Explain != nil {
+		c.options.Explain(f)
+	}
+	if r.ReadOnly {
+		f.unchanged()
+	}
+	f.scrub(c.scrubber(r))
+}
+
+func (c *Client) scrubber(r Request) scrubber {
+	return newScrubber(slices.Concat(c.options.Secrets, r.Secrets, authorization(r.Authorization)))
+}
+
+// Scrub removes the client's secrets and the given ones from a text, in every
+// form in which they are likely to stand there, makes it one line and cuts it
+// to a length fit for people.
+func (c *Client) Scrub(text string, secrets ...secret.Value) string {
+	return tidy(c.scrubber(Request{Secrets: secrets}).clean(text))
+}
+
+func (c *Client) exchange(ctx context.Context, r Request) (Answer, *Failure) {
+	if _, bounded := ctx.Deadline(); !bounded && c.options.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.options.Timeout)
+		defer cancel()
+	}
+	var sent atomic.Bool
+	request, err := c.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		// Before the last header nothing that a server could act on has left.
+		WroteHeaders: func() { sent.Store(true) },
+		WroteRequest: func(i httptrace.WroteRequestInfo) {
+			if i.Err == nil {
+				sent.Store(true)
+			}
+		},
+	}), r)
+	if err != nil {
+		return Answer{}, Refusal(sdk.Errorf(sdk.InvalidOperation, "the request cannot be built"))
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return Answer{}, c.broken(ctx, err, sent.Load())
+	}
+	return c.read(ctx, response)
+}
+
+func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) {
+	u := *c.base
+	var err error
+	if u.Path, err = url.PathUnescape(c.base.EscapedPath() + r.Path); err != nil {
+		return nil, err
+	}
+	u.RawPath, u.RawQuery = c.base.EscapedPath()+r.Path, r.Query.Encode()
+	q, err := http.NewRequestWithContext(ctx, r.Method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range r.Header {
+		q.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	q.Header.Set("User-Agent", c.options.UserAgent)
+	if q.Header.Get("Accept") == "" {
+		q.Header.Set("Accept", "application/json")
+	}
+	if r.Authorization.Present() {
+		q.Header.Set("Authorization", r.Authorization.Reveal())
+	}
+	if r.Body != nil {
+		setBody(q, r)
+	}
+	return q, nil
+}
+
+func setBody(q *http.Request, r Request) {
+	q.ContentLength = int64(len(r.Body))
+	q.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+	q.Body, _ = q.GetBody()
+	if r.ContentType == "" {
+		r.ContentType = "application/json"
+	}
+	q.Header.Set("Content-Type", r.ContentType)
+}
+
+// read takes what it may of an answer and closes it; the rest of a longer one
+// stays where it is, and its connection is dropped.
+func (c *Client) read(ctx context.Context, response *http.Response) (Answer, *Failure) {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, c.options.MaxBody+1))
+	a := Answer{Status: response.StatusCode, Header: response.Header, Body: body}
+	if int64(len(body)) > c.options.MaxBody {
+		a.Body, a.TooLong = nil, true
+	}
+	good := a.Status >= 200 && a.Status < 300
+	switch {
+	case err != nil && good:
+		return a, c.broken(ctx, err, true)
+	case err != nil:
+		a.Body = nil // the status is whole, its explanation is not
+	case a.TooLong && good:
+		return a, &Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError, "the answer is longer than %d bytes", c.options.MaxBody)}
+	case good:
+		return a, nil
+	}
+	return a, failed(a, c.options.Now())
+}
+
+// broken says what an exchange without a whole answer means. The error's text
+// is not used: it quotes the URL.
+func (c *Client) broken(ctx context.Context, err error, sent bool) *Failure {
+	timeout := ctx.Err() == context.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
+	switch {
+	case sent && timeout:
+		return &Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.Timeout, "%s: no answer in time", c.Host())}
+	case sent:
+		return &Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.ConnectionLost, "%s: the connection broke before the whole answer came", c.Host())}
+	case timeout:
+		return Refusal(sdk.Errorf(sdk.Timeout, "%s: no connection in time", c.Host()))
+	case ctx.Err() != nil:
+		return Refusal(sdk.Errorf(sdk.Cancelled, "given up before it was sent"))
+	}
+	return Refusal(sdk.Errorf(sdk.Unreachable, "%s: %s", c.Host(), dialReason(err)))
+}
+
+func (c *Client) trace(ctx context.Context, r Request, a Answer, f *Failure, took time.Duration) {
+	facts := []any{"method", r.Method, "path", c.scrubber(r).clean(r.Path), "status", a.Status, "took", took.Round(time.Millisecond)}
+	if f != nil && f.Err != nil {
+		facts = append(facts, "outcome", f.Outcome.String(), "code", string(f.Err.Code))
+	}
+	c.options.Log.DebugContext(ctx, "http exchange", facts...)
+}
