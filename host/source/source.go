@@ -27,16 +27,17 @@ const (
 
 // Column is one named column.
 type Column struct {
-	Name     string
-	Type     Type
-	Secret   bool // its cells are secret.Value
-	Optional bool // its cells may be empty although it is secret
+	Name     string `json:"name"`
+	Type     Type   `json:"type"`
+	Secret   bool   `json:"secret,omitempty"`   // its cells are secret.Value
+	Optional bool   `json:"optional,omitempty"` // its cells may be empty although it is secret
 }
 
 // Schema names the columns of a source. Key is the index of the key column.
+// Its JSON form is kept in ledgers: fields are only ever added to it.
 type Schema struct {
-	Columns []Column
-	Key     int
+	Columns []Column `json:"columns"`
+	Key     int      `json:"key"`
 }
 
 // Index returns the position of the column of that name, or -1.
@@ -49,13 +50,23 @@ func (s Schema) Index(name string) int {
 	return -1
 }
 
+func (s Schema) hasSecrets() bool {
+	for _, c := range s.Columns {
+		if c.Secret {
+			return true
+		}
+	}
+	return false
+}
+
 // Row is one user. Cells are in the order of the schema's columns; each is nil
 // (an empty typed cell, or absent in JSON), string, int64, float64, bool, Day,
 // secret.Value, []any or map[string]any (the last three of float64, slices and
 // maps only in JSON and in lists of the script). A row's key is Key, also found
 // in its cell.
 type Row struct {
-	Line  int // from 1; of a list in the script, the element's number
+	File  string // the Name of the source that it was read from; not of a concatenation, but of its part
+	Line  int    // from 1; of a list in the script, the element's number
 	Key   string
 	Cells []any
 }
@@ -87,6 +98,7 @@ type Problem struct {
 	Column  int    // from 1, in bytes; 0: the whole line
 	Message string
 	Fix     string
+	Cause   error // what errors.Is finds in Problems; nil if there is none; not printed
 }
 
 // String returns FILE:LINE: message; fix.
@@ -131,6 +143,26 @@ func (p *Problems) Err() error {
 		return nil
 	}
 	return p
+}
+
+// Unwrap returns the causes of the listed problems, so that errors.Is can tell
+// a missing file (fs.ErrNotExist).
+func (p *Problems) Unwrap() []error {
+	var causes []error
+	for _, x := range p.List {
+		if x.Cause != nil {
+			causes = append(causes, x.Cause)
+		}
+	}
+	return causes
+}
+
+// join adds all of q to p.
+func (p *Problems) join(q *Problems) {
+	for _, x := range q.List {
+		p.Add(x)
+	}
+	p.Total += q.Total - len(q.List)
 }
 
 // Error returns the listed problems, one a line, and how many there are more.

@@ -1,0 +1,123 @@
+package source
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// cellOf makes a cell of a column from its text. The complaint does not quote
+// the text of a guarded cell.
+func cellOf(c Column, text []byte, guarded bool) (any, *complaint) {
+	if hasControl(text) {
+		return nil, controlFlaw(c)
+	}
+	switch {
+	case c.Secret && len(text) == 0 && !c.Optional:
+		return nil, emptySecret(c)
+	case c.Secret:
+		return secret.New(string(text)), nil
+	case c.Type == String:
+		return string(text), nil
+	}
+	cell, bad := typed(c, string(bytes.Trim(text, " \t")))
+	if bad != nil && guarded {
+		bad.message = fmt.Sprintf("column %q: not a value of type %s", c.Name, c.Type)
+	}
+	return cell, bad
+}
+
+func emptySecret(c Column) *complaint {
+	return &complaint{fmt.Sprintf("secret column %q is empty", c.Name), "fill it in, or list the column in optional="}
+}
+
+func controlFlaw(c Column) *complaint {
+	return &complaint{fmt.Sprintf("control character in column %q", c.Name), "remove it; a value is one line of text"}
+}
+
+// typed reads the text of a cell of a type other than String.
+func typed(c Column, text string) (any, *complaint) {
+	if text == "" {
+		return nil, nil
+	}
+	switch c.Type {
+	case Int:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n, nil
+		}
+		return nil, mistyped(c, text, "write a whole number in digits")
+	case Bool:
+		if b, ok := boolOf(text); ok {
+			return b, nil
+		}
+		return nil, mistyped(c, text, "write true, false, yes, no, 1 or 0")
+	case Date:
+		if t, err := time.Parse(time.DateOnly, text); err == nil {
+			return Day{t}, nil
+		}
+		return nil, mistyped(c, text, "write YYYY-MM-DD")
+	}
+	return text, nil
+}
+
+func mistyped(c Column, text, fix string) *complaint {
+	return &complaint{fmt.Sprintf("column %q: %q is not a value of type %s", c.Name, shorten(text), c.Type), fix}
+}
+
+// shorten keeps messages on one line of a terminal.
+func shorten(text string) string {
+	const most = 40
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most]) + "…"
+}
+
+func boolOf(text string) (value, ok bool) {
+	for _, word := range []string{"true", "yes", "1"} {
+		if equalASCII(text, word) {
+			return true, true
+		}
+	}
+	for _, word := range []string{"false", "no", "0"} {
+		if equalASCII(text, word) {
+			return false, true
+		}
+	}
+	return false, false
+}
+
+// equalASCII compares with a lower-case word, ignoring the case of A to Z.
+func equalASCII(text, word string) bool {
+	if len(text) != len(word) {
+		return false
+	}
+	for i := range len(text) {
+		c := text[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func isControl(r rune) bool { return unicode.IsControl(r) }
+
+// hasControl reports whether the text, valid UTF-8, holds a control character:
+// of ASCII, or U+0080 to U+009F, whose first byte is C2.
+func hasControl(text []byte) bool {
+	for i, b := range text {
+		if b < 0x20 || b == 0x7F || b == 0xC2 && text[i+1] < 0xA0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,126 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// wanted is what a script says of a source's columns by name.
+type wanted struct {
+	key      string
+	types    map[string]Type
+	secrets  []string
+	optional []string
+	named    string // how columns get their names: the fix for one that is not there
+}
+
+// complaint is a problem without a place: what is wrong, and the fix.
+type complaint struct{ message, fix string }
+
+// misuse finds what is wrong whatever the columns are.
+func (w wanted) misuse() []complaint {
+	var list []complaint
+	if w.key == "" {
+		list = append(list, complaint{"key= is missing", "name the column that tells users apart"})
+	}
+	if slices.Contains(w.secrets, w.key) && w.key != "" {
+		list = append(list, complaint{fmt.Sprintf("key column %q cannot be secret", w.key), "keys stand in plans and reports"})
+	}
+	for _, name := range sortedKeys(w.types) {
+		switch t := w.types[name]; {
+		case !slices.Contains(cellTypes(), t):
+			list = append(list, complaint{fmt.Sprintf("types: %q of column %q is not one of string, int, bool, date", t, name), ""})
+		case t != String && slices.Contains(w.secrets, name):
+			list = append(list, complaint{fmt.Sprintf("types: column %q is secret and has no type", name), ""})
+		case t == Bool && name == w.key:
+			list = append(list, complaint{fmt.Sprintf("types: key column %q cannot be a bool", name), ""})
+		}
+	}
+	return list
+}
+
+func cellTypes() []Type { return []Type{String, Int, Bool, Date} }
+
+func sortedKeys(m map[string]Type) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// schema puts the columns of those names together with what is wanted of them.
+func (w wanted) schema(names []string, untyped Type) (Schema, []complaint) {
+	s := Schema{Key: slices.Index(names, w.key), Columns: make([]Column, len(names))}
+	for i, name := range names {
+		c := Column{Name: name, Type: untyped, Secret: slices.Contains(w.secrets, name), Optional: slices.Contains(w.optional, name)}
+		if t, typed := w.types[name]; typed {
+			c.Type = t
+		}
+		if c.Secret {
+			c.Type = String
+		}
+		s.Columns[i] = c
+	}
+	return s, append(nameFlaws(names), w.missing(names)...)
+}
+
+// nameFlaws finds columns without a name, or with one that another has. It
+// tells them by their numbers: where a file lacks its header line, the names
+// are the first user, with its password.
+func nameFlaws(names []string) []complaint {
+	var list []complaint
+	first := map[string]int{}
+	for i, name := range names {
+		before, seen := first[name]
+		switch {
+		case name == "":
+			list = append(list, complaint{fmt.Sprintf("column %d has no name", i+1), "name it, or set columns= if the first line is a user"})
+		case seen:
+			list = append(list, complaint{fmt.Sprintf("columns %d and %d have the same name", before, i+1), "name each once"})
+		case strings.ContainsFunc(name, isControl):
+			list = append(list, complaint{fmt.Sprintf("control character in the name of column %d", i+1), "remove it"})
+		default:
+			first[name] = i + 1
+		}
+	}
+	return list
+}
+
+// missing finds names that the script uses and the input lacks.
+func (w wanted) missing(names []string) []complaint {
+	var list []complaint
+	look := func(what, name string) {
+		if name == "" || slices.Contains(names, name) {
+			return
+		}
+		fix := didYouMean(name, names)
+		if fix == "" {
+			fix = w.named
+		}
+		list = append(list, complaint{fmt.Sprintf("%s: there is no column %q", what, name), fix})
+	}
+	look("key", w.key)
+	for _, name := range sortedKeys(w.types) {
+		look("types", name)
+	}
+	for _, name := range w.secrets {
+		look("secrets", name)
+	}
+	for _, name := range w.optional {
+		look("optional", name)
+	}
+	return list
+}
+
+// problemsOf turns complaints into problems of a place.
+func problemsOf(list []complaint, place Problem) *Problems {
+	p := &Problems{}
+	for _, c := range list {
+		place.Message, place.Fix = c.message, c.fix
+		p.Add(place)
+	}
+	return p
+}

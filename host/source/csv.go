@@ -1,0 +1,307 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// CSVOptions says where a CSV file is and how it is written.
+type CSVOptions struct {
+	Path      string          // as written in the script; "-" is stdin, "@rekey/…" an embedded file
+	Key       string          // column that tells users apart
+	Columns   []string        // names of the columns of a file without a header line; nil: line 1 is the header
+	Delimiter string          // one character; "": a comma
+	Quote     *rune           // nil: there is none, and values are taken as they are
+	Types     map[string]Type // of String, Int, Bool, Date; a column not listed is a String
+	Secrets   []string        // columns whose cells are secret.Value
+	Optional  []string        // of them, those whose cells may be empty
+	Encoding  string          // "": utf-8
+	Files
+}
+
+// CSV returns the source of a CSV file. It reads nothing: what is wrong with
+// the options is a *Problems without a file, what is wrong with the file is
+// found by Schema and Rows.
+//
+// The file's line ends are LF or CRLF; a byte order mark and blank lines are
+// skipped. Spaces and tabs around values are trimmed, inside quotes they are
+// kept; a quoted value ends on its line, a doubled quote in it is one quote, a
+// quote inside a bare value is literal. Without a quote, values are taken as
+// they are, spaces too. Every line has as many values as there are columns. An
+// empty cell of a column with a type other than String is nil; an empty secret
+// is a problem unless it is optional; an empty key and a control character in
+// a value always are.
+func CSV(o CSVOptions) (Source, error) {
+	s := &csvSource{input: &input{path: o.Path, files: o.Files}, columns: o.Columns,
+		wanted: wanted{key: o.Key, types: o.Types, secrets: o.Secrets, optional: o.Optional, named: headerNames}}
+	list := s.wanted.misuse()
+	note := func(err error) {
+		if err != nil {
+			list = append(list, complaint{err.Error(), ""})
+		}
+	}
+	if o.Path == "" {
+		note(errors.New("the path is empty"))
+	}
+	var err error
+	s.format, err = formatOf(o.Delimiter, o.Quote)
+	note(err)
+	s.charset, err = charsetOf(o.Encoding)
+	note(err)
+	if o.Columns != nil {
+		s.wanted.named = "columns= has to list it"
+		_, flaws := s.wanted.schema(o.Columns, String)
+		list = append(list, flaws...)
+	}
+	for i := range list {
+		list[i].message = "csv: " + list[i].message
+	}
+	return s, problemsOf(list, Problem{}).Err()
+}
+
+const headerNames = "line 1 has to name the columns; set columns= if it does not"
+
+func formatOf(delimiter string, quote *rune) (format, error) {
+	if delimiter == "" {
+		delimiter = ","
+	}
+	r, size := utf8.DecodeRuneInString(delimiter)
+	switch {
+	case size != len(delimiter) || r == utf8.RuneError:
+		return format{}, fmt.Errorf("delimiter %q is not one character", delimiter)
+	case r != '\t' && unicode.IsControl(r):
+		return format{}, fmt.Errorf("delimiter %q is a control character", delimiter)
+	}
+	f := format{delimiter: []byte(delimiter), space: strings.ReplaceAll(" \t", delimiter, "")}
+	if quote == nil {
+		return f, nil
+	}
+	switch {
+	case *quote == r:
+		return f, fmt.Errorf("delimiter and quote are both %q", delimiter)
+	case unicode.IsControl(*quote) || *quote == ' ' || !utf8.ValidRune(*quote):
+		return f, fmt.Errorf("quote %q cannot be a space or a control character", string(*quote))
+	}
+	f.quote = utf8.AppendRune(nil, *quote)
+	return f, nil
+}
+
+type csvSource struct {
+	*input
+	wanted  wanted
+	columns []string
+	format  format
+	charset charset
+}
+
+var _ Fingerprinter = (*csvSource)(nil)
+
+// Name returns the path as written, or stdin.
+func (s *csvSource) Name() string { return s.input.name() }
+
+// Fingerprints returns the file's.
+func (s *csvSource) Fingerprints(ctx context.Context) ([]Fingerprint, error) {
+	return s.input.fingerprints(ctx)
+}
+
+// Schema returns the columns; without Columns it reads the header line.
+func (s *csvSource) Schema(ctx context.Context) (Schema, error) {
+	if s.columns != nil {
+		schema, _ := s.wanted.schema(s.columns, String)
+		return schema, nil
+	}
+	l, err := s.input.read(ctx, s.charset, s.format.space)
+	if err != nil {
+		return Schema{}, err
+	}
+	defer l.close()
+	return s.header(ctx, l)
+}
+
+// header reads the header line.
+func (s *csvSource) header(ctx context.Context, l *lines) (Schema, error) {
+	line, err := l.next(ctx)
+	if err != nil {
+		return Schema{}, headerError(s.Name(), err)
+	}
+	fields, bad := newSplitter(s.format).split(line)
+	if bad != nil {
+		return Schema{}, one(Problem{File: s.Name(), Line: l.n, Column: bad.column, Message: bad.message, Fix: bad.fix})
+	}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = string(s.format.trim(f))
+	}
+	schema, flaws := s.wanted.schema(names, String)
+	if len(flaws) > 0 && len(names) == 1 {
+		flaws = otherDelimiter(names[0], s.wanted.key, flaws)
+	}
+	return schema, problemsOf(flaws, Problem{File: s.Name(), Line: l.n}).Err()
+}
+
+// headerError turns the end of the file and flaws of the first line into
+// problems.
+func headerError(name string, err error) error {
+	var bad *flaw
+	switch {
+	case err == io.EOF:
+		return one(Problem{File: name, Message: "is empty", Fix: headerNames})
+	case errors.As(err, &bad):
+		return one(bad.Problem)
+	}
+	return err
+}
+
+// otherDelimiter replaces what is said of a header that is one column by the
+// reason, where another delimiter makes the key one of several.
+func otherDelimiter(header, key string, flaws []complaint) []complaint {
+	for _, d := range []string{";", ",", "\t", "|", ":"} {
+		for name := range strings.SplitSeq(header, d) {
+			if name != header && strings.Trim(name, " \"'") == key {
+				return []complaint{{"1 column only", fmt.Sprintf("set delimiter=%q", d)}}
+			}
+		}
+	}
+	return flaws
+}
+
+// Rows reads the file.
+func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
+	l, err := s.input.read(ctx, s.charset, s.format.space)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	var schema Schema
+	if s.columns == nil {
+		schema, err = s.header(ctx, l)
+	} else {
+		schema, err = s.Schema(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	r := &csvReader{source: s, lines: l, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets()}
+	return r.all(ctx, yield)
+}
+
+// csvReader is one reading of a file.
+type csvReader struct {
+	source   *csvSource
+	lines    *lines
+	schema   Schema
+	split    *splitter
+	problems Problems
+	seen     bool // a line with values
+	guarded  bool // no cell is quoted: where columns are mixed up, any may be a secret
+}
+
+func (r *csvReader) all(ctx context.Context, yield func(Row) error) error {
+	for {
+		line, err := r.lines.next(ctx)
+		var bad *flaw
+		switch {
+		case err == io.EOF:
+			return r.problems.Err()
+		case errors.As(err, &bad):
+			r.problems.Add(bad.Problem)
+			continue
+		case err != nil:
+			return r.with(err)
+		}
+		row, ok := r.row(line)
+		if !ok {
+			continue
+		}
+		if err := yield(row); err != nil {
+			return err
+		}
+	}
+}
+
+// with adds the problems found so far to what ends the reading.
+func (r *csvReader) with(err error) error {
+	var last *Problems
+	if !errors.As(err, &last) {
+		return err
+	}
+	r.problems.join(last)
+	return &r.problems
+}
+
+func (r *csvReader) note(column int, message, fix string) {
+	r.problems.Add(r.lines.flaw(column, message, fix).Problem)
+}
+
+// row makes a row of a line, or notes why it cannot.
+func (r *csvReader) row(line []byte) (Row, bool) {
+	fields, bad := r.split.split(line)
+	if bad != nil {
+		r.note(bad.column, bad.message, bad.fix)
+		return Row{}, false
+	}
+	first := !r.seen
+	r.seen = true
+	if first && r.source.columns != nil && r.isHeader(fields) {
+		r.note(0, "is the header that columns= says is not there", "remove the line, or columns=")
+		return Row{}, false
+	}
+	if want := len(r.schema.Columns); len(fields) != want {
+		r.note(0, count(len(fields))+fmt.Sprintf(", want %d", want), r.countFix(len(fields) > want))
+		return Row{}, false
+	}
+	return r.cells(fields)
+}
+
+func count(n int) string {
+	if n == 1 {
+		return "1 column"
+	}
+	return fmt.Sprintf("%d columns", n)
+}
+
+func (r *csvReader) countFix(more bool) string {
+	switch {
+	case !more:
+		return "add what is missing or set delimiter="
+	case r.source.format.quote == nil:
+		return "set quote= and quote the delimiter, or set delimiter="
+	}
+	return "quote the delimiter or set delimiter="
+}
+
+// isHeader reports whether the fields are the names of the columns; letter
+// case matters only where one word could be a user's name.
+func (r *csvReader) isHeader(fields [][]byte) bool {
+	return slices.EqualFunc(fields, r.source.columns, func(f []byte, name string) bool {
+		text := string(r.source.format.trim(f))
+		return text == name || len(fields) > 1 && strings.EqualFold(text, name)
+	})
+}
+
+// cells turns the fields of a line into a row, noting every flaw of it.
+func (r *csvReader) cells(fields [][]byte) (Row, bool) {
+	row := Row{File: r.source.Name(), Line: r.lines.n, Cells: make([]any, len(fields))}
+	sound := true
+	for i, f := range fields {
+		cell, bad := cellOf(r.schema.Columns[i], f, r.guarded)
+		if i == r.schema.Key {
+			row.Key = string(f)
+			if len(f) == 0 {
+				bad = &complaint{fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), "give every user a key"}
+			}
+		}
+		if bad != nil {
+			r.note(0, bad.message, bad.fix)
+			sound = false
+		}
+		row.Cells[i] = cell
+	}
+	return row, sound
+}

@@ -1,0 +1,254 @@
+package source_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+const canary = "c\"a\\n%y é"
+
+func quote() *rune { q := '"'; return &q }
+
+// write puts text into users.csv of a new directory and returns that.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "users.csv"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// show writes a row as text, secrets revealed and marked.
+func show(r source.Row) string {
+	var cells []string
+	for _, c := range r.Cells {
+		if s, ok := c.(secret.Value); ok {
+			cells = append(cells, "secret:"+s.Reveal())
+			continue
+		}
+		cells = append(cells, fmt.Sprintf("%T:%v", c, c))
+	}
+	return fmt.Sprintf("%d %s %s", r.Line, r.Key, strings.Join(cells, "|"))
+}
+
+// read returns the rows as text and the error's text.
+func read(t *testing.T, s source.Source) ([]string, string) {
+	t.Helper()
+	var rows []string
+	err := s.Rows(context.Background(), func(r source.Row) error { rows = append(rows, show(r)); return nil })
+	if err == nil {
+		return rows, ""
+	}
+	var p *source.Problems
+	if !errors.As(err, &p) {
+		t.Fatalf("Rows: %v, want *Problems", err)
+	}
+	return rows, p.Error()
+}
+
+func TestCSVReadsRows(t *testing.T) {
+	two := source.CSVOptions{Key: "login", Columns: []string{"login", "pw"}, Secrets: []string{"pw"}}
+	tests := []struct {
+		name string
+		in   string
+		edit func(*source.CSVOptions)
+		want []string
+	}{
+		{"plain", "ann,one\nbob,two\n", nil, []string{"1 ann string:ann|secret:one", "2 bob string:bob|secret:two"}},
+		{"no last line end", "ann,one", nil, []string{"1 ann string:ann|secret:one"}},
+		{"CRLF", "ann,one\r\nbob,two\r\n", nil, []string{"1 ann string:ann|secret:one", "2 bob string:bob|secret:two"}},
+		{"byte order mark", "\uFEFFann,one\n", nil, []string{"1 ann string:ann|secret:one"}},
+		{"blank lines are counted and skipped", "\n \t\nann,one\n\n", nil, []string{"3 ann string:ann|secret:one"}},
+		{"spaces outside quotes are trimmed", "  ann ,\tone \n", nil, []string{"1 ann string:ann|secret:one"}},
+		{"spaces inside quotes stay", `ann , " one "` + "\n", nil, []string{"1 ann string:ann|secret: one "}},
+		{"quoted delimiter", `ann,"o,ne"`, nil, []string{"1 ann string:ann|secret:o,ne"}},
+		{"doubled quotes", `ann,"o""n""""e"`, nil, []string{`1 ann string:ann|secret:o"n""e`}},
+		{"bare quote is literal", `ann,o"n"e`, nil, []string{`1 ann string:ann|secret:o"n"e`}},
+		{"canary", `ann,"c""a\n%y é"`, nil, []string{"1 ann string:ann|secret:" + canary}},
+		{"quoted values share no memory", `"a""a","b""b"` + "\n" + `"c""c","d""d"`, nil, []string{`1 a"a string:a"a|secret:b"b`, `2 c"c string:c"c|secret:d"d`}},
+		{"another quote", "ann,'o,''ne'", func(o *source.CSVOptions) { q := '\''; o.Quote = &q }, []string{"1 ann string:ann|secret:o,'ne"}},
+		{"no quote takes what is there", `ann, "o""ne" `, func(o *source.CSVOptions) { o.Quote = nil }, []string{`1 ann string:ann|secret: "o""ne" `}},
+		{"semicolon", "ann;o,ne", func(o *source.CSVOptions) { o.Delimiter = ";" }, []string{"1 ann string:ann|secret:o,ne"}},
+		{"tab", "ann \t one", func(o *source.CSVOptions) { o.Delimiter = "\t" }, []string{"1 ann string:ann|secret:one"}},
+		{"delimiter of two bytes", `ann§"o§ne"`, func(o *source.CSVOptions) { o.Delimiter = "§" }, []string{"1 ann string:ann|secret:o§ne"}},
+		{"optional secret may be empty", "ann,", func(o *source.CSVOptions) { o.Optional = []string{"pw"} }, []string{"1 ann string:ann|secret:"}},
+		{"header", "pw,login\none,ann\n", func(o *source.CSVOptions) { o.Columns = nil }, []string{"2 ann secret:one|string:ann"}},
+		{"quoted header", "\"login\", \"pw\"\nann,one\n", func(o *source.CSVOptions) { o.Columns = nil }, []string{"2 ann string:ann|secret:one"}},
+		{"a user called like a column", "login,one\nann,two", nil, []string{"1 login string:login|secret:one", "2 ann string:ann|secret:two"}},
+		{"latin-1", "ann,\xe9", func(o *source.CSVOptions) { o.Encoding = "latin-1" }, []string{"1 ann string:ann|secret:é"}},
+		{"windows-1252", "ann,\x80", func(o *source.CSVOptions) { o.Encoding = "Windows_1252" }, []string{"1 ann string:ann|secret:€"}},
+		{"utf-8-sig", "\uFEFFann,é", func(o *source.CSVOptions) { o.Encoding = "utf-8-sig" }, []string{"1 ann string:ann|secret:é"}},
+		{"utf-16 little", "\xff\xfea\x00,\x00\xe9\x00\n\x00", func(o *source.CSVOptions) { o.Encoding = "utf-16" }, []string{"1 a string:a|secret:é"}},
+		{"utf-16 big", "\xfe\xff\x00a\x00,\x00\xe9", func(o *source.CSVOptions) { o.Encoding = "utf-16" }, []string{"1 a string:a|secret:é"}},
+		{"utf-16le without mark", "a\x00,\x00\xe9\x00", func(o *source.CSVOptions) { o.Encoding = "utf-16le" }, []string{"1 a string:a|secret:é"}},
+		{"types", "ann,x, 7 ,yes,2024-02-29\nbob,x,,,\ncat,x,-12,FALSE,1999-01-01", func(o *source.CSVOptions) {
+			o.Columns = []string{"login", "pw", "n", "b", "d"}
+			o.Types = map[string]source.Type{"n": source.Int, "b": source.Bool, "d": source.Date}
+		}, []string{"1 ann string:ann|secret:x|int64:7|bool:true|source.Day:2024-02-29", "2 bob string:bob|secret:x|<nil>:<nil>|<nil>:<nil>|<nil>:<nil>",
+			"3 cat string:cat|secret:x|int64:-12|bool:false|source.Day:1999-01-01"}},
+		{"long line", "ann," + strings.Repeat("x", 100_000) + "\nbob,two", nil, []string{"1 ann string:ann|secret:" + strings.Repeat("x", 100_000), "2 bob string:bob|secret:two"}},
+		{"nothing", "", nil, nil},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			o := two
+			o.Path, o.Dir, o.Quote = "users.csv", write(t, c.in), quote()
+			if c.edit != nil {
+				c.edit(&o)
+			}
+			s, err := source.CSV(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, problems := read(t, s)
+			if diff := cmp.Diff(c.want, got); diff != "" || problems != "" {
+				t.Errorf("rows of %q: problems %q, (-want +got)\n%s", c.in, problems, diff)
+			}
+		})
+	}
+}
+
+func TestCSVNamesWhatIsWrong(t *testing.T) {
+	two := source.CSVOptions{Key: "login", Columns: []string{"login", "pw"}, Secrets: []string{"pw"}}
+	headed := func(o *source.CSVOptions) { o.Columns = nil }
+	typed := func(o *source.CSVOptions) {
+		o.Columns, o.Secrets = []string{"login", "pw", "n"}, nil
+		o.Types = map[string]source.Type{"n": source.Int}
+	}
+	tests := []struct {
+		name string
+		in   string
+		edit func(*source.CSVOptions)
+		want string
+	}{
+		{"too many", "ann,one\nbob,t,wo\n", nil, "users.csv:2: 3 columns, want 2; quote the delimiter or set delimiter="},
+		{"too few", "ann\n", nil, "users.csv:1: 1 column, want 2; add what is missing or set delimiter="},
+		{"too many without quotes", `ann,"o,ne"`, func(o *source.CSVOptions) { o.Quote = nil }, "users.csv:1: 3 columns, want 2; set quote= and quote the delimiter, or set delimiter="},
+		{"open quote", "ann,\"one\nbob,two", nil, "users.csv:1:5: a quoted value does not end on its line; double a quote inside quotes, or set quote=None"},
+		{"text after quote", `ann,"one"x`, nil, "users.csv:1:10: text after the end of a quoted value; double a quote inside quotes, or set quote=None"},
+		{"empty key", " ,one", nil, `users.csv:1: key column "login" is empty; give every user a key`},
+		{"empty secret", "ann,\"\"", nil, `users.csv:1: secret column "pw" is empty; fill it in, or list the column in optional=`},
+		{"all of a line", ",", nil, `users.csv:1: key column "login" is empty; give every user a key` + "\n" +
+			`users.csv:1: secret column "pw" is empty; fill it in, or list the column in optional=`},
+		{"control character", "ann,a\x07b", nil, `users.csv:1: control character in column "pw"; remove it; a value is one line of text`},
+		{"bare CR", "ann,a\rb", nil, `users.csv:1: control character in column "pw"; remove it; a value is one line of text`},
+		{"delete", "a\x7fnn,ab", nil, `users.csv:1: control character in column "login"; remove it; a value is one line of text`},
+		{"C1", "ann,a\u0085b", nil, `users.csv:1: control character in column "pw"; remove it; a value is one line of text`},
+		{"header where columns are named", "login,pw\nann,one", nil, "users.csv:1: is the header that columns= says is not there; remove the line, or columns="},
+		{"header in other case", "\nLogin , PW\nann,one", nil, "users.csv:2: is the header that columns= says is not there; remove the line, or columns="},
+		{"not utf-8", "ann,one\nbob,\xe9", nil, `users.csv:2:5: not valid utf-8 at byte 5 of the line; set encoding = "windows-1252", "latin-1" or what the file is in`},
+		{"utf-16 unsaid", "\xff\xfea\x00", nil, `users.csv:1: starts with the byte order mark of utf-16; set encoding = "utf-16"`},
+		{"utf-8 mark in latin-1", "\uFEFFann,one", func(o *source.CSVOptions) { o.Encoding = "latin1" }, `users.csv:1: starts with the byte order mark of utf-8, encoding says latin-1; set encoding = "utf-8"`},
+		{"utf-16 without mark", "a\x00", func(o *source.CSVOptions) { o.Encoding = "utf-16" }, `users.csv:1: has no byte order mark; set encoding = "utf-16le" or "utf-16be"`},
+		{"utf-16 cut", "a\x00,\x00b\x00\n\x00a\x00,\x00b", func(o *source.CSVOptions) { o.Encoding = "utf-16le" }, `users.csv:2: not valid utf-16le; set encoding= to that of the file`},
+		{"utf-16 half a pair", "a\x00,\x00\x00\xd8b\x00", func(o *source.CSVOptions) { o.Encoding = "utf-16le" }, `users.csv:1: not valid utf-16le; set encoding= to that of the file`},
+		{"not an int", "ann,x,7.5", typed, `users.csv:1: column "n": "7.5" is not a value of type int; write a whole number in digits`},
+		{"not an int beside a secret", "ann,x," + canary, func(o *source.CSVOptions) { typed(o); o.Secrets = []string{"pw"} }, `users.csv:1: column "n": not a value of type int; write a whole number in digits`},
+		{"int too large", "ann,x,9223372036854775808", typed, `users.csv:1: column "n": "9223372036854775808" is not a value of type int; write a whole number in digits`},
+		{"not a bool", "ann,x,maybe", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Bool }, `users.csv:1: column "n": "maybe" is not a value of type bool; write true, false, yes, no, 1 or 0`},
+		{"not a day", "ann,x,2023-02-29", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Date }, `users.csv:1: column "n": "2023-02-29" is not a value of type date; write YYYY-MM-DD`},
+		{"too long a line", "ann," + strings.Repeat("x", 2<<20) + "\n,one", nil, "users.csv:1: the line is longer than 1048576 bytes; is this a list of users, one a line?\n" +
+			`users.csv:2: key column "login" is empty; give every user a key`},
+		{"no header", "", headed, "users.csv: is empty; line 1 has to name the columns; set columns= if it does not"},
+		{"no such key", "logins,pw\n", headed, `users.csv:1: key: there is no column "login"; did you mean "logins"?`},
+		{"no such columns", "ann," + canary + "\n", headed, `users.csv:1: key: there is no column "login"; line 1 has to name the columns; set columns= if it does not` + "\n" +
+			`users.csv:1: secrets: there is no column "pw"; line 1 has to name the columns; set columns= if it does not`},
+		{"other delimiter", "login;pw\n", headed, `users.csv:1: 1 column only; set delimiter=";"`},
+		{"duplicate column", "login,pw,pw\n", headed, "users.csv:1: columns 2 and 3 have the same name; name each once"},
+		{"empty column", "login,,pw\n", headed, "users.csv:1: column 2 has no name; name it, or set columns= if the first line is a user"},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			o := two
+			o.Path, o.Dir, o.Quote = "users.csv", write(t, c.in), quote()
+			if c.edit != nil {
+				c.edit(&o)
+			}
+			s, err := source.CSV(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, got := read(t, s); got != c.want {
+				t.Errorf("problems of %.100q:\n%s\nwant\n%s", c.in, got, c.want)
+			}
+		})
+	}
+}
+
+func TestCSVRefusesMisuse(t *testing.T) {
+	tests := []struct {
+		name string
+		in   source.CSVOptions
+		want string
+	}{
+		{"no key", source.CSVOptions{}, "csv: key= is missing; name the column that tells users apart"},
+		{"two characters", source.CSVOptions{Key: "a", Delimiter: "::"}, `csv: delimiter "::" is not one character`},
+		{"control character", source.CSVOptions{Key: "a", Delimiter: "\n"}, `csv: delimiter "\n" is a control character`},
+		{"quote is delimiter", source.CSVOptions{Key: "a", Delimiter: `"`, Quote: quote()}, `csv: delimiter and quote are both "\""`},
+		{"encoding", source.CSVOptions{Key: "a", Encoding: "ebcdic"}, `csv: encoding "ebcdic" is not one of utf-8, utf-8-sig, latin-1, windows-1252, utf-16, utf-16le, utf-16be`},
+		{"secret key", source.CSVOptions{Key: "a", Secrets: []string{"a"}}, `csv: key column "a" cannot be secret; keys stand in plans and reports`},
+		{"type", source.CSVOptions{Key: "a", Types: map[string]source.Type{"b": "float"}}, `csv: types: "float" of column "b" is not one of string, int, bool, date`},
+		{"typed secret", source.CSVOptions{Key: "a", Secrets: []string{"b"}, Types: map[string]source.Type{"b": source.Int}}, `csv: types: column "b" is secret and has no type`},
+		{"columns", source.CSVOptions{Key: "lgin", Columns: []string{"login", "pw", "pw"}}, "csv: columns 2 and 3 have the same name; name each once\n" +
+			`csv: key: there is no column "lgin"; did you mean "login"?`},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			c.in.Path = "users.csv"
+			_, err := source.CSV(c.in)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("CSV(%+v): %v, want %s", c.in, err, c.want)
+			}
+		})
+	}
+}
+
+func TestCSVListsTwentyProblemsAndCountsTheRest(t *testing.T) {
+	s, err := source.CSV(source.CSVOptions{Path: "users.csv", Key: "login", Columns: []string{"login"},
+		Files: source.Files{Dir: write(t, strings.Repeat("a,b\n", 33)+"fine\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, problems := read(t, s)
+	if len(rows) != 1 {
+		t.Errorf("rows = %q, want the one that is sound", rows)
+	}
+	lines := strings.Split(problems, "\n")
+	if len(lines) != 21 || lines[20] != "and 13 more" {
+		t.Errorf("problems: %d lines, the last is %q; want 20 and \"and 13 more\"", len(lines), lines[len(lines)-1])
+	}
+}
+
+func TestCSVMissingFileIsFSNotExist(t *testing.T) {
+	s, err := source.CSV(source.CSVOptions{Path: "none.csv", Key: "login", Files: source.Files{Dir: t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Schema(context.Background())
+	if !errors.Is(err, fs.ErrNotExist) || err.Error() != "none.csv: no such file" {
+		t.Errorf("Schema: %v, want one problem that is fs.ErrNotExist", err)
+	}
+}
+
+func TestCSVReadsEmbeddedFiles(t *testing.T) {
+	files := fstest.MapFS{"data/a.csv": {Data: []byte("login\nann\n")}}
+	s, err := source.CSV(source.CSVOptions{Path: "@rekey/data/a.csv", Key: "login", Files: source.Files{Embedded: files}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, problems := read(t, s); problems != "" || len(got) != 1 {
+		t.Errorf("rows: %q, %q, want one row", got, problems)
+	}
+}

@@ -1,0 +1,85 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// charset is an encoding that a file can be in.
+type charset struct {
+	name    string
+	aliases []string
+	decoder func() *encoding.Decoder // nil: UTF-8, read as it is
+	marked  bool                     // has to start with a byte order mark
+}
+
+// charsets are all encodings. The first is the default.
+func charsets() []charset {
+	utf16 := func(e unicode.Endianness, p unicode.BOMPolicy) func() *encoding.Decoder {
+		return func() *encoding.Decoder { return unicode.UTF16(e, p).NewDecoder() }
+	}
+	return []charset{
+		{name: "utf-8", aliases: []string{"utf8"}},
+		{name: "utf-8-sig", aliases: []string{"utf8-sig"}},
+		{name: "latin-1", aliases: []string{"latin1", "iso-8859-1"}, decoder: charmap.ISO8859_1.NewDecoder},
+		{name: "windows-1252", aliases: []string{"cp1252"}, decoder: charmap.Windows1252.NewDecoder},
+		{name: "utf-16", aliases: []string{"utf16"}, decoder: utf16(unicode.LittleEndian, unicode.UseBOM), marked: true},
+		{name: "utf-16le", decoder: utf16(unicode.LittleEndian, unicode.UseBOM)},
+		{name: "utf-16be", decoder: utf16(unicode.BigEndian, unicode.UseBOM)},
+	}
+}
+
+// charsetOf returns the encoding of that name, ignoring case and _ for -.
+func charsetOf(name string) (charset, error) {
+	wanted := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	all := charsets()
+	if wanted == "" {
+		return all[0], nil
+	}
+	var names []string
+	for _, c := range all {
+		if c.name == wanted || slices.Contains(c.aliases, wanted) {
+			return c, nil
+		}
+		names = append(names, c.name)
+	}
+	return charset{}, fmt.Errorf("encoding %q is not one of %s", name, strings.Join(names, ", "))
+}
+
+var (
+	markUTF8    = []byte{0xEF, 0xBB, 0xBF}
+	markLittle  = []byte{0xFF, 0xFE}
+	markBig     = []byte{0xFE, 0xFF}
+	replacement = []byte("\uFFFD")
+)
+
+// decode returns r as UTF-8 without a byte order mark. The problem, if there
+// is one, has no file yet: the mark and the encoding disagree.
+func (c charset) decode(r io.Reader) (*bufio.Reader, *Problem) {
+	raw := bufio.NewReaderSize(r, lineBuffer)
+	head, _ := raw.Peek(3)
+	utf16 := bytes.HasPrefix(head, markLittle) || bytes.HasPrefix(head, markBig)
+	switch {
+	case c.decoder == nil && utf16:
+		return nil, &Problem{Line: 1, Message: "starts with the byte order mark of utf-16", Fix: `set encoding = "utf-16"`}
+	case c.decoder == nil:
+		if bytes.HasPrefix(head, markUTF8) {
+			_, _ = raw.Discard(len(markUTF8))
+		}
+		return raw, nil
+	case bytes.HasPrefix(head, markUTF8):
+		return nil, &Problem{Line: 1, Message: "starts with the byte order mark of utf-8, encoding says " + c.name, Fix: `set encoding = "utf-8"`}
+	case c.marked && !utf16:
+		return nil, &Problem{Line: 1, Message: "has no byte order mark", Fix: `set encoding = "utf-16le" or "utf-16be"`}
+	}
+	return bufio.NewReaderSize(transform.NewReader(raw, c.decoder()), lineBuffer), nil
+}

@@ -1,0 +1,132 @@
+package source
+
+import "bytes"
+
+// format is how lines are made of values.
+type format struct {
+	delimiter []byte
+	quote     []byte // nil: there is none
+	space     string // characters that are trimmed around values
+}
+
+func (f format) trim(value []byte) []byte {
+	for len(value) > 0 && f.isSpace(value[0]) {
+		value = value[1:]
+	}
+	for len(value) > 0 && f.isSpace(value[len(value)-1]) {
+		value = value[:len(value)-1]
+	}
+	return value
+}
+
+func (f format) isSpace(c byte) bool {
+	for i := range len(f.space) {
+		if f.space[i] == c {
+			return true
+		}
+	}
+	return false
+}
+
+// splitFlaw says what is wrong with a line and where.
+type splitFlaw struct {
+	column int // from 1, in bytes
+	complaint
+}
+
+// splitter takes lines apart. Its buffers are used again for every line.
+type splitter struct {
+	format
+	fields  [][]byte
+	scratch []byte
+}
+
+func newSplitter(f format) *splitter { return &splitter{format: f} }
+
+// split returns the values of a line; they are valid until the next call and
+// may share the line's memory.
+func (s *splitter) split(line []byte) ([][]byte, *splitFlaw) {
+	s.fields = s.fields[:0]
+	switch {
+	case s.quote == nil:
+		s.bare(line, false)
+		return s.fields, nil
+	case !bytes.Contains(line, s.quote):
+		s.bare(line, true)
+		return s.fields, nil
+	}
+	return s.quoted(line)
+}
+
+// bare splits a line that has no quotes.
+func (s *splitter) bare(line []byte, trim bool) {
+	for more := true; more; {
+		var value []byte
+		value, line, more = bytes.Cut(line, s.delimiter)
+		if trim {
+			value = s.trim(value)
+		}
+		s.fields = append(s.fields, value)
+	}
+}
+
+// quoted splits a line that has quotes.
+func (s *splitter) quoted(line []byte) ([][]byte, *splitFlaw) {
+	if cap(s.scratch) < len(line) { // so that it never moves under a value
+		s.scratch = make([]byte, 0, 2*len(line))
+	}
+	s.scratch = s.scratch[:0]
+	for at := 0; ; {
+		start := at
+		for start < len(line) && s.isSpace(line[start]) {
+			start++
+		}
+		var value []byte
+		var end int
+		if bytes.HasPrefix(line[start:], s.quote) {
+			var bad *splitFlaw
+			if value, end, bad = s.inside(line, start); bad != nil {
+				return nil, bad
+			}
+		} else {
+			end = s.until(line, start)
+			value = s.trim(line[start:end])
+		}
+		s.fields = append(s.fields, value)
+		if end == len(line) {
+			return s.fields, nil
+		}
+		at = end + len(s.delimiter)
+	}
+}
+
+// until returns where the next delimiter is, or the end of the line.
+func (s *splitter) until(line []byte, from int) int {
+	if i := bytes.Index(line[from:], s.delimiter); i >= 0 {
+		return from + i
+	}
+	return len(line)
+}
+
+// inside returns the value whose opening quote is at start, and where its
+// delimiter is.
+func (s *splitter) inside(line []byte, start int) ([]byte, int, *splitFlaw) {
+	from := len(s.scratch)
+	for at := start + len(s.quote); ; {
+		i := bytes.Index(line[at:], s.quote)
+		if i < 0 {
+			return nil, 0, &splitFlaw{start + 1, complaint{"a quoted value does not end on its line", "double a quote inside quotes, or set quote=None"}}
+		}
+		s.scratch = append(s.scratch, line[at:at+i]...)
+		at += i + len(s.quote)
+		if !bytes.HasPrefix(line[at:], s.quote) {
+			end := s.until(line, at)
+			if len(s.trim(line[at:end])) > 0 {
+				return nil, 0, &splitFlaw{at + 1, complaint{"text after the end of a quoted value", "double a quote inside quotes, or set quote=None"}}
+			}
+			return s.scratch[from:len(s.scratch):len(s.scratch)], end, nil
+		}
+		s.scratch = append(s.scratch, s.quote...)
+		at += len(s.quote)
+	}
+}

@@ -1,0 +1,224 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Files says where the files of a source come from.
+type Files struct {
+	Dir      string // that paths are relative to; "": the process's working directory
+	Embedded fs.FS  // holds the paths that start with "@rekey/"; nil: there are none
+	Stdin    *Spool // is read for the path "-"; all sources of a process share one; nil: there is none
+	SpoolDir string // where a pipe is kept that does not fit into memory; "": os.TempDir
+}
+
+const (
+	stdinPath      = "-"
+	stdinName      = "stdin"
+	embeddedPrefix = "@rekey/"
+)
+
+// input is a file that can be opened again. Pipes and stdin are spooled, so
+// that they can.
+type input struct {
+	path  string // as written
+	files Files
+
+	mu   sync.Mutex
+	pipe *Spool // of a path that is not a regular file
+	sum  string // of the first complete reading
+}
+
+// name is how problems call the input.
+func (in *input) name() string {
+	if in.path == stdinPath {
+		return stdinName
+	}
+	return in.path
+}
+
+// open returns the input from its start. What a user can mend is a *Problems.
+func (in *input) open() (io.ReadCloser, error) {
+	switch {
+	case in.path == stdinPath:
+		return in.openSpool(in.files.Stdin)
+	case strings.HasPrefix(in.path, embeddedPrefix):
+		return in.openEmbedded(strings.TrimPrefix(in.path, embeddedPrefix))
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.pipe != nil {
+		return in.openSpool(in.pipe)
+	}
+	return in.openFile()
+}
+
+func (in *input) openFile() (io.ReadCloser, error) {
+	path := in.path
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(in.files.Dir, path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, in.broken(0, err)
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		f.Close()
+		return nil, in.broken(0, err)
+	case info.IsDir():
+		f.Close()
+		return nil, one(Problem{File: in.name(), Message: "is a directory, not a file of users"})
+	case info.Mode().IsRegular():
+		return f, nil
+	}
+	in.pipe = NewSpool(f, in.files.SpoolDir)
+	defer f.Close() // Open reads it to its end
+	return in.openSpool(in.pipe)
+}
+
+func (in *input) openEmbedded(path string) (io.ReadCloser, error) {
+	if in.files.Embedded == nil {
+		return nil, in.broken(0, fs.ErrNotExist)
+	}
+	f, err := in.files.Embedded.Open(path)
+	if err != nil {
+		return nil, in.broken(0, err)
+	}
+	return f, nil
+}
+
+func (in *input) openSpool(s *Spool) (io.ReadCloser, error) {
+	if s == nil {
+		return nil, one(Problem{File: stdinName, Message: "there is no standard input to read users from"})
+	}
+	r, err := s.Open()
+	if err != nil {
+		return nil, in.broken(0, err)
+	}
+	return io.NopCloser(r), nil
+}
+
+// once reports whether the input can only be read in this process.
+func (in *input) once() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.path == stdinPath || in.pipe != nil
+}
+
+// broken is the problem of an input that cannot be read. The path is named by
+// the problem and left out of its text.
+func (in *input) broken(line int, err error) *Problems {
+	reason := err
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		reason = path.Err
+	}
+	text := "cannot be read: " + reason.Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		text = "no such file"
+	}
+	return one(Problem{File: in.name(), Line: line, Message: text, Cause: err})
+}
+
+// one returns a list of one problem.
+func one(x Problem) *Problems {
+	p := &Problems{}
+	p.Add(x)
+	return p
+}
+
+// hashed counts what is read through it into a digest.
+type hashed struct {
+	io.Reader
+	sum hash.Hash
+}
+
+func newHashed(r io.Reader) *hashed { return &hashed{Reader: r, sum: sha256.New()} }
+
+func (h *hashed) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	h.sum.Write(p[:n])
+	return n, err
+}
+
+// settle compares the digest of a complete reading with that of the first: a
+// file that changes under a run would make a plan that no fingerprint names.
+func (in *input) settle(h *hashed) error {
+	sum := hex.EncodeToString(h.sum.Sum(nil))
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.sum == "" {
+		in.sum = sum
+	}
+	if in.sum != sum {
+		return one(Problem{File: in.name(), Message: "changed while it was being read", Fix: "run again when nothing writes to it"})
+	}
+	return nil
+}
+
+// Fingerprint names the content of one file of a source.
+type Fingerprint struct {
+	Name   string // of the file, as written
+	SHA256 string // of its bytes, in hex
+	Stdin  bool   // it was stdin or a pipe: there is nothing to compare it with later
+}
+
+// Fingerprinter is a Source that is read from files.
+type Fingerprinter interface {
+	// Fingerprints returns one for each file, in order, reading each to its end.
+	Fingerprints(ctx context.Context) ([]Fingerprint, error)
+}
+
+// Fingerprints returns those of the source's files; none for a source that has
+// no files.
+func Fingerprints(ctx context.Context, s Source) ([]Fingerprint, error) {
+	f, ok := s.(Fingerprinter)
+	if !ok {
+		return nil, nil
+	}
+	return f.Fingerprints(ctx)
+}
+
+func (in *input) fingerprints(ctx context.Context) ([]Fingerprint, error) {
+	r, err := in.open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	h := newHashed(untilDone{ctx, r})
+	if _, err := io.Copy(io.Discard, h); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, in.broken(0, err)
+	}
+	if err := in.settle(h); err != nil {
+		return nil, err
+	}
+	return []Fingerprint{{Name: in.name(), SHA256: hex.EncodeToString(h.sum.Sum(nil)), Stdin: in.once()}}, nil
+}
+
+// untilDone stops reading when its context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}

@@ -1,0 +1,147 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+const (
+	lineBuffer = 64 << 10
+	maxLine    = 1 << 20 // bytes: what is longer is not a list of users
+)
+
+// lines reads the lines of an input, one after the other.
+type lines struct {
+	in      *input
+	charset charset
+	hash    *hashed
+	text    *bufio.Reader
+	close   func() error
+	space   string // a line of nothing else is blank
+	long    []byte // a line that does not fit text's buffer
+	n       int    // number of the present line
+}
+
+// read opens the input for reading line by line; lines of the characters in
+// space are blank.
+func (in *input) read(ctx context.Context, c charset, space string) (*lines, error) {
+	r, err := in.open()
+	if err != nil {
+		return nil, err
+	}
+	h := newHashed(untilDone{ctx, r})
+	text, problem := c.decode(h)
+	if problem != nil {
+		r.Close()
+		problem.File = in.name()
+		return nil, one(*problem)
+	}
+	return &lines{in: in, charset: c, hash: h, text: text, close: r.Close, space: space}, nil
+}
+
+// next returns the next line that is not blank, without its end, valid until
+// the next call. At the end it is io.EOF, after checking that the input is the
+// one that was read before; a *Problem is about this line only.
+func (l *lines) next(ctx context.Context) ([]byte, error) {
+	for {
+		line, err := l.one()
+		var bad *flaw
+		switch {
+		case err == nil:
+		case err == io.EOF:
+			return nil, l.end()
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.As(err, &bad):
+			return nil, bad
+		default:
+			return nil, l.in.broken(l.n, err)
+		}
+		if len(bytes.Trim(line, l.space)) > 0 {
+			return line, l.sound(line)
+		}
+	}
+}
+
+func (l *lines) end() error {
+	if err := l.in.settle(l.hash); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+// one returns the next line, blank or not.
+func (l *lines) one() ([]byte, error) {
+	l.n++
+	line, err := l.text.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		line, err = l.gather(line)
+	}
+	if err == io.EOF && len(line) > 0 {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	line = bytes.TrimSuffix(line, []byte{'\n'})
+	return bytes.TrimSuffix(line, []byte{'\r'}), nil
+}
+
+// gather collects a line that is longer than the buffer.
+func (l *lines) gather(head []byte) ([]byte, error) {
+	l.long = append(l.long[:0], head...)
+	for {
+		more, err := l.text.ReadSlice('\n')
+		if len(l.long) <= maxLine {
+			l.long = append(l.long, more...)
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err != nil && err != io.EOF:
+			return nil, err
+		case len(l.long) > maxLine:
+			return nil, l.flaw(0, fmt.Sprintf("the line is longer than %d bytes", maxLine), "is this a list of users, one a line?")
+		}
+		return l.long, nil
+	}
+}
+
+// sound checks that the line is well encoded.
+func (l *lines) sound(line []byte) error {
+	if l.charset.decoder != nil {
+		if at := bytes.Index(line, replacement); at >= 0 {
+			return l.flaw(0, "not valid "+l.charset.name, "set encoding= to that of the file")
+		}
+		return nil
+	}
+	if utf8.Valid(line) {
+		return nil
+	}
+	at := 0
+	for at < len(line) {
+		r, size := utf8.DecodeRune(line[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	return l.flaw(at+1, fmt.Sprintf("not valid utf-8 at byte %d of the line", at+1),
+		`set encoding = "windows-1252", "latin-1" or what the file is in`)
+}
+
+// flaw is a problem of the present line.
+func (l *lines) flaw(column int, message, fix string) *flaw {
+	return &flaw{Problem{File: l.in.name(), Line: l.n, Column: column, Message: message, Fix: fix}}
+}
+
+// flaw is the problem of one line, handed to a caller that notes it and goes
+// on with the next.
+type flaw struct{ Problem }
+
+func (f *flaw) Error() string { return f.String() }
