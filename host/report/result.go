@@ -1,0 +1,105 @@
+package report
+
+import (
+	"time"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Result is what one user came to, as a row function sees it. Code, Native and
+// Message are those of the status and "" where there is nothing to say, as for
+// a user that is done.
+type Result struct {
+	Row    source.Row // a script's user
+	Schema source.Schema
+
+	Status  ledger.Status
+	Code    sdk.Code
+	Native  string
+	Message string
+	Wave    string // "" for a user that the plan skipped
+
+	// Password is the present value of the user's only account and kind; nil if
+	// the user has several, or if it is not certain.
+	Password *secret.Value
+	// Passwords is the same by "label", or "label/kind" where the kind has a
+	// name, with an absent value where it is not certain. There is an entry for
+	// each account that a set, change or reset was about, and one for every
+	// backend of the run that is in no other; a script's look-up of any other
+	// name gives None. Two accounts of one backend and kind have entries
+	// "label:account" or "label/kind:account" instead.
+	Passwords map[string]secret.Value
+	// Candidates is every value that may be the present one, newest first, by
+	// the same names. A certain one is alone in its list.
+	Candidates map[string][]secret.Value
+
+	Attempts int       // how often an operation was sent, over all steps
+	At       time.Time // UTC, when the status was decided; zero: not yet
+
+	Steps []Step
+
+	Requestor    string
+	SourceSystem string
+}
+
+// Step is one value of one journalled step, or one answer of a reading step.
+type Step struct {
+	ID            string // of the operation, as the target's audit trail has it
+	Step          string // the verb: set, change, reset, verify, find, unlock, revert
+	Backend       string // label
+	Account       string
+	Kind          string
+	Outcome       sdk.Outcome // Unknown also where none is recorded
+	Code          sdk.Code
+	Native        string
+	Message       string
+	Violations    []sdk.Violation
+	AccountStatus sdk.Status
+	Ref           string
+	Attempt       int       // how often it was sent; 0: never
+	At            time.Time // UTC, of the outcome, else of the intent
+}
+
+// Field is one named value of a Row.
+type Field struct {
+	Name string
+	// Value is nil, a string, bool, int, int64, *big.Int, float64, time.Time,
+	// source.Day or secret.Value, or a []any, map[string]any or Row of these.
+	// nil and absent secrets are null, or an empty cell.
+	Value any
+}
+
+// Row is one row of a report: its columns in order.
+type Row []Field
+
+// DefaultColumns are the columns of a report without a row function.
+func DefaultColumns() []string { return []string{"key", "status", "code", "message", "wave"} }
+
+// DefaultRow is the row of a report without a row function. It holds no
+// secret.
+func DefaultRow(r Result) Row {
+	return Row{
+		{"key", r.Row.Key}, {"status", string(r.Status)}, {"code", string(r.Code)},
+		{"message", r.Message}, {"wave", r.Wave},
+	}
+}
+
+// RevealedRow is DefaultRow with the columns password and passwords.
+func RevealedRow(r Result) Row {
+	var password any
+	if r.Password != nil {
+		password = *r.Password
+	}
+	return append(DefaultRow(r), Field{"password", password}, Field{"passwords", byName(r.Passwords)})
+}
+
+func byName(values map[string]secret.Value) map[string]any {
+	m := make(map[string]any, len(values))
+	for name, v := range values {
+		m[name] = v
+	}
+	return m
+}
