@@ -1,0 +1,269 @@
+package ledger
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// batch is how many rows one INSERT carries. The driver looks its parameters
+// up by scanning, so more is not better.
+const batch = 32
+
+// headEvery is how often heads are signed while records keep coming.
+const headEvery = 100 * time.Millisecond
+
+// writer appends to a run. Its memory mirrors the database as of its last
+// commit; after an error it is not trusted any more.
+type writer struct {
+	run    *Run
+	db     *conn
+	broken error
+
+	tree   frontier
+	now    *standing
+	watch  watch
+	enc    encoder
+	signed time.Time // when the last head was
+
+	recs, users       []driver.Value // rows to insert
+	bodies            []byte
+	insRec1, insRecN  string
+	insUser1, insUser string
+}
+
+func newWriter(r *Run) (*writer, error) {
+	db, err := openConn(r.store.runFile(r.id), readWrite, r.store.temp())
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{run: r, db: db, enc: encoder{key: &r.names},
+		insRec1: "INSERT INTO rec VALUES (?,?,?,?)", insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
+	w.insRecN = w.insRec1 + strings.Repeat(",(?,?,?,?)", batch-1)
+	w.insUser = w.insUser1 + strings.Repeat(",(?,?,?,?)", batch-1)
+	w.watch = watch{known: r.known, open: map[int64]*userWatch{}}
+	if err := w.load(); err != nil {
+		_ = db.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// load reads where the log stands.
+func (w *writer) load() error {
+	found, err := w.db.one("SELECT standing, size, frontier FROM state")
+	if err != nil {
+		return err
+	}
+	w.now = newStanding(w.run.bounds)
+	if err := w.now.decode(found); err != nil {
+		return err
+	}
+	w.tree, err = frontierFrom(found.int(1), found.bytes(2))
+	return err
+}
+
+// Commit appends records, all or none, and returns when they are synced. It
+// sets Index, and At where that is zero, takes the users' statuses and the
+// run's state over, and signs a head now and then. It refuses what would make
+// the ledger contradict itself. After an error the Run takes no more records:
+// what is durable is known when it is opened again. One caller at a time.
+func (r *Run) Commit(recs []*Record) error {
+	if r.writer == nil {
+		return fmt.Errorf("run %s: it is open for reading", r.id)
+	}
+	if len(recs) == 0 {
+		return nil
+	}
+	w := r.writer
+	if w.broken != nil {
+		return fmt.Errorf("run %s: the ledger takes no more records: %w", r.id, w.broken)
+	}
+	if err := w.commit(recs); err != nil {
+		w.broken = err
+		return ofRun(r.id, err)
+	}
+	return nil
+}
+
+func (w *writer) commit(recs []*Record) error {
+	return w.db.within(func() error {
+		if err := w.catchUp(); err != nil {
+			return err
+		}
+		now := w.run.store.now()
+		for _, rec := range recs {
+			if err := w.append(rec, now); err != nil {
+				return err
+			}
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+		if err := w.saveState(); err != nil {
+			return err
+		}
+		return w.headNow(now, recs)
+	})
+}
+
+// catchUp takes over what another process has noted since.
+func (w *writer) catchUp() error {
+	size, err := w.db.count("SELECT size FROM state")
+	if err != nil || size == w.tree.size {
+		return err
+	}
+	return w.load()
+}
+
+// append puts one record into the log.
+func (w *writer) append(r *Record, now time.Time) error {
+	was, err := w.admit(r)
+	if err != nil {
+		return err
+	}
+	r.Index = w.tree.size
+	if r.At.IsZero() {
+		r.At = now
+	}
+	r.At = r.At.UTC().Truncate(time.Microsecond)
+	f, err := frameOf(r)
+	if err != nil {
+		return err
+	}
+	start := len(w.bodies)
+	body, leaf := w.enc.stored(w.bodies, &f)
+	w.bodies = body
+	w.tree.push(leaf)
+	w.now.apply(r, was)
+	w.recs = append(w.recs, r.Index+1, int64(r.Kind), r.User, body[start:len(body):len(body)])
+	switch r.Kind {
+	case Finished:
+		w.users = append(w.users, r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1)
+	case Reopened:
+		_, err = w.db.exec("DELETE FROM user WHERE pos = ?", r.User)
+	}
+	return err
+}
+
+// flush writes the rows that wait.
+func (w *writer) flush() error {
+	if err := w.insert(w.insRecN, w.insRec1, w.recs); err != nil {
+		return err
+	}
+	if err := w.insert(w.insUser, w.insUser1, w.users); err != nil {
+		return err
+	}
+	w.recs, w.users, w.bodies = w.recs[:0], w.users[:0], w.bodies[:0]
+	return nil
+}
+
+// insert writes rows of four columns, many at a time while there are many.
+func (w *writer) insert(many, one string, values []driver.Value) error {
+	const width = 4
+	for len(values) >= batch*width {
+		if _, err := w.db.exec(many, values[:batch*width]...); err != nil {
+			return err
+		}
+		values = values[batch*width:]
+	}
+	for ; len(values) > 0; values = values[width:] {
+		if _, err := w.db.exec(one, values[:width]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) saveState() error {
+	text, err := json.Marshal(w.now)
+	if err != nil {
+		return err
+	}
+	_, err = w.db.exec("UPDATE state SET size = ?, frontier = ?, standing = ?", w.tree.size, w.tree.bytes(), string(text))
+	return err
+}
+
+// admit checks that the record fits what is there. was is the status of a user
+// that is put back.
+func (w *writer) admit(r *Record) (was statusNumber, err error) {
+	if r.User < 0 || r.User > w.run.total {
+		return 0, contradiction(r, "the plan has %d users", w.run.total)
+	}
+	if aboutUser(r.Kind) != (r.User > 0) {
+		return 0, contradiction(r, "user %d", r.User)
+	}
+	if r.User == 0 {
+		return 0, w.admitRun(r)
+	}
+	if waveAt(w.run.bounds, r.User) < 0 {
+		return 0, contradiction(r, "the plan skips the user")
+	}
+	return w.admitUser(r)
+}
+
+// aboutUser reports whether records of the kind are about a user.
+func aboutUser(k Kind) bool {
+	switch k {
+	case Intent, Outcome, Answer, Finished, Reopened:
+		return true
+	}
+	return false
+}
+
+// admitRun checks a record about the run.
+func (w *writer) admitRun(r *Record) error {
+	switch r.Kind {
+	case Started, Stopped, Revealed, Reported, Accepted:
+	case Ended:
+		if r.Detail.State == "" {
+			return contradiction(r, "it names no state")
+		}
+	case Held:
+		if w.now.Hold > 0 {
+			return contradiction(r, "the run is held already")
+		}
+		if w.now.wave(r.Detail.Wave) < 0 {
+			return contradiction(r, "there is no wave %q", r.Detail.Wave)
+		}
+	case Approved:
+		if w.now.Hold == 0 {
+			return contradiction(r, "the run is not held")
+		}
+	case Forgot:
+		if w.now.Forgot {
+			return contradiction(r, "the key is destroyed already")
+		}
+	default:
+		return contradiction(r, "records of kind %d are not for Commit", r.Kind)
+	}
+	return nil
+}
+
+// ErrContradiction is in the chain of what Commit returns for records that do
+// not fit the ledger: a defect of the caller, or two of them.
+var ErrContradiction = errors.New("the ledger would contradict itself")
+
+func contradiction(r *Record, format string, args ...any) error {
+	where := ""
+	if r.User > 0 {
+		where = fmt.Sprintf(" of user %d", r.User)
+	}
+	if r.Step > 0 {
+		where += fmt.Sprintf(" step %d try %d", r.Step, r.Try)
+	}
+	return fmt.Errorf("%w: %s%s: %s", ErrContradiction, r.Kind, where, fmt.Sprintf(format, args...))
+}
+
+// String returns what the kind is called: "intent", "finished", ….
+func (k Kind) String() string {
+	names := [...]string{"record", "opened", "planned", "started", "intent", "outcome", "answer", "finished", "reopened",
+		"held", "approved", "stopped", "ended", "revealed", "reported", "accepted", "forgot"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}

@@ -1,0 +1,207 @@
+package ledger
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// conn is one connection to a database, used by one goroutine at a time. It
+// speaks to the driver itself: a run has one writer, and what database/sql
+// adds is a third of the cost of a commit.
+type conn struct {
+	raw   driver.Conn
+	stmts map[string]driver.Stmt
+	args  []driver.NamedValue
+}
+
+// openMode says what a connection may do to the file.
+type openMode string
+
+const (
+	readWrite openMode = "mode=rw"
+	readOnly  openMode = "mode=ro"
+	immutable openMode = "mode=ro&immutable=1" // a medium that cannot be written: no locks, no shared memory
+)
+
+// openConn opens an existing database file.
+func openConn(path string, mode openMode, tempDir string) (*conn, error) {
+	name := (&url.URL{Scheme: "file", Path: path}).String() + "?" + string(mode)
+	raw, err := (&sqlite.Driver{}).Open(name)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{raw: raw, stmts: map[string]driver.Stmt{}}
+	settings := []string{"busy_timeout = 60000", "cache_size = -8192", "synchronous = FULL",
+		"temp_store_directory = '" + strings.ReplaceAll(tempDir, "'", "''") + "'"}
+	if mode != readWrite {
+		settings = append(settings, "query_only = ON")
+	}
+	if mode == immutable {
+		settings[3] = "temp_store = MEMORY"
+	}
+	for _, s := range settings {
+		if err := c.run("PRAGMA " + s); err != nil {
+			c.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *conn) close() error {
+	for _, s := range c.stmts {
+		_ = s.Close()
+	}
+	return c.raw.Close()
+}
+
+// run executes a statement that will not be needed again.
+func (c *conn) run(query string, args ...driver.Value) error {
+	_, err := c.raw.(driver.ExecerContext).ExecContext(noContext, query, c.named(args))
+	return err
+}
+
+// exec executes a statement that is kept prepared and returns how many rows it
+// changed.
+func (c *conn) exec(query string, args ...driver.Value) (int64, error) {
+	s, err := c.prepared(query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.(driver.StmtExecContext).ExecContext(noContext, c.named(args))
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+func (c *conn) prepared(query string) (driver.Stmt, error) {
+	if s := c.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := c.raw.Prepare(query)
+	if err == nil {
+		c.stmts[query] = s
+	}
+	return s, err
+}
+
+func (c *conn) named(args []driver.Value) []driver.NamedValue {
+	if cap(c.args) < len(args) {
+		c.args = make([]driver.NamedValue, len(args))
+	}
+	c.args = c.args[:len(args)]
+	for i, v := range args {
+		c.args[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+	return c.args
+}
+
+// errDone ends each without an error.
+var errDone = errors.New("done")
+
+// each calls fn for every row of the answer. The row is valid during the call.
+func (c *conn) each(query string, fn func(row row) error, args ...driver.Value) (err error) {
+	s, err := c.prepared(query)
+	if err != nil {
+		return err
+	}
+	rows, err := s.(driver.StmtQueryContext).QueryContext(noContext, c.named(args))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := rows.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	values := make(row, len(rows.Columns()))
+	for {
+		switch err := rows.Next(values); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		switch err := fn(values); {
+		case errors.Is(err, errDone):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// one returns the first row of the answer, nil if there is none.
+func (c *conn) one(query string, args ...driver.Value) (row, error) {
+	var found row
+	err := c.each(query, func(r row) error {
+		found = append(row(nil), r...)
+		return errDone
+	}, args...)
+	return found, err
+}
+
+// count returns the number that a query answers with.
+func (c *conn) count(query string, args ...driver.Value) (int64, error) {
+	r, err := c.one(query, args...)
+	if err != nil || r == nil {
+		return 0, err
+	}
+	return r.int(0), nil
+}
+
+// within runs fn in a transaction that may write.
+func (c *conn) within(fn func() error) error {
+	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := fn()
+	if err == nil {
+		if _, err = c.exec("COMMIT"); err == nil {
+			return nil
+		}
+	}
+	if _, rerr := c.exec("ROLLBACK"); rerr != nil {
+		err = fmt.Errorf("%w (and then: %v)", err, rerr)
+	}
+	return err
+}
+
+// row is one row of an answer.
+type row []driver.Value
+
+func (r row) int(i int) int64 { v, _ := r[i].(int64); return v }
+
+func (r row) text(i int) string { v, _ := r[i].(string); return v }
+
+func (r row) bytes(i int) []byte { v, _ := r[i].([]byte); return v }
+
+// sqliteCode returns the primary result code of an SQLite error, else 0.
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+func cannotOpen(err error) bool {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		return true
+	}
+	return false
+}
+
+// noContext is passed to the driver: statements on a local file are never
+// given up half-way.
+var noContext = context.Background()

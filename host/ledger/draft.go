@@ -1,0 +1,539 @@
+package ledger
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+
+	"golang.org/x/crypto/chacha20poly1305"
+	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// schema is that of a run's database.
+//
+// run, wave and plan are written once. rec is only appended to; its id is the
+// record's index plus one. user has a row for each user with a status. state
+// has one row, rewritten with every commit.
+const schema = `
+CREATE TABLE run (format INTEGER NOT NULL, header TEXT NOT NULL, names BLOB NOT NULL, total INTEGER NOT NULL, ordered INTEGER NOT NULL);
+CREATE TABLE key (wrapped BLOB);
+CREATE TABLE wave (n INTEGER PRIMARY KEY, name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL);
+CREATE TABLE plan (pos INTEGER PRIMARY KEY, seq INTEGER NOT NULL, line INTEGER NOT NULL, key TEXT NOT NULL, fold TEXT NOT NULL, row BLOB, reason TEXT, digest BLOB NOT NULL);
+CREATE TABLE rec (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, user INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE user (pos INTEGER PRIMARY KEY, status INTEGER NOT NULL, code TEXT NOT NULL, rec INTEGER NOT NULL);
+CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL, standing TEXT NOT NULL);
+CREATE TABLE head (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
+`
+
+// stageSchema holds the rows until their order is known. It is a temporary
+// table: its file has no name, so a crash leaves nothing of it.
+const stageSchema = `CREATE TABLE temp.stage (seq INTEGER PRIMARY KEY, line INTEGER, key TEXT, fold TEXT UNIQUE, row BLOB, reason TEXT, digest BLOB, ord BLOB)`
+
+// format is the version of the schema.
+const format = 1
+
+// PlannedUser is one row of the source as the plan has it.
+type PlannedUser struct {
+	Seq     int64  // number of the row in the source, from 1
+	Line    int    // where it stands there
+	Key     string // unique, ignoring case and Unicode form
+	Wave    int    // index of the wave; -1: skipped
+	Sort    []any  // of order_by: nil, bool, string, int, int64 or float64
+	Row     []byte // the cells, opaque here
+	Skipped bool
+	Reason  string // why it is skipped
+}
+
+// WavePlan is one wave of the plan. Take is how many users it takes where
+// waves fill in order; 0: all that are left.
+type WavePlan struct {
+	Name string
+	Take int
+}
+
+// DuplicateError is returned for a key that an earlier row has.
+type DuplicateError struct {
+	Key       string
+	FirstLine int
+}
+
+// Error names the key and the line that has it.
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("key %q is on line %d already", e.Key, e.FirstLine)
+}
+
+// Draft is a run that does not exist yet. Until it is frozen it is a hidden
+// file that Discard removes, or, when its process is gone, the next Open of
+// the store. A Draft is used by one goroutine; Seal may be called by many.
+type Draft struct {
+	store  *Store
+	header Header
+	lock   *lock
+	db     *conn
+	seal   *sealer
+	names  namesKey
+
+	waves   map[int]int64 // users of each wave
+	total   int64
+	skipped int64
+	insert  driver.Stmt
+	args    [8]driver.NamedValue
+	private []byte
+	ord     []byte
+}
+
+// Draft begins a run: it makes its data key and seals that to the recipients.
+// An empty Header.ID is filled with a new name.
+func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
+	if h.Created.IsZero() {
+		h.Created = s.now()
+	}
+	h.Created = h.Created.UTC()
+	d := &Draft{store: s, waves: map[int]int64{}}
+	var err error
+	if d.lock, err = s.nameRun(&h); err != nil {
+		return nil, err
+	}
+	d.header = h
+	if err := d.begin(k); err != nil {
+		_ = d.Discard()
+		return nil, fmt.Errorf("draft of run %s: %w", h.ID, err)
+	}
+	return d, nil
+}
+
+// nameRun gives the run its name and takes its lock.
+func (s *Store) nameRun(h *Header) (*lock, error) {
+	if h.ID == "" {
+		id, l, err := s.newID()
+		h.ID = id
+		return l, err
+	}
+	if !validID.MatchString(h.ID) {
+		return nil, fmt.Errorf("run %q: not a name; use lower-case letters, digits and hyphens", h.ID)
+	}
+	l, err := takeLock(s.lockFile(h.ID))
+	if err != nil {
+		return nil, ofRun(h.ID, err)
+	}
+	if exists(s.runFile(h.ID)) {
+		l.release()
+		return nil, fmt.Errorf("run %s exists already", h.ID)
+	}
+	return l, nil
+}
+
+// ofRun names the run in an error.
+func ofRun(id string, err error) error {
+	var held *LockedError
+	if errors.As(err, &held) {
+		return &LockedError{Run: id, PID: held.PID}
+	}
+	return fmt.Errorf("run %s: %w", id, err)
+}
+
+func (d *Draft) begin(k Keys) error {
+	path := d.store.draftFile(d.header.ID)
+	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if d.db, err = openConn(path, readWrite, d.store.temp()); err != nil {
+		return err
+	}
+	// Nothing of a draft outlives a crash, so nothing is journalled or synced
+	// before it is frozen.
+	for _, q := range []string{"PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA temp.cache_size = -8192", "BEGIN", schema, stageSchema} {
+		if err := d.db.run(q); err != nil {
+			return err
+		}
+	}
+	if d.insert, err = d.db.prepared("INSERT OR IGNORE INTO temp.stage VALUES (?,?,?,?,?,?,?,?)"); err != nil {
+		return err
+	}
+	for i := range d.args {
+		d.args[i].Ordinal = i + 1
+	}
+	return d.makeKeys(k)
+}
+
+func (d *Draft) makeKeys(k Keys) error {
+	key := make([]byte, chacha20poly1305.KeySize)
+	defer clear(key)
+	if _, err := io.ReadFull(d.store.rand, key); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(d.store.rand, d.names[:]); err != nil {
+		return err
+	}
+	wrapped, err := wrap(key, k.Recipients)
+	if err != nil {
+		return err
+	}
+	if d.seal, err = newSealer(d.header.ID, key, d.store.rand); err != nil {
+		return err
+	}
+	return d.db.run("INSERT INTO key VALUES (?)", wrapped)
+}
+
+// ID returns the name that the run will have.
+func (d *Draft) ID() string { return d.header.ID }
+
+// Seal seals a secret cell: of the row with that number, in the column that
+// role names. An absent value is nil.
+func (d *Draft) Seal(role string, seq int64, v secret.Value) []byte {
+	return d.seal.seal(d.seal.cellPlace(role, seq), v)
+}
+
+// Add takes the next row, in the order of the source. For a key that an
+// earlier row has it returns a *DuplicateError and leaves the row out; the
+// draft stays usable.
+func (d *Draft) Add(p PlannedUser) error {
+	if p.Skipped {
+		p.Wave = -1
+	}
+	fold := foldKey(p.Key)
+	d.private = appendRowPrivate(d.private[:0], p.Key, p.Reason, p.Row)
+	hidden := commitment(d.names.rowSalt(p.Seq), d.private)
+	var reason driver.Value
+	if p.Wave < 0 {
+		reason = p.Reason
+	}
+	d.ord = appendOrder(d.ord[:0], p.Wave, p.Sort)
+	for i, v := range [...]driver.Value{p.Seq, int64(p.Line), p.Key, fold, p.Row, reason, hidden[:], d.ord} {
+		d.args[i].Value = v
+	}
+	r, err := d.insert.(driver.StmtExecContext).ExecContext(noContext, d.args[:])
+	if err != nil {
+		return fmt.Errorf("draft of run %s: %w", d.header.ID, err)
+	}
+	if n, err := r.RowsAffected(); err != nil || n == 0 {
+		return d.duplicate(p, fold, err)
+	}
+	d.total++
+	if p.Wave < 0 {
+		d.skipped++
+	} else {
+		d.waves[p.Wave]++
+	}
+	return nil
+}
+
+func (d *Draft) duplicate(p PlannedUser, fold string, err error) error {
+	if err != nil {
+		return err
+	}
+	first, err := d.db.one("SELECT line FROM temp.stage WHERE fold = ?", fold)
+	if err != nil {
+		return err
+	}
+	if first == nil {
+		return fmt.Errorf("draft of run %s: row %d was given twice", d.header.ID, p.Seq)
+	}
+	return &DuplicateError{Key: p.Key, FirstLine: int(first.int(0))}
+}
+
+// Freeze orders the users by wave, sort keys and row, numbers them from 1,
+// those that are skipped last, and makes the run: it exists when Freeze
+// returns, locked for applying. Where a wave has a Take, the waves fill in
+// their order, and the last takes the rest. Without an error the draft is used
+// up; after one only Discard is left.
+func (d *Draft) Freeze(waves []WavePlan) (*Run, error) {
+	if err := d.freeze(waves); err != nil {
+		_ = d.Discard()
+		return nil, fmt.Errorf("freezing run %s: %w", d.header.ID, err)
+	}
+	l := d.lock
+	d.lock = nil
+	r, err := d.store.openLocked(d.header.ID, l)
+	if err != nil {
+		return nil, err
+	}
+	r.seal, r.sealErr = d.seal, nil
+	return r, nil
+}
+
+func (d *Draft) freeze(waves []WavePlan) error {
+	bounds, err := d.fill(waves)
+	if err != nil {
+		return err
+	}
+	for _, q := range []string{
+		"INSERT INTO plan (seq, line, key, fold, row, reason, digest) SELECT seq, line, key, fold, row, reason, digest FROM temp.stage ORDER BY ord, seq",
+		"DROP TABLE temp.stage",
+		"CREATE UNIQUE INDEX plan_fold ON plan (fold)",
+	} {
+		if err := d.db.run(q); err != nil {
+			return err
+		}
+	}
+	root, ordered, err := d.digest(bounds)
+	if err != nil {
+		return err
+	}
+	if !ordered {
+		if err := d.db.run("CREATE UNIQUE INDEX plan_seq ON plan (seq)"); err != nil {
+			return err
+		}
+	}
+	if err := d.write(bounds, root, ordered); err != nil {
+		return err
+	}
+	return d.publish()
+}
+
+// waveRow is one wave of a frozen plan: the positions from First to Last.
+type waveRow struct {
+	Name        string
+	First, Last int64
+}
+
+// size returns how many users the wave has.
+func (w waveRow) size() int64 { return w.Last - w.First + 1 }
+
+// fill finds the bounds of the waves.
+func (d *Draft) fill(waves []WavePlan) ([]waveRow, error) {
+	due := d.total - d.skipped
+	byTake := false
+	for _, w := range waves {
+		byTake = byTake || w.Take > 0
+	}
+	for n := range d.waves {
+		if n >= len(waves) || byTake && n > 0 {
+			return nil, fmt.Errorf("wave %d: there is none", n)
+		}
+	}
+	next := int64(1)
+	var bounds []waveRow
+	for i, w := range waves {
+		n := d.waves[i]
+		if byTake {
+			n = due - (next - 1)
+			if w.Take > 0 && i < len(waves)-1 {
+				n = min(n, int64(w.Take))
+			}
+		}
+		bounds = append(bounds, waveRow{w.Name, next, next + n - 1})
+		next += n
+	}
+	return bounds, nil
+}
+
+// digest computes the root over the rows of the plan, and whether they are in
+// the order of the source.
+func (d *Draft) digest(bounds []waveRow) (tlog.Hash, bool, error) {
+	var tree frontier
+	ordered, last := true, int64(0)
+	err := d.db.each("SELECT pos, seq, digest FROM plan ORDER BY pos", func(r row) error {
+		pos, seq := r.int(0), r.int(1)
+		if len(r.bytes(2)) != 32 {
+			return fmt.Errorf("plan: position %d has no digest", pos)
+		}
+		tree.push(rowLeaf(pos, seq, waveAt(bounds, pos), [32]byte(r.bytes(2))))
+		ordered, last = ordered && seq > last, seq
+		return nil
+	})
+	return tree.root(), ordered, err
+}
+
+// waveAt returns the index of the wave of a position, -1 behind the last.
+func waveAt(bounds []waveRow, pos int64) int {
+	for i, w := range bounds {
+		if pos >= w.First && pos <= w.Last {
+			return i
+		}
+	}
+	return -1
+}
+
+// rowLeaf is the leaf of one row of the plan:
+//
+//	leaf = tlog.RecordHash(1 || pos || seq || wave || commitment)
+//	commitment = SHA-256(salt || key || reason || row)
+//	salt = first 16 bytes of SHA-256("rekey row salt" || key of the run || seq)
+//
+// pos and seq are 8 bytes big-endian, wave is 4, all ones if the user is
+// skipped; key, reason and row have an unsigned varint length before them.
+func rowLeaf(pos, seq int64, wave int, hidden [32]byte) tlog.Hash {
+	var b [53]byte
+	b[0] = frameVersion
+	binary.BigEndian.PutUint64(b[1:], uint64(pos))
+	binary.BigEndian.PutUint64(b[9:], uint64(seq))
+	binary.BigEndian.PutUint32(b[17:], uint32(int32(wave)))
+	copy(b[21:], hidden[:])
+	return tlog.RecordHash(b[:])
+}
+
+func appendRowPrivate(b []byte, key, reason string, row []byte) []byte {
+	return appendString(appendString(appendString(b, key), reason), row)
+}
+
+// write adds all that is not the plan itself, the first two records among it.
+func (d *Draft) write(bounds []waveRow, root tlog.Hash, ordered bool) error {
+	text, digest, err := d.header.encode()
+	if err != nil {
+		return err
+	}
+	inOrder := int64(0)
+	if ordered {
+		inOrder = 1
+	}
+	if err := d.db.run("INSERT INTO run VALUES (?,?,?,?,?)", int64(format), string(text), d.names[:], d.total, inOrder); err != nil {
+		return err
+	}
+	counts := map[string]int64{"total": d.total, "skipped": d.skipped}
+	for i, w := range bounds {
+		if err := d.db.run("INSERT INTO wave VALUES (?,?,?,?)", int64(i), w.Name, w.First, w.Last); err != nil {
+			return err
+		}
+		counts["wave "+w.Name] = w.size()
+	}
+	h := d.header
+	opened := &Record{Kind: Opened, Index: 0, At: h.Created, Detail: Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
+		Requestor: h.Requestor, SourceSystem: h.SourceSystem}}
+	planned := &Record{Kind: Planned, Index: 1, At: d.store.now(), Detail: Detail{Digest: root.String(), Counts: counts}}
+	return d.firstRecords(newStanding(bounds), opened, planned)
+}
+
+func (d *Draft) firstRecords(s *standing, recs ...*Record) error {
+	enc := encoder{key: &d.names}
+	var tree frontier
+	for _, r := range recs {
+		f, err := frameOf(r)
+		if err != nil {
+			return err
+		}
+		body, leaf := enc.stored(nil, &f)
+		tree.push(leaf)
+		s.apply(r, 0)
+		if err := d.db.run("INSERT INTO rec VALUES (?,?,0,?)", r.Index+1, int64(r.Kind), body); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return d.db.run("INSERT INTO state VALUES (1,?,?,?)", tree.size, tree.bytes(), string(text))
+}
+
+// publish gives the draft its name when it is whole and durable.
+func (d *Draft) publish() error {
+	for _, q := range []string{"COMMIT", "PRAGMA journal_mode = WAL"} {
+		if err := d.db.run(q); err != nil {
+			return err
+		}
+	}
+	if err := d.db.close(); err != nil {
+		return err
+	}
+	d.db = nil
+	draft, final := d.store.draftFile(d.header.ID), d.store.runFile(d.header.ID)
+	if err := syncFile(draft); err != nil {
+		return err
+	}
+	if err := os.Rename(draft, final); err != nil {
+		return err
+	}
+	return syncDir(d.store.runs())
+}
+
+// Discard removes the draft. It does nothing after Freeze has returned a run,
+// and when it is called again.
+func (d *Draft) Discard() error {
+	if d.lock == nil {
+		return nil
+	}
+	l := d.lock
+	d.lock = nil
+	if d.db != nil {
+		_ = d.db.close()
+		d.db = nil
+	}
+	removeDatabase(d.store.draftFile(d.header.ID))
+	if exists(d.store.runFile(d.header.ID)) {
+		l.release()
+		return nil
+	}
+	l.remove()
+	return nil
+}
+
+// foldKey is what keys are compared by: case folding under canonical
+// composition.
+func foldKey(s string) string {
+	ascii := true
+	for i := range len(s) {
+		ascii = ascii && s[i] < 0x80
+	}
+	if ascii {
+		return strings.ToLower(s)
+	}
+	return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
+}
+
+// appendOrder appends a key that sorts bytewise as users are ordered: by wave,
+// then by the sort keys. Numbers go before texts, texts (by their bytes in
+// NFC) before booleans, and nothing goes last; skipped users go behind all.
+func appendOrder(b []byte, wave int, keys []any) []byte {
+	if wave < 0 {
+		return append(b, 0xff, 0xff, 0xff, 0xff)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(wave))
+	for _, k := range keys {
+		switch k := k.(type) {
+		case int:
+			b = appendNumber(b, float64(k), int64(k))
+		case int64:
+			b = appendNumber(b, float64(k), k)
+		case float64:
+			b = appendNumber(b, k, truncated(k))
+		case string:
+			b = append(b, 0x20)
+			b = append(b, strings.ReplaceAll(norm.NFC.String(k), "\x00", "\x00\xff")...)
+			b = append(b, 0, 0)
+		case bool:
+			b = append(b, 0x30, 0)
+			if k {
+				b[len(b)-1] = 1
+			}
+		default:
+			b = append(b, 0xf0)
+		}
+	}
+	return b
+}
+
+// appendNumber orders by the float first; whole numbers that no float tells
+// apart, by themselves.
+func appendNumber(b []byte, f float64, whole int64) []byte {
+	bits := math.Float64bits(f + 0) // -0 is 0
+	if bits&(1<<63) != 0 {
+		bits = ^bits
+	} else {
+		bits |= 1 << 63
+	}
+	b = binary.BigEndian.AppendUint64(append(b, 0x10), bits)
+	return binary.BigEndian.AppendUint64(b, uint64(whole)^1<<63)
+}
+
+func truncated(f float64) int64 {
+	switch {
+	case math.IsNaN(f) || f >= math.MaxInt64:
+		return math.MaxInt64
+	case f <= math.MinInt64:
+		return math.MinInt64
+	}
+	return int64(f)
+}

@@ -1,0 +1,295 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// frameVersion is the first byte of every frame.
+const frameVersion = 1
+
+// sumSize is how many bytes of its leaf hash follow a stored frame: enough to
+// name a record whose bytes rotted or were changed. What they cannot prove is
+// proved by the tree.
+const sumSize = 8
+
+// frame is a record as it is stored and hashed. Its bytes are canonical: one
+// record has one encoding, and what decodes encodes to the same bytes.
+//
+//	public  = version kind index at user step try origin outcome attempt
+//	          verb backend cred code status digest sealed old
+//	private = account detail
+//	leaf    = tlog.RecordHash(public || commitment)
+//	commitment = SHA-256(salt || private)
+//	salt    = first 16 bytes of SHA-256("rekey record salt" || key || index)
+//	stored  = public || private || first 8 bytes of leaf
+//
+// version, kind and outcome are one byte each; index, user, step, try, origin
+// and attempt are unsigned varints of encoding/binary, at (microseconds since
+// 1970) a signed one; the rest are byte strings with an unsigned varint length
+// before them. index is 8 bytes big-endian in salt. key is 32 random bytes of
+// the run. detail is the JSON of a Detail without what stands in the public
+// part, or empty.
+type frame struct {
+	Kind    Kind
+	Index   int64
+	At      int64
+	User    int64
+	Step    int64
+	Try     int64
+	Origin  int64
+	Outcome sdk.Outcome
+	Attempt int64
+	Verb    string
+	Backend string
+	Cred    string
+	Code    string
+	Status  string
+	Digest  string
+	Sealed  []byte
+	Old     []byte
+
+	Account string
+	Detail  []byte
+}
+
+// ErrFrame is what a stored record that cannot be decoded is.
+var ErrFrame = errors.New("not a record")
+
+// frameOf turns a record into its frame.
+func frameOf(r *Record) (frame, error) {
+	d := r.Detail
+	f := frame{Kind: r.Kind, Index: r.Index, At: r.At.UnixMicro(), User: r.User, Step: int64(r.Step), Try: int64(r.Try),
+		Origin: int64(r.Origin), Outcome: r.Outcome, Attempt: int64(d.Attempt), Verb: r.Verb, Backend: r.Backend, Cred: r.Cred,
+		Code: string(r.Code), Status: string(d.Status), Digest: d.Digest, Sealed: r.Sealed, Old: r.SealedOld, Account: r.Account}
+	if f.User < 0 || f.Step < 0 || f.Try < 0 || f.Origin < 0 || f.Attempt < 0 {
+		return f, fmt.Errorf("record of kind %d: a negative number", r.Kind)
+	}
+	d.Attempt, d.Status, d.Digest = 0, "", ""
+	if d.empty() {
+		return f, nil
+	}
+	var err error
+	f.Detail, err = json.Marshal(&d)
+	return f, err
+}
+
+// empty reports whether there is nothing to keep as JSON.
+func (d *Detail) empty() bool {
+	return d.Op == "" && !d.Bridge && d.Attempt == 0 && d.HashFormat == "" && d.MustChange == nil && d.Message == "" && d.Native == "" &&
+		len(d.Violations) == 0 && d.AccountStatus == "" && d.Ref == "" && d.Stamp == "" && d.Verdict == "" && d.Account == nil &&
+		d.Status == "" && d.Backtrace == "" && d.Command == "" && d.OSUser == "" && d.Host == "" && d.PID == 0 && d.Requestor == "" &&
+		d.SourceSystem == "" && d.Wave == "" && d.State == "" && d.Digest == "" && len(d.Counts) == 0 && len(d.Facts) == 0
+}
+
+// record turns a frame into its record.
+func (f *frame) record() (Record, error) {
+	r := Record{Kind: f.Kind, Index: f.Index, At: time.UnixMicro(f.At).UTC(), User: f.User, Step: int(f.Step), Try: int(f.Try),
+		Origin: int(f.Origin), Outcome: f.Outcome, Verb: f.Verb, Backend: f.Backend, Cred: f.Cred, Code: sdk.Code(f.Code),
+		Sealed: f.Sealed, SealedOld: f.Old, Account: f.Account}
+	if len(f.Detail) > 0 {
+		if err := json.Unmarshal(f.Detail, &r.Detail); err != nil {
+			return r, fmt.Errorf("%w: detail: %v", ErrFrame, err)
+		}
+	}
+	r.Detail.Attempt, r.Detail.Status, r.Detail.Digest = int(f.Attempt), Status(f.Status), f.Digest
+	return r, nil
+}
+
+func appendString[T ~string | ~[]byte](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendPublic appends the public part.
+func (f *frame) appendPublic(b []byte) []byte {
+	b = append(b, frameVersion, byte(f.Kind))
+	b = binary.AppendUvarint(b, uint64(f.Index))
+	b = binary.AppendVarint(b, f.At)
+	b = binary.AppendUvarint(b, uint64(f.User))
+	b = binary.AppendUvarint(b, uint64(f.Step))
+	b = binary.AppendUvarint(b, uint64(f.Try))
+	b = binary.AppendUvarint(b, uint64(f.Origin))
+	b = append(b, byte(f.Outcome))
+	b = binary.AppendUvarint(b, uint64(f.Attempt))
+	for _, s := range [...]string{f.Verb, f.Backend, f.Cred, f.Code, f.Status, f.Digest} {
+		b = appendString(b, s)
+	}
+	b = appendString(b, f.Sealed)
+	return appendString(b, f.Old)
+}
+
+// appendPrivate appends the private part.
+func (f *frame) appendPrivate(b []byte) []byte {
+	return appendString(appendString(b, f.Account), f.Detail)
+}
+
+// namesKey makes commitments to private parts. It is no secret from the owner
+// of the ledger; it keeps a receiver of proofs from guessing names.
+type namesKey [32]byte
+
+// recordSalt is what hides the private part of one record.
+func (k *namesKey) recordSalt(index int64) []byte { return k.salt("rekey record salt", index) }
+
+// rowSalt is what hides one row of the plan.
+func (k *namesKey) rowSalt(seq int64) []byte { return k.salt("rekey row salt", seq) }
+
+func (k *namesKey) salt(domain string, n int64) []byte {
+	var b [64]byte
+	text := append(append(b[:0], domain...), k[:]...)
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(n)))
+	return sum[:16]
+}
+
+// commitment hides a private part behind a salt.
+func commitment(salt, private []byte) [32]byte {
+	h := sha256.New()
+	h.Write(salt)
+	h.Write(private)
+	var sum [32]byte
+	h.Sum(sum[:0])
+	return sum
+}
+
+// leafOf hashes a public part and a commitment.
+func leafOf(public []byte, commitment [32]byte) tlog.Hash {
+	return tlog.RecordHash(append(public[:len(public):len(public)], commitment[:]...))
+}
+
+// encoder turns frames into stored bytes and leaves. It reuses its memory.
+type encoder struct {
+	key     *namesKey
+	scratch []byte
+}
+
+// stored appends the frame as it is stored, and returns its leaf.
+func (e *encoder) stored(b []byte, f *frame) ([]byte, tlog.Hash) {
+	start := len(b)
+	b = f.appendPublic(b)
+	public := len(b)
+	b = f.appendPrivate(b)
+	leaf := e.leaf(b[start:public], b[public:], f.Index)
+	return append(b, leaf[:sumSize]...), leaf
+}
+
+func (e *encoder) leaf(public, private []byte, index int64) tlog.Hash {
+	e.scratch = append(append(e.scratch[:0], e.key.recordSalt(index)...), private...)
+	hidden := sha256.Sum256(e.scratch)
+	e.scratch = append(append(append(e.scratch[:0], 0), public...), hidden[:]...) // tlog.RecordHash without a copy
+	return sha256.Sum256(e.scratch)
+}
+
+// decoder reads stored frames. It shares the strings that recur.
+type decoder struct {
+	known map[string]string
+}
+
+func (d *decoder) shared(b []byte) string {
+	if s, ok := d.known[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if d.known == nil {
+		d.known = map[string]string{}
+	}
+	if len(d.known) < 256 && len(s) < 64 {
+		d.known[s] = s
+	}
+	return s
+}
+
+// split decodes a stored frame and returns the lengths of its public and
+// private parts together with the sum that follows. The frame's byte slices
+// point into b.
+func (d *decoder) split(b []byte) (f frame, public, private int, err error) {
+	r := reader{rest: b}
+	if r.byte() != frameVersion {
+		return f, 0, 0, ErrFrame
+	}
+	f.Kind = Kind(r.byte())
+	f.Index, f.At = r.uint(), r.int()
+	f.User, f.Step, f.Try, f.Origin = r.uint(), r.uint(), r.uint(), r.uint()
+	f.Outcome = sdk.Outcome(r.byte())
+	f.Attempt = r.uint()
+	for _, s := range [...]*string{&f.Verb, &f.Backend, &f.Cred, &f.Code, &f.Status} {
+		*s = d.shared(r.bytes())
+	}
+	f.Digest = string(r.bytes())
+	f.Sealed, f.Old = r.bytes(), r.bytes()
+	public = len(b) - len(r.rest)
+	f.Account, f.Detail = string(r.bytes()), r.bytes()
+	private = len(b) - len(r.rest) - public
+	if r.bad || len(r.rest) != sumSize {
+		return frame{}, 0, 0, ErrFrame
+	}
+	return f, public, private, nil
+}
+
+// record decodes a stored record.
+func (d *decoder) record(b []byte) (Record, error) {
+	f, _, _, err := d.split(b)
+	if err != nil {
+		return Record{}, err
+	}
+	return f.record()
+}
+
+// reader takes a frame apart and remembers whether it could.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) fail() { r.bad, r.rest = true, nil }
+
+func (r *reader) byte() byte {
+	if len(r.rest) == 0 {
+		r.fail()
+		return 0
+	}
+	c := r.rest[0]
+	r.rest = r.rest[1:]
+	return c
+}
+
+// uint reads a varint that is as short as it can be and fits an int64.
+func (r *reader) uint() int64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 || n > 1 && r.rest[n-1] == 0 || v > 1<<63-1 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return int64(v)
+}
+
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 || n > 1 && r.rest[n-1] == 0 {
+		r.fail()
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uint()
+	if n > int64(len(r.rest)) {
+		r.fail()
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	if n == 0 {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,170 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"golang.org/x/sys/unix"
+)
+
+// Keys open and seal the data keys of runs. With identities sealed values can
+// be read; recipients are those that a new run is sealed to, the identities'
+// own among them.
+type Keys struct {
+	Identities []age.Identity
+	Recipients []age.Recipient
+}
+
+// LoadKeys reads the identity file, making it (0600) if there is none, and the
+// recipients: each is an age recipient, or the name of a file that lists some.
+// created reports that the identity was made now.
+func LoadKeys(identityPath string, recipients []string) (k Keys, created bool, err error) {
+	extra, err := parseRecipients(recipients)
+	if err != nil {
+		return Keys{}, false, err
+	}
+	if _, err := os.Stat(identityPath); errors.Is(err, fs.ErrNotExist) {
+		created, err = createIdentity(identityPath)
+		if err != nil {
+			return Keys{}, false, err
+		}
+	}
+	k, err = OpenKeys(identityPath)
+	k.Recipients = append(k.Recipients, extra...)
+	return k, created, err
+}
+
+// OpenKeys reads an identity file, and makes nothing.
+func OpenKeys(identityPath string) (Keys, error) {
+	text, err := os.ReadFile(identityPath)
+	if err != nil {
+		return Keys{}, fmt.Errorf("identity: %w", err)
+	}
+	ids, err := age.ParseIdentities(bytes.NewReader(text))
+	if err != nil {
+		return Keys{}, fmt.Errorf("identity %s: %w", identityPath, err)
+	}
+	k := Keys{Identities: ids}
+	for _, id := range ids {
+		switch id := id.(type) {
+		case *age.X25519Identity:
+			k.Recipients = append(k.Recipients, id.Recipient())
+		case *age.HybridIdentity:
+			k.Recipients = append(k.Recipients, id.Recipient())
+		}
+	}
+	if len(k.Recipients) == 0 {
+		return Keys{}, fmt.Errorf("identity %s: there is no identity in it that rekey can seal to", identityPath)
+	}
+	return k, nil
+}
+
+// createIdentity makes an identity file, unless another process is faster.
+func createIdentity(path string) (bool, error) {
+	if err := makePrivateDir(filepath.Dir(path)); err != nil {
+		return false, err
+	}
+	text, _, err := GenerateIdentity(time.Now())
+	if err != nil {
+		return false, err
+	}
+	err = writeNew(path, text)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// GenerateIdentity makes an X25519 identity: the text of an identity file, as
+// age-keygen writes it, and its recipient. made is the date in it.
+func GenerateIdentity(made time.Time) (text []byte, recipient string, err error) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, "", err
+	}
+	recipient = id.Recipient().String()
+	text = fmt.Appendf(nil, "# created: %s\n# public key: %s\n%s\n", made.UTC().Format(time.RFC3339), recipient, id)
+	return text, recipient, nil
+}
+
+// CreateIdentity makes an identity file (0600) and returns its recipient. It
+// never replaces a file: the error is then fs.ErrExist.
+func CreateIdentity(path string) (recipient string, err error) {
+	text, recipient, err := GenerateIdentity(time.Now())
+	if err != nil {
+		return "", err
+	}
+	return recipient, writeNew(path, text)
+}
+
+// writeNew writes a file that must not exist, 0600, whole or not at all.
+func writeNew(path string, text []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".rekey-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := f.Chmod(0o600); err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := unix.Link(f.Name(), path); err != nil {
+		return &fs.PathError{Op: "create", Path: path, Err: err}
+	}
+	return syncDir(dir)
+}
+
+// parseRecipients reads recipients and files of them; all that is wrong with
+// them is one error, a line each.
+func parseRecipients(list []string) ([]age.Recipient, error) {
+	var found []age.Recipient
+	var wrong []error
+	for _, s := range list {
+		s = strings.TrimSpace(s)
+		if s == "" {
+			continue
+		}
+		some, err := recipientsIn(s)
+		if err != nil {
+			wrong = append(wrong, err)
+		}
+		found = append(found, some...)
+	}
+	return found, errors.Join(wrong...)
+}
+
+func recipientsIn(s string) ([]age.Recipient, error) {
+	if strings.HasPrefix(s, "age1") {
+		some, err := age.ParseRecipients(strings.NewReader(s))
+		if err != nil {
+			return nil, fmt.Errorf("recipient %q: not an age recipient; copy the line that begins with age1", s)
+		}
+		return some, nil
+	}
+	if strings.HasPrefix(s, "AGE-SECRET-KEY-") {
+		return nil, errors.New("recipient: this is an identity, which is secret; give its recipient, which begins with age1")
+	}
+	text, err := os.ReadFile(s)
+	if err != nil {
+		return nil, fmt.Errorf("recipient %q: neither an age recipient nor a file of them: %w", s, errors.Unwrap(err))
+	}
+	some, err := age.ParseRecipients(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("recipients file %s: %w", s, err)
+	}
+	return some, nil
+}

@@ -1,0 +1,169 @@
+package ledger
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// canary is a value that must be found in no file.
+const canary = "c\"a\\n%y é"
+
+// bench is what tests and benchmarks both are.
+type bench interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+	TempDir() string
+	Cleanup(func())
+}
+
+func newStore(t bench) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "state"), Options{Host: "test host", OSUser: "ann"})
+	must(t, err)
+	return s
+}
+
+func newKeys(t bench, s *Store) Keys {
+	t.Helper()
+	k, _, err := LoadKeys(filepath.Join(s.Dir(), "identity.txt"), nil)
+	must(t, err)
+	return k
+}
+
+func must(t bench, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newRun freezes a run of n users, user-1 to user-n, in one wave.
+func newRun(t bench, s *Store, k Keys, n int) *Run {
+	t.Helper()
+	d, err := s.Draft(Header{Script: "test.star", OSUser: "ann"}, k)
+	must(t, err)
+	for i := 1; i <= n; i++ {
+		must(t, d.Add(planned(i)))
+	}
+	r, err := d.Freeze([]WavePlan{{Name: "all"}})
+	must(t, err)
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func planned(i int) PlannedUser {
+	return PlannedUser{Seq: int64(i), Line: i + 1, Key: fmt.Sprintf("user-%d", i), Row: fmt.Appendf(nil, "[%q]", fmt.Sprintf("user-%d", i))}
+}
+
+// intent is one of a set, sealed.
+func intent(r *Run, user int64, step, try int, value string) *Record {
+	return &Record{Kind: Intent, User: user, Step: step, Try: try, Verb: "set", Backend: "b", Account: fmt.Sprintf("user-%d", user),
+		Sealed: r.Seal(user, step, try, "value", secret.New(value))}
+}
+
+func outcome(user int64, step, try int, o sdk.Outcome, c sdk.Code) *Record {
+	return &Record{Kind: Outcome, User: user, Step: step, Try: try, Verb: "set", Backend: "b", Account: fmt.Sprintf("user-%d", user),
+		Outcome: o, Code: c, Detail: Detail{Attempt: 1}}
+}
+
+func finished(user int64, s Status, c sdk.Code) *Record {
+	return &Record{Kind: Finished, User: user, Code: c, Detail: Detail{Status: s, Attempt: 1}}
+}
+
+func commit(t bench, r *Run, recs ...*Record) {
+	t.Helper()
+	must(t, r.Commit(recs))
+}
+
+func TestAppliedUserIsFoundAgain(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := newRun(t, s, k, 3)
+	commit(t, r, &Record{Kind: Started, Detail: Detail{Command: "run"}})
+	commit(t, r, intent(r, 1, 1, 0, canary))
+	commit(t, r, outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""))
+	got, err := r.Counts()
+	must(t, err)
+	if want := (Counts{Total: 3, Done: 1, Pending: 2}); got != want {
+		t.Fatalf("Counts() = %+v, want %+v", got, want)
+	}
+	must(t, r.Close())
+
+	id, err := s.Resolve("last")
+	must(t, err)
+	again, err := s.ReadWith(id, k)
+	must(t, err)
+	defer again.Close()
+	u, err := again.User("USER-1")
+	must(t, err)
+	if len(u.History) != 3 || u.Status != Done {
+		t.Fatalf("User() = %+v", u)
+	}
+	list := Candidates(u.History)
+	if len(list) != 1 || list[0].State != CandidateApplied || !list[0].Current {
+		t.Fatalf("Candidates() = %+v", list)
+	}
+	v, err := again.Unseal(u.Pos, list[0].Step, list[0].Try, "value", list[0].Sealed)
+	must(t, err)
+	if v.Reveal() != canary {
+		t.Fatal("Unseal() gave another value")
+	}
+	st, err := again.State()
+	must(t, err)
+	if st != StateInterrupted {
+		t.Fatalf("State() = %s, want interrupted", st)
+	}
+}
+
+func BenchmarkPlan(b *testing.B) {
+	s := newStore(b)
+	k := newKeys(b, s)
+	n := 200_000
+	for b.Loop() {
+		start := time.Now()
+		d, err := s.Draft(Header{Script: "test.star"}, k)
+		must(b, err)
+		for i := 1; i <= n; i++ {
+			p := planned(i)
+			p.Sort = []any{fmt.Sprintf("team-%d", i%97), int64(i * 7919 % n)}
+			p.Wave = i % 2
+			p.Row = append(p.Row, d.Seal("password", p.Seq, secret.New("initial-password"))...)
+			must(b, d.Add(p))
+		}
+		added := time.Since(start)
+		r, err := d.Freeze([]WavePlan{{Name: "a"}, {Name: "b"}})
+		must(b, err)
+		b.ReportMetric(added.Seconds()*1e6/float64(n), "µs/add")
+		must(b, r.Close())
+	}
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+func BenchmarkCommit(b *testing.B) {
+	s := newStore(b)
+	k := newKeys(b, s)
+	const group = 500
+	r := newRun(b, s, k, 1_000_000)
+	commit(b, r, &Record{Kind: Started})
+	recs := make([]*Record, 0, group)
+	n, user := 0, int64(1)
+	for b.Loop() {
+		recs = recs[:0]
+		for len(recs) < group {
+			recs = append(recs, intent(r, user, 1, 0, "generated-password-1"))
+			if user > 300 {
+				recs = append(recs, outcome(user-300, 1, 0, sdk.Applied, ""), finished(user-300, Done, ""))
+			}
+			user++
+		}
+		n += len(recs)
+		commit(b, r, recs...)
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "records/s")
+}

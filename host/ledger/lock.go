@@ -1,0 +1,156 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// LockedError is returned when another process applies the run.
+type LockedError struct {
+	Run string
+	PID int // 0: it has not written it yet
+}
+
+// Error names the run and the process.
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("run %s is being applied by another process", e.Run)
+	}
+	return fmt.Sprintf("run %s is being applied by process %d", e.Run, e.PID)
+}
+
+// lock is the exclusive right to apply a run. It is an open file description
+// lock: the kernel drops it with the process however that ends, and asking who
+// holds it takes nothing from anybody.
+type lock struct{ f *os.File }
+
+// takeLock takes the lock at path, or returns a *LockedError without a run.
+func takeLock(path string) (*lock, error) {
+	for {
+		f, err := openPrivate(path, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			return nil, err
+		}
+		want := unix.Flock_t{Type: unix.F_WRLCK}
+		err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &want)
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+			defer f.Close()
+			return nil, &LockedError{PID: pidIn(f)}
+		}
+		if err != nil {
+			f.Close()
+			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
+		}
+		if !isAt(f, path) { // somebody swept it away in between
+			f.Close()
+			continue
+		}
+		l := &lock{f}
+		return l, l.sign(strconv.Itoa(os.Getpid()))
+	}
+}
+
+// sign leaves a line for who wants to know.
+func (l *lock) sign(line string) error {
+	if err := l.f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := l.f.WriteAt([]byte(line), 0)
+	return err
+}
+
+func (l *lock) release() {
+	_ = l.sign("")
+	_ = l.f.Close()
+}
+
+// remove deletes the lock's file and releases it.
+func (l *lock) remove() {
+	_ = os.Remove(l.f.Name())
+	_ = l.f.Close()
+}
+
+// lockHeld reports whether a living process holds the lock at path.
+func lockHeld(path string) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	ask := unix.Flock_t{Type: unix.F_WRLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &ask); err != nil {
+		return false, &fs.PathError{Op: "lock", Path: path, Err: err}
+	}
+	return ask.Type != unix.F_UNLCK, nil
+}
+
+func pidIn(f *os.File) int {
+	var b [32]byte
+	n, _ := f.ReadAt(b[:], 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	return pid
+}
+
+func isAt(f *os.File, path string) bool {
+	have, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	want, err := os.Lstat(path)
+	return err == nil && os.SameFile(have, want)
+}
+
+// openPrivate opens a file that nobody else may read, whatever the umask.
+func openPrivate(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o600); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// makePrivateDir makes a directory that nobody else may enter, whatever the
+// umask, and its parents.
+func makePrivateDir(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		return nil
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o700)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// syncFile makes a file durable.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

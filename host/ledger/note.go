@@ -1,0 +1,26 @@
+package ledger
+
+import "fmt"
+
+// Note records an act on a run by a process that does not apply it: that it
+// revealed values, or wrote a report. It is durable when Note returns, and
+// works while another process applies the run.
+func (s *Store) Note(id string, rec *Record) error {
+	if rec.Kind != Revealed && rec.Kind != Reported {
+		return fmt.Errorf("run %s: a record of kind %d needs the run's lock", id, rec.Kind)
+	}
+	r, err := s.Read(id)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := newWriter(r)
+	if err != nil {
+		return ofRun(id, err)
+	}
+	defer w.db.close()
+	if err := w.commit([]*Record{rec}); err != nil {
+		return ofRun(id, err)
+	}
+	return nil
+}

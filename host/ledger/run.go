@@ -1,0 +1,373 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"filippo.io/age"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Run is one frozen run, open for reading or locked for applying. Reading is
+// safe for concurrent use, also beside a Commit; Commit and SignHead have one
+// caller at a time.
+type Run struct {
+	store   *Store
+	id      string
+	header  Header
+	total   int64
+	ordered bool // the plan is in the order of the source
+	names   namesKey
+	bounds  []waveRow
+
+	seal    *sealer
+	sealErr error // why there is none
+
+	lock   *lock   // nil: open for reading
+	writer *writer // nil: open for reading
+
+	mu    sync.Mutex
+	idle  []*conn // for reading
+	known int64   // users behind it had no records when the run was opened
+	index bool    // there is an index by user
+}
+
+// Lock opens a run for applying. It returns a *LockedError when another
+// process, or another Run of this one, does so. That the keys do not open its
+// values is no error yet: see Sealable.
+func (s *Store) Lock(id string, k Keys) (*Run, error) {
+	if !exists(s.runFile(id)) {
+		return nil, missing(id, os.ErrNotExist)
+	}
+	l, err := takeLock(s.lockFile(id))
+	if err != nil {
+		return nil, ofRun(id, err)
+	}
+	r, err := s.openLocked(id, l)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.unlockValues(k.Identities); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// openLocked opens a run whose lock is held. After an error the lock is free.
+func (s *Store) openLocked(id string, l *lock) (*Run, error) {
+	r, err := s.open(id)
+	if err == nil {
+		r.lock = l
+		r.writer, err = newWriter(r)
+	}
+	if err != nil {
+		if r != nil {
+			_ = r.Close()
+		}
+		l.release()
+		return nil, ofRun(id, err)
+	}
+	return r, nil
+}
+
+// Read opens a run for reading. It always works, also while another process
+// applies the run. Its sealed values stay sealed.
+func (s *Store) Read(id string) (*Run, error) {
+	r, err := s.open(id)
+	if err != nil {
+		return nil, err
+	}
+	r.sealErr = ErrNoKey
+	return r, nil
+}
+
+// ReadWith opens a run for reading with the keys to its values. That they do
+// not open them is no error yet: see Sealable.
+func (s *Store) ReadWith(id string, k Keys) (*Run, error) {
+	r, err := s.open(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.unlockValues(k.Identities); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (s *Store) open(id string) (*Run, error) {
+	if !validID.MatchString(id) || !exists(s.runFile(id)) {
+		return nil, missing(id, os.ErrNotExist)
+	}
+	r := &Run{store: s, id: id, sealErr: ErrNoKey}
+	err := r.reading(r.load)
+	if err != nil {
+		_ = r.Close()
+		return nil, missing(id, err)
+	}
+	return r, nil
+}
+
+// load reads what never changes.
+func (r *Run) load(c *conn) error {
+	found, err := c.one("SELECT format, header, names, total, ordered FROM run")
+	if err != nil {
+		return err
+	}
+	if found == nil || found.int(0) != format || len(found.bytes(2)) != len(r.names) {
+		return errors.New("the file is not a ledger that this version of rekey reads")
+	}
+	if r.header, err = decodeHeader([]byte(found.text(1))); err != nil {
+		return err
+	}
+	r.names = namesKey(found.bytes(2))
+	r.total, r.ordered = found.int(3), found.int(4) == 1
+	err = c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
+		r.bounds = append(r.bounds, waveRow{w.text(0), w.int(1), w.int(2)})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if r.index, err = hasIndex(c); err != nil {
+		return err
+	}
+	r.known, err = lastTouched(c, r.index)
+	return err
+}
+
+func hasIndex(c *conn) (bool, error) {
+	n, err := c.count("SELECT count(*) FROM sqlite_schema WHERE name = 'rec_user'")
+	return n > 0, err
+}
+
+// lastTouched returns the last position that has records.
+func lastTouched(c *conn, index bool) (int64, error) {
+	if !index {
+		return c.count("SELECT coalesce(max(user), 0) FROM rec")
+	}
+	return c.count("SELECT coalesce(max(user), 0) FROM rec INDEXED BY rec_user")
+}
+
+// unlockValues opens the data key. A key that does not open is remembered, not
+// returned.
+func (r *Run) unlockValues(identities []age.Identity) error {
+	var wrapped []byte
+	err := r.reading(func(c *conn) error {
+		found, err := c.one("SELECT wrapped FROM key")
+		if found != nil {
+			wrapped = found.bytes(0)
+		}
+		return err
+	})
+	if err != nil {
+		return ofRun(r.id, err)
+	}
+	key, err := unwrap(wrapped, identities)
+	defer clear(key)
+	if err == nil {
+		r.seal, err = newSealer(r.id, key, r.store.rand)
+	}
+	r.sealErr = err
+	return nil
+}
+
+// Close gives up the lock and the files. It is safe to call again.
+func (r *Run) Close() error {
+	var err error
+	if r.writer != nil {
+		err = r.writer.db.close()
+		r.writer = nil
+	}
+	r.mu.Lock()
+	for _, c := range r.idle {
+		if cerr := c.close(); err == nil {
+			err = cerr
+		}
+	}
+	r.idle = nil
+	r.mu.Unlock()
+	if r.lock != nil {
+		r.lock.release()
+		r.lock = nil
+	}
+	return err
+}
+
+// ID returns the run's name.
+func (r *Run) ID() string { return r.id }
+
+// Header returns what the run was planned from.
+func (r *Run) Header() Header { return r.header }
+
+// Sealable returns nil if values of the run can be sealed and opened, else
+// ErrNoKey or ErrForgotten with the run's name.
+func (r *Run) Sealable() error {
+	if r.seal != nil {
+		return nil
+	}
+	return ofRun(r.id, r.sealErr)
+}
+
+// Seal seals a value of a step, bound to its place; role is "value" or "old".
+// An absent value is nil. Without the key it is nil too, and Commit refuses
+// the intent. It is safe for concurrent use.
+func (r *Run) Seal(user int64, step, try int, role string, v secret.Value) []byte {
+	if r.seal == nil {
+		return nil
+	}
+	return r.seal.seal(r.seal.valuePlace(user, step, try, role), v)
+}
+
+// Unseal opens what Seal made. It is safe for concurrent use.
+func (r *Run) Unseal(user int64, step, try int, role string, sealed []byte) (secret.Value, error) {
+	if err := r.Sealable(); err != nil {
+		return secret.Value{}, err
+	}
+	return r.seal.open(r.seal.valuePlace(user, step, try, role), sealed)
+}
+
+// UnsealCell opens what Draft.Seal made. It is safe for concurrent use.
+func (r *Run) UnsealCell(role string, seq int64, sealed []byte) (secret.Value, error) {
+	if err := r.Sealable(); err != nil {
+		return secret.Value{}, err
+	}
+	return r.seal.open(r.seal.cellPlace(role, seq), sealed)
+}
+
+// reading calls fn with a connection for reading.
+func (r *Run) reading(fn func(c *conn) error) error {
+	c, err := r.reader()
+	if err != nil {
+		return err
+	}
+	if err := fn(c); err != nil {
+		_ = c.close()
+		return err
+	}
+	r.mu.Lock()
+	r.idle = append(r.idle, c)
+	r.mu.Unlock()
+	return nil
+}
+
+func (r *Run) reader() (*conn, error) {
+	r.mu.Lock()
+	if n := len(r.idle); n > 0 {
+		c := r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		r.mu.Unlock()
+		return c, nil
+	}
+	r.mu.Unlock()
+	return r.store.openReader(r.store.runFile(r.id))
+}
+
+// openReader opens a database for reading; where nothing can be written beside
+// it, as a file that nobody changes.
+func (s *Store) openReader(path string) (*conn, error) {
+	c, err := openConn(path, readOnly, s.temp())
+	if err == nil {
+		if _, err = c.count("SELECT count(*) FROM sqlite_schema"); err == nil {
+			return c, nil
+		}
+		_ = c.close()
+	}
+	if info, serr := os.Stat(path + "-wal"); cannotOpen(err) && (serr != nil || info.Size() == 0) {
+		return openConn(path, immutable, s.temp())
+	}
+	return nil, err
+}
+
+// standing reads where the run stands.
+func (r *Run) standing() (*standing, error) {
+	s := newStanding(r.bounds)
+	err := r.reading(func(c *conn) error {
+		found, err := c.one("SELECT standing FROM state")
+		if err != nil {
+			return err
+		}
+		return s.decode(found)
+	})
+	if err != nil {
+		return nil, ofRun(r.id, err)
+	}
+	return s, nil
+}
+
+// decode reads the column standing of the table state.
+func (s *standing) decode(found row) error {
+	if found == nil {
+		return errors.New("the row of its state is missing")
+	}
+	if err := json.Unmarshal([]byte(found.text(0)), s); err != nil {
+		return fmt.Errorf("its state: %w", err)
+	}
+	if len(s.Waves) != len(s.bounds) {
+		return fmt.Errorf("its state: %d waves, the plan has %d", len(s.Waves), len(s.bounds))
+	}
+	return nil
+}
+
+// State tells where the run stands. A run that is Running without a living
+// process is interrupted; so is one that had ended, or was approved, and has
+// users to apply.
+func (r *Run) State() (State, error) {
+	s, err := r.standing()
+	if err != nil {
+		return "", err
+	}
+	alive := r.lock != nil
+	if !alive {
+		if alive, err = lockHeld(r.store.lockFile(r.id)); err != nil {
+			return "", ofRun(r.id, err)
+		}
+	}
+	return s.state(r.total, alive), nil
+}
+
+// Counts counts the users by status.
+func (r *Run) Counts() (Counts, error) {
+	s, err := r.standing()
+	if err != nil {
+		return Counts{}, err
+	}
+	return s.counts(r.total), nil
+}
+
+// WaveCounts counts the users of each wave by status, in the order of the
+// waves.
+func (r *Run) WaveCounts() ([]WaveCounts, error) {
+	s, err := r.standing()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]WaveCounts, len(s.bounds))
+	for i, w := range s.bounds {
+		list[i] = WaveCounts{w.Name, s.waveCounts(i)}
+	}
+	return list, nil
+}
+
+// Hold returns the wave whose hold waits for an approval.
+func (r *Run) Hold() (wave string, open bool, err error) {
+	s, err := r.standing()
+	if err != nil || s.Hold == 0 {
+		return "", false, err
+	}
+	return s.bounds[s.Hold-1].Name, true, nil
+}
+
+// Approvals returns the waves whose holds were released, in that order.
+func (r *Run) Approvals() ([]string, error) {
+	s, err := r.standing()
+	if err != nil {
+		return nil, err
+	}
+	return s.Approved, nil
+}

@@ -1,0 +1,143 @@
+package ledger
+
+// Counts is how many users have which status.
+type Counts struct {
+	Total, Done, Failed, Skipped, Partial, Unknown, Pending, Held int64
+}
+
+// WaveCounts is one wave's counts. Users that the plan skips are in none.
+type WaveCounts struct {
+	Name string
+	Counts
+}
+
+// statusNumber is how the database names a status. The numbers stand in
+// ledgers: they are only ever added to.
+type statusNumber int64
+
+const (
+	noStatus statusNumber = iota
+	numDone
+	numFailed
+	numSkipped
+	numPartial
+	numUnknown
+)
+
+// finalStatuses are those that a Finished record may give.
+var finalStatuses = map[Status]statusNumber{Done: numDone, Failed: numFailed, Skipped: numSkipped, Partial: numPartial, Unresolved: numUnknown}
+
+// statusOfNumber is the other way round.
+var statusOfNumber = map[statusNumber]Status{numDone: Done, numFailed: Failed, numSkipped: Skipped, numPartial: Partial, numUnknown: Unresolved}
+
+// tally is how many users of a wave have which final status, by statusNumber.
+type tally [numUnknown + 1]int64
+
+// standing is where a run stands. It is a pure function of the plan and the
+// records, kept beside them so that nobody has to read them all.
+type standing struct {
+	State    State    `json:"state"`
+	Hold     int      `json:"hold,omitempty"` // wave that holds, from 1; 0: none
+	Approved []string `json:"approved,omitempty"`
+	Forgot   bool     `json:"forgot,omitempty"`
+	Waves    []tally  `json:"waves"`
+
+	bounds []waveRow
+}
+
+func newStanding(bounds []waveRow) *standing {
+	return &standing{State: StatePlanned, Waves: make([]tally, len(bounds)), bounds: bounds}
+}
+
+// apply takes a record into account. was is the status that the user of a
+// Reopened record had.
+func (s *standing) apply(r *Record, was statusNumber) {
+	switch r.Kind {
+	case Started:
+		s.State = StateRunning
+	case Ended:
+		s.State = r.Detail.State
+	case Held:
+		s.Hold = s.wave(r.Detail.Wave) + 1
+	case Approved:
+		if s.Hold > 0 {
+			s.Approved = append(s.Approved, s.bounds[s.Hold-1].Name)
+		}
+		s.Hold = 0
+		if s.State == StateHeld {
+			s.State = StateInterrupted
+		}
+	case Forgot:
+		s.Forgot = true
+	case Finished:
+		s.count(r.User, finalStatuses[r.Detail.Status], 1)
+	case Reopened:
+		s.count(r.User, was, -1)
+	}
+}
+
+func (s *standing) count(user int64, n statusNumber, by int64) {
+	if w := waveAt(s.bounds, user); w >= 0 {
+		s.Waves[w][n] += by
+	}
+}
+
+// wave returns the index of the named wave, or -1.
+func (s *standing) wave(name string) int {
+	for i, w := range s.bounds {
+		if w.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// counts sums the waves up. total is how many users the plan has, with those
+// that it skips.
+func (s *standing) counts(total int64) Counts {
+	c := Counts{Total: total}
+	due := int64(0)
+	for i := range s.Waves {
+		w := s.waveCounts(i)
+		due += w.Total
+		c.Done += w.Done
+		c.Failed += w.Failed
+		c.Skipped += w.Skipped
+		c.Partial += w.Partial
+		c.Unknown += w.Unknown
+		c.Pending += w.Pending
+		c.Held += w.Held
+	}
+	c.Skipped += total - due
+	return c
+}
+
+func (s *standing) waveCounts(i int) Counts {
+	t := s.Waves[i]
+	c := Counts{Total: s.bounds[i].size(), Done: t[numDone], Failed: t[numFailed], Skipped: t[numSkipped], Partial: t[numPartial], Unknown: t[numUnknown]}
+	open := c.Total - c.Done - c.Failed - c.Skipped - c.Partial - c.Unknown
+	if s.held(i) {
+		c.Held = open
+	} else {
+		c.Pending = open
+	}
+	return c
+}
+
+// held reports whether the wave waits for an approval.
+func (s *standing) held(wave int) bool { return s.Hold > 0 && wave >= s.Hold }
+
+// state tells where the run stands, given whether a process applies it.
+func (s *standing) state(total int64, alive bool) State {
+	if alive && s.State == StateRunning {
+		return StateRunning
+	}
+	c := s.counts(total)
+	switch {
+	case s.State == StateRunning:
+		return StateInterrupted
+	case (s.State == StateFinished || s.State == StateUnsettled) && c.Pending+c.Held > 0:
+		return StateInterrupted
+	}
+	return s.State
+}

@@ -1,0 +1,321 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// Options is what a Store uses of the machine. The zero value is usable.
+type Options struct {
+	Now    func() time.Time // nil: the system's clock
+	Rand   io.Reader        // nil: crypto/rand; has to be good enough for keys
+	OSUser string           // whose newest run is "last"; "": of the process
+	Host   string           // in the name of the audit key; "": the machine's
+}
+
+// Store is the runs of one state directory. It is safe for concurrent use, by
+// any number of processes.
+type Store struct {
+	dir    string
+	now    func() time.Time
+	rand   io.Reader
+	osUser string
+	host   string
+
+	mu     sync.Mutex
+	signer *auditKey // read on first use
+}
+
+// Open opens the state directory, makes what is missing of it (0700), and
+// removes the drafts of processes that have died.
+func Open(dir string, o Options) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host}
+	s.fill()
+	// Without it, whoever closes a run's file in this process, a copy for a
+	// backup say, would drop the database's locks. Not to be had everywhere.
+	_, _ = sqlite.OFDLocking(true)
+	for _, d := range []string{dir, s.runs(), s.temp()} {
+		if err := makePrivateDir(d); err != nil {
+			return nil, fmt.Errorf("state directory: %w", err)
+		}
+	}
+	return s, s.sweep()
+}
+
+func (s *Store) fill() {
+	if s.now == nil {
+		s.now = time.Now
+	}
+	switch s.rand {
+	case nil, rand.Reader:
+		s.rand = rand.Reader
+	default:
+		s.rand = &oneAtATime{r: s.rand}
+	}
+	if s.osUser == "" {
+		s.osUser = fmt.Sprint(os.Getuid())
+		if u, err := user.Current(); err == nil {
+			s.osUser = u.Username
+		}
+	}
+	if s.host == "" {
+		s.host, _ = os.Hostname()
+	}
+}
+
+// oneAtATime makes a source of randomness safe for concurrent use.
+type oneAtATime struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (o *oneAtATime) Read(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.r.Read(b)
+}
+
+// Close releases what the store holds. Runs that it gave out stay usable.
+func (s *Store) Close() error { return nil }
+
+// Dir returns the absolute path of the state directory.
+func (s *Store) Dir() string { return s.dir }
+
+func (s *Store) runs() string               { return filepath.Join(s.dir, "runs") }
+func (s *Store) temp() string               { return filepath.Join(s.dir, "tmp") }
+func (s *Store) runFile(id string) string   { return filepath.Join(s.runs(), id+".db") }
+func (s *Store) lockFile(id string) string  { return filepath.Join(s.runs(), id+".lock") }
+func (s *Store) draftFile(id string) string { return filepath.Join(s.runs(), "."+id+".draft") }
+
+// sweep removes drafts, and locks without a run, that no process holds.
+func (s *Store) sweep() error {
+	entries, err := os.ReadDir(s.runs())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		id, draft := strings.CutPrefix(e.Name(), ".")
+		if i := strings.Index(id, ".draft"); draft && i > 0 {
+			s.sweepOne(id[:i])
+			continue
+		}
+		if id, isLock := strings.CutSuffix(e.Name(), ".lock"); isLock && !exists(s.runFile(id)) {
+			s.sweepOne(id)
+		}
+	}
+	return nil
+}
+
+// sweepOne removes what a dead process left of a draft. What cannot be removed
+// now is left to the next time.
+func (s *Store) sweepOne(id string) {
+	l, err := takeLock(s.lockFile(id))
+	if err != nil {
+		return
+	}
+	removeDatabase(s.draftFile(id))
+	if exists(s.runFile(id)) {
+		l.release()
+		return
+	}
+	l.remove()
+}
+
+func removeDatabase(path string) {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		_ = os.Remove(path + suffix)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// letters are those of run names: none that is taken for another.
+const letters = "23456789abcdefghjkmnpqrstuvwxyz"
+
+var validID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// newID makes a name that no run has, and takes its lock.
+func (s *Store) newID() (string, *lock, error) {
+	for range 1000 {
+		var b [5]byte
+		if _, err := io.ReadFull(s.rand, b[:]); err != nil {
+			return "", nil, err
+		}
+		for i := range b {
+			b[i] = letters[int(b[i])%len(letters)]
+		}
+		id := "r" + string(b[:])
+		if exists(s.runFile(id)) || exists(s.lockFile(id)) {
+			continue
+		}
+		l, err := takeLock(s.lockFile(id))
+		var held *LockedError
+		if errors.As(err, &held) {
+			continue
+		}
+		return id, l, err
+	}
+	return "", nil, errors.New("state directory: no free name for a run")
+}
+
+// ids returns the names of all runs, sorted.
+func (s *Store) ids() ([]string, error) {
+	entries, err := os.ReadDir(s.runs())
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), ".db"); ok && validID.MatchString(id) {
+			list = append(list, id)
+		}
+	}
+	return list, nil
+}
+
+// Resolve returns the run that a name means: a run's own, a beginning of it
+// that no other run shares, or "last", the newest run of this OS user.
+func (s *Store) Resolve(name string) (string, error) {
+	list, err := s.ids()
+	if err != nil {
+		return "", err
+	}
+	if name == "last" {
+		return s.last()
+	}
+	var found []string
+	for _, id := range list {
+		if id == name {
+			return id, nil
+		}
+		if name != "" && strings.HasPrefix(id, name) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", notFound(name, list)
+	default:
+		return "", fmt.Errorf("run %q could be %s", name, strings.Join(found, " or "))
+	}
+}
+
+// ErrNoRun is what Resolve and others return for a run that does not exist.
+var ErrNoRun = errors.New("no such run")
+
+func notFound(name string, list []string) error {
+	near := slices.MinFunc(append([]string{""}, list...), func(a, b string) int {
+		return distance(a, name) - distance(b, name)
+	})
+	if near == "" || distance(near, name) > 2 {
+		return fmt.Errorf("%w: %q; rekey runs lists them", ErrNoRun, name)
+	}
+	return fmt.Errorf("%w: %q; did you mean %s?", ErrNoRun, name, near)
+}
+
+// distance is how many letters to insert, delete or replace.
+func distance(a, b string) int {
+	prev := make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := range len(a) {
+		diagonal := prev[0]
+		prev[0] = i + 1
+		for j := range len(b) {
+			d := diagonal
+			if a[i] != b[j] {
+				d++
+			}
+			diagonal = prev[j+1]
+			prev[j+1] = min(d, prev[j]+1, prev[j+1]+1)
+		}
+	}
+	return prev[len(b)]
+}
+
+func (s *Store) last() (string, error) {
+	list, err := s.Runs()
+	if err != nil {
+		return "", err
+	}
+	for _, r := range list {
+		if r.Err == nil && r.Header.OSUser == s.osUser {
+			return r.Header.ID, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %s has not run anything here yet", ErrNoRun, s.osUser)
+}
+
+// Summary is one run in a list.
+type Summary struct {
+	Header Header // without texts of script and modules
+	State  State
+	Counts Counts
+	Err    error // why the run cannot be read; then only Header.ID is there
+}
+
+// Runs returns all runs, newest first. A run that cannot be read is listed
+// last, with the reason.
+func (s *Store) Runs() ([]Summary, error) {
+	ids, err := s.ids()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Summary, 0, len(ids))
+	for _, id := range ids {
+		list = append(list, s.summary(id))
+	}
+	slices.SortStableFunc(list, func(a, b Summary) int {
+		return b.Header.Created.Compare(a.Header.Created)
+	})
+	return list, nil
+}
+
+func (s *Store) summary(id string) Summary {
+	broken := func(err error) Summary { return Summary{Header: Header{ID: id}, Err: err} }
+	r, err := s.Read(id)
+	if err != nil {
+		return broken(err)
+	}
+	defer r.Close()
+	out := Summary{Header: r.Header()}
+	out.Header.ScriptText, out.Header.Modules = nil, nil
+	if out.State, err = r.State(); err != nil {
+		return broken(err)
+	}
+	if out.Counts, err = r.Counts(); err != nil {
+		return broken(err)
+	}
+	return out
+}
+
+// missing turns a file that is not there into ErrNoRun.
+func missing(id string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %q", ErrNoRun, id)
+	}
+	return fmt.Errorf("run %s: %w", id, err)
+}

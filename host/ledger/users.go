@@ -1,0 +1,464 @@
+package ledger
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// User is one row of the plan and what became of it.
+type User struct {
+	Pos, Seq int64 // place in the plan and in the source, from 1
+	Line     int
+	Wave     int // index; -1: skipped by the plan
+	WaveName string
+	Key      string
+	Row      []byte
+	Status   Status
+	Code     sdk.Code
+	Reason   string   // why it was skipped, or the message of its status
+	History  []Record // in the order of the log
+}
+
+// Order is the order in which users are listed.
+type Order uint8
+
+// The orders: of the source, and of application, where users that the plan
+// skips come last.
+const (
+	OrderSource Order = iota
+	OrderApply
+)
+
+// Filter selects users. Each of its lists selects all if it is empty.
+type Filter struct {
+	Status []Status
+	Codes  []string
+	Keys   []string // compared as the plan compares them
+	Wave   string
+}
+
+// page is how many users are read at once: short reads, so that the
+// write-ahead file can be folded in between.
+const page = 1000
+
+const createIndex = "CREATE INDEX IF NOT EXISTS rec_user ON rec (user, id)"
+
+const userColumns = "p.pos, p.seq, p.line, p.key, p.row, p.reason, u.status, u.code"
+
+func (r *Run) indexed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.index
+}
+
+func (r *Run) setIndexed() {
+	r.mu.Lock()
+	r.index = true
+	r.mu.Unlock()
+}
+
+// OpenUsers returns up to limit users of the wave behind a position that have
+// no status, in order. Those that earlier processes have begun have their
+// History.
+func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
+	if wave < 0 || wave >= len(r.bounds) {
+		return nil, fmt.Errorf("run %s: there is no wave %d", r.id, wave)
+	}
+	b := r.bounds[wave]
+	s, err := r.standing()
+	if err != nil {
+		return nil, err
+	}
+	var list []User
+	err = r.reading(func(c *conn) error {
+		err := c.each("SELECT "+userColumns+" FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL ORDER BY p.pos LIMIT ?",
+			func(found row) error {
+				list = append(list, r.user(s, found))
+				return nil
+			}, max(after, b.First-1), b.Last, int64(limit))
+		return err
+	})
+	if err == nil {
+		err = r.fillBegun(list)
+	}
+	if err != nil {
+		return nil, ofRun(r.id, err)
+	}
+	return list, nil
+}
+
+// fillBegun fills in the histories of users that may have one.
+func (r *Run) fillBegun(list []User) error {
+	begun := list
+	for i := range list {
+		if list[i].Pos > r.known {
+			begun = list[:i]
+			break
+		}
+	}
+	if len(begun) == 0 {
+		return nil
+	}
+	if err := r.makeIndex(); err != nil {
+		return err
+	}
+	return r.reading(func(c *conn) error {
+		h := histories{c: c, from: "rec r INDEXED BY rec_user", user: "r.user"}
+		return h.fill(begun, OrderApply)
+	})
+}
+
+// makeIndex builds the index by user if it is missing, through a connection of
+// its own: Commit waits for it.
+func (r *Run) makeIndex() error {
+	if r.indexed() {
+		return nil
+	}
+	c, err := openConn(r.store.runFile(r.id), readWrite, r.store.temp())
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.run(createIndex); err != nil {
+		return err
+	}
+	r.setIndexed()
+	return nil
+}
+
+// user turns a row of userColumns into a User.
+func (r *Run) user(s *standing, found row) User {
+	u := User{Pos: found.int(0), Seq: found.int(1), Line: int(found.int(2)), Key: found.text(3), Row: found.bytes(4), Wave: waveAt(r.bounds, found.int(0))}
+	switch n := statusNumber(found.int(6)); {
+	case u.Wave < 0:
+		u.Status, u.Reason = Skipped, found.text(5)
+		return u
+	case n != noStatus:
+		u.Status, u.Code = statusOfNumber[n], sdk.Code(found.text(7))
+	case s.held(u.Wave):
+		u.Status = HeldPending
+	default:
+		u.Status = Pending
+	}
+	u.WaveName = r.bounds[u.Wave].Name
+	return u
+}
+
+// ErrNoUser is returned for a key that is not in the plan.
+var ErrNoUser = fmt.Errorf("no such user")
+
+// User returns the user with that key, compared as the plan compares keys.
+func (r *Run) User(key string) (User, error) {
+	var found *User
+	err := r.Each(Filter{Keys: []string{key}}, OrderApply, func(u User) error {
+		found = &u
+		return nil
+	})
+	if err == nil && found == nil {
+		err = ofRun(r.id, fmt.Errorf("%w: %q", ErrNoUser, key))
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return *found, nil
+}
+
+// Each calls fn for the users that the filter selects, with their histories.
+// It streams: memory does not grow with the run. fn's error ends it and is
+// returned. Users that get a status meanwhile are listed as they were or as
+// they are.
+func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
+	s, err := r.standing()
+	if err != nil {
+		return err
+	}
+	if r.ordered && order == OrderSource {
+		order = OrderApply
+	}
+	q := r.query(s, f, order)
+	var stopped error
+	err = r.reading(func(c *conn) error {
+		h, err := r.histories(c)
+		if err != nil {
+			return err
+		}
+		defer h.end()
+		for after := int64(0); ; {
+			list, err := q.page(c, after)
+			if err != nil || len(list) == 0 {
+				return err
+			}
+			if err := h.fill(list, order); err != nil {
+				return err
+			}
+			for _, u := range list {
+				if stopped = fn(u); stopped != nil {
+					return nil
+				}
+			}
+			after = list[len(list)-1].place(order)
+		}
+	})
+	if err != nil {
+		return ofRun(r.id, err)
+	}
+	return stopped
+}
+
+func (u *User) place(o Order) int64 {
+	if o == OrderSource {
+		return u.Seq
+	}
+	return u.Pos
+}
+
+func (o Order) column() string {
+	if o == OrderSource {
+		return "p.seq"
+	}
+	return "p.pos"
+}
+
+// userQuery selects users in pages.
+type userQuery struct {
+	run   *Run
+	now   *standing
+	text  string
+	args  []driver.Value // behind the place
+	limit int
+}
+
+func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
+	q := &userQuery{run: r, now: s}
+	where := []string{order.column() + " > ?"}
+	add := func(condition string, ok bool) {
+		if ok {
+			where = append(where, condition)
+		}
+	}
+	add(q.status(f.Status), len(f.Status) > 0)
+	add("u.code IN ("+q.list(f.Codes)+")", len(f.Codes) > 0)
+	folded := make([]string, len(f.Keys))
+	for i, k := range f.Keys {
+		folded[i] = foldKey(k)
+	}
+	add("p.fold IN ("+q.list(folded)+")", len(f.Keys) > 0)
+	add(q.wave(f.Wave), f.Wave != "")
+	q.text = fmt.Sprintf("SELECT %s FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE %s ORDER BY %s LIMIT %d",
+		userColumns, strings.Join(where, " AND "), order.column(), page)
+	return q
+}
+
+// list adds texts to the arguments and returns their placeholders.
+func (q *userQuery) list(texts []string) string {
+	for _, t := range texts {
+		q.args = append(q.args, t)
+	}
+	return strings.TrimSuffix(strings.Repeat("?,", len(texts)), ",")
+}
+
+// status returns a condition for any of the statuses.
+func (q *userQuery) status(list []Status) string {
+	parts := []string{"0"}
+	for i, b := range q.run.bounds {
+		open := Pending
+		if q.now.held(i) {
+			open = HeldPending
+		}
+		if slices.Contains(list, open) {
+			parts = append(parts, fmt.Sprintf("u.pos IS NULL AND p.pos BETWEEN %d AND %d", b.First, b.Last))
+		}
+	}
+	for _, s := range list {
+		if n := finalStatuses[s]; n != noStatus {
+			parts = append(parts, fmt.Sprintf("u.status = %d", n))
+		}
+		if s == Skipped {
+			parts = append(parts, fmt.Sprintf("p.pos > %d", q.run.due()))
+		}
+	}
+	return "(" + strings.Join(parts, " OR ") + ")"
+}
+
+// due is how many users the plan does not skip: they come first.
+func (r *Run) due() int64 {
+	if len(r.bounds) == 0 {
+		return 0
+	}
+	return r.bounds[len(r.bounds)-1].Last
+}
+
+func (q *userQuery) wave(name string) string {
+	for _, b := range q.run.bounds {
+		if b.Name == name {
+			return fmt.Sprintf("p.pos BETWEEN %d AND %d", b.First, b.Last)
+		}
+	}
+	return "0"
+}
+
+func (q *userQuery) page(c *conn, after int64) ([]User, error) {
+	var list []User
+	err := c.each(q.text, func(found row) error {
+		list = append(list, q.run.user(q.now, found))
+		return nil
+	}, append([]driver.Value{after}, q.args...)...)
+	return list, err
+}
+
+// histories reads users' records.
+type histories struct {
+	c    *conn
+	dec  decoder
+	from string // records by user: the index, or a list made for the occasion
+	user string // its column
+	temp bool
+}
+
+// histories finds out how records can be read by user. Where the index is
+// missing and cannot be made now, because a process applies the run or the
+// medium is read-only, a sorted list of the records so far does, on disk.
+func (r *Run) histories(c *conn) (*histories, error) {
+	h := &histories{c: c, from: "rec r INDEXED BY rec_user", user: "r.user"}
+	if r.indexed() || r.mayIndex() && r.makeIndex() == nil {
+		return h, nil
+	}
+	h.from, h.user, h.temp = "temp.hist h CROSS JOIN rec r ON r.id = h.id", "h.user", true
+	for _, q := range []string{
+		"CREATE TEMP TABLE hist (user INTEGER, id INTEGER, PRIMARY KEY (user, id)) WITHOUT ROWID",
+		"INSERT INTO temp.hist SELECT user, id FROM rec WHERE user > 0 ORDER BY user, id",
+	} {
+		if err := c.run(q); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// mayIndex reports whether nobody else applies the run.
+func (r *Run) mayIndex() bool {
+	if r.lock != nil {
+		return true
+	}
+	held, err := lockHeld(r.store.lockFile(r.id))
+	return err == nil && !held
+}
+
+func (h *histories) end() {
+	if h.temp {
+		_ = h.c.run("DROP TABLE temp.hist")
+	}
+}
+
+// fill fills in the histories of users that are in order.
+func (h *histories) fill(list []User, order Order) error {
+	if len(list) == 0 {
+		return nil
+	}
+	first, last := list[0].place(order), list[len(list)-1].place(order)
+	if last-first >= 4*int64(len(list)) {
+		return h.fillOneByOne(list)
+	}
+	next := 0
+	err := h.c.each(h.text(order), func(found row) error {
+		for next < len(list) && list[next].Pos != found.int(0) {
+			if found.int(2) < list[next].place(order) {
+				return nil // not selected
+			}
+			next++
+		}
+		if next == len(list) {
+			return errDone
+		}
+		return h.add(&list[next], found.bytes(1))
+	}, first, last)
+	finish(list)
+	return err
+}
+
+func (h *histories) text(order Order) string {
+	if order == OrderSource {
+		return "SELECT p.pos, r.body, p.seq FROM plan p CROSS JOIN " + h.from + " WHERE p.seq BETWEEN ? AND ? AND " + h.user + " = p.pos ORDER BY p.seq, r.id"
+	}
+	return "SELECT " + h.user + ", r.body, " + h.user + " FROM " + h.from + " WHERE " + h.user + " BETWEEN ? AND ? ORDER BY " + h.user + ", r.id"
+}
+
+func (h *histories) fillOneByOne(list []User) error {
+	text := "SELECT r.body FROM " + h.from + " WHERE " + h.user + " = ? ORDER BY r.id"
+	for i := range list {
+		err := h.c.each(text, func(found row) error { return h.add(&list[i], found.bytes(0)) }, list[i].Pos)
+		if err != nil {
+			return err
+		}
+	}
+	finish(list)
+	return nil
+}
+
+func (h *histories) add(u *User, body []byte) error {
+	rec, err := h.dec.record(body)
+	if err != nil {
+		return fmt.Errorf("user %q: %w; rekey audit verify tells more", u.Key, err)
+	}
+	u.History = append(u.History, rec)
+	return nil
+}
+
+// finish takes the reasons of statuses from the histories.
+func finish(list []User) {
+	for i := range list {
+		u := &list[i]
+		for j := len(u.History) - 1; j >= 0 && u.Wave >= 0; j-- {
+			if u.History[j].Kind == Finished {
+				if finalStatuses[u.Status] != noStatus {
+					u.Reason = u.History[j].Detail.Message
+				}
+				break
+			}
+		}
+	}
+}
+
+// Intents calls fn for every intent of a set, change, reset or revert, in the
+// order of the log: whoever was first to name an account owns it.
+func (r *Run) Intents(fn func(backend, account, cred string, user int64) error) error {
+	var stopped error
+	err := r.reading(func(c *conn) error {
+		var dec decoder
+		return pages(c, "SELECT id, body FROM rec WHERE id > ? AND kind = 4 ORDER BY id LIMIT 4096", func(found row) error {
+			f, _, _, err := dec.split(found.bytes(1))
+			if err != nil {
+				return err
+			}
+			stopped = fn(f.Backend, f.Account, f.Cred, f.User)
+			return stopped
+		})
+	})
+	if stopped != nil {
+		return stopped
+	}
+	if err != nil {
+		return ofRun(r.id, err)
+	}
+	return nil
+}
+
+// pages runs a query whose first column is an id and whose parameter is the
+// last one seen, until it answers nothing.
+func pages(c *conn, query string, fn func(found row) error) error {
+	for after := int64(0); ; {
+		n := 0
+		err := c.each(query, func(found row) error {
+			n++
+			after = found.int(0)
+			return fn(found)
+		}, after)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
