@@ -121,3 +121,14 @@ func hasControl(text []byte) bool {
 	}
 	return false
 }
+
+// textFlaw returns what is wrong with a text that a script made, or nil.
+func textFlaw(c Column, text string) *complaint {
+	switch {
+	case !utf8.ValidString(text):
+		return &complaint{fmt.Sprintf("column %q is not valid utf-8", c.Name), ""}
+	case hasControl([]byte(text)):
+		return controlFlaw(c)
+	}
+	return nil
+}

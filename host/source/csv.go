@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -187,76 +188,37 @@ func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
 	if err != nil {
 		return err
 	}
-	r := &csvReader{source: s, lines: l, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets()}
-	return r.all(ctx, yield)
+	r := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets()}
+	return l.each(ctx, r.row, yield)
 }
 
-// csvReader is one reading of a file.
+// csvReader makes rows of lines.
 type csvReader struct {
-	source   *csvSource
-	lines    *lines
-	schema   Schema
-	split    *splitter
-	problems Problems
-	seen     bool // a line with values
-	guarded  bool // no cell is quoted: where columns are mixed up, any may be a secret
-}
-
-func (r *csvReader) all(ctx context.Context, yield func(Row) error) error {
-	for {
-		line, err := r.lines.next(ctx)
-		var bad *flaw
-		switch {
-		case err == io.EOF:
-			return r.problems.Err()
-		case errors.As(err, &bad):
-			r.problems.Add(bad.Problem)
-			continue
-		case err != nil:
-			return r.with(err)
-		}
-		row, ok := r.row(line)
-		if !ok {
-			continue
-		}
-		if err := yield(row); err != nil {
-			return err
-		}
-	}
-}
-
-// with adds the problems found so far to what ends the reading.
-func (r *csvReader) with(err error) error {
-	var last *Problems
-	if !errors.As(err, &last) {
-		return err
-	}
-	r.problems.join(last)
-	return &r.problems
-}
-
-func (r *csvReader) note(column int, message, fix string) {
-	r.problems.Add(r.lines.flaw(column, message, fix).Problem)
+	source  *csvSource
+	schema  Schema
+	split   *splitter
+	seen    bool // a line with values
+	guarded bool // no cell is quoted: where columns are mixed up, any may be a secret
 }
 
 // row makes a row of a line, or notes why it cannot.
-func (r *csvReader) row(line []byte) (Row, bool) {
+func (r *csvReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 	fields, bad := r.split.split(line)
 	if bad != nil {
-		r.note(bad.column, bad.message, bad.fix)
+		note(bad.column, bad.message, bad.fix)
 		return Row{}, false
 	}
 	first := !r.seen
 	r.seen = true
 	if first && r.source.columns != nil && r.isHeader(fields) {
-		r.note(0, "is the header that columns= says is not there", "remove the line, or columns=")
+		note(0, "is the header that columns= says is not there", "remove the line, or columns=")
 		return Row{}, false
 	}
 	if want := len(r.schema.Columns); len(fields) != want {
-		r.note(0, count(len(fields))+fmt.Sprintf(", want %d", want), r.countFix(len(fields) > want))
+		note(0, count(len(fields))+fmt.Sprintf(", want %d", want), r.countFix(len(fields) > want))
 		return Row{}, false
 	}
-	return r.cells(fields)
+	return r.cells(l.n, fields, note)
 }
 
 func count(n int) string {
@@ -286,22 +248,31 @@ func (r *csvReader) isHeader(fields [][]byte) bool {
 }
 
 // cells turns the fields of a line into a row, noting every flaw of it.
-func (r *csvReader) cells(fields [][]byte) (Row, bool) {
-	row := Row{File: r.source.Name(), Line: r.lines.n, Cells: make([]any, len(fields))}
+func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) {
+	row := Row{File: r.source.Name(), Line: line, Cells: make([]any, len(fields))}
 	sound := true
 	for i, f := range fields {
 		cell, bad := cellOf(r.schema.Columns[i], f, r.guarded)
 		if i == r.schema.Key {
-			row.Key = string(f)
-			if len(f) == 0 {
+			row.Key = string(r.keyText(f))
+			if row.Key == "" {
 				bad = &complaint{fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), "give every user a key"}
 			}
 		}
 		if bad != nil {
-			r.note(0, bad.message, bad.fix)
+			note(0, bad.message, bad.fix)
 			sound = false
 		}
 		row.Cells[i] = cell
 	}
 	return row, sound
+}
+
+// keyText is what stands for the user: the text as written, without the spaces
+// that its type ignores.
+func (r *csvReader) keyText(f []byte) []byte {
+	if r.schema.Columns[r.schema.Key].Type == String {
+		return f
+	}
+	return bytes.Trim(f, " \t")
 }

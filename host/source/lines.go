@@ -145,3 +145,44 @@ func (l *lines) flaw(column int, message, fix string) *flaw {
 type flaw struct{ Problem }
 
 func (f *flaw) Error() string { return f.String() }
+
+// noteFunc notes a problem of the present line.
+type noteFunc func(column int, message, fix string)
+
+// each makes a row of every line and yields it. row notes what is wrong with
+// its line and returns false; the reading goes on, so that problems are found
+// together.
+func (l *lines) each(ctx context.Context, row func(*lines, []byte, noteFunc) (Row, bool), yield func(Row) error) error {
+	var problems Problems
+	note := func(column int, message, fix string) { problems.Add(l.flaw(column, message, fix).Problem) }
+	for {
+		line, err := l.next(ctx)
+		var bad *flaw
+		switch {
+		case err == io.EOF:
+			return problems.Err()
+		case errors.As(err, &bad):
+			problems.Add(bad.Problem)
+			continue
+		case err != nil:
+			return problems.with(err)
+		}
+		made, ok := row(l, line, note)
+		if !ok {
+			continue
+		}
+		if err := yield(made); err != nil {
+			return err
+		}
+	}
+}
+
+// with adds to the problems found so far the one that ended the reading.
+func (p *Problems) with(err error) error {
+	var last *Problems
+	if !errors.As(err, &last) {
+		return err
+	}
+	p.join(last)
+	return p
+}

@@ -1,0 +1,154 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Concat returns the users of several sources, one after the other. All have
+// the same columns, in any order, the same key and the same secrets; Schema
+// and Rows say which do not. The order of the columns is that of the first; a
+// column whose types differ is Any.
+func Concat(parts ...Source) (Source, error) {
+	if len(parts) == 0 {
+		return nil, one(Problem{Message: "concat: there is nothing to put together", Fix: "give it at least one source"})
+	}
+	return &concatSource{parts: parts}, nil
+}
+
+type concatSource struct{ parts []Source }
+
+var _ Fingerprinter = (*concatSource)(nil)
+
+// Name returns the names of the parts.
+func (s *concatSource) Name() string {
+	names := make([]string, len(s.parts))
+	for i, p := range s.parts {
+		names[i] = p.Name()
+	}
+	return strings.Join(names, " + ")
+}
+
+// Fingerprints returns those of all parts.
+func (s *concatSource) Fingerprints(ctx context.Context) ([]Fingerprint, error) {
+	var all []Fingerprint
+	for _, p := range s.parts {
+		f, err := Fingerprints(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f...)
+	}
+	return all, nil
+}
+
+// Schema returns the columns that all parts have.
+func (s *concatSource) Schema(ctx context.Context) (Schema, error) {
+	schema, _, err := s.schemas(ctx)
+	return schema, err
+}
+
+// schemas returns the common schema, and for each part the place in it of each
+// of the part's columns.
+func (s *concatSource) schemas(ctx context.Context) (Schema, [][]int, error) {
+	var problems Problems
+	var common Schema
+	var places [][]int
+	for i, p := range s.parts {
+		schema, err := p.Schema(ctx)
+		var bad *Problems
+		switch {
+		case errors.As(err, &bad):
+			problems.join(bad)
+		case err != nil:
+			return Schema{}, nil, err
+		case places == nil && i == 0:
+			common = Schema{Columns: slices.Clone(schema.Columns), Key: schema.Key}
+			fallthrough
+		default:
+			places = append(places, s.fit(&common, schema, p, &problems))
+		}
+	}
+	return common, places, problems.Err()
+}
+
+// fit finds the columns of a part in the common schema and notes what differs.
+func (s *concatSource) fit(common *Schema, part Schema, p Source, problems *Problems) []int {
+	if len(problems.List) > 0 && len(common.Columns) == 0 {
+		return nil // the first part has no schema to compare with
+	}
+	first := s.parts[0].Name()
+	differ := func(format string, args ...any) {
+		problems.Add(Problem{File: p.Name(), Message: fmt.Sprintf(format, args...), Fix: "concat needs the same columns in all"})
+	}
+	if a, b := common.Columns[common.Key].Name, part.Columns[part.Key].Name; a != b {
+		differ("the key is column %q, of %s it is %q", b, first, a)
+	}
+	for _, c := range common.Columns {
+		if part.Index(c.Name) < 0 {
+			differ("there is no column %q, which %s has", c.Name, first)
+		}
+	}
+	places := make([]int, len(part.Columns))
+	for i, c := range part.Columns {
+		at := common.Index(c.Name)
+		places[i] = at
+		switch {
+		case at < 0:
+			differ("column %q, which %s does not have", c.Name, first)
+			continue
+		case c.Secret != common.Columns[at].Secret:
+			differ("column %q is secret in one only of it and %s", c.Name, first)
+		case c.Type != common.Columns[at].Type:
+			common.Columns[at].Type = Any
+		}
+		common.Columns[at].Optional = common.Columns[at].Optional || c.Optional
+	}
+	return places
+}
+
+// Rows reads all parts, also those after one that has problems.
+func (s *concatSource) Rows(ctx context.Context, yield func(Row) error) error {
+	_, places, err := s.schemas(ctx)
+	if err != nil {
+		return err
+	}
+	var problems Problems
+	for i, p := range s.parts {
+		var ended error // by yield: its error may be a *Problems too
+		err := p.Rows(ctx, func(row Row) error {
+			ended = yield(row.moved(places[i]))
+			return ended
+		})
+		var bad *Problems
+		switch {
+		case ended != nil:
+			return ended
+		case errors.As(err, &bad):
+			problems.join(bad)
+		case err != nil:
+			return err
+		}
+	}
+	return problems.Err()
+}
+
+// moved returns the row with each cell at its place.
+func (r Row) moved(places []int) Row {
+	inOrder := true
+	for i, at := range places {
+		inOrder = inOrder && i == at
+	}
+	if inOrder {
+		return r
+	}
+	cells := make([]any, len(r.Cells))
+	for i, at := range places {
+		cells[at] = r.Cells[i]
+	}
+	r.Cells = cells
+	return r
+}

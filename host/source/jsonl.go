@@ -1,0 +1,272 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// JSONLOptions says where a JSON lines file is and what its names mean.
+type JSONLOptions struct {
+	Path     string   // as for CSV
+	Key      string   // name whose value, a string or a whole number, tells users apart
+	Secrets  []string // names whose values, strings, are secret.Value
+	Optional []string // of them, those that may be empty or absent
+	Files
+}
+
+// maxNames is how many different names the objects of a file may have.
+const maxNames = 1000
+
+// JSONL returns the source of a file with one JSON object a line, in UTF-8. It
+// reads nothing: what is wrong with the options is a *Problems without a file.
+//
+// The columns are all names that occur, in the order of their first
+// appearance; Schema reads the file for them. What an object lacks is nil.
+// Cells are what the JSON values are: string, int64, float64, bool, []any,
+// map[string]any. A whole number beyond 64 bits, a name given twice, half a
+// surrogate pair and a control character are problems.
+func JSONL(o JSONLOptions) (Source, error) {
+	s := &jsonlSource{input: &input{path: o.Path, files: o.Files},
+		wanted: wanted{key: o.Key, secrets: o.Secrets, optional: o.Optional, named: "no line has it"}}
+	list := s.wanted.misuse()
+	if o.Path == "" {
+		list = append(list, complaint{"the path is empty", ""})
+	}
+	for i := range list {
+		list[i].message = "jsonl: " + list[i].message
+	}
+	return s, problemsOf(list, Problem{}).Err()
+}
+
+type jsonlSource struct {
+	*input
+	wanted wanted
+
+	mu     sync.Mutex
+	schema *Schema // once the file has been read for it
+}
+
+var _ Fingerprinter = (*jsonlSource)(nil)
+
+// Name returns the path as written, or stdin.
+func (s *jsonlSource) Name() string { return s.input.name() }
+
+// Fingerprints returns the file's.
+func (s *jsonlSource) Fingerprints(ctx context.Context) ([]Fingerprint, error) {
+	return s.input.fingerprints(ctx)
+}
+
+// Schema returns all names of the file, reading it the first time. Lines that
+// are not objects are left for Rows to find.
+func (s *jsonlSource) Schema(ctx context.Context) (Schema, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.schema != nil {
+		return *s.schema, nil
+	}
+	names, err := s.names(ctx)
+	if err != nil {
+		return Schema{}, err
+	}
+	schema, flaws := s.wanted.schema(names, Any)
+	if err := problemsOf(flaws, Problem{File: s.Name()}).Err(); err != nil {
+		return Schema{}, err
+	}
+	s.schema = &schema
+	return schema, nil
+}
+
+// names reads the file for the names of its objects; an empty one has those
+// that the script gives.
+func (s *jsonlSource) names(ctx context.Context) ([]string, error) {
+	l, err := s.input.read(ctx, charsets()[0], " \t")
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	var names []string
+	known := map[string]bool{}
+	for len(names) <= maxNames {
+		line, err := l.next(ctx)
+		var bad *flaw
+		switch {
+		case err == io.EOF && len(names) == 0:
+			return s.wanted.names(), nil
+		case err == io.EOF:
+			return names, nil
+		case errors.As(err, &bad):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		p := &jsonParser{text: line, dry: true}
+		_ = p.members(func(name []byte) error {
+			if !known[string(name)] {
+				known[string(name)] = true
+				names = append(names, string(name))
+			}
+			_, err := p.value()
+			return err
+		})
+	}
+	return nil, one(Problem{File: s.Name(), Line: l.n, Message: fmt.Sprintf("more than %d different names", maxNames), Fix: "names are columns, the same on every line"})
+}
+
+// names returns the names that the script gives, each once.
+func (w wanted) names() []string {
+	names := []string{w.key}
+	known := map[string]bool{w.key: true}
+	for _, list := range [][]string{w.secrets, w.optional} {
+		for _, name := range list {
+			if !known[name] {
+				known[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// Rows reads the file.
+func (s *jsonlSource) Rows(ctx context.Context, yield func(Row) error) error {
+	schema, err := s.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := s.input.read(ctx, charsets()[0], " \t")
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	r := &jsonlReader{source: s, schema: schema, index: map[string]int{}}
+	for i, c := range schema.Columns {
+		r.index[c.Name] = i
+	}
+	return l.each(ctx, r.row, yield)
+}
+
+// jsonlReader makes rows of lines.
+type jsonlReader struct {
+	source *jsonlSource
+	schema Schema
+	index  map[string]int // of the columns, by name
+	given  []bool         // the columns that the present object has
+}
+
+func (r *jsonlReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
+	cells, err := r.parse(line)
+	var bad *jsonFlaw
+	if errors.As(err, &bad) {
+		note(bad.at+1, bad.message, "")
+		return Row{}, false
+	}
+	row := Row{File: r.source.Name(), Line: l.n, Cells: cells}
+	sound := true
+	for i := range cells {
+		if bad := r.cell(&row, i); bad != nil {
+			note(0, bad.message, bad.fix)
+			sound = false
+		}
+	}
+	return row, sound
+}
+
+// parse reads the object of a line into cells.
+func (r *jsonlReader) parse(line []byte) ([]any, error) {
+	cells := make([]any, len(r.schema.Columns))
+	r.given = append(r.given[:0], make([]bool, len(cells))...)
+	p := &jsonParser{text: line}
+	err := p.members(func(name []byte) error {
+		i, known := r.index[string(name)]
+		switch {
+		case !known:
+			return p.fail("a name that was not there when the file was read first")
+		case r.given[i]:
+			return p.fail("a name that the object has already")
+		}
+		r.given[i] = true
+		v, err := p.value()
+		cells[i] = v
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cells, p.end()
+}
+
+// cell checks one cell of a row, makes secrets of those that are, and the
+// row's key of the key's.
+func (r *jsonlReader) cell(row *Row, i int) *complaint {
+	c := r.schema.Columns[i]
+	if controlIn(row.Cells[i]) {
+		return controlFlaw(c)
+	}
+	var bad *complaint
+	switch {
+	case c.Secret:
+		row.Cells[i], bad = secretCell(c, row.Cells[i])
+	case i == r.schema.Key:
+		row.Key, bad = keyOf(c, row.Cells[i])
+	}
+	return bad
+}
+
+// secretCell makes a secret of a value that has to be a string.
+func secretCell(c Column, cell any) (any, *complaint) {
+	switch v := cell.(type) {
+	case secret.Value:
+		if v.Empty() && !c.Optional {
+			return nil, emptySecret(c)
+		}
+		return v, nil
+	case nil:
+		return secretCell(c, "")
+	case string:
+		return secretCell(c, secret.New(v))
+	}
+	return nil, &complaint{fmt.Sprintf("secret column %q is not a string", c.Name), "quote it"}
+}
+
+// keyOf returns the key that a value is.
+func keyOf(c Column, cell any) (string, *complaint) {
+	switch v := cell.(type) {
+	case nil:
+		return keyOf(c, "")
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case string:
+		if v != "" {
+			return v, nil
+		}
+		return "", &complaint{fmt.Sprintf("key column %q is empty", c.Name), "give every user a key"}
+	}
+	return "", &complaint{fmt.Sprintf("key column %q is not a string or a whole number", c.Name), "quote it"}
+}
+
+// controlIn reports whether a value holds a control character, however deep.
+func controlIn(cell any) bool {
+	switch v := cell.(type) {
+	case string:
+		return hasControl([]byte(v))
+	case []any:
+		for _, x := range v {
+			if controlIn(x) {
+				return true
+			}
+		}
+	case map[string]any:
+		for name, x := range v {
+			if hasControl([]byte(name)) || controlIn(x) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,224 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// ListOptions says which users stand in the script itself.
+type ListOptions struct {
+	Items    []any    // each a string, the key, or a map[string]any of cells as in Row; int will do for int64
+	Key      string   // name of the column that tells users apart
+	Secrets  []string // columns whose cells are secret; those that hold a secret.Value are anyway
+	Optional []string // of them, those whose cells may be empty or absent
+}
+
+const listName = "rows"
+
+// List returns the source of users that stand in the script, which has to hold
+// still from now on. Its lines are the numbers of the elements. The columns
+// are the key, then all others by name; a column whose cells are all of one
+// type has it, else it is Any. What is wrong is a *Problems of the file "rows".
+func List(o ListOptions) (Source, error) {
+	w := wanted{key: o.Key, secrets: slices.Clone(o.Secrets), optional: o.Optional, named: "no element has it"}
+	list := w.misuse()
+	for i := range list {
+		list[i].message = "rows: " + list[i].message
+	}
+	if err := problemsOf(list, Problem{}).Err(); err != nil {
+		return nil, err
+	}
+	b := &listBuilder{wanted: w, index: map[string]int{}}
+	if err := b.records(o.Items); err != nil {
+		return nil, err
+	}
+	return b.build()
+}
+
+// listBuilder turns elements into rows.
+type listBuilder struct {
+	wanted   wanted
+	names    []string
+	index    map[string]int
+	elements []map[string]any
+	problems Problems
+}
+
+func (b *listBuilder) note(i int, c *complaint) {
+	b.problems.Add(Problem{File: listName, Line: i + 1, Message: c.message, Fix: c.fix})
+}
+
+// records finds what each element is, and the names of all.
+func (b *listBuilder) records(items []any) error {
+	others := map[string]bool{}
+	for i, item := range items {
+		record, ok := item.(map[string]any)
+		if text, is := item.(string); is {
+			record, ok = map[string]any{b.wanted.key: text}, true
+		}
+		if !ok {
+			b.note(i, &complaint{"is neither a string nor a dict", ""})
+		}
+		b.elements = append(b.elements, record)
+		for name, cell := range record {
+			others[name] = true
+			if _, is := cell.(secret.Value); is && !slices.Contains(b.wanted.secrets, name) {
+				b.wanted.secrets = append(b.wanted.secrets, name)
+			}
+		}
+	}
+	if len(items) == 0 {
+		b.names = b.wanted.names()
+		return nil
+	}
+	for name := range others {
+		if name != b.wanted.key {
+			b.names = append(b.names, name)
+		}
+	}
+	slices.Sort(b.names)
+	if others[b.wanted.key] {
+		b.names = append([]string{b.wanted.key}, b.names...)
+	}
+	return b.problems.Err()
+}
+
+func (b *listBuilder) build() (Source, error) {
+	flaws := b.wanted.misuse()
+	schema, more := b.wanted.schema(b.names, Any)
+	if err := problemsOf(append(flaws, more...), Problem{File: listName}).Err(); err != nil {
+		return nil, err
+	}
+	s := &listSource{schema: schema}
+	for i, record := range b.elements {
+		s.rows = append(s.rows, b.row(schema, i, record))
+	}
+	for i := range schema.Columns {
+		s.infer(i)
+	}
+	if err := b.problems.Err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (b *listBuilder) row(schema Schema, n int, record map[string]any) Row {
+	row := Row{File: listName, Line: n + 1, Cells: make([]any, len(schema.Columns))}
+	for i, c := range schema.Columns {
+		cell, bad := plain(c, record[c.Name], 0)
+		switch {
+		case bad != nil:
+		case c.Secret:
+			cell, bad = secretCell(c, cell)
+		case i == schema.Key:
+			row.Key, bad = keyOf(c, cell)
+		}
+		if bad != nil {
+			b.note(n, bad)
+		}
+		row.Cells[i] = cell
+	}
+	return row
+}
+
+// plain returns a value as cells hold it, or why it cannot be one.
+func plain(c Column, v any, depth int) (any, *complaint) {
+	var bad *complaint
+	switch x := v.(type) {
+	case nil, int64, float64, bool, Day:
+		return x, nil
+	case int:
+		return int64(x), nil
+	case secret.Value:
+		if depth == 0 && !hasControl([]byte(x.Reveal())) {
+			return x, nil
+		}
+		if depth == 0 {
+			return nil, controlFlaw(c)
+		}
+	case string:
+		return x, textFlaw(c, x)
+	case []any:
+		list := make([]any, len(x))
+		for i := 0; i < len(x) && bad == nil && depth < maxDepth; i++ {
+			list[i], bad = plain(c, x[i], depth+1)
+		}
+		return list, bad
+	case map[string]any:
+		m := make(map[string]any, len(x))
+		for name, y := range x {
+			if bad == nil && depth < maxDepth {
+				m[name], bad = plain(c, y, depth+1)
+			}
+		}
+		return m, bad
+	}
+	return nil, &complaint{fmt.Sprintf("column %q holds what a user cannot have", c.Name), "use strings, numbers, booleans and days; secrets in columns of their own"}
+}
+
+// listSource is users in memory.
+type listSource struct {
+	schema Schema
+	rows   []Row
+}
+
+// infer gives a column the type that all its cells have.
+func (s *listSource) infer(i int) {
+	c := &s.schema.Columns[i]
+	if c.Secret {
+		return
+	}
+	for _, row := range s.rows {
+		if row.Cells[i] == nil {
+			continue
+		}
+		t := typeOf(row.Cells[i])
+		switch {
+		case c.Type == Any || c.Type == t:
+			c.Type = t
+		default:
+			c.Type = Any
+			return
+		}
+		if t == Any {
+			return
+		}
+	}
+}
+
+func typeOf(cell any) Type {
+	switch cell.(type) {
+	case string:
+		return String
+	case int64:
+		return Int
+	case bool:
+		return Bool
+	case Day:
+		return Date
+	}
+	return Any
+}
+
+// Name returns rows.
+func (s *listSource) Name() string { return listName }
+
+// Schema returns the columns.
+func (s *listSource) Schema(context.Context) (Schema, error) { return s.schema, nil }
+
+// Rows yields the users. Each has cells of its own.
+func (s *listSource) Rows(ctx context.Context, yield func(Row) error) error {
+	for _, row := range s.rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		row.Cells = slices.Clone(row.Cells)
+		if err := yield(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
