@@ -1,0 +1,210 @@
+package htpasswd
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// job is one operation of a batch on its way through it.
+type job struct {
+	op      sdk.Operation
+	hash    string // of the new value
+	receipt sdk.Receipt
+	settled bool // the receipt is final
+}
+
+func (j *job) refuse(e *sdk.Error) {
+	j.receipt, j.settled = sdk.Refuse(e), true
+}
+
+// ApplyBatch hashes the new values, on as many processors as there are, and
+// replaces the file once. What is not hashed when three quarters of the time
+// have passed is refused as Timeout, so that the rest can be written.
+func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
+	jobs := make([]job, len(ops))
+	for n, op := range ops {
+		jobs[n].op = op
+		if e := i.refuse(op); e != nil {
+			jobs[n].refuse(e)
+		}
+	}
+	i.hash(ctx, jobs)
+	i.write(ctx, jobs)
+	receipts := make([]sdk.Receipt, len(jobs))
+	for n, j := range jobs {
+		receipts[n] = j.receipt
+	}
+	return receipts
+}
+
+// refuse returns why an operation makes no sense whatever the file holds.
+func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
+	if e := refuseName(op.Account); e != nil {
+		return e
+	}
+	switch {
+	case op.Verb != sdk.Set && op.Verb != sdk.Change:
+		return sdk.Errorf(sdk.Unsupported, "a password file has no %s", op.Verb)
+	case op.Kind != "":
+		return sdk.Errorf(sdk.Unsupported, "kind %q: a password file has one credential an account", op.Kind)
+	case op.HashFormat != "":
+		return sdk.Errorf(sdk.Unsupported, "hash_format %q: values are hashed here", op.HashFormat)
+	case op.MustChange != nil && *op.MustChange:
+		return sdk.Errorf(sdk.Unsupported, "must_change: a password file cannot ask for a change")
+	}
+	return i.hasher.refuse([]byte(op.Value.Reveal()))
+}
+
+// hash fills in the hashes of the jobs that are not settled.
+func (i *Instance) hash(ctx context.Context, jobs []job) {
+	budget, cancel := shortened(ctx)
+	defer cancel()
+	i.each(budget, jobs, func(j *job) {
+		var err error
+		if j.hash, err = i.hasher.hash([]byte(j.op.Value.Reveal())); err != nil {
+			j.refuse(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.kind, err))
+		}
+	})
+}
+
+// shortened ends when three quarters of the time to ctx's deadline are over.
+func shortened(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)*3/4)
+}
+
+// each runs do on every job that is not settled, in parallel, and waits. A job
+// whose turn does not come before ctx ends is refused.
+func (i *Instance) each(ctx context.Context, jobs []job, do func(*job)) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for n := range jobs {
+		j := &jobs[n]
+		if j.settled {
+			continue
+		}
+		if !i.begin(ctx) {
+			j.refuse(fileError(ctx.Err()))
+			continue
+		}
+		running.Go(func() {
+			defer i.end()
+			do(j)
+		})
+	}
+}
+
+// begin waits for a processor; false if ctx ends before.
+func (i *Instance) begin(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	select {
+	case i.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (i *Instance) end() { <-i.slots }
+
+// write replaces the file with what the jobs make of it, and settles them all.
+func (i *Instance) write(ctx context.Context, jobs []job) {
+	if !slices.ContainsFunc(jobs, func(j job) bool { return !j.settled }) {
+		return
+	}
+	outcome, failed := i.update(ctx, jobs)
+	for n := range jobs {
+		if j := &jobs[n]; !j.settled {
+			j.receipt = sdk.Receipt{Outcome: outcome, Err: failed}
+			if outcome == sdk.Applied {
+				j.receipt.Stamp = stamp(j.hash)
+			}
+		}
+	}
+}
+
+func (i *Instance) update(ctx context.Context, jobs []job) (sdk.Outcome, *sdk.Error) {
+	select {
+	case i.turn <- struct{}{}:
+		defer func() { <-i.turn }()
+	case <-ctx.Done():
+		return sdk.Refused, fileError(ctx.Err())
+	}
+	return i.file.update(ctx, func(content []byte) []byte { return i.change(ctx, jobs, content) })
+}
+
+// change returns the content with the hashes of all jobs that the accounts in
+// it allow, nil if there is none, and settles the others: afresh at every
+// call, for another content may be another answer.
+func (i *Instance) change(ctx context.Context, jobs []job, content []byte) []byte {
+	wanted := make(map[string]bool, len(jobs))
+	for n := range jobs {
+		wanted[jobs[n].op.Account] = true
+		jobs[n].settled = jobs[n].hash == ""
+	}
+	found := find(content, wanted)
+	i.each(ctx, jobs, func(j *job) {
+		e, exists := found[j.op.Account]
+		i.admit(j, e, exists)
+	})
+	var replaced, added []edit
+	for n := range jobs {
+		j := &jobs[n]
+		if j.settled {
+			continue
+		}
+		if at, exists := found[j.op.Account]; exists {
+			replaced = append(replaced, edit{hash: j.hash, at: at})
+		} else {
+			added = append(added, edit{name: j.op.Account, hash: j.hash})
+		}
+	}
+	if len(replaced)+len(added) == 0 {
+		return nil
+	}
+	slices.SortFunc(replaced, func(a, b edit) int { return cmp.Compare(a.at.start, b.at.start) })
+	return rewrite(content, replaced, added)
+}
+
+// admit settles a job that the account's present line does not allow.
+func (i *Instance) admit(j *job, e entry, exists bool) {
+	switch {
+	case !exists && (j.op.Verb != sdk.Set || !i.file.create):
+		j.refuse(notFound(j.op.Account))
+	case j.op.Verb == sdk.Change:
+		j.admitChange(e)
+	}
+}
+
+// admitChange wants the old value to be the present one. When an earlier
+// attempt did the change already, the new one is.
+func (j *job) admitChange(e entry) {
+	switch verdict(string(e.hash), []byte(j.op.Old.Reveal())) {
+	case sdk.Accepted:
+	case sdk.CannotTell:
+		j.refuse(sdk.Errorf(sdk.Unsupported, "account %q: the present hash is of a kind that cannot be compared; use set", j.op.Account))
+	default:
+		if j.op.Attempt > 1 && verdict(string(e.hash), []byte(j.op.Value.Reveal())) == sdk.Accepted {
+			j.receipt = sdk.Receipt{Outcome: sdk.AlreadyApplied, Stamp: stamp(string(e.hash))}
+			j.settled = true
+			return
+		}
+		j.refuse(sdk.Errorf(sdk.WrongCurrentPassword, "account %q: the old value does not match", j.op.Account))
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,275 @@
+package htpasswd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// file is the password file. Its methods may be called concurrently, in any
+// number of processes.
+type file struct {
+	path   string
+	create bool
+}
+
+// snapshot is what the file was at one moment.
+type snapshot struct {
+	target  string      // the file behind symbolic links
+	info    fs.FileInfo // nil: there is none yet
+	content []byte
+}
+
+// read returns the file as it is. A missing file is an empty one if it may be
+// made, else InvalidConfig.
+func (f file) read() (snapshot, *sdk.Error) {
+	target, err := filepath.EvalSymlinks(f.path)
+	if err != nil {
+		return f.missing(err)
+	}
+	opened, err := os.Open(target)
+	if err != nil {
+		return snapshot{}, fileError(err)
+	}
+	defer opened.Close()
+	info, err := opened.Stat()
+	if err != nil {
+		return snapshot{}, fileError(err)
+	}
+	if !info.Mode().IsRegular() {
+		return snapshot{}, sdk.Errorf(sdk.InvalidConfig, "path: %q is not a regular file", f.path)
+	}
+	var content bytes.Buffer
+	content.Grow(int(info.Size()) + bytes.MinRead)
+	if _, err := content.ReadFrom(opened); err != nil {
+		return snapshot{}, fileError(err)
+	}
+	return snapshot{target: target, info: info, content: content.Bytes()}, nil
+}
+
+func (f file) missing(err error) (snapshot, *sdk.Error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return snapshot{}, fileError(err)
+	}
+	if _, err := os.Lstat(f.path); err == nil {
+		return snapshot{}, sdk.Errorf(sdk.InvalidConfig, "path: %q is a symbolic link to nothing", f.path)
+	}
+	if !f.create {
+		return snapshot{}, sdk.Errorf(sdk.InvalidConfig, "path: %q does not exist; create = True makes it", f.path)
+	}
+	return snapshot{target: f.path}, nil
+}
+
+// crowded is how often a file may change under its lock, by a program that
+// takes none, before an update gives up.
+const crowded = 8
+
+// update replaces the file by what change makes of its content, all under the
+// lock; nil from change leaves it alone. The outcome is Applied, Refused (the
+// file is as it was) or Unknown (replaced, but not known to be on the disk).
+func (f file) update(ctx context.Context, change func(content []byte) []byte) (sdk.Outcome, *sdk.Error) {
+	unlock, failed := f.lock(ctx)
+	if failed != nil {
+		return sdk.Refused, failed
+	}
+	defer unlock()
+	for range crowded {
+		old, failed := f.read()
+		if failed != nil {
+			return sdk.Refused, failed
+		}
+		content := change(old.content)
+		if content == nil {
+			return sdk.Applied, nil
+		}
+		outcome, err := old.replace(ctx, content)
+		if !errors.Is(err, errChanged) {
+			return outcome, fileError(err)
+		}
+	}
+	return sdk.Refused, sdk.Errorf(sdk.Conflict, "%q: another program keeps changing it", f.path)
+}
+
+// lock waits for the lock that all rekey processes take on the directory of
+// the file. Not on the file: that is replaced, and may not exist yet.
+func (f file) lock(ctx context.Context) (unlock func(), failed *sdk.Error) {
+	if ctx.Err() != nil {
+		return nil, fileError(ctx.Err())
+	}
+	target, err := filepath.EvalSymlinks(f.path)
+	if err != nil {
+		target = f.path
+	}
+	dir := filepath.Dir(target)
+	if f.create {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fileError(err)
+		}
+	}
+	held, err := os.Open(dir)
+	if err != nil {
+		return nil, fileError(err)
+	}
+	if err := wait(ctx, func() error { return flock(held) }); err != nil {
+		held.Close()
+		return nil, fileError(err)
+	}
+	sweep(target)
+	return func() { held.Close() }, nil
+}
+
+// wait polls: flock(2) cannot be told to give up at a deadline.
+func wait(ctx context.Context, try func() error) error {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+		if err := try(); !errors.Is(err, errLocked) {
+			return err
+		}
+		pause.Reset(2 * time.Millisecond)
+	}
+}
+
+var (
+	errLocked  = errors.New("another process holds the lock")
+	errChanged = errors.New("it has changed since it was read")
+)
+
+// draftName is the pattern of the names under which a file is written before
+// it takes the place of target.
+func draftName(target string) string { return "." + filepath.Base(target) + ".rekey-*" }
+
+// sweep removes drafts that a killed process left. Under the lock nobody else
+// has one.
+func sweep(target string) {
+	dir := filepath.Dir(target)
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	prefix := draftName(target)
+	prefix = prefix[:len(prefix)-1]
+	for _, n := range names {
+		if len(n.Name()) > len(prefix) && n.Name()[:len(prefix)] == prefix {
+			_ = os.Remove(filepath.Join(dir, n.Name())) // a leftover hinders nobody
+		}
+	}
+}
+
+// replace puts content in the place of the file that s was read from, unless
+// that has changed since. Until the rename a crash leaves the old file, after
+// it the new one.
+func (s snapshot) replace(ctx context.Context, content []byte) (sdk.Outcome, error) {
+	dir := filepath.Dir(s.target)
+	draft, err := os.CreateTemp(dir, draftName(s.target))
+	if err != nil {
+		return sdk.Refused, err
+	}
+	defer os.Remove(draft.Name()) // in vain after the rename
+	if err := s.fill(draft, content); err != nil {
+		return sdk.Refused, err
+	}
+	if err := s.unchanged(); err != nil {
+		return sdk.Refused, err
+	}
+	if err := ctx.Err(); err != nil {
+		return sdk.Refused, err
+	}
+	if err := os.Rename(draft.Name(), s.target); err != nil {
+		return sdk.Refused, err
+	}
+	if err := syncDir(dir); err != nil {
+		return sdk.Unknown, err
+	}
+	return sdk.Applied, nil
+}
+
+// fill writes a draft that is like the old file in all but its content. A file
+// that did not exist stays as private as CreateTemp made it.
+func (s snapshot) fill(draft *os.File, content []byte) error {
+	defer draft.Close()
+	if _, err := draft.Write(content); err != nil {
+		return err
+	}
+	if s.info != nil {
+		if err := likeness(draft, s.target, s.info); err != nil {
+			return err
+		}
+	}
+	if err := draft.Sync(); err != nil {
+		return err
+	}
+	return draft.Close()
+}
+
+// unchanged is errChanged if a program that takes no lock has written.
+func (s snapshot) unchanged() error {
+	now, err := os.Stat(s.target)
+	switch {
+	case s.info == nil && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case s.info == nil && err == nil:
+		return errChanged
+	case err != nil:
+		return err
+	case !os.SameFile(now, s.info), now.Size() != s.info.Size(), !now.ModTime().Equal(s.info.ModTime()):
+		return errChanged
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// fileError maps what the system says. It is nil for a nil err.
+func fileError(err error) *sdk.Error {
+	var known *sdk.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, context.DeadlineExceeded):
+		return sdk.Errorf(sdk.Timeout, "the file was not replaced in time")
+	case errors.Is(err, context.Canceled):
+		return sdk.Errorf(sdk.Cancelled, "given up before the file was replaced")
+	}
+	code := sdk.TargetError
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		code = sdk.PermissionDenied
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ELOOP):
+		code = sdk.InvalidConfig
+	case errors.Is(err, syscall.EROFS):
+		code = sdk.ReadOnly
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		code = sdk.TargetUnavailable
+	}
+	return &sdk.Error{Code: code, Message: err.Error(), Native: native(err)}
+}
+
+func native(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return ""
+}

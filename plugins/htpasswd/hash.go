@@ -1,0 +1,210 @@
+package htpasswd
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"io"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+const (
+	defaultCost   = 10
+	defaultRounds = 5000     // of sha-crypt, whose hashes then leave it out
+	minRounds     = 1000     // what is less counts as this
+	maxRounds     = 10000000 // a few seconds; the format allows a hundred times more
+	bcryptBytes   = 72       // bcrypt ignores what comes after
+	otherBytes    = 255      // Apache's htpasswd takes no more, -v included
+)
+
+// scheme is one kind of hash.
+type scheme struct {
+	name     string
+	prefixes []string
+	matches  func(hash string, password []byte) bool // nil: only recognised
+	unsalted bool
+}
+
+// schemes are tried in order.
+var schemes = []scheme{
+	{name: "bcrypt", prefixes: []string{"$2y$", "$2b$", "$2a$"}, matches: bcryptMatches},
+	{name: "sha512", prefixes: []string{"$6$"}, matches: shaMatches},
+	{name: "sha256", prefixes: []string{"$5$"}, matches: shaMatches},
+	{name: "apr1", prefixes: []string{"$apr1$"}, matches: md5Matches},
+	{name: "md5", prefixes: []string{"$1$"}, matches: md5Matches},
+	{name: "sha", prefixes: []string{"{SHA}"}, matches: shaLDAPMatches, unsalted: true},
+	{name: "ssha", prefixes: []string{"{SSHA}"}, matches: shaLDAPMatches},
+	{name: "plain", prefixes: []string{"{PLAIN}"}, unsalted: true},
+}
+
+// schemeOf returns the kind of a hash; one without a name if it is not known.
+func schemeOf(hash string) scheme {
+	for _, s := range schemes {
+		for _, p := range s.prefixes {
+			if strings.HasPrefix(hash, p) {
+				return s
+			}
+		}
+	}
+	if len(hash) == 13 && strings.Trim(hash, cryptAlphabet) == "" {
+		return scheme{name: "des"}
+	}
+	return scheme{unsalted: true}
+}
+
+// verdict tells whether the servers would accept password for hash.
+func verdict(hash string, password []byte) sdk.Verdict {
+	s := schemeOf(hash)
+	switch {
+	case s.matches == nil:
+		return sdk.CannotTell
+	case tooSlow(hash):
+		return sdk.CannotTell
+	case s.matches(hash, password):
+		return sdk.Accepted
+	}
+	return sdk.Rejected
+}
+
+// stamp differs after every change of a salted hash, and tells nothing of it.
+// Unsalted ones have none: their digest could be searched.
+func stamp(hash string) string {
+	if schemeOf(hash).unsalted {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(hash))
+	return hex.EncodeToString(sum[:16])
+}
+
+func bcryptMatches(hash string, password []byte) bool {
+	return bcrypt.CompareHashAndPassword([]byte(hash), password) == nil
+}
+
+// shaLDAPMatches takes {SHA} and {SSHA}: the salt is what follows the digest.
+func shaLDAPMatches(hash string, password []byte) bool {
+	_, text, _ := strings.Cut(hash, "}")
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) < sha1.Size {
+		return false
+	}
+	h := sha1.New()
+	h.Write(password)
+	h.Write(raw[sha1.Size:])
+	return subtle.ConstantTimeCompare(h.Sum(nil), raw[:sha1.Size]) == 1
+}
+
+// hasher makes the hashes of new values.
+type hasher struct {
+	kind string
+	cost int // or rounds
+	rand io.Reader
+}
+
+// newHasher checks kind and cost; cost defaultCost or 0 is the kind's own
+// default.
+func newHasher(kind string, cost int, rand io.Reader) (hasher, error) {
+	if kind == "" {
+		kind = "bcrypt"
+	}
+	if cost == 0 {
+		cost = defaultCost
+	}
+	low, high := 4, 17
+	switch kind {
+	case "bcrypt":
+	case "sha512", "sha256":
+		low, high = minRounds, maxRounds
+		if cost == defaultCost {
+			cost = defaultRounds
+		}
+	case "apr1":
+		low, high = defaultCost, defaultCost
+	default:
+		return hasher{}, sdk.Errorf(sdk.InvalidConfig, "hash: got %q, want bcrypt, sha512, sha256 or apr1", kind)
+	}
+	if cost < low || cost > high {
+		return hasher{}, costError(kind, cost, low, high)
+	}
+	return hasher{kind: kind, cost: cost, rand: rand}, nil
+}
+
+func costError(kind string, cost, low, high int) *sdk.Error {
+	if low == high {
+		return sdk.Errorf(sdk.InvalidConfig, "cost: got %d, but the cost of %s is fixed; leave it out", cost, kind)
+	}
+	return sdk.Errorf(sdk.InvalidConfig, "cost: got %d, want %d to %d for %s", cost, low, high, kind)
+}
+
+// maxBytes is the longest value that the hash takes.
+func (h hasher) maxBytes() int {
+	if h.kind == "bcrypt" {
+		return bcryptBytes
+	}
+	return otherBytes
+}
+
+// refuse returns why a value cannot be hashed; nil if it can.
+func (h hasher) refuse(password []byte) *sdk.Error {
+	switch {
+	case len(password) == 0:
+		return violation(sdk.Violation{Rule: sdk.RuleMinLength, Limit: 1, Message: "the value is empty"})
+	case len(password) > h.maxBytes():
+		return violation(sdk.Violation{Rule: sdk.RuleMaxLength, Limit: h.maxBytes(), Native: "bytes",
+			Message: h.kind + " takes no more bytes of UTF-8 than the limit"})
+	}
+	return nil
+}
+
+func violation(v sdk.Violation) *sdk.Error {
+	e := sdk.Errorf(sdk.PolicyViolation, "%s, limit %d", v.Message, v.Limit)
+	e.Violations = []sdk.Violation{v}
+	return e
+}
+
+// hash returns what stands in the file for password.
+func (h hasher) hash(password []byte) (string, error) {
+	switch h.kind {
+	case "sha512":
+		return h.sha(sha512Crypt, password)
+	case "sha256":
+		return h.sha(sha256Crypt, password)
+	case "apr1":
+		salt, err := h.salt(8)
+		if err != nil {
+			return "", err
+		}
+		return md5Crypt("$apr1$", password, salt), nil
+	}
+	sum, err := bcrypt.GenerateFromPassword(password, h.cost)
+	if err != nil {
+		return "", err
+	}
+	// Same algorithm, other name: older Apache and crypt(3) know $2y$ only.
+	return "$2y$" + strings.TrimPrefix(string(sum), "$2a$"), nil
+}
+
+func (h hasher) sha(v shaVariant, password []byte) (string, error) {
+	salt, err := h.salt(16)
+	if err != nil {
+		return "", err
+	}
+	return v.crypt(password, salt, h.cost), nil
+}
+
+// salt returns n random characters of the crypt alphabet.
+func (h hasher) salt(n int) ([]byte, error) {
+	salt := make([]byte, n)
+	if _, err := io.ReadFull(h.rand, salt); err != nil {
+		return nil, err
+	}
+	for i, b := range salt {
+		salt[i] = cryptAlphabet[b&63]
+	}
+	return salt, nil
+}

@@ -1,0 +1,192 @@
+package htpasswd
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strconv"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Instance is one password file. Every method may be called concurrently.
+type Instance struct {
+	file   file
+	hasher hasher
+	slots  chan struct{} // one a processor: hashing takes nothing else
+	turn   chan struct{} // held by the one that rewrites: cheaper than polling the lock
+}
+
+var _ interface {
+	sdk.BatchApplier
+	sdk.Finder
+	sdk.Lister
+	sdk.PolicyReader
+	sdk.Verifier
+	sdk.Checker
+} = (*Instance)(nil)
+
+// Apply does one operation. Many are better given to ApplyBatch.
+func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return i.ApplyBatch(ctx, []sdk.Operation{op})[0]
+}
+
+// Close has nothing to release.
+func (i *Instance) Close() error { return nil }
+
+// Find returns what the file tells of an account. Its stamp is a digest of the
+// hash; accounts whose hash has no salt have none.
+func (i *Instance) Find(_ context.Context, account string) (sdk.Account, error) {
+	e, failed := i.lookup(account)
+	if failed != nil {
+		return sdk.Account{}, failed
+	}
+	return e.account(), nil
+}
+
+func (i *Instance) lookup(account string) (entry, *sdk.Error) {
+	if failed := refuseName(account); failed != nil {
+		return entry{}, failed
+	}
+	now, failed := i.file.read()
+	if failed != nil {
+		return entry{}, failed
+	}
+	e, ok := find(now.content, map[string]bool{account: true})[account]
+	if !ok {
+		return entry{}, notFound(account)
+	}
+	return e, nil
+}
+
+func notFound(account string) *sdk.Error {
+	return sdk.Errorf(sdk.AccountNotFound, "account %q: the file has no such line", account)
+}
+
+// account tells of an entry. Without a hash that can be right, such as "!",
+// the status is not known to be active.
+func (e entry) account() sdk.Account {
+	name, hash := string(e.name), string(e.hash)
+	a := sdk.Account{Account: name, ID: name, Login: name, Stamp: stamp(hash)}
+	if schemeOf(hash).name != "" {
+		a.Status = sdk.StatusActive
+	}
+	return a
+}
+
+// List calls yield for the accounts whose name matches filter, a shell
+// pattern, in the order of the file.
+func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	if _, err := path.Match(filter, ""); err != nil {
+		return sdk.Errorf(sdk.InvalidOperation, "filter %q: not a shell pattern", filter)
+	}
+	now, failed := i.file.read()
+	if failed != nil {
+		return failed
+	}
+	seen := make(map[string]bool)
+	for e := range entries(now.content, nil) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		a := e.account()
+		if match, _ := path.Match(filter, a.Login); seen[a.Login] || filter != "" && !match {
+			continue
+		}
+		seen[a.Login] = true
+		a.Attributes = e.attributes(attributes)
+		if err := yield(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e entry) attributes(names []string) map[string]string {
+	have := make(map[string]string, len(names))
+	for _, n := range names {
+		switch n {
+		case "hash":
+			have[n] = schemeOf(string(e.hash)).name
+		case "line":
+			have[n] = strconv.Itoa(e.line)
+		}
+	}
+	return have
+}
+
+// Policy returns the one rule there is: the longest value that the hash takes.
+func (i *Instance) Policy(context.Context, string, string) (sdk.Policy, error) {
+	return sdk.Policy{MinLength: 1, MaxBytes: i.hasher.maxBytes()}, nil
+}
+
+// Verify compares value with the hash in the file, as a server would. It is
+// CannotTell for hashes that are not known here.
+func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.Value) (sdk.Verdict, error) {
+	e, failed := i.lookup(account)
+	if failed != nil {
+		return sdk.CannotTell, failed
+	}
+	if !i.begin(ctx) {
+		return sdk.CannotTell, fileError(ctx.Err())
+	}
+	defer i.end()
+	return verdict(string(e.hash), []byte(value.Reveal())), nil
+}
+
+// Check tells whether the file can be read, understood and replaced.
+func (i *Instance) Check(context.Context) []sdk.Finding {
+	now, failed := i.file.read()
+	if failed != nil {
+		return []sdk.Finding{bad(failed, "")}
+	}
+	dir := filepath.Dir(now.target)
+	if now.info == nil {
+		return i.checkNew(dir)
+	}
+	found := obstacles(dir, now.info)
+	return append(found, i.checkLines(now.content)...)
+}
+
+// checkNew looks at a file that create will make, and at the first of its
+// directories that exists.
+func (i *Instance) checkNew(dir string) []sdk.Finding {
+	for !exists(dir) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+	}
+	found := []sdk.Finding{{Severity: sdk.Info, Message: fmt.Sprintf("%q does not exist and will be made", i.file.path)}}
+	return append(found, obstacles(dir, nil)...)
+}
+
+// shown is how many broken lines are named before they are counted.
+const shown = 5
+
+func (i *Instance) checkLines(content []byte) []sdk.Finding {
+	var found []sdk.Finding
+	count := 0
+	broken := func(line int, why string) {
+		if count++; count <= shown {
+			e := sdk.Errorf(sdk.InvalidConfig, "%s:%d: %s", i.file.path, line, why)
+			found = append(found, bad(e, "mend or remove the line, or put # before it"))
+		}
+	}
+	first := make(map[string]int)
+	for e := range entries(content, broken) {
+		if line, twice := first[string(e.name)]; twice {
+			found = append(found, sdk.Finding{Severity: sdk.Warning,
+				Message: fmt.Sprintf("%s:%d: %q again; line %d is the one that counts", i.file.path, e.line, e.name, line), Fix: "remove the line"})
+			continue
+		}
+		first[string(e.name)] = e.line
+	}
+	if count > shown {
+		found = append(found, bad(sdk.Errorf(sdk.InvalidConfig, "%s: %d more broken lines", i.file.path, count-shown), ""))
+	}
+	return found
+}
+
+func bad(e *sdk.Error, fix string) sdk.Finding {
+	return sdk.Finding{Severity: sdk.Bad, Code: e.Code, Message: e.Message, Fix: fix}
+}

@@ -1,0 +1,143 @@
+package htpasswd
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"strings"
+	"unicode"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// entry is the line of one account. Its texts and offsets are of the file's
+// content.
+type entry struct {
+	name, hash []byte
+	start, end int // of the hash in the content
+	line       int
+}
+
+// lines yields every line with its number from 1 and its offset, line ends
+// included.
+func lines(content []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		for offset := 0; offset < len(content); {
+			n := bytes.IndexByte(content[offset:], '\n') + 1
+			if n == 0 {
+				n = len(content) - offset
+			}
+			if !yield(offset, content[offset:offset+n]) {
+				return
+			}
+			offset += n
+		}
+	}
+}
+
+// entries yields the accounts of a file in its order. A line that is no
+// account, a comment or blank goes to broken, which may be nil.
+func entries(content []byte, broken func(line int, why string)) iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		number := 0
+		for offset, line := range lines(content) {
+			number++
+			e, why := parse(line)
+			switch {
+			case len(e.name) > 0:
+				e.start, e.end, e.line = e.start+offset, e.end+offset, number
+				if !yield(e) {
+					return
+				}
+			case why != "" && broken != nil:
+				broken(number, why)
+			}
+		}
+	}
+}
+
+// parse takes one line apart. Without a name it is blank, a comment, or, if
+// why says so, broken. Fields after the hash are left alone, as servers do.
+func parse(line []byte) (e entry, why string) {
+	text := bytes.TrimRight(line, "\r\n")
+	if len(bytes.TrimSpace(text)) == 0 || text[0] == '#' {
+		return entry{}, ""
+	}
+	colon := bytes.IndexByte(text, ':')
+	switch {
+	case colon < 0:
+		return entry{}, "no colon, want NAME:HASH"
+	case colon == 0:
+		return entry{}, "no name before the colon"
+	case bytes.IndexByte(text, 0) >= 0:
+		return entry{}, "a NUL byte"
+	}
+	start, end := colon+1, len(text)
+	if n := bytes.IndexByte(text[start:], ':'); n >= 0 {
+		end = start + n
+	}
+	return entry{name: text[:colon], hash: text[start:end], start: start, end: end}, ""
+}
+
+// find returns the first entry of each wanted name.
+func find(content []byte, wanted map[string]bool) map[string]entry {
+	found := make(map[string]entry, len(wanted))
+	for e := range entries(content, nil) {
+		if _, twice := found[string(e.name)]; wanted[string(e.name)] && !twice {
+			found[string(e.name)] = e
+			if len(found) == len(wanted) {
+				break
+			}
+		}
+	}
+	return found
+}
+
+// edit is a new hash for an account: in place of at, or at the end of the file.
+type edit struct {
+	name, hash string
+	at         entry
+}
+
+// rewrite returns content with the edits applied, which must be in the order
+// of the file; additions come last and in the given order. Everything else
+// stays byte for byte.
+func rewrite(content []byte, replaced, added []edit) []byte {
+	out := make([]byte, 0, len(content)+128*(len(replaced)+len(added)))
+	from := 0
+	for _, e := range replaced {
+		out = append(out, content[from:e.at.start]...)
+		out = append(out, e.hash...)
+		from = e.at.end
+	}
+	out = append(out, content[from:]...)
+	for _, e := range added {
+		if len(out) > 0 && out[len(out)-1] != '\n' {
+			out = append(out, '\n')
+		}
+		out = append(out, e.name+":"+e.hash+"\n"...)
+	}
+	return out
+}
+
+// refuseName returns why no line can hold an account of that name.
+func refuseName(name string) *sdk.Error {
+	why := ""
+	switch {
+	case name == "":
+		why = "is empty"
+	case strings.ContainsRune(name, ':'):
+		why = "has a colon, which ends a name in the file"
+	case strings.ContainsFunc(name, unicode.IsControl):
+		why = "has a control character"
+	case name[0] == '#':
+		why = "starts with #, as comments do"
+	case strings.TrimSpace(name) != name:
+		why = "starts or ends with a space"
+	case len(name) > otherBytes:
+		why = fmt.Sprintf("is longer than %d bytes", otherBytes)
+	default:
+		return nil
+	}
+	return sdk.Errorf(sdk.InvalidOperation, "account %q: the name %s", name, why)
+}

@@ -1,0 +1,75 @@
+//go:build unix
+
+package htpasswd
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// flock takes the lock, or returns errLocked at once. Closing f lets it go, as
+// the end of the process does.
+func flock(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return errLocked
+	}
+	return os.NewSyscallError("flock "+f.Name(), err)
+}
+
+// likeness gives draft the owner, the access lists and the mode of the file at
+// path.
+func likeness(draft *os.File, path string, info fs.FileInfo) error {
+	st := info.Sys().(*syscall.Stat_t)
+	if mine, err := draft.Stat(); err != nil {
+		return err
+	} else if own := mine.Sys().(*syscall.Stat_t); own.Uid != st.Uid || own.Gid != st.Gid {
+		if err := draft.Chown(int(st.Uid), int(st.Gid)); err != nil {
+			return err
+		}
+	}
+	if err := copyAttributes(draft, path); err != nil {
+		return err
+	}
+	return draft.Chmod(info.Mode().Perm())
+}
+
+// obstacles returns what will hinder a replacement of the file in dir; info is
+// nil if it is to be made.
+func obstacles(dir string, info fs.FileInfo) []sdk.Finding {
+	const write, search = 2, 1
+	var found []sdk.Finding
+	if err := syscall.Access(dir, write|search); err != nil {
+		e := fileError(&fs.PathError{Op: "write to", Path: dir, Err: err})
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: e.Code, Message: e.Message, Fix: "let rekey create files in the directory"})
+	}
+	if info == nil {
+		return found
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	if !canGive(st) {
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied,
+			Message: "the file belongs to another user or group, which a replacement could not keep", Fix: "run rekey as its owner"})
+	}
+	if st.Nlink > 1 {
+		found = append(found, sdk.Finding{Severity: sdk.Warning,
+			Message: "the file has hard links: they will keep showing the old one", Fix: "use a symbolic link"})
+	}
+	return found
+}
+
+// canGive reports whether this process may make a file of that owner.
+func canGive(st *syscall.Stat_t) bool {
+	me := os.Geteuid()
+	if me == 0 {
+		return true
+	}
+	groups, err := os.Getgroups()
+	mine := err == nil && slices.Contains(append(groups, os.Getegid()), int(st.Gid))
+	return int(st.Uid) == me && mine
+}
