@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Instance is the host's end of one configured backend: the process boundary,
+// and so the one wide interface of the engine. Its methods are safe for
+// concurrent use. A method whose ability the instance lacks is not called.
+type Instance interface {
+	// Submit sends one frame of Set and Change operations. answer is called
+	// exactly once for each n, from any goroutine, in any order, and must not
+	// block.
+	Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt))
+	Reset(ctx context.Context, op sdk.Operation) sdk.Receipt
+	Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt
+	Find(ctx context.Context, account string) (sdk.Account, error)
+	Policy(ctx context.Context, account, kind string) (sdk.Policy, error)
+	Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error)
+	Generate(ctx context.Context, kind string, n int) ([]secret.Value, error)
+	Check(ctx context.Context) []sdk.Finding
+}
+
+// Backend is one instance with what the script and its plugin say of it.
+type Backend struct {
+	Label       string
+	Description sdk.Description
+	Abilities   []sdk.Ability // of this instance
+	Instance    Instance
+
+	Concurrency int           // operations inside it at once; at least 1
+	Rate        float64       // operations a second; 0: no limit
+	Timeout     time.Duration // of one operation
+	Attempts    int           // of one operation, the first included
+	Patience    time.Duration // how long an open circuit is probed
+}
+
+// Can reports whether the instance has the ability.
+func (b Backend) Can(a sdk.Ability) bool { return slices.Contains(b.Abilities, a) }
+
+// credit is how many operations may be sent and unanswered: enough to keep the
+// plugin's workers busy and frames full, and no more, because it is also all
+// that a crash can leave unknown.
+func (b Backend) credit() int { return max(64, 4*b.Concurrency) }

@@ -1,0 +1,34 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// Clock tells and passes the time of pauses and back-offs.
+type Clock interface {
+	Now() time.Time
+	// Sleep returns nil after d, or the context's cause.
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// SystemClock is the machine's.
+type SystemClock struct{}
+
+// Now returns the time.
+func (SystemClock) Now() time.Time { return time.Now() }
+
+// Sleep waits.
+func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

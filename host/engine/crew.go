@@ -1,0 +1,455 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/password"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// window is how many users are in flight: more than the credit and what a
+// commit holds, or lazy commit has nothing to be lazy with.
+const window = 1024
+
+// page is how many users are read from the plan at once: an open cursor would
+// keep the ledger's write-ahead file from being folded in.
+const page = 4096
+
+// Vault seals and opens values: *ledger.Run. Both are safe for concurrent use.
+type Vault interface {
+	Seal(user int64, step, try int, role string, v secret.Value) []byte
+	Unseal(user int64, step, try int, role string, sealed []byte) (secret.Value, error)
+}
+
+// Plan is the frozen plan: *ledger.Run.
+type Plan interface {
+	// OpenUsers returns up to limit users of the wave after a position that
+	// have no status, in order.
+	OpenUsers(wave int, after int64, limit int) ([]ledger.User, error)
+	// Intents calls fn for every recorded intent.
+	Intents(fn func(backend, account, cred string, user int64) error) error
+}
+
+// Job is what Apply does. Every field is needed unless it says otherwise.
+type Job struct {
+	ID       string
+	Journal  Journal
+	Vault    Vault
+	Plan     Plan
+	Backends []Backend // in the script's order
+	Hooks    Hooks
+	Row      func(ledger.User) (source.Row, error) // decodes a user's row
+
+	Waves    []WaveRule
+	Planned  []int64           // users of each wave
+	Approved func(string) bool // whether the hold after the wave is released
+	Policy   *password.Spec    // the workflow's; nil: wishes only
+	Revert   bool              // on_failure = "revert"
+	// Known returns the newest value that the ledger knows as applied to a
+	// credential before this run, for Revert.
+	Known func(label, account, cred string) (secret.Value, bool, error)
+
+	Requestor, SourceSystem string
+
+	Clock    Clock
+	Random   Random
+	Stop     context.Context               // its end stops the dispatching and lets what is in flight finish
+	Finished func(ledger.Status, sdk.Code) // told of each user that ends; may be nil; must not block
+}
+
+// Ending is how Apply ended when it did what it could.
+type Ending struct {
+	Stopped     string // why it stopped early; "" if it did not
+	Interrupted bool   // Job.Stop ended
+	Held        string // the wave whose hold is open
+}
+
+// crew applies one run.
+type crew struct {
+	Job
+	id           string
+	requestor    string
+	sourceSystem string
+	writer       *writer
+	lanes        map[string]*lane
+	gate         *gate
+	owners       *owners
+	policies     *policies
+	recipes      *recipes
+	pools        *pools
+	vault        Vault
+	clock        Clock
+	random       Random
+
+	hard, soft context.Context // soft ends when the run stops, hard when it is cancelled
+	softEnd    context.CancelCauseFunc
+
+	mu      sync.Mutex
+	ending  Ending
+	fatal   error
+	failed  int64 // of the wave, since this process began
+	limit   int64 // of the wave; negative: none
+	current WaveRule
+}
+
+// Apply applies a frozen plan from where the ledger stands to its end, or to a
+// hold, a stop or an interruption. ctx cancels: what is in flight then stays
+// unknown. An error means that the ledger could not be read or written.
+func Apply(ctx context.Context, job Job) (Ending, error) {
+	c := newCrew(ctx, job)
+	if err := c.ownersFromLedger(); err != nil {
+		return Ending{}, err
+	}
+	stopProbes := c.start()
+	err := c.waves()
+	stopProbes()
+	for _, l := range c.lanes {
+		l.close()
+	}
+	if werr := c.writer.close(); err == nil {
+		err = werr
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fatal != nil {
+		err = c.fatal
+	}
+	return c.ending, err
+}
+
+func newCrew(ctx context.Context, job Job) *crew {
+	c := &crew{Job: job, id: job.ID, requestor: job.Requestor, sourceSystem: job.SourceSystem,
+		lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(), vault: job.Vault,
+		clock: job.Clock, random: job.Random, hard: ctx, limit: -1}
+	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
+	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*password.Recipe{}}
+	c.pools = &pools{values: map[[2]string][]secret.Value{}}
+	c.soft, c.softEnd = context.WithCancelCause(ctx)
+	return c
+}
+
+// start begins the writer and the lanes, and what watches them.
+func (c *crew) start() (stop func()) {
+	c.writer = newWriter(c.Journal)
+	probing, end := context.WithCancel(c.soft)
+	var watching sync.WaitGroup
+	for _, b := range c.Backends {
+		c.lanes[b.Label] = newLane(b, c.writer, c.gate, c.soft)
+	}
+	for _, l := range c.lanes {
+		watching.Go(func() { l.probe(probing, c.clock, c.stop) })
+	}
+	detach := context.AfterFunc(c.Stop, c.interrupt)
+	abort := context.AfterFunc(c.hard, c.interrupt)
+	return func() {
+		detach()
+		abort()
+		end()
+		watching.Wait()
+	}
+}
+
+func (c *crew) ownersFromLedger() error {
+	return c.Plan.Intents(func(backend, account, cred string, user int64) error {
+		c.owners.claim(backend, account, cred, user)
+		return nil
+	})
+}
+
+// waves applies the waves in order.
+func (c *crew) waves() error {
+	for i, rule := range c.Waves {
+		if c.soft.Err() != nil {
+			return nil
+		}
+		c.enter(i, rule)
+		if err := c.wave(i, rule); err != nil {
+			return err
+		}
+		if c.soft.Err() != nil {
+			return nil
+		}
+		if held, err := c.hold(i, rule); held || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter sets the wave's threshold: users that have sent and not ended are then
+// bounded by the concurrency, so that no more can fail after it stops.
+func (c *crew) enter(i int, rule WaveRule) {
+	limit := int64(-1)
+	if rule.MaxFailures >= 0 {
+		limit = int64(rule.MaxFailures)
+	}
+	if rule.MaxPercent >= 0 {
+		limit = int64(float64(c.Planned[i]) * rule.MaxPercent / 100)
+	}
+	bound := 0
+	if limit >= 0 {
+		for _, b := range c.Backends {
+			bound = max(bound, b.Concurrency)
+		}
+	}
+	c.gate.bound(bound)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed, c.limit, c.current = 0, limit, rule
+}
+
+func (c *crew) wave(i int, rule WaveRule) error {
+	for after := int64(0); ; {
+		next, err := c.batch(i, rule, after)
+		if err != nil || next == after || c.soft.Err() != nil {
+			return err
+		}
+		after = next
+		if rule.Pause > 0 {
+			more, err := c.moreAfter(i, after)
+			if err != nil || !more {
+				return err
+			}
+			if c.clock.Sleep(c.soft, rule.Pause) != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// batch applies up to a batch of the wave's open users after a position, waits
+// for them, and returns the last one's position.
+func (c *crew) batch(i int, rule WaveRule, after int64) (int64, error) {
+	slots := make(chan struct{}, window)
+	var users sync.WaitGroup
+	defer users.Wait()
+	for left := rule.Size; ; {
+		want := page
+		if rule.Size > 0 {
+			want = min(page, left)
+		}
+		list, err := c.Plan.OpenUsers(i, after, want)
+		if err != nil {
+			return after, err
+		}
+		for _, u := range list {
+			select {
+			case slots <- struct{}{}:
+			case <-c.soft.Done():
+				return after, nil
+			}
+			after = u.Pos
+			users.Go(func() {
+				c.serve(u)
+				<-slots
+			})
+		}
+		left -= len(list)
+		if len(list) < want || rule.Size > 0 && left == 0 {
+			return after, nil
+		}
+	}
+}
+
+// moreAfter reports whether the run has open users beyond the position.
+func (c *crew) moreAfter(wave int, after int64) (bool, error) {
+	for i := wave; i < len(c.Waves); i++ {
+		list, err := c.Plan.OpenUsers(i, after, 1)
+		if err != nil || len(list) > 0 {
+			return len(list) > 0, err
+		}
+		after = 0
+	}
+	return false, nil
+}
+
+// hold ends the run for approval after a wave that asks for it.
+func (c *crew) hold(i int, rule WaveRule) (bool, error) {
+	if !rule.Hold || c.Approved(rule.Name) {
+		return false, nil
+	}
+	if i+1 == len(c.Waves) {
+		return false, nil
+	}
+	later, err := c.moreAfter(i+1, 0)
+	if err != nil || !later {
+		return false, err
+	}
+	c.mu.Lock()
+	c.ending.Held = rule.Name
+	c.mu.Unlock()
+	return true, c.writer.write(&ledger.Record{Kind: ledger.Held, Detail: ledger.Detail{Wave: rule.Name}})
+}
+
+// serve runs one user's rotate and records what came of it.
+func (c *crew) serve(u ledger.User) {
+	row, err := c.Row(u)
+	if err != nil {
+		_ = c.broken(fmt.Errorf("row of user %q: %w", u.Key, err))
+		return
+	}
+	s := c.stepsOf(u, row)
+	v := c.Hooks.Rotate(c.hard, row, s)
+	c.finish(s, v)
+	c.gate.leave(&s.ticket)
+}
+
+func (c *crew) stepsOf(u ledger.User, row source.Row) *Steps {
+	return &Steps{crew: c, user: u, row: row, names: namesOf(row), past: readPast(u.History), log: u.History,
+		fresh: map[signature]bool{}, olds: map[signature]secret.Value{}}
+}
+
+// namesOf returns what a generated value must not contain: the key, and what
+// is left of an address without its domain.
+func namesOf(row source.Row) []string {
+	names := []string{row.Key}
+	for i, r := range row.Key {
+		if r == '@' && i > 0 {
+			return append(names, row.Key[:i])
+		}
+	}
+	return names
+}
+
+// finish decides a user's status. A user that goes back to pending leaves no
+// record.
+func (c *crew) finish(s *Steps, v Verdict) {
+	if v.Kind == Raised && v.Fault != nil && v.Fault.Code == sdk.Cancelled || c.dead() {
+		return
+	}
+	v = s.checked(v)
+	if c.Revert {
+		if !s.revert(v) {
+			return
+		}
+	}
+	rec := statusOf(s.log, v)
+	rec.User, rec.Detail.Attempt = s.user.Pos, s.attempts
+	if !c.count(s, rec) {
+		return
+	}
+	c.writer.add(entry{rec: &rec})
+	if c.Finished != nil {
+		c.Finished(rec.Detail.Status, rec.Code)
+	}
+}
+
+// checked turns an ending that the hook may not have into a fault.
+func (s *Steps) checked(v Verdict) Verdict {
+	fault := func(code sdk.Code, format string, args ...any) Verdict {
+		return Verdict{Kind: Raised, Fault: &Fault{Code: code, Message: fmt.Sprintf(format, args...)}}
+	}
+	if v.Kind == SaidSkip && slices.ContainsFunc(s.log, func(r ledger.Record) bool { return changes(&r) }) {
+		return fault(ScriptError, "skip() after the first set, change or reset")
+	}
+	if v.Kind != Raised {
+		if t := s.past.unused(s.n); t != nil {
+			return fault(Diverged, "step %d was %q when it was recorded and is not taken now; run the script that was recorded", t.ordinal, t.sig.String())
+		}
+	}
+	return v
+}
+
+// count counts a failure against the wave's threshold. It reports false for a
+// user that fails without having sent anything after the run has stopped:
+// that one goes back to pending.
+func (c *crew) count(s *Steps, rec ledger.Record) bool {
+	bad := rec.Detail.Status == ledger.Failed || rec.Detail.Status == ledger.Partial || rec.Detail.Status == ledger.Unresolved
+	c.mu.Lock()
+	if bad && c.soft.Err() != nil && !s.ticket.sent() && !s.past.sent {
+		c.mu.Unlock()
+		return false
+	}
+	over := false
+	if bad && c.limit >= 0 && !slices.Contains(c.current.Tolerate, rec.Code) {
+		c.failed++
+		over = c.failed > c.limit
+	}
+	failed, name := c.failed, c.current.Name
+	if over {
+		c.softEnd(errStopped) // under the lock: nobody else may count in between
+	}
+	c.mu.Unlock()
+	if over {
+		c.stop(fmt.Sprintf("wave %q: %d users failed, more than max_failures allows", name, failed))
+	}
+	return true
+}
+
+// stop ends the dispatching: what is in flight finishes.
+func (c *crew) stop(reason string) {
+	c.mu.Lock()
+	first := c.ending.Stopped == "" && !c.ending.Interrupted
+	if first {
+		c.ending.Stopped = reason
+	}
+	c.mu.Unlock()
+	c.wind()
+	if first {
+		c.writer.add(entry{rec: &ledger.Record{Kind: ledger.Stopped, Detail: ledger.Detail{Message: reason}}})
+	}
+}
+
+func (c *crew) interrupt() {
+	c.mu.Lock()
+	c.ending.Interrupted = true
+	c.mu.Unlock()
+	c.wind()
+}
+
+func (c *crew) wind() {
+	c.softEnd(errStopped)
+	for _, l := range c.lanes {
+		l.stop()
+	}
+}
+
+// broken notes that the ledger cannot be read or written: nothing more is sent.
+func (c *crew) broken(err error) error {
+	c.mu.Lock()
+	if c.fatal == nil {
+		c.fatal = err
+	}
+	c.mu.Unlock()
+	c.wind()
+	return cancelled()
+}
+
+func (c *crew) dead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fatal != nil
+}
+
+// goOn returns a *Fault that cancels a user who has sent nothing when the run
+// stops, and everybody when the ledger is gone.
+func (c *crew) goOn(s *Steps) error {
+	if c.dead() || c.hard.Err() != nil || c.soft.Err() != nil && !s.ticket.sent() {
+		return cancelled()
+	}
+	return nil
+}
+
+// admit waits for the lane's circuit before something new is sent.
+func (c *crew) admit(s *Steps, l *lane) error {
+	if err := c.goOn(s); err != nil {
+		return err
+	}
+	if l.circuit.waitClosed(c.soft) != nil && !s.ticket.sent() {
+		return cancelled()
+	}
+	return nil
+}
+
+// jitter spreads a back-off between three quarters and five quarters of it.
+func (c *crew) jitter(d time.Duration) time.Duration {
+	return d*3/4 + rand.N(d/2)
+}

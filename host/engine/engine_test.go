@@ -1,0 +1,494 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func apply(t *testing.T, job Job) Ending {
+	t.Helper()
+	e, err := Apply(context.Background(), job)
+	if err != nil {
+		t.Fatalf("Apply: %v", err)
+	}
+	return e
+}
+
+func TestEveryUserGetsTheValueThatTheLedgerHolds(t *testing.T) {
+	b := newBook(3000)
+	x := newTarget(t, b)
+	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
+	if n := b.counts()[ledger.Done]; n != 3000 {
+		t.Fatalf("%d done, want 3000", n)
+	}
+	for pos := int64(1); pos <= 3000; pos++ {
+		if !b.holds(keyOf(pos), x.current(keyOf(pos))) {
+			t.Fatalf("the ledger does not hold the value of %s", keyOf(pos))
+		}
+	}
+}
+
+// TestAnEndAtAnyMomentLosesNoValue cancels runs at random moments, some answers
+// lost, and resumes them: each account ends with one value, which the ledger
+// holds, and each user with one status.
+func TestAnEndAtAnyMomentLosesNoValue(t *testing.T) {
+	const users, rounds = 300, 30
+	cuts := 0
+	for round := range rounds {
+		b := newBook(users)
+		x, y := newTarget(t, b), newTarget(t, b)
+		lossy := func(x *target) func(int, sdk.Operation) sdk.Receipt {
+			return func(n int, op sdk.Operation) sdk.Receipt {
+				x.take(op)
+				if rand.IntN(10) == 0 {
+					return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "cut"))
+				}
+				return sdk.OK()
+			}
+		}
+		x.say, y.say = lossy(x), lossy(y)
+		for {
+			ctx, cancel := context.WithCancel(context.Background())
+			job := jobOf(b, generateAndSet("a", "b"), x.backend("a"), y.backend("b"))
+			job.Stop = ctx
+			job.Finished = func(ledger.Status, sdk.Code) {
+				if rand.IntN(100) == 0 {
+					cancel()
+				}
+			}
+			e := apply(t, job)
+			cancel()
+			if !e.Interrupted {
+				break
+			}
+			cuts++
+		}
+		if n := b.counts(); n[ledger.Done] != users {
+			t.Fatalf("round %d: %v, want %d done", round, n, users)
+		}
+		for pos := int64(1); pos <= users; pos++ {
+			one, two := x.current(keyOf(pos)), y.current(keyOf(pos))
+			if one != two || !b.holds(keyOf(pos), one) {
+				t.Fatalf("round %d: %s has two values, or one that the ledger does not hold", round, keyOf(pos))
+			}
+		}
+	}
+	if cuts < rounds {
+		t.Errorf("only %d interruptions in %d rounds: too few to prove anything", cuts, rounds)
+	}
+}
+
+// TestAKilledProcessIsResumedWithTheSameValue drops the records behind a random
+// point, as kill -9 does with what was not yet written.
+func TestAKilledProcessIsResumedWithTheSameValue(t *testing.T) {
+	for range 30 {
+		b := newBook(200)
+		x := newTarget(t, b)
+		apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
+		before := map[string]string{}
+		cut := rand.IntN(len(b.records))
+		for _, r := range b.records[:cut] {
+			if r.Kind == ledger.Intent {
+				before[r.Account] = string(r.Sealed)
+			}
+		}
+		b.records = b.records[:cut]
+		apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
+		for account, value := range before {
+			if x.current(account) != value {
+				t.Fatalf("%s was sent a second, different value after the kill", account)
+			}
+		}
+		if n := b.counts()[ledger.Done]; n != 200 {
+			t.Fatalf("%d done after the resume, want 200", n)
+		}
+	}
+}
+
+func TestAWaveOverItsLimitStopsWithinTheBound(t *testing.T) {
+	const limit = 10
+	b := newBook(2000)
+	x := newTarget(t, b)
+	x.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
+	job := jobOf(b, generateAndSet("a"), x.backend("a"))
+	job.Waves[0].MaxFailures = limit
+	e := apply(t, job)
+	n := b.counts()
+	if e.Stopped == "" || n[ledger.Failed] <= limit || n[ledger.Failed] > limit+1+4 {
+		t.Errorf("stopped %q with %v failed, want %d to %d", e.Stopped, n[ledger.Failed], limit+1, limit+1+4)
+	}
+	if n[ledger.Pending] != 2000-n[ledger.Failed] {
+		t.Errorf("%v: the rest should be pending", n)
+	}
+}
+
+func TestToleratedCodesDoNotStopAWave(t *testing.T) {
+	b := newBook(50)
+	x := newTarget(t, b)
+	x.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
+	job := jobOf(b, generateAndSet("a"), x.backend("a"))
+	job.Waves[0].MaxFailures, job.Waves[0].Tolerate = 1, []sdk.Code{sdk.AccountNotFound}
+	if e := apply(t, job); e.Stopped != "" {
+		t.Errorf("stopped: %s", e.Stopped)
+	}
+}
+
+func TestAStoppedRunDoesNotWaitForASlowRate(t *testing.T) {
+	b := newBook(100)
+	x := newTarget(t, b)
+	be := x.backend("a")
+	be.Rate = 1.0 / 3600
+	ctx, cancel := context.WithCancel(context.Background())
+	x.say = func(_ int, op sdk.Operation) sdk.Receipt {
+		x.take(op)
+		cancel()
+		return sdk.OK()
+	}
+	job := jobOf(b, generateAndSet("a"), be)
+	job.Stop = ctx
+	if e := apply(t, job); !e.Interrupted || x.n != 1 || b.counts()[ledger.Pending] != 99 {
+		t.Errorf("interrupted %v after %d sends, %v", e.Interrupted, x.n, b.counts())
+	}
+}
+
+func TestRefusalsByCode(t *testing.T) {
+	for _, c := range []struct {
+		code   sdk.Code
+		sends  int
+		status ledger.Status
+	}{
+		{sdk.AccountNotFound, 1, ledger.Failed},
+		{sdk.PermissionDenied, 1, ledger.Failed},
+		{sdk.Conflict, 3, ledger.Failed},
+		{sdk.RateLimited, 3, ledger.Failed},
+		{sdk.PolicyViolation, 4, ledger.Failed},
+		{sdk.SecondFactorNeeded, 1, ledger.Pending},
+		{sdk.InvalidConfig, 1, ledger.Pending},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		x.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(c.code, "no")) }
+		apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
+		if got := statusIn(b.user(1)); x.n != c.sends || got != c.status {
+			t.Errorf("%s: sent %d times, %s; want %d, %s", c.code, x.n, got, c.sends, c.status)
+		}
+	}
+}
+
+func TestARefusalByPolicyGetsAnotherValue(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	x.say = func(n int, op sdk.Operation) sdk.Receipt {
+		if n < 3 {
+			return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Violations: []sdk.Violation{{Rule: sdk.RuleHistory}}})
+		}
+		x.take(op)
+		return sdk.OK()
+	}
+	var seen secret.Value
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		v, _ := s.Generate(ctx, GenerateStep{})
+		if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+			return *bad
+		}
+		seen = v.Secret()
+		return Verdict{}
+	})
+	apply(t, jobOf(b, hooks, x.backend("a")))
+	if got := b.finished(1).Detail.Status; got != ledger.Done || seen.Reveal() != x.current("user1") {
+		t.Errorf("status %s; the script's handle stands for the applied value: %v", got, seen.Reveal() == x.current("user1"))
+	}
+}
+
+func TestMinAgeIsNotAnsweredWithAnotherValue(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	x.say = func(int, sdk.Operation) sdk.Receipt {
+		return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Violations: []sdk.Violation{{Rule: sdk.RuleMinAge}}})
+	}
+	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
+	if x.n != 1 {
+		t.Errorf("sent %d times, want once", x.n)
+	}
+}
+
+// changeTo is a change from a given value to a generated one.
+func changeTo(label string) script {
+	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		v, err := s.Generate(ctx, GenerateStep{})
+		if err != nil {
+			return *must(Result{}, err)
+		}
+		step := Step{Verb: verbChange, Backend: label, Account: row.Key, Old: Given(secret.New("temp")), Value: v}
+		if bad := must(s.Do(ctx, step)); bad != nil {
+			return *bad
+		}
+		return Verdict{}
+	}
+}
+
+func TestALostChangeIsSettled(t *testing.T) {
+	lost := sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "cut"))
+	for _, c := range []struct {
+		name    string
+		applied bool // the change took effect before its answer was lost
+		verify  bool // the target can be asked
+		recover sdk.Recovery
+		pending bool // an administrative set is refused
+		want    ledger.Status
+	}{
+		{"applied, seen by a verify", true, true, sdk.NoRecovery, false, ledger.Done},
+		{"not applied, seen by a verify", false, true, sdk.NoRecovery, false, ledger.Done},
+		{"applied, nobody to ask", true, false, sdk.NoRecovery, false, ledger.Unresolved},
+		{"applied, set of the same value", true, false, sdk.SetThenChange, false, ledger.Done},
+		{"not applied, set of the same value", false, false, sdk.SetThenChange, false, ledger.Done},
+		{"applied, by a bridge", true, false, sdk.SetThenChange, true, ledger.Done},
+		{"not applied, by a bridge", false, false, sdk.SetThenChange, true, ledger.Done},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		first := ""
+		x.say = func(n int, op sdk.Operation) sdk.Receipt {
+			switch {
+			case n == 1:
+				first = op.Value.Reveal()
+				if c.applied {
+					x.take(op)
+				}
+				return lost
+			case c.pending && op.Verb == sdk.Set && op.MustChange == nil:
+				return sdk.Refuse(&sdk.Error{Code: sdk.AccountStatus, AccountStatus: sdk.StatusPending})
+			}
+			x.take(op)
+			return sdk.OK()
+		}
+		be := x.backend("a")
+		be.Description.Recover = c.recover
+		if !c.verify {
+			be.Abilities = nil
+		}
+		apply(t, jobOf(b, changeTo("a"), be))
+		if got := statusIn(b.user(1)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+		if c.want == ledger.Done && x.current("user1") != first {
+			t.Errorf("%s: the account did not end with the value that the change began with", c.name)
+		}
+	}
+}
+
+func TestASecondUserOfAnAccountIsRefusedBeforeAnythingIsSent(t *testing.T) {
+	b := newBook(2)
+	x := newTarget(t, b)
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		row.Key = "Shared"
+		return generateAndSet("a")(ctx, row, s)
+	})
+	job := jobOf(b, hooks, x.backend("a"))
+	job.Waves[0].Size = 1
+	apply(t, job)
+	if got := b.finished(2); got.Code != DuplicateAccount || x.n != 1 {
+		t.Errorf("second user: %s after %d sends, want DuplicateAccount after 1", got.Code, x.n)
+	}
+}
+
+func TestOnFailureRevertSetsBackWhatWasChanged(t *testing.T) {
+	b := newBook(1)
+	x, y := newTarget(t, b), newTarget(t, b)
+	y.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
+	job := jobOf(b, generateAndSet("a", "b"), x.backend("a"), y.backend("b"))
+	job.Revert = true
+	job.Known = func(string, string, string) (secret.Value, bool, error) { return secret.New("before"), true, nil }
+	apply(t, job)
+	if got := b.finished(1).Detail.Status; got != ledger.Failed || x.current("user1") != "before" {
+		t.Errorf("%s with the old value back: %v; want failed, true", got, x.current("user1") == "before")
+	}
+}
+
+func TestWithoutRevertAUserIsPartial(t *testing.T) {
+	b := newBook(1)
+	x, y := newTarget(t, b), newTarget(t, b)
+	y.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
+	apply(t, jobOf(b, generateAndSet("a", "b"), x.backend("a"), y.backend("b")))
+	if got := b.finished(1); got.Detail.Status != ledger.Partial || got.Code != sdk.AccountNotFound {
+		t.Errorf("%s %s, want partial AccountNotFound", got.Detail.Status, got.Code)
+	}
+}
+
+func TestARetryKeepsWhatIsAppliedAndItsValue(t *testing.T) {
+	b := newBook(1)
+	x, y := newTarget(t, b), newTarget(t, b)
+	y.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
+	job := jobOf(b, generateAndSet("a", "b"), x.backend("a"), y.backend("b"))
+	apply(t, job)
+	b.records = append(b.records, ledger.Record{Kind: ledger.Reopened, User: 1})
+	y.say = nil
+	apply(t, job)
+	if got := b.finished(1).Detail.Status; got != ledger.Done || x.n != 1 || x.current("user1") != y.current("user1") {
+		t.Errorf("%s, first account sent %d times; want done, once, the same value", got, x.n)
+	}
+}
+
+func TestADifferentStepAtTheSamePlaceIsADivergence(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
+	for i, r := range b.records {
+		if r.Kind == ledger.Finished {
+			b.records = b.records[:i]
+			break
+		}
+	}
+	other := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		row.Key = "somebody-else"
+		return generateAndSet("a")(ctx, row, s)
+	})
+	apply(t, jobOf(b, other, x.backend("a")))
+	got := b.finished(1)
+	if got.Code != Diverged || !strings.Contains(got.Detail.Message, "user1") || !strings.Contains(got.Detail.Message, "somebody-else") {
+		t.Errorf("%s %q, want Diverged naming both", got.Code, got.Detail.Message)
+	}
+}
+
+func TestAHoldStopsBeforeTheNextWave(t *testing.T) {
+	b := newBook(10)
+	b.waveOf = func(pos int64) int { return int(pos-1) / 5 }
+	x := newTarget(t, b)
+	job := jobOf(b, generateAndSet("a"), x.backend("a"))
+	job.Waves = []WaveRule{{Name: "canary", Hold: true, MaxFailures: -1, MaxPercent: -1}, {Name: "rest", MaxFailures: -1, MaxPercent: -1}}
+	if e := apply(t, job); e.Held != "canary" || b.counts()[ledger.Done] != 5 {
+		t.Fatalf("held %q with %v", e.Held, b.counts())
+	}
+	job.Approved = func(string) bool { return true }
+	if e := apply(t, job); e.Held != "" || b.counts()[ledger.Done] != 10 {
+		t.Errorf("after the approval: held %q, %v", e.Held, b.counts())
+	}
+}
+
+func TestABrokenLedgerSendsNothing(t *testing.T) {
+	b := newBook(100)
+	b.broken = errors.New("no space left on device")
+	x := newTarget(t, b)
+	if _, err := Apply(context.Background(), jobOf(b, generateAndSet("a"), x.backend("a"))); err == nil || x.n != 0 {
+		t.Errorf("Apply: %v after %d sends, want an error after none", err, x.n)
+	}
+}
+
+func TestMisuseFailsTheUserOnly(t *testing.T) {
+	b := newBook(3)
+	x := newTarget(t, b)
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		step := Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: Given(secret.New(""))}
+		if row.Key == "user2" {
+			step.Value = Given(secret.New("fine"))
+		}
+		if bad := must(s.Do(ctx, step)); bad != nil {
+			return *bad
+		}
+		return Verdict{}
+	})
+	apply(t, jobOf(b, hooks, x.backend("a")))
+	if b.finished(1).Code != sdk.InvalidOperation || b.finished(2).Detail.Status != ledger.Done {
+		t.Errorf("user1 %s, user2 %s", b.finished(1).Code, b.finished(2).Detail.Status)
+	}
+}
+
+func TestAResetReturnsWhatTheBackendPicked(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		r, err := s.Do(ctx, Step{Verb: verbReset, Backend: "a", Account: row.Key})
+		if err != nil || r.Value.Secret().Reveal() != "picked" {
+			t.Errorf("reset: %v", err)
+		}
+		return Verdict{}
+	})
+	apply(t, jobOf(b, hooks, x.backend("a")))
+	if got := b.finished(1).Detail.Status; got != ledger.Done {
+		t.Errorf("%s, want done", got)
+	}
+}
+
+func TestStatusOfAUser(t *testing.T) {
+	set := func(account string, outcome sdk.Outcome, code sdk.Code, step int) []ledger.Record {
+		base := ledger.Record{Step: step, Verb: verbSet, Backend: "a", Account: account}
+		intent, end := base, base
+		intent.Kind, end.Kind, end.Outcome, end.Code = ledger.Intent, ledger.Outcome, outcome, code
+		return []ledger.Record{intent, end}
+	}
+	verify := ledger.Record{Kind: ledger.Answer, Verb: verbVerify, Backend: "a", Account: "x", Outcome: sdk.Refused, Code: sdk.NotAccepted}
+	join := func(parts ...[]ledger.Record) (all []ledger.Record) {
+		for _, p := range parts {
+			all = append(all, p...)
+		}
+		return all
+	}
+	applied, refused, lost := set("x", sdk.Applied, "", 1), set("y", sdk.Refused, sdk.AccountNotFound, 2), set("z", sdk.Unknown, sdk.Timeout, 3)
+	again := set("x", sdk.Refused, sdk.Conflict, 1)
+	for _, c := range []struct {
+		name    string
+		records []ledger.Record
+		verdict Verdict
+		want    ledger.Status
+		code    sdk.Code
+	}{
+		{"nothing", nil, Verdict{}, ledger.Done, ""},
+		{"skip", nil, Verdict{Kind: SaidSkip, Reason: "later"}, ledger.Skipped, ""},
+		{"applied", applied, Verdict{}, ledger.Done, ""},
+		{"refused", refused, Verdict{}, ledger.Failed, sdk.AccountNotFound},
+		{"refused, done()", refused, Verdict{Kind: SaidDone}, ledger.Done, ""},
+		{"applied and refused", join(applied, refused), Verdict{}, ledger.Partial, sdk.AccountNotFound},
+		{"applied and failed()", applied, Verdict{Kind: SaidFailed, Reason: "no"}, ledger.Partial, ScriptFailed},
+		{"applied and not accepted", join(applied, []ledger.Record{verify}), Verdict{}, ledger.Partial, sdk.NotAccepted},
+		{"unknown beats all", join(applied, refused, lost), Verdict{Kind: SaidFailed}, ledger.Unresolved, sdk.Timeout},
+		{"refused, then applied", join(again, set("x", sdk.Applied, "", 2)), Verdict{}, ledger.Done, ""},
+		{"failed() alone", nil, Verdict{Kind: SaidFailed, Reason: "no"}, ledger.Failed, ScriptFailed},
+		{"script error", nil, Verdict{Kind: Raised, Fault: &Fault{Code: ScriptError}}, ledger.Failed, ScriptError},
+	} {
+		got := statusOf(c.records, c.verdict)
+		if got.Detail.Status != c.want || got.Code != c.code {
+			t.Errorf("%s: %s %s, want %s %s", c.name, got.Detail.Status, got.Code, c.want, c.code)
+		}
+	}
+}
+
+// BenchmarkApply is the pipeline without a ledger's disk or a plugin process.
+func BenchmarkApply(bench *testing.B) {
+	b := newBook(bench.N)
+	x := &quiet{}
+	be := (&target{}).backend("a")
+	be.Instance, be.Concurrency = x, 64
+	start := time.Now()
+	if _, err := Apply(context.Background(), jobOf(b, generateAndSet("a"), be)); err != nil {
+		bench.Fatal(err)
+	}
+	bench.ReportMetric(float64(bench.N)/time.Since(start).Seconds(), "users/s")
+}
+
+// quiet applies everything at once.
+type quiet struct{ target }
+
+func (*quiet) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+	for n := range ops {
+		answer(n, sdk.OK())
+	}
+}
+
+func ExampleFault() {
+	fmt.Println(&Fault{Code: ScriptError, Message: "division by zero"})
+	// Output: ScriptError: division by zero
+}

@@ -1,0 +1,273 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// book is a ledger in memory: what Apply needs of one, and what tests look at.
+type book struct {
+	mu      sync.Mutex
+	records []ledger.Record
+	users   int
+	waveOf  func(pos int64) int
+	broken  error // what Commit fails with
+	sealed  map[string]bool
+}
+
+func newBook(users int) *book {
+	return &book{users: users, waveOf: func(int64) int { return 0 }, sealed: map[string]bool{}}
+}
+
+func (b *book) Commit(recs []*ledger.Record) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.broken != nil {
+		return b.broken
+	}
+	for _, r := range recs {
+		r.Index = int64(len(b.records))
+		b.records = append(b.records, *r)
+		if r.Kind == ledger.Intent {
+			b.sealed[r.Account+"\x00"+string(r.Sealed)] = true
+		}
+	}
+	return nil
+}
+
+// holds reports whether a durable intent carries the value for the account.
+func (b *book) holds(account, value string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sealed[account+"\x00"+value]
+}
+
+func (b *book) Seal(_ int64, _, _ int, _ string, v secret.Value) []byte { return []byte(v.Reveal()) }
+
+func (b *book) Unseal(_ int64, _, _ int, _ string, sealed []byte) (secret.Value, error) {
+	return secret.New(string(sealed)), nil
+}
+
+func (b *book) OpenUsers(wave int, after int64, limit int) ([]ledger.User, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	byUser := map[int64][]ledger.Record{}
+	for _, r := range b.records {
+		byUser[r.User] = append(byUser[r.User], r)
+	}
+	var list []ledger.User
+	for pos := after + 1; pos <= int64(b.users) && len(list) < limit; pos++ {
+		if b.waveOf(pos) == wave && statusIn(byUser[pos]) == ledger.Pending {
+			list = append(list, ledger.User{Pos: pos, Key: keyOf(pos), Wave: wave, History: byUser[pos]})
+		}
+	}
+	return list, nil
+}
+
+func statusIn(records []ledger.Record) ledger.Status {
+	s := ledger.Pending
+	for _, r := range records {
+		switch r.Kind {
+		case ledger.Finished:
+			s = r.Detail.Status
+		case ledger.Reopened:
+			s = ledger.Pending
+		}
+	}
+	return s
+}
+
+func (b *book) Intents(fn func(backend, account, cred string, user int64) error) error {
+	for _, r := range b.records {
+		if r.Kind == ledger.Intent {
+			if err := fn(r.Backend, r.Account, r.Cred, r.User); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// user returns a user's records.
+func (b *book) user(pos int64) []ledger.Record {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []ledger.Record
+	for _, r := range b.records {
+		if r.User == pos {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// counts counts the users by status.
+func (b *book) counts() map[ledger.Status]int {
+	n := map[ledger.Status]int{}
+	for pos := int64(1); pos <= int64(b.users); pos++ {
+		n[statusIn(b.user(pos))]++
+	}
+	return n
+}
+
+func (b *book) finished(pos int64) ledger.Record {
+	var last ledger.Record
+	for _, r := range b.user(pos) {
+		if r.Kind == ledger.Finished {
+			last = r
+		}
+	}
+	return last
+}
+
+func keyOf(pos int64) string { return fmt.Sprintf("user%d", pos) }
+
+// target is a system with accounts, and the instance that speaks for it. Its
+// say decides what becomes of an operation.
+type target struct {
+	t      *testing.T
+	book   *book
+	mu     sync.Mutex
+	values map[string][]string // every value that an account ever got
+	say    func(n int, op sdk.Operation) sdk.Receipt
+	n      int
+	work   time.Duration
+	verify func(account, value string) sdk.Verdict
+	policy sdk.Policy
+}
+
+func newTarget(t *testing.T, b *book) *target {
+	return &target{t: t, book: b, values: map[string][]string{}}
+}
+
+// take applies an operation.
+func (x *target) take(op sdk.Operation) {
+	x.values[op.Account] = append(x.values[op.Account], op.Value.Reveal())
+}
+
+func (x *target) current(account string) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := x.values[account]
+	if len(list) == 0 {
+		return ""
+	}
+	return list[len(list)-1]
+}
+
+func (x *target) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+	for n, op := range ops {
+		go func() { answer(n, x.one(op)) }()
+	}
+}
+
+func (x *target) one(op sdk.Operation) sdk.Receipt {
+	if !x.book.holds(op.Account, op.Value.Reveal()) {
+		x.t.Errorf("%s of %s was sent before its value was durable", op.Verb, op.Account)
+	}
+	if x.work > 0 {
+		time.Sleep(x.work)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.n++
+	if x.say != nil {
+		return x.say(x.n, op)
+	}
+	x.take(op)
+	return sdk.OK()
+}
+
+func (x *target) Reset(context.Context, sdk.Operation) sdk.Receipt {
+	return sdk.Receipt{Outcome: sdk.Applied, Value: secret.New("picked")}
+}
+func (x *target) Unlock(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
+func (x *target) Find(_ context.Context, account string) (sdk.Account, error) {
+	return sdk.Account{Account: account, Status: sdk.StatusActive}, nil
+}
+func (x *target) Policy(context.Context, string, string) (sdk.Policy, error) { return x.policy, nil }
+func (x *target) Verify(_ context.Context, account, _ string, v secret.Value) (sdk.Verdict, error) {
+	if x.verify != nil {
+		return x.verify(account, v.Reveal()), nil
+	}
+	if x.current(account) == v.Reveal() {
+		return sdk.Accepted, nil
+	}
+	return sdk.Rejected, nil
+}
+func (x *target) Generate(_ context.Context, _ string, n int) ([]secret.Value, error) {
+	list := make([]secret.Value, n)
+	for i := range list {
+		list[i] = secret.New(rand.Text())
+	}
+	return list, nil
+}
+func (x *target) Check(context.Context) []sdk.Finding { return nil }
+
+// backend describes the target as one that can do everything.
+func (x *target) backend(label string) Backend {
+	return Backend{Label: label, Instance: x, Concurrency: 4, Timeout: time.Second, Attempts: 3, Patience: time.Minute,
+		Abilities: []sdk.Ability{sdk.CanFind, sdk.CanVerify, sdk.CanReset, sdk.CanUnlock, sdk.CanGenerate},
+		Description: sdk.Description{Name: "fake", Verbs: []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock},
+			ReplaySafe: []sdk.Verb{sdk.Set}}}
+}
+
+// script is a rotate in Go.
+type script func(ctx context.Context, row source.Row, s *Steps) Verdict
+
+func (f script) Rotate(ctx context.Context, row source.Row, s *Steps) Verdict { return f(ctx, row, s) }
+
+// must takes a step and turns what a script would raise into a verdict.
+func must(r Result, err error) *Verdict {
+	var f *Fault
+	if errors.As(err, &f) {
+		return &Verdict{Kind: Raised, Fault: f}
+	}
+	if !r.OK() {
+		return &Verdict{Kind: Raised, Refused: &r, Fault: &Fault{Code: r.Code, Message: r.Message}}
+	}
+	return nil
+}
+
+// generateAndSet is the smallest rotate, on each of the labels.
+func generateAndSet(labels ...string) script {
+	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		v, err := s.Generate(ctx, GenerateStep{})
+		if err != nil {
+			return *must(Result{}, err)
+		}
+		for _, label := range labels {
+			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: label, Account: row.Key, Value: v})); bad != nil {
+				return *bad
+			}
+		}
+		return Verdict{}
+	}
+}
+
+// fastClock passes time at once.
+type fastClock struct{}
+
+func (fastClock) Now() time.Time                                   { return time.Now() }
+func (fastClock) Sleep(ctx context.Context, _ time.Duration) error { return context.Cause(ctx) }
+
+// all is the rule of a workflow without waves.
+func all() []WaveRule { return []WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}} }
+
+func jobOf(b *book, hooks Hooks, backends ...Backend) Job {
+	return Job{ID: "r1", Journal: b, Vault: b, Plan: b, Backends: backends, Hooks: hooks,
+		Row:   func(u ledger.User) (source.Row, error) { return source.Row{Key: u.Key}, nil },
+		Waves: all(), Planned: []int64{int64(b.users), math.MaxInt32}, Approved: func(string) bool { return false },
+		Clock: fastClock{}, Random: rand.Reader, Stop: context.Background()}
+}

@@ -1,0 +1,246 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// signature tells steps apart: a replayed hook has to take the same one at the
+// same place.
+type signature struct{ verb, backend, account, cred string }
+
+// String returns "set cloud ann@example.org", with the kind if there is one.
+func (g signature) String() string {
+	s := g.verb + " " + g.backend + " " + g.account
+	if g.cred != "" {
+		s += " (" + g.cred + ")"
+	}
+	return s
+}
+
+func signatureOf(r ledger.Record) signature {
+	return signature{r.Verb, r.Backend, r.Account, r.Cred}
+}
+
+// try is one value of a step on its way: the intent, and what became of it.
+type try struct {
+	intent  ledger.Record
+	outcome *ledger.Record // nil: not known
+}
+
+func (t *try) open() bool { return t.outcome == nil }
+
+func (t *try) applied() bool {
+	return t.outcome != nil && (t.outcome.Outcome == sdk.Applied || t.outcome.Outcome == sdk.AlreadyApplied)
+}
+
+func (t *try) unknown() bool {
+	return t.outcome == nil || t.outcome.Outcome == sdk.Unknown
+}
+
+// taken is one step as it was taken.
+type taken struct {
+	ordinal int
+	sig     signature
+	tries   []*try
+	answer  *ledger.Record // of a reading step, or of a refusal by the host
+	used    bool
+	handled bool // this process has sent it or tried to settle it
+}
+
+func (t *taken) last() *try {
+	if len(t.tries) == 0 {
+		return nil
+	}
+	return t.tries[len(t.tries)-1]
+}
+
+// standing is where a step, or an account, stands.
+type standing uint8
+
+const (
+	standingNone standing = iota
+	standingRefused
+	standingApplied
+	standingUnknown
+)
+
+// standing sums the tries up: a value that is applied settles what came before
+// it; a bridge that is applied does not, because it is not meant to stay.
+func (t *taken) standing() standing {
+	s := standingNone
+	for _, y := range t.tries {
+		switch {
+		case y.unknown() || y.applied() && y.intent.Detail.Bridge:
+			s = standingUnknown
+		case y.applied():
+			s = standingApplied
+		case s != standingUnknown:
+			s = standingRefused
+		}
+	}
+	return s
+}
+
+// result is what the step returns to the script.
+func (t *taken) result() Result {
+	switch t.standing() {
+	case standingApplied:
+		return Result{Outcome: sdk.Applied}
+	case standingRefused:
+		return resultOf(*t.last().outcome)
+	}
+	for _, y := range t.tries {
+		if y.outcome != nil && y.outcome.Outcome == sdk.Unknown {
+			return resultOf(*y.outcome)
+		}
+	}
+	return Result{Outcome: sdk.Unknown, Code: sdk.ConnectionLost, Message: "no answer came"}
+}
+
+// settled reports whether a retry keeps what the step did.
+func (t *taken) settled() bool {
+	if t.answer != nil {
+		return t.answer.Outcome == sdk.Applied
+	}
+	s := t.standing()
+	return s == standingApplied || s == standingUnknown
+}
+
+// past is what earlier processes and rounds recorded of one user.
+type past struct {
+	round   int            // how often the user was put back
+	now     map[int]*taken // of this round, by ordinal
+	older   []*taken       // of earlier rounds, what stays
+	nextTry map[int]int    // by ordinal, over all rounds
+	sent    bool           // an operation may have left the process in this round
+}
+
+// readPast arranges a user's records by steps.
+func readPast(records []ledger.Record) *past {
+	p := &past{now: map[int]*taken{}, nextTry: map[int]int{}}
+	for i := range records {
+		p.read(&records[i])
+	}
+	return p
+}
+
+func (p *past) read(r *ledger.Record) {
+	switch r.Kind {
+	case ledger.Reopened:
+		p.nextRound()
+	case ledger.Intent:
+		t := p.step(r)
+		t.tries = append(t.tries, &try{intent: *r})
+		p.nextTry[r.Step] = max(p.nextTry[r.Step], r.Try+1)
+		p.sent = true
+	case ledger.Outcome:
+		p.outcome(r)
+	case ledger.Answer:
+		p.step(r).answer = r
+	}
+}
+
+func (p *past) step(r *ledger.Record) *taken {
+	t := p.now[r.Step]
+	if t == nil {
+		t = &taken{ordinal: r.Step, sig: signatureOf(*r)}
+		p.now[r.Step] = t
+	}
+	return t
+}
+
+func (p *past) outcome(r *ledger.Record) {
+	for _, t := range p.step(r).tries {
+		if t.intent.Try == r.Try {
+			t.outcome = r
+		}
+	}
+}
+
+// nextRound keeps of the round that ends what took effect, or may have.
+func (p *past) nextRound() {
+	p.round++
+	for n := 1; len(p.now) > 0; n++ {
+		if t := p.now[n]; t != nil {
+			if t.settled() {
+				p.older = append(p.older, t)
+			}
+			delete(p.now, n)
+		}
+	}
+	p.sent = false
+}
+
+// at returns the recorded step at the ordinal, nil if there is none, or a
+// *Fault if another one stands there.
+func (p *past) at(ordinal int, sig signature) (*taken, error) {
+	if t := p.now[ordinal]; t != nil {
+		if t.sig != sig {
+			return nil, diverged(ordinal, t.sig.String(), sig.String())
+		}
+		t.used = true
+		return t, nil
+	}
+	return p.adopt(ordinal, sig), nil
+}
+
+// adopt finds a step of an earlier round that a retry keeps.
+func (p *past) adopt(ordinal int, sig signature) *taken {
+	var found *taken
+	for _, t := range p.older {
+		if t.used || t.sig != sig {
+			continue
+		}
+		if t.ordinal == ordinal {
+			found = t
+			break
+		}
+		if found == nil {
+			found = t
+		}
+	}
+	if found != nil {
+		found.used = true
+	}
+	return found
+}
+
+// unused returns a recorded step of this round beyond the last ordinal that
+// the hook reached, which is a divergence too.
+func (p *past) unused(last int) *taken {
+	for n, t := range p.now {
+		if n > last && t.sig.verb != verbRevert {
+			return t
+		}
+	}
+	return nil
+}
+
+// generated returns the newest intent that carries the value which the
+// generate at the ordinal made, or nil. Of earlier rounds only what took
+// effect, or may have, counts.
+func (p *past) generated(ordinal int) *ledger.Record {
+	var newest *ledger.Record
+	look := func(t *taken, any bool) {
+		for _, y := range t.tries {
+			carries := y.intent.Origin == ordinal && !y.intent.Detail.Bridge && (any || y.applied() || y.unknown())
+			if carries && (newest == nil || y.intent.Index > newest.Index) {
+				newest = &y.intent
+			}
+		}
+	}
+	for _, t := range p.older {
+		look(t, false)
+	}
+	for _, t := range p.now {
+		look(t, true)
+	}
+	return newest
+}
+
+func diverged(ordinal int, was, is string) *Fault {
+	return &Fault{Code: Diverged, Message: fmt.Sprintf("step %d was %q when it was recorded and is %q now; run the script that was recorded", ordinal, was, is)}
+}

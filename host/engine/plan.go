@@ -1,0 +1,255 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/password"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Draft is a plan in the making: *ledger.Draft.
+type Draft interface {
+	// Seal seals a secret cell of the row with that number.
+	Seal(column string, seq int64, v secret.Value) []byte
+	// Add takes the next row of the source. For a key that an earlier row has
+	// it returns a *ledger.DuplicateError and stays usable.
+	Add(p ledger.PlannedUser) error
+}
+
+// PlanJob is what MakePlan does.
+type PlanJob struct {
+	Users   source.Source
+	Select  func(ctx context.Context, row source.Row) (due bool, reason string, err error) // nil: all are due
+	Wave    func(ctx context.Context, row source.Row) (name string, err error)             // nil: by Take
+	OrderBy []string
+	Waves   []WaveRule
+	Draft   Draft
+
+	Hooks    Hooks
+	Backends []Backend
+	Policy   *password.Spec
+	Random   Random
+}
+
+// Preview is a plan in numbers. Waves is in the order of PlanJob.Waves.
+type Preview struct {
+	Total, Due, Skipped int64
+	Waves               []int64
+}
+
+// MakePlan reads the users into the draft and rotates the first of each wave
+// on simulated steps. It changes nothing outside the draft. What a user can
+// mend is a *source.Problems.
+func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
+	schema, err := job.Users.Schema(ctx)
+	if err != nil {
+		return Preview{}, err
+	}
+	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}}
+	if err := p.columns(); err != nil {
+		return Preview{}, err
+	}
+	p.preview.Waves = make([]int64, len(job.Waves))
+	err = job.Users.Rows(ctx, func(row source.Row) error { return p.row(ctx, row) })
+	if err := p.merge(err); err != nil {
+		return Preview{}, err
+	}
+	p.fillByTake()
+	return p.preview, p.exercise(ctx)
+}
+
+type planner struct {
+	PlanJob
+	schema   source.Schema
+	keys     []int // columns of order_by
+	problems source.Problems
+	preview  Preview
+	first    map[int]source.Row // of each wave
+}
+
+func (p *planner) problem(line int, format string, args ...any) {
+	p.problems.Add(source.Problem{File: p.Users.Name(), Line: line, Message: fmt.Sprintf(format, args...)})
+}
+
+// columns finds the columns of order_by.
+func (p *planner) columns() error {
+	for _, name := range p.OrderBy {
+		i := p.schema.Index(name)
+		switch {
+		case i < 0:
+			p.problem(0, "order_by: there is no column %q", name)
+		case p.schema.Columns[i].Secret:
+			p.problem(0, "order_by: column %q is secret", name)
+		default:
+			p.keys = append(p.keys, i)
+		}
+	}
+	return p.problems.Err()
+}
+
+// merge joins the problems of the source and those of the plan.
+func (p *planner) merge(err error) error {
+	var found *source.Problems
+	switch {
+	case err == nil:
+	case errors.As(err, &found):
+		for _, x := range found.List {
+			p.problems.Add(x)
+		}
+		p.problems.Total += found.Total - len(found.List)
+	default:
+		return err
+	}
+	return p.problems.Err()
+}
+
+func (p *planner) row(ctx context.Context, row source.Row) error {
+	p.preview.Total++
+	u := ledger.PlannedUser{Seq: p.preview.Total, Line: row.Line, Key: row.Key}
+	due, reason, err := p.due(ctx, row)
+	if err != nil {
+		return p.hookFailed("select", row, err)
+	}
+	if !due {
+		u.Wave, u.Skipped, u.Reason = -1, true, reason
+		p.preview.Skipped++
+		return p.add(u, row)
+	}
+	if u.Wave, err = p.waveOf(ctx, row); err != nil {
+		return p.hookFailed("wave", row, err)
+	}
+	p.preview.Due++
+	p.preview.Waves[u.Wave]++
+	if _, known := p.first[u.Wave]; !known {
+		p.first[u.Wave] = row
+	}
+	return p.add(u, row)
+}
+
+func (p *planner) due(ctx context.Context, row source.Row) (bool, string, error) {
+	if p.Select == nil {
+		return true, "", nil
+	}
+	return p.Select(ctx, row)
+}
+
+func (p *planner) waveOf(ctx context.Context, row source.Row) (int, error) {
+	if p.Wave == nil {
+		return 0, nil
+	}
+	name, err := p.Wave(ctx, row)
+	if err != nil {
+		return 0, err
+	}
+	for i, w := range p.Waves {
+		if w.Name == name {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("there is no wave %q", name)
+}
+
+// hookFailed notes that select or wave raised; the plan goes on to find more,
+// until the list of problems is full.
+func (p *planner) hookFailed(hook string, row source.Row, err error) error {
+	var found *source.Problems
+	if errors.As(err, &found) {
+		for _, x := range found.List {
+			p.problems.Add(x)
+		}
+	} else {
+		p.problem(row.Line, "%s(%q): %s", hook, row.Key, err)
+	}
+	if p.problems.Total > source.MaxProblems {
+		return &p.problems
+	}
+	return nil
+}
+
+func (p *planner) add(u ledger.PlannedUser, row source.Row) error {
+	u.Row = source.Encode(p.schema, row, func(column string, v secret.Value) []byte { return p.Draft.Seal(column, u.Seq, v) })
+	for _, i := range p.keys {
+		u.Sort = append(u.Sort, sortable(row.Cells[i]))
+	}
+	err := p.Draft.Add(u)
+	var dup *ledger.DuplicateError
+	if errors.As(err, &dup) {
+		p.problem(row.Line, "key %q is on line %d already; every user has to be listed once", row.Key, dup.FirstLine)
+		return nil
+	}
+	return err
+}
+
+// sortable turns a cell into what the ledger can sort.
+func sortable(cell any) any {
+	switch c := cell.(type) {
+	case nil, string, int64, float64, bool:
+		return c
+	case source.Day:
+		return c.String()
+	default:
+		return fmt.Sprint(c)
+	}
+}
+
+// fillByTake spreads the due users over the waves where there is no wave hook.
+func (p *planner) fillByTake() {
+	if p.Wave != nil || len(p.Waves) == 1 {
+		return
+	}
+	left := p.preview.Due
+	for i, w := range p.Waves {
+		n := left
+		if w.Take > 0 && i+1 < len(p.Waves) {
+			n = min(left, int64(w.Take))
+		}
+		p.preview.Waves[i] = n
+		left -= n
+	}
+}
+
+// exercise rotates the first user of each wave on simulated steps.
+func (p *planner) exercise(ctx context.Context) error {
+	c := newCrew(ctx, Job{Backends: p.Backends, Policy: p.Policy, Random: p.Random, Clock: SystemClock{}})
+	defer c.softEnd(nil)
+	for _, b := range p.Backends {
+		c.lanes[b.Label] = &lane{backend: b}
+	}
+	for i := range p.Waves {
+		row, some := p.first[i]
+		if !some {
+			continue
+		}
+		s := c.stepsOf(ledger.User{Key: row.Key}, row)
+		s.simulated = true
+		v := p.Hooks.Rotate(ctx, row, s)
+		if mendable(v) {
+			p.problem(row.Line, "rotate(%q), tried on simulated steps: %s", row.Key, v.Fault.Message)
+		}
+	}
+	return p.problems.Err()
+}
+
+// mendable reports whether what a simulated rotate raised is a defect of the
+// script, which would hit every user, and not of this row.
+func mendable(v Verdict) bool {
+	if v.Kind != Raised || v.Fault == nil {
+		return false
+	}
+	return v.Fault.static || v.Fault.Code == ScriptError && !strings.HasPrefix(v.Fault.Message, "fail:")
+}
+
+// static marks a fault that does not depend on the row.
+func static(f *Fault) *Fault { f.static = true; return f }
+
+func isContradiction(err error) bool {
+	var c *password.Contradiction
+	var e *sdk.Error
+	return errors.As(err, &c) || errors.As(err, &e) && e.Code == sdk.Unsupported
+}

@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// read is a verify or a find: recorded once, the same at every replay.
+func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result, error) {
+	if t != nil && t.answer != nil && !s.outdated(t) {
+		return resultOf(*t.answer), nil
+	}
+	ask := s.verify
+	if step.Verb == verbFind {
+		ask = s.find
+	}
+	for attempt, backoff := 1, time.Second; ; attempt, backoff = attempt+1, min(2*backoff, time.Minute) {
+		outcome, detail, err := ask(ctx, step, l)
+		if isCancelled(err) {
+			return Result{}, err
+		}
+		e := sdk.AsError(err, sdk.TargetError)
+		if e == nil || !retriable(e.Code) || attempt >= l.backend.Attempts {
+			return s.answer(step, outcome, e, detail), nil
+		}
+		wait := max(e.RetryAfter, s.crew.jitter(backoff))
+		if s.pause(ctx, l, wait, false) != nil {
+			return Result{}, cancelled()
+		}
+	}
+}
+
+// outdated reports whether a recorded verify is about a value that has been
+// replaced since.
+func (s *Steps) outdated(t *taken) bool {
+	return t.sig.verb == verbVerify && s.fresh[t.sig.credential()]
+}
+
+func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, ledger.Detail, error) {
+	var verdict sdk.Verdict
+	var failure error
+	err := l.direct(s.crew.hard, func(ctx context.Context) {
+		verdict, failure = l.backend.Instance.Verify(ctx, step.Account, step.Kind, step.Value.Secret())
+	})
+	if err != nil {
+		return sdk.Refused, ledger.Detail{}, cancelled()
+	}
+	d := ledger.Detail{Verdict: verdict.String()}
+	if failure != nil {
+		return sdk.Refused, d, failure
+	}
+	switch verdict {
+	case sdk.Accepted, sdk.AcceptedMustChange:
+		return sdk.Applied, d, nil
+	case sdk.Rejected:
+		return sdk.Refused, d, sdk.Errorf(sdk.NotAccepted, "the target does not accept the value")
+	case sdk.Blocked:
+		return sdk.Refused, d, sdk.Errorf(sdk.AccountStatus, "the account is locked or disabled: the value cannot be tried")
+	default:
+		return sdk.Refused, d, sdk.Errorf(sdk.Unsupported, "the target does not tell whether it accepts the value")
+	}
+}
+
+func (s *Steps) find(ctx context.Context, step Step, l *lane) (sdk.Outcome, ledger.Detail, error) {
+	var found sdk.Account
+	var failure error
+	err := l.direct(s.crew.hard, func(ctx context.Context) {
+		found, failure = l.backend.Instance.Find(ctx, step.Account)
+	})
+	if err != nil {
+		return sdk.Refused, ledger.Detail{}, cancelled()
+	}
+	if failure != nil {
+		return sdk.Refused, ledger.Detail{}, failure
+	}
+	return sdk.Applied, ledger.Detail{Account: &found, Stamp: found.Stamp}, nil
+}
+
+// ask is a reset or an unlock: they carry no value, so there is nothing to
+// write ahead but that they begin, and repeating one is safe.
+func (s *Steps) ask(ctx context.Context, step Step, l *lane, t *taken) (Result, error) {
+	if t == nil {
+		t = &taken{ordinal: s.n, sig: signature{step.Verb, step.Backend, step.Account, step.Kind}}
+	}
+	if t.answer != nil {
+		return resultOf(*t.answer), nil
+	}
+	last := t.last()
+	if last != nil && !redone(last) && t.standing() != standingUnknown {
+		return s.asked(last)
+	}
+	if step.Verb == verbReset {
+		if owner, mine := s.crew.owners.claim(step.Backend, step.Account, step.Kind, s.user.Pos); !mine {
+			return s.answer(step, sdk.Refused, sdk.Errorf(DuplicateAccount, "user %d of the plan has this account", owner), ledger.Detail{}), nil
+		}
+	}
+	if err := s.crew.admit(s, l); err != nil {
+		return Result{}, err
+	}
+	if err := s.crew.gate.wait(s.crew.soft, &s.ticket); err != nil {
+		return Result{}, cancelled()
+	}
+	y := s.intent(step, t, sending{verb: sdk.Verb(step.Verb)})
+	rec := y.intent
+	if err := s.crew.writer.write(&rec); err != nil {
+		return Result{}, s.crew.broken(err)
+	}
+	if err := s.askUntil(step, l, t, y); err != nil {
+		return Result{}, err
+	}
+	return s.asked(y)
+}
+
+// askUntil repeats a reset or an unlock until it has an outcome.
+func (s *Steps) askUntil(step Step, l *lane, t *taken, y *try) error {
+	op := s.operation(step, t, sending{verb: sdk.Verb(step.Verb), mustChange: step.MustChange})
+	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
+		r, err := s.askOnce(l, op)
+		if err != nil {
+			return s.unsent(y, op, op.Attempt > 1, errNotSent)
+		}
+		again := r.Outcome == sdk.Unknown || r.Err != nil && retriable(r.Err.Code)
+		if !again || op.Attempt >= l.backend.Attempts {
+			return s.concludeReset(y, op, r)
+		}
+		if err := s.crew.clock.Sleep(s.crew.hard, max(s.crew.jitter(backoff), retryAfter(r))); err != nil {
+			return s.concludeReset(y, op, r)
+		}
+		op.Attempt++
+	}
+}
+
+func retryAfter(r sdk.Receipt) time.Duration {
+	if r.Err == nil {
+		return 0
+	}
+	return r.Err.RetryAfter
+}
+
+func (s *Steps) askOnce(l *lane, op sdk.Operation) (sdk.Receipt, error) {
+	s.attempts++
+	call := l.backend.Instance.Reset
+	if op.Verb == sdk.Unlock {
+		call = l.backend.Instance.Unlock
+	}
+	var r sdk.Receipt
+	err := l.direct(s.crew.hard, func(ctx context.Context) { r = call(ctx, op) })
+	if err == nil {
+		l.circuit.saw(r)
+	}
+	return r, err
+}
+
+// concludeReset records the outcome; a value that the backend returned has no
+// other copy, so it is durable before anything goes on.
+func (s *Steps) concludeReset(y *try, op sdk.Operation, r sdk.Receipt) error {
+	if !r.Value.Present() {
+		return s.conclude(y, op, r)
+	}
+	o := y.intent
+	o.Kind, o.Outcome = ledger.Outcome, r.Outcome
+	o.Sealed = s.crew.vault.Seal(o.User, o.Step, o.Try, roleValue, r.Value)
+	o.Detail = ledger.Detail{Attempt: op.Attempt, Ref: r.Ref, Stamp: r.Stamp}
+	y.outcome = &o
+	return s.recordNow(o)
+}
+
+// asked is the result of a reset or an unlock that has an outcome.
+func (s *Steps) asked(y *try) (Result, error) {
+	r := resultOf(*y.outcome)
+	if y.outcome.Sealed == nil {
+		return r, nil
+	}
+	v, err := s.crew.vault.Unseal(y.outcome.User, y.outcome.Step, y.outcome.Try, roleValue, y.outcome.Sealed)
+	if err != nil {
+		return Result{}, s.crew.broken(err)
+	}
+	r.Value = Given(v)
+	return r, nil
+}
+
+// errStopped is the cause of a context that ends because the run stops.
+var errStopped = errors.New("the run stops")

@@ -1,0 +1,169 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// settle follows an intent that an earlier process, or an earlier round, left
+// without an outcome.
+func (s *Steps) settle(ctx context.Context, step Step, l *lane, t *taken) error {
+	y := t.last()
+	if recovering(t) {
+		return s.recover(ctx, step, l, t)
+	}
+	op, err := s.reopened(step, t, y)
+	if err != nil {
+		return err
+	}
+	y.outcome = nil
+	if l.backend.Description.CanReplay(op.Verb) {
+		if err := s.crew.admit(s, l); err != nil {
+			return err
+		}
+		return s.deliver(ctx, step, l, t, y, op, nil)
+	}
+	return s.investigate(ctx, step, l, t, y, op, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "rekey ended before the answer came")))
+}
+
+// recovering reports whether a step is in the middle of a recovery.
+func recovering(t *taken) bool {
+	for _, y := range t.tries {
+		if y.intent.Detail.Op != "" || y.intent.Detail.Bridge {
+			return true
+		}
+	}
+	return false
+}
+
+// reopened makes the operation of a recorded intent anew, with its sealed
+// value and as a further attempt.
+func (s *Steps) reopened(step Step, t *taken, y *try) (sdk.Operation, error) {
+	value, err := s.crew.vault.Unseal(y.intent.User, y.intent.Step, y.intent.Try, roleValue, y.intent.Sealed)
+	if err != nil {
+		return sdk.Operation{}, s.crew.broken(err)
+	}
+	what := sending{verb: verbOf(step), value: value, mustChange: step.MustChange}
+	if step.Verb == verbChange {
+		what.old = step.Old.Secret()
+	}
+	op := s.operation(step, t, what)
+	op.ID = fmt.Sprintf("%s-%d-%d-%d", s.crew.id, s.user.Pos, y.intent.Step, y.intent.Try)
+	op.Attempt = 2
+	return op, nil
+}
+
+// investigate settles an outcome by evidence: one verify, and where that shows
+// the target unchanged, the same value once more; else by the plugin's
+// recovery; else it stays unknown.
+func (s *Steps) investigate(ctx context.Context, step Step, l *lane, t *taken, y *try, op sdk.Operation, r sdk.Receipt) error {
+	switch s.evidence(step, l, op.Value) {
+	case sdk.Accepted, sdk.AcceptedMustChange:
+		return s.conclude(y, op, sdk.OK())
+	case sdk.Rejected:
+		if r.Outcome == sdk.Refused {
+			return s.conclude(y, op, r)
+		}
+		return s.once(y, l, op)
+	}
+	if op.Verb == sdk.Change && !recovering(t) && l.backend.Description.Recover == sdk.SetThenChange {
+		if err := s.conclude(y, op, doubtful(r)); err != nil {
+			return err
+		}
+		return s.recover(ctx, step, l, t)
+	}
+	return s.conclude(y, op, doubtful(r))
+}
+
+// doubtful turns the refusal of a later attempt into what the whole operation
+// is: unknown.
+func doubtful(r sdk.Receipt) sdk.Receipt {
+	if r.Outcome == sdk.Unknown {
+		return r
+	}
+	return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer, a later one: %s", r.Err.Error()))
+}
+
+// once sends the operation again after it was seen not to have taken effect.
+func (s *Steps) once(y *try, l *lane, op sdk.Operation) error {
+	op.Attempt++
+	got := s.exchange(l, op, nil)
+	if got.err != nil {
+		return s.unsent(y, op, false, got.err)
+	}
+	return s.conclude(y, op, got.receipt)
+}
+
+// evidence asks the target once whether it has the value.
+func (s *Steps) evidence(step Step, l *lane, v secret.Value) sdk.Verdict {
+	if !l.backend.Can(sdk.CanVerify) || step.HashFormat != "" {
+		return sdk.CannotTell
+	}
+	verdict := sdk.CannotTell
+	_ = l.direct(s.crew.hard, func(ctx context.Context) {
+		got, err := l.backend.Instance.Verify(ctx, step.Account, step.Kind, v)
+		if err == nil {
+			verdict = got
+		}
+	})
+	return verdict
+}
+
+// recover finishes a lost change: by an administrative set of the same new
+// value, or where the target refuses that, by a bridge value and a change from
+// it to the same new value. It can be begun again at any point: what it sends
+// last is always that value.
+func (s *Steps) recover(ctx context.Context, step Step, l *lane, t *taken) error {
+	final, err := s.finalValue(t)
+	if err != nil {
+		return err
+	}
+	if last := t.last(); last.open() {
+		lost := sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "no answer came"))
+		if err := s.conclude(last, sdk.Operation{}, lost); err != nil {
+			return err
+		}
+	}
+	set := sending{verb: sdk.Set, value: final, origin: t.tries[0].intent.Origin}
+	if err := s.send(ctx, step, l, t, set); err != nil || !bridgeable(t.last()) {
+		return err
+	}
+	return s.bridge(ctx, step, l, t, final)
+}
+
+// bridgeable reports whether an administrative set was refused in a way that
+// leaves the bridge.
+func bridgeable(y *try) bool {
+	if y.outcome == nil || y.outcome.Outcome != sdk.Refused {
+		return false
+	}
+	return y.outcome.Code == sdk.Unsupported || y.outcome.Code == sdk.AccountStatus
+}
+
+// bridge sets a value that is only meant to be changed from, and changes it.
+func (s *Steps) bridge(ctx context.Context, step Step, l *lane, t *taken, final secret.Value) error {
+	value, err := s.crew.mint(ctx, GenerateStep{Kind: step.Kind, Targets: []string{step.Backend}}, s.names)
+	if err != nil {
+		return &Fault{Code: sdk.PolicyViolation, Message: "bridge value: " + err.Error()}
+	}
+	yes := true
+	set := sending{verb: sdk.Set, value: value, mustChange: &yes, bridge: true}
+	if err := s.send(ctx, step, l, t, set); err != nil || !t.last().applied() {
+		return err
+	}
+	change := sending{verb: sdk.Change, value: final, old: value, origin: t.tries[0].intent.Origin}
+	return s.send(ctx, step, l, t, change)
+}
+
+// finalValue is the new value that the step began with.
+func (s *Steps) finalValue(t *taken) (secret.Value, error) {
+	first := t.tries[0].intent
+	v, err := s.crew.vault.Unseal(first.User, first.Step, first.Try, roleValue, first.Sealed)
+	if err != nil {
+		return secret.Value{}, s.crew.broken(err)
+	}
+	return v, nil
+}

@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// The verbs of steps, as records and reports name them.
+const (
+	verbSet    = "set"
+	verbChange = "change"
+	verbReset  = "reset"
+	verbVerify = "verify"
+	verbFind   = "find"
+	verbUnlock = "unlock"
+	verbRevert = "revert"
+)
+
+// Steps is what one call of rotate may do. Its methods are called from one
+// goroutine. They return an error only for what always raises in a script, and
+// that error is a *Fault.
+type Steps struct {
+	crew   *crew
+	user   ledger.User
+	row    source.Row
+	names  []string // that a value must not contain
+	past   *past
+	ticket ticket
+	n      int // ordinal of the step
+
+	log       []ledger.Record // the user's records, old and new
+	fresh     map[signature]bool
+	olds      map[signature]secret.Value // what a change replaced
+	attempts  int
+	simulated bool
+}
+
+// Started reports whether something of the user is applied or may be: it has
+// to go on by the script that it began with.
+func (s *Steps) Started() bool { return s.changed() }
+
+// Do takes one step and returns after the host has tried to settle it.
+func (s *Steps) Do(ctx context.Context, step Step) (Result, error) {
+	s.n++
+	l, err := s.admissible(step)
+	if err != nil {
+		return Result{}, err
+	}
+	if s.simulated {
+		return simulate(step), nil
+	}
+	if err := s.crew.goOn(s); err != nil {
+		return Result{}, err
+	}
+	t, err := s.past.at(s.n, signature{step.Verb, step.Backend, step.Account, step.Kind})
+	if err != nil {
+		return Result{}, err
+	}
+	switch step.Verb {
+	case verbSet, verbChange:
+		return s.apply(ctx, step, l, t)
+	case verbReset, verbUnlock:
+		return s.ask(ctx, step, l, t)
+	default:
+		return s.read(ctx, step, l, t)
+	}
+}
+
+// admissible returns the step's lane, or a *Fault if the step makes no sense.
+func (s *Steps) admissible(step Step) (*lane, error) {
+	l := s.crew.lanes[step.Backend]
+	if l == nil {
+		return nil, static(misuse("no backend is labelled %q", step.Backend))
+	}
+	if err := needs(l.backend, step); err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(step.Account) == "" {
+		return nil, misuse("%s: the account is empty", step.Verb)
+	}
+	if strings.ContainsFunc(step.Account, unicode.IsControl) {
+		return nil, misuse("%s: the account has a control character", step.Verb)
+	}
+	if (step.Verb == verbSet || step.Verb == verbChange || step.Verb == verbVerify) && step.Value.Empty() {
+		return nil, misuse("%s %s %s: the value is empty", step.Verb, step.Backend, step.Account)
+	}
+	if step.Verb == verbChange && step.Old.Empty() {
+		return nil, misuse("change %s %s: the old value is empty", step.Backend, step.Account)
+	}
+	return l, nil
+}
+
+// needs checks the step against what the backend can do.
+func needs(b Backend, step Step) error {
+	d := b.Description
+	can := map[string]bool{
+		verbSet: d.Does(sdk.Set), verbChange: d.Does(sdk.Change),
+		verbReset: b.Can(sdk.CanReset), verbUnlock: b.Can(sdk.CanUnlock),
+		verbVerify: b.Can(sdk.CanVerify), verbFind: b.Can(sdk.CanFind),
+	}
+	if !can[step.Verb] {
+		return static(misuse("backend %q (%s) cannot %s", b.Label, d.Name, step.Verb))
+	}
+	if !d.HasKind(step.Kind) && step.Verb != verbFind && step.Verb != verbUnlock {
+		return static(misuse("backend %q has no credential of kind %q; it has %s", b.Label, step.Kind, kindsOf(d)))
+	}
+	return nil
+}
+
+func kindsOf(d sdk.Description) string {
+	if len(d.Kinds) == 0 {
+		return "only one, without a kind"
+	}
+	names := make([]string, len(d.Kinds))
+	for i, k := range d.Kinds {
+		names[i] = k.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+func misuse(format string, args ...any) *Fault {
+	return &Fault{Code: sdk.InvalidOperation, Message: fmt.Sprintf(format, args...)}
+}
+
+// simulate is a step at plan: it succeeds.
+func simulate(step Step) Result {
+	r := Result{Outcome: sdk.Applied}
+	switch step.Verb {
+	case verbReset:
+		r.Value = Given(secret.New("simulated"))
+	case verbFind:
+		r.Account = &sdk.Account{Account: step.Account, ID: step.Account, Login: step.Account, Status: sdk.StatusActive}
+	}
+	return r
+}
+
+// record queues a record and remembers it.
+func (s *Steps) record(r ledger.Record) {
+	s.log = append(s.log, r)
+	s.crew.writer.add(entry{rec: &r})
+}
+
+// recordNow is record that waits until it is durable.
+func (s *Steps) recordNow(r ledger.Record) error {
+	s.log = append(s.log, r)
+	if err := s.crew.writer.write(&r); err != nil {
+		return s.crew.broken(err)
+	}
+	return nil
+}
+
+// base returns a record of the step.
+func (s *Steps) base(kind ledger.Kind, step Step) ledger.Record {
+	return ledger.Record{Kind: kind, User: s.user.Pos, Step: s.n, Verb: step.Verb,
+		Backend: step.Backend, Account: step.Account, Cred: step.Kind}
+}
+
+// answer records what a reading step, or the host itself, said.
+func (s *Steps) answer(step Step, outcome sdk.Outcome, err *sdk.Error, d ledger.Detail) Result {
+	r := s.base(ledger.Answer, step)
+	r.Outcome = outcome
+	fill(&r, &d, err)
+	r.Detail = d
+	s.record(r)
+	return resultOf(r)
+}
+
+// fill puts an error into a record.
+func fill(r *ledger.Record, d *ledger.Detail, err *sdk.Error) {
+	if err == nil {
+		return
+	}
+	r.Code = err.Code
+	d.Message, d.Native, d.Violations, d.AccountStatus = err.Message, err.Native, err.Violations, err.AccountStatus
+}
+
+func resultOf(r ledger.Record) Result {
+	return Result{Outcome: r.Outcome, Code: r.Code, Message: r.Detail.Message, Native: r.Detail.Native, Account: r.Detail.Account}
+}
+
+// cancelled is the fault of a user who goes back to pending.
+func cancelled() *Fault { return &Fault{Code: sdk.Cancelled, Message: "the run stops"} }
+
+// isCancelled reports whether err is that fault.
+func isCancelled(err error) bool {
+	var f *Fault
+	return errors.As(err, &f) && f.Code == sdk.Cancelled
+}

@@ -1,0 +1,223 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/rekey-host/rekey/host/password"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Generate mints a value that satisfies the policies of its targets. On a
+// replay it is the value that the ledger holds, if an intent carried it.
+func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*Value, error) {
+	s.n++
+	v := &Value{origin: s.n}
+	v.mint = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
+	if t := s.past.now[s.n]; t != nil {
+		return nil, diverged(s.n, t.sig.String(), "generate")
+	}
+	if kept := s.past.generated(s.n); kept != nil {
+		was, err := s.crew.vault.Unseal(kept.User, kept.Step, kept.Try, roleValue, kept.Sealed)
+		if err != nil {
+			return nil, s.crew.broken(err)
+		}
+		v.current.Store(&was)
+		return v, nil
+	}
+	fresh, err := v.mint(ctx)
+	if err != nil {
+		return nil, generateFault(err)
+	}
+	v.current.Store(&fresh)
+	return v, nil
+}
+
+func generateFault(err error) *Fault {
+	var f *Fault
+	if errors.As(err, &f) {
+		return f
+	}
+	e := sdk.AsError(err, sdk.PolicyViolation)
+	return &Fault{Code: e.Code, Message: "generate: " + e.Message, static: isContradiction(err)}
+}
+
+// mint makes one value.
+func (c *crew) mint(ctx context.Context, g GenerateStep, names []string) (secret.Value, error) {
+	if g.Generator != "" {
+		return c.suggested(ctx, g)
+	}
+	r, err := c.recipes.of(ctx, g)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return r.Generate(c.random, names)
+}
+
+// suggested is a value of a backend's own generator; at plan, where nothing is
+// written, the backend is not asked.
+func (c *crew) suggested(ctx context.Context, g GenerateStep) (secret.Value, error) {
+	if err := c.generates(g.Generator); err != nil {
+		return secret.Value{}, err
+	}
+	if c.writer == nil {
+		return secret.New("simulated"), nil
+	}
+	return c.pools.next(ctx, c.lanes[g.Generator], g.Kind)
+}
+
+// generates returns a *Fault if the backend has no generator of its own.
+func (c *crew) generates(label string) error {
+	if l := c.lanes[label]; l == nil || !l.backend.Can(sdk.CanGenerate) {
+		return static(misuse("generate: backend %q has no generator", label))
+	}
+	return nil
+}
+
+// policies asks each backend once for the rules of a kind.
+type policies struct {
+	mu    sync.Mutex
+	known map[[2]string]sdk.Policy
+}
+
+// of returns the rules of a backend for a kind; of a backend that does not
+// tell, none.
+func (p *policies) of(ctx context.Context, b Backend, kind string) (sdk.Policy, error) {
+	if !b.Can(sdk.CanPolicy) {
+		return sdk.Policy{}, nil
+	}
+	if !b.Description.HasKind(kind) {
+		kind = ""
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := [2]string{b.Label, kind}
+	if known, ok := p.known[key]; ok {
+		return known, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	defer cancel()
+	got, err := b.Instance.Policy(ctx, "", kind)
+	if err != nil {
+		return sdk.Policy{}, fmt.Errorf("policy of backend %q: %w", b.Label, err)
+	}
+	p.known[key] = got
+	return got, nil
+}
+
+// recipes combines the policies of the targets of a generate, once for each
+// combination.
+type recipes struct {
+	backends []Backend // in the script's order
+	policies *policies
+	standard *password.Spec
+
+	mu    sync.Mutex
+	known map[recipeKey]*password.Recipe
+}
+
+type recipeKey struct {
+	spec    *password.Spec
+	kind    string
+	targets string
+}
+
+func (r *recipes) of(ctx context.Context, g GenerateStep) (*password.Recipe, error) {
+	spec := g.Policy
+	if spec == nil {
+		spec = r.standard
+	}
+	key := recipeKey{spec, g.Kind, "*"}
+	if g.Targets != nil {
+		key.targets = "=" + strings.Join(g.Targets, "\x00")
+	}
+	r.mu.Lock()
+	known := r.known[key]
+	r.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	demands, err := r.demands(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	made, err := password.Combine(spec, demands)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.known[key] = made
+	r.mu.Unlock()
+	return made, nil
+}
+
+func (r *recipes) demands(ctx context.Context, g GenerateStep) ([]password.Demand, error) {
+	wanted := map[string]bool{}
+	for _, label := range g.Targets {
+		wanted[label] = true
+	}
+	var demands []password.Demand
+	for _, b := range r.backends {
+		if g.Targets != nil && !wanted[b.Label] {
+			continue
+		}
+		p, err := r.policies.of(ctx, b, g.Kind)
+		if err != nil {
+			return nil, err
+		}
+		demands = append(demands, password.Demand{Owner: b.Label, Policy: p})
+	}
+	return demands, nil
+}
+
+// poolSize is how many values a backend's generator is asked for at once.
+const poolSize = 32
+
+// pools hold values that backends suggested and nobody has taken yet. They are
+// sealed when an intent carries them, like any other.
+type pools struct {
+	mu     sync.Mutex
+	values map[[2]string][]secret.Value
+}
+
+// next returns a value that the backend's own generator made.
+func (p *pools) next(ctx context.Context, l *lane, kind string) (secret.Value, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := [2]string{l.backend.Label, kind}
+	if len(p.values[key]) == 0 {
+		got, err := p.refill(ctx, l, kind)
+		if err != nil {
+			return secret.Value{}, err
+		}
+		p.values[key] = got
+	}
+	list := p.values[key]
+	p.values[key] = list[1:]
+	return list[0], nil
+}
+
+func (p *pools) refill(ctx context.Context, l *lane, kind string) ([]secret.Value, error) {
+	var got []secret.Value
+	var failure error
+	if err := l.direct(ctx, func(ctx context.Context) {
+		got, failure = l.backend.Instance.Generate(ctx, kind, poolSize)
+	}); err != nil {
+		return nil, cancelled()
+	}
+	if failure != nil {
+		return nil, failure
+	}
+	if len(got) == 0 {
+		return nil, sdk.Errorf(sdk.TargetError, "backend %q generated no value", l.backend.Label)
+	}
+	return got, nil
+}
+
+// Random is where the host's own values come from: crypto/rand outside tests.
+type Random = io.Reader
