@@ -1,0 +1,103 @@
+package host_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/rekey-host/rekey/"
+
+// floors are what packages may not import, directly or through others, and why.
+var floors = []struct {
+	packages string // a package, or a tree ending in /...
+	banned   []string
+	why      string
+}{
+	{"sdk", []string{module + "host/...", module + "plugins/...", module + "cmd/...", "google.golang.org/...", "github.com/..."}, "plugin authors import it: the standard library and sdk/secret only"},
+	{"sdk/...", []string{module + "host/...", module + "plugins/...", module + "cmd/..."}, "it is the ground floor"},
+	{"plugins/...", []string{module + "host/...", module + "cmd/...", "go.starlark.net/...", "modernc.org/sqlite"}, "a plugin runs without the host"},
+	{"host/...", []string{module + "plugins/...", module + "cmd/..."}, "host and plugins meet in cmd/rekey/bundled.go only"},
+	{"host/engine", []string{"go.starlark.net/...", "github.com/hashicorp/go-plugin", "golang.org/x/term", module + "host/launch", module + "host/workflow"}, "the engine knows no scripts, processes or terminals"},
+	{"host/password", []string{module + "host/...", "os/exec", "net"}, "values are made without looking at anything"},
+	{"host/source", []string{module + "host/ledger", module + "host/engine", "net/http"}, "reading users knows no runs"},
+	{"host/ledger", []string{module + "host/engine", module + "host/source", module + "host/workflow", "go.starlark.net/..."}, "records know nothing of who writes them"},
+}
+
+// owners are large libraries and the only package that imports each.
+var owners = map[string]string{
+	"go.starlark.net/...":        "host/workflow",
+	"modernc.org/sqlite":         "host/ledger",
+	"golang.org/x/mod/sumdb/...": "host/ledger",
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,Deps", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// matches reports whether a path is the pattern, or in its tree.
+func matches(path, pattern string) bool {
+	tree, isTree := strings.CutSuffix(pattern, "/...")
+	return path == tree || isTree && strings.HasPrefix(path, tree+"/")
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	all := list(t)
+	for _, f := range floors {
+		n := 0
+		for _, p := range all {
+			if !matches(p.ImportPath, module+f.packages) {
+				continue
+			}
+			n++
+			for _, dep := range p.Deps {
+				if slices.ContainsFunc(f.banned, func(b string) bool { return matches(dep, b) }) && !strings.HasPrefix(dep, p.ImportPath) && !allowed(f.packages, dep) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, dep, f.why)
+				}
+			}
+		}
+		if n == 0 && !strings.HasSuffix(f.packages, "/...") {
+			t.Errorf("no package %s: the rule guards nothing", f.packages)
+		}
+	}
+}
+
+// allowed reports whether the dependency is the package's own.
+func allowed(pkg, dep string) bool { return pkg == "sdk" && dep == module+"sdk/secret" }
+
+func TestOnePackageImportsEachLargeLibrary(t *testing.T) {
+	for _, p := range list(t) {
+		for _, dep := range p.Imports {
+			for library, owner := range owners {
+				if matches(dep, library) && p.ImportPath != module+owner {
+					t.Errorf("%s imports %s, which is %s's", p.ImportPath, dep, owner)
+				}
+			}
+		}
+	}
+}
