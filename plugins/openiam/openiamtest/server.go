@@ -1,0 +1,164 @@
+package openiamtest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path"
+	"sync"
+	"time"
+)
+
+// The namespaces of the services.
+const (
+	ProvisionNamespace = "http://www.openiam.org/service/provision"
+	AuthNamespace      = "http://service.auth.srvc.idm.openiam.org/"
+	LoginNamespace     = "urn:idm.openiam.org/srvc/auth/service"
+	PasswordNamespace  = "urn:idm.openiam.org/srvc/pswd/service"
+)
+
+// DefaultDomain is the security domain that identities are in unless they name
+// another.
+const DefaultDomain = "USR_SEC_DOMAIN"
+
+// Services is the path that all services are under.
+const Services = "/openiam-idm-esb/idmsrvc/"
+
+// Options are how a server behaves. The zero value is the community edition of
+// 2011 with its shipped policy.
+type Options struct {
+	Now func() time.Time // the clock; nil: time.Now
+
+	Namespace     string // of the provisioning service's elements; "": ProvisionNamespace
+	AuthNamespace string // of the authentication service's elements; "": AuthNamespace
+
+	ReturnResets bool // a reset answers with the new password, as documented
+	CheckStatus  bool // setPassword and resetPassword answer userStatus, as documented
+	BlankSets    bool // setPassword without a password generates one, as documented
+	Constants    bool // failures have the names of the constants instead of the wire's
+	PolicyCode   bool // policy failures answer failPasswordPolicy only, as documented
+	NoCompanions bool // only the provisioning service is there
+	BasicFields  bool // the older schema: no passThruAttributes and no base fields
+
+	User, Password string // a WS-Security UsernameToken that every call needs; "": none
+	FailedLogons   int    // wrong logons that lock; 0: three; below 0: never
+}
+
+// Server is one simulated OpenIAM. Its methods may be called concurrently.
+type Server struct {
+	o   Options
+	now func() time.Time
+	mux *http.ServeMux
+
+	mu         sync.Mutex
+	users      map[string]*User
+	identities map[Key]*identity
+	systems    map[string]System
+	policies   map[string]Policy // by level and value: "GLOBAL", "DOMAIN x", "TYPE x", "CLASSIFICATION x"
+	audit      []AuditRow
+	calls      map[string]int
+	faults     []*Fault
+
+	listener net.Listener
+	http     *http.Server
+	served   chan struct{}
+}
+
+// New returns a server with the default policy, the managed system 0, and no
+// identities. It is an http.Handler; Start makes it listen.
+func New(o Options) *Server {
+	s := &Server{o: o, now: o.Now, mux: http.NewServeMux(),
+		users: map[string]*User{}, identities: map[Key]*identity{}, calls: map[string]int{},
+		systems:  map[string]System{"0": {ID: "0"}},
+		policies: map[string]Policy{"GLOBAL": DefaultPolicy()}}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.o.Namespace == "" {
+		s.o.Namespace = ProvisionNamespace
+	}
+	if s.o.AuthNamespace == "" {
+		s.o.AuthNamespace = AuthNamespace
+	}
+	if s.o.FailedLogons == 0 {
+		s.o.FailedLogons = 3
+	}
+	s.routes()
+	return s
+}
+
+func (s *Server) routes() {
+	provision := s.service(s.o.Namespace, map[string]operation{
+		"setPassword": s.setPassword, "resetPassword": s.resetPassword})
+	s.mux.Handle(Services+"ProvisionControllerService", provision)
+	s.mux.Handle(Services+"ProvisioningService", provision)
+	s.mux.HandleFunc("GET /simulator/status", s.serveStatus)
+	s.mux.HandleFunc("GET /simulator/audit", s.serveAudit)
+	if s.o.NoCompanions {
+		return
+	}
+	s.mux.Handle(Services+"PasswordWebService", s.service(PasswordNamespace, map[string]operation{
+		"isPasswordValid": s.isPasswordValid, "isPasswordChangeAllowed": s.isPasswordChangeAllowed,
+		"daysToPasswordExpiration": s.daysToPasswordExpiration, "passwordChangeCount": s.passwordChangeCount,
+		"getPasswordPolicy": s.getPasswordPolicy}))
+	s.mux.Handle(Services+"LoginDataWebService", s.service(LoginNamespace, map[string]operation{
+		"getLoginByManagedSys": s.getLoginByManagedSys, "getUserByLogin": s.getUserByLogin,
+		"isPasswordEq": s.isPasswordEq, "loginExists": s.loginExists, "unLockLogin": s.unLockLogin,
+		"bulkResetPasswordChangeCount": s.bulkResetPasswordChangeCount}))
+	s.mux.Handle(Services+"AuthenticationService", s.service(s.o.AuthNamespace, map[string]operation{
+		"passwordAuth": s.passwordAuth}))
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Start listens on the address, such as "127.0.0.1:0", and serves until Close.
+func (s *Server) Start(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.listener = l
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	s.served = make(chan struct{})
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(l)
+	}()
+	return nil
+}
+
+// URL returns the endpoint that a client is given.
+func (s *Server) URL() string { return s.Host() + path.Join(Services, "ProvisionControllerService") }
+
+// Host returns scheme, host and port.
+func (s *Server) Host() string { return "http://" + s.listener.Addr().String() }
+
+// Close stops a started server, cutting what is open.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	<-s.served
+	return err
+}
+
+// Calls returns how often an operation was asked for, refused calls included.
+func (s *Server) Calls(operation string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[operation]
+}
+
+// pause waits, or until the caller is gone.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,124 @@
+// Command simulate serves a simulated OpenIAM until it is interrupted.
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
+)
+
+const usage = `usage: simulate --listen 127.0.0.1:8083 --accounts FILE [flags]
+
+Serves a simulated OpenIAM: ProvisionControllerService and the services beside
+it. FILE holds one identity a line,
+
+    principal;password[;user[;managed system[;domain]]]
+
+and lines of the same user are identities of one person. Blank lines and lines
+that start with # are skipped. Without a user every line is a person of its
+own; without a managed system it is 0, OpenIAM itself; without a domain it is
+USR_SEC_DOMAIN.
+
+Statuses and the audit log, without secrets, are at
+http://ADDRESS/simulator/status and http://ADDRESS/simulator/audit; the statuses
+are printed when the simulator ends, too.
+
+`
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "simulate:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+func run(args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	listen := flags.String("listen", "127.0.0.1:8083", "address to listen on")
+	accounts := flags.String("accounts", "", "file of identities")
+	returns := flags.Bool("return-resets", false, "a reset answers with the new password, as documented")
+	changes := flags.String("changes", "1", `value of PASSWORD_CHANGE_ALLOWED; "" switches the change counter off`)
+	length := flags.String("length", "8-12", "least and greatest length of a password")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	lowest, highest, _ := strings.Cut(*length, "-")
+	s := openiamtest.New(openiamtest.Options{ReturnResets: *returns})
+	s.SetPolicy("GLOBAL", openiamtest.DefaultPolicy().With("PASSWORD_CHANGE_ALLOWED", *changes).With("PWD_LEN", lowest, highest))
+	if err := load(s, *accounts); err != nil {
+		return err
+	}
+	return serve(s, *listen, stdout)
+}
+
+func serve(s *openiamtest.Server, listen string, stdout io.Writer) error {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(ended)
+	if err := s.Start(listen); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "OpenIAM at", s.URL())
+	<-ended
+	if err := s.Close(); err != nil {
+		return err
+	}
+	e := json.NewEncoder(stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(s.Status())
+}
+
+// load reads the identities.
+func load(s *openiamtest.Server, name string) error {
+	if name == "" {
+		return errors.New("--accounts is missing; see --help")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if err := add(s, strings.Split(line, ";")); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+	}
+	return lines.Err()
+}
+
+func add(s *openiamtest.Server, parts []string) error {
+	if len(parts) < 2 || len(parts) > 5 {
+		return fmt.Errorf("%d columns, want principal;password[;user[;managed system[;domain]]]", len(parts))
+	}
+	for len(parts) < 5 {
+		parts = append(parts, "")
+	}
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	if parts[0] == "" {
+		return errors.New("the principal is empty")
+	}
+	key := openiamtest.Key{Principal: parts[0], System: parts[3], Domain: parts[4]}
+	s.Add(openiamtest.User{ID: cmp.Or(parts[2], "user of "+parts[0])}, key, parts[1])
+	return nil
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
+)
+
+func TestLoadReadsIdentities(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "accounts")
+	text := "# principal;password;user;managed system;domain\n\njdoe; old-0 ;u1\njdoe110;old-1;u1;110\npartner;old-2;;;PARTNERS\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openiamtest.New(openiamtest.Options{})
+	if err := load(s, name); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[openiamtest.Key][2]string{
+		{Principal: "jdoe"}:                        {"u1", "old-0"},
+		{Principal: "jdoe110", System: "110"}:      {"u1", "old-1"},
+		{Principal: "partner", Domain: "PARTNERS"}: {"user of partner", "old-2"},
+	} {
+		if got, ok := s.Identity(key); !ok || got.UserID != want[0] || got.Password != want[1] {
+			t.Errorf("%v = %q, %q, %t; want %q", key, got.UserID, got.Password, ok, want)
+		}
+	}
+}
+
+func TestLoadNamesTheLine(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "accounts")
+	for text, want := range map[string]string{
+		"jdoe;x\n\njdoe\n": name + ":3: 1 columns, want principal;password[;user[;managed system[;domain]]]",
+		" ;x\n":            name + ":1: the principal is empty",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := load(openiamtest.New(openiamtest.Options{}), name); err == nil || err.Error() != want {
+			t.Errorf("load = %v, want %s", err, want)
+		}
+	}
+}

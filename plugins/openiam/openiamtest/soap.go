@@ -1,0 +1,270 @@
+package openiamtest
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+const (
+	envelopeNamespace = "http://schemas.xmlsoap.org/soap/envelope/"
+	securityNamespace = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+	envelopeStart     = `<soap:Envelope xmlns:soap="` + envelopeNamespace + `"><soap:Body>`
+	envelopeEnd       = `</soap:Body></soap:Envelope>`
+	largestRequest    = 1 << 20
+)
+
+// element is one parsed element.
+type element struct {
+	name     xml.Name
+	attrs    []xml.Attr
+	text     string
+	children []*element
+}
+
+func (e *element) child(space, local string) *element {
+	if e == nil {
+		return nil
+	}
+	for _, c := range e.children {
+		if c.name.Space == space && c.name.Local == local {
+			return c
+		}
+	}
+	return nil
+}
+
+// value returns the text of an unqualified child and whether it is there.
+func (e *element) value(local string) (string, bool) {
+	c := e.child("", local)
+	if c == nil {
+		return "", false
+	}
+	return c.text, true
+}
+
+// text of an unqualified child, "" if it is missing.
+func (e *element) get(local string) string { v, _ := e.value(local); return v }
+
+// parse reads a document; a DTD is refused.
+func parse(body []byte) (*element, error) {
+	d := xml.NewDecoder(bytes.NewReader(body))
+	root := &element{}
+	stack := []*element{root}
+	for {
+		t, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		top := stack[len(stack)-1]
+		switch t := t.(type) {
+		case xml.Directive:
+			return nil, errors.New("document type declarations are not allowed")
+		case xml.StartElement:
+			e := &element{name: t.Name, attrs: t.Attr}
+			top.children = append(top.children, e)
+			stack = append(stack, e)
+		case xml.EndElement:
+			stack = stack[:len(stack)-1]
+		case xml.CharData:
+			top.text += string(t)
+		}
+	}
+	if len(root.children) != 1 {
+		return nil, errors.New("no document element")
+	}
+	return root.children[0], nil
+}
+
+// call is one request to an operation.
+type call struct {
+	operation string
+	namespace string
+	body      *element // the operation's element
+	principal string
+}
+
+// reply is the inner XML of an answer, or a fault.
+type reply struct {
+	xml   string
+	fault *fault
+}
+
+type fault struct{ code, text string }
+
+func serverFault(format string, args ...any) reply {
+	return reply{fault: &fault{"soap:Server", fmt.Sprintf(format, args...)}}
+}
+
+func clientFault(format string, args ...any) reply {
+	return reply{fault: &fault{"soap:Client", fmt.Sprintf(format, args...)}}
+}
+
+// nullPointer is how the source fails where it does not check for null.
+func nullPointer() reply { return serverFault("java.lang.NullPointerException") }
+
+type operation func(c call) reply
+
+// service serves the operations of one port.
+func (s *Server) service(namespace string, ops map[string]operation) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Query().Has("wsdl") {
+			w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+			_, _ = io.WriteString(w, s.wsdl(namespace, ops))
+			return
+		}
+		c, answer := s.receive(r, namespace)
+		if answer.fault != nil {
+			write(w, c, answer)
+			return
+		}
+		s.serve(w, r, c, ops)
+	})
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, c call, ops map[string]operation) {
+	op := ops[c.operation]
+	if op == nil || c.body.name.Space != c.namespace {
+		write(w, c, clientFault("Message part {%s}%s was not recognized.  (Does it exist in service WSDL?)", c.body.name.Space, c.operation))
+		return
+	}
+	s.count(c.operation)
+	f := s.fault(c.operation, c.principal)
+	if f == nil {
+		write(w, c, op(c))
+		return
+	}
+	if f.After {
+		answer := op(c)
+		if !f.spoil(w, r) {
+			write(w, c, answer)
+		}
+		return
+	}
+	if f.Code != "" {
+		write(w, c, failure(f.Code))
+		return
+	}
+	if !f.spoil(w, r) {
+		write(w, c, op(c))
+	}
+}
+
+func (s *Server) count(operation string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[operation]++
+}
+
+// receive reads a request up to the operation's element.
+func (s *Server) receive(r *http.Request, namespace string) (call, reply) {
+	c := call{namespace: namespace, body: &element{}}
+	if r.Method != http.MethodPost {
+		return c, clientFault("Method %s is not supported", r.Method)
+	}
+	if kind := r.Header.Get("Content-Type"); !strings.HasPrefix(strings.ToLower(kind), "text/xml") {
+		return c, clientFault("Cannot create message for content type %q", kind)
+	}
+	if _, ok := r.Header["Soapaction"]; !ok {
+		return c, clientFault("The SOAPAction header is missing")
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, largestRequest))
+	if err != nil {
+		return c, clientFault("Couldn't read the message")
+	}
+	root, err := parse(body)
+	if err != nil {
+		return c, clientFault("Error reading XMLStreamReader: %v", err)
+	}
+	return s.open(c, root)
+}
+
+func (s *Server) open(c call, root *element) (call, reply) {
+	if root.name != (xml.Name{Space: envelopeNamespace, Local: "Envelope"}) {
+		return c, clientFault("%q is not a SOAP 1.1 envelope", root.name.Local)
+	}
+	if refused := s.authenticate(root.child(envelopeNamespace, "Header")); refused.fault != nil {
+		return c, refused
+	}
+	body := root.child(envelopeNamespace, "Body")
+	if body == nil || len(body.children) != 1 {
+		return c, clientFault("The body does not hold one operation")
+	}
+	c.body = body.children[0]
+	c.operation = c.body.name.Local
+	c.principal = c.body.get("principal")
+	for _, inner := range c.body.children {
+		if p := inner.get("principal"); p != "" {
+			c.principal = p
+		}
+	}
+	return c, reply{}
+}
+
+func (s *Server) authenticate(header *element) reply {
+	if s.o.User == "" {
+		return reply{}
+	}
+	token := header.child(securityNamespace, "Security").child(securityNamespace, "UsernameToken")
+	if token == nil {
+		return reply{fault: &fault{"wsse:InvalidSecurity", "An error was discovered processing the <wsse:Security> header"}}
+	}
+	user, password := token.child(securityNamespace, "Username"), token.child(securityNamespace, "Password")
+	if user == nil || password == nil || user.text != s.o.User || password.text != s.o.Password {
+		return reply{fault: &fault{"wsse:FailedAuthentication", "The security token could not be authenticated or authorized"}}
+	}
+	return reply{}
+}
+
+// write sends an answer in its envelope.
+func write(w http.ResponseWriter, c call, answer reply) {
+	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+	if f := answer.fault; f != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprintf(w, `%s<soap:Fault xmlns:wsse="%s"><faultcode>%s</faultcode><faultstring>%s</faultstring></soap:Fault>%s`,
+			envelopeStart, securityNamespace, f.code, escape(f.text), envelopeEnd)
+		return
+	}
+	fmt.Fprintf(w, `%s<ns2:%sResponse xmlns:ns2="%s">%s</ns2:%sResponse>%s`,
+		envelopeStart, c.operation, escape(c.namespace), answer.xml, c.operation, envelopeEnd)
+}
+
+func escape(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s))
+	return b.String()
+}
+
+// tag returns an element with text, or nothing for no text.
+func tag(name, text string) string {
+	if text == "" {
+		return ""
+	}
+	return "<" + name + ">" + escape(text) + "</" + name + ">"
+}
+
+// success returns a Response of status success with what is inside it.
+func success(inner string) reply {
+	if inner == "" {
+		return reply{xml: `<return status="success"/>`}
+	}
+	return reply{xml: `<return status="success">` + inner + `</return>`}
+}
+
+// failure returns a Response of status failure.
+func failure(code string) reply {
+	return reply{xml: `<return status="failure">` + tag("errorCode", code) + `</return>`}
+}
+
+// anyValue returns a responseValue of a schema type.
+func anyValue(kind, value string) string {
+	return `<responseValue xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="xs:` +
+		kind + `">` + value + `</responseValue>`
+}
