@@ -1,0 +1,188 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Then is the command that goes on after a failure was mended.
+type Then uint8
+
+// The commands.
+const (
+	Retry        Then = iota // rekey retry RUN --code CODE
+	RetryChanged             // the same with --accept-change: the script has to change
+	Look                     // rekey show RUN --code CODE: one has to look at each
+	Nothing                  // there is none: those users need a run of their own, or none
+)
+
+// Advice is what to do about a code.
+type Advice struct {
+	Do   string // for people: "create them"
+	Then Then
+}
+
+// advice has an entry for every code; a test sees to it. The texts follow the
+// number of users and the code, and are followed by the command.
+var advice = map[sdk.Code]Advice{
+	sdk.AccountNotFound:      {"create them", Retry},
+	sdk.UserNotFound:         {"give the accounts an owner", Retry},
+	sdk.Ambiguous:            {"name each by its unique identifier, in a list of their own", Nothing},
+	sdk.AccountStatus:        {"enable or unlock them", Retry},
+	sdk.Protected:            {"leave them out: this tool does not touch them", Nothing},
+	sdk.NoCredential:         {"give them a password of their own, or leave them out", Retry},
+	sdk.PolicyViolation:      {"fit the values, or the script's policy, to the target's rules", RetryChanged},
+	sdk.ChangeNotAllowed:     {"let the accounts change their password, or use set", RetryChanged},
+	sdk.WrongCurrentPassword: {"correct their old values, in a list of their own", Nothing},
+	sdk.NotAccepted:          {"find out why the target does not take the new value", Look},
+	sdk.PermissionDenied:     {"let the service account set passwords", Retry},
+	sdk.SecondFactorNeeded:   {"use a service account that needs no second factor", RetryChanged},
+	sdk.LoginExpired:         {"renew the service account's password", Retry},
+	sdk.Conflict:             {"wait until nobody else changes them", Retry},
+	sdk.RateLimited:          {"lower rate, or wait", Retry},
+	sdk.Unreachable:          {"mend the connection", Retry},
+	sdk.InsecureTransport:    {"use TLS", RetryChanged},
+	sdk.Timeout:              {"raise timeout, or find out why the target is slow", RetryChanged},
+	sdk.ConnectionLost:       {"mend the connection", Retry},
+	sdk.ReadOnly:             {"use a server that takes writes", RetryChanged},
+	sdk.TargetUnavailable:    {"wait until the target is up", Retry},
+	sdk.TargetError:          {"look the native codes up in the target's log", Look},
+	sdk.InvalidConfig:        {"correct the backend's settings", RetryChanged},
+	sdk.InvalidOperation:     {"correct the script's step", RetryChanged},
+	sdk.Unsupported:          {"use another step: the backend cannot do this", RetryChanged},
+	sdk.Cancelled:            {"nothing is wrong with them", Retry},
+	sdk.Internal:             {"report the defect to the plugin's author", Look},
+	"ScriptError":            {"mend the script", RetryChanged},
+	"ScriptFailed":           {"see what the script says of each", Look},
+	"Diverged":               {"run the script that was recorded", Retry},
+	"DuplicateAccount":       {"nothing was sent for them: keep one line for each account", Nothing},
+}
+
+// AdviceFor returns what to do about a code; for one that is not known, to
+// look.
+func AdviceFor(code sdk.Code) Advice {
+	if a, ok := advice[code]; ok {
+		return a
+	}
+	return Advice{"see what is said of each", Look}
+}
+
+// Group is the users that failed, or are unknown, with one code.
+type Group struct {
+	Code    sdk.Code
+	Unknown bool  // whether the operation took effect is not known; else failed or partial
+	Users   int64 // of which Partial are partly changed
+	Partial int64 //
+	Key     string
+	Message string // of the user Key, the first of them
+}
+
+// Fix returns what to do, with the command: "create them, then rekey retry
+// r7k2 --code AccountNotFound".
+func (g Group) Fix(run string) string {
+	do, command := g.fix(run)
+	if command == "" {
+		return do
+	}
+	return do + ", then " + command
+}
+
+func (g Group) fix(run string) (do, command string) {
+	if g.Unknown {
+		return "see what each may have with rekey reveal " + run, "rekey resume " + run
+	}
+	a := AdviceFor(g.Code)
+	switch {
+	case g.Code == "":
+		return a.Do, "rekey show " + run
+	case a.Then == Retry:
+		return a.Do, fmt.Sprintf("rekey retry %s --code %s", run, g.Code)
+	case a.Then == RetryChanged:
+		return a.Do, fmt.Sprintf("rekey retry %s --code %s --accept-change", run, g.Code)
+	case a.Then == Look:
+		return a.Do + fmt.Sprintf(" with rekey show %s --code %s", run, g.Code), fmt.Sprintf("rekey retry %s --code %s", run, g.Code)
+	default:
+		return a.Do, ""
+	}
+}
+
+// label is the code, and whether it is certain.
+func (g Group) label() string {
+	code := string(g.Code)
+	if code == "" {
+		code = "without a code"
+	}
+	if g.Unknown {
+		return code + ", outcome unknown"
+	}
+	return code
+}
+
+// Tally groups users by code as they are counted. The zero Tally is ready for
+// use; its size depends on the number of codes only.
+type Tally struct {
+	groups map[Group]*Group // by Code and Unknown
+}
+
+// Add counts a user; those that neither failed nor are unknown are in no group.
+func (t *Tally) Add(key string, status ledger.Status, code sdk.Code, message string) {
+	if status != ledger.Failed && status != ledger.Partial && status != ledger.Unresolved {
+		return
+	}
+	id := Group{Code: code, Unknown: status == ledger.Unresolved}
+	g := t.groups[id]
+	if g == nil {
+		if t.groups == nil {
+			t.groups = map[Group]*Group{}
+		}
+		g = &Group{Code: code, Unknown: id.Unknown, Key: key, Message: message}
+		t.groups[id] = g
+	}
+	g.Users++
+	if status == ledger.Partial {
+		g.Partial++
+	}
+}
+
+// Groups returns the groups: unknown users first, because nobody may touch
+// them, then the larger ones first.
+func (t *Tally) Groups() []Group {
+	var all []Group
+	for _, g := range t.groups {
+		all = append(all, *g)
+	}
+	slices.SortFunc(all, func(a, b Group) int {
+		if a.Unknown != b.Unknown {
+			return cmp.Compare(rank(a), rank(b))
+		}
+		return cmp.Or(cmp.Compare(b.Users, a.Users), cmp.Compare(a.Code, b.Code))
+	})
+	return all
+}
+
+func rank(g Group) int {
+	if g.Unknown {
+		return 0
+	}
+	return 1
+}
+
+// Next returns what to do after a run, one line each: "37 AccountNotFound:
+// create them, then rekey retry r7k2 --code AccountNotFound".
+func Next(run string, c ledger.Counts, groups []Group) []string {
+	var lines []string
+	for _, g := range groups {
+		lines = append(lines, fmt.Sprintf("%d %s: %s", g.Users, g.label(), g.Fix(run)))
+	}
+	if c.Held > 0 {
+		lines = append(lines, fmt.Sprintf("%d held: look at the wave before, then rekey approve %s and rekey resume %s", c.Held, run, run))
+	}
+	if c.Pending > 0 {
+		lines = append(lines, fmt.Sprintf("%d pending: rekey resume %s", c.Pending, run))
+	}
+	return lines
+}

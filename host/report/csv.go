@@ -1,0 +1,126 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// CSV writes comma-separated values as RFC 4180 has them, with LF and a
+// header line. Values are raw: a password is never changed to please a
+// spreadsheet; see Formulas.
+type CSV struct {
+	out      *bufio.Writer
+	cols     columns
+	header   []string // written when there is no row
+	begun    bool
+	formulas []Formula
+}
+
+// Formula counts the values of a column that a spreadsheet would run: those
+// that begin with = + - @ tab or carriage return.
+type Formula struct {
+	Column string
+	Users  int64
+	Key    string // of the first user
+}
+
+// Warning returns what the summary says of it.
+func (f Formula) Warning(path string) string {
+	values := "values begin"
+	if f.Users == 1 {
+		values = "value begins"
+	}
+	return fmt.Sprintf("%s: column %q: %d %s with = + - @ tab or return, the first that of %q; a spreadsheet would run them: import the column as text", path, f.Column, f.Users, values, f.Key)
+}
+
+// NewCSV returns a writer of CSV. The header is of the columns of the first
+// row; if no row comes, of the given ones. It does not close w.
+func NewCSV(w io.Writer, header ...string) *CSV { return &CSV{out: bufio.NewWriter(w), header: header} }
+
+// Add writes the row of one user.
+func (c *CSV) Add(r Result, row Row) error {
+	row, err := c.cols.fit(r.Row.Key, row)
+	if err != nil {
+		return err
+	}
+	if !c.begun {
+		c.begun = true
+		c.line(c.cols.names)
+		for _, name := range c.cols.names {
+			c.formulas = append(c.formulas, Formula{Column: name})
+		}
+	}
+	cells := make([]string, len(row))
+	for i, f := range row {
+		if cells[i], err = text(f.Value); err != nil {
+			return inCell(r.Row.Key, f.Name, err)
+		}
+		c.look(i, r.Row.Key, f.Value, cells[i])
+	}
+	return c.line(cells)
+}
+
+// look notes a value that a spreadsheet would run. Numbers are none.
+func (c *CSV) look(column int, key string, value any, cell string) {
+	switch value.(type) {
+	case int, int64, float64:
+		return
+	}
+	if cell == "" || !strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+		return
+	}
+	f := &c.formulas[column]
+	if f.Users == 0 {
+		f.Key = key
+	}
+	f.Users++
+}
+
+// line writes one record. An error stays in out, and every later write
+// returns it.
+func (c *CSV) line(cells []string) error {
+	for i, cell := range cells {
+		if i > 0 {
+			_ = c.out.WriteByte(',')
+		}
+		if quoted(cell) || len(cells) == 1 && cell == "" { // a lone empty cell would be a blank line
+			_ = c.out.WriteByte('"')
+			_, _ = c.out.WriteString(strings.ReplaceAll(cell, `"`, `""`))
+			_ = c.out.WriteByte('"')
+			continue
+		}
+		_, _ = c.out.WriteString(cell)
+	}
+	return c.out.WriteByte('\n')
+}
+
+// quoted reports whether a cell needs quotes: beyond RFC 4180 also at spaces
+// around it, which some readers trim.
+func quoted(cell string) bool {
+	if cell == "" {
+		return false
+	}
+	edge := func(b byte) bool { return b == ' ' || b == '\t' }
+	return strings.ContainsAny(cell, ",\"\r\n") || edge(cell[0]) || edge(cell[len(cell)-1])
+}
+
+// Formulas returns the columns with values that a spreadsheet would run.
+func (c *CSV) Formulas() []Formula {
+	var found []Formula
+	for _, f := range c.formulas {
+		if f.Users > 0 {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// Close writes what is buffered.
+func (c *CSV) Close() error {
+	if !c.begun && len(c.header) > 0 {
+		_ = c.line(c.header)
+	}
+	return c.out.Flush()
+}

@@ -1,0 +1,125 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/rekey-host/rekey/host/ledger"
+)
+
+// Run is what the summary and the HTML page say of a run as a whole.
+type Run struct {
+	ID     string
+	Script string
+	Status ledger.State
+	Reason string // why it stopped, what it is held for; "" if there is nothing to say
+	Counts ledger.Counts
+	Waves  []ledger.WaveCounts
+	Groups []Group // of a Tally
+
+	Started, Ended time.Time // zero: not known
+	Requestor      string
+	SourceSystem   string
+	OSUser, Host   string
+	Version        string // of rekey
+
+	Head string // of the hash log
+	Size int64  // records in it
+
+	Files    []string // reports that were written
+	Warnings []string // of formulas in them, and the like
+}
+
+// Summary writes what a run came to and what to do next, as text. It holds no
+// secret and no user but those whose key a warning names.
+func Summary(w io.Writer, r Run) error {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(t, "run %s of %s: %s\n", r.ID, r.Script, r.standing())
+	fmt.Fprintf(t, "  %s\n", plainText(countsOf(r.Counts)))
+	if len(r.Waves) > 1 {
+		for _, wave := range r.Waves {
+			fmt.Fprintf(t, "  wave %s\t%s\n", plainText(wave.Name), countsOf(wave.Counts))
+		}
+	}
+	for _, line := range Next(r.ID, r.Counts, r.Groups) {
+		fmt.Fprintf(t, "%s\n", plainText(line))
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(t, "warning: %s\n", plainText(warning))
+	}
+	for _, file := range r.Files {
+		fmt.Fprintf(t, "report: %s\n", plainText(file))
+	}
+	if r.Head != "" {
+		fmt.Fprintf(t, "ledger: %d records, head %s\n", r.Size, r.Head)
+	}
+	return t.Flush()
+}
+
+// standing is "finished in 3m12s" or "stopped: why".
+func (r Run) standing() string {
+	s := string(r.Status)
+	if took := r.took(); took > 0 {
+		s += " after " + took.String()
+	}
+	if r.Reason != "" {
+		s += ": " + plainText(r.Reason)
+	}
+	return s
+}
+
+func (r Run) took() time.Duration {
+	if r.Started.IsZero() || r.Ended.Before(r.Started) {
+		return 0
+	}
+	d := r.Ended.Sub(r.Started)
+	if d < 10*time.Second {
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
+
+// countsOf is "2000 users: 1950 done, 50 failed", leaving zeros out.
+func countsOf(c ledger.Counts) string {
+	noun := "users"
+	if c.Total == 1 {
+		noun = "user"
+	}
+	var parts []string
+	for _, s := range statusCounts(c) {
+		if s.users > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", s.users, s.status))
+		}
+	}
+	text := fmt.Sprintf("%d %s", c.Total, noun)
+	if len(parts) > 0 {
+		text += ": " + strings.Join(parts, ", ")
+	}
+	return text
+}
+
+type statusCount struct {
+	status ledger.Status
+	users  int64
+}
+
+// statusCounts lists the counts in the order in which reports show them.
+func statusCounts(c ledger.Counts) []statusCount {
+	return []statusCount{
+		{ledger.Done, c.Done}, {ledger.Failed, c.Failed}, {ledger.Partial, c.Partial}, {ledger.Unresolved, c.Unknown},
+		{ledger.Skipped, c.Skipped}, {ledger.Pending, c.Pending}, {ledger.HeldPending, c.Held},
+	}
+}
+
+// plainText quotes what would upset a terminal or the columns.
+func plainText(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
