@@ -292,7 +292,7 @@ func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *tr
 		case investigate:
 			return s.investigate(ctx, step, l, t, y, op, r)
 		}
-		if err := s.pause(ctx, l, wait, doubt); err != nil {
+		if err := s.pause(l, wait, doubt || s.changedBesides(y)); err != nil {
 			return s.unsent(y, op, doubt, err)
 		}
 		if r.Err == nil || r.Err.RetryAfter == 0 {
@@ -359,8 +359,8 @@ func definite(c sdk.Code) bool {
 
 // pause waits before another attempt. When the run stops, a user of whom
 // nothing is applied or in doubt does not wait on.
-func (s *Steps) pause(ctx context.Context, l *lane, d time.Duration, doubt bool) error {
-	if doubt || s.changed() {
+func (s *Steps) pause(l *lane, d time.Duration, goesOn bool) error {
+	if goesOn {
 		if err := s.crew.clock.Sleep(s.crew.hard, d); err != nil {
 			return errNotSent
 		}
@@ -374,10 +374,17 @@ func (s *Steps) pause(ctx context.Context, l *lane, d time.Duration, doubt bool)
 }
 
 // changed reports whether something of the user is applied or not known.
-func (s *Steps) changed() bool {
-	for _, c := range standings(s.log) {
-		if c.state != standingRefused {
-			return true
+func (s *Steps) changed() bool { return s.changedBesides(nil) }
+
+// changedBesides is changed without a try that is being sent: so far it has
+// certainly been refused.
+func (s *Steps) changedBesides(y *try) bool {
+	for _, a := range standings(s.log) {
+		for _, z := range a.tries {
+			current := y != nil && z.intent.Step == y.intent.Step && z.intent.Try == y.intent.Try
+			if !current && (z.unknown() || z.applied()) {
+				return true
+			}
 		}
 	}
 	return false

@@ -165,6 +165,37 @@ func TestAStoppedRunDoesNotWaitForASlowRate(t *testing.T) {
 	}
 }
 
+func TestAnOpenCircuitGivesUpAfterItsPatience(t *testing.T) {
+	b := newBook(500)
+	x := newTarget(t, b)
+	x.bad = true
+	x.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.Unreachable, "away")) }
+	be := x.backend("a")
+	be.Abilities, be.Patience, be.Attempts = append(be.Abilities, sdk.CanCheck), 20*time.Millisecond, 1000
+	e := apply(t, jobOf(b, generateAndSet("a"), be))
+	if !strings.Contains(e.Stopped, "unreachable") || b.counts()[ledger.Pending] != 500 {
+		t.Errorf("stopped %q, %v; want unreachable and 500 pending", e.Stopped, b.counts())
+	}
+}
+
+func TestAClosedCircuitGoesOn(t *testing.T) {
+	b := newBook(200)
+	x := newTarget(t, b)
+	x.say = func(n int, op sdk.Operation) sdk.Receipt {
+		if n <= 60 {
+			return sdk.Refuse(sdk.Errorf(sdk.TargetUnavailable, "busy"))
+		}
+		x.take(op)
+		return sdk.OK()
+	}
+	be := x.backend("a")
+	be.Abilities, be.Attempts = append(be.Abilities, sdk.CanCheck), 50
+	apply(t, jobOf(b, generateAndSet("a"), be))
+	if n := b.counts()[ledger.Done]; n != 200 {
+		t.Errorf("%v, want 200 done", b.counts())
+	}
+}
+
 func TestRefusalsByCode(t *testing.T) {
 	for _, c := range []struct {
 		code   sdk.Code

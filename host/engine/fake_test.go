@@ -145,6 +145,7 @@ type target struct {
 	work   time.Duration
 	verify func(account, value string) sdk.Verdict
 	policy sdk.Policy
+	bad    bool // what Check finds
 }
 
 func newTarget(t *testing.T, b *book) *target {
@@ -213,7 +214,12 @@ func (x *target) Generate(_ context.Context, _ string, n int) ([]secret.Value, e
 	}
 	return list, nil
 }
-func (x *target) Check(context.Context) []sdk.Finding { return nil }
+func (x *target) Check(context.Context) []sdk.Finding {
+	if x.bad {
+		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.Unreachable, Message: "away"}}
+	}
+	return nil
+}
 
 // backend describes the target as one that can do everything.
 func (x *target) backend(label string) Backend {

@@ -28,7 +28,7 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 			return s.answer(step, outcome, e, detail), nil
 		}
 		wait := max(e.RetryAfter, s.crew.jitter(backoff))
-		if s.pause(ctx, l, wait, false) != nil {
+		if s.pause(l, wait, s.changed()) != nil {
 			return Result{}, cancelled()
 		}
 	}
