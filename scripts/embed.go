@@ -1,0 +1,10 @@
+// Package scripts holds the workflows that ship with rekey, their library and
+// the made-up data of the quickstart. Scripts name them @rekey/NAME.
+package scripts
+
+import "embed"
+
+// FS is the tree of shipped scripts: NAME.star, lib/ and data/.
+//
+//go:embed data/accounts.csv
+var FS embed.FS
