@@ -49,6 +49,9 @@ func newWriter(r *Run) (*writer, error) {
 		_ = db.close()
 		return nil, err
 	}
+	if w.now.Forgot && r.lock != nil {
+		_ = w.foldIn() // in case the process that forgot did not come to it
+	}
 	return w, nil
 }
 

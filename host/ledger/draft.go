@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/mod/sumdb/tlog"
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -88,6 +87,7 @@ type Draft struct {
 	skipped int64
 	insert  driver.Stmt
 	args    [8]driver.NamedValue
+	enc     encoder
 	private []byte
 	ord     []byte
 }
@@ -100,6 +100,7 @@ func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
 	}
 	h.Created = h.Created.UTC()
 	d := &Draft{store: s, waves: map[int]int64{}}
+	d.enc.key = &d.names
 	var err error
 	if d.lock, err = s.nameRun(&h); err != nil {
 		return nil, err
@@ -203,9 +204,11 @@ func (d *Draft) Add(p PlannedUser) error {
 	if p.Skipped {
 		p.Wave = -1
 	}
+	if p.Wave >= 0 {
+		p.Reason = ""
+	}
 	fold := foldKey(p.Key)
-	d.private = appendRowPrivate(d.private[:0], p.Key, p.Reason, p.Row)
-	hidden := commitment(d.names.rowSalt(p.Seq), d.private)
+	hidden := d.enc.hideRow(&d.private, &p)
 	var reason driver.Value
 	if p.Wave < 0 {
 		reason = p.Reason
@@ -340,7 +343,7 @@ func (d *Draft) digest(bounds []waveRow) (tlog.Hash, bool, error) {
 		if len(r.bytes(2)) != 32 {
 			return fmt.Errorf("plan: position %d has no digest", pos)
 		}
-		tree.push(rowLeaf(pos, seq, waveAt(bounds, pos), [32]byte(r.bytes(2))))
+		tree.push(d.enc.rowLeaf(pos, seq, waveAt(bounds, pos), [32]byte(r.bytes(2))))
 		ordered, last = ordered && seq > last, seq
 		return nil
 	})
@@ -355,28 +358,6 @@ func waveAt(bounds []waveRow, pos int64) int {
 		}
 	}
 	return -1
-}
-
-// rowLeaf is the leaf of one row of the plan:
-//
-//	leaf = tlog.RecordHash(1 || pos || seq || wave || commitment)
-//	commitment = SHA-256(salt || key || reason || row)
-//	salt = first 16 bytes of SHA-256("rekey row salt" || key of the run || seq)
-//
-// pos and seq are 8 bytes big-endian, wave is 4, all ones if the user is
-// skipped; key, reason and row have an unsigned varint length before them.
-func rowLeaf(pos, seq int64, wave int, hidden [32]byte) tlog.Hash {
-	var b [53]byte
-	b[0] = frameVersion
-	binary.BigEndian.PutUint64(b[1:], uint64(pos))
-	binary.BigEndian.PutUint64(b[9:], uint64(seq))
-	binary.BigEndian.PutUint32(b[17:], uint32(int32(wave)))
-	copy(b[21:], hidden[:])
-	return tlog.RecordHash(b[:])
-}
-
-func appendRowPrivate(b []byte, key, reason string, row []byte) []byte {
-	return appendString(appendString(appendString(b, key), reason), row)
 }
 
 // write adds all that is not the plan itself, the first two records among it.
@@ -402,19 +383,18 @@ func (d *Draft) write(bounds []waveRow, root tlog.Hash, ordered bool) error {
 	h := d.header
 	opened := &Record{Kind: Opened, Index: 0, At: h.Created, Detail: Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
 		Requestor: h.Requestor, SourceSystem: h.SourceSystem}}
-	planned := &Record{Kind: Planned, Index: 1, At: d.store.now(), Detail: Detail{Digest: root.String(), Counts: counts}}
+	planned := &Record{Kind: Planned, Index: 1, At: d.store.now(), Detail: Detail{Digest: planDigest(d.total, root), Counts: counts}}
 	return d.firstRecords(newStanding(bounds), opened, planned)
 }
 
 func (d *Draft) firstRecords(s *standing, recs ...*Record) error {
-	enc := encoder{key: &d.names}
 	var tree frontier
 	for _, r := range recs {
 		f, err := frameOf(r)
 		if err != nil {
 			return err
 		}
-		body, leaf := enc.stored(nil, &f)
+		body, leaf := d.enc.stored(nil, &f)
 		tree.push(leaf)
 		s.apply(r, 0)
 		if err := d.db.run("INSERT INTO rec VALUES (?,?,0,?)", r.Index+1, int64(r.Kind), body); err != nil {
@@ -468,19 +448,6 @@ func (d *Draft) Discard() error {
 	}
 	l.remove()
 	return nil
-}
-
-// foldKey is what keys are compared by: case folding under canonical
-// composition.
-func foldKey(s string) string {
-	ascii := true
-	for i := range len(s) {
-		ascii = ascii && s[i] < 0x80
-	}
-	if ascii {
-		return strings.ToLower(s)
-	}
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
 }
 
 // appendOrder appends a key that sorts bytewise as users are ordered: by wave,

@@ -136,37 +136,40 @@ func (f *frame) appendPrivate(b []byte) []byte {
 type namesKey [32]byte
 
 // recordSalt is what hides the private part of one record.
-func (k *namesKey) recordSalt(index int64) []byte { return k.salt("rekey record salt", index) }
+func (k *namesKey) recordSalt(index int64) [16]byte {
+	sum := k.sum("rekey record salt", index)
+	return [16]byte(sum[:16])
+}
 
-// rowSalt is what hides one row of the plan.
-func (k *namesKey) rowSalt(seq int64) []byte { return k.salt("rekey row salt", seq) }
+// rowSalts are what hides one row of the plan: its names, and its cells.
+func (k *namesKey) rowSalts(seq int64) (names, cells [16]byte) {
+	sum := k.sum("rekey row salt", seq)
+	return [16]byte(sum[:16]), [16]byte(sum[16:])
+}
 
-func (k *namesKey) salt(domain string, n int64) []byte {
+func (k *namesKey) sum(domain string, n int64) [32]byte {
 	var b [64]byte
 	text := append(append(b[:0], domain...), k[:]...)
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(n)))
-	return sum[:16]
-}
-
-// commitment hides a private part behind a salt.
-func commitment(salt, private []byte) [32]byte {
-	h := sha256.New()
-	h.Write(salt)
-	h.Write(private)
-	var sum [32]byte
-	h.Sum(sum[:0])
-	return sum
-}
-
-// leafOf hashes a public part and a commitment.
-func leafOf(public []byte, commitment [32]byte) tlog.Hash {
-	return tlog.RecordHash(append(public[:len(public):len(public)], commitment[:]...))
+	return sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(n)))
 }
 
 // encoder turns frames into stored bytes and leaves. It reuses its memory.
 type encoder struct {
 	key     *namesKey
 	scratch []byte
+}
+
+// commitment hides a private part behind a salt.
+func (e *encoder) commitment(salt [16]byte, private []byte) [32]byte {
+	e.scratch = append(append(e.scratch[:0], salt[:]...), private...)
+	return sha256.Sum256(e.scratch)
+}
+
+// leafOf hashes a public part and a commitment: tlog.RecordHash of the two,
+// without a copy.
+func (e *encoder) leafOf(public []byte, hidden [32]byte) tlog.Hash {
+	e.scratch = append(append(append(e.scratch[:0], 0), public...), hidden[:]...)
+	return sha256.Sum256(e.scratch)
 }
 
 // stored appends the frame as it is stored, and returns its leaf.
@@ -180,10 +183,7 @@ func (e *encoder) stored(b []byte, f *frame) ([]byte, tlog.Hash) {
 }
 
 func (e *encoder) leaf(public, private []byte, index int64) tlog.Hash {
-	e.scratch = append(append(e.scratch[:0], e.key.recordSalt(index)...), private...)
-	hidden := sha256.Sum256(e.scratch)
-	e.scratch = append(append(append(e.scratch[:0], 0), public...), hidden[:]...) // tlog.RecordHash without a copy
-	return sha256.Sum256(e.scratch)
+	return e.leafOf(public, e.commitment(e.key.recordSalt(index), private))
 }
 
 // decoder reads stored frames. It shares the strings that recur.

@@ -37,6 +37,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	signer *auditKey // read on first use
+	past   map[string]*past
 }
 
 // Open opens the state directory, makes what is missing of it (0700), and
@@ -93,7 +94,15 @@ func (o *oneAtATime) Read(b []byte) (int, error) {
 }
 
 // Close releases what the store holds. Runs that it gave out stay usable.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.past {
+		p.close()
+	}
+	s.past = nil
+	return nil
+}
 
 // Dir returns the absolute path of the state directory.
 func (s *Store) Dir() string { return s.dir }

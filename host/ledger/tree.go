@@ -38,10 +38,6 @@ func (f *frontier) root() tlog.Hash {
 	return h
 }
 
-func (f *frontier) clone() frontier {
-	return frontier{f.size, append([]tlog.Hash(nil), f.edges...)}
-}
-
 // bytes returns the edges one after the other.
 func (f *frontier) bytes() []byte {
 	b := make([]byte, 0, len(f.edges)*tlog.HashSize)

@@ -225,11 +225,10 @@ func (o Order) column() string {
 
 // userQuery selects users in pages.
 type userQuery struct {
-	run   *Run
-	now   *standing
-	text  string
-	args  []driver.Value // behind the place
-	limit int
+	run  *Run
+	now  *standing
+	text string
+	args []driver.Value // behind the place
 }
 
 func (r *Run) query(s *standing, f Filter, order Order) *userQuery {

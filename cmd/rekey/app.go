@@ -1,0 +1,231 @@
+//go:build draft
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/scripts"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// app is what commands are given: the command line and the process.
+type app struct {
+	cli     *cli
+	process process
+}
+
+// version returns the version of the build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "0.1.0-dev"
+	}
+	return strings.TrimPrefix(info.Main.Version, "v")
+}
+
+// open makes the host of a command.
+func (a *app) open() (*host.Host, error) {
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	return host.New(c)
+}
+
+func (a *app) config() (host.Config, error) {
+	log, err := a.logger()
+	if err != nil {
+		return host.Config{}, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return host.Config{}, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return host.Config{}, err
+	}
+	state, err := a.stateDir()
+	if err != nil {
+		return host.Config{}, err
+	}
+	c := host.Config{
+		StateDir: state, PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"),
+		Recipients: strings.FieldsFunc(a.env("REKEY_RECIPIENTS"), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' }),
+		Bundled:    a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
+		Version: version(), OSUser: osUser(), Hostname: hostname(),
+		Stdin: a.process.stdin, Stdout: a.stdout(), Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
+		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},
+	}
+	if a.interactive() {
+		c.Prompt, c.Confirm = a.prompt, a.confirm
+	}
+	if bar := a.progress(); bar != nil {
+		c.Progress = bar
+	}
+	return c, nil
+}
+
+// stdout is where results for people go: with --json the JSON object has
+// standard output for itself.
+func (a *app) stdout() io.Writer {
+	if a.cli.JSON {
+		return a.process.stderr
+	}
+	return a.process.stdout
+}
+
+func (a *app) env(name string) string {
+	v, _ := a.process.lookupEnv(name)
+	return v
+}
+
+// stateDir is --state, REKEY_STATE or the XDG state directory.
+func (a *app) stateDir() (string, error) {
+	if a.cli.State != "" {
+		return filepath.Abs(a.cli.State)
+	}
+	if dir := a.env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "rekey"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", &host.UsageError{Message: "there is no home directory", Fix: "give --state DIR"}
+	}
+	return filepath.Join(home, ".local", "state", "rekey"), nil
+}
+
+// logger writes to standard error at the level of REKEY_LOG.
+func (a *app) logger() (*slog.Logger, error) {
+	levels := map[string]slog.Level{"": slog.LevelError, "error": slog.LevelError, "warn": slog.LevelWarn,
+		"info": slog.LevelInfo, "debug": slog.LevelDebug, "trace": slog.LevelDebug - 4}
+	level, known := levels[strings.ToLower(a.env("REKEY_LOG"))]
+	if !known {
+		return nil, &host.UsageError{Message: fmt.Sprintf("REKEY_LOG is %q", a.env("REKEY_LOG")), Fix: "use error, warn, info, debug or trace"}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if a.cli.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(a.process.stderr, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(a.process.stderr, options)), nil
+}
+
+func (a *app) interactive() bool {
+	return term.IsTerminal(int(a.process.stdin.Fd())) && term.IsTerminal(int(a.process.stderr.Fd()))
+}
+
+// prompt reads a secret without echo.
+func (a *app) prompt(label string) (secret.Value, error) {
+	fmt.Fprintf(a.process.stderr, "%s: ", label)
+	text, err := term.ReadPassword(int(a.process.stdin.Fd()))
+	fmt.Fprintln(a.process.stderr)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	if len(text) == 0 {
+		return secret.Value{}, errors.New("nothing was typed")
+	}
+	return secret.New(string(text)), nil
+}
+
+// confirm shows a plan and asks.
+func (a *app) confirm(p host.Preview) (bool, error) {
+	showPreview(a.process.stderr, p)
+	fmt.Fprintf(a.process.stderr, "Apply to %s? [y/N] ", counted(p.Due, "user"))
+	answer, err := bufio.NewReader(a.process.stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", nil
+}
+
+// signals returns two contexts: stop ends at the first signal, hard at the
+// second.
+func signals() (hard, stop context.Context, end func()) {
+	hard, cancelHard := context.WithCancel(context.Background())
+	stop, cancelStop := context.WithCancel(hard)
+	got := make(chan os.Signal, 2)
+	signal.Notify(got, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := 0; ; n++ {
+			if _, more := <-got; !more {
+				return
+			}
+			if n == 0 {
+				cancelStop()
+			} else {
+				cancelHard()
+			}
+		}
+	}()
+	return hard, stop, func() {
+		signal.Stop(got)
+		close(got)
+		<-done
+		cancelStop()
+		cancelHard()
+	}
+}
+
+func osUser() string {
+	u, err := user.Current()
+	if err != nil {
+		return fmt.Sprintf("uid %d", os.Getuid())
+	}
+	return u.Username
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
+
+func printJSON(w io.Writer, v any) {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v)
+}
+
+// counted returns "1 user" or "2,000 users".
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return thousands(n) + " " + what + "s"
+}
+
+// thousands writes a number with commas.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

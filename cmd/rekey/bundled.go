@@ -1,0 +1,20 @@
+//go:build draft
+
+package main
+
+import (
+	"github.com/rekey-host/rekey/plugins/htpasswd"
+	"github.com/rekey-host/rekey/plugins/ldap"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/memory"
+)
+
+// bundled lists the backends that ship in the binary. It is the one place
+// where host and plugins meet: each still runs in a process of its own.
+func bundled() map[string]sdk.Backend {
+	return map[string]sdk.Backend{
+		"htpasswd": htpasswd.New(),
+		"ldap":     ldap.New(),
+		"memory":   memory.New(),
+	}
+}

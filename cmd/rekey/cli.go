@@ -1,0 +1,191 @@
+//go:build draft
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/serve"
+)
+
+// process is what the command uses of the operating system.
+type process struct {
+	args           []string
+	stdin          *os.File
+	stdout, stderr *os.File
+	lookupEnv      func(string) (string, bool)
+	bundled        map[string]sdk.Backend
+}
+
+// cli is the command line, as rekey --help reads it.
+type cli struct {
+	State     string `help:"Directory of runs, keys and caches." env:"REKEY_STATE" type:"path" placeholder:"DIR"`
+	JSON      bool   `help:"Print one JSON object to standard output." name:"json"`
+	LogFormat string `help:"Format of log lines: ${enum}." enum:"text,json" default:"text"`
+
+	Run    runCmd    `cmd:"" group:"Rotate:" help:"Plan, confirm and apply a workflow script."`
+	Plan   planCmd   `cmd:"" group:"Rotate:" help:"Freeze a run without changing anything; resume applies exactly that."`
+	Resume resumeCmd `cmd:"" group:"Rotate:" help:"Go on with a run that was planned, stopped, held, killed or interrupted."`
+	Retry  retryCmd  `cmd:"" group:"Rotate:" help:"Put failed and partial users of a run back, and apply them at once."`
+
+	Approve approveCmd `cmd:"" group:"Rotate:" help:"Release the hold of a wave; resume goes on."`
+
+	Runs   runsCmd   `cmd:"" group:"Look:" help:"List the runs of this state directory."`
+	Show   showCmd   `cmd:"" group:"Look:" help:"Show a run, or some of its users."`
+	Report reportCmd `cmd:"" group:"Look:" help:"Write a run's reports again, or its users in a format."`
+	Reveal revealCmd `cmd:"" group:"Look:" help:"Show the sealed values of a run; an audited act."`
+
+	Audit  auditCmd  `cmd:"" group:"Keep:" help:"Verify a run's hash log, prove a record, export a bundle."`
+	Forget forgetCmd `cmd:"" group:"Keep:" help:"Destroy the key to a finished run's values."`
+	Keygen keygenCmd `cmd:"" group:"Keep:" help:"Make an age identity that can open sealed values."`
+
+	Check      checkCmd      `cmd:"" group:"Write:" help:"Find what is wrong with a script, without starting anything."`
+	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
+	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
+	Completion completionCmd `cmd:"" group:"Write:" help:"Print a completion script for bash, zsh or fish."`
+	Version    versionCmd    `cmd:"" group:"Write:" help:"Print the version."`
+
+	ServeBackend serveBackendCmd `cmd:"" hidden:"" help:"Be a plugin process; started by rekey itself."`
+}
+
+const description = `rekey changes the locks for two, two thousand or two million users.
+
+A workflow script says which users get which passwords, in what order, and how to report it. Every password is
+sealed in a ledger before it is sent: whatever is killed, it is the old one or one that "rekey reveal" knows.
+
+  rekey run @rekey/quickstart.star --yes     2,000 made-up accounts in a minute
+  rekey check mine.star                      is my script sound?
+  rekey run mine.star users=users.csv        plan, confirm, apply
+  rekey resume last                          go on after anything
+
+Exit status: 0 done · 1 unexpected · 2 usage or script, nothing changed · 3 some users failed or partial ·
+4 stopped early · 5 unknown outcomes remain · 6 held for approval · 130 interrupted.`
+
+// errExit ends a command with a code when everything has been said.
+type errExit int
+
+func (e errExit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// run parses the arguments, runs the command and returns the exit code.
+func run(p process) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c, kong.Name("rekey"), kong.Description(description),
+		kong.Writers(p.stdout, p.stderr), kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+		kong.Vars{"version": version()}, kong.UsageOnError())
+	if err != nil {
+		return report(p, false, err)
+	}
+	ctx, err := parser.Parse(p.args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		return report(p, wantsJSON(p.args), &host.UsageError{Message: err.Error(), Fix: `see "rekey --help"`})
+	}
+	return report(p, c.JSON, ctx.Run(&app{cli: &c, process: p}))
+}
+
+func wantsJSON(args []string) bool {
+	for _, a := range args {
+		if a == "--json" {
+			return true
+		}
+	}
+	return false
+}
+
+// report says what went wrong and returns the exit code.
+func report(p process, asJSON bool, err error) int {
+	var exit errExit
+	switch {
+	case err == nil:
+		return host.ExitDone
+	case errors.As(err, &exit):
+		return int(exit)
+	}
+	code, problems := classify(err)
+	if asJSON {
+		printJSON(p.stdout, failure{Errors: problems, ExitCode: code})
+	}
+	for _, x := range problems {
+		for _, line := range strings.Split(x.text, "\n") {
+			fmt.Fprintf(p.stderr, "rekey: %s\n", line)
+		}
+	}
+	return code
+}
+
+// failure is what --json prints for exit codes 1 and 2.
+type failure struct {
+	Errors   []failureLine `json:"errors"`
+	ExitCode int           `json:"exit_code"`
+}
+
+type failureLine struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+	Fix     string `json:"fix"`
+	text    string
+}
+
+// classify returns the exit code of an error and its lines.
+func classify(err error) (int, []failureLine) {
+	var problems *source.Problems
+	var usage *host.UsageError
+	switch {
+	case errors.As(err, &problems):
+		var lines []failureLine
+		for _, x := range problems.List {
+			lines = append(lines, failureLine{x.File, x.Line, x.Column, x.Message, x.Fix, x.String()})
+		}
+		if more := problems.Total - len(problems.List); more > 0 {
+			text := fmt.Sprintf("and %d more", more)
+			lines = append(lines, failureLine{Message: text, text: text})
+		}
+		return host.ExitUsage, lines
+	case errors.As(err, &usage):
+		return host.ExitUsage, []failureLine{{Message: usage.Message, Fix: usage.Fix, text: usage.Error()}}
+	default:
+		return host.ExitUnexpected, []failureLine{{Message: err.Error(), text: err.Error()}}
+	}
+}
+
+// serveBackendCmd turns the process into a plugin.
+type serveBackendCmd struct {
+	Name string `arg:"" help:"Of a bundled backend."`
+}
+
+// Run serves until the host is gone.
+func (c *serveBackendCmd) Run(a *app) error {
+	b, known := a.process.bundled[c.Name]
+	if !known {
+		return &host.UsageError{Message: fmt.Sprintf("no backend %q is bundled", c.Name)}
+	}
+	serve.Main(b)
+	return nil
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(a *app) error {
+	if a.cli.JSON {
+		printJSON(a.process.stdout, map[string]string{"version": version()})
+		return nil
+	}
+	_, err := io.WriteString(a.process.stdout, "rekey "+version()+"\n")
+	return err
+}

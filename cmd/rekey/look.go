@@ -1,0 +1,191 @@
+//go:build draft
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/report"
+)
+
+type runsCmd struct{}
+
+// Run lists the runs.
+func (runsCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	list, err := h.Runs()
+	if err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		printJSON(a.process.stdout, list)
+		return nil
+	}
+	w := tabwriter.NewWriter(a.process.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tCREATED\tSTATUS\tUSERS\tSCRIPT")
+	for _, r := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Run, r.Created, r.Status, counts(r.Counts), r.Script)
+	}
+	return w.Flush()
+}
+
+type showCmd struct {
+	Name   string   `arg:"" name:"RUN" help:"A run's id, or last."`
+	User   []string `help:"This user, with every step; may be repeated." placeholder:"KEY"`
+	Status []string `help:"Users with this status; may be repeated." placeholder:"S"`
+	Code   []string `help:"Users with this code; may be repeated." placeholder:"C"`
+}
+
+// Run shows a run.
+func (c *showCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	var users []report.Line
+	show := func(l report.Line) error {
+		if a.cli.JSON {
+			users = append(users, l)
+			return nil
+		}
+		return showUser(a.process.stdout, l, len(c.User) > 0)
+	}
+	out, err := h.Show(c.Name, host.ShowFilter{Keys: c.User, Statuses: c.Status, Codes: c.Code}, show)
+	if err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		printJSON(a.process.stdout, struct {
+			host.Outcome
+			Users []report.Line `json:"users,omitempty"`
+		}{out, users})
+		return nil
+	}
+	return showRun(a.process.stdout, out)
+}
+
+func showRun(w io.Writer, out host.Outcome) error {
+	fmt.Fprintf(w, "run %s of %s: %s\n", out.Run, out.Script, out.Status)
+	fmt.Fprintf(w, "  %s\n", counts(out.Counts))
+	for _, wave := range out.Waves {
+		fmt.Fprintf(w, "  wave %s: %s\n", wave.Name, counts(wave.Counts))
+	}
+	for _, next := range out.Next {
+		fmt.Fprintf(w, "  %s\n", next)
+	}
+	return nil
+}
+
+func showUser(w io.Writer, l report.Line, steps bool) error {
+	parts := []string{l.Key, string(l.Status)}
+	if l.Code != "" {
+		parts = append(parts, l.Code)
+	}
+	if l.Message != "" {
+		parts = append(parts, l.Message)
+	}
+	fmt.Fprintln(w, strings.Join(parts, "  "))
+	if !steps {
+		return nil
+	}
+	for _, s := range l.Steps {
+		fmt.Fprintf(w, "  %s  %s %s %s %s %s %s\n", s.At, s.Step, s.Backend, s.Account, s.Kind, s.Outcome, s.Code)
+	}
+	return nil
+}
+
+type reportCmd struct {
+	Name      string `arg:"" name:"RUN" help:"A run's id, or last."`
+	Format    string `help:"One format for all users instead of the script's reports: ${enum}." enum:"summary,json,jsonl,csv,html," default:""`
+	Out       string `help:"Where to, with --format; - is standard output." default:"-" placeholder:"PATH"`
+	Reveal    bool   `help:"With --format: include the passwords; an audited act."`
+	Overwrite bool   `help:"Replace files that no run of this state directory wrote."`
+}
+
+// Run writes reports again.
+func (c *reportCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	paths, err := h.Report(c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Stdout: a.process.stdout})
+	for _, p := range paths {
+		fmt.Fprintf(a.process.stderr, "rekey: wrote %s\n", p)
+	}
+	return err
+}
+
+type revealCmd struct {
+	Name string `arg:"" name:"RUN" help:"A run's id, or last."`
+	Key  string `arg:"" optional:"" name:"KEY" help:"One user; all without."`
+}
+
+// Run shows sealed values.
+func (c *revealCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	list := []host.Revealed{}
+	err = h.Reveal(c.Name, c.Key, func(r host.Revealed) error {
+		if a.cli.JSON {
+			list = append(list, r)
+			return nil
+		}
+		_, err := fmt.Fprintf(a.process.stdout, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Key, r.Backend, r.Account, r.Kind, r.State, r.Password)
+		return err
+	})
+	if err == nil && a.cli.JSON {
+		printJSON(a.process.stdout, list)
+	}
+	return err
+}
+
+type approveCmd struct {
+	Name string `arg:"" name:"RUN" help:"A run's id, or last."`
+}
+
+// Run approves.
+func (c *approveCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	out, err := h.Approve(c.Name)
+	if err != nil {
+		return err
+	}
+	a.showOutcome(out)
+	return nil
+}
+
+type forgetCmd struct {
+	Name string `arg:"" name:"RUN" help:"A run's id."`
+}
+
+// Run forgets.
+func (c *forgetCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	id, err := h.Forget(c.Name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.process.stderr, "rekey: the key to the values of run %s is destroyed here; a copy of the state directory made before can still open them\n", id)
+	return nil
+}

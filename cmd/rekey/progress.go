@@ -1,0 +1,61 @@
+//go:build draft
+
+package main
+
+import (
+	"sync/atomic"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// bar shows a run on a terminal.
+type bar struct {
+	out    *mpb.Progress
+	bar    *mpb.Bar
+	failed atomic.Int64
+	make   func() *mpb.Progress
+}
+
+// progress returns a progress bar if standard error is a terminal.
+func (a *app) progress() host.Progress {
+	if a.cli.JSON || !term.IsTerminal(int(a.process.stderr.Fd())) {
+		return nil
+	}
+	return &bar{make: func() *mpb.Progress { return mpb.New(mpb.WithOutput(a.process.stderr), mpb.WithWidth(48)) }}
+}
+
+// Begin shows the bar.
+func (b *bar) Begin(total, finished int64) {
+	b.out = b.make()
+	b.bar = b.out.AddBar(total,
+		mpb.PrependDecorators(decor.CountersNoUnit("%d / %d users")),
+		mpb.AppendDecorators(decor.Percentage(), decor.Any(b.failures), decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)))
+	b.bar.SetCurrent(finished)
+}
+
+func (b *bar) failures(decor.Statistics) string {
+	if n := b.failed.Load(); n > 0 {
+		return "  " + thousands(n) + " not done"
+	}
+	return ""
+}
+
+// Finished counts a user.
+func (b *bar) Finished(s ledger.Status, _ sdk.Code) {
+	if s != ledger.Done && s != ledger.Skipped {
+		b.failed.Add(1)
+	}
+	b.bar.Increment()
+}
+
+// End leaves the bar as it is.
+func (b *bar) End() {
+	b.bar.Abort(false)
+	b.out.Wait()
+}

@@ -1,0 +1,194 @@
+//go:build draft
+
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/launch"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// defaultConcurrency is that of an instance whose plugin names no limit.
+const defaultConcurrency = 16
+
+// backends are the configured instances of one workflow.
+type backends struct {
+	list []engine.Backend
+	open []*launch.Instance
+	pins []ledger.BackendPin
+}
+
+// close ends the instances.
+func (b *backends) close() {
+	for _, i := range b.open {
+		_ = i.Close()
+	}
+}
+
+// openBackends reads the secrets of a workflow's backends and configures them,
+// in the script's order.
+func (h *Host) openBackends(ctx context.Context, w *workflow.Workflow) (*backends, error) {
+	b := &backends{}
+	for _, spec := range w.Backends {
+		if err := h.openBackend(ctx, w, spec, b); err != nil {
+			b.close()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (h *Host) openBackend(ctx context.Context, w *workflow.Workflow, spec workflow.BackendSpec, b *backends) error {
+	d, err := h.catalog.Describe(ctx, spec.Name)
+	if err != nil {
+		return &UsageError{Message: err.Error()}
+	}
+	config, err := h.config(d, w, spec)
+	if err != nil {
+		return err
+	}
+	inst, err := h.catalog.Open(ctx, spec.Name, config)
+	if err != nil {
+		return &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
+	}
+	b.open = append(b.open, inst)
+	b.pins = append(b.pins, pin(d, spec))
+	b.list = append(b.list, engine.Backend{
+		Label: spec.Label, Description: d, Abilities: inst.Abilities(), Instance: inst,
+		Concurrency: config.Concurrency, Rate: rateOf(d, spec), Timeout: config.Timeout,
+		Attempts: spec.Attempts, Patience: spec.Patience,
+	})
+	return nil
+}
+
+// config is what the plugin is configured with.
+func (h *Host) config(d sdk.Description, w *workflow.Workflow, spec workflow.BackendSpec) (sdk.Config, error) {
+	c := sdk.Config{Label: spec.Label, Values: map[string]any{}, Secrets: map[string]secret.Value{},
+		Concurrency: concurrencyOf(d, w.Concurrency, spec.Concurrency), Timeout: spec.Timeout, Log: h.Log}
+	for name, v := range spec.Values {
+		c.Values[name] = v
+	}
+	for _, f := range d.Config {
+		if path, ok := c.Values[f.Name].(string); ok && f.Type == sdk.Path && path != "" {
+			c.Values[f.Name] = h.absolute(path)
+		}
+	}
+	for name, ref := range spec.Secrets {
+		v, err := h.readSecret(ref)
+		if err != nil {
+			return sdk.Config{}, &UsageError{Message: fmt.Sprintf("backend %q: %s: %s", spec.Label, name, err)}
+		}
+		c.Secrets[name] = v
+	}
+	return c, nil
+}
+
+// readSecret reads what secret.env, secret.file or secret.prompt refers to.
+func (h *Host) readSecret(ref workflow.SecretRef) (secret.Value, error) {
+	switch ref.Kind {
+	case "env":
+		v, set := h.LookupEnv(ref.Name)
+		if !set || v == "" {
+			return secret.Value{}, fmt.Errorf("environment variable %s is not set or empty", ref.Name)
+		}
+		return secret.New(v), nil
+	case "file":
+		return h.secretFile(ref.Name)
+	case "prompt":
+		if h.Prompt == nil {
+			return secret.Value{}, fmt.Errorf("%q has to be typed in, and there is no terminal", ref.Name)
+		}
+		return h.Prompt(ref.Name)
+	default:
+		return ref.Value, nil
+	}
+}
+
+func (h *Host) secretFile(name string) (secret.Value, error) {
+	text, err := os.ReadFile(h.absolute(name))
+	if err != nil {
+		return secret.Value{}, err
+	}
+	s := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if s == "" {
+		return secret.Value{}, fmt.Errorf("file %s is empty", name)
+	}
+	return secret.New(s), nil
+}
+
+func (h *Host) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(h.WorkDir, path)
+}
+
+// concurrencyOf is the least of what the plugin, the workflow and the backend
+// allow.
+func concurrencyOf(d sdk.Description, workflow, backend int) int {
+	n := defaultConcurrency
+	if d.Limits.Concurrency > 0 {
+		n = d.Limits.Concurrency
+	}
+	for _, limit := range []int{workflow, backend} {
+		if limit > 0 && (limit < n || d.Limits.Concurrency == 0) {
+			n = limit
+		}
+	}
+	return n
+}
+
+func rateOf(d sdk.Description, spec workflow.BackendSpec) float64 {
+	if spec.Rate == 0 || d.Limits.PerSecond > 0 && d.Limits.PerSecond < spec.Rate {
+		return d.Limits.PerSecond
+	}
+	return spec.Rate
+}
+
+// pin is what a resume compares: which plugin, and its settings without secrets.
+func pin(d sdk.Description, spec workflow.BackendSpec) ledger.BackendPin {
+	config, err := json.Marshal(spec.Values)
+	if err != nil {
+		config = []byte(fmt.Sprintf("%q", err))
+	}
+	return ledger.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Config: string(config)}
+}
+
+// checkBackends asks each backend whether it can do its job. The warnings are
+// for the operator; a bad finding is a *source.Problems.
+func checkBackends(ctx context.Context, b *backends) (warnings []string, err error) {
+	var problems source.Problems
+	for _, x := range b.list {
+		if !x.Can(sdk.CanCheck) {
+			continue
+		}
+		for _, f := range findings(ctx, x) {
+			text := fmt.Sprintf("backend %q: %s", x.Label, f.Message)
+			switch f.Severity {
+			case sdk.Bad:
+				problems.Add(source.Problem{Message: text, Fix: f.Fix})
+			case sdk.Warning:
+				warnings = append(warnings, text)
+			}
+		}
+	}
+	return warnings, problems.Err()
+}
+
+func findings(ctx context.Context, x engine.Backend) []sdk.Finding {
+	ctx, cancel := context.WithTimeout(ctx, max(x.Timeout, time.Second))
+	defer cancel()
+	return x.Instance.Check(ctx)
+}

@@ -1,0 +1,146 @@
+//go:build draft
+
+package host
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/rekey-host/rekey/host/catalog"
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/launch"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Config is what a Host uses of the machine.
+type Config struct {
+	StateDir     string   // runs, keys, caches; made 0700
+	PluginDir    string   // external plugins; "" for none
+	IdentityPath string   // of age; "": in the state directory
+	Recipients   []string // further age recipients of every run
+
+	Bundled  map[string]sdk.Backend // backends in this binary
+	Self     string                 // its absolute path, to start them
+	Embedded fs.FS                  // the shipped scripts, as @rekey/…
+
+	WorkDir  string // what relative paths of sources and reports refer to
+	Version  string
+	OSUser   string
+	Hostname string
+
+	Stdin     io.Reader
+	Stdout    io.Writer // report.summary
+	Stderr    io.Writer // print() of scripts, warnings
+	Log       *slog.Logger
+	LookupEnv func(string) (string, bool)
+	Random    io.Reader
+	Now       func() time.Time
+	Clock     engine.Clock
+
+	// Prompt asks for a secret on the terminal; nil without one.
+	Prompt func(label string) (secret.Value, error)
+	// Confirm shows a plan and asks; nil without a terminal.
+	Confirm func(Preview) (bool, error)
+	// Progress is told of users that end; nil if nobody watches.
+	Progress Progress
+}
+
+// Progress watches a run being applied.
+type Progress interface {
+	Begin(total, finished int64)
+	Finished(status ledger.Status, code sdk.Code)
+	End()
+}
+
+// Host runs workflows. It is used by one goroutine.
+type Host struct {
+	Config
+	store   *ledger.Store
+	catalog *catalog.Catalog
+}
+
+// New opens the state directory and finds the backends.
+func New(c Config) (*Host, error) {
+	store, err := ledger.Open(c.StateDir, ledger.Options{Now: c.Now, Rand: c.Random})
+	if err != nil {
+		return nil, err
+	}
+	if c.IdentityPath == "" {
+		c.IdentityPath = filepath.Join(c.StateDir, "identity.txt")
+	}
+	options := launch.Options{Log: c.Log, CacheDir: filepath.Join(c.StateDir, "cache")}
+	return &Host{Config: c, store: store, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options)}, nil
+}
+
+// Close ends the plugins.
+func (h *Host) Close() error {
+	err := h.catalog.Close()
+	if cerr := h.store.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// Preview is a plan as it is confirmed.
+type Preview struct {
+	Script              string
+	Total, Due, Skipped int64
+	Waves               []WavePreview
+	Notes               []string // what a policy dropped, what a backend warns of
+}
+
+// WavePreview is one wave of a plan.
+type WavePreview struct {
+	Name  string
+	Users int64
+	Rule  engine.WaveRule
+}
+
+// RunOptions are the flags of run, plan, resume and retry.
+type RunOptions struct {
+	Yes          bool
+	New          bool  // although an unfinished run of the same exists
+	MaxUsers     int64 // 0: no limit
+	Overwrite    bool
+	Requestor    string
+	SourceSystem string
+	CheckpointTo string
+	AcceptChange bool
+	Codes, Keys  []string // of retry
+}
+
+// Exit codes, by design section 4.
+const (
+	ExitDone        = 0
+	ExitUnexpected  = 1
+	ExitUsage       = 2
+	ExitFailures    = 3
+	ExitStopped     = 4
+	ExitUnknown     = 5
+	ExitHeld        = 6
+	ExitInterrupted = 130
+)
+
+// UsageError is what the user can mend: nothing was changed, exit code 2.
+type UsageError struct {
+	Message string
+	Fix     string
+}
+
+// Error returns the message and the fix.
+func (e *UsageError) Error() string {
+	if e.Fix == "" {
+		return e.Message
+	}
+	return e.Message + "; " + e.Fix
+}
+
+func usagef(format string, args ...any) *UsageError {
+	return &UsageError{Message: fmt.Sprintf(format, args...)}
+}

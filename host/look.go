@@ -1,0 +1,208 @@
+//go:build draft
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// RunSummary is one line of rekey runs.
+type RunSummary struct {
+	Run     string       `json:"run"`
+	Script  string       `json:"script"`
+	Status  ledger.State `json:"status"`
+	Created string       `json:"created"`
+	OSUser  string       `json:"os_user"`
+	Counts  Counts       `json:"counts"`
+}
+
+// Runs lists the runs of the state directory, newest first.
+func (h *Host) Runs() ([]RunSummary, error) {
+	list, err := h.store.Runs()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]RunSummary, 0, len(list))
+	for _, s := range list {
+		out = append(out, RunSummary{Run: s.Header.ID, Script: s.Header.Script, Status: s.State,
+			Created: s.Header.Created.UTC().Format("2006-01-02T15:04:05Z"), OSUser: s.Header.OSUser, Counts: Counts(s.Counts)})
+	}
+	return out, nil
+}
+
+// ShowFilter selects users of a run.
+type ShowFilter struct {
+	Keys, Statuses, Codes []string
+}
+
+// statuses are what --status takes.
+var statuses = []ledger.Status{ledger.Pending, ledger.Done, ledger.Failed, ledger.Skipped, ledger.Partial, ledger.Unresolved, ledger.HeldPending}
+
+func (f ShowFilter) ledger() (ledger.Filter, error) {
+	out := ledger.Filter{Codes: f.Codes, Keys: f.Keys}
+	for _, s := range f.Statuses {
+		if !slices.Contains(statuses, ledger.Status(s)) {
+			return out, &UsageError{Message: fmt.Sprintf("there is no status %q", s), Fix: "use pending, done, failed, skipped, partial, unknown or held"}
+		}
+		out.Status = append(out.Status, ledger.Status(s))
+	}
+	return out, nil
+}
+
+// Show returns where a run stands and calls user for each of its users that
+// the filter selects, in the order of application. Without a filter it calls
+// user for nobody.
+func (h *Host) Show(name string, f ShowFilter, user func(report.Line) error) (Outcome, error) {
+	r, err := h.read(name)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer r.Close()
+	out, err := look(r)
+	if err != nil {
+		return out, err
+	}
+	if out.Next, err = advice(r, out); err != nil {
+		return out, err
+	}
+	if len(f.Keys)+len(f.Statuses)+len(f.Codes) == 0 {
+		return out, nil
+	}
+	filter, err := f.ledger()
+	if err != nil {
+		return out, err
+	}
+	n := 0
+	err = r.Each(filter, ledger.OrderApply, func(u ledger.User) error {
+		n++
+		return user(report.LineOf(r.Header(), u))
+	})
+	if err == nil && n == 0 && len(f.Keys) > 0 {
+		err = usagef("run %s has no user %q", r.ID(), f.Keys[0])
+	}
+	return out, err
+}
+
+// read opens a run for reading.
+func (h *Host) read(name string) (*ledger.Run, error) {
+	id, err := h.store.Resolve(name)
+	if err != nil {
+		return nil, &UsageError{Message: err.Error()}
+	}
+	return h.store.Read(id)
+}
+
+// opened opens a run for reading, with the key to its sealed values.
+func (h *Host) opened(name string) (*ledger.Run, error) {
+	id, err := h.store.Resolve(name)
+	if err != nil {
+		return nil, &UsageError{Message: err.Error()}
+	}
+	keys, err := h.keys()
+	if err != nil {
+		return nil, err
+	}
+	return h.store.ReadWith(id, keys)
+}
+
+// Revealed is one sealed value.
+type Revealed struct {
+	Key      string `json:"key"`
+	Backend  string `json:"backend"`
+	Account  string `json:"account"`
+	Kind     string `json:"kind"`
+	State    string `json:"state"`
+	Form     string `json:"form"`
+	Password string `json:"password"`
+}
+
+// Reveal calls show for every value that was ever sealed for a user, or for
+// all, newest intent first in each, and then records the act.
+func (h *Host) Reveal(name, key string, show func(Revealed) error) error {
+	r, err := h.opened(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f := ledger.Filter{}
+	if key != "" {
+		f.Keys = []string{key}
+	}
+	if err := h.audited(r, ledger.Revealed, map[string]string{"user": key}); err != nil {
+		return err
+	}
+	n := 0
+	err = r.Each(f, ledger.OrderSource, func(u ledger.User) error {
+		n++
+		return revealUser(r, u, show)
+	})
+	if err == nil && n == 0 && key != "" {
+		return usagef("run %s has no user %q", r.ID(), key)
+	}
+	return err
+}
+
+func revealUser(r *ledger.Run, u ledger.User, show func(Revealed) error) error {
+	for _, c := range ledger.Candidates(u.History) {
+		v, err := r.Unseal(u.Pos, c.Step, c.Try, "value", c.Sealed)
+		if err != nil {
+			return fmt.Errorf("value of user %q: %w", u.Key, err)
+		}
+		if err := show(Revealed{u.Key, c.Backend, c.Account, c.Cred, c.State, c.Form, v.Reveal()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// audited records an act on a run by a process that does not apply it.
+func (h *Host) audited(r *ledger.Run, kind ledger.Kind, facts map[string]string) error {
+	return h.store.Note(r.ID(), &ledger.Record{Kind: kind, Detail: ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Facts: facts}})
+}
+
+// Forget destroys the key to a finished run's values.
+func (h *Host) Forget(name string) (string, error) {
+	if name == "last" {
+		return "", &UsageError{Message: "forget wants the run's id, not last", Fix: "rekey runs"}
+	}
+	r, err := h.lock(name)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	if err := r.Forget(); err != nil {
+		return "", &UsageError{Message: err.Error()}
+	}
+	return r.ID(), nil
+}
+
+// Check finds what is wrong with a script without starting anything: its top
+// level is evaluated with placeholders for what is not given.
+func (h *Host) Check(ctx context.Context, script string, params []string) (*workflow.Workflow, error) {
+	given, err := parameters(params)
+	if err != nil {
+		return nil, err
+	}
+	o := h.loadOptions(script, given)
+	o.Placeholders = true
+	return workflow.Load(ctx, o)
+}
+
+// Backend describes one backend.
+func (h *Host) Backend(ctx context.Context, name string) (sdk.Description, error) {
+	d, err := h.catalog.Describe(ctx, name)
+	if err != nil {
+		return d, &UsageError{Message: err.Error()}
+	}
+	return d, nil
+}
+
+// Backends lists the names of the backends.
+func (h *Host) Backends() []string { return h.catalog.Names() }

@@ -1,0 +1,105 @@
+//go:build draft
+
+package host
+
+import (
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/ledger"
+)
+
+// Outcome is what a run came to, as --json prints it.
+type Outcome struct {
+	Run      string        `json:"run"`
+	Script   string        `json:"script"`
+	Status   ledger.State  `json:"status"`
+	Counts   Counts        `json:"counts"`
+	Waves    []WaveOutcome `json:"waves"`
+	Reports  []string      `json:"reports"`
+	Audit    Audit         `json:"audit"`
+	ExitCode int           `json:"exit_code"`
+	Reason   string        `json:"reason,omitempty"` // why it stopped, or what it is held for
+	Next     []string      `json:"next,omitempty"`   // what to do now
+}
+
+// Counts is how many users have which status.
+type Counts struct {
+	Total   int64 `json:"total"`
+	Done    int64 `json:"done"`
+	Failed  int64 `json:"failed"`
+	Skipped int64 `json:"skipped"`
+	Partial int64 `json:"partial"`
+	Unknown int64 `json:"unknown"`
+	Pending int64 `json:"pending"`
+	Held    int64 `json:"held"`
+}
+
+// WaveOutcome is one wave's counts.
+type WaveOutcome struct {
+	Name   string `json:"name"`
+	Counts Counts `json:"counts"`
+}
+
+// Audit is the size and head of a run's hash log.
+type Audit struct {
+	Size int64  `json:"size"`
+	Head string `json:"head"`
+}
+
+// look reads a run's outcome from its ledger.
+func look(r *ledger.Run) (Outcome, error) {
+	o := Outcome{Run: r.ID(), Script: r.Header().Script, Reports: []string{}, Waves: []WaveOutcome{}}
+	var err error
+	if o.Status, err = r.State(); err != nil {
+		return o, err
+	}
+	counts, err := r.Counts()
+	if err != nil {
+		return o, err
+	}
+	o.Counts = Counts(counts)
+	waves, err := r.WaveCounts()
+	if err != nil {
+		return o, err
+	}
+	for _, w := range waves {
+		o.Waves = append(o.Waves, WaveOutcome{Name: w.Name, Counts: Counts(w.Counts)})
+	}
+	o.ExitCode = exitCode(o.Status, o.Counts)
+	return o, nil
+}
+
+// ended returns the state in which a process leaves a run.
+func ended(e engine.Ending, c Counts) ledger.State {
+	switch {
+	case e.Interrupted:
+		return ledger.StateInterrupted
+	case e.Stopped != "":
+		return ledger.StateStopped
+	case e.Held != "":
+		return ledger.StateHeld
+	case c.Pending+c.Held > 0:
+		return ledger.StateInterrupted
+	case c.Unknown > 0:
+		return ledger.StateUnsettled
+	default:
+		return ledger.StateFinished
+	}
+}
+
+// exitCode is the first that applies, by design section 4.
+func exitCode(s ledger.State, c Counts) int {
+	switch {
+	case s == ledger.StateInterrupted || s == ledger.StateRunning:
+		return ExitInterrupted
+	case c.Unknown > 0:
+		return ExitUnknown
+	case s == ledger.StateStopped:
+		return ExitStopped
+	case s == ledger.StateHeld:
+		return ExitHeld
+	case c.Failed+c.Partial > 0:
+		return ExitFailures
+	default:
+		return ExitDone
+	}
+}

@@ -1,0 +1,289 @@
+//go:build draft
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow"
+)
+
+// Resume goes on with a run from where its ledger stands.
+func (h *Host) Resume(ctx, stop context.Context, name string, o RunOptions) (Outcome, error) {
+	r, err := h.lock(name)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer r.Close()
+	out, err := look(r)
+	if err != nil {
+		return out, err
+	}
+	if done := out.Counts.Pending+out.Counts.Held+out.Counts.Unknown == 0; done {
+		return h.asItEnded(r, out)
+	}
+	if wave, open, err := r.Hold(); err != nil || open {
+		return h.stillHeld(r, out, wave, err)
+	}
+	return h.again(ctx, stop, r, o, "resume", func() error { return reopenUnknown(r) })
+}
+
+// Retry puts failed and partial users back and applies them.
+func (h *Host) Retry(ctx, stop context.Context, name string, o RunOptions) (Outcome, error) {
+	r, err := h.lock(name)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer r.Close()
+	users, err := retried(r, o)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if len(users) == 0 {
+		return Outcome{}, &UsageError{Message: fmt.Sprintf("run %s has no failed or partial user%s", r.ID(), filterText(o)), Fix: "rekey show " + r.ID()}
+	}
+	if err := h.confirmRetry(r, len(users), o); err != nil {
+		return Outcome{}, err
+	}
+	return h.again(ctx, stop, r, o, "retry", func() error { return reopen(r, users) })
+}
+
+// lock takes a run for applying.
+func (h *Host) lock(name string) (*ledger.Run, error) {
+	id, err := h.store.Resolve(name)
+	if err != nil {
+		return nil, &UsageError{Message: err.Error()}
+	}
+	keys, err := h.keys()
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.store.Lock(id, keys)
+	var locked *ledger.LockedError
+	if errors.As(err, &locked) {
+		return nil, &UsageError{Message: err.Error(), Fix: "wait for it, or end it"}
+	}
+	return r, err
+}
+
+// asItEnded is the resume of a finished run: nothing.
+func (h *Host) asItEnded(r *ledger.Run, out Outcome) (Outcome, error) {
+	var err error
+	out.Audit.Size, out.Audit.Head, err = r.SignHead()
+	return out, err
+}
+
+func (h *Host) stillHeld(r *ledger.Run, out Outcome, wave string, err error) (Outcome, error) {
+	if err != nil {
+		return out, err
+	}
+	out.Status, out.ExitCode = ledger.StateHeld, ExitHeld
+	out.Reason = "wave " + wave
+	out.Next = []string{fmt.Sprintf("rekey approve %s, then rekey resume %s", r.ID(), r.ID())}
+	return out, nil
+}
+
+// again loads the script, compares it with what was recorded, opens its
+// backends and applies.
+func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, command string, prepare func() error) (Outcome, error) {
+	w, hooks, err := h.recorded(ctx, r, o)
+	if err != nil {
+		return Outcome{}, err
+	}
+	b, err := h.openBackends(ctx, w)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer b.close()
+	if err := samePins(r, b, o); err != nil {
+		return Outcome{}, err
+	}
+	warnings, err := checkBackends(ctx, b)
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, text := range warnings {
+		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", text)
+	}
+	if err := prepare(); err != nil {
+		return Outcome{}, err
+	}
+	return h.apply(ctx, stop, r, w, hooks, b, o, command)
+}
+
+// recorded loads the script from disk and refuses a changed one, unless the
+// change is accepted for users not yet started.
+func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*workflow.Workflow, engine.Hooks, error) {
+	head := r.Header()
+	w, err := workflow.Load(ctx, h.loadOptions(head.Script, head.Params))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := h.sameSources(ctx, head, w); err != nil {
+		return nil, nil, err
+	}
+	changed := changedFiles(head, w)
+	if len(changed) == 0 {
+		return w, w, nil
+	}
+	if !o.AcceptChange {
+		return nil, nil, &UsageError{Message: fmt.Sprintf("run %s was planned with another %s", r.ID(), strings.Join(changed, ", ")),
+			Fix: "restore it, or give --accept-change to apply it to users not yet started"}
+	}
+	hooks, err := h.accept(ctx, r, w, changed)
+	return w, hooks, err
+}
+
+// accept records a changed script; users that have started keep the old one.
+func (h *Host) accept(ctx context.Context, r *ledger.Run, w *workflow.Workflow, changed []string) (engine.Hooks, error) {
+	old, err := h.fromLedger(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	note := ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Message: strings.Join(changed, ", ")}
+	return twoScripts{old: old, changed: w}, r.Commit([]*ledger.Record{{Kind: ledger.Accepted, Detail: note}})
+}
+
+// twoScripts rotates users that have started by the recorded script, and all
+// others by the changed one.
+type twoScripts struct{ old, changed *workflow.Workflow }
+
+// Rotate calls the rotate that is the user's.
+func (t twoScripts) Rotate(ctx context.Context, row source.Row, steps *engine.Steps) engine.Verdict {
+	if steps.Started() {
+		return t.old.Rotate(ctx, row, steps)
+	}
+	return t.changed.Rotate(ctx, row, steps)
+}
+
+// sameSources refuses a changed source: the plan is frozen and never re-read.
+func (h *Host) sameSources(ctx context.Context, head ledger.Header, w *workflow.Workflow) error {
+	now, err := h.sourcePins(ctx, w)
+	if err != nil {
+		return err
+	}
+	for i, was := range head.Sources {
+		if was.Stdin || was.SHA256 == "" {
+			continue
+		}
+		if i >= len(now) || now[i].SHA256 != was.SHA256 {
+			return &UsageError{Message: fmt.Sprintf("source %s has changed since run %s was planned", was.Name, head.ID), Fix: "restore it, or start a new run with rekey run --new"}
+		}
+	}
+	return nil
+}
+
+// samePins refuses a changed plugin version.
+func samePins(r *ledger.Run, b *backends, o RunOptions) error {
+	if o.AcceptChange {
+		return nil
+	}
+	for _, was := range r.Header().Backends {
+		i := slices.IndexFunc(b.pins, func(p ledger.BackendPin) bool { return p.Label == was.Label })
+		if i >= 0 && b.pins[i].Version != was.Version {
+			return &UsageError{Message: fmt.Sprintf("run %s was planned with %s %s, this is %s", r.ID(), was.Name, was.Version, b.pins[i].Version),
+				Fix: "use that version, or give --accept-change"}
+		}
+	}
+	return nil
+}
+
+// reopenUnknown puts users with an unknown outcome back, so that each is tried
+// once more.
+func reopenUnknown(r *ledger.Run) error {
+	var users []int64
+	err := r.Each(ledger.Filter{Status: []ledger.Status{ledger.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
+		users = append(users, u.Pos)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return reopen(r, users)
+}
+
+func reopen(r *ledger.Run, users []int64) error {
+	for part := range slices.Chunk(users, 1000) {
+		recs := make([]*ledger.Record, len(part))
+		for i, pos := range part {
+			recs[i] = &ledger.Record{Kind: ledger.Reopened, User: pos}
+		}
+		if err := r.Commit(recs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retried finds the users of a retry.
+func retried(r *ledger.Run, o RunOptions) ([]int64, error) {
+	f := ledger.Filter{Status: []ledger.Status{ledger.Failed, ledger.Partial}, Codes: o.Codes, Keys: o.Keys}
+	var users []int64
+	err := r.Each(f, ledger.OrderApply, func(u ledger.User) error {
+		users = append(users, u.Pos)
+		return nil
+	})
+	return users, err
+}
+
+func filterText(o RunOptions) string {
+	text := ""
+	if len(o.Codes) > 0 {
+		text += " with code " + strings.Join(o.Codes, " or ")
+	}
+	if len(o.Keys) > 0 {
+		text += " among " + strings.Join(o.Keys, ", ")
+	}
+	return text
+}
+
+func (h *Host) confirmRetry(r *ledger.Run, n int, o RunOptions) error {
+	if o.Yes {
+		return nil
+	}
+	if h.Confirm == nil {
+		return &UsageError{Message: fmt.Sprintf("%d users would be tried again and there is no terminal to ask", n), Fix: "give --yes"}
+	}
+	yes, err := h.Confirm(Preview{Script: r.Header().Script, Total: int64(n), Due: int64(n)})
+	if err != nil || yes {
+		return err
+	}
+	return usagef("not confirmed: nothing was changed")
+}
+
+// Approve releases the hold of a run.
+func (h *Host) Approve(name string) (Outcome, error) {
+	r, err := h.lock(name)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer r.Close()
+	wave, held, err := r.Hold()
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !held {
+		return Outcome{}, usagef("run %s is not held", r.ID())
+	}
+	err = r.Commit([]*ledger.Record{{Kind: ledger.Approved, Detail: ledger.Detail{Wave: wave, OSUser: h.OSUser, Host: h.Hostname}}})
+	if err != nil {
+		return Outcome{}, err
+	}
+	out, err := look(r)
+	if err != nil {
+		return out, err
+	}
+	out.Next = []string{"rekey resume " + r.ID()}
+	if r.Header().OSUser == h.OSUser {
+		out.Reason = "approved by the same user who started it: a pause, not four eyes"
+	}
+	out.ExitCode = ExitDone
+	return out, nil
+}

@@ -1,0 +1,418 @@
+//go:build draft
+
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Run plans a script and, unless planOnly, applies it. stop ends the
+// dispatching, ctx cancels what is in flight.
+func (h *Host) Run(ctx, stop context.Context, script string, params []string, o RunOptions, planOnly bool) (Outcome, error) {
+	w, given, err := h.load(script, params)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := h.unfinished(w, given, o); err != nil {
+		return Outcome{}, err
+	}
+	b, err := h.openBackends(ctx, w)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer b.close()
+	r, err := h.plan(ctx, w, given, b, o, planOnly)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer r.Close()
+	if planOnly {
+		return h.leave(r, w, o, ledger.StatePlanned)
+	}
+	return h.apply(ctx, stop, r, w, w, b, o, "run")
+}
+
+// load evaluates a script with its parameters.
+func (h *Host) load(script string, params []string) (*workflow.Workflow, map[string]string, error) {
+	given, err := parameters(params)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := workflow.Load(context.Background(), h.loadOptions(script, given))
+	return w, given, err
+}
+
+func (h *Host) loadOptions(script string, given map[string]string) workflow.Options {
+	return workflow.Options{
+		Path: script, Params: given, Embedded: h.Embedded, WorkDir: h.WorkDir, Stdin: h.Stdin,
+		BackendNames: h.catalog.Names(), Print: h.Stderr,
+		Describe: func(name string) (sdk.Description, error) { return h.catalog.Describe(context.Background(), name) },
+	}
+}
+
+// parameters reads NAME=VALUE arguments.
+func parameters(params []string) (map[string]string, error) {
+	given := map[string]string{}
+	for _, p := range params {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return nil, &UsageError{Message: fmt.Sprintf("argument %q is no parameter", p), Fix: "write NAME=VALUE"}
+		}
+		if _, twice := given[name]; twice {
+			return nil, usagef("parameter %q is given twice", name)
+		}
+		given[name] = value
+	}
+	return given, nil
+}
+
+// unfinished refuses a second run of the same script, parameters and backends
+// while an earlier one that has sent something is not finished.
+func (h *Host) unfinished(w *workflow.Workflow, given map[string]string, o RunOptions) error {
+	if o.New {
+		return nil
+	}
+	runs, err := h.store.Runs()
+	if err != nil {
+		return err
+	}
+	for _, s := range runs {
+		if s.Header.Script == w.Name && maps.Equal(s.Header.Params, given) && sameBackends(s.Header.Backends, w.Backends) && s.Sent && open(s) {
+			return &UsageError{Message: fmt.Sprintf("run %s of the same script and parameters is %s, with %d users pending", s.Header.ID, s.State, s.Counts.Pending+s.Counts.Held+s.Counts.Unknown),
+				Fix: fmt.Sprintf("rekey resume %s, or give --new", s.Header.ID)}
+		}
+	}
+	return nil
+}
+
+func open(s ledger.Summary) bool {
+	return s.State != ledger.StateFinished || s.Counts.Pending+s.Counts.Held+s.Counts.Unknown > 0
+}
+
+func sameBackends(pins []ledger.BackendPin, specs []workflow.BackendSpec) bool {
+	return slices.EqualFunc(pins, specs, func(p ledger.BackendPin, s workflow.BackendSpec) bool {
+		mine := pin(sdk.Description{}, s)
+		return p.Name == s.Name && p.Label == s.Label && p.Config == mine.Config
+	})
+}
+
+// settings is what a ledger's header keeps of the workflow beside its waves.
+type settings struct {
+	Outputs []string `json:"outputs"`
+}
+
+// plan checks the backends, reads the users, asks for confirmation and freezes
+// the plan. Until then nothing is left behind.
+func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]string, b *backends, o RunOptions, planOnly bool) (*ledger.Run, error) {
+	warnings, err := checkBackends(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.checkOutputs(w, o); err != nil {
+		return nil, err
+	}
+	keys, err := h.keys()
+	if err != nil {
+		return nil, err
+	}
+	header, err := h.header(ctx, w, given, b, o)
+	if err != nil {
+		return nil, err
+	}
+	d, err := h.store.Draft(header, keys)
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.freeze(ctx, d, w, b, o, warnings, planOnly)
+	if err != nil {
+		return nil, errors.Join(err, d.Discard())
+	}
+	return r, nil
+}
+
+func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow, b *backends, o RunOptions, warnings []string, planOnly bool) (*ledger.Run, error) {
+	job := engine.PlanJob{Users: h.users(ctx, w, b), OrderBy: w.OrderBy, Waves: w.Waves, Draft: d, Hooks: w, Backends: b.list, Policy: w.Policy, Random: h.Random}
+	if w.HasSelect {
+		job.Select = w.Select
+	}
+	if w.HasWave {
+		job.Wave = w.Wave
+	}
+	p, err := engine.MakePlan(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	if o.MaxUsers > 0 && p.Due > o.MaxUsers {
+		return nil, &UsageError{Message: fmt.Sprintf("%d users are due, --max-users is %d", p.Due, o.MaxUsers), Fix: "raise it, or select fewer"}
+	}
+	if !planOnly {
+		if err := h.confirm(w, p, o, warnings); err != nil {
+			return nil, err
+		}
+	}
+	for _, text := range warnings {
+		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", text)
+	}
+	var waves []ledger.WavePlan
+	for _, rule := range w.Waves {
+		take := rule.Take
+		if w.HasWave {
+			take = 0
+		}
+		waves = append(waves, ledger.WavePlan{Name: rule.Name, Take: take})
+	}
+	return d.Freeze(waves)
+}
+
+// users is the workflow's source; BACKEND.accounts() reads through the opened
+// backends.
+func (h *Host) users(_ context.Context, w *workflow.Workflow, b *backends) source.Source {
+	w.Attach(func(label string) workflow.Lister {
+		for i, x := range b.list {
+			if x.Label == label {
+				return b.open[i]
+			}
+		}
+		return nil
+	})
+	return w.Users
+}
+
+// confirm asks on a terminal; without one --yes is needed.
+func (h *Host) confirm(w *workflow.Workflow, p engine.Preview, o RunOptions, notes []string) error {
+	if o.Yes {
+		return nil
+	}
+	if h.Confirm == nil {
+		return &UsageError{Message: fmt.Sprintf("%d users would be changed and there is no terminal to ask", p.Due), Fix: "give --yes"}
+	}
+	shown := Preview{Script: w.Name, Total: p.Total, Due: p.Due, Skipped: p.Skipped, Notes: notes}
+	for i, rule := range w.Waves {
+		shown.Waves = append(shown.Waves, WavePreview{Name: rule.Name, Users: p.Waves[i], Rule: rule})
+	}
+	yes, err := h.Confirm(shown)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		return usagef("not confirmed: nothing was changed")
+	}
+	return nil
+}
+
+// keys reads or makes the identity that opens sealed values, and says where a
+// new one is.
+func (h *Host) keys() (ledger.Keys, error) {
+	k, created, err := ledger.LoadKeys(h.IdentityPath, h.Recipients)
+	if err != nil {
+		return k, &UsageError{Message: err.Error()}
+	}
+	if created {
+		fmt.Fprintf(h.Stderr, "rekey: made %s: it opens the sealed passwords of every run here; keep a copy in a safe place\n", h.IdentityPath)
+	}
+	return k, nil
+}
+
+// header is what the ledger keeps of a run's circumstances.
+func (h *Host) header(ctx context.Context, w *workflow.Workflow, given map[string]string, b *backends, o RunOptions) (ledger.Header, error) {
+	schema, err := w.Users.Schema(ctx)
+	if err != nil {
+		return ledger.Header{}, err
+	}
+	schemaJSON, err := json.Marshal(schema)
+	if err != nil {
+		return ledger.Header{}, err
+	}
+	waves, err := json.Marshal(w.Waves)
+	if err != nil {
+		return ledger.Header{}, err
+	}
+	head := ledger.Header{Script: w.Name, Params: given, Backends: b.pins, Schema: schemaJSON, Waves: waves,
+		Requestor: o.Requestor, SourceSystem: o.SourceSystem, OSUser: h.OSUser, Host: h.Hostname,
+		Version: h.Version, Created: h.Now(), Recipients: h.Recipients}
+	for i, f := range w.Files {
+		if i == 0 {
+			head.ScriptText = f.Text
+			continue
+		}
+		head.Modules = append(head.Modules, ledger.Module{Name: f.Name, Text: f.Text, SHA256: f.SHA256})
+	}
+	head.Sources, err = h.sourcePins(ctx, w)
+	return head, err
+}
+
+// sourcePins are the fingerprints of a workflow's files of users.
+func (h *Host) sourcePins(ctx context.Context, w *workflow.Workflow) ([]ledger.SourcePin, error) {
+	parts, err := source.Fingerprints(ctx, w.Users)
+	if err != nil {
+		return nil, err
+	}
+	var pins []ledger.SourcePin
+	for _, p := range parts {
+		pins = append(pins, ledger.SourcePin{Name: p.Name, SHA256: p.SHA256, Stdin: p.Stdin})
+	}
+	return pins, nil
+}
+
+// apply applies a locked run from where it stands and writes its reports.
+func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions, command string) (Outcome, error) {
+	err := r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: command, OSUser: h.OSUser, Host: h.Hostname,
+		PID: os.Getpid(), Requestor: o.Requestor, SourceSystem: o.SourceSystem}}})
+	if err != nil {
+		return Outcome{}, err
+	}
+	job, err := h.job(stop, r, w, hooks, b, o)
+	if err != nil {
+		return Outcome{}, err
+	}
+	ending, err := h.watched(ctx, r, job)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("the ledger of run %s: %w; nothing was sent after that; then rekey resume %s", r.ID(), err, r.ID())
+	}
+	return h.conclude(r, w, o, ending)
+}
+
+// watched applies with the progress shown.
+func (h *Host) watched(ctx context.Context, r *ledger.Run, job engine.Job) (engine.Ending, error) {
+	if h.Progress == nil {
+		return engine.Apply(ctx, job)
+	}
+	counts, err := r.Counts()
+	if err != nil {
+		return engine.Ending{}, err
+	}
+	h.Progress.Begin(counts.Total-counts.Skipped, counts.Total-counts.Skipped-counts.Pending-counts.Held)
+	defer h.Progress.End()
+	job.Finished = h.Progress.Finished
+	return engine.Apply(ctx, job)
+}
+
+func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions) (engine.Job, error) {
+	head := r.Header()
+	var schema source.Schema
+	if err := json.Unmarshal(head.Schema, &schema); err != nil {
+		return engine.Job{}, fmt.Errorf("schema of run %s: %w", r.ID(), err)
+	}
+	var rules []engine.WaveRule
+	if err := json.Unmarshal(head.Waves, &rules); err != nil {
+		return engine.Job{}, fmt.Errorf("waves of run %s: %w", r.ID(), err)
+	}
+	waves, err := r.WaveCounts()
+	if err != nil {
+		return engine.Job{}, err
+	}
+	planned := make([]int64, len(rules))
+	for i, wc := range waves {
+		planned[i] = wc.Counts.Total
+	}
+	approved, err := r.Approvals()
+	if err != nil {
+		return engine.Job{}, err
+	}
+	return engine.Job{
+		ID: r.ID(), Journal: r, Vault: r, Plan: r, Backends: b.list, Hooks: hooks, Row: rowReader(r, schema),
+		Waves: rules, Planned: planned, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
+		Policy: w.Policy, Revert: w.Revert, Known: h.known(b),
+		Requestor: cmpOr(o.Requestor, head.Requestor), SourceSystem: cmpOr(o.SourceSystem, head.SourceSystem),
+		Clock: h.Clock, Random: h.Random, Stop: stop,
+	}, nil
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// rowReader decodes the rows of a run's plan.
+func rowReader(r *ledger.Run, schema source.Schema) func(ledger.User) (source.Row, error) {
+	return func(u ledger.User) (source.Row, error) {
+		row, err := source.Decode(schema, u.Row, func(column string, sealed []byte) (v secretValue, err error) {
+			return r.UnsealCell(column, u.Seq, sealed)
+		})
+		row.Line, row.Key = u.Line, u.Key
+		return row, err
+	}
+}
+
+// conclude records how a process leaves the run, and writes the reports.
+func (h *Host) conclude(r *ledger.Run, w *workflow.Workflow, o RunOptions, e engine.Ending) (Outcome, error) {
+	counts, err := r.Counts()
+	if err != nil {
+		return Outcome{}, err
+	}
+	out, err := h.leave(r, w, o, ended(e, Counts(counts)))
+	out.Reason = e.Stopped
+	if e.Held != "" {
+		out.Reason = "wave " + e.Held
+	}
+	return out, err
+}
+
+// leave ends a process's work on a run: the state, the reports, the head.
+func (h *Host) leave(r *ledger.Run, w *workflow.Workflow, o RunOptions, state ledger.State) (Outcome, error) {
+	if state != ledger.StatePlanned {
+		if err := r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: state}}}); err != nil {
+			return Outcome{}, err
+		}
+	}
+	out, err := look(r)
+	if err != nil {
+		return out, err
+	}
+	var reportErr error
+	if state != ledger.StatePlanned {
+		out.Reports, reportErr = h.reports(r, w, o)
+	}
+	out.Audit.Size, out.Audit.Head, err = r.SignHead()
+	if err != nil {
+		return out, err
+	}
+	if err := h.checkpoint(r, o.CheckpointTo, out); err != nil {
+		return out, err
+	}
+	if reportErr != nil {
+		out.ExitCode = ExitUnexpected
+	}
+	return out, reportErr
+}
+
+// changedFiles compares what a ledger keeps of a script with what is on disk.
+func changedFiles(head ledger.Header, w *workflow.Workflow) []string {
+	var changed []string
+	old := map[string][]byte{}
+	for _, m := range head.Modules {
+		old[m.Name] = m.Text
+	}
+	for i, f := range w.Files {
+		was, known := old[f.Name]
+		if i == 0 {
+			was, known = head.ScriptText, true
+		}
+		delete(old, f.Name)
+		if !known || !bytes.Equal(was, f.Text) {
+			changed = append(changed, filepath.ToSlash(f.Name))
+		}
+	}
+	for name := range old {
+		changed = append(changed, name)
+	}
+	slices.Sort(changed)
+	return changed
+}
