@@ -51,6 +51,21 @@ func Bearer(token secret.Value) secret.Value {
 	return secret.New("Bearer " + token.Reveal())
 }
 
+type secretsKey struct{}
+
+// WithSecrets returns a context under which the values are scrubbed from what
+// is said of every exchange, as if each Request had them in Secrets: those of
+// an operation belong there, because a server may echo at a later request what
+// it was sent by an earlier one.
+func WithSecrets(ctx context.Context, values ...secret.Value) context.Context {
+	return context.WithValue(ctx, secretsKey{}, slices.Concat(secretsOf(ctx), values))
+}
+
+func secretsOf(ctx context.Context) []secret.Value {
+	values, _ := ctx.Value(secretsKey{}).([]secret.Value)
+	return values
+}
+
 // Do sends the request once and reads the whole answer. An answer whose status
 // is 2xx is returned; everything else is a Failure:
 //
@@ -63,6 +78,7 @@ func Bearer(token secret.Value) secret.Value {
 // A Failure's texts hold no secret, no URL and no body.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, *Failure) {
 	begun := time.Now()
+	r.Secrets = slices.Concat(r.Secrets, secretsOf(ctx))
 	a, f := c.exchange(ctx, r)
 	if f != nil {
 		c.finish(r, f)

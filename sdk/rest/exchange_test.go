@@ -279,10 +279,11 @@ func TestSecretsAreInNoFailureAndNoLog(t *testing.T) {
 			f.Err.Violations = []sdk.Violation{{Rule: sdk.RuleOpaque, Message: string(f.Answer.Body), Native: string(f.Answer.Body)}}
 		}
 	})
-	_, f := c.Do(t.Context(), rest.Request{Method: "POST", Path: "/p", Query: map[string][]string{"p": {canary.Reveal()}},
-		Body: []byte(canary.Reveal()), Authorization: rest.Bearer(token), Secrets: []secret.Value{canary}})
+	early := secret.New("of-an-earlier-request")
+	_, f := c.Do(rest.WithSecrets(t.Context(), early), rest.Request{Method: "POST", Path: "/p", Query: map[string][]string{"p": {canary.Reveal()}},
+		Body: []byte(canary.Reveal() + early.Reveal()), Authorization: rest.Bearer(token), Secrets: []secret.Value{canary}})
 	all := fmt.Sprintf("%+v %s %s", f.Err, f.Error(), log.String())
-	for _, bad := range []string{canary.Reveal(), `c\"a`, "c%22a", token.Reveal()} {
+	for _, bad := range []string{canary.Reveal(), `c\"a`, "c%22a", token.Reveal(), early.Reveal()} {
 		if strings.Contains(all, bad) {
 			t.Errorf("%q is in %s", bad, all)
 		}

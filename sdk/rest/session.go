@@ -25,16 +25,18 @@ type SessionOptions struct {
 	MaxAge time.Duration
 	// Timeout is the deadline of one Login; 0: 30 seconds.
 	Timeout time.Duration
-	// Now is the clock of MaxAge; nil: time.Now.
+	// Now is the clock of MaxAge and of pauses; nil: time.Now.
 	Now func() time.Time
 }
 
 // Session keeps a login that many operations share. It is safe for concurrent
 // use: whoever needs a token while one is being fetched waits for that one.
 //
-// After three refused logins in a row it tries no other and answers
-// InvalidConfig, which stops a run: a changed password must not cost two
-// thousand users their rotation, nor the service account its lock.
+// A refused login is not tried again for a second, a second one for two; what
+// needs it meanwhile is refused as LoginExpired. After three in a row it tries
+// no other and answers InvalidConfig, which stops a run: a changed password
+// must not cost two thousand users their rotation, nor the service account its
+// lock.
 type Session struct {
 	options SessionOptions
 	context context.Context
@@ -44,8 +46,9 @@ type Session struct {
 	mu      sync.Mutex
 	token   secret.Value // absent: none yet, or the last login failed
 	since   time.Time
-	refused int
-	call    *login // in flight
+	refused int       // logins in a row
+	hold    time.Time // until then none is tried
+	call    *login    // in flight
 }
 
 // login is one attempt that callers wait for.
@@ -142,6 +145,8 @@ func (s *Session) join(stale secret.Value) (*login, secret.Value, *Failure) {
 	case s.refused >= maxRefused:
 		return nil, secret.Value{}, Refusal(sdk.Errorf(sdk.InvalidConfig,
 			"the login was refused %d times in a row and is not tried again; check user and password", maxRefused))
+	case s.options.Now().Before(s.hold):
+		return nil, secret.Value{}, Refusal(sdk.Errorf(sdk.LoginExpired, "the login was refused a moment ago"))
 	}
 	s.call = &login{done: make(chan struct{})}
 	s.logins.Add(1)
@@ -161,7 +166,7 @@ func (s *Session) renew(call *login, old secret.Value) {
 		s.token = secret.Value{}
 		call.failure = s.failure(f)
 	} else {
-		s.refused = 0
+		s.refused, s.hold = 0, time.Time{}
 		call.token = token
 	}
 	close(call.done)
@@ -174,6 +179,7 @@ func (s *Session) failure(f *Failure) *Failure {
 	switch e.Code {
 	case sdk.LoginExpired, sdk.PermissionDenied:
 		s.refused++
+		s.hold = s.options.Now().Add(time.Duration(s.refused) * time.Second)
 		e.Code = sdk.LoginExpired
 	case sdk.ConnectionLost:
 		e.Code = sdk.TargetUnavailable

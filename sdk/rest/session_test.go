@@ -137,11 +137,25 @@ func TestAfterThreeRefusedLoginsNoneIsTried(t *testing.T) {
 	g := &target{fail: sdk.Errorf(sdk.LoginExpired, "wrong password")}
 	s := g.session(t, 0)
 	var last *rest.Failure
-	for range 10 {
+	for n := range 10 {
+		g.now = time.Unix(int64(n), 0)
 		last = s.Do(t.Context(), g.use)
 	}
 	if g.logins != 3 || last.Err.Code != sdk.InvalidConfig {
 		t.Errorf("%d logins, then %v; want 3, InvalidConfig", g.logins, last)
+	}
+}
+
+func TestARefusedLoginIsNotTriedAgainAtOnce(t *testing.T) {
+	g := &target{fail: sdk.Errorf(sdk.LoginExpired, "wrong password")}
+	s := g.session(t, 0)
+	for range 10 {
+		if f := s.Do(t.Context(), g.use); f == nil || f.Err.Code != sdk.LoginExpired {
+			t.Errorf("got %v, want LoginExpired", f)
+		}
+	}
+	if g.logins != 1 {
+		t.Errorf("%d logins in one moment, want 1", g.logins)
 	}
 }
 
@@ -151,11 +165,12 @@ func TestAGoodLoginForgetsTheRefusedOnes(t *testing.T) {
 	refuse := func(n int) {
 		g.fail = sdk.Errorf(sdk.LoginExpired, "maintenance")
 		for range n {
+			g.now = g.now.Add(time.Minute)
 			if f := s.Do(t.Context(), g.use); f == nil || f.Err.Code != sdk.LoginExpired {
 				t.Errorf("got %v, want LoginExpired", f)
 			}
 		}
-		g.fail = nil
+		g.fail, g.now = nil, g.now.Add(time.Minute)
 		if f := s.Do(t.Context(), g.use); f != nil {
 			t.Error(f)
 		}
