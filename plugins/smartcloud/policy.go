@@ -1,0 +1,83 @@
+package smartcloud
+
+import (
+	"context"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// The documented policy of a cloud service account.
+const (
+	minLength  = 8
+	minLetters = 4
+	minOthers  = 1
+	maxRepeat  = 2
+	history    = 8
+	blanks     = " \t\n\v\f\r\u00a0\u0085"
+)
+
+// Policy returns the documented rules, the same for all accounts: the system
+// cannot be asked. With bypass_policy there are none to check beforehand.
+func (i *Instance) Policy(_ context.Context, account, _ string) (sdk.Policy, error) {
+	if i.bypass {
+		return sdk.Policy{Note: "bypass_policy: setUserPassword takes anything; a one-time password and a change are still checked by the system"}, nil
+	}
+	p := sdk.Policy{
+		MinLength: minLength, Letters: minLetters, NonLetters: minOthers, Forbid: blanks, MaxRepeat: maxRepeat,
+		NoAccountName: true, History: history, Note: "as documented by IBM; the system cannot be asked for it",
+	}
+	if name := userName(account); name != "" {
+		p.ForbidWords = []string{name}
+	}
+	return p, nil
+}
+
+// userName is the part of an address before the @. One of a letter or two is
+// taken for none: nearly every value contains it.
+func userName(account string) string {
+	name, _, _ := strings.Cut(account, "@")
+	if len(name) < 3 {
+		return ""
+	}
+	return name
+}
+
+// broken returns the documented rules that a value breaks, as far as they can
+// be checked without the system.
+func broken(value, account string) []sdk.Violation {
+	letters, others, run, longest, last := 0, 0, 0, 0, rune(-1)
+	for _, r := range value {
+		if unicode.IsLetter(r) {
+			letters++
+		} else {
+			others++
+		}
+		if run++; r != last {
+			run, last = 1, r
+		}
+		longest = max(longest, run)
+	}
+	lower, name := strings.ToLower(value), strings.ToLower(userName(account))
+	named := account != "" && strings.Contains(lower, strings.ToLower(account)) || name != "" && strings.Contains(lower, name)
+	var list []sdk.Violation
+	for _, rule := range []struct {
+		broken bool
+		rule   sdk.Rule
+		limit  int
+	}{
+		{utf8.RuneCountInString(value) < minLength, sdk.RuleMinLength, minLength},
+		{letters < minLetters, sdk.RuleLetters, minLetters},
+		{others < minOthers, sdk.RuleNonLetters, minOthers},
+		{strings.ContainsFunc(value, unicode.IsSpace), sdk.RuleForbidden, 0},
+		{longest > maxRepeat, sdk.RuleMaxRepeat, maxRepeat},
+		{named, sdk.RuleContainsName, 0},
+	} {
+		if rule.broken {
+			list = append(list, sdk.Violation{Rule: rule.rule, Limit: rule.limit})
+		}
+	}
+	return list
+}

@@ -1,0 +1,107 @@
+// Command simulate serves a simulated SmartCloud to try rekey on.
+//
+//	CLOUD_PASSWORD=secret simulate --listen 127.0.0.1:8081 --accounts users.txt
+//
+// The file has one line an account, login;temporary. The temporary value is
+// the account's present password and has to be changed at the first login.
+// The administrator's password is $CLOUD_PASSWORD.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/rekey-host/rekey/plugins/smartcloud/smartcloudtest"
+)
+
+type settings struct {
+	listen, accounts, admin, state string
+	budget                         smartcloudtest.Budget
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv("CLOUD_PASSWORD"), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "simulate:", err)
+		os.Exit(2)
+	}
+}
+
+// run serves until ctx ends.
+func run(ctx context.Context, args []string, password string, out io.Writer) error {
+	set, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if password == "" {
+		return errors.New("CLOUD_PASSWORD: is not set; it is the administrator's password, here and for rekey")
+	}
+	accounts, err := readAccounts(set.accounts, set.state)
+	if err != nil {
+		return err
+	}
+	s := smartcloudtest.New(smartcloudtest.Options{Admin: set.admin, AdminPassword: password, Budget: set.budget}, accounts...)
+	if err := s.Listen(set.listen); err != nil {
+		return err
+	}
+	defer s.Close()
+	fmt.Fprintf(out, "SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD\n", s.URL(), set.admin)
+	fmt.Fprintf(out, "%d accounts, %s; numbers at %s/simulator; stop it with Ctrl-C\n", len(accounts), set.state, s.URL())
+	fmt.Fprintf(out, "try a password: curl -u LOGIN '%s/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress=LOGIN'\n", s.URL())
+	<-ctx.Done()
+	return nil
+}
+
+func parse(args []string) (settings, error) {
+	var set settings
+	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
+	flags.StringVar(&set.listen, "listen", "127.0.0.1:8081", "`address` to serve on")
+	flags.StringVar(&set.accounts, "accounts", "", "`file` of login;temporary lines")
+	flags.StringVar(&set.admin, "admin", "admin@acme.example", "the administrator's `e-mail`")
+	flags.StringVar(&set.state, "state", smartcloudtest.Pending, "`state` of the accounts: PENDING, ACTIVE, SUSPENDED, SOFT_DELETED")
+	flags.IntVar(&set.budget.Limit, "budget", 0, "most requests in a period, 503 above it; 0: no limit")
+	flags.DurationVar(&set.budget.Period, "period", 0, "the period of --budget")
+	flags.BoolVar(&set.budget.RetryAfter, "retry-after", false, "tell how long to wait with a 503")
+	err := flags.Parse(args)
+	if err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("%q: is not a flag", flags.Arg(0))
+	}
+	return set, err
+}
+
+// readAccounts reads login;temporary lines: blank lines are skipped, spaces
+// around the two are trimmed, and the temporary value may be empty.
+func readAccounts(path, state string) ([]smartcloudtest.Account, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var list []smartcloudtest.Account
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
+		if line == "" {
+			continue
+		}
+		login, temporary, ok := strings.Cut(line, ";")
+		login, temporary = strings.TrimSpace(login), strings.TrimSpace(temporary)
+		if !ok || login == "" {
+			return nil, fmt.Errorf("%s:%d: is not login;temporary", path, n)
+		}
+		list = append(list, smartcloudtest.Account{Login: login, Password: temporary, OneTime: temporary != "", State: state})
+	}
+	return list, lines.Err()
+}

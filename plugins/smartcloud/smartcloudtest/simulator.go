@@ -1,0 +1,219 @@
+package smartcloudtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
+)
+
+// Options are what the simulated system is like. The zero Options have an
+// administrator admin@acme.example without a password, whom nobody can be.
+type Options struct {
+	Admin         string // the administrator's e-mail
+	AdminPassword string //
+	Spelling      string // of the error keys: "A" (ResponseCode, …; the default) or "B" (responseCode, …)
+	Budget        Budget // the zero Budget: no limit
+	RepeatAllowed bool   // the present value may be set again
+	StayPending   bool   // a change leaves a PENDING account PENDING
+	MaxPage       int    // the most subscribers of a page, however many are asked for; 0: no limit
+	Now           func() time.Time
+}
+
+// Budget is what weighs on the system and how much of it is borne.
+type Budget struct {
+	Limit      int            // the most weight in a period; 0: no limit
+	Period     time.Duration  // after which the sum is 0 again
+	Weights    map[string]int // of an operation, as in Requests; absent: 1
+	RetryAfter bool           // tell how long to wait
+}
+
+// Simulator is the system. It is safe for concurrent use.
+type Simulator struct {
+	Faults resttest.Faults // how it misbehaves
+	o      Options
+
+	mu       sync.Mutex
+	accounts map[string]*subscriber // by lower-case e-mail
+	byID     map[int64]*subscriber
+	order    []*subscriber
+	requests map[string]int
+	refused  int // by the budget
+	spent    int
+	period   time.Time
+
+	server *http.Server
+	url    string
+	done   chan struct{}
+}
+
+// New makes a simulator with its administrator and these accounts. It does not
+// listen yet.
+func New(o Options, accounts ...Account) *Simulator {
+	if o.Admin == "" {
+		o.Admin = "admin@acme.example"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Simulator{o: o, accounts: map[string]*subscriber{}, byID: map[int64]*subscriber{}, requests: map[string]int{}}
+	s.Add(Account{Login: o.Admin, Password: o.AdminPassword, Roles: []string{"CustomerAdministrator", "User"}})
+	s.Add(accounts...)
+	return s
+}
+
+// Listen serves on an address, such as 127.0.0.1:0, until Close.
+func (s *Simulator) Listen(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	s.url, s.done = "http://"+l.Addr().String(), make(chan struct{})
+	s.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	go func() { defer close(s.done); _ = s.server.Serve(l) }()
+	return nil
+}
+
+// URL is what the backend's setting url is set to.
+func (s *Simulator) URL() string { return s.url }
+
+// Close stops listening and drops all connections.
+func (s *Simulator) Close() { _ = s.server.Close(); <-s.done }
+
+// Handler returns the system as a handler, faults included.
+func (s *Simulator) Handler() http.Handler {
+	return s.Faults.Wrap(s.mux(), func(r *http.Request, body []byte) (string, string) {
+		op, login := operation(r), r.URL.Query().Get("loginName")+r.URL.Query().Get("emailAddress")
+		var c struct{ UserCredential credential }
+		if json.Unmarshal(body, &c) == nil {
+			login += c.UserCredential.LoginName
+		}
+		return op, login
+	})
+}
+
+// operation names a request as in Requests and in faults: the last part of a
+// service's path, or the method and "subscriber".
+func operation(r *http.Request) string {
+	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	if len(path) >= 5 && path[2] == "service" {
+		return path[4]
+	}
+	if len(path) >= 4 && path[2] == "resource" {
+		return r.Method + " " + path[3]
+	}
+	return r.Method + " " + r.URL.Path
+}
+
+// Add adds accounts.
+func (s *Simulator) Add(accounts ...Account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range accounts {
+		s.add(a)
+	}
+}
+
+func (s *Simulator) add(a Account) *subscriber {
+	n := newSubscriber(int64(20000000+len(s.order)), a)
+	s.order = append(s.order, n)
+	s.byID[n.id] = n
+	s.accounts[strings.ToLower(a.Login)] = n
+	return n
+}
+
+// Password returns an account's present value and whether it is a one-time
+// one; "" for an account that is not there.
+func (s *Simulator) Password(login string) (value string, oneTime bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.accounts[strings.ToLower(login)]; a != nil {
+		return a.Password, a.OneTime
+	}
+	return "", false
+}
+
+// State returns an account's state, "" if it is not there.
+func (s *Simulator) State(login string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.accounts[strings.ToLower(login)]; a != nil {
+		return a.State
+	}
+	return ""
+}
+
+// Values returns every value that the account has had, oldest first, as far as
+// it remembers.
+func (s *Simulator) Values(login string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.accounts[strings.ToLower(login)]; a != nil {
+		return slices.Clone(a.history)
+	}
+	return nil
+}
+
+// Requests returns how many requests came, by operation: setOneTimePassword,
+// changePassword, setUserPassword, resetPassword, getRoleList, "GET
+// subscriber" and so on. Those that a fault swallowed do not count.
+func (s *Simulator) Requests() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := map[string]int{}
+	for op, n := range s.requests {
+		counts[op] = n
+	}
+	return counts
+}
+
+// status is what GET /simulator tells.
+type status struct {
+	Accounts  int            `json:"accounts"`
+	States    map[string]int `json:"states"`
+	OneTime   int            `json:"one_time"`  // have a one-time or temporary password
+	Permanent int            `json:"permanent"` // have another
+	Changed   int            `json:"changed"`   // got a value since the start
+	Mails     int            `json:"mails"`     // sent by resets
+	Requests  map[string]int `json:"requests"`
+	Refused   int            `json:"refused_by_budget"`
+}
+
+func (s *Simulator) status() status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := status{Accounts: len(s.order), States: map[string]int{}, Requests: s.requests, Refused: s.refused}
+	for _, a := range s.order {
+		t.States[a.State]++
+		switch {
+		case a.OneTime:
+			t.OneTime++
+		case a.Password != "":
+			t.Permanent++
+		}
+		if a.sets > 0 {
+			t.Changed++
+		}
+		t.Mails += a.mails
+	}
+	t.Requests = map[string]int{}
+	for op, n := range s.requests {
+		t.Requests[op] = n
+	}
+	return t
+}
+
+func (s *Simulator) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetIndent("", "  ")
+	_ = e.Encode(s.status())
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(text.Bytes())
+}

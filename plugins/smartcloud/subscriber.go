@@ -1,0 +1,183 @@
+package smartcloud
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// pageSize is how many subscribers are asked for at once.
+const pageSize = 100
+
+// subscriber is an account as the interface tells it.
+type subscriber struct {
+	Id              json.Number
+	SubscriberState string
+	Person          struct {
+		EmailAddress  string
+		GivenName     string
+		FamilyName    string
+		SecurityRealm string
+	}
+	fields map[string]any // all of them, for List
+}
+
+// UnmarshalJSON keeps all fields beside those that have a name here.
+func (s *subscriber) UnmarshalJSON(text []byte) error {
+	type plain subscriber
+	if err := json.Unmarshal(text, (*plain)(s)); err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &s.fields)
+}
+
+// status tells apart what decides whether there is a password to set.
+// MODIFIED_FEDERATED and PARTIAL_FEDERATED accounts have one.
+func (s subscriber) status() sdk.Status {
+	switch s.SubscriberState {
+	case "SOFT_DELETED", "CANCEL_PENDING", "REMOVE_PENDING", "DEREGISTER_PENDING":
+		return sdk.StatusDeleted
+	case "SUSPENDED":
+		return sdk.StatusSuspended
+	}
+	if s.Person.SecurityRealm == "FEDERATED" {
+		return sdk.StatusFederated
+	}
+	switch s.SubscriberState {
+	case "ACTIVE":
+		return sdk.StatusActive
+	case "PENDING":
+		return sdk.StatusPending
+	}
+	return sdk.StatusUnknown
+}
+
+// refuses returns why the operation is not sent for this account.
+func (s subscriber) refuses(op sdk.Operation) *sdk.Error {
+	switch status := s.status(); {
+	case s.Person.SecurityRealm == "FEDERATED":
+		return sdk.Errorf(sdk.NoCredential, "is federated: its password is with its organisation")
+	case status == sdk.StatusSuspended, status == sdk.StatusDeleted:
+		return s.state("no password can be set")
+	case status == sdk.StatusPending && op.Verb == sdk.Set && !oneTime(op):
+		return s.state("setUserPassword wants an ACTIVE account; change its temporary password, or set one with must_change = True")
+	}
+	return nil
+}
+
+func (s subscriber) state(why string) *sdk.Error {
+	e := sdk.Errorf(sdk.AccountStatus, "is %s: %s", s.SubscriberState, why)
+	e.AccountStatus = s.status()
+	return e
+}
+
+func (s subscriber) account() sdk.Account {
+	name := strings.TrimSpace(s.Person.GivenName + " " + s.Person.FamilyName)
+	mail := s.Person.EmailAddress
+	return sdk.Account{Account: mail, ID: s.Id.String(), Login: mail, Name: name, Mail: mail, Status: s.status()}
+}
+
+// attributes picks fields of the subscriber or of its Person by their names.
+func (s subscriber) attributes(names []string) map[string]string {
+	person, _ := s.fields["Person"].(map[string]any)
+	picked := make(map[string]string, len(names))
+	for _, name := range names {
+		v, ok := person[name]
+		if !ok {
+			v = s.fields[name]
+		}
+		picked[name] = text(v)
+	}
+	return picked
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []any:
+		parts := make([]string, len(v))
+		for n, part := range v {
+			parts[n] = text(part)
+		}
+		return strings.Join(parts, ",")
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case map[string]any:
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+// Find returns the account of an e-mail address: AccountNotFound if there is
+// none, Ambiguous if several that are not deleted have it.
+func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
+	var found subscriber
+	f := i.session.Do(ctx, func(secret.Value) (f *rest.Failure) {
+		found, f = i.subscriber(ctx, account)
+		return f
+	})
+	if f != nil {
+		return sdk.Account{}, f.AsError()
+	}
+	return found.account(), nil
+}
+
+func byMail(account string) rest.Request {
+	q := url.Values{"_namedQuery": {"getSubscriberByEmailAddress"}, "emailAddress": {account}}
+	return rest.Request{Method: http.MethodGet, Path: resource, Query: q, ReadOnly: true}
+}
+
+func (i *Instance) subscriber(ctx context.Context, account string) (subscriber, *rest.Failure) {
+	list, f := i.list(ctx, byMail(account))
+	if f != nil {
+		return subscriber{}, f
+	}
+	var alive, dead []subscriber
+	for _, s := range list {
+		switch {
+		case !strings.EqualFold(s.Person.EmailAddress, account):
+		case s.status() == sdk.StatusDeleted:
+			dead = append(dead, s)
+		default:
+			alive = append(alive, s)
+		}
+	}
+	switch {
+	case len(alive) == 1:
+		return alive[0], nil
+	case len(alive) > 1:
+		return subscriber{}, rest.Refusal(sdk.Errorf(sdk.Ambiguous, "%d subscribers have this e-mail address", len(alive)))
+	case len(dead) > 0:
+		return dead[0], nil
+	}
+	return subscriber{}, rest.Refusal(sdk.Errorf(sdk.AccountNotFound, "no subscriber has this e-mail address"))
+}
+
+// list sends a query and returns its subscribers; none is an empty list or 404.
+func (i *Instance) list(ctx context.Context, r rest.Request) ([]subscriber, *rest.Failure) {
+	a, f := i.do(ctx, "subscriber", r)
+	if f != nil && f.Err.Code == sdk.AccountNotFound {
+		return nil, nil
+	}
+	if f != nil {
+		return nil, f
+	}
+	var body struct{ List *[]subscriber }
+	err := a.JSON(&body)
+	if err == nil && body.List == nil {
+		err = sdk.Errorf(sdk.TargetError, "the answer has no List")
+	}
+	if err != nil {
+		return nil, rest.Refusal(sdk.AsError(err, sdk.TargetError))
+	}
+	return *body.List, nil
+}
