@@ -1,0 +1,140 @@
+package openiam
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest"
+)
+
+// Check asks for the service's description, which must be there, and for the
+// services beside it, without which lost answers cannot be settled.
+func (i *Instance) Check(ctx context.Context) []sdk.Finding {
+	found := i.described(ctx)
+	if len(found) > 0 && found[0].Severity == sdk.Bad {
+		return found
+	}
+	if _, f := i.call(ctx, i.logins, message{operation: "loginExists", readOnly: true,
+		fields: target{i.domain, "rekey-check", i.system}.fields()}); f != nil {
+		found = append(found, i.without(f)...)
+	}
+	return append(found, i.policyKnown(ctx)...)
+}
+
+// described reads the WSDL and compares it with the settings. A server that
+// does not publish it may still be right.
+func (i *Instance) described(ctx context.Context) []sdk.Finding {
+	answer, f := i.provision.client.Do(ctx, rest.Request{Method: http.MethodGet, Query: url.Values{"wsdl": {""}},
+		Header: http.Header{"Accept": {"text/xml"}}, ReadOnly: true})
+	if f != nil {
+		return unreachable(f)
+	}
+	root, err := parseXML(answer.Body)
+	if err != nil || root.name != "definitions" {
+		return []sdk.Finding{{Severity: sdk.Warning, Message: "openiam: the url answers ?wsdl with something else than a service description",
+			Fix: "check that the url is the provisioning service's endpoint"}}
+	}
+	return i.differs(root)
+}
+
+// unreachable grades a failure to get the description: without an answer, or
+// with one that says there is no such service, nothing else will work.
+func unreachable(f *rest.Failure) []sdk.Finding {
+	severity := sdk.Warning
+	switch {
+	case f.Answer.Status == 0, f.Err.Code == sdk.InvalidConfig, f.Err.Code == sdk.TargetUnavailable:
+		severity = sdk.Bad
+	}
+	return []sdk.Finding{{Severity: severity, Code: f.Err.Code, Message: "openiam: " + f.Err.Message, Fix: "check url, and that OpenIAM runs"}}
+}
+
+func (i *Instance) differs(root *node) []sdk.Finding {
+	var found []sdk.Finding
+	if ns := root.attribute("targetNamespace"); ns != "" && ns != i.provision.namespace && operations(root)["setPassword"] {
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.InvalidConfig,
+			Message: fmt.Sprintf("openiam: the server's namespace is %q, the setting is %q", ns, i.provision.namespace),
+			Fix:     fmt.Sprintf("namespace = %q", ns)})
+	}
+	if sent := fieldsOf(root); len(sent) > 0 && !sent["passThruAttributes"] && !i.basic {
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.InvalidConfig,
+			Message: "openiam: the server's PasswordSync has no passThruAttributes: it is of an older release", Fix: `fields = "basic"`})
+	}
+	return found
+}
+
+// operations are those of the description's port types.
+func operations(root *node) map[string]bool {
+	names := map[string]bool{}
+	for _, port := range root.children {
+		if port.name != "portType" {
+			continue
+		}
+		for _, op := range port.children {
+			names[op.attribute("name")] = true
+		}
+	}
+	return names
+}
+
+// fieldsOf are the elements of PasswordSync; none if the schema is elsewhere.
+func fieldsOf(root *node) map[string]bool {
+	names := map[string]bool{}
+	types := root.child("types")
+	if types == nil {
+		return names
+	}
+	for _, schema := range types.children {
+		for _, t := range schema.children {
+			if t.attribute("name") == "PasswordSync" {
+				t.elements(names)
+			}
+		}
+	}
+	return names
+}
+
+func (n *node) elements(into map[string]bool) {
+	for _, c := range n.children {
+		if c.name == "element" {
+			into[c.attribute("name")] = true
+		}
+		c.elements(into)
+	}
+}
+
+// without says what cannot be done where LoginDataWebService does not answer.
+func (i *Instance) without(f *rest.Failure) []sdk.Finding {
+	if f.Err.Code == sdk.InvalidConfig && f.Answer.Status != http.StatusNotFound {
+		return []sdk.Finding{{Severity: sdk.Bad, Code: f.Err.Code, Message: "openiam: " + f.Err.Message, Fix: "check user, password and url"}}
+	}
+	return []sdk.Finding{{Severity: sdk.Warning, Code: f.Err.Code,
+		Message: "openiam: LoginDataWebService does not answer: " + f.Err.Message + "; find and verify will not work, and a set whose answer is lost stays unknown",
+		Fix:     "name the place of the services with services, or verify = \"none\""}}
+}
+
+// policyKnown says whether values can be made to fit.
+func (i *Instance) policyKnown(ctx context.Context) []sdk.Finding {
+	if i.policyPrincipal == "" {
+		return []sdk.Finding{{Severity: sdk.Info,
+			Message: "openiam: the password policy is not known beforehand; OpenIAM is shipped with 8 to 12 characters",
+			Fix:     "policy_principal = an account whose policy stands for all, or policy(length = 12)"}}
+	}
+	t, err := i.target(i.policyPrincipal)
+	if err != nil {
+		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "openiam: policy_principal: " + err.Message}}
+	}
+	if _, f := i.rules(ctx, t); f != nil {
+		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "openiam: policy_principal: " + f.Err.Message,
+			Fix: "name an account that exists"}}
+	}
+	answer, f := i.call(ctx, i.passwords, message{operation: "isPasswordChangeAllowed", fields: t.fields(), readOnly: true})
+	if f == nil && answer.attribute("value") == "false" {
+		return []sdk.Finding{{Severity: sdk.Warning, Code: sdk.ChangeNotAllowed,
+			Message: "openiam: the policy of policy_principal allows no change; setPassword will be refused",
+			Fix:     "set with must_change = True, or change PASSWORD_CHANGE_ALLOWED"}}
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package openiam
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of a document: an answer of these services is a few hundred bytes, a
+// description of one some hundred kilobytes.
+const (
+	maxDepth = 40
+	maxNodes = 50_000
+)
+
+// node is one element. Attributes are those without a namespace.
+type node struct {
+	space, name string
+	attributes  map[string]string
+	text        string
+	children    []*node
+}
+
+// child returns the first child of that name in any namespace; it is nil for a
+// nil node, so that paths can be walked without looking.
+func (n *node) child(names ...string) *node {
+	for _, name := range names {
+		n = n.first(name)
+	}
+	return n
+}
+
+func (n *node) first(name string) *node {
+	if n == nil {
+		return nil
+	}
+	for _, c := range n.children {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// value returns the trimmed text of the child of that name, "" if there is none.
+func (n *node) value(name string) string {
+	c := n.child(name)
+	if c == nil {
+		return ""
+	}
+	return strings.TrimSpace(c.text)
+}
+
+func (n *node) attribute(name string) string {
+	if n == nil {
+		return ""
+	}
+	return n.attributes[name]
+}
+
+// errXML says what is wrong with a document without quoting it.
+type errXML string
+
+func (e errXML) Error() string { return string(e) }
+
+// parseXML reads a whole document. It takes UTF-8 only, and no document type,
+// no entities but the five, no processing instructions, no deep nesting.
+func parseXML(body []byte) (*node, error) {
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	if !utf8.Valid(body) {
+		return nil, errXML("is not UTF-8")
+	}
+	d := xml.NewDecoder(bytes.NewReader(body))
+	p := parser{}
+	for {
+		t, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return p.done()
+		}
+		if err != nil {
+			return nil, malformed(err)
+		}
+		if err := p.take(t); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// malformed keeps the decoder's reason out of the message: it quotes.
+func malformed(err error) error {
+	var syntax *xml.SyntaxError
+	if errors.As(err, &syntax) && strings.Contains(syntax.Msg, "entity") {
+		return errXML("uses an entity that is not one of the five")
+	}
+	return errXML("is not well-formed XML")
+}
+
+type parser struct {
+	stack []*node
+	text  []*strings.Builder
+	root  *node
+	nodes int
+	begun bool
+}
+
+func (p *parser) take(t xml.Token) error {
+	first := !p.begun
+	p.begun = true
+	switch t := t.(type) {
+	case xml.Directive:
+		return errXML("has a document type declaration")
+	case xml.ProcInst:
+		if t.Target != "xml" || !first {
+			return errXML("has a processing instruction")
+		}
+	case xml.StartElement:
+		return p.open(t)
+	case xml.EndElement:
+		p.close()
+	case xml.CharData:
+		if len(p.stack) > 0 {
+			p.text[len(p.text)-1].Write(t)
+		} else if len(bytes.TrimSpace(t)) > 0 {
+			return errXML("is not well-formed XML")
+		}
+	}
+	return nil
+}
+
+func (p *parser) open(t xml.StartElement) error {
+	n := &node{space: t.Name.Space, name: t.Name.Local}
+	for _, a := range t.Attr {
+		if a.Name.Space == "" {
+			if n.attributes == nil {
+				n.attributes = map[string]string{}
+			}
+			n.attributes[a.Name.Local] = a.Value
+		}
+	}
+	p.nodes++
+	switch {
+	case len(p.stack) == 0 && p.root != nil:
+		return errXML("has two document elements")
+	case len(p.stack) >= maxDepth:
+		return errXML("is nested too deeply")
+	case p.nodes > maxNodes:
+		return errXML("has too many elements")
+	case len(p.stack) == 0:
+		p.root = n
+	default:
+		top := p.stack[len(p.stack)-1]
+		top.children = append(top.children, n)
+	}
+	p.stack, p.text = append(p.stack, n), append(p.text, &strings.Builder{})
+	return nil
+}
+
+func (p *parser) close() {
+	last := len(p.stack) - 1
+	p.stack[last].text = p.text[last].String()
+	p.stack, p.text = p.stack[:last], p.text[:last]
+}
+
+func (p *parser) done() (*node, error) {
+	if p.root == nil {
+		return nil, errXML("is empty")
+	}
+	return p.root, nil
+}
+
+// writable reports whether XML 1.0 can carry the text.
+func writable(s string) bool {
+	for i, r := range s {
+		if r == utf8.RuneError {
+			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
+				return false
+			}
+		}
+		control := r < 0x20 && r != '\t' && r != '\n' && r != '\r'
+		if control || r == 0xFFFE || r == 0xFFFF {
+			return false
+		}
+	}
+	return true
+}
