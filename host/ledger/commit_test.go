@@ -1,0 +1,321 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// reopened closes a run and locks it again, as another process would.
+func reopened(t bench, s *Store, k Keys, r *Run) *Run {
+	t.Helper()
+	must(t, r.Close())
+	again, err := s.Lock(r.ID(), k)
+	must(t, err)
+	t.Cleanup(func() { again.Close() })
+	return again
+}
+
+func TestCommitRefusesWhatContradictsTheLedger(t *testing.T) {
+	of := func(rec *Record, change func(*Record)) *Record { change(rec); return rec }
+	for _, c := range []struct {
+		name   string
+		before func(r *Run) []*Record
+		wrong  func(r *Run) []*Record
+		want   string
+	}{
+		{"a user beyond the plan", nil, func(r *Run) []*Record { return []*Record{intent(r, 6, 1, 0, "x")} }, "the plan has 5 users"},
+		{"a user that the plan skips", nil, func(r *Run) []*Record { return []*Record{intent(r, 5, 1, 0, "x")} }, "the plan skips the user"},
+		{"an intent without its value", nil, func(r *Run) []*Record {
+			return []*Record{of(intent(r, 1, 1, 0, "x"), func(x *Record) { x.Sealed = nil })}
+		}, "its value is not in the ledger"},
+		{"an intent without a step", nil, func(r *Run) []*Record { return []*Record{intent(r, 1, 0, 0, "x")} }, "it has no step"},
+		{"a second intent of one try", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
+			func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "y")} }, "intent of user 1 step 1 try 0: there is one already"},
+		{"an outcome without an intent", nil, func(*Run) []*Record { return []*Record{outcome(1, 1, 0, sdk.Applied, "")} }, "there is no intent"},
+		{"an outcome of another try", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
+			func(*Run) []*Record { return []*Record{outcome(1, 1, 1, sdk.Applied, "")} }, "there is no intent"},
+		{"an outcome of another verb", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
+			func(*Run) []*Record {
+				return []*Record{of(outcome(1, 1, 0, sdk.Applied, ""), func(x *Record) { x.Verb = "change" })}
+			}, `verb "change", the intent's is "set"`},
+		{"a second definite outcome", func(r *Run) []*Record {
+			return []*Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Refused, sdk.Conflict)}
+		}, func(*Run) []*Record { return []*Record{outcome(1, 1, 0, sdk.Applied, "")} }, "it has one already: refused"},
+		{"finished twice", func(*Run) []*Record { return []*Record{finished(1, Failed, "ScriptError")} },
+			func(*Run) []*Record { return []*Record{finished(1, Done, "")} }, "already"},
+		{"finished twice in one commit", nil,
+			func(*Run) []*Record { return []*Record{finished(1, Failed, ""), finished(1, Done, "")} }, "already"},
+		{"an intent after the end", func(*Run) []*Record { return []*Record{finished(1, Failed, "ScriptError")} },
+			func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} }, "already"},
+		{"done while a value is under way", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
+			func(*Run) []*Record { return []*Record{finished(1, Done, "")} }, "step 1 try 0 has no outcome"},
+		{"finished as pending", nil, func(*Run) []*Record { return []*Record{finished(1, Pending, "")} }, "not a final status"},
+		{"put back before the end", nil, func(*Run) []*Record { return []*Record{{Kind: Reopened, User: 1}} }, "the user has no status"},
+		{"put back twice", func(*Run) []*Record { return []*Record{finished(1, Failed, ""), {Kind: Reopened, User: 1}} },
+			func(*Run) []*Record { return []*Record{{Kind: Reopened, User: 1}} }, "the user has no status"},
+		{"a hold of no wave", nil, func(*Run) []*Record { return []*Record{{Kind: Held, Detail: Detail{Wave: "x"}}} }, `no wave "x"`},
+		{"two holds", func(*Run) []*Record { return []*Record{{Kind: Held, Detail: Detail{Wave: "all"}}} },
+			func(*Run) []*Record { return []*Record{{Kind: Held, Detail: Detail{Wave: "all"}}} }, "held already"},
+		{"an approval without a hold", nil, func(*Run) []*Record { return []*Record{{Kind: Approved}} }, "not held"},
+		{"an end without a state", nil, func(*Run) []*Record { return []*Record{{Kind: Ended}} }, "no state"},
+		{"a second plan", nil, func(*Run) []*Record { return []*Record{{Kind: Planned}} }, "not for Commit"},
+		{"an intent of nobody", nil, func(r *Run) []*Record { return []*Record{intent(r, 0, 1, 0, "x")} }, "user 0"},
+		{"a start of somebody", nil, func(*Run) []*Record { return []*Record{{Kind: Started, User: 1}} }, "user 1"},
+	} {
+		for _, later := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, by another process %v", c.name, later), func(t *testing.T) {
+				s := newStore(t)
+				k := newKeys(t, s)
+				d := draftOf(t, s, k, []PlannedUser{{Key: "a"}, {Key: "b"}, {Key: "c"}, {Key: "d"}, {Key: "e", Skipped: true}})
+				r, err := d.Freeze([]WavePlan{{Name: "all"}})
+				must(t, err)
+				defer func() { r.Close() }()
+				if c.before != nil {
+					commit(t, r, c.before(r)...)
+				}
+				if later {
+					r = reopened(t, s, k, r)
+				}
+				size, head, err := r.SignHead()
+				must(t, err)
+				good := intent(r, 2, 1, 0, "y")
+				err = r.Commit(append([]*Record{good}, c.wrong(r)...))
+				if !errors.Is(err, ErrContradiction) || !strings.Contains(err.Error(), c.want) {
+					t.Fatalf("Commit() = %v, want %q", err, c.want)
+				}
+				if err := r.Commit([]*Record{intent(r, 3, 1, 0, "z")}); err == nil {
+					t.Fatal("it takes records after that")
+				}
+				r = reopened(t, s, k, r)
+				gotSize, gotHead, err := r.SignHead()
+				must(t, err)
+				if gotSize != size || gotHead != head {
+					t.Fatalf("the log went from %s to %s: half a commit is there", head, gotHead)
+				}
+				commit(t, r, good)
+				audited(t, s, r.ID(), head)
+			})
+		}
+	}
+}
+
+func TestUnknownOutcomeMayBecomeDefinite(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := newRun(t, s, k, 2)
+	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Unknown, sdk.Timeout))
+	commit(t, r, outcome(1, 1, 0, sdk.Unknown, sdk.Timeout), finished(1, Unresolved, sdk.Timeout))
+	r = reopened(t, s, k, r)
+	commit(t, r, &Record{Kind: Reopened, User: 1})
+	commit(t, r, outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""))
+	got, err := r.Counts()
+	must(t, err)
+	if want := (Counts{Total: 2, Done: 1, Pending: 1}); got != want {
+		t.Fatalf("Counts() = %+v, want %+v", got, want)
+	}
+	audited(t, s, r.ID(), "")
+}
+
+func TestFinishedAndPutBackInOneCommit(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := newRun(t, s, k, 2)
+	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Refused, sdk.Conflict), finished(1, Failed, sdk.Conflict),
+		&Record{Kind: Reopened, User: 1}, intent(r, 1, 1, 1, "y"), outcome(1, 1, 1, sdk.Applied, ""), finished(1, Done, ""))
+	if err := r.Commit([]*Record{intent(r, 1, 1, 2, "z")}); !errors.Is(err, ErrContradiction) {
+		t.Fatalf("Commit() = %v, want a contradiction", err)
+	}
+	u, err := r.User("user-1")
+	must(t, err)
+	if u.Status != Done || len(u.History) != 7 {
+		t.Fatalf("User() = %s with %d records, want done with 7", u.Status, len(u.History))
+	}
+	audited(t, s, r.ID(), "")
+}
+
+func TestResetNeedsNoIntent(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 1)
+	rec := outcome(1, 1, 0, sdk.Applied, "")
+	rec.Verb, rec.Sealed = "reset", r.Seal(1, 1, 0, "value", secret.New("picked"))
+	commit(t, r, rec, finished(1, Done, ""))
+	audited(t, s, r.ID(), "")
+}
+
+func TestStateOfARun(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	d := draftOf(t, s, k, []PlannedUser{{Key: "a"}, {Key: "b", Wave: 1}})
+	r, err := d.Freeze([]WavePlan{{Name: "canary"}, {Name: "rest"}})
+	must(t, err)
+	defer func() { r.Close() }()
+	for _, c := range []struct {
+		name    string
+		recs    []*Record
+		alive   State
+		dead    State
+		held    string
+		pending int64
+		waiting int64
+	}{
+		{"frozen", nil, StatePlanned, StatePlanned, "", 2, 0},
+		{"started", []*Record{{Kind: Started}}, StateRunning, StateInterrupted, "", 2, 0},
+		{"held", []*Record{finished(1, Done, ""), {Kind: Held, Detail: Detail{Wave: "canary"}}}, StateRunning, StateInterrupted, "canary", 0, 1},
+		{"ended held", []*Record{{Kind: Ended, Detail: Detail{State: StateHeld}}}, StateHeld, StateHeld, "canary", 0, 1},
+		{"approved", []*Record{{Kind: Approved}}, StateInterrupted, StateInterrupted, "", 1, 0},
+		{"started again", []*Record{{Kind: Started}}, StateRunning, StateInterrupted, "", 1, 0},
+		{"stopped", []*Record{{Kind: Stopped}, {Kind: Ended, Detail: Detail{State: StateStopped}}}, StateStopped, StateStopped, "", 1, 0},
+		{"finished", []*Record{{Kind: Started}, finished(2, Failed, "X"), {Kind: Ended, Detail: Detail{State: StateFinished}}}, StateFinished, StateFinished, "", 0, 0},
+		{"put back", []*Record{{Kind: Reopened, User: 2}}, StateInterrupted, StateInterrupted, "", 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			commit(t, r, c.recs...)
+			look(t, s, r, c.alive, c.held, c.pending, c.waiting)
+			must(t, r.Close())
+			dead, err := s.Read(r.ID())
+			must(t, err)
+			look(t, s, dead, c.dead, c.held, c.pending, c.waiting)
+			must(t, dead.Close())
+			r, err = s.Lock(r.ID(), k)
+			must(t, err)
+		})
+	}
+	list, err := r.Approvals()
+	must(t, err)
+	if d := cmp.Diff([]string{"canary"}, list); d != "" {
+		t.Fatal(d)
+	}
+	audited(t, s, r.ID(), "")
+}
+
+func look(t *testing.T, s *Store, r *Run, want State, hold string, pending, held int64) {
+	t.Helper()
+	got, err := r.State()
+	must(t, err)
+	if got != want {
+		t.Errorf("State() = %s, want %s", got, want)
+	}
+	other, err := s.Read(r.ID())
+	must(t, err)
+	defer other.Close()
+	if got, err := other.State(); err != nil || got != want {
+		t.Errorf("State() for others = %s, %v, want %s", got, err, want)
+	}
+	wave, open, err := r.Hold()
+	must(t, err)
+	if wave != hold || open != (hold != "") {
+		t.Errorf("Hold() = %q, %v, want %q", wave, open, hold)
+	}
+	c, err := r.Counts()
+	must(t, err)
+	if c.Pending != pending || c.Held != held {
+		t.Errorf("Counts() = %+v, want %d pending, %d held", c, pending, held)
+	}
+	n := int64(0)
+	must(t, r.Each(Filter{Status: []Status{HeldPending}}, OrderApply, func(u User) error {
+		n++
+		if u.Status != HeldPending {
+			t.Errorf("user %q is %s, want held", u.Key, u.Status)
+		}
+		return nil
+	}))
+	if n != held {
+		t.Errorf("%d users are listed as held, want %d", n, held)
+	}
+}
+
+func TestCommitSetsIndexAndTime(t *testing.T) {
+	s := newStore(t)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_901_234, time.FixedZone("x", 3600))
+	s.now = func() time.Time { return at }
+	r := newRun(t, s, newKeys(t, s), 2)
+	given := finished(1, Failed, "X")
+	given.At = at.Add(-time.Hour)
+	recs := []*Record{{Kind: Started}, given}
+	commit(t, r, recs...)
+	if recs[0].Index != 2 || recs[1].Index != 3 {
+		t.Fatalf("indices %d, %d, want 2, 3", recs[0].Index, recs[1].Index)
+	}
+	if want := time.Date(2026, 1, 2, 2, 4, 5, 678_901_000, time.UTC); recs[0].At != want || recs[1].At != want.Add(-time.Hour) {
+		t.Fatalf("times %v, %v, want %v", recs[0].At, recs[1].At, want)
+	}
+	u, err := r.User("user-1")
+	must(t, err)
+	if d := cmp.Diff([]Record{*given}, u.History); d != "" {
+		t.Fatal(d)
+	}
+}
+
+func TestRunForReadingTakesNoRecords(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 1)
+	ro, err := s.Read(r.ID())
+	must(t, err)
+	defer ro.Close()
+	if err := ro.Commit([]*Record{{Kind: Started}}); err == nil {
+		t.Error("Commit() gave no error")
+	}
+	if err := ro.Forget(); err == nil {
+		t.Error("Forget() gave no error")
+	}
+	if ro.Seal(1, 1, 0, "value", secret.New("x")) != nil {
+		t.Error("Seal() without a key gave something")
+	}
+}
+
+func TestNotesOfOthersAndCommitsMakeOneLog(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 200)
+	done := make(chan error, 1)
+	go func() {
+		for range 20 {
+			if err := s.Note(r.ID(), &Record{Kind: Revealed, Detail: Detail{OSUser: "ann"}}); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for user := int64(1); user <= 200; user++ {
+		commit(t, r, intent(r, user, 1, 0, "x"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, Done, ""))
+	}
+	must(t, <-done)
+	if a := audited(t, s, r.ID(), ""); a.Size != 2+600+20 {
+		t.Fatalf("the log has %d records, want %d", a.Size, 2+600+20)
+	}
+	if err := s.Note(r.ID(), &Record{Kind: Started}); err == nil {
+		t.Fatal("Note() of a start gave no error")
+	}
+}
+
+func TestSecondLockNamesTheProcess(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := newRun(t, s, k, 1)
+	_, err := s.Lock(r.ID(), k)
+	var held *LockedError
+	if !errors.As(err, &held) || !strings.Contains(err.Error(), fmt.Sprintf("run %s is being applied by process %d", r.ID(), held.PID)) || held.PID == 0 {
+		t.Fatalf("Lock() = %v", err)
+	}
+	must(t, r.Close())
+	again, err := s.Lock(r.ID(), k)
+	must(t, err)
+	must(t, again.Close())
+}
+
+func TestRunsDoNotWaitForEachOther(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	a, b := newRun(t, s, k, 1), newRun(t, s, k, 1)
+	must(t, a.writer.db.run("BEGIN IMMEDIATE")) // a holds its write lock
+	commit(t, b, finished(1, Done, ""))
+	must(t, a.writer.db.run("ROLLBACK"))
+}

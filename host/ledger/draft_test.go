@@ -1,0 +1,307 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// draftOf begins a draft with the users of the list.
+func draftOf(t bench, s *Store, k Keys, users []PlannedUser) *Draft {
+	t.Helper()
+	d, err := s.Draft(Header{Script: "test.star", OSUser: "ann"}, k)
+	must(t, err)
+	for i, u := range users {
+		u.Seq = int64(i + 1)
+		if u.Line == 0 {
+			u.Line = i + 2
+		}
+		must(t, d.Add(u))
+	}
+	return d
+}
+
+// keysOf lists the keys of a run with their waves.
+func keysOf(t bench, r *Run, o Order) (list []string) {
+	t.Helper()
+	must(t, r.Each(Filter{}, o, func(u User) error {
+		list = append(list, fmt.Sprintf("%s %s", u.Key, u.WaveName))
+		return nil
+	}))
+	return list
+}
+
+func TestUsersAreOrderedByTypedKeys(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	sorted := [][]any{
+		{int64(math.MinInt64), "x"}, {-5.5, "x"}, {int64(-5), "x"}, {int64(0), "x"}, {0.5, "x"}, {int64(9), "x"}, {int64(10), "x"},
+		{int64(1<<53 + 1), "x"}, {int64(1<<53 + 2), "x"}, {int64(math.MaxInt64), "x"}, {math.Inf(1), "x"},
+		{"", "x"}, {"\x00", "x"}, {"10", "x"}, {"9", "x"}, {"a", "1"}, {"a", "x"}, {"a\x00", "x"}, {"aa", "x"}, {"e\u0301a", "x"}, {"\u00e9b", "x"},
+		{false, "x"}, {true, "x"}, {nil, "a"}, {nil, nil},
+	}
+	var users []PlannedUser
+	var want []string
+	for i, keys := range sorted {
+		users = append(users, PlannedUser{Key: fmt.Sprintf("u%02d", i), Sort: keys})
+		want = append(want, fmt.Sprintf("u%02d all", i))
+	}
+	slices.Reverse(users)
+	r, err := draftOf(t, s, k, users).Freeze([]WavePlan{{Name: "all"}})
+	must(t, err)
+	defer r.Close()
+	if d := cmp.Diff(want, keysOf(t, r, OrderApply)); d != "" {
+		t.Fatal(d)
+	}
+	slices.Reverse(want)
+	if d := cmp.Diff(want, keysOf(t, r, OrderSource)); d != "" {
+		t.Fatal(d)
+	}
+}
+
+func TestWavesComeInOrderAndSkippedUsersLast(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	users := []PlannedUser{{Key: "a", Wave: 1}, {Key: "b", Skipped: true, Reason: "frozen"}, {Key: "c"}, {Key: "d", Wave: 1}, {Key: "e", Wave: -1}}
+	r, err := draftOf(t, s, k, users).Freeze([]WavePlan{{Name: "first"}, {Name: "second"}, {Name: "empty"}})
+	must(t, err)
+	defer r.Close()
+	want := []string{"c first", "a second", "d second", "b ", "e "}
+	if d := cmp.Diff(want, keysOf(t, r, OrderApply)); d != "" {
+		t.Fatal(d)
+	}
+	u, err := r.User("B")
+	must(t, err)
+	if u.Status != Skipped || u.Reason != "frozen" || u.Pos != 4 || u.Line != 3 || u.Wave != -1 {
+		t.Fatalf("User(%q) = %+v", "B", u)
+	}
+	waves, err := r.WaveCounts()
+	must(t, err)
+	wantWaves := []WaveCounts{{"first", Counts{Total: 1, Pending: 1}}, {"second", Counts{Total: 2, Pending: 2}}, {"empty", Counts{}}}
+	if d := cmp.Diff(wantWaves, waves); d != "" {
+		t.Fatal(d)
+	}
+	counts, err := r.Counts()
+	must(t, err)
+	if want := (Counts{Total: 5, Skipped: 2, Pending: 3}); counts != want {
+		t.Fatalf("Counts() = %+v, want %+v", counts, want)
+	}
+}
+
+func TestTakeFillsWavesInOrder(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		waves []WavePlan
+		want  []int64
+	}{
+		{"the last takes the rest", []WavePlan{{"a", 2}, {"b", 3}, {"c", 1}}, []int64{2, 3, 5}},
+		{"no more than there are", []WavePlan{{"a", 8}, {"b", 8}, {"c", 0}}, []int64{8, 2, 0}},
+		{"one wave takes all", []WavePlan{{"a", 3}}, []int64{10}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t)
+			k := newKeys(t, s)
+			d := draftOf(t, s, k, []PlannedUser{{Key: "skipped", Skipped: true}})
+			for i := range 10 {
+				must(t, d.Add(PlannedUser{Seq: int64(i + 2), Key: fmt.Sprint(i)}))
+			}
+			r, err := d.Freeze(c.waves)
+			must(t, err)
+			defer r.Close()
+			list, err := r.WaveCounts()
+			must(t, err)
+			var got []int64
+			for _, w := range list {
+				got = append(got, w.Total)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Fatalf("waves = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDuplicateKeyIsFoundAtOnceWithItsFirstLine(t *testing.T) {
+	s := newStore(t)
+	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "Ann", Line: 7}, {Key: "Zo\u00eb", Line: 8}, {Key: "stra\u00dfe", Line: 9}})
+	for _, c := range []struct {
+		key  string
+		line int
+	}{{"ann", 7}, {"ANN", 7}, {"Zoe\u0308", 8}, {"ZOË", 8}, {"STRASSE", 9}} {
+		var dup *DuplicateError
+		err := d.Add(PlannedUser{Seq: 20, Line: 30, Key: c.key})
+		if !errors.As(err, &dup) || dup.FirstLine != c.line {
+			t.Errorf("Add(%q) = %v, want a duplicate of line %d", c.key, err, c.line)
+		}
+	}
+	must(t, d.Add(PlannedUser{Seq: 20, Line: 30, Key: "Bob"}))
+	r, err := d.Freeze([]WavePlan{{Name: "all"}})
+	must(t, err)
+	defer r.Close()
+	if c, err := r.Counts(); err != nil || c.Total != 4 {
+		t.Fatalf("Counts() = %+v, %v, want 4 users", c, err)
+	}
+}
+
+func TestUserOfAWaveThatIsNotThereFailsTheFreeze(t *testing.T) {
+	s := newStore(t)
+	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a", Wave: 1}})
+	if _, err := d.Freeze([]WavePlan{{Name: "all"}}); err == nil {
+		t.Fatal("Freeze() gave no error")
+	}
+	if left := filesIn(t, s.runs()); len(left) > 0 {
+		t.Fatalf("left behind: %v", left)
+	}
+}
+
+func TestPlanWithoutUsersIsARun(t *testing.T) {
+	s := newStore(t)
+	r, err := draftOf(t, s, newKeys(t, s), nil).Freeze([]WavePlan{{Name: "all"}})
+	must(t, err)
+	defer r.Close()
+	if list, err := r.OpenUsers(0, 0, 10); err != nil || len(list) != 0 {
+		t.Fatalf("OpenUsers() = %v, %v", list, err)
+	}
+	audited(t, s, r.ID(), "")
+}
+
+func filesIn(t bench, dir string) (names []string) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestDiscardedDraftLeavesNothing(t *testing.T) {
+	s := newStore(t)
+	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a"}})
+	if got := filesIn(t, s.runs()); len(got) == 0 || !strings.HasPrefix(got[0], ".") {
+		t.Fatalf("a draft is %v, want a hidden file", got)
+	}
+	must(t, d.Discard())
+	must(t, d.Discard())
+	if left := filesIn(t, s.runs()); len(left) > 0 {
+		t.Fatalf("left behind: %v", left)
+	}
+}
+
+func TestOpenSweepsDraftsOfTheDeadOnly(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	alive := draftOf(t, s, k, []PlannedUser{{Key: "a"}})
+	dead := draftOf(t, s, k, []PlannedUser{{Key: "a"}})
+	dead.lock.release() // as the kernel does when a process ends
+	_, err := Open(s.Dir(), Options{})
+	must(t, err)
+	want := []string{"." + alive.ID() + ".draft", alive.ID() + ".lock"}
+	if got := filesIn(t, s.runs()); !slices.Equal(got, want) {
+		t.Fatalf("after the sweep: %v, want %v", got, want)
+	}
+	r, err := alive.Freeze([]WavePlan{{Name: "all"}})
+	must(t, err)
+	must(t, r.Close())
+}
+
+func TestUnfrozenDraftIsNoRun(t *testing.T) {
+	s := newStore(t)
+	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a"}})
+	defer d.Discard()
+	if list, err := s.Runs(); err != nil || len(list) != 0 {
+		t.Fatalf("Runs() = %v, %v", list, err)
+	}
+	if _, err := s.Read(d.ID()); !errors.Is(err, ErrNoRun) {
+		t.Fatalf("Read() = %v, want ErrNoRun", err)
+	}
+}
+
+func TestTakenNameIsRefused(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	d, err := s.Draft(Header{ID: "mine"}, k)
+	must(t, err)
+	var held *LockedError
+	if _, err := s.Draft(Header{ID: "mine"}, k); !errors.As(err, &held) || held.PID != os.Getpid() {
+		t.Fatalf("second Draft() = %v, want a LockedError", err)
+	}
+	r, err := d.Freeze(nil)
+	must(t, err)
+	must(t, r.Close())
+	for _, id := range []string{"mine", "../x", "A", "-x"} {
+		if _, err := s.Draft(Header{ID: id}, k); err == nil {
+			t.Errorf("Draft(%q) gave no error", id)
+		}
+	}
+}
+
+func TestSealedCellOpensInItsPlaceOnly(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	d := draftOf(t, s, k, nil)
+	sealed := d.Seal("temporary", 1, secret.New(canary))
+	if d.Seal("temporary", 2, secret.Value{}) != nil {
+		t.Fatal("an absent value was sealed")
+	}
+	must(t, d.Add(PlannedUser{Seq: 1, Key: "a", Row: sealed}))
+	r, err := d.Freeze([]WavePlan{{Name: "all"}})
+	must(t, err)
+	defer r.Close()
+	u, err := r.User("a")
+	must(t, err)
+	if !bytes.Equal(u.Row, sealed) {
+		t.Fatal("the row is another one")
+	}
+	v, err := r.UnsealCell("temporary", 1, u.Row)
+	must(t, err)
+	if v.Reveal() != canary {
+		t.Fatal("UnsealCell() gave another value")
+	}
+	if _, err := r.UnsealCell("temporary", 2, sealed); err == nil {
+		t.Error("it opens in another row")
+	}
+	if _, err := r.UnsealCell("other", 1, sealed); err == nil {
+		t.Error("it opens in another column")
+	}
+	if _, err := r.Unseal(1, 1, 0, "temporary", sealed); err == nil {
+		t.Error("it opens as a value of a step")
+	}
+}
+
+func TestTemporaryFilesOfAPlanAreInTheStateDirectory(t *testing.T) {
+	s := newStore(t)
+	d := draftOf(t, s, newKeys(t, s), nil)
+	defer d.Discard()
+	for i := 1; i <= 30_000; i++ {
+		p := planned(i)
+		p.Row = bytes.Repeat([]byte("row "), 100)
+		must(t, d.Add(p))
+	}
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	found := false
+	for _, fd := range fds {
+		name, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name()))
+		if err != nil || !strings.Contains(name, "etilqs") {
+			continue
+		}
+		found = true
+		if !strings.HasPrefix(name, s.temp()) {
+			t.Errorf("a temporary file is %s", name)
+		}
+	}
+	if !found {
+		t.Fatal("the stage has no file: it grows in memory")
+	}
+}

@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/mod/sumdb/tlog"
+	"pgregory.net/rapid"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// anyRecord draws a record with every field in use now and then.
+func anyRecord(t *rapid.T) Record {
+	text := rapid.SampledFrom([]string{"", "a", "set", canary, "\x00\xff", "Ann@Example.org"})
+	number := rapid.SampledFrom([]int{0, 1, 2, 127, 128, 1 << 40})
+	blob := rapid.SampledFrom([][]byte{nil, {0}, bytes.Repeat([]byte{7}, 300)})
+	yes := rapid.Bool().Draw(t, "must change")
+	r := Record{Kind: Kind(rapid.IntRange(1, 16).Draw(t, "kind")), Index: int64(number.Draw(t, "index")),
+		At:   time.UnixMicro(rapid.Int64Range(-1<<50, 1<<53).Draw(t, "at")).UTC(),
+		User: int64(number.Draw(t, "user")), Step: number.Draw(t, "step"), Try: number.Draw(t, "try"), Origin: number.Draw(t, "origin"),
+		Verb: text.Draw(t, "verb"), Backend: text.Draw(t, "backend"), Account: text.Draw(t, "account"), Cred: text.Draw(t, "cred"),
+		Outcome: sdk.Outcome(rapid.IntRange(0, 3).Draw(t, "outcome")), Code: sdk.Code(text.Draw(t, "code")),
+		Sealed: blob.Draw(t, "sealed"), SealedOld: blob.Draw(t, "old")}
+	r.Detail.Attempt = number.Draw(t, "attempt")
+	r.Detail.Status = Status(text.Draw(t, "status"))
+	r.Detail.Digest = text.Draw(t, "digest")
+	if rapid.Bool().Draw(t, "detail") {
+		r.Detail.Message = canary
+		r.Detail.MustChange = &yes
+		r.Detail.Violations = []sdk.Violation{{Rule: sdk.RuleMinLength, Limit: 8, Message: "short"}}
+		r.Detail.Account = &sdk.Account{Login: "ann", Attributes: map[string]string{"b": "1", "a": "2"}, Kinds: []string{"sip"}}
+		r.Detail.Facts = map[string]string{"z": "1", "y": "2"}
+		r.Detail.Counts = map[string]int64{"total": 3}
+	}
+	return r
+}
+
+func TestRecordSurvivesItsFrame(t *testing.T) {
+	enc := encoder{key: &namesKey{1}}
+	rapid.Check(t, func(t *rapid.T) {
+		want := anyRecord(t)
+		f, err := frameOf(&want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := enc.stored(nil, &f)
+		var dec decoder
+		got, err := dec.record(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+func TestEmptyDetailIsOneWithoutAField(t *testing.T) {
+	v := reflect.ValueOf(&Detail{}).Elem()
+	if !v.Addr().Interface().(*Detail).empty() {
+		t.Fatal("an empty Detail is not empty")
+	}
+	for i := range v.NumField() {
+		d := reflect.New(v.Type()).Elem()
+		switch f := d.Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Int:
+			f.SetInt(1)
+		case reflect.Pointer:
+			f.Set(reflect.New(f.Type().Elem()))
+		case reflect.Slice:
+			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		case reflect.Map:
+			f.Set(reflect.MakeMap(f.Type()))
+			f.SetMapIndex(reflect.ValueOf("k"), reflect.Zero(f.Type().Elem()))
+		default:
+			t.Fatalf("a field of kind %s: teach empty and this test", f.Kind())
+		}
+		if d.Addr().Interface().(*Detail).empty() {
+			t.Errorf("a Detail with %s alone counts as empty: it would be lost", v.Type().Field(i).Name)
+		}
+	}
+}
+
+func TestRecordWithANegativeNumberHasNoFrame(t *testing.T) {
+	for _, r := range []Record{{User: -1}, {Step: -1}, {Try: -1}, {Origin: -1}, {Detail: Detail{Attempt: -1}}} {
+		if _, err := frameOf(&r); err == nil {
+			t.Errorf("frameOf(%+v) gave no error", r)
+		}
+	}
+}
+
+func TestLeafIsOfPublicPartAndCommitment(t *testing.T) {
+	key := namesKey{3}
+	enc := encoder{key: &key}
+	f, err := frameOf(&Record{Kind: Intent, Index: 5, User: 2, Account: "ann", Sealed: []byte("s")})
+	must(t, err)
+	_, got := enc.stored(nil, &f)
+	hidden := enc.commitment(key.recordSalt(5), f.appendPrivate(nil))
+	if want := tlog.RecordHash(append(f.appendPublic(nil), hidden[:]...)); got != want {
+		t.Fatalf("leaf = %v, want %v", got, want)
+	}
+}
+
+// FuzzFrame holds that what decodes is canonical: it encodes to the same
+// bytes, but for the sum behind it.
+func FuzzFrame(f *testing.F) {
+	enc := encoder{key: &namesKey{1}}
+	for _, r := range []Record{
+		{},
+		{Kind: Intent, Index: 300, User: 1, Step: 2, Try: 1, Verb: "set", Backend: "b", Account: "ann", Cred: "sip", Sealed: []byte("sealed"), SealedOld: []byte("old")},
+		{Kind: Outcome, Index: 1 << 40, User: 9, Outcome: sdk.Refused, Code: sdk.PolicyViolation, Detail: Detail{Message: canary, Attempt: 3}},
+		{Kind: Finished, User: 1, Detail: Detail{Status: Done}, At: time.UnixMicro(-5)},
+	} {
+		x, err := frameOf(&r)
+		must(f, err)
+		body, _ := enc.stored(nil, &x)
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var dec decoder
+		x, public, private, err := dec.split(body)
+		if err != nil {
+			return
+		}
+		again := x.appendPrivate(x.appendPublic(nil))
+		if !bytes.Equal(again, body[:public+private]) {
+			t.Fatalf("%x decodes to what encodes to %x", body, again)
+		}
+		if _, err := x.record(); err != nil && len(x.Detail) == 0 {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,220 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// past is the runs of a store that reached one target, kept open so that many
+// questions cost one search.
+type past struct {
+	mu   sync.Mutex
+	runs []*pastRun
+}
+
+// pastRun is one run, and whose account is whose in it.
+type pastRun struct {
+	run    *Run
+	labels []string
+	owners *conn // a temporary table from accounts to users; nil: not needed yet
+}
+
+// NewestApplied returns the newest value that the runs of this store, all but
+// one, know as applied to a credential: what a revert sets back. target is
+// BackendPin.Target; ok is false if there is none, or none that the keys open.
+// It is safe for concurrent use. Runs that begin after the first call for a
+// target are not looked at.
+func (s *Store) NewestApplied(k Keys, except, target, account, cred string) (v secret.Value, ok bool, err error) {
+	p, err := s.pastOf(k, except, target)
+	if err != nil {
+		return v, false, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var newest time.Time
+	for _, r := range p.runs {
+		c, at, err := r.find(account, cred)
+		if err != nil {
+			return v, false, err
+		}
+		if c == nil || ok && !at.After(newest) {
+			continue
+		}
+		found, err := r.run.Unseal(c.Record.User, c.Step, c.Try, "value", c.Sealed)
+		if err == nil {
+			v, ok, newest = found, true, at
+		}
+	}
+	return v, ok, nil
+}
+
+// pastOf opens the runs that reached the target.
+func (s *Store) pastOf(k Keys, except, target string) (*past, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := except + "\x00" + target
+	if p := s.past[key]; p != nil {
+		return p, nil
+	}
+	ids, err := s.ids()
+	if err != nil {
+		return nil, err
+	}
+	p := &past{}
+	for _, id := range ids {
+		if id == except {
+			continue
+		}
+		if r := s.pastRun(k, id, target); r != nil {
+			p.runs = append(p.runs, r)
+		}
+	}
+	if s.past == nil {
+		s.past = map[string]*past{}
+	}
+	s.past[key] = p
+	return p, nil
+}
+
+// pastRun opens one run if it reached the target. One that cannot be read, or
+// whose values do not open, tells nothing.
+func (s *Store) pastRun(k Keys, id, target string) *pastRun {
+	r, err := s.ReadWith(id, k)
+	if err != nil {
+		return nil
+	}
+	p := &pastRun{run: r}
+	for _, pin := range r.header.Backends {
+		if pin.Target() == target {
+			p.labels = append(p.labels, pin.Label)
+		}
+	}
+	if len(p.labels) == 0 || r.Sealable() != nil {
+		_ = r.Close()
+		return nil
+	}
+	return p
+}
+
+func (p *past) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.runs {
+		if r.owners != nil {
+			_ = r.owners.close()
+		}
+		_ = r.run.Close()
+	}
+	p.runs = nil
+}
+
+// find returns the value that the run applied last to the account, and when.
+func (p *pastRun) find(account, cred string) (*Candidate, time.Time, error) {
+	users, err := p.usersOf(account)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var best *Candidate
+	var at time.Time
+	for _, pos := range users {
+		history, err := p.run.history(pos)
+		if err != nil {
+			return nil, at, err
+		}
+		for _, c := range Candidates(history) {
+			if c.State != CandidateApplied || c.Bridge || c.Account != account || c.Cred != cred || !slices.Contains(p.labels, c.Backend) {
+				continue
+			}
+			if t := appliedAt(history, c); best == nil || t.After(at) {
+				best, at = &c, t
+			}
+		}
+	}
+	return best, at, nil
+}
+
+// appliedAt is the time of the outcome that applied the candidate.
+func appliedAt(history []Record, c Candidate) time.Time {
+	at := c.Record.At
+	for _, r := range history {
+		if r.Kind == Outcome && r.Step == c.Step && r.Try == c.Try {
+			at = r.At
+		}
+	}
+	return at
+}
+
+// history reads one user's records.
+func (r *Run) history(pos int64) ([]Record, error) {
+	list := []User{{Pos: pos}}
+	err := r.reading(func(c *conn) error {
+		h, err := r.histories(c)
+		if err != nil {
+			return err
+		}
+		defer h.end()
+		return h.fill(list, OrderApply)
+	})
+	if err != nil {
+		return nil, ofRun(r.id, err)
+	}
+	return list[0].History, nil
+}
+
+// usersOf returns the users whose intents may have named the account.
+func (p *pastRun) usersOf(account string) ([]int64, error) {
+	if p.owners == nil {
+		if err := p.listOwners(); err != nil {
+			return nil, ofRun(p.run.id, err)
+		}
+	}
+	var users []int64
+	err := p.owners.each("SELECT user FROM temp.owner WHERE account = ?", func(found row) error {
+		users = append(users, found.int(0))
+		return nil
+	}, accountHash(account))
+	if err != nil {
+		return nil, ofRun(p.run.id, err)
+	}
+	return users, nil
+}
+
+// listOwners makes the table from accounts to users, on disk: a run may have
+// millions.
+func (p *pastRun) listOwners() error {
+	r := p.run
+	c, err := r.reader()
+	if err != nil {
+		return err
+	}
+	err = c.run("CREATE TEMP TABLE owner (account INTEGER, user INTEGER, PRIMARY KEY (account, user)) WITHOUT ROWID")
+	if err == nil {
+		err = c.run("BEGIN")
+	}
+	if err == nil {
+		err = r.Intents(func(_, account, _ string, user int64) error {
+			_, err := c.exec("INSERT OR IGNORE INTO temp.owner VALUES (?,?)", accountHash(account), user)
+			return err
+		})
+	}
+	if err == nil {
+		err = c.run("COMMIT")
+	}
+	if err != nil {
+		_ = c.close()
+		return err
+	}
+	p.owners = c
+	return nil
+}
+
+func accountHash(account string) int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(account))
+	return int64(binary.BigEndian.Uint64(h.Sum(nil)))
+}

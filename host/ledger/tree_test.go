@@ -1,0 +1,91 @@
+package ledger
+
+import (
+	"fmt"
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// stored is the reference: every hash kept, as tlog keeps them.
+type stored []tlog.Hash
+
+func (s stored) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, n := range indexes {
+		out[i] = s[n]
+	}
+	return out, nil
+}
+
+func leaves(n int) (list []tlog.Hash) {
+	for i := range n {
+		list = append(list, tlog.RecordHash(fmt.Appendf(nil, "record %d", i)))
+	}
+	return list
+}
+
+func TestFrontierRootIsTreeHash(t *testing.T) {
+	var all stored
+	var f frontier
+	for n, leaf := range leaves(600) {
+		want, err := tlog.TreeHash(int64(n), all)
+		must(t, err)
+		if got := f.root(); got != want {
+			t.Fatalf("root of %d records = %v, want %v", n, got, want)
+		}
+		again, err := frontierFrom(f.size, f.bytes())
+		must(t, err)
+		if again.root() != want {
+			t.Fatalf("root of %d records differs after bytes", n)
+		}
+		more, err := tlog.StoredHashesForRecordHash(int64(n), leaf, all)
+		must(t, err)
+		all = append(all, more...)
+		f.push(leaf)
+	}
+}
+
+func TestFrontierOfAnotherSizeIsRefused(t *testing.T) {
+	for _, c := range []struct{ size, bytes int64 }{{-1, 0}, {1, 0}, {2, 64}, {3, 32}, {0, 32}} {
+		if _, err := frontierFrom(c.size, make([]byte, c.bytes)); err == nil {
+			t.Errorf("frontierFrom(%d, %d bytes) gave no error", c.size, c.bytes)
+		}
+	}
+}
+
+func TestForestProvesWhatTlogProves(t *testing.T) {
+	list := leaves(5000)
+	var all stored
+	for n, leaf := range list {
+		more, err := tlog.StoredHashesForRecordHash(int64(n), leaf, all)
+		must(t, err)
+		all = append(all, more...)
+	}
+	for _, size := range []int64{1, 2, 1000, 1024, 1025, 2048, 4097, 5000} {
+		f := newForest(size, func(from, to int64, yield func(tlog.Hash)) error {
+			for i := from; i < to; i++ {
+				yield(list[i])
+			}
+			return nil
+		})
+		must(t, f.build())
+		root, err := tlog.TreeHash(size, all)
+		must(t, err)
+		for n := int64(0); n < size; n += 1 + size/37 {
+			proof, err := tlog.ProveRecord(size, n, f)
+			must(t, err)
+			if err := tlog.CheckRecord(proof, size, root, n, list[n]); err != nil {
+				t.Fatalf("record %d of %d: %v", n, size, err)
+			}
+		}
+	}
+}
+
+func BenchmarkFrontier(b *testing.B) {
+	leaf := tlog.RecordHash(nil)
+	var f frontier
+	for b.Loop() {
+		f.push(leaf)
+	}
+}

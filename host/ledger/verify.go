@@ -1,0 +1,507 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// Audit is what a verification found.
+type Audit struct {
+	Run  string
+	OK   bool  // no problem was found
+	Size int64 // records in the log
+	Head string
+	// Consistent only: nothing was kept elsewhere to compare with, so whoever
+	// holds the state directory, its audit key included, could have written
+	// all of it anew.
+	ConsistencyOnly bool
+	Signed          int64 // records under the newest valid signed head
+	Problems        []Problem
+	More            int // problems that are not listed
+}
+
+// Problem is one thing that is wrong with a log.
+type Problem struct {
+	Index   int64 // of the record; -1: not about one
+	User    int64 // position in the plan; 0: not about one
+	Key     string
+	Step    int
+	Message string
+}
+
+// String returns "record 17 (intent, user "ann", step 1): message".
+func (p Problem) String() string {
+	var about []string
+	if p.User > 0 && p.Key != "" {
+		about = append(about, fmt.Sprintf("user %q", p.Key))
+	} else if p.User > 0 {
+		about = append(about, fmt.Sprintf("user at position %d", p.User))
+	}
+	if p.Step > 0 {
+		about = append(about, fmt.Sprintf("step %d", p.Step))
+	}
+	where := strings.Join(about, ", ")
+	switch {
+	case p.Index >= 0 && where != "":
+		return fmt.Sprintf("record %d (%s): %s", p.Index, where, p.Message)
+	case p.Index >= 0:
+		return fmt.Sprintf("record %d: %s", p.Index, p.Message)
+	case where != "":
+		return fmt.Sprintf("%s: %s", where, p.Message)
+	}
+	return p.Message
+}
+
+// maxProblems is how many problems are listed.
+const maxProblems = 100
+
+func (a *Audit) add(p Problem) {
+	a.OK = false
+	if len(a.Problems) >= maxProblems {
+		a.More++
+		return
+	}
+	a.Problems = append(a.Problems, p)
+}
+
+// general adds a problem that is about no record.
+func (a *Audit) general(format string, args ...any) {
+	a.add(Problem{Index: -1, Message: fmt.Sprintf(format, args...)})
+}
+
+// Verify reads a run from end to end, computes every hash anew and names what
+// does not fit: records that were changed, dropped, moved, cut off or put in,
+// rows of the plan, statuses of users, signed heads. checkpoint is what was
+// kept elsewhere: "SIZE:HASH", a hash alone, or the text of a signed head;
+// with "" only consistency is proved. The error is for a run that cannot be
+// read at all, or a checkpoint that is none.
+//
+// Verify works while the run is being applied: it sees it as of one moment.
+func (s *Store) Verify(id, checkpoint string) (Audit, error) {
+	v := &verification{store: s, audit: Audit{Run: id, OK: true}}
+	if err := v.want.parse(checkpoint); err != nil {
+		return v.audit, err
+	}
+	path := s.runFile(id)
+	if !validID.MatchString(id) || !exists(path) {
+		return v.audit, missing(id, os.ErrNotExist)
+	}
+	c, err := s.openReader(path)
+	if err != nil {
+		return v.audit, ofRun(id, err)
+	}
+	defer c.close()
+	v.c = c
+	if err := c.run("BEGIN"); err != nil { // one moment for all that is read
+		return v.audit, ofRun(id, err)
+	}
+	if err := v.all(); err != nil {
+		return v.audit, ofRun(id, err)
+	}
+	return v.audit, nil
+}
+
+// verification is one verification on its way.
+type verification struct {
+	store *Store
+	c     *conn
+	audit Audit
+	want  checkpoint
+
+	names    namesKey
+	enc      encoder
+	dec      decoder
+	total    int64
+	bounds   []waveRow
+	verifier note.Verifier // nil: the audit key is not here
+
+	tree   frontier
+	places places
+	now    *standing
+	last   []userState // by position
+	flight map[int64]*userWatch
+	spoilt map[int64]bool // users of whom a record cannot be trusted: one problem is enough
+	heads  heads
+
+	opened, planned *Record // the first two records
+}
+
+// userState is what the log says of one user.
+type userState struct {
+	rec    int64 // id of the record that finished it; 0: none
+	status statusNumber
+}
+
+func (v *verification) all() error {
+	for _, part := range []func() error{v.readRun, v.readKey, v.readRecords, v.readPlan, v.readState, v.readUsers, v.readHeads} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	v.audit.Size, v.audit.Head = v.tree.size, headString(v.tree.size, v.tree.root())
+	v.compareCheckpoint()
+	return nil
+}
+
+// readRun reads the table run and the waves.
+func (v *verification) readRun() error {
+	found, err := v.c.one("SELECT format, names, total FROM run")
+	if err != nil {
+		return err
+	}
+	if found == nil || found.int(0) != format || len(found.bytes(1)) != len(v.names) {
+		return errors.New("the file is not a ledger that this version of rekey reads")
+	}
+	v.names, v.total = namesKey(found.bytes(1)), found.int(2)
+	v.enc.key = &v.names
+	v.last = make([]userState, v.total+1)
+	v.flight, v.spoilt = map[int64]*userWatch{}, map[int64]bool{}
+	err = v.c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
+		v.bounds = append(v.bounds, waveRow{w.text(0), w.int(1), w.int(2)})
+		return nil
+	})
+	v.now = newStanding(v.bounds)
+	return err
+}
+
+// readKey finds the public key that heads are signed with. It makes none.
+func (v *verification) readKey() error {
+	if !exists(filepath.Join(v.store.dir, "audit.key")) {
+		return nil
+	}
+	k, err := v.store.auditKey()
+	if err != nil {
+		v.audit.general("%v", err)
+		return nil
+	}
+	v.verifier, err = note.NewVerifier(k.vkey)
+	return err
+}
+
+// readRecords reads the log in order.
+func (v *verification) readRecords() error {
+	if err := v.heads.load(v.c); err != nil {
+		return err
+	}
+	return pages(v.c, "SELECT id, kind, user, body FROM rec WHERE id > ? ORDER BY id LIMIT 4096", func(found row) error {
+		v.record(found.int(0)-1, Kind(found.int(1)), found.int(2), found.bytes(3))
+		v.heads.pass(&v.tree)
+		v.want.pass(&v.tree)
+		return nil
+	})
+}
+
+// record looks at the record at one place.
+func (v *verification) record(place int64, kind Kind, user int64, body []byte) {
+	about := Problem{Index: place, User: user}
+	wrong := func(format string, args ...any) {
+		about.Message = fmt.Sprintf(format, args...)
+		v.audit.add(v.named(about))
+	}
+	for gap := v.places.next; gap < place; gap++ {
+		v.audit.add(Problem{Index: gap, Message: "it is missing"})
+	}
+	v.places.next = place + 1
+	f, public, private, err := v.dec.split(body)
+	if err != nil {
+		wrong("%s: its bytes were changed: they are no record any more", kind)
+		v.spoilt[user] = true
+		v.tree.push(v.enc.leafOf(body, [32]byte{}))
+		return
+	}
+	leaf := v.enc.leaf(body[:public], body[public:public+private], f.Index)
+	v.tree.push(leaf)
+	about.Step = int(f.Step)
+	switch {
+	case string(leaf[:sumSize]) != string(body[len(body)-sumSize:]):
+		wrong("%s: its bytes were changed", kind)
+		v.spoilt[user], v.spoilt[f.User] = true, true
+		return
+	case f.Index != place:
+		if v.places.moved(f.Index, place) {
+			wrong("here stands what was written as record %d (%s): records were moved, dropped or put in", f.Index, f.Kind)
+		}
+	case f.Kind != kind || f.User != user:
+		wrong("it is listed as %s of position %d, and is %s of position %d", kind, user, f.Kind, f.User)
+	}
+	rec, err := f.record()
+	if err != nil {
+		wrong("%s: its detail was changed", kind)
+		return
+	}
+	if !v.spoilt[rec.User] || rec.User == 0 {
+		v.take(&rec, wrong)
+	}
+}
+
+// places follows where records stand.
+type places struct {
+	next  int64
+	shift int64 // how far records stand from where they were written
+}
+
+// moved reports whether the record stands in another way out of place than the
+// one before it: of a whole tail that moved only the first is a problem.
+func (p *places) moved(written, place int64) bool {
+	same := written-place == p.shift
+	p.shift = written - place
+	return !same
+}
+
+// take lets a record tell about the run and its users.
+func (v *verification) take(r *Record, wrong func(string, ...any)) {
+	switch r.Kind {
+	case Opened:
+		if v.opened == nil {
+			v.opened = r
+		}
+	case Planned:
+		if v.planned == nil {
+			v.planned = r
+		}
+	}
+	if !aboutUser(r.Kind) {
+		v.now.apply(r, noStatus)
+		return
+	}
+	if r.User < 1 || r.User > v.total || waveAt(v.bounds, r.User) < 0 {
+		wrong("%s of a user who is not in the plan", r.Kind)
+		return
+	}
+	was := v.last[r.User].status
+	v.user(r, was, wrong)
+	v.now.apply(r, was)
+}
+
+// user follows one user: what does not fit tells what was dropped or put in.
+func (v *verification) user(r *Record, was statusNumber, wrong func(string, ...any)) {
+	u := v.flight[r.User]
+	if u == nil {
+		u = &userWatch{}
+		v.flight[r.User] = u
+	}
+	if was != noStatus && r.Kind != Reopened {
+		wrong("%s of a user who has a status already: it was put in, or a record before it is missing", r.Kind)
+	}
+	switch r.Kind {
+	case Intent:
+		u.read(r)
+	case Outcome:
+		if u.at(r.Step, r.Try) == nil && carriesValue(r.Verb) && was == noStatus && v.round(r) {
+			wrong("outcome without an intent: the record of the value is missing")
+		}
+		u.read(r)
+	case Finished:
+		v.unanswered(r, u, wrong)
+		delete(v.flight, r.User)
+		v.last[r.User] = userState{r.Index + 1, finalStatuses[r.Detail.Status]}
+	case Reopened:
+		if was == noStatus {
+			wrong("put back, but without a status: the record of it is missing")
+		}
+		v.last[r.User] = userState{rec: -1}
+	}
+}
+
+// round reports whether the user is in its first round: an outcome of a later
+// one may be of an earlier intent.
+func (v *verification) round(r *Record) bool { return v.last[r.User].rec != -1 }
+
+func (v *verification) unanswered(r *Record, u *userWatch, wrong func(string, ...any)) {
+	for _, t := range u.tries {
+		if carriesValue(t.verb) && !t.answered && r.Detail.Status == Done {
+			wrong("finished as done, but step %d has no outcome: the record of it is missing", t.step)
+		}
+	}
+}
+
+// named adds the user's key to a problem.
+func (v *verification) named(p Problem) Problem {
+	if p.User <= 0 {
+		return p
+	}
+	if found, err := v.c.one("SELECT key FROM plan WHERE pos = ?", p.User); err == nil && found != nil {
+		p.Key = found.text(0)
+	}
+	return p
+}
+
+// readPlan hashes the plan and compares it with what was frozen.
+func (v *verification) readPlan() error {
+	if err := v.compareHeader(); err != nil {
+		return err
+	}
+	var tree frontier
+	var private []byte
+	before := len(v.audit.Problems) + v.audit.More
+	next := int64(1)
+	err := v.c.each("SELECT pos, seq, key, fold, row, reason, digest FROM plan ORDER BY pos", func(found row) error {
+		pos, seq := found.int(0), found.int(1)
+		p := Problem{Index: -1, User: pos, Key: found.text(2)}
+		for ; next < pos; next++ {
+			v.audit.add(Problem{Index: -1, User: next, Message: "its row of the plan is missing"})
+		}
+		next = pos + 1
+		planned := PlannedUser{Seq: seq, Key: found.text(2), Row: found.bytes(4), Reason: found.text(5)}
+		hidden := v.enc.hideRow(&private, &planned)
+		if string(hidden[:]) != string(found.bytes(6)) || foldKey(planned.Key) != found.text(3) {
+			p.Message = "its row of the plan was changed"
+			v.audit.add(p)
+		}
+		tree.push(v.enc.rowLeaf(pos, seq, waveAt(v.bounds, pos), hidden))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	v.comparePlan(&tree, before == len(v.audit.Problems)+v.audit.More)
+	return nil
+}
+
+func (v *verification) comparePlan(tree *frontier, fine bool) {
+	if v.planned == nil {
+		v.audit.general("plan: the record of it is missing or unreadable")
+		return
+	}
+	total, root, err := parsePlanDigest(v.planned.Detail.Digest)
+	switch {
+	case err != nil:
+		v.audit.general("plan: %v", err)
+	case total != tree.size:
+		v.audit.general("plan: %d rows, frozen were %d", tree.size, total)
+	case root != tree.root() && fine:
+		v.audit.general("plan: rows, their order or the bounds of waves are not what was frozen")
+	}
+	if total != v.total && err == nil {
+		v.audit.general("plan: the run says %d rows, frozen were %d", v.total, total)
+	}
+	for _, w := range v.bounds {
+		if n, ok := v.planned.Detail.Counts["wave "+w.Name]; !ok || n != w.size() {
+			v.audit.general("plan: wave %q has %d users, frozen were %d", w.Name, w.size(), n)
+		}
+	}
+}
+
+// compareHeader compares the header with the digest in the first record.
+func (v *verification) compareHeader() error {
+	found, err := v.c.one("SELECT header FROM run")
+	if err != nil {
+		return err
+	}
+	switch {
+	case v.opened == nil:
+		v.audit.general("header: the record of it is missing or unreadable")
+	case digestOf([]byte(found.text(0))) != v.opened.Detail.Digest:
+		v.audit.general("header: the script, its parameters or other circumstances of the run were changed")
+	}
+	return nil
+}
+
+// readState compares what the database says of the log with the log.
+func (v *verification) readState() error {
+	found, err := v.c.one("SELECT size, frontier, standing FROM state")
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		v.audit.general("state: its row is missing")
+		return nil
+	}
+	switch size := found.int(0); {
+	case size > v.places.next:
+		for i := v.places.next; i < size && i < v.places.next+maxProblems; i++ {
+			v.audit.add(Problem{Index: i, Message: "it is missing: the end of the log was cut off"})
+		}
+	case size < v.places.next:
+		for i := size; i < v.places.next && i < size+maxProblems; i++ {
+			v.audit.add(Problem{Index: i, Message: "it was put in behind the end of the log"})
+		}
+	case string(found.bytes(1)) != string(v.tree.bytes()) && v.audit.OK:
+		v.audit.general("log: some record or the root that was kept with it was changed, and hashes with it")
+	}
+	want := newStanding(v.bounds)
+	have := want.decode(row{found.text(2)})
+	if have != nil {
+		v.audit.general("state: %v", have)
+	} else if v.audit.OK && !want.same(v.now) {
+		v.audit.general("state: counts or state of the run are not what the records say")
+	}
+	return nil
+}
+
+// readUsers compares the table of statuses with the records.
+func (v *verification) readUsers() error {
+	next := int64(1)
+	check := func(pos int64, listed userState) {
+		for ; next < pos && next < int64(len(v.last)); next++ {
+			if v.last[next].status != noStatus && !v.spoilt[next] {
+				v.audit.add(v.named(Problem{Index: v.last[next].rec - 1, User: next, Message: "its status is missing from the table of users"}))
+			}
+		}
+		if pos >= int64(len(v.last)) {
+			return
+		}
+		next = pos + 1
+		if v.spoilt[pos] {
+			return
+		}
+		if said := v.last[pos]; said != listed && (said.status != noStatus || listed.status != noStatus) {
+			v.audit.add(v.named(Problem{Index: listed.rec - 1, User: pos, Message: fmt.Sprintf("the table of users says %s, the records say %s",
+				statusText(listed), statusText(said))}))
+		}
+	}
+	err := v.c.each("SELECT pos, status, code, rec FROM user ORDER BY pos", func(found row) error {
+		pos := found.int(0)
+		if pos < 1 || pos >= int64(len(v.last)) {
+			v.audit.general("table of users: position %d is not in the plan", pos)
+			return nil
+		}
+		check(pos, userState{found.int(3), statusNumber(found.int(1))})
+		return v.compareCode(pos, found)
+	})
+	check(int64(len(v.last)), userState{})
+	return err
+}
+
+// compareCode compares a listed code with the record that it is from.
+func (v *verification) compareCode(pos int64, listed row) error {
+	if v.spoilt[pos] || listed.text(2) == "" && v.last[pos].status == numDone {
+		return nil
+	}
+	found, err := v.c.one("SELECT body FROM rec WHERE id = ?", listed.int(3))
+	if err != nil || found == nil {
+		return err
+	}
+	if f, _, _, err := v.dec.split(found.bytes(0)); err == nil && f.Kind == Finished && f.Code != listed.text(2) {
+		v.audit.add(v.named(Problem{Index: listed.int(3) - 1, User: pos, Message: fmt.Sprintf("the table of users has code %q, the record %q", listed.text(2), f.Code)}))
+	}
+	return nil
+}
+
+func statusText(u userState) string {
+	if u.status == noStatus {
+		return "nothing"
+	}
+	if s, ok := statusOfNumber[u.status]; ok {
+		return string(s)
+	}
+	return fmt.Sprintf("status %d", u.status)
+}
+
+// same reports whether two standings are one.
+func (s *standing) same(o *standing) bool {
+	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || len(s.Waves) != len(o.Waves) || strings.Join(s.Approved, "\x00") != strings.Join(o.Approved, "\x00") {
+		return false
+	}
+	for i := range s.Waves {
+		if s.Waves[i] != o.Waves[i] {
+			return false
+		}
+	}
+	return true
+}
