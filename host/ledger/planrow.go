@@ -81,7 +81,7 @@ func foldKey(s string) string {
 	if ascii {
 		return strings.ToLower(s)
 	}
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
+	return norm.NFC.String(cases.Fold().String(strings.ToLower(norm.NFC.String(s))))
 }
 
 // parseRowPublic reads what appendRowPublic wrote.

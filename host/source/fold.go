@@ -13,8 +13,10 @@ import (
 func Fold(key string) string {
 	for i := range len(key) {
 		if key[i] >= 0x80 {
-			// Folding can take a composed character apart.
-			return norm.NFC.String(cases.Fold().String(norm.NFC.String(key)))
+			// Lower case first: the folding swaps the two cases of Cherokee
+			// instead of joining them. And it can take a composed character
+			// apart.
+			return norm.NFC.String(cases.Fold().String(strings.ToLower(norm.NFC.String(key))))
 		}
 	}
 	return strings.ToLower(key)

@@ -13,6 +13,7 @@ func TestFoldMakesKeysOfOneUserEqual(t *testing.T) {
 		{"composed and not", "\u00e9", "e\u0301"},
 		{"case and form", "\u00c9", "e\u0301"},
 		{"sharp s", "STRASSE", "straße"},
+		{"cherokee", "\u13a0", "\uab70"},
 		{"final sigma", "ΣΑΣ", "σας"},
 		{"folding that takes apart", "\u01f0", "J\u030c"},
 	}
