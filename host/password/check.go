@@ -1,141 +1,222 @@
 package password
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// tally counts what the rules are about.
-type tally struct {
-	length, lower, upper, digits, symbols int
+// leastName is how long a name has to be for a given value to be refused for
+// containing it: systems that have the rule leave shorter ones alone, and a
+// refusal here is final. Generated values avoid short ones too.
+const leastName = 3
+
+// Check returns the rules of the policy that a value breaks, in the order of
+// the policy's fields; nil for a value that breaks none that can be known
+// here. names are what the value must not contain under NoAccountName; those
+// of one or two characters do not count. Messages quote neither the value nor
+// a word found in it. A value that is not UTF-8 is RuleEncoding, and nothing
+// else is said of it.
+func Check(p sdk.Policy, v secret.Value, names []string) []sdk.Violation {
+	return checkText(p, v.Reveal(), names)
 }
 
-func (t tally) letters() int { return t.lower + t.upper }
+// findings collects violations.
+type findings []sdk.Violation
 
-func (t tally) classes() int {
-	n := 0
-	for _, c := range []int{t.lower, t.upper, t.digits, t.symbols} {
-		if c > 0 {
-			n++
+func (f *findings) add(broken bool, rule sdk.Rule, limit int, message string) {
+	if broken {
+		*f = append(*f, sdk.Violation{Rule: rule, Limit: limit, Message: message})
+	}
+}
+
+func (f *findings) least(have, want int, rule sdk.Rule, noun string) {
+	f.add(have < want, rule, want, counted(want, noun)+" at least")
+}
+
+func (f *findings) most(have, limit int, rule sdk.Rule, noun string) {
+	f.add(limit > 0 && have > limit, rule, limit, counted(limit, noun)+" at most")
+}
+
+func checkText(p sdk.Policy, text string, names []string) []sdk.Violation {
+	var f findings
+	if !utf8.ValidString(text) {
+		f.add(true, sdk.RuleEncoding, 0, "not valid utf-8")
+		return f
+	}
+	runes := []rune(text)
+	defer clear(runes)
+	t := tallyOf(runes)
+	f.least(len(runes), p.MinLength, sdk.RuleMinLength, "character")
+	f.most(len(runes), p.MaxLength, sdk.RuleMaxLength, "character")
+	f.most(len(text), p.MaxBytes, sdk.RuleMaxLength, "byte")
+	f.least(t.letters, p.Letters, sdk.RuleLetters, "letter")
+	f.least(t.of[lower], p.Lower, sdk.RuleLower, "lower-case letter")
+	f.least(t.of[upper], p.Upper, sdk.RuleUpper, "upper-case letter")
+	f.least(t.of[digit], p.Digits, sdk.RuleDigits, "digit")
+	f.least(t.of[symbol], p.Symbols, sdk.RuleSymbols, "symbol")
+	f.least(t.of[digit]+t.of[symbol], p.NonLetters, sdk.RuleNonLetters, "non-letter")
+	f.add(t.classes() < p.Classes, sdk.RuleClasses, p.Classes, fmt.Sprintf("%d at least of lower, upper, digits, symbols", p.Classes))
+	f.characters(p, runes)
+	f.add(p.MaxRepeat > 0 && longestRepeat(runes) > p.MaxRepeat, sdk.RuleMaxRepeat, p.MaxRepeat,
+		fmt.Sprintf("a character %d times in a row at most", p.MaxRepeat))
+	f.add(p.MaxSequence > 0 && longestSequence(runes) > p.MaxSequence, sdk.RuleMaxSequence, p.MaxSequence,
+		fmt.Sprintf("%d digits in sequence at most", p.MaxSequence))
+	if p.NoAccountName {
+		f.add(holds(text, names, leastName), sdk.RuleContainsName, 0, "contains the account's name")
+	}
+	f.add(holds(text, p.ForbidWords, 1), sdk.RuleContainsWord, 0, "contains a forbidden word")
+	return f
+}
+
+// characters adds at most one violation: of the characters themselves.
+func (f *findings) characters(p sdk.Policy, text []rune) {
+	for i, r := range text {
+		switch {
+		case p.Alphabet != "" && !strings.ContainsRune(p.Alphabet, r),
+			p.AllowedSymbols != "" && classOf(r) == symbol && !strings.ContainsRune(p.AllowedSymbols, r),
+			strings.ContainsRune(p.Forbid, r):
+			f.add(true, sdk.RuleForbidden, 0, "contains a character that is not allowed")
+			return
+		case i == 0 && strings.ContainsRune(p.ForbidFirst, r):
+			f.add(true, sdk.RuleForbidden, 0, "starts with a character that is not allowed there")
+			return
 		}
 	}
-	return n
 }
 
-// count tallies a value. A letter without case counts as lower.
-func count(value string) tally {
-	t := tally{length: utf8.RuneCountInString(value)}
-	for _, r := range value {
-		switch {
-		case unicode.IsUpper(r):
-			t.upper++
-		case unicode.IsLetter(r):
-			t.lower++
-		case unicode.IsDigit(r):
-			t.digits++
-		default:
-			t.symbols++
+// tally counts the characters of a text.
+type tally struct {
+	of      [classCount]int
+	letters int // with those that have no case
+}
+
+func tallyOf(text []rune) tally {
+	var t tally
+	for _, r := range text {
+		c := classOf(r)
+		if c != none {
+			t.of[c]++
+		}
+		if c != digit && c != symbol {
+			t.letters++
 		}
 	}
 	return t
 }
 
-// Check returns the rules of p that the value breaks, in a fixed order. names
-// are what the value must not contain where p says so; shorter ones than three
-// characters are ignored. A rule that only the target can check is not broken.
-func Check(p sdk.Policy, v secret.Value, names []string) []sdk.Violation {
-	value := v.Reveal()
-	var broken []sdk.Violation
-	add := func(bad bool, rule sdk.Rule, limit int) {
-		if bad {
-			broken = append(broken, sdk.Violation{Rule: rule, Limit: limit})
-		}
-	}
-	t := count(value)
-	add(t.length < p.MinLength, sdk.RuleMinLength, p.MinLength)
-	add(p.MaxLength > 0 && t.length > p.MaxLength, sdk.RuleMaxLength, p.MaxLength)
-	add(p.MaxBytes > 0 && len(value) > p.MaxBytes, sdk.RuleMaxLength, p.MaxBytes)
-	add(t.letters() < p.Letters, sdk.RuleLetters, p.Letters)
-	add(t.lower < p.Lower, sdk.RuleLower, p.Lower)
-	add(t.upper < p.Upper, sdk.RuleUpper, p.Upper)
-	add(t.digits < p.Digits, sdk.RuleDigits, p.Digits)
-	add(t.symbols < p.Symbols, sdk.RuleSymbols, p.Symbols)
-	add(t.digits+t.symbols < p.NonLetters, sdk.RuleNonLetters, p.NonLetters)
-	add(t.classes() < p.Classes, sdk.RuleClasses, p.Classes)
-	add(!charactersAllowed(p, value), sdk.RuleForbidden, 0)
-	add(p.MaxRepeat > 0 && longestRepeat(value) > p.MaxRepeat, sdk.RuleMaxRepeat, p.MaxRepeat)
-	add(p.MaxSequence > 0 && longestSequence(value) > p.MaxSequence, sdk.RuleMaxSequence, p.MaxSequence)
-	add(p.NoAccountName && containsAny(value, names, 3), sdk.RuleContainsName, 0)
-	add(containsAny(value, p.ForbidWords, 1), sdk.RuleContainsWord, 0)
-	return broken
-}
+func (t tally) classes() int { return needs{of: t.of}.classes() }
 
-func charactersAllowed(p sdk.Policy, value string) bool {
-	for i, r := range value {
-		switch {
-		case p.Alphabet != "" && !strings.ContainsRune(p.Alphabet, r),
-			strings.ContainsRune(p.Forbid, r),
-			i == 0 && strings.ContainsRune(p.ForbidFirst, r),
-			p.AllowedSymbols != "" && isSymbol(r) && !strings.ContainsRune(p.AllowedSymbols, r):
-			return false
-		}
-	}
-	return true
-}
-
-func isSymbol(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
-
-// longestRepeat is the longest run of one character.
-func longestRepeat(value string) int {
+// longestRepeat is the length of the longest run of one character.
+func longestRepeat(text []rune) int {
 	longest, run := 0, 0
-	var before rune
-	for i, r := range value {
-		if i > 0 && r == before {
-			run++
-		} else {
-			run = 1
+	for i, r := range text {
+		if i > 0 && r != text[i-1] {
+			run = 0
 		}
-		before = r
+		run++
 		longest = max(longest, run)
 	}
 	return longest
 }
 
-// longestSequence is the longest run of digits that ascend or descend by one.
-func longestSequence(value string) int {
-	longest, up, down := 0, 0, 0
-	var before rune
-	for _, r := range value {
-		if !unicode.IsDigit(r) {
-			up, down, before = 0, 0, 0
+// longestSequence is the length of the longest run of digits that go up by
+// one, or down by one; a single digit is one.
+func longestSequence(text []rune) int {
+	longest, run, step := 0, 0, rune(0)
+	for i, r := range text {
+		switch {
+		case !unicode.IsDigit(r):
+			run = 0
 			continue
+		case run == 0:
+			run = 1
+		case run > 1 && r == text[i-1]+step:
+			run++
+		case r == text[i-1]+1 || r == text[i-1]-1:
+			run, step = 2, r-text[i-1]
+		default:
+			run = 1
 		}
-		up, down = follow(up, r == before+1), follow(down, r == before-1)
-		before = r
-		longest = max(longest, up, down)
+		longest = max(longest, run)
 	}
 	return longest
 }
 
-func follow(run int, goesOn bool) int {
-	if run > 0 && goesOn {
-		return run + 1
+// holds reports whether one of the words, of so many characters at least, is
+// in the text, ignoring case and Unicode form.
+func holds(text string, words []string, least int) bool {
+	if len(words) == 0 {
+		return false
 	}
-	return 1
-}
-
-// containsAny reports whether the value contains one of the words of at least
-// so many characters, ignoring case.
-func containsAny(value string, words []string, least int) bool {
-	folded := strings.ToLower(value)
+	folded := fold(text)
 	for _, w := range words {
-		if utf8.RuneCountInString(w) >= least && strings.Contains(folded, strings.ToLower(w)) {
+		if utf8.RuneCountInString(w) >= least && strings.Contains(folded, fold(w)) {
 			return true
 		}
 	}
 	return false
+}
+
+// fold returns a text as it is compared.
+func fold(s string) string {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
+		}
+	}
+	return strings.ToLower(s)
+}
+
+// checkOf returns what the recipe's Check does.
+func checkOf(spec *Spec, demands []Demand, r *Recipe) func(text string, names []string) []sdk.Violation {
+	own := limitsOf(rulesOfSpec(spec))
+	policy := sdk.Policy{MinLength: own.min, MaxLength: own.max, Lower: own.need[lower], Upper: own.need[upper],
+		Digits: own.need[digit], Symbols: own.need[symbol], MaxRepeat: own.repeat, NoAccountName: r.noNames}
+	if r.noRuns {
+		policy.MaxRepeat, policy.MaxSequence = least(policy.MaxRepeat, pinRun), pinRun
+	}
+	return func(text string, names []string) []sdk.Violation {
+		f := findings(checkText(policy, text, names))
+		for _, d := range demands {
+			f.join(checkText(d.Policy, text, names))
+		}
+		f.join(own.strange(text))
+		if r.common != nil && isCommon(r.common, []rune(text)) {
+			f.add(true, sdk.RuleDictionary, 0, "is a common password")
+		}
+		return f
+	}
+}
+
+// join adds the violations that are not there yet.
+func (f *findings) join(more []sdk.Violation) {
+	for _, v := range more {
+		known := false
+		for _, have := range *f {
+			known = known || have.Rule == v.Rule && have.Limit == v.Limit
+		}
+		if !known {
+			*f = append(*f, v)
+		}
+	}
+}
+
+// strange finds characters that the rules do not allow.
+func (l *limits) strange(text string) []sdk.Violation {
+	var f findings
+	for _, r := range text {
+		if classOf(r) != none && !l.allows(r) {
+			f.add(true, sdk.RuleForbidden, 0, "contains a character that is not allowed")
+			break
+		}
+	}
+	return f
 }

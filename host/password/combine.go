@@ -1,271 +1,358 @@
 package password
 
 import (
-	"fmt"
+	"slices"
 	"strings"
-
-	"github.com/rekey-host/rekey/sdk"
+	"unicode"
+	"unicode/utf8"
 )
 
-// script is the owner of what the script itself demands.
-const script = "the script"
-
-// wishedLength is how long a value is where nobody says otherwise.
-const wishedLength = 20
-
-// The characters of each class: those that are not mistaken for each other
-// come first and are used unless a demand leaves none of them.
 const (
-	plainLower, allLower     = "abcdefghijkmnpqrstuvwxyz", "abcdefghijklmnopqrstuvwxyz"
-	plainUpper, allUpper     = "ABCDEFGHJKLMNPQRSTUVWXYZ", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	plainDigits, allDigits   = "23456789", "0123456789"
-	plainSymbols, allSymbols = "!#$%&*+-.:=?@_~", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+	wishLength = 20
+	pinLength  = 6
+	pinRun     = 2 // of a PIN: equal digits, or digits up or down, in a row
 )
 
-// Contradiction says that no value can satisfy every demand. Each rule names
-// its owner: "cloud wants 8 or more characters".
+// Contradiction says that no value meets all rules. Rules are some of them
+// that contradict each other, each with its owner; without any one of them the
+// others can be met.
 type Contradiction struct {
 	Rules []string
 }
 
-// Error returns the rules that clash.
+// Error returns the rules.
 func (c *Contradiction) Error() string {
-	return "no password can satisfy all demands: " + strings.Join(c.Rules, ", but ")
+	return "no password meets all rules: " + strings.Join(c.Rules, ", ")
 }
 
-// bound is a number and who asks for it.
-type bound struct {
-	n     int
-	owner string
-}
-
-// raise keeps the larger demand.
-func (b *bound) raise(n int, owner string) {
-	if n > b.n {
-		b.n, b.owner = n, owner
-	}
-}
-
-// lower keeps the smaller limit; 0 is none.
-func (b *bound) lower(n int, owner string) {
-	if n > 0 && (b.n == 0 || n < b.n) {
-		b.n, b.owner = n, owner
-	}
-}
-
-// class is one kind of characters, what of it may be used and how much must be.
-type class struct {
-	name       string
-	plain, all string
-	chars      []byte
-	least      bound
-	wished     bool   // least is a wish, to be dropped if need be
-	excluded   string // who leaves no character of it
-	unwanted   bool   // the script asks for none
-}
-
-// merged is all demands in one.
-type merged struct {
-	min, max                      bound
-	lower, upper, digits, symbols class
-	letters, nonLetters, classes  bound
-	repeat, sequence              bound
-	noName, blocklist             bool
-	forbidFirst                   string
-	words                         []string
-	alphabets, allowed, forbidden []owned
-	dropped                       []string
-}
-
-// owned is a set of characters and whose rule it is.
-type owned struct{ chars, owner string }
-
-func (m *merged) all() []*class { return []*class{&m.lower, &m.upper, &m.digits, &m.symbols} }
-
-// Combine merges what the script asks for (nil: nothing) and what each owner
-// demands into a recipe. Demands that no value can satisfy together are a
-// *Contradiction; wishes give way and are listed by Recipe.Dropped.
+// Combine returns a recipe for values that meet what the script's policy (nil:
+// only wishes) and the backends demand. Wishes that contradict a demand are
+// dropped. Demands that contradict each other are a *Contradiction.
 func Combine(spec *Spec, demands []Demand) (*Recipe, error) {
-	m := &merged{noName: true, blocklist: true}
-	m.lower = class{name: "lower-case letter", plain: plainLower, all: allLower}
-	m.upper = class{name: "upper-case letter", plain: plainUpper, all: allUpper}
-	m.digits = class{name: "digit", plain: plainDigits, all: allDigits}
-	m.symbols = class{name: "symbol", plain: plainSymbols, all: allSymbols}
+	if spec == nil {
+		spec = &Spec{}
+	}
+	rules := rulesOfSpec(spec)
 	for _, d := range demands {
-		m.demand(d.Policy, d.Owner)
+		rules = append(rules, rulesOf(d.Owner, d.Policy)...)
 	}
-	if spec != nil {
-		m.spec(*spec)
+	rules = append(rules, ownRules()...)
+	if !possible(rules) {
+		return nil, &Contradiction{coreOf(rules, possible)}
 	}
-	if err := m.characters(); err != nil {
-		return nil, err
+	r, ok := granted(spec, rules)
+	if !ok {
+		likely := func(some []rule) bool { _, ok := build(spec, some, wishes{}); return ok }
+		return nil, &Contradiction{append(coreOf(rules, likely), "which hardly any value meets")}
 	}
-	length, err := m.length(spec)
-	if err != nil {
-		return nil, err
-	}
-	return m.recipe(length)
+	r.check = checkOf(spec, demands, r)
+	return r, nil
 }
 
-func (m *merged) demand(p sdk.Policy, owner string) {
-	m.min.raise(p.MinLength, owner)
-	m.max.lower(p.MaxLength, owner)
-	m.max.lower(p.MaxBytes, owner) // generated values are ASCII
-	m.lower.least.raise(p.Lower, owner)
-	m.upper.least.raise(p.Upper, owner)
-	m.digits.least.raise(p.Digits, owner)
-	m.symbols.least.raise(p.Symbols, owner)
-	m.letters.raise(p.Letters, owner)
-	m.nonLetters.raise(p.NonLetters, owner)
-	m.classes.raise(p.Classes, owner)
-	m.repeat.lower(p.MaxRepeat, owner)
-	m.sequence.lower(p.MaxSequence, owner)
-	m.forbidFirst += p.ForbidFirst
-	m.words = append(m.words, p.ForbidWords...)
-	add := func(list *[]owned, chars string) {
-		if chars != "" {
-			*list = append(*list, owned{chars, owner})
+// wishes are those that can leave hardly any value.
+type wishes struct{ noRuns, noCommon bool }
+
+// granted makes a recipe with as many of the wishes as leave values; ok says
+// whether there are values at all.
+func granted(spec *Spec, rules []rule) (*Recipe, bool) {
+	all := wishes{noRuns: spec.Pin, noCommon: spec.Blocklist == nil}
+	for _, w := range []wishes{all, {noRuns: all.noRuns}, {noCommon: all.noCommon}, {}} {
+		r, ok := build(spec, rules, w)
+		if !ok {
+			continue
+		}
+		if w.noRuns != all.noRuns {
+			r.dropped = append(r.dropped, "no trivial runs: hardly any value has none")
+		}
+		if w.noCommon != all.noCommon {
+			r.dropped = append(r.dropped, "no common password: hardly any value is none")
+		}
+		return r, true
+	}
+	return nil, false
+}
+
+// build makes a recipe of rules that can be met; ok says whether values can be
+// found in reasonable time.
+func build(spec *Spec, rules []rule, w wishes) (*Recipe, bool) {
+	b := &builder{spec: spec, rules: rules, limits: limitsOf(rules)}
+	return b.recipe(w)
+}
+
+// coreOf returns rules that cannot be met together, of which none can be left
+// out.
+func coreOf(rules []rule, possible func([]rule) bool) []string {
+	core := slices.Clone(rules)
+	for i := 0; i < len(core); {
+		without := slices.Delete(slices.Clone(core), i, i+1)
+		if possible(without) {
+			i++
+		} else {
+			core = without
 		}
 	}
-	add(&m.alphabets, p.Alphabet)
-	add(&m.allowed, p.AllowedSymbols)
-	add(&m.forbidden, p.Forbid)
+	words := make([]string, len(core))
+	for i, r := range core {
+		words[i] = r.text()
+	}
+	return words
 }
 
-// spec adds what the script sets.
-func (m *merged) spec(s Spec) {
-	p := sdk.Policy{MinLength: value(s.MinLength), MaxLength: value(s.MaxLength), Lower: value(s.Lower), Upper: value(s.Upper),
-		Digits: value(s.Digits), Symbols: value(s.Symbols), MaxRepeat: value(s.MaxRepeat)}
-	if s.Length != nil {
-		p.MinLength, p.MaxLength = *s.Length, *s.Length
+// possible reports whether there can be a value that meets the rules: it
+// counts characters, and leaves runs and words to sampling.
+func possible(rules []rule) bool {
+	l := limitsOf(rules)
+	sets := l.sets()
+	if !slices.ContainsFunc(join(sets), func(r rune) bool { return !strings.ContainsRune(l.first, r) }) {
+		return false
 	}
-	if s.Forbid != nil {
-		p.Forbid = *s.Forbid
+	need, ok := l.needs(sets)
+	if !ok {
+		return false
 	}
-	if s.AllowedSymbols != nil {
-		p.AllowedSymbols = *s.AllowedSymbols
-		m.symbols.unwanted = *s.AllowedSymbols == ""
-	}
-	if s.Pin {
-		p.Alphabet, p.MaxSequence = allDigits, 3
-		m.digits.plain = allDigits
-	}
-	m.demand(p, script)
-	for c, n := range map[*class]*int{&m.lower: s.Lower, &m.upper: s.Upper, &m.digits: s.Digits, &m.symbols: s.Symbols} {
-		c.unwanted = c.unwanted || n != nil && *n == 0
-	}
-	m.noName = s.NoAccountName == nil || *s.NoAccountName
-	m.blocklist = s.Blocklist == nil || *s.Blocklist
+	most := l.most(sets)
+	return most < 0 || most > 0 && l.min <= most && need.total() <= most
 }
 
-func value(p *int) int {
-	if p == nil {
-		return 0
+// most is the most characters that a value of the sets can have; negative: any
+// number.
+func (l *limits) most(sets [classCount][]rune) int {
+	most := l.max
+	switch {
+	case most < 0:
+		most = 0
+	case most == 0:
+		most = -1
 	}
-	return *p
-}
-
-// characters settles what may be used of each class, and wishes for one of
-// each.
-func (m *merged) characters() error {
-	for _, c := range m.all() {
-		m.usable(c)
-		switch {
-		case len(c.chars) == 0 && c.least.n > 0:
-			return &Contradiction{Rules: []string{
-				fmt.Sprintf("%s wants %d or more %ss", c.least.owner, c.least.n, c.name),
-				fmt.Sprintf("%s leaves none", c.excluded)}}
-		case len(c.chars) == 0 && c.excluded != script:
-			m.dropped = append(m.dropped, fmt.Sprintf("a %s (%s leaves none)", c.name, c.excluded))
-		case len(c.chars) > 0 && c.least.n == 0:
-			c.least, c.wished = bound{1, "the default"}, true
+	if l.bytes > 0 {
+		width := 1
+		for _, r := range join(sets) {
+			width = max(width, utf8.RuneLen(r))
+		}
+		if n := l.bytes / width; most < 0 || n < most {
+			most = n
 		}
 	}
-	return nil
+	if n := len(join(sets)); n == 1 && l.repeat > 0 && (most < 0 || l.repeat < most) {
+		most = l.repeat
+	}
+	return most
 }
 
-// usable finds the characters of a class that every owner allows.
-func (m *merged) usable(c *class) {
-	if c.unwanted && c.least.n == 0 {
-		c.excluded = script
-		return
-	}
-	for _, set := range []string{c.plain, c.all} {
-		for i := range len(set) {
-			if m.allows(c, set[i]) {
-				c.chars = append(c.chars, set[i])
+// sets returns the characters of each class that the rules leave. Those that
+// are not printable ASCII are there only where a rule names them and the class
+// would be empty without.
+func (l *limits) sets() [classCount][]rune {
+	var sets [classCount][]rune
+	add := func(all []rune, to func(class) bool) {
+		for _, r := range all {
+			if c := classOf(r); c != none && to(c) && l.allows(r) && !slices.Contains(sets[c], r) {
+				sets[c] = append(sets[c], r)
 			}
 		}
-		if len(c.chars) > 0 {
-			return
-		}
 	}
+	add(printable(), func(class) bool { return true })
+	var empty [classCount]bool
+	for c := range sets {
+		empty[c] = len(sets[c]) == 0
+	}
+	seen := slices.DeleteFunc(slices.Clone(l.named), func(r rune) bool { return r != ' ' && !unicode.IsGraphic(r) || unicode.IsMark(r) })
+	add(seen, func(c class) bool { return empty[c] })
+	return sets
 }
 
-// allows reports whether every owner allows the character, and notes who does
-// not.
-func (m *merged) allows(c *class, char byte) bool {
-	for _, a := range m.alphabets {
-		if strings.IndexByte(a.chars, char) < 0 {
-			c.excluded = a.owner
-			return false
+func join(sets [classCount][]rune) []rune {
+	return slices.Concat(sets[:]...)
+}
+
+// needs is how many characters of each class, and of two of them together, a
+// value has at least.
+type needs struct {
+	of         [classCount]int
+	letters    int
+	nonLetters int
+}
+
+func (n needs) total() int {
+	return max(n.of[lower]+n.of[upper], n.letters) + max(n.of[digit]+n.of[symbol], n.nonLetters)
+}
+
+// needs returns what the rules require, with as many classes as they require;
+// ok says whether the sets have characters for it.
+func (l *limits) needs(sets [classCount][]rune) (n needs, ok bool) {
+	n = needs{l.need, l.letters, l.nonLetters}
+	for c := range sets {
+		if n.of[c] > 0 && len(sets[c]) == 0 {
+			return n, false
 		}
 	}
-	for _, a := range m.allowed {
-		if c == &m.symbols && strings.IndexByte(a.chars, char) < 0 {
-			c.excluded = a.owner
-			return false
+	if l.letters > 0 && len(sets[lower])+len(sets[upper]) == 0 || l.nonLetters > 0 && len(sets[digit])+len(sets[symbol]) == 0 {
+		return n, false
+	}
+	for n.classes() < l.classes {
+		if !n.another(sets) {
+			return n, false
 		}
 	}
-	for _, f := range m.forbidden {
-		if strings.IndexByte(f.chars, char) >= 0 {
-			c.excluded = f.owner
-			return false
+	return n, true
+}
+
+// classes counts those of which there is one.
+func (n needs) classes() int {
+	count := 0
+	for _, of := range n.of {
+		if of > 0 {
+			count++
 		}
 	}
+	return count
+}
+
+// another requires a character of one more class, of one that makes the value
+// no longer if there is one.
+func (n *needs) another(sets [classCount][]rune) bool {
+	best, cost := none, 2
+	for _, c := range classes() {
+		if n.of[c] > 0 || len(sets[c]) == 0 {
+			continue
+		}
+		with := *n
+		with.of[c] = 1
+		if more := with.total() - n.total(); more < cost {
+			best, cost = c, more
+		}
+	}
+	if best == none {
+		return false
+	}
+	n.of[best] = 1
 	return true
 }
 
-// length picks the length, and lets wishes give way where it is too short.
-func (m *merged) length(spec *Spec) (int, error) {
-	if m.max.n > 0 && m.min.n > m.max.n {
-		return 0, &Contradiction{Rules: []string{
-			fmt.Sprintf("%s wants %d or more characters", m.min.owner, m.min.n),
-			fmt.Sprintf("%s wants %d or fewer", m.max.owner, m.max.n)}}
-	}
-	n := max(wishedLength, m.min.n)
-	if spec != nil && spec.Pin && spec.Length == nil {
-		n = max(6, m.min.n)
-	}
-	if m.max.n > 0 {
-		n = min(n, m.max.n)
-	}
-	for _, c := range m.all() {
-		if c.wished && m.needed() > n {
-			c.least, c.wished = bound{}, false
-			m.dropped = append(m.dropped, fmt.Sprintf("a %s (there is no room for one)", c.name))
-		}
-	}
-	if m.needed() > n {
-		return 0, &Contradiction{Rules: append(m.wants(), fmt.Sprintf("%s wants %d or fewer characters", m.max.owner, m.max.n))}
-	}
-	return n, nil
+// builder makes a recipe of rules that can be met.
+type builder struct {
+	spec    *Spec
+	rules   []rule
+	limits  *limits
+	dropped []string
 }
 
-// needed is how many characters the classes take together.
-func (m *merged) needed() int {
-	letters := max(m.lower.least.n+m.upper.least.n, m.letters.n)
-	others := max(m.digits.least.n+m.symbols.least.n, m.nonLetters.n)
-	return letters + others
+func (b *builder) drop(wish, reason string) {
+	b.dropped = append(b.dropped, wish+": "+reason)
 }
 
-// wants lists the demands of the classes with their owners.
-func (m *merged) wants() []string {
-	var list []string
-	for _, c := range m.all() {
-		if c.least.n > 0 {
-			list = append(list, fmt.Sprintf("%s wants %d %ss", c.least.owner, c.least.n, c.name))
+// recipe grants the wishes that there is room for.
+func (b *builder) recipe(w wishes) (*Recipe, bool) {
+	l := b.limits
+	sets := l.sets()
+	n, ok := l.needs(sets)
+	if !ok {
+		return nil, false
+	}
+	b.wishClasses(&n, sets)
+	length := b.length(n, sets)
+	r := &Recipe{length: length, first: l.first, repeat: l.repeat, sequence: l.sequence, words: l.words,
+		noNames: l.noNames || b.spec.NoAccountName == nil, dropped: b.dropped, noRuns: w.noRuns}
+	if l.noCommon || w.noCommon {
+		r.common = commonPasswords()
+	}
+	if w.noRuns {
+		r.repeat, r.sequence = least(r.repeat, pinRun), least(r.sequence, pinRun)
+	}
+	for c := range sets {
+		r.sets[c] = b.prefer(class(c), sets)
+	}
+	if length < n.total() {
+		return nil, false
+	}
+	r.counts = newCounts(r.sizes(), n, length)
+	return r, r.calibrate()
+}
+
+// wishClasses asks for one of each class, where there is one and room for it.
+func (b *builder) wishClasses(n *needs, sets [classCount][]rune) {
+	if b.spec.Pin {
+		return
+	}
+	most := b.limits.most(sets)
+	for _, c := range classes() {
+		with := *n
+		with.of[c] = max(1, n.of[c])
+		switch {
+		case len(sets[c]) == 0:
+			if why := b.whyEmpty(c); why != "" {
+				b.drop(c.many(1), why)
+			}
+		case most >= 0 && with.total() > most:
+			b.drop(c.many(1), "there is no room for it in "+counted(most, "character"))
+		default:
+			*n = with
 		}
 	}
-	return list
+}
+
+// whyEmpty names the rules that leave a class no character; "" if it is the
+// script that says so.
+func (b *builder) whyEmpty(c class) string {
+	var ofClass []rule
+	for _, r := range b.rules {
+		var l limits
+		if r.apply(&l); l.char[c] != nil {
+			ofClass = append(ofClass, r)
+		}
+	}
+	empty := func(rules []rule) bool { return len(limitsOf(rules).sets()[c]) > 0 }
+	why := coreOf(ofClass, empty)
+	if len(why) == 1 && strings.HasPrefix(why[0], ownerScript+" ") {
+		return ""
+	}
+	return strings.Join(why, ", ")
+}
+
+// length is what the script says, else as near to the wish as the rules allow.
+func (b *builder) length(n needs, sets [classCount][]rune) int {
+	wish := wishLength
+	if b.spec.Pin {
+		wish = pinLength
+	}
+	length := max(wish, b.limits.min, n.total())
+	if most := b.limits.most(sets); most >= 0 && most < length {
+		length = most
+	}
+	if length < wish {
+		if why := b.whyShort(length); !strings.HasPrefix(why, ownerScript+" ") {
+			b.drop(counted(wish, "character"), why)
+		}
+	}
+	return length
+}
+
+// whyShort names the rule that allows so many characters at most.
+func (b *builder) whyShort(length int) string {
+	for _, r := range b.rules {
+		var l limits
+		if r.apply(&l); l.max == length || l.bytes > 0 && l.bytes <= length*utf8.UTFMax {
+			return r.text()
+		}
+	}
+	return "the characters that are left allow no more than " + counted(length, "character")
+}
+
+// prefer returns the characters of a class that values are made of: those that
+// are easy to read and safe to paste, or all if there are none of these.
+func (b *builder) prefer(c class, sets [classCount][]rune) []rune {
+	all := sets[c]
+	told := func(r rune) bool { return slices.Contains(b.limits.told, r) }
+	if c == symbol && slices.ContainsFunc(all, told) {
+		return all
+	}
+	if c == symbol {
+		if nice := slices.DeleteFunc(slices.Clone(all), func(r rune) bool { return !strings.ContainsRune(friendly, r) }); len(nice) > 0 {
+			all = nice
+		}
+	}
+	if nice := withoutLookAlikes(join(sets), all); len(nice) > 0 {
+		return nice
+	}
+	return all
 }

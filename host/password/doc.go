@@ -1,6 +1,7 @@
-// Package password makes and checks values: it combines the rules of a script
-// and of several backends into one recipe, explains a contradiction by naming
-// who wants what, generates without bias and checks what was given. It is
-// pure: it knows nothing of accounts beyond the names it is handed, nor of
-// backends beyond the label that owns a rule.
+// Package password knows what values a set of policies allows: it combines
+// them, says in words why they cannot be combined, makes values that meet all
+// of them, and checks given ones.
+//
+// Randomness is passed in; nothing else comes from outside. The package knows
+// nothing of backends, scripts or users beyond their names.
 package password

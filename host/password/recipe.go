@@ -4,187 +4,187 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// neverFirst are the characters that make a spreadsheet run a cell.
-const neverFirst = "=+-@\t\r"
+const (
+	// leastLikely: one value in so many at least meets a recipe's rules.
+	leastLikely = 500
+	// accepted is how many values that meet them are counted to know how many
+	// do not: the loss in bits is right to a twentieth.
+	accepted = 1000
+	// attempts is how many values are made before Generate gives up. Of a
+	// recipe that one value in 500 meets, it gives up once in e^131 times:
+	// only names that leave nothing make it.
+	attempts = 1 << 16
+)
 
-// attempts is how many values are made before a recipe gives up. Of the usual
-// ones a few in a hundred are thrown away; a recipe that needs more than this
-// leaves too little to choose from.
-const attempts = 1000
-
-// common are passwords that everybody tries first.
-var common = []string{"password", "passwort", "qwerty", "letmein", "welcome", "iloveyou", "admin", "123456", "12345678", "abc123"}
-
-// Recipe makes values that satisfy every demand it was combined from. It is
-// immutable and safe for concurrent use.
+// Recipe makes values that meet all rules it was combined from. It does not
+// change and is safe for concurrent use.
 type Recipe struct {
-	length      int
-	required    []part // characters that each class must have
-	any         []byte // what the rest is picked from
-	rules       sdk.Policy
-	noName      bool
-	blocklist   bool
-	forbidFirst string
-	dropped     []string
+	length   int
+	sets     [classCount][]rune
+	counts   *counts
+	first    string // not as the first character
+	repeat   int    // 0: any
+	sequence int    // 0: any
+	words    []string
+	noNames  bool
+	noRuns   bool // of a PIN: in repeat and sequence already
+	common   map[string]bool // nil: allowed
+	loss     float64         // bits that discarding values takes
+	dropped  []string
+	check    func(text string, names []string) []sdk.Violation
 }
 
-// part is so many characters of a set.
-type part struct {
-	n     int
-	chars []byte
-}
-
-// recipe turns the merged demands into one.
-func (m *merged) recipe(length int) (*Recipe, error) {
-	r := &Recipe{length: length, noName: m.noName, blocklist: m.blocklist, dropped: m.dropped, forbidFirst: neverFirst + m.forbidFirst}
-	r.rules = sdk.Policy{MaxRepeat: m.repeat.n, MaxSequence: m.sequence.n, NoAccountName: m.noName, ForbidWords: m.words, Classes: m.classes.n}
-	for _, c := range m.all() {
-		r.any = append(r.any, c.chars...)
-		if c.least.n > 0 {
-			r.required = append(r.required, part{c.least.n, c.chars})
-		}
-	}
-	letters := append(append([]byte(nil), m.lower.chars...), m.upper.chars...)
-	others := append(append([]byte(nil), m.digits.chars...), m.symbols.chars...)
-	if err := r.fill(m.letters, m.lower.least.n+m.upper.least.n, letters, "letters"); err != nil {
-		return nil, err
-	}
-	if err := r.fill(m.nonLetters, m.digits.least.n+m.symbols.least.n, others, "digits or symbols"); err != nil {
-		return nil, err
-	}
-	if len(r.any) == 0 {
-		return nil, &Contradiction{Rules: []string{"a password needs characters", "none is allowed"}}
-	}
-	return r, r.classesFit(m)
-}
-
-// fill adds what a demand for two classes together leaves open.
-func (r *Recipe) fill(want bound, have int, chars []byte, what string) error {
-	if want.n <= have {
-		return nil
-	}
-	if len(chars) == 0 {
-		return &Contradiction{Rules: []string{fmt.Sprintf("%s wants %d %s", want.owner, want.n, what), "none is allowed"}}
-	}
-	r.required = append(r.required, part{want.n - have, chars})
-	return nil
-}
-
-// classesFit checks that enough classes are left for a demand for several.
-func (r *Recipe) classesFit(m *merged) error {
-	left := 0
-	for _, c := range m.all() {
-		if len(c.chars) > 0 {
-			left++
-		}
-	}
-	if m.classes.n > left || m.classes.n > r.length {
-		return &Contradiction{Rules: []string{fmt.Sprintf("%s wants %d kinds of characters", m.classes.owner, m.classes.n),
-			fmt.Sprintf("only %d are left", min(left, r.length))}}
-	}
-	return nil
-}
-
-// Length is how many characters a value has.
+// Length returns how many characters a value has.
 func (r *Recipe) Length() int { return r.length }
 
-// Dropped lists the wishes that gave way, for the plan.
-func (r *Recipe) Dropped() []string { return r.dropped }
+// Entropy returns the bits of a value. All values of the length that have the
+// characters of each class that are needed are equally likely, so it is the
+// logarithm of their number, exactly; less what the other rules (first
+// character, runs, words, common passwords) take, which is measured when the
+// recipe is made, to a twentieth of a bit. What a user's names take is not in
+// it.
+func (r *Recipe) Entropy() float64 { return r.counts.bits - r.loss }
 
-// Entropy is a lower bound in bits: that of the picks alone. The shuffle adds
-// to it; what is thrown away takes less than a tenth of a bit off.
-func (r *Recipe) Entropy() float64 {
-	bits, left := 0.0, r.length
-	for _, p := range r.required {
-		bits += float64(p.n) * math.Log2(float64(len(p.chars)))
-		left -= p.n
-	}
-	return bits + float64(left)*math.Log2(float64(len(r.any)))
+// Dropped returns the wishes that gave way to demands, each as "wish: why".
+func (r *Recipe) Dropped() []string { return slices.Clone(r.dropped) }
+
+// Check returns what a value breaks of the demands that the recipe was made
+// of, and of the wishes that are not about its make: names in it, where the
+// script does not allow them, and common passwords (sdk.RuleDictionary).
+func (r *Recipe) Check(v secret.Value, names []string) []sdk.Violation {
+	return r.check(v.Reveal(), names)
 }
 
-// Generate makes one value from the random bytes of rand: the characters that
-// each class must have, the rest from all, shuffled. It never contains one of
-// the names, and never begins with what a spreadsheet would run. An error is
-// rand's, or that the demands leave nothing to choose from.
+// Generate returns a new value: how many characters of each class it has, a
+// shuffle of the classes, then a character of its class at each place. Values
+// that break a rule about more than counts are discarded whole, so that those
+// that remain are equally likely too. names are what it must not contain,
+// ignoring case; empty ones do not count. It fails if the reader does, and if
+// names leave hardly any value. It may be called concurrently if rand may be
+// read so.
 func (r *Recipe) Generate(rand io.Reader, names []string) (secret.Value, error) {
-	d := dice{from: rand}
-	text := make([]byte, 0, r.length)
+	d := &dice{from: rand}
+	text := make([]rune, r.length)
+	defer func() { clear(text); clear(d.buf[:]) }()
+	words := r.foldedNames(names)
 	for range attempts {
-		text = r.pick(&d, text[:0])
+		r.roll(d, text)
 		if d.err != nil {
-			return secret.Value{}, fmt.Errorf("generate: %w", d.err)
+			return secret.Value{}, fmt.Errorf("password: random bytes: %w", d.err)
 		}
-		if r.good(string(text), names) {
-			v := secret.New(string(text))
-			clear(text)
-			return v, nil
+		if r.meets(text) && !containsAny(text, words) {
+			return secret.New(string(text)), nil
 		}
 	}
-	return secret.Value{}, fmt.Errorf("generate: none of %d values satisfies every rule; loosen max_repeat, forbidden words or the length", attempts)
+	return secret.Value{}, fmt.Errorf("password: in %d attempts no value without the user's names in it", attempts)
 }
 
-func (r *Recipe) pick(d *dice, text []byte) []byte {
-	for _, p := range r.required {
-		for range p.n {
-			text = append(text, p.chars[d.roll(len(p.chars))])
+func (r *Recipe) foldedNames(names []string) [][]rune {
+	if !r.noNames {
+		return nil
+	}
+	var all [][]rune
+	for _, n := range names {
+		if n != "" && len(n) <= 4*r.length {
+			all = append(all, []rune(fold(n)))
 		}
 	}
-	for len(text) < r.length {
-		text = append(text, r.any[d.roll(len(r.any))])
+	return all
+}
+
+// roll fills text with one of the values that have the needed characters.
+func (r *Recipe) roll(d *dice, text []rune) {
+	n := r.counts.pick(d)
+	place := 0
+	for c := range n {
+		for range n[c] {
+			text[place] = rune(c)
+			place++
+		}
 	}
 	for i := len(text) - 1; i > 0; i-- {
-		j := d.roll(i + 1)
+		j := d.below(i + 1)
 		text[i], text[j] = text[j], text[i]
 	}
-	return text
+	for i, c := range text {
+		text[i] = r.sets[c][d.below(len(r.sets[c]))]
+	}
 }
 
-// good checks what cannot be had by construction.
-func (r *Recipe) good(text string, names []string) bool {
-	if strings.IndexByte(r.forbidFirst, text[0]) >= 0 {
+// meets reports whether a value meets the rules that are not about counts.
+func (r *Recipe) meets(text []rune) bool {
+	switch {
+	case strings.ContainsRune(r.first, text[0]),
+		r.repeat > 0 && longestRepeat(text) > r.repeat,
+		r.sequence > 0 && longestSequence(text) > r.sequence,
+		r.common != nil && isCommon(r.common, text):
 		return false
 	}
-	if r.blocklist && containsAny(text, common, 1) {
-		return false
-	}
-	return len(Check(r.rules, secret.New(text), names)) == 0
-}
-
-// Check returns the rules of the recipe that a given value breaks.
-func (r *Recipe) Check(v secret.Value, names []string) []sdk.Violation {
-	return Check(r.rules, v, names)
-}
-
-// dice makes uniform numbers from random bytes: a byte at or above the largest
-// multiple of n is thrown away, because a remainder would favour small numbers.
-type dice struct {
-	from io.Reader
-	buf  [64]byte
-	left []byte
-	err  error
-}
-
-// roll returns a number below n, which is at most 256.
-func (d *dice) roll(n int) int {
-	limit := 256 - 256%n
-	for d.err == nil {
-		if len(d.left) == 0 {
-			if _, d.err = io.ReadFull(d.from, d.buf[:]); d.err != nil {
-				break
-			}
-			d.left = d.buf[:]
-		}
-		b := int(d.left[0])
-		d.left = d.left[1:]
-		if b < limit {
-			return b % n
+	for _, w := range r.words {
+		if containsFolded(text, []rune(w)) {
+			return false
 		}
 	}
-	return 0
+	return true
+}
+
+// calibrate measures how many values the rules discard, with random numbers
+// that are the same every time; it reports whether enough are left.
+func (r *Recipe) calibrate() bool {
+	d := &dice{from: rand.NewChaCha8([32]byte{})}
+	text := make([]rune, r.length)
+	met, tries := 0, 0
+	for met < accepted && tries < leastLikely*(16+met) {
+		r.roll(d, text)
+		tries++
+		if r.meets(text) {
+			met++
+		}
+	}
+	if met == tries {
+		return true
+	}
+	r.loss = math.Log2(float64(tries) / float64(max(met, 1)))
+	return met*leastLikely >= tries
+}
+
+func (r *Recipe) sizes() (n [classCount]int) {
+	for c, set := range r.sets {
+		n[c] = len(set)
+	}
+	return n
+}
+
+func containsAny(text []rune, words [][]rune) bool {
+	for _, w := range words {
+		if containsFolded(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsFolded reports whether the word, folded already, is in the text,
+// ignoring case. What is generated has no characters whose case folds to more
+// than one.
+func containsFolded(text, word []rune) bool {
+	for i := 0; i+len(word) <= len(text); i++ {
+		j := 0
+		for j < len(word) && unicode.ToLower(text[i+j]) == word[j] {
+			j++
+		}
+		if j == len(word) {
+			return true
+		}
+	}
+	return false
 }

@@ -7,11 +7,12 @@ import "github.com/rekey-host/rekey/sdk"
 // class, no account name, no common password.
 type Spec struct {
 	Length, MinLength, MaxLength  *int
-	Lower, Upper, Digits, Symbols *int
-	MaxRepeat                     *int
-	AllowedSymbols, Forbid        *string
-	NoAccountName, Blocklist      *bool
-	Pin                           bool // policy.pin: digits only, Length of them
+	Lower, Upper, Digits, Symbols *int    // at least so many; 0: none at all
+	MaxRepeat                     *int    // no run of one character longer than this; 0: no rule
+	AllowedSymbols                *string // of the symbols only these, all of them, look-alikes too
+	Forbid                        *string // none of these
+	NoAccountName, Blocklist      *bool   // false takes the wish back
+	Pin                           bool    // policy.pin: digits only, Length of them (6), no trivial runs
 }
 
 // Demand is the rules of one owner: a backend's label.
@@ -19,3 +20,9 @@ type Demand struct {
 	Owner  string
 	Policy sdk.Policy
 }
+
+// Owners of rules that no backend has.
+const (
+	ownerScript = "the script"
+	ownerRekey  = "rekey"
+)

@@ -1,0 +1,48 @@
+package password
+
+import (
+	_ "embed"
+	"strings"
+	"unicode"
+)
+
+//go:embed common.txt
+var commonText string
+
+// commonPasswords returns the passwords that are tried first, in lower case.
+func commonPasswords() map[string]bool {
+	lines := strings.Fields(commonText)
+	all := make(map[string]bool, len(lines))
+	for _, w := range lines {
+		all[w] = true
+	}
+	return all
+}
+
+// isCommon reports whether a text is a common password, in any case, or one
+// with digits and symbols around it, as in Summer2026!.
+func isCommon(common map[string]bool, text []rune) bool {
+	const longest = 24
+	var low [longest]byte
+	core := text
+	for len(core) > 0 && !unicode.IsLetter(core[0]) {
+		core = core[1:]
+	}
+	for len(core) > 0 && !unicode.IsLetter(core[len(core)-1]) {
+		core = core[:len(core)-1]
+	}
+	for _, s := range [][]rune{text, core} {
+		if len(s) > longest {
+			continue
+		}
+		ascii := true
+		for i, r := range s {
+			ascii = ascii && r < 0x80
+			low[i] = byte(unicode.ToLower(r))
+		}
+		if ascii && common[string(low[:len(s)])] {
+			return true
+		}
+	}
+	return false
+}
