@@ -41,9 +41,6 @@ func openConn(path string, mode openMode, tempDir string) (*conn, error) {
 	c := &conn{raw: raw, stmts: map[string]driver.Stmt{}}
 	settings := []string{"busy_timeout = 60000", "cache_size = -8192", "synchronous = FULL",
 		"temp_store_directory = '" + strings.ReplaceAll(tempDir, "'", "''") + "'"}
-	if mode != readWrite {
-		settings = append(settings, "query_only = ON")
-	}
 	if mode == immutable {
 		settings[3] = "temp_store = MEMORY"
 	}
@@ -181,9 +178,23 @@ type row []driver.Value
 
 func (r row) int(i int) int64 { v, _ := r[i].(int64); return v }
 
-func (r row) text(i int) string { v, _ := r[i].(string); return v }
+// text and bytes take each other's values: whoever edits a database by hand
+// may leave one for the other, and what is not seen is not verified.
+func (r row) text(i int) string {
+	if b, ok := r[i].([]byte); ok {
+		return string(b)
+	}
+	s, _ := r[i].(string)
+	return s
+}
 
-func (r row) bytes(i int) []byte { v, _ := r[i].([]byte); return v }
+func (r row) bytes(i int) []byte {
+	if s, ok := r[i].(string); ok {
+		return []byte(s)
+	}
+	b, _ := r[i].([]byte)
+	return b
+}
 
 // sqliteCode returns the primary result code of an SQLite error, else 0.
 func sqliteCode(err error) int {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -125,11 +126,22 @@ func openPrivate(path string, flags int) (*os.File, error) {
 // makePrivateDir makes a directory that nobody else may enter, whatever the
 // umask, and its parents.
 func makePrivateDir(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && info.IsDir() {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
 	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if up := filepath.Dir(path); up != path {
+		if err := makePrivateDir(up); err != nil {
+			return err
+		}
+	}
+	switch err := os.Mkdir(path, 0o700); {
+	case errors.Is(err, fs.ErrExist): // another process was faster, or it is a file
+		info, serr := os.Stat(path)
+		if serr == nil && info.IsDir() {
+			return nil
+		}
+		return err
+	case err != nil:
 		return err
 	}
 	return os.Chmod(path, 0o700)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/fnv"
 	"slices"
 	"sync"
@@ -157,8 +158,7 @@ func (r *Run) history(pos int64) ([]Record, error) {
 		if err != nil {
 			return err
 		}
-		defer h.end()
-		return h.fill(list, OrderApply)
+		return errors.Join(h.fill(list, OrderApply), h.end())
 	})
 	if err != nil {
 		return nil, ofRun(r.id, err)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,8 +108,7 @@ func (r *Run) fillBegun(list []User) error {
 		return err
 	}
 	return r.reading(func(c *conn) error {
-		h := histories{c: c, from: "rec r INDEXED BY rec_user", user: "r.user"}
-		return h.fill(begun, OrderApply)
+		return byIndex(c).fill(begun, OrderApply)
 	})
 }
 
@@ -149,7 +149,7 @@ func (r *Run) user(s *standing, found row) User {
 }
 
 // ErrNoUser is returned for a key that is not in the plan.
-var ErrNoUser = fmt.Errorf("no such user")
+var ErrNoUser = errors.New("no such user")
 
 // User returns the user with that key, compared as the plan compares keys.
 func (r *Run) User(key string) (User, error) {
@@ -169,8 +169,8 @@ func (r *Run) User(key string) (User, error) {
 
 // Each calls fn for the users that the filter selects, with their histories.
 // It streams: memory does not grow with the run. fn's error ends it and is
-// returned. Users that get a status meanwhile are listed as they were or as
-// they are.
+// returned. A user whose status changes meanwhile is listed as before or as
+// after, history and all.
 func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
 	s, err := r.standing()
 	if err != nil {
@@ -186,18 +186,14 @@ func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
 		if err != nil {
 			return err
 		}
-		defer h.end()
 		for after := int64(0); ; {
-			list, err := q.page(c, after)
+			list, err := h.page(q, after, order)
 			if err != nil || len(list) == 0 {
-				return err
-			}
-			if err := h.fill(list, order); err != nil {
-				return err
+				return errors.Join(err, h.end())
 			}
 			for _, u := range list {
 				if stopped = fn(u); stopped != nil {
-					return nil
+					return h.end()
 				}
 			}
 			after = list[len(list)-1].place(order)
@@ -315,19 +311,23 @@ type histories struct {
 	dec  decoder
 	from string // records by user: the index, or a list made for the occasion
 	user string // its column
-	temp bool
+	temp bool   // the list: all is read in the one transaction that made it
+}
+
+// byIndex reads through the index.
+func byIndex(c *conn) *histories {
+	return &histories{c: c, from: "rec r INDEXED BY rec_user", user: "r.user"}
 }
 
 // histories finds out how records can be read by user. Where the index is
 // missing and cannot be made now, because a process applies the run or the
 // medium is read-only, a sorted list of the records so far does, on disk.
 func (r *Run) histories(c *conn) (*histories, error) {
-	h := &histories{c: c, from: "rec r INDEXED BY rec_user", user: "r.user"}
 	if r.indexed() || r.mayIndex() && r.makeIndex() == nil {
-		return h, nil
+		return byIndex(c), nil
 	}
-	h.from, h.user, h.temp = "temp.hist h CROSS JOIN rec r ON r.id = h.id", "h.user", true
 	for _, q := range []string{
+		"BEGIN",
 		"CREATE TEMP TABLE hist (user INTEGER, id INTEGER, PRIMARY KEY (user, id)) WITHOUT ROWID",
 		"INSERT INTO temp.hist SELECT user, id FROM rec WHERE user > 0 ORDER BY user, id",
 	} {
@@ -335,7 +335,39 @@ func (r *Run) histories(c *conn) (*histories, error) {
 			return nil, err
 		}
 	}
-	return h, nil
+	return &histories{c: c, from: "temp.hist h CROSS JOIN rec r ON r.id = h.id", user: "h.user", temp: true}, nil
+}
+
+// end gives the list up.
+func (h *histories) end() error {
+	if !h.temp {
+		return nil
+	}
+	return h.c.run("ROLLBACK")
+}
+
+// page reads users and their histories as of one moment.
+func (h *histories) page(q *userQuery, after int64, order Order) ([]User, error) {
+	if h.temp {
+		return h.pageNow(q, after, order)
+	}
+	if _, err := h.c.exec("BEGIN"); err != nil {
+		return nil, err
+	}
+	list, err := h.pageNow(q, after, order)
+	if err != nil {
+		return nil, err
+	}
+	_, err = h.c.exec("COMMIT")
+	return list, err
+}
+
+func (h *histories) pageNow(q *userQuery, after int64, order Order) ([]User, error) {
+	list, err := q.page(h.c, after)
+	if err != nil {
+		return nil, err
+	}
+	return list, h.fill(list, order)
 }
 
 // mayIndex reports whether nobody else applies the run.
@@ -345,12 +377,6 @@ func (r *Run) mayIndex() bool {
 	}
 	held, err := lockHeld(r.store.lockFile(r.id))
 	return err == nil && !held
-}
-
-func (h *histories) end() {
-	if h.temp {
-		_ = h.c.run("DROP TABLE temp.hist")
-	}
 }
 
 // fill fills in the histories of users that are in order.

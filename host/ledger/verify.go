@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Audit is what a verification found.
@@ -203,10 +204,7 @@ func (v *verification) record(place int64, kind Kind, user int64, body []byte) {
 		about.Message = fmt.Sprintf(format, args...)
 		v.audit.add(v.named(about))
 	}
-	for gap := v.places.next; gap < place; gap++ {
-		v.audit.add(Problem{Index: gap, Message: "it is missing"})
-	}
-	v.places.next = place + 1
+	v.gap(place)
 	f, public, private, err := v.dec.split(body)
 	if err != nil {
 		wrong("%s: its bytes were changed: they are no record any more", kind)
@@ -237,6 +235,21 @@ func (v *verification) record(place int64, kind Kind, user int64, body []byte) {
 	if !v.spoilt[rec.User] || rec.User == 0 {
 		v.take(&rec, wrong)
 	}
+}
+
+// gap notes what is missing before a place. In the tree, nothing stands for it,
+// so that what follows keeps its place.
+func (v *verification) gap(place int64) {
+	const far = 1 << 20
+	if place-v.places.next > far {
+		v.audit.general("log: records %d to %d are missing", v.places.next, place-1)
+		v.places.next = place
+	}
+	for ; v.places.next < place; v.places.next++ {
+		v.audit.add(Problem{Index: v.places.next, Message: "it is missing"})
+		v.tree.push(tlog.Hash{})
+	}
+	v.places.next = place + 1
 }
 
 // places follows where records stand.

@@ -1,0 +1,352 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+func TestReadersSeeWholeCommitsWhileARunIsApplied(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 400)
+	commit(t, r, &Record{Kind: Started})
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	failures := make(chan error, 4)
+	for range 3 {
+		readers.Go(func() { failures <- readUntil(s, r.ID(), stop) })
+	}
+	for user := int64(1); user <= 400; user += 2 {
+		commit(t, r, intent(r, user, 1, 0, "x"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, Done, ""),
+			intent(r, user+1, 1, 0, "x"), outcome(user+1, 1, 0, sdk.Refused, sdk.Conflict), finished(user+1, Failed, sdk.Conflict))
+	}
+	close(stop)
+	readers.Wait()
+	for range 3 {
+		must(t, <-failures)
+	}
+	audited(t, s, r.ID(), "")
+}
+
+// readUntil reads a run over and over: done and failed users come in pairs, in
+// one commit, so nobody may ever see one without the other.
+func readUntil(s *Store, id string, stop chan struct{}) error {
+	r, err := s.Read(id)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		if err := readOnce(s, r); err != nil {
+			return err
+		}
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+	}
+}
+
+func readOnce(s *Store, r *Run) error {
+	c, err := r.Counts()
+	if err != nil {
+		return err
+	}
+	if c.Done != c.Failed {
+		return fmt.Errorf("Counts() = %+v", c)
+	}
+	if st, err := r.State(); err != nil || st != StateRunning {
+		return fmt.Errorf("State() = %s, %v, want running", st, err)
+	}
+	n := int64(0)
+	err = r.Each(Filter{Status: []Status{Done}}, OrderApply, func(u User) error {
+		n++
+		if len(u.History) != 3 {
+			return fmt.Errorf("user %q is done with %d records", u.Key, len(u.History))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if n < c.Done {
+		return fmt.Errorf("%d users are listed as done, %d were counted before", n, c.Done)
+	}
+	a, err := s.Verify(r.ID(), "")
+	if err == nil && !a.OK {
+		err = fmt.Errorf("Verify() found %v", a.Problems)
+	}
+	return err
+}
+
+// mixed makes a run in which every kind of user is, in two waves, with an
+// order that is not the source's.
+func mixed(t bench, s *Store, k Keys, n int) *Run {
+	t.Helper()
+	d, err := s.Draft(Header{Script: "mixed.star"}, k)
+	must(t, err)
+	for i := 1; i <= n; i++ {
+		p := planned(i)
+		p.Sort = []any{int64(-i)}
+		p.Wave = i % 2
+		if i%10 == 0 {
+			p.Skipped, p.Reason = true, "frozen"
+		}
+		must(t, d.Add(p))
+	}
+	r, err := d.Freeze([]WavePlan{{Name: "even"}, {Name: "odd"}})
+	must(t, err)
+	t.Cleanup(func() { r.Close() })
+	var recs []*Record
+	must(t, r.Each(Filter{}, OrderApply, func(u User) error {
+		switch {
+		case u.Status == Skipped:
+		case u.Seq%4 == 0:
+			recs = append(recs, intent(r, u.Pos, 1, 0, "x"), outcome(u.Pos, 1, 0, sdk.Applied, ""), finished(u.Pos, Done, ""))
+		case u.Seq%4 == 1:
+			f := finished(u.Pos, Failed, sdk.AccountNotFound)
+			f.Detail.Message = "not there"
+			recs = append(recs, intent(r, u.Pos, 1, 0, "x"), outcome(u.Pos, 1, 0, sdk.Refused, sdk.AccountNotFound), f)
+		case u.Seq%4 == 2:
+			recs = append(recs, intent(r, u.Pos, 1, 0, "x"))
+		}
+		return nil
+	}))
+	commit(t, r, recs...)
+	return r
+}
+
+func TestFilterSelects(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	const n = 5000
+	r := mixed(t, s, k, n)
+	class := func(i int) Status {
+		switch {
+		case i%10 == 0:
+			return Skipped
+		case i%4 == 0:
+			return Done
+		case i%4 == 1:
+			return Failed
+		}
+		return Pending
+	}
+	for _, c := range []struct {
+		name   string
+		filter Filter
+		want   func(i int) bool
+	}{
+		{"all", Filter{}, func(int) bool { return true }},
+		{"failed", Filter{Status: []Status{Failed}}, func(i int) bool { return class(i) == Failed }},
+		{"done or skipped", Filter{Status: []Status{Done, Skipped}}, func(i int) bool { return class(i) == Done || class(i) == Skipped }},
+		{"pending", Filter{Status: []Status{Pending}}, func(i int) bool { return class(i) == Pending }},
+		{"held", Filter{Status: []Status{HeldPending}}, func(int) bool { return false }},
+		{"a code", Filter{Codes: []string{"AccountNotFound", "Other"}}, func(i int) bool { return class(i) == Failed }},
+		{"another code", Filter{Codes: []string{"Other"}}, func(int) bool { return false }},
+		{"keys", Filter{Keys: []string{"USER-7", "user-4000", "nobody"}}, func(i int) bool { return i == 7 || i == 4000 }},
+		{"a wave", Filter{Wave: "odd"}, func(i int) bool { return i%2 == 1 }},
+		{"no such wave", Filter{Wave: "x"}, func(int) bool { return false }},
+		{"failed of a wave", Filter{Status: []Status{Failed}, Wave: "even"}, func(int) bool { return false }},
+		{"few", Filter{Keys: []string{"user-1", "user-4999"}, Status: []Status{Failed, Pending}}, func(i int) bool { return i == 1 || i == 4999 }},
+	} {
+		for _, order := range []Order{OrderSource, OrderApply} {
+			for _, indexed := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, order %d, index %v", c.name, order, indexed), func(t *testing.T) {
+					ro, err := s.Read(r.ID())
+					must(t, err)
+					defer ro.Close()
+					if indexed {
+						must(t, ro.makeIndex())
+						defer func() { must(t, r.writer.db.run("DROP INDEX rec_user")) }()
+					}
+					checkEach(t, ro, c.filter, order, n, c.want, class)
+				})
+			}
+		}
+	}
+}
+
+func checkEach(t *testing.T, r *Run, f Filter, order Order, n int, want func(int) bool, class func(int) Status) {
+	t.Helper()
+	var got []int
+	last := int64(0)
+	must(t, r.Each(f, order, func(u User) error {
+		got = append(got, int(u.Seq))
+		if u.place(order) <= last {
+			t.Fatalf("user %q is out of order", u.Key)
+		}
+		last = u.place(order)
+		if status := class(int(u.Seq)); u.Status != status || len(u.History) != wantRecords(int(u.Seq), status) {
+			t.Fatalf("user %q is %s with %d records", u.Key, u.Status, len(u.History))
+		}
+		for _, rec := range u.History {
+			if rec.User != u.Pos {
+				t.Fatalf("user %q has a record of position %d, not %d", u.Key, rec.User, u.Pos)
+			}
+		}
+		if wantReason := map[Status]string{Failed: "not there", Skipped: "frozen"}[u.Status]; u.Reason != wantReason {
+			t.Fatalf("user %q: reason %q, want %q", u.Key, u.Reason, wantReason)
+		}
+		return nil
+	}))
+	var expected []int
+	for i := 1; i <= n; i++ {
+		if want(i) {
+			expected = append(expected, i)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, expected) {
+		t.Fatalf("%d users, want %d", len(got), len(expected))
+	}
+}
+
+func wantRecords(i int, s Status) int {
+	switch {
+	case s == Done || s == Failed:
+		return 3
+	case s == Pending && i%4 == 2:
+		return 1
+	}
+	return 0
+}
+
+func TestEachEndsWithTheError(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 10)
+	stop := errors.New("enough")
+	n := 0
+	err := r.Each(Filter{}, OrderApply, func(User) error { n++; return stop })
+	if err != stop || n != 1 {
+		t.Fatalf("Each() = %v after %d users", err, n)
+	}
+}
+
+func TestOpenUsersComeInPagesWithTheirHistories(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := newRun(t, s, k, 30)
+	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""), intent(r, 2, 1, 0, "x"), intent(r, 9, 1, 0, "x"))
+	list, err := r.OpenUsers(0, 0, 5)
+	must(t, err)
+	if len(list) != 5 || list[0].Pos != 2 || len(list[0].History) != 0 || r.indexed() {
+		t.Fatalf("in the first process: %+v, index %v", list, r.indexed())
+	}
+	r = reopened(t, s, k, r)
+	var got []string
+	for after := int64(0); ; {
+		list, err := r.OpenUsers(0, after, 4)
+		must(t, err)
+		if len(list) == 0 {
+			break
+		}
+		for _, u := range list {
+			after = u.Pos
+			if len(u.History) > 0 {
+				got = append(got, fmt.Sprintf("%s %d", u.Key, len(u.History)))
+			}
+		}
+		if after == 9 {
+			commit(t, r, finished(10, Failed, "X"))
+		}
+	}
+	if d := cmp.Diff([]string{"user-2 1", "user-9 1"}, got); d != "" {
+		t.Fatal(d)
+	}
+	if _, err := r.OpenUsers(1, 0, 1); err == nil {
+		t.Fatal("OpenUsers() of no wave gave no error")
+	}
+}
+
+func TestIntentsComeInTheOrderOfTheLog(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 5)
+	commit(t, r, intent(r, 3, 1, 0, "x"), outcome(3, 1, 0, sdk.Applied, ""), intent(r, 1, 1, 0, "x"), intent(r, 3, 2, 0, "y"))
+	var got []string
+	must(t, r.Intents(func(backend, account, cred string, user int64) error {
+		got = append(got, fmt.Sprint(backend, " ", account, cred, " ", user))
+		return nil
+	}))
+	if d := cmp.Diff([]string{"b user-3 3", "b user-1 1", "b user-3 3"}, got); d != "" {
+		t.Fatal(d)
+	}
+}
+
+func TestUnknownUserIsNamed(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 1)
+	if _, err := r.User("nobody"); !errors.Is(err, ErrNoUser) {
+		t.Fatalf("User() = %v, want ErrNoUser", err)
+	}
+}
+
+func TestRunOnAMediumThatCannotBeWrittenIsRead(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := mixed(t, s, k, 100)
+	must(t, r.Close())
+	eachFile(t, s.Dir(), func(path string, info fs.FileInfo) {
+		must(t, os.Chmod(path, info.Mode().Perm()&0o500|0o055))
+	})
+	for dir := s.Dir(); strings.Contains(dir, t.Name()); dir = filepath.Dir(dir) {
+		must(t, os.Chmod(dir, 0o555))
+		defer os.Chmod(dir, 0o700)
+	}
+	defer os.Chmod(s.runs(), 0o700)
+	defer os.Chmod(s.temp(), 0o700)
+	failed := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread is not fit for others any more
+		if os.Getuid() == 0 {
+			_, _ = unix.SetfsuidRetUid(65534) // root writes everywhere
+		}
+		failed <- readAll(s.Dir(), r.ID())
+	}()
+	must(t, <-failed)
+}
+
+func readAll(dir, id string) error {
+	s, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.runs(), "x"), nil, 0o600); err == nil {
+		return errors.New("the directory can be written: the test shows nothing")
+	}
+	r, err := s.Read(id)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if st, err := r.State(); err != nil || st != StatePlanned {
+		return fmt.Errorf("State() = %s, %v", st, err)
+	}
+	records := 0
+	err = r.Each(Filter{}, OrderSource, func(u User) error {
+		records += len(u.History)
+		return nil
+	})
+	if err != nil || records == 0 {
+		return fmt.Errorf("Each() gave %d records, %v", records, err)
+	}
+	a, err := s.Verify(id, "")
+	if err != nil || !a.OK {
+		return fmt.Errorf("Verify() = %v, %v", a.Problems, err)
+	}
+	_, err = s.Runs()
+	return err
+}
