@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+)
+
+// EncodeAccount encodes an account; texts are made valid UTF-8.
+func EncodeAccount(a sdk.Account) *pb.Account {
+	p := &pb.Account{
+		Account: clip(a.Account, maxText), Id: clip(a.ID, maxText), Login: clip(a.Login, maxText), Name: clip(a.Name, maxText),
+		Mail: clip(a.Mail, maxText), Status: clip(string(a.Status), maxName), MustChange: a.MustChange,
+		Kinds: a.Kinds, Stamp: clip(a.Stamp, maxShort),
+	}
+	if !a.ChangedAt.IsZero() {
+		p.ChangedAtUnixNs = a.ChangedAt.UnixNano()
+	}
+	if len(a.Attributes) > 0 {
+		p.Attributes = make(map[string]string, len(a.Attributes))
+		for k, v := range a.Attributes {
+			p.Attributes[clip(k, maxText)] = clip(v, MaxMessage/FrameOperations)
+		}
+	}
+	return p
+}
+
+// DecodeAccount is the inverse of EncodeAccount; times are UTC.
+func DecodeAccount(p *pb.Account) sdk.Account {
+	a := sdk.Account{
+		Account: p.GetAccount(), ID: p.GetId(), Login: p.GetLogin(), Name: p.GetName(), Mail: p.GetMail(),
+		Status: sdk.Status(p.GetStatus()), MustChange: nil, Kinds: p.GetKinds(), Stamp: p.GetStamp(), Attributes: p.GetAttributes(),
+	}
+	if p != nil {
+		a.MustChange = flag(p.MustChange)
+	}
+	if ns := p.GetChangedAtUnixNs(); ns != 0 {
+		a.ChangedAt = time.Unix(0, ns).UTC()
+	}
+	return a
+}
+
+// EncodeVerdict encodes a verdict.
+func EncodeVerdict(v sdk.Verdict) pb.Verdict {
+	switch v {
+	case sdk.Accepted:
+		return pb.Verdict_VERDICT_ACCEPTED
+	case sdk.AcceptedMustChange:
+		return pb.Verdict_VERDICT_ACCEPTED_MUST_CHANGE
+	case sdk.Rejected:
+		return pb.Verdict_VERDICT_REJECTED
+	case sdk.Blocked:
+		return pb.Verdict_VERDICT_BLOCKED
+	default:
+		return pb.Verdict_VERDICT_CANNOT_TELL
+	}
+}
+
+// DecodeVerdict returns CannotTell for a verdict that it does not know.
+func DecodeVerdict(v pb.Verdict) sdk.Verdict {
+	switch v {
+	case pb.Verdict_VERDICT_ACCEPTED:
+		return sdk.Accepted
+	case pb.Verdict_VERDICT_ACCEPTED_MUST_CHANGE:
+		return sdk.AcceptedMustChange
+	case pb.Verdict_VERDICT_REJECTED:
+		return sdk.Rejected
+	case pb.Verdict_VERDICT_BLOCKED:
+		return sdk.Blocked
+	default:
+		return sdk.CannotTell
+	}
+}
+
+// EncodeFinding encodes a finding.
+func EncodeFinding(f sdk.Finding) *pb.Finding {
+	p := &pb.Finding{Code: clip(string(f.Code), maxName), Message: clip(f.Message, maxText), Fix: clip(f.Fix, maxText)}
+	switch f.Severity {
+	case sdk.Info:
+		p.Severity = pb.Severity_SEVERITY_INFO
+	case sdk.Warning:
+		p.Severity = pb.Severity_SEVERITY_WARNING
+	default:
+		p.Severity = pb.Severity_SEVERITY_BAD
+	}
+	return p
+}
+
+// DecodeFinding takes a severity that it does not know for Bad. A bad finding
+// always has a code.
+func DecodeFinding(p *pb.Finding) sdk.Finding {
+	f := sdk.Finding{Severity: sdk.Bad, Message: clip(p.GetMessage(), maxText), Fix: clip(p.GetFix(), maxText)}
+	switch p.GetSeverity() {
+	case pb.Severity_SEVERITY_INFO:
+		f.Severity = sdk.Info
+	case pb.Severity_SEVERITY_WARNING:
+		f.Severity = sdk.Warning
+	}
+	if f.Severity == sdk.Bad || p.GetCode() != "" {
+		f.Code = decodeCode(p.GetCode())
+	}
+	return f
+}

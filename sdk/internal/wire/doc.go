@@ -1,0 +1,64 @@
+// Package wire turns the vocabulary of sdk into the messages of the contract
+// and back, and scrubs secrets from the texts that travel beside them. What
+// it decodes comes from another process: it takes any message, keeps every
+// text within bounds and never claims more than the message does. It knows
+// nothing of connections, processes or streams.
+package wire
+
+import (
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// MaxMessage is the size in bytes that no message exceeds, in either direction.
+const MaxMessage = 1 << 20
+
+// FrameOperations is the most operations of one frame.
+const FrameOperations = 64
+
+// The bounds of texts, in bytes. A full frame of answers that use all of them
+// stays within MaxMessage.
+const (
+	maxText       = 2048
+	maxShort      = 256
+	maxName       = 64
+	maxViolations = 16
+)
+
+// clip returns s as valid UTF-8 of at most n bytes: protobuf refuses to send a
+// whole frame for one bad byte in one text.
+func clip(s string, n int) string {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	if len(s) <= n {
+		return s
+	}
+	n -= len("…")
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+func count(n int64) int { return int(min(max(n, 0), math.MaxInt32)) }
+
+// EncodeSecret returns nil for an absent value.
+func EncodeSecret(v secret.Value) *pb.Secret {
+	if !v.Present() {
+		return nil
+	}
+	return &pb.Secret{Value: []byte(v.Reveal())}
+}
+
+// DecodeSecret returns the absent value for nil.
+func DecodeSecret(s *pb.Secret) secret.Value {
+	if s == nil {
+		return secret.Value{}
+	}
+	return secret.New(string(s.GetValue()))
+}

@@ -1,0 +1,124 @@
+package wire
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// form is one way in which a secret may stand in a text.
+type form struct {
+	text string
+	rule rule
+}
+
+// rule says where a form counts.
+type rule uint8
+
+const (
+	anywhere rule = iota
+	asWord        // not next to a letter or a digit
+	quoted        // between quotes, or after = or : and before the end of the word
+)
+
+// formsOf returns the forms of a secret that escapes do not change.
+func formsOf(s string) []form {
+	if s == "" {
+		return nil
+	}
+	how := anywhere
+	switch {
+	case len(s) == 1:
+		how = quoted
+	case len(s) < 4:
+		how = asWord
+	}
+	out := []form{{s, how}}
+	wide := utf16le(s)
+	if len(wide) >= 4 {
+		out = append(out, form{wide, anywhere})
+	}
+	if len(s) == 1 {
+		return out
+	}
+	how = max(how, encodedRule(len(s)))
+	out = appendEncoded(out, s, how)
+	return appendEncoded(out, wide, anywhere)
+}
+
+// encodedRule keeps encodings of six letters and less from matching inside
+// words.
+func encodedRule(n int) rule {
+	if n < 4 {
+		return asWord
+	}
+	return anywhere
+}
+
+func appendEncoded(out []form, s string, how rule) []form {
+	lower := hex.EncodeToString([]byte(s))
+	out = append(out, form{lower, how}, form{strings.ToUpper(lower), how})
+	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		out = append(out, form{enc.EncodeToString([]byte(s)), how})
+		for shift := range 3 {
+			if core := base64Core(enc, s, shift); len(core) >= 6 && how == anywhere {
+				out = append(out, form{core, how})
+			}
+		}
+	}
+	return out
+}
+
+// base64Core returns the letters that s has in the base64 of any text that
+// holds it after shift bytes (modulo 3): those that its bytes alone decide.
+func base64Core(enc *base64.Encoding, s string, shift int) string {
+	all := enc.EncodeToString(append(make([]byte, shift), s...))
+	first := (shift*8 + 5) / 6
+	end := (shift + len(s)) * 8 / 6
+	return all[first:end]
+}
+
+func utf16le(s string) string {
+	if !utf8.ValidString(s) {
+		return ""
+	}
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s)) {
+		b = binary.LittleEndian.AppendUint16(b, u)
+	}
+	return string(b)
+}
+
+// at appends the source piece of the form if it stands at place i of a view.
+func (f form) at(v view, i int, hits []span) []span {
+	if !strings.HasPrefix(v.text[i:], f.text) || !f.rule.allows(v.text, i, i+len(f.text)) {
+		return hits
+	}
+	return append(hits, span{v.source(i), v.source(i + len(f.text))})
+}
+
+func (r rule) allows(text string, from, to int) bool {
+	before, after := byte(' '), byte(' ')
+	if from > 0 {
+		before = text[from-1]
+	}
+	if to < len(text) {
+		after = text[to]
+	}
+	switch r {
+	case asWord:
+		return !wordByte(before) && !wordByte(after)
+	case quoted:
+		open := strings.IndexByte("\"'`=:", before) >= 0
+		return open && !wordByte(after)
+	default:
+		return true
+	}
+}
+
+func wordByte(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b >= utf8.RuneSelf || b == '_'
+}

@@ -1,0 +1,61 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/sdk"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// EncodeOperation fails on an option that cannot be sent and on a text that is
+// not UTF-8: a name that was mended on the way would be another account.
+func EncodeOperation(op sdk.Operation) (*pb.Operation, error) {
+	for _, s := range [...]string{op.ID, op.Account, op.Kind, op.HashFormat, op.Requestor, op.SourceSystem} {
+		if !utf8.ValidString(s) {
+			return nil, fmt.Errorf("%q is not UTF-8", s)
+		}
+	}
+	options, err := EncodeValues(op.Options)
+	if err != nil {
+		return nil, fmt.Errorf("option %w", err)
+	}
+	if op.Value.Present() && len(op.Value.Reveal()) > maxSecret || op.Old.Present() && len(op.Old.Reveal()) > maxSecret {
+		return nil, errTooLarge
+	}
+	return &pb.Operation{
+		Id: op.ID, Attempt: int64(op.Attempt), Verb: string(op.Verb), Account: op.Account, Kind: op.Kind,
+		Value: EncodeSecret(op.Value), Old: EncodeSecret(op.Old), HashFormat: op.HashFormat,
+		MustChange: op.MustChange, Options: options, Requestor: op.Requestor, SourceSystem: op.SourceSystem,
+	}, nil
+}
+
+// maxSecret is the most bytes of one value.
+const maxSecret = 64 << 10
+
+var errTooLarge = errors.New("a value of more than 64 KiB cannot be sent")
+
+// DecodeOperation is the inverse of EncodeOperation.
+func DecodeOperation(p *pb.Operation) sdk.Operation {
+	return sdk.Operation{
+		ID: p.GetId(), Attempt: max(1, count(p.GetAttempt())), Verb: sdk.Verb(p.GetVerb()), Account: p.GetAccount(), Kind: p.GetKind(),
+		Value: DecodeSecret(p.GetValue()), Old: DecodeSecret(p.GetOld()), HashFormat: p.GetHashFormat(),
+		MustChange: flag(p.MustChange), Options: DecodeValues(p.GetOptions()),
+		Requestor: p.GetRequestor(), SourceSystem: p.GetSourceSystem(),
+	}
+}
+
+// flag copies an optional flag, so that no message is kept alive by it.
+func flag(b *bool) *bool {
+	if b == nil {
+		return nil
+	}
+	v := *b
+	return &v
+}
+
+// OperationSize returns the bytes that an operation takes in a message, or a
+// little more.
+func OperationSize(p *pb.Operation) int { return proto.Size(p) + 32 }

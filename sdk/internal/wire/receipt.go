@@ -1,0 +1,107 @@
+package wire
+
+import (
+	"strings"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+)
+
+// EncodeReceipt encodes a receipt; its texts are scrubbed by the caller.
+func EncodeReceipt(r sdk.Receipt) *pb.Receipt {
+	return &pb.Receipt{
+		Outcome: encodeOutcome(r.Outcome), Error: EncodeError(r.Err), Value: EncodeSecret(r.Value),
+		Ref: clip(r.Ref, maxShort), Stamp: clip(r.Stamp, maxShort),
+	}
+}
+
+// DecodeReceipt never claims more than the message does: no message, and an
+// outcome that it does not know, are Unknown. A receipt that is not applied
+// always has an error, one that is has none.
+func DecodeReceipt(p *pb.Receipt) sdk.Receipt {
+	r := sdk.Receipt{
+		Outcome: decodeOutcome(p.GetOutcome()), Err: DecodeError(p.GetError()), Value: DecodeSecret(p.GetValue()),
+		Ref: clip(p.GetRef(), maxShort), Stamp: clip(p.GetStamp(), maxShort),
+	}
+	switch {
+	case r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied:
+		r.Err = nil
+	case r.Err == nil:
+		r.Err = sdk.Errorf(sdk.Internal, "the plugin gave no reason")
+	}
+	return r
+}
+
+func encodeOutcome(o sdk.Outcome) pb.Outcome {
+	switch o {
+	case sdk.Applied:
+		return pb.Outcome_OUTCOME_APPLIED
+	case sdk.AlreadyApplied:
+		return pb.Outcome_OUTCOME_ALREADY_APPLIED
+	case sdk.Refused:
+		return pb.Outcome_OUTCOME_REFUSED
+	default:
+		return pb.Outcome_OUTCOME_UNKNOWN
+	}
+}
+
+func decodeOutcome(o pb.Outcome) sdk.Outcome {
+	switch o {
+	case pb.Outcome_OUTCOME_APPLIED:
+		return sdk.Applied
+	case pb.Outcome_OUTCOME_ALREADY_APPLIED:
+		return sdk.AlreadyApplied
+	case pb.Outcome_OUTCOME_REFUSED:
+		return sdk.Refused
+	default:
+		return sdk.Unknown
+	}
+}
+
+// EncodeError returns nil for nil. Texts and lists are cut to their bounds.
+func EncodeError(e *sdk.Error) *pb.Error {
+	if e == nil {
+		return nil
+	}
+	p := &pb.Error{
+		Code: clip(string(e.Code), maxName), Message: clip(e.Message, maxText), Native: clip(e.Native, maxShort),
+		AccountStatus: clip(string(e.AccountStatus), maxName), RetryAfterNs: int64(max(e.RetryAfter, 0)),
+	}
+	for i, v := range e.Violations {
+		if i == maxViolations {
+			break
+		}
+		p.Violations = append(p.Violations, &pb.Violation{Rule: clip(string(v.Rule), maxName), Limit: int64(v.Limit),
+			Native: clip(v.Native, maxName), Message: clip(v.Message, maxShort)})
+	}
+	return p
+}
+
+// DecodeError returns nil for nil. A code that is not a name is Internal; a
+// name that it does not know is kept.
+func DecodeError(p *pb.Error) *sdk.Error {
+	if p == nil {
+		return nil
+	}
+	e := &sdk.Error{
+		Code: decodeCode(p.GetCode()), Message: clip(p.GetMessage(), maxText), Native: clip(p.GetNative(), maxShort),
+		AccountStatus: sdk.Status(clip(p.GetAccountStatus(), maxName)), RetryAfter: time.Duration(max(p.GetRetryAfterNs(), 0)),
+	}
+	for i, v := range p.GetViolations() {
+		if i == maxViolations {
+			break
+		}
+		e.Violations = append(e.Violations, sdk.Violation{Rule: sdk.Rule(clip(v.GetRule(), maxName)), Limit: count(v.GetLimit()),
+			Native: clip(v.GetNative(), maxName), Message: clip(v.GetMessage(), maxShort)})
+	}
+	return e
+}
+
+func decodeCode(s string) sdk.Code {
+	letter := func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' }
+	if s == "" || len(s) > maxName || strings.ContainsFunc(s, func(r rune) bool { return !letter(r) }) {
+		return sdk.Internal
+	}
+	return sdk.Code(s)
+}

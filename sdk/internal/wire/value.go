@@ -1,0 +1,113 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// EncodeValue encodes a string, an int, an int64, a bool, a time.Duration or a
+// []string; nil is no value. Other types are an error, and so is what is not
+// UTF-8.
+func EncodeValue(v any) (*pb.Value, error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case string:
+		if !utf8.ValidString(v) {
+			return nil, fmt.Errorf("%q is not UTF-8", v)
+		}
+		return &pb.Value{Kind: &pb.Value_Text{Text: v}}, nil
+	case int:
+		return &pb.Value{Kind: &pb.Value_Number{Number: int64(v)}}, nil
+	case int64:
+		return &pb.Value{Kind: &pb.Value_Number{Number: v}}, nil
+	case bool:
+		return &pb.Value{Kind: &pb.Value_Flag{Flag: v}}, nil
+	case time.Duration:
+		return &pb.Value{Kind: &pb.Value_DurationNs{DurationNs: int64(v)}}, nil
+	case []string:
+		for _, s := range v {
+			if !utf8.ValidString(s) {
+				return nil, fmt.Errorf("%q is not UTF-8", s)
+			}
+		}
+		return &pb.Value{Kind: &pb.Value_List{List: &pb.TextList{Items: v}}}, nil
+	default:
+		return nil, fmt.Errorf("a value of type %T cannot be sent", v)
+	}
+}
+
+// DecodeValue returns a string, an int64, a bool, a time.Duration, a []string
+// or nil.
+func DecodeValue(v *pb.Value) any {
+	switch k := v.GetKind().(type) {
+	case *pb.Value_Text:
+		return k.Text
+	case *pb.Value_Number:
+		return k.Number
+	case *pb.Value_Flag:
+		return k.Flag
+	case *pb.Value_DurationNs:
+		return time.Duration(k.DurationNs)
+	case *pb.Value_List:
+		return k.List.GetItems()
+	default:
+		return nil
+	}
+}
+
+// EncodeValues encodes a map of values; the error names the key.
+func EncodeValues(m map[string]any) (map[string]*pb.Value, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	out := make(map[string]*pb.Value, len(m))
+	for name, v := range m {
+		e, err := EncodeValue(v)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if e != nil {
+			out[name] = e
+		}
+	}
+	return out, nil
+}
+
+// DecodeValues returns nil for an empty map.
+func DecodeValues(m map[string]*pb.Value) map[string]any {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]any, len(m))
+	for name, v := range m {
+		if d := DecodeValue(v); d != nil {
+			out[name] = d
+		}
+	}
+	return out
+}
+
+// EncodeSecrets leaves absent values out.
+func EncodeSecrets(m map[string]secret.Value) map[string]*pb.Secret {
+	out := make(map[string]*pb.Secret, len(m))
+	for name, v := range m {
+		if s := EncodeSecret(v); s != nil {
+			out[name] = s
+		}
+	}
+	return out
+}
+
+// DecodeSecrets never returns nil.
+func DecodeSecrets(m map[string]*pb.Secret) map[string]secret.Value {
+	out := make(map[string]secret.Value, len(m))
+	for name, s := range m {
+		out[name] = DecodeSecret(s)
+	}
+	return out
+}

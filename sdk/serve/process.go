@@ -1,0 +1,167 @@
+package serve
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// The handshake of the contract: see sdk/proto/backend/v1/README.md.
+const (
+	cookieKey       = "REKEY_PLUGIN"
+	cookieValue     = "rekey-backend-v1"
+	protocolVersion = 1
+	livenessKey     = "PLUGIN_LIVENESS_FD"
+	clientCertKey   = "PLUGIN_CLIENT_CERT"
+)
+
+// closeGrace is how long running operations may take when the process ends:
+// less than the two seconds within which it has to be gone.
+const closeGrace = 1500 * time.Millisecond
+
+// Run serves b until its host is done with it or gone. It takes the process
+// over: standard output, signals, limits.
+func Run(b sdk.Backend, o Options) error {
+	if os.Getenv(cookieKey) != cookieValue {
+		return ErrNoHost
+	}
+	handshake, err := takeStdout()
+	if err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	if !o.Dumpable {
+		forbidDumps()
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+	s := newService(b, os.Stderr)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go s.endWithHost(stop)
+	go s.endOnSignal(stop)
+	err = s.servePlugin(ctx, handshake)
+	s.close(closeGrace)
+	return err
+}
+
+// endWithHost waits for the end of the pipe that the host holds open.
+func (s *service) endWithHost(stop func()) {
+	fd, err := strconv.Atoi(os.Getenv(livenessKey))
+	if err != nil || fd < 3 {
+		return
+	}
+	syscall.CloseOnExec(fd)
+	f := os.NewFile(uintptr(fd), "liveness")
+	_, _ = io.Copy(io.Discard, f)
+	s.log.Warn("the host is gone")
+	time.AfterFunc(closeGrace, func() { os.Exit(1) })
+	s.close(closeGrace)
+	stop()
+}
+
+// endOnSignal ignores an interrupt, which a terminal sends to everybody, and
+// ends in good order on a request to terminate.
+func (s *service) endOnSignal(stop func()) {
+	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE)
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM)
+	<-c
+	s.close(closeGrace)
+	stop()
+}
+
+// servePlugin speaks go-plugin's protocol. go-plugin's test mode is the one in
+// which it leaves standard output, signals and the handshake line to us; in the
+// other a library that prints at the wrong moment breaks the handshake.
+func (s *service) servePlugin(ctx context.Context, handshake *os.File) error {
+	config, cert, err := mutualTLS(os.Getenv(clientCertKey))
+	if err != nil {
+		return err
+	}
+	started, ended := make(chan *plugin.ReattachConfig, 1), make(chan struct{})
+	go plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{ProtocolVersion: protocolVersion, MagicCookieKey: cookieKey, MagicCookieValue: cookieValue},
+		Plugins:         plugin.PluginSet{"backend": &grpcPlugin{service: s}},
+		TLSProvider:     func() (*tls.Config, error) { return config, nil },
+		GRPCServer:      newGRPC,
+		Logger:          hclog.NewNullLogger(),
+		Test:            &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: started, CloseCh: ended},
+	})
+	select {
+	case r := <-started:
+		_, err := fmt.Fprintf(handshake, "%d|%d|%s|%s|grpc|%s\n", plugin.CoreProtocolVersion, protocolVersion, r.Addr.Network(), r.Addr.String(), cert)
+		if err = errors.Join(err, handshake.Close()); err != nil {
+			return fmt.Errorf("handshake: %w", err)
+		}
+	case <-ended:
+		return errors.New("no socket could be opened")
+	}
+	<-ended
+	return nil
+}
+
+// grpcPlugin registers the service with go-plugin.
+type grpcPlugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	service *service
+}
+
+// GRPCServer registers the service.
+func (p *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
+	p.service.register(g)
+	return nil
+}
+
+// GRPCClient is not used on this side.
+func (p *grpcPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, errors.New("this is the plugin's side")
+}
+
+// mutualTLS makes this process's one-time certificate and trusts the host's and
+// no other. It returns the certificate as the handshake line has it.
+func mutualTLS(hostPEM string) (*tls.Config, string, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(hostPEM)) {
+		return nil, "", fmt.Errorf("%s holds no certificate: the host does not ask for a private connection", clientCertKey)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, "", err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().AddDate(30, 0, 0),
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, "", err
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: pool, MinVersion: tls.VersionTLS12,
+	}, base64.RawStdEncoding.EncodeToString(der), nil
+}
