@@ -1,0 +1,364 @@
+package kendox_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-host/rekey/plugins/kendox"
+	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// exit is what a run of this one user ends with, once the host's retries are
+// used up.
+func exit(r sdk.Receipt) int {
+	switch {
+	case r.Outcome == sdk.Unknown:
+		return 5
+	case r.Outcome != sdk.Refused:
+		return 0
+	case r.Err.Code == sdk.InvalidConfig || r.Err.Code == sdk.SecondFactorNeeded:
+		return 4
+	}
+	return 3
+}
+
+func TestEveryExceptionHasItsMeaning(t *testing.T) {
+	for _, test := range []struct {
+		code  int
+		text  string // of the exception, from the reference where it has one
+		rules []sdk.Rule
+		exit  int
+		line  string
+	}{
+		{10006, "", nil, 3, "refused LoginExpired: the user cannot log in: wrong name or password, or not active"},
+		{10007, "", nil, 4, "refused InvalidConfig: there is no Windows identity"},
+		{10008, "The connection id {connectionId} isn't valid or has expired", nil, 3, "refused LoginExpired: the session is not valid or has ended"},
+		{10038, "", nil, 4, "refused InvalidConfig: the tenant is not known; check tenant"},
+		{10047, "", nil, 3, "refused AccountNotFound: no such user"},
+		{10052, "", nil, 4, "refused InvalidConfig: the user may not log in by Windows"},
+		{10053, "", nil, 3, "refused TargetUnavailable: no licence is left"},
+		{10054, "", nil, 3, "refused TargetUnavailable: no licence is left"},
+		{10055, "", nil, 3, "refused TargetUnavailable: the user has too many sessions; end some of them"},
+		{10063, "", nil, 3, "refused TargetError: the token's life is over"},
+		{10068, "", nil, 3, "refused TargetError: the login name exists"},
+		{10071, "Not enough rights (Reset user password, " + kendoxtest.RightPassword + ")", nil, 3,
+			"refused PermissionDenied: the service account lacks a right: Not enough rights (Reset user password, 01002059-38a7-11d8-a902-0050bf427e8f)"},
+		{10072, "", nil, 3, "refused Protected: DCIAdmin cannot be deactivated"},
+		{10078, "", nil, 3, "refused TargetError: the server refused it"},
+		{10081, "", []sdk.Rule{sdk.RuleMinLength}, 3, "refused PolicyViolation: too short"},
+		{10082, "", []sdk.Rule{sdk.RuleLetters}, 3, "refused PolicyViolation: needs a letter"},
+		{10083, "", []sdk.Rule{sdk.RuleSymbols}, 3, "refused PolicyViolation: needs a special character"},
+		{10084, "", []sdk.Rule{sdk.RuleUpper, sdk.RuleLower}, 3, "refused PolicyViolation: needs upper-case and lower-case letters"},
+		{10085, "", []sdk.Rule{sdk.RuleOpaque}, 3, "refused PolicyViolation: the server could not set it and does not say why"},
+		{10086, "", []sdk.Rule{sdk.RuleDigits}, 3, "refused PolicyViolation: needs a digit"},
+		{10129, "The administrative context users is already checked out by user root", nil, 3,
+			"refused Conflict: somebody else has the administrative context; it is tried again: The administrative context users is already checked out by user root"},
+		{10144, "", nil, 4, "refused SecondFactorNeeded: the second factor's code could not be sent"},
+		{10145, "", nil, 3, "refused TargetError: the server's mail settings are wrong"},
+		{10146, "", nil, 3, "refused TargetError: the user has no mail address"},
+		{10147, "", nil, 4, "refused SecondFactorNeeded: the second factor's code could not be sent"},
+		{10148, "", nil, 4, "refused SecondFactorNeeded: the second factor is not complete"},
+		{10149, "", nil, 4, "refused SecondFactorNeeded: the second factor's code could not be sent"},
+		{10150, "", nil, 4, "refused SecondFactorNeeded: the second factor's code is wrong"},
+		{10151, "", nil, 3, "refused TargetError: the second factor is not needed"},
+		{10152, "Verification code is needed: Verification code not yet verified", nil, 4,
+			"refused SecondFactorNeeded: the service account has a second factor; use one without"},
+		{10153, "", nil, 4, "refused SecondFactorNeeded: the second factor's code could not be sent"},
+		{10154, "", nil, 4, "refused SecondFactorNeeded: the second factor is not complete"},
+		{10157, "", nil, 3, "refused TargetError: the second factor was confirmed already"},
+		{10165, "", nil, 3, "refused AccountStatus: the user is not valid"},
+		{10166, "", nil, 3, "refused TargetError: the mail could not be sent"},
+		{10167, "", nil, 3, "refused TargetError: the mail could not be sent"},
+		{10168, "", nil, 3, "refused ChangeNotAllowed: no attempt is left"},
+		{10169, "", nil, 3, "refused TargetError: the server could not make a password"},
+		{10170, "", nil, 3, "refused Ambiguous: several users have the mail address"},
+		{10244, "", nil, 3, "refused AccountNotFound: the token's user does not exist"},
+		{10256, "", nil, 3, "refused TargetError: the server refused it"},
+		{10263, "", nil, 3, "refused TargetError: the server refused it"},
+		{10264, "", nil, 3, "refused TargetError: the server refused it"},
+		{10369, "Only the DCIAdmin user can set the password for the DCIAdmin user", nil, 3,
+			"refused Protected: only DCIAdmin may set DCIAdmin's password"},
+		{10376, "", nil, 3, "refused TargetError: the token is not valid"},
+		{19999, "Something new", nil, 5, "unknown TargetError: an exception that this plugin does not know: Something new (19999)"},
+	} {
+		for _, o := range []kendoxtest.Options{{}, {Status: 400}, {Status: 200}, {Form: kendoxtest.FormMessage}, {Form: kendoxtest.FormFault}, {Form: kendoxtest.FormText},
+			{Form: kendoxtest.FormText, Status: 200}} {
+			s, i := begin(t, o)
+			s.Fail(kendoxtest.Fault{Method: "SetUserPasswordHashed", Code: test.code, Text: test.text, Times: -1})
+			r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
+			if line(r) != test.line || exit(r) != test.exit || r.Err.Native != strconv.Itoa(test.code) {
+				t.Errorf("%d as %+v: %s, exit %d, native %q; want %s, %d", test.code, o, line(r), exit(r), r.Err.Native, test.line, test.exit)
+			}
+			var rules []sdk.Rule
+			for _, v := range r.Err.Violations {
+				rules = append(rules, v.Rule)
+				if v.Native != strconv.Itoa(test.code) {
+					t.Errorf("%d: violation's native name %q", test.code, v.Native)
+				}
+			}
+			if diff := cmp.Diff(test.rules, rules); diff != "" {
+				t.Errorf("%d: rules (-want +got):\n%s", test.code, diff)
+			}
+		}
+	}
+}
+
+func TestServersRulesOfThePlainCall(t *testing.T) {
+	for value, want := range map[string]sdk.Rule{"aB1!": sdk.RuleMinLength, "1234567!": sdk.RuleLetters, "aB345678": sdk.RuleSymbols,
+		"ab34567!": sdk.RuleUpper, "aBcdefg!": sdk.RuleDigits} {
+		s, i := begin(t, kendoxtest.Options{Rules: kendoxtest.Rules{MinLength: 8, Letter: true, Special: true, Mixed: true, Digit: true}})
+		r := i.Apply(t.Context(), plain(set("jdoe", value)))
+		if r.Outcome != sdk.Refused || r.Err.Code != sdk.PolicyViolation || r.Err.Violations[0].Rule != want || !s.Accepts("jdoe", "old-pass-0") {
+			t.Errorf("%q: %s; want refused for %s", value, line(r), want)
+		}
+	}
+}
+
+// Every case ends as it should, and sending the same value again leaves it as
+// the only new one.
+func TestFaultsOnTheWay(t *testing.T) {
+	const lost = "unknown ConnectionLost: HOST: the connection broke before the whole answer came"
+	const odd = "unknown TargetError: the answer is not what SetUserPasswordHashed answers"
+	for _, test := range []struct {
+		name  string
+		fault kendoxtest.Fault
+		line  string
+		retry time.Duration
+		took  bool // it took effect
+	}{
+		{"session expired", kendoxtest.Fault{Expire: true}, "applied", 0, true},
+		{"answer lost after the effect", kendoxtest.Fault{After: true, Cut: true}, lost, 0, true},
+		{"reset before the effect", kendoxtest.Fault{Cut: true}, lost, 0, false},
+		{"silence", kendoxtest.Fault{Delay: time.Hour, Cut: true}, "unknown Timeout: HOST: no answer in time", 0, false},
+		{"silence after the effect", kendoxtest.Fault{After: true, Delay: time.Hour, Cut: true}, "unknown Timeout: HOST: no answer in time", 0, true},
+		{"throttled", kendoxtest.Fault{Status: 429}, "refused RateLimited: HTTP 429 Too Many Requests", 0, false},
+		{"throttled with Retry-After", kendoxtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, "refused RateLimited: HTTP 429 Too Many Requests", 7 * time.Second, false},
+		{"busy with Retry-After", kendoxtest.Fault{Status: 503, Header: http.Header{"Retry-After": {"2"}}}, "refused TargetUnavailable: HTTP 503 Service Unavailable", 2 * time.Second, false},
+		{"500 as HTML", kendoxtest.Fault{Status: 500, Body: "<html><body>Runtime Error</body></html>"},
+			"unknown TargetError: HTTP 500 Internal Server Error, as an HTML page: it may come from a proxy", 0, false},
+		{"401", kendoxtest.Fault{Status: 401}, "refused InvalidConfig: something before InfoShare wants a login of its own", 0, false},
+		{"400", kendoxtest.Fault{Status: 400}, "refused InvalidOperation: the server does not understand the request", 0, false},
+		{"100 MB", kendoxtest.Fault{After: true, Huge: 100 << 20}, "unknown TargetError: the answer is longer than 1048576 bytes", 0, true},
+		{"empty", kendoxtest.Fault{After: true, Status: 200}, odd, 0, true},
+		{"HTML", kendoxtest.Fault{After: true, Status: 200, Body: "<html>Welcome</html>"}, odd, 0, true},
+		{"cut JSON", kendoxtest.Fault{After: true, Status: 200, Body: `{"SetUserPasswordHashedRes`}, odd, 0, true},
+		{"another object", kendoxtest.Fault{After: true, Status: 200, Body: `{"LogonResult":{}}`}, odd, 0, true},
+		{"two values", kendoxtest.Fault{After: true, Status: 200, Body: `{ }{ }`}, odd, 0, true},
+		{"null", kendoxtest.Fault{After: true, Status: 200, Body: `null`}, odd, 0, true},
+		{"nested deeply", kendoxtest.Fault{After: true, Status: 200, Body: strings.Repeat(`{"a":`, 100000)}, odd, 0, true},
+		{"nested deeply, as 500", kendoxtest.Fault{After: true, Status: 500, Body: strings.Repeat("[", 5000) + strings.Repeat("]", 5000)}, "unknown TargetError: HTTP 500 Internal Server Error", 0, true},
+		{"a null result", kendoxtest.Fault{After: true, Status: 200, Body: `{"SetUserPasswordHashedResult":null}`}, "applied", 0, true},
+		{"late", kendoxtest.Fault{Delay: 20 * time.Millisecond}, "applied", 0, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, i := begin(t, kendoxtest.Options{})
+			test.fault.Method = "SetUserPasswordHashed"
+			s.Fail(test.fault)
+			limit := 10 * time.Second
+			if strings.HasPrefix(test.name, "silence") {
+				limit = 150 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			r := i.Apply(ctx, set("jdoe", "new-pass-1"))
+			if got := strings.ReplaceAll(line(r), s.Host()[len("http://"):], "HOST"); got != test.line {
+				t.Errorf("Apply = %s, want %s", got, test.line)
+			}
+			if r.Err != nil && r.Err.RetryAfter != test.retry {
+				t.Errorf("retry after %v, want %v", r.Err.RetryAfter, test.retry)
+			}
+			if s.Accepts("jdoe", "new-pass-1") != test.took {
+				t.Errorf("effect %t, want %t", !test.took, test.took)
+			}
+			if again := i.Apply(t.Context(), set("jdoe", "new-pass-1")); r.Outcome != sdk.Applied && line(again) != "applied" {
+				t.Errorf("the same again = %s", line(again))
+			}
+			onlyNew(t, s)
+		})
+	}
+}
+
+func onlyNew(t *testing.T, s *kendoxtest.Server) {
+	t.Helper()
+	u, _ := s.User("jdoe")
+	for _, h := range u.Hashes[1:] {
+		if h != s.Hash("new-pass-1") {
+			t.Error("the user took a second value")
+		}
+	}
+	if !s.Accepts("jdoe", "new-pass-1") {
+		t.Error("the user has not the new password")
+	}
+}
+
+func TestAnExpiredSessionLosesNobody(t *testing.T) {
+	s, i := begin(t, kendoxtest.Options{})
+	const n = 24
+	for k := range n {
+		s.Add(kendoxtest.User{Login: "u" + strconv.Itoa(k)}, "old-pass-0")
+	}
+	i.Apply(t.Context(), set("jdoe", "new-pass-1"))
+	s.Expire()
+	done := make(chan string)
+	for k := range n {
+		go func() { done <- line(i.Apply(context.Background(), set("u"+strconv.Itoa(k), "new-pass-1"))) }()
+	}
+	for range n {
+		if got := <-done; got != "applied" {
+			t.Errorf("Apply = %s", got)
+		}
+	}
+	if s.Calls("Logon") != 2 {
+		t.Errorf("%d logons, want one and one more for all", s.Calls("Logon"))
+	}
+}
+
+func TestASessionThatExpiresAtOnceIsRenewedOncePerOperation(t *testing.T) {
+	s, i := begin(t, kendoxtest.Options{})
+	s.Fail(kendoxtest.Fault{Method: "SetUserPasswordHashed", Expire: true, Times: -1})
+	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
+	if line(r) != "refused LoginExpired: the session is not valid or has ended" || s.Calls("Logon") != 2 {
+		t.Errorf("Apply = %s after %d logons; want refused LoginExpired after 2", line(r), s.Calls("Logon"))
+	}
+}
+
+func TestASecondFactorInTheMiddleStopsTheRun(t *testing.T) {
+	s, i := begin(t, kendoxtest.Options{})
+	i.Apply(t.Context(), set("jdoe", "new-pass-1"))
+	s.Update("rekey", func(u *kendoxtest.User) { u.SecondFactor = true })
+	s.Expire()
+	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
+	want := "refused SecondFactorNeeded: login: the service account has a second factor; use an account without one, or switch it off for this one"
+	if line(r) != want || s.Open() != 0 {
+		t.Errorf("Apply = %s with %d sessions; want %s, none", line(r), s.Open(), want)
+	}
+}
+
+func TestTheAdministrativeContextIsWaitedFor(t *testing.T) {
+	s, i := begin(t, kendoxtest.Options{})
+	s.CheckOut("root", 1)
+	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
+	if r.Outcome != sdk.Refused || r.Err.Code != sdk.Conflict || !strings.Contains(r.Err.Message, "checked out by user root") {
+		t.Errorf("Apply = %s, want refused Conflict naming root", line(r))
+	}
+	if got := line(i.Apply(t.Context(), set("jdoe", "new-pass-1"))); got != "applied" {
+		t.Errorf("the same again = %s", got)
+	}
+}
+
+func TestALogonWhoseAnswerIsLostIsNotAnUnknownOutcome(t *testing.T) {
+	s, i := begin(t, kendoxtest.Options{})
+	s.Fail(kendoxtest.Fault{Method: "Logon", After: true, Cut: true})
+	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
+	if r.Outcome != sdk.Refused || r.Err.Code != sdk.TargetUnavailable {
+		t.Errorf("Apply = %s, want refused TargetUnavailable", line(r))
+	}
+}
+
+func TestNobodyListensIsRefused(t *testing.T) {
+	s, i := begin(t, kendoxtest.Options{})
+	_ = s.Close()
+	if r := i.Apply(t.Context(), set("jdoe", "new-pass-1")); r.Outcome != sdk.Refused || r.Err.Code != sdk.Unreachable {
+		t.Errorf("Apply = %s, want refused Unreachable", line(r))
+	}
+}
+
+func TestALongListOfUsersIsRead(t *testing.T) {
+	s, i := begin(t, kendoxtest.Options{})
+	for k := range 5000 {
+		s.Add(kendoxtest.User{Login: "u" + strconv.Itoa(k)}, "x")
+	}
+	if got := line(i.Apply(t.Context(), set("u4711", "new-pass-1"))); got != "applied" {
+		t.Errorf("Apply = %s", got)
+	}
+	s.Fail(kendoxtest.Fault{Method: "GetUserStore", Huge: 100 << 20, Times: -1})
+	s.Fail(kendoxtest.Fault{Method: "GetAllUsersSimple", Huge: 100 << 20, Times: -1})
+	other := configure(t, s)
+	if got := line(other.Apply(t.Context(), set("u4711", "new-pass-1"))); got != "refused TargetError: the answer is longer than 67108864 bytes" {
+		t.Errorf("Apply with a list of 100 MB = %s", got)
+	}
+}
+
+// log collects what the plugin logs at the highest level there is.
+type log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *log) tell(text string) { _, _ = l.Write([]byte(text + "\n")) }
+
+// forms are the guises that a secret could leak in.
+func forms(v string) []string {
+	quoted := strconv.Quote(v)
+	return []string{v, quoted[1 : len(quoted)-1], url.QueryEscape(v), url.PathEscape(v), hex.EncodeToString([]byte(v)),
+		base64.StdEncoding.EncodeToString([]byte(v)), base64.RawURLEncoding.EncodeToString([]byte(v))}
+}
+
+func TestNoSecretAndNoHashInLogsAndErrors(t *testing.T) {
+	var told log
+	s := serve(t, kendoxtest.Options{})
+	c := config(s)
+	c.Log, c.Timeout = slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{Level: slog.LevelDebug - 8})), 100*time.Millisecond
+	i, err := kendox.New().Configure(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := i.(*kendox.Instance)
+	for _, fault := range []kendoxtest.Fault{{}, {Cut: true}, {Delay: 300 * time.Millisecond},
+		{Status: 500, Body: "Cannot take " + canary + " or " + digest(canary) + " of " + service + " " + digest(service)},
+		{Status: 500, Body: `{"ErrorCode":19999,"Message":` + strconv.Quote(canary+" "+digest(canary)+" "+digest(service)) + `}`},
+		{Status: 200, Body: `{"ErrorCode":19998,"Message":` + strconv.Quote(canary+" "+digest(canary)+" "+digest(service)) + `}`},
+		{Status: 500, Body: "Cannot take " + digest(canary)},
+		{Status: 302, Header: http.Header{"Location": {"/" + digest(canary)}}}} {
+		fault.Times = -1
+		for _, method := range []string{"SetUserPasswordHashed", "SetUserPassword", "Logon", ""} {
+			fault.Method = method
+			s.Fail(fault)
+			told.tell(line(docs.Apply(t.Context(), set("jdoe", canary))))
+			told.tell(line(docs.Apply(t.Context(), plain(set("jdoe", canary)))))
+			// Of a given hash the plugin does not know the value, nor does the server.
+			if !strings.Contains(fault.Body, canary) && !strings.Contains(fault.Body, strconv.Quote(canary)[1:9]) {
+				told.tell(line(docs.Apply(t.Context(), hashed(set("jdoe", digest(canary))))))
+			}
+			if _, err := docs.Verify(t.Context(), "jdoe", "", secret.New(canary)); err != nil {
+				told.tell(err.Error())
+			}
+			s.Mend()
+		}
+	}
+	for _, f := range docs.Check(t.Context()) {
+		told.tell(f.Message + f.Fix)
+	}
+	_ = docs.Close()
+	text := told.b.String()
+	for _, v := range []string{canary, digest(canary), service, digest(service)} {
+		for _, form := range forms(v) {
+			if n := strings.Index(text, form); n >= 0 {
+				t.Errorf("%q stands in what was told: %s", form, text[max(0, n-200):n])
+			}
+		}
+	}
+	if !strings.Contains(text, "http exchange") {
+		t.Error("nothing was logged at the highest level: the test would see no leak")
+	}
+}

@@ -1,0 +1,255 @@
+package kendoxtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// The codes that this server answers.
+const (
+	codeLogon      = 10006
+	codeConnection = 10008
+	codeTenant     = 10038
+	codeUser       = 10047
+	codeLicence    = 10054
+	codeSessions   = 10055
+	codeRights     = 10071
+	codeTooShort   = 10081
+	codeLetter     = 10082
+	codeSpecial    = 10083
+	codeMixed      = 10084
+	codeNotSet     = 10085
+	codeDigit      = 10086
+	codeCheckedOut = 10129
+	codeWrongCode  = 10150
+	codeNoCode     = 10151
+	codeVerify     = 10152
+	codeAdmin      = 10369
+)
+
+// exception is a ServiceException.
+type exception struct {
+	code int
+	text string
+}
+
+func raise(code int, format string, args ...any) *exception {
+	return &exception{code, fmt.Sprintf(format, args...) + fmt.Sprintf(" (%d)", code)}
+}
+
+// arguments are a call's parameters by name.
+type arguments map[string]any
+
+func (a arguments) text(name string) string { v, _ := a[name].(string); return v }
+
+// method answers with its result, or nil for a void one.
+type method func(arguments) (any, *exception)
+
+func (s *Server) method(name string) (method, bool) {
+	m, ok := map[string]method{
+		"Authentication/Logon":                         s.logon,
+		"Authentication/Logoff":                        s.logoff,
+		"Authentication/GetLogonResult":                s.getLogonResult,
+		"Authentication/SetConnectionVerificationCode": s.verifyCode,
+		"Common/SetUserPasswordHashed":                 s.setUserPasswordHashed,
+		"Common/SetUserPassword":                       s.setUserPassword,
+		"Common/GetUserAdminAccessRights":              s.getUserAdminAccessRights,
+		"Common/GetUserStore":                          s.getUserStore,
+		"Common/GetAllUsersSimple":                     s.getAllUsersSimple,
+		"Common/GetUserSimple":                         s.getUserSimple,
+		"Common/GetOwnUser":                            s.getOwnUser,
+	}[name]
+	return m, ok
+}
+
+// ServeHTTP answers one call.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && r.URL.Path == "/simulator/status" {
+		s.serveStatus(w)
+		return
+	}
+	name, ok := strings.CutPrefix(r.URL.Path, Base+"/")
+	m, known := s.method(name)
+	if !ok || !known {
+		http.NotFound(w, r)
+		return
+	}
+	if r.Method != http.MethodPost {
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	var a arguments
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&a); err != nil {
+		http.Error(w, "The server encountered an error processing the request.", http.StatusBadRequest)
+		return
+	}
+	s.serve(w, r, name[strings.LastIndexByte(name, '/')+1:], func() (any, *exception) { return m(a) }, a)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, do func() (any, *exception), a arguments) {
+	s.count(name)
+	f := s.fault(name, a.text("userId"))
+	if f != nil && f.Expire {
+		s.Expire()
+	}
+	if f == nil || f.Expire {
+		s.answer(w, name, do)
+		return
+	}
+	if f.After {
+		result, e := do()
+		if !f.spoil(w, r) {
+			s.write(w, name, result, e)
+		}
+		return
+	}
+	if f.Code != 0 {
+		s.write(w, name, nil, raise(f.Code, "%s", f.text()))
+		return
+	}
+	if !f.spoil(w, r) {
+		s.answer(w, name, do)
+	}
+}
+
+func (s *Server) answer(w http.ResponseWriter, name string, do func() (any, *exception)) {
+	result, e := do()
+	s.write(w, name, result, e)
+}
+
+// write sends a result or an error in the form that the options say.
+func (s *Server) write(w http.ResponseWriter, name string, result any, e *exception) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	switch {
+	case e != nil:
+		w.WriteHeader(s.o.Status)
+		_, _ = io.WriteString(w, s.o.body(e))
+	case result == nil:
+		_, _ = io.WriteString(w, "{ }")
+	default:
+		_ = json.NewEncoder(w).Encode(map[string]any{name + "Result": result})
+	}
+}
+
+func (o Options) body(e *exception) string {
+	encode := func(v any) string { b, _ := json.Marshal(v); return string(b) }
+	switch o.Form {
+	case FormMessage:
+		return encode(map[string]any{"Message": e.text})
+	case FormFault:
+		return encode(map[string]any{"Reason": e.text, "Detail": map[string]any{"FaultCode": fmt.Sprint(e.code)}})
+	case FormText:
+		return e.text
+	}
+	return encode(map[string]any{"ErrorCode": e.code, "Message": e.text})
+}
+
+func (s *Server) count(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[name]++
+}
+
+// Fault is something that goes wrong with matching calls. The zero value
+// matches the next call of any method.
+type Fault struct {
+	Method string // such as "SetUserPasswordHashed"; "": any
+	User   string // the id of the user that the call is about; "": any
+	Times  int    // how often; 0: once; below 0: for ever
+
+	Expire bool          // end all sessions before the call
+	After  bool          // the call is carried out first, then this happens
+	Delay  time.Duration // wait first; with nothing else set the answer is only late
+	Cut    bool          // reset the connection instead of answering
+	Status int           // answer this instead, with Header and Body
+	Header http.Header
+	Body   string
+	Huge   int64  // answer with a body of so many bytes
+	Code   int    // answer a ServiceException of this code
+	Text   string // of that exception; "": one that names the code only
+}
+
+func (f *Fault) text() string {
+	if f.Text == "" {
+		return "ServiceException"
+	}
+	return f.Text
+}
+
+// Fail makes matching calls go wrong. Faults are tried in the order given.
+func (s *Server) Fail(f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Times == 0 {
+		f.Times = 1
+	}
+	s.faults = append(s.faults, &f)
+}
+
+// Mend takes back every fault.
+func (s *Server) Mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+// fault takes the fault that the call meets, if any.
+func (s *Server) fault(name, user string) *Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.faults {
+		if f.Times == 0 || f.Method != "" && f.Method != name || f.User != "" && !sameID(f.User, user) {
+			continue
+		}
+		if f.Times > 0 {
+			f.Times--
+		}
+		return f
+	}
+	return nil
+}
+
+// spoil answers as the fault says and reports whether it did.
+func (f *Fault) spoil(w http.ResponseWriter, r *http.Request) bool {
+	pause(r.Context(), f.Delay)
+	switch {
+	case f.Cut:
+		cut(w)
+	case f.Huge > 0:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"x":"`)
+		_, _ = io.CopyN(w, zeros{}, f.Huge)
+	case f.Status != 0:
+		w.Header().Set("Content-Type", "application/json")
+		for k, v := range f.Header {
+			w.Header()[k] = v
+		}
+		w.WriteHeader(f.Status)
+		_, _ = io.WriteString(w, f.Body)
+	default:
+		return false
+	}
+	return true
+}
+
+// cut resets the connection without an answer.
+func cut(w http.ResponseWriter) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// zeros is a stream of the digit zero.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return copy(p, strings.Repeat("0", len(p))), nil }

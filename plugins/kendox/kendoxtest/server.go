@@ -1,0 +1,196 @@
+package kendoxtest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Base is the path that all calls are under.
+const Base = "/InfoShare/Json"
+
+// The access rights that the two password calls need, all three.
+const (
+	RightUsers    = "01002040-38a7-11d8-a902-0050bf427e8f"
+	RightSecurity = "01002050-38a7-11d8-a902-0050bf427e8f"
+	RightPassword = "01002059-38a7-11d8-a902-0050bf427e8f"
+)
+
+// DCIAdmin is the id of the built-in administrator.
+const DCIAdmin = "0100a003-38a7-11d8-a902-0050bf427e8f"
+
+// The forms of an error's body.
+const (
+	FormCode    = ""        // {"ErrorCode":10008,"Message":"… (10008)"}
+	FormMessage = "message" // {"Message":"… (10008)"}
+	FormFault   = "fault"   // {"Reason":"…","Detail":{"FaultCode":"10008"}}
+	FormText    = "text"    // … (10008)
+)
+
+// Options are how a server behaves.
+type Options struct {
+	Now    func() time.Time // the clock; nil: time.Now
+	Tenant string           // the name that a logon has to give; "": any
+	Idle   time.Duration    // after which a session ends; 0: ten minutes
+	UTF16  bool             // passwords are hashed as UTF-16LE instead of UTF-8
+	Loose  bool             // SetUserPasswordHashed takes anything, as the sample in the reference suggests
+
+	Form   string // of an error's body
+	Status int    // of an error; 0: 500
+
+	Sessions int    // a user may have at once; 0: any number
+	Licences int    // sessions at once of all users; 0: any number
+	Code     string // the second factor's code; "": 123456
+
+	Rules Rules // of SetUserPassword; the hashed call cannot check them
+}
+
+// Rules are the server's password configuration; a zero field is no rule.
+type Rules struct {
+	MinLength                     int
+	Letter, Special, Mixed, Digit bool
+}
+
+// Server is one simulated InfoShare. Its methods may be called concurrently.
+type Server struct {
+	o   Options
+	now func() time.Time
+
+	mu       sync.Mutex
+	users    map[string]*User // by id
+	sessions map[string]*session
+	checked  string // who has the administrative context; "": nobody
+	checks   int    // for how many calls yet; below 0: for ever
+	calls    map[string]int
+	faults   []*Fault
+	changed  int // counts changes of users
+
+	listener net.Listener
+	http     *http.Server
+	served   chan struct{}
+}
+
+type session struct {
+	user     *User
+	used     time.Time
+	verified bool
+}
+
+// New returns a server with DCIAdmin as its only user, whose password is
+// "dciadmin". It is an http.Handler; Start makes it listen.
+func New(o Options) *Server {
+	s := &Server{o: o, now: o.Now, users: map[string]*User{}, sessions: map[string]*session{}, calls: map[string]int{}}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.o.Idle == 0 {
+		s.o.Idle = 10 * time.Minute
+	}
+	if s.o.Status == 0 {
+		s.o.Status = http.StatusInternalServerError
+	}
+	if s.o.Code == "" {
+		s.o.Code = "123456"
+	}
+	s.Add(User{ID: DCIAdmin, Login: "dciadmin", Name: "DCIAdmin", Rights: AllRights()}, "dciadmin")
+	return s
+}
+
+// AllRights returns the three rights that setting a password needs.
+func AllRights() []string { return []string{RightUsers, RightSecurity, RightPassword} }
+
+// Start listens on the address, such as "127.0.0.1:0", and serves until Close.
+func (s *Server) Start(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.listener = l
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	s.served = make(chan struct{})
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(l)
+	}()
+	return nil
+}
+
+// URL returns what a client is given.
+func (s *Server) URL() string { return s.Host() + Base }
+
+// Host returns scheme, host and port.
+func (s *Server) Host() string { return "http://" + s.listener.Addr().String() }
+
+// Close stops a started server, cutting what is open.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	<-s.served
+	return err
+}
+
+// Calls returns how often a method was called, refused calls included.
+func (s *Server) Calls(method string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[method]
+}
+
+// Open returns how many sessions there are that have not idled out.
+func (s *Server) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep()
+	return len(s.sessions)
+}
+
+// Expire ends every session, as a restart of the server would.
+func (s *Server) Expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.sessions)
+}
+
+// CheckOut lets somebody else hold the administrative context for that many
+// calls that need it; below 0 for ever, 0 returns it.
+func (s *Server) CheckOut(who string, calls int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checked, s.checks = who, calls
+}
+
+// sweep drops sessions that have idled out.
+func (s *Server) sweep() {
+	for id, n := range s.sessions {
+		if s.now().Sub(n.used) >= s.o.Idle {
+			delete(s.sessions, id)
+		}
+	}
+}
+
+// newID makes a GUID.
+func newID() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b)
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func sameID(a, b string) bool { return strings.EqualFold(a, b) }
+
+// pause waits, or until the caller is gone.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,128 @@
+// Command simulate serves a simulated Kendox InfoShare until it is interrupted.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
+)
+
+const usage = `usage: simulate --listen 127.0.0.1:8084 --accounts FILE [flags]
+
+Serves a simulated Kendox InfoShare. FILE holds one user a line,
+
+    login;password[;right]
+
+where right is "admin" for the service account, which gets the three access
+rights that setting passwords needs. Blank lines and lines that start with #
+are skipped. If no line has "admin", there is a service account "rekey" with the
+password "rekey".
+
+The state, without secrets, is at http://ADDRESS/simulator/status, and is
+printed when the simulator ends, too.
+
+`
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "simulate:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+func run(args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	listen := flags.String("listen", "127.0.0.1:8084", "address to listen on")
+	accounts := flags.String("accounts", "", "file of users")
+	utf16 := flags.Bool("utf-16le", false, "hash passwords as UTF-16LE instead of UTF-8")
+	idle := flags.Duration("idle", 0, "after which a session ends (default 10m0s)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	s := kendoxtest.New(kendoxtest.Options{UTF16: *utf16, Idle: *idle})
+	if err := load(s, *accounts); err != nil {
+		return err
+	}
+	return serve(s, *listen, stdout)
+}
+
+func serve(s *kendoxtest.Server, listen string, stdout io.Writer) error {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(ended)
+	if err := s.Start(listen); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "Kendox InfoShare at", s.URL())
+	<-ended
+	if err := s.Close(); err != nil {
+		return err
+	}
+	e := json.NewEncoder(stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(s.Status())
+}
+
+// load reads the users.
+func load(s *kendoxtest.Server, name string) error {
+	if name == "" {
+		return errors.New("--accounts is missing; see --help")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	admins := 0
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		admin, err := add(s, strings.Split(line, ";"))
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+		if admin {
+			admins++
+		}
+	}
+	if admins == 0 {
+		s.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "rekey")
+	}
+	return lines.Err()
+}
+
+func add(s *kendoxtest.Server, parts []string) (admin bool, err error) {
+	if len(parts) < 2 || len(parts) > 3 {
+		return false, fmt.Errorf("%d columns, want login;password[;right]", len(parts))
+	}
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	u := kendoxtest.User{Login: parts[0], Name: parts[0]}
+	switch {
+	case parts[0] == "":
+		return false, errors.New("the login is empty")
+	case len(parts) == 3 && parts[2] == "admin":
+		u.Rights, admin = kendoxtest.AllRights(), true
+	case len(parts) == 3 && parts[2] != "":
+		return false, fmt.Errorf("right %q, want admin or nothing", parts[2])
+	}
+	s.Add(u, parts[1])
+	return admin, nil
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "accounts")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestLoadReadsUsers(t *testing.T) {
+	s := kendoxtest.New(kendoxtest.Options{})
+	if err := load(s, write(t, "# login;password;right\n\njdoe; old-0\nboss;old-1;admin\n")); err != nil {
+		t.Fatal(err)
+	}
+	boss, _ := s.User("boss")
+	jdoe, _ := s.User("jdoe")
+	if !s.Accepts("jdoe", "old-0") || len(jdoe.Rights) != 0 || !s.Accepts("boss", "old-1") || len(boss.Rights) != 3 {
+		t.Errorf("jdoe %+v, boss %+v", jdoe, boss)
+	}
+	if _, ok := s.User("rekey"); ok {
+		t.Error("there is a second service account")
+	}
+}
+
+func TestLoadAddsAServiceAccount(t *testing.T) {
+	s := kendoxtest.New(kendoxtest.Options{})
+	if err := load(s, write(t, "jdoe;old-0\n")); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Accepts("rekey", "rekey") {
+		t.Error("there is no service account")
+	}
+}
+
+func TestLoadNamesTheLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"jdoe;x\n\njdoe\n": ":3: 1 columns, want login;password[;right]",
+		" ;x\n":            ":1: the login is empty",
+		"jdoe;x;root\n":    `:1: right "root", want admin or nothing`,
+	} {
+		name := write(t, text)
+		if err := load(kendoxtest.New(kendoxtest.Options{}), name); err == nil || err.Error() != name+want {
+			t.Errorf("load = %v, want %s", err, want)
+		}
+	}
+}

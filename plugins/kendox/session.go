@@ -1,0 +1,120 @@
+package kendox
+
+import (
+	"context"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// logonResult is what this plugin reads of a LogonResult.
+type logonResult struct {
+	ConnectionID string `json:"ConnectionId"`
+	Timeout      int    `json:"ConnectionTimeoutSeconds"`
+	OwnUserID    string `json:"OwnUserId"`
+	ReadOnly     bool   `json:"IsReadOnlyLicence"`
+	NeedsCode    bool   `json:"IsVerificationCodeNeeded"`
+}
+
+// authenticate logs somebody on with a hash.
+func (i *Instance) authenticate(ctx context.Context, user string, hash secret.Value) (logonResult, *rest.Failure) {
+	arguments := map[string]any{"userName": user, "passwordHashed": hash, "timeZoneOffsetMinutes": 0}
+	if i.tenant != "" {
+		arguments["tenantName"] = i.tenant
+	}
+	if i.clientID != "" {
+		arguments["clientId"] = i.clientID
+	}
+	result, f := i.do(ctx, call{service: "Authentication", method: "Logon", arguments: arguments, readOnly: true}, secret.Value{})
+	if f != nil {
+		return logonResult{}, f
+	}
+	var r logonResult
+	if f := decode(result, &r); f != nil {
+		return r, f
+	}
+	if r.ConnectionID == "" {
+		return r, rest.Refusal(sdk.Errorf(sdk.TargetError, "the logon answered no connection id"))
+	}
+	return r, nil
+}
+
+// logon gets a session for the service account.
+func (i *Instance) logon(ctx context.Context, _ secret.Value) (secret.Value, *rest.Failure) {
+	r, f := i.authenticate(ctx, i.user, digest(i.password, i.encoding))
+	if f != nil {
+		return secret.Value{}, f
+	}
+	connection := secret.New(r.ConnectionID)
+	if r.NeedsCode {
+		i.logoff(ctx, connection)
+		return secret.Value{}, rest.Refusal(needsCode())
+	}
+	i.ownID.Store(&r.OwnUserID)
+	i.readOnly.Store(r.ReadOnly)
+	i.keepAlive(time.Duration(r.Timeout) * time.Second)
+	return connection, nil
+}
+
+func needsCode() *sdk.Error {
+	return &sdk.Error{Code: sdk.SecondFactorNeeded, Native: "10152",
+		Message: "the service account has a second factor; use an account without one, or switch it off for this one"}
+}
+
+// logoff ends a session. Nothing can be done about one that cannot be ended:
+// it idles out.
+func (i *Instance) logoff(ctx context.Context, connection secret.Value) {
+	_, _ = i.do(ctx, call{service: "Authentication", method: "Logoff", readOnly: true}, connection)
+}
+
+// shortest is the least time between two calls that only keep a session alive.
+const shortest = 200 * time.Millisecond
+
+// keepAlive starts, at the first logon, to restart the idle time of whatever
+// session there is well before it ends.
+func (i *Instance) keepAlive(idle time.Duration) {
+	if idle <= 0 {
+		return
+	}
+	i.keeping.Do(func() {
+		i.running.Add(1)
+		go i.keep(max(idle/3, shortest))
+	})
+}
+
+func (i *Instance) keep(every time.Duration) {
+	defer i.running.Done()
+	for {
+		select {
+		case <-i.context.Done():
+			return
+		case <-i.after(every):
+		}
+		if connection := i.session.Token(); connection.Present() {
+			ctx, cancel := context.WithTimeout(i.context, every)
+			_, _ = i.do(ctx, call{service: "Authentication", method: "GetLogonResult", readOnly: true}, connection)
+			cancel()
+		}
+	}
+}
+
+// lastWords is how long Close waits for its Logoff.
+const lastWords = 2 * time.Second
+
+// Close ends the session, so that its licence is free, and drops the
+// connections.
+func (i *Instance) Close() error {
+	i.cancel()
+	i.session.Close()
+	i.running.Wait()
+	if connection := i.session.Token(); connection.Present() {
+		ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+		defer cancel()
+		i.logoff(ctx, connection)
+	}
+	i.client.Close()
+	i.bulk.Close()
+	return nil
+}
