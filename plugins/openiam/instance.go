@@ -43,6 +43,7 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if err != nil {
 		return sdk.Refuse(err)
 	}
+	ctx = rest.WithSecrets(ctx, op.Value)
 	doubtful := false
 	if op.Attempt > 1 {
 		same, f := i.holds(ctx, t, op.Value)

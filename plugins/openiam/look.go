@@ -130,6 +130,7 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, v secret.Va
 	if err != nil {
 		return sdk.CannotTell, err
 	}
+	ctx = rest.WithSecrets(ctx, v)
 	switch {
 	case i.verify == verifyNone:
 		return sdk.CannotTell, nil
