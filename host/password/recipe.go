@@ -36,7 +36,7 @@ type Recipe struct {
 	sequence int    // 0: any
 	words    []string
 	noNames  bool
-	noRuns   bool // of a PIN: in repeat and sequence already
+	noRuns   bool            // of a PIN: in repeat and sequence already
 	common   map[string]bool // nil: allowed
 	loss     float64         // bits that discarding values takes
 	dropped  []string
