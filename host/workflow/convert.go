@@ -1,0 +1,353 @@
+//go:build draft
+
+package workflow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// The bounds of values that are converted: a value can hold itself, and a
+// small one can be written in a great many words.
+const (
+	maxDepth  = 64
+	maxValues = 1 << 20
+)
+
+var (
+	errDeep  = fmt.Errorf("is nested deeper than %d, or holds itself", maxDepth)
+	errLarge = fmt.Errorf("has more than %d values", maxValues)
+)
+
+// starlarkOf returns a cell, or what JSON text holds, as a value. It is
+// frozen, unless it has just been decoded.
+func starlarkOf(v any, depth int) (starlark.Value, error) {
+	if depth > maxDepth {
+		return nil, errDeep
+	}
+	switch v := v.(type) {
+	case nil:
+		return starlark.None, nil
+	case string:
+		return starlark.String(v), nil
+	case bool:
+		return starlark.Bool(v), nil
+	case int:
+		return starlark.MakeInt(v), nil
+	case int64:
+		return starlark.MakeInt64(v), nil
+	case float64:
+		return starlark.Float(v), nil
+	case json.Number:
+		return numberOf(v.String())
+	case source.Day:
+		return &dayValue{v}, nil
+	case secret.Value:
+		return &secretValue{engine.Given(v)}, nil
+	case []any:
+		return listOf(v, depth)
+	case map[string]any:
+		return dictOf(v, depth)
+	}
+	return nil, fmt.Errorf("a %T has no form in a script", v)
+}
+
+func numberOf(text string) (starlark.Value, error) {
+	if strings.ContainsAny(text, ".eE") {
+		var f float64
+		if err := json.Unmarshal([]byte(text), &f); err != nil {
+			return nil, fmt.Errorf("number %s is too large", text)
+		}
+		return starlark.Float(f), nil
+	}
+	if len(text) > 1000 {
+		return nil, errors.New("a number has more than 1000 digits")
+	}
+	n, ok := new(big.Int).SetString(text, 10)
+	if !ok {
+		return nil, fmt.Errorf("%q is no number", text)
+	}
+	return starlark.MakeBigInt(n), nil
+}
+
+func listOf(all []any, depth int) (starlark.Value, error) {
+	list := make([]starlark.Value, len(all))
+	for i, e := range all {
+		v, err := starlarkOf(e, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = v
+	}
+	return starlark.NewList(list), nil
+}
+
+func dictOf(m map[string]any, depth int) (starlark.Value, error) {
+	d := starlark.NewDict(len(m))
+	for _, name := range sortedKeys(m) {
+		v, err := starlarkOf(m[name], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.SetKey(starlark.String(name), v); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// exporter turns values into what the rest of rekey holds.
+type exporter struct {
+	left    int  // values
+	secrets bool // secrets are allowed
+}
+
+// goValue returns a value as nil, string, bool, int64, *big.Int, float64,
+// source.Day, secret.Value, []any or map[string]any.
+func goValue(v starlark.Value, secrets bool) (any, error) {
+	e := &exporter{left: maxValues, secrets: secrets}
+	return e.value(v, 0)
+}
+
+func (e *exporter) value(v starlark.Value, depth int) (any, error) {
+	if e.left--; e.left < 0 {
+		return nil, errLarge
+	}
+	if depth > maxDepth {
+		return nil, errDeep
+	}
+	switch v := v.(type) {
+	case starlark.NoneType:
+		return nil, nil
+	case starlark.String:
+		return string(v), nil
+	case starlark.Bool:
+		return bool(v), nil
+	case starlark.Int:
+		if n, ok := v.Int64(); ok {
+			return n, nil
+		}
+		return v.BigInt(), nil
+	case starlark.Float:
+		return float64(v), nil
+	case *dayValue:
+		return v.day, nil
+	case *secretValue:
+		if !e.secrets {
+			return nil, errors.New("a secret cannot be used here")
+		}
+		return v.v.Secret(), nil
+	}
+	return e.container(v, depth)
+}
+
+func (e *exporter) container(v starlark.Value, depth int) (any, error) {
+	switch v := v.(type) {
+	case starlark.IterableMapping:
+		m := map[string]any{}
+		for _, item := range v.Items() {
+			name, ok := starlark.AsString(item[0])
+			if !ok {
+				return nil, fmt.Errorf("a key is %s, want string", item[0].Type())
+			}
+			x, err := e.value(item[1], depth+1)
+			if err != nil {
+				return nil, fmt.Errorf("%q: %w", name, err)
+			}
+			m[name] = x
+		}
+		return m, nil
+	case *structValue:
+		m := map[string]any{}
+		for i, name := range v.names {
+			x, err := e.value(v.fields[i], depth+1)
+			if err != nil {
+				return nil, fmt.Errorf("%q: %w", name, err)
+			}
+			m[name] = x
+		}
+		return m, nil
+	case *userValue:
+		return e.user(v, depth)
+	case starlark.Sequence:
+		all := make([]any, 0, min(v.Len(), maxValues))
+		for x := range starlark.Elements(v) {
+			y, err := e.value(x, depth+1)
+			if err != nil {
+				return nil, fmt.Errorf("element %d: %w", len(all)+1, err)
+			}
+			all = append(all, y)
+		}
+		return all, nil
+	}
+	return nil, fmt.Errorf("a %s cannot be used here", v.Type())
+}
+
+func (e *exporter) user(u *userValue, depth int) (any, error) {
+	m := map[string]any{}
+	for i, c := range u.schema.columns {
+		v, err := u.cell(i)
+		if err != nil {
+			return nil, err
+		}
+		if m[c.Name], err = e.value(v, depth+1); err != nil {
+			return nil, fmt.Errorf("%q: %w", c.Name, err)
+		}
+	}
+	return m, nil
+}
+
+// structValue is a struct(): named values that do not change.
+type structValue struct {
+	names  []string // sorted
+	fields []starlark.Value
+	frozen bool
+}
+
+var (
+	_ starlark.HasAttrs   = (*structValue)(nil)
+	_ starlark.Comparable = (*structValue)(nil)
+)
+
+func newStruct(fields map[string]starlark.Value) *structValue {
+	s := &structValue{names: sortedKeys(fields)}
+	for _, name := range s.names {
+		s.fields = append(s.fields, fields[name])
+	}
+	return s
+}
+
+func (c *call) structOf() (starlark.Value, error) {
+	fields := map[string]starlark.Value{}
+	for _, kw := range c.more {
+		fields[textOf(kw[0])] = kw[1]
+	}
+	return newStruct(fields), nil
+}
+
+func (s *structValue) Type() string         { return "struct" }
+func (s *structValue) Truth() starlark.Bool { return true }
+func (s *structValue) AttrNames() []string  { return s.names }
+
+func (s *structValue) Attr(name string) (starlark.Value, error) {
+	if i, ok := slices.BinarySearch(s.names, name); ok {
+		return s.fields[i], nil
+	}
+	return nil, &misuse{fmt.Sprintf("the struct has no %q", name), didYouMean(name, s.names)}
+}
+
+func (s *structValue) Freeze() {
+	if s.frozen {
+		return
+	}
+	s.frozen = true
+	for _, v := range s.fields {
+		v.Freeze()
+	}
+}
+
+func (s *structValue) Hash() (uint32, error) {
+	h := uint32(8731)
+	for i, v := range s.fields {
+		x, err := v.Hash()
+		if err != nil {
+			return 0, err
+		}
+		n, _ := starlark.String(s.names[i]).Hash()
+		h = (h ^ n ^ x*9839) * 16777619
+	}
+	return h, nil
+}
+
+func (s *structValue) CompareSameType(op syntax.Token, other starlark.Value, depth int) (bool, error) {
+	t := other.(*structValue)
+	if op != syntax.EQL && op != syntax.NEQ {
+		return false, fmt.Errorf("struct %s struct not implemented", op)
+	}
+	same := slices.Equal(s.names, t.names)
+	for i := 0; same && i < len(s.fields); i++ {
+		var err error
+		if same, err = starlark.EqualDepth(s.fields[i], t.fields[i], depth-1); err != nil {
+			return false, err
+		}
+	}
+	return same == (op == syntax.EQL), nil
+}
+
+// String is safe for a struct in a list in the same struct.
+func (s *structValue) String() string {
+	var b strings.Builder
+	write(&b, s, 0)
+	return b.String()
+}
+
+// maxShown bounds the text of a struct.
+const maxShown = 64 << 10
+
+// write is what String of containers does, with bounds.
+func write(b *strings.Builder, v starlark.Value, depth int) {
+	if depth > 16 || b.Len() > maxShown {
+		b.WriteString("…")
+		return
+	}
+	switch v := v.(type) {
+	case *structValue:
+		b.WriteString("struct(")
+		for i, name := range v.names {
+			separate(b, i)
+			b.WriteString(name + " = ")
+			write(b, v.fields[i], depth+1)
+		}
+		b.WriteString(")")
+	case *starlark.List, starlark.Tuple, *starlark.Set:
+		open, shut := brackets(v)
+		b.WriteString(open)
+		i := 0
+		for e := range starlark.Elements(v.(starlark.Iterable)) {
+			separate(b, i)
+			write(b, e, depth+1)
+			if i++; b.Len() > maxShown {
+				break
+			}
+		}
+		b.WriteString(shut)
+	case *starlark.Dict:
+		b.WriteString("{")
+		for i, item := range v.Items() {
+			separate(b, i)
+			write(b, item[0], depth+1)
+			b.WriteString(": ")
+			write(b, item[1], depth+1)
+		}
+		b.WriteString("}")
+	default:
+		b.WriteString(v.String())
+	}
+}
+
+func separate(b *strings.Builder, i int) {
+	if i > 0 {
+		b.WriteString(", ")
+	}
+}
+
+func brackets(v starlark.Value) (open, shut string) {
+	switch v.(type) {
+	case starlark.Tuple:
+		return "(", ")"
+	case *starlark.Set:
+		return "set([", "])"
+	}
+	return "[", "]"
+}

@@ -1,0 +1,99 @@
+//go:build draft
+
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/source"
+)
+
+// builtinFile is what the interpreter gives as the file of a builtin's frame.
+const builtinFile = "<builtin>"
+
+// innermost returns the deepest evaluation error of a chain: its stack is the
+// longest. nil: there is none.
+func innermost(err error) *starlark.EvalError {
+	var found *starlark.EvalError
+	for {
+		var next *starlark.EvalError
+		if !errors.As(err, &next) {
+			return found
+		}
+		found, err = next, next.Unwrap()
+	}
+}
+
+// where returns the place in the script at which an error arose, and from
+// where that was called, innermost first.
+func where(e *starlark.EvalError) (at syntax.Position, callers []string) {
+	if e == nil {
+		return at, nil
+	}
+	for i := range e.CallStack {
+		frame := e.CallStack.At(i)
+		switch {
+		case frame.Pos.Filename() == builtinFile:
+		case !at.IsValid():
+			at = frame.Pos
+		default:
+			callers = append(callers, fmt.Sprintf("%s:%d", frame.Pos.Filename(), frame.Pos.Line))
+		}
+	}
+	return at, callers
+}
+
+// maxCallers is how many callers a one-line message names.
+const maxCallers = 5
+
+// problemOf turns the error of an evaluation into a problem at its place.
+// what, if not "", stands before the message: whose call it was.
+func (in *interp) problemOf(err error, what string) source.Problem {
+	at, callers := where(innermost(err))
+	message, fix := explain(err)
+	if what != "" {
+		message = what + ": " + message
+	}
+	if len(callers) > maxCallers {
+		callers = append(callers[:maxCallers], "…")
+	}
+	if len(callers) > 0 {
+		message += " (called from " + strings.Join(callers, ", from ") + ")"
+	}
+	x := source.Problem{Message: message, Fix: fix}
+	if f := in.files[at.Filename()]; f != nil && at.IsValid() {
+		x.File, x.Line, x.Column = f.place(at)
+	}
+	return x
+}
+
+// explain returns what an error says, and what to do about it.
+func explain(err error) (message, fix string) {
+	var m *misuse
+	if errors.As(err, &m) {
+		return m.message, m.fix
+	}
+	var e *starlark.EvalError
+	if errors.As(err, &e) {
+		err = e.Unwrap()
+	}
+	text := err.Error()
+	if cut, rest, ok := strings.Cut(text, " (did you mean "); ok {
+		return cut, "did you mean " + fmt.Sprintf("%q?", strings.TrimPrefix(strings.TrimSuffix(rest, "?)"), "."))
+	}
+	return text, ""
+}
+
+// backtrace is the stack of an error as people read it.
+func backtrace(err error) string {
+	e := innermost(err)
+	if e == nil {
+		return ""
+	}
+	return e.Backtrace()
+}

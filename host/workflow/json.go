@@ -1,0 +1,106 @@
+//go:build draft
+
+package workflow
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// maxJSON is how long a JSON text may be that scripts read or make.
+const maxJSON = 16 << 20
+
+func (c *call) jsonEncode() (starlark.Value, error) {
+	text, err := encodeJSON(c.value("value"))
+	if err != nil {
+		return nil, &misuse{message: "json.encode: " + err.Error()}
+	}
+	return starlark.String(text), nil
+}
+
+// encodeJSON returns the JSON text of a value. A secret is refused.
+func encodeJSON(v starlark.Value) (string, error) {
+	x, err := goValue(v, false)
+	if err != nil {
+		return "", err
+	}
+	var b limited
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(x); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
+
+// limited is a buffer of a bounded size.
+type limited struct{ bytes.Buffer }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.Len()+len(p) > maxJSON {
+		return 0, fmt.Errorf("the text is longer than %d MiB", maxJSON>>20)
+	}
+	return l.Buffer.Write(p)
+}
+
+func (c *call) jsonDecode() (starlark.Value, error) {
+	v, err := decodeJSON(c.text("text"))
+	if err == nil {
+		return v, nil
+	}
+	if other := c.value("default"); other != nil {
+		return other, nil
+	}
+	return nil, &misuse{message: "json.decode: " + err.Error()}
+}
+
+// decodeJSON returns the value of a JSON text. Errors never quote it.
+func decodeJSON(text string) (starlark.Value, error) {
+	if len(text) > maxJSON {
+		return nil, fmt.Errorf("the text is longer than %d MiB", maxJSON>>20)
+	}
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, flawed(err, len(text))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("something follows the value at byte %d", dec.InputOffset())
+	}
+	return starlarkOf(v, 0)
+}
+
+func flawed(err error, length int) error {
+	var flaw *json.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("the text is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the text ends in the middle, at byte %d", length)
+	case errors.As(err, &flaw):
+		return fmt.Errorf("not valid at byte %d", flaw.Offset)
+	}
+	return errors.New("not valid")
+}
+
+func (c *call) jsonIndent() (starlark.Value, error) {
+	text, prefix, indent := c.text("text"), c.text("prefix"), c.text("indent")
+	if len(text) > maxJSON/16 || len(prefix)+len(indent) > 64 {
+		return nil, &misuse{message: "json.indent: the text would be too long"}
+	}
+	if _, err := decodeJSON(text); err != nil { // also bounds the depth
+		return nil, &misuse{message: "json.indent: " + err.Error()}
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, []byte(text), prefix, indent); err != nil {
+		return nil, &misuse{message: "json.indent: the text is not JSON"}
+	}
+	return starlark.String(b.String()), nil
+}

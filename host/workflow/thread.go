@@ -1,0 +1,247 @@
+//go:build draft
+
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/engine"
+)
+
+// Limits bound what one call of a hook, or the evaluation of one file, may
+// take. Time that a step waits for its backend does not count.
+type Limits struct {
+	Steps     uint64        // of the interpreter, in a hook; 0: 20 million
+	LoadSteps uint64        // of the interpreter, at the top level of a file; 0: 200 million
+	Compute   time.Duration // of computing; 0: 20 s; after as much again without an end the process ends
+	PrintLine int           // lines that print() may write in the life of a Workflow; 0: 10,000
+}
+
+func (l Limits) orDefault() Limits {
+	if l.Steps == 0 {
+		l.Steps = 20_000_000
+	}
+	if l.LoadSteps == 0 {
+		l.LoadSteps = 200_000_000
+	}
+	if l.Compute == 0 {
+		l.Compute = 20 * time.Second
+	}
+	if l.PrintLine == 0 {
+		l.PrintLine = 10_000
+	}
+	return l
+}
+
+// stateKey is where a thread keeps its state.
+const stateKey = "rekey"
+
+// stepChunk is after how many steps of the interpreter a thread looks whether
+// it has been cancelled.
+const stepChunk = 10_000
+
+// stepper is what a rotate may do: *engine.Steps.
+type stepper interface {
+	Generate(context.Context, engine.GenerateStep) (*engine.Value, error)
+	Do(context.Context, engine.Step) (engine.Result, error)
+}
+
+// state is what a thread works for. It is used by one call at a time.
+type state struct {
+	in     *interp
+	thread *starlark.Thread
+	watch  watch
+
+	ctx    context.Context
+	phase  phase
+	hook   string // select, wave, rotate, row; or the file
+	user   string // key of the user; "" at top level
+	limit  uint64
+	steps  stepper
+	raised error // the error of a step: nothing in a script can catch it
+}
+
+func stateOf(t *starlark.Thread) *state { return t.Local(stateKey).(*state) }
+
+// newThread is the only place where threads are made: they inherit nothing.
+func (in *interp) newThread() *state {
+	s := &state{in: in, thread: &starlark.Thread{}}
+	s.thread.SetLocal(stateKey, s)
+	s.thread.Print = in.print
+	s.thread.Load = in.loaded
+	s.thread.OnMaxSteps = s.onSteps
+	s.watch.state = s
+	return s
+}
+
+// begin readies the thread for one call. It has been used before, maybe by a
+// call that was cancelled.
+func (s *state) begin(ctx context.Context, p phase, hook, user string, steps stepper) {
+	s.ctx, s.phase, s.hook, s.user, s.steps, s.raised = ctx, p, hook, user, steps, nil
+	s.limit = s.in.limits.Steps
+	if p == atTop {
+		s.limit = s.in.limits.LoadSteps
+	}
+	s.thread.Uncancel()
+	s.thread.Steps = 0
+	s.thread.SetMaxExecutionSteps(min(stepChunk, s.limit))
+	s.watch.begin(s.in.limits.Compute)
+}
+
+func (s *state) end() {
+	s.watch.end()
+	s.ctx, s.steps, s.raised = nil, nil, nil
+}
+
+// onSteps is called by the interpreter after every chunk.
+func (s *state) onSteps(t *starlark.Thread) {
+	switch {
+	case s.ctx.Err() != nil:
+		s.watch.stop(stopCancelled)
+	case t.Steps >= s.limit:
+		s.watch.stop(stopSteps)
+	default:
+		t.SetMaxExecutionSteps(min(t.Steps+stepChunk, s.limit))
+	}
+}
+
+// stopReason is why a thread was cancelled.
+type stopReason uint8
+
+const (
+	notStopped stopReason = iota
+	stopCancelled
+	stopSteps
+	stopTime
+)
+
+// stopped is the error of a cancelled thread; nil if it was not.
+func (s *state) stopped() error {
+	switch s.watch.why() {
+	case stopCancelled:
+		return context.Cause(s.ctx)
+	case stopSteps:
+		return fmt.Errorf("%s takes more than %d steps of the interpreter", s.hook, s.limit)
+	case stopTime:
+		return fmt.Errorf("%s computes for more than %s", s.hook, s.in.limits.Compute)
+	}
+	return nil
+}
+
+// ticks is in how many parts the time of a call is measured. A process that
+// was suspended sees one of them end, however long it slept.
+const ticks = 4
+
+// watch measures how long a call computes. After the limit it cancels the
+// thread; a call that goes on for as long again is deaf, as inside a
+// multiplication of huge numbers, and only the end of the process stops it.
+type watch struct {
+	state *state
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	part    time.Duration
+	running bool
+	count   int        // parts since begin
+	since   int        // parts since the cancellation
+	reason  stopReason // why it was cancelled
+}
+
+func (w *watch) begin(limit time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.part, w.running, w.count, w.since, w.reason = max(limit/ticks, time.Millisecond), true, 0, 0, notStopped
+	w.wind()
+}
+
+func (w *watch) wind() {
+	if w.timer == nil {
+		w.timer = time.AfterFunc(w.part, w.tick)
+		return
+	}
+	w.timer.Reset(w.part)
+}
+
+// pause is for the time that a step waits.
+func (w *watch) pause() { w.end() }
+
+func (w *watch) resume() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = true
+	w.wind()
+}
+
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = false
+	w.timer.Stop()
+}
+
+func (w *watch) why() stopReason {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reason
+}
+
+// stop cancels the thread.
+func (w *watch) stop(why stopReason) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cancel(why)
+}
+
+func (w *watch) cancel(why stopReason) {
+	if w.reason == notStopped {
+		w.reason = why
+		w.state.thread.Cancel("stopped")
+	}
+}
+
+// tick ends one part of the time.
+func (w *watch) tick() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.running {
+		return
+	}
+	w.count++
+	switch {
+	case w.reason != notStopped:
+		if w.since++; w.since >= ticks {
+			w.running = false
+			w.state.deaf()
+			return
+		}
+	case w.state.ctx.Err() != nil:
+		w.cancel(stopCancelled)
+	case w.count >= ticks:
+		w.cancel(stopTime)
+	}
+	w.wind()
+}
+
+// deaf reports a call that does not end.
+func (s *state) deaf() {
+	text := fmt.Sprintf("%s does not end although it was cancelled", s.hook)
+	if s.user != "" {
+		text = fmt.Sprintf("%s of user %q does not end although it was cancelled", s.hook, s.user)
+	}
+	s.in.fatal(text + ": the process ends; rekey resume goes on")
+}
+
+// call calls a function of the script. A panic is an error of this call only.
+func (s *state) call(fn starlark.Value, args starlark.Tuple) (v starlark.Value, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			v, err = nil, fmt.Errorf("defect in rekey: %v", r)
+		}
+	}()
+	return starlark.Call(s.thread, fn, args, nil)
+}

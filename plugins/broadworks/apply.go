@@ -1,0 +1,165 @@
+//go:build draft
+
+package broadworks
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest"
+)
+
+// The kinds of credentials.
+const (
+	SIP       = "sip"
+	Voicemail = "voicemail"
+	Web       = "web"
+)
+
+// credential is what a kind is on the wire.
+type credential struct {
+	path    string // of its PUT
+	field   string // that carries the value
+	service string // that the user needs; "": none
+	page    string // of its GET, which fails without the service
+}
+
+var credentials = map[string]credential{
+	SIP:       {"/users/authentication", "newPassword", "Authentication", "/users/authentication"},
+	Voicemail: {"/users/portal-passcode", "newPasscode", "Voice Messaging User", "/users/portal-passcode"},
+	Web:       {"/users/passwords", "newPassword", "", ""},
+}
+
+// Apply sets one credential of one user.
+func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if e := i.admissible(op); e != nil {
+		return sdk.Refuse(e)
+	}
+	ctx = rest.WithSecrets(ctx, op.Value)
+	f := i.as(ctx, func(do exchange) *rest.Failure {
+		if c := credentials[op.Kind]; i.checks && c.service != "" {
+			if f := assigned(do, op.Account, c); f != nil {
+				return f
+			}
+		}
+		a, f := do(request(op))
+		return judge(a, f)
+	})
+	return i.receipt(ctx, op, f)
+}
+
+// receipt adds what the rules tell about a refusal.
+func (i *Instance) receipt(ctx context.Context, op sdk.Operation, f *rest.Failure) sdk.Receipt {
+	if f == nil {
+		return sdk.OK()
+	}
+	if f.Outcome == sdk.Refused && (f.Err.Code == sdk.PolicyViolation || f.Err.Code == sdk.InvalidOperation) && f.Answer.Status != 0 {
+		i.attribute(ctx, op, f)
+	}
+	if f.Err.Code == sdk.PolicyViolation && op.Attempt > 1 && only(f.Err.Violations, sdk.RuleSameAsCurrent) {
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied} // the present value is the one that an earlier attempt sent
+	}
+	return f.Receipt()
+}
+
+func only(list []sdk.Violation, rule sdk.Rule) bool { return len(list) == 1 && list[0].Rule == rule }
+
+// admissible refuses what cannot be asked of this system.
+func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
+	if _, ok := credentials[op.Kind]; !ok {
+		return sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", op.Kind, SIP, Voicemail, Web)
+	}
+	switch {
+	case op.Account == "":
+		return sdk.Errorf(sdk.InvalidOperation, "the account is empty")
+	case strings.EqualFold(strings.TrimSpace(op.Account), i.user):
+		return sdk.Errorf(sdk.Protected, "is the user that rekey is logged in as")
+	case op.Verb != sdk.Set:
+		return sdk.Errorf(sdk.Unsupported, "%s: the system has no such operation", op.Verb)
+	case op.HashFormat != "":
+		return sdk.Errorf(sdk.Unsupported, "the system takes plain passwords only")
+	case op.MustChange != nil && *op.MustChange:
+		return sdk.Errorf(sdk.Unsupported, "must_change: is a rule of the system, not of one call")
+	case op.Value.Empty():
+		return sdk.Errorf(sdk.InvalidOperation, "the new value is empty")
+	case !utf8.ValidString(op.Value.Reveal()):
+		return sdk.Errorf(sdk.InvalidOperation, "the new value is not valid UTF-8, which JSON needs")
+	}
+	return nil
+}
+
+func request(op sdk.Operation) rest.Request {
+	c := credentials[op.Kind]
+	body, _ := json.Marshal(map[string]string{"userId": op.Account, c.field: op.Value.Reveal()}) // strings always encode
+	return rest.Request{Method: http.MethodPut, Path: c.path, Body: body}
+}
+
+// services is an answer about the services of a user.
+type services struct {
+	UserServices, ServicePackServices []struct {
+		ServiceName string
+		Assigned    *bool // absent where only assigned ones are listed
+	}
+}
+
+// assigned refuses a user without the kind's service as NoCredential. What a
+// service pack brings may be listed under the pack's name alone; then the
+// credential's own page decides.
+func assigned(do exchange, account string, c credential) *rest.Failure {
+	var inForce, all services
+	q := url.Values{"userId": {account}}
+	if f := decode(do, get("/users/services/assigned", q), &inForce); f != nil {
+		return f
+	}
+	if inForce.has(c.service) {
+		return nil
+	}
+	if f := decode(do, get("/users/services", q), &all); f != nil {
+		return f
+	}
+	if all.has(c.service) {
+		return nil
+	}
+	if all.packs() {
+		if _, f := do(get(c.page, q)); f == nil || f.Err.Code == sdk.LoginExpired || retriable(f.Err.Code) {
+			return f
+		}
+	}
+	return rest.Refusal(sdk.Errorf(sdk.NoCredential, "has not the service %q", c.service))
+}
+
+func retriable(c sdk.Code) bool {
+	switch c {
+	case sdk.Unreachable, sdk.RateLimited, sdk.TargetUnavailable, sdk.Timeout, sdk.Cancelled:
+		return true
+	}
+	return false
+}
+
+func (s services) has(name string) bool {
+	for _, service := range s.UserServices {
+		if strings.EqualFold(service.ServiceName, name) && (service.Assigned == nil || *service.Assigned) {
+			return true
+		}
+	}
+	for _, service := range s.ServicePackServices {
+		if strings.EqualFold(service.ServiceName, name) && (service.Assigned == nil || *service.Assigned) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s services) packs() bool {
+	for _, pack := range s.ServicePackServices {
+		if pack.Assigned == nil || *pack.Assigned {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,194 @@
+//go:build draft
+
+// Package broadworks sets the three credentials of BroadWorks users through
+// the Odin REST interface: the SIP authentication password, the voicemail
+// passcode and the password of the web portal. It knows that interface's
+// requests, tokens, services, rules and generators; it knows nothing of
+// devices, which learn a new SIP password in ways of their own.
+package broadworks
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+const version = "1.0.0"
+
+type backend struct {
+	now func() time.Time // of the session and the rules
+}
+
+// New returns the backend.
+func New() sdk.Backend { return backend{now: time.Now} }
+
+// Describe returns the settings, kinds and abilities.
+func (backend) Describe() sdk.Description {
+	return sdk.Description{
+		Name:          "broadworks",
+		Version:       version,
+		Summary:       "BroadWorks users' SIP, voicemail and web passwords, by the Odin REST interface",
+		Doc:           doc,
+		Config:        fields(),
+		Kinds:         []sdk.Kind{{Name: SIP, Doc: "the SIP authentication password; needs the service Authentication"}, {Name: Voicemail, Doc: "the passcode of voicemail and voice portal, digits; needs the service Voice Messaging User"}, {Name: Web, Doc: "the password of the web portal"}},
+		Verbs:         []sdk.Verb{sdk.Set},
+		ReplaySafe:    []sdk.Verb{sdk.Set},
+		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
+		Limits:        sdk.Limits{Concurrency: 8, Timeout: 30 * time.Second},
+		Egress:        []string{"{url}"},
+		Paths:         []string{"{ca_file}"},
+		VerifyIsLogon: true,
+	}
+}
+
+func fields() []sdk.Field {
+	return []sdk.Field{
+		{Name: "url", Type: sdk.URL, Required: true, Doc: "the interface's base, such as https://odin.example/api/v2"},
+		{Name: "user", Type: sdk.String, Required: true, Doc: "who logs in"},
+		{Name: "password", Type: sdk.Secret, Required: true, Doc: "that user's password"},
+		{Name: "provider", Type: sdk.String, Required: true, Doc: "service provider or enterprise whose rules hold and whose users are listed"},
+		{Name: "group", Type: sdk.String, Required: true, Doc: "its group"},
+		{Name: "refresh_after", Type: sdk.Duration, Default: 10 * time.Minute, Doc: "renew the token when it is this old; 0: only when it has died"},
+		{Name: "check_services", Type: sdk.Bool, Default: true, Doc: "look whether the user has the kind's service before its value is sent"},
+		{Name: "sip_generator", Type: sdk.Choice, Default: bySIP, Choices: []string{bySIP, byPassword},
+			Doc: "where generated SIP passwords come from: sip-password, one request each, by the SIP rules; password, one request for all, by the system's web rules"},
+		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "allow http:// to another machine: passwords in clear"},
+		{Name: "ca_file", Type: sdk.Path, Default: "", Doc: "PEM certificates to trust in place of the system's"},
+	}
+}
+
+const doc = `Accounts are user ids (name@domain). A set names one of three kinds:
+
+  sip        PUT /users/authentication    service Authentication
+  voicemail  PUT /users/portal-passcode   service Voice Messaging User
+  web        PUT /users/passwords
+
+Before a sip or voicemail value is sent the user's services are read, those of
+service packs included: without the service it is NoCredential. must_change is
+Unsupported, since whether a new web password has to be changed is a rule of the
+system (forcePasswordChangeAfterReset). The user that rekey logs in as is Protected.
+
+Policy is what the platform's rules say: of the group for web; of provider or
+system (useServiceProviderSettings) for sip; of group, provider or system
+(useRuleLevel) for voicemail. Values may instead come from the platform's own
+generators, by step.generate(kind = ..., generator = BACKEND); an answer with
+fewer values than were asked for is refused.
+
+verify works for web only and is a logon, which counts towards maxFailedLoginAttempts.
+
+filter of accounts(): the interface's own filters, such as "lastName=B*" or
+"extension=10*&emailAddress=*example*"; one of macAddress, lastName, firstName, dn,
+emailAddress, userId, extension. Attributes are a user's fields, such as
+extension, phoneNumber, departmentName.
+
+Inferred, because the interface's own reference is not public: that a token which
+died is answered 401; that 402 at the login means that the password has to be
+changed first (InvalidConfig: the run stops); that a broken rule is a 4xx whose
+text speaks of the password or passcode; that the provider's SIP rules are at
+/service-providers/sip-authentication-password-rules and the system's passcode
+rules at /system/passcode-rules (where they are not, the value is checked by the
+platform alone); that GET /users answers all users of a group, or pages that go
+on by offset. A lost answer is settled by the same value again; where a rule
+about old values then refuses it, the outcome stays unknown for sip and
+voicemail, unless the refusal says that it is the present value.`
+
+var base = regexp.MustCompile(`/api/v[0-9]+/?$`)
+
+// Configure checks the settings; it connects to nothing.
+func (b backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
+	i := &Instance{
+		user: c.Text("user"), password: c.Secret("password"), provider: c.Text("provider"), group: c.Text("group"),
+		checks: c.Bool("check_services"), generator: c.Text("sip_generator"), rules: cache{now: b.now},
+	}
+	for _, name := range []string{"user", "provider", "group"} {
+		if c.Text(name) == "" {
+			return nil, sdk.Errorf(sdk.InvalidConfig, "%s: is empty", name)
+		}
+	}
+	var err error
+	i.client, err = rest.New(rest.Options{
+		Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Concurrency: c.Concurrency, Timeout: c.Timeout,
+		UserAgent: "rekey-backend-broadworks/" + version, Secrets: []secret.Value{i.password}, Explain: explain, Log: c.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !base.MatchString(c.Text("url")) {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "url: ends in no /api/vN; want a base such as https://%s/api/v2", i.client.Host())
+	}
+	i.session = rest.NewSession(rest.SessionOptions{Login: i.login, MaxAge: c.Duration("refresh_after"), Timeout: c.Timeout, Now: b.now})
+	return i, nil
+}
+
+// Instance is one group of one provider as one login sees it.
+type Instance struct {
+	client    *rest.Client
+	session   *rest.Session
+	user      string
+	password  secret.Value
+	provider  string
+	group     string
+	checks    bool
+	generator string
+	rules     cache
+}
+
+var (
+	_ sdk.Finder       = (*Instance)(nil)
+	_ sdk.Lister       = (*Instance)(nil)
+	_ sdk.PolicyReader = (*Instance)(nil)
+	_ sdk.Verifier     = (*Instance)(nil)
+	_ sdk.Checker      = (*Instance)(nil)
+	_ sdk.Generator    = (*Instance)(nil)
+)
+
+// Close drops the connections. The token is left to die: the interface has no
+// log-off.
+func (i *Instance) Close() error {
+	i.session.Close()
+	i.client.Close()
+	return nil
+}
+
+// Check logs in and reads the group.
+func (i *Instance) Check(ctx context.Context) []sdk.Finding {
+	var who session
+	f := i.as(ctx, func(do exchange) *rest.Failure {
+		if f := decode(do, get("/auth/session", nil), &who); f != nil && f.Answer.Status != 404 {
+			return f
+		}
+		q := i.ofGroup()
+		q.Set("limit", "1")
+		_, f := do(get("/users", q))
+		return f
+	})
+	if f != nil {
+		return []sdk.Finding{i.wrong(f)}
+	}
+	findings := []sdk.Finding{{Message: "logged in at " + i.client.Host() + " as " + i.user + " for " + i.provider + ", " + i.group}}
+	if strings.EqualFold(who.LoginType, "User") {
+		findings = append(findings, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: i.user + " is an ordinary user and sets nobody's passwords", Fix: "log in as an administrator of the group, the provider or the system"})
+	}
+	return append(findings, who.expiry()...)
+}
+
+// wrong says what a failed Check means.
+func (i *Instance) wrong(f *rest.Failure) sdk.Finding {
+	bad := sdk.Finding{Severity: sdk.Bad, Code: f.Err.Code, Message: f.Err.Message, Fix: "check url, and that the system is up"}
+	switch f.Err.Code {
+	case sdk.LoginExpired:
+		bad.Code, bad.Fix = sdk.InvalidConfig, "check user and password"
+	case sdk.InvalidConfig:
+		bad.Fix = "see the message"
+	case sdk.AccountNotFound:
+		bad.Code, bad.Fix = sdk.InvalidConfig, "check provider and group: "+i.provider+", "+i.group
+	case sdk.PermissionDenied:
+		bad.Fix = "log in as an administrator of the group, the provider or the system"
+	}
+	return bad
+}

@@ -1,0 +1,308 @@
+//go:build draft
+
+package broadworks
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest"
+)
+
+// rulesLife is how long fetched rules are taken for the present ones.
+const rulesLife = 5 * time.Minute
+
+const digits = "0123456789"
+
+// passwordRules are those of web and SIP passwords.
+type passwordRules struct {
+	UseServiceProviderSettings          bool
+	DisallowAuthenticationName          bool
+	DisallowUserID                      bool
+	DisallowOldPassword                 bool
+	DisallowReversedOldPassword         bool
+	RestrictMinDigits                   bool
+	MinDigits                           int
+	RestrictMinUpperCaseLetters         bool
+	MinUpperCaseLetters                 int
+	RestrictMinLowerCaseLetters         bool
+	MinLowerCaseLetters                 int
+	RestrictMinNonAlphanumericCharacter bool `json:"restrictMinNonAlphanumericCharacters"`
+	MinNonAlphanumericCharacters        int
+	MinLength                           int
+	DisallowPreviousPasswords           bool
+	NumberOfPreviousPasswords           int
+}
+
+func (r passwordRules) policy() sdk.Policy {
+	p := sdk.Policy{MinLength: r.MinLength, NoAccountName: r.DisallowUserID || r.DisallowAuthenticationName}
+	p.Digits = when(r.RestrictMinDigits, r.MinDigits)
+	p.Upper = when(r.RestrictMinUpperCaseLetters, r.MinUpperCaseLetters)
+	p.Lower = when(r.RestrictMinLowerCaseLetters, r.MinLowerCaseLetters)
+	p.Symbols = when(r.RestrictMinNonAlphanumericCharacter, r.MinNonAlphanumericCharacters)
+	p.History = max(when(r.DisallowPreviousPasswords, r.NumberOfPreviousPasswords), when(r.DisallowOldPassword, 1))
+	if r.DisallowReversedOldPassword {
+		p.Note = "not the old one backwards"
+	}
+	return p
+}
+
+func when(on bool, n int) int {
+	if !on {
+		return 0
+	}
+	return max(1, n)
+}
+
+// passcodeRules are those of voicemail passcodes.
+type passcodeRules struct {
+	UseRuleLevel                string
+	DisallowRepeatedDigits      bool
+	NumberOfRepeatedDigits      int
+	DisallowRepeatedPatterns    bool
+	DisallowContiguousSequences bool
+	NumberOfAscendingDigits     int
+	NumberOfDescendingDigits    int
+	DisallowUserNumber          bool
+	DisallowReversedUserNumber  bool
+	DisallowOldPasscode         bool
+	NumberOfPreviousPasscodes   int
+	DisallowReversedOldPasscode bool
+	MinCodeLength               int
+	MaxCodeLength               int
+}
+
+// policy takes a configured run as the shortest that fails.
+func (r passcodeRules) policy() sdk.Policy {
+	p := sdk.Policy{Alphabet: digits, MinLength: r.MinCodeLength, MaxLength: r.MaxCodeLength, History: when(r.DisallowOldPasscode, r.NumberOfPreviousPasscodes)}
+	if r.DisallowRepeatedDigits {
+		p.MaxRepeat = max(1, r.NumberOfRepeatedDigits-1)
+	}
+	if r.DisallowContiguousSequences {
+		p.MaxSequence = max(1, shorter(r.NumberOfAscendingDigits, r.NumberOfDescendingDigits)-1)
+	}
+	var notes []string
+	for _, rule := range []struct {
+		on   bool
+		text string
+	}{
+		{r.DisallowRepeatedPatterns, "no repeated pattern"}, {r.DisallowUserNumber, "not the user's number"},
+		{r.DisallowReversedUserNumber, "not the user's number backwards"}, {r.DisallowReversedOldPasscode, "not the old one backwards"},
+	} {
+		if rule.on {
+			notes = append(notes, rule.text)
+		}
+	}
+	p.Note = strings.Join(notes, "; ")
+	return p
+}
+
+// shorter is the smaller of two numbers that are set.
+func shorter(a, b int) int {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// cache keeps each kind's rules for a while. It is safe for concurrent use.
+type cache struct {
+	now  func() time.Time
+	mu   sync.Mutex
+	kept map[string]kept
+}
+
+type kept struct {
+	policy sdk.Policy
+	at     time.Time
+}
+
+func (c *cache) get(kind string) (sdk.Policy, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.kept[kind]
+	return k.policy, ok && c.now().Sub(k.at) < rulesLife
+}
+
+func (c *cache) put(kind string, p sdk.Policy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == nil {
+		c.kept = map[string]kept{}
+	}
+	c.kept[kind] = kept{p, c.now()}
+}
+
+// Policy returns the rules of the kind in this group. They hold for all its
+// users; account is not looked at.
+func (i *Instance) Policy(ctx context.Context, _, kind string) (sdk.Policy, error) {
+	if _, ok := credentials[kind]; !ok {
+		return sdk.Policy{}, sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", kind, SIP, Voicemail, Web)
+	}
+	if p, ok := i.rules.get(kind); ok {
+		return p, nil
+	}
+	var p sdk.Policy
+	f := i.as(ctx, func(do exchange) (f *rest.Failure) {
+		p, f = i.fetch(do, kind)
+		return f
+	})
+	if f != nil {
+		return sdk.Policy{}, f.AsError()
+	}
+	i.rules.put(kind, p)
+	return p, nil
+}
+
+func (i *Instance) fetch(do exchange, kind string) (sdk.Policy, *rest.Failure) {
+	switch kind {
+	case SIP:
+		return i.fetchSIP(do)
+	case Voicemail:
+		return i.fetchPasscode(do)
+	}
+	var r passwordRules
+	f := decode(do, get("/groups/password-rules", i.ofGroup()), &r)
+	return r.policy(), f
+}
+
+// unknownRules stand for rules that are not where they were looked for.
+const unknownRules = "the rules could not be read; the platform checks them"
+
+// fetchSIP goes by the provider's rules where it has its own, else by the
+// system's.
+func (i *Instance) fetchSIP(do exchange) (sdk.Policy, *rest.Failure) {
+	var r passwordRules
+	f := decode(do, get("/service-providers/sip-authentication-password-rules", i.ofProvider()), &r)
+	if f != nil && !absent(f) {
+		return sdk.Policy{}, f
+	}
+	if f != nil || !r.UseServiceProviderSettings {
+		r = passwordRules{}
+		f = decode(do, get("/system/sip-authentication-password-rules", nil), &r)
+	}
+	if absent(f) {
+		return sdk.Policy{Note: unknownRules}, nil
+	}
+	p := r.policy()
+	p.MaxLength = 60 // of the schema
+	return p, f
+}
+
+// fetchPasscode goes by the level that the group's rules name.
+func (i *Instance) fetchPasscode(do exchange) (sdk.Policy, *rest.Failure) {
+	var r passcodeRules
+	f := decode(do, get("/groups/passcode-rules", i.ofGroup()), &r)
+	if f != nil {
+		return sdk.Policy{}, f
+	}
+	switch level := strings.ToLower(strings.ReplaceAll(r.UseRuleLevel, " ", "")); level {
+	case "serviceprovider", "provider", "enterprise":
+		r = passcodeRules{}
+		f = decode(do, get("/service-providers/passcode-rules", i.ofProvider()), &r)
+	case "system":
+		r = passcodeRules{}
+		f = decode(do, get("/system/passcode-rules", nil), &r)
+	}
+	if absent(f) {
+		return sdk.Policy{Alphabet: digits, Note: unknownRules}, nil
+	}
+	return r.policy(), f
+}
+
+// absent reports whether the interface has no such page, or does not show it to
+// this login.
+func absent(f *rest.Failure) bool {
+	if f == nil {
+		return false
+	}
+	switch f.Answer.Status {
+	case http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
+func (i *Instance) ofGroup() url.Values {
+	return url.Values{"serviceProviderId": {i.provider}, "groupId": {i.group}}
+}
+
+func (i *Instance) ofProvider() url.Values { return url.Values{"serviceProviderId": {i.provider}} }
+
+// broken returns the rules that a value breaks, of those that need no memory.
+func broken(p sdk.Policy, value, account string) []sdk.Violation {
+	n := count(value)
+	repeat, sequence := runs(value)
+	name, _, _ := strings.Cut(strings.ToLower(account), "@")
+	lower := strings.ToLower(value)
+	var list []sdk.Violation
+	for _, r := range []struct {
+		broken bool
+		rule   sdk.Rule
+		limit  int
+	}{
+		{n.all < p.MinLength, sdk.RuleMinLength, p.MinLength},
+		{p.MaxLength > 0 && n.all > p.MaxLength, sdk.RuleMaxLength, p.MaxLength},
+		{n.digits < p.Digits, sdk.RuleDigits, p.Digits},
+		{n.upper < p.Upper, sdk.RuleUpper, p.Upper},
+		{n.lower < p.Lower, sdk.RuleLower, p.Lower},
+		{n.symbols < p.Symbols, sdk.RuleSymbols, p.Symbols},
+		{p.Alphabet != "" && strings.Trim(value, p.Alphabet) != "", sdk.RuleForbidden, 0},
+		{p.MaxRepeat > 0 && repeat > p.MaxRepeat, sdk.RuleMaxRepeat, p.MaxRepeat},
+		{p.MaxSequence > 0 && sequence > p.MaxSequence, sdk.RuleMaxSequence, p.MaxSequence},
+		{p.NoAccountName && (strings.Contains(lower, strings.ToLower(account)) || len(name) > 2 && strings.Contains(lower, name)), sdk.RuleContainsName, 0},
+	} {
+		if r.broken {
+			list = append(list, sdk.Violation{Rule: r.rule, Limit: r.limit})
+		}
+	}
+	return list
+}
+
+type counts struct{ all, digits, upper, lower, symbols int }
+
+func count(value string) (n counts) {
+	for _, c := range value {
+		n.all++
+		switch {
+		case unicode.IsDigit(c):
+			n.digits++
+		case unicode.IsUpper(c):
+			n.upper++
+		case unicode.IsLower(c):
+			n.lower++
+		default:
+			n.symbols++
+		}
+	}
+	return n
+}
+
+// runs returns the longest run of one character, and of digits that ascend or
+// descend by one.
+func runs(value string) (repeat, sequence int) {
+	var last rune
+	same, up, down := 0, 0, 0
+	for n, c := range value {
+		step := c - last
+		number := n > 0 && unicode.IsDigit(c) && unicode.IsDigit(last)
+		same = next(n > 0 && step == 0, same)
+		up = next(number && step == 1, up)
+		down = next(number && step == -1, down)
+		repeat, sequence, last = max(repeat, same), max(sequence, up, down), c
+	}
+	return repeat, sequence
+}
+
+func next(goesOn bool, run int) int {
+	if goesOn {
+		return run + 1
+	}
+	return 1
+}

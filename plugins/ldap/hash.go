@@ -1,0 +1,62 @@
+//go:build draft
+
+package ldap
+
+import (
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"hash"
+	"regexp"
+	"slices"
+	"unicode/utf16"
+)
+
+// What mode attribute does to a value before it is sent.
+const (
+	hashSSHA    = "ssha"
+	hashSSHA256 = "ssha256"
+	hashSSHA512 = "ssha512"
+	hashPlain   = "plain"
+)
+
+func knownHash(name string) bool {
+	return slices.Contains([]string{hashSSHA, hashSSHA256, hashSSHA512, hashPlain}, name)
+}
+
+// userPassword returns the text that the attribute gets for a plain value.
+func userPassword(kind, value string) string {
+	switch kind {
+	case hashSSHA256:
+		return salted("{SSHA256}", sha256.New(), value)
+	case hashSSHA512:
+		return salted("{SSHA512}", sha512.New(), value)
+	case hashPlain:
+		return value
+	}
+	return salted("{SSHA}", sha1.New(), value)
+}
+
+// salted is RFC 2307 with a salt behind the digest.
+func salted(scheme string, h hash.Hash, value string) string {
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails
+	h.Write([]byte(value))
+	h.Write(salt)
+	return scheme + base64.StdEncoding.EncodeToString(append(h.Sum(nil), salt...))
+}
+
+// schemed is what a server takes for a hash instead of hashing it.
+var schemed = regexp.MustCompile(`^\{[A-Za-z0-9./_-]+\}`)
+
+// unicodePwd is the value of Active Directory's attribute: quoted, UTF-16LE.
+func unicodePwd(value string) string {
+	units := utf16.Encode([]rune(`"` + value + `"`))
+	out := make([]byte, 0, 2*len(units))
+	for _, u := range units {
+		out = append(out, byte(u), byte(u>>8))
+	}
+	return string(out)
+}

@@ -1,0 +1,140 @@
+//go:build draft
+
+// Package ldap is the backend of directories: OpenLDAP, 389 Directory Server
+// and their like by RFC 3062, Active Directory and Samba by unicodePwd, others
+// by userPassword.
+//
+// It knows the protocol and what the servers' answers say of a credential. It
+// knows nothing of schemas beyond that, and changes no entry but in its
+// credential, its must-change mark and its lock.
+package ldap
+
+import (
+	"context"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Backend makes instances, one directory each. The zero Backend is ready for
+// use and is what New returns.
+type Backend struct {
+	// Now is the clock of status and of the pause after a refused logon. Nil:
+	// time.Now.
+	Now func() time.Time
+}
+
+// New returns a Backend.
+func New() *Backend { return &Backend{} }
+
+const doc = `An account is a DN, or a login: the value of login_attribute of exactly one
+entry under base_dn. What parses as a DN of two parts or more is one. A login
+goes to the server as a value, never as filter text, so every character is
+safe; DNs that were found are remembered. A DN saves that search.
+
+mode       set, change, reset
+rfc3062    the Password Modify operation: the server hashes and applies its
+           policy. reset returns the value that the server makes.
+ad         Active Directory and Samba, over TLS only: unicodePwd.
+           login_attribute is sAMAccountName unless given.
+attribute  userPassword, for servers without the operation. OpenLDAP stores
+           what it is sent, so the value is hashed here first, as hash says:
+           ssha (default; every server that takes hashes knows it), ssha256,
+           ssha512 (OpenLDAP: with its module pw-sha2; without it nobody can
+           log in), or plain for servers that hash userPassword themselves
+           (389 Directory Server, OpenDJ, eDirectory). A server whose policy
+           checks quality refuses hashes.
+
+A value that is hashed already has hash_format = "rfc2307", the text of
+userPassword with its {SCHEME}; it is written to userPassword (not in mode ad).
+
+change proves the old value by a logon and acts as the owner, or as bind_dn
+where owners may not; in mode ad the server compares. verify is a logon too.
+
+A set is repeated safely. On OpenLDAP with ppolicy and on 389 Directory Server
+A SET UNLOCKS A LOCKED ENTRY, even one that was locked for good: leave such
+accounts out with select, or look first with step.find. On Active Directory a
+set lifts neither lock nor disablement, and the old value works beside the new
+one for an hour unless "OldPasswordAllowedPeriod" is 0. An identity that has
+manage rights (or is the rootdn) bypasses ppolicy; write is enough.
+
+must_change = True or False writes pwdReset (ppolicy) or pwdLastSet (ad); None
+leaves it to the server. A must-change answer to a verify is an acceptance.
+
+The password travels over ldaps://, over ldap:// with start_tls, or over
+ldapi:///path/of/socket. Plain ldap:// is accepted to loopback; elsewhere it is
+refused as InsecureTransport unless insecure = True. insecure does not switch
+off certificate checks: name the authority with ca_file.
+
+A refused logon of bind_dn is not tried again for 5 seconds, lest the account
+be locked. The entry that bind_dn is may not be rotated (Protected), nor krbtgt.
+
+accounts(): filter is an LDAP filter, attributes are those of the entries; id
+is the DN. Entries that other servers hold (references) are left out.
+
+Examples:
+
+    backend("ldap", url = "ldaps://ds.acme.example", base_dn = "ou=people,dc=acme",
+            bind_dn = "cn=rotator,dc=acme", bind_password = secret.file("ldap.pw"))
+    backend("ldap", mode = "ad", url = "ldaps://dc1.acme.example", base_dn = "dc=acme,dc=example",
+            bind_dn = "rotator@acme.example", bind_password = secret.env("AD_PASSWORD"))`
+
+// formatRFC2307 is the one hash format: the text of userPassword.
+const formatRFC2307 = "rfc2307"
+
+// Describe returns what an instance can do. In the modes ad and attribute it
+// cannot reset.
+func (*Backend) Describe() sdk.Description {
+	return sdk.Description{
+		Name:        "ldap",
+		Version:     "1.0.0",
+		Summary:     "OpenLDAP, 389 Directory Server, Active Directory, Samba and other directories",
+		Doc:         doc,
+		Config:      fields(),
+		HashFormats: []string{formatRFC2307},
+		Verbs:       []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock},
+		ReplaySafe:  []sdk.Verb{sdk.Set},
+		Abilities:   sdk.AbilitiesOf((*resetting)(nil)),
+		Limits:      sdk.Limits{Concurrency: 16},
+		Egress:      []string{"{url}"},
+		Paths:       []string{"{ca_file}"},
+
+		VerifyIsLogon: true,
+	}
+}
+
+func fields() []sdk.Field {
+	return []sdk.Field{
+		{Name: "url", Type: sdk.URL, Required: true, Doc: "ldaps://HOST[:PORT], ldap://HOST[:PORT] or ldapi:///SOCKET"},
+		{Name: "bind_dn", Type: sdk.String, Required: true, Doc: "who rekey is: a DN; in mode ad also user@domain or DOMAIN\\user"},
+		{Name: "bind_password", Type: sdk.Secret, Required: true, Doc: "its password"},
+		{Name: "base_dn", Type: sdk.String, Doc: "where logins are looked for; not needed where all accounts are DNs"},
+		{Name: "login_attribute", Type: sdk.String, Default: defaultLogin, Doc: "what a login is; sAMAccountName in mode ad unless given"},
+		{Name: "mode", Type: sdk.Choice, Default: string(modeRFC3062), Choices: []string{string(modeRFC3062), string(modeAD), string(modeAttribute)}, Doc: "how the server takes a password"},
+		{Name: "hash", Type: sdk.Choice, Default: hashSSHA, Choices: []string{hashSSHA, hashSSHA256, hashSSHA512, hashPlain}, Doc: "mode attribute: what is done to a value before it is sent"},
+		{Name: "start_tls", Type: sdk.Bool, Default: false, Doc: "make an ldap:// connection secure before anything is sent"},
+		{Name: "ca_file", Type: sdk.Path, Doc: "PEM file of the authorities to trust instead of the system's"},
+		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "send passwords in clear over ldap:// to other machines"},
+		{Name: "page_size", Type: sdk.Int, Default: defaultPage, Doc: "entries a page of accounts(); 0 asks for all at once"},
+		{Name: "policy_dn", Type: sdk.String, Doc: "the ppolicy entry that holds for accounts that name none; else all under base_dn are respected"},
+	}
+}
+
+// Configure opens an instance; the server is met by Check and by the
+// operations. A connection that would carry passwords in clear is
+// InsecureTransport.
+func (b *Backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
+	s, err := newSettings(c)
+	if err != nil {
+		return nil, err
+	}
+	now := b.Now
+	if now == nil {
+		now = time.Now
+	}
+	i := newInstance(s, now)
+	if s.mode == modeRFC3062 {
+		return &resetting{i}, nil
+	}
+	return i, nil
+}

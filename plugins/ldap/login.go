@@ -1,0 +1,164 @@
+//go:build draft
+
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// login binds connections as the service account, one after the other: if its
+// password is wrong, all who wait share the one failed attempt, and for the
+// next seconds so do others. Sixteen connections that all try it would lock
+// the account.
+type login struct {
+	dn       string
+	password secret.Value
+	directory
+	now func() time.Time
+
+	gate   chan struct{}             // guards the two below
+	failed *sdk.Error                // the last refusal
+	until  time.Time                 // when to try again
+	self   atomic.Pointer[goldap.DN] // who that is; nil while it is not known
+}
+
+// cooling is how long a refused logon is not tried again.
+const cooling = 5 * time.Second
+
+func newLogin(dn string, password secret.Value, d directory, now func() time.Time) *login {
+	l := &login{dn: dn, password: password, directory: d, now: now, gate: make(chan struct{}, 1)}
+	if parsed, ok := parseDN(dn); ok {
+		l.self.Store(parsed)
+	}
+	return l
+}
+
+// bind logs a new connection in.
+func (l *login) bind(ctx context.Context, c *conn) *sdk.Error {
+	select {
+	case l.gate <- struct{}{}:
+		defer func() { <-l.gate }()
+	case <-ctx.Done():
+		return wireFault(ctx.Err(), false)
+	}
+	if l.failed != nil && l.now().Before(l.until) {
+		return l.failed
+	}
+	r, err := c.ask(ctx, bindRequest(l.dn, l.password.Reveal()), askPPolicy)
+	if err != nil {
+		return wireFault(err, false)
+	}
+	l.failed = l.refusal(r)
+	if l.failed != nil {
+		l.until = l.now().Add(cooling)
+		return l.failed
+	}
+	return l.recognise(ctx, c)
+}
+
+// refusal says why the service account is not logged in; nil if it is.
+func (l *login) refusal(r result) *sdk.Error {
+	code := sdk.LoginExpired
+	switch {
+	case r.code == resultSuccess && r.policy.code() != ppChangeAfterReset:
+		return nil
+	case r.code == resultSuccess:
+		r.text = "its password has to be changed first"
+	case r.code == resultBusy, r.code == resultAdminLimit:
+		code = sdk.RateLimited
+	case r.code == resultUnavailable:
+		code = sdk.TargetUnavailable
+	case r.code == resultStrongerAuth, r.code == resultConfidentiality:
+		code = sdk.InsecureTransport
+	case r.code == resultInvalidDN, r.code == resultInvalidSyntax:
+		code = sdk.InvalidConfig
+	}
+	return &sdk.Error{Code: code, Native: r.native(), Message: fmt.Sprintf("bind_dn %q: the server refuses the logon: %s", l.dn, r.describe())}
+}
+
+// recognise finds out who a bind name that is no DN is, so that nobody changes
+// the password with which all this is done.
+func (l *login) recognise(ctx context.Context, c *conn) *sdk.Error {
+	if l.self.Load() != nil {
+		return nil
+	}
+	dn, err := l.whoAmI(ctx, c)
+	if err != nil {
+		return wireFault(err, false)
+	}
+	if parsed, ok := parseDN(dn); ok {
+		l.self.Store(parsed)
+	}
+	return nil
+}
+
+// whoAmI asks the server, and one that cannot tell, as Active Directory, for
+// the entry that has this name.
+func (l *login) whoAmI(ctx context.Context, c *conn) (string, error) {
+	m, err := c.do(ctx, extendedRequest(oidWhoAmI, nil), nil)
+	if err != nil {
+		return "", err
+	}
+	if name, ok := strings.CutPrefix(authorizationID(m), "dn:"); ok {
+		return name, nil
+	}
+	if l.base == "" {
+		return "", nil
+	}
+	_, short, _ := strings.Cut(l.dn, `\`)
+	found := ""
+	s := search{base: l.base, scope: scopeSubtree, limit: 2, attributes: []string{"1.1"},
+		filter: filterOr(filterEqual("userPrincipalName", l.dn), filterEqual("sAMAccountName", short), filterEqual("sAMAccountName", l.dn))}
+	_, _, err = c.search(ctx, s, nil, func(e entry) error {
+		found = e.dn
+		return nil
+	})
+	return found, err
+}
+
+// authorizationID reads the answer of a "Who am I?", RFC 4532.
+func authorizationID(m message) string {
+	parts, err := elements(m.op.body, 3)
+	if err != nil {
+		return ""
+	}
+	for _, p := range parts[3:] {
+		if p.tag == 0x8b {
+			return string(p.body)
+		}
+	}
+	return ""
+}
+
+// wireFault is the error of a connection that failed; sent says whether a
+// request was under way on it.
+func wireFault(err error, sent bool) *sdk.Error {
+	var known *sdk.Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, context.DeadlineExceeded) && sent:
+		return sdk.Errorf(sdk.Timeout, "the server did not answer in time")
+	case errors.Is(err, context.DeadlineExceeded):
+		return sdk.Errorf(sdk.Timeout, "the server was not reached in time")
+	case errors.Is(err, context.Canceled) && sent:
+		return sdk.Errorf(sdk.Cancelled, "given up before the server answered")
+	case errors.Is(err, context.Canceled):
+		return sdk.Errorf(sdk.Cancelled, "given up before anything was sent")
+	case isCertificateError(err):
+		return sdk.Errorf(sdk.InvalidConfig, "the server's certificate: %v; ca_file names the authority to trust", err)
+	case sent:
+		return sdk.Errorf(sdk.ConnectionLost, "the connection was lost before the answer: %v", err)
+	}
+	return sdk.Errorf(sdk.Unreachable, "%v", err)
+}

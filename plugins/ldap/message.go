@@ -1,0 +1,361 @@
+//go:build draft
+
+package ldap
+
+import (
+	"slices"
+	"strings"
+)
+
+// Object identifiers of what this package uses.
+const (
+	oidStartTLS       = "1.3.6.1.4.1.1466.20037"
+	oidPasswordModify = "1.3.6.1.4.1.4203.1.11.1"
+	oidWhoAmI         = "1.3.6.1.4.1.4203.1.11.3"
+	oidPPolicy        = "1.3.6.1.4.1.42.2.27.8.5.1"
+	oidPaging         = "1.2.840.113556.1.4.319"
+	oidActiveDir      = "1.2.840.113556.1.4.800"
+)
+
+// control is one control of a request or a response.
+type control struct {
+	oid   string
+	value []byte
+}
+
+// The one control that most requests carry: tell more about policies.
+var askPPolicy = encodeControls([]control{{oid: oidPPolicy}})
+
+// encodeControls makes them all optional: a server that does not know one
+// goes on without.
+func encodeControls(list []control) []byte {
+	var parts [][]byte
+	for _, c := range list {
+		sequence := [][]byte{berText(tagOctets, c.oid)}
+		if c.value != nil {
+			sequence = append(sequence, ber(tagOctets, c.value))
+		}
+		parts = append(parts, ber(tagSequence, sequence...))
+	}
+	return ber(tagControls, parts...)
+}
+
+// bindRequest is a simple bind.
+func bindRequest(dn, password string) []byte {
+	return ber(tagBindRequest, berInt(tagInteger, 3), berText(tagOctets, dn), berText(0x80, password))
+}
+
+// extendedRequest is one with or, if value is nil, without a value.
+func extendedRequest(oid string, value []byte) []byte {
+	if value == nil {
+		return ber(tagExtendedRequest, berText(0x80, oid))
+	}
+	return ber(tagExtendedRequest, berText(0x80, oid), ber(0x81, value))
+}
+
+// passwordModify is RFC 3062; an empty old or new value is left out.
+func passwordModify(dn, old, value string) []byte {
+	parts := [][]byte{berText(0x80, dn)}
+	if old != "" {
+		parts = append(parts, berText(0x81, old))
+	}
+	if value != "" {
+		parts = append(parts, berText(0x82, value))
+	}
+	return extendedRequest(oidPasswordModify, ber(tagSequence, parts...))
+}
+
+// The kinds of a modification, RFC 4511 section 4.6.
+const (
+	modAdd     = 0
+	modDelete  = 1
+	modReplace = 2
+)
+
+// modification is one of a modify request. No values with modReplace removes
+// the attribute, also where there is none.
+type modification struct {
+	kind   int
+	name   string
+	values []string
+}
+
+func modifyRequest(dn string, mods ...modification) []byte {
+	var list [][]byte
+	for _, m := range mods {
+		var values [][]byte
+		for _, v := range m.values {
+			values = append(values, berText(tagOctets, v))
+		}
+		list = append(list, ber(tagSequence, berInt(tagEnumerated, m.kind),
+			ber(tagSequence, berText(tagOctets, m.name), ber(tagSet, values...))))
+	}
+	return ber(tagModifyRequest, berText(tagOctets, dn), ber(tagSequence, list...))
+}
+
+// The scopes of a search.
+const (
+	scopeBase    = 0
+	scopeSubtree = 2
+)
+
+// search is what a search request asks. The filter is BER, never text: no
+// account's name can become a part of it.
+type search struct {
+	base       string
+	scope      int
+	limit      int // 0: the server's
+	filter     []byte
+	attributes []string
+}
+
+func (s search) request() []byte {
+	var names [][]byte
+	for _, a := range s.attributes {
+		names = append(names, berText(tagOctets, a))
+	}
+	return ber(tagSearchRequest, berText(tagOctets, s.base), berInt(tagEnumerated, s.scope), berInt(tagEnumerated, 0),
+		berInt(tagInteger, s.limit), berInt(tagInteger, 0), berBool(tagBoolean, false), s.filter, ber(tagSequence, names...))
+}
+
+// Filters, RFC 4511 section 4.5.1.
+func filterPresent(name string) []byte { return berText(0x87, name) }
+func filterEqual(name, value string) []byte {
+	return ber(0xa3, berText(tagOctets, name), berText(tagOctets, value))
+}
+func filterAnd(parts ...[]byte) []byte { return ber(0xa0, parts...) }
+func filterOr(parts ...[]byte) []byte  { return ber(0xa1, parts...) }
+
+// message is one decoded response.
+type message struct {
+	id       int
+	op       element
+	controls []control
+}
+
+// control returns the value of a control, and whether there is one.
+func (m message) control(oid string) ([]byte, bool) {
+	n := slices.IndexFunc(m.controls, func(c control) bool { return c.oid == oid })
+	if n < 0 {
+		return nil, false
+	}
+	return m.controls[n].value, true
+}
+
+// decodeMessage takes the body of a message's sequence apart.
+func decodeMessage(e element) (message, error) {
+	parts, err := elements(e.body, 2)
+	if err != nil || e.tag != tagSequence || parts[0].tag != tagInteger {
+		return message{}, errMalformed
+	}
+	id, err := parts[0].number()
+	if err != nil {
+		return message{}, err
+	}
+	m := message{id: id, op: parts[1]}
+	if len(parts) > 2 && parts[2].tag == tagControls {
+		m.controls, err = decodeControls(parts[2].body)
+	}
+	return m, err
+}
+
+func decodeControls(b []byte) ([]control, error) {
+	list, err := elements(b, 0)
+	if err != nil {
+		return nil, err
+	}
+	var controls []control
+	for _, e := range list {
+		parts, err := elements(e.body, 1)
+		if err != nil {
+			return nil, err
+		}
+		c := control{oid: string(parts[0].body)}
+		if last := parts[len(parts)-1]; len(parts) > 1 && last.tag == tagOctets {
+			c.value = last.body
+		}
+		controls = append(controls, c)
+	}
+	return controls, nil
+}
+
+// result is the LDAPResult of a response.
+type result struct {
+	code     int
+	text     string // the server's diagnostic message
+	referral string // the first one
+	password string // that the server made, of a password modify
+	policy   ppolicy
+}
+
+// result takes the LDAPResult out of a response of any kind.
+func (m message) result() (result, error) {
+	parts, err := elements(m.op.body, 3)
+	if err != nil {
+		return result{}, err
+	}
+	code, err := parts[0].number()
+	if err != nil {
+		return result{}, err
+	}
+	r := result{code: code, text: readable(string(parts[2].body))}
+	for _, p := range parts[3:] {
+		switch p.tag {
+		case 0xa3:
+			if uris, err := elements(p.body, 1); err == nil {
+				r.referral = readable(string(uris[0].body))
+			}
+		case 0x8b:
+			r.password = madePassword(p.body)
+		}
+	}
+	if value, ok := m.control(oidPPolicy); ok {
+		r.policy = decodePPolicy(value)
+	}
+	return r, nil
+}
+
+// madePassword reads PasswdModifyResponseValue.
+func madePassword(value []byte) string {
+	sequence, _, err := next(value)
+	if err != nil {
+		return ""
+	}
+	parts, err := elements(sequence.body, 1)
+	if err != nil || parts[0].tag != 0x80 {
+		return ""
+	}
+	return string(parts[0].body)
+}
+
+// readable cuts what a server says to one line without control characters:
+// Active Directory ends its with a NUL.
+func readable(s string) string {
+	const most = 300
+	s = strings.ToValidUTF8(s, "?")
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	return strings.TrimSpace(s)
+}
+
+// The errors of the policy control, draft-behera-ldap-password-policy. none is
+// ours: the control says nothing of an error.
+const (
+	ppNone              = -1
+	ppExpired           = 0
+	ppLocked            = 1
+	ppChangeAfterReset  = 2
+	ppModNotAllowed     = 3
+	ppMustSupplyOld     = 4
+	ppQuality           = 5
+	ppTooShort          = 6
+	ppTooYoung          = 7
+	ppInHistory         = 8
+	ppTooLong           = 9
+	policyWarningExpiry = 0x80
+)
+
+// ppolicy is the answer of a policy control.
+type ppolicy struct {
+	answered bool
+	err      int // one of the above, valid if answered
+	expires  int // seconds until the value expires; 0: it does not say
+}
+
+// code is the error of the control, ppNone if there was no control.
+func (p ppolicy) code() int {
+	if !p.answered {
+		return ppNone
+	}
+	return p.err
+}
+
+func decodePPolicy(value []byte) ppolicy {
+	p := ppolicy{answered: true, err: ppNone}
+	sequence, _, err := next(value)
+	if err != nil {
+		return p
+	}
+	parts, err := elements(sequence.body, 0)
+	if err != nil {
+		return p
+	}
+	for _, e := range parts {
+		switch e.tag {
+		case 0x81:
+			if n, err := e.number(); err == nil {
+				p.err = n
+			}
+		case 0xa0:
+			if w, _, err := next(e.body); err == nil && w.tag == policyWarningExpiry {
+				p.expires, _ = w.number()
+			}
+		}
+	}
+	return p
+}
+
+// entry is one result of a search. Names are kept as the server spelled them
+// and compared ignoring case.
+type entry struct {
+	dn         string
+	attributes []attribute
+}
+
+type attribute struct {
+	name   string
+	values []string
+}
+
+func decodeEntry(op element) (entry, error) {
+	parts, err := elements(op.body, 2)
+	if err != nil {
+		return entry{}, err
+	}
+	list, err := elements(parts[1].body, 0)
+	if err != nil {
+		return entry{}, err
+	}
+	e := entry{dn: string(parts[0].body)}
+	for _, a := range list {
+		pair, err := elements(a.body, 2)
+		if err != nil {
+			return entry{}, err
+		}
+		values, err := elements(pair[1].body, 0)
+		if err != nil {
+			return entry{}, err
+		}
+		one := attribute{name: string(pair[0].body)}
+		for _, v := range values {
+			one.values = append(one.values, string(v.body))
+		}
+		e.attributes = append(e.attributes, one)
+	}
+	return e, nil
+}
+
+// all returns the values of an attribute, nil if it has none.
+func (e entry) all(name string) []string {
+	for _, a := range e.attributes {
+		if strings.EqualFold(a.name, name) {
+			return a.values
+		}
+	}
+	return nil
+}
+
+// first returns the first value of an attribute, "" if it has none.
+func (e entry) first(name string) string {
+	if v := e.all(name); len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}

@@ -1,0 +1,198 @@
+//go:build draft
+
+package ldap
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// goldapParse parses a DN; the empty one is fine.
+func goldapParse(dn string) (*goldap.DN, error) { return goldap.ParseDN(dn) }
+
+// parseDN reports whether an account's name is a DN: two parts or more, each
+// with the name of an attribute. A login such as "a=b" is none.
+func parseDN(name string) (*goldap.DN, bool) {
+	if !strings.ContainsRune(name, '=') {
+		return nil, false
+	}
+	dn, err := goldap.ParseDN(name)
+	if err != nil || len(dn.RDNs) < 2 {
+		return nil, false
+	}
+	for _, rdn := range dn.RDNs {
+		for _, a := range rdn.Attributes {
+			if !attributeName.MatchString(a.Type) {
+				return nil, false
+			}
+		}
+	}
+	return dn, true
+}
+
+// names remembers which DN a login has. It is safe for concurrent use.
+type names struct {
+	mu sync.Mutex
+	dn map[string]string
+}
+
+// remembered is how many names are kept: some megabytes.
+const remembered = 16384
+
+func (n *names) get(login string) (string, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	dn, ok := n.dn[login]
+	return dn, ok
+}
+
+func (n *names) put(login, dn string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dn == nil || len(n.dn) >= remembered {
+		n.dn = make(map[string]string)
+	}
+	n.dn[login] = dn
+}
+
+func (n *names) forget(login string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.dn, login)
+}
+
+// target is an entry that an operation is for.
+type target struct {
+	dn    string
+	known bool // from memory: it may have been renamed since
+}
+
+// find returns the entry of an account, or AccountNotFound, Ambiguous,
+// InvalidOperation for what cannot be one.
+func (i *Instance) find(ctx context.Context, account string) (target, *sdk.Error) {
+	switch {
+	case account == "":
+		return target{}, sdk.Errorf(sdk.InvalidOperation, "account: the name is empty")
+	case !utf8.ValidString(account):
+		return target{}, sdk.Errorf(sdk.InvalidOperation, "account %q: the name is not UTF-8", account)
+	}
+	if _, ok := parseDN(account); ok {
+		return target{dn: account}, nil
+	}
+	if dn, ok := i.names.get(account); ok {
+		return target{dn: dn, known: true}, nil
+	}
+	dn, failed := i.look(ctx, account)
+	if failed != nil {
+		return target{}, failed
+	}
+	i.names.put(account, dn)
+	return target{dn: dn}, nil
+}
+
+// look asks the server for the one entry of a login.
+func (i *Instance) look(ctx context.Context, login string) (string, *sdk.Error) {
+	if i.base == "" {
+		return "", sdk.Errorf(sdk.InvalidConfig, "base_dn: missing, and account %q is not a DN", login)
+	}
+	var found []string
+	s := search{base: i.base, scope: scopeSubtree, limit: 2, filter: filterEqual(i.loginAttribute, login), attributes: []string{"1.1"}}
+	r, failed := i.query(ctx, s, func(e entry) { found = append(found, e.dn) })
+	switch {
+	case failed != nil:
+		return "", failed
+	case len(found) > 1:
+		return "", sdk.Errorf(sdk.Ambiguous, "account %q: several entries under %q have this %s", login, i.base, i.loginAttribute)
+	case r.code == resultNoSuchObject:
+		return "", &sdk.Error{Code: sdk.InvalidConfig, Native: r.native(), Message: "base_dn: " + i.base + " does not exist, or bind_dn may not see it"}
+	case r.code != resultSuccess:
+		return "", r.error(readMeaning(r))
+	case len(found) == 0:
+		return "", sdk.Errorf(sdk.AccountNotFound, "account %q: no entry under %q has this %s", login, i.base, i.loginAttribute)
+	}
+	return found[0], nil
+}
+
+// query runs a search. It changes nothing, so a connection that is lost is
+// replaced once.
+func (i *Instance) query(ctx context.Context, s search, yield func(entry)) (result, *sdk.Error) {
+	for try := 0; ; try++ {
+		var entries []entry
+		var r result
+		failed := i.admin.use(ctx, func(c *conn) (err error) {
+			entries = nil
+			_, r, err = c.search(ctx, s, nil, func(e entry) error {
+				entries = append(entries, e)
+				return nil
+			})
+			c.broken = c.broken || err == nil && r.loggedOut()
+			return err
+		})
+		if again := failed != nil && failed.sent || failed == nil && r.loggedOut(); again && try == 0 && ctx.Err() == nil {
+			continue
+		}
+		if failed != nil {
+			return result{}, reading(failed)
+		}
+		for _, e := range entries {
+			yield(e)
+		}
+		return r, nil
+	}
+}
+
+// reading is the error of a search that has no answer: nothing was changed, so
+// it is as if it had not been sent.
+func reading(f *failure) *sdk.Error {
+	if f.err.Code == sdk.ConnectionLost {
+		return &sdk.Error{Code: sdk.Unreachable, Message: f.err.Message}
+	}
+	return f.err
+}
+
+// readMeaning is the code of a search that the server refused.
+func readMeaning(r result) sdk.Code {
+	switch c := r.meaning().code; c {
+	case sdk.PolicyViolation, sdk.WrongCurrentPassword, sdk.ChangeNotAllowed, sdk.NoCredential:
+		return sdk.TargetError
+	default:
+		return c
+	}
+}
+
+// protect refuses the account that rekey is logged in as, and krbtgt, whose
+// key holds a Windows domain together.
+func (i *Instance) protect(ctx context.Context, dn string) *sdk.Error {
+	parsed, ok := parseDN(dn)
+	if !ok {
+		return nil
+	}
+	self, failed := i.self(ctx)
+	switch {
+	case failed != nil:
+		return failed
+	case self != nil && parsed.EqualFold(self):
+		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", dn)
+	case i.mode == modeAD && strings.EqualFold(parsed.RDNs[0].Attributes[0].Value, "krbtgt"):
+		return sdk.Errorf(sdk.Protected, "account %q: its key holds the domain together; rotate it as Microsoft says", dn)
+	}
+	return nil
+}
+
+// self is the entry of the service account, nil if the server does not tell.
+func (i *Instance) self(ctx context.Context) (*goldap.DN, *sdk.Error) {
+	if dn := i.login.self.Load(); dn != nil {
+		return dn, nil
+	}
+	// It is found at the first logon.
+	if failed := i.admin.use(ctx, func(*conn) error { return nil }); failed != nil {
+		return nil, failed.err
+	}
+	return i.login.self.Load(), nil
+}

@@ -1,0 +1,290 @@
+//go:build draft
+
+package ldap
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Result codes, RFC 4511 appendix A, that are more than a row of the table.
+const (
+	resultSuccess         = 0
+	resultOperations      = 1
+	resultSizeLimit       = 4
+	resultStrongerAuth    = 8
+	resultAdminLimit      = 11
+	resultConfidentiality = 13
+	resultNoSuchAttribute = 16
+	resultUndefinedType   = 17
+	resultConstraint      = 19
+	resultInvalidSyntax   = 21
+	resultNoSuchObject    = 32
+	resultInvalidDN       = 34
+	resultInappropriate   = 48
+	resultInvalidLogin    = 49
+	resultAccess          = 50
+	resultBusy            = 51
+	resultUnavailable     = 52
+	resultUnwilling       = 53
+)
+
+// meaning is what a result code says of a write.
+type meaning struct {
+	outcome sdk.Outcome
+	code    sdk.Code
+}
+
+// meanings of the result codes. A server that answers with an error has
+// usually changed nothing; those of which proxies and failing disks make use
+// too are Unknown. What is not here is an Unknown TargetError.
+var meanings = map[int]meaning{
+	1:   {sdk.Unknown, sdk.TargetError},          // operationsError
+	2:   {sdk.Refused, sdk.Unsupported},          // protocolError: the server does not know the request
+	3:   {sdk.Unknown, sdk.Timeout},              // timeLimitExceeded
+	4:   {sdk.Refused, sdk.TargetError},          // sizeLimitExceeded
+	7:   {sdk.Refused, sdk.Unsupported},          // authMethodNotSupported
+	8:   {sdk.Refused, sdk.InsecureTransport},    // strongerAuthRequired
+	10:  {sdk.Refused, sdk.ReadOnly},             // referral: this server takes no writes
+	11:  {sdk.Refused, sdk.RateLimited},          // adminLimitExceeded
+	12:  {sdk.Refused, sdk.Unsupported},          // unavailableCriticalExtension
+	13:  {sdk.Refused, sdk.InsecureTransport},    // confidentialityRequired
+	14:  {sdk.Refused, sdk.SecondFactorNeeded},   // saslBindInProgress
+	16:  {sdk.Refused, sdk.NoCredential},         // noSuchAttribute
+	17:  {sdk.Refused, sdk.Unsupported},          // undefinedAttributeType
+	18:  {sdk.Refused, sdk.InvalidOperation},     // inappropriateMatching
+	19:  {sdk.Refused, sdk.PolicyViolation},      // constraintViolation
+	20:  {sdk.Refused, sdk.PolicyViolation},      // attributeOrValueExists: it is the present one
+	21:  {sdk.Refused, sdk.InvalidOperation},     // invalidAttributeSyntax
+	32:  {sdk.Refused, sdk.AccountNotFound},      // noSuchObject
+	33:  {sdk.Refused, sdk.InvalidOperation},     // aliasProblem
+	34:  {sdk.Refused, sdk.InvalidOperation},     // invalidDNSyntax
+	36:  {sdk.Refused, sdk.InvalidOperation},     // aliasDereferencingProblem
+	48:  {sdk.Refused, sdk.NoCredential},         // inappropriateAuthentication
+	49:  {sdk.Refused, sdk.WrongCurrentPassword}, // invalidCredentials
+	50:  {sdk.Refused, sdk.PermissionDenied},     // insufficientAccessRights
+	51:  {sdk.Refused, sdk.RateLimited},          // busy
+	52:  {sdk.Refused, sdk.TargetUnavailable},    // unavailable
+	53:  {sdk.Refused, sdk.ChangeNotAllowed},     // unwillingToPerform
+	54:  {sdk.Refused, sdk.TargetError},          // loopDetect
+	64:  {sdk.Refused, sdk.InvalidOperation},     // namingViolation
+	65:  {sdk.Refused, sdk.NoCredential},         // objectClassViolation: the entry cannot have one
+	66:  {sdk.Refused, sdk.InvalidOperation},     // notAllowedOnNonLeaf
+	67:  {sdk.Refused, sdk.InvalidOperation},     // notAllowedOnRDN
+	68:  {sdk.Refused, sdk.InvalidOperation},     // entryAlreadyExists
+	69:  {sdk.Refused, sdk.InvalidOperation},     // objectClassModsProhibited
+	71:  {sdk.Refused, sdk.InvalidOperation},     // affectsMultipleDSAs
+	80:  {sdk.Unknown, sdk.TargetError},          // other
+	118: {sdk.Unknown, sdk.Cancelled},            // canceled
+	122: {sdk.Refused, sdk.Conflict},             // assertionFailed
+	123: {sdk.Refused, sdk.PermissionDenied},     // authorizationDenied
+}
+
+// windows are the codes that Active Directory puts in front of its texts; they
+// say more than the result code.
+var windows = map[string]meaning{
+	"00000056": {sdk.Refused, sdk.WrongCurrentPassword}, // ERROR_INVALID_PASSWORD
+	"0000052B": {sdk.Refused, sdk.WrongCurrentPassword}, // ERROR_WRONG_PASSWORD
+	"0000052C": {sdk.Refused, sdk.PolicyViolation},      // ERROR_ILL_FORMED_PASSWORD
+	"0000052D": {sdk.Refused, sdk.PolicyViolation},      // ERROR_PASSWORD_RESTRICTION
+	"800708C5": {sdk.Refused, sdk.PolicyViolation},      // NERR_PasswordTooShort
+	"0000001F": {sdk.Refused, sdk.InsecureTransport},    // ERROR_GEN_FAILURE: no TLS under unicodePwd
+	"00000533": {sdk.Refused, sdk.AccountStatus},        // ERROR_ACCOUNT_DISABLED
+	"00000701": {sdk.Refused, sdk.AccountStatus},        // ERROR_ACCOUNT_EXPIRED
+	"00000775": {sdk.Refused, sdk.AccountStatus},        // ERROR_ACCOUNT_LOCKED_OUT
+	"000004DC": {sdk.Refused, sdk.LoginExpired},         // ERROR_NOT_AUTHENTICATED
+}
+
+// states are the account states that codes of Active Directory tell: of binds
+// as "data 533", of writes as "00000533".
+var states = map[string]sdk.Status{
+	"530": sdk.StatusDisabled, // not at this hour
+	"531": sdk.StatusDisabled, // not from this computer
+	"533": sdk.StatusDisabled,
+	"701": sdk.StatusExpired,
+	"775": sdk.StatusLocked,
+}
+
+var (
+	windowsCode = regexp.MustCompile(`^([0-9A-Fa-f]{8}):`)
+	bindData    = regexp.MustCompile(`\bdata ([0-9a-fA-F]{3,8})\b`)
+	atLeast     = regexp.MustCompile(`(?:at least|equal or longer than) (\d+) char`)
+)
+
+// windows is Active Directory's own code of a write, "" from other servers.
+func (r result) windows() string {
+	if m := windowsCode.FindStringSubmatch(r.text); m != nil {
+		return strings.ToUpper(m[1])
+	}
+	return ""
+}
+
+// data is Active Directory's own code of a bind, "" from other servers.
+func (r result) data() string {
+	if m := bindData.FindStringSubmatch(r.text); m != nil && r.windows() != "" {
+		return strings.TrimLeft(strings.ToLower(m[1]), "0")
+	}
+	return ""
+}
+
+// native is the most telling code there is: "52e", "0000052D", "53".
+func (r result) native() string {
+	if d := r.data(); d != "" && r.code == resultInvalidLogin {
+		return d
+	}
+	if w := r.windows(); w != "" {
+		return w
+	}
+	return strconv.Itoa(r.code)
+}
+
+// describe says in words what the server answered.
+func (r result) describe() string {
+	name := goldap.LDAPResultCodeMap[uint16(r.code)]
+	if name == "" {
+		name = "an unknown result"
+	}
+	text := fmt.Sprintf("%d %s", r.code, strings.ToLower(name))
+	if r.text != "" {
+		text += ": " + r.text
+	}
+	if r.referral != "" {
+		text += ", refers to " + r.referral
+	}
+	return text
+}
+
+// loggedOut reports that the connection is no longer bound.
+func (r result) loggedOut() bool { return r.code == resultOperations && r.windows() == "000004DC" }
+
+// meaning of the answer to a write.
+func (r result) meaning() meaning {
+	if m, ok := windows[r.windows()]; ok && r.code != resultSuccess {
+		return m
+	}
+	switch r.policy.code() {
+	case ppModNotAllowed, ppMustSupplyOld:
+		return meaning{sdk.Refused, sdk.ChangeNotAllowed}
+	case ppQuality, ppTooShort, ppTooYoung, ppInHistory, ppTooLong:
+		return meaning{sdk.Refused, sdk.PolicyViolation}
+	}
+	if r.code == resultUnwilling {
+		return meaning{sdk.Refused, unwilling(r.text)}
+	}
+	if m, ok := meanings[r.code]; ok {
+		return m
+	}
+	return meaning{sdk.Unknown, sdk.TargetError}
+}
+
+// unwilling sorts what servers are not willing to do by their words, there
+// being no other sign.
+func unwilling(text string) sdk.Code {
+	text = strings.ToLower(text)
+	for _, w := range []struct {
+		words string
+		code  sdk.Code
+	}{
+		{"verify old password", sdk.WrongCurrentPassword},
+		{"operation restricted", sdk.ReadOnly}, // slapd's readonly
+		{"read-only", sdk.ReadOnly},
+		{"shadow context", sdk.ReadOnly},
+		{"no update referral", sdk.ReadOnly},
+		{"inactivated", sdk.AccountStatus}, // 389 Directory Server
+	} {
+		if strings.Contains(text, w.words) {
+			return w.code
+		}
+	}
+	return sdk.ChangeNotAllowed
+}
+
+// receipt of a write.
+func (r result) receipt() sdk.Receipt {
+	if r.code == resultSuccess {
+		return sdk.OK()
+	}
+	m := r.meaning()
+	return sdk.Receipt{Outcome: m.outcome, Err: r.error(m.code)}
+}
+
+// error of an answer, with what belongs to its code.
+func (r result) error(code sdk.Code) *sdk.Error {
+	e := &sdk.Error{Code: code, Native: r.native(), Message: "the server answers " + r.describe()}
+	switch code {
+	case sdk.PolicyViolation:
+		e.Violations = []sdk.Violation{r.violation()}
+	case sdk.AccountStatus:
+		e.AccountStatus = r.status()
+	case sdk.ChangeNotAllowed:
+		if r.policy.code() == ppMustSupplyOld {
+			e.Message += "; its policy wants the old value: use change"
+		}
+	}
+	return e
+}
+
+// status of an account that the answer tells.
+func (r result) status() sdk.Status {
+	if r.policy.code() == ppLocked {
+		return sdk.StatusLocked
+	}
+	if s, ok := states[r.data()]; ok && r.code == resultInvalidLogin {
+		return s
+	}
+	if w := r.windows(); w != "" {
+		return states[strings.TrimLeft(w, "0")]
+	}
+	if r.code == resultUnwilling {
+		return sdk.StatusDisabled
+	}
+	return sdk.StatusUnknown
+}
+
+// violation is the broken rule: from the policy control, else from the words.
+func (r result) violation() sdk.Violation {
+	v := sdk.Violation{Rule: sdk.RuleOpaque, Native: r.native(), Message: r.text}
+	text := strings.ToLower(r.text)
+	switch p := r.policy.code(); {
+	case strings.Contains(text, "not being changed from existing value"), r.code == 20:
+		v.Rule = sdk.RuleSameAsCurrent
+	case p == ppInHistory, strings.Contains(text, "history"):
+		v.Rule = sdk.RuleHistory
+	case p == ppTooYoung, strings.Contains(text, "too young"), strings.Contains(text, "minimum age"):
+		v.Rule = sdk.RuleMinAge
+	case p == ppTooShort, strings.Contains(text, "too short"), atLeast.MatchString(text), v.Native == "800708C5":
+		v.Rule = sdk.RuleMinLength
+	case p == ppTooLong, strings.Contains(text, "too long"):
+		v.Rule = sdk.RuleMaxLength
+	case strings.Contains(text, "complexity"):
+		v.Rule, v.Limit = sdk.RuleClasses, 3
+	case p == ppQuality, strings.Contains(text, "quality"):
+		v.Rule = sdk.RuleQuality
+	}
+	if m := atLeast.FindStringSubmatch(text); m != nil && v.Rule == sdk.RuleMinLength {
+		v.Limit, _ = strconv.Atoi(m[1])
+	}
+	return v
+}
+
+// repeated reports a refusal that the same request, made before, explains.
+func repeated(r sdk.Receipt) (same, history bool) {
+	if r.Outcome != sdk.Refused || r.Err == nil {
+		return false, false
+	}
+	for _, v := range r.Err.Violations {
+		switch v.Rule {
+		case sdk.RuleSameAsCurrent:
+			return true, true
+		case sdk.RuleHistory, sdk.RuleMinAge:
+			history = true
+		}
+	}
+	return false, history
+}

@@ -1,0 +1,236 @@
+//go:build draft
+
+package ldap
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// mode is how a server takes a password.
+type mode string
+
+const (
+	modeRFC3062   mode = "rfc3062"
+	modeAD        mode = "ad"
+	modeAttribute mode = "attribute"
+)
+
+const (
+	defaultLogin    = "uid"
+	defaultLoginAD  = "sAMAccountName"
+	defaultPage     = 500
+	defaultPatience = 30 * time.Second
+)
+
+// directory is where accounts are looked for.
+type directory struct {
+	base           string
+	loginAttribute string
+	mode           mode
+}
+
+// settings of one instance, checked.
+type settings struct {
+	directory
+	dialer
+	bindDN      string
+	password    secret.Value
+	hash        string
+	page        int
+	policyDN    string
+	concurrency int
+	clear       bool // passwords travel in clear to another machine
+}
+
+func newSettings(c sdk.Config) (settings, error) {
+	s := settings{
+		directory:   directory{base: c.Text("base_dn"), loginAttribute: c.Text("login_attribute"), mode: mode(c.Text("mode"))},
+		bindDN:      c.Text("bind_dn"),
+		password:    c.Secret("bind_password"),
+		hash:        c.Text("hash"),
+		page:        c.Int("page_size"),
+		policyDN:    c.Text("policy_dn"),
+		concurrency: max(c.Concurrency, 1),
+	}
+	s.defaults()
+	if err := s.check(); err != nil {
+		return settings{}, err
+	}
+	d, err := newDialer(c)
+	if err != nil {
+		return settings{}, err
+	}
+	s.dialer = d
+	s.patience = c.Timeout
+	if s.patience <= 0 {
+		s.patience = defaultPatience
+	}
+	s.clear, err = clear(d, s.mode, c.Bool("insecure"))
+	return s, err
+}
+
+func (s *settings) defaults() {
+	if s.mode == "" {
+		s.mode = modeRFC3062
+	}
+	if s.hash == "" {
+		s.hash = hashSSHA
+	}
+	switch {
+	case s.mode == modeAD && (s.loginAttribute == "" || s.loginAttribute == defaultLogin):
+		s.loginAttribute = defaultLoginAD
+	case s.loginAttribute == "":
+		s.loginAttribute = defaultLogin
+	}
+}
+
+var attributeName = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+)$`)
+
+func (s *settings) check() error {
+	switch s.mode {
+	case modeRFC3062, modeAD, modeAttribute:
+	default:
+		return sdk.Errorf(sdk.InvalidConfig, "mode: got %q, want rfc3062, ad or attribute", s.mode)
+	}
+	if !knownHash(s.hash) {
+		return sdk.Errorf(sdk.InvalidConfig, "hash: got %q, want ssha, ssha256, ssha512 or plain", s.hash)
+	}
+	for name, dn := range map[string]string{"base_dn": s.base, "policy_dn": s.policyDN} {
+		if _, err := goldapParse(dn); err != nil {
+			return sdk.Errorf(sdk.InvalidConfig, "%s: %q is not a DN: %v", name, dn, err)
+		}
+	}
+	switch {
+	case s.bindDN == "":
+		return sdk.Errorf(sdk.InvalidConfig, "bind_dn: missing")
+	case s.password.Empty():
+		// A bind with a name and no password succeeds as nobody, RFC 4513.
+		return sdk.Errorf(sdk.InvalidConfig, "bind_password: empty")
+	case !attributeName.MatchString(s.loginAttribute):
+		return sdk.Errorf(sdk.InvalidConfig, "login_attribute: %q is not the name of an attribute", s.loginAttribute)
+	case s.page < 0:
+		return sdk.Errorf(sdk.InvalidConfig, "page_size: got %d, want at least 0", s.page)
+	}
+	return nil
+}
+
+// newDialer reads url, start_tls and ca_file.
+func newDialer(c sdk.Config) (dialer, error) {
+	d, host, err := parseURL(c.Text("url"))
+	if err != nil {
+		return dialer{}, err
+	}
+	d.startTLS = c.Bool("start_tls")
+	switch {
+	case d.startTLS && d.tls != nil:
+		return dialer{}, sdk.Errorf(sdk.InvalidConfig, "start_tls: an ldaps:// connection is secure from its first byte; leave it out")
+	case d.startTLS && d.network == "unix":
+		return dialer{}, sdk.Errorf(sdk.InvalidConfig, "start_tls: not over a socket of this machine; leave it out")
+	case d.startTLS:
+		d.tls = &tls.Config{}
+	}
+	file := c.Text("ca_file")
+	if d.tls == nil {
+		if file != "" {
+			return dialer{}, sdk.Errorf(sdk.InvalidConfig, "ca_file: needs ldaps:// or start_tls")
+		}
+		return d, nil
+	}
+	d.tls.ServerName, d.tls.MinVersion = host, tls.VersionTLS12
+	if file != "" {
+		d.tls.RootCAs, err = authorities(file)
+	}
+	return d, err
+}
+
+// parseURL returns how to connect and the name that a certificate has to have.
+func parseURL(text string) (dialer, string, error) {
+	if text == "" {
+		return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: missing")
+	}
+	if rest, ok := strings.CutPrefix(text, "ldapi://"); ok {
+		path, err := url.PathUnescape(strings.TrimSuffix(rest, "/"))
+		if err != nil || !strings.HasPrefix(path, "/") {
+			return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: got %q, want ldapi:///PATH/OF/SOCKET", text)
+		}
+		return dialer{network: "unix", address: path}, "", nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: want ldaps://HOST[:PORT] or ldap://HOST[:PORT] and nothing else")
+	}
+	d, port := dialer{network: "tcp"}, u.Port()
+	switch strings.ToLower(u.Scheme) {
+	case "ldaps":
+		d.tls = &tls.Config{}
+		port = either(port, "636")
+	case "ldap":
+		port = either(port, "389")
+	default:
+		return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: got scheme %q, want ldaps, ldap or ldapi", u.Scheme)
+	}
+	d.address = net.JoinHostPort(u.Hostname(), port)
+	return d, u.Hostname(), nil
+}
+
+func either(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "ca_file: %v", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "ca_file: %q holds no PEM certificate", file)
+	}
+	return pool, nil
+}
+
+// clear reports whether passwords will travel in clear to another machine, and
+// refuses that unless it is wanted. Active Directory takes none in clear at all.
+func clear(d dialer, m mode, insecure bool) (bool, error) {
+	switch {
+	case d.tls != nil:
+		return false, nil
+	case m == modeAD:
+		return false, sdk.Errorf(sdk.InsecureTransport, "url: mode ad needs ldaps:// or start_tls")
+	case d.network == "unix", loopback(d.address):
+		return false, nil
+	case !insecure:
+		return false, sdk.Errorf(sdk.InsecureTransport, "url: ldap:// would carry passwords in clear; use ldaps:// or start_tls = True, or say insecure = True")
+	}
+	return true, nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
+}
+
+// isCertificateError reports a server that TLS does not trust.
+func isCertificateError(err error) bool {
+	var bad *tls.CertificateVerificationError
+	return errors.As(err, &bad)
+}

@@ -1,0 +1,127 @@
+//go:build draft
+
+// Package backendtest is the conformance kit of backends: it finds out whether
+// one keeps the contract of package sdk, as it stands and over the wire, and
+// names the promise that is broken.
+//
+// An author writes one function, which makes a target with a few accounts, and
+// one test:
+//
+//	func TestConformance(t *testing.T) {
+//		backendtest.Run(t, backendtest.Options{Backend: New(), Target: target})
+//	}
+//
+// What the backend's Description and the Target say decides which checks there
+// are; each is a subtest that depends on no other, on a target of its own. A
+// plugin in another language is tested as an executable, by RunExecutable.
+//
+// The kit believes answers only if the target agrees: it asks Target.Holds or,
+// without it, the backend's own Verify through another instance. It knows
+// nothing of any particular target.
+package backendtest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Options is what the kit has to know.
+type Options struct {
+	// Backend is what is tested; not used by RunExecutable.
+	Backend sdk.Backend
+	// Target makes a fresh target. It is called at least once a check and
+	// cleans up by t.Cleanup. Two targets are independent of each other.
+	Target func(t testing.TB) Target
+	// Patience is how long one call may take before it counts as hanging.
+	// 0: 30 seconds.
+	Patience time.Duration
+}
+
+// Target is one system with accounts. Only Config and Accounts are required;
+// what else is filled in adds checks.
+type Target struct {
+	// Config is what Configure gets. Label, Concurrency, Timeout, Log and the
+	// defaults of the Description are filled in if they are missing.
+	Config sdk.Config
+	// Accounts are at least three accounts that may be set.
+	Accounts []string
+	// Present is the value that they have now. Required where the backend can
+	// change but not set.
+	Present string
+	// Value returns the nth good value, from 0; all are different. Nil: 20
+	// characters with a letter of either case, a digit and a symbol.
+	Value func(n int) string
+	// Holds looks at the target, past the backend, whether it accepts the
+	// value for the account. Nil: the backend's Verify is asked.
+	Holds func(account, kind, value string) bool
+
+	// Missing is an account that does not exist and is not made by a set.
+	Missing string
+	// Refusing are accounts that must not be set, and the code of the refusal:
+	// AccountStatus, Protected, NoCredential, …
+	Refusing map[string]sdk.Code
+	// Locked is an account that an Unlock makes usable.
+	Locked string
+	// Weak is a value that the target's policy refuses.
+	Weak string
+	// History says that the target refuses values that an account had before.
+	History bool
+	// Hashed are values by hash format: their hash, and what they verify as.
+	Hashed map[string]Hashed
+	// Options are given to every set, by the name of the option.
+	Options map[string]any
+	// Wrong are settings that Configure has to refuse.
+	Wrong []Wrong
+	// Down takes the target away, for good.
+	Down func()
+	// Lacks are declared abilities that an instance with this Config has not.
+	Lacks []sdk.Ability
+}
+
+// Hashed is one value that is given as a hash.
+type Hashed struct{ Hash, Value string }
+
+// Wrong is a setting that makes no sense: the error has to be InvalidConfig
+// and to name the field.
+type Wrong struct {
+	Field string
+	Value any // replaces the field of Config.Values; nil removes it
+}
+
+// Run checks a backend as it stands ("direct") and over the wire, served by a
+// child process ("wire"). The child is this test binary: it calls the test
+// again, up to Run, so that what the test does before is done there too.
+func Run(t *testing.T, o Options) {
+	t.Helper()
+	serveIfChild(o)
+	t.Run("direct", func(t *testing.T) { runAll(t, o, &direct{backend: o.Backend}) })
+	t.Run("wire", func(t *testing.T) { runAll(t, o, startSelf(t)) })
+}
+
+// RunExecutable checks a plugin of any language over the wire. path is its
+// executable, args its arguments.
+func RunExecutable(t *testing.T, o Options, path string, args ...string) {
+	t.Helper()
+	runAll(t, o, startProcess(t, path, args...))
+}
+
+// runAll runs every check that applies as a subtest.
+func runAll(t *testing.T, o Options, p plugin) {
+	t.Helper()
+	if o.Patience == 0 {
+		o.Patience = 30 * time.Second
+	}
+	d, err := describe(o, p)
+	if err != nil {
+		t.Fatalf("Describe: %v", err)
+	}
+	for _, c := range applicable(o, p, d, o.Target(t)) {
+		t.Run(c.name, func(t *testing.T) {
+			for _, problem := range c.try(t, o, p, d) {
+				t.Error(problem)
+			}
+		})
+	}
+}

@@ -1,0 +1,561 @@
+//go:build draft
+
+package backendtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/memory"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+func withPatience(o Options) Options {
+	if o.Patience == 0 {
+		o.Patience = 10 * time.Second
+	}
+	return o
+}
+
+// broken is a memory backend that one thing is wrong with. A nil hook leaves
+// that part as it is.
+type broken struct {
+	memory   *memory.Backend
+	describe func(*sdk.Description)
+	apply    func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt
+	batch    func(receipts []sdk.Receipt) []sdk.Receipt
+	find     func(a sdk.Account, err error, name string) (sdk.Account, error)
+	list     func(ctx context.Context, i *instance, yield func(sdk.Account) error) error
+	verify   func(v sdk.Verdict, err error) (sdk.Verdict, error)
+	policy   func(p sdk.Policy) sdk.Policy
+	generate func(n int, values []secret.Value) []secret.Value
+	reset    func(r sdk.Receipt) sdk.Receipt
+	unlock   func(op sdk.Operation) *sdk.Receipt
+	check    func() []sdk.Finding
+	config   func(c *sdk.Config) error
+	close    func(i *instance) error
+
+	once  sync.Once
+	first *instance
+	calls int
+}
+
+// instance is one of a broken backend.
+type instance struct {
+	*memory.Instance
+	batch sdk.BatchApplier
+	b     *broken
+	c     sdk.Config
+}
+
+func (b *broken) Describe() sdk.Description {
+	d := b.memory.Describe()
+	if b.describe != nil {
+		b.calls++
+		b.describe(&d)
+	}
+	return d
+}
+
+func (b *broken) Configure(ctx context.Context, c sdk.Config) (sdk.Instance, error) {
+	if b.config != nil {
+		if err := b.config(&c); err != nil {
+			return nil, err
+		}
+	}
+	made, err := b.memory.Configure(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	batch := made.(sdk.BatchApplier)
+	plain := &memory.Backend{Store: b.memory.Store, Policy: b.memory.Policy}
+	inner, err := plain.Configure(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{Instance: inner.(*memory.Instance), batch: batch, b: b, c: c}
+	b.once.Do(func() { b.first = i })
+	return i, nil
+}
+
+func (i *instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if i.b.apply != nil {
+		return i.b.apply(ctx, i, op)
+	}
+	return i.Instance.Apply(ctx, op)
+}
+
+func (i *instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
+	r := i.batch.ApplyBatch(ctx, ops)
+	if i.b.batch != nil {
+		return i.b.batch(r)
+	}
+	return r
+}
+
+func (i *instance) Find(ctx context.Context, account string) (sdk.Account, error) {
+	a, err := i.Instance.Find(ctx, account)
+	if i.b.find != nil {
+		return i.b.find(a, err, account)
+	}
+	return a, err
+}
+
+func (i *instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	if i.b.list != nil {
+		return i.b.list(ctx, i, yield)
+	}
+	return i.Instance.List(ctx, filter, attributes, yield)
+}
+
+func (i *instance) Verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
+	got, err := i.Instance.Verify(ctx, account, kind, v)
+	if i.b.verify != nil {
+		return i.b.verify(got, err)
+	}
+	return got, err
+}
+
+func (i *instance) Policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
+	p, err := i.Instance.Policy(ctx, account, kind)
+	if i.b.policy != nil {
+		return i.b.policy(p), err
+	}
+	return p, err
+}
+
+func (i *instance) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	v, err := i.Instance.Generate(ctx, kind, n)
+	if i.b.generate != nil {
+		return i.b.generate(n, v), err
+	}
+	return v, err
+}
+
+func (i *instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	r := i.Instance.Reset(ctx, op)
+	if i.b.reset != nil {
+		return i.b.reset(r)
+	}
+	return r
+}
+
+func (i *instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if i.b.unlock != nil {
+		if r := i.b.unlock(op); r != nil {
+			return *r
+		}
+	}
+	return i.Instance.Unlock(ctx, op)
+}
+
+func (i *instance) Check(ctx context.Context) []sdk.Finding {
+	if i.b.check != nil {
+		return i.b.check()
+	}
+	return i.Instance.Check(ctx)
+}
+
+func (i *instance) Close() error {
+	if i.b.close != nil {
+		return i.b.close(i)
+	}
+	return i.Instance.Close()
+}
+
+// real does what the memory backend would.
+func (i *instance) real(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return i.Instance.Apply(ctx, op)
+}
+
+// findings runs every check and returns the problems by check.
+func findings(t *testing.T, o Options) map[string][]string {
+	t.Helper()
+	o = withPatience(o)
+	p := &direct{backend: o.Backend}
+	d, err := describe(o, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string][]string{}
+	for _, c := range applicable(o, p, d, o.Target(t)) {
+		if problems := c.try(t, o, p, d); len(problems) > 0 {
+			found[c.name] = problems
+		}
+	}
+	return found
+}
+
+// soundTarget is what the broken backends are tried on: with a history and a
+// policy.
+func soundTarget() func(testing.TB) Target {
+	l := &numbered{}
+	return func(t testing.TB) Target {
+		x := l.target(map[string]any{"history": int64(3)})(t)
+		x.Weak = "weak value"
+		return x
+	}
+}
+
+func soundBackend() *memory.Backend {
+	return &memory.Backend{Store: &memory.Store{}, Batch: 64, Policy: sdk.Policy{MinLength: 8, Digits: 1}}
+}
+
+func TestTheBackendWithoutAMutationPasses(t *testing.T) {
+	for name, problems := range findings(t, Options{Backend: &broken{memory: soundBackend()}, Target: soundTarget()}) {
+		t.Errorf("%s: %q", name, problems)
+	}
+}
+
+func TestEveryMutantIsCaughtByItsCheck(t *testing.T) {
+	policyViolation := func(rule sdk.Rule, text string) sdk.Receipt {
+		return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Message: text, Violations: []sdk.Violation{{Rule: rule, Message: text}}})
+	}
+	tests := []struct {
+		name  string
+		check string
+		b     *broken
+		edit  func(*Target)
+	}{
+		{"answers applied without doing", "set/takes effect", &broken{apply: func(_ context.Context, _ *instance, op sdk.Operation) sdk.Receipt { return sdk.OK() }}, nil},
+		{"does it twice to another account", "set/leaves other accounts alone", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			other := op
+			other.ID, other.Account = op.ID+"-", "bob"
+			i.real(ctx, other)
+			return i.real(ctx, op)
+		}}, nil},
+		{"trims values", "set/keeps every character", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.Value = secret.New(strings.TrimSpace(op.Value.Reveal()))
+			return i.real(ctx, op)
+		}}, nil},
+		{"cuts values at 72 bytes", "set/keeps every character", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			if v := op.Value.Reveal(); len(v) > 71 {
+				op.Value = secret.New(v[:71])
+			}
+			return i.real(ctx, op)
+		}}, nil},
+		{"keeps the old value too", "set/replaces the value before", &broken{verify: func(v sdk.Verdict, err error) (sdk.Verdict, error) {
+			if v == sdk.Rejected {
+				v = sdk.Accepted
+			}
+			return v, err
+		}}, nil},
+		{"does not look at the old value of a change", "change/needs the old value", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.Verb, op.Old = sdk.Set, secret.Value{}
+			return i.real(ctx, op)
+		}}, nil},
+		{"refuses a wrong old value without saying so", "change/needs the old value", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			if r.Err != nil && r.Err.Code == sdk.WrongCurrentPassword {
+				r.Err = sdk.Errorf(sdk.TargetError, "no")
+			}
+			return r
+		}}, nil},
+		{"makes missing accounts", "refuse/a missing account", &broken{config: func(c *sdk.Config) error { c.Values["create"] = true; return nil }}, nil},
+		{"sets locked accounts", "refuse/accounts by their state", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			i.Instance.Unlock(ctx, sdk.Operation{Verb: sdk.Unlock, Account: op.Account})
+			return i.real(ctx, op)
+		}}, nil},
+		{"does not say which status", "refuse/accounts by their state", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			if r.Err != nil {
+				r.Err.AccountStatus = ""
+			}
+			return r
+		}}, nil},
+		{"names no rule of a policy refusal", "refuse/a weak value by its rule", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			if r.Err != nil {
+				r.Err.Violations = nil
+			}
+			return r
+		}}, nil},
+		{"invents a rule", "refuse/a weak value by its rule", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			if r.Err != nil && len(r.Err.Violations) > 0 {
+				r.Err.Violations[0].Rule = "too_weak"
+			}
+			return r
+		}}, nil},
+		{"says refused and does it", "refuse/a weak value by its rule", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			if r.Err != nil && r.Err.Code == sdk.PolicyViolation {
+				op.ID, op.Value = op.ID+"-", secret.New("Some Other Value 1")
+				i.real(ctx, op)
+			}
+			return r
+		}}, nil},
+		{"forgets the history", "refuse/a value from before", &broken{config: func(c *sdk.Config) error { c.Values["history"] = int64(0); return nil }}, nil},
+		{"takes the first account that begins so", "refuse/hostile names", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			if strings.HasSuffix(op.Account, "*") {
+				op.Account = "ann"
+			}
+			return i.real(ctx, op)
+		}}, nil},
+		{"trims account names", "refuse/hostile names", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.Account = strings.TrimSpace(op.Account)
+			return i.real(ctx, op)
+		}}, nil},
+		{"finds accounts by pattern", "refuse/hostile names", &broken{find: func(a sdk.Account, err error, name string) (sdk.Account, error) {
+			if name == "*" {
+				return sdk.Account{Account: "ann", ID: "ann"}, nil
+			}
+			return a, err
+		}}, nil},
+		{"takes any verb for a set", "refuse/what makes no sense", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			if op.Verb != sdk.Change {
+				op.Verb = sdk.Set
+			}
+			return i.real(ctx, op)
+		}}, nil},
+		{"takes hashes for values", "refuse/what makes no sense", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.HashFormat = ""
+			return i.real(ctx, op)
+		}}, nil},
+		{"refuses history on a retry", "replay/the same operation is not done twice", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			if op.Attempt > 1 {
+				return policyViolation(sdk.RuleHistory, "the value is the present one")
+			}
+			return i.real(ctx, op)
+		}}, nil},
+		{"forgets replays", "replay/the same operation is not done twice", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.ID, op.Attempt = fmt.Sprint(op.ID, op.Attempt), 1
+			return i.real(ctx, op)
+		}}, nil},
+		{"forgets replays when it is opened again", "replay/after the instance was opened again", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			if i.b.first != i && i.c.Label == i.b.first.c.Label && op.Attempt > 1 {
+				return policyViolation(sdk.RuleHistory, "the value is the present one")
+			}
+			return i.real(ctx, op)
+		}, close: func(i *instance) error { i.b.first = i; return nil }}, nil},
+		{"cannot do two at once", "replay/at the same time", &broken{apply: busy()}, nil},
+		{"cannot do many at once", "concurrency/many accounts at once", &broken{apply: busy()}, nil},
+		{"shares settings between instances", "config/instances do not share settings", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			return i.b.first.real(ctx, op)
+		}}, nil},
+		{"says refused after it was done in time", "deadline/answers tell the truth", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(context.WithoutCancel(ctx), op)
+			if ctx.Err() != nil {
+				return sdk.Refuse(sdk.Errorf(sdk.Timeout, "late"))
+			}
+			return r
+		}}, nil},
+		{"ignores the deadline", "deadline/answers tell the truth", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			return i.real(context.WithoutCancel(ctx), op)
+		}}, nil},
+		{"answers a batch in the wrong order", "batch/keeps length and order", &broken{batch: func(r []sdk.Receipt) []sdk.Receipt { slices.Reverse(r); return r }}, nil},
+		{"answers a batch too shortly", "batch/keeps length and order", &broken{batch: func(r []sdk.Receipt) []sdk.Receipt { return r[1:] }}, nil},
+		{"says a cancelled batch is applied", "deadline/a batch tells the truth", &broken{batch: func(r []sdk.Receipt) []sdk.Receipt {
+			for n := range r {
+				if r[n].Err != nil && r[n].Err.Code == sdk.Cancelled {
+					r[n] = sdk.OK()
+				}
+			}
+			return r
+		}}, nil},
+		{"verifies everything", "verify/tells right from wrong", &broken{verify: func(sdk.Verdict, error) (sdk.Verdict, error) { return sdk.Accepted, nil }}, nil},
+		{"verifies nothing", "verify/tells right from wrong", &broken{verify: func(sdk.Verdict, error) (sdk.Verdict, error) { return sdk.CannotTell, nil }}, nil},
+		{"finds what there is not", "refuse/a missing account", &broken{find: func(a sdk.Account, _ error, name string) (sdk.Account, error) {
+			return sdk.Account{Account: name}, nil
+		}}, nil},
+		{"finds accounts without a name", "find/knows the account", &broken{find: func(a sdk.Account, err error, _ string) (sdk.Account, error) {
+			a.Account = ""
+			return a, err
+		}}, nil},
+		{"stamps by the clock of the asker", "find/stamps differ after a change", &broken{find: func() func(sdk.Account, error, string) (sdk.Account, error) {
+			var mu sync.Mutex
+			n := 0
+			return func(a sdk.Account, err error, _ string) (sdk.Account, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				n++
+				a.Stamp = fmt.Sprint(n)
+				return a, err
+			}
+		}()}, nil},
+		{"has one stamp for ever", "find/stamps differ after a change", &broken{find: func(a sdk.Account, err error, _ string) (sdk.Account, error) {
+			a.Stamp = "same"
+			return a, err
+		}}, nil},
+		{"lists the first account only", "list/yields every account", &broken{list: func(ctx context.Context, i *instance, yield func(sdk.Account) error) error {
+			first := true
+			return i.Instance.List(ctx, "", nil, func(a sdk.Account) error {
+				if !first {
+					return nil
+				}
+				first = false
+				return yield(a)
+			})
+		}}, nil},
+		{"lists on after yield's error", "list/stops when it is told", &broken{list: func(ctx context.Context, i *instance, yield func(sdk.Account) error) error {
+			var last error
+			_ = i.Instance.List(ctx, "", nil, func(a sdk.Account) error { last = yield(a); return nil })
+			return last
+		}}, nil},
+		{"hides yield's error", "list/stops when it is told", &broken{list: func(ctx context.Context, i *instance, yield func(sdk.Account) error) error {
+			_ = i.Instance.List(ctx, "", nil, yield)
+			return nil
+		}}, nil},
+		{"takes a cut list for a whole one", "list/is never short in silence", &broken{list: func(ctx context.Context, i *instance, yield func(sdk.Account) error) error {
+			err := i.Instance.List(ctx, "", nil, yield)
+			if e := sdk.AsError(err, ""); e != nil && e.Code == sdk.Cancelled {
+				return nil
+			}
+			return err
+		}}, nil},
+		{"promises a longer value than it wants", "policy/agrees with the target", &broken{policy: func(p sdk.Policy) sdk.Policy { p.MinLength = 1; p.History = 0; return p }}, nil},
+		{"wants less than its policy says", "policy/agrees with the target", &broken{policy: func(p sdk.Policy) sdk.Policy { p.MinLength = 99; p.MaxLength = 12; return p }}, nil},
+		{"generates one value", "generate/gives values that are accepted", &broken{generate: func(n int, v []secret.Value) []secret.Value {
+			for i := range v {
+				v[i] = v[0]
+			}
+			return v
+		}}, nil},
+		{"generates values that it refuses", "generate/gives values that are accepted", &broken{generate: func(n int, v []secret.Value) []secret.Value {
+			for i := range v {
+				v[i] = secret.New(fmt.Sprint("v", i))
+			}
+			return v
+		}}, nil},
+		{"tells another value of a reset", "reset/tells the value or keeps it", &broken{reset: func(r sdk.Receipt) sdk.Receipt { r.Value = secret.New("another"); return r }}, nil},
+		{"does not unlock", "unlock/makes the account usable", &broken{unlock: func(op sdk.Operation) *sdk.Receipt { r := sdk.OK(); return &r }}, nil},
+		{"finds its good target bad", "check/finds a good target ready", &broken{check: func() []sdk.Finding {
+			return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.Unreachable, Message: "no"}}
+		}}, nil},
+		{"does not name the wrong setting", "config/wrong settings are named", &broken{config: func(c *sdk.Config) error {
+			if c.Int("history") < 0 {
+				return errors.New("bad settings")
+			}
+			return nil
+		}}, nil},
+		{"takes wrong settings", "config/wrong settings are named", &broken{config: func(c *sdk.Config) error {
+			c.Values["history"] = max(int64(0), c.Values["history"].(int64))
+			return nil
+		}}, nil},
+		{"leaks the value in an error", "leaks/no secret in answers or logs", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			if r.Err != nil {
+				r.Err.Message += fmt.Sprintf(": %q", op.Value.Reveal())
+			}
+			return r
+		}}, nil},
+		{"leaks the old value as base64", "leaks/no secret in answers or logs", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			if r.Err != nil && op.Verb == sdk.Change {
+				r.Err.Native = forms(op.Old.Reveal())["base64"]
+			}
+			return r
+		}}, nil},
+		{"logs the value", "leaks/no secret in answers or logs", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			i.c.Log.Info("setting", "value", op.Value.Reveal())
+			return i.real(ctx, op)
+		}}, nil},
+		{"logs a setting's secret", "leaks/no secret in answers or logs", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			i.c.Log.Info("logging in", "url", "https://admin:"+i.c.Secret("token").Reveal()+"@host")
+			return i.real(ctx, op)
+		}}, func(t *Target) { t.Config.Secrets = map[string]secret.Value{"token": secret.New("service token")} }},
+		{"leaves a goroutine behind", "close/is clean", &broken{close: func() func(*instance) error {
+			forever := make(chan struct{})
+			return func(*instance) error {
+				go func() { <-forever }()
+				return nil
+			}
+		}()}, nil},
+		{"cannot close", "close/is clean", &broken{close: func(*instance) error { return io.ErrClosedPipe }}, nil},
+		{"describes the time of day", "describe/is stable", &broken{describe: func() func(*sdk.Description) {
+			n := 0
+			return func(d *sdk.Description) { n++; d.Doc = fmt.Sprint(n) }
+		}()}, nil},
+		{"declares a default of another type", "describe/makes sense", &broken{describe: func(d *sdk.Description) { d.Config[0].Default = "yes" }}, nil},
+		{"declares a verb for an ability that it lacks", "describe/makes sense", &broken{describe: func(d *sdk.Description) {
+			d.Abilities = slices.DeleteFunc(slices.Clone(d.Abilities), func(a sdk.Ability) bool { return a == sdk.CanReset })
+		}}, nil},
+		{"has a password that is no secret", "describe/secrets have the type secret", &broken{describe: func(d *sdk.Description) {
+			d.Config = append(d.Config, sdk.Field{Name: "bind_password", Type: sdk.String, Doc: "of the bind"})
+		}}, nil},
+		{"does not declare what it can", "abilities/are those declared", &broken{describe: func(d *sdk.Description) {
+			d.Abilities = d.Abilities[1:]
+		}}, nil},
+		{"answers applied with an error", "set/takes effect", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			r.Err = sdk.Errorf(sdk.TargetError, "but")
+			return r
+		}}, nil},
+		{"panics", "set/takes effect", &broken{apply: func(context.Context, *instance, sdk.Operation) sdk.Receipt { panic("oh") }}, nil},
+		{"says unknown for what it does not know to be false", "refuse/a missing account", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			r := i.real(ctx, op)
+			if r.Err != nil {
+				r.Outcome = sdk.Unknown
+			}
+			return r
+		}}, nil},
+		{"does not tell that its target is gone", "down/a lost target is told as such", &broken{}, func(t *Target) { t.Down = func() {} }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.b.memory = soundBackend()
+			target := soundTarget()
+			found := findings(t, Options{Backend: tt.b, Patience: time.Second, Target: func(t testing.TB) Target {
+				x := target(t)
+				if tt.edit != nil {
+					tt.edit(&x)
+				}
+				return x
+			}})
+			if len(found[tt.check]) == 0 {
+				t.Errorf("the check %q found nothing; found: %q", tt.check, found)
+			}
+		})
+	}
+}
+
+// busy refuses what comes while another operation is under way.
+func busy() func(context.Context, *instance, sdk.Operation) sdk.Receipt {
+	var mu sync.Mutex
+	return func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+		if !mu.TryLock() {
+			return sdk.Refuse(sdk.Errorf(sdk.TargetError, "busy"))
+		}
+		defer mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Millisecond): // long enough for others to come
+		}
+		return i.real(ctx, op)
+	}
+}
+
+func TestABackendThatHangsIsFound(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	hang := &broken{memory: soundBackend(), apply: func(context.Context, *instance, sdk.Operation) sdk.Receipt { <-release; return sdk.OK() }}
+	o := Options{Backend: hang, Target: soundTarget(), Patience: 20 * time.Millisecond}
+	d := hang.Describe()
+	for _, c := range checks() {
+		if c.name != "set/takes effect" {
+			continue
+		}
+		problems := c.try(t, o, &direct{backend: hang}, d)
+		if !slices.Contains(problems, "Apply: no answer after 20ms") {
+			t.Errorf("problems = %q", problems)
+		}
+	}
+}
+
+func TestATargetThatProvesNothingIsRefused(t *testing.T) {
+	blind := &broken{memory: soundBackend(), describe: func(d *sdk.Description) {
+		d.Abilities = slices.DeleteFunc(d.Abilities, func(a sdk.Ability) bool { return a == sdk.CanVerify })
+	}}
+	found := findings(t, Options{Backend: blind, Target: soundTarget()})
+	if len(found["set/takes effect"]) == 0 {
+		t.Error("a set is believed without proof")
+	}
+}

@@ -1,0 +1,123 @@
+//go:build draft
+
+package backendtest
+
+import (
+	"context"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// plugin is a backend, near or far.
+type plugin interface {
+	describe(ctx context.Context) (sdk.Description, error)
+	configure(ctx context.Context, c sdk.Config) (subject, error)
+	// restart forgets what the plugin's process knows.
+	restart() error
+	// logged returns what the plugin has logged and printed so far, beyond
+	// Config.Log.
+	logged() string
+}
+
+// subject is one configured instance. A method of an ability that it lacks
+// answers Unsupported.
+type subject interface {
+	abilities() []sdk.Ability
+	apply(ctx context.Context, op sdk.Operation) sdk.Receipt
+	reset(ctx context.Context, op sdk.Operation) sdk.Receipt
+	unlock(ctx context.Context, op sdk.Operation) sdk.Receipt
+	find(ctx context.Context, account string) (sdk.Account, error)
+	list(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error
+	policy(ctx context.Context, account, kind string) (sdk.Policy, error)
+	verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error)
+	generate(ctx context.Context, kind string, n int) ([]secret.Value, error)
+	check(ctx context.Context) []sdk.Finding
+	close() error
+}
+
+// direct is a backend in this process.
+type direct struct{ backend sdk.Backend }
+
+func (d *direct) describe(context.Context) (sdk.Description, error) {
+	return d.backend.Describe(), nil
+}
+
+func (d *direct) configure(ctx context.Context, c sdk.Config) (subject, error) {
+	i, err := d.backend.Configure(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return near{i}, nil
+}
+
+func (d *direct) restart() error { return nil }
+
+func (d *direct) logged() string { return "" }
+
+// near is an instance in this process.
+type near struct{ sdk.Instance }
+
+var errUnsupported = sdk.Errorf(sdk.Unsupported, "the instance lacks the ability")
+
+func (n near) abilities() []sdk.Ability { return sdk.AbilitiesOf(n.Instance) }
+
+func (n near) apply(ctx context.Context, op sdk.Operation) sdk.Receipt { return n.Apply(ctx, op) }
+
+func (n near) reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if i, ok := n.Instance.(sdk.Resetter); ok {
+		return i.Reset(ctx, op)
+	}
+	return sdk.Refuse(errUnsupported)
+}
+
+func (n near) unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if i, ok := n.Instance.(sdk.Unlocker); ok {
+		return i.Unlock(ctx, op)
+	}
+	return sdk.Refuse(errUnsupported)
+}
+
+func (n near) find(ctx context.Context, account string) (sdk.Account, error) {
+	if i, ok := n.Instance.(sdk.Finder); ok {
+		return i.Find(ctx, account)
+	}
+	return sdk.Account{}, errUnsupported
+}
+
+func (n near) list(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	if i, ok := n.Instance.(sdk.Lister); ok {
+		return i.List(ctx, filter, attributes, yield)
+	}
+	return errUnsupported
+}
+
+func (n near) policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
+	if i, ok := n.Instance.(sdk.PolicyReader); ok {
+		return i.Policy(ctx, account, kind)
+	}
+	return sdk.Policy{}, errUnsupported
+}
+
+func (n near) verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
+	if i, ok := n.Instance.(sdk.Verifier); ok {
+		return i.Verify(ctx, account, kind, v)
+	}
+	return sdk.CannotTell, errUnsupported
+}
+
+func (n near) generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
+	if i, ok := n.Instance.(sdk.Generator); ok {
+		return i.Generate(ctx, kind, count)
+	}
+	return nil, errUnsupported
+}
+
+func (n near) check(ctx context.Context) []sdk.Finding {
+	if i, ok := n.Instance.(sdk.Checker); ok {
+		return i.Check(ctx)
+	}
+	return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.Unsupported, Message: errUnsupported.Message}}
+}
+
+func (n near) close() error { return n.Close() }

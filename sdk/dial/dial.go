@@ -1,0 +1,184 @@
+//go:build draft
+
+// Package dial is the host's end of the contract with a plugin: it sends
+// operations and questions over one connection and makes sure that each gets
+// exactly one answer, also from a plugin that dies, hangs or answers twice. It
+// knows what was handed to the connection and what was not; it refuses to know
+// how a plugin is started (host/launch) and what an answer means for a run.
+package dial
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/rekey-host/rekey/sdk"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/internal/wire"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Redactor scrubs the secrets that passed through a Client from texts.
+type Redactor = wire.Redactor
+
+// Options are how a Client treats its plugin. The zero Options will do.
+type Options struct {
+	Log    *slog.Logger // of odd answers; nil: none
+	Redact *Redactor    // shared with whoever reads the plugin's logs; nil: one of its own
+	// Gone is closed when the plugin's process is; nil: not known.
+	Gone <-chan struct{}
+	// Why tells, after the connection broke, what became of the plugin:
+	// "killed by signal 9". It may wait a moment for that. nil: not known.
+	Why func() string
+}
+
+// Client speaks to one plugin process. Its methods are safe for concurrent use.
+type Client struct {
+	conn    grpc.ClientConnInterface
+	rpc     pb.BackendClient
+	options Options
+	redact  *Redactor
+	log     *slog.Logger
+	last    atomic.Uint64 // number of the newest instance
+}
+
+// New returns a client on a connection, which stays the caller's.
+func New(conn grpc.ClientConnInterface, o Options) *Client {
+	c := &Client{conn: conn, rpc: pb.NewBackendClient(conn), options: o, redact: o.Redact, log: o.Log}
+	if c.redact == nil {
+		c.redact = &Redactor{}
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Over connects by the given function, without a handshake or certificates: the
+// counterpart of serve.On, for tests of a backend over the wire. close ends the
+// connection.
+func Over(connect func(context.Context) (net.Conn, error), o Options) (c *Client, close func() error, err error) {
+	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return connect(ctx) }
+	conn, err := grpc.NewClient("passthrough:///plugin", append(dialOptions(),
+		grpc.WithContextDialer(dialer), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return New(conn, o), conn.Close, nil
+}
+
+// dialOptions are the limits of the contract. Nothing is sent twice by itself.
+func dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessage), grpc.MaxCallSendMsgSize(wire.MaxMessage)),
+		grpc.WithInitialWindowSize(wire.MaxMessage), grpc.WithInitialConnWindowSize(wire.MaxMessage),
+		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
+	}
+}
+
+// callTimeout bounds the calls that are no operations.
+const callTimeout = 30 * time.Second
+
+// Describe asks the plugin what it is.
+func (c *Client) Describe(ctx context.Context) (sdk.Description, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	r, err := c.rpc.Describe(ctx, &pb.DescribeRequest{})
+	if err != nil {
+		return sdk.Description{}, c.failed(ctx, "describe", err)
+	}
+	if r.GetDescription() == nil {
+		return sdk.Description{}, sdk.Errorf(sdk.Internal, "the plugin describes nothing")
+	}
+	return wire.DecodeDescription(r.GetDescription()), nil
+}
+
+// Configure opens an instance. c.Log is not sent; its level is. The error is an
+// *sdk.Error: the plugin's own, or Unreachable if it could not be asked.
+func (c *Client) Configure(ctx context.Context, config sdk.Config) (*Instance, error) {
+	values, err := wire.EncodeValues(config.Values)
+	if err != nil {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "%s", err)
+	}
+	for _, v := range config.Secrets {
+		c.redact.Keep(v)
+	}
+	config = withDefaults(config)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	name := strconv.FormatUint(c.last.Add(1), 10)
+	r, err := c.rpc.Configure(ctx, &pb.ConfigureRequest{
+		Instance: name, Label: config.Label, Values: values, Secrets: wire.EncodeSecrets(config.Secrets),
+		Concurrency: int64(config.Concurrency), TimeoutNs: int64(config.Timeout), LogLevel: levelOf(ctx, config.Log),
+	})
+	if err != nil {
+		return nil, c.failed(ctx, "configure", err)
+	}
+	if e := c.redact.Error(wire.DecodeError(r.GetError())); e != nil {
+		return nil, e
+	}
+	return c.instance(name, config, r)
+}
+
+func withDefaults(c sdk.Config) sdk.Config {
+	c.Concurrency = max(1, c.Concurrency)
+	if c.Timeout <= 0 {
+		c.Timeout = callTimeout
+	}
+	return c
+}
+
+// levelOf is the least level that the log takes; without a log, what a plugin
+// sends by itself.
+func levelOf(ctx context.Context, log *slog.Logger) string {
+	if log == nil {
+		return "info"
+	}
+	for _, l := range []struct {
+		level slog.Level
+		name  string
+	}{{slog.LevelDebug - 4, "trace"}, {slog.LevelDebug, "debug"}, {slog.LevelInfo, "info"}, {slog.LevelWarn, "warn"}} {
+		if log.Enabled(ctx, l.level) {
+			return l.name
+		}
+	}
+	return "error"
+}
+
+// failed is the error of a call that got no answer and changed nothing.
+func (c *Client) failed(ctx context.Context, what string, err error) *sdk.Error {
+	switch code := status.Code(err); {
+	case ctx.Err() == context.Canceled:
+		return sdk.Errorf(sdk.Cancelled, "%s: given up", what)
+	case ctx.Err() != nil, code == codes.DeadlineExceeded:
+		return sdk.Errorf(sdk.Timeout, "%s: no answer from the plugin", what)
+	case code == codes.Unimplemented:
+		return sdk.Errorf(sdk.Unsupported, "%s: the plugin has no such call", what)
+	case code == codes.Unavailable, code == codes.Canceled, code == codes.Unknown:
+		return sdk.Errorf(sdk.Unreachable, "%s: %s", what, c.reason(err))
+	default:
+		return sdk.Errorf(sdk.Internal, "%s: %s", what, c.reason(err))
+	}
+}
+
+// reason is why the connection is of no use.
+func (c *Client) reason(err error) string {
+	if c.options.Why != nil {
+		if why := c.options.Why(); why != "" {
+			return why
+		}
+	}
+	return c.redact.Scrub(fmt.Sprintf("the plugin: %s", message(err)))
+}
+
+// Note makes the redactor remember secrets that came another way.
+func (c *Client) Note(values ...secret.Value) { c.redact.Note(values...) }

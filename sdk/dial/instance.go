@@ -1,0 +1,415 @@
+//go:build draft
+
+package dial
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/rekey-host/rekey/sdk"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/internal/wire"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Instance is one configured instance in a plugin process. Its methods are safe
+// for concurrent use.
+//
+// A question of a worker (Reset, Unlock, Find, Policy, Verify, Generate) has
+// the deadline of its context, and of Config.Timeout for itself and everything
+// that is before it, whichever is earlier.
+type Instance struct {
+	client    *Client
+	name      string
+	config    sdk.Config
+	abilities []sdk.Ability
+	load      load
+
+	stream *stream       // nil: the plugin has none, operations go one by one
+	slots  chan struct{} // without a stream: operations at once
+	done   chan struct{}
+	ends   sync.Once
+	mu     sync.Mutex // of closed, and of wg's counter against its waiter
+	closed bool
+	wg     sync.WaitGroup
+	ctx    context.Context // of everything this instance runs
+	stop   context.CancelFunc
+}
+
+// grace is how long after its deadline a plugin may still answer.
+const grace = 2 * time.Second
+
+func (c *Client) instance(name string, config sdk.Config, r *pb.ConfigureResponse) (*Instance, error) {
+	i := &Instance{client: c, name: name, config: config, abilities: wire.DecodeAbilities(r.GetAbilities()), done: make(chan struct{})}
+	i.ctx, i.stop = context.WithCancel(context.Background())
+	if r.GetStream() {
+		if err := i.openStream(); err != nil {
+			i.stop()
+			return nil, err
+		}
+	} else {
+		i.slots = make(chan struct{}, config.Concurrency)
+	}
+	if c.options.Gone != nil {
+		i.wg.Go(i.watch)
+	}
+	return i, nil
+}
+
+// watch ends the instance with its process.
+func (i *Instance) watch() {
+	select {
+	case <-i.client.options.Gone:
+		i.end()
+	case <-i.ctx.Done():
+	}
+}
+
+func (i *Instance) end() { i.ends.Do(func() { close(i.done) }) }
+
+// Abilities returns what this instance can do, as the plugin answered when it
+// was configured.
+func (i *Instance) Abilities() []sdk.Ability { return i.abilities }
+
+// Done is closed when the instance's process or stream is gone, or Close was
+// called.
+func (i *Instance) Done() <-chan struct{} { return i.done }
+
+// Overdue reports whether the plugin is stuck: it owes answers and gave none for
+// longer than all that it owes may take, and slack.
+func (i *Instance) Overdue(now time.Time, slack time.Duration) bool {
+	owed, since := i.load.state()
+	if owed == 0 {
+		return false
+	}
+	rounds := (owed + int64(i.config.Concurrency) - 1) / int64(i.config.Concurrency)
+	return now.Sub(since) > i.config.Timeout*time.Duration(rounds)+slack
+}
+
+// Submit sends operations with the verbs Set and Change. answer is called
+// exactly once for each n of ops, from any goroutine, in any order, maybe
+// before Submit returns; it must not block. Submit blocks only for the
+// transport's flow control.
+//
+// An operation that was not handed to the connection is Refused with
+// Unreachable, one that was and got no answer is Unknown with ConnectionLost.
+func (i *Instance) Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
+	for from := 0; from < len(ops); from += wire.FrameOperations {
+		part := ops[from:min(len(ops), from+wire.FrameOperations)]
+		to := func(n int, r sdk.Receipt) { answer(from+n, r) }
+		if i.stream != nil {
+			i.stream.submit(part, to)
+			continue
+		}
+		i.submitOne(part, to)
+	}
+}
+
+// submitOne sends operations one by one to a plugin without a stream.
+func (i *Instance) submitOne(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
+	for n, op := range ops {
+		select {
+		case i.slots <- struct{}{}:
+		case <-i.done:
+		}
+		started := i.run(func() {
+			defer func() { <-i.slots }()
+			answer(n, i.operation(i.ctx, pb.Backend_Apply_FullMethodName, op))
+		})
+		if !started {
+			answer(n, sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: %s", i.client.reason(errClosed))))
+		}
+	}
+}
+
+// run starts a goroutine that Close waits for, unless the instance has ended.
+func (i *Instance) run(f func()) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	select {
+	case <-i.done:
+		return false
+	default:
+	}
+	if i.closed {
+		return false
+	}
+	i.wg.Go(f)
+	return true
+}
+
+// Reset lets the target pick the value.
+func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return i.operation(ctx, pb.Backend_Reset_FullMethodName, op)
+}
+
+// Unlock lifts a lock without touching the credential.
+func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return i.operation(ctx, pb.Backend_Unlock_FullMethodName, op)
+}
+
+// operation makes one unary call that may change the target, and knows whether
+// it was handed to the connection.
+func (i *Instance) operation(ctx context.Context, method string, op sdk.Operation) sdk.Receipt {
+	p, err := wire.EncodeOperation(op)
+	if err != nil {
+		return sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "%s", err))
+	}
+	i.client.redact.Note(op.Value, op.Old)
+	ctx, cancel := i.deadline(ctx)
+	defer cancel()
+	defer i.load.end(i.load.begin(1))
+	var out pb.ApplyResponse
+	sent, err := i.client.call(ctx, method, &pb.ApplyRequest{Instance: i.name, Operation: p}, &out)
+	switch {
+	case err == nil:
+		r := wire.DecodeReceipt(out.GetReceipt())
+		i.client.redact.Note(r.Value)
+		return i.client.redact.Receipt(r)
+	case !sent, status.Code(err) == codes.Unimplemented:
+		return sdk.Refuse(i.client.failed(ctx, "not sent", err))
+	}
+	return sdk.Lost(i.client.lost(ctx, err))
+}
+
+// lost is why an operation that was sent got no answer.
+func (c *Client) lost(ctx context.Context, err error) *sdk.Error {
+	switch code := status.Code(err); {
+	case ctx.Err() != nil, code == codes.DeadlineExceeded:
+		return sdk.Errorf(sdk.Timeout, "no answer from the plugin")
+	case code == codes.Unavailable, code == codes.Canceled:
+		return sdk.Errorf(sdk.ConnectionLost, "%s", c.reason(err))
+	default:
+		return sdk.Errorf(sdk.Internal, "%s", c.reason(err))
+	}
+}
+
+// call is a unary call that tells whether the request was handed to the
+// connection. As a stream of one message, because grpc's own unary call does
+// not tell.
+func (c *Client) call(ctx context.Context, method string, in, out any) (sent bool, err error) {
+	s, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method)
+	if err != nil {
+		return false, err
+	}
+	if err := s.SendMsg(in); err != nil {
+		return false, s.RecvMsg(out)
+	}
+	if err := s.CloseSend(); err != nil {
+		return true, err
+	}
+	return true, s.RecvMsg(out)
+}
+
+// deadline bounds a question to a worker: its own time and that of all that is
+// before it.
+func (i *Instance) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	owed, _ := i.load.state()
+	rounds := 1 + owed/int64(i.config.Concurrency)
+	return context.WithTimeout(ctx, i.config.Timeout*time.Duration(rounds)+grace)
+}
+
+// question makes a unary call that changes nothing.
+func question[R interface{ GetError() *pb.Error }](ctx context.Context, i *Instance, what string, call func(context.Context) (R, error)) (R, error) {
+	ctx, cancel := i.deadline(ctx)
+	defer cancel()
+	defer i.load.end(i.load.begin(1))
+	r, err := call(ctx)
+	if err != nil {
+		return r, i.client.failed(ctx, what, err)
+	}
+	if e := i.client.redact.Error(wire.DecodeError(r.GetError())); e != nil {
+		return r, e
+	}
+	return r, nil
+}
+
+// Find returns the state of an account. The error is an *sdk.Error.
+func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
+	r, err := question(ctx, i, "find", func(ctx context.Context) (*pb.FindResponse, error) {
+		return i.client.rpc.Find(ctx, &pb.FindRequest{Instance: i.name, Account: account})
+	})
+	if err != nil {
+		return sdk.Account{}, err
+	}
+	if r.GetAccount() == nil {
+		return sdk.Account{}, sdk.Errorf(sdk.Internal, "the plugin answered a find with nothing")
+	}
+	return wire.DecodeAccount(r.GetAccount()), nil
+}
+
+// Policy returns the rules that the target will enforce. The error is an
+// *sdk.Error.
+func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
+	r, err := question(ctx, i, "policy", func(ctx context.Context) (*pb.PolicyResponse, error) {
+		return i.client.rpc.Policy(ctx, &pb.PolicyRequest{Instance: i.name, Account: account, Kind: kind})
+	})
+	if err != nil {
+		return sdk.Policy{}, err
+	}
+	return wire.DecodePolicy(r.GetPolicy()), nil
+}
+
+// Verify asks the target once whether it accepts a value. The error is an
+// *sdk.Error.
+func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
+	i.client.redact.Note(value)
+	r, err := question(ctx, i, "verify", func(ctx context.Context) (*pb.VerifyResponse, error) {
+		return i.client.rpc.Verify(ctx, &pb.VerifyRequest{Instance: i.name, Account: account, Kind: kind, Value: wire.EncodeSecret(value)})
+	})
+	if err != nil {
+		return sdk.CannotTell, err
+	}
+	return wire.DecodeVerdict(r.GetVerdict()), nil
+}
+
+// Generate returns n values that the target would accept. The error is an
+// *sdk.Error.
+func (i *Instance) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	r, err := question(ctx, i, "generate", func(ctx context.Context) (*pb.GenerateResponse, error) {
+		return i.client.rpc.Generate(ctx, &pb.GenerateRequest{Instance: i.name, Kind: kind, Count: int64(n)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(r.GetValues()) != n {
+		return nil, sdk.Errorf(sdk.Internal, "the plugin generated %d values, want %d", len(r.GetValues()), n)
+	}
+	values := make([]secret.Value, 0, n)
+	for _, s := range r.GetValues() {
+		values = append(values, wire.DecodeSecret(s))
+	}
+	i.client.redact.Note(values...)
+	return values, nil
+}
+
+// Check returns what is wrong or worth knowing. A plugin that cannot be asked is
+// a bad finding.
+func (i *Instance) Check(ctx context.Context) []sdk.Finding {
+	ctx, cancel := context.WithTimeout(ctx, i.config.Timeout+grace)
+	defer cancel()
+	r, err := i.client.rpc.Check(ctx, &pb.CheckRequest{Instance: i.name})
+	if err != nil {
+		e := i.client.failed(ctx, "check", err)
+		return []sdk.Finding{{Severity: sdk.Bad, Code: e.Code, Message: e.Message}}
+	}
+	var out []sdk.Finding
+	for _, f := range r.GetFindings() {
+		out = append(out, i.client.redact.Finding(wire.DecodeFinding(f)))
+	}
+	return out
+}
+
+// List calls yield for each account that the filter selects, and stops at and
+// returns its error. The plugin may take Config.Timeout and a few seconds from
+// one piece to the next. Any other error is an *sdk.Error.
+func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	idle := time.AfterFunc(i.config.Timeout+grace, func() { cancel(errIdle) })
+	defer idle.Stop()
+	s, err := i.client.rpc.List(ctx, &pb.ListRequest{Instance: i.name, Filter: filter, Attributes: attributes})
+	for err == nil {
+		var piece *pb.ListResponse
+		if piece, err = s.Recv(); err != nil {
+			break
+		}
+		idle.Stop()
+		for _, a := range piece.GetAccounts() {
+			if err := yield(wire.DecodeAccount(a)); err != nil {
+				return err
+			}
+		}
+		if e := i.client.redact.Error(wire.DecodeError(piece.GetError())); e != nil {
+			return e
+		}
+		idle.Reset(i.config.Timeout + grace)
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.Is(context.Cause(ctx), errIdle):
+		return sdk.Errorf(sdk.Timeout, "list: no more accounts within %s", i.config.Timeout+grace)
+	}
+	return i.client.failed(ctx, "list", err)
+}
+
+var (
+	errIdle   = errors.New("idle")
+	errClosed = errors.New("the instance is closed")
+)
+
+// Close ends the instance: what runs may end within the given time. Operations
+// that were sent and are not answered by then are Unknown. It may be called
+// again.
+func (i *Instance) Close() error { return i.CloseWithin(closeGrace) }
+
+// closeGrace is how long Close lets operations run.
+const closeGrace = time.Second
+
+// CloseWithin is Close with another time.
+func (i *Instance) CloseWithin(d time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d+closeGrace/2)
+	defer cancel()
+	defer i.wg.Wait()
+	defer i.stop()
+	defer i.end()
+	i.mu.Lock()
+	i.closed = true
+	i.mu.Unlock()
+	select {
+	case <-i.done:
+		return nil
+	default:
+	}
+	_, err := i.client.rpc.Close(ctx, &pb.CloseRequest{Instance: i.name, GraceNs: int64(d)})
+	if i.stream != nil {
+		i.stream.close(ctx)
+	}
+	if err != nil {
+		return i.client.failed(ctx, "close", err)
+	}
+	return nil
+}
+
+// message is the text of a gRPC error without its decoration.
+func message(err error) string {
+	s, ok := status.FromError(err)
+	if !ok {
+		return err.Error()
+	}
+	if s.Code() == codes.Unavailable {
+		return "the connection was lost"
+	}
+	return s.Message()
+}
+
+// load counts the answers that a plugin owes.
+type load struct {
+	owed  atomic.Int64
+	since atomic.Int64 // unix ns of the last answer, or of the first debt
+}
+
+func (l *load) begin(n int) int {
+	if l.owed.Add(int64(n)) == int64(n) {
+		l.since.Store(time.Now().UnixNano())
+	}
+	return n
+}
+
+func (l *load) end(n int) {
+	l.since.Store(time.Now().UnixNano())
+	l.owed.Add(-int64(n))
+}
+
+func (l *load) state() (owed int64, since time.Time) {
+	return l.owed.Load(), time.Unix(0, l.since.Load())
+}

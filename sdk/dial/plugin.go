@@ -1,0 +1,93 @@
+//go:build draft
+
+package dial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+)
+
+// The handshake of the contract: see sdk/proto/backend/v1/README.md.
+const (
+	CookieKey       = "REKEY_PLUGIN"
+	CookieValue     = "rekey-backend-v1"
+	ProtocolVersion = 1
+)
+
+// Handshake is what host and plugin have to agree on.
+func Handshake() plugin.HandshakeConfig {
+	return plugin.HandshakeConfig{ProtocolVersion: ProtocolVersion, MagicCookieKey: CookieKey, MagicCookieValue: CookieValue}
+}
+
+// Config returns go-plugin's settings for a plugin whose Dispense("backend") is
+// a *Client: gRPC only, certificates made for this one process, the limits of
+// the contract. The caller adds how the process is started.
+func Config(o Options) *plugin.ClientConfig {
+	return &plugin.ClientConfig{
+		HandshakeConfig:  Handshake(),
+		Plugins:          plugin.PluginSet{"backend": &dispenser{options: o}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		GRPCDialOptions:  dialOptions(),
+		StartTimeout:     10 * time.Second,
+		Logger:           hclog.NewNullLogger(),
+	}
+}
+
+// Dispense returns the Client of a plugin that was started with Config.
+func Dispense(p *plugin.Client) (*Client, error) {
+	protocol, err := p.Client()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := protocol.Dispense("backend")
+	if err != nil {
+		return nil, err
+	}
+	c, ok := raw.(*Client)
+	if !ok {
+		return nil, fmt.Errorf("got %T, want a client", raw)
+	}
+	return c, nil
+}
+
+type dispenser struct {
+	plugin.NetRPCUnsupportedPlugin
+	options Options
+}
+
+// GRPCClient returns a *Client.
+func (d *dispenser) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	o := d.options
+	if o.Gone == nil {
+		o.Gone = ctx.Done()
+	}
+	return New(conn, o), nil
+}
+
+// GRPCServer is not used on this side.
+func (d *dispenser) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
+	return errors.New("this is the host's side")
+}
+
+// Exec starts a plugin and connects to it, for tests of an executable in any
+// language. stop ends the process. Hosts use host/launch, which guards them
+// against what a plugin may do wrong.
+func Exec(cmd *exec.Cmd, o Options) (c *Client, stop func(), err error) {
+	config := Config(o)
+	config.Cmd, config.SkipHostEnv = cmd, true
+	p := plugin.NewClient(config)
+	c, err = Dispense(p)
+	if err != nil {
+		p.Kill()
+		return nil, nil, err
+	}
+	return c, p.Kill, nil
+}

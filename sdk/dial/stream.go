@@ -1,0 +1,220 @@
+//go:build draft
+
+package dial
+
+import (
+	"context"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"github.com/rekey-host/rekey/sdk"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/internal/wire"
+)
+
+// stream is the stream of one instance: what is on it, and to whom its answers
+// go.
+type stream struct {
+	instance *Instance
+	rpc      grpc.BidiStreamingClient[pb.OperationFrame, pb.AnswerFrame]
+
+	sending sync.Mutex // one frame at a time
+
+	mu     sync.Mutex
+	next   uint64            // of frame
+	frames map[uint64]*frame // with operations that are not answered
+	broken *sdk.Error        // once it is: why
+	odd    bool              // an odd answer was logged
+	gone   chan struct{}     // closed when the receiver has ended
+}
+
+// frame is up to 64 operations that were sent together. Operation n of frame f
+// has the number f<<6 | n.
+type frame struct {
+	open   uint64 // a bit for each operation that is not answered
+	sent   bool
+	answer func(n int, r sdk.Receipt)
+}
+
+func (i *Instance) openStream() error {
+	rpc, err := i.client.rpc.ApplyStream(i.ctx)
+	if err == nil {
+		err = rpc.Send(&pb.OperationFrame{Instance: i.name})
+	}
+	if err != nil {
+		return i.client.failed(i.ctx, "stream", err)
+	}
+	i.stream = &stream{instance: i, rpc: rpc, frames: map[uint64]*frame{}, gone: make(chan struct{})}
+	i.wg.Go(i.stream.receive)
+	return nil
+}
+
+// submit sends one frame, or more if its operations are large.
+func (s *stream) submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
+	var f pb.OperationFrame
+	var places []int
+	size := 0
+	for n, op := range ops {
+		p, err := wire.EncodeOperation(op)
+		if err != nil {
+			answer(n, sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "%s", err)))
+			continue
+		}
+		s.instance.client.redact.Note(op.Value, op.Old)
+		if more := wire.OperationSize(p); size+more > wire.MaxMessage/2 && len(places) > 0 {
+			s.send(&f, places, answer)
+			f, places, size = pb.OperationFrame{}, nil, 0
+		}
+		size += wire.OperationSize(p)
+		f.Operations = append(f.Operations, &pb.NumberedOperation{Operation: p})
+		places = append(places, n)
+	}
+	if len(places) > 0 {
+		s.send(&f, places, answer)
+	}
+}
+
+func (s *stream) send(f *pb.OperationFrame, places []int, answer func(n int, r sdk.Receipt)) {
+	n := len(places)
+	entry := &frame{open: 1<<n - 1, answer: func(n int, r sdk.Receipt) { answer(places[n], r) }}
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	id, refused := s.enter(entry, n)
+	if refused != nil {
+		entry.rest(sdk.Refuse(refused))
+		return
+	}
+	for i, op := range f.Operations {
+		op.Number = id<<6 | uint64(i)
+	}
+	err := s.rpc.Send(f)
+	s.handed(id, entry, n, err == nil)
+}
+
+// enter gives the frame its number.
+func (s *stream) enter(entry *frame, n int) (id uint64, refused *sdk.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return 0, sdk.Errorf(sdk.Unreachable, "not sent: %s", s.broken.Message)
+	}
+	s.next++
+	s.frames[s.next] = entry
+	s.instance.load.begin(n)
+	return s.next, nil
+}
+
+// handed notes whether a frame went to the connection. One that did not is
+// refused; one that did on a stream that broke meanwhile is lost.
+func (s *stream) handed(id uint64, entry *frame, n int, ok bool) {
+	s.mu.Lock()
+	entry.sent = ok
+	broken := s.broken
+	if !ok || broken != nil {
+		delete(s.frames, id)
+	}
+	s.mu.Unlock()
+	switch {
+	case !ok:
+		<-s.gone // the receiver knows why
+		s.instance.load.end(entry.rest(sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: %s", s.why().Message))))
+	case broken != nil:
+		s.instance.load.end(entry.rest(sdk.Lost(broken)))
+	}
+}
+
+func (s *stream) why() *sdk.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
+
+// rest answers what is open and returns how many that was. The frame is no
+// longer in the table.
+func (f *frame) rest(r sdk.Receipt) (n int) {
+	for i := 0; f.open != 0; i++ {
+		if bit := uint64(1) << i; f.open&bit != 0 {
+			f.open &^= bit
+			f.answer(i, r)
+			n++
+		}
+	}
+	return n
+}
+
+// receive hands out answers until the stream ends, then answers what is left.
+func (s *stream) receive() {
+	var err error
+	for {
+		var f *pb.AnswerFrame
+		if f, err = s.rpc.Recv(); err != nil {
+			break
+		}
+		for _, a := range f.GetAnswers() {
+			s.answer(a)
+		}
+	}
+	s.breakWith(sdk.Errorf(sdk.ConnectionLost, "%s", s.instance.client.reason(err)))
+}
+
+func (s *stream) answer(a *pb.Answer) {
+	entry, n := s.settle(a.GetNumber())
+	if entry == nil {
+		return
+	}
+	r := s.instance.client.redact.Receipt(wire.DecodeReceipt(a.GetReceipt()))
+	s.instance.load.end(1)
+	entry.answer(n, r)
+}
+
+// settle takes an operation off the table. An answer that nobody asked for, or
+// the second to the same operation, is dropped.
+func (s *stream) settle(number uint64) (*frame, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, bit := number>>6, uint64(1)<<(number&63)
+	entry := s.frames[id]
+	if entry == nil || entry.open&bit == 0 {
+		if !s.odd {
+			s.odd = true
+			s.instance.client.log.Warn("the plugin answers what it was not asked, or twice", "instance", s.instance.config.Label)
+		}
+		return nil, 0
+	}
+	entry.open &^= bit
+	if entry.open == 0 {
+		delete(s.frames, id)
+	}
+	return entry, int(number & 63)
+}
+
+func (s *stream) breakWith(e *sdk.Error) {
+	s.mu.Lock()
+	s.broken = e
+	var lost []*frame
+	for id, f := range s.frames {
+		if f.sent {
+			delete(s.frames, id)
+			lost = append(lost, f)
+		}
+	}
+	s.mu.Unlock()
+	close(s.gone)
+	for _, f := range lost {
+		s.instance.load.end(f.rest(sdk.Lost(e)))
+	}
+	s.instance.end()
+}
+
+// close tells the plugin that nothing more will come and waits for the answers
+// that are under way.
+func (s *stream) close(ctx context.Context) {
+	s.sending.Lock()
+	_ = s.rpc.CloseSend()
+	s.sending.Unlock()
+	select {
+	case <-s.gone:
+	case <-ctx.Done():
+	}
+}
