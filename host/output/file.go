@@ -1,0 +1,212 @@
+package output
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultMode = fs.FileMode(0o600)
+	bufferSize  = 64 << 10
+)
+
+// File is a file that is being written and has not got its name yet. Its
+// methods are not safe for concurrent use. Commit or Abort ends it; Abort
+// after Commit does nothing, so it can be deferred.
+type File struct {
+	options Options
+	place   place
+	dir     *os.File // where it will be; held open, so that no link can move it
+	file    *os.File
+	temp    string // its name in dir until it is complete; "": it has none
+	sum     hash.Hash
+	buf     []byte
+	err     error // the first of a Write: the file cannot become whole
+	sync    func() error
+}
+
+// Create begins a file that Commit will put at the path. Directories that are
+// missing are made, 0700. The error is a *Refusal where the path is not to be
+// written to.
+func Create(path string, o Options) (*File, error) {
+	p, err := resolve(path, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.permits(o); err != nil {
+		return nil, err
+	}
+	f := &File{options: o, place: p, sum: sha256.New(), buf: make([]byte, 0, bufferSize)}
+	if f.dir, err = p.open(); err != nil {
+		return nil, err
+	}
+	if err := f.begin(); err != nil {
+		f.dir.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f.sync = f.file.Sync
+	return f, nil
+}
+
+// Path returns where the file will be: absolute, symbolic links of its
+// directories resolved.
+func (f *File) Path() string { return f.place.path() }
+
+// begin opens the file without a name, or else under one of its own. It is
+// locked, so that a Sweep leaves it alone.
+func (f *File) begin() error {
+	file, err := unnamed(f.dir)
+	if err == nil {
+		f.file = file
+		return lock(file)
+	}
+	return f.beginNamed()
+}
+
+func (f *File) beginNamed() error {
+	for range 100 {
+		name := f.tempName()
+		fd, err := unix.Openat(int(f.dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if errors.Is(err, unix.EEXIST) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		f.file, f.temp = os.NewFile(uintptr(fd), name), name
+		if err := lock(f.file); err != nil {
+			return errors.Join(err, f.remove(), f.file.Close())
+		}
+		var here, there unix.Stat_t
+		if unix.Fstat(fd, &here) == nil && unix.Fstatat(int(f.dir.Fd()), name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil && here.Ino == there.Ino {
+			return nil
+		}
+		f.file.Close() // swept before it was locked
+	}
+	return fmt.Errorf("%w: no free name for a file that is not complete", fs.ErrExist)
+}
+
+// lock marks a file as in use for as long as it is open. Where there are no
+// locks, no Sweep removes anything either.
+func lock(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.ENOSYS) {
+		return nil
+	}
+	return err
+}
+
+// tempName is a name for a file that is not complete. It need not be secret:
+// nothing is opened by it that is there already.
+func (f *File) tempName() string {
+	run := f.options.Run
+	if run == "" {
+		run = "0"
+	}
+	return fmt.Sprintf("%s%s-%016x", tempPrefix, run, rand.Uint64())
+}
+
+// Write appends to the file. After an error Commit fails with it.
+func (f *File) Write(p []byte) (int, error) {
+	if f.err == nil && f.file == nil {
+		f.err = fs.ErrClosed
+	}
+	if f.err != nil {
+		return 0, f.err
+	}
+	written := len(p)
+	for len(f.buf)+len(p) > cap(f.buf) {
+		n := cap(f.buf) - len(f.buf)
+		f.buf = append(f.buf, p[:n]...)
+		p = p[n:]
+		if err := f.flush(); err != nil {
+			return 0, err
+		}
+	}
+	f.buf = append(f.buf, p...)
+	return written, nil
+}
+
+func (f *File) flush() error {
+	if f.err != nil {
+		return f.err
+	}
+	f.sum.Write(f.buf)
+	if _, err := f.file.Write(f.buf); err != nil {
+		f.err = fmt.Errorf("%s: %w", f.place.shown, reason(err))
+	}
+	clear(f.buf)
+	f.buf = f.buf[:0]
+	return f.err
+}
+
+// Commit makes the file whole, durable and visible under its path, in this
+// order, and returns its digest for Options.Owns. If it fails, what was at the
+// path is untouched, and nothing is left behind; except for an error about the
+// directory, which says so: then the file is in place, and only a power cut
+// can undo it. It fails with a *Refusal where the path has become one that is
+// not to be written to.
+func (f *File) Commit() (digest string, err error) {
+	if f.file == nil {
+		return "", fs.ErrClosed
+	}
+	defer f.Abort()
+	if err := f.complete(); err != nil {
+		return "", err
+	}
+	if err := f.publish(); err != nil {
+		return "", err
+	}
+	if err := f.dir.Sync(); err != nil {
+		return "", fmt.Errorf("%s: is written, but its directory could not be synced: %w", f.place.shown, reason(err))
+	}
+	return hex.EncodeToString(f.sum.Sum(nil)), nil
+}
+
+// complete brings everything to disk. A failed sync is not tried again: the
+// kernel may have forgotten what it could not write.
+func (f *File) complete() error {
+	if err := f.flush(); err != nil {
+		return err
+	}
+	mode := f.options.Mode
+	if mode == 0 {
+		mode = defaultMode
+	}
+	if err := f.file.Chmod(mode); err != nil {
+		return fmt.Errorf("%s: %w", f.place.shown, reason(err))
+	}
+	if err := f.sync(); err != nil {
+		return fmt.Errorf("%s: %w", f.place.shown, reason(err))
+	}
+	return nil
+}
+
+// Abort gives the file up. The path is untouched.
+func (f *File) Abort() {
+	if f.file == nil {
+		return
+	}
+	clear(f.buf[:cap(f.buf)])
+	if f.temp != "" {
+		_ = f.remove() // else the next Sweep does
+	}
+	f.file.Close()
+	f.dir.Close()
+	f.file = nil
+}
+
+// remove takes the name away that the file has until it is complete.
+func (f *File) remove() error {
+	name := f.temp
+	f.temp = ""
+	return unix.Unlinkat(int(f.dir.Fd()), name, 0)
+}

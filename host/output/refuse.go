@@ -1,0 +1,239 @@
+package output
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options says what may be written, and how.
+type Options struct {
+	Dir       string      // that paths are relative to; "": the process's working directory
+	Mode      fs.FileMode // of the complete file; 0: 0600; the umask does not count
+	Overwrite bool        // replace a file that is not ours, or that was changed
+	Run       string      // in the names of files that are not complete; letters and digits
+	Forbidden []string    // absolute paths that are never written to, nor anything inside them
+	// Owns returns the digest that Commit returned for the file of that path
+	// when one of our runs wrote it last. The path is File.Path's. nil: nothing
+	// is ours.
+	Owns func(path string) (digest string, ok bool)
+}
+
+// Refusal says why a path is not written to. It is found before anything is
+// changed there.
+type Refusal struct {
+	Path    string // as it was given
+	Message string
+	Fix     string
+}
+
+// Error returns path: message; fix.
+func (r *Refusal) Error() string {
+	if r.Fix == "" {
+		return r.Path + ": " + r.Message
+	}
+	return r.Path + ": " + r.Message + "; " + r.Fix
+}
+
+const (
+	elsewhere = "choose another path"
+	overwrite = "move it away, or give --overwrite"
+)
+
+// Check reports whether Create and Commit would write to the path now. It
+// changes nothing. The error is a *Refusal, or that the path cannot be looked
+// at.
+func Check(path string, o Options) error {
+	p, err := resolve(path, o)
+	if err != nil {
+		return err
+	}
+	if _, err := p.permits(o); err != nil {
+		return err
+	}
+	return p.writable()
+}
+
+// place is a path with its directory resolved: no part of it but the last can
+// be a symbolic link.
+type place struct {
+	shown   string   // as it was given
+	exists  string   // the part of the directory that is there
+	missing []string // the directories that are not
+	base    string
+}
+
+// path is where the file will be, absolute, links resolved.
+func (p place) path() string { return filepath.Join(p.directory(), p.base) }
+
+func (p place) directory() string {
+	return filepath.Join(append([]string{p.exists}, p.missing...)...)
+}
+
+func (p place) refuse(fix, format string, args ...any) *Refusal {
+	return &Refusal{Path: p.shown, Message: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+// resolve finds what of the path is there.
+func resolve(path string, o Options) (place, error) {
+	p := place{shown: path}
+	if path == "" || strings.ContainsRune(path, 0) {
+		return p, p.refuse(elsewhere, "is not a path")
+	}
+	if o.Mode&^0o666 != 0 {
+		return p, p.refuse("", "mode %v is refused: what is written is data, not a program", o.Mode)
+	}
+	whole := path
+	if !filepath.IsAbs(whole) {
+		whole = filepath.Join(o.Dir, whole)
+	}
+	whole, err := filepath.Abs(whole)
+	if err != nil {
+		return p, err
+	}
+	if strings.HasSuffix(path, "/") || whole == "/" {
+		return p, p.refuse(elsewhere, "is a directory")
+	}
+	dir := filepath.Dir(whole)
+	p.base = filepath.Base(whole)
+	for {
+		p.exists, err = filepath.EvalSymlinks(dir)
+		if err == nil {
+			return p, p.isDirectory()
+		}
+		if _, there := os.Lstat(dir); there == nil || !errors.Is(err, fs.ErrNotExist) {
+			return p, p.refuse(elsewhere, "%s leads nowhere: %v", dir, reason(err))
+		}
+		p.missing = append([]string{filepath.Base(dir)}, p.missing...)
+		dir = filepath.Dir(dir)
+	}
+}
+
+func (p place) isDirectory() error {
+	info, err := os.Stat(p.exists)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return p.refuse(elsewhere, "%s is not a directory", p.exists)
+	}
+	return nil
+}
+
+// reason is an error without the path, which the message has already.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// writable reports whether files can be made where the path is.
+func (p place) writable() error {
+	if err := unix.Access(p.exists, unix.W_OK|unix.X_OK); err != nil {
+		return p.refuse(elsewhere, "cannot write to %s: %v", p.exists, err)
+	}
+	return nil
+}
+
+// permits reports whether the path may be written to, and the file there that
+// would be replaced; nil if there is none.
+func (p place) permits(o Options) (fs.FileInfo, error) {
+	info, err := os.Lstat(p.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range o.Forbidden {
+		if err := p.keepsOff(f, info); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case info == nil:
+		return nil, nil
+	case info.IsDir():
+		return nil, p.refuse(elsewhere, "is a directory")
+	case info.Mode()&fs.ModeSymlink != 0:
+		if !o.Overwrite {
+			return nil, p.refuse("remove the link, or give --overwrite to replace it", "is a symbolic link")
+		}
+		return info, nil
+	case !info.Mode().IsRegular():
+		return nil, p.refuse(elsewhere, "is not a regular file")
+	case o.Overwrite:
+		return info, nil
+	}
+	return info, p.isOurs(o)
+}
+
+// keepsOff checks that the path is neither a forbidden one, nor inside it, nor
+// another name of it. A link to it counts as it, whatever it is replaced by.
+func (p place) keepsOff(forbidden string, info fs.FileInfo) error {
+	real, err := filepath.EvalSymlinks(forbidden)
+	if err != nil {
+		real = filepath.Clean(forbidden)
+	}
+	paths := []string{p.path()}
+	if followed, err := filepath.EvalSymlinks(p.path()); err == nil {
+		paths = append(paths, followed)
+	}
+	for _, path := range paths {
+		rel, err := filepath.Rel(real, path)
+		switch {
+		case err != nil:
+		case rel == ".":
+			return p.refuse(elsewhere, "is %s, which rekey needs", forbidden)
+		case rel != ".." && !strings.HasPrefix(rel, "../"):
+			return p.refuse(elsewhere, "is inside %s, which rekey needs", forbidden)
+		}
+	}
+	if other, err := os.Stat(real); err == nil && info != nil && os.SameFile(info, other) {
+		return p.refuse(elsewhere, "is another name of %s, which rekey needs", forbidden)
+	}
+	return nil
+}
+
+// isOurs checks that the file there is one that we wrote, as we wrote it.
+func (p place) isOurs(o Options) error {
+	want, ok := "", false
+	if o.Owns != nil {
+		want, ok = o.Owns(p.path())
+	}
+	if !ok {
+		return p.refuse(overwrite, "is there already and was not written by a run")
+	}
+	have, err := digestOf(p.path())
+	if err != nil {
+		return err
+	}
+	if have != want {
+		return p.refuse(overwrite, "was changed since a run wrote it")
+	}
+	return nil
+}
+
+// digestOf returns the digest of a regular file.
+func digestOf(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
