@@ -1,5 +1,3 @@
-//go:build draft
-
 package broadworks
 
 import (
@@ -119,7 +117,7 @@ func assigned(do exchange, account string, c credential) *rest.Failure {
 	if inForce.has(c.service) {
 		return nil
 	}
-	if f := decode(do, get("/users/services", q), &all); f != nil {
+	if f := decode(do, get("/users/services", q), &all); f != nil && !absent(f) {
 		return f
 	}
 	if all.has(c.service) {

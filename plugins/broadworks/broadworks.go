@@ -1,5 +1,3 @@
-//go:build draft
-
 // Package broadworks sets the three credentials of BroadWorks users through
 // the Odin REST interface: the SIP authentication password, the voicemail
 // passcode and the password of the web portal. It knows that interface's

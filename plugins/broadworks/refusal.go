@@ -1,5 +1,3 @@
-//go:build draft
-
 package broadworks
 
 import (
@@ -7,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -58,58 +57,74 @@ func explain(f *rest.Failure) {
 	if m := number.FindStringSubmatch(said); m != nil {
 		f.Err.Native, f.Err.Message = m[1], strings.TrimPrefix(said, m[0])
 	}
-	if f.Answer.Status/100 == 4 && f.Answer.Status != http.StatusTooManyRequests {
-		f.Err.Code = meaning(f.Err.Code, f.Err.Native, strings.ToLower(f.Err.Message))
-		if f.Err.Code == sdk.AccountStatus {
-			f.Err.AccountStatus = sdk.StatusLocked
-		}
-	}
-}
-
-// meaning tells refusals apart by their words: the statuses and numbers of most
-// are not known.
-func meaning(code sdk.Code, native, said string) sdk.Code {
-	has := func(parts ...string) bool {
-		for _, p := range parts {
-			if !strings.Contains(said, p) {
-				return false
-			}
-		}
-		return true
-	}
+	lower := strings.ToLower(said)
 	switch {
-	case native == "Error 5404" || has("unauthorized transaction"):
-		return sdk.PermissionDenied
-	case native == "Error 5202" || has("account", "disabled") || has("account", "locked") || has("login", "disabled"):
-		return sdk.AccountStatus
-	case code == sdk.LoginExpired || code == sdk.PermissionDenied || code == sdk.AccountNotFound:
-		return code
-	case has("user", "not found"):
-		return sdk.AccountNotFound
-	case has("service", "not assigned") || has("service", "not authorized"):
-		return sdk.NoCredential
-	case has("password") || has("passcode"):
-		return sdk.PolicyViolation
-	case code == sdk.Conflict:
-		return sdk.AccountStatus
-	}
-	return code
-}
-
-// judge says what the answer to a PUT means.
-func judge(a rest.Answer, f *rest.Failure) *rest.Failure {
-	switch {
-	case f != nil && f.Answer.Status == http.StatusConflict && f.Err.Code == sdk.Conflict:
-		f.Err.Code = sdk.AccountStatus
-	case f != nil && f.Answer.Status == http.StatusPaymentRequired:
+	case f.Answer.Status == http.StatusPaymentRequired:
 		f.Err.Code = sdk.InvalidConfig
+	case f.Answer.Status == http.StatusUnauthorized && disabled(f.Err.Native, lower):
+		f.Err.AccountStatus = sdk.StatusLocked
+	case f.Answer.Status/100 != 4 || f.Err.Code == sdk.LoginExpired || f.Err.Code == sdk.RateLimited:
+	case f.Err.Native == "Error 5404" || has(lower, "unauthorized transaction"):
+		f.Err.Code = sdk.PermissionDenied
+	case has(lower, "user", "not found"):
+		f.Err.Code = sdk.AccountNotFound
+	}
+}
+
+func has(said string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(said, p) {
+			return false
+		}
+	}
+	return true
+}
+
+func disabled(native, said string) bool {
+	return native == "Error 5202" || has(said, "account", "disabled") || has(said, "account", "locked") || has(said, "login", "disabled")
+}
+
+// judge says what the answer to a PUT means. The statuses and numbers of most
+// refusals are not known, so their words decide.
+func judge(a rest.Answer, f *rest.Failure) *rest.Failure {
+	if f == nil {
+		return doubt(a)
+	}
+	if f.Answer.Status == http.StatusPaymentRequired {
 		f.Err.Message = "the login's password has to be changed first: " + f.Err.Message
-	case f == nil && (a.Form() == "HTML" || a.Status == http.StatusAccepted):
-		return &rest.Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError, "the answer is not the interface's own: HTTP %d, %s", a.Status, a.Form()), Answer: a}
-	case f == nil && a.Form() == "JSON" && words(a) != "":
-		return &rest.Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError, "HTTP %d, with an error in it", a.Status), Answer: a}
+	}
+	if f.Err.Code != sdk.InvalidOperation && f.Err.Code != sdk.Conflict && f.Err.Code != sdk.TargetError || f.Outcome != sdk.Refused {
+		return f
+	}
+	said := strings.ToLower(words(f.Answer))
+	switch {
+	case disabled(f.Err.Native, said):
+		f.Err.Code, f.Err.AccountStatus = sdk.AccountStatus, sdk.StatusLocked
+	case has(said, "service", "not assigned") || has(said, "service", "not authorized"):
+		f.Err.Code = sdk.NoCredential
+	case has(said, "password") || has(said, "passcode"):
+		f.Err.Code = sdk.PolicyViolation
+	}
+	if f.Err.Code == sdk.Conflict {
+		f.Err.Code = sdk.AccountStatus // a state that refuses: the same request will be refused again
 	}
 	return f
+}
+
+// doubt returns why a 2xx answer is not taken for a success.
+func doubt(a rest.Answer) *rest.Failure {
+	why := ""
+	switch {
+	case a.Form() == "HTML" || a.Status == http.StatusAccepted:
+		why = "the answer is not the interface's own: " + a.Form()
+	case words(a) != "":
+		why = "the answer has an error in it"
+	default:
+		return nil
+	}
+	e := sdk.Errorf(sdk.TargetError, "HTTP %d: %s", a.Status, why)
+	e.Native = "HTTP " + strconv.Itoa(a.Status)
+	return &rest.Failure{Outcome: sdk.Unknown, Err: e, Answer: a}
 }
 
 // attribute names the rules that a refused value breaks: those that can be
@@ -125,7 +140,7 @@ func (i *Instance) attribute(ctx context.Context, op sdk.Operation, f *rest.Fail
 	if f.Err.Code != sdk.PolicyViolation {
 		return
 	}
-	f.Err.Violations = []sdk.Violation{{Rule: spoken(strings.ToLower(f.Err.Message)), Native: f.Err.Native}}
+	f.Err.Violations = []sdk.Violation{{Rule: spoken(strings.ToLower(words(f.Answer))), Native: f.Err.Native}}
 }
 
 // spoken is the rule that a text speaks of.
@@ -135,7 +150,7 @@ func spoken(said string) sdk.Rule {
 		rule sdk.Rule
 	}{
 		{"previous", sdk.RuleHistory}, {"histor", sdk.RuleHistory}, {"recent", sdk.RuleHistory},
-		{"reverse", sdk.RuleCustom}, {"backwards", sdk.RuleCustom}, {"pattern", sdk.RuleCustom}, {"number", sdk.RuleContainsWord},
+		{"reverse", sdk.RuleCustom}, {"backwards", sdk.RuleCustom}, {"pattern", sdk.RuleCustom}, {"number", sdk.RuleCustom},
 		{"same as the old", sdk.RuleSameAsCurrent}, {"same as old", sdk.RuleSameAsCurrent}, {"current p", sdk.RuleSameAsCurrent},
 		{"name", sdk.RuleContainsName},
 	} {

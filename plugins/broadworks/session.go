@@ -1,5 +1,3 @@
-//go:build draft
-
 package broadworks
 
 import (
@@ -132,7 +130,7 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, value secre
 	case f.Answer.Status == http.StatusPaymentRequired:
 		return sdk.AcceptedMustChange, nil
 	case f.Answer.Status == http.StatusUnauthorized || f.Answer.Status == http.StatusForbidden:
-		if f.Err.Code == sdk.AccountStatus {
+		if f.Err.AccountStatus == sdk.StatusLocked {
 			return sdk.Blocked, nil
 		}
 		return sdk.Rejected, nil

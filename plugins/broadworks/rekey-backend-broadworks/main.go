@@ -1,5 +1,3 @@
-//go:build draft
-
 // Command rekey-backend-broadworks is the broadworks backend as a program of
 // its own, for a host that loads plugins from a directory.
 package main

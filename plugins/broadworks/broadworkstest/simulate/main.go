@@ -1,0 +1,113 @@
+// Command simulate serves a simulated Odin over BroadWorks to try rekey on.
+//
+//	ODIN_PASSWORD=secret simulate --listen 127.0.0.1:8082 --accounts users.txt
+//
+// The file has one user id a line. After a semicolon may follow the services
+// that the user has, separated by commas; without it the user has both that
+// SIP and voicemail need. The administrator's password is $ODIN_PASSWORD.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/rekey-host/rekey/plugins/broadworks/broadworkstest"
+)
+
+type settings struct {
+	listen, accounts string
+	options          broadworkstest.Options
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv("ODIN_PASSWORD"), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "simulate:", err)
+		os.Exit(2)
+	}
+}
+
+// run serves until ctx ends.
+func run(ctx context.Context, args []string, password string, out io.Writer) error {
+	set, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if password == "" {
+		return errors.New("ODIN_PASSWORD: is not set; it is the administrator's password, here and for rekey")
+	}
+	users, err := readUsers(set.accounts)
+	if err != nil {
+		return err
+	}
+	set.options.Password = password
+	s := broadworkstest.New(set.options, users...)
+	if err := s.Listen(set.listen); err != nil {
+		return err
+	}
+	defer s.Close()
+	o := set.options
+	fmt.Fprintf(out, "Odin simulator: url = %s, user = %s, password from ODIN_PASSWORD, provider = %s, group = %s\n", s.URL(), o.Login, o.Provider, o.Group)
+	fmt.Fprintf(out, "%d users; numbers at %s/simulator; stop it with Ctrl-C\n", len(users), strings.TrimSuffix(s.URL(), "/api/v2"))
+	fmt.Fprintf(out, "try a web password: curl -d '{\"username\":\"USER\",\"password\":\"PASSWORD\"}' %s/auth/token\n", s.URL())
+	<-ctx.Done()
+	return nil
+}
+
+func parse(args []string) (settings, error) {
+	var set settings
+	o := &set.options
+	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
+	flags.StringVar(&set.listen, "listen", "127.0.0.1:8082", "`address` to serve on")
+	flags.StringVar(&set.accounts, "accounts", "", "`file` of user ids, one a line")
+	flags.StringVar(&o.Login, "user", "admin", "who administers")
+	flags.StringVar(&o.Provider, "provider", "Acme", "the service provider")
+	flags.StringVar(&o.Group, "group", "Sales", "the group of all users")
+	flags.DurationVar(&o.TokenLife, "token-life", 0, "how long a login lasts; 0: for ever")
+	flags.IntVar(&o.Paged, "page", 0, "answer lists of users in pages of so many; 0: at once")
+	err := flags.Parse(args)
+	if err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("%q: is not a flag", flags.Arg(0))
+	}
+	return set, err
+}
+
+func readUsers(path string) ([]broadworkstest.User, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var list []broadworkstest.User
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
+		if line == "" {
+			continue
+		}
+		id, services, given := strings.Cut(line, ";")
+		u := broadworkstest.User{ID: strings.TrimSpace(id), Extension: fmt.Sprint(1000 + len(list))}
+		if given {
+			u.Services = []string{}
+		}
+		for name := range strings.SplitSeq(services, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				u.Services = append(u.Services, name)
+			}
+		}
+		list = append(list, u)
+	}
+	return list, lines.Err()
+}
