@@ -49,6 +49,16 @@ func explain(f *rest.Failure) {
 	}
 }
 
+// said is the text of an answer as it came: what is in a Failure has been
+// scrubbed, and a password may be a word that tells two refusals apart.
+func said(a rest.Answer) string {
+	var e envelope
+	if a.JSON(&e) != nil || e.BSSResponse == nil {
+		return ""
+	}
+	return e.BSSResponse.ResponseMessage + " " + e.BSSResponse.Useraction
+}
+
 // judge says what the answer to a password operation means for the account it
 // was sent for. Only 204 is success: any other 2xx is not this system's, or one
 // that has accepted the request and not done it yet.
@@ -66,7 +76,7 @@ func judge(op sdk.Operation, found subscriber, a rest.Answer, f *rest.Failure) *
 		f.Err.Code, f.Err.AccountStatus = sdk.AccountStatus, found.status()
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		if f.Err.Code == sdk.InvalidOperation {
-			badRequest(op, found, f.Err)
+			badRequest(op, found, f.Err, strings.ToLower(said(f.Answer)))
 		}
 	}
 	return f
@@ -74,8 +84,7 @@ func judge(op sdk.Operation, found subscriber, a rest.Answer, f *rest.Failure) *
 
 // badRequest tells the reasons of a 400 apart. None of the texts is
 // documented, so words decide, and the rules that can be checked here.
-func badRequest(op sdk.Operation, found subscriber, e *sdk.Error) {
-	said := strings.ToLower(e.Message)
+func badRequest(op sdk.Operation, found subscriber, e *sdk.Error, said string) {
 	has := func(words ...string) bool {
 		for _, w := range words {
 			if strings.Contains(said, w) {
