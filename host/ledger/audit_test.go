@@ -136,6 +136,8 @@ func TestEveryTamperingIsNamed(t *testing.T) {
 		tampering{"name in the flipped record", flip(4, 12), `record 3 (user "ann"`},
 		tampering{"drop and close the gap", sql("DELETE FROM rec WHERE id = 8", "UPDATE rec SET id = -id+1 WHERE id > 8", "UPDATE rec SET id = -id WHERE id < 0"), "record 7 (user \"bob\"): here stands what was written as record 8 (finished)"},
 		tampering{"append", sql("INSERT INTO rec SELECT 25, kind, user, body FROM rec WHERE id = 24"), "record 24"},
+		tampering{"put in before the first", sql("INSERT INTO rec SELECT -5, kind, user, body FROM rec WHERE id = 4"), "1 records were put in before the first"},
+		tampering{"put in far behind", sql("INSERT INTO rec SELECT 1 << 60, kind, user, body FROM rec WHERE id = 4"), "are missing"},
 		tampering{"another kind beside", sql("UPDATE rec SET kind = 6 WHERE id = 4"), `record 3 (user "ann", step 1): it is listed as answer`},
 		tampering{"another user beside", sql("UPDATE rec SET user = 2 WHERE id = 4"), `record 3`},
 		tampering{"truncate, state too", sql("DELETE FROM rec WHERE id > 20", "UPDATE state SET size = 20"), "signed head at 24 records: the log has only 20 now"},

@@ -155,7 +155,7 @@ func (d *Draft) begin(k Keys) error {
 	}
 	// Nothing of a draft outlives a crash, so nothing is journalled or synced
 	// before it is frozen.
-	for _, q := range []string{"PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA temp.cache_size = -8192", "BEGIN", schema, stageSchema} {
+	for _, q := range []string{"PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA temp.cache_size = -2048", "BEGIN", schema, stageSchema} {
 		if err := d.db.run(q); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -119,51 +118,4 @@ func TestAppliedUserIsFoundAgain(t *testing.T) {
 	if st != StateInterrupted {
 		t.Fatalf("State() = %s, want interrupted", st)
 	}
-}
-
-func BenchmarkPlan(b *testing.B) {
-	s := newStore(b)
-	k := newKeys(b, s)
-	n := 200_000
-	for b.Loop() {
-		start := time.Now()
-		d, err := s.Draft(Header{Script: "test.star"}, k)
-		must(b, err)
-		for i := 1; i <= n; i++ {
-			p := planned(i)
-			p.Sort = []any{fmt.Sprintf("team-%d", i%97), int64(i * 7919 % n)}
-			p.Wave = i % 2
-			p.Row = append(p.Row, d.Seal("password", p.Seq, secret.New("initial-password"))...)
-			must(b, d.Add(p))
-		}
-		added := time.Since(start)
-		r, err := d.Freeze([]WavePlan{{Name: "a"}, {Name: "b"}})
-		must(b, err)
-		b.ReportMetric(added.Seconds()*1e6/float64(n), "µs/add")
-		must(b, r.Close())
-	}
-	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-}
-
-func BenchmarkCommit(b *testing.B) {
-	s := newStore(b)
-	k := newKeys(b, s)
-	const group = 500
-	r := newRun(b, s, k, 1_000_000)
-	commit(b, r, &Record{Kind: Started})
-	recs := make([]*Record, 0, group)
-	n, user := 0, int64(1)
-	for b.Loop() {
-		recs = recs[:0]
-		for len(recs) < group {
-			recs = append(recs, intent(r, user, 1, 0, "generated-password-1"))
-			if user > 300 {
-				recs = append(recs, outcome(user-300, 1, 0, sdk.Applied, ""), finished(user-300, Done, ""))
-			}
-			user++
-		}
-		n += len(recs)
-		commit(b, r, recs...)
-	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "records/s")
 }

@@ -459,6 +459,9 @@ func (r *Run) Intents(fn func(backend, account, cred string, user int64) error) 
 			if err != nil {
 				return err
 			}
+			if !valueVerb(f.Verb) {
+				return nil // an unlock owns nothing
+			}
 			stopped = fn(f.Backend, f.Account, f.Cred, f.User)
 			return stopped
 		})

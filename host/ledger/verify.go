@@ -189,6 +189,13 @@ func (v *verification) readRecords() error {
 	if err := v.heads.load(v.c); err != nil {
 		return err
 	}
+	before, err := v.c.count("SELECT count(*) FROM rec WHERE id < 1")
+	if err != nil {
+		return err
+	}
+	if before > 0 {
+		v.audit.general("log: %d records were put in before the first", before)
+	}
 	return pages(v.c, "SELECT id, kind, user, body FROM rec WHERE id > ? ORDER BY id LIMIT 4096", func(found row) error {
 		v.record(found.int(0)-1, Kind(found.int(1)), found.int(2), found.bytes(3))
 		v.heads.pass(&v.tree)

@@ -1,0 +1,398 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// named freezes an empty run of that name.
+func named(t bench, s *Store, k Keys, id, osUser string, made time.Time) {
+	t.Helper()
+	d, err := s.Draft(Header{ID: id, Script: id + ".star", ScriptText: []byte("text"), OSUser: osUser, Created: made}, k)
+	must(t, err)
+	r, err := d.Freeze(nil)
+	must(t, err)
+	must(t, r.Close())
+}
+
+func TestResolveFindsRuns(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	named(t, s, k, "rabc2", "ann", start)
+	named(t, s, k, "rabd3", "ann", start.Add(2*time.Hour))
+	named(t, s, k, "rxyz4", "bob", start.Add(3*time.Hour))
+	for _, c := range []struct{ in, want, err string }{
+		{"rabc2", "rabc2", ""},
+		{"rx", "rxyz4", ""},
+		{"rabc", "rabc2", ""},
+		{"last", "rabd3", ""},
+		{"rab", "", `run "rab" could be rabc2 or rabd3`},
+		{"rabx3", "", `no such run: "rabx3"; did you mean rabd3?`},
+		{"nothing", "", `no such run: "nothing"; rekey runs lists them`},
+		{"", "", `no such run: ""; rekey runs lists them`},
+	} {
+		got, err := s.Resolve(c.in)
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if got != c.want || text != c.err {
+			t.Errorf("Resolve(%q) = %q, %q, want %q, %q", c.in, got, text, c.want, c.err)
+		}
+	}
+	list, err := s.Runs()
+	must(t, err)
+	var ids []string
+	for _, r := range list {
+		ids = append(ids, r.Header.ID)
+		if r.Header.ScriptText != nil || r.State != StatePlanned || r.Err != nil {
+			t.Errorf("Runs() has %+v", r)
+		}
+	}
+	if fmt.Sprint(ids) != "[rxyz4 rabd3 rabc2]" {
+		t.Fatalf("Runs() = %v, want newest first", ids)
+	}
+}
+
+func TestLastOfSomebodyWithoutRunsIsNone(t *testing.T) {
+	s := newStore(t)
+	if _, err := s.Resolve("last"); !errors.Is(err, ErrNoRun) {
+		t.Fatalf("Resolve() = %v, want ErrNoRun", err)
+	}
+}
+
+func TestHeaderIsKept(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	h := Header{Script: "a.star", ScriptText: []byte("x\x00\xff"), Modules: []Module{{Name: "lib", Text: []byte("y")}}, Params: map[string]string{"a": "b"},
+		Backends: []BackendPin{{Name: "ldap", Label: "d", Config: `{"url":"x"}`}}, Sources: []SourcePin{{Name: "u.csv", SHA256: "00"}, {Stdin: true}},
+		Schema: []byte("s"), Waves: []byte("w"), Settings: []byte("t"), Requestor: "r", SourceSystem: "q", OSUser: "ann", Host: "h", Version: "1", Recipients: []string{"age1"}}
+	d, err := s.Draft(h, k)
+	must(t, err)
+	r, err := d.Freeze(nil)
+	must(t, err)
+	must(t, r.Close())
+	ro, err := s.Read(d.ID())
+	must(t, err)
+	defer ro.Close()
+	got := ro.Header()
+	if got.ID != d.ID() || got.Created.IsZero() {
+		t.Fatalf("Header() = %+v", got)
+	}
+	h.ID, h.Created = got.ID, got.Created
+	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", h) {
+		t.Fatalf("Header() = %+v, want %+v", got, h)
+	}
+}
+
+func TestStoreIsOpenedByManyAtOnce(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	var all sync.WaitGroup
+	failed := make(chan error, 8)
+	for range 8 {
+		all.Go(func() {
+			other, err := Open(s.Dir(), Options{})
+			if err == nil {
+				var d *Draft
+				if d, err = other.Draft(Header{Script: "x"}, k); err == nil {
+					var r *Run
+					if r, err = d.Freeze(nil); err == nil {
+						_, _, err = r.SignHead()
+						err = errors.Join(err, r.Close())
+					}
+				}
+			}
+			failed <- err
+		})
+	}
+	all.Wait()
+	for range 8 {
+		must(t, <-failed)
+	}
+	list, err := s.ids()
+	must(t, err)
+	if len(list) != 8 {
+		t.Fatalf("%d runs, want 8", len(list))
+	}
+	for _, id := range list {
+		audited(t, s, id, "") // all heads are signed with one key
+	}
+}
+
+func TestFirstLoadMakesAnIdentity(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deep", "identity.txt")
+	k, created, err := LoadKeys(path, nil)
+	must(t, err)
+	if !created || len(k.Identities) != 1 || len(k.Recipients) != 1 {
+		t.Fatalf("LoadKeys() = %+v, %v", k, created)
+	}
+	info, err := os.Stat(path)
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Fatalf("mode %o, want 600", info.Mode().Perm())
+	}
+	again, created, err := LoadKeys(path, nil)
+	must(t, err)
+	if created || fmt.Sprint(again.Recipients) != fmt.Sprint(k.Recipients) {
+		t.Fatal("the second LoadKeys() gave another identity")
+	}
+	if _, err := CreateIdentity(path); !errors.Is(err, os.ErrExist) {
+		t.Fatalf("CreateIdentity() = %v, want it to exist", err)
+	}
+	if _, err := OpenKeys(path + "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("OpenKeys() = %v, want it not to exist", err)
+	}
+}
+
+func TestRecipientsThatAreNoneAreNamedEach(t *testing.T) {
+	dir := t.TempDir()
+	text, recipient, err := GenerateIdentity(time.Now())
+	must(t, err)
+	identity := strings.Split(string(text), "\n")[2]
+	list := filepath.Join(dir, "team.txt")
+	must(t, os.WriteFile(list, []byte("# team\n"+recipient+"\n\n"+recipient+"\n"), 0o600))
+	bad := filepath.Join(dir, "bad.txt")
+	must(t, os.WriteFile(bad, []byte("nonsense\n"), 0o600))
+	hybrid, err := age.GenerateHybridIdentity()
+	must(t, err)
+	found, err := parseRecipients([]string{recipient, " ", list, hybrid.Recipient().String()})
+	must(t, err)
+	if len(found) != 4 {
+		t.Fatalf("%d recipients, want 4", len(found))
+	}
+	_, err = parseRecipients([]string{"age1x", recipient, identity, filepath.Join(dir, "none"), bad})
+	if err == nil || len(strings.Split(err.Error(), "\n")) != 4 {
+		t.Fatalf("parseRecipients() = %v, want four lines", err)
+	}
+	if strings.Contains(err.Error(), identity) {
+		t.Fatalf("the error quotes an identity")
+	}
+	if _, _, err := LoadKeys(filepath.Join(dir, "id"), []string{"age1x"}); err == nil || exists(filepath.Join(dir, "id")) {
+		t.Fatalf("LoadKeys() = %v", err)
+	}
+}
+
+func TestEveryRecipientOpensTheRun(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	x, err := age.GenerateX25519Identity()
+	must(t, err)
+	hybrid, err := age.GenerateHybridIdentity()
+	must(t, err)
+	k.Recipients = append(k.Recipients, x.Recipient(), hybrid.Recipient())
+	r := newRun(t, s, k, 1)
+	commit(t, r, intent(r, 1, 1, 0, canary))
+	must(t, r.Close())
+	stranger, err := age.GenerateX25519Identity()
+	must(t, err)
+	for name, c := range map[string]struct {
+		ids  []age.Identity
+		want string
+	}{
+		"the own identity":           {k.Identities, ""},
+		"a recipient":                {[]age.Identity{x}, ""},
+		"one behind a stranger":      {[]age.Identity{stranger, hybrid}, ""},
+		"a stranger":                 {[]age.Identity{stranger}, "REKEY_AGE_IDENTITY"},
+		"nobody":                     {nil, "REKEY_AGE_IDENTITY"},
+		"a stranger who reads it so": {[]age.Identity{stranger}, "run " + r.ID()},
+	} {
+		ro, err := s.ReadWith(r.ID(), Keys{Identities: c.ids})
+		must(t, err)
+		u, err := ro.User("user-1")
+		must(t, err)
+		v, err := ro.Unseal(1, 1, 0, "value", u.History[0].Sealed)
+		switch {
+		case c.want == "" && (err != nil || v.Reveal() != canary):
+			t.Errorf("%s: Unseal() = %v", name, err)
+		case c.want != "" && (!errors.Is(err, ErrNoKey) || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: Unseal() = %v, want %q", name, err, c.want)
+		}
+		must(t, ro.Close())
+	}
+	locked, err := s.Lock(r.ID(), Keys{Identities: []age.Identity{stranger}})
+	must(t, err)
+	defer locked.Close()
+	commit(t, locked, &Record{Kind: Started}) // what needs no key works
+	rec := &Record{Kind: Intent, User: 1, Step: 2, Verb: "set", Sealed: locked.Seal(1, 2, 0, "value", secret.New("x"))}
+	if err := locked.Commit([]*Record{rec}); !errors.Is(err, ErrNoKey) {
+		t.Fatalf("Commit() of a value that could not be sealed = %v, want ErrNoKey", err)
+	}
+}
+
+func TestRunWithoutRecipientsIsRefused(t *testing.T) {
+	s := newStore(t)
+	if _, err := s.Draft(Header{}, Keys{}); err == nil {
+		t.Fatal("Draft() gave no error")
+	}
+	if left := filesIn(t, s.runs()); len(left) > 0 {
+		t.Fatalf("left behind: %v", left)
+	}
+}
+
+func TestOwnedFilesAreRemembered(t *testing.T) {
+	s := newStore(t)
+	if _, ok := s.Owns("/out/a.csv"); ok {
+		t.Fatal("a file is owned that nobody wrote")
+	}
+	must(t, s.Wrote("/out/a.csv", "1"))
+	must(t, s.Wrote("/out/b.csv", "2"))
+	must(t, s.Wrote("/out/a.csv", "3"))
+	again, err := Open(s.Dir(), Options{})
+	must(t, err)
+	for path, want := range map[string]string{"/out/a.csv": "3", "/out/b.csv": "2"} {
+		if got, ok := again.Owns(path); !ok || got != want {
+			t.Errorf("Owns(%q) = %q, %v, want %q", path, got, ok, want)
+		}
+	}
+	if left := filesIn(t, filepath.Join(s.Dir(), "files")); len(left) != 2 {
+		t.Errorf("notes %v, want 2", left)
+	}
+	must(t, os.WriteFile(s.noteFile("/out/a.csv"), []byte("torn"), 0o600))
+	if _, ok := again.Owns("/out/a.csv"); ok {
+		t.Error("a torn note counts")
+	}
+}
+
+func TestNewestAppliedLooksThroughAllRuns(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s.now = func() time.Time { clock = clock.Add(time.Second); return clock }
+	target := BackendPin{Name: "ldap", Label: "dir", Config: `{"url":"a"}`}
+	other := BackendPin{Name: "ldap", Label: "dir", Config: `{"url":"b"}`}
+	renamed := target
+	renamed.Label = "directory"
+	run := func(pin BackendPin, account, value string, o sdk.Outcome) *Run {
+		d, err := s.Draft(Header{Script: "x", Backends: []BackendPin{pin}}, k)
+		must(t, err)
+		must(t, d.Add(planned(1)))
+		r, err := d.Freeze([]WavePlan{{Name: "all"}})
+		must(t, err)
+		rec, out := intent(r, 1, 1, 0, value), outcome(1, 1, 0, o, "")
+		rec.Backend, rec.Account, out.Backend, out.Account = pin.Label, account, pin.Label, account
+		commit(t, r, rec, out)
+		must(t, r.Close())
+		return r
+	}
+	run(target, "ann", "first", sdk.Applied)
+	run(renamed, "ann", "second", sdk.AlreadyApplied)
+	run(target, "ann", "refused", sdk.Refused)
+	run(target, "ann", "lost", sdk.Unknown)
+	run(other, "ann", "elsewhere", sdk.Applied)
+	run(target, "bob", "bob's", sdk.Applied)
+	now := run(target, "ann", "of this run", sdk.Applied)
+	for range 2 {
+		v, ok, err := s.NewestApplied(k, now.ID(), target.Target(), "ann", "")
+		must(t, err)
+		if !ok || v.Reveal() != "second" {
+			t.Fatalf("NewestApplied() = %q, %v, want %q", v.Reveal(), ok, "second")
+		}
+	}
+	for _, c := range []struct{ account, cred string }{{"ann", "sip"}, {"nobody", ""}} {
+		if _, ok, err := s.NewestApplied(k, now.ID(), target.Target(), c.account, c.cred); ok || err != nil {
+			t.Errorf("NewestApplied(%q, %q) = %v, %v", c.account, c.cred, ok, err)
+		}
+	}
+	if _, ok, err := s.NewestApplied(Keys{}, "other run", target.Target(), "ann", ""); ok || err != nil {
+		t.Errorf("NewestApplied() without a key = %v, %v", ok, err)
+	}
+	must(t, s.Close())
+}
+
+func TestCandidatesTellWhatMayBeCurrent(t *testing.T) {
+	n := int64(0)
+	at := func(r Record) Record { n++; r.Index = n; return r }
+	in := func(step, try int, account string) Record {
+		return at(Record{Kind: Intent, Step: step, Try: try, Verb: "set", Backend: "b", Account: account, Sealed: fmt.Appendf(nil, "%s%d%d", account, step, try)})
+	}
+	out := func(step, try int, account string, o sdk.Outcome, c sdk.Code) Record {
+		return at(Record{Kind: Outcome, Step: step, Try: try, Verb: "set", Backend: "b", Account: account, Outcome: o, Code: c})
+	}
+	verify := func(account string, o sdk.Outcome, c sdk.Code) Record {
+		return at(Record{Kind: Answer, Step: 9, Verb: "verify", Backend: "b", Account: account, Outcome: o, Code: c})
+	}
+	with := func(r Record, change func(*Record)) Record { change(&r); return r }
+	for _, c := range []struct {
+		name string
+		in   []Record
+		want string
+	}{
+		{"nothing", nil, ""},
+		{"under way", []Record{in(1, 0, "a")}, "a10 unknown"},
+		{"applied", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, "")}, "a10 applied current"},
+		{"applied before", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.AlreadyApplied, "")}, "a10 applied current"},
+		{"unknown", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, sdk.Timeout)}, "a10 unknown"},
+		{"refused", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Conflict)}, "a10 refused"},
+		{"cancelled", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Cancelled)}, "a10 unsent"},
+		{"never reached", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Unreachable)}, "a10 unsent"},
+		{"refused, then another value", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.PolicyViolation), in(1, 1, "a"), out(1, 1, "a", sdk.Applied, "")},
+			"a11 applied current, a10 refused"},
+		{"applied twice", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), in(2, 0, "a"), out(2, 0, "a", sdk.Applied, "")}, "a20 applied current, a10 superseded"},
+		{"applied, then unknown", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), in(2, 0, "a")}, "a20 unknown, a10 applied"},
+		{"lost, then settled by another", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, ""), in(1, 1, "a"), out(1, 1, "a", sdk.Applied, "")}, "a11 applied current, a10 superseded"},
+		{"a bridge, then its end", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, ""), with(in(1, 1, "a"), func(r *Record) { r.Detail.Bridge = true }),
+			out(1, 1, "a", sdk.Applied, ""), in(1, 2, "a"), out(1, 2, "a", sdk.Applied, "")}, "a12 applied current, a11 superseded, a10 superseded"},
+		{"a bridge and no end", []Record{with(in(1, 0, "a"), func(r *Record) { r.Detail.Bridge = true }), out(1, 0, "a", sdk.Applied, ""), in(1, 1, "a")}, "a11 unknown, a10 applied"},
+		{"two accounts", []Record{in(1, 0, "a"), in(2, 0, "b"), out(2, 0, "b", sdk.Applied, ""), out(1, 0, "a", sdk.Applied, "")}, "b20 applied current, a10 applied current"},
+		{"two credentials of one account", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *Record) { r.Cred = "sip" }),
+			with(out(2, 0, "a", sdk.Unknown, ""), func(r *Record) { r.Cred = "sip" })}, "a20 unknown, a10 applied current"},
+		{"verified", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Applied, "")}, "a10 applied current"},
+		{"not accepted", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted)}, "a10 applied"},
+		{"not accepted at first", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted), verify("a", sdk.Applied, "")}, "a10 applied current"},
+		{"not accepted, then replaced", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted),
+			in(2, 0, "a"), out(2, 0, "a", sdk.Applied, "")}, "a20 applied current, a10 superseded"},
+		{"could not be verified", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.AccountStatus)}, "a10 applied current"},
+		{"a reset that tells", []Record{with(out(1, 0, "a", sdk.Applied, ""), func(r *Record) { r.Verb, r.Sealed = "reset", []byte("picked") })}, "picked applied current"},
+		{"a reset that tells none supersedes", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""),
+			with(in(2, 0, "a"), func(r *Record) { r.Verb, r.Sealed = "reset", nil }), with(out(2, 0, "a", sdk.Applied, ""), func(r *Record) { r.Verb = "reset" })}, "a10 superseded"},
+		{"a lost reset leaves doubt", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *Record) { r.Verb, r.Sealed = "reset", nil })}, "a10 applied"},
+		{"reverted", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *Record) { r.Verb = "revert" }),
+			with(out(2, 0, "a", sdk.Applied, ""), func(r *Record) { r.Verb = "revert" })}, "a20 applied current, a10 superseded"},
+		{"unlocked", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *Record) { r.Verb, r.Sealed = "unlock", nil })}, "a10 applied current"},
+	} {
+		var got []string
+		for _, x := range Candidates(c.in) {
+			text := string(x.Sealed) + " " + x.State
+			if x.Current {
+				text += " current"
+			}
+			got = append(got, text)
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s: %s, want %s", c.name, text, c.want)
+		}
+	}
+}
+
+func TestCandidateKnowsItsForm(t *testing.T) {
+	rec := Record{Kind: Intent, Step: 1, Verb: "set", Sealed: []byte("x"), Detail: Detail{HashFormat: "sha512-base64"}}
+	if got := Candidates([]Record{rec})[0].Form; got != "sha512-base64" {
+		t.Fatalf("Form = %q", got)
+	}
+	rec.Detail.HashFormat = ""
+	if got := Candidates([]Record{rec})[0].Form; got != "plain" {
+		t.Fatalf("Form = %q", got)
+	}
+}
+
+func TestLateOutcomeWins(t *testing.T) {
+	history := []Record{{Kind: Intent, Index: 1, Step: 1, Verb: "set", Sealed: []byte("x")}, {Kind: Outcome, Index: 2, Step: 1, Verb: "set", Outcome: sdk.Unknown},
+		{Kind: Reopened, Index: 3}, {Kind: Outcome, Index: 4, Step: 1, Verb: "set", Outcome: sdk.Applied}}
+	if got := Candidates(history); len(got) != 1 || got[0].State != CandidateApplied || !bytes.Equal(got[0].Record.Sealed, []byte("x")) {
+		t.Fatalf("Candidates() = %+v", got)
+	}
+}
