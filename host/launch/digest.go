@@ -1,0 +1,63 @@
+package launch
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Digest returns the SHA-256 of a file in hex.
+func Digest(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	return digest(f)
+}
+
+func digest(f *os.File) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// verify compares the executable with its digest. A program is then started
+// from the very file that was read, so that nobody can change the name's
+// meaning in between. A script cannot be: its interpreter needs its name to find
+// what lies beside it.
+func (r *pluginRunner) verify() error {
+	if r.command.Digest == "" {
+		return nil
+	}
+	f, err := os.Open(r.command.Path)
+	if err != nil {
+		return fmt.Errorf("cannot be started: %w", err)
+	}
+	r.files = append(r.files, f)
+	got, err := digest(f)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if got != r.command.Digest {
+		return fmt.Errorf("%s has changed: SHA-256 is %s, want %s", r.command.Path, got, r.command.Digest)
+	}
+	if path := descriptorPath(3 + len(r.cmd.ExtraFiles)); path != "" && isProgram(f) {
+		r.cmd.Path = path
+		r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, f)
+	}
+	return nil
+}
+
+// isProgram reports whether the file is what the kernel runs without an
+// interpreter.
+func isProgram(f *os.File) bool {
+	magic := make([]byte, 4)
+	_, err := f.ReadAt(magic, 0)
+	return err == nil && bytes.Equal(magic, []byte("\x7fELF"))
+}

@@ -1,0 +1,98 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/go-plugin"
+
+	"github.com/rekey-host/rekey/sdk/dial"
+)
+
+// Phase is how far a plugin came before it failed to start.
+type Phase string
+
+// The phases, in their order.
+const (
+	PhaseStart     Phase = "start"     // the executable could not be run
+	PhaseExit      Phase = "exit"      // it ended before it was ready
+	PhaseHandshake Phase = "handshake" // it printed something else than the handshake
+	PhaseVersion   Phase = "version"   // it speaks another version of the protocol
+	PhaseTimeout   Phase = "timeout"   // it was not ready in time
+	PhaseConnect   Phase = "connect"   // the connection could not be made or used
+)
+
+// StartError is why a plugin could not be started.
+type StartError struct {
+	Plugin  string
+	Phase   Phase
+	Message string   // one line, scrubbed
+	Stderr  []string // its last lines, scrubbed
+}
+
+// Error returns one line.
+func (e *StartError) Error() string { return "plugin " + e.Plugin + ": " + e.Message }
+
+// parseHandshake checks the line with which a plugin says where it listens, and
+// returns nil if go-plugin can go on with it.
+func parseHandshake(line string) *StartError {
+	parts := strings.Split(line, "|")
+	fail := func(p Phase, format string, args ...any) *StartError {
+		return &StartError{Phase: p, Message: fmt.Sprintf(format, args...)}
+	}
+	if parts[0] != strconv.Itoa(plugin.CoreProtocolVersion) {
+		return fail(PhaseVersion, "speaks version %s of go-plugin's protocol, this rekey speaks %d; rebuild the plugin", parts[0], plugin.CoreProtocolVersion)
+	}
+	if v, err := strconv.Atoi(parts[1]); err != nil || v != dial.ProtocolVersion {
+		who := "the plugin"
+		if err == nil && v > dial.ProtocolVersion {
+			who = "rekey"
+		}
+		return fail(PhaseVersion, "speaks version %s of the plugin protocol, this rekey speaks %d; upgrade %s", parts[1], dial.ProtocolVersion, who)
+	}
+	if len(parts) < 5 || parts[4] != string(plugin.ProtocolGRPC) {
+		return fail(PhaseVersion, "does not speak gRPC; rebuild it with the SDK")
+	}
+	if len(parts) < 6 || parts[5] == "" {
+		return fail(PhaseHandshake, "sent no certificate in its handshake; it has to answer PLUGIN_CLIENT_CERT with one of its own")
+	}
+	return nil
+}
+
+// looksLikeHandshake tells a handshake line from what libraries print.
+func looksLikeHandshake(line string) bool {
+	parts := strings.Split(line, "|")
+	if len(parts) < 4 || parts[2] != "unix" && parts[2] != "tcp" {
+		return false
+	}
+	_, err := strconv.Atoi(parts[0])
+	return err == nil
+}
+
+// startError classifies the failure of a start by what the runner saw, never by
+// the text of err.
+func (r *pluginRunner) startError(err error) *StartError {
+	r.settle()
+	e := r.stdout.failure()
+	switch {
+	case r.failed != nil:
+		e = r.failed
+	case e != nil:
+	case r.hasExited() && !r.stdout.shaken():
+		e = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.epitaph()}
+	case r.hasExited():
+		e = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.epitaph()}
+	case !r.stdout.shaken():
+		e = &StartError{Phase: PhaseTimeout, Message: fmt.Sprintf("was not ready within %s", r.options.StartTimeout)}
+	default:
+		e = &StartError{Phase: PhaseConnect, Message: "cannot be asked what it is: " + r.redact.Scrub(err.Error())}
+	}
+	var other *StartError
+	if errors.As(err, &other) {
+		e = other
+	}
+	e.Plugin, e.Stderr = r.command.Name, r.tail.lines()
+	return e
+}

@@ -1,0 +1,250 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/dial"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Instance is one configured instance that outlives its process: what was in
+// flight when that died is Unknown with ConnectionLost, what comes after starts
+// another one and is sent there. When there is none to be had, operations are
+// Refused with TargetUnavailable. Its secrets stay in memory for that. The
+// methods are those of dial.Instance.
+type Instance struct {
+	plugin  *Plugin
+	config  sdk.Config
+	opening chan struct{} // of one element: who may configure it again
+	current atomic.Pointer[dial.Instance]
+	process atomic.Pointer[process] // of current
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+
+	mu     sync.Mutex // of closed, and of wg's counter against its waiter
+	closed bool
+	wg     sync.WaitGroup // of submissions that wait for a process
+}
+
+// Label returns the name that the script gave the instance.
+func (i *Instance) Label() string { return i.config.Label }
+
+// Description returns what the plugin says of itself.
+func (i *Instance) Description() sdk.Description {
+	if p := i.process.Load(); p != nil {
+		return p.description
+	}
+	return sdk.Description{}
+}
+
+// Abilities returns what the instance can do with its settings.
+func (i *Instance) Abilities() []sdk.Ability {
+	if d := i.current.Load(); d != nil {
+		return d.Abilities()
+	}
+	return nil
+}
+
+// ready returns the instance in the process if both live.
+func (i *Instance) ready() *dial.Instance {
+	d := i.current.Load()
+	if d == nil {
+		return nil
+	}
+	select {
+	case <-d.Done():
+		return nil
+	default:
+		return d
+	}
+}
+
+// open returns the instance in a process, configured anew if need be.
+func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
+	if d := i.ready(); d != nil {
+		return d, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(i.ctx, cancel)()
+	select {
+	case i.opening <- struct{}{}:
+		defer func() { <-i.opening }()
+	case <-ctx.Done():
+		return nil, sdk.Errorf(sdk.Cancelled, "plugin %s: given up before it was ready", i.plugin.command.Name)
+	}
+	if d := i.ready(); d != nil {
+		return d, nil
+	}
+	i.discard()
+	proc, err := i.plugin.running(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, err := proc.client.Configure(ctx, i.config)
+	if err != nil {
+		return nil, err
+	}
+	i.process.Store(proc)
+	i.current.Store(d)
+	if i.ctx.Err() != nil { // Close did not see it
+		_ = d.Close()
+	}
+	return d, nil
+}
+
+// discard ends what is left of the instance before. If its process lives, it
+// broke the contract, and what it still does is not known: it goes too.
+func (i *Instance) discard() {
+	old := i.current.Load()
+	if old == nil {
+		return
+	}
+	if proc := i.process.Load(); proc != nil && proc.alive() {
+		proc.kill("its stream broke")
+	}
+	_ = old.Close()
+}
+
+// refusal is why an operation could not be sent.
+func (i *Instance) refusal(err error) *sdk.Error {
+	var start *StartError
+	if errors.As(err, &start) {
+		return sdk.Errorf(sdk.TargetUnavailable, "%s", start.Error())
+	}
+	return sdk.AsError(err, sdk.TargetUnavailable)
+}
+
+// Submit sends Set and Change operations; see dial.Instance.
+func (i *Instance) Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
+	if d := i.ready(); d != nil {
+		d.Submit(ops, answer)
+		return
+	}
+	waiting := i.run(func() {
+		d, err := i.open(i.ctx)
+		if err == nil {
+			d.Submit(ops, answer)
+			return
+		}
+		refuse(ops, i.refusal(err), answer)
+	})
+	if !waiting {
+		refuse(ops, sdk.Errorf(sdk.Unreachable, "not sent: the backend is closed"), answer)
+	}
+}
+
+func refuse(ops []sdk.Operation, e *sdk.Error, answer func(n int, r sdk.Receipt)) {
+	for n := range ops {
+		answer(n, sdk.Refuse(e))
+	}
+}
+
+func (i *Instance) run(f func()) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return false
+	}
+	i.wg.Go(f)
+	return true
+}
+
+// Reset lets the target pick the value.
+func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	d, err := i.open(ctx)
+	if err != nil {
+		return sdk.Refuse(i.refusal(err))
+	}
+	return d.Reset(ctx, op)
+}
+
+// Unlock lifts a lock without touching the credential.
+func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	d, err := i.open(ctx)
+	if err != nil {
+		return sdk.Refuse(i.refusal(err))
+	}
+	return d.Unlock(ctx, op)
+}
+
+// Find returns the state of an account. The error is an *sdk.Error.
+func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
+	d, err := i.open(ctx)
+	if err != nil {
+		return sdk.Account{}, i.refusal(err)
+	}
+	return d.Find(ctx, account)
+}
+
+// List calls yield for each account that the filter selects.
+func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	d, err := i.open(ctx)
+	if err != nil {
+		return i.refusal(err)
+	}
+	return d.List(ctx, filter, attributes, yield)
+}
+
+// Policy returns the rules of the target. The error is an *sdk.Error.
+func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
+	d, err := i.open(ctx)
+	if err != nil {
+		return sdk.Policy{}, i.refusal(err)
+	}
+	return d.Policy(ctx, account, kind)
+}
+
+// Verify asks the target once whether it accepts a value. The error is an
+// *sdk.Error.
+func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
+	d, err := i.open(ctx)
+	if err != nil {
+		return sdk.CannotTell, i.refusal(err)
+	}
+	return d.Verify(ctx, account, kind, value)
+}
+
+// Generate returns n values that the target would accept. The error is an
+// *sdk.Error.
+func (i *Instance) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	d, err := i.open(ctx)
+	if err != nil {
+		return nil, i.refusal(err)
+	}
+	return d.Generate(ctx, kind, n)
+}
+
+// Check returns what is wrong or worth knowing.
+func (i *Instance) Check(ctx context.Context) []sdk.Finding {
+	d, err := i.open(ctx)
+	if err != nil {
+		e := i.refusal(err)
+		return []sdk.Finding{{Severity: sdk.Bad, Code: e.Code, Message: e.Message}}
+	}
+	return d.Check(ctx)
+}
+
+// drain is how long operations may go on when an instance is closed.
+const drain = 800 * time.Millisecond
+
+// Close ends the instance; operations in flight get a moment to end. It may be
+// called again.
+func (i *Instance) Close() error {
+	i.mu.Lock()
+	i.closed = true
+	i.mu.Unlock()
+	i.stop()
+	i.wg.Wait()
+	defer i.plugin.forget(i)
+	if d := i.current.Load(); d != nil {
+		return d.CloseWithin(drain)
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+// Package launch is a plugin process's life: how it is started, watched,
+// restarted and ended, and what of the host it may see. It knows processes,
+// pipes and go-plugin's handshake; it refuses to know what an operation means
+// and which plugins exist.
+//
+// A plugin gets an empty standard input, a process group of its own, a scrubbed
+// environment and a private directory for its socket, speaks over a connection
+// that only the two of them can open, and is killed when its host ends, however
+// that ends.
+package launch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/dial"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// Command is how a plugin is started.
+type Command struct {
+	Path   string   // absolute
+	Args   []string // after the program's name
+	Name   string   // of the backend
+	Digest string   // SHA-256 of the executable in hex, checked before it is started; "": not checked
+}
+
+// Options are shared by all plugins of a host. The zero Options will do.
+type Options struct {
+	Log      *slog.Logger     // of the plugins' lines and of their deaths; nil: none
+	Stderr   io.Writer        // gets the plugins' standard error, scrubbed; nil: nobody
+	RunDir   string           // for sockets, short; "": one of the user's own in the temporary directory
+	CacheDir string           // of host/catalog; "": no cache
+	Environ  []string         // what a plugin's environment is picked from; nil: the process's own
+	Now      func() time.Time // nil: time.Now
+
+	StartTimeout time.Duration // until a plugin is ready; 0: 10 s
+	StallSlack   time.Duration // what a plugin may take longer than its operations before it is killed as stuck; 0: 10 s
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.StartTimeout == 0 {
+		o.StartTimeout = 10 * time.Second
+	}
+	if o.StallSlack == 0 {
+		o.StallSlack = 10 * time.Second
+	}
+	return o
+}
+
+// The budget of restarts.
+const (
+	restarts = 3
+	window   = 10 * time.Minute
+)
+
+// Plugin is one plugin: at most one process at a time, started on first use and
+// again when it dies, three times in ten minutes. Its methods are safe for
+// concurrent use.
+type Plugin struct {
+	command Command
+	options Options
+	redact  *dial.Redactor
+
+	starting chan struct{} // of one element: who may start a process
+
+	mu        sync.Mutex
+	process   *process
+	starts    []time.Time // within the window
+	last      error       // why the newest process died or did not start
+	instances map[*Instance]struct{}
+	closed    bool
+}
+
+// New returns a plugin that is not started yet.
+func New(c Command, o Options) *Plugin {
+	return &Plugin{command: c, options: o.withDefaults(), redact: &dial.Redactor{},
+		starting: make(chan struct{}, 1), instances: map[*Instance]struct{}{}}
+}
+
+// Describe asks the process what it is, and starts it if need be. The error is
+// a *StartError or an *sdk.Error.
+func (p *Plugin) Describe(ctx context.Context) (sdk.Description, error) {
+	proc, err := p.running(ctx)
+	if err != nil {
+		return sdk.Description{}, err
+	}
+	return proc.description, nil
+}
+
+// Open configures an instance, and starts the process if need be. The error is
+// a *StartError, or the plugin's own *sdk.Error.
+func (p *Plugin) Open(ctx context.Context, c sdk.Config) (*Instance, error) {
+	i := &Instance{plugin: p, config: c, opening: make(chan struct{}, 1)}
+	i.ctx, i.stop = context.WithCancel(context.Background())
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, p.errorf("closed")
+	}
+	p.instances[i] = struct{}{}
+	p.mu.Unlock()
+	if _, err := i.open(ctx); err != nil {
+		_ = i.Close()
+		return nil, err
+	}
+	return i, nil
+}
+
+func (p *Plugin) errorf(format string, args ...any) *sdk.Error {
+	return sdk.Errorf(sdk.TargetUnavailable, "plugin %s: "+format, append([]any{p.command.Name}, args...)...)
+}
+
+// running returns the process, started if there is none.
+func (p *Plugin) running(ctx context.Context) (*process, error) {
+	if proc, err := p.current(); proc != nil || err != nil {
+		return proc, err
+	}
+	select {
+	case p.starting <- struct{}{}:
+		defer func() { <-p.starting }()
+	case <-ctx.Done():
+		return nil, sdk.Errorf(sdk.Cancelled, "plugin %s: given up before it was started", p.command.Name)
+	}
+	if proc, err := p.current(); proc != nil || err != nil {
+		return proc, err
+	}
+	if err := p.spend(); err != nil {
+		return nil, err
+	}
+	proc, err := start(ctx, p.command, p.options, p.redact)
+	return p.started(proc, err)
+}
+
+// current returns the process if it lives.
+func (p *Plugin) current() (*process, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return nil, p.errorf("closed")
+	case p.process != nil && p.process.alive():
+		return p.process, nil
+	}
+	return nil, nil
+}
+
+// spend takes one start from the budget.
+func (p *Plugin) spend() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.options.Now()
+	p.starts = slices.DeleteFunc(p.starts, func(t time.Time) bool { return now.Sub(t) >= window })
+	if len(p.starts) > restarts {
+		last := p.last
+		if p.process != nil {
+			last = p.process.death()
+		}
+		return p.errorf("started %d times in %s, not tried again before %s: %v",
+			len(p.starts), window, p.starts[0].Add(window).Format(time.TimeOnly), last)
+	}
+	p.starts = append(p.starts, now)
+	return nil
+}
+
+func (p *Plugin) started(proc *process, err error) (*process, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.last = err
+		return nil, err
+	}
+	if p.closed {
+		go proc.end()
+		return nil, p.errorf("closed")
+	}
+	p.process = proc
+	proc.watch(p.stuck)
+	return proc, nil
+}
+
+// stuck reports whether an instance waits for answers that do not come.
+func (p *Plugin) stuck() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.instances {
+		if d := i.current.Load(); d != nil && d.Overdue(time.Now(), p.options.StallSlack) {
+			return true
+		}
+	}
+	return false
+}
+
+// Close ends the instances and the process, within two seconds. It may be
+// called again.
+func (p *Plugin) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	var all []*Instance
+	for i := range p.instances {
+		all = append(all, i)
+	}
+	proc := p.process
+	p.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, i := range all {
+		wg.Go(func() { _ = i.Close() })
+	}
+	wg.Wait()
+	if proc != nil {
+		proc.end()
+	}
+	return nil
+}
+
+func (p *Plugin) forget(i *Instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.instances, i)
+}
+
+// Note makes the scrubbing of the plugin's lines remember secrets.
+func (p *Plugin) Note(values ...secret.Value) { p.redact.Note(values...) }
+
+// String returns the backend's name.
+func (p *Plugin) String() string { return fmt.Sprintf("plugin %s", p.command.Name) }

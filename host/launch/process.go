@@ -1,0 +1,171 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/dial"
+)
+
+// process is one started plugin process and the connection to it.
+type process struct {
+	runner      *pluginRunner
+	plugin      *plugin.Client
+	client      *dial.Client
+	description sdk.Description
+	options     Options
+	dir         *runDir
+
+	mu     sync.Mutex
+	reason string // why it was killed, if we did that
+	ended  sync.Once
+	over   chan struct{} // closed when everything of it is gone
+	wg     sync.WaitGroup
+}
+
+// start starts a plugin and waits until it has said what it is. The error is a
+// *StartError.
+func start(ctx context.Context, c Command, o Options, redact *dial.Redactor) (*process, error) {
+	dir, err := newRunDir(o.RunDir)
+	if err != nil {
+		return nil, &StartError{Plugin: c.Name, Phase: PhaseStart, Message: err.Error()}
+	}
+	p := &process{options: o, dir: dir, over: make(chan struct{})}
+	p.runner = newRunner(c, o, redact)
+	config := dial.Config(dial.Options{Log: o.Log, Redact: redact, Gone: p.runner.exited, Why: p.why})
+	config.SkipHostEnv = true
+	config.StartTimeout = o.StartTimeout
+	config.UnixSocketConfig = &plugin.UnixSocketConfig{TempDir: dir.path}
+	config.RunnerFunc = func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
+		return p.runner, p.runner.prepare(cmd)
+	}
+	p.plugin = plugin.NewClient(config)
+	if err := p.connect(ctx); err != nil {
+		failure := p.runner.startError(err)
+		p.end()
+		return nil, failure
+	}
+	p.runner.log.Debug("plugin started", "plugin", c.Name, "version", p.description.Version, "pid", p.runner.pid)
+	p.wg.Go(p.mourn)
+	return p, nil
+}
+
+// connect waits for the handshake and asks the plugin what it is.
+func (p *process) connect(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { p.runner.killGroup() })()
+	client, err := dial.Dispense(p.plugin)
+	if err != nil {
+		return err
+	}
+	p.client = client
+	ctx, cancel := context.WithTimeout(ctx, p.options.StartTimeout)
+	defer cancel()
+	p.description, err = client.Describe(ctx)
+	return err
+}
+
+func (p *process) alive() bool {
+	select {
+	case <-p.runner.exited:
+		return false
+	default:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.reason == ""
+	}
+}
+
+// kill ends the process at once and remembers why.
+func (p *process) kill(reason string) {
+	p.mu.Lock()
+	if p.reason == "" {
+		p.reason = reason
+	}
+	p.mu.Unlock()
+	p.runner.killGroup()
+	<-p.runner.exited
+}
+
+// why tells what became of the process, after a moment in which that may be
+// learned; "" if it lives.
+func (p *process) why() string {
+	t := time.NewTimer(300 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-p.runner.exited:
+		return p.death().Error()
+	case <-t.C:
+		return ""
+	}
+}
+
+// death is how a process that has exited ended.
+func (p *process) death() error {
+	p.mu.Lock()
+	reason := p.reason
+	p.mu.Unlock()
+	if reason != "" {
+		return fmt.Errorf("plugin %s: killed: %s", p.runner.command.Name, reason)
+	}
+	return fmt.Errorf("plugin %s: %s", p.runner.command.Name, p.runner.epitaph())
+}
+
+// mourn logs a death that we did not want, with the last lines of the plugin.
+func (p *process) mourn() {
+	select {
+	case <-p.runner.exited:
+	case <-p.over:
+		return
+	}
+	select {
+	case <-p.over:
+		return
+	default:
+	}
+	p.runner.log.Error("plugin died", "plugin", p.runner.command.Name, "cause", p.death().Error(), "stderr", p.runner.tail.text())
+}
+
+// watch kills the process when stuck says so.
+func (p *process) watch(stuck func() bool) {
+	tick := min(time.Second, max(20*time.Millisecond, p.options.StallSlack/8))
+	p.wg.Go(func() {
+		t := time.NewTicker(tick)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				if stuck() {
+					p.kill("it owes answers and gives none")
+				}
+			case <-p.runner.exited:
+				return
+			}
+		}
+	})
+}
+
+// bounds of an end in good order.
+const killAfter = 400 * time.Millisecond
+
+// end asks the process to end, kills it if it does not, and waits until nothing
+// of it is left. It may be called again.
+func (p *process) end() {
+	p.ended.Do(func() {
+		close(p.over)
+		t := time.AfterFunc(killAfter, p.runner.killGroup)
+		p.plugin.Kill() // returns at the latest after the process is gone
+		t.Stop()
+		p.runner.killGroup()
+		p.runner.wait()
+		p.dir.remove()
+	})
+	p.wg.Wait()
+}

@@ -1,0 +1,46 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ownGroup puts the process in a group of its own and has the kernel kill it
+// when the thread that started it ends.
+func ownGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// live starts the process and stays until it is buried. It keeps its thread for
+// that long: the kernel takes the end of the thread for the end of the host.
+func (r *pluginRunner) live(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := r.cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	r.born()
+	started <- nil
+	r.bury()
+}
+
+// awaitExit returns when the process has ended and is not reaped yet. It reports
+// whether it could wait for that.
+func awaitExit(pid int) bool {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil
+		}
+	}
+}
+
+func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+
+// descriptorPath names an open file of the process that looks it up.
+func descriptorPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }

@@ -1,0 +1,27 @@
+//go:build !linux
+
+package launch
+
+import "syscall"
+
+// ownGroup puts the process in a group of its own.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// live starts the process and stays until it is buried.
+func (r *pluginRunner) live(started chan<- error) {
+	if err := r.cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	r.born()
+	started <- nil
+	r.bury()
+}
+
+// awaitExit cannot wait without reaping here.
+func awaitExit(int) bool { return false }
+
+func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+
+// descriptorPath knows no name for an open file here.
+func descriptorPath(int) string { return "" }

@@ -1,0 +1,195 @@
+package launch
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk/dial"
+)
+
+// tail reads a plugin's standard error: lines go to the log with their own
+// level, scrubbed and at a bounded rate, and the last ones are kept for the
+// account of a death.
+type tail struct {
+	from   *os.File
+	redact *dial.Redactor
+
+	mu   sync.Mutex
+	last []string // as they came; scrubbed when they are looked at
+}
+
+// The bounds of standard error.
+const (
+	maxLine   = 8 << 10  // bytes of a line
+	readBytes = 64 << 10 // of a line that are looked at for secrets
+	keepLines = 40
+	keepBytes = 1 << 10 // of each
+	maxRate   = 1000    // lines logged a second
+)
+
+func (t *tail) read(r *pluginRunner) {
+	defer func() { _ = t.from.Close() }()
+	in := bufio.NewReaderSize(t.from, readBytes)
+	rate := limiter{}
+	for {
+		text, err := readLine(in)
+		if text != "" {
+			t.keep(text)
+			switch ok, dropped := rate.allow(time.Now()); {
+			case dropped > 0:
+				r.log.Warn("plugin writes too much, lines were dropped", "plugin", r.command.Name, "lines", dropped)
+				fallthrough
+			case ok:
+				t.pass(r, text)
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// limiter lets maxRate lines a second through.
+type limiter struct {
+	second  time.Time
+	n       int
+	dropped int
+}
+
+// allow reports whether a line may pass, and how many were held back before it.
+func (l *limiter) allow(now time.Time) (ok bool, dropped int) {
+	if now.Sub(l.second) >= time.Second {
+		dropped = l.dropped
+		*l = limiter{second: now}
+	}
+	if l.n++; l.n > maxRate {
+		l.dropped++
+		return false, 0
+	}
+	return true, dropped
+}
+
+func (t *tail) keep(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.last) == keepLines {
+		t.last = append(t.last[:0], t.last[1:]...)
+	}
+	t.last = append(t.last, text)
+}
+
+// lines returns the last lines, scrubbed.
+func (t *tail) lines() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []string
+	for _, l := range t.last {
+		out = append(out, shorten(t.redact.Scrub(l), keepBytes))
+	}
+	return out
+}
+
+func (t *tail) text() string { return strings.Join(t.lines(), "\n") }
+
+// words are the plugin's last words in one line: of a panic its first line.
+func (t *tail) words() string {
+	lines := t.lines()
+	for _, l := range lines {
+		if strings.HasPrefix(l, "panic: ") || strings.HasPrefix(l, "fatal error: ") {
+			return shorten(l, maxNoise)
+		}
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	last := lines[len(lines)-1]
+	if e, ok := parseEntry(last); ok {
+		last = e.message
+	}
+	return shorten(last, maxNoise)
+}
+
+// pass writes a line to the log and to Options.Stderr.
+func (t *tail) pass(r *pluginRunner, text string) {
+	if r.options.Stderr != nil {
+		_, _ = fmt.Fprintln(r.options.Stderr, shorten(t.redact.Scrub(text), maxLine))
+	}
+	e, ok := parseEntry(text)
+	if !ok {
+		e = entry{level: slog.LevelDebug, message: text}
+	}
+	ctx := context.Background()
+	if !r.log.Enabled(ctx, e.level) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("plugin", r.command.Name)}
+	for _, a := range e.attrs {
+		attrs = append(attrs, slog.String(t.redact.Scrub(a.Key), shorten(t.redact.Scrub(a.Value.String()), maxLine)))
+	}
+	r.log.LogAttrs(ctx, e.level, shorten(t.redact.Scrub(e.message), maxLine), attrs...)
+}
+
+// entry is a line in hclog's JSON format.
+type entry struct {
+	level   slog.Level
+	message string
+	attrs   []slog.Attr
+}
+
+func parseEntry(text string) (entry, bool) {
+	if !strings.HasPrefix(text, "{") {
+		return entry{}, false
+	}
+	var raw map[string]any
+	if json.Unmarshal([]byte(text), &raw) != nil {
+		return entry{}, false
+	}
+	message, ok := raw["@message"].(string)
+	if !ok {
+		return entry{}, false
+	}
+	level, _ := raw["@level"].(string)
+	e := entry{level: levelOf(level), message: message}
+	for name, v := range raw {
+		if !strings.HasPrefix(name, "@") {
+			e.attrs = append(e.attrs, slog.String(name, fmt.Sprint(v)))
+		}
+	}
+	sort.Slice(e.attrs, func(a, b int) bool { return e.attrs[a].Key < e.attrs[b].Key })
+	return e, true
+}
+
+// levelOf returns Debug for a name that it does not know.
+func levelOf(name string) slog.Level {
+	switch name {
+	case "trace":
+		return slog.LevelDebug - 4
+	case "info":
+		return slog.LevelInfo
+	case "warn":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	default:
+		return slog.LevelDebug
+	}
+}
+
+// shorten cuts a text that was scrubbed; cut first, half a secret would stay.
+func shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+func quote(s string) string { return strconv.Quote(s) }

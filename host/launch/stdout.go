@@ -1,0 +1,137 @@
+package launch
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// handshake reads a plugin's standard output. The handshake line goes on to
+// go-plugin; what a library prints before it is forgiven if the line comes soon.
+type handshake struct {
+	runner *pluginRunner
+	from   *os.File
+	line   *io.PipeReader // for go-plugin: the line, then nothing until the process ends
+	to     *io.PipeWriter
+
+	mu    sync.Mutex
+	noise string // the first line that is no handshake, scrubbed
+	bad   *StartError
+	shook bool
+}
+
+// patience is how long after noise the handshake may come.
+const patience = 2 * time.Second
+
+// maxNoise is how much of an offending line is shown.
+const maxNoise = 200
+
+func newHandshake(from *os.File, r *pluginRunner) *handshake {
+	h := &handshake{runner: r, from: from}
+	h.line, h.to = io.Pipe()
+	return h
+}
+
+// abort ends it before the process was started.
+func (h *handshake) abort() {
+	_ = h.from.Close()
+	_ = h.to.Close()
+}
+
+// read reads until nobody can write any more.
+func (h *handshake) read() {
+	defer h.abort()
+	r := bufio.NewReaderSize(h.from, 16<<10)
+	for {
+		text, err := readLine(r)
+		if text != "" {
+			h.take(text)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// readLine returns a line of at most the reader's buffer; the rest of a longer
+// one is dropped.
+func readLine(r *bufio.Reader) (string, error) {
+	line, more, err := r.ReadLine()
+	text := strings.TrimSpace(strings.ToValidUTF8(string(line), "\uFFFD"))
+	for more && err == nil {
+		_, more, err = r.ReadLine()
+	}
+	return text, err
+}
+
+func (h *handshake) take(text string) {
+	if h.shaken() {
+		h.noted(text)
+		return
+	}
+	if !looksLikeHandshake(text) {
+		if h.noted(text) {
+			time.AfterFunc(patience, h.loseIt)
+		}
+		return
+	}
+	if bad := parseHandshake(text); bad != nil {
+		h.mu.Lock()
+		h.bad = bad
+		h.mu.Unlock()
+		_ = h.to.CloseWithError(io.EOF)
+		return
+	}
+	h.mu.Lock()
+	h.shook = true
+	h.mu.Unlock()
+	_, _ = io.WriteString(h.to, text+"\n")
+}
+
+// noted keeps the first line that does not belong there and reports whether
+// this is it.
+func (h *handshake) noted(text string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.noise != "" {
+		return false
+	}
+	h.noise = shorten(h.runner.redact.Scrub(text), maxNoise)
+	h.runner.log.Warn("plugin prints on standard output, which belongs to the handshake", "plugin", h.runner.command.Name, "line", h.noise)
+	return true
+}
+
+// loseIt ends the wait for a plugin that prints something else.
+func (h *handshake) loseIt() {
+	if !h.shaken() {
+		_ = h.to.CloseWithError(io.EOF)
+	}
+}
+
+func (h *handshake) shaken() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shook
+}
+
+// failure is what was wrong with the handshake, nil if nothing was.
+func (h *handshake) failure() *StartError {
+	if h == nil {
+		return &StartError{Phase: PhaseStart, Message: errNoPipes.Error()}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.bad != nil:
+		return h.bad
+	case !h.shook && h.noise != "":
+		return &StartError{Phase: PhaseHandshake, Message: "printed " + quote(h.noise) + " on standard output instead of its handshake; is it a rekey plugin?"}
+	}
+	return nil
+}
+
+var errNoPipes = errors.New("no pipes could be made")
