@@ -1,0 +1,109 @@
+package catalog
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rekey-host/rekey/host/launch"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// cacheFormat changes when a description is stored in another way.
+const cacheFormat = 1
+
+// stored is a description in a file of the cache, whose name is the digest of
+// the executable that gave it.
+type stored struct {
+	Format      int
+	Description sdk.Description
+}
+
+func (c *Catalog) cacheFile(digest string) string {
+	return filepath.Join(c.options.CacheDir, "describe-"+digest+".json")
+}
+
+// cached returns the description that the executable of this digest gave. A
+// cache that cannot be read has none.
+func (c *Catalog) cached(digest string) (sdk.Description, bool) {
+	if c.options.CacheDir == "" || digest == "" {
+		return sdk.Description{}, false
+	}
+	text, err := os.ReadFile(c.cacheFile(digest))
+	if err != nil {
+		return sdk.Description{}, false
+	}
+	var s stored
+	if json.Unmarshal(text, &s) != nil || s.Format != cacheFormat {
+		return sdk.Description{}, false
+	}
+	return s.Description, typed(s.Description.Config) && typed(s.Description.Options)
+}
+
+// typed gives defaults the types back that JSON does not have.
+func typed(fields []sdk.Field) bool {
+	for n, f := range fields {
+		values, problems := sdk.Fill([]sdk.Field{{Name: f.Name, Type: f.Type, Choices: f.Choices, Default: f.Default}}, nil)
+		if len(problems) > 0 {
+			return false
+		}
+		fields[n].Default = values[f.Name]
+	}
+	return true
+}
+
+// keep stores a description. A cache that cannot be written is none.
+func (c *Catalog) keep(digest string, d sdk.Description) {
+	if c.options.CacheDir == "" || digest == "" {
+		return
+	}
+	d.Config, d.Options = untyped(d.Config), untyped(d.Options)
+	text, err := json.Marshal(stored{cacheFormat, d})
+	if err != nil || os.MkdirAll(c.options.CacheDir, 0o700) != nil {
+		return
+	}
+	f, err := os.CreateTemp(c.options.CacheDir, "describe-*.new")
+	if err != nil {
+		return
+	}
+	_, err = f.Write(text)
+	if cerr := f.Close(); err != nil || cerr != nil || os.Rename(f.Name(), c.cacheFile(digest)) != nil {
+		_ = os.Remove(f.Name())
+	}
+}
+
+func untyped(fields []sdk.Field) []sdk.Field {
+	out := append([]sdk.Field(nil), fields...)
+	for n := range out {
+		if d, ok := out[n].Default.(time.Duration); ok {
+			out[n].Default = d.String()
+		}
+	}
+	return out
+}
+
+// digest returns the digest of a file, which is read again only if it looks
+// changed: launch compares it with what is started.
+func (c *Catalog) digest(path string, now fs.FileInfo) (string, error) {
+	c.mu.Lock()
+	seen, ok := c.digests[path]
+	c.mu.Unlock()
+	if ok && os.SameFile(seen.info, now) && seen.info.Size() == now.Size() && seen.info.ModTime().Equal(now.ModTime()) {
+		return seen.digest, nil
+	}
+	d, err := launch.Digest(path)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	c.digests[path] = digested{now, d}
+	c.mu.Unlock()
+	return d, nil
+}
+
+type digested struct {
+	info   fs.FileInfo
+	digest string
+}

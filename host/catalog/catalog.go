@@ -1,0 +1,220 @@
+// Package catalog knows which backends exist and how each is started: those in
+// the rekey binary, which starts itself again to serve them, and executables
+// rekey-backend-NAME in the plugin directory. It refuses to know what they do
+// and what a script wants of them.
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/rekey-host/rekey/host/launch"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// prefix is what the names of external plugins start with.
+const prefix = "rekey-backend-"
+
+// Catalog is the backends of one host. Its methods are safe for concurrent use.
+type Catalog struct {
+	bundled map[string]sdk.Backend
+	self    string
+	dir     string
+	options launch.Options
+
+	mu      sync.Mutex
+	plugins map[key]*launch.Plugin
+	digests map[string]digested // by path
+	closed  bool
+}
+
+// New returns the catalog of the bundled backends, which are started as
+// `SELF serve-backend NAME`, and of the executables in dir; dir may be "".
+// Nothing is started or read yet.
+func New(bundled map[string]sdk.Backend, self, dir string, o launch.Options) *Catalog {
+	return &Catalog{bundled: bundled, self: self, dir: dir, options: o,
+		plugins: map[key]*launch.Plugin{}, digests: map[string]digested{}}
+}
+
+// key is one executable: a file that is replaced while its plugin runs is
+// another.
+type key struct{ name, digest string }
+
+// Names returns the names of all backends, sorted. An external one that cannot
+// be used, because its name is taken for example, is among them once: Describe
+// and Open tell what is wrong.
+func (c *Catalog) Names() []string {
+	var names []string
+	for name := range c.bundled {
+		names = append(names, name)
+	}
+	external, _ := c.external()
+	names = append(names, external...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// external lists the names in the plugin directory. A directory that is not
+// there has none.
+func (c *Catalog) external() ([]string, error) {
+	if c.dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(c.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("plugin directory: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutPrefix(e.Name(), prefix); ok && name != "" && !e.IsDir() {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// Describe returns what a backend says of itself. A bundled one is asked in this
+// process; an external one is started, unless the cache knows the description
+// of exactly this executable. An unknown name is an error that suggests one.
+func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, error) {
+	command, err := c.command(name)
+	if err != nil {
+		return sdk.Description{}, err
+	}
+	if b, ok := c.bundled[name]; ok {
+		return b.Describe(), nil
+	}
+	if d, ok := c.cached(command.Digest); ok {
+		return d, c.fits(d, command)
+	}
+	p, err := c.plugin(command)
+	if err != nil {
+		return sdk.Description{}, err
+	}
+	d, err := p.Describe(ctx)
+	if err == nil {
+		err = c.fits(d, command)
+	}
+	if err != nil {
+		return sdk.Description{}, err
+	}
+	c.keep(command.Digest, d)
+	return d, nil
+}
+
+// fits refuses a plugin that calls itself something else than its file.
+func (c *Catalog) fits(d sdk.Description, command launch.Command) error {
+	if d.Name != command.Name {
+		return fmt.Errorf("%s: the plugin calls itself %q; rename it to %s%s", command.Path, d.Name, prefix, d.Name)
+	}
+	return nil
+}
+
+// Open configures an instance of a backend. There is one process a backend, for
+// all its instances, started on first use.
+func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*launch.Instance, error) {
+	command, err := c.command(name)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.plugin(command)
+	if err != nil {
+		return nil, err
+	}
+	i, err := p.Open(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.fits(i.Description(), command); err != nil {
+		_ = i.Close()
+		return nil, err
+	}
+	return i, nil
+}
+
+// plugin returns the plugin of an executable.
+func (c *Catalog) plugin(command launch.Command) (*launch.Plugin, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errors.New("the catalog is closed")
+	}
+	k := key{command.Name, command.Digest}
+	p := c.plugins[k]
+	if p == nil {
+		p = launch.New(command, c.options)
+		c.plugins[k] = p
+	}
+	return p, nil
+}
+
+// Close ends all plugins, within two seconds.
+func (c *Catalog) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	all := c.plugins
+	c.plugins = nil
+	c.mu.Unlock()
+	errs := make(chan error, len(all))
+	for _, p := range all {
+		go func() { errs <- p.Close() }()
+	}
+	var err error
+	for range all {
+		err = errors.Join(err, <-errs)
+	}
+	return err
+}
+
+// command returns how a backend is started, after it checked that it may be.
+func (c *Catalog) command(name string) (launch.Command, error) {
+	external, err := c.external()
+	if err != nil {
+		return launch.Command{}, err
+	}
+	path := filepath.Join(c.dir, prefix+name)
+	switch _, bundled := c.bundled[name]; {
+	case bundled && slices.Contains(external, name):
+		return launch.Command{}, fmt.Errorf("%s: the name %q is that of a backend in rekey itself; rename or remove the file", path, name)
+	case bundled:
+		return launch.Command{Path: c.self, Args: []string{"serve-backend", name}, Name: name}, nil
+	case !slices.Contains(external, name):
+		return launch.Command{}, c.unknown(name)
+	}
+	return c.executable(path, name)
+}
+
+// executable checks a file in the plugin directory.
+func (c *Catalog) executable(path, name string) (launch.Command, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return launch.Command{}, err
+	}
+	var info fs.FileInfo
+	for _, p := range []string{c.dir, path} {
+		if info, err = os.Stat(p); err != nil {
+			return launch.Command{}, err
+		}
+		if info.Mode().Perm()&0o002 != 0 {
+			return launch.Command{}, fmt.Errorf("%s: everybody may write it, so anybody could replace the plugin; chmod o-w it", p)
+		}
+	}
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+		return launch.Command{}, fmt.Errorf("%s: not an executable file", path)
+	}
+	digest, err := c.digest(path, info)
+	if err != nil {
+		return launch.Command{}, err
+	}
+	return launch.Command{Path: path, Name: name, Digest: digest}, nil
+}
