@@ -1,5 +1,3 @@
-//go:build draft
-
 // Package dial is the host's end of the contract with a plugin: it sends
 // operations and questions over one connection and makes sure that each gets
 // exactly one answer, also from a plugin that dies, hangs or answers twice. It
