@@ -1,5 +1,3 @@
-//go:build draft
-
 // Package backendtest is the conformance kit of backends: it finds out whether
 // one keeps the contract of package sdk, as it stands and over the wire, and
 // names the promise that is broken.
@@ -95,16 +93,32 @@ type Wrong struct {
 // again, up to Run, so that what the test does before is done there too.
 func Run(t *testing.T, o Options) {
 	t.Helper()
-	serveIfChild(o)
+	serveIfChild(t, o)
 	t.Run("direct", func(t *testing.T) { runAll(t, o, &direct{backend: o.Backend}) })
-	t.Run("wire", func(t *testing.T) { runAll(t, o, startSelf(t)) })
+	t.Run("wire", func(t *testing.T) { runWire(t, o, self(t)) })
 }
 
 // RunExecutable checks a plugin of any language over the wire. path is its
 // executable, args its arguments.
 func RunExecutable(t *testing.T, o Options, path string, args ...string) {
 	t.Helper()
-	runAll(t, o, startProcess(t, path, args...))
+	runWire(t, o, command{path: path, args: args})
+}
+
+// runWire runs every check over the wire, and those of the process itself.
+func runWire(t *testing.T, o Options, c command) {
+	t.Helper()
+	runAll(t, o, startWired(t, c))
+	for name, look := range map[string]func(command) []string{
+		"process/ends with its host":                 withoutHost,
+		"process/says what it is if started by hand": byHand,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, problem := range look(c) {
+				t.Error(problem)
+			}
+		})
+	}
 }
 
 // runAll runs every check that applies as a subtest.
@@ -115,7 +129,7 @@ func runAll(t *testing.T, o Options, p plugin) {
 	}
 	d, err := describe(o, p)
 	if err != nil {
-		t.Fatalf("Describe: %v", err)
+		t.Fatalf("Describe: %v\n%s", err, p.logged())
 	}
 	for _, c := range applicable(o, p, d, o.Target(t)) {
 		t.Run(c.name, func(t *testing.T) {

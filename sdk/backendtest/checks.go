@@ -1,5 +1,3 @@
-//go:build draft
-
 package backendtest
 
 import (
@@ -687,11 +685,11 @@ func manyAtOnce(p *probe) {
 		op := p.anyOp(a, p.value())
 		values[a], ops = op.Value.Reveal(), append(ops, op)
 	}
-	p.parallel(len(ops), func(n int) {
-		if r := s.apply(p.t.Context(), ops[n]); !ok(r) {
+	for n, r := range s.submit(ops) {
+		if !ok(r) {
 			p.fail("%d accounts at once: account %q: %s, want applied", len(ops), ops[n].Account, said(r))
 		}
-	})
+	}
 	for a, v := range values {
 		p.wantHolds(a, v, "operations on many accounts at once")
 	}

@@ -1,5 +1,3 @@
-//go:build draft
-
 package backendtest
 
 import (
@@ -56,7 +54,7 @@ func variants() map[string]Options {
 func TestMemoryKeepsTheContract(t *testing.T) {
 	for name, o := range variants() {
 		t.Run(name, func(t *testing.T) {
-			runAll(t, withPatience(o), &direct{backend: o.Backend})
+			Run(t, o)
 		})
 	}
 }

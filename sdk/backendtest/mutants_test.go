@@ -1,5 +1,3 @@
-//go:build draft
-
 package backendtest
 
 import (
@@ -7,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -94,9 +93,20 @@ func (i *instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 }
 
 func (i *instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
-	r := i.batch.ApplyBatch(ctx, ops)
+	r := i.batchOf(ctx, ops)
 	if i.b.batch != nil {
 		return i.b.batch(r)
+	}
+	return r
+}
+
+func (i *instance) batchOf(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
+	if i.b.apply == nil {
+		return i.batch.ApplyBatch(ctx, ops)
+	}
+	var r []sdk.Receipt
+	for _, op := range ops {
+		r = append(r, i.Apply(ctx, op))
 	}
 	return r
 }
@@ -176,11 +186,16 @@ func (i *instance) real(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	return i.Instance.Apply(ctx, op)
 }
 
-// findings runs every check and returns the problems by check.
+// findings runs every check on a backend in this process and returns the
+// problems by check.
 func findings(t *testing.T, o Options) map[string][]string {
 	t.Helper()
+	return findingsOf(t, o, &direct{backend: o.Backend})
+}
+
+func findingsOf(t *testing.T, o Options, p plugin) map[string][]string {
+	t.Helper()
 	o = withPatience(o)
-	p := &direct{backend: o.Backend}
 	d, err := describe(o, p)
 	if err != nil {
 		t.Fatal(err)
@@ -557,5 +572,74 @@ func TestATargetThatProvesNothingIsRefused(t *testing.T) {
 	found := findings(t, Options{Backend: blind, Target: soundTarget()})
 	if len(found["set/takes effect"]) == 0 {
 		t.Error("a set is believed without proof")
+	}
+}
+
+func TestMutantsAreCaughtOverTheWireToo(t *testing.T) {
+	tests := []struct {
+		name  string
+		check string
+		b     *broken
+	}{
+		{"trims values", "set/keeps every character", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.Value = secret.New(strings.TrimSpace(op.Value.Reveal()))
+			return i.real(ctx, op)
+		}}},
+		{"lists the first account only", "list/yields every account", &broken{list: func(ctx context.Context, i *instance, yield func(sdk.Account) error) error {
+			first := true
+			return i.Instance.List(ctx, "", nil, func(a sdk.Account) error {
+				if !first {
+					return nil
+				}
+				first = false
+				return yield(a)
+			})
+		}}},
+		{"prints secrets in a form of its own", "leaks/no secret in answers or logs", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			fmt.Fprintln(os.Stderr, "setting", op.Value.Reveal())
+			return i.real(ctx, op)
+		}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.b.memory = soundBackend()
+			o := Options{Backend: tt.b, Target: soundTarget()}
+			serveIfChild(t, o)
+			found := findingsOf(t, o, startWired(t, self(t)))
+			if len(found[tt.check]) == 0 {
+				t.Errorf("the check %q found nothing; found: %q", tt.check, found)
+			}
+		})
+	}
+}
+
+func TestAProcessThatMisbehavesIsFound(t *testing.T) {
+	serveIfChild(t, Options{Backend: memory.New()})
+	good := self(t)
+	shell := func(script string) command {
+		return command{path: "/bin/sh", args: append([]string{"-c", script, good.path}, good.args...), env: good.env, ends: time.Second}
+	}
+	tests := []struct {
+		name string
+		look func(command) []string
+		c    command
+		want string
+	}{
+		{"the good one ends", withoutHost, good, ""},
+		{"the good one says what it is", byHand, good, ""},
+		{"outlives its host", withoutHost, shell(`"$0" "$@"; exec sleep 60`), "the process still runs 1s after its host is gone"},
+		{"prints after the handshake", withoutHost, shell(`"$0" "$@"; echo noise`), "standard output holds \"noise\\n\" after the handshake"},
+		{"prints before the handshake", withoutHost, shell(`echo noise; exec "$0" "$@"`), `handshake "noise", want 1|1|unix|PATH|grpc|CERTIFICATE`},
+		{"ends before the handshake", withoutHost, shell(`exit 3`), "before a handshake"},
+		{"runs without a host", byHand, shell(`exit 0`), "want an exit code that is not 0"},
+		{"says nothing without a host", byHand, shell(`exit 2`), "want a line on standard error that says what it is"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := strings.Join(tt.look(tt.c), "; ")
+			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+				t.Errorf("found %q, want %q", got, tt.want)
+			}
+		})
 	}
 }

@@ -1,9 +1,8 @@
-//go:build draft
-
 package backendtest
 
 import (
 	"context"
+	"sync"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -25,6 +24,7 @@ type plugin interface {
 type subject interface {
 	abilities() []sdk.Ability
 	apply(ctx context.Context, op sdk.Operation) sdk.Receipt
+	submit(ops []sdk.Operation) []sdk.Receipt // all at once
 	reset(ctx context.Context, op sdk.Operation) sdk.Receipt
 	unlock(ctx context.Context, op sdk.Operation) sdk.Receipt
 	find(ctx context.Context, account string) (sdk.Account, error)
@@ -63,6 +63,25 @@ var errUnsupported = sdk.Errorf(sdk.Unsupported, "the instance lacks the ability
 func (n near) abilities() []sdk.Ability { return sdk.AbilitiesOf(n.Instance) }
 
 func (n near) apply(ctx context.Context, op sdk.Operation) sdk.Receipt { return n.Apply(ctx, op) }
+
+func (n near) submit(ops []sdk.Operation) []sdk.Receipt {
+	receipts := make([]sdk.Receipt, len(ops))
+	panics := make([]any, len(ops))
+	var wg sync.WaitGroup
+	for k, op := range ops {
+		wg.Go(func() {
+			defer func() { panics[k] = recover() }()
+			receipts[k] = n.Apply(context.Background(), op)
+		})
+	}
+	wg.Wait()
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
+		}
+	}
+	return receipts
+}
 
 func (n near) reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if i, ok := n.Instance.(sdk.Resetter); ok {

@@ -1,5 +1,3 @@
-//go:build draft
-
 package backendtest
 
 import (
@@ -361,6 +359,14 @@ func (w watched) apply(ctx context.Context, op sdk.Operation) (r sdk.Receipt) {
 	w.p.within("Apply", func() { r = w.subject.apply(ctx, op) })
 	w.sound(r, op.Verb)
 	return r
+}
+
+func (w watched) submit(ops []sdk.Operation) (receipts []sdk.Receipt) {
+	w.p.within("operations at once", func() { receipts = w.subject.submit(ops) })
+	for n, r := range receipts {
+		w.sound(r, ops[n].Verb)
+	}
+	return receipts
 }
 
 func (w watched) reset(ctx context.Context, op sdk.Operation) (r sdk.Receipt) {

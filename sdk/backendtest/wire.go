@@ -1,11 +1,181 @@
-//go:build draft
-
 package backendtest
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
 
-func serveIfChild(Options) {}
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/dial"
+	"github.com/rekey-host/rekey/sdk/secret"
+	"github.com/rekey-host/rekey/sdk/serve"
+)
 
-func startSelf(t *testing.T) plugin { t.Fatal("wire"); return nil }
+// childKey names, in the environment of a child, the test that serves.
+const childKey = "REKEY_BACKENDTEST_SERVE"
 
-func startProcess(t *testing.T, path string, args ...string) plugin { t.Fatal("wire"); return nil }
+// serveIfChild serves the backend and ends the process, if this process was
+// started for that by the same test.
+func serveIfChild(t *testing.T, o Options) {
+	if os.Getenv(childKey) != t.Name() {
+		return
+	}
+	if err := serve.Serve(o.Backend); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// self is this test binary as a plugin: it serves the backend of the test.
+func self(t *testing.T) command {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimSuffix(t.Name(), "/wire")
+	pattern := "^" + strings.ReplaceAll(quoteMeta(name), "/", "$/^") + "$"
+	return command{path: path, args: []string{"-test.run=" + pattern}, env: []string{
+		childKey + "=" + name,
+		"GORACE=atexit_sleep_ms=0", // a test binary built with -race lingers otherwise
+	}}
+}
+
+// quoteMeta quotes what a pattern of tests would read.
+func quoteMeta(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if strings.ContainsRune(`\.+*?()|[]{}^$`, r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// wired is a plugin in a process of its own.
+type wired struct {
+	command command
+	log     *journal
+
+	mu      sync.Mutex
+	process *process
+	client  *dial.Client
+	close   func() error
+}
+
+// startWired starts a plugin's process; the test ends it.
+func startWired(t *testing.T, c command) *wired {
+	t.Helper()
+	w := &wired{command: c, log: &journal{}}
+	t.Cleanup(func() {
+		if err := w.stop(); err != nil {
+			t.Errorf("end of the plugin: %v", err)
+		}
+	})
+	if err := w.start(); err != nil {
+		t.Fatalf("start of the plugin: %v\n%s", err, w.log)
+	}
+	return w
+}
+
+func (w *wired) start() error {
+	p, err := start(w.command, w.log)
+	if err != nil {
+		return err
+	}
+	client, closeConn, err := dial.Over(p.connect, dial.Options{Gone: p.gone})
+	if err != nil {
+		return errors.Join(err, p.end())
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.process, w.client, w.close = p, client, closeConn
+	return nil
+}
+
+func (w *wired) stop() error {
+	w.mu.Lock()
+	p, closeConn := w.process, w.close
+	w.process = nil
+	w.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	return errors.Join(closeConn(), p.end())
+}
+
+func (w *wired) restart() error { return errors.Join(w.stop(), w.start()) }
+
+func (w *wired) logged() string { return w.log.String() }
+
+func (w *wired) describe(ctx context.Context) (sdk.Description, error) {
+	return w.client.Describe(ctx)
+}
+
+func (w *wired) configure(ctx context.Context, c sdk.Config) (subject, error) {
+	i, err := w.client.Configure(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return far{i}, nil
+}
+
+// far is an instance in another process.
+type far struct{ *dial.Instance }
+
+func (f far) abilities() []sdk.Ability { return f.Abilities() }
+
+func (f far) apply(_ context.Context, op sdk.Operation) sdk.Receipt {
+	return f.submit([]sdk.Operation{op})[0]
+}
+
+// submit sends one frame and waits for its answers. One that came twice is
+// Unknown.
+func (f far) submit(ops []sdk.Operation) []sdk.Receipt {
+	type answer struct {
+		n int
+		r sdk.Receipt
+	}
+	answers := make(chan answer, 2*len(ops))
+	f.Submit(ops, func(n int, r sdk.Receipt) { answers <- answer{n, r} })
+	receipts := make([]sdk.Receipt, len(ops))
+	for range ops {
+		a := <-answers
+		receipts[a.n] = a.r
+	}
+	return receipts
+}
+
+func (f far) reset(ctx context.Context, op sdk.Operation) sdk.Receipt { return f.Reset(ctx, op) }
+
+func (f far) unlock(ctx context.Context, op sdk.Operation) sdk.Receipt { return f.Unlock(ctx, op) }
+
+func (f far) find(ctx context.Context, account string) (sdk.Account, error) {
+	return f.Find(ctx, account)
+}
+
+func (f far) list(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	return f.List(ctx, filter, attributes, yield)
+}
+
+func (f far) policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
+	return f.Policy(ctx, account, kind)
+}
+
+func (f far) verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
+	return f.Verify(ctx, account, kind, v)
+}
+
+func (f far) generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	return f.Generate(ctx, kind, n)
+}
+
+func (f far) check(ctx context.Context) []sdk.Finding { return f.Check(ctx) }
+
+func (f far) close() error { return f.Close() }
