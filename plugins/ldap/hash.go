@@ -1,5 +1,3 @@
-//go:build draft
-
 package ldap
 
 import (
@@ -41,7 +39,7 @@ func userPassword(kind, value string) string {
 
 // salted is RFC 2307 with a salt behind the digest.
 func salted(scheme string, h hash.Hash, value string) string {
-	salt := make([]byte, 16)
+	salt := make([]byte, 8)
 	_, _ = rand.Read(salt) // never fails
 	h.Write([]byte(value))
 	h.Write(salt)

@@ -1,5 +1,3 @@
-//go:build draft
-
 // Package ldap is the backend of directories: OpenLDAP, 389 Directory Server
 // and their like by RFC 3062, Active Directory and Samba by unicodePwd, others
 // by userPassword.
@@ -58,8 +56,9 @@ set lifts neither lock nor disablement, and the old value works beside the new
 one for an hour unless "OldPasswordAllowedPeriod" is 0. An identity that has
 manage rights (or is the rootdn) bypasses ppolicy; write is enough.
 
-must_change = True or False writes pwdReset (ppolicy) or pwdLastSet (ad); None
-leaves it to the server. A must-change answer to a verify is an acceptance.
+must_change = True or False writes pwdReset (ppolicy; it counts where the
+policy has pwdMustChange TRUE) or pwdLastSet (ad); None leaves it to the server.
+A must-change answer to a verify is an acceptance.
 
 The password travels over ldaps://, over ldap:// with start_tls, or over
 ldapi:///path/of/socket. Plain ldap:// is accepted to loopback; elsewhere it is

@@ -1,5 +1,3 @@
-//go:build draft
-
 package ldap
 
 import (
@@ -33,6 +31,7 @@ const (
 	resultBusy            = 51
 	resultUnavailable     = 52
 	resultUnwilling       = 53
+	resultOther           = 80
 )
 
 // meaning is what a result code says of a write.
@@ -174,8 +173,12 @@ func (r result) meaning() meaning {
 	case ppQuality, ppTooShort, ppTooYoung, ppInHistory, ppTooLong:
 		return meaning{sdk.Refused, sdk.PolicyViolation}
 	}
-	if r.code == resultUnwilling {
+	switch {
+	case r.code == resultUnwilling:
 		return meaning{sdk.Refused, unwilling(r.text)}
+	case r.code == resultOther && strings.Contains(r.text, "unable to retrieve SASL username"):
+		// slapd takes a DN that is in none of its trees for another kind of name.
+		return meaning{sdk.Refused, sdk.AccountNotFound}
 	}
 	if m, ok := meanings[r.code]; ok {
 		return m

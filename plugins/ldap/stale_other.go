@@ -1,4 +1,4 @@
-//go:build draft && !unix
+//go:build !unix
 
 package ldap
 

@@ -35,7 +35,10 @@ type Options struct {
 	PPolicy bool     // password policies: see PolicyDN and StrictPolicyDN
 	Global  []string // more lines of slapd.conf before the database
 	Extra   []string // more lines of slapd.conf in the database, after its own
+	Before  []string // more access rules, before the ones there are
 	LDIF    string   // more entries
+
+	NoLimits bool // the rotator has no right to lists of any size
 }
 
 // Server is one running slapd.

@@ -67,6 +67,10 @@ func (s *Server) config(o Options) string {
 	if !o.Sync {
 		line("dbnosync")
 	}
+	if !o.NoLimits {
+		line("limits dn.exact=%q size=unlimited", s.BindDN)
+	}
+	c.WriteString(strings.Join(append(o.Before, ""), "\n"))
 	line(access, o.lockable())
 	if o.PPolicy {
 		line("overlay ppolicy\nppolicy_default %q\nppolicy_use_lockout", s.PolicyDN())
@@ -76,8 +80,7 @@ func (s *Server) config(o Options) string {
 }
 
 // access gives the rotator write, and no more: manage would bypass policies.
-const access = `limits dn.exact="cn=rotator,` + base + `" size=unlimited
-access to dn.subtree="ou=denied,` + base + `" attrs=userPassword
+const access = `access to dn.subtree="ou=denied,` + base + `" attrs=userPassword
   by anonymous auth
   by * none
 access to dn.subtree="ou=people,` + base + `" attrs=%s

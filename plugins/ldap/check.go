@@ -1,0 +1,86 @@
+package ldap
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Check connects, logs on, and asks the server what it is. Whether bind_dn may
+// write passwords only Active Directory tells before it is tried.
+func (i *Instance) Check(ctx context.Context) []sdk.Finding {
+	root, failed := i.read(ctx, "", []string{"supportedExtension", "supportedCapabilities", "objectClass", "vendorName"})
+	if failed != nil {
+		return []sdk.Finding{bad(failed, "")}
+	}
+	var found []sdk.Finding
+	if i.clear {
+		found = append(found, warning("passwords travel in clear: insecure = True over ldap://", "use ldaps:// or start_tls = True"))
+	}
+	found = append(found, i.checkMode(root)...)
+	return append(found, i.checkBase(ctx)...)
+}
+
+// checkMode compares the mode with what the server says it can do.
+func (i *Instance) checkMode(root entry) []sdk.Finding {
+	windows := slices.Contains(root.all("supportedCapabilities"), oidActiveDir)
+	switch {
+	case i.mode == modeAD && !windows:
+		return []sdk.Finding{warning("the server does not say that it is Active Directory", `see mode: "rfc3062" is for other servers`)}
+	case i.mode != modeAD && windows:
+		e := sdk.Errorf(sdk.InvalidConfig, "mode: got %q, but the server is Active Directory", i.mode)
+		return []sdk.Finding{bad(e, `mode = "ad"`)}
+	case i.mode == modeRFC3062 && !slices.Contains(root.all("supportedExtension"), oidPasswordModify):
+		e := sdk.Errorf(sdk.Unsupported, "the server does not offer the Password Modify operation (RFC 3062)")
+		return []sdk.Finding{bad(e, `mode = "attribute"`)}
+	case i.mode == modeAttribute && i.hash == hashPlain && slices.Contains(root.all("objectClass"), "OpenLDAProotDSE"):
+		return []sdk.Finding{warning("OpenLDAP stores userPassword as it is sent: in clear, unless ppolicy_hash_cleartext is on", `mode = "rfc3062"`)}
+	}
+	return nil
+}
+
+// checkBase looks whether there is anything to look for logins in, and whether
+// the first account there may be written.
+func (i *Instance) checkBase(ctx context.Context) []sdk.Finding {
+	if i.base == "" {
+		return []sdk.Finding{{Severity: sdk.Info, Message: "base_dn is not set: accounts have to be DNs"}}
+	}
+	_, failed := i.read(ctx, i.base, []string{"1.1"})
+	if failed != nil && failed.Code == sdk.AccountNotFound {
+		e := &sdk.Error{Code: sdk.InvalidConfig, Message: fmt.Sprintf("base_dn: %q does not exist, or bind_dn may not see it", i.base)}
+		return []sdk.Finding{bad(e, "")}
+	}
+	if failed != nil {
+		return []sdk.Finding{bad(failed, "")}
+	}
+	if i.mode == modeAD {
+		return i.checkWritable(ctx)
+	}
+	return nil
+}
+
+// checkWritable asks Active Directory about one account: rights are usually
+// given for a whole subtree.
+func (i *Instance) checkWritable(ctx context.Context) []sdk.Finding {
+	var sample entry
+	compiled, _ := i.filter("")
+	s := search{base: i.base, scope: scopeSubtree, limit: 1, filter: compiled, attributes: []string{"allowedAttributesEffective"}}
+	if _, failed := i.query(ctx, s, func(e entry) { sample = e }); failed != nil {
+		return []sdk.Finding{bad(failed, "")}
+	}
+	may := sample.all("allowedAttributesEffective")
+	if len(may) == 0 || slices.Contains(may, "unicodePwd") {
+		return nil
+	}
+	return []sdk.Finding{warning(fmt.Sprintf("bind_dn may not write unicodePwd of %q", sample.dn), `delegate "Reset password" to it`)}
+}
+
+func bad(e *sdk.Error, fix string) sdk.Finding {
+	return sdk.Finding{Severity: sdk.Bad, Code: e.Code, Message: e.Message, Fix: fix}
+}
+
+func warning(message, fix string) sdk.Finding {
+	return sdk.Finding{Severity: sdk.Warning, Message: message, Fix: fix}
+}
