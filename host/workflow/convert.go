@@ -1,5 +1,3 @@
-//go:build draft
-
 package workflow
 
 import (
@@ -109,14 +107,14 @@ func dictOf(m map[string]any, depth int) (starlark.Value, error) {
 
 // exporter turns values into what the rest of rekey holds.
 type exporter struct {
-	left    int  // values
-	secrets bool // secrets are allowed
+	left   int  // values
+	forRow bool // for a report: secrets are allowed, and days stay days
 }
 
 // goValue returns a value as nil, string, bool, int64, *big.Int, float64,
 // source.Day, secret.Value, []any or map[string]any.
-func goValue(v starlark.Value, secrets bool) (any, error) {
-	e := &exporter{left: maxValues, secrets: secrets}
+func goValue(v starlark.Value, forRow bool) (any, error) {
+	e := &exporter{left: maxValues, forRow: forRow}
 	return e.value(v, 0)
 }
 
@@ -142,9 +140,12 @@ func (e *exporter) value(v starlark.Value, depth int) (any, error) {
 	case starlark.Float:
 		return float64(v), nil
 	case *dayValue:
+		if !e.forRow {
+			return v.day.String(), nil
+		}
 		return v.day, nil
 	case *secretValue:
-		if !e.secrets {
+		if !e.forRow {
 			return nil, errors.New("a secret cannot be used here")
 		}
 		return v.v.Secret(), nil

@@ -1,5 +1,3 @@
-//go:build draft
-
 // Package workflow is the language of scripts: it evaluates a workflow's top
 // level, checks it against what its backends say of themselves, and calls its
 // hooks for one user at a time. It knows Starlark and the table of all names;

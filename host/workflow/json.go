@@ -1,5 +1,3 @@
-//go:build draft
-
 package workflow
 
 import (
@@ -92,7 +90,7 @@ func flawed(err error, length int) error {
 
 func (c *call) jsonIndent() (starlark.Value, error) {
 	text, prefix, indent := c.text("text"), c.text("prefix"), c.text("indent")
-	if len(text) > maxJSON/16 || len(prefix)+len(indent) > 64 {
+	if len(text) > maxJSON/64 || len(prefix)+len(indent) > 16 {
 		return nil, &misuse{message: "json.indent: the text would be too long"}
 	}
 	if _, err := decodeJSON(text); err != nil { // also bounds the depth

@@ -1,5 +1,3 @@
-//go:build draft
-
 package workflow
 
 import (
@@ -15,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -277,7 +276,9 @@ type interp struct {
 	mu    sync.Mutex
 	found []source.Problem
 
-	pool    sync.Pool // of *state
+	step    *builtin
+	schema  atomic.Pointer[schema] // of the users, once it is known
+	pool    sync.Pool              // of *state
 	regexps regexps
 }
 
@@ -289,6 +290,7 @@ func newInterp(o Options) *interp {
 		stdin = strings.NewReader("")
 	}
 	in.spool = source.NewSpool(stdin, "")
+	in.step = &builtin{lang: in.lang, entry: in.lang.byName["step"]}
 	return in
 }
 

@@ -1,0 +1,43 @@
+package workflow
+
+// Entry is one name of the language, as rekey docs and editors show it.
+type Entry struct {
+	Name      string     `json:"name"`      // dotted: an attribute, as param.int or r.status
+	Signature string     `json:"signature"` // csv(path, key, delimiter = ",")
+	Where     string     `json:"where"`     // in which part of a script it may be used
+	Doc       string     `json:"doc"`       // the first sentence stands alone
+	Params    []EntryArg `json:"params,omitempty"`
+	Example   string     `json:"example,omitempty"`
+	Later     string     `json:"later,omitempty"` // it is not there yet: what to use until then
+}
+
+// EntryArg is one parameter of an Entry.
+type EntryArg struct {
+	Name    string `json:"name"`
+	Default string `json:"default,omitempty"` // as written in a script; "": required
+	Doc     string `json:"doc"`
+}
+
+// Docs returns every name of the language, in the order of the design: the
+// same table that scripts are checked by.
+func Docs() []Entry {
+	var all []Entry
+	for _, e := range table() {
+		shown := Entry{Name: e.name, Signature: e.signature(), Where: e.at.String(), Doc: e.doc, Example: e.example, Later: e.later}
+		for _, p := range e.params {
+			shown.Params = append(shown.Params, EntryArg{Name: p.name, Default: p.def, Doc: p.doc})
+		}
+		all = append(all, shown)
+	}
+	return all
+}
+
+// NearName returns the name of the language that is most like the one asked
+// for; "": none is.
+func NearName(asked string) string {
+	var names []string
+	for _, e := range table() {
+		names = append(names, e.name)
+	}
+	return nearest(asked, names)
+}

@@ -1,0 +1,70 @@
+package workflow
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// reportValue is what report.csv() and its like make.
+type reportValue struct {
+	spec ReportSpec
+	row  *hook // nil: the default columns
+}
+
+func (r *reportValue) String() string        { return "report." + r.spec.Kind }
+func (r *reportValue) Type() string          { return "report" }
+func (r *reportValue) Freeze()               {}
+func (r *reportValue) Truth() starlark.Bool  { return true }
+func (r *reportValue) Hash() (uint32, error) { return 0, errors.New("a report is no key") }
+
+func (c *call) reportSummary() (starlark.Value, error) {
+	return &reportValue{spec: ReportSpec{Kind: "summary", Order: "source"}}, nil
+}
+
+func (c *call) reportJSON() (starlark.Value, error)  { return c.report("json") }
+func (c *call) reportJSONL() (starlark.Value, error) { return c.report("jsonl") }
+func (c *call) reportCSV() (starlark.Value, error)   { return c.report("csv") }
+func (c *call) reportHTML() (starlark.Value, error)  { return c.report("html") }
+
+func (c *call) report(kind string) (starlark.Value, error) {
+	r := &reportValue{spec: ReportSpec{Kind: kind, Path: c.text("path"), Order: c.choice("order", "source", "apply"), EncryptTo: c.texts("encrypt_to")}}
+	if r.spec.Path == "" {
+		c.badValue("path", "", "the path is empty")
+	}
+	for _, to := range r.spec.EncryptTo {
+		if !strings.HasPrefix(to, "age1") {
+			c.badValue("encrypt_to", "a recipient begins with age1; rekey keygen makes one", "encrypt_to: %q is no age recipient", to)
+		}
+	}
+	if len(r.spec.EncryptTo) > 0 && !strings.HasSuffix(r.spec.Path, ".age") && r.spec.Path != "" {
+		r.spec.Path += ".age"
+	}
+	if c.has("row") {
+		r.row = c.hook("row", "r")
+		r.spec.HasRow = r.row != nil
+	}
+	return r, nil
+}
+
+// reports reads reports = [report.csv(…)].
+func (c *call) reports() []*reportValue {
+	all, given := elements(c.value("reports"))
+	if !given {
+		return []*reportValue{{spec: ReportSpec{Kind: "summary", Order: "source"}}}
+	}
+	var list []*reportValue
+	taken := map[string]bool{}
+	for _, v := range all {
+		r := v.(*reportValue)
+		path := filepath.Clean(r.spec.Path)
+		if r.spec.Path != "" && taken[path] {
+			c.badValue("reports", "give each a path of its own", "two reports are written to %q", r.spec.Path)
+		}
+		taken[path] = true
+		list = append(list, r)
+	}
+	return list
+}

@@ -1,0 +1,183 @@
+package workflow
+
+import (
+	"fmt"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// rowValue is r in a row function: what one user came to.
+type rowValue struct {
+	lang   *language
+	schema *schema
+	r      report.Result
+}
+
+var _ starlark.HasAttrs = (*rowValue)(nil)
+
+func (r *rowValue) String() string        { return fmt.Sprintf("result of %q", r.r.Row.Key) }
+func (r *rowValue) Type() string          { return "result of a user" }
+func (r *rowValue) Freeze()               {}
+func (r *rowValue) Truth() starlark.Bool  { return true }
+func (r *rowValue) Hash() (uint32, error) { return 0, fmt.Errorf("r is no key; use r.user") }
+func (r *rowValue) AttrNames() []string   { return r.lang.members("r") }
+
+// Attr returns what the table lists.
+func (r *rowValue) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "user":
+		return &userValue{schema: r.schema, key: r.r.Row.Key, cells: r.r.Row.Cells}, nil
+	case "status":
+		return starlark.String(r.r.Status), nil
+	case "code":
+		return starlark.String(r.r.Code), nil
+	case "native":
+		return starlark.String(r.r.Native), nil
+	case "message":
+		return starlark.String(r.r.Message), nil
+	case "wave":
+		return starlark.String(r.r.Wave), nil
+	case "attempts":
+		return starlark.MakeInt(r.r.Attempts), nil
+	case "at":
+		if r.r.At.IsZero() {
+			return starlark.None, nil
+		}
+		return starlark.String(r.r.At.UTC().Format(time.RFC3339)), nil
+	}
+	return r.passwords(name)
+}
+
+func (r *rowValue) passwords(name string) (starlark.Value, error) {
+	switch name {
+	case "password":
+		if r.r.Password == nil {
+			return starlark.None, nil
+		}
+		return secretOrNone(*r.r.Password), nil
+	case "passwords":
+		m := &namedValues{what: "passwords", absent: starlark.None, names: sortedKeys(r.r.Passwords), values: map[string]starlark.Value{}}
+		for name, v := range r.r.Passwords {
+			m.values[name] = secretOrNone(v)
+		}
+		return m, nil
+	case "candidates":
+		m := &namedValues{what: "candidates", absent: starlark.Tuple{}, names: sortedKeys(r.r.Candidates), values: map[string]starlark.Value{}}
+		for name, list := range r.r.Candidates {
+			all := make(starlark.Tuple, len(list))
+			for i, v := range list {
+				all[i] = secretOrNone(v)
+			}
+			m.values[name] = all
+		}
+		return m, nil
+	}
+	return nil, r.lang.noMember("r", name)
+}
+
+func secretOrNone(v secret.Value) starlark.Value {
+	if !v.Present() {
+		return starlark.None
+	}
+	return &secretValue{engine.Given(v)}
+}
+
+// namedValues is r.passwords or r.candidates: by "label" or "label/kind", and
+// a name that is not there has the absent value.
+type namedValues struct {
+	what   string
+	absent starlark.Value
+	names  []string
+	values map[string]starlark.Value
+}
+
+var (
+	_ starlark.IterableMapping = (*namedValues)(nil)
+	_ starlark.Sequence        = (*namedValues)(nil)
+	_ starlark.HasAttrs        = (*namedValues)(nil)
+)
+
+func (m *namedValues) String() string        { return fmt.Sprintf("%s of %d accounts", m.what, len(m.names)) }
+func (m *namedValues) Type() string          { return m.what }
+func (m *namedValues) Freeze()               {}
+func (m *namedValues) Truth() starlark.Bool  { return len(m.names) > 0 }
+func (m *namedValues) Hash() (uint32, error) { return 0, fmt.Errorf("%s is no key", m.what) }
+func (m *namedValues) Len() int              { return len(m.names) }
+func (m *namedValues) AttrNames() []string   { return []string{"get", "items", "keys", "values"} }
+
+// Get never fails: what is not certain, or not there, is the absent value.
+func (m *namedValues) Get(k starlark.Value) (starlark.Value, bool, error) {
+	if v, ok := m.values[textOf(k)]; ok {
+		return v, true, nil
+	}
+	return m.absent, true, nil
+}
+
+// Items returns the pairs by name.
+func (m *namedValues) Items() []starlark.Tuple {
+	items := make([]starlark.Tuple, len(m.names))
+	for i, name := range m.names {
+		items[i] = starlark.Tuple{starlark.String(name), m.values[name]}
+	}
+	return items
+}
+
+// Iterate goes over the names.
+func (m *namedValues) Iterate() starlark.Iterator { return m.keys().Iterate() }
+
+func (m *namedValues) keys() starlark.Tuple {
+	all := make(starlark.Tuple, len(m.names))
+	for i, name := range m.names {
+		all[i] = starlark.String(name)
+	}
+	return all
+}
+
+// Attr returns the methods of a dict that only read.
+func (m *namedValues) Attr(name string) (starlark.Value, error) {
+	method := func(result func() starlark.Value) starlark.Value {
+		return starlark.NewBuiltin(name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			return result(), starlark.UnpackArgs(b.Name(), args, kwargs)
+		})
+	}
+	switch name {
+	case "get":
+		return starlark.NewBuiltin(name, m.get), nil
+	case "keys":
+		return method(func() starlark.Value { return starlark.NewList(m.keys()) }), nil
+	case "items":
+		return method(func() starlark.Value {
+			var all []starlark.Value
+			for _, item := range m.Items() {
+				all = append(all, item)
+			}
+			return starlark.NewList(all)
+		}), nil
+	case "values":
+		return method(func() starlark.Value {
+			var all []starlark.Value
+			for _, item := range m.Items() {
+				all = append(all, item[1])
+			}
+			return starlark.NewList(all)
+		}), nil
+	}
+	return nil, nil
+}
+
+func (m *namedValues) get(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name string
+	var other starlark.Value = m.absent
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "default?", &other); err != nil {
+		return nil, err
+	}
+	if v, ok := m.values[name]; ok && v != starlark.None {
+		return v, nil
+	}
+	return other, nil
+}

@@ -1,0 +1,66 @@
+package workflow
+
+import (
+	"errors"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// secretValue is a secret in a script: something to hand on, of which only the
+// truth can be asked. It is a pointer type, because the interpreter compares
+// values of the same type with ==.
+type secretValue struct{ v *engine.Value }
+
+var (
+	_ starlark.Comparable = (*secretValue)(nil)
+	_ starlark.HasBinary  = (*secretValue)(nil)
+	_ starlark.HasUnary   = (*secretValue)(nil)
+)
+
+// errOpaque is what every question but for the truth is answered with.
+var errOpaque = errors.New("a secret can only be tested for being empty (if password: …) and given to a step")
+
+func (s *secretValue) String() string        { return secret.Redacted }
+func (s *secretValue) Type() string          { return "secret" }
+func (s *secretValue) Freeze()               {}
+func (s *secretValue) Truth() starlark.Bool  { return starlark.Bool(!s.v.Empty()) }
+func (s *secretValue) Hash() (uint32, error) { return 0, errOpaque }
+
+// CompareSameType fails: whether two secrets are equal is not for scripts.
+func (s *secretValue) CompareSameType(syntax.Token, starlark.Value, int) (bool, error) {
+	return false, errOpaque
+}
+
+// Binary fails.
+func (s *secretValue) Binary(syntax.Token, starlark.Value, starlark.Side) (starlark.Value, error) {
+	return nil, errOpaque
+}
+
+// Unary fails.
+func (s *secretValue) Unary(syntax.Token) (starlark.Value, error) { return nil, errOpaque }
+
+// refValue is a reference to a secret that a backend needs. It is read when
+// the backend is configured.
+type refValue struct{ ref SecretRef }
+
+func (r *refValue) String() string        { return "secret." + r.ref.Kind + "(" + r.ref.Name + ")" }
+func (r *refValue) Type() string          { return "secret reference" }
+func (r *refValue) Freeze()               {}
+func (r *refValue) Truth() starlark.Bool  { return true }
+func (r *refValue) Hash() (uint32, error) { return 0, errors.New("a secret reference is no key") }
+
+func (c *call) secretEnv() (starlark.Value, error)    { return c.reference("env", "name") }
+func (c *call) secretFile() (starlark.Value, error)   { return c.reference("file", "path") }
+func (c *call) secretPrompt() (starlark.Value, error) { return c.reference("prompt", "label") }
+
+func (c *call) reference(kind, arg string) (starlark.Value, error) {
+	name := c.text(arg)
+	if name == "" {
+		c.badValue(arg, "", "%s is empty", arg)
+	}
+	return &refValue{SecretRef{Kind: kind, Name: name}}, nil
+}

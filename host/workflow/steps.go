@@ -1,0 +1,268 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// resultValue is what a try_ step returns: what the backend said.
+type resultValue struct {
+	step   string
+	result engine.Result
+	value  starlark.Value
+}
+
+var _ starlark.HasAttrs = (*resultValue)(nil)
+
+func (r *resultValue) String() string {
+	return fmt.Sprintf("result(ok = %v, outcome = %q, code = %q, message = %q)", starlark.Bool(r.result.OK()), r.outcome(), r.result.Code, r.result.Message)
+}
+func (r *resultValue) Type() string          { return "result" }
+func (r *resultValue) Freeze()               {}
+func (r *resultValue) Truth() starlark.Bool  { return starlark.Bool(r.result.OK()) }
+func (r *resultValue) Hash() (uint32, error) { return 0, errors.New("a result is no key") }
+func (r *resultValue) AttrNames() []string   { return resultNames() }
+
+func resultNames() []string {
+	return []string{"code", "message", "native", "ok", "outcome", "value"}
+}
+
+// outcome is applied, refused or unknown.
+func (r *resultValue) outcome() string {
+	if r.result.OK() {
+		return sdk.Applied.String()
+	}
+	return r.result.Outcome.String()
+}
+
+// Attr returns what the backend said.
+func (r *resultValue) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "ok":
+		return starlark.Bool(r.result.OK()), nil
+	case "outcome":
+		return starlark.String(r.outcome()), nil
+	case "code":
+		return starlark.String(r.result.Code), nil
+	case "message":
+		return starlark.String(r.result.Message), nil
+	case "native":
+		return starlark.String(r.result.Native), nil
+	case "value":
+		return r.value, nil
+	}
+	return nil, &misuse{fmt.Sprintf("the result of a step has no %q", name), didYouMean(name, resultNames())}
+}
+
+// refusal is the error of a step without try_ that the backend did not do.
+type refusal struct {
+	step    string
+	backend string
+	account string
+	result  engine.Result
+}
+
+// Error says who refused what.
+func (r *refusal) Error() string {
+	text := fmt.Sprintf("%s(%s, %q): %s", r.step, r.backend, r.account, r.result.Outcome)
+	if r.result.Code != "" {
+		text += ", " + string(r.result.Code)
+	}
+	if r.result.Message != "" {
+		text += ": " + r.result.Message
+	}
+	return text
+}
+
+// tries reports whether the call is of a try_ twin.
+func (c *call) tries() bool { return strings.HasPrefix(c.entry.name, "step.try_") }
+
+func (c *call) stepSet() (starlark.Value, error)    { return c.step("set") }
+func (c *call) stepChange() (starlark.Value, error) { return c.step("change") }
+func (c *call) stepReset() (starlark.Value, error)  { return c.step("reset") }
+func (c *call) stepVerify() (starlark.Value, error) { return c.step("verify") }
+func (c *call) stepFind() (starlark.Value, error)   { return c.step("find") }
+func (c *call) stepUnlock() (starlark.Value, error) { return c.step("unlock") }
+
+// step takes a step that reaches a backend.
+func (c *call) step(verb string) (starlark.Value, error) {
+	b := c.value("backend").(*backendValue)
+	step := engine.Step{Verb: verb, Backend: b.spec.Label, Account: c.text("account")}
+	c.credential(&step)
+	c.options(&step, b)
+	if len(c.problems) > 0 {
+		return nil, nil
+	}
+	s := c.state
+	s.watch.pause()
+	result, err := s.steps.Do(s.ctx, step)
+	s.watch.resume()
+	if err != nil {
+		s.raised = err
+		return nil, err
+	}
+	r := &resultValue{step: c.entry.name, result: result, value: valueOf(result)}
+	switch {
+	case c.tries():
+		return r, nil
+	case !result.OK():
+		s.raised = &refusal{c.entry.name, step.Backend, step.Account, result}
+		return nil, s.raised
+	}
+	return r.value, nil
+}
+
+// credential reads the arguments that say which password becomes which.
+func (c *call) credential(step *engine.Step) {
+	if c.entry.index("kind") >= 0 {
+		step.Kind = c.text("kind")
+	}
+	if c.entry.index("must_change") >= 0 {
+		step.MustChange = c.optionalBool("must_change")
+	}
+	for name, into := range map[string]**engine.Value{"value": &step.Value, "new": &step.Value, "old": &step.Old} {
+		if c.entry.index(name) < 0 {
+			continue
+		}
+		switch v := c.value(name).(type) {
+		case *secretValue:
+			*into = v.v
+		case starlark.String:
+			*into = engine.Given(secret.New(string(v)))
+		}
+	}
+}
+
+// options checks the options of an operation, and the form of a hash.
+func (c *call) options(step *engine.Step, b *backendValue) {
+	if c.entry.index("hash_format") >= 0 {
+		step.HashFormat = c.text("hash_format")
+		if step.HashFormat != "" && b.known && !slices.Contains(b.desc.HashFormats, step.HashFormat) {
+			fix := didYouMean(step.HashFormat, b.desc.HashFormats)
+			if fix == "" {
+				fix = "it takes " + listed(quoted(b.desc.HashFormats))
+			}
+			c.bad("hash_format", fix, "backend %q takes no hash of the form %q", step.Backend, step.HashFormat)
+		}
+	}
+	if c.entry.index("options") < 0 || !c.has("options") {
+		return
+	}
+	step.Options = map[string]any{}
+	for _, item := range c.value("options").(*starlark.Dict).Items() {
+		c.option(step, b, item[0], item[1])
+	}
+}
+
+func (c *call) option(step *engine.Step, b *backendValue, key, v starlark.Value) {
+	name, ok := starlark.AsString(key)
+	if !ok {
+		c.bad("options", "", "options: a key is %s, want string", key.Type())
+		return
+	}
+	i := slices.IndexFunc(b.desc.Options, func(f sdk.Field) bool { return f.Name == name })
+	if i < 0 {
+		names := fieldNames(b.desc.Options)
+		fix := didYouMean(name, names)
+		if fix == "" && len(names) > 0 {
+			fix = "it has " + strings.Join(names, ", ")
+		}
+		c.bad("options", fix, "backend %q has no option %q", step.Backend, name)
+		return
+	}
+	if v == starlark.None {
+		return
+	}
+	x, bad := fieldValue(b.desc.Options[i], v, true)
+	if bad != nil {
+		c.bad("options", "", "option %s: %s", name, bad.message)
+		return
+	}
+	step.Options[name] = x
+}
+
+// valueOf is the value of a reset, or what a find found.
+func valueOf(r engine.Result) starlark.Value {
+	switch {
+	case r.Value != nil && r.Value.Secret().Present():
+		return &secretValue{r.Value}
+	case r.Account != nil:
+		return accountOf(*r.Account)
+	}
+	return starlark.None
+}
+
+func accountOf(a sdk.Account) starlark.Value {
+	var must, changed starlark.Value = starlark.None, starlark.None
+	if a.MustChange != nil {
+		must = starlark.Bool(*a.MustChange)
+	}
+	if !a.ChangedAt.IsZero() {
+		changed = starlark.String(a.ChangedAt.UTC().Format(time.RFC3339))
+	}
+	kinds := make([]starlark.Value, len(a.Kinds))
+	for i, k := range a.Kinds {
+		kinds[i] = starlark.String(k)
+	}
+	return newStruct(map[string]starlark.Value{
+		"account": starlark.String(a.Account), "id": starlark.String(a.ID), "status": starlark.String(a.Status.String()),
+		"must_change": must, "changed_at": changed, "kinds": starlark.NewList(kinds),
+	})
+}
+
+func (c *call) stepGenerate() (starlark.Value, error) {
+	g := engine.GenerateStep{Kind: c.text("kind")}
+	if p, ok := c.value("policy").(*policyValue); ok {
+		g.Policy = p.spec
+	}
+	if b, ok := c.value("generator").(*backendValue); ok {
+		g.Generator = b.spec.Label
+	}
+	if all, ok := elements(c.value("targets")); ok {
+		g.Targets = []string{}
+		for _, v := range all {
+			g.Targets = append(g.Targets, v.(*backendValue).spec.Label)
+		}
+	}
+	s := c.state
+	s.watch.pause()
+	v, err := s.steps.Generate(s.ctx, g)
+	s.watch.resume()
+	if err != nil {
+		return c.notGenerated(g, err)
+	}
+	if !c.tries() {
+		return &secretValue{v}, nil
+	}
+	return &resultValue{step: c.entry.name, result: engine.Result{Outcome: sdk.Applied}, value: &secretValue{v}}, nil
+}
+
+// notGenerated turns what a backend's own generator said into a result of
+// try_generate; everything else raises.
+func (c *call) notGenerated(g engine.GenerateStep, err error) (starlark.Value, error) {
+	var f *engine.Fault
+	if c.tries() && g.Generator != "" && errors.As(err, &f) && !raises(f.Code) {
+		r := engine.Result{Outcome: sdk.Refused, Code: f.Code, Message: f.Message}
+		return &resultValue{step: c.entry.name, result: r, value: starlark.None}, nil
+	}
+	c.state.raised = err
+	return nil, err
+}
+
+// raises reports whether a code is never an answer of a backend.
+func raises(code sdk.Code) bool {
+	switch code {
+	case sdk.InvalidOperation, sdk.Cancelled, sdk.Unsupported, engine.ScriptError, engine.Diverged:
+		return true
+	}
+	return false
+}

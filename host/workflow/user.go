@@ -1,0 +1,184 @@
+package workflow
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// schema is a source's columns in a form to look names up in; all users of a
+// source share one.
+type schema struct {
+	columns []source.Column
+	key     int
+	index   map[string]int
+}
+
+func newSchema(s source.Schema) *schema {
+	x := &schema{columns: s.Columns, key: s.Key, index: make(map[string]int, len(s.Columns))}
+	for i, c := range s.Columns {
+		x.index[c.Name] = i
+	}
+	return x
+}
+
+func (s *schema) names() []string {
+	names := make([]string, len(s.columns))
+	for i, c := range s.columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+func (s *schema) noColumn(name string) *misuse {
+	fix := didYouMean(name, s.names())
+	if fix == "" {
+		fix = "it has " + strings.Join(s.names(), ", ")
+	}
+	return &misuse{fmt.Sprintf("the users have no column %q", name), fix}
+}
+
+// userValue is one row of the source: user.column or user["any column"]. Cells
+// become values when they are asked for.
+type userValue struct {
+	schema *schema
+	key    string
+	cells  []any
+}
+
+var (
+	_ starlark.HasAttrs   = (*userValue)(nil)
+	_ starlark.Mapping    = (*userValue)(nil)
+	_ starlark.Comparable = (*userValue)(nil)
+)
+
+func (u *userValue) String() string {
+	var b strings.Builder
+	b.WriteString("user(")
+	for i, c := range u.schema.columns {
+		separate(&b, i)
+		b.WriteString(c.Name + " = ")
+		if v, err := u.cell(i); err == nil {
+			write(&b, v, 1)
+		}
+	}
+	return b.String() + ")"
+}
+
+func (u *userValue) Type() string         { return "user" }
+func (u *userValue) Freeze()              {}
+func (u *userValue) Truth() starlark.Bool { return true }
+func (u *userValue) AttrNames() []string  { return u.schema.names() }
+
+// Hash is that of the key: it tells users apart.
+func (u *userValue) Hash() (uint32, error) {
+	h := fnv.New32a()
+	h.Write([]byte(u.key))
+	return h.Sum32(), nil
+}
+
+// CompareSameType compares keys, for equality only.
+func (u *userValue) CompareSameType(op syntax.Token, other starlark.Value, _ int) (bool, error) {
+	same := u.key == other.(*userValue).key
+	switch op {
+	case syntax.EQL:
+		return same, nil
+	case syntax.NEQ:
+		return !same, nil
+	}
+	return false, fmt.Errorf("users have no order")
+}
+
+// Attr returns a cell.
+func (u *userValue) Attr(name string) (starlark.Value, error) {
+	if i, ok := u.schema.index[name]; ok {
+		return u.cell(i)
+	}
+	return nil, u.schema.noColumn(name)
+}
+
+// Get returns a cell of a column whose name may be anything.
+func (u *userValue) Get(k starlark.Value) (starlark.Value, bool, error) {
+	name, ok := starlark.AsString(k)
+	if !ok {
+		return nil, false, &misuse{fmt.Sprintf("user[%s]: want the name of a column", k.Type()), ""}
+	}
+	v, err := u.Attr(name)
+	return v, err == nil, err
+}
+
+func (u *userValue) cell(i int) (starlark.Value, error) {
+	var cell any
+	if i < len(u.cells) {
+		cell = u.cells[i]
+	}
+	if cell == nil && u.schema.columns[i].Secret {
+		return &secretValue{engine.Given(secret.Value{})}, nil
+	}
+	switch c := cell.(type) {
+	case string: // by far the most
+		return starlark.String(c), nil
+	case []any, map[string]any:
+		v, err := starlarkOf(c, 0)
+		if err == nil {
+			v.Freeze()
+		}
+		return v, err
+	}
+	return starlarkOf(cell, 0)
+}
+
+// dayValue is a cell of type date.
+type dayValue struct{ day source.Day }
+
+var (
+	_ starlark.HasAttrs   = (*dayValue)(nil)
+	_ starlark.Comparable = (*dayValue)(nil)
+)
+
+func (d *dayValue) String() string       { return d.day.String() }
+func (d *dayValue) Type() string         { return "date" }
+func (d *dayValue) Freeze()              {}
+func (d *dayValue) Truth() starlark.Bool { return true }
+func (d *dayValue) AttrNames() []string  { return []string{"day", "month", "year"} }
+
+// Hash is that of the text.
+func (d *dayValue) Hash() (uint32, error) { return starlark.String(d.String()).Hash() }
+
+// CompareSameType compares by time.
+func (d *dayValue) CompareSameType(op syntax.Token, other starlark.Value, _ int) (bool, error) {
+	c := d.day.Compare(other.(*dayValue).day.Time)
+	switch op {
+	case syntax.EQL:
+		return c == 0, nil
+	case syntax.NEQ:
+		return c != 0, nil
+	case syntax.LT:
+		return c < 0, nil
+	case syntax.LE:
+		return c <= 0, nil
+	case syntax.GT:
+		return c > 0, nil
+	}
+	return c >= 0, nil
+}
+
+// Attr returns day, month or year.
+func (d *dayValue) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "day":
+		return starlark.MakeInt(d.day.Day()), nil
+	case "month":
+		return starlark.MakeInt(int(d.day.Month())), nil
+	case "year":
+		return starlark.MakeInt(d.day.Year()), nil
+	}
+	return nil, nil
+}

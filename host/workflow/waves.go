@@ -1,0 +1,118 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// waveValue is what wave_rule() makes. Its name is its key in waves.
+type waveValue struct{ rule engine.WaveRule }
+
+func (w *waveValue) String() string        { return "wave_rule" }
+func (w *waveValue) Type() string          { return "wave rule" }
+func (w *waveValue) Freeze()               {}
+func (w *waveValue) Truth() starlark.Bool  { return true }
+func (w *waveValue) Hash() (uint32, error) { return 0, errors.New("a wave rule is no key") }
+
+// onlyWave is the wave of a workflow without waves.
+const onlyWave = "all"
+
+// unlimited is a wave that nothing stops.
+func unlimited(name string) engine.WaveRule {
+	return engine.WaveRule{Name: name, MaxFailures: -1, MaxPercent: -1}
+}
+
+func (c *call) waveRule() (starlark.Value, error) {
+	r := unlimited("")
+	r.Size, r.Take, r.Pause = c.number("size", 1), c.number("take", 1), c.duration("pause")
+	if c.has("hold") {
+		r.Hold = c.choice("hold", "approval") != ""
+	}
+	if c.has("max_failures") {
+		c.maxFailures(&r)
+	}
+	for _, code := range c.texts("tolerate") {
+		if !slices.Contains(codes(), code) {
+			c.badValue("tolerate", didYouMean(code, codes()), "tolerate: there is no code %q", code)
+		}
+		r.Tolerate = append(r.Tolerate, sdk.Code(code))
+	}
+	return &waveValue{r}, nil
+}
+
+// codes are all that a user can fail with.
+func codes() []string {
+	all := append(sdk.Codes(), engine.ScriptError, engine.ScriptFailed, engine.Diverged, engine.DuplicateAccount)
+	names := make([]string, len(all))
+	for i, code := range all {
+		names[i] = string(code)
+	}
+	return names
+}
+
+// maxFailures reads 5 or "1%".
+func (c *call) maxFailures(r *engine.WaveRule) {
+	v := c.value("max_failures")
+	if n, ok := v.(starlark.Int); ok {
+		r.MaxFailures = c.number("max_failures", 0)
+		_ = n
+		return
+	}
+	text := textOf(v)
+	number, isPercent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	p, err := strconv.ParseFloat(number, 64)
+	if err != nil || !isPercent || !(p >= 0 && p <= 100) || math.IsNaN(p) {
+		c.badValue("max_failures", `write a number, or a percentage such as "1%"`, "max_failures = %q is neither", text)
+		return
+	}
+	r.MaxPercent = p
+}
+
+// waves reads waves = {"canary": wave_rule(…)}.
+func (c *call) waves(hasHook bool) []engine.WaveRule {
+	d, _ := c.value("waves").(*starlark.Dict)
+	if d == nil || d.Len() == 0 {
+		return []engine.WaveRule{unlimited(onlyWave)}
+	}
+	var rules []engine.WaveRule
+	for i, item := range d.Items() {
+		rule := item[1].(*waveValue).rule
+		rule.Name = textOf(item[0])
+		switch {
+		case strings.TrimSpace(rule.Name) == "":
+			c.badValue("waves", "", "the name of a wave is empty")
+		case hasHook && rule.Take > 0:
+			c.badValue("waves", "leave one of them out", "wave %q: take is for workflows without a wave hook", rule.Name)
+		case !hasHook && rule.Take == 0 && i+1 < d.Len():
+			c.badValue("waves", "give it take =, or write a wave hook", "wave %q takes every user, and nobody is left for the later ones", rule.Name)
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+func waveNames(rules []engine.WaveRule) []string {
+	names := make([]string, len(rules))
+	for i, r := range rules {
+		names[i] = r.Name
+	}
+	return names
+}
+
+// noWave is a wave that the hook names and the script does not have.
+func noWave(name string, rules []engine.WaveRule) *misuse {
+	fix := didYouMean(name, waveNames(rules))
+	if fix == "" {
+		fix = "it has " + listed(quoted(waveNames(rules)))
+	}
+	return &misuse{fmt.Sprintf("there is no wave %q", name), fix}
+}
