@@ -347,7 +347,7 @@ func everyKind(p *probe) {
 	s, a := p.open(), p.target.Accounts[0]
 	given := map[string]string{}
 	for _, k := range p.d.Kinds {
-		op := p.set(a, p.value())
+		op := p.set(a, p.valueOf(k.Name))
 		op.Kind, given[k.Name] = k.Name, op.Value.Reveal()
 		if r := s.apply(p.t.Context(), op); !ok(r) {
 			p.stop("set of kind %q: %s, want applied", k.Name, said(r))
@@ -636,6 +636,7 @@ func replayOfAChange(p *probe) {
 func replayConcurrently(p *probe) {
 	s, a := p.open(), p.target.Accounts[0]
 	op := p.set(a, p.value())
+	op.Attempt = 2 // a first attempt may be refused by the history that another one made
 	p.parallel(8, func(int) {
 		r := s.apply(p.t.Context(), op)
 		if !ok(r) && (r.Err == nil || r.Err.Code != sdk.Conflict) {
@@ -960,7 +961,8 @@ func lostTarget(p *probe) {
 	p.start(s, a)
 	p.target.Down()
 	r := s.apply(p.t.Context(), p.anyOp(a, p.value()))
-	lost := []sdk.Code{sdk.Unreachable, sdk.TargetUnavailable, sdk.TargetError, sdk.ConnectionLost, sdk.Timeout}
+	// InvalidConfig is what a file that is gone looks like; it too stops a run.
+	lost := []sdk.Code{sdk.Unreachable, sdk.TargetUnavailable, sdk.TargetError, sdk.ConnectionLost, sdk.Timeout, sdk.InvalidConfig}
 	if ok(r) || r.Err == nil || !slices.Contains(lost, r.Err.Code) {
 		p.fail("an operation on a target that is gone: %s, want one of %v", said(r), lost)
 	}
