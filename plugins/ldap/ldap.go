@@ -61,9 +61,9 @@ policy has pwdMustChange TRUE) or pwdLastSet (ad); None leaves it to the server.
 A must-change answer to a verify is an acceptance.
 
 The password travels over ldaps://, over ldap:// with start_tls, or over
-ldapi:///path/of/socket. Plain ldap:// is accepted to loopback; elsewhere it is
-refused as InsecureTransport unless insecure = True. insecure does not switch
-off certificate checks: name the authority with ca_file.
+ldapi:///path/of/socket. Plain ldap:// is refused as InsecureTransport unless
+insecure = True, to this machine too. insecure does not switch off certificate
+checks: name the authority with ca_file.
 
 A refused logon of bind_dn is not tried again for 5 seconds, lest the account
 be locked. The entry that bind_dn is may not be rotated (Protected), nor krbtgt.
@@ -113,7 +113,7 @@ func fields() []sdk.Field {
 		{Name: "hash", Type: sdk.Choice, Default: hashSSHA, Choices: []string{hashSSHA, hashSSHA256, hashSSHA512, hashPlain}, Doc: "mode attribute: what is done to a value before it is sent"},
 		{Name: "start_tls", Type: sdk.Bool, Default: false, Doc: "make an ldap:// connection secure before anything is sent"},
 		{Name: "ca_file", Type: sdk.Path, Doc: "PEM file of the authorities to trust instead of the system's"},
-		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "send passwords in clear over ldap:// to other machines"},
+		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "send passwords in clear over ldap://; without it such a connection is refused"},
 		{Name: "page_size", Type: sdk.Int, Default: defaultPage, Doc: "entries a page of accounts(); 0 asks for all at once"},
 		{Name: "policy_dn", Type: sdk.String, Doc: "the ppolicy entry that holds for accounts that name none; else all under base_dn are respected"},
 	}

@@ -30,6 +30,7 @@ func config(s *ldaptest.Server, more ...any) sdk.Config {
 		Timeout:     20 * time.Second,
 		Values: map[string]any{
 			"url": s.URL, "bind_dn": s.BindDN, "base_dn": s.BaseDN, "page_size": int64(defaultPage),
+			"insecure": true,
 		},
 		Secrets: map[string]secret.Value{"bind_password": secret.New(s.Password)},
 	}
@@ -196,6 +197,9 @@ func TestAccountsAreFoundByLoginAndByDN(t *testing.T) {
 		{"USER1", "applied"},
 		{s.UserDN(0), "applied"},
 		{"UID=User0, OU=People, DC=rekey, DC=test", "applied"},
+		{"user0 ", "refused AccountNotFound"}, // to the server these are user0
+		{" user0", "refused AccountNotFound"},
+		{"user0\n", "refused AccountNotFound"},
 		{"nobody", "refused AccountNotFound"},
 		{"uid=nobody,ou=people," + s.BaseDN, "refused AccountNotFound"},
 		{"uid=a,ou=b,o=elsewhere", "refused AccountNotFound"},
@@ -707,9 +711,10 @@ func TestConfigureChecksItsSettings(t *testing.T) {
 		want sdk.Code // "": fine
 	}{
 		{"fine", func(sdk.Config) {}, ""},
-		{"loopback in clear", func(c sdk.Config) { c.Values["url"] = "ldap://127.0.0.1:20389/" }, ""},
-		{"loopback by name", func(c sdk.Config) { c.Values["url"] = "ldap://localhost" }, ""},
-		{"loopback of IPv6", func(c sdk.Config) { c.Values["url"] = "ldap://[::1]:20389" }, ""},
+		{"loopback in clear", func(c sdk.Config) { c.Values["url"] = "ldap://127.0.0.1:20389/" }, sdk.InsecureTransport},
+		{"loopback in clear, wanted", func(c sdk.Config) { c.Values["url"], c.Values["insecure"] = "ldap://127.0.0.1:20389/", true }, ""},
+		{"loopback by name", func(c sdk.Config) { c.Values["url"] = "ldap://localhost" }, sdk.InsecureTransport},
+		{"loopback of IPv6", func(c sdk.Config) { c.Values["url"], c.Values["insecure"] = "ldap://[::1]:20389", true }, ""},
 		{"socket", func(c sdk.Config) { c.Values["url"] = "ldapi:///run/ldapi" }, ""},
 		{"socket, escaped", func(c sdk.Config) { c.Values["url"] = "ldapi://%2Frun%2Fldapi" }, ""},
 		{"in clear", func(c sdk.Config) { c.Values["url"] = "ldap://ds.example" }, sdk.InsecureTransport},

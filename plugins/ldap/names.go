@@ -2,11 +2,13 @@ package ldap
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
 	goldap "github.com/go-ldap/ldap/v3"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -99,9 +101,9 @@ func (i *Instance) look(ctx context.Context, login string) (string, *sdk.Error) 
 	if i.base == "" {
 		return "", sdk.Errorf(sdk.InvalidConfig, "base_dn: missing, and account %q is not a DN", login)
 	}
-	var found []string
-	s := search{base: i.base, scope: scopeSubtree, limit: 2, filter: filterEqual(i.loginAttribute, login), attributes: []string{"1.1"}}
-	r, failed := i.query(ctx, s, func(e entry) { found = append(found, e.dn) })
+	var found []entry
+	s := search{base: i.base, scope: scopeSubtree, limit: 2, filter: filterEqual(i.loginAttribute, login), attributes: []string{i.loginAttribute}}
+	r, failed := i.query(ctx, s, func(e entry) { found = append(found, e) })
 	switch {
 	case failed != nil:
 		return "", failed
@@ -114,7 +116,17 @@ func (i *Instance) look(ctx context.Context, login string) (string, *sdk.Error) 
 	case len(found) == 0:
 		return "", sdk.Errorf(sdk.AccountNotFound, "account %q: no entry under %q has this %s", login, i.base, i.loginAttribute)
 	}
-	return found[0], nil
+	if names := found[0].all(i.loginAttribute); len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return sameLogin(n, login) }) {
+		return "", sdk.Errorf(sdk.AccountNotFound, "account %q: the server takes it for %q; spell it so", login, names[0])
+	}
+	return found[0].dn, nil
+}
+
+// sameLogin reports whether two spellings differ in case and Unicode form at
+// most. Servers see past more than that, spaces for one, and two rows of a file
+// would be one account of which nobody says so.
+func sameLogin(a, b string) bool {
+	return strings.EqualFold(norm.NFC.String(a), norm.NFC.String(b))
 }
 
 // query runs a search. It changes nothing, so a connection that is lost is

@@ -202,20 +202,22 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// clear reports whether passwords will travel in clear to another machine, and
-// refuses that unless it is wanted. Active Directory takes none in clear at all.
+// clear reports whether passwords will travel in clear to another machine. A
+// connection that is neither secure nor a socket of this machine is refused
+// unless it is wanted, to loopback too: who listens on a port of this machine
+// nobody knows. Active Directory takes no password in clear at all.
 func clear(d dialer, m mode, insecure bool) (bool, error) {
 	switch {
 	case d.tls != nil:
 		return false, nil
 	case m == modeAD:
 		return false, sdk.Errorf(sdk.InsecureTransport, "url: mode ad needs ldaps:// or start_tls")
-	case d.network == "unix", loopback(d.address):
+	case d.network == "unix":
 		return false, nil
 	case !insecure:
 		return false, sdk.Errorf(sdk.InsecureTransport, "url: ldap:// would carry passwords in clear; use ldaps:// or start_tls = True, or say insecure = True")
 	}
-	return true, nil
+	return !loopback(d.address), nil
 }
 
 func loopback(address string) bool {
