@@ -196,6 +196,7 @@ type sending struct {
 	origin     int
 	mustChange *bool
 	bridge     bool
+	again      bool // the value may have been sent before, in another operation: the plugin has to look first
 }
 
 // verbOf is the operation that a step is made of: a revert is a set.
@@ -246,11 +247,15 @@ func (s *Steps) intent(step Step, t *taken, what sending) *try {
 }
 
 func (s *Steps) operation(step Step, t *taken, what sending) sdk.Operation {
+	attempt := 1
+	if what.again {
+		attempt = 2
+	}
 	return sdk.Operation{
 		ID:   fmt.Sprintf("%s-%d-%d-%d", s.crew.id, s.user.Pos, t.ordinal, s.past.nextTry[t.ordinal]-1),
 		Verb: what.verb, Account: step.Account, Kind: step.Kind, Value: what.value, Old: what.old,
 		HashFormat: step.HashFormat, MustChange: what.mustChange, Options: step.Options,
-		Requestor: s.crew.requestor, SourceSystem: s.crew.sourceSystem, Attempt: 1,
+		Requestor: s.crew.requestor, SourceSystem: s.crew.sourceSystem, Attempt: attempt,
 	}
 }
 
@@ -277,6 +282,7 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 // deliver sends an operation until it has an outcome, and records that.
 func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *try, op sdk.Operation, intent *ledger.Record) error {
 	doubt := intent == nil // an earlier process may have sent it
+	spent := 0             // of the backend's attempts
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
 		got := s.exchange(l, op, intent)
 		intent = nil
@@ -285,7 +291,10 @@ func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *tr
 		}
 		r := got.receipt
 		doubt = doubt || r.Outcome == sdk.Unknown
-		next, wait := s.judge(l, op, r, doubt, backoff)
+		if r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown {
+			spent++
+		}
+		next, wait := s.judge(l, op, r, doubt, spent < l.backend.Attempts, backoff)
 		switch next {
 		case conclude:
 			return s.conclude(y, op, r)
@@ -295,9 +304,7 @@ func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *tr
 		if err := s.pause(l, wait, doubt || s.changedBesides(y)); err != nil {
 			return s.unsent(y, op, doubt, err)
 		}
-		if r.Err == nil || r.Err.RetryAfter == 0 {
-			op.Attempt++
-		}
+		op.Attempt++
 	}
 }
 
@@ -310,13 +317,13 @@ const (
 	investigate
 )
 
-// judge decides what follows a receipt, and how long to wait before that.
-func (s *Steps) judge(l *lane, op sdk.Operation, r sdk.Receipt, doubt bool, backoff time.Duration) (move, time.Duration) {
+// judge decides what follows a receipt, and how long to wait before that. left
+// says that the backend's attempts are not used up.
+func (s *Steps) judge(l *lane, op sdk.Operation, r sdk.Receipt, doubt, left bool, backoff time.Duration) (move, time.Duration) {
 	code := sdk.Internal
 	if r.Err != nil {
 		code = r.Err.Code
 	}
-	left := op.Attempt < l.backend.Attempts
 	switch {
 	case r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied:
 		return conclude, 0

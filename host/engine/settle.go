@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -64,7 +65,10 @@ func (s *Steps) investigate(ctx context.Context, step Step, l *lane, t *taken, y
 	case sdk.Accepted, sdk.AcceptedMustChange:
 		return s.conclude(y, op, sdk.OK())
 	case sdk.Rejected:
-		if r.Outcome == sdk.Refused {
+		switch {
+		case remembered(y, r):
+			return s.conclude(y, op, overtaken(r))
+		case r.Outcome == sdk.Refused:
 			return s.conclude(y, op, r)
 		}
 		return s.once(y, l, op)
@@ -94,7 +98,28 @@ func (s *Steps) once(y *try, l *lane, op sdk.Operation) error {
 	if got.err != nil {
 		return s.unsent(y, op, false, got.err)
 	}
+	if remembered(y, got.receipt) {
+		return s.conclude(y, op, overtaken(got.receipt))
+	}
 	return s.conclude(y, op, got.receipt)
+}
+
+// remembered reports whether the target refuses a value because it has it, or
+// had it. It cannot know a generated value but from the attempt whose answer
+// was lost: that one took effect, so the refusal is none of the operation.
+func remembered(y *try, r sdk.Receipt) bool {
+	if y.intent.Origin == 0 || r.Outcome != sdk.Refused || r.Err == nil || r.Err.Code != sdk.PolicyViolation {
+		return false
+	}
+	return slices.ContainsFunc(r.Err.Violations, func(v sdk.Violation) bool {
+		return v.Rule == sdk.RuleHistory || v.Rule == sdk.RuleSameAsCurrent
+	})
+}
+
+// overtaken is what an operation came to whose value the target remembers and
+// does not accept: it took effect, and what is in force now nobody here knows.
+func overtaken(r sdk.Receipt) sdk.Receipt {
+	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", r.Err.Error()))
 }
 
 // evidence asks the target once whether it has the value.
@@ -127,7 +152,7 @@ func (s *Steps) recover(ctx context.Context, step Step, l *lane, t *taken) error
 			return err
 		}
 	}
-	set := sending{verb: sdk.Set, value: final, origin: t.tries[0].intent.Origin}
+	set := sending{verb: sdk.Set, value: final, origin: t.tries[0].intent.Origin, again: true}
 	if err := s.send(ctx, step, l, t, set); err != nil || !bridgeable(t.last()) {
 		return err
 	}
@@ -150,11 +175,11 @@ func (s *Steps) bridge(ctx context.Context, step Step, l *lane, t *taken, final 
 		return &Fault{Code: sdk.PolicyViolation, Message: "bridge value: " + err.Error()}
 	}
 	yes := true
-	set := sending{verb: sdk.Set, value: value, mustChange: &yes, bridge: true}
+	set := sending{verb: sdk.Set, value: value, mustChange: &yes, bridge: true, again: true}
 	if err := s.send(ctx, step, l, t, set); err != nil || !t.last().applied() {
 		return err
 	}
-	change := sending{verb: sdk.Change, value: final, old: value, origin: t.tries[0].intent.Origin}
+	change := sending{verb: sdk.Change, value: final, old: value, origin: t.tries[0].intent.Origin, again: true}
 	return s.send(ctx, step, l, t, change)
 }
 

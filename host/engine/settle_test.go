@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+var cut = sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "cut"))
+
+// TestWhatARecoverySendsIsALaterAttempt: a plugin looks before it reports a
+// refusal only where it is told that the value may be there already.
+func TestWhatARecoverySendsIsALaterAttempt(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	var sent []string
+	x.say = func(n int, op sdk.Operation) sdk.Receipt {
+		sent = append(sent, fmt.Sprintf("%s %d", op.Verb, op.Attempt))
+		switch {
+		case n == 1:
+			return cut
+		case op.Verb == sdk.Set && op.MustChange == nil:
+			return sdk.Refuse(&sdk.Error{Code: sdk.AccountStatus, AccountStatus: sdk.StatusPending})
+		}
+		x.take(op)
+		return sdk.OK()
+	}
+	be := x.backend("a")
+	be.Description.Recover, be.Abilities = sdk.SetThenChange, nil
+	apply(t, jobOf(b, changeTo("a"), be))
+	if got, want := strings.Join(sent, ", "), "change 1, set 2, set 2, change 2"; got != want {
+		t.Errorf("sent %s; want %s", got, want)
+	}
+}
+
+// TestARefusalForHistoryOfARepeatedValueIsSettledByAVerify: a generated value
+// that the target remembers was put there by the attempt whose answer was lost.
+func TestARefusalForHistoryOfARepeatedValueIsSettledByAVerify(t *testing.T) {
+	history := sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Violations: []sdk.Violation{{Rule: sdk.RuleHistory}}})
+	for _, c := range []struct {
+		name    string
+		verb    string
+		abled   bool // the target can be asked
+		verdict sdk.Verdict
+		want    ledger.Status
+		sends   int
+	}{
+		{"in force", verbSet, true, sdk.Accepted, ledger.Done, 2},
+		{"overtaken by somebody else", verbSet, true, sdk.Rejected, ledger.Unresolved, 2},
+		{"nobody to ask", verbSet, false, sdk.CannotTell, ledger.Unresolved, 2},
+		{"locked", verbSet, true, sdk.Blocked, ledger.Unresolved, 2},
+		{"a change, seen as not in force", verbChange, true, sdk.Rejected, ledger.Unresolved, 2},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		x.verify = func(string, string) sdk.Verdict { return c.verdict }
+		x.say = func(n int, op sdk.Operation) sdk.Receipt {
+			if n > 1 {
+				return history
+			}
+			x.take(op)
+			return cut
+		}
+		be := x.backend("a")
+		if !c.abled {
+			be.Abilities = nil
+		}
+		hooks := generateAndSet("a")
+		if c.verb == verbChange {
+			hooks = changeTo("a")
+		}
+		apply(t, jobOf(b, hooks, be))
+		values := map[string]bool{}
+		for _, r := range b.user(1) {
+			if r.Kind == ledger.Intent {
+				values[string(r.Sealed)] = true
+			}
+		}
+		if got := statusIn(b.user(1)); got != c.want || x.n != c.sends || len(values) != 1 {
+			t.Errorf("%s: %s after %d sends of %d values; want %s, %d, 1", c.name, got, x.n, len(values), c.want, c.sends)
+		}
+	}
+}
+
+// TestAWaitThatTheTargetAsksForIsFreeOfAttempts, and the plugin is told that it
+// has seen the operation before.
+func TestAWaitThatTheTargetAsksForIsFreeOfAttempts(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	last := 0
+	x.say = func(n int, op sdk.Operation) sdk.Receipt {
+		last = op.Attempt
+		if n < 8 {
+			return sdk.Refuse(&sdk.Error{Code: sdk.RateLimited, RetryAfter: 1})
+		}
+		x.take(op)
+		return sdk.OK()
+	}
+	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
+	if got := statusIn(b.user(1)); got != ledger.Done || last != 8 {
+		t.Errorf("%s at attempt %d, want done at attempt 8", got, last)
+	}
+}
