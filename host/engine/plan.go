@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rekey-host/rekey/host/ledger"
@@ -71,10 +72,43 @@ type planner struct {
 	problems source.Problems
 	preview  Preview
 	first    map[int]source.Row // of each wave
+	parts    []part
 }
 
-func (p *planner) problem(line int, format string, args ...any) {
-	p.problems.Add(source.Problem{File: p.Users.Name(), Line: line, Message: fmt.Sprintf(format, args...)})
+// part is where the rows of one file begin: a source may be several, one after
+// the other.
+type part struct {
+	file  string
+	first int64 // number of the row
+}
+
+// fileOf returns the file of the row of that number.
+func (p *planner) fileOf(seq int64) string {
+	for _, x := range slices.Backward(p.parts) {
+		if seq >= x.first {
+			return x.file
+		}
+	}
+	return p.Users.Name()
+}
+
+// enter notes in which file the row of that number stands.
+func (p *planner) enter(file string, seq int64) {
+	if file == "" {
+		file = p.Users.Name()
+	}
+	if n := len(p.parts); n == 0 || p.parts[n-1].file != file {
+		p.parts = append(p.parts, part{file, seq})
+	}
+}
+
+// problem notes what is wrong with a row, or with the whole source.
+func (p *planner) problem(row source.Row, format string, args ...any) {
+	file := row.File
+	if file == "" {
+		file = p.Users.Name()
+	}
+	p.problems.Add(source.Problem{File: file, Line: row.Line, Message: fmt.Sprintf(format, args...)})
 }
 
 // columns finds the columns of order_by.
@@ -83,9 +117,9 @@ func (p *planner) columns() error {
 		i := p.schema.Index(name)
 		switch {
 		case i < 0:
-			p.problem(0, "order_by: there is no column %q", name)
+			p.problem(source.Row{}, "order_by: there is no column %q", name)
 		case p.schema.Columns[i].Secret:
-			p.problem(0, "order_by: column %q is secret", name)
+			p.problem(source.Row{}, "order_by: column %q is secret", name)
 		default:
 			p.keys = append(p.keys, i)
 		}
@@ -111,6 +145,7 @@ func (p *planner) merge(err error) error {
 
 func (p *planner) row(ctx context.Context, row source.Row) error {
 	p.preview.Total++
+	p.enter(row.File, p.preview.Total)
 	u := ledger.PlannedUser{Seq: p.preview.Total, Line: row.Line, Key: row.Key}
 	due, reason, err := p.due(ctx, row)
 	if err != nil {
@@ -164,7 +199,7 @@ func (p *planner) hookFailed(hook string, row source.Row, err error) error {
 			p.problems.Add(x)
 		}
 	} else {
-		p.problem(row.Line, "%s(%q): %s", hook, row.Key, err)
+		p.problem(row, "%s(%q): %s", hook, row.Key, err)
 	}
 	if p.problems.Total > source.MaxProblems {
 		return &p.problems
@@ -180,7 +215,11 @@ func (p *planner) add(u ledger.PlannedUser, row source.Row) error {
 	err := p.Draft.Add(u)
 	var dup *ledger.DuplicateError
 	if errors.As(err, &dup) {
-		p.problem(row.Line, "key %q is on line %d already; every user has to be listed once", row.Key, dup.FirstLine)
+		where := fmt.Sprintf("on line %d", dup.FirstLine)
+		if file := p.fileOf(dup.FirstSeq); file != p.fileOf(u.Seq) {
+			where = fmt.Sprintf("at %s:%d", file, dup.FirstLine)
+		}
+		p.problem(row, "key %q is %s already; every user has to be listed once", row.Key, where)
 		return nil
 	}
 	return err
@@ -230,7 +269,7 @@ func (p *planner) exercise(ctx context.Context) error {
 		s.simulated = true
 		v := p.Hooks.Rotate(ctx, row, s)
 		if mendable(v) {
-			p.problem(row.Line, "rotate(%q), tried on simulated steps: %s", row.Key, v.Fault.Message)
+			p.problem(row, "rotate(%q), tried on simulated steps: %s", row.Key, v.Fault.Message)
 		}
 	}
 	return p.problems.Err()

@@ -63,7 +63,8 @@ type WavePlan struct {
 // DuplicateError is returned for a key that an earlier row has.
 type DuplicateError struct {
 	Key       string
-	FirstLine int
+	FirstSeq  int64 // number of the row that has it
+	FirstLine int   // where that one stands
 }
 
 // Error names the key and the line that has it.
@@ -237,14 +238,14 @@ func (d *Draft) duplicate(p PlannedUser, fold string, err error) error {
 	if err != nil {
 		return err
 	}
-	first, err := d.db.one("SELECT line FROM temp.stage WHERE fold = ?", fold)
+	first, err := d.db.one("SELECT line, seq FROM temp.stage WHERE fold = ?", fold)
 	if err != nil {
 		return err
 	}
 	if first == nil {
 		return fmt.Errorf("draft of run %s: row %d was given twice", d.header.ID, p.Seq)
 	}
-	return &DuplicateError{Key: p.Key, FirstLine: int(first.int(0))}
+	return &DuplicateError{Key: p.Key, FirstLine: int(first.int(0)), FirstSeq: first.int(1)}
 }
 
 // Freeze orders the users by wave, sort keys and row, numbers them from 1,
