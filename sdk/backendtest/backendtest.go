@@ -48,9 +48,16 @@ type Target struct {
 	// Present is the value that they have now. Required where the backend can
 	// change but not set.
 	Present string
+	// Kind is the credential that the checks are about. "": the first that the
+	// Description declares.
+	Kind string
 	// Value returns the nth good value, from 0; all are different. Nil: 20
-	// characters with a letter of either case, a digit and a symbol.
+	// characters with letters of either case, a digit and a symbol, no two
+	// alike beside each other.
 	Value func(n int) string
+	// Values are those of kinds whose values have to look otherwise, such as
+	// the digits of a PIN.
+	Values map[string]func(n int) string
 	// Holds looks at the target, past the backend, whether it accepts the
 	// value for the account. Nil: the backend's Verify is asked.
 	Holds func(account, kind, value string) bool

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -218,13 +219,29 @@ func (p *probe) within(what string, f func()) {
 }
 
 // value returns a good value that was not used before.
-func (p *probe) value() string {
+func (p *probe) value() string { return p.valueOf(p.kind()) }
+
+// valueOf returns a good value for a kind that was not used before.
+func (p *probe) valueOf(kind string) string {
 	n := p.values
 	p.values++
-	if p.target.Value != nil {
+	switch f := p.target.Values[kind]; {
+	case f != nil:
+		return f(n)
+	case p.target.Value != nil:
 		return p.target.Value(n)
 	}
-	return "aB3." + rand.Text()[:16]
+	return goodValue()
+}
+
+// goodValue pairs each random letter with one of the other case, so that none
+// stands beside its like.
+func goodValue() string {
+	v := "x7."
+	for _, c := range strings.ToLower(rand.Text()[:8]) {
+		v += string(c) + "Q"
+	}
+	return v + "z"
 }
 
 // op is a new operation.
@@ -247,10 +264,10 @@ func (p *probe) change(account, old, value string) sdk.Operation {
 	return op
 }
 
-// kind is the first one that is declared.
+// kind is the one that the target names, else the first that is declared.
 func (p *probe) kind() string {
-	if len(p.d.Kinds) == 0 {
-		return ""
+	if p.target.Kind != "" || len(p.d.Kinds) == 0 {
+		return p.target.Kind
 	}
 	return p.d.Kinds[0].Name
 }
