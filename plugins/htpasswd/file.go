@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -119,24 +120,35 @@ func (f file) lock(ctx context.Context) (unlock func(), failed *sdk.Error) {
 	}
 	if err := wait(ctx, func() error { return flock(held) }); err != nil {
 		held.Close()
-		return nil, fileError(err)
+		return nil, f.stillLocked(err)
 	}
 	sweep(target)
 	return func() { held.Close() }, nil
+}
+
+// stillLocked says what was waited for in vain: another process that is
+// changing the file, if it is not the system that refuses the lock.
+func (f file) stillLocked(err error) *sdk.Error {
+	e := fileError(err)
+	if errors.Is(err, errLocked) {
+		e.Message = fmt.Sprintf("%q: another process is changing it and has not let go of its lock in time; nothing was written", f.path)
+	}
+	return e
 }
 
 // wait polls: flock(2) cannot be told to give up at a deadline.
 func wait(ctx context.Context, try func() error) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
+	var held error
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return errors.Join(ctx.Err(), held)
 		case <-pause.C:
 		}
-		if err := try(); !errors.Is(err, errLocked) {
-			return err
+		if held = try(); !errors.Is(held, errLocked) {
+			return held
 		}
 		pause.Reset(2 * time.Millisecond)
 	}
