@@ -2,7 +2,7 @@
 package main
 
 import (
-	"bufio"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,10 +23,10 @@ Serves a simulated Kendox InfoShare. FILE holds one user a line,
 
     login;password[;right]
 
-where right is "admin" for the service account, which gets the three access
-rights that setting passwords needs. Blank lines and lines that start with #
-are skipped. If no line has "admin", there is a service account "rekey" with the
-password "rekey".
+as a CSV file, where right is "admin" for the service account, which gets the
+three access rights that setting passwords needs. Blank lines, lines that start
+with # and a first line of column names are skipped. If no line has "admin",
+there is a service account "rekey" with the password "rekey".
 
 The state, without secrets, is at http://ADDRESS/simulator/status, and is
 printed when the simulator ends, too.
@@ -87,24 +88,35 @@ func load(s *kendoxtest.Server, name string) error {
 	}
 	defer f.Close()
 	admins := 0
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
+	rows := csv.NewReader(f)
+	rows.Comma, rows.Comment, rows.FieldsPerRecord, rows.TrimLeadingSpace = ';', '#', -1, true
+	for first := true; ; first = false {
+		row, err := rows.Read()
+		switch {
+		case errors.Is(err, io.EOF):
+			return finish(s, admins)
+		case err != nil:
+			return fmt.Errorf("%s: %w", name, err)
+		case first && slices.Equal(row, []string{"login", "password"}):
 			continue
 		}
-		admin, err := add(s, strings.Split(line, ";"))
+		admin, err := add(s, row)
 		if err != nil {
-			return fmt.Errorf("%s:%d: %w", name, n, err)
+			line, _ := rows.FieldPos(0)
+			return fmt.Errorf("%s:%d: %w", name, line, err)
 		}
 		if admin {
 			admins++
 		}
 	}
+}
+
+// finish adds the service account if the file has none.
+func finish(s *kendoxtest.Server, admins int) error {
 	if admins == 0 {
 		s.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "rekey")
 	}
-	return lines.Err()
+	return nil
 }
 
 func add(s *kendoxtest.Server, parts []string) (admin bool, err error) {

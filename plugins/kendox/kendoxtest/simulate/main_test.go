@@ -54,3 +54,16 @@ func TestLoadNamesTheLine(t *testing.T) {
 		}
 	}
 }
+
+func TestLoadReadsTheSampleOfTheScript(t *testing.T) {
+	s := kendoxtest.New(kendoxtest.Options{})
+	if err := load(s, "../../../../scripts/data/kendox_users.csv"); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Accepts("hayes; helen", "") || !s.Accepts("d'eon", "Le-Chevalier-1728") || !s.Accepts("ivy_%2f_&<ito>", "") {
+		t.Error("a user of the sample is missing")
+	}
+	if _, ok := s.User("login"); ok {
+		t.Error("the names of the columns became a user")
+	}
+}

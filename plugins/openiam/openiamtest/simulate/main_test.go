@@ -43,3 +43,15 @@ func TestLoadNamesTheLine(t *testing.T) {
 		}
 	}
 }
+
+func TestLoadReadsTheSampleOfTheScript(t *testing.T) {
+	s := openiamtest.New(openiamtest.Options{})
+	if err := load(s, "../../../../scripts/data/openiam_accounts.csv"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []openiamtest.Key{{Principal: "aberg"}, {Principal: "AB1001", System: "120"}, {Principal: "ffox", Domain: "PARTNERS"}} {
+		if _, ok := s.Identity(key); !ok {
+			t.Errorf("identity %+v of the sample is missing", key)
+		}
+	}
+}
