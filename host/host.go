@@ -1,5 +1,3 @@
-//go:build draft
-
 package host
 
 import (
@@ -63,20 +61,24 @@ type Host struct {
 	Config
 	store   *ledger.Store
 	catalog *catalog.Catalog
+	loaded  *ledger.Keys // once they were needed
 }
 
 // New opens the state directory and finds the backends.
 func New(c Config) (*Host, error) {
-	store, err := ledger.Open(c.StateDir, ledger.Options{Now: c.Now, Rand: c.Random})
+	store, err := ledger.Open(c.StateDir, ledger.Options{Now: c.Now, Rand: c.Random, OSUser: c.OSUser, Host: c.Hostname})
 	if err != nil {
 		return nil, err
 	}
 	if c.IdentityPath == "" {
-		c.IdentityPath = filepath.Join(c.StateDir, "identity.txt")
+		c.IdentityPath = IdentityIn(c.StateDir)
 	}
 	options := launch.Options{Log: c.Log, CacheDir: filepath.Join(c.StateDir, "cache")}
 	return &Host{Config: c, store: store, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options)}, nil
 }
+
+// IdentityIn is where a state directory keeps its age identity.
+func IdentityIn(stateDir string) string { return filepath.Join(stateDir, "identity.txt") }
 
 // Close ends the plugins.
 func (h *Host) Close() error {

@@ -1,10 +1,11 @@
-//go:build draft
-
 package host
 
 import (
+	"fmt"
+
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/report"
 )
 
 // Outcome is what a run came to, as --json prints it.
@@ -102,4 +103,22 @@ func exitCode(s ledger.State, c Counts) int {
 	default:
 		return ExitDone
 	}
+}
+
+// advice is what to do now, one line each.
+func advice(r *ledger.Run, out Outcome) ([]string, error) {
+	list, err := groups(r, ledger.Counts(out.Counts))
+	if err != nil {
+		return nil, err
+	}
+	var next []string
+	switch out.Status {
+	case ledger.StatePlanned:
+		next = append(next, fmt.Sprintf("nothing was changed; apply it with rekey resume %s", out.Run))
+	case ledger.StateHeld:
+		next = append(next, fmt.Sprintf("rekey approve %s, then rekey resume %s", out.Run, out.Run))
+	case ledger.StateStopped, ledger.StateInterrupted:
+		next = append(next, fmt.Sprintf("go on with rekey resume %s", out.Run))
+	}
+	return append(next, report.Next(out.Run, ledger.Counts(out.Counts), list)...), nil
 }

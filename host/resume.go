@@ -1,11 +1,16 @@
-//go:build draft
-
 package host
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -85,7 +90,7 @@ func (h *Host) stillHeld(r *ledger.Run, out Outcome, wave string, err error) (Ou
 		return out, err
 	}
 	out.Status, out.ExitCode = ledger.StateHeld, ExitHeld
-	out.Reason = "wave " + wave
+	out.Reason = "wave " + wave + " waits for an approval"
 	out.Next = []string{fmt.Sprintf("rekey approve %s, then rekey resume %s", r.ID(), r.ID())}
 	return out, nil
 }
@@ -118,37 +123,71 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 	return h.apply(ctx, stop, r, w, hooks, b, o, command)
 }
 
-// recorded loads the script from disk and refuses a changed one, unless the
-// change is accepted for users not yet started.
+// recorded loads the script as the ledger has it. One that has changed on disk
+// is refused, unless the change is accepted for users not yet started.
 func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*workflow.Workflow, engine.Hooks, error) {
-	head := r.Header()
-	w, err := workflow.Load(ctx, h.loadOptions(head.Script, head.Params))
+	if err := h.sameSources(ctx, r.Header()); err != nil {
+		return nil, nil, err
+	}
+	kept, err := h.fromLedger(ctx, r)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := h.sameSources(ctx, head, w); err != nil {
-		return nil, nil, err
-	}
-	changed := changedFiles(head, w)
+	changed := h.changedFiles(r.Header())
 	if len(changed) == 0 {
-		return w, w, nil
+		return kept, kept, nil
 	}
 	if !o.AcceptChange {
 		return nil, nil, &UsageError{Message: fmt.Sprintf("run %s was planned with another %s", r.ID(), strings.Join(changed, ", ")),
 			Fix: "restore it, or give --accept-change to apply it to users not yet started"}
 	}
-	hooks, err := h.accept(ctx, r, w, changed)
-	return w, hooks, err
+	return h.accept(ctx, r, kept, changed)
 }
 
-// accept records a changed script; users that have started keep the old one.
-func (h *Host) accept(ctx context.Context, r *ledger.Run, w *workflow.Workflow, changed []string) (engine.Hooks, error) {
-	old, err := h.fromLedger(ctx, r)
+// accept loads a changed script and records that it was accepted; users that
+// have started keep the old one.
+func (h *Host) accept(ctx context.Context, r *ledger.Run, kept *workflow.Workflow, changed []string) (*workflow.Workflow, engine.Hooks, error) {
+	head := r.Header()
+	w, err := workflow.Load(ctx, h.loadOptions(head.Script, head.Params))
+	if err != nil {
+		return nil, nil, err
+	}
+	schema, err := schemaOf(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	w.Use(schema)
+	note := ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Message: strings.Join(changed, ", ")}
+	return w, twoScripts{old: kept, changed: w}, r.Commit([]*ledger.Record{{Kind: ledger.Accepted, Detail: note}})
+}
+
+// changedFiles lists the files of a script that are not on disk as the ledger
+// has them.
+func (h *Host) changedFiles(head ledger.Header) []string {
+	var changed []string
+	same := func(name, path string, was []byte) {
+		if now, err := h.readScript(path); err != nil || !bytes.Equal(now, was) {
+			changed = append(changed, name)
+		}
+	}
+	same(head.Script, head.Script, head.ScriptText)
+	for _, m := range head.Modules {
+		path := filepath.Join(filepath.Dir(head.Script), filepath.FromSlash(m.Name))
+		if rest, embedded := strings.CutPrefix(m.Name, "@rekey//"); embedded {
+			path = "@rekey/" + rest
+		}
+		same(m.Name, path, m.Text)
+	}
+	return changed
+}
+
+func (h *Host) readScript(path string) ([]byte, error) {
+	f, err := h.openSource(path)
 	if err != nil {
 		return nil, err
 	}
-	note := ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Message: strings.Join(changed, ", ")}
-	return twoScripts{old: old, changed: w}, r.Commit([]*ledger.Record{{Kind: ledger.Accepted, Detail: note}})
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 // twoScripts rotates users that have started by the recorded script, and all
@@ -164,20 +203,49 @@ func (t twoScripts) Rotate(ctx context.Context, row source.Row, steps *engine.St
 }
 
 // sameSources refuses a changed source: the plan is frozen and never re-read.
-func (h *Host) sameSources(ctx context.Context, head ledger.Header, w *workflow.Workflow) error {
-	now, err := h.sourcePins(ctx, w)
-	if err != nil {
-		return err
-	}
-	for i, was := range head.Sources {
+// One that is gone is no change: lists of passwords are removed after use.
+func (h *Host) sameSources(ctx context.Context, head ledger.Header) error {
+	for _, was := range head.Sources {
 		if was.Stdin || was.SHA256 == "" {
 			continue
 		}
-		if i >= len(now) || now[i].SHA256 != was.SHA256 {
+		now, err := h.fingerprint(ctx, was.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return &UsageError{Message: fmt.Sprintf("source %s: %s", was.Name, err)}
+		}
+		if now != was.SHA256 {
 			return &UsageError{Message: fmt.Sprintf("source %s has changed since run %s was planned", was.Name, head.ID), Fix: "restore it, or start a new run with rekey run --new"}
 		}
 	}
 	return nil
+}
+
+// fingerprint is the SHA-256 of a source's file in hex.
+func (h *Host) fingerprint(ctx context.Context, name string) (string, error) {
+	f, err := h.openSource(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), ctx.Err()
+}
+
+func (h *Host) openSource(name string) (fs.File, error) {
+	if rest, embedded := strings.CutPrefix(name, "@rekey/"); embedded {
+		return h.Embedded.Open(rest)
+	}
+	path := h.absolute(name)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // before opening: a FIFO would wait
+		return nil, errors.New("is not a regular file any more")
+	}
+	return os.Open(path)
 }
 
 // samePins refuses a changed plugin version.

@@ -1,16 +1,12 @@
-//go:build draft
-
 package host
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,6 +15,7 @@ import (
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // Run plans a script and, unless planOnly, applies it. stop ends the
@@ -42,7 +39,7 @@ func (h *Host) Run(ctx, stop context.Context, script string, params []string, o 
 	}
 	defer r.Close()
 	if planOnly {
-		return h.leave(r, w, o, ledger.StatePlanned)
+		return h.leave(r, w, o, ledger.StatePlanned, "")
 	}
 	return h.apply(ctx, stop, r, w, w, b, o, "run")
 }
@@ -92,7 +89,14 @@ func (h *Host) unfinished(w *workflow.Workflow, given map[string]string, o RunOp
 		return err
 	}
 	for _, s := range runs {
-		if s.Header.Script == w.Name && maps.Equal(s.Header.Params, given) && sameBackends(s.Header.Backends, w.Backends) && s.Sent && open(s) {
+		if s.Err == nil && s.Header.Script == w.Name && maps.Equal(s.Header.Params, given) && sameBackends(s.Header.Backends, w.Backends) && open(s) {
+			sent, err := h.sent(s.Header.ID)
+			if err != nil {
+				return err
+			}
+			if !sent {
+				continue
+			}
 			return &UsageError{Message: fmt.Sprintf("run %s of the same script and parameters is %s, with %d users pending", s.Header.ID, s.State, s.Counts.Pending+s.Counts.Held+s.Counts.Unknown),
 				Fix: fmt.Sprintf("rekey resume %s, or give --new", s.Header.ID)}
 		}
@@ -100,6 +104,24 @@ func (h *Host) unfinished(w *workflow.Workflow, given map[string]string, o RunOp
 	return nil
 }
 
+// errSent ends the search for a run's intents at the first.
+var errSent = errors.New("it has sent something")
+
+// sent reports whether a run has sent anything.
+func (h *Host) sent(id string) (bool, error) {
+	r, err := h.store.Read(id)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	err = r.Intents(func(string, string, string, int64) error { return errSent })
+	if errors.Is(err, errSent) {
+		return true, nil
+	}
+	return false, err
+}
+
+// open reports whether a run has users to apply.
 func open(s ledger.Summary) bool {
 	return s.State != ledger.StateFinished || s.Counts.Pending+s.Counts.Held+s.Counts.Unknown > 0
 }
@@ -111,11 +133,6 @@ func sameBackends(pins []ledger.BackendPin, specs []workflow.BackendSpec) bool {
 	})
 }
 
-// settings is what a ledger's header keeps of the workflow beside its waves.
-type settings struct {
-	Outputs []string `json:"outputs"`
-}
-
 // plan checks the backends, reads the users, asks for confirmation and freezes
 // the plan. Until then nothing is left behind.
 func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]string, b *backends, o RunOptions, planOnly bool) (*ledger.Run, error) {
@@ -123,14 +140,15 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkOutputs(w, o); err != nil {
-		return nil, err
-	}
-	keys, err := h.keys()
+	h.users(w, b)
+	header, err := h.header(ctx, w, given, b, o)
 	if err != nil {
 		return nil, err
 	}
-	header, err := h.header(ctx, w, given, b, o)
+	if err := h.checkOutputs(w, header.Sources, o); err != nil {
+		return nil, err
+	}
+	keys, err := h.keys()
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +164,7 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 }
 
 func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow, b *backends, o RunOptions, warnings []string, planOnly bool) (*ledger.Run, error) {
-	job := engine.PlanJob{Users: h.users(ctx, w, b), OrderBy: w.OrderBy, Waves: w.Waves, Draft: d, Hooks: w, Backends: b.list, Policy: w.Policy, Random: h.Random}
+	job := engine.PlanJob{Users: w.Users, OrderBy: w.OrderBy, Waves: w.Waves, Draft: d, Hooks: w, Backends: b.list, Policy: w.Policy, Random: h.Random}
 	if w.HasSelect {
 		job.Select = w.Select
 	}
@@ -179,9 +197,8 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 	return d.Freeze(waves)
 }
 
-// users is the workflow's source; BACKEND.accounts() reads through the opened
-// backends.
-func (h *Host) users(_ context.Context, w *workflow.Workflow, b *backends) source.Source {
+// users lets BACKEND.accounts() read through the opened backends.
+func (h *Host) users(w *workflow.Workflow, b *backends) {
 	w.Attach(func(label string) workflow.Lister {
 		for i, x := range b.list {
 			if x.Label == label {
@@ -190,7 +207,6 @@ func (h *Host) users(_ context.Context, w *workflow.Workflow, b *backends) sourc
 		}
 		return nil
 	})
-	return w.Users
 }
 
 // confirm asks on a terminal; without one --yes is needed.
@@ -218,10 +234,14 @@ func (h *Host) confirm(w *workflow.Workflow, p engine.Preview, o RunOptions, not
 // keys reads or makes the identity that opens sealed values, and says where a
 // new one is.
 func (h *Host) keys() (ledger.Keys, error) {
+	if h.loaded != nil {
+		return *h.loaded, nil
+	}
 	k, created, err := ledger.LoadKeys(h.IdentityPath, h.Recipients)
 	if err != nil {
 		return k, &UsageError{Message: err.Error()}
 	}
+	h.loaded = &k
 	if created {
 		fmt.Fprintf(h.Stderr, "rekey: made %s: it opens the sealed passwords of every run here; keep a copy in a safe place\n", h.IdentityPath)
 	}
@@ -304,9 +324,9 @@ func (h *Host) watched(ctx context.Context, r *ledger.Run, job engine.Job) (engi
 
 func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions) (engine.Job, error) {
 	head := r.Header()
-	var schema source.Schema
-	if err := json.Unmarshal(head.Schema, &schema); err != nil {
-		return engine.Job{}, fmt.Errorf("schema of run %s: %w", r.ID(), err)
+	schema, err := schemaOf(r)
+	if err != nil {
+		return engine.Job{}, err
 	}
 	var rules []engine.WaveRule
 	if err := json.Unmarshal(head.Waves, &rules); err != nil {
@@ -327,7 +347,7 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 	return engine.Job{
 		ID: r.ID(), Journal: r, Vault: r, Plan: r, Backends: b.list, Hooks: hooks, Row: rowReader(r, schema),
 		Waves: rules, Planned: planned, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
-		Policy: w.Policy, Revert: w.Revert, Known: h.known(b),
+		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b),
 		Requestor: cmpOr(o.Requestor, head.Requestor), SourceSystem: cmpOr(o.SourceSystem, head.SourceSystem),
 		Clock: h.Clock, Random: h.Random, Stop: stop,
 	}, nil
@@ -340,12 +360,36 @@ func cmpOr(a, b string) string {
 	return b
 }
 
+// schemaOf is the schema of the source, as the ledger has it.
+func schemaOf(r *ledger.Run) (source.Schema, error) {
+	var schema source.Schema
+	if err := json.Unmarshal(r.Header().Schema, &schema); err != nil {
+		return schema, fmt.Errorf("schema of run %s: %w", r.ID(), err)
+	}
+	return schema, nil
+}
+
+// known finds what a revert sets back: the newest value that earlier runs know
+// as applied.
+func (h *Host) known(run string, b *backends) func(label, account, cred string) (secret.Value, bool, error) {
+	return func(label, account, cred string) (secret.Value, bool, error) {
+		keys, err := h.keys()
+		if err != nil {
+			return secret.Value{}, false, err
+		}
+		for _, p := range b.pins {
+			if p.Label == label {
+				return h.store.NewestApplied(keys, run, p.Target(), account, cred)
+			}
+		}
+		return secret.Value{}, false, nil
+	}
+}
+
 // rowReader decodes the rows of a run's plan.
 func rowReader(r *ledger.Run, schema source.Schema) func(ledger.User) (source.Row, error) {
 	return func(u ledger.User) (source.Row, error) {
-		row, err := source.Decode(schema, u.Row, func(column string, sealed []byte) (v secretValue, err error) {
-			return r.UnsealCell(column, u.Seq, sealed)
-		})
+		row, err := source.Decode(schema, u.Row, secretCell(r, u))
 		row.Line, row.Key = u.Line, u.Key
 		return row, err
 	}
@@ -357,62 +401,45 @@ func (h *Host) conclude(r *ledger.Run, w *workflow.Workflow, o RunOptions, e eng
 	if err != nil {
 		return Outcome{}, err
 	}
-	out, err := h.leave(r, w, o, ended(e, Counts(counts)))
-	out.Reason = e.Stopped
+	reason := e.Stopped
 	if e.Held != "" {
-		out.Reason = "wave " + e.Held
+		reason = "wave " + e.Held + " waits for an approval"
 	}
-	return out, err
+	return h.leave(r, w, o, ended(e, Counts(counts)), reason)
 }
 
 // leave ends a process's work on a run: the state, the reports, the head.
-func (h *Host) leave(r *ledger.Run, w *workflow.Workflow, o RunOptions, state ledger.State) (Outcome, error) {
-	if state != ledger.StatePlanned {
-		if err := r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: state}}}); err != nil {
-			return Outcome{}, err
-		}
+func (h *Host) leave(r *ledger.Run, w *workflow.Workflow, o RunOptions, state ledger.State, reason string) (Outcome, error) {
+	if state == ledger.StatePlanned {
+		return h.concluded(r, o, nil)
 	}
+	err := r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: state, Message: reason}}})
+	if err != nil {
+		return Outcome{}, err
+	}
+	note := func(rec *ledger.Record) error { return r.Commit([]*ledger.Record{rec}) }
+	paths, reportErr := h.reports(r, w, o, reason, note)
+	out, err := h.concluded(r, o, paths)
+	out.Reason = reason
+	if reportErr != nil {
+		out.ExitCode = ExitUnexpected
+	}
+	return out, errors.Join(err, reportErr)
+}
+
+// concluded is what a run came to, its log signed and kept.
+func (h *Host) concluded(r *ledger.Run, o RunOptions, reports []string) (Outcome, error) {
 	out, err := look(r)
 	if err != nil {
 		return out, err
 	}
-	var reportErr error
-	if state != ledger.StatePlanned {
-		out.Reports, reportErr = h.reports(r, w, o)
+	out.Reports = append(out.Reports, reports...)
+	if out.Next, err = advice(r, out); err != nil {
+		return out, err
 	}
 	out.Audit.Size, out.Audit.Head, err = r.SignHead()
 	if err != nil {
 		return out, err
 	}
-	if err := h.checkpoint(r, o.CheckpointTo, out); err != nil {
-		return out, err
-	}
-	if reportErr != nil {
-		out.ExitCode = ExitUnexpected
-	}
-	return out, reportErr
-}
-
-// changedFiles compares what a ledger keeps of a script with what is on disk.
-func changedFiles(head ledger.Header, w *workflow.Workflow) []string {
-	var changed []string
-	old := map[string][]byte{}
-	for _, m := range head.Modules {
-		old[m.Name] = m.Text
-	}
-	for i, f := range w.Files {
-		was, known := old[f.Name]
-		if i == 0 {
-			was, known = head.ScriptText, true
-		}
-		delete(old, f.Name)
-		if !known || !bytes.Equal(was, f.Text) {
-			changed = append(changed, filepath.ToSlash(f.Name))
-		}
-	}
-	for name := range old {
-		changed = append(changed, name)
-	}
-	slices.Sort(changed)
-	return changed
+	return out, h.checkpoint(r, o.CheckpointTo)
 }

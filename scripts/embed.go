@@ -6,5 +6,5 @@ import "embed"
 
 // FS is the tree of shipped scripts: NAME.star, lib/ and data/.
 //
-//go:embed data/accounts.csv
+//go:embed *.star data
 var FS embed.FS

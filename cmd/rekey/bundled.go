@@ -1,10 +1,12 @@
-//go:build draft
-
 package main
 
 import (
+	"github.com/rekey-host/rekey/plugins/broadworks"
 	"github.com/rekey-host/rekey/plugins/htpasswd"
+	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/ldap"
+	"github.com/rekey-host/rekey/plugins/openiam"
+	"github.com/rekey-host/rekey/plugins/smartcloud"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/memory"
 )
@@ -13,8 +15,12 @@ import (
 // where host and plugins meet: each still runs in a process of its own.
 func bundled() map[string]sdk.Backend {
 	return map[string]sdk.Backend{
-		"htpasswd": htpasswd.New(),
-		"ldap":     ldap.New(),
-		"memory":   memory.New(),
+		"broadworks": broadworks.New(),
+		"htpasswd":   htpasswd.New(),
+		"kendox":     kendox.New(),
+		"ldap":       ldap.New(),
+		"memory":     memory.New(),
+		"openiam":    openiam.New(),
+		"smartcloud": smartcloud.New(),
 	}
 }

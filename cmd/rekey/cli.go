@@ -1,5 +1,3 @@
-//go:build draft
-
 package main
 
 import (
@@ -84,16 +82,21 @@ func run(p process) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Vars{"version": version()}, kong.UsageOnError())
 	if err != nil {
-		return report(p, false, err)
+		return explain(p, false, err)
+	}
+	a := &app{cli: &c, process: p}
+	a.complete(parser)
+	if exited >= 0 {
+		return exited
 	}
 	ctx, err := parser.Parse(p.args)
 	if exited >= 0 {
 		return exited
 	}
 	if err != nil {
-		return report(p, wantsJSON(p.args), &host.UsageError{Message: err.Error(), Fix: `see "rekey --help"`})
+		return explain(p, wantsJSON(p.args), &host.UsageError{Message: err.Error(), Fix: `see "rekey --help"`})
 	}
-	return report(p, c.JSON, ctx.Run(&app{cli: &c, process: p}))
+	return explain(p, c.JSON, ctx.Run(a))
 }
 
 func wantsJSON(args []string) bool {
@@ -105,8 +108,8 @@ func wantsJSON(args []string) bool {
 	return false
 }
 
-// report says what went wrong and returns the exit code.
-func report(p process, asJSON bool, err error) int {
+// explain says what went wrong and returns the exit code.
+func explain(p process, asJSON bool, err error) int {
 	var exit errExit
 	switch {
 	case err == nil:

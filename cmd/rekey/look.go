@@ -1,8 +1,7 @@
-//go:build draft
-
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -38,7 +37,7 @@ func (runsCmd) Run(a *app) error {
 }
 
 type showCmd struct {
-	Name   string   `arg:"" name:"RUN" help:"A run's id, or last."`
+	Name   string   `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	User   []string `help:"This user, with every step; may be repeated." placeholder:"KEY"`
 	Status []string `help:"Users with this status; may be repeated." placeholder:"S"`
 	Code   []string `help:"Users with this code; may be repeated." placeholder:"C"`
@@ -104,7 +103,7 @@ func showUser(w io.Writer, l report.Line, steps bool) error {
 }
 
 type reportCmd struct {
-	Name      string `arg:"" name:"RUN" help:"A run's id, or last."`
+	Name      string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	Format    string `help:"One format for all users instead of the script's reports: ${enum}." enum:"summary,json,jsonl,csv,html," default:""`
 	Out       string `help:"Where to, with --format; - is standard output." default:"-" placeholder:"PATH"`
 	Reveal    bool   `help:"With --format: include the passwords; an audited act."`
@@ -118,7 +117,7 @@ func (c *reportCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	paths, err := h.Report(c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Stdout: a.process.stdout})
+	paths, err := h.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Stdout: a.process.stdout})
 	for _, p := range paths {
 		fmt.Fprintf(a.process.stderr, "rekey: wrote %s\n", p)
 	}
@@ -126,7 +125,7 @@ func (c *reportCmd) Run(a *app) error {
 }
 
 type revealCmd struct {
-	Name string `arg:"" name:"RUN" help:"A run's id, or last."`
+	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	Key  string `arg:"" optional:"" name:"KEY" help:"One user; all without."`
 }
 
@@ -153,7 +152,7 @@ func (c *revealCmd) Run(a *app) error {
 }
 
 type approveCmd struct {
-	Name string `arg:"" name:"RUN" help:"A run's id, or last."`
+	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 }
 
 // Run approves.
@@ -172,7 +171,7 @@ func (c *approveCmd) Run(a *app) error {
 }
 
 type forgetCmd struct {
-	Name string `arg:"" name:"RUN" help:"A run's id."`
+	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id."`
 }
 
 // Run forgets.

@@ -1,5 +1,3 @@
-//go:build draft
-
 // Command rekey changes the passwords of two, two thousand or two million
 // users, by a workflow script and a plugin for each system that holds them.
 package main
@@ -9,6 +7,7 @@ import (
 )
 
 func main() {
+	harden()
 	os.Exit(run(process{
 		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		lookupEnv: os.LookupEnv, bundled: bundled(),

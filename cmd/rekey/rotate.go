@@ -1,5 +1,3 @@
-//go:build draft
-
 package main
 
 import (
@@ -28,7 +26,7 @@ func (f applying) options() host.RunOptions {
 
 // planning are the flags of the commands that plan.
 type planning struct {
-	Script    string   `arg:"" help:"The workflow script, or @rekey/NAME.star for one that ships with rekey."`
+	Script    string   `arg:"" predictor:"script" help:"The workflow script, or @rekey/NAME.star for one that ships with rekey."`
 	Params    []string `arg:"" optional:"" name:"NAME=VALUE" help:"Parameters of the script."`
 	New       bool     `help:"Start anew although an unfinished run of the same script exists."`
 	MaxUsers  int64    `help:"Refuse a plan with more users than this." placeholder:"N"`
@@ -76,7 +74,7 @@ func (a *app) start(f planning, planOnly bool) error {
 }
 
 type resumeCmd struct {
-	Name string `arg:"" name:"RUN" help:"A run's id, or last."`
+	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	applying
 }
 
@@ -88,7 +86,7 @@ func (c *resumeCmd) Run(a *app) error {
 }
 
 type retryCmd struct {
-	Name string   `arg:"" name:"RUN" help:"A run's id, or last."`
+	Name string   `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	Code []string `help:"Only users that failed with this code; may be repeated." placeholder:"C"`
 	User []string `help:"Only this user; may be repeated." placeholder:"KEY"`
 	applying
@@ -153,7 +151,7 @@ func showOutcome(w io.Writer, out host.Outcome) {
 		fmt.Fprintf(w, "rekey: %s\n", next)
 	}
 	if out.Audit.Size > 0 {
-		fmt.Fprintf(w, "rekey: audit head %d:%s\n", out.Audit.Size, out.Audit.Head)
+		fmt.Fprintf(w, "rekey: audit head %s\n", out.Audit.Head)
 	}
 }
 

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/ledger"
+)
+
+// exitBroken is the exit code of an audit that found something wrong.
+const exitBroken = 3
+
+type auditCmd struct {
+	Verify auditVerifyCmd `cmd:"" help:"Compute every hash of a run's log anew, or check a bundle offline."`
+	Prove  auditProveCmd  `cmd:"" help:"Print one user's records with the proof that they are in the log."`
+	Export auditExportCmd `cmd:"" help:"Write a bundle that can be verified without this state directory."`
+	Key    auditKeyCmd    `cmd:"" help:"Print the public key that heads and bundles are verified with."`
+}
+
+type auditVerifyCmd struct {
+	Name       string `arg:"" optional:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	Checkpoint string `help:"A head that was kept elsewhere, or the file that --checkpoint-to wrote." placeholder:"HEAD|FILE"`
+	Bundle     string `help:"Check this bundle instead of a run; wants --key." type:"path" placeholder:"FILE"`
+	Key        string `help:"The key that \"rekey audit key\" prints where the bundle was made, or a file with it." placeholder:"VKEY"`
+}
+
+// auditResult is what audit verify --json prints.
+type auditResult struct {
+	Run             string         `json:"run"`
+	OK              bool           `json:"ok"`
+	Size            int64          `json:"size"`
+	Head            string         `json:"head"`
+	ConsistencyOnly bool           `json:"consistency_only"`
+	Complete        bool           `json:"complete"`
+	Problems        []auditProblem `json:"problems"`
+	ExitCode        int            `json:"exit_code"`
+}
+
+type auditProblem struct {
+	Record  int64  `json:"record"`
+	Key     string `json:"key,omitempty"`
+	Message string `json:"message"`
+	text    string
+}
+
+// Run verifies.
+func (c *auditVerifyCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	var result auditResult
+	switch {
+	case c.Bundle != "" && c.Name != "":
+		return &host.UsageError{Message: "give a run or --bundle, not both"}
+	case c.Bundle != "":
+		result, err = c.bundle(h)
+	case c.Name == "":
+		return &host.UsageError{Message: "audit verify wants a run", Fix: "rekey audit verify last"}
+	default:
+		result, err = c.run(h)
+	}
+	if err != nil {
+		return err
+	}
+	return a.showAudit(result)
+}
+
+func (c *auditVerifyCmd) run(h *host.Host) (auditResult, error) {
+	found, err := h.AuditVerify(c.Name, c.Checkpoint)
+	return auditResult{Run: found.Run, OK: found.OK, Size: found.Size, Head: found.Head, Complete: true,
+		ConsistencyOnly: found.ConsistencyOnly, Problems: auditProblems(found.Problems, found.More)}, err
+}
+
+func (c *auditVerifyCmd) bundle(h *host.Host) (auditResult, error) {
+	key := c.Key
+	if key == "" {
+		return auditResult{}, &host.UsageError{Message: "--bundle wants --key", Fix: `"rekey audit key" prints it where the bundle was made`}
+	}
+	if text, err := os.ReadFile(key); err == nil {
+		key = string(text)
+	}
+	b, err := h.AuditBundle(c.Bundle, key, nil)
+	return auditResult{Run: b.Run, OK: b.OK, Size: b.Size, Head: b.Head, Complete: b.Complete, Problems: auditProblems(b.Problems, b.More)}, err
+}
+
+func auditProblems(list []ledger.Problem, more int) []auditProblem {
+	out := []auditProblem{}
+	for _, p := range list {
+		out = append(out, auditProblem{p.Index, p.Key, p.Message, p.String()})
+	}
+	if more > 0 {
+		text := fmt.Sprintf("and %d more", more)
+		out = append(out, auditProblem{Record: -1, Message: text, text: text})
+	}
+	return out
+}
+
+func (a *app) showAudit(r auditResult) error {
+	if !r.OK {
+		r.ExitCode = exitBroken
+	}
+	if a.cli.JSON {
+		printJSON(a.process.stdout, r)
+		return errExit(r.ExitCode)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(a.process.stdout, "%s\n", p.text)
+	}
+	switch {
+	case !r.OK:
+		fmt.Fprintf(a.process.stdout, "run %s: broken\n", r.Run)
+	case r.ConsistencyOnly:
+		fmt.Fprintf(a.process.stdout, "run %s: consistent, %d records, head %s\n", r.Run, r.Size, r.Head)
+		fmt.Fprintln(a.process.stdout, "nothing that was kept elsewhere was compared: whoever holds the state directory could have written all of it anew; give --checkpoint")
+	default:
+		fmt.Fprintf(a.process.stdout, "run %s: intact, %d records, head %s\n", r.Run, r.Size, r.Head)
+	}
+	return errExit(r.ExitCode)
+}
+
+type auditProveCmd struct {
+	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	Key  string `arg:"" name:"KEY" help:"The user."`
+}
+
+// Run proves.
+func (c *auditProveCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return h.AuditProve(c.Name, c.Key, a.process.stdout)
+}
+
+type auditExportCmd struct {
+	Name      string   `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	User      []string `help:"Only this user's records; may be repeated." placeholder:"KEY"`
+	Withhold  bool     `help:"Leave names, accounts and messages out; keyed hashes stand for users."`
+	Out       string   `help:"Where to." required:"" type:"path" placeholder:"FILE"`
+	Overwrite bool     `help:"Replace a file that no run of this state directory wrote."`
+}
+
+// Run exports.
+func (c *auditExportCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	if err := h.AuditExport(c.Name, ledger.ExportOptions{Keys: c.User, Withhold: c.Withhold}, c.Out, c.Overwrite); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.process.stderr, "rekey: wrote %s; check it anywhere with rekey audit verify --bundle %s --key VKEY\n", c.Out, c.Out)
+	return nil
+}
+
+type auditKeyCmd struct{}
+
+// Run prints the key.
+func (auditKeyCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	key, err := h.AuditKey()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.process.stdout, key+"\n")
+	return err
+}

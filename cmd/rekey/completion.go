@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+
+	"github.com/alecthomas/kong"
+	"github.com/posener/complete"
+	"github.com/willabides/kongplete"
+
+	"github.com/rekey-host/rekey/scripts"
+)
+
+// completionScripts make a shell ask rekey itself what may come next.
+var completionScripts = map[string]string{
+	"bash": "complete -C %q rekey\n",
+	"zsh":  "autoload -U +X bashcompinit && bashcompinit\ncomplete -C %q rekey\n",
+	"fish": "function __complete_rekey\n    set -lx COMP_LINE (commandline -cp)\n    test -z (commandline -ct)\n    and set COMP_LINE \"$COMP_LINE \"\n    %s\nend\ncomplete -f -c rekey -a \"(__complete_rekey)\"\n",
+}
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+// Help is the longer help of the command.
+func (completionCmd) Help() string {
+	return `For this shell: source <(rekey completion bash). For all to come: put that line into ~/.bashrc, or into the start
+file of your shell.`
+}
+
+// Run prints the script.
+func (c *completionCmd) Run(a *app) error {
+	config, err := a.config()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.process.stdout, completionScripts[c.Shell], config.Self)
+	return err
+}
+
+// complete answers a shell that asks what may come next, and exits.
+func (a *app) complete(parser *kong.Kong) {
+	if a.env("COMP_LINE") == "" {
+		return
+	}
+	kongplete.Complete(parser, kongplete.WithPredictors(map[string]complete.Predictor{
+		"script":  complete.PredictOr(complete.PredictFiles("*.star"), complete.PredictSet(shipped()...)),
+		"run":     complete.PredictFunc(a.predictRuns),
+		"backend": complete.PredictFunc(a.predictBackends),
+	}))
+}
+
+func (a *app) predictRuns(complete.Args) []string {
+	names := []string{"last"}
+	h, err := a.open()
+	if err != nil {
+		return names
+	}
+	defer h.Close()
+	runs, _ := h.Runs()
+	for _, r := range runs {
+		names = append(names, r.Run)
+	}
+	return names
+}
+
+func (a *app) predictBackends(complete.Args) []string {
+	h, err := a.open()
+	if err != nil {
+		return nil
+	}
+	defer h.Close()
+	return h.Backends()
+}
+
+// shipped lists the scripts that ship with rekey.
+func shipped() []string {
+	names, err := fs.Glob(scripts.FS, "*.star")
+	if err != nil {
+		return nil
+	}
+	for i, n := range names {
+		names[i] = "@rekey/" + n
+	}
+	return names
+}

@@ -1,0 +1,148 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/output"
+)
+
+// checkpoint writes the newest signed head of a run to a file, which is worth
+// keeping where nobody who can write the state directory can.
+func (h *Host) checkpoint(r *ledger.Run, path string) error {
+	if path == "" {
+		return nil
+	}
+	text, err := r.Checkpoint()
+	if err != nil {
+		return err
+	}
+	return h.publish(path, r.ID(), true, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+}
+
+// publish writes a whole file that holds no secret.
+func (h *Host) publish(path, run string, overwrite bool, write func(io.Writer) error) error {
+	options := output.Options{Dir: h.WorkDir, Mode: 0o644, Overwrite: overwrite, Run: run, Owns: h.store.Owns, Forbidden: []string{h.StateDir, h.Self, h.absolute(h.IdentityPath)}}
+	f, err := output.Create(path, options)
+	if err != nil {
+		return usageOf(err)
+	}
+	defer f.Abort()
+	if err := write(f); err != nil {
+		return err
+	}
+	digest, err := f.Commit()
+	if err != nil {
+		return usageOf(err)
+	}
+	return h.store.Wrote(f.Path(), digest)
+}
+
+// usageOf makes a refused path the user's to mend.
+func usageOf(err error) error {
+	var r *output.Refusal
+	if errors.As(err, &r) {
+		return &UsageError{Message: r.Path + ": " + r.Message, Fix: r.Fix}
+	}
+	return err
+}
+
+// AuditVerify reads a run from end to end and compares it with a checkpoint:
+// "", SIZE:HASH, a hash, or the name of a file with a signed head.
+func (h *Host) AuditVerify(name, checkpoint string) (ledger.Audit, error) {
+	id, err := h.store.Resolve(name)
+	if err != nil {
+		return ledger.Audit{}, &UsageError{Message: err.Error()}
+	}
+	kept, err := h.keptHead(checkpoint)
+	if err != nil {
+		return ledger.Audit{}, err
+	}
+	a, err := h.store.Verify(id, kept)
+	if err != nil {
+		return a, &UsageError{Message: err.Error()}
+	}
+	return a, nil
+}
+
+// keptHead reads a checkpoint from a file, if it names one.
+func (h *Host) keptHead(checkpoint string) (string, error) {
+	if checkpoint == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(h.absolute(checkpoint))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(checkpoint, "/."):
+		return checkpoint, nil
+	case err != nil:
+		return "", &UsageError{Message: fmt.Sprintf("checkpoint %q: %s", checkpoint, reasonOf(err))}
+	}
+	return string(text), nil
+}
+
+func reasonOf(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// AuditBundle checks a bundle offline and calls record for every record that
+// it proves.
+func (h *Host) AuditBundle(path, vkey string, record func(ledger.Record) error) (ledger.Bundle, error) {
+	f, err := os.Open(h.absolute(path))
+	if err != nil {
+		return ledger.Bundle{}, &UsageError{Message: fmt.Sprintf("bundle %q: %s", path, reasonOf(err))}
+	}
+	defer f.Close()
+	b, err := ledger.VerifyBundle(f, vkey, record)
+	if err != nil {
+		return b, &UsageError{Message: fmt.Sprintf("bundle %q: %s", path, err)}
+	}
+	return b, nil
+}
+
+// AuditProve writes one user's records with the proof that they are in the log.
+func (h *Host) AuditProve(name, key string, w io.Writer) error {
+	r, err := h.read(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	proof, err := r.Prove(key)
+	if errors.Is(err, ledger.ErrNoUser) {
+		return usagef("run %s has no user %q", r.ID(), key)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(proof)
+	return err
+}
+
+// AuditExport writes a bundle of users, or of the whole log, to a file.
+func (h *Host) AuditExport(name string, o ledger.ExportOptions, out string, overwrite bool) error {
+	r, err := h.read(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for _, key := range o.Keys {
+		if _, err := r.User(key); err != nil {
+			return usagef("run %s has no user %q", r.ID(), key)
+		}
+	}
+	return h.publish(out, r.ID(), overwrite, func(w io.Writer) error { return r.Export(w, o) })
+}
+
+// AuditKey is the public key that heads and bundles are verified with.
+func (h *Host) AuditKey() (string, error) { return h.store.VerifierKey() }

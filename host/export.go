@@ -1,0 +1,143 @@
+package host
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/output"
+	"github.com/rekey-host/rekey/host/report"
+)
+
+// export writes all users of a run in one format.
+func (h *Host) export(r *ledger.Run, o ReportOptions) ([]string, error) {
+	write, err := h.format(r, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Reveal {
+		if err := r.Sealable(); err != nil {
+			return nil, &UsageError{Message: err.Error()}
+		}
+		if err := h.audited(r, ledger.Revealed, map[string]string{"format": o.Format, "path": o.Out}); err != nil {
+			return nil, err
+		}
+	}
+	if o.Out == "" || o.Out == "-" {
+		return nil, write(o.Stdout)
+	}
+	return h.exportTo(r, o, write)
+}
+
+// exportTo writes to a file, whole or not at all.
+func (h *Host) exportTo(r *ledger.Run, o ReportOptions, write func(io.Writer) error) ([]string, error) {
+	options := output.Options{Dir: h.WorkDir, Overwrite: o.Overwrite, Run: r.ID(), Owns: h.store.Owns,
+		Forbidden: []string{h.StateDir, h.Self, h.absolute(h.IdentityPath), h.absolute(r.Header().Script)}}
+	f, err := output.Create(o.Out, options)
+	if err != nil {
+		return nil, usageOf(err)
+	}
+	defer f.Abort()
+	if err := write(f); err != nil {
+		return nil, err
+	}
+	digest, err := f.Commit()
+	if err != nil {
+		return nil, usageOf(err)
+	}
+	return []string{o.Out}, h.store.Wrote(f.Path(), digest)
+}
+
+// format returns what writes the users.
+func (h *Host) format(r *ledger.Run, o ReportOptions) (func(io.Writer) error, error) {
+	switch o.Format {
+	case "summary", "html":
+		if o.Reveal {
+			return nil, &UsageError{Message: fmt.Sprintf("format %s never holds a password", o.Format), Fix: "use jsonl, json or csv"}
+		}
+		return func(w io.Writer) error { return h.exportAbout(w, r, o.Format) }, nil
+	case "csv":
+		return func(w io.Writer) error {
+			return h.exportRows(r, report.NewCSV(w, report.DefaultColumns()...), o.Reveal)
+		}, nil
+	case "json", "jsonl":
+		return func(w io.Writer) error { return h.exportLines(w, r, o) }, nil
+	default:
+		return nil, &UsageError{Message: fmt.Sprintf("there is no format %q", o.Format), Fix: "use summary, json, jsonl, csv or html"}
+	}
+}
+
+func (h *Host) exportAbout(w io.Writer, r *ledger.Run, format string) error {
+	about, err := h.about(r)
+	if err != nil {
+		return err
+	}
+	if format == "summary" {
+		return report.Summary(w, about)
+	}
+	return h.exportRows(r, report.NewHTML(w, about), false)
+}
+
+// exportRows writes the default columns.
+func (h *Host) exportRows(r *ledger.Run, rows rowWriter, reveal bool) error {
+	err := h.results(r, reveal, func(result report.Result) error {
+		if reveal {
+			return rows.Add(result, report.RevealedRow(result))
+		}
+		return rows.Add(result, report.DefaultRow(result))
+	})
+	if err != nil {
+		return err
+	}
+	return rows.Close()
+}
+
+// exportLines writes one object a user, with every step: lines, or one array
+// of them.
+func (h *Host) exportLines(w io.Writer, r *ledger.Run, o ReportOptions) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	array, before := o.Format == "json", "[\n"
+	err := h.results(r, o.Reveal, func(result report.Result) error {
+		if array {
+			if _, err := io.WriteString(w, before); err != nil {
+				return err
+			}
+			before = ","
+		}
+		if o.Reveal {
+			return enc.Encode(report.RevealedLine(result))
+		}
+		return enc.Encode(report.NewLine(result))
+	})
+	if err != nil || !array {
+		return err
+	}
+	if before != "," {
+		_, err = io.WriteString(w, "[]\n")
+		return err
+	}
+	_, err = io.WriteString(w, "]\n")
+	return err
+}
+
+// results calls fn for what each user came to, in the order of the source.
+func (h *Host) results(r *ledger.Run, reveal bool, fn func(report.Result) error) error {
+	schema, err := schemaOf(r)
+	if err != nil {
+		return err
+	}
+	head := r.Header()
+	view := report.View{Run: r.ID(), Labels: labels(head), Schema: schema, Requestor: head.Requestor, SourceSystem: head.SourceSystem}
+	if reveal {
+		view.Unseal = r.Unseal
+	}
+	return r.Each(ledger.Filter{}, ledger.OrderSource, func(u ledger.User) error {
+		result, err := report.Build(view, u)
+		if err != nil {
+			return err
+		}
+		return fn(result)
+	})
+}

@@ -1,0 +1,438 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/output"
+	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// checkOutputs finds outputs that could not be written at the end, before
+// anything is changed.
+func (h *Host) checkOutputs(w *workflow.Workflow, sources []ledger.SourcePin, o RunOptions) error {
+	options, err := h.outputs(w, sources, o.Overwrite)
+	if err != nil {
+		return err
+	}
+	var problems source.Problems
+	for _, spec := range w.Reports {
+		if spec.Path == "" {
+			continue
+		}
+		if err := report.CheckEncrypted(spec.Path, spec.EncryptTo); len(spec.EncryptTo) > 0 && err != nil {
+			problems.Add(source.Problem{File: spec.Path, Message: err.Error()})
+		}
+		refused(&problems, output.Check(spec.Path, options))
+	}
+	if o.CheckpointTo != "" {
+		options.Overwrite = true
+		refused(&problems, output.Check(o.CheckpointTo, options))
+	}
+	return problems.Err()
+}
+
+// refused adds the error of a check to the problems.
+func refused(problems *source.Problems, err error) {
+	var r *output.Refusal
+	switch {
+	case err == nil:
+	case errors.As(err, &r):
+		problems.Add(source.Problem{File: r.Path, Message: r.Message, Fix: r.Fix})
+	default:
+		problems.Add(source.Problem{Message: err.Error()})
+	}
+}
+
+// outputs says where reports may be written: never over what the run reads or
+// is made of.
+func (h *Host) outputs(w *workflow.Workflow, sources []ledger.SourcePin, overwrite bool) (output.Options, error) {
+	forbidden := []string{h.StateDir, h.Self}
+	for _, more := range []string{h.PluginDir, h.IdentityPath} {
+		if more != "" {
+			forbidden = append(forbidden, h.absolute(more))
+		}
+	}
+	mine, err := h.inputs(w, sources)
+	if err != nil {
+		return output.Options{}, err
+	}
+	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Owns: h.store.Owns, Forbidden: append(forbidden, mine...)}, nil
+}
+
+// inputs are the files that a workflow is made of and that it reads or changes.
+func (h *Host) inputs(w *workflow.Workflow, sources []ledger.SourcePin) ([]string, error) {
+	var files []string
+	add := func(path string) {
+		if path != "" && path != "-" && !strings.HasPrefix(path, "@rekey/") {
+			files = append(files, h.absolute(path))
+		}
+	}
+	for i, f := range w.Files {
+		switch {
+		case i == 0:
+			add(f.Name)
+		case !strings.HasPrefix(f.Name, "@"):
+			add(filepath.Join(filepath.Dir(w.Name), filepath.FromSlash(f.Name)))
+		}
+	}
+	for _, s := range sources {
+		if !s.Stdin {
+			add(s.Name)
+		}
+	}
+	for _, spec := range w.Backends {
+		paths, err := h.backendFiles(spec)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range paths {
+			add(p)
+		}
+	}
+	return files, nil
+}
+
+// backendFiles are the paths among the settings of a backend.
+func (h *Host) backendFiles(spec workflow.BackendSpec) ([]string, error) {
+	d, err := h.catalog.Describe(context.Background(), spec.Name)
+	if err != nil {
+		return nil, &UsageError{Message: err.Error()}
+	}
+	var files []string
+	for _, f := range d.Config {
+		if path, ok := spec.Values[f.Name].(string); ok && f.Type == sdk.Path {
+			files = append(files, path)
+		}
+	}
+	for _, ref := range spec.Secrets {
+		if ref.Kind == "file" {
+			files = append(files, ref.Name)
+		}
+	}
+	return files, nil
+}
+
+// reporter writes the reports of one run.
+type reporter struct {
+	h       *Host
+	run     *ledger.Run
+	flow    *workflow.Workflow
+	options output.Options
+	reason  string
+	note    func(*ledger.Record) error // records that a report was written
+
+	about report.Run
+	view  report.View
+	errs  []error
+}
+
+// reports writes the reports of the script and returns their paths. One that
+// cannot be written does not keep the others from being.
+func (h *Host) reports(r *ledger.Run, w *workflow.Workflow, o RunOptions, reason string, note func(*ledger.Record) error) ([]string, error) {
+	options, err := h.outputs(w, r.Header().Sources, o.Overwrite)
+	if err != nil {
+		return nil, err
+	}
+	options.Run = r.ID()
+	p := &reporter{h: h, run: r, flow: w, options: options, reason: reason, note: note}
+	if err := p.look(); err != nil {
+		return nil, err
+	}
+	for _, order := range []string{"source", "apply"} {
+		p.write(order)
+	}
+	p.summary()
+	if err := errors.Join(p.errs...); err != nil {
+		return p.about.Files, fmt.Errorf("%w\n%s", err, "the ledger has everything: rekey report "+r.ID())
+	}
+	return p.about.Files, nil
+}
+
+// look reads what reports say of the run as a whole.
+func (p *reporter) look() error {
+	about, err := p.h.about(p.run)
+	if err != nil {
+		return err
+	}
+	p.about, p.about.Reason = about, p.reason
+	schema, err := schemaOf(p.run)
+	if err != nil {
+		return err
+	}
+	head := p.run.Header()
+	p.view = report.View{Run: p.run.ID(), Labels: labels(head), Schema: schema, Requestor: head.Requestor, SourceSystem: head.SourceSystem,
+		Row: rowReader(p.run, schema)}
+	if slices.ContainsFunc(p.flow.Reports, func(s workflow.ReportSpec) bool { return s.HasRow }) {
+		if err := p.run.Sealable(); err != nil {
+			return &UsageError{Message: err.Error()}
+		}
+		p.view.Unseal = p.run.Unseal
+	}
+	return nil
+}
+
+// about is what summaries and pages say of a run.
+func (h *Host) about(r *ledger.Run) (report.Run, error) {
+	head := r.Header()
+	about := report.Run{ID: r.ID(), Script: head.Script, Started: head.Created, Ended: h.Now().UTC(), Requestor: head.Requestor,
+		SourceSystem: head.SourceSystem, OSUser: head.OSUser, Host: head.Host, Version: head.Version}
+	var err error
+	if about.Status, err = r.State(); err != nil {
+		return about, err
+	}
+	if about.Counts, err = r.Counts(); err != nil {
+		return about, err
+	}
+	if about.Waves, err = r.WaveCounts(); err != nil {
+		return about, err
+	}
+	if about.Groups, err = groups(r, about.Counts); err != nil {
+		return about, err
+	}
+	about.Size, about.Head, err = r.SignHead()
+	return about, err
+}
+
+// groups are the users that are not done, by code.
+func groups(r *ledger.Run, c ledger.Counts) ([]report.Group, error) {
+	var tally report.Tally
+	if c.Failed+c.Partial+c.Unknown == 0 {
+		return nil, nil
+	}
+	f := ledger.Filter{Status: []ledger.Status{ledger.Failed, ledger.Partial, ledger.Unresolved}}
+	err := r.Each(f, ledger.OrderSource, func(u ledger.User) error {
+		tally.Add(u.Key, u.Status, u.Code, u.Reason)
+		return nil
+	})
+	return tally.Groups(), err
+}
+
+func labels(head ledger.Header) []string {
+	var list []string
+	for _, b := range head.Backends {
+		list = append(list, b.Label)
+	}
+	return list
+}
+
+// sheet is one report that is being written.
+type sheet struct {
+	index  int // among the workflow's reports
+	spec   workflow.ReportSpec
+	file   *output.File
+	sealed io.WriteCloser // encrypts on the way to the file; nil
+	rows   rowWriter
+	err    error
+}
+
+// rowWriter is one of the formats.
+type rowWriter interface {
+	Add(r report.Result, row report.Row) error
+	Close() error
+}
+
+// write writes the reports of one order in one pass.
+func (p *reporter) write(order string) {
+	var sheets []*sheet
+	for i, spec := range p.flow.Reports {
+		if spec.Path != "" && spec.Order == order {
+			sheets = append(sheets, p.begin(i, spec))
+		}
+	}
+	if len(sheets) == 0 {
+		return
+	}
+	by := ledger.OrderSource
+	if order == "apply" {
+		by = ledger.OrderApply
+	}
+	err := p.run.Each(ledger.Filter{}, by, func(u ledger.User) error { return p.user(sheets, u) })
+	for _, s := range sheets {
+		if s.err == nil {
+			s.err = err
+		}
+		p.end(s)
+	}
+}
+
+// begin opens one report.
+func (p *reporter) begin(i int, spec workflow.ReportSpec) *sheet {
+	s := &sheet{index: i, spec: spec}
+	if s.file, s.err = output.Create(spec.Path, p.options); s.err != nil {
+		return s
+	}
+	var w io.Writer = s.file
+	if len(spec.EncryptTo) > 0 {
+		if s.sealed, s.err = report.Encrypt(s.file, spec.EncryptTo); s.err != nil {
+			return s
+		}
+		w = s.sealed
+	}
+	s.rows = p.format(spec, w)
+	return s
+}
+
+func (p *reporter) format(spec workflow.ReportSpec, w io.Writer) rowWriter {
+	switch spec.Kind {
+	case "json":
+		return report.NewJSON(w)
+	case "jsonl":
+		return report.NewJSONL(w)
+	case "html":
+		return report.NewHTML(w, p.about)
+	default:
+		return report.NewCSV(w, report.DefaultColumns()...)
+	}
+}
+
+// user adds a user to every report that is still sound.
+func (p *reporter) user(sheets []*sheet, u ledger.User) error {
+	result, err := report.Build(p.view, u)
+	if err != nil {
+		return err
+	}
+	sound := 0
+	for _, s := range sheets {
+		if s.err == nil {
+			s.err = p.row(s, result)
+		}
+		if s.err == nil {
+			sound++
+		}
+	}
+	if sound == 0 {
+		return errors.New("no report can be written")
+	}
+	return nil
+}
+
+func (p *reporter) row(s *sheet, result report.Result) error {
+	if !s.spec.HasRow {
+		return s.rows.Add(result, report.DefaultRow(result))
+	}
+	row, include, err := p.flow.ReportRow(context.Background(), s.index, result)
+	if err != nil || !include {
+		return err
+	}
+	return s.rows.Add(result, row)
+}
+
+// end puts a report that is whole in its place.
+func (p *reporter) end(s *sheet) {
+	if s.file != nil {
+		defer s.file.Abort()
+	}
+	if s.err == nil {
+		s.err = p.commit(s)
+	}
+	if s.err != nil {
+		p.errs = append(p.errs, fmt.Errorf("report %s is not written: %w", s.spec.Path, s.err))
+		return
+	}
+	p.about.Files = append(p.about.Files, s.spec.Path)
+	if csv, ok := s.rows.(*report.CSV); ok {
+		for _, f := range csv.Formulas() {
+			p.about.Warnings = append(p.about.Warnings, f.Warning(s.spec.Path))
+		}
+	}
+}
+
+func (p *reporter) commit(s *sheet) error {
+	if err := s.rows.Close(); err != nil {
+		return err
+	}
+	if s.sealed != nil {
+		if err := s.sealed.Close(); err != nil {
+			return err
+		}
+	}
+	digest, err := s.file.Commit()
+	if err != nil {
+		return err
+	}
+	if err := p.h.store.Wrote(s.file.Path(), digest); err != nil {
+		return err
+	}
+	facts := map[string]string{"path": s.file.Path(), "sha256": digest}
+	return p.note(&ledger.Record{Kind: ledger.Reported, Detail: ledger.Detail{OSUser: p.h.OSUser, Host: p.h.Hostname, Facts: facts}})
+}
+
+// summary comes last: it names the files.
+func (p *reporter) summary() {
+	for _, spec := range p.flow.Reports {
+		if spec.Kind != "summary" {
+			continue
+		}
+		if err := report.Summary(p.h.Stdout, p.about); err != nil {
+			p.errs = append(p.errs, fmt.Errorf("summary: %w", err))
+		}
+	}
+}
+
+// ReportOptions say what Report writes.
+type ReportOptions struct {
+	Format    string // "": the script's reports
+	Out       string // with a format; "-" is Stdout
+	Reveal    bool   // with a format: the values too
+	Overwrite bool
+	Stdout    io.Writer
+}
+
+// Report writes a run's reports again, from the script text in the ledger, or
+// all its users in one format. It returns the paths it wrote.
+func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]string, error) {
+	r, err := h.opened(name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if o.Format != "" {
+		return h.export(r, o)
+	}
+	if o.Reveal {
+		return nil, &UsageError{Message: "--reveal wants a format: the script's own reports hold what the script says", Fix: "give --format jsonl --reveal"}
+	}
+	w, err := h.fromLedger(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	note := func(rec *ledger.Record) error { return h.store.Note(r.ID(), rec) }
+	return h.reports(r, w, RunOptions{Overwrite: o.Overwrite}, "", note)
+}
+
+// fromLedger loads the script as the ledger has it.
+func (h *Host) fromLedger(ctx context.Context, r *ledger.Run) (*workflow.Workflow, error) {
+	head := r.Header()
+	o := h.loadOptions(head.Script, head.Params)
+	o.Kept = []workflow.File{{Name: head.Script, Text: head.ScriptText}}
+	for _, m := range head.Modules {
+		o.Kept = append(o.Kept, workflow.File{Name: m.Name, Text: m.Text, SHA256: m.SHA256})
+	}
+	w, err := workflow.Load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := schemaOf(r)
+	if err != nil {
+		return nil, err
+	}
+	w.Use(schema)
+	return w, nil
+}
+
+// secretCell opens the secret cells of a run's rows.
+func secretCell(r *ledger.Run, u ledger.User) func(string, []byte) (secret.Value, error) {
+	return func(column string, sealed []byte) (secret.Value, error) { return r.UnsealCell(column, u.Seq, sealed) }
+}
