@@ -81,6 +81,9 @@ type Target struct {
 	Wrong []Wrong
 	// Down takes the target away, for good.
 	Down func()
+	// Unverifiable says that Verify works for another Kind than this one, and
+	// has to say so: CannotTell, or Unsupported. Holds is needed then.
+	Unverifiable bool
 	// Lacks are declared abilities that an instance with this Config has not.
 	Lacks []sdk.Ability
 }
@@ -88,8 +91,8 @@ type Target struct {
 // Hashed is one value that is given as a hash.
 type Hashed struct{ Hash, Value string }
 
-// Wrong is a setting that makes no sense: the error has to be InvalidConfig
-// and to name the field.
+// Wrong is a setting that makes no sense: the error has to be InvalidConfig, or
+// InsecureTransport, and to name the field.
 type Wrong struct {
 	Field string
 	Value any // replaces the field of Config.Values; nil removes it

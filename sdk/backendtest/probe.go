@@ -34,7 +34,9 @@ type scene struct {
 func (s scene) can(a sdk.Ability) bool { return s.d.Can(a) && !slices.Contains(s.target.Lacks, a) }
 
 // sees reports whether a value can be looked at other than by trust.
-func (s scene) sees() bool { return s.target.Holds != nil || s.can(sdk.CanVerify) }
+func (s scene) sees() bool {
+	return s.target.Holds != nil || s.can(sdk.CanVerify) && !s.target.Unverifiable
+}
 
 // applicable are the checks for a plugin and its target.
 func applicable(_ Options, p plugin, d sdk.Description, target Target) []check {
