@@ -26,6 +26,7 @@ type Proxy struct {
 	target   string
 	listener net.Listener
 	fault    atomic.Int32
+	wait     atomic.Int32
 	running  sync.WaitGroup
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
@@ -47,6 +48,9 @@ func StartProxy(t testing.TB, s *Server) *Proxy {
 
 // Next arms a fault for the next request on any connection.
 func (p *Proxy) Next(f Fault) { p.fault.Store(int32(f)) }
+
+// After makes the fault that is armed next wait until n requests have passed.
+func (p *Proxy) After(n int) { p.wait.Store(int32(n)) }
 
 // Connections is how many clients have connected so far.
 func (p *Proxy) Connections() int {
@@ -101,6 +105,9 @@ func (p *Proxy) keep(conns ...net.Conn) {
 // requests says what becomes of a request, and arms what becomes of its answer.
 func (p *Proxy) requests(answers *atomic.Int32) func() Fault {
 	return func() Fault {
+		if Fault(p.fault.Load()) != Pass && p.wait.Add(-1) >= 0 {
+			return Pass
+		}
 		f := Fault(p.fault.Swap(int32(Pass)))
 		if f == CutAnswer || f == BlackHole {
 			answers.Store(int32(f))
