@@ -50,7 +50,7 @@ func (l *login) bind(ctx context.Context, c *conn) *sdk.Error {
 		return wireFault(ctx.Err(), false)
 	}
 	if l.failed != nil && l.now().Before(l.until) {
-		return l.failed
+		return new(*l.failed) // each caller writes into its own
 	}
 	r, err := c.ask(ctx, bindRequest(l.dn, l.password.Reveal()), askPPolicy)
 	if err != nil {
@@ -59,7 +59,7 @@ func (l *login) bind(ctx context.Context, c *conn) *sdk.Error {
 	l.failed = l.refusal(r)
 	if l.failed != nil {
 		l.until = l.now().Add(cooling)
-		return l.failed
+		return new(*l.failed)
 	}
 	return l.recognise(ctx, c)
 }
