@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,4 +251,35 @@ func errorText(err error) string {
 
 func xmlText(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;").Replace(s)
+}
+
+// What is not read takes no memory: of a hundred megabytes the plugin reads the
+// megabyte that it may, and drops the connection.
+func TestALongAnswerIsNotKept(t *testing.T) {
+	s, i := begin(t, openiamtest.Options{})
+	s.Fail(openiamtest.Fault{Operation: "setPassword", Huge: 100 << 20})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; r.Outcome != sdk.Unknown || took > 50 {
+		t.Errorf("Apply = %s after %d MB were allocated; want unknown, some", line(r), took)
+	}
+}
+
+// OpenIAM has no sessions; what can end in the middle of a run is the token
+// that a server in front of it takes.
+func TestATokenRefusedInTheMiddleStopsTheRun(t *testing.T) {
+	s, i := begin(t, openiamtest.Options{User: "svc", Password: "pw"}, "user", "svc", "password", secret.New("pw"))
+	if got := line(i.Apply(t.Context(), set("jdoe", "new-pass-1"))); got != "applied" {
+		t.Fatal(got)
+	}
+	s.SetToken("svc", "changed")
+	r := i.Apply(t.Context(), mustChange(set("jdoe", "new-pass-2"), true))
+	if r.Outcome != sdk.Refused || r.Err.Code != sdk.InvalidConfig || !strings.Contains(r.Err.Message, "check user and password") {
+		t.Errorf("Apply = %s, want refused InvalidConfig with what to check", line(r))
+	}
+	if got, _ := s.Identity(openiamtest.Key{Principal: "jdoe"}); got.Password != "new-pass-1" {
+		t.Error("the refused value was set")
+	}
 }

@@ -64,6 +64,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	users    map[string]*User // by id
+	order    []*User          // sorted; nil: out of date
 	sessions map[string]*session
 	checked  string // who has the administrative context; "": nobody
 	checks   int    // for how many calls yet; below 0: for ever

@@ -1,9 +1,11 @@
 package kendoxtest
 
 import (
+	"cmp"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -49,6 +51,7 @@ func (s *Server) Add(u User, password string) string {
 	u.Hash = s.Hash(password)
 	u.Hashes = []string{u.Hash}
 	s.users[strings.ToLower(u.ID)] = &u
+	s.order = nil
 	return u.ID
 }
 
@@ -77,6 +80,7 @@ func (s *Server) Update(login string, f func(*User)) {
 	defer s.mu.Unlock()
 	if u := s.byLogin(login); u != nil {
 		f(u)
+		s.order = nil
 	}
 }
 
@@ -89,13 +93,14 @@ func (s *Server) byLogin(login string) *User {
 	return nil
 }
 
+// sorted returns the users by login, then id.
 func (s *Server) sorted() []*User {
-	var list []*User
-	for _, u := range s.users {
-		list = append(list, u)
+	if s.order == nil {
+		s.order = slices.SortedFunc(maps.Values(s.users), func(a, b *User) int {
+			return cmp.Or(strings.Compare(a.Login, b.Login), strings.Compare(a.ID, b.ID))
+		})
 	}
-	slices.SortFunc(list, func(a, b *User) int { return strings.Compare(a.Login+"\x00"+a.ID, b.Login+"\x00"+b.ID) })
-	return list
+	return s.order
 }
 
 // take gives the user a new hash.

@@ -143,6 +143,14 @@ func (s *Server) Close() error {
 	return err
 }
 
+// SetToken changes the UsernameToken that every call needs from now on; without
+// a user none is needed.
+func (s *Server) SetToken(user, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.o.User, s.o.Password = user, password
+}
+
 // Calls returns how often an operation was asked for, refused calls included.
 func (s *Server) Calls(operation string) int {
 	s.mu.Lock()

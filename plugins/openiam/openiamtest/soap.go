@@ -209,7 +209,10 @@ func (s *Server) open(c call, root *element) (call, reply) {
 }
 
 func (s *Server) authenticate(header *element) reply {
-	if s.o.User == "" {
+	s.mu.Lock()
+	name, secret := s.o.User, s.o.Password
+	s.mu.Unlock()
+	if name == "" {
 		return reply{}
 	}
 	token := header.child(securityNamespace, "Security").child(securityNamespace, "UsernameToken")
@@ -217,7 +220,7 @@ func (s *Server) authenticate(header *element) reply {
 		return reply{fault: &fault{"wsse:InvalidSecurity", "An error was discovered processing the <wsse:Security> header"}}
 	}
 	user, password := token.child(securityNamespace, "Username"), token.child(securityNamespace, "Password")
-	if user == nil || password == nil || user.text != s.o.User || password.text != s.o.Password {
+	if user == nil || password == nil || user.text != name || password.text != secret {
 		return reply{fault: &fault{"wsse:FailedAuthentication", "The security token could not be authenticated or authorized"}}
 	}
 	return reply{}
