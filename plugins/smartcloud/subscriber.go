@@ -141,6 +141,12 @@ func (i *Instance) subscriber(ctx context.Context, account string) (subscriber, 
 	if f != nil {
 		return subscriber{}, f
 	}
+	return only(list, account)
+}
+
+// only returns the one of the list that has the address and is not deleted, or
+// a deleted one if there is no other.
+func only(list []subscriber, account string) (subscriber, *rest.Failure) {
 	var alive, dead []subscriber
 	for _, s := range list {
 		switch {
@@ -171,6 +177,11 @@ func (i *Instance) list(ctx context.Context, r rest.Request) ([]subscriber, *res
 	if f != nil {
 		return nil, f
 	}
+	return subscribers(a)
+}
+
+// subscribers reads the answer to a query.
+func subscribers(a rest.Answer) ([]subscriber, *rest.Failure) {
 	var body struct{ List *[]subscriber }
 	err := a.JSON(&body)
 	if err == nil && body.List == nil {
