@@ -181,6 +181,7 @@ func (s *Steps) replace(ctx context.Context, step Step, last *try) error {
 		return &Fault{Code: sdk.PolicyViolation, Message: "after " + string(last.outcome.Code) + ": " + err.Error()}
 	}
 	step.Value.current.Store(&v)
+	s.crew.crash.at(CrashValueReplaced)
 	return nil
 }
 
@@ -269,6 +270,7 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 		return <-p.answer
 	}
 	rec := *intent
+	s.crew.crash.at(CrashIntentMade)
 	s.crew.writer.add(entry{rec: &rec, lane: l, then: func(err error) {
 		if err != nil {
 			p.answer <- reply{err: err}
@@ -425,6 +427,7 @@ func (s *Steps) conclude(y *try, op sdk.Operation, r sdk.Receipt) error {
 		o.Code = ""
 	}
 	y.outcome = &o
+	s.crew.crash.at(CrashOutcomeMade)
 	s.record(o)
 	if r.Outcome == sdk.Refused && r.Err != nil && pending(r.Err.Code) && r.Err.Code != sdk.Cancelled {
 		s.crew.stop(fmt.Sprintf("backend %s: %s", o.Backend, r.Err.Error()))

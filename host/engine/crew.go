@@ -63,6 +63,7 @@ type Job struct {
 	Random   Random
 	Stop     context.Context               // its end stops the dispatching and lets what is in flight finish
 	Finished func(ledger.Status, sdk.Code) // told of each user that ends; may be nil; must not block
+	Crash    func(point string)            // called at each crash point, by any goroutine; nil outside tests
 }
 
 // Ending is how Apply ended when it did what it could.
@@ -76,6 +77,7 @@ type Ending struct {
 type crew struct {
 	Job
 	id           string
+	crash        crash
 	requestor    string
 	sourceSystem string
 	writer       *writer
@@ -126,7 +128,7 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 }
 
 func newCrew(ctx context.Context, job Job) *crew {
-	c := &crew{Job: job, id: job.ID, requestor: job.Requestor, sourceSystem: job.SourceSystem,
+	c := &crew{Job: job, id: job.ID, crash: job.Crash, requestor: job.Requestor, sourceSystem: job.SourceSystem,
 		lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(), vault: job.Vault,
 		clock: job.Clock, random: job.Random, hard: ctx, limit: -1}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
@@ -138,7 +140,7 @@ func newCrew(ctx context.Context, job Job) *crew {
 
 // start begins the writer and the lanes, and what watches them.
 func (c *crew) start() (stop func()) {
-	c.writer = newWriter(c.Journal)
+	c.writer = newWriter(c.Journal, c.crash)
 	probing, end := context.WithCancel(c.soft)
 	var watching sync.WaitGroup
 	for _, b := range c.Backends {
@@ -174,6 +176,7 @@ func (c *crew) waves() error {
 		if err := c.wave(i, rule); err != nil {
 			return err
 		}
+		c.crash.at(CrashWaveEnded)
 		if c.soft.Err() != nil {
 			return nil
 		}
@@ -254,6 +257,7 @@ func (c *crew) batch(i int, rule WaveRule, after int64) (int64, error) {
 		}
 		left -= len(list)
 		if len(list) < want || rule.Size > 0 && left == 0 {
+			c.crash.at(CrashBatchDispatched)
 			return after, nil
 		}
 	}
@@ -283,6 +287,7 @@ func (c *crew) hold(i int, rule WaveRule) (bool, error) {
 	if err != nil || !later {
 		return false, err
 	}
+	c.crash.at(CrashHolding)
 	c.mu.Lock()
 	c.ending.Held = rule.Name
 	c.mu.Unlock()
@@ -336,6 +341,7 @@ func (c *crew) finish(s *Steps, v Verdict) {
 	if !c.count(s, rec) {
 		return
 	}
+	c.crash.at(CrashStatusMade)
 	c.writer.add(entry{rec: &rec})
 	if c.Finished != nil {
 		c.Finished(rec.Detail.Status, rec.Code)
@@ -394,6 +400,7 @@ func (c *crew) stop(reason string) {
 	c.mu.Unlock()
 	c.wind()
 	if first {
+		c.crash.at(CrashStopping)
 		c.writer.add(entry{rec: &ledger.Record{Kind: ledger.Stopped, Detail: ledger.Detail{Message: reason}}})
 	}
 }

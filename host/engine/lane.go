@@ -200,7 +200,9 @@ func (l *lane) submit(frame []*parcel) {
 	for i, p := range frame {
 		ops[i] = p.op
 	}
+	l.writer.crash.at(CrashFramePicked)
 	l.backend.Instance.Submit(ops, func(n int, r sdk.Receipt) {
+		l.writer.crash.at(CrashAnswered)
 		l.circuit.saw(r)
 		l.mu.Lock()
 		l.inFlight--
@@ -208,6 +210,7 @@ func (l *lane) submit(frame []*parcel) {
 		l.cond.Signal()
 		frame[n].answer <- reply{receipt: r}
 	})
+	l.writer.crash.at(CrashFrameSent)
 }
 
 // direct runs a call that does not go through the stream, inside the

@@ -20,6 +20,7 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 	}
 	for attempt, backoff := 1, time.Second; ; attempt, backoff = attempt+1, min(2*backoff, time.Minute) {
 		outcome, detail, err := ask(ctx, step, l)
+		s.crew.crash.at(CrashReadAnswered)
 		if isCancelled(err) {
 			return Result{}, err
 		}
@@ -109,6 +110,7 @@ func (s *Steps) ask(ctx context.Context, step Step, l *lane, t *taken) (Result, 
 	if err := s.crew.writer.write(&rec); err != nil {
 		return Result{}, s.crew.broken(err)
 	}
+	s.crew.crash.at(CrashResetBegun)
 	if err := s.askUntil(step, l, t, y); err != nil {
 		return Result{}, err
 	}
@@ -150,6 +152,7 @@ func (s *Steps) askOnce(l *lane, op sdk.Operation) (sdk.Receipt, error) {
 	var r sdk.Receipt
 	err := l.direct(s.crew.hard, func(ctx context.Context) { r = call(ctx, op) })
 	if err == nil {
+		s.crew.crash.at(CrashResetAnswered)
 		l.circuit.saw(r)
 	}
 	return r, err

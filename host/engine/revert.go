@@ -38,6 +38,7 @@ func (s *Steps) setBack(a *account) error {
 		return nil
 	}
 	s.n++
+	s.crew.crash.at(CrashReverting)
 	step := Step{Verb: verbRevert, Backend: a.cred.backend, Account: a.cred.account, Kind: a.cred.cred, Value: Given(old)}
 	t, err := s.past.at(s.n, signature{verbRevert, step.Backend, step.Account, step.Kind})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 // without an outcome.
 func (s *Steps) settle(ctx context.Context, step Step, l *lane, t *taken) error {
 	y := t.last()
+	s.crew.crash.at(CrashSettling)
 	if recovering(t) {
 		return s.recover(ctx, step, l, t)
 	}
@@ -128,12 +129,14 @@ func (s *Steps) evidence(step Step, l *lane, v secret.Value) sdk.Verdict {
 		return sdk.CannotTell
 	}
 	verdict := sdk.CannotTell
+	s.crew.crash.at(CrashEvidenceAsked)
 	_ = l.direct(s.crew.hard, func(ctx context.Context) {
 		got, err := l.backend.Instance.Verify(ctx, step.Account, step.Kind, v)
 		if err == nil {
 			verdict = got
 		}
 	})
+	s.crew.crash.at(CrashEvidenceGot)
 	return verdict
 }
 
@@ -142,6 +145,7 @@ func (s *Steps) evidence(step Step, l *lane, v secret.Value) sdk.Verdict {
 // it to the same new value. It can be begun again at any point: what it sends
 // last is always that value.
 func (s *Steps) recover(ctx context.Context, step Step, l *lane, t *taken) error {
+	s.crew.crash.at(CrashRecovering)
 	final, err := s.finalValue(t)
 	if err != nil {
 		return err
@@ -179,6 +183,7 @@ func (s *Steps) bridge(ctx context.Context, step Step, l *lane, t *taken, final 
 	if err := s.send(ctx, step, l, t, set); err != nil || !t.last().applied() {
 		return err
 	}
+	s.crew.crash.at(CrashBridgeSet)
 	change := sending{verb: sdk.Change, value: final, old: value, origin: t.tries[0].intent.Origin, again: true}
 	return s.send(ctx, step, l, t, change)
 }

@@ -31,6 +31,7 @@ type entry struct {
 // one an answer.
 type writer struct {
 	journal Journal
+	crash   crash
 	urgent  *lane // of records that somebody waits for and that no operation follows
 
 	mu     sync.Mutex
@@ -42,8 +43,8 @@ type writer struct {
 	done chan struct{}
 }
 
-func newWriter(j Journal) *writer {
-	w := &writer{journal: j, urgent: &lane{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newWriter(j Journal, c crash) *writer {
+	w := &writer{journal: j, crash: c, urgent: &lane{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -168,7 +169,9 @@ func (w *writer) commit(group []entry) {
 	for i := range group {
 		recs[i] = group[i].rec
 	}
+	w.crash.at(CrashGroupTaken)
 	err := w.journal.Commit(recs)
+	w.crash.at(CrashGroupDurable)
 	if err != nil {
 		w.mu.Lock()
 		w.err = err

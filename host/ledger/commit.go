@@ -93,7 +93,9 @@ func (r *Run) Commit(recs []*Record) error {
 }
 
 func (w *writer) commit(recs []*Record) error {
-	return w.db.within(func() error {
+	at := w.run.store.crash.at
+	err := w.db.within(func() error {
+		at(CrashCommitBegun)
 		if err := w.catchUp(); err != nil {
 			return err
 		}
@@ -106,11 +108,21 @@ func (w *writer) commit(recs []*Record) error {
 		if err := w.flush(); err != nil {
 			return err
 		}
+		at(CrashAppended)
 		if err := w.saveState(); err != nil {
 			return err
 		}
-		return w.headNow(now, recs)
+		at(CrashStateSaved)
+		if err := w.headNow(now, recs); err != nil {
+			return err
+		}
+		at(CrashCommitReady)
+		return nil
 	})
+	if err == nil {
+		at(CrashCommitted)
+	}
+	return err
 }
 
 // catchUp takes over what another process has noted since.

@@ -167,6 +167,7 @@ func (d *Draft) begin(k Keys) error {
 	for i := range d.args {
 		d.args[i].Ordinal = i + 1
 	}
+	d.store.crash.at(CrashDraftBegun)
 	return d.makeKeys(k)
 }
 
@@ -282,6 +283,7 @@ func (d *Draft) freeze(waves []WavePlan) error {
 			return err
 		}
 	}
+	d.store.crash.at(CrashDraftFilled)
 	root, ordered, err := d.digest(bounds)
 	if err != nil {
 		return err
@@ -420,14 +422,22 @@ func (d *Draft) publish() error {
 		return err
 	}
 	d.db = nil
+	at := d.store.crash.at
+	at(CrashDraftCommitted)
 	draft, final := d.store.draftFile(d.header.ID), d.store.runFile(d.header.ID)
 	if err := syncFile(draft); err != nil {
 		return err
 	}
+	at(CrashDraftSynced)
 	if err := os.Rename(draft, final); err != nil {
 		return err
 	}
-	return syncDir(d.store.runs())
+	at(CrashDraftRenamed)
+	if err := syncDir(d.store.runs()); err != nil {
+		return err
+	}
+	at(CrashDraftPublished)
+	return nil
 }
 
 // Discard removes the draft. It does nothing after Freeze has returned a run,

@@ -212,5 +212,6 @@ func (w *writer) signHead(now time.Time) error {
 	}
 	w.signed = now
 	_, err = w.db.exec("INSERT OR REPLACE INTO head VALUES (?,?,?)", w.tree.size, now.UnixMicro(), text)
+	w.run.store.crash.at(CrashHeadSigned)
 	return err
 }

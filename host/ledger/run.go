@@ -47,6 +47,7 @@ func (s *Store) Lock(id string, k Keys) (*Run, error) {
 	if err != nil {
 		return nil, ofRun(id, err)
 	}
+	s.crash.at(CrashLocked)
 	r, err := s.openLocked(id, l)
 	if err != nil {
 		return nil, err
@@ -55,6 +56,7 @@ func (s *Store) Lock(id string, k Keys) (*Run, error) {
 		r.Close()
 		return nil, err
 	}
+	s.crash.at(CrashOpened)
 	return r, nil
 }
 

@@ -24,6 +24,8 @@ type Options struct {
 	Rand   io.Reader        // nil: crypto/rand; has to be good enough for keys
 	OSUser string           // whose newest run is "last"; "": of the process
 	Host   string           // in the name of the audit key; "": the machine's
+
+	Crash func(point string) // called at each crash point, by any goroutine; nil outside tests
 }
 
 // Store is the runs of one state directory. It is safe for concurrent use, by
@@ -34,6 +36,7 @@ type Store struct {
 	rand   io.Reader
 	osUser string
 	host   string
+	crash  crash
 
 	mu     sync.Mutex
 	signer *auditKey // read on first use
@@ -47,7 +50,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host}
+	s := &Store{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host, crash: o.Crash}
 	s.fill()
 	// Without it, whoever closes a run's file in this process, a copy for a
 	// backup say, would drop the database's locks. Not to be had everywhere.

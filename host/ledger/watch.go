@@ -145,6 +145,7 @@ func (w *writer) makeIndex() error {
 		return err
 	}
 	w.run.setIndexed()
+	w.run.store.crash.at(CrashIndexMade)
 	return nil
 }
 
