@@ -9,9 +9,49 @@
 //		backendtest.Run(t, backendtest.Options{Backend: New(), Target: target})
 //	}
 //
+//	func target(t testing.TB) backendtest.Target {
+//		server := startServer(t, "ann", "bob", "cy") // ended by t.Cleanup
+//		return backendtest.Target{
+//			Config:   sdk.Config{Values: map[string]any{"url": server.URL}},
+//			Accounts: []string{"ann", "bob", "cy"},
+//			Holds:    func(account, _, value string) bool { return server.Logon(account, value) },
+//			Missing:  "nobody",
+//			Refusing: map[string]sdk.Code{"lou": sdk.AccountStatus},
+//			Weak:     "short",
+//			Down:     server.Close,
+//		}
+//	}
+//
+// A program that is a plugin, in Go or in any other language, is tested as it
+// will run:
+//
+//	backendtest.RunExecutable(t, backendtest.Options{Target: target}, "./rekey-backend-example")
+//	backendtest.RunExecutable(t, backendtest.Options{Target: target}, backendtest.Build(t, "./cmd/rekey-backend-example"))
+//
 // What the backend's Description and the Target say decides which checks there
-// are; each is a subtest that depends on no other, on a target of its own. A
-// plugin in another language is tested as an executable, by RunExecutable.
+// are; each is a subtest that depends on no other, on a target of its own. They
+// are about:
+//
+//	describe      the same at every call, complete, secrets typed as such
+//	abilities     those that are declared, and no others
+//	config        wrong settings are named; instances share nothing
+//	set, change,  the target has the value, all of it, and only that account's
+//	reset, unlock
+//	refuse        missing, locked and protected accounts, weak and remembered
+//	              values, nonsense and hostile names: by their codes, and the
+//	              value from before is still there
+//	replay        a second attempt does not do it twice, nor undo it
+//	concurrency,  many at once; late and cancelled ones tell the truth
+//	deadline,
+//	batch
+//	verify, find, what is read agrees with the target; a list is never cut
+//	list, policy, in silence
+//	generate,
+//	check, down
+//	leaks         no secret in an answer, a log line or on standard error, in
+//	              any of eleven forms
+//	close         nothing is left behind
+//	process       the handshake, standard output, the end of the host
 //
 // The kit believes answers only if the target agrees: it asks Target.Holds or,
 // without it, the backend's own Verify through another instance. It knows
@@ -109,7 +149,9 @@ func Run(t *testing.T, o Options) {
 }
 
 // RunExecutable checks a plugin of any language over the wire. path is its
-// executable, args its arguments.
+// executable, args its arguments. The process gets what a host would give it:
+// no standard input, an environment of PATH, HOME, TMPDIR and LANG, a directory
+// for its socket.
 func RunExecutable(t *testing.T, o Options, path string, args ...string) {
 	t.Helper()
 	runWire(t, o, command{path: path, args: args})

@@ -64,9 +64,13 @@ func checks() []check {
 		{"check/finds a good target ready", can(sdk.CanCheck), checkIsReady},
 		{"down/a lost target is told as such", func(s scene) bool { return s.target.Down != nil }, lostTarget},
 		{"leaks/no secret in answers or logs", nil, noLeaks},
+		{"leaks/no secret in answers that nobody scrubbed", isFar, noRawLeaks},
 		{"close/is clean", nil, closeIsClean},
+		{"close/instances are known by their names", isFar, instancesByName},
 	}
 }
+
+func isFar(s scene) bool { return !s.near }
 
 func replaySafe(s scene) bool { return s.d.Does(sdk.Set) && s.d.CanReplay(sdk.Set) }
 
@@ -1008,17 +1012,8 @@ func noLeaks(p *probe) {
 		secrets = append(secrets, v.Reveal())
 	}
 	look := func(what string, r sdk.Receipt) { p.wantClean("the answer to "+what, texts(r), secrets...) }
-	wrong := p.change(a, canary+"-old", canary)
-	look("a change from a wrong value", s.apply(ctx, wrong))
 	look("a set of a weak value", s.apply(ctx, p.anyOp(a, p.target.Weak)))
-	look("an operation on a hostile account", s.apply(ctx, p.anyOp("no/such,account*", canary)))
-	for what, edit := range map[string]func(*sdk.Operation){
-		"an unknown kind":        func(o *sdk.Operation) { o.Kind = "no-such-kind" },
-		"an unknown hash format": func(o *sdk.Operation) { o.HashFormat = "no-such-format" },
-		"an unknown verb":        func(o *sdk.Operation) { o.Verb = "delete" },
-		"a very long value":      func(o *sdk.Operation) { o.Value = secret.New(strings.Repeat(canary, 500)) },
-		"a missing account":      func(o *sdk.Operation) { o.Account = p.target.Missing },
-	} {
+	for what, edit := range provocations(p) {
 		op := p.anyOp(a, canary)
 		edit(&op)
 		look(what, s.apply(ctx, op))

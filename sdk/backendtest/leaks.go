@@ -16,7 +16,10 @@ import (
 // canary is a value that every careless quoting changes.
 const canary = "c\"a\\n%y é"
 
-// forms are a secret as it is and as it is likely to be encoded.
+// longCanary is longer than most targets take.
+var longCanary = strings.Repeat(canary, 500)
+
+// forms are a secret as it is likely to be encoded.
 func forms(s string) map[string]string {
 	quoted := strconv.Quote(s)
 	marshalled, _ := json.Marshal(s) // a string always can be
@@ -25,7 +28,6 @@ func forms(s string) map[string]string {
 		wide = append(wide, byte(u), byte(u>>8))
 	}
 	return map[string]string{
-		"raw":            s,
 		"quoted":         quoted[1 : len(quoted)-1],
 		"JSON":           string(marshalled[1 : len(marshalled)-1]),
 		"a URL's query":  url.QueryEscape(s),
@@ -43,6 +45,9 @@ func forms(s string) map[string]string {
 func leaked(text, s string) string {
 	if len(s) < 6 {
 		return "" // too short to be told from chance
+	}
+	if strings.Contains(text, s) {
+		return "raw"
 	}
 	for form, encoded := range forms(s) {
 		if strings.Contains(text, encoded) {

@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/rekey-host/rekey/sdk"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
 	"github.com/rekey-host/rekey/sdk/memory"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -75,7 +81,7 @@ func (b *broken) Configure(ctx context.Context, c sdk.Config) (sdk.Instance, err
 		return nil, err
 	}
 	batch := made.(sdk.BatchApplier)
-	plain := &memory.Backend{Store: b.memory.Store, Policy: b.memory.Policy}
+	plain := &memory.Backend{Store: b.memory.Store, Policy: b.memory.Policy, Kinds: b.memory.Kinds}
 	inner, err := plain.Configure(ctx, c)
 	if err != nil {
 		return nil, err
@@ -230,16 +236,20 @@ func TestTheBackendWithoutAMutationPasses(t *testing.T) {
 	}
 }
 
-func TestEveryMutantIsCaughtByItsCheck(t *testing.T) {
+// mutant is a backend, on a target that edit may change, of which one check has
+// to find what is wrong.
+type mutant struct {
+	name  string
+	check string
+	b     *broken
+	edit  func(*Target)
+}
+
+func mutants() []mutant {
 	policyViolation := func(rule sdk.Rule, text string) sdk.Receipt {
 		return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Message: text, Violations: []sdk.Violation{{Rule: rule, Message: text}}})
 	}
-	tests := []struct {
-		name  string
-		check string
-		b     *broken
-		edit  func(*Target)
-	}{
+	return []mutant{
 		{"answers applied without doing", "set/takes effect", &broken{apply: func(_ context.Context, _ *instance, op sdk.Operation) sdk.Receipt { return sdk.OK() }}, nil},
 		{"does it twice to another account", "set/leaves other accounts alone", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
 			other := op
@@ -513,10 +523,54 @@ func TestEveryMutantIsCaughtByItsCheck(t *testing.T) {
 			return r
 		}}, nil},
 		{"does not tell that its target is gone", "down/a lost target is told as such", &broken{}, func(t *Target) { t.Down = func() {} }},
+		{"sets one kind for all", "set/of every kind", &broken{memory: twoKinds(), apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.Kind = "sip"
+			return i.real(ctx, op)
+		}}, nil},
+		{"takes a hash for the value itself", "set/of hashed values", &broken{describe: takesHashes, apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.HashFormat = ""
+			return i.real(ctx, op)
+		}}, hasHashes},
+		{"declares a hash format that it refuses", "set/of hashed values", &broken{describe: takesHashes}, hasHashes},
+		{"forgets must_change", "set/can demand a change at the next logon", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			op.MustChange = nil
+			return i.real(ctx, op)
+		}}, nil},
+		{"answers a change without doing it", "change/takes effect", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			if op.Verb == sdk.Change {
+				return sdk.OK()
+			}
+			return i.real(ctx, op)
+		}}, nil},
+		{"declares changes safe to repeat", "replay/of a change", &broken{describe: func(d *sdk.Description) { d.ReplaySafe = []sdk.Verb{sdk.Set, sdk.Change} },
+			apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+				op.ID, op.Attempt = fmt.Sprint(op.ID, op.Attempt), 1
+				return i.real(ctx, op)
+			}}, nil},
+		{"verifies a kind that cannot be", "verify/says where it cannot tell", &broken{}, func(t *Target) {
+			t.Unverifiable, t.Holds = true, func(string, string, string) bool { return true }
+		}},
 	}
-	for _, tt := range tests {
+}
+
+func twoKinds() *memory.Backend {
+	b := soundBackend()
+	b.Kinds = []sdk.Kind{{Name: "sip"}, {Name: "web"}}
+	return b
+}
+
+func takesHashes(d *sdk.Description) { d.HashFormats = []string{"rot13"} }
+
+func hasHashes(t *Target) {
+	t.Hashed = map[string]Hashed{"rot13": {Hash: "Tbbq inyhr 1", Value: "Good value 1"}}
+}
+
+func TestEveryMutantIsCaughtByItsCheck(t *testing.T) {
+	for _, tt := range mutants() {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.b.memory = soundBackend()
+			if tt.b.memory == nil {
+				tt.b.memory = soundBackend()
+			}
 			target := soundTarget()
 			found := findings(t, Options{Backend: tt.b, Patience: time.Second, Target: func(t testing.TB) Target {
 				x := target(t)
@@ -529,6 +583,117 @@ func TestEveryMutantIsCaughtByItsCheck(t *testing.T) {
 				t.Errorf("the check %q found nothing; found: %q", tt.check, found)
 			}
 		})
+	}
+}
+
+func TestEveryCheckHasAMutant(t *testing.T) {
+	caught := map[string]bool{checkOfBoasts: true, checkOfNames: true, checkOfRawLeaks: true}
+	for _, m := range mutants() {
+		caught[m.check] = true
+	}
+	for _, c := range checks() {
+		if !caught[c.name] {
+			t.Errorf("no mutant fails the check %q: it may find nothing", c.name)
+		}
+		delete(caught, c.name)
+	}
+	for name := range caught {
+		t.Errorf("mutants of the check %q, which there is not", name)
+	}
+}
+
+const checkOfBoasts = "abilities/others answer Unsupported"
+
+// boastful is a plugin that answers what it said it could not.
+type boastful struct{ *direct }
+
+func (b boastful) configure(ctx context.Context, c sdk.Config) (subject, error) {
+	s, err := b.direct.configure(ctx, c)
+	return modest{s}, err
+}
+
+type modest struct{ subject }
+
+func (modest) abilities() []sdk.Ability { return []sdk.Ability{sdk.CanVerify} }
+
+func TestAPluginThatCanMoreThanItSaysIsFound(t *testing.T) {
+	b := soundBackend()
+	problems := findingsOf(t, Options{Backend: b, Target: soundTarget()}, boastful{&direct{backend: b}})[checkOfBoasts]
+	for _, a := range []sdk.Ability{sdk.CanReset, sdk.CanUnlock, sdk.CanFind, sdk.CanList, sdk.CanPolicy, sdk.CanGenerate} {
+		if !slices.ContainsFunc(problems, func(p string) bool { return strings.HasPrefix(p, string(a)+", which the instance lacks") }) {
+			t.Errorf("nothing is said of %q: %q", a, problems)
+		}
+	}
+}
+
+// The checks of plugins that are not built on the sdk.
+const (
+	checkOfNames    = "close/instances are known by their names"
+	checkOfRawLeaks = "leaks/no secret in answers that nobody scrubbed"
+)
+
+// foreign is a plugin whose answers are not those of the sdk.
+type foreign struct {
+	*wired
+	spoil func(pb.BackendClient) pb.BackendClient
+}
+
+func (f foreign) raw() (pb.BackendClient, func() error, error) {
+	rpc, hangUp, err := f.wired.raw()
+	return f.spoil(rpc), hangUp, err
+}
+
+// quoting is a plugin that quotes what it refuses.
+type quoting struct{ pb.BackendClient }
+
+func (q quoting) Apply(ctx context.Context, in *pb.ApplyRequest, o ...grpc.CallOption) (*pb.ApplyResponse, error) {
+	out, err := q.BackendClient.Apply(ctx, in, o...)
+	if e := out.GetReceipt().GetError(); e != nil {
+		e.Message += " " + string(in.GetOperation().GetValue().GetValue())
+	}
+	return out, err
+}
+
+// nameless is a plugin that keeps one instance, whatever it is called.
+type nameless struct{ pb.BackendClient }
+
+func (n nameless) Configure(ctx context.Context, in *pb.ConfigureRequest, o ...grpc.CallOption) (*pb.ConfigureResponse, error) {
+	in.Instance = rand.Text()
+	return n.BackendClient.Configure(ctx, in, o...)
+}
+
+func (n nameless) Apply(context.Context, *pb.ApplyRequest, ...grpc.CallOption) (*pb.ApplyResponse, error) {
+	return &pb.ApplyResponse{Receipt: &pb.Receipt{Outcome: pb.Outcome_OUTCOME_APPLIED}}, nil
+}
+
+func (n nameless) Close(context.Context, *pb.CloseRequest, ...grpc.CallOption) (*pb.CloseResponse, error) {
+	return nil, status.Error(codes.Internal, "oh")
+}
+
+func TestForeignPluginsAreCaught(t *testing.T) {
+	o := Options{Backend: soundBackend(), Target: soundTarget()}
+	serveIfChild(t, o)
+	good := startWired(t, self(t))
+	tests := []struct {
+		check string
+		spoil func(pb.BackendClient) pb.BackendClient
+		want  []string
+	}{
+		{checkOfRawLeaks, func(c pb.BackendClient) pb.BackendClient { return quoting{c} }, []string{"the answer to an unknown kind: holds secret 1 of 2 (raw)"}},
+		{checkOfNames, func(c pb.BackendClient) pb.BackendClient { return nameless{c} }, []string{
+			"an operation on an instance that was never opened: gRPC status OK (<nil>), want NotFound",
+			"Close of an instance that was never opened: gRPC status Internal (rpc error: code = Internal desc = oh), want OK",
+			"Configure with the name of an open instance: gRPC status OK (<nil>), want AlreadyExists",
+			"an operation on an instance that was closed: gRPC status OK (<nil>), want NotFound",
+		}},
+	}
+	for _, tt := range tests {
+		problems := findingsOf(t, o, foreign{good, tt.spoil})[tt.check]
+		for _, want := range tt.want {
+			if !slices.Contains(problems, want) {
+				t.Errorf("%s: found %q, want %q", tt.check, problems, want)
+			}
+		}
 	}
 }
 

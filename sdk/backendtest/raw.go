@@ -1,0 +1,148 @@
+package backendtest
+
+import (
+	"context"
+	"net"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/rekey-host/rekey/sdk"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/internal/wire"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// caller is a plugin whose calls can be made one by one, past the host's end of
+// the wire, which never makes the wrong ones and scrubs every answer.
+type caller interface {
+	raw() (rpc pb.BackendClient, hangUp func() error, err error)
+}
+
+// raw opens a connection of its own.
+func (w *wired) raw() (pb.BackendClient, func() error, error) {
+	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return w.process.connect(ctx) }
+	conn, err := grpc.NewClient("passthrough:///plugin", grpc.WithContextDialer(dialer), // w.process makes it private
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig())
+	if err != nil {
+		return nil, nil, err
+	}
+	return pb.NewBackendClient(conn), conn.Close, nil
+}
+
+// line is the raw end of one check.
+type line struct {
+	p   *probe
+	rpc pb.BackendClient
+}
+
+// call opens the line and ends it with the check.
+func (p *probe) call(f func(line)) {
+	rpc, hangUp, err := p.plugin.(caller).raw()
+	if err != nil {
+		p.stop("connection: %v", err)
+	}
+	defer func() { _ = hangUp() }()
+	f(line{p, rpc})
+}
+
+func (l line) configure(name string) error {
+	c := filled(l.p.target.Config, l.p.d)
+	values, err := wire.EncodeValues(c.Values)
+	if err != nil {
+		l.p.stop("settings: %v", err)
+	}
+	var r *pb.ConfigureResponse
+	l.p.patiently("Configure", func(ctx context.Context) {
+		r, err = l.rpc.Configure(ctx, &pb.ConfigureRequest{Instance: name, Label: c.Label, Values: values,
+			Secrets: wire.EncodeSecrets(c.Secrets), Concurrency: int64(c.Concurrency), TimeoutNs: int64(c.Timeout), LogLevel: "trace"})
+	})
+	if e := wire.DecodeError(r.GetError()); e != nil {
+		l.p.stop("Configure: %v", e)
+	}
+	return err
+}
+
+func (l line) close(name string) (err error) {
+	l.p.patiently("Close", func(ctx context.Context) {
+		_, err = l.rpc.Close(ctx, &pb.CloseRequest{Instance: name, GraceNs: int64(l.p.o.Patience)})
+	})
+	return err
+}
+
+func (l line) apply(name string, op sdk.Operation) (r sdk.Receipt, err error) {
+	o, err := wire.EncodeOperation(op)
+	if err != nil {
+		l.p.stop("operation: %v", err)
+	}
+	var answer *pb.ApplyResponse
+	l.p.patiently("Apply", func(ctx context.Context) {
+		answer, err = l.rpc.Apply(ctx, &pb.ApplyRequest{Instance: name, Operation: o})
+	})
+	return wire.DecodeReceipt(answer.GetReceipt()), err
+}
+
+// wantStatus notes a problem unless err has the gRPC status.
+func (l line) wantStatus(err error, what string, want codes.Code) {
+	if got := status.Code(err); got != want {
+		l.p.fail("%s: gRPC status %v (%v), want %v", what, got, err, want)
+	}
+}
+
+// instancesByName makes the calls that a host should not make: the wrong name
+// may never reach another instance.
+func instancesByName(p *probe) {
+	a := p.target.Accounts[0]
+	v := p.start(p.open(), a)
+	p.call(func(l line) {
+		_, err := l.apply("nobody's", p.anyOp(a, p.value()))
+		l.wantStatus(err, "an operation on an instance that was never opened", codes.NotFound)
+		l.wantStatus(l.close("nobody's"), "Close of an instance that was never opened", codes.OK)
+		l.wantStatus(l.configure("mine"), "Configure", codes.OK)
+		l.wantStatus(l.configure("mine"), "Configure with the name of an open instance", codes.AlreadyExists)
+		l.wantStatus(l.close("mine"), "Close", codes.OK)
+		l.wantStatus(l.close("mine"), "a second Close", codes.OK)
+		_, err = l.apply("mine", p.anyOp(a, p.value()))
+		l.wantStatus(err, "an operation on an instance that was closed", codes.NotFound)
+		l.wantStatus(l.configure("mine"), "Configure with the name of a closed instance", codes.OK)
+		l.wantStatus(l.close("mine"), "Close", codes.OK)
+	})
+	p.wantHolds(a, v, "operations on instances that there are not")
+}
+
+// noRawLeaks provokes refusals whose answers the host's end has not scrubbed.
+func noRawLeaks(p *probe) {
+	a := p.target.Accounts[0]
+	p.call(func(l line) {
+		if err := l.configure("mine"); err != nil {
+			p.stop("Configure: %v", err)
+		}
+		defer func() { _ = l.close("mine") }()
+		for what, edit := range provocations(p) {
+			op := p.anyOp(a, canary)
+			edit(&op)
+			r, err := l.apply("mine", op)
+			text := texts(r)
+			if err != nil {
+				text = err.Error()
+			}
+			p.wantClean("the answer to "+what, text, canary, canary+"-old")
+		}
+	})
+	p.wantClean("what the plugin printed", p.plugin.logged(), canary)
+}
+
+// provocations turn an operation with the canary into one that is refused.
+func provocations(p *probe) map[string]func(*sdk.Operation) {
+	return map[string]func(*sdk.Operation){
+		"a change from a wrong value": func(o *sdk.Operation) { o.Verb, o.Old = sdk.Change, secret.New(canary+"-old") },
+		"an unknown kind":             func(o *sdk.Operation) { o.Kind = "no-such-kind" },
+		"an unknown hash format":      func(o *sdk.Operation) { o.HashFormat = "no-such-format" },
+		"an unknown verb":             func(o *sdk.Operation) { o.Verb = "delete" },
+		"a very long value":           func(o *sdk.Operation) { o.Value = secret.New(longCanary) },
+		"a missing account":           func(o *sdk.Operation) { o.Account = p.target.Missing },
+		"a hostile account":           func(o *sdk.Operation) { o.Account = "no/such,account*" },
+	}
+}
