@@ -143,12 +143,12 @@ func Huge(status int, n int64) Answer {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		chunk := bytes.Repeat([]byte(" "), 64<<10)
-		for n > 0 {
-			wrote, err := w.Write(chunk[:min(n, int64(len(chunk)))])
+		for left := n; left > 0; {
+			wrote, err := w.Write(chunk[:min(left, int64(len(chunk)))])
 			if err != nil {
 				return
 			}
-			n -= int64(wrote)
+			left -= int64(wrote)
 		}
 	}
 }

@@ -77,3 +77,14 @@ func TestAFaultIsGoneAfterItsTimes(t *testing.T) {
 		t.Errorf("statuses %v and %d hits, want 204 400 400 204 and 2", got, hits())
 	}
 }
+
+func TestAnAnswerIsTheSameEachTime(t *testing.T) {
+	answer := resttest.Huge(200, 100<<10)
+	for n := range 2 {
+		w := httptest.NewRecorder()
+		answer(w, httptest.NewRequest("GET", "/", nil))
+		if w.Body.Len() != 100<<10 {
+			t.Errorf("answer %d has %d bytes, want %d", n+1, w.Body.Len(), 100<<10)
+		}
+	}
+}
