@@ -47,6 +47,7 @@ const grace = 2 * time.Second
 
 func (c *Client) instance(name string, config sdk.Config, r *pb.ConfigureResponse) (*Instance, error) {
 	i := &Instance{client: c, name: name, config: config, abilities: wire.DecodeAbilities(r.GetAbilities()), done: make(chan struct{})}
+	i.load.born = time.Now()
 	i.ctx, i.stop = context.WithCancel(context.Background())
 	if r.GetStream() {
 		if err := i.openStream(); err != nil {
@@ -73,6 +74,15 @@ func (i *Instance) watch() {
 
 func (i *Instance) end() { i.ends.Do(func() { close(i.done) }) }
 
+func (i *Instance) hasEnded() bool {
+	select {
+	case <-i.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Abilities returns what this instance can do, as the plugin answered when it
 // was configured.
 func (i *Instance) Abilities() []sdk.Ability { return i.abilities }
@@ -82,14 +92,27 @@ func (i *Instance) Abilities() []sdk.Ability { return i.abilities }
 func (i *Instance) Done() <-chan struct{} { return i.done }
 
 // Overdue reports whether the plugin is stuck: it owes answers and gave none for
-// longer than all that it owes may take, and slack.
+// longer than all that it owes may take, and slack; or it owes one operation's
+// for longer than that and all that was before it may take; or it answered none
+// of the last questions in their time.
 func (i *Instance) Overdue(now time.Time, slack time.Duration) bool {
 	owed, since := i.load.state()
-	if owed == 0 {
+	switch {
+	case owed == 0:
 		return false
+	case now.Sub(since) > i.rounds(owed)+slack, i.load.missed.Load() >= missedMost:
+		return true
 	}
-	rounds := (owed + int64(i.config.Concurrency) - 1) / int64(i.config.Concurrency)
-	return now.Sub(since) > i.config.Timeout*time.Duration(rounds)+slack
+	return i.stream != nil && i.stream.late(now.Add(-slack))
+}
+
+// missedMost is how many questions in a row may get no answer at all.
+const missedMost = 2
+
+// rounds is how long n operations may take.
+func (i *Instance) rounds(n int64) time.Duration {
+	c := int64(i.config.Concurrency)
+	return i.config.Timeout * time.Duration((n+c-1)/c)
 }
 
 // Submit sends operations with the verbs Set and Change. answer is called
@@ -120,7 +143,9 @@ func (i *Instance) submitOne(ops []sdk.Operation, answer func(n int, r sdk.Recei
 		}
 		started := i.run(func() {
 			defer func() { <-i.slots }()
-			answer(n, i.operation(i.ctx, pb.Backend_Apply_FullMethodName, op))
+			r := i.operation(i.ctx, pb.Backend_Apply_FullMethodName, op)
+			r.Value = secret.Value{} // only a reset has one
+			answer(n, r)
 		})
 		if !started {
 			answer(n, sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: %s", i.client.reason(errClosed))))
@@ -132,12 +157,7 @@ func (i *Instance) submitOne(ops []sdk.Operation, answer func(n int, r sdk.Recei
 func (i *Instance) run(f func()) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	select {
-	case <-i.done:
-		return false
-	default:
-	}
-	if i.closed {
+	if i.closed || i.hasEnded() {
 		return false
 	}
 	i.wg.Go(f)
@@ -156,17 +176,18 @@ func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
 
 // operation makes one unary call that may change the target, and knows whether
 // it was handed to the connection.
-func (i *Instance) operation(ctx context.Context, method string, op sdk.Operation) sdk.Receipt {
+func (i *Instance) operation(parent context.Context, method string, op sdk.Operation) sdk.Receipt {
 	p, err := wire.EncodeOperation(op)
 	if err != nil {
 		return sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "%s", err))
 	}
 	i.client.redact.Note(op.Value, op.Old)
-	ctx, cancel := i.deadline(ctx)
+	ctx, cancel := i.deadline(parent)
 	defer cancel()
-	defer i.load.end(i.load.begin(1))
+	i.load.begin(1)
 	var out pb.ApplyResponse
 	sent, err := i.client.call(ctx, method, &pb.ApplyRequest{Instance: i.name, Operation: p}, &out)
+	i.over(parent, err)
 	switch {
 	case err == nil:
 		r := wire.DecodeReceipt(out.GetReceipt())
@@ -175,18 +196,38 @@ func (i *Instance) operation(ctx context.Context, method string, op sdk.Operatio
 	case !sent, status.Code(err) == codes.Unimplemented:
 		return sdk.Refuse(i.client.failed(ctx, "not sent", err))
 	}
-	return sdk.Lost(i.client.lost(ctx, err))
+	return sdk.Lost(i.lost(ctx, err))
+}
+
+// over notes the end of a unary call: whether the plugin gave it, or did not
+// although its caller still waited.
+func (i *Instance) over(parent context.Context, err error) {
+	switch status.Code(err) {
+	default:
+		i.load.answered(1)
+		return
+	case codes.DeadlineExceeded:
+		if parent.Err() == nil {
+			i.load.missed.Add(1)
+		}
+	case codes.Canceled, codes.Unavailable:
+	}
+	i.load.dropped(1)
 }
 
 // lost is why an operation that was sent got no answer.
-func (c *Client) lost(ctx context.Context, err error) *sdk.Error {
+func (i *Instance) lost(ctx context.Context, err error) *sdk.Error {
 	switch code := status.Code(err); {
+	case i.ctx.Err() != nil:
+		return sdk.Errorf(sdk.ConnectionLost, "%s before it answered", errClosed)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return sdk.Errorf(sdk.Cancelled, "given up after it was sent")
 	case ctx.Err() != nil, code == codes.DeadlineExceeded:
 		return sdk.Errorf(sdk.Timeout, "no answer from the plugin")
 	case code == codes.Unavailable, code == codes.Canceled:
-		return sdk.Errorf(sdk.ConnectionLost, "%s", c.reason(err))
+		return sdk.Errorf(sdk.ConnectionLost, "%s", i.client.reason(err))
 	default:
-		return sdk.Errorf(sdk.Internal, "%s", c.reason(err))
+		return sdk.Errorf(sdk.Internal, "%s", i.client.reason(err))
 	}
 }
 
@@ -211,16 +252,16 @@ func (c *Client) call(ctx context.Context, method string, in, out any) (sent boo
 // before it.
 func (i *Instance) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	owed, _ := i.load.state()
-	rounds := 1 + owed/int64(i.config.Concurrency)
-	return context.WithTimeout(ctx, i.config.Timeout*time.Duration(rounds)+grace)
+	return context.WithTimeout(ctx, i.rounds(owed+1)+grace)
 }
 
 // question makes a unary call that changes nothing.
-func question[R interface{ GetError() *pb.Error }](ctx context.Context, i *Instance, what string, call func(context.Context) (R, error)) (R, error) {
-	ctx, cancel := i.deadline(ctx)
+func question[R interface{ GetError() *pb.Error }](parent context.Context, i *Instance, what string, call func(context.Context) (R, error)) (R, error) {
+	ctx, cancel := i.deadline(parent)
 	defer cancel()
-	defer i.load.end(i.load.begin(1))
+	i.load.begin(1)
 	r, err := call(ctx)
+	i.over(parent, err)
 	if err != nil {
 		return r, i.client.failed(ctx, what, err)
 	}
@@ -342,8 +383,14 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 
 var (
 	errIdle   = errors.New("idle")
-	errClosed = errors.New("the instance is closed")
+	errClosed = errors.New("the instance was closed")
 )
+
+func (i *Instance) isClosed() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.closed
+}
 
 // Close ends the instance: what runs may end within the given time. Operations
 // that were sent and are not answered by then are Unknown. It may be called
@@ -360,13 +407,12 @@ func (i *Instance) CloseWithin(d time.Duration) error {
 	defer i.wg.Wait()
 	defer i.stop()
 	defer i.end()
+	defer context.AfterFunc(ctx, i.stop)() // frees who waits for flow control
 	i.mu.Lock()
 	i.closed = true
 	i.mu.Unlock()
-	select {
-	case <-i.done:
+	if i.hasEnded() {
 		return nil
-	default:
 	}
 	_, err := i.client.rpc.Close(ctx, &pb.CloseRequest{Instance: i.name, GraceNs: int64(d)})
 	if i.stream != nil {
@@ -392,22 +438,28 @@ func message(err error) string {
 
 // load counts the answers that a plugin owes.
 type load struct {
-	owed  atomic.Int64
-	since atomic.Int64 // unix ns of the last answer, or of the first debt
+	born   time.Time
+	owed   atomic.Int64
+	since  atomic.Int64 // when the last answer came, or the first debt, after born: no change of the system's clock alters it
+	missed atomic.Int64 // questions without an answer since the last answer
 }
 
-func (l *load) begin(n int) int {
+func (l *load) begin(n int) {
 	if l.owed.Add(int64(n)) == int64(n) {
-		l.since.Store(time.Now().UnixNano())
+		l.since.Store(int64(time.Since(l.born)))
 	}
-	return n
 }
 
-func (l *load) end(n int) {
-	l.since.Store(time.Now().UnixNano())
-	l.owed.Add(-int64(n))
+// answered takes n off that were answered.
+func (l *load) answered(n int) {
+	l.since.Store(int64(time.Since(l.born)))
+	l.missed.Store(0)
+	l.dropped(n)
 }
+
+// dropped takes n off that nobody waits for any more.
+func (l *load) dropped(n int) { l.owed.Add(-int64(n)) }
 
 func (l *load) state() (owed int64, since time.Time) {
-	return l.owed.Load(), time.Unix(0, l.since.Load())
+	return l.owed.Load(), l.born.Add(time.Duration(l.since.Load()))
 }

@@ -3,12 +3,14 @@ package dial
 import (
 	"context"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/rekey-host/rekey/sdk"
 	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
 	"github.com/rekey-host/rekey/sdk/internal/wire"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // stream is the stream of one instance: what is on it, and to whom its answers
@@ -32,6 +34,7 @@ type stream struct {
 type frame struct {
 	open   uint64 // a bit for each operation that is not answered
 	sent   bool
+	due    time.Time // when all its answers should be there
 	answer func(n int, r sdk.Receipt)
 }
 
@@ -76,36 +79,61 @@ func (s *stream) submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) 
 func (s *stream) send(f *pb.OperationFrame, places []int, answer func(n int, r sdk.Receipt)) {
 	n := len(places)
 	entry := &frame{open: 1<<n - 1, answer: func(n int, r sdk.Receipt) { answer(places[n], r) }}
-	s.sending.Lock()
-	defer s.sending.Unlock()
-	id, refused := s.enter(entry, n)
+	id, sent, refused := s.hand(f, entry, n)
 	if refused != nil {
 		entry.rest(sdk.Refuse(refused))
 		return
 	}
+	s.handed(id, entry, sent)
+}
+
+// hand gives the frame its number and hands it to the connection.
+func (s *stream) hand(f *pb.OperationFrame, entry *frame, n int) (id uint64, sent bool, refused *sdk.Error) {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	id, refused = s.enter(entry, n)
+	if refused != nil {
+		return 0, false, refused
+	}
 	for i, op := range f.Operations {
 		op.Number = id<<6 | uint64(i)
 	}
-	err := s.rpc.Send(f)
-	s.handed(id, entry, n, err == nil)
+	return id, s.rpc.Send(f) == nil, nil
 }
 
 // enter gives the frame its number.
 func (s *stream) enter(entry *frame, n int) (id uint64, refused *sdk.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken != nil {
+	switch {
+	case s.broken != nil:
 		return 0, sdk.Errorf(sdk.Unreachable, "not sent: %s", s.broken.Message)
+	case s.instance.hasEnded(): // its process is gone, which the stream has not noticed
+		return 0, sdk.Errorf(sdk.Unreachable, "not sent: the plugin is gone")
 	}
 	s.next++
 	s.frames[s.next] = entry
 	s.instance.load.begin(n)
+	owed, _ := s.instance.load.state()
+	entry.due = time.Now().Add(s.instance.rounds(owed))
 	return s.next, nil
+}
+
+// late reports whether the answers of a frame were due before the given time.
+func (s *stream) late(then time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.frames {
+		if f.due.Before(then) {
+			return true
+		}
+	}
+	return false
 }
 
 // handed notes whether a frame went to the connection. One that did not is
 // refused; one that did on a stream that broke meanwhile is lost.
-func (s *stream) handed(id uint64, entry *frame, n int, ok bool) {
+func (s *stream) handed(id uint64, entry *frame, ok bool) {
 	s.mu.Lock()
 	entry.sent = ok
 	broken := s.broken
@@ -116,9 +144,9 @@ func (s *stream) handed(id uint64, entry *frame, n int, ok bool) {
 	switch {
 	case !ok:
 		<-s.gone // the receiver knows why
-		s.instance.load.end(entry.rest(sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: %s", s.why().Message))))
+		s.instance.load.dropped(entry.rest(sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: %s", s.why().Message))))
 	case broken != nil:
-		s.instance.load.end(entry.rest(sdk.Lost(broken)))
+		s.instance.load.dropped(entry.rest(sdk.Lost(broken)))
 	}
 }
 
@@ -153,7 +181,16 @@ func (s *stream) receive() {
 			s.answer(a)
 		}
 	}
-	s.breakWith(sdk.Errorf(sdk.ConnectionLost, "%s", s.instance.client.reason(err)))
+	s.breakWith(sdk.Errorf(sdk.ConnectionLost, "%s", s.reason(err)))
+}
+
+// reason is why the stream ended. One that was closed needs no asking what
+// became of the plugin, which takes a moment.
+func (s *stream) reason(err error) string {
+	if s.instance.isClosed() {
+		return errClosed.Error() + " before it answered"
+	}
+	return s.instance.client.reason(err)
 }
 
 func (s *stream) answer(a *pb.Answer) {
@@ -162,7 +199,8 @@ func (s *stream) answer(a *pb.Answer) {
 		return
 	}
 	r := s.instance.client.redact.Receipt(wire.DecodeReceipt(a.GetReceipt()))
-	s.instance.load.end(1)
+	r.Value = secret.Value{} // only a reset has one
+	s.instance.load.answered(1)
 	entry.answer(n, r)
 }
 
@@ -200,7 +238,7 @@ func (s *stream) breakWith(e *sdk.Error) {
 	s.mu.Unlock()
 	close(s.gone)
 	for _, f := range lost {
-		s.instance.load.end(f.rest(sdk.Lost(e)))
+		s.instance.load.dropped(f.rest(sdk.Lost(e)))
 	}
 	s.instance.end()
 }
