@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/grpclog"
+
 	"github.com/rekey-host/rekey/sdk/internal/wire"
 )
 
@@ -25,6 +27,14 @@ func newLogger(w io.Writer, redact *wire.Redactor, level slog.Level) *slog.Logge
 	replace := func(groups []string, a slog.Attr) slog.Attr { return hclogAttr(redact, groups, a) }
 	h := slog.NewJSONHandler(&lines{w: w, redact: redact}, &slog.HandlerOptions{Level: level, ReplaceAttr: replace})
 	return slog.New(messages{h, redact})
+}
+
+// takeLogs makes the loggers that a whole process shares write to log: slog's,
+// the standard one, to which net/http reports what servers send it, and gRPC's.
+// Unscrubbed they would write to standard error whatever they were given.
+func takeLogs(log *slog.Logger) {
+	slog.SetDefault(log)
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 }
 
 // messages scrubs the message, which ReplaceAttr sees too late to tell it from

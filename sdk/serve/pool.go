@@ -1,10 +1,10 @@
 package serve
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
-	"context"
 	"github.com/rekey-host/rekey/sdk"
 )
 

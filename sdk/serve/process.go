@@ -57,6 +57,7 @@ func Run(b sdk.Backend, o Options) error {
 		debug.SetGCPercent(400)
 	}
 	s := newService(b, os.Stderr)
+	takeLogs(s.log)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go s.endWithHost(stop)

@@ -66,8 +66,8 @@ func (s *service) instance(name string) (*instance, error) {
 
 // Describe tells what the backend says of itself.
 func (s *service) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeResponse, error) {
-	var d sdk.Description
-	if e := s.guard("Describe", func() { d = s.backend.Describe() }); e != nil {
+	d, e := s.describe()
+	if e != nil {
 		return nil, status.Error(codes.Internal, e.Error())
 	}
 	p, err := wire.EncodeDescription(d)
@@ -77,9 +77,18 @@ func (s *service) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeRe
 	return &pb.DescribeResponse{Description: p}, nil
 }
 
+func (s *service) describe() (d sdk.Description, e *sdk.Error) {
+	e = s.guard("Describe", func() { d = s.backend.Describe() })
+	return d, e
+}
+
 // Configure opens an instance.
 func (s *service) Configure(ctx context.Context, in *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
-	c, err := s.config(in)
+	d, err := s.describe()
+	if err != nil {
+		return &pb.ConfigureResponse{Error: wire.EncodeError(err)}, nil
+	}
+	c, err := s.config(d, in)
 	if err != nil {
 		return &pb.ConfigureResponse{Error: wire.EncodeError(s.redact.Error(err))}, nil
 	}
@@ -87,10 +96,10 @@ func (s *service) Configure(ctx context.Context, in *pb.ConfigureRequest) (*pb.C
 	if err != nil {
 		return &pb.ConfigureResponse{Error: wire.EncodeError(s.redact.Error(err))}, nil
 	}
-	i := newInstance(s, inst, c, s.backend.Describe().Limits.Batch)
-	if err := s.add(in.GetInstance(), i); err != nil {
+	i := newInstance(s, inst, c, d.Limits.Batch)
+	if refused := s.add(in.GetInstance(), i); refused != nil {
 		i.close(0)
-		return nil, err
+		return nil, refused
 	}
 	return &pb.ConfigureResponse{Abilities: wire.EncodeAbilities(sdk.AbilitiesOf(inst)), Stream: true}, nil
 }
@@ -111,7 +120,7 @@ func (s *service) configure(ctx context.Context, c sdk.Config) (inst sdk.Instanc
 
 // config checks the settings against the description once more: the host may
 // be older than the plugin, or not be rekey.
-func (s *service) config(in *pb.ConfigureRequest) (sdk.Config, *sdk.Error) {
+func (s *service) config(d sdk.Description, in *pb.ConfigureRequest) (sdk.Config, *sdk.Error) {
 	secrets := wire.DecodeSecrets(in.GetSecrets())
 	given := wire.DecodeValues(in.GetValues())
 	if given == nil {
@@ -121,7 +130,7 @@ func (s *service) config(in *pb.ConfigureRequest) (sdk.Config, *sdk.Error) {
 		s.redact.Keep(v)
 		given[name] = v
 	}
-	values, problems := sdk.Fill(s.backend.Describe().Config, given)
+	values, problems := sdk.Fill(d.Config, given)
 	if len(problems) > 0 {
 		return sdk.Config{}, sdk.Errorf(sdk.InvalidConfig, "%s", problems[0].Error())
 	}
