@@ -131,6 +131,7 @@ func (b *builtin) CallInternal(thread *starlark.Thread, args starlark.Tuple, kwa
 		result, err = e.call(c)
 	} else {
 		result = standIn(e.gives)
+		s.in.tried = s.in.tried || e.name == "workflow"
 	}
 	return c.end(result, err)
 }

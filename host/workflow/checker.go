@@ -1,13 +1,13 @@
 package workflow
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/source"
 )
 
@@ -19,6 +19,8 @@ const (
 	roleUser role = "user"
 	roleStep role = "step"
 	roleRow  role = "r"
+
+	roleSecret role = "secret" // no parameter, but what user.temporary and step.generate() give
 )
 
 // visit is one way to come to a function.
@@ -55,6 +57,9 @@ func (c *checker) hook(h *hook, p phase) {
 		}
 	}
 	c.function(fn, p, roles)
+	if p == inWave && !c.in.looseWaves {
+		(&body{checker: c, fn: fn}).waves(c.in.workflow.Waves)
+	}
 }
 
 // function checks a body once for each set of roles that its parameters get.
@@ -152,11 +157,31 @@ func (b *body) role(x syntax.Expr) role {
 			return b.roles[f]
 		}
 	case *syntax.DotExpr:
-		if x.Name.Name == "user" && b.role(x.X) == roleRow {
+		of := b.role(x.X)
+		switch {
+		case x.Name.Name == "user" && of == roleRow:
 			return roleUser
+		case x.Name.Name == "password" && of == roleRow, of == roleUser && b.isSecret(x.Name.Name):
+			return roleSecret
+		}
+	case *syntax.IndexExpr:
+		if text, ok := x.Y.(*syntax.Literal); ok && text.Token == syntax.STRING && b.role(x.X) == roleUser && b.isSecret(text.Value.(string)) {
+			return roleSecret
+		}
+	case *syntax.CallExpr:
+		if e := b.builtin(x.Fn); e != nil && e.gives == kindSecret {
+			return roleSecret
 		}
 	}
 	return ""
+}
+
+func (b *body) isSecret(column string) bool {
+	if b.columns == nil {
+		return false
+	}
+	i, ok := b.columns.index[column]
+	return ok && b.columns.columns[i].Secret
 }
 
 func (b *body) node(n syntax.Node) bool {
@@ -200,15 +225,16 @@ func (b *body) later(n *syntax.DotExpr) {
 	of := n.X.(*syntax.Ident).Name
 	e := b.in.lang.byName[of+"."+n.Name.Name]
 	var m *misuse
+	at := syntax.Start(n)
 	switch {
 	case e == nil:
-		m = b.in.lang.noMember(of, n.Name.Name).(*misuse)
+		m, at = b.in.lang.noMember(of, n.Name.Name).(*misuse), n.Name.NamePos
 	case e.later != "":
 		m = e.comesLater().(*misuse)
 	default:
 		return
 	}
-	b.note(b.fn.file.problem(n.Name.NamePos, m.fix, "%s", m.message))
+	b.note(b.fn.file.problem(at, m.fix, "%s", m.message))
 }
 
 // column checks the name of a column.
@@ -222,8 +248,9 @@ func (b *body) column(at syntax.Position, name string) {
 	}
 }
 
-// comparison finds secret cells that are compared: the interpreter answers ==
-// between a secret and a string with False, without asking the secret.
+// comparison finds secrets that are compared: the interpreter answers ==
+// between a secret and a string with False, without asking the secret. That
+// something is None may be asked: a reset's value and r.password can be.
 func (b *body) comparison(n *syntax.BinaryExpr) {
 	switch n.Op {
 	case syntax.EQL, syntax.NEQ, syntax.IN, syntax.NOT_IN:
@@ -231,32 +258,60 @@ func (b *body) comparison(n *syntax.BinaryExpr) {
 		return
 	}
 	for _, x := range []syntax.Expr{n.X, n.Y} {
-		if name := b.secretColumn(x); name != "" {
-			b.note(b.fn.file.problem(syntax.Start(x), fmt.Sprintf("ask whether it is empty: if user.%s: …", name), "column %q is secret and cannot be compared", name))
+		if b.role(x) == roleSecret && !isNone(n.X) && !isNone(n.Y) {
+			b.note(b.fn.file.problem(syntax.Start(x), "ask only whether it is empty: if "+b.called(x)+": …", "a secret cannot be compared"))
 		}
 	}
 }
 
-// secretColumn returns the column if the expression is the cell of a secret one.
-func (b *body) secretColumn(x syntax.Expr) string {
-	name := ""
+func isNone(x syntax.Expr) bool {
+	id, ok := x.(*syntax.Ident)
+	return ok && id.Name == "None"
+}
+
+// called is how a script may call a secret.
+func (b *body) called(x syntax.Expr) string {
 	switch x := x.(type) {
+	case *syntax.Ident:
+		return x.Name
 	case *syntax.DotExpr:
-		if b.role(x.X) == roleUser {
-			name = x.Name.Name
-		}
-	case *syntax.IndexExpr:
-		if text, ok := x.Y.(*syntax.Literal); ok && text.Token == syntax.STRING && b.role(x.X) == roleUser {
-			name = text.Value.(string)
+		if id, ok := x.X.(*syntax.Ident); ok {
+			return id.Name + "." + x.Name.Name
 		}
 	}
-	if b.columns == nil || name == "" {
-		return ""
+	return "password"
+}
+
+// waves checks the names that a wave hook returns, as far as they stand there.
+func (b *body) waves(rules []engine.WaveRule) {
+	for _, s := range b.fn.body {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			switch n := n.(type) {
+			case *syntax.DefStmt, *syntax.LambdaExpr:
+				return false
+			case *syntax.ReturnStmt:
+				b.waveName(n.Result, rules)
+			}
+			return true
+		})
 	}
-	if i, ok := b.columns.index[name]; ok && b.columns.columns[i].Secret {
-		return name
+	b.waveName(b.fn.result, rules)
+}
+
+// waveName checks an expression that is the name of a wave.
+func (b *body) waveName(x syntax.Expr, rules []engine.WaveRule) {
+	switch x := x.(type) {
+	case *syntax.ParenExpr:
+		b.waveName(x.X, rules)
+	case *syntax.CondExpr:
+		b.waveName(x.True, rules)
+		b.waveName(x.False, rules)
+	case *syntax.Literal:
+		if name, ok := x.Value.(string); ok && x.Token == syntax.STRING && !slices.Contains(waveNames(rules), name) {
+			m := noWave(name, rules)
+			b.note(b.fn.file.problem(x.TokenPos, m.fix, "%s", m.message))
+		}
 	}
-	return ""
 }
 
 // call checks the call of a builtin or step, and follows that of a function.
@@ -315,11 +370,11 @@ func (b *body) builtin(x syntax.Expr) *entry {
 func (b *body) arguments(n *syntax.CallExpr, e *entry) {
 	f, at := b.fn.file, syntax.Start(n)
 	switch {
-	case e.later != "":
+	case e.later != "" && !strings.Contains(e.name, "."): // a dotted one is found as an attribute
 		m := e.comesLater().(*misuse)
 		b.note(f.problem(at, m.fix, "%s", m.message))
 		return
-	case e.call == nil:
+	case e.later != "" || e.call == nil:
 		return
 	case e.at&b.phase == 0:
 		m := e.misplaced(&state{phase: b.phase, hook: b.fn.name}).(*misuse)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -21,12 +22,23 @@ import (
 const (
 	maxDepth  = 64
 	maxValues = 1 << 20
+	maxText   = 16 << 20 // bytes of all texts together
 )
 
 var (
-	errDeep  = fmt.Errorf("is nested deeper than %d, or holds itself", maxDepth)
-	errLarge = fmt.Errorf("has more than %d values", maxValues)
+	errDeep  = fmt.Errorf("the value is nested deeper than %d, or holds itself", maxDepth)
+	errLarge = fmt.Errorf("the value has more than %d parts", maxValues)
+	errLong  = fmt.Errorf("the value has more than %d MiB of text", maxText>>20)
 )
+
+// within says in which part of a value an error arose; of one that is about
+// the whole it is silent.
+func within(part string, err error) error {
+	if err == errDeep || err == errLarge || err == errLong {
+		return err
+	}
+	return fmt.Errorf("%s: %w", part, err)
+}
 
 // starlarkOf returns a cell, or what JSON text holds, as a value. It is
 // frozen, unless it has just been decoded.
@@ -108,13 +120,14 @@ func dictOf(m map[string]any, depth int) (starlark.Value, error) {
 // exporter turns values into what the rest of rekey holds.
 type exporter struct {
 	left   int  // values
+	text   int  // bytes of text
 	forRow bool // for a report: secrets are allowed, and days stay days
 }
 
 // goValue returns a value as nil, string, bool, int64, *big.Int, float64,
 // source.Day, secret.Value, []any or map[string]any.
 func goValue(v starlark.Value, forRow bool) (any, error) {
-	e := &exporter{left: maxValues, forRow: forRow}
+	e := &exporter{left: maxValues, text: maxText, forRow: forRow}
 	return e.value(v, 0)
 }
 
@@ -129,6 +142,9 @@ func (e *exporter) value(v starlark.Value, depth int) (any, error) {
 	case starlark.NoneType:
 		return nil, nil
 	case starlark.String:
+		if e.text -= len(v); e.text < 0 {
+			return nil, errLong
+		}
 		return string(v), nil
 	case starlark.Bool:
 		return bool(v), nil
@@ -164,7 +180,7 @@ func (e *exporter) container(v starlark.Value, depth int) (any, error) {
 			}
 			x, err := e.value(item[1], depth+1)
 			if err != nil {
-				return nil, fmt.Errorf("%q: %w", name, err)
+				return nil, within(strconv.Quote(name), err)
 			}
 			m[name] = x
 		}
@@ -174,7 +190,7 @@ func (e *exporter) container(v starlark.Value, depth int) (any, error) {
 		for i, name := range v.names {
 			x, err := e.value(v.fields[i], depth+1)
 			if err != nil {
-				return nil, fmt.Errorf("%q: %w", name, err)
+				return nil, within(strconv.Quote(name), err)
 			}
 			m[name] = x
 		}
@@ -186,7 +202,7 @@ func (e *exporter) container(v starlark.Value, depth int) (any, error) {
 		for x := range starlark.Elements(v) {
 			y, err := e.value(x, depth+1)
 			if err != nil {
-				return nil, fmt.Errorf("element %d: %w", len(all)+1, err)
+				return nil, within(fmt.Sprintf("element %d", len(all)+1), err)
 			}
 			all = append(all, y)
 		}
@@ -203,7 +219,7 @@ func (e *exporter) user(u *userValue, depth int) (any, error) {
 			return nil, err
 		}
 		if m[c.Name], err = e.value(v, depth+1); err != nil {
-			return nil, fmt.Errorf("%q: %w", c.Name, err)
+			return nil, within(strconv.Quote(c.Name), err)
 		}
 	}
 	return m, nil

@@ -65,9 +65,25 @@ func (in *interp) problemOf(err error, what string) source.Problem {
 	}
 	x := source.Problem{Message: message, Fix: fix}
 	if f := in.files[at.Filename()]; f != nil && at.IsValid() {
-		x.File, x.Line, x.Column = f.place(at)
+		x.File, x.Line, x.Column = f.place(f.start(at))
 	}
 	return x
+}
+
+// start turns the position that the interpreter gives an error of a call or an
+// attribute, that of a parenthesis or dot, into where it is written.
+func (f *file) start(at syntax.Position) syntax.Position {
+	start := at
+	switch n := f.nodes[spotOf(at)].(type) {
+	case *syntax.CallExpr:
+		start = syntax.Start(n)
+	case *syntax.DotExpr:
+		start = n.Name.NamePos
+	}
+	if start.Line != at.Line {
+		return at
+	}
+	return start
 }
 
 // explain returns what an error says, and what to do about it.

@@ -40,17 +40,18 @@ func (w *Workflow) run(ctx context.Context, j job, values map[string]starlark.Va
 
 // failure is the error of a hook as a problem: of whose call, and where.
 func (w *Workflow) failure(s *state, j job, err error) error {
-	if stopped := s.stopped(); stopped != nil {
-		if j.phase != inRotate && s.ctx.Err() != nil {
-			return stopped
-		}
-		err = stopped
+	stopped := s.stopped()
+	if stopped != nil && s.ctx.Err() != nil {
+		return stopped
 	}
 	what := fmt.Sprintf("%s(%q)", j.what, j.row.Key)
 	if j.row.File != "" {
 		what += fmt.Sprintf(", %s:%d", j.row.File, j.row.Line)
 	}
 	x := w.in.problemOf(err, what)
+	if stopped != nil {
+		x.Message, x.Fix = what+": "+stopped.Error(), ""
+	}
 	if x.File == "" {
 		x.File, x.Line, x.Column = w.in.placeOf(j.hook)
 	}
@@ -209,21 +210,20 @@ func (w *Workflow) raised(s *state, j job, err error) engine.Verdict {
 	case s.ctx.Err() != nil:
 		v.Fault = &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}
 	default:
-		if stopped := s.stopped(); stopped != nil {
-			err = errors.Join(stopped, err)
-		}
-		v.Fault = &engine.Fault{Code: engine.ScriptError, Message: w.said(j, err)}
+		v.Fault = &engine.Fault{Code: engine.ScriptError, Message: w.said(j, s.stopped(), err)}
 	}
 	v.Fault.Backtrace = backtrace(err)
 	return v
 }
 
-// said is the message of a defect of the script, with its place.
-func (w *Workflow) said(j job, err error) string {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		err = joined.Unwrap()[0]
-	}
+// said is the message of a defect of the script, with its place. stopped, if
+// it is not nil, is why the hook was stopped: the interpreter only says that it
+// was.
+func (w *Workflow) said(j job, stopped, err error) string {
 	message, fix := explain(err)
+	if stopped != nil {
+		message, fix = stopped.Error(), ""
+	}
 	at, _ := where(innermost(err))
 	place := fmt.Sprintf("%s:%d", at.Filename(), at.Line)
 	if !at.IsValid() {

@@ -83,9 +83,9 @@ func flawed(err error, length int) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the text ends in the middle, at byte %d", length)
 	case errors.As(err, &flaw):
-		return fmt.Errorf("not valid at byte %d", flaw.Offset)
+		return fmt.Errorf("not valid JSON at byte %d", flaw.Offset)
 	}
-	return errors.New("not valid")
+	return errors.New("not valid JSON")
 }
 
 func (c *call) jsonIndent() (starlark.Value, error) {

@@ -204,7 +204,7 @@ func (c *call) paramJSON() (starlark.Value, error) {
 	return c.param(paramType{"json", starlark.None, func(text string) (starlark.Value, *misuse) {
 		v, err := decodeJSON(text)
 		if err != nil {
-			return nil, &misuse{"not JSON: " + err.Error(), ""}
+			return nil, &misuse{err.Error(), "write JSON"}
 		}
 		return v, nil
 	}, func(v starlark.Value) string {
@@ -239,7 +239,7 @@ func (c *call) param(t paramType) (starlark.Value, error) {
 		if bad == nil {
 			return v, nil
 		}
-		c.bad("name", bad.fix, "%s=%s: %s", name, given, bad.message)
+		c.bad("name", bad.fix, "%s: %s", name, bad.message)
 	}
 	switch {
 	case hasDefault:

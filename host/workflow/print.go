@@ -24,8 +24,14 @@ type printer struct {
 
 // print is print() of every thread.
 func (in *interp) print(t *starlark.Thread, text string) {
-	p := t.CallFrame(1).Pos
-	in.out.line(fmt.Sprintf("%s:%d: ", p.Filename(), p.Line), text)
+	place := ""
+	for depth := range t.CallStackDepth() {
+		if p := t.CallFrame(depth).Pos; p.Filename() != builtinFile { // sorted(x, key = print) is a builtin too
+			place = fmt.Sprintf("%s:%d: ", p.Filename(), p.Line)
+			break
+		}
+	}
+	in.out.line(place, text)
 }
 
 func (p *printer) line(place, text string) {

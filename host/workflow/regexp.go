@@ -18,29 +18,51 @@ const (
 	maxSearched = 256 << 10
 	maxReplaced = 4 << 20
 	maxPatterns = 256
+	// maxMatching is the length of a program times that of the text, which the
+	// time of a search grows with; nothing can interrupt it.
+	maxMatching = 512 << 20
 )
 
 // regexps keeps compiled patterns. It is safe for concurrent use.
 type regexps struct {
 	mu    sync.Mutex
-	known map[string]*regexp.Regexp
+	known map[string]compiled
 }
 
-func (r *regexps) compile(pattern string) (*regexp.Regexp, error) {
+// compiled is a pattern and the length of its program.
+type compiled struct {
+	*regexp.Regexp
+	size int
+}
+
+func (r *regexps) compile(pattern string) (compiled, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if x := r.known[pattern]; x != nil {
+	if x, ok := r.known[pattern]; ok {
 		return x, nil
 	}
-	x, err := regexp.Compile(pattern)
+	x, err := compilePattern(pattern)
 	if err != nil {
-		return nil, err
+		return compiled{}, err
 	}
 	if r.known == nil || len(r.known) >= maxPatterns {
-		r.known = map[string]*regexp.Regexp{}
+		r.known = map[string]compiled{}
 	}
 	r.known[pattern] = x
 	return x, nil
+}
+
+func compilePattern(pattern string) (compiled, error) {
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return compiled{}, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return compiled{}, err
+	}
+	x, err := regexp.Compile(pattern)
+	return compiled{x, len(program.Inst)}, err
 }
 
 // regexp returns the call's pattern, compiled, and its text.
@@ -52,15 +74,21 @@ func (c *call) regexp(before, after string) (*regexp.Regexp, string, error) {
 	case len(text) > maxSearched:
 		return nil, "", c.misuse("the text is longer than %d bytes", maxSearched)
 	}
-	x, err := c.state.in.regexps.compile(before + pattern + after)
+	known := &c.state.in.regexps
+	x, err := known.compile(pattern) // first by itself: "a)(b" is no pattern
+	if before != "" && err == nil {
+		x, err = known.compile(before + pattern + after)
+	}
 	var flaw *syntax.Error
 	switch {
 	case errors.As(err, &flaw):
 		return nil, "", c.misuse("pattern %q: %s", pattern, flaw.Code)
 	case err != nil:
 		return nil, "", c.misuse("pattern %q: %s", pattern, err)
+	case x.size*len(text) > maxMatching:
+		return nil, "", c.misuse("the pattern is too large for a text of %d bytes", len(text))
 	}
-	return x, text, nil
+	return x.Regexp, text, nil
 }
 
 func (c *call) misuse(format string, args ...any) error {

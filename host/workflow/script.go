@@ -32,6 +32,7 @@ func (c *call) workflow() (starlark.Value, error) {
 	w.HasSelect, w.HasWave, w.HasRotate = w.hooks.choose != nil, w.hooks.wave != nil, w.hooks.rotate != nil
 	w.hooks.users = c.value("users").(*sourceValue)
 	w.Users = w.hooks.users.source
+	in.looseWaves, in.looseOrder = c.loose("waves"), c.loose("order_by")
 	w.OrderBy = c.orderBy()
 	w.Waves = c.waves(w.HasWave)
 	w.Concurrency = c.number("concurrency", 1)
@@ -66,6 +67,7 @@ func (c *call) target(w *Workflow) {
 	}
 	switch {
 	case w.HasRotate:
+	case !given && c.has("rotate"): // what is wrong with it has been said
 	case !given:
 		c.bad("", `give it backend = backend("…"), or a rotate hook`, "one of backend and rotate is required")
 	case !b.known:
@@ -101,7 +103,7 @@ func (c *call) hook(name string, offers ...string) *hook {
 	fn.Freeze() // it may be a lambda that no global leads to
 	h := &hook{name: name, fn: fn}
 	takes := "it takes " + listed(offers)
-	if fn.HasVarargs() || fn.HasKwargs() {
+	if fn.HasVarargs() || fn.HasKwargs() || fn.NumKwonlyParams() > 0 {
 		c.bad(name, takes, "%s: %s has * parameters; a hook gets the parameters that it names", name, fn.Name())
 		return nil
 	}

@@ -23,8 +23,7 @@ func (in *interp) shadowed(f *file) []source.Problem {
 			if e == nil || !in.lang.inScope(e) || !f.clashes(s, id) {
 				continue
 			}
-			found = append(found, f.problem(id.NamePos, "call yours "+e.rename, "%s is a builtin; call yours %s", id.Name, e.rename))
-			found[len(found)-1].Fix = ""
+			found = append(found, f.problem(id.NamePos, "call yours "+e.rename, "%s is a builtin", id.Name))
 		}
 	}
 	return found
@@ -244,7 +243,9 @@ func (in *interp) checkTree(ctx context.Context, w *Workflow) {
 	}
 	if columns != nil {
 		in.schema.Store(columns)
-		in.checkOrder(w, columns)
+		if !in.looseOrder {
+			in.checkOrder(w, columns)
+		}
 	}
 }
 

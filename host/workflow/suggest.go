@@ -18,7 +18,8 @@ func didYouMean(name string, candidates []string) string {
 // nearest returns the candidate that differs least from name, the first of
 // several; "" if none is near.
 func nearest(name string, candidates []string) string {
-	best, least := "", 1+max(1, utf8.RuneCountInString(name)/3)
+	length := utf8.RuneCountInString(name)
+	best, least := "", min(length, 1+max(1, length/3)) // one letter is like every other
 	for _, c := range candidates {
 		if strings.EqualFold(c, name) {
 			return c

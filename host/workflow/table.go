@@ -332,15 +332,15 @@ func hookEntries() []entry {
 	return []entry{
 		{name: "select", at: atTop, gives: kindBool, params: []param{{"user", kindUser, "", "one row of the source"}},
 			doc:     "A hook: who is due. It returns True, False or skip(reason). Hooks get the parameters that they name; a lambda of one takes any name.",
-			example: "def select(user):\n    if user.key == \"root\":\n        return skip(\"not by this workflow\")\n    return True"},
+			example: "def select(user):\n    if user.login == \"root\":\n        return skip(\"not by this workflow\")\n    return True"},
 		{name: "wave", at: atTop, gives: kindText, params: []param{{"user", kindUser, "", "one row of the source"}},
-			doc: "A hook: the name of a user's wave.", example: "def wave(user):\n    return \"canary\" if user.key == \"ann\" else \"all\""},
+			doc: "A hook: the name of a user's wave.", example: "def wave(user):\n    return \"canary\" if user.login == \"ann\" else \"all\""},
 		{name: "rotate", at: atTop, gives: kindVerdict, params: []param{{"user", kindUser, "", "one row of the source"}, {"step", kindAny, "", "what may be done"}},
 			doc:     "A hook: what happens to one user. It returns nothing, skip(reason), done() or failed(reason).",
-			example: "target = backend(\"memory\")\ndef rotate(user, step):\n    password = step.generate()\n    step.set(target, user.key, password)"},
+			example: "target = backend(\"memory\")\ndef rotate(user, step):\n    password = step.generate()\n    step.set(target, user.login, password)"},
 		{name: "row", at: atTop, gives: kindDict, params: []param{{"r", kindAny, "", "what one user came to"}},
 			doc:     "A function of a report: the row of one user, a dict with the same keys for all, or None to leave the user out.",
-			example: "def row(r):\n    if r.status == \"skipped\":\n        return None\n    return {\"login\": r.user.key, \"password\": r.password}\npage = report.csv(\"passwords.csv\", row = row)"},
+			example: "def row(r):\n    if r.status == \"skipped\":\n        return None\n    return {\"login\": r.user.login, \"password\": r.password}\npage = report.csv(\"passwords.csv\", row = row)"},
 		{name: "user", at: inHooks | inRow, gives: kindUser, doc: "One row of the source: user.column, or user[\"any column\"]. A secret column's cell can only be asked whether it is empty, and given to a step."},
 	}
 }
@@ -348,15 +348,15 @@ func hookEntries() []entry {
 func verdictEntries() []entry {
 	reason := []param{{"reason", kindText, "", "for reports"}}
 	return []entry{
-		{name: "skip", at: inSelect | inRotate, gives: kindVerdict, params: reason, call: (*call).skip,
+		{name: "skip", at: inSelect | inRotate, gives: kindVerdict, rename: "skipped", params: reason, call: (*call).skip,
 			doc:     "What select and rotate return for a user that is left alone; in rotate only before the first set, change or reset.",
-			example: "def select(user):\n    return skip(\"frozen\") if user.key == \"root\" else True"},
-		{name: "done", at: inRotate, gives: kindVerdict, call: (*call).done,
+			example: "def select(user):\n    return skip(\"frozen\") if user.login == \"root\" else True"},
+		{name: "done", at: inRotate, gives: kindVerdict, rename: "finished", call: (*call).done,
 			doc:     "What rotate returns for a user that counts as done although a step was refused.",
-			example: "target = backend(\"memory\")\ndef rotate(user, step):\n    set = step.try_set(target, user.key, step.generate())\n    if set.code == \"AccountNotFound\":\n        return done()"},
-		{name: "failed", at: inRotate, gives: kindVerdict, params: reason, call: (*call).failed,
+			example: "target = backend(\"memory\")\ndef rotate(user, step):\n    set = step.try_set(target, user.login, step.generate())\n    if set.code == \"AccountNotFound\":\n        return done()"},
+		{name: "failed", at: inRotate, gives: kindVerdict, rename: "failure", params: reason, call: (*call).failed,
 			doc:     "What rotate returns for a user that failed.",
-			example: "target = backend(\"memory\")\ndef rotate(user, step):\n    set = step.try_set(target, user.key, step.generate())\n    if not set.ok:\n        return failed(\"refused: \" + set.message)"},
+			example: "target = backend(\"memory\")\ndef rotate(user, step):\n    set = step.try_set(target, user.login, step.generate())\n    if not set.ok:\n        return failed(\"refused: \" + set.message)"},
 	}
 }
 
@@ -377,19 +377,19 @@ func stepEntries() []entry {
 		{name: "step.set", gives: kindNone, call: (*call).stepSet, params: with(value, credential,
 			param{"must_change", kindBool, "None", "whether its owner has to change it at the next logon; the backend's default, without it"},
 			param{"hash_format", kindText, `""`, "what kind of hash the value is; a plain value, without it"}, options),
-			doc: "Gives an account this password, as an administrator.", example: "step.set(target, user.key, step.generate())"},
+			doc: "Gives an account this password, as an administrator.", example: "step.set(target, user.login, step.generate())"},
 		{name: "step.change", gives: kindNone, call: (*call).stepChange, params: with(
 			param{"old", kindValue, "", "the present password"}, param{"new", kindValue, "", "the new one"}, credential, options),
-			doc: "Changes a password as its owner would.", example: "step.change(target, user.key, old = user.temporary, new = step.generate())"},
+			doc: "Changes a password as its owner would.", example: "step.change(target, user.login, old = user.temporary, new = step.generate())"},
 		{name: "step.reset", gives: kindSecret, call: (*call).stepReset, params: with(credential, options),
-			doc: "Lets the backend pick a password; None if it does not tell which.", example: "step.reset(target, user.key)"},
+			doc: "Lets the backend pick a password; None if it does not tell which.", example: "step.reset(target, user.login)"},
 		{name: "step.verify", gives: kindNone, call: (*call).stepVerify, params: with(value, credential),
-			doc: "Asks the backend whether a password works; most count that as a logon attempt.", example: "password = step.generate()\nstep.set(target, user.key, password)\nstep.verify(target, user.key, password)"},
+			doc: "Asks the backend whether a password works; most count that as a logon attempt.", example: "password = step.generate()\nstep.set(target, user.login, password)\nstep.verify(target, user.login, password)"},
 		{name: "step.find", gives: kindStruct, call: (*call).stepFind, params: with(),
 			doc:     "Looks an account up: struct(account, id, status, must_change, changed_at, kinds); status is active, disabled, suspended, locked, expired, pending, deleted, federated or unknown.",
-			example: "found = step.find(target, user.key)\nif found.status != \"active\":\n    return skip(found.status)"},
+			example: "found = step.find(target, user.login)\nif found.status != \"active\":\n    return skip(found.status)"},
 		{name: "step.unlock", gives: kindNone, call: (*call).stepUnlock, params: with(),
-			doc: "Lifts a lock without touching the password.", example: "step.unlock(target, user.key)"},
+			doc: "Lifts a lock without touching the password.", example: "step.unlock(target, user.login)"},
 	}
 	all := []entry{{name: "step", at: inRotate, doc: "What rotate may do to the user's accounts. Every step is journalled. step.X fails the user if the backend refuses; " +
 		"its twin step.try_X returns what the backend said instead: .ok .outcome .code .message .native .value, where value is what step.X gives."}}
@@ -402,7 +402,7 @@ func stepEntries() []entry {
 
 // twin is the entry of a step's try_ form.
 func twin(s entry) entry {
-	args := strings.Join(map[bool][]string{true: {"target", "user.key"}}[len(s.params) > 0 && s.params[0].kind == kindBackend], ", ")
+	args := strings.Join(map[bool][]string{true: {"target", "user.login"}}[len(s.params) > 0 && s.params[0].kind == kindBackend], ", ")
 	for _, p := range s.params {
 		if p.required() && p.kind == kindValue {
 			args += ", user.temporary"
@@ -442,7 +442,7 @@ func rowEntries() []entry {
 
 func rowExample(name string) string {
 	if name == "user" {
-		return "r.user.key"
+		return "r.user.login"
 	}
 	return "r." + name
 }

@@ -15,7 +15,7 @@ import (
 // take. Time that a step waits for its backend does not count.
 type Limits struct {
 	Steps     uint64        // of the interpreter, in a hook; 0: 20 million
-	LoadSteps uint64        // of the interpreter, at the top level of a file; 0: 200 million
+	LoadSteps uint64        // of the interpreter, at the top level of a file; 0: 50 million
 	Compute   time.Duration // of computing; 0: 20 s; after as much again without an end the process ends
 	PrintLine int           // lines that print() may write in the life of a Workflow; 0: 10,000
 }
@@ -25,7 +25,7 @@ func (l Limits) orDefault() Limits {
 		l.Steps = 20_000_000
 	}
 	if l.LoadSteps == 0 {
-		l.LoadSteps = 200_000_000
+		l.LoadSteps = 50_000_000
 	}
 	if l.Compute == 0 {
 		l.Compute = 20 * time.Second

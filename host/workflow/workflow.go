@@ -203,7 +203,7 @@ func (in *interp) complete(w *Workflow, evaluated bool) {
 	if !evaluated {
 		return
 	}
-	if !in.called {
+	if !in.called && !in.tried {
 		in.note(source.Problem{File: in.script.shown, Message: "the script does not call workflow()", Fix: "end it with workflow(users = …, backend = …)"})
 	}
 	in.unknownParams()
@@ -267,11 +267,14 @@ type interp struct {
 	ordered []*file          // in the order of evaluation
 
 	// What the evaluation of the top level leaves; it is one goroutine's.
-	workflow *Workflow
-	called   bool // workflow() was
-	backends []*backendValue
-	params   []Param
-	warnings []source.Problem
+	workflow   *Workflow
+	called     bool // workflow() was
+	tried      bool // it was with arguments that it does not take
+	looseWaves bool // their names depend on a parameter without a value
+	looseOrder bool // so does order_by
+	backends   []*backendValue
+	params     []Param
+	warnings   []source.Problem
 
 	mu    sync.Mutex
 	found []source.Problem

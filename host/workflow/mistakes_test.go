@@ -1,0 +1,211 @@
+package workflow
+
+import (
+	"strings"
+	"testing"
+)
+
+// head is the start of most scripts below; they go on in line 4.
+const head = `users = csv("people.csv", key = "login", types = {"age": "int"}, secrets = ["temporary"])
+target = backend("memory")
+
+`
+
+const people = "login,temporary,team,age\nann,s3cret,it-ops,41\nbob,s3cret,sales,\n"
+
+func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string // in line 4 and after
+		want       string
+	}{
+		{"nothing is wrong", `workflow(users = users, backend = target)`, ""},
+
+		// names
+		{"unknown builtin", `workflow(users = users, backend = target, policy = polici(length = 3))`,
+			`w.star:4:52: undefined: polici; did you mean "policy"?`},
+		{"unknown builtin, all at once", "a = backnd(\"memory\")\nb = cvs(\"x\")\nworkflow(users = users, backend = target)",
+			"w.star:4:5: undefined: backnd; did you mean \"backend\"?\nw.star:5:5: undefined: cvs; did you mean \"csv\"?"},
+		{"unknown name like one of the script", "batch = 3\nb = btach\nworkflow(users = users, backend = target)",
+			`w.star:5:5: undefined: btach; did you mean "batch"?`},
+		{"one letter is like no other", "b = a\nworkflow(users = users, backend = target)", `w.star:4:5: undefined: a`},
+		{"unknown member", `p = param.sting("x")`, `w.star:4:11: param has no "sting"; did you mean "string"?`},
+		{"unknown member of a builtin", `p = policy.pni()`, `w.star:4:12: policy has no "pni"; did you mean "pin"?`},
+		{"unknown member of a backend", `p = target.acounts()`, `w.star:4:12: a backend has no "acounts"; did you mean "accounts"?`},
+		{"unknown member in a hook", "def select(user):\n    return jason.encode(user) == \"\" or json.encod(1) == \"\"\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:12: undefined: jason; did you mean "json"?`},
+		{"unknown member of json in a hook", "def select(user):\n    return json.encod(1) == \"\"\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:17: json has no "encod"; did you mean "encode"?`},
+		{"step at top level", "x = step.generate()\nworkflow(users = users, backend = target)", "w.star:4:5: undefined: step; a hook gets step if it names it as a parameter"},
+		{"no clock", "x = time.now()\nworkflow(users = users, backend = target)",
+			"w.star:4:5: undefined: time; scripts know no clock and no chance, so that a resume does the same; step.generate() makes passwords"},
+		{"no I/O", "x = open(\"f\")\nworkflow(users = users, backend = target)", "w.star:4:5: undefined: open; scripts do no I/O: the host reads users and calls backends"},
+		{"a namespace is not called", "x = param(\"a\")", "w.star:4:5: param is not called by itself; use param.string, param.int, param.bool, param.path, param.duration, param.choice, param.list or param.json"},
+
+		// syntax
+		{"import", "import os", `w.star:4:1: got import, want primary expression; scripts use load("lib/file.star", "name")`},
+		{"try", "def rotate(step):\n    try:\n        pass", `w.star:5:5: got try, want primary expression; there are no exceptions: use step.try_set() and its like`},
+		{"f-string", "x = f\"{users}\"", `w.star:4:15: got string literal, want newline; there are no f-strings: use "{}".format(x) or "%s" % x`},
+		{"class", "class A:\n    pass", `w.star:4:1: got class, want primary expression; there are no classes: use struct() or a dict`},
+		{"loop at top level", "for x in []:\n    pass", "w.star:4:1: for loop not within a function"},
+		{"second binding", "a = 1\na = 2", "w.star:5:1: cannot reassign global a declared at w.star:4:1"},
+		{"columns count bytes", "x = \"é\" + undefinedname\nworkflow(users = users, backend = target)", `w.star:4:12: undefined: undefinedname`},
+
+		// a builtin's name is taken
+		{"policy = policy()", "policy = policy(length = 20)\nworkflow(users = users, backend = target, policy = policy)",
+			`w.star:4:1: policy is a builtin; call yours password_policy`},
+		{"csv = csv()", "csv = csv(\"a.csv\", key = \"a\")", `w.star:4:1: csv is a builtin; call yours accounts`},
+		{"a tuple", "report, x = 1, 2\ny = report.csv(\"a\")\nworkflow(users = users, backend = target)", `w.star:4:1: report is a builtin; call yours passwords_report`},
+		{"done = done()", "done = done()", `w.star:4:1: done is a builtin; call yours finished`},
+		{"of one's own without a clash", "def struct(a):\n    return a\nx = struct(1)\nworkflow(users = users, backend = target)", ""},
+
+		// arguments
+		{"unknown parameter", `workflow(users = users, bakend = target)`,
+			`w.star:4:25: workflow: there is no argument "bakend"; did you mean "backend"?`},
+		{"missing parameter", `workflow(backend = target)`, `w.star:4:1: workflow: users is missing`},
+		{"too many", `workflow(users, target, None, None, [], None, {}, None, None, "keep", [], 1)`, "w.star:4:1: workflow: 12 arguments, want at most 11"},
+		{"given twice", `workflow(users, users = users, backend = target)`, "w.star:4:10: workflow: users is given twice"},
+		{"wrong type", `workflow(users = "users.csv", backend = target)`, `w.star:4:10: workflow: users: want a source of users such as csv(), got string`},
+		{"wrong type of a backend", `workflow(users = users, backend = "memory")`, `w.star:4:25: workflow: backend: want what backend() makes, got string`},
+		{"wrong type of an element", `workflow(users = users, backend = target, order_by = ["login", 3])`, `w.star:4:43: workflow: order_by: element 2: want string, got int`},
+		{"wrong type of a wave", `workflow(users = users, backend = target, waves = {"all": 3})`, `w.star:4:43: workflow: waves: value of "all": want what wave_rule() makes, got int`},
+		{"wrong type of a key", `workflow(users = users, backend = target, waves = {1: wave_rule()})`, `w.star:4:43: workflow: waves: a key is int, want string`},
+		{"wrong type of a hook", `workflow(users = users, backend = target, select = True)`, `w.star:4:43: workflow: select: want function, got bool`},
+		{"not an int", `workflow(users = users, backend = target, concurrency = "32")`, `w.star:4:43: workflow: concurrency: want int, got string`},
+		{"too small", `workflow(users = users, backend = target, concurrency = 0)`, `w.star:4:43: workflow: concurrency = 0: want at least 1`},
+		{"too large", `workflow(users = users, backend = target, concurrency = 99999999999)`, `w.star:4:43: workflow: concurrency = 99999999999 is too large`},
+		{"one of a few words", `workflow(users = users, backend = target, on_failure = "revrt")`, `w.star:4:43: workflow: on_failure = "revrt": want "keep" or "revert"; did you mean "revert"?`},
+		{"several at once", `workflow(users = users, backend = target, concurrency = -1, on_failure = "x", order_by = ["login", "login"])`,
+			"w.star:4:43: workflow: concurrency = -1: want at least 1\nw.star:4:61: workflow: on_failure = \"x\": want \"keep\" or \"revert\"\nw.star:4:79: workflow: order_by names \"login\" twice"},
+
+		// workflow
+		{"no workflow", ``, `w.star: the script does not call workflow(); end it with workflow(users = …, backend = …)`},
+		{"second workflow", "workflow(users = users, backend = target)\nworkflow(users = users, backend = target)",
+			`w.star:5:1: workflow: workflow() is called twice; merge them, or make two scripts`},
+		{"neither backend nor rotate", `workflow(users = users)`, `w.star:4:1: workflow: one of backend and rotate is required; give it backend = backend("…"), or a rotate hook`},
+		{"backend that cannot set", `workflow(users = users, backend = backend("mailer"))`, `w.star:4:25: workflow: backend "mailer" cannot set passwords; write a rotate hook`},
+		{"backend of several kinds", `workflow(users = users, backend = backend("phones"))`,
+			`w.star:4:25: workflow: backend "phones" has credentials of several kinds: sip, voicemail; write a rotate hook that names one`},
+
+		// columns
+		{"order_by of no column", `workflow(users = users, backend = target, order_by = ["taem"])`, `w.star:4:43: order_by: the users have no column "taem"; did you mean "team"?`},
+		{"order_by of a secret", `workflow(users = users, backend = target, order_by = ["temporary"])`, `w.star:4:43: order_by: column "temporary" is secret`},
+		{"no such column in a hook", "def select(user):\n    return user.taem == \"it-ops\"\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:17: the users have no column "taem"; did you mean "team"?`},
+		{"no such column by name", "def select(user):\n    return user[\"e mail\"] != \"\"\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:17: the users have no column "e mail"; it has login, temporary, team, age`},
+		{"no such column in a lambda", `workflow(users = users, backend = target, select = lambda u: u.agee > 3)`, `w.star:4:64: the users have no column "agee"; did you mean "age"?`},
+		{"no such column in a row", `workflow(users = users, backend = target, reports = [report.csv("p.csv", row = lambda r: {"l": r.user.logn})])`,
+			`w.star:4:103: the users have no column "logn"; did you mean "login"?`},
+		{"no such column in a function called", "def is_ops(u):\n    return u.taem == \"it-ops\"\ndef select(user):\n    return is_ops(user)\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:14: the users have no column "taem"; did you mean "team"?`},
+		{"no such column by an alias", "def select(user):\n    u = user\n    return u.taem\nworkflow(users = users, backend = target, select = select)",
+			`w.star:6:14: the users have no column "taem"; did you mean "team"?`},
+
+		// secrets
+		{"a secret compared", "def select(user):\n    return user.temporary == \"x\"\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:12: a secret cannot be compared; ask only whether it is empty: if user.temporary: …`},
+		{"a secret looked for", "def select(user):\n    return user[\"temporary\"] in [\"x\"]\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:12: a secret cannot be compared; ask only whether it is empty: if password: …`},
+		{"a new password compared", "def rotate(user, step):\n    p = step.generate()\n    if p == \"\":\n        return failed(\"empty\")\nworkflow(users = users, rotate = rotate)",
+			`w.star:6:8: a secret cannot be compared; ask only whether it is empty: if p: …`},
+		{"a reset compared with None", "def rotate(user, step):\n    p = step.reset(target, user.login)\n    if p == None:\n        return failed(\"none\")\nworkflow(users = users, rotate = rotate)", ""},
+
+		// discarded results
+		{"failed() without return", "def rotate(user, step):\n    failed(\"no\")\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:5: the result of failed() is thrown away, so it says nothing; write return failed(…)`},
+		{"skip() without return", "def select(user):\n    if user.team == \"x\":\n        skip(\"frozen\")\n    return True\nworkflow(users = users, backend = target, select = select)",
+			`w.star:6:9: the result of skip() is thrown away, so it says nothing; write return skip(…)`},
+		{"done() in an expression", "def rotate(user, step):\n    user.team == \"x\" and done()\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:26: the result of done() is thrown away, so it says nothing; write return done(…)`},
+		{"done() in a conditional", "def rotate(user, step):\n    done() if user.team else None\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:5: the result of done() is thrown away, so it says nothing; write return done(…)`},
+		{"try_set() unlooked at", "def rotate(user, step):\n    step.try_set(target, user.login, step.generate())\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:5: the result of step.try_set() is thrown away; look at its .ok, or use step.set(), which fails the user`},
+		{"try_set() in a list", "def rotate(user, step):\n    [step.try_set(target, u, \"x\") for u in [user.login]]\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:6: the result of step.try_set() is thrown away; look at its .ok, or use step.set(), which fails the user`},
+		{"a function that fails", "def give_up(why):\n    return failed(\"gave up: \" + why)\ndef rotate(user, step):\n    give_up(\"x\")\nworkflow(users = users, rotate = rotate)",
+			`w.star:7:5: the result of give_up() is thrown away, and it may be that of failed(); write return give_up(…), or look at what it returns`},
+		{"a result looked at", "def rotate(user, step):\n    r = step.try_set(target, user.login, step.generate())\n    if not r.ok:\n        return failed(r.message)\nworkflow(users = users, rotate = rotate)", ""},
+
+		// hooks
+		{"a hook's unknown parameter", "def rotate(usr, step):\n    pass\nworkflow(users = users, rotate = rotate)", `w.star:4:12: workflow: rotate does not get "usr"; did you mean "user"?`},
+		{"a hook's strange parameter", "def select(x):\n    return True\nworkflow(users = users, backend = target, select = select)", `w.star:4:12: workflow: select does not get "x"; it takes user`},
+		{"a hook with *args", "def select(*args):\n    return True\nworkflow(users = users, backend = target, select = select)",
+			`w.star:6:43: workflow: select: select has * parameters; a hook gets the parameters that it names; it takes user`},
+		{"a hook with keywords only", "def select(*, user):\n    return True\nworkflow(users = users, backend = target, select = select)",
+			`w.star:6:43: workflow: select: select has * parameters; a hook gets the parameters that it names; it takes user`},
+		{"a default before", "def rotate(x = 1, user = None):\n    pass\nworkflow(users = users, rotate = rotate)", `w.star:4:19: workflow: rotate: parameter "user" stands after one that a hook does not get; put user first`},
+		{"step where there is none", "def select(user, step):\n    return True\nworkflow(users = users, backend = target, select = select)", `w.star:4:18: workflow: select does not get "step"; it takes user`},
+		{"failed() in select", "def select(user):\n    return failed(\"no\")\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:12: failed cannot be used in select; use it in rotate`},
+		{"backend() in a hook", "def rotate(user, step):\n    step.set(backend(\"memory\"), user.login, \"x\")\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:14: backend cannot be used in rotate; make it at top level and give it a name`},
+		{"unknown step", "def rotate(user, step):\n    step.sett(target, user.login, \"x\")\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:10: step has no "sett"; did you mean "set"?`},
+		{"unknown argument of a step", "def rotate(user, step):\n    step.set(target, user.login, \"x\", must_chnge = True)\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:39: step.set: there is no argument "must_chnge"; did you mean "must_change"?`},
+		{"missing argument of a step", "def rotate(user, step):\n    step.change(target, user.login, new = \"x\")\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:5: step.change: old is missing`},
+		{"unknown attribute of r", `workflow(users = users, backend = target, reports = [report.csv("p.csv", row = lambda r: {"l": r.pasword})])`,
+			`w.star:4:98: r has no "pasword"; did you mean "password"?`},
+
+		// waves
+		{"a wave that is not there", "def wave(user):\n    return \"canray\" if user.team == \"it-ops\" else \"all\"\nworkflow(users = users, backend = target, wave = wave, waves = {\"canary\": wave_rule(), \"all\": wave_rule()})",
+			`w.star:5:12: there is no wave "canray"; did you mean "canary"?`},
+		{"a wave of none", "workflow(users = users, backend = target, wave = lambda u: \"canary\")", `w.star:4:60: there is no wave "canary"; it has "all"`},
+		{"take and a hook", "workflow(users = users, backend = target, wave = lambda u: \"a\", waves = {\"a\": wave_rule(take = 3)})",
+			`w.star:4:65: workflow: wave "a": take is for workflows without a wave hook; leave one of them out`},
+		{"nobody left", "workflow(users = users, backend = target, waves = {\"a\": wave_rule(), \"b\": wave_rule()})",
+			`w.star:4:43: workflow: wave "a" takes every user, and nobody is left for the later ones; give it take =, or write a wave hook`},
+		{"an empty name", "workflow(users = users, backend = target, waves = {\"\": wave_rule()})", `w.star:4:43: workflow: the name of a wave is empty`},
+		{"max_failures", "x = wave_rule(max_failures = \"many\")", `w.star:4:15: wave_rule: max_failures = "many" is neither; write a number, or a percentage such as "1%"`},
+		{"max_failures above all", "x = wave_rule(max_failures = \"101%\")", `w.star:4:15: wave_rule: max_failures = "101%" is neither; write a number, or a percentage such as "1%"`},
+		{"tolerate", "x = wave_rule(tolerate = [\"AccountNotfound\", \"Bad\"])",
+			"w.star:4:15: wave_rule: tolerate: there is no code \"AccountNotfound\"; did you mean \"AccountNotFound\"?\nw.star:4:15: wave_rule: tolerate: there is no code \"Bad\""},
+		{"hold", "x = wave_rule(hold = True)", `w.star:4:15: wave_rule: hold: want string, got bool`},
+		{"hold for what", "x = wave_rule(hold = \"approvl\")", `w.star:4:15: wave_rule: hold = "approvl": want "approval"; did you mean "approval"?`},
+		{"pause", "x = wave_rule(pause = \"10 minutes\")", `w.star:4:15: wave_rule: pause: "10 minutes" is not a duration; write a number and a unit: "500ms", "90s", "10m", "1h30m"`},
+		{"size", "x = wave_rule(size = 0)", `w.star:4:15: wave_rule: size = 0: want at least 1`},
+
+		// policies
+		{"contradiction", "x = policy(length = 4, digits = 5)", `w.star:4:5: policy: no password meets all rules: the script wants exactly 4 characters, the script requires 5 digits`},
+		{"absurd", "x = policy(length = 100000)", `w.star:4:12: policy: length = 100000: want at most 1024`},
+		{"pin", "x = policy.pin(length = 0)", `w.star:4:16: policy.pin: length = 0: want at least 1`},
+
+		// reports
+		{"no path", `x = report.csv("")`, `w.star:4:16: report.csv: the path is empty`},
+		{"order", `x = report.csv("a.csv", order = "aply")`, `w.star:4:25: report.csv: order = "aply": want "source" or "apply"; did you mean "apply"?`},
+		{"recipient", `x = report.csv("a.csv", encrypt_to = ["ops@acme.example"])`,
+			`w.star:4:25: report.csv: encrypt_to: "ops@acme.example" is no age recipient; a recipient begins with age1; rekey keygen makes one`},
+		{"the same file twice", `workflow(users = users, backend = target, reports = [report.csv("a/../a.csv"), report.json("a.csv")])`,
+			`w.star:4:43: workflow: two reports are written to "a.csv"; give each a path of its own`},
+
+		// what comes later
+		{"words", `x = policy.words()`, `w.star:4:5: policy.words comes later; until then use policy()`},
+		{"parse", `x = policy.parse("minlength: 8;")`, `w.star:4:5: policy.parse comes later; until then use policy()`},
+		{"xlsx", `x = xlsx("a.xlsx", key = "a")`, `w.star:4:5: xlsx comes later; until then use csv()`},
+		{"report.xlsx", `x = report.xlsx("a.xlsx")`, `w.star:4:5: report.xlsx comes later; until then use report.csv()`},
+		{"letters", `x = report.letters("a.pdf")`, `w.star:4:5: report.letters comes later; until then use report.csv() and a mail merge`},
+		{"later, in a hook", "def rotate(user, step):\n    step.generate(policy = policy.words())\nworkflow(users = users, rotate = rotate)",
+			`w.star:5:28: policy.words comes later; until then use policy()`},
+
+		// the language
+		{"an error of the interpreter", "def f(x):\n    return 1 // x\ny = f(0)", `w.star:5:14: floored division by zero (called from w.star:6)`},
+		{"fail()", "def f(x):\n    fail(\"no \" + x)\ny = f(\"way\")", `w.star:5:5: fail: no way (called from w.star:6)`},
+		{"recursion", "def f(x):\n    return f(x)\ny = f(1)", `w.star:5:12: function f called recursively (called from w.star:5, from w.star:6)`},
+		{"a key that is not there", `x = {"a": 1}["b"]`, `w.star:4:13: key "b" not in dict`},
+		{"a misspelt field", "x = struct(name = 1)\ny = x.nmae", `w.star:5:7: the struct has no "nmae"; did you mean "name"?`},
+		{"a misspelt method", "x = [].apend(1)", `w.star:4:8: list has no .apend field or method; did you mean "append"?`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := head + tt.text + "\n"
+			if strings.HasPrefix(tt.text, "x = ") && !strings.Contains(tt.text, "workflow") {
+				text += "workflow(users = users, backend = target)\n"
+			}
+			got := problems(t, script(t, text, "people.csv", people))
+			if got != tt.want {
+				t.Errorf("%s\n got %s\nwant %s", tt.text, strings.ReplaceAll(got, "\n", "\n     "), strings.ReplaceAll(tt.want, "\n", "\n     "))
+			}
+		})
+	}
+}
