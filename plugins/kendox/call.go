@@ -37,7 +37,7 @@ func (i *Instance) do(ctx context.Context, c call, connection secret.Value) (jso
 		if result, f = read(answer, c); f == nil {
 			return result, nil
 		}
-		f.Err.Message = client.Scrub(f.Err.Message, secrets...)
+		f.Err.Message = client.Scrub(ctx, f.Err.Message, secrets...)
 	}
 	return nil, f
 }

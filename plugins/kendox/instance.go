@@ -49,7 +49,7 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	// A server that is sent the value knows its hash too.
 	known := []secret.Value{op.Value, value, digest(op.Value, i.encoding)}
 	if f := i.set(rest.WithSecrets(ctx, known...), op.Account, method, name, value); f != nil {
-		return i.scrubbed(f, known).Receipt()
+		return i.scrubbed(ctx, f, known).Receipt()
 	}
 	return sdk.OK()
 }
@@ -76,8 +76,8 @@ func (i *Instance) set(ctx context.Context, account, method, parameter string, v
 
 // scrubbed takes an operation's secrets out of a failure that was read from an
 // answer of status 200, of which the client does not know.
-func (i *Instance) scrubbed(f *rest.Failure, known []secret.Value) *rest.Failure {
-	f.Err.Message = i.client.Scrub(f.Err.Message, known...)
+func (i *Instance) scrubbed(ctx context.Context, f *rest.Failure, known []secret.Value) *rest.Failure {
+	f.Err.Message = i.client.Scrub(ctx, f.Err.Message, known...)
 	return f
 }
 
@@ -157,5 +157,5 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, v secret.Va
 	case "10053", "10054", "10055":
 		return sdk.CannotTell, nil
 	}
-	return sdk.CannotTell, i.scrubbed(f, known).AsError()
+	return sdk.CannotTell, i.scrubbed(ctx, f, known).AsError()
 }

@@ -227,8 +227,8 @@ func (i *Instance) failure(ctx context.Context, answer *node, op sdk.Operation, 
 	}
 	e := m.err(native, detail)
 	i.enrich(ctx, e, op, t)
-	e.Message = i.provision.client.Scrub(e.Message, op.Value)
-	e.Native = i.provision.client.Scrub(e.Native, op.Value)
+	e.Message = i.provision.client.Scrub(ctx, e.Message, op.Value)
+	e.Native = i.provision.client.Scrub(ctx, e.Native, op.Value)
 	for n := range e.Violations {
 		e.Violations[n].Native = e.Native
 	}

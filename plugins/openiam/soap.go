@@ -55,7 +55,7 @@ func (i *Instance) call(ctx context.Context, s service, m message) (*node, *rest
 	}
 	ret, f := read(answer, m)
 	if f != nil {
-		f.Err.Message, f.Err.Native = s.client.Scrub(f.Err.Message, m.secrets...), s.client.Scrub(f.Err.Native, m.secrets...)
+		f.Err.Message, f.Err.Native = s.client.Scrub(ctx, f.Err.Message, m.secrets...), s.client.Scrub(ctx, f.Err.Native, m.secrets...)
 	}
 	return ret, f
 }

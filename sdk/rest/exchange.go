@@ -103,11 +103,12 @@ func (c *Client) scrubber(r Request) scrubber {
 	return newScrubber(slices.Concat(c.options.Secrets, r.Secrets, authorization(r.Authorization)))
 }
 
-// Scrub removes the client's secrets and the given ones from a text, in every
-// form in which they are likely to stand there, makes it one line and cuts it
-// to a length fit for people.
-func (c *Client) Scrub(text string, secrets ...secret.Value) string {
-	return tidy(c.scrubber(Request{Secrets: secrets}).clean(text))
+// Scrub removes the client's secrets, the context's (see WithSecrets) and the
+// given ones from a text, in every form in which they are likely to stand
+// there, makes it one line and cuts it to a length fit for people. It is for
+// texts of answers that Do took for a success.
+func (c *Client) Scrub(ctx context.Context, text string, secrets ...secret.Value) string {
+	return tidy(c.scrubber(Request{Secrets: slices.Concat(secrets, secretsOf(ctx))}).clean(text))
 }
 
 func (c *Client) exchange(ctx context.Context, r Request) (Answer, *Failure) {

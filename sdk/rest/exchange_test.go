@@ -346,10 +346,13 @@ func TestJSONIsReadByItsBytes(t *testing.T) {
 
 func TestScrubMakesOneShortLine(t *testing.T) {
 	c := clientOf(t, "https://cloud.example", func(o *rest.Options) { o.Secrets = []secret.Value{secret.New("admin-pw")} })
-	if got := c.Scrub("a\r\nadmin-pw \x00b "+canary.Reveal(), canary); got != "a [redacted] b [redacted]" {
+	if got := c.Scrub(t.Context(), "a\r\nadmin-pw \x00b "+canary.Reveal(), canary); got != "a [redacted] b [redacted]" {
 		t.Errorf("Scrub = %q", got)
 	}
-	if got := c.Scrub(strings.Repeat("é", 1000)); len([]rune(got)) != 301 {
+	if got := c.Scrub(rest.WithSecrets(t.Context(), canary), "echo of "+canary.Reveal()); got != "echo of [redacted]" {
+		t.Errorf("Scrub under the context's secrets = %q", got)
+	}
+	if got := c.Scrub(t.Context(), strings.Repeat("é", 1000)); len([]rune(got)) != 301 {
 		t.Errorf("Scrub leaves %d characters, want 301", len([]rune(got)))
 	}
 }
