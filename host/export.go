@@ -124,12 +124,10 @@ func (h *Host) exportLines(w io.Writer, r *ledger.Run, o ReportOptions) error {
 
 // results calls fn for what each user came to, in the order of the source.
 func (h *Host) results(r *ledger.Run, reveal bool, fn func(report.Result) error) error {
-	schema, err := schemaOf(r)
+	view, err := viewOf(r)
 	if err != nil {
 		return err
 	}
-	head := r.Header()
-	view := report.View{Run: r.ID(), Labels: labels(head), Schema: schema, Requestor: head.Requestor, SourceSystem: head.SourceSystem}
 	if reveal {
 		view.Unseal = r.Unseal
 	}

@@ -77,10 +77,14 @@ func (h *Host) Show(name string, f ShowFilter, user func(report.Line) error) (Ou
 	if err != nil {
 		return out, err
 	}
+	view, err := viewOf(r)
+	if err != nil {
+		return out, err
+	}
 	n := 0
 	err = r.Each(filter, ledger.OrderApply, func(u ledger.User) error {
 		n++
-		return user(report.LineOf(r.Header(), u))
+		return user(report.LineOf(view, u))
 	})
 	if err == nil && n == 0 && len(f.Keys) > 0 {
 		err = usagef("run %s has no user %q", r.ID(), f.Keys[0])

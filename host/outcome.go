@@ -1,8 +1,6 @@
 package host
 
 import (
-	"fmt"
-
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
@@ -111,14 +109,5 @@ func advice(r *ledger.Run, out Outcome) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var next []string
-	switch out.Status {
-	case ledger.StatePlanned:
-		next = append(next, fmt.Sprintf("nothing was changed; apply it with rekey resume %s", out.Run))
-	case ledger.StateHeld:
-		next = append(next, fmt.Sprintf("rekey approve %s, then rekey resume %s", out.Run, out.Run))
-	case ledger.StateStopped, ledger.StateInterrupted:
-		next = append(next, fmt.Sprintf("go on with rekey resume %s", out.Run))
-	}
-	return append(next, report.Next(out.Run, ledger.Counts(out.Counts), list)...), nil
+	return report.Next(out.Run, ledger.Counts(out.Counts), list), nil
 }

@@ -166,13 +166,10 @@ func (p *reporter) look() error {
 		return err
 	}
 	p.about, p.about.Reason = about, p.reason
-	schema, err := schemaOf(p.run)
-	if err != nil {
+	if p.view, err = viewOf(p.run); err != nil {
 		return err
 	}
-	head := p.run.Header()
-	p.view = report.View{Run: p.run.ID(), Labels: labels(head), Schema: schema, Requestor: head.Requestor, SourceSystem: head.SourceSystem,
-		Row: rowReader(p.run, schema)}
+	p.view.Row = rowReader(p.run, p.view.Schema)
 	if slices.ContainsFunc(p.flow.Reports, func(s workflow.ReportSpec) bool { return s.HasRow }) {
 		if err := p.run.Sealable(); err != nil {
 			return &UsageError{Message: err.Error()}
@@ -180,6 +177,16 @@ func (p *reporter) look() error {
 		p.view.Unseal = p.run.Unseal
 	}
 	return nil
+}
+
+// viewOf is how reports look at a run.
+func viewOf(r *ledger.Run) (report.View, error) {
+	v, err := report.ViewOf(r.Header())
+	if err != nil {
+		return v, err
+	}
+	v.Starts, err = r.Starts()
+	return v, err
 }
 
 // about is what summaries and pages say of a run.
@@ -216,14 +223,6 @@ func groups(r *ledger.Run, c ledger.Counts) ([]report.Group, error) {
 		return nil
 	})
 	return tally.Groups(), err
-}
-
-func labels(head ledger.Header) []string {
-	var list []string
-	for _, b := range head.Backends {
-		list = append(list, b.Label)
-	}
-	return list
 }
 
 // sheet is one report that is being written.

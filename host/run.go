@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -291,6 +292,8 @@ func (h *Host) sourcePins(ctx context.Context, w *workflow.Workflow) ([]ledger.S
 
 // apply applies a locked run from where it stands and writes its reports.
 func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions, command string) (Outcome, error) {
+	head := r.Header()
+	o.Requestor, o.SourceSystem = cmp.Or(o.Requestor, head.Requestor), cmp.Or(o.SourceSystem, head.SourceSystem)
 	err := r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: command, OSUser: h.OSUser, Host: h.Hostname,
 		PID: os.Getpid(), Requestor: o.Requestor, SourceSystem: o.SourceSystem}}})
 	if err != nil {
@@ -348,16 +351,9 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 		ID: r.ID(), Journal: r, Vault: r, Plan: r, Backends: b.list, Hooks: hooks, Row: rowReader(r, schema),
 		Waves: rules, Planned: planned, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
 		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b),
-		Requestor: cmpOr(o.Requestor, head.Requestor), SourceSystem: cmpOr(o.SourceSystem, head.SourceSystem),
+		Requestor: o.Requestor, SourceSystem: o.SourceSystem,
 		Clock: h.Clock, Random: h.Random, Stop: stop,
 	}, nil
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // schemaOf is the schema of the source, as the ledger has it.

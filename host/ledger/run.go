@@ -365,6 +365,16 @@ func (r *Run) Hold() (wave string, open bool, err error) {
 	return s.bounds[s.Hold-1].Name, true, nil
 }
 
+// Starts returns on whose behalf the run was applied, in order: one entry where
+// that changed.
+func (r *Run) Starts() ([]Start, error) {
+	s, err := r.standing()
+	if err != nil {
+		return nil, err
+	}
+	return s.Starts, nil
+}
+
 // Approvals returns the waves whose holds were released, in that order.
 func (r *Run) Approvals() ([]string, error) {
 	s, err := r.standing()

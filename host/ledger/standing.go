@@ -41,8 +41,16 @@ type standing struct {
 	Approved []string `json:"approved,omitempty"`
 	Forgot   bool     `json:"forgot,omitempty"`
 	Waves    []tally  `json:"waves"`
+	Starts   []Start  `json:"starts,omitempty"`
 
 	bounds []waveRow
+}
+
+// Start says on whose behalf everything from a record on was done.
+type Start struct {
+	Index        int64  `json:"index"` // of the Started record
+	Requestor    string `json:"requestor,omitempty"`
+	SourceSystem string `json:"source_system,omitempty"`
 }
 
 func newStanding(bounds []waveRow) *standing {
@@ -55,6 +63,7 @@ func (s *standing) apply(r *Record, was statusNumber) {
 	switch r.Kind {
 	case Started:
 		s.State = StateRunning
+		s.started(Start{r.Index, r.Detail.Requestor, r.Detail.SourceSystem})
 	case Ended:
 		s.State = r.Detail.State
 	case Held:
@@ -73,6 +82,13 @@ func (s *standing) apply(r *Record, was statusNumber) {
 		s.count(r.User, finalStatuses[r.Detail.Status], 1)
 	case Reopened:
 		s.count(r.User, was, -1)
+	}
+}
+
+// started keeps who asked for what follows, where that changes.
+func (s *standing) started(now Start) {
+	if n := len(s.Starts); n == 0 || s.Starts[n-1].Requestor != now.Requestor || s.Starts[n-1].SourceSystem != now.SourceSystem {
+		s.Starts = append(s.Starts, now)
 	}
 }
 

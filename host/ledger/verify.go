@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -515,7 +516,7 @@ func statusText(u userState) string {
 
 // same reports whether two standings are one.
 func (s *standing) same(o *standing) bool {
-	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || len(s.Waves) != len(o.Waves) || strings.Join(s.Approved, "\x00") != strings.Join(o.Approved, "\x00") {
+	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) {
 		return false
 	}
 	for i := range s.Waves {

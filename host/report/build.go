@@ -29,7 +29,8 @@ type View struct {
 	Run                     string   // id
 	Labels                  []string // of its backends
 	Schema                  source.Schema
-	Requestor, SourceSystem string
+	Requestor, SourceSystem string         // who planned it
+	Starts                  []ledger.Start // on whose behalf it was applied; nil: theirs
 
 	// Row decodes a user's row. Nil: rows have a line and a key only.
 	Row func(ledger.User) (source.Row, error)
@@ -53,11 +54,27 @@ func ViewOf(h ledger.Header) (View, error) {
 	return v, nil
 }
 
+// onBehalf returns who asked for the last thing that happened to a user.
+func (v View) onBehalf(u ledger.User) (requestor, sourceSystem string) {
+	requestor, sourceSystem = v.Requestor, v.SourceSystem
+	if len(u.History) == 0 {
+		return requestor, sourceSystem
+	}
+	last := u.History[len(u.History)-1].Index
+	for _, s := range v.Starts {
+		if s.Index < last {
+			requestor, sourceSystem = s.Requestor, s.SourceSystem
+		}
+	}
+	return requestor, sourceSystem
+}
+
 // Build returns what a user came to, from its records in the order of the
 // ledger.
 func Build(v View, u ledger.User) (Result, error) {
 	r := Result{Schema: v.Schema, Row: source.Row{Line: u.Line, Key: u.Key}, Status: u.Status, Wave: u.WaveName,
-		Code: u.Code, Message: u.Reason, Requestor: v.Requestor, SourceSystem: v.SourceSystem}
+		Code: u.Code, Message: u.Reason}
+	r.Requestor, r.SourceSystem = v.onBehalf(u)
 	if v.Row != nil {
 		row, err := v.Row(u)
 		if err != nil {

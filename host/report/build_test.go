@@ -251,7 +251,7 @@ func TestALineIsWhatTheContractSays(t *testing.T) {
 		Violations: []sdk.Violation{{Rule: sdk.RuleMinLength, Limit: 12, Message: "too short"}}}
 	l.add(refused).intent(1, 1, "set", "web", canary).outcome(1, 1, "set", "web", sdk.Applied, "")
 	l.add(ledger.Record{Kind: ledger.Finished, User: 7, Detail: ledger.Detail{Status: ledger.Done}})
-	line := report.LineOf(ledger.Header{ID: "r7k2", Requestor: "CHG-1", SourceSystem: "hr"}, ledger.User{Pos: 7, Key: "ann", WaveName: "all", Status: ledger.Done, History: l.records})
+	line := report.LineOf(report.View{Run: "r7k2", Requestor: "CHG-1", SourceSystem: "hr"}, ledger.User{Pos: 7, Key: "ann", WaveName: "all", Status: ledger.Done, History: l.records})
 	got, err := json.MarshalIndent(line, "", "  ")
 	if err != nil {
 		t.Fatal(err)

@@ -50,11 +50,11 @@ type LineViolation struct {
 	Limit int    `json:"limit"`
 }
 
-// LineOf returns the line of a user, without a secret. It opens nothing, so it
-// works where the key of the run is not at hand.
-func LineOf(h ledger.Header, u ledger.User) Line {
-	// Without Row and Unseal nothing in Build can fail.
-	r, _ := Build(View{Run: h.ID, Requestor: h.Requestor, SourceSystem: h.SourceSystem}, u)
+// LineOf returns the line of a user, without a secret. It opens nothing,
+// so it works where the key of the run is not at hand.
+func LineOf(v View, u ledger.User) Line {
+	v.Row, v.Unseal = nil, nil
+	r, _ := Build(v, u) // without Row and Unseal nothing in it can fail
 	return NewLine(r)
 }
 
