@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -100,10 +101,12 @@ func TestFaultsAreToldApartAndDoNoHarm(t *testing.T) {
 		{"the session expires", resttest.Fault{Answer: resttest.Say(401, "application/json", `{"error":"expired"}`)}, "applied"},
 		{"throttled", resttest.Fault{Answer: resttest.Say(429, "", "")}, "refused RateLimited"},
 		{"throttled, and for how long", resttest.Fault{Answer: resttest.Say(429, "", "", "Retry-After", "3")}, "refused RateLimited"},
+		{"busy", resttest.Fault{Answer: resttest.Say(503, "", "")}, "refused TargetUnavailable"},
 		{"lost after the effect", resttest.Fault{Effect: true, Answer: resttest.Drop()}, "unknown ConnectionLost"},
 		{"cut in the middle of the answer", resttest.Fault{Effect: true, Answer: resttest.Half(200)}, "unknown ConnectionLost"},
 		{"reset before the effect", resttest.Fault{Answer: resttest.Reset()}, "unknown ConnectionLost"},
 		{"a page", resttest.Fault{Answer: resttest.HTML(500)}, "unknown TargetError"},
+		{"a page after the effect", resttest.Fault{Effect: true, Answer: resttest.HTML(500)}, "unknown TargetError"},
 		{"silence", resttest.Fault{Answer: resttest.Silence()}, "unknown Timeout"},
 		{"silence after the effect", resttest.Fault{Effect: true, Answer: resttest.Silence()}, "unknown Timeout"},
 		{"100 MB", resttest.Fault{Answer: resttest.Huge(200, 100<<20)}, "unknown TargetError"},
@@ -112,6 +115,7 @@ func TestFaultsAreToldApartAndDoNoHarm(t *testing.T) {
 	for _, test := range tests {
 		for _, kind := range kinds {
 			t.Run(test.name+", "+kind, func(t *testing.T) {
+				t.Parallel()
 				s := simulate(t, broadworkstest.Options{}, broadworkstest.User{ID: ann})
 				for _, path := range []string{"/users/passwords", "/users/authentication", "/users/portal-passcode"} {
 					fault := test.fault
@@ -135,6 +139,21 @@ func TestFaultsAreToldApartAndDoNoHarm(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What is not read takes no memory: of a hundred megabytes the plugin reads the
+// megabyte that it may, and drops the connection.
+func TestALongAnswerIsNotKept(t *testing.T) {
+	s := simulate(t, broadworkstest.Options{}, broadworkstest.User{ID: ann})
+	s.Faults.Add(resttest.Fault{Op: "PUT /users/passwords", Answer: resttest.Huge(200, 100<<20)})
+	i := open(t, s.URL())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r := i.Apply(t.Context(), set(ann, "web", canary))
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; line(r) != "unknown TargetError: the answer is longer than 1048576 bytes" || took > 20 {
+		t.Errorf("got %s after %d MB were allocated", line(r), took)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/smartcloud/smartcloudtest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest/resttest"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 func spellA(code, message, id string) string {
@@ -114,48 +116,81 @@ func TestBothSpellingsOfTheSimulatorAreRead(t *testing.T) {
 	}
 }
 
-// Each fault is told apart, and whatever it was, the same value sent again
-// ends as the only one.
+// Each fault is told apart, and whatever it was, what the host does next ends
+// with the same value as the only new one: it sends a set again, and finishes a
+// change by a set of the same value.
 func TestFaultsAreToldApartAndDoNoHarm(t *testing.T) {
 	tests := []struct {
 		name  string
 		fault resttest.Fault
-		want  string
+		want  map[string]string // by call; "" any
 	}{
-		{"throttled", resttest.Fault{Answer: resttest.Say(429, "", "")}, "refused RateLimited"},
-		{"throttled, and for how long", resttest.Fault{Answer: resttest.Say(503, "", "", "Retry-After", "3")}, "refused RateLimited"},
-		{"busy", resttest.Fault{Answer: resttest.Say(503, "", "")}, "refused TargetUnavailable"},
-		{"lost after the effect", resttest.Fault{Effect: true, Answer: resttest.Drop()}, "unknown ConnectionLost"},
-		{"cut in the middle of an answer", resttest.Fault{Effect: true, Answer: resttest.Half(200)}, "unknown ConnectionLost"},
-		{"reset before the effect", resttest.Fault{Answer: resttest.Reset()}, "unknown ConnectionLost"},
-		{"a page", resttest.Fault{Answer: resttest.HTML(500)}, "unknown TargetError"},
-		{"a page after the effect", resttest.Fault{Effect: true, Answer: resttest.HTML(500)}, "unknown TargetError"},
-		{"silence", resttest.Fault{Answer: resttest.Silence()}, "unknown Timeout"},
-		{"silence after the effect", resttest.Fault{Effect: true, Answer: resttest.Silence()}, "unknown Timeout"},
-		{"100 MB", resttest.Fault{Answer: resttest.Huge(200, 100<<20)}, "unknown TargetError"},
-		{"100 MB of a refusal", resttest.Fault{Answer: resttest.Huge(400, 100<<20)}, "refused PolicyViolation"},
-		{"malformed", resttest.Fault{Answer: resttest.Malformed(400)}, "refused PolicyViolation"},
+		{"the session expires", resttest.Fault{Answer: resttest.Say(401, "", "")}, map[string]string{"": "applied"}},
+		{"throttled", resttest.Fault{Answer: resttest.Say(429, "", "")}, map[string]string{"": "refused RateLimited"}},
+		{"throttled, and for how long", resttest.Fault{Answer: resttest.Say(503, "", "", "Retry-After", "3")}, map[string]string{"": "refused RateLimited"}},
+		{"busy", resttest.Fault{Answer: resttest.Say(503, "", "")}, map[string]string{"": "refused TargetUnavailable"}},
+		{"lost after the effect", resttest.Fault{Effect: true, Answer: resttest.Drop()}, map[string]string{"": "unknown ConnectionLost"}},
+		{"cut in the middle of an answer", resttest.Fault{Effect: true, Answer: resttest.Half(200)}, map[string]string{"": "unknown ConnectionLost"}},
+		{"reset before the effect", resttest.Fault{Answer: resttest.Reset()}, map[string]string{"": "unknown ConnectionLost"}},
+		{"a page", resttest.Fault{Answer: resttest.HTML(500)}, map[string]string{"": "unknown TargetError"}},
+		{"a page after the effect", resttest.Fault{Effect: true, Answer: resttest.HTML(500)}, map[string]string{"": "unknown TargetError"}},
+		{"silence", resttest.Fault{Answer: resttest.Silence()}, map[string]string{"": "unknown Timeout"}},
+		{"silence after the effect", resttest.Fault{Effect: true, Answer: resttest.Silence()}, map[string]string{"": "unknown Timeout"}},
+		{"100 MB", resttest.Fault{Answer: resttest.Huge(200, 100<<20)}, map[string]string{"": "unknown TargetError"}},
+		{"100 MB of a refusal", resttest.Fault{Answer: resttest.Huge(400, 100<<20)}, map[string]string{"": "refused PolicyViolation", "changePassword": "refused WrongCurrentPassword"}},
+		{"malformed", resttest.Fault{Answer: resttest.Malformed(400)}, map[string]string{"": "refused PolicyViolation", "changePassword": "refused WrongCurrentPassword"}},
 	}
+	calls := map[string]sdk.Operation{"setUserPassword": set(ann, canaryPW), "changePassword": change(ann, tempPW, canaryPW), "setOneTimePassword": once(ann, canaryPW)}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			s := simulate(t, smartcloudtest.Options{}, smartcloudtest.Account{Login: ann, Password: tempPW})
-			test.fault.Op, test.fault.Times = "setUserPassword", 1
-			s.Faults.Add(test.fault)
-			i := open(t, s.URL())
-			op := set(ann, canaryPW)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			if r := do(ctx, i, op); !strings.HasPrefix(line(r), test.want) {
-				t.Errorf("got %s, want %s", line(r), test.want)
-			}
-			op.Attempt = 2
-			if r := do(t.Context(), i, op); r.Outcome != sdk.Applied && r.Outcome != sdk.AlreadyApplied {
-				t.Errorf("again: got %s, want applied", line(r))
-			}
-			if values := s.Values(ann); len(values) != 2 || values[1] != canaryPW {
-				t.Errorf("the account had %q, want the old and the new value only", values)
-			}
-		})
+		for call, op := range calls {
+			t.Run(test.name+", "+call, func(t *testing.T) {
+				t.Parallel()
+				s := simulate(t, smartcloudtest.Options{RepeatAllowed: call == "setOneTimePassword"}, smartcloudtest.Account{Login: ann, Password: tempPW})
+				fault := test.fault
+				fault.Op, fault.Times = call, 1
+				s.Faults.Add(fault)
+				i := open(t, s.URL())
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				want := test.want[call]
+				if want == "" {
+					want = test.want[""]
+				}
+				if r := do(ctx, i, op); !strings.HasPrefix(line(r), want) {
+					t.Errorf("got %s, want %s", line(r), want)
+				}
+				op := op
+				if op.Attempt = 2; op.Verb == sdk.Change {
+					op.Verb, op.Old = sdk.Set, secret.Value{}
+				}
+				if r := do(t.Context(), i, op); r.Outcome != sdk.Applied && r.Outcome != sdk.AlreadyApplied {
+					t.Errorf("again: got %s, want applied", line(r))
+				}
+				for n, v := range s.Values(ann) {
+					if (v == tempPW) != (n == 0) || n > 0 && v != canaryPW {
+						t.Errorf("the account had %q, want the old and the new value only", s.Values(ann))
+					}
+				}
+				if v, oneTime := s.Password(ann); v != canaryPW || oneTime != (call == "setOneTimePassword") {
+					t.Errorf("in the end %q, one-time %v", v, oneTime)
+				}
+			})
+		}
+	}
+}
+
+// What is not read takes no memory: of a hundred megabytes the plugin reads the
+// megabyte that it may, and drops the connection.
+func TestALongAnswerIsNotKept(t *testing.T) {
+	s := simulate(t, smartcloudtest.Options{}, smartcloudtest.Account{Login: ann, Password: tempPW})
+	s.Faults.Add(resttest.Fault{Op: "setUserPassword", Answer: resttest.Huge(200, 100<<20)})
+	i := open(t, s.URL())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r := do(t.Context(), i, set(ann, canaryPW))
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; line(r) != "unknown TargetError: the answer is longer than 1048576 bytes" || took > 20 {
+		t.Errorf("got %s after %d MB were allocated", line(r), took)
 	}
 }
 
