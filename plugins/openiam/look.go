@@ -27,18 +27,30 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 	return a, nil
 }
 
-func (i *Instance) find(ctx context.Context, t target) (sdk.Account, *rest.Failure) {
+// login asks for the record of an identity.
+func (i *Instance) login(ctx context.Context, t target) (*node, *rest.Failure) {
 	answer, f := i.call(ctx, i.logins, message{operation: "getLoginByManagedSys", fields: t.fields(), readOnly: true})
 	if f != nil {
-		return sdk.Account{}, f
+		return nil, f
 	}
 	login := answer.child("principal")
 	if answer.attribute("status") != "success" || login == nil {
-		return sdk.Account{}, rest.Refusal(sdk.Errorf(sdk.AccountNotFound, "no such identity: %s", t))
+		return nil, rest.Refusal(sdk.Errorf(sdk.AccountNotFound, "no such identity: %s", t))
 	}
-	mustChange := login.value("resetPassword") == "1"
+	return login, nil
+}
+
+// mustChange reads the flag that a reset leaves.
+func mustChange(login *node) bool { return login.value("resetPassword") == "1" }
+
+func (i *Instance) find(ctx context.Context, t target) (sdk.Account, *rest.Failure) {
+	login, f := i.login(ctx, t)
+	if f != nil {
+		return sdk.Account{}, f
+	}
+	must := mustChange(login)
 	a := sdk.Account{Account: t.principal, ID: login.value("userId"), Login: t.principal, Status: sdk.StatusActive,
-		MustChange: &mustChange, ChangedAt: date(login.value("pwdChanged")),
+		MustChange: &must, ChangedAt: date(login.value("pwdChanged")),
 		Stamp: login.value("pwdChanged") + "/" + login.value("passwordChangeCount")}
 	if login.value("pwdChanged") == "" {
 		a.Stamp = ""
@@ -149,13 +161,13 @@ func (i *Instance) compare(ctx context.Context, t target, v secret.Value) (sdk.V
 	if f != nil {
 		return sdk.CannotTell, f.AsError()
 	}
-	a, f := i.find(ctx, t)
+	login, f := i.login(ctx, t)
 	switch {
 	case f != nil && f.Err.Code == sdk.AccountNotFound:
 		return sdk.CannotTell, f.AsError()
 	case !same:
 		return sdk.Rejected, nil
-	case f == nil && *a.MustChange:
+	case f == nil && mustChange(login):
 		return sdk.AcceptedMustChange, nil
 	}
 	return sdk.Accepted, nil
