@@ -1,11 +1,13 @@
 package workflow
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
@@ -78,6 +80,9 @@ func dialect() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
 
 // parse reads the text into a tree. The parser stops at the first flaw.
 func (f *file) parse() []source.Problem {
+	if bad := f.encoding(); bad != nil {
+		return []source.Problem{*bad}
+	}
 	tree, err := dialect().Parse(f.shown, f.text, 0)
 	var flaw syntax.Error
 	switch {
@@ -88,6 +93,24 @@ func (f *file) parse() []source.Problem {
 		return []source.Problem{{File: f.shown, Message: err.Error()}}
 	}
 	f.tree = tree
+	return nil
+}
+
+// encoding finds text that is not UTF-8, which the parser lets pass.
+func (f *file) encoding() *source.Problem {
+	if bytes.HasPrefix(f.text, []byte("\ufeff")) {
+		return &source.Problem{File: f.shown, Line: 1, Column: 1, Message: "the file starts with a byte order mark", Fix: "save it without one"}
+	}
+	if utf8.Valid(f.text) {
+		return nil
+	}
+	for i, line := range f.lines {
+		for at, r := range line {
+			if r == utf8.RuneError && !strings.HasPrefix(line[at:], "\ufffd") {
+				return &source.Problem{File: f.shown, Line: i + 1, Column: at + 1, Message: "not valid UTF-8", Fix: "save the file as UTF-8"}
+			}
+		}
+	}
 	return nil
 }
 

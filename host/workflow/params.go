@@ -139,7 +139,7 @@ func (c *call) paramChoice() (starlark.Value, error) {
 	choices := c.texts("choices")
 	if len(choices) == 0 {
 		c.bad("choices", "", "choices is empty")
-		return starlark.String(""), nil
+		return c.param(paramType{"choice", starlark.String(""), readText, textOf})
 	}
 	spelling := map[string]string{}
 	for _, w := range choices {

@@ -24,7 +24,7 @@ func nearest(name string, candidates []string) string {
 		if strings.EqualFold(c, name) {
 			return c
 		}
-		if d := distance([]rune(name), []rune(c)); d < least {
+		if d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(c))); d < least {
 			best, least = c, d
 		}
 	}
