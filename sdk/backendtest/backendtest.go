@@ -59,6 +59,7 @@
 package backendtest
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -150,10 +151,14 @@ func Run(t *testing.T, o Options) {
 
 // RunExecutable checks a plugin of any language over the wire. path is its
 // executable, args its arguments. The process gets what a host would give it:
-// no standard input, an environment of PATH, HOME, TMPDIR and LANG, a directory
-// for its socket.
+// no standard input, the root as its working directory, an environment of PATH,
+// HOME, TMPDIR and LANG, a directory for its socket.
 func RunExecutable(t *testing.T, o Options, path string, args ...string) {
 	t.Helper()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	runWire(t, o, command{path: path, args: args})
 }
 

@@ -73,9 +73,9 @@ func start(c command, log io.Writer) (*process, error) {
 	p.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "TMPDIR=" + p.dir, "LANG=C.UTF-8",
 		"REKEY_PLUGIN=rekey-backend-v1", "PLUGIN_PROTOCOL_VERSIONS=1", "PLUGIN_UNIX_SOCKET_DIR=" + p.dir,
-		"PLUGIN_CLIENT_CERT=" + certPEM, "PLUGIN_LIVENESS_FD=3",
+		"PLUGIN_MIN_PORT=0", "PLUGIN_MAX_PORT=0", "PLUGIN_CLIENT_CERT=" + certPEM, "PLUGIN_LIVENESS_FD=3",
 	}, c.env...)
-	p.cmd.Stderr = log
+	p.cmd.Stderr, p.cmd.Dir = log, "/"
 	p.cmd.ExtraFiles = []*os.File{theirs}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.WaitDelay = time.Second
@@ -104,6 +104,7 @@ func byHand(c command) []string {
 	defer stop()
 	var stdout, stderr strings.Builder
 	cmd := exec.CommandContext(ctx, c.path, c.args...)
+	cmd.Dir = "/"
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}, c.env...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, time.Second
 	err := cmd.Run()
@@ -207,7 +208,7 @@ func (p *process) end() error {
 
 // certificate makes this host's one-time certificate.
 func certificate() (tls.Certificate, string, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader) // as go-plugin does
 	if err != nil {
 		return tls.Certificate{}, "", err
 	}
