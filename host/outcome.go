@@ -18,6 +18,8 @@ type Outcome struct {
 	ExitCode int           `json:"exit_code"`
 	Reason   string        `json:"reason,omitempty"` // why it stopped, or what it is held for
 	Next     []string      `json:"next,omitempty"`   // what to do now
+
+	Summarised bool `json:"-"` // a summary has said all this on standard output
 }
 
 // Counts is how many users have which status.

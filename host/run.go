@@ -416,7 +416,7 @@ func (h *Host) leave(r *ledger.Run, w *workflow.Workflow, o RunOptions, state le
 	note := func(rec *ledger.Record) error { return r.Commit([]*ledger.Record{rec}) }
 	paths, reportErr := h.reports(r, w, o, reason, note)
 	out, err := h.concluded(r, o, paths)
-	out.Reason = reason
+	out.Reason, out.Summarised = reason, slices.ContainsFunc(w.Reports, func(s workflow.ReportSpec) bool { return s.Kind == "summary" })
 	if reportErr != nil {
 		out.ExitCode = ExitUnexpected
 	}

@@ -144,11 +144,13 @@ func showOutcome(w io.Writer, out host.Outcome) {
 		line += "; " + out.Reason
 	}
 	fmt.Fprintln(w, line)
-	for _, path := range out.Reports {
-		fmt.Fprintf(w, "rekey: wrote %s\n", path)
-	}
-	for _, next := range out.Next {
-		fmt.Fprintf(w, "rekey: %s\n", next)
+	if !out.Summarised {
+		for _, path := range out.Reports {
+			fmt.Fprintf(w, "rekey: wrote %s\n", path)
+		}
+		for _, next := range out.Next {
+			fmt.Fprintf(w, "rekey: %s\n", next)
+		}
 	}
 	if out.Audit.Size > 0 {
 		fmt.Fprintf(w, "rekey: audit head %s\n", out.Audit.Head)

@@ -1,0 +1,68 @@
+// Command rekey-backend-leaky does with passwords what no plugin should: the
+// host has to keep them in all the same.
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log"
+	"net/url"
+	"os"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+	"github.com/rekey-host/rekey/sdk/serve"
+)
+
+type backend struct{}
+
+func (backend) Describe() sdk.Description {
+	return sdk.Description{Name: "leaky", Version: "1", Summary: "tells everything", Verbs: []sdk.Verb{sdk.Set, sdk.Change},
+		Config:    []sdk.Field{{Name: "password", Type: sdk.Secret, Doc: "told to everybody"}},
+		Abilities: sdk.AbilitiesOf(&instance{})}
+}
+
+func (backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
+	i := &instance{config: c}
+	i.tell(c.Secrets["password"].Reveal())
+	return i, nil
+}
+
+type instance struct{ config sdk.Config }
+
+func (*instance) Close() error { return nil }
+
+// tell says a password everywhere that a plugin can reach.
+func (i *instance) tell(password string) {
+	fmt.Fprintln(os.Stderr, "raw", password)
+	fmt.Fprintf(os.Stderr, "quoted %q url %s base64 %s hex %x\n", password, url.QueryEscape(password), base64.StdEncoding.EncodeToString([]byte(password)), password)
+	log.Printf("logged %s", password)
+	i.config.Log.Error("error "+password, "value", password)
+	i.config.Log.Debug("debug", "value", password)
+}
+
+func (i *instance) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
+	password := op.Value.Reveal()
+	i.tell(password)
+	switch op.Account {
+	case "refused":
+		return sdk.Refuse(&sdk.Error{Code: sdk.TargetError, Message: "cannot take " + password, Native: fmt.Sprintf("%q %x", password, password)})
+	case "panics":
+		panic("with " + password)
+	case "unknown":
+		return sdk.Receipt{Outcome: sdk.Unknown, Err: &sdk.Error{Code: sdk.Timeout, Message: "after " + url.PathEscape(password)}}
+	}
+	return sdk.OK()
+}
+
+func (i *instance) Find(_ context.Context, account string) (sdk.Account, error) {
+	return sdk.Account{ID: account}, nil
+}
+
+func (i *instance) Verify(_ context.Context, _, _ string, v secret.Value) (sdk.Verdict, error) {
+	return sdk.CannotTell, errors.New("cannot verify " + v.Reveal())
+}
+
+func main() { serve.Main(backend{}) }
