@@ -54,7 +54,7 @@ func TestParamsReadTheirText(t *testing.T) {
 		{"choice, default", `param.choice("p", ["Fast", "slow"], default = "FAST")`, nil, `"Fast"`, ""},
 		{"choice, none of them", `param.choice("p", ["Fast", "slow"])`, given("fats"), `"Fast"`, `w.star:1:25: param.choice: p: "fats" is none of Fast, slow; did you mean "Fast"?`},
 		{"choice, strange", `param.choice("p", ["Fast", "slow"])`, given("x"), `"Fast"`, `w.star:1:25: param.choice: p: "x" is none of Fast, slow; write Fast or slow`},
-		{"choice, of nothing", `param.choice("p", [])`, given("x"), `""`, `w.star:1:30: param.choice: choices is empty`},
+		{"choice, of nothing", `param.choice("p", [])`, given("x"), `"x"`, `w.star:1:30: param.choice: choices is empty`},
 		{"choice, alias of none", `param.choice("p", ["fast"], aliases = {"q": "fats"})`, given("fast"), `"fast"`, `w.star:1:40: param.choice: alias "q": "fats" is no choice; did you mean "fast"?`},
 		{"list", `param.list("p")`, given(" a, b c ,d"), `["a", "b c", "d"]`, ""},
 		{"list, empty", `param.list("p", default = ["x"])`, given(" "), `[]`, ""},
