@@ -271,7 +271,7 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 	}
 	rec := *intent
 	s.crew.crash.at(CrashIntentMade)
-	s.crew.writer.add(entry{rec: &rec, lane: l, then: func(err error) {
+	s.crew.writer.add(entry{rec: &rec, lane: l, pressing: s.crew.gate.pressing(&s.ticket), then: func(err error) {
 		if err != nil {
 			p.answer <- reply{err: err}
 			return

@@ -302,9 +302,11 @@ func (c *crew) serve(u ledger.User) {
 		return
 	}
 	s := c.stepsOf(u, row)
-	v := c.Hooks.Rotate(c.hard, row, s)
-	c.finish(s, v)
-	c.gate.leave(&s.ticket)
+	defer c.gate.leave(&s.ticket)
+	if s.settleReverts() != nil {
+		return
+	}
+	c.finish(s, c.Hooks.Rotate(c.hard, row, s))
 }
 
 func (c *crew) stepsOf(u ledger.User, row source.Row) *Steps {

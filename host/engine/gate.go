@@ -41,6 +41,13 @@ func (g *gate) bound(limit int) {
 	g.limit = limit
 }
 
+// pressing reports whether the user is inside while others have to wait.
+func (g *gate) pressing(t *ticket) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limit > 0 && t.sent()
+}
+
 // admit lets a user through if there is room or it is inside already.
 func (g *gate) admit(t *ticket) bool {
 	if t.admitted.Load() {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
@@ -172,6 +174,53 @@ func (p *past) nextRound() {
 		}
 	}
 	p.sent = false
+}
+
+// setBacks returns the steps that set something back.
+func (p *past) setBacks() []*taken {
+	var list []*taken
+	for _, t := range p.older {
+		if t.sig.verb == verbRevert {
+			list = append(list, t)
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(p.now)) {
+		if t := p.now[n]; t.sig.verb == verbRevert {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// setBack returns the last step that set the credential back, or nil.
+func (p *past) setBack(cred signature) *taken {
+	for _, t := range slices.Backward(p.setBacks()) {
+		if t.sig == setBackOf(cred) {
+			return t
+		}
+	}
+	return nil
+}
+
+// forgetReverted drops of earlier rounds what was set back: a retry begins
+// anew with these credentials.
+func (p *past) forgetReverted() {
+	gone := map[signature]bool{}
+	for _, t := range p.older {
+		if t.sig.verb == verbRevert && t.standing() == standingApplied {
+			gone[t.sig.credential()] = true
+		}
+	}
+	p.older = slices.DeleteFunc(p.older, func(t *taken) bool { return gone[t.sig.credential()] })
+}
+
+// highest returns the highest ordinal of this round.
+func (p *past) highest() int {
+	n := 0
+	for o := range p.now {
+		n = max(n, o)
+	}
+	return n
 }
 
 // at returns the recorded step at the ordinal, nil if there is none, or a

@@ -37,23 +37,39 @@ func (s *Steps) setBack(a *account) error {
 	if l == nil || !known || !l.backend.Description.Does(sdk.Set) {
 		return nil
 	}
-	s.n++
-	s.crew.crash.at(CrashReverting)
-	step := Step{Verb: verbRevert, Backend: a.cred.backend, Account: a.cred.account, Kind: a.cred.cred, Value: Given(old)}
-	t, err := s.past.at(s.n, signature{verbRevert, step.Backend, step.Account, step.Kind})
-	if err != nil {
-		return err
-	}
+	t := s.past.setBack(a.cred)
 	if t == nil {
-		t = &taken{ordinal: s.n, sig: signature{verbRevert, step.Backend, step.Account, step.Kind}}
+		s.n = max(s.n, s.past.highest()) + 1
+		t = &taken{ordinal: s.n, sig: setBackOf(a.cred)}
 	}
-	switch {
-	case t.standing() == standingApplied:
-		return nil
-	case t.standing() == standingUnknown:
-		return s.settle(s.crew.hard, step, l, t)
+	if last := t.last(); last != nil && !redone(last) {
+		return nil // as it came out before
 	}
-	return s.send(s.crew.hard, step, l, t, sending{verb: sdk.Set, value: old})
+	s.crew.crash.at(CrashReverting)
+	return s.send(s.crew.hard, stepOf(t.sig, Given(old)), l, t, sending{verb: sdk.Set, value: old})
+}
+
+// settleReverts settles the set-backs that an earlier process left open, before
+// the hook is called again: where the accounts stand decides what it may do.
+func (s *Steps) settleReverts() error {
+	for _, t := range s.past.setBacks() {
+		l := s.crew.lanes[t.sig.backend]
+		if t.standing() != standingUnknown || l == nil {
+			continue
+		}
+		if err := s.settle(s.crew.hard, stepOf(t.sig, nil), l, t); err != nil {
+			return err
+		}
+	}
+	s.past.forgetReverted()
+	return nil
+}
+
+// setBackOf is the signature of the step that sets a credential back.
+func setBackOf(cred signature) signature { cred.verb = verbRevert; return cred }
+
+func stepOf(g signature, v *Value) Step {
+	return Step{Verb: g.verb, Backend: g.backend, Account: g.account, Kind: g.cred, Value: v}
 }
 
 // before returns the value that the credential had: what a change replaced,

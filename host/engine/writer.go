@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -20,15 +21,16 @@ const (
 
 // entry is one record on its way to the ledger.
 type entry struct {
-	rec  *ledger.Record
-	lane *lane       // whose operation waits for it; nil: nobody's
-	then func(error) // called once it is durable, or cannot be; must not block
+	rec      *ledger.Record
+	lane     *lane       // whose operation waits for it; nil: nobody's
+	pressing bool        // its user is inside a bounded gate, and others wait for that place
+	then     func(error) // called once it is durable, or cannot be; must not block
 }
 
 // writer commits records in groups. It commits lazily: an intent is worth a
-// sync only when the plugin it is meant for would otherwise run dry, and an
-// outcome never is; a slow backend then costs a few syncs a second instead of
-// one an answer.
+// sync only when the plugin it is meant for would otherwise run dry, or when
+// others wait for its user's place at the gate, and an outcome never is; a slow
+// backend then costs a few syncs a second instead of one an answer.
 type writer struct {
 	journal Journal
 	crash   crash
@@ -63,7 +65,7 @@ func (w *writer) add(e entry) {
 	w.queue = append(w.queue, e)
 	first, full := len(w.queue) == 1, len(w.queue) >= groupLimit
 	w.mu.Unlock()
-	if first || full || (e.lane != nil && e.lane.hungry()) {
+	if first || full || e.worthwhile() {
 		w.kick()
 	}
 }
@@ -154,14 +156,15 @@ func (w *writer) take(due bool) (group []entry, closed bool) {
 	return group, false
 }
 
-// starving reports whether a lane that has an intent queued would run dry.
+// starving reports whether an intent is queued that is worth a sync.
 func (w *writer) starving() bool {
-	for i := range w.queue {
-		if l := w.queue[i].lane; l != nil && l.hungry() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.queue, entry.worthwhile)
+}
+
+// worthwhile reports whether the record should not wait for others: its lane
+// would run dry, or what the lane has may not be sent before this user is done.
+func (e entry) worthwhile() bool {
+	return e.pressing || e.lane != nil && e.lane.hungry()
 }
 
 func (w *writer) commit(group []entry) {
