@@ -56,12 +56,19 @@ func (i *Instance) perform(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // settled looks whether a refusal of a repeated operation comes from its own
 // earlier success: the old password is wrong because it was changed, the new
 // one is one of the last 8 because it is the present one. The look is a logon,
-// so it is made only then, and only its success counts.
+// so it is made only then, and only its success counts. A one-time password
+// would be used up by a logon; see held.
 func (i *Instance) settled(ctx context.Context, op sdk.Operation, found subscriber, f *rest.Failure, receipt *sdk.Receipt) *rest.Failure {
-	if f == nil || f.Outcome != sdk.Refused || op.Attempt < 2 || !i.look || oneTime(op) || op.Verb == sdk.Reset {
+	if f == nil || f.Outcome != sdk.Refused || op.Attempt < 2 || !i.look || op.Verb == sdk.Reset {
 		return f
 	}
 	switch {
+	case oneTime(op):
+		if remembered(f.Err) && i.held(ctx, op, found) {
+			*receipt = sdk.Receipt{Outcome: sdk.AlreadyApplied}
+			return nil
+		}
+		return f
 	case f.Err.Code == sdk.PolicyViolation && len(broken(op.Value.Reveal(), op.Account)) == 0:
 	case f.Err.Code == sdk.WrongCurrentPassword:
 	case f.Err.Code == sdk.AccountStatus && found.status() == sdk.StatusPending:
@@ -73,6 +80,23 @@ func (i *Instance) settled(ctx context.Context, op sdk.Operation, found subscrib
 		return nil
 	}
 	return f
+}
+
+// held asks whether a one-time password that the system remembers is the
+// present one, without a logon: a change from it to itself is refused for a
+// wrong old password where it is not, and as a repetition where it is. Neither
+// changes anything.
+func (i *Instance) held(ctx context.Context, op sdk.Operation, found subscriber) bool {
+	op.Verb, op.Old, op.MustChange = sdk.Change, op.Value, nil
+	a, f := i.do(ctx, weightOf(op), request(op, i.bypass))
+	f = judge(op, found, a, f)
+	return f != nil && f.Outcome == sdk.Refused && remembered(f.Err)
+}
+
+// remembered reports whether a value was refused for being one of the last 8,
+// and for nothing else.
+func remembered(e *sdk.Error) bool {
+	return e.Code == sdk.PolicyViolation && len(e.Violations) == 1 && e.Violations[0].Rule == sdk.RuleHistory
 }
 
 // admissible refuses what cannot be asked of this system.

@@ -102,7 +102,7 @@ func badRequest(op sdk.Operation, found subscriber, e *sdk.Error, said string) {
 	case op.Verb == sdk.Reset, has("missing", "loginname"):
 	case len(rules) > 0:
 		e.Code, e.Violations = sdk.PolicyViolation, rules
-	case has("one of the last", "last 8", "histor", "previous", "reuse", "re-use", "used before", "recent"):
+	case has("one of the last", "last 8", "histor", "previous", "reuse", "re-use", "used before", "recent") && !has("at least", "blank", "in a row", "user name"):
 		e.Code, e.Violations = sdk.PolicyViolation, []sdk.Violation{{Rule: sdk.RuleHistory, Limit: history, Native: e.Native}}
 	case has("policy", "comply", "password rule", "weak", "strength"):
 		e.Code, e.Violations = sdk.PolicyViolation, []sdk.Violation{{Rule: sdk.RuleOpaque, Native: e.Native}}

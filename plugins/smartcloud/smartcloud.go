@@ -59,7 +59,7 @@ func fields() []sdk.Field {
 		{Name: "budget", Type: sdk.String, Default: "", Doc: "most requests in a period, as N/s, N/m, N/h or N/30s; empty: no limit of our own"},
 		{Name: "weights", Type: sdk.List, Doc: "what a request counts in the budget, as subscriber=1, authentication=1, changepassword=1, getrolelist=1 (the defaults)"},
 		{Name: "logon_check", Type: sdk.Choice, Default: checkSettle, Choices: []string{checkNever, checkSettle, checkVerify},
-			Doc: "when to log on as a user to see whether a password works: never; settle: once, before an answer that may come from an earlier attempt is reported; verify: also for step.verify"},
+			Doc: "when to log on as a user to see whether a password works: never (nor look in another way); settle: once, before an answer that may come from an earlier attempt is reported; verify: also for step.verify"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "allow http:// to another machine: passwords in clear"},
 		{Name: "ca_file", Type: sdk.Path, Default: "", Doc: "PEM certificates to trust in place of the system's"},
 	}
@@ -97,7 +97,10 @@ and by checking the value against the policy here); that 404 is an unknown
 account and 409 a state that forbids; that overload is 503; that setting the
 present value again may count as one of the last 8; that a user may read the own
 profile with Basic authentication, which is what logon_check does (only success
-is taken as evidence, except for step.verify; it costs one logon attempt).
+is taken as evidence, except for step.verify; it costs one logon attempt); that a
+change looks at the old password first. The last settles a one-time password that
+was sent twice, which a logon would use up: a change from it to itself is refused
+as a repetition if it is the present one, and for a wrong old password if not.
 IBM's numbers for the load that an organisation may cause are not public: set
 budget and weights if you know yours.`
 

@@ -236,7 +236,8 @@ func TestAnAnswerThatWasLostIsSettledWithTheSameValue(t *testing.T) {
 		{"set that counts as a repeat", smartcloudtest.Account{}, smartcloudtest.Options{}, set(ann, canaryPW), "settle", "already-applied", canaryPW},
 		{"set that may be repeated", smartcloudtest.Account{}, smartcloudtest.Options{RepeatAllowed: true}, set(ann, canaryPW), "settle", "applied", canaryPW},
 		{"set, without a look", smartcloudtest.Account{}, smartcloudtest.Options{}, set(ann, canaryPW), "never", "refused PolicyViolation", canaryPW},
-		{"one-time, which a logon would use up", smartcloudtest.Account{}, smartcloudtest.Options{}, once(ann, canaryPW), "settle", "refused PolicyViolation", canaryPW},
+		{"one-time, which a logon would use up", smartcloudtest.Account{}, smartcloudtest.Options{}, once(ann, canaryPW), "settle", "already-applied", canaryPW},
+		{"one-time, without a look", smartcloudtest.Account{}, smartcloudtest.Options{}, once(ann, canaryPW), "never", "refused PolicyViolation", canaryPW},
 		{"change", smartcloudtest.Account{}, smartcloudtest.Options{}, change(ann, tempPW, canaryPW), "settle", "already-applied", canaryPW},
 		{"change while pending", smartcloudtest.Account{State: "PENDING"}, smartcloudtest.Options{StayPending: true}, change(ann, tempPW, canaryPW), "settle", "already-applied", canaryPW},
 		{"reset", smartcloudtest.Account{}, smartcloudtest.Options{}, reset(ann), "settle", "applied", "?"},
@@ -246,11 +247,12 @@ func TestAnAnswerThatWasLostIsSettledWithTheSameValue(t *testing.T) {
 			test.account.Login, test.account.Password = ann, tempPW
 			s := simulate(t, test.options, test.account)
 			i := open(t, s.URL(), "logon_check", test.check)
-			for _, op := range []string{"setUserPassword", "setOneTimePassword", "changePassword", "resetPassword"} {
-				s.Faults.Add(resttest.Fault{Op: op, Times: 1, Effect: true, Answer: resttest.Drop()})
-			}
+			lost := s.Faults.Add(resttest.Fault{Skip: 2, Times: 1, Effect: true, Answer: resttest.Drop()}) // after the login and the look
 			if r := do(t.Context(), i, test.op); r.Outcome != sdk.Unknown || r.Err.Code != sdk.ConnectionLost {
 				t.Fatalf("first: got %s, want unknown ConnectionLost", line(r))
+			}
+			if lost() != 1 {
+				t.Fatalf("%d answers were lost, want 1", lost())
 			}
 			if r := do(t.Context(), i, again(test.op)); !strings.HasPrefix(line(r), test.want) {
 				t.Errorf("second: got %s, want %s", line(r), test.want)
@@ -550,5 +552,25 @@ func TestSecretsAreInNoErrorAndNoLog(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "http exchange") {
 		t.Errorf("no trace in the log: %s", log.String())
+	}
+}
+
+// A value that the account had before and a lost answer: that the system
+// remembers it does not make it the present one.
+func TestAOneTimePasswordOfLongAgoIsNotTakenForThePresentOne(t *testing.T) {
+	s := simulate(t, smartcloudtest.Options{}, smartcloudtest.Account{Login: ann, Password: tempPW})
+	i := open(t, s.URL())
+	for _, value := range []string{"l0ng-ago-value", "an0ther-value"} {
+		if r := do(t.Context(), i, once(ann, value)); r.Outcome != sdk.Applied {
+			t.Fatal(line(r))
+		}
+	}
+	op := once(ann, "l0ng-ago-value")
+	op.Attempt = 2
+	if r := do(t.Context(), i, op); r.Outcome != sdk.Refused || r.Err.Code != sdk.PolicyViolation {
+		t.Errorf("got %s, want it refused", line(r))
+	}
+	if v, oneTime := s.Password(ann); v != "an0ther-value" || !oneTime {
+		t.Errorf("in the end %q, one-time %v", v, oneTime)
 	}
 }
