@@ -28,6 +28,9 @@
 //	backendtest.RunExecutable(t, backendtest.Options{Target: target}, "./rekey-backend-example")
 //	backendtest.RunExecutable(t, backendtest.Options{Target: target}, backendtest.Build(t, "./cmd/rekey-backend-example"))
 //
+// sdk/examples has a whole backend of a hundred lines with its test, once in Go
+// and once in Python.
+//
 // What the backend's Description and the Target say decides which checks there
 // are; each is a subtest that depends on no other, on a target of its own. They
 // are about:

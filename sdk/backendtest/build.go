@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -10,9 +11,13 @@ import (
 // executable, which the test's end removes: for RunExecutable.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir+string(filepath.Separator), pkg).CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
 	}
-	return path
+	made, err := os.ReadDir(dir)
+	if err != nil || len(made) != 1 {
+		t.Fatalf("go build %s: made %d files, want a program (%v)", pkg, len(made), err)
+	}
+	return filepath.Join(dir, made[0].Name())
 }

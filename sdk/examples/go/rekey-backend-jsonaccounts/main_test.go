@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/backendtest"
+)
+
+func target(t testing.TB) backendtest.Target {
+	path := filepath.Join(t.TempDir(), "accounts.json")
+	if err := os.WriteFile(path, []byte(`{"ann": {}, "bob": {}, "cy": {}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return backendtest.Target{
+		Config:   sdk.Config{Values: map[string]any{"path": path}},
+		Accounts: []string{"ann", "bob", "cy"},
+		Missing:  "nobody",
+		Down:     func() { _ = os.Remove(path) },
+	}
+}
+
+func TestBackendKeepsTheContract(t *testing.T) {
+	backendtest.Run(t, backendtest.Options{Backend: backend{}, Target: target})
+}
+
+func TestExecutableKeepsTheContract(t *testing.T) {
+	backendtest.RunExecutable(t, backendtest.Options{Target: target}, backendtest.Build(t, "."))
+}
+
+func TestTheExampleIsShort(t *testing.T) {
+	text, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := 0
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
+			code++
+		}
+	}
+	if code > 100 {
+		t.Errorf("main.go has %d lines of code, want at most 100", code)
+	}
+}
