@@ -44,7 +44,7 @@ func (r *Redactor) Keep(values ...secret.Value) {
 				r.known = map[string]bool{}
 			}
 			r.known[s] = true
-			r.kept.values = append(r.kept.values, v)
+			r.kept.note(v)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func (r *Redactor) Note(values ...secret.Value) {
 		if len(r.current.values) >= generation {
 			r.previous, r.current = r.current, table{}
 		}
-		r.current.values = append(r.current.values, v)
+		r.current.note(v)
 	}
 }
 
@@ -73,8 +73,8 @@ func (r *Redactor) Scrub(text string) string {
 	defer r.mu.Unlock()
 	var hits []span
 	for _, t := range []*table{&r.kept, &r.current, &r.previous} {
-		t.index()
-		if len(t.values) > 0 {
+		if len(t.values) > 0 && len(text) >= t.shortest {
+			t.index()
 			eachView(view{text: text}, layers, func(v view) { hits = t.find(v, hits) })
 		}
 	}
@@ -133,11 +133,23 @@ func cut(text string, pieces []span) string {
 
 // table finds the forms of a set of secrets in a text.
 type table struct {
-	values  []secret.Value
-	indexed int
-	grams   map[uint32][]form // by the first four bytes
-	maybe   *[1 << 10]uint64  // a bit for each gram, so that most places cost no lookup
-	short   map[string]form   // forms of less than four bytes
+	values   []secret.Value
+	shortest int // no form of any value has less bytes: a stamp costs no index
+	indexed  int
+	grams    map[uint32][]form // by the first four bytes
+	maybe    *[1 << 10]uint64  // a bit for each gram, so that most places cost no lookup
+	short    map[string]form   // forms of less than four bytes
+}
+
+// trimmed is how many bytes a form may have less than its value: base64 in the
+// middle of a longer text loses its ends, but is a third longer.
+const trimmed = 4
+
+func (t *table) note(v secret.Value) {
+	if n := max(1, len(v.Reveal())-trimmed); len(t.values) == 0 || n < t.shortest {
+		t.shortest = n
+	}
+	t.values = append(t.values, v)
 }
 
 // index makes the forms of the secrets that came since the last call.
