@@ -132,7 +132,7 @@ func newCrew(ctx context.Context, job Job) *crew {
 		lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(), vault: job.Vault,
 		clock: job.Clock, random: job.Random, hard: ctx, limit: -1}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
-	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*password.Recipe{}}
+	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
 	c.pools = &pools{values: map[[2]string][]secret.Value{}}
 	c.soft, c.softEnd = context.WithCancelCause(ctx)
 	return c

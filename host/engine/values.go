@@ -118,7 +118,13 @@ type recipes struct {
 	standard *password.Spec
 
 	mu    sync.Mutex
-	known map[recipeKey]*password.Recipe
+	known map[recipeKey]*recipe
+}
+
+// recipe is made once, however many users want it at the same time.
+type recipe struct {
+	mu   sync.Mutex
+	made *password.Recipe // nil: not yet, or it could not be made
 }
 
 type recipeKey struct {
@@ -136,24 +142,27 @@ func (r *recipes) of(ctx context.Context, g GenerateStep) (*password.Recipe, err
 	if g.Targets != nil {
 		key.targets = "=" + strings.Join(g.Targets, "\x00")
 	}
-	r.mu.Lock()
-	known := r.known[key]
-	r.mu.Unlock()
-	if known != nil {
-		return known, nil
+	cell := r.cell(key)
+	cell.mu.Lock()
+	defer cell.mu.Unlock()
+	if cell.made != nil {
+		return cell.made, nil
 	}
 	demands, err := r.demands(ctx, g)
 	if err != nil {
 		return nil, err
 	}
-	made, err := password.Combine(spec, demands)
-	if err != nil {
-		return nil, err
-	}
+	cell.made, err = password.Combine(spec, demands)
+	return cell.made, err
+}
+
+func (r *recipes) cell(key recipeKey) *recipe {
 	r.mu.Lock()
-	r.known[key] = made
-	r.mu.Unlock()
-	return made, nil
+	defer r.mu.Unlock()
+	if r.known[key] == nil {
+		r.known[key] = &recipe{}
+	}
+	return r.known[key]
 }
 
 func (r *recipes) demands(ctx context.Context, g GenerateStep) ([]password.Demand, error) {
