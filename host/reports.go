@@ -129,6 +129,7 @@ type reporter struct {
 	run     *ledger.Run
 	flow    *workflow.Workflow
 	options output.Options
+	state   ledger.State // in which the run is left
 	reason  string
 	note    func(*ledger.Record) error // records that a report was written
 
@@ -139,13 +140,13 @@ type reporter struct {
 
 // reports writes the reports of the script and returns their paths. One that
 // cannot be written does not keep the others from being.
-func (h *Host) reports(r *ledger.Run, w *workflow.Workflow, o RunOptions, reason string, note func(*ledger.Record) error) ([]string, error) {
+func (h *Host) reports(r *ledger.Run, w *workflow.Workflow, o RunOptions, state ledger.State, reason string, note func(*ledger.Record) error) ([]string, error) {
 	options, err := h.outputs(w, r.Header().Sources, o.Overwrite)
 	if err != nil {
 		return nil, err
 	}
 	options.Run = r.ID()
-	p := &reporter{h: h, run: r, flow: w, options: options, reason: reason, note: note}
+	p := &reporter{h: h, run: r, flow: w, options: options, state: state, reason: reason, note: note}
 	if err := p.look(); err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ func (p *reporter) look() error {
 	if err != nil {
 		return err
 	}
-	p.about, p.about.Reason = about, p.reason
+	p.about, p.about.Status, p.about.Reason = about, p.state, p.reason
 	if p.view, err = viewOf(p.run); err != nil {
 		return err
 	}
@@ -408,7 +409,11 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 	}
 	defer w.Close()
 	note := func(rec *ledger.Record) error { return h.store.Note(r.ID(), rec) }
-	return h.reports(r, w, RunOptions{Overwrite: o.Overwrite}, "", note)
+	state, err := r.State()
+	if err != nil {
+		return nil, err
+	}
+	return h.reports(r, w, RunOptions{Overwrite: o.Overwrite}, state, "", note)
 }
 
 // fromLedger loads the script as the ledger has it.

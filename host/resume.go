@@ -32,6 +32,9 @@ func (h *Host) Resume(ctx, stop context.Context, name string, o RunOptions) (Out
 		return out, err
 	}
 	if done := out.Counts.Pending+out.Counts.Held+out.Counts.Unknown == 0; done {
+		if out.Status == ledger.StateRunning {
+			return h.unsaid(ctx, r, o)
+		}
 		return h.asItEnded(r, out)
 	}
 	if wave, open, err := r.Hold(); err != nil || open {
@@ -83,6 +86,17 @@ func (h *Host) asItEnded(r *ledger.Run, out Outcome) (Outcome, error) {
 	var err error
 	out.Audit.Size, out.Audit.Head, err = r.SignHead()
 	return out, err
+}
+
+// unsaid is the resume of a run that was killed after its last user, before
+// its reports were whole and its end was recorded.
+func (h *Host) unsaid(ctx context.Context, r *ledger.Run, o RunOptions) (Outcome, error) {
+	w, err := h.fromLedger(ctx, r)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer w.Close()
+	return h.conclude(r, w, o, engine.Ending{})
 }
 
 func (h *Host) stillHeld(r *ledger.Run, out Outcome, wave string, err error) (Outcome, error) {

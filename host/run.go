@@ -404,17 +404,19 @@ func (h *Host) conclude(r *ledger.Run, w *workflow.Workflow, o RunOptions, e eng
 	return h.leave(r, w, o, ended(e, Counts(counts)), reason)
 }
 
-// leave ends a process's work on a run: the state, the reports, the head.
+// leave ends a process's work on a run: the reports, the state, the head. The
+// state comes after the reports: a run that was killed before they were whole
+// is not finished, and resume writes them.
 func (h *Host) leave(r *ledger.Run, w *workflow.Workflow, o RunOptions, state ledger.State, reason string) (Outcome, error) {
 	if state == ledger.StatePlanned {
 		return h.concluded(r, o, nil)
 	}
+	note := func(rec *ledger.Record) error { return r.Commit([]*ledger.Record{rec}) }
+	paths, reportErr := h.reports(r, w, o, state, reason, note)
 	err := r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: state, Message: reason}}})
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, errors.Join(err, reportErr)
 	}
-	note := func(rec *ledger.Record) error { return r.Commit([]*ledger.Record{rec}) }
-	paths, reportErr := h.reports(r, w, o, reason, note)
 	out, err := h.concluded(r, o, paths)
 	out.Reason, out.Summarised = reason, slices.ContainsFunc(w.Reports, func(s workflow.ReportSpec) bool { return s.Kind == "summary" })
 	if reportErr != nil {
