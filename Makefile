@@ -1,12 +1,15 @@
 # make test     everything, with the race detector; installs missing Debian packages
 # make lint     go vet and staticcheck
-# make bench    benchmarks
+# make bench    what is fast, as figures per user and ratios within one run
+# make faults   kills, cuts and full disks for half an hour; FAULTS=short for two minutes
 # make generate the code made from sdk/proto
 
-PACKAGES = slapd ldap-utils apache2-utils nginx-light
+PACKAGES = slapd slapd-contrib ldap-utils apache2-utils nginx-light chromium openssl python3-grpcio python3-protobuf
 GO ?= go
 
-.PHONY: test lint bench generate packages
+FAULTS ?= full
+
+.PHONY: test lint bench faults generate packages
 
 test: packages lint
 	$(GO) test -race -timeout 15m ./...
@@ -16,8 +19,12 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+bench: packages
+	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 60m ./...
+
+# The last lines of each part are its counts; a part that hit too little fails.
+faults: packages
+	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Fault|Kill|Power' ./host ./cmd/rekey
 
 generate:
 	$(GO) generate ./...
