@@ -25,7 +25,8 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 			return Result{}, err
 		}
 		e := sdk.AsError(err, sdk.TargetError)
-		if e == nil || !retriable(e.Code) || attempt >= l.backend.Attempts {
+		passes := e != nil && (retriable(e.Code) || step.Verb == verbFind && e.Code == sdk.ConnectionLost) // a verify counts as a logon
+		if !passes || attempt >= l.backend.Attempts {
 			return s.answer(step, outcome, e, detail), nil
 		}
 		wait := max(e.RetryAfter, s.crew.jitter(backoff))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/sdk"
@@ -47,8 +48,34 @@ func generateFault(err error) *Fault {
 	return &Fault{Code: e.Code, Message: "generate: " + e.Message, static: isContradiction(err)}
 }
 
-// mint makes one value.
-func (c *crew) mint(ctx context.Context, g GenerateStep, names []string) (secret.Value, error) {
+// mint makes one value. What a backend is asked for that, its rules or its own
+// values, it is asked again as often as an operation is tried, where a moment
+// may mend what kept it from answering: no user fails because a plugin was
+// restarted just then.
+func (c *crew) mint(ctx context.Context, g GenerateStep, names []string) (v secret.Value, err error) {
+	for attempt, backoff := 1, time.Second; ; attempt, backoff = attempt+1, min(2*backoff, time.Minute) {
+		v, err = c.mintOnce(ctx, g, names)
+		e := sdk.AsError(err, sdk.PolicyViolation)
+		passes := e != nil && (retriable(e.Code) || e.Code == sdk.ConnectionLost)
+		if c.writer == nil || !passes || attempt >= c.attempts() {
+			return v, err
+		}
+		if c.clock.Sleep(c.soft, max(e.RetryAfter, c.jitter(backoff))) != nil {
+			return v, cancelled()
+		}
+	}
+}
+
+// attempts is the most that a backend of the run is given.
+func (c *crew) attempts() int {
+	n := 1
+	for _, b := range c.Backends {
+		n = max(n, b.Attempts)
+	}
+	return n
+}
+
+func (c *crew) mintOnce(ctx context.Context, g GenerateStep, names []string) (secret.Value, error) {
 	if g.Generator != "" {
 		return c.suggested(ctx, g)
 	}

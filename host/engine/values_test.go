@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// restarting answers the first questions with an error, as a plugin does that
+// is killed and started again.
+type restarting struct {
+	*target
+	left atomic.Int32
+	err  error
+}
+
+func (r *restarting) away() error {
+	if r.left.Add(-1) >= 0 {
+		return r.err
+	}
+	return nil
+}
+
+func (r *restarting) Policy(context.Context, string, string) (sdk.Policy, error) {
+	return sdk.Policy{}, r.away()
+}
+
+func (r *restarting) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	if err := r.away(); err != nil {
+		return nil, err
+	}
+	return r.target.Generate(ctx, kind, n)
+}
+
+func (r *restarting) Find(ctx context.Context, account string) (sdk.Account, error) {
+	if err := r.away(); err != nil {
+		return sdk.Account{}, err
+	}
+	return r.target.Find(ctx, account)
+}
+
+// What is asked before a value is there may be asked again: a user does not
+// fail because a plugin was restarted at that moment.
+func TestQuestionsOutliveARestartOfThePlugin(t *testing.T) {
+	hooks := map[string]script{
+		"rules": generateAndSet("a"),
+		"its own values": func(ctx context.Context, row source.Row, s *Steps) Verdict {
+			v, err := s.Generate(ctx, GenerateStep{Generator: "a"})
+			if err != nil {
+				return *must(Result{}, err)
+			}
+			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+				return *bad
+			}
+			return Verdict{}
+		},
+		"accounts": func(ctx context.Context, row source.Row, s *Steps) Verdict {
+			if bad := must(s.Do(ctx, Step{Verb: verbFind, Backend: "a", Account: row.Key})); bad != nil {
+				return *bad
+			}
+			return Verdict{}
+		},
+	}
+	for name, hook := range hooks {
+		for _, c := range []struct {
+			code  sdk.Code
+			times int32
+			want  ledger.Status
+		}{
+			{sdk.ConnectionLost, 2, ledger.Done}, {sdk.Unreachable, 2, ledger.Done}, {sdk.TargetUnavailable, 2, ledger.Done},
+			{sdk.ConnectionLost, 3, ledger.Failed}, {sdk.TargetError, 1, ledger.Failed},
+		} {
+			b := newBook(1)
+			x := &restarting{target: newTarget(t, b), err: sdk.Errorf(c.code, "away")}
+			x.left.Store(c.times)
+			be := x.backend("a")
+			be.Instance = x
+			be.Abilities = append(be.Abilities, sdk.CanPolicy)
+			apply(t, jobOf(b, hook, be))
+			if got := b.finished(1); got.Detail.Status != c.want || c.want == ledger.Failed && got.Code != c.code {
+				t.Errorf("%s, %s %d times: %s %s, want %s", name, c.code, c.times, got.Detail.Status, got.Code, c.want)
+			}
+		}
+	}
+}
