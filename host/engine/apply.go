@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/rekey-host/rekey/host/ledger"
@@ -157,19 +158,22 @@ func (s *Steps) replaceable(step Step, last *try) bool {
 			return false
 		}
 	}
-	return !s.inUse(step.Value.origin)
+	return !s.past.settles && !s.inUse(step.Value.origin)
 }
 
 // inUse reports whether an account has the generated value, or may have it.
 func (s *Steps) inUse(origin int) bool {
-	carried := map[[2]int]bool{}
+	carried := map[[2]int]signature{}
 	for _, r := range s.log {
 		key := [2]int{r.Step, r.Try}
 		switch {
 		case r.Kind == ledger.Intent && r.Origin == origin:
-			carried[key] = true
-		case r.Kind == ledger.Outcome && r.Outcome == sdk.Refused:
+			carried[key] = signatureOf(r).credential()
+		case r.Kind != ledger.Outcome:
+		case r.Outcome == sdk.Refused:
 			delete(carried, key)
+		case r.Verb == verbRevert && r.Outcome != sdk.Unknown:
+			maps.DeleteFunc(carried, func(_ [2]int, cred signature) bool { return cred == signatureOf(r).credential() })
 		}
 	}
 	return len(carried) > 0

@@ -116,6 +116,8 @@ type past struct {
 	round   int            // how often the user was put back
 	now     map[int]*taken // of this round, by ordinal
 	older   []*taken       // of earlier rounds, what stays
+	status  ledger.Status  // that the last round ended with
+	settles bool           // this round is there to settle what the last one left unknown
 	nextTry map[int]int    // by ordinal, over all rounds
 	sent    bool           // an operation may have left the process in this round
 }
@@ -131,8 +133,10 @@ func readPast(records []ledger.Record) *past {
 
 func (p *past) read(r *ledger.Record) {
 	switch r.Kind {
+	case ledger.Finished:
+		p.status = r.Detail.Status
 	case ledger.Reopened:
-		p.nextRound()
+		p.nextRound(p.status == ledger.Unresolved)
 	case ledger.Intent:
 		t := p.step(r)
 		t.tries = append(t.tries, &try{intent: *r})
@@ -162,18 +166,26 @@ func (p *past) outcome(r *ledger.Record) {
 	}
 }
 
-// nextRound keeps of the round that ends what took effect, or may have.
-func (p *past) nextRound() {
+// nextRound begins another round. One that settles what was left unknown keeps
+// all that was recorded, and sends no new value for it. A retry keeps what took
+// effect and was not set back.
+func (p *past) nextRound(settles bool) {
 	p.round++
-	for n := 1; len(p.now) > 0; n++ {
-		if t := p.now[n]; t != nil {
-			if t.settled() {
-				p.older = append(p.older, t)
-			}
-			delete(p.now, n)
+	p.settles, p.sent = settles, false
+	for _, n := range slices.Sorted(maps.Keys(p.now)) {
+		p.older = append(p.older, p.now[n])
+	}
+	clear(p.now)
+	if settles {
+		return
+	}
+	back := map[signature]bool{}
+	for _, t := range p.older {
+		if t.sig.verb == verbRevert && t.standing() == standingApplied {
+			back[t.sig.credential()] = true
 		}
 	}
-	p.sent = false
+	p.older = slices.DeleteFunc(p.older, func(t *taken) bool { return !t.settled() || back[t.sig.credential()] })
 }
 
 // setBacks returns the steps that set something back.
@@ -200,18 +212,6 @@ func (p *past) setBack(cred signature) *taken {
 		}
 	}
 	return nil
-}
-
-// forgetReverted drops of earlier rounds what was set back: a retry begins
-// anew with these credentials.
-func (p *past) forgetReverted() {
-	gone := map[signature]bool{}
-	for _, t := range p.older {
-		if t.sig.verb == verbRevert && t.standing() == standingApplied {
-			gone[t.sig.credential()] = true
-		}
-	}
-	p.older = slices.DeleteFunc(p.older, func(t *taken) bool { return gone[t.sig.credential()] })
 }
 
 // highest returns the highest ordinal of this round.
@@ -269,7 +269,7 @@ func (p *past) unused(last int) *taken {
 }
 
 // generated returns the newest intent that carries the value which the
-// generate at the ordinal made, or nil. Of earlier rounds only what took
+// generate at the ordinal made, or nil. Of rounds before a retry only what took
 // effect, or may have, counts.
 func (p *past) generated(ordinal int) *ledger.Record {
 	var newest *ledger.Record
@@ -282,7 +282,7 @@ func (p *past) generated(ordinal int) *ledger.Record {
 		}
 	}
 	for _, t := range p.older {
-		look(t, false)
+		look(t, p.settles)
 	}
 	for _, t := range p.now {
 		look(t, true)

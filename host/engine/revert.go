@@ -61,7 +61,6 @@ func (s *Steps) settleReverts() error {
 			return err
 		}
 	}
-	s.past.forgetReverted()
 	return nil
 }
 
