@@ -12,7 +12,7 @@ const (
 	CrashDraftPublished = "ledger/draft-published" // it is a run
 	CrashLocked         = "ledger/locked"          // the right to apply a run is taken
 	CrashOpened         = "ledger/opened"          // a run is open for applying
-	CrashIndexMade      = "ledger/index-made"      // the index by user is made, not committed
+	CrashIndexMade      = "ledger/index-made"      // the index by user is made
 	CrashCommitBegun    = "ledger/commit-begun"    // a transaction is open
 	CrashAppended       = "ledger/appended"        // its records are written
 	CrashStateSaved     = "ledger/state-saved"     // so is where the run stands

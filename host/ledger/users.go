@@ -126,6 +126,7 @@ func (r *Run) makeIndex() error {
 	if err := c.run(createIndex); err != nil {
 		return err
 	}
+	r.store.crash.at(CrashIndexMade)
 	r.setIndexed()
 	return nil
 }
