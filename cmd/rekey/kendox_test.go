@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
 )
@@ -472,4 +473,144 @@ func TestKendoxEveryCodeHasItsExitCodeAndItsLine(t *testing.T) {
 			t.Errorf("%d: the password was changed", test.code)
 		}
 	}
+}
+
+// kendoxImpatient is the script for users whose answers go wrong.
+const kendoxImpatient = `
+kendox = backend("kendox", url = param.string("url"), user = "rekey", password = secret.env("KENDOX_PASSWORD"), min_length = 8,
+    attempts = 1, timeout = "400ms", concurrency = 1)
+
+def rotate(user, step):
+    step.set(kendox, user.login, user.password or step.generate())
+
+workflow(
+    users = csv("users.csv", delimiter = ";", key = "login", secrets = ["password"], optional = ["password"]),
+    rotate = rotate,
+    reports = [report.csv("out.csv", row = lambda r: {"login": r.user.login, "password": r.password, "status": r.status, "code": r.code, "message": r.message})],
+)
+`
+
+// wrongAnswers are what can go wrong with an exchange, and what the operator
+// reads of it if it goes wrong every time. A server that says when to come back
+// is waited for as long as it says so: that one goes wrong once. What took
+// effect is found out by asking for the value.
+var wrongAnswers = []struct {
+	name, want string
+	after, cut bool // it takes effect; the connection breaks
+	silent     bool
+	once       bool
+	status     int
+	header     http.Header
+	body       string
+	huge       int64
+}{
+	{name: "lost after", want: "done ", after: true, cut: true},
+	{name: "reset before", want: "unknown ConnectionLost", cut: true},
+	{name: "silence", want: "unknown Timeout", silent: true, cut: true},
+	{name: "silence after", want: "done ", silent: true, after: true, cut: true},
+	{name: "throttled", want: "failed RateLimited", status: 429},
+	{name: "throttled a while", want: "done ", once: true, status: 429, header: http.Header{"Retry-After": {"1"}}},
+	{name: "busy", want: "failed TargetUnavailable", status: 503},
+	{name: "HTML", want: "unknown TargetError: HTTP 500 Internal Server Error, as an HTML page", status: 500, body: "<html><body>Runtime Error</body></html>"},
+	{name: "huge after", want: "done ", after: true, huge: 100 << 20},
+	{name: "malformed after", want: "done ", after: true, status: 200, body: `{"<`},
+	{name: "huge", want: "unknown TargetError: the answer is longer than 1048576 bytes", huge: 100 << 20},
+	{name: "malformed", want: "unknown TargetError: the answer", status: 200, body: `<a>{`},
+}
+
+func TestKendoxFaultsAreToldApartAndMended(t *testing.T) {
+	j := newKendoxJob(t, 0, kendoxtest.Options{})
+	want := map[string]string{}
+	for _, w := range wrongAnswers {
+		id := j.sim.Add(kendoxtest.User{Login: w.name}, "old-password")
+		j.logins, want[w.name] = append(j.logins, w.name), w.want
+		f := kendoxtest.Fault{Method: "SetUserPasswordHashed", User: id, Times: -1, After: w.after, Cut: w.cut, Status: w.status, Header: w.header, Body: w.body, Huge: w.huge}
+		if w.silent {
+			f.Delay = time.Hour
+		}
+		if w.once {
+			f.Times = 1
+		}
+		j.sim.Fail(f)
+	}
+	j.logins = append(j.logins, `o'br"<ien> & co%2f`)
+	j.sim.Add(kendoxtest.User{Login: j.logins[len(j.logins)-1]}, "old-password")
+	j.users(j.logins...)
+	j.write("faults.star", kendoxImpatient)
+	peak := j.memory("kendox")
+	j.outcome(5, "run", "faults.star", j.url(), "--yes")
+	report := j.report()
+	for login, line := range want {
+		if got := report[login][1] + " " + report[login][2] + ": " + report[login][3]; !strings.HasPrefix(got, line) {
+			t.Errorf("%s: %s, want %s", login, got, line)
+		}
+	}
+	if *peak == 0 || *peak > 96<<10 {
+		t.Errorf("the plugin took %d KiB at most, want little and a figure", *peak)
+	}
+	j.sim.Mend()
+	j.outcome(3, "resume", "last", "--yes")
+	j.outcome(0, "retry", "last", "--yes")
+	j.settled()
+}
+
+// memory follows the most memory, in KiB, that the backend's plugin took at
+// any request.
+func (j *kendoxJob) memory(backend string) *int {
+	peak := new(int)
+	j.guard.at(func(int, *http.Request) bool {
+		*peak = max(*peak, highWater(backend))
+		return true
+	})
+	return peak
+}
+
+// highWater is the greatest VmHWM, in KiB, of the processes that are a plugin
+// of this test's rekey for the backend.
+func highWater(backend string) int {
+	most := 0
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range lines {
+		line, err := os.ReadFile(name)
+		if err != nil || !bytes.Equal(line, []byte(binary+"\x00serve-backend\x00"+backend+"\x00")) {
+			continue
+		}
+		status, _ := os.ReadFile(filepath.Join(filepath.Dir(name), "status"))
+		if _, after, ok := strings.Cut(string(status), "VmHWM:"); ok {
+			n, _ := strconv.Atoi(strings.Fields(after)[0])
+			most = max(most, n)
+		}
+	}
+	return most
+}
+
+func TestKendoxSecretsAndHashesAreInNoOutput(t *testing.T) {
+	const canary = `c"a\n%y é-Canary-1`
+	j := newKendoxJob(t, 0, kendoxtest.Options{})
+	j.env = append(j.env, "REKEY_LOG=trace", "GODEBUG=http2debug=2,tlsdebug=1")
+	hash := j.sim.Hash(canary)
+	echo := fmt.Sprintf(`{"ErrorCode":19999,"Message":%s}`, strconv.Quote("cannot take "+hash+" of "+kendoxService+" "+j.sim.Hash(kendoxService)))
+	for login, f := range map[string]kendoxtest.Fault{
+		"fine": {Times: 1, Status: 503}, "echoes": {Times: -1, Status: 500, Body: echo}, "echoes as success": {Times: -1, Status: 200, Body: echo},
+		"page": {Times: -1, Status: 500, Body: "<html>" + hash + "</html>"}, "moved": {Times: -1, Status: 302, Header: http.Header{"Location": {"/" + hash}}},
+		"cut": {Times: -1, After: true, Cut: true},
+	} {
+		f.Method, f.User = "SetUserPasswordHashed", j.sim.Add(kendoxtest.User{Login: login}, "old-password")
+		j.sim.Fail(f)
+		j.logins = append(j.logins, login+"\t"+canary)
+	}
+	j.users(j.logins...)
+	j.write("leaks.star", strings.Replace(kendoxImpatient, `"password": r.password, `, "", 1))
+	told := ""
+	for _, args := range [][]string{{"run", "leaks.star", j.url(), "--yes"}, {"show", "last", "--user", "echoes"}, {"report", "last", "--format", "jsonl", "--out", "-"}, {"resume", "last", "--yes"}} {
+		r := j.rekey(args...)
+		told += r.stdout + r.stderr
+	}
+	if !strings.Contains(told, "http exchange") {
+		t.Error("nothing was logged at the highest level: the test would see no leak")
+	}
+	if err := os.Remove(filepath.Join(j.dir, "users.csv")); err != nil {
+		t.Fatal(err)
+	}
+	leaks(t, told, j.dir, canary, hash, kendoxService, j.sim.Hash(kendoxService))
 }
