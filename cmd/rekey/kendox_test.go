@@ -327,8 +327,8 @@ func TestKendoxSecondFactorStopsTheRunWithWhatToDo(t *testing.T) {
 		return true
 	})
 	r := j.must(4, j.run()...)
-	if !strings.Contains(r.stderr, "second factor") || !strings.Contains(r.stderr, "rekey resume") {
-		t.Errorf("midway the operator reads:\n%s", r.stderr)
+	if !strings.Contains(r.stderr, "second factor") || !strings.Contains(r.stdout+r.stderr, "rekey resume") {
+		t.Errorf("midway the operator reads:\n%s%s", r.stdout, r.stderr)
 	}
 	factor(false)
 	if o := j.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 60 {
@@ -360,8 +360,8 @@ func TestKendoxProtectedAccountsAreLeftAlone(t *testing.T) {
 			t.Errorf("%s: %q", login, report[login])
 		}
 	}
-	if !strings.Contains(r.stderr, "3 Protected") || !strings.Contains(r.stderr, "1 AccountNotFound: create them") {
-		t.Errorf("the operator reads:\n%s", r.stderr)
+	if said := r.stdout + r.stderr; !strings.Contains(said, "3 Protected") || !strings.Contains(said, "1 AccountNotFound: create them") {
+		t.Errorf("the operator reads:\n%s", said)
 	}
 }
 
@@ -591,7 +591,7 @@ func TestKendoxSecretsAndHashesAreInNoOutput(t *testing.T) {
 	hash := j.sim.Hash(canary)
 	echo := fmt.Sprintf(`{"ErrorCode":19999,"Message":%s}`, strconv.Quote("cannot take "+hash+" of "+kendoxService+" "+j.sim.Hash(kendoxService)))
 	for login, f := range map[string]kendoxtest.Fault{
-		"fine": {Times: 1, Status: 503}, "echoes": {Times: -1, Status: 500, Body: echo}, "echoes as success": {Times: -1, Status: 200, Body: echo},
+		"fine": {Delay: time.Millisecond}, "echoes": {Times: -1, Status: 500, Body: echo}, "echoes as success": {Times: -1, Status: 200, Body: echo},
 		"page": {Times: -1, Status: 500, Body: "<html>" + hash + "</html>"}, "moved": {Times: -1, Status: 302, Header: http.Header{"Location": {"/" + hash}}},
 		"cut": {Times: -1, After: true, Cut: true},
 	} {
@@ -611,6 +611,9 @@ func TestKendoxSecretsAndHashesAreInNoOutput(t *testing.T) {
 	}
 	if err := os.Remove(filepath.Join(j.dir, "users.csv")); err != nil {
 		t.Fatal(err)
+	}
+	if !j.sim.Accepts("fine", canary) {
+		t.Error("the canary did not arrive where it should")
 	}
 	leaks(t, told, j.dir, canary, hash, kendoxService, j.sim.Hash(kendoxService))
 }
