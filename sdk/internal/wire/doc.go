@@ -32,6 +32,7 @@ const (
 // clip returns s as valid UTF-8 of at most n bytes: protobuf refuses to send a
 // whole frame for one bad byte in one text.
 func clip(s string, n int) string {
+	s = s[:min(len(s), n+utf8.UTFMax)] // half a letter at the end is cut off below
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
 	}

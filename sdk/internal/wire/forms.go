@@ -37,17 +37,19 @@ func formsOf(s string) []form {
 		how = asWord
 	}
 	out := []form{{s, how}}
-	wide := utf16le(s)
-	if len(wide) >= 4 {
-		out = append(out, form{wide, anywhere})
-	}
 	if len(s) == 1 {
 		return out
 	}
-	how = max(how, encodedRule(len(s)))
-	out = appendEncoded(out, s, how)
-	return appendEncoded(out, wide, anywhere)
+	out = appendEncoded(out, s, max(how, encodedRule(len(s))))
+	if wide := utf16le(s); len(wide) >= 4 {
+		out = appendEncoded(append(out, form{wide, anywhere}), wide, anywhere)
+	}
+	return out
 }
+
+// shortest returns how many bytes each form of a secret has at least. Only
+// UTF-16 can be shorter than the secret itself.
+func shortest(s string) int { return min(len(s), 2*utf8.RuneCountInString(s)) }
 
 // encodedRule keeps encodings of six letters and less from matching inside
 // words.
@@ -90,14 +92,6 @@ func utf16le(s string) string {
 		b = binary.LittleEndian.AppendUint16(b, u)
 	}
 	return string(b)
-}
-
-// at appends the source piece of the form if it stands at place i of a view.
-func (f form) at(v view, i int, hits []span) []span {
-	if !strings.HasPrefix(v.text[i:], f.text) || !f.rule.allows(v.text, i, i+len(f.text)) {
-		return hits
-	}
-	return append(hits, span{v.source(i), v.source(i + len(f.text))})
 }
 
 func (r rule) allows(text string, from, to int) bool {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -10,8 +11,8 @@ import (
 )
 
 // Redactor scrubs secrets from texts. It finds a secret in the clear, in
-// base64 (standard and URL alphabet, padded or not, also in the middle of a
-// longer text as in a Basic header), in hex of either case, as UTF-16LE and
+// base64 (standard and URL alphabet, padded or not, and from five bytes on also
+// in the middle of a longer text as in a Basic header), in hex of either case, as UTF-16LE and
 // that in base64 and hex, and all of these behind up to two layers of
 // percent-encoding, backslash escapes (Go, JSON, C) and XML entities.
 //
@@ -20,15 +21,18 @@ import (
 // between quotes or after = or :, for the same reason. An empty one is nothing.
 //
 // It remembers the secrets of operations for a while: the last 4096 at least,
-// which is more than can be in flight. Remembering is cheap; the forms are made
-// when the first text has to be scrubbed. The zero Redactor is ready for use by
-// many goroutines.
+// which is more than can be in flight. Remembering is cheap and waits for
+// nobody who scrubs; the forms are made when the first text has to be scrubbed
+// that is long enough to hold one. The zero Redactor is ready for use by many
+// goroutines.
 type Redactor struct {
 	mu       sync.Mutex
-	kept     table
 	known    map[string]bool // of kept
-	current  table
-	previous table
+	kept     *table
+	current  *table
+	previous *table
+
+	finding sync.Mutex // of the forms of the tables
 }
 
 // generation is how many secrets of operations a table takes.
@@ -41,7 +45,7 @@ func (r *Redactor) Keep(values ...secret.Value) {
 	for _, v := range values {
 		if s := v.Reveal(); s != "" && !r.known[s] {
 			if r.known == nil {
-				r.known = map[string]bool{}
+				r.known, r.kept = map[string]bool{}, &table{}
 			}
 			r.known[s] = true
 			r.kept.note(v)
@@ -54,11 +58,11 @@ func (r *Redactor) Note(values ...secret.Value) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, v := range values {
-		if !v.Present() {
+		if v.Empty() {
 			continue
 		}
-		if len(r.current.values) >= generation {
-			r.previous, r.current = r.current, table{}
+		if r.current == nil || len(r.current.values) >= generation {
+			r.previous, r.current = r.current, &table{}
 		}
 		r.current.note(v)
 	}
@@ -69,16 +73,41 @@ func (r *Redactor) Scrub(text string) string {
 	if text == "" {
 		return ""
 	}
+	tables := r.tables(len(text))
+	if len(tables) == 0 {
+		return text
+	}
+	r.finding.Lock()
+	defer r.finding.Unlock()
+	for _, t := range tables {
+		t.index(t.fresh)
+	}
+	var hits []span
+	eachView(view{text: text}, layers, func(v view) {
+		for _, t := range tables {
+			hits = t.find(v, hits)
+		}
+	})
+	return cut(text, hits)
+}
+
+// fresh is a table and the secrets that it holds now.
+type fresh struct {
+	*table
+	fresh []secret.Value
+}
+
+// tables returns those with a form that fits a text of n bytes.
+func (r *Redactor) tables(n int) []fresh {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var hits []span
-	for _, t := range []*table{&r.kept, &r.current, &r.previous} {
-		if len(t.values) > 0 && len(text) >= t.shortest {
-			t.index()
-			eachView(view{text: text}, layers, func(v view) { hits = t.find(v, hits) })
+	var out []fresh
+	for _, t := range []*table{r.kept, r.current, r.previous} {
+		if t != nil && t.shortest <= n {
+			out = append(out, fresh{t, t.values})
 		}
 	}
-	return cut(text, hits)
+	return out
 }
 
 // Error returns a copy with scrubbed texts; nil for nil.
@@ -131,31 +160,31 @@ func cut(text string, pieces []span) string {
 	return out.String()
 }
 
-// table finds the forms of a set of secrets in a text.
+// table finds the forms of a set of secrets in a text. Of forms it holds hashes:
+// they are small, and secrets that begin alike cost no more than others.
 type table struct {
-	values   []secret.Value
-	shortest int // no form of any value has less bytes: a stamp costs no index
-	indexed  int
-	grams    map[uint32][]form // by the first four bytes
-	maybe    *[1 << 10]uint64  // a bit for each gram, so that most places cost no lookup
-	short    map[string]form   // forms of less than four bytes
+	values   []secret.Value // only appended to
+	shortest int            // bytes of the shortest form
+
+	indexed int
+	seed    maphash.Seed
+	rules   map[uint64]rule  // by the hash of a form
+	lengths []int            // of forms, in order
+	maybe   *[1 << 15]uint64 // a bit for the first four bytes of each form, so that most places cost no hash
+	short   map[string]form  // forms of less than four bytes
 }
 
-// trimmed is how many bytes a form may have less than its value: base64 in the
-// middle of a longer text loses its ends, but is a third longer.
-const trimmed = 4
-
 func (t *table) note(v secret.Value) {
-	if n := max(1, len(v.Reveal())-trimmed); len(t.values) == 0 || n < t.shortest {
+	if n := shortest(v.Reveal()); len(t.values) == 0 || n < t.shortest {
 		t.shortest = n
 	}
 	t.values = append(t.values, v)
 }
 
 // index makes the forms of the secrets that came since the last call.
-func (t *table) index() {
-	for ; t.indexed < len(t.values); t.indexed++ {
-		for _, f := range formsOf(t.values[t.indexed].Reveal()) {
+func (t *table) index(values []secret.Value) {
+	for ; t.indexed < len(values); t.indexed++ {
+		for _, f := range formsOf(values[t.indexed].Reveal()) {
 			t.add(f)
 		}
 	}
@@ -169,31 +198,26 @@ func (t *table) add(f form) {
 		t.short[f.text] = f
 		return
 	}
-	if t.grams == nil {
-		t.grams, t.maybe = map[uint32][]form{}, new([1 << 10]uint64)
+	if t.rules == nil {
+		t.seed, t.rules, t.maybe = maphash.MakeSeed(), map[uint64]rule{}, new([1 << 15]uint64)
 	}
-	g := gram(f.text)
-	for _, have := range t.grams[g] {
-		if have.text == f.text {
-			return
-		}
+	hash := maphash.String(t.seed, f.text)
+	if have, ok := t.rules[hash]; ok && have <= f.rule {
+		return
 	}
-	t.grams[g] = append(t.grams[g], f)
-	bit := mix(g)
+	t.rules[hash] = f.rule
+	if at, ok := slices.BinarySearch(t.lengths, len(f.text)); !ok {
+		t.lengths = slices.Insert(t.lengths, at, len(f.text))
+	}
+	bit := mix(f.text)
 	t.maybe[bit>>6] |= 1 << (bit & 63)
 }
 
 // find appends the pieces of the source text that hold a secret in this view.
 func (t *table) find(v view, hits []span) []span {
-	if t.grams != nil {
-		for i := 0; i+4 <= len(v.text); i++ {
-			g := gram(v.text[i:])
-			if bit := mix(g); t.maybe[bit>>6]&(1<<(bit&63)) == 0 {
-				continue
-			}
-			for _, f := range t.grams[g] {
-				hits = f.at(v, i, hits)
-			}
+	for i := 0; t.maybe != nil && i+4 <= len(v.text); i++ {
+		if bit := mix(v.text[i:]); t.maybe[bit>>6]&(1<<(bit&63)) != 0 {
+			hits = t.at(v, i, hits)
 		}
 	}
 	for text, f := range t.short {
@@ -203,15 +227,28 @@ func (t *table) find(v view, hits []span) []span {
 				break
 			}
 			i += n
-			hits = f.at(v, i, hits)
+			if f.rule.allows(v.text, i, i+len(text)) {
+				hits = append(hits, span{v.source(i), v.source(i + len(text))})
+			}
 		}
 	}
 	return hits
 }
 
-func gram(s string) uint32 {
-	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+// at appends the forms that stand at place i of a view.
+func (t *table) at(v view, i int, hits []span) []span {
+	for _, n := range t.lengths {
+		if i+n > len(v.text) {
+			break
+		}
+		if rule, ok := t.rules[maphash.String(t.seed, v.text[i:i+n])]; ok && rule.allows(v.text, i, i+n) {
+			hits = append(hits, span{v.source(i), v.source(i + n)})
+		}
+	}
+	return hits
 }
 
-// mix spreads a gram over the 16 bits of table.maybe.
-func mix(g uint32) uint32 { return g * 2654435761 >> 16 }
+// mix spreads the first four bytes of a text over the 21 bits of table.maybe.
+func mix(s string) uint32 {
+	return (uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24) * 2654435761 >> 11
+}
