@@ -271,7 +271,7 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 	s.attempts++
 	if intent == nil {
 		l.push(p)
-		return <-p.answer
+		return s.await(l, p)
 	}
 	rec := *intent
 	s.crew.crash.at(CrashIntentMade)
@@ -282,7 +282,26 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 		}
 		l.push(p)
 	}})
-	return <-p.answer
+	return s.await(l, p)
+}
+
+// await returns what came of a parcel. A cancelled run waits for nobody: what
+// was sent is lost from sight then, and settled by the next resume.
+func (s *Steps) await(l *lane, p *parcel) reply {
+	select {
+	case r := <-p.answer:
+		return r
+	case <-s.crew.hard.Done():
+	}
+	if l.abandon(p) {
+		return reply{err: errNotSent}
+	}
+	select {
+	case r := <-p.answer:
+		return r
+	default:
+		return reply{receipt: sdk.Lost(sdk.Errorf(sdk.Cancelled, "the run was cancelled while it was under way"))}
+	}
 }
 
 // deliver sends an operation until it has an outcome, and records that.

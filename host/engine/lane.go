@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,8 @@ type parcel struct {
 	op     sdk.Operation
 	user   *ticket
 	answer chan reply // of capacity 1
+
+	sent, abandoned bool // guarded by lane.mu
 }
 
 // reply is what came of a parcel: a receipt, or an error if it was not sent.
@@ -76,11 +79,29 @@ func (l *lane) hungry() bool {
 
 // push queues an operation whose intent is durable.
 func (l *lane) push(p *parcel) {
-	l.durable.Add(1)
 	l.mu.Lock()
-	l.queue = append(l.queue, p)
+	if !p.abandoned {
+		l.durable.Add(1)
+		l.queue = append(l.queue, p)
+	}
 	l.mu.Unlock()
 	l.cond.Signal()
+}
+
+// abandon gives up on an operation whose user waits no longer, and reports
+// whether it was, and is, never sent.
+func (l *lane) abandon(p *parcel) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.sent {
+		return false
+	}
+	p.abandoned = true
+	if i := slices.Index(l.queue, p); i >= 0 {
+		l.queue = slices.Delete(l.queue, i, i+1)
+		l.took(1)
+	}
+	return true
 }
 
 func (l *lane) signal() { l.mu.Lock(); l.cond.Signal(); l.mu.Unlock() }
@@ -148,6 +169,7 @@ func (l *lane) pick(n int) []*parcel {
 	rest := l.queue[:0]
 	for _, p := range l.queue {
 		if len(frame) < n && l.gate.admit(p.user) {
+			p.sent = true
 			frame = append(frame, p)
 		} else {
 			rest = append(rest, p)
