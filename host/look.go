@@ -70,6 +70,9 @@ func (h *Host) Show(name string, f ShowFilter, user func(report.Line) error) (Ou
 	if out.Next, err = advice(r, out); err != nil {
 		return out, err
 	}
+	if out.Audit.Size, out.Audit.Head, err = r.SignHead(); err != nil {
+		return out, err
+	}
 	if len(f.Keys)+len(f.Statuses)+len(f.Codes) == 0 {
 		return out, nil
 	}

@@ -107,6 +107,9 @@ func exitCode(s ledger.State, c Counts) int {
 
 // advice is what to do now, one line each.
 func advice(r *ledger.Run, out Outcome) ([]string, error) {
+	if out.Status == ledger.StateRunning {
+		return nil, nil
+	}
 	list, err := groups(r, ledger.Counts(out.Counts))
 	if err != nil {
 		return nil, err
