@@ -417,3 +417,28 @@ func TestSmartcloudSecretsAreInTheFinalListOnly(t *testing.T) {
 		t.Error("nothing was traced: the test would see no leak")
 	}
 }
+
+// The README's two jobs, with the data that ships, as far as files go.
+func TestSmartcloudAndBroadworksSamplesAreReadAsTheyShip(t *testing.T) {
+	data, err := filepath.Abs("../../scripts/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		script string
+		params []string
+		want   int
+	}{
+		{"smartcloud_initialise.star", []string{"url=http://127.0.0.1:1", "admin=a@b", "accounts=" + data + "/smartcloud_accounts.txt"}, 12},
+		{"smartcloud_initialise.star", []string{"url=http://127.0.0.1:1", "admin=a@b", "header=true", "accounts=" + data + "/accounts.csv"}, 2000},
+		{"broadworks_bulk_reset.star", append([]string{"kind=web", "file=" + data + "/broadworks_users.txt"}, odinParams...), 8},
+	} {
+		w, err := loadShipped(t, t.TempDir(), c.script, c.params...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(keysOf(t, w)); got != c.want {
+			t.Errorf("%s: %d users, want %d", c.script, got, c.want)
+		}
+	}
+}

@@ -8,8 +8,9 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
+	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
@@ -81,33 +82,43 @@ func parse(args []string) (settings, error) {
 	return set, err
 }
 
+// readUsers reads lines as rekey does: blank ones are skipped, spaces around
+// values trimmed, an id that has a quote or a semicolon stands in quotes.
 func readUsers(path string) ([]broadworkstest.User, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
+	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.TrimLeadingSpace = ';', -1, true, true
 	var list []broadworkstest.User
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
-		if line == "" {
-			continue
+	for {
+		fields, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return list, nil
 		}
-		id, services, given := strings.Cut(line, ";")
-		u := broadworkstest.User{ID: strings.TrimSpace(id), Extension: fmt.Sprint(1000 + len(list))}
-		if given {
-			u.Services = []string{}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		for name := range strings.SplitSeq(services, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				u.Services = append(u.Services, name)
-			}
+		if id := strings.TrimSpace(fields[0]); id != "" {
+			list = append(list, broadworkstest.User{ID: id, Extension: fmt.Sprint(1000 + len(list)), Services: services(fields[1:])})
 		}
-		list = append(list, u)
 	}
-	return list, lines.Err()
+}
+
+// services are those that a line lists; nil: it says nothing of them.
+func services(fields []string) []string {
+	if len(fields) == 0 {
+		return nil
+	}
+	list := []string{}
+	for name := range strings.SplitSeq(fields[0], ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			list = append(list, name)
+		}
+	}
+	return list
 }

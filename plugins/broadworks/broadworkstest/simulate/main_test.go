@@ -14,7 +14,7 @@ import (
 
 func TestRunServesTheUsersOfAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.txt")
-	if err := os.WriteFile(path, []byte("\ufeffann@acme.example \r\n\n bob@acme.example ; Authentication , Fax\nsue@acme.example;\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("\ufeffann@acme.example \r\n\n bob@acme.example ; Authentication , Fax\n\"sue@acme.example\";\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

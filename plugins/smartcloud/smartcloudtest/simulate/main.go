@@ -8,8 +8,9 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
+	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
@@ -78,30 +79,33 @@ func parse(args []string) (settings, error) {
 	return set, err
 }
 
-// readAccounts reads login;temporary lines: blank lines are skipped, spaces
-// around the two are trimmed, and the temporary value may be empty.
+// readAccounts reads login;temporary lines as rekey does: blank lines and a
+// header line are skipped, spaces around values trimmed, values that have a
+// semicolon stand in quotes. The temporary value may be empty.
 func readAccounts(path, state string) ([]smartcloudtest.Account, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
+	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.TrimLeadingSpace = ';', -1, true, true
 	var list []smartcloudtest.Account
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
-		if line == "" {
+	for {
+		fields, err := r.Read()
+		switch line, _ := r.FieldPos(0); {
+		case errors.Is(err, io.EOF):
+			return list, nil
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", path, err)
+		case len(fields) < 2 || strings.TrimSpace(fields[0]) == "":
+			return nil, fmt.Errorf("%s:%d: is not login;temporary", path, line)
+		case line == 1 && fields[0] == "login":
 			continue
 		}
-		login, temporary, ok := strings.Cut(line, ";")
-		login, temporary = strings.TrimSpace(login), strings.TrimSpace(temporary)
-		if !ok || login == "" {
-			return nil, fmt.Errorf("%s:%d: is not login;temporary", path, n)
-		}
+		login, temporary := strings.TrimSpace(fields[0]), strings.TrimSpace(strings.Join(fields[1:], ";"))
 		list = append(list, smartcloudtest.Account{Login: login, Password: temporary, OneTime: temporary != "", State: state})
 	}
-	return list, lines.Err()
 }

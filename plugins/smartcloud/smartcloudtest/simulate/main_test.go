@@ -21,7 +21,7 @@ func write(t *testing.T, text string) string {
 }
 
 func TestRunServesTheAccountsOfAFile(t *testing.T) {
-	path := write(t, "\ufeffann@acme.example ; temp;0rary \r\n\n  bob@acme.example;\n")
+	path := write(t, "\ufefflogin;temporary\r\nann@acme.example ; temp;0rary \r\n\n  bob@acme.example;\nsue@acme.example;\"two;\"\"2\"\n")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out, in := io.Pipe()
@@ -37,7 +37,7 @@ func TestRunServesTheAccountsOfAFile(t *testing.T) {
 		text = append(text, piece[:n]...)
 	}
 	url := regexp.MustCompile(`http://[0-9.:]+`).FindString(string(text))
-	for who, want := range map[string]int{"ann@acme.example:temp;0rary": 200, "bob@acme.example:": 401, "admin@acme.example:adm1n-pw": 200} {
+	for who, want := range map[string]int{"ann@acme.example:temp;0rary": 200, "bob@acme.example:": 401, `sue@acme.example:two;"2`: 200, "login:temporary": 401, "admin@acme.example:adm1n-pw": 200} {
 		login, password, _ := strings.Cut(who, ":")
 		r, _ := http.NewRequestWithContext(t.Context(), "GET", url+"/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress="+login, nil)
 		r.SetBasicAuth(login, password)
