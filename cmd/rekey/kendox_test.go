@@ -284,6 +284,24 @@ func TestKendoxSessionThatEndsMidwayLosesNobody(t *testing.T) {
 	}
 }
 
+func TestKendoxScriptProvesEachPasswordIfAsked(t *testing.T) {
+	j := newKendoxJob(t, 20, kendoxtest.Options{})
+	j.outcome(0, j.run("verify=true")...)
+	j.settled()
+	if logons, open := j.sim.Calls("Logon"), j.sim.Open(); logons != 21 || open != 0 {
+		t.Errorf("%d logons, %d sessions left; want 21, none", logons, open)
+	}
+}
+
+func TestKendoxWaitsForTheAdministrativeContext(t *testing.T) {
+	j := newKendoxJob(t, 3, kendoxtest.Options{})
+	j.sim.CheckOut("root", 1)
+	if o := j.outcome(0, j.run()...); o.Counts["done"] != 3 {
+		t.Fatalf("got %+v", o)
+	}
+	j.settled()
+}
+
 func TestKendoxMissingRightIsNamedBeforeAnythingIsChanged(t *testing.T) {
 	j := newKendoxJob(t, 3, kendoxtest.Options{})
 	j.sim.Update("rekey", func(u *kendoxtest.User) { u.Rights = []string{kendoxtest.RightUsers, kendoxtest.RightSecurity} })

@@ -276,6 +276,33 @@ func TestOpenIAMNothingChangesWhereASystemDoesNotKnowAnIdentity(t *testing.T) {
 	}
 }
 
+func TestOpenIAMScriptProvesWhatItCan(t *testing.T) {
+	for _, test := range []struct {
+		verify string
+		asked  [2]int // of passwordAuth, of isPasswordEq
+	}{{"equal", [2]int{0, 7}}, {"logon", [2]int{3, 0}}, {"none", [2]int{0, 0}}} {
+		j := newOpenIAMJob(t, 3, openiamtest.Options{}, nil)
+		j.outcome(0, j.run("verify="+test.verify)...)
+		j.settled()
+		if got := [2]int{j.sim.Calls("passwordAuth"), j.sim.Calls("isPasswordEq")}; got != test.asked {
+			t.Errorf("verify=%s: %d logons and %d comparisons, want %d", test.verify, got[0], got[1], test.asked)
+		}
+	}
+}
+
+func TestOpenIAMValueThatIsNotAcceptedIsNotCalledDone(t *testing.T) {
+	j := newOpenIAMJob(t, 1, openiamtest.Options{}, nil)
+	j.sim.Fail(openiamtest.Fault{Operation: "isPasswordEq", Principal: "person0000", Code: "principalNotFound", Times: -1})
+	j.must(3, j.run()...)
+	row := j.report()["e0000"]
+	if row.Status != "partial" || row.Code != "NotAccepted" || row.Message != "openiam: the target does not accept the value" {
+		t.Errorf("%s %s: %s", row.Status, row.Code, row.Message)
+	}
+	if got := row.Systems["openiam"]; got.State != "unknown" || got.Password != nil {
+		t.Errorf("OpenIAM is %s, want unknown", got.State)
+	}
+}
+
 func TestOpenIAMPoliciesThatContradictAreExplained(t *testing.T) {
 	j := newOpenIAMJob(t, 1, openiamtest.Options{}, nil)
 	r := j.must(2, j.run("length=14")...)
