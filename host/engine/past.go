@@ -138,7 +138,10 @@ func (p *past) read(r *ledger.Record) {
 	case ledger.Reopened:
 		p.nextRound(p.status == ledger.Unresolved)
 	case ledger.Intent:
-		t := p.step(r)
+		t := p.continued(r)
+		if t == nil {
+			t = p.step(r)
+		}
 		t.tries = append(t.tries, &try{intent: *r})
 		p.nextTry[r.Step] = max(p.nextTry[r.Step], r.Try+1)
 		p.sent = true
@@ -158,10 +161,30 @@ func (p *past) step(r *ledger.Record) *taken {
 	return t
 }
 
+// continued returns the step of an earlier round that an intent goes on with:
+// its outcome was not known, and this round tried to settle it.
+func (p *past) continued(r *ledger.Record) *taken {
+	for _, t := range p.older {
+		if t.ordinal == r.Step && t.sig == signatureOf(*r) {
+			return t
+		}
+	}
+	return nil
+}
+
+// outcome finds the try that a record is about: of this round, or of an earlier
+// one that was settled in this.
 func (p *past) outcome(r *ledger.Record) {
-	for _, t := range p.step(r).tries {
-		if t.intent.Try == r.Try {
-			t.outcome = r
+	steps := p.older
+	if t := p.now[r.Step]; t != nil {
+		steps = append([]*taken{t}, p.older...)
+	}
+	for _, t := range steps {
+		for _, y := range t.tries {
+			if y.intent.Step == r.Step && y.intent.Try == r.Try {
+				y.outcome = r
+				return
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -102,5 +103,49 @@ func TestAWaitThatTheTargetAsksForIsFreeOfAttempts(t *testing.T) {
 	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
 	if got := statusIn(b.user(1)); got != ledger.Done || last != 8 {
 		t.Errorf("%s at attempt %d, want done at attempt 8", got, last)
+	}
+}
+
+// TestWhatALaterRoundSettledStaysSettled: a process that ends after it settled
+// what an earlier round had left unknown is followed by one that knows.
+func TestWhatALaterRoundSettledStaysSettled(t *testing.T) {
+	interrupted := 0
+	for n := 1; ; n++ {
+		b := newBook(1)
+		x, y := newTarget(t, b), newTarget(t, b)
+		x.say = func(_ int, op sdk.Operation) sdk.Receipt { x.take(op); return cut }
+		blind := x.backend("a")
+		blind.Description.ReplaySafe, blind.Abilities = nil, nil
+		job := jobOf(b, generateAndSet("a", "b"), blind, y.backend("b"))
+		apply(t, job)
+		if got := statusIn(b.user(1)); got != ledger.Unresolved {
+			t.Fatalf("%s, want unknown", got)
+		}
+		b.records = append(b.records, ledger.Record{Kind: ledger.Reopened, User: 1})
+		x.say = func(_ int, op sdk.Operation) sdk.Receipt { x.take(op); return sdk.OK() }
+		seeing := x.backend("a")
+		seeing.Description.ReplaySafe = nil
+		job.Backends[0], job.Journal = seeing, &short{b, n}
+		_, err := Apply(context.Background(), job)
+		if err != nil {
+			interrupted++
+			job.Journal = b
+			apply(t, job)
+		}
+		settled := 0
+		for _, r := range b.user(1) {
+			if r.Kind == ledger.Outcome && r.Backend == "a" && r.Outcome == sdk.Applied {
+				settled++
+			}
+		}
+		if got := statusIn(b.user(1)); got != ledger.Done || settled != 1 || x.n != 1 || x.current("user1") != y.current("user1") {
+			t.Errorf("broken at commit %d: %s, settled %d times after %d sends; want done, once, 1", n, got, settled, x.n)
+		}
+		if err == nil {
+			break
+		}
+	}
+	if interrupted == 0 {
+		t.Error("it was never interrupted")
 	}
 }
