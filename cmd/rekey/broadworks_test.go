@@ -359,3 +359,28 @@ func TestBroadworksSecretsAreInTheReportOnly(t *testing.T) {
 		t.Errorf("%d values, traced %v: the test would see no leak", len(all)-2, strings.Contains(r.stderr, "http exchange"))
 	}
 }
+
+func TestBroadworksFaultsAreToldApartAndSettled(t *testing.T) {
+	t.Parallel()
+	j := newOdinJob(t, 0, broadworkstest.Options{})
+	users, file := httpFaults(), ""
+	for _, u := range users {
+		id := u.name + "@acme.example"
+		file += id + "\n"
+		j.sim.Add(broadworkstest.User{ID: id})
+		if u.fault.Account = id; u.fault.Op == "" {
+			u.fault.Op = "PUT /users/authentication"
+		}
+		j.sim.Faults.Add(u.fault)
+	}
+	j.write("users.txt", file)
+	told(t, j.place, users, "url="+j.sim.URL(), &j.sim.Faults, `
+odin = backend("broadworks", url = param.string("url"), user = "admin", password = secret.env("ODIN_PASSWORD"), provider = "Acme", group = "Sales", attempts = 1, timeout = "1s")
+
+def rotate(user, step):
+    step.set(odin, user.login, step.generate(kind = "sip", generator = odin), kind = "sip")
+
+workflow(users = csv("users.txt", key = "login", columns = ["login"]), rotate = rotate, reports = [report.csv("out.csv", row = lambda r:
+    {"login": r.user.login, "password": r.password, "status": r.status, "code": r.code, "message": r.message})])
+`, func(id string) (string, []string) { return j.sim.Value(id, "sip"), j.sim.Values(id, "sip") })
+}

@@ -442,3 +442,91 @@ func TestSmartcloudAndBroadworksSamplesAreReadAsTheyShip(t *testing.T) {
 		}
 	}
 }
+
+// faultUser is a user whose calls meet a fault, and what the report says of it.
+type faultUser struct {
+	name  string
+	fault resttest.Fault
+	line  string // status, code and the message's beginning
+}
+
+func httpFaults() []faultUser {
+	return []faultUser{
+		{"none", resttest.Fault{Op: "none"}, "done : "},
+		{"throttled", resttest.Fault{Answer: resttest.Say(429, "", "")}, "failed RateLimited: HTTP 429"},
+		{"throttled-told", resttest.Fault{Answer: resttest.Say(429, "", "", "Retry-After", "0")}, "failed RateLimited: HTTP 429"},
+		{"busy", resttest.Fault{Answer: resttest.Say(503, "", "")}, "failed TargetUnavailable: HTTP 503"},
+		{"expired", resttest.Fault{Times: 1, Answer: resttest.Say(401, "", "")}, "done : "},
+		{"lost-after", resttest.Fault{Effect: true, Answer: resttest.Drop()}, "unknown ConnectionLost: 127.0.0.1:"},
+		{"half-after", resttest.Fault{Effect: true, Answer: resttest.Half(200)}, "unknown ConnectionLost: 127.0.0.1:"},
+		{"reset-before", resttest.Fault{Answer: resttest.Reset()}, "unknown ConnectionLost: 127.0.0.1:"},
+		{"page-before", resttest.Fault{Answer: resttest.HTML(500)}, "unknown TargetError: HTTP 500 Internal Server Error, as an HTML page"},
+		{"page-after", resttest.Fault{Effect: true, Answer: resttest.HTML(500)}, "unknown TargetError: HTTP 500 Internal Server Error, as an HTML page"},
+		{"silence-before", resttest.Fault{Answer: resttest.Silence()}, "unknown Timeout: "},
+		{"silence-after", resttest.Fault{Effect: true, Answer: resttest.Silence()}, "unknown Timeout: "},
+		{"huge-before", resttest.Fault{Answer: resttest.Huge(200, 100<<20)}, "unknown TargetError: the answer is longer than"},
+		{"huge-after", resttest.Fault{Effect: true, Answer: resttest.Huge(200, 100<<20)}, "unknown TargetError: the answer is longer than"},
+	}
+}
+
+// told runs a script that gives each user one try, compares what the report
+// says of each, then lets the faults pass: resume settles the unknown ones and
+// retry the refused, none with a second value.
+func told(t *testing.T, p *place, users []faultUser, url string, faults *resttest.Faults, script string, values func(account string) (now string, all []string)) {
+	t.Helper()
+	p.write("faults.star", script)
+	p.must(5, "run", "faults.star", url, "--yes")
+	rows, err := csv.NewReader(strings.NewReader(p.read("out.csv"))).ReadAll()
+	if err != nil || len(rows) != len(users)+1 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for n, u := range users {
+		row := rows[n+1]
+		if got := row[2] + " " + row[3] + ": " + row[4]; row[0] != u.name+"@acme.example" || !strings.HasPrefix(got, u.line) {
+			t.Errorf("%s\ngot  %s\nwant %s…", u.name, got, u.line)
+		}
+	}
+	faults.Clear()
+	if o := p.outcome(3, "resume", "last", "--yes"); o.Counts["unknown"] != 0 {
+		t.Errorf("after resume %v", o.Counts)
+	}
+	if o := p.outcome(0, "retry", "last", "--yes"); o.Counts["done"] != int64(len(users)) {
+		t.Errorf("after retry %v", o.Counts)
+	}
+	rows, _ = csv.NewReader(strings.NewReader(p.read("out.csv"))).ReadAll()
+	for _, row := range rows[1:] {
+		now, all := values(row[0])
+		if row[1] == "" || now != row[1] {
+			t.Errorf("%s: has not the value of the report", row[0])
+		}
+		for _, v := range all {
+			if v != row[1] {
+				t.Errorf("%s: had another value too", row[0])
+			}
+		}
+	}
+}
+
+func TestSmartcloudFaultsAreToldApartAndSettled(t *testing.T) {
+	t.Parallel()
+	j := newCloudJob(t, 0, "", smartcloudtest.Options{})
+	users, file := httpFaults(), "login\n"
+	for _, u := range users {
+		login := u.name + "@acme.example"
+		file += login + "\n"
+		j.sim.Add(smartcloudtest.Account{Login: login, Password: "Temp-0f!1"})
+		if u.fault.Account = login; u.fault.Op == "" {
+			u.fault.Op = "setUserPassword"
+		}
+		j.sim.Faults.Add(u.fault)
+	}
+	j.write("users.csv", file)
+	told(t, j.place, users, "url="+j.sim.URL(), &j.sim.Faults, `
+cloud = backend("smartcloud", url = param.string("url"), admin = "admin@acme.example", password = secret.env("CLOUD_PASSWORD"), attempts = 1, timeout = "1s")
+workflow(users = csv("users.csv", key = "login"), backend = cloud, reports = [report.csv("out.csv", row = lambda r:
+    {"login": r.user.login, "password": r.password, "status": r.status, "code": r.code, "message": r.message})])
+`, func(login string) (string, []string) {
+		now, _ := j.sim.Password(login)
+		return now, j.sim.Values(login)[1:]
+	})
+}
