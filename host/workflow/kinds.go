@@ -145,12 +145,12 @@ func (k kind) mismatch(v starlark.Value) string {
 			return fmt.Sprintf("element %d: want %s, got %s", i+1, k.element().wanted(), all[i].Type())
 		}
 	}
-	if d, ok := v.(*starlark.Dict); ok && k.element() != "" {
+	if d, ok := v.(*starlark.Dict); ok && (k == kindDict || k == kindTypes || k == kindWaves) {
 		for _, item := range d.Items() {
 			if !is[starlark.String](item[0]) {
 				return fmt.Sprintf("a key is %s, want string", item[0].Type())
 			}
-			if !k.element().accepts(item[1]) {
+			if k.element() != "" && !k.element().accepts(item[1]) {
 				return fmt.Sprintf("value of %s: want %s, got %s", item[0], k.element().wanted(), item[1].Type())
 			}
 		}

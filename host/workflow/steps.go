@@ -159,16 +159,11 @@ func (c *call) options(step *engine.Step, b *backendValue) {
 	}
 	step.Options = map[string]any{}
 	for _, item := range c.value("options").(*starlark.Dict).Items() {
-		c.option(step, b, item[0], item[1])
+		c.option(step, b, textOf(item[0]), item[1])
 	}
 }
 
-func (c *call) option(step *engine.Step, b *backendValue, key, v starlark.Value) {
-	name, ok := starlark.AsString(key)
-	if !ok {
-		c.bad("options", "", "options: a key is %s, want string", key.Type())
-		return
-	}
+func (c *call) option(step *engine.Step, b *backendValue, name string, v starlark.Value) {
 	i := slices.IndexFunc(b.desc.Options, func(f sdk.Field) bool { return f.Name == name })
 	if i < 0 {
 		names := fieldNames(b.desc.Options)

@@ -1,0 +1,224 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// endless is a loop of the interpreter: 1 << 40 rounds.
+const endless = "    for i in range(1 << 40):\n        pass\n"
+
+// limited loads a workflow with small limits.
+func limitedWorkflow(t *testing.T, text string, l Limits, fatal func(string)) *Workflow {
+	t.Helper()
+	o := script(t, "target = backend(\"memory\")\nusers = rows([\"ann\"], key = \"login\")\n"+text)
+	o.Limits = l
+	if fatal != nil {
+		o.Fatal = fatal
+	}
+	return mustLoad(t, o)
+}
+
+func TestStepsOfAHookAreLimited(t *testing.T) {
+	l := Limits{Steps: 1000, Compute: time.Hour}
+	ctx := context.Background()
+	w := limitedWorkflow(t, "def select(user):\n"+endless+"    return True\nworkflow(users = users, backend = target, select = select)", l, nil)
+	row := rowsOf(t, w)[0]
+	for range 3 { // the thread is used again
+		_, _, err := w.Select(ctx, row)
+		if want := `w.star:4:14: select("ann"), rows:1: select takes more than 1000 steps of the interpreter`; err == nil || !strings.HasPrefix(err.Error(), "w.star:") || !strings.HasSuffix(err.Error(), want[strings.Index(want, "select("):]) {
+			t.Errorf("Select = %v, want %s", err, want)
+		}
+	}
+	w = limitedWorkflow(t, "def wave(user):\n"+endless+"    return \"all\"\nworkflow(users = users, backend = target, wave = wave)", l, nil)
+	if _, err := w.Wave(ctx, row); err == nil || !strings.HasSuffix(err.Error(), `wave("ann"), rows:1: wave takes more than 1000 steps of the interpreter`) {
+		t.Errorf("Wave = %v", err)
+	}
+	w = limitedWorkflow(t, "def rotate(user):\n"+endless+"workflow(users = users, rotate = rotate)", l, nil)
+	v := w.rotate(ctx, row, &fakeSteps{})
+	if got := said(v); !strings.HasPrefix(got, "raised: ScriptError: rotate takes more than 1000 steps of the interpreter (w.star:") || !strings.Contains(v.Fault.Backtrace, "in rotate") {
+		t.Errorf("rotate: %s\n%s", got, v.Fault.Backtrace)
+	}
+	w = limitedWorkflow(t, "def row(r):\n"+endless+"    return {}\nworkflow(users = users, backend = target, reports = [report.csv(\"a\", row = row)])", l, nil)
+	if _, _, err := w.ReportRow(ctx, 0, report.Result{Row: row}); err == nil || !strings.HasSuffix(err.Error(), `row("ann"), rows:1: row takes more than 1000 steps of the interpreter`) {
+		t.Errorf("ReportRow = %v", err)
+	}
+}
+
+func TestStepsOfTheTopLevelAreLimited(t *testing.T) {
+	o := script(t, "load(\"m.star\", \"f\")\n"+tail, "m.star", "def f():\n"+endless+"x = f()\n")
+	o.Limits.LoadSteps = 1000
+	if got := problems(t, o); !strings.HasSuffix(got, ": m.star takes more than 1000 steps of the interpreter") || !strings.HasPrefix(got, "m.star:") {
+		t.Errorf("Load = %s", got)
+	}
+}
+
+// TestStepsAreCountedAnewForEachCall: a thread is used again, and its steps
+// are not those of all users together.
+func TestStepsAreCountedAnewForEachCall(t *testing.T) {
+	w := limitedWorkflow(t, "def select(user):\n    for i in range(100):\n        pass\n    return True\nworkflow(users = users, backend = target, select = select)", Limits{Steps: 2000}, nil)
+	row := rowsOf(t, w)[0]
+	for range 100 {
+		if due, _, err := w.Select(context.Background(), row); !due || err != nil {
+			t.Fatal(due, err)
+		}
+	}
+}
+
+func TestComputingIsLimited(t *testing.T) {
+	l := Limits{Steps: 1 << 60, LoadSteps: 1 << 60, Compute: 40 * time.Millisecond}
+	w := limitedWorkflow(t, "def select(user):\n"+endless+"    return True\nworkflow(users = users, backend = target, select = select)", l, nil)
+	row := rowsOf(t, w)[0]
+	if _, _, err := w.Select(context.Background(), row); err == nil || !strings.HasSuffix(err.Error(), `select("ann"), rows:1: select computes for more than 40ms`) {
+		t.Errorf("Select = %v", err)
+	}
+	o := script(t, "def f():\n"+endless+"x = f()"+tail)
+	o.Limits = l
+	if got := problems(t, o); !strings.HasSuffix(got, ": w.star computes for more than 40ms") {
+		t.Errorf("Load = %s", got)
+	}
+}
+
+// TestWaitingForABackendIsNotComputing: a step may take as long as it takes.
+func TestWaitingForABackendIsNotComputing(t *testing.T) {
+	w := limitedWorkflow(t, "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, \"x\"))", Limits{Compute: 8 * time.Millisecond}, nil)
+	f := &fakeSteps{before: func(engine.Step) { time.Sleep(100 * time.Millisecond) }}
+	if got := said(w.rotate(context.Background(), rowsOf(t, w)[0], f)); got != "returned" {
+		t.Errorf("rotate: %s", got)
+	}
+}
+
+func TestAHookEndsWithItsContext(t *testing.T) {
+	stop := errors.New("interrupted")
+	out := &printed{}
+	o := script(t, "target = backend(\"memory\")\ndef select(user):\n    print(\"begun\")\n"+endless+"    return True\ndef rotate(user):\n    print(\"begun\")\n"+endless+
+		"workflow(users = rows([\"ann\"], key = \"login\"), rotate = rotate, select = select)")
+	o.Limits = Limits{Steps: 1 << 60, Compute: time.Hour}
+	var mu sync.Mutex
+	var cancel context.CancelCauseFunc
+	o.Print = writerFunc(func(p []byte) { mu.Lock(); defer mu.Unlock(); out.Write(p); cancel(stop) })
+	w := mustLoad(t, o)
+	row := rowsOf(t, w)[0]
+	begin := func() context.Context {
+		mu.Lock()
+		defer mu.Unlock()
+		var ctx context.Context
+		ctx, cancel = context.WithCancelCause(context.Background())
+		return ctx
+	}
+	if _, _, err := w.Select(begin(), row); !errors.Is(err, stop) {
+		t.Errorf("Select = %v, want the cause", err)
+	}
+	if got, want := said(w.rotate(begin(), row, &fakeSteps{})), "raised: Cancelled: the run stops"; got != want {
+		t.Errorf("rotate: %s, want %s", got, want)
+	}
+}
+
+// TestAHookThatIgnoresItsCancellationIsFatal: what is inside of one builtin
+// cannot be stopped, so the process has to end, and the ledger makes that safe.
+func TestAHookThatIgnoresItsCancellationIsFatal(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"rotate", "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, block()))", `rotate of user "ann" does not end although it was cancelled: the process ends; rekey resume goes on`},
+		{"select", "workflow(users = users, backend = target, select = lambda user: block())", `select of user "ann" does not end although it was cancelled: the process ends; rekey resume goes on`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fatal := make(chan string)
+			release := make(chan struct{})
+			text := strings.ReplaceAll(tt.text, "block()", "str(print(\"x\"))")
+			o := script(t, "target = backend(\"memory\")\nusers = rows([\"ann\"], key = \"login\")\n"+text)
+			o.Limits = Limits{Compute: 8 * time.Millisecond}
+			o.Fatal = func(line string) { fatal <- line; close(release) }
+			o.Print = writerFunc(func([]byte) { <-release }) // a builtin that does not return
+			w := mustLoad(t, o)
+			row := rowsOf(t, w)[0]
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				if tt.name == "select" {
+					_, _, _ = w.Select(context.Background(), row)
+					return
+				}
+				w.rotate(context.Background(), row, &fakeSteps{})
+			}()
+			if got := <-fatal; got != tt.want {
+				t.Errorf("fatal line %q, want %q", got, tt.want)
+			}
+			<-ended
+		})
+	}
+}
+
+// TestAPanicFailsOneUser and no other: a defect of rekey is not the end of a run.
+func TestAPanicFailsOneUser(t *testing.T) {
+	w := limitedWorkflow(t, "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, \"x\"))", Limits{}, nil)
+	row := rowsOf(t, w)[0]
+	f := &fakeSteps{before: func(engine.Step) { panic("boom") }}
+	if got := said(w.rotate(context.Background(), row, f)); got != "raised: ScriptError: step.set: defect in rekey: boom (w.star:3)" {
+		t.Errorf("rotate: %s", got)
+	}
+	if got := said(w.rotate(context.Background(), row, &fakeSteps{})); got != "returned" {
+		t.Errorf("the next: %s", got)
+	}
+}
+
+// TestNestingOfTheTextIsLimited, or the parser's stack would end the process.
+func TestNestingOfTheTextIsLimited(t *testing.T) {
+	for _, text := range []string{"(", "[", "{1:", "f(", "-", "not ", "lambda:", "[a for a in ", "1 if 1 else "} {
+		if got := problems(t, script(t, "x = "+strings.Repeat(text, 20_000))); !strings.HasPrefix(got, "w.star:1:") || !strings.HasSuffix(got, ": excessive nesting") {
+			t.Errorf("%q many times: %s", text, got)
+		}
+	}
+	for _, text := range []string{"+1", ".a", "()", "[0]"} {
+		if got := problems(t, script(t, "x = len"+strings.Repeat(text, 20_000)+tail)); got == "" {
+			t.Errorf("%q many times: nothing is wrong", text)
+		}
+	}
+}
+
+// TestADeepValueIsFrozen: freezing what a script leaves is recursive.
+func TestADeepValueIsFrozen(t *testing.T) {
+	deep := "def f():\n    a = []\n    for i in range(200000):\n        a = [a]\n    return a\nx = f()"
+	if got := problems(t, script(t, deep+tail)); got != "" {
+		t.Error(got)
+	}
+}
+
+// TestRecursionEndsWithAnError, however it is hidden.
+func TestRecursionEndsWithAnError(t *testing.T) {
+	for _, text := range []string{"def f(x):\n    return f(x)\ny = f(1)", "f = lambda g: g(g)\ny = f(f)", "def f(x):\n    return sorted([x], key = f)\ny = f(1)"} {
+		if got := problems(t, script(t, text+tail)); !strings.Contains(got, "called recursively") {
+			t.Errorf("%s\n%s", text, got)
+		}
+	}
+}
+
+func TestProblemsAreListedAndThenCounted(t *testing.T) {
+	var b strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&b, "x%d = undefined_%d\n", i, i)
+	}
+	_, err := Load(context.Background(), script(t, b.String()))
+	if got := strings.Count(err.Error(), "\n"); got != 20 || !strings.HasSuffix(err.Error(), "\nand 10 more") {
+		t.Errorf("%d lines: %s", got+1, err)
+	}
+}
+
+// TestStandardRotateEndsWithItsContext too, though no script runs.
+func TestStandardRotateEndsWithItsContext(t *testing.T) {
+	w := limitedWorkflow(t, "workflow(users = users, backend = target)", Limits{}, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	v := w.rotate(ctx, rowsOf(t, w)[0], &fakeSteps{})
+	if v.Fault == nil || v.Fault.Code != sdk.Cancelled {
+		t.Errorf("rotate: %s", said(v))
+	}
+}
