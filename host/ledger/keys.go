@@ -35,6 +35,8 @@ func LoadKeys(identityPath string, recipients []string) (k Keys, created bool, e
 		if err != nil {
 			return Keys{}, false, err
 		}
+	} else if err := syncOwn(filepath.Dir(identityPath)); err != nil {
+		return Keys{}, false, fmt.Errorf("identity: %w", err)
 	}
 	k, err = OpenKeys(identityPath)
 	k.Recipients = append(k.Recipients, extra...)
@@ -69,6 +71,9 @@ func OpenKeys(identityPath string) (Keys, error) {
 // createIdentity makes an identity file, unless another process is faster.
 func createIdentity(path string) (bool, error) {
 	if err := makePrivateDir(filepath.Dir(path)); err != nil {
+		return false, err
+	}
+	if err := syncUp(filepath.Dir(path)); err != nil {
 		return false, err
 	}
 	text, _, err := GenerateIdentity(time.Now())

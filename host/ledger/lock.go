@@ -157,6 +157,32 @@ func syncDir(path string) error {
 	return d.Sync()
 }
 
+// syncOwn makes the names in a directory durable, which a process that was
+// killed may not have come to. What cannot be written is as durable as it is.
+func syncOwn(path string) error {
+	err := syncDir(path)
+	for _, harmless := range []error{fs.ErrPermission, unix.EROFS, unix.EINVAL, unix.ENOTSUP} {
+		if errors.Is(err, harmless) {
+			return nil
+		}
+	}
+	return err
+}
+
+// syncUp is syncOwn for the directory and all above it.
+func syncUp(path string) error {
+	for {
+		if err := syncOwn(path); err != nil {
+			return err
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			return nil
+		}
+		path = up
+	}
+}
+
 // syncFile makes a file durable.
 func syncFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -48,6 +48,10 @@ func (s *Store) Lock(id string, k Keys) (*Run, error) {
 		return nil, ofRun(id, err)
 	}
 	s.crash.at(CrashLocked)
+	if err := syncOwn(s.runs()); err != nil { // whoever planned it may have ended before that
+		l.release()
+		return nil, ofRun(id, err)
+	}
 	r, err := s.openLocked(id, l)
 	if err != nil {
 		return nil, err

@@ -55,12 +55,29 @@ func Open(dir string, o Options) (*Store, error) {
 	// Without it, whoever closes a run's file in this process, a copy for a
 	// backup say, would drop the database's locks. Not to be had everywhere.
 	_, _ = sqlite.OFDLocking(true)
-	for _, d := range []string{dir, s.runs(), s.temp()} {
-		if err := makePrivateDir(d); err != nil {
-			return nil, fmt.Errorf("state directory: %w", err)
-		}
+	if err := s.makeDirs(); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	return s, s.sweep()
+}
+
+// makeDirs makes what is missing. The directory of runs comes last: where it
+// is, the names above it are on the disk.
+func (s *Store) makeDirs() error {
+	for _, d := range []string{s.dir, s.temp()} {
+		if err := makePrivateDir(d); err != nil {
+			return err
+		}
+	}
+	if !exists(s.runs()) {
+		if err := syncUp(s.dir); err != nil {
+			return err
+		}
+	}
+	if err := makePrivateDir(s.runs()); err != nil {
+		return err
+	}
+	return syncOwn(s.dir)
 }
 
 func (s *Store) fill() {
