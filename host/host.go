@@ -45,6 +45,8 @@ type Config struct {
 	Prompt func(label string) (secret.Value, error)
 	// Confirm shows a plan and asks; nil without a terminal.
 	Confirm func(Preview) (bool, error)
+	// Planned shows a plan that is frozen and not applied; nil if nobody looks.
+	Planned func(Preview)
 	// Progress is told of users that end; nil if nobody watches.
 	Progress Progress
 }

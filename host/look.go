@@ -95,6 +95,31 @@ func (h *Host) Show(name string, f ShowFilter, user func(report.Line) error) (Ou
 	return out, err
 }
 
+// PlannedUser is one user of a frozen plan.
+type PlannedUser struct {
+	Key    string `json:"key"`
+	Line   int    `json:"line"`           // of the source
+	Wave   string `json:"wave,omitempty"` // none of a user that is skipped
+	Reason string `json:"skipped,omitempty"`
+}
+
+// Plan calls user for every user of a run's frozen plan, in the order of
+// application, skipped ones last.
+func (h *Host) Plan(name string, user func(PlannedUser) error) error {
+	r, err := h.read(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error {
+		p := PlannedUser{Key: u.Key, Line: u.Line, Wave: u.WaveName}
+		if u.Wave < 0 {
+			p.Reason = u.Reason
+		}
+		return user(p)
+	})
+}
+
 // read opens a run for reading.
 func (h *Host) read(name string) (*ledger.Run, error) {
 	id, err := h.store.Resolve(name)

@@ -19,6 +19,8 @@ type Outcome struct {
 	Reason   string        `json:"reason,omitempty"` // why it stopped, or what it is held for
 	Next     []string      `json:"next,omitempty"`   // what to do now
 
+	Plan []PlannedUser `json:"plan,omitempty"` // of rekey plan: who, in which wave, in which order
+
 	Summarised bool `json:"-"` // a summary has said all this on standard output
 }
 

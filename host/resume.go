@@ -363,8 +363,9 @@ func (h *Host) Approve(name string) (Outcome, error) {
 		return out, err
 	}
 	out.Next = []string{"rekey resume " + r.ID()}
+	out.Reason = fmt.Sprintf("the hold after wave %s is released by %s", wave, h.OSUser)
 	if r.Header().OSUser == h.OSUser {
-		out.Reason = "approved by the same user who started it: a pause, not four eyes"
+		out.Reason += ", who started the run: a pause, not four eyes"
 	}
 	out.ExitCode = ExitDone
 	return out, nil

@@ -179,10 +179,15 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 	if o.MaxUsers > 0 && p.Due > o.MaxUsers {
 		return nil, &UsageError{Message: fmt.Sprintf("%d users are due, --max-users is %d", p.Due, o.MaxUsers), Fix: "raise it, or select fewer"}
 	}
-	if !planOnly {
-		if err := h.confirm(w, p, o, warnings); err != nil {
-			return nil, err
-		}
+	shown := preview(w, p, warnings)
+	switch {
+	case !planOnly:
+		err = h.confirm(shown, o)
+	case h.Planned != nil:
+		h.Planned(shown)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for _, text := range warnings {
 		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", text)
@@ -210,17 +215,22 @@ func (h *Host) users(w *workflow.Workflow, b *backends) {
 	})
 }
 
+// preview is a plan as people see it.
+func preview(w *workflow.Workflow, p engine.Preview, warnings []string) Preview {
+	shown := Preview{Script: w.Name, Total: p.Total, Due: p.Due, Skipped: p.Skipped, Notes: slices.Concat(p.Notes, warnings)}
+	for i, rule := range w.Waves {
+		shown.Waves = append(shown.Waves, WavePreview{Name: rule.Name, Users: p.Waves[i], Rule: rule})
+	}
+	return shown
+}
+
 // confirm asks on a terminal; without one --yes is needed.
-func (h *Host) confirm(w *workflow.Workflow, p engine.Preview, o RunOptions, notes []string) error {
+func (h *Host) confirm(shown Preview, o RunOptions) error {
 	if o.Yes {
 		return nil
 	}
 	if h.Confirm == nil {
-		return &UsageError{Message: fmt.Sprintf("%d users would be changed and there is no terminal to ask", p.Due), Fix: "give --yes"}
-	}
-	shown := Preview{Script: w.Name, Total: p.Total, Due: p.Due, Skipped: p.Skipped, Notes: notes}
-	for i, rule := range w.Waves {
-		shown.Waves = append(shown.Waves, WavePreview{Name: rule.Name, Users: p.Waves[i], Rule: rule})
+		return &UsageError{Message: fmt.Sprintf("%d users would be changed and there is no terminal to ask", shown.Due), Fix: "give --yes"}
 	}
 	yes, err := h.Confirm(shown)
 	if err != nil {

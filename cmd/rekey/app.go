@@ -78,6 +78,9 @@ func (a *app) config() (host.Config, error) {
 	if a.interactive() {
 		c.Prompt, c.Confirm = a.prompt, a.confirm
 	}
+	if !a.cli.JSON {
+		c.Planned = func(p host.Preview) { showPreview(a.process.stdout, p) }
+	}
 	if bar := a.progress(); bar != nil {
 		c.Progress = bar
 	}

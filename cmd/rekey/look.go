@@ -166,7 +166,11 @@ func (c *approveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.showOutcome(out)
+	if a.cli.JSON {
+		printJSON(a.process.stdout, out)
+		return nil
+	}
+	fmt.Fprintf(a.process.stderr, "rekey: run %s: %s; go on with rekey resume %s\n", out.Run, out.Reason, out.Run)
 	return nil
 }
 

@@ -69,7 +69,12 @@ func (c *planCmd) Run(a *app) error { return a.start(c.planning, true) }
 // start is run and plan.
 func (a *app) start(f planning, planOnly bool) error {
 	return a.withHost(f.Recipient, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-		return h.Run(ctx, stop, f.Script, f.Params, f.options(), planOnly)
+		out, err := h.Run(ctx, stop, f.Script, f.Params, f.options(), planOnly)
+		if err != nil || !planOnly || !a.cli.JSON {
+			return out, err
+		}
+		err = h.Plan(out.Run, func(u host.PlannedUser) error { out.Plan = append(out.Plan, u); return nil })
+		return out, err
 	})
 }
 

@@ -42,6 +42,7 @@ type PlanJob struct {
 type Preview struct {
 	Total, Due, Skipped int64
 	Waves               []int64
+	Notes               []string // what generated values are like, and which wishes were dropped
 }
 
 // MakePlan reads the users into the draft and rotates the first of each wave
@@ -62,7 +63,8 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 		return Preview{}, err
 	}
 	p.fillByTake()
-	return p.preview, p.exercise(ctx)
+	err = p.exercise(ctx)
+	return p.preview, err
 }
 
 type planner struct {
@@ -272,6 +274,7 @@ func (p *planner) exercise(ctx context.Context) error {
 			p.problem(row, "rotate(%q), tried on simulated steps: %s", row.Key, v.Fault.Message)
 		}
 	}
+	p.preview.Notes = c.recipes.notes()
 	return p.problems.Err()
 }
 

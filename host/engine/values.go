@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -190,6 +191,27 @@ func (r *recipes) cell(key recipeKey) *recipe {
 		r.known[key] = &recipe{}
 	}
 	return r.known[key]
+}
+
+// notes say what the values are like that were asked for, and which wishes
+// were dropped for it.
+func (r *recipes) notes() []string {
+	var list []string
+	for key, cell := range r.known {
+		if cell.made == nil {
+			continue
+		}
+		text := fmt.Sprintf("generated values have %d characters and %.0f bits of entropy", cell.made.Length(), cell.made.Entropy())
+		if key.kind != "" {
+			text = fmt.Sprintf("kind %q: %s", key.kind, text)
+		}
+		if dropped := cell.made.Dropped(); len(dropped) > 0 {
+			text += "; dropped: " + strings.Join(dropped, "; ")
+		}
+		list = append(list, text)
+	}
+	slices.Sort(list)
+	return list
 }
 
 func (r *recipes) demands(ctx context.Context, g GenerateStep) ([]password.Demand, error) {
