@@ -30,7 +30,7 @@ func (h *Host) checkpoint(r *ledger.Run, path string) error {
 
 // publish writes a whole file that holds no secret.
 func (h *Host) publish(path, run string, overwrite bool, write func(io.Writer) error) error {
-	options := output.Options{Dir: h.WorkDir, Mode: 0o644, Overwrite: overwrite, Run: run, Owns: h.store.Owns, Forbidden: []string{h.StateDir, h.Self, h.absolute(h.IdentityPath)}}
+	options := output.Options{Dir: h.WorkDir, Mode: 0o644, Overwrite: overwrite, Run: run, Owns: h.store.Owns, Writes: h.store.Writes, Forbidden: []string{h.StateDir, h.Self, h.absolute(h.IdentityPath)}}
 	f, err := output.Create(path, options)
 	if err != nil {
 		return usageOf(err)

@@ -32,7 +32,7 @@ func (h *Host) export(r *ledger.Run, o ReportOptions) ([]string, error) {
 
 // exportTo writes to a file, whole or not at all.
 func (h *Host) exportTo(r *ledger.Run, o ReportOptions, write func(io.Writer) error) ([]string, error) {
-	options := output.Options{Dir: h.WorkDir, Overwrite: o.Overwrite, Run: r.ID(), Owns: h.store.Owns,
+	options := output.Options{Dir: h.WorkDir, Overwrite: o.Overwrite, Run: r.ID(), Owns: h.store.Owns, Writes: h.store.Writes,
 		Forbidden: []string{h.StateDir, h.Self, h.absolute(h.IdentityPath), h.absolute(r.Header().Script)}}
 	f, err := output.Create(o.Out, options)
 	if err != nil {

@@ -67,7 +67,7 @@ func (h *Host) outputs(w *workflow.Workflow, sources []ledger.SourcePin, overwri
 	if err != nil {
 		return output.Options{}, err
 	}
-	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Owns: h.store.Owns, Forbidden: append(forbidden, mine...)}, nil
+	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Owns: h.store.Owns, Writes: h.store.Writes, Forbidden: append(forbidden, mine...)}, nil
 }
 
 // inputs are the files that a workflow is made of and that it reads or changes.

@@ -7,12 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // wrote is what is remembered of one output file.
 type wrote struct {
-	Path   string `json:"path"`
-	Digest string `json:"digest"`
+	Path    string   `json:"path"`
+	Digests []string `json:"digests"` // the first is what was written last, others are what came to be written since
 }
 
 // noteFile is where one output file is remembered: a file each, so that
@@ -25,32 +26,50 @@ func (s *Store) noteFile(path string) string {
 // and the digest of what it wrote. It is durable when Wrote returns. path is
 // taken as it is: callers make it absolute and clean.
 func (s *Store) Wrote(path, digest string) error {
+	return s.remember(wrote{path, []string{digest}})
+}
+
+// attempts is how many digests of a file are remembered.
+const attempts = 32
+
+// Writes remembers that a run is about to write the file at path: until Wrote
+// is called it may have this digest or one from before. It is durable when
+// Writes returns.
+func (s *Store) Writes(path, digest string) error {
+	digests := append(s.Owns(path), digest)
+	if len(digests) > attempts {
+		digests = slices.Delete(digests, 1, 2) // the first is the likeliest to be there
+	}
+	return s.remember(wrote{path, digests})
+}
+
+func (s *Store) remember(w wrote) error {
 	if err := makePrivateDir(filepath.Join(s.dir, "files")); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
-	text, err := json.Marshal(wrote{path, digest})
+	text, err := json.Marshal(w)
 	if err != nil {
 		return err
 	}
-	if err := replace(s.noteFile(path), append(text, '\n')); err != nil {
+	if err := replace(s.noteFile(w.Path), append(text, '\n')); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
 	return nil
 }
 
-// Owns reports whether a run of this state directory wrote the file at path,
-// and the digest of what it wrote last. A note that cannot be read counts as
-// none: the file is then nobody's.
-func (s *Store) Owns(path string) (digest string, ok bool) {
+// Owns returns the digests that the file at path may have if runs of this
+// state directory wrote it and nobody changed it since; none if no run did. A
+// note that cannot be read counts as none: the file is then nobody's.
+func (s *Store) Owns(path string) []string {
 	text, err := os.ReadFile(s.noteFile(path))
 	if err != nil {
-		return "", false
+		return nil
 	}
 	var w wrote
 	if json.Unmarshal(text, &w) != nil || w.Path != path {
-		return "", false
+		return nil
 	}
-	return w.Digest, true
+	return w.Digests
 }
 
 // replace writes a file whole, 0600, in place of one that may be there.

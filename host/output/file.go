@@ -162,13 +162,19 @@ func (f *File) Commit() (digest string, err error) {
 	if err := f.complete(); err != nil {
 		return "", err
 	}
+	digest = hex.EncodeToString(f.sum.Sum(nil))
+	if f.options.Writes != nil {
+		if err := f.options.Writes(f.Path(), digest); err != nil {
+			return "", err
+		}
+	}
 	if err := f.publish(); err != nil {
 		return "", err
 	}
 	if err := f.dir.Sync(); err != nil {
 		return "", fmt.Errorf("%s: is written, but its directory could not be synced: %w", f.place.shown, reason(err))
 	}
-	return hex.EncodeToString(f.sum.Sum(nil)), nil
+	return digest, nil
 }
 
 // complete brings everything to disk. A failed sync is not tried again: the

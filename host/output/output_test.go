@@ -161,8 +161,8 @@ func TestOnlyOurUnchangedFilesAreReplaced(t *testing.T) {
 	both(t, func(t *testing.T, create func(string, Options) (*File, error)) {
 		d := dir(t)
 		path := filepath.Join(d, "report.csv")
-		ours := map[string]string{}
-		o := Options{Dir: d, Owns: func(p string) (string, bool) { digest, ok := ours[p]; return digest, ok }}
+		ours := map[string][]string{}
+		o := Options{Dir: d, Owns: func(p string) []string { return ours[p] }}
 		again := func(text string, o Options) error {
 			f, err := create("report.csv", o)
 			if err != nil {
@@ -174,7 +174,7 @@ func TestOnlyOurUnchangedFilesAreReplaced(t *testing.T) {
 			}
 			digest, err := f.Commit()
 			if err == nil {
-				ours[f.Path()] = digest
+				ours[f.Path()] = []string{digest}
 			}
 			return err
 		}
@@ -284,6 +284,48 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+// A process may be killed when the file has its name and before anybody could
+// note that: what it is about to get is told before.
+func TestWhatAPathIsAboutToGetIsToldBefore(t *testing.T) {
+	both(t, func(t *testing.T, create func(string, Options) (*File, error)) {
+		d := dir(t)
+		path := write(t, filepath.Join(d, "report.csv"), "from before")
+		told := []string{sha("from before")}
+		o := Options{Dir: d, Owns: func(string) []string { return told }, Writes: func(p, digest string) error {
+			if holds(t, path, "from before"); p != path {
+				t.Errorf("told of %q", p)
+			}
+			told = append(told, digest)
+			return nil
+		}}
+		commit := func(text string) error {
+			f, err := create("report.csv", o)
+			if err != nil {
+				return err
+			}
+			defer f.Abort()
+			if _, err := f.Write([]byte(text)); err != nil {
+				return err
+			}
+			_, err = f.Commit()
+			return err
+		}
+		if err := commit("new"); err != nil || told[len(told)-1] != sha("new") {
+			t.Fatalf("Commit: %v, told %q", err, told)
+		}
+		holds(t, path, "new")
+		full := errors.New("the disk is full")
+		o.Writes = func(string, string) error { return full }
+		if err := commit("newer"); !errors.Is(err, full) { // and "new", which nobody noted, is ours
+			t.Errorf("Commit: %v, want %v", err, full)
+		}
+		holds(t, path, "new")
+		if got := names(t, d); got != "report.csv" {
+			t.Errorf("left behind: %s", got)
+		}
+	})
+}
+
 func TestASymbolicLinkIsReplacedAndNeverFollowed(t *testing.T) {
 	d := dir(t)
 	victim := write(t, filepath.Join(d, "victim"), "precious")
@@ -291,7 +333,7 @@ func TestASymbolicLinkIsReplacedAndNeverFollowed(t *testing.T) {
 	if err := os.Symlink("victim", path); err != nil {
 		t.Fatal(err)
 	}
-	owns := func(string) (string, bool) { return sha("precious"), true }
+	owns := func(string) []string { return []string{sha("precious")} }
 	want := path + ": is a symbolic link; remove the link, or give --overwrite to replace it"
 	if err := Check(path, Options{Owns: owns}); err == nil || err.Error() != want {
 		t.Errorf("Check: %v, want %s", err, want)

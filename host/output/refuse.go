@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -21,10 +22,14 @@ type Options struct {
 	Overwrite bool        // replace a file that is not ours, or that was changed
 	Run       string      // in the names of files that are not complete; letters and digits
 	Forbidden []string    // absolute paths that are never written to, nor anything inside them
-	// Owns returns the digest that Commit returned for the file of that path
-	// when one of our runs wrote it last. The path is File.Path's. nil: nothing
-	// is ours.
-	Owns func(path string) (digest string, ok bool)
+	// Owns returns the digests that the file of that path may have if nobody
+	// but our runs wrote it: that of the last Commit, and those that Writes was
+	// told since. The path is File.Path's. None, or nil: it is not ours.
+	Owns func(path string) (digests []string)
+	// Writes is told what the path is about to get, by Commit, and has
+	// remembered it for Owns when it returns: a process may be killed right
+	// after. An error of it is Commit's. May be nil.
+	Writes func(path, digest string) error
 }
 
 // Refusal says why a path is not written to. It is found before anything is
@@ -207,18 +212,18 @@ func (p place) keepsOff(forbidden string, info fs.FileInfo) error {
 
 // isOurs checks that the file there is one that we wrote, as we wrote it.
 func (p place) isOurs(o Options) error {
-	want, ok := "", false
+	var want []string
 	if o.Owns != nil {
-		want, ok = o.Owns(p.path())
+		want = o.Owns(p.path())
 	}
-	if !ok {
+	if len(want) == 0 {
 		return p.refuse(overwrite, "is there already and was not written by a run")
 	}
 	have, err := digestOf(p.path())
 	if err != nil {
 		return err
 	}
-	if have != want {
+	if !slices.Contains(want, have) {
 		return p.refuse(overwrite, "was changed since a run wrote it")
 	}
 	return nil
