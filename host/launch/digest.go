@@ -37,7 +37,7 @@ func (r *pluginRunner) verify() error {
 	}
 	f, err := os.Open(r.command.Path)
 	if err != nil {
-		return fmt.Errorf("cannot be started: %w", err)
+		return r.spawnError(err)
 	}
 	r.files = append(r.files, f)
 	got, err := digest(f)
@@ -45,7 +45,7 @@ func (r *pluginRunner) verify() error {
 		return fmt.Errorf("cannot be read: %w", err)
 	}
 	if got != r.command.Digest {
-		return fmt.Errorf("%s has changed: SHA-256 is %s, want %s", r.command.Path, got, r.command.Digest)
+		return fmt.Errorf("%s has changed since it was looked at: its SHA-256 is %s, want %s; run the command again", r.command.Path, got, r.command.Digest)
 	}
 	if path := descriptorPath(3 + len(r.cmd.ExtraFiles)); path != "" && isProgram(f) {
 		r.cmd.Path = path

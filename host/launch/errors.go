@@ -3,8 +3,12 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/hashicorp/go-plugin"
 
@@ -42,6 +46,9 @@ func parseHandshake(line string) *StartError {
 	fail := func(p Phase, format string, args ...any) *StartError {
 		return &StartError{Phase: p, Message: fmt.Sprintf(format, args...)}
 	}
+	if len(line) > maxNoise {
+		parts[0], parts[1] = shorten(parts[0], maxNoise/4), shorten(parts[1], maxNoise/4)
+	}
 	if parts[0] != strconv.Itoa(plugin.CoreProtocolVersion) {
 		return fail(PhaseVersion, "speaks version %s of go-plugin's protocol, this rekey speaks %d; rebuild the plugin", parts[0], plugin.CoreProtocolVersion)
 	}
@@ -76,23 +83,54 @@ func looksLikeHandshake(line string) bool {
 func (r *pluginRunner) startError(err error) *StartError {
 	r.settle()
 	e := r.stdout.failure()
+	var spawning *StartError
 	switch {
 	case r.failed != nil:
 		e = r.failed
+	case errors.As(err, &spawning):
+		e = spawning
 	case e != nil:
+	case errors.Is(err, errLate):
+		e = r.late()
 	case r.hasExited() && !r.stdout.shaken():
-		e = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.epitaph()}
+		e = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.epitaph() + "; start " + r.command.Path + " by hand to see more"}
 	case r.hasExited():
-		e = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.epitaph()}
-	case !r.stdout.shaken():
-		e = &StartError{Phase: PhaseTimeout, Message: fmt.Sprintf("was not ready within %s", r.options.StartTimeout)}
+		e = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.epitaph() + "; report it to the plugin's author"}
 	default:
-		e = &StartError{Phase: PhaseConnect, Message: "cannot be asked what it is: " + r.redact.Scrub(err.Error())}
-	}
-	var other *StartError
-	if errors.As(err, &other) {
-		e = other
+		e = &StartError{Phase: PhaseConnect, Message: "cannot be asked what it is: " + shorten(oneLine(r.redact.Scrub(err.Error())), maxNoise) + "; rebuild it with the SDK"}
 	}
 	e.Plugin, e.Stderr = r.command.Name, r.tail.lines()
 	return e
 }
+
+// late is the failure of a plugin that took all of its time.
+func (r *pluginRunner) late() *StartError {
+	if r.stdout.shaken() {
+		return &StartError{Phase: PhaseTimeout, Message: fmt.Sprintf("shook hands and then did not say within %s what it is; report it to the plugin's author", r.options.StartTimeout)}
+	}
+	return &StartError{Phase: PhaseTimeout, Message: fmt.Sprintf("said nothing on standard output within %s; is %s a rekey plugin?", r.options.StartTimeout, r.command.Path)}
+}
+
+// spawnError says why a program could not be run, and what to do about it.
+func (r *pluginRunner) spawnError(err error) error {
+	path := r.command.Path
+	_, stat := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && stat == nil:
+		return fmt.Errorf("cannot be started: the interpreter that the first line of %s names does not exist; install it", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("cannot be started: %s does not exist; install it again", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("cannot be started: %s may not be executed; chmod +x it, and see whether its directory is mounted noexec", path)
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("cannot be started: %s is no program for this system; build it for %s/%s", path, runtime.GOOS, runtime.GOARCH)
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("cannot be started: %s: %w", path, err)
+}
+
+// oneLine keeps a text on its line.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

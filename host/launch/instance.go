@@ -89,6 +89,9 @@ func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
 	}
 	d, err := proc.client.Configure(ctx, i.config)
 	if err != nil {
+		if errors.Is(err, &sdk.Error{Code: sdk.Timeout}) && ctx.Err() == nil {
+			proc.doom("it did not answer when it was configured")
+		}
 		return nil, err
 	}
 	i.process.Store(proc)
@@ -106,8 +109,8 @@ func (i *Instance) discard() {
 	if old == nil {
 		return
 	}
-	if proc := i.process.Load(); proc != nil && proc.alive() {
-		proc.kill("its stream broke")
+	if proc := i.process.Load(); proc != nil && proc.why() == "" {
+		proc.kill("it broke the stream of its operations")
 	}
 	_ = old.Close()
 }
@@ -241,8 +244,8 @@ func (i *Instance) Close() error {
 	i.closed = true
 	i.mu.Unlock()
 	i.stop()
-	i.wg.Wait()
 	defer i.plugin.forget(i)
+	defer i.wg.Wait()
 	if d := i.current.Load(); d != nil {
 		return d.CloseWithin(drain)
 	}

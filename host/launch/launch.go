@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,7 +75,9 @@ type Plugin struct {
 	options Options
 	redact  *dial.Redactor
 
-	starting chan struct{} // of one element: who may start a process
+	starting chan struct{}   // of one element: who may start a process
+	ctx      context.Context // ends with Close
+	stop     context.CancelFunc
 
 	mu        sync.Mutex
 	process   *process
@@ -86,8 +89,10 @@ type Plugin struct {
 
 // New returns a plugin that is not started yet.
 func New(c Command, o Options) *Plugin {
-	return &Plugin{command: c, options: o.withDefaults(), redact: &dial.Redactor{},
+	p := &Plugin{command: c, options: o.withDefaults(), redact: &dial.Redactor{},
 		starting: make(chan struct{}, 1), instances: map[*Instance]struct{}{}}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	return p
 }
 
 // Describe asks the process what it is, and starts it if need be. The error is
@@ -128,20 +133,47 @@ func (p *Plugin) running(ctx context.Context) (*process, error) {
 	if proc, err := p.current(); proc != nil || err != nil {
 		return proc, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
 	select {
 	case p.starting <- struct{}{}:
 		defer func() { <-p.starting }()
 	case <-ctx.Done():
-		return nil, sdk.Errorf(sdk.Cancelled, "plugin %s: given up before it was started", p.command.Name)
+		return nil, p.givenUp()
 	}
 	if proc, err := p.current(); proc != nil || err != nil {
 		return proc, err
 	}
+	p.clear()
 	if err := p.spend(); err != nil {
 		return nil, err
 	}
 	proc, err := start(ctx, p.command, p.options, p.redact)
+	if err != nil && ctx.Err() != nil {
+		p.refund()
+		return nil, p.givenUp()
+	}
 	return p.started(proc, err)
+}
+
+func (p *Plugin) givenUp() *sdk.Error {
+	return sdk.Errorf(sdk.Cancelled, "plugin %s: given up before it was started", p.command.Name)
+}
+
+// clear removes what is left of a process that died: its connection, its
+// directory, who watched it. The caller holds starting.
+func (p *Plugin) clear() {
+	p.mu.Lock()
+	dead := p.process
+	p.process = nil
+	p.mu.Unlock()
+	if dead != nil {
+		dead.end()
+		p.mu.Lock()
+		p.last = dead.death()
+		p.mu.Unlock()
+	}
 }
 
 // current returns the process if it lives.
@@ -164,15 +196,29 @@ func (p *Plugin) spend() error {
 	now := p.options.Now()
 	p.starts = slices.DeleteFunc(p.starts, func(t time.Time) bool { return now.Sub(t) >= window })
 	if len(p.starts) > restarts {
-		last := p.last
-		if p.process != nil {
-			last = p.process.death()
-		}
-		return p.errorf("started %d times in %s, not tried again before %s: %v",
-			len(p.starts), window, p.starts[0].Add(window).Format(time.TimeOnly), last)
+		return p.errorf("it ended %d times within %s and is not started again before %s; mend it and run again. The last time: %s",
+			len(p.starts), minutes(window), p.starts[0].Add(window).Format(time.TimeOnly), p.lastWords())
 	}
 	p.starts = append(p.starts, now)
 	return nil
+}
+
+func minutes(d time.Duration) string { return fmt.Sprintf("%d minutes", int(d.Minutes())) }
+
+// lastWords are why the newest process died or did not start, without the
+// plugin's name. The caller holds the lock.
+func (p *Plugin) lastWords() string {
+	if p.last == nil {
+		return "not known"
+	}
+	return strings.TrimPrefix(p.last.Error(), "plugin "+p.command.Name+": ")
+}
+
+// refund gives a start back that was not the plugin's fault.
+func (p *Plugin) refund() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.starts = p.starts[:len(p.starts)-1]
 }
 
 func (p *Plugin) started(proc *process, err error) (*process, error) {
@@ -182,11 +228,7 @@ func (p *Plugin) started(proc *process, err error) (*process, error) {
 		p.last = err
 		return nil, err
 	}
-	if p.closed {
-		go proc.end()
-		return nil, p.errorf("closed")
-	}
-	p.process = proc
+	p.process = proc // also of a plugin that was closed: Close waits for it
 	proc.watch(p.stuck)
 	return proc, nil
 }
@@ -212,16 +254,16 @@ func (p *Plugin) Close() error {
 	for i := range p.instances {
 		all = append(all, i)
 	}
-	proc := p.process
 	p.mu.Unlock()
+	p.stop() // a process that is being started is not waited for
 	var wg sync.WaitGroup
 	for _, i := range all {
 		wg.Go(func() { _ = i.Close() })
 	}
 	wg.Wait()
-	if proc != nil {
-		proc.end()
-	}
+	p.starting <- struct{}{}
+	defer func() { <-p.starting }()
+	p.clear()
 	return nil
 }
 

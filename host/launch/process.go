@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"sync"
@@ -26,8 +27,8 @@ type process struct {
 
 	mu     sync.Mutex
 	reason string // why it was killed, if we did that
+	wanted bool   // that it ends
 	ended  sync.Once
-	over   chan struct{} // closed when everything of it is gone
 	wg     sync.WaitGroup
 }
 
@@ -38,11 +39,11 @@ func start(ctx context.Context, c Command, o Options, redact *dial.Redactor) (*p
 	if err != nil {
 		return nil, &StartError{Plugin: c.Name, Phase: PhaseStart, Message: err.Error()}
 	}
-	p := &process{options: o, dir: dir, over: make(chan struct{})}
+	p := &process{options: o, dir: dir}
 	p.runner = newRunner(c, o, redact)
 	config := dial.Config(dial.Options{Log: o.Log, Redact: redact, Gone: p.runner.exited, Why: p.why})
 	config.SkipHostEnv = true
-	config.StartTimeout = o.StartTimeout
+	config.StartTimeout = 2 * o.StartTimeout // connect has a clock of its own, for all of the start
 	config.UnixSocketConfig = &plugin.UnixSocketConfig{TempDir: dir.path}
 	config.RunnerFunc = func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
 		return p.runner, p.runner.prepare(cmd)
@@ -60,17 +61,21 @@ func start(ctx context.Context, c Command, o Options, redact *dial.Redactor) (*p
 
 // connect waits for the handshake and asks the plugin what it is.
 func (p *process) connect(ctx context.Context) error {
-	defer context.AfterFunc(ctx, func() { p.runner.killGroup() })()
-	client, err := dial.Dispense(p.plugin)
-	if err != nil {
-		return err
-	}
-	p.client = client
-	ctx, cancel := context.WithTimeout(ctx, p.options.StartTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, p.options.StartTimeout, errLate)
 	defer cancel()
-	p.description, err = client.Describe(ctx)
+	defer context.AfterFunc(ctx, func() { p.doom(context.Cause(ctx).Error()) })()
+	client, err := dial.Dispense(p.plugin)
+	if err == nil {
+		p.client = client
+		p.description, err = client.Describe(ctx)
+	}
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return err
 }
+
+var errLate = errors.New("it was not ready in time")
 
 func (p *process) alive() bool {
 	select {
@@ -85,13 +90,19 @@ func (p *process) alive() bool {
 
 // kill ends the process at once and remembers why.
 func (p *process) kill(reason string) {
+	p.doom(reason)
+	<-p.runner.exited
+}
+
+// doom is kill without waiting. A process that has ended by itself keeps its
+// own reason.
+func (p *process) doom(reason string) {
 	p.mu.Lock()
-	if p.reason == "" {
+	if p.reason == "" && !p.runner.hasExited() {
 		p.reason = reason
 	}
 	p.mu.Unlock()
 	p.runner.killGroup()
-	<-p.runner.exited
 }
 
 // why tells what became of the process, after a moment in which that may be
@@ -109,6 +120,7 @@ func (p *process) why() string {
 
 // death is how a process that has exited ended.
 func (p *process) death() error {
+	p.runner.readers.Wait()
 	p.mu.Lock()
 	reason := p.reason
 	p.mu.Unlock()
@@ -120,31 +132,31 @@ func (p *process) death() error {
 
 // mourn logs a death that we did not want, with the last lines of the plugin.
 func (p *process) mourn() {
-	select {
-	case <-p.runner.exited:
-	case <-p.over:
+	<-p.runner.exited
+	p.mu.Lock()
+	wanted := p.wanted
+	p.mu.Unlock()
+	if wanted {
 		return
-	}
-	select {
-	case <-p.over:
-		return
-	default:
 	}
 	p.runner.log.Error("plugin died", "plugin", p.runner.command.Name, "cause", p.death().Error(), "stderr", p.runner.tail.text())
 }
 
-// watch kills the process when stuck says so.
+// watch kills the process when stuck says so twice in a row. Once may be the
+// host's fault: after it was stopped itself, answers wait to be read.
 func (p *process) watch(stuck func() bool) {
 	tick := min(time.Second, max(20*time.Millisecond, p.options.StallSlack/8))
 	p.wg.Go(func() {
 		t := time.NewTicker(tick)
 		defer t.Stop()
-		for {
+		for before := false; ; {
 			select {
 			case <-t.C:
-				if stuck() {
+				now := stuck()
+				if now && before {
 					p.kill("it owes answers and gives none")
 				}
+				before = now
 			case <-p.runner.exited:
 				return
 			}
@@ -159,7 +171,9 @@ const killAfter = 400 * time.Millisecond
 // of it is left. It may be called again.
 func (p *process) end() {
 	p.ended.Do(func() {
-		close(p.over)
+		p.mu.Lock()
+		p.wanted = !p.runner.hasExited()
+		p.mu.Unlock()
 		t := time.AfterFunc(killAfter, p.runner.killGroup)
 		p.plugin.Kill() // returns at the latest after the process is gone
 		t.Stop()

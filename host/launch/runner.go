@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -130,7 +129,7 @@ func (r *pluginRunner) Start(context.Context) error {
 		r.stdout.abort()
 		_ = r.tail.from.Close()
 		_ = r.liveness.Close()
-		return r.fail(fmt.Errorf("cannot be started: %w", err))
+		return r.fail(r.spawnError(err))
 	}
 	r.readers.Go(r.stdout.read)
 	r.readers.Go(func() { r.tail.read(r) })

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ type tail struct {
 	redact *dial.Redactor
 
 	mu   sync.Mutex
-	last []string // as they came; scrubbed when they are looked at
+	last []string // scrubbed
 }
 
 // The bounds of standard error.
@@ -38,23 +39,21 @@ const (
 
 func (t *tail) read(r *pluginRunner) {
 	defer func() { _ = t.from.Close() }()
-	in := bufio.NewReaderSize(t.from, readBytes)
 	rate := limiter{}
-	for {
-		text, err := readLine(in)
-		if text != "" {
-			t.keep(text)
-			switch ok, dropped := rate.allow(time.Now()); {
-			case dropped > 0:
-				r.log.Warn("plugin writes too much, lines were dropped", "plugin", r.command.Name, "lines", dropped)
-				fallthrough
-			case ok:
-				t.pass(r, text)
-			}
+	eachLine(bufio.NewReaderSize(t.from, readBytes), func(text string) {
+		t.keep(text)
+		ok, dropped := rate.allow(time.Now())
+		t.complain(r, dropped)
+		if ok {
+			t.pass(r, text)
 		}
-		if err != nil {
-			return
-		}
+	})
+	t.complain(r, rate.dropped)
+}
+
+func (t *tail) complain(r *pluginRunner, dropped int) {
+	if dropped > 0 {
+		r.log.Warn("plugin writes too much, lines were dropped", "plugin", r.command.Name, "lines", dropped)
 	}
 }
 
@@ -78,7 +77,10 @@ func (l *limiter) allow(now time.Time) (ok bool, dropped int) {
 	return true, dropped
 }
 
+// keep remembers a line, scrubbed: later its secrets may be forgotten. What is
+// cut off before that is so far behind what is shown that no half of one stays.
 func (t *tail) keep(text string) {
+	text = shorten(t.redact.Scrub(text[:min(len(text), maxLine)]), keepBytes)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.last) == keepLines {
@@ -91,11 +93,7 @@ func (t *tail) keep(text string) {
 func (t *tail) lines() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out []string
-	for _, l := range t.last {
-		out = append(out, shorten(t.redact.Scrub(l), keepBytes))
-	}
-	return out
+	return slices.Clone(t.last)
 }
 
 func (t *tail) text() string { return strings.Join(t.lines(), "\n") }

@@ -45,27 +45,22 @@ func (h *handshake) abort() {
 // read reads until nobody can write any more.
 func (h *handshake) read() {
 	defer h.abort()
-	r := bufio.NewReaderSize(h.from, 16<<10)
-	for {
-		text, err := readLine(r)
-		if text != "" {
-			h.take(text)
+	eachLine(bufio.NewReaderSize(h.from, 16<<10), h.take)
+}
+
+// eachLine calls do with each line that is not empty, of a longer one with what
+// fits the reader's buffer, as soon as that is there, until there are no more.
+func eachLine(r *bufio.Reader, do func(string)) {
+	for begun := false; ; {
+		line, more, err := r.ReadLine()
+		if text := strings.TrimSpace(strings.ToValidUTF8(string(line), "\uFFFD")); text != "" && !begun {
+			do(text)
 		}
 		if err != nil {
 			return
 		}
+		begun = more
 	}
-}
-
-// readLine returns a line of at most the reader's buffer; the rest of a longer
-// one is dropped.
-func readLine(r *bufio.Reader) (string, error) {
-	line, more, err := r.ReadLine()
-	text := strings.TrimSpace(strings.ToValidUTF8(string(line), "\uFFFD"))
-	for more && err == nil {
-		_, more, err = r.ReadLine()
-	}
-	return text, err
 }
 
 func (h *handshake) take(text string) {
@@ -129,7 +124,7 @@ func (h *handshake) failure() *StartError {
 	case h.bad != nil:
 		return h.bad
 	case !h.shook && h.noise != "":
-		return &StartError{Phase: PhaseHandshake, Message: "printed " + quote(h.noise) + " on standard output instead of its handshake; is it a rekey plugin?"}
+		return &StartError{Phase: PhaseHandshake, Message: "printed " + quote(h.noise) + " on standard output instead of its handshake; if it is a rekey plugin, it has to print to standard error"}
 	}
 	return nil
 }
