@@ -220,6 +220,38 @@ func TestRefusalsByCode(t *testing.T) {
 	}
 }
 
+// misconfigured answers every question as a backend does whose login is
+// refused.
+type misconfigured struct{ *target }
+
+func (misconfigured) Find(context.Context, string) (sdk.Account, error) {
+	return sdk.Account{}, sdk.Errorf(sdk.InvalidConfig, "check user and password")
+}
+
+func (misconfigured) Verify(context.Context, string, string, secret.Value) (sdk.Verdict, error) {
+	return sdk.CannotTell, sdk.Errorf(sdk.SecondFactorNeeded, "check user and password")
+}
+
+func TestAReadThatWouldBeRefusedToEveryUserStopsTheRun(t *testing.T) {
+	for _, verb := range []string{verbFind, verbVerify} {
+		b := newBook(3)
+		x := newTarget(t, b)
+		be := x.backend("a")
+		be.Instance, be.Abilities = misconfigured{x}, append(be.Abilities, sdk.CanFind, sdk.CanVerify)
+		hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+			v, _ := s.Generate(ctx, GenerateStep{})
+			if bad := must(s.Do(ctx, Step{Verb: verb, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+				return *bad
+			}
+			return Verdict{}
+		})
+		end := apply(t, jobOf(b, hooks, be))
+		if n := b.counts()[ledger.Pending]; n != 3 || !strings.Contains(end.Stopped, "check user and password") {
+			t.Errorf("%s: %v, stopped for %q; want 3 pending, and what to check", verb, b.counts(), end.Stopped)
+		}
+	}
+}
+
 func TestARefusalByPolicyGetsAnotherValue(t *testing.T) {
 	b := newBook(1)
 	x := newTarget(t, b)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/rekey-host/rekey/host/ledger"
@@ -25,6 +26,10 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 			return Result{}, err
 		}
 		e := sdk.AsError(err, sdk.TargetError)
+		if e != nil && pending(e.Code) && e.Code != sdk.Cancelled { // it would say so to every user
+			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
+			return Result{}, cancelled()
+		}
 		passes := e != nil && (retriable(e.Code) || step.Verb == verbFind && e.Code == sdk.ConnectionLost) // a verify counts as a logon
 		if !passes || attempt >= l.backend.Attempts {
 			return s.answer(step, outcome, e, detail), nil
