@@ -635,3 +635,72 @@ func TestKendoxSecretsAndHashesAreInNoOutput(t *testing.T) {
 	}
 	leaks(t, told, j.dir, canary, hash, kendoxService, j.sim.Hash(kendoxService))
 }
+
+func TestKendoxPlanRefusesWhatCannotWork(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(j *kendoxJob)
+		params []string
+		logons int
+		want   []string
+	}{
+		{"wrong password", func(j *kendoxJob) { j.env = []string{"KENDOX_PASSWORD=not-that-one"} }, nil, 2,
+			[]string{"wrong name or password", "check tenant, user and password; neither hash_encoding works"}},
+		{"no password", func(j *kendoxJob) { j.env = nil }, nil, 0, []string{"KENDOX_PASSWORD"}},
+		{"nobody there", func(j *kendoxJob) { j.guard.Close() }, nil, 0, []string{"connection refused", "check url, and that InfoShare runs"}},
+		{"clear text", func(*kendoxJob) {}, []string{"url=http://docs.example/InfoShare/Json"}, 0, []string{"http:// to docs.example would send passwords in clear"}},
+		{"impossible rules", func(*kendoxJob) {}, []string{"max_length=10"}, 0, []string{"max_length: got 10, but the other rules need 12"}},
+	} {
+		j := newKendoxJob(t, 1, kendoxtest.Options{})
+		test.change(j)
+		args := j.run(test.params...)
+		if test.name == "clear text" {
+			args = slices.DeleteFunc(args, func(a string) bool { return a == j.url() })
+		}
+		r := j.must(2, args...)
+		for _, want := range test.want {
+			if !strings.Contains(r.stderr, want) {
+				t.Errorf("%s: the operator reads\n%s\nwant %s", test.name, r.stderr, want)
+			}
+		}
+		if n := j.sim.Calls("Logon"); n != test.logons || j.sim.Calls("SetUserPasswordHashed") != 0 {
+			t.Errorf("%s: %d logons, want %d, and no set", test.name, n, test.logons)
+		}
+	}
+}
+
+func TestKendoxGivenHashesAreSentAsTheyAre(t *testing.T) {
+	j := newKendoxJob(t, 0, kendoxtest.Options{})
+	j.sim.Add(kendoxtest.User{Login: "jdoe"}, "x")
+	hash := j.sim.Hash("Chosen-Elsewhere-1")
+	j.write("users.csv", "login,hash\njdoe,"+hash+"\n")
+	j.write("hashes.star", `
+kendox = backend("kendox", url = param.string("url"), user = "rekey", password = secret.env("KENDOX_PASSWORD"), min_length = 100)
+
+def rotate(user, step):
+    step.set(kendox, user.login, user.hash, hash_format = "sha512-base64")
+
+workflow(users = csv("users.csv", key = "login", secrets = ["hash"]), rotate = rotate)
+`)
+	j.outcome(0, "run", "hashes.star", j.url(), "--yes")
+	if !j.sim.Accepts("jdoe", "Chosen-Elsewhere-1") {
+		t.Error("the server does not have the hash")
+	}
+	var shown []struct{ Form, State, Password string }
+	if err := json.Unmarshal([]byte(j.must(0, "reveal", "last", "jdoe", "--json").stdout), &shown); err != nil {
+		t.Fatal(err)
+	}
+	if len(shown) != 1 || shown[0].Form != "sha512-base64" || shown[0].State != "applied" || shown[0].Password != hash {
+		t.Errorf("reveal shows %+v, want the hash as such", shown)
+	}
+}
+
+func TestKendoxIsDocumented(t *testing.T) {
+	text := newPlace(t).must(0, "backends", "kendox").stdout
+	for _, want := range []string{"url ", "tenant ", "hash_encoding ", "min_length ", "symbols ", "Inferred, not documented", "SetUserPasswordHashed",
+		"sha512-base64", "plain ", "find, list, policy, verify, check", "default utf-8", "no second factor"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("rekey backends kendox does not say %q", want)
+		}
+	}
+}

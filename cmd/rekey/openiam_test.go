@@ -600,3 +600,50 @@ func TestOpenIAMSecretsAreInNoOutput(t *testing.T) {
 	}
 	leaks(t, told, j.dir, canary, token)
 }
+
+func TestOpenIAMPlanRefusesWhatCannotWork(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options openiamtest.Options
+		params  []string
+		want    []string
+	}{
+		{"another namespace", openiamtest.Options{Namespace: "http://www.openiam.org/service/connector"}, nil, []string{`namespace = "http://www.openiam.org/service/connector"`}},
+		{"an older schema", openiamtest.Options{BasicFields: true}, nil, []string{"has no passThruAttributes", `fields = "basic"`}},
+		{"a token is needed", openiamtest.Options{User: "svc", Password: "pw"}, nil, []string{"check user, password and url"}},
+		{"no such principal", openiamtest.Options{}, []string{"policy_principal=nobody"}, []string{"policy_principal: no such identity", "name an account that exists"}},
+		{"a column is missing", openiamtest.Options{}, []string{"systems=crn:110"}, []string{`the users have no column "crn"`, `did you mean "crm"`}},
+	} {
+		j := newOpenIAMJob(t, 1, test.options, nil)
+		args := j.run(test.params...)
+		if len(test.params) > 0 { // given once
+			name, _, _ := strings.Cut(test.params[0], "=")
+			n := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, name+"=") })
+			args = slices.Delete(args, n, n+1)
+		}
+		r := j.must(2, args...)
+		for _, want := range test.want {
+			if !strings.Contains(r.stderr, want) {
+				t.Errorf("%s: the operator reads\n%s\nwant %s", test.name, r.stderr, want)
+			}
+		}
+		if n := j.sim.Calls("setPassword"); n != 0 {
+			t.Errorf("%s: %d sets were sent", test.name, n)
+		}
+	}
+	j := newOpenIAMJob(t, 1, openiamtest.Options{}, nil)
+	j.guard.Close()
+	if r := j.must(2, j.run()...); !strings.Contains(r.stderr, "check url, and that OpenIAM runs") {
+		t.Errorf("nobody there: the operator reads\n%s", r.stderr)
+	}
+}
+
+func TestOpenIAMIsDocumented(t *testing.T) {
+	text := newPlace(t).must(0, "backends", "openiam").stdout
+	for _, want := range []string{"url ", "security_domain ", "managed_system ", "policy_principal ", "blank_reset ", "fields ", "namespace ", "verify ",
+		"Inferred, not documented", "setPassword", "resetPassword", "unLockLogin", "find, policy, verify, check, reset, unlock", "PARTNERS:110/jdoe", "PASSWORD_CHANGE_ALLOWED"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("rekey backends openiam does not say %q", want)
+		}
+	}
+}

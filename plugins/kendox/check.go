@@ -89,17 +89,17 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	}
 	var found []sdk.Finding
 	for _, r := range missing {
-		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: "kendox: " + lacks([]right{r}).Message,
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: "" + lacks([]right{r}).Message,
 			Fix: "give " + i.user + " the right in InfoShare's user administration"})
 	}
 	if i.readOnly.Load() {
-		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "kendox: the service account's licence is read-only; changes may be refused", Fix: "use an account with a full licence"})
+		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "the service account's licence is read-only; changes may be refused", Fix: "use an account with a full licence"})
 	}
 	if _, f := i.users(ctx); f != nil {
-		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: f.Err.Code, Message: "kendox: the list of users cannot be read, so login names cannot be resolved: " + f.Err.Message})
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: f.Err.Code, Message: "the list of users cannot be read, so login names cannot be resolved: " + f.Err.Message})
 	}
 	if p := i.policy; p.MinLength+p.MaxLength+p.Lower+p.Upper+p.Digits+p.Symbols == 0 {
-		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "kendox: no password rules are set, and the server cannot check a hash against its own",
+		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "no password rules are set, and the server cannot check a hash against its own",
 			Fix: "enter the server's rules as min_length, max_length, lower, upper, digits, symbols"})
 	}
 	return found
@@ -107,7 +107,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 
 // diagnose says why there is no session.
 func (i *Instance) diagnose(ctx context.Context, f *rest.Failure) sdk.Finding {
-	bad := sdk.Finding{Severity: sdk.Bad, Code: f.Err.Code, Message: "kendox: " + f.Err.Message}
+	bad := sdk.Finding{Severity: sdk.Bad, Code: f.Err.Code, Message: "" + f.Err.Message}
 	switch {
 	case f.Err.Native == "10006":
 		return i.tryOther(ctx, bad)
@@ -133,7 +133,7 @@ func (i *Instance) tryOther(ctx context.Context, bad sdk.Finding) sdk.Finding {
 	}
 	i.logoff(ctx, secret.New(r.ConnectionID))
 	bad.Code = sdk.InvalidConfig
-	bad.Message = "kendox: the server refuses the logon with hash_encoding = \"" + i.encoding + "\" and takes it with \"" + other + "\""
+	bad.Message = "the server refuses the logon with hash_encoding = \"" + i.encoding + "\" and takes it with \"" + other + "\""
 	bad.Fix = "hash_encoding = \"" + other + "\""
 	return bad
 }

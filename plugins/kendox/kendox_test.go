@@ -365,30 +365,30 @@ func TestCheck(t *testing.T) {
 	}{
 		{"ready", kendoxtest.Options{}, ruled, nil, nil, 1},
 		{"no rules", kendoxtest.Options{}, nil, nil,
-			findings{"1  kendox: no password rules are set, and the server cannot check a hash against its own | enter the server's rules as min_length, max_length, lower, upper, digits, symbols"}, 1},
+			findings{"1  no password rules are set, and the server cannot check a hash against its own | enter the server's rules as min_length, max_length, lower, upper, digits, symbols"}, 1},
 		{"the other encoding", kendoxtest.Options{UTF16: true}, ruled, nil,
-			findings{`2 InvalidConfig kendox: the server refuses the logon with hash_encoding = "utf-8" and takes it with "utf-16le" | hash_encoding = "utf-16le"`}, 2},
+			findings{`2 InvalidConfig the server refuses the logon with hash_encoding = "utf-8" and takes it with "utf-16le" | hash_encoding = "utf-16le"`}, 2},
 		{"that encoding set", kendoxtest.Options{UTF16: true}, append(ruled, "hash_encoding", "utf-16le"), nil, nil, 1},
 		{"and back", kendoxtest.Options{}, append(ruled, "hash_encoding", "utf-16le"), nil,
-			findings{`2 InvalidConfig kendox: the server refuses the logon with hash_encoding = "utf-16le" and takes it with "utf-8" | hash_encoding = "utf-8"`}, 2},
+			findings{`2 InvalidConfig the server refuses the logon with hash_encoding = "utf-16le" and takes it with "utf-8" | hash_encoding = "utf-8"`}, 2},
 		{"wrong password", kendoxtest.Options{}, append(ruled, "password", secret.New("not-that-one")), nil,
-			findings{"2 LoginExpired kendox: login: the user cannot log in: wrong name or password, or not active | check tenant, user and password; neither hash_encoding works"}, 2},
-		{"tenant", kendoxtest.Options{Tenant: "acme"}, ruled, nil, findings{"2 InvalidConfig kendox: login: the tenant is not known; check tenant | "}, 1},
+			findings{"2 LoginExpired login: the user cannot log in: wrong name or password, or not active | check tenant, user and password; neither hash_encoding works"}, 2},
+		{"tenant", kendoxtest.Options{Tenant: "acme"}, ruled, nil, findings{"2 InvalidConfig login: the tenant is not known; check tenant | "}, 1},
 		{"tenant given", kendoxtest.Options{Tenant: "acme"}, append(ruled, "tenant", "acme"), nil, nil, 1},
 		{"two rights missing", kendoxtest.Options{}, ruled, func(s *kendoxtest.Server) {
 			s.Update("rekey", func(u *kendoxtest.User) { u.Rights = []string{strings.ToUpper(kendoxtest.RightSecurity)} })
 		}, findings{
-			"2 PermissionDenied kendox: the service account lacks the right Access to users and user groups (01002040-38a7-11d8-a902-0050bf427e8f) | give rekey the right in InfoShare's user administration",
-			"2 PermissionDenied kendox: the service account lacks the right Reset user password (01002059-38a7-11d8-a902-0050bf427e8f) | give rekey the right in InfoShare's user administration"}, 1},
+			"2 PermissionDenied the service account lacks the right Access to users and user groups (01002040-38a7-11d8-a902-0050bf427e8f) | give rekey the right in InfoShare's user administration",
+			"2 PermissionDenied the service account lacks the right Reset user password (01002059-38a7-11d8-a902-0050bf427e8f) | give rekey the right in InfoShare's user administration"}, 1},
 		{"second factor", kendoxtest.Options{}, ruled, func(s *kendoxtest.Server) {
 			s.Update("rekey", func(u *kendoxtest.User) { u.SecondFactor = true })
-		}, findings{"2 SecondFactorNeeded kendox: login: the service account has a second factor; use an account without one, or switch it off for this one | use a service account without a second factor"}, 1},
+		}, findings{"2 SecondFactorNeeded login: the service account has a second factor; use an account without one, or switch it off for this one | use a service account without a second factor"}, 1},
 		{"no users", kendoxtest.Options{}, ruled, func(s *kendoxtest.Server) {
 			s.Fail(kendoxtest.Fault{Method: "GetUserStore", Code: 10071, Text: "Not enough rights (X, 1)", Times: -1})
 			s.Fail(kendoxtest.Fault{Method: "GetAllUsersSimple", Code: 10071, Times: -1})
-		}, findings{"2 PermissionDenied kendox: the list of users cannot be read, so login names cannot be resolved: the service account lacks a right: Not enough rights (X, 1) | "}, 1},
+		}, findings{"2 PermissionDenied the list of users cannot be read, so login names cannot be resolved: the service account lacks a right: Not enough rights (X, 1) | "}, 1},
 		{"wrong url", kendoxtest.Options{}, append(ruled, "url", ""), nil,
-			findings{"2 InvalidConfig kendox: login: there is no such service; check the url, which ends in /InfoShare/Json | "}, 0},
+			findings{"2 InvalidConfig login: there is no such service; check the url, which ends in /InfoShare/Json | "}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t, test.options)

@@ -34,7 +34,7 @@ func (i *Instance) described(ctx context.Context) []sdk.Finding {
 	}
 	root, err := parseXML(answer.Body)
 	if err != nil || root.name != "definitions" {
-		return []sdk.Finding{{Severity: sdk.Warning, Message: "openiam: the url answers ?wsdl with something else than a service description",
+		return []sdk.Finding{{Severity: sdk.Warning, Message: "the url answers ?wsdl with something else than a service description",
 			Fix: "check that the url is the provisioning service's endpoint"}}
 	}
 	return i.differs(root)
@@ -48,19 +48,19 @@ func unreachable(f *rest.Failure) []sdk.Finding {
 	case f.Answer.Status == 0, f.Err.Code == sdk.InvalidConfig, f.Err.Code == sdk.TargetUnavailable:
 		severity = sdk.Bad
 	}
-	return []sdk.Finding{{Severity: severity, Code: f.Err.Code, Message: "openiam: " + f.Err.Message, Fix: "check url, and that OpenIAM runs"}}
+	return []sdk.Finding{{Severity: severity, Code: f.Err.Code, Message: "" + f.Err.Message, Fix: "check url, and that OpenIAM runs"}}
 }
 
 func (i *Instance) differs(root *node) []sdk.Finding {
 	var found []sdk.Finding
 	if ns := root.attribute("targetNamespace"); ns != "" && ns != i.provision.namespace && operations(root)["setPassword"] {
 		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.InvalidConfig,
-			Message: fmt.Sprintf("openiam: the server's namespace is %q, the setting is %q", ns, i.provision.namespace),
+			Message: fmt.Sprintf("the server's namespace is %q, the setting is %q", ns, i.provision.namespace),
 			Fix:     fmt.Sprintf("namespace = %q", ns)})
 	}
 	if sent := fieldsOf(root); len(sent) > 0 && !sent["passThruAttributes"] && !i.basic {
 		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.InvalidConfig,
-			Message: "openiam: the server's PasswordSync has no passThruAttributes: it is of an older release", Fix: `fields = "basic"`})
+			Message: "the server's PasswordSync has no passThruAttributes: it is of an older release", Fix: `fields = "basic"`})
 	}
 	return found
 }
@@ -108,10 +108,10 @@ func (n *node) elements(into map[string]bool) {
 // without says what cannot be done where LoginDataWebService does not answer.
 func (i *Instance) without(f *rest.Failure) []sdk.Finding {
 	if f.Err.Code == sdk.InvalidConfig && f.Answer.Status != http.StatusNotFound {
-		return []sdk.Finding{{Severity: sdk.Bad, Code: f.Err.Code, Message: "openiam: " + f.Err.Message, Fix: "check user, password and url"}}
+		return []sdk.Finding{{Severity: sdk.Bad, Code: f.Err.Code, Message: "" + f.Err.Message, Fix: "check user, password and url"}}
 	}
 	return []sdk.Finding{{Severity: sdk.Warning, Code: f.Err.Code,
-		Message: "openiam: LoginDataWebService does not answer: " + f.Err.Message + "; find and verify will not work, and a set whose answer is lost stays unknown",
+		Message: "LoginDataWebService does not answer: " + f.Err.Message + "; find and verify will not work, and a set whose answer is lost stays unknown",
 		Fix:     "name the place of the services with services, or verify = \"none\""}}
 }
 
@@ -119,21 +119,21 @@ func (i *Instance) without(f *rest.Failure) []sdk.Finding {
 func (i *Instance) policyKnown(ctx context.Context) []sdk.Finding {
 	if i.policyPrincipal == "" {
 		return []sdk.Finding{{Severity: sdk.Info,
-			Message: "openiam: the password policy is not known beforehand; OpenIAM is shipped with 8 to 12 characters",
+			Message: "the password policy is not known beforehand; OpenIAM is shipped with 8 to 12 characters",
 			Fix:     "policy_principal = an account whose policy stands for all, or policy(length = 12)"}}
 	}
 	t, err := i.target(i.policyPrincipal)
 	if err != nil {
-		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "openiam: policy_principal: " + err.Message}}
+		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + err.Message}}
 	}
 	if _, f := i.rules(ctx, t); f != nil {
-		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "openiam: policy_principal: " + f.Err.Message,
+		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + f.Err.Message,
 			Fix: "name an account that exists"}}
 	}
 	answer, f := i.call(ctx, i.passwords, message{operation: "isPasswordChangeAllowed", fields: t.fields(), readOnly: true})
 	if f == nil && answer.attribute("value") == "false" {
 		return []sdk.Finding{{Severity: sdk.Warning, Code: sdk.ChangeNotAllowed,
-			Message: "openiam: the policy of policy_principal allows no change; setPassword will be refused",
+			Message: "the policy of policy_principal allows no change; setPassword will be refused",
 			Fix:     "set with must_change = True, or change PASSWORD_CHANGE_ALLOWED"}}
 	}
 	return nil

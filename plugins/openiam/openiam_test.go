@@ -437,17 +437,17 @@ func TestCheck(t *testing.T) {
 		want     []string // severity, code, message's start
 	}{
 		{"ready", openiamtest.Options{}, []any{"policy_principal", "jdoe"}, nil},
-		{"policy not known", openiamtest.Options{}, nil, []string{"0  openiam: the password policy is not known"}},
-		{"policy of nobody", openiamtest.Options{}, []any{"policy_principal", "nobody"}, []string{"2 InvalidConfig openiam: policy_principal: no such identity"}},
+		{"policy not known", openiamtest.Options{}, nil, []string{"0  the password policy is not known"}},
+		{"policy of nobody", openiamtest.Options{}, []any{"policy_principal", "nobody"}, []string{"2 InvalidConfig policy_principal: no such identity"}},
 		{"namespace of the documentation", openiamtest.Options{Namespace: "http://www.openiam.org/service/connector"}, []any{"policy_principal", "jdoe"},
-			[]string{"2 InvalidConfig openiam: the server's namespace is"}},
+			[]string{"2 InvalidConfig the server's namespace is"}},
 		{"that namespace set", openiamtest.Options{Namespace: "http://www.openiam.org/service/connector"},
 			[]any{"policy_principal", "jdoe", "namespace", "http://www.openiam.org/service/connector"}, nil},
-		{"older schema", openiamtest.Options{BasicFields: true}, []any{"policy_principal", "jdoe"}, []string{"2 InvalidConfig openiam: the server's PasswordSync"}},
+		{"older schema", openiamtest.Options{BasicFields: true}, []any{"policy_principal", "jdoe"}, []string{"2 InvalidConfig the server's PasswordSync"}},
 		{"older schema set", openiamtest.Options{BasicFields: true}, []any{"policy_principal", "jdoe", "fields", "basic"}, nil},
-		{"no companions", openiamtest.Options{NoCompanions: true}, nil, []string{"1 InvalidConfig openiam: LoginDataWebService does not answer", "0  openiam: the password"}},
+		{"no companions", openiamtest.Options{NoCompanions: true}, nil, []string{"1 InvalidConfig LoginDataWebService does not answer", "0  the password"}},
 		{"token missing", openiamtest.Options{User: "svc", Password: "pw"}, []any{"policy_principal", "jdoe"},
-			[]string{"2 InvalidConfig openiam: fault: An error was discovered", "2 InvalidConfig openiam: policy_principal: fault"}},
+			[]string{"2 InvalidConfig fault: An error was discovered", "2 InvalidConfig policy_principal: fault"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, i := begin(t, test.options, test.settings...)
