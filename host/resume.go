@@ -40,6 +40,11 @@ func (h *Host) Resume(ctx, stop context.Context, name string, o RunOptions) (Out
 	if wave, open, err := r.Hold(); err != nil || open {
 		return h.stillHeld(r, out, wave, err)
 	}
+	if out.Status == ledger.StatePlanned {
+		if err := h.confirmPlanned(out, o); err != nil {
+			return Outcome{}, err
+		}
+	}
 	return h.again(ctx, stop, r, o, "resume", func() error { return reopenUnknown(r) })
 }
 
@@ -326,18 +331,17 @@ func filterText(o RunOptions) string {
 	return text
 }
 
+// confirmPlanned asks before the first change: a plan was shown to nobody yet.
+func (h *Host) confirmPlanned(out Outcome, o RunOptions) error {
+	shown := Preview{Script: out.Script, Total: out.Counts.Total, Due: out.Counts.Pending, Skipped: out.Counts.Skipped}
+	for _, w := range out.Waves {
+		shown.Waves = append(shown.Waves, WavePreview{Name: w.Name, Users: w.Counts.Total, Rule: engine.WaveRule{MaxFailures: -1, MaxPercent: -1}})
+	}
+	return h.confirm(shown, o)
+}
+
 func (h *Host) confirmRetry(r *ledger.Run, n int, o RunOptions) error {
-	if o.Yes {
-		return nil
-	}
-	if h.Confirm == nil {
-		return &UsageError{Message: fmt.Sprintf("%d users would be tried again and there is no terminal to ask", n), Fix: "give --yes"}
-	}
-	yes, err := h.Confirm(Preview{Script: r.Header().Script, Total: int64(n), Due: int64(n)})
-	if err != nil || yes {
-		return err
-	}
-	return usagef("not confirmed: nothing was changed")
+	return h.confirm(Preview{Script: r.Header().Script, Total: int64(n), Due: int64(n)}, o)
 }
 
 // Approve releases the hold of a run.
