@@ -61,7 +61,7 @@ func Run(b sdk.Backend, o Options) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go s.endWithHost(stop)
-	go s.endOnSignal(stop)
+	go s.endOnSignal(takeSignals(), stop)
 	err = s.servePlugin(ctx, handshake)
 	s.close(closeGrace)
 	return err
@@ -82,13 +82,18 @@ func (s *service) endWithHost(stop func()) {
 	stop()
 }
 
-// endOnSignal ignores an interrupt, which a terminal sends to everybody, and
-// ends in good order on a request to terminate.
-func (s *service) endOnSignal(stop func()) {
+// takeSignals ignores an interrupt, which a terminal sends to everybody, from
+// before the handshake on, and returns the requests to terminate.
+func takeSignals() <-chan os.Signal {
 	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE)
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
-	<-c
+	return c
+}
+
+// endOnSignal ends in good order on a request to terminate.
+func (s *service) endOnSignal(terminate <-chan os.Signal, stop func()) {
+	<-terminate
 	s.close(closeGrace)
 	stop()
 }
