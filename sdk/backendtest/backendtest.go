@@ -51,8 +51,9 @@
 //	list, policy, in silence
 //	generate,
 //	check, down
-//	leaks         no secret in an answer, a log line or on standard error, in
-//	              any of eleven forms
+//	leaks         no secret in an answer, a log line, on standard error, in an
+//	              argument, the environment or a file left behind, in any of
+//	              eleven forms
 //	close         nothing is left behind
 //	process       the handshake, standard output, the end of the host
 //
@@ -172,6 +173,7 @@ func runWire(t *testing.T, o Options, c command) {
 	for name, look := range map[string]func(command) []string{
 		"process/ends with its host":                 withoutHost,
 		"process/says what it is if started by hand": byHand,
+		"process/leaves an interrupt to its host":    interrupted,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, problem := range look(c) {

@@ -48,6 +48,7 @@ func checks() []check {
 		{"replay/of a change", func(s scene) bool { return s.d.Does(sdk.Change) && s.d.CanReplay(sdk.Change) }, replayOfAChange},
 		{"replay/at the same time", replaySafe, replayConcurrently},
 		{"replay/after the instance was opened again", replaySafe, replayAfterReopening},
+		{"replay/an id stands for one operation", isFar, idsAreOperations},
 		{"concurrency/many accounts at once", nil, manyAtOnce},
 		{"deadline/answers tell the truth", func(s scene) bool { return s.near }, deadlines},
 		{"deadline/a batch tells the truth", func(s scene) bool { return s.near && s.can(sdk.CanBatch) }, batchDeadline},
@@ -65,6 +66,7 @@ func checks() []check {
 		{"down/a lost target is told as such", func(s scene) bool { return s.target.Down != nil }, lostTarget},
 		{"leaks/no secret in answers or logs", nil, noLeaks},
 		{"leaks/no secret in answers that nobody scrubbed", isFar, noRawLeaks},
+		{"leaks/no secret where others can look", isFar, noTraces},
 		{"close/is clean", nil, closeIsClean},
 		{"close/instances are known by their names", isFar, instancesByName},
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -587,7 +589,7 @@ func TestEveryMutantIsCaughtByItsCheck(t *testing.T) {
 }
 
 func TestEveryCheckHasAMutant(t *testing.T) {
-	caught := map[string]bool{checkOfBoasts: true, checkOfNames: true, checkOfRawLeaks: true}
+	caught := map[string]bool{checkOfBoasts: true, checkOfNames: true, checkOfRawLeaks: true, checkOfIDs: true, checkOfTraces: true}
 	for _, m := range mutants() {
 		caught[m.check] = true
 	}
@@ -630,6 +632,8 @@ func TestAPluginThatCanMoreThanItSaysIsFound(t *testing.T) {
 const (
 	checkOfNames    = "close/instances are known by their names"
 	checkOfRawLeaks = "leaks/no secret in answers that nobody scrubbed"
+	checkOfIDs      = "replay/an id stands for one operation"
+	checkOfTraces   = "leaks/no secret where others can look"
 )
 
 // foreign is a plugin whose answers are not those of the sdk.
@@ -652,6 +656,14 @@ func (q quoting) Apply(ctx context.Context, in *pb.ApplyRequest, o ...grpc.CallO
 		e.Message += " " + string(in.GetOperation().GetValue().GetValue())
 	}
 	return out, err
+}
+
+// forgetful is a plugin that looks at no id.
+type forgetful struct{ pb.BackendClient }
+
+func (f forgetful) Apply(ctx context.Context, in *pb.ApplyRequest, o ...grpc.CallOption) (*pb.ApplyResponse, error) {
+	in.Operation.Id = rand.Text()
+	return f.BackendClient.Apply(ctx, in, o...)
 }
 
 // nameless is a plugin that keeps one instance, whatever it is called.
@@ -680,6 +692,10 @@ func TestForeignPluginsAreCaught(t *testing.T) {
 		want  []string
 	}{
 		{checkOfRawLeaks, func(c pb.BackendClient) pb.BackendClient { return quoting{c} }, []string{"the answer to an unknown kind: holds secret 1 of 2 (raw)"}},
+		{checkOfIDs, func(c pb.BackendClient) pb.BackendClient { return forgetful{c} }, []string{
+			"the id of one operation for another: applied, want refused [InvalidOperation]",
+			`a refusal of an id that was used before: the target does not accept the value of account "bob"`,
+		}},
 		{checkOfNames, func(c pb.BackendClient) pb.BackendClient { return nameless{c} }, []string{
 			"an operation on an instance that was never opened: gRPC status OK (<nil>), want NotFound",
 			"Close of an instance that was never opened: gRPC status Internal (rpc error: code = Internal desc = oh), want OK",
@@ -760,6 +776,14 @@ func TestMutantsAreCaughtOverTheWireToo(t *testing.T) {
 				return yield(a)
 			})
 		}}},
+		{"gives the value to a program as an argument", checkOfTraces, &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			_ = exec.CommandContext(ctx, "/bin/sh", "-c", "sleep 0.1", op.Value.Reveal()).Run()
+			return i.real(ctx, op)
+		}}},
+		{"leaves the value in a file", checkOfTraces, &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			_ = os.WriteFile(filepath.Join(os.TempDir(), "debug"), []byte(op.Value.Reveal()), 0o600)
+			return i.real(ctx, op)
+		}}},
 		{"prints secrets in a form of its own", "leaks/no secret in answers or logs", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
 			fmt.Fprintln(os.Stderr, "setting", op.Value.Reveal())
 			return i.real(ctx, op)
@@ -796,6 +820,8 @@ func TestAProcessThatMisbehavesIsFound(t *testing.T) {
 		{"prints after the handshake", withoutHost, shell(`"$0" "$@"; echo noise`), "standard output holds \"noise\\n\" after the handshake"},
 		{"prints before the handshake", withoutHost, shell(`echo noise; exec "$0" "$@"`), `handshake "noise", want 1|1|unix|PATH|grpc|CERTIFICATE`},
 		{"ends before the handshake", withoutHost, shell(`exit 3`), "before a handshake"},
+		{"the good one ignores an interrupt", interrupted, good, ""},
+		{"ends at an interrupt", interrupted, shell(`trap 'kill -9 $!; exit' INT; "$0" "$@" 3<&3 & wait`), "the process ended at an interrupt"},
 		{"runs without a host", byHand, shell(`exit 0`), "want an exit code that is not 0"},
 		{"says nothing without a host", byHand, shell(`exit 2`), "want a line on standard error that says what it is"},
 	}

@@ -132,6 +132,29 @@ func withoutHost(c command) []string {
 	return nil
 }
 
+// interrupted sends a plugin what a terminal sends to everybody, and returns
+// what is wrong with how it takes that: whether to end is the host's to say.
+func interrupted(c command) []string {
+	log := &journal{}
+	p, err := start(c, log)
+	if err != nil {
+		return []string{fmt.Sprintf("start: %v\n%s", err, log)}
+	}
+	var problems []string
+	_ = syscall.Kill(p.cmd.Process.Pid, syscall.SIGINT)
+	limit := time.NewTimer(200 * time.Millisecond)
+	defer limit.Stop()
+	select {
+	case <-p.gone:
+		problems = append(problems, "the process ended at an interrupt")
+	case <-limit.C:
+	}
+	if err := p.end(); err != nil {
+		problems = append(problems, err.Error())
+	}
+	return problems
+}
+
 // handshake reads the first line of standard output and keeps what follows,
 // which should be nothing.
 func (p *process) handshake(stdout io.Reader, cert tls.Certificate) error {

@@ -112,6 +112,57 @@ func instancesByName(p *probe) {
 	p.wantHolds(a, v, "operations on instances that there are not")
 }
 
+// idsAreOperations uses an id for another account.
+func idsAreOperations(p *probe) {
+	a, b := p.target.Accounts[0], p.target.Accounts[1]
+	was := p.start(p.open(), b)
+	p.call(func(l line) {
+		if err := l.configure("mine"); err != nil {
+			p.stop("Configure: %v", err)
+		}
+		defer func() { _ = l.close("mine") }()
+		first, second := p.anyOp(a, p.value()), p.anyOp(b, p.value())
+		second.ID = first.ID
+		if r, err := l.apply("mine", first); err != nil || !ok(r) {
+			p.stop("%s: %s, %v, want applied", first.Verb, said(r), err)
+		}
+		r, err := l.apply("mine", second)
+		l.wantStatus(err, "the id of one operation for another", codes.OK)
+		p.wantRefused(r, "the id of one operation for another", sdk.InvalidOperation)
+	})
+	p.wantHolds(b, was, "a refusal of an id that was used before")
+}
+
+// noTraces does operations while it watches what others could see.
+func noTraces(p *probe) {
+	w := p.plugin.(watchable).watched()
+	secrets := []string{canary}
+	for _, v := range p.target.Config.Secrets {
+		secrets = append(secrets, v.Reveal())
+	}
+	s, a := p.open(), p.target.Accounts[0]
+	t := follow(w.cmd.Process.Pid)
+	was := p.start(s, a)
+	for range 3 {
+		s.apply(p.t.Context(), p.anyOp(a, canary))
+		if p.can(sdk.CanVerify) {
+			_, _ = s.verify(p.t.Context(), a, p.kind(), secret.New(canary))
+		}
+	}
+	secrets = append(secrets, was)
+	for _, seen := range t.end() {
+		p.wantClean("the arguments or the environment of a process", seen, secrets...)
+	}
+	for name, text := range left(w.dir) {
+		p.wantClean("the file "+name, text, secrets...)
+	}
+}
+
+// watchable is a plugin in a process of its own.
+type watchable interface{ watched() *process }
+
+func (w *wired) watched() *process { return w.process }
+
 // noRawLeaks provokes refusals whose answers the host's end has not scrubbed.
 func noRawLeaks(p *probe) {
 	a := p.target.Accounts[0]

@@ -1,0 +1,96 @@
+package backendtest
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// traces collects what other people of the machine could see of a plugin's
+// process and its descendants: their arguments and environments, where the
+// system shows them.
+type traces struct {
+	seen map[string]bool
+	stop chan struct{}
+	wg   sync.WaitGroup
+}
+
+// follow looks again and again at the processes of a group until end.
+func follow(group int) *traces {
+	t := &traces{seen: map[string]bool{}, stop: make(chan struct{})}
+	t.wg.Go(func() {
+		again := time.NewTicker(2 * time.Millisecond)
+		defer again.Stop()
+		for {
+			t.look(group)
+			select {
+			case <-again.C:
+			case <-t.stop:
+				return
+			}
+		}
+	})
+	return t
+}
+
+func (t *traces) look(group int) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil || groupOf(e.Name()) != group {
+			continue
+		}
+		for _, name := range []string{"cmdline", "environ"} {
+			if text, err := os.ReadFile(filepath.Join("/proc", e.Name(), name)); err == nil {
+				t.seen[string(text)] = true
+			}
+		}
+	}
+}
+
+// groupOf returns a process's group: the third field after the name in
+// brackets, which may hold anything.
+func groupOf(pid string) int {
+	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 3 {
+		return 0
+	}
+	group, _ := strconv.Atoi(string(fields[2]))
+	return group
+}
+
+// end stops looking and returns what was seen.
+func (t *traces) end() []string {
+	close(t.stop)
+	t.wg.Wait()
+	var all []string
+	for text := range t.seen {
+		all = append(all, text)
+	}
+	return all
+}
+
+// left returns the content of every file that a process left in its own
+// directory, which it was told is its home and the place for temporary files.
+func left(dir string) map[string]string {
+	files := map[string]string{}
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			if text, err := os.ReadFile(path); err == nil {
+				files[path] = string(text)
+			}
+		}
+		return nil
+	})
+	return files
+}
