@@ -102,7 +102,7 @@ func TestAStoppedPluginIsKilledAndItsOperationsAreUnknown(t *testing.T) {
 	w := plug(t, command(t, "good"), launch.Options{StallSlack: time.Second})
 	i := w.open(t, sdk.Config{Timeout: 100 * time.Millisecond, Concurrency: 64})
 	pid := pidOf(t, i)
-	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	stop(t, pid)
 	receipts := send(i, numbered(64, "anna")).receipts(t)
 	lost(t, receipts)
 	if text := receipts[0].Err.Message; !strings.Contains(text, "killed: it owes answers and gives none") {
@@ -110,6 +110,22 @@ func TestAStoppedPluginIsKilledAndItsOperationsAreUnknown(t *testing.T) {
 	}
 	if r := one(t, i, sdk.Operation{Account: "anna"}); r.Outcome != sdk.Applied {
 		t.Errorf("afterwards: %v %v", r.Outcome, r.Err)
+	}
+}
+
+// stop stops a process, and waits until all of it has stopped.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	for {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(stat), ") T ") {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -194,8 +210,8 @@ func TestCloseEndsWhateverThePluginDoes(t *testing.T) {
 	}{
 		{"idle", "good", nil},
 		{"busy", "good", func(_ *testing.T, i *launch.Instance, _ int) { send(i, numbered(100, "block")) }},
-		{"stopped", "good", func(_ *testing.T, i *launch.Instance, pid int) {
-			_ = syscall.Kill(pid, syscall.SIGSTOP)
+		{"stopped", "good", func(t *testing.T, i *launch.Instance, pid int) {
+			stop(t, pid)
 			send(i, numbered(100, "block"))
 		}},
 		{"has a child", "good", func(t *testing.T, i *launch.Instance, _ int) {
