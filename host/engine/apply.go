@@ -182,7 +182,7 @@ func (s *Steps) inUse(origin int) bool {
 func (s *Steps) replace(ctx context.Context, step Step, last *try) error {
 	v, err := step.Value.mint(ctx)
 	if err != nil {
-		return &Fault{Code: sdk.PolicyViolation, Message: "after " + string(last.outcome.Code) + ": " + err.Error()}
+		return notMinted(err, "after "+string(last.outcome.Code))
 	}
 	step.Value.current.Store(&v)
 	s.crew.crash.at(CrashValueReplaced)

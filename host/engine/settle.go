@@ -176,7 +176,7 @@ func bridgeable(y *try) bool {
 func (s *Steps) bridge(ctx context.Context, step Step, l *lane, t *taken, final secret.Value) error {
 	value, err := s.crew.mint(ctx, GenerateStep{Kind: step.Kind, Targets: []string{step.Backend}}, s.names)
 	if err != nil {
-		return &Fault{Code: sdk.PolicyViolation, Message: "bridge value: " + err.Error()}
+		return notMinted(err, "bridge value")
 	}
 	yes := true
 	set := sending{verb: sdk.Set, value: value, mustChange: &yes, bridge: true, again: true}

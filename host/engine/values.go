@@ -49,6 +49,17 @@ func generateFault(err error) *Fault {
 	return &Fault{Code: e.Code, Message: "generate: " + e.Message, static: isContradiction(err)}
 }
 
+// notMinted is the fault of a user for whom no further value could be made; a
+// run that stops stays one.
+func notMinted(err error, why string) error {
+	if isCancelled(err) {
+		return err
+	}
+	f := *generateFault(err)
+	f.Message = why + ": " + f.Message
+	return &f
+}
+
 // mint makes one value. What a backend is asked for that, its rules or its own
 // values, it is asked again as often as an operation is tried, where a moment
 // may mend what kept it from answering: no user fails because a plugin was

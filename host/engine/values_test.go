@@ -88,3 +88,45 @@ func TestQuestionsOutliveARestartOfThePlugin(t *testing.T) {
 		}
 	}
 }
+
+// scarce is a generator that makes one value and then says why it makes none.
+type scarce struct {
+	*target
+	made bool
+	err  error
+}
+
+func (x *scarce) Generate(context.Context, string, int) ([]secret.Value, error) {
+	if x.made {
+		return nil, x.err
+	}
+	x.made = true
+	return []secret.Value{secret.New("the-only-one")}, nil
+}
+
+// A value that was refused by policy and cannot be replaced: the user fails for
+// what kept the next value from being made, which is what has to be mended.
+func TestAValueThatCannotBeReplacedSaysWhy(t *testing.T) {
+	for _, code := range []sdk.Code{sdk.Unreachable, sdk.TargetError} {
+		b := newBook(1)
+		x := &scarce{target: newTarget(t, b), err: sdk.Errorf(code, "away")}
+		x.say = func(int, sdk.Operation) sdk.Receipt {
+			return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Violations: []sdk.Violation{{Rule: sdk.RuleOpaque}}})
+		}
+		be := x.backend("a")
+		be.Instance = x
+		apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+			v, err := s.Generate(ctx, GenerateStep{Generator: "a"})
+			if err != nil {
+				return *must(Result{}, err)
+			}
+			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+				return *bad
+			}
+			return Verdict{}
+		}), be))
+		if got := b.finished(1); got.Code != code || got.Detail.Message != "after PolicyViolation: generate: away" {
+			t.Errorf("got %s: %s, want %s", got.Code, got.Detail.Message, code)
+		}
+	}
+}
