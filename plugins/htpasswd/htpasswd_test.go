@@ -225,6 +225,42 @@ func TestSymbolicLinkIsKeptAndModeToo(t *testing.T) {
 	wantVerdict(t, i, "alice", "x", sdk.Accepted)
 }
 
+func TestEveryNameOfAFileHasTheSameLock(t *testing.T) {
+	i, path := open(t, "alice:h\n")
+	dir := t.TempDir()
+	relative, err := filepath.Rel(dir, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{"second": "first", "first": relative} {
+		if err := os.Symlink(to, filepath.Join(dir, from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i.file.path = filepath.Join(dir, "second")
+	held, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := flock(held); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if r := i.Apply(ctx, set("alice", "x")); r.Outcome != sdk.Refused || r.Err.Code != sdk.Timeout {
+		t.Errorf("through two links, with the lock held: got %v %v, want refused Timeout", r.Outcome, r.Err)
+	}
+	held.Close()
+	if r := i.Apply(t.Context(), set("alice", "x")); r.Outcome != sdk.Applied {
+		t.Errorf("through two links: got %v %v, want applied", r.Outcome, r.Err)
+	}
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || !strings.HasPrefix(content(t, path), "alice:$5$") {
+		t.Errorf("the file behind the links is %v, %v, want a regular one with a new hash", info, err)
+	}
+	wantVerdict(t, i, "alice", "x", sdk.Accepted)
+}
+
 func TestBatchHoldsEveryReceiptInOrder(t *testing.T) {
 	var lines strings.Builder
 	for n := range 200 {
