@@ -2,12 +2,15 @@ package main_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
 )
@@ -55,12 +58,17 @@ func TestReadmeCommandsWork(t *testing.T) {
 	}
 	p.write("users.csv", users.String())
 	_, blocks := readme(t)
+	ports := strings.NewReplacer("127.0.0.1:8081", free(t), "127.0.0.1:8082", free(t), "127.0.0.1:8083", free(t), "127.0.0.1:8084", free(t))
 	ours := strings.NewReplacer("ldaps://ds.acme.example", server.URL, "ou=people,dc=acme,dc=example", "ou=people,"+server.BaseDN,
 		"cn=rotator,dc=acme,dc=example", server.BindDN, "LDAP_BIND_PASSWORD=…", "LDAP_BIND_PASSWORD="+server.Password,
 		"second=100\n", "second=100 --yes\n")
-	ran := 0
+	ran, served := 0, 0
 	for _, b := range blocks {
+		b.text = ports.Replace(b.text)
 		switch {
+		case b.language == "sh" && strings.Contains(b.text, "/simulate --listen"):
+			defer background(t, p, b.text)()
+			served++
 		case b.language == "python" && strings.Contains(b.text, "users.htpasswd"):
 			p.write("mine.star", b.text)
 		case b.language == "sh" && !strings.HasPrefix(b.text, "make "):
@@ -68,8 +76,8 @@ func TestReadmeCommandsWork(t *testing.T) {
 			ran++
 		}
 	}
-	if ran < 4 {
-		t.Errorf("only %d blocks of commands were found", ran)
+	if ran < 8 || served != 4 {
+		t.Errorf("only %d blocks of commands and %d servers were found", ran, served)
 	}
 	passwords := table(t, p.read("passwords.csv"))
 	if err := server.Bind(server.UserDN(0), passwords["user0"]["password"]); err != nil {
@@ -84,6 +92,48 @@ func shell(t *testing.T, p *place, text string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s\n%s", err, text, out)
 	}
+}
+
+// background starts a block that goes on in a terminal of its own, waits until
+// it listens, and returns what ends it. What it exports, the other terminal has
+// too.
+func background(t *testing.T, p *place, text string) (end func()) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`(?m)^export ([A-Z_]+=\S+)`).FindAllStringSubmatch(text, -1) {
+		p.env = append(p.env, m[1])
+	}
+	cmd := exec.Command("bash", "-c", preamble+text)
+	cmd.Dir, cmd.Env = p.dir, append(p.command().Env, p.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address := regexp.MustCompile(`--listen (\S+)`).FindStringSubmatch(text)[1]
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	return func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		_ = cmd.Wait()
+	}
+}
+
+// free returns an address on loopback that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // builtPrograms builds what the README starts with go run.
@@ -135,8 +185,8 @@ func TestReadmeNamesOnlyWhatIsThere(t *testing.T) {
 		}
 	}
 	p := newPlace(t)
-	for _, m := range regexp.MustCompile("rekey ([a-z]+)[ `]").FindAllStringSubmatch(text, -1) {
-		if r := p.rekey(m[1], "--help"); r.exit != 0 && m[1] != "is" && m[1] != "changes" {
+	for _, m := range regexp.MustCompile("(?m)(?:`|^)rekey ([a-z]+)").FindAllStringSubmatch(text, -1) {
+		if r := p.rekey(m[1], "--help"); r.exit != 0 && m[1] != "changes" {
 			t.Errorf("README names rekey %s: %s", m[1], r.stderr)
 		}
 	}
