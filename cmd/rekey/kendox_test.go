@@ -265,6 +265,9 @@ func TestKendoxUsersAreWhereKillsFindThem(t *testing.T) {
 		t.Fatalf("after resume: %+v", o)
 	}
 	j.settled()
+	if n := j.sim.Calls("SetUserPasswordHashed"); n <= 2000 {
+		t.Errorf("%d sets reached the server: no answer was lost, the kills came when nothing was under way", n)
+	}
 }
 
 func TestKendoxSessionThatEndsMidwayLosesNobody(t *testing.T) {
@@ -693,6 +696,21 @@ workflow(users = csv("users.csv", key = "login", secrets = ["hash"]), rotate = r
 	if len(shown) != 1 || shown[0].Form != "sha512-base64" || shown[0].State != "applied" || shown[0].Password != hash {
 		t.Errorf("reveal shows %+v, want the hash as such", shown)
 	}
+}
+
+func TestKendoxUsersComeFromItsOwnList(t *testing.T) {
+	j := newKendoxJob(t, 12, kendoxtest.Options{})
+	j.write("all.star", `
+kendox = backend("kendox", url = param.string("url"), user = "rekey", password = secret.env("KENDOX_PASSWORD"), min_length = 12)
+workflow(users = kendox.accounts("user000*", attributes = ["Domain"]), backend = kendox, reports = [report.csv("out.csv", row = lambda r: {
+    "login": r.user.login, "password": r.password, "status": r.status, "code": r.code, "message": r.message})])
+`)
+	j.outcome(0, "run", "all.star", j.url(), "--yes")
+	j.logins = slices.DeleteFunc(j.logins, func(login string) bool { return !strings.HasPrefix(login, "user000") })
+	if len(j.logins) != 8 { // two of the first ten have other names
+		t.Fatalf("the job has %q", j.logins)
+	}
+	j.settled()
 }
 
 func TestKendoxIsDocumented(t *testing.T) {

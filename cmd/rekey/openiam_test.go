@@ -214,6 +214,9 @@ func TestOpenIAMIdentitiesAreWhereKillsFindThem(t *testing.T) {
 		t.Fatalf("after resume: %+v", o)
 	}
 	j.settled()
+	if j.sim.Calls("isPasswordEq") == 0 {
+		t.Error("no answer was lost: the kills came when nothing was under way")
+	}
 	for _, r := range j.sim.Audit() {
 		if r.RequestorID != "anna" || r.SourceSystem != "hr-portal" {
 			t.Fatalf("audit row %+v: a resume forgot who asked", r)

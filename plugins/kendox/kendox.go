@@ -100,7 +100,8 @@ password, and is kept out of logs and errors like one.
 Check logs on. If the server refuses that, it tries the other hash_encoding
 once, and says so if that one works: two wrong logons at most, which matters
 where something locks accounts. After three refused logons in a row no further
-one is tried.
+one is tried. A session that a killed process leaves behind takes its licence
+until it has idled out, ten minutes as InfoShare is shipped.
 
 must_change is refused as Unsupported. InfoShare has a flag for it, but the only
 way to it is UpdateUser, which replaces the whole user and whose present fields
