@@ -43,8 +43,13 @@ type file struct {
 }
 
 func newFile(name, shown string, text []byte) *file {
-	return &file{name: name, shown: shown, text: text, lines: strings.Split(string(text), "\n"), loads: map[string]*file{},
+	return &file{name: name, shown: shown, text: text, lines: linesOf(string(text)), loads: map[string]*file{},
 		calls: map[spot]*syntax.CallExpr{}, nodes: map[spot]syntax.Node{}, funcs: map[spot]*function{}}
+}
+
+// linesOf splits a text where the scanner counts a line.
+func linesOf(text string) []string {
+	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n")
 }
 
 func (f *file) export() File {

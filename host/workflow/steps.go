@@ -129,17 +129,26 @@ func (c *call) credential(step *engine.Step) {
 	if c.entry.index("must_change") >= 0 {
 		step.MustChange = c.optionalBool("must_change")
 	}
-	for name, into := range map[string]**engine.Value{"value": &step.Value, "new": &step.Value, "old": &step.Old} {
-		if c.entry.index(name) < 0 {
-			continue
-		}
-		switch v := c.value(name).(type) {
-		case *secretValue:
-			*into = v.v
-		case starlark.String:
-			*into = engine.Given(secret.New(string(v)))
-		}
+	step.Old = c.password("old")
+	if step.Value = c.password("value"); step.Value == nil {
+		step.Value = c.password("new")
 	}
+}
+
+// password returns an argument that is a secret or a string; nil if the step
+// has none of that name.
+func (c *call) password(name string) *engine.Value {
+	i := c.entry.index(name)
+	if i < 0 {
+		return nil
+	}
+	switch v := c.args[i].(type) {
+	case *secretValue:
+		return v.v
+	case starlark.String:
+		return engine.Given(secret.New(string(v)))
+	}
+	return nil
 }
 
 // options checks the options of an operation, and the form of a hash.
