@@ -49,6 +49,9 @@ func TestBroadworksScriptKnowsItsKindsInAnyCase(t *testing.T) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
+	if w, err := loadShipped(t, t.TempDir(), "broadworks_bulk_reset.star", append(odinParams, "kind=vm", "rate=300/m")...); err != nil || w.Backends[0].Rate != 5 {
+		t.Errorf("rate=300/m: %v", err)
+	}
 	_, err := loadShipped(t, t.TempDir(), "broadworks_bulk_reset.star", append(odinParams, "kind=FAX")...)
 	for _, name := range []string{"sip", "voicemail", "web"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
