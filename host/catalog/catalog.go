@@ -203,18 +203,26 @@ func (c *Catalog) executable(path, name string) (launch.Command, error) {
 	var info fs.FileInfo
 	for _, p := range []string{c.dir, path} {
 		if info, err = os.Stat(p); err != nil {
-			return launch.Command{}, err
+			return launch.Command{}, missing(p, err)
 		}
 		if info.Mode().Perm()&0o002 != 0 {
 			return launch.Command{}, fmt.Errorf("%s: everybody may write it, so anybody could replace the plugin; chmod o-w it", p)
 		}
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
-		return launch.Command{}, fmt.Errorf("%s: not an executable file", path)
+		return launch.Command{}, fmt.Errorf("%s: not an executable file; chmod +x it, or remove it", path)
 	}
 	digest, err := c.digest(path, info)
 	if err != nil {
-		return launch.Command{}, err
+		return launch.Command{}, fmt.Errorf("%s: cannot be read, so it cannot be told whether it changes; chmod u+r it: %w", path, err)
 	}
 	return launch.Command{Path: path, Name: name, Digest: digest}, nil
+}
+
+// missing explains a file of the plugin directory that cannot be looked at.
+func missing(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: a symbolic link to nothing; install the plugin again, or remove it", path)
+	}
+	return err
 }

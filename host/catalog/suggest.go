@@ -24,22 +24,28 @@ func (c *Catalog) unknown(name string) error {
 	}
 }
 
-// distance counts the insertions, deletions and replacements between two names.
+// distance counts the insertions, deletions, replacements and swaps of
+// neighbours between two names.
 func distance(a, b string) int {
+	var before []int // two rows up
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
 		for j := range len(b) {
 			cost := 1
 			if a[i] == b[j] {
 				cost = 0
 			}
-			last, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, last+cost)
+			next[j+1] = min(row[j+1]+1, next[j]+1, row[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, row = row, next
 	}
 	return row[len(b)]
 }

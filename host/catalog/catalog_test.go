@@ -1,0 +1,370 @@
+package catalog_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/rekey-host/rekey/host/catalog"
+	"github.com/rekey-host/rekey/host/launch"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/serve"
+)
+
+// notes is the file in which a plugin process of these tests notes that it was
+// started; it stands beside the plugin.
+const notes = "started"
+
+// TestMain turns the test binary into a bundled backend when it is started as
+// rekey would, and into an external one by the name that it is started under.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "serve-backend" {
+		serve.Main(backend{os.Args[2]})
+	}
+	if name, ok := strings.CutPrefix(filepath.Base(os.Args[0]), "rekey-backend-"); ok {
+		note(filepath.Dir(os.Args[0]), name)
+		if name == "liar" {
+			name = "truth"
+		}
+		serve.Main(backend{name})
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil { // these tests wait for processes
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func note(dir, name string) {
+	f, err := os.OpenFile(filepath.Join(dir, notes), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		fmt.Fprintln(f, name)
+		_ = f.Close()
+	}
+}
+
+type backend struct{ name string }
+
+func (b backend) Describe() sdk.Description {
+	return sdk.Description{Name: b.name, Version: "1", Limits: sdk.Limits{Concurrency: 3, Timeout: time.Minute}, Config: []sdk.Field{
+		{Name: "wait", Type: sdk.Duration, Default: 3 * time.Second}, {Name: "count", Type: sdk.Int, Default: int64(7)},
+		{Name: "names", Type: sdk.List, Default: []string{"a", "b"}}, {Name: "on", Type: sdk.Bool, Default: true}}}
+}
+
+func (b backend) Configure(context.Context, sdk.Config) (sdk.Instance, error) { return b, nil }
+func (b backend) Apply(context.Context, sdk.Operation) sdk.Receipt {
+	return sdk.Receipt{Outcome: sdk.Applied, Ref: b.name + " " + strconv.Itoa(os.Getpid())}
+}
+func (b backend) Close() error { return nil }
+
+// place is a plugin directory and what else a catalog needs.
+type place struct {
+	dir     string
+	options launch.Options
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	run, err := os.MkdirTemp("", "rk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(run) })
+	return &place{dir: t.TempDir(), options: launch.Options{RunDir: run, CacheDir: filepath.Join(t.TempDir(), "cache")}}
+}
+
+func (p *place) catalog(t *testing.T) *catalog.Catalog {
+	t.Helper()
+	c := catalog.New(map[string]sdk.Backend{"ldap": backend{"ldap"}, "memory": backend{"memory"}}, self(t), p.dir, p.options)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// started lists the external plugins that were started, in order.
+func (p *place) started() []string {
+	text, _ := os.ReadFile(filepath.Join(p.dir, notes))
+	return strings.Fields(string(text))
+}
+
+func (p *place) path(name string) string { return filepath.Join(p.dir, "rekey-backend-"+name) }
+
+// install makes an executable of its own of this binary.
+func (p *place) install(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(self(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.path(name), content, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return p.path(name)
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func open(t *testing.T, c *catalog.Catalog, name string) *launch.Instance {
+	t.Helper()
+	i, err := c.Open(t.Context(), name, sdk.Config{Label: name, Concurrency: 2, Timeout: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// ref is which backend and process answer an operation.
+func ref(t *testing.T, i *launch.Instance) (name string, pid int) {
+	t.Helper()
+	got := make(chan sdk.Receipt, 1)
+	i.Submit([]sdk.Operation{{ID: fmt.Sprint(time.Now().UnixNano()), Verb: sdk.Set, Account: "u"}}, func(_ int, r sdk.Receipt) { got <- r })
+	r := <-got
+	name, number, _ := strings.Cut(r.Ref, " ")
+	pid, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatalf("%v %v", r.Outcome, r.Err)
+	}
+	return name, pid
+}
+
+func TestBundledBackendsAreThisBinaryStartedAgain(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	c := p.catalog(t)
+	if d, err := c.Describe(t.Context(), "ldap"); err != nil || d.Name != "ldap" {
+		t.Errorf("got %q %v", d.Name, err)
+	}
+	if entries, _ := os.ReadDir(p.options.RunDir); len(entries) > 0 {
+		t.Error("a process was started to describe what this binary knows")
+	}
+	a, b, other := open(t, c, "ldap"), open(t, c, "ldap"), open(t, c, "memory")
+	nameA, pidA := ref(t, a)
+	_, pidB := ref(t, b)
+	nameC, pidC := ref(t, other)
+	if nameA != "ldap" || nameC != "memory" || pidA != pidB || pidA == pidC || pidA == os.Getpid() {
+		t.Errorf("%s in %d and %d, %s in %d: want one process a plugin", nameA, pidA, pidB, nameC, pidC)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, pid := range []int{pidA, pidC} {
+		if syscall.Kill(pid, 0) == nil {
+			t.Errorf("process %d still runs", pid)
+		}
+	}
+	if _, err := c.Open(t.Context(), "ldap", sdk.Config{}); err == nil {
+		t.Error("it was opened after Close")
+	}
+	if err := c.Close(); err != nil {
+		t.Errorf("Close again: %v", err)
+	}
+}
+
+func TestNamesAreThoseOfBothKinds(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for _, name := range []string{"acme", "ldap"} {
+		if err := os.WriteFile(p.path(name), nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(p.dir, "README"), nil, 0o600), os.WriteFile(p.path(""), nil, 0o700),
+		os.Mkdir(p.path("directory"), 0o700), os.Symlink(p.path("acme"), p.path("linked"))); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"acme", "ldap", "linked", "memory"}, p.catalog(t).Names()); diff != "" {
+		t.Error(diff)
+	}
+	p.dir = filepath.Join(p.dir, "missing")
+	if diff := cmp.Diff([]string{"ldap", "memory"}, p.catalog(t).Names()); diff != "" {
+		t.Error(diff)
+	}
+	p.dir = ""
+	if diff := cmp.Diff([]string{"ldap", "memory"}, p.catalog(t).Names()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnUnknownNameSuggestsOne(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	c := p.catalog(t)
+	for _, x := range []struct{ name, want string }{
+		{"ldpa", `there is no backend "ldpa"; did you mean "ldap"?`},
+		{"LDAP", `there is no backend "LDAP"; did you mean "ldap"?`},
+		{"memorie", `there is no backend "memorie"; did you mean "memory"?`},
+		{"smartcloud", `there is no backend "smartcloud"; there is ldap, memory`},
+		{"", `there is no backend ""; there is ldap, memory`},
+		{"../ldap", `there is no backend "../ldap"; there is ldap, memory`},
+	} {
+		if _, err := c.Describe(t.Context(), x.name); err == nil || err.Error() != x.want {
+			t.Errorf("Describe(%q) = %v, want %s", x.name, err, x.want)
+		}
+		if _, err := c.Open(t.Context(), x.name, sdk.Config{}); err == nil || err.Error() != x.want {
+			t.Errorf("Open(%q) = %v, want %s", x.name, err, x.want)
+		}
+	}
+	empty := catalog.New(nil, self(t), "", p.options)
+	if _, err := empty.Describe(t.Context(), "x"); err == nil || err.Error() != `there is no backend "x", and no other` {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnExternalPluginIsAskedOnceForEachExecutable(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	path := p.install(t, "acme")
+	first, err := p.catalog(t).Describe(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cached, err := p.catalog(t).Describe(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first, cached); diff != "" {
+		t.Errorf("what the cache says differs: %s", diff)
+	}
+	if diff := cmp.Diff([]string{"acme"}, p.started()); diff != "" {
+		t.Errorf("started: %s", diff)
+	}
+	c := p.catalog(t)
+	if _, err := c.Describe(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, path) // another version
+	if _, err := c.Describe(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"acme", "acme"}, p.started()); diff != "" {
+		t.Errorf("started after a change: %s", diff)
+	}
+	spoil(t, p.options.CacheDir)
+	if d, err := p.catalog(t).Describe(t.Context(), "acme"); err != nil || d.Name != "acme" {
+		t.Errorf("with a spoilt cache: %q %v", d.Name, err)
+	}
+	if diff := cmp.Diff([]string{"acme", "acme", "acme"}, p.started()); diff != "" {
+		t.Errorf("started with a spoilt cache: %s", diff)
+	}
+}
+
+func appendTo(t *testing.T, path string) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err == nil {
+		err = os.Remove(path) // it may be running
+	}
+	if err == nil {
+		err = os.WriteFile(path, append(content, 0), 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func spoil(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("the cache holds %v, %v; want two files", files, err)
+	}
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", f, info.Mode(), err)
+		}
+		content, err := os.ReadFile(f)
+		if err != nil || !json.Valid(content) {
+			t.Errorf("%s: %v", f, err)
+		}
+		if err := os.WriteFile(f, content[:len(content)/2], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAnExternalPluginWorksLikeABundledOne(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.install(t, "acme")
+	if err := os.Symlink(p.path("acme"), p.path("linked")); err != nil {
+		t.Fatal(err)
+	}
+	c := p.catalog(t)
+	var wg sync.WaitGroup
+	pids := make([]int, 8)
+	for n := range pids {
+		wg.Go(func() { _, pids[n] = ref(t, open(t, c, "acme")) })
+	}
+	wg.Wait()
+	if slices.Max(pids) != slices.Min(pids) {
+		t.Errorf("processes %v, want one for all instances", pids)
+	}
+	if name, _ := ref(t, open(t, c, "linked")); name != "linked" {
+		t.Errorf("through a symbolic link: %q", name)
+	}
+	if err := c.Close(); err != nil || syscall.Kill(pids[0], 0) == nil {
+		t.Errorf("process %d still runs: %v", pids[0], err)
+	}
+}
+
+func TestAFileThatIsNoPluginIsExplained(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for name, mode := range map[string]os.FileMode{"plain": 0o600, "open": 0o702, "ldap": 0o700} {
+		if err := errors.Join(os.WriteFile(p.path(name), []byte("#!/bin/sh\n"), mode), os.Chmod(p.path(name), mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(p.path("directory"), 0o700), os.Symlink("/nowhere", p.path("dangling")), os.Symlink(p.dir, p.path("todir")),
+		syscall.Mkfifo(p.path("pipe"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	p.install(t, "liar")
+	c := p.catalog(t)
+	for _, x := range []struct{ name, want string }{
+		{"plain", "rekey-backend-plain: not an executable file; chmod +x it, or remove it"},
+		{"open", "rekey-backend-open: everybody may write it, so anybody could replace the plugin; chmod o-w it"},
+		{"ldap", `rekey-backend-ldap: the name "ldap" is that of a backend in rekey itself; rename or remove the file`},
+		{"directory", `there is no backend "directory"`},
+		{"dangling", "rekey-backend-dangling: a symbolic link to nothing; install the plugin again, or remove it"},
+		{"todir", "rekey-backend-todir: not an executable file"},
+		{"pipe", "rekey-backend-pipe: not an executable file"},
+		{"liar", `rekey-backend-liar: the plugin calls itself "truth"; rename it to rekey-backend-truth`},
+	} {
+		_, err := c.Describe(t.Context(), x.name)
+		_, oerr := c.Open(t.Context(), x.name, sdk.Config{Label: "x", Concurrency: 1})
+		for _, err := range []error{err, oerr} {
+			if err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: %v, want …%s", x.name, err, x.want)
+			}
+		}
+	}
+	if err := os.Chmod(p.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	p.install(t, "acme")
+	if _, err := c.Describe(t.Context(), "acme"); err == nil || !strings.Contains(err.Error(), p.dir+": everybody may write it") {
+		t.Errorf("in a directory that is open to all: %v", err)
+	}
+}
