@@ -1,0 +1,299 @@
+package host_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/rekey-host/rekey/host/internal/faultfs"
+	"github.com/rekey-host/rekey/host/ledger"
+)
+
+// finding is something that must never be. It names the protection that is
+// there to prevent it.
+type finding struct {
+	class      string // lost, doubled, no status, leaked, or another word
+	protection string
+	text       string
+}
+
+func (f finding) String() string { return f.class + " (" + f.protection + "): " + f.text }
+
+// The classes that have bars of their own.
+const (
+	lost     = "lost"
+	doubled  = "doubled"
+	noStatus = "no status"
+	leaked   = "leaked"
+	wrong    = "wrong"
+)
+
+// candidate is a value that the ledger holds.
+type candidate struct {
+	value  string
+	state  string
+	bridge bool
+	now    bool
+}
+
+// scene is what is left when a process ended: the disk, what the accounts were
+// given, what the process said.
+type scene struct {
+	image   faultfs.Image
+	entries []entry
+	said    []byte
+	guard   string // the protection that has to hold: of the ledger's contents
+	settled bool   // the last process ended by itself
+	lossy   bool   // answers were lost
+}
+
+// examination compares the ledger of a scene with what the accounts have.
+type examination struct {
+	scene
+	found    []finding
+	inForce  map[string]string
+	sequence map[string][]string
+	known    map[string][]candidate // by label and account
+	status   map[string]ledger.Status
+}
+
+// examine returns all that is wrong with a scene. dir is for its own use.
+func examine(s scene, dir string) ([]finding, error) {
+	x := &examination{scene: s, inForce: map[string]string{}, sequence: map[string][]string{}, known: map[string][]candidate{}, status: map[string]ledger.Status{}}
+	for _, e := range s.entries {
+		if e.what == given {
+			x.inForce[key(e.label, e.account)] = e.value
+			x.sequence[key(e.label, e.account)] = append(x.sequence[key(e.label, e.account)], e.value)
+		}
+	}
+	if err := s.image.Save(dir); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := x.readLedger(dir); err != nil {
+		return nil, err
+	}
+	x.values()
+	x.doubles()
+	x.leaks()
+	return x.found, nil
+}
+
+func (x *examination) report(class, protection, format string, args ...any) {
+	x.found = append(x.found, finding{class, protection, fmt.Sprintf(format, args...)})
+}
+
+func (x *examination) readLedger(dir string) error {
+	store, err := ledger.Open(filepath.Join(dir, stateDir), ledger.Options{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	list, err := store.Runs()
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(list) > 1:
+		x.report(wrong, "the draft's rename", "there are %d runs", len(list))
+	case len(list) == 0 && x.settled:
+		x.report(noStatus, x.guard, "the run is gone")
+	case len(list) == 1:
+		return x.readRun(store, list[0], filepath.Join(dir, identityFile))
+	}
+	return nil
+}
+
+func (x *examination) readRun(store *ledger.Store, s ledger.Summary, identity string) error {
+	if s.Err != nil {
+		x.report(lost, x.guard, "the run cannot be read: %v", s.Err)
+		return nil
+	}
+	keys, err := ledger.OpenKeys(identity)
+	if err != nil {
+		x.report(lost, x.guard, "the identity is gone: %v", err)
+		return nil
+	}
+	r, err := store.ReadWith(s.Header.ID, keys)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	audit, err := store.Verify(s.Header.ID, "")
+	if err != nil {
+		return err
+	}
+	if !audit.OK {
+		x.report(wrong, x.guard, "the audit log: %v", audit.Problems)
+	}
+	return r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error { return x.readUser(r, u) })
+}
+
+func (x *examination) readUser(r *ledger.Run, u ledger.User) error {
+	for _, c := range ledger.Candidates(u.History) {
+		v, err := r.Unseal(u.Pos, c.Step, c.Try, "value", c.Sealed)
+		if err != nil {
+			return err
+		}
+		k := key(c.Backend, c.Account)
+		x.known[k] = append(x.known[k], candidate{v.Reveal(), c.State, c.Bridge, c.Current})
+	}
+	ends := 0
+	for _, rec := range u.History {
+		switch rec.Kind {
+		case ledger.Finished:
+			ends++
+		case ledger.Reopened:
+			ends--
+		}
+	}
+	x.status[u.Key] = u.Status
+	if !x.settled {
+		return nil
+	}
+	if ends != 1 {
+		x.report(noStatus, "one status a user", "%s has %d", u.Key, ends)
+	}
+	if ends == 1 && u.Status != x.wanted(u) {
+		x.report(wrong, outcomeUnknown, "%s is %s (%s), want %s", u.Key, u.Status, u.Reason, x.wanted(u))
+	}
+	return nil
+}
+
+// wanted is what a user has to come to. A value that is refused while an
+// earlier attempt is settled is not replaced: nothing new is sent then.
+func (x *examination) wanted(u ledger.User) ledger.Status {
+	switch {
+	case strings.HasPrefix(u.Key, "ghost"), x.lossy && strings.HasPrefix(u.Key, "picky") && u.Reason == "too plain":
+		return ledger.Failed
+	}
+	return ledger.Done
+}
+
+// values checks that the ledger holds what is in force, and says so when it is
+// settled.
+func (x *examination) values() {
+	for k, value := range x.inForce {
+		label, account, _ := strings.Cut(k, "/")
+		found, denies := false, true
+		for _, c := range x.known[k] {
+			if c.value == value {
+				found = true
+				denies = denies && (c.state == ledger.CandidateRefused || c.state == ledger.CandidateUnsent)
+			}
+			if x.settled && c.now && c.value != value {
+				x.report(wrong, outcomeUnknown, "%s: the ledger says that a value is in force which is not", k)
+			}
+		}
+		was := value == before(label, account)
+		switch {
+		case label == desk:
+		case !found && !was:
+			x.report(lost, x.guard, "%s has a value that the ledger does not hold", k)
+		case found && denies:
+			x.report(lost, outcomeUnknown, "%s has a value of which the ledger says that it was refused", k)
+		}
+	}
+}
+
+// doubles checks that no account got a second, different value, and that a
+// user's accounts have the same.
+func (x *examination) doubles() {
+	for k, list := range x.sequence {
+		label, account, _ := strings.Cut(k, "/")
+		if label == desk {
+			continue
+		}
+		values := map[string]bool{}
+		for _, v := range list {
+			if v != before(label, account) && !x.isBridge(k, v) {
+				values[v] = true
+			}
+		}
+		if len(values) > 1 {
+			x.report(doubled, x.doubleGuard(), "%s was given %d different values", k, len(values))
+		}
+	}
+	for _, name := range names {
+		if x.status[name] == ledger.Failed {
+			x.setBack(name)
+		}
+		if x.status[name] != ledger.Done {
+			continue
+		}
+		one := x.inForce[key(plain, name)]
+		if x.inForce[key(vault, vaultName(name))] != one || x.inForce[key(cloud, vaultName(name))] != one {
+			x.report(doubled, outcomeUnknown, "the accounts of %s have different values", name)
+		}
+	}
+}
+
+// setBack checks that a failed user's accounts are as they were.
+func (x *examination) setBack(name string) {
+	for _, label := range []string{vault, cloud} {
+		account := vaultName(name)
+		if v, any := x.inForce[key(label, account)]; any && v != before(label, account) {
+			x.report(wrong, "the set-back", "%s has failed, and %s has another value than before", name, key(label, account))
+		}
+	}
+}
+
+// doubleGuard is what keeps a second value from being sent.
+func (x *examination) doubleGuard() string {
+	if x.guard == "" {
+		return outcomeUnknown
+	}
+	return x.guard
+}
+
+func (x *examination) isBridge(k, value string) bool {
+	return slices.ContainsFunc(x.known[k], func(c candidate) bool { return c.bridge && c.value == value })
+}
+
+// leaks looks for every value of the scene in all its forms on the disk and in
+// what was said.
+func (x *examination) leaks() {
+	values := map[string]bool{canary: true}
+	for _, e := range x.entries {
+		values[e.value] = true
+	}
+	for value := range values {
+		for form, text := range forms(value) {
+			if bytes.Contains(x.said, text) {
+				x.report(leaked, redaction, "a value stands %s in what the process said", form)
+			}
+			for name, file := range x.image {
+				if bytes.Contains(file.Data, text) {
+					x.report(leaked, redaction, "a value stands %s in %s", form, filepath.Ext(name))
+				}
+			}
+		}
+	}
+}
+
+// forms are the ways in which a value may appear.
+func forms(value string) map[string][]byte {
+	quoted := strconv.Quote(value)
+	inJSON, _ := json.Marshal(value)
+	list := map[string][]byte{
+		"raw": []byte(value), "quoted": []byte(quoted[1 : len(quoted)-1]), "as JSON": inJSON[1 : len(inJSON)-1],
+		"as URL": []byte(url.QueryEscape(value)), "as path": []byte(url.PathEscape(value)),
+		"as base64": []byte(base64.RawStdEncoding.EncodeToString([]byte(value))), "as base64url": []byte(base64.RawURLEncoding.EncodeToString([]byte(value))),
+		"as hex": []byte(hex.EncodeToString([]byte(value))), "as HEX": []byte(strings.ToUpper(hex.EncodeToString([]byte(value)))),
+	}
+	var wide []byte
+	for _, u := range utf16.Encode([]rune(value)) {
+		wide = append(wide, byte(u), byte(u>>8))
+	}
+	list["as UTF-16LE"] = wide
+	return list
+}

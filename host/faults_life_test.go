@@ -1,0 +1,468 @@
+package host_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/dial"
+	"github.com/rekey-host/rekey/sdk/secret"
+	"github.com/rekey-host/rekey/sdk/serve"
+)
+
+// lifeEnv holds the life of a child of the test, as JSON.
+const lifeEnv = "REKEY_TEST_LIFE"
+
+// The protections that the harness can do without, to show that it would
+// notice. That of the disk's syncs is the file system's.
+const (
+	writeAhead     = "write-ahead"
+	syncs          = "fsync"
+	outcomeUnknown = "outcome unknown"
+	redaction      = "redaction"
+)
+
+// life is what one process does: plan a run if there is none, apply it from
+// where it stands, and end, by itself or by kill -9 at a point that it passes.
+type life struct {
+	State string // directory with state and identity
+	Bank  string // file of what the accounts were given
+	Seed  uint64
+	Lose  int    // how many of a hundred answers are lost
+	Point string // where it dies
+	N     int    // at which passing of that point, from 1
+	Pause bool   // it stops there instead, until it is continued
+	Off   string // the protection that is turned off
+	Count string // file that gets how often each point was passed, if it ends by itself
+}
+
+// Where things are, below the root of the disk: each in directories that have
+// to be made.
+const (
+	stateDir     = "var/lib/rekey"
+	identityFile = "etc/rekey/identity.txt"
+)
+
+// names are the accounts of the story. What an account is like is in its name.
+var names = []string{"plain-1", "picky-1", "fresh-1", "ghost-1", "plain-2", "picky-2", "fresh-2", "ghost-2"}
+
+// points counts how often each point was passed, and ends the process at one.
+type points struct {
+	mu     sync.Mutex
+	spec   life
+	passed map[string]int
+}
+
+func (p *points) at(name string) {
+	p.mu.Lock()
+	p.passed[name]++
+	switch hit := name == p.spec.Point && p.passed[name] == p.spec.N; {
+	case hit && p.spec.Pause:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case hit:
+		die()
+	}
+	p.mu.Unlock()
+}
+
+// Points of the wire at which a process may end.
+const (
+	atSend    = "wire/send"
+	atReceive = "wire/receive"
+)
+
+// wire counts what goes over a connection to a plugin.
+type wire struct {
+	net.Conn
+	at func(string)
+}
+
+func (w wire) Write(b []byte) (int, error) {
+	w.at(atSend)
+	return w.Conn.Write(b)
+}
+
+func (w wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	w.at(atReceive)
+	return n, err
+}
+
+// liveAs is the child: it lives as the text says.
+func liveAs(text string) error {
+	var spec life
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		return err
+	}
+	p := &points{spec: spec, passed: map[string]int{}}
+	if err := live(spec, p.at); err != nil {
+		return err
+	}
+	if spec.Count == "" {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	data, err := json.Marshal(p.passed)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(spec.Count, data, 0o600)
+}
+
+func live(spec life, at func(string)) error {
+	w, err := begin(spec, at)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	id, err := w.run()
+	if err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		done, err := w.apply(id, first)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// world is what a life works with.
+type world struct {
+	spec     life
+	at       func(string)
+	store    *ledger.Store
+	keys     ledger.Keys
+	backends []engine.Backend
+	closers  []func()
+}
+
+func begin(spec life, at func(string)) (w *world, err error) {
+	w = &world{spec: spec, at: at}
+	defer func() {
+		if err != nil {
+			w.end()
+		}
+	}()
+	w.store, err = ledger.Open(filepath.Join(spec.State, stateDir), ledger.Options{Now: time.Now, Rand: rand.Reader, OSUser: "ann", Host: "test", Crash: at})
+	if err != nil {
+		return w, err
+	}
+	if w.keys, _, err = ledger.LoadKeys(filepath.Join(spec.State, identityFile), nil); err != nil {
+		return w, err
+	}
+	b, err := openBank(spec, at)
+	if err != nil {
+		return w, err
+	}
+	w.closers = append(w.closers, func() { _ = b.file.Close() })
+	return w, w.connect(b)
+}
+
+func (w *world) end() {
+	for _, f := range slices.Backward(w.closers) {
+		f()
+	}
+	if w.store != nil {
+		_ = w.store.Close()
+	}
+}
+
+// connect opens an instance of each label over the wire, which redacts;
+// without redaction, directly.
+func (w *world) connect(b *bank) error {
+	var client *dial.Client
+	if w.spec.Off != redaction {
+		l := bufconn.Listen(1 << 16)
+		stop := serve.On(l, b)
+		c, hangUp, err := dial.Over(func(ctx context.Context) (net.Conn, error) {
+			conn, err := l.DialContext(ctx)
+			return wire{conn, w.at}, err
+		}, dial.Options{})
+		if err != nil {
+			return err
+		}
+		w.closers = append(w.closers, stop, func() { _ = hangUp() })
+		client = c
+	}
+	for _, label := range []string{vault, cloud, plain, desk} {
+		i, err := w.instance(b, client, label)
+		if err != nil {
+			return err
+		}
+		d, abilities := describe(label)
+		w.backends = append(w.backends, engine.Backend{Label: label, Description: d, Abilities: abilities, Instance: i,
+			Concurrency: 4, Timeout: 10 * time.Second, Attempts: 3, Patience: time.Minute})
+	}
+	return nil
+}
+
+func (w *world) instance(b *bank, client *dial.Client, label string) (engine.Instance, error) {
+	config := sdk.Config{Label: label, Concurrency: 4, Timeout: 10 * time.Second}
+	if client == nil {
+		i, err := b.Configure(context.Background(), config)
+		return direct{i}, err
+	}
+	i, err := client.Configure(context.Background(), config)
+	if err != nil {
+		return nil, err
+	}
+	if w.spec.Off == outcomeUnknown {
+		return sure{i}, nil
+	}
+	return i, nil
+}
+
+// sure is a host that takes a lost answer for a refusal.
+type sure struct{ engine.Instance }
+
+func (s sure) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+	s.Instance.Submit(ops, func(n int, r sdk.Receipt) {
+		if r.Outcome == sdk.Unknown {
+			r = sdk.Refuse(sdk.Errorf(sdk.TargetError, "no answer"))
+		}
+		answer(n, r)
+	})
+}
+
+// direct is an instance without a wire.
+type direct struct{ sdk.Instance }
+
+func (d direct) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+	for n, op := range ops {
+		go func() { answer(n, d.Apply(context.Background(), op)) }()
+	}
+}
+func (d direct) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return d.Instance.(sdk.Resetter).Reset(ctx, op)
+}
+func (direct) Unlock(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
+func (d direct) Find(ctx context.Context, account string) (sdk.Account, error) {
+	return d.Instance.(sdk.Finder).Find(ctx, account)
+}
+func (direct) Policy(context.Context, string, string) (sdk.Policy, error) { return sdk.Policy{}, nil }
+func (d direct) Verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
+	return d.Instance.(sdk.Verifier).Verify(ctx, account, kind, v)
+}
+func (direct) Generate(context.Context, string, int) ([]secret.Value, error) { return nil, nil }
+func (direct) Check(context.Context) []sdk.Finding                           { return nil }
+
+// storyWaves are the waves: one that holds, and one that stops at each failure.
+func storyWaves() []engine.WaveRule {
+	return []engine.WaveRule{{Name: "canary", Hold: true, MaxFailures: -1, MaxPercent: -1}, {Name: "rest", Size: 4, MaxFailures: 0, MaxPercent: -1}}
+}
+
+// run returns the run of the state directory, which it plans if there is none.
+func (w *world) run() (string, error) {
+	list, err := w.store.Runs()
+	switch {
+	case err != nil:
+		return "", err
+	case len(list) > 1:
+		return "", fmt.Errorf("there are %d runs", len(list))
+	case len(list) == 1:
+		return list[0].Header.ID, list[0].Err
+	}
+	return w.plan()
+}
+
+func (w *world) plan() (string, error) {
+	d, err := w.store.Draft(ledger.Header{Script: "faults.star", Created: time.Now(), OSUser: "ann"}, w.keys)
+	if err != nil {
+		return "", err
+	}
+	var list []any
+	for _, name := range names {
+		list = append(list, name)
+	}
+	users, err := source.List(source.ListOptions{Items: list, Key: "login"})
+	if err != nil {
+		return "", err
+	}
+	first := func(_ context.Context, row source.Row) (string, error) {
+		if row.Line <= 2 {
+			return "canary", nil
+		}
+		return "rest", nil
+	}
+	_, err = engine.MakePlan(context.Background(), engine.PlanJob{Users: users, Wave: first, Waves: storyWaves(), Draft: d, Hooks: story{},
+		Backends: w.backends, Random: rand.Reader})
+	if err != nil {
+		return "", errors.Join(err, d.Discard())
+	}
+	r, err := d.Freeze([]ledger.WavePlan{{Name: "canary"}, {Name: "rest"}})
+	if err != nil {
+		return "", err
+	}
+	return r.ID(), r.Close()
+}
+
+// apply locks the run, releases a hold, puts users back whose outcome is not
+// known (once a life), and applies. It reports whether the run is settled.
+func (w *world) apply(id string, first bool) (bool, error) {
+	r, err := w.store.Lock(id, w.keys)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	if err := prepare(r, first); err != nil {
+		return false, err
+	}
+	c, err := r.Counts()
+	if err != nil || c.Pending == 0 {
+		return true, err
+	}
+	if err := r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: "resume"}}}); err != nil {
+		return false, err
+	}
+	approved, err := r.Approvals()
+	if err != nil {
+		return false, err
+	}
+	var journal engine.Journal = r
+	if w.spec.Off == writeAhead {
+		journal = &eager{run: r}
+	}
+	ending, err := engine.Apply(context.Background(), engine.Job{ID: id, Journal: journal, Vault: r, Plan: r, Backends: w.backends, Hooks: story{},
+		Row:   func(u ledger.User) (source.Row, error) { return source.Row{Key: u.Key}, nil },
+		Waves: storyWaves(), Planned: []int64{2, int64(len(names)) - 2}, Approved: func(name string) bool { return slices.Contains(approved, name) },
+		Revert: true, Known: func(label, account, _ string) (secret.Value, bool, error) {
+			return secret.New(before(label, account)), true, nil
+		},
+		Clock: hurried{}, Random: rand.Reader, Stop: context.Background(), Crash: w.at})
+	if e, lazy := journal.(*eager); lazy {
+		e.flush()
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, leave(r, ending)
+}
+
+func prepare(r *ledger.Run, first bool) error {
+	if wave, held, err := r.Hold(); err != nil || held {
+		if err != nil {
+			return err
+		}
+		if err := r.Commit([]*ledger.Record{{Kind: ledger.Approved, Detail: ledger.Detail{Wave: wave}}}); err != nil {
+			return err
+		}
+	}
+	if !first {
+		return nil
+	}
+	var back []*ledger.Record
+	err := r.Each(ledger.Filter{Status: []ledger.Status{ledger.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
+		back = append(back, &ledger.Record{Kind: ledger.Reopened, User: u.Pos})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.Commit(back)
+}
+
+// leave records how a process leaves the run.
+func leave(r *ledger.Run, e engine.Ending) error {
+	state := ledger.StateFinished
+	switch c, err := r.Counts(); {
+	case err != nil:
+		return err
+	case e.Stopped != "":
+		state = ledger.StateStopped
+	case e.Held != "":
+		state = ledger.StateHeld
+	case c.Unknown > 0:
+		state = ledger.StateUnsettled
+	}
+	return r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: state}}})
+}
+
+// hurried passes time a thousand times as fast.
+type hurried struct{ engine.SystemClock }
+
+func (h hurried) Sleep(ctx context.Context, d time.Duration) error {
+	return h.SystemClock.Sleep(ctx, d/1000)
+}
+
+// eager is a journal without write-ahead: it says that records are durable and
+// writes them a little later.
+type eager struct {
+	run  *ledger.Run
+	mu   sync.Mutex
+	late sync.WaitGroup
+}
+
+func (e *eager) Commit(recs []*ledger.Record) error {
+	copies := make([]*ledger.Record, len(recs))
+	for i, r := range recs {
+		c := *r
+		copies[i] = &c
+	}
+	e.flush()
+	e.late.Go(func() {
+		time.Sleep(20 * time.Millisecond)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		_ = e.run.Commit(copies)
+	})
+	return nil
+}
+
+func (e *eager) flush() { e.late.Wait() }
+
+// story is the rotate: one value for three systems, one of which may refuse,
+// and a value that the fourth picks.
+type story struct{}
+
+func (story) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine.Verdict {
+	v, err := s.Generate(ctx, engine.GenerateStep{})
+	if err != nil {
+		return raised(engine.Result{}, err)
+	}
+	list := []engine.Step{
+		{Verb: "find", Backend: vault, Account: row.Key},
+		{Verb: "set", Backend: vault, Account: vaultName(row.Key), Value: v},
+		{Verb: "change", Backend: cloud, Account: vaultName(row.Key), Old: engine.Given(secret.New(before(cloud, vaultName(row.Key)))), Value: v},
+		{Verb: "verify", Backend: vault, Account: vaultName(row.Key), Value: v},
+		{Verb: "set", Backend: plain, Account: row.Key, Value: v},
+	}
+	if strings.HasPrefix(row.Key, "plain") {
+		list = append(list, engine.Step{Verb: "reset", Backend: desk, Account: row.Key})
+	}
+	for _, step := range list {
+		if r, err := s.Do(ctx, step); err != nil || !r.OK() {
+			return raised(r, err)
+		}
+	}
+	return engine.Verdict{}
+}
+
+// vaultName is what a user is called in vault and cloud: a ghost exists on two
+// systems of three.
+func vaultName(name string) string { return strings.Replace(name, "ghost", "haunted", 1) }
+
+func raised(r engine.Result, err error) engine.Verdict {
+	var f *engine.Fault
+	if errors.As(err, &f) {
+		return engine.Verdict{Kind: engine.Raised, Fault: f}
+	}
+	return engine.Verdict{Kind: engine.Raised, Refused: &r, Fault: &engine.Fault{Code: r.Code, Message: r.Message}}
+}
