@@ -530,3 +530,32 @@ workflow(users = csv("users.csv", key = "login"), backend = cloud, reports = [re
 		return now, j.sim.Values(login)[1:]
 	})
 }
+
+func TestSmartcloudStatesAreToldApart(t *testing.T) {
+	j := newCloudJob(t, 0, "", smartcloudtest.Options{MaxPage: 2})
+	for _, a := range []smartcloudtest.Account{{Login: "active"}, {Login: "pending", State: smartcloudtest.Pending}, {Login: "suspended", State: smartcloudtest.Suspended},
+		{Login: "deleted", State: smartcloudtest.SoftDeleted}, {Login: "federated", Realm: smartcloudtest.Federated}, {Login: "partly", Realm: "PARTIAL_FEDERATED"}} {
+		a.Login += "@acme.example"
+		a.Password = "Temp-0f!1"
+		j.sim.Add(a)
+	}
+	j.write("all.star", `
+cloud = backend("smartcloud", url = param.string("url"), admin = "admin@acme.example", password = secret.env("CLOUD_PASSWORD"))
+workflow(users = cloud.accounts(filter = param.string("filter", default = ""), attributes = ["SubscriberState"]), backend = cloud, reports = [report.csv("out.csv", row = lambda r:
+    {"login": r.user.login, "said": r.user.status, "state": r.user["SubscriberState"], "why": r.code + ": " + r.message if r.code else r.status})])
+`)
+	j.must(3, "run", "all.star", "url="+j.sim.URL(), "--yes")
+	want := `login,said,state,why
+admin@acme.example,active,ACTIVE,Protected: is the administrator that rekey is logged in as
+active@acme.example,active,ACTIVE,done
+pending@acme.example,pending,PENDING,"AccountStatus: is PENDING: setUserPassword wants an ACTIVE account; change its temporary password, or set one with must_change = True"
+suspended@acme.example,suspended,SUSPENDED,AccountStatus: is SUSPENDED: no password can be set
+deleted@acme.example,deleted,SOFT_DELETED,AccountStatus: is SOFT_DELETED: no password can be set
+federated@acme.example,federated,ACTIVE,NoCredential: is federated: its password is with its organisation
+partly@acme.example,active,ACTIVE,done
+`
+	if got := j.read("out.csv"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	j.outcome(0, "run", "all.star", "url="+j.sim.URL(), "filter=emailAddress=active@acme.example", "--yes")
+}
