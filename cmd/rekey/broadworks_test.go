@@ -157,22 +157,34 @@ func TestBroadworksUsersGetNewValuesOfEachKind(t *testing.T) {
 	}
 }
 
+// The rules of web passwords forbid earlier ones, so that a value which is sent
+// again is refused: a logon settles it.
 func TestBroadworksUsersAreWhereKillsFindThem(t *testing.T) {
 	t.Parallel()
-	j := newOdinJob(t, 2000, broadworkstest.Options{TokenLife: 2 * time.Second})
-	host := j.command(j.run("kind=SIP", "file=users.txt")...)
-	kill := func(http.ResponseWriter, *http.Request) { killPlugin(t, host, "broadworks") }
-	put := "PUT /users/authentication"
-	j.sim.Faults.Add(resttest.Fault{Op: put, Skip: 300, Times: 1, Effect: true, Answer: kill})
-	j.sim.Faults.Add(resttest.Fault{Op: "GET /sip-password/generate", Skip: 1100, Times: 1, Answer: kill})
-	j.sim.Faults.Add(resttest.Fault{Op: put, Skip: 1400, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.Process.Kill() }})
-	if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 {
-		t.Fatalf("the host was not killed: %v\n%s", err, out)
+	rules := broadworkstest.DefaultRules()
+	rules.GroupWeb.DisallowPreviousPasswords, rules.GroupWeb.NumberOfPreviousPasswords = true, 3
+	rules.SystemSIP.DisallowOldPassword = true
+	for kind, ops := range map[string][2]string{
+		"sip": {"PUT /users/authentication", "GET /sip-password/generate"},
+		"web": {"PUT /users/passwords", "GET /password/generate"},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			j := newOdinJob(t, 2000, broadworkstest.Options{TokenLife: 2 * time.Second, Rules: &rules})
+			host := j.command(j.run("kind="+kind, "file=users.txt")...)
+			kill := func(http.ResponseWriter, *http.Request) { killPlugin(t, host, "broadworks") }
+			first := j.sim.Faults.Add(resttest.Fault{Op: ops[0], Skip: 300, Times: 1, Effect: true, Answer: kill})
+			second := j.sim.Faults.Add(resttest.Fault{Op: ops[1], Skip: 33, Times: 1, Answer: kill})
+			j.sim.Faults.Add(resttest.Fault{Op: ops[0], Skip: 1400, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.Process.Kill() }})
+			if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 || first()+second() != 2 {
+				t.Fatalf("the host was not killed, or the plugin not twice: %v\n%s", err, out)
+			}
+			if o := j.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 2000 {
+				t.Fatalf("after resume: %+v", o)
+			}
+			j.settled(kind)
+		})
 	}
-	if o := j.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 2000 {
-		t.Fatalf("after resume: %+v", o)
-	}
-	j.settled("sip")
 }
 
 func TestBroadworksWholeGroupAndAList(t *testing.T) {

@@ -206,11 +206,11 @@ func TestSmartcloudAccountsAreWhereKillsFindThem(t *testing.T) {
 			j := newCloudJob(t, 2000, smartcloudtest.Pending, smartcloudtest.Options{StayPending: stays})
 			host := j.command(j.run()...)
 			kill := func(http.ResponseWriter, *http.Request) { killPlugin(t, host, "smartcloud") }
-			j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 300, Times: 1, Effect: true, Answer: kill})
-			j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 800, Times: 1, Answer: kill})
+			first := j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 300, Times: 1, Effect: true, Answer: kill})
+			second := j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 800, Times: 1, Answer: kill})
 			j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 1400, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.Process.Kill() }})
-			if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 {
-				t.Fatalf("the host was not killed: %v\n%s", err, out)
+			if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 || first()+second() != 2 {
+				t.Fatalf("the host was not killed, or the plugin not twice: %v\n%s", err, out)
 			}
 			if o := j.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 2000 {
 				t.Fatalf("after resume: %+v", o)
