@@ -10,13 +10,14 @@ import (
 // Candidates that are not near are never shown: where a file lacks its header
 // line, the first user stands for it.
 func didYouMean(name string, candidates []string) string {
-	best, least := "", 1+max(1, utf8.RuneCountInString(name)/3)
+	length := utf8.RuneCountInString(name)
+	best, least := "", min(length, 1+max(1, length/3)) // one letter is like every other
 	for _, c := range candidates {
 		if strings.EqualFold(c, name) {
 			best = c
 			break
 		}
-		if d := distance([]rune(name), []rune(c)); d < least {
+		if d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(c))); d < least {
 			best, least = c, d
 		}
 	}
