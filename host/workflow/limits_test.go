@@ -216,6 +216,23 @@ func TestRecursionEndsWithAnError(t *testing.T) {
 	}
 }
 
+// TestProblemsOfAllKindsAreListedTogether: one check is enough to mend a script.
+func TestProblemsOfAllKindsAreListedTogether(t *testing.T) {
+	text := head + `def wave(user):
+    return "canry" if user.taem == "it-ops" else "all"
+def rotate(user, step):
+    failed("no")
+    step.verfy(target, user.login, "x")
+workflow(users = users, rotate = rotate, wave = wave, order_by = ["taem"], waves = {"canary": wave_rule(hold = "x"), "all": wave_rule()})
+`
+	want := lines(`w.star:5:12: there is no wave "canry"; did you mean "canary"?`, `w.star:5:28: the users have no column "taem"; did you mean "team"?`,
+		`w.star:7:5: the result of failed() is thrown away, so it says nothing; write return failed(…)`, `w.star:8:10: step has no "verfy"; did you mean "verify"?`,
+		`w.star:9:55: order_by: the users have no column "taem"; did you mean "team"?`, `w.star:9:105: wave_rule: hold = "x": want "approval"`)
+	if got := problems(t, script(t, text, "people.csv", people)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestProblemsAreListedAndThenCounted(t *testing.T) {
 	var b strings.Builder
 	for i := range 30 {

@@ -164,19 +164,23 @@ func Load(ctx context.Context, o Options) (*Workflow, error) {
 	in.note(l.problems...)
 	for _, f := range l.order {
 		in.note(in.shadowed(f)...)
+	}
+	blocked := in.blocked()
+	for _, f := range l.order {
 		in.note(in.discarded(f)...)
 	}
-	return in.load(ctx, l)
+	return in.load(ctx, l, blocked)
 }
 
-// load goes on after parsing.
-func (in *interp) load(ctx context.Context, l *loader) (*Workflow, error) {
+// load goes on after parsing, unless what that found keeps the script from
+// being evaluated.
+func (in *interp) load(ctx context.Context, l *loader, blocked bool) (*Workflow, error) {
 	w := &Workflow{Name: in.opts.Path, in: in, spool: in.spool}
 	for _, f := range l.seen {
 		w.Files = append(w.Files, f.export())
 	}
 	in.workflow = w
-	if in.blocked() {
+	if blocked {
 		return nil, in.problems()
 	}
 	vary(in.ordered, in.missing)
