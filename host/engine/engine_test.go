@@ -481,8 +481,30 @@ func TestAResetReturnsWhatTheBackendPicked(t *testing.T) {
 		return Verdict{}
 	})
 	apply(t, jobOf(b, hooks, x.backend("a")))
-	if got := b.finished(1).Detail.Status; got != ledger.Done {
-		t.Errorf("%s, want done", got)
+	if got := b.finished(1).Detail; got.Status != ledger.Done || got.Message != "" {
+		t.Errorf("%s %q, want done", got.Status, got.Message)
+	}
+}
+
+// secretive keeps what it picks to itself.
+type secretive struct{ *target }
+
+func (secretive) Reset(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
+
+func TestAResetWhoseValueNobodyTellsIsReportedSo(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	be := x.backend("a")
+	be.Instance = secretive{x}
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		if bad := must(s.Do(ctx, Step{Verb: verbReset, Backend: "a", Account: row.Key})); bad != nil {
+			return *bad
+		}
+		return Verdict{}
+	})
+	apply(t, jobOf(b, hooks, be))
+	if got := b.finished(1).Detail; got.Status != ledger.Done || got.Message != "the target picked a value and did not tell it" {
+		t.Errorf("%s %q, want done, and that the value is not known", got.Status, got.Message)
 	}
 }
 

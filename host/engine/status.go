@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -84,6 +86,12 @@ func (a *account) sumUp() {
 	}
 }
 
+// untold reports whether nobody here knows the value that the credential has:
+// a reset was applied, and the target kept what it picked to itself.
+func (a *account) untold() bool {
+	return a.state == standingApplied && a.outcome.Verb == verbReset && a.outcome.Sealed == nil
+}
+
 // statusOf is a user's status and why, by design section 4 "Status of a user".
 func statusOf(records []ledger.Record, v Verdict) ledger.Record {
 	accounts := standings(records)
@@ -115,6 +123,9 @@ func statusOf(records []ledger.Record, v Verdict) ledger.Record {
 		because(&out, v, refused, notAccepted)
 	case applied != nil:
 		out.Detail.Status = ledger.Done
+		if slices.ContainsFunc(accounts, (*account).untold) {
+			out.Detail.Message = "the target picked a value and did not tell it"
+		}
 	case reverted != nil || hookFailed || refused != nil && v.Kind != SaidDone:
 		out.Detail.Status = ledger.Failed
 		because(&out, v, refused, notAccepted)
