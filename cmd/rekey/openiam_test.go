@@ -650,3 +650,19 @@ func TestOpenIAMIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenIAMResetReportsTheValueIfTheServerTellsIt(t *testing.T) {
+	for _, tells := range []bool{true, false} {
+		j := newOpenIAMJob(t, 3, openiamtest.Options{ReturnResets: tells}, nil)
+		args := j.many(false, "person0000", "person0001", "person0002")
+		j.write("many.star", strings.Replace(j.read("many.star"), "step.set(iam, user.login, user.password or step.generate(), must_change = False or None)", "step.reset(iam, user.login)", 1))
+		j.must(0, args...)
+		line := map[bool]string{true: "done : ", false: "done : the target picked a value and did not tell it"}[tells]
+		for login, row := range j.manyReport() {
+			i, _ := j.sim.Identity(openiamtest.Key{Principal: login})
+			if tells != (row.Password != nil) || tells && *row.Password != i.Password || !i.MustChange || len(i.Values) != 2 || row.Line != line {
+				t.Errorf("tells %t, %s: %s, with a password %t", tells, login, row.Line, row.Password != nil)
+			}
+		}
+	}
+}
