@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
@@ -284,7 +283,7 @@ func mendable(v Verdict) bool {
 	if v.Kind != Raised || v.Fault == nil {
 		return false
 	}
-	return v.Fault.static || v.Fault.Code == ScriptError && !strings.HasPrefix(v.Fault.Message, "fail:")
+	return v.Fault.static || v.Fault.Code == ScriptError && !v.Fault.OfRow
 }
 
 // static marks a fault that does not depend on the row.

@@ -52,6 +52,9 @@ type Fault struct {
 	Code      sdk.Code
 	Message   string
 	Backtrace string
+	// OfRow says of a ScriptError that another row may not have it: an index,
+	// a key, a conversion.
+	OfRow bool
 
 	static bool // it does not depend on the row
 }

@@ -103,6 +103,24 @@ func explain(err error) (message, fix string) {
 	return text, ""
 }
 
+// ofRow reports whether an error of the script comes of what the row holds:
+// the same hook may well treat another user. Names, columns, arguments and
+// types that are wrong are wrong for all; but a None is a cell that is empty,
+// or a pattern that does not match.
+func ofRow(err error) bool {
+	text, _ := explain(err)
+	if strings.HasPrefix(text, "fail: ") || strings.HasPrefix(text, "json.decode: ") || strings.HasPrefix(text, "json.indent: ") {
+		return true
+	}
+	for _, part := range []string{"NoneType", " by zero", "out of range", " not in ", " not found", "missing key", "empty s", "empty dict", "literal", "to unpack",
+		"string encodes", "excessive repeat", "repeat count", "shift count", "cannot convert float", "is longer than", "too large for"} {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}
+
 // backtrace is the stack of an error as people read it.
 func backtrace(err error) string {
 	e := innermost(err)

@@ -210,7 +210,8 @@ func (w *Workflow) raised(s *state, j job, err error) engine.Verdict {
 	case s.ctx.Err() != nil:
 		v.Fault = &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}
 	default:
-		v.Fault = &engine.Fault{Code: engine.ScriptError, Message: w.said(j, s.stopped(), err)}
+		stopped := s.stopped()
+		v.Fault = &engine.Fault{Code: engine.ScriptError, Message: w.said(j, stopped, err), OfRow: stopped != nil || ofRow(err)}
 	}
 	v.Fault.Backtrace = backtrace(err)
 	return v

@@ -230,6 +230,26 @@ func TestAnErrorKeepsItsBacktrace(t *testing.T) {
 	}
 }
 
+// TestErrorsOfOneRowAreNoDefects: a plan ends at what would hit every user, and
+// goes on where only the first is strange.
+func TestErrorsOfOneRowAreNoDefects(t *testing.T) {
+	for body, want := range map[string]bool{
+		`user.login.split("@")[1]`: true, `{}[user.login]`: true, `int(user.login)`: true, `float(user.login)`: true, `1 // (len(user.login) - 3)`: true, `1 % 0`: true,
+		`fail("no")`: true, `re.match("x", user.login)[0]`: true, `re.match("x", user.login).start`: true, `user.login.index("@")`: true, `[].index(1)`: true, `max([])`: true,
+		`json.decode(user.login)`: true, `None + "x"`: true, `step.set(target, None, "x")`: true, `[a for a, b in [user.login.split("n")]]`: true, `{}.pop("x")`: true, `{}.popitem()`: true,
+		`re.match("a", "a" * 300000)`: true, `ord(user.login)`: true, `[i for i in range(1 << 40)]`: true,
+
+		`user.login.splt("@")`: false, `getattr(user, "nmae")`: false, `step.set(target, user.login)`: false, `step.set(target, user.login, "x", knd = "y")`: false, `1 + "x"`: false,
+		`step.set(target, 7, "x")`: false, `len(3)`: false, `"x" < 3`: false, `struct(a = 1).b`: false, `step.generate().reveal`: false, `json.encode(user)`: false, `skip(3)`: false, `user.temporary + "x"`: false,
+	} {
+		w := staff(t, "def rotate(user, step):\n    s = [step, user]\n    x = "+strings.NewReplacer("step.", "s[0].", "user.", "s[1].", "(user", "(s[1]").Replace(body)+"\nworkflow(users = users, rotate = rotate)")
+		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{})
+		if v.Fault == nil || v.Fault.Code != engine.ScriptError || v.Fault.OfRow != want {
+			t.Errorf("%s: %s, OfRow = %v, want %v", body, said(v), v.Fault != nil && v.Fault.OfRow, want)
+		}
+	}
+}
+
 // TestHooksGetTheParametersThatTheyName, in any order.
 func TestHooksGetTheParametersThatTheyName(t *testing.T) {
 	for hook, want := range map[string]string{
