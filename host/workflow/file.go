@@ -36,6 +36,7 @@ type file struct {
 	calls map[spot]*syntax.CallExpr // by their opening parenthesis
 	nodes map[spot]syntax.Node      // operations, by the position that an error in them has
 	funcs map[spot]*function        // by their def or lambda
+	defs  map[*syntax.Ident]spot    // of them, those that a name is bound to
 
 	mayVary map[*syntax.Ident]bool      // first bindings of names that depend on a parameter without a value
 	varies  map[string]bool             // those of them that are globals
@@ -44,7 +45,7 @@ type file struct {
 
 func newFile(name, shown string, text []byte) *file {
 	return &file{name: name, shown: shown, text: text, lines: linesOf(string(text)), loads: map[string]*file{},
-		calls: map[spot]*syntax.CallExpr{}, nodes: map[spot]syntax.Node{}, funcs: map[spot]*function{}}
+		calls: map[spot]*syntax.CallExpr{}, nodes: map[spot]syntax.Node{}, funcs: map[spot]*function{}, defs: map[*syntax.Ident]spot{}}
 }
 
 // linesOf splits a text where the scanner counts a line.
@@ -256,7 +257,13 @@ func (f *file) index() {
 			f.nodes[spotOf(n.Lbrack)] = n
 		case *syntax.DotExpr:
 			f.nodes[spotOf(n.Dot)] = n
+		case *syntax.AssignStmt:
+			name, isName := n.LHS.(*syntax.Ident)
+			if l, ok := n.RHS.(*syntax.LambdaExpr); ok && isName {
+				f.defs[name] = spotOf(l.Lambda)
+			}
 		case *syntax.DefStmt:
+			f.defs[n.Name] = spotOf(n.Def)
 			f.funcs[spotOf(n.Def)] = &function{file: f, node: n, name: n.Name.Name, params: n.Params, body: n.Body, resolved: n.Function.(*resolve.Function)}
 		case *syntax.LambdaExpr:
 			f.funcs[spotOf(n.Lambda)] = &function{file: f, node: n, name: "lambda", params: n.Params, resolved: n.Function.(*resolve.Function), result: n.Body}

@@ -385,6 +385,23 @@ func TestASagaSaysWhatBecameOfIt(t *testing.T) {
 	}
 }
 
+// TestColumnsOfStdinAreCheckedWhereTheScriptNamesThem, without reading it.
+func TestColumnsOfStdinAreCheckedWhereTheScriptNamesThem(t *testing.T) {
+	o := script(t, `workflow(users = csv("-", key = "login", columns = ["login", "team"]), backend = backend("memory"), select = lambda user: user.taem == "x")`)
+	o.Stdin = untouched{t}
+	if got, want := problems(t, o), `w.star:1:128: the users have no column "taem"; did you mean "team"?`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// untouched fails the test when it is read.
+type untouched struct{ t *testing.T }
+
+func (r untouched) Read([]byte) (int, error) {
+	r.t.Error("standard input is read")
+	return 0, errors.New("not now")
+}
+
 // TestHooksAreCalledConcurrently, each with its own user.
 func TestHooksAreCalledConcurrently(t *testing.T) {
 	w := staff(t, saga)

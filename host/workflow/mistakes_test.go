@@ -56,6 +56,9 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 		{"csv = csv()", "csv = csv(\"a.csv\", key = \"a\")", `w.star:4:1: csv is a builtin; call yours accounts`},
 		{"a tuple", "report, x = 1, 2\ny = report.csv(\"a\")\nworkflow(users = users, backend = target)", `w.star:4:1: report is a builtin; call yours passwords_report`},
 		{"done = done()", "done = done()", `w.star:4:1: done is a builtin; call yours finished`},
+		{"in a function", "def select(user):\n    json = json.encode([user.login])\n    return json != \"\"\nworkflow(users = users, backend = target, select = select)",
+			`w.star:5:5: json is a builtin; call yours data`},
+		{"in a function, bound before", "def select(re):\n    re = re + 1\n    csv = 1\n    csv = csv + 1\n    return csv\nx = select(1)\nworkflow(users = users, backend = target)", ""},
 		{"of one's own without a clash", "def struct(a):\n    return a\nx = struct(1)\nworkflow(users = users, backend = target)", ""},
 
 		// arguments
@@ -125,6 +128,14 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 			`w.star:5:6: the result of step.try_set() is thrown away; look at its .ok, or use step.set(), which fails the user`},
 		{"a function that fails", "def give_up(why):\n    return failed(\"gave up: \" + why)\ndef rotate(user, step):\n    give_up(\"x\")\nworkflow(users = users, rotate = rotate)",
 			`w.star:7:5: the result of give_up() is thrown away, and it may be that of failed(); write return give_up(…), or look at what it returns`},
+		{"a function that may fail", "def check(r):\n    return None if r.ok else failed(r.message)\ndef rotate(user, step):\n    r = step.try_set(target, user.login, \"x\")\n    check(r)\nworkflow(users = users, rotate = rotate)",
+			`w.star:8:5: the result of check() is thrown away, and it may be that of failed(); write return check(…), or look at what it returns`},
+		{"a lambda that fails", "give_up = lambda why: failed(why)\ndef rotate(user, step):\n    give_up(\"x\")\nworkflow(users = users, rotate = rotate)",
+			`w.star:6:5: the result of give_up() is thrown away, and it may be that of failed(); write return give_up(…), or look at what it returns`},
+		{"by way of another", "def a():\n    return failed(\"x\")\ndef b():\n    return a()\ndef rotate(user, step):\n    b()\nworkflow(users = users, rotate = rotate)",
+			`w.star:9:5: the result of b() is thrown away, and it may be that of failed(); write return b(…), or look at what it returns`},
+		{"functions that call each other", "def a(x):\n    return b(x)\ndef b(x):\n    return a(x)\ndef rotate(user, step):\n    b(1)\nworkflow(users = users, rotate = rotate)", ""},
+		{"a helper that gives nothing", "def note(text):\n    print(text)\ndef rotate(user, step):\n    note(\"x\")\nworkflow(users = users, rotate = rotate)", ""},
 		{"a result looked at", "def rotate(user, step):\n    r = step.try_set(target, user.login, step.generate())\n    if not r.ok:\n        return failed(r.message)\nworkflow(users = users, rotate = rotate)", ""},
 
 		// hooks

@@ -150,7 +150,8 @@ func (c *call) source(s source.Source, err error) (starlark.Value, error) {
 	}
 	v := &sourceValue{source: s, unknown: err != nil}
 	if i := c.entry.index("path"); i >= 0 {
-		v.stdin = c.text("path") == "-"
+		named := c.entry.index("columns") >= 0 && c.has("columns")
+		v.stdin = c.text("path") == "-" && !named
 		v.unknown = v.unknown || loose && c.state.in.placeholder(c, "path") || c.text("path") == ""
 	}
 	if i := c.entry.index("list"); i >= 0 {

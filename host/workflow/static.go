@@ -1,10 +1,12 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -27,6 +29,49 @@ func (in *interp) shadowed(f *file) []source.Problem {
 		}
 	}
 	return found
+}
+
+// shadowedInside finds the same in functions, where the name is the function's
+// own from its first line: json = json.encode(…).
+func (in *interp) shadowedInside(f *file) []source.Problem {
+	var found []source.Problem
+	look := func(n syntax.Node) bool {
+		s, ok := n.(*syntax.AssignStmt)
+		if !ok || s.Op != syntax.EQ {
+			return true
+		}
+		for _, id := range targets(s.LHS) {
+			e := in.lang.byName[id.Name]
+			if e != nil && in.lang.inScope(e) && f.mentions(s.RHS, id) && !f.boundBefore(id) {
+				found = append(found, f.problem(id.NamePos, "call yours "+e.rename, "%s is a builtin", id.Name))
+			}
+		}
+		return true
+	}
+	for _, fn := range f.funcs {
+		for _, s := range fn.body {
+			syntax.Walk(s, look)
+		}
+	}
+	return found
+}
+
+// mentions reports whether the expression uses the variable that is bound.
+func (f *file) mentions(x syntax.Expr, bound *syntax.Ident) bool {
+	found := false
+	syntax.Walk(x, func(n syntax.Node) bool {
+		id, ok := n.(*syntax.Ident)
+		found = found || ok && f.sameBinding(id, bound)
+		return !found
+	})
+	return found
+}
+
+// boundBefore reports whether the variable has a value before it is bound here:
+// it is a parameter, or bound on an earlier line.
+func (f *file) boundBefore(id *syntax.Ident) bool {
+	b, _ := id.Binding.(*resolve.Binding)
+	return b == nil || b.First != nil && b.First != id
 }
 
 // clashes reports whether the file means the builtin by the name that the
@@ -131,7 +176,8 @@ func (f *file) droppedCall(x *syntax.CallExpr) *source.Problem {
 	}
 	if fn := f.callee(x); fn != nil {
 		if inner := fn.returnsVerdict(); inner != "" {
-			p := f.problem(syntax.Start(x), "write return "+fn.name+"(…), or look at what it returns", "the result of %s() is thrown away, and it may be that of %s()", fn.name, inner)
+			called := x.Fn.(*syntax.Ident).Name
+			p := f.problem(syntax.Start(x), "write return "+called+"(…), or look at what it returns", "the result of %s() is thrown away, and it may be that of %s()", called, inner)
 			return &p
 		}
 	}
@@ -179,56 +225,76 @@ func (f *file) callee(x *syntax.CallExpr) *function {
 // definition finds the def that binds a name, here or where it is loaded from.
 func (f *file) definition(first *syntax.Ident) *function {
 	for _, s := range f.tree.Stmts {
-		switch s := s.(type) {
-		case *syntax.DefStmt:
-			if s.Name == first {
-				return f.funcs[spotOf(s.Def)]
-			}
-		case *syntax.LoadStmt:
-			for i, id := range s.To {
-				if from := f.loads[s.ModuleName()]; id == first && from != nil && from.program != nil {
-					return from.exported(s.From[i].Name)
-				}
-			}
+		l, ok := s.(*syntax.LoadStmt)
+		if !ok {
+			continue
+		}
+		i := slices.Index(l.To, first)
+		if from := f.loads[l.ModuleName()]; i >= 0 && from != nil && from.program != nil {
+			return from.exported(l.From[i].Name)
 		}
 	}
-	for _, fn := range f.funcs { // a def inside of a def
-		if d, ok := fn.node.(*syntax.DefStmt); ok && d.Name == first {
-			return fn
-		}
-	}
-	return nil
+	return f.named(first)
 }
+
+// named returns the function that is bound to a name; nil if that is none.
+func (f *file) named(first *syntax.Ident) *function { return f.funcs[f.defs[first]] }
 
 func (f *file) exported(name string) *function {
 	for _, s := range f.tree.Stmts {
-		if d, ok := s.(*syntax.DefStmt); ok && d.Name.Name == name {
-			return f.funcs[spotOf(d.Def)]
+		for _, id := range bound(s) {
+			if id.Name == name {
+				return f.named(id)
+			}
 		}
 	}
 	return nil
 }
 
-// returnsVerdict returns the name of the verdict or try_ step that a return of
-// the function gives directly; "" if there is none.
-func (fn *function) returnsVerdict() string {
-	name := ""
+// returnsVerdict returns the name of the verdict or try_ step that the function
+// gives directly or by another function; "" if there is none. seen are the
+// functions that lead to it.
+func (fn *function) returnsVerdict(seen ...*function) string {
+	if slices.Contains(seen, fn) {
+		return ""
+	}
+	seen = append(slices.Clone(seen), fn)
+	name := fn.file.gives(fn.result, seen)
 	for _, s := range fn.body {
 		syntax.Walk(s, func(n syntax.Node) bool {
 			switch n := n.(type) {
 			case *syntax.DefStmt, *syntax.LambdaExpr:
 				return false
 			case *syntax.ReturnStmt:
-				if call, ok := n.Result.(*syntax.CallExpr); ok {
-					if inner, what := fn.file.verdictCall(call); what != isNeither {
-						name = inner
-					}
-				}
+				name = cmp.Or(name, fn.file.gives(n.Result, seen))
 			}
 			return true
 		})
 	}
 	return name
+}
+
+// gives returns the name of the verdict or try_ step that an expression may
+// be, or "".
+func (f *file) gives(x syntax.Expr, seen []*function) string {
+	switch x := x.(type) {
+	case *syntax.ParenExpr:
+		return f.gives(x.X, seen)
+	case *syntax.CondExpr:
+		return cmp.Or(f.gives(x.True, seen), f.gives(x.False, seen))
+	case *syntax.BinaryExpr:
+		if x.Op == syntax.AND || x.Op == syntax.OR {
+			return cmp.Or(f.gives(x.X, seen), f.gives(x.Y, seen))
+		}
+	case *syntax.CallExpr:
+		if name, what := f.verdictCall(x); what != isNeither {
+			return name
+		}
+		if fn := f.callee(x); fn != nil {
+			return fn.returnsVerdict(seen...)
+		}
+	}
+	return ""
 }
 
 // checkTree finds misspelt columns and the like in hooks and what they call.

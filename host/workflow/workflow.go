@@ -164,6 +164,7 @@ func Load(ctx context.Context, o Options) (*Workflow, error) {
 	in.note(l.problems...)
 	for _, f := range l.order {
 		in.note(in.shadowed(f)...)
+		in.note(in.shadowedInside(f)...)
 	}
 	blocked := in.blocked()
 	for _, f := range l.order {
