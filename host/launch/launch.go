@@ -7,6 +7,46 @@
 // environment and a private directory for its socket, speaks over a connection
 // that only the two of them can open, and is killed when its host ends, however
 // that ends.
+//
+// # The sandbox
+//
+// With Options.Sandbox, on Linux, a plugin is started through Confine, which
+// gives up rights and becomes the plugin in the same process. None of it needs
+// root, and nothing gives a right back. Denied are, by
+//
+//	Landlock           all files but the plugin's own program, its libraries,
+//	                   what every program reads of names, certificates and time
+//	                   zones, and its grants; TCP connections but to the granted
+//	                   ports, and listening; signals to and abstract sockets of
+//	                   other processes; debugging them, their memory, their
+//	                   environment, their descriptors
+//	seccomp            io_uring, ptrace, bpf, keys, namespaces, mounts, modules;
+//	                   without egress every socket but those of the machine
+//	                   itself; with it all but TCP and UDP, and connections that
+//	                   are made by sending
+//	limits             cores; more than 4,096 descriptors, 4 GiB of data, 8,192
+//	                   processes of the user
+//	no new privileges  programs that would run as somebody else, and of root all
+//	                   capabilities but those over files
+//
+// What cannot be denied:
+//
+//   - Which machine a granted port is on: Landlock knows ports and no addresses.
+//     A plugin that may reach https may reach every server of it.
+//   - UDP, for a plugin with egress: names are asked for over it.
+//   - Sockets in the file system: whoever may reach a service's socket by its
+//     permissions still may, as the user that rekey runs as.
+//   - Files beside a file that is granted for writing: it is replaced, so its
+//     directory is granted. A grant that would reach a protected path, such as
+//     the state directory, is refused.
+//   - Processes that are seen: /proc shows that they exist, and no more.
+//   - Time, processor and disk: there is no limit to what is written within a
+//     grant.
+//   - A child in a session of its own, which outlives the plugin if the host is
+//     killed; it stays confined.
+//
+// A kernel without Landlock is an error and not a warning. An older Landlock
+// denies less: Confinable tells what.
 package launch
 
 import (
@@ -30,6 +70,7 @@ type Command struct {
 	Args   []string // after the program's name
 	Name   string   // of the backend
 	Digest string   // SHA-256 of the executable in hex, checked before it is started; "": not checked
+	Grants Grants   // with Options.Sandbox: what it may use
 }
 
 // Options are shared by all plugins of a host. The zero Options will do.
@@ -40,6 +81,11 @@ type Options struct {
 	CacheDir string           // of host/catalog; "": no cache
 	Environ  []string         // what a plugin's environment is picked from; nil: the process's own
 	Now      func() time.Time // nil: time.Now
+
+	Sandbox bool     // confine plugins to their grants; where that cannot be, they do not start
+	Confine []string // with Sandbox: the command, with arguments, that calls Confine with those that follow
+	Protect []string // with Sandbox: paths that no grant may reach, for host/catalog
+	Memory  uint64   // with Sandbox: the most bytes of data; 0: 4 GiB
 
 	StartTimeout time.Duration // until a plugin is ready; 0: 10 s
 	StallSlack   time.Duration // what a plugin may take longer than its operations before it is killed as stuck; 0: 10 s

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "plugin" {
 		actors[os.Args[2]]()
 		os.Exit(0)
+	}
+	if len(os.Args) > 1 && os.Args[1] == "confine" {
+		fmt.Fprintln(os.Stderr, launch.Confine(os.Args[2:]))
+		os.Exit(1)
 	}
 	if len(os.Args) > 2 && os.Args[1] == "host" {
 		beHost(os.Args[2], os.Args[3])
@@ -140,6 +145,11 @@ func (i instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case "line":
 		n, _ := strconv.Atoi(arg)
 		_, _ = io.CopyN(os.Stderr, endless("y"), int64(n))
+	case "hunger":
+		for all := [][]byte{}; ; {
+			all = append(all, bytes.Repeat([]byte{1}, 16<<20))
+			runtime.KeepAlive(all)
+		}
 	case "child":
 		return child(arg)
 	case "leak":

@@ -41,6 +41,7 @@ func start(ctx context.Context, c Command, o Options, redact *dial.Redactor) (*p
 	}
 	p := &process{options: o, dir: dir}
 	p.runner = newRunner(c, o, redact)
+	p.runner.scratch = dir.path
 	config := dial.Config(dial.Options{Log: o.Log, Redact: redact, Gone: p.runner.exited, Why: p.why})
 	config.SkipHostEnv = true
 	config.StartTimeout = 2 * o.StartTimeout // connect has a clock of its own, for all of the start

@@ -22,6 +22,7 @@ type pluginRunner struct {
 	options Options
 	redact  *dial.Redactor
 	log     *slog.Logger
+	scratch string // the directory of its socket
 
 	cmd      *exec.Cmd
 	files    []*os.File // of the child, closed here once it has them
@@ -61,6 +62,9 @@ func (r *pluginRunner) prepare(cmd *exec.Cmd) error {
 		return r.fail(err)
 	}
 	if err := r.verify(); err != nil {
+		return r.fail(err)
+	}
+	if err := r.confine(); err != nil {
 		return r.fail(err)
 	}
 	return nil

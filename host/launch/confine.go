@@ -1,0 +1,110 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+)
+
+// confinement is what Confine is asked for.
+type confinement struct {
+	grants  Grants
+	scratch string   // a directory of its own
+	memory  uint64   // bytes of data; 0: no limit
+	exec    string   // the program's file
+	argv    []string // its name and arguments
+}
+
+// defaultMemory is a limit that only a plugin gone wrong meets.
+const defaultMemory = 4 << 30
+
+// arguments returns what Confine is started with. They hold no secrets: paths,
+// ports and the plugin's own arguments.
+func (c confinement) arguments() []string {
+	args := append(c.grants.text(), "--scratch", c.scratch, "--memory", strconv.FormatUint(c.memory, 10), "--exec", c.exec, "--")
+	return append(args, c.argv...)
+}
+
+func parseConfinement(args []string) (confinement, error) {
+	var c confinement
+	for len(args) > 1 && args[0] != "--" {
+		name, value := args[0], args[1]
+		args = args[2:]
+		switch name {
+		case "--read":
+			c.grants.Read = append(c.grants.Read, value)
+		case "--write":
+			c.grants.Write = append(c.grants.Write, value)
+		case "--scratch":
+			c.scratch = value
+		case "--exec":
+			c.exec = value
+		case "--memory":
+			n, err := strconv.ParseUint(value, 10, 63)
+			if err != nil {
+				return c, fmt.Errorf("confine: --memory %q is no number", value)
+			}
+			c.memory = n
+		case "--connect":
+			n, err := strconv.ParseUint(value, 10, 16)
+			if err != nil {
+				return c, fmt.Errorf("confine: --connect %q is no port", value)
+			}
+			c.grants.Connect = append(c.grants.Connect, int(n))
+		default:
+			return c, fmt.Errorf("confine: %q is not known", name)
+		}
+	}
+	if len(args) < 2 || c.exec == "" || c.scratch == "" {
+		return c, errors.New("confine: started by rekey itself, for --sandbox")
+	}
+	c.argv = args[1:]
+	return c, nil
+}
+
+// Confine is the whole of the command in Options.Confine: it gives up what the
+// arguments do not grant and becomes the plugin, in the same process. It
+// returns only if that cannot be, with what to tell on standard error.
+func Confine(args []string) error {
+	c, err := parseConfinement(args)
+	if err != nil {
+		return err
+	}
+	if err := c.apply(); err != nil {
+		return fmt.Errorf("cannot be confined: %w", err)
+	}
+	return c.become()
+}
+
+// confine makes the command of a plugin that of its confinement.
+func (r *pluginRunner) confine() error {
+	if !r.options.Sandbox {
+		return nil
+	}
+	if _, err := Confinable(); err != nil {
+		return err
+	}
+	if len(r.options.Confine) == 0 {
+		return errors.New("cannot be confined: the host does not say by which command")
+	}
+	memory := r.options.Memory
+	if memory == 0 {
+		memory = defaultMemory
+	}
+	c := confinement{grants: r.command.Grants, scratch: r.scratch, memory: memory, exec: r.cmd.Path, argv: r.cmd.Args}
+	r.cmd.Path = r.options.Confine[0]
+	r.cmd.Args = append(append([]string{}, r.options.Confine...), c.arguments()...)
+	r.cmd.Env = append(r.cmd.Env, "TMPDIR="+r.scratch, "HOME="+r.scratch)
+	return nil
+}
+
+// certificates are what the environment names as such: a plugin has it too.
+func certificates() (paths []string) {
+	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if path := os.Getenv(name); path != "" {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
