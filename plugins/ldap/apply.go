@@ -27,7 +27,7 @@ func (i *Instance) onEntry(ctx context.Context, op sdk.Operation, do func(contex
 	for try := 0; ; try++ {
 		t, failed := i.find(ctx, op.Account)
 		if failed == nil {
-			failed = i.protect(ctx, t.dn)
+			failed = i.protect(ctx, t)
 		}
 		if failed != nil {
 			return sdk.Refuse(failed)

@@ -36,41 +36,43 @@ func parseDN(name string) (*goldap.DN, bool) {
 	return dn, true
 }
 
-// names remembers which DN a login has. It is safe for concurrent use.
+// names remembers which entry a login has. It is safe for concurrent use.
 type names struct {
-	mu sync.Mutex
-	dn map[string]string
+	mu      sync.Mutex
+	entries map[string]target
 }
 
-// remembered is how many names are kept: some megabytes.
-const remembered = 16384
+// remembered is how many names are kept: more than are in flight at once.
+const remembered = 4096
 
-func (n *names) get(login string) (string, bool) {
+func (n *names) get(login string) (target, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	dn, ok := n.dn[login]
-	return dn, ok
+	t, ok := n.entries[login]
+	t.known = true
+	return t, ok
 }
 
-func (n *names) put(login, dn string) {
+func (n *names) put(login string, t target) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.dn == nil || len(n.dn) >= remembered {
-		n.dn = make(map[string]string)
+	if n.entries == nil || len(n.entries) >= remembered {
+		n.entries = make(map[string]target)
 	}
-	n.dn[login] = dn
+	n.entries[login] = t
 }
 
 func (n *names) forget(login string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.dn, login)
+	delete(n.entries, login)
 }
 
 // target is an entry that an operation is for.
 type target struct {
-	dn    string
-	known bool // from memory: it may have been renamed since
+	dn     string
+	parsed *goldap.DN // nil: a server's DN that is none to us
+	known  bool       // from memory: it may have been renamed since
 }
 
 // find returns the entry of an account, or AccountNotFound, Ambiguous,
@@ -82,18 +84,20 @@ func (i *Instance) find(ctx context.Context, account string) (target, *sdk.Error
 	case !utf8.ValidString(account):
 		return target{}, sdk.Errorf(sdk.InvalidOperation, "account %q: the name is not UTF-8", account)
 	}
-	if _, ok := parseDN(account); ok {
-		return target{dn: account}, nil
+	if parsed, ok := parseDN(account); ok {
+		return target{dn: account, parsed: parsed}, nil
 	}
-	if dn, ok := i.names.get(account); ok {
-		return target{dn: dn, known: true}, nil
+	if t, ok := i.names.get(account); ok {
+		return t, nil
 	}
 	dn, failed := i.look(ctx, account)
 	if failed != nil {
 		return target{}, failed
 	}
-	i.names.put(account, dn)
-	return target{dn: dn}, nil
+	t := target{dn: dn}
+	t.parsed, _ = parseDN(dn)
+	i.names.put(account, t)
+	return t, nil
 }
 
 // look asks the server for the one entry of a login.
@@ -178,19 +182,18 @@ func readMeaning(r result) sdk.Code {
 
 // protect refuses the account that rekey is logged in as, and krbtgt, whose
 // key holds a Windows domain together.
-func (i *Instance) protect(ctx context.Context, dn string) *sdk.Error {
-	parsed, ok := parseDN(dn)
-	if !ok {
+func (i *Instance) protect(ctx context.Context, t target) *sdk.Error {
+	if t.parsed == nil {
 		return nil
 	}
 	self, failed := i.self(ctx)
 	switch {
 	case failed != nil:
 		return failed
-	case self != nil && parsed.EqualFold(self):
-		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", dn)
-	case i.mode == modeAD && strings.EqualFold(parsed.RDNs[0].Attributes[0].Value, "krbtgt"):
-		return sdk.Errorf(sdk.Protected, "account %q: its key holds the domain together; rotate it as Microsoft says", dn)
+	case self != nil && t.parsed.EqualFold(self):
+		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", t.dn)
+	case i.mode == modeAD && strings.EqualFold(t.parsed.RDNs[0].Attributes[0].Value, "krbtgt"):
+		return sdk.Errorf(sdk.Protected, "account %q: its key holds the domain together; rotate it as Microsoft says", t.dn)
 	}
 	return nil
 }
