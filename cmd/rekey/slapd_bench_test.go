@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,21 +75,28 @@ func benchPlace(b *testing.B, s *ldaptest.Server, users int) *place {
 // compare measures the pairs and reports their medians.
 func compare(b *testing.B, s *ldaptest.Server, p *place, users int) {
 	b.Helper()
-	var byHand, byRekey, whole, ratio []float64
+	var byHand, byRekey, whole, ratio, cpuHand, cpuRekey []float64
 	rate := func(d time.Duration) float64 { return float64(users) / d.Seconds() }
 	loop(b, s, users) // warms the server up
 	for range pairs {
+		mine := usage(b, syscall.RUSAGE_SELF)
 		hand := rate(loop(b, s, users))
+		mine, children := usage(b, syscall.RUSAGE_SELF)-mine, usage(b, syscall.RUSAGE_CHILDREN)
 		start := time.Now()
 		said(b, p, "run", "set.star", "url="+s.URL, "bind_dn="+s.BindDN, "--yes")
 		all := rate(time.Since(start))
+		children = usage(b, syscall.RUSAGE_CHILDREN) - children
 		rekey := rate(applied(b, p, users))
+		cpuHand = append(cpuHand, float64(mine.Microseconds())/float64(users))
+		cpuRekey = append(cpuRekey, float64(children.Microseconds())/float64(users))
 		byHand, byRekey, whole, ratio = append(byHand, hand), append(byRekey, rekey), append(whole, all), append(ratio, rekey/hand)
 	}
 	b.ReportMetric(median(byHand), "byhand-users/s")
 	b.ReportMetric(median(byRekey), "rekey-users/s")
 	b.ReportMetric(median(whole), "rekey-with-start-and-plan-users/s")
 	b.ReportMetric(median(ratio), "ratio")
+	b.ReportMetric(median(cpuHand), "byhand-cpu-µs/user")
+	b.ReportMetric(median(cpuRekey), "rekey-cpu-µs/user")
 	b.Logf("ratios %.2f", ratio)
 }
 
@@ -103,6 +111,17 @@ func said(b *testing.B, p *place, args ...string) string {
 		b.Fatalf("rekey %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
 	return string(out)
+}
+
+// usage is the time that this process, or the children that it waited for,
+// plugins of rekey included, were on a processor.
+func usage(b *testing.B, who int) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(who, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func median(list []float64) float64 {
