@@ -37,6 +37,7 @@ type bank struct {
 	at   func(point string) // passes a named point: the process may end there
 
 	mu      sync.Mutex
+	closed  bool // nobody is given anything any more
 	file    *os.File
 	now     map[string]string   // by label and account
 	had     map[string][]string // older values
@@ -163,6 +164,9 @@ func (t teller) loses(op sdk.Operation) (lost, effect bool) {
 func (t teller) do(op sdk.Operation) sdk.Receipt {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return cut()
+	}
 	value, has := op.Value.Reveal(), t.holds(t.label, op.Account)
 	if e := t.refuses(op, value, has); e != nil {
 		if op.Attempt > 1 && value == has && !strings.HasPrefix(op.Account, "ghost") {
@@ -235,10 +239,13 @@ func (t picks) Reset(_ context.Context, op sdk.Operation) sdk.Receipt {
 	t.at(atEffect)
 	v := fmt.Sprintf("picked-%016x", rand.Uint64())
 	t.mu.Lock()
-	t.write(entry{given, t.label, op.Account, v})
+	closed := t.closed
+	if !closed {
+		t.write(entry{given, t.label, op.Account, v})
+	}
 	t.mu.Unlock()
 	t.at(atAnswer)
-	if lost {
+	if lost || closed {
 		return cut()
 	}
 	return sdk.Receipt{Outcome: sdk.Applied, Value: secret.New(v)}

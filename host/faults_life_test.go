@@ -151,6 +151,8 @@ type world struct {
 	store    *ledger.Store
 	keys     ledger.Keys
 	backends []engine.Backend
+	bank     *bank
+	journal  func(*ledger.Run) engine.Journal
 	closers  []func()
 }
 
@@ -168,12 +170,17 @@ func begin(spec life, at func(string)) (w *world, err error) {
 	if w.keys, _, err = ledger.LoadKeys(filepath.Join(spec.State, identityFile), nil); err != nil {
 		return w, err
 	}
-	b, err := openBank(spec, at)
-	if err != nil {
+	if w.bank, err = openBank(spec, at); err != nil {
 		return w, err
 	}
-	w.closers = append(w.closers, func() { _ = b.file.Close() })
-	return w, w.connect(b)
+	w.closers = append(w.closers, func() { _ = w.bank.file.Close() })
+	w.journal = func(r *ledger.Run) engine.Journal {
+		if spec.Off == writeAhead {
+			return &eager{run: r}
+		}
+		return r
+	}
+	return w, w.connect(w.bank)
 }
 
 func (w *world) end() {
@@ -336,10 +343,7 @@ func (w *world) apply(id string, first bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var journal engine.Journal = r
-	if w.spec.Off == writeAhead {
-		journal = &eager{run: r}
-	}
+	journal := w.journal(r)
 	ending, err := engine.Apply(context.Background(), engine.Job{ID: id, Journal: journal, Vault: r, Plan: r, Backends: w.backends, Hooks: story{},
 		Row:   func(u ledger.User) (source.Row, error) { return source.Row{Key: u.Key}, nil },
 		Waves: storyWaves(), Planned: []int64{2, int64(len(names)) - 2}, Approved: func(name string) bool { return slices.Contains(approved, name) },

@@ -31,14 +31,15 @@ type scale struct {
 	losses  int // trials in which answers are lost
 	disks   int // sizes of a disk that fills
 	pauses  int // points at which a second process meets the first
+	draws   int // sequences of the model
 	wantAll int // kills that must have hit
 }
 
 // scales are what REKEY_FAULTS may be: unset in make test.
 var scales = map[string]scale{
-	"":      {kills: 60, points: 0, nested: 6, errors: 300, cuts: 6, losses: 2, disks: 2, pauses: 3, wantAll: 30},
-	"short": {kills: 12, points: 10, nested: 50, errors: 40, cuts: 30, losses: 10, disks: 10, pauses: 10, wantAll: 500},
-	"full":  {kills: 1, points: 20, nested: 800, errors: 3, cuts: 150, losses: 100, disks: 60, pauses: 40, wantAll: 2000},
+	"":      {kills: 90, points: 0, nested: 5, errors: 400, cuts: 5, losses: 2, disks: 2, pauses: 3, draws: 30, wantAll: 20},
+	"short": {kills: 15, points: 10, nested: 40, errors: 60, cuts: 25, losses: 10, disks: 8, pauses: 10, draws: 100, wantAll: 450},
+	"full":  {kills: 1, points: 20, nested: 800, errors: 3, cuts: 150, losses: 100, disks: 60, pauses: 40, draws: 1000, wantAll: 2000},
 }
 
 // harness makes trials on as many stands as there are processors.

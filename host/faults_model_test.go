@@ -1,0 +1,271 @@
+package host_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/internal/faultfs"
+	"github.com/rekey-host/rekey/host/ledger"
+)
+
+// mortal is a life inside the test's own process. At a point that it passes it
+// dies: what is on the disk and in the bank then is copied, and from there on it
+// changes nothing any more. That is kill -9 without a process, and so many times
+// faster.
+type mortal struct {
+	spec life
+	to   life // where the next one goes on
+
+	mu     sync.Mutex
+	bank   *bank
+	passed map[string]int
+	dead   bool
+	broken error
+}
+
+var errDead = errors.New("the process has ended")
+
+// at passes a point.
+func (m *mortal) at(point string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.passed[point]++
+	if m.dead || point != m.spec.Point || m.passed[point] != m.spec.N {
+		return
+	}
+	m.dead = true
+	m.broken = m.copy()
+}
+
+// copy takes what is left. No account is given anything meanwhile, so that
+// what the bank has, the disk knows of.
+func (m *mortal) copy() error {
+	if m.bank != nil {
+		m.bank.mu.Lock()
+		defer m.bank.mu.Unlock()
+		m.bank.closed = true
+	}
+	image, err := faultfs.Load(m.spec.State)
+	if err != nil {
+		return err
+	}
+	for name := range image {
+		if shared(name) {
+			delete(image, name)
+		}
+	}
+	if err := image.Save(m.to.State); err != nil {
+		return err
+	}
+	given, err := os.ReadFile(m.spec.Bank)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return os.WriteFile(m.to.Bank, given, 0o600)
+}
+
+func (m *mortal) isDead() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dead
+}
+
+// journal is the run's, until the process is dead.
+type journal struct {
+	*ledger.Run
+	m *mortal
+}
+
+func (j journal) Commit(recs []*ledger.Record) error {
+	if j.m.isDead() {
+		return errDead
+	}
+	return j.Run.Commit(recs)
+}
+
+// history is one trial of the model: lives, one after the other, in
+// directories of their own.
+type history struct {
+	dir  string
+	n    int
+	now  life
+	hits map[string]int
+}
+
+func newHistory(dir string) *history {
+	h := &history{dir: dir, hits: map[string]int{}}
+	h.now = h.place()
+	return h
+}
+
+// inMemory makes a directory in memory where there is such a place: deaths of
+// processes lose nothing of the disk, so nobody has to wait for one.
+func inMemory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "rekey-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func (h *history) place() life {
+	h.n++
+	at := filepath.Join(h.dir, fmt.Sprint(h.n))
+	return life{State: at, Bank: at + ".bank"}
+}
+
+// live lets a process live, to its death if it meets its point.
+func (h *history) live(f fault, seed uint64) (died bool, err error) {
+	m := &mortal{spec: h.now, to: h.place(), passed: map[string]int{}}
+	m.spec.Point, m.spec.N, m.spec.Lose, m.spec.Seed, m.spec.Off = f.point, f.n, f.lose, seed, redaction
+	err = m.live()
+	if !m.isDead() {
+		return false, err
+	}
+	h.hits[f.point]++
+	old := h.now
+	h.now = m.to
+	return true, errors.Join(m.broken, os.RemoveAll(old.State))
+}
+
+// live is the same life as that of a child process, with a journal that dies.
+func (m *mortal) live() error {
+	w, err := begin(m.spec, m.at)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	m.mu.Lock()
+	m.bank = w.bank
+	m.mu.Unlock()
+	w.journal = func(r *ledger.Run) engine.Journal { return journal{r, m} }
+	id, err := w.run()
+	for first := true; err == nil && !m.isDead(); first = false {
+		done := false
+		if done, err = w.apply(id, first); done {
+			return err
+		}
+	}
+	return err
+}
+
+// look examines what the history has come to.
+func (h *history) look(lossy, settled bool) ([]finding, error) {
+	image, err := faultfs.Load(h.now.State)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	entries, err := bankEntries(h.now.Bank)
+	if err != nil {
+		return nil, err
+	}
+	return examine(scene{image: image, entries: entries, guard: writeAhead, lossy: lossy, settled: settled, bare: true}, filepath.Join(h.dir, "look"))
+}
+
+// everyPointOfAll are the points of the engine and the ledger.
+func everyPointOfAll() []string { return append(engine.CrashPoints(), ledger.CrashPoints()...) }
+
+// TestFaultsModelAnySequenceOfCrashesAndResumes draws lives with deaths at any
+// point, with and without lost answers, and resumes, and lets the last one end.
+func TestFaultsModelAnySequenceOfCrashesAndResumes(t *testing.T) {
+	if err := flag.Set("rapid.checks", fmt.Sprint(scaleOf(t).draws)); err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(inMemory(t))
+		lossy := false
+		for n := range rapid.IntRange(0, 4).Draw(rt, "lives") {
+			f := fault{point: rapid.SampledFrom(everyPointOfAll()).Draw(rt, "point"), n: rapid.IntRange(1, 30).Draw(rt, "passing"), lose: rapid.SampledFrom([]int{0, 0, 30}).Draw(rt, "lose")}
+			lossy = lossy || f.lose > 0
+			if _, err := h.live(f, rapid.Uint64().Draw(rt, "seed")); err != nil {
+				rt.Fatalf("life %d: %v", n+1, err)
+			}
+			check(rt, h, lossy, false)
+		}
+		for range 2 { // the second one has what the first left unknown to settle
+			if _, err := h.live(fault{}, 0); err != nil {
+				rt.Fatalf("the last life: %v", err)
+			}
+		}
+		check(rt, h, lossy, true)
+		if err := os.RemoveAll(h.dir); err != nil {
+			rt.Fatalf("%v", err)
+		}
+	})
+}
+
+type failer interface{ Fatalf(string, ...any) }
+
+func check(t failer, h *history, lossy, settled bool) {
+	found, err := h.look(lossy, settled)
+	if err != nil || len(found) > 0 {
+		t.Fatalf("%v, %v", found, err)
+	}
+}
+
+// TestFaultsModelDiesAtEachPoint makes sure that the model passes what
+// it is there for.
+func TestFaultsModelDiesAtEachPoint(t *testing.T) {
+	wanted := max(1, scaleOf(t).points)
+	luck := rand.New(rand.NewPCG(1, 6))
+	hits := map[string]int{}
+	for _, point := range everyPointOfAll() {
+		for n := 0; hits[point] < wanted; n++ {
+			if n > 20*wanted {
+				t.Fatalf("crash point %s was hit %d times, want %d", point, hits[point], wanted)
+			}
+			dies(t, point, n%2 == 1, luck, hits)
+		}
+	}
+	var parts []string
+	total := 0
+	for _, point := range everyPointOfAll() {
+		total += hits[point]
+		parts = append(parts, fmt.Sprintf("%s %d", point, hits[point]))
+	}
+	t.Logf("%d deaths: %s", total, strings.Join(parts, ", "))
+}
+
+// dies makes a history that dies at a point as often as it gets there; resumed
+// says that it has something to settle.
+func dies(t *testing.T, point string, resumed bool, luck *rand.Rand, hits map[string]int) {
+	t.Helper()
+	h := newHistory(inMemory(t))
+	lives := make([]fault, min(4, 1+scaleOf(t).points))
+	for i := range lives {
+		lives[i] = fault{point: point, n: 1 + luck.IntN(3), lose: 40 * luck.IntN(2)}
+	}
+	if resumed {
+		lives = append([]fault{{point: atAnswer, n: 1 + luck.IntN(25), lose: 40}}, lives...)
+	}
+	for _, f := range lives {
+		if _, err := h.live(f, luck.Uint64()); err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		check(t, h, true, false)
+	}
+	for range 2 {
+		if _, err := h.live(fault{}, 0); err != nil {
+			t.Fatalf("after %s: %v", point, err)
+		}
+	}
+	check(t, h, true, true)
+	for p, n := range h.hits {
+		hits[p] += n
+	}
+}
