@@ -89,7 +89,7 @@ func run(p process) int {
 	if exited >= 0 {
 		return exited
 	}
-	ctx, err := parser.Parse(p.args)
+	ctx, err := parser.Parse(together(parser, p.args))
 	if exited >= 0 {
 		return exited
 	}

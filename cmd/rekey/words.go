@@ -1,0 +1,52 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// together returns the arguments with words that come after a flag moved
+// before the first one: the parser takes the words of a list for one as long
+// as no flag is between them, and "run x.star a=1 --yes b=2" is no mistake.
+func together(parser *kong.Kong, args []string) []string {
+	first := slices.IndexFunc(args, isFlag)
+	if first < 0 {
+		return args
+	}
+	words, flags := slices.Clone(args[:first]), []string{}
+	for n := first; n < len(args); n++ {
+		switch {
+		case args[n] == "--":
+			return slices.Concat(words, flags, args[n:])
+		case !isFlag(args[n]):
+			words = append(words, args[n])
+		case wantsValue(parser, args[n]) && n+1 < len(args):
+			flags = append(flags, args[n], args[n+1])
+			n++
+		default:
+			flags = append(flags, args[n])
+		}
+	}
+	return append(words, flags...)
+}
+
+// isFlag reports whether an argument is one; "-" is a path.
+func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
+
+// wantsValue reports whether the argument after the flag belongs to it.
+func wantsValue(parser *kong.Kong, arg string) bool {
+	name, long := strings.CutPrefix(arg, "--")
+	if !long || strings.Contains(name, "=") {
+		return false
+	}
+	wants := false
+	_ = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
+		if f, ok := node.(*kong.Flag); ok && f.Name == name && !f.IsBool() {
+			wants = true
+		}
+		return next(nil)
+	})
+	return wants
+}
