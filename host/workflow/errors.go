@@ -86,21 +86,26 @@ func (f *file) start(at syntax.Position) syntax.Position {
 	return start
 }
 
-// explain returns what an error says, and what to do about it.
+// explain returns what an error says, on one line, and what to do about it.
 func explain(err error) (message, fix string) {
 	var m *misuse
 	if errors.As(err, &m) {
-		return m.message, m.fix
+		return oneLine(m.message), m.fix
 	}
 	var e *starlark.EvalError
 	if errors.As(err, &e) {
 		err = e.Unwrap()
 	}
-	text := err.Error()
+	text := oneLine(err.Error())
 	if cut, rest, ok := strings.Cut(text, " (did you mean "); ok {
 		return cut, "did you mean " + fmt.Sprintf("%q?", strings.TrimPrefix(strings.TrimSuffix(rest, "?)"), "."))
 	}
 	return text, ""
+}
+
+// oneLine is a message that may hold what a script gave to fail().
+func oneLine(text string) string {
+	return harmless(strings.ReplaceAll(shorten(text, maxReason), "\n", " "))
 }
 
 // ofRow reports whether an error of the script comes of what the row holds:
@@ -127,5 +132,8 @@ func backtrace(err error) string {
 	if e == nil {
 		return ""
 	}
-	return e.Backtrace()
+	return shorten(e.Backtrace(), maxBacktrace)
 }
+
+// maxBacktrace is how many bytes of a backtrace are kept.
+const maxBacktrace = 16 << 10

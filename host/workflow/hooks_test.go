@@ -191,6 +191,8 @@ step.set(phone, user.login, p, kind = "sip", must_change = None, options = {})`,
 		{name: "cancellation raises through try_", body: "r = step.try_set(target, user.login, \"x\")\nreturn done()", faults: map[string]error{"set": &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}},
 			calls: []string{"set memory ann value=x"}, want: "raised: Cancelled: the run stops"},
 		{name: "an error of the script", body: "step.set(target, user.login, \"x\")\n1 // 0", calls: []string{"set memory ann value=x"}, want: "raised: ScriptError: floored division by zero (w.star:8)"},
+		{name: "several lines", body: "fail(\"one\\ntwo\\x1b[31m\")", want: "raised: ScriptError: fail: one two\uFFFD[31m (w.star:7)"},
+		{name: "a long text", body: "fail(\"x\" * (1 << 20))", want: "raised: ScriptError: fail: " + strings.Repeat("x", 4090) + "… (w.star:7)"},
 		{name: "an argument that nothing saw", body: "args = {\"vlue\": 1}\nstep.set(target, user.login, **args)",
 			want: `raised: ScriptError: step.set: there is no argument "vlue"; step.set: value is missing; did you mean "value"? (w.star:8)`},
 		{name: "an account that is no text", body: "step.set(target, 7, \"x\")", want: "raised: ScriptError: step.set: account: want string, got int (w.star:7)"},
@@ -213,6 +215,9 @@ step.set(phone, user.login, p, kind = "sip", must_change = None, options = {})`,
 			}
 			if diff := cmp.Diff(tt.calls, f.calls); diff != "" {
 				t.Error(diff)
+			}
+			if v.Fault != nil && len(v.Fault.Backtrace) > maxBacktrace+len("…") {
+				t.Errorf("a backtrace of %d bytes", len(v.Fault.Backtrace))
 			}
 			if wantRefused := strings.HasPrefix(tt.name, "a refusal raises") || strings.HasPrefix(tt.name, "an unknown raises"); (v.Refused != nil) != wantRefused {
 				t.Errorf("Refused = %+v", v.Refused)

@@ -1,11 +1,15 @@
 package workflow
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/sdk"
 )
 
 // inContext makes a whole script of an example, which may be the body of a
@@ -64,10 +68,32 @@ func TestEveryExampleLoads(t *testing.T) {
 			if strings.Contains(e.example, `csv("users.csv", key = "login")`) {
 				text = strings.ReplaceAll(text, `csv("users.csv", key = "login")`, `csv("people.csv", key = "login")`)
 			}
-			if got := problems(t, script(t, text, files...)); got != "" {
-				t.Errorf("%s\n\n%s", text, got)
+			w, err := Load(context.Background(), script(t, text, files...))
+			if err != nil {
+				t.Fatalf("%s\n\n%v", text, err)
+			}
+			defer w.Close()
+			if w.HasSelect || w.HasWave || w.HasRotate {
+				callHooks(t, text, w)
 			}
 		})
+	}
+}
+
+// callHooks calls the hooks of an example for its users.
+func callHooks(t *testing.T, text string, w *Workflow) {
+	t.Helper()
+	for _, row := range rowsOf(t, w) {
+		if _, _, err := w.Select(context.Background(), row); err != nil {
+			t.Errorf("%s\n\n%v", text, err)
+		}
+		if _, err := w.Wave(context.Background(), row); err != nil {
+			t.Errorf("%s\n\n%v", text, err)
+		}
+		f := &fakeSteps{answers: map[string]engine.Result{"find": {Outcome: sdk.Applied, Account: &sdk.Account{Account: row.Key, Status: sdk.StatusActive}}}}
+		if v := w.rotate(context.Background(), row, f); v.Kind == engine.Raised {
+			t.Errorf("%s\n\n%s", text, said(v))
+		}
 	}
 }
 
