@@ -37,15 +37,20 @@ type Catalog struct {
 
 // New returns the catalog of the bundled backends, which are started as
 // `SELF serve-backend NAME`, and of the executables in dir; dir may be "".
-// Nothing is started or read yet.
+// With o.Sandbox they are confined by `SELF confine …`, which is
+// launch.Confine, if o.Confine names no other command. Nothing is started or
+// read yet.
 func New(bundled map[string]sdk.Backend, self, dir string, o launch.Options) *Catalog {
+	if o.Sandbox && o.Confine == nil {
+		o.Confine = []string{self, "confine"}
+	}
 	return &Catalog{bundled: bundled, self: self, dir: dir, options: o,
 		plugins: map[key]*launch.Plugin{}, digests: map[string]digested{}}
 }
 
-// key is one executable: a file that is replaced while its plugin runs is
-// another.
-type key struct{ name, digest string }
+// key is one executable and what it may use: a file that is replaced while its
+// plugin runs is another.
+type key struct{ name, digest, grants string }
 
 // Names returns the names of all backends, sorted. An external one that cannot
 // be used, because its name is taken for example, is among them once: Describe
@@ -121,10 +126,14 @@ func (c *Catalog) fits(d sdk.Description, command launch.Command) error {
 }
 
 // Open configures an instance of a backend. There is one process a backend, for
-// all its instances, started on first use.
+// all its instances, started on first use; with Options.Sandbox one for all
+// that are granted the same.
 func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*launch.Instance, error) {
 	command, err := c.command(name)
 	if err != nil {
+		return nil, err
+	}
+	if command.Grants, err = c.grants(ctx, name, config); err != nil {
 		return nil, err
 	}
 	p, err := c.plugin(command)
@@ -142,6 +151,22 @@ func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*la
 	return i, nil
 }
 
+// grants returns what an instance may use, if it is to be confined.
+func (c *Catalog) grants(ctx context.Context, name string, config sdk.Config) (launch.Grants, error) {
+	if !c.options.Sandbox {
+		return launch.Grants{}, nil
+	}
+	d, err := c.Describe(ctx, name)
+	if err != nil {
+		return launch.Grants{}, err
+	}
+	g, err := launch.GrantsOf(d, config, c.options.Protect)
+	if err != nil {
+		return launch.Grants{}, fmt.Errorf("backend %s: %w", config.Label, err)
+	}
+	return g, nil
+}
+
 // plugin returns the plugin of an executable.
 func (c *Catalog) plugin(command launch.Command) (*launch.Plugin, error) {
 	c.mu.Lock()
@@ -149,7 +174,7 @@ func (c *Catalog) plugin(command launch.Command) (*launch.Plugin, error) {
 	if c.closed {
 		return nil, errors.New("the catalog is closed")
 	}
-	k := key{command.Name, command.Digest}
+	k := key{command.Name, command.Digest, command.Grants.String()}
 	p := c.plugins[k]
 	if p == nil {
 		p = launch.New(command, c.options)

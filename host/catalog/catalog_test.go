@@ -32,11 +32,17 @@ const notes = "started"
 // TestMain turns the test binary into a bundled backend when it is started as
 // rekey would, and into an external one by the name that it is started under.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "confine" {
+		fmt.Fprintln(os.Stderr, launch.Confine(os.Args[2:]))
+		os.Exit(1)
+	}
 	if len(os.Args) == 3 && os.Args[1] == "serve-backend" {
 		serve.Main(backend{os.Args[2]})
 	}
 	if name, ok := strings.CutPrefix(filepath.Base(os.Args[0]), "rekey-backend-"); ok {
-		note(filepath.Dir(os.Args[0]), name)
+		if os.Getenv("HOME") != os.Getenv("TMPDIR") { // in the sandbox nothing can be noted
+			note(filepath.Dir(os.Args[0]), name)
+		}
 		if name == "liar" {
 			name = "truth"
 		}
@@ -62,11 +68,17 @@ type backend struct{ name string }
 func (b backend) Describe() sdk.Description {
 	return sdk.Description{Name: b.name, Version: "1", Limits: sdk.Limits{Concurrency: 3, Timeout: time.Minute}, Config: []sdk.Field{
 		{Name: "wait", Type: sdk.Duration, Default: 3 * time.Second}, {Name: "count", Type: sdk.Int, Default: int64(7)},
-		{Name: "names", Type: sdk.List, Default: []string{"a", "b"}}, {Name: "on", Type: sdk.Bool, Default: true}}}
+		{Name: "names", Type: sdk.List, Default: []string{"a", "b"}}, {Name: "on", Type: sdk.Bool, Default: true},
+		{Name: "data", Type: sdk.Path}}, Paths: []string{"write {data}"}}
 }
 
 func (b backend) Configure(context.Context, sdk.Config) (sdk.Instance, error) { return b, nil }
-func (b backend) Apply(context.Context, sdk.Operation) sdk.Receipt {
+func (b backend) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
+	if path, ok := strings.CutPrefix(op.Account, "read "); ok {
+		if _, err := os.ReadFile(path); err != nil {
+			return sdk.Refuse(sdk.Errorf(sdk.PermissionDenied, "%s", err))
+		}
+	}
 	return sdk.Receipt{Outcome: sdk.Applied, Ref: b.name + " " + strconv.Itoa(os.Getpid())}
 }
 func (b backend) Close() error { return nil }
@@ -133,12 +145,17 @@ func open(t *testing.T, c *catalog.Catalog, name string) *launch.Instance {
 	return i
 }
 
+// apply does one operation.
+func apply(i *launch.Instance, account string) sdk.Receipt {
+	got := make(chan sdk.Receipt, 1)
+	i.Submit([]sdk.Operation{{ID: fmt.Sprint(time.Now().UnixNano()), Verb: sdk.Set, Account: account}}, func(_ int, r sdk.Receipt) { got <- r })
+	return <-got
+}
+
 // ref is which backend and process answer an operation.
 func ref(t *testing.T, i *launch.Instance) (name string, pid int) {
 	t.Helper()
-	got := make(chan sdk.Receipt, 1)
-	i.Submit([]sdk.Operation{{ID: fmt.Sprint(time.Now().UnixNano()), Verb: sdk.Set, Account: "u"}}, func(_ int, r sdk.Receipt) { got <- r })
-	r := <-got
+	r := apply(i, "u")
 	name, number, _ := strings.Cut(r.Ref, " ")
 	pid, err := strconv.Atoi(number)
 	if err != nil {

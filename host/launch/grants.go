@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -29,8 +30,12 @@ type Grants struct {
 // host's own; the error says what to do.
 func GrantsOf(d sdk.Description, c sdk.Config, protected []string) (Grants, error) {
 	var g Grants
+	c.Values = withDefaults(d, c.Values)
 	for _, e := range d.Egress {
 		for _, target := range filled(e, c) {
+			if u, err := url.Parse(target); err == nil && u.Scheme == "ldapi" {
+				continue // a socket in the file system, which has no port
+			}
 			port, err := portOf(target)
 			if err != nil {
 				return Grants{}, err
@@ -53,6 +58,18 @@ func GrantsOf(d sdk.Description, c sdk.Config, protected []string) (Grants, erro
 	slices.Sort(g.Connect)
 	g.Connect = slices.Compact(g.Connect)
 	return g, nil
+}
+
+// withDefaults returns the settings as the plugin will see them.
+func withDefaults(d sdk.Description, values map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, f := range d.Config {
+		if f.Default != nil {
+			out[f.Name] = f.Default
+		}
+	}
+	maps.Copy(out, values)
+	return out
 }
 
 // filled returns the texts that an entry of a description stands for: those of

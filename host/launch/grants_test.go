@@ -45,6 +45,8 @@ func TestGrantsAreWhatTheDescriptionNames(t *testing.T) {
 		{name: "ports of URLs", egress: []string{"{url}", "{services}", "api.example.com:8443"},
 			values: map[string]any{"url": "https://h/x", "services": []string{"http://a", "LDAPS://b", "ldap://c:1389", "https://h"}},
 			want:   launch.Grants{Connect: []int{80, 443, 636, 1389, 8443}}},
+		{name: "the default of a setting", egress: []string{"{service}"}, want: launch.Grants{Connect: []int{8080}}},
+		{name: "a socket", egress: []string{"{url}"}, values: map[string]any{"url": "ldapi:///run/slapd/ldapi"}},
 		{name: "no port", egress: []string{"{url}"}, values: map[string]any{"url": "gopher://h"},
 			problem: `sandbox: it cannot be told which port "gopher://h" is; write it with its port`},
 		{name: "a file to read", paths: []string{"{ca_file}", "/nowhere/krb5.conf"}, values: map[string]any{"ca_file": ca}, want: launch.Grants{Read: []string{ca}}},
@@ -57,7 +59,7 @@ func TestGrantsAreWhatTheDescriptionNames(t *testing.T) {
 		{name: "in what is protected", paths: []string{"{path}"}, values: map[string]any{"path": filepath.Join(state, "run.db")}, problem: "which reaches " + state},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := launch.GrantsOf(sdk.Description{Egress: c.egress, Paths: c.paths}, sdk.Config{Values: c.values}, []string{state})
+			got, err := launch.GrantsOf(sdk.Description{Egress: c.egress, Paths: c.paths, Config: []sdk.Field{{Name: "service", Type: sdk.URL, Default: "http://h:8080/"}}}, sdk.Config{Values: c.values}, []string{state})
 			if c.problem != "" {
 				if err == nil || !strings.Contains(err.Error(), c.problem) {
 					t.Errorf("got %v, want %s", err, c.problem)

@@ -39,7 +39,7 @@
 //   - Files beside a file that is granted for writing: it is replaced, so its
 //     directory is granted. A grant that would reach a protected path, such as
 //     the state directory, is refused.
-//   - Processes that are seen: /proc shows that they exist, and no more.
+//   - To learn which processes exist: a denied signal says so.
 //   - Time, processor and disk: there is no limit to what is written within a
 //     grant.
 //   - A child in a session of its own, which outlives the plugin if the host is

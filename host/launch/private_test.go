@@ -1,7 +1,9 @@
 package launch_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,6 +126,9 @@ func TestASecretIsNowhereButInItsOperation(t *testing.T) {
 	}
 	for _, name := range []string{"cmdline", "environ"} {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+		if errors.Is(err, fs.ErrPermission) {
+			continue // nobody but root may look at all
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
