@@ -19,7 +19,7 @@ type Description struct {
 	Recover     Recovery  // how a lost change is settled
 	Limits      Limits    //
 	Egress      []string  // what it connects to: "{url}", "api.example.com:443"
-	Paths       []string  // what it opens: "{path}", "/etc/krb5.conf"
+	Paths       []string  // what it opens: "{ca_file}", "/etc/krb5.conf"; "write {path}": what it replaces
 
 	// VerifyIsLogon says that a Verify counts as a logon attempt.
 	VerifyIsLogon bool

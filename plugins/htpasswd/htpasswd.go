@@ -73,7 +73,7 @@ func (*Backend) Describe() sdk.Description {
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:     sdk.Limits{Concurrency: batch, Batch: batch},
-		Paths:      []string{"{path}"},
+		Paths:      []string{"write {path}"},
 	}
 }
 

@@ -346,7 +346,7 @@ type Description struct {
 	Recover       string                 `protobuf:"bytes,12,opt,name=recover,proto3" json:"recover,omitempty"`                           // "" or "set-then-change"
 	Limits        *Limits                `protobuf:"bytes,13,opt,name=limits,proto3" json:"limits,omitempty"`
 	Egress        []string               `protobuf:"bytes,14,rep,name=egress,proto3" json:"egress,omitempty"`                                       // "{url}", "api.example.com:443"
-	Paths         []string               `protobuf:"bytes,15,rep,name=paths,proto3" json:"paths,omitempty"`                                         // "{path}", "/etc/krb5.conf"
+	Paths         []string               `protobuf:"bytes,15,rep,name=paths,proto3" json:"paths,omitempty"`                                         // "{ca_file}", "/etc/krb5.conf", "write {path}"
 	VerifyIsLogon bool                   `protobuf:"varint,16,opt,name=verify_is_logon,json=verifyIsLogon,proto3" json:"verify_is_logon,omitempty"` // a Verify counts as a logon attempt
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

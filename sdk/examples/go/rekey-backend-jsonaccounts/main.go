@@ -28,7 +28,7 @@ func (backend) Describe() sdk.Description {
 		Verbs:      []sdk.Verb{sdk.Set},
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  sdk.AbilitiesOf((*instance)(nil)),
-		Paths:      []string{"{path}"},
+		Paths:      []string{"write {path}"},
 	}
 }
 
