@@ -127,11 +127,10 @@ func (b *builtin) CallInternal(thread *starlark.Thread, args starlark.Tuple, kwa
 	}
 	c := &call{entry: e, recv: b.recv, thread: thread, state: s, args: make([]starlark.Value, len(e.params))}
 	c.unpack(args, kwargs)
-	if len(c.problems) == 0 {
+	if len(c.problems) == 0 || e.name == "workflow" { // which says everything at once
 		result, err = e.call(c)
 	} else {
 		result = standIn(e.gives)
-		s.in.tried = s.in.tried || e.name == "workflow"
 	}
 	return c.end(result, err)
 }
@@ -197,7 +196,7 @@ type call struct {
 	thread *starlark.Thread
 	state  *state
 
-	args []starlark.Value // by the table; nil: not given
+	args []starlark.Value // by the table; nil: not given, or of another kind
 	many starlark.Tuple   // of a *parameter
 	more []starlark.Tuple // of a **parameter
 
@@ -253,7 +252,7 @@ func (c *call) check(i int, p param) {
 	v := c.args[i]
 	switch {
 	case v == nil && p.required():
-		c.bad("", "", "%s is missing", p.name)
+		c.bad("", p.help(), "%s is missing", p.name)
 	case v == nil:
 	case v == starlark.None && p.def == "None":
 		c.args[i] = nil
@@ -261,6 +260,7 @@ func (c *call) check(i int, p param) {
 	case v == starlark.None && p.name == "quote": // its None is a value of its own
 	case !p.kind.accepts(v):
 		c.bad(p.name, "", "%s: %s", p.name, p.kind.mismatch(v))
+		c.args[i] = nil
 	}
 }
 
@@ -292,14 +292,14 @@ func (c *call) end(result starlark.Value, err error) (starlark.Value, error) {
 		}
 		return result, nil
 	}
-	var texts, fixes []string
-	for _, x := range c.problems {
-		texts = append(texts, x.Message)
-		if x.Fix != "" {
-			fixes = append(fixes, x.Fix)
-		}
+	if len(c.problems) == 1 {
+		return nil, &misuse{message: c.problems[0].Message, fix: c.problems[0].Fix}
 	}
-	return nil, &misuse{message: strings.Join(texts, "; "), fix: strings.Join(fixes, "; ")}
+	var texts []string
+	for _, x := range c.problems {
+		texts = append(texts, source.Problem{Message: x.Message, Fix: x.Fix}.String())
+	}
+	return nil, &misuse{message: strings.Join(texts, "; ")}
 }
 
 // site returns the call in the script; nil if it is none, as of a builtin that

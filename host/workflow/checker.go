@@ -21,6 +21,7 @@ const (
 	roleRow  role = "r"
 
 	roleSecret role = "secret" // no parameter, but what user.temporary and step.generate() give
+	roleNone   role = "none"   // what step.set() gives
 )
 
 // visit is one way to come to a function.
@@ -169,8 +170,12 @@ func (b *body) role(x syntax.Expr) role {
 			return roleSecret
 		}
 	case *syntax.CallExpr:
-		if e := b.builtin(x.Fn); e != nil && e.gives == kindSecret {
+		switch e := b.builtin(x.Fn); {
+		case e == nil:
+		case e.gives == kindSecret:
 			return roleSecret
+		case e.gives == kindNone && e.at == inRotate:
+			return roleNone
 		}
 	}
 	return ""
@@ -194,10 +199,28 @@ func (b *body) node(n syntax.Node) bool {
 		}
 	case *syntax.BinaryExpr:
 		b.comparison(n)
+	case *syntax.IfStmt:
+		b.truth(n.Cond)
+	case *syntax.UnaryExpr:
+		if n.Op == syntax.NOT {
+			b.truth(n.X)
+		}
 	case *syntax.CallExpr:
 		b.call(n)
 	}
 	return true
+}
+
+// truth finds a question about what a step gives that gives nothing.
+func (b *body) truth(x syntax.Expr) {
+	if b.role(x) == roleNone {
+		b.given(syntax.Start(x), "ok")
+	}
+}
+
+// given notes that somebody looks at what a step without try_ gives.
+func (b *body) given(at syntax.Position, name string) {
+	b.note(b.fn.file.problem(at, "use its twin with try_ to look at ."+name, "the step gives None: if it is not applied, that fails the user"))
 }
 
 func (b *body) note(x source.Problem) { b.in.note(x) }
@@ -212,6 +235,8 @@ func (b *body) attribute(n *syntax.DotExpr) {
 		if e := b.in.lang.byName[string(r)+"."+name]; e == nil {
 			b.note(b.fn.file.problem(at, didYouMean(name, b.in.lang.members(string(r))), "%s has no %q", r, name))
 		}
+	case roleNone:
+		b.given(at, name)
 	case "":
 		b.later(n)
 	}
@@ -403,14 +428,9 @@ func (b *body) arguments(n *syntax.CallExpr, e *entry) {
 }
 
 func (b *body) required(n *syntax.CallExpr, e *entry, given map[string]bool) {
-	var lacking []string
 	for _, p := range e.params {
 		if p.required() && !given[p.name] {
-			lacking = append(lacking, p.name)
+			b.note(b.fn.file.problem(syntax.Start(n), p.help(), "%s: %s is missing", e.name, p.name))
 		}
-	}
-	if len(lacking) > 0 {
-		slices.Sort(lacking)
-		b.note(b.fn.file.problem(syntax.Start(n), "", "%s: %s is missing", e.name, strings.Join(lacking, ", ")))
 	}
 }

@@ -30,8 +30,9 @@ func (c *call) workflow() (starlark.Value, error) {
 	w := in.workflow
 	w.hooks = hooks{choose: c.hook("select", "user"), wave: c.hook("wave", "user"), rotate: c.hook("rotate", "user", "step"), reports: c.reports()}
 	w.HasSelect, w.HasWave, w.HasRotate = w.hooks.choose != nil, w.hooks.wave != nil, w.hooks.rotate != nil
-	w.hooks.users = c.value("users").(*sourceValue)
-	w.Users = w.hooks.users.source
+	if users, ok := c.value("users").(*sourceValue); ok {
+		w.hooks.users, w.Users = users, users.source
+	}
 	in.looseWaves, in.looseOrder = c.loose("waves"), c.loose("order_by")
 	w.OrderBy = c.orderBy()
 	w.Waves = c.waves(w.HasWave)
@@ -67,7 +68,7 @@ func (c *call) target(w *Workflow) {
 	}
 	switch {
 	case w.HasRotate:
-	case !given && c.has("rotate"): // what is wrong with it has been said
+	case !given && (c.has("rotate") || len(c.problems) > 0): // what is wrong has been said
 	case !given:
 		c.bad("", `give it backend = backend("…"), or a rotate hook`, "one of backend and rotate is required")
 	case !b.known:

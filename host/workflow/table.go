@@ -62,6 +62,9 @@ type param struct {
 
 func (p param) required() bool { return p.def == "" }
 
+// help says what the parameter is.
+func (p param) help() string { return p.name + ": " + p.doc }
+
 // entry is one name of the language. A dotted name is an attribute: of a
 // namespace (param.int), of a builtin (policy.pin) or of a kind of value
 // (BACKEND.accounts, r.status).

@@ -208,7 +208,7 @@ func (in *interp) complete(w *Workflow, evaluated bool) {
 	if !evaluated {
 		return
 	}
-	if !in.called && !in.tried {
+	if !in.called {
 		in.note(source.Problem{File: in.script.shown, Message: "the script does not call workflow()", Fix: "end it with workflow(users = …, backend = …)"})
 	}
 	in.unknownParams()
@@ -274,7 +274,6 @@ type interp struct {
 	// What the evaluation of the top level leaves; it is one goroutine's.
 	workflow   *Workflow
 	called     bool // workflow() was
-	tried      bool // it was with arguments that it does not take
 	looseWaves bool // their names depend on a parameter without a value
 	looseOrder bool // so does order_by
 	backends   []*backendValue
