@@ -160,11 +160,7 @@ func (c *Catalog) grants(ctx context.Context, name string, config sdk.Config) (l
 	if err != nil {
 		return launch.Grants{}, err
 	}
-	g, err := launch.GrantsOf(d, config, c.options.Protect)
-	if err != nil {
-		return launch.Grants{}, fmt.Errorf("backend %s: %w", config.Label, err)
-	}
-	return g, nil
+	return launch.GrantsOf(d, config, c.options.Protect)
 }
 
 // plugin returns the plugin of an executable.

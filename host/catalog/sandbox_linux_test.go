@@ -56,7 +56,7 @@ func TestConfinedInstancesGetWhatTheyAreGrantedEach(t *testing.T) {
 		}
 	}
 	_, err := c.Open(t.Context(), "ldap", sdk.Config{Label: "mine", Concurrency: 1, Values: map[string]any{"data": filepath.Join(dirs, "users")}})
-	if err == nil || !strings.HasPrefix(err.Error(), "backend mine: sandbox: for ") || !strings.Contains(err.Error(), "put the file into a directory of its own") {
+	if err == nil || !strings.HasPrefix(err.Error(), "sandbox: for ") || !strings.Contains(err.Error(), "put the file into a directory of its own") {
 		t.Errorf("got %v", err)
 	}
 }

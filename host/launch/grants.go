@@ -123,19 +123,32 @@ func (g *Grants) path(path string, write bool, protected []string) error {
 	if info, err := os.Stat(real); write && exists && err == nil && !info.IsDir() {
 		granted = filepath.Dir(real)
 	}
-	for _, p := range protected {
-		own, _, err := resolve(p)
-		if err != nil {
-			return fmt.Errorf("sandbox: %w", err)
-		}
-		if within(own, granted) || within(granted, own) {
-			return fmt.Errorf("sandbox: for %s the plugin would be granted %s, which reaches %s; put the file into a directory of its own", path, granted, own)
-		}
+	if err := guard(path, granted, protected); err != nil {
+		return err
 	}
 	if write {
 		g.Write = append(g.Write, granted)
 	} else {
 		g.Read = append(g.Read, granted)
+	}
+	return nil
+}
+
+// guard refuses a grant that reaches a protected path.
+func guard(path, granted string, protected []string) error {
+	for _, p := range protected {
+		own, _, err := resolve(p)
+		if err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
+		if !within(own, granted) && !within(granted, own) {
+			continue
+		}
+		fix := "put the file into a directory of its own"
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			fix = "make its directory first"
+		}
+		return fmt.Errorf("sandbox: for %s the plugin would be granted %s, which reaches %s; %s", path, granted, own, fix)
 	}
 	return nil
 }

@@ -56,6 +56,8 @@ func TestGrantsAreWhatTheDescriptionNames(t *testing.T) {
 		{name: "relative", paths: []string{"{path}"}, values: map[string]any{"path": "users"}, problem: `sandbox: "users" is not an absolute path`},
 		{name: "beside what is protected", paths: []string{"write {path}"}, values: map[string]any{"path": filepath.Join(dir, "users")},
 			problem: "sandbox: for " + dir + "/users the plugin would be granted " + dir + ", which reaches " + state + "; put the file into a directory of its own"},
+		{name: "in a directory that is still to be made", paths: []string{"write {path}"}, values: map[string]any{"path": filepath.Join(dir, "new", "users")},
+			problem: ", which reaches " + state + "; make its directory first"},
 		{name: "in what is protected", paths: []string{"{path}"}, values: map[string]any{"path": filepath.Join(state, "run.db")}, problem: "which reaches " + state},
 	} {
 		t.Run(c.name, func(t *testing.T) {
