@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +54,7 @@ func (h *Host) openBackend(ctx context.Context, w *workflow.Workflow, spec workf
 	if err != nil {
 		return &UsageError{Message: err.Error()}
 	}
-	config, err := h.config(d, w, spec)
+	config, err := h.config(ctx, d, w, spec)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (h *Host) openBackend(ctx context.Context, w *workflow.Workflow, spec workf
 		return &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
 	b.open = append(b.open, inst)
-	b.pins = append(b.pins, pin(d, spec))
+	b.pins = append(b.pins, h.pin(d, spec))
 	b.list = append(b.list, engine.Backend{
 		Label: spec.Label, Description: d, Abilities: inst.Abilities(), Instance: inst,
 		Concurrency: config.Concurrency, Rate: rateOf(d, spec), Timeout: config.Timeout,
@@ -72,19 +73,11 @@ func (h *Host) openBackend(ctx context.Context, w *workflow.Workflow, spec workf
 }
 
 // config is what the plugin is configured with.
-func (h *Host) config(d sdk.Description, w *workflow.Workflow, spec workflow.BackendSpec) (sdk.Config, error) {
-	c := sdk.Config{Label: spec.Label, Values: map[string]any{}, Secrets: map[string]secret.Value{},
+func (h *Host) config(ctx context.Context, d sdk.Description, w *workflow.Workflow, spec workflow.BackendSpec) (sdk.Config, error) {
+	c := sdk.Config{Label: spec.Label, Values: h.values(d, spec), Secrets: map[string]secret.Value{},
 		Concurrency: concurrencyOf(d, w.Concurrency, spec.Concurrency), Timeout: spec.Timeout, Log: h.Log}
-	for name, v := range spec.Values {
-		c.Values[name] = v
-	}
-	for _, f := range d.Config {
-		if path, ok := c.Values[f.Name].(string); ok && f.Type == sdk.Path && path != "" {
-			c.Values[f.Name] = h.absolute(path)
-		}
-	}
 	for name, ref := range spec.Secrets {
-		v, err := h.readSecret(ref)
+		v, err := h.readSecret(ctx, ref)
 		if err != nil {
 			return sdk.Config{}, &UsageError{Message: fmt.Sprintf("backend %q: %s: %s", spec.Label, name, err)}
 		}
@@ -93,8 +86,20 @@ func (h *Host) config(d sdk.Description, w *workflow.Workflow, spec workflow.Bac
 	return c, nil
 }
 
+// values are the settings of a backend that are no secrets, paths absolute: a
+// plugin has a working directory of its own, and a run may be resumed in another.
+func (h *Host) values(d sdk.Description, spec workflow.BackendSpec) map[string]any {
+	values := maps.Clone(spec.Values)
+	for _, f := range d.Config {
+		if path, ok := values[f.Name].(string); ok && f.Type == sdk.Path && path != "" {
+			values[f.Name] = h.absolute(path)
+		}
+	}
+	return values
+}
+
 // readSecret reads what secret.env, secret.file or secret.prompt refers to.
-func (h *Host) readSecret(ref workflow.SecretRef) (secret.Value, error) {
+func (h *Host) readSecret(ctx context.Context, ref workflow.SecretRef) (secret.Value, error) {
 	switch ref.Kind {
 	case "env":
 		v, set := h.LookupEnv(ref.Name)
@@ -108,7 +113,7 @@ func (h *Host) readSecret(ref workflow.SecretRef) (secret.Value, error) {
 		if h.Prompt == nil {
 			return secret.Value{}, fmt.Errorf("%q has to be typed in, and there is no terminal", ref.Name)
 		}
-		return h.Prompt(ref.Name)
+		return h.Prompt(ctx, ref.Name)
 	default:
 		return ref.Value, nil
 	}
@@ -156,8 +161,8 @@ func rateOf(d sdk.Description, spec workflow.BackendSpec) float64 {
 }
 
 // pin is what a resume compares: which plugin, and its settings without secrets.
-func pin(d sdk.Description, spec workflow.BackendSpec) ledger.BackendPin {
-	config, err := json.Marshal(spec.Values)
+func (h *Host) pin(d sdk.Description, spec workflow.BackendSpec) ledger.BackendPin {
+	config, err := json.Marshal(h.values(d, spec))
 	if err != nil {
 		config = []byte(fmt.Sprintf("%q", err))
 	}

@@ -1,6 +1,9 @@
 package host
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -42,9 +45,9 @@ type Config struct {
 	Clock     engine.Clock
 
 	// Prompt asks for a secret on the terminal; nil without one.
-	Prompt func(label string) (secret.Value, error)
+	Prompt func(ctx context.Context, label string) (secret.Value, error)
 	// Confirm shows a plan and asks; nil without a terminal.
-	Confirm func(Preview) (bool, error)
+	Confirm func(context.Context, Preview) (bool, error)
 	// Planned shows a plan that is frozen and not applied; nil if nobody looks.
 	Planned func(Preview)
 	// Progress is told of users that end; nil if nobody watches.
@@ -64,6 +67,7 @@ type Host struct {
 	store   *ledger.Store
 	catalog *catalog.Catalog
 	loaded  *ledger.Keys // once they were needed
+	moved   bool         // WorkDir is that of a run that was planned elsewhere
 }
 
 // New opens the state directory and finds the backends.
@@ -77,6 +81,42 @@ func New(c Config) (*Host, error) {
 	}
 	options := launch.Options{Log: c.Log, CacheDir: filepath.Join(c.StateDir, "cache")}
 	return &Host{Config: c, store: store, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options)}, nil
+}
+
+// settings is what a ledger keeps of a run's circumstances for the host alone.
+type settings struct {
+	Dir string `json:"dir"` // that its relative paths refer to
+}
+
+// at is the host with the working directory in which a run was planned: its
+// relative paths mean what they meant then.
+func (h *Host) at(r *ledger.Run) (*Host, error) {
+	dir, err := dirOf(r.Header())
+	if err != nil || dir == "" || dir == h.WorkDir {
+		return h, err
+	}
+	there := *h
+	there.WorkDir, there.moved = dir, true
+	return &there, nil
+}
+
+func dirOf(head ledger.Header) (string, error) {
+	var s settings
+	if len(head.Settings) == 0 {
+		return "", nil
+	}
+	if err := json.Unmarshal(head.Settings, &s); err != nil {
+		return "", fmt.Errorf("settings of run %s: %w", head.ID, err)
+	}
+	return s.Dir, nil
+}
+
+// shown is how messages call a file of the script.
+func (h *Host) shown(path string) string {
+	if h.moved {
+		return h.absolute(path)
+	}
+	return path
 }
 
 // IdentityIn is where a state directory keeps its age identity.
@@ -144,6 +184,10 @@ func (e *UsageError) Error() string {
 	}
 	return e.Message + "; " + e.Fix
 }
+
+// ErrInterrupted is the end of a command that a signal reached before anything
+// was changed, exit code 130.
+var ErrInterrupted = errors.New("interrupted: nothing was changed")
 
 func usagef(format string, args ...any) *UsageError {
 	return &UsageError{Message: fmt.Sprintf(format, args...)}

@@ -340,7 +340,7 @@ func (p *reporter) end(s *sheet) {
 		p.errs = append(p.errs, fmt.Errorf("report %s is not written: %w", s.spec.Path, s.err))
 		return
 	}
-	p.about.Files = append(p.about.Files, s.spec.Path)
+	p.about.Files = append(p.about.Files, p.h.shown(s.spec.Path))
 	if csv, ok := s.rows.(*report.CSV); ok {
 		for _, f := range csv.Formulas() {
 			p.about.Warnings = append(p.about.Warnings, f.Warning(s.spec.Path))
@@ -402,6 +402,10 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 	}
 	if o.Reveal {
 		return nil, &UsageError{Message: "--reveal wants a format: the script's own reports hold what the script says", Fix: "give --format jsonl --reveal"}
+	}
+	h, err = h.at(r)
+	if err != nil {
+		return nil, err
 	}
 	w, err := h.fromLedger(ctx, r)
 	if err != nil {

@@ -27,6 +27,9 @@ func (h *Host) Resume(ctx, stop context.Context, name string, o RunOptions) (Out
 		return Outcome{}, err
 	}
 	defer r.Close()
+	if h, err = h.at(r); err != nil {
+		return Outcome{}, err
+	}
 	out, err := look(r)
 	if err != nil {
 		return out, err
@@ -41,7 +44,7 @@ func (h *Host) Resume(ctx, stop context.Context, name string, o RunOptions) (Out
 		return h.stillHeld(r, out, wave, err)
 	}
 	if out.Status == ledger.StatePlanned {
-		if err := h.confirmPlanned(out, o); err != nil {
+		if err := h.confirmPlanned(stop, out, o); err != nil {
 			return Outcome{}, err
 		}
 	}
@@ -55,6 +58,9 @@ func (h *Host) Retry(ctx, stop context.Context, name string, o RunOptions) (Outc
 		return Outcome{}, err
 	}
 	defer r.Close()
+	if h, err = h.at(r); err != nil {
+		return Outcome{}, err
+	}
 	users, err := retried(r, o)
 	if err != nil {
 		return Outcome{}, err
@@ -62,7 +68,7 @@ func (h *Host) Retry(ctx, stop context.Context, name string, o RunOptions) (Outc
 	if len(users) == 0 {
 		return Outcome{}, &UsageError{Message: fmt.Sprintf("run %s has no failed or partial user%s", r.ID(), filterText(o)), Fix: "rekey show " + r.ID()}
 	}
-	if err := h.confirmRetry(r, len(users), o); err != nil {
+	if err := h.confirmRetry(stop, r, len(users), o); err != nil {
 		return Outcome{}, err
 	}
 	return h.again(ctx, stop, r, o, "retry", func() error { return reopen(r, users) })
@@ -332,16 +338,16 @@ func filterText(o RunOptions) string {
 }
 
 // confirmPlanned asks before the first change: a plan was shown to nobody yet.
-func (h *Host) confirmPlanned(out Outcome, o RunOptions) error {
+func (h *Host) confirmPlanned(ctx context.Context, out Outcome, o RunOptions) error {
 	shown := Preview{Script: out.Script, Total: out.Counts.Total, Due: out.Counts.Pending, Skipped: out.Counts.Skipped}
 	for _, w := range out.Waves {
 		shown.Waves = append(shown.Waves, WavePreview{Name: w.Name, Users: w.Counts.Total, Rule: engine.WaveRule{MaxFailures: -1, MaxPercent: -1}})
 	}
-	return h.confirm(shown, o)
+	return h.confirm(ctx, shown, o)
 }
 
-func (h *Host) confirmRetry(r *ledger.Run, n int, o RunOptions) error {
-	return h.confirm(Preview{Script: r.Header().Script, Total: int64(n), Due: int64(n)}, o)
+func (h *Host) confirmRetry(ctx context.Context, r *ledger.Run, n int, o RunOptions) error {
+	return h.confirm(ctx, Preview{Script: r.Header().Script, Total: int64(n), Due: int64(n)}, o)
 }
 
 // Approve releases the hold of a run.

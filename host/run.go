@@ -22,21 +22,22 @@ import (
 // Run plans a script and, unless planOnly, applies it. stop ends the
 // dispatching, ctx cancels what is in flight.
 func (h *Host) Run(ctx, stop context.Context, script string, params []string, o RunOptions, planOnly bool) (Outcome, error) {
-	w, given, err := h.load(script, params)
+	w, given, err := h.load(stop, script, params)
 	if err != nil {
 		return Outcome{}, err
 	}
+	defer w.Close()
 	if err := h.unfinished(w, given, o); err != nil {
 		return Outcome{}, err
 	}
-	b, err := h.openBackends(ctx, w)
+	b, err := h.openBackends(stop, w)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, interrupted(stop, err)
 	}
 	defer b.close()
-	r, err := h.plan(ctx, w, given, b, o, planOnly)
+	r, err := h.plan(stop, w, given, b, o, planOnly) // nothing is changed yet: the first signal ends it
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, interrupted(stop, err)
 	}
 	defer r.Close()
 	if planOnly {
@@ -45,13 +46,21 @@ func (h *Host) Run(ctx, stop context.Context, script string, params []string, o 
 	return h.apply(ctx, stop, r, w, w, b, o, "run")
 }
 
+// interrupted is what an error means that came after the first signal.
+func interrupted(stop context.Context, err error) error {
+	if stop.Err() != nil {
+		return ErrInterrupted
+	}
+	return err
+}
+
 // load evaluates a script with its parameters.
-func (h *Host) load(script string, params []string) (*workflow.Workflow, map[string]string, error) {
+func (h *Host) load(ctx context.Context, script string, params []string) (*workflow.Workflow, map[string]string, error) {
 	given, err := parameters(params)
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := workflow.Load(context.Background(), h.loadOptions(script, given))
+	w, err := workflow.Load(ctx, h.loadOptions(script, given))
 	return w, given, err
 }
 
@@ -90,7 +99,7 @@ func (h *Host) unfinished(w *workflow.Workflow, given map[string]string, o RunOp
 		return err
 	}
 	for _, s := range runs {
-		if s.Err == nil && s.Header.Script == w.Name && maps.Equal(s.Header.Params, given) && sameBackends(s.Header.Backends, w.Backends) && open(s) {
+		if s.Err == nil && open(s) && h.same(s.Header, w, given) {
 			sent, err := h.sent(s.Header.ID)
 			if err != nil {
 				return err
@@ -127,11 +136,16 @@ func open(s ledger.Summary) bool {
 	return s.State != ledger.StateFinished || s.Counts.Pending+s.Counts.Held+s.Counts.Unknown > 0
 }
 
-func sameBackends(pins []ledger.BackendPin, specs []workflow.BackendSpec) bool {
-	return slices.EqualFunc(pins, specs, func(p ledger.BackendPin, s workflow.BackendSpec) bool {
-		mine := pin(sdk.Description{}, s)
-		return p.Name == s.Name && p.Label == s.Label && p.Config == mine.Config
-	})
+// same reports whether a run is of the same script, parameters and backends:
+// the paths in them mean the same only in the same directory.
+func (h *Host) same(head ledger.Header, w *workflow.Workflow, given map[string]string) bool {
+	dir, err := dirOf(head)
+	return err == nil && dir == h.WorkDir && head.Script == w.Name && maps.Equal(head.Params, given) &&
+		slices.EqualFunc(head.Backends, w.Backends, func(p ledger.BackendPin, spec workflow.BackendSpec) bool {
+			d, err := h.catalog.Describe(context.Background(), spec.Name)
+			mine := h.pin(d, spec)
+			return err == nil && p.Name == mine.Name && p.Label == mine.Label && p.Config == mine.Config
+		})
 }
 
 // plan checks the backends, reads the users, asks for confirmation and freezes
@@ -182,7 +196,7 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 	shown := preview(w, p, warnings)
 	switch {
 	case !planOnly:
-		err = h.confirm(shown, o)
+		err = h.confirm(ctx, shown, o)
 	case h.Planned != nil:
 		h.Planned(shown)
 	}
@@ -225,14 +239,14 @@ func preview(w *workflow.Workflow, p engine.Preview, warnings []string) Preview 
 }
 
 // confirm asks on a terminal; without one --yes is needed.
-func (h *Host) confirm(shown Preview, o RunOptions) error {
+func (h *Host) confirm(ctx context.Context, shown Preview, o RunOptions) error {
 	if o.Yes {
 		return nil
 	}
 	if h.Confirm == nil {
 		return &UsageError{Message: fmt.Sprintf("%d users would be changed and there is no terminal to ask", shown.Due), Fix: "give --yes"}
 	}
-	yes, err := h.Confirm(shown)
+	yes, err := h.Confirm(ctx, shown)
 	if err != nil {
 		return err
 	}
@@ -273,7 +287,11 @@ func (h *Host) header(ctx context.Context, w *workflow.Workflow, given map[strin
 	if err != nil {
 		return ledger.Header{}, err
 	}
-	head := ledger.Header{Script: w.Name, Params: given, Backends: b.pins, Schema: schemaJSON, Waves: waves,
+	kept, err := json.Marshal(settings{Dir: h.WorkDir})
+	if err != nil {
+		return ledger.Header{}, err
+	}
+	head := ledger.Header{Settings: kept, Script: w.Name, Params: given, Backends: b.pins, Schema: schemaJSON, Waves: waves,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem, OSUser: h.OSUser, Host: h.Hostname,
 		Version: h.Version, Created: h.Now(), Recipients: h.Recipients}
 	for i, f := range w.Files {

@@ -136,29 +136,55 @@ func (a *app) interactive() bool {
 }
 
 // prompt reads a secret without echo.
-func (a *app) prompt(label string) (secret.Value, error) {
-	fmt.Fprintf(a.process.stderr, "%s: ", label)
-	text, err := term.ReadPassword(int(a.process.stdin.Fd()))
-	fmt.Fprintln(a.process.stderr)
+func (a *app) prompt(ctx context.Context, label string) (secret.Value, error) {
+	stdin := int(a.process.stdin.Fd())
+	before, err := term.GetState(stdin)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	if len(text) == 0 {
+	fmt.Fprintf(a.process.stderr, "%s: ", label)
+	text, err := answered(ctx, func() (string, error) {
+		text, err := term.ReadPassword(stdin)
+		return string(text), err
+	})
+	fmt.Fprintln(a.process.stderr)
+	if err != nil {
+		return secret.Value{}, errors.Join(err, term.Restore(stdin, before)) // an interrupt leaves the echo off
+	}
+	if text == "" {
 		return secret.Value{}, errors.New("nothing was typed")
 	}
-	return secret.New(string(text)), nil
+	return secret.New(text), nil
 }
 
 // confirm shows a plan and asks.
-func (a *app) confirm(p host.Preview) (bool, error) {
+func (a *app) confirm(ctx context.Context, p host.Preview) (bool, error) {
 	showPreview(a.process.stderr, p)
 	fmt.Fprintf(a.process.stderr, "Apply to %s? [y/N] ", counted(p.Due, "user"))
-	answer, err := bufio.NewReader(a.process.stdin).ReadString('\n')
+	answer, err := answered(ctx, func() (string, error) { return bufio.NewReader(a.process.stdin).ReadString('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
+		fmt.Fprintln(a.process.stderr)
 		return false, err
 	}
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes", nil
+}
+
+// answered waits for what a person types, or for a signal. After a signal the
+// process ends, and the reading with it.
+func answered(ctx context.Context, read func() (string, error)) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() { text, err := read(); got <- answer{text, err} }()
+	select {
+	case a := <-got:
+		return a.text, a.err
+	case <-ctx.Done():
+		return "", host.ErrInterrupted
+	}
 }
 
 // signals returns two contexts: stop ends at the first signal, hard at the

@@ -161,6 +161,8 @@ func classify(err error) (int, []failureLine) {
 		return host.ExitUsage, lines
 	case errors.As(err, &usage):
 		return host.ExitUsage, []failureLine{{Message: usage.Message, Fix: usage.Fix, text: usage.Error()}}
+	case errors.Is(err, host.ErrInterrupted):
+		return host.ExitInterrupted, []failureLine{{Message: host.ErrInterrupted.Error(), text: host.ErrInterrupted.Error()}}
 	default:
 		return host.ExitUnexpected, []failureLine{{Message: err.Error(), text: err.Error()}}
 	}
