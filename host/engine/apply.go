@@ -227,6 +227,9 @@ func (s *Steps) send(ctx context.Context, step Step, l *lane, t *taken, what sen
 	if err := s.crew.admit(s, l); err != nil {
 		return err
 	}
+	if err := s.oneValue(t, what); err != nil {
+		return err
+	}
 	y := s.intent(step, t, what)
 	s.fresh[t.sig.credential()] = true
 	return s.deliver(ctx, step, l, t, y, s.operation(step, t, what), &y.intent)
@@ -270,6 +273,7 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 	p := &parcel{op: op, user: &s.ticket, answer: make(chan reply, 1)}
 	s.attempts++
 	if intent == nil {
+		p.durable = true // as the intent of its first attempt, or of an earlier process, is
 		l.push(p)
 		return s.await(l, p)
 	}
@@ -280,6 +284,7 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 			p.answer <- reply{err: err}
 			return
 		}
+		p.durable = true
 		l.push(p)
 	}})
 	return s.await(l, p)

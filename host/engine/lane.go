@@ -25,6 +25,8 @@ type parcel struct {
 	user   *ticket
 	answer chan reply // of capacity 1
 
+	durable bool // its intent is on the disk
+
 	sent, abandoned bool // guarded by lane.mu
 }
 
@@ -218,6 +220,14 @@ func (l *lane) allowed() int {
 }
 
 func (l *lane) submit(frame []*parcel) {
+	if sound := durable(frame); len(sound) < len(frame) {
+		l.mu.Lock()
+		l.inFlight -= len(frame) - len(sound)
+		l.mu.Unlock()
+		if frame = sound; len(frame) == 0 {
+			return
+		}
+	}
 	ops := make([]sdk.Operation, len(frame))
 	for i, p := range frame {
 		ops[i] = p.op

@@ -1,0 +1,37 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrInvariant is in the chain of what Apply returns when it was about to break
+// one of its own promises: a defect of rekey. The run stops before that.
+var ErrInvariant = errors.New("rekey was about to break a promise of its own; please report it")
+
+// durable are the parcels of a frame whose intents are on the disk; the others
+// are answered with an error, and not sent.
+func durable(frame []*parcel) []*parcel {
+	kept := frame[:0]
+	for _, p := range frame {
+		if !p.durable {
+			p.answer <- reply{err: fmt.Errorf("%w: %s of %s would be sent before its value is in the ledger", ErrInvariant, p.op.Verb, p.op.Account)}
+			continue
+		}
+		kept = append(kept, p)
+	}
+	return kept
+}
+
+// oneValue refuses a further value of a step while another one of the credential
+// may be in force. The recovery of a lost change is the declared exception: it
+// sends the same value, or a bridge to it.
+func (s *Steps) oneValue(t *taken, what sending) error {
+	if len(t.tries) == 0 || what.bridge || recovering(t) {
+		return nil // of a step's first value refuse has asked
+	}
+	if s.unresolved(t.sig.credential(), what.value) {
+		return s.crew.broken(fmt.Errorf("%w: a second value of %s would be sent while the first may be in force", ErrInvariant, t.sig.account))
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+func TestWhatIsNotDurableIsNotSent(t *testing.T) {
+	b := newBook(0)
+	x := newTarget(t, b)
+	be := x.backend("a")
+	w := newWriter(b, nil)
+	l := newLane(be, w, newGate(0), context.Background())
+	p := &parcel{op: sdk.Operation{Verb: sdk.Set, Account: "ann", Value: secret.New("x")}, user: &ticket{}, answer: make(chan reply, 1)}
+	l.push(p)
+	got := <-p.answer
+	l.close()
+	if err := w.close(); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(got.err, ErrInvariant) || x.n != 0 {
+		t.Errorf("%v after %d sends, want an invariant and none", got.err, x.n)
+	}
+}
+
+func TestASecondValueBesideAnUnknownOneStopsTheRun(t *testing.T) {
+	b := newBook(1)
+	c := newCrew(context.Background(), jobOf(b, nil))
+	s := c.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
+	intent := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: verbSet, Backend: "a", Account: "ann", Sealed: []byte("first")}
+	s.log = []ledger.Record{intent}
+	step := &taken{ordinal: 2, sig: signature{verbSet, "a", "ann", ""}, tries: []*try{{intent: ledger.Record{Step: 2}}}}
+	for _, v := range []struct {
+		value string
+		bad   bool
+	}{{"first", false}, {"second", true}} {
+		err := s.oneValue(step, sending{verb: sdk.Set, value: secret.New(v.value)})
+		if (err != nil) != v.bad || errors.Is(c.fatal, ErrInvariant) != v.bad {
+			t.Errorf("%s value: %v, run ends with %v", v.value, err, c.fatal)
+		}
+	}
+}
