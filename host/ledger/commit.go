@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"time"
 )
@@ -44,7 +45,7 @@ func newWriter(r *Run) (*writer, error) {
 		insRec1: "INSERT INTO rec VALUES (?,?,?,?)", insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
 	w.insRecN = w.insRec1 + strings.Repeat(",(?,?,?,?)", batch-1)
 	w.insUser = w.insUser1 + strings.Repeat(",(?,?,?,?)", batch-1)
-	w.watch = watch{known: r.known, open: map[int64]*userWatch{}}
+	w.watch = watch{known: r.known, open: map[int64]*userWatch{}, seed: maphash.MakeSeed()}
 	if err := w.load(); err != nil {
 		_ = db.close()
 		return nil, err

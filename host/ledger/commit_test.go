@@ -56,7 +56,12 @@ func TestCommitRefusesWhatContradictsTheLedger(t *testing.T) {
 		{"an intent after the end", func(*Run) []*Record { return []*Record{finished(1, Failed, "ScriptError")} },
 			func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} }, "already"},
 		{"done while a value is under way", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
-			func(*Run) []*Record { return []*Record{finished(1, Done, "")} }, "step 1 try 0 has no outcome"},
+			func(*Run) []*Record { return []*Record{finished(1, Done, "")} }, "it is not known what became of step 1 try 0"},
+		{"failed while it is not known what became of a value", func(r *Run) []*Record {
+			return []*Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Unknown, sdk.Timeout)}
+		}, func(*Run) []*Record { return []*Record{finished(1, Failed, "")} }, "it is not known what became of step 1 try 0"},
+		{"skipped, but changed", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, "")} },
+			func(*Run) []*Record { return []*Record{finished(1, Skipped, "")} }, "step 1 try 0 took effect"},
 		{"finished as pending", nil, func(*Run) []*Record { return []*Record{finished(1, Pending, "")} }, "not a final status"},
 		{"put back before the end", nil, func(*Run) []*Record { return []*Record{{Kind: Reopened, User: 1}} }, "the user has no status"},
 		{"put back twice", func(*Run) []*Record { return []*Record{finished(1, Failed, ""), {Kind: Reopened, User: 1}} },

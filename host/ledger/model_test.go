@@ -80,7 +80,7 @@ func (m *model) legal() *Record {
 			}
 		}
 	case 3:
-		if s := rapid.SampledFrom([]Status{Done, Failed, Partial, Unresolved, Skipped}).Draw(m.t, "status"); u.status == "" && (s != Done || !u.inFlight()) {
+		if s := rapid.SampledFrom([]Status{Done, Failed, Partial, Unresolved, Skipped}).Draw(m.t, "status"); u.status == "" && u.mayBe(s) {
 			u.status = s
 			u.records++
 			return finished(user, s, "Code")
@@ -101,13 +101,19 @@ func (m *model) legal() *Record {
 	return nil
 }
 
-func (u *modelUser) inFlight() bool {
-	for _, o := range u.tries {
-		if o == open {
-			return true
+// mayBe reports whether the user may end with the status: a value that may be in
+// force makes it unknown, one that is forbids that it was skipped.
+func (u *modelUser) mayBe(s Status) bool {
+	applied, unsettled := false, false
+	for _, try := range u.order {
+		switch u.tries[try] {
+		case sdk.Applied, sdk.AlreadyApplied:
+			applied, unsettled = true, false
+		case open, sdk.Unknown:
+			unsettled = true
 		}
 	}
-	return false
+	return (s == Unresolved || !unsettled) && (s != Skipped || !applied)
 }
 
 // commit appends some legal records at once.

@@ -311,12 +311,12 @@ func (v *verification) user(r *Record, was statusNumber, wrong func(string, ...a
 	}
 	switch r.Kind {
 	case Intent:
-		u.read(r)
+		u.read(r, 0)
 	case Outcome:
 		if u.at(r.Step, r.Try) == nil && carriesValue(r.Verb) && was == noStatus && v.round(r) {
 			wrong("outcome without an intent: the record of the value is missing")
 		}
-		u.read(r)
+		u.read(r, 0)
 	case Finished:
 		v.unanswered(r, u, wrong)
 		delete(v.flight, r.User)

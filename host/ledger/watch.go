@@ -1,6 +1,11 @@
 package ledger
 
-import "github.com/rekey-host/rekey/sdk"
+import (
+	"hash/maphash"
+	"slices"
+
+	"github.com/rekey-host/rekey/sdk"
+)
 
 // watch knows of the users in flight what is needed to notice a contradiction:
 // a few words a user, dropped when the user is finished, and one bit for each
@@ -8,6 +13,7 @@ import "github.com/rekey-host/rekey/sdk"
 type watch struct {
 	known int64 // users behind it have no records from before
 	open  map[int64]*userWatch
+	seed  maphash.Seed
 	done  bitset
 	stale bool // rows that wait may be about a user that has to be looked up
 }
@@ -19,8 +25,26 @@ type userWatch struct{ tries []tryWatch }
 type tryWatch struct {
 	step, try int
 	verb      string
+	cred      uint64 // stands for the credential
+	bridge    bool
 	answered  bool
 	outcome   sdk.Outcome
+}
+
+// applied reports whether the credential has the value, for good.
+func (t *tryWatch) applied() bool {
+	return t.answered && !t.bridge && (t.outcome == sdk.Applied || t.outcome == sdk.AlreadyApplied)
+}
+
+// credential makes one number of what a record is about.
+func (w *watch) credential(r *Record) uint64 {
+	var h maphash.Hash
+	h.SetSeed(w.seed)
+	for _, part := range [...]string{r.Backend, r.Account, r.Cred} {
+		h.WriteString(part)
+		h.WriteByte(0)
+	}
+	return h.Sum64()
 }
 
 // settled reports whether nothing more can be said of the try.
@@ -35,11 +59,37 @@ func (u *userWatch) at(step, try int) *tryWatch {
 	return nil
 }
 
+// unsettled returns a value of which it is not known whether it is in force, nil
+// if there is none. A value that is applied settles what came before it.
+func (u *userWatch) unsettled() *tryWatch {
+	for i := range u.tries {
+		t := &u.tries[i]
+		if !valueVerb(t.verb) || t.answered && t.outcome == sdk.Refused || t.applied() {
+			continue
+		}
+		later := u.tries[i+1:]
+		if !slices.ContainsFunc(later, func(x tryWatch) bool { return x.cred == t.cred && x.applied() }) {
+			return t
+		}
+	}
+	return nil
+}
+
+// inForce returns a value that took effect, nil if there is none.
+func (u *userWatch) inForce() *tryWatch {
+	for i := range u.tries {
+		if t := &u.tries[i]; valueVerb(t.verb) && t.applied() {
+			return t
+		}
+	}
+	return nil
+}
+
 // read takes a recorded record over.
-func (u *userWatch) read(r *Record) {
+func (u *userWatch) read(r *Record, cred uint64) {
 	switch r.Kind {
 	case Intent:
-		u.tries = append(u.tries, tryWatch{step: r.Step, try: r.Try, verb: r.Verb})
+		u.tries = append(u.tries, tryWatch{step: r.Step, try: r.Try, verb: r.Verb, cred: cred, bridge: r.Detail.Bridge})
 	case Outcome:
 		if t := u.at(r.Step, r.Try); t != nil {
 			t.answered, t.outcome = true, r.Outcome
@@ -129,7 +179,7 @@ func (w *writer) lookUp(r *Record, u *userWatch) error {
 	return w.db.each("SELECT body FROM rec INDEXED BY rec_user WHERE user = ? ORDER BY id", func(found row) error {
 		old, err := dec.record(found.bytes(0))
 		if err == nil {
-			u.read(&old)
+			u.read(&old, w.watch.credential(&old))
 		}
 		return err
 	}, r.User)
@@ -163,7 +213,7 @@ func (w *writer) admitIntent(r *Record, u *userWatch) error {
 		}
 		return contradiction(r, "its value is not in the ledger")
 	}
-	u.read(r)
+	u.read(r, w.watch.credential(r))
 	return nil
 }
 
@@ -182,7 +232,7 @@ func admitOutcome(r *Record, u *userWatch) error {
 	case t.settled():
 		return contradiction(r, "it has one already: %s", t.outcome)
 	}
-	u.read(r)
+	u.read(r, t.cred)
 	return nil
 }
 
@@ -190,10 +240,11 @@ func (w *writer) admitFinished(r *Record, u *userWatch) error {
 	if finalStatuses[r.Detail.Status] == noStatus {
 		return contradiction(r, "%q is not a final status", r.Detail.Status)
 	}
-	for _, t := range u.tries {
-		if r.Detail.Status == Done && carriesValue(t.verb) && !t.answered {
-			return contradiction(r, "done, but step %d try %d has no outcome", t.step, t.try)
-		}
+	if t := u.unsettled(); t != nil && r.Detail.Status != Unresolved {
+		return contradiction(r, "%s, but it is not known what became of step %d try %d", r.Detail.Status, t.step, t.try)
+	}
+	if t := u.inForce(); t != nil && r.Detail.Status == Skipped {
+		return contradiction(r, "skipped, but step %d try %d took effect", t.step, t.try)
 	}
 	delete(w.watch.open, r.User)
 	w.watch.done.set(r.User, true)
