@@ -169,7 +169,7 @@ func (t teller) do(op sdk.Operation) sdk.Receipt {
 	}
 	value, has := op.Value.Reveal(), t.holds(t.label, op.Account)
 	if e := t.refuses(op, value, has); e != nil {
-		if op.Attempt > 1 && value == has && !strings.HasPrefix(op.Account, "ghost") {
+		if op.Attempt > 1 && value == has && e.Code != sdk.AccountNotFound {
 			return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 		}
 		return sdk.Refuse(e)
@@ -183,7 +183,7 @@ func (t teller) do(op sdk.Operation) sdk.Receipt {
 func (t teller) refuses(op sdk.Operation, value, has string) *sdk.Error {
 	k := key(t.label, op.Account)
 	switch {
-	case strings.HasPrefix(op.Account, "ghost"):
+	case strings.HasPrefix(op.Account, "ghost") && !t.spec.Exist:
 		return sdk.Errorf(sdk.AccountNotFound, "there is no such account for %s, nor for %q", value, value)
 	case t.label == vault && !strings.HasPrefix(value, canary) && (value == has || contains(t.had[k], value)):
 		return &sdk.Error{Code: sdk.PolicyViolation, Message: "used before", Violations: []sdk.Violation{{Rule: sdk.RuleHistory}}}

@@ -54,6 +54,8 @@ type scene struct {
 	guard   string // the protection that has to hold: of the ledger's contents
 	settled bool   // the last process ended by itself
 	lossy   bool   // answers were lost
+	retried bool   // failed users were put back, and may have got another value
+	exist   bool   // the accounts that were missing are there
 	bare    bool   // there was no wire: what a system says is not scrubbed
 }
 
@@ -176,7 +178,7 @@ func (x *examination) readUser(r *ledger.Run, u ledger.User) error {
 // earlier attempt is settled is not replaced: nothing new is sent then.
 func (x *examination) wanted(u ledger.User) ledger.Status {
 	switch {
-	case strings.HasPrefix(u.Key, "ghost"), x.lossy && strings.HasPrefix(u.Key, "picky") && u.Reason == "too plain":
+	case strings.HasPrefix(u.Key, "ghost") && !x.exist, x.lossy && strings.HasPrefix(u.Key, "picky") && u.Reason == "too plain":
 		return ledger.Failed
 	}
 	return ledger.Done
@@ -222,7 +224,7 @@ func (x *examination) doubles() {
 				values[v] = true
 			}
 		}
-		if len(values) > 1 {
+		if len(values) > 1 && !(x.retried && strings.HasPrefix(account, "haunted")) {
 			x.report(doubled, x.doubleGuard(), "%s was given %d different values", k, len(values))
 		}
 	}

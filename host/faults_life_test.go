@@ -48,6 +48,9 @@ type life struct {
 	Point string // where it dies
 	N     int    // at which passing of that point, from 1
 	Pause bool   // it stops there instead, until it is continued
+	Stop  bool   // at the point it is told to stop, as by SIGINT, instead
+	Retry bool   // it puts failed users back first
+	Exist bool   // the accounts that were missing are there now
 	Off   string // the protection that is turned off
 	Count string // file that gets how often each point was passed, if it ends by itself
 }
@@ -153,11 +156,12 @@ type world struct {
 	backends []engine.Backend
 	bank     *bank
 	journal  func(*ledger.Run) engine.Journal
+	stop     context.Context
 	closers  []func()
 }
 
 func begin(spec life, at func(string)) (w *world, err error) {
-	w = &world{spec: spec, at: at}
+	w = &world{spec: spec, at: at, stop: context.Background()}
 	defer func() {
 		if err != nil {
 			w.end()
@@ -329,7 +333,7 @@ func (w *world) apply(id string, first bool) (bool, error) {
 		return false, err
 	}
 	defer r.Close()
-	if err := prepare(r, first); err != nil {
+	if err := w.prepare(r, first); err != nil {
 		return false, err
 	}
 	c, err := r.Counts()
@@ -350,17 +354,17 @@ func (w *world) apply(id string, first bool) (bool, error) {
 		Revert: true, Known: func(label, account, _ string) (secret.Value, bool, error) {
 			return secret.New(before(label, account)), true, nil
 		},
-		Clock: hurried{}, Random: rand.Reader, Stop: context.Background(), Crash: w.at})
+		Clock: hurried{}, Random: rand.Reader, Stop: w.stop, Crash: w.at})
 	if e, lazy := journal.(*eager); lazy {
 		e.flush()
 	}
 	if err != nil {
 		return false, err
 	}
-	return false, leave(r, ending)
+	return ending.Interrupted, leave(r, ending)
 }
 
-func prepare(r *ledger.Run, first bool) error {
+func (w *world) prepare(r *ledger.Run, first bool) error {
 	if wave, held, err := r.Hold(); err != nil || held {
 		if err != nil {
 			return err
@@ -372,8 +376,12 @@ func prepare(r *ledger.Run, first bool) error {
 	if !first {
 		return nil
 	}
+	put := []ledger.Status{ledger.Unresolved}
+	if w.spec.Retry {
+		put = []ledger.Status{ledger.Failed, ledger.Partial}
+	}
 	var back []*ledger.Record
-	err := r.Each(ledger.Filter{Status: []ledger.Status{ledger.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
+	err := r.Each(ledger.Filter{Status: put}, ledger.OrderApply, func(u ledger.User) error {
 		back = append(back, &ledger.Record{Kind: ledger.Reopened, User: u.Pos})
 		return nil
 	})
@@ -389,6 +397,8 @@ func leave(r *ledger.Run, e engine.Ending) error {
 	switch c, err := r.Counts(); {
 	case err != nil:
 		return err
+	case e.Interrupted:
+		state = ledger.StateInterrupted
 	case e.Stopped != "":
 		state = ledger.StateStopped
 	case e.Held != "":

@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ type mortal struct {
 	spec life
 	to   life // where the next one goes on
 
+	stop   context.CancelFunc
 	mu     sync.Mutex
 	bank   *bank
 	passed map[string]int
@@ -40,7 +42,11 @@ func (m *mortal) at(point string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.passed[point]++
-	if m.dead || point != m.spec.Point || m.passed[point] != m.spec.N {
+	switch {
+	case m.dead || point != m.spec.Point || m.passed[point] != m.spec.N:
+		return
+	case m.spec.Stop:
+		m.stop()
 		return
 	}
 	m.dead = true
@@ -127,14 +133,14 @@ func (h *history) place() life {
 }
 
 // live lets a process live, to its death if it meets its point.
-func (h *history) live(f fault, seed uint64) (died bool, err error) {
-	m := &mortal{spec: h.now, to: h.place(), passed: map[string]int{}}
-	m.spec.Point, m.spec.N, m.spec.Lose, m.spec.Seed, m.spec.Off = f.point, f.n, f.lose, seed, redaction
+func (h *history) live(spec life) (died bool, err error) {
+	spec.State, spec.Bank, spec.Off = h.now.State, h.now.Bank, redaction
+	m := &mortal{spec: spec, to: h.place(), passed: map[string]int{}}
 	err = m.live()
 	if !m.isDead() {
 		return false, err
 	}
-	h.hits[f.point]++
+	h.hits[spec.Point]++
 	old := h.now
 	h.now = m.to
 	return true, errors.Join(m.broken, os.RemoveAll(old.State))
@@ -147,6 +153,8 @@ func (m *mortal) live() error {
 		return err
 	}
 	defer w.end()
+	w.stop, m.stop = context.WithCancel(context.Background())
+	defer m.stop()
 	m.mu.Lock()
 	m.bank = w.bank
 	m.mu.Unlock()
@@ -161,8 +169,8 @@ func (m *mortal) live() error {
 	return err
 }
 
-// look examines what the history has come to.
-func (h *history) look(lossy, settled bool) ([]finding, error) {
+// look examines what the history has come to. x says what it knows of it.
+func (h *history) look(x scene) ([]finding, error) {
 	image, err := faultfs.Load(h.now.State)
 	if os.IsNotExist(err) {
 		return nil, nil
@@ -174,7 +182,8 @@ func (h *history) look(lossy, settled bool) ([]finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	return examine(scene{image: image, entries: entries, guard: writeAhead, lossy: lossy, settled: settled, bare: true}, filepath.Join(h.dir, "look"))
+	x.image, x.entries, x.guard, x.bare = image, entries, writeAhead, true
+	return examine(x, filepath.Join(h.dir, "look"))
 }
 
 // everyPointOfAll are the points of the engine and the ledger.
@@ -188,31 +197,44 @@ func TestFaultsModelAnySequenceOfCrashesAndResumes(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(inMemory(t))
-		lossy := false
-		for n := range rapid.IntRange(0, 4).Draw(rt, "lives") {
-			f := fault{point: rapid.SampledFrom(everyPointOfAll()).Draw(rt, "point"), n: rapid.IntRange(1, 30).Draw(rt, "passing"), lose: rapid.SampledFrom([]int{0, 0, 30}).Draw(rt, "lose")}
-			lossy = lossy || f.lose > 0
-			if _, err := h.live(f, rapid.Uint64().Draw(rt, "seed")); err != nil {
+		x := scene{}
+		for n := range rapid.IntRange(0, 5).Draw(rt, "lives") {
+			spec := drawLife(rt)
+			x.lossy, x.retried = x.lossy || spec.Lose > 0, x.retried || spec.Retry
+			x.exist = x.exist || spec.Exist
+			spec.Exist = x.exist
+			if _, err := h.live(spec); err != nil {
 				rt.Fatalf("life %d: %v", n+1, err)
 			}
-			check(rt, h, lossy, false)
+			check(rt, h, x)
 		}
-		for range 2 { // the second one has what the first left unknown to settle
-			if _, err := h.live(fault{}, 0); err != nil {
-				rt.Fatalf("the last life: %v", err)
+		// The second has what the first left unknown to settle, and where the
+		// missing accounts are there now, they are tried again.
+		for n := range 3 {
+			if _, err := h.live(life{Exist: x.exist, Retry: n == 2 && x.exist}); err != nil {
+				rt.Fatalf("the last lives: %v", err)
 			}
 		}
-		check(rt, h, lossy, true)
+		x.settled, x.retried = true, x.retried || x.exist
+		check(rt, h, x)
 		if err := os.RemoveAll(h.dir); err != nil {
 			rt.Fatalf("%v", err)
 		}
 	})
 }
 
+// drawLife draws a life that ends at a point: by a death or a stop, or, if it
+// does not get there, by itself.
+func drawLife(rt *rapid.T) life {
+	return life{Point: rapid.SampledFrom(everyPointOfAll()).Draw(rt, "point"), N: rapid.IntRange(1, 30).Draw(rt, "passing"),
+		Stop: rapid.IntRange(0, 3).Draw(rt, "stop") == 3, Lose: rapid.SampledFrom([]int{0, 0, 30}).Draw(rt, "lose"),
+		Retry: rapid.IntRange(0, 3).Draw(rt, "retry") == 3, Exist: rapid.IntRange(0, 7).Draw(rt, "exist") == 7, Seed: rapid.Uint64().Draw(rt, "seed")}
+}
+
 type failer interface{ Fatalf(string, ...any) }
 
-func check(t failer, h *history, lossy, settled bool) {
-	found, err := h.look(lossy, settled)
+func check(t failer, h *history, x scene) {
+	found, err := h.look(x)
 	if err != nil || len(found) > 0 {
 		t.Fatalf("%v, %v", found, err)
 	}
@@ -246,25 +268,27 @@ func TestFaultsModelDiesAtEachPoint(t *testing.T) {
 func dies(t *testing.T, point string, resumed bool, luck *rand.Rand, hits map[string]int) {
 	t.Helper()
 	h := newHistory(inMemory(t))
-	lives := make([]fault, min(4, 1+scaleOf(t).points))
+	lives := make([]life, min(4, 1+scaleOf(t).points))
 	for i := range lives {
-		lives[i] = fault{point: point, n: 1 + luck.IntN(3), lose: 40 * luck.IntN(2)}
+		lives[i] = life{Point: point, N: 1 + luck.IntN(3), Lose: 40 * luck.IntN(2), Seed: luck.Uint64()}
 	}
 	if resumed {
-		lives = append([]fault{{point: atAnswer, n: 1 + luck.IntN(25), lose: 40}}, lives...)
+		lives = append([]life{{Point: atAnswer, N: 1 + luck.IntN(25), Lose: 40, Seed: luck.Uint64()}}, lives...)
 	}
-	for _, f := range lives {
-		if _, err := h.live(f, luck.Uint64()); err != nil {
-			t.Fatalf("%s: %v", f, err)
+	x := scene{lossy: true}
+	for _, spec := range lives {
+		if _, err := h.live(spec); err != nil {
+			t.Fatalf("%+v: %v", spec, err)
 		}
-		check(t, h, true, false)
+		check(t, h, x)
 	}
 	for range 2 {
-		if _, err := h.live(fault{}, 0); err != nil {
+		if _, err := h.live(life{}); err != nil {
 			t.Fatalf("after %s: %v", point, err)
 		}
 	}
-	check(t, h, true, true)
+	x.settled = true
+	check(t, h, x)
 	for p, n := range h.hits {
 		hits[p] += n
 	}
