@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.starlark.net/starlark"
 
@@ -98,7 +99,7 @@ func (c *call) labelled(b *backendValue) {
 	switch {
 	case label == "" && !c.loose("label") && !c.loose("name"):
 		c.bad("label", "", "the label is empty")
-	case strings.ContainsAny(label, "/:") || strings.TrimSpace(label) != label:
+	case strings.ContainsAny(label, "/:") || strings.TrimSpace(label) != label || strings.ContainsFunc(label, unicode.IsControl):
 		c.badValue("label", "use letters, digits, _ and -", "label %q has a character that reports give a meaning", label)
 	case slices.ContainsFunc(c.state.in.backends, func(o *backendValue) bool { return o.spec.Label == label }) && !c.loose("label") && !c.loose("name"):
 		fix := fmt.Sprintf("give one of them another: label = %q", label+"-2")

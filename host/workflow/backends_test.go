@@ -46,6 +46,7 @@ func TestBackendsAreCheckedAgainstTheirDescription(t *testing.T) {
 		{"the same label", "a = backend(\"memory\")\nb = backend(\"memory\")", `w.star:2:5: backend: two backends are labelled "memory"; give one of them another: label = "memory-2"`},
 		{"other labels", "a = backend(\"memory\")\nb = backend(\"memory\", label = \"two\")", ""},
 		{"a label with a colon", `b = backend("memory", label = "a:b")`, `w.star:1:23: backend: label "a:b" has a character that reports give a meaning; use letters, digits, _ and -`},
+		{"a label with a line end", `b = backend("memory", label = "a\nb")`, `w.star:1:23: backend: label "a\nb" has a character that reports give a meaning; use letters, digits, _ and -`},
 		{"above the concurrency", `b = backend("ldap", url = "ldaps://ds", concurrency = 9)`, `w.star:1:41: backend: concurrency = 9 is above the plugin's limit, 8`},
 		{"above the rate", `b = backend("ldap", url = "ldaps://ds", rate = "101/s")`, `w.star:1:41: backend: rate = "101/s" is above the plugin's limit, 100/s`},
 		{"no rate", `b = backend("memory", rate = "40")`, `w.star:1:23: backend: rate = "40" is not a rate; write N/s, N/m or N/h`},

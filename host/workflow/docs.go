@@ -1,5 +1,10 @@
 package workflow
 
+import (
+	"cmp"
+	"strings"
+)
+
 // Entry is one name of the language, as rekey docs and editors show it.
 type Entry struct {
 	Name      string     `json:"name"`      // dotted: an attribute, as param.int or r.status
@@ -33,11 +38,17 @@ func Docs() []Entry {
 }
 
 // NearName returns the name of the language that is most like the one asked
-// for; "": none is.
+// for, by its whole name or by what follows the dot; "": none is.
 func NearName(asked string) string {
-	var names []string
+	var names, members []string
+	whole := map[string]string{} // by member, the first of several
 	for _, e := range table() {
 		names = append(names, e.name)
+		_, member, dotted := strings.Cut(e.name, ".")
+		if _, known := whole[member]; dotted && !known {
+			members = append(members, member)
+			whole[member] = e.name
+		}
 	}
-	return nearest(asked, names)
+	return cmp.Or(nearest(asked, names), whole[nearest(asked, members)])
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -144,14 +145,14 @@ func (f *file) syntaxFix(flaw syntax.Error) string {
 }
 
 // resolve binds names and compiles. All undefined names are found at once.
-func (f *file) resolve(scope starlark.StringDict) []source.Problem {
+func (f *file) resolve(scope starlark.StringDict, backends []string) []source.Problem {
 	program, err := starlark.FileProgram(f.tree, scope.Has)
 	var flaws resolve.ErrorList
 	switch {
 	case errors.As(err, &flaws):
 		var all []source.Problem
 		for _, flaw := range flaws {
-			all = append(all, f.resolveProblem(flaw, scope))
+			all = append(all, f.resolveProblem(flaw, scope, backends))
 		}
 		return all
 	case err != nil:
@@ -162,13 +163,16 @@ func (f *file) resolve(scope starlark.StringDict) []source.Problem {
 	return nil
 }
 
-func (f *file) resolveProblem(flaw resolve.Error, scope starlark.StringDict) source.Problem {
+func (f *file) resolveProblem(flaw resolve.Error, scope starlark.StringDict, backends []string) source.Problem {
 	message, theirs, _ := strings.Cut(flaw.Msg, " (did you mean ")
 	name, isUndefined := strings.CutPrefix(message, "undefined: ")
 	if !isUndefined {
 		return f.problem(flaw.Pos, "", "%s", message)
 	}
 	fix := undefinedFix(name)
+	if slices.Contains(backends, name) {
+		fix = fmt.Sprintf("write %s = backend(%q, …) above", name, name)
+	}
 	if fix == "" {
 		names := append(scope.Keys(), f.globalNames()...)
 		if theirs != "" {

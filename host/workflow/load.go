@@ -41,6 +41,7 @@ type reader interface {
 // the text, so files need no lock while hooks run.
 type loader struct {
 	lang     *language
+	backends []string // that there are
 	reader   reader
 	script   string // as given
 	base     string // the script's own name, as a module would load it
@@ -72,7 +73,7 @@ func (l *loader) prepare(f *file, chain []string) {
 			l.load(f, stmt, chain)
 		}
 	}
-	l.problems = append(l.problems, f.resolve(l.lang.predeclared())...)
+	l.problems = append(l.problems, f.resolve(l.lang.predeclared(), l.backends)...)
 	l.order = append(l.order, f)
 }
 

@@ -170,7 +170,8 @@ func TestDocsTellParametersAndDefaults(t *testing.T) {
 
 func TestNearName(t *testing.T) {
 	for asked, want := range map[string]string{
-		"param.sting": "param.string", "wave_role": "wave_rule", "step.try_st": "step.try_set", "WORKFLOW": "workflow", "csv": "csv", "bicycle": "", "": ""} {
+		"param.sting": "param.string", "wave_role": "wave_rule", "step.try_st": "step.try_set", "WORKFLOW": "workflow", "csv": "csv",
+		"generate": "step.generate", "try_verfy": "step.try_verify", "accounts": "BACKEND.accounts", "bicycle": "", "": ""} {
 		if got := NearName(asked); got != want {
 			t.Errorf("NearName(%q) = %q, want %q", asked, got, want)
 		}

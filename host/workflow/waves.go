@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"go.starlark.net/starlark"
 
@@ -90,6 +91,8 @@ func (c *call) waves(hasHook bool) []engine.WaveRule {
 		switch {
 		case strings.TrimSpace(rule.Name) == "":
 			c.badValue("waves", "", "the name of a wave is empty")
+		case strings.ContainsFunc(rule.Name, unicode.IsControl):
+			c.badValue("waves", "", "the name of wave %q has a control character", rule.Name)
 		case hasHook && rule.Take > 0:
 			c.badValue("waves", "leave one of them out", "wave %q: take is for workflows without a wave hook", rule.Name)
 		case !hasHook && rule.Take == 0 && i+1 < d.Len():

@@ -155,7 +155,7 @@ func Load(ctx context.Context, o Options) (*Workflow, error) {
 		return nil, in.problems()
 	}
 	defer done()
-	l := &loader{lang: in.lang, reader: r, script: o.Path}
+	l := &loader{lang: in.lang, backends: o.BackendNames, reader: r, script: o.Path}
 	in.script = l.files(text)
 	in.ordered = l.order
 	for _, f := range l.seen {
