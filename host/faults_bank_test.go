@@ -67,6 +67,14 @@ func openBank(spec life, at func(string)) (*bank, error) {
 	return b, err
 }
 
+// close ends the bank: what is under way has no effect.
+func (b *bank) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	_ = b.file.Close()
+}
+
 // bankEntries reads what all accounts were given so far.
 func bankEntries(name string) ([]entry, error) {
 	file, err := os.Open(name)

@@ -48,7 +48,7 @@ type life struct {
 	Point string // where it dies
 	N     int    // at which passing of that point, from 1
 	Pause bool   // it stops there instead, until it is continued
-	Stop  bool   // at the point it is told to stop, as by SIGINT, instead
+	Stop  int    // how often it is told to stop there, as by SIGINT, instead: at the second time it drops what is under way
 	Retry bool   // it puts failed users back first
 	Exist bool   // the accounts that were missing are there now
 	Off   string // the protection that is turned off
@@ -157,11 +157,12 @@ type world struct {
 	bank     *bank
 	journal  func(*ledger.Run) engine.Journal
 	stop     context.Context
+	hard     context.Context
 	closers  []func()
 }
 
 func begin(spec life, at func(string)) (w *world, err error) {
-	w = &world{spec: spec, at: at, stop: context.Background()}
+	w = &world{spec: spec, at: at, stop: context.Background(), hard: context.Background()}
 	defer func() {
 		if err != nil {
 			w.end()
@@ -177,7 +178,7 @@ func begin(spec life, at func(string)) (w *world, err error) {
 	if w.bank, err = openBank(spec, at); err != nil {
 		return w, err
 	}
-	w.closers = append(w.closers, func() { _ = w.bank.file.Close() })
+	w.closers = append(w.closers, w.bank.close)
 	w.journal = func(r *ledger.Run) engine.Journal {
 		if spec.Off == writeAhead {
 			return &eager{run: r}
@@ -348,7 +349,7 @@ func (w *world) apply(id string, first bool) (bool, error) {
 		return false, err
 	}
 	journal := w.journal(r)
-	ending, err := engine.Apply(context.Background(), engine.Job{ID: id, Journal: journal, Vault: r, Plan: r, Backends: w.backends, Hooks: story{},
+	ending, err := engine.Apply(w.hard, engine.Job{ID: id, Journal: journal, Vault: r, Plan: r, Backends: w.backends, Hooks: story{},
 		Row:   func(u ledger.User) (source.Row, error) { return source.Row{Key: u.Key}, nil },
 		Waves: storyWaves(), Planned: []int64{2, int64(len(names)) - 2}, Approved: func(name string) bool { return slices.Contains(approved, name) },
 		Revert: true, Known: func(label, account, _ string) (secret.Value, bool, error) {
