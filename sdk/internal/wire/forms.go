@@ -63,24 +63,34 @@ func encodedRule(n int) rule {
 func appendEncoded(out []form, s string, how rule) []form {
 	lower := hex.EncodeToString([]byte(s))
 	out = append(out, form{lower, how}, form{strings.ToUpper(lower), how})
-	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		out = append(out, form{enc.EncodeToString([]byte(s)), how})
-		for shift := range 3 {
-			if core := base64Core(enc, s, shift); len(core) >= 6 && how == anywhere {
-				out = append(out, form{core, how})
-			}
+	for shift := range 3 {
+		text := base64.RawStdEncoding.EncodeToString([]byte("\x00\x00"[:shift] + s))
+		if shift == 0 {
+			out = appendBase64(out, text, how)
+		}
+		if core := base64Core(text, len(s), shift); len(core) >= 6 && how == anywhere {
+			out = appendBase64(out, core, how)
 		}
 	}
 	return out
 }
 
-// base64Core returns the letters that s has in the base64 of any text that
-// holds it after shift bytes (modulo 3): those that its bytes alone decide.
-func base64Core(enc *base64.Encoding, s string, shift int) string {
-	all := enc.EncodeToString(append(make([]byte, shift), s...))
-	first := (shift*8 + 5) / 6
-	end := (shift + len(s)) * 8 / 6
-	return all[first:end]
+// urlLetters are those in which the alphabet for URLs differs.
+var urlLetters = strings.NewReplacer("+", "-", "/", "_")
+
+// appendBase64 adds a text in both alphabets.
+func appendBase64(out []form, text string, how rule) []form {
+	out = append(out, form{text, how})
+	if strings.ContainsAny(text, "+/") {
+		out = append(out, form{urlLetters.Replace(text), how})
+	}
+	return out
+}
+
+// base64Core returns the letters that n bytes have in the base64 of any text
+// that holds them after shift bytes (modulo 3): those that they alone decide.
+func base64Core(text string, n, shift int) string {
+	return text[(shift*8+5)/6 : (shift+n)*8/6]
 }
 
 func utf16le(s string) string {
