@@ -162,6 +162,8 @@ func (i instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	return sdk.Receipt{Outcome: sdk.Applied, Ref: op.Account}
 }
 
+func (i instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt { return i.Apply(ctx, op) }
+
 func (i instance) Find(_ context.Context, account string) (sdk.Account, error) {
 	a := sdk.Account{Account: account, Attributes: map[string]string{}}
 	probe(account, a.Attributes)
