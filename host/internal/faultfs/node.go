@@ -22,6 +22,7 @@ var (
 	_ gofs.NodeLookuper  = (*node)(nil)
 	_ gofs.NodeReaddirer = (*node)(nil)
 	_ gofs.NodeCreater   = (*node)(nil)
+	_ gofs.NodeTmpfiler  = (*node)(nil)
 	_ gofs.NodeMkdirer   = (*node)(nil)
 	_ gofs.NodeLinker    = (*node)(nil)
 	_ gofs.NodeUnlinker  = (*node)(nil)
@@ -106,6 +107,15 @@ func (n *node) change(c change) {
 func (n *node) Create(ctx context.Context, name string, _ uint32, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
 	inode, errno := n.make(ctx, name, false, mode, out)
 	return inode, nil, 0, errno
+}
+
+// Tmpfile makes a file without a name.
+func (n *node) Tmpfile(ctx context.Context, _ uint32, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
+	defer n.lock()()
+	if errno := n.fs.before(Create, n.name("")); errno != 0 {
+		return nil, nil, 0, errno
+	}
+	return n.child(ctx, n.fs.newThing(false, mode), out), nil, 0, 0
 }
 
 // Mkdir makes a directory.
