@@ -16,6 +16,7 @@ type Outcome struct {
 	Reports  []string      `json:"reports"`
 	Audit    Audit         `json:"audit"`
 	ExitCode int           `json:"exit_code"`
+	Untold   int64         `json:"untold,omitempty"` // resets whose value only the target knows
 	Reason   string        `json:"reason,omitempty"` // why it stopped, or what it is held for
 	Next     []string      `json:"next,omitempty"`   // what to do now
 
@@ -60,6 +61,9 @@ func look(r *ledger.Run) (Outcome, error) {
 		return o, err
 	}
 	o.Counts = Counts(counts)
+	if o.Untold, err = r.Untold(); err != nil {
+		return o, err
+	}
 	waves, err := r.WaveCounts()
 	if err != nil {
 		return o, err

@@ -208,6 +208,9 @@ func (h *Host) about(r *ledger.Run) (report.Run, error) {
 	if about.Groups, err = groups(r, about.Counts); err != nil {
 		return about, err
 	}
+	if about.Untold, err = r.Untold(); err != nil {
+		return about, err
+	}
 	about.Size, about.Head, err = r.SignHead()
 	return about, err
 }

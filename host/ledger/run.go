@@ -379,6 +379,15 @@ func (r *Run) Starts() ([]Start, error) {
 	return s.Starts, nil
 }
 
+// Untold is how many resets were applied whose value only the target knows.
+func (r *Run) Untold() (int64, error) {
+	s, err := r.standing()
+	if err != nil {
+		return 0, err
+	}
+	return s.Untold, nil
+}
+
 // Approvals returns the waves whose holds were released, in that order.
 func (r *Run) Approvals() ([]string, error) {
 	s, err := r.standing()

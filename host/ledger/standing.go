@@ -1,5 +1,7 @@
 package ledger
 
+import "github.com/rekey-host/rekey/sdk"
+
 // Counts is how many users have which status.
 type Counts struct {
 	Total, Done, Failed, Skipped, Partial, Unknown, Pending, Held int64
@@ -42,6 +44,7 @@ type standing struct {
 	Forgot   bool     `json:"forgot,omitempty"`
 	Waves    []tally  `json:"waves"`
 	Starts   []Start  `json:"starts,omitempty"`
+	Untold   int64    `json:"untold,omitempty"` // resets whose value only the target knows
 
 	bounds []waveRow
 }
@@ -78,6 +81,10 @@ func (s *standing) apply(r *Record, was statusNumber) {
 		}
 	case Forgot:
 		s.Forgot = true
+	case Outcome:
+		if r.Verb == string(sdk.Reset) && r.Sealed == nil && (r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied) {
+			s.Untold++
+		}
 	case Finished:
 		s.count(r.User, finalStatuses[r.Detail.Status], 1)
 	case Reopened:

@@ -22,6 +22,8 @@ type Run struct {
 	Waves  []ledger.WaveCounts
 	Groups []Group // of a Tally
 
+	Untold int64 // resets that were applied, and whose value only the target knows
+
 	Started, Ended time.Time // zero: not known
 	Requestor      string
 	SourceSystem   string
@@ -49,14 +51,14 @@ func Summary(w io.Writer, r Run) error {
 	for _, line := range Next(r.ID, r.Counts, r.Groups) {
 		fmt.Fprintf(t, "%s\n", plainText(line))
 	}
+	if r.Untold > 0 {
+		fmt.Fprintf(t, "%d resets gave a value that only the target knows\n", r.Untold)
+	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(t, "warning: %s\n", plainText(warning))
 	}
 	for _, file := range r.Files {
 		fmt.Fprintf(t, "report: %s\n", plainText(file))
-	}
-	if r.Head != "" {
-		fmt.Fprintf(t, "ledger: %d records, head %s\n", r.Size, r.Head)
 	}
 	return t.Flush()
 }
