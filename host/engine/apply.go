@@ -133,8 +133,16 @@ func (s *Steps) unresolved(cred signature, value secret.Value) bool {
 	return false
 }
 
+// allEqual reports whether of the values that are not settled each is this one.
+// An applied value settles what came before it.
 func (s *Steps) allEqual(tries []*try, value secret.Value) bool {
-	for _, y := range tries {
+	first := 0
+	for i, y := range tries {
+		if y.applied() && !y.intent.Detail.Bridge {
+			first = i + 1
+		}
+	}
+	for _, y := range tries[first:] {
 		if !y.unknown() || y.intent.Sealed == nil {
 			continue
 		}
@@ -313,6 +321,7 @@ func (s *Steps) await(l *lane, p *parcel) reply {
 func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *try, op sdk.Operation, intent *ledger.Record) error {
 	doubt := intent == nil // an earlier process may have sent it
 	spent := 0             // of the backend's attempts
+	patience := l.backend.Patience
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
 		got := s.exchange(l, op, intent)
 		intent = nil
@@ -321,8 +330,10 @@ func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *tr
 		}
 		r := got.receipt
 		doubt = doubt || r.Outcome == sdk.Unknown
-		if r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown {
+		if r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown || patience <= 0 {
 			spent++
+		} else {
+			patience -= r.Err.RetryAfter // waiting as asked costs no attempt, but has an end
 		}
 		next, wait := s.judge(l, op, r, doubt, spent < l.backend.Attempts, backoff)
 		switch next {

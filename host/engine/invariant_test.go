@@ -34,7 +34,12 @@ func TestASecondValueBesideAnUnknownOneStopsTheRun(t *testing.T) {
 	c := newCrew(context.Background(), jobOf(b, nil))
 	s := c.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
 	intent := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: verbSet, Backend: "a", Account: "ann", Sealed: []byte("first")}
-	s.log = []ledger.Record{intent}
+	settled := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: verbSet, Backend: "a", Account: "ann", Sealed: []byte("of an earlier round")}
+	after, applied := settled, settled
+	after.Try, applied.Try = 1, 1
+	applied.Kind, applied.Outcome = ledger.Outcome, sdk.Applied
+	intent.Try = 2
+	s.log = []ledger.Record{settled, after, applied, intent}
 	step := &taken{ordinal: 2, sig: signature{verbSet, "a", "ann", ""}, tries: []*try{{intent: ledger.Record{Step: 2}}}}
 	for _, v := range []struct {
 		value string
