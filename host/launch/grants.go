@@ -137,7 +137,7 @@ func (g *Grants) path(path string, write bool, protected []string) error {
 // guard refuses a grant that reaches a protected path.
 func guard(path, granted string, protected []string) error {
 	for _, p := range protected {
-		own, _, err := resolve(p)
+		own, err := place(p)
 		if err != nil {
 			return fmt.Errorf("sandbox: %w", err)
 		}
@@ -160,6 +160,20 @@ func resolve(path string) (real string, exists bool, err error) {
 		real, err = filepath.EvalSymlinks(p)
 		if !errors.Is(err, fs.ErrNotExist) || p == "/" {
 			return real, p == filepath.Clean(path), err
+		}
+	}
+}
+
+// place follows symbolic links in as much of a path as exists.
+func place(path string) (string, error) {
+	real, exists, err := resolve(path)
+	if err != nil || exists {
+		return real, err
+	}
+	for p := filepath.Clean(path); ; p = filepath.Dir(p) {
+		if above, err := filepath.EvalSymlinks(p); err == nil {
+			rest, err := filepath.Rel(p, filepath.Clean(path))
+			return filepath.Join(above, rest), err
 		}
 	}
 }

@@ -61,7 +61,7 @@ func TestGrantsAreWhatTheDescriptionNames(t *testing.T) {
 		{name: "in what is protected", paths: []string{"{path}"}, values: map[string]any{"path": filepath.Join(state, "run.db")}, problem: "which reaches " + state},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := launch.GrantsOf(sdk.Description{Egress: c.egress, Paths: c.paths, Config: []sdk.Field{{Name: "service", Type: sdk.URL, Default: "http://h:8080/"}}}, sdk.Config{Values: c.values}, []string{state})
+			got, err := launch.GrantsOf(sdk.Description{Egress: c.egress, Paths: c.paths, Config: []sdk.Field{{Name: "service", Type: sdk.URL, Default: "http://h:8080/"}}}, sdk.Config{Values: c.values}, []string{state, filepath.Join(dir, "not", "made", "yet")})
 			if c.problem != "" {
 				if err == nil || !strings.Contains(err.Error(), c.problem) {
 					t.Errorf("got %v, want %s", err, c.problem)
