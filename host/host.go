@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/rekey-host/rekey/host/catalog"
@@ -25,6 +26,7 @@ type Config struct {
 	PluginDir    string   // external plugins; "" for none
 	IdentityPath string   // of age; "": in the state directory
 	Recipients   []string // further age recipients of every run
+	Sandbox      bool     // plugins are confined to what they are granted
 
 	Bundled  map[string]sdk.Backend // backends in this binary
 	Self     string                 // its absolute path, to start them
@@ -79,7 +81,8 @@ func New(c Config) (*Host, error) {
 	if c.IdentityPath == "" {
 		c.IdentityPath = IdentityIn(c.StateDir)
 	}
-	options := launch.Options{Log: c.Log, CacheDir: filepath.Join(c.StateDir, "cache")}
+	options := launch.Options{Log: c.Log, CacheDir: filepath.Join(c.StateDir, "cache"), Sandbox: c.Sandbox,
+		Protect: slices.DeleteFunc([]string{c.StateDir, c.PluginDir, c.IdentityPath}, func(p string) bool { return p == "" })}
 	return &Host{Config: c, store: store, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options)}, nil
 }
 

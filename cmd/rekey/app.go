@@ -70,7 +70,7 @@ func (a *app) config() (host.Config, error) {
 	c := host.Config{
 		StateDir: state, PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"),
 		Recipients: strings.FieldsFunc(a.env("REKEY_RECIPIENTS"), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' }),
-		Bundled:    a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
+		Sandbox:    a.cli.Sandbox, Bundled: a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
 		Stdin: a.process.stdin, Stdout: a.stdout(), Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
 		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},

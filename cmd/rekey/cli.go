@@ -28,6 +28,7 @@ type process struct {
 type cli struct {
 	State     string `help:"Directory of runs, keys and caches." env:"REKEY_STATE" type:"path" placeholder:"DIR"`
 	JSON      bool   `help:"Print one JSON object to standard output." name:"json"`
+	Sandbox   bool   `help:"Confine plugins to the ports and paths that they declare (Linux)."`
 	LogFormat string `help:"Format of log lines: ${enum}." enum:"text,json" default:"text"`
 
 	Run    runCmd    `cmd:"" group:"Rotate:" help:"Plan, confirm and apply a workflow script."`

@@ -3,11 +3,19 @@
 package main
 
 import (
+	"fmt"
 	"os"
+
+	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/launch"
 )
 
 func main() {
 	harden()
+	if len(os.Args) > 1 && os.Args[1] == "confine" {
+		fmt.Fprintln(os.Stderr, launch.Confine(os.Args[2:])) // it returned, so it could not be
+		os.Exit(host.ExitUsage)
+	}
 	os.Exit(run(process{
 		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		lookupEnv: os.LookupEnv, bundled: bundled(),
