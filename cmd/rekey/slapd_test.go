@@ -295,3 +295,49 @@ func (d *directory) repair() {
 		d.t.Fatal(err)
 	}
 }
+
+func TestSlapdRotateTakesEveryTransportAndAFilter(t *testing.T) {
+	d := newDirectory(t, ldaptest.Options{Users: 20, TLS: true})
+	for name, params := range map[string][]string{
+		"ldaps":     {"url=" + d.TLSURL, "ca_file=" + d.CAFile},
+		"start_tls": {"url=" + d.URL, "start_tls=true", "ca_file=" + d.CAFile},
+		"ldapi":     {"url=" + d.Socket},
+		"a filter":  {"url=" + d.URL, "filter=(uid=user*)", "users=none.csv"},
+	} {
+		args := append([]string{"run", "@rekey/rotate.star", "base_dn=" + d.BaseDN, "bind_dn=" + d.BindDN, "--yes", "--new"}, params...)
+		if o := d.outcome(0, args...); o.Counts["done"] != 20 {
+			t.Fatalf("%s: %+v", name, o)
+		}
+		d.wantRotated(d.logins)
+	}
+}
+
+func TestSlapdRotateRefusesWhatCannotWork(t *testing.T) {
+	d := newDirectory(t, ldaptest.Options{Users: 3, TLS: true})
+	other := newPlace(t, "LDAP_BIND_PASSWORD=wrong")
+	other.write("users.csv", "login\nuser0\n")
+	base := "base_dn=" + d.BaseDN
+	for _, tt := range []struct {
+		name   string
+		place  *place
+		params []string
+		want   string
+	}{
+		{"in clear to another machine", d.place, []string{"url=ldap://ds.example", base}, "InsecureTransport"},
+		{"an authority that nobody trusts", d.place, []string{"url=" + d.TLSURL, base}, "ca_file"},
+		{"a wrong password", other, []string{"url=" + d.URL, base}, "refuses the logon"},
+		{"nobody there", d.place, []string{"url=ldap://127.0.0.1:1", base}, "connection refused"},
+		{"a base that is not there", d.place, []string{"url=" + d.URL, "base_dn=ou=none," + d.BaseDN}, "does not exist"},
+	} {
+		args := append([]string{"run", "@rekey/rotate.star", "bind_dn=" + d.BindDN, "--yes"}, tt.params...)
+		if r := tt.place.must(2, args...); !strings.Contains(r.stderr, tt.want) {
+			t.Errorf("%s: %s, want %q", tt.name, r.stderr, tt.want)
+		}
+	}
+	if r := d.must(0, "runs"); strings.Contains(r.stdout, "rotate") {
+		t.Errorf("runs are left: %s", r.stdout)
+	}
+	if works := d.binds(d.now); len(works) != 3 {
+		t.Errorf("%d of 3 old passwords work", len(works))
+	}
+}
