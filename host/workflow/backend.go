@@ -22,6 +22,7 @@ type backendValue struct {
 	spec  BackendSpec
 	desc  sdk.Description
 	known bool
+	named bool // the script names its plugin in so many words
 }
 
 var _ starlark.HasAttrs = (*backendValue)(nil)
@@ -61,6 +62,7 @@ func (c *call) backend() (starlark.Value, error) {
 	if b.spec.Label == "" {
 		b.spec.Label = b.spec.Name
 	}
+	b.named = literal(argumentOf(c.site(), c.entry, "name")) != nil
 	c.describe(b)
 	c.labelled(b)
 	c.limits(b)

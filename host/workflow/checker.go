@@ -425,6 +425,10 @@ func (b *body) arguments(n *syntax.CallExpr, e *entry) {
 		}
 	}
 	b.required(n, e, given)
+	b.literals(n, e)
+	if e.at == inRotate && e.index("backend") == 0 {
+		b.able(n, e)
+	}
 }
 
 func (b *body) required(n *syntax.CallExpr, e *entry, given map[string]bool) {

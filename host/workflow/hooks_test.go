@@ -195,13 +195,13 @@ step.set(phone, user.login, p, kind = "sip", must_change = None, options = {})`,
 		{name: "a long text", body: "fail(\"x\" * (1 << 20))", want: "raised: ScriptError: fail: " + strings.Repeat("x", 4090) + "… (w.star:7)"},
 		{name: "an argument that nothing saw", body: "args = {\"vlue\": 1}\nstep.set(target, user.login, **args)",
 			want: `raised: ScriptError: step.set: there is no argument "vlue"; did you mean "value"?; step.set: value is missing; value: the password (w.star:8)`},
-		{name: "an account that is no text", body: "step.set(target, 7, \"x\")", want: "raised: ScriptError: step.set: account: want string, got int (w.star:7)"},
-		{name: "a value that is no password", body: "step.set(target, user.login, 7)", want: "raised: ScriptError: step.set: value: want secret or string, got int (w.star:7)"},
-		{name: "an option", body: "step.set(directory, user.login, \"x\", options = {\"plian\": True})", want: `raised: ScriptError: step.set: backend "ldap" has no option "plian"; did you mean "plain"? (w.star:7)`},
-		{name: "an option of none", body: "step.set(target, user.login, \"x\", options = {\"plain\": True})", want: `raised: ScriptError: step.set: backend "memory" has no option "plain" (w.star:7)`},
-		{name: "an option of another type", body: "step.set(directory, user.login, \"x\", options = {\"plain\": 1})", want: `raised: ScriptError: step.set: option plain: want bool, got int (w.star:7)`},
-		{name: "an option's name", body: "step.set(directory, user.login, \"x\", options = {1: 1})", want: `raised: ScriptError: step.set: options: a key is int, want string (w.star:7)`},
-		{name: "a hash", body: "step.set(directory, user.login, \"x\", hash_format = \"sha512-bse64\")", want: `raised: ScriptError: step.set: backend "ldap" takes no hash of the form "sha512-bse64"; did you mean "sha512-base64"? (w.star:7)`},
+		{name: "an account that is no text", body: "put = step.set\nput(target, 7, \"x\")", want: "raised: ScriptError: step.set: account: want string, got int (w.star:8)"},
+		{name: "a value that is no password", body: "put = step.set\nput(target, user.login, 7)", want: "raised: ScriptError: step.set: value: want secret or string, got int (w.star:8)"},
+		{name: "an option", body: "put = step.set\nput(directory, user.login, \"x\", options = {\"plian\": True})", want: `raised: ScriptError: step.set: backend "ldap" has no option "plian"; did you mean "plain"? (w.star:8)`},
+		{name: "an option of none", body: "put = step.set\nput(target, user.login, \"x\", options = {\"plain\": True})", want: `raised: ScriptError: step.set: backend "memory" has no option "plain" (w.star:8)`},
+		{name: "an option of another type", body: "put = step.set\nput(directory, user.login, \"x\", options = {\"plain\": 1})", want: `raised: ScriptError: step.set: option plain: want bool, got int (w.star:8)`},
+		{name: "an option's name", body: "put = step.set\nput(directory, user.login, \"x\", options = {1: 1})", want: `raised: ScriptError: step.set: options: a key is int, want string (w.star:8)`},
+		{name: "a hash", body: "put = step.set\nput(directory, user.login, \"x\", hash_format = \"sha512-bse64\")", want: `raised: ScriptError: step.set: backend "ldap" takes no hash of the form "sha512-bse64"; did you mean "sha512-base64"? (w.star:8)`},
 		{name: "a step from a helper", body: "give(step, user)", calls: []string{"set memory ann value=x"}, want: "returned"},
 		{name: "a method of a step kept", body: "f = step.set\nf(target, user.login, \"x\")", calls: []string{"set memory ann value=x"}, want: "returned"},
 	} {
@@ -245,7 +245,7 @@ func TestErrorsOfOneRowAreNoDefects(t *testing.T) {
 		`re.match("a", "a" * 300000)`: true, `ord(user.login)`: true, `[i for i in range(1 << 40)]`: true,
 
 		`user.login.splt("@")`: false, `getattr(user, "nmae")`: false, `step.set(target, user.login)`: false, `step.set(target, user.login, "x", knd = "y")`: false, `1 + "x"`: false,
-		`step.set(target, 7, "x")`: false, `len(3)`: false, `"x" < 3`: false, `struct(a = 1).b`: false, `step.generate().reveal`: false, `json.encode(user)`: false, `skip(3)`: false, `user.temporary + "x"`: false,
+		`step.set(target, 7, "x")`: false, `len(3)`: false, `"x" < 3`: false, `struct(a = 1).b`: false, `step.generate().reveal`: false, `json.encode(user)`: false, `[skip][0](3)`: false, `user.temporary + "x"`: false,
 	} {
 		w := staff(t, "def rotate(user, step):\n    s = [step, user]\n    x = "+strings.NewReplacer("step.", "s[0].", "user.", "s[1].", "(user", "(s[1]").Replace(body)+"\nworkflow(users = users, rotate = rotate)")
 		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{})

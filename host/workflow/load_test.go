@@ -94,6 +94,8 @@ func TestModules(t *testing.T) {
 			`w.star:3:5: the result of give_up() is thrown away, and it may be that of failed(); write return give_up(…), or look at what it returns`},
 		{"backends and parameters in it", `load("a.star", "a", "p")` + "\nworkflow(users = rows([p], key = \"login\"), backend = a)",
 			[]string{"a.star", "a = backend(\"memory\")\np = param.string(\"p\", default = \"ann\")\n"}, ""},
+		{"what a loaded backend cannot", `load("a.star", "mail")` + "\nworkflow(users = rows([\"ann\"], key = \"login\"), rotate = lambda user, step: step.find(mail, user.login))",
+			[]string{"a.star", "mail = backend(\"mailer\")\n"}, `w.star:2:76: step.find: backend "mailer" (mailer) cannot find`},
 		{"frozen", `load("a.star", "a")` + "\na.append(1)" + tail, []string{"a.star", "a = []\n"}, `w.star:2:1: append: cannot append to frozen list`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -155,12 +155,8 @@ func (c *call) password(name string) *engine.Value {
 func (c *call) options(step *engine.Step, b *backendValue) {
 	if c.entry.index("hash_format") >= 0 {
 		step.HashFormat = c.text("hash_format")
-		if step.HashFormat != "" && b.known && !slices.Contains(b.desc.HashFormats, step.HashFormat) {
-			fix := didYouMean(step.HashFormat, b.desc.HashFormats)
-			if fix == "" {
-				fix = "it takes " + listed(quoted(b.desc.HashFormats))
-			}
-			c.bad("hash_format", fix, "backend %q takes no hash of the form %q", step.Backend, step.HashFormat)
+		if m := b.noHashFormat(step.HashFormat); m != nil {
+			c.bad("hash_format", m.fix, "%s", m.message)
 		}
 	}
 	if c.entry.index("options") < 0 || !c.has("options") {
@@ -173,16 +169,11 @@ func (c *call) options(step *engine.Step, b *backendValue) {
 }
 
 func (c *call) option(step *engine.Step, b *backendValue, name string, v starlark.Value) {
-	i := slices.IndexFunc(b.desc.Options, func(f sdk.Field) bool { return f.Name == name })
-	if i < 0 {
-		names := fieldNames(b.desc.Options)
-		fix := didYouMean(name, names)
-		if fix == "" && len(names) > 0 {
-			fix = "it has " + strings.Join(names, ", ")
-		}
-		c.bad("options", fix, "backend %q has no option %q", step.Backend, name)
+	if m := b.noOption(name); m != nil {
+		c.bad("options", m.fix, "%s", m.message)
 		return
 	}
+	i := slices.IndexFunc(b.desc.Options, func(f sdk.Field) bool { return f.Name == name })
 	if v == starlark.None {
 		return
 	}

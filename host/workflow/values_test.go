@@ -128,6 +128,7 @@ func TestWhatBuiltinsMakeIsBounded(t *testing.T) {
 		{"rows that hold themselves", "l = []\nl.append(l)\n", `rows([{"a": l}], key = "a")`, `rows: element 1: the value is nested deeper than 64, or holds itself`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			if got := evaluate(t, tt.before, tt.expr); !strings.HasSuffix(got, ": "+tt.want) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}

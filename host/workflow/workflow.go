@@ -147,7 +147,12 @@ func (w *Workflow) Close() error { return w.spool.Close() }
 
 // Load evaluates a script and checks it. What a user can mend is a
 // *source.Problems, as complete as one evaluation can make it.
-func Load(ctx context.Context, o Options) (*Workflow, error) {
+func Load(ctx context.Context, o Options) (w *Workflow, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			w, err = nil, fmt.Errorf("%s: defect in rekey: %v", o.Path, r)
+		}
+	}()
 	in := newInterp(o)
 	text, r, done, err := open(o)
 	if err != nil {
