@@ -241,7 +241,7 @@ func (s *stand) examine(x scene) ([]finding, error) {
 }
 
 // patience is how long a life may last.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // live starts a child, lets it meet its fault, and waits for its end.
 func (s *stand) live(t trial, f fault) (ended, error) {
@@ -252,39 +252,52 @@ func (s *stand) live(t trial, f fault) (ended, error) {
 	if err != nil {
 		return ended{}, err
 	}
-	var end ended
-	started, hit := make(chan struct{}), false
-	past, pastAll := s.fs.Counts(), 0 // of earlier lives
-	for _, n := range past {
-		pastAll += n
-	}
-	s.fs.Set(faultfs.Options{Ignore: shared, LieOnSync: t.off == syncs, Capacity: f.capacity, Before: func(e faultfs.Event) syscall.Errno {
-		e.N -= past[e.Op]
-		e.All -= pastAll
-		errno, stop := f.meets(e)
-		if stop {
-			<-started
-			_ = child.Process.Kill()
-			s.fs.Stop()
-		}
-		hit = hit || errno != 0
-		return errno
-	}})
+	past := s.fs.Counts()
+	started := make(chan struct{})
+	hit := s.arm(f, t.off, past, func() { <-started; _ = child.Process.Kill() })
 	if err := child.Start(); err != nil {
-		return end, err
+		return ended{}, err
 	}
 	close(started)
 	late := time.AfterFunc(patience, func() { _ = child.Process.Kill() })
 	err = child.Wait()
 	if !late.Stop() {
-		return end, fmt.Errorf("the child hangs: %s", said)
+		return ended{}, fmt.Errorf("the child hangs: %s", said)
 	}
 	s.fs.Set(faultfs.Options{Ignore: shared, LieOnSync: t.off == syncs})
 	s.fs.Restart()
-	end = ended{said: said.Bytes(), hit: hit, ops: s.fs.Counts()}
+	end := ended{said: said.Bytes(), hit: *hit, ops: s.fs.Counts()}
 	for op, n := range past {
 		end.ops[op] -= n
 	}
+	return s.judge(end, child, err, count)
+}
+
+// arm makes the file system meet the fault; what it counted in earlier lives
+// does not count. What it returns is true once that happened, and the child has
+// ended.
+func (s *stand) arm(f fault, off string, past map[faultfs.Op]int, kill func()) *bool {
+	all := 0
+	for _, n := range past {
+		all += n
+	}
+	hit := new(bool)
+	s.fs.Set(faultfs.Options{Ignore: shared, LieOnSync: off == syncs, Capacity: f.capacity, Before: func(e faultfs.Event) syscall.Errno {
+		e.N -= past[e.Op]
+		e.All -= all
+		errno, stop := f.meets(e)
+		if stop {
+			kill()
+			s.fs.Stop()
+		}
+		*hit = *hit || errno != 0
+		return errno
+	}})
+	return hit
+}
+
+// judge says how a child ended, and reads what it counted.
+func (s *stand) judge(end ended, child *exec.Cmd, err error, count string) (ended, error) {
 	status, _ := child.ProcessState.Sys().(syscall.WaitStatus)
 	switch {
 	case err == nil:
@@ -293,7 +306,7 @@ func (s *stand) live(t trial, f fault) (ended, error) {
 	case child.ProcessState.ExitCode() == 1:
 		end.failed = true
 	default:
-		return end, fmt.Errorf("the child ended with %v: %s", err, said)
+		return end, fmt.Errorf("the child ended with %v: %s", err, end.said)
 	}
 	if data, err := os.ReadFile(count); err == nil {
 		return end, json.Unmarshal(data, &end.passed)

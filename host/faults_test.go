@@ -14,9 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/internal/faultfs"
-	"github.com/rekey-host/rekey/host/ledger"
 )
 
 // scale is how much of everything the harness does. One in so many of the
@@ -175,7 +173,7 @@ func scaleOf(t *testing.T) scale {
 
 // everyPoint kills at each crash point until it was hit so often.
 func (h *harness) everyPoint(calm ended, wanted int) {
-	for _, point := range append(engine.CrashPoints(), ledger.CrashPoints()...) {
+	for _, point := range everyPointOfAll() {
 		luck := rand.New(rand.NewPCG(h.luck.Uint64(), 3))
 		h.on(func(s *stand) {
 			for n := 0; n < 8*wanted+8 && h.hits(point) < wanted; n++ {
@@ -256,7 +254,7 @@ func (h *harness) verdict(size scale, start time.Time) {
 		t.Error(text)
 	}
 	least := 1 << 30
-	for _, point := range append(engine.CrashPoints(), ledger.CrashPoints()...) {
+	for _, point := range everyPointOfAll() {
 		least = min(least, c.kills[point])
 		if c.kills[point] < size.points {
 			t.Errorf("crash point %s was hit %d times, want %d", point, c.kills[point], size.points)
@@ -268,8 +266,8 @@ func (h *harness) verdict(size scale, start time.Time) {
 	}
 	t.Logf("seed %d, %s", h.seed, time.Since(start).Round(time.Second))
 	t.Logf("kills by place: %s", byPlace(c.kills))
-	t.Logf("runs %d · processes %d · kills %d (each of %d crash points at least %d times) · power cuts %d · errors of the disk %d · full disks %d · faults after a fault %d · processes that lost answers %d",
-		c.trials, c.lives, c.killed(), len(engine.CrashPoints())+len(ledger.CrashPoints()), least, c.cuts, c.errors, c.full, c.nested, c.lostOnes)
+	t.Logf("runs %d · processes %d · kills %d · power cuts %d · errors of the disk %d · full disks %d · faults after a fault %d · processes that lost answers %d · each of %d crash points hit %d times or more",
+		c.trials, c.lives, c.killed(), c.cuts, c.errors, c.full, c.nested, c.lostOnes, len(everyPointOfAll()), least)
 	t.Logf("lost = %d · doubled values = %d · rows without a status = %d · leaks = %d · otherwise wrong = %d",
 		c.findings[lost], c.findings[doubled], c.findings[noStatus], c.findings[leaked], c.findings[wrong])
 }
