@@ -105,19 +105,21 @@ func (b *body) kind(s *site, e *entry, to *backendValue, note func(syntax.Expr, 
 	}
 	x := argumentOf(s, e, "kind")
 	text, isText := literal(x).(starlark.String)
-	switch names := kindNames(to.desc); {
-	case x != nil && !isText || to.desc.HasKind(string(text)):
-	case text == "":
-		note(s.node, fmt.Sprintf("say which: kind = %q", names[0]), "backend %q has credentials of several kinds: %s", to.spec.Label, strings.Join(names, ", "))
-	case len(names) == 0:
-		note(x, "leave kind out", "backend %q has one credential an account, without a kind", to.spec.Label)
-	default:
-		fix := didYouMean(string(text), names)
-		if fix == "" {
-			fix = "it has " + listed(quoted(names))
-		}
-		note(x, fix, "backend %q has no credential of kind %q", to.spec.Label, string(text))
+	if x != nil && !isText || to.desc.HasKind(string(text)) {
+		return
 	}
+	at, names := x, kindNames(to.desc)
+	if x == nil {
+		at = s.node
+	}
+	fix := "it has " + strings.Join(names, ", ")
+	if near := didYouMean(string(text), names); near != "" {
+		fix = near
+	}
+	if len(names) == 0 {
+		fix = "it has only one, without a kind"
+	}
+	note(at, fix, "backend %q has no credential of kind %q", to.spec.Label, string(text))
 }
 
 // can reports whether the plugin can do a step.
