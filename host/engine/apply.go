@@ -373,7 +373,7 @@ func (s *Steps) judge(l *lane, op sdk.Operation, r sdk.Receipt, doubt, left bool
 			return again, s.crew.jitter(backoff)
 		}
 		return investigate, 0
-	case retriable(code) && (left || r.Err.RetryAfter > 0):
+	case retriable(code) && left:
 		if r.Err.RetryAfter > 0 {
 			return again, r.Err.RetryAfter
 		}
