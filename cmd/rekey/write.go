@@ -86,7 +86,10 @@ func showParams(w io.Writer, params []workflow.Param) error {
 	for _, p := range params {
 		def := "required"
 		if p.Default != nil {
-			def = fmt.Sprintf("default %q", *p.Default)
+			def = "default " + *p.Default
+			if p.Type == "string" || p.Type == "path" {
+				def = fmt.Sprintf("default %q", *p.Default)
+			}
 		}
 		kind := p.Type
 		if len(p.Choices) > 0 {
