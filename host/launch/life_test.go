@@ -290,12 +290,41 @@ func beHost(actor, dir string) {
 	log := &lines{}
 	p := launch.New(launch.Command{Path: self, Args: []string{"plugin", actor}, Name: "test"},
 		launch.Options{RunDir: dir, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	if _, err := p.Open(context.Background(), sdk.Config{Label: "x", Concurrency: 1}); err != nil {
+	i, err := p.Open(context.Background(), sdk.Config{Label: "x", Concurrency: 1})
+	if err != nil {
 		panic(err)
 	}
 	_, after, _ := strings.Cut(log.String(), "pid=")
 	fmt.Println(strings.Fields(after)[0])
+	if a, err := i.Find(context.Background(), "stdin"); err == nil {
+		fmt.Println(a.Attributes["stdin"])
+	}
 	rest()
+}
+
+func TestAPluginCannotReadTheInputOfItsHost(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := exec.Command(self, "host", "good", shortDir(t))
+	host.Stdin = strings.NewReader("a list of users")
+	out, err := host.StdoutPipe()
+	if err == nil {
+		err = host.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(out)
+	_, err = r.ReadString('\n')
+	line, rerr := r.ReadString('\n')
+	_ = host.Process.Kill()
+	_ = host.Wait()
+	if err != nil || rerr != nil || line != "0 true\n" {
+		t.Errorf("it reads %q, %v %v; want nothing and its end", line, err, rerr)
+	}
 }
 
 func TestAPluginIsGoneWithItsHostAlsoAfterAKill(t *testing.T) {

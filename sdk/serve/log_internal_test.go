@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/grpclog"
 
@@ -77,7 +78,10 @@ func TestSharedLoggersAreScrubbed(t *testing.T) {
 	slog.Warn("shared", "k", canary)
 	grpclog.Error("grpc " + canary)
 	chatter(t)
-	for !strings.Contains(out.String(), "Unsolicited response") {
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(out.String(), "Unsolicited response"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("net/http's words are not there: %q", out)
+		}
 	}
 	text := out.String()
 	quoted, _ := json.Marshal(canary)

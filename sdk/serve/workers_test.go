@@ -26,7 +26,8 @@ func TestOperationsAndQuestionsShareTheWorkers(t *testing.T) {
 		if now == size {
 			once.Do(func() { close(full) })
 		}
-		<-full // the first ones wait until all workers are taken
+		<-full                       // the first ones wait until all workers are taken
+		time.Sleep(time.Millisecond) // so that one too many would be seen
 		return sdk.OK()
 	}}}, sdk.Config{Concurrency: size})
 	var wg sync.WaitGroup
