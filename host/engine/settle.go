@@ -97,7 +97,7 @@ func (s *Steps) once(y *try, l *lane, op sdk.Operation) error {
 	op.Attempt++
 	got := s.exchange(l, op, nil)
 	if got.err != nil {
-		return s.unsent(y, op, false, got.err)
+		return s.unsent(y, op, true, got.err)
 	}
 	if remembered(y, got.receipt) {
 		return s.conclude(y, op, overtaken(got.receipt))
@@ -123,9 +123,11 @@ func overtaken(r sdk.Receipt) sdk.Receipt {
 	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", r.Err.Error()))
 }
 
-// evidence asks the target once whether it has the value.
+// evidence asks the target once whether it has the value. Of a run that is
+// cancelled operations may still be under way: what the target says then may
+// not be true a moment later.
 func (s *Steps) evidence(step Step, l *lane, v secret.Value) sdk.Verdict {
-	if !l.backend.Can(sdk.CanVerify) || step.HashFormat != "" {
+	if !l.backend.Can(sdk.CanVerify) || step.HashFormat != "" || s.crew.hard.Err() != nil {
 		return sdk.CannotTell
 	}
 	verdict := sdk.CannotTell
@@ -137,6 +139,9 @@ func (s *Steps) evidence(step Step, l *lane, v secret.Value) sdk.Verdict {
 		}
 	})
 	s.crew.crash.at(CrashEvidenceGot)
+	if s.crew.hard.Err() != nil {
+		return sdk.CannotTell
+	}
 	return verdict
 }
 

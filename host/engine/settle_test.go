@@ -149,3 +149,30 @@ func TestWhatALaterRoundSettledStaysSettled(t *testing.T) {
 		t.Error("it was never interrupted")
 	}
 }
+
+// TestACancelledRunBelievesNoEvidence: what is under way when a run is cancelled
+// may take effect after the target has been asked.
+func TestACancelledRunBelievesNoEvidence(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	ctx, cancel := context.WithCancel(context.Background())
+	late := make(chan struct{})
+	x.verify = func(string, string) sdk.Verdict { return sdk.Rejected }
+	x.say = func(int, sdk.Operation) sdk.Receipt {
+		cancel()
+		<-late // the operation is under way until the run has ended
+		return sdk.OK()
+	}
+	be := x.backend("a")
+	be.Description.ReplaySafe = nil
+	_, _ = Apply(ctx, jobOf(b, generateAndSet("a"), be))
+	close(late)
+	for _, r := range b.user(1) {
+		if r.Kind == ledger.Outcome && r.Outcome != sdk.Unknown {
+			t.Errorf("%s %s: what became of the operation is not known", r.Outcome, r.Code)
+		}
+	}
+	if got := statusIn(b.user(1)); got == ledger.Failed {
+		t.Errorf("%s, want unknown or pending", got)
+	}
+}
