@@ -49,6 +49,7 @@ type life struct {
 	N     int    // at which passing of that point, from 1
 	Pause bool   // it stops there instead, until it is continued
 	Stop  int    // how often it is told to stop there, as by SIGINT, instead: at the second time it drops what is under way
+	New   bool   // it plans a run of its own
 	Retry bool   // it puts failed users back first
 	Exist bool   // the accounts that were missing are there now
 	Off   string // the protection that is turned off
@@ -285,6 +286,8 @@ func storyWaves() []engine.WaveRule {
 func (w *world) run() (string, error) {
 	list, err := w.store.Runs()
 	switch {
+	case w.spec.New:
+		return w.plan()
 	case err != nil:
 		return "", err
 	case len(list) > 1:

@@ -1,9 +1,11 @@
 package host_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/internal/faultfs"
+	"github.com/rekey-host/rekey/host/ledger"
 )
 
 // TestFaultsFindAProtectionThatIsOff is the test of the test: without any one
@@ -146,4 +149,44 @@ func (s *stand) second(t *testing.T, f fault, spec life, pid int) bool {
 		t.Errorf("stopped at %s: the second process said %q, want %q, and changed something: %v", f, said, want, string(now) != string(was))
 	}
 	return true
+}
+
+// TestFaultsTwoRunsShareAStateDirectory starts four processes at once on a state
+// directory that is not there yet: each plans and applies a run of its own.
+func TestFaultsTwoRunsShareAStateDirectory(t *testing.T) {
+	const runs = 4
+	dir := inMemory(t)
+	s := &stand{dir: t.TempDir()}
+	var all [runs]*exec.Cmd
+	var said [runs]*bytes.Buffer
+	for i := range all {
+		var err error
+		all[i], said[i], err = s.child(life{State: dir, Bank: filepath.Join(s.dir, fmt.Sprint("bank", i)), New: true})
+		if err == nil {
+			err = all[i].Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range all {
+		if err := all[i].Wait(); err != nil {
+			t.Errorf("process %d: %v: %s", i+1, err, said[i])
+		}
+	}
+	store, err := ledger.Open(filepath.Join(dir, stateDir), ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	list, err := store.Runs()
+	if err != nil || len(list) != runs {
+		t.Fatalf("%d runs, %v; want %d", len(list), err, runs)
+	}
+	for _, r := range list {
+		audit, err := store.Verify(r.Header.ID, "")
+		if err != nil || !audit.OK || r.Counts.Done != 6 || r.Counts.Failed != 2 {
+			t.Errorf("run %s has %+v; %v, %v", r.Header.ID, r.Counts, audit.Problems, err)
+		}
+	}
 }
