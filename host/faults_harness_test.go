@@ -94,6 +94,7 @@ type stand struct {
 type tally struct {
 	mu       sync.Mutex
 	trials   int
+	noted    int
 	lives    int
 	kills    map[string]int // by point or operation
 	cuts     int
@@ -114,16 +115,19 @@ func (t *tally) killed() (n int) {
 	return n
 }
 
-// note counts findings and keeps the first of them.
-func (t *tally) note(of trial, found []finding) {
+// note counts a trial's findings, keeps the first of all, and returns how many
+// trials there were.
+func (t *tally) note(of trial, found []finding) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.noted++
 	for _, f := range found {
 		t.findings[f.class]++
 		if len(t.firsts) < 20 {
 			t.firsts = append(t.firsts, fmt.Sprintf("%s: %s", of, f))
 		}
 	}
+	return t.noted
 }
 
 func newStand(t *testing.T, to *tally) *stand {

@@ -87,7 +87,9 @@ func (h *harness) now(s *stand, t trial) ended {
 	if err != nil {
 		h.t.Errorf("%s: %v", t, err)
 	}
-	h.tell.note(t, found)
+	if n := h.tell.note(t, found); n%500 == 0 {
+		h.t.Logf("%d runs", n)
+	}
 	return end
 }
 
