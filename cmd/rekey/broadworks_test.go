@@ -215,7 +215,7 @@ def rotate(user, step):
 workflow(users = csv("users.txt", key = "login", columns = ["login"]), rotate = rotate)
 `)
 	r = j.must(2, "run", "fax.star", "url="+j.sim.URL(), "--yes")
-	if !strings.Contains(r.stderr, `"fax"`) || !strings.Contains(r.stderr, "sip, voicemail, web") {
+	if !strings.Contains(r.stderr, `"fax"; it has "sip", "voicemail" or "web"`) {
 		t.Errorf("of a script of one's own the operator reads:\n%s", r.stderr)
 	}
 	for op, n := range j.sim.Requests() {
