@@ -140,6 +140,19 @@ func TestAPluginThatNeverAnswersIsKilled(t *testing.T) {
 	}
 }
 
+func TestAPluginThatBreaksItsStreamIsEnded(t *testing.T) {
+	t.Parallel()
+	w := plug(t, command(t, "breaks"), launch.Options{})
+	i := w.open(t, sdk.Config{})
+	pid := processOf(t, w)
+	lost(t, send(i, numbered(10, "anna")).receipts(t))
+	lost(t, send(i, numbered(10, "anna")).receipts(t)) // by the next one
+	gone(t, pid, 10*time.Second)
+	if !strings.Contains(w.log.String(), "killed: it broke the stream of its operations") {
+		t.Errorf("the log does not tell:\n%s", w.log)
+	}
+}
+
 func TestAPluginThatAnswersTwiceOrForOthersIsHeardOnce(t *testing.T) {
 	t.Parallel()
 	for _, actor := range []string{"twice", "another"} {

@@ -78,6 +78,7 @@ var actors = map[string]func(){
 		_ = os.Unsetenv("PLUGIN_LIVENESS_FD")
 		serveRaw(rawPlugin{stream: neverAnswer})
 	},
+	"breaks":  func() { serveRaw(rawPlugin{stream: breakAfter}) },
 	"never":   func() { serveRaw(rawPlugin{stream: neverAnswer}) },
 	"twice":   func() { serveRaw(rawPlugin{stream: answerTwice}) },
 	"another": func() { serveRaw(rawPlugin{stream: answerAnother}) },

@@ -98,6 +98,16 @@ func neverAnswer(s grpc.ServerStream) error {
 	}
 }
 
+// breakAfter ends the stream when operations are on it, and lives on.
+func breakAfter(s grpc.ServerStream) error {
+	for {
+		var frame message
+		if err := s.RecvMsg(&frame); err != nil || len(numbersOf(frame)) > 0 {
+			return errors.New("enough")
+		}
+	}
+}
+
 func answerTwice(s grpc.ServerStream) error {
 	return answerEach(s, func(n uint64) []uint64 { return []uint64{n, n, n} })
 }

@@ -95,6 +95,29 @@ func TestAnAnswerOfAStreamHasNoValue(t *testing.T) {
 	}
 }
 
+func TestTextsOnAStreamAreScrubbed(t *testing.T) {
+	h := &hostile{stream: func(s frames) error {
+		ops, err := numbers(s, 1)
+		if err != nil {
+			return err
+		}
+		said := string(ops[0].GetOperation().GetValue().GetValue())
+		_ = s.Send(&pb.AnswerFrame{Answers: []*pb.Answer{{Number: ops[0].Number, Receipt: &pb.Receipt{
+			Outcome: pb.Outcome_OUTCOME_REFUSED, Ref: said, Error: &pb.Error{Code: "TargetError", Message: said}}}}})
+		_, err = s.Recv()
+		return err
+	}}
+	p := against(t, h, config)
+	ops := operations(1)
+	ops[0].Value = canary
+	got := newTally(1)
+	p.Submit(ops, got.from(0))
+	got.wait(t)
+	if r := got.once(t)[0]; r.Ref != "[redacted]" || r.Err.Message != "[redacted]" {
+		t.Errorf("the reference %q and the message of %d bytes show the value", r.Ref, len(r.Err.Message))
+	}
+}
+
 // TestEveryOperationIsAnsweredOnceWhateverThePluginDoes sends random frames to
 // a plugin that answers in random order, some twice, and dies at a random
 // moment.
