@@ -42,7 +42,7 @@ func (e *StartError) Error() string { return "plugin " + e.Plugin + ": " + e.Mes
 // parseHandshake checks the line with which a plugin says where it listens, and
 // returns nil if go-plugin can go on with it.
 func parseHandshake(line string) *StartError {
-	parts := strings.Split(line, "|")
+	parts := strings.Split(printable(line), "|")
 	fail := func(p Phase, format string, args ...any) *StartError {
 		return &StartError{Phase: p, Message: fmt.Sprintf(format, args...)}
 	}
@@ -133,4 +133,4 @@ func (r *pluginRunner) spawnError(err error) error {
 }
 
 // oneLine keeps a text on its line.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }

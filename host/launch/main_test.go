@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 var actors = map[string]func(){
 	"good": func() { serve.Main(backend{}) },
 	"words": func() {
-		fmt.Fprintln(os.Stderr, "cannot find libfoo.so.3")
+		fmt.Fprintln(os.Stderr, "cannot find \x1b[31mlibfoo.so.3\u202e")
 		os.Exit(3)
 	},
 	"rubbish":      func() { fmt.Println("Welcome to ACME backend 2000"); rest() },

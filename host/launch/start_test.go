@@ -37,7 +37,7 @@ func TestAPluginThatDoesNotStartIsExplainedInOneLine(t *testing.T) {
 		{"not executable", file(t, "x", 0o600), launch.PhaseStart, "may not be executed; chmod +x it"},
 		{"no program", file(t, "x", 0o700), launch.PhaseStart, "is no program for this system; build it for"},
 		{"no interpreter", file(t, "#!/nowhere/python\n", 0o700), launch.PhaseStart, "the interpreter that the first line of"},
-		{"exits with words", command(t, "words"), launch.PhaseExit, "ended before it was ready: exit status 3: cannot find libfoo.so.3; start "},
+		{"exits with words", command(t, "words"), launch.PhaseExit, "ended before it was ready: exit status 3: cannot find [31mlibfoo.so.3; start "},
 		{"prints rubbish", command(t, "rubbish"), launch.PhaseHandshake, `printed "Welcome to ACME backend 2000" on standard output instead of its handshake; if it is a rekey plugin, it has to print to standard error`},
 		{"prints an endless line", command(t, "endless"), launch.PhaseHandshake, `xxx…" on standard output instead of its handshake`},
 		{"a newer protocol", command(t, "version2"), launch.PhaseVersion, "speaks version 2 of the plugin protocol, this rekey speaks 1; upgrade rekey"},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/rekey-host/rekey/sdk/dial"
 )
@@ -80,7 +81,7 @@ func (l *limiter) allow(now time.Time) (ok bool, dropped int) {
 // keep remembers a line, scrubbed: later its secrets may be forgotten. What is
 // cut off before that is so far behind what is shown that no half of one stays.
 func (t *tail) keep(text string) {
-	text = shorten(t.redact.Scrub(text[:min(len(text), maxLine)]), keepBytes)
+	text = shorten(printable(t.redact.Scrub(text[:min(len(text), maxLine)])), keepBytes)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.last) == keepLines {
@@ -111,7 +112,7 @@ func (t *tail) words() string {
 	}
 	last := lines[len(lines)-1]
 	if e, ok := parseEntry(last); ok {
-		last = e.message
+		last = oneLine(e.message)
 	}
 	return shorten(last, maxNoise)
 }
@@ -180,6 +181,19 @@ func levelOf(name string) slog.Level {
 	default:
 		return slog.LevelDebug
 	}
+}
+
+// printable leaves out what a terminal might obey.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // shorten cuts a text that was scrubbed; cut first, half a secret would stay.

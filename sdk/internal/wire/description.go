@@ -35,7 +35,7 @@ func EncodeDescription(d sdk.Description) (*pb.Description, error) {
 func DecodeDescription(p *pb.Description) sdk.Description {
 	l := p.GetLimits()
 	d := sdk.Description{
-		Name: p.GetName(), Version: p.GetVersion(), Summary: p.GetSummary(), Doc: p.GetDoc(),
+		Name: Line(p.GetName()), Version: Line(p.GetVersion()), Summary: Line(p.GetSummary()), Doc: paragraphs(p.GetDoc()),
 		Config: decodeFields(p.GetConfig()), Options: decodeFields(p.GetOptions()),
 		HashFormats: p.GetHashFormats(), Verbs: decodeNames[sdk.Verb](p.GetVerbs()), ReplaySafe: decodeNames[sdk.Verb](p.GetReplaySafe()),
 		Abilities: decodeNames[sdk.Ability](p.GetAbilities()), Recover: sdk.Recovery(p.GetRecover()),
@@ -44,7 +44,7 @@ func DecodeDescription(p *pb.Description) sdk.Description {
 			Batch: count(l.GetBatch()), Timeout: time.Duration(max(l.GetTimeoutNs(), 0))},
 	}
 	for _, k := range p.GetKinds() {
-		d.Kinds = append(d.Kinds, sdk.Kind{Name: k.GetName(), Doc: k.GetDoc()})
+		d.Kinds = append(d.Kinds, sdk.Kind{Name: Line(k.GetName()), Doc: Line(k.GetDoc())})
 	}
 	return d
 }
@@ -65,8 +65,8 @@ func encodeFields(fields []sdk.Field) ([]*pb.Field, error) {
 func decodeFields(fields []*pb.Field) []sdk.Field {
 	var out []sdk.Field
 	for _, f := range fields {
-		out = append(out, sdk.Field{Name: f.GetName(), Type: sdk.FieldType(f.GetType()), Required: f.GetRequired(),
-			Default: DecodeValue(f.GetDefault()), Choices: f.GetChoices(), Doc: f.GetDoc(), Conflicts: f.GetConflicts()})
+		out = append(out, sdk.Field{Name: Line(f.GetName()), Type: sdk.FieldType(Line(f.GetType())), Required: f.GetRequired(),
+			Default: DecodeValue(f.GetDefault()), Choices: f.GetChoices(), Doc: Line(f.GetDoc()), Conflicts: f.GetConflicts()})
 	}
 	return out
 }

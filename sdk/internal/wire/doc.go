@@ -8,6 +8,7 @@ package wire
 import (
 	"math"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
@@ -44,6 +45,37 @@ func clip(s string, n int) string {
 		n--
 	}
 	return s[:n] + "…"
+}
+
+// Line returns a text on one line: what ends lines or separates is a space, and
+// what a terminal might obey, or shows in another order than it stands, is gone.
+func Line(s string) string {
+	if strings.IndexFunc(s, commands) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\r', r == '\t', r == '\u2028', r == '\u2029':
+			return ' '
+		case commands(r):
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// commands reports whether a letter is none but says how others are shown.
+func commands(r rune) bool {
+	return unicode.IsControl(r) || r >= '\u2028' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
+
+// paragraphs is Line for a text of several lines.
+func paragraphs(s string) string {
+	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	for n, l := range lines {
+		lines[n] = Line(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func count(n int64) int { return int(min(max(n, 0), math.MaxInt32)) }

@@ -110,31 +110,34 @@ func (r *Redactor) tables(n int) []fresh {
 	return out
 }
 
-// Error returns a copy with scrubbed texts; nil for nil.
+// Error returns a copy with scrubbed texts, each on one line; nil for nil.
 func (r *Redactor) Error(e *sdk.Error) *sdk.Error {
 	if e == nil {
 		return nil
 	}
 	c := *e
-	c.Message, c.Native = r.Scrub(e.Message), r.Scrub(e.Native)
+	c.Message, c.Native = r.line(e.Message), r.line(e.Native)
 	c.Violations = slices.Clone(e.Violations)
 	for i := range c.Violations {
-		c.Violations[i].Native, c.Violations[i].Message = r.Scrub(c.Violations[i].Native), r.Scrub(c.Violations[i].Message)
+		c.Violations[i].Native, c.Violations[i].Message = r.line(c.Violations[i].Native), r.line(c.Violations[i].Message)
 	}
 	return &c
 }
 
-// Receipt returns the receipt with scrubbed texts.
+// Receipt returns the receipt with scrubbed texts, each on one line.
 func (r *Redactor) Receipt(x sdk.Receipt) sdk.Receipt {
-	x.Err, x.Ref, x.Stamp = r.Error(x.Err), r.Scrub(x.Ref), r.Scrub(x.Stamp)
+	x.Err, x.Ref, x.Stamp = r.Error(x.Err), r.line(x.Ref), r.line(x.Stamp)
 	return x
 }
 
-// Finding returns the finding with scrubbed texts.
+// Finding returns the finding with scrubbed texts, each on one line.
 func (r *Redactor) Finding(f sdk.Finding) sdk.Finding {
-	f.Message, f.Fix = r.Scrub(f.Message), r.Scrub(f.Fix)
+	f.Message, f.Fix = r.line(f.Message), r.line(f.Fix)
 	return f
 }
+
+// line scrubs first: a secret may have line ends.
+func (r *Redactor) line(text string) string { return Line(r.Scrub(text)) }
 
 // span is a piece of a text.
 type span struct{ from, to int }

@@ -178,6 +178,26 @@ func TestAFullFrameOfTheLongestAnswersFits(t *testing.T) {
 	}
 }
 
+func TestTextsOfAPluginCommandNoTerminal(t *testing.T) {
+	const evil = "a\x1b[2J\r\nb\tc\u202ed\u0085e\u2028f\x00"
+	var r Redactor
+	r.Note(secret.New("with\nline"))
+	e := r.Error(&sdk.Error{Code: sdk.TargetError, Message: evil + " with\nline", Native: evil})
+	d := DecodeDescription(&pb.Description{Name: evil, Summary: evil, Doc: "one\r\ntwo" + evil, Config: []*pb.Field{{Name: evil, Doc: evil}}})
+	const want = "a[2J  b cde f"
+	for _, text := range []string{e.Native, d.Name, d.Summary, d.Config[0].Name, d.Config[0].Doc} {
+		if text != want {
+			t.Errorf("%q, want %q", text, want)
+		}
+	}
+	if e.Message != want+" [redacted]" {
+		t.Errorf("%q shows a secret or commands", e.Message)
+	}
+	if d.Doc != "one\ntwoa[2J\nb cde f" {
+		t.Errorf("%q", d.Doc)
+	}
+}
+
 // FuzzDecode takes any bytes for any message of a plugin.
 func FuzzDecode(f *testing.F) {
 	r, _ := proto.Marshal(EncodeReceipt(sdk.Refuse(sdk.Errorf(sdk.PolicyViolation, "m"))))
