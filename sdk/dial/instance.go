@@ -181,6 +181,9 @@ func (i *Instance) operation(parent context.Context, method string, op sdk.Opera
 	if err != nil {
 		return sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "%s", err))
 	}
+	if i.hasEnded() {
+		return sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: the plugin is gone"))
+	}
 	i.client.redact.Note(op.Value, op.Old)
 	ctx, cancel := i.deadline(parent)
 	defer cancel()

@@ -90,6 +90,7 @@ func TestAUnaryOperationIsRefusedBeforeItWasSent(t *testing.T) {
 		t.Errorf("cancelled before: %v %v, want refused Cancelled", r.Outcome, r.Err)
 	}
 	p.cut()
+	<-p.Done()
 	if r := p.Reset(t.Context(), sdk.Operation{ID: "1"}); r.Outcome != sdk.Refused || r.Err.Code != sdk.Unreachable {
 		t.Errorf("connection gone: %v %v, want refused Unreachable", r.Outcome, r.Err)
 	}
