@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // confinement is what Confine is asked for.
@@ -82,8 +83,12 @@ func (r *pluginRunner) confine() error {
 	if !r.options.Sandbox {
 		return nil
 	}
-	if _, err := Confinable(); err != nil {
+	missing, err := Confinable()
+	if err != nil {
 		return err
+	}
+	if len(missing) > 0 {
+		r.log.Warn("this kernel cannot deny a confined plugin everything", "plugin", r.command.Name, "allowed", strings.Join(missing, ", "))
 	}
 	if len(r.options.Confine) == 0 {
 		return errors.New("cannot be confined: the host does not say by which command")

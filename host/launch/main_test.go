@@ -60,19 +60,20 @@ var actors = map[string]func(){
 		fmt.Fprintln(os.Stderr, "cannot find \x1b[31mlibfoo.so.3\u202e")
 		os.Exit(3)
 	},
-	"rubbish":      func() { fmt.Println("Welcome to ACME backend 2000"); rest() },
-	"endless":      func() { _, _ = io.Copy(os.Stdout, endless("x")); rest() },
-	"version2":     func() { fmt.Println("1|2|unix|/tmp/x|grpc|Zm9v"); rest() },
-	"version0":     func() { fmt.Println("1|0|unix|/tmp/x|grpc|Zm9v"); rest() },
-	"core2":        func() { fmt.Println("2|1|unix|/tmp/x|grpc|Zm9v"); rest() },
-	"netrpc":       func() { fmt.Println("1|1|unix|/tmp/x|netrpc|Zm9v"); rest() },
-	"nocert":       func() { fmt.Println("1|1|unix|/tmp/x|grpc|"); rest() },
-	"nowhere":      func() { fmt.Println("1|1|unix|/nowhere/x|grpc|Zm9v"); rest() },
-	"silent":       rest,
-	"foreign":      foreign,
-	"bad describe": func() { serve.Main(describer(func() { panic("in Describe: " + canary) })) },
-	"die describe": func() { serve.Main(describer(func() { os.Exit(4) })) },
-	"noisy":        func() { fmt.Println("a library says hello"); serve.Main(backend{}) },
+	"rubbish":          func() { fmt.Println("Welcome to ACME backend 2000"); rest() },
+	"endless":          func() { _, _ = io.Copy(os.Stdout, endless("x")); rest() },
+	"version2":         func() { fmt.Println("1|2|unix|/tmp/x|grpc|Zm9v"); rest() },
+	"version0":         func() { fmt.Println("1|0|unix|/tmp/x|grpc|Zm9v"); rest() },
+	"core2":            func() { fmt.Println("2|1|unix|/tmp/x|grpc|Zm9v"); rest() },
+	"netrpc":           func() { fmt.Println("1|1|unix|/tmp/x|netrpc|Zm9v"); rest() },
+	"nocert":           func() { fmt.Println("1|1|unix|/tmp/x|grpc|"); rest() },
+	"nowhere":          func() { fmt.Println("1|1|unix|/nowhere/x|grpc|Zm9v"); rest() },
+	"silent":           rest,
+	"without landlock": systemActor,
+	"foreign":          foreign,
+	"bad describe":     func() { serve.Main(describer(func() { panic("in Describe: " + canary) })) },
+	"die describe":     func() { serve.Main(describer(func() { os.Exit(4) })) },
+	"noisy":            func() { fmt.Println("a library says hello"); serve.Main(backend{}) },
 	"stubborn": func() {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 		_ = os.Unsetenv("PLUGIN_LIVENESS_FD")

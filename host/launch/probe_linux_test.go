@@ -49,3 +49,6 @@ func limits(out map[string]string) {
 	_ = unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &caps[0])
 	out["capabilities"] = fmt.Sprintf("%x", uint64(caps[1].Permitted)<<32|uint64(caps[0].Permitted))
 }
+
+// systemActor is an actor that only this system has.
+func systemActor() { withoutLandlock() }

@@ -4,3 +4,5 @@ package launch_test
 
 // probeSystem knows nothing of other systems.
 func probeSystem(string, map[string]string) {}
+
+func systemActor() {}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -269,6 +270,34 @@ func TestAPluginWithoutEgressHasNoNetworkAtAll(t *testing.T) {
 	const files = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID
 	if got, err := strconv.ParseUint(ask(t, i, "limits")["capabilities"], 16, 64); err != nil || got&^files != 0 {
 		t.Errorf("capabilities %x, want those for files at most", got)
+	}
+}
+
+// withoutLandlock takes Landlock from this process and prints what is said of
+// that.
+func withoutLandlock() {
+	runtime.LockOSThread()
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_LANDLOCK_CREATE_RULESET, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	prog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	err := errors.Join(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
+		unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0))
+	if err == nil {
+		_, err = launch.Confinable()
+	}
+	fmt.Print(err)
+}
+
+func TestAKernelWithoutLandlockIsToldInOneLine(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command(plain(t, "").Path, "plugin", "without landlock").Output()
+	want := "cannot be confined: this kernel has no Landlock (function not implemented); add landlock to the kernel's lsm= list, or run without --sandbox"
+	if err != nil || string(out) != want {
+		t.Errorf("got %q %v, want %q", out, err, want)
 	}
 }
 
