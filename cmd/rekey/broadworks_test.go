@@ -171,12 +171,12 @@ func TestBroadworksUsersAreWhereKillsFindThem(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			j := newOdinJob(t, 2000, broadworkstest.Options{TokenLife: 2 * time.Second, Rules: &rules})
-			host := j.command(j.run("kind="+kind, "file=users.txt")...)
-			kill := func(http.ResponseWriter, *http.Request) { killPlugin(t, host, "broadworks") }
+			host := newVictim(j.command(j.run("kind="+kind, "file=users.txt")...))
+			kill := func(http.ResponseWriter, *http.Request) { killPlugin(t, host.started(), "broadworks") }
 			first := j.sim.Faults.Add(resttest.Fault{Op: ops[0], Skip: 300, Times: 1, Effect: true, Answer: kill})
 			second := j.sim.Faults.Add(resttest.Fault{Op: ops[1], Skip: 33, Times: 1, Answer: kill})
-			j.sim.Faults.Add(resttest.Fault{Op: ops[0], Skip: 1400, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.Process.Kill() }})
-			if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 || first()+second() != 2 {
+			j.sim.Faults.Add(resttest.Fault{Op: ops[0], Skip: 1400, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.started().Process.Kill() }})
+			if out, err := host.run(); err == nil || host.cmd.ProcessState.ExitCode() != -1 || first()+second() != 2 {
 				t.Fatalf("the host was not killed, or the plugin not twice: %v\n%s", err, out)
 			}
 			if o := j.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 2000 {

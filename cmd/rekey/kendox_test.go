@@ -244,20 +244,20 @@ func TestKendoxScriptGivesTwoThousandUsersHashedPasswords(t *testing.T) {
 
 func TestKendoxUsersAreWhereKillsFindThem(t *testing.T) {
 	j := newKendoxJob(t, 2000, kendoxtest.Options{})
-	host := j.command(j.run()...)
+	host := newVictim(j.command(j.run()...))
 	j.guard.at(func(n int, _ *http.Request) bool {
 		switch n {
 		case 300: // the answer has nobody to go to
-			killPlugin(t, host, "kendox")
+			killPlugin(t, host.started(), "kendox")
 		case 800: // the request is lost
-			killPlugin(t, host, "kendox")
+			killPlugin(t, host.started(), "kendox")
 			return false
 		case 1400:
-			_ = host.Process.Kill()
+			_ = host.started().Process.Kill()
 		}
 		return true
 	})
-	if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 {
+	if out, err := host.run(); err == nil || host.cmd.ProcessState.ExitCode() != -1 {
 		t.Fatalf("the host was not killed: %v\n%s", err, out)
 	}
 	o := j.outcome(0, "resume", "last", "--yes")

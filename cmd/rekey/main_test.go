@@ -83,6 +83,33 @@ func asExit(err error, target **exec.ExitError) bool {
 	return ok
 }
 
+// victim is a command that others, such as a server that it calls, kill while it
+// runs.
+type victim struct {
+	cmd *exec.Cmd
+	up  chan struct{} // closed when it has started
+}
+
+func newVictim(cmd *exec.Cmd) *victim { return &victim{cmd, make(chan struct{})} }
+
+// run runs the command to its end and returns what it printed.
+func (v *victim) run() ([]byte, error) {
+	var out bytes.Buffer
+	v.cmd.Stdout, v.cmd.Stderr = &out, &out
+	if err := v.cmd.Start(); err != nil {
+		return nil, err
+	}
+	close(v.up)
+	err := v.cmd.Wait()
+	return out.Bytes(), err
+}
+
+// started waits until the command runs.
+func (v *victim) started() *exec.Cmd {
+	<-v.up
+	return v.cmd
+}
+
 // must runs a command that has to end with the exit code.
 func (p *place) must(exit int, args ...string) result {
 	p.t.Helper()

@@ -193,21 +193,21 @@ func TestOpenIAMScriptGivesTwoThousandIdentitiesOneValueEverywhere(t *testing.T)
 func TestOpenIAMIdentitiesAreWhereKillsFindThem(t *testing.T) {
 	const people = 2000
 	j := newOpenIAMJob(t, people, openiamtest.Options{}, directoryOf(t, people))
-	host := j.command(j.run("prove=false")...)
+	host := newVictim(j.command(j.run("prove=false")...))
 	j.guard.at(func(n int, _ *http.Request) bool {
 		switch n {
 		case 700: // the answer has nobody to go to
-			killPlugin(t, host, "openiam")
+			killPlugin(t, host.started(), "openiam")
 		case 1500: // the request is lost, and so may be some of the directory's
-			killPlugin(t, host, "ldap")
-			killPlugin(t, host, "openiam")
+			killPlugin(t, host.started(), "ldap")
+			killPlugin(t, host.started(), "openiam")
 			return false
 		case 3000:
-			_ = host.Process.Kill()
+			_ = host.started().Process.Kill()
 		}
 		return true
 	})
-	if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 {
+	if out, err := host.run(); err == nil || host.cmd.ProcessState.ExitCode() != -1 {
 		t.Fatalf("the host was not killed: %v\n%s", err, out)
 	}
 	if o := j.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != people {

@@ -204,12 +204,12 @@ func TestSmartcloudAccountsAreWhereKillsFindThem(t *testing.T) {
 		t.Run(fmt.Sprintf("stays pending %v", stays), func(t *testing.T) {
 			t.Parallel()
 			j := newCloudJob(t, 2000, smartcloudtest.Pending, smartcloudtest.Options{StayPending: stays})
-			host := j.command(j.run()...)
-			kill := func(http.ResponseWriter, *http.Request) { killPlugin(t, host, "smartcloud") }
+			host := newVictim(j.command(j.run()...))
+			kill := func(http.ResponseWriter, *http.Request) { killPlugin(t, host.started(), "smartcloud") }
 			first := j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 300, Times: 1, Effect: true, Answer: kill})
 			second := j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 800, Times: 1, Answer: kill})
-			j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 1400, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.Process.Kill() }})
-			if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 || first()+second() != 2 {
+			j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 1400, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.started().Process.Kill() }})
+			if out, err := host.run(); err == nil || host.cmd.ProcessState.ExitCode() != -1 || first()+second() != 2 {
 				t.Fatalf("the host was not killed, or the plugin not twice: %v\n%s", err, out)
 			}
 			if o := j.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 2000 {
@@ -226,10 +226,10 @@ func TestSmartcloudMethodsEndWithTheSamePromise(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			j := newCloudJob(t, 400, smartcloudtest.Active, smartcloudtest.Options{})
-			host := j.command(j.run("method=" + method)...)
-			j.sim.Faults.Add(resttest.Fault{Op: call, Skip: 100, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { killPlugin(t, host, "smartcloud") }})
-			j.sim.Faults.Add(resttest.Fault{Op: call, Skip: 200, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.Process.Kill() }})
-			if out, err := host.CombinedOutput(); err == nil || host.ProcessState.ExitCode() != -1 {
+			host := newVictim(j.command(j.run("method=" + method)...))
+			j.sim.Faults.Add(resttest.Fault{Op: call, Skip: 100, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { killPlugin(t, host.started(), "smartcloud") }})
+			j.sim.Faults.Add(resttest.Fault{Op: call, Skip: 200, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.started().Process.Kill() }})
+			if out, err := host.run(); err == nil || host.cmd.ProcessState.ExitCode() != -1 {
 				t.Fatalf("the host was not killed: %v\n%s", err, out)
 			}
 			if o := j.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 400 {
