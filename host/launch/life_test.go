@@ -193,7 +193,7 @@ func TestAPanicIsAnUnknownOutcomeAndNoMore(t *testing.T) {
 func TestAFloodOfStandardErrorIsBoundedAndHoldsNothingUp(t *testing.T) {
 	t.Parallel()
 	much := 4 << 20 // of each
-	if f := os.Getenv("FAULTS"); f != "" && f != "short" {
+	if os.Getenv("REKEY_FAULTS") == "full" {
 		much = 100 << 20
 	}
 	w := plug(t, command(t, "good"), launch.Options{})
