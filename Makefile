@@ -2,14 +2,17 @@
 # make lint     go vet and staticcheck
 # make bench    what is fast, as figures per user and ratios within one run
 # make faults   kills, cuts and full disks for half an hour; FAULTS=short for two minutes
+# make fuzz     every parser and escaper, FUZZTIME (20s) each
 # make generate the code made from sdk/proto
 
 PACKAGES = slapd slapd-contrib ldap-utils apache2-utils nginx-light chromium openssl python3-grpcio python3-protobuf
 GO ?= go
+SHELL = bash
 
 FAULTS ?= full
+FUZZTIME ?= 20s
 
-.PHONY: test lint bench faults generate packages
+.PHONY: test lint bench faults fuzz generate packages
 
 test: packages lint
 	$(GO) test -race -timeout 15m ./...
@@ -23,8 +26,14 @@ bench: packages
 	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 60m ./...
 
 # The last lines of each part are its counts; a part that hit too little fails.
-faults: packages
-	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Fault|Kill|Power' ./host ./cmd/rekey
+faults: packages $(if $(filter full,$(FAULTS)),fuzz)
+	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Fault|Kill|Power|Flood' ./host ./host/launch ./cmd/rekey
+
+fuzz:
+	@set -eo pipefail; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$f | cut -d' ' -f2); do \
+	    echo "$$t of $$(dirname $$f)"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) $$(dirname $$f) | tail -2; \
+	  done; done
 
 generate:
 	$(GO) generate ./...
