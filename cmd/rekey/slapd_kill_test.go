@@ -14,13 +14,35 @@ import (
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
 )
 
-// kills is how many kills have to hit, and among how many accounts: few by
+// kills is how many kills of the host and of the plugin have to hit: few by
 // default, REKEY_FAULTS=full is the whole of it.
-func kills() (hits, accounts int) {
-	if os.Getenv("REKEY_FAULTS") == "full" {
-		return 50, 2000
+func kills() (host, plugin int) {
+	switch os.Getenv("REKEY_FAULTS") {
+	case "full":
+		return 1000, 60
+	case "short":
+		return 40, 10
+	default:
+		return 10, 6
 	}
-	return 10, 300
+}
+
+// hostAccounts and pluginAccounts are how many accounts such a run has. The
+// latter is more than are in flight at once: sets are under way to its end.
+const hostAccounts, pluginAccounts = 300, 1200
+
+// runsKept is after how many kills a test begins with an empty state directory:
+// each command looks at every run in it.
+const runsKept = 50
+
+// fresh empties the state directory and takes away what its runs wrote.
+func (d *directory) fresh() {
+	d.t.Helper()
+	for _, name := range []string{d.state, filepath.Join(d.dir, "passwords.csv"), filepath.Join(d.dir, "report.html")} {
+		if err := os.RemoveAll(name); err != nil {
+			d.t.Fatal(err)
+		}
+	}
 }
 
 // tally counts what a test of kills did.
@@ -166,14 +188,17 @@ func (d *directory) last() string {
 }
 
 func TestSlapdHostKilledAtAnyMomentLosesNothing(t *testing.T) {
-	want, accounts := kills()
-	d := newDirectory(t, ldaptest.Options{Users: accounts})
+	want, _ := kills()
+	d := newDirectory(t, ldaptest.Options{Users: hostAccounts})
 	start := time.Now()
 	d.must(0, d.rotate()...)
 	whole := time.Since(start)
 	d.now = d.passwords()
 	var c tally
 	for ; c.hits < want && c.tries < 5*want; c.tries++ {
+		if c.tries%runsKept == runsKept-1 {
+			d.fresh()
+		}
 		before := d.last()
 		if !d.killed(whole, d.rotate()...) || d.last() == before {
 			d.now = d.settled(before)
@@ -205,11 +230,8 @@ func (d *directory) settled(before string) map[string]string {
 }
 
 func TestSlapdPluginKilledAtAnyMomentLosesNothing(t *testing.T) {
-	want, accounts := kills()
-	if accounts < 1200 {
-		want, accounts = 6, 1200 // more than are in flight at once: sets are under way to the end
-	}
-	d := newDirectory(t, ldaptest.Options{Users: accounts})
+	_, want := kills()
+	d := newDirectory(t, ldaptest.Options{Users: pluginAccounts})
 	start := time.Now()
 	d.must(0, d.rotate()...)
 	whole := time.Since(start)
@@ -222,7 +244,7 @@ func TestSlapdPluginKilledAtAnyMomentLosesNothing(t *testing.T) {
 			continue // killed while it was asked whether it is ready: nothing was changed
 		}
 		c.hits += hits
-		c.sealed += accounts
+		c.sealed += pluginAccounts
 		d.wantFinished(run, &c)
 	}
 	c.check(t, want)
