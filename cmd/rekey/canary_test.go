@@ -225,7 +225,7 @@ func TestNoPasswordLeavesButInTheColumnThatNamesIt(t *testing.T) {
 }
 
 func canaryRun(t *testing.T, server *ldaptest.Server, level string) {
-	plugins := leakyPlugin(t)
+	plugins := leakyPlugin(t, "1")
 	p := newPlace(t, "LOGIN_CANARY="+loginCanary, "REKEY_LOG="+level, "REKEY_PLUGIN_DIR="+plugins)
 	script := strings.NewReplacer("@URL@", server.URL, "@BASE@", server.BaseDN, "@BIND@", server.BindDN).Replace(canaryScript)
 	p.write("canary.star", script)
@@ -276,11 +276,11 @@ func killed(t *testing.T, w *watcher, p *place) {
 	looking.Wait()
 }
 
-// leakyPlugin builds the plugin that tells everything.
-func leakyPlugin(t *testing.T) string {
+// leakyPlugin builds the plugin that tells everything, and returns its directory.
+func leakyPlugin(t *testing.T, version string) string {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "rekey-backend-leaky"), "./testdata/leaky")
+	build := exec.Command("go", "build", "-ldflags", "-X main.version="+version, "-o", filepath.Join(dir, "rekey-backend-leaky"), "./testdata/leaky")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}

@@ -16,10 +16,13 @@ import (
 	"github.com/rekey-host/rekey/sdk/serve"
 )
 
+// version is set when it is built.
+var version = "1"
+
 type backend struct{}
 
 func (backend) Describe() sdk.Description {
-	return sdk.Description{Name: "leaky", Version: "1", Summary: "tells everything", Verbs: []sdk.Verb{sdk.Set, sdk.Change},
+	return sdk.Description{Name: "leaky", Version: version, Summary: "tells everything", Verbs: []sdk.Verb{sdk.Set, sdk.Change},
 		Config:    []sdk.Field{{Name: "password", Type: sdk.Secret, Doc: "told to everybody"}},
 		Abilities: sdk.AbilitiesOf(&instance{})}
 }
