@@ -188,23 +188,26 @@ func answered(ctx context.Context, read func() (string, error)) (string, error) 
 }
 
 // signals returns two contexts: stop ends at the first signal, hard at the
-// second.
-func signals() (hard, stop context.Context, end func()) {
+// second. The third ends the process, whatever it waits for: a file that nobody
+// writes, a target that hangs. The ledger makes that safe.
+func (a *app) signals() (hard, stop context.Context, end func()) {
 	hard, cancelHard := context.WithCancel(context.Background())
 	stop, cancelStop := context.WithCancel(hard)
-	got := make(chan os.Signal, 2)
+	got := make(chan os.Signal, 3)
 	signal.Notify(got, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for n := 0; ; n++ {
-			if _, more := <-got; !more {
-				return
-			}
-			if n == 0 {
+		n := 0
+		for range got {
+			switch n++; n {
+			case 1:
+				fmt.Fprintln(a.process.stderr, "rekey: stopping: what is in flight finishes; a second signal cancels it, a third ends rekey at once")
 				cancelStop()
-			} else {
+			case 2:
 				cancelHard()
+			default:
+				os.Exit(host.ExitInterrupted)
 			}
 		}
 	}()

@@ -120,7 +120,7 @@ func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, h
 		return err
 	}
 	defer h.Close()
-	ctx, stop, end := signals()
+	ctx, stop, end := a.signals()
 	defer end()
 	out, err := do(ctx, stop, h)
 	if out.Run == "" {

@@ -3,8 +3,10 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -147,4 +149,50 @@ func TestTheSecondSignalCancelsAndResumeSettles(t *testing.T) {
 	if o.Counts["unknown"]+o.Counts["pending"] != 6 {
 		t.Errorf("got %v", o.Counts)
 	}
+}
+
+func TestTheThirdSignalEndsWhatWaitsForNobody(t *testing.T) {
+	p := newPlace(t)
+	if err := syscall.Mkfifo(filepath.Join(p.dir, "users.csv"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.write("fifo.star", `workflow(users = csv("users.csv", key = "login"), backend = backend("memory"))`)
+	cmd := p.command("run", "fifo.star", "--yes")
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	writer := opened(t, filepath.Join(p.dir, "users.csv"))
+	defer writer.Close()
+	for range 3 {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // signals of one kind do not queue
+	}
+	text, _ := io.ReadAll(said)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(string(text), "a third ends rekey at once") {
+		t.Errorf("exit %d, said %q", code, text)
+	}
+	if list := p.must(0, "runs", "--json").stdout; strings.TrimSpace(list) != "[]" {
+		t.Errorf("a run was left: %s", list)
+	}
+}
+
+// opened opens a FIFO for writing when there is a reader.
+func opened(t *testing.T, path string) *os.File {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			return f
+		}
+	}
+	t.Fatal("nobody read the FIFO in 30 s")
+	return nil
 }
