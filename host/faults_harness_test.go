@@ -325,7 +325,7 @@ func (s *stand) child(spec life) (*exec.Cmd, *bytes.Buffer, error) {
 	}
 	said := &bytes.Buffer{}
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), lifeEnv+"="+string(text))
+	child.Env = append(os.Environ(), lifeEnv+"="+string(text), unhurried())
 	child.Stdout, child.Stderr = said, said
 	return child, said, nil
 }

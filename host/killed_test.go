@@ -44,6 +44,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// unhurried is the setting without which a process with the race detector waits
+// a second before it ends.
+func unhurried() string {
+	return "GORACE=" + strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")
+}
+
 // accounts is a system whose accounts outlive everybody: each value that one is
 // given is a line of a file, written before it is answered.
 type accounts struct {
@@ -219,7 +225,7 @@ func killUntilDone(t *testing.T, dir string) int {
 	t.Helper()
 	for kills := 0; ; kills++ {
 		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), workDir+"="+dir)
+		child.Env = append(os.Environ(), workDir+"="+dir, unhurried())
 		child.Stderr = os.Stderr
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
