@@ -75,16 +75,18 @@ func look(r *ledger.Run) (Outcome, error) {
 	return o, nil
 }
 
-// ended returns the state in which a process leaves a run.
+// ended returns the state in which a process leaves a run. One that was
+// stopped, or interrupted, with its last user is finished: nobody is left.
 func ended(e engine.Ending, c Counts) ledger.State {
+	left := c.Pending+c.Held > 0
 	switch {
-	case e.Interrupted:
+	case e.Interrupted && (left || c.Unknown > 0):
 		return ledger.StateInterrupted
-	case e.Stopped != "":
+	case e.Stopped != "" && left:
 		return ledger.StateStopped
 	case e.Held != "":
 		return ledger.StateHeld
-	case c.Pending+c.Held > 0:
+	case left:
 		return ledger.StateInterrupted
 	case c.Unknown > 0:
 		return ledger.StateUnsettled

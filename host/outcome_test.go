@@ -1,0 +1,36 @@
+package host
+
+import (
+	"testing"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/ledger"
+)
+
+func TestHowAProcessLeavesARun(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		ending engine.Ending
+		counts Counts
+		state  ledger.State
+		exit   int
+	}{
+		{"all done", engine.Ending{}, Counts{Total: 2, Done: 2}, ledger.StateFinished, ExitDone},
+		{"one failed", engine.Ending{}, Counts{Total: 2, Done: 1, Failed: 1}, ledger.StateFinished, ExitFailures},
+		{"one partial", engine.Ending{}, Counts{Total: 2, Done: 1, Partial: 1}, ledger.StateFinished, ExitFailures},
+		{"one skipped", engine.Ending{}, Counts{Total: 2, Done: 1, Skipped: 1}, ledger.StateFinished, ExitDone},
+		{"one unknown", engine.Ending{}, Counts{Total: 2, Failed: 1, Unknown: 1}, ledger.StateUnsettled, ExitUnknown},
+		{"stopped early", engine.Ending{Stopped: "over"}, Counts{Total: 2, Failed: 1, Pending: 1}, ledger.StateStopped, ExitStopped},
+		{"stopped early with an unknown", engine.Ending{Stopped: "over"}, Counts{Total: 2, Unknown: 1, Pending: 1}, ledger.StateStopped, ExitUnknown},
+		{"over the limit with the last user", engine.Ending{Stopped: "over"}, Counts{Total: 2, Failed: 2}, ledger.StateFinished, ExitFailures},
+		{"held", engine.Ending{Held: "canary"}, Counts{Total: 2, Done: 1, Held: 1}, ledger.StateHeld, ExitHeld},
+		{"interrupted", engine.Ending{Interrupted: true}, Counts{Total: 2, Done: 1, Pending: 1}, ledger.StateInterrupted, ExitInterrupted},
+		{"cancelled on the way", engine.Ending{Interrupted: true}, Counts{Total: 2, Done: 1, Unknown: 1}, ledger.StateInterrupted, ExitInterrupted},
+		{"interrupted with the last user", engine.Ending{Interrupted: true}, Counts{Total: 2, Done: 2}, ledger.StateFinished, ExitDone},
+	} {
+		state := ended(c.ending, c.counts)
+		if exit := exitCode(state, c.counts); state != c.state || exit != c.exit {
+			t.Errorf("%s: %s, exit %d; want %s, exit %d", c.name, state, exit, c.state, c.exit)
+		}
+	}
+}
