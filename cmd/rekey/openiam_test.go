@@ -535,11 +535,7 @@ func TestOpenIAMFaultsAreToldApartAndMended(t *testing.T) {
 		j.sim.Add(openiamtest.User{}, openiamtest.Key{Principal: login}, "Old-pass-1")
 		logins = append(logins, login)
 	}
-	peak := 0
-	j.guard.at(func(int, *http.Request) bool {
-		peak = max(peak, highWater("openiam"))
-		return true
-	})
+	memory := j.guard.memory("openiam")
 	j.outcome(5, j.many(false, logins...)...)
 	report := j.manyReport()
 	for login, line := range want {
@@ -547,7 +543,7 @@ func TestOpenIAMFaultsAreToldApartAndMended(t *testing.T) {
 			t.Errorf("%s: %s, want %s", login, got, line)
 		}
 	}
-	if peak == 0 || peak > 96<<10 {
+	if peak := memory(); peak == 0 || peak > 96<<10 {
 		t.Errorf("the plugin took %d KiB at most, want little and a figure", peak)
 	}
 	j.sim.Mend()
