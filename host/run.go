@@ -26,6 +26,9 @@ func (h *Host) Run(ctx, stop context.Context, script string, params []string, o 
 		return Outcome{}, err
 	}
 	defer w.Close()
+	for _, x := range w.Warnings {
+		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", x)
+	}
 	if err := h.unfinished(w, given, o); err != nil {
 		return Outcome{}, err
 	}
