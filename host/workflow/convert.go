@@ -290,7 +290,7 @@ func (s *structValue) Hash() (uint32, error) {
 func (s *structValue) CompareSameType(op syntax.Token, other starlark.Value, depth int) (bool, error) {
 	t := other.(*structValue)
 	if op != syntax.EQL && op != syntax.NEQ {
-		return false, fmt.Errorf("struct %s struct not implemented", op)
+		return false, fmt.Errorf("struct %s struct: structs have no order; compare their fields", op)
 	}
 	same := slices.Equal(s.names, t.names)
 	for i := 0; same && i < len(s.fields); i++ {

@@ -28,7 +28,7 @@ func TestBuiltinsOfValues(t *testing.T) {
 		{`struct(b = 1, a = "x")`, `struct(a = "x", b = 1)`},
 		{`struct(a = 1) == struct(a = 1.0)`, `True`},
 		{`struct(a = 1) != struct(b = 1)`, `True`},
-		{`struct(a = 1) < struct(a = 2)`, `w.star:1:19: struct < struct not implemented`},
+		{`struct(a = 1) < struct(a = 2)`, `w.star:1:19: struct < struct: structs have no order; compare their fields`},
 		{`struct(a = [1]).a`, `[1]`},
 		{`{struct(a = 1): "x"}[struct(a = 1)]`, `x`},
 		{`{struct(a = []): "x"}`, `w.star:1:20: unhashable type: list`},
