@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+
+	"github.com/rekey-host/rekey/host/internal/near"
 )
 
 // Options is what a Store uses of the machine. The zero value is usable.
@@ -255,34 +257,13 @@ func (s *Store) Resolve(name string) (string, error) {
 var ErrNoRun = errors.New("no such run")
 
 func notFound(name string, list []string) error {
-	near := slices.MinFunc(append([]string{""}, list...), func(a, b string) int {
-		return distance(a, name) - distance(b, name)
+	closest := slices.MinFunc(append([]string{""}, list...), func(a, b string) int {
+		return near.Distance(a, name) - near.Distance(b, name)
 	})
-	if near == "" || distance(near, name) > 2 {
+	if closest == "" || near.Distance(closest, name) > 2 {
 		return fmt.Errorf("%w: %q; rekey runs lists them", ErrNoRun, name)
 	}
-	return fmt.Errorf("%w: %q; did you mean %s?", ErrNoRun, name, near)
-}
-
-// distance is how many letters to insert, delete or replace.
-func distance(a, b string) int {
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := range len(a) {
-		diagonal := prev[0]
-		prev[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d++
-			}
-			diagonal = prev[j+1]
-			prev[j+1] = min(d, prev[j]+1, prev[j+1]+1)
-		}
-	}
-	return prev[len(b)]
+	return fmt.Errorf("%w: %q; did you mean %s?", ErrNoRun, name, closest)
 }
 
 func (s *Store) last() (string, error) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/host/internal/near"
 )
 
 // didYouMean returns a fix that names the candidate nearest to name, or "".
@@ -17,7 +19,7 @@ func didYouMean(name string, candidates []string) string {
 			best = c
 			break
 		}
-		if d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(c))); d < least {
+		if d := near.Distance(strings.ToLower(name), strings.ToLower(c)); d < least {
 			best, least = c, d
 		}
 	}
@@ -25,24 +27,4 @@ func didYouMean(name string, candidates []string) string {
 		return ""
 	}
 	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// distance counts the insertions, deletions and substitutions from a to b.
-func distance(a, b []rune) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, x := range a {
-		before := row[0]
-		row[0] = i + 1
-		for j, y := range b {
-			cost := before
-			if x != y {
-				cost = 1 + min(before, row[j], row[j+1])
-			}
-			before, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/host/internal/near"
 )
 
 // didYouMean returns a fix that names the candidate nearest to name, or "".
@@ -24,35 +26,11 @@ func nearest(name string, candidates []string) string {
 		if strings.EqualFold(c, name) {
 			return c
 		}
-		if d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(c))); d < least {
+		if d := near.Distance(strings.ToLower(name), strings.ToLower(c)); d < least {
 			best, least = c, d
 		}
 	}
 	return best
-}
-
-// distance counts the insertions, deletions, substitutions and swaps of
-// neighbours from a to b (Damerau and Levenshtein, each place edited once).
-func distance(a, b []rune) int {
-	last, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, x := range a {
-		next[0] = i + 1
-		for j, y := range b {
-			cost := 1
-			if x == y {
-				cost = 0
-			}
-			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && x == b[j-1] && a[i-1] == y {
-				next[j+1] = min(next[j+1], last[j-1]+1)
-			}
-		}
-		last, row, next = row, next, last
-	}
-	return row[len(b)]
 }
 
 // listed joins names for a message: "a, b or c".
