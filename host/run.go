@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -74,13 +76,23 @@ func (h *Host) loadOptions(script string, given map[string]string) workflow.Opti
 	}
 }
 
+// shownWord is how a message calls an argument behind the script: itself, or
+// its number where it may be a piece of a value that the shell took apart, of
+// which nobody knows what it holds.
+func shownWord(i int, word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && r != '_' && r != '-' }) {
+		return fmt.Sprintf("%d after the script", i+1)
+	}
+	return strconv.Quote(word)
+}
+
 // parameters reads NAME=VALUE arguments.
 func parameters(params []string) (map[string]string, error) {
 	given := map[string]string{}
-	for _, p := range params {
+	for i, p := range params {
 		name, value, ok := strings.Cut(p, "=")
 		if !ok || name == "" {
-			return nil, &UsageError{Message: fmt.Sprintf("argument %q is no parameter", p), Fix: "write NAME=VALUE"}
+			return nil, &UsageError{Message: fmt.Sprintf("argument %s is no parameter", shownWord(i, p)), Fix: "write NAME=VALUE"}
 		}
 		if _, twice := given[name]; twice {
 			return nil, usagef("parameter %q is given twice", name)
