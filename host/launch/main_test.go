@@ -269,9 +269,16 @@ func plug(t testing.TB, c launch.Command, o launch.Options) *watched {
 		w.dir = shortDir(t)
 	}
 	o.RunDir = w.dir
+	if o.StartTimeout == 0 {
+		o.StartTimeout = time.Minute // many tests start their plugins at once
+	}
 	o.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))
 	w.Plugin = launch.New(c, o)
-	t.Cleanup(func() { _ = w.Close() })
+	t.Cleanup(func() {
+		if log := w.told(); t.Failed() {
+			t.Logf("the log's end: %s", log[max(0, len(log)-4<<10):])
+		}
+	})
 	return w
 }
 
@@ -284,13 +291,20 @@ func (w *watched) open(t testing.TB, c sdk.Config) *launch.Instance {
 		c.Concurrency = 8
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 20 * time.Second
+		c.Timeout = time.Minute
 	}
 	i, err := w.Open(t.Context(), c)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, w.log)
 	}
 	return i
+}
+
+// told closes the plugin and returns all of its log: what a plugin wrote before
+// an answer may be read after it.
+func (w *watched) told() string {
+	_ = w.Close()
+	return w.log.String()
 }
 
 // lines is a log that can be read while it is written.

@@ -139,17 +139,17 @@ func TestASecretIsNowhereButInItsOperation(t *testing.T) {
 	if died.Outcome != sdk.Unknown || died.Err.Code != sdk.ConnectionLost {
 		t.Errorf("got %v %v", died.Outcome, died.Err)
 	}
-	_ = w.Close()
+	log := w.told()
 	for where, text := range map[string]string{
 		"a refusal": fmt.Sprintf("%+v", *refused.Err), "a panic": panicked.Err.Error(), "a death": died.Err.Error(),
-		"the log": w.log.String(), "standard error": tee.String(),
+		"the log": log, "standard error": tee.String(),
 	} {
 		noLeak(t, where, text)
 		if text == "" {
 			t.Errorf("%s is empty: the test shows nothing", where)
 		}
 	}
-	if n := strings.Count(w.log.String(), "[redacted]"); n < 100 {
+	if n := strings.Count(log, "[redacted]"); n < 100 {
 		t.Errorf("the log has %d redacted places: the test shows nothing", n)
 	}
 }

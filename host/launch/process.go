@@ -106,18 +106,18 @@ func (p *process) doom(reason string) {
 	p.runner.killGroup()
 }
 
-// why tells what became of the process, after a moment in which that may be
-// learned; "" if it lives.
+// why tells what became of a process whose connection was lost, after a moment
+// in which that may be learned; "" if it lives.
 func (p *process) why() string {
-	t := time.NewTimer(300 * time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-p.runner.exited:
+	if p.runner.endsWithin(bereaved) {
 		return p.death().Error()
-	case <-t.C:
-		return ""
 	}
+	return ""
 }
+
+// bereaved is how long after its connection a plugin's end is waited for: on a
+// loaded machine the kernel closes the socket long before it tells the parent.
+const bereaved = 2 * time.Second
 
 // death is how a process that has exited ended.
 func (p *process) death() error {

@@ -200,18 +200,26 @@ func (r *pluginRunner) hasExited() bool {
 	}
 }
 
-// settle gives a process that closed its pipes a moment to end, so that its
-// failure is told by what it did.
+// settle gives a process that fails to start a moment to end by itself, so that
+// its failure is told by what it did.
 func (r *pluginRunner) settle() {
 	if r.pid == 0 || r.stdout.failure() != nil {
 		return
 	}
-	t := time.NewTimer(afterwards)
+	if r.endsWithin(afterwards) {
+		r.readers.Wait()
+	}
+}
+
+// endsWithin waits for the end of the process and reports whether it came.
+func (r *pluginRunner) endsWithin(d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-r.exited:
-		r.readers.Wait()
+		return true
 	case <-t.C:
+		return false
 	}
 }
 

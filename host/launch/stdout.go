@@ -42,10 +42,15 @@ func (h *handshake) abort() {
 	_ = h.to.Close()
 }
 
-// read reads until nobody can write any more.
+// read reads until nobody can write any more. go-plugin kills a plugin whose
+// output ends before the handshake; one that is about to end with an exit status
+// of its own is given the moment for it.
 func (h *handshake) read() {
 	defer h.abort()
 	eachLine(bufio.NewReaderSize(h.from, 16<<10), h.take)
+	if !h.shaken() {
+		h.runner.endsWithin(afterwards)
+	}
 }
 
 // eachLine calls do with each line that is not empty, of a longer one with what
