@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
@@ -174,5 +176,44 @@ func TestACancelledRunBelievesNoEvidence(t *testing.T) {
 	}
 	if got := statusIn(b.user(1)); got == ledger.Failed {
 		t.Errorf("%s, want unknown or pending", got)
+	}
+}
+
+// stopwatch keeps what it was asked to wait.
+type stopwatch struct {
+	fastClock
+	mu     sync.Mutex
+	waited []time.Duration
+}
+
+func (w *stopwatch) Sleep(ctx context.Context, d time.Duration) error {
+	w.mu.Lock()
+	w.waited = append(w.waited, d)
+	w.mu.Unlock()
+	return w.fastClock.Sleep(ctx, d)
+}
+
+// TestWaitsDoubleToAMinute: each within a quarter of what it should be, and none
+// is nothing.
+func TestWaitsDoubleToAMinute(t *testing.T) {
+	for _, answer := range []sdk.Receipt{sdk.Refuse(&sdk.Error{Code: sdk.Conflict}), cut} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		x.say = func(int, sdk.Operation) sdk.Receipt { return answer }
+		w := &stopwatch{}
+		backend := x.backend("a")
+		backend.Attempts, backend.Abilities = 9, nil
+		job := jobOf(b, generateAndSet("a"), backend)
+		job.Clock = w
+		apply(t, job)
+		want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}
+		if len(w.waited) != len(want) || x.n != 9 {
+			t.Fatalf("%s: %d attempts, waits of %v, want 9 and 8 waits", answer.Outcome, x.n, w.waited)
+		}
+		for i, d := range w.waited {
+			if base := want[i] * time.Second; d < base*3/4 || d > base*5/4 {
+				t.Errorf("%s: wait %d is %v, want %v within a quarter", answer.Outcome, i+1, d, base)
+			}
+		}
 	}
 }
