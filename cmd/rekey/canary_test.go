@@ -11,9 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -132,30 +134,62 @@ func (w *watcher) file(path string) {
 // printed and in all its processes.
 func watched(t *testing.T, w *watcher, cmd *exec.Cmd, exits ...int) {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	stopped(t, w, cmd, nil, exits...)
+}
+
+// stopped is watched for a command that is sent signals, one after the other,
+// once it rotates somebody. One that they end has the exit code -1.
+func stopped(t *testing.T, w *watcher, cmd *exec.Cmd, signals []os.Signal, exits ...int) {
+	t.Helper()
+	var stdout bytes.Buffer
+	stderr := &trigger{word: []byte("rotating"), seen: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &stdout, stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	var looking sync.WaitGroup
-	looking.Go(func() { w.watch(cmd.Process.Pid, done) })
+	var others sync.WaitGroup
+	others.Go(func() { w.watch(cmd.Process.Pid, done) })
+	others.Go(func() { send(cmd.Process, signals, stderr.seen, done) })
 	_ = cmd.Wait()
 	close(done)
-	looking.Wait()
-	code := cmd.ProcessState.ExitCode()
-	expected := false
-	for _, e := range exits {
-		expected = expected || e == code
+	others.Wait()
+	if code := cmd.ProcessState.ExitCode(); !slices.Contains(exits, code) {
+		t.Errorf("%q, sent %v: exit %d, want one of %v", cmd.Args[1:], signals, code, exits)
 	}
-	if !expected {
-		t.Errorf("%q: exit %d, want one of %v", cmd.Args[1:], code, exits)
-	}
-	for name, text := range map[string][]byte{"standard output": stdout.Bytes(), "standard error": stderr.Bytes()} {
+	for name, text := range map[string][]byte{"standard output": stdout.Bytes(), "standard error": stderr.text.Bytes()} {
 		if form := leak(text); form != "" {
-			t.Errorf("%q: %s has the canary, %s", cmd.Args[1:], name, form)
+			t.Errorf("%q, sent %v: %s has the canary, %s", cmd.Args[1:], signals, name, form)
 		}
 	}
+}
+
+// send sends the signals when the first channel is closed, unless the second is.
+func send(p *os.Process, signals []os.Signal, when, unless <-chan struct{}) {
+	for _, s := range signals {
+		select {
+		case <-when:
+			_ = p.Signal(s)
+			time.Sleep(50 * time.Millisecond) // two at once are one
+		case <-unless:
+		}
+	}
+}
+
+// trigger keeps what is written and tells when a word was.
+type trigger struct {
+	text bytes.Buffer
+	word []byte
+	once sync.Once
+	seen chan struct{}
+}
+
+func (x *trigger) Write(b []byte) (int, error) {
+	n, err := x.text.Write(b)
+	if bytes.Contains(x.text.Bytes(), x.word) {
+		x.once.Do(func() { close(x.seen) })
+	}
+	return n, err
 }
 
 // sweep looks for the canaries in every file below a directory but the named.
@@ -217,6 +251,14 @@ workflow(
 )
 `
 
+// tlsScript speaks TLS to a server that does not.
+const tlsScript = `
+workflow(
+    users = csv("users.csv", key = "login", secrets = ["given"]),
+    backend = backend("ldap", url = "@URL@", base_dn = "@BASE@", bind_dn = "@BIND@", bind_password = secret.env("LOGIN_CANARY"), attempts = 1),
+)
+`
+
 func TestNoPasswordLeavesButInTheColumnThatNamesIt(t *testing.T) {
 	server := ldaptest.Start(t, ldaptest.Options{Users: 3})
 	for _, level := range []string{"error", "trace"} {
@@ -227,8 +269,9 @@ func TestNoPasswordLeavesButInTheColumnThatNamesIt(t *testing.T) {
 func canaryRun(t *testing.T, server *ldaptest.Server, level string) {
 	plugins := leakyPlugin(t, "1")
 	p := newPlace(t, "LOGIN_CANARY="+loginCanary, "REKEY_LOG="+level, "REKEY_PLUGIN_DIR="+plugins)
-	script := strings.NewReplacer("@URL@", server.URL, "@BASE@", server.BaseDN, "@BIND@", server.BindDN).Replace(canaryScript)
-	p.write("canary.star", script)
+	filled := strings.NewReplacer("@URL@", server.URL, "@BASE@", server.BaseDN, "@BIND@", server.BindDN)
+	p.write("canary.star", filled.Replace(canaryScript))
+	p.write("tls.star", strings.Replace(filled.Replace(tlsScript), "ldap://", "ldaps://", 1))
 	p.write("ds.pw", server.Password+"\n")
 	field := `"` + strings.ReplaceAll(canary, `"`, `""`) + `"`
 	list := "login,given\n"
@@ -244,7 +287,7 @@ func canaryRun(t *testing.T, server *ldaptest.Server, level string) {
 	watched(t, w, p.command("report", "last", "--format", "html"), 0)
 	watched(t, w, p.command("audit", "prove", "last", "panics"), 0)
 	watched(t, w, p.command("audit", "export", "last", "--out", "all.bundle"), 0)
-	killed(t, w, p)
+	endsOfAProcess(t, w, p)
 	for _, problem := range w.found {
 		t.Error(problem)
 	}
@@ -260,20 +303,22 @@ func canaryRun(t *testing.T, server *ldaptest.Server, level string) {
 	}
 }
 
-// killed kills a run in its middle; what it leaves behind is swept later.
-func killed(t *testing.T, w *watcher, p *place) {
+// endsOfAProcess are those in the middle of a run, and one whose connection never
+// stands. What they leave behind is swept later.
+func endsOfAProcess(t *testing.T, w *watcher, p *place) {
 	t.Helper()
-	cmd := p.command("run", "canary.star", "--yes", "--new")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for _, end := range []struct {
+		signals []os.Signal
+		exit    int
+	}{
+		{[]os.Signal{os.Interrupt}, 130},
+		{[]os.Signal{os.Interrupt, os.Interrupt}, 130},
+		{[]os.Signal{os.Kill}, -1},
+		{[]os.Signal{syscall.SIGQUIT}, 2}, // the runtime dumps its goroutines, as it does in a panic
+	} {
+		stopped(t, w, p.command("run", "canary.star", "--yes", "--new"), end.signals, end.exit)
 	}
-	time.AfterFunc(150*time.Millisecond, func() { _ = cmd.Process.Kill() })
-	done := make(chan struct{})
-	var looking sync.WaitGroup
-	looking.Go(func() { w.watch(cmd.Process.Pid, done) })
-	_ = cmd.Wait()
-	close(done)
-	looking.Wait()
+	watched(t, w, p.command("run", "tls.star", "--yes"), 2)
 }
 
 // leakyPlugin builds the plugin that tells everything, and returns its directory.
