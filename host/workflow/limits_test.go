@@ -97,11 +97,12 @@ func TestWaitingForABackendIsNotComputing(t *testing.T) {
 	s.begin(context.Background(), inRotate, "rotate", "ann", nil)
 	defer s.end()
 	s.watch.pause()
-	for range 10 * ticks {
+	most := int(time.Hour / part)
+	for range 10 * most {
 		s.watch.tick()
 	}
 	s.watch.resume()
-	for range ticks - 1 {
+	for range most - 1 {
 		s.watch.tick()
 	}
 	if err := s.stopped(); err != nil {
@@ -143,8 +144,8 @@ func TestAHookEndsWithItsContext(t *testing.T) {
 // cannot be stopped, so the process has to end, and the ledger makes that safe.
 func TestAHookThatIgnoresItsCancellationIsFatal(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
-		{"rotate", "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, block()))", `rotate of user "ann" does not end although it was cancelled: the process ends; rekey resume goes on`},
-		{"select", "workflow(users = users, backend = target, select = lambda user: block())", `select of user "ann" does not end although it was cancelled: the process ends; rekey resume goes on`},
+		{"rotate", "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, block()))", `rotate of user "ann" computes for more than 400ms, and cannot be stopped: the process ends; mend it, and rekey resume --accept-change goes on`},
+		{"select", "workflow(users = users, backend = target, select = lambda user: block())", `select of user "ann" computes for more than 400ms, and cannot be stopped: the process ends; mend it`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -171,6 +172,19 @@ func TestAHookThatIgnoresItsCancellationIsFatal(t *testing.T) {
 			}
 			<-ended
 		})
+	}
+}
+
+// TestMemoryIsLimited: what doubles has few steps and takes little time.
+func TestMemoryIsLimited(t *testing.T) {
+	l := Limits{Steps: 1 << 60, Compute: time.Hour, Memory: 256 << 20}
+	for _, grow := range []string{"x = [1]\n    for i in range(40):\n        x = x + x", "x = []\n    for i in range(1 << 40):\n        x.append([i])"} {
+		deaf := func(string) {} // on a busy machine the thread may be slow to end
+		w := limitedWorkflow(t, "def rotate(user):\n    "+grow+"\nworkflow(users = users, rotate = rotate)", l, deaf)
+		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{})
+		if got := said(v); !strings.HasPrefix(got, "raised: ScriptError: rotate was computing when the process had more than 256 MiB in memory (w.star:") {
+			t.Errorf("rotate: %s", got)
+		}
 	}
 }
 

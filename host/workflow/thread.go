@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"fmt"
+	"runtime/metrics"
 	"sync"
 	"time"
 
@@ -12,11 +13,13 @@ import (
 )
 
 // Limits bound what one call of a hook, or the evaluation of one file, may
-// take. Time that a step waits for its backend does not count.
+// take. Time that a step waits for its backend does not count. Memory is the
+// process's: whoever computes when it is used up is ended.
 type Limits struct {
 	Steps     uint64        // of the interpreter, in a hook; 0: 20 million
 	LoadSteps uint64        // of the interpreter, at the top level of a file; 0: 50 million
 	Compute   time.Duration // of computing; 0: 20 s; after as much again without an end the process ends
+	Memory    uint64        // bytes of the heap; 0: 1 GiB; at twice as much the process ends
 	PrintLine int           // lines that print() may write in the life of a Workflow; 0: 10,000
 }
 
@@ -29,6 +32,9 @@ func (l Limits) orDefault() Limits {
 	}
 	if l.Compute == 0 {
 		l.Compute = 20 * time.Second
+	}
+	if l.Memory == 0 {
+		l.Memory = 1 << 30
 	}
 	if l.PrintLine == 0 {
 		l.PrintLine = 10_000
@@ -88,7 +94,7 @@ func (s *state) begin(ctx context.Context, p phase, hook, user string, steps ste
 	s.thread.Uncancel()
 	s.thread.Steps = 0
 	s.thread.SetMaxExecutionSteps(min(stepChunk, s.limit))
-	s.watch.begin(s.in.limits.Compute)
+	s.watch.begin(s.in.limits)
 }
 
 func (s *state) end() {
@@ -116,53 +122,71 @@ const (
 	stopCancelled
 	stopSteps
 	stopTime
+	stopMemory
 )
 
 // stopped is the error of a cancelled thread; nil if it was not.
 func (s *state) stopped() error {
-	switch s.watch.why() {
+	switch why := s.watch.why(); why {
+	case notStopped:
+		return nil
 	case stopCancelled:
 		return context.Cause(s.ctx)
-	case stopSteps:
-		return fmt.Errorf("%s takes more than %d steps of the interpreter", s.hook, s.limit)
-	case stopTime:
-		return fmt.Errorf("%s computes for more than %s", s.hook, s.in.limits.Compute)
+	default:
+		return fmt.Errorf("%s %s", s.hook, s.exceeds(why))
 	}
-	return nil
 }
 
-// ticks is in how many parts the time of a call is measured. A process that
-// was suspended sees one of them end, however long it slept.
-const ticks = 4
+// exceeds says which limit a call has come to.
+func (s *state) exceeds(why stopReason) string {
+	switch why {
+	case stopSteps:
+		return fmt.Sprintf("takes more than %d steps of the interpreter", s.limit)
+	case stopTime:
+		return fmt.Sprintf("computes for more than %s", s.in.limits.Compute)
+	case stopMemory:
+		return fmt.Sprintf("was computing when the process had more than %d MiB in memory", s.in.limits.Memory>>20)
+	default:
+		return "computes although it was cancelled"
+	}
+}
 
-// watch measures how long a call computes. After the limit it cancels the
-// thread; a call that goes on for as long again is deaf, as inside a
-// multiplication of huge numbers, and only the end of the process stops it.
+// part is how often a call that computes is looked at. Its time is counted in
+// parts: a process that was suspended sees one of them end, however long it
+// slept. It is short, because a doubling list fills a machine in seconds.
+const part = 50 * time.Millisecond
+
+// watch measures how long a call computes, and how much memory the process has
+// while it does. After the limit it cancels the thread; a call that goes on for
+// as long again is deaf, as inside a multiplication of huge numbers, and only the
+// end of the process stops it.
 type watch struct {
 	state *state
 
 	mu      sync.Mutex
 	timer   *time.Timer
-	part    time.Duration
+	most    int    // parts that a call may take
+	memory  uint64 // bytes that the process may have
 	running bool
 	count   int        // parts since begin
 	since   int        // parts since the cancellation
 	reason  stopReason // why it was cancelled
 }
 
-func (w *watch) begin(limit time.Duration) {
+func (w *watch) begin(l Limits) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.part, w.running, w.count, w.since, w.reason = max(limit/ticks, time.Millisecond), true, 0, 0, notStopped
+	w.most, w.memory = max(int(l.Compute/part), 1), l.Memory
+	w.running, w.count, w.since, w.reason = true, 0, 0, notStopped
 	w.wind()
 }
 
 func (w *watch) wind() {
 	if w.timer == nil {
-		w.timer = time.AfterFunc(w.part, w.tick)
+		w.timer = time.AfterFunc(part, w.tick)
 		return
 	}
-	w.timer.Reset(w.part)
+	w.timer.Reset(part)
 }
 
 // pause is for the time that a step waits.
@@ -210,28 +234,42 @@ func (w *watch) tick() {
 		return
 	}
 	w.count++
+	heap := heapBytes()
 	switch {
 	case w.reason != notStopped:
-		if w.since++; w.since >= ticks {
+		if w.since++; w.since >= w.most || heap > 2*w.memory {
 			w.running = false
-			w.state.deaf()
+			w.state.deaf(w.reason)
 			return
 		}
 	case w.state.ctx.Err() != nil:
 		w.cancel(stopCancelled)
-	case w.count >= ticks:
+	case heap > w.memory:
+		w.cancel(stopMemory)
+	case w.count >= w.most:
 		w.cancel(stopTime)
 	}
 	w.wind()
 }
 
+// heapBytes is what the process's objects take, the dead that were not swept yet
+// among them.
+func heapBytes() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
 // deaf reports a call that does not end.
-func (s *state) deaf() {
-	text := fmt.Sprintf("%s does not end although it was cancelled", s.hook)
+func (s *state) deaf(why stopReason) {
+	who, next := s.hook, "mend it"
 	if s.user != "" {
-		text = fmt.Sprintf("%s of user %q does not end although it was cancelled", s.hook, s.user)
+		who = fmt.Sprintf("%s of user %q", s.hook, s.user)
 	}
-	s.in.fatal(text + ": the process ends; rekey resume goes on")
+	if s.phase == inRotate {
+		next += ", and rekey resume --accept-change goes on"
+	}
+	s.in.fatal(fmt.Sprintf("%s %s, and cannot be stopped: the process ends; %s", who, s.exceeds(why), next))
 }
 
 // call calls a function of the script. A panic is an error of this call only.

@@ -1,0 +1,98 @@
+package main_test
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// attacks are bodies of functions that take all of a machine's memory or
+// processor, most of them in a handful of steps of the interpreter.
+var attacks = []struct {
+	name, body string
+	long       bool // for the full harness only
+}{
+	{"a list that doubles", "x = [1]\n    for i in range(60):\n        x = x + x", true},
+	{"a text that is replaced by more", "x = ('a' * 100000000).replace('a', 'b' * 50)", false},
+	{"a loop without an end", "for i in range(1 << 60):\n        pass", false},
+	{"a call of itself", "attack()", false},
+	{"a text that doubles", "x = 'ab'\n    for i in range(60):\n        x = x + x", false},
+	{"a list in itself", "x = [1]\n    for i in range(60):\n        x.extend(x)", true},
+	{"three large texts", "x = ['x' * 1073741823, 'y' * 1073741823, 'z' * 1073741823]", true},
+	{"a long list of one text", "x = ','.join(['x' * 100000] * 10000)\n    y = x + x + x + x", true},
+	{"a long list of numbers", "x = list(range(100000000))", true},
+	{"a comprehension", "x = [[i] for i in range(1 << 40)]", true},
+	{"a number that squares", "x = 3\n    for i in range(40):\n        x = x * x", true},
+	{"keys that collide", "x = {}\n    for i in range(40000):\n        x[i * 4294967296] = 1", true},
+}
+
+const attacked = `
+cloud = backend("htpasswd", path = "web.htpasswd", create = True, hash = "sha256")
+
+def attack():
+    @BODY@
+
+def rotate(user, step):
+    if user.login == "bad":
+        attack()
+    step.set(cloud, user.login, step.generate())
+
+workflow(users = rows(["ann", "bad", "carl"], key = "login"), rotate = rotate)
+`
+
+// TestFloodsOfAScriptEndWithoutALoss: each attack fails its user, or ends the
+// process with a line that names hook and user; once the script is mended,
+// everybody has a password, and nobody a second one.
+func TestFloodsOfAScriptEndWithoutALoss(t *testing.T) {
+	for _, a := range attacks {
+		t.Run(a.name, func(t *testing.T) {
+			if a.long && os.Getenv("REKEY_FAULTS") != "full" {
+				t.Skip("takes long; make faults has it")
+			}
+			attackedRun(t, a.body)
+		})
+	}
+}
+
+func attackedRun(t *testing.T, body string) {
+	p := newPlace(t)
+	p.write("web.htpasswd", "")
+	p.write("attacked.star", strings.Replace(attacked, "@BODY@", body, 1))
+	cmd := p.command("run", "attacked.star", "--yes")
+	var said strings.Builder
+	cmd.Stderr = &said
+	began := time.Now()
+	_ = cmd.Run()
+	t.Logf("%s, exit %d, %d MiB", time.Since(began).Round(time.Second), cmd.ProcessState.ExitCode(), peak(cmd.ProcessState))
+	if most := int64(6 << 10); peak(cmd.ProcessState) > most {
+		t.Errorf("the process had %d MiB, want at most %d", peak(cmd.ProcessState), most)
+	}
+	p.write("attacked.star", strings.Replace(attacked, "@BODY@", "pass", 1))
+	switch cmd.ProcessState.ExitCode() {
+	case 3:
+		if told := p.must(0, "show", "last", "--user", "bad").stdout; !strings.Contains(told, "ScriptError") || !strings.Contains(told, "attacked.star:") {
+			t.Errorf("the user's failure does not name the place:\n%s", told)
+		}
+		p.must(0, "retry", "last", "--yes", "--accept-change")
+	case 1:
+		if !strings.Contains(said.String(), `rekey: rotate of user "bad" `) || !strings.Contains(said.String(), "and cannot be stopped: the process ends; mend it, and rekey resume --accept-change goes on") {
+			t.Errorf("the end is not explained:\n%s", said.String())
+		}
+		p.must(0, "resume", "last", "--yes", "--accept-change")
+	default:
+		t.Fatalf("%v\n%s", cmd.ProcessState, said.String())
+	}
+	if n := strings.Count(p.read("web.htpasswd"), "\n"); n != 3 {
+		t.Errorf("%d accounts have a password, want 3", n)
+	}
+	if n := strings.Count(p.must(0, "reveal", "last", "--json").stdout, `"password"`); n != 3 {
+		t.Errorf("%d values were ever sealed, want 3", n)
+	}
+}
+
+// peak is the most memory that a process had, in MiB.
+func peak(s *os.ProcessState) int64 {
+	return s.SysUsage().(*syscall.Rusage).Maxrss >> 10
+}
