@@ -25,9 +25,11 @@ lint:
 bench: packages
 	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 60m ./...
 
-# The last lines of each part are its counts; a part that hit too little fails.
+# A part that hit too little fails. The last lines are the counts of all parts.
 faults: packages $(if $(filter full,$(FAULTS)),fuzz)
-	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Fault|Kill|Power|Flood' ./host ./host/launch ./cmd/rekey
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; set -o pipefail; \
+	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Fault|Kill|Power|Flood' ./host ./host/launch ./cmd/rekey | tee "$$log"; status=$$?; \
+	sed -n 's/^.*counts: //p' "$$log"; exit $$status
 
 fuzz:
 	@set -eo pipefail; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \

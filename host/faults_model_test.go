@@ -266,7 +266,7 @@ func TestFaultsModelDiesAtEachPoint(t *testing.T) {
 		total += hits[point]
 		parts = append(parts, fmt.Sprintf("%s %d", point, hits[point]))
 	}
-	t.Logf("%d deaths: %s", total, strings.Join(parts, ", "))
+	t.Logf("counts: model: %d deaths: %s", total, strings.Join(parts, ", "))
 }
 
 // dies makes a history that dies at a point as often as it gets there; resumed

@@ -48,7 +48,7 @@ func TestFaultsFindAProtectionThatIsOff(t *testing.T) {
 			t.Errorf("without %s the harness finds %q, and nothing that names it", c.protection, seen)
 			continue
 		}
-		t.Logf("without %s: %s", c.protection, found)
+		t.Logf("counts: without %s: %s", c.protection, found)
 	}
 }
 

@@ -71,7 +71,7 @@ func TestFaultsAnOutputIsTheOldOneOrTheNewOne(t *testing.T) {
 	if ends < 40 {
 		t.Errorf("%d ends are too few to tell", ends)
 	}
-	t.Logf("%d ends", ends)
+	t.Logf("counts: an output was ended at %d places: whole every time", ends)
 }
 
 // endsAt meets the n-th operation with a fault, 0 being the end of the process,

@@ -268,9 +268,9 @@ func (h *harness) verdict(size scale, start time.Time) {
 	}
 	t.Logf("seed %d, %s", h.seed, time.Since(start).Round(time.Second))
 	t.Logf("kills by place: %s", byPlace(c.kills))
-	t.Logf("runs %d · processes %d · kills %d · power cuts %d · errors of the disk %d · full disks %d · faults after a fault %d · processes that lost answers %d · each of %d crash points hit %d times or more",
+	t.Logf("counts: runs %d · processes %d · kills %d · power cuts %d · errors of the disk %d · full disks %d · faults after a fault %d · processes that lost answers %d · each of %d crash points hit %d times or more",
 		c.trials, c.lives, c.killed(), c.cuts, c.errors, c.full, c.nested, c.lostOnes, len(everyPointOfAll()), least)
-	t.Logf("lost = %d · doubled values = %d · rows without a status = %d · leaks = %d · otherwise wrong = %d",
+	t.Logf("counts: lost = %d · doubled values = %d · rows without a status = %d · leaks = %d · otherwise wrong = %d",
 		c.findings[lost], c.findings[doubled], c.findings[noStatus], c.findings[leaked], c.findings[wrong])
 }
 

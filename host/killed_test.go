@@ -213,7 +213,7 @@ func TestKilledAtAnyMomentEveryPasswordIsKnown(t *testing.T) {
 		kills += killUntilDone(t, dir)
 		checkKnown(t, dir, id)
 	}
-	t.Logf("%d kills that hit, %d runs of %d users, 0 values unknown to the ledger", kills, runs, killedUsers)
+	t.Logf("counts: %d kills that hit, %d runs of %d users, 0 values unknown to the ledger", kills, runs, killedUsers)
 	if kills < wanted {
 		t.Errorf("only %d kills hit: too few to prove anything", kills)
 	}

@@ -53,7 +53,7 @@ type tally struct {
 
 func (c *tally) check(t *testing.T, want int) {
 	t.Helper()
-	t.Logf("%d kills of %d tries hit a run; %d values were sealed by then, %d operations sent again; lost %d, unknown %d", c.hits, c.tries, c.sealed, c.resent, c.lost, c.unknown)
+	t.Logf("counts: slapd: %d kills of %d tries hit a run; %d values were sealed by then, %d operations sent again; lost %d, unknown %d", c.hits, c.tries, c.sealed, c.resent, c.lost, c.unknown)
 	if c.hits < want {
 		t.Errorf("%d kills hit a run, want %d: the test proves nothing", c.hits, want)
 	}
