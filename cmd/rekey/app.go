@@ -189,35 +189,23 @@ func answered(ctx context.Context, read func() (string, error)) (string, error) 
 
 // signals returns two contexts: stop ends at the first signal, hard at the
 // second. The third ends the process, whatever it waits for: a file that nobody
-// writes, a target that hangs. The ledger makes that safe.
-func (a *app) signals() (hard, stop context.Context, end func()) {
+// writes, a target that hangs. The ledger makes that safe. They are caught until
+// the process is gone: one that comes at its very end does not change its status.
+func (a *app) signals() (hard, stop context.Context) {
 	hard, cancelHard := context.WithCancel(context.Background())
 	stop, cancelStop := context.WithCancel(hard)
 	got := make(chan os.Signal, 3)
 	signal.Notify(got, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
-		n := 0
-		for range got {
-			switch n++; n {
-			case 1:
-				fmt.Fprintln(a.process.stderr, "rekey: stopping: what is in flight finishes; a second signal cancels it, a third ends rekey at once")
-				cancelStop()
-			case 2:
-				cancelHard()
-			default:
-				os.Exit(host.ExitInterrupted)
-			}
-		}
-	}()
-	return hard, stop, func() {
-		signal.Stop(got)
-		close(got)
-		<-done
+		<-got
+		fmt.Fprintln(a.process.stderr, "rekey: stopping: what is in flight finishes; a second signal cancels it, a third ends rekey at once")
 		cancelStop()
+		<-got
 		cancelHard()
-	}
+		<-got
+		os.Exit(host.ExitInterrupted)
+	}()
+	return hard, stop
 }
 
 func osUser() string {

@@ -120,8 +120,7 @@ func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, h
 		return err
 	}
 	defer h.Close()
-	ctx, stop, end := a.signals()
-	defer end()
+	ctx, stop := a.signals()
 	out, err := do(ctx, stop, h)
 	if out.Run == "" {
 		return err
