@@ -1,7 +1,7 @@
 # make test     everything, with the race detector; installs missing Debian packages
 # make lint     go vet and staticcheck
 # make bench    what is fast, as figures per user and ratios within one run
-# make faults   kills, cuts and full disks for half an hour; FAULTS=short for two minutes
+# make faults   kills, cuts and full disks for twenty minutes; FAULTS=short for two
 # make fuzz     every parser and escaper, FUZZTIME (20s) each
 # make generate the code made from sdk/proto
 
