@@ -182,7 +182,7 @@ func TestMemoryIsLimited(t *testing.T) {
 		deaf := func(string) {} // on a busy machine the thread may be slow to end
 		w := limitedWorkflow(t, "def rotate(user):\n    "+grow+"\nworkflow(users = users, rotate = rotate)", l, deaf)
 		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{})
-		if got := said(v); !strings.HasPrefix(got, "raised: ScriptError: rotate was computing when the process had more than 256 MiB in memory (w.star:") {
+		if got := said(v); !strings.HasPrefix(got, "raised: ScriptError: rotate was computing when the process took more than 256 MiB of memory (w.star:") {
 			t.Errorf("rotate: %s", got)
 		}
 	}

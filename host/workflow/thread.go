@@ -14,12 +14,12 @@ import (
 
 // Limits bound what one call of a hook, or the evaluation of one file, may
 // take. Time that a step waits for its backend does not count. Memory is the
-// process's: whoever computes when it is used up is ended.
+// process's: every call that computes while it grows so much is ended.
 type Limits struct {
 	Steps     uint64        // of the interpreter, in a hook; 0: 20 million
 	LoadSteps uint64        // of the interpreter, at the top level of a file; 0: 50 million
 	Compute   time.Duration // of computing; 0: 20 s; after as much again without an end the process ends
-	Memory    uint64        // bytes of the heap; 0: 1 GiB; at twice as much the process ends
+	Memory    uint64        // bytes by which the heap may grow; 0: 1 GiB; at twice as much the process ends
 	PrintLine int           // lines that print() may write in the life of a Workflow; 0: 10,000
 }
 
@@ -145,7 +145,7 @@ func (s *state) exceeds(why stopReason) string {
 	case stopTime:
 		return fmt.Sprintf("computes for more than %s", s.in.limits.Compute)
 	case stopMemory:
-		return fmt.Sprintf("was computing when the process had more than %d MiB in memory", s.in.limits.Memory>>20)
+		return fmt.Sprintf("was computing when the process took more than %d MiB of memory", s.in.limits.Memory>>20)
 	default:
 		return "computes although it was cancelled"
 	}
@@ -166,7 +166,8 @@ type watch struct {
 	mu      sync.Mutex
 	timer   *time.Timer
 	most    int    // parts that a call may take
-	memory  uint64 // bytes that the process may have
+	memory  uint64 // bytes by which the heap may grow
+	lowest  uint64 // bytes of the heap since the call began or went on
 	running bool
 	count   int        // parts since begin
 	since   int        // parts since the cancellation
@@ -177,7 +178,7 @@ func (w *watch) begin(l Limits) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.most, w.memory = max(int(l.Compute/part), 1), l.Memory
-	w.running, w.count, w.since, w.reason = true, 0, 0, notStopped
+	w.running, w.count, w.since, w.lowest, w.reason = true, 0, 0, w.state.in.heap.recent(), notStopped
 	w.wind()
 }
 
@@ -195,7 +196,7 @@ func (w *watch) pause() { w.end() }
 func (w *watch) resume() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running = true
+	w.running, w.lowest = true, w.state.in.heap.recent()
 	w.wind()
 }
 
@@ -234,22 +235,46 @@ func (w *watch) tick() {
 		return
 	}
 	w.count++
-	heap := heapBytes()
+	grown := w.grown()
 	switch {
 	case w.reason != notStopped:
-		if w.since++; w.since >= w.most || heap > 2*w.memory {
+		if w.since++; w.since >= w.most || grown > 2*w.memory {
 			w.running = false
 			w.state.deaf(w.reason)
 			return
 		}
 	case w.state.ctx.Err() != nil:
 		w.cancel(stopCancelled)
-	case heap > w.memory:
+	case grown > w.memory:
 		w.cancel(stopMemory)
 	case w.count >= w.most:
 		w.cancel(stopTime)
 	}
 	w.wind()
+}
+
+// grown is by how much the heap has grown while the call computed. What was there
+// before is not its own: it may be another's, or dead and not swept yet.
+func (w *watch) grown() uint64 {
+	heap := heapBytes()
+	w.lowest = min(w.lowest, heap)
+	return heap - w.lowest
+}
+
+// gauge is what the heap had within the last part: calls are many, and short.
+type gauge struct {
+	mu    sync.Mutex
+	at    time.Time
+	bytes uint64
+}
+
+func (g *gauge) recent() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := time.Now(); now.Sub(g.at) > part {
+		g.at, g.bytes = now, heapBytes()
+	}
+	return g.bytes
 }
 
 // heapBytes is what the process's objects take, the dead that were not swept yet

@@ -268,6 +268,7 @@ type interp struct {
 	opts   Options
 	lang   *language
 	limits Limits
+	heap   gauge
 	out    *printer
 	spool  *source.Spool
 	lister func(label string) Lister
