@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestTheMemoryOfTheHostIsNobodysToRead: the kernel gives the files below /proc
@@ -28,18 +27,19 @@ func TestTheMemoryOfTheHostIsNobodysToRead(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "rekey"), text, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p.write("stdin.star", `workflow(users = csv("-", key = "login"), backend = backend("memory"))`)
-	cmd := p.command("plan", "stdin.star")
-	cmd.Path = filepath.Join(dir, "rekey")
-	asNobody(t, cmd, dir)
-	waits, err := cmd.StdinPipe() // it waits for its users
-	if err != nil {
+	users := filepath.Join(dir, "users.csv")
+	if err := syscall.Mkfifo(users, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	p.write("fifo.star", `workflow(users = csv("users.csv", key = "login"), backend = backend("memory"))`)
+	cmd := p.command("plan", "fifo.star")
+	cmd.Path = filepath.Join(dir, "rekey")
+	asNobody(t, cmd, dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForFile(t, p.state)
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	waits := opened(t, users) // it waits for its users
 	proc := fmt.Sprintf("/proc/%d/", cmd.Process.Pid)
 	for _, name := range []string{"mem", "environ", "maps"} {
 		if owner := ownerOf(t, proc+name); owner != 0 {
@@ -94,14 +94,4 @@ func hasLine(text, want string) bool {
 		}
 	}
 	return false
-}
-
-func waitForFile(t *testing.T, path string) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-	}
-	t.Fatalf("%s does not appear within 30 s", path)
 }
