@@ -8,17 +8,18 @@ import (
 
 // Outcome is what a run came to, as --json prints it.
 type Outcome struct {
-	Run      string        `json:"run"`
-	Script   string        `json:"script"`
-	Status   ledger.State  `json:"status"`
-	Counts   Counts        `json:"counts"`
-	Waves    []WaveOutcome `json:"waves"`
-	Reports  []string      `json:"reports"`
-	Audit    Audit         `json:"audit"`
-	ExitCode int           `json:"exit_code"`
-	Untold   int64         `json:"untold,omitempty"` // resets whose value only the target knows
-	Reason   string        `json:"reason,omitempty"` // why it stopped, or what it is held for
-	Next     []string      `json:"next,omitempty"`   // what to do now
+	Run       string        `json:"run"`
+	Script    string        `json:"script"`
+	Status    ledger.State  `json:"status"`
+	Counts    Counts        `json:"counts"`
+	Waves     []WaveOutcome `json:"waves"`
+	Reports   []string      `json:"reports"`
+	Audit     Audit         `json:"audit"`
+	ExitCode  int           `json:"exit_code"`
+	Untold    int64         `json:"untold,omitempty"`    // resets whose value only the target knows
+	Unchanged int64         `json:"unchanged,omitempty"` // done without a change of a password
+	Reason    string        `json:"reason,omitempty"`    // why it stopped, or what it is held for
+	Next      []string      `json:"next,omitempty"`      // what to do now
 
 	Plan []PlannedUser `json:"plan,omitempty"` // of rekey plan: who, in which wave, in which order
 
@@ -62,6 +63,9 @@ func look(r *ledger.Run) (Outcome, error) {
 	}
 	o.Counts = Counts(counts)
 	if o.Untold, err = r.Untold(); err != nil {
+		return o, err
+	}
+	if o.Unchanged, err = r.Unchanged(); err != nil {
 		return o, err
 	}
 	waves, err := r.WaveCounts()

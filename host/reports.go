@@ -102,6 +102,9 @@ func (h *Host) about(r *ledger.Run) (report.Run, error) {
 	if about.Untold, err = r.Untold(); err != nil {
 		return about, err
 	}
+	if about.Unchanged, err = r.Unchanged(); err != nil {
+		return about, err
+	}
 	about.Size, about.Head, err = r.SignHead()
 	return about, err
 }

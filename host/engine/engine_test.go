@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -516,6 +517,9 @@ func TestStatusOfAUser(t *testing.T) {
 		return []ledger.Record{intent, end}
 	}
 	verify := ledger.Record{Kind: ledger.Answer, Verb: verbVerify, Backend: "a", Account: "x", Outcome: sdk.Refused, Code: sdk.NotAccepted}
+	found := ledger.Record{Kind: ledger.Answer, Verb: verbFind, Backend: "a", Account: "x", Outcome: sdk.Applied}
+	accepted := ledger.Record{Kind: ledger.Answer, Verb: verbVerify, Backend: "a", Account: "x", Outcome: sdk.Applied}
+	unlocked := ledger.Record{Kind: ledger.Outcome, Verb: verbUnlock, Backend: "a", Account: "x", Outcome: sdk.Applied}
 	join := func(parts ...[]ledger.Record) (all []ledger.Record) {
 		for _, p := range parts {
 			all = append(all, p...)
@@ -531,7 +535,11 @@ func TestStatusOfAUser(t *testing.T) {
 		want    ledger.Status
 		code    sdk.Code
 	}{
-		{"nothing", nil, Verdict{}, ledger.Done, ""},
+		{"nothing", nil, Verdict{}, ledger.Skipped, ""},
+		{"nothing, done()", nil, Verdict{Kind: SaidDone}, ledger.Skipped, ""},
+		{"only looked", []ledger.Record{found}, Verdict{}, ledger.Skipped, ""},
+		{"only verified", []ledger.Record{accepted}, Verdict{}, ledger.Done, ""},
+		{"only unlocked", []ledger.Record{unlocked}, Verdict{}, ledger.Done, ""},
 		{"skip", nil, Verdict{Kind: SaidSkip, Reason: "later"}, ledger.Skipped, ""},
 		{"applied", applied, Verdict{}, ledger.Done, ""},
 		{"refused", refused, Verdict{}, ledger.Failed, sdk.AccountNotFound},
@@ -547,6 +555,12 @@ func TestStatusOfAUser(t *testing.T) {
 		got := statusOf(c.records, c.verdict)
 		if got.Detail.Status != c.want || got.Code != c.code {
 			t.Errorf("%s: %s %s, want %s %s", c.name, got.Detail.Status, got.Code, c.want, c.code)
+		}
+		if changed := slices.ContainsFunc(standings(c.records), func(a *account) bool { return a.state == standingApplied }); got.Detail.Status == ledger.Done && got.Detail.Unchanged == changed {
+			t.Errorf("%s: unchanged %v", c.name, got.Detail.Unchanged)
+		}
+		if got.Detail.Status == ledger.Skipped && got.Detail.Message == "" {
+			t.Errorf("%s: skipped without a reason", c.name)
 		}
 	}
 }

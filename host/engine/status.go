@@ -131,10 +131,18 @@ func statusOf(records []ledger.Record, v Verdict) ledger.Record {
 		because(&out, v, refused, notAccepted)
 	case v.Kind == SaidSkip:
 		out.Detail.Status, out.Detail.Message = ledger.Skipped, v.Reason
+	case !asked(records):
+		out.Detail.Status, out.Detail.Message = ledger.Skipped, "nothing was changed"
 	default:
-		out.Detail.Status = ledger.Done
+		out.Detail.Status, out.Detail.Unchanged = ledger.Done, true
 	}
 	return out
+}
+
+// asked reports whether a step was more than a look: a user of whom nothing but
+// generate and find was asked is not done.
+func asked(records []ledger.Record) bool {
+	return slices.ContainsFunc(records, func(r ledger.Record) bool { return r.Verb != "" && r.Verb != verbFind })
 }
 
 // lastNotAccepted returns a verify that found a value not to work, unless a

@@ -63,7 +63,7 @@ func TestQuestionsOutliveARestartOfThePlugin(t *testing.T) {
 			if bad := must(s.Do(ctx, Step{Verb: verbFind, Backend: "a", Account: row.Key})); bad != nil {
 				return *bad
 			}
-			return Verdict{}
+			return generateAndSet("a")(ctx, row, s)
 		},
 	}
 	for name, hook := range hooks {

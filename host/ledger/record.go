@@ -72,7 +72,8 @@ type Detail struct {
 	Verdict       string          `json:"verdict,omitempty"`
 	Account       *sdk.Account    `json:"account,omitempty"` // what find returned
 
-	Status    Status `json:"status,omitempty"` // of Finished
+	Status    Status `json:"status,omitempty"`    // of Finished
+	Unchanged bool   `json:"unchanged,omitempty"` // of Finished: done, and no password was changed
 	Backtrace string `json:"backtrace,omitempty"`
 
 	Command      string            `json:"command,omitempty"` // of Started: run, resume, retry

@@ -388,6 +388,15 @@ func (r *Run) Untold() (int64, error) {
 	return s.Untold, nil
 }
 
+// Unchanged is how many of the users that are done had no change.
+func (r *Run) Unchanged() (int64, error) {
+	s, err := r.standing()
+	if err != nil {
+		return 0, err
+	}
+	return s.Unchanged, nil
+}
+
 // Approvals returns the waves whose holds were released, in that order.
 func (r *Run) Approvals() ([]string, error) {
 	s, err := r.standing()

@@ -45,6 +45,9 @@ type standing struct {
 	Waves    []tally  `json:"waves"`
 	Starts   []Start  `json:"starts,omitempty"`
 	Untold   int64    `json:"untold,omitempty"` // resets whose value only the target knows
+	// Unchanged is how many users are done without a change: only verified, say.
+	// A user that is done is never put back, so it only grows.
+	Unchanged int64 `json:"unchanged,omitempty"`
 
 	bounds []waveRow
 }
@@ -87,6 +90,9 @@ func (s *standing) apply(r *Record, was statusNumber) {
 		}
 	case Finished:
 		s.count(r.User, finalStatuses[r.Detail.Status], 1)
+		if r.Detail.Unchanged {
+			s.Unchanged++
+		}
 	case Reopened:
 		s.count(r.User, was, -1)
 	}

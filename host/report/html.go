@@ -249,15 +249,9 @@ func stateClass(r Run) string {
 // verdict says in one or two sentences how it went.
 func (r Run) verdict() string {
 	c := r.Counts
-	due := c.Total - c.Skipped
-	s := fmt.Sprintf("%s of %s users have their new password.", grouped(c.Done), grouped(due))
-	switch {
-	case due == 0:
-		s = "No user was due."
-	case c.Done == due && due == 1:
-		s = "The user has a new password."
-	case c.Done == due:
-		s = fmt.Sprintf("All %s users have their new password.", grouped(due))
+	s := r.changed()
+	if r.Unchanged > 0 {
+		s += fmt.Sprintf(" %s done without a change.", grouped(r.Unchanged))
 	}
 	if c.Unknown > 0 {
 		s += fmt.Sprintf(" For %s it is not known which password they have: it is one that the ledger holds.", grouped(c.Unknown))
@@ -266,6 +260,25 @@ func (r Run) verdict() string {
 		s += fmt.Sprintf(" %s%s: %s.", strings.ToUpper(string(r.Status[:1])), r.Status[1:], strings.TrimSuffix(r.Reason, "."))
 	}
 	return s
+}
+
+// changed says who has a new password: nobody who was only verified or left
+// alone.
+func (r Run) changed() string {
+	due := r.Counts.Total - r.Counts.Skipped
+	has := r.Counts.Done - r.Unchanged
+	switch {
+	case r.Counts.Total == 0:
+		return "There were no users."
+	case due == 0:
+		return "Nothing was changed: every user was skipped."
+	case has == due && due == 1:
+		return "The user has a new password."
+	case has == due:
+		return fmt.Sprintf("All %s users have their new password.", grouped(due))
+	default:
+		return fmt.Sprintf("%s of %s users have their new password.", grouped(has), grouped(due))
+	}
 }
 
 func (r Run) facts() []fact {

@@ -84,17 +84,21 @@ func TestACellCannotLeaveItsBlock(t *testing.T) {
 
 func TestVerdictsSayHowItWent(t *testing.T) {
 	tests := []struct {
-		counts ledger.Counts
-		want   string
+		counts    ledger.Counts
+		unchanged int64
+		want      string
 	}{
-		{ledger.Counts{Total: 3, Skipped: 3}, "No user was due."},
-		{ledger.Counts{Total: 1, Done: 1}, "The user has a new password."},
-		{ledger.Counts{Total: 1500, Done: 1400, Skipped: 100}, "All 1,400 users have their new password."},
-		{ledger.Counts{Total: 10, Done: 8, Failed: 1, Unknown: 1}, "8 of 10 users have their new password. For 1 it is not known which password they have: it is one that the ledger holds."},
+		{ledger.Counts{}, 0, "There were no users."},
+		{ledger.Counts{Total: 3, Skipped: 3}, 0, "Nothing was changed: every user was skipped."},
+		{ledger.Counts{Total: 1, Done: 1}, 0, "The user has a new password."},
+		{ledger.Counts{Total: 1, Done: 1}, 1, "0 of 1 users have their new password. 1 done without a change."},
+		{ledger.Counts{Total: 1500, Done: 1400, Skipped: 100}, 0, "All 1,400 users have their new password."},
+		{ledger.Counts{Total: 1500, Done: 1400, Skipped: 100}, 1400, "0 of 1,400 users have their new password. 1,400 done without a change."},
+		{ledger.Counts{Total: 10, Done: 8, Failed: 1, Unknown: 1}, 0, "8 of 10 users have their new password. For 1 it is not known which password they have: it is one that the ledger holds."},
 	}
 	for _, tt := range tests {
 		var b bytes.Buffer
-		_ = report.NewHTML(&b, report.Run{ID: "r1", Status: ledger.StateFinished, Counts: tt.counts}).Close()
+		_ = report.NewHTML(&b, report.Run{ID: "r1", Status: ledger.StateFinished, Counts: tt.counts, Unchanged: tt.unchanged}).Close()
 		got := regexp.MustCompile(`<p class="verdict">(.*)</p>`).FindStringSubmatch(b.String())[1]
 		if html.UnescapeString(got) != tt.want {
 			t.Errorf("verdict of %+v = %q, want %q", tt.counts, got, tt.want)

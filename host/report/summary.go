@@ -22,7 +22,8 @@ type Run struct {
 	Waves  []ledger.WaveCounts
 	Groups []Group // of a Tally
 
-	Untold int64 // resets that were applied, and whose value only the target knows
+	Untold    int64 // resets that were applied, and whose value only the target knows
+	Unchanged int64 // users that are done without a change of a password
 
 	Started, Ended time.Time // zero: not known
 	Requestor      string
@@ -53,6 +54,9 @@ func Summary(w io.Writer, r Run) error {
 	}
 	if r.Untold > 0 {
 		fmt.Fprintf(t, "%d resets gave a value that only the target knows\n", r.Untold)
+	}
+	if r.Unchanged > 0 {
+		fmt.Fprintf(t, "%d done without a change of a password\n", r.Unchanged)
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(t, "warning: %s\n", plainText(warning))
