@@ -2,10 +2,9 @@ package engine
 
 import (
 	"hash/maphash"
-	"strings"
 	"sync"
 
-	"golang.org/x/text/unicode/norm"
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // owners knows which user of the run a credential belongs to: the first whose
@@ -44,6 +43,6 @@ func (o *owners) hash(backend, account, cred string) uint64 {
 	h.WriteByte(0)
 	h.WriteString(cred)
 	h.WriteByte(0)
-	h.WriteString(strings.ToLower(norm.NFC.String(account)))
+	h.WriteString(diag.Fold(account))
 	return h.Sum64()
 }

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // bundleFormat is the first field of a bundle: a JSON object that proves
@@ -198,7 +200,7 @@ func (e *export) chosen() error {
 			return c.each("SELECT pos FROM plan WHERE fold = ?", func(r row) error {
 				e.users[r.int(0)], found = true, true
 				return nil
-			}, foldKey(key))
+			}, diag.Fold(key))
 		})
 		if err != nil {
 			return err

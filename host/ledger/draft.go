@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -209,7 +210,7 @@ func (d *Draft) Add(p PlannedUser) error {
 	if p.Wave >= 0 {
 		p.Reason = ""
 	}
-	fold := foldKey(p.Key)
+	fold := diag.Fold(p.Key)
 	hidden := d.enc.hideRow(&d.private, &p)
 	var reason driver.Value
 	if p.Wave < 0 {

@@ -4,11 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 )
 
 // A row of the plan is one leaf of the plan's tree:
@@ -69,19 +66,6 @@ func parsePlanDigest(s string) (total int64, root tlog.Hash, err error) {
 	}
 	root, err = tlog.ParseHash(text)
 	return total, root, err
-}
-
-// foldKey is what keys are compared by: case folding under canonical
-// composition.
-func foldKey(s string) string {
-	ascii := true
-	for i := range len(s) {
-		ascii = ascii && s[i] < 0x80
-	}
-	if ascii {
-		return strings.ToLower(s)
-	}
-	return norm.NFC.String(cases.Fold().String(strings.ToLower(norm.NFC.String(s))))
 }
 
 // parseRowPublic reads what appendRowPublic wrote.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -240,7 +241,7 @@ func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
 	add("u.code IN ("+q.list(f.Codes)+")", len(f.Codes) > 0)
 	folded := make([]string, len(f.Keys))
 	for i, k := range f.Keys {
-		folded[i] = foldKey(k)
+		folded[i] = diag.Fold(k)
 	}
 	add("p.fold IN ("+q.list(folded)+")", len(f.Keys) > 0)
 	add(q.wave(f.Wave), f.Wave != "")

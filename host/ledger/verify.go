@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // Audit is what a verification found.
@@ -370,7 +372,7 @@ func (v *verification) readPlan() error {
 		next = pos + 1
 		planned := PlannedUser{Seq: seq, Key: found.text(2), Row: found.bytes(4), Reason: found.text(5)}
 		hidden := v.enc.hideRow(&private, &planned)
-		if string(hidden[:]) != string(found.bytes(6)) || foldKey(planned.Key) != found.text(3) {
+		if string(hidden[:]) != string(found.bytes(6)) || diag.Fold(planned.Key) != found.text(3) {
 			p.Message = "its row of the plan was changed"
 			v.audit.add(p)
 		}

@@ -6,9 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
-
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -156,23 +154,13 @@ func holds(text string, words []string, least int) bool {
 	if len(words) == 0 {
 		return false
 	}
-	folded := fold(text)
+	folded := diag.Fold(text)
 	for _, w := range words {
-		if utf8.RuneCountInString(w) >= least && strings.Contains(folded, fold(w)) {
+		if utf8.RuneCountInString(w) >= least && strings.Contains(folded, diag.Fold(w)) {
 			return true
 		}
 	}
 	return false
-}
-
-// fold returns a text as it is compared.
-func fold(s string) string {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
-		}
-	}
-	return strings.ToLower(s)
 }
 
 // checkOf returns what the recipe's Check does.

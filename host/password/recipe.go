@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -95,7 +96,7 @@ func (r *Recipe) foldedNames(names []string) [][]rune {
 	var all [][]rune
 	for _, n := range names {
 		if n != "" && len(n) <= 4*r.length {
-			all = append(all, []rune(fold(n)))
+			all = append(all, []rune(diag.Fold(n)))
 		}
 	}
 	return all

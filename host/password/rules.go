@@ -5,6 +5,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -69,7 +70,7 @@ func rulesOf(owner string, p sdk.Policy) []rule {
 	}
 	for _, w := range p.ForbidWords {
 		if w != "" {
-			s.add(fmt.Sprintf("forbids the word %q", w), func(l *limits) { l.words = append(l.words, fold(w)) })
+			s.add(fmt.Sprintf("forbids the word %q", w), func(l *limits) { l.words = append(l.words, diag.Fold(w)) })
 		}
 	}
 	return s.rules
