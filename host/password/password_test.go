@@ -293,7 +293,11 @@ func TestEveryValueMeetsEveryPolicy(t *testing.T) {
 			}
 		}
 	})
-	if met < 10 {
+	least := 10
+	if testing.Short() { // rapid draws twenty then, of which a handful contradict themselves
+		least = 3
+	}
+	if met < least {
 		t.Errorf("%d of the policies could be met, want enough to prove something", met)
 	}
 }
