@@ -5,7 +5,7 @@
 # make fuzz     every parser and escaper, FUZZTIME (20s) each
 # make generate the code made from sdk/proto
 
-PACKAGES = slapd slapd-contrib ldap-utils apache2-utils nginx-light chromium openssl python3-grpcio python3-protobuf
+PACKAGES = slapd slapd-contrib ldap-utils apache2-utils nginx-light chromium openssl python3-grpcio python3-protobuf python3-zeep
 GO ?= go
 SHELL = bash
 

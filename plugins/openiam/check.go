@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
+	"strings"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
 )
 
-// Check asks for the service's description, which must be there, and for the
-// services beside it, without which lost answers cannot be settled.
+// Check asks for the service's description, or for the service itself where
+// none is published, and for the services beside it, without which lost
+// answers cannot be settled.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	found := i.described(ctx)
 	if len(found) > 0 && found[0].Severity == sdk.Bad {
@@ -27,28 +28,36 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 // described reads the WSDL and compares it with the settings. A server that
 // does not publish it may still be right.
 func (i *Instance) described(ctx context.Context) []sdk.Finding {
-	answer, f := i.provision.client.Do(ctx, rest.Request{Method: http.MethodGet, Query: url.Values{"wsdl": {""}},
+	// ?wsdl= is another address to some stacks, and not there.
+	answer, f := i.provision.client.Do(ctx, rest.Request{Method: http.MethodGet, RawQuery: "wsdl",
 		Header: http.Header{"Accept": {"text/xml"}}, ReadOnly: true})
+	if f != nil && (f.Answer.Status == 0 || f.Err.Code == sdk.TargetUnavailable) {
+		return bad(f, "check url, and that OpenIAM runs")
+	}
 	if f != nil {
-		return unreachable(f)
+		return i.undescribed(ctx, fmt.Sprintf("the server publishes no service description: HTTP %d to ?wsdl", f.Answer.Status))
 	}
 	root, err := parseXML(answer.Body)
 	if err != nil || root.name != "definitions" {
-		return []sdk.Finding{{Severity: sdk.Warning, Message: "the url answers ?wsdl with something else than a service description",
-			Fix: "check that the url is the provisioning service's endpoint"}}
+		return i.undescribed(ctx, "the url answers ?wsdl with something else than a service description")
 	}
 	return i.differs(root)
 }
 
-// unreachable grades a failure to get the description: without an answer, or
-// with one that says there is no such service, nothing else will work.
-func unreachable(f *rest.Failure) []sdk.Finding {
-	severity := sdk.Warning
+// undescribed asks for an operation that no service has. A service refuses it
+// with a fault and does nothing; where there is no service, nothing else will
+// work.
+func (i *Instance) undescribed(ctx context.Context, why string) []sdk.Finding {
+	_, f := i.call(ctx, i.provision, message{operation: "rekeyCheck", readOnly: true})
 	switch {
-	case f.Answer.Status == 0, f.Err.Code == sdk.InvalidConfig, f.Err.Code == sdk.TargetUnavailable:
-		severity = sdk.Bad
+	case f == nil, strings.HasPrefix(f.Err.Native, "Fault") && f.Err.Code != sdk.InvalidConfig, unrecognised(f):
+		return []sdk.Finding{{Severity: sdk.Warning, Message: why + "; the service is there", Fix: "compare namespace and fields with it before a long run"}}
 	}
-	return []sdk.Finding{{Severity: severity, Code: f.Err.Code, Message: "" + f.Err.Message, Fix: "check url, and that OpenIAM runs"}}
+	return bad(f, "check url, user and password: "+why)
+}
+
+func bad(f *rest.Failure, fix string) []sdk.Finding {
+	return []sdk.Finding{{Severity: sdk.Bad, Code: f.Err.Code, Message: "" + f.Err.Message, Fix: fix}}
 }
 
 func (i *Instance) differs(root *node) []sdk.Finding {
@@ -107,8 +116,13 @@ func (n *node) elements(into map[string]bool) {
 
 // without says what cannot be done where LoginDataWebService does not answer.
 func (i *Instance) without(f *rest.Failure) []sdk.Finding {
-	if f.Err.Code == sdk.InvalidConfig && f.Answer.Status != http.StatusNotFound {
-		return []sdk.Finding{{Severity: sdk.Bad, Code: f.Err.Code, Message: "" + f.Err.Message, Fix: "check user, password and url"}}
+	if f.Err.Code == sdk.InvalidConfig && !absent(f) {
+		return bad(f, "check user, password and url")
+	}
+	if i.lookup {
+		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig,
+			Message: "LoginDataWebService does not answer: " + f.Err.Message + "; lookup wants it",
+			Fix:     "name the place of the services with services, or leave the look-up out (a script's lookup = \"optional\", a shipped one's lookup=false)"}}
 	}
 	return []sdk.Finding{{Severity: sdk.Warning, Code: f.Err.Code,
 		Message: "LoginDataWebService does not answer: " + f.Err.Message + "; find and verify will not work, and a set whose answer is lost stays unknown",
@@ -127,8 +141,11 @@ func (i *Instance) policyKnown(ctx context.Context) []sdk.Finding {
 		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + err.Message}}
 	}
 	if _, f := i.rules(ctx, t); f != nil {
-		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + f.Err.Message,
-			Fix: "name an account that exists"}}
+		fix := "name an account that exists"
+		if absent(f) {
+			fix = "PasswordWebService is not there: name the place of the services with services, or leave policy_principal out"
+		}
+		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + f.Err.Message, Fix: fix}}
 	}
 	answer, f := i.call(ctx, i.passwords, message{operation: "isPasswordChangeAllowed", fields: t.fields(), readOnly: true})
 	if f == nil && answer.attribute("value") == "false" {

@@ -12,8 +12,8 @@ import (
 
 // contractTarget starts a server whose policy allows many changes of long
 // values.
-func contractTarget(t testing.TB, verify string) backendtest.Target {
-	s := openiamtest.New(openiamtest.Options{User: "svc", Password: "svc-canary-9", ReturnResets: true, CheckStatus: true})
+func contractTarget(t testing.TB, strict bool, verify string) backendtest.Target {
+	s := openiamtest.New(openiamtest.Options{Strict: strict, User: "svc", Password: "svc-canary-9", ReturnResets: true, CheckStatus: true})
 	if err := s.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
@@ -51,10 +51,14 @@ func contractTarget(t testing.TB, verify string) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	for _, verify := range []string{"equal", "logon"} {
-		t.Run(verify, func(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		strict bool
+		verify string
+	}{{"equal, strict", true, "equal"}, {"equal", false, "equal"}, {"logon, strict", true, "logon"}} {
+		t.Run(test.name, func(t *testing.T) {
 			backendtest.Run(t, backendtest.Options{Backend: openiam.New(), Target: func(t testing.TB) backendtest.Target {
-				return contractTarget(t, verify)
+				return contractTarget(t, test.strict, test.verify)
 			}})
 		})
 	}
@@ -63,6 +67,6 @@ func TestBackendKeepsTheContract(t *testing.T) {
 func TestExecutableKeepsTheContract(t *testing.T) {
 	path := backendtest.Build(t, "./rekey-backend-openiam")
 	backendtest.RunExecutable(t, backendtest.Options{Target: func(t testing.TB) backendtest.Target {
-		return contractTarget(t, "equal")
+		return contractTarget(t, false, "equal")
 	}}, path)
 }

@@ -21,6 +21,7 @@ type Instance struct {
 	blankReset      bool
 	validate        bool
 	basic           bool
+	lookup          bool // LoginDataWebService has to be there
 	audit           audit
 	token           token
 }

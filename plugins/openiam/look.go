@@ -20,6 +20,9 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 		return sdk.Account{}, err
 	}
 	a, f := i.find(ctx, t)
+	if f != nil && absent(f) {
+		return sdk.Account{}, sdk.Errorf(sdk.Unsupported, "find: LoginDataWebService is not there; leave the look-up out, or name the place of the services with services")
+	}
 	if f != nil {
 		return sdk.Account{}, f.AsError()
 	}
@@ -158,6 +161,9 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, v secret.Va
 // not equal also holds of an identity that does not exist.
 func (i *Instance) compare(ctx context.Context, t target, v secret.Value) (sdk.Verdict, error) {
 	same, f := i.holds(ctx, t, v)
+	if f != nil && absent(f) && !i.lookup {
+		return sdk.CannotTell, nil
+	}
 	if f != nil {
 		return sdk.CannotTell, f.AsError()
 	}

@@ -41,6 +41,12 @@ const (
 	verifyNone  = "none"
 )
 
+// Whether LoginDataWebService has to be there, by the setting lookup.
+const (
+	lookupOptional = "optional"
+	lookupRequired = "required"
+)
+
 // Which elements of PasswordSync are sent, by the setting fields.
 const (
 	fieldsCurrent = "current"
@@ -79,6 +85,8 @@ func settings() []sdk.Field {
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "allow http:// to another machine: passwords cross the network in clear"},
 		{Name: "ca_file", Type: sdk.Path, Doc: "PEM certificates to trust in place of the system's"},
 		{Name: "services", Type: sdk.URL, Doc: "where the other services are; default: beside the url"},
+		{Name: "lookup", Type: sdk.Choice, Default: lookupOptional, Choices: []string{lookupOptional, lookupRequired},
+			Doc: "whether LoginDataWebService has to be there. required: without it no run starts. optional: without it step.find is Unsupported, a verify cannot tell, and a set whose answer is lost stays unknown"},
 		{Name: "policy_principal", Type: sdk.String, Doc: "an account whose password policy stands for all: OpenIAM tells a policy only for an account, and step.generate() needs it before it has one"},
 		{Name: "verify", Type: sdk.Choice, Default: verifyEqual, Choices: []string{verifyEqual, verifyLogon, verifyNone},
 			Doc: "equal: isPasswordEq, which compares with what OpenIAM holds and counts as no logon; logon: passwordAuth, which does and works on managed system 0 only; none"},
@@ -127,7 +135,16 @@ The policy is read from OpenIAM for policy_principal. Its symbols are only
 ! to / and : to @: if it demands symbols, those are the only ones that are
 generated and accepted. Limits above (at most so many digits) are not modelled.
 
-Inferred, not documented: the WS-Security header; that a fault with the code
+A server that publishes no description (?wsdl) is asked for an operation that
+there is not, to see that the service is there; a warning says so.
+
+OpenIAM of 2015 and later has another PasswordSync (no securityDomain, no
+validateRequest), which this plugin does not speak.
+
+Documented: the two operations, securityDomain, principal, validateRequest,
+password, srcSystemId and requestorId, the four failure codes, and that a reset
+tells its value. Read from the sources of 2011: all other fields and codes, the
+services beside, the policy. Inferred: the WS-Security header; that a fault with the code
 Client means that nothing was done; that every failure of a connector comes
 after OpenIAM's own copy was changed, which is why those are unknown outcomes.
 A 401 or a refused token stops the run: it would refuse every user.`
@@ -138,7 +155,7 @@ func (backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) 
 		domain: text(c, "security_domain", defaultDomain), system: text(c, "managed_system", defaultSystem),
 		policyPrincipal: c.Text("policy_principal"), verify: text(c, "verify", verifyEqual),
 		blankReset: flag(c, "blank_reset"), validate: flag(c, "validate_request"),
-		basic: c.Text("fields") == fieldsBasic,
+		basic: c.Text("fields") == fieldsBasic, lookup: c.Text("lookup") == lookupRequired,
 		audit: audit{c.Text("requestor_login"), c.Text("requestor_domain"), c.Text("request_client_ip")},
 		token: token{c.Text("user"), c.Secret("password")},
 	}

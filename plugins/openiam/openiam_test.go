@@ -2,6 +2,8 @@ package openiam_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -23,8 +25,11 @@ func begin(t *testing.T, o openiamtest.Options, settings ...any) (*openiamtest.S
 	return s, configure(t, s, settings...)
 }
 
+// serve starts a server that takes only what keeps to the schema; the contract
+// is held against one that does not ask for it, too.
 func serve(t *testing.T, o openiamtest.Options) *openiamtest.Server {
 	t.Helper()
+	o.Strict = true
 	s := openiamtest.New(o)
 	if err := s.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -446,6 +451,14 @@ func TestCheck(t *testing.T) {
 		{"older schema", openiamtest.Options{BasicFields: true}, []any{"policy_principal", "jdoe"}, []string{"2 InvalidConfig the server's PasswordSync"}},
 		{"older schema set", openiamtest.Options{BasicFields: true}, []any{"policy_principal", "jdoe", "fields", "basic"}, nil},
 		{"no companions", openiamtest.Options{NoCompanions: true}, nil, []string{"1 InvalidConfig LoginDataWebService does not answer", "0  the password"}},
+		{"no companions, which the look-up wants", openiamtest.Options{NoCompanions: true}, []any{"lookup", "required"},
+			[]string{"2 InvalidConfig LoginDataWebService does not answer: there is no such service; check the url; lookup wants it", "0  the password"}},
+		{"the policy's service is not there", openiamtest.Options{NoCompanions: true}, []any{"policy_principal", "jdoe"},
+			[]string{"1 InvalidConfig LoginDataWebService does not answer", "2 InvalidConfig policy_principal: there is no such service"}},
+		{"no description", openiamtest.Options{NoWSDL: true}, []any{"policy_principal", "jdoe"},
+			[]string{"1  the server publishes no service description: HTTP 404 to ?wsdl; the service is there"}},
+		{"no description, token missing", openiamtest.Options{NoWSDL: true, User: "svc", Password: "pw"}, nil,
+			[]string{"2 InvalidConfig fault: An error was discovered"}},
 		{"token missing", openiamtest.Options{User: "svc", Password: "pw"}, []any{"policy_principal", "jdoe"},
 			[]string{"2 InvalidConfig fault: An error was discovered", "2 InvalidConfig policy_principal: fault"}},
 	} {
@@ -462,6 +475,75 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%d findings, want %q", len(found), test.want)
 			}
 		})
+	}
+}
+
+// A server of another kind answers everything: with a page, with a redirect to
+// its logon, with what a proxy says.
+func TestCheckOfWhatIsNoService(t *testing.T) {
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+	}{
+		"nothing at that path": {http.NotFound, "InvalidConfig: there is no such service; check the url"},
+		"a page": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("<html><body>Welcome</body></html>"))
+		}, "TargetError: the answer is not a SOAP 1.1 envelope"},
+		"a login": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "InvalidConfig: the server wants a login of its own, or another one; check user and password"},
+		"a proxy": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "TargetUnavailable: HTTP 503 Service Unavailable"},
+	} {
+		s := httptest.NewServer(test.handler)
+		i, err := openiam.New().Configure(t.Context(), sdk.Config{Values: map[string]any{"url": s.URL + "/idmsrvc/ProvisionControllerService"}, Timeout: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := i.(*openiam.Instance).Check(t.Context())
+		if len(found) != 1 || found[0].Severity != sdk.Bad || string(found[0].Code)+": "+found[0].Message != test.want {
+			t.Errorf("%s: Check = %+v, want one bad finding %s", name, found, test.want)
+		}
+		_ = i.Close()
+		s.Close()
+	}
+}
+
+// Stacks say in different words that they have no such operation.
+func TestCheckKnowsTheWordsOfOtherStacks(t *testing.T) {
+	for _, reason := range []string{"Message part {urn:x}rekeyCheck was not recognized.  (Does it exist in service WSDL?)",
+		"Cannot find dispatch method for {http://www.openiam.org/service/provision}rekeyCheck",
+		"The endpoint reference (EPR) for the Operation not found is /services/P", "java.lang.IllegalStateException"} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				http.NotFound(w, r)
+				return
+			}
+			w.WriteHeader(500)
+			_, _ = w.Write([]byte(envelope("<Fault><faultcode>Client</faultcode><faultstring>" + reason + "</faultstring></Fault>")))
+		}))
+		i, err := openiam.New().Configure(t.Context(), sdk.Config{Values: map[string]any{"url": s.URL + "/P"}, Timeout: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range i.(*openiam.Instance).Check(t.Context()) {
+			if f.Severity == sdk.Bad {
+				t.Errorf("%s: %+v", reason, f)
+			}
+		}
+		_ = i.Close()
+		s.Close()
+	}
+}
+
+func TestWithoutTheLookUpServiceOnlyTheLookUpIsMissing(t *testing.T) {
+	_, i := begin(t, openiamtest.Options{NoCompanions: true})
+	if got := line(i.Apply(t.Context(), set("jdoe", "new-pass-1"))); got != "applied" {
+		t.Errorf("Apply = %s", got)
+	}
+	if got, err := i.Verify(t.Context(), "jdoe", "", secret.New("new-pass-1")); got != sdk.CannotTell || err != nil {
+		t.Errorf("Verify = %v, %v; want that it cannot tell", got, err)
+	}
+	_, err := i.Find(t.Context(), "jdoe")
+	if e := sdk.AsError(err, sdk.Internal); e == nil || e.Code != sdk.Unsupported {
+		t.Errorf("Find = %v, want Unsupported", err)
 	}
 }
 

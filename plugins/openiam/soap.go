@@ -184,7 +184,7 @@ func (n *node) explain(f *rest.Failure) {
 		f.Err.Message += "; the server takes no UsernameToken: leave out user and password"
 	case "Client", "VersionMismatch":
 		f.Outcome, f.Err.Code = sdk.Refused, sdk.InvalidOperation
-		if strings.Contains(reason, "was not recognized") {
+		if noOperation(reason) {
 			f.Err.Code = sdk.InvalidConfig
 			f.Err.Message += "; check namespace and url"
 		}
@@ -192,4 +192,25 @@ func (n *node) explain(f *rest.Failure) {
 			f.Err.Message += "; a server with an older schema needs fields = \"basic\""
 		}
 	}
+}
+
+// noOperation reports whether a fault's text is how a stack says that it has no
+// such operation: CXF, the reference implementation of JAX-WS, Axis.
+func noOperation(reason string) bool {
+	for _, words := range []string{"was not recognized", "Cannot find dispatch method", "Operation not found", "No such operation"} {
+		if strings.Contains(reason, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// unrecognised reports whether a service was there and knew no such operation.
+func unrecognised(f *rest.Failure) bool {
+	return strings.HasPrefix(f.Err.Native, "Fault") && noOperation(f.Err.Message)
+}
+
+// absent reports whether a service, or an operation of it, is not there.
+func absent(f *rest.Failure) bool {
+	return f.Answer.Status == http.StatusNotFound || f.Answer.Status == http.StatusGone || unrecognised(f)
 }

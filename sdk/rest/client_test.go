@@ -81,6 +81,20 @@ func TestTheRequestIsWhatWasAskedFor(t *testing.T) {
 	}
 }
 
+func TestARawQueryIsSentAsItIs(t *testing.T) {
+	var got string
+	c := newClient(t, func(w http.ResponseWriter, r *http.Request) { got = r.URL.RawQuery; w.WriteHeader(204) })
+	for want, r := range map[string]rest.Request{
+		"wsdl":  {Method: "GET", RawQuery: "wsdl"},
+		"wsdl=": {Method: "GET", Query: map[string][]string{"wsdl": {""}}},
+		"":      {Method: "GET"},
+	} {
+		if _, f := c.Do(t.Context(), r); f != nil || got != want {
+			t.Errorf("the query is %q, want %q; %v", got, want, f)
+		}
+	}
+}
+
 func TestConnectionsAreReused(t *testing.T) {
 	seen := map[string]bool{}
 	c := newClient(t, func(w http.ResponseWriter, r *http.Request) { seen[r.RemoteAddr] = true; _, _ = w.Write([]byte("{}")) })

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -23,6 +24,9 @@ type Request struct {
 	// that vary are escaped by the caller, with url.PathEscape.
 	Path  string
 	Query url.Values
+	// RawQuery, if there is one, is sent in Query's place, as it is: some servers
+	// tell ?wsdl from ?wsdl=, and Query can write the latter only.
+	RawQuery string
 	// Body is sent as it is; nil: no body.
 	Body []byte
 	// ContentType of the body; "": application/json.
@@ -143,7 +147,7 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	if u.Path, err = url.PathUnescape(c.base.EscapedPath() + r.Path); err != nil {
 		return nil, err
 	}
-	u.RawPath, u.RawQuery = c.base.EscapedPath()+r.Path, r.Query.Encode()
+	u.RawPath, u.RawQuery = c.base.EscapedPath()+r.Path, cmp.Or(r.RawQuery, r.Query.Encode())
 	q, err := http.NewRequestWithContext(ctx, r.Method, u.String(), nil)
 	if err != nil {
 		return nil, err

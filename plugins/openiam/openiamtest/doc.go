@@ -5,11 +5,19 @@
 // It is written from the protocol, not from the plugin, and shares no code
 // with it. Where its facts come from:
 //
-//	[D] documented on OpenIAM's wiki
-//	    setPassword and resetPassword, the fields of PasswordSync, the four
-//	    documented failure codes, "a reset returns the new password"
+//	[D] documented on OpenIAM's wiki (Developer Synchronizing Passwords); where
+//	    the sources do otherwise there is an option, and a flag of simulate
+//	    setPassword and resetPassword; securityDomain, principal,
+//	    validateRequest, password, srcSystemId, requestorId; the four failure
+//	    codes (Constants, CheckStatus, PolicyCode); "a reset returns the new
+//	    password" (ReturnResets); a password that is left out is made, in both
+//	    operations (BlankSets); no managed system in a request (HomeSystem);
+//	    the namespace .../service/connector (Namespace)
 //	[C] read from the community edition's source of December 2011
-//	    the order and namespaces of the elements, the status attribute, the wire
+//	    (henrik242/openiam-idm-ce @b36f5ff), and tried with its own classes
+//	    under the reference implementation of JAXB and JAX-WS: without Strict
+//	    elements in any order, none missed, 1 for true, no SOAPAction; ?wsdl,
+//	    not ?wsdl=; the order and namespaces of the elements, the status attribute, the wire
 //	    names of the codes with their typing errors, the key of an identity
 //	    (domain, principal, managed system), the policy rules in the order of
 //	    their numbers and their odd character classes (digits are ASCII, symbols
@@ -21,8 +29,9 @@
 //	    itself, faults where the source dereferences null, the lock after three
 //	    wrong logons, the audit rows (srcSystemId is not among them)
 //	inferred
-//	    the text of faults, the refusal of a request that does not fit the schema
-//	    (a server without validation takes more), the WS-Security header and
+//	    the text of faults, Strict (the server configures no validation of the
+//	    schema), the refusal of an element that the schema does not have, the
+//	    binding and the names of types in ?wsdl, the WS-Security header and
 //	    what refuses it, which statuses answer userStatus where
 //	    Options.CheckStatus asks for that
 //

@@ -3,6 +3,7 @@ package openiamtest
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,8 +18,13 @@ func (s *Server) sequence() []string {
 	return append(append(base, basic...), "passThruAttributes", "attributeList")
 }
 
-// fits checks a PasswordSync against the schema.
+// fits checks a PasswordSync: against the schema if the server is strict, else
+// as its classes read one, which know no order and miss nothing. An element
+// that they do not know is refused either way.
 func (s *Server) fits(sync *element) reply {
+	if !s.o.Strict {
+		return s.readable(sync)
+	}
 	at := 0
 	order := s.sequence()
 	for _, c := range sync.children {
@@ -32,8 +38,18 @@ func (s *Server) fits(sync *element) reply {
 	for _, name := range []string{"validateRequest", "passThruAttributes"} {
 		v, ok := sync.value(name)
 		needed := name == "validateRequest" || !s.o.BasicFields
-		if needed && !ok || ok && v != "true" && v != "false" {
+		if needed && !ok || ok && !slices.Contains([]string{"true", "false", "1", "0"}, v) {
 			return clientFault("Unmarshalling Error: cvc-complex-type.2.4: %s is missing or not a boolean", name)
+		}
+	}
+	return reply{}
+}
+
+func (s *Server) readable(sync *element) reply {
+	known := s.sequence()
+	for _, c := range sync.children {
+		if c.name.Space != "" || !slices.Contains(known, c.name.Local) {
+			return clientFault("Unmarshalling Error: unexpected element (uri:%q, local:%q)", c.name.Space, c.name.Local)
 		}
 	}
 	return reply{}
@@ -64,7 +80,7 @@ func (s *Server) begin(c call, action string) (*request, reply) {
 		return nil, serverFault("java.lang.NullPointerException: Login is null")
 	}
 	r := &request{action: action, id: "R" + randomID(), sync: sync}
-	r.identity = s.identities[Key{sync.get("securityDomain"), sync.get("principal"), sync.get("managedSystemId")}]
+	r.identity = s.identities[Key{sync.get("securityDomain"), sync.get("principal"), s.system(sync)}]
 	if r.identity == nil {
 		return nil, s.refuse(r, "principalNotFound")
 	}
@@ -75,6 +91,15 @@ func (s *Server) begin(c call, action string) (*request, reply) {
 		return nil, s.refuse(r, "userStatus")
 	}
 	return r, reply{}
+}
+
+// system is the managed system that a request names.
+func (s *Server) system(sync *element) string {
+	id, named := sync.value("managedSystemId")
+	if !named && s.o.HomeSystem {
+		return "0"
+	}
+	return id
 }
 
 // refuse writes an audit row and answers a failure.
@@ -124,12 +149,12 @@ func (s *Server) setPassword(c call) reply {
 		return refused
 	}
 	value := r.sync.get("password")
-	if value == "" && s.o.BlankSets {
-		value = generate()
-	}
 	policy, ok := s.policyOf(r.identity)
 	if !ok {
 		return s.refuse(r, "PASSWORD_POLICY_NOT_FOUND")
+	}
+	if value == "" && s.o.BlankSets {
+		value = s.conforming(policy, r)
 	}
 	code, null := candidate{policy, r.identity, r.user, value, value == ""}.broken()
 	if null {
@@ -227,6 +252,24 @@ func generate() string {
 		b[i] = generated[int(b[i])%len(generated)]
 	}
 	return string(b)
+}
+
+// conforming makes a value under the policy, as the documentation says; one
+// that breaks a rule if the policy allows none.
+func (s *Server) conforming(policy Policy, r *request) (value string) {
+	for range 1000 {
+		value = generate()
+		if length, ok := policy.number("PWD_LEN"); ok {
+			for len(value) < length {
+				value += generate()
+			}
+			value = value[:max(length, 8)]
+		}
+		if code, _ := (candidate{policy, r.identity, r.user, value, false}).broken(); code == "" {
+			return value
+		}
+	}
+	return value
 }
 
 func randomID() string {

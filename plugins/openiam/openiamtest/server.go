@@ -29,6 +29,11 @@ const Services = "/openiam-idm-esb/idmsrvc/"
 // Options are how a server behaves. The zero value is the community edition of
 // 2011 with its shipped policy.
 type Options struct {
+	// Strict takes only requests that keep to the schema and to SOAP 1.1 to the
+	// letter. Without it a request is read as the server's own classes read it:
+	// elements in any order, 1 for true, no SOAPAction, anything left out.
+	Strict bool
+
 	Now func() time.Time // the clock; nil: time.Now
 
 	Namespace     string // of the provisioning service's elements; "": ProvisionNamespace
@@ -37,13 +42,22 @@ type Options struct {
 	ReturnResets bool // a reset answers with the new password, as documented
 	CheckStatus  bool // setPassword and resetPassword answer userStatus, as documented
 	BlankSets    bool // setPassword without a password generates one, as documented
+	HomeSystem   bool // a request without managedSystemId means system 0: the documentation lists no such field
 	Constants    bool // failures have the names of the constants instead of the wire's
 	PolicyCode   bool // policy failures answer failPasswordPolicy only, as documented
 	NoCompanions bool // only the provisioning service is there
+	NoWSDL       bool // no service publishes its description
 	BasicFields  bool // the older schema: no passThruAttributes and no base fields
 
 	User, Password string // a WS-Security UsernameToken that every call needs; "": none
 	FailedLogons   int    // wrong logons that lock; 0: three; below 0: never
+}
+
+// Documented returns the options with which a server answers as OpenIAM's wiki
+// says, where its sources do otherwise.
+func (o Options) Documented() Options {
+	o.ReturnResets, o.CheckStatus, o.BlankSets, o.HomeSystem, o.Constants, o.PolicyCode = true, true, true, true, true, true
+	return o
 }
 
 // Server is one simulated OpenIAM. Its methods may be called concurrently.

@@ -115,9 +115,8 @@ type operation func(c call) reply
 // service serves the operations of one port.
 func (s *Server) service(namespace string, ops map[string]operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && r.URL.Query().Has("wsdl") {
-			w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-			_, _ = io.WriteString(w, s.wsdl(namespace, ops))
+		if r.Method == http.MethodGet {
+			s.describe(w, r, namespace)
 			return
 		}
 		c, answer := s.receive(r, namespace)
@@ -127,6 +126,16 @@ func (s *Server) service(namespace string, ops map[string]operation) http.Handle
 		}
 		s.serve(w, r, c, ops)
 	})
+}
+
+// describe answers ?wsdl, in any case. ?wsdl= is another address.
+func (s *Server) describe(w http.ResponseWriter, r *http.Request, namespace string) {
+	if !strings.EqualFold(r.URL.RawQuery, "wsdl") || s.o.NoWSDL {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+	_, _ = io.WriteString(w, s.wsdl(namespace, "http://"+r.Host+r.URL.Path))
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, c call, ops map[string]operation) {
@@ -172,7 +181,7 @@ func (s *Server) receive(r *http.Request, namespace string) (call, reply) {
 	if kind := r.Header.Get("Content-Type"); !strings.HasPrefix(strings.ToLower(kind), "text/xml") {
 		return c, clientFault("Cannot create message for content type %q", kind)
 	}
-	if _, ok := r.Header["Soapaction"]; !ok {
+	if _, ok := r.Header["Soapaction"]; !ok && s.o.Strict {
 		return c, clientFault("The SOAPAction header is missing")
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, largestRequest))

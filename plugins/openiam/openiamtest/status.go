@@ -2,7 +2,6 @@ package openiamtest
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -59,23 +58,4 @@ func writeJSON(w http.ResponseWriter, v any) {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	_ = e.Encode(v)
-}
-
-// wsdl describes a service: target namespace, operations, and the fields of
-// PasswordSync that tell the older schema from the newer.
-func (s *Server) wsdl(namespace string, ops map[string]operation) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, `<?xml version="1.0" encoding="UTF-8"?>
-<wsdl:definitions xmlns:wsdl="http://schemas.xmlsoap.org/wsdl/" xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:tns="%[1]s" targetNamespace="%[1]s">
-<wsdl:types><xs:schema elementFormDefault="unqualified" targetNamespace="%[1]s"><xs:complexType name="PasswordSync"><xs:sequence>
-`, escape(namespace))
-	for _, name := range s.sequence() {
-		fmt.Fprintf(&b, "<xs:element minOccurs=\"0\" name=\"%s\"/>\n", name)
-	}
-	b.WriteString("</xs:sequence></xs:complexType></xs:schema></wsdl:types>\n<wsdl:portType name=\"Port\">\n")
-	for _, name := range slices.Sorted(maps.Keys(ops)) {
-		fmt.Fprintf(&b, "<wsdl:operation name=\"%s\"/>\n", name)
-	}
-	b.WriteString("</wsdl:portType>\n</wsdl:definitions>\n")
-	return b.String()
 }

@@ -50,19 +50,50 @@ func run(args []string, stdout, stderr io.Writer) error {
 	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
 	listen := flags.String("listen", "127.0.0.1:8083", "address to listen on")
 	accounts := flags.String("accounts", "", "file of identities")
-	returns := flags.Bool("return-resets", false, "a reset answers with the new password, as documented")
+	o := options(flags)
+	documented := flags.Bool("documented", false, "all that the documentation says, at once: --return-resets --check-status --blank-sets --home-system --constants --policy-code")
 	changes := flags.String("changes", "1", `value of PASSWORD_CHANGE_ALLOWED; "" switches the change counter off`)
 	length := flags.String("length", "8-12", "least and greatest length of a password")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	lowest, highest, _ := strings.Cut(*length, "-")
-	s := openiamtest.New(openiamtest.Options{ReturnResets: *returns})
+	if *documented {
+		*o = o.Documented()
+	}
+	if o.User != "" {
+		o.Password = os.Getenv(passwordVariable)
+	}
+	s := openiamtest.New(*o)
 	s.SetPolicy("GLOBAL", openiamtest.DefaultPolicy().With("PASSWORD_CHANGE_ALLOWED", *changes).With("PWD_LEN", lowest, highest))
 	if err := load(s, *accounts); err != nil {
 		return err
 	}
 	return serve(s, *listen, stdout)
+}
+
+// passwordVariable holds the password of the UsernameToken: no secret is a flag.
+const passwordVariable = "OPENIAM_PASSWORD"
+
+// options are the flags that say how the server behaves. "Documented" is what
+// OpenIAM's wiki says; without the flag the server does as its sources of 2011.
+func options(flags *flag.FlagSet) *openiamtest.Options {
+	o := &openiamtest.Options{}
+	flags.BoolVar(&o.Strict, "strict", false, "take only requests that keep to the schema and to SOAP 1.1 to the letter; inferred")
+	flags.BoolVar(&o.ReturnResets, "return-resets", false, "a reset answers with the new password; documented")
+	flags.BoolVar(&o.CheckStatus, "check-status", false, "a user who is not active is refused with userStatus; documented")
+	flags.BoolVar(&o.BlankSets, "blank-sets", false, "setPassword without a password makes one under the policy; documented")
+	flags.BoolVar(&o.HomeSystem, "home-system", false, "a request without managedSystemId means system 0; the documentation lists no such field")
+	flags.BoolVar(&o.Constants, "constants", false, "failures have the names of the documentation, such as PRINCIPAL_NOT_FOUND")
+	flags.BoolVar(&o.PolicyCode, "policy-code", false, "a broken rule is failPasswordPolicy, whichever it is; documented")
+	flags.BoolVar(&o.NoCompanions, "no-companions", false, "only the provisioning service is there")
+	flags.BoolVar(&o.NoWSDL, "no-wsdl", false, "?wsdl is not published")
+	flags.BoolVar(&o.BasicFields, "basic-fields", false, "the older schema: no passThruAttributes, no requestor fields")
+	flags.StringVar(&o.Namespace, "namespace", "", "of the provisioning operations; the documentation shows http://www.openiam.org/service/connector")
+	flags.StringVar(&o.AuthNamespace, "auth-namespace", "", "of AuthenticationService")
+	flags.StringVar(&o.User, "user", "", "want a WS-Security UsernameToken of this user; its password is "+passwordVariable+"; inferred")
+	flags.IntVar(&o.FailedLogons, "failed-logons", 3, "wrong logons that lock; below 0: never")
+	return o
 }
 
 func serve(s *openiamtest.Server, listen string, stdout io.Writer) error {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
@@ -40,6 +43,28 @@ func TestLoadNamesTheLine(t *testing.T) {
 		}
 		if err := load(openiamtest.New(openiamtest.Options{}), name); err == nil || err.Error() != want {
 			t.Errorf("load = %v, want %s", err, want)
+		}
+	}
+}
+
+// Every behaviour of a server can be had by a flag: what Options has, but the
+// clock and a password, simulate --help lists.
+func TestEveryOptionHasAFlag(t *testing.T) {
+	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
+	o := options(flags)
+	flags.VisitAll(func(f *flag.Flag) {
+		if f.Usage == "" {
+			t.Errorf("--%s says nothing", f.Name)
+		}
+		v := map[string]string{"namespace": "urn:x", "auth-namespace": "urn:y", "user": "svc", "failed-logons": "7"}[f.Name]
+		if err := flags.Set(f.Name, cmp.Or(v, "true")); err != nil {
+			t.Error(err)
+		}
+	})
+	for value, i := reflect.ValueOf(*o), 0; i < value.NumField(); i++ {
+		name := value.Type().Field(i).Name
+		if value.Field(i).IsZero() && name != "Now" && name != "Password" {
+			t.Errorf("no flag sets Options.%s", name)
 		}
 	}
 }
