@@ -106,7 +106,11 @@ func parameters(params []string) (map[string]string, error) {
 func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions, command string) (Outcome, error) {
 	head := r.Header()
 	o.Requestor, o.SourceSystem = cmp.Or(o.Requestor, head.Requestor), cmp.Or(o.SourceSystem, head.SourceSystem)
-	err := r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: command, OSUser: h.OSUser, Host: h.Hostname,
+	before, err := r.LastAt()
+	if err != nil {
+		return Outcome{}, err
+	}
+	err = r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: command, OSUser: h.OSUser, Host: h.Hostname,
 		PID: os.Getpid(), Requestor: o.Requestor, SourceSystem: o.SourceSystem}}})
 	if err != nil {
 		return Outcome{}, err
@@ -115,6 +119,7 @@ func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workf
 	if err != nil {
 		return Outcome{}, err
 	}
+	job.LastRecord = before
 	ending, err := h.watched(ctx, r, job)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("the ledger of run %s: %w; nothing was sent after that; then rekey resume %s", r.ID(), err, r.ID())
@@ -165,6 +170,7 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b),
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem,
 		Clock: h.Clock, Random: h.Random, Stop: stop,
+		Notice: func(text string) { fmt.Fprintf(h.Stderr, "rekey: %s\n", text) },
 	}, nil
 }
 

@@ -238,6 +238,9 @@ func (s *Steps) send(ctx context.Context, step Step, l *lane, t *taken, what sen
 	if err := s.oneValue(t, what); err != nil {
 		return err
 	}
+	if err := s.nothingComes(l, t.sig.credential(), what.value, step.Account); err != nil {
+		return err
+	}
 	y := s.intent(step, t, what)
 	s.fresh[t.sig.credential()] = true
 	return s.deliver(ctx, step, l, t, y, s.operation(step, t, what), &y.intent)
@@ -299,10 +302,15 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 }
 
 // await returns what came of a parcel. A cancelled run waits for nobody: what
-// was sent is lost from sight then, and settled by the next resume.
+// was sent is lost from sight then, and settled by the next resume. An answer
+// of unknown outcome that comes after the cancellation is none.
 func (s *Steps) await(l *lane, p *parcel) reply {
 	select {
 	case r := <-p.answer:
+		if s.crew.hard.Err() != nil && r.receipt.Outcome == sdk.Unknown && r.err == nil {
+			return reply{err: errUnderWay}
+		}
+		r.receipt = heard(r.receipt)
 		return r
 	case <-s.crew.hard.Done():
 	}
@@ -313,37 +321,44 @@ func (s *Steps) await(l *lane, p *parcel) reply {
 	case r := <-p.answer:
 		return r
 	default:
-		return reply{receipt: sdk.Lost(sdk.Errorf(sdk.Cancelled, "the run was cancelled while it was under way"))}
+		return reply{err: errUnderWay}
 	}
 }
 
 // deliver sends an operation until it has an outcome, and records that.
 func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *try, op sdk.Operation, intent *ledger.Record) error {
-	doubt := intent == nil // an earlier process may have sent it
-	spent := 0             // of the backend's attempts
+	lost := y.lost                   // by an earlier process, which may have sent it
+	may := op.Attempt > 1 && !y.lied // the target may have the value already
+	spent := 0                       // of the backend's attempts
 	patience := l.backend.Patience
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
 		got := s.exchange(l, op, intent)
 		intent = nil
 		if got.err != nil {
-			return s.unsent(y, op, doubt, got.err)
+			return s.unsent(y, op, lost.happened(), got.err)
 		}
 		r := got.receipt
-		doubt = doubt || r.Outcome == sdk.Unknown
+		if r.Outcome == sdk.AlreadyApplied && !may {
+			y.lied = true
+			return s.conclude(y, op, contradiction(l, r), lost)
+		}
+		if r.Outcome == sdk.Unknown {
+			lost, may = lost.and(s.crew.lostHere(l.backend)), true
+		}
 		if r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown || patience <= 0 {
 			spent++
 		} else {
 			patience -= r.Err.RetryAfter // waiting as asked costs no attempt, but has an end
 		}
-		next, wait := s.judge(l, op, r, doubt, spent < l.backend.Attempts, backoff)
+		next, wait := s.judge(l, op, r, lost.happened(), spent < l.backend.Attempts, backoff)
 		switch next {
 		case conclude:
-			return s.conclude(y, op, r)
+			return s.conclude(y, op, r, lost)
 		case investigate:
-			return s.investigate(ctx, step, l, t, y, op, r)
+			return s.investigate(ctx, step, l, t, y, op, r, lost)
 		}
-		if err := s.pause(l, wait, doubt || s.changedBesides(y)); err != nil {
-			return s.unsent(y, op, doubt, err)
+		if err := s.pause(l, wait, lost.happened() || s.changedBesides(y)); err != nil {
+			return s.unsent(y, op, lost.happened(), err)
 		}
 		op.Attempt++
 	}
@@ -395,14 +410,20 @@ func retriable(c sdk.Code) bool {
 }
 
 // definite reports whether a refusal of the code tells about earlier attempts
-// too: they cannot have been applied either.
-func definite(c sdk.Code) bool {
-	switch c {
-	case sdk.AccountNotFound, sdk.UserNotFound, sdk.Ambiguous, sdk.Protected, sdk.NoCredential,
-		sdk.PermissionDenied, sdk.InvalidOperation, sdk.Unsupported, sdk.InsecureTransport, sdk.ReadOnly:
-		return true
-	}
-	return false
+// too: they cannot have been applied either. That is so only where the code is
+// about the operation itself. Accounts come and go, rights are given and taken,
+// servers turn read-only: what such a state refuses now it may have let pass a
+// moment ago.
+func definite(c sdk.Code) bool { return c == sdk.InvalidOperation || c == sdk.Unsupported }
+
+// contradiction is what an operation came to of which the plugin says that it
+// was applied before, although every attempt so far was refused, or none was
+// made: which of the two is wrong nobody knows.
+func contradiction(l *lane, r sdk.Receipt) sdk.Receipt {
+	lie := sdk.Lost(sdk.Errorf(sdk.Internal, "plugin %s contradicts itself: it says that the value was applied before, and no attempt was without an answer",
+		l.backend.Description.Name))
+	lie.Ref, lie.Stamp = r.Ref, r.Stamp
+	return lie
 }
 
 // pause waits before another attempt. When the run stops, a user of whom
@@ -438,30 +459,33 @@ func (s *Steps) changedBesides(y *try) bool {
 	return false
 }
 
-// unsent ends a try whose operation did not leave, or cannot go on.
+// unsent ends a try whose operation did not leave, or cannot go on: the user
+// goes back to pending. A try in doubt is left as it is recorded, open or
+// unknown: a cancellation is never an answer.
 func (s *Steps) unsent(y *try, op sdk.Operation, doubt bool, err error) error {
-	if err != errNotSent {
+	switch {
+	case err == errUnderWay, err == errNotSent && doubt:
+		return cancelled()
+	case err != errNotSent:
 		return s.crew.broken(err)
 	}
-	if doubt {
-		if err := s.conclude(y, op, sdk.Lost(sdk.Errorf(sdk.Cancelled, "the run was stopped while the outcome was not known"))); err != nil {
-			return err
-		}
-		return nil
-	}
-	if err := s.conclude(y, op, sdk.Refuse(sdk.Errorf(sdk.Cancelled, "the run stopped before it was sent"))); err != nil {
+	if err := s.conclude(y, op, sdk.Refuse(sdk.Errorf(sdk.Cancelled, "the run stopped before it was sent")), loss{}); err != nil {
 		return err
 	}
 	return cancelled()
 }
 
-// conclude records a try's outcome.
-func (s *Steps) conclude(y *try, op sdk.Operation, r sdk.Receipt) error {
+// conclude records a try's outcome, and until when an attempt of it that was
+// lost may still arrive.
+func (s *Steps) conclude(y *try, op sdk.Operation, r sdk.Receipt, lost loss) error {
 	o := y.intent
 	o.Kind, o.Index, o.Sealed, o.SealedOld = ledger.Outcome, 0, nil, nil
 	o.Outcome = r.Outcome
-	o.Detail = ledger.Detail{Op: y.intent.Detail.Op, Bridge: y.intent.Detail.Bridge, Attempt: op.Attempt, Ref: r.Ref, Stamp: r.Stamp}
+	o.Detail = ledger.Detail{Op: y.intent.Detail.Op, Bridge: y.intent.Detail.Bridge, Attempt: op.Attempt, Ref: r.Ref, Stamp: r.Stamp, Contradicted: y.lied}
 	fill(&o, &o.Detail, r.Err)
+	if r.Outcome != sdk.Refused {
+		s.mayCome(&o, lost)
+	}
 	if r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied {
 		o.Code = ""
 	}

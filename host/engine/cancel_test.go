@@ -4,9 +4,12 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // mute takes operations and never answers them.
@@ -46,5 +49,145 @@ func TestACancelledRunWaitsForNoAnswer(t *testing.T) {
 				t.Errorf("%s: sent %v, recorded as %s", keyOf(pos), sent, rec.Outcome)
 			}
 		}
+	}
+}
+
+// deaf is a target whose calls last until they are cancelled, and then say so.
+type deaf struct {
+	*target
+	cancel context.CancelFunc
+	after  int // calls that are answered before
+	calls  int
+}
+
+// wait answers, or cancels the run and reports that the call was given up.
+func (d *deaf) wait(ctx context.Context) *sdk.Error {
+	d.mu.Lock()
+	d.calls++
+	ends := d.calls > d.after
+	d.mu.Unlock()
+	if !ends {
+		return nil
+	}
+	d.cancel()
+	<-ctx.Done()
+	return sdk.Errorf(sdk.Cancelled, "given up")
+}
+
+func (d *deaf) Find(ctx context.Context, account string) (sdk.Account, error) {
+	if err := d.wait(ctx); err != nil {
+		return sdk.Account{}, err
+	}
+	return d.target.Find(ctx, account)
+}
+
+func (d *deaf) Verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
+	if err := d.wait(ctx); err != nil {
+		return sdk.CannotTell, err
+	}
+	return d.target.Verify(ctx, account, kind, v)
+}
+
+func (d *deaf) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	if err := d.wait(ctx); err != nil {
+		return nil, err
+	}
+	return d.target.Generate(ctx, kind, n)
+}
+
+func (d *deaf) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if err := d.wait(ctx); err != nil {
+		return sdk.Lost(err)
+	}
+	return d.target.Reset(ctx, op)
+}
+
+func (d *deaf) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if err := d.wait(ctx); err != nil {
+		return sdk.Refuse(err)
+	}
+	return d.target.Unlock(ctx, op)
+}
+
+func (d *deaf) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+	for n, op := range ops {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+			defer cancel()
+			if err := d.wait(ctx); err != nil {
+				answer(n, sdk.Lost(err))
+				return
+			}
+			answer(n, d.target.one(op))
+		}()
+	}
+}
+
+// TestACancellationIsNeverAnAnswer: whatever verb is cancelled, with or without
+// try_, nothing is recorded of the call, and the next process ends every user.
+func TestACancellationIsNeverAnAnswer(t *testing.T) {
+	given := Given(secret.New("given"))
+	steps := map[string]Step{
+		"set": {Verb: verbSet, Value: given}, "change": {Verb: verbChange, Value: given, Old: Given(secret.New("old"))},
+		"reset": {Verb: verbReset}, "unlock": {Verb: verbUnlock}, "find": {Verb: verbFind}, "verify": {Verb: verbVerify, Value: given},
+		"generate": {Verb: "generate"},
+	}
+	for name, step := range steps {
+		for after := range 3 {
+			for _, tries := range []bool{false, true} {
+				checkCancelled(t, name, step, after, tries)
+			}
+		}
+	}
+}
+
+// branching is a hook that takes a step, and ends for good if it was refused.
+func branching(step Step, tries bool) script {
+	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		step := step
+		step.Backend, step.Account = "a", row.Key
+		if step.Verb == "generate" {
+			v, err := s.Generate(ctx, GenerateStep{Generator: "a"})
+			if err != nil {
+				return *must(Result{}, err)
+			}
+			step.Verb, step.Value = verbSet, v
+		}
+		r, err := s.Do(ctx, step)
+		if bad := must(r, err); bad != nil && (err != nil || !tries) {
+			return *bad
+		}
+		if !r.OK() {
+			return Verdict{Kind: SaidSkip, Reason: string(r.Code)}
+		}
+		if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: Given(secret.New("given"))})); bad != nil {
+			return *bad
+		}
+		return Verdict{}
+	}
+}
+
+func checkCancelled(t *testing.T, name string, step Step, after int, tries bool) {
+	t.Helper()
+	b := newBook(5)
+	ctx, cancel := context.WithCancel(t.Context())
+	d := &deaf{target: newTarget(t, b), cancel: cancel, after: after}
+	d.verify = func(string, string) sdk.Verdict { return sdk.Accepted }
+	backend := d.backend("a")
+	backend.Instance = d
+	job := jobOf(b, branching(step, tries), backend)
+	if _, err := Apply(ctx, job); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range b.records {
+		unsent := r.Kind == ledger.Outcome && r.Outcome == sdk.Refused // certain: it never left
+		if r.Code == sdk.Cancelled && !unsent || r.Kind == ledger.Finished && r.Detail.Status != ledger.Done {
+			t.Errorf("%s, %d answered, try %v: recorded %s %s %s %s", name, after, tries, r.Kind, r.Verb, r.Code, r.Detail.Status)
+		}
+	}
+	d.after = 1 << 30
+	apply(t, job)
+	if n := b.counts()[ledger.Done]; n != 5 {
+		t.Errorf("%s, %d answered, try %v: %v after a resume, want 5 done", name, after, tries, b.counts())
 	}
 }

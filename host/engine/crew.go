@@ -59,6 +59,11 @@ type Job struct {
 
 	Requestor, SourceSystem string
 
+	// LastRecord is when the newest record of earlier processes was made: what
+	// they sent was given up by then. Zero: not known.
+	LastRecord time.Time
+	Notice     func(text string) // told of what is waited for; may be nil; must not block
+
 	Clock    Clock
 	Random   Random
 	Stop     context.Context               // its end stops the dispatching and lets what is in flight finish
@@ -90,6 +95,7 @@ type crew struct {
 	vault        Vault
 	clock        Clock
 	random       Random
+	began        time.Time
 
 	hard, soft context.Context // soft ends when the run stops, hard when it is cancelled
 	softEnd    context.CancelCauseFunc
@@ -130,7 +136,7 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 func newCrew(ctx context.Context, job Job) *crew {
 	c := &crew{Job: job, id: job.ID, crash: job.Crash, requestor: job.Requestor, sourceSystem: job.SourceSystem,
 		lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(), vault: job.Vault,
-		clock: job.Clock, random: job.Random, hard: ctx, limit: -1}
+		clock: job.Clock, random: job.Random, began: job.Clock.Now(), hard: ctx, limit: -1}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
 	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
 	c.pools = &pools{values: map[[2]string][]secret.Value{}}
@@ -334,9 +340,11 @@ func (c *crew) finish(s *Steps, v Verdict) {
 	}
 	v = s.checked(v)
 	if c.Revert {
-		if !s.revert(v) {
+		back, err := s.revert(v)
+		if isCancelled(err) {
 			return
 		}
+		v = back
 	}
 	rec := statusOf(s.log, v)
 	rec.User, rec.Detail.Attempt = s.user.Pos, s.attempts
@@ -456,6 +464,13 @@ func (c *crew) admit(s *Steps, l *lane) error {
 		return cancelled()
 	}
 	return nil
+}
+
+// notice tells the operator what is waited for.
+func (c *crew) notice(format string, args ...any) {
+	if c.Notice != nil {
+		c.Notice(fmt.Sprintf(format, args...))
+	}
 }
 
 // jitter spreads a back-off between three quarters and five quarters of it.

@@ -24,6 +24,7 @@ type book struct {
 	waveOf  func(pos int64) int
 	broken  error // what Commit fails with
 	sealed  map[string]bool
+	at      func() time.Time // of records; nil: none
 }
 
 func newBook(users int) *book {
@@ -38,6 +39,9 @@ func (b *book) Commit(recs []*ledger.Record) error {
 	}
 	for _, r := range recs {
 		r.Index = int64(len(b.records))
+		if b.at != nil {
+			r.At = b.at()
+		}
 		b.records = append(b.records, *r)
 		if r.Kind == ledger.Intent {
 			b.sealed[r.Account+"\x00"+string(r.Sealed)] = true

@@ -19,6 +19,11 @@ const frameSize = 64
 // errNotSent answers an operation that was given up before its first byte left.
 var errNotSent = errors.New("given up before it was sent")
 
+// errUnderWay answers an operation that was under way when the run was
+// cancelled. Nothing is recorded of it: its intent stays open, and the next
+// process settles it.
+var errUnderWay = errors.New("under way when the run was cancelled")
+
 // parcel is one durable operation on its way to a plugin.
 type parcel struct {
 	op     sdk.Operation

@@ -30,6 +30,8 @@ func signatureOf(r ledger.Record) signature {
 type try struct {
 	intent  ledger.Record
 	outcome *ledger.Record // nil: not known
+	lost    loss           // attempts of earlier processes that got no answer
+	lied    bool           // the plugin contradicted itself about it
 }
 
 func (t *try) open() bool { return t.outcome == nil }
@@ -148,7 +150,9 @@ func (p *past) read(r *ledger.Record) {
 	case ledger.Outcome:
 		p.outcome(r)
 	case ledger.Answer:
-		p.step(r).answer = r
+		if r.Code != sdk.Cancelled { // an older rekey recorded calls that were given up
+			p.step(r).answer = r
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // read is a verify or a find: recorded once, the same at every replay.
@@ -22,11 +23,11 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 	for attempt, backoff := 1, time.Second; ; attempt, backoff = attempt+1, min(2*backoff, time.Minute) {
 		outcome, detail, err := ask(ctx, step, l)
 		s.crew.crash.at(CrashReadAnswered)
-		if isCancelled(err) {
-			return Result{}, err
+		if isCancelled(err) || s.crew.hard.Err() != nil { // whatever it says was said to a call that was given up
+			return Result{}, cancelled()
 		}
-		e := sdk.AsError(err, sdk.TargetError)
-		if e != nil && pending(e.Code) && e.Code != sdk.Cancelled { // it would say so to every user
+		e := uncancelled(sdk.AsError(err, sdk.TargetError))
+		if e != nil && pending(e.Code) { // it would say so to every user
 			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
 			return Result{}, cancelled()
 		}
@@ -108,6 +109,11 @@ func (s *Steps) ask(ctx context.Context, step Step, l *lane, t *taken) (Result, 
 	if err := s.crew.admit(s, l); err != nil {
 		return Result{}, err
 	}
+	if step.Verb == verbReset {
+		if err := s.nothingComes(l, t.sig.credential(), secret.Value{}, step.Account); err != nil {
+			return Result{}, err
+		}
+	}
 	if err := s.crew.gate.wait(s.crew.soft, &s.ticket); err != nil {
 		return Result{}, cancelled()
 	}
@@ -126,17 +132,21 @@ func (s *Steps) ask(ctx context.Context, step Step, l *lane, t *taken) (Result, 
 // askUntil repeats a reset or an unlock until it has an outcome.
 func (s *Steps) askUntil(step Step, l *lane, t *taken, y *try) error {
 	op := s.operation(step, t, sending{verb: sdk.Verb(step.Verb), mustChange: step.MustChange})
+	var lost loss
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
 		r, err := s.askOnce(l, op)
 		if err != nil {
-			return s.unsent(y, op, op.Attempt > 1, errNotSent)
+			return s.unsent(y, op, lost.happened(), err)
+		}
+		if r.Outcome == sdk.Unknown {
+			lost = lost.and(s.crew.lostHere(l.backend))
 		}
 		again := r.Outcome == sdk.Unknown || r.Err != nil && retriable(r.Err.Code)
 		if !again || op.Attempt >= l.backend.Attempts {
-			return s.concludeReset(y, op, r)
+			return s.concludeReset(y, op, inDoubt(r, lost), lost)
 		}
 		if err := s.crew.clock.Sleep(s.crew.hard, max(s.crew.jitter(backoff), retryAfter(r))); err != nil {
-			return s.concludeReset(y, op, r)
+			return s.unsent(y, op, lost.happened(), errNotSent)
 		}
 		op.Attempt++
 	}
@@ -149,6 +159,8 @@ func retryAfter(r sdk.Receipt) time.Duration {
 	return r.Err.RetryAfter
 }
 
+// askOnce makes one attempt. Its error is errNotSent, or errUnderWay where the
+// run was cancelled before an answer told what became of it.
 func (s *Steps) askOnce(l *lane, op sdk.Operation) (sdk.Receipt, error) {
 	s.attempts++
 	call := l.backend.Instance.Reset
@@ -157,23 +169,47 @@ func (s *Steps) askOnce(l *lane, op sdk.Operation) (sdk.Receipt, error) {
 	}
 	var r sdk.Receipt
 	err := l.direct(s.crew.hard, func(ctx context.Context) { r = call(ctx, op) })
-	if err == nil {
-		s.crew.crash.at(CrashResetAnswered)
-		l.circuit.saw(r)
+	if err != nil {
+		return r, errNotSent
 	}
-	return r, err
+	s.crew.crash.at(CrashResetAnswered)
+	if s.crew.hard.Err() != nil && r.Outcome == sdk.Unknown {
+		return r, errUnderWay
+	}
+	r = heard(r)
+	l.circuit.saw(r)
+	return r, nil
+}
+
+// inDoubt is what a reset came to of which an attempt was lost: that one may
+// still arrive and pick another value than the one that is known, or than the
+// one that a refusal left.
+func inDoubt(r sdk.Receipt, lost loss) sdk.Receipt {
+	switch {
+	case !lost.happened() || r.Outcome == sdk.Unknown:
+		return r
+	case r.Outcome == sdk.Refused && !definite(r.Err.Code):
+		return doubtful(r)
+	case r.Value.Present():
+		in := sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer and may still replace the value"))
+		in.Value, in.Ref, in.Stamp = r.Value, r.Ref, r.Stamp
+		return in
+	}
+	return r
 }
 
 // concludeReset records the outcome; a value that the backend returned has no
 // other copy, so it is durable before anything goes on.
-func (s *Steps) concludeReset(y *try, op sdk.Operation, r sdk.Receipt) error {
+func (s *Steps) concludeReset(y *try, op sdk.Operation, r sdk.Receipt, lost loss) error {
 	if !r.Value.Present() {
-		return s.conclude(y, op, r)
+		return s.conclude(y, op, r, lost)
 	}
 	o := y.intent
 	o.Kind, o.Outcome = ledger.Outcome, r.Outcome
 	o.Sealed = s.crew.vault.Seal(o.User, o.Step, o.Try, roleValue, r.Value)
 	o.Detail = ledger.Detail{Attempt: op.Attempt, Ref: r.Ref, Stamp: r.Stamp}
+	fill(&o, &o.Detail, r.Err)
+	s.mayCome(&o, lost)
 	y.outcome = &o
 	return s.recordNow(o)
 }

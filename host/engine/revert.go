@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/rekey-host/rekey/host/ledger"
@@ -10,11 +11,12 @@ import (
 
 // revert sets back what a failing user has applied, newest first, as journalled
 // steps. Unknown accounts are never reverted, and with one of them nothing is.
-// It reports false if the user goes back to pending.
-func (s *Steps) revert(v Verdict) bool {
+// It returns the verdict with which the user ends, or the fault of one who goes
+// back to pending.
+func (s *Steps) revert(v Verdict) (Verdict, error) {
 	status := statusOf(s.log, v).Detail.Status
 	if status != ledger.Partial {
-		return true
+		return v, nil
 	}
 	accounts := standings(s.log)
 	slices.Reverse(accounts)
@@ -23,10 +25,19 @@ func (s *Steps) revert(v Verdict) bool {
 			continue
 		}
 		if err := s.setBack(a); err != nil {
-			return false
+			return raisedBy(err), err
 		}
 	}
-	return true
+	return v, nil
+}
+
+// raisedBy is the verdict of a hook that ends with a fault.
+func raisedBy(err error) Verdict {
+	var f *Fault
+	if !errors.As(err, &f) {
+		f = &Fault{Code: sdk.Internal, Message: err.Error()}
+	}
+	return Verdict{Kind: Raised, Fault: f}
 }
 
 // setBack gives one credential the value it had before. Where that is not

@@ -21,6 +21,7 @@ func (s *Steps) settle(ctx context.Context, step Step, l *lane, t *taken) error 
 	if err != nil {
 		return err
 	}
+	y.lost, y.lied = s.lossOfTry(l.backend, y), y.outcome != nil && y.outcome.Detail.Contradicted
 	y.outcome = nil
 	if l.backend.Description.CanReplay(op.Verb) {
 		if err := s.crew.admit(s, l); err != nil {
@@ -28,7 +29,7 @@ func (s *Steps) settle(ctx context.Context, step Step, l *lane, t *taken) error 
 		}
 		return s.deliver(ctx, step, l, t, y, op, nil)
 	}
-	return s.investigate(ctx, step, l, t, y, op, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "rekey ended before the answer came")))
+	return s.investigate(ctx, step, l, t, y, op, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "rekey ended before the answer came")), y.lost)
 }
 
 // recovering reports whether a step is in the middle of a recovery.
@@ -61,26 +62,27 @@ func (s *Steps) reopened(step Step, t *taken, y *try) (sdk.Operation, error) {
 // investigate settles an outcome by evidence: one verify, and where that shows
 // the target unchanged, the same value once more; else by the plugin's
 // recovery; else it stays unknown.
-func (s *Steps) investigate(ctx context.Context, step Step, l *lane, t *taken, y *try, op sdk.Operation, r sdk.Receipt) error {
-	switch s.evidence(step, l, op.Value) {
-	case sdk.Accepted, sdk.AcceptedMustChange:
-		return s.conclude(y, op, sdk.OK())
-	case sdk.Rejected:
-		switch {
-		case remembered(y, r):
-			return s.conclude(y, op, overtaken(r))
-		case r.Outcome == sdk.Refused:
-			return s.conclude(y, op, r)
-		}
-		return s.once(y, l, op)
+func (s *Steps) investigate(ctx context.Context, step Step, l *lane, t *taken, y *try, op sdk.Operation, r sdk.Receipt, lost loss) error {
+	verdict, err := s.evidence(step, l, op.Value, r, lost)
+	switch {
+	case err != nil:
+		return err
+	case verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange:
+		return s.conclude(y, op, sdk.OK(), lost)
+	case verdict == sdk.Rejected && remembered(y, r):
+		return s.conclude(y, op, overtaken(r), lost)
+	case verdict == sdk.Rejected && r.Outcome == sdk.Refused && !lost.here:
+		return s.conclude(y, op, r, loss{})
+	case verdict == sdk.Rejected && r.Outcome == sdk.Unknown:
+		return s.once(step, y, l, op, lost)
 	}
 	if op.Verb == sdk.Change && !recovering(t) && l.backend.Description.Recover == sdk.SetThenChange {
-		if err := s.conclude(y, op, doubtful(r)); err != nil {
+		if err := s.conclude(y, op, doubtful(r), lost); err != nil {
 			return err
 		}
 		return s.recover(ctx, step, l, t)
 	}
-	return s.conclude(y, op, doubtful(r))
+	return s.conclude(y, op, doubtful(r), lost)
 }
 
 // doubtful turns the refusal of a later attempt into what the whole operation
@@ -93,16 +95,33 @@ func doubtful(r sdk.Receipt) sdk.Receipt {
 }
 
 // once sends the operation again after it was seen not to have taken effect.
-func (s *Steps) once(y *try, l *lane, op sdk.Operation) error {
+func (s *Steps) once(step Step, y *try, l *lane, op sdk.Operation, lost loss) error {
 	op.Attempt++
 	got := s.exchange(l, op, nil)
 	if got.err != nil {
 		return s.unsent(y, op, true, got.err)
 	}
-	if remembered(y, got.receipt) {
-		return s.conclude(y, op, overtaken(got.receipt))
+	r := got.receipt
+	switch {
+	case remembered(y, r):
+		return s.conclude(y, op, overtaken(r), lost)
+	case r.Outcome == sdk.Unknown:
+		return s.conclude(y, op, r, lost.and(s.crew.lostHere(l.backend)))
+	case r.Outcome != sdk.Refused || definite(r.Err.Code):
+		return s.conclude(y, op, r, lost)
+	case lost.here:
+		return s.conclude(y, op, doubtful(r), lost)
 	}
-	return s.conclude(y, op, got.receipt)
+	verdict, err := s.evidence(step, l, op.Value, r, lost) // the lost attempt may have arrived meanwhile
+	switch {
+	case err != nil:
+		return err
+	case verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange:
+		return s.conclude(y, op, sdk.OK(), lost)
+	case verdict == sdk.Rejected:
+		return s.conclude(y, op, r, loss{})
+	}
+	return s.conclude(y, op, doubtful(r), lost)
 }
 
 // remembered reports whether the target refuses a value because it has it, or
@@ -123,10 +142,34 @@ func overtaken(r sdk.Receipt) sdk.Receipt {
 	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", r.Err.Error()))
 }
 
-// evidence asks the target once whether it has the value. Of a run that is
-// cancelled operations may still be under way: what the target says then may
-// not be true a moment later.
-func (s *Steps) evidence(step Step, l *lane, v secret.Value) sdk.Verdict {
+// evidence asks the target whether it has the value. Before a refusal can be
+// the last word, nothing that an earlier process lost may still be on its way.
+// Of a run that is cancelled operations may still be under way: what the target
+// says then may not be true a moment later, and the user goes back to pending.
+func (s *Steps) evidence(step Step, l *lane, v secret.Value, r sdk.Receipt, lost loss) (sdk.Verdict, error) {
+	if !lost.here && absent(r) {
+		return sdk.Rejected, nil
+	}
+	if r.Outcome == sdk.Refused && !lost.here {
+		if err := s.outwait(l, lost, step.Account); err != nil {
+			return sdk.CannotTell, err
+		}
+	}
+	verdict := s.verdictOn(step, l, v)
+	if s.crew.hard.Err() != nil {
+		return sdk.CannotTell, cancelled()
+	}
+	return verdict, nil
+}
+
+// absent reports whether the target says that there is no such account: then
+// none has the value.
+func absent(r sdk.Receipt) bool {
+	return r.Outcome == sdk.Refused && (r.Err.Code == sdk.AccountNotFound || r.Err.Code == sdk.UserNotFound)
+}
+
+// verdictOn is one verify, where the backend can.
+func (s *Steps) verdictOn(step Step, l *lane, v secret.Value) sdk.Verdict {
 	if !l.backend.Can(sdk.CanVerify) || step.HashFormat != "" || s.crew.hard.Err() != nil {
 		return sdk.CannotTell
 	}
@@ -139,9 +182,6 @@ func (s *Steps) evidence(step Step, l *lane, v secret.Value) sdk.Verdict {
 		}
 	})
 	s.crew.crash.at(CrashEvidenceGot)
-	if s.crew.hard.Err() != nil {
-		return sdk.CannotTell
-	}
 	return verdict
 }
 
@@ -156,8 +196,8 @@ func (s *Steps) recover(ctx context.Context, step Step, l *lane, t *taken) error
 		return err
 	}
 	if last := t.last(); last.open() {
-		lost := sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "no answer came"))
-		if err := s.conclude(last, sdk.Operation{}, lost); err != nil {
+		lost := s.lossOfTry(l.backend, last)
+		if err := s.conclude(last, sdk.Operation{}, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "no answer came")), lost); err != nil {
 			return err
 		}
 	}

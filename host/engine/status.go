@@ -118,6 +118,8 @@ func statusOf(records []ledger.Record, v Verdict) ledger.Record {
 		if out.Code == "" {
 			out.Code, out.Detail.Message = sdk.ConnectionLost, "no answer came"
 		}
+	case v.isPostponed():
+		out.Detail.Status, out.Code, out.Detail.Message = ledger.Unresolved, v.Fault.Code, v.Fault.Message
 	case applied != nil && (refused != nil || hookFailed || notAccepted != nil):
 		out.Detail.Status = ledger.Partial
 		because(&out, v, refused, notAccepted)

@@ -40,6 +40,7 @@ type Steps struct {
 	fresh     map[signature]bool
 	olds      map[signature]secret.Value // what a change replaced
 	attempts  int
+	lost      map[[2]int]loss // of what this process concluded, by step and try
 	simulated bool
 }
 
@@ -188,6 +189,27 @@ func resultOf(r ledger.Record) Result {
 
 // cancelled is the fault of a user who goes back to pending.
 func cancelled() *Fault { return &Fault{Code: sdk.Cancelled, Message: "the run stops"} }
+
+// heard is an answer as the engine reads it: a refusal has a reason, and what a
+// plugin gave up by itself is no cancellation.
+func heard(r sdk.Receipt) sdk.Receipt {
+	if r.Outcome == sdk.Refused && r.Err == nil {
+		r.Err = sdk.Errorf(sdk.Internal, "the plugin refused it without a reason")
+	}
+	r.Err = uncancelled(r.Err)
+	return r
+}
+
+// uncancelled names what a plugin gave up by itself for what it is: the run was
+// not cancelled, and the call may be made again.
+func uncancelled(err *sdk.Error) *sdk.Error {
+	if err == nil || err.Code != sdk.Cancelled {
+		return err
+	}
+	other := *err
+	other.Code, other.Message = sdk.TargetUnavailable, "the plugin gave it up: "+err.Message
+	return &other
+}
 
 // isCancelled reports whether err is that fault.
 func isCancelled(err error) bool {

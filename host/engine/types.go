@@ -56,7 +56,8 @@ type Fault struct {
 	// a key, a conversion.
 	OfRow bool
 
-	static bool // it does not depend on the row
+	static    bool // it does not depend on the row
+	postponed bool // the user goes on in another process, when nothing that was lost can arrive any more
 }
 
 // Error returns the code and the message.

@@ -70,7 +70,9 @@ type Detail struct {
 	Ref           string          `json:"ref,omitempty"`
 	Stamp         string          `json:"stamp,omitempty"`
 	Verdict       string          `json:"verdict,omitempty"`
-	Account       *sdk.Account    `json:"account,omitempty"` // what find returned
+	Account       *sdk.Account    `json:"account,omitempty"`      // what find returned
+	Late          *time.Time      `json:"late,omitempty"`         // of an Outcome: an attempt got no answer, and may arrive until then
+	Contradicted  bool            `json:"contradicted,omitempty"` // of an Outcome: the plugin contradicted itself
 
 	Status    Status `json:"status,omitempty"`    // of Finished
 	Unchanged bool   `json:"unchanged,omitempty"` // of Finished: done, and no password was changed

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"filippo.io/age"
 
@@ -377,6 +378,23 @@ func (r *Run) Starts() ([]Start, error) {
 		return nil, err
 	}
 	return s.Starts, nil
+}
+
+// LastAt returns when the newest record was made.
+func (r *Run) LastAt() (time.Time, error) {
+	var at time.Time
+	err := r.reading(func(c *conn) error {
+		var dec decoder
+		return c.each("SELECT body FROM rec ORDER BY id DESC LIMIT 1", func(found row) error {
+			newest, err := dec.record(found.bytes(0))
+			at = newest.At
+			return err
+		})
+	})
+	if err != nil {
+		return time.Time{}, ofRun(r.id, err)
+	}
+	return at, nil
 }
 
 // Untold is how many resets were applied whose value only the target knows.

@@ -1,0 +1,374 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// network stands between the engine and a target: it holds some requests back,
+// whose answers are lost, and lets them arrive whenever it likes.
+type network struct {
+	*target
+	dice  *rand.Rand
+	calm  bool // it holds nothing
+	held  []sdk.Operation
+	holds int
+}
+
+func newNetwork(t *testing.T, b *book, dice *rand.Rand) *network {
+	n := &network{target: newTarget(t, b), dice: dice}
+	n.say = n.pass
+	return n
+}
+
+// pass is one request: it may be held, some that were held may arrive before
+// it, and the target may refuse it for a state that changes.
+func (n *network) pass(_ int, op sdk.Operation) sdk.Receipt {
+	if !n.calm && n.dice.IntN(4) == 0 {
+		n.arrive()
+	}
+	switch {
+	case n.calm:
+	case n.dice.IntN(4) == 0:
+		n.held = append(n.held, op)
+		n.holds++
+		return cut
+	case n.dice.IntN(5) == 0:
+		codes := []sdk.Code{sdk.PermissionDenied, sdk.ReadOnly, sdk.PolicyViolation, sdk.AccountStatus, sdk.Protected, sdk.Conflict}
+		return sdk.Refuse(sdk.Errorf(codes[n.dice.IntN(len(codes))], "not now"))
+	}
+	return n.apply(op)
+}
+
+// apply is what the target does with a request that has arrived.
+func (n *network) apply(op sdk.Operation) sdk.Receipt {
+	if op.Verb == sdk.Change && n.latest(op.Account) != op.Old.Reveal() {
+		return sdk.Refuse(sdk.Errorf(sdk.WrongCurrentPassword, "not this one"))
+	}
+	n.take(op)
+	return sdk.OK()
+}
+
+// latest is current for who holds the lock.
+func (n *network) latest(account string) string {
+	if list := n.values[account]; len(list) > 0 {
+		return list[len(list)-1]
+	}
+	return "old"
+}
+
+// arrive lets everything that is held arrive, in any order.
+func (n *network) arrive() {
+	n.dice.Shuffle(len(n.held), func(i, j int) { n.held[i], n.held[j] = n.held[j], n.held[i] })
+	for _, op := range n.held {
+		n.apply(op)
+	}
+	n.held = nil
+}
+
+func (n *network) now(account string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.latest(account)
+}
+
+// The rotates whose claims are looked at, by what they are called.
+var lateScripts = map[string]script{
+	"set": generateAndSet("a"),
+	"two values": func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		if v := generateAndSet("a")(ctx, row, s); v.Kind == Raised {
+			return v
+		}
+		return generateAndSet("a")(ctx, row, s)
+	},
+	"change then set": func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		if v := changeTo("a")(ctx, row, s); v.Kind == Raised {
+			return v
+		}
+		return generateAndSet("a")(ctx, row, s)
+	},
+	"two servers": generateAndSet("a", "b"),
+}
+
+// lateJob is a job over two networks with a script of the table.
+func lateJob(t *testing.T, name string, seed uint64) (*book, Job, [2]*network) {
+	b, dice := newBook(6), rand.New(rand.NewPCG(seed, 1))
+	b.at = func() time.Time { return time.Now() }
+	nets := [2]*network{newNetwork(t, b, dice), newNetwork(t, b, dice)}
+	var backends []Backend
+	for i, label := range []string{"a", "b"} {
+		backend := nets[i].backend(label)
+		backend.Instance, backend.Timeout, backend.Concurrency = nets[i], time.Millisecond, 1
+		if dice.IntN(3) == 0 {
+			backend.Abilities = slices.DeleteFunc(backend.Abilities, func(a sdk.Ability) bool { return a == sdk.CanVerify })
+		}
+		if dice.IntN(3) == 0 {
+			backend.Description.ReplaySafe = nil
+		}
+		nets[i].verify = func(account, value string) sdk.Verdict {
+			if nets[i].now(account) == value {
+				return sdk.Accepted
+			}
+			return sdk.Rejected
+		}
+		backends = append(backends, backend)
+	}
+	hooks := lateScripts[name]
+	if name == "revert" {
+		hooks = lateScripts["two servers"]
+	}
+	job := jobOf(b, hooks, backends...)
+	job.Revert = name == "revert"
+	job.Known = func(string, string, string) (secret.Value, bool, error) { return secret.New("old"), true, nil }
+	return b, job, nets
+}
+
+// reopenUnknown puts the users with an unknown outcome back, as resume does.
+func reopenUnknown(b *book) {
+	for pos := int64(1); pos <= int64(b.users); pos++ {
+		if statusIn(b.user(pos)) == ledger.Unresolved {
+			b.records = append(b.records, ledger.Record{Kind: ledger.Reopened, User: pos})
+		}
+	}
+}
+
+// TestWhatArrivesLateMakesNoClaimUntrue: requests are held back beyond the end
+// of the process that sent them, and arrive in any order. Who is done has the
+// last value that the ledger calls applied; who failed has the value of before,
+// or one that the ledger calls applied.
+func TestWhatArrivesLateMakesNoClaimUntrue(t *testing.T) {
+	holds, finals, unknowns := 0, map[ledger.Status]int{}, 0
+	for _, name := range []string{"set", "two values", "change then set", "two servers", "revert"} {
+		for seed := range uint64(150) {
+			b, job, nets := lateJob(t, name, seed)
+			for process := range 8 {
+				reopenUnknown(b)
+				apply(t, job)
+				for _, n := range nets {
+					n.arrive() // beyond the end of the process that gave it up
+					n.calm = process > 1
+					holds, n.holds = holds+n.holds, 0
+				}
+				unknowns += b.counts()[ledger.Unresolved]
+				checkClaims(t, fmt.Sprintf("%s, seed %d, process %d", name, seed, process), b, nets)
+			}
+			for status, n := range b.counts() {
+				finals[status] += n
+			}
+		}
+	}
+	t.Logf("%d requests were held, %d users ended unknown on the way; in the end %v", holds, unknowns, finals)
+	if holds < 1000 || unknowns < 200 || finals[ledger.Done] < 500 || finals[ledger.Failed] < 50 {
+		t.Error("too little happened to prove anything")
+	}
+}
+
+// checkClaims compares what is said of each user with what the targets have.
+func checkClaims(t *testing.T, where string, b *book, nets [2]*network) {
+	t.Helper()
+	for pos := int64(1); pos <= int64(b.users); pos++ {
+		status := statusIn(b.user(pos))
+		for _, a := range standings(b.user(pos)) {
+			has := nets[map[string]int{"a": 0, "b": 1}[a.cred.backend]].now(a.cred.account)
+			claimed := "old"
+			for _, y := range a.tries {
+				if y.applied() {
+					claimed = string(y.intent.Sealed)
+				}
+			}
+			known := has == "old" || b.holds(a.cred.account, has)
+			final := status == ledger.Done || status == ledger.Failed || status == ledger.Partial && a.state != standingUnknown
+			if !known || final && has != claimed {
+				t.Errorf("%s: user %d is %s, %s has a value that the ledger knows: %v, the one that is claimed: %v", where, pos, status, a.cred, known, has == claimed)
+			}
+		}
+	}
+}
+
+// TestAnAttemptOfAnEarlierProcessIsWaitedFor before another value is sent, and
+// no longer than from the start of this process.
+func TestAnAttemptOfAnEarlierProcessIsWaitedFor(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ago  time.Duration // of the newest record of the earlier process
+		want time.Duration
+	}{
+		{"just now", 0, 4 * time.Second}, {"a while ago", 3 * time.Second, time.Second}, {"long ago", time.Hour, 0},
+		{"by a clock of the future", -time.Hour, 4 * time.Second},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		w := &stopwatch{}
+		job := jobOf(b, lateScripts["two values"], x.backend("a"))
+		now := time.Now()
+		job.Clock, job.LastRecord = w, now.Add(-c.ago)
+		var told []string
+		job.Notice = func(text string) { told = append(told, text) }
+		b.records = []ledger.Record{{Kind: ledger.Intent, At: now.Add(-c.ago), User: 1, Step: 2, Verb: verbSet, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}}
+		b.sealed["user1\x00first"] = true
+		apply(t, job)
+		var waited time.Duration
+		for _, d := range w.waited {
+			waited += d
+		}
+		if got := statusIn(b.user(1)); got != ledger.Done || (waited-c.want).Abs() > 500*time.Millisecond || (len(told) > 0) != (c.want > 0) {
+			t.Errorf("%s: %s after waiting %v, told %d times; want done after %v", c.name, got, waited, len(told), c.want)
+		}
+	}
+}
+
+// TestARefusalAfterALostAttemptIsBelievedOnlyWhereItIsAboutTheOperation.
+func TestARefusalAfterALostAttemptIsBelievedOnlyWhereItIsAboutTheOperation(t *testing.T) {
+	for _, code := range sdk.Codes() {
+		if retriable(code) || pending(code) {
+			continue
+		}
+		b := newBook(1)
+		x := newTarget(t, b)
+		x.say = func(n int, _ sdk.Operation) sdk.Receipt {
+			if n == 1 {
+				return cut
+			}
+			return sdk.Refuse(sdk.Errorf(code, "no"))
+		}
+		apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
+		want := ledger.Unresolved
+		if code == sdk.InvalidOperation || code == sdk.Unsupported {
+			want = ledger.Failed
+		}
+		if got := statusIn(b.user(1)); got != want {
+			t.Errorf("%s after a lost attempt: %s, want %s", code, got, want)
+		}
+	}
+}
+
+// liar says of operations that they were applied before.
+func liar(x *target, applies bool) func(int, sdk.Operation) sdk.Receipt {
+	return func(_ int, op sdk.Operation) sdk.Receipt {
+		if applies {
+			x.take(op)
+		}
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
+	}
+}
+
+// TestAlreadyAppliedIsBelievedOnlyAfterALostAttempt, also over processes.
+func TestAlreadyAppliedIsBelievedOnlyAfterALostAttempt(t *testing.T) {
+	first := func(r sdk.Receipt) func(*target) func(int, sdk.Operation) sdk.Receipt {
+		return func(x *target) func(int, sdk.Operation) sdk.Receipt {
+			lie := liar(x, false)
+			return func(n int, op sdk.Operation) sdk.Receipt {
+				if n == 1 {
+					return r
+				}
+				return lie(n, op)
+			}
+		}
+	}
+	for _, c := range []struct {
+		name string
+		say  func(*target) func(int, sdk.Operation) sdk.Receipt
+		want ledger.Status
+		code sdk.Code
+	}{
+		{"at once", func(x *target) func(int, sdk.Operation) sdk.Receipt { return liar(x, true) }, ledger.Unresolved, sdk.Internal},
+		{"after a refusal", first(sdk.Refuse(sdk.Errorf(sdk.Conflict, "busy"))), ledger.Unresolved, sdk.Internal},
+		{"after a lost attempt", first(cut), ledger.Done, ""},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		x.say = c.say(x)
+		job := jobOf(b, generateAndSet("a"), x.backend("a"))
+		for range 3 {
+			apply(t, job)
+			if got := b.finished(1); got.Detail.Status != c.want || got.Code != c.code {
+				t.Errorf("%s: %s %s, want %s %s", c.name, got.Detail.Status, got.Code, c.want, c.code)
+			}
+			reopenUnknown(b)
+		}
+	}
+}
+
+// TestAResetOfWhichAnAttemptWasLostMayStillPickAnotherValue.
+func TestAResetOfWhichAnAttemptWasLostMayStillPickAnotherValue(t *testing.T) {
+	b := newBook(1)
+	x := &resets{target: newTarget(t, b), answers: []sdk.Receipt{cut, {Outcome: sdk.Applied, Value: secret.New("picked")}, {Outcome: sdk.Applied, Value: secret.New("final")}}}
+	backend := x.backend("a")
+	backend.Instance = x
+	job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		if bad := must(s.Do(ctx, Step{Verb: verbReset, Backend: "a", Account: row.Key})); bad != nil {
+			return *bad
+		}
+		return Verdict{}
+	}), backend)
+	for i, want := range []ledger.Status{ledger.Unresolved, ledger.Done} {
+		apply(t, job)
+		if got := statusIn(b.user(1)); got != want {
+			t.Errorf("process %d: %s, want %s", i+1, got, want)
+		}
+		reopenUnknown(b)
+	}
+}
+
+// resets is a target whose resets come to what is written.
+type resets struct {
+	*target
+	mu      sync.Mutex
+	answers []sdk.Receipt
+}
+
+func (r *resets) Reset(context.Context, sdk.Operation) sdk.Receipt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := r.answers[0]
+	r.answers = r.answers[1:]
+	return next
+}
+
+// TestALostChangeMattersOnlyToTheValueItChangesFrom: arriving late it finds
+// another value, and the target refuses it; after a set-back it finds its own.
+func TestALostChangeMattersOnlyToTheValueItChangesFrom(t *testing.T) {
+	for _, c := range []struct {
+		name, next string
+		want       ledger.Status
+	}{{"another value", "third", ledger.Done}, {"the value of before", "old", ledger.Unresolved}} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		x.say = func(n int, op sdk.Operation) sdk.Receipt {
+			if n == 1 {
+				return cut
+			}
+			x.take(op)
+			return sdk.OK()
+		}
+		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+			change := Step{Verb: verbChange, Backend: "a", Account: row.Key, Old: Given(secret.New("old")), Value: Given(secret.New("new"))}
+			set := Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: Given(secret.New(c.next))}
+			for _, step := range []Step{change, set} {
+				if bad := must(s.Do(ctx, step)); bad != nil {
+					return *bad
+				}
+			}
+			return Verdict{}
+		}), x.backend("a"))
+		apply(t, job)
+		if got := statusIn(b.user(1)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+		reopenUnknown(b)
+		apply(t, job)
+		if got := statusIn(b.user(1)); got != ledger.Done || x.current("user1") != c.next {
+			t.Errorf("%s, resumed: %s with %q, want done with %q", c.name, got, x.current("user1"), c.next)
+		}
+	}
+}
