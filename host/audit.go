@@ -14,23 +14,30 @@ import (
 
 // checkpoint writes the newest signed head of a run to a file, which is worth
 // keeping where nobody who can write the state directory can.
-func (h *Host) checkpoint(r *ledger.Run, path string) error {
-	if path == "" {
+func (h *Host) checkpoint(r *ledger.Run, o RunOptions) error {
+	if o.CheckpointTo == "" {
 		return nil
 	}
 	text, err := r.Checkpoint()
 	if err != nil {
 		return err
 	}
-	return h.publish(path, r.ID(), true, func(w io.Writer) error {
+	options, err := h.writes(r.Header(), o.Overwrite)
+	if err != nil {
+		return err
+	}
+	options.Mode = public
+	return h.publish(o.CheckpointTo, options, func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
 	})
 }
 
-// publish writes a whole file that holds no secret.
-func (h *Host) publish(path, run string, overwrite bool, write func(io.Writer) error) error {
-	options := output.Options{Dir: h.WorkDir, Mode: 0o644, Overwrite: overwrite, Run: run, Owns: h.store.Owns, Writes: h.store.Writes, Forbidden: []string{h.StateDir, h.Self, h.absolute(h.IdentityPath)}}
+// public is the mode of a file that holds no secret.
+const public = 0o644
+
+// publish writes a whole file, and remembers that it is ours.
+func (h *Host) publish(path string, options output.Options, write func(io.Writer) error) error {
 	f, err := output.Create(path, options)
 	if err != nil {
 		return usageOf(err)
@@ -111,8 +118,29 @@ func (h *Host) AuditBundle(path, vkey string, record func(ledger.Record) error) 
 	return b, nil
 }
 
+// Target is where a command writes what it was asked for.
+type Target struct {
+	Path      string // "-" is Stdout
+	Overwrite bool   // replace a file that no run of this state directory wrote
+	Stdout    io.Writer
+}
+
+// written writes evidence about a run, which holds no secret, to standard output or to a
+// file, whole or not at all.
+func (h *Host) written(r *ledger.Run, to Target, write func(io.Writer) error) error {
+	if to.Path == stdoutPath {
+		return write(to.Stdout)
+	}
+	options, err := h.writes(r.Header(), to.Overwrite)
+	if err != nil {
+		return err
+	}
+	options.Mode = public
+	return h.publish(to.Path, options, write)
+}
+
 // AuditProve writes one user's records with the proof that they are in the log.
-func (h *Host) AuditProve(name, key string, w io.Writer) error {
+func (h *Host) AuditProve(name, key string, to Target) error {
 	r, err := h.read(name)
 	if err != nil {
 		return err
@@ -125,12 +153,14 @@ func (h *Host) AuditProve(name, key string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(proof)
-	return err
+	return h.written(r, to, func(w io.Writer) error {
+		_, err := w.Write(proof)
+		return err
+	})
 }
 
-// AuditExport writes a bundle of users, or of the whole log, to a file.
-func (h *Host) AuditExport(name string, o ledger.ExportOptions, out string, overwrite bool) error {
+// AuditExport writes a bundle of users, or of the whole log.
+func (h *Host) AuditExport(name string, o ledger.ExportOptions, to Target) error {
 	r, err := h.read(name)
 	if err != nil {
 		return err
@@ -141,7 +171,7 @@ func (h *Host) AuditExport(name string, o ledger.ExportOptions, out string, over
 			return usagef("run %s has no user %q", r.ID(), key)
 		}
 	}
-	return h.publish(out, r.ID(), overwrite, func(w io.Writer) error { return r.Export(w, o) })
+	return h.written(r, to, func(w io.Writer) error { return r.Export(w, o) })
 }
 
 // AuditKey is the public key that heads and bundles are verified with.

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/rekey-host/rekey/host/ledger"
-	"github.com/rekey-host/rekey/host/output"
 	"github.com/rekey-host/rekey/host/report"
 )
 
@@ -24,7 +23,7 @@ func (h *Host) export(r *ledger.Run, o ReportOptions) ([]string, error) {
 			return nil, err
 		}
 	}
-	if o.Out == "" || o.Out == "-" {
+	if o.Out == "" || o.Out == stdoutPath {
 		return nil, write(o.Stdout)
 	}
 	return h.exportTo(r, o, write)
@@ -32,21 +31,11 @@ func (h *Host) export(r *ledger.Run, o ReportOptions) ([]string, error) {
 
 // exportTo writes to a file, whole or not at all.
 func (h *Host) exportTo(r *ledger.Run, o ReportOptions, write func(io.Writer) error) ([]string, error) {
-	options := output.Options{Dir: h.WorkDir, Overwrite: o.Overwrite, Run: r.ID(), Owns: h.store.Owns, Writes: h.store.Writes,
-		Forbidden: []string{h.StateDir, h.Self, h.absolute(h.IdentityPath), h.absolute(r.Header().Script)}}
-	f, err := output.Create(o.Out, options)
+	options, err := h.writes(r.Header(), o.Overwrite)
 	if err != nil {
-		return nil, usageOf(err)
-	}
-	defer f.Abort()
-	if err := write(f); err != nil {
 		return nil, err
 	}
-	digest, err := f.Commit()
-	if err != nil {
-		return nil, usageOf(err)
-	}
-	return []string{o.Out}, h.store.Wrote(f.Path(), digest)
+	return []string{o.Out}, h.publish(o.Out, options, write)
 }
 
 // format returns what writes the users.

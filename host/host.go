@@ -70,6 +70,7 @@ type Host struct {
 	catalog *catalog.Catalog
 	loaded  *ledger.Keys // once they were needed
 	moved   bool         // WorkDir is that of a run that was planned elsewhere
+	guarded []string     // paths that nothing is written to
 }
 
 // New opens the state directory and finds the backends.
@@ -83,35 +84,36 @@ func New(c Config) (*Host, error) {
 	}
 	options := launch.Options{Log: c.Log, CacheDir: filepath.Join(c.StateDir, "cache"), Sandbox: c.Sandbox,
 		Protect: slices.DeleteFunc([]string{c.StateDir, c.PluginDir, c.IdentityPath}, func(p string) bool { return p == "" })}
-	return &Host{Config: c, store: store, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options)}, nil
+	return &Host{Config: c, store: store, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options), guarded: c.Guarded()}, nil
 }
 
 // settings is what a ledger keeps of a run's circumstances for the host alone.
 type settings struct {
-	Dir string `json:"dir"` // that its relative paths refer to
+	Dir   string   `json:"dir"`             // that its relative paths refer to
+	Files []string `json:"files,omitempty"` // that its backends work on, and those of their secrets
 }
 
 // at is the host with the working directory in which a run was planned: its
 // relative paths mean what they meant then.
 func (h *Host) at(r *ledger.Run) (*Host, error) {
-	dir, err := dirOf(r.Header())
-	if err != nil || dir == "" || dir == h.WorkDir {
+	kept, err := settingsOf(r.Header())
+	if err != nil || kept.Dir == "" || kept.Dir == h.WorkDir {
 		return h, err
 	}
 	there := *h
-	there.WorkDir, there.moved = dir, true
+	there.WorkDir, there.moved = kept.Dir, true
 	return &there, nil
 }
 
-func dirOf(head ledger.Header) (string, error) {
+func settingsOf(head ledger.Header) (settings, error) {
 	var s settings
 	if len(head.Settings) == 0 {
-		return "", nil
+		return s, nil
 	}
 	if err := json.Unmarshal(head.Settings, &s); err != nil {
-		return "", fmt.Errorf("settings of run %s: %w", head.ID, err)
+		return s, fmt.Errorf("settings of run %s: %w", head.ID, err)
 	}
-	return s.Dir, nil
+	return s, nil
 }
 
 // shown is how messages call a file of the script.

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -11,31 +10,48 @@ import (
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
-	"github.com/rekey-host/rekey/sdk"
 )
 
 // checkOutputs finds outputs that could not be written at the end, before
 // anything is changed.
-func (h *Host) checkOutputs(w *workflow.Workflow, sources []ledger.SourcePin, o RunOptions) error {
-	options, err := h.outputs(w, sources, o.Overwrite)
+func (h *Host) checkOutputs(w *workflow.Workflow, head ledger.Header, o RunOptions) error {
+	options, err := h.outputs(w, head, o.Overwrite)
 	if err != nil {
 		return err
 	}
 	var problems source.Problems
+	taken := map[string]string{} // by where they lead
 	for _, spec := range w.Reports {
-		if spec.Path == "" {
+		if spec.Path == "" || spec.Path == stdoutPath {
 			continue
 		}
 		if err := report.CheckEncrypted(spec.Path, spec.EncryptTo); len(spec.EncryptTo) > 0 && err != nil {
 			problems.Add(source.Problem{File: spec.Path, Message: err.Error()})
 		}
-		refused(&problems, output.Check(spec.Path, options))
+		checkOutput(&problems, taken, spec.Path, options)
 	}
 	if o.CheckpointTo != "" {
-		options.Overwrite = true
-		refused(&problems, output.Check(o.CheckpointTo, options))
+		checkOutput(&problems, taken, o.CheckpointTo, options)
 	}
 	return problems.Err()
+}
+
+// stdoutPath is the path that means standard output.
+const stdoutPath = "-"
+
+// checkOutput adds to the problems what keeps a path from being written, or
+// that another output of the run leads to the same file.
+func checkOutput(problems *source.Problems, taken map[string]string, path string, o output.Options) {
+	there, err := output.Check(path, o)
+	if err != nil {
+		refused(problems, err)
+		return
+	}
+	_, _ = output.Sweep(filepath.Dir(there)) // what a killed run left there holds passwords
+	if other, twice := taken[there]; twice {
+		problems.Add(source.Problem{File: path, Message: "is the same file as " + other + ", which is written too", Fix: "give each a path of its own"})
+	}
+	taken[there] = path
 }
 
 // refused adds the error of a check to the problems.
@@ -50,71 +66,22 @@ func refused(problems *source.Problems, err error) {
 	}
 }
 
-// outputs says where reports may be written: never over what the run reads or
-// is made of.
-func (h *Host) outputs(w *workflow.Workflow, sources []ledger.SourcePin, overwrite bool) (output.Options, error) {
-	forbidden := []string{h.StateDir, h.Self}
-	for _, more := range []string{h.PluginDir, h.IdentityPath} {
-		if more != "" {
-			forbidden = append(forbidden, h.absolute(more))
-		}
-	}
-	mine, err := h.inputs(w, sources)
+// outputs says where the reports of a workflow, which may be another than the
+// run began with, are written.
+func (h *Host) outputs(w *workflow.Workflow, head ledger.Header, overwrite bool) (output.Options, error) {
+	options, err := h.writes(head, overwrite)
 	if err != nil {
-		return output.Options{}, err
+		return options, err
 	}
-	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Owns: h.store.Owns, Writes: h.store.Writes, Forbidden: append(forbidden, mine...)}, nil
-}
-
-// inputs are the files that a workflow is made of and that it reads or changes.
-func (h *Host) inputs(w *workflow.Workflow, sources []ledger.SourcePin) ([]string, error) {
-	var files []string
-	add := func(path string) {
-		if path != "" && path != "-" && !strings.HasPrefix(path, "@rekey/") {
-			files = append(files, h.absolute(path))
-		}
-	}
-	for i, f := range w.Files {
-		switch {
-		case i == 0:
-			add(f.Name)
-		case !strings.HasPrefix(f.Name, "@"):
-			add(filepath.Join(filepath.Dir(w.Name), filepath.FromSlash(f.Name)))
-		}
-	}
-	for _, s := range sources {
-		if !s.Stdin {
-			add(s.Name)
-		}
-	}
-	for _, spec := range w.Backends {
-		paths, err := h.backendFiles(spec)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range paths {
-			add(p)
-		}
-	}
-	return files, nil
-}
-
-// backendFiles are the paths among the settings of a backend.
-func (h *Host) backendFiles(spec workflow.BackendSpec) ([]string, error) {
-	d, err := h.catalog.Describe(context.Background(), spec.Name)
+	now, err := h.worksOn(w)
 	if err != nil {
-		return nil, &UsageError{Message: err.Error()}
+		return options, err
 	}
-	var files []string
-	for _, f := range d.Config {
-		if path, ok := spec.Values[f.Name].(string); ok && f.Type == sdk.Path {
-			files = append(files, path)
+	for _, f := range w.Files[1:] {
+		if !strings.HasPrefix(f.Name, "@") {
+			now = append(now, h.absolute(filepath.Join(filepath.Dir(w.Name), filepath.FromSlash(f.Name))))
 		}
 	}
-	for _, ref := range spec.Secrets {
-		if ref.Kind == "file" {
-			files = append(files, ref.Name)
-		}
-	}
-	return files, nil
+	options.Forbidden = append(options.Forbidden, now...)
+	return options, nil
 }

@@ -65,8 +65,8 @@ func open(s ledger.Summary) bool {
 // same reports whether a run is of the same script, parameters and backends:
 // the paths in them mean the same only in the same directory.
 func (h *Host) same(head ledger.Header, w *workflow.Workflow, given map[string]string) bool {
-	dir, err := dirOf(head)
-	return err == nil && dir == h.WorkDir && head.Script == w.Name && maps.Equal(head.Params, given) &&
+	kept, err := settingsOf(head)
+	return err == nil && kept.Dir == h.WorkDir && head.Script == w.Name && maps.Equal(head.Params, given) &&
 		slices.EqualFunc(head.Backends, w.Backends, func(p ledger.BackendPin, spec workflow.BackendSpec) bool {
 			d, err := h.catalog.Describe(context.Background(), spec.Name)
 			mine := h.pin(d, spec)
@@ -86,7 +86,7 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 	if err != nil {
 		return nil, err
 	}
-	if err := h.checkOutputs(w, header.Sources, o); err != nil {
+	if err := h.checkOutputs(w, header, o); err != nil {
 		return nil, err
 	}
 	keys, err := h.keys()
@@ -213,7 +213,11 @@ func (h *Host) header(ctx context.Context, w *workflow.Workflow, given map[strin
 	if err != nil {
 		return ledger.Header{}, err
 	}
-	kept, err := json.Marshal(settings{Dir: h.WorkDir})
+	files, err := h.worksOn(w)
+	if err != nil {
+		return ledger.Header{}, err
+	}
+	kept, err := json.Marshal(settings{Dir: h.WorkDir, Files: files})
 	if err != nil {
 		return ledger.Header{}, err
 	}

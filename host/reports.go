@@ -32,11 +32,10 @@ type reporter struct {
 // reports writes the reports of the script and returns their paths. One that
 // cannot be written does not keep the others from being.
 func (h *Host) reports(r *ledger.Run, w *workflow.Workflow, o RunOptions, state ledger.State, reason string, note func(*ledger.Record) error) ([]string, error) {
-	options, err := h.outputs(w, r.Header().Sources, o.Overwrite)
+	options, err := h.outputs(w, r.Header(), o.Overwrite)
 	if err != nil {
 		return nil, err
 	}
-	options.Run = r.ID()
 	p := &reporter{h: h, run: r, flow: w, options: options, state: state, reason: reason, note: note}
 	if err := p.look(); err != nil {
 		return nil, err

@@ -107,6 +107,9 @@ func (h *Host) unsaid(ctx context.Context, r *ledger.Run, o RunOptions) (Outcome
 		return Outcome{}, err
 	}
 	defer w.Close()
+	if err := h.checkOutputs(w, r.Header(), o); err != nil {
+		return Outcome{}, err
+	}
 	return h.conclude(r, w, o, engine.Ending{})
 }
 
@@ -133,6 +136,9 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 	}
 	defer b.close()
 	if err := samePins(r, b, o); err != nil {
+		return Outcome{}, err
+	}
+	if err := h.checkOutputs(w, r.Header(), o); err != nil {
 		return Outcome{}, err
 	}
 	warnings, err := checkBackends(ctx, b)

@@ -257,5 +257,5 @@ func (h *Host) concluded(r *ledger.Run, o RunOptions, reports []string) (Outcome
 	if err != nil {
 		return out, err
 	}
-	return out, h.checkpoint(r, o.CheckpointTo)
+	return out, h.checkpoint(r, o)
 }

@@ -69,7 +69,7 @@ func (a *app) config() (host.Config, error) {
 	}
 	c := host.Config{
 		StateDir: state, PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"),
-		Recipients: strings.FieldsFunc(a.env("REKEY_RECIPIENTS"), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' }),
+		Recipients: a.recipients(),
 		Sandbox:    a.cli.Sandbox, Bundled: a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
 		Stdin: a.process.stdin, Stdout: a.stdout(), Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
@@ -85,6 +85,11 @@ func (a *app) config() (host.Config, error) {
 		c.Progress = bar
 	}
 	return c, nil
+}
+
+// recipients are those of REKEY_RECIPIENTS.
+func (a *app) recipients() []string {
+	return strings.FieldsFunc(a.env("REKEY_RECIPIENTS"), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
 }
 
 // stdout is where results for people go: with --json the JSON object has

@@ -123,8 +123,10 @@ func (a *app) showAudit(r auditResult) error {
 }
 
 type auditProveCmd struct {
-	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
-	Key  string `arg:"" name:"KEY" help:"The user."`
+	Name      string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	Key       string `arg:"" name:"KEY" help:"The user."`
+	Out       string `help:"Where to; - is standard output." default:"-" type:"path" placeholder:"FILE"`
+	Overwrite bool   `help:"Replace a file that no run of this state directory wrote."`
 }
 
 // Run proves.
@@ -134,14 +136,14 @@ func (c *auditProveCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	return h.AuditProve(c.Name, c.Key, a.process.stdout)
+	return h.AuditProve(c.Name, c.Key, host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: a.process.stdout})
 }
 
 type auditExportCmd struct {
 	Name      string   `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	User      []string `help:"Only this user's records; may be repeated." placeholder:"KEY"`
 	Withhold  bool     `help:"Leave names, accounts and messages out; keyed hashes stand for users."`
-	Out       string   `help:"Where to." required:"" type:"path" placeholder:"FILE"`
+	Out       string   `help:"Where to; - is standard output." required:"" type:"path" placeholder:"FILE"`
 	Overwrite bool     `help:"Replace a file that no run of this state directory wrote."`
 }
 
@@ -152,8 +154,12 @@ func (c *auditExportCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	if err := h.AuditExport(c.Name, ledger.ExportOptions{Keys: c.User, Withhold: c.Withhold}, c.Out, c.Overwrite); err != nil {
+	to := host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: a.process.stdout}
+	if err := h.AuditExport(c.Name, ledger.ExportOptions{Keys: c.User, Withhold: c.Withhold}, to); err != nil {
 		return err
+	}
+	if c.Out == "-" {
+		return nil
 	}
 	fmt.Fprintf(a.process.stderr, "rekey: wrote %s; check it anywhere with rekey audit verify --bundle %s --key VKEY\n", c.Out, c.Out)
 	return nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -315,12 +316,24 @@ func texts[T ~string](values []T) []string {
 }
 
 type keygenCmd struct {
-	Out string `help:"Where to; without it REKEY_AGE_IDENTITY, else the identity of the state directory." type:"path" placeholder:"FILE"`
+	Out string `help:"Where to; - is standard output; without it REKEY_AGE_IDENTITY, else the identity of the state directory." type:"path" placeholder:"FILE"`
 }
 
 // Run makes an identity.
 func (c *keygenCmd) Run(a *app) error {
 	path := c.Out
+	if path == "-" {
+		return a.printIdentity()
+	}
+	if path != "" {
+		guard := host.Config{PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"), Recipients: a.recipients()}
+		guard.StateDir, _ = a.stateDir() // there may be none, and nothing to guard
+		guard.Self, _ = os.Executable()
+		guard.WorkDir, _ = os.Getwd()
+		if err := guard.MayMakeIdentity(path); err != nil {
+			return err
+		}
+	}
 	if path == "" {
 		path = a.env("REKEY_AGE_IDENTITY")
 	}
@@ -347,5 +360,22 @@ func (c *keygenCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.process.stderr, "rekey: wrote %s; keep a copy in a safe place\n", path)
 	fmt.Fprintln(a.process.stdout, recipient)
+	return nil
+}
+
+// printIdentity prints a new identity to standard output, as age-keygen does,
+// and its recipient to standard error.
+func (a *app) printIdentity() error {
+	if a.cli.JSON {
+		return &host.UsageError{Message: "--json and --out - both want standard output", Fix: "give one of them"}
+	}
+	text, recipient, err := ledger.GenerateIdentity(time.Now())
+	if err != nil {
+		return err
+	}
+	if _, err := a.process.stdout.Write(text); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.process.stderr, "rekey: its recipient is %s\n", recipient)
 	return nil
 }

@@ -268,7 +268,7 @@ func TestCheckRefuses(t *testing.T) {
 				c.edit(&o)
 			}
 			var r *Refusal
-			if err := Check(c.path, o); !errors.As(err, &r) || err.Error() != c.path+": "+c.want {
+			if _, err := Check(c.path, o); !errors.As(err, &r) || err.Error() != c.path+": "+c.want {
 				t.Errorf("Check: %v, want %s: %s", err, c.path, c.want)
 			}
 			if _, err := Create(c.path, o); !errors.As(err, &r) {
@@ -276,7 +276,7 @@ func TestCheckRefuses(t *testing.T) {
 			}
 		})
 	}
-	if err := Check("state2/report.csv", Options{Dir: d, Forbidden: []string{state}}); err != nil {
+	if _, err := Check("state2/report.csv", Options{Dir: d, Forbidden: []string{state}}); err != nil {
 		t.Errorf("Check of a path that begins like a forbidden one: %v", err)
 	}
 	if got := names(t, d); got != "fifo hard rotate.star state sub to-db to-elsewhere to-nowhere to-script to-state" {
@@ -335,7 +335,7 @@ func TestASymbolicLinkIsReplacedAndNeverFollowed(t *testing.T) {
 	}
 	owns := func(string) []string { return []string{sha("precious")} }
 	want := path + ": is a symbolic link; remove the link, or give --overwrite to replace it"
-	if err := Check(path, Options{Owns: owns}); err == nil || err.Error() != want {
+	if _, err := Check(path, Options{Owns: owns}); err == nil || err.Error() != want {
 		t.Errorf("Check: %v, want %s", err, want)
 	}
 	put(t, path, "new", Options{Overwrite: true})

@@ -53,18 +53,18 @@ const (
 	overwrite = "move it away, or give --overwrite"
 )
 
-// Check reports whether Create and Commit would write to the path now. It
-// changes nothing. The error is a *Refusal, or that the path cannot be looked
-// at.
-func Check(path string, o Options) error {
+// Check reports whether Create and Commit would write to the path now, and
+// where that is: File.Path. It changes nothing. The error is a *Refusal, or
+// that the path cannot be looked at.
+func Check(path string, o Options) (where string, err error) {
 	p, err := resolve(path, o)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if _, err := p.permits(o); err != nil {
-		return err
+		return "", err
 	}
-	return p.writable()
+	return p.path(), p.writable()
 }
 
 // place is a path with its directory resolved: no part of it but the last can
@@ -171,6 +171,9 @@ func (p place) permits(o Options) (fs.FileInfo, error) {
 	case info.IsDir():
 		return nil, p.refuse(elsewhere, "is a directory")
 	case info.Mode()&fs.ModeSymlink != 0:
+		if err := p.leadsToAFile(); err != nil {
+			return nil, err
+		}
 		if !o.Overwrite {
 			return nil, p.refuse("remove the link, or give --overwrite to replace it", "is a symbolic link")
 		}
@@ -183,29 +186,12 @@ func (p place) permits(o Options) (fs.FileInfo, error) {
 	return info, p.isOurs(o)
 }
 
-// keepsOff checks that the path is neither a forbidden one, nor inside it, nor
-// another name of it. A link to it counts as it, whatever it is replaced by.
-func (p place) keepsOff(forbidden string, info fs.FileInfo) error {
-	real, err := filepath.EvalSymlinks(forbidden)
-	if err != nil {
-		real = filepath.Clean(forbidden)
-	}
-	paths := []string{p.path()}
-	if followed, err := filepath.EvalSymlinks(p.path()); err == nil {
-		paths = append(paths, followed)
-	}
-	for _, path := range paths {
-		rel, err := filepath.Rel(real, path)
-		switch {
-		case err != nil:
-		case rel == ".":
-			return p.refuse(elsewhere, "is %s, which rekey needs", forbidden)
-		case rel != ".." && !strings.HasPrefix(rel, "../"):
-			return p.refuse(elsewhere, "is inside %s, which rekey needs", forbidden)
-		}
-	}
-	if other, err := os.Stat(real); err == nil && info != nil && os.SameFile(info, other) {
-		return p.refuse(elsewhere, "is another name of %s, which rekey needs", forbidden)
+// leadsToAFile refuses a link to a device or a pipe, /dev/stdout for one,
+// which nobody wants replaced by a file.
+func (p place) leadsToAFile() error {
+	info, err := os.Stat(p.path())
+	if err == nil && !info.Mode().IsRegular() {
+		return p.refuse("choose another path; - is standard output", "leads to what is not a regular file")
 	}
 	return nil
 }

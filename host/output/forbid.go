@@ -1,0 +1,149 @@
+package output
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// maxLinks is how many links are followed from one to the next.
+const maxLinks = 40
+
+// forbidden is a path that is never written to, as it is on the disk now.
+type forbidden struct {
+	shown string
+	real  string      // links followed, as far as there is anything
+	info  fs.FileInfo // nil: nothing is there
+}
+
+func newForbidden(path string) forbidden {
+	f := forbidden{shown: path, real: followed(path)}
+	if info, err := os.Stat(f.real); err == nil {
+		f.info = info
+	}
+	return f
+}
+
+// followed is where a path leads, whether anything is there or not.
+func followed(path string) string {
+	for range maxLinks {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real
+		}
+		to, err := os.Readlink(path)
+		if err != nil {
+			return inParent(path)
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(followed(filepath.Dir(path)), to)
+		}
+		path = to
+	}
+	return path
+}
+
+// inParent follows the links of a path's directory.
+func inParent(path string) string {
+	path = filepath.Clean(path)
+	dir := filepath.Dir(path)
+	if dir == path {
+		return path
+	}
+	return filepath.Join(followed(dir), filepath.Base(path))
+}
+
+// KeepsOff refuses a path that is a forbidden one, in it, or another name of
+// it, for what is written by other means than a File. Relative paths are those
+// of the process's working directory.
+func KeepsOff(path string, forbidden []string) error {
+	p, err := resolve(path, Options{})
+	if err != nil {
+		return err
+	}
+	info, err := os.Lstat(p.path())
+	if err != nil {
+		info = nil
+	}
+	for _, f := range forbidden {
+		if err := p.keepsOff(f, info); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepsOff checks that the path is neither a forbidden one, nor inside it, nor
+// another name of it or of a file inside it. A link to it counts as it,
+// whatever it is replaced by. info is what is at the path; nil: nothing.
+func (p place) keepsOff(path string, info fs.FileInfo) error {
+	f := newForbidden(path)
+	for _, mine := range []string{p.path(), followed(p.path())} {
+		switch {
+		case mine == f.real, f.info == nil && strings.EqualFold(mine, f.real):
+			return p.refuse(elsewhere, "is %s, which rekey needs", f.shown)
+		case f.holds(mine):
+			return p.refuse(elsewhere, "is inside %s, which rekey needs", f.shown)
+		}
+	}
+	if f.isAlso(p.path(), info) {
+		return p.refuse(elsewhere, "is another name of %s, which rekey needs", f.shown)
+	}
+	return nil
+}
+
+// holds reports whether a path is below the forbidden one, by its name or
+// because a directory above it is the same one under another name.
+func (f forbidden) holds(path string) bool {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if dir == f.real {
+			return true
+		}
+		if info, err := os.Stat(dir); err == nil && f.info != nil && os.SameFile(info, f.info) {
+			return true
+		}
+		if dir == filepath.Dir(dir) {
+			return false
+		}
+	}
+}
+
+// isAlso reports whether what is at the path is the forbidden file, or one in
+// the forbidden directory, under another name.
+func (f forbidden) isAlso(path string, info fs.FileInfo) bool {
+	if info == nil || f.info == nil {
+		return false
+	}
+	if followed, err := os.Stat(path); err == nil {
+		info = followed
+	}
+	if os.SameFile(info, f.info) {
+		return true
+	}
+	return f.info.IsDir() && hasMoreNames(info) && f.lists(info)
+}
+
+// hasMoreNames reports whether a file has hard links.
+func hasMoreNames(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && uint64(stat.Nlink) > 1 && info.Mode().IsRegular()
+}
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// lists reports whether the forbidden directory has a name of the file.
+func (f forbidden) lists(file fs.FileInfo) bool {
+	err := filepath.WalkDir(f.real, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // what cannot be read there cannot be compared
+		}
+		if info, err := e.Info(); err == nil && os.SameFile(info, file) {
+			return errFound
+		}
+		return nil
+	})
+	return errors.Is(err, errFound)
+}
