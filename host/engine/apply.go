@@ -281,7 +281,8 @@ func (s *Steps) operation(step Step, t *taken, what sending) sdk.Operation {
 // exchange sends an operation once. With an intent, the record is made durable
 // first.
 func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply {
-	p := &parcel{op: op, user: &s.ticket, answer: make(chan reply, 1)}
+	p := &parcel{op: op, user: &s.ticket, answer: make(chan reply, 1), through: s.through}
+	s.through = false
 	s.attempts++
 	if intent == nil {
 		p.durable = true // as the intent of its first attempt, or of an earlier process, is
@@ -345,9 +346,11 @@ func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *tr
 		if r.Outcome == sdk.Unknown {
 			lost, may = lost.and(s.crew.lostHere(l.backend)), true
 		}
-		if r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown || patience <= 0 {
+		switch {
+		case l.free(r.Err):
+		case r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown || patience <= 0:
 			spent++
-		} else {
+		default:
 			patience -= r.Err.RetryAfter // waiting as asked costs no attempt, but has an end
 		}
 		next, wait := s.judge(l, op, r, lost.happened(), spent < l.backend.Attempts, backoff)
@@ -357,6 +360,7 @@ func (s *Steps) deliver(ctx context.Context, step Step, l *lane, t *taken, y *tr
 		case investigate:
 			return s.investigate(ctx, step, l, t, y, op, r, lost)
 		}
+		s.crew.tellWait(l, r.Err, wait)
 		if err := s.pause(l, wait, lost.happened() || s.changedBesides(y)); err != nil {
 			return s.unsent(y, op, lost.happened(), err)
 		}
@@ -433,10 +437,14 @@ func (s *Steps) pause(l *lane, d time.Duration, goesOn bool) error {
 		if err := s.crew.clock.Sleep(s.crew.hard, d); err != nil {
 			return errNotSent
 		}
-		_ = l.circuit.waitClosed(s.crew.soft)
+		s.through, _ = l.circuit.waitClosed(s.crew.soft)
 		return nil
 	}
-	if s.crew.clock.Sleep(s.crew.soft, d) != nil || l.circuit.waitClosed(s.crew.soft) != nil {
+	if s.crew.clock.Sleep(s.crew.soft, d) != nil {
+		return errNotSent
+	}
+	var err error
+	if s.through, err = l.circuit.waitClosed(s.crew.soft); err != nil {
 		return errNotSent
 	}
 	return nil

@@ -13,48 +13,110 @@ import (
 const circuitLimit = 20
 
 // circuit keeps a run from spending its users' attempts on a target that is
-// away. While it is open nothing new is sent; one caller probes.
+// away. While it is open nothing new is sent. It closes when the backend's Check
+// finds the target back; of a backend without Check one operation at a time is
+// let through to find out.
 type circuit struct {
 	mu     sync.Mutex
 	away   int
-	opened chan struct{} // closed when it opens; nil while open
-	closed chan struct{} // closed when it closes again
 	isOpen bool
+	half   bool          // an operation was let through
+	opened chan struct{} // closed when it opens
+	closed chan struct{} // closed when it closes again
+	pass   chan struct{} // lets one operation through
 }
 
 func (c *circuit) init() {
 	c.closed = make(chan struct{})
 	close(c.closed)
 	c.opened = make(chan struct{})
+	c.pass = make(chan struct{}, 1)
 }
 
-// saw counts a receipt.
-func (c *circuit) saw(r sdk.Receipt) {
-	away := r.Err != nil && (r.Err.Code == sdk.Unreachable || r.Err.Code == sdk.TargetUnavailable)
+// isAway reports whether an answer says that the target is not there.
+func isAway(err *sdk.Error) bool {
+	return err != nil && (err.Code == sdk.Unreachable || err.Code == sdk.TargetUnavailable)
+}
+
+// saw counts an answer; err is nil for a good one.
+func (c *circuit) saw(err *sdk.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !away {
+	if !isAway(err) {
 		c.away = 0
+		if c.isOpen && c.half {
+			c.shut()
+		}
 		return
 	}
 	c.away++
 	if c.away >= circuitLimit && !c.isOpen {
-		c.isOpen = true
+		c.isOpen, c.half = true, false
 		c.closed = make(chan struct{})
 		close(c.opened)
 	}
 }
 
-// waitClosed returns when the circuit is closed, or the context's cause.
-func (c *circuit) waitClosed(ctx context.Context) error {
+// shut closes the circuit. The caller holds the lock.
+func (c *circuit) shut() {
+	c.isOpen, c.half, c.away = false, false, 0
+	c.opened = make(chan struct{})
+	select {
+	case <-c.pass:
+	default:
+	}
+	close(c.closed)
+}
+
+// holds reports whether the circuit is open.
+func (c *circuit) holds() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isOpen
+}
+
+// letOne lets one operation through an open circuit.
+func (c *circuit) letOne() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isOpen {
+		return
+	}
+	c.half = true
+	select {
+	case c.pass <- struct{}{}:
+	default:
+	}
+}
+
+// waitClosed returns when the circuit is closed, or lets the caller through to
+// find out whether it may be, or the context's cause.
+func (c *circuit) waitClosed(ctx context.Context) (through bool, err error) {
 	c.mu.Lock()
 	closed := c.closed
 	c.mu.Unlock()
 	select {
 	case <-closed:
-		return nil
+		return false, nil
+	default:
+	}
+	select {
+	case <-closed:
+		return false, nil
+	case <-c.pass:
+		return true, nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
+	}
+}
+
+// passes reports whether the one operation is free to go, and takes its place.
+func (c *circuit) passes() bool {
+	select {
+	case <-c.pass:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -69,44 +131,51 @@ func (c *circuit) opening() <-chan struct{} {
 func (c *circuit) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.isOpen {
-		return
+	if c.isOpen {
+		c.shut()
 	}
-	c.isOpen, c.away = false, 0
-	c.opened = make(chan struct{})
-	close(c.closed)
 }
 
 // probe watches a lane's circuit until ctx ends: when it opens, the backend is
-// checked every interval for its patience, then giveUp is called.
-func (l *lane) probe(ctx context.Context, clock Clock, giveUp func(reason string)) {
+// looked at for its patience, then giveUp is called.
+func (l *lane) probe(ctx context.Context, c *crew) {
 	for {
 		select {
 		case <-l.circuit.opening():
 		case <-ctx.Done():
 			return
 		}
-		if !l.comesBack(ctx, clock) {
+		end := c.clock.Now().Add(l.backend.Patience)
+		c.notice("backend %s is away: nothing new is sent to it; it is looked at again until %s, then the run stops", l.backend.Label, end.Local().Format(time.TimeOnly))
+		if !l.comesBack(ctx, c.clock, end) {
 			if ctx.Err() == nil {
-				giveUp("backend " + l.backend.Label + " stays unreachable")
+				c.stop("backend " + l.backend.Label + " stays unreachable")
 			}
 			return
 		}
 		l.circuit.reset()
+		l.signal()
+		c.notice("backend %s is back: the run goes on", l.backend.Label)
 	}
 }
 
-func (l *lane) comesBack(ctx context.Context, clock Clock) bool {
-	end := clock.Now().Add(l.backend.Patience)
+// comesBack reports whether the target came back before the end.
+func (l *lane) comesBack(ctx context.Context, clock Clock, end time.Time) bool {
 	for wait := time.Second; clock.Now().Before(end); wait = min(2*wait, 15*time.Second) {
 		if clock.Sleep(ctx, wait) != nil {
 			return false
 		}
-		if !l.backend.Can(sdk.CanCheck) || l.ready(ctx) {
+		switch {
+		case !l.circuit.holds():
+			return true
+		case !l.backend.Can(sdk.CanCheck):
+			l.circuit.letOne()
+			l.signal()
+		case l.ready(ctx):
 			return true
 		}
 	}
-	return false
+	return !l.circuit.holds()
 }
 
 func (l *lane) ready(ctx context.Context) bool {

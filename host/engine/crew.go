@@ -153,7 +153,7 @@ func (c *crew) start() (stop func()) {
 		c.lanes[b.Label] = newLane(b, c.writer, c.gate, c.soft)
 	}
 	for _, l := range c.lanes {
-		watching.Go(func() { l.probe(probing, c.clock, c.stop) })
+		watching.Go(func() { l.probe(probing, c) })
 	}
 	detach := context.AfterFunc(c.Stop, c.interrupt)
 	abort := context.AfterFunc(c.hard, c.interrupt)
@@ -460,9 +460,11 @@ func (c *crew) admit(s *Steps, l *lane) error {
 	if err := c.goOn(s); err != nil {
 		return err
 	}
-	if l.circuit.waitClosed(c.soft) != nil && !s.ticket.sent() {
+	through, err := l.circuit.waitClosed(c.soft)
+	if err != nil && !s.ticket.sent() {
 		return cancelled()
 	}
+	s.through = s.through || through
 	return nil
 }
 

@@ -31,6 +31,7 @@ type parcel struct {
 	answer chan reply // of capacity 1
 
 	durable bool // its intent is on the disk
+	through bool // it goes through an open circuit
 
 	sent, abandoned bool // guarded by lane.mu
 }
@@ -51,6 +52,7 @@ type lane struct {
 	soft    context.Context // ends when the run stops
 	end     func()          // ends it with the lane
 	circuit circuit
+	silence silence
 
 	durable atomic.Int64 // operations that are durable and not yet sent
 
@@ -76,6 +78,20 @@ func newLane(b Backend, w *writer, g *gate, soft context.Context) *lane {
 	g.onRelease(l.signal)
 	go l.run()
 	return l
+}
+
+// saw takes an answer of the backend over.
+func (l *lane) saw(r sdk.Receipt) {
+	l.circuit.saw(r.Err)
+	if r.Err == nil || r.Outcome != sdk.Unknown && !retriable(r.Err.Code) {
+		l.silence.broken()
+	}
+}
+
+// free reports whether an attempt costs a user nothing: the circuit is open, and
+// all wait for the target to come back.
+func (l *lane) free(err *sdk.Error) bool {
+	return isAway(err) && l.circuit.holds() && l.soft.Err() == nil
 }
 
 // hungry reports whether the plugin would run dry unless intents become
@@ -170,12 +186,17 @@ func (l *lane) next(limit int) (frame, dropped []*parcel, ok bool) {
 	}
 }
 
-// pick takes up to n operations, those of admitted users first.
+// pick takes up to n operations, those of admitted users first; while the
+// circuit is open, the one that is let through.
 func (l *lane) pick(n int) []*parcel {
+	open := !l.stopping && l.circuit.holds()
+	if open {
+		n = min(n, 1)
+	}
 	var frame []*parcel
 	rest := l.queue[:0]
 	for _, p := range l.queue {
-		if len(frame) < n && l.gate.admit(p.user) {
+		if len(frame) < n && (!open || p.through || l.circuit.passes()) && l.gate.admit(p.user) {
 			p.sent = true
 			frame = append(frame, p)
 		} else {
@@ -240,11 +261,11 @@ func (l *lane) submit(frame []*parcel) {
 	l.writer.crash.at(CrashFramePicked)
 	l.backend.Instance.Submit(ops, func(n int, r sdk.Receipt) {
 		l.writer.crash.at(CrashAnswered)
-		l.circuit.saw(r)
+		l.saw(r)
 		l.mu.Lock()
 		l.inFlight--
 		l.mu.Unlock()
-		l.cond.Signal()
+		l.cond.Signal() // also where the answer closed the circuit
 		frame[n].answer <- reply{receipt: r}
 	})
 	l.writer.crash.at(CrashFrameSent)

@@ -20,7 +20,7 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 	if step.Verb == verbFind {
 		ask = s.find
 	}
-	for attempt, backoff := 1, time.Second; ; attempt, backoff = attempt+1, min(2*backoff, time.Minute) {
+	for spent, backoff := 0, time.Second; ; backoff = min(2*backoff, time.Minute) {
 		outcome, detail, err := ask(ctx, step, l)
 		s.crew.crash.at(CrashReadAnswered)
 		if isCancelled(err) || s.crew.hard.Err() != nil { // whatever it says was said to a call that was given up
@@ -32,10 +32,15 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 			return Result{}, cancelled()
 		}
 		passes := e != nil && (retriable(e.Code) || step.Verb == verbFind && e.Code == sdk.ConnectionLost) // a verify counts as a logon
-		if !passes || attempt >= l.backend.Attempts {
+		l.saw(sdk.Receipt{Outcome: outcome, Err: e})
+		if !l.free(e) {
+			spent++
+		}
+		if !passes || spent >= l.backend.Attempts {
 			return s.answer(step, outcome, e, detail), nil
 		}
 		wait := max(e.RetryAfter, s.crew.jitter(backoff))
+		s.crew.tellWait(l, e, wait)
 		if s.pause(l, wait, s.changed()) != nil {
 			return Result{}, cancelled()
 		}
@@ -48,16 +53,45 @@ func (s *Steps) outdated(t *taken) bool {
 	return t.sig.verb == verbVerify && s.fresh[t.sig.credential()]
 }
 
+// query makes a call that changes nothing. It waits for the lane's circuit, also
+// where that opened while others were before it.
+func (s *Steps) query(l *lane, call func(context.Context)) error {
+	for made := false; !made; {
+		if err := s.crew.admit(s, l); err != nil {
+			return err
+		}
+		through := s.through
+		s.through = false
+		err := l.direct(s.crew.hard, func(ctx context.Context) {
+			if made = through || !l.circuit.holds() || l.soft.Err() != nil; made {
+				call(ctx)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notProven is the note on a value whose target answers a verify without a
+// verdict. That is no refusal: the set was applied, and honesty about what
+// cannot be proven fails nobody.
+const notProven = "not proven: the target does not tell whether it accepts the value"
+
 func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, ledger.Detail, error) {
 	var verdict sdk.Verdict
 	var failure error
-	err := l.direct(s.crew.hard, func(ctx context.Context) {
+	err := s.query(l, func(ctx context.Context) {
 		verdict, failure = l.backend.Instance.Verify(ctx, step.Account, step.Kind, step.Value.Secret())
 	})
 	if err != nil {
 		return sdk.Refused, ledger.Detail{}, cancelled()
 	}
 	d := ledger.Detail{Verdict: verdict.String()}
+	if verdict == sdk.CannotTell && errors.Is(failure, &sdk.Error{Code: sdk.Unsupported}) {
+		failure = nil // it says why
+	}
 	if failure != nil {
 		return sdk.Refused, d, failure
 	}
@@ -69,14 +103,14 @@ func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, le
 	case sdk.Blocked:
 		return sdk.Refused, d, sdk.Errorf(sdk.AccountStatus, "the account is locked or disabled: the value cannot be tried")
 	default:
-		return sdk.Refused, d, sdk.Errorf(sdk.Unsupported, "the target does not tell whether it accepts the value")
+		return sdk.Applied, d, sdk.Errorf(sdk.Unsupported, notProven)
 	}
 }
 
 func (s *Steps) find(ctx context.Context, step Step, l *lane) (sdk.Outcome, ledger.Detail, error) {
 	var found sdk.Account
 	var failure error
-	err := l.direct(s.crew.hard, func(ctx context.Context) {
+	err := s.query(l, func(ctx context.Context) {
 		found, failure = l.backend.Instance.Find(ctx, step.Account)
 	})
 	if err != nil {
@@ -177,7 +211,7 @@ func (s *Steps) askOnce(l *lane, op sdk.Operation) (sdk.Receipt, error) {
 		return r, errUnderWay
 	}
 	r = heard(r)
-	l.circuit.saw(r)
+	l.saw(r)
 	return r, nil
 }
 

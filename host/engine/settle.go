@@ -63,7 +63,7 @@ func (s *Steps) reopened(step Step, t *taken, y *try) (sdk.Operation, error) {
 // the target unchanged, the same value once more; else by the plugin's
 // recovery; else it stays unknown.
 func (s *Steps) investigate(ctx context.Context, step Step, l *lane, t *taken, y *try, op sdk.Operation, r sdk.Receipt, lost loss) error {
-	verdict, err := s.evidence(step, l, op.Value, r, lost)
+	verdict, err := s.evidence(step, l, y, op.Value, r, lost)
 	switch {
 	case err != nil:
 		return err
@@ -112,7 +112,7 @@ func (s *Steps) once(step Step, y *try, l *lane, op sdk.Operation, lost loss) er
 	case lost.here:
 		return s.conclude(y, op, doubtful(r), lost)
 	}
-	verdict, err := s.evidence(step, l, op.Value, r, lost) // the lost attempt may have arrived meanwhile
+	verdict, err := s.evidence(step, l, y, op.Value, r, lost) // the lost attempt may have arrived meanwhile
 	switch {
 	case err != nil:
 		return err
@@ -146,7 +146,7 @@ func overtaken(r sdk.Receipt) sdk.Receipt {
 // the last word, nothing that an earlier process lost may still be on its way.
 // Of a run that is cancelled operations may still be under way: what the target
 // says then may not be true a moment later, and the user goes back to pending.
-func (s *Steps) evidence(step Step, l *lane, v secret.Value, r sdk.Receipt, lost loss) (sdk.Verdict, error) {
+func (s *Steps) evidence(step Step, l *lane, y *try, v secret.Value, r sdk.Receipt, lost loss) (sdk.Verdict, error) {
 	if !lost.here && absent(r) {
 		return sdk.Rejected, nil
 	}
@@ -155,7 +155,10 @@ func (s *Steps) evidence(step Step, l *lane, v secret.Value, r sdk.Receipt, lost
 			return sdk.CannotTell, err
 		}
 	}
-	verdict := s.verdictOn(step, l, v)
+	verdict := s.stamped(step, l, y)
+	if verdict == sdk.CannotTell {
+		verdict = s.verdictOn(step, l, v)
+	}
 	if s.crew.hard.Err() != nil {
 		return sdk.CannotTell, cancelled()
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/rekey-host/rekey/host/ledger"
@@ -125,8 +126,11 @@ func statusOf(records []ledger.Record, v Verdict) ledger.Record {
 		because(&out, v, refused, notAccepted)
 	case applied != nil:
 		out.Detail.Status = ledger.Done
-		if slices.ContainsFunc(accounts, (*account).untold) {
+		switch {
+		case slices.ContainsFunc(accounts, (*account).untold):
 			out.Detail.Message = "the target picked a value and did not tell it"
+		case unproven(records):
+			out.Detail.Message = notProven
 		}
 	case reverted != nil || hookFailed || refused != nil && v.Kind != SaidDone:
 		out.Detail.Status = ledger.Failed
@@ -169,6 +173,17 @@ func lastNotAccepted(records []ledger.Record) *ledger.Record {
 		return r
 	}
 	return nil
+}
+
+// unproven reports whether the last verify of a credential got no verdict.
+func unproven(records []ledger.Record) bool {
+	open := map[signature]bool{}
+	for i := range records {
+		if r := &records[i]; r.Kind == ledger.Answer && r.Verb == verbVerify {
+			open[signatureOf(*r)] = r.Outcome == sdk.Applied && r.Code == sdk.Unsupported
+		}
+	}
+	return slices.Contains(slices.Collect(maps.Values(open)), true)
 }
 
 // because fills in the reason of a failure: the step's that ended the hook,

@@ -40,6 +40,7 @@ type Steps struct {
 	fresh     map[signature]bool
 	olds      map[signature]secret.Value // what a change replaced
 	attempts  int
+	through   bool            // the next operation goes through an open circuit
 	lost      map[[2]int]loss // of what this process concluded, by step and try
 	simulated bool
 }

@@ -67,7 +67,7 @@ func notMinted(err error, why string) error {
 func (c *crew) mint(ctx context.Context, g GenerateStep, names []string) (v secret.Value, err error) {
 	for attempt, backoff := 1, time.Second; ; attempt, backoff = attempt+1, min(2*backoff, time.Minute) {
 		v, err = c.mintOnce(ctx, g, names)
-		e := sdk.AsError(err, sdk.PolicyViolation)
+		e := uncancelled(sdk.AsError(err, sdk.PolicyViolation))
 		passes := e != nil && (retriable(e.Code) || e.Code == sdk.ConnectionLost)
 		if c.writer == nil || !passes || attempt >= c.attempts() {
 			return v, err

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// skipClock passes the time that is slept, and no other.
+type skipClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *skipClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *skipClock) Sleep(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	c.now = c.now.Add(max(d, 0) / 16) // many sleep at once
+	c.mu.Unlock()
+	time.Sleep(time.Millisecond)
+	return context.Cause(ctx)
+}
+
+// away is a target that is not there for its first calls, of whatever kind.
+type away struct {
+	*target
+	mu    sync.Mutex
+	until int
+	calls int
+	whom  map[string]bool // accounts that were asked for
+}
+
+func (a *away) gone(account string) *sdk.Error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls++
+	a.whom[account] = true
+	if a.calls > a.until {
+		return nil
+	}
+	return sdk.Errorf(sdk.Unreachable, "connection refused")
+}
+
+func (a *away) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+	for n, op := range ops {
+		go func() {
+			if err := a.gone(op.Account); err != nil {
+				answer(n, sdk.Refuse(err))
+				return
+			}
+			answer(n, a.one(op))
+		}()
+	}
+}
+
+func (a *away) Find(ctx context.Context, account string) (sdk.Account, error) {
+	if err := a.gone(account); err != nil {
+		return sdk.Account{}, err
+	}
+	return a.target.Find(ctx, account)
+}
+
+// findAndSet looks the account up before it sets a value.
+func findAndSet(ctx context.Context, row source.Row, s *Steps) Verdict {
+	if bad := must(s.Do(ctx, Step{Verb: verbFind, Backend: "a", Account: row.Key})); bad != nil {
+		return *bad
+	}
+	return generateAndSet("a")(ctx, row, s)
+}
+
+// TestACircuitHoldsWithoutCheck: a backend that is away stops the run after its
+// patience, nobody fails for it, and one that comes back is found by one
+// operation at a time.
+func TestACircuitHoldsWithoutCheck(t *testing.T) {
+	const users = 500
+	for _, c := range []struct {
+		name  string
+		hooks script
+		gone  int
+		back  bool
+	}{
+		{"sets, for good", generateAndSet("a"), 1 << 30, false}, {"sets, for a while", generateAndSet("a"), 90, true},
+		{"finds, for good", findAndSet, 1 << 30, false}, {"finds, for a while", findAndSet, 30, true},
+	} {
+		b := newBook(users)
+		x := &away{target: newTarget(t, b), until: c.gone, whom: map[string]bool{}}
+		backend := x.backend("a")
+		backend.Instance, backend.Attempts = x, 5
+		if c.back {
+			backend.Patience = time.Hour
+		}
+		job := jobOf(b, c.hooks, backend)
+		job.Clock = &skipClock{now: time.Now()}
+		var told []string
+		var mu sync.Mutex
+		job.Notice = func(text string) { mu.Lock(); defer mu.Unlock(); told = append(told, text) }
+		ending := apply(t, job)
+		n := b.counts()
+		switch {
+		case c.back && (ending.Stopped != "" || n[ledger.Done] != users):
+			t.Errorf("%s: %q, %v; want %d done", c.name, ending.Stopped, n, users)
+		case !c.back && (!strings.Contains(ending.Stopped, "unreachable") || n[ledger.Pending] != users):
+			t.Errorf("%s: %q, %v; want a stop and %d pending", c.name, ending.Stopped, n, users)
+		}
+		said := func(word string) int {
+			return len(slices.DeleteFunc(slices.Clone(told), func(s string) bool { return !strings.Contains(s, word) }))
+		}
+		if aways, backs := said("is away"), said("is back"); aways < 1 || aways > 10 || c.back && backs != aways {
+			t.Errorf("%s: told %d times that it is away and %d that it is back: %q", c.name, aways, backs, told)
+		}
+		if !c.back && x.calls > 200 {
+			t.Errorf("%s: %d calls of a target that is away", c.name, x.calls)
+		}
+	}
+}
+
+// TestWhatIsWaitedForIsSaidOnce, until the backend answers well again.
+func TestWhatIsWaitedForIsSaidOnce(t *testing.T) {
+	b := newBook(50)
+	x := newTarget(t, b)
+	x.say = func(n int, op sdk.Operation) sdk.Receipt {
+		if n <= 120 {
+			return sdk.Refuse(&sdk.Error{Code: sdk.RateLimited, Message: "slow down", RetryAfter: 30 * time.Second})
+		}
+		x.take(op)
+		return sdk.OK()
+	}
+	backend := x.backend("a")
+	backend.Patience = time.Hour
+	job := jobOf(b, generateAndSet("a"), backend)
+	var mu sync.Mutex
+	told := 0
+	job.Notice = func(string) { mu.Lock(); defer mu.Unlock(); told++ }
+	apply(t, job)
+	if told != 1 || b.counts()[ledger.Done] != 50 {
+		t.Errorf("told %d times, %v; want once, 50 done", told, b.counts())
+	}
+}
+
+// TestAVerifyThatCannotTellIsNoRefusal: who got a value is done, and the note
+// says that it is not proven.
+func TestAVerifyThatCannotTellIsNoRefusal(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		verdict sdk.Verdict
+		err     error
+		status  ledger.Status
+		note    bool
+	}{
+		{"cannot tell", sdk.CannotTell, nil, ledger.Done, true},
+		{"unsupported for this account", sdk.CannotTell, sdk.Errorf(sdk.Unsupported, "trusts everybody"), ledger.Done, true},
+		{"accepted", sdk.Accepted, nil, ledger.Done, false},
+		{"rejected", sdk.Rejected, nil, ledger.Partial, false},
+		{"away", sdk.CannotTell, sdk.Errorf(sdk.Unreachable, "gone"), ledger.Partial, false},
+	} {
+		b := newBook(1)
+		x := &verifies{newTarget(t, b), c.verdict, c.err}
+		backend := x.backend("a")
+		backend.Instance = x
+		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+			v := Given(secret.New("given"))
+			for _, verb := range []string{verbSet, verbVerify} {
+				if bad := must(s.Do(ctx, Step{Verb: verb, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+					return *bad
+				}
+			}
+			return Verdict{}
+		}), backend)
+		apply(t, job)
+		if got := b.finished(1); got.Detail.Status != c.status || (got.Detail.Message == notProven) != c.note {
+			t.Errorf("%s: %s %q, want %s, a note: %v", c.name, got.Detail.Status, got.Detail.Message, c.status, c.note)
+		}
+	}
+}
+
+// verifies is a target whose verifies come to what is written.
+type verifies struct {
+	*target
+	verdict sdk.Verdict
+	err     error
+}
+
+func (v *verifies) Verify(context.Context, string, string, secret.Value) (sdk.Verdict, error) {
+	return v.verdict, v.err
+}
+
+// stamping is a target that cannot verify, and stamps what changes.
+type stamping struct{ *target }
+
+func (s *stamping) Find(_ context.Context, account string) (sdk.Account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sdk.Account{Account: account, Status: sdk.StatusActive, Stamp: "changes: " + strings.Repeat("i", len(s.values[account]))}, nil
+}
+
+// TestAChangeStampSettlesALostAnswer where the account's stamp was read before,
+// without a logon attempt.
+func TestAChangeStampSettlesALostAnswer(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		took  bool // the lost attempt took effect
+		hooks script
+		want  ledger.Status
+		sends int
+	}{
+		{"it took effect", true, findAndSet, ledger.Done, 1},
+		{"it did not", false, findAndSet, ledger.Done, 2},
+		{"no stamp from before", true, generateAndSet("a"), ledger.Unresolved, 1},
+	} {
+		b := newBook(1)
+		x := &stamping{newTarget(t, b)}
+		x.say = func(n int, op sdk.Operation) sdk.Receipt {
+			if n > 1 || c.took {
+				x.take(op)
+			}
+			if n == 1 {
+				return cut
+			}
+			return sdk.OK()
+		}
+		backend := x.backend("a")
+		backend.Instance, backend.Description.ReplaySafe = x, nil
+		backend.Abilities = []sdk.Ability{sdk.CanFind}
+		apply(t, jobOf(b, c.hooks, backend))
+		if got := statusIn(b.user(1)); got != c.want || x.n != c.sends {
+			t.Errorf("%s: %s after %d sends, want %s after %d", c.name, got, x.n, c.want, c.sends)
+		}
+	}
+}

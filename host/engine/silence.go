@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// tellAgain is how soon the operator is told again.
+const tellAgain = time.Minute
+
+// silentFor is how long a backend may give nothing but refusals that pass, or
+// no answers, before the operator is told what is waited for.
+const silentFor = 10 * time.Second
+
+// silence notices that a backend gives no good answer, and tells it once until
+// it does.
+type silence struct {
+	mu    sync.Mutex
+	since time.Time // of the first bad answer after a good one; zero: the last was good
+	told  time.Time // the last time
+}
+
+// broken ends it: a good answer came.
+func (s *silence) broken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since = time.Time{}
+}
+
+// lasts returns whether to tell that it lasts: the operation waits before its
+// next attempt.
+func (s *silence) lasts(now time.Time, wait time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since.IsZero() {
+		s.since = now
+	}
+	if !s.told.Before(s.since) || now.Sub(s.told) < tellAgain || now.Sub(s.since) < silentFor && wait < silentFor {
+		return false
+	}
+	s.told = now
+	return true
+}
+
+// tellWait tells the operator what a lane waits for, once.
+func (c *crew) tellWait(l *lane, err *sdk.Error, wait time.Duration) {
+	now := c.clock.Now()
+	if err == nil || l.circuit.holds() || !l.silence.lasts(now, wait) {
+		return
+	}
+	text := string(err.Code)
+	if err.Message != "" {
+		text += fmt.Sprintf(" (%s)", err.Message)
+	}
+	c.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", l.backend.Label, text,
+		now.Add(wait).Local().Format(time.TimeOnly), l.backend.Attempts)
+}
