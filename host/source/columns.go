@@ -12,11 +12,37 @@ type wanted struct {
 	types    map[string]Type
 	secrets  []string
 	optional []string
-	named    string // how columns get their names: the fix for one that is not there
+	mayLack  []string // are made where the input lacks them
+	anyCase  bool     // the input spells names in any case
+	named    string   // how columns get their names: the fix for one that is not there
 }
 
 // complaint is a problem without a place: what is wrong, and the fix.
 type complaint struct{ message, fix string }
+
+// spelling is the script's own of a name that the input has.
+func (w wanted) spelling(name string) string {
+	if !w.anyCase {
+		return name
+	}
+	for _, known := range slices.Concat([]string{w.key}, sortedKeys(w.types), w.secrets, w.optional, w.mayLack) {
+		if strings.EqualFold(known, name) {
+			return known
+		}
+	}
+	return name
+}
+
+// lacking are the columns that the input may lack and does.
+func (w wanted) lacking(names []string) []string {
+	var list []string
+	for _, name := range w.mayLack {
+		if !slices.Contains(names, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
 
 // misuse finds what is wrong whatever the columns are.
 func (w wanted) misuse() []complaint {
@@ -26,6 +52,9 @@ func (w wanted) misuse() []complaint {
 	}
 	if slices.Contains(w.secrets, w.key) && w.key != "" {
 		list = append(list, complaint{fmt.Sprintf("key column %q cannot be secret", w.key), "keys stand in plans and reports"})
+	}
+	if slices.Contains(w.mayLack, w.key) && w.key != "" {
+		list = append(list, complaint{fmt.Sprintf("may_lack: key column %q has to be there", w.key), ""})
 	}
 	for _, name := range sortedKeys(w.types) {
 		switch t := w.types[name]; {
@@ -55,7 +84,7 @@ func sortedKeys(m map[string]Type) []string {
 func (w wanted) schema(names []string, untyped Type) (Schema, []complaint) {
 	s := Schema{Key: slices.Index(names, w.key), Columns: make([]Column, len(names))}
 	for i, name := range names {
-		c := Column{Name: name, Type: untyped, Secret: slices.Contains(w.secrets, name), Optional: slices.Contains(w.optional, name)}
+		c := Column{Name: name, Type: untyped, Secret: slices.Contains(w.secrets, name), Optional: slices.Contains(w.optional, name) || slices.Contains(w.mayLack, name)}
 		if t, typed := w.types[name]; typed {
 			c.Type = t
 		}

@@ -22,6 +22,8 @@ type CSVOptions struct {
 	Types     map[string]Type // of String, Int, Bool, Date; a column not listed is a String
 	Secrets   []string        // columns whose cells are secret.Value
 	Optional  []string        // of them, those whose cells may be empty
+	MayLack   []string        // columns that the file may lack; with Columns, the last of them
+	AnyCase   bool            // the header line names the columns in any case
 	Encoding  string          // "": utf-8
 	Files
 }
@@ -38,9 +40,12 @@ type CSVOptions struct {
 // empty cell of a column with a type other than String is nil; an empty secret
 // is a problem unless it is optional; an empty key and a control character in
 // a value always are.
+//
+// A column of MayLack that the file lacks is there for the reader of rows, with
+// empty cells. Without a header line the first line tells how many there are.
 func CSV(o CSVOptions) (Source, error) {
 	s := &csvSource{input: &input{path: o.Path, files: o.Files}, columns: o.Columns,
-		wanted: wanted{key: o.Key, types: o.Types, secrets: o.Secrets, optional: o.Optional, named: headerNames}}
+		wanted: wanted{key: o.Key, types: o.Types, secrets: o.Secrets, optional: o.Optional, mayLack: o.MayLack, anyCase: o.AnyCase, named: headerNames}}
 	list := s.wanted.misuse()
 	note := func(err error) {
 		if err != nil {
@@ -59,6 +64,9 @@ func CSV(o CSVOptions) (Source, error) {
 		s.wanted.named = "columns= has to list it"
 		_, flaws := s.wanted.schema(o.Columns, String)
 		list = append(list, flaws...)
+		if known := min(len(o.MayLack), len(o.Columns)); !slices.Equal(o.Columns[len(o.Columns)-known:], o.MayLack) {
+			note(errors.New("may_lack: has to be the last names of columns=, in their order"))
+		}
 	}
 	for i := range list {
 		list[i].message = "csv: " + list[i].message
@@ -122,28 +130,30 @@ func (s *csvSource) Schema(ctx context.Context) (Schema, error) {
 		return Schema{}, err
 	}
 	defer l.close()
-	return s.header(ctx, l)
+	schema, _, err := s.header(ctx, l)
+	return schema, err
 }
 
-// header reads the header line.
-func (s *csvSource) header(ctx context.Context, l *lines) (Schema, error) {
+// header reads the header line: the columns, and how many of them it has.
+func (s *csvSource) header(ctx context.Context, l *lines) (Schema, int, error) {
 	line, err := l.next(ctx)
 	if err != nil {
-		return Schema{}, headerError(s.Name(), err)
+		return Schema{}, 0, headerError(s.Name(), err)
 	}
 	fields, bad := newSplitter(s.format).split(line)
 	if bad != nil {
-		return Schema{}, one(Problem{File: s.Name(), Line: l.n, Column: bad.column, Message: bad.message, Fix: bad.fix})
+		return Schema{}, 0, one(Problem{File: s.Name(), Line: l.n, Column: bad.column, Message: bad.message, Fix: bad.fix})
 	}
 	names := make([]string, len(fields))
 	for i, f := range fields {
-		names[i] = string(s.format.trim(f))
+		names[i] = s.wanted.spelling(string(s.format.trim(f)))
 	}
+	names = append(names, s.wanted.lacking(names)...)
 	schema, flaws := s.wanted.schema(names, String)
-	if len(flaws) > 0 && len(names) == 1 {
+	if len(flaws) > 0 && len(fields) == 1 {
 		flaws = otherDelimiter(names[0], s.wanted.key, flaws)
 	}
-	return schema, problemsOf(flaws, Problem{File: s.Name(), Line: l.n}).Err()
+	return schema, len(fields), problemsOf(flaws, Problem{File: s.Name(), Line: l.n}).Err()
 }
 
 // headerError turns the end of the file and flaws of the first line into
@@ -179,17 +189,25 @@ func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
 		return err
 	}
 	defer l.close()
-	var schema Schema
-	if s.columns == nil {
-		schema, err = s.header(ctx, l)
-	} else {
-		schema, err = s.Schema(ctx)
-	}
+	schema, width, err := s.begin(ctx, l)
 	if err != nil {
 		return err
 	}
-	r := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets()}
+	r := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets(), width: width}
 	return l.each(ctx, r.row, yield)
+}
+
+// begin returns the columns and how many values each line has: 0 if the first
+// line with values is to tell.
+func (s *csvSource) begin(ctx context.Context, l *lines) (Schema, int, error) {
+	if s.columns == nil {
+		return s.header(ctx, l)
+	}
+	schema, err := s.Schema(ctx)
+	if len(s.wanted.mayLack) > 0 {
+		return schema, 0, err
+	}
+	return schema, len(schema.Columns), err
 }
 
 // csvReader makes rows of lines.
@@ -198,6 +216,7 @@ type csvReader struct {
 	schema  Schema
 	split   *splitter
 	seen    bool // a line with values
+	width   int  // how many values a line has
 	guarded bool // no cell is quoted: where columns are mixed up, any may be a secret
 }
 
@@ -210,12 +229,15 @@ func (r *csvReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 	}
 	first := !r.seen
 	r.seen = true
+	if r.width == 0 {
+		r.width = min(max(len(fields), len(r.schema.Columns)-len(r.source.wanted.mayLack)), len(r.schema.Columns))
+	}
 	if first && r.source.columns != nil && r.isHeader(fields) {
 		note(0, "is the header that columns= says is not there", "remove the line, or columns=")
 		return Row{}, false
 	}
-	if want := len(r.schema.Columns); len(fields) != want {
-		note(0, count(len(fields))+fmt.Sprintf(", want %d", want), r.countFix(len(fields) > want))
+	if len(fields) != r.width {
+		note(0, count(len(fields))+fmt.Sprintf(", want %d", r.width), r.countFix(len(fields) > r.width))
 		return Row{}, false
 	}
 	return r.cells(l.n, fields, note)
@@ -241,7 +263,11 @@ func (r *csvReader) countFix(more bool) string {
 // isHeader reports whether the fields are the names of the columns; letter
 // case matters only where one word could be a user's name.
 func (r *csvReader) isHeader(fields [][]byte) bool {
-	return slices.EqualFunc(fields, r.source.columns, func(f []byte, name string) bool {
+	names := r.source.columns
+	if n := len(fields); n < len(names) && n >= len(names)-len(r.source.wanted.mayLack) {
+		names = names[:n]
+	}
+	return slices.EqualFunc(fields, names, func(f []byte, name string) bool {
 		text := string(r.source.format.trim(f))
 		return text == name || len(fields) > 1 && strings.EqualFold(text, name)
 	})
@@ -249,8 +275,11 @@ func (r *csvReader) isHeader(fields [][]byte) bool {
 
 // cells turns the fields of a line into a row, noting every flaw of it.
 func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) {
-	row := Row{File: r.source.Name(), Line: line, Cells: make([]any, len(fields))}
+	row := Row{File: r.source.Name(), Line: line, Cells: make([]any, len(r.schema.Columns))}
 	sound := true
+	for i := len(fields); i < len(row.Cells); i++ {
+		row.Cells[i], _ = cellOf(r.schema.Columns[i], nil, r.guarded)
+	}
 	for i, f := range fields {
 		cell, bad := cellOf(r.schema.Columns[i], f, r.guarded)
 		if i == r.schema.Key {

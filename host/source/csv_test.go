@@ -252,3 +252,58 @@ func TestCSVReadsEmbeddedFiles(t *testing.T) {
 		t.Errorf("rows: %q, %q, want one row", got, problems)
 	}
 }
+
+// A column that the file may lack is there for the reader of rows all the same.
+func TestCSVMayLackColumns(t *testing.T) {
+	headed := source.CSVOptions{Key: "login", Delimiter: ";", Secrets: []string{"old", "new"}, Optional: []string{"old"}, MayLack: []string{"new", "team"}}
+	bare := headed
+	bare.Columns = []string{"login", "old", "new", "team"}
+	folded := headed
+	folded.AnyCase = true
+	for _, test := range []struct {
+		name, in string
+		o        source.CSVOptions
+		rows     string
+		err      string
+	}{
+		{"a header without them", "login;old\nann;a\n", headed, "2 ann string:ann|secret:a|secret:|string:", ""},
+		{"a header with one", "login;old;new\nann;a;b\n", headed, "2 ann string:ann|secret:a|secret:b|string:", ""},
+		{"a header with both, in another order", "team;new;old;login\nx;b;a;ann\n", headed, "2 ann string:x|secret:b|secret:a|string:ann", ""},
+		{"an empty cell", "login;old;new\nann;a;\n", headed, "2 ann string:ann|secret:a|secret:|string:", ""},
+		{"a line that is shorter than the header", "login;old;new\nann;a\n", headed, "", "users.csv:2: 2 columns, want 3; add what is missing or set delimiter="},
+		{"a line that is longer than the header", "login;old\nann;a;b\n", headed, "", "users.csv:2: 3 columns, want 2; quote the delimiter or set delimiter="},
+		{"no header, none of them", "ann;a\nbob;b\n", bare, "1 ann string:ann|secret:a|secret:|string: 2 bob string:bob|secret:b|secret:|string:", ""},
+		{"no header, one", "ann;a;b\n", bare, "1 ann string:ann|secret:a|secret:b|string:", ""},
+		{"no header, both", "ann;a;b;x\n", bare, "1 ann string:ann|secret:a|secret:b|string:x", ""},
+		{"the first line tells how many", "ann;a\nbob;b;c\n", bare, "1 ann string:ann|secret:a|secret:|string:", "users.csv:2: 3 columns, want 2; quote the delimiter or set delimiter="},
+		{"too few", "ann\n", bare, "", "users.csv:1: 1 column, want 2; add what is missing or set delimiter="},
+		{"too many", "ann;a;b;x;y\n", bare, "", "users.csv:1: 5 columns, want 4; quote the delimiter or set delimiter="},
+		{"a header that should not be there", "login;old;new\nann;a;b\n", bare, "2 ann string:ann|secret:a|secret:b|string:", "users.csv:1: is the header that columns= says is not there; remove the line, or columns="},
+		{"a header in another case", "LOGIN;Old;NEW\nann;a;b\n", folded, "2 ann string:ann|secret:a|secret:b|string:", ""},
+		{"which has to be allowed", "Login;old\nann;a\n", headed, "", `users.csv:1: key: there is no column "login"; did you mean "Login"?`},
+		{"and names each once", "login;LOGIN;old\nann;b;a\n", folded, "", "users.csv:1: columns 1 and 2 have the same name; name each once"},
+	} {
+		o := test.o
+		o.Path, o.Quote, o.Files = "users.csv", quote(), source.Files{Dir: write(t, test.in)}
+		s, err := source.CSV(o)
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		rows, problem := read(t, s)
+		if got := strings.Join(rows, " "); got != test.rows || problem != test.err {
+			t.Errorf("%s: rows %q, error %q; want %q, %q", test.name, got, problem, test.rows, test.err)
+		}
+	}
+}
+
+func TestCSVMayLackIsUsedWell(t *testing.T) {
+	for want, o := range map[string]source.CSVOptions{
+		"csv: may_lack: has to be the last names of columns=, in their order": {Columns: []string{"login", "new", "team"}, MayLack: []string{"new"}},
+		`csv: may_lack: key column "login" has to be there`:                   {MayLack: []string{"login"}},
+	} {
+		o.Path, o.Key = "users.csv", "login"
+		if _, err := source.CSV(o); err == nil || err.Error() != want {
+			t.Errorf("CSV(%+v) = %v, want %s", o, err, want)
+		}
+	}
+}

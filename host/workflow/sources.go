@@ -42,7 +42,7 @@ func (in *interp) sourceFiles() source.Files {
 
 func (c *call) csv() (starlark.Value, error) {
 	o := source.CSVOptions{Path: c.text("path"), Key: c.text("key"), Columns: c.texts("columns"), Delimiter: c.text("delimiter"),
-		Types: c.types(), Secrets: c.texts("secrets"), Optional: c.texts("optional"), Encoding: c.text("encoding"), Files: c.state.in.sourceFiles()}
+		Types: c.types(), Secrets: c.texts("secrets"), Optional: c.texts("optional"), MayLack: c.texts("may_lack"), AnyCase: c.value("any_case") == starlark.True, Encoding: c.text("encoding"), Files: c.state.in.sourceFiles()}
 	if c.value("quote") != starlark.None {
 		q, size := utf8.DecodeRuneInString(c.text("quote"))
 		if size != len(c.text("quote")) || size == 0 {

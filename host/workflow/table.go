@@ -283,7 +283,9 @@ func sourceEntries() []entry {
 			{"quote", kindText, `"\""`, "what is around values; None takes them as they are"},
 			{"types", kindTypes, "{}", `types of columns: "string", "int", "bool" or "date"`},
 			marks[0], marks[1]},
-			param{"encoding", kindText, `"utf-8"`, "of the file"}),
+			param{"encoding", kindText, `"utf-8"`, "of the file"},
+			param{"may_lack", kindTexts, "[]", "columns that the file may lack, their cells are empty then; with columns, its last ones"},
+			param{"any_case", kindBool, "False", "the header line spells the columns in any case"}),
 			doc:     "Users from a file of values between delimiters. An empty cell of a column with a type other than string is None.",
 			example: `users = csv("users.csv", key = "login", delimiter = ";", types = {"enabled": "bool"}, secrets = ["temporary"])`},
 		{name: "jsonl", at: atTop, gives: kindSource, rename: "accounts", call: (*call).jsonl, params: append([]param{

@@ -153,7 +153,7 @@ func TestDocsTellParametersAndDefaults(t *testing.T) {
 		t.Errorf("%d entries, want %d", len(all), len(table()))
 	}
 	csv := all["csv"]
-	if csv.Where != "top level" || len(csv.Params) != 9 || csv.Params[0].Default != "" || csv.Params[3].Default != `","` || csv.Example == "" {
+	if csv.Where != "top level" || len(csv.Params) != 11 || csv.Params[0].Default != "" || csv.Params[3].Default != `","` || csv.Example == "" {
 		t.Errorf("csv = %+v", csv)
 	}
 	for name, where := range map[string]string{"step.set": "rotate", "r.status": "row functions", "skip": "select, rotate", "json.encode": "anywhere", "user": "select, wave, rotate, row functions"} {
