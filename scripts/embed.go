@@ -6,5 +6,5 @@ import "embed"
 
 // FS is the tree of shipped scripts: NAME.star, lib/ and data/.
 //
-//go:embed *.star data
+//go:embed *.star lib data
 var FS embed.FS

@@ -15,6 +15,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/ldap"
 	"github.com/rekey-host/rekey/plugins/openiam"
+	"github.com/rekey-host/rekey/scripts"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -23,7 +24,7 @@ import (
 func identity(t *testing.T, name string, params ...string) (*workflow.Workflow, error) {
 	t.Helper()
 	backends := map[string]sdk.Backend{"kendox": kendox.New(), "ldap": ldap.New(), "openiam": openiam.New()}
-	o := workflow.Options{Path: name, WorkDir: ".", BackendNames: []string{"kendox", "ldap", "openiam"}, Placeholders: len(params) == 0,
+	o := workflow.Options{Path: name, WorkDir: ".", BackendNames: []string{"kendox", "ldap", "openiam"}, Placeholders: len(params) == 0, Embedded: scripts.FS,
 		Params: map[string]string{}, Describe: func(name string) (sdk.Description, error) { return backends[name].Describe(), nil }}
 	for _, p := range params {
 		key, value, _ := strings.Cut(p, "=")
@@ -33,7 +34,7 @@ func identity(t *testing.T, name string, params ...string) (*workflow.Workflow, 
 }
 
 func TestScriptsOfOpenIAMAndKendoxAreSound(t *testing.T) {
-	for _, name := range []string{"openiam_sync.star", "kendox_set_hashed.star"} {
+	for _, name := range []string{"openiam_sync.star", "openiam_reset.star", "kendox_set_hashed.star"} {
 		w, err := identity(t, name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -47,7 +48,7 @@ func TestScriptsOfOpenIAMAndKendoxAreSound(t *testing.T) {
 				t.Errorf("%s: parameter %s has no help", name, p.Name)
 			}
 		}
-		if !strings.Contains(w.Doc, "rekey run scripts/"+name) {
+		if !strings.Contains(w.Doc, "rekey run scripts/"+name) && !strings.Contains(w.Doc, "rekey run @rekey/"+name) {
 			t.Errorf("%s: its text does not say how it is run", name)
 		}
 	}
@@ -63,6 +64,7 @@ func TestScriptsTakeTheSettingsOfTheirBackend(t *testing.T) {
 	}{
 		{"kendox_set_hashed.star", kendox.New(), nil},
 		{"openiam_sync.star", openiam.New(), []string{"blank_reset", "auth_namespace"}},
+		{"openiam_reset.star", openiam.New(), []string{"blank_reset", "auth_namespace", "verify"}},
 	} {
 		w, err := identity(t, test.script)
 		if err != nil {

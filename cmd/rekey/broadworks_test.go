@@ -32,10 +32,10 @@ func TestBroadworksScriptTakesUsersFromAListOrAFile(t *testing.T) {
 			t.Errorf("%s: users %q, want the order of the input", given, got)
 		}
 	}
-	for _, given := range [][]string{{"kind=WEB", "users="}, {"kind=Vm"}} {
-		w, err := loadShipped(t, dir, "broadworks_bulk_reset.star", append(given, odinParams...)...)
+	for _, all := range []string{"users=all", "users=ALL"} {
+		w, err := loadShipped(t, dir, "broadworks_bulk_reset.star", append(odinParams, "kind=WEB", all)...)
 		if err != nil || w.Users.Name() != "accounts of broadworks" {
-			t.Errorf("%s: got %v, want the whole group", given, err)
+			t.Errorf("%s: got %v, want the whole group", all, err)
 		}
 	}
 	if _, err := loadShipped(t, dir, "broadworks_bulk_reset.star", append(odinParams, "kind=SIP", "users=a", "file=users.txt")...); err == nil || !strings.Contains(err.Error(), "leave one of them out") {
@@ -45,11 +45,11 @@ func TestBroadworksScriptTakesUsersFromAListOrAFile(t *testing.T) {
 
 func TestBroadworksScriptKnowsItsKindsInAnyCase(t *testing.T) {
 	for _, kind := range []string{"SIP", "sip", "VM", "vm", "Vm", "voicemail", "Voicemail", "WEB", "Web"} {
-		if _, err := loadShipped(t, t.TempDir(), "broadworks_bulk_reset.star", append(odinParams, "kind="+kind)...); err != nil {
+		if _, err := loadShipped(t, t.TempDir(), "broadworks_bulk_reset.star", append(odinParams, "users=all", "kind="+kind)...); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	if w, err := loadShipped(t, t.TempDir(), "broadworks_bulk_reset.star", append(odinParams, "kind=vm", "rate=300/m")...); err != nil || w.Backends[0].Rate != 5 {
+	if w, err := loadShipped(t, t.TempDir(), "broadworks_bulk_reset.star", append(odinParams, "users=all", "kind=vm", "rate=300/m")...); err != nil || w.Backends[0].Rate != 5 {
 		t.Errorf("rate=300/m: %v", err)
 	}
 	_, err := loadShipped(t, t.TempDir(), "broadworks_bulk_reset.star", append(odinParams, "kind=FAX")...)
@@ -190,7 +190,7 @@ func TestBroadworksUsersAreWhereKillsFindThem(t *testing.T) {
 func TestBroadworksWholeGroupAndAList(t *testing.T) {
 	j := newOdinJob(t, 250, broadworkstest.Options{Paged: 40})
 	slices.Reverse(j.ids)
-	j.outcome(0, j.run("kind=WEB")...)
+	j.outcome(0, j.run("kind=WEB", "users=all")...)
 	j.settled("web")
 	j.ids = []string{"user0200@acme.example", "user0003@acme.example", "user0100@acme.example"}
 	j.outcome(0, j.run("kind=VM", "users="+strings.Join(j.ids, ", "))...)

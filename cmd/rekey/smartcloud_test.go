@@ -15,6 +15,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/broadworks"
 	"github.com/rekey-host/rekey/plugins/smartcloud"
 	"github.com/rekey-host/rekey/plugins/smartcloud/smartcloudtest"
+	"github.com/rekey-host/rekey/scripts"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
@@ -33,7 +34,8 @@ func loadShipped(t *testing.T, dir, script string, params ...string) (*workflow.
 	}
 	backends := map[string]sdk.Backend{"smartcloud": smartcloud.New(), "broadworks": broadworks.New()}
 	return workflow.Load(t.Context(), workflow.Options{
-		Path: path, Params: given, WorkDir: dir, Placeholders: len(params) == 0,
+		Embedded: scripts.FS,
+		Path:     path, Params: given, WorkDir: dir, Placeholders: len(params) == 0,
 		BackendNames: []string{"smartcloud", "broadworks"},
 		Describe: func(name string) (sdk.Description, error) {
 			if b, ok := backends[name]; ok {

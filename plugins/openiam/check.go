@@ -119,13 +119,17 @@ func (i *Instance) without(f *rest.Failure) []sdk.Finding {
 	if f.Err.Code == sdk.InvalidConfig && !absent(f) {
 		return bad(f, "check user, password and url")
 	}
+	why := f.Err.Message
+	if f.Answer.Status == http.StatusNotFound || f.Answer.Status == http.StatusGone {
+		why = fmt.Sprintf("it is not there (HTTP %d)", f.Answer.Status)
+	}
 	if i.lookup {
 		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig,
-			Message: "LoginDataWebService does not answer: " + f.Err.Message + "; lookup wants it",
-			Fix:     "name the place of the services with services, or leave the look-up out (a script's lookup = \"optional\", a shipped one's lookup=false)"}}
+			Message: "LoginDataWebService does not answer: " + why + "; the script looks identities up there",
+			Fix:     "name the place of the services with services, or leave the look-up out: lookup=false of openiam_sync.star, lookup = \"optional\" of a backend"}}
 	}
 	return []sdk.Finding{{Severity: sdk.Warning, Code: f.Err.Code,
-		Message: "LoginDataWebService does not answer: " + f.Err.Message + "; find and verify will not work, and a set whose answer is lost stays unknown",
+		Message: "LoginDataWebService does not answer: " + why + "; find and verify will not work, and a set whose answer is lost stays unknown",
 		Fix:     "name the place of the services with services, or verify = \"none\""}}
 }
 

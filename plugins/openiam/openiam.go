@@ -144,7 +144,9 @@ validateRequest), which this plugin does not speak.
 Documented: the two operations, securityDomain, principal, validateRequest,
 password, srcSystemId and requestorId, the four failure codes, and that a reset
 tells its value. Read from the sources of 2011: all other fields and codes, the
-services beside, the policy. Inferred: the WS-Security header; that a fault with the code
+services beside, the policy.
+
+Inferred, not documented: the WS-Security header; that a fault with the code
 Client means that nothing was done; that every failure of a connector comes
 after OpenIAM's own copy was changed, which is why those are unknown outcomes.
 A 401 or a refused token stops the run: it would refuse every user.`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -452,7 +453,7 @@ func TestCheck(t *testing.T) {
 		{"older schema set", openiamtest.Options{BasicFields: true}, []any{"policy_principal", "jdoe", "fields", "basic"}, nil},
 		{"no companions", openiamtest.Options{NoCompanions: true}, nil, []string{"1 InvalidConfig LoginDataWebService does not answer", "0  the password"}},
 		{"no companions, which the look-up wants", openiamtest.Options{NoCompanions: true}, []any{"lookup", "required"},
-			[]string{"2 InvalidConfig LoginDataWebService does not answer: there is no such service; check the url; lookup wants it", "0  the password"}},
+			[]string{"2 InvalidConfig LoginDataWebService does not answer: it is not there (HTTP 404); the script looks identities up there", "0  the password"}},
 		{"the policy's service is not there", openiamtest.Options{NoCompanions: true}, []any{"policy_principal", "jdoe"},
 			[]string{"1 InvalidConfig LoginDataWebService does not answer", "2 InvalidConfig policy_principal: there is no such service"}},
 		{"no description", openiamtest.Options{NoWSDL: true}, []any{"policy_principal", "jdoe"},
@@ -580,6 +581,16 @@ func TestManyAtOnce(t *testing.T) {
 	for range n {
 		if got := <-done; got != "applied" {
 			t.Errorf("Apply = %s", got)
+		}
+	}
+}
+
+func TestTheHintToAnOlderSchemaIsNotGivenWhereItIsFollowed(t *testing.T) {
+	for fields, want := range map[string]bool{"current": true, "basic": false} {
+		s, i := begin(t, openiamtest.Options{}, "fields", fields)
+		s.Fail(openiamtest.Fault{Status: 500, Body: envelope("<Fault><faultcode>Client</faultcode><faultstring>Unmarshalling Error: x</faultstring></Fault>")})
+		if got := line(i.Apply(t.Context(), set("jdoe", "new-pass-1"))); strings.Contains(got, `fields = "basic"`) != want {
+			t.Errorf("fields %s: %s", fields, got)
 		}
 	}
 }

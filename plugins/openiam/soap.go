@@ -51,13 +51,21 @@ func (i *Instance) call(ctx context.Context, s service, m message) (*node, *rest
 		ContentType: "text/xml; charset=UTF-8", Header: http.Header{"Soapaction": {`""`}, "Accept": {"text/xml"}},
 		Secrets: m.secrets, ReadOnly: m.readOnly})
 	if f != nil {
+		i.advise(f)
 		return nil, f
 	}
 	ret, f := read(answer, m)
 	if f != nil {
+		i.advise(f)
 		f.Err.Message, f.Err.Native = s.client.Scrub(ctx, f.Err.Message, m.secrets...), s.client.Scrub(ctx, f.Err.Native, m.secrets...)
 	}
 	return ret, f
+}
+
+func (i *Instance) advise(f *rest.Failure) {
+	if i.basic {
+		f.Err.Message = strings.TrimSuffix(f.Err.Message, basicHint)
+	}
 }
 
 // read finds the element "return" in a 2xx answer, or the fault that some
@@ -164,6 +172,9 @@ func explain(f *rest.Failure) {
 	}
 }
 
+// basicHint is no advice where it is followed already.
+const basicHint = `; a server with an older schema needs fields = "basic"`
+
 // explain turns a fault into what it says of the operation. One whose code is
 // Client was refused before the operation began; after any other the effect is
 // possible.
@@ -189,7 +200,7 @@ func (n *node) explain(f *rest.Failure) {
 			f.Err.Message += "; check namespace and url"
 		}
 		if strings.Contains(reason, "Unmarshalling") {
-			f.Err.Message += "; a server with an older schema needs fields = \"basic\""
+			f.Err.Message += basicHint
 		}
 	}
 }
