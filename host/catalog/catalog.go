@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rekey-host/rekey/host/internal/strict"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -129,11 +130,8 @@ func (c *Catalog) fits(d sdk.Description, command launch.Command) error {
 // all its instances, started on first use; with Options.Sandbox one for all
 // that are granted the same.
 func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*launch.Instance, error) {
-	command, err := c.command(name)
+	command, err := c.confined(ctx, name, config)
 	if err != nil {
-		return nil, err
-	}
-	if command.Grants, err = c.grants(ctx, name, config); err != nil {
 		return nil, err
 	}
 	p, err := c.plugin(command)
@@ -149,6 +147,37 @@ func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*la
 		return nil, err
 	}
 	return i, nil
+}
+
+// Program is which executable a backend is, and what it may use.
+type Program struct {
+	Path     string
+	Digest   string // SHA-256 in hex; "" of a backend in rekey itself
+	Confined bool   // to the grants
+	Grants   launch.Grants
+}
+
+// Program returns what Open would start for an instance. It starts nothing that
+// Describe has not.
+func (c *Catalog) Program(ctx context.Context, name string, config sdk.Config) (Program, error) {
+	command, err := c.confined(ctx, name, config)
+	return Program{command.Path, command.Digest, c.options.Sandbox, command.Grants}, err
+}
+
+// Digest returns the SHA-256 of a backend's executable in hex, "" of one in
+// rekey itself. It starts nothing.
+func (c *Catalog) Digest(name string) (path, digest string, err error) {
+	command, err := c.command(name)
+	return command.Path, command.Digest, err
+}
+
+// confined returns how a backend is started for an instance.
+func (c *Catalog) confined(ctx context.Context, name string, config sdk.Config) (launch.Command, error) {
+	command, err := c.command(name)
+	if err == nil {
+		command.Grants, err = c.grants(ctx, name, config)
+	}
+	return command, err
 }
 
 // grants returns what an instance may use, if it is to be confined.
@@ -215,23 +244,22 @@ func (c *Catalog) command(name string) (launch.Command, error) {
 	return c.executable(path, name)
 }
 
-// executable checks a file in the plugin directory.
+// executable checks a file in the plugin directory. Nobody but root and the user
+// who runs rekey may be able to put another in its place.
 func (c *Catalog) executable(path, name string) (launch.Command, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return launch.Command{}, err
 	}
-	var info fs.FileInfo
-	for _, p := range []string{c.dir, path} {
-		if info, err = os.Stat(p); err != nil {
-			return launch.Command{}, missing(p, err)
-		}
-		if info.Mode().Perm()&0o002 != 0 {
-			return launch.Command{}, fmt.Errorf("%s: everybody may write it, so anybody could replace the plugin; chmod o-w it", p)
-		}
+	info, err := c.trusted(path)
+	if err != nil {
+		return launch.Command{}, err
 	}
-	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+	switch {
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
 		return launch.Command{}, fmt.Errorf("%s: not an executable file; chmod +x it, or remove it", path)
+	case info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0:
+		return launch.Command{}, fmt.Errorf("%s: it runs with the rights of its owner or group, not of who runs rekey; chmod ug-s %s", path, path)
 	}
 	digest, err := c.digest(path, info)
 	if err != nil {
@@ -240,10 +268,16 @@ func (c *Catalog) executable(path, name string) (launch.Command, error) {
 	return launch.Command{Path: path, Name: name, Digest: digest}, nil
 }
 
-// missing explains a file of the plugin directory that cannot be looked at.
-func missing(path string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: a symbolic link to nothing; install the plugin again, or remove it", path)
+// trusted returns what a plugin's name leads to, judged with every directory
+// and link on the way.
+func (c *Catalog) trusted(path string) (fs.FileInfo, error) {
+	info, err := strict.Walk(path, os.Geteuid())
+	var problem *strict.Problem
+	switch {
+	case errors.As(err, &problem):
+		return nil, fmt.Errorf("%s: %s, so somebody else could replace the plugin %s; %s", problem.Path, problem.Message, filepath.Base(path), problem.Fix)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s: a symbolic link to nothing; install the plugin again, or remove it", path)
 	}
-	return err
+	return info, err
 }

@@ -361,7 +361,7 @@ func TestAFileThatIsNoPluginIsExplained(t *testing.T) {
 	c := p.catalog(t)
 	for _, x := range []struct{ name, want string }{
 		{"plain", "rekey-backend-plain: not an executable file; chmod +x it, or remove it"},
-		{"open", "rekey-backend-open: everybody may write it, so anybody could replace the plugin; chmod o-w it"},
+		{"open", "rekey-backend-open: everybody may write it, so somebody else could replace the plugin rekey-backend-open; chmod o-w "},
 		{"ldap", `rekey-backend-ldap: the name "ldap" is that of a backend in rekey itself; rename or remove the file`},
 		{"directory", `there is no backend "directory"`},
 		{"dangling", "rekey-backend-dangling: a symbolic link to nothing; install the plugin again, or remove it"},
@@ -381,7 +381,52 @@ func TestAFileThatIsNoPluginIsExplained(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.install(t, "acme")
-	if _, err := c.Describe(t.Context(), "acme"); err == nil || !strings.Contains(err.Error(), p.dir+": everybody may write it") {
+	if _, err := c.Describe(t.Context(), "acme"); err == nil || !strings.Contains(err.Error(), p.dir+": its group and everybody else may write it, so somebody else could replace the plugin rekey-backend-acme; chmod go-w "+p.dir) {
 		t.Errorf("in a directory that is open to all: %v", err)
+	}
+}
+
+// TestAPluginThatSomebodyElseCouldReplaceIsNotStarted: neither to be described
+// nor to be opened, nor after it was started once.
+func TestAPluginThatSomebodyElseCouldReplaceIsNotStarted(t *testing.T) {
+	t.Parallel()
+	for what, spoil := range map[string]func(*place) error{
+		"group may write the file":      func(p *place) error { return os.Chmod(p.path("acme"), 0o770) },
+		"group may write the directory": func(p *place) error { return os.Chmod(p.dir, 0o770) },
+		"sticky directory":              func(p *place) error { return os.Chmod(p.dir, 0o777|os.ModeSticky) },
+		"a directory above":             func(p *place) error { return os.Chmod(filepath.Dir(p.dir), 0o777) },
+		"setuid":                        func(p *place) error { return os.Chmod(p.path("acme"), 0o700|os.ModeSetuid) },
+		"setgid":                        func(p *place) error { return os.Chmod(p.path("acme"), 0o700|os.ModeSetgid) },
+		"a link into an open directory": func(p *place) error {
+			open := filepath.Join(p.dir, "open")
+			return errors.Join(os.Mkdir(open, 0o700), os.Rename(p.path("acme"), filepath.Join(open, "acme")),
+				os.Symlink(filepath.Join(open, "acme"), p.path("acme")), os.Chmod(open, 0o777))
+		},
+	} {
+		p := newPlace(t)
+		p.install(t, "acme")
+		c := p.catalog(t)
+		if _, err := c.Describe(t.Context(), "acme"); err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(p); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []*catalog.Catalog{c, p.catalog(t)} {
+			_, derr := c.Describe(t.Context(), "acme")
+			_, oerr := c.Open(t.Context(), "acme", sdk.Config{Label: "x", Concurrency: 1})
+			_, _, gerr := c.Digest("acme")
+			for _, err := range []error{derr, oerr, gerr} {
+				if err == nil || !strings.Contains(err.Error(), "; chmod ") || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%s: %v, want what to type", what, err)
+				}
+			}
+		}
+		if diff := cmp.Diff([]string{"acme"}, p.started()); diff != "" {
+			t.Errorf("%s: started again: %s", what, diff)
+		}
+		if err := os.Chmod(filepath.Dir(p.dir), 0o700); err != nil { // it is the next one's too
+			t.Fatal(err)
+		}
 	}
 }

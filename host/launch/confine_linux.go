@@ -230,8 +230,14 @@ func (c confinement) program(s ruleset) error {
 				return err
 			}
 		}
-		if err := s.allow(filepath.Dir(c.argv[0]), execRights|readRights); err != nil {
-			return err
+		dirs := []string{filepath.Dir(c.argv[0])}
+		if real, err := filepath.EvalSymlinks(c.argv[0]); err == nil { // an interpreter looks beside what a link leads to
+			dirs = append(dirs, filepath.Dir(real))
+		}
+		for _, p := range dirs {
+			if err := s.allow(p, execRights|readRights); err != nil {
+				return err
+			}
 		}
 	case loader == "":
 		return nil

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"syscall"
 )
 
 // Digest returns the SHA-256 of a file in hex.
@@ -30,7 +33,7 @@ func digest(f *os.File) (string, error) {
 // verify compares the executable with its digest. A program is then started
 // from the very file that was read, so that nobody can change the name's
 // meaning in between. A script cannot be: its interpreter needs its name to find
-// what lies beside it.
+// what lies beside it. It is compared once more when it runs, by unchanged.
 func (r *pluginRunner) verify() error {
 	if r.command.Digest == "" {
 		return nil
@@ -50,8 +53,38 @@ func (r *pluginRunner) verify() error {
 	if path := descriptorPath(3 + len(r.cmd.ExtraFiles)); path != "" && isProgram(f) {
 		r.cmd.Path = path
 		r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, f)
+		return nil
 	}
-	return nil
+	r.verified, err = f.Stat()
+	return err
+}
+
+// unchanged reports whether the name of a script still means the file that was
+// verified, with the same content. By then its interpreter has read it, and no
+// secret has been sent.
+func (r *pluginRunner) unchanged() error {
+	if r.verified == nil {
+		return nil
+	}
+	now, err := os.Stat(r.command.Path)
+	if err == nil && os.SameFile(now, r.verified) && changedAt(now) == changedAt(r.verified) {
+		var got string
+		if got, err = Digest(r.command.Path); err == nil && got == r.command.Digest {
+			return nil
+		}
+	}
+	return errReplaced
+}
+
+var errReplaced = errors.New("its file was replaced while it was started")
+
+// changedAt is when anything about a file changed last: nobody can set it back.
+func changedAt(info fs.FileInfo) syscall.Timespec {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return syscall.Timespec{}
+	}
+	return changeTime(stat)
 }
 
 // isProgram reports whether the file is what the kernel runs without an

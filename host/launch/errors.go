@@ -90,6 +90,8 @@ func (r *pluginRunner) startError(err error) *StartError {
 	case errors.As(err, &spawning):
 		e = spawning
 	case e != nil:
+	case errors.Is(err, errReplaced):
+		e = &StartError{Phase: PhaseStart, Message: errReplaced.Error() + ": " + r.command.Path + "; nothing was sent to it, see who did that, then run the command again"}
 	case errors.Is(err, errLate):
 		e = r.late()
 	case r.hasExited() && !r.stdout.shaken():

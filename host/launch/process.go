@@ -70,6 +70,9 @@ func (p *process) connect(ctx context.Context) error {
 		p.client = client
 		p.description, err = client.Describe(ctx)
 	}
+	if err == nil {
+		err = p.runner.unchanged()
+	}
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

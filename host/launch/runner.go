@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -30,6 +31,7 @@ type pluginRunner struct {
 	stdout   *handshake
 	tail     *tail
 	failed   *StartError // of spawning
+	verified fs.FileInfo // of a script, as it was read; nil of a program
 
 	pid     int
 	exited  chan struct{} // closed when the process is reaped

@@ -331,9 +331,15 @@ func TestAScriptCanBeConfinedToo(t *testing.T) {
 	if err := errors.Join(os.WriteFile(script, []byte(text), 0o700), os.WriteFile(filepath.Join(dir, "beside"), []byte("beside\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := plug(t, launch.Command{Path: script, Name: "test"}, sandboxed(t)).Describe(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "exit status 3: confined: done") {
-		t.Errorf("got %v", err)
+	link := filepath.Join(t.TempDir(), "rekey-backend-test")
+	if err := os.Symlink(script, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{script, link} { // an interpreter looks beside what a link leads to
+		_, err := plug(t, launch.Command{Path: path, Name: "test"}, sandboxed(t)).Describe(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "exit status 3: confined: done") {
+			t.Errorf("%s: got %v", path, err)
+		}
 	}
 }
 

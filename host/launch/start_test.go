@@ -114,6 +114,33 @@ func TestAChangedExecutableIsNotStarted(t *testing.T) {
 	}
 }
 
+// TestAScriptThatIsReplacedWhileItStartsIsSentNothing: a script cannot be run
+// from an open file, so it is compared again before it is configured.
+func TestAScriptThatIsReplacedWhileItStartsIsSentNothing(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mischief, want := range map[string]string{
+		"true":                               "",
+		`cp "$0" "$0.new"; mv "$0.new" "$0"`: "its file was replaced while it was started",
+		`echo >> "$0"`:                       "its file was replaced while it was started",
+		`mv "$0" "$0.old"; cp "$0.old" "$0"; rm "$0"; mv "$0.old" "$0"`: "its file was replaced while it was started",
+		`rm "$0"`: "its file was replaced while it was started",
+	} {
+		c := file(t, "#!/bin/sh\n"+mischief+"\nexec '"+self+"' plugin good\n", 0o700)
+		if c.Digest, err = launch.Digest(c.Path); err != nil {
+			t.Fatal(err)
+		}
+		w := plug(t, c, launch.Options{})
+		_, err := w.Plugin.Open(t.Context(), sdk.Config{Label: "x", Concurrency: 1})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", mischief, err, want)
+		}
+	}
+}
+
 func TestAStartThatIsGivenUpCostsNothing(t *testing.T) {
 	t.Parallel()
 	w := plug(t, command(t, "silent"), launch.Options{})

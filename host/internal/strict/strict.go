@@ -1,0 +1,166 @@
+// Package strict tells whether somebody else could put another file in the
+// place of one: it judges owners and modes as sshd does with StrictModes.
+package strict
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Problem is what is wrong with one file on the way.
+type Problem struct {
+	Path    string
+	Message string // who may do what
+	Fix     string // what to type
+}
+
+// Error returns the path, the message and the fix.
+func (p *Problem) Error() string { return p.Path + ": " + p.Message + "; " + p.Fix }
+
+// Walk follows a path from the root, through symbolic links, as the user of
+// that number. Every directory, link and target on the way has to belong to
+// root or to that user, and nobody else may write it. A sticky directory, as
+// /tmp, may be written by all if it is not the one that holds the file, or a
+// link on the way: what lies in it may be replaced only by its owner, who is
+// judged in turn. Walk returns what the path leads to; the error is a *Problem
+// or one of the file system.
+func Walk(path string, uid int) (fs.FileInfo, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	w := &walk{uid: uid, rest: names(path)}
+	info, err := os.Lstat("/")
+	if err == nil {
+		err = w.judge("/", info, len(w.rest) > 1)
+	}
+	for at := "/"; err == nil && len(w.rest) > 0; {
+		at, info, err = w.step(at)
+	}
+	return info, err
+}
+
+// maxLinks is how many links a path may have, as for the kernel.
+const maxLinks = 40
+
+type walk struct {
+	uid   int
+	rest  []string // names still to follow
+	links int
+}
+
+func names(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
+}
+
+// step follows the next name from a directory that has no links in its path.
+func (w *walk) step(at string) (string, fs.FileInfo, error) {
+	name := w.rest[0]
+	w.rest = w.rest[1:]
+	next := filepath.Join(at, name) // "..", of a link, leads up: at is no link
+	info, err := os.Lstat(next)
+	if err != nil {
+		return next, nil, err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return w.link(at, next, info)
+	}
+	return next, info, w.judge(next, info, len(w.rest) > 1)
+}
+
+// link goes on where a link leads to. Its own mode means nothing.
+func (w *walk) link(at, path string, info fs.FileInfo) (string, fs.FileInfo, error) {
+	if p := w.owner(path, info); p != nil {
+		return path, nil, p
+	}
+	target, err := os.Readlink(path)
+	if err != nil {
+		return path, nil, err
+	}
+	if w.links++; w.links > maxLinks {
+		return path, nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+	}
+	w.rest = append(names(target), w.rest...)
+	if !filepath.IsAbs(target) {
+		info, err = os.Lstat(at)
+		return at, info, err
+	}
+	info, err = os.Lstat("/")
+	return "/", info, err
+}
+
+// judge looks at a directory or a file. above: it is not the directory that
+// holds what the path leads to.
+func (w *walk) judge(path string, info fs.FileInfo, above bool) error {
+	if p := w.owner(path, info); p != nil {
+		return p
+	}
+	if above && info.IsDir() && info.Mode()&fs.ModeSticky != 0 {
+		return nil
+	}
+	return errorOf(Writers(path, info.Mode()))
+}
+
+// errorOf keeps a nil pointer from being an error.
+func errorOf(p *Problem) error {
+	if p == nil {
+		return nil
+	}
+	return p
+}
+
+func (w *walk) owner(path string, info fs.FileInfo) *Problem {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Uid == 0 || int(stat.Uid) == w.uid {
+		return nil
+	}
+	who, flag := called(w.uid), ""
+	if info.Mode()&fs.ModeSymlink != 0 {
+		flag = "-h "
+	}
+	not := "neither root nor " + who
+	if w.uid == 0 {
+		not = "not root"
+	}
+	return &Problem{path, fmt.Sprintf("it belongs to %s, who is %s", called(int(stat.Uid)), not), fmt.Sprintf("chown %s%s %s", flag, who, path)}
+}
+
+// Writers is the problem of a file that others than its owner may write; nil
+// if there are none.
+func Writers(path string, mode fs.FileMode) *Problem {
+	group, world := mode.Perm()&0o020 != 0, mode.Perm()&0o002 != 0
+	switch {
+	case group && world:
+		return &Problem{path, "its group and everybody else may write it", "chmod go-w " + path}
+	case world:
+		return &Problem{path, "everybody may write it", "chmod o-w " + path}
+	case group:
+		return &Problem{path, "its group may write it", "chmod g-w " + path}
+	}
+	return nil
+}
+
+// Secret is the problem of a file that only its owner may use and that grants
+// others anything, as ssh judges its keys; nil if it grants nothing.
+func Secret(path string, mode fs.FileMode) *Problem {
+	if mode.Perm()&0o077 == 0 {
+		return nil
+	}
+	return &Problem{path, fmt.Sprintf("its mode is %04o, so others than its owner may use it", mode.Perm()), "chmod 600 " + path}
+}
+
+// called is a user's name, or number.
+func called(uid int) string {
+	number := strconv.Itoa(uid)
+	u, err := user.LookupId(number)
+	if err != nil {
+		return number
+	}
+	return u.Username
+}
