@@ -1,6 +1,9 @@
 package sdk
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Description is what a backend says of itself, offline and without secrets.
 type Description struct {
@@ -20,6 +23,13 @@ type Description struct {
 	Limits      Limits    //
 	Egress      []string  // what it connects to: "{url}", "api.example.com:443"
 	Paths       []string  // what it opens: "{ca_file}", "/etc/krb5.conf"; "write {path}": what it replaces
+
+	// Target names the settings that say which system an instance reaches and
+	// whom its account names mean there: "url", "base_dn". Under a label that
+	// users have begun with they never change. Without it all settings that are
+	// no secrets do; who logs in, how values are hashed and how long to wait are
+	// then among them.
+	Target []string
 
 	// VerifyIsLogon says that a Verify counts as a logon attempt.
 	VerifyIsLogon bool
@@ -134,6 +144,19 @@ func (d Description) Can(a Ability) bool {
 		}
 	}
 	return false
+}
+
+// Reaches returns of an instance's settings those that say which system it
+// reaches and whom its account names mean there.
+func (d Description) Reaches(values map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, f := range d.Config {
+		v, given := values[f.Name]
+		if given && f.Type != Secret && (len(d.Target) == 0 || slices.Contains(d.Target, f.Name)) {
+			out[f.Name] = v
+		}
+	}
+	return out
 }
 
 // Does reports whether the description lists the verb.

@@ -12,7 +12,7 @@ import (
 )
 
 // cacheFormat changes when a description is stored in another way.
-const cacheFormat = 1
+const cacheFormat = 2
 
 // stored is a description in a file of the cache, whose name is the digest of
 // the executable that gave it.

@@ -39,6 +39,7 @@ func (backend) Describe() sdk.Description {
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:        sdk.Limits{Concurrency: 8, Timeout: 30 * time.Second},
 		Egress:        []string{"{url}"},
+		Target:        []string{"url", "provider", "group"},
 		Paths:         []string{"{ca_file}"},
 		VerifyIsLogon: true,
 	}

@@ -74,6 +74,7 @@ func (*Backend) Describe() sdk.Description {
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:     sdk.Limits{Concurrency: batch, Batch: batch},
 		Paths:      []string{"write {path}"},
+		Target:     []string{"path"},
 	}
 }
 

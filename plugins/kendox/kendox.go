@@ -56,6 +56,7 @@ func (backend) Describe() sdk.Description {
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:        sdk.Limits{Concurrency: 4},
 		Egress:        []string{"{url}"},
+		Target:        []string{"url", "tenant"},
 		VerifyIsLogon: true,
 	}
 }

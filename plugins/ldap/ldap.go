@@ -96,6 +96,7 @@ func (*Backend) Describe() sdk.Description {
 		Abilities:   sdk.AbilitiesOf((*resetting)(nil)),
 		Limits:      sdk.Limits{Concurrency: 16},
 		Egress:      []string{"{url}"},
+		Target:      []string{"url", "base_dn", "login_attribute"},
 		Paths:       []string{"{ca_file}"},
 
 		VerifyIsLogon: true,

@@ -71,6 +71,7 @@ func (backend) Describe() sdk.Description {
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:        sdk.Limits{Concurrency: 8},
 		Egress:        []string{"{url}", "{services}"},
+		Target:        []string{"url", "services", "security_domain", "managed_system"},
 		VerifyIsLogon: true,
 	}
 }

@@ -45,6 +45,7 @@ func (backend) Describe() sdk.Description {
 		Recover:       sdk.SetThenChange,
 		Limits:        sdk.Limits{Concurrency: 16, Timeout: 30 * time.Second},
 		Egress:        []string{"{url}"},
+		Target:        []string{"url"},
 		Paths:         []string{"{ca_file}"},
 		VerifyIsLogon: true,
 	}

@@ -123,6 +123,11 @@ func describeMakesSense(p *probe) {
 	if l := p.d.Limits; l.Concurrency < 0 || l.PerSecond < 0 || l.Batch < 0 || l.Timeout < 0 {
 		p.fail("Limits: %+v, want none below zero", l)
 	}
+	for _, name := range p.d.Target {
+		if !slices.ContainsFunc(p.d.Config, func(f sdk.Field) bool { return f.Name == name && f.Type != sdk.Secret }) {
+			p.fail("Target: %q is no setting, or a secret", name)
+		}
+	}
 	for n, k := range p.d.Kinds {
 		if slices.IndexFunc(p.d.Kinds, func(o sdk.Kind) bool { return o.Name == k.Name }) != n {
 			p.fail("Kinds: %q is there twice", k.Name)

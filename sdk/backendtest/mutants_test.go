@@ -502,6 +502,7 @@ func mutants() []mutant {
 			return func(d *sdk.Description) { n++; d.Doc = fmt.Sprint(n) }
 		}()}, nil},
 		{"declares a default of another type", "describe/makes sense", &broken{describe: func(d *sdk.Description) { d.Config[0].Default = "yes" }}, nil},
+		{"names a target that it does not have", "describe/makes sense", &broken{describe: func(d *sdk.Description) { d.Target = []string{"uri"} }}, nil},
 		{"declares a verb for an ability that it lacks", "describe/makes sense", &broken{describe: func(d *sdk.Description) {
 			d.Abilities = slices.DeleteFunc(slices.Clone(d.Abilities), func(a sdk.Ability) bool { return a == sdk.CanReset })
 		}}, nil},

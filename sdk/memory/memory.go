@@ -73,6 +73,7 @@ func (b *Backend) Describe() sdk.Description {
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  b.abilities(),
 		Limits:     sdk.Limits{Batch: b.Batch},
+		Target:     []string{"accounts"},
 	}
 }
 

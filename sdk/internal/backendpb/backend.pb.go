@@ -348,6 +348,7 @@ type Description struct {
 	Egress        []string               `protobuf:"bytes,14,rep,name=egress,proto3" json:"egress,omitempty"`                                       // "{url}", "api.example.com:443"
 	Paths         []string               `protobuf:"bytes,15,rep,name=paths,proto3" json:"paths,omitempty"`                                         // "{ca_file}", "/etc/krb5.conf", "write {path}"
 	VerifyIsLogon bool                   `protobuf:"varint,16,opt,name=verify_is_logon,json=verifyIsLogon,proto3" json:"verify_is_logon,omitempty"` // a Verify counts as a logon attempt
+	Target        []string               `protobuf:"bytes,17,rep,name=target,proto3" json:"target,omitempty"`                                       // the settings that say which system and accounts it reaches; empty: all but secrets
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -492,6 +493,13 @@ func (x *Description) GetVerifyIsLogon() bool {
 		return x.VerifyIsLogon
 	}
 	return false
+}
+
+func (x *Description) GetTarget() []string {
+	if x != nil {
+		return x.Target
+	}
+	return nil
 }
 
 // Field is one setting of an instance, or one option of an operation.
@@ -2841,7 +2849,7 @@ const file_backend_proto_rawDesc = "" +
 	"\x0fDescribeRequest\x12!\n" +
 	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\"S\n" +
 	"\x10DescribeResponse\x12?\n" +
-	"\vdescription\x18\x01 \x01(\v2\x1d.rekey.backend.v1.DescriptionR\vdescription\"\x93\x04\n" +
+	"\vdescription\x18\x01 \x01(\v2\x1d.rekey.backend.v1.DescriptionR\vdescription\"\xab\x04\n" +
 	"\vDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x18\n" +
@@ -2860,7 +2868,8 @@ const file_backend_proto_rawDesc = "" +
 	"\x06limits\x18\r \x01(\v2\x18.rekey.backend.v1.LimitsR\x06limits\x12\x16\n" +
 	"\x06egress\x18\x0e \x03(\tR\x06egress\x12\x14\n" +
 	"\x05paths\x18\x0f \x03(\tR\x05paths\x12&\n" +
-	"\x0fverify_is_logon\x18\x10 \x01(\bR\rverifyIsLogon\"\xc8\x01\n" +
+	"\x0fverify_is_logon\x18\x10 \x01(\bR\rverifyIsLogon\x12\x16\n" +
+	"\x06target\x18\x11 \x03(\tR\x06target\"\xc8\x01\n" +
 	"\x05Field\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +

@@ -21,7 +21,7 @@ func EncodeDescription(d sdk.Description) (*pb.Description, error) {
 	p := &pb.Description{
 		Name: d.Name, Version: d.Version, Summary: d.Summary, Doc: d.Doc, Config: config, Options: options,
 		HashFormats: d.HashFormats, Verbs: names(d.Verbs), ReplaySafe: names(d.ReplaySafe), Abilities: names(d.Abilities),
-		Recover: string(d.Recover), Egress: d.Egress, Paths: d.Paths, VerifyIsLogon: d.VerifyIsLogon,
+		Recover: string(d.Recover), Egress: d.Egress, Paths: d.Paths, VerifyIsLogon: d.VerifyIsLogon, Target: d.Target,
 		Limits: &pb.Limits{Concurrency: int64(d.Limits.Concurrency), PerSecond: d.Limits.PerSecond,
 			Batch: int64(d.Limits.Batch), TimeoutNs: int64(d.Limits.Timeout)},
 	}
@@ -39,7 +39,7 @@ func DecodeDescription(p *pb.Description) sdk.Description {
 		Config: decodeFields(p.GetConfig()), Options: decodeFields(p.GetOptions()),
 		HashFormats: p.GetHashFormats(), Verbs: decodeNames[sdk.Verb](p.GetVerbs()), ReplaySafe: decodeNames[sdk.Verb](p.GetReplaySafe()),
 		Abilities: decodeNames[sdk.Ability](p.GetAbilities()), Recover: sdk.Recovery(p.GetRecover()),
-		Egress: p.GetEgress(), Paths: p.GetPaths(), VerifyIsLogon: p.GetVerifyIsLogon(),
+		Egress: p.GetEgress(), Paths: p.GetPaths(), VerifyIsLogon: p.GetVerifyIsLogon(), Target: p.GetTarget(),
 		Limits: sdk.Limits{Concurrency: count(l.GetConcurrency()), PerSecond: max(l.GetPerSecond(), 0),
 			Batch: count(l.GetBatch()), Timeout: time.Duration(max(l.GetTimeoutNs(), 0))},
 	}
