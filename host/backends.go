@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -63,7 +62,11 @@ func (h *Host) openBackend(ctx context.Context, w *workflow.Workflow, spec workf
 		return &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
 	b.open = append(b.open, inst)
-	b.pins = append(b.pins, h.pin(d, spec))
+	pin, err := h.pin(ctx, d, spec)
+	if err != nil {
+		return err
+	}
+	b.pins = append(b.pins, pin)
 	b.list = append(b.list, engine.Backend{
 		Label: spec.Label, Description: d, Abilities: inst.Abilities(), Instance: inst,
 		Concurrency: config.Concurrency, Rate: rateOf(d, spec), Timeout: config.Timeout,
@@ -158,15 +161,6 @@ func rateOf(d sdk.Description, spec workflow.BackendSpec) float64 {
 		return d.Limits.PerSecond
 	}
 	return spec.Rate
-}
-
-// pin is what a resume compares: which plugin, and its settings without secrets.
-func (h *Host) pin(d sdk.Description, spec workflow.BackendSpec) ledger.BackendPin {
-	config, err := json.Marshal(h.values(d, spec))
-	if err != nil {
-		config = []byte(fmt.Sprintf("%q", err))
-	}
-	return ledger.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Config: string(config)}
 }
 
 // checkBackends asks each backend whether it can do its job. The warnings are

@@ -142,6 +142,8 @@ type Preview struct {
 	Total, Due, Skipped int64
 	Waves               []WavePreview
 	Notes               []string // what a policy dropped, what a backend warns of
+	Backends            []BackendLine
+	Recipients          []string // to whom the values are sealed
 }
 
 // WavePreview is one wave of a plan.

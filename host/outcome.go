@@ -21,6 +21,10 @@ type Outcome struct {
 	Reason    string        `json:"reason,omitempty"`    // why it stopped, or what it is held for
 	Next      []string      `json:"next,omitempty"`      // what to do now
 
+	Backends   []BackendLine `json:"backends,omitempty"`   // as they were planned, or accepted since
+	Recipients []string      `json:"recipients,omitempty"` // to whom the values are sealed
+	Rekey      string        `json:"rekey_version,omitempty"`
+
 	Plan []PlannedUser `json:"plan,omitempty"` // of rekey plan: who, in which wave, in which order
 
 	Summarised bool `json:"-"` // a summary has said all this on standard output
@@ -57,6 +61,11 @@ func look(r *ledger.Run) (Outcome, error) {
 	if o.Status, err = r.State(); err != nil {
 		return o, err
 	}
+	pins, err := r.Backends()
+	if err != nil {
+		return o, err
+	}
+	o.Backends, o.Recipients, o.Rekey = backendLines(pins), r.Header().Recipients, r.Header().Version
 	counts, err := r.Counts()
 	if err != nil {
 		return o, err

@@ -69,8 +69,7 @@ func (h *Host) same(head ledger.Header, w *workflow.Workflow, given map[string]s
 	return err == nil && kept.Dir == h.WorkDir && head.Script == w.Name && maps.Equal(head.Params, given) &&
 		slices.EqualFunc(head.Backends, w.Backends, func(p ledger.BackendPin, spec workflow.BackendSpec) bool {
 			d, err := h.catalog.Describe(context.Background(), spec.Name)
-			mine := h.pin(d, spec)
-			return err == nil && p.Name == mine.Name && p.Label == mine.Label && p.Config == mine.Config
+			return err == nil && p.Name == spec.Name && p.Label == spec.Label && p.Config == compact(h.values(d, spec))
 		})
 }
 
@@ -93,6 +92,7 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 	if err != nil {
 		return nil, err
 	}
+	header.Recipients = keys.PublicKeys()
 	d, err := h.store.Draft(header, keys)
 	if err != nil {
 		return nil, err
@@ -120,6 +120,7 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 		return nil, &UsageError{Message: fmt.Sprintf("%d users are due, --max-users is %d", p.Due, o.MaxUsers), Fix: "raise it, or select fewer"}
 	}
 	shown := preview(w, p, warnings)
+	shown.Backends, shown.Recipients = backendLines(b.pins), d.Recipients()
 	switch {
 	case !planOnly:
 		err = h.confirm(ctx, shown, o)
@@ -223,7 +224,7 @@ func (h *Host) header(ctx context.Context, w *workflow.Workflow, given map[strin
 	}
 	head := ledger.Header{Settings: kept, Script: w.Name, Params: given, Backends: b.pins, Schema: schemaJSON, Waves: waves,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem, OSUser: h.OSUser, Host: h.Hostname,
-		Version: h.Version, Created: h.Now(), Recipients: h.Recipients}
+		Version: h.Version, Created: h.Now()}
 	for i, f := range w.Files {
 		if i == 0 {
 			head.ScriptText = f.Text

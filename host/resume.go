@@ -126,7 +126,18 @@ func (h *Host) stillHeld(r *ledger.Run, out Outcome, wave string, err error) (Ou
 // again loads the script, compares it with what was recorded, opens its
 // backends and applies.
 func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, command string, prepare func() error) (Outcome, error) {
-	w, hooks, err := h.recorded(ctx, r, o)
+	if err := h.samePrograms(r, o); err != nil {
+		return Outcome{}, err
+	}
+	w, hooks, changed, err := h.recorded(ctx, r, o)
+	if err != nil {
+		return Outcome{}, err
+	}
+	pins, err := h.pins(ctx, w)
+	if err != nil {
+		return Outcome{}, err
+	}
+	accepted, err := samePins(r, pins, o)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -135,9 +146,6 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 		return Outcome{}, err
 	}
 	defer b.close()
-	if err := samePins(r, b, o); err != nil {
-		return Outcome{}, err
-	}
 	if err := h.checkOutputs(w, r.Header(), o); err != nil {
 		return Outcome{}, err
 	}
@@ -148,6 +156,9 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 	for _, text := range warnings {
 		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", text)
 	}
+	if err := h.accept(r, append(changed, accepted...), b.pins); err != nil {
+		return Outcome{}, err
+	}
 	if err := prepare(); err != nil {
 		return Outcome{}, err
 	}
@@ -155,41 +166,51 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 }
 
 // recorded loads the script as the ledger has it. One that has changed on disk
-// is refused, unless the change is accepted for users not yet started.
-func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*workflow.Workflow, engine.Hooks, error) {
+// is refused, unless the change is accepted for users not yet started; the files
+// that changed are then returned.
+func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*workflow.Workflow, engine.Hooks, []string, error) {
 	if err := h.sameSources(ctx, r.Header()); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	kept, err := h.fromLedger(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	changed := h.changedFiles(r.Header())
 	if len(changed) == 0 {
-		return kept, kept, nil
+		return kept, kept, nil, nil
 	}
 	if !o.AcceptChange {
-		return nil, nil, &UsageError{Message: fmt.Sprintf("run %s was planned with another %s", r.ID(), strings.Join(changed, ", ")),
+		return nil, nil, nil, &UsageError{Message: fmt.Sprintf("run %s was planned with another %s", r.ID(), strings.Join(changed, ", ")),
 			Fix: "restore it, or give --accept-change to apply it to users not yet started"}
 	}
-	return h.accept(ctx, r, kept, changed)
+	w, err := h.changed(ctx, r)
+	return w, twoScripts{old: kept, changed: w}, changed, err
 }
 
-// accept loads a changed script and records that it was accepted; users that
-// have started keep the old one.
-func (h *Host) accept(ctx context.Context, r *ledger.Run, kept *workflow.Workflow, changed []string) (*workflow.Workflow, engine.Hooks, error) {
+// changed loads a script as it is on disk now.
+func (h *Host) changed(ctx context.Context, r *ledger.Run) (*workflow.Workflow, error) {
 	head := r.Header()
 	w, err := workflow.Load(ctx, h.loadOptions(head.Script, head.Params))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	schema, err := schemaOf(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	w.Use(schema)
-	note := ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Message: strings.Join(changed, ", ")}
-	return w, twoScripts{old: kept, changed: w}, r.Commit([]*ledger.Record{{Kind: ledger.Accepted, Detail: note}})
+	return w, nil
+}
+
+// accept records what changed and was accepted, with the backends that the run
+// goes on with.
+func (h *Host) accept(r *ledger.Run, what []string, pins []ledger.BackendPin) error {
+	if len(what) == 0 {
+		return nil
+	}
+	note := ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Message: strings.Join(what, "; "), Backends: pins}
+	return r.Commit([]*ledger.Record{{Kind: ledger.Accepted, Detail: note}})
 }
 
 // changedFiles lists the files of a script that are not on disk as the ledger
@@ -279,21 +300,6 @@ func (h *Host) openSource(name string) (fs.File, error) {
 	return os.Open(path)
 }
 
-// samePins refuses a changed plugin version.
-func samePins(r *ledger.Run, b *backends, o RunOptions) error {
-	if o.AcceptChange {
-		return nil
-	}
-	for _, was := range r.Header().Backends {
-		i := slices.IndexFunc(b.pins, func(p ledger.BackendPin) bool { return p.Label == was.Label })
-		if i >= 0 && b.pins[i].Version != was.Version {
-			return &UsageError{Message: fmt.Sprintf("run %s was planned with %s %s, this is %s", r.ID(), was.Name, was.Version, b.pins[i].Version),
-				Fix: "use that version, or give --accept-change"}
-		}
-	}
-	return nil
-}
-
 // reopenUnknown puts users with an unknown outcome back, so that each is tried
 // once more.
 func reopenUnknown(r *ledger.Run) error {
@@ -345,7 +351,7 @@ func filterText(o RunOptions) string {
 
 // confirmPlanned asks before the first change: a plan was shown to nobody yet.
 func (h *Host) confirmPlanned(ctx context.Context, out Outcome, o RunOptions) error {
-	shown := Preview{Script: out.Script, Total: out.Counts.Total, Due: out.Counts.Pending, Skipped: out.Counts.Skipped}
+	shown := Preview{Script: out.Script, Total: out.Counts.Total, Due: out.Counts.Pending, Skipped: out.Counts.Skipped, Backends: out.Backends, Recipients: out.Recipients}
 	for _, w := range out.Waves {
 		shown.Waves = append(shown.Waves, WavePreview{Name: w.Name, Users: w.Counts.Total, Rule: engine.WaveRule{MaxFailures: -1, MaxPercent: -1}})
 	}

@@ -22,7 +22,7 @@ workflow(
 	p.must(0, "approve", "last")
 	p.env[0] = "REKEY_PLUGIN_DIR=" + newer
 	r := p.must(2, "resume", "last", "--yes")
-	if !strings.Contains(r.stderr, "was planned with leaky 1, this is 2; use that version, or give --accept-change") {
+	if !strings.Contains(r.stderr, "was planned with leaky 1 of SHA-256 ") {
 		t.Errorf("got %s", r.stderr)
 	}
 	if o := p.outcome(0, "resume", "last", "--yes", "--accept-change"); o.Counts["done"] != 2 {

@@ -78,10 +78,46 @@ func showRun(w io.Writer, out host.Outcome) error {
 	for _, wave := range out.Waves {
 		fmt.Fprintf(w, "  wave %s: %s\n", wave.Name, counts(wave.Counts))
 	}
+	showTrust(w, out.Backends, out.Recipients)
 	for _, next := range out.Next {
 		fmt.Fprintf(w, "  %s\n", next)
 	}
 	return nil
+}
+
+// showTrust shows which programs get a run's passwords, what they may use, and
+// who can open the sealed values.
+func showTrust(w io.Writer, backends []host.BackendLine, recipients []string) {
+	for _, b := range backends {
+		fmt.Fprintf(w, "  backend %s: %s %s, %s\n", b.Label, b.Name, b.Version, confinement(b))
+	}
+	for _, r := range recipients {
+		fmt.Fprintf(w, "  sealed to %s\n", shortened(r))
+	}
+}
+
+// confinement is which file a plugin is, and what it may use.
+func confinement(b host.BackendLine) string {
+	text := "in rekey itself"
+	if b.SHA256 != "" {
+		text = "SHA-256 " + b.SHA256
+	}
+	switch {
+	case !b.Confined:
+		return text
+	case len(b.Grants) == 0:
+		return text + ", confined: no network and no files"
+	}
+	return text + ", confined to " + strings.Join(b.Grants, ", ")
+}
+
+// shortened cuts a public key of two thousand characters, as post-quantum ones
+// are, to what people compare.
+func shortened(recipient string) string {
+	if len(recipient) <= 80 {
+		return recipient
+	}
+	return recipient[:72] + "…"
 }
 
 func showUser(w io.Writer, l report.Line, steps bool) error {

@@ -202,6 +202,7 @@ func showPreview(w io.Writer, p host.Preview) {
 	for _, wave := range p.Waves {
 		fmt.Fprintf(w, "  wave %-12s %s%s\n", wave.Name, counted(wave.Users, "user"), ruleOf(wave))
 	}
+	showTrust(w, p.Backends, p.Recipients)
 	for _, note := range p.Notes {
 		fmt.Fprintf(w, "  note: %s\n", note)
 	}

@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +24,42 @@ workflow(users = csv("users.csv", key = "login"), backend = backend("htpasswd", 
 	want := "the plugin would be granted " + realPath(t, p.dir) + ", which reaches " + filepath.Join(realPath(t, p.dir), "state") + "; put the file into a directory of its own"
 	if !strings.Contains(r.stderr, want) || strings.Count(strings.TrimSpace(r.stderr), "\n") > 0 {
 		t.Errorf("%q, want one line with %q", r.stderr, want)
+	}
+}
+
+// TestWhatAPluginMayUseIsShownAndPinned: the plan names it, and a resume that
+// would let it use more is refused.
+func TestWhatAPluginMayUseIsShownAndPinned(t *testing.T) {
+	p := newPlace(t)
+	p.write("web/users.htpasswd", "ann:x\nbob:x\n")
+	p.write("else/users.htpasswd", "ann:x\nbob:x\n")
+	if err := os.Symlink("web", filepath.Join(p.dir, "now")); err != nil {
+		t.Fatal(err)
+	}
+	p.write("job.star", `workflow(users = rows(["ann", "bob"], key = "login"), backend = backend("htpasswd", path = "now/users.htpasswd", hash = "sha256", cost = 1000))`)
+	web, other := filepath.Join(realPath(t, p.dir), "web"), filepath.Join(realPath(t, p.dir), "else")
+	for name, args := range map[string][]string{"plan": {"plan", "job.star"}, "show": {"show", "last"}} {
+		if r := p.must(0, append(args, "--sandbox")...); !strings.Contains(r.stdout, "backend htpasswd: htpasswd 1.0.0, in rekey itself, confined to write "+web+"\n") {
+			t.Errorf("%s: %s", name, r.stdout)
+		}
+	}
+	if b := p.trusted().Backends[0]; !b.Confined || len(b.Grants) != 1 || b.Grants[0] != "write "+web {
+		t.Errorf("show --json: %+v", b)
+	}
+	if r := p.must(2, "resume", "last", "--yes"); !strings.Contains(r.stderr, `the plugin of backend "htpasswd" may now use more: everything, without --sandbox; undo that, or give --accept-change`) {
+		t.Errorf("got %s", r.stderr)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(p.dir, "now")), os.Symlink("else", filepath.Join(p.dir, "now"))); err != nil {
+		t.Fatal(err)
+	}
+	if r := p.must(2, "resume", "last", "--yes", "--sandbox"); !strings.Contains(r.stderr, "may now use more: write "+other+";") {
+		t.Errorf("got %s", r.stderr)
+	}
+	if p.read("else/users.htpasswd") != p.read("web/users.htpasswd") {
+		t.Error("something was changed")
+	}
+	if o := p.outcome(0, "resume", "last", "--yes", "--sandbox", "--accept-change"); o.Counts["done"] != 2 {
+		t.Errorf("%+v", o)
 	}
 }
 

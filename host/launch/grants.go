@@ -198,5 +198,15 @@ func (g Grants) text() (args []string) {
 	return args
 }
 
+// List is the grants as people read them: "connect 636", "read /etc/x",
+// "write /srv/y".
+func (g Grants) List() []string {
+	var list []string
+	for args := g.text(); len(args) > 1; args = args[2:] {
+		list = append(list, strings.TrimPrefix(args[0], "--")+" "+args[1])
+	}
+	return list
+}
+
 // String is the grants in one line, for comparison and for logs.
 func (g Grants) String() string { return strings.Join(g.text(), " ") }

@@ -49,10 +49,26 @@ type sent struct {
 // outcome, until a later one of its credential is applied: that settles what
 // came before. What was applied without a value, by a reset that tells none,
 // supersedes too.
-func Candidates(history []Record) []Candidate {
+func Candidates(history []Record) []Candidate { return summed(tried(history)) }
+
+// Used returns the labels of the backends on which the user whose history it is
+// has, or may have, a value: not those that certainly refused it.
+func Used(history []Record) []string {
+	var labels []string
+	all, _ := tried(history)
+	for _, s := range all {
+		if s.State == CandidateApplied || s.State == CandidateUnknown {
+			labels = append(labels, s.Backend)
+		}
+	}
+	return labels
+}
+
+// tried returns the values of a history, each with its own outcome, and the
+// index of the last verify that was refused of each credential.
+func tried(history []Record) (all []*sent, rejected map[credential]int64) {
 	byTry := map[[2]int]*sent{}
-	var all []*sent
-	rejected := map[credential]int64{} // index of the last verify that was refused
+	rejected = map[credential]int64{}
 	for i := range history {
 		r := &history[i]
 		key := [2]int{r.Step, r.Try}
@@ -72,7 +88,7 @@ func Candidates(history []Record) []Candidate {
 			delete(rejected, credentialOf(r))
 		}
 	}
-	return summed(all, rejected)
+	return all, rejected
 }
 
 // valueVerb reports whether the verb gives a credential a value.

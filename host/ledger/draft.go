@@ -191,6 +191,10 @@ func (d *Draft) makeKeys(k Keys) error {
 	return d.db.run("INSERT INTO key VALUES (?)", wrapped)
 }
 
+// Recipients are those to whom the run's values are sealed, by their public
+// keys.
+func (d *Draft) Recipients() []string { return d.header.Recipients }
+
 // ID returns the name that the run will have.
 func (d *Draft) ID() string { return d.header.ID }
 

@@ -1,10 +1,13 @@
 package ledger
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 )
 
@@ -43,13 +46,30 @@ type BackendPin struct {
 	Name    string `json:"name"` // of the plugin
 	Label   string `json:"label"`
 	Version string `json:"version,omitempty"`
-	Digest  string `json:"digest,omitempty"` // of the executable
-	Config  string `json:"config,omitempty"` // JSON without secrets
+	Digest  string `json:"digest,omitempty"`  // SHA-256 of the executable in hex; "" of a backend in rekey itself
+	Config  string `json:"config,omitempty"`  // JSON without secrets
+	Reaches string `json:"reaches,omitempty"` // what of Config says which accounts it reaches, as JSON
+
+	Confined bool     `json:"confined,omitempty"` // to the grants
+	Grants   []string `json:"grants,omitempty"`   // "connect 636", "read /etc/x", "write /srv/y"
 }
 
 // Target tells systems apart over runs: two pins with the same plugin and the
 // same settings reach the same accounts, whatever they are labelled.
-func (p BackendPin) Target() string { return p.Name + " " + p.Config }
+func (p BackendPin) Target() string { return p.Name + " " + cmp.Or(p.Reaches, p.Config) }
+
+// SameTarget reports whether both reach the same accounts. Settings that are
+// all the same do, whatever their plugins say of them.
+func (p BackendPin) SameTarget(o BackendPin) bool {
+	return p.Target() == o.Target() || p.Name == o.Name && p.Config == o.Config
+}
+
+// Equal reports whether both are the same in every respect.
+func (p BackendPin) Equal(o BackendPin) bool {
+	same := slices.Equal(p.Grants, o.Grants)
+	p.Grants, o.Grants = nil, nil
+	return same && reflect.DeepEqual(p, o)
+}
 
 // SourcePin is one file of users.
 type SourcePin struct {

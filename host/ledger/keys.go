@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,17 @@ import (
 type Keys struct {
 	Identities []age.Identity
 	Recipients []age.Recipient
+}
+
+// PublicKeys are the recipients as age prints them.
+func (k Keys) PublicKeys() []string {
+	var list []string
+	for _, r := range k.Recipients {
+		if s, ok := r.(fmt.Stringer); ok && !slices.Contains(list, s.String()) {
+			list = append(list, s.String())
+		}
+	}
+	return list
 }
 
 // LoadKeys reads the identity file, making it (0600) if there is none, and the

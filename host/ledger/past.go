@@ -90,12 +90,13 @@ func (s *Store) pastRun(k Keys, id, target string) *pastRun {
 		return nil
 	}
 	p := &pastRun{run: r}
-	for _, pin := range r.header.Backends {
+	pins, err := r.Backends()
+	for _, pin := range pins {
 		if pin.Target() == target {
 			p.labels = append(p.labels, pin.Label)
 		}
 	}
-	if len(p.labels) == 0 || r.Sealable() != nil {
+	if err != nil || len(p.labels) == 0 || r.Sealable() != nil {
 		_ = r.Close()
 		return nil
 	}

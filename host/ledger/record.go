@@ -89,6 +89,7 @@ type Detail struct {
 	Digest       string            `json:"digest,omitempty"`
 	Counts       map[string]int64  `json:"counts,omitempty"`
 	Facts        map[string]string `json:"facts,omitempty"`
+	Backends     []BackendPin      `json:"backends,omitempty"` // of Accepted: what holds from here on
 }
 
 // Status is what a row of the input came to.

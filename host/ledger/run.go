@@ -397,6 +397,17 @@ func (r *Run) LastAt() (time.Time, error) {
 	return at, nil
 }
 
+// Backends returns the backends as they were planned, or accepted since. What a
+// label reaches never changes once a value was sent there: what it reaches now
+// is what all its values belong to.
+func (r *Run) Backends() ([]BackendPin, error) {
+	s, err := r.standing()
+	if err != nil || len(s.Backends) == 0 {
+		return r.header.Backends, err
+	}
+	return s.Backends, nil
+}
+
 // Untold is how many resets were applied whose value only the target knows.
 func (r *Run) Untold() (int64, error) {
 	s, err := r.standing()

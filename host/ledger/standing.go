@@ -49,6 +49,8 @@ type standing struct {
 	// A user that is done is never put back, so it only grows.
 	Unchanged int64 `json:"unchanged,omitempty"`
 
+	Backends []BackendPin `json:"backends,omitempty"` // that were accepted last; none: those of the header
+
 	bounds []waveRow
 }
 
@@ -81,6 +83,10 @@ func (s *standing) apply(r *Record, was statusNumber) {
 		s.Hold = 0
 		if s.State == StateHeld {
 			s.State = StateInterrupted
+		}
+	case Accepted:
+		if len(r.Detail.Backends) > 0 {
+			s.Backends = r.Detail.Backends
 		}
 	case Forgot:
 		s.Forgot = true

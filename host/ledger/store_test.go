@@ -321,6 +321,73 @@ func TestNewestAppliedLooksThroughAllRuns(t *testing.T) {
 	must(t, s.Close())
 }
 
+// TestNewestAppliedGoesByTheTargetThatWasAccepted: settings that are no target
+// may differ, and a label that was moved before it was used counts as moved.
+func TestNewestAppliedGoesByTheTargetThatWasAccepted(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	pin := func(url, cost string) BackendPin {
+		return BackendPin{Name: "ldap", Label: "dir", Config: `{"cost":"` + cost + `","url":"` + url + `"}`, Reaches: `{"url":"` + url + `"}`}
+	}
+	run := func(planned1, accepted BackendPin, value string) {
+		d, err := s.Draft(Header{Script: "x", Backends: []BackendPin{planned1}}, k)
+		must(t, err)
+		must(t, d.Add(planned(1)))
+		r, err := d.Freeze([]WavePlan{{Name: "all"}})
+		must(t, err)
+		if accepted.Name != "" {
+			commit(t, r, &Record{Kind: Accepted, Detail: Detail{Message: "moved", Backends: []BackendPin{accepted}}})
+		}
+		rec, out := intent(r, 1, 1, 0, value), outcome(1, 1, 0, sdk.Applied, "")
+		rec.Backend, rec.Account, out.Backend, out.Account = "dir", "ann", "dir", "ann"
+		commit(t, r, rec, out)
+		must(t, r.Close())
+	}
+	run(pin("a", "1"), BackendPin{}, "of a")
+	run(pin("a", "2"), pin("b", "2"), "of b")
+	for url, want := range map[string]string{"a": "of a", "b": "of b"} {
+		v, ok, err := s.NewestApplied(k, "", pin(url, "9").Target(), "ann", "")
+		if must(t, err); !ok || v.Reveal() != want {
+			t.Errorf("%s: %q %v, want %q", url, v.Reveal(), ok, want)
+		}
+	}
+	must(t, s.Close())
+}
+
+// TestUsedIsWhereAUserHasOrMayHaveAValue is every outcome, and those in a row.
+func TestUsedIsWhereAUserHasOrMayHaveAValue(t *testing.T) {
+	in := func(verb string) Record {
+		return Record{Kind: Intent, Step: 1, Verb: verb, Backend: "b", Account: "a", Sealed: []byte{1}}
+	}
+	out := func(verb string, o sdk.Outcome, code sdk.Code) Record {
+		return Record{Kind: Outcome, Step: 1, Verb: verb, Backend: "b", Account: "a", Outcome: o, Code: code}
+	}
+	for _, x := range []struct {
+		name    string
+		history []Record
+		want    bool
+	}{
+		{"nothing", nil, false},
+		{"sent", []Record{in("set")}, true},
+		{"applied", []Record{in("set"), out("set", sdk.Applied, "")}, true},
+		{"applied already", []Record{in("change"), out("change", sdk.AlreadyApplied, "")}, true},
+		{"unknown", []Record{in("set"), out("set", sdk.Unknown, sdk.Timeout)}, true},
+		{"refused", []Record{in("set"), out("set", sdk.Refused, sdk.AccountNotFound)}, false},
+		{"never sent", []Record{in("set"), out("set", sdk.Refused, sdk.Unreachable)}, false},
+		{"unknown, then refused", []Record{in("set"), out("set", sdk.Unknown, sdk.Timeout), out("set", sdk.Refused, sdk.AccountNotFound)}, false},
+		{"a reset that tells no value", []Record{out("reset", sdk.Applied, "")}, true},
+		{"unlocked", []Record{in("unlock"), out("unlock", sdk.Applied, "")}, false},
+		{"verified", []Record{{Kind: Answer, Step: 1, Verb: "verify", Backend: "b", Account: "a", Outcome: sdk.Applied}}, false},
+	} {
+		for i := range x.history {
+			x.history[i].Index = int64(i)
+		}
+		if got := len(Used(x.history)) > 0; got != x.want {
+			t.Errorf("%s: %v, want %v", x.name, got, x.want)
+		}
+	}
+}
+
 func TestCandidatesTellWhatMayBeCurrent(t *testing.T) {
 	n := int64(0)
 	at := func(r Record) Record { n++; r.Index = n; return r }

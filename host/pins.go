@@ -1,0 +1,269 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// pins are what a run keeps of a workflow's backends, and compares when it goes
+// on. Nothing is started for it.
+func (h *Host) pins(ctx context.Context, w *workflow.Workflow) ([]ledger.BackendPin, error) {
+	var pins []ledger.BackendPin
+	for _, spec := range w.Backends {
+		d, err := h.catalog.Describe(ctx, spec.Name)
+		if err != nil {
+			return nil, &UsageError{Message: err.Error()}
+		}
+		pin, err := h.pin(ctx, d, spec)
+		if err != nil {
+			return nil, err
+		}
+		pins = append(pins, pin)
+	}
+	return pins, nil
+}
+
+// pin is which plugin serves a label, what it is told but for secrets, and what
+// it may use.
+func (h *Host) pin(ctx context.Context, d sdk.Description, spec workflow.BackendSpec) (ledger.BackendPin, error) {
+	values := h.values(d, spec)
+	p, err := h.catalog.Program(ctx, spec.Name, sdk.Config{Label: spec.Label, Values: values})
+	if err != nil {
+		return ledger.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
+	}
+	return ledger.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Digest: p.Digest,
+		Config: compact(values), Reaches: compact(d.Reaches(values)), Confined: p.Confined, Grants: p.Grants.List()}, nil
+}
+
+// compact is settings as JSON, sorted by name.
+func compact(values map[string]any) string {
+	text, err := json.Marshal(values)
+	if err != nil {
+		return fmt.Sprintf("%q", err)
+	}
+	return string(text)
+}
+
+// change is how a backend differs from what a run has on record.
+type change struct {
+	label string
+	moved bool // to another target
+	what  string
+	undo  string // how to go on without it
+}
+
+// changes compares the backends of a run with those that it would go on with.
+// What is new, and used by nobody yet, is no change.
+func changes(was, now []ledger.BackendPin) []change {
+	var list []change
+	for _, old := range was {
+		i := slices.IndexFunc(now, func(p ledger.BackendPin) bool { return p.Label == old.Label })
+		if i < 0 {
+			list = append(list, change{old.Label, true, fmt.Sprintf("backend %q was %s, and the script has none now", old.Label, target(old)), "restore it"})
+			continue
+		}
+		list = append(list, changesOf(old, now[i])...)
+	}
+	return list
+}
+
+func changesOf(old, now ledger.BackendPin) []change {
+	var list []change
+	add := func(moved bool, undo, format string, args ...any) {
+		list = append(list, change{old.Label, moved, fmt.Sprintf(format, args...), undo})
+	}
+	if !old.SameTarget(now) {
+		add(true, "restore it", "backend %q was %s, and is %s now", old.Label, target(old), target(now))
+	}
+	switch {
+	case old.Name != now.Name:
+	case old.Version != now.Version:
+		add(false, "use that version", "it was planned with %s %s, this is %s", now.Name, old.Version, now.Version)
+	case old.Digest != now.Digest:
+		add(false, "use that version", "it was planned with %s %s %s, this is %s", now.Name, now.Version, program(old), program(now))
+	}
+	if wider := widened(old, now); len(wider) > 0 {
+		add(false, "undo that", "the plugin of backend %q may now use more: %s", old.Label, strings.Join(wider, ", "))
+	}
+	return list
+}
+
+// program is an executable as messages tell it from another of its version.
+func program(p ledger.BackendPin) string {
+	if p.Digest == "" {
+		return "of no SHA-256 on record"
+	}
+	return "of SHA-256 " + p.Digest[:min(16, len(p.Digest))] + "…"
+}
+
+// target is what a backend reaches, as messages show it.
+func target(p ledger.BackendPin) string {
+	var values map[string]any
+	if json.Unmarshal([]byte(p.Target()[len(p.Name)+1:]), &values) != nil || len(values) == 0 {
+		return p.Name
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		parts = append(parts, fmt.Sprintf("%s = %s", name, shownSetting(values[name])))
+	}
+	return p.Name + "(" + strings.Join(parts, ", ") + ")"
+}
+
+// shownSetting is a setting without the password that a URL may hold.
+func shownSetting(v any) string {
+	text, isText := v.(string)
+	if !isText {
+		return fmt.Sprint(v)
+	}
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		text = u.Redacted()
+	}
+	return fmt.Sprintf("%q", text)
+}
+
+// widened lists what a plugin may use now and might not before. One that was
+// not confined might use everything.
+func widened(old, now ledger.BackendPin) []string {
+	if !old.Confined {
+		return nil
+	}
+	if !now.Confined {
+		return []string{"everything, without --sandbox"}
+	}
+	return slices.DeleteFunc(slices.Clone(now.Grants), func(g string) bool {
+		return slices.ContainsFunc(old.Grants, func(had string) bool { return covers(had, g) })
+	})
+}
+
+// covers reports whether a grant includes another.
+func covers(had, grant string) bool {
+	kind, what, _ := strings.Cut(grant, " ")
+	hadKind, hadWhat, _ := strings.Cut(had, " ")
+	switch {
+	case had == grant:
+		return true
+	case kind == "connect" || hadKind == "connect" || kind == "write" && hadKind == "read":
+		return false
+	}
+	rel, err := filepath.Rel(hadWhat, what)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// samePrograms refuses to go on with a plugin whose file is another one, before
+// anything of it is started. What is accepted is recorded later.
+func (h *Host) samePrograms(r *ledger.Run, o RunOptions) error {
+	was, err := r.Backends()
+	if err != nil || o.AcceptChange {
+		return err
+	}
+	for _, old := range was {
+		if old.Digest == "" {
+			continue
+		}
+		path, digest, err := h.catalog.Digest(old.Name)
+		if err != nil {
+			return &UsageError{Message: fmt.Sprintf("backend %q of run %s: %s", old.Label, r.ID(), err)}
+		}
+		if now := (ledger.BackendPin{Digest: digest}); digest != old.Digest {
+			return &UsageError{Message: fmt.Sprintf("run %s was planned with %s %s %s, %s is %s", r.ID(), old.Name, old.Version, program(old), path, program(now)),
+				Fix: "use that version, or give --accept-change"}
+		}
+	}
+	return nil
+}
+
+// samePins refuses changed backends, or returns what of the change has to be
+// recorded because it is accepted. Where a user's values are, or may be, a label
+// keeps its target: another system would get them, and the report and a revert
+// would speak of the wrong one.
+func samePins(r *ledger.Run, now []ledger.BackendPin, o RunOptions) (accepted []string, err error) {
+	was, err := r.Backends()
+	if err != nil {
+		return nil, err
+	}
+	list := changes(was, now)
+	if err := unmoved(r, list); err != nil {
+		return nil, err
+	}
+	for _, c := range list {
+		if !o.AcceptChange {
+			return nil, &UsageError{Message: fmt.Sprintf("run %s: %s", r.ID(), c.what), Fix: c.undo + ", or give --accept-change"}
+		}
+		accepted = append(accepted, c.what)
+	}
+	return accepted, nil
+}
+
+// unmoved refuses another target for a label that somebody has used.
+func unmoved(r *ledger.Run, list []change) error {
+	if !slices.ContainsFunc(list, func(c change) bool { return c.moved }) {
+		return nil
+	}
+	used, err := usedBackends(r)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if n := used[c.label]; c.moved && n > 0 {
+			return &UsageError{Message: fmt.Sprintf("run %s: %s; %s got a value there, or may have", r.ID(), c.what, countedUsers(n)),
+				Fix: "leave the label its target and use another for the new one, or start a new run with --new"}
+		}
+	}
+	return nil
+}
+
+func countedUsers(n int64) string {
+	if n == 1 {
+		return "1 user"
+	}
+	return fmt.Sprintf("%d users", n)
+}
+
+// usedBackends counts by label the users that have, or may have, a value on a
+// backend.
+func usedBackends(r *ledger.Run) (map[string]int64, error) {
+	used := map[string]int64{}
+	err := r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error {
+		labels := ledger.Used(u.History)
+		slices.Sort(labels)
+		for _, label := range slices.Compact(labels) {
+			used[label]++
+		}
+		return nil
+	})
+	return used, err
+}
+
+// BackendLine is one backend of a run, as --json prints it.
+type BackendLine struct {
+	Label    string          `json:"label"`
+	Name     string          `json:"name"` // of the plugin
+	Version  string          `json:"version"`
+	SHA256   string          `json:"sha256,omitempty"` // of its file; none for a backend in rekey itself
+	Target   json.RawMessage `json:"target"`           // the settings that say what it reaches
+	Confined bool            `json:"confined"`         // to what it may use
+	Grants   []string        `json:"grants,omitempty"`
+}
+
+// backendLines are pins as they are shown.
+func backendLines(pins []ledger.BackendPin) []BackendLine {
+	lines := make([]BackendLine, 0, len(pins))
+	for _, p := range pins {
+		reaches := json.RawMessage(p.Target()[len(p.Name)+1:])
+		if !json.Valid(reaches) {
+			reaches = json.RawMessage("{}")
+		}
+		lines = append(lines, BackendLine{p.Label, p.Name, p.Version, p.Digest, reaches, p.Confined, p.Grants})
+	}
+	return lines
+}
