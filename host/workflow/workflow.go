@@ -269,6 +269,7 @@ type interp struct {
 	lang   *language
 	limits Limits
 	heap   gauge
+	busy   busy
 	out    *printer
 	spool  *source.Spool
 	lister func(label string) Lister
