@@ -3,11 +3,13 @@ package host_test
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,24 +40,92 @@ type bank struct {
 
 	mu      sync.Mutex
 	closed  bool // nobody is given anything any more
-	file    *os.File
+	file    notes
 	now     map[string]string   // by label and account
 	had     map[string][]string // older values
 	refused map[string]string   // the first value, of accounts that refuse that
+	held    []entry             // requests that are still on their way
+	holds   int                 // requests that were ever held
+	late    int                 // requests that this process let arrive
+
+	underWay calls
 }
 
-// entry is one line of the bank's file.
-type entry struct{ what, label, account, value string }
+// calls counts the calls that a system has and has not answered, by verb.
+type calls struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *calls) add(verb string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[verb] += n
+}
+
+func (c *calls) now() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.n)
+}
+
+// entry is one line of the bank's file, which is its history: what happened, in
+// the order in which it did.
+type entry struct {
+	What    string
+	Label   string
+	Account string
+	Value   string
+	Op      string   // the operation's id
+	Verb    sdk.Verb `json:",omitempty"` // of a request that is held
+	Old     string   `json:",omitempty"`
+	Must    *bool    `json:",omitempty"`
+	Held    int      `json:",omitempty"` // its number, from 1
+}
 
 const (
-	given  = "given"
-	denied = "denied"
+	given   = "given"
+	denied  = "denied"
+	held    = "held"    // the network has the request, and nobody has an answer
+	arrived = "arrived" // a held request is with the system
 )
+
+// notes are where the bank's history is kept.
+type notes interface {
+	note(e entry) error
+	Close() error
+}
+
+// memo are notes in memory.
+type memo struct{ list []entry }
+
+func (m *memo) note(e entry) error { m.list = append(m.list, e); return nil }
+func (*memo) Close() error         { return nil }
+
+// lines are notes in a file, one a line.
+type lines struct{ *os.File }
+
+func (l lines) note(e entry) error {
+	text, err := json.Marshal(e)
+	if err == nil {
+		_, err = l.Write(append(text, '\n'))
+	}
+	return err
+}
+
+func newBank(spec life, at func(string)) *bank {
+	return &bank{spec: spec, at: at, now: map[string]string{}, had: map[string][]string{}, refused: map[string]string{}, underWay: calls{n: map[string]int{}}}
+}
 
 func key(label, account string) string { return label + "/" + account }
 
+func cutKey(k string) (label, account string) {
+	label, account, _ = strings.Cut(k, "/")
+	return label, account
+}
+
 func openBank(spec life, at func(string)) (*bank, error) {
-	b := &bank{spec: spec, at: at, now: map[string]string{}, had: map[string][]string{}, refused: map[string]string{}}
+	b := newBank(spec, at)
 	list, err := bankEntries(spec.Bank)
 	if err != nil {
 		return nil, err
@@ -63,7 +133,8 @@ func openBank(spec life, at func(string)) (*bank, error) {
 	for _, e := range list {
 		b.take(e)
 	}
-	b.file, err = os.OpenFile(spec.Bank, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(spec.Bank, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	b.file = lines{file}
 	return b, err
 }
 
@@ -87,31 +158,33 @@ func bankEntries(name string) ([]entry, error) {
 	defer file.Close()
 	var list []entry
 	for lines := bufio.NewScanner(file); lines.Scan(); {
-		f := strings.Split(lines.Text(), "\t")
-		if len(f) != 4 {
-			return nil, fmt.Errorf("the bank's file has the line %q", lines.Text())
+		var e entry
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return nil, fmt.Errorf("the bank's file has the line %q: %w", lines.Text(), err)
 		}
-		value, err := base64.StdEncoding.DecodeString(f[3])
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, entry{f[0], f[1], f[2], string(value)})
+		list = append(list, e)
 	}
 	return list, nil
 }
 
 func (b *bank) take(e entry) {
-	k := key(e.label, e.account)
-	if e.what == denied {
-		b.refused[k] = e.value
-		return
+	k := key(e.Label, e.Account)
+	switch e.What {
+	case denied:
+		b.refused[k] = e.Value
+	case held:
+		b.held = append(b.held, e)
+		b.holds = e.Held
+	case arrived:
+		b.held = slices.DeleteFunc(b.held, func(h entry) bool { return h.Held == e.Held })
+	case given:
+		b.had[k] = append(b.had[k], b.has(e.Label, e.Account))
+		b.now[k] = e.Value
 	}
-	b.had[k] = append(b.had[k], b.holds(e.label, e.account))
-	b.now[k] = e.value
 }
 
-// holds returns the value that is in force.
-func (b *bank) holds(label, account string) string {
+// has returns the value that is in force.
+func (b *bank) has(label, account string) string {
 	if v, ok := b.now[key(label, account)]; ok {
 		return v
 	}
@@ -120,8 +193,7 @@ func (b *bank) holds(label, account string) string {
 
 // write puts a line into the file.
 func (b *bank) write(e entry) {
-	line := fmt.Sprintf("%s\t%s\t%s\t%s\n", e.what, e.label, e.account, base64.StdEncoding.EncodeToString([]byte(e.value)))
-	if _, err := b.file.WriteString(line); err != nil {
+	if err := b.file.note(e); err != nil {
 		panic(err)
 	}
 	b.take(e)
@@ -132,6 +204,9 @@ const (
 	atEffect = "bank/effect" // an operation is about to take effect
 	atAnswer = "bank/answer" // it took effect, and nobody was told
 )
+
+// under is the point of a call of the verb that the system has.
+func under(verb string) string { return "bank/under-way/" + verb }
 
 // teller is one backend's instance.
 type teller struct {
@@ -144,9 +219,10 @@ func (teller) Close() error { return nil }
 // Apply does what the label's system does with a set or a change, and may lose
 // the answer.
 func (t teller) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
+	defer t.begin(string(op.Verb))()
 	lost, effect := t.loses(op)
 	t.at(atEffect)
-	if lost && !effect {
+	if lost && !effect || t.hold(op) {
 		return cut()
 	}
 	r := t.do(op)
@@ -162,11 +238,16 @@ func cut() sdk.Receipt { return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "the ans
 // loses says whether the answer to the operation is lost, and whether it takes
 // effect all the same.
 func (t teller) loses(op sdk.Operation) (lost, effect bool) {
+	n := t.dice(op, 1).IntN(200)
+	return n < 2*t.spec.Lose, n%2 == 0
+}
+
+// dice are the same at every trial with the same seed.
+func (t teller) dice(op sdk.Operation, of uint64) *rand.Rand {
 	h := fnv.New64a()
 	_, place, _ := strings.Cut(op.ID, "-") // behind the run's name, which is another each time
 	fmt.Fprint(h, t.spec.Seed, place, op.Attempt)
-	n := rand.New(rand.NewPCG(h.Sum64(), 1)).IntN(200)
-	return n < 2*t.spec.Lose, n%2 == 0
+	return rand.New(rand.NewPCG(h.Sum64(), of))
 }
 
 func (t teller) do(op sdk.Operation) sdk.Receipt {
@@ -175,14 +256,22 @@ func (t teller) do(op sdk.Operation) sdk.Receipt {
 	if t.closed {
 		return cut()
 	}
-	value, has := op.Value.Reveal(), t.holds(t.label, op.Account)
+	if t.dice(op, 3).IntN(100) < t.spec.Hold/2 {
+		t.arrive()
+	}
+	return t.effect(op)
+}
+
+// effect is what the system does with a request that has arrived.
+func (t teller) effect(op sdk.Operation) sdk.Receipt {
+	value, has := op.Value.Reveal(), t.has(t.label, op.Account)
 	if e := t.refuses(op, value, has); e != nil {
 		if op.Attempt > 1 && value == has && e.Code != sdk.AccountNotFound {
 			return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 		}
 		return sdk.Refuse(e)
 	}
-	t.write(entry{given, t.label, op.Account, value})
+	t.write(entry{What: given, Label: t.label, Account: op.Account, Value: value, Op: op.ID})
 	return sdk.OK()
 }
 
@@ -209,7 +298,7 @@ func (t teller) refuses(op sdk.Operation, value, has string) *sdk.Error {
 // offered: that one it never takes.
 func (t teller) first(k, account, value string) bool {
 	if t.refused[k] == "" && t.now[k] == "" {
-		t.write(entry{denied, t.label, account, value})
+		t.write(entry{What: denied, Label: t.label, Account: account, Value: value})
 	}
 	return t.refused[k] == value
 }
@@ -223,40 +312,84 @@ func contains(list []string, s string) bool {
 	return false
 }
 
+// begin notes a call, and returns what notes its end.
+func (t teller) begin(verb string) (end func()) {
+	t.underWay.add(verb, 1)
+	t.at(under(verb))
+	return func() { t.underWay.add(verb, -1) }
+}
+
+// gaveUp is what a call says that was cancelled while the system had it.
+func (t teller) gaveUp(ctx context.Context, verb string) error {
+	defer t.begin(verb)()
+	if ctx.Err() != nil {
+		return sdk.Errorf(sdk.Cancelled, "given up")
+	}
+	return nil
+}
+
 // asked is a teller that tells whether a value is in force.
 type asked struct{ teller }
 
-func (t asked) Verify(_ context.Context, account, _ string, v secret.Value) (sdk.Verdict, error) {
+func (t asked) Verify(ctx context.Context, account, _ string, v secret.Value) (sdk.Verdict, error) {
+	if err := t.gaveUp(ctx, "verify"); err != nil {
+		return sdk.CannotTell, err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.holds(t.label, account) == v.Reveal() {
+	if t.has(t.label, account) == v.Reveal() {
 		return sdk.Accepted, nil
 	}
 	return sdk.Rejected, nil
 }
 
-func (t asked) Find(_ context.Context, account string) (sdk.Account, error) {
+func (t asked) Find(ctx context.Context, account string) (sdk.Account, error) {
+	if err := t.gaveUp(ctx, "find"); err != nil {
+		return sdk.Account{}, err
+	}
 	return sdk.Account{Account: account, ID: account, Status: sdk.StatusActive}, nil
 }
 
 // picks is a teller that picks values itself.
 type picks struct{ teller }
 
-func (t picks) Reset(_ context.Context, op sdk.Operation) sdk.Receipt {
+func (t picks) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	defer t.begin("reset")()
 	lost, _ := t.loses(op)
 	t.at(atEffect)
 	v := fmt.Sprintf("picked-%016x", rand.Uint64())
 	t.mu.Lock()
 	closed := t.closed
 	if !closed {
-		t.write(entry{given, t.label, op.Account, v})
+		t.write(entry{What: given, Label: t.label, Account: op.Account, Value: v, Op: op.ID})
 	}
 	t.mu.Unlock()
 	t.at(atAnswer)
+	if ctx.Err() != nil {
+		return sdk.Lost(sdk.Errorf(sdk.Cancelled, "given up"))
+	}
 	if lost || closed {
 		return cut()
 	}
 	return sdk.Receipt{Outcome: sdk.Applied, Value: secret.New(v)}
+}
+
+func (t picks) Unlock(ctx context.Context, _ sdk.Operation) sdk.Receipt {
+	if err := t.gaveUp(ctx, "unlock"); err != nil {
+		return sdk.Lost(sdk.AsError(err, sdk.Internal))
+	}
+	return sdk.OK()
+}
+
+func (t picks) Generate(ctx context.Context, _ string, n int) ([]secret.Value, error) {
+	if err := t.gaveUp(ctx, "generate"); err != nil {
+		return nil, err
+	}
+	list := make([]secret.Value, n)
+	for i := range list {
+		list[i] = secret.New(fmt.Sprintf("Suggested-%016x", rand.Uint64()))
+	}
+	return list, nil
 }
 
 // Describe and Configure make the bank a backend that can be served.
@@ -282,7 +415,7 @@ func describe(label string) (sdk.Description, []sdk.Ability) {
 	case cloud:
 		return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Set, sdk.Change}, ReplaySafe: []sdk.Verb{sdk.Set}, Recover: sdk.SetThenChange}, nil
 	case desk:
-		return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Reset}}, []sdk.Ability{sdk.CanReset}
+		return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Reset}}, []sdk.Ability{sdk.CanReset, sdk.CanUnlock, sdk.CanGenerate}
 	}
 	return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Set}, ReplaySafe: []sdk.Verb{sdk.Set}}, nil
 }

@@ -35,6 +35,10 @@ const (
 	noStatus = "no status"
 	leaked   = "leaked"
 	wrong    = "wrong"
+
+	falseDone    = "false done"    // what is said to be in force is not
+	falseRefused = "false refused" // what is said to have had no effect had one
+	cancelled    = "cancelled"     // a cancellation was taken for an answer
 )
 
 // candidate is a value that the ledger holds.
@@ -56,6 +60,8 @@ type scene struct {
 	lossy   bool   // answers were lost
 	retried bool   // failed users were put back, and may have got another value
 	exist   bool   // the accounts that were missing are there
+	story   string // what was done to the users
+	calm    bool   // nothing but a signal has happened: nobody's outcome is unknown
 	bare    bool   // there was no wire: what a system says is not scrubbed
 }
 
@@ -67,15 +73,26 @@ type examination struct {
 	sequence map[string][]string
 	known    map[string][]candidate // by label and account
 	status   map[string]ledger.Status
+	past     past
+	unknown  int // users whose outcome is not known
+	pending  int
 }
 
 // examine returns all that is wrong with a scene. dir is for its own use.
 func examine(s scene, dir string) ([]finding, error) {
-	x := &examination{scene: s, inForce: map[string]string{}, sequence: map[string][]string{}, known: map[string][]candidate{}, status: map[string]ledger.Status{}}
+	x, err := examined(s, dir)
+	if err != nil {
+		return nil, err
+	}
+	return x.found, nil
+}
+
+func examined(s scene, dir string) (*examination, error) {
+	x := &examination{scene: s, past: newPast(s.entries), inForce: map[string]string{}, sequence: map[string][]string{}, known: map[string][]candidate{}, status: map[string]ledger.Status{}}
 	for _, e := range s.entries {
-		if e.what == given {
-			x.inForce[key(e.label, e.account)] = e.value
-			x.sequence[key(e.label, e.account)] = append(x.sequence[key(e.label, e.account)], e.value)
+		if e.What == given {
+			x.inForce[key(e.Label, e.Account)] = e.Value
+			x.sequence[key(e.Label, e.Account)] = append(x.sequence[key(e.Label, e.Account)], e.Value)
 		}
 	}
 	if err := s.image.Save(dir); err != nil {
@@ -90,7 +107,7 @@ func examine(s scene, dir string) ([]finding, error) {
 	if !x.bare {
 		x.leaks()
 	}
-	return x.found, nil
+	return x, nil
 }
 
 func (x *examination) report(class, protection, format string, args ...any) {
@@ -162,6 +179,13 @@ func (x *examination) readUser(r *ledger.Run, u ledger.User) error {
 		}
 	}
 	x.status[u.Key] = u.Status
+	acts, err := actsOf(r, u)
+	if err != nil {
+		return err
+	}
+	x.found = append(x.found, x.past.contradicts(u.Status, acts)...)
+	x.found = append(x.found, uncancelled(u)...)
+	x.ended(u)
 	if !x.settled {
 		return nil
 	}
@@ -172,6 +196,19 @@ func (x *examination) readUser(r *ledger.Run, u ledger.User) error {
 		x.report(wrong, outcomeUnknown, "%s is %s (%s), want %s", u.Key, u.Status, u.Reason, x.wanted(u))
 	}
 	return nil
+}
+
+// ended counts who has not ended, and checks that nobody has ended otherwise
+// than without a signal.
+func (x *examination) ended(u ledger.User) {
+	switch {
+	case u.Status == ledger.Pending || u.Status == ledger.HeldPending:
+		x.pending++
+	case u.Status == ledger.Unresolved && !x.calm:
+		x.unknown++
+	case x.calm && u.Status != x.wanted(u):
+		x.report(cancelled, cancellation, "%s is %s (%s %s), want %s or pending", u.Key, u.Status, u.Code, u.Reason, x.wanted(u))
+	}
 }
 
 // wanted is what a user has to come to. A value that is refused while an
@@ -188,7 +225,7 @@ func (x *examination) wanted(u ledger.User) ledger.Status {
 // settled.
 func (x *examination) values() {
 	for k, value := range x.inForce {
-		label, account, _ := strings.Cut(k, "/")
+		label, account := cutKey(k)
 		found, denies := false, true
 		for _, c := range x.known[k] {
 			if c.value == value {
@@ -214,7 +251,7 @@ func (x *examination) values() {
 // user's accounts have the same.
 func (x *examination) doubles() {
 	for k, list := range x.sequence {
-		label, account, _ := strings.Cut(k, "/")
+		label, account := cutKey(k)
 		if label == desk {
 			continue
 		}
@@ -224,15 +261,15 @@ func (x *examination) doubles() {
 				values[v] = true
 			}
 		}
-		if len(values) > 1 && !(x.retried && strings.HasPrefix(account, "haunted")) {
+		if len(values) > 1 && !x.severalValues() && !(x.retried && strings.HasPrefix(account, "haunted")) {
 			x.report(doubled, x.doubleGuard(), "%s was given %d different values", k, len(values))
 		}
 	}
-	for _, name := range names {
+	for _, name := range tales[x.story].names {
 		if x.status[name] == ledger.Failed {
 			x.setBack(name)
 		}
-		if x.status[name] != ledger.Done {
+		if x.status[name] != ledger.Done || x.story != "" {
 			continue
 		}
 		one := x.inForce[key(plain, name)]
@@ -240,6 +277,12 @@ func (x *examination) doubles() {
 			x.report(doubled, outcomeUnknown, "the accounts of %s have different values", name)
 		}
 	}
+}
+
+// severalValues reports whether the story gives an account one value after the
+// other.
+func (x *examination) severalValues() bool {
+	return x.story == "two values" || x.story == "change then set"
 }
 
 // setBack checks that a failed user's accounts are as they were.
@@ -269,7 +312,7 @@ func (x *examination) isBridge(k, value string) bool {
 func (x *examination) leaks() {
 	values := map[string]bool{canary: true}
 	for _, e := range x.entries {
-		values[e.value] = true
+		values[e.Value] = true
 	}
 	for value := range values {
 		for form, text := range forms(value) {

@@ -237,7 +237,7 @@ func (s *stand) count(t trial, i int, f fault, end ended) {
 // examine looks at what a life left on the disk and at the bank.
 func (s *stand) examine(x scene) ([]finding, error) {
 	var err error
-	if x.entries, err = bankEntries(filepath.Join(s.dir, "bank")); err != nil {
+	if x.entries, err = released(life{Bank: filepath.Join(s.dir, "bank")}); err != nil {
 		return nil, err
 	}
 	maps.DeleteFunc(x.image, func(name string, _ faultfs.File) bool { return shared(name) })

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -36,6 +35,8 @@ const (
 	syncs          = "fsync"
 	outcomeUnknown = "outcome unknown"
 	redaction      = "redaction"
+	cancellation   = "a cancellation is no answer" // the script goes on with it
+	lateness       = "a lost attempt is settled"   // the plugin tries again, and tells nobody that an answer was lost
 )
 
 // life is what one process does: plan a run if there is none, apply it from
@@ -49,6 +50,9 @@ type life struct {
 	N     int    // at which passing of that point, from 1
 	Pause bool   // it stops there instead, until it is continued
 	Stop  int    // how often it is told to stop there, as by SIGINT, instead: at the second time it drops what is under way
+	Later int    // how many points it passes between the first and the second time
+	Hold  int    // how many of a hundred requests are held on their way
+	Story string // what happens to a user: see tales
 	New   bool   // it plans a run of its own
 	Retry bool   // it puts failed users back first
 	Exist bool   // the accounts that were missing are there now
@@ -62,9 +66,6 @@ const (
 	stateDir     = "var/lib/rekey"
 	identityFile = "etc/rekey/identity.txt"
 )
-
-// names are the accounts of the story. What an account is like is in its name.
-var names = []string{"plain-1", "picky-1", "fresh-1", "ghost-1", "plain-2", "picky-2", "fresh-2", "ghost-2"}
 
 // points counts how often each point was passed, and ends the process at one.
 type points struct {
@@ -266,7 +267,9 @@ func (d direct) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
 func (d direct) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	return d.Instance.(sdk.Resetter).Reset(ctx, op)
 }
-func (direct) Unlock(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
+func (d direct) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return d.Instance.(sdk.Unlocker).Unlock(ctx, op)
+}
 func (d direct) Find(ctx context.Context, account string) (sdk.Account, error) {
 	return d.Instance.(sdk.Finder).Find(ctx, account)
 }
@@ -274,8 +277,10 @@ func (direct) Policy(context.Context, string, string) (sdk.Policy, error) { retu
 func (d direct) Verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
 	return d.Instance.(sdk.Verifier).Verify(ctx, account, kind, v)
 }
-func (direct) Generate(context.Context, string, int) ([]secret.Value, error) { return nil, nil }
-func (direct) Check(context.Context) []sdk.Finding                           { return nil }
+func (d direct) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	return d.Instance.(sdk.Generator).Generate(ctx, kind, n)
+}
+func (direct) Check(context.Context) []sdk.Finding { return nil }
 
 // storyWaves are the waves: one that holds, and one that stops at each failure.
 func storyWaves() []engine.WaveRule {
@@ -304,7 +309,8 @@ func (w *world) plan() (string, error) {
 		return "", err
 	}
 	var list []any
-	for _, name := range names {
+	t := tales[w.spec.Story]
+	for _, name := range t.names {
 		list = append(list, name)
 	}
 	users, err := source.List(source.ListOptions{Items: list, Key: "login"})
@@ -317,7 +323,7 @@ func (w *world) plan() (string, error) {
 		}
 		return "rest", nil
 	}
-	_, err = engine.MakePlan(context.Background(), engine.PlanJob{Users: users, Wave: first, Waves: storyWaves(), Draft: d, Hooks: story{},
+	_, err = engine.MakePlan(context.Background(), engine.PlanJob{Users: users, Wave: first, Waves: storyWaves(), Draft: d, Hooks: w.hooks(),
 		Backends: w.backends, Random: rand.Reader})
 	if err != nil {
 		return "", errors.Join(err, d.Discard())
@@ -352,13 +358,13 @@ func (w *world) apply(id string, first bool) (bool, error) {
 		return false, err
 	}
 	journal := w.journal(r)
-	ending, err := engine.Apply(w.hard, engine.Job{ID: id, Journal: journal, Vault: r, Plan: r, Backends: w.backends, Hooks: story{},
+	ending, err := engine.Apply(w.hard, engine.Job{ID: id, Journal: journal, Vault: r, Plan: r, Backends: w.backends, Hooks: w.hooks(),
 		Row:   func(u ledger.User) (source.Row, error) { return source.Row{Key: u.Key}, nil },
-		Waves: storyWaves(), Planned: []int64{2, int64(len(names)) - 2}, Approved: func(name string) bool { return slices.Contains(approved, name) },
+		Waves: storyWaves(), Planned: []int64{2, int64(len(tales[w.spec.Story].names)) - 2}, Approved: func(name string) bool { return slices.Contains(approved, name) },
 		Revert: true, Known: func(label, account, _ string) (secret.Value, bool, error) {
 			return secret.New(before(label, account)), true, nil
 		},
-		Clock: hurried{}, Random: rand.Reader, Stop: w.stop, Crash: w.at})
+		Clock: hurried{bank: w.bank}, Random: rand.Reader, Stop: w.stop, Crash: w.at})
 	if e, lazy := journal.(*eager); lazy {
 		e.flush()
 	}
@@ -413,13 +419,6 @@ func leave(r *ledger.Run, e engine.Ending) error {
 	return r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: state}}})
 }
 
-// hurried passes time a thousand times as fast.
-type hurried struct{ engine.SystemClock }
-
-func (h hurried) Sleep(ctx context.Context, d time.Duration) error {
-	return h.SystemClock.Sleep(ctx, d/1000)
-}
-
 // eager is a journal without write-ahead: it says that records are durable and
 // writes them a little later.
 type eager struct {
@@ -445,42 +444,3 @@ func (e *eager) Commit(recs []*ledger.Record) error {
 }
 
 func (e *eager) flush() { e.late.Wait() }
-
-// story is the rotate: one value for three systems, one of which may refuse,
-// and a value that the fourth picks.
-type story struct{}
-
-func (story) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine.Verdict {
-	v, err := s.Generate(ctx, engine.GenerateStep{})
-	if err != nil {
-		return raised(engine.Result{}, err)
-	}
-	list := []engine.Step{
-		{Verb: "find", Backend: vault, Account: row.Key},
-		{Verb: "set", Backend: vault, Account: vaultName(row.Key), Value: v},
-		{Verb: "change", Backend: cloud, Account: vaultName(row.Key), Old: engine.Given(secret.New(before(cloud, vaultName(row.Key)))), Value: v},
-		{Verb: "verify", Backend: vault, Account: vaultName(row.Key), Value: v},
-		{Verb: "set", Backend: plain, Account: row.Key, Value: v},
-	}
-	if strings.HasPrefix(row.Key, "plain") {
-		list = append(list, engine.Step{Verb: "reset", Backend: desk, Account: row.Key})
-	}
-	for _, step := range list {
-		if r, err := s.Do(ctx, step); err != nil || !r.OK() {
-			return raised(r, err)
-		}
-	}
-	return engine.Verdict{}
-}
-
-// vaultName is what a user is called in vault and cloud: a ghost exists on two
-// systems of three.
-func vaultName(name string) string { return strings.Replace(name, "ghost", "haunted", 1) }
-
-func raised(r engine.Result, err error) engine.Verdict {
-	var f *engine.Fault
-	if errors.As(err, &f) {
-		return engine.Verdict{Kind: engine.Raised, Fault: f}
-	}
-	return engine.Verdict{Kind: engine.Raised, Refused: &r, Fault: &engine.Fault{Code: r.Code, Message: r.Message}}
-}

@@ -30,14 +30,16 @@ type scale struct {
 	disks   int // sizes of a disk that fills
 	pauses  int // points at which a second process meets the first
 	draws   int // sequences of the model
+	signals int // signals at each crash point, at least
+	holds   int // histories with held requests for each story
 	wantAll int // kills that must have hit
 }
 
 // scales are what REKEY_FAULTS may be: unset in make test.
 var scales = map[string]scale{
-	"":      {kills: 90, points: 0, nested: 5, errors: 400, cuts: 5, losses: 2, disks: 2, pauses: 3, draws: 12, wantAll: 20},
-	"short": {kills: 15, points: 10, nested: 40, errors: 60, cuts: 25, losses: 10, disks: 8, pauses: 10, draws: 100, wantAll: 450},
-	"full":  {kills: 1, points: 20, nested: 800, errors: 3, cuts: 150, losses: 100, disks: 60, pauses: 40, draws: 1000, wantAll: 2000},
+	"":      {kills: 90, points: 0, nested: 5, errors: 400, cuts: 5, losses: 2, disks: 2, pauses: 3, draws: 12, signals: 1, holds: 6, wantAll: 20},
+	"short": {kills: 15, points: 10, nested: 40, errors: 60, cuts: 25, losses: 10, disks: 8, pauses: 10, draws: 100, signals: 3, holds: 40, wantAll: 450},
+	"full":  {kills: 1, points: 20, nested: 800, errors: 3, cuts: 150, losses: 100, disks: 60, pauses: 40, draws: 1000, signals: 20, holds: 400, wantAll: 2000},
 }
 
 // harness makes trials on as many stands as there are processors.
@@ -52,19 +54,26 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	h := &harness{t: t, tell: newTally(), stands: make(chan *stand, 16), seed: 1}
-	if text := os.Getenv("REKEY_FAULTS_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatalf("REKEY_FAULTS_SEED: %v", err)
-		}
-		h.seed = n
-	}
+	h := &harness{t: t, tell: newTally(), stands: make(chan *stand, 16), seed: harnessSeed(t)}
 	h.luck = rand.New(rand.NewPCG(h.seed, 2))
 	for range min(cap(h.stands), max(2, runtime.GOMAXPROCS(0))) {
 		h.stands <- newStand(t, h.tell)
 	}
 	return h
+}
+
+// harnessSeed is REKEY_FAULTS_SEED, 1 if it is unset.
+func harnessSeed(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv("REKEY_FAULTS_SEED")
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("REKEY_FAULTS_SEED: %v", err)
+	}
+	return n
 }
 
 // on runs a job on the next stand that is free.
