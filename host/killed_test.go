@@ -264,7 +264,7 @@ func checkKnown(t *testing.T, dir, id string) {
 		t.Fatalf("%+v, %v; want %d done", counts, err, killedUsers)
 	}
 	known := map[string]string{}
-	err = r.Intents(func(string, string, string, int64) error { return nil })
+	err = r.Intents(func(string, string, string, string, int64) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

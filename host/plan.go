@@ -50,7 +50,7 @@ func (h *Host) sent(id string) (bool, error) {
 		return false, err
 	}
 	defer r.Close()
-	err = r.Intents(func(string, string, string, int64) error { return errSent })
+	err = r.Intents(func(string, string, string, string, int64) error { return errSent })
 	if errors.Is(err, errSent) {
 		return true, nil
 	}

@@ -172,7 +172,7 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 	return engine.Job{
 		ID: r.ID(), Journal: r, Vault: r, Plan: r, Backends: b.list, Hooks: hooks, Row: rowReader(r, schema),
 		Waves: rules, Planned: planned, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
-		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b),
+		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b), KeyOf: r.KeyOf,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem,
 		Clock: h.Clock, Random: h.Random, Stop: stop, Panicked: h.Panicked,
 		Notice: func(text string) { fmt.Fprintf(h.Stderr, "rekey: %s\n", text) },

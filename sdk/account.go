@@ -41,6 +41,14 @@ type Account struct {
 	Attributes map[string]string // what List was asked for; several values are joined by a comma
 }
 
+// Identity is the account behind a name. The host gives each account to one
+// user of a run, under whatever name, by comparing Target and ID.
+type Identity struct {
+	Target string // the system, where other instances may work on it: the same from each; "": this instance alone
+	ID     string // the target's own name of the account: the same for every name of it
+	Err    *Error // the name means no account: AccountNotFound, Ambiguous
+}
+
 // Verdict is the answer of a Verify.
 type Verdict uint8
 

@@ -104,6 +104,7 @@ const (
 	CanReset    Ability = "reset"
 	CanUnlock   Ability = "unlock"
 	CanBatch    Ability = "batch"
+	CanResolve  Ability = "resolve"
 )
 
 // AbilitiesOf returns the abilities of an instance's type, in the order of
@@ -133,6 +134,8 @@ func AbilitiesOf(i Instance) []Ability {
 	add(ok, CanUnlock)
 	_, ok = i.(BatchApplier)
 	add(ok, CanBatch)
+	_, ok = i.(Resolver)
+	add(ok, CanResolve)
 	return can
 }
 

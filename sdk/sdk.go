@@ -16,6 +16,7 @@
 //	Resetter       Reset      step.reset is refused
 //	Unlocker       Unlock     step.unlock is refused
 //	BatchApplier   ApplyBatch operations arrive one by one through Apply
+//	Resolver       Resolve    two names of one account are taken for two accounts
 package sdk
 
 import (
@@ -103,6 +104,15 @@ type Resetter interface {
 type Unlocker interface {
 	// Unlock is like Apply.
 	Unlock(ctx context.Context, op Operation) Receipt
+}
+
+// Resolver tells which account a name means. Without it the host knows two
+// names for one account only if they differ in case or Unicode form.
+type Resolver interface {
+	// Resolve returns one Identity a name, in the same order. It changes
+	// nothing. An error says that the question could not be asked; what is
+	// wrong with one name stands in its Identity.
+	Resolve(ctx context.Context, names []string) ([]Identity, error)
 }
 
 // BatchApplier does several operations in one request to the target.

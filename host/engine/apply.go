@@ -28,7 +28,14 @@ func (s *Steps) apply(ctx context.Context, step Step, l *lane, t *taken) (Result
 		s.olds[t.sig.credential()] = step.Old.Secret()
 	}
 	if len(t.tries) == 0 {
-		if refusal := s.refuse(ctx, step, l); refusal != nil {
+		refusal, err := s.own(step, l, t)
+		if err != nil {
+			return Result{}, err
+		}
+		if refusal == nil {
+			refusal = s.refuse(ctx, step, l)
+		}
+		if refusal != nil {
 			return s.answer(step, sdk.Refused, refusal, ledger.Detail{}), nil
 		}
 	}
@@ -85,9 +92,6 @@ func (t *taken) replaced() int {
 
 // refuse is the host's own refusal, before anything is sent.
 func (s *Steps) refuse(ctx context.Context, step Step, l *lane) *sdk.Error {
-	if owner, mine := s.crew.owners.claim(step.Backend, step.Account, step.Kind, s.user.Pos); !mine {
-		return sdk.Errorf(DuplicateAccount, "user %d of the plan has this account", owner)
-	}
 	if s.unresolved(signature{"", step.Backend, step.Account, step.Kind}, step.Value.Secret()) {
 		return sdk.Errorf(sdk.Conflict, "an earlier value of this account is not settled")
 	}
@@ -255,7 +259,7 @@ func (s *Steps) intent(step Step, t *taken, what sending) *try {
 	if what.old.Present() {
 		r.SealedOld = s.crew.vault.Seal(r.User, r.Step, r.Try, roleOld, what.old)
 	}
-	r.Detail = ledger.Detail{Bridge: what.bridge, HashFormat: step.HashFormat, MustChange: what.mustChange}
+	r.Detail = ledger.Detail{Bridge: what.bridge, HashFormat: step.HashFormat, MustChange: what.mustChange, Identity: t.identity}
 	if what.verb != verbOf(step) {
 		r.Detail.Op = string(what.verb)
 	}

@@ -11,7 +11,8 @@ import (
 
 // Instance is the host's end of one configured backend: the process boundary,
 // and so the one wide interface of the engine. Its methods are safe for
-// concurrent use. A method whose ability the instance lacks is not called.
+// concurrent use. A method whose ability the instance lacks is not called. One
+// with the ability sdk.CanResolve is an sdk.Resolver too.
 type Instance interface {
 	// Submit sends one frame of Set and Change operations. answer is called
 	// exactly once for each n, from any goroutine, in any order, and must not

@@ -36,7 +36,7 @@ type Plan interface {
 	// have no status, in order.
 	OpenUsers(wave int, after int64, limit int) ([]ledger.User, error)
 	// Intents calls fn for every recorded intent.
-	Intents(fn func(backend, account, cred string, user int64) error) error
+	Intents(fn func(backend, account, cred, identity string, user int64) error) error
 }
 
 // Job is what Apply does. Every field is needed unless it says otherwise.
@@ -57,6 +57,10 @@ type Job struct {
 	// Known returns the newest value that the ledger knows as applied to a
 	// credential before this run, for Revert.
 	Known func(label, account, cred string) (secret.Value, bool, error)
+
+	// KeyOf returns the key of a user by the position, "" if it cannot; may be
+	// nil.
+	KeyOf func(pos int64) string
 
 	Requestor, SourceSystem string
 
@@ -155,7 +159,9 @@ func (c *crew) start() (stop func()) {
 	probing, end := context.WithCancel(c.soft)
 	var watching sync.WaitGroup
 	for _, b := range c.Backends {
-		c.lanes[b.Label] = newLane(b, c.writer, c.gate, c.soft)
+		l := newLane(b, c.writer, c.gate, c.soft)
+		l.names = newResolver(b, c.hard)
+		c.lanes[b.Label] = l
 	}
 	for _, l := range c.lanes {
 		watching.Go(func() { l.probe(probing, c) })
@@ -171,10 +177,24 @@ func (c *crew) start() (stop func()) {
 }
 
 func (c *crew) ownersFromLedger() error {
-	return c.Plan.Intents(func(backend, account, cred string, user int64) error {
+	return c.Plan.Intents(func(backend, account, cred, identity string, user int64) error {
 		c.owners.claim(backend, account, cred, user)
+		if identity == "" {
+			identity = plainIdentity(backend, account)
+		}
+		c.owners.claimIdentity(identity, cred, user)
 		return nil
 	})
+}
+
+// who names a user to somebody who looks for the row.
+func (c *crew) who(pos int64) string {
+	if c.KeyOf != nil {
+		if key := c.KeyOf(pos); key != "" {
+			return fmt.Sprintf("user %q, %d of the plan,", key, pos)
+		}
+	}
+	return fmt.Sprintf("user %d of the plan", pos)
 }
 
 // waves applies the waves in order.

@@ -92,10 +92,10 @@ func statusIn(records []ledger.Record) ledger.Status {
 	return s
 }
 
-func (b *book) Intents(fn func(backend, account, cred string, user int64) error) error {
+func (b *book) Intents(fn func(backend, account, cred, identity string, user int64) error) error {
 	for _, r := range b.records {
 		if r.Kind == ledger.Intent {
-			if err := fn(r.Backend, r.Account, r.Cred, r.User); err != nil {
+			if err := fn(r.Backend, r.Account, r.Cred, r.Detail.Identity, r.User); err != nil {
 				return err
 			}
 		}
@@ -149,7 +149,10 @@ type target struct {
 	work   time.Duration
 	verify func(account, value string) sdk.Verdict
 	policy sdk.Policy
-	bad    bool // what Check finds
+
+	resolve func(names []string) ([]sdk.Identity, error)
+
+	bad bool // what Check finds
 }
 
 func newTarget(t *testing.T, b *book) *target {
@@ -200,6 +203,12 @@ func (x *target) Reset(context.Context, sdk.Operation) sdk.Receipt {
 func (x *target) Unlock(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
 func (x *target) Find(_ context.Context, account string) (sdk.Account, error) {
 	return sdk.Account{Account: account, Status: sdk.StatusActive}, nil
+}
+func (x *target) Resolve(_ context.Context, names []string) ([]sdk.Identity, error) {
+	if x.resolve == nil {
+		return nil, sdk.Errorf(sdk.Unsupported, "it knows no names")
+	}
+	return x.resolve(names)
 }
 func (x *target) Policy(context.Context, string, string) (sdk.Policy, error) { return x.policy, nil }
 func (x *target) Verify(_ context.Context, account, _ string, v secret.Value) (sdk.Verdict, error) {

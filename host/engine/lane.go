@@ -53,6 +53,7 @@ type lane struct {
 	end     func()          // ends it with the lane
 	circuit circuit
 	silence silence
+	names   *resolver // set by the crew
 
 	durable atomic.Int64 // operations that are durable and not yet sent
 

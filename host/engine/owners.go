@@ -21,9 +21,13 @@ type owners struct {
 func newOwners() *owners { return &owners{seed: maphash.MakeSeed(), by: map[uint64]int32{}} }
 
 // claim gives the credential to the user unless another one has it, and says
-// whose it is.
+// whose it is. The account is folded as keys are: most targets ignore case, and
+// where one does not, refusing is the safe mistake.
 func (o *owners) claim(backend, account, cred string, user int64) (owner int64, mine bool) {
-	key := o.hash(backend, account, cred)
+	return o.take(o.hash(backend, diag.Fold(account), cred), user)
+}
+
+func (o *owners) take(key uint64, user int64) (owner int64, mine bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	has, taken := o.by[key]
@@ -34,8 +38,11 @@ func (o *owners) claim(backend, account, cred string, user int64) (owner int64, 
 	return int64(has), int64(has) == user
 }
 
-// hash folds the account as keys are folded: most targets ignore case, and
-// where one does not, refusing is the safe mistake.
+// claimIdentity is claim by what the target takes a name for.
+func (o *owners) claimIdentity(identity, cred string, user int64) (owner int64, mine bool) {
+	return o.take(o.hash("\x00", identity, cred), user) // no backend has that label
+}
+
 func (o *owners) hash(backend, account, cred string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(o.seed)
@@ -43,6 +50,6 @@ func (o *owners) hash(backend, account, cred string) uint64 {
 	h.WriteByte(0)
 	h.WriteString(cred)
 	h.WriteByte(0)
-	h.WriteString(diag.Fold(account))
+	h.WriteString(account)
 	return h.Sum64()
 }

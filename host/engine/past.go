@@ -52,6 +52,8 @@ type taken struct {
 	answer  *ledger.Record // of a reading step, or of a refusal by the host
 	used    bool
 	handled bool // this process has sent it or tried to settle it
+
+	identity string // what the target takes the account's name for; see identityOf
 }
 
 func (t *taken) last() *try {
@@ -144,7 +146,7 @@ func (p *past) read(r *ledger.Record) {
 		if t == nil {
 			t = p.step(r)
 		}
-		t.tries = append(t.tries, &try{intent: *r})
+		t.tries, t.identity = append(t.tries, &try{intent: *r}), r.Detail.Identity
 		p.nextTry[r.Step] = max(p.nextTry[r.Step], r.Try+1)
 		p.sent = true
 	case ledger.Outcome:

@@ -136,8 +136,12 @@ func (s *Steps) ask(ctx context.Context, step Step, l *lane, t *taken) (Result, 
 		return s.asked(last)
 	}
 	if step.Verb == verbReset {
-		if owner, mine := s.crew.owners.claim(step.Backend, step.Account, step.Kind, s.user.Pos); !mine {
-			return s.answer(step, sdk.Refused, sdk.Errorf(DuplicateAccount, "user %d of the plan has this account", owner), ledger.Detail{}), nil
+		refusal, err := s.own(step, l, t)
+		if err != nil {
+			return Result{}, err
+		}
+		if refusal != nil {
+			return s.answer(step, sdk.Refused, refusal, ledger.Detail{}), nil
 		}
 	}
 	if err := s.crew.admit(s, l); err != nil {

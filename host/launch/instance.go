@@ -195,6 +195,16 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 	return d.List(ctx, filter, attributes, yield)
 }
 
+// Resolve returns one identity a name, in the same order. The error is an
+// *sdk.Error.
+func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
+	d, err := i.open(ctx)
+	if err != nil {
+		return nil, i.refusal(err)
+	}
+	return d.Resolve(ctx, names)
+}
+
 // Policy returns the rules of the target. The error is an *sdk.Error.
 func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
 	d, err := i.open(ctx)

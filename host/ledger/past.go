@@ -198,7 +198,7 @@ func (p *pastRun) listOwners() error {
 		err = c.run("BEGIN")
 	}
 	if err == nil {
-		err = r.Intents(func(_, account, _ string, user int64) error {
+		err = r.Intents(func(_, account, _, _ string, user int64) error {
 			_, err := c.exec("INSERT OR IGNORE INTO temp.owner VALUES (?,?)", accountHash(account), user)
 			return err
 		})

@@ -278,7 +278,7 @@ func TestIntentsComeInTheOrderOfTheLog(t *testing.T) {
 	unlock := &Record{Kind: Intent, User: 2, Step: 1, Verb: "unlock", Backend: "b", Account: "user-1"}
 	commit(t, r, unlock, intent(r, 3, 1, 0, "x"), outcome(3, 1, 0, sdk.Applied, ""), intent(r, 1, 1, 0, "x"), intent(r, 3, 2, 0, "y"))
 	var got []string
-	must(t, r.Intents(func(backend, account, cred string, user int64) error {
+	must(t, r.Intents(func(backend, account, cred, _ string, user int64) error {
 		got = append(got, fmt.Sprint(backend, " ", account, cred, " ", user))
 		return nil
 	}))

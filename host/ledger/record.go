@@ -71,6 +71,7 @@ type Detail struct {
 	Stamp         string          `json:"stamp,omitempty"`
 	Verdict       string          `json:"verdict,omitempty"`
 	Account       *sdk.Account    `json:"account,omitempty"`      // what find returned
+	Identity      string          `json:"identity,omitempty"`     // of an Intent: what the target takes the account's name for, opaque; "": the name
 	Late          *time.Time      `json:"late,omitempty"`         // of an Outcome: an attempt got no answer, and may arrive until then
 	Contradicted  bool            `json:"contradicted,omitempty"` // of an Outcome: the plugin contradicted itself
 

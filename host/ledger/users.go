@@ -169,6 +169,19 @@ func (r *Run) User(key string) (User, error) {
 	return *found, nil
 }
 
+// KeyOf returns the key of the user at a position of the plan, "" if it cannot
+// be read.
+func (r *Run) KeyOf(pos int64) string {
+	key := ""
+	_ = r.reading(func(c *conn) error {
+		return c.each("SELECT key FROM plan WHERE pos = ?", func(found row) error {
+			key = found.text(0)
+			return nil
+		}, pos)
+	})
+	return key
+}
+
 // Each calls fn for the users that the filter selects, with their histories.
 // It streams: memory does not grow with the run. fn's error ends it and is
 // returned. A user whose status changes meanwhile is listed as before or as
@@ -452,7 +465,7 @@ func finish(list []User) {
 
 // Intents calls fn for every intent of a set, change, reset or revert, in the
 // order of the log: whoever was first to name an account owns it.
-func (r *Run) Intents(fn func(backend, account, cred string, user int64) error) error {
+func (r *Run) Intents(fn func(backend, account, cred, identity string, user int64) error) error {
 	var stopped error
 	err := r.reading(func(c *conn) error {
 		var dec decoder
@@ -464,7 +477,11 @@ func (r *Run) Intents(fn func(backend, account, cred string, user int64) error) 
 			if !valueVerb(f.Verb) {
 				return nil // an unlock owns nothing
 			}
-			stopped = fn(f.Backend, f.Account, f.Cred, f.User)
+			rec, err := f.record()
+			if err != nil {
+				return err
+			}
+			stopped = fn(f.Backend, f.Account, f.Cred, rec.Detail.Identity, f.User)
 			return stopped
 		})
 	})

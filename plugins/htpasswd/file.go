@@ -68,6 +68,18 @@ func (f file) missing(err error) (snapshot, *sdk.Error) {
 	return snapshot{target: f.path}, nil
 }
 
+// canonical is the one name of the file, whether it exists yet or not.
+func (f file) canonical() string {
+	if target, err := filepath.EvalSymlinks(f.path); err == nil {
+		return target
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(f.path))
+	if err != nil {
+		return filepath.Clean(f.path)
+	}
+	return filepath.Join(dir, filepath.Base(f.path))
+}
+
 // crowded is how often a file may change under its lock, by a program that
 // takes none, before an update gives up.
 const crowded = 8

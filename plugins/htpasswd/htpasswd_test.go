@@ -505,3 +505,42 @@ func TestNoAnswerQuotesAValue(t *testing.T) {
 		}
 	}
 }
+
+func TestOneFileUnderTwoNamesIsOneTarget(t *testing.T) {
+	dir := t.TempDir()
+	path, link, other := filepath.Join(dir, "users"), filepath.Join(dir, "link"), filepath.Join(dir, "other")
+	for name, err := range map[string]error{
+		path:  os.WriteFile(path, []byte("ann:x\n"), 0o600),
+		other: os.WriteFile(other, []byte("ann:x\n"), 0o600),
+		link:  os.Symlink(path, link),
+	} {
+		if err != nil {
+			t.Fatal(name, err)
+		}
+	}
+	ask := func(path, name string) sdk.Identity {
+		i, err := New().Configure(t.Context(), sdk.Config{Values: map[string]any{"path": path, "create": true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := i.(sdk.Resolver).Resolve(t.Context(), []string{name})
+		if err != nil || len(found) != 1 || found[0].ID == "" {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		return found[0]
+	}
+	for _, c := range []struct {
+		a, b [2]string
+		same bool
+	}{
+		{[2]string{path, "ann"}, [2]string{link, "ann"}, true},
+		{[2]string{path, "ann"}, [2]string{dir + "/./users", "ann"}, true},
+		{[2]string{path, "ann"}, [2]string{path, "Ann"}, false},
+		{[2]string{path, "ann"}, [2]string{other, "ann"}, false},
+		{[2]string{dir + "/new", "ann"}, [2]string{dir + "/../" + filepath.Base(dir) + "/new", "ann"}, true},
+	} {
+		if a, b := ask(c.a[0], c.a[1]), ask(c.b[0], c.b[1]); (a == b) != c.same {
+			t.Errorf("%v is %+v, %v is %+v: want one: %v", c.a, a, c.b, b, c.same)
+		}
+	}
+}

@@ -26,6 +26,7 @@ var _ interface {
 	sdk.PolicyReader
 	sdk.Verifier
 	sdk.Checker
+	sdk.Resolver
 } = (*Instance)(nil)
 
 // Apply does one operation. Many are better given to ApplyBatch.
@@ -59,6 +60,19 @@ func (i *Instance) lookup(account string) (entry, *sdk.Error) {
 		return entry{}, notFound(account)
 	}
 	return e, nil
+}
+
+// Resolve returns the name, which the file compares byte for byte, with the
+// file behind symbolic links: other instances may write it too.
+func (i *Instance) Resolve(_ context.Context, names []string) ([]sdk.Identity, error) {
+	target := i.file.canonical()
+	found := make([]sdk.Identity, len(names))
+	for n, name := range names {
+		if found[n].Err = refuseName(name); found[n].Err == nil {
+			found[n] = sdk.Identity{Target: target, ID: name}
+		}
+	}
+	return found, nil
 }
 
 func notFound(account string) *sdk.Error {

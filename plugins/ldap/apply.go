@@ -25,9 +25,12 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // is gone is looked for once more.
 func (i *Instance) onEntry(ctx context.Context, op sdk.Operation, do func(context.Context, string, sdk.Operation) sdk.Receipt) sdk.Receipt {
 	for try := 0; ; try++ {
-		t, failed := i.find(ctx, op.Account)
+		t, failed := i.entryOf(ctx, op.Account)
 		if failed == nil {
 			failed = i.protect(ctx, t)
+		}
+		if failed == nil && op.Verb != sdk.Unlock {
+			failed = t.foreign
 		}
 		if failed != nil {
 			return sdk.Refuse(failed)

@@ -131,7 +131,7 @@ func (c *conn) roundTrip(ctx context.Context, op, controls []byte, one func(mess
 		return &wireError{err: cause(ctx, err)}
 	}
 	for {
-		m, err := c.receive()
+		m, err := c.receive(c.id)
 		if err != nil {
 			c.broken = true
 			return &wireError{sent: true, err: cause(ctx, err)}
@@ -143,8 +143,9 @@ func (c *conn) roundTrip(ctx context.Context, op, controls []byte, one func(mess
 	}
 }
 
-// receive reads one answer to the present request.
-func (c *conn) receive() (message, error) {
+// receive reads one answer to the present request, or to one of those since
+// from.
+func (c *conn) receive(from int) (message, error) {
 	e, err := readElement(c.r)
 	if err != nil {
 		return message{}, err
@@ -156,7 +157,7 @@ func (c *conn) receive() (message, error) {
 	if m.id == 0 {
 		return message{}, farewell(m)
 	}
-	if m.id != c.id {
+	if m.id < from || m.id > c.id {
 		return message{}, fmt.Errorf("%w: an answer to request %d, want %d", errMalformed, m.id, c.id)
 	}
 	return m, nil
@@ -199,6 +200,50 @@ func (c *conn) search(ctx context.Context, s search, controls []byte, yield func
 		return message{}, result{}, &wireError{sent: true, err: err}
 	}
 	return last, r, nil
+}
+
+// searches sends many searches at once and gives each entry, with the number of
+// its search, to yield. One that finds nothing is not told of.
+func (c *conn) searches(ctx context.Context, list []search, yield func(n int, e entry)) error {
+	ctx, cancel := bounded(ctx, c.patience)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return &wireError{err: err}
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.net.SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if !stop() {
+			c.broken = true
+		}
+	}()
+	first := c.id + 1
+	var all []byte
+	for _, s := range list {
+		c.id++
+		all = append(all, ber(tagSequence, berInt(tagInteger, c.id), s.request())...)
+	}
+	if _, err := c.net.Write(all); err != nil {
+		c.broken = true
+		return &wireError{err: cause(ctx, err)}
+	}
+	for left := len(list); left > 0; {
+		m, err := c.receive(first)
+		var e entry
+		if err == nil && m.op.tag == tagSearchEntry {
+			e, err = decodeEntry(m.op)
+		}
+		if err != nil {
+			c.broken = true
+			return &wireError{sent: true, err: cause(ctx, err)}
+		}
+		switch m.op.tag {
+		case tagSearchEntry:
+			yield(m.id-first, e)
+		case tagSearchDone:
+			left--
+		}
+	}
+	return nil
 }
 
 // ask is do for requests that have a result.

@@ -28,6 +28,7 @@ var _ interface {
 	sdk.Checker
 	sdk.Resetter
 	sdk.Unlocker
+	sdk.Resolver
 } = (*resetting)(nil)
 
 func newInstance(s settings, now func() time.Time) *Instance {

@@ -115,6 +115,7 @@ func fields() []sdk.Field {
 		{Name: "start_tls", Type: sdk.Bool, Default: false, Doc: "make an ldap:// connection secure before anything is sent"},
 		{Name: "ca_file", Type: sdk.Path, Doc: "PEM file of the authorities to trust instead of the system's"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "send passwords in clear over ldap://; without it such a connection is refused"},
+		{Name: "replace_sasl", Type: sdk.Bool, Default: false, Doc: "replace userPassword values that point to another system ({SASL}name@realm); without it such an account is refused as NoCredential"},
 		{Name: "page_size", Type: sdk.Int, Default: defaultPage, Doc: "entries a page of accounts(); 0 asks for all at once"},
 		{Name: "policy_dn", Type: sdk.String, Doc: "the ppolicy entry that holds for accounts that name none; else all under base_dn are respected"},
 	}

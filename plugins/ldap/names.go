@@ -70,60 +70,68 @@ func (n *names) forget(login string) {
 
 // target is an entry that an operation is for.
 type target struct {
-	dn     string
-	parsed *goldap.DN // nil: a server's DN that is none to us
-	known  bool       // from memory: it may have been renamed since
+	dn      string
+	parsed  *goldap.DN // nil: a server's DN that is none to us
+	id      string     // that it keeps for good; "": not known
+	seen    bool       // what follows is known, as far as bind_dn may know it
+	foreign *sdk.Error // why its password is not its own; nil: it is
+	known   bool       // from memory: it may have been renamed since
 }
 
 // find returns the entry of an account, or AccountNotFound, Ambiguous,
 // InvalidOperation for what cannot be one.
 func (i *Instance) find(ctx context.Context, account string) (target, *sdk.Error) {
-	switch {
-	case account == "":
-		return target{}, sdk.Errorf(sdk.InvalidOperation, "account: the name is empty")
-	case !utf8.ValidString(account):
-		return target{}, sdk.Errorf(sdk.InvalidOperation, "account %q: the name is not UTF-8", account)
-	}
-	if parsed, ok := parseDN(account); ok {
-		return target{dn: account, parsed: parsed}, nil
+	if failed := refuseName(account); failed != nil {
+		return target{}, failed
 	}
 	if t, ok := i.names.get(account); ok {
 		return t, nil
 	}
-	dn, failed := i.look(ctx, account)
+	if parsed, ok := parseDN(account); ok {
+		return target{dn: account, parsed: parsed}, nil
+	}
+	e, failed := i.look(ctx, account)
 	if failed != nil {
 		return target{}, failed
 	}
-	t := target{dn: dn}
-	t.parsed, _ = parseDN(dn)
-	i.names.put(account, t)
-	return t, nil
+	return i.remember(account, e), nil
+}
+
+// refuseName returns why no account can have the name.
+func refuseName(account string) *sdk.Error {
+	switch {
+	case account == "":
+		return sdk.Errorf(sdk.InvalidOperation, "account: the name is empty")
+	case !utf8.ValidString(account):
+		return sdk.Errorf(sdk.InvalidOperation, "account %q: the name is not UTF-8", account)
+	}
+	return nil
 }
 
 // look asks the server for the one entry of a login.
-func (i *Instance) look(ctx context.Context, login string) (string, *sdk.Error) {
+func (i *Instance) look(ctx context.Context, login string) (entry, *sdk.Error) {
 	if i.base == "" {
-		return "", sdk.Errorf(sdk.InvalidConfig, "base_dn: missing, and account %q is not a DN", login)
+		return entry{}, sdk.Errorf(sdk.InvalidConfig, "base_dn: missing, and account %q is not a DN", login)
 	}
 	var found []entry
-	s := search{base: i.base, scope: scopeSubtree, limit: 2, filter: filterEqual(i.loginAttribute, login), attributes: []string{i.loginAttribute}}
+	s := search{base: i.base, scope: scopeSubtree, limit: 2, filter: filterEqual(i.loginAttribute, login), attributes: i.telling()}
 	r, failed := i.query(ctx, s, func(e entry) { found = append(found, e) })
 	switch {
 	case failed != nil:
-		return "", failed
+		return entry{}, failed
 	case len(found) > 1:
-		return "", sdk.Errorf(sdk.Ambiguous, "account %q: several entries under %q have this %s", login, i.base, i.loginAttribute)
+		return entry{}, sdk.Errorf(sdk.Ambiguous, "account %q: several entries under %q have this %s", login, i.base, i.loginAttribute)
 	case r.code == resultNoSuchObject:
-		return "", &sdk.Error{Code: sdk.InvalidConfig, Native: r.native(), Message: "base_dn: " + i.base + " does not exist, or bind_dn may not see it"}
+		return entry{}, &sdk.Error{Code: sdk.InvalidConfig, Native: r.native(), Message: "base_dn: " + i.base + " does not exist, or bind_dn may not see it"}
 	case r.code != resultSuccess:
-		return "", r.error(readMeaning(r))
+		return entry{}, r.error(readMeaning(r))
 	case len(found) == 0:
-		return "", sdk.Errorf(sdk.AccountNotFound, "account %q: no entry under %q has this %s", login, i.base, i.loginAttribute)
+		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: no entry under %q has this %s", login, i.base, i.loginAttribute)
 	}
 	if names := found[0].all(i.loginAttribute); len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return sameLogin(n, login) }) {
-		return "", sdk.Errorf(sdk.AccountNotFound, "account %q: the server takes it for %q; spell it so", login, names[0])
+		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: the server takes it for %q; spell it so", login, names[0])
 	}
-	return found[0].dn, nil
+	return found[0], nil
 }
 
 // sameLogin reports whether two spellings differ in case and Unicode form at

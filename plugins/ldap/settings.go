@@ -49,6 +49,7 @@ type settings struct {
 	page        int
 	policyDN    string
 	concurrency int
+	replaceSASL bool // a value that points to another system may be replaced
 	clear       bool // passwords travel in clear to another machine
 }
 
@@ -60,6 +61,7 @@ func newSettings(c sdk.Config) (settings, error) {
 		hash:        c.Text("hash"),
 		page:        c.Int("page_size"),
 		policyDN:    c.Text("policy_dn"),
+		replaceSASL: c.Bool("replace_sasl"),
 		concurrency: max(c.Concurrency, 1),
 	}
 	s.defaults()

@@ -112,6 +112,8 @@ type Target struct {
 	// Refusing are accounts that must not be set, and the code of the refusal:
 	// AccountStatus, Protected, NoCredential, …
 	Refusing map[string]sdk.Code
+	// Aliases are further names of accounts: by the name, what it stands for.
+	Aliases map[string]string
 	// Locked is an account that an Unlock makes usable.
 	Locked string
 	// Weak is a value that the target's policy refuses.

@@ -60,6 +60,8 @@ func checks() []check {
 		{"list/yields every account", can(sdk.CanList), listYieldsAll},
 		{"list/stops when it is told", can(sdk.CanList), listStops},
 		{"list/is never short in silence", can(sdk.CanList), listBreaks},
+		{"resolve/tells accounts apart", can(sdk.CanResolve), resolveTells},
+		{"resolve/knows an account by its other names", func(s scene) bool { return s.can(sdk.CanResolve) && len(s.target.Aliases) > 0 }, resolveAliases},
 		{"policy/agrees with the target", can(sdk.CanPolicy), policyAgrees},
 		{"generate/gives values that are accepted", func(s scene) bool { return s.can(sdk.CanGenerate) && s.d.Does(sdk.Set) }, generateGives},
 		{"check/finds a good target ready", can(sdk.CanCheck), checkIsReady},
@@ -241,6 +243,10 @@ func othersAreUnsupported(p *probe) {
 	}
 	if lacks(sdk.CanList) {
 		want(sdk.CanList, s.list(ctx, "", nil, func(sdk.Account) error { return nil }))
+	}
+	if lacks(sdk.CanResolve) {
+		_, err := s.resolve(ctx, []string{account})
+		want(sdk.CanResolve, err)
 	}
 	if lacks(sdk.CanPolicy) {
 		_, err := s.policy(ctx, account, p.kind())
@@ -858,6 +864,39 @@ func findKnows(p *probe) {
 	again, err := s.find(p.t.Context(), found.Account)
 	if err != nil || again.ID != found.ID {
 		p.fail("Find of what Find calls the account: %q, %v, want the id %q", again.ID, err, found.ID)
+	}
+}
+
+func resolveTells(p *probe) {
+	s, names := p.open(), p.target.Accounts
+	p.give(s, names[0], p.value())
+	asked := append(slices.Clone(names), names[0])
+	found, err := s.resolve(p.t.Context(), asked)
+	if err != nil || len(found) != len(asked) {
+		p.stop("Resolve of %d names: %d identities, %v", len(asked), len(found), err)
+	}
+	seen := map[[2]string]string{}
+	for n, who := range found[:len(names)] {
+		if who.Err != nil || who.ID == "" {
+			p.fail("Resolve of %q: id %q, %v", names[n], who.ID, who.Err)
+		}
+		if other, twice := seen[[2]string{who.Target, who.ID}]; twice {
+			p.fail("Resolve: %q and %q are one account", other, names[n])
+		}
+		seen[[2]string{who.Target, who.ID}] = names[n]
+	}
+	if last := found[len(names)]; last != found[0] {
+		p.fail("Resolve of %q twice: %+v and %+v", names[0], found[0], last)
+	}
+}
+
+func resolveAliases(p *probe) {
+	s := p.open()
+	for alias, account := range p.target.Aliases {
+		found, err := s.resolve(p.t.Context(), []string{alias, account})
+		if err != nil || len(found) != 2 || found[0].ID == "" || found[0] != found[1] {
+			p.fail("Resolve of %q and %q, which are one account: %+v, %v", alias, account, found, err)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ type broken struct {
 	batch    func(receipts []sdk.Receipt) []sdk.Receipt
 	find     func(a sdk.Account, err error, name string) (sdk.Account, error)
 	list     func(ctx context.Context, i *instance, yield func(sdk.Account) error) error
+	resolve  func(found []sdk.Identity) []sdk.Identity
 	verify   func(v sdk.Verdict, err error) (sdk.Verdict, error)
 	policy   func(p sdk.Policy) sdk.Policy
 	generate func(n int, values []secret.Value) []secret.Value
@@ -125,6 +126,14 @@ func (i *instance) Find(ctx context.Context, account string) (sdk.Account, error
 		return i.b.find(a, err, account)
 	}
 	return a, err
+}
+
+func (i *instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
+	found, err := i.Instance.Resolve(ctx, names)
+	if i.b.resolve != nil {
+		found = i.b.resolve(found)
+	}
+	return found, err
 }
 
 func (i *instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
@@ -412,6 +421,21 @@ func mutants() []mutant {
 			a.Stamp = "same"
 			return a, err
 		}}, nil},
+		{"takes all accounts for one", "resolve/tells accounts apart", &broken{resolve: func(found []sdk.Identity) []sdk.Identity {
+			for n := range found {
+				found[n] = sdk.Identity{ID: "all"}
+			}
+			return found
+		}}, nil},
+		{"answers for one name only", "resolve/tells accounts apart", &broken{resolve: func(found []sdk.Identity) []sdk.Identity {
+			return found[:1]
+		}}, nil},
+		{"takes names for accounts", "resolve/knows an account by its other names", &broken{resolve: func(found []sdk.Identity) []sdk.Identity {
+			for n := range found {
+				found[n].ID = fmt.Sprint(found[n].ID, n)
+			}
+			return found
+		}}, func(t *Target) { t.Aliases = map[string]string{t.Accounts[0]: t.Accounts[0]} }},
 		{"lists the first account only", "list/yields every account", &broken{list: func(ctx context.Context, i *instance, yield func(sdk.Account) error) error {
 			first := true
 			return i.Instance.List(ctx, "", nil, func(a sdk.Account) error {

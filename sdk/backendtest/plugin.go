@@ -29,6 +29,7 @@ type subject interface {
 	unlock(ctx context.Context, op sdk.Operation) sdk.Receipt
 	find(ctx context.Context, account string) (sdk.Account, error)
 	list(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error
+	resolve(ctx context.Context, names []string) ([]sdk.Identity, error)
 	policy(ctx context.Context, account, kind string) (sdk.Policy, error)
 	verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error)
 	generate(ctx context.Context, kind string, n int) ([]secret.Value, error)
@@ -109,6 +110,13 @@ func (n near) list(ctx context.Context, filter string, attributes []string, yiel
 		return i.List(ctx, filter, attributes, yield)
 	}
 	return errUnsupported
+}
+
+func (n near) resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
+	if i, ok := n.Instance.(sdk.Resolver); ok {
+		return i.Resolve(ctx, names)
+	}
+	return nil, errUnsupported
 }
 
 func (n near) policy(ctx context.Context, account, kind string) (sdk.Policy, error) {

@@ -164,6 +164,10 @@ func (f far) list(ctx context.Context, filter string, attributes []string, yield
 	return f.List(ctx, filter, attributes, yield)
 }
 
+func (f far) resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
+	return f.Resolve(ctx, names)
+}
+
 func (f far) policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
 	return f.Policy(ctx, account, kind)
 }

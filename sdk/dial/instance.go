@@ -288,6 +288,26 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 	return wire.DecodeAccount(r.GetAccount()), nil
 }
 
+// Resolve returns one Identity a name, in the same order. The error is an
+// *sdk.Error.
+func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
+	r, err := question(ctx, i, "resolve", func(ctx context.Context) (*pb.ResolveResponse, error) {
+		return i.client.rpc.Resolve(ctx, &pb.ResolveRequest{Instance: i.name, Accounts: names})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(r.GetIdentities()) != len(names) {
+		return nil, sdk.Errorf(sdk.Internal, "the plugin resolved %d names, want %d", len(r.GetIdentities()), len(names))
+	}
+	found := make([]sdk.Identity, len(names))
+	for n, p := range r.GetIdentities() {
+		found[n] = wire.DecodeIdentity(p)
+		found[n].Err = i.client.redact.Error(found[n].Err)
+	}
+	return found, nil
+}
+
 // Policy returns the rules that the target will enforce. The error is an
 // *sdk.Error.
 func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy, error) {

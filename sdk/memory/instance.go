@@ -281,6 +281,33 @@ func (i *Instance) look(name string) (sdk.Account, bool) {
 	return found, true
 }
 
+// Resolve returns the account's own id for each name: what Store.Put said, else
+// the name. A name without an account is what a set would make.
+func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
+	if err := i.wait(ctx); err != nil {
+		return nil, err
+	}
+	found := make([]sdk.Identity, len(names))
+	for n, name := range names {
+		found[n] = i.identity(name)
+	}
+	return found, nil
+}
+
+func (i *Instance) identity(name string) sdk.Identity {
+	sh := i.accounts.shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	switch a := sh.m[name]; {
+	case a == nil && !i.create:
+		return sdk.Identity{Err: missing(name)}
+	case a == nil || a.about.ID == "":
+		return sdk.Identity{ID: name}
+	default:
+		return sdk.Identity{ID: a.about.ID}
+	}
+}
+
 // List yields the accounts whose name matches filter, a pattern of path.Match,
 // in the order of their names. Attributes are those that Store.Put was given.
 func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {

@@ -248,6 +248,38 @@ func (s *service) Find(ctx context.Context, in *pb.FindRequest) (*pb.FindRespons
 	return &pb.FindResponse{Account: wire.EncodeAccount(a)}, nil
 }
 
+// Resolve tells which accounts names mean. It waits for no worker: an operation
+// of somebody else's may take as long as it likes.
+func (s *service) Resolve(ctx context.Context, in *pb.ResolveRequest) (*pb.ResolveResponse, error) {
+	i, err := s.instance(in.GetInstance())
+	if err != nil {
+		return nil, err
+	}
+	r, ok := i.inst.(sdk.Resolver)
+	if !ok {
+		return &pb.ResolveResponse{Error: wire.EncodeError(unsupported("resolve"))}, nil
+	}
+	var found []sdk.Identity
+	ctx, cancel := context.WithTimeout(ctx, i.timeout)
+	defer cancel()
+	e := i.visit(ctx, "Resolve", func(ctx context.Context) { found, err = r.Resolve(ctx, in.GetAccounts()) })
+	if e == nil && err != nil {
+		e = sdk.AsError(err, sdk.TargetError)
+	}
+	if e == nil && len(found) != len(in.GetAccounts()) {
+		e = sdk.Errorf(sdk.Internal, "the backend gave %d identities for %d names", len(found), len(in.GetAccounts()))
+	}
+	if e != nil {
+		return &pb.ResolveResponse{Error: s.error(e)}, nil
+	}
+	out := &pb.ResolveResponse{}
+	for _, who := range found {
+		who.Err = s.redact.Error(who.Err)
+		out.Identities = append(out.Identities, wire.EncodeIdentity(who))
+	}
+	return out, nil
+}
+
 // Policy reads the rules of the target.
 func (s *service) Policy(ctx context.Context, in *pb.PolicyRequest) (*pb.PolicyResponse, error) {
 	i, err := s.instance(in.GetInstance())

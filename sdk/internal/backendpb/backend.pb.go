@@ -342,7 +342,7 @@ type Description struct {
 	HashFormats   []string               `protobuf:"bytes,8,rep,name=hash_formats,json=hashFormats,proto3" json:"hash_formats,omitempty"` // hashed values that a set takes
 	Verbs         []string               `protobuf:"bytes,9,rep,name=verbs,proto3" json:"verbs,omitempty"`                                // of "set" "change" "reset" "unlock", what it can do
 	ReplaySafe    []string               `protobuf:"bytes,10,rep,name=replay_safe,json=replaySafe,proto3" json:"replay_safe,omitempty"`   // verbs that may be sent again with the same value
-	Abilities     []string               `protobuf:"bytes,11,rep,name=abilities,proto3" json:"abilities,omitempty"`                       // "find" "list" "policy" "verify" "check" "generate" "reset" "unlock"
+	Abilities     []string               `protobuf:"bytes,11,rep,name=abilities,proto3" json:"abilities,omitempty"`                       // "find" "list" "policy" "verify" "check" "generate" "reset" "unlock" "resolve"
 	Recover       string                 `protobuf:"bytes,12,opt,name=recover,proto3" json:"recover,omitempty"`                           // "" or "set-then-change"
 	Limits        *Limits                `protobuf:"bytes,13,opt,name=limits,proto3" json:"limits,omitempty"`
 	Egress        []string               `protobuf:"bytes,14,rep,name=egress,proto3" json:"egress,omitempty"`                                       // "{url}", "api.example.com:443"
@@ -2141,6 +2141,173 @@ func (x *ListResponse) GetError() *Error {
 	return nil
 }
 
+type ResolveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Accounts      []string               `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"` // at most 64
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveRequest) Reset() {
+	*x = ResolveRequest{}
+	mi := &file_backend_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveRequest) ProtoMessage() {}
+
+func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backend_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
+func (*ResolveRequest) Descriptor() ([]byte, []int) {
+	return file_backend_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ResolveRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ResolveRequest) GetAccounts() []string {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// ResolveResponse has one identity an account, in the same order.
+type ResolveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Error         *Error                 `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"` // the question could not be asked
+	Identities    []*Identity            `protobuf:"bytes,2,rep,name=identities,proto3" json:"identities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveResponse) Reset() {
+	*x = ResolveResponse{}
+	mi := &file_backend_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveResponse) ProtoMessage() {}
+
+func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backend_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveResponse.ProtoReflect.Descriptor instead.
+func (*ResolveResponse) Descriptor() ([]byte, []int) {
+	return file_backend_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ResolveResponse) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *ResolveResponse) GetIdentities() []*Identity {
+	if x != nil {
+		return x.Identities
+	}
+	return nil
+}
+
+// Identity is the account behind a name. The host gives one account to one
+// user of a run, under whatever name, by comparing target and id.
+type Identity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Target        string                 `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"` // the system, if other instances may work on it: the same from each; "": this instance alone
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`         // the target's own name of the account: the same for every name of it
+	Error         *Error                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`   // the name means no account: AccountNotFound, Ambiguous, …
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identity) Reset() {
+	*x = Identity{}
+	mi := &file_backend_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identity) ProtoMessage() {}
+
+func (x *Identity) ProtoReflect() protoreflect.Message {
+	mi := &file_backend_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identity.ProtoReflect.Descriptor instead.
+func (*Identity) Descriptor() ([]byte, []int) {
+	return file_backend_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Identity) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *Identity) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Identity) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 type PolicyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
@@ -2152,7 +2319,7 @@ type PolicyRequest struct {
 
 func (x *PolicyRequest) Reset() {
 	*x = PolicyRequest{}
-	mi := &file_backend_proto_msgTypes[28]
+	mi := &file_backend_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2331,7 @@ func (x *PolicyRequest) String() string {
 func (*PolicyRequest) ProtoMessage() {}
 
 func (x *PolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[28]
+	mi := &file_backend_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2344,7 @@ func (x *PolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyRequest.ProtoReflect.Descriptor instead.
 func (*PolicyRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{28}
+	return file_backend_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PolicyRequest) GetInstance() string {
@@ -2211,7 +2378,7 @@ type PolicyResponse struct {
 
 func (x *PolicyResponse) Reset() {
 	*x = PolicyResponse{}
-	mi := &file_backend_proto_msgTypes[29]
+	mi := &file_backend_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2390,7 @@ func (x *PolicyResponse) String() string {
 func (*PolicyResponse) ProtoMessage() {}
 
 func (x *PolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[29]
+	mi := &file_backend_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2403,7 @@ func (x *PolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyResponse.ProtoReflect.Descriptor instead.
 func (*PolicyResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{29}
+	return file_backend_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PolicyResponse) GetError() *Error {
@@ -2283,7 +2450,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_backend_proto_msgTypes[30]
+	mi := &file_backend_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2295,7 +2462,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[30]
+	mi := &file_backend_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2308,7 +2475,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{30}
+	return file_backend_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Policy) GetMinLength() int64 {
@@ -2463,7 +2630,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_backend_proto_msgTypes[31]
+	mi := &file_backend_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2642,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[31]
+	mi := &file_backend_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2655,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{31}
+	return file_backend_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *VerifyRequest) GetInstance() string {
@@ -2529,7 +2696,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_backend_proto_msgTypes[32]
+	mi := &file_backend_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2541,7 +2708,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[32]
+	mi := &file_backend_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2554,7 +2721,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{32}
+	return file_backend_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *VerifyResponse) GetError() *Error {
@@ -2582,7 +2749,7 @@ type GenerateRequest struct {
 
 func (x *GenerateRequest) Reset() {
 	*x = GenerateRequest{}
-	mi := &file_backend_proto_msgTypes[33]
+	mi := &file_backend_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2594,7 +2761,7 @@ func (x *GenerateRequest) String() string {
 func (*GenerateRequest) ProtoMessage() {}
 
 func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[33]
+	mi := &file_backend_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2607,7 +2774,7 @@ func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateRequest.ProtoReflect.Descriptor instead.
 func (*GenerateRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{33}
+	return file_backend_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GenerateRequest) GetInstance() string {
@@ -2641,7 +2808,7 @@ type GenerateResponse struct {
 
 func (x *GenerateResponse) Reset() {
 	*x = GenerateResponse{}
-	mi := &file_backend_proto_msgTypes[34]
+	mi := &file_backend_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2653,7 +2820,7 @@ func (x *GenerateResponse) String() string {
 func (*GenerateResponse) ProtoMessage() {}
 
 func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[34]
+	mi := &file_backend_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2666,7 +2833,7 @@ func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateResponse.ProtoReflect.Descriptor instead.
 func (*GenerateResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{34}
+	return file_backend_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GenerateResponse) GetError() *Error {
@@ -2692,7 +2859,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_backend_proto_msgTypes[35]
+	mi := &file_backend_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2704,7 +2871,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[35]
+	mi := &file_backend_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2717,7 +2884,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{35}
+	return file_backend_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CheckRequest) GetInstance() string {
@@ -2736,7 +2903,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_backend_proto_msgTypes[36]
+	mi := &file_backend_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +2915,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[36]
+	mi := &file_backend_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2761,7 +2928,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{36}
+	return file_backend_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CheckResponse) GetFindings() []*Finding {
@@ -2783,7 +2950,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_backend_proto_msgTypes[37]
+	mi := &file_backend_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +2962,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[37]
+	mi := &file_backend_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +2975,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{37}
+	return file_backend_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Finding) GetSeverity() Severity {
@@ -3016,7 +3183,19 @@ const file_backend_proto_rawDesc = "" +
 	"attributes\"t\n" +
 	"\fListResponse\x125\n" +
 	"\baccounts\x18\x01 \x03(\v2\x19.rekey.backend.v1.AccountR\baccounts\x12-\n" +
-	"\x05error\x18\x02 \x01(\v2\x17.rekey.backend.v1.ErrorR\x05error\"Y\n" +
+	"\x05error\x18\x02 \x01(\v2\x17.rekey.backend.v1.ErrorR\x05error\"H\n" +
+	"\x0eResolveRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x1a\n" +
+	"\baccounts\x18\x02 \x03(\tR\baccounts\"|\n" +
+	"\x0fResolveResponse\x12-\n" +
+	"\x05error\x18\x01 \x01(\v2\x17.rekey.backend.v1.ErrorR\x05error\x12:\n" +
+	"\n" +
+	"identities\x18\x02 \x03(\v2\x1a.rekey.backend.v1.IdentityR\n" +
+	"identities\"a\n" +
+	"\bIdentity\x12\x16\n" +
+	"\x06target\x18\x01 \x01(\tR\x06target\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12-\n" +
+	"\x05error\x18\x03 \x01(\v2\x17.rekey.backend.v1.ErrorR\x05error\"Y\n" +
 	"\rPolicyRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
@@ -3088,7 +3267,7 @@ const file_backend_proto_rawDesc = "" +
 	"\bSeverity\x12\x11\n" +
 	"\rSEVERITY_INFO\x10\x00\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x01\x12\x10\n" +
-	"\fSEVERITY_BAD\x10\x022\xf6\a\n" +
+	"\fSEVERITY_BAD\x10\x022\xc6\b\n" +
 	"\aBackend\x12Q\n" +
 	"\bDescribe\x12!.rekey.backend.v1.DescribeRequest\x1a\".rekey.backend.v1.DescribeResponse\x12T\n" +
 	"\tConfigure\x12\".rekey.backend.v1.ConfigureRequest\x1a#.rekey.backend.v1.ConfigureResponse\x12H\n" +
@@ -3102,7 +3281,8 @@ const file_backend_proto_rawDesc = "" +
 	"\x06Policy\x12\x1f.rekey.backend.v1.PolicyRequest\x1a .rekey.backend.v1.PolicyResponse\x12K\n" +
 	"\x06Verify\x12\x1f.rekey.backend.v1.VerifyRequest\x1a .rekey.backend.v1.VerifyResponse\x12Q\n" +
 	"\bGenerate\x12!.rekey.backend.v1.GenerateRequest\x1a\".rekey.backend.v1.GenerateResponse\x12H\n" +
-	"\x05Check\x12\x1e.rekey.backend.v1.CheckRequest\x1a\x1f.rekey.backend.v1.CheckResponseB4Z2github.com/rekey-host/rekey/sdk/internal/backendpbb\x06proto3"
+	"\x05Check\x12\x1e.rekey.backend.v1.CheckRequest\x1a\x1f.rekey.backend.v1.CheckResponse\x12N\n" +
+	"\aResolve\x12 .rekey.backend.v1.ResolveRequest\x1a!.rekey.backend.v1.ResolveResponseB4Z2github.com/rekey-host/rekey/sdk/internal/backendpbb\x06proto3"
 
 var (
 	file_backend_proto_rawDescOnce sync.Once
@@ -3117,7 +3297,7 @@ func file_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_backend_proto_goTypes = []any{
 	(Outcome)(0),              // 0: rekey.backend.v1.Outcome
 	(Verdict)(0),              // 1: rekey.backend.v1.Verdict
@@ -3150,20 +3330,23 @@ var file_backend_proto_goTypes = []any{
 	(*Account)(nil),           // 28: rekey.backend.v1.Account
 	(*ListRequest)(nil),       // 29: rekey.backend.v1.ListRequest
 	(*ListResponse)(nil),      // 30: rekey.backend.v1.ListResponse
-	(*PolicyRequest)(nil),     // 31: rekey.backend.v1.PolicyRequest
-	(*PolicyResponse)(nil),    // 32: rekey.backend.v1.PolicyResponse
-	(*Policy)(nil),            // 33: rekey.backend.v1.Policy
-	(*VerifyRequest)(nil),     // 34: rekey.backend.v1.VerifyRequest
-	(*VerifyResponse)(nil),    // 35: rekey.backend.v1.VerifyResponse
-	(*GenerateRequest)(nil),   // 36: rekey.backend.v1.GenerateRequest
-	(*GenerateResponse)(nil),  // 37: rekey.backend.v1.GenerateResponse
-	(*CheckRequest)(nil),      // 38: rekey.backend.v1.CheckRequest
-	(*CheckResponse)(nil),     // 39: rekey.backend.v1.CheckResponse
-	(*Finding)(nil),           // 40: rekey.backend.v1.Finding
-	nil,                       // 41: rekey.backend.v1.ConfigureRequest.ValuesEntry
-	nil,                       // 42: rekey.backend.v1.ConfigureRequest.SecretsEntry
-	nil,                       // 43: rekey.backend.v1.Operation.OptionsEntry
-	nil,                       // 44: rekey.backend.v1.Account.AttributesEntry
+	(*ResolveRequest)(nil),    // 31: rekey.backend.v1.ResolveRequest
+	(*ResolveResponse)(nil),   // 32: rekey.backend.v1.ResolveResponse
+	(*Identity)(nil),          // 33: rekey.backend.v1.Identity
+	(*PolicyRequest)(nil),     // 34: rekey.backend.v1.PolicyRequest
+	(*PolicyResponse)(nil),    // 35: rekey.backend.v1.PolicyResponse
+	(*Policy)(nil),            // 36: rekey.backend.v1.Policy
+	(*VerifyRequest)(nil),     // 37: rekey.backend.v1.VerifyRequest
+	(*VerifyResponse)(nil),    // 38: rekey.backend.v1.VerifyResponse
+	(*GenerateRequest)(nil),   // 39: rekey.backend.v1.GenerateRequest
+	(*GenerateResponse)(nil),  // 40: rekey.backend.v1.GenerateResponse
+	(*CheckRequest)(nil),      // 41: rekey.backend.v1.CheckRequest
+	(*CheckResponse)(nil),     // 42: rekey.backend.v1.CheckResponse
+	(*Finding)(nil),           // 43: rekey.backend.v1.Finding
+	nil,                       // 44: rekey.backend.v1.ConfigureRequest.ValuesEntry
+	nil,                       // 45: rekey.backend.v1.ConfigureRequest.SecretsEntry
+	nil,                       // 46: rekey.backend.v1.Operation.OptionsEntry
+	nil,                       // 47: rekey.backend.v1.Account.AttributesEntry
 }
 var file_backend_proto_depIdxs = []int32{
 	6,  // 0: rekey.backend.v1.DescribeResponse.description:type_name -> rekey.backend.v1.Description
@@ -3173,12 +3356,12 @@ var file_backend_proto_depIdxs = []int32{
 	9,  // 4: rekey.backend.v1.Description.limits:type_name -> rekey.backend.v1.Limits
 	10, // 5: rekey.backend.v1.Field.default:type_name -> rekey.backend.v1.Value
 	11, // 6: rekey.backend.v1.Value.list:type_name -> rekey.backend.v1.TextList
-	41, // 7: rekey.backend.v1.ConfigureRequest.values:type_name -> rekey.backend.v1.ConfigureRequest.ValuesEntry
-	42, // 8: rekey.backend.v1.ConfigureRequest.secrets:type_name -> rekey.backend.v1.ConfigureRequest.SecretsEntry
+	44, // 7: rekey.backend.v1.ConfigureRequest.values:type_name -> rekey.backend.v1.ConfigureRequest.ValuesEntry
+	45, // 8: rekey.backend.v1.ConfigureRequest.secrets:type_name -> rekey.backend.v1.ConfigureRequest.SecretsEntry
 	18, // 9: rekey.backend.v1.ConfigureResponse.error:type_name -> rekey.backend.v1.Error
 	3,  // 10: rekey.backend.v1.Operation.value:type_name -> rekey.backend.v1.Secret
 	3,  // 11: rekey.backend.v1.Operation.old:type_name -> rekey.backend.v1.Secret
-	43, // 12: rekey.backend.v1.Operation.options:type_name -> rekey.backend.v1.Operation.OptionsEntry
+	46, // 12: rekey.backend.v1.Operation.options:type_name -> rekey.backend.v1.Operation.OptionsEntry
 	0,  // 13: rekey.backend.v1.Receipt.outcome:type_name -> rekey.backend.v1.Outcome
 	18, // 14: rekey.backend.v1.Receipt.error:type_name -> rekey.backend.v1.Error
 	3,  // 15: rekey.backend.v1.Receipt.value:type_name -> rekey.backend.v1.Secret
@@ -3191,52 +3374,57 @@ var file_backend_proto_depIdxs = []int32{
 	17, // 22: rekey.backend.v1.Answer.receipt:type_name -> rekey.backend.v1.Receipt
 	18, // 23: rekey.backend.v1.FindResponse.error:type_name -> rekey.backend.v1.Error
 	28, // 24: rekey.backend.v1.FindResponse.account:type_name -> rekey.backend.v1.Account
-	44, // 25: rekey.backend.v1.Account.attributes:type_name -> rekey.backend.v1.Account.AttributesEntry
+	47, // 25: rekey.backend.v1.Account.attributes:type_name -> rekey.backend.v1.Account.AttributesEntry
 	28, // 26: rekey.backend.v1.ListResponse.accounts:type_name -> rekey.backend.v1.Account
 	18, // 27: rekey.backend.v1.ListResponse.error:type_name -> rekey.backend.v1.Error
-	18, // 28: rekey.backend.v1.PolicyResponse.error:type_name -> rekey.backend.v1.Error
-	33, // 29: rekey.backend.v1.PolicyResponse.policy:type_name -> rekey.backend.v1.Policy
-	3,  // 30: rekey.backend.v1.VerifyRequest.value:type_name -> rekey.backend.v1.Secret
-	18, // 31: rekey.backend.v1.VerifyResponse.error:type_name -> rekey.backend.v1.Error
-	1,  // 32: rekey.backend.v1.VerifyResponse.verdict:type_name -> rekey.backend.v1.Verdict
-	18, // 33: rekey.backend.v1.GenerateResponse.error:type_name -> rekey.backend.v1.Error
-	3,  // 34: rekey.backend.v1.GenerateResponse.values:type_name -> rekey.backend.v1.Secret
-	40, // 35: rekey.backend.v1.CheckResponse.findings:type_name -> rekey.backend.v1.Finding
-	2,  // 36: rekey.backend.v1.Finding.severity:type_name -> rekey.backend.v1.Severity
-	10, // 37: rekey.backend.v1.ConfigureRequest.ValuesEntry.value:type_name -> rekey.backend.v1.Value
-	3,  // 38: rekey.backend.v1.ConfigureRequest.SecretsEntry.value:type_name -> rekey.backend.v1.Secret
-	10, // 39: rekey.backend.v1.Operation.OptionsEntry.value:type_name -> rekey.backend.v1.Value
-	4,  // 40: rekey.backend.v1.Backend.Describe:input_type -> rekey.backend.v1.DescribeRequest
-	12, // 41: rekey.backend.v1.Backend.Configure:input_type -> rekey.backend.v1.ConfigureRequest
-	14, // 42: rekey.backend.v1.Backend.Close:input_type -> rekey.backend.v1.CloseRequest
-	20, // 43: rekey.backend.v1.Backend.Apply:input_type -> rekey.backend.v1.ApplyRequest
-	22, // 44: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
-	20, // 45: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
-	20, // 46: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
-	26, // 47: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
-	29, // 48: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
-	31, // 49: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
-	34, // 50: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
-	36, // 51: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
-	38, // 52: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
-	5,  // 53: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
-	13, // 54: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
-	15, // 55: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
-	21, // 56: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
-	24, // 57: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
-	21, // 58: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
-	21, // 59: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
-	27, // 60: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
-	30, // 61: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
-	32, // 62: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
-	35, // 63: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
-	37, // 64: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
-	39, // 65: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
-	53, // [53:66] is the sub-list for method output_type
-	40, // [40:53] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	18, // 28: rekey.backend.v1.ResolveResponse.error:type_name -> rekey.backend.v1.Error
+	33, // 29: rekey.backend.v1.ResolveResponse.identities:type_name -> rekey.backend.v1.Identity
+	18, // 30: rekey.backend.v1.Identity.error:type_name -> rekey.backend.v1.Error
+	18, // 31: rekey.backend.v1.PolicyResponse.error:type_name -> rekey.backend.v1.Error
+	36, // 32: rekey.backend.v1.PolicyResponse.policy:type_name -> rekey.backend.v1.Policy
+	3,  // 33: rekey.backend.v1.VerifyRequest.value:type_name -> rekey.backend.v1.Secret
+	18, // 34: rekey.backend.v1.VerifyResponse.error:type_name -> rekey.backend.v1.Error
+	1,  // 35: rekey.backend.v1.VerifyResponse.verdict:type_name -> rekey.backend.v1.Verdict
+	18, // 36: rekey.backend.v1.GenerateResponse.error:type_name -> rekey.backend.v1.Error
+	3,  // 37: rekey.backend.v1.GenerateResponse.values:type_name -> rekey.backend.v1.Secret
+	43, // 38: rekey.backend.v1.CheckResponse.findings:type_name -> rekey.backend.v1.Finding
+	2,  // 39: rekey.backend.v1.Finding.severity:type_name -> rekey.backend.v1.Severity
+	10, // 40: rekey.backend.v1.ConfigureRequest.ValuesEntry.value:type_name -> rekey.backend.v1.Value
+	3,  // 41: rekey.backend.v1.ConfigureRequest.SecretsEntry.value:type_name -> rekey.backend.v1.Secret
+	10, // 42: rekey.backend.v1.Operation.OptionsEntry.value:type_name -> rekey.backend.v1.Value
+	4,  // 43: rekey.backend.v1.Backend.Describe:input_type -> rekey.backend.v1.DescribeRequest
+	12, // 44: rekey.backend.v1.Backend.Configure:input_type -> rekey.backend.v1.ConfigureRequest
+	14, // 45: rekey.backend.v1.Backend.Close:input_type -> rekey.backend.v1.CloseRequest
+	20, // 46: rekey.backend.v1.Backend.Apply:input_type -> rekey.backend.v1.ApplyRequest
+	22, // 47: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
+	20, // 48: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
+	20, // 49: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
+	26, // 50: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
+	29, // 51: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
+	34, // 52: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
+	37, // 53: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
+	39, // 54: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
+	41, // 55: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
+	31, // 56: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
+	5,  // 57: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
+	13, // 58: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
+	15, // 59: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
+	21, // 60: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
+	24, // 61: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
+	21, // 62: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
+	21, // 63: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
+	27, // 64: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
+	30, // 65: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
+	35, // 66: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
+	38, // 67: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
+	40, // 68: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
+	42, // 69: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
+	32, // 70: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
+	57, // [57:71] is the sub-list for method output_type
+	43, // [43:57] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_backend_proto_init() }
@@ -3259,7 +3447,7 @@ func file_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backend_proto_rawDesc), len(file_backend_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   42,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

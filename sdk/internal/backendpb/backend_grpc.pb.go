@@ -46,6 +46,7 @@ const (
 	Backend_Verify_FullMethodName      = "/rekey.backend.v1.Backend/Verify"
 	Backend_Generate_FullMethodName    = "/rekey.backend.v1.Backend/Generate"
 	Backend_Check_FullMethodName       = "/rekey.backend.v1.Backend/Check"
+	Backend_Resolve_FullMethodName     = "/rekey.backend.v1.Backend/Resolve"
 )
 
 // BackendClient is the client API for Backend service.
@@ -80,6 +81,7 @@ type BackendClient interface {
 	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error)
 	Generate(ctx context.Context, in *GenerateRequest, opts ...grpc.CallOption) (*GenerateResponse, error)
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
+	Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveResponse, error)
 }
 
 type backendClient struct {
@@ -232,6 +234,16 @@ func (c *backendClient) Check(ctx context.Context, in *CheckRequest, opts ...grp
 	return out, nil
 }
 
+func (c *backendClient) Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveResponse)
+	err := c.cc.Invoke(ctx, Backend_Resolve_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // BackendServer is the server API for Backend service.
 // All implementations must embed UnimplementedBackendServer
 // for forward compatibility.
@@ -264,6 +276,7 @@ type BackendServer interface {
 	Verify(context.Context, *VerifyRequest) (*VerifyResponse, error)
 	Generate(context.Context, *GenerateRequest) (*GenerateResponse, error)
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error)
 	mustEmbedUnimplementedBackendServer()
 }
 
@@ -312,6 +325,9 @@ func (UnimplementedBackendServer) Generate(context.Context, *GenerateRequest) (*
 }
 func (UnimplementedBackendServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Check not implemented")
+}
+func (UnimplementedBackendServer) Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resolve not implemented")
 }
 func (UnimplementedBackendServer) mustEmbedUnimplementedBackendServer() {}
 func (UnimplementedBackendServer) testEmbeddedByValue()                 {}
@@ -550,6 +566,24 @@ func _Backend_Check_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Backend_Resolve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BackendServer).Resolve(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Backend_Resolve_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BackendServer).Resolve(ctx, req.(*ResolveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Backend_ServiceDesc is the grpc.ServiceDesc for Backend service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -600,6 +634,10 @@ var Backend_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Check",
 			Handler:    _Backend_Check_Handler,
+		},
+		{
+			MethodName: "Resolve",
+			Handler:    _Backend_Resolve_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

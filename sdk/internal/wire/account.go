@@ -1,7 +1,10 @@
 package wire
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/sdk"
 	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
@@ -39,6 +42,26 @@ func DecodeAccount(p *pb.Account) sdk.Account {
 		a.ChangedAt = time.Unix(0, ns).UTC()
 	}
 	return a
+}
+
+// EncodeIdentity encodes an identity. What is too long for a name is replaced
+// by its digest: cut, two accounts could be one.
+func EncodeIdentity(i sdk.Identity) *pb.Identity {
+	return &pb.Identity{Target: whole(i.Target), Id: whole(i.ID), Error: EncodeError(i.Err)}
+}
+
+// DecodeIdentity is the inverse of EncodeIdentity.
+func DecodeIdentity(p *pb.Identity) sdk.Identity {
+	return sdk.Identity{Target: whole(p.GetTarget()), ID: whole(p.GetId()), Err: DecodeError(p.GetError())}
+}
+
+// whole returns a text that may cross the wire and stands for no other.
+func whole(s string) string {
+	if len(s) <= maxText && utf8.ValidString(s) {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // EncodeVerdict encodes a verdict.

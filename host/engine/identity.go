@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// resolver asks one instance which accounts names mean, many names at once:
+// what comes while a question is under way goes with the next one.
+type resolver struct {
+	instance sdk.Resolver // nil: it cannot tell
+	timeout  time.Duration
+	hard     context.Context
+
+	mu      sync.Mutex
+	waiting []*question
+	asking  int
+}
+
+// question is one name that somebody waits for.
+type question struct {
+	name   string
+	answer chan answered // of capacity 1
+}
+
+type answered struct {
+	who sdk.Identity
+	err error
+}
+
+// most questions of one instance under way, and most names in one of them.
+const (
+	mostQuestions = 2
+	mostNames     = 64
+)
+
+func newResolver(b Backend, hard context.Context) *resolver {
+	r := &resolver{timeout: b.Timeout + 5*time.Second, hard: hard}
+	if b.Can(sdk.CanResolve) {
+		r.instance, _ = b.Instance.(sdk.Resolver)
+	}
+	return r
+}
+
+// of returns the account behind a name. An error says that the question could
+// not be asked.
+func (r *resolver) of(name string) (sdk.Identity, error) {
+	q := &question{name: name, answer: make(chan answered, 1)}
+	r.mu.Lock()
+	r.waiting = append(r.waiting, q)
+	if r.asking < mostQuestions {
+		r.asking++
+		go r.ask()
+	}
+	r.mu.Unlock()
+	select {
+	case got := <-q.answer:
+		return got.who, got.err
+	case <-r.hard.Done():
+		return sdk.Identity{}, cancelled()
+	}
+}
+
+// ask puts questions until nobody waits.
+func (r *resolver) ask() {
+	for {
+		list := r.take()
+		if len(list) == 0 {
+			return
+		}
+		names := make([]string, len(list))
+		for n, q := range list {
+			names[n] = q.name
+		}
+		ctx, cancel := context.WithTimeout(r.hard, r.timeout)
+		found, err := r.instance.Resolve(ctx, names)
+		cancel()
+		if err == nil && len(found) != len(names) {
+			err = sdk.Errorf(sdk.Internal, "the plugin resolved %d names, want %d", len(found), len(names))
+		}
+		for n, q := range list {
+			if err != nil {
+				q.answer <- answered{err: err}
+				continue
+			}
+			q.answer <- answered{who: found[n]}
+		}
+	}
+}
+
+func (r *resolver) take() []*question {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(mostNames, len(r.waiting))
+	list := r.waiting[:n:n]
+	r.waiting = r.waiting[n:]
+	if n == 0 {
+		r.asking--
+	}
+	return list
+}
+
+// identityOf is the account as claims and intents name it: opaque, short, and
+// the same from every label that works on the target. It is "" where the name
+// itself says as much.
+func identityOf(b Backend, name string, who sdk.Identity) string {
+	if who.ID == "" || who.Target == "" && who.ID == name {
+		return ""
+	}
+	realm := "label " + b.Label
+	if who.Target != "" {
+		realm = "target " + b.Description.Name + " " + who.Target
+	}
+	sum := sha256.Sum256([]byte(realm + "\x00" + who.ID))
+	return base64.RawURLEncoding.EncodeToString(sum[:15])
+}
+
+// plainIdentity is the identity of an account whose name is the target's own.
+func plainIdentity(label, name string) string {
+	sum := sha256.Sum256([]byte("label " + label + "\x00" + name))
+	return base64.RawURLEncoding.EncodeToString(sum[:15])
+}
+
+// own claims the account of a step that sends for the first time, by its name
+// and, where the backend can tell, by what the target takes that for. A refusal
+// says whose it is; an error sends the user back to pending.
+func (s *Steps) own(step Step, l *lane, t *taken) (*sdk.Error, error) {
+	if owner, mine := s.crew.owners.claim(step.Backend, step.Account, step.Kind, s.user.Pos); !mine {
+		return sdk.Errorf(DuplicateAccount, "%s has this account", s.crew.who(owner)), nil
+	}
+	if l.names.instance == nil {
+		return nil, nil
+	}
+	who, refusal, err := s.resolve(step, l)
+	if refusal != nil || err != nil || who.ID == "" {
+		return refusal, err // a name of no account: what is sent will be refused
+	}
+	t.identity = identityOf(l.backend, step.Account, who)
+	if owner, mine := s.crew.owners.claimIdentity(keyOfIdentity(t), step.Kind, s.user.Pos); !mine {
+		return sdk.Errorf(DuplicateAccount, "%s has this account, under another name", s.crew.who(owner)), nil
+	}
+	if other := s.otherName(t, step.Value.Secret()); other != "" {
+		return sdk.Errorf(DuplicateAccount, "%s is this account under another name, and was given another value", other), nil
+	}
+	return nil, nil
+}
+
+// keyOfIdentity is what an account is claimed by.
+func keyOfIdentity(t *taken) string {
+	if t.identity != "" {
+		return t.identity
+	}
+	return plainIdentity(t.sig.backend, t.sig.account)
+}
+
+// resolve asks for the account behind a step's name, as often as an operation
+// would be sent.
+func (s *Steps) resolve(step Step, l *lane) (sdk.Identity, *sdk.Error, error) {
+	for spent, backoff := 0, time.Second; ; backoff = min(2*backoff, time.Minute) {
+		if err := s.crew.admit(s, l); err != nil {
+			return sdk.Identity{}, nil, err
+		}
+		who, err := l.names.of(step.Account)
+		if isCancelled(err) || s.crew.hard.Err() != nil {
+			return sdk.Identity{}, nil, cancelled()
+		}
+		e := uncancelled(sdk.AsError(err, sdk.TargetError))
+		if e == nil && who.Err != nil && passing(who.Err.Code) {
+			e = who.Err
+		}
+		through := s.through
+		s.through = false
+		if e == nil {
+			if through {
+				l.circuit.letOne() // what is sent next shall find out
+			}
+			return who, nil, nil
+		}
+		if pending(e.Code) { // it would say so to every user
+			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
+			return who, nil, cancelled()
+		}
+		l.saw(sdk.Refuse(e))
+		if !l.free(e) {
+			spent++
+		}
+		if !passing(e.Code) || spent >= l.backend.Attempts {
+			return who, e, nil
+		}
+		wait := max(e.RetryAfter, s.crew.jitter(backoff))
+		s.crew.tellWait(l, e, wait)
+		if s.pause(l, wait, s.changed()) != nil {
+			return who, nil, cancelled()
+		}
+	}
+}
+
+// passing reports whether a question that failed with the code may be asked
+// again.
+func passing(c sdk.Code) bool { return retriable(c) || c == sdk.ConnectionLost }
+
+// otherName returns another name under which this user's account has, or may
+// have, another value: the older one would be reported and not be in force.
+func (s *Steps) otherName(t *taken, v secret.Value) string {
+	for _, a := range standings(s.log) {
+		same := a.cred != t.sig.credential() && a.cred.cred == t.sig.cred && len(a.tries) > 0
+		if !same || a.state != standingApplied && a.state != standingUnknown {
+			continue
+		}
+		last := a.tries[len(a.tries)-1]
+		if keyOfIntent(last) != keyOfIdentity(t) || s.carries(last, v) {
+			continue
+		}
+		return fmt.Sprintf("%s %s", a.cred.backend, a.cred.account)
+	}
+	return ""
+}
+
+func keyOfIntent(y *try) string {
+	if y.intent.Detail.Identity != "" {
+		return y.intent.Detail.Identity
+	}
+	return plainIdentity(y.intent.Backend, y.intent.Account)
+}
+
+// carries reports whether a recorded intent has the value.
+func (s *Steps) carries(y *try, v secret.Value) bool {
+	if y.intent.Sealed == nil {
+		return false
+	}
+	was, err := s.crew.vault.Unseal(y.intent.User, y.intent.Step, y.intent.Try, roleValue, y.intent.Sealed)
+	return err == nil && was.Equal(v)
+}

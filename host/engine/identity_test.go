@@ -1,0 +1,248 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// knowing makes the target know accounts by several names.
+func knowing(x *target, realm string, of map[string]string) Backend {
+	x.resolve = func(names []string) ([]sdk.Identity, error) {
+		found := make([]sdk.Identity, len(names))
+		for n, name := range names {
+			found[n] = sdk.Identity{Target: realm, ID: name}
+			if id, ok := of[name]; ok {
+				found[n].ID = id
+			}
+		}
+		return found, nil
+	}
+	b := x.backend("web")
+	b.Abilities = append(b.Abilities, sdk.CanResolve)
+	return b
+}
+
+var names = map[string]string{"cyril": "cy", "mail": "cy"}
+
+// sets gives each user's account a value, a step a name: "label/account" or
+// "label/account/kind".
+func sets(of map[string][]string) script {
+	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		for _, name := range of[row.Key] {
+			v, err := s.Generate(ctx, GenerateStep{})
+			if err != nil {
+				return *must(Result{}, err)
+			}
+			label, account, _ := strings.Cut(name, "/")
+			account, kind, _ := strings.Cut(account, "/")
+			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: label, Account: account, Kind: kind, Value: v})); bad != nil {
+				return *bad
+			}
+		}
+		return Verdict{}
+	}
+}
+
+func TestTwoNamesOfAnAccountHaveOneOwner(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		realm        string
+		first        []string
+		second       []string
+		refused      bool
+		both, labels bool
+	}{
+		{name: "an alias", first: []string{"web/cy"}, second: []string{"web/cyril"}, refused: true},
+		{name: "two aliases", first: []string{"web/mail"}, second: []string{"web/cyril"}, refused: true},
+		{name: "two accounts", first: []string{"web/cy"}, second: []string{"web/ann"}},
+		{name: "an alias of one target under two labels", realm: "t", first: []string{"web/cy"}, second: []string{"two/cyril"}, refused: true},
+		{name: "one name of one target under two labels", realm: "t", first: []string{"web/ann"}, second: []string{"two/ann"}, refused: true},
+		{name: "one name of two targets", first: []string{"web/ann"}, second: []string{"two/ann"}},
+		{name: "two kinds of one account", first: []string{"web/cy/sip"}, second: []string{"web/cyril/voicemail"}},
+		{name: "one kind of one account", first: []string{"web/cy/sip"}, second: []string{"web/cyril/sip"}, refused: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBook(2)
+			b.waveOf = func(pos int64) int { return int(pos) - 1 } // one after the other
+			x := newTarget(t, b)
+			web := knowing(x, c.realm, names)
+			web.Description.Kinds = []sdk.Kind{{Name: "sip"}, {Name: "voicemail"}, {Name: ""}}
+			two := web
+			two.Label = "two"
+			job := jobOf(b, sets(map[string][]string{"user1": c.first, "user2": c.second}), web, two)
+			job.Waves, job.Planned = append(all(), all()...), []int64{1, 1}
+			job.KeyOf = func(pos int64) string { return keyOf(pos) }
+			if _, err := Apply(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.finished(1); got.Detail.Status != ledger.Done {
+				t.Errorf("first user: %s %s", got.Detail.Status, got.Detail.Message)
+			}
+			got, sent := b.finished(2), 2
+			want := sdk.Code("")
+			if c.refused {
+				want, sent = DuplicateAccount, 1
+			}
+			if got.Code != want || x.n != sent {
+				t.Errorf("second user: %q (%s) after %d sends, want %q after %d", got.Code, got.Detail.Message, x.n, want, sent)
+			}
+			if c.refused && !strings.Contains(got.Detail.Message, `"user1"`) {
+				t.Errorf("it does not say whose the account is: %s", got.Detail.Message)
+			}
+		})
+	}
+}
+
+func TestAUserMayNotGiveOneAccountTwoValuesUnderTwoNames(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	web := knowing(x, "t", names)
+	two := web
+	two.Label = "two"
+	if _, err := Apply(t.Context(), jobOf(b, sets(map[string][]string{"user1": {"web/cy", "two/cyril"}}), web, two)); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.finished(1); got.Detail.Status != ledger.Partial || got.Code != DuplicateAccount || x.n != 1 {
+		t.Errorf("%s %s after %d sends, want partial DuplicateAccount after 1", got.Detail.Status, got.Code, x.n)
+	}
+	same := newBook(1)
+	y := newTarget(t, same)
+	web = knowing(y, "t", names)
+	two = web
+	two.Label = "two"
+	if _, err := Apply(t.Context(), jobOf(same, generateAndSet("web", "two"), web, two)); err != nil {
+		t.Fatal(err)
+	}
+	if got := same.finished(1); got.Detail.Status != ledger.Done {
+		t.Errorf("one value for two names: %s %s %s, want done", got.Detail.Status, got.Code, got.Detail.Message)
+	}
+}
+
+func TestAResumeKnowsWhoseTheAccountsAre(t *testing.T) {
+	for _, mine := range []string{"cyril", "cy"} { // an opaque identity, and a name that is its own
+		b := newBook(2)
+		b.waveOf = func(pos int64) int { return int(pos) - 1 }
+		x := newTarget(t, b)
+		other := map[string]string{"cy": "mail", "cyril": "mail"}[mine]
+		hooks := sets(map[string][]string{"user1": {"web/" + mine}, "user2": {"web/" + other}})
+		job := jobOf(b, hooks, knowing(x, "", names))
+		if _, err := Apply(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		job.Waves, job.Planned = append(all(), all()...), []int64{1, 1}
+		if _, err := Apply(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.finished(2); got.Code != DuplicateAccount || x.n != 1 {
+			t.Errorf("%s: the second process: %q after %d sends, want DuplicateAccount after 1", mine, got.Code, x.n)
+		}
+		for _, r := range b.user(1) {
+			if strings.Contains(r.Detail.Identity, "cy") {
+				t.Errorf("the identity is told: %q", r.Detail.Identity)
+			}
+		}
+	}
+}
+
+// TestNothingIsSentWhileNobodyKnowsWhoseItIs: a target that is away when it is
+// asked is asked again, and is not sent to unasked.
+func TestNothingIsSentWhileNobodyKnowsWhoseItIs(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fails int
+		code  sdk.Code
+		want  sdk.Code
+		sent  int
+	}{
+		{"away for a moment", 2, sdk.Unreachable, "", 1},
+		{"away", 100, sdk.Unreachable, sdk.Unreachable, 0},
+		{"a plugin that dies for a moment", 1, sdk.ConnectionLost, "", 1},
+		{"broken", 100, sdk.Internal, sdk.Internal, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBook(1)
+			x := newTarget(t, b)
+			web := knowing(x, "", nil)
+			well, n := x.resolve, 0
+			var mu sync.Mutex
+			x.resolve = func(names []string) ([]sdk.Identity, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if n++; n <= c.fails {
+					return nil, sdk.Errorf(c.code, "not now")
+				}
+				return well(names)
+			}
+			if _, err := Apply(t.Context(), jobOf(b, sets(map[string][]string{"user1": {"web/ann"}}), web)); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.finished(1); got.Code != c.want || x.n != c.sent {
+				t.Errorf("%q after %d sends, want %q after %d", got.Code, x.n, c.want, c.sent)
+			}
+		})
+	}
+}
+
+func TestANameOfNoAccountIsRefusedByTheTarget(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	web := knowing(x, "", nil)
+	x.resolve = func(names []string) ([]sdk.Identity, error) {
+		return []sdk.Identity{{Err: sdk.Errorf(sdk.AccountNotFound, "nobody")}}, nil
+	}
+	x.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "nobody")) }
+	if _, err := Apply(t.Context(), jobOf(b, sets(map[string][]string{"user1": {"web/ann"}}), web)); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.finished(1); got.Code != sdk.AccountNotFound {
+		t.Errorf("%q, want AccountNotFound", got.Code)
+	}
+}
+
+func TestNamesAreAskedForManyAtOnce(t *testing.T) {
+	const users = 500
+	b := newBook(users)
+	x := newTarget(t, b)
+	web := knowing(x, "", nil)
+	well, calls := x.resolve, 0
+	var mu sync.Mutex
+	x.resolve = func(names []string) ([]sdk.Identity, error) {
+		time.Sleep(time.Millisecond) // as a process and a network take
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		if len(names) > mostNames {
+			t.Errorf("%d names in one question", len(names))
+		}
+		return well(names)
+	}
+	if _, err := Apply(t.Context(), jobOf(b, generateAndSet("web"), web)); err != nil {
+		t.Fatal(err)
+	}
+	if b.counts()[ledger.Done] != users || calls > users/2 {
+		t.Errorf("%v by %d questions", b.counts(), calls)
+	}
+}
+
+func TestATargetThatIsAwayWhenItIsAskedStopsTheRun(t *testing.T) {
+	b := newBook(500)
+	x := newTarget(t, b)
+	x.bad = true
+	web := knowing(x, "", nil)
+	web.Abilities, web.Patience, web.Attempts = append(web.Abilities, sdk.CanCheck), 20*time.Millisecond, 1000
+	x.resolve = func([]string) ([]sdk.Identity, error) { return nil, sdk.Errorf(sdk.Unreachable, "away") }
+	e, err := Apply(t.Context(), jobOf(b, generateAndSet("web"), web))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := b.counts()[ledger.Pending]; e.Stopped == "" || n < 400 || x.n != 0 {
+		t.Errorf("stopped %q, %v, %d sends; want it to stop with most pending and nothing sent", e.Stopped, b.counts(), x.n)
+	}
+}
