@@ -148,7 +148,7 @@ func newCrew(ctx context.Context, job Job) *crew {
 		clock: job.Clock, random: job.Random, began: job.Clock.Now(), hard: ctx, limit: -1}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
 	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
-	c.pools = &pools{values: map[[2]string][]secret.Value{}}
+	c.pools = &pools{values: map[poolKey][]secret.Value{}}
 	c.soft, c.softEnd = context.WithCancelCause(ctx)
 	return c
 }
@@ -274,6 +274,7 @@ func (c *crew) batch(i int, rule WaveRule, after int64) (int64, error) {
 		if err != nil {
 			return after, err
 		}
+		c.pools.wants.come(len(list))
 		for _, u := range list {
 			select {
 			case slots <- struct{}{}:
@@ -346,6 +347,7 @@ func (c *crew) serve(u ledger.User) {
 	}
 	s := c.stepsOf(u, row)
 	defer c.gate.leave(&s.ticket)
+	defer func() { c.pools.wants.leave(s.taken) }()
 	if s.settleReverts() != nil {
 		return
 	}

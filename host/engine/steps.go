@@ -43,6 +43,7 @@ type Steps struct {
 	through   bool            // the next operation goes through an open circuit
 	lost      map[[2]int]loss // of what this process concluded, by step and try
 	simulated bool
+	taken     []poolKey // values of backends' own generators
 }
 
 // Started reports whether something of the user is applied or may be: it has

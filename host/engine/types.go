@@ -121,6 +121,8 @@ type GenerateStep struct {
 	Kind      string
 	Generator string   // label of the backend whose own generator is asked; "": the host generates
 	Targets   []string // labels whose policies it must satisfy; nil: every backend of the workflow
+
+	taken *[]poolKey // what its user has taken of generators' values; nil: it is no user's
 }
 
 // WaveRule is how one wave is treated.

@@ -20,6 +20,7 @@ import (
 func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*Value, error) {
 	s.n++
 	v := &Value{origin: s.n}
+	g.taken = &s.taken
 	v.mint = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
 	if t := s.past.now[s.n]; t != nil {
 		return nil, diverged(s.n, t.sig.String(), "generate")
@@ -107,7 +108,7 @@ func (c *crew) suggested(ctx context.Context, g GenerateStep) (secret.Value, err
 	if c.writer == nil {
 		return secret.New("simulated"), nil
 	}
-	return c.pools.next(ctx, c.lanes[g.Generator], g.Kind)
+	return c.pools.next(ctx, c.lanes[g.Generator], g)
 }
 
 // generates returns a *Fault if the backend has no generator of its own.
@@ -244,38 +245,90 @@ func (r *recipes) demands(ctx context.Context, g GenerateStep) ([]password.Deman
 	return demands, nil
 }
 
-// poolSize is how many values a backend's generator is asked for at once.
+// poolSize is the most values that a backend's generator is asked for at once.
 const poolSize = 32
+
+// poolKey is a backend's label and a kind.
+type poolKey [2]string
 
 // pools hold values that backends suggested and nobody has taken yet. They are
 // sealed when an intent carries them, like any other.
 type pools struct {
 	mu     sync.Mutex
-	values map[[2]string][]secret.Value
+	values map[poolKey][]secret.Value
+	wants  wants
+}
+
+// wants counts the users for whom a value may be asked yet, so that no more are
+// asked for: some generators make one value a request. It is safe for
+// concurrent use.
+type wants struct {
+	mu    sync.Mutex
+	users int             // read from the plan and not ended
+	taken map[poolKey]int // of them, those that have taken a value
+}
+
+func (w *wants) come(users int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.users += users
+}
+
+// take notes that a user has taken a value; a second one of a user was not
+// foreseen and is not counted.
+func (w *wants) take(key poolKey, taken *[]poolKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if taken == nil || slices.Contains(*taken, key) {
+		return
+	}
+	*taken = append(*taken, key)
+	if w.taken == nil {
+		w.taken = map[poolKey]int{}
+	}
+	w.taken[key]++
+}
+
+// leave notes that a user has ended.
+func (w *wants) leave(taken []poolKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.users--
+	for _, key := range taken {
+		w.taken[key]--
+	}
+}
+
+// left is how many values to ask for, at least one.
+func (w *wants) left(key poolKey) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(1, min(poolSize, w.users-w.taken[key]))
 }
 
 // next returns a value that the backend's own generator made.
-func (p *pools) next(ctx context.Context, l *lane, kind string) (secret.Value, error) {
+func (p *pools) next(ctx context.Context, l *lane, g GenerateStep) (secret.Value, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	key := [2]string{l.backend.Label, kind}
+	key := poolKey{l.backend.Label, g.Kind}
 	if len(p.values[key]) == 0 {
-		got, err := p.refill(ctx, l, kind)
+		got, err := p.refill(ctx, l, key)
 		if err != nil {
 			return secret.Value{}, err
 		}
 		p.values[key] = got
 	}
+	p.wants.take(key, g.taken)
 	list := p.values[key]
 	p.values[key] = list[1:]
 	return list[0], nil
 }
 
-func (p *pools) refill(ctx context.Context, l *lane, kind string) ([]secret.Value, error) {
+func (p *pools) refill(ctx context.Context, l *lane, key poolKey) ([]secret.Value, error) {
 	var got []secret.Value
 	var failure error
 	if err := l.direct(ctx, func(ctx context.Context) {
-		got, failure = l.backend.Instance.Generate(ctx, kind, poolSize)
+		got, failure = l.backend.Instance.Generate(ctx, key[1], p.wants.left(key))
 	}); err != nil {
 		return nil, cancelled()
 	}

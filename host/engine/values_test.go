@@ -130,3 +130,68 @@ func TestAValueThatCannotBeReplacedSaysWhy(t *testing.T) {
 		}
 	}
 }
+
+// counting is a generator that tells how many values it was asked for.
+type counting struct {
+	*target
+	asked atomic.Int64
+	most  atomic.Int64
+}
+
+func (x *counting) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+	x.asked.Add(int64(n))
+	x.most.Store(max(x.most.Load(), int64(n)))
+	return x.target.Generate(ctx, kind, n)
+}
+
+// No more values are asked for than users are left: some generators make one a
+// request.
+func TestGeneratorsAreAskedForNoMoreValuesThanUsersAreLeft(t *testing.T) {
+	for _, c := range []struct{ users, most int64 }{{1, 1}, {5, 5}, {32, 32}, {33, 32}, {200, 32}} {
+		b := newBook(int(c.users))
+		x := &counting{target: newTarget(t, b)}
+		be := x.backend("a")
+		be.Instance = x
+		apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+			v, err := s.Generate(ctx, GenerateStep{Generator: "a"})
+			if err != nil {
+				return *must(Result{}, err)
+			}
+			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+				return *bad
+			}
+			return Verdict{}
+		}), be))
+		if x.asked.Load() != c.users || x.most.Load() != c.most {
+			t.Errorf("%d users: %d values were asked for, %d at once; want %d, %d", c.users, x.asked.Load(), x.most.Load(), c.users, c.most)
+		}
+	}
+}
+
+// A user may take of several kinds, and several values of one.
+func TestGeneratorsServeUsersOfSeveralKinds(t *testing.T) {
+	b := newBook(40)
+	x := &counting{target: newTarget(t, b)}
+	be := x.backend("a")
+	be.Instance = x
+	apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		for _, kind := range []string{"sip", "web", "sip"} {
+			v, err := s.Generate(ctx, GenerateStep{Generator: "a", Kind: kind})
+			if err != nil {
+				return *must(Result{}, err)
+			}
+			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key + kind, Value: v})); bad != nil {
+				return *bad
+			}
+		}
+		return Verdict{}
+	}), be))
+	for user := range int64(40) {
+		if got := b.finished(user + 1); got.Detail.Status != ledger.Done {
+			t.Fatalf("user %d: %s %s %s", user, got.Detail.Status, got.Code, got.Detail.Message)
+		}
+	}
+	if n := x.asked.Load(); n < 120 || n > 160 {
+		t.Errorf("%d values were asked for, want about one for each of 120 takings", n)
+	}
+}

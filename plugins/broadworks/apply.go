@@ -101,7 +101,7 @@ func request(op sdk.Operation) rest.Request {
 type services struct {
 	UserServices, ServicePackServices []struct {
 		ServiceName string
-		Assigned    *bool // absent where only assigned ones are listed
+		Assigned    rest.Bool // absent where only assigned ones are listed
 	}
 }
 
@@ -141,12 +141,12 @@ func retriable(c sdk.Code) bool {
 
 func (s services) has(name string) bool {
 	for _, service := range s.UserServices {
-		if strings.EqualFold(service.ServiceName, name) && (service.Assigned == nil || *service.Assigned) {
+		if strings.EqualFold(service.ServiceName, name) && (!service.Assigned.Known || service.Assigned.On) {
 			return true
 		}
 	}
 	for _, service := range s.ServicePackServices {
-		if strings.EqualFold(service.ServiceName, name) && (service.Assigned == nil || *service.Assigned) {
+		if strings.EqualFold(service.ServiceName, name) && (!service.Assigned.Known || service.Assigned.On) {
 			return true
 		}
 	}
@@ -155,7 +155,7 @@ func (s services) has(name string) bool {
 
 func (s services) packs() bool {
 	for _, pack := range s.ServicePackServices {
-		if pack.Assigned == nil || *pack.Assigned {
+		if !pack.Assigned.Known || pack.Assigned.On {
 			return true
 		}
 	}

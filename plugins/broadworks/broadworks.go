@@ -85,13 +85,14 @@ filter of accounts(): the interface's own filters, such as "lastName=B*" or
 emailAddress, userId, extension. Attributes are a user's fields, such as
 extension, phoneNumber, departmentName.
 
-Inferred, because the interface's own reference is not public: that a token which
+The interface's own reference (doc.odinapi.net) was not at hand; the facts are from
+its clients and samples. Inferred: that a token which
 died is answered 401; that 402 at the login means that the password has to be
 changed first (InvalidConfig: the run stops); that a broken rule is a 4xx whose
 text speaks of the password or passcode; that the provider's SIP rules are at
 /service-providers/sip-authentication-password-rules and the system's passcode
-rules at /system/passcode-rules (where they are not, the value is checked by the
-platform alone); that GET /users answers all users of a group, or pages that go
+rules at /system/passcode-rules (where rules are not, or not for this login, the value is
+checked by the platform alone); that GET /users answers all users of a group, or pages that go
 on by offset. A lost answer is settled by the same value again; where a rule
 about old values then refuses it, the outcome stays unknown for sip and
 voicemail, unless the refusal says that it is the present value.`
@@ -170,7 +171,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 		return []sdk.Finding{i.wrong(f)}
 	}
 	findings := []sdk.Finding{{Message: "logged in at " + i.client.Host() + " as " + i.user + " for " + i.provider + ", " + i.group}}
-	if strings.EqualFold(who.LoginType, "User") {
+	if strings.EqualFold(string(who.LoginType), "User") {
 		findings = append(findings, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: i.user + " is an ordinary user and sets nobody's passwords", Fix: "log in as an administrator of the group, the provider or the system"})
 	}
 	return append(findings, who.expiry()...)

@@ -20,80 +20,80 @@ const digits = "0123456789"
 
 // passwordRules are those of web and SIP passwords.
 type passwordRules struct {
-	UseServiceProviderSettings          bool
-	DisallowAuthenticationName          bool
-	DisallowUserID                      bool
-	DisallowOldPassword                 bool
-	DisallowReversedOldPassword         bool
-	RestrictMinDigits                   bool
-	MinDigits                           int
-	RestrictMinUpperCaseLetters         bool
-	MinUpperCaseLetters                 int
-	RestrictMinLowerCaseLetters         bool
-	MinLowerCaseLetters                 int
-	RestrictMinNonAlphanumericCharacter bool `json:"restrictMinNonAlphanumericCharacters"`
-	MinNonAlphanumericCharacters        int
-	MinLength                           int
-	DisallowPreviousPasswords           bool
-	NumberOfPreviousPasswords           int
+	UseServiceProviderSettings          rest.Bool
+	DisallowAuthenticationName          rest.Bool
+	DisallowUserID                      rest.Bool
+	DisallowOldPassword                 rest.Bool
+	DisallowReversedOldPassword         rest.Bool
+	RestrictMinDigits                   rest.Bool
+	MinDigits                           rest.Int
+	RestrictMinUpperCaseLetters         rest.Bool
+	MinUpperCaseLetters                 rest.Int
+	RestrictMinLowerCaseLetters         rest.Bool
+	MinLowerCaseLetters                 rest.Int
+	RestrictMinNonAlphanumericCharacter rest.Bool `json:"restrictMinNonAlphanumericCharacters"`
+	MinNonAlphanumericCharacters        rest.Int
+	MinLength                           rest.Int
+	DisallowPreviousPasswords           rest.Bool
+	NumberOfPreviousPasswords           rest.Int
 }
 
 func (r passwordRules) policy() sdk.Policy {
-	p := sdk.Policy{MinLength: r.MinLength, NoAccountName: r.DisallowUserID || r.DisallowAuthenticationName}
+	p := sdk.Policy{MinLength: int(r.MinLength.N), NoAccountName: r.DisallowUserID.On || r.DisallowAuthenticationName.On}
 	p.Digits = when(r.RestrictMinDigits, r.MinDigits)
 	p.Upper = when(r.RestrictMinUpperCaseLetters, r.MinUpperCaseLetters)
 	p.Lower = when(r.RestrictMinLowerCaseLetters, r.MinLowerCaseLetters)
 	p.Symbols = when(r.RestrictMinNonAlphanumericCharacter, r.MinNonAlphanumericCharacters)
-	p.History = max(when(r.DisallowPreviousPasswords, r.NumberOfPreviousPasswords), when(r.DisallowOldPassword, 1))
-	if r.DisallowReversedOldPassword {
+	p.History = max(when(r.DisallowPreviousPasswords, r.NumberOfPreviousPasswords), when(r.DisallowOldPassword, rest.Int{N: 1}))
+	if r.DisallowReversedOldPassword.On {
 		p.Note = "not the old one backwards"
 	}
 	return p
 }
 
-func when(on bool, n int) int {
-	if !on {
+func when(on rest.Bool, n rest.Int) int {
+	if !on.On {
 		return 0
 	}
-	return max(1, n)
+	return max(1, int(n.N))
 }
 
 // passcodeRules are those of voicemail passcodes.
 type passcodeRules struct {
-	UseRuleLevel                string
-	DisallowRepeatedDigits      bool
-	NumberOfRepeatedDigits      int
-	DisallowRepeatedPatterns    bool
-	DisallowContiguousSequences bool
-	NumberOfAscendingDigits     int
-	NumberOfDescendingDigits    int
-	DisallowUserNumber          bool
-	DisallowReversedUserNumber  bool
-	DisallowOldPasscode         bool
-	NumberOfPreviousPasscodes   int
-	DisallowReversedOldPasscode bool
-	MinCodeLength               int
-	MaxCodeLength               int
+	UseRuleLevel                rest.Text
+	DisallowRepeatedDigits      rest.Bool
+	NumberOfRepeatedDigits      rest.Int
+	DisallowRepeatedPatterns    rest.Bool
+	DisallowContiguousSequences rest.Bool
+	NumberOfAscendingDigits     rest.Int
+	NumberOfDescendingDigits    rest.Int
+	DisallowUserNumber          rest.Bool
+	DisallowReversedUserNumber  rest.Bool
+	DisallowOldPasscode         rest.Bool
+	NumberOfPreviousPasscodes   rest.Int
+	DisallowReversedOldPasscode rest.Bool
+	MinCodeLength               rest.Int
+	MaxCodeLength               rest.Int
 }
 
 // policy takes a configured run as the shortest that fails.
 func (r passcodeRules) policy() sdk.Policy {
-	p := sdk.Policy{Alphabet: digits, MinLength: r.MinCodeLength, MaxLength: r.MaxCodeLength, History: when(r.DisallowOldPasscode, r.NumberOfPreviousPasscodes)}
-	if r.DisallowRepeatedDigits {
-		p.MaxRepeat = max(1, r.NumberOfRepeatedDigits-1)
+	p := sdk.Policy{Alphabet: digits, MinLength: int(r.MinCodeLength.N), MaxLength: int(r.MaxCodeLength.N), History: when(r.DisallowOldPasscode, r.NumberOfPreviousPasscodes)}
+	if r.DisallowRepeatedDigits.On {
+		p.MaxRepeat = max(1, int(r.NumberOfRepeatedDigits.N)-1)
 	}
-	if r.DisallowContiguousSequences {
-		p.MaxSequence = max(1, shorter(r.NumberOfAscendingDigits, r.NumberOfDescendingDigits)-1)
+	if r.DisallowContiguousSequences.On {
+		p.MaxSequence = max(1, shorter(int(r.NumberOfAscendingDigits.N), int(r.NumberOfDescendingDigits.N))-1)
 	}
 	var notes []string
 	for _, rule := range []struct {
-		on   bool
+		on   rest.Bool
 		text string
 	}{
 		{r.DisallowRepeatedPatterns, "no repeated pattern"}, {r.DisallowUserNumber, "not the user's number"},
 		{r.DisallowReversedUserNumber, "not the user's number backwards"}, {r.DisallowReversedOldPasscode, "not the old one backwards"},
 	} {
-		if rule.on {
+		if rule.on.On {
 			notes = append(notes, rule.text)
 		}
 	}
@@ -167,25 +167,33 @@ func (i *Instance) fetch(do exchange, kind string) (sdk.Policy, *rest.Failure) {
 	}
 	var r passwordRules
 	f := decode(do, get("/groups/password-rules", i.ofGroup()), &r)
+	if unread(f) {
+		return sdk.Policy{Note: unknownRules}, nil
+	}
 	return r.policy(), f
 }
 
-// unknownRules stand for rules that are not where they were looked for.
+// unknownRules stand for rules that are not where they were looked for, or not
+// for this login.
 const unknownRules = "the rules could not be read; the platform checks them"
+
+// unread reports whether an answer keeps the rules from being known, for good:
+// the value is then checked by the platform alone, whatever its kind.
+func unread(f *rest.Failure) bool { return absent(f) || f != nil && f.Err.Code == sdk.PermissionDenied }
 
 // fetchSIP goes by the provider's rules where it has its own, else by the
 // system's.
 func (i *Instance) fetchSIP(do exchange) (sdk.Policy, *rest.Failure) {
 	var r passwordRules
 	f := decode(do, get("/service-providers/sip-authentication-password-rules", i.ofProvider()), &r)
-	if f != nil && !absent(f) {
+	if f != nil && !unread(f) {
 		return sdk.Policy{}, f
 	}
-	if f != nil || !r.UseServiceProviderSettings {
+	if f != nil || !r.UseServiceProviderSettings.On {
 		r = passwordRules{}
 		f = decode(do, get("/system/sip-authentication-password-rules", nil), &r)
 	}
-	if absent(f) {
+	if unread(f) {
 		return sdk.Policy{Note: unknownRules}, nil
 	}
 	p := r.policy()
@@ -197,10 +205,10 @@ func (i *Instance) fetchSIP(do exchange) (sdk.Policy, *rest.Failure) {
 func (i *Instance) fetchPasscode(do exchange) (sdk.Policy, *rest.Failure) {
 	var r passcodeRules
 	f := decode(do, get("/groups/passcode-rules", i.ofGroup()), &r)
-	if f != nil {
+	if f != nil && !unread(f) {
 		return sdk.Policy{}, f
 	}
-	switch level := strings.ToLower(strings.ReplaceAll(r.UseRuleLevel, " ", "")); level {
+	switch level := strings.ToLower(strings.ReplaceAll(string(r.UseRuleLevel), " ", "")); level {
 	case "serviceprovider", "provider", "enterprise":
 		r = passcodeRules{}
 		f = decode(do, get("/service-providers/passcode-rules", i.ofProvider()), &r)
@@ -208,7 +216,7 @@ func (i *Instance) fetchPasscode(do exchange) (sdk.Policy, *rest.Failure) {
 		r = passcodeRules{}
 		f = decode(do, get("/system/passcode-rules", nil), &r)
 	}
-	if absent(f) {
+	if unread(f) {
 		return sdk.Policy{Alphabet: digits, Note: unknownRules}, nil
 	}
 	return r.policy(), f

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 
@@ -45,18 +46,18 @@ func decode(do exchange, r rest.Request, into any) *rest.Failure {
 // session is what the interface tells of a login.
 type session struct {
 	Token               string
-	LoginType           string
-	PasswordExpiresDays *int64
+	LoginType           rest.Text
+	PasswordExpiresDays rest.Int // negative ones are written as strings
 }
 
 // expiry warns of a password that has expired or soon will: the largest number
-// means never.
+// means never, and the smallest that nobody has counted.
 func (s session) expiry() []sdk.Finding {
-	if s.PasswordExpiresDays == nil || *s.PasswordExpiresDays > 14 {
+	if days := s.PasswordExpiresDays; !days.Known || days.N > 14 || days.N == math.MinInt32 {
 		return nil
 	}
-	text := fmt.Sprintf("the login's password expires in %d days", *s.PasswordExpiresDays)
-	if *s.PasswordExpiresDays < 0 {
+	text := fmt.Sprintf("the login's password expires in %d days", s.PasswordExpiresDays.N)
+	if s.PasswordExpiresDays.N < 0 {
 		text = "the login's password has expired"
 	}
 	return []sdk.Finding{{Severity: sdk.Warning, Message: text, Fix: "change it, and the setting password with it"}}

@@ -97,14 +97,14 @@ func users(do exchange, r rest.Request) (page, *rest.Failure) {
 	}
 	var p page
 	var envelope struct {
-		Total *int
+		Total rest.Int
 		Data  *[]user
 	}
 	var one user
 	switch {
 	case json.Unmarshal(raw, &p.data) == nil:
-	case json.Unmarshal(raw, &envelope) == nil && envelope.Data != nil && envelope.Total != nil:
-		p = page{*envelope.Data, true, *envelope.Total}
+	case json.Unmarshal(raw, &envelope) == nil && envelope.Data != nil && envelope.Total.Known:
+		p = page{*envelope.Data, true, int(envelope.Total.N)}
 	case json.Unmarshal(raw, &one) == nil:
 		p.data = []user{one}
 	default:

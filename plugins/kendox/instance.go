@@ -119,9 +119,9 @@ func (i *Instance) refuses(u user) *sdk.Error {
 		return sdk.Errorf(sdk.Protected, "%q is DCIAdmin, whose password only DCIAdmin may set", u.Login)
 	case own != nil && strings.EqualFold(u.ID, *own), strings.EqualFold(u.Login, i.user):
 		return sdk.Errorf(sdk.Protected, "%q is the account that this backend logs in with", u.Login)
-	case u.Obsolete:
+	case u.Obsolete.On:
 		return &sdk.Error{Code: sdk.AccountStatus, AccountStatus: sdk.StatusDeleted, Message: "the user is deleted"}
-	case u.Internal != nil && !*u.Internal:
+	case u.Internal.Known && !u.Internal.On:
 		return sdk.Errorf(sdk.NoCredential, "the user does not log in with an internal password")
 	}
 	return nil
@@ -140,9 +140,9 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, v secret.Va
 		return sdk.CannotTell, f.AsError()
 	}
 	switch {
-	case u.Obsolete || u.Active != nil && !*u.Active:
+	case u.Obsolete.On || u.Active.Known && !u.Active.On:
 		return sdk.Blocked, nil
-	case u.Internal != nil && !*u.Internal:
+	case u.Internal.Known && !u.Internal.On:
 		return sdk.CannotTell, sdk.Errorf(sdk.NoCredential, "the user does not log in with an internal password")
 	}
 	known := []secret.Value{v, digest(v, i.encoding)}

@@ -11,11 +11,11 @@ import (
 
 // logonResult is what this plugin reads of a LogonResult.
 type logonResult struct {
-	ConnectionID string `json:"ConnectionId"`
-	Timeout      int    `json:"ConnectionTimeoutSeconds"`
-	OwnUserID    string `json:"OwnUserId"`
-	ReadOnly     bool   `json:"IsReadOnlyLicence"`
-	NeedsCode    bool   `json:"IsVerificationCodeNeeded"`
+	ConnectionID string    `json:"ConnectionId"`
+	Timeout      rest.Int  `json:"ConnectionTimeoutSeconds"`
+	OwnUserID    rest.Text `json:"OwnUserId"`
+	ReadOnly     rest.Bool `json:"IsReadOnlyLicence"`
+	NeedsCode    rest.Bool `json:"IsVerificationCodeNeeded"`
 }
 
 // authenticate logs somebody on with a hash.
@@ -48,13 +48,14 @@ func (i *Instance) logon(ctx context.Context, _ secret.Value) (secret.Value, *re
 		return secret.Value{}, f
 	}
 	connection := secret.New(r.ConnectionID)
-	if r.NeedsCode {
+	if r.NeedsCode.On {
 		i.logoff(ctx, connection)
 		return secret.Value{}, rest.Refusal(needsCode())
 	}
-	i.ownID.Store(&r.OwnUserID)
-	i.readOnly.Store(r.ReadOnly)
-	i.keepAlive(time.Duration(r.Timeout) * time.Second)
+	own := string(r.OwnUserID)
+	i.ownID.Store(&own)
+	i.readOnly.Store(r.ReadOnly.On)
+	i.keepAlive(time.Duration(r.Timeout.N) * time.Second)
 	return connection, nil
 }
 

@@ -14,16 +14,16 @@ import (
 	"github.com/rekey-host/rekey/sdk/rest"
 )
 
-// user is one user as a list has it; flags are nil where it does not say.
+// user is one user as a list has it; flags are not known where it does not say.
 type user struct {
-	ID       string `json:"Id"`
-	Login    string `json:"LoginName"`
-	Name     string `json:"DisplayName"`
-	Domain   string `json:"Domain"`
-	Mail     string `json:"Email"`
-	Active   *bool  `json:"Active"`
-	Obsolete bool   `json:"Obsolete"`
-	Internal *bool  `json:"LoginWithInternalPassword"`
+	ID       string    `json:"Id"`
+	Login    string    `json:"LoginName"`
+	Name     rest.Text `json:"DisplayName"`
+	Domain   rest.Text `json:"Domain"`
+	Mail     rest.Text `json:"Email"`
+	Active   rest.Bool `json:"Active"`
+	Obsolete rest.Bool `json:"Obsolete"`
+	Internal rest.Bool `json:"LoginWithInternalPassword"`
 
 	fields map[string]json.RawMessage // all of it, for attributes
 }
@@ -108,7 +108,7 @@ func (s *store) lookup(account string) (user, *sdk.Error) {
 func inDomain(list []user, domain string) []user {
 	var found []user
 	for _, u := range list {
-		if strings.EqualFold(u.Domain, domain) {
+		if strings.EqualFold(string(u.Domain), domain) {
 			found = append(found, u)
 		}
 	}
@@ -119,7 +119,7 @@ func inDomain(list []user, domain string) []user {
 func only(list []user) []user {
 	var active []user
 	for _, u := range list {
-		if !u.Obsolete && (u.Active == nil || *u.Active) {
+		if !u.Obsolete.On && (!u.Active.Known || u.Active.On) {
 			active = append(active, u)
 		}
 	}
@@ -177,9 +177,8 @@ func (i *Instance) simpleUsers(ctx context.Context) ([]user, *rest.Failure) {
 	if f := decode(result, &all); f != nil {
 		return nil, f
 	}
-	no := false
 	for n := range all.InactiveAndObsoleteUsers {
-		all.InactiveAndObsoleteUsers[n].Active = &no
+		all.InactiveAndObsoleteUsers[n].Active = rest.Bool{Known: true}
 	}
 	return append(all.ActiveUsers, all.InactiveAndObsoleteUsers...), nil
 }
@@ -194,11 +193,11 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 }
 
 func (u user) account(name string) sdk.Account {
-	a := sdk.Account{Account: name, ID: u.ID, Login: u.Login, Name: u.Name, Mail: u.Mail, Status: sdk.StatusActive}
+	a := sdk.Account{Account: name, ID: u.ID, Login: u.Login, Name: string(u.Name), Mail: string(u.Mail), Status: sdk.StatusActive}
 	switch {
-	case u.Obsolete:
+	case u.Obsolete.On:
 		a.Status = sdk.StatusDeleted
-	case u.Active != nil && !*u.Active:
+	case u.Active.Known && !u.Active.On:
 		a.Status = sdk.StatusDisabled
 	}
 	return a
@@ -215,7 +214,7 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 		return f.AsError()
 	}
 	for _, u := range users {
-		if ok, _ := path.Match(strings.ToLower(filter), strings.ToLower(u.Login)); u.Obsolete || filter != "" && !ok {
+		if ok, _ := path.Match(strings.ToLower(filter), strings.ToLower(u.Login)); u.Obsolete.On || filter != "" && !ok {
 			continue
 		}
 		a := u.account(u.Login)

@@ -31,12 +31,12 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 		}
 		fresh := 0
 		for _, s := range list {
-			if seen[s.Id.String()] {
+			if seen[string(s.Id)] {
 				continue
 			}
-			seen[s.Id.String()] = true
+			seen[string(s.Id)] = true
 			fresh++
-			if state != "" && s.SubscriberState != state {
+			if state != "" && string(s.SubscriberState) != state {
 				continue
 			}
 			a := s.account()

@@ -13,12 +13,12 @@ import (
 // ignores case, so one field reads responseCode and ResponseCode alike.
 type envelope struct {
 	BSSResponse *struct {
-		ResponseCode     string
-		ResponseMessage  string
-		Useraction       string // also userAction
-		MessageCode      string
-		MessageID        string
-		ExceptionMessage string
+		ResponseCode     rest.Text
+		ResponseMessage  rest.Text
+		Useraction       rest.Text // also userAction
+		MessageCode      rest.Text
+		MessageID        rest.Text
+		ExceptionMessage rest.Text
 	}
 }
 
@@ -37,14 +37,14 @@ func explain(f *rest.Failure) {
 		return
 	}
 	b := e.BSSResponse
-	if id := b.MessageCode + b.MessageID; id != "" {
+	if id := string(b.MessageCode + b.MessageID); id != "" {
 		f.Err.Native = id
 	}
-	f.Err.Message = strings.TrimSpace(b.ResponseMessage)
+	f.Err.Message = strings.TrimSpace(string(b.ResponseMessage))
 	if f.Err.Message == "" {
 		f.Err.Message = "HTTP " + strconv.Itoa(f.Answer.Status)
 	}
-	if action := strings.TrimSpace(b.Useraction); action != "" {
+	if action := strings.TrimSpace(string(b.Useraction)); action != "" {
 		f.Err.Message += " (" + action + ")"
 	}
 }
@@ -56,7 +56,7 @@ func said(a rest.Answer) string {
 	if a.JSON(&e) != nil || e.BSSResponse == nil {
 		return ""
 	}
-	return e.BSSResponse.ResponseMessage + " " + e.BSSResponse.Useraction
+	return string(e.BSSResponse.ResponseMessage + " " + e.BSSResponse.Useraction)
 }
 
 // judge says what the answer to a password operation means for the account it

@@ -185,11 +185,19 @@ func (i *Instance) roles(ctx context.Context) ([]string, *rest.Failure) {
 	if f != nil {
 		return nil, f
 	}
-	var body struct{ List []string }
+	var body struct{ List []rest.Text }
 	if err := a.JSON(&body); err != nil {
 		return nil, rest.Refusal(sdk.AsError(err, sdk.TargetError))
 	}
-	return body.List, nil
+	return texts(body.List), nil
+}
+
+func texts(list []rest.Text) []string {
+	all := make([]string, len(list))
+	for n, t := range list {
+		all[n] = string(t)
+	}
+	return all
 }
 
 // do sends a request as the administrator, when the budget allows.

@@ -19,13 +19,13 @@ const pageSize = 100
 
 // subscriber is an account as the interface tells it.
 type subscriber struct {
-	Id              json.Number
-	SubscriberState string
+	Id              rest.Text
+	SubscriberState rest.Text
 	Person          struct {
 		EmailAddress  string
-		GivenName     string
-		FamilyName    string
-		SecurityRealm string
+		GivenName     rest.Text
+		FamilyName    rest.Text
+		SecurityRealm rest.Text
 	}
 	fields map[string]any // all of them, for List
 }
@@ -80,9 +80,9 @@ func (s subscriber) state(why string) *sdk.Error {
 }
 
 func (s subscriber) account() sdk.Account {
-	name := strings.TrimSpace(s.Person.GivenName + " " + s.Person.FamilyName)
+	name := strings.TrimSpace(string(s.Person.GivenName + " " + s.Person.FamilyName))
 	mail := s.Person.EmailAddress
-	return sdk.Account{Account: mail, ID: s.Id.String(), Login: mail, Name: name, Mail: mail, Status: s.status()}
+	return sdk.Account{Account: mail, ID: string(s.Id), Login: mail, Name: name, Mail: mail, Status: s.status()}
 }
 
 // attributes picks fields of the subscriber or of its Person by their names.
