@@ -36,7 +36,7 @@ func valueOf(kind string) string {
 
 func simulate(t *testing.T, o broadworkstest.Options, users ...broadworkstest.User) *broadworkstest.Simulator {
 	t.Helper()
-	o.Password = loginPW
+	o.Password, o.Strict = loginPW, true // the contract is held against a lenient one, too
 	s := broadworkstest.New(o, users...)
 	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -246,7 +246,7 @@ func TestPolicyRefusalsNameTheirRules(t *testing.T) {
 	rules.GroupWeb.DisallowPreviousPasswords, rules.GroupWeb.NumberOfPreviousPasswords = true, 3
 	rules.GroupWeb.DisallowReversedOldPassword = true
 	rules.SystemSIP.DisallowOldPassword = true
-	rules.GroupPasscode.DisallowRepeatedPatterns = true
+	rules.GroupPasscode.DisallowRepeatedPatterns, rules.GroupPasscode.MinCodeLength, rules.GroupPasscode.MaxCodeLength = true, 6, 8
 	user := broadworkstest.User{ID: ann, SIPName: "sipann", Extension: "2468135", Values: map[string]string{"web": "0ld-Web-value", "sip": "0ld-Sip-value-1"}}
 	tests := []struct {
 		kind, value string

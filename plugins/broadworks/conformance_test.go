@@ -23,7 +23,7 @@ func passcode(n int) string {
 // contractTarget starts a group with its system's default rules.
 func contractTarget(t testing.TB, kind string) backendtest.Target {
 	users := []string{ann, "bob@acme.example", "cy@acme.example", "o'dee@acme.example"}
-	s := broadworkstest.New(broadworkstest.Options{Password: loginPW})
+	s := broadworkstest.New(broadworkstest.Options{Password: loginPW, Strict: kind != broadworks.Voicemail})
 	for n, id := range users {
 		s.Add(broadworkstest.User{ID: id, Extension: fmt.Sprint(5550 + n)})
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/broadworks"
 	"github.com/rekey-host/rekey/plugins/broadworks/broadworkstest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest/resttest"
@@ -205,5 +206,83 @@ func TestFaultsOfTheLookRefuse(t *testing.T) {
 				t.Error("the password was sent")
 			}
 		})
+	}
+}
+
+// No form of a field that only feeds a warning keeps rekey from logging in.
+func TestTheSessionIsReadWhateverItsFieldsAre(t *testing.T) {
+	for _, test := range []struct{ session, warning string }{
+		{`"passwordExpiresDays": 2147483647, "loginType": "Provisioning"`, ""},
+		{`"passwordExpiresDays": "-2147483648"`, ""},
+		{`"passwordExpiresDays": "-107"`, "the login's password has expired"},
+		{`"passwordExpiresDays": -107`, "the login's password has expired"},
+		{`"passwordExpiresDays": "5"`, "the login's password expires in 5 days"},
+		{`"passwordExpiresDays": null, "loginType": null`, ""},
+		{`"passwordExpiresDays": "never", "loginType": 7`, ""},
+		{`"passwordExpiresDays": {}, "loginType": ["System"]`, ""},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch strings.TrimPrefix(r.URL.Path, "/api/v2") {
+			case "/auth/token", "/auth/session":
+				_, _ = w.Write([]byte(`{"token": "T", ` + test.session + `}`))
+			default:
+				_, _ = w.Write([]byte(`[]`))
+			}
+		}))
+		warning := ""
+		for _, f := range open(t, s.URL+"/api/v2").Check(t.Context()) {
+			switch f.Severity {
+			case sdk.Bad:
+				t.Errorf("%s: %s", test.session, f.Message)
+			case sdk.Warning:
+				warning = f.Message
+			}
+		}
+		if warning != test.warning {
+			t.Errorf("%s: warned of %q, want %q", test.session, warning, test.warning)
+		}
+		s.Close()
+	}
+}
+
+// Rules that this login may not read, or that are not there, leave the check to
+// the platform: for each kind.
+func TestRulesThatMayNotBeReadFailNobody(t *testing.T) {
+	for _, status := range []int{403, 404, 405, 501} {
+		s := simulate(t, broadworkstest.Options{NoRules: status}, broadworkstest.User{ID: ann})
+		i := open(t, s.URL())
+		for _, kind := range kinds {
+			p, err := i.Policy(t.Context(), ann, kind)
+			if err != nil || p.Note != "the rules could not be read; the platform checks them" || (p.Alphabet != "") != (kind == broadworks.Voicemail) {
+				t.Errorf("%d, %s: Policy = %+v, %v", status, kind, p, err)
+			}
+			if r := i.Apply(t.Context(), set(ann, kind, valueOf(kind))); r.Outcome != sdk.Applied {
+				t.Errorf("%d, %s: %s", status, kind, line(r))
+			}
+		}
+	}
+}
+
+// Rules are read whether their numbers are numbers or texts.
+func TestRulesAreReadWhateverTheirFieldsAre(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch strings.TrimPrefix(r.URL.Path, "/api/v2") {
+		case "/auth/token":
+			_, _ = w.Write([]byte(`{"token": "T"}`))
+		case "/groups/password-rules":
+			_, _ = w.Write([]byte(`{"minLength": "9", "restrictMinDigits": "true", "minDigits": "2", "disallowUserId": 1, "passwordExpiresDays": "-1"}`))
+		case "/groups/passcode-rules":
+			_, _ = w.Write([]byte(`{"useRuleLevel": "Group", "minCodeLength": "4", "maxCodeLength": 6, "disallowRepeatedDigits": "true", "numberOfRepeatedDigits": "3"}`))
+		}
+	}))
+	defer s.Close()
+	i := open(t, s.URL+"/api/v2")
+	web, err := i.Policy(t.Context(), ann, broadworks.Web)
+	if err != nil || web.MinLength != 9 || web.Digits != 2 || !web.NoAccountName {
+		t.Errorf("web: %+v, %v", web, err)
+	}
+	code, err := i.Policy(t.Context(), ann, broadworks.Voicemail)
+	if err != nil || code.MinLength != 4 || code.MaxLength != 6 || code.MaxRepeat != 2 {
+		t.Errorf("voicemail: %+v, %v", code, err)
 	}
 }

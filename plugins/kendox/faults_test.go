@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strconv"
@@ -376,5 +377,41 @@ func TestALongAnswerIsNotKept(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; r.Outcome != sdk.Unknown || took > 50 {
 		t.Errorf("Apply = %s after %d MB were allocated; want unknown, some", line(r), took)
+	}
+}
+
+// No form of a field that decides nothing keeps rekey from logging on or from
+// finding a user.
+func TestFieldsThatDecideNothingAreReadInAnyForm(t *testing.T) {
+	for _, test := range []struct{ logon, user string }{
+		{`"ConnectionTimeoutSeconds": 600, "OwnUserId": "u", "IsReadOnlyLicence": false`, `"DisplayName": "J", "Active": true, "Obsolete": false`},
+		{`"ConnectionTimeoutSeconds": "600", "OwnUserId": null, "IsReadOnlyLicence": "false", "IsVerificationCodeNeeded": 0`, `"DisplayName": null, "Domain": 7, "Email": {}, "Active": "true", "Obsolete": 0, "LoginWithInternalPassword": "1"`},
+		{`"ConnectionTimeoutSeconds": null, "OwnUserId": 7, "IsReadOnlyLicence": null`, `"Active": null, "Obsolete": null, "LoginWithInternalPassword": []`},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch method := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]; method {
+			case "Logon":
+				_, _ = w.Write([]byte(`{"LogonResult": {"ConnectionId": "c", ` + test.logon + `}}`))
+			case "GetUserStore":
+				_, _ = w.Write([]byte(`{"GetUserStoreResult": {"Users": [{"Id": "11111111-2222-3333-4444-555555555555", "LoginName": "jdoe", ` + test.user + `}]}}`))
+			case "GetUserAdminAccessRights":
+				_, _ = w.Write([]byte(`{"GetUserAdminAccessRightsResult": ["01002040-38a7-11d8-a902-0050bf427e8f", "01002050-38a7-11d8-a902-0050bf427e8f", "01002059-38a7-11d8-a902-0050bf427e8f"]}`))
+			default:
+				_, _ = w.Write([]byte(`{ }`))
+			}
+		}))
+		i, err := kendox.New().Configure(t.Context(), sdk.Config{Values: map[string]any{"url": s.URL + "/InfoShare/Json", "user": "rekey"},
+			Secrets: map[string]secret.Value{"password": secret.New("pw")}, Timeout: 5 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := i.(*kendox.Instance).Find(t.Context(), "jdoe"); err != nil || a.Status != sdk.StatusActive {
+			t.Errorf("%s: Find = %v, %v", test.user, a, err)
+		}
+		if r := i.Apply(t.Context(), sdk.Operation{ID: "1", Attempt: 1, Verb: sdk.Set, Account: "jdoe", Value: secret.New("New-pass-1")}); r.Outcome != sdk.Applied {
+			t.Errorf("%s, %s: Apply = %v %v", test.logon, test.user, r.Outcome, r.Err)
+		}
+		_ = i.Close()
+		s.Close()
 	}
 }

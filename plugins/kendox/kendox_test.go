@@ -32,6 +32,7 @@ func begin(t *testing.T, o kendoxtest.Options, settings ...any) (*kendoxtest.Ser
 
 func serve(t *testing.T, o kendoxtest.Options) *kendoxtest.Server {
 	t.Helper()
+	o.Strict = true // the contract is held against a lenient one, too
 	s := kendoxtest.New(o)
 	if err := s.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 // settings, as name and value.
 func contractTarget(t testing.TB, more ...any) backendtest.Target {
 	logins := []string{ann, "bob@acme.example", "cy+sales@acme.example", "o'dee@acme.example"}
-	s := smartcloudtest.New(smartcloudtest.Options{AdminPassword: adminPW, RepeatAllowed: true})
+	s := smartcloudtest.New(smartcloudtest.Options{AdminPassword: adminPW, RepeatAllowed: true, Strict: len(more) > 1 && more[1] == "never"})
 	for _, login := range logins {
 		s.Add(smartcloudtest.Account{Login: login, Password: tempPW})
 	}

@@ -27,7 +27,7 @@ const (
 
 func simulate(t *testing.T, o smartcloudtest.Options, accounts ...smartcloudtest.Account) *smartcloudtest.Simulator {
 	t.Helper()
-	o.AdminPassword = adminPW
+	o.AdminPassword, o.Strict = adminPW, true // the contract is held against a lenient one, too
 	s := smartcloudtest.New(o, accounts...)
 	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)

@@ -296,3 +296,36 @@ func TestOverloadIsTold(t *testing.T) {
 		}
 	}
 }
+
+// No form of a field that decides nothing keeps an account from being found, or
+// an error from being read.
+func TestFieldsThatDecideNothingAreReadInAnyForm(t *testing.T) {
+	for _, person := range []string{
+		`"GivenName": "Ann", "FamilyName": "A", "Created": "03/01/2026 12:00:00", "Owner": 1, "Deleted": ""`,
+		`"GivenName": null, "FamilyName": null, "Deleted": false, "Owner": "1"`,
+		`"GivenName": 7, "FamilyName": {}, "SecurityRealm": null, "RoleSet": "User"`,
+	} {
+		for _, id := range []string{`20000001`, `"20000001"`, `"S-1"`, `null`} {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case strings.Contains(r.URL.Path, "getRoleList"):
+					_, _ = w.Write([]byte(`{"List": ["CustomerAdministrator", 7, null]}`))
+				case r.Method == http.MethodGet:
+					_, _ = w.Write([]byte(`{"List": [{"Id": ` + id + `, "CustomerId": "1", "SubscriberState": "ACTIVE", "IsGuest": "false", "Person": {"EmailAddress": "` + ann + `", ` + person + `}}]}`))
+				default:
+					w.WriteHeader(http.StatusBadRequest)
+					_, _ = w.Write([]byte(`{"BSSResponse": {"ResponseCode": 400, "ResponseMessage": "The password does not comply with the password policy", "Severity": 3, "MessageCode": null}}`))
+				}
+			}))
+			i := open(t, s.URL)
+			if a, err := i.(sdk.Finder).Find(t.Context(), ann); err != nil || a.Status != sdk.StatusActive {
+				t.Errorf("%s, Id %s: Find = %v, %v", person, id, a, err)
+			}
+			r := i.Apply(t.Context(), sdk.Operation{ID: "1", Attempt: 1, Verb: sdk.Set, Account: ann, Value: secret.New("new_passw0rd")})
+			if r.Err == nil || r.Err.Code != sdk.PolicyViolation || !strings.Contains(r.Err.Message, "does not comply") {
+				t.Errorf("%s, Id %s: Apply = %v", person, id, r.Err)
+			}
+			s.Close()
+		}
+	}
+}

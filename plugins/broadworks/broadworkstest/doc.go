@@ -5,7 +5,9 @@
 // trials; it knows nothing of the broadworks backend and was written from the
 // notes on the protocol alone.
 //
-// Read from code of clients [C], documented [D], or seen in the web interface
+// The interface's reference (doc.odinapi.net) is public, and was not read
+// itself. Read from code of clients [C] (Jordan-Prescott/odins_spear @810cbc8
+// and @770416c, parkbenchsolutions/odin-reports), documented by them [D], or seen in the web interface
 // and in samples [O]:
 //
 //   - POST /auth/token with username and password answers a token; PUT
@@ -20,7 +22,15 @@
 //     /users/passwords (web) set; a read never shows a secret. [C, O]
 //   - SIP needs the service "Authentication", the passcode "Voice Messaging
 //     User". [O]
-//   - GET /users lists a group with filters v, v*, *v*. [C]
+//   - GET /users lists a group, or without groupId a whole enterprise, with
+//     filters v, v*, *v*. [C] GET /service-providers?serviceProviderId= and
+//     GET /groups?serviceProviderId=&groupId= answer one object with
+//     isEnterprise and defaultDomain; without the name, lists. [D, O]
+//   - passwordExpiresDays is a number, and a string where it is negative, which
+//     never and expired are: "-2147483648", "-107". [O] (Options.Expires)
+//   - A login is JSON, or a form: public scripts send both. [C]
+//   - Passcodes have 4 to 6 digits: what a client takes before it sends one [C];
+//     the schema's own range is wider (Options.Rules).
 //   - Rules: of a group for web passwords, of group, provider or system for
 //     passcodes by useRuleLevel, of provider or system for SIP by
 //     useServiceProviderSettings; their fields and ranges are those of the
@@ -34,6 +44,9 @@
 //   - A broken rule and a missing service are 400, an unknown user is 404, a
 //     dead token 401, a call above one's rights 403. The texts are made up, but
 //     for the form "[Error nnnn] text" of BroadWorks.
+//   - Options.Strict takes JSON only that says it is; that the real one takes no
+//     more is not known.
+//   - Rules may be hidden from a login (Options.NoRules).
 //   - Tokens live for Options.TokenLife; a dead one cannot be renewed.
 //   - A service may come by a service pack: /users/services then shows the pack
 //     as assigned, /users/services/assigned shows what is in force

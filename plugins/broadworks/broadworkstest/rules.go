@@ -78,7 +78,8 @@ type Rules struct {
 
 // DefaultRules are what a system might be delivered with: web passwords of 8
 // with a digit, an upper and a lower-case letter; SIP passwords of 12 with the
-// same; passcodes of 6 to 8 digits without runs, by the group's rules.
+// same; passcodes of 4 to 6 digits without runs, by the group's rules, which is
+// what public clients take.
 func DefaultRules() Rules {
 	web := PasswordRules{
 		DisallowUserID: true, RestrictMinDigits: true, MinDigits: 1, RestrictMinUpperCaseLetters: true, MinUpperCaseLetters: 1,
@@ -89,7 +90,7 @@ func DefaultRules() Rules {
 	code := PasscodeRules{
 		UseRuleLevel: LevelGroup, DisallowRepeatedDigits: true, NumberOfRepeatedDigits: 3, DisallowContiguousSequences: true,
 		NumberOfAscendingDigits: 3, NumberOfDescendingDigits: 3, DisallowUserNumber: true, DisallowReversedUserNumber: true,
-		MinCodeLength: 6, MaxCodeLength: 8, DisableLoginAfterMaxFailedLoginAttempt: true, MaxFailedLoginAttempts: 5,
+		MinCodeLength: 4, MaxCodeLength: 6, DisableLoginAfterMaxFailedLoginAttempt: true, MaxFailedLoginAttempts: 5,
 	}
 	return Rules{GroupWeb: web, SystemWeb: web, ProviderSIP: sip, SystemSIP: sip, GroupPasscode: code, ProviderPasscode: code, SystemPasscode: code}
 }

@@ -3,6 +3,8 @@ package broadworkstest
 import (
 	"crypto/rand"
 	"encoding/json"
+	"math"
+	"mime"
 	"net/http"
 	"path"
 	"slices"
@@ -106,8 +108,8 @@ func (s *Simulator) serve(where string, serve func(*call) (any, *problem), r *ht
 	s.requests[operation(r)]++
 	c := &call{Request: r, s: s, body: map[string]any{}}
 	if r.Method != http.MethodGet {
-		if err := json.NewDecoder(r.Body).Decode(&c.body); err != nil {
-			return nil, bad("The request body is not valid.")
+		if p := c.read(where); p != nil {
+			return nil, p
 		}
 	}
 	open := r.Method == http.MethodPost && where == "/auth/token" || where == "/auth/password"
@@ -117,7 +119,32 @@ func (s *Simulator) serve(where string, serve func(*call) (any, *problem), r *ht
 	if !c.admin && !open && !slices.Contains(own, where) {
 		return nil, forbidden
 	}
+	if status := s.o.NoRules; status != 0 && strings.HasSuffix(where, "-rules") {
+		return nil, &problem{status, "[Error 5404] Unauthorized transaction."}
+	}
 	return serve(c)
+}
+
+// read takes the body: JSON, or for a login a form, unless the options are
+// strict.
+func (c *call) read(where string) *problem {
+	kind, _, _ := mime.ParseMediaType(c.Header.Get("Content-Type"))
+	if kind == "application/x-www-form-urlencoded" && where == "/auth/token" && !c.s.o.Strict {
+		if err := c.ParseForm(); err != nil {
+			return bad("The request body is not valid.")
+		}
+		for name := range c.PostForm {
+			c.body[name] = c.PostForm.Get(name)
+		}
+		return nil
+	}
+	if c.s.o.Strict && kind != "application/json" {
+		return &problem{http.StatusUnsupportedMediaType, "The request body is not application/json."}
+	}
+	if err := json.NewDecoder(c.Body).Decode(&c.body); err != nil {
+		return bad("The request body is not valid.")
+	}
+	return nil
 }
 
 // authenticate reads the bearer token.
@@ -151,7 +178,20 @@ func (s *Simulator) sessionOf(login string) map[string]any {
 		kind = "Provisioning"
 	}
 	return map[string]any{"userId": login, "loginType": kind, "groupId": s.o.Group, "serviceProviderId": s.o.Provider,
-		"locale": "en_US", "encoding": "ISO-8859-1", "isEnterprise": true, "passwordExpiresDays": 2147483647}
+		"locale": "en_US", "encoding": "ISO-8859-1", "isEnterprise": true, "passwordExpiresDays": s.expires()}
+}
+
+// expires is passwordExpiresDays as the interface writes it: negative numbers
+// are strings.
+func (s *Simulator) expires() any {
+	switch days := s.o.Expires; {
+	case days == nil:
+		return math.MaxInt32
+	case *days < 0:
+		return strconv.Itoa(*days)
+	default:
+		return *days
+	}
 }
 
 func login(c *call) (any, *problem) {
@@ -397,7 +437,7 @@ func getWeb(c *call) (any, *problem) {
 	if p != nil {
 		return nil, p
 	}
-	return map[string]any{"userId": u.ID, "passwordExpiresDays": 2147483647, "isLoginDisabled": u.locked}, nil
+	return map[string]any{"userId": u.ID, "passwordExpiresDays": c.s.expires(), "isLoginDisabled": u.locked}, nil
 }
 
 func setWeb(c *call) (any, *problem) {
@@ -422,7 +462,7 @@ func loginInfo(c *call) (any, *problem) {
 		return nil, forbidden
 	}
 	return map[string]any{"userId": u.ID, "loginType": "User", "groupId": u.Group, "serviceProviderId": u.Provider, "firstName": u.First, "lastName": u.Last,
-		"passwordExpiresDays": 2147483647, "isAlternateUserId": false, "broadworksUserId": u.ID}, nil
+		"passwordExpiresDays": c.s.expires(), "isAlternateUserId": false, "broadworksUserId": u.ID}, nil
 }
 
 func servicesAssigned(c *call) (any, *problem) {
@@ -490,12 +530,16 @@ func getUsers(c *call) (any, *problem) {
 		}
 		return u.object(), nil
 	}
-	if p := c.group(); p != nil {
+	whole := !q.Has("groupId") // of an enterprise
+	if p := c.provider(); whole && p != nil {
+		return nil, p
+	}
+	if p := c.group(); !whole && p != nil {
 		return nil, p
 	}
 	list := []any{}
 	for _, u := range c.s.order {
-		if u.Provider == q.Get("serviceProviderId") && u.Group == q.Get("groupId") && selected(u, q) {
+		if u.Provider == q.Get("serviceProviderId") && (whole || u.Group == q.Get("groupId")) && selected(u, q) {
 			list = append(list, u.object())
 		}
 	}
@@ -529,7 +573,11 @@ func (c *call) page(list []any) any {
 	return map[string]any{"total": len(list), "count": len(data), "offset": from, "data": data}
 }
 
+// groups are those of a provider, or the one that the query names.
 func groups(c *call) (any, *problem) {
+	if name := c.URL.Query().Get("groupId"); name != "" {
+		return groupObject(c.URL.Query().Get("serviceProviderId"), name), c.group()
+	}
 	if p := c.provider(); p != nil {
 		return nil, p
 	}
@@ -537,14 +585,25 @@ func groups(c *call) (any, *problem) {
 	for _, u := range append(c.s.order, &user{User: User{Provider: c.s.o.Provider, Group: c.s.o.Group}}) {
 		if u.Provider == c.URL.Query().Get("serviceProviderId") && !seen[u.Group] {
 			seen[u.Group] = true
-			list = append(list, map[string]any{"groupId": u.Group, "serviceProviderId": u.Provider})
+			list = append(list, groupObject(u.Provider, u.Group))
 		}
 	}
 	return list, nil
 }
 
+func groupObject(provider, group string) map[string]any {
+	return map[string]any{"groupId": group, "groupName": group, "serviceProviderId": provider, "isEnterprise": true, "defaultDomain": "acme.example"}
+}
+
+// providers are all, or the one that the query names.
 func providers(c *call) (any, *problem) {
-	return []any{map[string]any{"serviceProviderId": c.s.o.Provider, "isEnterprise": true}}, nil
+	one := func(name string) map[string]any {
+		return map[string]any{"serviceProviderId": name, "serviceProviderName": name, "isEnterprise": true, "defaultDomain": "acme.example"}
+	}
+	if name := c.URL.Query().Get("serviceProviderId"); name != "" {
+		return one(name), c.provider()
+	}
+	return []any{one(c.s.o.Provider)}, nil
 }
 
 func groupServices(c *call) (any, *problem) {

@@ -20,6 +20,10 @@ const (
 
 // Options are what the simulated system is like.
 type Options struct {
+	// Strict takes only JSON that says it is, and only what the documents list.
+	// Without it requests are read as public clients write them: a login may be
+	// a form.
+	Strict     bool
 	Login      string        // who administers; "": admin
 	Password   string        // of the administrator
 	MustChange bool          // the administrator's password has to be changed first
@@ -29,6 +33,8 @@ type Options struct {
 	TokenLife  time.Duration // 0: tokens live for ever
 	Refresh    string        // which path renews a token: "token", "session"; "": both
 	Paged      int           // page size of GET /users; 0: an array of all
+	Expires    *int          // passwordExpiresDays, a string if negative; nil: 2147483647, which is never
+	NoRules    int           // status that every page of rules is answered with, such as 403; 0: they are shown
 	// PacksHidden: /users/services/assigned leaves out what a pack brings.
 	PacksHidden bool
 	// Short: generators answer so many values fewer than they were asked for.
@@ -199,6 +205,14 @@ func (s *Simulator) DisableVoicemail(id string) {
 	if u := s.users[strings.ToLower(id)]; u != nil {
 		u.vmOff = true
 	}
+}
+
+// Token issues a token for a login, as the interface does.
+func (s *Simulator) Token(login string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token, _ := s.issue(login)["token"].(string)
+	return token
 }
 
 // Expire makes every token die.

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -73,7 +75,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveStatus(w)
 		return
 	}
-	name, ok := strings.CutPrefix(r.URL.Path, Base+"/")
+	path := r.URL.Path
+	if !s.o.Strict {
+		path = strings.TrimSuffix(path, "/")
+	}
+	name, ok := strings.CutPrefix(path, Base+"/")
 	m, known := s.method(name)
 	if !ok || !known {
 		http.NotFound(w, r)
@@ -88,7 +94,41 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The server encountered an error processing the request.", http.StatusBadRequest)
 		return
 	}
+	if s.o.Strict && !documented(r, name, a) {
+		http.Error(w, "The server encountered an error processing the request.", http.StatusBadRequest)
+		return
+	}
 	s.serve(w, r, name[strings.LastIndexByte(name, '/')+1:], func() (any, *exception) { return m(a) }, a)
+}
+
+// parameters are the documented ones by call, each with a value of its type.
+var parameters = map[string]map[string]any{
+	"Authentication/Logon":                         {"tenantName": "", "userName": "", "passwordHashed": "", "clientId": "", "timeZoneOffsetMinutes": 0.0},
+	"Authentication/Logoff":                        {"connectionId": ""},
+	"Authentication/GetLogonResult":                {"connectionId": ""},
+	"Authentication/SetConnectionVerificationCode": {"connectionId": "", "verificationCode": ""},
+	"Common/SetUserPasswordHashed":                 {"connectionId": "", "userId": "", "newPasswordHashed": ""},
+	"Common/SetUserPassword":                       {"connectionId": "", "userId": "", "newPassword": ""},
+	"Common/GetUserAdminAccessRights":              {"connectionId": "", "userId": ""},
+	"Common/GetUserStore":                          {"connectionId": ""},
+	"Common/GetAllUsersSimple":                     {"connectionId": "", "userFilter": map[string]any{}},
+	"Common/GetUserSimple":                         {"connectionId": "", "userId": ""},
+	"Common/GetOwnUser":                            {"connectionId": ""},
+}
+
+// documented reports whether a request is as the reference has it; null stands
+// for any type.
+func documented(r *http.Request, name string, a arguments) bool {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
+		return false
+	}
+	for argument, v := range a {
+		want, ok := parameters[name][argument]
+		if !ok || v != nil && reflect.TypeOf(v) != reflect.TypeOf(want) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, do func() (any, *exception), a arguments) {

@@ -35,6 +35,9 @@ const (
 
 // Options are how a server behaves.
 type Options struct {
+	// Strict takes only what the reference lists: application/json, the
+	// parameters of each call by their names and types, no final slash.
+	Strict bool
 	Now    func() time.Time // the clock; nil: time.Now
 	Tenant string           // the name that a logon has to give; "": any
 	Idle   time.Duration    // after which a session ends; 0: ten minutes

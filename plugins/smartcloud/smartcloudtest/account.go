@@ -3,6 +3,7 @@ package smartcloudtest
 import (
 	"crypto/rand"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -40,13 +41,15 @@ type Account struct {
 type subscriber struct {
 	Account
 	id      int64
+	created time.Time
+	changed time.Time
 	used    bool     // the one-time password has had its login
 	history []string // newest last, the present value included
 	sets    int      // how often a value was taken
 	mails   int      // reset mails
 }
 
-func newSubscriber(id int64, a Account) *subscriber {
+func newSubscriber(id int64, a Account, now time.Time) *subscriber {
 	if a.State == "" {
 		a.State = Active
 	}
@@ -59,7 +62,7 @@ func newSubscriber(id int64, a Account) *subscriber {
 	if a.Customer == 0 {
 		a.Customer = 1
 	}
-	s := &subscriber{Account: a, id: id}
+	s := &subscriber{Account: a, id: id, created: now, changed: now}
 	if a.Password != "" {
 		s.history = []string{a.Password}
 	}

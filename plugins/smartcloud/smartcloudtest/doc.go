@@ -24,7 +24,15 @@
 //     nor e-mail in it. [D]
 //   - Subscribers are listed in pages, found by e-mail, by organisation and by
 //     id, added, and moved between states by x-operation. [C]
+//   - A Person has Created and Modified (month/day/year hours:minutes:seconds),
+//     Deleted and Owner; a customer resource beside the subscriber's tells an
+//     organisation, by id, by name, or all. [C]
+//   - Every error is the JSON envelope, of unknown paths too; a final slash and a
+//     CustomerId as a string are taken. [C: public clients send both]
 //   - Roles are asked and given by getRoleList, assignRole, unassignRole. [C]
+//
+// The clients are OpenNTF/SocialSDK @c9c02d4 and cathaldi/smartcloud-administrator
+// @1c724bb.
 //
 // Inferred, and therefore options where another answer is as likely:
 //
@@ -41,6 +49,8 @@
 //   - Any account may read its own profile with its own password, others not:
 //     401 for a wrong password, 403 for somebody else's profile. This stands for
 //     a logon. With a one-time password it works once.
+//   - Options.Strict refuses what the documents do not list; that the real one
+//     does is not known. A blank after the address of a reset is 404 either way.
 //   - State changes take effect at once; the real ones are asynchronous.
 //
 // Beside the interface, GET /simulator tells the numbers of accounts and

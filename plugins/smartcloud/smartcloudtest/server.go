@@ -3,6 +3,7 @@ package smartcloudtest
 import (
 	"encoding/json"
 	"fmt"
+	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -64,10 +65,87 @@ func (s *Simulator) mux() http.Handler {
 		"GET " + resource + "/{id}":    {owner: true, serve: readSubscriber},
 		"POST " + resource + "/{id}":   {serve: moveSubscriber},
 		"DELETE " + resource + "/{id}": {serve: deleteSubscriber},
+		"GET " + customers:             {serve: listCustomers},
+		"GET " + customers + "/{id}":   {serve: readCustomer},
 	} {
 		mux.HandleFunc(pattern, s.handler(h))
 	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		s.reply(w, &problem{404, "BZSBS0404E", "There is no such resource."})
+	})
 	return mux
+}
+
+const customers = "/api/bss/resource/customer"
+
+// slashes takes a final slash for none, unless the options are strict.
+func (s *Simulator) slashes(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path, ends := strings.CutSuffix(r.URL.Path, "/"); ends && path != "" && !s.o.Strict {
+			r = r.Clone(r.Context())
+			r.URL.Path = path
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stamp is a date as the interface writes it.
+func stamp(t time.Time) string { return t.UTC().Format("01/02/2006 15:04:05") }
+
+// customer is an organisation as the interface shows it.
+func (s *Simulator) customer(id int64) map[string]any {
+	when := stamp(s.order[0].created)
+	return map[string]any{
+		"Id": id, "CustomerState": "ACTIVE", "CustomerType": "DIRECT", "IsGuest": false, "IsPartner": false, "IsSyncPending": false, "LastSyncDate": when,
+		"CustomerAccountSet": []any{map[string]any{"VendorId": 10, "PaymentMethodType": "PURCHASE_ORDER", "CurrencyType": "USD"}},
+		"Organization": map[string]any{
+			"OrgName": organisation(id), "Owner": id, "Created": when, "Modified": when, "Deleted": "", "PartyType": "ORGANIZATION", "Industry": "", "CompanySize": "",
+			"SecurityRealm": NonFederated, "LanguagePreference": "EN_US", "TimeZone": "America/Central",
+			"Contact":    map[string]any{"GivenName": "", "FamilyName": "", "EmailAddress": s.o.Admin, "WorkPhone": "", "JobTitle": ""},
+			"AddressSet": []any{},
+		},
+	}
+}
+
+func organisation(id int64) string { return fmt.Sprintf("Organisation %d", id) }
+
+// customerIDs are the organisations of all accounts, in their order.
+func (s *Simulator) customerIDs() []int64 {
+	var list []int64
+	for _, a := range s.order {
+		if !slices.Contains(list, a.Customer) {
+			list = append(list, a.Customer)
+		}
+	}
+	return list
+}
+
+// listCustomers is the list, and the named query for a name.
+func listCustomers(s *Simulator, r *http.Request, _ caller) (any, *problem) {
+	q := r.URL.Query()
+	named := q.Get("_namedQuery")
+	if named != "" && named != "getCustomerByOrgName" {
+		return nil, &problem{400, "BZSBS0400E", "The query is not known."}
+	}
+	var list []any
+	for _, id := range s.customerIDs() {
+		if named == "" || strings.EqualFold(organisation(id), q.Get("orgName")) {
+			list = append(list, s.customer(id))
+		}
+	}
+	if len(list) == 0 {
+		return nil, &problem{404, "BZSCU1004E", "The customer was not found."}
+	}
+	page, err := s.page(list, q.Get("_pageNumber"), q.Get("_pageSize"))
+	return map[string]any{"List": page}, err
+}
+
+func readCustomer(s *Simulator, r *http.Request, _ caller) (any, *problem) {
+	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if !slices.Contains(s.customerIDs(), id) {
+		return nil, &problem{404, "BZSCU1004E", "The customer was not found."}
+	}
+	return map[string]any{"Customer": s.customer(id)}, nil
 }
 
 func (s *Simulator) handler(h handle) http.HandlerFunc {
@@ -93,6 +171,9 @@ func (s *Simulator) handler(h handle) http.HandlerFunc {
 func (s *Simulator) serve(h handle, r *http.Request) (any, *problem, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); s.o.Strict && r.ContentLength > 0 && kind != "application/json" {
+		return nil, &problem{415, "BZSBS0415E", "The request body is not application/json."}, 0
+	}
 	op := operation(r)
 	s.requests[op]++
 	if wait := s.overload(op); wait > 0 {
@@ -185,6 +266,11 @@ func (s *Simulator) policy(a *subscriber, value string) *problem {
 	return nil
 }
 
+func (s *Simulator) take(a *subscriber, value string, oneTime bool) {
+	a.take(value, oneTime)
+	a.changed = s.o.Now()
+}
+
 func setOneTimePassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
 	a, c, p := s.credentials(r)
 	if p != nil {
@@ -193,7 +279,7 @@ func setOneTimePassword(s *Simulator, r *http.Request, _ caller) (any, *problem)
 	if p := s.policy(a, *c.NewPassword); p != nil {
 		return nil, p
 	}
-	a.take(*c.NewPassword, true)
+	s.take(a, *c.NewPassword, true)
 	return nil, nil
 }
 
@@ -214,7 +300,7 @@ func changePassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
 	if p := s.policy(a, *c.NewPassword); p != nil {
 		return nil, p
 	}
-	a.take(*c.NewPassword, false)
+	s.take(a, *c.NewPassword, false)
 	if a.State == Pending && !s.o.StayPending {
 		a.State = Active
 	}
@@ -234,7 +320,7 @@ func setUserPassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
 			return nil, p
 		}
 	}
-	a.take(*c.NewPassword, false)
+	s.take(a, *c.NewPassword, false)
 	return nil, nil
 }
 
@@ -243,7 +329,7 @@ func resetPassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
 	if p != nil {
 		return nil, p
 	}
-	a.take(mailed(), true)
+	s.take(a, mailed(), true)
 	a.mails++
 	return nil, nil
 }
@@ -346,7 +432,8 @@ func (a *subscriber) object() map[string]any {
 		"Id": a.id, "CustomerId": a.Customer, "SubscriberState": a.State, "PartyRoleType": "SUBSCRIBER", "IsGuest": false, "SeatSet": []any{},
 		"Person": map[string]any{
 			"EmailAddress": a.Login, "GivenName": a.Given, "FamilyName": a.Family, "RoleSet": a.Roles,
-			"SecurityRealm": a.Realm, "LanguagePreference": "EN_US", "OrgName": fmt.Sprintf("Organisation %d", a.Customer),
+			"SecurityRealm": a.Realm, "LanguagePreference": "EN_US", "OrgName": organisation(a.Customer), "Owner": a.Customer,
+			"Created": stamp(a.created), "Modified": stamp(a.changed), "Deleted": "", "NamePrefix": "", "NameSuffix": "", "EmployeeNumber": "",
 		},
 	}
 }
@@ -374,7 +461,7 @@ func readSubscriber(s *Simulator, r *http.Request, by caller) (any, *problem) {
 func addSubscriber(s *Simulator, r *http.Request, _ caller) (any, *problem) {
 	var body struct {
 		Subscriber struct {
-			CustomerId int64
+			CustomerId any
 			Person     struct {
 				RoleSet                             []string
 				FamilyName, GivenName, EmailAddress string
@@ -384,12 +471,31 @@ func addSubscriber(s *Simulator, r *http.Request, _ caller) (any, *problem) {
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Subscriber.Person.EmailAddress == "" {
 		return nil, &problem{400, "BZSBS0400E", "The request body is not valid."}
 	}
+	customer, ok := s.customerID(body.Subscriber.CustomerId)
+	if !ok {
+		return nil, &problem{400, "BZSBS0400E", "The CustomerId is not valid."}
+	}
 	p := body.Subscriber.Person
 	if s.accounts[strings.ToLower(p.EmailAddress)] != nil {
 		return nil, &problem{409, "BZSSU1001E", "The e-mail address already exists."}
 	}
-	a := s.add(Account{Login: p.EmailAddress, State: Pending, Given: p.GivenName, Family: p.FamilyName, Roles: p.RoleSet, Customer: body.Subscriber.CustomerId})
+	a := s.add(Account{Login: p.EmailAddress, State: Pending, Given: p.GivenName, Family: p.FamilyName, Roles: p.RoleSet, Customer: customer})
 	return map[string]any{"Long": a.id}, nil
+}
+
+// customerID reads an organisation's id: a number, or unless the options are
+// strict one in a string, as the templates of public clients have it.
+func (s *Simulator) customerID(v any) (int64, bool) {
+	switch v := v.(type) {
+	case nil:
+		return 0, true
+	case float64:
+		return int64(v), v == float64(int64(v))
+	case string:
+		id, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+		return id, !s.o.Strict && (err == nil || v == "")
+	}
+	return 0, false
 }
 
 // moves are the x-operations: from which state to which.
@@ -413,7 +519,7 @@ func moveSubscriber(s *Simulator, r *http.Request, by caller) (any, *problem) {
 	case a.State != move.from:
 		return nil, &problem{409, "BZSAU1020E", "The operation is not allowed while the subscriber is in state " + a.State + "."}
 	}
-	a.State = move.to
+	a.State, a.changed = move.to, s.o.Now()
 	return nil, nil
 }
 

@@ -16,6 +16,10 @@ import (
 // Options are what the simulated system is like. The zero Options have an
 // administrator admin@acme.example without a password, whom nobody can be.
 type Options struct {
+	// Strict takes only what the documents list: no final slash, a number for
+	// CustomerId, bodies that say that they are JSON. Without it requests are
+	// read as public clients write them.
+	Strict        bool
 	Admin         string // the administrator's e-mail
 	AdminPassword string //
 	Spelling      string // of the error keys: "A" (ResponseCode, …; the default) or "B" (responseCode, …)
@@ -43,6 +47,7 @@ type Simulator struct {
 	accounts map[string]*subscriber // by lower-case e-mail
 	byID     map[int64]*subscriber
 	order    []*subscriber
+	added    int // accounts, the deleted ones included
 	requests map[string]int
 	refused  int // by the budget
 	spent    int
@@ -88,7 +93,7 @@ func (s *Simulator) Close() { _ = s.server.Close(); <-s.done }
 
 // Handler returns the system as a handler, faults included.
 func (s *Simulator) Handler() http.Handler {
-	return s.Faults.Wrap(s.mux(), func(r *http.Request, body []byte) (string, string) {
+	return s.Faults.Wrap(s.slashes(s.mux()), func(r *http.Request, body []byte) (string, string) {
 		op, login := operation(r), r.URL.Query().Get("loginName")+r.URL.Query().Get("emailAddress")
 		var c struct{ UserCredential credential }
 		if json.Unmarshal(body, &c) == nil {
@@ -101,7 +106,7 @@ func (s *Simulator) Handler() http.Handler {
 // operation names a request as in Requests and in faults: the last part of a
 // service's path, or the method and "subscriber".
 func operation(r *http.Request) string {
-	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/") // a final slash names the same
 	if len(path) >= 5 && path[2] == "service" {
 		return path[4]
 	}
@@ -121,7 +126,8 @@ func (s *Simulator) Add(accounts ...Account) {
 }
 
 func (s *Simulator) add(a Account) *subscriber {
-	n := newSubscriber(int64(20000000+len(s.order)), a)
+	n := newSubscriber(int64(20000000+s.added), a, s.o.Now())
+	s.added++
 	s.order = append(s.order, n)
 	s.byID[n.id] = n
 	s.accounts[strings.ToLower(a.Login)] = n

@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -74,6 +75,26 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&o.Provider, "provider", "Acme", "the service provider")
 	flags.StringVar(&o.Group, "group", "Sales", "the group of all users")
 	flags.DurationVar(&o.TokenLife, "token-life", 0, "how long a login lasts; 0: for ever")
+	flags.BoolVar(&o.Strict, "strict", false, "take only JSON that says it is; inferred")
+	flags.BoolVar(&o.MustChange, "must-change", false, "402: the administrator's password has to be changed first; seen in the web interface")
+	flags.StringVar(&o.Refresh, "refresh", "", "which `path` renews a login: token or session; both without it")
+	flags.BoolVar(&o.PacksHidden, "packs-hidden", false, "/users/services/assigned leaves out what a service pack brings; inferred")
+	flags.IntVar(&o.Short, "short", 0, "generators answer so many `values` fewer than asked for")
+	flags.IntVar(&o.NoRules, "no-rules", 0, "answer every page of rules with this `status`, such as 403 or 404")
+	flags.Func("expires", "passwordExpiresDays in `days`, a string if negative as the platform writes it; never without it", func(text string) error {
+		days, err := strconv.Atoi(text)
+		o.Expires = &days
+		return err
+	})
+	rules := broadworkstest.DefaultRules()
+	o.Rules = &rules
+	flags.Func("passcode", "least and greatest length of a passcode, `4-6` without it; the schema has 2-15 and 3-30", func(text string) error {
+		code := &rules.GroupPasscode
+		if n, err := fmt.Sscanf(text, "%d-%d", &code.MinCodeLength, &code.MaxCodeLength); n != 2 || err != nil || code.MinCodeLength < 2 || code.MinCodeLength > code.MaxCodeLength || code.MaxCodeLength > 30 {
+			return errors.New("want two lengths, such as 4-6")
+		}
+		return nil
+	})
 	flags.IntVar(&o.Paged, "page", 0, "answer lists of users in pages of so many; 0: at once")
 	err := flags.Parse(args)
 	if err == nil && flags.NArg() > 0 {

@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,6 +84,29 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	for _, test := range tests {
 		if err := run(t.Context(), test.args, test.password, io.Discard); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+// Every behaviour of the system can be had by a flag: what Options has, but the
+// clock and a password, simulate --help lists.
+func TestEveryOptionHasAFlag(t *testing.T) {
+	set, err := parse([]string{"--strict", "--must-change", "--refresh=token", "--packs-hidden", "--short=1", "--no-rules=403", "--expires=-107", "--passcode=4-8", "--token-life=1m", "--page=5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := reflect.ValueOf(set.options)
+	for i := range value.NumField() {
+		if name := value.Type().Field(i).Name; value.Field(i).IsZero() && !slices.Contains([]string{"Now", "Password", "AdminPassword"}, name) {
+			t.Errorf("no flag sets Options.%s", name)
+		}
+	}
+}
+
+func TestAPasscodeHasTwoLengths(t *testing.T) {
+	for _, wrong := range []string{"8", "1-4", "6-4", "4-31", "x-y"} {
+		if _, err := parse([]string{"--passcode=" + wrong}); err == nil {
+			t.Errorf("--passcode=%s is taken", wrong)
 		}
 	}
 }

@@ -48,16 +48,36 @@ func run(args []string, stdout, stderr io.Writer) error {
 	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
 	listen := flags.String("listen", "127.0.0.1:8084", "address to listen on")
 	accounts := flags.String("accounts", "", "file of users")
-	utf16 := flags.Bool("utf-16le", false, "hash passwords as UTF-16LE instead of UTF-8")
-	idle := flags.Duration("idle", 0, "after which a session ends (default 10m0s)")
+	o := options(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	s := kendoxtest.New(kendoxtest.Options{UTF16: *utf16, Idle: *idle})
+	s := kendoxtest.New(*o)
 	if err := load(s, *accounts); err != nil {
 		return err
 	}
 	return serve(s, *listen, stdout)
+}
+
+// options are the flags that say how the server behaves.
+func options(flags *flag.FlagSet) *kendoxtest.Options {
+	o := &kendoxtest.Options{}
+	flags.BoolVar(&o.Strict, "strict", false, "take only what the reference lists: JSON that says it is, parameters by their names and types; inferred")
+	flags.BoolVar(&o.Loose, "loose", false, "SetUserPasswordHashed takes anything, as the sample in the reference suggests")
+	flags.StringVar(&o.Tenant, "tenant", "", "the tenant that a logon has to name; documented")
+	flags.BoolVar(&o.UTF16, "utf-16le", false, "hash passwords as UTF-16LE instead of UTF-8; neither is documented")
+	flags.DurationVar(&o.Idle, "idle", 0, "after which a session ends (default 10m0s); documented")
+	flags.IntVar(&o.Sessions, "sessions", 0, "most sessions of a user at once, 10055 above it; documented; 0: any number")
+	flags.IntVar(&o.Licences, "licences", 0, "most sessions of all users at once, 10054 above it; 0: any number")
+	flags.StringVar(&o.Code, "code", "123456", "the second factor's code")
+	flags.StringVar(&o.Form, "error-form", kendoxtest.FormCode, "of an error's body: message, fault, text, or without it a code and a message; none is documented")
+	flags.IntVar(&o.Status, "error-status", 500, "HTTP status of an error; not documented")
+	flags.IntVar(&o.Rules.MinLength, "min-length", 0, "of SetUserPassword's values, 10081; the hashed call cannot check")
+	flags.BoolVar(&o.Rules.Letter, "letter", false, "SetUserPassword wants a letter, 10082")
+	flags.BoolVar(&o.Rules.Special, "special", false, "SetUserPassword wants a special character, 10083")
+	flags.BoolVar(&o.Rules.Mixed, "mixed", false, "SetUserPassword wants upper and lower case, 10084")
+	flags.BoolVar(&o.Rules.Digit, "digit", false, "SetUserPassword wants a digit, 10086")
+	return o
 }
 
 func serve(s *kendoxtest.Server, listen string, stdout io.Writer) error {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
@@ -65,5 +68,25 @@ func TestLoadReadsTheSampleOfTheScript(t *testing.T) {
 	}
 	if _, ok := s.User("login"); ok {
 		t.Error("the names of the columns became a user")
+	}
+}
+
+// Every behaviour of the server can be had by a flag: what Options has, but the
+// clock, simulate --help lists.
+func TestEveryOptionHasAFlag(t *testing.T) {
+	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
+	o := options(flags)
+	flags.VisitAll(func(f *flag.Flag) {
+		v := map[string]string{"tenant": "x", "idle": "1m", "sessions": "2", "licences": "3", "code": "1", "error-form": "text", "error-status": "400", "min-length": "9"}[f.Name]
+		if err := flags.Set(f.Name, cmp.Or(v, "true")); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, value := range []reflect.Value{reflect.ValueOf(*o), reflect.ValueOf(o.Rules)} {
+		for i := range value.NumField() {
+			if name := value.Type().Field(i).Name; value.Field(i).IsZero() && name != "Now" {
+				t.Errorf("no flag sets %s", name)
+			}
+		}
 	}
 }

@@ -24,8 +24,8 @@ import (
 )
 
 type settings struct {
-	listen, accounts, admin, state string
-	budget                         smartcloudtest.Budget
+	listen, accounts, state string
+	options                 smartcloudtest.Options
 }
 
 func main() {
@@ -50,12 +50,13 @@ func run(ctx context.Context, args []string, password string, out io.Writer) err
 	if err != nil {
 		return err
 	}
-	s := smartcloudtest.New(smartcloudtest.Options{Admin: set.admin, AdminPassword: password, Budget: set.budget}, accounts...)
+	set.options.AdminPassword = password
+	s := smartcloudtest.New(set.options, accounts...)
 	if err := s.Listen(set.listen); err != nil {
 		return err
 	}
 	defer s.Close()
-	fmt.Fprintf(out, "SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD\n", s.URL(), set.admin)
+	fmt.Fprintf(out, "SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD\n", s.URL(), set.options.Admin)
 	fmt.Fprintf(out, "%d accounts, %s; numbers at %s/simulator; stop it with Ctrl-C\n", len(accounts), set.state, s.URL())
 	fmt.Fprintf(out, "try a password: curl -u LOGIN '%s/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress=LOGIN'\n", s.URL())
 	<-ctx.Done()
@@ -64,14 +65,20 @@ func run(ctx context.Context, args []string, password string, out io.Writer) err
 
 func parse(args []string) (settings, error) {
 	var set settings
+	o := &set.options
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.StringVar(&set.listen, "listen", "127.0.0.1:8081", "`address` to serve on")
 	flags.StringVar(&set.accounts, "accounts", "", "`file` of login;temporary lines")
-	flags.StringVar(&set.admin, "admin", "admin@acme.example", "the administrator's `e-mail`")
+	flags.StringVar(&o.Admin, "admin", "admin@acme.example", "the administrator's `e-mail`")
 	flags.StringVar(&set.state, "state", smartcloudtest.Pending, "`state` of the accounts: PENDING, ACTIVE, SUSPENDED, SOFT_DELETED")
-	flags.IntVar(&set.budget.Limit, "budget", 0, "most requests in a period, 503 above it; 0: no limit")
-	flags.DurationVar(&set.budget.Period, "period", 0, "the period of --budget")
-	flags.BoolVar(&set.budget.RetryAfter, "retry-after", false, "tell how long to wait with a 503")
+	flags.BoolVar(&o.Strict, "strict", false, "take only what the documents list: no final slash, CustomerId as a number, JSON that says it is; inferred")
+	flags.StringVar(&o.Spelling, "spelling", "A", "of the keys of errors: A (ResponseCode) or B (responseCode); both are in clients")
+	flags.BoolVar(&o.RepeatAllowed, "repeat-allowed", false, "the present password may be set again; inferred")
+	flags.BoolVar(&o.StayPending, "stay-pending", false, "a change leaves a PENDING account PENDING; inferred")
+	flags.IntVar(&o.MaxPage, "max-page", 0, "most subscribers of a page, however many are asked for; 0: no limit")
+	flags.IntVar(&o.Budget.Limit, "budget", 0, "most requests in a period, 503 above it; 0: no limit")
+	flags.DurationVar(&o.Budget.Period, "period", 0, "the period of --budget")
+	flags.BoolVar(&o.Budget.RetryAfter, "retry-after", false, "tell how long to wait with a 503")
 	err := flags.Parse(args)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("%q: is not a flag", flags.Arg(0))

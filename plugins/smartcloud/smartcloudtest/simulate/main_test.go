@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -72,6 +74,21 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	for _, test := range tests {
 		if err := run(t.Context(), test.args, test.password, io.Discard); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
+		}
+	}
+}
+
+// Every behaviour of the system can be had by a flag: what Options has, but the
+// clock and a password, simulate --help lists.
+func TestEveryOptionHasAFlag(t *testing.T) {
+	set, err := parse([]string{"--strict", "--spelling=B", "--repeat-allowed", "--stay-pending", "--max-page=5", "--budget=3", "--period=1m", "--retry-after"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := reflect.ValueOf(set.options)
+	for i := range value.NumField() {
+		if name := value.Type().Field(i).Name; value.Field(i).IsZero() && !slices.Contains([]string{"Now", "AdminPassword"}, name) {
+			t.Errorf("no flag sets Options.%s", name)
 		}
 	}
 }
