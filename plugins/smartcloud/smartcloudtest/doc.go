@@ -50,7 +50,8 @@
 //     401 for a wrong password, 403 for somebody else's profile. This stands for
 //     a logon. With a one-time password it works once.
 //   - Options.Strict refuses what the documents do not list; that the real one
-//     does is not known. A blank after the address of a reset is 404 either way.
+//     does is not known. A blank after the address of a reset, as a public client
+//     sends it, is taken for none, with Strict for another address.
 //   - State changes take effect at once; the real ones are asynchronous.
 //
 // Beside the interface, GET /simulator tells the numbers of accounts and

@@ -101,8 +101,9 @@ func (s *Simulator) customer(id int64) map[string]any {
 		"Organization": map[string]any{
 			"OrgName": organisation(id), "Owner": id, "Created": when, "Modified": when, "Deleted": "", "PartyType": "ORGANIZATION", "Industry": "", "CompanySize": "",
 			"SecurityRealm": NonFederated, "LanguagePreference": "EN_US", "TimeZone": "America/Central",
-			"Contact":    map[string]any{"GivenName": "", "FamilyName": "", "EmailAddress": s.o.Admin, "WorkPhone": "", "JobTitle": ""},
-			"AddressSet": []any{},
+			"Contact": map[string]any{"GivenName": "", "FamilyName": "", "EmailAddress": s.o.Admin, "WorkPhone": "", "JobTitle": "",
+				"Created": when, "Modified": when, "Deleted": "", "SecurityRealm": NonFederated, "TimeZone": "America/Central"},
+			"AddressSet": []any{map[string]any{"AddressType": "MAILING", "AddressLine1": "", "City": "", "Country": "", "CountryCode": "", "Modified": when}},
 		},
 	}
 }
@@ -325,7 +326,11 @@ func setUserPassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
 }
 
 func resetPassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
-	a, p := s.find(r.URL.Query().Get("loginName"))
+	login := r.URL.Query().Get("loginName")
+	if !s.o.Strict {
+		login = strings.TrimSpace(login) // a public client sends a blank after it
+	}
+	a, p := s.find(login)
 	if p != nil {
 		return nil, p
 	}
