@@ -80,11 +80,13 @@ type FS struct {
 	all     int
 	used    int64
 	stopped bool
+	lives   uint64 // Restores
 }
 
 // thing is a file or a directory.
 type thing struct {
 	ino  uint64
+	life uint64 // in which it was made or restored
 	dir  bool
 	mode uint32
 
@@ -164,6 +166,7 @@ type Image map[string]File
 type File struct {
 	Mode fs.FileMode
 	Data []byte
+	Ino  uint64 // its number, which outlives a cut of the power; 0: Restore gives it one
 }
 
 // Restore replaces all that the file system holds, durably, and begins to count
@@ -171,11 +174,18 @@ type File struct {
 func (f *FS) Restore(image Image) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.lives++ // the kernel may remember things of the same number
 	f.root.names, f.root.kept, f.root.changes = map[string]*thing{}, map[string]*thing{}, nil
 	f.counts, f.all, f.used, f.stopped = map[Op]int{}, 0, 0, false
+	for _, file := range image {
+		f.nextIno = max(f.nextIno, file.Ino)
+	}
 	for _, name := range slices.Sorted(maps.Keys(image)) {
 		file := image[name]
 		t := f.newThing(strings.HasSuffix(name, "/"), uint32(file.Mode.Perm()))
+		if file.Ino != 0 {
+			t.ino = file.Ino
+		}
 		t.data, t.durable = bytes.Clone(file.Data), bytes.Clone(file.Data)
 		f.used += int64(len(t.data))
 		up, base := f.root, strings.TrimSuffix(name, "/")
@@ -219,11 +229,11 @@ func collect(image Image, prefix string, t *thing, names func(*thing) map[string
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		child := list[name]
 		if child.dir {
-			image[prefix+name+"/"] = File{Mode: fs.FileMode(child.mode)}
+			image[prefix+name+"/"] = File{Mode: fs.FileMode(child.mode), Ino: child.ino}
 			collect(image, prefix+name+"/", child, names, data)
 			continue
 		}
-		image[prefix+name] = File{Mode: fs.FileMode(child.mode), Data: bytes.Clone(data(child))}
+		image[prefix+name] = File{Mode: fs.FileMode(child.mode), Data: bytes.Clone(data(child)), Ino: child.ino}
 	}
 }
 
@@ -337,7 +347,7 @@ func (i Image) Save(dir string) error {
 
 func (f *FS) newThing(dir bool, mode uint32) *thing {
 	f.nextIno++
-	t := &thing{ino: f.nextIno, dir: dir, mode: mode & 0o7777}
+	t := &thing{ino: f.nextIno, life: f.lives, dir: dir, mode: mode & 0o7777}
 	if dir {
 		t.names, t.kept = map[string]*thing{}, map[string]*thing{}
 	}

@@ -57,7 +57,7 @@ func (n *node) child(ctx context.Context, t *thing, out *fuse.EntryOut) *gofs.In
 	if t.dir {
 		mode = fuse.S_IFDIR
 	}
-	return n.NewInode(ctx, &node{fs: n.fs, at: t}, gofs.StableAttr{Ino: t.ino, Mode: mode})
+	return n.NewInode(ctx, &node{fs: n.fs, at: t}, gofs.StableAttr{Ino: t.ino, Gen: t.life, Mode: mode})
 }
 
 func attr(t *thing, out *fuse.Attr) {
