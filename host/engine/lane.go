@@ -255,6 +255,10 @@ func (l *lane) submit(frame []*parcel) {
 			return
 		}
 	}
+	if err := l.writer.intact(); err != nil {
+		l.keep(frame, err)
+		return
+	}
 	ops := make([]sdk.Operation, len(frame))
 	for i, p := range frame {
 		ops[i] = p.op
@@ -272,6 +276,16 @@ func (l *lane) submit(frame []*parcel) {
 	l.writer.crash.at(CrashFrameSent)
 }
 
+// keep answers operations that may not be sent.
+func (l *lane) keep(frame []*parcel, err error) {
+	l.mu.Lock()
+	l.inFlight -= len(frame)
+	l.mu.Unlock()
+	for _, p := range frame {
+		p.answer <- reply{err: err}
+	}
+}
+
 // direct runs a call that does not go through the stream, inside the
 // instance's concurrency and rate.
 func (l *lane) direct(ctx context.Context, call func(context.Context)) error {
@@ -285,6 +299,9 @@ func (l *lane) direct(ctx context.Context, call func(context.Context)) error {
 		if err := l.limiter.Wait(ctx); err != nil {
 			return err
 		}
+	}
+	if err := l.writer.intact(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.backend.Timeout+5*time.Second)
 	defer cancel()

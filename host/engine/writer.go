@@ -27,6 +27,13 @@ type entry struct {
 	then     func(error) // called once it is durable, or cannot be; must not block
 }
 
+// guard is what a Journal may also be: asked before anything is sent whether
+// the records that are durable are still where they will be looked for. It is
+// safe for concurrent use, and cheap.
+type guard interface {
+	Intact() error
+}
+
 // writer commits records in groups. It commits lazily: an intent is worth a
 // sync only when the plugin it is meant for would otherwise run dry, or when
 // others wait for its user's place at the gate, and an outcome never is; a slow
@@ -34,6 +41,7 @@ type entry struct {
 type writer struct {
 	journal Journal
 	crash   crash
+	guard   guard // nil: the journal cannot be lost
 	urgent  *lane // of records that somebody waits for and that no operation follows
 
 	mu     sync.Mutex
@@ -47,8 +55,37 @@ type writer struct {
 
 func newWriter(j Journal, c crash) *writer {
 	w := &writer{journal: j, crash: c, urgent: &lane{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	w.guard, _ = j.(guard)
 	go w.run()
 	return w
+}
+
+// intact returns why nothing may be sent any more, or nil.
+func (w *writer) intact() error {
+	if err := w.failed(); err != nil || w.guard == nil {
+		return err
+	}
+	err := w.guard.Intact()
+	if err != nil {
+		w.fail(err)
+	}
+	return err
+}
+
+// fail lets nothing be written any more, and answers what waits.
+func (w *writer) fail(err error) {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = err
+	}
+	rest := w.queue
+	w.queue = nil
+	w.mu.Unlock()
+	for _, e := range rest {
+		if e.then != nil {
+			e.then(err)
+		}
+	}
 }
 
 // add queues a record. After a failed commit every further record fails too.
@@ -176,12 +213,7 @@ func (w *writer) commit(group []entry) {
 	err := w.journal.Commit(recs)
 	w.crash.at(CrashGroupDurable)
 	if err != nil {
-		w.mu.Lock()
-		w.err = err
-		rest := w.queue
-		w.queue = nil
-		w.mu.Unlock()
-		group = append(group, rest...)
+		w.fail(err)
 	}
 	for _, e := range group {
 		if e.then != nil {
