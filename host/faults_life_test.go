@@ -57,6 +57,7 @@ type life struct {
 	Retry bool   // it puts failed users back first
 	Exist bool   // the accounts that were missing are there now
 	Off   string // the protection that is turned off
+	Moved bool   // it goes on in a copy of the disk
 	Count string // file that gets how often each point was passed, if it ends by itself
 }
 
@@ -338,7 +339,11 @@ func (w *world) plan() (string, error) {
 // apply locks the run, releases a hold, puts users back whose outcome is not
 // known (once a life), and applies. It reports whether the run is settled.
 func (w *world) apply(id string, first bool) (bool, error) {
-	r, err := w.store.Lock(id, w.keys)
+	take := w.store.Lock
+	if w.spec.Moved {
+		take = w.store.LockMoved
+	}
+	r, err := take(id, w.keys)
 	if err != nil {
 		return false, err
 	}
@@ -371,7 +376,7 @@ func (w *world) apply(id string, first bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return ending.Interrupted, leave(r, ending)
+	return ending.Interrupted, errors.Join(leave(r, ending), r.Confirm())
 }
 
 func (w *world) prepare(r *ledger.Run, first bool) error {

@@ -163,6 +163,7 @@ func (h *history) place() life {
 // live lets a process live, to its death if it meets its point.
 func (h *history) live(spec life) (died bool, err error) {
 	spec.State, spec.Bank, spec.Story = h.now.State, h.now.Bank, h.story
+	spec.Moved = h.n > 1 // it is a copy of the disk of the one before
 	if !h.wired && spec.Off == "" {
 		spec.Off = redaction
 	}

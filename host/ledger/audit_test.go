@@ -284,6 +284,7 @@ func TestWithoutACheckpointOnlyConsistencyIsProved(t *testing.T) {
 	commit(t, r, &Record{Kind: Started})
 	audited(t, s, r.ID(), head)
 	truncateWell(14)(t, s, r.ID())
+	must(t, os.Remove(s.markFile(r.ID())))
 	audited(t, s, r.ID(), "") // nobody can tell
 }
 
@@ -547,6 +548,9 @@ func TestVerifyMakesNoKey(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 1)
 	must(t, r.Close())
+	must(t, os.Remove(filepath.Join(s.Dir(), "audit.key")))
+	s, err := Open(s.Dir(), Options{})
+	must(t, err)
 	audited(t, s, r.ID(), "")
 	if exists(filepath.Join(s.Dir(), "audit.key")) {
 		t.Fatal("there is an audit key")

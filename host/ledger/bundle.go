@@ -165,6 +165,9 @@ func (r *Run) signElsewhere() error {
 		return err
 	}
 	defer w.db.close()
+	if err := w.db.run(othersFold); err != nil {
+		return err
+	}
 	return w.db.within(func() error {
 		if err := w.catchUp(); err != nil {
 			return err

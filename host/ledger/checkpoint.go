@@ -100,6 +100,62 @@ func (v *verification) compareCheckpoint() {
 	}
 }
 
+// HeadOf returns the run of which a text is a head, as Checkpoint returns it;
+// "" if it is none.
+func HeadOf(text string) string {
+	run, _, _, err := parseHead(strings.ReplaceAll(text, "\r\n", "\n"))
+	if err != nil {
+		return ""
+	}
+	return run
+}
+
+// Contains returns nil if the run's log has, or once had as it grew, the head of
+// a text that Checkpoint returned.
+func (r *Run) Contains(text string) error {
+	_, size, root, err := parseHead(strings.ReplaceAll(text, "\r\n", "\n"))
+	if err != nil {
+		return err
+	}
+	return r.reading(func(c *conn) error {
+		have, err := r.rootAt(c, size)
+		switch {
+		case errors.Is(err, errOlder):
+			return fmt.Errorf("the ledger of run %s is older than it: the checkpoint has %d records; put the newest copy of the run back", r.id, size)
+		case err == nil && have != root:
+			return fmt.Errorf("the ledger of run %s is another than the one it is of: its first %d records differ; put the right one back", r.id, size)
+		}
+		return err
+	})
+}
+
+// errOlder is why a log has no head of a size.
+var errOlder = errors.New("the log has fewer records")
+
+// rootAt returns the root that the log had at a size: from the head that was
+// signed then, else from the records.
+func (r *Run) rootAt(c *conn, size int64) (tlog.Hash, error) {
+	now, err := c.count("SELECT size FROM state")
+	if err == nil && size > now {
+		err = errOlder
+	}
+	if err != nil {
+		return tlog.Hash{}, err
+	}
+	found, err := c.one("SELECT note FROM head WHERE size = ?", size)
+	if err != nil {
+		return tlog.Hash{}, err
+	}
+	if found != nil {
+		if run, n, root, err := parseHead(found.text(0)); err == nil && run == r.id && n == size {
+			return root, nil
+		}
+	}
+	var tree frontier
+	err = r.extend(c, &tree, size, nil)
+	return tree.root(), err
+}
+
 // heads compares the signed heads with the log as it is read.
 type heads struct {
 	c      *conn

@@ -25,6 +25,10 @@ type writer struct {
 	broken error
 
 	tree   frontier
+	proof  proof
+	mark   *marker // nil: none
+	doubts int     // how often somebody else had written to the files
+	last   []int64 // users with an intent in the last group that has some
 	now    *standing
 	watch  watch
 	enc    encoder
@@ -45,14 +49,13 @@ func newWriter(r *Run) (*writer, error) {
 		insRec1: "INSERT INTO rec VALUES (?,?,?,?)", insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
 	w.insRecN = w.insRec1 + strings.Repeat(",(?,?,?,?)", batch-1)
 	w.insUser = w.insUser1 + strings.Repeat(",(?,?,?,?)", batch-1)
+	w.proof.sum.SetSeed(maphash.MakeSeed())
 	w.watch = watch{known: r.known, open: map[int64]*userWatch{}, seed: maphash.MakeSeed()}
 	if err := w.load(); err != nil {
 		_ = db.close()
 		return nil, err
 	}
-	if w.now.Forgot && r.lock != nil {
-		_ = w.foldIn() // in case the process that forgot did not come to it
-	}
+	w.proof.from = w.tree.size
 	return w, nil
 }
 
@@ -94,6 +97,9 @@ func (r *Run) Commit(recs []*Record) error {
 }
 
 func (w *writer) commit(recs []*Record) error {
+	if err := w.stands(); err != nil {
+		return err
+	}
 	at := w.run.store.crash.at
 	err := w.db.within(func() error {
 		at(CrashCommitBegun)
@@ -120,19 +126,79 @@ func (w *writer) commit(recs []*Record) error {
 		at(CrashCommitReady)
 		return nil
 	})
-	if err == nil {
-		at(CrashCommitted)
+	if err != nil {
+		return err
 	}
-	return err
+	at(CrashCommitted)
+	w.mark.write(&w.tree)
+	at(CrashMarked)
+	w.noteSent(recs)
+	return w.settled()
 }
 
-// catchUp takes over what another process has noted since.
+// maxDoubts is how often what was written is read back because somebody else
+// has touched the files: others may note something in the run, and not all file
+// systems keep times well.
+const maxDoubts = 8
+
+// stands checks that what is open is what the names say, and that nobody else
+// has written into it.
+func (w *writer) stands() error {
+	f := w.run.footing
+	if f == nil {
+		return nil
+	}
+	touched, err := f.check()
+	if err != nil || !touched || w.doubts >= maxDoubts {
+		return err
+	}
+	w.doubts++
+	return w.prove()
+}
+
+func (w *writer) settled() error {
+	if w.run.footing == nil {
+		return nil
+	}
+	return w.run.footing.settle()
+}
+
+// noteSent keeps in mind whose values may be sent now.
+func (w *writer) noteSent(recs []*Record) {
+	fresh := false
+	for _, r := range recs {
+		if r.Kind != Intent {
+			continue
+		}
+		if !fresh {
+			w.last, fresh = w.last[:0], true
+		}
+		w.last = append(w.last, r.User)
+	}
+}
+
+// catchUp takes over what another process has noted since. The log has to be
+// what it was, and more.
 func (w *writer) catchUp() error {
 	size, err := w.db.count("SELECT size FROM state")
 	if err != nil || size == w.tree.size {
 		return err
 	}
-	return w.load()
+	if size < w.tree.size {
+		return w.differs("it lacks records")
+	}
+	was := w.tree
+	err = w.run.extend(w.db, &was, size, func(body []byte) { _, _ = w.proof.sum.Write(body) })
+	if err != nil {
+		return w.unreadable(err)
+	}
+	if err := w.load(); err != nil {
+		return w.unreadable(err)
+	}
+	if was.size != w.tree.size || was.root() != w.tree.root() {
+		return w.differs("its log is another")
+	}
+	return nil
 }
 
 // append puts one record into the log.
@@ -146,6 +212,9 @@ func (w *writer) append(r *Record, now time.Time) error {
 		r.At = now
 	}
 	r.At = r.At.UTC().Truncate(time.Microsecond)
+	if r.Kind == Started && r.Detail.Home == "" {
+		r.Detail.Home = w.run.store.home()
+	}
 	f, err := frameOf(r)
 	if err != nil {
 		return err
@@ -153,11 +222,13 @@ func (w *writer) append(r *Record, now time.Time) error {
 	start := len(w.bodies)
 	body, leaf := w.enc.stored(w.bodies, &f)
 	w.bodies = body
+	_, _ = w.proof.sum.Write(body[start:])
 	w.tree.push(leaf)
 	w.now.apply(r, was)
 	w.recs = append(w.recs, r.Index+1, int64(r.Kind), r.User, body[start:len(body):len(body)])
 	switch r.Kind {
 	case Finished:
+		w.proof.done++
 		w.users = append(w.users, r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1)
 	case Reopened:
 		_, err = w.db.exec("DELETE FROM user WHERE pos = ?", r.User)

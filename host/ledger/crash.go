@@ -19,12 +19,18 @@ const (
 	CrashHeadSigned     = "ledger/head-signed"     // a signed head is written
 	CrashCommitReady    = "ledger/commit-ready"    // all but the commit is done
 	CrashCommitted      = "ledger/committed"       // records are durable, and nobody knows yet
+	CrashMarked         = "ledger/marked"          // the mark says so
+	CrashMarkMade       = "ledger/mark-made"       // a run has a mark, perhaps before it is one
+	CrashHomeNamed      = "ledger/home-named"      // the state directory has a name
+	CrashConfirming     = "ledger/confirming"      // all is written and nothing folded in
+	CrashFolded         = "ledger/folded"          // the run is one file
 )
 
 // CrashPoints returns the names of all crash points of a Store.
 func CrashPoints() []string {
 	return []string{CrashDraftBegun, CrashDraftFilled, CrashDraftCommitted, CrashDraftSynced, CrashDraftRenamed, CrashDraftPublished,
-		CrashLocked, CrashOpened, CrashIndexMade, CrashCommitBegun, CrashAppended, CrashStateSaved, CrashHeadSigned, CrashCommitReady, CrashCommitted}
+		CrashLocked, CrashOpened, CrashIndexMade, CrashCommitBegun, CrashAppended, CrashStateSaved, CrashHeadSigned, CrashCommitReady, CrashCommitted,
+		CrashMarked, CrashMarkMade, CrashHomeNamed, CrashConfirming, CrashFolded}
 }
 
 // crash is what is called at each crash point; nil outside tests.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"strings"
@@ -31,15 +30,26 @@ const (
 	immutable openMode = "mode=ro&immutable=1" // a medium that cannot be written: no locks, no shared memory
 )
 
+// patience is how long a statement waits for another process.
+const patience = "PRAGMA busy_timeout = 60000"
+
+// othersFold is for connections of whoever does not apply the run: only who
+// does writes into the database's own file while it is applied, and notices if
+// anybody else did.
+const othersFold = "PRAGMA wal_autocheckpoint = 0"
+
+func fileURI(path string, mode openMode) string {
+	return (&url.URL{Scheme: "file", Path: path}).String() + "?" + string(mode)
+}
+
 // openConn opens an existing database file.
 func openConn(path string, mode openMode, tempDir string) (*conn, error) {
-	name := (&url.URL{Scheme: "file", Path: path}).String() + "?" + string(mode)
-	raw, err := (&sqlite.Driver{}).Open(name)
+	raw, err := (&sqlite.Driver{}).Open(fileURI(path, mode))
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{raw: raw, stmts: map[string]driver.Stmt{}}
-	settings := []string{"busy_timeout = 60000", "cache_size = -8192", "synchronous = FULL",
+	settings := []string{strings.TrimPrefix(patience, "PRAGMA "), "cache_size = -8192", "synchronous = FULL",
 		"temp_store_directory = '" + strings.ReplaceAll(tempDir, "'", "''") + "'"}
 	if mode == immutable {
 		settings[3] = "temp_store = MEMORY"
@@ -167,9 +177,9 @@ func (c *conn) within(fn func() error) error {
 			return nil
 		}
 	}
-	if _, rerr := c.exec("ROLLBACK"); rerr != nil {
-		err = fmt.Errorf("%w (and then: %v)", err, rerr)
-	}
+	// A disk that is full has made SQLite roll back by itself; there is nothing
+	// left to undo then, and nothing to say of it.
+	_, _ = c.exec("ROLLBACK")
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/mod/sumdb/tlog"
@@ -83,6 +84,9 @@ type Draft struct {
 	db     *conn
 	seal   *sealer
 	names  namesKey
+	home   string // name of the state directory
+	key    string // digest of the wrapped data key
+	tree   frontier
 
 	waves   map[int]int64 // users of each wave
 	total   int64
@@ -108,7 +112,10 @@ func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
 		return nil, err
 	}
 	d.header = h
-	if err := d.begin(k); err != nil {
+	if d.home, err = s.settleHome(); err == nil {
+		err = d.begin(k)
+	}
+	if err != nil {
 		_ = d.Discard()
 		return nil, fmt.Errorf("draft of run %s: %w", h.ID, err)
 	}
@@ -188,6 +195,7 @@ func (d *Draft) makeKeys(k Keys) error {
 	if d.seal, err = newSealer(d.header.ID, key, d.store.rand); err != nil {
 		return err
 	}
+	d.key = digestOf(wrapped)
 	return d.db.run("INSERT INTO key VALUES (?)", wrapped)
 }
 
@@ -271,6 +279,10 @@ func (d *Draft) Freeze(waves []WavePlan) (*Run, error) {
 		return nil, err
 	}
 	r.seal, r.sealErr = d.seal, nil
+	if r.writer.mark, _, err = d.store.openMark(r.id, os.O_RDWR); err != nil {
+		_ = r.Close()
+		return nil, ofRun(r.id, err)
+	}
 	return r, nil
 }
 
@@ -390,20 +402,19 @@ func (d *Draft) write(bounds []waveRow, root tlog.Hash, ordered bool) error {
 	}
 	h := d.header
 	opened := &Record{Kind: Opened, Index: 0, At: h.Created, Detail: Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
-		Requestor: h.Requestor, SourceSystem: h.SourceSystem}}
+		Home: d.home, Requestor: h.Requestor, SourceSystem: h.SourceSystem, Facts: map[string]string{keyFact: d.key}}}
 	planned := &Record{Kind: Planned, Index: 1, At: d.store.now(), Detail: Detail{Digest: planDigest(d.total, root), Counts: counts}}
 	return d.firstRecords(newStanding(bounds), opened, planned)
 }
 
 func (d *Draft) firstRecords(s *standing, recs ...*Record) error {
-	var tree frontier
 	for _, r := range recs {
 		f, err := frameOf(r)
 		if err != nil {
 			return err
 		}
 		body, leaf := d.enc.stored(nil, &f)
-		tree.push(leaf)
+		d.tree.push(leaf)
 		s.apply(r, 0)
 		if err := d.db.run("INSERT INTO rec VALUES (?,?,0,?)", r.Index+1, int64(r.Kind), body); err != nil {
 			return err
@@ -413,7 +424,24 @@ func (d *Draft) firstRecords(s *standing, recs ...*Record) error {
 	if err != nil {
 		return err
 	}
-	return d.db.run("INSERT INTO state VALUES (1,?,?,?)", tree.size, tree.bytes(), string(text))
+	if err := d.db.run("INSERT INTO state VALUES (1,?,?,?)", d.tree.size, d.tree.bytes(), string(text)); err != nil {
+		return err
+	}
+	return d.firstHead(recs[len(recs)-1].At)
+}
+
+// firstHead signs the log of a run that nobody has applied: from then on what is
+// not signed is a tenth of a second of work.
+func (d *Draft) firstHead(now time.Time) error {
+	k, err := d.store.auditKey()
+	if err != nil {
+		return err
+	}
+	text, err := k.sign(d.header.ID, d.tree.size, d.tree.root())
+	if err != nil {
+		return err
+	}
+	return d.db.run("INSERT INTO head VALUES (?,?,?)", d.tree.size, now.UnixMicro(), text)
 }
 
 // publish gives the draft its name when it is whole and durable.
@@ -434,6 +462,9 @@ func (d *Draft) publish() error {
 		return err
 	}
 	at(CrashDraftSynced)
+	if err := d.store.makeMark(d.header.ID, &d.tree); err != nil {
+		return err
+	}
 	if err := os.Rename(draft, final); err != nil {
 		return err
 	}
@@ -462,6 +493,7 @@ func (d *Draft) Discard() error {
 		l.release()
 		return nil
 	}
+	d.store.dropMark(d.header.ID)
 	l.remove()
 	return nil
 }

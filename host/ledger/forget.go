@@ -62,18 +62,13 @@ func (w *writer) destroyKey() error {
 	return w.headNow(now, []*Record{rec})
 }
 
-// foldIn takes the write-ahead file into the database and empties it: earlier
-// versions of pages are gone then.
+// foldIn folds the run in, which overwrites what is left of the key.
 func (w *writer) foldIn() error {
-	w.run.closeIdle()
-	found, err := w.db.one("PRAGMA wal_checkpoint(TRUNCATE)")
-	if err != nil {
-		return err
+	whole, err := w.run.fold()
+	if err == nil && !whole {
+		err = errors.New("the key is deleted, but another process reads the run: bytes of it stay in the write-ahead file until rekey forget is called again")
 	}
-	if found != nil && found.int(0) != 0 {
-		return errors.New("the key is deleted, but another process reads the run: bytes of it stay in the write-ahead file until rekey forget is called again")
-	}
-	return nil
+	return err
 }
 
 // closeIdle closes the connections for reading that nobody uses.

@@ -185,7 +185,7 @@ func (w *writer) headNow(now time.Time, recs []*Record) error {
 	due := now.Sub(w.signed) >= headEvery
 	for _, r := range recs {
 		switch r.Kind {
-		case Held, Approved, Stopped, Ended, Revealed, Forgot:
+		case Held, Approved, Stopped, Ended, Revealed, Reported, Accepted, Forgot:
 			due = true
 		}
 	}

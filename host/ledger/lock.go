@@ -31,8 +31,18 @@ func (e *LockedError) Error() string {
 // holds it takes nothing from anybody.
 type lock struct{ f *os.File }
 
-// takeLock takes the lock at path, or returns a *LockedError without a run.
+// takeLock takes the lock at path and signs it, or returns a *LockedError
+// without a run.
 func takeLock(path string) (*lock, error) {
+	l, err := holdLock(path)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.sign(strconv.Itoa(os.Getpid()))
+}
+
+// holdLock takes the lock at path without a signature.
+func holdLock(path string) (*lock, error) {
 	for {
 		f, err := openPrivate(path, os.O_RDWR|os.O_CREATE)
 		if err != nil {
@@ -52,8 +62,7 @@ func takeLock(path string) (*lock, error) {
 			f.Close()
 			continue
 		}
-		l := &lock{f}
-		return l, l.sign(strconv.Itoa(os.Getpid()))
+		return &lock{f}, nil
 	}
 }
 
@@ -77,7 +86,8 @@ func (l *lock) remove() {
 	_ = l.f.Close()
 }
 
-// lockHeld reports whether a living process holds the lock at path.
+// lockHeld reports whether a living process holds the lock at path, and has
+// signed it: it applies the run.
 func lockHeld(path string) (bool, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,7 +101,7 @@ func lockHeld(path string) (bool, error) {
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &ask); err != nil {
 		return false, &fs.PathError{Op: "lock", Path: path, Err: err}
 	}
-	return ask.Type != unix.F_UNLCK, nil
+	return ask.Type != unix.F_UNLCK && pidIn(f) != 0, nil
 }
 
 func pidIn(f *os.File) int {

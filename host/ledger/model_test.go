@@ -148,7 +148,13 @@ func (m *model) crash() {
 	after := crashed(m.b, m.store)
 	old := m.run
 	m.store = after
-	m.lock(after)
+	if _, err := after.Lock(old.ID(), m.keys); !errors.As(err, new(*MovedError)) {
+		m.t.Fatalf("Lock() of a copy = %v, want that it was moved", err)
+	}
+	r, err := after.LockMoved(old.ID(), m.keys)
+	must(m.b, err)
+	m.run = r
+	m.records++ // that it was moved
 	must(m.b, old.Close())
 }
 

@@ -1,6 +1,9 @@
 package ledger
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+)
 
 // Note records an act on a run by a process that does not apply it: that it
 // revealed values, or wrote a report. It is durable when Note returns, and
@@ -19,6 +22,13 @@ func (s *Store) Note(id string, rec *Record) error {
 		return ofRun(id, err)
 	}
 	defer w.db.close()
+	if w.mark, _, err = s.openMark(id, os.O_RDWR); err != nil {
+		return ofRun(id, err)
+	}
+	defer w.mark.close()
+	if err := w.db.run(othersFold); err != nil {
+		return ofRun(id, err)
+	}
 	if err := w.commit([]*Record{rec}); err != nil {
 		return ofRun(id, err)
 	}

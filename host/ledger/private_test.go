@@ -296,7 +296,7 @@ func TestForgetThatDiedBeforeTheEndIsCompletedByTheNextLock(t *testing.T) {
 	if keyBytes(t, after, wrapped) == 0 {
 		t.Fatal("the key is gone already: the test shows nothing")
 	}
-	again, err := after.Lock(r.ID(), k)
+	again, err := after.LockMoved(r.ID(), k)
 	must(t, err)
 	defer again.Close()
 	if n := keyBytes(t, after, wrapped); n != 0 {

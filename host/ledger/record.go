@@ -82,6 +82,7 @@ type Detail struct {
 	Command      string            `json:"command,omitempty"` // of Started: run, resume, retry
 	OSUser       string            `json:"os_user,omitempty"`
 	Host         string            `json:"host,omitempty"`
+	Home         string            `json:"home,omitempty"` // of Opened, Started, and Accepted after a move: name of the state directory
 	PID          int               `json:"pid,omitempty"`
 	Requestor    string            `json:"requestor,omitempty"`
 	SourceSystem string            `json:"source_system,omitempty"`

@@ -28,23 +28,36 @@ type Run struct {
 	seal    *sealer
 	sealErr error // why there is none
 
-	lock   *lock   // nil: open for reading
-	writer *writer // nil: open for reading
+	lock    *lock    // nil: open for reading
+	writer  *writer  // nil: open for reading
+	footing *footing // nil: open for reading
 
-	mu    sync.Mutex
-	idle  []*conn // for reading
-	known int64   // users behind it had no records when the run was opened
-	index bool    // there is an index by user
+	mu     sync.Mutex
+	closed bool
+
+	salvaged bool
+	idle     []*conn // for reading
+	known    int64   // users behind it had no records when the run was opened
+	index    bool    // there is an index by user
 }
 
 // Lock opens a run for applying. It returns a *LockedError when another
 // process, or another Run of this one, does so. That the keys do not open its
 // values is no error yet: see Sealable.
-func (s *Store) Lock(id string, k Keys) (*Run, error) {
+//
+// It returns a *StaleError for a ledger that lacks what it had, and a
+// *MovedError for one that was last applied elsewhere.
+func (s *Store) Lock(id string, k Keys) (*Run, error) { return s.lock(id, k, false) }
+
+// LockMoved is Lock for a run that is known to have been moved here: where it
+// was last applied elsewhere, that is recorded, and this is its place.
+func (s *Store) LockMoved(id string, k Keys) (*Run, error) { return s.lock(id, k, true) }
+
+func (s *Store) lock(id string, k Keys, moved bool) (*Run, error) {
 	if !exists(s.runFile(id)) {
 		return nil, missing(id, os.ErrNotExist)
 	}
-	l, err := takeLock(s.lockFile(id))
+	l, err := waitLock(s.lockFile(id))
 	if err != nil {
 		return nil, ofRun(id, err)
 	}
@@ -57,7 +70,11 @@ func (s *Store) Lock(id string, k Keys) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.unlockValues(k.Identities); err != nil {
+	err = r.unlockValues(k.Identities)
+	if err == nil {
+		err = r.settle(moved)
+	}
+	if err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -65,13 +82,57 @@ func (s *Store) Lock(id string, k Keys) (*Run, error) {
 	return r, nil
 }
 
+// settle compares a locked run with what is known of it here.
+func (r *Run) settle(moved bool) error {
+	mk, m, err := r.store.openMark(r.id, os.O_RDWR)
+	if err != nil {
+		return ofRun(r.id, err)
+	}
+	r.writer.mark = mk
+	if err := r.writer.known(mk, &m); err != nil {
+		return err
+	}
+	if err := r.keyFits(r.writer.db, r.writer.now.Forgot); err != nil {
+		return ofRun(r.id, err)
+	}
+	why := r.elsewhere(mk, &m)
+	if why != "" && !moved {
+		return &MovedError{r.id, why}
+	}
+	if why != "" || mk == nil {
+		if err := r.moveIn(why); err != nil {
+			return err
+		}
+	}
+	if r.writer.now.Forgot {
+		_ = r.writer.foldIn() // in case the process that forgot did not come to it
+	}
+	return nil
+}
+
+// moveIn makes this the place of the run. Of one that was applied elsewhere it
+// is recorded why.
+func (r *Run) moveIn(why string) error {
+	home, err := r.store.settleHome()
+	if err == nil {
+		err = r.store.makeMark(r.id, &r.writer.tree)
+	}
+	if err == nil {
+		r.writer.mark.close()
+		r.writer.mark, _, err = r.store.openMark(r.id, os.O_RDWR)
+	}
+	if err != nil {
+		return ofRun(r.id, err)
+	}
+	if why == "" {
+		return nil
+	}
+	return r.Commit([]*Record{{Kind: Accepted, Detail: Detail{Message: "moved: " + why, Home: home, Host: r.store.host, OSUser: r.store.osUser}}})
+}
+
 // openLocked opens a run whose lock is held. After an error the lock is free.
 func (s *Store) openLocked(id string, l *lock) (*Run, error) {
-	r, err := s.open(id)
-	if err == nil {
-		r.lock = l
-		r.writer, err = newWriter(r)
-	}
+	r, err := s.openOn(id, l)
 	if err != nil {
 		if r != nil {
 			_ = r.Close()
@@ -79,6 +140,30 @@ func (s *Store) openLocked(id string, l *lock) (*Run, error) {
 		l.release()
 		return nil, ofRun(id, err)
 	}
+	return r, nil
+}
+
+// openOn opens a run for applying and notes which files that are. The name of
+// its database may not change its meaning meanwhile.
+func (s *Store) openOn(id string, l *lock) (*Run, error) {
+	before, err := statOf(s.runFile(id))
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.open(id)
+	if err != nil {
+		return nil, err
+	}
+	if r.writer, err = newWriter(r); err != nil {
+		return r, err
+	}
+	if r.footing, err = s.standOn(id); err != nil {
+		return r, err
+	}
+	if !r.footing.has(s.runFile(id), before) {
+		return r, gone(s.runFile(id), "was replaced by another file")
+	}
+	r.lock = l
 	return r, nil
 }
 
@@ -184,21 +269,17 @@ func (r *Run) unlockValues(identities []age.Identity) error {
 	return nil
 }
 
-// Close gives up the lock and the files. It is safe to call again.
+// Close gives up the lock and the files. A run that nobody else has open is one
+// whole file then. It is safe to call again.
 func (r *Run) Close() error {
+	r.closeIdle()
 	var err error
 	if r.writer != nil {
-		err = r.writer.db.close()
-		r.writer = nil
+		err = r.closeWriter()
+	} else if !r.closed {
+		r.store.tidy(r.id)
 	}
-	r.mu.Lock()
-	for _, c := range r.idle {
-		if cerr := c.close(); err == nil {
-			err = cerr
-		}
-	}
-	r.idle = nil
-	r.mu.Unlock()
+	r.closed = true
 	if r.lock != nil {
 		r.lock.release()
 		r.lock = nil

@@ -145,3 +145,43 @@ func unwrap(wrapped []byte, identities []age.Identity) ([]byte, error) {
 	}
 	return nil, ErrNoKey
 }
+
+// errOtherKey is why a run is not applied whose data key was exchanged: what
+// was sealed does not open with it, and what would be sealed might not open
+// with any.
+var errOtherKey = errors.New("its wrapped data key is not the one that it was planned with: the row was changed or exchanged; put the newest copy of the run back")
+
+// keyFits checks the wrapped data key against its digest in the log. Runs from
+// before it was kept there fit.
+func (r *Run) keyFits(c *conn, forgot bool) error {
+	found, err := c.one("SELECT body FROM rec WHERE id = 1")
+	if err != nil || found == nil {
+		return err
+	}
+	var dec decoder
+	opened, err := dec.record(found.bytes(0))
+	if err != nil {
+		return err
+	}
+	found, err = c.one("SELECT wrapped FROM key")
+	if err != nil {
+		return err
+	}
+	if want := opened.Detail.Facts[keyFact]; want == "" || keyIs(found, want, forgot) {
+		return nil
+	}
+	return errOtherKey
+}
+
+// keyFact is the name under which the first record has the digest of the
+// wrapped data key.
+const keyFact = "key"
+
+// keyIs reports whether the row of the wrapped data key is the one of that
+// digest; a run that was forgotten has none.
+func keyIs(found row, digest string, forgot bool) bool {
+	if found == nil {
+		return forgot
+	}
+	return !forgot && digestOf(found.bytes(0)) == digest
+}

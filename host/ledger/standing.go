@@ -45,6 +45,7 @@ type standing struct {
 	Waves    []tally  `json:"waves"`
 	Starts   []Start  `json:"starts,omitempty"`
 	Untold   int64    `json:"untold,omitempty"` // resets whose value only the target knows
+	Last     *Applier `json:"last,omitempty"`   // nil: a ledger from before it was kept
 	// Unchanged is how many users are done without a change: only verified, say.
 	// A user that is done is never put back, so it only grows.
 	Unchanged int64 `json:"unchanged,omitempty"`
@@ -68,6 +69,9 @@ func newStanding(bounds []waveRow) *standing {
 // apply takes a record into account. was is the status that the user of a
 // Reopened record had.
 func (s *standing) apply(r *Record, was statusNumber) {
+	if r.Detail.Home != "" {
+		s.Last = &Applier{At: r.At.UnixMicro(), Host: r.Detail.Host, OSUser: r.Detail.OSUser, Home: r.Detail.Home, Began: r.Kind != Opened}
+	}
 	switch r.Kind {
 	case Started:
 		s.State = StateRunning

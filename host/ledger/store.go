@@ -166,6 +166,7 @@ func (s *Store) sweepOne(id string) {
 		l.release()
 		return
 	}
+	s.dropMark(id)
 	l.remove()
 }
 

@@ -25,6 +25,11 @@ func (f *frontier) push(leaf tlog.Hash) {
 	f.size++
 }
 
+// clone returns a frontier that grows by itself.
+func (f *frontier) clone() frontier {
+	return frontier{size: f.size, edges: append([]tlog.Hash(nil), f.edges...)}
+}
+
 // root returns what tlog.TreeHash returns for the same leaves.
 func (f *frontier) root() tlog.Hash {
 	if f.size == 0 {

@@ -76,11 +76,13 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 		return nil, err
 	}
 	var list []User
+	enc, private := encoder{key: &r.names}, []byte(nil)
 	err = r.reading(func(c *conn) error {
-		err := c.each("SELECT "+userColumns+" FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL ORDER BY p.pos LIMIT ?",
+		err := c.each("SELECT "+userColumns+", p.digest FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL ORDER BY p.pos LIMIT ?",
 			func(found row) error {
-				list = append(list, r.user(s, found))
-				return nil
+				u := r.user(s, found)
+				list = append(list, u)
+				return r.asFrozen(&enc, &private, &u, found.bytes(8))
 			}, max(after, b.First-1), b.Last, int64(limit))
 		return err
 	})
@@ -91,6 +93,16 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 		return nil, ofRun(r.id, err)
 	}
 	return list, nil
+}
+
+// asFrozen checks a row of the plan before anything is done with it: it is what
+// says whose password is changed.
+func (r *Run) asFrozen(enc *encoder, private *[]byte, u *User, digest []byte) error {
+	hidden := enc.hideRow(private, &PlannedUser{Seq: u.Seq, Key: u.Key, Row: u.Row})
+	if string(hidden[:]) != string(digest) {
+		return gone(r.store.runFile(r.id), "does not hold what was written to it: row %d of its plan was changed", u.Pos)
+	}
+	return nil
 }
 
 // fillBegun fills in the histories of users that may have one.
@@ -124,8 +136,16 @@ func (r *Run) makeIndex() error {
 		return err
 	}
 	defer c.close()
+	if err := c.run(othersFold); err != nil {
+		return err
+	}
 	if err := c.run(createIndex); err != nil {
 		return err
+	}
+	if r.footing != nil {
+		if err := r.footing.settle(); err != nil {
+			return ofRun(r.id, err)
+		}
 	}
 	r.store.crash.at(CrashIndexMade)
 	r.setIndexed()

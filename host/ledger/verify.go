@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,6 +100,7 @@ func (s *Store) Verify(id, checkpoint string) (Audit, error) {
 	if err != nil {
 		return v.audit, ofRun(id, err)
 	}
+	defer s.tidy(id)
 	defer c.close()
 	v.c = c
 	if err := c.run("BEGIN"); err != nil { // one moment for all that is read
@@ -132,6 +134,9 @@ type verification struct {
 	spoilt map[int64]bool // users of whom a record cannot be trusted: one problem is enough
 	heads  heads
 
+	mark    mark // how far the log had come here; of no run: not known
+	matches bool // the log has what the mark has seen
+
 	opened, planned *Record // the first two records
 }
 
@@ -142,14 +147,45 @@ type userState struct {
 }
 
 func (v *verification) all() error {
-	for _, part := range []func() error{v.readRun, v.readKey, v.readRecords, v.readPlan, v.readState, v.readUsers, v.readHeads} {
+	for _, part := range []func() error{v.readMark, v.readRun, v.readKey, v.readRecords, v.readPlan, v.readState, v.readUsers, v.readHeads} {
 		if err := part(); err != nil {
 			return err
 		}
 	}
 	v.audit.Size, v.audit.Head = v.tree.size, headString(v.tree.size, v.tree.root())
 	v.compareCheckpoint()
+	v.compareMark()
 	return nil
+}
+
+// readMark finds out how far the log had come here. It is read before the log,
+// which may grow.
+func (v *verification) readMark() error {
+	mk, m, err := v.store.openMark(v.audit.Run, os.O_RDONLY)
+	if mk != nil {
+		mk.close()
+		v.mark = m
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+func (v *verification) passMark() {
+	if v.mark.run != "" && v.mark.tree.size == v.tree.size {
+		v.matches = v.mark.tree.root() == v.tree.root()
+	}
+}
+
+func (v *verification) compareMark() {
+	switch m := &v.mark; {
+	case m.run == "" || v.matches:
+	case m.tree.size > v.tree.size:
+		v.audit.general("log: it has %d records, and had %d here: its end was cut off, or an older copy was put back", v.tree.size, m.tree.size)
+	case v.audit.OK:
+		v.audit.general("log: its first %d records are not those that it had here: another copy was put in its place", m.tree.size)
+	}
 }
 
 // readRun reads the table run and the waves.
@@ -203,6 +239,7 @@ func (v *verification) readRecords() error {
 		v.record(found.int(0)-1, Kind(found.int(1)), found.int(2), found.bytes(3))
 		v.heads.pass(&v.tree)
 		v.want.pass(&v.tree)
+		v.passMark()
 		return nil
 	})
 }
@@ -520,6 +557,9 @@ func statusText(u userState) string {
 func (s *standing) same(o *standing) bool {
 	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) ||
 		!slices.EqualFunc(s.Backends, o.Backends, BackendPin.Equal) {
+		return false
+	}
+	if (s.Last == nil) != (o.Last == nil) || s.Last != nil && *s.Last != *o.Last {
 		return false
 	}
 	for i := range s.Waves {

@@ -1,0 +1,172 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrGone is in the chain of what Commit, Intact and Confirm return when the
+// files of an open run are not what their names say any more, or do not hold
+// what was written. What this process has open is then nobody's ledger.
+var ErrGone = errors.New("the ledger is not where it was")
+
+// goneError says what happened to which file.
+type goneError struct{ path, what string }
+
+func (e *goneError) Error() string        { return e.path + " " + e.what }
+func (e *goneError) Is(target error) bool { return target == ErrGone }
+
+func gone(path, format string, args ...any) error {
+	return &goneError{path, fmt.Sprintf(format, args...)}
+}
+
+// fileID tells a file from others.
+type fileID struct{ dev, ino uint64 }
+
+// footing is what the names of an open run's files meant when it was opened.
+// SQLite goes on with what it has open, whatever becomes of the names; what it
+// writes then is lost with the process. It is safe for concurrent use, and
+// opens nothing: closing a descriptor of the shared memory would drop SQLite's
+// locks.
+type footing struct {
+	mu    sync.Mutex
+	files []standsOn
+	asked time.Time
+}
+
+// standsOn is one file, or the directory of all.
+type standsOn struct {
+	path  string
+	id    fileID
+	holds bool // records: it never shrinks, and nobody else writes to it unseen
+	size  int64
+	wrote unix.Timespec // when something was last written to it
+}
+
+// standOn notes the files of a run whose database is open.
+func (s *Store) standOn(id string) (*footing, error) {
+	db := s.runFile(id)
+	f := &footing{files: []standsOn{
+		{path: s.runs()}, {path: db, holds: true}, {path: db + "-wal", holds: true}, {path: db + "-shm"}, {path: s.lockFile(id)},
+	}}
+	for i := range f.files {
+		st, err := statOf(f.files[i].path)
+		if err != nil {
+			return nil, gone(f.files[i].path, "cannot be looked at: %v", err)
+		}
+		f.files[i].id = fileID{uint64(st.Dev), st.Ino}
+	}
+	return f, f.settle()
+}
+
+func statOf(path string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	for {
+		err := unix.Stat(path, &st)
+		if err != unix.EINTR {
+			return st, err
+		}
+	}
+}
+
+// settle notes how the files are after this process has written to them.
+func (f *footing) settle() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.files {
+		if x := &f.files[i]; x.holds {
+			st, err := statOf(x.path)
+			if err != nil {
+				return x.missing(err)
+			}
+			x.size, x.wrote = st.Size, st.Mtim
+		}
+	}
+	return nil
+}
+
+// check compares what the names mean now with what they meant. touched reports
+// that somebody else wrote to a file that holds records: whether it harmed them
+// has to be read.
+func (f *footing) check() (touched bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = time.Now()
+	for i := range f.files {
+		x := &f.files[i]
+		st, err := statOf(x.path)
+		switch {
+		case err != nil:
+			return false, x.missing(err)
+		case fileID{uint64(st.Dev), st.Ino} != x.id:
+			return false, gone(x.path, "was replaced by another file")
+		case x.holds && st.Size < x.size:
+			return false, gone(x.path, "was cut off: it has %d bytes, and had %d", st.Size, x.size)
+		case x.holds && (st.Mtim != x.wrote || st.Size != x.size):
+			touched = true
+		}
+	}
+	return touched, nil
+}
+
+func (x *standsOn) missing(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return gone(x.path, "was removed, or moved elsewhere")
+	}
+	return gone(x.path, "cannot be looked at: %v", err)
+}
+
+// checkEvery is how long an answer of glance holds.
+const checkEvery = 5 * time.Millisecond
+
+// glance is check for who asks all the time.
+func (f *footing) glance() error {
+	f.mu.Lock()
+	fresh := time.Since(f.asked) < checkEvery
+	f.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	_, err := f.check()
+	return err
+}
+
+// is reports whether the name still means the file that is open.
+func (f *footing) is(path string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, x := range f.files {
+		if x.path == path {
+			st, err := statOf(path)
+			return err == nil && fileID{uint64(st.Dev), st.Ino} == x.id
+		}
+	}
+	return false
+}
+
+// has reports whether the path is noted as the file that st is of.
+func (f *footing) has(path string, st unix.Stat_t) bool {
+	for _, x := range f.files {
+		if x.path == path {
+			return x.id == fileID{uint64(st.Dev), st.Ino}
+		}
+	}
+	return false
+}
+
+// Intact reports whether the run's files are still what their names say, so
+// that what is sent now is known afterwards. It costs a few system calls at
+// most every few milliseconds, and is safe for concurrent use.
+func (r *Run) Intact() error {
+	if r.footing == nil {
+		return nil
+	}
+	if err := r.footing.glance(); err != nil {
+		return ofRun(r.id, err)
+	}
+	return nil
+}

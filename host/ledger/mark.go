@@ -1,0 +1,232 @@
+package ledger
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// marks are kept beside the runs, not among them: whoever puts an older file of
+// a run back leaves its mark as it is. A mark says how far the run's log had
+// come, and what stood there: size and frontier. It is written after each
+// commit and not synced, so that it costs a microsecond and is never ahead of
+// the ledger; after a power cut it may lag.
+//
+// Its file has three slots of a line each: the first is synced when the file is
+// made, the others are written in turn. It names itself: a copy of it is not it.
+const (
+	markSlot   = 2048
+	markSlots  = 3
+	markFormat = "rekey-mark/1"
+)
+
+// mark is what one slot says.
+type mark struct {
+	run  string
+	tree frontier
+	self birth
+}
+
+// birth tells a file from its copies: its number, and when it was made where
+// the file system knows. Numbers are used again, and moments are not.
+type birth struct {
+	ino  uint64
+	born int64
+}
+
+func (b birth) String() string { return fmt.Sprintf("%d %d", b.ino, b.born) }
+
+func birthOf(path string) (birth, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_INO|unix.STATX_BTIME, &st); err != nil {
+		return birth{}, &fs.PathError{Op: "statx", Path: path, Err: err}
+	}
+	b := birth{ino: st.Ino}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		b.born = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+	}
+	return b, nil
+}
+
+func (s *Store) marks() string             { return filepath.Join(s.dir, "marks") }
+func (s *Store) markFile(id string) string { return filepath.Join(s.marks(), id) }
+
+// line is the text of a slot: fields, and a sum against one that was torn.
+func (m *mark) line() []byte {
+	text := fmt.Appendf(make([]byte, 0, markSlot), "%s %s %d %x %s", markFormat, m.run, m.tree.size, m.tree.bytes(), m.self)
+	text = fmt.Appendf(text, " %08x", crc32.ChecksumIEEE(text))
+	for len(text) < markSlot-1 {
+		text = append(text, ' ')
+	}
+	return append(text, '\n')
+}
+
+// parseMark reads a slot.
+func parseMark(slot []byte) (mark, error) {
+	bad := errors.New("not a mark")
+	text := strings.TrimRight(string(slot), " \n")
+	body, sum, ok := cutLast(text, " ")
+	if !ok || fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(body))) != sum {
+		return mark{}, bad
+	}
+	field := strings.Split(body, " ")
+	if len(field) != 6 || field[0] != markFormat {
+		return mark{}, bad
+	}
+	size, err1 := strconv.ParseInt(field[2], 10, 64)
+	edges, err2 := hex.DecodeString(field[3])
+	ino, err3 := strconv.ParseUint(field[4], 10, 64)
+	born, err4 := strconv.ParseInt(field[5], 10, 64)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return mark{}, bad
+	}
+	tree, err := frontierFrom(size, edges)
+	return mark{run: field[1], tree: tree, self: birth{ino, born}}, err
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// readMark returns the newest sound slot of a mark's file and its number; -1
+// if there is none.
+func readMark(f *os.File, run string) (newest mark, slot int) {
+	slot = -1
+	for i := range markSlots {
+		b := make([]byte, markSlot)
+		if n, _ := f.ReadAt(b, int64(i)*markSlot); n < markSlot {
+			continue
+		}
+		m, err := parseMark(b)
+		if err == nil && m.run == run && (slot < 0 || m.tree.size > newest.tree.size) {
+			newest, slot = m, i
+		}
+	}
+	return newest, slot
+}
+
+// marker writes the mark of one run.
+type marker struct {
+	f    *os.File
+	run  string
+	self birth
+	next int // slot
+}
+
+// makeMark makes the file of a mark, durable when makeMark returns, in place of
+// one that may be there.
+func (s *Store) makeMark(run string, tree *frontier) error {
+	if !exists(s.marks()) {
+		if err := makePrivateDir(s.marks()); err != nil {
+			return err
+		}
+		if err := syncDir(s.dir); err != nil { // Open does it for one that died here
+			return err
+		}
+	}
+	err := placed(s.markFile(run), func(self birth) []byte {
+		m := mark{run, *tree, self}
+		return m.line()
+	})
+	if err != nil {
+		return err
+	}
+	s.crash.at(CrashMarkMade)
+	return syncDir(s.marks())
+}
+
+// dropMark removes the mark of a draft that did not become a run. One of a run
+// that was applied stays, whatever became of the run.
+func (s *Store) dropMark(run string) {
+	_ = os.Remove(newName(s.markFile(run)))
+	mk, m, err := s.openMark(run, os.O_RDWR)
+	if err != nil || mk == nil {
+		return
+	}
+	mk.close()
+	if m.tree.size <= draftSize {
+		_ = os.Remove(s.markFile(run))
+	}
+}
+
+// draftSize is how many records a run has that nobody has applied.
+const draftSize = 2
+
+// openMark opens the mark of a run for writing; nil if there is none.
+func (s *Store) openMark(run string, flags int) (*marker, mark, error) {
+	path := s.markFile(run)
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, mark{}, nil
+	}
+	if err != nil {
+		return nil, mark{}, err
+	}
+	m, slot := readMark(f, run)
+	self, err := birthOf(path)
+	if err != nil || slot < 0 {
+		f.Close()
+		return nil, mark{}, err
+	}
+	return &marker{f: f, run: run, self: self, next: nextSlot(slot)}, m, nil
+}
+
+// write notes where the log stands. What cannot be noted is not: a mark that
+// lags is one.
+func (m *marker) write(tree *frontier) {
+	if m == nil {
+		return
+	}
+	next := mark{m.run, *tree, m.self}
+	if _, err := m.f.WriteAt(next.line(), int64(m.next)*markSlot); err == nil {
+		m.next = nextSlot(m.next)
+	}
+}
+
+// nextSlot is which slot is written after another: the first stays.
+func nextSlot(slot int) int { return slot%(markSlots-1) + 1 }
+
+func (m *marker) close() {
+	if m != nil {
+		_ = m.f.Close()
+	}
+}
+
+// StaleError is returned when a run's ledger lacks what is known to have been
+// in it: an older copy was put back, or another one.
+type StaleError struct{ Run, Message, Fix string }
+
+// Error names the run and what is known.
+func (e *StaleError) Error() string { return fmt.Sprintf("run %s: %s; %s", e.Run, e.Message, e.Fix) }
+
+// known checks that the log continues what its mark has seen.
+func (w *writer) known(mk *marker, m *mark) error {
+	if mk == nil {
+		return nil
+	}
+	r, now := w.run, w.tree
+	lost := fmt.Sprintf("put the newest copy back; if none is left, remove %s to go on from this one: accounts that were changed since get a second value", r.store.markFile(r.id))
+	if m.tree.size > now.size {
+		return &StaleError{r.id, fmt.Sprintf("its ledger has %d records, and had %d: an older copy was put back", now.size, m.tree.size), lost}
+	}
+	tree := m.tree.clone()
+	if err := r.extend(w.db, &tree, now.size, nil); err != nil {
+		return ofRun(r.id, err)
+	}
+	if tree.root() != now.root() {
+		return &StaleError{r.id, fmt.Sprintf("its ledger is not the one that had %d records here: another copy was put in its place", m.tree.size), lost}
+	}
+	return nil
+}

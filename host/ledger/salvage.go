@@ -1,0 +1,168 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"modernc.org/sqlite"
+)
+
+// Salvage makes of an error that ended the work on a locked run what there is
+// to say, if its cause is that the run's files are not what they were: what
+// happened to which file, whose values were sent last, and what to do. What
+// this process still has open it writes to a new file, the run's own where that
+// name is free. The run takes no more records then. Other errors it returns as
+// they are.
+func (r *Run) Salvage(cause error) error {
+	if cause == nil || r.footing == nil || r.writer == nil || r.salvaged {
+		return cause
+	}
+	why := cause
+	if !errors.Is(cause, ErrGone) {
+		_, err := r.footing.check()
+		if !errors.Is(err, ErrGone) {
+			return cause
+		}
+		why = ofRun(r.id, err)
+	}
+	r.writer.broken, r.salvaged = why, true
+	saved := r.save()
+	return fmt.Errorf("%w; nothing was sent after that; %s; %s", why, r.writer.sentLast(), saved)
+}
+
+// maxNamed is how many users are named.
+const maxNamed = 10
+
+// sentLast names the users whose values were sent last, and of whom the ledger
+// does not say what became of it.
+func (w *writer) sentLast() string {
+	users := slices.Clone(w.last)
+	for pos, u := range w.watch.open {
+		if u.unsettled() != nil {
+			users = append(users, pos)
+		}
+	}
+	slices.Sort(users)
+	users = slices.Compact(users)
+	if len(users) == 0 {
+		return "this process had sent nothing"
+	}
+	var names []string
+	for _, pos := range users[:min(len(users), maxNamed)] {
+		names = append(names, w.keyOf(pos))
+	}
+	text := "sent, or about to be: " + strings.Join(names, ", ")
+	if more := len(users) - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func (w *writer) keyOf(pos int64) string {
+	found, err := w.db.one("SELECT key FROM plan WHERE pos = ?", pos)
+	if err != nil || found == nil {
+		return fmt.Sprintf("the user at position %d", pos)
+	}
+	return found.text(0)
+}
+
+// save writes what this process has open of the database to a new file and says
+// where, or what else to do.
+func (r *Run) save() string {
+	path := r.store.runFile(r.id)
+	if r.footing.is(path) {
+		return "look at what is there with rekey audit verify " + r.id + ", put a sound copy of the file back, then rekey resume " + r.id
+	}
+	at, err := r.copyOut()
+	switch {
+	case err != nil:
+		return fmt.Sprintf("what it held cannot be saved: %v; put the file back, then rekey resume %s", err, r.id)
+	case at == path:
+		return "what it held was written there anew: go on with rekey resume " + r.id
+	}
+	return fmt.Sprintf("what it held is saved in %s: put that at %s, then rekey resume %s", at, path, r.id)
+}
+
+// copyOut copies the database out of what is open, to where the run's file was
+// if that name is free, else beside it, else to the directory for temporary
+// files.
+func (r *Run) copyOut() (string, error) {
+	path := r.store.runFile(r.id)
+	dirs := []string{r.store.runs(), r.store.dir, os.TempDir()}
+	dir := dirs[slices.IndexFunc(dirs, func(d string) bool { return unix.Access(d, unix.W_OK) == nil || d == dirs[2] })]
+	temp := filepath.Join(dir, "."+r.id+".saved")
+	defer removeDatabase(temp)
+	if err := r.writer.db.copyTo(temp); err != nil {
+		return "", err
+	}
+	if err := r.writer.holdsAll(temp, r.store.temp()); err != nil {
+		return "", err
+	}
+	if dir == r.store.runs() && unix.Link(temp, path) == nil {
+		return path, syncDir(dir)
+	}
+	for n := 1; ; n++ {
+		kept := filepath.Join(dir, fmt.Sprintf("%s.saved-%d", r.id, n))
+		err := unix.Link(temp, kept)
+		if errors.Is(err, unix.EEXIST) && n < 1000 {
+			continue
+		}
+		if err != nil {
+			return "", &fs.PathError{Op: "create", Path: kept, Err: err}
+		}
+		return kept, syncDir(dir)
+	}
+}
+
+// holdsAll checks that a copy has the whole log.
+func (w *writer) holdsAll(path, temp string) error {
+	c, err := openConn(path, immutable, temp)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	var tree frontier
+	if err := w.run.extend(c, &tree, w.tree.size, nil); err != nil {
+		return err
+	}
+	if tree.root() != w.tree.root() {
+		return errors.New("the copy is another log")
+	}
+	return nil
+}
+
+// copyTo copies the database as of one moment into a new file, 0600 and synced.
+func (c *conn) copyTo(path string) error {
+	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	source, ok := c.raw.(interface {
+		NewBackup(uri string) (*sqlite.Backup, error)
+	})
+	if !ok {
+		return errors.New("the driver makes no copies")
+	}
+	b, err := source.NewBackup(fileURI(path, readWrite))
+	if err != nil {
+		return err
+	}
+	for more := true; more && err == nil; {
+		more, err = b.Step(-1)
+	}
+	if ferr := b.Finish(); err == nil {
+		err = ferr
+	}
+	if err != nil {
+		return err
+	}
+	return syncFile(path)
+}
