@@ -13,16 +13,20 @@ import (
 )
 
 // checkpoint writes the newest signed head of a run to a file, which is worth
-// keeping where nobody who can write the state directory can.
+// keeping where nobody who can write the state directory can. A head of the run
+// that stands there was compared, and is older: it is ours to replace.
 func (h *Host) checkpoint(r *ledger.Run, o RunOptions) error {
 	if o.CheckpointTo == "" {
 		return nil
+	}
+	if err := h.compareKept(r, o); err != nil {
+		return err
 	}
 	text, err := r.Checkpoint()
 	if err != nil {
 		return err
 	}
-	options, err := h.writes(r.Header(), o.Overwrite)
+	options, err := h.writes(r.Header(), o.Overwrite || h.keptOf(o.CheckpointTo) == r.ID())
 	if err != nil {
 		return err
 	}
@@ -31,6 +35,62 @@ func (h *Host) checkpoint(r *ledger.Run, o RunOptions) error {
 		_, err := io.WriteString(w, text)
 		return err
 	})
+}
+
+// compareKept compares what stands at --checkpoint-to with the log, before
+// anything is sent. A head of the run has to be in its log, whatever
+// --overwrite says: the file knows better than a ledger that lacks it. Any
+// other file is replaced as any other output is.
+func (h *Host) compareKept(r *ledger.Run, o RunOptions) error {
+	if o.CheckpointTo == "" {
+		return nil
+	}
+	if h.keptOf(o.CheckpointTo) != r.ID() {
+		options, err := h.writes(r.Header(), o.Overwrite)
+		if err != nil {
+			return err
+		}
+		_, err = output.Check(o.CheckpointTo, options)
+		return usageOf(err)
+	}
+	text, err := readHead(h.absolute(o.CheckpointTo))
+	if err == nil {
+		err = r.Contains(text)
+	}
+	if err != nil {
+		return &UsageError{Message: fmt.Sprintf("checkpoint %s: %s", o.CheckpointTo, err)}
+	}
+	return nil
+}
+
+// keptOf returns the run of which a file has a head, "" if it has none.
+func (h *Host) keptOf(path string) string {
+	text, err := readHead(h.absolute(path))
+	if err != nil {
+		return ""
+	}
+	return ledger.HeadOf(text)
+}
+
+// headLimit is more than the text of a signed head ever has.
+const headLimit = 64 << 10
+
+// readHead reads a file that may have a head.
+func readHead(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() { // before opening: a FIFO would wait
+		return "", errors.New("is not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, headLimit))
+	return string(text), err
 }
 
 // public is the mode of a file that holds no secret.

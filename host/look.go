@@ -198,11 +198,11 @@ func (h *Host) audited(r *ledger.Run, kind ledger.Kind, facts map[string]string)
 }
 
 // Forget destroys the key to a finished run's values.
-func (h *Host) Forget(name string) (string, error) {
+func (h *Host) Forget(name string, moved bool) (string, error) {
 	if name == "last" {
 		return "", &UsageError{Message: "forget wants the run's id, not last", Fix: "rekey runs"}
 	}
-	r, err := h.lock(name)
+	r, err := h.lock(name, moved)
 	if err != nil {
 		return "", err
 	}
@@ -210,7 +210,7 @@ func (h *Host) Forget(name string) (string, error) {
 	if err := r.Forget(); err != nil {
 		return "", &UsageError{Message: err.Error()}
 	}
-	return r.ID(), nil
+	return r.ID(), r.Salvage(r.Confirm())
 }
 
 // Check finds what is wrong with a script without starting anything: its top

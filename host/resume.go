@@ -22,14 +22,42 @@ import (
 
 // Resume goes on with a run from where its ledger stands.
 func (h *Host) Resume(ctx, stop context.Context, name string, o RunOptions) (Outcome, error) {
-	r, err := h.lock(name)
+	return h.locked(name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.resume(ctx, stop, r, o) })
+}
+
+// locked does something with a run that is locked for applying, in the
+// directory in which it was planned. What is to be kept of its log is compared
+// with what was kept first.
+func (h *Host) locked(name string, o RunOptions, do func(h *Host, r *ledger.Run) (Outcome, error)) (Outcome, error) {
+	r, err := h.lock(name, o.Moved)
 	if err != nil {
 		return Outcome{}, err
 	}
 	defer r.Close()
-	if h, err = h.at(r); err != nil {
+	there, err := h.at(r)
+	if err == nil {
+		err = h.compareKept(r, o)
+	}
+	if err != nil {
 		return Outcome{}, err
 	}
+	out, err := do(there, r)
+	return h.whole(r, out, err)
+}
+
+// whole ends a command on a locked run: what it committed is in the run's file
+// as it was written, or the error says what became of it.
+func (h *Host) whole(r *ledger.Run, out Outcome, err error) (Outcome, error) {
+	if cerr := r.Confirm(); err == nil || errors.Is(cerr, ledger.ErrGone) && !errors.Is(err, ledger.ErrGone) {
+		err = errors.Join(err, cerr)
+	}
+	if err = r.Salvage(err); err != nil && out.ExitCode == ExitDone {
+		out.ExitCode = ExitUnexpected
+	}
+	return out, err
+}
+
+func (h *Host) resume(ctx, stop context.Context, r *ledger.Run, o RunOptions) (Outcome, error) {
 	out, err := look(r)
 	if err != nil {
 		return out, err
@@ -53,14 +81,10 @@ func (h *Host) Resume(ctx, stop context.Context, name string, o RunOptions) (Out
 
 // Retry puts failed and partial users back and applies them.
 func (h *Host) Retry(ctx, stop context.Context, name string, o RunOptions) (Outcome, error) {
-	r, err := h.lock(name)
-	if err != nil {
-		return Outcome{}, err
-	}
-	defer r.Close()
-	if h, err = h.at(r); err != nil {
-		return Outcome{}, err
-	}
+	return h.locked(name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.retry(ctx, stop, r, o) })
+}
+
+func (h *Host) retry(ctx, stop context.Context, r *ledger.Run, o RunOptions) (Outcome, error) {
 	users, err := retried(r, o)
 	if err != nil {
 		return Outcome{}, err
@@ -75,7 +99,7 @@ func (h *Host) Retry(ctx, stop context.Context, name string, o RunOptions) (Outc
 }
 
 // lock takes a run for applying.
-func (h *Host) lock(name string) (*ledger.Run, error) {
+func (h *Host) lock(name string, moved bool) (*ledger.Run, error) {
 	id, err := h.store.Resolve(name)
 	if err != nil {
 		return nil, &UsageError{Message: err.Error()}
@@ -84,12 +108,28 @@ func (h *Host) lock(name string) (*ledger.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := h.store.Lock(id, keys)
-	var locked *ledger.LockedError
-	if errors.As(err, &locked) {
-		return nil, &UsageError{Message: err.Error(), Fix: "wait for it, or end it"}
+	take := h.store.Lock
+	if moved {
+		take = h.store.LockMoved
 	}
-	return r, err
+	r, err := take(id, keys)
+	return r, refusedLock(err)
+}
+
+// refusedLock makes of why a run is not to be applied what the user can mend.
+func refusedLock(err error) error {
+	var held *ledger.LockedError
+	var stale *ledger.StaleError
+	var moved *ledger.MovedError
+	switch {
+	case errors.As(err, &held):
+		return &UsageError{Message: err.Error(), Fix: "wait for it, or end it"}
+	case errors.As(err, &stale):
+		return &UsageError{Message: err.Error()}
+	case errors.As(err, &moved):
+		return &UsageError{Message: err.Error(), Fix: "if nobody goes on with it there, give --moved"}
+	}
+	return err
 }
 
 // asItEnded is the resume of a finished run: nothing.
@@ -363,12 +403,11 @@ func (h *Host) confirmRetry(ctx context.Context, r *ledger.Run, n int, o RunOpti
 }
 
 // Approve releases the hold of a run.
-func (h *Host) Approve(name string) (Outcome, error) {
-	r, err := h.lock(name)
-	if err != nil {
-		return Outcome{}, err
-	}
-	defer r.Close()
+func (h *Host) Approve(name string, o RunOptions) (Outcome, error) {
+	return h.locked(name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.approve(r) })
+}
+
+func (h *Host) approve(r *ledger.Run) (Outcome, error) {
 	wave, held, err := r.Hold()
 	if err != nil {
 		return Outcome{}, err

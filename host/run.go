@@ -45,9 +45,11 @@ func (h *Host) Run(ctx, stop context.Context, script string, params []string, o 
 	}
 	defer r.Close()
 	if planOnly {
-		return h.leave(r, w, o, ledger.StatePlanned, "")
+		out, err := h.leave(r, w, o, ledger.StatePlanned, "")
+		return h.whole(r, out, err)
 	}
-	return h.apply(ctx, stop, r, w, w, b, o, "run")
+	out, err := h.apply(ctx, stop, r, w, w, b, o, "run")
+	return h.whole(r, out, err)
 }
 
 // interrupted is what an error means that came after the first signal.
@@ -65,9 +67,6 @@ func (h *Host) load(ctx context.Context, script string, params []string) (*workf
 		return nil, nil, err
 	}
 	w, err := workflow.Load(ctx, h.loadOptions(script, given))
-	if err == nil {
-		h.Vitals.load(w.Busy)
-	}
 	return w, given, err
 }
 
@@ -118,14 +117,15 @@ func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workf
 	if err != nil {
 		return Outcome{}, err
 	}
-	h.Vitals.load(w.Busy)
-	h.Vitals.apply(r.ID())
 	job, err := h.job(stop, r, w, hooks, b, o)
 	if err != nil {
 		return Outcome{}, err
 	}
 	job.LastRecord = before
 	ending, err := h.watched(ctx, r, job)
+	if errors.Is(err, ledger.ErrGone) {
+		return Outcome{}, err
+	}
 	if err != nil {
 		return Outcome{}, fmt.Errorf("the ledger of run %s: %w; nothing was sent after that; then rekey resume %s", r.ID(), err, r.ID())
 	}
@@ -174,7 +174,7 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 		Waves: rules, Planned: planned, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
 		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b), KeyOf: r.KeyOf,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem,
-		Clock: h.Clock, Random: h.Random, Stop: stop, Panicked: h.Panicked,
+		Clock: h.Clock, Random: h.Random, Stop: stop,
 		Notice: func(text string) { fmt.Fprintf(h.Stderr, "rekey: %s\n", text) },
 	}, nil
 }

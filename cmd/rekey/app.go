@@ -30,7 +30,6 @@ import (
 type app struct {
 	cli     *cli
 	process process
-	vitals  host.Vitals
 }
 
 // version returns the version of the build.
@@ -75,7 +74,6 @@ func (a *app) config() (host.Config, error) {
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
 		Stdin: a.process.stdin, Stdout: a.stdout(), Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
 		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},
-		Vitals: &a.vitals, Panicked: a.panicked,
 	}
 	if a.interactive() {
 		c.Prompt, c.Confirm = a.prompt, a.confirm

@@ -189,6 +189,7 @@ func (c *revealCmd) Run(a *app) error {
 
 type approveCmd struct {
 	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
+	moved
 }
 
 // Run approves.
@@ -198,7 +199,7 @@ func (c *approveCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	out, err := h.Approve(c.Name)
+	out, err := h.Approve(c.Name, host.RunOptions{Moved: c.Moved})
 	if err != nil {
 		return err
 	}
@@ -212,6 +213,7 @@ func (c *approveCmd) Run(a *app) error {
 
 type forgetCmd struct {
 	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id."`
+	moved
 }
 
 // Run forgets.
@@ -221,7 +223,7 @@ func (c *forgetCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	id, err := h.Forget(c.Name)
+	id, err := h.Forget(c.Name, c.Moved)
 	if err != nil {
 		return err
 	}

@@ -18,11 +18,17 @@ type applying struct {
 	SourceSystem string `help:"The system that asked, for the audit trail." placeholder:"ID"`
 	CheckpointTo string `help:"Also write the signed head of the hash log to this file." type:"path" placeholder:"PATH"`
 	AcceptChange bool   `help:"Apply a changed script or plugin to users not yet started."`
+	moved
+}
+
+// moved is the flag of every command that goes on with a run.
+type moved struct {
+	Moved bool `help:"The run was last applied on another host or with another state directory, and nobody goes on with it there."`
 }
 
 func (f applying) options() host.RunOptions {
 	return host.RunOptions{Yes: f.Yes, Overwrite: f.Overwrite, Requestor: f.Requestor, SourceSystem: f.SourceSystem,
-		CheckpointTo: f.CheckpointTo, AcceptChange: f.AcceptChange}
+		CheckpointTo: f.CheckpointTo, AcceptChange: f.AcceptChange, Moved: f.Moved}
 }
 
 // planning are the flags of the commands that plan.

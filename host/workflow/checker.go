@@ -42,26 +42,13 @@ type checker struct {
 
 // hook checks a hook with the roles that it gets.
 func (c *checker) hook(h *hook, p phase) {
-	fn, roles := c.hooked(h)
-	if fn == nil {
-		return
-	}
-	c.function(fn, p, roles)
-	if p == inWave && !c.in.looseWaves {
-		(&body{checker: c, fn: fn}).waves(c.in.workflow.Waves)
-	}
-}
-
-// hooked returns a hook's function and the roles of its parameters; nil: it is
-// not seen.
-func (c *checker) hooked(h *hook) (*function, map[*syntax.Ident]role) {
 	if h == nil {
-		return nil, nil
+		return
 	}
 	pos := h.fn.Position()
 	f := c.in.files[pos.Filename()]
 	if f == nil || f.funcs[spotOf(pos)] == nil {
-		return nil, nil
+		return
 	}
 	fn := f.funcs[spotOf(pos)]
 	roles := map[*syntax.Ident]role{}
@@ -70,7 +57,10 @@ func (c *checker) hooked(h *hook) (*function, map[*syntax.Ident]role) {
 			roles[id] = role(h.roles[i])
 		}
 	}
-	return fn, roles
+	c.function(fn, p, roles)
+	if p == inWave && !c.in.looseWaves {
+		(&body{checker: c, fn: fn}).waves(c.in.workflow.Waves)
+	}
 }
 
 // function checks a body once for each set of roles that its parameters get.
@@ -85,7 +75,9 @@ func (c *checker) function(fn *function, p phase, roles map[*syntax.Ident]role) 
 		return
 	}
 	c.seen[key] = true
-	b := c.bodyOf(fn, p, roles)
+	b := &body{checker: c, fn: fn, phase: p, roles: roles}
+	b.forget()
+	b.alias()
 	for _, s := range fn.body {
 		syntax.Walk(s, b.node)
 	}
@@ -100,14 +92,6 @@ type body struct {
 	fn    *function
 	phase phase
 	roles map[*syntax.Ident]role // by the first binding of a name
-}
-
-// bodyOf finds what the names of a function stand for.
-func (c *checker) bodyOf(fn *function, p phase, roles map[*syntax.Ident]role) *body {
-	b := &body{checker: c, fn: fn, phase: p, roles: roles}
-	b.forget()
-	b.alias()
-	return b
 }
 
 // assigned calls yield for every name that the function binds, and what to, if
@@ -166,7 +150,7 @@ func first(id *syntax.Ident) *syntax.Ident {
 
 // role returns what an expression stands for.
 func (b *body) role(x syntax.Expr) role {
-	switch x := unhidden(x).(type) {
+	switch x := x.(type) {
 	case *syntax.ParenExpr:
 		return b.role(x.X)
 	case *syntax.Ident:
@@ -365,11 +349,6 @@ func (b *body) call(n *syntax.CallExpr) {
 	if fn == nil {
 		return
 	}
-	b.function(fn, b.phase, b.rolesOf(n, fn))
-}
-
-// rolesOf returns the roles of the parameters of a function that is called.
-func (b *body) rolesOf(n *syntax.CallExpr, fn *function) map[*syntax.Ident]role {
 	roles := map[*syntax.Ident]role{}
 	params := fn.paramIdents()
 	for i, a := range n.Args {
@@ -388,7 +367,7 @@ func (b *body) rolesOf(n *syntax.CallExpr, fn *function) map[*syntax.Ident]role 
 			roles[id] = r
 		}
 	}
-	return roles
+	b.function(fn, b.phase, roles)
 }
 
 // nested reports whether the function stands inside of another.

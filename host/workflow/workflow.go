@@ -269,7 +269,6 @@ type interp struct {
 	lang   *language
 	limits Limits
 	heap   gauge
-	busy   busy
 	out    *printer
 	spool  *source.Spool
 	lister func(label string) Lister
