@@ -18,6 +18,12 @@ const (
 	StatusFederated Status = "federated"
 )
 
+// Statuses returns every state but the unknown one, which a plugin's state that
+// is none of them arrives as.
+func Statuses() []Status {
+	return []Status{StatusActive, StatusDisabled, StatusSuspended, StatusLocked, StatusExpired, StatusPending, StatusDeleted, StatusFederated}
+}
+
 // String returns the state's name, "unknown" for the zero value.
 func (s Status) String() string {
 	if s == StatusUnknown {

@@ -61,6 +61,16 @@ const (
 	RuleCustom        Rule = "custom"
 )
 
+// Rules returns every rule, in the order of their declaration. A plugin's rule
+// that is none of them arrives as RuleCustom: a rule is shown and kept as it is,
+// so it must not be a text.
+func Rules() []Rule {
+	return []Rule{RuleMinLength, RuleMaxLength, RuleLetters, RuleLower, RuleUpper, RuleDigits, RuleSymbols,
+		RuleNonLetters, RuleClasses, RuleForbidden, RuleMaxRepeat, RuleMaxSequence, RuleContainsName, RuleContainsWord,
+		RuleSameAsCurrent, RuleHistory, RuleMinAge, RuleChangeCount, RuleDictionary, RuleQuality, RuleEncoding,
+		RuleOpaque, RuleCustom}
+}
+
 // Violation is one broken rule.
 type Violation struct {
 	Rule    Rule

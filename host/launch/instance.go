@@ -186,13 +186,14 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 	return d.Find(ctx, account)
 }
 
-// List calls yield for each account that the filter selects.
-func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+// Accounts calls yield for each account that the filter selects. Which of the
+// attributes are secrets the plugin does not know.
+func (i *Instance) Accounts(ctx context.Context, filter string, attributes, secrets []string, yield func(sdk.Account) error) error {
 	d, err := i.open(ctx)
 	if err != nil {
 		return i.refusal(err)
 	}
-	return d.List(ctx, filter, attributes, yield)
+	return d.Accounts(ctx, filter, attributes, secrets, yield)
 }
 
 // Resolve returns one identity a name, in the same order. The error is an

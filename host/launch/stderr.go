@@ -25,6 +25,8 @@ type tail struct {
 	from   *os.File
 	redact *dial.Redactor
 
+	before string // the end of what was read, as it is: a secret may go over a line's end
+
 	mu   sync.Mutex
 	last []string // scrubbed
 }
@@ -42,14 +44,26 @@ func (t *tail) read(r *pluginRunner) {
 	defer func() { _ = t.from.Close() }()
 	rate := limiter{}
 	eachLine(bufio.NewReaderSize(t.from, readBytes), func(text string) {
-		t.keep(text)
+		before := t.after(text)
+		t.keep(before, text)
 		ok, dropped := rate.allow(time.Now())
 		t.complain(r, dropped)
 		if ok {
-			t.pass(r, text)
+			t.pass(r, before, text)
 		}
 	})
 	t.complain(r, rate.dropped)
+}
+
+// carried is how many bytes before a line are looked at with it.
+const carried = 1 << 10
+
+// after returns what was before a line, and remembers the line for the next.
+func (t *tail) after(text string) (before string) {
+	before = t.before
+	t.before = before + text + "\n"
+	t.before = t.before[max(0, len(t.before)-carried):]
+	return before
 }
 
 func (t *tail) complain(r *pluginRunner, dropped int) {
@@ -80,8 +94,8 @@ func (l *limiter) allow(now time.Time) (ok bool, dropped int) {
 
 // keep remembers a line, scrubbed: later its secrets may be forgotten. What is
 // cut off before that is so far behind what is shown that no half of one stays.
-func (t *tail) keep(text string) {
-	text = shorten(printable(t.redact.Scrub(text[:min(len(text), maxLine)])), keepBytes)
+func (t *tail) keep(before, text string) {
+	text = shorten(printable(t.redact.ScrubAfter(before, text[:min(len(text), maxLine)])), keepBytes)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.last) == keepLines {
@@ -118,13 +132,14 @@ func (t *tail) words() string {
 }
 
 // pass writes a line to the log and to Options.Stderr.
-func (t *tail) pass(r *pluginRunner, text string) {
+func (t *tail) pass(r *pluginRunner, before, text string) {
+	scrubbed := t.redact.ScrubAfter(before, text)
 	if r.options.Stderr != nil {
-		_, _ = fmt.Fprintln(r.options.Stderr, shorten(t.redact.Scrub(text), maxLine))
+		_, _ = fmt.Fprintln(r.options.Stderr, shorten(scrubbed, maxLine))
 	}
 	e, ok := parseEntry(text)
 	if !ok {
-		e = entry{level: slog.LevelDebug, message: text}
+		e = entry{level: slog.LevelDebug, message: scrubbed}
 	}
 	ctx := context.Background()
 	if !r.log.Enabled(ctx, e.level) {

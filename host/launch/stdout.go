@@ -80,6 +80,7 @@ func (h *handshake) take(text string) {
 		return
 	}
 	if bad := parseHandshake(text); bad != nil {
+		bad.Message = h.runner.redact.Scrub(bad.Message)
 		h.mu.Lock()
 		h.bad = bad
 		h.mu.Unlock()

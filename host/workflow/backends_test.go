@@ -101,7 +101,7 @@ type lister struct {
 	asked    []string
 }
 
-func (l *lister) List(_ context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+func (l *lister) Accounts(_ context.Context, filter string, attributes, _ []string, yield func(sdk.Account) error) error {
 	l.asked = append([]string{filter}, attributes...)
 	for _, a := range l.accounts {
 		if err := yield(a); err != nil {

@@ -246,7 +246,7 @@ func (s *accountsSource) Rows(ctx context.Context, yield func(source.Row) error)
 	var problems source.Problems
 	var ended error // by yield: its error is returned as it is
 	n := 0
-	err := lister.List(ctx, s.filter, s.attributes, func(a sdk.Account) error {
+	err := lister.Accounts(ctx, s.filter, s.attributes, s.secrets(), func(a sdk.Account) error {
 		n++
 		row, bad := s.row(a, n)
 		if bad != "" {
@@ -265,6 +265,17 @@ func (s *accountsSource) Rows(ctx context.Context, yield func(source.Row) error)
 		problems.Add(source.Problem{File: s.Name(), Message: "cannot be listed: " + err.Error(), Cause: err})
 	}
 	return problems.Err()
+}
+
+// secrets are the attributes that are.
+func (s *accountsSource) secrets() []string {
+	var names []string
+	for _, c := range s.schema.Columns {
+		if c.Secret {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // row makes a row, or says why the account cannot be one.
@@ -286,6 +297,9 @@ func (s *accountsSource) row(a sdk.Account, n int) (source.Row, string) {
 		default:
 			row.Cells[i] = text
 		}
+	}
+	if strings.Contains(a.ID+" "+a.Login+" "+row.Key, secret.Redacted) {
+		return row, fmt.Sprintf("account %q: a password that this run uses, or a part of it, stands in its name, which cannot be told for that", a.Account)
 	}
 	if strings.TrimSpace(row.Key) == "" {
 		return row, fmt.Sprintf("account %q has no %q, which is the key", a.Account, s.schema.Columns[s.schema.Key].Name)

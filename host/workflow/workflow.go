@@ -133,9 +133,10 @@ type Param struct {
 	Given   bool
 }
 
-// Lister lists the accounts of one backend: *launch.Instance.
+// Lister lists the accounts of one backend: *launch.Instance. Of the attributes
+// the secrets arrive as the target has them, all else scrubbed.
 type Lister interface {
-	List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error
+	Accounts(ctx context.Context, filter string, attributes, secrets []string, yield func(sdk.Account) error) error
 }
 
 // Attach says how BACKEND.accounts() reaches backends. It is called before

@@ -97,7 +97,7 @@ func (c *Client) Describe(ctx context.Context) (sdk.Description, error) {
 	if r.GetDescription() == nil {
 		return sdk.Description{}, sdk.Errorf(sdk.Internal, "the plugin describes nothing")
 	}
-	return wire.DecodeDescription(r.GetDescription()), nil
+	return c.redact.Description(wire.DecodeDescription(r.GetDescription())), nil
 }
 
 // Configure opens an instance. c.Log is not sent; its level is. The error is an

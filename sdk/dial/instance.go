@@ -46,7 +46,7 @@ type Instance struct {
 const grace = 2 * time.Second
 
 func (c *Client) instance(name string, config sdk.Config, r *pb.ConfigureResponse) (*Instance, error) {
-	i := &Instance{client: c, name: name, config: config, abilities: wire.DecodeAbilities(r.GetAbilities()), done: make(chan struct{})}
+	i := &Instance{client: c, name: name, config: config, abilities: c.redact.Abilities(wire.DecodeAbilities(r.GetAbilities())), done: make(chan struct{})}
 	i.load.born = time.Now()
 	i.ctx, i.stop = context.WithCancel(context.Background())
 	if r.GetStream() {
@@ -285,7 +285,9 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 	if r.GetAccount() == nil {
 		return sdk.Account{}, sdk.Errorf(sdk.Internal, "the plugin answered a find with nothing")
 	}
-	return wire.DecodeAccount(r.GetAccount()), nil
+	a := i.client.redact.Account(wire.DecodeAccount(r.GetAccount()), account)
+	a.Attributes = i.client.redact.Attributes(a.Attributes, nil)
+	return a, nil
 }
 
 // Resolve returns one Identity a name, in the same order. The error is an
@@ -317,7 +319,7 @@ func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy
 	if err != nil {
 		return sdk.Policy{}, err
 	}
-	return wire.DecodePolicy(r.GetPolicy()), nil
+	return i.client.redact.Policy(wire.DecodePolicy(r.GetPolicy())), nil
 }
 
 // Verify asks the target once whether it accepts a value. The error is an
@@ -374,6 +376,12 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 // returns its error. The plugin may take Config.Timeout and a few seconds from
 // one piece to the next. Any other error is an *sdk.Error.
 func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	return i.Accounts(ctx, filter, attributes, nil, yield)
+}
+
+// Accounts is List with the names of the attributes that are secrets: what these
+// hold is not scrubbed.
+func (i *Instance) Accounts(ctx context.Context, filter string, attributes, secrets []string, yield func(sdk.Account) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle := time.AfterFunc(i.config.Timeout+grace, func() { cancel(errIdle) })
@@ -386,7 +394,7 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 		}
 		idle.Stop()
 		for _, a := range piece.GetAccounts() {
-			if err := yield(wire.DecodeAccount(a)); err != nil {
+			if err := yield(i.client.account(a, secrets)); err != nil {
 				return err
 			}
 		}
@@ -402,6 +410,13 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 		return sdk.Errorf(sdk.Timeout, "list: no more accounts within %s", i.config.Timeout+grace)
 	}
 	return i.client.failed(ctx, "list", err)
+}
+
+// account decodes one of a list.
+func (c *Client) account(p *pb.Account, secrets []string) sdk.Account {
+	a := c.redact.Account(wire.DecodeAccount(p), "")
+	a.Attributes = c.redact.Attributes(a.Attributes, secrets)
+	return a
 }
 
 var (

@@ -16,18 +16,21 @@ import (
 // pieces sends a list in messages of up to 64 accounts, a quarter of a message
 // or a second.
 type pieces struct {
-	to    grpc.ServerStreamingServer[pb.ListResponse]
-	piece pb.ListResponse
-	size  int
-	last  time.Time
-	err   error // of sending: the reader is gone
+	to     grpc.ServerStreamingServer[pb.ListResponse]
+	redact *wire.Redactor
+	piece  pb.ListResponse
+	size   int
+	last   time.Time
+	err    error // of sending: the reader is gone
 }
 
+// yield scrubs all but the attributes: which of them are secrets themselves the
+// host knows.
 func (p *pieces) yield(a sdk.Account) error {
 	if p.err != nil {
 		return p.err
 	}
-	e := wire.EncodeAccount(a)
+	e := wire.EncodeAccount(p.redact.Account(a, ""))
 	p.piece.Accounts = append(p.piece.Accounts, e)
 	p.size += proto.Size(e)
 	if len(p.piece.Accounts) < wire.FrameOperations && p.size < wire.MaxMessage/4 && time.Since(p.last) < time.Second {

@@ -68,11 +68,11 @@ func (s *service) instance(name string) (*instance, error) {
 func (s *service) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeResponse, error) {
 	d, e := s.describe()
 	if e != nil {
-		return nil, status.Error(codes.Internal, e.Error())
+		return nil, status.Error(codes.Internal, s.redact.Scrub(e.Error()))
 	}
-	p, err := wire.EncodeDescription(d)
+	p, err := wire.EncodeDescription(s.redact.Description(d))
 	if err != nil {
-		return nil, status.Error(codes.Internal, err.Error())
+		return nil, status.Error(codes.Internal, s.redact.Scrub(err.Error()))
 	}
 	return &pb.DescribeResponse{Description: p}, nil
 }
@@ -86,22 +86,22 @@ func (s *service) describe() (d sdk.Description, e *sdk.Error) {
 func (s *service) Configure(ctx context.Context, in *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
 	d, err := s.describe()
 	if err != nil {
-		return &pb.ConfigureResponse{Error: wire.EncodeError(err)}, nil
+		return &pb.ConfigureResponse{Error: s.error(err)}, nil
 	}
 	c, err := s.config(d, in)
 	if err != nil {
-		return &pb.ConfigureResponse{Error: wire.EncodeError(s.redact.Error(err))}, nil
+		return &pb.ConfigureResponse{Error: s.error(err)}, nil
 	}
 	inst, err := s.configure(ctx, c)
 	if err != nil {
-		return &pb.ConfigureResponse{Error: wire.EncodeError(s.redact.Error(err))}, nil
+		return &pb.ConfigureResponse{Error: s.error(err)}, nil
 	}
 	i := newInstance(s, inst, c, d.Limits.Batch)
 	if refused := s.add(in.GetInstance(), i); refused != nil {
 		i.close(0)
 		return nil, refused
 	}
-	return &pb.ConfigureResponse{Abilities: wire.EncodeAbilities(sdk.AbilitiesOf(inst)), Stream: true}, nil
+	return &pb.ConfigureResponse{Abilities: wire.EncodeAbilities(s.redact.Abilities(sdk.AbilitiesOf(inst))), Stream: true}, nil
 }
 
 func (s *service) configure(ctx context.Context, c sdk.Config) (inst sdk.Instance, e *sdk.Error) {
@@ -245,6 +245,8 @@ func (s *service) Find(ctx context.Context, in *pb.FindRequest) (*pb.FindRespons
 	if e != nil {
 		return &pb.FindResponse{Error: s.error(e)}, nil
 	}
+	a = s.redact.Account(a, in.GetAccount())
+	a.Attributes = s.redact.Attributes(a.Attributes, nil)
 	return &pb.FindResponse{Account: wire.EncodeAccount(a)}, nil
 }
 
@@ -294,7 +296,7 @@ func (s *service) Policy(ctx context.Context, in *pb.PolicyRequest) (*pb.PolicyR
 	if e != nil {
 		return &pb.PolicyResponse{Error: s.error(e)}, nil
 	}
-	return &pb.PolicyResponse{Policy: wire.EncodePolicy(p)}, nil
+	return &pb.PolicyResponse{Policy: wire.EncodePolicy(s.redact.Policy(p))}, nil
 }
 
 // Verify asks the target whether it accepts a value.
@@ -375,7 +377,7 @@ func (s *service) List(in *pb.ListRequest, to grpc.ServerStreamingServer[pb.List
 	if !ok {
 		return to.Send(&pb.ListResponse{Error: wire.EncodeError(unsupported("list"))})
 	}
-	p := &pieces{to: to, last: time.Now()}
+	p := &pieces{to: to, redact: s.redact, last: time.Now()}
 	e := i.visit(to.Context(), "List", func(ctx context.Context) {
 		err = l.List(ctx, in.GetFilter(), in.GetAttributes(), p.yield)
 	})

@@ -10,11 +10,12 @@ import (
 	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
 )
 
-// EncodeAccount encodes an account; texts are made valid UTF-8.
+// EncodeAccount encodes an account; texts are made valid UTF-8, and a status that
+// it does not know is the unknown one.
 func EncodeAccount(a sdk.Account) *pb.Account {
 	p := &pb.Account{
 		Account: clip(a.Account, maxText), Id: clip(a.ID, maxText), Login: clip(a.Login, maxText), Name: clip(a.Name, maxText),
-		Mail: clip(a.Mail, maxText), Status: clip(string(a.Status), maxName), MustChange: a.MustChange,
+		Mail: clip(a.Mail, maxText), Status: string(knownStatus(a.Status)), MustChange: a.MustChange,
 		Kinds: a.Kinds, Stamp: clip(a.Stamp, maxShort),
 	}
 	if !a.ChangedAt.IsZero() {
@@ -33,7 +34,7 @@ func EncodeAccount(a sdk.Account) *pb.Account {
 func DecodeAccount(p *pb.Account) sdk.Account {
 	a := sdk.Account{
 		Account: p.GetAccount(), ID: p.GetId(), Login: p.GetLogin(), Name: p.GetName(), Mail: p.GetMail(),
-		Status: sdk.Status(p.GetStatus()), MustChange: nil, Kinds: p.GetKinds(), Stamp: p.GetStamp(), Attributes: p.GetAttributes(),
+		Status: knownStatus(sdk.Status(p.GetStatus())), MustChange: nil, Kinds: p.GetKinds(), Stamp: p.GetStamp(), Attributes: p.GetAttributes(),
 	}
 	if p != nil {
 		a.MustChange = flag(p.MustChange)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -66,36 +67,56 @@ func EncodeError(e *sdk.Error) *pb.Error {
 	}
 	p := &pb.Error{
 		Code: clip(string(e.Code), maxName), Message: clip(e.Message, maxText), Native: clip(e.Native, maxShort),
-		AccountStatus: clip(string(e.AccountStatus), maxName), RetryAfterNs: int64(max(e.RetryAfter, 0)),
+		AccountStatus: string(knownStatus(e.AccountStatus)), RetryAfterNs: int64(max(e.RetryAfter, 0)),
 	}
 	for i, v := range e.Violations {
 		if i == maxViolations {
 			break
 		}
-		p.Violations = append(p.Violations, &pb.Violation{Rule: clip(string(v.Rule), maxName), Limit: int64(v.Limit),
+		p.Violations = append(p.Violations, &pb.Violation{Rule: string(knownRule(v.Rule)), Limit: int64(v.Limit),
 			Native: clip(v.Native, maxName), Message: clip(v.Message, maxShort)})
 	}
 	return p
 }
 
 // DecodeError returns nil for nil. A code that is not a name is Internal; a
-// name that it does not know is kept.
+// name that it does not know is kept. A rule that it does not know is Custom, a
+// status that it does not know is the unknown one.
 func DecodeError(p *pb.Error) *sdk.Error {
 	if p == nil {
 		return nil
 	}
 	e := &sdk.Error{
 		Code: decodeCode(p.GetCode()), Message: clip(p.GetMessage(), maxText), Native: clip(p.GetNative(), maxShort),
-		AccountStatus: sdk.Status(clip(p.GetAccountStatus(), maxName)), RetryAfter: time.Duration(max(p.GetRetryAfterNs(), 0)),
+		AccountStatus: knownStatus(sdk.Status(p.GetAccountStatus())), RetryAfter: time.Duration(max(p.GetRetryAfterNs(), 0)),
 	}
 	for i, v := range p.GetViolations() {
 		if i == maxViolations {
 			break
 		}
-		e.Violations = append(e.Violations, sdk.Violation{Rule: sdk.Rule(clip(v.GetRule(), maxName)), Limit: count(v.GetLimit()),
+		e.Violations = append(e.Violations, sdk.Violation{Rule: knownRule(sdk.Rule(v.GetRule())), Limit: count(v.GetLimit()),
 			Native: clip(v.GetNative(), maxName), Message: clip(v.GetMessage(), maxShort)})
 	}
 	return e
+}
+
+// knownRule lets no text pass for a rule.
+func knownRule(r sdk.Rule) sdk.Rule {
+	switch {
+	case r == "":
+		return sdk.RuleOpaque
+	case slices.Contains(sdk.Rules(), r):
+		return r
+	}
+	return sdk.RuleCustom
+}
+
+// knownStatus lets no text pass for a status.
+func knownStatus(s sdk.Status) sdk.Status {
+	if slices.Contains(sdk.Statuses(), s) {
+		return s
+	}
+	return sdk.StatusUnknown
 }
 
 func decodeCode(s string) sdk.Code {

@@ -1,0 +1,91 @@
+package scrub
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// span is a piece of a text. A weak one counts where it touches another.
+type span struct {
+	from, to int
+	weak     bool
+}
+
+// near is how many bytes between two pieces are cut with them.
+const near = 2
+
+// cut replaces pieces of a text, which may overlap, and returns what is then
+// from the given place on.
+func cut(text string, pieces []span, begin int) string {
+	if len(pieces) == 0 {
+		return text[begin:]
+	}
+	var out strings.Builder
+	end := begin
+	for _, p := range joined(joined(pieces, 0), near) {
+		if p.to <= begin {
+			continue
+		}
+		out.WriteString(text[end:max(end, p.from)])
+		out.WriteString(secret.Redacted)
+		end = p.to
+	}
+	out.WriteString(text[end:])
+	return out.String()
+}
+
+// joined makes one of pieces that touch, or almost, and leaves out what is weak
+// nevertheless.
+func joined(pieces []span, gap int) []span {
+	slices.SortFunc(pieces, func(a, b span) int { return a.from - b.from })
+	out := pieces[:0]
+	for i := 0; i < len(pieces); {
+		p := pieces[i]
+		for i++; i < len(pieces) && pieces[i].from <= p.to+gap; i++ {
+			p.to, p.weak = max(p.to, pieces[i].to), p.weak && pieces[i].weak
+		}
+		if !p.weak {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// spare leaves out the pieces that lie within the name that was asked for: who
+// asked has it.
+func spare(text, asked string, pieces []span) []span {
+	if asked == "" || len(pieces) == 0 {
+		return pieces
+	}
+	names := occurrences(text, asked)
+	return slices.DeleteFunc(pieces, func(p span) bool {
+		return slices.ContainsFunc(names, func(n span) bool { return n.from <= p.from && p.to <= n.to })
+	})
+}
+
+// occurrences are those of a name in a text, in any case of ASCII letters.
+func occurrences(text, name string) []span {
+	text, name = lowerASCII(text), lowerASCII(name)
+	var out []span
+	for at := 0; ; {
+		n := strings.Index(text[at:], name)
+		if n < 0 {
+			return out
+		}
+		out = append(out, span{from: at + n, to: at + n + len(name)})
+		at += n + 1
+	}
+}
+
+// lowerASCII keeps every byte in its place.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}

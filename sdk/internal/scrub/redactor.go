@@ -1,0 +1,162 @@
+package scrub
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// MaxText is the most bytes of a text that are looked at. The rest is cut off.
+const MaxText = 64 << 10
+
+// Redactor scrubs secrets from texts.
+//
+// It remembers the secrets of operations for a while: the last 4096 at least,
+// which is more than can be in flight. Remembering is cheap and waits for
+// nobody who scrubs; secrets are folded when the first text has to be scrubbed
+// that is long enough to hold one. The zero Redactor is ready for use by many
+// goroutines.
+type Redactor struct {
+	mu       sync.Mutex
+	known    map[string]bool // of kept
+	kept     *table
+	current  *table
+	previous *table
+
+	finding  sync.RWMutex // of what the tables have indexed
+	scratchs sync.Pool    // of *scratch
+}
+
+// generation is how many secrets of operations a table takes.
+const generation = 4096
+
+// Keep remembers secrets for good: those of settings.
+func (r *Redactor) Keep(values ...secret.Value) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range values {
+		if s := v.Reveal(); s != "" && !r.known[s] {
+			if r.known == nil {
+				r.known, r.kept = map[string]bool{}, &table{}
+			}
+			r.known[s] = true
+			r.kept.note(v)
+		}
+	}
+}
+
+// Note remembers the secrets of an operation for a while.
+func (r *Redactor) Note(values ...secret.Value) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range values {
+		if v.Empty() {
+			continue
+		}
+		if r.current == nil || len(r.current.values) >= generation {
+			r.previous, r.current = r.current, &table{}
+		}
+		r.current.note(v)
+	}
+}
+
+// Scrub returns the text with every secret that it remembers replaced.
+func (r *Redactor) Scrub(text string) string { return r.scrub(text, question{}) }
+
+// ScrubName is Scrub for what names something: of it only pieces of eight
+// characters are replaced, so that a short secret that happens to be a word
+// does not make another name of it. Where the name that was asked for stands
+// in the text, it stays.
+func (r *Redactor) ScrubName(text, asked string) string {
+	if asked != "" && strings.EqualFold(text, asked) {
+		return text
+	}
+	return r.scrub(text, question{pieces: true, asked: asked})
+}
+
+// ScrubAfter is Scrub for the next piece of what comes in pieces: a secret that
+// began in what was before is cut off where the text goes on.
+func (r *Redactor) ScrubAfter(before, text string) string {
+	return r.scrub(text, question{before: before})
+}
+
+// question is what a text is searched for.
+type question struct {
+	pieces bool   // no short secrets
+	asked  string // a name that may stand in it
+	before string // what stood before it
+}
+
+func (r *Redactor) scrub(text string, q question) string {
+	rest := ""
+	if len(text) > MaxText {
+		text, rest = strings.ToValidUTF8(text[:MaxText], ""), "…"
+	}
+	if text == "" {
+		return text
+	}
+	whole := q.before + text
+	tables := r.tables(len(whole))
+	if len(tables) == 0 {
+		return text + rest
+	}
+	r.index(tables)
+	return cut(whole, r.find(whole, tables, q), len(q.before)) + rest
+}
+
+// index folds the secrets that came since the last text.
+func (r *Redactor) index(tables []indexed) {
+	if r.allIndexed(tables) {
+		return
+	}
+	r.finding.Lock()
+	defer r.finding.Unlock()
+	for _, t := range tables {
+		t.index(t.values)
+	}
+}
+
+func (r *Redactor) allIndexed(tables []indexed) bool {
+	r.finding.RLock()
+	defer r.finding.RUnlock()
+	for _, t := range tables {
+		if t.indexed < len(t.values) {
+			return false
+		}
+	}
+	return true
+}
+
+// find returns the pieces of the text that hold secrets.
+func (r *Redactor) find(text string, tables []indexed, q question) []span {
+	s, ok := r.scratchs.Get().(*scratch)
+	if !ok {
+		s = &scratch{}
+	}
+	defer r.scratchs.Put(s)
+	r.finding.RLock()
+	defer r.finding.RUnlock()
+	s.begin(tables, q)
+	s.search(text)
+	return spare(text, q.asked, s.hits)
+}
+
+// indexed is a table and the secrets that it holds now.
+type indexed struct {
+	*table
+	values []secret.Value
+}
+
+// tables returns those with a secret that fits a text of n bytes.
+func (r *Redactor) tables(n int) []indexed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []indexed
+	for _, t := range [...]*table{r.kept, r.current, r.previous} {
+		if t != nil && t.shortest <= n {
+			out = append(out, indexed{t, t.values})
+		}
+	}
+	return out
+}

@@ -1,0 +1,210 @@
+package scrub
+
+import (
+	"cmp"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// table finds a set of secrets. Of pieces it holds hashes: they are small, and
+// secrets that begin alike cost no more than others.
+type table struct {
+	values   []secret.Value // only appended to
+	shortest int            // bytes of the shortest text that may hold one
+
+	indexed int
+	pieces  set
+	weak    set             // pieces that count beside others only
+	wholes  map[uint64]rule // by wholeKey of the normal form
+	lengths []int           // of wholes in units, in order
+	fewest  int             // characters of a whole; 0: there is none
+	wide    bool            // whether a secret has characters outside of ASCII
+}
+
+func (t *table) note(v secret.Value) {
+	if n := shortest(v.Reveal()); len(t.values) == 0 || n < t.shortest {
+		t.shortest = n
+	}
+	t.values = append(t.values, v)
+}
+
+// shortest is at most how many bytes a text has that holds a secret: what has
+// no blanks counts, and of other alphabets nothing, because a form in fewer
+// bytes may exist.
+func shortest(s string) int {
+	n := 0
+	for i := 0; i < len(s) && n < window; i++ {
+		if s[i] > ' ' && s[i] != '+' && s[i] < utf8.RuneSelf {
+			n++
+		}
+	}
+	return max(1, n)
+}
+
+// index folds the secrets that came since the last call.
+func (t *table) index(values []secret.Value) {
+	var f stream
+	for ; t.indexed < len(values); t.indexed++ {
+		s := values[t.indexed].Reveal()
+		t.wide = t.wide || !ascii(s)
+		for _, text := range plainForms(s) {
+			t.add(&f, text)
+		}
+	}
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// add indexes one form of a secret.
+func (t *table) add(f *stream, text string) {
+	f.fold(view{text: text}, true)
+	pieces := 0
+	f.windows(func(w *roller, at int) {
+		if at > dense && at%window != 0 {
+			return
+		}
+		if ordinary(w.units()) {
+			t.weak.add(w.key())
+			return
+		}
+		t.pieces.add(w.key())
+		pieces++
+	})
+	if seen := count(*f, visible); pieces == 0 && seen > 0 {
+		t.addWhole(*f)
+		t.fewest = min(cmp.Or(t.fewest, seen), seen)
+	}
+}
+
+func visible(u rune) bool { return u != ' ' && !mark(u) }
+
+// dense is how many units of a secret are indexed at every place; of the rest
+// every eighth window is, which covers any longer piece without a gap.
+const dense = 4096
+
+func (t *table) addWhole(units stream) {
+	if t.wholes == nil {
+		t.wholes = map[uint64]rule{}
+	}
+	t.wholes[wholeKey(units)] = ruleOf(units)
+	if at, ok := slices.BinarySearch(t.lengths, len(units)); !ok {
+		t.lengths = slices.Insert(t.lengths, at, len(units))
+	}
+}
+
+func wholeKey(units stream) (key uint64) {
+	for _, u := range units {
+		key = (key + uint64(u.is)) * factor
+	}
+	return mix(key)
+}
+
+// rule says where a secret counts that is found whole.
+type rule uint8
+
+const (
+	anywhere    rule = iota
+	amongOthers      // not next to a letter, of letters; not next to a digit, of digits
+	asWord           // not next to a letter or a digit
+	quoted           // between quotes, or after = or : and before the end of the word
+)
+
+func ruleOf(units stream) rule {
+	switch letters, digits := count(units, letter), count(units, digit); {
+	case len(units) == 1:
+		return quoted
+	case len(units) < 4:
+		return asWord
+	case letters == len(units), digits == len(units):
+		return amongOthers
+	}
+	return anywhere
+}
+
+func count(units stream, is func(rune) bool) (n int) {
+	for _, u := range units {
+		if is(u.is) {
+			n++
+		}
+	}
+	return n
+}
+
+// allows reports whether the rule lets units from..to of a stream count. What
+// was decoded from an alphabet of bytes has no words, but chance in it.
+func (r rule) allows(units stream, from, to int, coded bool) bool {
+	before, after := barrier, barrier
+	if from > 0 {
+		before = units[from-1].is
+	}
+	if to < len(units) {
+		after = units[to].is
+	}
+	switch {
+	case coded && to-from > 4:
+		return true
+	case coded && r >= asWord:
+		return to-from > 1 && before == barrier && after == barrier
+	case r == amongOthers:
+		is := digit
+		if letter(units[from].is) {
+			is = letter
+		}
+		return !is(before) && !is(after)
+	case r == asWord:
+		return !wordly(before) && !wordly(after)
+	case r == quoted:
+		return slices.Contains([]rune("\"'`=:"), before) && !wordly(after)
+	}
+	return true
+}
+
+func wordly(u rune) bool { return letter(u) || digit(u) || u == '_' }
+
+// set is a set of hashes.
+type set struct {
+	slots []uint64 // 0: free
+	n     int
+}
+
+func (s *set) add(key uint64) {
+	if 2*s.n >= len(s.slots) {
+		s.grow()
+	}
+	i := s.place(key)
+	if s.slots[i] == 0 {
+		s.slots[i] = key
+		s.n++
+	}
+}
+
+func (s *set) has(key uint64) bool { return s.n > 0 && s.slots[s.place(key)] == key }
+
+// place is where the key is, or would be.
+func (s *set) place(key uint64) uint64 {
+	mask := uint64(len(s.slots) - 1)
+	i := key & mask
+	for s.slots[i] != 0 && s.slots[i] != key {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+func (s *set) grow() {
+	old := s.slots
+	s.slots, s.n = make([]uint64, max(64, 2*len(old))), 0
+	for _, key := range old {
+		if key != 0 {
+			s.add(key)
+		}
+	}
+}

@@ -1,0 +1,23 @@
+package scrub
+
+import "strings"
+
+// words are what messages of targets are made of, of eight letters and more. A
+// piece of a secret that lies within one tells nothing, and cutting it out
+// would leave no message readable once somebody picks "Password-2026".
+const words = " password passwords passwort kennwort username accounts administrator temporary temporarily directory operation " +
+	"constraint violation attribute character characters complexity permission permitted required requirements " +
+	"authentication credential credentials connection unavailable exception certificate organization organisation " +
+	"resource invalidcredentials insufficient disabled suspended rejected accepted expected received "
+
+// ordinary reports whether a piece lies within a word.
+func ordinary(units [window]rune) bool {
+	var text [window]byte
+	for i, u := range units {
+		if u < 'a' || u > 'z' {
+			return false
+		}
+		text[i] = byte(u)
+	}
+	return strings.Contains(words, string(text[:]))
+}
