@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 
 	"github.com/rekey-host/rekey/host/internal/faultfs"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/internal/leak"
 )
 
 // finding is something that must never be. It names the protection that is
@@ -307,10 +309,14 @@ func (x *examination) isBridge(k, value string) bool {
 	return slices.ContainsFunc(x.known[k], func(c candidate) bool { return c.bridge && c.value == value })
 }
 
-// leaks looks for every value of the scene in all its forms on the disk and in
-// what was said.
+// leaks looks for any six bytes of the canary, and for every other value of the
+// scene, in all their forms on the disk and in what was said.
 func (x *examination) leaks() {
-	values := map[string]bool{canary: true}
+	x.pieces("what the process said", x.said)
+	for name, file := range x.searched() {
+		x.pieces(filepath.Ext(name), file.Data)
+	}
+	values := map[string]bool{}
 	for _, e := range x.entries {
 		values[e.Value] = true
 	}
@@ -325,6 +331,15 @@ func (x *examination) leaks() {
 				}
 			}
 		}
+	}
+}
+
+// canaryPieces finds any six bytes of the canary.
+var canaryPieces = sync.OnceValue(func() *leak.Finder { return leak.New(canary) })
+
+func (x *examination) pieces(where string, text []byte) {
+	if form := canaryPieces().Find(text); form != "" {
+		x.report(leaked, redaction, "a piece of the canary stands %s in %s", form, where)
 	}
 }
 

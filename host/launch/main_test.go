@@ -30,7 +30,7 @@ import (
 )
 
 // canary is a password that formatters and escapers treat specially.
-const canary = `c"a\n%y é`
+const canary = `c"a\n%y é1Xq7`
 
 // TestMain turns the test binary into a plugin, or into a host that can be
 // killed, when it is started as one.
@@ -155,7 +155,7 @@ func (i instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case "child":
 		return child(arg)
 	case "leak":
-		leak(i.config, op)
+		spill(i.config, op)
 		return sdk.Refuse(sdk.Errorf(sdk.TargetError, "%s", everyForm(op.Value.Reveal())))
 	case "die":
 		fmt.Fprintln(os.Stderr, everyForm(op.Value.Reveal()))
@@ -193,8 +193,8 @@ func child(how string) sdk.Receipt {
 	return sdk.Receipt{Outcome: sdk.Applied, Ref: strconv.Itoa(cmd.Process.Pid)}
 }
 
-// leak says secrets wherever a plugin can.
-func leak(c sdk.Config, op sdk.Operation) {
+// spill says secrets wherever a plugin can.
+func spill(c sdk.Config, op sdk.Operation) {
 	for _, form := range append(forms(op.Value.Reveal()), forms(c.Secret("password").Reveal())...) {
 		for _, level := range []slog.Level{slog.LevelDebug - 4, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 			c.Log.Log(context.Background(), level, "m "+form, "k", form, form, 1)

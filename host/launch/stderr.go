@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"slices"
@@ -40,30 +41,71 @@ const (
 	maxRate   = 1000    // lines logged a second
 )
 
+// read passes lines on. One is held for a moment, because a secret may go over
+// its end: what comes next tells.
 func (t *tail) read(r *pluginRunner) {
 	defer func() { _ = t.from.Close() }()
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		eachLine(bufio.NewReaderSize(t.from, readBytes), func(text string) { lines <- text })
+	}()
 	rate := limiter{}
-	eachLine(bufio.NewReaderSize(t.from, readBytes), func(text string) {
-		before := t.after(text)
-		t.keep(before, text)
-		ok, dropped := rate.allow(time.Now())
-		t.complain(r, dropped)
-		if ok {
-			t.pass(r, before, text)
-		}
-	})
+	for held := range pairs(lines) {
+		t.take(r, &rate, held.text, held.next)
+	}
 	t.complain(r, rate.dropped)
 }
 
-// carried is how many bytes before a line are looked at with it.
+// pair is a line and the one that came within a moment after it.
+type pair struct{ text, next string }
+
+// holdLine is how long a line waits for the next one.
+const holdLine = 20 * time.Millisecond
+
+// pairs yields each line with the next.
+func pairs(lines <-chan string) iter.Seq[pair] {
+	return func(yield func(pair) bool) {
+		text, ok := <-lines
+		for ok {
+			select {
+			case next, more := <-lines:
+				yield(pair{text, next})
+				text, ok = next, more
+			case <-time.After(holdLine):
+				yield(pair{text: text})
+				text, ok = <-lines
+			}
+		}
+	}
+}
+
+// take passes a line on, if it may pass.
+func (t *tail) take(r *pluginRunner, rate *limiter, text, next string) {
+	scrub := t.between(text, next)
+	t.keep(scrub, text)
+	ok, dropped := rate.allow(time.Now())
+	t.complain(r, dropped)
+	if ok {
+		t.pass(r, scrub, text)
+	}
+}
+
+// carried is how many bytes around a line are looked at with it.
 const carried = 1 << 10
 
-// after returns what was before a line, and remembers the line for the next.
-func (t *tail) after(text string) (before string) {
-	before = t.before
+// between returns what scrubs a line, or the beginning of it, and remembers it
+// for the next.
+func (t *tail) between(text, next string) func(string) string {
+	before := t.before
 	t.before = before + text + "\n"
 	t.before = t.before[max(0, len(t.before)-carried):]
-	return before
+	return func(part string) string {
+		if next == "" || len(part) < len(text) {
+			return t.redact.ScrubBetween(before, part, "")
+		}
+		return t.redact.ScrubBetween(before, part, "\n"+next[:min(len(next), carried)])
+	}
 }
 
 func (t *tail) complain(r *pluginRunner, dropped int) {
@@ -94,8 +136,8 @@ func (l *limiter) allow(now time.Time) (ok bool, dropped int) {
 
 // keep remembers a line, scrubbed: later its secrets may be forgotten. What is
 // cut off before that is so far behind what is shown that no half of one stays.
-func (t *tail) keep(before, text string) {
-	text = shorten(printable(t.redact.ScrubAfter(before, text[:min(len(text), maxLine)])), keepBytes)
+func (t *tail) keep(scrub func(string) string, text string) {
+	text = shorten(printable(valid(scrub(text[:min(len(text), maxLine)]))), keepBytes)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.last) == keepLines {
@@ -132,12 +174,15 @@ func (t *tail) words() string {
 }
 
 // pass writes a line to the log and to Options.Stderr.
-func (t *tail) pass(r *pluginRunner, before, text string) {
-	scrubbed := t.redact.ScrubAfter(before, text)
+func (t *tail) pass(r *pluginRunner, scrub func(string) string, text string) {
+	scrubbed := valid(scrub(text))
 	if r.options.Stderr != nil {
 		_, _ = fmt.Fprintln(r.options.Stderr, shorten(scrubbed, maxLine))
 	}
-	e, ok := parseEntry(text)
+	e, ok := parseEntry(scrubbed)
+	if !ok {
+		e, ok = parseEntry(text) // what was cut out was half of its quotes
+	}
 	if !ok {
 		e = entry{level: slog.LevelDebug, message: scrubbed}
 	}
@@ -210,6 +255,8 @@ func printable(s string) string {
 		return r
 	}, s)
 }
+
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // shorten cuts a text that was scrubbed; cut first, half a secret would stay.
 func shorten(s string, n int) string {

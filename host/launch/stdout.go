@@ -55,10 +55,11 @@ func (h *handshake) read() {
 
 // eachLine calls do with each line that is not empty, of a longer one with what
 // fits the reader's buffer, as soon as that is there, until there are no more.
+// Bytes that are not UTF-8 stay until the line is scrubbed: they may be a secret's.
 func eachLine(r *bufio.Reader, do func(string)) {
 	for begun := false; ; {
 		line, more, err := r.ReadLine()
-		if text := strings.TrimSpace(strings.ToValidUTF8(string(line), "\uFFFD")); text != "" && !begun {
+		if text := strings.TrimSpace(string(line)); text != "" && !begun {
 			do(text)
 		}
 		if err != nil {
@@ -80,7 +81,7 @@ func (h *handshake) take(text string) {
 		return
 	}
 	if bad := parseHandshake(text); bad != nil {
-		bad.Message = h.runner.redact.Scrub(bad.Message)
+		bad.Message = valid(h.runner.redact.Scrub(bad.Message))
 		h.mu.Lock()
 		h.bad = bad
 		h.mu.Unlock()
@@ -101,7 +102,7 @@ func (h *handshake) noted(text string) bool {
 	if h.noise != "" {
 		return false
 	}
-	h.noise = shorten(h.runner.redact.Scrub(text), maxNoise)
+	h.noise = shorten(valid(h.runner.redact.Scrub(text)), maxNoise)
 	h.runner.log.Warn("plugin prints on standard output, which belongs to the handshake", "plugin", h.runner.command.Name, "line", h.noise)
 	return true
 }

@@ -95,6 +95,7 @@ func pieces(s string) []string {
 }
 
 func (f *Finder) addPiece(piece string) {
+	f.add("raw", piece, true)
 	for form, text := range formsOf(piece) {
 		f.add(form, text, true)
 	}
@@ -187,7 +188,7 @@ func reversed(s string) string {
 
 // formsOf are the forms in which case does not matter.
 func formsOf(s string) map[string]string {
-	out := map[string]string{"raw": s, "UTF-16LE": wide(s, binary.LittleEndian), "UTF-16BE": wide(s, binary.BigEndian)}
+	out := map[string]string{"UTF-16LE": wide(s, binary.LittleEndian), "UTF-16BE": wide(s, binary.BigEndian)}
 	for name, one := range escapes {
 		out[name] = one(s)
 		for over, other := range escapes {

@@ -16,23 +16,22 @@ type span struct {
 // near is how many bytes between two pieces are cut with them.
 const near = 2
 
-// cut replaces pieces of a text, which may overlap, and returns what is then
-// from the given place on.
-func cut(text string, pieces []span, begin int) string {
+// cut replaces pieces of a text, which may overlap, and returns what is then at
+// from..to.
+func cut(text string, pieces []span, from, to int) string {
 	if len(pieces) == 0 {
-		return text[begin:]
+		return text[from:to]
 	}
 	var out strings.Builder
-	end := begin
 	for _, p := range joined(joined(pieces, 0), near) {
-		if p.to <= begin {
+		if p.to <= from || p.from >= to {
 			continue
 		}
-		out.WriteString(text[end:max(end, p.from)])
+		out.WriteString(text[from:max(from, p.from)])
 		out.WriteString(secret.Redacted)
-		end = p.to
+		from = min(p.to, to)
 	}
-	out.WriteString(text[end:])
+	out.WriteString(text[from:to])
 	return out.String()
 }
 

@@ -75,10 +75,11 @@ func (r *Redactor) ScrubName(text, asked string) string {
 	return r.scrub(text, question{pieces: true, asked: asked})
 }
 
-// ScrubAfter is Scrub for the next piece of what comes in pieces: a secret that
-// began in what was before is cut off where the text goes on.
-func (r *Redactor) ScrubAfter(before, text string) string {
-	return r.scrub(text, question{before: before})
+// ScrubBetween is Scrub for one piece of what comes in pieces: of a secret that
+// began in what was before, or ends in what comes after, it cuts out what is in
+// the text.
+func (r *Redactor) ScrubBetween(before, text, after string) string {
+	return r.scrub(text, question{before: before, after: after})
 }
 
 // question is what a text is searched for.
@@ -86,6 +87,7 @@ type question struct {
 	pieces bool   // no short secrets
 	asked  string // a name that may stand in it
 	before string // what stood before it
+	after  string // what comes after
 }
 
 func (r *Redactor) scrub(text string, q question) string {
@@ -96,13 +98,13 @@ func (r *Redactor) scrub(text string, q question) string {
 	if text == "" {
 		return text
 	}
-	whole := q.before + text
+	whole := q.before + text + q.after
 	tables := r.tables(len(whole))
 	if len(tables) == 0 {
 		return text + rest
 	}
 	r.index(tables)
-	return cut(whole, r.find(whole, tables, q), len(q.before)) + rest
+	return cut(whole, r.find(whole, tables, q), len(q.before), len(q.before)+len(text)) + rest
 }
 
 // index folds the secrets that came since the last text.

@@ -389,15 +389,18 @@ func TestANameThatWasAskedForStays(t *testing.T) {
 func TestASecretThatComesInPiecesIsScrubbedWhereItGoesOn(t *testing.T) {
 	var r Redactor
 	r.Note(secret.New("C4n'ary-Xy7Q"))
-	if got := r.ScrubAfter("it is C4n'ar\n", "y-Xy7Q, is it?"); got != "[redacted], is it?" {
+	if got := r.ScrubBetween("it is C4n'ar\n", "y-Xy7Q, is it?", ""); got != "[redacted], is it?" {
 		t.Errorf("%q", got)
 	}
-	if got := r.ScrubAfter("it is C4n'ary-Xy7Q", "\nis it?"); got != "\nis it?" {
+	if got := r.ScrubBetween("it is C4n'ary-Xy7Q", "\nis it?", ""); got != "\nis it?" {
+		t.Errorf("%q", got)
+	}
+	if got := r.ScrubBetween("so: ", "it is C4n'ar", "\ny-Xy7Q, is it?"); got != "it is [redacted]" {
 		t.Errorf("%q", got)
 	}
 	shown, before := "", ""
 	for _, letter := range strings.Split("C4n'ary-Xy7Q", "") {
-		shown += r.ScrubAfter(before, letter) + "\n"
+		shown += r.ScrubBetween(before, letter, "") + "\n"
 		before += letter + "\n"
 	}
 	if piece := survives("C4n'ary-Xy7Q", shown); piece != "" {

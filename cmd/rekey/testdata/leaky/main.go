@@ -10,6 +10,8 @@ import (
 	"log"
 	"net/url"
 	"os"
+	"strings"
+	"sync"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -33,7 +35,11 @@ func (backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) 
 	return i, nil
 }
 
-type instance struct{ config sdk.Config }
+type instance struct {
+	config sdk.Config
+	mu     sync.Mutex
+	last   string
+}
 
 func (*instance) Close() error { return nil }
 
@@ -41,6 +47,8 @@ func (*instance) Close() error { return nil }
 func (i *instance) tell(password string) {
 	fmt.Fprintln(os.Stderr, "raw", password)
 	fmt.Fprintf(os.Stderr, "quoted %q url %s base64 %s hex %x\n", password, url.QueryEscape(password), base64.StdEncoding.EncodeToString([]byte(password)), password)
+	fmt.Fprintf(os.Stderr, "upper %s cut %s bytes %v blanks % x lines\n%s\n%s\n", strings.ToUpper(password), password[:len(password)-1], []byte(password), password,
+		password[:len(password)/2], password[len(password)/2:])
 	log.Printf("logged %s", password)
 	i.config.Log.Error("error "+password, "value", password)
 	i.config.Log.Debug("debug", "value", password)
@@ -49,7 +57,14 @@ func (i *instance) tell(password string) {
 func (i *instance) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
 	password := op.Value.Reveal()
 	i.tell(password)
+	i.mu.Lock()
+	i.last = password
+	i.mu.Unlock()
 	switch op.Account {
+	case "rules":
+		return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Message: "upper " + strings.ToUpper(password), Violations: []sdk.Violation{{Rule: sdk.Rule(password), Native: password, Message: fmt.Sprint([]byte(password))}}})
+	case "locked":
+		return sdk.Refuse(&sdk.Error{Code: sdk.AccountStatus, Message: "cut " + password[2:], AccountStatus: sdk.Status(password)})
 	case "refused":
 		return sdk.Refuse(&sdk.Error{Code: sdk.TargetError, Message: "cannot take " + password, Native: fmt.Sprintf("%q %x", password, password)})
 	case "panics":
@@ -57,11 +72,13 @@ func (i *instance) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
 	case "unknown":
 		return sdk.Receipt{Outcome: sdk.Unknown, Err: &sdk.Error{Code: sdk.Timeout, Message: "after " + url.PathEscape(password)}}
 	}
-	return sdk.OK()
+	return sdk.Receipt{Outcome: sdk.Applied, Ref: password, Stamp: fmt.Sprintf("% X", password)}
 }
 
 func (i *instance) Find(_ context.Context, account string) (sdk.Account, error) {
-	return sdk.Account{ID: account}, nil
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return sdk.Account{Account: account, ID: i.last, Name: strings.ToUpper(i.last), Status: sdk.Status(i.last), Kinds: []string{i.last}}, nil
 }
 
 func (i *instance) Verify(_ context.Context, _, _ string, v secret.Value) (sdk.Verdict, error) {
