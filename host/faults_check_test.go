@@ -284,7 +284,7 @@ func (x *examination) doubles() {
 // severalValues reports whether the story gives an account one value after the
 // other.
 func (x *examination) severalValues() bool {
-	return x.story == "two values" || x.story == "change then set"
+	return x.story == "two values" || x.story == "with a history" || x.story == "change then set"
 }
 
 // setBack checks that a failed user's accounts are as they were.
@@ -318,7 +318,9 @@ func (x *examination) leaks() {
 	}
 	values := map[string]bool{}
 	for _, e := range x.entries {
-		values[e.Value] = true
+		if e.Value != "" {
+			values[e.Value] = true
+		}
 	}
 	for value := range values {
 		for form, text := range forms(value) {

@@ -242,6 +242,9 @@ func (w *world) instance(b *bank, client *dial.Client, label string) (engine.Ins
 	if w.spec.Off == outcomeUnknown {
 		return sure{i}, nil
 	}
+	if w.spec.Off == lateness {
+		return hasty{i}, nil
+	}
 	return i, nil
 }
 
