@@ -2,9 +2,14 @@ package htpasswd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/sdk"
 )
 
 // copyAttributes gives draft the extended attributes of the file at path: its
@@ -27,6 +32,35 @@ func copyAttributes(draft *os.File, path string) error {
 		}
 	}
 	return nil
+}
+
+// pinned returns what keeps a file from being replaced whoever asks: it is a
+// mount of its own, or it or its directory is immutable.
+func pinned(dir, path string) []sdk.Finding {
+	var found []sdk.Finding
+	say := func(why, fix string) {
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.ReadOnly, Message: why, Fix: fix})
+	}
+	of := attributesOf(path)
+	if of&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		say(fmt.Sprintf("%q is a mount of its own, as docker -v FILE:FILE makes one: it cannot be replaced", path), "mount its directory")
+	}
+	if of&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0 {
+		say(fmt.Sprintf("%q is immutable or append-only", path), "chattr -i -a "+path)
+	}
+	if attributesOf(dir)&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0 {
+		say(fmt.Sprintf("directory %q is immutable or append-only", dir), "chattr -i -a "+dir)
+	}
+	return found
+}
+
+// attributesOf are those that the system tells, 0 where it cannot.
+func attributesOf(path string) uint64 {
+	var st unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, path, 0, 0, &st) != nil {
+		return 0
+	}
+	return st.Attributes & st.Attributes_mask
 }
 
 func attributeNames(path string) ([]string, error) {

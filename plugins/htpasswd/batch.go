@@ -3,6 +3,7 @@ package htpasswd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -25,7 +26,7 @@ func (j *job) refuse(e *sdk.Error) {
 
 // ApplyBatch hashes the new values, on as many processors as there are, and
 // replaces the file once. What is not hashed when three quarters of the time
-// have passed is refused as Timeout, so that the rest can be written.
+// have passed is to come again, so that the rest can be written.
 func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
 	jobs := make([]job, len(ops))
 	for n, op := range ops {
@@ -39,6 +40,9 @@ func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Re
 	receipts := make([]sdk.Receipt, len(jobs))
 	for n, j := range jobs {
 		receipts[n] = j.receipt
+		if e := j.receipt.Err; e == nil || e.RetryAfter == 0 && e.Code != sdk.Timeout {
+			i.hashing.over(j.op)
+		}
 	}
 	return receipts
 }
@@ -65,12 +69,46 @@ func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 func (i *Instance) hash(ctx context.Context, jobs []job) {
 	budget, cancel := shortened(ctx)
 	defer cancel()
-	i.each(budget, jobs, func(j *job) {
-		var err error
-		if j.hash, err = i.hasher.hash([]byte(j.op.Value.Reveal())); err != nil {
-			j.refuse(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.kind, err))
+	waits := make([]*making, len(jobs))
+	for n := range jobs {
+		if !jobs[n].settled && ctx.Err() == nil {
+			waits[n] = i.hashing.of(jobs[n].op)
 		}
-	})
+	}
+	for n := range jobs {
+		switch {
+		case jobs[n].settled:
+		case waits[n] == nil:
+			jobs[n].refuse(fileError(ctx.Err()))
+		default:
+			i.await(budget, ctx, &jobs[n], waits[n])
+		}
+	}
+}
+
+// await gives a job its hash, or refuses it when the time for that is over.
+func (i *Instance) await(budget, ctx context.Context, j *job, h *making) {
+	select {
+	case <-h.done:
+	case <-budget.Done():
+		if errors.Is(ctx.Err(), context.Canceled) {
+			j.refuse(fileError(ctx.Err()))
+			return
+		}
+		select {
+		case <-h.done: // both at once
+		default:
+			j.refuse(i.hashing.later())
+			return
+		}
+	}
+	switch {
+	case errors.Is(h.err, context.Canceled):
+		j.refuse(fileError(h.err))
+	case h.err != nil:
+		j.refuse(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.kind, h.err))
+	}
+	j.hash = h.text
 }
 
 // shortened ends when three quarters of the time to ctx's deadline are over.
@@ -83,7 +121,7 @@ func shortened(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // each runs do on every job that is not settled, in parallel, and waits. A job
-// whose turn does not come before ctx ends is refused.
+// whose turn does not come before ctx ends is to come again.
 func (i *Instance) each(ctx context.Context, jobs []job, do func(*job)) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -93,7 +131,11 @@ func (i *Instance) each(ctx context.Context, jobs []job, do func(*job)) {
 			continue
 		}
 		if !i.begin(ctx) {
-			j.refuse(fileError(ctx.Err()))
+			if errors.Is(ctx.Err(), context.Canceled) {
+				j.refuse(fileError(ctx.Err()))
+			} else {
+				j.refuse(i.hashing.later())
+			}
 			continue
 		}
 		running.Go(func() {
@@ -109,14 +151,14 @@ func (i *Instance) begin(ctx context.Context) bool {
 		return false
 	}
 	select {
-	case i.slots <- struct{}{}:
+	case i.checks <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
 	}
 }
 
-func (i *Instance) end() { <-i.slots }
+func (i *Instance) end() { <-i.checks }
 
 // write replaces the file with what the jobs make of it, and settles them all.
 func (i *Instance) write(ctx context.Context, jobs []job) {
@@ -154,7 +196,9 @@ func (i *Instance) change(ctx context.Context, jobs []job, content []byte) []byt
 		jobs[n].settled = jobs[n].hash == ""
 	}
 	found := find(content, wanted)
-	i.each(ctx, jobs, func(j *job) {
+	budget, cancel := shortened(ctx)
+	defer cancel()
+	i.each(budget, jobs, func(j *job) {
 		e, exists := found[j.op.Account]
 		i.admit(j, e, exists)
 	})

@@ -19,6 +19,8 @@ import (
 type file struct {
 	path   string
 	create bool
+
+	foreign bool // hashes of kinds that no server of this format reads may be replaced
 }
 
 // snapshot is what the file was at one moment.
@@ -35,7 +37,7 @@ func (f file) read() (snapshot, *sdk.Error) {
 	if err != nil {
 		return f.missing(err)
 	}
-	opened, err := os.Open(target)
+	opened, err := openNow(target) // a pipe would wait for its writer
 	if err != nil {
 		return snapshot{}, fileError(err)
 	}
@@ -97,6 +99,9 @@ func (f file) update(ctx context.Context, change func(content []byte) []byte) (s
 		old, failed := f.read()
 		if failed != nil {
 			return sdk.Refused, failed
+		}
+		if e := f.fault(old.content); e != nil {
+			return sdk.Refused, e
 		}
 		content := change(old.content)
 		if content == nil {

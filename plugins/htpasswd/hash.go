@@ -40,6 +40,8 @@ var schemes = []scheme{
 	{name: "md5", prefixes: []string{"$1$"}, matches: md5Matches},
 	{name: "sha", prefixes: []string{"{SHA}"}, matches: shaLDAPMatches, unsalted: true},
 	{name: "ssha", prefixes: []string{"{SSHA}"}, matches: shaLDAPMatches},
+	{name: "yescrypt", prefixes: []string{"$y$", "$gy$"}}, // by crypt(3) of the servers' system
+	{name: "sha1crypt", prefixes: []string{"$sha1$"}},
 	{name: "plain", prefixes: []string{"{PLAIN}"}, unsalted: true},
 }
 
@@ -51,6 +53,9 @@ func schemeOf(hash string) scheme {
 				return s
 			}
 		}
+	}
+	if strings.HasPrefix(hash, "$7$") && !mosquitto.MatchString(hash) {
+		return scheme{name: "scrypt"}
 	}
 	if len(hash) == 13 && strings.Trim(hash, cryptAlphabet) == "" {
 		return scheme{name: "des"}

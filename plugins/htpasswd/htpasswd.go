@@ -34,12 +34,20 @@ one, and two runs on one file lose nothing. Order, comments, blank lines, line
 ends, further fields and the hashes of other accounts stay byte for byte; mode,
 owner, access lists and a symbolic link are kept. Apache's own htpasswd takes
 no lock and writes in place: do not run it at the same time. Because the file
-is replaced, hard links and single-file bind mounts of containers keep showing
-the old one; mount the directory.
+is replaced, hard links keep showing the old one, and a file that is a mount of
+its own (docker -v FILE:FILE) cannot be: mount the directory.
 
-A set replaces the hash of an existing account, whatever it was; with
-create = True it adds a missing account at the end, and makes a missing file
-(mode 0600: give the server's group its right once, it is kept).
+A set replaces the hash of an existing account, of every kind that servers read;
+with create = True it adds a missing account at the end, and makes a missing
+file (mode 0600: give the server's group its right once, it is kept).
+
+A file that is not such a file is refused before anything is changed: digest
+files, lines that end in CR alone, blanks or a byte order mark before a name, NUL
+bytes, names that are not UTF-8, hashes of other programs (argon2, mosquitto's
+$7$, a list in clear). replace_foreign = True takes the last of these.
+
+Hashing is not bound to the deadline of an operation: one whose hash is not
+ready comes again, with no attempt spent.
 
 hash    cost                                          values
 bcrypt  4 to 17, 10 unless given; $2y$                72 bytes at most
@@ -67,6 +75,7 @@ func (*Backend) Describe() sdk.Description {
 			{Name: "path", Type: sdk.Path, Required: true, Doc: "the password file"},
 			{Name: "hash", Type: sdk.Choice, Default: "bcrypt", Choices: []string{"bcrypt", "sha512", "sha256", "apr1"}, Doc: "how new values are hashed"},
 			{Name: "cost", Type: sdk.Int, Default: defaultCost, Doc: "the cost of bcrypt, or the rounds of sha512 and sha256 (5000 if left at 10)"},
+			{Name: "replace_foreign", Type: sdk.Bool, Default: false, Doc: "replace hashes of kinds that neither Apache nor nginx reads; without it a file that has one is refused"},
 			{Name: "create", Type: sdk.Bool, Default: false, Doc: "make missing accounts, and the file"},
 		},
 		Verbs:      []sdk.Verb{sdk.Set, sdk.Change},
@@ -95,10 +104,12 @@ func (b *Backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, erro
 		return nil, err
 	}
 	return &Instance{
-		file:   file{path: path, create: c.Bool("create")},
-		hasher: h,
-		slots:  make(chan struct{}, runtime.GOMAXPROCS(0)),
-		turn:   make(chan struct{}, 1),
+		file:    file{path: path, create: c.Bool("create"), foreign: c.Bool("replace_foreign")},
+		hasher:  h,
+		hashing: newHashing(h, runtime.GOMAXPROCS(0)),
+		checks:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		timeout: c.Timeout,
+		turn:    make(chan struct{}, 1),
 	}, nil
 }
 

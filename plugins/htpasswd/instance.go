@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -13,10 +14,12 @@ import (
 
 // Instance is one password file. Every method may be called concurrently.
 type Instance struct {
-	file   file
-	hasher hasher
-	slots  chan struct{} // one a processor: hashing takes nothing else
-	turn   chan struct{} // held by the one that rewrites: cheaper than polling the lock
+	file    file
+	hasher  hasher
+	hashing *hashing
+	checks  chan struct{} // one a processor: comparing with a hash waits for no hash that is made
+	timeout time.Duration // of one operation
+	turn    chan struct{} // held by the one that rewrites: cheaper than polling the lock
 }
 
 var _ interface {
@@ -34,8 +37,11 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	return i.ApplyBatch(ctx, []sdk.Operation{op})[0]
 }
 
-// Close has nothing to release.
-func (i *Instance) Close() error { return nil }
+// Close gives up the hashes that nobody will ask for.
+func (i *Instance) Close() error {
+	i.hashing.close()
+	return nil
+}
 
 // Find returns what the file tells of an account. Its stamp is a digest of the
 // hash; accounts whose hash has no salt have none.
@@ -136,12 +142,15 @@ func (i *Instance) Policy(context.Context, string, string) (sdk.Policy, error) {
 	return sdk.Policy{MinLength: 1, MaxBytes: i.hasher.maxBytes()}, nil
 }
 
-// Verify compares value with the hash in the file, as a server would. It is
-// CannotTell for hashes that are not known here.
+// Verify compares value with the hash in the file, as a server would; one that
+// was made here from the same value needs no second making. It is CannotTell for hashes that are not known here.
 func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.Value) (sdk.Verdict, error) {
 	e, failed := i.lookup(account)
 	if failed != nil {
 		return sdk.CannotTell, failed
+	}
+	if i.hashing.knows(string(e.hash), value) {
+		return sdk.Accepted, nil
 	}
 	if !i.begin(ctx) {
 		return sdk.CannotTell, fileError(ctx.Err())
@@ -160,8 +169,9 @@ func (i *Instance) Check(context.Context) []sdk.Finding {
 	if now.info == nil {
 		return i.checkNew(dir)
 	}
-	found := obstacles(dir, now.info)
-	return append(found, i.checkLines(now.content)...)
+	found := obstacles(dir, now.target, now.info)
+	found = append(found, i.checkLines(now.content)...)
+	return append(found, i.checkCost()...)
 }
 
 // checkNew looks at a file that create will make, and at the first of its
@@ -171,7 +181,22 @@ func (i *Instance) checkNew(dir string) []sdk.Finding {
 		dir = filepath.Dir(dir)
 	}
 	found := []sdk.Finding{{Severity: sdk.Info, Message: fmt.Sprintf("%q does not exist and will be made", i.file.path)}}
-	return append(found, obstacles(dir, nil)...)
+	found = append(found, obstacles(dir, "", nil)...)
+	return append(found, i.checkCost()...)
+}
+
+// checkCost makes one hash: no operation can be done in its time if that alone
+// takes longer.
+func (i *Instance) checkCost() []sdk.Finding {
+	start := time.Now()
+	if _, err := i.hasher.hash([]byte("a value of no account")); err != nil {
+		return []sdk.Finding{bad(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.kind, err), "")}
+	}
+	if took := time.Since(start); i.timeout > 0 && took > i.timeout/4 {
+		return []sdk.Finding{{Severity: sdk.Warning, Fix: "lower cost, or raise timeout",
+			Message: fmt.Sprintf("one hash of %s with cost %d takes %s here, of the %s that an operation has", i.hasher.kind, i.hasher.cost, took.Round(time.Millisecond), i.timeout)}}
+	}
+	return nil
 }
 
 // shown is how many broken lines are named before they are counted.
@@ -180,20 +205,15 @@ const shown = 5
 func (i *Instance) checkLines(content []byte) []sdk.Finding {
 	var found []sdk.Finding
 	count := 0
-	broken := func(line int, why string) {
-		if count++; count <= shown {
-			e := sdk.Errorf(sdk.InvalidConfig, "%s:%d: %s", i.file.path, line, why)
-			found = append(found, bad(e, "mend or remove the line, or put # before it"))
-		}
-	}
-	first := make(map[string]int)
-	for e := range entries(content, broken) {
-		if line, twice := first[string(e.name)]; twice {
-			found = append(found, sdk.Finding{Severity: sdk.Warning,
-				Message: fmt.Sprintf("%s:%d: %q again; line %d is the one that counts", i.file.path, e.line, e.name, line), Fix: "remove the line"})
+	for _, w := range flaws(content, i.file.foreign) {
+		message := fmt.Sprintf("%s:%d: %s", i.file.path, w.line, w.why)
+		if w.mild {
+			found = append(found, sdk.Finding{Severity: sdk.Warning, Message: message, Fix: w.fix})
 			continue
 		}
-		first[string(e.name)] = e.line
+		if count++; count <= shown {
+			found = append(found, bad(&sdk.Error{Code: sdk.InvalidConfig, Message: message}, w.fix))
+		}
 	}
 	if count > shown {
 		found = append(found, bad(sdk.Errorf(sdk.InvalidConfig, "%s: %d more broken lines", i.file.path, count-shown), ""))

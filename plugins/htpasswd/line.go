@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -14,7 +15,8 @@ import (
 // content.
 type entry struct {
 	name, hash []byte
-	start, end int // of the hash in the content
+	rest       []byte // the fields after the hash, without the colon before them
+	start, end int    // of the hash in the content
 	line       int
 }
 
@@ -56,27 +58,36 @@ func entries(content []byte, broken func(line int, why string)) iter.Seq[entry] 
 	}
 }
 
+// Why servers pass a line over.
+const (
+	noColon = "no colon, want NAME:HASH"
+	noName  = "no name before the colon"
+)
+
 // parse takes one line apart. Without a name it is blank, a comment, or, if
 // why says so, broken. Fields after the hash are left alone, as servers do.
 func parse(line []byte) (e entry, why string) {
 	text := bytes.TrimRight(line, "\r\n")
-	if len(bytes.TrimSpace(text)) == 0 || text[0] == '#' {
+	if start := bytes.TrimSpace(text); len(start) == 0 || start[0] == '#' {
 		return entry{}, ""
+	}
+	if why := odd(text); why != "" {
+		return entry{}, why
 	}
 	colon := bytes.IndexByte(text, ':')
 	switch {
 	case colon < 0:
-		return entry{}, "no colon, want NAME:HASH"
+		return entry{}, noColon
 	case colon == 0:
-		return entry{}, "no name before the colon"
-	case bytes.IndexByte(text, 0) >= 0:
-		return entry{}, "a NUL byte"
+		return entry{}, noName
+	case oddName(text[:colon]) != "":
+		return entry{}, oddName(text[:colon])
 	}
 	start, end := colon+1, len(text)
 	if n := bytes.IndexByte(text[start:], ':'); n >= 0 {
 		end = start + n
 	}
-	return entry{name: text[:colon], hash: text[start:end], start: start, end: end}, ""
+	return entry{name: text[:colon], hash: text[start:end], rest: text[min(end+1, len(text)):], start: start, end: end}, ""
 }
 
 // find returns the first entry of each wanted name.
@@ -134,6 +145,8 @@ func refuseName(name string) *sdk.Error {
 		why = "starts with #, as comments do"
 	case strings.TrimSpace(name) != name:
 		why = "starts or ends with a space"
+	case !utf8.ValidString(name):
+		why = "is not UTF-8"
 	case len(name) > otherBytes:
 		why = fmt.Sprintf("is longer than %d bytes", otherBytes)
 	default:

@@ -16,6 +16,8 @@ func flock(*os.File) error {
 
 func likeness(draft *os.File, _ string, info fs.FileInfo) error { return draft.Chmod(info.Mode()) }
 
-func obstacles(string, fs.FileInfo) []sdk.Finding {
+func openNow(path string) (*os.File, error) { return os.Open(path) }
+
+func obstacles(string, string, fs.FileInfo) []sdk.Finding {
 	return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.Unsupported, Message: "this system has no flock"}}
 }

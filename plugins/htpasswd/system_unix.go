@@ -39,9 +39,14 @@ func likeness(draft *os.File, path string, info fs.FileInfo) error {
 	return draft.Chmod(info.Mode().Perm())
 }
 
-// obstacles returns what will hinder a replacement of the file in dir; info is
-// nil if it is to be made.
-func obstacles(dir string, info fs.FileInfo) []sdk.Finding {
+// openNow opens a file for reading and waits for nobody.
+func openNow(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// obstacles returns what will hinder a replacement of the file at path in dir;
+// info is nil if it is to be made.
+func obstacles(dir, path string, info fs.FileInfo) []sdk.Finding {
 	const write, search = 2, 1
 	var found []sdk.Finding
 	if err := syscall.Access(dir, write|search); err != nil {
@@ -51,6 +56,11 @@ func obstacles(dir string, info fs.FileInfo) []sdk.Finding {
 	if info == nil {
 		return found
 	}
+	if err := syscall.Access(path, write); err != nil {
+		e := fileError(&fs.PathError{Op: "write", Path: path, Err: err})
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: e.Code, Message: e.Message, Fix: "the file is there to be read only; let rekey write it"})
+	}
+	found = append(found, pinned(dir, path)...)
 	st := info.Sys().(*syscall.Stat_t)
 	if !canGive(st) {
 		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied,

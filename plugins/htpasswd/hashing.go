@@ -1,0 +1,139 @@
+package htpasswd
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// hashing makes the hashes of new values, one a processor. It runs against no
+// deadline: a hash that is not ready when an operation has to be answered is
+// ready, or nearer to it, when the operation comes again.
+type hashing struct {
+	hasher hasher
+	slots  chan struct{} // one a processor: hashing takes nothing else
+	ctx    context.Context
+	stop   context.CancelFunc
+
+	mu      sync.Mutex
+	open    map[string]*making // by operation
+	made    map[string][]byte
+	key     []byte        // of made
+	took    time.Duration // the last hash
+	running sync.WaitGroup
+}
+
+// making is one hash that is made, or being made.
+type making struct {
+	value secret.Value
+	done  chan struct{} // closed when text or err is there
+	text  string
+	err   error
+}
+
+// remembered bounds what is kept of either: more than a host has under way.
+const remembered = 4096
+
+func newHashing(h hasher, processors int) *hashing {
+	g := &hashing{hasher: h, slots: make(chan struct{}, processors), open: map[string]*making{}, made: map[string][]byte{}, key: make([]byte, 32)}
+	_, _ = rand.Read(g.key) // never fails
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	return g
+}
+
+// of returns the hash of an operation's value: the one that an earlier attempt
+// began, or a new one.
+func (g *hashing) of(op sdk.Operation) *making {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if h := g.open[op.ID]; h != nil && op.ID != "" && h.value.Equal(op.Value) {
+		return h
+	}
+	h := &making{value: op.Value, done: make(chan struct{})}
+	if op.ID != "" {
+		if len(g.open) >= remembered {
+			clear(g.open) // those are made again, should they be asked for
+		}
+		g.open[op.ID] = h
+	}
+	g.running.Go(func() { g.make(h) })
+	return h
+}
+
+func (g *hashing) make(h *making) {
+	defer close(h.done)
+	if !g.begin(g.ctx) {
+		h.err = g.ctx.Err()
+		return
+	}
+	defer g.end()
+	start := time.Now()
+	h.text, h.err = g.hasher.hash([]byte(h.value.Reveal()))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.took = time.Since(start)
+	if len(g.made) >= remembered {
+		clear(g.made)
+	}
+	g.made[h.text] = g.digest(h.value)
+}
+
+// over forgets the hash of an operation that is answered for good.
+func (g *hashing) over(op sdk.Operation) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, op.ID)
+}
+
+// knows reports whether the hash was made here from the value.
+func (g *hashing) knows(text string, v secret.Value) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	was, ok := g.made[text]
+	return ok && hmac.Equal(was, g.digest(v))
+}
+
+// digest stands for a value.
+func (g *hashing) digest(v secret.Value) []byte {
+	m := hmac.New(sha256.New, g.key)
+	m.Write([]byte(v.Reveal()))
+	return m.Sum(nil)
+}
+
+// later is the refusal of an operation whose hash is not ready: it is to come
+// again, and that costs it nothing.
+func (g *hashing) later() *sdk.Error {
+	g.mu.Lock()
+	took := g.took
+	g.mu.Unlock()
+	e := sdk.Errorf(sdk.RateLimited, "waits for a processor: one hash of %s takes %s here", g.hasher.kind, took.Round(time.Millisecond))
+	e.RetryAfter = min(max(took, 100*time.Millisecond), 5*time.Second)
+	return e
+}
+
+// begin waits for a processor; false if ctx ends before.
+func (g *hashing) begin(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	select {
+	case g.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (g *hashing) end() { <-g.slots }
+
+// close gives up what waits for a processor, and waits for what has one.
+func (g *hashing) close() {
+	g.stop()
+	g.running.Wait()
+}

@@ -1,0 +1,119 @@
+package htpasswd
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// flaw is what is wrong with a line, or worth knowing.
+type flaw struct {
+	line int
+	why  string
+	fix  string
+	mild bool // it hinders nothing
+	lost bool // to servers the line is not there: it is better found, but a replacement leaves it as it is
+}
+
+var (
+	md5Hex    = regexp.MustCompile(`^[0-9a-fA-F]{32}$`)
+	mosquitto = regexp.MustCompile(`^\$7\$[0-9]+\$`)
+	scheme1   = regexp.MustCompile(`^(\$[^$]*\$|\{[^}]*\})`)
+)
+
+// flaws returns what makes a file none of ours, or hard to tell from one: lines
+// that servers read otherwise, files of other programs, hashes that no server
+// of this format reads. With foreign, hashes of any kind are ours to replace.
+func flaws(content []byte, foreign bool) []flaw {
+	var found, plain []flaw
+	readable := false
+	broken := func(line int, why string) {
+		found = append(found, flaw{line: line, why: why, fix: "mend or remove the line, or put # before it", lost: why == noColon || why == noName})
+	}
+	first := make(map[string]int)
+	for e := range entries(content, broken) {
+		if line, twice := first[string(e.name)]; twice {
+			found = append(found, flaw{line: e.line, mild: true, why: fmt.Sprintf("%q again; line %d is the one that counts", e.name, line), fix: "remove the line"})
+		} else {
+			first[string(e.name)] = e.line
+		}
+		hash := string(e.hash)
+		readable = readable || schemeOf(hash).name != ""
+		switch why, fix, isPlain := notOurs(e, hash); {
+		case why == "" || foreign && fix == replaceForeign:
+		case isPlain:
+			plain = append(plain, flaw{line: e.line, why: why, fix: fix})
+		default:
+			found = append(found, flaw{line: e.line, why: why, fix: fix})
+		}
+	}
+	for n := range plain {
+		plain[n].mild = readable
+	}
+	return append(found, plain...)
+}
+
+// replaceForeign is the fix where the owner may know better.
+const replaceForeign = "if whoever reads the file reads the new kind too, say replace_foreign = True"
+
+// notOurs says why a line was not written for a server of this format.
+func notOurs(e entry, hash string) (why, fix string, plain bool) {
+	fields := bytes.Split(e.rest, []byte(":"))
+	last := string(bytes.TrimSpace(fields[0]))
+	switch {
+	case schemeOf(hash).name == "" && md5Hex.MatchString(last):
+		return "a digest file (NAME:REALM:MD5), as htdigest writes it", "name a password file: digests are made otherwise", false
+	case (hash == "x" || hash == "*") && len(fields) == 5:
+		return "a list of users of the system, as /etc/passwd is", "name a password file", false
+	case schemeOf(hash).name != "" || locked(hash):
+		return "", "", false
+	}
+	if kind := scheme1.FindString(hash); kind != "" {
+		return fmt.Sprintf("a hash of another program (%s…)", kind), replaceForeign, false
+	}
+	return "no hash, but text: a password in clear, or another program's file", replaceForeign, true
+}
+
+// locked reports what stands where there is no password: nothing, a mark, or a
+// placeholder too short for either a hash or a password.
+func locked(hash string) bool {
+	return len(hash) < 4 || strings.HasPrefix(hash, "!") || strings.HasPrefix(hash, "*")
+}
+
+// fault is the first flaw that keeps the file from being replaced, nil if there
+// is none.
+func (f file) fault(content []byte) *sdk.Error {
+	for _, w := range flaws(content, f.foreign) {
+		if !w.mild && !w.lost {
+			return sdk.Errorf(sdk.InvalidConfig, "%s:%d: %s; %s", f.path, w.line, w.why, w.fix)
+		}
+	}
+	return nil
+}
+
+// odd says why servers may read a line otherwise than as it looks.
+func odd(text []byte) string {
+	switch {
+	case bytes.IndexByte(text, 0) >= 0:
+		return "a NUL byte"
+	case bytes.IndexByte(text, '\r') >= 0:
+		return "a carriage return inside the line: lines that end in it alone are one line to servers"
+	case bytes.HasPrefix(text, []byte("\ufeff")):
+		return "a byte order mark, which servers take for a part of the name"
+	case text[0] == ' ' || text[0] == '\t':
+		return "a blank before the name, which some servers take for a part of it and some do not"
+	}
+	return ""
+}
+
+// oddName says why a name cannot be told of.
+func oddName(name []byte) string {
+	if !utf8.Valid(name) {
+		return "the name is not UTF-8"
+	}
+	return ""
+}
