@@ -8,10 +8,11 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/rekey-host/rekey/host/internal/bounded"
 )
 
 // Files says where the files of a source come from.
@@ -47,28 +48,29 @@ func (in *input) name() string {
 	return in.path
 }
 
-// open returns the input from its start. What a user can mend is a *Problems.
-func (in *input) open() (io.ReadCloser, error) {
+// open returns the input from its start, until the context ends. What a user
+// can mend is a *Problems.
+func (in *input) open(ctx context.Context) (io.ReadCloser, error) {
 	switch {
 	case in.path == stdinPath:
-		return in.openSpool(in.files.Stdin)
+		return in.openSpool(ctx, in.files.Stdin)
 	case strings.HasPrefix(in.path, embeddedPrefix):
 		return in.openEmbedded(strings.TrimPrefix(in.path, embeddedPrefix))
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.pipe != nil {
-		return in.openSpool(in.pipe)
+		return in.openSpool(ctx, in.pipe)
 	}
-	return in.openFile()
+	return in.openFile(ctx)
 }
 
-func (in *input) openFile() (io.ReadCloser, error) {
+func (in *input) openFile(ctx context.Context) (io.ReadCloser, error) {
 	path := in.path
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(in.files.Dir, path)
 	}
-	f, err := os.Open(path)
+	f, err := bounded.Open(ctx, path)
 	if err != nil {
 		return nil, in.broken(0, err)
 	}
@@ -77,15 +79,16 @@ func (in *input) openFile() (io.ReadCloser, error) {
 	case err != nil:
 		f.Close()
 		return nil, in.broken(0, err)
-	case info.IsDir():
-		f.Close()
-		return nil, one(Problem{File: in.name(), Message: "is a directory, not a file of users"})
-	case info.Mode().IsRegular():
+	case info.Mode().IsRegular() && info.Size() > 0: // a file of the kernel's says 0
 		return f, nil
 	}
-	in.pipe = NewSpool(f, in.files.SpoolDir)
+	pipe := NewSpool(f, in.files.SpoolDir)
 	defer f.Close() // Open reads it to its end
-	return in.openSpool(in.pipe)
+	r, err := in.openSpool(ctx, pipe)
+	if !info.Mode().IsRegular() && err == nil {
+		in.pipe = pipe
+	}
+	return r, err
 }
 
 func (in *input) openEmbedded(path string) (io.ReadCloser, error) {
@@ -99,11 +102,14 @@ func (in *input) openEmbedded(path string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-func (in *input) openSpool(s *Spool) (io.ReadCloser, error) {
+func (in *input) openSpool(ctx context.Context, s *Spool) (io.ReadCloser, error) {
 	if s == nil {
 		return nil, one(Problem{File: stdinName, Message: "there is no standard input to read users from"})
 	}
-	r, err := s.Open()
+	r, err := s.Open(ctx)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, in.broken(0, err)
 	}
@@ -125,11 +131,16 @@ func (in *input) broken(line int, err error) *Problems {
 	if errors.As(err, &path) {
 		reason = path.Err
 	}
-	text := "cannot be read: " + reason.Error()
-	if errors.Is(err, fs.ErrNotExist) {
-		text = "no such file"
+	x := Problem{File: in.name(), Line: line, Message: "cannot be read: " + reason.Error(), Cause: err}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		x.Message = "no such file"
+	case errors.Is(err, bounded.ErrDirectory):
+		x.Message = "is a directory, not a file of users"
+	case errors.Is(err, bounded.ErrGrew):
+		x.Message, x.Fix = reason.Error(), "run again when nothing writes to it"
 	}
-	return one(Problem{File: in.name(), Line: line, Message: text, Cause: err})
+	return one(x)
 }
 
 // one returns a list of one problem.
@@ -192,7 +203,7 @@ func Fingerprints(ctx context.Context, s Source) ([]Fingerprint, error) {
 }
 
 func (in *input) fingerprints(ctx context.Context) ([]Fingerprint, error) {
-	r, err := in.open()
+	r, err := in.open(ctx)
 	if err != nil {
 		return nil, err
 	}

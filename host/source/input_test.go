@@ -117,7 +117,7 @@ func TestThereMayBeNoStdin(t *testing.T) {
 	if err := gone.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := gone.Open(); !errors.Is(err, os.ErrClosed) {
+	if _, err := gone.Open(context.Background()); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Open of a closed spool = %v", err)
 	}
 	if err := gone.Close(); err != nil {
@@ -126,8 +126,8 @@ func TestThereMayBeNoStdin(t *testing.T) {
 }
 
 func TestASpoolNeedsItsDirectory(t *testing.T) {
-	s := spool(t, bytes.NewReader(make([]byte, 5<<20)), filepath.Join(t.TempDir(), "missing"))
-	if _, err := s.Open(); !errors.Is(err, fs.ErrNotExist) {
+	s := spool(t, bytes.NewReader(bytes.Repeat([]byte{10}, 5<<20)), filepath.Join(t.TempDir(), "missing"))
+	if _, err := s.Open(context.Background()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Open = %v, want that there is no such directory", err)
 	}
 }

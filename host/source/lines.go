@@ -30,7 +30,7 @@ type lines struct {
 // read opens the input for reading line by line; lines of the characters in
 // space are blank.
 func (in *input) read(ctx context.Context, c charset, space string) (*lines, error) {
-	r, err := in.open()
+	r, err := in.open(ctx)
 	if err != nil {
 		return nil, err
 	}

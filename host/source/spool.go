@@ -2,83 +2,100 @@ package source
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
+
+	"github.com/rekey-host/rekey/host/internal/bounded"
 )
 
-// spoolMemory is how much of a pipe is kept in memory.
-const spoolMemory = 4 << 20
+const (
+	// spoolMemory is how much of a pipe is kept in memory.
+	spoolMemory = 4 << 20
+	// spoolMost is how much of a pipe is read: ten million users and more.
+	spoolMost = 4 << 30
+)
+
+// Pipes without an end.
+var (
+	errEndless = fmt.Errorf("does not end within %d GiB; write the list to a file", spoolMost>>30)
+	errNoLines = fmt.Errorf("has no line end in its first %d MiB; is this a list of users, one a line?", spoolMemory>>20)
+)
 
 // Spool makes a stream readable again: it reads it once, to its end, into
-// memory and, from a bound on, into a file that has no name. It is safe for
-// concurrent use.
+// memory and, from a bound on, into a file that has no name and that only this
+// process can read: streams hold passwords. It is safe for concurrent use.
 type Spool struct {
 	dir   string
 	bound int
+	most  int64
 
 	mu   sync.Mutex
 	from io.Reader // nil once it has been read
 	mem  []byte
-	file *os.File // nil: all is in mem
-	size int64
+	file *sealed // nil: all is in mem
 	err  error
 }
 
 // NewSpool returns a Spool of r, which is first read when the Spool is opened.
 // What does not fit into memory goes to dir; "" is os.TempDir.
 func NewSpool(r io.Reader, dir string) *Spool {
-	return &Spool{dir: dir, bound: spoolMemory, from: r}
+	return &Spool{dir: dir, bound: spoolMemory, most: spoolMost, from: r}
 }
 
 // Open returns the stream from its start, after reading it to its end if that
-// has not happened yet. A stream that breaks fails every Open: a part of it is
-// never handed out.
-func (s *Spool) Open() (io.Reader, error) {
+// has not happened yet, unless the context ends before. A stream that breaks
+// fails every Open: a part of it is never handed out.
+func (s *Spool) Open(ctx context.Context) (io.Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.from != nil {
-		s.err = s.fill()
+		s.err = s.fill(bounded.Until(ctx, s.from))
 		s.from = nil
 	}
 	switch {
 	case s.err != nil:
 		return nil, s.err
 	case s.file != nil:
-		return io.NewSectionReader(s.file, 0, s.size), nil
+		return s.file.reader(), nil
 	}
 	return bytes.NewReader(s.mem), nil
 }
 
-func (s *Spool) fill() error {
+func (s *Spool) fill(from io.Reader) error {
 	var mem bytes.Buffer
-	n, err := io.CopyN(&mem, s.from, int64(s.bound))
-	if err == io.EOF {
-		s.mem, s.size = mem.Bytes(), n
+	_, err := io.CopyN(&mem, from, int64(s.bound))
+	switch {
+	case err == io.EOF:
+		s.mem = mem.Bytes()
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case !bytes.ContainsAny(mem.Bytes(), "\n\r"):
+		return errNoLines
 	}
-	return s.spill(mem.Bytes())
+	return s.spill(mem.Bytes(), from)
 }
 
 // spill moves to a file: what is in memory, then the rest of the stream.
-func (s *Spool) spill(head []byte) error {
-	f, err := nameless(s.dir)
+func (s *Spool) spill(head []byte, from io.Reader) error {
+	f, err := newSealed(s.dir)
 	if err != nil {
 		return err
 	}
 	defer clear(head)
-	n, err := f.Write(head)
+	_, err = io.Copy(f, io.MultiReader(bytes.NewReader(head), io.LimitReader(from, s.most-int64(len(head))+1)))
+	if err == nil && f.size > s.most {
+		err = errEndless
+	}
 	if err == nil {
-		var rest int64
-		rest, err = io.Copy(f, s.from)
-		s.size = int64(n) + rest
+		err = f.flush()
 	}
 	if err != nil {
-		f.Close()
-		return err
+		return errors.Join(err, f.close())
 	}
 	s.file = f
 	return nil
@@ -112,5 +129,5 @@ func (s *Spool) Close() error {
 	}
 	f := s.file
 	s.file = nil
-	return f.Close()
+	return f.close()
 }

@@ -1,0 +1,233 @@
+// Package bounded reads files that people name, whatever they are: pipes that
+// nobody writes to, devices without an end, files that grow while they are
+// read. Reading ends, at the latest with its context.
+package bounded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+const (
+	// patience is how long a pipe may be without anybody who writes to it.
+	patience = 10 * time.Second
+	// glance is how long a wait goes on before its context is looked at.
+	glance = 50 * time.Millisecond
+)
+
+// What keeps a file from being read, beside what the system says.
+var (
+	ErrDirectory    = errors.New("is a directory")
+	ErrDevice       = errors.New("is a device, not a file")
+	ErrSocket       = errors.New("is a socket, not a file")
+	ErrNobodyWrites = fmt.Errorf("is a pipe that nobody writes to; rekey has waited for %s", patience)
+	ErrGrew         = errors.New("grew while it was being read")
+)
+
+// File is an open file. Its methods are not safe for concurrent use.
+type File struct {
+	ctx  context.Context
+	file *os.File
+	fd   int // of a pipe, which is read without the runtime
+	info fs.FileInfo
+	read int64
+
+	writers bool // somebody writes to the pipe, or has
+	since   time.Time
+}
+
+// Open opens a file for reading until the context ends. It does not wait for
+// the writer of a pipe: Read does.
+func Open(ctx context.Context, path string) (*File, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if errors.Is(err, unix.ENXIO) {
+		err = ErrSocket
+	}
+	var f *File
+	if err == nil {
+		f, err = newFile(ctx, fd, path)
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return f, nil
+}
+
+// newFile finds out what was opened.
+func newFile(ctx context.Context, fd int, path string) (*File, error) {
+	err := unix.SetNonblock(fd, false) // so that the runtime takes it for a file that never waits
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	f := &File{ctx: ctx, fd: fd, file: os.NewFile(uintptr(fd), path), since: time.Now()}
+	if f.info, err = f.file.Stat(); err == nil {
+		err = f.acceptable()
+	}
+	if err == nil && f.isPipe() {
+		f.writers = isAnonymous(fd)
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		_ = f.file.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// acceptable refuses what is no file, and devices other than terminals and the
+// one that has nothing in it.
+func (f *File) acceptable() error {
+	null, err := os.Stat(os.DevNull)
+	switch {
+	case f.info.IsDir():
+		return ErrDirectory
+	case f.info.Mode()&fs.ModeDevice == 0, term.IsTerminal(f.fd), err == nil && os.SameFile(null, f.info):
+		return nil
+	}
+	return ErrDevice
+}
+
+func (f *File) isPipe() bool { return f.info.Mode()&fs.ModeNamedPipe != 0 }
+
+// isAnonymous reports whether a pipe has no name: nobody can come to write to
+// it who does not already.
+func isAnonymous(fd int) bool {
+	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	return err == nil && strings.HasPrefix(name, "pipe:")
+}
+
+// Stat returns what was found when the file was opened.
+func (f *File) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+// Close closes the file.
+func (f *File) Close() error { return f.file.Close() }
+
+// Read reads from the file. Its error is that of the context when that has ended.
+func (f *File) Read(p []byte) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, context.Cause(f.ctx)
+	}
+	switch {
+	case len(p) == 0:
+		return 0, nil
+	case f.isPipe():
+		return f.readPipe(p)
+	case !f.info.Mode().IsRegular():
+		if err := readable(f.ctx, f.fd); err != nil {
+			return 0, err
+		}
+	}
+	n, err := f.file.Read(p)
+	f.read += int64(n)
+	if size := f.info.Size(); size > 0 && f.read > size { // of a file of the kernel's it is 0
+		return 0, ErrGrew
+	}
+	return n, err
+}
+
+// readPipe waits for what comes out of a pipe, or for its end.
+func (f *File) readPipe(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(f.fd, p)
+		switch {
+		case n > 0:
+			f.writers = true
+			return n, nil
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			f.writers = f.writers || errors.Is(err, unix.EAGAIN)
+		case err != nil:
+			return 0, err
+		case f.writers:
+			return 0, io.EOF
+		case time.Since(f.since) > patience:
+			return 0, ErrNobodyWrites
+		}
+		if err := f.wait(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// wait waits for a moment, or until there is something to read or the last who
+// wrote is gone.
+func (f *File) wait() error {
+	if f.ctx.Err() != nil {
+		return context.Cause(f.ctx)
+	}
+	events, err := poll(f.fd)
+	if err == nil && events&unix.POLLHUP != 0 && events&unix.POLLIN == 0 {
+		f.writers = true
+	}
+	return err
+}
+
+// poll returns what happened to a descriptor within a glance; 0: nothing.
+func poll(fd int) (int16, error) {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	_, err := unix.Poll(fds, int(glance.Milliseconds()))
+	if errors.Is(err, unix.EINTR) {
+		err = nil
+	}
+	return fds[0].Revents, err
+}
+
+// readable waits until a read would not, or the context ends.
+func readable(ctx context.Context, fd int) error {
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if events, err := poll(fd); err != nil || events != 0 {
+			return err
+		}
+	}
+}
+
+// Until reads from another reader, until the context ends. Where that is a
+// file, such as standard input, waiting for it ends too.
+func Until(ctx context.Context, r io.Reader) io.Reader { return until{ctx, r} }
+
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read reads.
+func (u until) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	if f, ok := u.r.(*os.File); ok {
+		if err := readable(u.ctx, int(f.Fd())); err != nil {
+			return 0, err
+		}
+	}
+	return u.r.Read(p)
+}
+
+// ReadFile returns a whole file that is to be small.
+func ReadFile(ctx context.Context, path string, most int64) ([]byte, error) {
+	f, err := Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	case int64(len(text)) > most:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is larger than %d KiB", most>>10)}
+	}
+	return text, nil
+}

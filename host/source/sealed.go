@@ -1,0 +1,130 @@
+package source
+
+import (
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"io"
+	"os"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// sealedChunk is how much of a sealed file is sealed at once.
+const sealedChunk = 64 << 10
+
+// sealed is a file on a disk that only this process can read: it is encrypted
+// and authenticated with a key that is nowhere else and goes with the process.
+// It is written once, to its end, and then read from its start as often as
+// wanted. A key is used for one file, so the number of a chunk is its nonce.
+type sealed struct {
+	file  *os.File
+	aead  cipher.AEAD
+	plain []byte // of the chunk that is being written
+	buf   []byte
+	n     uint64 // chunks that are written
+	size  int64  // of what is in the file, in clear
+}
+
+// newSealed returns a sealed file without a name in a directory.
+func newSealed(dir string) (*sealed, error) {
+	key := make([]byte, chacha20poly1305.KeySize)
+	defer clear(key)
+	if _, err := rand.Read(key); err != nil {
+		return nil, err
+	}
+	aead, err := chacha20poly1305.New(key)
+	if err != nil {
+		return nil, err
+	}
+	f, err := nameless(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &sealed{file: f, aead: aead, plain: make([]byte, 0, sealedChunk)}, nil
+}
+
+// nonce is that of a chunk.
+func (s *sealed) nonce(n uint64) []byte {
+	return binary.LittleEndian.AppendUint64(make([]byte, 4, chacha20poly1305.NonceSize), n)
+}
+
+// Write appends.
+func (s *sealed) Write(p []byte) (int, error) {
+	written := len(p)
+	for len(p) > 0 {
+		n := min(len(p), sealedChunk-len(s.plain))
+		s.plain = append(s.plain, p[:n]...)
+		p = p[n:]
+		if len(s.plain) == sealedChunk {
+			if err := s.flush(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	s.size += int64(written)
+	return written, nil
+}
+
+// flush writes the chunk that is being written. After the last one there is no
+// more Write.
+func (s *sealed) flush() error {
+	s.buf = s.aead.Seal(s.buf[:0], s.nonce(s.n), s.plain, nil)
+	clear(s.plain)
+	s.plain = s.plain[:0]
+	s.n++
+	_, err := s.file.Write(s.buf)
+	return err
+}
+
+// reader reads the file from its start, in clear.
+func (s *sealed) reader() io.Reader { return &sealedReader{of: s} }
+
+func (s *sealed) close() error {
+	clear(s.plain[:cap(s.plain)])
+	return s.file.Close()
+}
+
+// sealedReader is one reading of a sealed file.
+type sealedReader struct {
+	of   *sealed
+	next uint64 // chunk
+	left []byte // of the present one, in clear
+	buf  []byte
+}
+
+// Read opens a chunk after the other. A file that is not as it was written is
+// an error.
+func (r *sealedReader) Read(p []byte) (int, error) {
+	if len(r.left) == 0 {
+		if err := r.open(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.left)
+	r.left = r.left[n:]
+	return n, nil
+}
+
+// open opens the next chunk.
+func (r *sealedReader) open() error {
+	at := int64(r.next) * sealedChunk
+	if at >= r.of.size {
+		return io.EOF
+	}
+	length := int(min(sealedChunk, r.of.size-at)) + r.of.aead.Overhead()
+	if r.buf == nil {
+		r.buf = make([]byte, sealedChunk+r.of.aead.Overhead())
+	}
+	text := r.buf[:length]
+	if _, err := r.of.file.ReadAt(text, int64(r.next)*int64(sealedChunk+r.of.aead.Overhead())); err != nil {
+		if err == io.EOF { // a short file is no short list
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	var err error
+	r.left, err = r.of.aead.Open(text[:0], r.of.nonce(r.next), text, nil)
+	r.next++
+	return err
+}
