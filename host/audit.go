@@ -1,13 +1,14 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
+	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
 )
@@ -72,24 +73,12 @@ func (h *Host) keptOf(path string) string {
 	return ledger.HeadOf(text)
 }
 
-// headLimit is more than the text of a signed head ever has.
+// headLimit is more than the text of a signed head, or a key, ever has.
 const headLimit = 64 << 10
 
 // readHead reads a file that may have a head.
 func readHead(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() { // before opening: a FIFO would wait
-		return "", errors.New("is not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, headLimit))
+	text, err := bounded.ReadFile(context.Background(), path, headLimit)
 	return string(text), err
 }
 
@@ -145,7 +134,7 @@ func (h *Host) keptHead(checkpoint string) (string, error) {
 	if checkpoint == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(h.absolute(checkpoint))
+	text, err := bounded.ReadFile(context.Background(), h.absolute(checkpoint), headLimit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(checkpoint, "/."):
 		return checkpoint, nil
@@ -163,10 +152,13 @@ func reasonOf(err error) error {
 	return err
 }
 
-// AuditBundle checks a bundle offline and calls record for every record that
-// it proves.
+// AuditBundle checks a bundle offline, with a key or a file that holds it, and
+// calls record for every record that it proves.
 func (h *Host) AuditBundle(path, vkey string, record func(ledger.Record) error) (ledger.Bundle, error) {
-	f, err := os.Open(h.absolute(path))
+	if text, err := bounded.ReadFile(context.Background(), h.absolute(vkey), headLimit); err == nil {
+		vkey = string(text)
+	}
+	f, err := bounded.Open(context.Background(), h.absolute(path))
 	if err != nil {
 		return ledger.Bundle{}, &UsageError{Message: fmt.Sprintf("bundle %q: %s", path, reasonOf(err))}
 	}

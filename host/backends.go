@@ -1,15 +1,17 @@
 package host
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
@@ -111,7 +113,7 @@ func (h *Host) readSecret(ctx context.Context, ref workflow.SecretRef) (secret.V
 		}
 		return secret.New(v), nil
 	case "file":
-		return h.secretFile(ref.Name)
+		return h.secretFile(ctx, ref.Name)
 	case "prompt":
 		if h.Prompt == nil {
 			return secret.Value{}, fmt.Errorf("%q has to be typed in, and there is no terminal", ref.Name)
@@ -122,16 +124,37 @@ func (h *Host) readSecret(ctx context.Context, ref workflow.SecretRef) (secret.V
 	}
 }
 
-func (h *Host) secretFile(name string) (secret.Value, error) {
-	text, err := os.ReadFile(h.absolute(name))
+// maxSecretFile is what a file with one secret may be large.
+const maxSecretFile = 64 << 10
+
+// secretFile reads a file with one secret in it.
+func (h *Host) secretFile(ctx context.Context, name string) (secret.Value, error) {
+	text, err := bounded.ReadFile(ctx, h.absolute(name), maxSecretFile)
 	if err != nil {
-		return secret.Value{}, err
+		return secret.Value{}, fmt.Errorf("file %s: %w", name, reasonOf(err))
 	}
-	s := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-	if s == "" {
-		return secret.Value{}, fmt.Errorf("file %s is empty", name)
+	s, err := secretText(text)
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("file %s %w", name, err)
 	}
 	return secret.New(s), nil
+}
+
+// secretText is the secret that a file holds: a byte order mark of UTF-8, which
+// Windows writes, and one line end are not of it.
+func secretText(text []byte) (string, error) {
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
+		return "", errors.New("is in UTF-16; save it as UTF-8")
+	case bytes.IndexByte(text, 0) >= 0:
+		return "", errors.New("has a NUL byte, as UTF-16 has; save it as UTF-8")
+	}
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	s := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if s == "" {
+		return "", errors.New("is empty")
+	}
+	return s, nil
 }
 
 func (h *Host) absolute(path string) string {

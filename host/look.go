@@ -135,7 +135,7 @@ func (h *Host) opened(name string) (*ledger.Run, error) {
 	if err != nil {
 		return nil, &UsageError{Message: err.Error()}
 	}
-	keys, err := h.keys()
+	keys, err := h.keys(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (h *Host) Forget(name string, moved bool) (string, error) {
 	if name == "last" {
 		return "", &UsageError{Message: "forget wants the run's id, not last", Fix: "rekey runs"}
 	}
-	r, err := h.lock(name, moved)
+	r, err := h.lock(context.Background(), name, moved)
 	if err != nil {
 		return "", err
 	}

@@ -31,6 +31,7 @@ func (h *Host) checkOutputs(w *workflow.Workflow, head ledger.Header, o RunOptio
 		checkOutput(&problems, taken, spec.Path, options)
 	}
 	if o.CheckpointTo != "" {
+		options.Overwrite = o.Overwrite || h.keptOf(o.CheckpointTo) == head.ID && head.ID != ""
 		checkOutput(&problems, taken, o.CheckpointTo, options)
 	}
 	return problems.Err()

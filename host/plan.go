@@ -88,7 +88,7 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 	if err := h.checkOutputs(w, header, o); err != nil {
 		return nil, err
 	}
-	keys, err := h.keys()
+	keys, err := h.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -185,19 +185,34 @@ func (h *Host) confirm(ctx context.Context, shown Preview, o RunOptions) error {
 
 // keys reads or makes the identity that opens sealed values, and says where a
 // new one is.
-func (h *Host) keys() (ledger.Keys, error) {
+func (h *Host) keys(ctx context.Context) (ledger.Keys, error) {
 	if h.loaded != nil {
 		return *h.loaded, nil
 	}
-	k, created, err := ledger.LoadKeys(h.IdentityPath, h.Recipients)
-	if err != nil {
-		return k, &UsageError{Message: err.Error()}
+	type answer struct {
+		keys    ledger.Keys
+		created bool
+		err     error
 	}
-	h.loaded = &k
-	if created {
+	got := make(chan answer, 1)
+	go func() {
+		k, created, err := ledger.LoadKeys(h.IdentityPath, h.Recipients)
+		got <- answer{k, created, err}
+	}()
+	var a answer
+	select {
+	case a = <-got:
+	case <-ctx.Done(): // the file may be a pipe that somebody holds open
+		return a.keys, ErrInterrupted
+	}
+	if a.err != nil {
+		return a.keys, &UsageError{Message: a.err.Error()}
+	}
+	h.loaded = &a.keys
+	if a.created {
 		fmt.Fprintf(h.Stderr, "rekey: made %s: it opens the sealed passwords of every run here; keep a copy in a safe place\n", h.IdentityPath)
 	}
-	return k, nil
+	return a.keys, nil
 }
 
 // header is what the ledger keeps of a run's circumstances.

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
@@ -22,14 +22,14 @@ import (
 
 // Resume goes on with a run from where its ledger stands.
 func (h *Host) Resume(ctx, stop context.Context, name string, o RunOptions) (Outcome, error) {
-	return h.locked(name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.resume(ctx, stop, r, o) })
+	return h.locked(stop, name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.resume(ctx, stop, r, o) })
 }
 
 // locked does something with a run that is locked for applying, in the
 // directory in which it was planned. What is to be kept of its log is compared
 // with what was kept first.
-func (h *Host) locked(name string, o RunOptions, do func(h *Host, r *ledger.Run) (Outcome, error)) (Outcome, error) {
-	r, err := h.lock(name, o.Moved)
+func (h *Host) locked(ctx context.Context, name string, o RunOptions, do func(h *Host, r *ledger.Run) (Outcome, error)) (Outcome, error) {
+	r, err := h.lock(ctx, name, o.Moved)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -81,7 +81,7 @@ func (h *Host) resume(ctx, stop context.Context, r *ledger.Run, o RunOptions) (O
 
 // Retry puts failed and partial users back and applies them.
 func (h *Host) Retry(ctx, stop context.Context, name string, o RunOptions) (Outcome, error) {
-	return h.locked(name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.retry(ctx, stop, r, o) })
+	return h.locked(stop, name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.retry(ctx, stop, r, o) })
 }
 
 func (h *Host) retry(ctx, stop context.Context, r *ledger.Run, o RunOptions) (Outcome, error) {
@@ -99,12 +99,12 @@ func (h *Host) retry(ctx, stop context.Context, r *ledger.Run, o RunOptions) (Ou
 }
 
 // lock takes a run for applying.
-func (h *Host) lock(name string, moved bool) (*ledger.Run, error) {
+func (h *Host) lock(ctx context.Context, name string, moved bool) (*ledger.Run, error) {
 	id, err := h.store.Resolve(name)
 	if err != nil {
 		return nil, &UsageError{Message: err.Error()}
 	}
-	keys, err := h.keys()
+	keys, err := h.keys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -169,29 +169,29 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 	if err := h.samePrograms(r, o); err != nil {
 		return Outcome{}, err
 	}
-	w, hooks, changed, err := h.recorded(ctx, r, o)
+	w, hooks, changed, err := h.recorded(stop, r, o) // nothing is sent yet: the first signal ends it
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, interrupted(stop, err)
 	}
-	pins, err := h.pins(ctx, w)
+	pins, err := h.pins(stop, w)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, interrupted(stop, err)
 	}
 	accepted, err := samePins(r, pins, o)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, interrupted(stop, err)
 	}
-	b, err := h.openBackends(ctx, w)
+	b, err := h.openBackends(stop, w)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, interrupted(stop, err)
 	}
 	defer b.close()
 	if err := h.checkOutputs(w, r.Header(), o); err != nil {
 		return Outcome{}, err
 	}
-	warnings, err := checkBackends(ctx, b)
+	warnings, err := checkBackends(stop, b)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, interrupted(stop, err)
 	}
 	for _, text := range warnings {
 		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", text)
@@ -274,7 +274,7 @@ func (h *Host) changedFiles(head ledger.Header) []string {
 }
 
 func (h *Host) readScript(path string) ([]byte, error) {
-	f, err := h.openSource(path)
+	f, err := h.openSource(context.Background(), path)
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +317,7 @@ func (h *Host) sameSources(ctx context.Context, head ledger.Header) error {
 
 // fingerprint is the SHA-256 of a source's file in hex.
 func (h *Host) fingerprint(ctx context.Context, name string) (string, error) {
-	f, err := h.openSource(name)
+	f, err := h.openSource(ctx, name)
 	if err != nil {
 		return "", err
 	}
@@ -329,15 +329,19 @@ func (h *Host) fingerprint(ctx context.Context, name string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), ctx.Err()
 }
 
-func (h *Host) openSource(name string) (fs.File, error) {
+func (h *Host) openSource(ctx context.Context, name string) (fs.File, error) {
 	if rest, embedded := strings.CutPrefix(name, "@rekey/"); embedded {
 		return h.Embedded.Open(rest)
 	}
-	path := h.absolute(name)
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // before opening: a FIFO would wait
+	f, err := bounded.Open(ctx, h.absolute(name))
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
 		return nil, errors.New("is not a regular file any more")
 	}
-	return os.Open(path)
+	return f, nil
 }
 
 // reopenUnknown puts users with an unknown outcome back, so that each is tried
@@ -404,7 +408,7 @@ func (h *Host) confirmRetry(ctx context.Context, r *ledger.Run, n int, o RunOpti
 
 // Approve releases the hold of a run.
 func (h *Host) Approve(name string, o RunOptions) (Outcome, error) {
-	return h.locked(name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.approve(r) })
+	return h.locked(context.Background(), name, o, func(h *Host, r *ledger.Run) (Outcome, error) { return h.approve(r) })
 }
 
 func (h *Host) approve(r *ledger.Run) (Outcome, error) {

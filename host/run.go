@@ -25,7 +25,7 @@ import (
 func (h *Host) Run(ctx, stop context.Context, script string, params []string, o RunOptions, planOnly bool) (Outcome, error) {
 	w, given, err := h.load(stop, script, params)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, interrupted(stop, err)
 	}
 	defer w.Close()
 	for _, x := range w.Warnings {
@@ -192,7 +192,7 @@ func schemaOf(r *ledger.Run) (source.Schema, error) {
 // as applied.
 func (h *Host) known(run string, b *backends) func(label, account, cred string) (secret.Value, bool, error) {
 	return func(label, account, cred string) (secret.Value, bool, error) {
-		keys, err := h.keys()
+		keys, err := h.keys(context.Background())
 		if err != nil {
 			return secret.Value{}, false, err
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -76,14 +75,10 @@ func (c *auditVerifyCmd) run(h *host.Host) (auditResult, error) {
 }
 
 func (c *auditVerifyCmd) bundle(h *host.Host) (auditResult, error) {
-	key := c.Key
-	if key == "" {
+	if c.Key == "" {
 		return auditResult{}, &host.UsageError{Message: "--bundle wants --key", Fix: `"rekey audit key" prints it where the bundle was made`}
 	}
-	if text, err := os.ReadFile(key); err == nil {
-		key = string(text)
-	}
-	b, err := h.AuditBundle(c.Bundle, key, nil)
+	b, err := h.AuditBundle(c.Bundle, c.Key, nil)
 	return auditResult{Run: b.Run, OK: b.OK, Size: b.Size, Head: b.Head, Complete: b.Complete, Problems: auditProblems(b.Problems, b.More)}, err
 }
 

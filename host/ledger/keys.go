@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,8 @@ import (
 
 	"filippo.io/age"
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/internal/bounded"
 )
 
 // Keys open and seal the data keys of runs. With identities sealed values can
@@ -33,6 +36,9 @@ func (k Keys) PublicKeys() []string {
 	}
 	return list
 }
+
+// maxKeyFile is what a file of identities or recipients may be large.
+const maxKeyFile = 1 << 20
 
 // LoadKeys reads the identity file, making it (0600) if there is none, and the
 // recipients: each is an age recipient, or the name of a file that lists some.
@@ -57,7 +63,7 @@ func LoadKeys(identityPath string, recipients []string) (k Keys, created bool, e
 
 // OpenKeys reads an identity file, and makes nothing.
 func OpenKeys(identityPath string) (Keys, error) {
-	text, err := os.ReadFile(identityPath)
+	text, err := bounded.ReadFile(context.Background(), identityPath, maxKeyFile)
 	if err != nil {
 		return Keys{}, fmt.Errorf("identity: %w", err)
 	}
@@ -175,7 +181,7 @@ func recipientsIn(s string) ([]age.Recipient, error) {
 	if strings.HasPrefix(s, "AGE-SECRET-KEY-") {
 		return nil, errors.New("recipient: this is an identity, which is secret; give its recipient, which begins with age1")
 	}
-	text, err := os.ReadFile(s)
+	text, err := bounded.ReadFile(context.Background(), s, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("recipient %q: neither an age recipient nor a file of them: %w", s, errors.Unwrap(err))
 	}
