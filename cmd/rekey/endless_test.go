@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// endless are files that do not end, or that nobody ever writes to.
-var endless = map[string]func(t *testing.T, path string){
+// withoutEnd are files that do not end, or that nobody ever writes to.
+var withoutEnd = map[string]func(t *testing.T, path string){
 	"a FIFO without a writer": func(t *testing.T, path string) {
 		if err := syscall.Mkfifo(path, 0o600); err != nil {
 			t.Fatal(err)
@@ -76,7 +76,7 @@ var readings = map[string]struct {
 // does not end: it ends by itself and names it, or at once with a signal.
 func TestEndlessInputsEnd(t *testing.T) {
 	tried := 0
-	for kind, make := range endless {
+	for kind, make := range withoutEnd {
 		for what, reading := range readings {
 			tried++
 			t.Run(what+" is "+kind, func(t *testing.T) {

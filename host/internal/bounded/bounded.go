@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 )
 
 const (
@@ -91,7 +90,7 @@ func (f *File) acceptable() error {
 	switch {
 	case f.info.IsDir():
 		return ErrDirectory
-	case f.info.Mode()&fs.ModeDevice == 0, term.IsTerminal(f.fd), err == nil && os.SameFile(null, f.info):
+	case f.info.Mode()&fs.ModeDevice == 0, isTerminal(f.fd), err == nil && os.SameFile(null, f.info):
 		return nil
 	}
 	return ErrDevice
