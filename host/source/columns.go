@@ -153,3 +153,12 @@ func problemsOf(list []complaint, place Problem) *Problems {
 	}
 	return p
 }
+
+// names returns those of the columns.
+func (s Schema) names() []string {
+	names := make([]string, len(s.Columns))
+	for i, c := range s.Columns {
+		names[i] = c.Name
+	}
+	return names
+}

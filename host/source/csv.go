@@ -125,13 +125,46 @@ func (s *csvSource) Schema(ctx context.Context) (Schema, error) {
 		schema, _ := s.wanted.schema(s.columns, String)
 		return schema, nil
 	}
-	l, err := s.input.read(ctx, s.charset, s.format.space)
+	l, err := s.start(ctx)
 	if err != nil {
 		return Schema{}, err
 	}
 	defer l.close()
 	schema, _, err := s.header(ctx, l)
 	return schema, err
+}
+
+// start opens the file behind the line with which Excel says the delimiter.
+func (s *csvSource) start(ctx context.Context) (*lines, error) {
+	l, err := s.input.read(ctx, s.charset, s.format.space)
+	if err != nil {
+		return nil, err
+	}
+	head, _ := l.text.Peek(len(`"sep=;"`) + 1)
+	said, is := saidDelimiter(head)
+	switch {
+	case !is:
+		return l, nil
+	case said != string(s.format.delimiter):
+		l.close()
+		return nil, one(Problem{File: s.Name(), Line: 1, Message: fmt.Sprintf("is Excel's sep= line, which says %q; delimiter= is %q", said, s.format.delimiter), Fix: fmt.Sprintf("set delimiter=%q", said)})
+	}
+	if _, err := l.one(); err != nil {
+		l.close()
+		return nil, s.input.broken(1, err)
+	}
+	return l, nil
+}
+
+// saidDelimiter reads the delimiter out of sep=; at the start of a file.
+func saidDelimiter(head []byte) (string, bool) {
+	line, _, whole := bytes.Cut(head, []byte("\n"))
+	text := strings.Trim(strings.TrimSuffix(string(line), "\r"), `"`)
+	name, said, is := strings.Cut(text, "=")
+	if !whole || !is || !strings.EqualFold(name, "sep") || utf8.RuneCountInString(said) != 1 {
+		return "", false
+	}
+	return said, true
 }
 
 // header reads the header line: the columns, and how many of them it has.
@@ -184,7 +217,7 @@ func otherDelimiter(header, key string, flaws []complaint) []complaint {
 
 // Rows reads the file.
 func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
-	l, err := s.input.read(ctx, s.charset, s.format.space)
+	l, err := s.start(ctx)
 	if err != nil {
 		return err
 	}
@@ -236,6 +269,10 @@ func (r *csvReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 		note(0, "is the header that columns= says is not there", "remove the line, or columns=")
 		return Row{}, false
 	}
+	if r.isHeader(fields) {
+		note(0, "is a header line in the middle of the list, as two files put together have", "remove it")
+		return Row{}, false
+	}
 	if len(fields) != r.width {
 		note(0, count(len(fields))+fmt.Sprintf(", want %d", r.width), r.countFix(len(fields) > r.width))
 		return Row{}, false
@@ -264,6 +301,9 @@ func (r *csvReader) countFix(more bool) string {
 // case matters only where one word could be a user's name.
 func (r *csvReader) isHeader(fields [][]byte) bool {
 	names := r.source.columns
+	if names == nil {
+		names = r.schema.names()[:min(len(fields), len(r.schema.Columns))]
+	}
 	if n := len(fields); n < len(names) && n >= len(names)-len(r.source.wanted.mayLack) {
 		names = names[:n]
 	}
@@ -287,6 +327,9 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 			if row.Key == "" {
 				bad = &complaint{fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), "give every user a key"}
 			}
+		}
+		if bad == nil {
+			bad = valueFlaw(r.schema.Columns[i], i == r.schema.Key, string(f))
 		}
 		if bad != nil {
 			note(0, bad.message, bad.fix)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/ianaindex"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
@@ -20,9 +21,11 @@ type charset struct {
 	aliases []string
 	decoder func() *encoding.Decoder // nil: UTF-8, read as it is
 	marked  bool                     // has to start with a byte order mark
+	wide    bool                     // characters of two bytes
 }
 
-// charsets are all encodings. The first is the default.
+// charsets are the encodings that have names or rules of their own here. The
+// first is the default.
 func charsets() []charset {
 	utf16 := func(e unicode.Endianness, p unicode.BOMPolicy) func() *encoding.Decoder {
 		return func() *encoding.Decoder { return unicode.UTF16(e, p).NewDecoder() }
@@ -32,13 +35,14 @@ func charsets() []charset {
 		{name: "utf-8-sig", aliases: []string{"utf8-sig"}},
 		{name: "latin-1", aliases: []string{"latin1", "iso-8859-1"}, decoder: charmap.ISO8859_1.NewDecoder},
 		{name: "windows-1252", aliases: []string{"cp1252"}, decoder: charmap.Windows1252.NewDecoder},
-		{name: "utf-16", aliases: []string{"utf16"}, decoder: utf16(unicode.LittleEndian, unicode.UseBOM), marked: true},
-		{name: "utf-16le", decoder: utf16(unicode.LittleEndian, unicode.UseBOM)},
-		{name: "utf-16be", decoder: utf16(unicode.BigEndian, unicode.UseBOM)},
+		{name: "utf-16", aliases: []string{"utf16"}, decoder: utf16(unicode.LittleEndian, unicode.UseBOM), marked: true, wide: true},
+		{name: "utf-16le", decoder: utf16(unicode.LittleEndian, unicode.UseBOM), wide: true},
+		{name: "utf-16be", decoder: utf16(unicode.BigEndian, unicode.UseBOM), wide: true},
 	}
 }
 
-// charsetOf returns the encoding of that name, ignoring case and _ for -.
+// charsetOf returns the encoding of that name, ignoring case and _ for -: one
+// of charsets, or any that the IANA has a name for and x/text can read.
 func charsetOf(name string) (charset, error) {
 	wanted := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	all := charsets()
@@ -52,8 +56,16 @@ func charsetOf(name string) (charset, error) {
 		}
 		names = append(names, c.name)
 	}
-	return charset{}, fmt.Errorf("encoding %q is not one of %s", name, strings.Join(names, ", "))
+	for _, spelling := range []string{name, wanted} {
+		if e, err := ianaindex.IANA.Encoding(spelling); err == nil && e != nil {
+			return charset{name: wanted, decoder: e.NewDecoder}, nil
+		}
+	}
+	return charset{}, fmt.Errorf("encoding %q is not one of %s, or of the IANA's names that are known, such as windows-1250, iso-8859-2, koi8-r, shift_jis, euc-kr, gb18030, big5", name, strings.Join(names, ", "))
 }
+
+// kindHead is how much of a file is looked at to tell what it is.
+const kindHead = 512
 
 var (
 	markUTF8    = []byte{0xEF, 0xBB, 0xBF}
@@ -66,7 +78,10 @@ var (
 // is one, has no file yet: the mark and the encoding disagree.
 func (c charset) decode(r io.Reader) (*bufio.Reader, *Problem) {
 	raw := bufio.NewReaderSize(r, lineBuffer)
-	head, _ := raw.Peek(3)
+	head, _ := raw.Peek(kindHead)
+	if bad := kindFlaw(head, c); bad != nil {
+		return nil, bad
+	}
 	utf16 := bytes.HasPrefix(head, markLittle) || bytes.HasPrefix(head, markBig)
 	switch {
 	case c.decoder == nil && utf16:

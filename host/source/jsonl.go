@@ -215,7 +215,10 @@ func (r *jsonlReader) cell(row *Row, i int) *complaint {
 	case i == r.schema.Key:
 		row.Key, bad = keyOf(c, row.Cells[i])
 	}
-	return bad
+	if bad != nil {
+		return bad
+	}
+	return cellFlaw(c, i == r.schema.Key, row.Cells[i])
 }
 
 // secretCell makes a secret of a value that has to be a string.
@@ -269,4 +272,15 @@ func controlIn(cell any) bool {
 		}
 	}
 	return false
+}
+
+// cellFlaw is valueFlaw for a cell that is a text.
+func cellFlaw(c Column, key bool, cell any) *complaint {
+	switch v := cell.(type) {
+	case string:
+		return valueFlaw(c, key, v)
+	case secret.Value:
+		return valueFlaw(c, key, v.Reveal())
+	}
+	return nil
 }

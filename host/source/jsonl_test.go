@@ -79,7 +79,7 @@ func TestJSONLNamesWhatIsWrong(t *testing.T) {
 		{"key is a list", `{"login":[],"pw":"x"}`, `users.csv:1: key column "login" is not a string or a whole number; quote it`},
 		{"misspelt", `{"Login":"ann","pw":"x"}`, `users.csv: key: there is no column "login"; did you mean "Login"?`},
 		{"absent", `{"name":"ann","pw":"x"}`, `users.csv: key: there is no column "login"; no line has it`},
-		{"not utf-8", "{\"login\":\"\xff\"}\n" + `{"login":"bob","pw":"x"}`, `users.csv:1:11: not valid utf-8 at byte 11 of the line; set encoding = "windows-1252", "latin-1" or what the file is in`},
+		{"not utf-8", "{\"login\":\"\xff\"}\n" + `{"login":"bob","pw":"x"}`, `users.csv:1:11: not valid utf-8 at byte 11 of the line; set encoding = to what the file is in: "windows-1252" in the west of Europe, "windows-1250" in its middle, "windows-1251" for Cyrillic, or another IANA name`},
 		{"deep", `{"login":"ann","pw":"x","l":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + "}", "users.csv:1:93: nested too deep"},
 	}
 	for _, c := range tests {

@@ -114,6 +114,9 @@ func (l *lines) gather(head []byte) ([]byte, error) {
 
 // sound checks that the line is well encoded.
 func (l *lines) sound(line []byte) error {
+	if at := bytes.IndexByte(line, '\r'); at >= 0 {
+		return l.flaw(at+1, "carriage return (CR) within the line", `remove it; where all lines end in CR alone, convert the file: tr '\r' '\n'`)
+	}
 	if l.charset.decoder != nil {
 		if at := bytes.Index(line, replacement); at >= 0 {
 			return l.flaw(0, "not valid "+l.charset.name, "set encoding= to that of the file")
@@ -132,7 +135,7 @@ func (l *lines) sound(line []byte) error {
 		at += size
 	}
 	return l.flaw(at+1, fmt.Sprintf("not valid utf-8 at byte %d of the line", at+1),
-		`set encoding = "windows-1252", "latin-1" or what the file is in`)
+		`set encoding = to what the file is in: "windows-1252" in the west of Europe, "windows-1250" in its middle, "windows-1251" for Cyrillic, or another IANA name`)
 }
 
 // flaw is a problem of the present line.

@@ -116,6 +116,9 @@ func (b *listBuilder) row(schema Schema, n int, record map[string]any) Row {
 		case i == schema.Key:
 			row.Key, bad = keyOf(c, cell)
 		}
+		if bad == nil {
+			bad = cellFlaw(c, i == schema.Key, cell)
+		}
 		if bad != nil {
 			b.note(n, bad)
 		}

@@ -1,0 +1,142 @@
+package source
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// kindFlaw says of the beginning of a file what it is, where it is no text in
+// the encoding that it is to be read in; nil if it may be.
+func kindFlaw(head []byte, c charset) *Problem {
+	for _, k := range kinds() {
+		if bytes.HasPrefix(head, []byte(k.magic)) {
+			return &Problem{Message: "is " + k.is + ", not a text", Fix: k.fix}
+		}
+	}
+	if c.wide || bytes.HasPrefix(head, markLittle) || bytes.HasPrefix(head, markBig) {
+		return nil
+	}
+	if name := wideWithoutMark(head); name != "" {
+		return &Problem{Line: 1, Message: "every second byte is NUL, as in " + name + " without a byte order mark", Fix: fmt.Sprintf("set encoding = %q", name)}
+	}
+	return nil
+}
+
+// kind is a kind of file that is taken for a list of users.
+type kind struct{ magic, is, fix string }
+
+func kinds() []kind {
+	const export = "save it as CSV, or export it again"
+	return []kind{
+		{"PK\x03\x04", "a zip archive, as the workbooks of spreadsheets (xlsx, ods) are", export},
+		{"PK\x05\x06", "an empty zip archive", export},
+		{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an old Office (xls, doc)", export},
+		{"\x1f\x8b", "compressed by gzip", "gunzip it first"},
+		{"BZh", "compressed by bzip2", "bunzip2 it first"},
+		{"\xfd7zXZ\x00", "compressed by xz", "unxz it first"},
+		{"(\xb5/\xfd", "compressed by zstd", "unzstd it first"},
+		{"7z\xbc\xaf'\x1c", "a 7z archive", "unpack it first"},
+		{"%PDF-", "a PDF", export},
+		{"SQLite format 3\x00", "an SQLite database", export},
+		{"age-encryption.org/", "encrypted by age", "age --decrypt it first"},
+		{"-----BEGIN AGE ENCRYPTED FILE-----", "encrypted by age", "age --decrypt it first"},
+		{"-----BEGIN PGP MESSAGE-----", "encrypted by PGP", "gpg --decrypt it first"},
+		{"\x7fELF", "a program", ""},
+	}
+}
+
+// wideWithoutMark tells UTF-16 by its NUL bytes: of Latin letters every second.
+func wideWithoutMark(head []byte) string {
+	head = head[:len(head)&^1]
+	if len(head) < 4 {
+		return ""
+	}
+	even, odd := 0, 0
+	for i := 0; i < len(head); i += 2 {
+		if head[i] == 0 {
+			even++
+		}
+		if head[i+1] == 0 {
+			odd++
+		}
+	}
+	half := len(head) / 2
+	switch {
+	case odd > half*3/4 && even == 0:
+		return "utf-16le"
+	case even > half*3/4 && odd == 0:
+		return "utf-16be"
+	}
+	return ""
+}
+
+// spreadsheetErrors are what a spreadsheet makes of a value that it takes for
+// a formula.
+func spreadsheetErrors() []string {
+	return []string{"#NAME?", "#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#GETTING_DATA", "#BLOCKED!", "#FIELD!", "#CONNECT!"}
+}
+
+// valueFlaw finds a key or a secret that cannot be what was meant. The
+// complaint does not quote a secret.
+func valueFlaw(c Column, key bool, text string) *complaint {
+	switch {
+	case !key && !c.Secret:
+		return nil
+	case isSpreadsheetError(text):
+		return &complaint{fmt.Sprintf("column %q holds %s, the error text of a spreadsheet", c.Name, strings.ToUpper(strings.TrimSpace(text))),
+			"the value that was there began with = + - or @: import the column as text and export it again"}
+	case strings.ContainsRune(text, utf8.RuneError):
+		return &complaint{fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", c.Name), "export it again in UTF-8, or with encoding= set to what it is in"}
+	case key:
+		return edgeFlaw(c, text)
+	}
+	return nil
+}
+
+func isSpreadsheetError(text string) bool {
+	text = strings.ToUpper(strings.TrimSpace(text))
+	for _, e := range spreadsheetErrors() {
+		if text == e {
+			return true
+		}
+	}
+	return false
+}
+
+// edgeFlaw finds what nobody sees at the ends of a key.
+func edgeFlaw(c Column, text string) *complaint {
+	first, _ := utf8.DecodeRuneInString(text)
+	last, _ := utf8.DecodeLastRuneInString(text)
+	for _, end := range []struct {
+		r     rune
+		where string
+	}{{first, "begins"}, {last, "ends"}} {
+		if text != "" && unseen(end.r) {
+			return &complaint{fmt.Sprintf("key column %q %s with %s, which nobody sees", c.Name, end.where, nameOf(end.r)), "remove it"}
+		}
+	}
+	return nil
+}
+
+// unseen reports whether a character leaves no mark.
+func unseen(r rune) bool {
+	return unicode.IsSpace(r) || unicode.Is(unicode.Z, r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) ||
+		r == '\u115f' || r == '\u1160' || r == '\u3164' || r == '\uffa0' || r == '\u2800'
+}
+
+func nameOf(r rune) string {
+	switch r {
+	case ' ':
+		return "a space"
+	case '\u00a0':
+		return "a no-break space (U+00A0)"
+	case '\u200b':
+		return "a zero-width space (U+200B)"
+	case '\ufeff':
+		return "a byte order mark (U+FEFF)"
+	}
+	return fmt.Sprintf("%U", r)
+}
