@@ -38,7 +38,8 @@ type Config struct {
 	Hostname string
 
 	Stdin     io.Reader
-	Stdout    io.Writer // report.summary
+	Stdout    io.Writer // report.summary, and reports to "-"
+	Taken     bool      // standard output is a JSON object's, and Stdout another
 	Stderr    io.Writer // print() of scripts, warnings
 	Log       *slog.Logger
 	LookupEnv func(string) (string, bool)

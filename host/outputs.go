@@ -22,6 +22,9 @@ func (h *Host) checkOutputs(w *workflow.Workflow, head ledger.Header, o RunOptio
 	var problems source.Problems
 	taken := map[string]string{} // by where they lead
 	for _, spec := range w.Reports {
+		if spec.Path == stdoutPath && h.Taken {
+			problems.Add(source.Problem{Message: "a report to - and --json both want standard output", Fix: "leave --json out, or write the report to a file"})
+		}
 		if spec.Path == "" || spec.Path == stdoutPath {
 			continue
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
@@ -126,10 +128,21 @@ func groups(r *ledger.Run, c ledger.Counts) ([]report.Group, error) {
 type sheet struct {
 	index  int // among the workflow's reports
 	spec   workflow.ReportSpec
-	file   *output.File
+	file   *output.File   // nil: it goes to standard output
 	sealed io.WriteCloser // encrypts on the way to the file; nil
 	rows   rowWriter
 	err    error
+
+	values, lacking int64 // users whose row has a password, and those whose has none
+	failed          bool  // it is written beside the list that is there
+}
+
+// path is where the report is, as the script calls it.
+func (s *sheet) path() string {
+	if s.failed {
+		return s.spec.Path + failedSuffix
+	}
+	return s.spec.Path
 }
 
 // rowWriter is one of the formats.
@@ -165,12 +178,15 @@ func (p *reporter) write(order string) {
 // begin opens one report.
 func (p *reporter) begin(i int, spec workflow.ReportSpec) *sheet {
 	s := &sheet{index: i, spec: spec}
-	if s.file, s.err = output.Create(spec.Path, p.options); s.err != nil {
-		return s
+	w := p.h.Stdout
+	if spec.Path != stdoutPath {
+		if s.file, s.err = output.Create(spec.Path, p.options); s.err != nil {
+			return s
+		}
+		w = s.file
 	}
-	var w io.Writer = s.file
 	if len(spec.EncryptTo) > 0 {
-		if s.sealed, s.err = report.Encrypt(s.file, spec.EncryptTo); s.err != nil {
+		if s.sealed, s.err = report.Encrypt(w, spec.EncryptTo); s.err != nil {
 			return s
 		}
 		w = s.sealed
@@ -188,7 +204,9 @@ func (p *reporter) format(spec workflow.ReportSpec, w io.Writer) rowWriter {
 	case "html":
 		return report.NewHTML(w, p.about)
 	default:
-		return report.NewCSV(w, report.DefaultColumns()...)
+		out := report.NewCSV(w, report.DefaultColumns()...)
+		out.Delimiter, out.Mark = spec.Delimiter, spec.Mark
+		return out
 	}
 }
 
@@ -221,6 +239,11 @@ func (p *reporter) row(s *sheet, result report.Result) error {
 	if err != nil || !include {
 		return err
 	}
+	if hasSecret(row) {
+		s.values++
+	} else {
+		s.lacking++
+	}
 	return s.rows.Add(result, row)
 }
 
@@ -236,10 +259,12 @@ func (p *reporter) end(s *sheet) {
 		p.errs = append(p.errs, fmt.Errorf("report %s is not written: %w", s.spec.Path, s.err))
 		return
 	}
-	p.about.Files = append(p.about.Files, p.h.shown(s.spec.Path))
+	if s.file != nil {
+		p.about.Files = append(p.about.Files, p.h.shown(s.path()))
+	}
 	if csv, ok := s.rows.(*report.CSV); ok {
 		for _, f := range csv.Formulas() {
-			p.about.Warnings = append(p.about.Warnings, f.Warning(s.spec.Path))
+			p.about.Warnings = append(p.about.Warnings, f.Warning(s.path()))
 		}
 	}
 }
@@ -253,11 +278,17 @@ func (p *reporter) commit(s *sheet) error {
 			return err
 		}
 	}
+	if s.file == nil {
+		return p.note(&ledger.Record{Kind: ledger.Reported, Detail: ledger.Detail{OSUser: p.h.OSUser, Host: p.h.Hostname, Facts: map[string]string{"path": stdoutPath}}})
+	}
+	if err := p.spare(s); err != nil {
+		return err
+	}
 	digest, err := s.file.Commit()
 	if err != nil {
 		return err
 	}
-	if err := p.h.store.Wrote(s.file.Path(), digest); err != nil {
+	if err := p.h.store.WroteList(s.file.Path(), digest, ledger.List{Run: p.run.ID(), Values: s.values}); err != nil {
 		return err
 	}
 	facts := map[string]string{"path": s.file.Path(), "sha256": digest}
@@ -266,11 +297,15 @@ func (p *reporter) commit(s *sheet) error {
 
 // summary comes last: it names the files.
 func (p *reporter) summary() {
+	to := p.h.Stdout
+	if slices.ContainsFunc(p.flow.Reports, func(s workflow.ReportSpec) bool { return s.Path == stdoutPath }) {
+		to = p.h.Stderr // standard output is the report's
+	}
 	for _, spec := range p.flow.Reports {
 		if spec.Kind != "summary" {
 			continue
 		}
-		if err := report.Summary(p.h.Stdout, p.about); err != nil {
+		if err := report.Summary(to, p.about); err != nil {
 			p.errs = append(p.errs, fmt.Errorf("summary: %w", err))
 		}
 	}
@@ -293,6 +328,9 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 		return nil, err
 	}
 	defer r.Close()
+	if o.Format == "" && o.Out != "" {
+		return nil, &UsageError{Message: "--out wants a format: the script's own reports have their own paths", Fix: "give --format " + formatOf(o.Out)}
+	}
 	if o.Format != "" {
 		return h.export(r, o)
 	}
@@ -314,6 +352,15 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 		return nil, err
 	}
 	return h.reports(r, w, RunOptions{Overwrite: o.Overwrite}, state, "", note)
+}
+
+// formatOf is the format that a file's name speaks of.
+func formatOf(path string) string {
+	switch ext := strings.TrimPrefix(filepath.Ext(path), "."); ext {
+	case "csv", "json", "jsonl", "html":
+		return ext
+	}
+	return "summary, json, jsonl, csv or html"
 }
 
 // fromLedger loads the script as the ledger has it.

@@ -72,7 +72,7 @@ func (a *app) config() (host.Config, error) {
 		Recipients: a.recipients(),
 		Sandbox:    a.cli.Sandbox, Bundled: a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
-		Stdin: a.process.stdin, Stdout: a.stdout(), Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
+		Stdin: a.process.stdin, Stdout: a.stdout(), Taken: a.cli.JSON, Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
 		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},
 	}
 	if a.interactive() {
@@ -200,7 +200,14 @@ func (a *app) signals() (hard, stop context.Context) {
 	hard, cancelHard := context.WithCancel(context.Background())
 	stop, cancelStop := context.WithCancel(hard)
 	got := make(chan os.Signal, 3)
-	signal.Notify(got, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // by nohup, or by a shell that put rekey into the background
+			signal.Notify(got, s)
+		}
+	}
+	// Who reads what rekey prints may go: writes to it fail then, and the run goes
+	// on. Caught and not ignored, so that plugins do not inherit it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		<-got
 		fmt.Fprintln(a.process.stderr, "rekey: stopping: what is in flight finishes; a second signal cancels it, a third ends rekey at once")

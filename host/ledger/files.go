@@ -14,6 +14,13 @@ import (
 type wrote struct {
 	Path    string   `json:"path"`
 	Digests []string `json:"digests"` // the first is what was written last, others are what came to be written since
+	List    *List    `json:"list,omitempty"`
+}
+
+// List is what is remembered of an output file that lists passwords.
+type List struct {
+	Run    string `json:"run"`    // that wrote it
+	Values int64  `json:"values"` // users whose password is in it
 }
 
 // noteFile is where one output file is remembered: a file each, so that
@@ -26,7 +33,21 @@ func (s *Store) noteFile(path string) string {
 // and the digest of what it wrote. It is durable when Wrote returns. path is
 // taken as it is: callers make it absolute and clean.
 func (s *Store) Wrote(path, digest string) error {
-	return s.remember(wrote{path, []string{digest}})
+	return s.remember(wrote{Path: path, Digests: []string{digest}})
+}
+
+// WroteList is Wrote for a list of passwords.
+func (s *Store) WroteList(path, digest string, list List) error {
+	return s.remember(wrote{Path: path, Digests: []string{digest}, List: &list})
+}
+
+// Listed returns what WroteList was told of a path; false if it was not.
+func (s *Store) Listed(path string) (List, bool) {
+	w := s.written(path)
+	if w.List == nil {
+		return List{}, false
+	}
+	return *w.List, true
 }
 
 // attempts is how many digests of a file are remembered.
@@ -36,11 +57,12 @@ const attempts = 32
 // is called it may have this digest or one from before. It is durable when
 // Writes returns.
 func (s *Store) Writes(path, digest string) error {
-	digests := append(s.Owns(path), digest)
-	if len(digests) > attempts {
-		digests = slices.Delete(digests, 1, 2) // the first is the likeliest to be there
+	w := s.written(path)
+	w.Path, w.Digests = path, append(w.Digests, digest)
+	if len(w.Digests) > attempts {
+		w.Digests = slices.Delete(w.Digests, 1, 2) // the first is the likeliest to be there
 	}
-	return s.remember(wrote{path, digests})
+	return s.remember(w)
 }
 
 func (s *Store) remember(w wrote) error {
@@ -60,16 +82,19 @@ func (s *Store) remember(w wrote) error {
 // Owns returns the digests that the file at path may have if runs of this
 // state directory wrote it and nobody changed it since; none if no run did. A
 // note that cannot be read counts as none: the file is then nobody's.
-func (s *Store) Owns(path string) []string {
+func (s *Store) Owns(path string) []string { return s.written(path).Digests }
+
+// written reads the note of a file; an empty one if there is none.
+func (s *Store) written(path string) wrote {
 	text, err := os.ReadFile(s.noteFile(path))
 	if err != nil {
-		return nil
+		return wrote{}
 	}
 	var w wrote
 	if json.Unmarshal(text, &w) != nil || w.Path != path {
-		return nil
+		return wrote{}
 	}
-	return w.Digests
+	return w
 }
 
 // replace writes a file whole, 0600, in place of one that may be there.

@@ -60,6 +60,25 @@ func Create(path string, o Options) (*File, error) {
 // directories resolved.
 func (f *File) Path() string { return f.place.path() }
 
+// Replaces reports whether there is a file in the file's place now.
+func (f *File) Replaces() bool {
+	_, err := os.Lstat(f.Path())
+	return err == nil
+}
+
+// Divert puts the file beside its place instead, under the same name with a
+// suffix. The error is a *Refusal where that is not to be written to.
+func (f *File) Divert(suffix string) error {
+	beside := f.place
+	beside.shown += suffix
+	beside.base += suffix
+	if _, err := beside.permits(f.options); err != nil {
+		return err
+	}
+	f.place = beside
+	return nil
+}
+
 // begin opens the file without a name, or else under one of its own. It is
 // locked, so that a Sweep leaves it alone.
 func (f *File) begin() error {

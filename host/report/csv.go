@@ -11,6 +11,9 @@ import (
 // header line. Values are raw: a password is never changed to please a
 // spreadsheet; see Formulas.
 type CSV struct {
+	Delimiter string // one character; "": a comma
+	Mark      bool   // begin with a byte order mark, by which Excel knows UTF-8
+
 	out      *bufio.Writer
 	cols     columns
 	header   []string // written when there is no row
@@ -81,11 +84,19 @@ func (c *CSV) look(column int, key string, value any, cell string) {
 // line writes one record. An error stays in out, and every later write
 // returns it.
 func (c *CSV) line(cells []string) error {
+	delimiter := c.Delimiter
+	if delimiter == "" {
+		delimiter = ","
+	}
+	if c.Mark {
+		_, _ = c.out.WriteString("\ufeff")
+		c.Mark = false
+	}
 	for i, cell := range cells {
 		if i > 0 {
-			_ = c.out.WriteByte(',')
+			_, _ = c.out.WriteString(delimiter)
 		}
-		if quoted(cell) || len(cells) == 1 && cell == "" { // a lone empty cell would be a blank line
+		if quoted(cell) || strings.Contains(cell, delimiter) || len(cells) == 1 && cell == "" { // a lone empty cell would be a blank line
 			_ = c.out.WriteByte('"')
 			_, _ = c.out.WriteString(strings.ReplaceAll(cell, `"`, `""`))
 			_ = c.out.WriteByte('"')

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 )
@@ -26,8 +28,26 @@ func (c *call) reportSummary() (starlark.Value, error) {
 
 func (c *call) reportJSON() (starlark.Value, error)  { return c.report("json") }
 func (c *call) reportJSONL() (starlark.Value, error) { return c.report("jsonl") }
-func (c *call) reportCSV() (starlark.Value, error)   { return c.report("csv") }
-func (c *call) reportHTML() (starlark.Value, error)  { return c.report("html") }
+
+// reportCSV is report.csv().
+func (c *call) reportCSV() (starlark.Value, error) {
+	v, err := c.report("csv")
+	r, ok := v.(*reportValue)
+	if err != nil || !ok {
+		return v, err
+	}
+	r.spec.Mark = c.choice("encoding", "utf-8", "utf-8-sig") == "utf-8-sig"
+	delimiter := c.text("delimiter")
+	if delimiter != "," {
+		r.spec.Delimiter = delimiter
+	}
+	if d, size := utf8.DecodeRuneInString(delimiter); size != len(delimiter) || d == utf8.RuneError || d == '"' || d != '\t' && unicode.IsControl(d) {
+		c.badValue("delimiter", `write one character, such as ";" or "\t"`, "delimiter = %q is not one character that can stand between values", delimiter)
+	}
+	return r, nil
+}
+
+func (c *call) reportHTML() (starlark.Value, error) { return c.report("html") }
 
 func (c *call) report(kind string) (starlark.Value, error) {
 	r := &reportValue{spec: ReportSpec{Kind: kind, Path: c.text("path"), Order: c.choice("order", "source", "apply"), EncryptTo: c.texts("encrypt_to")}}
@@ -39,7 +59,7 @@ func (c *call) report(kind string) (starlark.Value, error) {
 			c.badValue("encrypt_to", "a recipient begins with age1; rekey keygen makes one", "encrypt_to: %q is no age recipient", to)
 		}
 	}
-	if len(r.spec.EncryptTo) > 0 && !strings.HasSuffix(r.spec.Path, ".age") && r.spec.Path != "" {
+	if len(r.spec.EncryptTo) > 0 && r.spec.Path != "-" && !strings.HasSuffix(r.spec.Path, ".age") && r.spec.Path != "" {
 		r.spec.Path += ".age"
 	}
 	if c.has("row") {

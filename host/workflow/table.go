@@ -245,11 +245,15 @@ func policyEntries() []entry {
 func reportEntries() []entry {
 	columns := func() []param {
 		return []param{
-			{"path", kindText, "", "relative to the working directory"},
+			{"path", kindText, "", `relative to the working directory; "-" is standard output`},
 			{"row", kindHook, "None", "makes the row of one user: a dict, or None to leave the user out"},
 			{"order", kindText, `"source"`, `"source", or "apply": the order in which users were planned to be applied`},
 			{"encrypt_to", kindTexts, "[]", "age recipients; the file is sealed as it is written, and its name ends in .age"},
 		}
+	}
+	csvParams := []param{
+		{"delimiter", kindText, `","`, "one character between values"},
+		{"encoding", kindText, `"utf-8"`, `"utf-8", or "utf-8-sig", with the mark by which Excel knows it`},
 	}
 	const rows = " One row a planned user, with the columns key, status, code, message and wave, or with those that row gives: the same in every row."
 	return []entry{
@@ -260,7 +264,7 @@ func reportEntries() []entry {
 			example: `sip = report.json("sip.json", row = lambda r: {"user": r.user.login, "password": r.password})`},
 		{name: "report.jsonl", at: atTop, gives: kindReport, call: (*call).reportJSONL, params: columns(), doc: "One JSON object a line." + rows,
 			example: `log = report.jsonl("result.jsonl", order = "apply")`},
-		{name: "report.csv", at: atTop, gives: kindReport, call: (*call).reportCSV, params: columns(), doc: "A CSV file with a header line." + rows,
+		{name: "report.csv", at: atTop, gives: kindReport, call: (*call).reportCSV, params: append(columns(), csvParams...), doc: "A CSV file with a header line." + rows,
 			example: `passwords = report.csv("passwords.csv", row = lambda r: {"login": r.user.login, "password": r.password})`},
 		{name: "report.html", at: atTop, gives: kindReport, call: (*call).reportHTML, params: columns(), doc: "A page for a browser; it shows no secret." + rows,
 			example: `page = report.html("report.html")`},

@@ -121,6 +121,9 @@ type ReportSpec struct {
 	Order     string // source or apply
 	EncryptTo []string
 	HasRow    bool // ReportRow makes its rows
+
+	Delimiter string // of csv; "": a comma
+	Mark      bool   // of csv: it begins with the byte order mark of UTF-8
 }
 
 // Param is one declared parameter.
