@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/rekey-host/rekey/host/internal/bounded"
@@ -78,6 +79,9 @@ const headLimit = 64 << 10
 
 // readHead reads a file that may have a head.
 func readHead(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // nothing that could wait is asked
+		return "", errors.New("is not a regular file")
+	}
 	text, err := bounded.ReadFile(context.Background(), path, headLimit)
 	return string(text), err
 }
