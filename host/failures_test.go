@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -120,6 +121,29 @@ var failuresOfOthers = []struct {
 		"TestAWaitThatTheTargetAsksForIsFreeOfAttempts TestVerdicts", "an instance speaks to the one server of its url, for the set and for its verify"},
 }
 
+// failuresOutside are what clients, servers and files of other people's making
+// found (issue 9, B).
+var failuresOutside = []struct {
+	what  string
+	tests string
+	why   string
+}{
+	{"B.1: ?wsdl= is asked for ?wsdl, and its 404 taken for a service that is not there",
+		"TestCheck TestCheckOfWhatIsNoService TestARawQueryIsSentAsItIs TestTheDescriptionHasOneAddress", ""},
+	{"B.2: a field that only feeds a warning has another type, and nobody can log in",
+		"TestTheSessionIsReadWhateverItsFieldsAre TestRulesAreReadWhateverTheirFieldsAre TestFieldsThatDecideNothingAreReadInAnyForm TestLooseFieldsNeverFailAnAnswer", ""},
+	{"B.3: a service that only a look-up needs is missing, and every user fails for it",
+		"TestOpenIAMScriptWithoutTheLookUpService TestWithoutTheLookUpServiceOnlyTheLookUpIsMissing TestOpenIAMResetScript", ""},
+	{"B.4: an empty variable of the shell means everybody",
+		"TestShippedScriptsTakeNoEmptyValueForEverything TestBroadworksNobodyIsNobody", ""},
+	{"B.6: more values are made than there are users", "TestGeneratorsAreAskedForNoMoreValuesThanUsersAreLeft", ""},
+	{"B.7: rules that may not be read fail every user", "TestRulesThatMayNotBeReadFailNobody", ""},
+	{"B.8: the wanted passwords stand in a column that nobody reads, and others are made",
+		"TestSmartcloudScriptTakesFinalPasswords TestShippedScriptsPassOverNoColumnOfPasswords TestKendoxScriptTakesHashes TestCSVMayLackColumns", ""},
+	{"B.9: a simulator takes what its own plugin sends, and nothing that others do",
+		"TestRequestFormsOfClients TestAClientCanBeMadeFromTheAddress TestBackendKeepsTheContract TestEveryOptionHasAFlag", ""},
+}
+
 // TestEachFailureOfOtherToolsIsRuledOut: the table above names tests that there
 // are.
 func TestEachFailureOfOtherToolsIsRuledOut(t *testing.T) {
@@ -127,7 +151,7 @@ func TestEachFailureOfOtherToolsIsRuledOut(t *testing.T) {
 	if len(failuresOfOthers) != 43 {
 		t.Errorf("%d failures, want 43", len(failuresOfOthers))
 	}
-	for _, f := range failuresOfOthers {
+	for _, f := range slices.Concat(failuresOfOthers, failuresOutside) {
 		names := strings.Fields(f.tests)
 		if len(names) == 0 {
 			t.Errorf("%q: no test", f.what)
