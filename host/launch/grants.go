@@ -33,7 +33,7 @@ func GrantsOf(d sdk.Description, c sdk.Config, protected []string) (Grants, erro
 	c.Values = withDefaults(d, c.Values)
 	for _, e := range d.Egress {
 		for _, target := range filled(e, c) {
-			if u, err := url.Parse(target); err == nil && u.Scheme == "ldapi" {
+			if strings.HasPrefix(target, "ldapi://") {
 				continue // a socket in the file system, which has no port
 			}
 			port, err := portOf(target)

@@ -46,6 +46,7 @@ func TestGrantsAreWhatTheDescriptionNames(t *testing.T) {
 			values: map[string]any{"url": "https://h/x", "services": []string{"http://a", "LDAPS://b", "ldap://c:1389", "https://h"}},
 			want:   launch.Grants{Connect: []int{80, 443, 636, 1389, 8443}}},
 		{name: "the default of a setting", egress: []string{"{service}"}, want: launch.Grants{Connect: []int{8080}}},
+		{name: "a socket by its encoded path", egress: []string{"{url}"}, values: map[string]any{"url": "ldapi://%2Frun%2Fslapd%2Fldapi"}},
 		{name: "a socket", egress: []string{"{url}"}, values: map[string]any{"url": "ldapi:///run/slapd/ldapi"}},
 		{name: "no port", egress: []string{"{url}"}, values: map[string]any{"url": "gopher://h"},
 			problem: `sandbox: it cannot be told which port "gopher://h" is; write it with its port`},

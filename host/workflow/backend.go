@@ -291,6 +291,9 @@ func textFlaw(f sdk.Field, text string) *misuse {
 		return &misuse{"has a zero byte", ""}
 	case f.Type == sdk.URL && text != "":
 		u, err := url.Parse(text)
+		if err != nil {
+			u, err = url.Parse(socketURL(text))
+		}
 		switch {
 		case err != nil || u.Scheme == "":
 			return &misuse{"is not a URL", "write scheme://host/path"}
@@ -299,6 +302,17 @@ func textFlaw(f sdk.Field, text string) *misuse {
 		}
 	}
 	return nil
+}
+
+// socketURL writes a socket's path that stands encoded in the place of the host,
+// as in ldapi://%2Frun%2Fldapi, where paths stand.
+func socketURL(text string) string {
+	scheme, rest, _ := strings.Cut(text, "://")
+	path, err := url.PathUnescape(rest)
+	if err != nil || !strings.HasPrefix(path, "/") || strings.HasPrefix(rest, "/") {
+		return text
+	}
+	return (&url.URL{Scheme: scheme, Path: path}).String()
 }
 
 // secretField takes a reference to a secret, or the form that a configuration

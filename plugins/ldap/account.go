@@ -3,6 +3,7 @@ package ldap
 import (
 	"context"
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ func (i *Instance) wanted() []string {
 	if i.mode == modeAD {
 		return append(common, "userAccountControl", "msDS-User-Account-Control-Computed", "lockoutTime", "accountExpires", "pwdLastSet", "uSNChanged")
 	}
-	return append(common, "entryCSN", "modifyTimestamp", "pwdChangedTime", "pwdAccountLockedTime", "pwdReset", "pwdPolicySubentry",
+	return append(common, "objectClass", "userPassword", "entryCSN", "modifyTimestamp", "pwdChangedTime", "pwdAccountLockedTime", "pwdReset", "pwdPolicySubentry",
 		"nsAccountLock", "loginDisabled", "shadowExpire")
 }
 
@@ -85,6 +86,8 @@ func (i *Instance) account(e entry) sdk.Account {
 		a.Status = sdk.StatusDisabled
 	case e.first("pwdAccountLockedTime") != "":
 		a.Status = sdk.StatusLocked
+	case slices.ContainsFunc(e.all("userPassword"), func(v string) bool { return passThrough(v) != "" }):
+		a.Status = sdk.StatusFederated
 	case i.shadowExpired(e.first("shadowExpire")):
 		a.Status = sdk.StatusExpired
 	}
@@ -192,6 +195,9 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 	}
 	s := search{base: i.base, scope: scopeSubtree, filter: compiled, attributes: append(i.wanted(), attributes...)}
 	return i.pages(ctx, s, func(e entry) error {
+		if e.isAlias() {
+			return nil // the entry that it stands for is there by itself
+		}
 		a := i.account(e)
 		a.Attributes = e.texts(attributes)
 		return yield(a)

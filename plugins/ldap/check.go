@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -20,7 +21,69 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 		found = append(found, warning("passwords travel in clear: insecure = True over ldap://", "use ldaps:// or start_tls = True"))
 	}
 	found = append(found, i.checkMode(root)...)
-	return append(found, i.checkBase(ctx)...)
+	found = append(found, i.checkLogin(ctx)...)
+	base := i.checkBase(ctx)
+	found = append(found, base...)
+	if i.mode == modeAD || i.base == "" || slices.ContainsFunc(base, func(f sdk.Finding) bool { return f.Severity == sdk.Bad }) {
+		return found
+	}
+	return append(found, i.checkLeft(ctx)...)
+}
+
+// checkLogin passes on what the server says of the service account's own
+// password: each connection is a logon.
+func (i *Instance) checkLogin(ctx context.Context) []sdk.Finding {
+	p := i.login.told(ctx)
+	const fix = "give bind_dn a new password"
+	switch {
+	case p.onGrace && p.grace < 1:
+		e := sdk.Errorf(sdk.LoginExpired, "bind_dn: its password has expired, and this was the last of its grace logins")
+		return []sdk.Finding{bad(e, fix)}
+	case p.onGrace:
+		return []sdk.Finding{warning(fmt.Sprintf("bind_dn: its password has expired; %d grace logins are left, and each connection uses one", p.grace), fix)}
+	case p.expires > 0:
+		return []sdk.Finding{warning(fmt.Sprintf("bind_dn: its password expires in %s", time.Duration(p.expires)*time.Second), fix)}
+	}
+	return nil
+}
+
+// left are attributes that a set leaves as they are, although somebody goes by
+// them.
+var left = []struct {
+	class, attribute, means, fix string
+}{
+	{"sambaSamAccount", "sambaNTPassword", "Samba goes on taking the old password", "let the server keep it in step (smbk5pwd), or change it in Samba too"},
+	{"shadowAccount", "shadowLastChange", "Linux counts the age of the password from the old day", "let the server keep it in step (smbk5pwd), or write it after the run"},
+}
+
+// checkLeft counts the entries that have more than the one credential.
+func (i *Instance) checkLeft(ctx context.Context) []sdk.Finding {
+	var found []sdk.Finding
+	for _, l := range left {
+		n, more, failed := i.count(ctx, filterAnd(filterEqual("objectClass", l.class), filterPresent(l.attribute)))
+		if failed == nil && n == 0 { // it may be hidden from bind_dn
+			n, more, failed = i.count(ctx, filterEqual("objectClass", l.class))
+			if l.attribute == "shadowLastChange" {
+				n = 0
+			}
+		}
+		if failed != nil || n == 0 {
+			continue // a server that does not tell has been asked
+		}
+		many := fmt.Sprint(n)
+		if more {
+			many = "at least " + many
+		}
+		found = append(found, warning(fmt.Sprintf("%s of the entries under base_dn have %s, which a set leaves as it is: %s", many, l.attribute, l.means), l.fix))
+	}
+	return found
+}
+
+// count counts entries, up to a limit and for a moment.
+func (i *Instance) count(ctx context.Context, filter []byte) (n int, more bool, failed *sdk.Error) {
+	s := search{base: i.base, scope: scopeSubtree, limit: 1000, seconds: 3, filter: filter, attributes: []string{"1.1"}}
+	r, failed := i.query(ctx, s, func(entry) { n++ })
+	return n, r.code == resultSizeLimit || r.code == resultTimeLimit, failed
 }
 
 // checkMode compares the mode with what the server says it can do.

@@ -92,7 +92,7 @@ func (c *conn) startTLS(ctx context.Context) error {
 		return err
 	}
 	if r.code != resultSuccess {
-		return fmt.Errorf("start_tls: the server answers %d %s", r.code, r.text)
+		return &startTLSError{r}
 	}
 	if c.r.Buffered() > 0 {
 		return fmt.Errorf("start_tls: %w", errMalformed)

@@ -33,6 +33,7 @@ var _ interface {
 
 func newInstance(s settings, now func() time.Time) *Instance {
 	i := &Instance{settings: s, now: now, login: newLogin(s.bindDN, s.password, s.directory, now)}
+	i.login.external, i.login.where = s.external, i.place()
 	i.admin = newPool(s.concurrency, func(ctx context.Context) (*conn, *sdk.Error) {
 		c, failed := i.connect(ctx)
 		if failed != nil {
@@ -52,7 +53,7 @@ func newInstance(s settings, now func() time.Time) *Instance {
 func (i *Instance) connect(ctx context.Context) (*conn, *sdk.Error) {
 	c, err := i.dial(ctx)
 	if err != nil {
-		return nil, wireFault(err, false)
+		return nil, i.place().fault(err)
 	}
 	return c, nil
 }

@@ -61,15 +61,27 @@ policy has pwdMustChange TRUE) or pwdLastSet (ad); None leaves it to the server.
 A must-change answer to a verify is an acceptance.
 
 The password travels over ldaps://, over ldap:// with start_tls, or over
-ldapi:///path/of/socket. Plain ldap:// is refused as InsecureTransport unless
+ldapi:///path/of/socket (or ldapi://%2Fpath%2Fof%2Fsocket), where
+auth = "external" logs on as the user that rekey runs as. Plain ldap:// is refused as InsecureTransport unless
 insecure = True, to this machine too. insecure does not switch off certificate
 checks: name the authority with ca_file.
 
 A refused logon of bind_dn is not tried again for 5 seconds, lest the account
 be locked. The entry that bind_dn is may not be rotated (Protected), nor krbtgt.
 
-accounts(): filter is an LDAP filter, attributes are those of the entries; id
-is the DN. Entries that other servers hold (references) are left out.
+Two names of one entry (values of login_attribute, its DN however spelled, names
+over other labels) are one account, which one user of a run may have. An alias,
+and a userPassword that points to another system ({SASL}name@realm), are refused
+as NoCredential; replace_sasl = True replaces the latter.
+
+A set leaves other attributes as they are: sambaNTPassword, with which Samba goes
+on taking the old password, and shadowLastChange, by which Linux counts the age.
+Servers keep them in step with smbk5pwd. Check counts the entries that have them,
+and says when the password of bind_dn expires or lives on grace logins.
+
+accounts(): filter is an LDAP filter, attributes are those of the entries, a list
+where one has several values; id is the DN. Aliases, and entries that other
+servers hold (references), are left out.
 
 Examples:
 
@@ -106,14 +118,16 @@ func (*Backend) Describe() sdk.Description {
 func fields() []sdk.Field {
 	return []sdk.Field{
 		{Name: "url", Type: sdk.URL, Required: true, Doc: "ldaps://HOST[:PORT], ldap://HOST[:PORT] or ldapi:///SOCKET"},
-		{Name: "bind_dn", Type: sdk.String, Required: true, Doc: "who rekey is: a DN; in mode ad also user@domain or DOMAIN\\user"},
-		{Name: "bind_password", Type: sdk.Secret, Required: true, Doc: "its password"},
+		{Name: "bind_dn", Type: sdk.String, Doc: "who rekey is: a DN; in mode ad also user@domain or DOMAIN\\user; required unless auth is external"},
+		{Name: "bind_password", Type: sdk.Secret, Doc: "its password"},
+		{Name: "auth", Type: sdk.Choice, Default: "simple", Choices: []string{"simple", authExternal}, Doc: "external: over ldapi:// the system tells who rekey is (SASL EXTERNAL), without bind_dn and password"},
 		{Name: "base_dn", Type: sdk.String, Doc: "where logins are looked for; not needed where all accounts are DNs"},
 		{Name: "login_attribute", Type: sdk.String, Default: defaultLogin, Doc: "what a login is; sAMAccountName in mode ad unless given"},
 		{Name: "mode", Type: sdk.Choice, Default: string(modeRFC3062), Choices: []string{string(modeRFC3062), string(modeAD), string(modeAttribute)}, Doc: "how the server takes a password"},
 		{Name: "hash", Type: sdk.Choice, Default: hashSSHA, Choices: []string{hashSSHA, hashSSHA256, hashSSHA512, hashPlain}, Doc: "mode attribute: what is done to a value before it is sent"},
 		{Name: "start_tls", Type: sdk.Bool, Default: false, Doc: "make an ldap:// connection secure before anything is sent"},
 		{Name: "ca_file", Type: sdk.Path, Doc: "PEM file of the authorities to trust instead of the system's"},
+		{Name: "server_name", Type: sdk.String, Doc: "the name that the server's certificate has, where url has to have another: tunnels, proxies"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "send passwords in clear over ldap://; without it such a connection is refused"},
 		{Name: "replace_sasl", Type: sdk.Bool, Default: false, Doc: "replace userPassword values that point to another system ({SASL}name@realm); without it such an account is refused as NoCredential"},
 		{Name: "page_size", Type: sdk.Int, Default: defaultPage, Doc: "entries a page of accounts(); 0 asks for all at once"},

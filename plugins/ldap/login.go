@@ -27,7 +27,11 @@ type login struct {
 	gate   chan struct{}             // guards the two below
 	failed *sdk.Error                // the last refusal
 	until  time.Time                 // when to try again
+	policy ppolicy                   // what the last logon was told of its password
 	self   atomic.Pointer[goldap.DN] // who that is; nil while it is not known
+
+	external bool // the transport says who rekey is
+	where    place
 }
 
 // cooling is how long a refused logon is not tried again.
@@ -52,16 +56,36 @@ func (l *login) bind(ctx context.Context, c *conn) *sdk.Error {
 	if l.failed != nil && l.now().Before(l.until) {
 		return new(*l.failed) // each caller writes into its own
 	}
-	r, err := c.ask(ctx, bindRequest(l.dn, l.password.Reveal()), askPPolicy)
+	r, err := c.ask(ctx, l.request(), askPPolicy)
 	if err != nil {
-		return wireFault(err, false)
+		return l.where.fault(err)
 	}
-	l.failed = l.refusal(r)
+	l.failed, l.policy = l.refusal(r), r.policy
 	if l.failed != nil {
 		l.until = l.now().Add(cooling)
 		return new(*l.failed)
 	}
 	return l.recognise(ctx, c)
+}
+
+// request is the logon.
+func (l *login) request() []byte {
+	if l.external {
+		return externalBind()
+	}
+	return bindRequest(l.dn, l.password.Reveal())
+}
+
+// told is what the server said of the service account's password at its last
+// logon.
+func (l *login) told(ctx context.Context) ppolicy {
+	select {
+	case l.gate <- struct{}{}:
+		defer func() { <-l.gate }()
+		return l.policy
+	case <-ctx.Done():
+		return ppolicy{}
+	}
 }
 
 // refusal says why the service account is not logged in; nil if it is.
@@ -81,7 +105,14 @@ func (l *login) refusal(r result) *sdk.Error {
 	case r.code == resultInvalidDN, r.code == resultInvalidSyntax:
 		code = sdk.InvalidConfig
 	}
-	return &sdk.Error{Code: code, Native: r.native(), Message: fmt.Sprintf("bind_dn %q: the server refuses the logon: %s", l.dn, r.describe())}
+	message := fmt.Sprintf("bind_dn %q: the server refuses the logon: %s", l.dn, r.describe())
+	switch {
+	case l.external:
+		message = fmt.Sprintf("auth: the server refuses the logon as whom the socket says (SASL EXTERNAL): %s", r.describe())
+	case code == sdk.InvalidConfig:
+		message += "; write a DN, such as cn=rotator,dc=acme,dc=example"
+	}
+	return &sdk.Error{Code: code, Native: r.native(), Message: message}
 }
 
 // recognise finds out who a bind name that is no DN is, so that nobody changes
@@ -110,7 +141,7 @@ func (l *login) whoAmI(ctx context.Context, c *conn) (string, error) {
 	if name, ok := strings.CutPrefix(authorizationID(m), "dn:"); ok {
 		return name, nil
 	}
-	if l.base == "" {
+	if l.base == "" || l.external {
 		return "", nil
 	}
 	_, short, _ := strings.Cut(l.dn, `\`)
@@ -153,8 +184,6 @@ func wireFault(err error, sent bool) *sdk.Error {
 		return sdk.Errorf(sdk.Cancelled, "given up before the server answered")
 	case errors.Is(err, context.Canceled):
 		return sdk.Errorf(sdk.Cancelled, "given up before anything was sent")
-	case isCertificateError(err):
-		return sdk.Errorf(sdk.InvalidConfig, "the server's certificate: %v; ca_file names the authority to trust", err)
 	case sent:
 		return sdk.Errorf(sdk.ConnectionLost, "the connection was lost before the answer: %v", err)
 	}

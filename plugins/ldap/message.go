@@ -43,6 +43,11 @@ func bindRequest(dn, password string) []byte {
 	return ber(tagBindRequest, berInt(tagInteger, 3), berText(tagOctets, dn), berText(0x80, password))
 }
 
+// externalBind is a bind as whom the transport says: SASL EXTERNAL.
+func externalBind() []byte {
+	return ber(tagBindRequest, berInt(tagInteger, 3), berText(tagOctets, ""), ber(0xa3, berText(tagOctets, "EXTERNAL"), berText(tagOctets, "")))
+}
+
 // extendedRequest is one with or, if value is nil, without a value.
 func extendedRequest(oid string, value []byte) []byte {
 	if value == nil {
@@ -103,6 +108,7 @@ type search struct {
 	base       string
 	scope      int
 	limit      int // 0: the server's
+	seconds    int // that it may take; 0: the server's
 	filter     []byte
 	attributes []string
 }
@@ -113,7 +119,7 @@ func (s search) request() []byte {
 		names = append(names, berText(tagOctets, a))
 	}
 	return ber(tagSearchRequest, berText(tagOctets, s.base), berInt(tagEnumerated, s.scope), berInt(tagEnumerated, 0),
-		berInt(tagInteger, s.limit), berInt(tagInteger, 0), berBool(tagBoolean, false), s.filter, ber(tagSequence, names...))
+		berInt(tagInteger, s.limit), berInt(tagInteger, s.seconds), berBool(tagBoolean, false), s.filter, ber(tagSequence, names...))
 }
 
 // Filters, RFC 4511 section 4.5.1.
@@ -122,6 +128,7 @@ func filterEqual(name, value string) []byte {
 	return ber(0xa3, berText(tagOctets, name), berText(tagOctets, value))
 }
 func filterAnd(parts ...[]byte) []byte { return ber(0xa0, parts...) }
+func filterNot(part []byte) []byte     { return ber(0xa2, part) }
 func filterOr(parts ...[]byte) []byte  { return ber(0xa1, parts...) }
 
 // message is one decoded response.
@@ -258,13 +265,16 @@ const (
 	ppInHistory         = 8
 	ppTooLong           = 9
 	policyWarningExpiry = 0x80
+	policyWarningGrace  = 0x81
 )
 
 // ppolicy is the answer of a policy control.
 type ppolicy struct {
 	answered bool
-	err      int // one of the above, valid if answered
-	expires  int // seconds until the value expires; 0: it does not say
+	err      int  // one of the above, valid if answered
+	expires  int  // seconds until the value expires; 0: it does not say
+	onGrace  bool // the value has expired, and this was one of the logons that are left
+	grace    int  // how many more there are, valid if onGrace
 }
 
 // code is the error of the control, ppNone if there was no control.
@@ -292,12 +302,26 @@ func decodePPolicy(value []byte) ppolicy {
 				p.err = n
 			}
 		case 0xa0:
-			if w, _, err := next(e.body); err == nil && w.tag == policyWarningExpiry {
-				p.expires, _ = w.number()
-			}
+			p.warn(e.body)
 		}
 	}
 	return p
+}
+
+// warn reads the warning of a policy control.
+func (p *ppolicy) warn(body []byte) {
+	w, _, err := next(body)
+	if err != nil {
+		return
+	}
+	n, err := w.number()
+	switch {
+	case err != nil:
+	case w.tag == policyWarningExpiry:
+		p.expires = n
+	case w.tag == policyWarningGrace:
+		p.onGrace, p.grace = true, n
+	}
 }
 
 // entry is one result of a search. Names are kept as the server spelled them

@@ -175,10 +175,15 @@ func (i *Instance) unseen(account string, t target) target {
 	return t
 }
 
+// isAlias reports an entry that stands for another.
+func (e entry) isAlias() bool {
+	return slices.ContainsFunc(e.all("objectClass"), func(c string) bool { return strings.EqualFold(c, "alias") })
+}
+
 // foreign is the refusal of an entry whose password is not its own: one that
 // stands for another entry, or whose value points to another system.
 func (i *Instance) foreign(account string, e entry) *sdk.Error {
-	if slices.ContainsFunc(e.all("objectClass"), func(c string) bool { return strings.EqualFold(c, "alias") }) {
+	if e.isAlias() {
 		return sdk.Errorf(sdk.NoCredential, "account %q: is an alias of %q; name that entry", account, e.first("aliasedObjectName"))
 	}
 	if i.replaceSASL {

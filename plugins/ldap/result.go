@@ -15,6 +15,7 @@ import (
 const (
 	resultSuccess         = 0
 	resultOperations      = 1
+	resultTimeLimit       = 3
 	resultSizeLimit       = 4
 	resultStrongerAuth    = 8
 	resultAdminLimit      = 11
@@ -223,6 +224,7 @@ func (r result) error(code sdk.Code) *sdk.Error {
 	switch code {
 	case sdk.PolicyViolation:
 		e.Violations = []sdk.Violation{r.violation()}
+		e.Message += policyReasons[r.policy.code()]
 	case sdk.AccountStatus:
 		e.AccountStatus = r.status()
 	case sdk.ChangeNotAllowed:
@@ -231,6 +233,11 @@ func (r result) error(code sdk.Code) *sdk.Error {
 		}
 	}
 	return e
+}
+
+// policyReasons are what the policy control says beyond the text of the answer.
+var policyReasons = map[int]string{
+	ppTooShort: "; it is too short", ppTooLong: "; it is too long", ppInHistory: "; the account had it before", ppTooYoung: "; the present one is too young to be changed",
 }
 
 // status of an account that the answer tells.

@@ -3,7 +3,6 @@ package ldap
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/netip"
 	"net/url"
@@ -24,6 +23,9 @@ const (
 	modeAD        mode = "ad"
 	modeAttribute mode = "attribute"
 )
+
+// authExternal is the one other way to log on than by a password.
+const authExternal = "external"
 
 const (
 	defaultLogin    = "uid"
@@ -49,6 +51,7 @@ type settings struct {
 	page        int
 	policyDN    string
 	concurrency int
+	external    bool // the transport says who rekey is
 	replaceSASL bool // a value that points to another system may be replaced
 	clear       bool // passwords travel in clear to another machine
 }
@@ -62,6 +65,7 @@ func newSettings(c sdk.Config) (settings, error) {
 		page:        c.Int("page_size"),
 		policyDN:    c.Text("policy_dn"),
 		replaceSASL: c.Bool("replace_sasl"),
+		external:    c.Text("auth") == authExternal,
 		concurrency: max(c.Concurrency, 1),
 	}
 	s.defaults()
@@ -71,6 +75,9 @@ func newSettings(c sdk.Config) (settings, error) {
 	d, err := newDialer(c)
 	if err != nil {
 		return settings{}, err
+	}
+	if s.external && d.network != "unix" {
+		return settings{}, sdk.Errorf(sdk.InvalidConfig, "auth: external is for ldapi://, where the system tells who asks")
 	}
 	s.dialer = d
 	s.patience = c.Timeout
@@ -113,11 +120,16 @@ func (s *settings) check() error {
 		}
 	}
 	switch {
-	case s.bindDN == "":
-		return sdk.Errorf(sdk.InvalidConfig, "bind_dn: missing")
+	case s.external && (s.bindDN != "" || s.password.Present()):
+		return sdk.Errorf(sdk.InvalidConfig, "auth: with external the system tells who rekey is; leave bind_dn and bind_password out")
+	case s.bindDN == "" && !s.external:
+		return sdk.Errorf(sdk.InvalidConfig, `bind_dn: missing; over ldapi:// auth = "external" (SASL EXTERNAL) does without`)
+	case s.external:
 	case s.password.Empty():
 		// A bind with a name and no password succeeds as nobody, RFC 4513.
-		return sdk.Errorf(sdk.InvalidConfig, "bind_password: empty")
+		return sdk.Errorf(sdk.InvalidConfig, "bind_password: missing or empty")
+	}
+	switch {
 	case !attributeName.MatchString(s.loginAttribute):
 		return sdk.Errorf(sdk.InvalidConfig, "login_attribute: %q is not the name of an attribute", s.loginAttribute)
 	case s.page < 0:
@@ -141,14 +153,16 @@ func newDialer(c sdk.Config) (dialer, error) {
 	case d.startTLS:
 		d.tls = &tls.Config{}
 	}
-	file := c.Text("ca_file")
+	file, name := c.Text("ca_file"), c.Text("server_name")
 	if d.tls == nil {
-		if file != "" {
-			return dialer{}, sdk.Errorf(sdk.InvalidConfig, "ca_file: needs ldaps:// or start_tls")
+		for setting, value := range map[string]string{"ca_file": file, "server_name": name} {
+			if value != "" {
+				return dialer{}, sdk.Errorf(sdk.InvalidConfig, "%s: needs ldaps:// or start_tls", setting)
+			}
 		}
 		return d, nil
 	}
-	d.tls.ServerName, d.tls.MinVersion = host, tls.VersionTLS12
+	d.tls.ServerName, d.tls.MinVersion = either(name, host), tls.VersionTLS12
 	if file != "" {
 		d.tls.RootCAs, err = authorities(file)
 	}
@@ -163,7 +177,7 @@ func parseURL(text string) (dialer, string, error) {
 	if rest, ok := strings.CutPrefix(text, "ldapi://"); ok {
 		path, err := url.PathUnescape(strings.TrimSuffix(rest, "/"))
 		if err != nil || !strings.HasPrefix(path, "/") {
-			return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: got %q, want ldapi:///PATH/OF/SOCKET", text)
+			return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: got %q, want ldapi:///PATH/OF/SOCKET or ldapi://%%2FPATH%%2FOF%%2FSOCKET", text)
 		}
 		return dialer{network: "unix", address: path}, "", nil
 	}
@@ -229,10 +243,4 @@ func loopback(address string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
-}
-
-// isCertificateError reports a server that TLS does not trust.
-func isCertificateError(err error) bool {
-	var bad *tls.CertificateVerificationError
-	return errors.As(err, &bad)
 }
