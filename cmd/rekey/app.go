@@ -137,7 +137,7 @@ func (a *app) logger() (*slog.Logger, error) {
 }
 
 func (a *app) interactive() bool {
-	return term.IsTerminal(int(a.process.stdin.Fd())) && term.IsTerminal(int(a.process.stderr.Fd()))
+	return term.IsTerminal(int(a.process.stdin.Fd())) && a.process.stderr.terminal()
 }
 
 // prompt reads a secret without echo.

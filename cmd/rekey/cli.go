@@ -19,7 +19,7 @@ import (
 type process struct {
 	args           []string
 	stdin          *os.File
-	stdout, stderr *os.File
+	stdout, stderr *screen
 	lookupEnv      func(string) (string, bool)
 	bundled        map[string]sdk.Backend
 }

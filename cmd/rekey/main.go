@@ -17,7 +17,7 @@ func main() {
 		os.Exit(host.ExitUsage)
 	}
 	os.Exit(run(process{
-		args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		args: os.Args[1:], stdin: os.Stdin, stdout: results(os.Stdout), stderr: messages(os.Stderr),
 		lookupEnv: os.LookupEnv, bundled: bundled(),
 	}))
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -22,10 +21,10 @@ type bar struct {
 
 // progress returns a progress bar if standard error is a terminal.
 func (a *app) progress() host.Progress {
-	if a.cli.JSON || !term.IsTerminal(int(a.process.stderr.Fd())) {
+	if a.cli.JSON || !a.process.stderr.terminal() {
 		return nil
 	}
-	return &bar{make: func() *mpb.Progress { return mpb.New(mpb.WithOutput(a.process.stderr), mpb.WithWidth(48)) }}
+	return &bar{make: func() *mpb.Progress { return mpb.New(mpb.WithOutput(a.process.stderr.file), mpb.WithWidth(48)) }}
 }
 
 // Begin shows the bar.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -15,6 +16,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/internal/visible"
 )
 
 // spot is a position in one file.
@@ -103,13 +105,26 @@ func (f *file) parse() []source.Problem {
 	return nil
 }
 
+// hidden finds a character that makes a reader see another script than the
+// parser does.
+func (f *file) hidden() *source.Problem {
+	for i, line := range f.lines {
+		if at := visible.Find(line); at >= 0 {
+			r, _ := utf8.DecodeRuneInString(line[at:])
+			return &source.Problem{File: f.shown, Line: i + 1, Column: at + 1, Message: "the script has " + visible.Name(r),
+				Fix: "remove it; in a string that needs it, write " + strings.Trim(strconv.QuoteToASCII(string(r)), `"`)}
+		}
+	}
+	return nil
+}
+
 // encoding finds text that is not UTF-8, which the parser lets pass.
 func (f *file) encoding() *source.Problem {
 	if bytes.HasPrefix(f.text, []byte("\ufeff")) {
 		return &source.Problem{File: f.shown, Line: 1, Column: 1, Message: "the file starts with a byte order mark", Fix: "save it without one"}
 	}
 	if utf8.Valid(f.text) {
-		return nil
+		return f.hidden()
 	}
 	for i, line := range f.lines {
 		for at, r := range line {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 var _ engine.Hooks = (*Workflow)(nil)
@@ -310,12 +313,59 @@ func (w *Workflow) ReportRow(ctx context.Context, i int, r report.Result) (row r
 		default:
 			include = true
 			row, failed = fieldsOf(d)
+			if failed == nil {
+				failed = w.written(row, r)
+			}
 			if failed != nil {
 				err = w.failure(st, j, failed)
 			}
 		}
 	})
 	return row, include && err == nil, err
+}
+
+// written finds a secret that was put into a text, of which a report would tell
+// only that it is one. What a target said may have been scrubbed, and a script
+// may mean the word.
+func (w *Workflow) written(row report.Row, r report.Result) error {
+	for _, f := range row {
+		if holdsRedacted(f.Value) && !saysRedacted(r) && !w.in.saysRedacted() {
+			return &misuse{fmt.Sprintf("column %q would read %q: a secret was put into a text", f.Name, secret.Redacted), "give the secret itself to a column of its own"}
+		}
+	}
+	return nil
+}
+
+// holdsRedacted reports whether a text in a value has the word, however deep.
+func holdsRedacted(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.Contains(v, secret.Redacted)
+	case []any:
+		return slices.ContainsFunc(v, holdsRedacted)
+	case map[string]any:
+		for name, x := range v {
+			if holdsRedacted(name) || holdsRedacted(x) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// saysRedacted reports whether the word stands in what a user came to.
+func saysRedacted(r report.Result) bool {
+	return holdsRedacted(r.Message) || holdsRedacted(r.Native) || holdsRedacted(r.Wave) || holdsRedacted(r.Row.Key) || slices.ContainsFunc(r.Row.Cells, holdsRedacted)
+}
+
+// saysRedacted reports whether the word stands in the script.
+func (in *interp) saysRedacted() bool {
+	for _, f := range in.files {
+		if strings.Contains(string(f.text), secret.Redacted) {
+			return true
+		}
+	}
+	return false
 }
 
 // fieldsOf turns a dict into a row, in the dict's order.

@@ -5,10 +5,11 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/internal/visible"
 )
 
 // maxPrint is how many bytes of one print() are written.
@@ -62,12 +63,5 @@ func shorten(text string, most int) string {
 	return text[:most] + "…"
 }
 
-// harmless replaces what a terminal would obey.
-func harmless(line string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\t' {
-			return utf8.RuneError
-		}
-		return r
-	}, line)
-}
+// harmless shows what a terminal would obey, and what is not seen.
+func harmless(line string) string { return visible.Escape(line) }

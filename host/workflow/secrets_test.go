@@ -213,7 +213,7 @@ func TestPrint(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"the place", `print("a", 1, sep = "-")`, "w.star:1: a-1\n"},
 		{"several lines", `print("a\nb")`, "w.star:1: a\nw.star:1: b\n"},
-		{"what a terminal would obey", `print("a\x1b[31m\tb\r")`, "w.star:1: a\uFFFD[31m\tb\uFFFD\n"},
+		{"what a terminal would obey", `print("a\x1b[31m\tb\r")`, "w.star:1: a\\x1b[31m\tb\\x0d\n"},
 		{"a long text", `print("é" * 5000)`, "w.star:1: " + strings.Repeat("é", 2048) + "…\n"},
 		{"by a builtin", `x = sorted(["b", "a"], key = lambda v: print(v) or v)`, "w.star:1: b\nw.star:1: a\n"},
 		{"as a callback", `x = [print] and sorted(["b"], key = print)`, "w.star:1: b\n"},

@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/internal/visible"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -300,6 +301,10 @@ func (s *accountsSource) row(a sdk.Account, n int) (source.Row, string) {
 	}
 	if strings.Contains(a.ID+" "+a.Login+" "+row.Key, secret.Redacted) {
 		return row, fmt.Sprintf("account %q: a password that this run uses, or a part of it, stands in its name, which cannot be told for that", a.Account)
+	}
+	if at := visible.Find(row.Key); at >= 0 {
+		r, _ := utf8.DecodeRuneInString(row.Key[at:])
+		return row, fmt.Sprintf("account %q: its key has %s", visible.Escape(a.Account), visible.Name(r))
 	}
 	if strings.TrimSpace(row.Key) == "" {
 		return row, fmt.Sprintf("account %q has no %q, which is the key", a.Account, s.schema.Columns[s.schema.Key].Name)

@@ -32,5 +32,5 @@ func (c *call) done() (starlark.Value, error) {
 func (c *call) failed() (starlark.Value, error) { return c.verdict(engine.SaidFailed) }
 
 func (c *call) verdict(kind engine.VerdictKind) (starlark.Value, error) {
-	return &verdictValue{kind: kind, name: c.entry.name, reason: shorten(c.text("reason"), maxReason)}, nil
+	return &verdictValue{kind: kind, name: c.entry.name, reason: harmless(shorten(c.text("reason"), maxReason))}, nil
 }

@@ -1,0 +1,31 @@
+package source_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rekey-host/rekey/host/source"
+)
+
+// TestAKeyHasNoHiddenCharacters has each kind of them, in each kind of list.
+func TestAKeyHasNoHiddenCharacters(t *testing.T) {
+	for _, hidden := range []string{"\u202e", "\u2066", "\u200f", "\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u3164"} {
+		key := "an" + hidden + "n"
+		csv, err := source.CSV(source.CSVOptions{Path: "users.csv", Files: source.Files{Dir: write(t, "login,team\nbob,a\n"+key+",a\n")}, Key: "login", Delimiter: ",", Quote: quote()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := source.List(source.ListOptions{Items: []any{"bob", key}, Key: "login"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for kind, s := range map[string]source.Source{
+			"csv": csv, "list": list,
+			"jsonl": jsonl(t, `{"login": "bob"}`+"\n"+`{"login": "`+key+`"}`, source.JSONLOptions{Key: "login"}),
+		} {
+			if _, problem := read(t, s); !strings.Contains(problem, `key column "login": character 3 of "an\u`) || !strings.Contains(problem, "remove it") {
+				t.Errorf("%q in %s: %q", hidden, kind, problem)
+			}
+		}
+	}
+}
