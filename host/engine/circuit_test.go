@@ -98,7 +98,7 @@ func TestACircuitHoldsWithoutCheck(t *testing.T) {
 		b := newBook(users)
 		x := &away{target: newTarget(t, b), until: c.gone, whom: map[string]bool{}}
 		backend := x.backend("a")
-		backend.Instance, backend.Attempts = x, 5
+		backend.Instance, backend.Attempts = x, 3
 		if c.back {
 			backend.Patience = time.Hour
 		}

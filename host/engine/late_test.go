@@ -372,3 +372,24 @@ func TestALostChangeMattersOnlyToTheValueItChangesFrom(t *testing.T) {
 		}
 	}
 }
+
+// TestALostResetIsOvertakenByNoValue: it may still pick another one.
+func TestALostResetIsOvertakenByNoValue(t *testing.T) {
+	b := newBook(1)
+	x := &resets{target: newTarget(t, b), answers: []sdk.Receipt{cut, {Outcome: sdk.Applied}}}
+	backend := x.backend("a")
+	backend.Instance = x
+	job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		if bad := must(s.Do(ctx, Step{Verb: verbReset, Backend: "a", Account: row.Key})); bad != nil {
+			return *bad
+		}
+		return generateAndSet("a")(ctx, row, s)
+	}), backend)
+	for i, want := range []ledger.Status{ledger.Unresolved, ledger.Done} {
+		reopenUnknown(b)
+		apply(t, job)
+		if got := statusIn(b.user(1)); got != want || (x.n > 0) != (i == 1) {
+			t.Errorf("process %d: %s after %d sets, want %s", i+1, got, x.n, want)
+		}
+	}
+}

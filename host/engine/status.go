@@ -152,7 +152,8 @@ func asked(records []ledger.Record) bool {
 }
 
 // lastNotAccepted returns a verify that found a value not to work, unless a
-// later one of the same credential found it to work.
+// later one of the same credential found it to work, or another value took
+// effect since.
 func lastNotAccepted(records []ledger.Record) *ledger.Record {
 	failed := map[signature]*ledger.Record{}
 	for i := range records {
@@ -163,7 +164,7 @@ func lastNotAccepted(records []ledger.Record) *ledger.Record {
 				failed[signatureOf(*r)] = r
 			}
 		}
-		if r.Kind == ledger.Intent && r.Verb != verbVerify {
+		if r.Kind == ledger.Outcome && (r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied) {
 			sig := signatureOf(*r)
 			sig.verb = verbVerify
 			delete(failed, sig)
