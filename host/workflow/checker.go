@@ -42,13 +42,26 @@ type checker struct {
 
 // hook checks a hook with the roles that it gets.
 func (c *checker) hook(h *hook, p phase) {
-	if h == nil {
+	fn, roles := c.hooked(h)
+	if fn == nil {
 		return
+	}
+	c.function(fn, p, roles)
+	if p == inWave && !c.in.looseWaves {
+		(&body{checker: c, fn: fn}).waves(c.in.workflow.Waves)
+	}
+}
+
+// hooked returns a hook's function and the roles of its parameters; nil: it is
+// not seen.
+func (c *checker) hooked(h *hook) (*function, map[*syntax.Ident]role) {
+	if h == nil {
+		return nil, nil
 	}
 	pos := h.fn.Position()
 	f := c.in.files[pos.Filename()]
 	if f == nil || f.funcs[spotOf(pos)] == nil {
-		return
+		return nil, nil
 	}
 	fn := f.funcs[spotOf(pos)]
 	roles := map[*syntax.Ident]role{}
@@ -57,10 +70,7 @@ func (c *checker) hook(h *hook, p phase) {
 			roles[id] = role(h.roles[i])
 		}
 	}
-	c.function(fn, p, roles)
-	if p == inWave && !c.in.looseWaves {
-		(&body{checker: c, fn: fn}).waves(c.in.workflow.Waves)
-	}
+	return fn, roles
 }
 
 // function checks a body once for each set of roles that its parameters get.
@@ -75,9 +85,7 @@ func (c *checker) function(fn *function, p phase, roles map[*syntax.Ident]role) 
 		return
 	}
 	c.seen[key] = true
-	b := &body{checker: c, fn: fn, phase: p, roles: roles}
-	b.forget()
-	b.alias()
+	b := c.bodyOf(fn, p, roles)
 	for _, s := range fn.body {
 		syntax.Walk(s, b.node)
 	}
@@ -92,6 +100,14 @@ type body struct {
 	fn    *function
 	phase phase
 	roles map[*syntax.Ident]role // by the first binding of a name
+}
+
+// bodyOf finds what the names of a function stand for.
+func (c *checker) bodyOf(fn *function, p phase, roles map[*syntax.Ident]role) *body {
+	b := &body{checker: c, fn: fn, phase: p, roles: roles}
+	b.forget()
+	b.alias()
+	return b
 }
 
 // assigned calls yield for every name that the function binds, and what to, if
@@ -349,6 +365,11 @@ func (b *body) call(n *syntax.CallExpr) {
 	if fn == nil {
 		return
 	}
+	b.function(fn, b.phase, b.rolesOf(n, fn))
+}
+
+// rolesOf returns the roles of the parameters of a function that is called.
+func (b *body) rolesOf(n *syntax.CallExpr, fn *function) map[*syntax.Ident]role {
 	roles := map[*syntax.Ident]role{}
 	params := fn.paramIdents()
 	for i, a := range n.Args {
@@ -367,7 +388,7 @@ func (b *body) call(n *syntax.CallExpr) {
 			roles[id] = r
 		}
 	}
-	b.function(fn, b.phase, roles)
+	return roles
 }
 
 // nested reports whether the function stands inside of another.

@@ -307,6 +307,7 @@ func (in *interp) checkTree(ctx context.Context, w *Workflow) {
 	for _, r := range w.hooks.reports {
 		c.hook(r.row, inRow)
 	}
+	c.warnIdle(w, w.hooks.rotate)
 	if columns != nil {
 		in.schema.Store(columns)
 		if !in.looseOrder {

@@ -345,7 +345,7 @@ func hookEntries() []entry {
 		{name: "wave", at: atTop, gives: kindText, params: []param{{"user", kindUser, "", "one row of the source"}},
 			doc: "A hook: the name of a user's wave.", example: "def wave(user):\n    return \"canary\" if user.login == \"ann\" else \"all\""},
 		{name: "rotate", at: atTop, gives: kindVerdict, params: []param{{"user", kindUser, "", "one row of the source"}, {"step", kindAny, "", "what may be done"}},
-			doc:     "A hook: what happens to one user. It returns nothing, skip(reason), done() or failed(reason).",
+			doc:     "A hook: what happens to one user. It returns nothing, skip(reason), done() or failed(reason). A user of whom it asks nothing but generate and find ends skipped.",
 			example: "target = backend(\"memory\")\ndef rotate(user, step):\n    password = step.generate()\n    step.set(target, user.login, password)"},
 		{name: "row", at: atTop, gives: kindDict, params: []param{{"r", kindAny, "", "what one user came to"}},
 			doc:     "A function of a report: the row of one user, a dict with the same keys for all, or None to leave the user out.",

@@ -1,0 +1,205 @@
+package workflow
+
+import (
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/source"
+)
+
+// idle finds ways through rotate on which nothing is asked of a target: whoever
+// takes one is skipped, and maybe nobody meant that. It is silent about what it
+// does not see: of two ifs it takes one to be entered, of a loop a round.
+type idle struct {
+	*body
+	within []*function     // what is being looked into
+	maybe  int             // branches so far that ask something
+	at     syntax.Position // of the first return that has nothing behind it
+}
+
+// warnIdle warns of a rotate that can end without a change.
+func (c *checker) warnIdle(w *Workflow, h *hook) {
+	fn, roles := c.hooked(h)
+	if fn == nil {
+		return
+	}
+	x := &idle{body: c.bodyOf(fn, inRotate, roles)}
+	open := x.open(fn)
+	if !open && !x.at.IsValid() {
+		return
+	}
+	at := x.at
+	if !at.IsValid() {
+		at = h.fn.Position()
+	}
+	w.Warnings = append(w.Warnings, x.warning(at))
+}
+
+func (x *idle) warning(at syntax.Position) source.Problem {
+	return x.fn.file.problem(at, "if that is meant, say so there: return skip(reason)",
+		"%s has a path on which nothing is changed: its users end skipped, with no word from the script", x.fn.name)
+}
+
+// open reports whether the function can come to its end with nothing asked.
+func (x *idle) open(fn *function) bool {
+	if fn.result != nil {
+		return !x.asks(fn.result)
+	}
+	return x.block(fn.body) && x.maybe < 2
+}
+
+// block reports whether control can come behind the statements with nothing
+// asked.
+func (x *idle) block(list []syntax.Stmt) bool {
+	for _, s := range list {
+		if !x.statement(s) {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *idle) statement(s syntax.Stmt) bool {
+	switch s := s.(type) {
+	case *syntax.ReturnStmt:
+		if x.maybe == 0 && !x.at.IsValid() && (s.Result == nil || isNone(s.Result)) {
+			x.at = s.Return
+		}
+		return false
+	case *syntax.BranchStmt:
+		return s.Token == syntax.PASS
+	case *syntax.ExprStmt:
+		return !x.asks(s.X)
+	case *syntax.AssignStmt:
+		return !x.asks(s.RHS)
+	case *syntax.IfStmt:
+		return !x.asks(s.Cond) && x.branches(s)
+	case *syntax.ForStmt:
+		return !x.asks(s.X) && x.round(s.Body)
+	}
+	return true
+}
+
+// branches is an if: one of whose branches asks may well be entered.
+func (x *idle) branches(s *syntax.IfStmt) bool {
+	before := x.maybe
+	yes := x.block(s.True)
+	no := x.block(s.False)
+	if x.maybe == before && (!yes && x.mentions(s.True) || !no && x.mentions(s.False)) {
+		x.maybe++
+	}
+	return yes || no
+}
+
+// round is the body of a loop.
+func (x *idle) round(body []syntax.Stmt) bool {
+	before := x.maybe
+	open := x.block(body)
+	return open && x.maybe == before && !x.mentions(body)
+}
+
+// mentions reports whether a step that asks stands in the statements.
+func (x *idle) mentions(list []syntax.Stmt) bool {
+	found := false
+	for _, s := range list {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			if e, ok := n.(syntax.Expr); ok && !found {
+				found = x.asksHere(e)
+			}
+			return !found
+		})
+	}
+	return found
+}
+
+// asks reports whether the expression asks something of a target whenever it is
+// evaluated, as far as can be seen.
+func (x *idle) asks(e syntax.Expr) bool {
+	switch e := e.(type) {
+	case nil:
+		return false
+	case *syntax.CondExpr:
+		return x.asks(e.Cond) || x.asks(e.True) && x.asks(e.False)
+	}
+	found := false
+	syntax.Walk(e, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.CondExpr:
+			found = found || x.asks(n)
+			return false
+		case syntax.Expr:
+			found = found || x.asksHere(n)
+		}
+		return !found
+	})
+	return found
+}
+
+// asksHere reports whether the expression itself is a step that is more than a
+// look, may lead to one in a way that is not seen, or ends the hook.
+func (x *idle) asksHere(e syntax.Expr) bool {
+	switch e := e.(type) {
+	case *syntax.CallExpr:
+		if id, ok := e.Fn.(*syntax.Ident); ok && id.Name == "fail" {
+			return true
+		}
+		if dot, ok := e.Fn.(*syntax.DotExpr); ok && x.role(dot.X) == roleStep {
+			return !looks(dot.Name.Name)
+		}
+		return x.hands(e)
+	case *syntax.DotExpr: // a method that is not called: step.set goes somewhere
+		return x.role(e.X) == roleStep && !looks(e.Name.Name)
+	}
+	return false
+}
+
+// looks reports whether a step changes nothing and asks nobody to log on.
+func looks(step string) bool {
+	switch step {
+	case "generate", "try_generate", "find", "try_find":
+		return true
+	}
+	return false
+}
+
+// hands reports whether a call hands the step to what asks something, or may.
+func (x *idle) hands(n *syntax.CallExpr) bool {
+	fn := x.fn.file.callee(n)
+	roles, handed := x.passed(n, fn)
+	captures := fn != nil && fn.file == x.fn.file && fn.nested()
+	switch {
+	case !handed && !captures:
+		return false
+	case fn == nil:
+		return true
+	}
+	for _, known := range x.within {
+		if known == fn {
+			return false
+		}
+	}
+	inner := &idle{body: x.bodyOf(fn, inRotate, roles), within: append(x.within[:len(x.within):len(x.within)], fn)}
+	open := inner.open(fn)
+	if open || inner.at.IsValid() {
+		if inner.mentions(fn.body) {
+			x.maybe++
+		}
+		return false
+	}
+	return true
+}
+
+// passed returns the roles of a callee's parameters, and whether the step is
+// among what it is given.
+func (x *idle) passed(n *syntax.CallExpr, fn *function) (map[*syntax.Ident]role, bool) {
+	handed := false
+	for _, a := range n.Args {
+		if _, isKeyword := keywordOf(a); isKeyword {
+			a = a.(*syntax.BinaryExpr).Y
+		}
+		handed = handed || x.role(a) == roleStep
+	}
+	if fn == nil {
+		return nil, handed
+	}
+	return x.rolesOf(n, fn), handed
+}
