@@ -39,7 +39,7 @@ func (l *language) members(of string) []string {
 
 // predeclared are the names that a script finds in its scope.
 func (l *language) predeclared() starlark.StringDict {
-	d := starlark.StringDict{}
+	d := bounded()
 	for i := range l.entries {
 		e := &l.entries[i]
 		if l.inScope(e) {

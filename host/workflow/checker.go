@@ -166,7 +166,7 @@ func first(id *syntax.Ident) *syntax.Ident {
 
 // role returns what an expression stands for.
 func (b *body) role(x syntax.Expr) role {
-	switch x := x.(type) {
+	switch x := unhidden(x).(type) {
 	case *syntax.ParenExpr:
 		return b.role(x.X)
 	case *syntax.Ident:

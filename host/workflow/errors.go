@@ -118,7 +118,7 @@ func ofRow(err error) bool {
 		return true
 	}
 	for _, part := range []string{"NoneType", " by zero", "out of range", " not in ", " not found", "missing key", "empty s", "empty dict", "literal", "to unpack",
-		"string encodes", "excessive repeat", "repeat count", "shift count", "cannot convert float", "is longer than", "too large for"} {
+		"string encodes", "excessive repeat", "repeat count", "shift count", "cannot convert float", "is longer than", "would be longer than", "would have more than", "too large for"} {
 		if strings.Contains(text, part) {
 			return true
 		}

@@ -161,6 +161,7 @@ func (f *file) syntaxFix(flaw syntax.Error) string {
 
 // resolve binds names and compiles. All undefined names are found at once.
 func (f *file) resolve(scope starlark.StringDict, backends []string) []source.Problem {
+	bind(f.tree)
 	program, err := starlark.FileProgram(f.tree, scope.Has)
 	var flaws resolve.ErrorList
 	switch {
@@ -189,7 +190,7 @@ func (f *file) resolveProblem(flaw resolve.Error, scope starlark.StringDict, bac
 		fix = fmt.Sprintf("write %s = backend(%q, …) above", name, name)
 	}
 	if fix == "" {
-		names := append(scope.Keys(), f.globalNames()...)
+		names := append(slices.DeleteFunc(scope.Keys(), func(n string) bool { return strings.HasPrefix(n, "$") }), f.globalNames()...)
 		if theirs != "" {
 			names = append(names, strings.TrimSuffix(theirs, "?)"))
 		}
@@ -264,6 +265,9 @@ func (f *file) index() {
 	syntax.Walk(f.tree, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.CallExpr:
+			if isHidden(n) {
+				return true
+			}
 			f.calls[spotOf(n.Lparen)] = n
 			f.nodes[spotOf(n.Lparen)] = n
 		case *syntax.BinaryExpr:

@@ -1,0 +1,459 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// The interpreter makes room for a whole result at once: list(range(1 << 40))
+// ends a process in one step, and its fatal error is no panic that could be
+// caught. What multiplies is therefore measured before it is made.
+
+// The bounds of what one call or operation makes.
+const (
+	maxItems = 1 << 24   // of a list, tuple, set or dict
+	maxBytes = 256 << 20 // of a text
+	maxNest  = 1000      // of a value that becomes text
+)
+
+func tooManyItems(what string) error {
+	return fmt.Errorf("%s: the result would have more than %d elements", what, maxItems)
+}
+
+func tooLong(what string) error {
+	return fmt.Errorf("%s: the text would be longer than %d MiB", what, maxBytes>>20)
+}
+
+// bounded are the interpreter's own names that make something of what they are
+// given, measured first. values is how many words each element takes.
+func bounded() starlark.StringDict {
+	d := starlark.StringDict{factorName: starlark.NewBuiltin(factorName, factorOf), textName: starlark.NewBuiltin(textName, measuredOf),
+		someName: starlark.NewBuiltin(someName, someOf)}
+	for name, values := range map[string]int{"list": 1, "tuple": 1, "sorted": 1, "reversed": 1, "bytes": 1, "set": 2, "dict": 2, "enumerate": 3, "zip": 2,
+		"max": 1, "min": 1, "all": 1, "any": 1} { // of which the last four only take their time
+		d[name] = measured(name, func(args starlark.Tuple, _ []starlark.Tuple) error { return fewItems(name, values, args) })
+	}
+	for _, name := range []string{"str", "repr", "print", "fail"} {
+		d[name] = measured(name, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return shortText(name, args, kwargs) })
+	}
+	d["getattr"] = starlark.NewBuiltin("getattr", boundedAttr)
+	return d
+}
+
+// measured is a builtin of the interpreter behind a look at its arguments.
+func measured(name string, look func(starlark.Tuple, []starlark.Tuple) error) *starlark.Builtin {
+	return behind(starlark.Universe[name].(*starlark.Builtin), look)
+}
+
+func behind(b *starlark.Builtin, look func(starlark.Tuple, []starlark.Tuple) error) *starlark.Builtin {
+	return starlark.NewBuiltin(b.Name(), func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		if err := look(args, kwargs); err != nil {
+			return nil, err
+		}
+		return b.CallInternal(t, args, kwargs)
+	})
+}
+
+func fewItems(what string, values int, args starlark.Tuple) error {
+	for _, a := range args {
+		if n := starlark.Len(a); n > maxItems/values {
+			return tooManyItems(what)
+		}
+	}
+	return nil
+}
+
+func shortText(what string, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	m := meter{left: maxBytes}
+	for _, a := range args {
+		m.weigh(a, 0)
+	}
+	for _, kw := range kwargs {
+		m.weigh(kw[1], 0)
+	}
+	return m.verdict(what)
+}
+
+// meter estimates from below how long the text of a value is.
+type meter struct {
+	left int
+	deep bool
+	path map[starlark.Value]bool // what holds the value: one that holds itself is written once
+}
+
+func (m *meter) verdict(what string) error {
+	switch {
+	case m.deep:
+		return fmt.Errorf("%s: the value is nested deeper than %d", what, maxNest)
+	case m.left < 0:
+		return tooLong(what)
+	}
+	return nil
+}
+
+// What a value takes beside its text, and what a look at it costs: one that is
+// in itself many times over has few texts, and takes for ever.
+const (
+	perValue = 8
+	perWhole = 128
+)
+
+func (m *meter) weigh(v starlark.Value, depth int) {
+	if m.left -= perValue; m.left < 0 || m.deep {
+		return
+	}
+	if m.deep = depth > maxNest; m.deep {
+		return
+	}
+	switch v := v.(type) {
+	case starlark.String:
+		m.left -= len(v)
+	case starlark.Bytes:
+		m.left -= len(v)
+	case starlark.Int:
+		m.left -= v.BigInt().BitLen() / 4
+	case starlark.Tuple:
+		m.weighAll(v, depth)
+	case *starlark.List, *starlark.Set, *starlark.Dict, *structValue:
+		m.inside(v, depth)
+	}
+}
+
+// inside weighs what can hold itself.
+func (m *meter) inside(v starlark.Value, depth int) {
+	if m.left -= perWhole; m.path[v] {
+		return
+	}
+	if m.path == nil {
+		m.path = map[starlark.Value]bool{}
+	}
+	m.path[v] = true
+	defer delete(m.path, v)
+	switch v := v.(type) {
+	case *starlark.List:
+		m.weighAll(v, depth)
+	case *starlark.Set:
+		m.weighAll(v, depth)
+	case *starlark.Dict:
+		m.weighDict(v, depth)
+	case *structValue:
+		m.weighAttrs(v, depth)
+	}
+}
+
+func (m *meter) weighAll(list starlark.Iterable, depth int) {
+	i := list.Iterate()
+	defer i.Done()
+	for x := starlark.Value(nil); m.left >= 0 && !m.deep && i.Next(&x); {
+		m.weigh(x, depth+1)
+	}
+}
+
+func (m *meter) weighDict(d *starlark.Dict, depth int) {
+	i := d.Iterate()
+	defer i.Done()
+	for k := starlark.Value(nil); m.left >= 0 && !m.deep && i.Next(&k); {
+		m.weigh(k, depth+1)
+		x, _, _ := d.Get(k)
+		m.weigh(x, depth+1)
+	}
+}
+
+func (m *meter) weighAttrs(s starlark.HasAttrs, depth int) {
+	for _, name := range s.AttrNames() {
+		if x, err := s.Attr(name); err == nil && x != nil {
+			m.weigh(x, depth+1)
+		}
+	}
+}
+
+// The names by which a tree calls factorOf, measuredOf and someOf. No script
+// can write them.
+const (
+	factorName = "$factor"
+	textName   = "$text"
+	someName   = "$some"
+)
+
+// bind puts a measure into each operation of the tree that multiplies: X * Y
+// becomes X * $factor(Y), as does X + Y, X % Y and X.replace become $text(X) % Y and
+// $text(X).replace, and of what is taken whole, as f(*X), X becomes $some(X).
+// The operations stay where they stand, and say what they said.
+func bind(tree *syntax.File) {
+	syntax.Walk(tree, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.BinaryExpr:
+			switch n.Op {
+			case syntax.STAR:
+				n.Y = hidden(factorName, n.Y)
+			case syntax.PLUS:
+				if _, short := n.Y.(*syntax.Literal); !short {
+					n.Y = hidden(factorName, n.Y)
+				}
+			case syntax.PERCENT:
+				n.X = hidden(textName, n.X)
+			}
+		case *syntax.AssignStmt:
+			bindAssignment(n)
+		case *syntax.CallExpr:
+			bindArguments(n)
+		case *syntax.DotExpr:
+			if multiplies(n.Name.Name) {
+				n.X = hidden(textName, n.X)
+			}
+		}
+		return true
+	})
+}
+
+// bindAssignment is bind of X *= Y and X %= Y.
+func bindAssignment(n *syntax.AssignStmt) {
+	switch n.Op {
+	case syntax.STAR_EQ:
+		n.RHS = hidden(factorName, n.RHS)
+	case syntax.PLUS_EQ:
+		n.RHS = hidden(someName, n.RHS)
+	case syntax.PERCENT_EQ:
+		if id, ok := n.LHS.(*syntax.Ident); ok {
+			again := &syntax.Ident{NamePos: id.NamePos, Name: id.Name}
+			n.Op, n.RHS = syntax.EQ, &syntax.BinaryExpr{X: again, OpPos: n.OpPos, Op: syntax.PERCENT, Y: n.RHS}
+		}
+	}
+}
+
+// bindArguments is bind of f(*X) and X.extend(Y).
+func bindArguments(n *syntax.CallExpr) {
+	dot, isMethod := n.Fn.(*syntax.DotExpr)
+	takes := isMethod && slices.Contains([]string{"extend", "update", "union"}, dot.Name.Name)
+	for i, a := range n.Args {
+		star, isStar := a.(*syntax.UnaryExpr)
+		_, isKeyword := keywordOf(a)
+		switch {
+		case isStar && star.Op == syntax.STAR:
+			star.X = hidden(someName, star.X)
+		case takes && !isStar && !isKeyword:
+			n.Args[i] = hidden(someName, a)
+		}
+	}
+}
+
+// multiplies reports whether a method of texts makes more than it is given.
+func multiplies(method string) bool {
+	return method == "replace" || method == "join" || method == "format"
+}
+
+// hidden is the call of a hidden builtin at the place of its argument.
+func hidden(name string, x syntax.Expr) syntax.Expr {
+	start, end := x.Span()
+	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: start, Name: name}, Lparen: start, Args: []syntax.Expr{x}, Rparen: end}
+}
+
+// unhidden is what a script has written there.
+func unhidden(x syntax.Expr) syntax.Expr {
+	if n, ok := x.(*syntax.CallExpr); ok && isHidden(n) {
+		return n.Args[0]
+	}
+	return x
+}
+
+func isHidden(n *syntax.CallExpr) bool {
+	id, ok := n.Fn.(*syntax.Ident)
+	return ok && strings.HasPrefix(id.Name, "$")
+}
+
+// factorOf marks the right side of a multiplication or an addition.
+func factorOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	switch v := args[0].(type) {
+	case starlark.Int, starlark.String, starlark.Bytes, *starlark.List, starlark.Tuple:
+		return factor{v}, nil
+	default:
+		return v, nil
+	}
+}
+
+// factor is the right side of a multiplication or an addition. It lives until
+// that is done.
+type factor struct{ starlark.Value }
+
+// Binary multiplies or adds, if the result is not too large.
+func (f factor) Binary(op syntax.Token, x starlark.Value, _ starlark.Side) (starlark.Value, error) {
+	if op == syntax.PLUS {
+		if err := added(x, f.Value); err != nil {
+			return nil, err
+		}
+		return starlark.Binary(op, x, f.Value)
+	}
+	if err := repeated(x, f.Value); err != nil {
+		return nil, err
+	}
+	if err := repeated(f.Value, x); err != nil {
+		return nil, err
+	}
+	return starlark.Binary(op, x, f.Value)
+}
+
+func added(x, y starlark.Value) error {
+	n := int64(starlark.Len(x)) + int64(starlark.Len(y))
+	switch x.(type) {
+	case starlark.String, starlark.Bytes:
+		if n > maxBytes {
+			return tooLong("addition")
+		}
+	case *starlark.List, starlark.Tuple:
+		if n > maxItems {
+			return tooManyItems("addition")
+		}
+	}
+	return nil
+}
+
+func repeated(what, times starlark.Value) error {
+	n, ok := times.(starlark.Int)
+	count, fits := n.Int64()
+	if !ok || fits && count <= 1 || !fits && n.Sign() < 0 {
+		return nil
+	}
+	over := func(size, most int) bool { return size > 0 && (!fits || count > int64(most/size)) }
+	switch what := what.(type) {
+	case starlark.String:
+		if over(len(what), maxBytes) {
+			return tooLong("repetition")
+		}
+	case starlark.Bytes:
+		if over(len(what), maxBytes) {
+			return tooLong("repetition")
+		}
+	case *starlark.List:
+		if over(what.Len(), maxItems) {
+			return tooManyItems("repetition")
+		}
+	case starlark.Tuple:
+		if over(what.Len(), maxItems) {
+			return tooManyItems("repetition")
+		}
+	}
+	return nil
+}
+
+// someOf is its argument, if that has not too many elements to take them all.
+func someOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	switch args[0].(type) {
+	case starlark.String, starlark.Bytes:
+		return args[0], nil
+	}
+	return args[0], fewItems(args[0].Type(), 1, args)
+}
+
+// measuredOf marks a text that is formatted, or of which a method is used.
+func measuredOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if s, ok := args[0].(starlark.String); ok {
+		return measuredText{s}, nil
+	}
+	return args[0], nil
+}
+
+// measuredText is a text whose format and methods are measured. It lives until
+// that is done.
+type measuredText struct{ text starlark.String }
+
+var (
+	_ starlark.HasBinary = measuredText{}
+	_ starlark.HasAttrs  = measuredText{}
+)
+
+func (s measuredText) String() string        { return s.text.String() }
+func (s measuredText) Type() string          { return s.text.Type() }
+func (s measuredText) Freeze()               {}
+func (s measuredText) Truth() starlark.Bool  { return s.text.Truth() }
+func (s measuredText) Hash() (uint32, error) { return s.text.Hash() }
+func (s measuredText) AttrNames() []string   { return s.text.AttrNames() }
+
+// Binary formats, if the result is not too long.
+func (s measuredText) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
+	if err := shortText("format", starlark.Tuple{s.text, y}, nil); err != nil {
+		return nil, err
+	}
+	return starlark.Binary(op, s.text, y)
+}
+
+// Attr returns a method that measures what it would make.
+func (s measuredText) Attr(name string) (starlark.Value, error) {
+	method, err := s.text.Attr(name)
+	b, ok := method.(*starlark.Builtin)
+	if err != nil || !ok {
+		return method, err
+	}
+	switch name {
+	case "replace":
+		return behind(b, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return replaced(string(s.text), args) }), nil
+	case "join":
+		return behind(b, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return joined(string(s.text), args) }), nil
+	case "format":
+		return behind(b, func(args starlark.Tuple, kwargs []starlark.Tuple) error {
+			return formatted(string(s.text), args, kwargs)
+		}), nil
+	}
+	return method, nil
+}
+
+// boundedAttr is getattr, which comes by methods too.
+func boundedAttr(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) > 1 && len(kwargs) == 0 {
+		s, isText := args[0].(starlark.String)
+		name, isName := args[1].(starlark.String)
+		if isText && isName && multiplies(string(name)) {
+			return measuredText{s}.Attr(string(name))
+		}
+	}
+	return starlark.Universe["getattr"].(*starlark.Builtin).CallInternal(t, args, kwargs)
+}
+
+func replaced(text string, args starlark.Tuple) error {
+	if len(args) < 2 {
+		return nil
+	}
+	old, _ := starlark.AsString(args[0])
+	with, _ := starlark.AsString(args[1])
+	if len(with) <= len(old) || int64(len(text)+1)*int64(len(with)) <= maxBytes {
+		return nil
+	}
+	if times := int64(strings.Count(text, old)); int64(len(text))+times*int64(len(with)-len(old)) > maxBytes {
+		return tooLong("replace")
+	}
+	return nil
+}
+
+// joined measures the texts of a list and what is between them.
+func joined(between string, args starlark.Tuple) error {
+	if len(args) != 1 {
+		return nil
+	}
+	m := meter{left: maxBytes}
+	if list, ok := args[0].(starlark.Iterable); ok && starlark.Len(args[0]) >= 0 {
+		m.left -= len(between) * min(starlark.Len(args[0]), maxBytes)
+		m.weighAll(list, 0)
+	}
+	return m.verdict("join")
+}
+
+// formatted measures a text in which an argument may stand more than once.
+func formatted(text string, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	m := meter{left: maxBytes}
+	for _, a := range args {
+		m.weigh(a, 0)
+	}
+	for _, kw := range kwargs {
+		m.weigh(kw[1], 0)
+	}
+	if err := m.verdict("format"); err != nil {
+		return err
+	}
+	if most := int64(maxBytes-m.left) * int64(strings.Count(text, "{")); most+int64(len(text)) > 4*maxBytes {
+		return tooLong("format")
+	}
+	return nil
+}
