@@ -53,6 +53,12 @@ type Config struct {
 	Confirm func(context.Context, Preview) (bool, error)
 	// Planned shows a plan that is frozen and not applied; nil if nobody looks.
 	Planned func(Preview)
+	// Vitals is told what goes on; nil if nobody asks.
+	Vitals *Vitals
+	// Panicked is called, by any goroutine, after a panic over one user, with the
+	// stack. It should end the process: what the engine holds is not trusted any
+	// more. nil: the panic goes on.
+	Panicked func(user string, reason any, stack []byte)
 	// Progress is told of users that end; nil if nobody watches.
 	Progress Progress
 }

@@ -67,6 +67,9 @@ func (h *Host) load(ctx context.Context, script string, params []string) (*workf
 		return nil, nil, err
 	}
 	w, err := workflow.Load(ctx, h.loadOptions(script, given))
+	if err == nil {
+		h.Vitals.load(w.Busy)
+	}
 	return w, given, err
 }
 
@@ -117,6 +120,8 @@ func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workf
 	if err != nil {
 		return Outcome{}, err
 	}
+	h.Vitals.load(w.Busy)
+	h.Vitals.apply(r.ID())
 	job, err := h.job(stop, r, w, hooks, b, o)
 	if err != nil {
 		return Outcome{}, err
@@ -174,7 +179,7 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 		Waves: rules, Planned: planned, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
 		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b), KeyOf: r.KeyOf,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem,
-		Clock: h.Clock, Random: h.Random, Stop: stop,
+		Clock: h.Clock, Random: h.Random, Stop: stop, Panicked: h.Panicked,
 		Notice: func(text string) { fmt.Fprintf(h.Stderr, "rekey: %s\n", text) },
 	}, nil
 }

@@ -30,6 +30,7 @@ import (
 type app struct {
 	cli     *cli
 	process process
+	vitals  host.Vitals
 }
 
 // version returns the version of the build.
@@ -74,6 +75,7 @@ func (a *app) config() (host.Config, error) {
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
 		Stdin: a.process.stdin, Stdout: a.stdout(), Taken: a.cli.JSON, Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
 		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},
+		Vitals: &a.vitals, Panicked: a.panicked,
 	}
 	if a.interactive() {
 		c.Prompt, c.Confirm = a.prompt, a.confirm

@@ -97,8 +97,15 @@ func run(p process) int {
 	if err != nil {
 		return explain(p, wantsJSON(p.args), &host.UsageError{Message: err.Error(), Fix: `see "rekey --help"`})
 	}
+	if ctx.Command() != serveBackend {
+		a.lastWords()
+		defer func() { a.caught(recover()) }()
+	}
 	return explain(p, c.JSON, ctx.Run(a))
 }
+
+// serveBackend is the command of a plugin process, whose end its host explains.
+const serveBackend = "serve-backend <name>"
 
 func wantsJSON(args []string) bool {
 	for _, a := range args {

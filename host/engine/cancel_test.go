@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -189,5 +191,26 @@ func checkCancelled(t *testing.T, name string, step Step, after int, tries bool)
 	apply(t, job)
 	if n := b.counts()[ledger.Done]; n != 5 {
 		t.Errorf("%s, %d answered, try %v: %v after a resume, want 5 done", name, after, tries, b.counts())
+	}
+}
+
+// TestAPanicNamesItsUser: whoever ends the process for it can say where.
+func TestAPanicNamesItsUser(t *testing.T) {
+	type panicked struct {
+		user   string
+		reason any
+		stack  bool
+	}
+	got := make(chan panicked, 1)
+	c := &crew{Job: Job{Panicked: func(user string, reason any, stack []byte) {
+		got <- panicked{user, reason, strings.Contains(string(stack), "TestAPanicNamesItsUser")}
+		runtime.Goexit()
+	}}}
+	go func() {
+		defer c.guard("ann")
+		panic("boom")
+	}()
+	if p := <-got; p != (panicked{"ann", "boom", true}) {
+		t.Errorf("got %+v", p)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -73,6 +74,10 @@ type Job struct {
 	Stop     context.Context               // its end stops the dispatching and lets what is in flight finish
 	Finished func(ledger.Status, sdk.Code) // told of each user that ends; may be nil; must not block
 	Crash    func(point string)            // called at each crash point, by any goroutine; nil outside tests
+
+	// Panicked is called by the goroutine of a user that panics, with the stack,
+	// and should not return; nil: the panic goes on.
+	Panicked func(user string, reason any, stack []byte)
 }
 
 // Ending is how Apply ended when it did what it could.
@@ -278,6 +283,7 @@ func (c *crew) batch(i int, rule WaveRule, after int64) (int64, error) {
 			}
 			after = u.Pos
 			users.Go(func() {
+				defer c.guard(u.Key)
 				c.serve(u)
 				<-slots
 			})
@@ -319,6 +325,17 @@ func (c *crew) hold(i int, rule WaveRule) (bool, error) {
 	c.ending.Held = rule.Name
 	c.mu.Unlock()
 	return true, c.writer.write(&ledger.Record{Kind: ledger.Held, Detail: ledger.Detail{Wave: rule.Name}})
+}
+
+// guard says whose goroutine panics.
+func (c *crew) guard(user string) {
+	if c.Panicked == nil {
+		return
+	}
+	if reason := recover(); reason != nil {
+		c.Panicked(user, reason, debug.Stack())
+		panic(reason)
+	}
 }
 
 // serve runs one user's rotate and records what came of it.

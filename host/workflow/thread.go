@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/metrics"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,9 +96,11 @@ func (s *state) begin(ctx context.Context, p phase, hook, user string, steps ste
 	s.thread.Steps = 0
 	s.thread.SetMaxExecutionSteps(min(stepChunk, s.limit))
 	s.watch.begin(s.in.limits)
+	s.in.busy.enter(s)
 }
 
 func (s *state) end() {
+	s.in.busy.leave(s)
 	s.watch.end()
 	s.ctx, s.steps, s.raised = nil, nil, nil
 }
@@ -285,12 +288,60 @@ func heapBytes() uint64 {
 	return sample[0].Value.Uint64()
 }
 
+// busy are the calls that are under way.
+type busy struct {
+	mu    sync.Mutex
+	calls map[*state]bool
+}
+
+func (b *busy) enter(s *state) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.calls == nil {
+		b.calls = map[*state]bool{}
+	}
+	b.calls[s] = true
+}
+
+func (b *busy) leave(s *state) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.calls, s)
+}
+
+// Busy names the calls of hooks that compute and do not wait for a backend:
+// what a process was doing if it ends now.
+func (w *Workflow) Busy() []string {
+	b := &w.in.busy
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []string
+	for s := range b.calls {
+		if s.watch.computes() {
+			list = append(list, s.who())
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (w *watch) computes() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running
+}
+
+// who is the hook and its user.
+func (s *state) who() string {
+	if s.user == "" {
+		return s.hook
+	}
+	return fmt.Sprintf("%s of user %q", s.hook, s.user)
+}
+
 // deaf reports a call that does not end.
 func (s *state) deaf(why stopReason) {
-	who, next := s.hook, "mend it"
-	if s.user != "" {
-		who = fmt.Sprintf("%s of user %q", s.hook, s.user)
-	}
+	who, next := s.who(), "mend it"
 	if s.phase == inRotate {
 		next += ", and rekey resume --accept-change goes on"
 	}

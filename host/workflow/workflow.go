@@ -273,6 +273,7 @@ type interp struct {
 	lang   *language
 	limits Limits
 	heap   gauge
+	busy   busy
 	out    *printer
 	spool  *source.Spool
 	lister func(label string) Lister

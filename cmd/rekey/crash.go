@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/rekey-host/rekey/host"
+)
+
+// lastWords sees to it that a process that ends before its time says so on one
+// line, with what it was about, instead of the stacks of all that it did. They
+// are in the log at debug and trace.
+func (a *app) lastWords() {
+	if !a.logsStacks() {
+		debug.SetTraceback("none")
+	}
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, syscall.SIGQUIT)
+	go func() {
+		<-quit
+		a.die("SIGQUIT ends the process", everyStack())
+	}()
+}
+
+func (a *app) logsStacks() bool {
+	log, err := a.logger()
+	return err == nil && log.Enabled(context.Background(), slog.LevelDebug)
+}
+
+// caught ends a command whose own goroutine has panicked.
+func (a *app) caught(reason any) {
+	if reason != nil {
+		a.die(defect(reason), debug.Stack())
+	}
+}
+
+// panicked ends a command in which the goroutine of a user has.
+func (a *app) panicked(user string, reason any, stack []byte) {
+	a.die(fmt.Sprintf("%s, at user %q", defect(reason), user), stack)
+}
+
+// defect describes a panic. What the runtime says holds no secret; what others
+// say may.
+func defect(reason any) string {
+	if err, ok := reason.(runtime.Error); ok {
+		return fmt.Sprintf("a defect in rekey ends the process: %s", err)
+	}
+	return fmt.Sprintf("a defect in rekey ends the process: a panic of type %T", reason)
+}
+
+// die ends the process with what there is to say. The ledger makes that safe.
+func (a *app) die(why string, stack []byte) {
+	if log, err := a.logger(); err == nil {
+		log.Debug("the stack at the end", "stack", string(stack))
+	}
+	fmt.Fprintf(a.process.stderr, "rekey: %s, %s\n", why, a.vitals.Last())
+	os.Exit(host.ExitUnexpected)
+}
+
+// everyStack is what all goroutines do.
+func everyStack() []byte {
+	const most = 1 << 20
+	text := make([]byte, most)
+	return text[:runtime.Stack(text, true)]
+}
