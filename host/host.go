@@ -170,8 +170,19 @@ type RunOptions struct {
 	SourceSystem string
 	CheckpointTo string
 	AcceptChange bool
-	Moved        bool     // the run was last applied elsewhere, and nobody goes on with it there
-	Codes, Keys  []string // of retry
+	Moved        bool // the run was last applied elsewhere, and nobody goes on with it there
+	// OverThreshold goes on although a wave has failed more often than it may;
+	// its failures are counted anew.
+	OverThreshold bool
+	Codes, Keys   []string // of retry
+}
+
+// facts are what the ledger keeps of how a command was given.
+func (o RunOptions) facts() map[string]string {
+	if !o.OverThreshold {
+		return nil
+	}
+	return map[string]string{"over_threshold": "true"}
 }
 
 // Exit codes, by design section 4.

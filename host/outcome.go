@@ -135,5 +135,9 @@ func advice(r *ledger.Run, out Outcome) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return report.Next(out.Run, ledger.Counts(out.Counts), list), nil
+	reason, err := over(r, nil)
+	if err != nil {
+		return nil, err
+	}
+	return report.Next(out.Run, ledger.Counts(out.Counts), list, reason != ""), nil
 }

@@ -103,6 +103,11 @@ func (h *Host) about(r *ledger.Run) (report.Run, error) {
 	if about.Untold, err = r.Untold(); err != nil {
 		return about, err
 	}
+	reason, err := over(r, nil)
+	if err != nil {
+		return about, err
+	}
+	about.Over = reason != ""
 	if about.Unchanged, err = r.Unchanged(); err != nil {
 		return about, err
 	}

@@ -71,6 +71,12 @@ func (h *Host) resume(ctx, stop context.Context, r *ledger.Run, o RunOptions) (O
 	if wave, open, err := r.Hold(); err != nil || open {
 		return h.stillHeld(r, out, wave, err)
 	}
+	if reason, err := over(r, nil); err != nil || reason != "" && !o.OverThreshold && out.Counts.Pending+out.Counts.Held > 0 {
+		if err != nil {
+			return out, err
+		}
+		return h.stillOver(r, out, reason)
+	}
 	if out.Status == ledger.StatePlanned {
 		if err := h.confirmPlanned(stop, out, o); err != nil {
 			return Outcome{}, err
@@ -91,6 +97,9 @@ func (h *Host) retry(ctx, stop context.Context, r *ledger.Run, o RunOptions) (Ou
 	}
 	if len(users) == 0 {
 		return Outcome{}, &UsageError{Message: fmt.Sprintf("run %s has no failed or partial user%s", r.ID(), filterText(o)), Fix: "rekey show " + r.ID()}
+	}
+	if err := underLimit(r, users, o); err != nil {
+		return Outcome{}, err
 	}
 	if err := h.confirmRetry(stop, r, len(users), o); err != nil {
 		return Outcome{}, err

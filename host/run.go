@@ -116,7 +116,7 @@ func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workf
 		return Outcome{}, err
 	}
 	err = r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: command, OSUser: h.OSUser, Host: h.Hostname,
-		PID: os.Getpid(), Requestor: o.Requestor, SourceSystem: o.SourceSystem}}})
+		PID: os.Getpid(), Requestor: o.Requestor, SourceSystem: o.SourceSystem, Facts: o.facts()}}})
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -153,14 +153,13 @@ func (h *Host) watched(ctx context.Context, r *ledger.Run, job engine.Job) (engi
 }
 
 func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions) (engine.Job, error) {
-	head := r.Header()
 	schema, err := schemaOf(r)
 	if err != nil {
 		return engine.Job{}, err
 	}
-	var rules []engine.WaveRule
-	if err := json.Unmarshal(head.Waves, &rules); err != nil {
-		return engine.Job{}, fmt.Errorf("waves of run %s: %w", r.ID(), err)
+	rules, err := wavesOf(r)
+	if err != nil {
+		return engine.Job{}, err
 	}
 	waves, err := r.WaveCounts()
 	if err != nil {
@@ -170,13 +169,20 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 	for i, wc := range waves {
 		planned[i] = wc.Counts.Total
 	}
+	failed, err := failedOf(r, rules, waves, nil)
+	if err != nil {
+		return engine.Job{}, err
+	}
+	if o.OverThreshold {
+		clear(failed)
+	}
 	approved, err := r.Approvals()
 	if err != nil {
 		return engine.Job{}, err
 	}
 	return engine.Job{
 		ID: r.ID(), Journal: r, Vault: r, Plan: r, Backends: b.list, Hooks: hooks, Row: rowReader(r, schema),
-		Waves: rules, Planned: planned, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
+		Waves: rules, Planned: planned, Failed: failed, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
 		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b), KeyOf: r.KeyOf,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem,
 		Clock: h.Clock, Random: h.Random, Stop: stop, Panicked: h.Panicked,

@@ -26,6 +26,18 @@ type moved struct {
 	Moved bool `help:"The run was last applied on another host or with another state directory, and nobody goes on with it there."`
 }
 
+// goingOn are the flags of the commands that go on with a run.
+type goingOn struct {
+	OverThreshold bool `help:"Go on although a wave has failed more often than max_failures allows; failures are counted anew from here."`
+	applying
+}
+
+func (f goingOn) options() host.RunOptions {
+	o := f.applying.options()
+	o.OverThreshold = f.OverThreshold
+	return o
+}
+
 func (f applying) options() host.RunOptions {
 	return host.RunOptions{Yes: f.Yes, Overwrite: f.Overwrite, Requestor: f.Requestor, SourceSystem: f.SourceSystem,
 		CheckpointTo: f.CheckpointTo, AcceptChange: f.AcceptChange, Moved: f.Moved}
@@ -87,7 +99,7 @@ func (a *app) start(f planning, planOnly bool) error {
 
 type resumeCmd struct {
 	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
-	applying
+	goingOn
 }
 
 // Run resumes.
@@ -101,7 +113,7 @@ type retryCmd struct {
 	Name string   `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	Code []string `help:"Only users that failed with this code; may be repeated." placeholder:"C"`
 	User []string `help:"Only this user; may be repeated." placeholder:"KEY"`
-	applying
+	goingOn
 }
 
 // Run retries.

@@ -51,6 +51,7 @@ type Job struct {
 
 	Waves    []WaveRule
 	Planned  []int64           // users of each wave
+	Failed   []int64           // of them, those that count against max_failures and stay so; nil: nobody
 	Approved func(string) bool // whether the hold after the wave is released
 	Policy   *password.Spec    // the workflow's; nil: wishes only
 	Revert   bool              // on_failure = "revert"
@@ -109,12 +110,10 @@ type crew struct {
 	hard, soft context.Context // soft ends when the run stops, hard when it is cancelled
 	softEnd    context.CancelCauseFunc
 
-	mu      sync.Mutex
-	ending  Ending
-	fatal   error
-	failed  int64 // of the wave, since this process began
-	limit   int64 // of the wave; negative: none
-	current WaveRule
+	mu       sync.Mutex
+	ending   Ending
+	fatal    error
+	wavering threshold // of the wave that is being applied
 }
 
 // Apply applies a frozen plan from where the ledger stands to its end, or to a
@@ -145,7 +144,7 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 func newCrew(ctx context.Context, job Job) *crew {
 	c := &crew{Job: job, id: job.ID, crash: job.Crash, requestor: job.Requestor, sourceSystem: job.SourceSystem,
 		lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(), vault: job.Vault,
-		clock: job.Clock, random: job.Random, began: job.Clock.Now(), hard: ctx, limit: -1}
+		clock: job.Clock, random: job.Random, began: job.Clock.Now(), hard: ctx, wavering: threshold{limit: -1}}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
 	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
 	c.pools = &pools{values: map[poolKey][]secret.Value{}}
@@ -221,13 +220,7 @@ func (c *crew) waves() error {
 // enter sets the wave's threshold: users that have sent and not ended are then
 // bounded by the concurrency, so that no more can fail after it stops.
 func (c *crew) enter(i int, rule WaveRule) {
-	limit := int64(-1)
-	if rule.MaxFailures >= 0 {
-		limit = int64(rule.MaxFailures)
-	}
-	if rule.MaxPercent >= 0 {
-		limit = int64(float64(c.Planned[i]) * rule.MaxPercent / 100)
-	}
+	limit := rule.Limit(c.Planned[i])
 	bound := 0
 	if limit >= 0 {
 		for _, b := range c.Backends {
@@ -237,7 +230,10 @@ func (c *crew) enter(i int, rule WaveRule) {
 	c.gate.bound(bound)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failed, c.limit, c.current = 0, limit, rule
+	c.wavering = threshold{rule: rule, limit: limit}
+	if c.Failed != nil {
+		c.wavering.failed = c.Failed[i]
+	}
 }
 
 func (c *crew) wave(i int, rule WaveRule) error {
@@ -417,24 +413,18 @@ func (s *Steps) checked(v Verdict) Verdict {
 // user that fails without having sent anything after the run has stopped:
 // that one goes back to pending.
 func (c *crew) count(s *Steps, rec ledger.Record) bool {
-	bad := rec.Detail.Status == ledger.Failed || rec.Detail.Status == ledger.Partial || rec.Detail.Status == ledger.Unresolved
 	c.mu.Lock()
-	if bad && c.soft.Err() != nil && !s.ticket.sent() && !s.past.sent {
+	if failure(rec.Detail.Status) && c.soft.Err() != nil && !s.ticket.sent() && !s.past.sent {
 		c.mu.Unlock()
 		return false
 	}
-	over := false
-	if bad && c.limit >= 0 && !slices.Contains(c.current.Tolerate, rec.Code) {
-		c.failed++
-		over = c.failed > c.limit
-	}
-	failed, name := c.failed, c.current.Name
-	if over {
+	over := c.wavering.add(rec.Detail.Status, rec.Code)
+	if over != "" {
 		c.softEnd(errStopped) // under the lock: nobody else may count in between
 	}
 	c.mu.Unlock()
-	if over {
-		c.stop(fmt.Sprintf("wave %q: %d users failed, more than max_failures allows", name, failed))
+	if over != "" {
+		c.stop(over)
 	}
 	return true
 }

@@ -135,4 +135,5 @@ type WaveRule struct {
 	MaxFailures int     // -1: no limit
 	MaxPercent  float64 // of the users planned in the wave; negative: no limit
 	Tolerate    []sdk.Code
+	InARow      int `json:",omitempty"` // failures of one code in a row that stop the run; 0: any number
 }

@@ -172,8 +172,9 @@ func rank(g Group) int {
 }
 
 // Next returns what to do after a run, one line each: "37 AccountNotFound:
-// create them, then rekey retry r7k2 --code AccountNotFound".
-func Next(run string, c ledger.Counts, groups []Group) []string {
+// create them, then rekey retry r7k2 --code AccountNotFound". over says that a
+// wave has failed more often than it may, and that a plain resume stays stopped.
+func Next(run string, c ledger.Counts, groups []Group, over bool) []string {
 	var lines []string
 	for _, g := range groups {
 		lines = append(lines, fmt.Sprintf("%d %s: %s", g.Users, g.label(), g.Fix(run)))
@@ -182,7 +183,15 @@ func Next(run string, c ledger.Counts, groups []Group) []string {
 		lines = append(lines, fmt.Sprintf("%d held: look at the wave before, then rekey approve %s and rekey resume %s", c.Held, run, run))
 	}
 	if c.Pending > 0 {
-		lines = append(lines, fmt.Sprintf("%d pending: rekey resume %s", c.Pending, run))
+		lines = append(lines, fmt.Sprintf("%d pending: %s", c.Pending, goOn(run, over)))
 	}
 	return lines
+}
+
+// goOn is how a run with pending users goes on.
+func goOn(run string, over bool) string {
+	if over {
+		return fmt.Sprintf("stopped above max_failures: mend the cause and rekey retry %s, or go on all the same with rekey resume %s --over-threshold", run, run)
+	}
+	return "rekey resume " + run
 }

@@ -337,7 +337,7 @@ func TestNextSaysWhatToDoByCode(t *testing.T) {
 		"4 held: look at the wave before, then rekey approve r7k2 and rekey resume r7k2",
 		"9 pending: rekey resume r7k2",
 	}
-	if diff := cmp.Diff(want, report.Next("r7k2", ledger.Counts{Held: 4, Pending: 9}, tally.Groups())); diff != "" {
+	if diff := cmp.Diff(want, report.Next("r7k2", ledger.Counts{Held: 4, Pending: 9}, tally.Groups(), false)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

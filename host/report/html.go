@@ -369,8 +369,12 @@ func (r Run) fixes() []fix {
 			Command: "rekey approve " + r.ID + " && rekey resume " + r.ID, Filter: string(ledger.HeldPending)})
 	}
 	if n := r.Counts.Pending; n > 0 {
-		list = append(list, fix{Users: grouped(n), Class: "s-pending", Title: "Pending", Do: "Nothing was sent for them yet.",
-			Command: "rekey resume " + r.ID, Filter: string(ledger.Pending)})
+		f := fix{Users: grouped(n), Class: "s-pending", Title: "Pending", Do: "Nothing was sent for them yet.",
+			Command: "rekey resume " + r.ID, Filter: string(ledger.Pending)}
+		if r.Over {
+			f.Do, f.Command = "A wave has failed more often than max_failures allows. Mend the cause, then retry, or resume with --over-threshold.", "rekey retry "+r.ID
+		}
+		list = append(list, f)
 	}
 	return list
 }

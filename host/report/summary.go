@@ -18,6 +18,7 @@ type Run struct {
 	Script string
 	Status ledger.State
 	Reason string // why it stopped, what it is held for; "" if there is nothing to say
+	Over   bool   // a wave has failed more often than it may
 	Counts ledger.Counts
 	Waves  []ledger.WaveCounts
 	Groups []Group // of a Tally
@@ -49,7 +50,7 @@ func Summary(w io.Writer, r Run) error {
 			fmt.Fprintf(t, "  wave %s\t%s\n", plainText(wave.Name), countsOf(wave.Counts))
 		}
 	}
-	for _, line := range Next(r.ID, r.Counts, r.Groups) {
+	for _, line := range Next(r.ID, r.Counts, r.Groups, r.Over) {
 		fmt.Fprintf(t, "%s\n", plainText(line))
 	}
 	if r.Untold > 0 {

@@ -82,7 +82,9 @@ func (c *call) maxFailures(r *engine.WaveRule) {
 func (c *call) waves(hasHook bool) []engine.WaveRule {
 	d, _ := c.value("waves").(*starlark.Dict)
 	if d == nil || d.Len() == 0 {
-		return []engine.WaveRule{unlimited(onlyWave)}
+		only := unlimited(onlyWave)
+		only.InARow = engine.InARow
+		return []engine.WaveRule{only}
 	}
 	var rules []engine.WaveRule
 	for i, item := range d.Items() {

@@ -1,0 +1,68 @@
+package main_test
+
+import (
+	"strings"
+	"testing"
+)
+
+const canaries = `
+b = backend("memory")
+
+def rotate(user, step):
+    if int(user.login[1:]) % 2:
+        step.verify(b, user.login, "never")
+    step.set(b, user.login, step.generate())
+
+workflow(users = rows(["u%d" % i for i in range(100)], key = "login"), rotate = rotate, concurrency = 1,
+         waves = {"canary": wave_rule(take = 10, max_failures = 2), "rest": wave_rule()})
+`
+
+// TestThresholdsHoldOverAResume: a plain resume stays stopped and says so, in
+// the last line too; an explicit word or a retry goes on.
+func TestThresholdsHoldOverAResume(t *testing.T) {
+	p := newPlace(t)
+	p.write("canaries.star", canaries)
+	first := p.must(4, "run", "canaries.star", "--yes")
+	if !strings.Contains(first.stdout, "--over-threshold") {
+		t.Errorf("the advice leads through the threshold:\n%s", first.stdout)
+	}
+	before := p.outcome(4, "show", "last")
+	for range 3 {
+		r := p.must(4, "resume", "last", "--yes")
+		if lines := strings.TrimSpace(r.stderr); !strings.Contains(lines, `wave "canary"`) || !strings.Contains(lines, "--over-threshold") {
+			t.Errorf("resume does not say why it stays stopped:\n%s", lines)
+		}
+	}
+	if after := p.outcome(4, "show", "last"); after.Counts["failed"] != before.Counts["failed"] || after.Counts["pending"] != before.Counts["pending"] {
+		t.Errorf("a plain resume went on: %v, then %v", before.Counts, after.Counts)
+	}
+	p.must(2, "retry", "last", "--user", "u1", "--yes") // two others are too many still, with those of the canary that fail
+	p.must(4, "resume", "last", "--yes", "--over-threshold")
+}
+
+// TestARetryThatHelpsGoesOn with the users that are left.
+func TestARetryThatHelpsGoesOn(t *testing.T) {
+	p := newPlace(t)
+	p.write("canaries.star", canaries)
+	p.must(4, "run", "canaries.star", "--yes")
+	p.write("canaries.star", strings.Replace(canaries, "% 2:", "% 2 == 7:", 1))
+	if o := p.outcome(0, "retry", "last", "--yes", "--accept-change"); o.Counts["done"] != 100 {
+		t.Errorf("after the retry: %v", o.Counts)
+	}
+}
+
+// TestLikeFailuresInARowStopARun that says nothing of waves, but not what is
+// about each account.
+func TestLikeFailuresInARowStopARun(t *testing.T) {
+	p := newPlace(t)
+	one := "b = backend(\"memory\", create = @)\ndef rotate(user, step):\n    @STEP@\nworkflow(users = rows([\"u%d\" % i for i in range(100)], key = \"login\"), rotate = rotate, concurrency = 1)\n"
+	p.write("same.star", strings.NewReplacer("= @)", "= True)", "@STEP@", "int(user.login)\n    step.reset(b, user.login)").Replace(one))
+	o := p.outcome(4, "run", "same.star", "--yes")
+	if o.Counts["failed"] < 20 || o.Counts["pending"] == 0 {
+		t.Errorf("like failures: %v", o.Counts)
+	}
+	p.write("gone.star", strings.NewReplacer("= @)", "= False)", "@STEP@", "step.set(b, user.login, step.generate())").Replace(one))
+	if o := p.outcome(3, "run", "gone.star", "--yes"); o.Counts["failed"] != 100 {
+		t.Errorf("accounts that are not there: %v", o.Counts)
+	}
+}

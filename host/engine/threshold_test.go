@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"testing"
+
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// TestAThresholdCounts what a wave's rule says, from where the ledger stands.
+func TestAThresholdCounts(t *testing.T) {
+	type end struct {
+		status ledger.Status
+		code   sdk.Code
+	}
+	times := func(n int, e end) (list []end) {
+		for range n {
+			list = append(list, e)
+		}
+		return list
+	}
+	denied, gone, timeout := end{ledger.Failed, sdk.PermissionDenied}, end{ledger.Failed, sdk.AccountNotFound}, end{ledger.Unresolved, sdk.Timeout}
+	ok, skipped, said := end{ledger.Done, ""}, end{ledger.Skipped, ""}, end{ledger.Failed, ScriptFailed}
+	join := func(parts ...[]end) (all []end) {
+		for _, p := range parts {
+			all = append(all, p...)
+		}
+		return all
+	}
+	none, row := WaveRule{MaxFailures: -1, MaxPercent: -1}, WaveRule{MaxFailures: -1, MaxPercent: -1, InARow: InARow}
+	two := WaveRule{Name: "w", MaxFailures: 2, MaxPercent: -1, Tolerate: []sdk.Code{sdk.AccountNotFound}}
+	part := WaveRule{MaxFailures: -1, MaxPercent: 2}
+	for _, tt := range []struct {
+		name  string
+		rule  WaveRule
+		had   int64 // failures in the ledger
+		ends  []end
+		after int // of them it stops; 0: it does not
+	}{
+		{"no limit", none, 0, times(100, denied), 0},
+		{"a number", two, 0, times(5, denied), 3},
+		{"unknown and partial count", two, 0, []end{timeout, {ledger.Partial, sdk.NotAccepted}, timeout}, 3},
+		{"tolerated and skipped do not", two, 0, join(times(9, gone), times(9, skipped)), 0},
+		{"what the ledger has counts", two, 2, []end{ok, denied}, 2},
+		{"above it already", two, 5, []end{ok, ok, denied}, 3},
+		{"a percentage", part, 0, times(5, denied), 3},
+		{"twenty in a row", row, 0, times(30, denied), 20},
+		{"unknown in a row", row, 0, times(30, timeout), 20},
+		{"a user that is done between", row, 0, join(times(19, denied), []end{ok}, times(19, denied)), 0},
+		{"another code between", row, 0, join(times(19, denied), []end{timeout}, times(19, denied)), 0},
+		{"skipped ones between", row, 0, join(times(19, denied), []end{skipped, gone, said}, times(3, denied)), 23},
+		{"accounts that are not there", row, 0, times(100, gone), 0},
+		{"what the script says", row, 0, times(100, said), 0},
+	} {
+		th := threshold{rule: tt.rule, limit: tt.rule.Limit(100), failed: tt.had}
+		stopped := 0
+		for i, e := range tt.ends {
+			if th.add(e.status, e.code) != "" {
+				stopped = i + 1
+				break
+			}
+		}
+		if stopped != tt.after {
+			t.Errorf("%s: stops after %d, want %d", tt.name, stopped, tt.after)
+		}
+	}
+}
