@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rekey-host/rekey/host/catalog"
@@ -194,6 +195,7 @@ const (
 	ExitStopped     = 4
 	ExitUnknown     = 5
 	ExitHeld        = 6
+	ExitReport      = 7 // applied, but a report could not be written
 	ExitInterrupted = 130
 )
 
@@ -210,6 +212,13 @@ func (e *UsageError) Error() string {
 	}
 	return e.Message + "; " + e.Fix
 }
+
+// ReportError says which reports could not be written, one a line. What was
+// applied is in the ledger.
+type ReportError struct{ Lines []string }
+
+// Error returns the lines.
+func (e *ReportError) Error() string { return strings.Join(e.Lines, "\n") }
 
 // ErrInterrupted is the end of a command that a signal reached before anything
 // was changed, exit code 130.

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"strings"
+
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
@@ -19,6 +21,7 @@ type Outcome struct {
 	Untold    int64         `json:"untold,omitempty"`    // resets whose value only the target knows
 	Unchanged int64         `json:"unchanged,omitempty"` // done without a change of a password
 	Reason    string        `json:"reason,omitempty"`    // why it stopped, or what it is held for
+	Unwritten []string      `json:"unwritten,omitempty"` // reports that could not be written, and why
 	Next      []string      `json:"next,omitempty"`      // what to do now
 
 	Backends   []BackendLine `json:"backends,omitempty"`   // as they were planned, or accepted since
@@ -40,6 +43,15 @@ type Counts struct {
 	Unknown int64 `json:"unknown"`
 	Pending int64 `json:"pending"`
 	Held    int64 `json:"held"`
+}
+
+// unwritten notes reports that could not be written. What else is to be said of
+// the run comes first, but for failures of users.
+func (o *Outcome) unwritten(err error) {
+	o.Unwritten = strings.Split(err.Error(), "\n")
+	if o.ExitCode == ExitDone || o.ExitCode == ExitFailures {
+		o.ExitCode = ExitReport
+	}
 }
 
 // WaveOutcome is one wave's counts.

@@ -112,6 +112,9 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 	if w.HasWave {
 		job.Wave = w.Wave
 	}
+	if h := newRehearsal(w, b); h != nil {
+		job.Rehearse = h.user
+	}
 	p, err := engine.MakePlan(ctx, job)
 	if err != nil {
 		return nil, err

@@ -47,7 +47,8 @@ func (h *Host) reports(r *ledger.Run, w *workflow.Workflow, o RunOptions, state 
 	}
 	p.summary()
 	if err := errors.Join(p.errs...); err != nil {
-		return p.about.Files, fmt.Errorf("%w\n%s", err, "the ledger has everything: rekey report "+r.ID())
+		last := "the ledger has everything: mend the script, then rekey report " + r.ID() + " --script FILE, or rekey report " + r.ID()
+		return p.about.Files, &ReportError{Lines: append(strings.Split(err.Error(), "\n"), last)}
 	}
 	return p.about.Files, nil
 }
@@ -196,18 +197,19 @@ func (p *reporter) begin(i int, spec workflow.ReportSpec) *sheet {
 		}
 		w = s.sealed
 	}
-	s.rows = p.format(spec, w)
+	s.rows = writerOf(spec, w, p.about)
 	return s
 }
 
-func (p *reporter) format(spec workflow.ReportSpec, w io.Writer) rowWriter {
+// writerOf writes rows in a report's format.
+func writerOf(spec workflow.ReportSpec, w io.Writer, about report.Run) rowWriter {
 	switch spec.Kind {
 	case "json":
 		return report.NewJSON(w)
 	case "jsonl":
 		return report.NewJSONL(w)
 	case "html":
-		return report.NewHTML(w, p.about)
+		return report.NewHTML(w, about)
 	default:
 		out := report.NewCSV(w, report.DefaultColumns()...)
 		out.Delimiter, out.Mark = spec.Delimiter, spec.Mark
@@ -322,6 +324,7 @@ type ReportOptions struct {
 	Out       string // with a format; "-" is Stdout
 	Reveal    bool   // with a format: the values too
 	Overwrite bool
+	Script    string // whose reports are written; "": the run's own
 	Stdout    io.Writer
 }
 
@@ -346,7 +349,7 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 	if err != nil {
 		return nil, err
 	}
-	w, err := h.fromLedger(ctx, r)
+	w, err := h.reporting(ctx, r, o.Script)
 	if err != nil {
 		return nil, err
 	}
@@ -366,6 +369,26 @@ func formatOf(path string) string {
 		return ext
 	}
 	return "summary, json, jsonl, csv or html"
+}
+
+// reporting is the script whose reports are written: the run's own, or a mended
+// one. Of that only the reports are used: what happened stays what it was.
+func (h *Host) reporting(ctx context.Context, r *ledger.Run, script string) (*workflow.Workflow, error) {
+	if script == "" {
+		return h.fromLedger(ctx, r)
+	}
+	o := h.loadOptions(script, r.Header().Params)
+	o.Blind = true
+	w, err := workflow.Load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := schemaOf(r)
+	if err != nil {
+		return nil, err
+	}
+	w.Use(schema)
+	return w, nil
 }
 
 // fromLedger loads the script as the ledger has it.

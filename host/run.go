@@ -254,9 +254,9 @@ func (h *Host) leave(r *ledger.Run, w *workflow.Workflow, o RunOptions, state le
 	out, err := h.concluded(r, o, paths)
 	out.Reason, out.Summarised = reason, slices.ContainsFunc(w.Reports, func(s workflow.ReportSpec) bool { return s.Kind == "summary" })
 	if reportErr != nil {
-		out.ExitCode = ExitUnexpected
+		out.unwritten(reportErr)
 	}
-	return out, errors.Join(err, reportErr)
+	return out, err
 }
 
 // concluded is what a run came to, its log signed and kept.

@@ -67,7 +67,8 @@ sealed in a ledger before it is sent: whatever is killed, it is the old one or o
   rekey resume last                          go on after anything
 
 Exit status: 0 done · 1 unexpected · 2 usage or script, nothing changed · 3 some users failed or partial ·
-4 stopped early · 5 unknown outcomes remain · 6 held for approval · 130 interrupted.`
+4 stopped early · 5 unknown outcomes remain · 6 held for approval · 7 applied, but a report could not be written ·
+130 interrupted.`
 
 // errExit ends a command with a code when everything has been said.
 type errExit int
@@ -156,6 +157,7 @@ type failureLine struct {
 func classify(err error) (int, []failureLine) {
 	var problems *source.Problems
 	var usage *host.UsageError
+	var unwritten *host.ReportError
 	switch {
 	case errors.As(err, &problems):
 		var lines []failureLine
@@ -169,6 +171,12 @@ func classify(err error) (int, []failureLine) {
 		return host.ExitUsage, lines
 	case errors.As(err, &usage):
 		return host.ExitUsage, []failureLine{{Message: usage.Message, Fix: usage.Fix, text: usage.Error()}}
+	case errors.As(err, &unwritten):
+		var lines []failureLine
+		for _, x := range unwritten.Lines {
+			lines = append(lines, failureLine{Message: x, text: x})
+		}
+		return host.ExitReport, lines
 	case errors.Is(err, host.ErrInterrupted):
 		return host.ExitInterrupted, []failureLine{{Message: host.ErrInterrupted.Error(), text: host.ErrInterrupted.Error()}}
 	default:

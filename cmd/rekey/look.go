@@ -144,6 +144,7 @@ type reportCmd struct {
 	Out       string `help:"Where to, with --format; - is standard output, as without it." placeholder:"PATH"`
 	Reveal    bool   `help:"With --format: include the passwords; an audited act."`
 	Overwrite bool   `help:"Replace files that no run of this state directory wrote."`
+	Script    string `help:"Write the reports of this script instead: the run's own, mended." type:"path" placeholder:"FILE"`
 }
 
 // Run writes reports again.
@@ -153,7 +154,7 @@ func (c *reportCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	paths, err := h.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Stdout: a.process.stdout})
+	paths, err := h.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Stdout: a.process.stdout})
 	for _, p := range paths {
 		fmt.Fprintf(a.process.stderr, "rekey: wrote %s\n", p)
 	}

@@ -182,6 +182,9 @@ func showOutcome(w io.Writer, out host.Outcome) {
 		line += "; " + out.Reason
 	}
 	fmt.Fprintln(w, line)
+	for _, text := range out.Unwritten {
+		fmt.Fprintf(w, "rekey: %s\n", text)
+	}
 	if !out.Summarised {
 		for _, path := range out.Reports {
 			fmt.Fprintf(w, "rekey: wrote %s\n", path)

@@ -35,6 +35,20 @@ type PlanJob struct {
 	Backends []Backend
 	Policy   *password.Spec
 	Random   Random
+
+	// Rehearse tries what is made of a user once it has ended; what is wrong with
+	// that is a *source.Problems. nil: nothing is.
+	Rehearse func(ctx context.Context, end Rehearsed) error
+}
+
+// Rehearsed is how a user might end: as the plan has it, or as the first user of
+// its wave does on simulated steps.
+type Rehearsed struct {
+	Row     source.Row
+	Wave    string // "" for a user that the plan skips
+	Skipped bool
+	Reason  string
+	Steps   []Step // set, change and reset, all applied
 }
 
 // Preview is a plan in numbers. Waves is in the order of PlanJob.Waves.
@@ -52,18 +66,28 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}}
+	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, changes: map[int][]Step{}}
 	if err := p.columns(); err != nil {
 		return Preview{}, err
 	}
+	p.setUp(ctx)
+	defer p.stage.softEnd(nil)
 	p.preview.Waves = make([]int64, len(job.Waves))
 	err = job.Users.Rows(ctx, func(row source.Row) error { return p.row(ctx, row) })
 	if err := p.merge(err); err != nil {
 		return Preview{}, err
 	}
 	p.fillByTake()
-	err = p.exercise(ctx)
-	return p.preview, err
+	p.preview.Notes = p.stage.recipes.notes()
+	return p.preview, nil
+}
+
+// setUp makes what simulated steps need.
+func (p *planner) setUp(ctx context.Context) {
+	p.stage = newCrew(ctx, Job{Backends: p.Backends, Policy: p.Policy, Random: p.Random, Clock: SystemClock{}})
+	for _, b := range p.Backends {
+		p.stage.lanes[b.Label] = &lane{backend: b}
+	}
 }
 
 type planner struct {
@@ -73,6 +97,8 @@ type planner struct {
 	problems source.Problems
 	preview  Preview
 	first    map[int]source.Row // of each wave
+	changes  map[int][]Step     // what its first user's rotate changed on simulated steps
+	stage    *crew              // for simulated steps
 	parts    []part
 }
 
@@ -155,6 +181,7 @@ func (p *planner) row(ctx context.Context, row source.Row) error {
 	if !due {
 		u.Wave, u.Skipped, u.Reason = -1, true, reason
 		p.preview.Skipped++
+		p.rehearse(ctx, Rehearsed{Row: row, Skipped: true, Reason: reason})
 		return p.add(u, row)
 	}
 	if u.Wave, err = p.waveOf(ctx, row); err != nil {
@@ -164,8 +191,28 @@ func (p *planner) row(ctx context.Context, row source.Row) error {
 	p.preview.Waves[u.Wave]++
 	if _, known := p.first[u.Wave]; !known {
 		p.first[u.Wave] = row
+		p.exercise(ctx, u.Wave, row)
 	}
+	p.rehearse(ctx, Rehearsed{Row: row, Wave: p.Waves[u.Wave].Name, Steps: p.changes[u.Wave]})
 	return p.add(u, row)
+}
+
+// rehearse tries what is made of a user.
+func (p *planner) rehearse(ctx context.Context, end Rehearsed) {
+	if p.Rehearse == nil {
+		return
+	}
+	var found *source.Problems
+	err := p.Rehearse(ctx, end)
+	switch {
+	case err == nil:
+	case errors.As(err, &found):
+		for _, x := range found.List {
+			p.problems.Add(x)
+		}
+	default:
+		p.problem(end.Row, "%s", err)
+	}
 }
 
 func (p *planner) due(ctx context.Context, row source.Row) (bool, string, error) {
@@ -254,27 +301,15 @@ func (p *planner) fillByTake() {
 	}
 }
 
-// exercise rotates the first user of each wave on simulated steps.
-func (p *planner) exercise(ctx context.Context) error {
-	c := newCrew(ctx, Job{Backends: p.Backends, Policy: p.Policy, Random: p.Random, Clock: SystemClock{}})
-	defer c.softEnd(nil)
-	for _, b := range p.Backends {
-		c.lanes[b.Label] = &lane{backend: b}
+// exercise rotates the first user of a wave on simulated steps.
+func (p *planner) exercise(ctx context.Context, wave int, row source.Row) {
+	s := p.stage.stepsOf(ledger.User{Key: row.Key}, row)
+	s.simulated = true
+	v := p.Hooks.Rotate(ctx, row, s)
+	p.changes[wave] = s.changedBy
+	if mendable(v) {
+		p.problem(row, "rotate(%q), tried on simulated steps: %s", row.Key, v.Fault.Message)
 	}
-	for i := range p.Waves {
-		row, some := p.first[i]
-		if !some {
-			continue
-		}
-		s := c.stepsOf(ledger.User{Key: row.Key}, row)
-		s.simulated = true
-		v := p.Hooks.Rotate(ctx, row, s)
-		if mendable(v) {
-			p.problem(row, "rotate(%q), tried on simulated steps: %s", row.Key, v.Fault.Message)
-		}
-	}
-	p.preview.Notes = c.recipes.notes()
-	return p.problems.Err()
 }
 
 // mendable reports whether what a simulated rotate raised is a defect of the

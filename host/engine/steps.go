@@ -44,6 +44,7 @@ type Steps struct {
 	lost      map[[2]int]loss // of what this process concluded, by step and try
 	simulated bool
 	taken     []poolKey // values of backends' own generators
+	changedBy []Step    // simulated steps that would change something
 }
 
 // Started reports whether something of the user is applied or may be: it has
@@ -58,6 +59,9 @@ func (s *Steps) Do(ctx context.Context, step Step) (Result, error) {
 		return Result{}, err
 	}
 	if s.simulated {
+		if step.Verb == verbSet || step.Verb == verbChange || step.Verb == verbReset {
+			s.changedBy = append(s.changedBy, step)
+		}
 		return simulate(step), nil
 	}
 	if err := s.crew.goOn(s); err != nil {

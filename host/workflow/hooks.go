@@ -25,6 +25,7 @@ type job struct {
 	what  string // of messages: "rotate"
 	row   source.Row
 	steps stepper
+	mute  bool // what it prints is dropped
 }
 
 // run calls a hook on a thread of its own. work gets what it returned while
@@ -35,6 +36,7 @@ func (w *Workflow) run(ctx context.Context, j job, values map[string]starlark.Va
 		s = w.in.newThread()
 	}
 	s.begin(ctx, j.phase, j.what, j.row.Key, j.steps)
+	s.mute = j.mute
 	v, err := s.call(j.hook.fn, j.hook.args(values))
 	work(s, v, err)
 	s.end()
@@ -292,6 +294,15 @@ func faulted(err error) engine.Verdict {
 // function if it has one; false if that leaves the user out. An error of the
 // function is a *source.Problems. It is safe for concurrent use.
 func (w *Workflow) ReportRow(ctx context.Context, i int, r report.Result) (row report.Row, include bool, err error) {
+	return w.reportRow(ctx, i, r, false)
+}
+
+// TryReportRow is ReportRow of a made-up result: nothing is printed.
+func (w *Workflow) TryReportRow(ctx context.Context, i int, r report.Result) (row report.Row, include bool, err error) {
+	return w.reportRow(ctx, i, r, true)
+}
+
+func (w *Workflow) reportRow(ctx context.Context, i int, r report.Result, mute bool) (row report.Row, include bool, err error) {
 	h := w.hooks.reports[i].row
 	if h == nil {
 		return report.DefaultRow(r), true, nil
@@ -301,7 +312,7 @@ func (w *Workflow) ReportRow(ctx context.Context, i int, r report.Result) (row r
 		s = newSchema(r.Schema)
 		w.in.schema.Store(s)
 	}
-	j := job{phase: inRow, hook: h, what: "row", row: r.Row}
+	j := job{phase: inRow, hook: h, what: "row", row: r.Row, mute: mute}
 	w.run(ctx, j, map[string]starlark.Value{"r": &rowValue{lang: w.in.lang, schema: s, r: r}}, func(st *state, v starlark.Value, failed error) {
 		d, isDict := v.(*starlark.Dict)
 		switch {

@@ -25,6 +25,9 @@ type printer struct {
 
 // print is print() of every thread.
 func (in *interp) print(t *starlark.Thread, text string) {
+	if stateOf(t).mute {
+		return
+	}
 	place := ""
 	for depth := range t.CallStackDepth() {
 		if p := t.CallFrame(depth).Pos; p.Filename() != builtinFile { // sorted(x, key = print) is a builtin too

@@ -320,7 +320,7 @@ func (in *interp) checkTree(ctx context.Context, w *Workflow) {
 // them. What is wrong with the file is noted.
 func (in *interp) columns(ctx context.Context, w *Workflow) *schema {
 	users := w.hooks.users
-	if users == nil || users.source == nil || users.unknown || users.stdin || len(in.opts.Kept) > 0 {
+	if users == nil || users.source == nil || users.unknown || users.stdin || len(in.opts.Kept) > 0 || in.opts.Blind {
 		return nil
 	}
 	s, err := users.source.Schema(ctx)

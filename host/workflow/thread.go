@@ -68,6 +68,7 @@ type state struct {
 	user   string // key of the user; "" at top level
 	limit  uint64
 	steps  stepper
+	mute   bool  // what is printed is dropped
 	raised error // the error of a step: nothing in a script can catch it
 }
 

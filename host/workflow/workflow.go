@@ -35,6 +35,8 @@ type Options struct {
 	// script are not looked at.
 	Kept []File
 
+	Blind bool // nor are the sources of this one
+
 	Params map[string]string // the text of each NAME=VALUE
 	// Placeholders evaluates with stand-ins for parameters that are not given,
 	// as rekey check and rekey docs do: what depends on one is checked for its
