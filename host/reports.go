@@ -86,7 +86,7 @@ func viewOf(r *ledger.Run) (report.View, error) {
 // about is what summaries and pages say of a run.
 func (h *Host) about(r *ledger.Run) (report.Run, error) {
 	head := r.Header()
-	about := report.Run{ID: r.ID(), Script: head.Script, Started: head.Created, Ended: h.Now().UTC(), Requestor: head.Requestor,
+	about := report.Run{ID: r.ID(), Script: head.Script, Started: head.Created, Requestor: head.Requestor,
 		SourceSystem: head.SourceSystem, OSUser: head.OSUser, Host: head.Host, Version: head.Version}
 	var err error
 	if about.Status, err = r.State(); err != nil {
@@ -103,6 +103,13 @@ func (h *Host) about(r *ledger.Run) (report.Run, error) {
 	}
 	if about.Untold, err = r.Untold(); err != nil {
 		return about, err
+	}
+	span, err := r.Span()
+	if err != nil {
+		return about, err
+	}
+	if !span.Began.IsZero() {
+		about.Started, about.Ended, about.Took = span.Began.UTC(), span.Until.UTC(), span.Took()
 	}
 	reason, err := over(r, nil)
 	if err != nil {

@@ -507,6 +507,15 @@ func (r *Run) Unchanged() (int64, error) {
 	return s.Unchanged, nil
 }
 
+// Span is when the run was applied.
+func (r *Run) Span() (Span, error) {
+	s, err := r.standing()
+	if err != nil {
+		return Span{}, err
+	}
+	return s.Span, nil
+}
+
 // Approvals returns the waves whose holds were released, in that order.
 func (r *Run) Approvals() ([]string, error) {
 	s, err := r.standing()

@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/rekey-host/rekey/sdk"
+import (
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+)
 
 // Counts is how many users have which status.
 type Counts struct {
@@ -49,6 +53,7 @@ type standing struct {
 	// Unchanged is how many users are done without a change: only verified, say.
 	// A user that is done is never put back, so it only grows.
 	Unchanged int64 `json:"unchanged,omitempty"`
+	Span      Span  `json:"span,omitzero"`
 
 	Backends []BackendPin `json:"backends,omitempty"` // that were accepted last; none: those of the header
 
@@ -62,6 +67,39 @@ type Start struct {
 	SourceSystem string `json:"source_system,omitempty"`
 }
 
+// Span is when a run was applied. It is what the records say, whenever it is
+// asked for; a run of an older version has none.
+type Span struct {
+	Began time.Time     `json:"began,omitzero"`  // the first process
+	Since time.Time     `json:"since,omitzero"`  // the last process
+	Until time.Time     `json:"until,omitzero"`  // the last of what a process did to users
+	Spent time.Duration `json:"spent,omitempty"` // of the processes before the last
+}
+
+// Took is how long the run was being applied, without the time between its
+// processes.
+func (s Span) Took() time.Duration { return s.Spent + max(s.Until.Sub(s.Since), 0) }
+
+// add takes a record into account.
+func (s *Span) add(r *Record) {
+	switch r.Kind {
+	case Started:
+		s.Spent = s.Took()
+		s.Since = r.At
+		if s.Began.IsZero() {
+			s.Began = r.At
+		}
+	case Intent, Outcome, Answer, Finished, Held, Stopped:
+	default:
+		return
+	}
+	s.Until = r.At
+}
+
+func (s Span) same(o Span) bool {
+	return s.Began.Equal(o.Began) && s.Since.Equal(o.Since) && s.Until.Equal(o.Until) && s.Spent == o.Spent
+}
+
 func newStanding(bounds []waveRow) *standing {
 	return &standing{State: StatePlanned, Waves: make([]tally, len(bounds)), bounds: bounds}
 }
@@ -72,6 +110,7 @@ func (s *standing) apply(r *Record, was statusNumber) {
 	if r.Detail.Home != "" {
 		s.Last = &Applier{At: r.At.UnixMicro(), Host: r.Detail.Host, OSUser: r.Detail.OSUser, Home: r.Detail.Home, Began: r.Kind != Opened}
 	}
+	s.Span.add(r)
 	switch r.Kind {
 	case Started:
 		s.State = StateRunning

@@ -555,7 +555,7 @@ func statusText(u userState) string {
 
 // same reports whether two standings are one.
 func (s *standing) same(o *standing) bool {
-	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) ||
+	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || !s.Span.same(o.Span) || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) ||
 		!slices.EqualFunc(s.Backends, o.Backends, BackendPin.Equal) {
 		return false
 	}

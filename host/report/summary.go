@@ -26,7 +26,8 @@ type Run struct {
 	Untold    int64 // resets that were applied, and whose value only the target knows
 	Unchanged int64 // users that are done without a change of a password
 
-	Started, Ended time.Time // zero: not known
+	Started, Ended time.Time     // zero: not known
+	Took           time.Duration // in which it was being applied; 0: from Started to Ended
 	Requestor      string
 	SourceSystem   string
 	OSUser, Host   string
@@ -81,10 +82,10 @@ func (r Run) standing() string {
 }
 
 func (r Run) took() time.Duration {
-	if r.Started.IsZero() || r.Ended.Before(r.Started) {
-		return 0
+	d := r.Took
+	if d == 0 && !r.Started.IsZero() && r.Ended.After(r.Started) {
+		d = r.Ended.Sub(r.Started)
 	}
-	d := r.Ended.Sub(r.Started)
 	if d < 10*time.Second {
 		return d.Round(10 * time.Millisecond)
 	}
