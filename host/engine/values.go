@@ -19,6 +19,9 @@ import (
 // replay it is the value that the ledger holds, if an intent carried it.
 func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*Value, error) {
 	s.n++
+	if f := s.crew.ofKind(g); f != nil {
+		return nil, f
+	}
 	v := &Value{origin: s.n}
 	g.taken = &s.taken
 	v.mint = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
@@ -39,6 +42,41 @@ func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*Value, error) {
 	}
 	v.current.Store(&fresh)
 	return v, nil
+}
+
+// ofKind returns a *Fault if the backends that the value is for have kinds of
+// credentials, and none has that one. Where none is given the backend's rules
+// are asked without one.
+func (c *crew) ofKind(g GenerateStep) *Fault {
+	var other *Backend
+	for i, b := range c.Backends {
+		if !g.isFor(b.Label) || len(b.Description.Kinds) == 0 {
+			continue
+		}
+		if b.Description.HasKind(g.Kind) {
+			return nil
+		}
+		other = &c.Backends[i]
+	}
+	if other == nil || g.Kind == "" && g.Generator == "" {
+		return nil
+	}
+	return static(noKind(*other, g.Kind))
+}
+
+// isFor reports whether the value has to satisfy the backend.
+func (g GenerateStep) isFor(label string) bool {
+	if g.Generator != "" {
+		return label == g.Generator
+	}
+	return g.Targets == nil || slices.Contains(g.Targets, label)
+}
+
+func noKind(b Backend, given string) *Fault {
+	if given == "" {
+		return misuse("generate: kind is missing: backend %q has %s; give one, or name other targets", b.Label, kindsOf(b.Description))
+	}
+	return misuse("generate: backend %q has no credential of kind %q; it has %s", b.Label, given, kindsOf(b.Description))
 }
 
 func generateFault(err error) *Fault {
@@ -237,6 +275,9 @@ func (r *recipes) demands(ctx context.Context, g GenerateStep) ([]password.Deman
 			continue
 		}
 		p, err := r.policies.of(ctx, b, g.Kind)
+		if e := sdk.AsError(err, sdk.TargetError); e != nil && e.Code == sdk.InvalidOperation && !b.Description.HasKind(g.Kind) {
+			return nil, static(noKind(b, g.Kind))
+		}
 		if err != nil {
 			return nil, err
 		}

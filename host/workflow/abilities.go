@@ -98,6 +98,54 @@ func (b *body) able(n *syntax.CallExpr, e *entry) {
 	}
 }
 
+// generates checks the kind of a value that is generated, where the script says
+// which backends it is for.
+func (b *body) generates(n *syntax.CallExpr, e *entry) {
+	s := &site{file: b.fn.file, node: n}
+	kind := argumentOf(s, e, "kind")
+	text, isText := literal(kind).(starlark.String)
+	if kind != nil && !isText {
+		return
+	}
+	of := slices.DeleteFunc(slices.Clone(b.targets(s, e)), func(to *backendValue) bool { return len(to.desc.Kinds) == 0 })
+	has := slices.ContainsFunc(of, func(to *backendValue) bool { return to.desc.HasKind(string(text)) })
+	if len(of) == 0 || has || text == "" && argumentOf(s, e, "generator") == nil {
+		return
+	}
+	at, names := syntax.Expr(n), kindNames(of[0].desc)
+	if kind != nil {
+		at = kind
+	}
+	b.note(b.fn.file.problem(syntax.Start(at), didYouMean(string(text), names), "%s: backend %q has no credential of kind %q; it has %s",
+		e.name, of[0].spec.Label, string(text), strings.Join(names, ", ")))
+}
+
+// targets are the backends that a generated value is for, as far as they stand
+// in the script by name.
+func (b *body) targets(s *site, e *entry) []*backendValue {
+	list, _ := argumentOf(s, e, "targets").(*syntax.ListExpr)
+	names := []syntax.Expr{argumentOf(s, e, "generator")}
+	switch {
+	case names[0] != nil:
+	case list != nil:
+		names = list.List
+	case argumentOf(s, e, "targets") == nil && !b.in.anyUnnamed():
+		return b.in.backends
+	}
+	var all []*backendValue
+	for _, x := range names {
+		if to := b.fn.file.backend(x); to != nil {
+			all = append(all, to)
+		}
+	}
+	return all
+}
+
+// anyUnnamed reports whether the script leaves open which plugin a backend is.
+func (in *interp) anyUnnamed() bool {
+	return slices.ContainsFunc(in.backends, func(b *backendValue) bool { return !b.known || !b.named })
+}
+
 // kind checks which credential a step is about.
 func (b *body) kind(s *site, e *entry, to *backendValue, note func(syntax.Expr, string, string, ...any)) {
 	if e.index("kind") < 0 {

@@ -450,6 +450,9 @@ func (b *body) arguments(n *syntax.CallExpr, e *entry) {
 	if e.at == inRotate && e.index("backend") == 0 {
 		b.able(n, e)
 	}
+	if e.name == "step.generate" || e.name == "step.try_generate" {
+		b.generates(n, e)
+	}
 }
 
 func (b *body) required(n *syntax.CallExpr, e *entry, given map[string]bool) {
