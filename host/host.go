@@ -166,6 +166,7 @@ type RunOptions struct {
 	Yes          bool
 	New          bool  // although an unfinished run of the same exists
 	MaxUsers     int64 // 0: no limit
+	MinUsers     int64
 	Overwrite    bool
 	Requestor    string
 	SourceSystem string

@@ -112,6 +112,13 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 	if w.HasWave {
 		job.Wave = w.Wave
 	}
+	if w.Revert {
+		known := h.known("", b)
+		job.Known = func(label, account, cred string) bool {
+			_, ok, err := known(label, account, cred)
+			return ok && err == nil
+		}
+	}
 	if h := newRehearsal(w, b); h != nil {
 		job.Rehearse = h.user
 	}
@@ -122,6 +129,13 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 	if o.MaxUsers > 0 && p.Due > o.MaxUsers {
 		return nil, &UsageError{Message: fmt.Sprintf("%d users are due, --max-users is %d", p.Due, o.MaxUsers), Fix: "raise it, or select fewer"}
 	}
+	if o.MinUsers > 0 && p.Due < o.MinUsers {
+		return nil, &UsageError{Message: fmt.Sprintf("%d users are due, --min-users is %d", p.Due, o.MinUsers), Fix: "look at the source and at select, or lower it"}
+	}
+	if p.Due == 0 {
+		warnings = append(warnings, nobody(p))
+	}
+	warnings = slices.Concat(warnings, p.Lasting)
 	shown := preview(w, p, warnings)
 	shown.Backends, shown.Recipients = backendLines(b.pins), d.Recipients()
 	switch {
@@ -145,6 +159,14 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 		waves = append(waves, ledger.WavePlan{Name: rule.Name, Take: take})
 	}
 	return d.Freeze(waves)
+}
+
+// nobody says that a plan is empty: a source that has become so is no success.
+func nobody(p engine.Preview) string {
+	if p.Total == 0 {
+		return "nobody is due: the source has no users; --min-users N refuses that"
+	}
+	return fmt.Sprintf("nobody is due: select skips all %d users of the source; --min-users N refuses that", p.Total)
 }
 
 // users lets BACKEND.accounts() read through the opened backends.

@@ -49,13 +49,14 @@ type planning struct {
 	Params    []string `arg:"" optional:"" name:"NAME=VALUE" help:"Parameters of the script."`
 	New       bool     `help:"Start anew although an unfinished run of the same script exists."`
 	MaxUsers  int64    `help:"Refuse a plan with more users than this." placeholder:"N"`
+	MinUsers  int64    `help:"Refuse a plan with fewer users than this." placeholder:"N"`
 	Recipient []string `help:"Also seal the values to this age recipient; may be repeated." placeholder:"AGE"`
 	applying
 }
 
 func (f planning) options() host.RunOptions {
 	o := f.applying.options()
-	o.New, o.MaxUsers = f.New, f.MaxUsers
+	o.New, o.MaxUsers, o.MinUsers = f.New, f.MaxUsers, f.MinUsers
 	return o
 }
 

@@ -382,6 +382,7 @@ func (c *crew) finish(s *Steps, v Verdict) {
 		v = back
 	}
 	rec := statusOf(s.log, v)
+	s.sayKept(&rec)
 	rec.User, rec.Detail.Attempt = s.user.Pos, s.attempts
 	if !c.count(s, rec) {
 		return

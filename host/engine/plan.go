@@ -36,6 +36,9 @@ type PlanJob struct {
 	Policy   *password.Spec
 	Random   Random
 
+	// Known reports whether an earlier value of a credential is known, for a
+	// workflow that reverts; nil: it does not.
+	Known func(label, account, cred string) bool
 	// Rehearse tries what is made of a user once it has ended; what is wrong with
 	// that is a *source.Problems. nil: nothing is.
 	Rehearse func(ctx context.Context, end Rehearsed) error
@@ -55,6 +58,7 @@ type Rehearsed struct {
 type Preview struct {
 	Total, Due, Skipped int64
 	Waves               []int64
+	Lasting             []string // what a revert could not set back
 	Notes               []string // what generated values are like, and which wishes were dropped
 }
 
@@ -66,7 +70,7 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, changes: map[int][]Step{}}
+	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, changes: map[int][]Step{}, lasting: map[string]int64{}}
 	if err := p.columns(); err != nil {
 		return Preview{}, err
 	}
@@ -78,8 +82,33 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 		return Preview{}, err
 	}
 	p.fillByTake()
-	p.preview.Notes = p.stage.recipes.notes()
+	p.preview.Notes, p.preview.Lasting = p.stage.recipes.notes(), p.lastingNotes()
 	return p.preview, nil
+}
+
+// look counts the accounts of a user that nothing can set back.
+func (p *planner) look(ctx context.Context, row source.Row) {
+	if p.Known == nil {
+		return
+	}
+	s := p.stage.stepsOf(ledger.User{Key: row.Key}, row)
+	s.simulated, s.quiet = true, true
+	p.Hooks.Rotate(ctx, row, s)
+	said := map[string]bool{}
+	for _, step := range s.changedBy {
+		if step.Verb != verbChange && !said[step.Backend] && !p.Known(step.Backend, step.Account, step.Kind) {
+			said[step.Backend] = true
+			p.lasting[step.Backend]++
+		}
+	}
+}
+
+func (p *planner) lastingNotes() (list []string) {
+	for label, n := range p.lasting {
+		list = append(list, fmt.Sprintf("on_failure = \"revert\": of %d users no earlier value is known on %s; a change there stays if another one fails", n, label))
+	}
+	slices.Sort(list)
+	return list
 }
 
 // setUp makes what simulated steps need.
@@ -97,6 +126,7 @@ type planner struct {
 	problems source.Problems
 	preview  Preview
 	first    map[int]source.Row // of each wave
+	lasting  map[string]int64   // by label, the users of whom no earlier value is known
 	changes  map[int][]Step     // what its first user's rotate changed on simulated steps
 	stage    *crew              // for simulated steps
 	parts    []part
@@ -193,6 +223,7 @@ func (p *planner) row(ctx context.Context, row source.Row) error {
 		p.first[u.Wave] = row
 		p.exercise(ctx, u.Wave, row)
 	}
+	p.look(ctx, row)
 	p.rehearse(ctx, Rehearsed{Row: row, Wave: p.Waves[u.Wave].Name, Steps: p.changes[u.Wave]})
 	return p.add(u, row)
 }

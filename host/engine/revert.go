@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/rekey-host/rekey/host/ledger"
@@ -31,6 +32,16 @@ func (s *Steps) revert(v Verdict) (Verdict, error) {
 	return v, nil
 }
 
+// sayKept adds to a status which accounts could not be set back.
+func (s *Steps) sayKept(rec *ledger.Record) {
+	for _, text := range s.kept {
+		if rec.Detail.Message != "" {
+			text = "; " + text
+		}
+		rec.Detail.Message += text
+	}
+}
+
 // raisedBy is the verdict of a hook that ends with a fault.
 func raisedBy(err error) Verdict {
 	var f *Fault
@@ -45,7 +56,12 @@ func raisedBy(err error) Verdict {
 func (s *Steps) setBack(a *account) error {
 	l := s.crew.lanes[a.cred.backend]
 	old, known := s.before(a)
-	if l == nil || !known || !l.backend.Description.Does(sdk.Set) {
+	switch {
+	case l == nil || !l.backend.Description.Does(sdk.Set):
+		s.kept = append(s.kept, fmt.Sprintf("%s is not reverted: the backend cannot set a value", a.cred.backend))
+		return nil
+	case !known:
+		s.kept = append(s.kept, fmt.Sprintf("%s is not reverted: its earlier value is not known", a.cred.backend))
 		return nil
 	}
 	t := s.past.setBack(a.cred)

@@ -45,11 +45,17 @@ type Steps struct {
 	simulated bool
 	taken     []poolKey // values of backends' own generators
 	changedBy []Step    // simulated steps that would change something
+	quiet     bool      // simulated once more, for the host alone
+	kept      []string  // what could not be set back, and why
 }
 
 // Started reports whether something of the user is applied or may be: it has
 // to go on by the script that it began with.
 func (s *Steps) Started() bool { return s.changed() }
+
+// Quiet reports whether the call is for the host alone: what it prints is
+// dropped.
+func (s *Steps) Quiet() bool { return s.quiet }
 
 // Do takes one step and returns after the host has tried to settle it.
 func (s *Steps) Do(ctx context.Context, step Step) (Result, error) {

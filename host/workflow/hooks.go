@@ -176,7 +176,8 @@ func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (v
 	if err != nil {
 		return engine.Verdict{Kind: engine.Raised, Fault: &engine.Fault{Code: engine.ScriptError, Message: err.Error()}}
 	}
-	j := job{phase: inRotate, hook: w.hooks.rotate, what: "rotate", row: row, steps: steps}
+	quiet, ok := steps.(interface{ Quiet() bool })
+	j := job{phase: inRotate, hook: w.hooks.rotate, what: "rotate", row: row, steps: steps, mute: ok && quiet.Quiet()}
 	values := map[string]starlark.Value{"user": u, "step": w.in.step}
 	w.run(ctx, j, values, func(s *state, v starlark.Value, failed error) {
 		switch {
