@@ -133,10 +133,11 @@ func topLevel() []entry {
 			{"waves", kindWaves, "{}", "the waves in their order; one, all, without them"},
 			{"policy", kindPolicy, "None", "what step.generate() makes; every backend's own rules hold too"},
 			{"concurrency", kindInt, "None", "the most operations inside one backend at once; the plugin's limit, without it"},
-			{"on_failure", kindText, `"keep"`, `"keep" what is applied when a user fails, or "revert" it`},
+			{"on_failure", kindText, `"keep"`, `"keep" what is applied when a user fails, or "revert" it where the value before is known: the old one of a change, or one that this state directory set`},
 			{"reports", kindReports, "[report.summary()]", "what is written at the end"},
 		}, doc: "What to do, called once. One of backend and rotate is required. Without rotate a user is: generate, set on backend (the account is the key), " +
-			"and verify where the backend can without a logon attempt.",
+			"and verify where the backend can without a logon attempt. Without waves twenty failures of one code in a row stop the run, but for codes that are " +
+			"about one account (AccountNotFound, UserNotFound, Ambiguous, AccountStatus, Protected, NoCredential, DuplicateAccount, ScriptFailed).",
 			example: `workflow(users = csv("users.csv", key = "login"), backend = backend("memory"))`},
 		{name: "backend", at: atTop, gives: kindBackend, rename: "target", call: (*call).backend, params: []param{
 			{"name", kindText, "", "which plugin; rekey backends lists them"},
@@ -161,7 +162,7 @@ func topLevel() []entry {
 			{"take", kindInt, "None", "how many users the wave takes where there is no wave hook; the last takes the rest"},
 			{"pause", kindDuration, "None", "how long to wait after each batch"},
 			{"hold", kindText, "None", `"approval": after this wave the run waits for rekey approve`},
-			{"max_failures", kindFailures, "None", "stop when more than so many users of the wave, or so many percent, are failed, partial or unknown"},
+			{"max_failures", kindFailures, "None", "stop when more than so many users of the wave, or so many percent, are failed, partial or unknown; a resume counts on, without --over-threshold"},
 			{"tolerate", kindTexts, "[]", "codes that do not count as failures"},
 		}, doc: "How one wave is treated.",
 			example: `canary = wave_rule(take = 50, hold = "approval", max_failures = "1%", tolerate = ["AccountNotFound"])`},
