@@ -3,7 +3,9 @@ package main_test
 import (
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -272,5 +274,18 @@ func TestRotateTakesGivenPasswords(t *testing.T) {
 		if err := directory.Bind(directory.UserDN(n), want); err != nil {
 			t.Errorf("user%d: %v", n, err)
 		}
+	}
+}
+
+// A file on standard output is alone there, so that a program can read it.
+func TestShippedReportsGoToStandardOutput(t *testing.T) {
+	j := newOdinJob(t, 3, broadworkstest.Options{})
+	r := j.must(0, j.run("kind=SIP", "file=users.txt", "out=-")...)
+	var rows []map[string]string
+	if err := json.Unmarshal([]byte(r.stdout), &rows); err != nil || len(rows) != 3 || rows[0]["newPassword"] == "" {
+		t.Errorf("standard output is not the report alone: %v", err)
+	}
+	if _, err := os.Stat(j.dir + "/-"); err == nil {
+		t.Error("there is a file of the name -")
 	}
 }
