@@ -45,6 +45,10 @@ type Account struct {
 	Kinds      []string          // the credentials it has; nil: the only one
 	Stamp      string            // differs after every credential change; "": there is no such thing
 	Attributes map[string]string // what List was asked for; several values are joined by a comma
+
+	// Lists are the values, one by one, of the attributes that have several: a
+	// script sees those as a list.
+	Lists map[string][]string
 }
 
 // Identity is the account behind a name. The host gives each account to one

@@ -83,3 +83,24 @@ workflow(users = rows([{"n": "1"}, {"n": "2"}], key = "n"), rotate = rotate, rep
 		t.Errorf("no DuplicateAccount: %s%s", out.stdout, out.stderr)
 	}
 }
+
+// TestSeveralValuesOfAnAttributeAreAList is A.10: values that hold commas, as
+// DNs do, could not be told apart in one text.
+func TestSeveralValuesOfAnAttributeAreAList(t *testing.T) {
+	s := ldaptest.Start(t, ldaptest.Options{LDIF: "dn: uid=cy,ou=people,dc=rekey,dc=test\nobjectClass: inetOrgPerson\nuid: cy\ncn: c\nsn: c\n" +
+		"seeAlso: cn=a,ou=people,dc=rekey,dc=test\nseeAlso: cn=b,ou=people,dc=rekey,dc=test\ndescription: one, two\nuserPassword: x\n\n"})
+	p := newPlace(t, "LDAP_BIND_PASSWORD="+s.Password)
+	p.write("list.star", `"""Values one by one."""
+
+directory = backend("ldap", url = param.string("url"), base_dn = "ou=people,dc=rekey,dc=test",
+    bind_dn = "cn=rotator,dc=rekey,dc=test", bind_password = secret.env("LDAP_BIND_PASSWORD"), insecure = True)
+
+def rotate(user, step):
+    if "cn=b,ou=people,dc=rekey,dc=test" not in user.seeAlso or len(user.seeAlso) != 2 or user.description != "one, two":
+        return failed("seeAlso is %r, description %r" % (user.seeAlso, user.description))
+    step.set(directory, user.login, step.generate())
+
+workflow(users = directory.accounts(attributes = ["seeAlso", "description"]), rotate = rotate, reports = [report.summary()])
+`)
+	p.must(0, "run", "list.star", "--yes", "url="+s.URL)
+}

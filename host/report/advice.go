@@ -52,7 +52,7 @@ var advice = map[sdk.Code]Advice{
 	sdk.TargetUnavailable:    {"wait until the target is up", Retry},
 	sdk.TargetError:          {"look the native codes up in the target's log", Look},
 	sdk.InvalidConfig:        {"correct the backend's settings", RetryChanged},
-	sdk.InvalidOperation:     {"correct the script's step", RetryChanged},
+	sdk.InvalidOperation:     {"correct their names in a list of their own, or the script's step", RetryChanged},
 	sdk.Unsupported:          {"use another step: the backend cannot do this", RetryChanged},
 	sdk.Cancelled:            {"nothing is wrong with them", Retry},
 	sdk.Internal:             {"report the defect to the plugin's author", Look},

@@ -279,6 +279,17 @@ func (s *accountsSource) secrets() []string {
 	return names
 }
 
+// valuesOf is the cell of an attribute with several values: a list.
+func valuesOf(list []string) (cell []any, bad bool) {
+	for _, v := range list {
+		if strings.ContainsFunc(v, unicode.IsControl) || !utf8.ValidString(v) {
+			return nil, true
+		}
+		cell = append(cell, v)
+	}
+	return cell, false
+}
+
 // row makes a row, or says why the account cannot be one.
 func (s *accountsSource) row(a sdk.Account, n int) (source.Row, string) {
 	texts := []string{a.ID, a.Login, a.Name, a.Mail, a.Status.String()}
@@ -286,8 +297,17 @@ func (s *accountsSource) row(a sdk.Account, n int) (source.Row, string) {
 		texts = append(texts, a.Attributes[name])
 	}
 	row := source.Row{File: s.Name(), Line: n, Key: texts[s.schema.Key], Cells: make([]any, len(texts))}
+	first := len(texts) - len(s.attributes)
 	for i, text := range texts {
 		column := s.schema.Columns[i]
+		if i >= first && len(a.Lists[s.attributes[i-first]]) > 1 && !column.Secret && i != s.schema.Key {
+			cell, bad := valuesOf(a.Lists[s.attributes[i-first]])
+			if bad {
+				return row, fmt.Sprintf("account %q: control character in %q", a.Account, column.Name)
+			}
+			row.Cells[i] = cell
+			continue
+		}
 		switch {
 		case strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text):
 			return row, fmt.Sprintf("account %q: control character in %q", a.Account, column.Name)

@@ -152,7 +152,7 @@ func topLevel() []entry {
 			example: `directory = backend("memory", label = "directory", rate = "40/s", create = True)`},
 		{name: "BACKEND.accounts", at: atTop, gives: kindSource, call: (*call).accounts, params: []param{
 			{"filter", kindText, `""`, "in the target's own syntax; all accounts, without it"},
-			{"attributes", kindTexts, "[]", "what else to read; each is a column"},
+			{"attributes", kindTexts, "[]", "what else to read; each is a column, a list where an account has several values"},
 			{"secrets", kindTexts, "[]", "which of the attributes are secret"},
 			{"key", kindText, `"login"`, "the column that tells users apart"},
 		}, doc: "The accounts of a backend as users, with the columns id, login, name, mail and status and the attributes asked for.",

@@ -199,7 +199,7 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 			return nil // the entry that it stands for is there by itself
 		}
 		a := i.account(e)
-		a.Attributes = e.texts(attributes)
+		a.Attributes, a.Lists = e.texts(attributes), e.lists(attributes)
 		return yield(a)
 	})
 }
@@ -315,6 +315,24 @@ func (e entry) texts(names []string) map[string]string {
 			texts[k] = asText(v)
 		}
 		have[n] = strings.Join(texts, ",")
+	}
+	return have
+}
+
+// lists returns the values of attributes that have several.
+func (e entry) lists(names []string) map[string][]string {
+	var have map[string][]string
+	for _, n := range names {
+		values := e.all(n)
+		if len(values) < 2 {
+			continue
+		}
+		if have == nil {
+			have = map[string][]string{}
+		}
+		for _, v := range values {
+			have[n] = append(have[n], asText(v))
+		}
 	}
 	return have
 }

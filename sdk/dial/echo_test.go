@@ -87,7 +87,8 @@ func (e *echo) err() *sdk.Error {
 
 func (e *echo) account() sdk.Account {
 	return sdk.Account{Account: e.text, ID: e.text, Login: e.text, Name: e.text, Mail: e.text, Status: sdk.Status(e.text),
-		Kinds: []string{e.text}, Stamp: e.text, Attributes: map[string]string{"a": e.text, e.text: "b"}}
+		Kinds: []string{e.text}, Stamp: e.text, Attributes: map[string]string{"a": e.text, e.text: "b"},
+		Lists: map[string][]string{"l": {e.text, "c"}, e.text: {"b"}}}
 }
 
 func (e *echo) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
@@ -262,7 +263,8 @@ func (b *bare) receipt() *pb.Receipt {
 
 func (b *bare) account() *pb.Account {
 	return &pb.Account{Account: b.text, Id: b.text, Login: b.text, Name: b.text, Mail: b.text, Status: b.text,
-		Kinds: []string{b.text}, Stamp: b.text, Attributes: map[string]string{"a": b.text, b.text: "b"}}
+		Kinds: []string{b.text}, Stamp: b.text, Attributes: map[string]string{"a": b.text, b.text: "b"},
+		Lists: map[string]*pb.TextList{"l": {Items: []string{b.text, "c"}}, b.text: {Items: []string{"b"}}}}
 }
 
 func (b *bare) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeResponse, error) {

@@ -286,7 +286,7 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 		return sdk.Account{}, sdk.Errorf(sdk.Internal, "the plugin answered a find with nothing")
 	}
 	a := i.client.redact.Account(wire.DecodeAccount(r.GetAccount()), account)
-	a.Attributes = i.client.redact.Attributes(a.Attributes, nil)
+	a.Attributes, a.Lists = i.client.redact.Attributes(a.Attributes, nil), i.client.redact.Lists(a.Lists, nil)
 	return a, nil
 }
 
@@ -415,7 +415,7 @@ func (i *Instance) Accounts(ctx context.Context, filter string, attributes, secr
 // account decodes one of a list.
 func (c *Client) account(p *pb.Account, secrets []string) sdk.Account {
 	a := c.redact.Account(wire.DecodeAccount(p), "")
-	a.Attributes = c.redact.Attributes(a.Attributes, secrets)
+	a.Attributes, a.Lists = c.redact.Attributes(a.Attributes, secrets), c.redact.Lists(a.Lists, secrets)
 	return a
 }
 

@@ -246,7 +246,7 @@ func (s *service) Find(ctx context.Context, in *pb.FindRequest) (*pb.FindRespons
 		return &pb.FindResponse{Error: s.error(e)}, nil
 	}
 	a = s.redact.Account(a, in.GetAccount())
-	a.Attributes = s.redact.Attributes(a.Attributes, nil)
+	a.Attributes, a.Lists = s.redact.Attributes(a.Attributes, nil), s.redact.Lists(a.Lists, nil)
 	return &pb.FindResponse{Account: wire.EncodeAccount(a)}, nil
 }
 

@@ -1915,7 +1915,8 @@ type Account struct {
 	ChangedAtUnixNs int64                  `protobuf:"varint,8,opt,name=changed_at_unix_ns,json=changedAtUnixNs,proto3" json:"changed_at_unix_ns,omitempty"`                                      // of the credential; 0: not known
 	Kinds           []string               `protobuf:"bytes,9,rep,name=kinds,proto3" json:"kinds,omitempty"`                                                                                      // the credentials it has; empty: the only one
 	Stamp           string                 `protobuf:"bytes,10,opt,name=stamp,proto3" json:"stamp,omitempty"`                                                                                     // differs after every credential change
-	Attributes      map[string]string      `protobuf:"bytes,11,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // what List was asked for
+	Attributes      map[string]string      `protobuf:"bytes,11,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // what List was asked for; several values are joined by a comma
+	Lists           map[string]*TextList   `protobuf:"bytes,12,rep,name=lists,proto3" json:"lists,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`           // of those with several values, the values one by one
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -2023,6 +2024,13 @@ func (x *Account) GetStamp() string {
 func (x *Account) GetAttributes() map[string]string {
 	if x != nil {
 		return x.Attributes
+	}
+	return nil
+}
+
+func (x *Account) GetLists() map[string]*TextList {
+	if x != nil {
+		return x.Lists
 	}
 	return nil
 }
@@ -3154,7 +3162,7 @@ const file_backend_proto_rawDesc = "" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\"r\n" +
 	"\fFindResponse\x12-\n" +
 	"\x05error\x18\x01 \x01(\v2\x17.rekey.backend.v1.ErrorR\x05error\x123\n" +
-	"\aaccount\x18\x02 \x01(\v2\x19.rekey.backend.v1.AccountR\aaccount\"\xa2\x03\n" +
+	"\aaccount\x18\x02 \x01(\v2\x19.rekey.backend.v1.AccountR\aaccount\"\xb4\x04\n" +
 	"\aAccount\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -3170,10 +3178,15 @@ const file_backend_proto_rawDesc = "" +
 	" \x01(\tR\x05stamp\x12I\n" +
 	"\n" +
 	"attributes\x18\v \x03(\v2).rekey.backend.v1.Account.AttributesEntryR\n" +
-	"attributes\x1a=\n" +
+	"attributes\x12:\n" +
+	"\x05lists\x18\f \x03(\v2$.rekey.backend.v1.Account.ListsEntryR\x05lists\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x0e\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aT\n" +
+	"\n" +
+	"ListsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.rekey.backend.v1.TextListR\x05value:\x028\x01B\x0e\n" +
 	"\f_must_change\"a\n" +
 	"\vListRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x16\n" +
@@ -3297,7 +3310,7 @@ func file_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_backend_proto_goTypes = []any{
 	(Outcome)(0),              // 0: rekey.backend.v1.Outcome
 	(Verdict)(0),              // 1: rekey.backend.v1.Verdict
@@ -3347,6 +3360,7 @@ var file_backend_proto_goTypes = []any{
 	nil,                       // 45: rekey.backend.v1.ConfigureRequest.SecretsEntry
 	nil,                       // 46: rekey.backend.v1.Operation.OptionsEntry
 	nil,                       // 47: rekey.backend.v1.Account.AttributesEntry
+	nil,                       // 48: rekey.backend.v1.Account.ListsEntry
 }
 var file_backend_proto_depIdxs = []int32{
 	6,  // 0: rekey.backend.v1.DescribeResponse.description:type_name -> rekey.backend.v1.Description
@@ -3375,56 +3389,58 @@ var file_backend_proto_depIdxs = []int32{
 	18, // 23: rekey.backend.v1.FindResponse.error:type_name -> rekey.backend.v1.Error
 	28, // 24: rekey.backend.v1.FindResponse.account:type_name -> rekey.backend.v1.Account
 	47, // 25: rekey.backend.v1.Account.attributes:type_name -> rekey.backend.v1.Account.AttributesEntry
-	28, // 26: rekey.backend.v1.ListResponse.accounts:type_name -> rekey.backend.v1.Account
-	18, // 27: rekey.backend.v1.ListResponse.error:type_name -> rekey.backend.v1.Error
-	18, // 28: rekey.backend.v1.ResolveResponse.error:type_name -> rekey.backend.v1.Error
-	33, // 29: rekey.backend.v1.ResolveResponse.identities:type_name -> rekey.backend.v1.Identity
-	18, // 30: rekey.backend.v1.Identity.error:type_name -> rekey.backend.v1.Error
-	18, // 31: rekey.backend.v1.PolicyResponse.error:type_name -> rekey.backend.v1.Error
-	36, // 32: rekey.backend.v1.PolicyResponse.policy:type_name -> rekey.backend.v1.Policy
-	3,  // 33: rekey.backend.v1.VerifyRequest.value:type_name -> rekey.backend.v1.Secret
-	18, // 34: rekey.backend.v1.VerifyResponse.error:type_name -> rekey.backend.v1.Error
-	1,  // 35: rekey.backend.v1.VerifyResponse.verdict:type_name -> rekey.backend.v1.Verdict
-	18, // 36: rekey.backend.v1.GenerateResponse.error:type_name -> rekey.backend.v1.Error
-	3,  // 37: rekey.backend.v1.GenerateResponse.values:type_name -> rekey.backend.v1.Secret
-	43, // 38: rekey.backend.v1.CheckResponse.findings:type_name -> rekey.backend.v1.Finding
-	2,  // 39: rekey.backend.v1.Finding.severity:type_name -> rekey.backend.v1.Severity
-	10, // 40: rekey.backend.v1.ConfigureRequest.ValuesEntry.value:type_name -> rekey.backend.v1.Value
-	3,  // 41: rekey.backend.v1.ConfigureRequest.SecretsEntry.value:type_name -> rekey.backend.v1.Secret
-	10, // 42: rekey.backend.v1.Operation.OptionsEntry.value:type_name -> rekey.backend.v1.Value
-	4,  // 43: rekey.backend.v1.Backend.Describe:input_type -> rekey.backend.v1.DescribeRequest
-	12, // 44: rekey.backend.v1.Backend.Configure:input_type -> rekey.backend.v1.ConfigureRequest
-	14, // 45: rekey.backend.v1.Backend.Close:input_type -> rekey.backend.v1.CloseRequest
-	20, // 46: rekey.backend.v1.Backend.Apply:input_type -> rekey.backend.v1.ApplyRequest
-	22, // 47: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
-	20, // 48: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
-	20, // 49: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
-	26, // 50: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
-	29, // 51: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
-	34, // 52: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
-	37, // 53: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
-	39, // 54: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
-	41, // 55: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
-	31, // 56: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
-	5,  // 57: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
-	13, // 58: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
-	15, // 59: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
-	21, // 60: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
-	24, // 61: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
-	21, // 62: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
-	21, // 63: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
-	27, // 64: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
-	30, // 65: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
-	35, // 66: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
-	38, // 67: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
-	40, // 68: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
-	42, // 69: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
-	32, // 70: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
-	57, // [57:71] is the sub-list for method output_type
-	43, // [43:57] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	48, // 26: rekey.backend.v1.Account.lists:type_name -> rekey.backend.v1.Account.ListsEntry
+	28, // 27: rekey.backend.v1.ListResponse.accounts:type_name -> rekey.backend.v1.Account
+	18, // 28: rekey.backend.v1.ListResponse.error:type_name -> rekey.backend.v1.Error
+	18, // 29: rekey.backend.v1.ResolveResponse.error:type_name -> rekey.backend.v1.Error
+	33, // 30: rekey.backend.v1.ResolveResponse.identities:type_name -> rekey.backend.v1.Identity
+	18, // 31: rekey.backend.v1.Identity.error:type_name -> rekey.backend.v1.Error
+	18, // 32: rekey.backend.v1.PolicyResponse.error:type_name -> rekey.backend.v1.Error
+	36, // 33: rekey.backend.v1.PolicyResponse.policy:type_name -> rekey.backend.v1.Policy
+	3,  // 34: rekey.backend.v1.VerifyRequest.value:type_name -> rekey.backend.v1.Secret
+	18, // 35: rekey.backend.v1.VerifyResponse.error:type_name -> rekey.backend.v1.Error
+	1,  // 36: rekey.backend.v1.VerifyResponse.verdict:type_name -> rekey.backend.v1.Verdict
+	18, // 37: rekey.backend.v1.GenerateResponse.error:type_name -> rekey.backend.v1.Error
+	3,  // 38: rekey.backend.v1.GenerateResponse.values:type_name -> rekey.backend.v1.Secret
+	43, // 39: rekey.backend.v1.CheckResponse.findings:type_name -> rekey.backend.v1.Finding
+	2,  // 40: rekey.backend.v1.Finding.severity:type_name -> rekey.backend.v1.Severity
+	10, // 41: rekey.backend.v1.ConfigureRequest.ValuesEntry.value:type_name -> rekey.backend.v1.Value
+	3,  // 42: rekey.backend.v1.ConfigureRequest.SecretsEntry.value:type_name -> rekey.backend.v1.Secret
+	10, // 43: rekey.backend.v1.Operation.OptionsEntry.value:type_name -> rekey.backend.v1.Value
+	11, // 44: rekey.backend.v1.Account.ListsEntry.value:type_name -> rekey.backend.v1.TextList
+	4,  // 45: rekey.backend.v1.Backend.Describe:input_type -> rekey.backend.v1.DescribeRequest
+	12, // 46: rekey.backend.v1.Backend.Configure:input_type -> rekey.backend.v1.ConfigureRequest
+	14, // 47: rekey.backend.v1.Backend.Close:input_type -> rekey.backend.v1.CloseRequest
+	20, // 48: rekey.backend.v1.Backend.Apply:input_type -> rekey.backend.v1.ApplyRequest
+	22, // 49: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
+	20, // 50: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
+	20, // 51: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
+	26, // 52: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
+	29, // 53: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
+	34, // 54: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
+	37, // 55: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
+	39, // 56: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
+	41, // 57: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
+	31, // 58: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
+	5,  // 59: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
+	13, // 60: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
+	15, // 61: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
+	21, // 62: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
+	24, // 63: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
+	21, // 64: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
+	21, // 65: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
+	27, // 66: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
+	30, // 67: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
+	35, // 68: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
+	38, // 69: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
+	40, // 70: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
+	42, // 71: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
+	32, // 72: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
+	59, // [59:73] is the sub-list for method output_type
+	45, // [45:59] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_backend_proto_init() }
@@ -3447,7 +3463,7 @@ func file_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backend_proto_rawDesc), len(file_backend_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,16 @@ func EncodeAccount(a sdk.Account) *pb.Account {
 			p.Attributes[clip(k, maxText)] = clip(v, MaxMessage/FrameOperations)
 		}
 	}
+	for k, list := range a.Lists {
+		if p.Lists == nil {
+			p.Lists = make(map[string]*pb.TextList, len(a.Lists))
+		}
+		items := make([]string, len(list))
+		for n, v := range list {
+			items[n] = clip(v, maxText)
+		}
+		p.Lists[clip(k, maxText)] = &pb.TextList{Items: items}
+	}
 	return p
 }
 
@@ -35,6 +45,12 @@ func DecodeAccount(p *pb.Account) sdk.Account {
 	a := sdk.Account{
 		Account: p.GetAccount(), ID: p.GetId(), Login: p.GetLogin(), Name: p.GetName(), Mail: p.GetMail(),
 		Status: knownStatus(sdk.Status(p.GetStatus())), MustChange: nil, Kinds: p.GetKinds(), Stamp: p.GetStamp(), Attributes: p.GetAttributes(),
+	}
+	for k, list := range p.GetLists() {
+		if a.Lists == nil {
+			a.Lists = make(map[string][]string, len(p.GetLists()))
+		}
+		a.Lists[k] = list.GetItems()
 	}
 	if p != nil {
 		a.MustChange = flag(p.MustChange)

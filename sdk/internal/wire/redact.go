@@ -75,6 +75,24 @@ func (r *Redactor) Attributes(of map[string]string, secrets []string) map[string
 	return out
 }
 
+// Lists is Attributes of those with several values.
+func (r *Redactor) Lists(of map[string][]string, secrets []string) map[string][]string {
+	if len(of) == 0 {
+		return of
+	}
+	out := make(map[string][]string, len(of))
+	for name, list := range of {
+		list = slices.Clone(list)
+		for i := range list {
+			if !slices.Contains(secrets, name) {
+				list[i] = r.Scrub(list[i])
+			}
+		}
+		out[r.ScrubName(name, "")] = list
+	}
+	return out
+}
+
 // Policy returns the policy with scrubbed texts. Sets of characters that look
 // like a secret are sorted: they mean the same.
 func (r *Redactor) Policy(p sdk.Policy) sdk.Policy {

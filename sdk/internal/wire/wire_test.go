@@ -126,7 +126,8 @@ func TestDescriptionsSurviveTheWire(t *testing.T) {
 
 func TestTheRestSurvivesTheWire(t *testing.T) {
 	a := sdk.Account{Account: "a", ID: "i", Login: "l", Name: "n", Mail: "m", Status: sdk.StatusLocked, MustChange: yes(true),
-		ChangedAt: time.Unix(1, 2).UTC(), Kinds: []string{"sip"}, Stamp: "s", Attributes: map[string]string{"k": "v"}}
+		ChangedAt: time.Unix(1, 2).UTC(), Kinds: []string{"sip"}, Stamp: "s", Attributes: map[string]string{"k": "v"},
+		Lists: map[string][]string{"k": {"v", "w"}}}
 	if diff := cmp.Diff(a, DecodeAccount(carried(t, EncodeAccount(a), &pb.Account{}))); diff != "" {
 		t.Error(diff)
 	}
