@@ -98,7 +98,7 @@ func TestACircuitHoldsWithoutCheck(t *testing.T) {
 		b := newBook(users)
 		x := &away{target: newTarget(t, b), until: c.gone, whom: map[string]bool{}}
 		backend := x.backend("a")
-		backend.Instance, backend.Attempts = x, 3
+		backend.Instance, backend.Attempts = x, circuitLimit+1 // the circuit opens before anybody has spent them
 		if c.back {
 			backend.Patience = time.Hour
 		}
@@ -238,5 +238,36 @@ func TestAChangeStampSettlesALostAnswer(t *testing.T) {
 		if got := statusIn(b.user(1)); got != c.want || x.n != c.sends {
 			t.Errorf("%s: %s after %d sends, want %s after %d", c.name, got, x.n, c.want, c.sends)
 		}
+	}
+}
+
+// TestAnAttemptIsFreeWhileAllWait for a target that is away, and at no other
+// time: a run that stops would never end.
+func TestAnAttemptIsFreeWhileAllWait(t *testing.T) {
+	gone, no := sdk.Errorf(sdk.Unreachable, "gone"), sdk.Errorf(sdk.PermissionDenied, "no")
+	for _, c := range []struct {
+		name          string
+		open, stopped bool
+		err           *sdk.Error
+		want          bool
+	}{
+		{"closed", false, false, gone, false}, {"open", true, false, gone, true}, {"open, another refusal", true, false, no, false},
+		{"open, applied", true, false, nil, false}, {"open, and the run stops", true, true, gone, false},
+	} {
+		soft, stop := context.WithCancel(context.Background())
+		l := &lane{soft: soft}
+		l.circuit.init()
+		for range circuitLimit {
+			if c.open {
+				l.circuit.saw(gone)
+			}
+		}
+		if c.stopped {
+			stop()
+		}
+		if got := l.free(c.err); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		stop()
 	}
 }
