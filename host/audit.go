@@ -12,6 +12,8 @@ import (
 	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // checkpoint writes the newest signed head of a run to a file, which is worth
@@ -103,7 +105,22 @@ func (h *Host) publish(path string, options output.Options, write func(io.Writer
 	if err != nil {
 		return usageOf(err)
 	}
-	return h.store.Wrote(f.Path(), digest)
+	return h.hasWritten(f.Path(), digest)
+}
+
+// willWrite remembers what a file is about to hold.
+func (h *Host) willWrite(path, digest string) error { return h.unkept(h.store.Writes(path, digest)) }
+
+// hasWritten remembers that a file is ours.
+func (h *Host) hasWritten(path, digest string) error { return h.unkept(h.store.Wrote(path, digest)) }
+
+// unkept is why it is not remembered that a file is ours; nil if that was
+// waived: the file is then nobody's.
+func (h *Host) unkept(err error) error {
+	if h.waived {
+		return nil
+	}
+	return err
 }
 
 // usageOf makes a refused path the user's to mend.
@@ -131,6 +148,29 @@ func (h *Host) AuditVerify(name, checkpoint string) (ledger.Audit, error) {
 		return a, &UsageError{Message: err.Error()}
 	}
 	return a, nil
+}
+
+// AuditOpen opens every sealed value of a run with the identity at hand, shows
+// none, and adds to the audit which do not open. It returns how many do.
+func (h *Host) AuditOpen(name string, a *ledger.Audit) (int64, error) {
+	r, err := h.opened(name)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	schema, err := schemaOf(r)
+	if err != nil {
+		return 0, err
+	}
+	cells := int64(0)
+	opened, err := r.OpenAll(a, func(u ledger.User) error {
+		_, err := source.Decode(schema, u.Row, func(column string, sealed []byte) (secret.Value, error) {
+			cells++
+			return r.UnsealCell(column, u.Seq, sealed)
+		})
+		return err
+	})
+	return opened + cells, err
 }
 
 // keptHead reads a checkpoint from a file, if it names one.
@@ -192,7 +232,10 @@ func (h *Host) written(r *ledger.Run, to Target, write func(io.Writer) error) er
 		return err
 	}
 	options.Mode = public
-	return h.publish(to.Path, options, write)
+	reading := *h
+	reading.waived = true // a state directory that cannot be written can be proved from
+	options.Writes = reading.willWrite
+	return reading.publish(to.Path, options, write)
 }
 
 // AuditProve writes one user's records with the proof that they are in the log.

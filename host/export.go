@@ -19,7 +19,7 @@ func (h *Host) export(r *ledger.Run, o ReportOptions) ([]string, error) {
 		if err := r.Sealable(); err != nil {
 			return nil, &UsageError{Message: err.Error()}
 		}
-		if err := h.audited(r, ledger.Revealed, map[string]string{"format": o.Format, "path": o.Out}); err != nil {
+		if err := h.audited(r, ledger.Revealed, map[string]string{"format": o.Format, "path": o.Out}, o.Unaudited); err != nil {
 			return nil, err
 		}
 	}

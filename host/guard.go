@@ -83,7 +83,7 @@ func (h *Host) writes(head ledger.Header, overwrite bool) (output.Options, error
 		dir = h.WorkDir
 	}
 	paths := slices.Concat(h.guarded, absolutes(dir, recipientFiles(head.Recipients)), absolutes(dir, filesOf(head)), absolutes(dir, kept.Files))
-	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Run: head.ID, Owns: h.store.Owns, Writes: h.store.Writes, Forbidden: paths}, nil
+	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Run: head.ID, Owns: h.store.Owns, Writes: h.willWrite, Forbidden: paths}, nil
 }
 
 // filesOf are the script of a run, its modules and its lists of users.

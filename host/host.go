@@ -77,6 +77,7 @@ type Host struct {
 	store   *ledger.Store
 	catalog *catalog.Catalog
 	loaded  *ledger.Keys // once they were needed
+	waived  bool         // what cannot be recorded is done all the same
 	moved   bool         // WorkDir is that of a run that was planned elsewhere
 	guarded []string     // paths that nothing is written to
 }

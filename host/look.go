@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
@@ -19,6 +20,7 @@ type RunSummary struct {
 	Created string       `json:"created"`
 	OSUser  string       `json:"os_user"`
 	Counts  Counts       `json:"counts"`
+	Problem string       `json:"problem,omitempty"` // why it cannot be read; then there is nothing else
 }
 
 // Runs lists the runs of the state directory, newest first.
@@ -29,6 +31,10 @@ func (h *Host) Runs() ([]RunSummary, error) {
 	}
 	out := make([]RunSummary, 0, len(list))
 	for _, s := range list {
+		if s.Err != nil {
+			out = append(out, RunSummary{Run: s.Header.ID, Problem: strings.TrimPrefix(s.Err.Error(), "run "+s.Header.ID+": ")})
+			continue
+		}
 		out = append(out, RunSummary{Run: s.Header.ID, Script: s.Header.Script, Status: s.State,
 			Created: s.Header.Created.UTC().Format("2006-01-02T15:04:05Z"), OSUser: s.Header.OSUser, Counts: Counts(s.Counts)})
 	}
@@ -155,7 +161,7 @@ type Revealed struct {
 
 // Reveal calls show for every value that was ever sealed for a user, or for
 // all, newest intent first in each, and then records the act.
-func (h *Host) Reveal(name, key string, show func(Revealed) error) error {
+func (h *Host) Reveal(name, key string, unaudited bool, show func(Revealed) error) error {
 	r, err := h.opened(name)
 	if err != nil {
 		return err
@@ -165,7 +171,7 @@ func (h *Host) Reveal(name, key string, show func(Revealed) error) error {
 	if key != "" {
 		f.Keys = []string{key}
 	}
-	if err := h.audited(r, ledger.Revealed, map[string]string{"user": key}); err != nil {
+	if err := h.audited(r, ledger.Revealed, map[string]string{"user": key}, unaudited); err != nil {
 		return err
 	}
 	n := 0
@@ -192,9 +198,23 @@ func revealUser(r *ledger.Run, u ledger.User, show func(Revealed) error) error {
 	return nil
 }
 
-// audited records an act on a run by a process that does not apply it.
-func (h *Host) audited(r *ledger.Run, kind ledger.Kind, facts map[string]string) error {
-	return h.store.Note(r.ID(), &ledger.Record{Kind: kind, Detail: ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Facts: facts}})
+// audited records an act on a run by a process that does not apply it. Where
+// that cannot be done, nothing is shown, unless that is wanted all the same.
+func (h *Host) audited(r *ledger.Run, kind ledger.Kind, facts map[string]string, unaudited bool) error {
+	err := h.store.Note(r.ID(), &ledger.Record{Kind: kind, Detail: ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Facts: facts}})
+	return h.unrecorded(err, unaudited)
+}
+
+// unrecorded decides whether an act goes on that could not be recorded.
+func (h *Host) unrecorded(err error, unaudited bool) error {
+	switch {
+	case err == nil:
+		return nil
+	case unaudited:
+		fmt.Fprintf(h.Stderr, "rekey: warning: this is not recorded: %s\n", err)
+		return nil
+	}
+	return &UsageError{Message: fmt.Sprintf("the act cannot be recorded, and nothing is shown: %s", err), Fix: "mend that, or give --unaudited"}
 }
 
 // Forget destroys the key to a finished run's values.

@@ -302,7 +302,7 @@ func (p *reporter) commit(s *sheet) error {
 	if err != nil {
 		return err
 	}
-	if err := p.h.store.WroteList(s.file.Path(), digest, ledger.List{Run: p.run.ID(), Values: s.values}); err != nil {
+	if err := p.h.unkept(p.h.store.WroteList(s.file.Path(), digest, ledger.List{Run: p.run.ID(), Values: s.values})); err != nil {
 		return err
 	}
 	facts := map[string]string{"path": s.file.Path(), "sha256": digest}
@@ -332,6 +332,7 @@ type ReportOptions struct {
 	Reveal    bool   // with a format: the values too
 	Overwrite bool
 	Script    string // whose reports are written; "": the run's own
+	Unaudited bool   // although it cannot be recorded
 	Stdout    io.Writer
 }
 
@@ -345,6 +346,11 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 	defer r.Close()
 	if o.Format == "" && o.Out != "" {
 		return nil, &UsageError{Message: "--out wants a format: the script's own reports have their own paths", Fix: "give --format " + formatOf(o.Out)}
+	}
+	if o.Unaudited {
+		waiving := *h
+		waiving.waived = true
+		h = &waiving
 	}
 	if o.Format != "" {
 		return h.export(r, o)
@@ -361,7 +367,7 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 		return nil, err
 	}
 	defer w.Close()
-	note := func(rec *ledger.Record) error { return h.store.Note(r.ID(), rec) }
+	note := func(rec *ledger.Record) error { return h.unrecorded(h.store.Note(r.ID(), rec), o.Unaudited) }
 	state, err := r.State()
 	if err != nil {
 		return nil, err

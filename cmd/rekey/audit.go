@@ -22,6 +22,7 @@ type auditVerifyCmd struct {
 	Name       string `arg:"" optional:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	Checkpoint string `help:"A head that was kept elsewhere, or the file that --checkpoint-to wrote." placeholder:"HEAD|FILE"`
 	Bundle     string `help:"Check this bundle instead of a run; wants --key." type:"path" placeholder:"FILE"`
+	Open       bool   `help:"Also prove that every sealed value opens with the identity at hand; none is shown."`
 	Key        string `help:"The key that \"rekey audit key\" prints where the bundle was made, or a file with it." placeholder:"VKEY"`
 }
 
@@ -33,8 +34,13 @@ type auditResult struct {
 	Head            string         `json:"head"`
 	ConsistencyOnly bool           `json:"consistency_only"`
 	Complete        bool           `json:"complete"`
+	Records         int64          `json:"records"`          // of a bundle: how many of size it has
+	Unsigned        int64          `json:"unsigned"`         // records at the end that are under no signed head
+	Opened          *int64         `json:"opened,omitempty"` // with --open: how many sealed values open
 	Problems        []auditProblem `json:"problems"`
 	ExitCode        int            `json:"exit_code"`
+
+	tail ledger.Tail
 }
 
 type auditProblem struct {
@@ -70,8 +76,19 @@ func (c *auditVerifyCmd) Run(a *app) error {
 
 func (c *auditVerifyCmd) run(h *host.Host) (auditResult, error) {
 	found, err := h.AuditVerify(c.Name, c.Checkpoint)
-	return auditResult{Run: found.Run, OK: found.OK, Size: found.Size, Head: found.Head, Complete: true,
-		ConsistencyOnly: found.ConsistencyOnly, Problems: auditProblems(found.Problems, found.More)}, err
+	if err != nil {
+		return auditResult{}, err
+	}
+	var opened *int64
+	if c.Open {
+		n, err := h.AuditOpen(c.Name, &found)
+		if err != nil {
+			return auditResult{}, err
+		}
+		opened = &n
+	}
+	return auditResult{Run: found.Run, OK: found.OK, Size: found.Size, Head: found.Head, Complete: true, Records: found.Size, tail: found.Tail,
+		Unsigned: found.Unsigned(), Opened: opened, ConsistencyOnly: found.ConsistencyOnly, Problems: auditProblems(found.Problems, found.More)}, nil
 }
 
 func (c *auditVerifyCmd) bundle(h *host.Host) (auditResult, error) {
@@ -79,7 +96,7 @@ func (c *auditVerifyCmd) bundle(h *host.Host) (auditResult, error) {
 		return auditResult{}, &host.UsageError{Message: "--bundle wants --key", Fix: `"rekey audit key" prints it where the bundle was made`}
 	}
 	b, err := h.AuditBundle(c.Bundle, c.Key, nil)
-	return auditResult{Run: b.Run, OK: b.OK, Size: b.Size, Head: b.Head, Complete: b.Complete, Problems: auditProblems(b.Problems, b.More)}, err
+	return auditResult{Run: b.Run, OK: b.OK, Size: b.Size, Head: b.Head, Complete: b.Complete, Records: b.Records, Problems: auditProblems(b.Problems, b.More)}, err
 }
 
 func auditProblems(list []ledger.Problem, more int) []auditProblem {
@@ -108,13 +125,29 @@ func (a *app) showAudit(r auditResult) error {
 	switch {
 	case !r.OK:
 		fmt.Fprintf(a.process.stdout, "run %s: broken\n", r.Run)
+	case r.tail != ledger.TailSigned:
+		fmt.Fprintf(a.process.stdout, "run %s: consistent up to record %d of %d, head %s\n", r.Run, r.Size-r.Unsigned, r.Size, r.Head)
+		fmt.Fprintf(a.process.stdout, "the last %s are under no signed head: %s\n", counted(r.Unsigned, "record"), whyUnsigned(r))
+	case !r.Complete:
+		fmt.Fprintf(a.process.stdout, "run %s: what is here is intact: %d of %d records of the log; others may be left out; head %s\n", r.Run, r.Records, r.Size, r.Head)
 	case r.ConsistencyOnly:
 		fmt.Fprintf(a.process.stdout, "run %s: consistent, %d records, head %s\n", r.Run, r.Size, r.Head)
 		fmt.Fprintln(a.process.stdout, "nothing that was kept elsewhere was compared: whoever holds the state directory could have written all of it anew; give --checkpoint")
 	default:
 		fmt.Fprintf(a.process.stdout, "run %s: intact, %d records, head %s\n", r.Run, r.Size, r.Head)
 	}
+	if r.Opened != nil && r.OK {
+		fmt.Fprintf(a.process.stdout, "all %s open with the identity at hand\n", counted(*r.Opened, "sealed value"))
+	}
 	return errExit(r.ExitCode)
+}
+
+// whyUnsigned says what became of who should have signed.
+func whyUnsigned(r auditResult) string {
+	if r.tail == ledger.TailRunning {
+		return "a process applies the run, and signs a few times a second"
+	}
+	return "the process that wrote them was killed before it signed; rekey resume " + r.Run + " goes on and signs"
 }
 
 type auditProveCmd struct {

@@ -77,6 +77,11 @@ func (e errExit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // run parses the arguments, runs the command and returns the exit code.
 func run(p process) int {
+	code, err := command(p)
+	return p.whole(code, err)
+}
+
+func command(p process) (int, error) {
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("rekey"), kong.Description(description),
@@ -84,25 +89,26 @@ func run(p process) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Vars{"version": version()}, kong.UsageOnError())
 	if err != nil {
-		return explain(p, false, err)
+		return explain(p, false, err), err
 	}
 	a := &app{cli: &c, process: p}
 	a.complete(parser)
 	if exited >= 0 {
-		return exited
+		return exited, nil
 	}
 	ctx, err := parser.Parse(together(parser, p.args))
 	if exited >= 0 {
-		return exited
+		return exited, nil
 	}
 	if err != nil {
-		return explain(p, wantsJSON(p.args), &host.UsageError{Message: err.Error(), Fix: `see "rekey --help"`})
+		return explain(p, wantsJSON(p.args), &host.UsageError{Message: err.Error(), Fix: `see "rekey --help"`}), err
 	}
 	if ctx.Command() != serveBackend {
 		a.lastWords()
 		defer func() { a.caught(recover()) }()
 	}
-	return explain(p, c.JSON, ctx.Run(a))
+	err = ctx.Run(a)
+	return explain(p, c.JSON, err), err
 }
 
 // serveBackend is the command of a plugin process, whose end its host explains.

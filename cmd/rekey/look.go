@@ -26,11 +26,30 @@ func (runsCmd) Run(a *app) error {
 	}
 	if a.cli.JSON {
 		printJSON(a.process.stdout, list)
-		return nil
+	} else if err := listRuns(a.process.stdout, list); err != nil {
+		return err
 	}
-	w := tabwriter.NewWriter(a.process.stdout, 0, 4, 2, ' ', 0)
+	unreadable := false
+	for _, r := range list {
+		if r.Problem != "" {
+			unreadable = true
+			fmt.Fprintf(a.process.stderr, "rekey: run %s cannot be read: %s\n", r.Run, r.Problem)
+		}
+	}
+	if unreadable {
+		return errExit(host.ExitUnexpected)
+	}
+	return nil
+}
+
+func listRuns(out io.Writer, list []host.RunSummary) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "RUN\tCREATED\tSTATUS\tUSERS\tSCRIPT")
 	for _, r := range list {
+		if r.Problem != "" {
+			fmt.Fprintf(w, "%s\t-\tunreadable\t-\t-\n", r.Run)
+			continue
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Run, r.Created, r.Status, counts(r.Counts), r.Script)
 	}
 	return w.Flush()
@@ -145,6 +164,13 @@ type reportCmd struct {
 	Reveal    bool   `help:"With --format: include the passwords; an audited act."`
 	Overwrite bool   `help:"Replace files that no run of this state directory wrote."`
 	Script    string `help:"Write the reports of this script instead: the run's own, mended." type:"path" placeholder:"FILE"`
+	unaudited
+}
+
+// unaudited is the flag of every command that shows what is only shown to who
+// is recorded.
+type unaudited struct {
+	Unaudited bool `help:"Show it although the act cannot be recorded in the ledger."`
 }
 
 // Run writes reports again.
@@ -154,7 +180,7 @@ func (c *reportCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	paths, err := h.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Stdout: a.process.stdout})
+	paths, err := h.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Unaudited: c.Unaudited, Stdout: a.process.stdout})
 	for _, p := range paths {
 		fmt.Fprintf(a.process.stderr, "rekey: wrote %s\n", p)
 	}
@@ -164,6 +190,7 @@ func (c *reportCmd) Run(a *app) error {
 type revealCmd struct {
 	Name string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
 	Key  string `arg:"" optional:"" name:"KEY" help:"One user; all without."`
+	unaudited
 }
 
 // Run shows sealed values.
@@ -174,7 +201,7 @@ func (c *revealCmd) Run(a *app) error {
 	}
 	defer h.Close()
 	list := []host.Revealed{}
-	err = h.Reveal(c.Name, c.Key, func(r host.Revealed) error {
+	err = h.Reveal(c.Name, c.Key, c.Unaudited, func(r host.Revealed) error {
 		if a.cli.JSON {
 			list = append(list, r)
 			return nil

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"sync"
+	"syscall"
 
 	"golang.org/x/term"
 
+	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/internal/visible"
 )
 
@@ -16,6 +22,9 @@ import (
 type screen struct {
 	file *os.File
 	to   io.Writer
+
+	mu  sync.Mutex
+	err error // the first of a write, so that no command has to keep it
 }
 
 // results is standard output.
@@ -30,7 +39,39 @@ func results(f *os.File) *screen {
 // messages is standard error.
 func messages(f *os.File) *screen { return &screen{file: f, to: &visible.Writer{To: f}} }
 
-// Write writes to it.
-func (s *screen) Write(b []byte) (int, error) { return s.to.Write(b) }
+// Write writes to it, until that fails. Nobody reads a closed pipe: what is
+// written to it is dropped.
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.to.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		return len(b), nil
+	}
+	s.err = err
+	return n, err
+}
+
+// whole returns the exit code of a command, which is another if its results
+// are not whole; said is the error that has been told.
+func (p process) whole(code int, said error) int {
+	p.stdout.mu.Lock()
+	defer p.stdout.mu.Unlock()
+	lost := p.stdout.err
+	if lost == nil {
+		return code
+	}
+	if said == nil || !errors.Is(said, lost) {
+		var path *fs.PathError
+		if errors.As(lost, &path) {
+			lost = path.Err
+		}
+		fmt.Fprintf(p.stderr, "rekey: standard output: %s: the results are not whole\n", lost)
+	}
+	return host.ExitUnexpected
+}
 
 func (s *screen) terminal() bool { return term.IsTerminal(int(s.file.Fd())) }

@@ -219,7 +219,7 @@ func (h *heads) since() string {
 
 // readHeads checks the signatures, and what the heads say of the log.
 func (v *verification) readHeads() error {
-	err := v.c.each("SELECT size, note FROM head ORDER BY size", func(found row) error {
+	err := v.c.each("SELECT size, note, at FROM head ORDER BY size", func(found row) error {
 		size := found.int(0)
 		run, said, _, err := parseHead(found.text(1))
 		switch {
@@ -230,7 +230,7 @@ func (v *verification) readHeads() error {
 		case size > v.tree.size:
 			v.audit.general("signed head at %d records: the log has only %d now: its end was cut off", size, v.tree.size)
 		case v.heads.breaks == 0 || size < v.heads.breaks:
-			v.audit.Signed = size
+			v.audit.Signed, v.headAt = size, found.int(2)
 		}
 		return nil
 	})

@@ -47,6 +47,9 @@ func child(dir string, args []string) error {
 		return err
 	}
 	defer r.Close()
+	if err := r.Commit([]*Record{{Kind: Started}}); err != nil {
+		return err
+	}
 	return childApply(r)
 }
 

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -49,11 +51,11 @@ func openConn(path string, mode openMode, tempDir string) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{raw: raw, stmts: map[string]driver.Stmt{}}
-	settings := []string{strings.TrimPrefix(patience, "PRAGMA "), "cache_size = -8192", "synchronous = FULL",
-		"temp_store_directory = '" + strings.ReplaceAll(tempDir, "'", "''") + "'"}
-	if mode == immutable {
-		settings[3] = "temp_store = MEMORY"
+	tempSetting := "temp_store = MEMORY"
+	if mode != immutable && unix.Access(tempDir, unix.W_OK|unix.X_OK) == nil {
+		tempSetting = "temp_store_directory = '" + strings.ReplaceAll(tempDir, "'", "''") + "'"
 	}
+	settings := []string{strings.TrimPrefix(patience, "PRAGMA "), "cache_size = -8192", "synchronous = FULL", tempSetting}
 	for _, s := range settings {
 		if err := c.run("PRAGMA " + s); err != nil {
 			c.close()
@@ -217,7 +219,7 @@ func sqliteCode(err error) int {
 
 func cannotOpen(err error) bool {
 	switch sqliteCode(err) {
-	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR: // the shared memory is a file too
 		return true
 	}
 	return false

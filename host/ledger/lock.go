@@ -38,7 +38,11 @@ func takeLock(path string) (*lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, l.sign(strconv.Itoa(os.Getpid()))
+	if err := l.sign(strconv.Itoa(os.Getpid())); err != nil {
+		l.release()
+		return nil, err
+	}
+	return l, nil
 }
 
 // holdLock takes the lock at path without a signature.

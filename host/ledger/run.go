@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -366,10 +368,54 @@ func (s *Store) openReader(path string) (*conn, error) {
 		}
 		_ = c.close()
 	}
-	if info, serr := os.Stat(path + "-wal"); cannotOpen(err) && (serr != nil || info.Size() == 0) {
+	if !cannotOpen(err) {
+		return nil, err
+	}
+	if info, serr := os.Stat(path + "-wal"); serr != nil || info.Size() == 0 {
 		return openConn(path, immutable, s.temp())
 	}
-	return nil, err
+	return s.openCopy(path)
+}
+
+// openCopy opens a copy of a database whose write-ahead file cannot be folded in
+// where it lies. The copy has no name any more when openCopy returns.
+func (s *Store) openCopy(path string) (*conn, error) {
+	dir, err := os.MkdirTemp("", "rekey-read-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	copied := filepath.Join(dir, filepath.Base(path))
+	for _, suffix := range []string{"", "-wal"} {
+		if err := copyFile(copied+suffix, path+suffix); err != nil {
+			return nil, err
+		}
+	}
+	c, err := openConn(copied, readWrite, dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = c.count("SELECT count(*) FROM sqlite_schema"); err != nil {
+		_ = c.close()
+		return nil, err
+	}
+	keepNames(c)
+	return c, nil
+}
+
+// copyFile copies a file into a new one, 0600.
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // standing reads where the run stands.

@@ -57,10 +57,17 @@ func Open(dir string, o Options) (*Store, error) {
 	// Without it, whoever closes a run's file in this process, a copy for a
 	// backup say, would drop the database's locks. Not to be had everywhere.
 	_, _ = sqlite.OFDLocking(true)
-	if err := s.makeDirs(); err != nil {
+	if err := s.makeDirs(); err != nil && !isDir(s.runs()) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	return s, s.sweep()
+}
+
+// isDir reports whether runs can be looked for there: that something beside them
+// cannot be made keeps nobody from reading.
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // makeDirs makes what is missing. The directory of runs comes last: where it

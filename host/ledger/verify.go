@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -26,9 +27,25 @@ type Audit struct {
 	// all of it anew.
 	ConsistencyOnly bool
 	Signed          int64 // records under the newest valid signed head
+	Tail            Tail  // why the records after those are not signed
 	Problems        []Problem
 	More            int // problems that are not listed
 }
+
+// Unsigned is how many records are under no signed head.
+func (a *Audit) Unsigned() int64 { return a.Size - a.Signed }
+
+// Tail says why the last records of a log are under no signed head. A head is
+// signed with every record that ends something and ten times a second, so that
+// a tail without one is short, and of a process that did not come to its end.
+type Tail string
+
+// The tails that are no problem. Others are.
+const (
+	TailSigned  Tail = ""
+	TailRunning Tail = "running" // a process applies the run
+	TailKilled  Tail = "killed"  // the process that wrote it was killed
+)
 
 // Problem is one thing that is wrong with a log.
 type Problem struct {
@@ -134,8 +151,10 @@ type verification struct {
 	spoilt map[int64]bool // users of whom a record cannot be trusted: one problem is enough
 	heads  heads
 
-	mark    mark // how far the log had come here; of no run: not known
-	matches bool // the log has what the mark has seen
+	lastAt  int64 // µs, of the last record
+	headAt  int64 // µs, of the newest valid signed head
+	mark    mark  // how far the log had come here; of no run: not known
+	matches bool  // the log has what the mark has seen
 
 	opened, planned *Record // the first two records
 }
@@ -147,7 +166,7 @@ type userState struct {
 }
 
 func (v *verification) all() error {
-	for _, part := range []func() error{v.readMark, v.readRun, v.readKey, v.readRecords, v.readPlan, v.readState, v.readUsers, v.readHeads} {
+	for _, part := range []func() error{v.readMark, v.readRun, v.readKey, v.readRecords, v.readWrapped, v.readPlan, v.readState, v.readUsers, v.readHeads} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -155,6 +174,37 @@ func (v *verification) all() error {
 	v.audit.Size, v.audit.Head = v.tree.size, headString(v.tree.size, v.tree.root())
 	v.compareCheckpoint()
 	v.compareMark()
+	return v.judgeTail()
+}
+
+// tailAge is how much younger than the newest signed head the records after it
+// may be.
+const tailAge = time.Second
+
+// judgeTail decides whether the log may end without a signed head.
+func (v *verification) judgeTail() error {
+	if v.audit.Unsigned() == 0 {
+		return nil
+	}
+	others, err := v.c.count("SELECT count(*) FROM rec WHERE id > ? AND kind <> ?", v.audit.Signed, int64(Reported))
+	if err != nil {
+		return err
+	}
+	alive, err := lockHeld(v.store.lockFile(v.audit.Run))
+	if err != nil {
+		return err
+	}
+	young := v.audit.Signed > 0 && v.lastAt-v.headAt <= tailAge.Microseconds()
+	unapplied := v.audit.Size <= draftSize && v.now.State == StatePlanned // from before plans were signed
+	noted := v.audit.Signed > 0 && others == 0                            // from before notes were
+	switch {
+	case alive:
+		v.audit.Tail = TailRunning
+	case v.now.State == StateRunning && young, unapplied, noted:
+		v.audit.Tail = TailKilled
+	case v.audit.OK:
+		v.audit.general("log: its last %d records are under no signed head: they may have been put in, or the heads removed", v.audit.Unsigned())
+	}
 	return nil
 }
 
@@ -274,6 +324,7 @@ func (v *verification) record(place int64, kind Kind, user int64, body []byte) {
 	case f.Kind != kind || f.User != user:
 		wrong("it is listed as %s of position %d, and is %s of position %d", kind, user, f.Kind, f.User)
 	}
+	v.lastAt = f.At
 	rec, err := f.record()
 	if err != nil {
 		wrong("%s: its detail was changed", kind)
@@ -389,6 +440,18 @@ func (v *verification) named(p Problem) Problem {
 		p.Key = found.text(0)
 	}
 	return p
+}
+
+// readWrapped compares the wrapped data key with its digest in the first record.
+func (v *verification) readWrapped() error {
+	if v.opened == nil || v.opened.Detail.Facts[keyFact] == "" {
+		return nil
+	}
+	found, err := v.c.one("SELECT wrapped FROM key")
+	if err == nil && !keyIs(found, v.opened.Detail.Facts[keyFact], v.now.Forgot) {
+		v.audit.general("key: the wrapped data key was changed, exchanged or removed")
+	}
+	return err
 }
 
 // readPlan hashes the plan and compares it with what was frozen.
