@@ -224,6 +224,11 @@ type Target struct {
 // written writes evidence about a run, which holds no secret, to standard output or to a
 // file, whole or not at all.
 func (h *Host) written(r *ledger.Run, to Target, write func(io.Writer) error) error {
+	defer func() {
+		if n := r.Uncovered(); n > 0 {
+			fmt.Fprintf(h.Stderr, "rekey: warning: the last %d records are left out: no signed head covers them, and none can be signed here\n", n)
+		}
+	}()
 	if to.Path == stdoutPath {
 		return write(to.Stdout)
 	}

@@ -132,7 +132,17 @@ func (h *Host) read(name string) (*ledger.Run, error) {
 	if err != nil {
 		return nil, &UsageError{Message: err.Error()}
 	}
-	return h.store.Read(id)
+	return h.noticed(h.store.Read(id))
+}
+
+// noticed warns of a run that is older than it was.
+func (h *Host) noticed(r *ledger.Run, err error) (*ledger.Run, error) {
+	if err == nil {
+		if stale := r.Stale(); stale != nil {
+			fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", stale)
+		}
+	}
+	return r, err
 }
 
 // opened opens a run for reading, with the key to its sealed values.
@@ -145,7 +155,7 @@ func (h *Host) opened(name string) (*ledger.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.store.ReadWith(id, keys)
+	return h.noticed(h.store.ReadWith(id, keys))
 }
 
 // Revealed is one sealed value.

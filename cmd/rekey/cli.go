@@ -45,6 +45,7 @@ type cli struct {
 
 	Audit  auditCmd  `cmd:"" group:"Keep:" help:"Verify a run's hash log, prove a record, export a bundle."`
 	Forget forgetCmd `cmd:"" group:"Keep:" help:"Destroy the key to a finished run's values."`
+	Backup backupCmd `cmd:"" group:"Keep:" help:"Copy the state directory, also while runs go on."`
 	Keygen keygenCmd `cmd:"" group:"Keep:" help:"Make an age identity that can open sealed values."`
 
 	Check      checkCmd      `cmd:"" group:"Write:" help:"Find what is wrong with a script, without starting anything."`

@@ -41,6 +41,7 @@ type place struct {
 	dir   string
 	state string
 	env   []string // beside PATH and HOME
+	wrap  []string // a command that starts rekey; nil: none does
 }
 
 // newPlace makes one; env is NAME=VALUE, for secrets of backends and the like.
@@ -58,7 +59,8 @@ type result struct {
 
 // command returns rekey with the arguments, ready to start.
 func (p *place) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, args...)
+	args = append(append(p.wrap[:len(p.wrap):len(p.wrap)], binary), args...)
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = p.dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "REKEY_STATE=" + p.state}, p.env...)
 	return cmd

@@ -148,11 +148,21 @@ func (r *Run) freshHead() (string, error) {
 	if _, have, root, err := parseHead(text); err == nil && headString(have, root) == head {
 		return text, nil
 	}
-	if err := r.signElsewhere(); err != nil {
+	err = r.signElsewhere()
+	_, have, _, herr := parseHead(text)
+	switch {
+	case err == nil:
+		return r.Checkpoint()
+	case herr != nil:
 		return "", fmt.Errorf("no signed head covers its %d records: %w", size, err)
 	}
-	return r.Checkpoint()
+	r.uncovered = size - have
+	return text, nil
 }
+
+// Uncovered is how many records at the end of the log the last Export left out:
+// no signed head covers them, and none could be signed.
+func (r *Run) Uncovered() int64 { return r.uncovered }
 
 // signElsewhere signs a head through a writer of its own, or the run's.
 func (r *Run) signElsewhere() error {

@@ -149,6 +149,9 @@ func ofRun(id string, err error) error {
 	if errors.As(err, &held) {
 		return &LockedError{Run: id, PID: held.PID}
 	}
+	if strings.HasPrefix(err.Error(), "run "+id+": ") { // it is named already
+		return err
+	}
 	return fmt.Errorf("run %s: %w", id, err)
 }
 

@@ -217,16 +217,39 @@ func (w *writer) known(mk *marker, m *mark) error {
 		return nil
 	}
 	r, now := w.run, w.tree
-	lost := fmt.Sprintf("put the newest copy back; if none is left, remove %s to go on from this one: accounts that were changed since get a second value", r.store.markFile(r.id))
 	if m.tree.size > now.size {
-		return &StaleError{r.id, fmt.Sprintf("its ledger has %d records, and had %d: an older copy was put back", now.size, m.tree.size), lost}
+		return r.older(now.size, m.tree.size)
 	}
 	tree := m.tree.clone()
 	if err := r.extend(w.db, &tree, now.size, nil); err != nil {
 		return ofRun(r.id, err)
 	}
 	if tree.root() != now.root() {
-		return &StaleError{r.id, fmt.Sprintf("its ledger is not the one that had %d records here: another copy was put in its place", m.tree.size), lost}
+		return r.stale("its ledger is not the one that had %d records here: another copy was put in its place", m.tree.size)
 	}
 	return nil
+}
+
+func (r *Run) older(have, had int64) error {
+	return r.stale("its ledger has %d records, and had %d: an older copy was put back", have, had)
+}
+
+func (r *Run) stale(format string, args ...any) error {
+	fix := fmt.Sprintf("put the newest copy back; if none is left, remove %s to go on from this one: accounts that were changed since get a second value", r.store.markFile(r.id))
+	return &StaleError{r.id, fmt.Sprintf(format, args...), fix}
+}
+
+// Stale returns a *StaleError for a run that is open for reading and has fewer
+// records than it had here. What cannot be found out it passes over.
+func (r *Run) Stale() error {
+	mk, m, err := r.store.openMark(r.id, os.O_RDONLY)
+	if err != nil || mk == nil {
+		return nil
+	}
+	mk.close()
+	size, _, err := r.unsignedHead()
+	if err != nil || size >= m.tree.size {
+		return nil
+	}
+	return r.older(size, m.tree.size)
 }

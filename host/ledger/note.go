@@ -22,10 +22,15 @@ func (s *Store) Note(id string, rec *Record) error {
 		return ofRun(id, err)
 	}
 	defer w.db.close()
-	if w.mark, _, err = s.openMark(id, os.O_RDWR); err != nil {
+	mk, m, err := s.openMark(id, os.O_RDWR)
+	if err != nil {
 		return ofRun(id, err)
 	}
-	defer w.mark.close()
+	defer mk.close()
+	if err := w.known(mk, &m); err != nil { // nothing is added to an older copy
+		return err
+	}
+	w.mark = mk
 	if err := w.db.run(othersFold); err != nil {
 		return ofRun(id, err)
 	}

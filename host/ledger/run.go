@@ -37,10 +37,11 @@ type Run struct {
 	mu     sync.Mutex
 	closed bool
 
-	salvaged bool
-	idle     []*conn // for reading
-	known    int64   // users behind it had no records when the run was opened
-	index    bool    // there is an index by user
+	salvaged  bool
+	uncovered int64
+	idle      []*conn // for reading
+	known     int64   // users behind it had no records when the run was opened
+	index     bool    // there is an index by user
 }
 
 // Lock opens a run for applying. It returns a *LockedError when another

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/rekey-host/rekey/host"
+)
+
+type backupCmd struct {
+	Dir      string `arg:"" name:"DIR" type:"path" help:"A directory that does not exist or is empty."`
+	Identity bool   `help:"Copy the age identity too: whoever has the backup can then read every password in it."`
+}
+
+// Help is the longer help of the command.
+func (backupCmd) Help() string {
+	return `Copies every run, as of one moment and as one file, the audit key, and what is known of reports that were written;
+runs may go on meanwhile. To put it back: copy the directory to where the state directory was, put the identity into it,
+and go on with a run by "rekey resume RUN --moved".`
+}
+
+// backupResult is what rekey backup --json prints.
+type backupResult struct {
+	Dir      string   `json:"dir"`
+	Runs     int      `json:"runs"`
+	Identity bool     `json:"identity"`
+	Damaged  []string `json:"damaged"`
+	ExitCode int      `json:"exit_code"`
+}
+
+// Run backs up.
+func (c *backupCmd) Run(a *app) error {
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	b, err := h.Backup(c.Dir, c.Identity)
+	if err != nil {
+		return err
+	}
+	out := backupResult{Dir: b.Dir, Runs: b.Runs, Identity: c.Identity, Damaged: append([]string{}, b.Damaged...)}
+	if len(b.Damaged) > 0 {
+		out.ExitCode = host.ExitUnexpected
+	}
+	for _, text := range b.Damaged {
+		fmt.Fprintf(a.process.stderr, "rekey: %s; it is in the backup as it lies\n", text)
+	}
+	if a.cli.JSON {
+		printJSON(a.process.stdout, out)
+		return errExit(out.ExitCode)
+	}
+	fmt.Fprintf(a.process.stderr, "rekey: wrote %s: %s\n", b.Dir, counted(int64(b.Runs), "run"))
+	if !c.Identity {
+		fmt.Fprintf(a.process.stderr, "rekey: keep a copy of %s elsewhere too: without it, or another recipient's, nobody opens the passwords in the backup\n", h.IdentityPath)
+	}
+	return errExit(out.ExitCode)
+}

@@ -1,0 +1,185 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Backup is what a copy of a state directory holds.
+type Backup struct {
+	Dir     string
+	Runs    int
+	Damaged []string // runs that cannot be read, copied as they lie: with the reason
+}
+
+// Backup copies the state directory: each run as of one moment and as one
+// file, also while it is applied, the audit key, the record of outputs, and
+// the marks of the copies. identity is a file to copy too; "" for none. dir
+// must not exist, or be empty: it is there whole, 0700, or not at all.
+func (s *Store) Backup(dir, identity string) (Backup, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return Backup{}, err
+	}
+	if err := vacant(dir); err != nil {
+		return Backup{}, err
+	}
+	if err := makePrivateDir(filepath.Dir(dir)); err != nil {
+		return Backup{}, err
+	}
+	made, err := os.MkdirTemp(filepath.Dir(dir), ".rekey-backup-*")
+	if err != nil {
+		return Backup{}, err
+	}
+	defer os.RemoveAll(made)
+	b := Backup{Dir: dir}
+	if err := s.backUp(made, identity, &b); err != nil {
+		return b, err
+	}
+	if err := unix.Rename(made, dir); err != nil { // an empty directory is replaced
+		return b, fmt.Errorf("%s: %w; give a directory in it that does not exist", dir, err)
+	}
+	return b, syncDir(filepath.Dir(dir))
+}
+
+// ErrNotVacant is why a backup is not made where something is.
+var ErrNotVacant = errors.New("is there already and not empty")
+
+func vacant(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, unix.ENOTDIR):
+		return &fs.PathError{Op: "backup", Path: dir, Err: errors.New("is a file")}
+	case err == nil && len(entries) > 0:
+		return &fs.PathError{Op: "backup", Path: dir, Err: ErrNotVacant}
+	}
+	return err
+}
+
+func (s *Store) backUp(made, identity string, b *Backup) error {
+	to := &Store{dir: made, now: s.now, rand: s.rand, osUser: s.osUser, host: s.host}
+	for _, d := range []string{to.runs(), to.marks()} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return err
+		}
+	}
+	ids, err := s.ids()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := s.backUpRun(to, id, b); err != nil {
+			return ofRun(id, err)
+		}
+	}
+	if err := s.backUpFiles(made, identity); err != nil {
+		return err
+	}
+	return syncTree(made)
+}
+
+// backUpRun copies one run. One that cannot be read is copied as it lies: it
+// keeps the others from nothing.
+func (s *Store) backUpRun(to *Store, id string, b *Backup) error {
+	b.Runs++
+	tree, err := s.copyRun(to, id)
+	if err == nil {
+		return to.makeMark(id, tree)
+	}
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return err
+	}
+	b.Damaged = append(b.Damaged, ofRun(id, err).Error())
+	removeDatabase(to.runFile(id))
+	for _, suffix := range []string{"", "-wal"} {
+		if err := copyFile(to.runFile(id)+suffix, s.runFile(id)+suffix); err != nil && !(suffix != "" && errors.Is(err, fs.ErrNotExist)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyRun copies a run that can be read, and reads the copy.
+func (s *Store) copyRun(to *Store, id string) (*frontier, error) {
+	r, err := s.Read(id)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if err := r.reading(func(c *conn) error { return c.copyTo(to.runFile(id)) }); err != nil {
+		return nil, err
+	}
+	c, err := openConn(to.runFile(id), immutable, to.temp())
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	found, err := c.one("SELECT size, frontier FROM state")
+	if err != nil || found == nil {
+		return nil, errors.Join(err, errors.New("the row of its state cannot be read"))
+	}
+	want, err := frontierFrom(found.int(0), found.bytes(1))
+	if err != nil {
+		return nil, err
+	}
+	var tree frontier
+	if err := r.extend(c, &tree, want.size, nil); err != nil {
+		return nil, err
+	}
+	if tree.root() != want.root() {
+		return nil, errors.New("its records are not those of its head")
+	}
+	return &tree, nil
+}
+
+// backUpFiles copies what is not a run: the audit key, the record of outputs,
+// the identity.
+func (s *Store) backUpFiles(made, identity string) error {
+	files := map[string]string{"audit.key": filepath.Join(s.dir, "audit.key")}
+	if identity != "" {
+		files["identity.txt"] = identity
+	}
+	notes, err := os.ReadDir(filepath.Join(s.dir, "files"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(made, "files"), 0o700); err != nil {
+		return err
+	}
+	for _, n := range notes {
+		if strings.HasSuffix(n.Name(), ".json") {
+			files[filepath.Join("files", n.Name())] = filepath.Join(s.dir, "files", n.Name())
+		}
+	}
+	for name, from := range files {
+		err := copyFile(filepath.Join(made, name), from)
+		if name == "audit.key" && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncTree makes a directory durable with all that is in it.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return syncDir(path)
+		}
+		return syncFile(path)
+	})
+}
