@@ -38,13 +38,6 @@ func stoppedRun(t *testing.T, how string) (*place, string) {
 	return p, p.onlyRun()
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // underWay starts the run and waits until values are set.
 func (p *place) underWay() *exec.Cmd {
 	p.t.Helper()
