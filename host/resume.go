@@ -205,13 +205,17 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 	for _, text := range warnings {
 		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", text)
 	}
+	before, err := gaveUp(r) // what follows makes records too
+	if err != nil {
+		return Outcome{}, err
+	}
 	if err := h.accept(r, append(changed, accepted...), b.pins); err != nil {
 		return Outcome{}, err
 	}
 	if err := prepare(); err != nil {
 		return Outcome{}, err
 	}
-	return h.apply(ctx, stop, r, w, hooks, b, o, command)
+	return h.apply(ctx, stop, r, w, hooks, b, o, beginning{command, before})
 }
 
 // recorded loads the script as the ledger has it. One that has changed on disk

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/rekey-host/rekey/host/engine"
@@ -48,7 +49,7 @@ func (h *Host) Run(ctx, stop context.Context, script string, params []string, o 
 		out, err := h.leave(r, w, o, ledger.StatePlanned, "")
 		return h.whole(r, out, err)
 	}
-	out, err := h.apply(ctx, stop, r, w, w, b, o, "run")
+	out, err := h.apply(ctx, stop, r, w, w, b, o, beginning{command: "run"})
 	return h.whole(r, out, err)
 }
 
@@ -108,14 +109,10 @@ func parameters(params []string) (map[string]string, error) {
 }
 
 // apply applies a locked run from where it stands and writes its reports.
-func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions, command string) (Outcome, error) {
+func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions, begin beginning) (Outcome, error) {
 	head := r.Header()
 	o.Requestor, o.SourceSystem = cmp.Or(o.Requestor, head.Requestor), cmp.Or(o.SourceSystem, head.SourceSystem)
-	before, err := r.LastAt()
-	if err != nil {
-		return Outcome{}, err
-	}
-	err = r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: command, OSUser: h.OSUser, Host: h.Hostname,
+	err := r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: begin.command, OSUser: h.OSUser, Host: h.Hostname,
 		PID: os.Getpid(), Requestor: o.Requestor, SourceSystem: o.SourceSystem, Facts: o.facts()}}})
 	if err != nil {
 		return Outcome{}, err
@@ -126,7 +123,7 @@ func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workf
 	if err != nil {
 		return Outcome{}, err
 	}
-	job.LastRecord = before
+	job.LastRecord = begin.gaveUp
 	ending, err := h.watched(ctx, r, job)
 	if errors.Is(err, ledger.ErrGone) {
 		return Outcome{}, err
@@ -135,6 +132,23 @@ func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workf
 		return Outcome{}, fmt.Errorf("the ledger of run %s: %w; nothing was sent after that; then rekey resume %s", r.ID(), err, r.ID())
 	}
 	return h.conclude(r, w, o, ending)
+}
+
+// beginning is how a process begins to apply a run.
+type beginning struct {
+	command string    // run, resume or retry
+	gaveUp  time.Time // see gaveUp
+}
+
+// gaveUp is when what earlier processes sent was given up at the latest: at the
+// newest record, if the last process recorded its end. One that was killed may
+// have tried again and again since without a record: then it is not known.
+func gaveUp(r *ledger.Run) (time.Time, error) {
+	state, err := r.State()
+	if err != nil || state == ledger.StateRunning {
+		return time.Time{}, err
+	}
+	return r.LastAt()
 }
 
 // watched applies with the progress shown.

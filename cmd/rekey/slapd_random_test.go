@@ -90,6 +90,8 @@ type arena struct {
 	luck    *rand.Rand
 	runs    int
 	beyond  bool // requests are held longer than anybody could wait: false claims are expected
+	gentle  bool // nothing but signals and kills of the host
+	least   int  // faults of a process
 	total   *randomTally
 }
 
@@ -112,6 +114,20 @@ func (r *randomTally) add(to map[string]int, what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	to[what]++
+}
+
+// harnessSeed is REKEY_FAULTS_SEED, 1 if it is unset.
+func harnessSeed(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv("REKEY_FAULTS_SEED")
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("REKEY_FAULTS_SEED: %v", err)
+	}
+	return n
 }
 
 func newArena(t *testing.T, seed uint64, total *randomTally) *arena {
@@ -137,14 +153,7 @@ func newArena(t *testing.T, seed uint64, total *randomTally) *arena {
 // has had no effect, every row has one status.
 func TestFaultsSlapdRandomRoundsMakeNoClaimUntrue(t *testing.T) {
 	wanted, places := rounds()
-	seed := uint64(1)
-	if text := os.Getenv("REKEY_FAULTS_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("REKEY_FAULTS_SEED: %v", err)
-		}
-	}
-	total := newRandomTally()
+	seed, total := harnessSeed(t), newRandomTally()
 	start := time.Now()
 	var all sync.WaitGroup
 	for i := range places {
@@ -193,7 +202,7 @@ func (x *arena) round(n int) {
 			x.t.Error(err)
 		}
 	}
-	x.write("random.star", fmt.Sprintf(randomScript, x.servers["a"].BindDN, x.servers["a"].BaseDN, impatience, x.relays["a"].URL, x.relays["b"].URL, kind.rotate, kind.more))
+	x.script(kind.rotate, kind.more)
 	x.write("users.csv", x.users(kind.name))
 	before := x.last()
 	run := before
@@ -213,6 +222,11 @@ func (x *arena) round(n int) {
 	x.total.mu.Lock()
 	x.total.rounds++
 	x.total.mu.Unlock()
+}
+
+// script writes the script with that rotate.
+func (x *arena) script(rotate, more string) {
+	x.write("random.star", fmt.Sprintf(randomScript, x.servers["a"].BindDN, x.servers["a"].BaseDN, impatience, x.relays["a"].URL, x.relays["b"].URL, rotate, more))
 }
 
 // users are those of the kind of script: where nothing is to fail only those
@@ -279,7 +293,7 @@ func (x *arena) process(faulty bool, args ...string) string {
 	ended := make(chan struct{})
 	var faults sync.WaitGroup
 	if faulty && !x.beyond {
-		for range x.luck.IntN(4) {
+		for range max(x.luck.IntN(4), x.least) {
 			f := x.fault()
 			faults.Go(func() { x.meet(cmd, ended, f) })
 		}
@@ -306,7 +320,7 @@ func (x *arena) hold(faulty bool) (untilEnd bool) {
 	switch {
 	case faulty && x.beyond:
 		percent = 50
-	case faulty:
+	case faulty && !x.gentle:
 		percent = []int{0, 20, 40}[x.luck.IntN(3)]
 		if x.luck.IntN(2) == 0 {
 			longest = impatience * 7 / 2
@@ -328,7 +342,11 @@ type randomFault struct {
 }
 
 func (x *arena) fault() randomFault {
-	f := randomFault{what: randomFaults[x.luck.IntN(len(randomFaults))], label: []string{"a", "b"}[x.luck.IntN(2)],
+	faults := randomFaults
+	if x.gentle {
+		faults = []string{"kill host", "signal", "two signals"}
+	}
+	f := randomFault{what: faults[x.luck.IntN(len(faults))], label: []string{"a", "b"}[x.luck.IntN(2)],
 		after: x.luck.IntN(12), wait: time.Duration(x.luck.Int64N(int64(20 * time.Millisecond))), gap: time.Duration(x.luck.Int64N(int64(150 * time.Millisecond)))}
 	if x.luck.IntN(4) == 0 {
 		f.after, f.wait = -1, time.Duration(x.luck.Int64N(int64(1200*time.Millisecond)))

@@ -66,7 +66,8 @@ type Job struct {
 	Requestor, SourceSystem string
 
 	// LastRecord is when the newest record of earlier processes was made: what
-	// they sent was given up by then. Zero: not known.
+	// they sent was given up by then. Zero: not known, as after a process that
+	// was killed, which may have tried again without a record.
 	LastRecord time.Time
 	Notice     func(text string) // told of what is waited for; may be nil; must not block
 

@@ -115,12 +115,10 @@ func (s *Steps) lossOf(b Backend, place int) loss {
 	switch {
 	case at >= len(s.user.History): // of this process
 		return s.lost[[2]int{intent.Step, intent.Try}]
-	case outcome == nil:
+	case outcome == nil || outcome.Outcome == sdk.Unknown: // a later process may have sent it again, without a record
 		return s.crew.lostBefore(b, s.crew.LastRecord)
 	case outcome.Detail.Late != nil:
 		return s.crew.lostBefore(b, outcome.Detail.Late.Add(-b.late()))
-	case outcome.Outcome == sdk.Unknown:
-		return s.crew.lostBefore(b, outcome.At)
 	}
 	return loss{}
 }

@@ -227,6 +227,40 @@ func TestAnAttemptOfAnEarlierProcessIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestAnAttemptThatAKilledProcessMadeAgainIsWaitedFor: a process that is killed
+// leaves no record of the attempts that it made of an older intent.
+func TestAnAttemptThatAKilledProcessMadeAgainIsWaitedFor(t *testing.T) {
+	ago := time.Now().Add(-time.Hour)
+	intent := ledger.Record{Kind: ledger.Intent, At: ago, User: 1, Step: 2, Verb: verbSet, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}
+	unknown := intent
+	unknown.Kind, unknown.Sealed, unknown.Outcome, unknown.Code, unknown.Detail.Late = ledger.Outcome, nil, sdk.Unknown, sdk.ConnectionLost, &ago
+	for _, c := range []struct {
+		name    string
+		records []ledger.Record
+		last    time.Time
+		want    time.Duration
+	}{
+		{"open, killed", []ledger.Record{intent}, time.Time{}, 4 * time.Second},
+		{"unknown, then killed while it was sent again", []ledger.Record{intent, unknown}, time.Time{}, 4 * time.Second},
+		{"unknown, and ended long ago", []ledger.Record{intent, unknown}, ago, 0},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		w := &stopwatch{}
+		job := jobOf(b, lateScripts["two values"], x.backend("a"))
+		job.Clock, job.LastRecord = w, c.last
+		b.records, b.sealed["user1\x00first"] = c.records, true
+		apply(t, job)
+		var waited time.Duration
+		for _, d := range w.waited {
+			waited += d
+		}
+		if got := statusIn(b.user(1)); got != ledger.Done || (waited-c.want).Abs() > 500*time.Millisecond {
+			t.Errorf("%s: %s after waiting %v, want done after %v", c.name, got, waited, c.want)
+		}
+	}
+}
+
 // TestARefusalAfterALostAttemptIsBelievedOnlyWhereItIsAboutTheOperation.
 func TestARefusalAfterALostAttemptIsBelievedOnlyWhereItIsAboutTheOperation(t *testing.T) {
 	for _, code := range sdk.Codes() {
