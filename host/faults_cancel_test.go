@@ -49,7 +49,7 @@ func TestFaultsACancellationIsNoAnswer(t *testing.T) {
 		points = append(points, under(verb))
 	}
 	var jobs sync.WaitGroup
-	slots := make(chan struct{}, 8) // they wait more than they work
+	slots := make(chan struct{}, 16) // they wait more than they work
 	for i, point := range points {
 		slots <- struct{}{}
 		jobs.Go(func() {

@@ -59,7 +59,7 @@ var lateStories = []string{"set", "two values", "with a history", "change then s
 func TestFaultsHeldRequestsMakeNoClaimUntrue(t *testing.T) {
 	size, l := scaleOf(t), &lates{classes: map[string]int{}}
 	var jobs sync.WaitGroup
-	slots := make(chan struct{}, 10) // they wait more than they work
+	slots := make(chan struct{}, 20) // they wait more than they work
 	for i, story := range lateStories {
 		for n := range size.holds {
 			slots <- struct{}{}
