@@ -82,7 +82,7 @@ func (h *Host) writes(head ledger.Header, overwrite bool) (output.Options, error
 	if dir == "" {
 		dir = h.WorkDir
 	}
-	paths := slices.Concat(h.guarded, absolutes(dir, recipientFiles(head.Recipients)), absolutes(dir, filesOf(head)), absolutes(dir, kept.Files))
+	paths := slices.Concat(h.guarded, absolutes(dir, filesOf(head)), absolutes(dir, kept.Files))
 	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Run: head.ID, Owns: h.store.Owns, Writes: h.willWrite, Forbidden: paths}, nil
 }
 

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/catalog"
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
@@ -33,6 +35,7 @@ type Config struct {
 	Self     string                 // its absolute path, to start them
 	Embedded fs.FS                  // the shipped scripts, as @rekey/…
 
+	Home     string // what "~/" at the start of a path stands for; "": there is none
 	WorkDir  string // what relative paths of sources and reports refer to
 	Version  string
 	OSUser   string
@@ -79,27 +82,69 @@ type Host struct {
 	loaded  *ledger.Keys // once they were needed
 	waived  bool         // what cannot be recorded is done all the same
 	moved   bool         // WorkDir is that of a run that was planned elsewhere
+	named   bool         // IdentityPath was given
 	guarded []string     // paths that nothing is written to
 }
 
 // New opens the state directory and finds the backends.
 func New(c Config) (*Host, error) {
-	store, err := ledger.Open(c.StateDir, ledger.Options{Now: c.Now, Rand: c.Random, OSUser: c.OSUser, Host: c.Hostname})
+	h, err := NewWithoutRuns(c)
 	if err != nil {
 		return nil, err
 	}
-	if c.IdentityPath == "" {
-		c.IdentityPath = IdentityIn(c.StateDir)
-	}
-	options := launch.Options{Log: c.Log, CacheDir: filepath.Join(c.StateDir, "cache"), Sandbox: c.Sandbox,
-		Protect: slices.DeleteFunc([]string{c.StateDir, c.PluginDir, c.IdentityPath}, func(p string) bool { return p == "" })}
-	return &Host{Config: c, store: store, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options), guarded: c.Guarded()}, nil
+	h.store, err = ledger.Open(h.StateDir, ledger.Options{Now: c.Now, Rand: c.Random, OSUser: c.OSUser, Host: c.Hostname})
+	return h, err
 }
+
+// NewWithoutRuns is New for Check, Backend and Backends, which look at scripts
+// and plugins only. They need no state directory: without one there is no cache.
+func NewWithoutRuns(c Config) (*Host, error) {
+	c, err := c.Expanded()
+	if err != nil {
+		return nil, err
+	}
+	named := c.IdentityPath != ""
+	options := launch.Options{Log: c.Log, Sandbox: c.Sandbox}
+	if c.StateDir != "" {
+		c.IdentityPath = cmp.Or(c.IdentityPath, IdentityIn(c.StateDir))
+		options.CacheDir = filepath.Join(c.StateDir, "cache")
+	}
+	options.Protect = slices.DeleteFunc([]string{c.StateDir, c.PluginDir, c.IdentityPath}, func(p string) bool { return p == "" })
+	return &Host{Config: c, named: named, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options), guarded: c.Guarded()}, nil
+}
+
+// Expanded returns the configuration with "~/" at the start of its paths
+// replaced.
+func (c Config) Expanded() (Config, error) {
+	for _, p := range []struct {
+		name string
+		path *string
+	}{{"REKEY_STATE", &c.StateDir}, {"REKEY_PLUGIN_DIR", &c.PluginDir}, {"REKEY_AGE_IDENTITY", &c.IdentityPath}} {
+		path, err := ExpandHome(*p.path, c.Home)
+		if err != nil {
+			return c, &UsageError{Message: p.name + ": " + err.Error()}
+		}
+		*p.path = path
+	}
+	c.Recipients = slices.Clone(c.Recipients)
+	for i, r := range c.Recipients {
+		path, err := ExpandHome(r, c.Home)
+		if err != nil {
+			return c, &UsageError{Message: "recipient " + err.Error()}
+		}
+		c.Recipients[i] = path
+	}
+	return c, nil
+}
+
+// ExpandHome returns a path whose "~/" at the start stands for the directory
+// home.
+func ExpandHome(path, dir string) (string, error) { return home.Expand(path, dir) }
 
 // settings is what a ledger keeps of a run's circumstances for the host alone.
 type settings struct {
 	Dir   string   `json:"dir"`             // that its relative paths refer to
-	Files []string `json:"files,omitempty"` // that its backends work on, and those of their secrets
+	Files []string `json:"files,omitempty"` // that its backends work on, and those of their secrets and of recipients
 }
 
 // at is the host with the working directory in which a run was planned: its
@@ -139,6 +184,9 @@ func IdentityIn(stateDir string) string { return filepath.Join(stateDir, "identi
 // Close ends the plugins.
 func (h *Host) Close() error {
 	err := h.catalog.Close()
+	if h.store == nil {
+		return err
+	}
 	if cerr := h.store.Close(); err == nil {
 		err = cerr
 	}

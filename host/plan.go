@@ -88,7 +88,7 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 	if err := h.checkOutputs(w, header, o); err != nil {
 		return nil, err
 	}
-	keys, err := h.keys(ctx)
+	keys, err := h.firstKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -208,38 +208,6 @@ func (h *Host) confirm(ctx context.Context, shown Preview, o RunOptions) error {
 	return nil
 }
 
-// keys reads or makes the identity that opens sealed values, and says where a
-// new one is.
-func (h *Host) keys(ctx context.Context) (ledger.Keys, error) {
-	if h.loaded != nil {
-		return *h.loaded, nil
-	}
-	type answer struct {
-		keys    ledger.Keys
-		created bool
-		err     error
-	}
-	got := make(chan answer, 1)
-	go func() {
-		k, created, err := ledger.LoadKeys(h.IdentityPath, h.Recipients)
-		got <- answer{k, created, err}
-	}()
-	var a answer
-	select {
-	case a = <-got:
-	case <-ctx.Done(): // the file may be a pipe that somebody holds open
-		return a.keys, ErrInterrupted
-	}
-	if a.err != nil {
-		return a.keys, &UsageError{Message: a.err.Error()}
-	}
-	h.loaded = &a.keys
-	if a.created {
-		fmt.Fprintf(h.Stderr, "rekey: made %s: it opens the sealed passwords of every run here; keep a copy in a safe place\n", h.IdentityPath)
-	}
-	return a.keys, nil
-}
-
 // header is what the ledger keeps of a run's circumstances.
 func (h *Host) header(ctx context.Context, w *workflow.Workflow, given map[string]string, b *backends, o RunOptions) (ledger.Header, error) {
 	schema, err := w.Users.Schema(ctx)
@@ -258,6 +226,7 @@ func (h *Host) header(ctx context.Context, w *workflow.Workflow, given map[strin
 	if err != nil {
 		return ledger.Header{}, err
 	}
+	files = append(files, absolutes(h.WorkDir, recipientFiles(h.Recipients))...)
 	kept, err := json.Marshal(settings{Dir: h.WorkDir, Files: files})
 	if err != nil {
 		return ledger.Header{}, err

@@ -51,6 +51,19 @@ func (a *app) open() (*host.Host, error) {
 	return host.New(c)
 }
 
+// openWithoutRuns makes the host of a command that looks at scripts and plugins
+// only: without a home directory there is no state directory, and none is needed.
+func (a *app) openWithoutRuns() (*host.Host, error) {
+	c, err := a.config()
+	if errors.Is(err, errHomeless) {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return host.NewWithoutRuns(c)
+}
+
 func (a *app) config() (host.Config, error) {
 	log, err := a.logger()
 	if err != nil {
@@ -64,14 +77,9 @@ func (a *app) config() (host.Config, error) {
 	if err != nil {
 		return host.Config{}, err
 	}
-	state, err := a.stateDir()
-	if err != nil {
-		return host.Config{}, err
-	}
 	c := host.Config{
-		StateDir: state, PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"),
-		Recipients: a.recipients(),
-		Sandbox:    a.cli.Sandbox, Bundled: a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
+		PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"), Recipients: a.recipients(), Home: home(),
+		Sandbox: a.cli.Sandbox, Bundled: a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
 		Stdin: a.process.stdin, Stdout: a.stdout(), Taken: a.cli.JSON, Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
 		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},
@@ -86,8 +94,21 @@ func (a *app) config() (host.Config, error) {
 	if bar := a.progress(); bar != nil {
 		c.Progress = bar
 	}
-	return c, nil
+	c.StateDir, err = a.stateDir()
+	return c, err
 }
+
+// home is the home directory; "" where there is none.
+func home() string {
+	dir, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return dir
+}
+
+// errHomeless is that there is no place for a state directory.
+var errHomeless = &host.UsageError{Message: "there is no home directory", Fix: "give --state DIR"}
 
 // recipients are those of REKEY_RECIPIENTS.
 func (a *app) recipients() []string {
@@ -116,11 +137,11 @@ func (a *app) stateDir() (string, error) {
 	if dir := a.env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "rekey"), nil
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", &host.UsageError{Message: "there is no home directory", Fix: "give --state DIR"}
+	dir := home()
+	if dir == "" {
+		return "", errHomeless
 	}
-	return filepath.Join(home, ".local", "state", "rekey"), nil
+	return filepath.Join(dir, ".local", "state", "rekey"), nil
 }
 
 // logger writes to standard error at the level of REKEY_LOG.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -88,6 +90,7 @@ func command(p process) (int, error) {
 	parser, err := kong.New(&c, kong.Name("rekey"), kong.Description(description),
 		kong.Writers(p.stdout, p.stderr), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+		kong.NamedMapper("path", paths(filepath.Abs)), kong.NamedMapper("home", paths(asItIs)),
 		kong.Vars{"version": version()}, kong.UsageOnError())
 	if err != nil {
 		return explain(p, false, err), err
@@ -114,6 +117,25 @@ func command(p process) (int, error) {
 
 // serveBackend is the command of a plugin process, whose end its host explains.
 const serveBackend = "serve-backend <name>"
+
+// paths reads a flag that names a file: "~/" is expanded as everywhere else,
+// then comes further; "-" is no name.
+func paths(further func(string) (string, error)) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var path string
+		if err := ctx.Scan.PopValueInto("file", &path); err != nil {
+			return err
+		}
+		path, err := host.ExpandHome(path, home())
+		if err == nil && path != "" && path != "-" {
+			path, err = further(path)
+		}
+		target.SetString(path)
+		return err
+	}
+}
+
+func asItIs(path string) (string, error) { return path, nil }
 
 func wantsJSON(args []string) bool {
 	for _, a := range args {

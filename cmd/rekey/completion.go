@@ -65,7 +65,7 @@ func (a *app) predictRuns(complete.Args) []string {
 }
 
 func (a *app) predictBackends(complete.Args) []string {
-	h, err := a.open()
+	h, err := a.openWithoutRuns()
 	if err != nil {
 		return nil
 	}

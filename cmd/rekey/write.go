@@ -43,7 +43,7 @@ type checkedArg struct {
 
 // Run checks.
 func (c *checkCmd) Run(a *app) error {
-	h, err := a.open()
+	h, err := a.openWithoutRuns()
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ type backendArg struct {
 
 // Run lists or explains backends.
 func (c *backendsCmd) Run(a *app) error {
-	h, err := a.open()
+	h, err := a.openWithoutRuns()
 	if err != nil {
 		return err
 	}
@@ -321,31 +321,19 @@ type keygenCmd struct {
 
 // Run makes an identity.
 func (c *keygenCmd) Run(a *app) error {
-	path := c.Out
-	if path == "-" {
+	if c.Out == "-" {
 		return a.printIdentity()
 	}
-	if path != "" {
-		guard := host.Config{PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"), Recipients: a.recipients()}
-		guard.StateDir, _ = a.stateDir() // there may be none, and nothing to guard
-		guard.Self, _ = os.Executable()
-		guard.WorkDir, _ = os.Getwd()
-		if err := guard.MayMakeIdentity(path); err != nil {
-			return err
-		}
+	own, err := a.config()
+	if err == nil || errors.Is(err, errHomeless) {
+		own, err = own.Expanded()
 	}
-	if path == "" {
-		path = a.env("REKEY_AGE_IDENTITY")
+	if err != nil {
+		return err
 	}
-	if path == "" {
-		dir, err := a.stateDir()
-		if err != nil {
-			return err
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		path = host.IdentityIn(dir)
+	path, err := c.path(own)
+	if err != nil {
+		return err
 	}
 	recipient, err := ledger.CreateIdentity(path)
 	if errors.Is(err, fs.ErrExist) {
@@ -361,6 +349,30 @@ func (c *keygenCmd) Run(a *app) error {
 	fmt.Fprintf(a.process.stderr, "rekey: wrote %s; keep a copy in a safe place\n", path)
 	fmt.Fprintln(a.process.stdout, recipient)
 	return nil
+}
+
+// path is where the identity goes. That of a state directory whose runs are
+// sealed to another is no such place.
+func (c *keygenCmd) path(own host.Config) (string, error) {
+	if c.Out != "" {
+		return c.Out, own.MayMakeIdentity(c.Out)
+	}
+	if own.IdentityPath != "" {
+		return own.IdentityPath, nil
+	}
+	if own.StateDir == "" {
+		return "", &host.UsageError{Message: errHomeless.Message, Fix: "give --out FILE"}
+	}
+	if err := os.MkdirAll(own.StateDir, 0o700); err != nil {
+		return "", err
+	}
+	path := host.IdentityIn(own.StateDir)
+	used, err := ledger.HasRuns(own.StateDir)
+	if _, gone := os.Lstat(path); used && errors.Is(gone, fs.ErrNotExist) {
+		return "", &host.UsageError{Message: "there is no " + path + ", to which the runs here are sealed, and another opens none of them",
+			Fix: "put its copy back, or give --out FILE"}
+	}
+	return path, err
 }
 
 // printIdentity prints a new identity to standard output, as age-keygen does,

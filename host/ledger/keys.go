@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/internal/bounded"
+	"github.com/rekey-host/rekey/host/internal/strict"
 )
 
 // Keys open and seal the data keys of runs. With identities sealed values can
@@ -61,9 +63,20 @@ func LoadKeys(identityPath string, recipients []string) (k Keys, created bool, e
 	return k, created, err
 }
 
-// OpenKeys reads an identity file, and makes nothing.
+// HasRuns reports whether a state directory has runs, those among them that
+// cannot be read.
+func HasRuns(dir string) (bool, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, "runs"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), ".db") }), err
+}
+
+// OpenKeys reads an identity file, and makes nothing. One that others than its
+// owner may use is refused, as ssh refuses its keys.
 func OpenKeys(identityPath string) (Keys, error) {
-	text, err := bounded.ReadFile(context.Background(), identityPath, maxKeyFile)
+	text, err := readKeys(identityPath, strict.Secret)
 	if err != nil {
 		return Keys{}, fmt.Errorf("identity: %w", err)
 	}
@@ -84,6 +97,33 @@ func OpenKeys(identityPath string) (Keys, error) {
 		return Keys{}, fmt.Errorf("identity %s: there is no identity in it that rekey can seal to", identityPath)
 	}
 	return k, nil
+}
+
+// readKeys reads a file of keys whose mode finds no fault in, without the mark
+// that some editors put in front.
+func readKeys(path string, fault func(string, fs.FileMode) *strict.Problem) ([]byte, error) {
+	f, err := bounded.Open(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if p := fault(path, info.Mode()); p != nil {
+		return nil, p
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxKeyFile:
+		return nil, fmt.Errorf("%s: it is larger than %d bytes, which no file of keys is", path, maxKeyFile)
+	case bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")):
+		return nil, fmt.Errorf("%s: it is UTF-16; save it as UTF-8", path)
+	}
+	return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), nil
 }
 
 // createIdentity makes an identity file, unless another process is faster.
@@ -181,9 +221,13 @@ func recipientsIn(s string) ([]age.Recipient, error) {
 	if strings.HasPrefix(s, "AGE-SECRET-KEY-") {
 		return nil, errors.New("recipient: this is an identity, which is secret; give its recipient, which begins with age1")
 	}
-	text, err := bounded.ReadFile(context.Background(), s, maxKeyFile)
+	text, err := readKeys(s, strict.Writers)
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return nil, fmt.Errorf("recipient %q: neither an age recipient nor a file of them: %w", s, path.Err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("recipient %q: neither an age recipient nor a file of them: %w", s, errors.Unwrap(err))
+		return nil, fmt.Errorf("recipients file %w", err)
 	}
 	some, err := age.ParseRecipients(bytes.NewReader(text))
 	if err != nil {

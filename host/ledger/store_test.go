@@ -321,6 +321,49 @@ func TestNewestAppliedLooksThroughAllRuns(t *testing.T) {
 	must(t, s.Close())
 }
 
+// TestFilesOfKeysAreReadAsSshReadsIts: by their modes, and without the mark of
+// an editor.
+func TestFilesOfKeysAreReadAsSshReadsIts(t *testing.T) {
+	dir := t.TempDir()
+	own, other := filepath.Join(dir, "id"), filepath.Join(dir, "recipients")
+	text, recipient, err := GenerateIdentity(time.Now())
+	must(t, err)
+	write := func(path, text string, mode os.FileMode) {
+		must(t, os.WriteFile(path, []byte(text), 0o600))
+		must(t, os.Chmod(path, mode))
+	}
+	for _, x := range []struct {
+		identity, recipients         string
+		identityMode, recipientsMode os.FileMode
+		want                         string
+	}{
+		{string(text), recipient, 0o600, 0o644, ""},
+		{string(text), recipient, 0o400, 0o444, ""},
+		{string(text), recipient, 0o700, 0o755, ""},
+		{"\ufeff" + string(text), "\ufeff" + recipient, 0o600, 0o600, ""},
+		{strings.ReplaceAll(string(text), "\n", "\r\n"), recipient + "\r\n", 0o600, 0o600, ""},
+		{string(text), recipient, 0o640, 0o644, "identity: " + own + ": its mode is 0640, so others than its owner may use it; chmod 600 " + own},
+		{string(text), recipient, 0o604, 0o644, "chmod 600 "},
+		{string(text), recipient, 0o620, 0o644, "chmod 600 "},
+		{string(text), recipient, 0o602, 0o644, "chmod 600 "},
+		{string(text), recipient, 0o600, 0o664, "recipients file " + other + ": its group may write it; chmod g-w " + other},
+		{string(text), recipient, 0o600, 0o646, "chmod o-w "},
+		{string(text), recipient, 0o600, 0o666, "chmod go-w "},
+		{"\xff\xfea\x00", recipient, 0o600, 0o644, "id: it is UTF-16; save it as UTF-8"},
+		{string(text), "\xfe\xff\x00a", 0o600, 0o644, "recipients: it is UTF-16; save it as UTF-8"},
+	} {
+		write(own, x.identity, x.identityMode)
+		write(other, x.recipients, x.recipientsMode)
+		k, _, err := LoadKeys(own, []string{other})
+		switch {
+		case x.want == "" && (err != nil || len(k.Recipients) != 2 || len(k.PublicKeys()) != 1 || k.PublicKeys()[0] != recipient):
+			t.Errorf("%04o, %04o: %v %v, want %s", x.identityMode, x.recipientsMode, k.PublicKeys(), err, recipient)
+		case x.want != "" && (err == nil || !strings.Contains(err.Error(), x.want)):
+			t.Errorf("%04o, %04o: %v, want %s", x.identityMode, x.recipientsMode, err, x.want)
+		}
+	}
+}
+
 // TestNewestAppliedGoesByTheTargetThatWasAccepted: settings that are no target
 // may differ, and a label that was moved before it was used counts as moved.
 func TestNewestAppliedGoesByTheTargetThatWasAccepted(t *testing.T) {

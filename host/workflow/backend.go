@@ -11,6 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -205,6 +206,13 @@ func (c *call) field(b *backendValue, f sdk.Field, given map[string]starlark.Val
 		return
 	}
 	x, bad := fieldValue(f, v, false)
+	if path, ok := x.(string); ok && f.Type == sdk.Path {
+		expanded, err := home.Expand(path, c.state.in.opts.Home)
+		if err != nil {
+			c.badValue(f.Name, "", "%s: %s", f.Name, err)
+		}
+		x = expanded
+	}
 	switch {
 	case bad == nil:
 		b.spec.Values[f.Name] = x

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/host/source"
 )
 
@@ -349,6 +350,16 @@ func (c *call) text(name string) string {
 	}
 	s, _ := strconv.Unquote(c.entry.params[i].def)
 	return s
+}
+
+// path is text of an argument that names a file.
+func (c *call) path(name string) string {
+	path, err := home.Expand(c.text(name), c.state.in.opts.Home)
+	if err != nil {
+		c.badValue(name, "", "%s", err)
+		return c.text(name)
+	}
+	return path
 }
 
 // texts returns an argument of kind list of strings; nil if it is absent.

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/host/source"
 )
 
@@ -36,7 +37,11 @@ func (c *call) paramPath() (starlark.Value, error) {
 		if text == "" {
 			return nil, &misuse{"the path is empty", ""}
 		}
-		return readText(text)
+		path, err := home.Expand(text, c.state.in.opts.Home)
+		if err != nil {
+			return nil, &misuse{err.Error(), ""}
+		}
+		return readText(path)
 	}, textOf})
 }
 

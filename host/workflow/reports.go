@@ -50,7 +50,7 @@ func (c *call) reportCSV() (starlark.Value, error) {
 func (c *call) reportHTML() (starlark.Value, error) { return c.report("html") }
 
 func (c *call) report(kind string) (starlark.Value, error) {
-	r := &reportValue{spec: ReportSpec{Kind: kind, Path: c.text("path"), Order: c.choice("order", "source", "apply"), EncryptTo: c.texts("encrypt_to")}}
+	r := &reportValue{spec: ReportSpec{Kind: kind, Path: c.path("path"), Order: c.choice("order", "source", "apply"), EncryptTo: c.texts("encrypt_to")}}
 	if r.spec.Path == "" {
 		c.badValue("path", "", "the path is empty")
 	}

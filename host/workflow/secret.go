@@ -62,5 +62,8 @@ func (c *call) reference(kind, arg string) (starlark.Value, error) {
 	if name == "" {
 		c.badValue(arg, "", "%s is empty", arg)
 	}
+	if kind == "file" {
+		name = c.path(arg)
+	}
 	return &refValue{SecretRef{Kind: kind, Name: name}}, nil
 }

@@ -42,7 +42,7 @@ func (in *interp) sourceFiles() source.Files {
 }
 
 func (c *call) csv() (starlark.Value, error) {
-	o := source.CSVOptions{Path: c.text("path"), Key: c.text("key"), Columns: c.texts("columns"), Delimiter: c.text("delimiter"),
+	o := source.CSVOptions{Path: c.path("path"), Key: c.text("key"), Columns: c.texts("columns"), Delimiter: c.text("delimiter"),
 		Types: c.types(), Secrets: c.texts("secrets"), Optional: c.texts("optional"), MayLack: c.texts("may_lack"), AnyCase: c.value("any_case") == starlark.True, Encoding: c.text("encoding"), Files: c.state.in.sourceFiles()}
 	if c.value("quote") != starlark.None {
 		q, size := utf8.DecodeRuneInString(c.text("quote"))
@@ -82,7 +82,7 @@ func (c *call) types() map[string]source.Type {
 }
 
 func (c *call) jsonl() (starlark.Value, error) {
-	s, err := source.JSONL(source.JSONLOptions{Path: c.text("path"), Key: c.text("key"), Secrets: c.texts("secrets"),
+	s, err := source.JSONL(source.JSONLOptions{Path: c.path("path"), Key: c.text("key"), Secrets: c.texts("secrets"),
 		Optional: c.texts("optional"), Files: c.state.in.sourceFiles()})
 	return c.source(s, err)
 }

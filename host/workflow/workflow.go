@@ -44,6 +44,7 @@ type Options struct {
 	Placeholders bool
 
 	WorkDir string    // that sources are relative to; "": the process's
+	Home    string    // that "~/" at the start of a path stands for; "": there is none
 	Stdin   io.Reader // users of csv("-"); nil: there are none
 
 	// Describe returns what a backend says of itself; BackendNames are those
