@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/hlog"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -80,7 +82,7 @@ func (h *Host) openBackend(ctx context.Context, w *workflow.Workflow, spec workf
 // config is what the plugin is configured with.
 func (h *Host) config(ctx context.Context, d sdk.Description, w *workflow.Workflow, spec workflow.BackendSpec) (sdk.Config, error) {
 	c := sdk.Config{Label: spec.Label, Values: h.values(d, spec), Secrets: map[string]secret.Value{},
-		Concurrency: concurrencyOf(d, w.Concurrency, spec.Concurrency), Timeout: spec.Timeout, Log: h.Log}
+		Concurrency: concurrencyOf(d, w.Concurrency, spec.Concurrency), Timeout: spec.Timeout, Log: h.slog()}
 	for name, ref := range spec.Secrets {
 		v, err := h.readSecret(ctx, ref)
 		if err != nil {
@@ -89,6 +91,14 @@ func (h *Host) config(ctx context.Context, d sdk.Description, w *workflow.Workfl
 		c.Secrets[name] = v
 	}
 	return c, nil
+}
+
+// slog is the log for those who write in slog; a plugin is told its level.
+func (h *Host) slog() *slog.Logger {
+	if h.Log == nil {
+		return nil
+	}
+	return hlog.Slog(h.Log, func(s string) string { return s })
 }
 
 // values are the settings of a backend that are no secrets, paths absolute: a

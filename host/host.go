@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/rekey-host/rekey/host/catalog"
 	"github.com/rekey-host/rekey/host/engine"
@@ -45,7 +46,7 @@ type Config struct {
 	Stdout    io.Writer // report.summary, and reports to "-"
 	Taken     bool      // standard output is a JSON object's, and Stdout another
 	Stderr    io.Writer // print() of scripts, warnings
-	Log       *slog.Logger
+	Log       hclog.Logger
 	LookupEnv func(string) (string, bool)
 	Random    io.Reader
 	Now       func() time.Time

@@ -2,22 +2,24 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"os/user"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/term"
 
 	"github.com/rekey-host/rekey/host"
@@ -145,18 +147,13 @@ func (a *app) stateDir() (string, error) {
 }
 
 // logger writes to standard error at the level of REKEY_LOG.
-func (a *app) logger() (*slog.Logger, error) {
-	levels := map[string]slog.Level{"": slog.LevelError, "error": slog.LevelError, "warn": slog.LevelWarn,
-		"info": slog.LevelInfo, "debug": slog.LevelDebug, "trace": slog.LevelDebug - 4}
-	level, known := levels[strings.ToLower(a.env("REKEY_LOG"))]
-	if !known {
+func (a *app) logger() (hclog.Logger, error) {
+	name := strings.ToLower(cmp.Or(a.env("REKEY_LOG"), "error"))
+	if !slices.Contains([]string{"error", "warn", "info", "debug", "trace"}, name) {
 		return nil, &host.UsageError{Message: fmt.Sprintf("REKEY_LOG is %q", a.env("REKEY_LOG")), Fix: "use error, warn, info, debug or trace"}
 	}
-	options := &slog.HandlerOptions{Level: level}
-	if a.cli.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(a.process.stderr, options)), nil
-	}
-	return slog.New(slog.NewTextHandler(a.process.stderr, options)), nil
+	return hclog.New(&hclog.LoggerOptions{Name: "rekey", Level: hclog.LevelFromString(name), Output: a.process.stderr,
+		JSONFormat: a.cli.LogFormat == "json"}), nil
 }
 
 func (a *app) interactive() bool {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -30,7 +28,7 @@ func (a *app) lastWords() {
 
 func (a *app) logsStacks() bool {
 	log, err := a.logger()
-	return err == nil && log.Enabled(context.Background(), slog.LevelDebug)
+	return err == nil && log.IsDebug()
 }
 
 // caught ends a command whose own goroutine has panicked.

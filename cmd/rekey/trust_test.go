@@ -228,3 +228,41 @@ func TestAWrongTargetThatRefusedAllMayBeMended(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// TestTheLogIsHclogs: every line that a run writes to its log, of the host, of
+// go-plugin and of a plugin, has hclog's names.
+func TestTheLogIsHclogs(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "LOGIN=of-the-plugin", "REKEY_LOG=trace", "REKEY_PLUGIN_DIR="+leakyPlugin(t, "1"))
+	p.write("leaky.star", `leaky = backend("leaky", password = secret.env("LOGIN"))
+
+def rotate(user, step):
+    step.set(leaky, user.login, step.generate())
+
+workflow(users = rows(["ann"], key = "login"), rotate = rotate)
+`)
+	r := p.must(0, "run", "leaky.star", "--yes", "--log-format", "json")
+	levels, modules := map[string]bool{}, map[string]bool{}
+	for line := range strings.Lines(r.stderr) {
+		var entry struct {
+			Level     string `json:"@level"`
+			Message   string `json:"@message"`
+			Module    string `json:"@module"`
+			Timestamp string `json:"@timestamp"`
+		}
+		if !strings.HasPrefix(line, "{") {
+			continue
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Level == "" || entry.Message == "" || entry.Timestamp == "" || !strings.HasPrefix(entry.Module, "rekey.") {
+			t.Errorf("%v: %s", err, line)
+		}
+		levels[entry.Level], modules[entry.Module] = true, true
+	}
+	if !levels["error"] || !levels["debug"] || !modules["rekey.leaky"] {
+		t.Errorf("levels %v, modules %v in\n%s", levels, modules, r.stderr)
+	}
+	r = p.must(0, "run", "leaky.star", "--yes", "--new")
+	if !strings.Contains(r.stderr, " [ERROR] rekey.leaky: error [redacted]: ") || strings.Contains(r.stderr, "of-the-plugin") {
+		t.Errorf("got\n%s", r.stderr)
+	}
+}

@@ -88,7 +88,7 @@ func (r *pluginRunner) confine() error {
 		return err
 	}
 	if len(missing) > 0 {
-		r.log.Warn("this kernel cannot deny a confined plugin everything", "plugin", r.command.Name, "allowed", strings.Join(missing, ", "))
+		r.log.Warn("this kernel cannot deny a confined plugin everything", "allowed", strings.Join(missing, ", "))
 	}
 	if len(r.options.Confine) == 0 {
 		return errors.New("cannot be confined: the host does not say by which command")

@@ -53,11 +53,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/dial"
@@ -75,7 +76,7 @@ type Command struct {
 
 // Options are shared by all plugins of a host. The zero Options will do.
 type Options struct {
-	Log      *slog.Logger     // of the plugins' lines and of their deaths; nil: none
+	Log      hclog.Logger     // of the plugins' lines and of their deaths; nil: none
 	Stderr   io.Writer        // gets the plugins' standard error, scrubbed; nil: nobody
 	RunDir   string           // for sockets, short; "": one of the user's own in the temporary directory
 	CacheDir string           // of host/catalog; "": no cache
@@ -93,7 +94,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+		o.Log = hclog.NewNullLogger()
 	}
 	if o.Now == nil {
 		o.Now = time.Now

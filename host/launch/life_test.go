@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -172,6 +172,42 @@ func TestAPluginThatAnswersTwiceOrForOthersIsHeardOnce(t *testing.T) {
 	}
 }
 
+// TestAPluginsLinesAreHclogs: levels, names and values as hclog and go-plugin
+// write them; whatever else a plugin says is one line at debug, and ends nobody.
+func TestAPluginsLinesAreHclogs(t *testing.T) {
+	t.Parallel()
+	w := plug(t, command(t, "good"), launch.Options{})
+	i := w.open(t, sdk.Config{})
+	lines := []struct{ said, want string }{
+		{`{"@level":"trace","@message":"m1","k":"v"}`, `[TRACE] test: m1: k=v`},
+		{`{"@level":"warn","@message":"m2","b":"2","a":1}`, `[WARN]  test: m2: a=1 b=2`},
+		{`{"@level":"error","@message":"m3","@module":"x","@timestamp":5}`, `[ERROR] test: m3`},
+		{`{"@level":"loud","@message":"m4"}`, `[DEBUG] test: m4`},
+		{`{"@level":{},"@message":"m5"}`, `[DEBUG] test: m5`},
+		{`{"@level":"off","@message":"m6"}`, `[DEBUG] test: m6`},
+		{`{"@level":"info","@message":7}`, `[DEBUG] test: {"@level":"info","@message":7}`},
+		{`{"@level":"info","@message":"m8\n[ERROR] not a line of its own"}`, `[INFO]  test: m8 [ERROR] not a line of its own`},
+		{"{\"@level\":\"info\",\"@message\":\"m9\\u001b[31m\"}", "[INFO]  test: m9[31m"},
+		{`[INFO] m10`, `[INFO]  test: [INFO] m10`},
+		{`[ERROR] m11`, `[ERROR] test: [ERROR] m11`},
+		{`[error] m12`, `[DEBUG] test: [error] m12`},
+		{`[x] m13`, `[DEBUG] test: [x] m13`},
+		{`m14`, `[DEBUG] test: m14`},
+		{`{"@message"`, `[DEBUG] test: {"@message"`},
+	}
+	for _, l := range lines {
+		if r := one(t, i, sdk.Operation{Account: "say " + l.said}); r.Outcome != sdk.Applied {
+			t.Fatalf("%v %v", r.Outcome, r.Err)
+		}
+	}
+	log := w.told()
+	for _, l := range lines {
+		if !strings.Contains(log, " "+l.want+"\n") {
+			t.Errorf("%s: want a line that ends in %s:\n%s", l.said, l.want, log)
+		}
+	}
+}
+
 func TestAPanicIsAnUnknownOutcomeAndNoMore(t *testing.T) {
 	t.Parallel()
 	w := plug(t, command(t, "good"), launch.Options{})
@@ -301,7 +337,7 @@ func beHost(actor, dir string) {
 	}
 	log := &lines{}
 	p := launch.New(launch.Command{Path: self, Args: []string{"plugin", actor}, Name: "test"},
-		launch.Options{RunDir: dir, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		launch.Options{RunDir: dir, Log: hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Debug})})
 	i, err := p.Open(context.Background(), sdk.Config{Label: "x", Concurrency: 1})
 	if err != nil {
 		panic(err)

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"go.uber.org/goleak"
 
@@ -144,6 +145,8 @@ func (i instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case "flood":
 		n, _ := strconv.Atoi(arg)
 		flood(n)
+	case "say":
+		fmt.Fprintln(os.Stderr, arg)
 	case "line":
 		n, _ := strconv.Atoi(arg)
 		_, _ = io.CopyN(os.Stderr, endless("y"), int64(n))
@@ -272,7 +275,7 @@ func plug(t testing.TB, c launch.Command, o launch.Options) *watched {
 	if o.StartTimeout == 0 {
 		o.StartTimeout = time.Minute // many tests start their plugins at once
 	}
-	o.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))
+	o.Log = hclog.New(&hclog.LoggerOptions{Output: w.log, Level: hclog.Trace})
 	w.Plugin = launch.New(c, o)
 	t.Cleanup(func() {
 		if log := w.told(); t.Failed() {

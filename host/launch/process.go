@@ -42,7 +42,7 @@ func start(ctx context.Context, c Command, o Options, redact *dial.Redactor) (*p
 	p := &process{options: o, dir: dir}
 	p.runner = newRunner(c, o, redact)
 	p.runner.scratch = dir.path
-	config := dial.Config(dial.Options{Log: o.Log, Redact: redact, Gone: p.runner.exited, Why: p.why})
+	config := dial.Config(dial.Options{Log: p.runner.log, Redact: redact, Gone: p.runner.exited, Why: p.why})
 	config.SkipHostEnv = true
 	config.StartTimeout = 2 * o.StartTimeout // connect has a clock of its own, for all of the start
 	config.UnixSocketConfig = &plugin.UnixSocketConfig{TempDir: dir.path}
@@ -55,7 +55,7 @@ func start(ctx context.Context, c Command, o Options, redact *dial.Redactor) (*p
 		p.end()
 		return nil, failure
 	}
-	p.runner.log.Debug("plugin started", "plugin", c.Name, "version", p.description.Version, "pid", p.runner.pid)
+	p.runner.log.Debug("plugin started", "version", p.description.Version, "pid", p.runner.pid)
 	p.wg.Go(p.mourn)
 	return p, nil
 }
@@ -143,7 +143,7 @@ func (p *process) mourn() {
 	if wanted {
 		return
 	}
-	p.runner.log.Error("plugin died", "plugin", p.runner.command.Name, "cause", p.death().Error(), "stderr", p.runner.tail.text())
+	p.runner.log.Error("plugin died", "cause", p.death().Error(), "stderr", p.runner.tail.text())
 }
 
 // watch kills the process when stuck says so twice in a row. Once may be the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
@@ -12,7 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/rekey-host/rekey/sdk/dial"
+	"github.com/rekey-host/rekey/sdk/hlog"
 )
 
 // pluginRunner starts one process for go-plugin. go-plugin's own runner hands
@@ -22,8 +24,8 @@ type pluginRunner struct {
 	command Command
 	options Options
 	redact  *dial.Redactor
-	log     *slog.Logger
-	scratch string // the directory of its socket
+	log     hclog.Logger // under the plugin's name, without secrets
+	scratch string       // the directory of its socket
 
 	cmd      *exec.Cmd
 	files    []*os.File // of the child, closed here once it has them
@@ -43,7 +45,8 @@ type pluginRunner struct {
 }
 
 func newRunner(c Command, o Options, redact *dial.Redactor) *pluginRunner {
-	r := &pluginRunner{command: c, options: o, redact: redact, log: o.Log, exited: make(chan struct{})}
+	r := &pluginRunner{command: c, options: o, redact: redact, exited: make(chan struct{})}
+	r.log = hlog.Scrubbed(o.Log.Named(c.Name), func(s string) string { return clean(redact, s) })
 	r.tail = &tail{redact: redact}
 	return r
 }

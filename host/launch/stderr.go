@@ -2,19 +2,19 @@ package launch
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
-	"log/slog"
+	"maps"
 	"os"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/rekey-host/rekey/sdk/dial"
 )
@@ -110,7 +110,7 @@ func (t *tail) between(text, next string) func(string) string {
 
 func (t *tail) complain(r *pluginRunner, dropped int) {
 	if dropped > 0 {
-		r.log.Warn("plugin writes too much, lines were dropped", "plugin", r.command.Name, "lines", dropped)
+		r.log.Warn("plugin writes too much, lines were dropped", "lines", dropped)
 	}
 }
 
@@ -184,24 +184,17 @@ func (t *tail) pass(r *pluginRunner, scrub func(string) string, text string) {
 		e, ok = parseEntry(text) // what was cut out was half of its quotes
 	}
 	if !ok {
-		e = entry{level: slog.LevelDebug, message: scrubbed}
+		e = entry{level: plainLevel(scrubbed), message: scrubbed}
 	}
-	ctx := context.Background()
-	if !r.log.Enabled(ctx, e.level) {
-		return
-	}
-	attrs := []slog.Attr{slog.String("plugin", r.command.Name)}
-	for _, a := range e.attrs {
-		attrs = append(attrs, slog.String(t.redact.Scrub(a.Key), shorten(t.redact.Scrub(a.Value.String()), maxLine)))
-	}
-	r.log.LogAttrs(ctx, e.level, shorten(t.redact.Scrub(e.message), maxLine), attrs...)
+	r.log.Log(e.level, e.message, e.args...)
 }
 
-// entry is a line in hclog's JSON format.
+// entry is a line in hclog's JSON format. go-plugin has a reader of its own, which
+// ends the host if a message is no text; a plugin shall not be able to do that.
 type entry struct {
-	level   slog.Level
+	level   hclog.Level
 	message string
-	attrs   []slog.Attr
+	args    []any // names and values, sorted by name
 }
 
 func parseEntry(text string) (entry, bool) {
@@ -218,29 +211,45 @@ func parseEntry(text string) (entry, bool) {
 	}
 	level, _ := raw["@level"].(string)
 	e := entry{level: levelOf(level), message: message}
-	for name, v := range raw {
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		if !strings.HasPrefix(name, "@") {
-			e.attrs = append(e.attrs, slog.String(name, fmt.Sprint(v)))
+			e.args = append(e.args, name, fmt.Sprint(raw[name]))
 		}
 	}
-	sort.Slice(e.attrs, func(a, b int) bool { return e.attrs[a].Key < e.attrs[b].Key })
 	return e, true
 }
 
 // levelOf returns Debug for a name that it does not know.
-func levelOf(name string) slog.Level {
-	switch name {
-	case "trace":
-		return slog.LevelDebug - 4
-	case "info":
-		return slog.LevelInfo
-	case "warn":
-		return slog.LevelWarn
-	case "error":
-		return slog.LevelError
-	default:
-		return slog.LevelDebug
+func levelOf(name string) hclog.Level {
+	if level := hclog.LevelFromString(name); level != hclog.NoLevel && level != hclog.Off {
+		return level
 	}
+	return hclog.Debug
+}
+
+// plainLevel is the level of a line that is no object: that in front of it, as
+// hclog and go-plugin take it, else Debug.
+func plainLevel(text string) hclog.Level {
+	name, _, tagged := strings.Cut(strings.TrimPrefix(text, "["), "]")
+	if !tagged || !strings.HasPrefix(text, "[") || name != strings.ToUpper(name) {
+		return hclog.Debug
+	}
+	return levelOf(name)
+}
+
+// clean is a text as it may be logged. What is left out might have kept the
+// pieces of a secret apart.
+func clean(redact *dial.Redactor, s string) string {
+	scrubbed := redact.Scrub(s)
+	if shown := visible(scrubbed); shown != scrubbed {
+		scrubbed = redact.Scrub(shown)
+	}
+	return shorten(scrubbed, maxLine)
+}
+
+// visible keeps a line one line, and leaves out what a terminal might obey.
+func visible(s string) string {
+	return printable(strings.NewReplacer("\r\n", " ", "\n", " ").Replace(s))
 }
 
 // printable leaves out what a terminal might obey.

@@ -103,7 +103,7 @@ func (h *handshake) noted(text string) bool {
 		return false
 	}
 	h.noise = shorten(valid(h.runner.redact.Scrub(text)), maxNoise)
-	h.runner.log.Warn("plugin prints on standard output, which belongs to the handshake", "plugin", h.runner.command.Name, "line", h.noise)
+	h.runner.log.Warn("plugin prints on standard output, which belongs to the handshake", "line", h.noise)
 	return true
 }
 

@@ -117,9 +117,9 @@ func readKeys(path string, fault func(string, fs.FileMode) *strict.Problem) ([]b
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 	case len(text) > maxKeyFile:
-		return nil, fmt.Errorf("%s: it is larger than %d bytes, which no file of keys is", path, maxKeyFile)
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is larger than %d KiB", maxKeyFile>>10)}
 	case bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")):
 		return nil, fmt.Errorf("%s: it is UTF-16; save it as UTF-8", path)
 	}

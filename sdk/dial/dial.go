@@ -14,12 +14,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/hlog"
 	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
 	"github.com/rekey-host/rekey/sdk/internal/wire"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -30,7 +32,7 @@ type Redactor = wire.Redactor
 
 // Options are how a Client treats its plugin. The zero Options will do.
 type Options struct {
-	Log    *slog.Logger // of odd answers; nil: none
+	Log    hclog.Logger // of odd answers, and of go-plugin; nil: none
 	Redact *Redactor    // shared with whoever reads the plugin's logs; nil: one of its own
 	// Gone is closed when the plugin's process is; nil: not known.
 	Gone <-chan struct{}
@@ -39,24 +41,32 @@ type Options struct {
 	Why func() string
 }
 
+// logger is the log without secrets.
+func (o Options) logger() hclog.Logger {
+	switch {
+	case o.Log == nil:
+		return hclog.NewNullLogger()
+	case o.Redact == nil:
+		return o.Log
+	}
+	return hlog.Scrubbed(o.Log, o.Redact.Scrub)
+}
+
 // Client speaks to one plugin process. Its methods are safe for concurrent use.
 type Client struct {
 	conn    grpc.ClientConnInterface
 	rpc     pb.BackendClient
 	options Options
 	redact  *Redactor
-	log     *slog.Logger
+	log     hclog.Logger
 	last    atomic.Uint64 // number of the newest instance
 }
 
 // New returns a client on a connection, which stays the caller's.
 func New(conn grpc.ClientConnInterface, o Options) *Client {
-	c := &Client{conn: conn, rpc: pb.NewBackendClient(conn), options: o, redact: o.Redact, log: o.Log}
+	c := &Client{conn: conn, rpc: pb.NewBackendClient(conn), options: o, redact: o.Redact, log: o.logger()}
 	if c.redact == nil {
 		c.redact = &Redactor{}
-	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
 	}
 	return c
 }

@@ -2,13 +2,13 @@ package dial_test
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -80,7 +80,7 @@ func against(t testing.TB, h *hostile, c sdk.Config) *peer {
 	p.cut = sync.OnceFunc(func() { g.Stop(); <-served; close(p.gone) })
 	t.Cleanup(p.cut)
 	client, closeConn, err := dial.Over(func(ctx context.Context) (net.Conn, error) { return l.DialContext(ctx) },
-		dial.Options{Log: slog.New(slog.NewTextHandler(p.log, nil)), Gone: p.gone})
+		dial.Options{Log: hclog.New(&hclog.LoggerOptions{Output: p.log}), Gone: p.gone})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 )
@@ -35,7 +34,7 @@ func Config(o Options) *plugin.ClientConfig {
 		AutoMTLS:         true,
 		GRPCDialOptions:  dialOptions(),
 		StartTimeout:     10 * time.Second,
-		Logger:           hclog.NewNullLogger(),
+		Logger:           o.logger(),
 	}
 }
 

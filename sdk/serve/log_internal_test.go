@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc/grpclog"
 
 	"github.com/rekey-host/rekey/sdk/internal/wire"
@@ -42,12 +43,12 @@ func (o *output) String() string {
 func scrubbing() (*output, *slog.Logger) {
 	r, out := &wire.Redactor{}, &output{}
 	r.Note(secret.New(canary))
-	return out, newLogger(out, r, levelTrace)
+	return out, newLogger(out, r, hclog.Trace)
 }
 
 func TestALogLineIsOneScrubbedObjectWithHclogsNames(t *testing.T) {
 	out, log := scrubbing()
-	log.With("w", canary).WithGroup("g").Log(t.Context(), levelTrace, "m "+canary,
+	log.With("w", canary).WithGroup("g").Log(t.Context(), slog.LevelDebug-4, "m "+canary,
 		canary, 1, "e", errors.New(canary), "v", secret.New(canary), "q", strings.Repeat("x", 1<<20))
 	text := out.String()
 	var line map[string]any

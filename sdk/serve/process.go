@@ -112,7 +112,7 @@ func (s *service) servePlugin(ctx context.Context, handshake *os.File) error {
 		Plugins:         plugin.PluginSet{"backend": &grpcPlugin{service: s}},
 		TLSProvider:     func() (*tls.Config, error) { return config, nil },
 		GRPCServer:      newGRPC,
-		Logger:          hclog.NewNullLogger(),
+		Logger:          newHclog(s.stderr, s.redact, hclog.Warn),
 		Test:            &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: started, CloseCh: ended},
 	})
 	select {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -34,7 +35,7 @@ type service struct {
 
 func newService(b sdk.Backend, stderr io.Writer) *service {
 	s := &service{backend: b, redact: &wire.Redactor{}, stderr: stderr, instances: map[string]*instance{}}
-	s.log = newLogger(stderr, s.redact, slog.LevelInfo)
+	s.log = newLogger(stderr, s.redact, hclog.Info)
 	return s
 }
 

@@ -1,0 +1,176 @@
+// Package hlog joins the two loggers of this project: slog, in which backends
+// and their authors write, and hclog, in which go-plugin and the host do. Every
+// text is scrubbed on its way. It refuses to know what is a secret.
+package hlog
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Scrubbed returns a logger that passes messages, names and values on to log, each
+// text through scrub.
+func Scrubbed(log hclog.Logger, scrub func(string) string) hclog.Logger {
+	return scrubbed{log, scrub}
+}
+
+type scrubbed struct {
+	hclog.Logger
+	scrub func(string) string
+}
+
+// Log scrubs a line and passes it on, if anybody wants it.
+func (s scrubbed) Log(level hclog.Level, msg string, args ...any) {
+	if level >= s.GetLevel() {
+		s.Logger.Log(level, s.scrub(msg), s.args(args)...)
+	}
+}
+
+// Trace is Log at that level.
+func (s scrubbed) Trace(msg string, args ...any) { s.Log(hclog.Trace, msg, args...) }
+
+// Debug is Log at that level.
+func (s scrubbed) Debug(msg string, args ...any) { s.Log(hclog.Debug, msg, args...) }
+
+// Info is Log at that level.
+func (s scrubbed) Info(msg string, args ...any) { s.Log(hclog.Info, msg, args...) }
+
+// Warn is Log at that level.
+func (s scrubbed) Warn(msg string, args ...any) { s.Log(hclog.Warn, msg, args...) }
+
+// Error is Log at that level.
+func (s scrubbed) Error(msg string, args ...any) { s.Log(hclog.Error, msg, args...) }
+
+// With keeps the scrubbing.
+func (s scrubbed) With(args ...any) hclog.Logger {
+	return scrubbed{s.Logger.With(s.args(args)...), s.scrub}
+}
+
+// Named keeps the scrubbing.
+func (s scrubbed) Named(name string) hclog.Logger {
+	return scrubbed{s.Logger.Named(s.scrub(name)), s.scrub}
+}
+
+// ResetNamed keeps the scrubbing.
+func (s scrubbed) ResetNamed(name string) hclog.Logger {
+	return scrubbed{s.Logger.ResetNamed(s.scrub(name)), s.scrub}
+}
+
+// StandardLogger keeps the scrubbing.
+func (s scrubbed) StandardLogger(o *hclog.StandardLoggerOptions) *log.Logger {
+	return log.New(s.StandardWriter(o), "", 0)
+}
+
+// StandardWriter takes each write for a line at the level info.
+func (s scrubbed) StandardWriter(*hclog.StandardLoggerOptions) io.Writer { return lines{s} }
+
+type lines struct{ log hclog.Logger }
+
+// Write logs one line.
+func (l lines) Write(line []byte) (int, error) {
+	l.log.Info(strings.TrimSpace(string(line)))
+	return len(line), nil
+}
+
+// args are names and values as hclog writes them, scrubbed.
+func (s scrubbed) args(args []any) []any {
+	out := make([]any, len(args))
+	for i, a := range args {
+		out[i] = s.value(a)
+	}
+	return out
+}
+
+// value turns everything that is no number into scrubbed text: whatever else
+// hclog were given it would format after the scrubbing.
+func (s scrubbed) value(v any) any {
+	switch v := v.(type) {
+	case int, int64, uint64, float64, bool:
+		return v
+	case string:
+		return s.scrub(v)
+	case time.Time:
+		return v.Format(time.RFC3339Nano)
+	default:
+		return s.scrub(fmt.Sprint(v))
+	}
+}
+
+// Slog returns a logger whose lines go to log, at its levels and under its name,
+// each text through scrub.
+func Slog(log hclog.Logger, scrub func(string) string) *slog.Logger {
+	return slog.New(handler{Scrubbed(log, scrub), ""})
+}
+
+type handler struct {
+	log    hclog.Logger
+	prefix string // of the names of a group, ending in a dot
+}
+
+// Enabled reports whether a line of the level is wanted.
+func (h handler) Enabled(_ context.Context, level slog.Level) bool {
+	return LevelOf(level) >= h.log.GetLevel()
+}
+
+// Handle passes a record on.
+func (h handler) Handle(_ context.Context, r slog.Record) error {
+	var args []any
+	r.Attrs(func(a slog.Attr) bool { args = flat(args, h.prefix, a); return true })
+	h.log.Log(LevelOf(r.Level), r.Message, args...)
+	return nil
+}
+
+// WithAttrs keeps attributes for every line.
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	var args []any
+	for _, a := range attrs {
+		args = flat(args, h.prefix, a)
+	}
+	return handler{h.log.With(args...), h.prefix}
+}
+
+// WithGroup puts a name before those that follow.
+func (h handler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	return handler{h.log, h.prefix + name + "."}
+}
+
+// flat adds an attribute as a name and a value, a group as several.
+func flat(args []any, prefix string, a slog.Attr) []any {
+	v := a.Value.Resolve()
+	if v.Kind() != slog.KindGroup {
+		return append(args, prefix+a.Key, v.Any())
+	}
+	if a.Key != "" {
+		prefix += a.Key + "."
+	}
+	for _, inner := range v.Group() {
+		args = flat(args, prefix, inner)
+	}
+	return args
+}
+
+// LevelOf is hclog's level for one of slog's; trace is below slog's debug.
+func LevelOf(level slog.Level) hclog.Level {
+	switch {
+	case level < slog.LevelDebug:
+		return hclog.Trace
+	case level < slog.LevelInfo:
+		return hclog.Debug
+	case level < slog.LevelWarn:
+		return hclog.Info
+	case level < slog.LevelError:
+		return hclog.Warn
+	default:
+		return hclog.Error
+	}
+}
