@@ -118,7 +118,7 @@ func hiddenInKey(c Column, key string) *complaint {
 		return nil
 	}
 	r, _ := utf8.DecodeRuneInString(key[at:])
-	return &complaint{fmt.Sprintf("key column %q: character %d of %q is %s", c.Name, utf8.RuneCountInString(key[:at])+1, visible.Escape(shorten(key)), visible.Name(r)), "remove it"}
+	return &complaint{fmt.Sprintf("key column %q: character %d of \"%s\" is %s", c.Name, utf8.RuneCountInString(key[:at])+1, visible.Escape(shorten(key)), visible.Name(r)), "remove it"}
 }
 
 func isControl(r rune) bool { return unicode.IsControl(r) }
