@@ -105,7 +105,8 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 }
 
 func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow, b *backends, o RunOptions, warnings []string, planOnly bool) (*ledger.Run, error) {
-	job := engine.PlanJob{Users: w.Users, OrderBy: w.OrderBy, Waves: w.Waves, Draft: d, Hooks: w, Backends: b.list, Policy: w.Policy, Random: h.Random}
+	users := source.WatchDoubles(w.Users, w.Given)
+	job := engine.PlanJob{Users: users, OrderBy: w.OrderBy, Waves: w.Waves, Draft: d, Hooks: w, Backends: b.list, Policy: w.Policy, Random: h.Random}
 	if w.HasSelect {
 		job.Select = w.Select
 	}
@@ -135,7 +136,7 @@ func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow
 	if p.Due == 0 {
 		warnings = append(warnings, nobody(p))
 	}
-	warnings = slices.Concat(warnings, p.Lasting)
+	warnings = slices.Concat(warnings, p.Lasting, users.Warnings())
 	shown := preview(w, p, warnings)
 	shown.Backends, shown.Recipients = backendLines(b.pins), d.Recipients()
 	switch {

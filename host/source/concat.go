@@ -152,3 +152,12 @@ func (r Row) moved(places []int) Row {
 	r.Cells = cells
 	return r
 }
+
+// Warnings returns those of all parts.
+func (s *concatSource) Warnings() []string {
+	var all []string
+	for _, p := range s.parts {
+		all = append(all, Warnings(p)...)
+	}
+	return all
+}

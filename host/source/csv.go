@@ -107,6 +107,7 @@ type csvSource struct {
 	columns []string
 	format  format
 	charset charset
+	cut     trimmed // under input's lock
 }
 
 var _ Fingerprinter = (*csvSource)(nil)
@@ -227,7 +228,11 @@ func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
 		return err
 	}
 	r := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets(), width: width}
-	return l.each(ctx, r.row, yield)
+	err = l.each(ctx, r.row, yield)
+	s.mu.Lock()
+	s.cut = r.cut
+	s.mu.Unlock()
+	return err
 }
 
 // begin returns the columns and how many values each line has: 0 if the first
@@ -245,6 +250,7 @@ func (s *csvSource) begin(ctx context.Context, l *lines) (Schema, int, error) {
 
 // csvReader makes rows of lines.
 type csvReader struct {
+	cut     trimmed
 	source  *csvSource
 	schema  Schema
 	split   *splitter
@@ -339,8 +345,34 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 			sound = false
 		}
 		row.Cells[i] = cell
+		if r.schema.Columns[i].Secret && r.split.cut[i] {
+			r.cut.count(line)
+		}
 	}
 	return row, sound
+}
+
+// trimmed counts secrets around which spaces were trimmed.
+type trimmed struct {
+	n     int64
+	first int // line
+}
+
+func (t *trimmed) count(line int) {
+	if t.n++; t.n == 1 {
+		t.first = line
+	}
+}
+
+// Warnings tells of secrets that lost their spaces in the last reading.
+func (s *csvSource) Warnings() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cut.n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s:%d: spaces around a secret were trimmed, as they are around every value: %s in all; quote the value to keep them",
+		s.Name(), s.cut.first, map[bool]string{true: "once", false: fmt.Sprintf("%d times", s.cut.n)}[s.cut.n == 1])}
 }
 
 // keyText is what stands for the user: the text as written, without the spaces

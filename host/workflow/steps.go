@@ -97,6 +97,9 @@ func (c *call) stepUnlock() (starlark.Value, error) { return c.step("unlock") }
 func (c *call) step(verb string) (starlark.Value, error) {
 	b := c.value("backend").(*backendValue)
 	step := engine.Step{Verb: verb, Backend: b.spec.Label, Account: c.text("account")}
+	if isGarbled(step.Account) {
+		c.bad("account", halfLetter, "account %q has half a letter in it, or one that was lost", step.Account)
+	}
 	c.credential(&step)
 	c.options(&step, b)
 	if len(c.problems) > 0 {

@@ -2,6 +2,8 @@ package workflow
 
 import (
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/starlark"
 
@@ -32,5 +34,18 @@ func (c *call) done() (starlark.Value, error) {
 func (c *call) failed() (starlark.Value, error) { return c.verdict(engine.SaidFailed) }
 
 func (c *call) verdict(kind engine.VerdictKind) (starlark.Value, error) {
+	if reason := c.text("reason"); !utf8.ValidString(reason) { // what a backend says may have lost letters of its own
+		c.bad("reason", halfLetter, "reason %q has half a letter in it", shorten(reason, 100))
+		return starlark.None, nil
+	}
 	return &verdictValue{kind: kind, name: c.entry.name, reason: harmless(shorten(c.text("reason"), maxReason))}, nil
+}
+
+// halfLetter is the fix of a text that was cut inside of a letter.
+const halfLetter = "text[0] is a byte, which may be half a letter: take list(text.codepoints())[0]"
+
+// isGarbled reports whether a text was cut inside of a letter, or went through
+// something that left a mark in the place of one.
+func isGarbled(text string) bool {
+	return !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError)
 }

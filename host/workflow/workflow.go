@@ -90,6 +90,7 @@ type Workflow struct {
 	Params      []Param // in the order of their declaration
 	Files       []File  // the script first
 	Warnings    []source.Problem
+	Given       []string // columns whose values users get, as far as that is seen
 
 	in    *interp
 	hooks hooks

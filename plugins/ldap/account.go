@@ -21,7 +21,7 @@ func (i *Instance) wanted() []string {
 	if i.mode == modeAD {
 		return append(common, "userAccountControl", "msDS-User-Account-Control-Computed", "lockoutTime", "accountExpires", "pwdLastSet", "uSNChanged")
 	}
-	return append(common, "aliasedObjectName", "userPassword", "entryCSN", "modifyTimestamp", "pwdChangedTime", "pwdAccountLockedTime", "pwdReset", "pwdPolicySubentry",
+	return append(common, "objectClass", "userPassword", "entryCSN", "modifyTimestamp", "pwdChangedTime", "pwdAccountLockedTime", "pwdReset", "pwdPolicySubentry",
 		"nsAccountLock", "loginDisabled", "shadowExpire")
 }
 

@@ -202,10 +202,9 @@ func (c *conn) search(ctx context.Context, s search, controls []byte, yield func
 	return last, r, nil
 }
 
-// searches looks for many entries at once, by what their searches share but for
-// the base, and gives each, with the number of its base, to yield. One that finds
-// nothing is not told of.
-func (c *conn) searches(ctx context.Context, bases []string, shared []byte, yield func(n int, e entry)) error {
+// searches sends many searches at once and gives each entry, with the number of
+// its search, to yield. One that finds nothing is not told of.
+func (c *conn) searches(ctx context.Context, list []search, yield func(n int, e entry)) error {
 	ctx, cancel := bounded(ctx, c.patience)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
@@ -219,15 +218,15 @@ func (c *conn) searches(ctx context.Context, bases []string, shared []byte, yiel
 	}()
 	first := c.id + 1
 	var all []byte
-	for _, base := range bases {
+	for _, s := range list {
 		c.id++
-		all = append(all, ber(tagSequence, berInt(tagInteger, c.id), ber(tagSearchRequest, berText(tagOctets, base), shared))...)
+		all = append(all, ber(tagSequence, berInt(tagInteger, c.id), s.request())...)
 	}
 	if _, err := c.net.Write(all); err != nil {
 		c.broken = true
 		return &wireError{err: cause(ctx, err)}
 	}
-	for left := len(bases); left > 0; {
+	for left := len(list); left > 0; {
 		m, err := c.receive(first)
 		var e entry
 		if err == nil && m.op.tag == tagSearchEntry {

@@ -114,17 +114,12 @@ type search struct {
 }
 
 func (s search) request() []byte {
-	return ber(tagSearchRequest, berText(tagOctets, s.base), s.rest())
-}
-
-// rest is the request without its base: searches for many entries share it.
-func (s search) rest() []byte {
 	var names [][]byte
 	for _, a := range s.attributes {
 		names = append(names, berText(tagOctets, a))
 	}
-	return slices.Concat(berInt(tagEnumerated, s.scope), berInt(tagEnumerated, 0), berInt(tagInteger, s.limit), berInt(tagInteger, s.seconds),
-		berBool(tagBoolean, false), s.filter, ber(tagSequence, names...))
+	return ber(tagSearchRequest, berText(tagOctets, s.base), berInt(tagEnumerated, s.scope), berInt(tagEnumerated, 0),
+		berInt(tagInteger, s.limit), berInt(tagInteger, s.seconds), berBool(tagBoolean, false), s.filter, ber(tagSequence, names...))
 }
 
 // Filters, RFC 4511 section 4.5.1.

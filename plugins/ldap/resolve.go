@@ -14,7 +14,7 @@ import (
 )
 
 // uniqueIDs are what servers call the id that an entry keeps for good.
-var uniqueIDs = []string{"entryUUID", "nsUniqueId", "ibm-entryUUID", "GUID"}
+var uniqueIDs = []string{"entryUUID", "nsUniqueId", "objectGUID", "ibm-entryUUID", "GUID"}
 
 func (e entry) uniqueID() string {
 	for _, name := range uniqueIDs {
@@ -22,7 +22,7 @@ func (e entry) uniqueID() string {
 			return id
 		}
 	}
-	return e.first("objectGUID")
+	return ""
 }
 
 // Resolve returns the entry behind each name: its unique id, else its DN. All
@@ -72,10 +72,11 @@ func (i *Instance) entryOf(ctx context.Context, account string) (target, *sdk.Er
 
 // telling are the attributes that say what kind of entry an account is.
 func (i *Instance) telling() []string {
-	if i.mode == modeAD {
-		return []string{i.loginAttribute, "objectGUID"}
+	list := append([]string{i.loginAttribute, "objectClass", "aliasedObjectName"}, uniqueIDs...)
+	if i.mode != modeAD {
+		list = append(list, "userPassword")
 	}
-	return append([]string{i.loginAttribute, "aliasedObjectName", "userPassword"}, uniqueIDs...)
+	return list
 }
 
 // lookAll finds what is not known yet of the names. What that leaves open,
@@ -126,10 +127,13 @@ func (i *Instance) lookDNs(ctx context.Context, dns []string) *sdk.Error {
 	if len(dns) < 2 {
 		return nil
 	}
-	shared := search{scope: scopeBase, filter: filterPresent("objectClass"), attributes: i.telling()}.rest()
+	var list []search
+	for _, dn := range dns {
+		list = append(list, search{base: dn, scope: scopeBase, filter: filterPresent("objectClass"), attributes: i.telling()})
+	}
 	for try := 0; ; try++ {
 		failed := i.admin.use(ctx, func(c *conn) error {
-			return c.searches(ctx, dns, shared, func(n int, e entry) { i.remember(dns[n], e) })
+			return c.searches(ctx, list, func(n int, e entry) { i.remember(dns[n], e) })
 		})
 		if failed != nil && failed.sent && try == 0 && ctx.Err() == nil {
 			continue
@@ -173,7 +177,7 @@ func (i *Instance) unseen(account string, t target) target {
 
 // isAlias reports an entry that stands for another.
 func (e entry) isAlias() bool {
-	return e.first("aliasedObjectName") != ""
+	return slices.ContainsFunc(e.all("objectClass"), func(c string) bool { return strings.EqualFold(c, "alias") })
 }
 
 // foreign is the refusal of an entry whose password is not its own: one that
