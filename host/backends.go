@@ -198,13 +198,14 @@ func rateOf(d sdk.Description, spec workflow.BackendSpec) float64 {
 
 // checkBackends asks each backend whether it can do its job. The warnings are
 // for the operator; a bad finding is a *source.Problems.
-func checkBackends(ctx context.Context, b *backends) (warnings []string, err error) {
+func (h *Host) checkBackends(ctx context.Context, b *backends) (warnings []string, err error) {
 	var problems source.Problems
-	for _, x := range b.list {
+	for i, x := range b.list {
 		if !x.Can(sdk.CanCheck) {
 			continue
 		}
 		for _, f := range findings(ctx, x) {
+			f = h.unproxied(x.Description, b.open[i].Values(), f)
 			text := fmt.Sprintf("backend %q: %s", x.Label, f.Message)
 			switch f.Severity {
 			case sdk.Bad:

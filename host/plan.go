@@ -76,7 +76,7 @@ func (h *Host) same(head ledger.Header, w *workflow.Workflow, given map[string]s
 // plan checks the backends, reads the users, asks for confirmation and freezes
 // the plan. Until then nothing is left behind.
 func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]string, b *backends, o RunOptions, planOnly bool) (*ledger.Run, error) {
-	warnings, err := checkBackends(ctx, b)
+	warnings, err := h.checkBackends(ctx, b)
 	if err != nil {
 		return nil, err
 	}

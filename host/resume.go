@@ -198,7 +198,7 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 	if err := h.checkOutputs(w, r.Header(), o); err != nil {
 		return Outcome{}, err
 	}
-	warnings, err := checkBackends(stop, b)
+	warnings, err := h.checkBackends(stop, b)
 	if err != nil {
 		return Outcome{}, interrupted(stop, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -76,5 +77,18 @@ func TestConfineIsNotForPeople(t *testing.T) {
 	p := newPlace(t)
 	if r := p.must(2, "confine"); !strings.Contains(r.stderr, "confine: started by rekey itself, for --sandbox") {
 		t.Errorf("got %q", r.stderr)
+	}
+}
+
+// TestTheSandboxLetsABackendReachItsProxy: the system's own port is another, and
+// without that of the proxy no request would leave.
+func TestTheSandboxLetsABackendReachItsProxy(t *testing.T) {
+	j, proxy := newProxiedJob(t)
+	if o := j.outcome(0, proxied(proxy.URL, "--sandbox")...); o.Counts["done"] != 3 {
+		t.Errorf("counts %v", o.Counts)
+	}
+	_, port, _ := strings.Cut(proxy.Listener.Addr().String(), ":")
+	if b := j.trusted().Backends[0]; !slices.Contains(b.Grants, "connect "+port) {
+		t.Errorf("grants %q, want port %s among them", b.Grants, port)
 	}
 }

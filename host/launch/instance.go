@@ -35,6 +35,9 @@ type Instance struct {
 // Label returns the name that the script gave the instance.
 func (i *Instance) Label() string { return i.config.Label }
 
+// Values returns the settings that are no secrets, as they were given.
+func (i *Instance) Values() map[string]any { return i.config.Values }
+
 // Description returns what the plugin says of itself.
 func (i *Instance) Description() sdk.Description {
 	if p := i.process.Load(); p != nil {

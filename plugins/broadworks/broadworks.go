@@ -38,7 +38,7 @@ func (backend) Describe() sdk.Description {
 		ReplaySafe:    []sdk.Verb{sdk.Set},
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:        sdk.Limits{Concurrency: 8, Timeout: 30 * time.Second},
-		Egress:        []string{"{url}"},
+		Egress:        []string{"{url}", "{proxy}"},
 		Target:        []string{"url", "provider", "group"},
 		Paths:         []string{"{ca_file}"},
 		VerifyIsLogon: true,
@@ -46,7 +46,7 @@ func (backend) Describe() sdk.Description {
 }
 
 func fields() []sdk.Field {
-	return []sdk.Field{
+	return append([]sdk.Field{
 		{Name: "url", Type: sdk.URL, Required: true, Doc: "the interface's base, such as https://odin.example/api/v2"},
 		{Name: "user", Type: sdk.String, Required: true, Doc: "who logs in"},
 		{Name: "password", Type: sdk.Secret, Required: true, Doc: "that user's password"},
@@ -58,7 +58,7 @@ func fields() []sdk.Field {
 			Doc: "where generated SIP passwords come from: sip-password, one request each, by the SIP rules; password, one request for all, by the system's web rules"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "allow http:// to another machine: passwords in clear"},
 		{Name: "ca_file", Type: sdk.Path, Default: "", Doc: "PEM certificates to trust in place of the system's"},
-	}
+	}, rest.ProxyFields()...)
 }
 
 const doc = `Accounts are user ids (name@domain). A set names one of three kinds:
@@ -112,7 +112,7 @@ func (b backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error
 	}
 	var err error
 	i.client, err = rest.New(rest.Options{
-		Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Concurrency: c.Concurrency, Timeout: c.Timeout,
+		Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Proxy: rest.ProxyOf(c), Concurrency: c.Concurrency, Timeout: c.Timeout,
 		UserAgent: "rekey-backend-broadworks/" + version, Secrets: []secret.Value{i.password}, Explain: explain, Log: c.Log,
 	})
 	if err != nil {

@@ -55,14 +55,15 @@ func (backend) Describe() sdk.Description {
 		ReplaySafe:    []sdk.Verb{sdk.Set},
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:        sdk.Limits{Concurrency: 4},
-		Egress:        []string{"{url}"},
+		Egress:        []string{"{url}", "{proxy}"},
+		Paths:         []string{"{ca_file}"},
 		Target:        []string{"url", "tenant"},
 		VerifyIsLogon: true,
 	}
 }
 
 func settings() []sdk.Field {
-	return []sdk.Field{
+	return append([]sdk.Field{
 		{Name: "url", Type: sdk.URL, Required: true, Doc: "the services, such as https://docs.example/InfoShare/Json; a cloud has another path before the names of the services"},
 		{Name: "tenant", Type: sdk.String, Doc: "tenantName of the logon; not needed where there is one tenant"},
 		{Name: "user", Type: sdk.String, Required: true, Doc: "the service account's login name; it needs the rights Access to users and user groups, Access to security edit, Reset user password, and no second factor"},
@@ -77,7 +78,7 @@ func settings() []sdk.Field {
 		{Name: "upper", Type: sdk.Int, Default: 0, Doc: "at least so many upper-case letters"},
 		{Name: "digits", Type: sdk.Int, Default: 0, Doc: "at least so many digits"},
 		{Name: "symbols", Type: sdk.Int, Default: 0, Doc: "at least so many characters that are neither letters nor digits"},
-	}
+	}, rest.ProxyFields()...)
 }
 
 const doc = `An account is a login name, DOMAIN\login, or a user's id. Ids and login names are
@@ -136,7 +137,7 @@ func (b backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error
 	case i.encoding != utf8Text && i.encoding != utf16leText:
 		return nil, sdk.Errorf(sdk.InvalidConfig, "hash_encoding: %q is neither utf-8 nor utf-16le", i.encoding)
 	}
-	o := rest.Options{Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Concurrency: c.Concurrency,
+	o := rest.Options{Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Proxy: rest.ProxyOf(c), Concurrency: c.Concurrency,
 		Timeout: c.Timeout, UserAgent: "rekey-kendox/" + Version, Secrets: i.own(), Explain: explain, Log: c.Log}
 	var err error
 	if i.client, err = rest.New(o); err != nil {

@@ -70,14 +70,15 @@ func (backend) Describe() sdk.Description {
 		ReplaySafe:    []sdk.Verb{sdk.Reset, sdk.Unlock},
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:        sdk.Limits{Concurrency: 8},
-		Egress:        []string{"{url}", "{services}"},
+		Egress:        []string{"{url}", "{services}", "{proxy}"},
+		Paths:         []string{"{ca_file}"},
 		Target:        []string{"url", "services", "security_domain", "managed_system"},
 		VerifyIsLogon: true,
 	}
 }
 
 func settings() []sdk.Field {
-	return []sdk.Field{
+	return append([]sdk.Field{
 		{Name: "url", Type: sdk.URL, Required: true, Doc: "the endpoint, such as https://idm.example/openiam-idm-esb/idmsrvc/ProvisionControllerService; some releases call it ProvisioningService"},
 		{Name: "security_domain", Type: sdk.String, Default: defaultDomain, Doc: "the domain of accounts that name none"},
 		{Name: "managed_system", Type: sdk.String, Default: defaultSystem, Doc: "the managed system of accounts that name none; 0 is OpenIAM itself, whose changes go on to the user's other systems"},
@@ -100,7 +101,7 @@ func settings() []sdk.Field {
 		{Name: "requestor_login", Type: sdk.String, Doc: "requestorLogin in OpenIAM's audit log"},
 		{Name: "requestor_domain", Type: sdk.String, Doc: "requestorDomain in OpenIAM's audit log"},
 		{Name: "request_client_ip", Type: sdk.String, Doc: "requestClientIP in OpenIAM's audit log"},
-	}
+	}, rest.ProxyFields()...)
 }
 
 const doc = `An account is a principal, alone or with a domain or a managed system before it:
@@ -202,7 +203,7 @@ func (i *Instance) connect(c sdk.Config) error {
 }
 
 func client(c sdk.Config, base string) (*rest.Client, error) {
-	return rest.New(rest.Options{Base: base, Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"),
+	return rest.New(rest.Options{Base: base, Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Proxy: rest.ProxyOf(c),
 		Concurrency: c.Concurrency, Timeout: c.Timeout, UserAgent: "rekey-openiam/" + Version,
 		Secrets: []secret.Value{c.Secret("password")}, Explain: explain, Log: c.Log})
 }

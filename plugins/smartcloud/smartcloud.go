@@ -44,7 +44,7 @@ func (backend) Describe() sdk.Description {
 		Abilities:     sdk.AbilitiesOf((*verifying)(nil)),
 		Recover:       sdk.SetThenChange,
 		Limits:        sdk.Limits{Concurrency: 16, Timeout: 30 * time.Second},
-		Egress:        []string{"{url}"},
+		Egress:        []string{"{url}", "{proxy}"},
 		Target:        []string{"url"},
 		Paths:         []string{"{ca_file}"},
 		VerifyIsLogon: true,
@@ -52,7 +52,7 @@ func (backend) Describe() sdk.Description {
 }
 
 func fields() []sdk.Field {
-	return []sdk.Field{
+	return append([]sdk.Field{
 		{Name: "url", Type: sdk.URL, Required: true, Doc: "the data centre's host, such as https://apps.na.collabserv.com"},
 		{Name: "admin", Type: sdk.String, Required: true, Doc: "e-mail address of an administrator (role CustomerAdministrator or VSR)"},
 		{Name: "password", Type: sdk.Secret, Required: true, Doc: "the administrator's password"},
@@ -63,7 +63,7 @@ func fields() []sdk.Field {
 			Doc: "when to log on as a user to see whether a password works: never (nor look in another way); settle: once, before an answer that may come from an earlier attempt is reported; verify: also for step.verify"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "allow http:// to another machine: passwords in clear"},
 		{Name: "ca_file", Type: sdk.Path, Default: "", Doc: "PEM certificates to trust in place of the system's"},
-	}
+	}, rest.ProxyFields()...)
 }
 
 const doc = `Accounts are e-mail addresses.
@@ -118,7 +118,7 @@ func (b backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error
 	}
 	i.budget = limit
 	i.client, err = rest.New(rest.Options{
-		Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Concurrency: c.Concurrency, Timeout: c.Timeout,
+		Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Proxy: rest.ProxyOf(c), Concurrency: c.Concurrency, Timeout: c.Timeout,
 		UserAgent: "rekey-backend-smartcloud/" + version, Secrets: []secret.Value{c.Secret("password"), i.basic}, Explain: explain, Log: c.Log,
 	})
 	if err != nil {

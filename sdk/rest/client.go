@@ -11,8 +11,8 @@
 //		return failure.Receipt()
 //	}
 //
-// It never retries (that is the host's), never follows a redirect, reads no
-// proxy from the environment, keeps no cookies, and reads no more of an answer
+// It never retries (that is the host's), never follows a redirect, uses no
+// proxy but Options.Proxy, keeps no cookies, and reads no more of an answer
 // than Options.MaxBody. It knows no target system: what an error body means is
 // for Options.Explain to say.
 package rest
@@ -47,6 +47,8 @@ type Options struct {
 	Insecure bool
 	// CAFile is a file of PEM certificates to trust in place of the system's.
 	CAFile string
+	// Proxy is used for every request, also one to this machine.
+	Proxy Proxy
 	// Concurrency is how many connections are kept for reuse; at least 1.
 	Concurrency int
 	// Timeout ends an exchange whose context has no deadline; 0: none.
@@ -73,6 +75,7 @@ type Options struct {
 // Client does exchanges with one server. It is safe for concurrent use.
 type Client struct {
 	base      *url.URL
+	proxy     *url.URL // nil: none
 	http      *http.Client
 	transport *http.Transport
 	options   Options
@@ -89,8 +92,16 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxy, err := o.Proxy.parse()
+	if err != nil {
+		return nil, err
+	}
+	if err := keepSecret(base, proxy, o.Insecure); err != nil {
+		return nil, err
+	}
 	t := newTransport(max(1, o.Concurrency), roots)
-	c := &Client{base: base, transport: t, options: o.withDefaults()}
+	through(t, proxy)
+	c := &Client{base: base, proxy: proxy, transport: t, options: o.withDefaults()}
 	c.http = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return c, nil
 }

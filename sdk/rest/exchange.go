@@ -104,7 +104,7 @@ func (c *Client) finish(r Request, f *Failure) {
 }
 
 func (c *Client) scrubber(r Request) scrubber {
-	return newScrubber(slices.Concat(c.options.Secrets, r.Secrets, authorization(r.Authorization)))
+	return newScrubber(slices.Concat(c.options.Secrets, c.options.Proxy.secrets(), r.Secrets, authorization(r.Authorization)))
 }
 
 // Scrub removes the client's secrets, the context's (see WithSecrets) and the
@@ -198,6 +198,9 @@ func (c *Client) read(ctx context.Context, response *http.Response) (Answer, *Fa
 	case good:
 		return a, nil
 	}
+	if a.Status == http.StatusProxyAuthRequired && c.proxy != nil {
+		return Answer{}, Refusal(c.unknownToProxy()) // not the words of the server: nothing to explain
+	}
 	return a, failed(a, c.options.Now())
 }
 
@@ -215,7 +218,7 @@ func (c *Client) broken(ctx context.Context, err error, sent bool) *Failure {
 	case ctx.Err() != nil:
 		return Refusal(sdk.Errorf(sdk.Cancelled, "given up before it was sent"))
 	}
-	return Refusal(sdk.Errorf(sdk.Unreachable, "%s: %s", c.Host(), dialReason(err)))
+	return Refusal(c.unsent(err))
 }
 
 func (c *Client) trace(ctx context.Context, r Request, a Answer, f *Failure, took time.Duration) {
