@@ -31,7 +31,8 @@ func TestInitialiseMakesTemporaryPasswordsPermanent(t *testing.T) {
 	if o := p.outcome(4, args...); o.Counts["failed"] < 6 || o.Counts["pending"] == 0 {
 		t.Fatalf("the canary wave went over its threshold, but: %+v", o)
 	}
-	o := p.outcome(3, "resume", "last", "--yes")
+	p.must(4, "resume", "last", "--yes") // it stays stopped until somebody says so
+	o := p.outcome(3, "resume", "last", "--yes", "--over-threshold")
 	if o.Counts["done"] != users-faster || o.Counts["failed"] != faster {
 		t.Fatalf("got %v", o.Counts)
 	}

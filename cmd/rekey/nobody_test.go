@@ -51,10 +51,10 @@ workflow(users = rows(["ann", "bob"], key = "login"), rotate = rotate, on_failur
 	if n := strings.Count(r.stderr, "once"); n > 3 { // one at plan, and each once
 		t.Errorf("printed %d times", n)
 	}
-	if got := p.read("out.csv"); strings.Count(got, "web is not reverted: its earlier value is not known") != 2 {
+	if got := p.read("out.csv"); strings.Count(got, "not reverted, as the earlier value is not known: web") != 2 {
 		t.Errorf("the report:\n%s", got)
 	}
-	if got := p.must(0, "show", "last", "--user", "ann").stdout; !strings.Contains(got, "is not reverted") {
+	if got := p.must(0, "show", "last", "--user", "ann").stdout; !strings.Contains(got, "not reverted, as") {
 		t.Errorf("the user:\n%s", got)
 	}
 	r = p.must(3, "run", "s.star", "--yes", "--new")

@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
@@ -32,9 +34,18 @@ func (s *Steps) revert(v Verdict) (Verdict, error) {
 	return v, nil
 }
 
+// keep notes why an account was not set back.
+func (s *Steps) keep(why string, a *account) {
+	if s.kept == nil {
+		s.kept = map[string][]string{}
+	}
+	s.kept[why] = append(s.kept[why], a.cred.backend)
+}
+
 // sayKept adds to a status which accounts could not be set back.
 func (s *Steps) sayKept(rec *ledger.Record) {
-	for _, text := range s.kept {
+	for _, why := range slices.Sorted(maps.Keys(s.kept)) {
+		text := fmt.Sprintf("not reverted, as %s: %s", why, strings.Join(s.kept[why], ", "))
 		if rec.Detail.Message != "" {
 			text = "; " + text
 		}
@@ -58,10 +69,10 @@ func (s *Steps) setBack(a *account) error {
 	old, known := s.before(a)
 	switch {
 	case l == nil || !l.backend.Description.Does(sdk.Set):
-		s.kept = append(s.kept, fmt.Sprintf("%s is not reverted: the backend cannot set a value", a.cred.backend))
+		s.keep("the backend cannot set a value", a)
 		return nil
 	case !known:
-		s.kept = append(s.kept, fmt.Sprintf("%s is not reverted: its earlier value is not known", a.cred.backend))
+		s.keep("the earlier value is not known", a)
 		return nil
 	}
 	t := s.past.setBack(a.cred)

@@ -43,10 +43,10 @@ type Steps struct {
 	through   bool            // the next operation goes through an open circuit
 	lost      map[[2]int]loss // of what this process concluded, by step and try
 	simulated bool
-	taken     []poolKey // values of backends' own generators
-	changedBy []Step    // simulated steps that would change something
-	quiet     bool      // simulated once more, for the host alone
-	kept      []string  // what could not be set back, and why
+	taken     []poolKey           // values of backends' own generators
+	changedBy []Step              // simulated steps that would change something
+	quiet     bool                // simulated once more, for the host alone
+	kept      map[string][]string // labels that could not be set back, by why
 }
 
 // Started reports whether something of the user is applied or may be: it has
