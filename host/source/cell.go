@@ -8,7 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/rekey-host/rekey/internal/visible"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -108,17 +107,6 @@ func equalASCII(text, word string) bool {
 		}
 	}
 	return true
-}
-
-// hiddenInKey finds a character in a key that is not seen: two keys that look
-// the same would be two users, and one would not be found.
-func hiddenInKey(c Column, key string) *complaint {
-	at := visible.Find(key)
-	if at < 0 {
-		return nil
-	}
-	r, _ := utf8.DecodeRuneInString(key[at:])
-	return &complaint{fmt.Sprintf("key column %q: character %d of \"%s\" is %s", c.Name, utf8.RuneCountInString(key[:at])+1, visible.Escape(shorten(key)), visible.Name(r)), "remove it"}
 }
 
 func isControl(r rune) bool { return unicode.IsControl(r) }

@@ -333,9 +333,6 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 			if row.Key == "" {
 				bad = &complaint{fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), "give every user a key"}
 			}
-			if bad == nil {
-				bad = hiddenInKey(r.schema.Columns[i], row.Key)
-			}
 		}
 		if bad == nil {
 			bad = valueFlaw(r.schema.Columns[i], i == r.schema.Key, string(f))

@@ -246,7 +246,7 @@ func keyOf(c Column, cell any) (string, *complaint) {
 		return strconv.FormatInt(v, 10), nil
 	case string:
 		if v != "" {
-			return v, hiddenInKey(c, v)
+			return v, nil
 		}
 		return "", &complaint{fmt.Sprintf("key column %q is empty", c.Name), "give every user a key"}
 	}

@@ -3,9 +3,12 @@ package source
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/internal/visible"
 )
 
 // kindFlaw says of the beginning of a file what it is, where it is no text in
@@ -118,7 +121,19 @@ func edgeFlaw(c Column, text string) *complaint {
 			return &complaint{fmt.Sprintf("key column %q %s with %s, which nobody sees", c.Name, end.where, nameOf(end.r)), "remove it"}
 		}
 	}
-	return nil
+	return hiddenInKey(c, text)
+}
+
+// hiddenInKey finds a character within a key that is not seen: two keys that
+// look the same would be two users, and one would not be found.
+func hiddenInKey(c Column, key string) *complaint {
+	at := visible.Find(key)
+	if at < 0 {
+		return nil
+	}
+	r, _ := utf8.DecodeRuneInString(key[at:])
+	return &complaint{fmt.Sprintf("key column %q: character %d of %s is %s", c.Name, utf8.RuneCountInString(key[:at])+1,
+		visible.Escape(strconv.Quote(shorten(key))), visible.Name(r)), "remove it"}
 }
 
 // unseen reports whether a character leaves no mark.
