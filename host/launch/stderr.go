@@ -35,7 +35,7 @@ type tail struct {
 // The bounds of standard error.
 const (
 	maxLine   = 8 << 10  // bytes of a line
-	readBytes = 64 << 10 // of a line that are looked at for secrets
+	readBytes = 64 << 10 // of a line that are read at once; of them twice maxLine are looked at
 	keepLines = 40
 	keepBytes = 1 << 10 // of each
 	maxRate   = 1000    // lines logged a second
@@ -82,30 +82,27 @@ func pairs(lines <-chan string) iter.Seq[pair] {
 
 // take passes a line on, if it may pass.
 func (t *tail) take(r *pluginRunner, rate *limiter, text, next string) {
-	scrub := t.between(text, next)
-	t.keep(scrub, text)
+	scrubbed := t.between(text, next)
+	t.keep(scrubbed)
 	ok, dropped := rate.allow(time.Now())
 	t.complain(r, dropped)
 	if ok {
-		t.pass(r, scrub, text)
+		t.pass(r, scrubbed)
 	}
 }
 
 // carried is how many bytes around a line are looked at with it.
-const carried = 1 << 10
+const carried = 256
 
-// between returns what scrubs a line, or the beginning of it, and remembers it
-// for the next.
-func (t *tail) between(text, next string) func(string) string {
+// between returns a line scrubbed, and remembers it for the next.
+func (t *tail) between(text, next string) string {
 	before := t.before
 	t.before = before + text + "\n"
 	t.before = t.before[max(0, len(t.before)-carried):]
-	return func(part string) string {
-		if next == "" || len(part) < len(text) {
-			return t.redact.ScrubBetween(before, part, "")
-		}
-		return t.redact.ScrubBetween(before, part, "\n"+next[:min(len(next), carried)])
+	if next != "" {
+		next = "\n" + next[:min(len(next), carried)]
 	}
+	return valid(t.redact.ScrubBetween(before, text[:min(len(text), 2*maxLine)], next))
 }
 
 func (t *tail) complain(r *pluginRunner, dropped int) {
@@ -134,10 +131,9 @@ func (l *limiter) allow(now time.Time) (ok bool, dropped int) {
 	return true, dropped
 }
 
-// keep remembers a line, scrubbed: later its secrets may be forgotten. What is
-// cut off before that is so far behind what is shown that no half of one stays.
-func (t *tail) keep(scrub func(string) string, text string) {
-	text = shorten(printable(valid(scrub(text[:min(len(text), maxLine)]))), keepBytes)
+// keep remembers a scrubbed line: later its secrets may be forgotten.
+func (t *tail) keep(text string) {
+	text = shorten(printable(text), keepBytes)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.last) == keepLines {
@@ -173,16 +169,13 @@ func (t *tail) words() string {
 	return shorten(last, maxNoise)
 }
 
-// pass writes a line to the log and to Options.Stderr.
-func (t *tail) pass(r *pluginRunner, scrub func(string) string, text string) {
-	scrubbed := valid(scrub(text))
+// pass writes a scrubbed line to the log and to Options.Stderr. An entry that
+// broke when it was scrubbed is a text like any other.
+func (t *tail) pass(r *pluginRunner, scrubbed string) {
 	if r.options.Stderr != nil {
 		_, _ = fmt.Fprintln(r.options.Stderr, shorten(scrubbed, maxLine))
 	}
 	e, ok := parseEntry(scrubbed)
-	if !ok {
-		e, ok = parseEntry(text) // what was cut out was half of its quotes
-	}
 	if !ok {
 		e = entry{level: plainLevel(scrubbed), message: scrubbed}
 	}

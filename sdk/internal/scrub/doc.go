@@ -25,5 +25,5 @@
 // What it cannot find: a secret that the other program enciphered, compressed,
 // or put into an alphabet that is not listed; pieces of seven characters and
 // less; in the middle of a secret of more than 4,096 characters, pieces of
-// fourteen and less.
+// fourteen and less; UTF-16 without a letter of Latin in base64 or hex.
 package scrub

@@ -39,15 +39,17 @@ func (s *scratch) begin(tables []indexed, q question) {
 	clear(s.seen)
 }
 
-// The bound of what is looked at: so many times the text, and some bytes.
+// The bound of what is looked at: so many times the text, and some bytes; of
+// long texts less.
 const (
-	budgetTimes = 80
-	budgetMore  = 16 << 10
+	budgetTimes = 64
+	budgetMore  = 8 << 10
+	budgetLong  = 512 << 10
 )
 
 // search looks at the text and at what it may stand for, the plainest first.
 func (s *scratch) search(text string) {
-	s.left = budgetTimes*len(text) + budgetMore
+	s.left = min(budgetTimes*len(text)+budgetMore, 8*len(text)+budgetLong)
 	s.look(view{text: text})
 	for at := 0; at < len(s.queue); at++ {
 		s.open(s.queue[at])
@@ -88,9 +90,7 @@ func (s *scratch) open(v view) {
 	for _, c := range codes {
 		s.decode(v, c)
 	}
-	if strings.IndexByte(v.text, 0) >= 0 {
-		s.widen(v)
-	}
+	s.widen(v)
 }
 
 // decode looks at what the runs of a code's letters stand for.
@@ -125,10 +125,10 @@ func (s *scratch) bytes(b *builder) {
 	}
 }
 
-// widen searches bytes as UTF-16. Of ASCII in UTF-16 the normal form is that of
-// ASCII.
+// widen searches bytes as UTF-16, which is rich in zeros. Of ASCII in UTF-16 the
+// normal form is that of ASCII.
 func (s *scratch) widen(v view) {
-	if !s.wide {
+	if !s.wide || 8*strings.Count(v.text, "\x00") < len(v.text) {
 		return
 	}
 	for _, order := range [...]binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {

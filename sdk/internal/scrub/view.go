@@ -103,7 +103,7 @@ var chains = [...]int{
 	percents | slashes | entities | doubles,
 	percents | ldaps | slashes | entities | doubles,
 	percents | slashes | entities | printables | doubles,
-	percents, slashes, ldaps | slashes, entities, printables, doubles,
+	percents, slashes, entities,
 }
 
 // present returns the escapes that a text has.
