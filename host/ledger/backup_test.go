@@ -1,0 +1,121 @@
+package ledger
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// backedUp makes a store with three runs: one under way, one planned, one
+// damaged.
+func backedUp(t bench) (*Store, Keys, *Run) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := fuzzedRun(t, s)
+	must(t, newRun(t, s, k, 2).Close())
+	must(t, s.Wrote("/x/report.csv", "abc"))
+	must(t, os.WriteFile(s.runFile("rjunk"), []byte(strings.Repeat("x", 4096)), 0o600))
+	must(t, os.WriteFile(s.runFile("rjunk")+"-wal", []byte("y"), 0o600))
+	return s, k, r
+}
+
+func TestBackupIsAStateDirectory(t *testing.T) {
+	s, k, r := backedUp(t)
+	for _, empty := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "made", "backup")
+		if empty {
+			must(t, os.MkdirAll(dir, 0o755))
+		}
+		b, err := s.Backup(dir, filepath.Join(s.dir, "identity.txt"))
+		must(t, err)
+		if b.Runs != 3 || len(b.Damaged) != 1 || !strings.HasPrefix(b.Damaged[0], "run rjunk: ") || b.Dir != dir {
+			t.Errorf("Backup() = %+v", b)
+		}
+		if left := filesIn(t, filepath.Dir(dir)); !slices.Equal(left, []string{"backup"}) {
+			t.Errorf("beside it lie %v", left)
+		}
+		eachFile(t, dir, func(path string, info fs.FileInfo) {
+			if info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s: %v", path, info.Mode())
+			}
+		})
+		want, err := contents(s, k, r.ID())
+		must(t, err)
+		to := opened(t, dir, "test host")
+		got, err := contents(to, k, r.ID())
+		must(t, err)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+		audited(t, to, r.ID(), "")
+		if own := to.Owns("/x/report.csv"); !slices.Equal(own, []string{"abc"}) {
+			t.Errorf("Owns() = %v", own)
+		}
+		for _, suffix := range []string{"", "-wal"} {
+			a, _ := os.ReadFile(s.runFile("rjunk") + suffix)
+			b, _ := os.ReadFile(to.runFile("rjunk") + suffix)
+			if string(a) != string(b) {
+				t.Errorf("the damaged run%s is not there as it lies", suffix)
+			}
+		}
+		if _, err := to.Lock(r.ID(), k); !errors.As(err, new(*MovedError)) {
+			t.Errorf("Lock() = %v, want that it was moved", err)
+		}
+		again, err := to.LockMoved(r.ID(), k)
+		must(t, err)
+		must(t, again.Close())
+	}
+	must(t, r.Close())
+}
+
+func TestBackupIsMadeNowhereElse(t *testing.T) {
+	s, _, r := backedUp(t)
+	defer r.Close()
+	dir := t.TempDir()
+	full := filepath.Join(dir, "full")
+	must(t, os.MkdirAll(filepath.Join(full, "x"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	for _, at := range []string{full, filepath.Join(dir, "file"), filepath.Join(dir, "file", "x")} {
+		if _, err := s.Backup(at, ""); err == nil {
+			t.Errorf("Backup(%s) gave no error", at)
+		}
+	}
+	if _, err := s.Backup(full, ""); !errors.Is(err, ErrNotVacant) {
+		t.Errorf("Backup() = %v, want ErrNotVacant", err)
+	}
+	if _, err := s.Backup(filepath.Join(dir, "new"), filepath.Join(dir, "no identity")); err == nil {
+		t.Error("Backup() without the identity that was asked for gave no error")
+	}
+	if left := filesIn(t, dir); !slices.Equal(left, []string{"file", "full"}) {
+		t.Errorf("left are %v", left)
+	}
+	must(t, os.Remove(filepath.Join(s.dir, "audit.key")))
+	b, err := s.Backup(filepath.Join(dir, "new"), "")
+	must(t, err)
+	if _, err := os.Stat(filepath.Join(b.Dir, "identity.txt")); err == nil {
+		t.Error("the identity was copied without being asked for")
+	}
+}
+
+func TestBackupOfARunThatIsAnotherLogIsDamaged(t *testing.T) {
+	for _, query := range []string{"UPDATE state SET size = size + 1", "DELETE FROM state", "DELETE FROM rec WHERE id = 3",
+		"UPDATE rec SET body = (SELECT body FROM rec WHERE id = 4) WHERE id = 3", "UPDATE state SET frontier = zeroblob(length(frontier))"} {
+		s := newStore(t)
+		r := fuzzedRun(t, s)
+		must(t, r.Close())
+		edit(t, s, r.ID(), query)
+		b, err := s.Backup(filepath.Join(t.TempDir(), "b"), "")
+		if err != nil || len(b.Damaged) != 1 {
+			t.Errorf("%s: Backup() = %+v, %v", query, b, err)
+		}
+		if _, err := os.Stat(filepath.Join(b.Dir, "runs", r.ID()+".db")); err != nil {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}

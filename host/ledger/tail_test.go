@@ -1,0 +1,373 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// unsignedTail makes a run whose last records are under no signed head, as they are
+// when a process is killed, and the time of the last of them.
+func unsignedTail(t bench, s *Store, k Keys, later time.Duration) string {
+	t.Helper()
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s.now = func() time.Time { return at }
+	r := newRun(t, s, k, 5)
+	commit(t, r, &Record{Kind: Started})
+	at = at.Add(50 * time.Millisecond)
+	rec := intent(r, 1, 1, 0, canary)
+	rec.At = at.Add(later)
+	commit(t, r, rec)
+	must(t, r.Close())
+	return r.ID()
+}
+
+func TestTailWithoutASignedHead(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(t bench, s *Store, k Keys) string
+		want Tail
+		ok   bool
+		n    int64
+	}{
+		{"killed", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, 0) }, TailKilled, true, 1},
+		{"killed a second after", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, 950*time.Millisecond) }, TailKilled, true, 1},
+		{"too late", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, time.Second) }, TailSigned, false, 1},
+		{"no head at all", func(t bench, s *Store, k Keys) string {
+			id := unsignedTail(t, s, k, 0)
+			edit(t, s, id, "DELETE FROM head")
+			return id
+		}, TailSigned, false, 4},
+		{"ended", func(t bench, s *Store, k Keys) string {
+			r := fuzzedRun(t, s)
+			must(t, r.Close())
+			edit(t, s, r.ID(), "DELETE FROM head WHERE size = (SELECT max(size) FROM head)")
+			return r.ID()
+		}, TailSigned, false, -1},
+		{"planned", func(t bench, s *Store, k Keys) string {
+			id := before(t, s, k)
+			edit(t, s, id, "DELETE FROM head")
+			return id
+		}, TailKilled, true, 2},
+		{"planned, and put in", func(t bench, s *Store, k Keys) string {
+			id := before(t, s, k)
+			must(t, s.Note(id, &Record{Kind: Revealed}))
+			edit(t, s, id, "DELETE FROM head WHERE size = 3")
+			return id
+		}, TailSigned, false, 1},
+		{"a note of before notes were signed", func(t bench, s *Store, k Keys) string {
+			id := before(t, s, k)
+			must(t, s.Note(id, &Record{Kind: Reported}))
+			edit(t, s, id, "DELETE FROM head WHERE size = 3")
+			return id
+		}, TailKilled, true, 1},
+		{"under way without a start", func(t bench, s *Store, k Keys) string {
+			r := newRun(t, s, k, 5)
+			r.writer.signed = time.Now().Add(time.Hour)
+			commit(t, r, intent(r, 1, 1, 0, canary))
+			must(t, r.Close())
+			return r.ID()
+		}, TailSigned, false, 1},
+		{"signed", func(t bench, s *Store, k Keys) string { return before(t, s, k) }, TailSigned, true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t)
+			a, err := s.Verify(c.make(t, s, newKeys(t, s)), "")
+			must(t, err)
+			if a.OK != c.ok || a.Tail != c.want || c.n >= 0 && a.Unsigned() != c.n || c.n < 0 && a.Unsigned() == 0 {
+				t.Errorf("OK %v, tail %q, %d unsigned: %s; want %v, %q, %d", a.OK, a.Tail, a.Unsigned(), listed(a), c.ok, c.want, c.n)
+			}
+			if !c.ok && !strings.Contains(listed(a), "under no signed head") {
+				t.Errorf("it is said: %s", listed(a))
+			}
+		})
+	}
+}
+
+func TestTailOfARunThatIsAppliedIsNotSignedYet(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 5)
+	commit(t, r, &Record{Kind: Started})
+	r.writer.signed = time.Now().Add(time.Hour)
+	commit(t, r, intent(r, 1, 1, 0, canary))
+	if a := audited(t, s, r.ID(), ""); a.Tail != TailRunning || a.Unsigned() != 1 {
+		t.Errorf("Verify() = %+v", a)
+	}
+}
+
+func TestKeyInTheLogIsCompared(t *testing.T) {
+	for _, c := range []struct {
+		query string
+		bad   bool
+	}{
+		{"UPDATE key SET wrapped = wrapped", false},
+		{"UPDATE key SET wrapped = x'5b5d'", true},
+		{"DELETE FROM key", true},
+	} {
+		s := newStore(t)
+		k := newKeys(t, s)
+		r := fuzzedRun(t, s)
+		must(t, r.Close())
+		edit(t, s, r.ID(), c.query)
+		a, err := s.Verify(r.ID(), "")
+		must(t, err)
+		_, lockErr := s.Lock(r.ID(), k)
+		if c.bad != !a.OK || c.bad != (lockErr != nil) || c.bad && !strings.Contains(listed(a), "data key") {
+			t.Errorf("%s: %s, %v", c.query, listed(a), lockErr)
+		}
+	}
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := newRun(t, s, k, 1)
+	commit(t, r, finished(1, Done, ""))
+	key := ""
+	must(t, r.reading(func(c *conn) error {
+		found, err := c.one("SELECT hex(wrapped) FROM key")
+		key = found.text(0)
+		return err
+	}))
+	must(t, r.Forget())
+	must(t, r.Confirm())
+	must(t, r.Close())
+	audited(t, s, r.ID(), "")
+	edit(t, s, r.ID(), fmt.Sprintf("INSERT INTO key VALUES (x'%s')", key)) // one that was forgotten is back
+	if a, err := s.Verify(r.ID(), ""); err != nil || a.OK {
+		t.Errorf("Verify() = %+v, %v, want that the key is no more", a, err)
+	}
+}
+
+func TestEverySealedValueIsOpened(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := newRun(t, s, k, 4)
+	change := intent(r, 1, 1, 0, canary)
+	change.SealedOld = r.Seal(1, 1, 0, "old", secret.New("before"))
+	commit(t, r, &Record{Kind: Started}, change, intent(r, 2, 1, 0, canary))
+	moved := intent(r, 3, 1, 0, canary)
+	moved.Sealed = change.Sealed
+	commit(t, r, moved)
+	must(t, r.Close())
+	for _, c := range []struct {
+		keys     Keys
+		cells    error
+		opened   int64
+		problems int
+	}{{k, nil, 3, 1}, {k, errors.New("no"), 3, 5}, {Keys{}, nil, 0, 1}} {
+		ro, err := s.ReadWith(r.ID(), c.keys)
+		must(t, err)
+		a := Audit{OK: true}
+		n, err := ro.OpenAll(&a, func(User) error { return c.cells })
+		must(t, err)
+		must(t, ro.Close())
+		if n != c.opened || len(a.Problems) != c.problems || a.OK {
+			t.Errorf("OpenAll() = %d, %s", n, listed(a))
+		}
+	}
+}
+
+func TestOlderCopyTakesNoNoteAndSaysSo(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := fuzzedRun(t, s)
+	id := r.ID()
+	must(t, r.Close())
+	older, err := os.ReadFile(s.runFile(id))
+	must(t, err)
+	ro, err := s.Read(id)
+	must(t, err)
+	if err := ro.Stale(); err != nil {
+		t.Errorf("Stale() = %v", err)
+	}
+	must(t, ro.Close())
+	must(t, s.Note(id, &Record{Kind: Revealed}))
+	must(t, os.WriteFile(s.runFile(id), older, 0o600))
+	ro, err = s.ReadWith(id, k)
+	must(t, err)
+	if err := ro.Stale(); !errors.As(err, new(*StaleError)) {
+		t.Errorf("Stale() = %v", err)
+	}
+	must(t, ro.Close())
+	if err := s.Note(id, &Record{Kind: Revealed}); !errors.As(err, new(*StaleError)) {
+		t.Errorf("Note() = %v", err)
+	}
+	must(t, os.Remove(s.markFile(id)))
+	ro, err = s.Read(id)
+	must(t, err)
+	if err := ro.Stale(); err != nil {
+		t.Errorf("Stale() without a mark = %v", err)
+	}
+	must(t, ro.Close())
+}
+
+func TestReadingNeedsNothingBesideTheRuns(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := fuzzedRun(t, s)
+	must(t, r.Close())
+	for _, name := range []string{"tmp", "marks", "state.id"} {
+		must(t, os.RemoveAll(filepath.Join(s.dir, name)))
+	}
+	must(t, os.WriteFile(filepath.Join(s.dir, "tmp"), nil, 0o600)) // it cannot be made
+	to, err := Open(s.dir, Options{})
+	must(t, err)
+	if _, err := contents(to, k, r.ID()); err != nil {
+		t.Error(err)
+	}
+	must(t, os.RemoveAll(s.runs()))
+	if _, err := Open(s.dir, Options{}); err == nil {
+		t.Error("Open() without runs, and where they cannot be made, gave no error")
+	}
+}
+
+func TestWriteAheadFileThatCannotBeFoldedInIsReadFromACopy(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := fuzzedRun(t, s)
+	defer r.Close()
+	want, err := contents(s, k, r.ID())
+	must(t, err)
+	after := crashed(t, s)
+	c, err := after.openCopy(after.runFile(r.ID()))
+	must(t, err)
+	defer c.close()
+	n, err := c.count("SELECT count(*) FROM rec")
+	must(t, err)
+	if n != r.writer.tree.size {
+		t.Errorf("%d records, want %d", n, r.writer.tree.size)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "rekey-read-*")); len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
+	got, err := contents(after, k, r.ID())
+	must(t, err)
+	if strings.Join(got, ",") != strings.Join(want, ",") {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestWhoTidiesIsWaitedForAndIsNobodyWhoApplies(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := fuzzedRun(t, s)
+	id := r.ID()
+	must(t, r.Close())
+	l, err := holdLock(s.lockFile(id))
+	must(t, err)
+	if held, err := lockHeld(s.lockFile(id)); held || err != nil {
+		t.Errorf("lockHeld() = %v, %v: who tidies applies nothing", held, err)
+	}
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		l.release()
+	}()
+	r, err = s.Lock(id, k)
+	must(t, err)
+	if held, err := lockHeld(s.lockFile(id)); !held || err != nil {
+		t.Errorf("lockHeld() = %v, %v", held, err)
+	}
+	start := time.Now()
+	if _, err := s.Lock(id, k); !errors.As(err, new(*LockedError)) || time.Since(start) > tidyWait/2 {
+		t.Errorf("Lock() = %v after %s", err, time.Since(start))
+	}
+	must(t, r.Close())
+}
+
+func TestStateDirectoryIsNamedOnce(t *testing.T) {
+	s := newStore(t)
+	if s.home() != "" {
+		t.Error("it has a name without a run")
+	}
+	id, err := s.settleHome()
+	must(t, err)
+	again, err := s.settleHome()
+	must(t, err)
+	if id == "" || again != id || s.home() != id {
+		t.Errorf("%q, %q, %q", id, again, s.home())
+	}
+	text, err := os.ReadFile(s.homeFile())
+	must(t, err)
+	must(t, os.WriteFile(s.homeFile(), append(text, 'x'), 0o600))
+	if s.home() != "" {
+		t.Error("a changed name is a name")
+	}
+	other, err := s.settleHome()
+	must(t, err)
+	if other == id || other != s.home() {
+		t.Errorf("after a change it is %q, was %q", other, id)
+	}
+}
+
+func TestMarkOfADraftGoesAndThatOfARunStays(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	planned, applied := newRun(t, s, k, 1), fuzzedRun(t, s)
+	must(t, planned.Close())
+	must(t, applied.Close())
+	for _, r := range []*Run{planned, applied} {
+		must(t, os.Remove(s.runFile(r.ID())))
+	}
+	opened(t, s.dir, "test host")
+	if exists(s.markFile(planned.ID())) || !exists(s.markFile(applied.ID())) {
+		t.Errorf("the marks: planned %v, applied %v", exists(s.markFile(planned.ID())), exists(s.markFile(applied.ID())))
+	}
+}
+
+func TestSentLastNamesTheLastGroupAndTheUnanswered(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 40)
+	if got := r.writer.sentLast(); got != "this process had sent nothing" {
+		t.Errorf("sentLast() = %q", got)
+	}
+	commit(t, r, intent(r, 3, 1, 0, canary), intent(r, 4, 1, 0, canary))
+	commit(t, r, outcome(4, 1, 0, sdk.Applied, ""), intent(r, 9, 1, 0, canary))
+	commit(t, r, &Record{Kind: Stopped}) // no intent: the last group stays
+	if got := r.writer.sentLast(); got != "sent, or about to be: user-3, user-9" {
+		t.Errorf("sentLast() = %q", got)
+	}
+	var many []*Record
+	for pos := int64(20); pos < 33; pos++ {
+		many = append(many, intent(r, pos, 1, 0, canary))
+	}
+	commit(t, r, many...)
+	if got := r.writer.sentLast(); !strings.HasSuffix(got, "user-27 and 5 more") {
+		t.Errorf("sentLast() = %q", got)
+	}
+}
+
+func TestSalvageLeavesOtherErrorsAlone(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 2)
+	other := errors.New("other")
+	if err := r.Salvage(nil); err != nil {
+		t.Errorf("Salvage(nil) = %v", err)
+	}
+	if err := r.Salvage(other); err != other {
+		t.Errorf("Salvage() = %v", err)
+	}
+	must(t, os.Remove(s.runFile(r.ID())))
+	first := r.Salvage(other) // its cause is the file
+	if !errors.Is(first, ErrGone) || strings.Contains(first.Error(), "other") {
+		t.Errorf("Salvage() = %v", first)
+	}
+	if again := r.Salvage(first); again != first {
+		t.Errorf("Salvage() twice = %v", again)
+	}
+}
+
+func TestValueIsAppliedWhenItsOwnOutcomeSaysSo(t *testing.T) {
+	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
+	history := []Record{
+		{Kind: Intent, Step: 1, Try: 0, At: at(1)}, {Kind: Outcome, Step: 1, Try: 0, At: at(2)},
+		{Kind: Outcome, Step: 1, Try: 1, At: at(3)}, {Kind: Outcome, Step: 2, Try: 0, At: at(4)}, {Kind: Answer, Step: 1, Try: 0, At: at(5)},
+	}
+	if got := appliedAt(history, Candidate{Step: 1, Record: history[0]}); got != at(2) {
+		t.Errorf("appliedAt() = %v, want the time of its outcome", got)
+	}
+}
