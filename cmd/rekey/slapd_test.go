@@ -230,7 +230,7 @@ func TestSlapdWaveThatFailsStopsAndResumeAndRetryFinish(t *testing.T) {
 	}
 	stops := 1
 	for ; o.ExitCode == 4 && stops < 5; stops++ {
-		r := d.rekey("resume", "last", "--yes", "--json")
+		r := d.rekey("resume", "last", "--yes", "--json", "--over-threshold")
 		if err := json.Unmarshal([]byte(r.stdout), &o); err != nil {
 			t.Fatalf("%v\n%s%s", err, r.stdout, r.stderr)
 		}
