@@ -174,6 +174,19 @@ func TestSmartcloudScriptLeavesThoseWhomAChangeFileTakesAway(t *testing.T) {
 	}
 }
 
+func TestSmartcloudScriptTellsAChangeFileFromAList(t *testing.T) {
+	j := newCloudJob(t, 1, "PENDING", smartcloudtest.Options{})
+	for name, text := range map[string]string{"commas": "emailAddress,action,password\n", "semicolons": "emailAddress;action;password\n"} {
+		j.write("accounts.txt", text)
+		for _, more := range [][]string{nil, {"header=true"}, {"delimiter=,"}} {
+			r := j.must(2, j.run(append(more, "accounts=accounts.txt")...)...)
+			if want := `accounts.txt:1: is the header line of another kind of file: it has "emailAddress"; read a change file of IBM's integration server with format=llis`; !strings.Contains(r.stderr, want) || strings.Count(r.stderr, "accounts.txt:") != 1 {
+				t.Errorf("%s %q: got %s", name, more, r.stderr)
+			}
+		}
+	}
+}
+
 func TestKendoxScriptTakesHashes(t *testing.T) {
 	j := newKendoxJob(t, 0, kendoxtest.Options{})
 	sum := sha512.Sum512([]byte("Given-elsewhere-1"))

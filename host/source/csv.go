@@ -25,7 +25,14 @@ type CSVOptions struct {
 	MayLack   []string        // columns that the file may lack; with Columns, the last of them
 	AnyCase   bool            // the header line names the columns in any case
 	Encoding  string          // "": utf-8
+	Others    []OtherKind     // files of other kinds that may be meant
 	Files
+}
+
+// OtherKind is a kind of file that is read in another way.
+type OtherKind struct {
+	Column string // its header line has it, in any case, behind any delimiter
+	Fix    string // how it is read
 }
 
 // CSV returns the source of a CSV file. It reads nothing: what is wrong with
@@ -44,7 +51,7 @@ type CSVOptions struct {
 // A column of MayLack that the file lacks is there for the reader of rows, with
 // empty cells. Without a header line the first line tells how many there are.
 func CSV(o CSVOptions) (Source, error) {
-	s := &csvSource{input: &input{path: o.Path, files: o.Files}, columns: o.Columns,
+	s := &csvSource{input: &input{path: o.Path, files: o.Files}, columns: o.Columns, others: o.Others,
 		wanted: wanted{key: o.Key, types: o.Types, secrets: o.Secrets, optional: o.Optional, mayLack: o.MayLack, anyCase: o.AnyCase, named: headerNames}}
 	list := s.wanted.misuse()
 	note := func(err error) {
@@ -105,6 +112,7 @@ type csvSource struct {
 	*input
 	wanted  wanted
 	columns []string
+	others  []OtherKind
 	format  format
 	charset charset
 	cut     trimmed // under input's lock
@@ -184,7 +192,9 @@ func (s *csvSource) header(ctx context.Context, l *lines) (Schema, int, error) {
 	}
 	names = append(names, s.wanted.lacking(names)...)
 	schema, flaws := s.wanted.schema(names, String)
-	if len(flaws) > 0 && len(fields) == 1 {
+	if other := s.otherKind(line); len(flaws) > 0 && other != nil {
+		flaws = []complaint{*other}
+	} else if len(flaws) > 0 && len(fields) == 1 {
 		flaws = otherDelimiter(names[0], s.wanted.key, flaws)
 	}
 	return schema, len(fields), problemsOf(flaws, Problem{File: s.Name(), Line: l.n}).Err()
@@ -216,6 +226,23 @@ func otherDelimiter(header, key string, flaws []complaint) []complaint {
 	return flaws
 }
 
+// maxHead is how many bytes of a first line are looked at for another kind of file.
+const maxHead = 2 << 10
+
+// otherKind returns what to say of a first line that is the header of a file of
+// another kind; nil if it is none.
+func (s *csvSource) otherKind(line []byte) *complaint {
+	for name := range strings.FieldsFuncSeq(string(line), func(r rune) bool { return strings.ContainsRune(";,|\t", r) }) {
+		name = strings.Trim(name, " \"'\r")
+		for _, o := range s.others {
+			if strings.EqualFold(name, o.Column) {
+				return &complaint{fmt.Sprintf("is the header line of another kind of file: it has %q", name), o.Fix}
+			}
+		}
+	}
+	return nil
+}
+
 // Rows reads the file.
 func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
 	l, err := s.start(ctx)
@@ -240,6 +267,11 @@ func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
 func (s *csvSource) begin(ctx context.Context, l *lines) (Schema, int, error) {
 	if s.columns == nil {
 		return s.header(ctx, l)
+	}
+	head, _ := l.text.Peek(maxHead)
+	head, _, _ = bytes.Cut(head, []byte("\n"))
+	if other := s.otherKind(head); other != nil {
+		return Schema{}, 0, problemsOf([]complaint{*other}, Problem{File: s.Name(), Line: l.n + 1}).Err()
 	}
 	schema, err := s.Schema(ctx)
 	if len(s.wanted.mayLack) > 0 {

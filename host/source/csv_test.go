@@ -307,3 +307,40 @@ func TestCSVMayLackIsUsedWell(t *testing.T) {
 		}
 	}
 }
+
+// TestCSVKnowsAFileOfAnotherKind: its header says how it is read, whatever the
+// options make of its first line.
+func TestCSVKnowsAFileOfAnotherKind(t *testing.T) {
+	const is = `is the header line of another kind of file: it has "emailAddress"; set format=llis`
+	list := source.CSVOptions{Key: "login", Columns: []string{"login", "temporary", "final"}, MayLack: []string{"final"}, Delimiter: ";"}
+	named := source.CSVOptions{Key: "login", Delimiter: ";"}
+	for _, test := range []struct {
+		name, in string
+		o        source.CSVOptions
+		err      string
+	}{
+		{"another delimiter", "emailAddress,action,password\nann@x,Add,p\n", list, "users.csv:1: " + is},
+		{"the same delimiter and as many columns", "emailAddress;action;password\r\nann@x;Add;p\r\n", list, "users.csv:1: " + is},
+		{"quoted, with a mark", "\ufeff\"action\"\t\"emailAddress\"\n", list, "users.csv:1: " + is},
+		{"one column", "emailAddress\r\nann@x\r\n", list, "users.csv:1: " + is},
+		{"no list without a line end", "emailAddress,action", list, "users.csv:1: " + is},
+		{"in another case", "EMAILADDRESS,action\n", list, "users.csv:1: " + strings.Replace(is, "emailAddress", "EMAILADDRESS", 1)},
+		{"a header line without the key", "emailAddress,action\nann@x,Add\n", named, "users.csv:1: " + is},
+		{"a list", "ann@x;p;\n", list, ""},
+		{"a later line is none", "ann@x;p\nemailAddress;q\n", list, ""},
+		{"a header line with the key", "login;emailAddress\nann;ann@x\n", named, ""},
+		{"a part of a name", "myemailAddress;p\n", list, ""},
+		{"an empty file", "", list, ""},
+	} {
+		o := test.o
+		o.Path, o.Quote, o.Files, o.Others = "users.csv", quote(), source.Files{Dir: write(t, test.in)}, []source.OtherKind{{Column: "emailAddress", Fix: "set format=llis"}}
+		s, err := source.CSV(o)
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		rows, problem := read(t, s)
+		if problem != test.err || test.err == "" && test.in != "" && len(rows) == 0 {
+			t.Errorf("%s: rows %q, error %q; want %q", test.name, rows, problem, test.err)
+		}
+	}
+}

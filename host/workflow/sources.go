@@ -43,7 +43,7 @@ func (in *interp) sourceFiles() source.Files {
 
 func (c *call) csv() (starlark.Value, error) {
 	o := source.CSVOptions{Path: c.path("path"), Key: c.text("key"), Columns: c.texts("columns"), Delimiter: c.text("delimiter"),
-		Types: c.types(), Secrets: c.texts("secrets"), Optional: c.texts("optional"), MayLack: c.texts("may_lack"), AnyCase: c.value("any_case") == starlark.True, Encoding: c.text("encoding"), Files: c.state.in.sourceFiles()}
+		Types: c.types(), Secrets: c.texts("secrets"), Optional: c.texts("optional"), MayLack: c.texts("may_lack"), AnyCase: c.value("any_case") == starlark.True, Encoding: c.text("encoding"), Others: c.others(), Files: c.state.in.sourceFiles()}
 	if c.value("quote") != starlark.None {
 		q, size := utf8.DecodeRuneInString(c.text("quote"))
 		if size != len(c.text("quote")) || size == 0 {
@@ -79,6 +79,18 @@ func (c *call) types() map[string]source.Type {
 		types[column] = source.Type(t)
 	}
 	return types
+}
+
+// others are the files of other kinds that csv() was told of.
+func (c *call) others() (kinds []source.OtherKind) {
+	d, ok := c.value("others").(*starlark.Dict)
+	if !ok {
+		return nil
+	}
+	for _, item := range d.Items() {
+		kinds = append(kinds, source.OtherKind{Column: textOf(item[0]), Fix: textOf(item[1])})
+	}
+	return kinds
 }
 
 func (c *call) jsonl() (starlark.Value, error) {

@@ -290,7 +290,8 @@ func sourceEntries() []entry {
 			marks[0], marks[1]},
 			param{"encoding", kindText, `"utf-8"`, "of the file"},
 			param{"may_lack", kindTexts, "[]", "columns that the file may lack, their cells are empty then; with columns, its last ones"},
-			param{"any_case", kindBool, "False", "the header line spells the columns in any case"}),
+			param{"any_case", kindBool, "False", "the header line spells the columns in any case"},
+			param{"others", kindTypes, "{}", "columns that only another kind of file has, and how to read that"}),
 			doc:     "Users from a file of values between delimiters. An empty cell of a column with a type other than string is None.",
 			example: `users = csv("users.csv", key = "login", delimiter = ";", types = {"enabled": "bool"}, secrets = ["temporary"])`},
 		{name: "jsonl", at: atTop, gives: kindSource, rename: "accounts", call: (*call).jsonl, params: append([]param{
@@ -351,7 +352,7 @@ func hookEntries() []entry {
 		{name: "row", at: atTop, gives: kindDict, params: []param{{"r", kindAny, "", "what one user came to"}},
 			doc:     "A function of a report: the row of one user, a dict with the same keys for all, or None to leave the user out.",
 			example: "def row(r):\n    if r.status == \"skipped\":\n        return None\n    return {\"login\": r.user.login, \"password\": r.password}\npage = report.csv(\"passwords.csv\", row = row)"},
-		{name: "user", at: inHooks | inRow, gives: kindUser, doc: "One row of the source: user.column, or user[\"any column\"]. A secret column's cell can only be asked whether it is empty, and given to a step."},
+		{name: "user", at: inHooks | inRow, gives: kindUser, doc: "One row of the source: user.column, or user[\"any column\"]. A secret column's cell can only be asked whether it is empty, and given to a step. Strings are bytes: the first letter of a name is list(user.name.codepoints())[0], and user.name[0] may be half of it."},
 	}
 }
 

@@ -153,8 +153,11 @@ func TestDocsTellParametersAndDefaults(t *testing.T) {
 		t.Errorf("%d entries, want %d", len(all), len(table()))
 	}
 	csv := all["csv"]
-	if csv.Where != "top level" || len(csv.Params) != 11 || csv.Params[0].Default != "" || csv.Params[3].Default != `","` || csv.Example == "" {
+	if csv.Where != "top level" || len(csv.Params) != 12 || csv.Params[0].Default != "" || csv.Params[3].Default != `","` || csv.Example == "" {
 		t.Errorf("csv = %+v", csv)
+	}
+	if !strings.Contains(all["user"].Doc, "codepoints()") {
+		t.Error("nothing says how the first letter of a name is taken")
 	}
 	for name, where := range map[string]string{"step.set": "rotate", "r.status": "row functions", "skip": "select, rotate", "json.encode": "anywhere", "user": "select, wave, rotate, row functions"} {
 		if all[name].Where != where {
