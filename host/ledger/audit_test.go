@@ -426,6 +426,24 @@ func TestBundleProves(t *testing.T) {
 	}
 }
 
+func TestWhatFollowsABundleIsNotProved(t *testing.T) {
+	s := newStore(t)
+	r := story(t, s, newKeys(t, s))
+	_, _, text := bundled(t, s, r, ExportOptions{})
+	vkey, err := s.VerifierKey()
+	must(t, err)
+	for _, c := range []struct {
+		more string
+		ok   bool
+	}{{"", true}, {"\n \r\n", true}, {`{"shows":{"kind":"outcome"}}`, false}, {"x", false}, {",", false}, {"}", false}, {"\x00", false}, {string(text), false}} {
+		b, err := VerifyBundle(strings.NewReader(string(text)+c.more), vkey, nil)
+		must(t, err)
+		if b.OK != c.ok {
+			t.Errorf("followed by %.20q: OK %v %v, want %v", c.more, b.OK, b.Problems, c.ok)
+		}
+	}
+}
+
 func TestBundleOfALargeLogProves(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)

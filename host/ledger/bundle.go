@@ -465,7 +465,13 @@ func (b *bundleCheck) read() error {
 		return err
 	}
 	b.end()
-	return b.delim('}')
+	if err := b.delim('}'); err != nil {
+		return err
+	}
+	if _, err := b.in.Token(); !errors.Is(err, io.EOF) { // readers of the file would take it for proved
+		b.audit.general("bundle: something follows its end, and nothing proves it")
+	}
+	return nil
 }
 
 func (b *bundleCheck) delim(want json.Delim) error {
