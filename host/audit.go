@@ -49,6 +49,9 @@ func (h *Host) compareKept(r *ledger.Run, o RunOptions) error {
 	if o.CheckpointTo == "" {
 		return nil
 	}
+	if err := h.spareHead(o, r.ID()); err != nil {
+		return err
+	}
 	if h.keptOf(o.CheckpointTo) != r.ID() {
 		options, err := h.writes(r.Header(), o.Overwrite)
 		if err != nil {
@@ -65,6 +68,43 @@ func (h *Host) compareKept(r *ledger.Run, o RunOptions) error {
 		return &UsageError{Message: fmt.Sprintf("checkpoint %s: %s", o.CheckpointTo, err)}
 	}
 	return nil
+}
+
+// spareHead returns an error if --checkpoint-to has the head of another run that
+// is still worth something: of one that is not finished, or that is not here as
+// the head has it, which an older copy of the state directory is known by. That
+// head is there to be compared, and would be lost. "" is a run that is to be.
+func (h *Host) spareHead(o RunOptions, run string) error {
+	text, err := readHead(h.absolute(o.CheckpointTo))
+	kept := ledger.HeadOf(text)
+	if err != nil || kept == "" || kept == run || o.Overwrite {
+		return nil
+	}
+	if err := h.outlived(kept, text); err != nil {
+		return &UsageError{Message: fmt.Sprintf("checkpoint %s: it is the head of run %s, and %s", o.CheckpointTo, kept, err), Fix: "give a path of its own, or --overwrite to lose that head"}
+	}
+	return nil
+}
+
+// outlived returns nil if nobody needs the head of a run any more, because it
+// is finished here and has that head.
+func (h *Host) outlived(run, head string) error {
+	r, err := h.store.Read(run)
+	switch {
+	case errors.Is(err, ledger.ErrNoRun):
+		return errors.New("that run is not in this state directory")
+	case err != nil:
+		return err
+	}
+	defer r.Close()
+	if err := r.Contains(head); err != nil {
+		return err
+	}
+	state, err := r.State()
+	if err == nil && state != ledger.StateFinished {
+		err = fmt.Errorf("that run is %s", state)
+	}
+	return err
 }
 
 // keptOf returns the run of which a file has a head, "" if it has none.

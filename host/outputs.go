@@ -34,6 +34,9 @@ func (h *Host) checkOutputs(w *workflow.Workflow, head ledger.Header, o RunOptio
 		checkOutput(&problems, taken, spec.Path, options)
 	}
 	if o.CheckpointTo != "" {
+		if err := h.spareHead(o, head.ID); err != nil {
+			return err
+		}
 		options.Overwrite = o.Overwrite || h.keptOf(o.CheckpointTo) == head.ID && head.ID != ""
 		checkOutput(&problems, taken, o.CheckpointTo, options)
 	}
