@@ -109,7 +109,7 @@ func (h *Host) retry(ctx, stop context.Context, r *ledger.Run, o RunOptions) (Ou
 
 // lock takes a run for applying.
 func (h *Host) lock(ctx context.Context, name string, moved bool) (*ledger.Run, error) {
-	id, err := h.store.Resolve(name)
+	id, err := h.store.ResolveToApply(name)
 	if err != nil {
 		return nil, &UsageError{Message: err.Error()}
 	}

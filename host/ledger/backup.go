@@ -107,6 +107,19 @@ func (s *Store) backUpRun(to *Store, id string, b *Backup) error {
 	return nil
 }
 
+// sound returns an error if a page of the database is damaged, also one that
+// has no records, as those of the plan.
+func (c *conn) sound() error {
+	found, err := c.one("PRAGMA quick_check(1)")
+	if err != nil || found == nil {
+		return errors.Join(err, errors.New("its pages cannot be checked"))
+	}
+	if text := found.text(0); text != "ok" {
+		return errors.New(strings.Join(strings.Fields(text), " "))
+	}
+	return nil
+}
+
 // copyRun copies a run that can be read, and reads the copy.
 func (s *Store) copyRun(to *Store, id string) (*frontier, error) {
 	r, err := s.Read(id)
@@ -122,6 +135,9 @@ func (s *Store) copyRun(to *Store, id string) (*frontier, error) {
 		return nil, err
 	}
 	defer c.close()
+	if err := c.sound(); err != nil {
+		return nil, err
+	}
 	found, err := c.one("SELECT size, frontier FROM state")
 	if err != nil || found == nil {
 		return nil, errors.Join(err, errors.New("the row of its state cannot be read"))

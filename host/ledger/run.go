@@ -199,6 +199,9 @@ func (s *Store) open(id string) (*Run, error) {
 	if !validID.MatchString(id) || !exists(s.runFile(id)) {
 		return nil, missing(id, os.ErrNotExist)
 	}
+	if info, err := os.Stat(s.runFile(id)); err == nil && !info.Mode().IsRegular() { // a FIFO would never open
+		return nil, fmt.Errorf("run %s: %s is not a regular file", id, s.runFile(id))
+	}
 	r := &Run{store: s, id: id, sealErr: ErrNoKey}
 	err := r.reading(r.load)
 	if err != nil {

@@ -287,6 +287,43 @@ func (s *Store) last() (string, error) {
 	return "", fmt.Errorf("%w: %s has not run anything here yet", ErrNoRun, s.osUser)
 }
 
+// ResolveToApply is Resolve for a command that changes something. "last" has to
+// be certain: a run that cannot be read, and was written to after the newest
+// one that can was made, may be the one that is meant, and that another is
+// finished would be taken for its end.
+func (s *Store) ResolveToApply(name string) (string, error) {
+	id, err := s.Resolve(name)
+	if err != nil || name != "last" {
+		return id, err
+	}
+	list, err := s.Runs()
+	if err != nil {
+		return "", err
+	}
+	var made time.Time
+	for _, r := range list {
+		if r.Header.ID == id {
+			made = r.Header.Created
+		}
+	}
+	return id, s.noneNewer(made, list)
+}
+
+// noneNewer returns an error if a run that cannot be read was written to after
+// a time.
+func (s *Store) noneNewer(made time.Time, list []Summary) error {
+	for _, r := range list {
+		if r.Err == nil {
+			continue
+		}
+		info, err := os.Lstat(s.runFile(r.Header.ID))
+		if err == nil && info.ModTime().After(made) {
+			return fmt.Errorf("last could be run %s, which cannot be read: %w; name the run, rekey runs lists them", r.Header.ID, r.Err)
+		}
+	}
+	return nil
+}
+
 // Summary is one run in a list.
 type Summary struct {
 	Header Header // without texts of script and modules

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -65,6 +66,85 @@ func TestResolveFindsRuns(t *testing.T) {
 	}
 	if fmt.Sprint(ids) != "[rxyz4 rabd3 rabc2]" {
 		t.Fatalf("Runs() = %v, want newest first", ids)
+	}
+}
+
+func TestLastThatIsAppliedIsCertain(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	named(t, s, k, "rabc2", "ann", start)
+	for _, c := range []struct {
+		name    string
+		written time.Time
+		want    string
+	}{
+		{"an older run cannot be read", start.Add(-time.Hour), ""},
+		{"a newer run cannot be read", start.Add(time.Hour), "last could be run rabd3, which cannot be read: "},
+	} {
+		must(t, os.WriteFile(s.runFile("rabd3"), []byte(strings.Repeat("x", 5000)), 0o600))
+		must(t, os.Chtimes(s.runFile("rabd3"), c.written, c.written))
+		id, err := s.ResolveToApply("last")
+		if c.want == "" && (err != nil || id != "rabc2") || c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)) {
+			t.Errorf("%s: ResolveToApply() = %q, %v, want %q", c.name, id, err, c.want)
+		}
+		for _, name := range []string{"rabc2", "rabc"} {
+			if id, err := s.ResolveToApply(name); err != nil || id != "rabc2" {
+				t.Errorf("%s: ResolveToApply(%q) = %q, %v", c.name, name, id, err)
+			}
+		}
+		if id, err := s.Resolve("last"); err != nil || id != "rabc2" {
+			t.Errorf("%s: Resolve() = %q, %v: reading goes on", c.name, id, err)
+		}
+	}
+}
+
+func TestBackupNamesARunWithADamagedPage(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 3000)
+	commit(t, r, &Record{Kind: Started})
+	must(t, r.Close())
+	sound, err := os.ReadFile(s.runFile(r.ID()))
+	must(t, err)
+	const page = 4096
+	for _, table := range []string{"plan", "plan_fold", "rec"} {
+		c, err := openConn(s.runFile(r.ID()), immutable, s.temp())
+		must(t, err)
+		root, err := c.one("SELECT rootpage FROM sqlite_schema WHERE name = ?", table)
+		must(t, err)
+		at := (root.int(0) - 1) * page
+		must(t, c.close())
+		text := bytes.Clone(sound)
+		text[at] ^= 0xff // the kind of the page
+		must(t, os.WriteFile(s.runFile(r.ID()), text, 0o600))
+		b, err := s.Backup(filepath.Join(t.TempDir(), "b"), "")
+		must(t, err)
+		if len(b.Damaged) != 1 || !strings.HasPrefix(b.Damaged[0], "run "+r.ID()+": ") || strings.Contains(b.Damaged[0], "\n") {
+			t.Errorf("%s: Backup() calls %q damaged", table, b.Damaged)
+		}
+		must(t, os.WriteFile(s.runFile(r.ID()), sound, 0o600))
+	}
+	b, err := s.Backup(filepath.Join(t.TempDir(), "b"), "")
+	if err != nil || len(b.Damaged) != 0 {
+		t.Fatalf("Backup() = %+v, %v", b, err)
+	}
+}
+
+func TestRunsThatAreNoFilesAreNamed(t *testing.T) {
+	s := newStore(t)
+	must(t, os.MkdirAll(s.runs(), 0o700))
+	must(t, unix.Mkfifo(s.runFile("rpipe"), 0o600))
+	must(t, os.Mkdir(s.runFile("rdir2"), 0o700))
+	must(t, os.Symlink("/dev/zero", s.runFile("rzero")))
+	list, err := s.Runs()
+	must(t, err)
+	if len(list) != 3 {
+		t.Fatalf("Runs() = %+v", list)
+	}
+	for _, r := range list {
+		if r.Err == nil || !strings.HasSuffix(r.Err.Error(), r.Header.ID+".db is not a regular file") {
+			t.Errorf("%s: %v", r.Header.ID, r.Err)
+		}
 	}
 }
 
