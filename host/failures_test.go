@@ -15,11 +15,7 @@ import (
 // their issue threads, advisories and sources tell it. Each names the tests that
 // would fail if it happened here; where rekey has no place for it to happen, why
 // says so.
-var failuresOfOthers = []struct {
-	what  string
-	tests string // names, separated by spaces
-	why   string
-}{
+var failuresOfOthers = []ruled{
 	// Lost passwords.
 	{"results are kept in memory until the loop ends; a failure at user k loses those before it",
 		"TestKilledAtAnyMomentEveryPasswordIsKnown TestBroadworksFailureLosesNoneBefore", ""},
@@ -123,11 +119,7 @@ var failuresOfOthers = []struct {
 
 // failuresOutside are what clients, servers and files of other people's making
 // found (issue 9, B).
-var failuresOutside = []struct {
-	what  string
-	tests string
-	why   string
-}{
+var failuresOutside = []ruled{
 	{"B.1: ?wsdl= is asked for ?wsdl, and its 404 taken for a service that is not there",
 		"TestCheck TestCheckOfWhatIsNoService TestARawQueryIsSentAsItIs TestTheDescriptionHasOneAddress", ""},
 	{"B.2: a field that only feeds a warning has another type, and nobody can log in",
@@ -144,14 +136,13 @@ var failuresOutside = []struct {
 		"TestRequestFormsOfClients TestAClientCanBeMadeFromTheAddress TestBackendKeepsTheContract TestEveryOptionHasAFlag", ""},
 }
 
-// TestEachFailureOfOtherToolsIsRuledOut: the table above names tests that there
-// are.
+// TestEachFailureOfOtherToolsIsRuledOut: the tables name tests that there are.
 func TestEachFailureOfOtherToolsIsRuledOut(t *testing.T) {
 	have := testsOfTheModule(t)
 	if len(failuresOfOthers) != 43 {
 		t.Errorf("%d failures, want 43", len(failuresOfOthers))
 	}
-	for _, f := range slices.Concat(failuresOfOthers, failuresOutside) {
+	for _, f := range slices.Concat(failuresOfOthers, failuresOutside, failuresAtTheEdges, failuresOfGreen) {
 		names := strings.Fields(f.tests)
 		if len(names) == 0 {
 			t.Errorf("%q: no test", f.what)
