@@ -215,12 +215,14 @@ func (h *Host) audited(r *ledger.Run, kind ledger.Kind, facts map[string]string,
 	return h.unrecorded(err, unaudited)
 }
 
-// unrecorded decides whether an act goes on that could not be recorded.
+// unrecorded decides whether an act goes on that could not be recorded. On a
+// medium that cannot be written, a snapshot or a rescue system, nothing ever
+// could be: there it is said and goes on.
 func (h *Host) unrecorded(err error, unaudited bool) error {
 	switch {
 	case err == nil:
 		return nil
-	case unaudited:
+	case unaudited || h.store.ReadOnly():
 		fmt.Fprintf(h.Stderr, "rekey: warning: this is not recorded: %s\n", err)
 		return nil
 	}

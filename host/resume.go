@@ -234,7 +234,7 @@ func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*work
 		return kept, kept, nil, nil
 	}
 	if !o.AcceptChange {
-		return nil, nil, nil, &UsageError{Message: fmt.Sprintf("run %s was planned with another %s", r.ID(), strings.Join(changed, ", ")),
+		return nil, nil, nil, &UsageError{Message: fmt.Sprintf("run %s was planned with %s", r.ID(), strings.Join(changed, ", ")),
 			Fix: "restore it, or give --accept-change to apply it to users not yet started"}
 	}
 	w, err := h.changed(ctx, r)
@@ -271,8 +271,13 @@ func (h *Host) accept(r *ledger.Run, what []string, pins []ledger.BackendPin) er
 func (h *Host) changedFiles(head ledger.Header) []string {
 	var changed []string
 	same := func(name, path string, was []byte) {
-		if now, err := h.readScript(path); err != nil || !bytes.Equal(now, was) {
-			changed = append(changed, name)
+		switch now, err := h.readScript(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			changed = append(changed, name+", which is not there any more")
+		case err != nil:
+			changed = append(changed, fmt.Sprintf("%s, which cannot be read (%s)", name, err))
+		case !bytes.Equal(now, was):
+			changed = append(changed, "another "+name)
 		}
 	}
 	same(head.Script, head.Script, head.ScriptText)

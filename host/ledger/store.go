@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 
 	"github.com/rekey-host/rekey/host/internal/near"
@@ -131,6 +132,13 @@ func (s *Store) Close() error {
 	}
 	s.past = nil
 	return nil
+}
+
+// ReadOnly reports whether the state directory is on a medium that is mounted
+// read-only.
+func (s *Store) ReadOnly() bool {
+	var at unix.Statfs_t
+	return unix.Statfs(s.dir, &at) == nil && at.Flags&unix.ST_RDONLY != 0
 }
 
 // Dir returns the absolute path of the state directory.
