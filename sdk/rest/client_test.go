@@ -3,6 +3,7 @@ package rest_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,5 +115,19 @@ func TestAProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	c := newClient(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })
 	if _, f := c.Do(t.Context(), rest.Request{Method: "GET"}); f != nil {
 		t.Fatal(f)
+	}
+}
+
+// TestAServerWithoutTLSIsNamed: https to a port that speaks plain HTTP is no
+// system that is down.
+func TestAServerWithoutTLSIsNamed(t *testing.T) {
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	c, err := rest.New(rest.Options{Base: strings.Replace(plain.URL, "http:", "https:", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, f := c.Do(t.Context(), rest.Request{Method: "GET"}); f == nil || !strings.Contains(f.Err.Message, "without TLS") {
+		t.Errorf("%v", f)
 	}
 }

@@ -191,6 +191,8 @@ func dialReason(err error) string {
 		return "its certificate is not valid"
 	case errors.As(err, &record):
 		return "it does not speak TLS"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it answers in HTTP without TLS, where the URL says https; name its port for TLS"
 	}
 	return "no connection"
 }
