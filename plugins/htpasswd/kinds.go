@@ -69,6 +69,8 @@ func notOurs(e entry, hash string) (why, fix string, plain bool) {
 		return "a digest file (NAME:REALM:MD5), as htdigest writes it", "name a password file: digests are made otherwise", false
 	case (hash == "x" || hash == "*") && len(fields) == 5:
 		return "a list of users of the system, as /etc/passwd is", "name a password file", false
+	case ageing(fields):
+		return "a list of the system's own passwords, as /etc/shadow is", "name a password file", false
 	case schemeOf(hash).name != "" || locked(hash):
 		return "", "", false
 	}
@@ -76,6 +78,13 @@ func notOurs(e entry, hash string) (why, fix string, plain bool) {
 		return fmt.Sprintf("a hash of another program (%s…)", kind), replaceForeign, false
 	}
 	return "no hash, but text: a password in clear, or another program's file", replaceForeign, true
+}
+
+// ageing reports whether the fields behind a hash are the seven of /etc/shadow:
+// days, or nothing.
+func ageing(fields [][]byte) bool {
+	days := bytes.Join(fields, nil)
+	return len(fields) == 7 && len(days) > 0 && len(bytes.Trim(days, "0123456789")) == 0
 }
 
 // locked reports what stands where there is no password: nothing, a mark, or a

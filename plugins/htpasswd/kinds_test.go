@@ -69,6 +69,22 @@ func TestFilesThatAreOursStayOurs(t *testing.T) {
 	}
 }
 
+// TestTheSystemsOwnPasswordsAreNotTouched: the hashes of /etc/shadow look like
+// those of a password file, what stands behind them does not.
+func TestTheSystemsOwnPasswordsAreNotTouched(t *testing.T) {
+	for _, line := range []string{"ann:" + apr1Hash + ":19000:0:99999:7:::", "ann:!:19000::::::", "bob:*:19000:0:99999:7:::\nann:" + apr1Hash + ":19000:0:99999:7:14:20000:"} {
+		for _, foreign := range []bool{false, true} {
+			i, path := open(t, line+"\n", "replace_foreign", foreign)
+			if got := strings.Join(findings(i, path), "; "); !strings.Contains(got, "/etc/shadow") {
+				t.Errorf("%q: Check finds %q", line, got)
+			}
+			if r := i.Apply(t.Context(), set("ann", "x")); r.Outcome != sdk.Refused {
+				t.Errorf("%q: %v", line, r.Outcome)
+			}
+		}
+	}
+}
+
 func TestReplaceForeignTakesHashesOfOtherPrograms(t *testing.T) {
 	i, path := open(t, "ann:$argon2id$v=19$x$y\nbob:sesame street\n", "hash", "apr1", "cost", int64(10), "replace_foreign", true)
 	if got := findings(i, path); len(got) > 0 {
