@@ -91,6 +91,8 @@ func valueFlaw(c Column, key bool, text string) *complaint {
 	case isSpreadsheetError(text):
 		return &complaint{fmt.Sprintf("column %q holds %s, the error text of a spreadsheet", c.Name, strings.ToUpper(strings.TrimSpace(text))),
 			"the value that was there began with = + - or @: import the column as text and export it again"}
+	case tooNarrow(text):
+		return &complaint{fmt.Sprintf("column %q holds nothing but #, which a spreadsheet shows where a column is too narrow", c.Name), "widen the column, or import it as text, and export it again"}
 	case strings.ContainsRune(text, utf8.RuneError):
 		return &complaint{fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", c.Name), "export it again in UTF-8, or with encoding= set to what it is in"}
 	case key:
@@ -107,6 +109,11 @@ func isSpreadsheetError(text string) bool {
 		}
 	}
 	return false
+}
+
+func tooNarrow(text string) bool {
+	text = strings.TrimSpace(text)
+	return len(text) >= 3 && strings.Trim(text, "#") == ""
 }
 
 // edgeFlaw finds what nobody sees at the ends of a key.

@@ -87,6 +87,14 @@ func TestValuesThatCannotBeMeantAreNamed(t *testing.T) {
 			t.Errorf("note %q: %q", value, problems)
 		}
 	}
+	for _, line := range []string{"########,x,y", "ann,###,y", "ann,\" ##### \",y"} {
+		if _, problems := read(t, guarded(t, "login,pw,note\n"+line+"\n")); !strings.Contains(problems, "users.csv:2: column") || !strings.Contains(problems, "too narrow") {
+			t.Errorf("%q: %q", line, problems)
+		}
+	}
+	if rows, problems := read(t, guarded(t, "login,pw,note\nann,##x##,#####\n")); len(rows) != 1 || problems != "" {
+		t.Errorf("%q", problems)
+	}
 	for value, want := range map[string]string{
 		"\" ann\"": "begins with a space", "\"ann \"": "ends with a space", "\u00a0ann": "begins with a no-break space (U+00A0)", "ann\u00a0": "ends with a no-break space",
 		"\u200bann": "U+200B", "ann\u200b": "U+200B", "ann\u200d": "U+200D", "\u2066ann": "U+2066",
