@@ -371,3 +371,21 @@ func TestValueIsAppliedWhenItsOwnOutcomeSaysSo(t *testing.T) {
 		t.Errorf("appliedAt() = %v, want the time of its outcome", got)
 	}
 }
+
+func TestRunWithoutItsFirstRecordIsNoPanic(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := fuzzedRun(t, s)
+	must(t, r.Close())
+	edit(t, s, r.ID(), "DELETE FROM rec WHERE id = 1")
+	if r, err := s.Lock(r.ID(), k); err == nil { // nobody knows which key it had
+		must(t, r.Close())
+	}
+	if a, err := s.Verify(r.ID(), ""); err != nil || a.OK {
+		t.Errorf("Verify() = %+v, %v", a, err)
+	}
+	edit(t, s, r.ID(), "INSERT INTO rec VALUES (1, 1, 0, x'00')")
+	if _, err := s.Lock(r.ID(), k); err == nil {
+		t.Error("Lock() with a first record that is none gave no error")
+	}
+}
