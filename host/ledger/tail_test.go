@@ -389,3 +389,29 @@ func TestRunWithoutItsFirstRecordIsNoPanic(t *testing.T) {
 		t.Error("Lock() with a first record that is none gave no error")
 	}
 }
+
+func TestValueThatWasAppliedLastIsCurrentInWhateverOrderTheyWereSent(t *testing.T) {
+	set := func(kind Kind, index int64, try int) Record {
+		r := Record{Kind: kind, Index: index, Step: 1, Try: try, Verb: "set", Backend: "b", Account: "a"}
+		if kind == Intent {
+			r.Sealed = []byte{byte(try)}
+		} else {
+			r.Outcome = sdk.Applied
+		}
+		return r
+	}
+	for _, c := range []struct {
+		outcomes []int // tries, in the order of their outcomes
+		current  int
+	}{{[]int{0, 1}, 1}, {[]int{1, 0}, 0}} {
+		history := []Record{set(Intent, 1, 0), set(Intent, 2, 1)}
+		for i, try := range c.outcomes {
+			history = append(history, set(Outcome, int64(10+i), try))
+		}
+		for _, found := range Candidates(history) {
+			if found.Current != (found.Try == c.current) {
+				t.Errorf("outcomes of tries %v: try %d current %v", c.outcomes, found.Try, found.Current)
+			}
+		}
+	}
+}
