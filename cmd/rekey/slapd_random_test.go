@@ -204,16 +204,7 @@ func (x *arena) round(n int) {
 	}
 	x.script(kind.rotate, kind.more)
 	x.write("users.csv", x.users(kind.name))
-	before := x.last()
-	run := before
-	for faulty := 2; run == before && faulty < 8; faulty++ { // a fault may come before there is a run
-		x.process(true, "run", "random.star", "--yes", "--new", "--overwrite")
-		run = x.last()
-	}
-	if run == before {
-		x.t.Errorf("round %d: there is no run", n)
-		return
-	}
+	run := x.begun(true)
 	for range x.luck.IntN(3) {
 		x.process(true, "resume", run, "--yes", "--overwrite")
 	}
@@ -222,6 +213,20 @@ func (x *arena) round(n int) {
 	x.total.mu.Lock()
 	x.total.rounds++
 	x.total.mu.Unlock()
+}
+
+// begun starts a run, and returns its name. A fault may come before there is
+// one: then it is started again, in the end without faults.
+func (x *arena) begun(faulty bool) string {
+	before := x.last()
+	for tries := range 7 {
+		x.process(faulty && tries < 6, "run", "random.star", "--yes", "--new", "--overwrite")
+		if run := x.last(); run != before {
+			return run
+		}
+	}
+	x.t.Error("there is no run")
+	return before
 }
 
 // script writes the script with that rotate.
@@ -242,17 +247,17 @@ func (x *arena) users(kind string) string {
 	return text
 }
 
+// last is the newest run, "" if there is none.
 func (x *arena) last() string {
-	return strings.TrimSpace(x.ask("run", "show", "last", "--json"))
-}
-
-// ask returns a field of what a command prints as JSON; "" if it fails.
-func (x *arena) ask(field string, args ...string) string {
-	var fields map[string]any
-	if json.Unmarshal([]byte(x.rekey(args...).stdout), &fields) != nil || fields[field] == nil {
-		return ""
+	r := x.rekey("show", "last", "--json")
+	var o outcome
+	if json.Unmarshal([]byte(r.stdout), &o) == nil && o.Run != "" {
+		return o.Run
 	}
-	return fmt.Sprint(fields[field])
+	if r.exit != 2 || !strings.Contains(r.stdout+r.stderr, "has not run anything here yet") {
+		x.t.Errorf("rekey show last: exit %d\n%s%s", r.exit, r.stdout, r.stderr)
+	}
+	return ""
 }
 
 // calm resumes without faults until nobody is left, and returns what the last

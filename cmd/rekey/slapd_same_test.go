@@ -94,12 +94,7 @@ func (x *arena) compare(n int, differ map[string]int) {
 // ran makes a run to its end, and returns what came of it without the values.
 func (x *arena) ran(n int, interrupted bool) []string {
 	x.write("users.csv", x.users("revert"))
-	before := x.last()
-	run := before
-	for tries := 0; run == before && tries < 8; tries++ {
-		x.process(interrupted, "run", "random.star", "--yes", "--new", "--overwrite")
-		run = x.last()
-	}
+	run := x.begun(interrupted)
 	for range x.luck.IntN(3) {
 		if interrupted {
 			x.process(true, "resume", run, "--yes", "--overwrite")
