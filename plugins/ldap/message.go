@@ -128,7 +128,6 @@ func filterEqual(name, value string) []byte {
 	return ber(0xa3, berText(tagOctets, name), berText(tagOctets, value))
 }
 func filterAnd(parts ...[]byte) []byte { return ber(0xa0, parts...) }
-func filterNot(part []byte) []byte     { return ber(0xa2, part) }
 func filterOr(parts ...[]byte) []byte  { return ber(0xa1, parts...) }
 
 // message is one decoded response.

@@ -94,9 +94,9 @@ func (e *echo) account() sdk.Account {
 func (e *echo) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
 	return sdk.Receipt{Outcome: sdk.Refused, Err: e.err(), Ref: e.text, Stamp: e.text}
 }
-func (e *echo) Reset(_ context.Context, op sdk.Operation) sdk.Receipt  { return e.Apply(nil, op) }
-func (e *echo) Unlock(_ context.Context, op sdk.Operation) sdk.Receipt { return e.Apply(nil, op) }
-func (e *echo) Close() error                                           { return errors.New(e.text) }
+func (e *echo) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt  { return e.Apply(ctx, op) }
+func (e *echo) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt { return e.Apply(ctx, op) }
+func (e *echo) Close() error                                             { return errors.New(e.text) }
 func (e *echo) Find(_ context.Context, account string) (sdk.Account, error) {
 	if account == "fails" {
 		return sdk.Account{}, e.err()

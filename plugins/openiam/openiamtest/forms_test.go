@@ -13,13 +13,12 @@ import (
 
 // form is one way in which clients write a request.
 type form struct {
-	name             string
-	headers          map[string]string
-	operation        string
-	inside           string
-	lenient, strict  string // a part of the answer
-	options          openiamtest.Options
-	envelope, prefix string
+	name            string
+	headers         map[string]string
+	operation       string
+	inside          string
+	lenient, strict string // a part of the answer
+	options         openiamtest.Options
 }
 
 const (
