@@ -15,7 +15,7 @@ FUZZTIME ?= 20s
 .PHONY: test lint bench faults fuzz generate packages
 
 test: packages lint
-	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -timeout 40m ./...
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
