@@ -300,56 +300,90 @@ func check(t failer, h *history, x scene) {
 	}
 }
 
+// deaths counts how often the model died at each point.
+type deaths struct {
+	mu sync.Mutex
+	at map[string]int
+}
+
+func (d *deaths) add(hits map[string]int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for point, n := range hits {
+		d.at[point] += n
+	}
+}
+
+func (d *deaths) of(point string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.at[point]
+}
+
 // TestFaultsModelDiesAtEachPoint makes sure that the model passes what
 // it is there for.
 func TestFaultsModelDiesAtEachPoint(t *testing.T) {
-	wanted := max(1, scaleOf(t).points)
-	luck := rand.New(rand.NewPCG(1, 6))
-	hits := map[string]int{}
-	for _, point := range everyPointOfAll() {
-		for n := 0; hits[point] < wanted; n++ {
-			if n > 20*wanted+40 { // a bridge is rare: only the process after a loss makes one
-				t.Fatalf("crash point %s was hit %d times, want %d", point, hits[point], wanted)
-			}
-			dies(t, point, n%2 == 1, luck, hits)
-		}
+	wanted, hits := max(1, scaleOf(t).points), &deaths{at: map[string]int{}}
+	var jobs sync.WaitGroup
+	slots := make(chan struct{}, 8) // they wait more than they work
+	for i, point := range everyPointOfAll() {
+		slots <- struct{}{}
+		jobs.Go(func() {
+			diesAt(t, point, wanted, rand.New(rand.NewPCG(uint64(i), 6)), hits)
+			<-slots
+		})
 	}
+	jobs.Wait()
 	var parts []string
 	total := 0
 	for _, point := range everyPointOfAll() {
-		total += hits[point]
-		parts = append(parts, fmt.Sprintf("%s %d", point, hits[point]))
+		total += hits.of(point)
+		parts = append(parts, fmt.Sprintf("%s %d", point, hits.of(point)))
 	}
 	t.Logf("counts: model: %d deaths: %s", total, strings.Join(parts, ", "))
 }
 
-// dies makes a history that dies at a point as often as it gets there; resumed
-// says that it has something to settle.
-func dies(t *testing.T, point string, resumed bool, luck *rand.Rand, hits map[string]int) {
-	t.Helper()
-	h := newHistory(inMemory(t))
-	lives := make([]life, min(4, 1+scaleOf(t).points))
+// diesAt makes histories until so many have died at the point.
+func diesAt(t *testing.T, point string, wanted int, luck *rand.Rand, hits *deaths) {
+	for n := 0; hits.of(point) < wanted; n++ {
+		if n > 20*wanted+40 { // a bridge is rare: only the process after a loss makes one
+			t.Errorf("crash point %s was hit %d times, want %d", point, hits.of(point), wanted)
+			return
+		}
+		died, err := dies(inMemory(t), point, n%2 == 1, luck, min(4, 1+scaleOf(t).points))
+		if err != nil {
+			t.Errorf("%s, history %d: %v", point, n, err)
+			return
+		}
+		hits.add(died)
+	}
+}
+
+// dies makes a history that dies at a point as often as it gets there, and
+// returns how often it died at each; resumed says that it has something to
+// settle.
+func dies(dir, point string, resumed bool, luck *rand.Rand, n int) (map[string]int, error) {
+	h := newHistory(dir)
+	defer os.RemoveAll(dir)
+	lives := make([]life, n)
 	for i := range lives {
 		lives[i] = life{Point: point, N: 1 + luck.IntN(3), Lose: 40 * luck.IntN(2), Seed: luck.Uint64()}
+		if neverCalm(point) {
+			lives[i].N, lives[i].Lose = 1, 40
+		}
 	}
 	if resumed {
 		lives = append([]life{{Point: atAnswer, N: 1 + luck.IntN(25), Lose: 40, Seed: luck.Uint64()}}, lives...)
 	}
 	x := scene{lossy: true}
-	for _, spec := range lives {
+	for i, spec := range append(lives, life{}, life{}) {
 		if _, err := h.live(spec); err != nil {
-			t.Fatalf("%+v: %v", spec, err)
+			return nil, fmt.Errorf("%+v: %w", spec, err)
 		}
-		check(t, h, x)
-	}
-	for range 2 {
-		if _, err := h.live(life{}); err != nil {
-			t.Fatalf("after %s: %v", point, err)
+		x.settled = i == len(lives)+1
+		if found, err := h.look(x); err != nil || len(found) > 0 {
+			return nil, fmt.Errorf("after life %d, %+v: %v, %v", i+1, spec, found, err)
 		}
 	}
-	x.settled = true
-	check(t, h, x)
-	for p, n := range h.hits {
-		hits[p] += n
-	}
+	return h.hits, nil
 }
