@@ -42,25 +42,7 @@ func (h *Host) pin(ctx context.Context, d sdk.Description, spec workflow.Backend
 		return ledger.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
 	return ledger.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Digest: p.Digest,
-		Config: compact(values), Reaches: compact(realPaths(d, d.Reaches(values))), Confined: p.Confined, Grants: p.Grants.List()}, nil
-}
-
-// realPaths are settings whose paths are those behind all links: a link that is
-// pointed elsewhere is another target, however its path reads. Of a file that is
-// not there yet the directory counts.
-func realPaths(d sdk.Description, values map[string]any) map[string]any {
-	for _, f := range d.Config {
-		path, ok := values[f.Name].(string)
-		if !ok || f.Type != sdk.Path || path == "" {
-			continue
-		}
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			values[f.Name] = real
-		} else if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-			values[f.Name] = filepath.Join(dir, filepath.Base(path))
-		}
-	}
-	return values
+		Config: compact(values), Reaches: compact(d.Reaches(values)), Confined: p.Confined, Grants: p.Grants.List()}, nil
 }
 
 // compact is settings as JSON, sorted by name.
