@@ -25,7 +25,7 @@ func newProxiedJob(t *testing.T) (*cloudJob, *resttest.Proxy) {
 	}
 	proxy := resttest.NewProxy(func(string) string { return there.Host })
 	t.Cleanup(proxy.Close)
-	proxy.Login = rest.Basic("jo", secret.New(proxyLogin)).Reveal()
+	proxy.Demand(rest.Basic("jo", secret.New(proxyLogin)).Reveal())
 	j.env = append(j.env, "PROXY_PASSWORD="+proxyLogin)
 	return j, proxy
 }
@@ -45,7 +45,7 @@ func TestAShippedScriptGoesThroughTheProxyThatItIsGiven(t *testing.T) {
 	if asked := proxy.Asked(); len(asked) < 6 || !strings.Contains(asked[0], " http://apps.acme.test/") {
 		t.Errorf("the proxy was asked %q", asked)
 	}
-	proxy.Login = "another"
+	proxy.Demand("another")
 	r := j.must(2, proxied(proxy.URL, "--new")...)
 	if want := "the proxy " + proxy.Listener.Addr().String() + " wants a login (HTTP 407)"; !strings.Contains(r.stderr, want) {
 		t.Errorf("got %q, want %q", r.stderr, want)

@@ -187,7 +187,9 @@ func checkCancelled(t *testing.T, name string, step Step, after int, tries bool)
 			t.Errorf("%s, %d answered, try %v: recorded %s %s %s %s", name, after, tries, r.Kind, r.Verb, r.Code, r.Detail.Status)
 		}
 	}
+	d.mu.Lock()
 	d.after = 1 << 30
+	d.mu.Unlock()
 	apply(t, job)
 	if n := b.counts()[ledger.Done]; n != 5 {
 		t.Errorf("%s, %d answered, try %v: %v after a resume, want 5 done", name, after, tries, b.counts())

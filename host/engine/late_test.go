@@ -104,7 +104,7 @@ var lateScripts = map[string]script{
 func lateJob(t *testing.T, name string, seed uint64) (*book, Job, [2]*network) {
 	b, dice := newBook(6), rand.New(rand.NewPCG(seed, 1))
 	b.at = func() time.Time { return time.Now() }
-	nets := [2]*network{newNetwork(t, b, dice), newNetwork(t, b, dice)}
+	nets := [2]*network{newNetwork(t, b, rand.New(rand.NewPCG(seed, 2))), newNetwork(t, b, rand.New(rand.NewPCG(seed, 3)))}
 	var backends []Backend
 	for i, label := range []string{"a", "b"} {
 		backend := nets[i].backend(label)

@@ -40,12 +40,20 @@ func (p *Proxy) Asked() []string {
 	return append([]string(nil), p.asked...)
 }
 
+// Demand sets Login while the proxy serves.
+func (p *Proxy) Demand(login string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.Login = login
+}
+
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.asked = append(p.asked, r.Method+" "+r.RequestURI)
+	login := p.Login
 	p.mu.Unlock()
 	switch {
-	case p.Login != "" && r.Header.Get("Proxy-Authorization") != p.Login:
+	case login != "" && r.Header.Get("Proxy-Authorization") != login:
 		w.Header().Set("Proxy-Authenticate", "Basic")
 		http.Error(w, "who are you, "+r.Header.Get("Proxy-Authorization")+"?", http.StatusProxyAuthRequired)
 	case p.Answer != nil:
