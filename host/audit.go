@@ -101,7 +101,7 @@ func (h *Host) outlived(run, head string) error {
 		return err
 	}
 	state, err := r.State()
-	if err == nil && state != ledger.StateFinished && state != ledger.StatePlanned {
+	if err == nil && state != ledger.StateFinished {
 		err = fmt.Errorf("that run is %s", state)
 	}
 	return err
