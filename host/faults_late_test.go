@@ -76,7 +76,7 @@ func TestFaultsHeldRequestsMakeNoClaimUntrue(t *testing.T) {
 	for _, text := range l.firsts {
 		t.Error(text)
 	}
-	if least := size.holds * len(lateStories); l.held < least || l.during < least/4 || l.unknown < least/2 || l.deaths == 0 || l.signals == 0 {
+	if least := size.holds * len(lateStories); l.held < least || l.during < least/4 || l.unknown < least/2 || least > 50 && (l.deaths == 0 || l.signals == 0) {
 		t.Error("too little happened to prove anything")
 	}
 	t.Logf("counts: held requests: %d histories of %d scripts · held %d, of which %d arrived in a later process or in the last moment of a wait, the others after the end · deaths %d, signals %d · users unknown on the way %d",

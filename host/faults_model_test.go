@@ -369,8 +369,14 @@ func dies(dir, point string, resumed bool, luck *rand.Rand, n int) (map[string]i
 	for i := range lives {
 		lives[i] = life{Point: point, N: 1 + luck.IntN(3), Lose: 40 * luck.IntN(2), Seed: luck.Uint64()}
 		if neverCalm(point) {
-			lives[i].N, lives[i].Lose = 1, 40
+			lives[i].N, lives[i].Lose = 1, 30
 		}
+	}
+	if !resumed { // many points are passed once a process
+		lives[0].N = 1
+	}
+	if point == engine.CrashBridgeSet { // sent by the first process, or hardly ever
+		lives, resumed = lives[:1], false
 	}
 	if resumed {
 		lives = append([]life{{Point: atAnswer, N: 1 + luck.IntN(25), Lose: 40, Seed: luck.Uint64()}}, lives...)
