@@ -17,7 +17,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/internal/faultfs"
 	"github.com/rekey-host/rekey/host/ledger"
-	"github.com/rekey-host/rekey/internal/leak"
+	"github.com/rekey-host/rekey/sdk/leaktest"
 )
 
 // finding is something that must never be. It names the protection that is
@@ -337,7 +337,7 @@ func (x *examination) leaks() {
 }
 
 // canaryPieces finds any six bytes of the canary.
-var canaryPieces = sync.OnceValue(func() *leak.Finder { return leak.New(canary) })
+var canaryPieces = sync.OnceValue(func() *leaktest.Finder { return leaktest.New(canary) })
 
 func (x *examination) pieces(where string, text []byte) {
 	if form := canaryPieces().Find(text); form != "" {

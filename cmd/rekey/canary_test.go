@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rekey-host/rekey/internal/leak"
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
+	"github.com/rekey-host/rekey/sdk/leaktest"
 )
 
 // The canaries: one is given to accounts, one logs a plugin in.
@@ -26,7 +26,7 @@ const (
 )
 
 // oracle finds any six bytes of the canaries.
-var oracle = sync.OnceValue(func() *leak.Finder { return leak.New(canary, loginCanary) })
+var oracle = sync.OnceValue(func() *leaktest.Finder { return leaktest.New(canary, loginCanary) })
 
 // leaked returns the form of the first piece of a canary in the bytes.
 func leaked(text []byte) string { return oracle().Find(text) }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"unicode/utf16"
 
-	"github.com/rekey-host/rekey/internal/leak"
+	"github.com/rekey-host/rekey/sdk/leaktest"
 )
 
 // forms are the ways in which a secret may stand in a text.
@@ -37,7 +37,7 @@ func everyForm(s string) string { return strings.Join(forms(s), " | ") }
 // noLeak fails if a text holds six bytes of the canary in any form.
 func noLeak(t testing.TB, where, text string) {
 	t.Helper()
-	if form := leak.New(canary).Find([]byte(text)); form != "" {
+	if form := leaktest.New(canary).Find([]byte(text)); form != "" {
 		t.Errorf("%s holds a piece of the canary, %s", where, form)
 	}
 }

@@ -22,10 +22,10 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
-	"github.com/rekey-host/rekey/internal/leak"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/dial"
 	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
+	"github.com/rekey-host/rekey/sdk/leaktest"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -162,7 +162,7 @@ func says(t *testing.T, i *dial.Instance) map[string]string {
 // TestNoTextOfTheContractSaysAValueBack is a table of places and shapes. The
 // value is that of an operation of another account, or of the settings.
 func TestNoTextOfTheContractSaysAValueBack(t *testing.T) {
-	oracle := leak.New(echoed, setting)
+	oracle := leaktest.New(echoed, setting)
 	places := 0
 	for shape, spell := range shapes {
 		for _, value := range []string{echoed, setting} {
@@ -316,7 +316,7 @@ func (b *bare) Check(context.Context, *pb.CheckRequest) (*pb.CheckResponse, erro
 // TestTheHostTrustsNoPluginToScrub is the table of places against a plugin that
 // scrubs nothing.
 func TestTheHostTrustsNoPluginToScrub(t *testing.T) {
-	oracle := leak.New(echoed, setting)
+	oracle := leaktest.New(echoed, setting)
 	for shape, spell := range shapes {
 		for _, value := range []string{echoed, setting} {
 			t.Run(shape, func(t *testing.T) {

@@ -1,8 +1,8 @@
-// Package leak is an oracle for tests: it finds a secret, or any piece of one,
+// Package leaktest is an oracle for tests: it finds a secret, or any piece of one,
 // in what a program printed or left behind. It knows nothing of how secrets are
 // scrubbed, and looks the other way round: for each piece of a secret it makes
 // the forms in which programs write it, and searches for all of them at once.
-package leak
+package leaktest
 
 import (
 	"encoding/base32"
