@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/rekey-host/rekey/host"
-	"github.com/rekey-host/rekey/internal/visible"
+	"github.com/rekey-host/rekey/host/visible"
 )
 
 // screen is standard output or standard error. What a terminal would obey, and

@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/rekey-host/rekey/internal/visible"
+	"github.com/rekey-host/rekey/host/visible"
 )
 
 // kindFlaw says of the beginning of a file what it is, where it is no text in

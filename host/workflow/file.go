@@ -16,7 +16,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/rekey-host/rekey/host/source"
-	"github.com/rekey-host/rekey/internal/visible"
+	"github.com/rekey-host/rekey/host/visible"
 )
 
 // spot is a position in one file.

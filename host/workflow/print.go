@@ -9,7 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/rekey-host/rekey/internal/visible"
+	"github.com/rekey-host/rekey/host/visible"
 )
 
 // maxPrint is how many bytes of one print() are written.

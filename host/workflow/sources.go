@@ -12,7 +12,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/source"
-	"github.com/rekey-host/rekey/internal/visible"
+	"github.com/rekey-host/rekey/host/visible"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
