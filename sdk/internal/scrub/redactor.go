@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -141,7 +142,7 @@ func (r *Redactor) find(text string, tables []indexed, q question) []span {
 	defer r.finding.RUnlock()
 	s.begin(tables, q)
 	s.search(text)
-	return spare(text, q.asked, s.hits)
+	return spare(text, q.asked, slices.Clone(s.hits)) // s serves the next text at once
 }
 
 // indexed is a table and the secrets that it holds now.
