@@ -150,7 +150,7 @@ func (s *Steps) evidence(step Step, l *lane, y *try, v secret.Value, r sdk.Recei
 	if !lost.here && absent(r) {
 		return sdk.Rejected, nil
 	}
-	if r.Outcome == sdk.Refused && !lost.here {
+	if r.Outcome == sdk.Refused && !lost.here && !remembered(y, r) { // what is remembered has arrived
 		if err := s.outwait(l, lost, step.Account); err != nil {
 			return sdk.CannotTell, err
 		}

@@ -753,8 +753,8 @@ func deadlines(p *probe) {
 		if r.Outcome == sdk.Applied && ctx.Err() != nil && strings.HasPrefix(what, "a deadline that has") {
 			p.fail("%s: applied, want a refusal before anything was sent", what)
 		}
-		if !ok(r) && r.Err != nil && !slices.Contains([]sdk.Code{sdk.Timeout, sdk.Cancelled, sdk.ConnectionLost, sdk.Unreachable}, r.Err.Code) {
-			p.fail("%s: %s, want Timeout, Cancelled, ConnectionLost or Unreachable", what, said(r))
+		if !ok(r) && r.Err != nil && !slices.Contains([]sdk.Code{sdk.Timeout, sdk.Cancelled, sdk.ConnectionLost, sdk.Unreachable, sdk.RateLimited}, r.Err.Code) {
+			p.fail("%s: %s, want Timeout, Cancelled, ConnectionLost, Unreachable or RateLimited", what, said(r))
 		}
 		if !p.d.Does(sdk.Set) {
 			return // the present value may be another now
