@@ -206,7 +206,7 @@ func TestSmartcloudAccountsAreWhereKillsFindThem(t *testing.T) {
 		t.Run(fmt.Sprintf("stays pending %v", stays), func(t *testing.T) {
 			t.Parallel()
 			j := newCloudJob(t, 2000, smartcloudtest.Pending, smartcloudtest.Options{StayPending: stays})
-			host := newVictim(j.command(j.run()...))
+			host := newVictim(j.command(j.run("timeout=3s")...)) // what a killed host lost may arrive for four of them
 			kill := func(http.ResponseWriter, *http.Request) { killPlugin(t, host.started(), "smartcloud") }
 			first := j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 300, Times: 1, Effect: true, Answer: kill})
 			second := j.sim.Faults.Add(resttest.Fault{Op: "changePassword", Skip: 800, Times: 1, Answer: kill})
@@ -228,7 +228,7 @@ func TestSmartcloudMethodsEndWithTheSamePromise(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			j := newCloudJob(t, 400, smartcloudtest.Active, smartcloudtest.Options{})
-			host := newVictim(j.command(j.run("method=" + method)...))
+			host := newVictim(j.command(j.run("method="+method, "timeout=3s")...))
 			j.sim.Faults.Add(resttest.Fault{Op: call, Skip: 100, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { killPlugin(t, host.started(), "smartcloud") }})
 			j.sim.Faults.Add(resttest.Fault{Op: call, Skip: 200, Times: 1, Effect: true, Answer: func(http.ResponseWriter, *http.Request) { _ = host.started().Process.Kill() }})
 			if out, err := host.run(); err == nil || host.cmd.ProcessState.ExitCode() != -1 {
