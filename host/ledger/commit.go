@@ -201,6 +201,17 @@ func (w *writer) catchUp() error {
 	return nil
 }
 
+// catchUpNow is catchUp outside a transaction that writes: what it reads is of
+// one moment, whoever writes meanwhile.
+func (w *writer) catchUpNow() error {
+	if err := w.db.run("BEGIN"); err != nil {
+		return err
+	}
+	err := w.catchUp()
+	_ = w.db.run("ROLLBACK") // there is nothing to undo
+	return err
+}
+
 // append puts one record into the log.
 func (w *writer) append(r *Record, now time.Time) error {
 	was, err := w.admit(r)

@@ -211,12 +211,20 @@ type StaleError struct{ Run, Message, Fix string }
 // Error names the run and what is known.
 func (e *StaleError) Error() string { return fmt.Sprintf("run %s: %s; %s", e.Run, e.Message, e.Fix) }
 
-// known checks that the log continues what its mark has seen.
+// known checks that the log continues what its mark has seen. Others note
+// something in a run at any time: what a log lacks is looked for again in what
+// is there now, which is behind the mark.
 func (w *writer) known(mk *marker, m *mark) error {
 	if mk == nil {
 		return nil
 	}
-	r, now := w.run, w.tree
+	r := w.run
+	if m.tree.size > w.tree.size {
+		if err := w.catchUpNow(); err != nil {
+			return ofRun(r.id, err)
+		}
+	}
+	now := w.tree
 	if m.tree.size > now.size {
 		return r.older(now.size, m.tree.size)
 	}
@@ -247,9 +255,19 @@ func (r *Run) Stale() error {
 		return nil
 	}
 	mk.close()
-	size, _, err := r.unsignedHead()
+	size, err := r.store.sizeNow(r.id)
 	if err != nil || size >= m.tree.size {
 		return nil
 	}
 	return r.older(size, m.tree.size)
+}
+
+// sizeNow is how many records a run has, whatever of it was opened before.
+func (s *Store) sizeNow(id string) (int64, error) {
+	c, err := s.openReader(s.runFile(id))
+	if err != nil {
+		return 0, err
+	}
+	defer c.close()
+	return c.count("SELECT size FROM state")
 }

@@ -56,7 +56,7 @@ func (r *Run) confirm() error {
 
 // prove compares the file with what this process knows of it.
 func (w *writer) prove() error {
-	if err := w.catchUp(); err != nil {
+	if err := w.catchUpNow(); err != nil {
 		return err
 	}
 	c, err := w.run.store.openReader(w.run.store.runFile(w.run.id))

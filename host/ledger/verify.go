@@ -113,6 +113,9 @@ func (s *Store) Verify(id, checkpoint string) (Audit, error) {
 	if !validID.MatchString(id) || !exists(path) {
 		return v.audit, missing(id, os.ErrNotExist)
 	}
+	if err := v.readMark(); err != nil {
+		return v.audit, ofRun(id, err)
+	}
 	c, err := s.openReader(path)
 	if err != nil {
 		return v.audit, ofRun(id, err)
@@ -166,7 +169,7 @@ type userState struct {
 }
 
 func (v *verification) all() error {
-	for _, part := range []func() error{v.readMark, v.readRun, v.readKey, v.readRecords, v.readWrapped, v.readPlan, v.readState, v.readUsers, v.readHeads} {
+	for _, part := range []func() error{v.readRun, v.readKey, v.readRecords, v.readWrapped, v.readPlan, v.readState, v.readUsers, v.readHeads} {
 		if err := part(); err != nil {
 			return err
 		}
