@@ -42,7 +42,7 @@ func (h *Host) pin(ctx context.Context, d sdk.Description, spec workflow.Backend
 		return ledger.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
 	return ledger.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Digest: p.Digest,
-		Config: compact(values), Reaches: compact(d.Reaches(values)), Confined: p.Confined, Grants: p.Grants.List()}, nil
+		Config: compact(values), Reaches: compact(realPaths(d, d.Reaches(values))), Confined: p.Confined, Grants: p.Grants.List()}, nil
 }
 
 // compact is settings as JSON, sorted by name.
@@ -196,12 +196,22 @@ func samePins(r *ledger.Run, now []ledger.BackendPin, o RunOptions) (accepted []
 		return nil, err
 	}
 	for _, c := range list {
-		if !o.AcceptChange {
-			return nil, &UsageError{Message: fmt.Sprintf("run %s: %s", r.ID(), c.what), Fix: c.undo + ", or give --accept-change"}
-		}
 		accepted = append(accepted, c.what)
 	}
+	if len(list) > 0 && !o.AcceptChange {
+		return nil, &UsageError{Message: fmt.Sprintf("run %s: %s", r.ID(), strings.Join(accepted, "; and ")), Fix: undo(list) + ", or give --accept-change"}
+	}
 	return accepted, nil
+}
+
+// undo is how to go on without the changes: whoever accepts accepts them all.
+func undo(list []change) string {
+	for _, c := range list[1:] {
+		if c.undo != list[0].undo {
+			return "undo that"
+		}
+	}
+	return list[0].undo
 }
 
 // unmoved refuses another target for a label that somebody has used.

@@ -266,3 +266,32 @@ workflow(users = rows(["ann"], key = "login"), rotate = rotate)
 		t.Errorf("got\n%s", r.stderr)
 	}
 }
+
+// TestALinkThatIsPointedElsewhereIsAnotherTarget, however its path reads.
+func TestALinkThatIsPointedElsewhereIsAnotherTarget(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for _, dir := range []string{"d1", "d2"} {
+		must(t, os.Mkdir(filepath.Join(p.dir, dir), 0o700))
+	}
+	link := filepath.Join(p.dir, "link")
+	must(t, os.Symlink("d1", link))
+	p.write("t.star", strings.Replace(targets, `path = "A"`, `path = "link/A"`, 1))
+	p.outcome(6, "run", "t.star", "--yes")
+	p.must(0, "approve", "last")
+	must(t, os.Remove(link))
+	must(t, os.Symlink("d2", link))
+	for _, args := range [][]string{{"resume", "last", "--yes"}, {"resume", "last", "--yes", "--accept-change"}} {
+		if r := p.must(2, args...); !strings.Contains(r.stderr, "d1/A") || !strings.Contains(r.stderr, "d2/A") {
+			t.Errorf("%v: %s", args, r.stderr)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "d2", "A")); err == nil {
+		t.Error("the other file was written")
+	}
+	must(t, os.Remove(link))
+	must(t, os.Symlink("d1", link))
+	if o := p.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 3 {
+		t.Errorf("with the link of the plan: %+v", o)
+	}
+}

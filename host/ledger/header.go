@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -59,9 +60,18 @@ type BackendPin struct {
 func (p BackendPin) Target() string { return p.Name + " " + cmp.Or(p.Reaches, p.Config) }
 
 // SameTarget reports whether both reach the same accounts. Settings that are
-// all the same do, whatever their plugins say of them.
+// all the same do where their plugins differ in which of them say so.
 func (p BackendPin) SameTarget(o BackendPin) bool {
-	return p.Target() == o.Target() || p.Name == o.Name && p.Config == o.Config
+	return p.Target() == o.Target() || p.Name == o.Name && p.Config == o.Config && !slices.Equal(p.reached(), o.reached())
+}
+
+// reached are the names of the settings that say what the backend reaches.
+func (p BackendPin) reached() []string {
+	var values map[string]json.RawMessage
+	if json.Unmarshal([]byte(p.Reaches), &values) != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(values))
 }
 
 // Equal reports whether both are the same in every respect.
