@@ -307,16 +307,11 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *ledger.Record) reply
 }
 
 // await returns what came of a parcel. A cancelled run waits for nobody: what
-// was sent is lost from sight then, and settled by the next resume. An answer
-// of unknown outcome that comes after the cancellation is none.
+// was sent is lost from sight then, and settled by the next resume.
 func (s *Steps) await(l *lane, p *parcel) reply {
 	select {
 	case r := <-p.answer:
-		if s.crew.hard.Err() != nil && r.receipt.Outcome == sdk.Unknown && r.err == nil {
-			return reply{err: errUnderWay}
-		}
-		r.receipt = heard(r.receipt)
-		return r
+		return s.weighed(r)
 	case <-s.crew.hard.Done():
 	}
 	if l.abandon(p) {
@@ -324,10 +319,20 @@ func (s *Steps) await(l *lane, p *parcel) reply {
 	}
 	select {
 	case r := <-p.answer:
-		return r
+		return s.weighed(r)
 	default:
 		return reply{err: errUnderWay}
 	}
+}
+
+// weighed is what an answer is worth: one of unknown outcome that comes after
+// the cancellation is none.
+func (s *Steps) weighed(r reply) reply {
+	if s.crew.hard.Err() != nil && r.receipt.Outcome == sdk.Unknown && r.err == nil {
+		return reply{err: errUnderWay}
+	}
+	r.receipt = heard(r.receipt)
+	return r
 }
 
 // deliver sends an operation until it has an outcome, and records that.

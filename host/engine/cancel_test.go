@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strings"
 	"sync"
@@ -193,6 +194,26 @@ func checkCancelled(t *testing.T, name string, step Step, after int, tries bool)
 	apply(t, job)
 	if n := b.counts()[ledger.Done]; n != 5 {
 		t.Errorf("%s, %d answered, try %v: %v after a resume, want 5 done", name, after, tries, b.counts())
+	}
+}
+
+// TestAnAnswerThatComesWithTheCancellation counts where it says what happened.
+func TestAnAnswerThatComesWithTheCancellation(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := &Steps{crew: &crew{hard: ctx}}
+	for name, c := range map[string]struct {
+		answer sdk.Receipt
+		want   error
+	}{"applied": {sdk.OK(), nil}, "refused": {sdk.Refuse(nil), nil}, "unknown": {cut, errUnderWay}} {
+		for range 20 { // which of the two is seen first is not fixed
+			p := &parcel{answer: make(chan reply, 1), sent: true}
+			p.answer <- reply{receipt: c.answer}
+			got := s.await(&lane{}, p)
+			if !errors.Is(got.err, c.want) || got.err == nil && got.receipt.Outcome == sdk.Refused && got.receipt.Err == nil {
+				t.Fatalf("%s: %+v, want %v", name, got, c.want)
+			}
+		}
 	}
 }
 

@@ -227,6 +227,53 @@ func TestAnAttemptOfAnEarlierProcessIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestARefusalOfWhatAKilledProcessSentIsBelievedWhenNothingCanArrive: not
+// before, unless the refusal itself shows that the attempt has arrived.
+func TestARefusalOfWhatAKilledProcessSentIsBelievedWhenNothingCanArrive(t *testing.T) {
+	history := &sdk.Error{Code: sdk.PolicyViolation, Violations: []sdk.Violation{{Rule: sdk.RuleHistory}}}
+	for _, c := range []struct {
+		name   string
+		answer *sdk.Error
+		origin int
+		want   ledger.Status
+		waited time.Duration
+	}{
+		{"denied", sdk.Errorf(sdk.PermissionDenied, "no"), 1, ledger.Failed, 4 * time.Second},
+		{"a generated value that it remembers", history, 1, ledger.Unresolved, 0},
+		{"a given value that it remembers", history, 0, ledger.Failed, 4 * time.Second},
+		{"no such account", sdk.Errorf(sdk.AccountNotFound, "no"), 1, ledger.Failed, 0},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		x.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(c.answer) }
+		x.verify = func(string, string) sdk.Verdict { return sdk.Rejected }
+		w := &stopwatch{}
+		hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+			value := Given(secret.New("first"))
+			if c.origin != 0 {
+				value, _ = s.Generate(ctx, GenerateStep{})
+			}
+			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: value})); bad != nil {
+				return *bad
+			}
+			return Verdict{}
+		})
+		job := jobOf(b, hooks, x.backend("a"))
+		job.Clock = w
+		step := 1 + c.origin
+		b.records = []ledger.Record{{Kind: ledger.Intent, At: time.Now(), User: 1, Step: step, Verb: verbSet, Backend: "a", Account: "user1", Origin: c.origin, Sealed: []byte("first")}}
+		b.sealed["user1\x00first"] = true
+		apply(t, job)
+		var waited time.Duration
+		for _, d := range w.waited {
+			waited += d
+		}
+		if got := statusIn(b.user(1)); got != c.want || (waited-c.waited).Abs() > 500*time.Millisecond {
+			t.Errorf("%s: %s after waiting %v, want %s after %v", c.name, got, waited, c.want, c.waited)
+		}
+	}
+}
+
 // TestAnAttemptThatAKilledProcessMadeAgainIsWaitedFor: a process that is killed
 // leaves no record of the attempts that it made of an older intent.
 func TestAnAttemptThatAKilledProcessMadeAgainIsWaitedFor(t *testing.T) {
