@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -65,6 +66,29 @@ func TestProblemsNameTheFileOfTheirLine(t *testing.T) {
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("MakePlan: %v\nwant %s", err, want)
+		}
+	}
+}
+
+// TestAWaveIsOneOfTheWorkflow, the first where there is no choice.
+func TestAWaveIsOneOfTheWorkflow(t *testing.T) {
+	raised := errors.New("raised")
+	says := func(name string, err error) func(context.Context, source.Row) (string, error) {
+		return func(context.Context, source.Row) (string, error) { return name, err }
+	}
+	for _, c := range []struct {
+		name string
+		hook func(context.Context, source.Row) (string, error)
+		want int
+		err  string
+	}{
+		{"no hook", nil, 0, ""}, {"the second", says("rest", nil), 1, ""},
+		{"an unknown one", says("first", nil), 0, `there is no wave "first"`}, {"it raises", says("rest", raised), 0, "raised"},
+	} {
+		p := &planner{PlanJob: PlanJob{Wave: c.hook, Waves: []WaveRule{{Name: "canary"}, {Name: "rest"}}}}
+		got, err := p.waveOf(t.Context(), source.Row{})
+		if told := fmt.Sprint(err); got != c.want || c.err != "" && told != c.err || c.err == "" && err != nil {
+			t.Errorf("%s: %d, %v; want %d, %q", c.name, got, err, c.want, c.err)
 		}
 	}
 }

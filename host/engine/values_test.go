@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -193,5 +195,21 @@ func TestGeneratorsServeUsersOfSeveralKinds(t *testing.T) {
 	}
 	if n := x.asked.Load(); n < 120 || n > 160 {
 		t.Errorf("%d values were asked for, want about one for each of 120 takings", n)
+	}
+}
+
+// TestThePlanSaysWhatValuesOfAKindAreLike, and names no kind where there is none.
+func TestThePlanSaysWhatValuesOfAKindAreLike(t *testing.T) {
+	r := &recipes{policies: &policies{known: map[[2]string]sdk.Policy{}}, known: map[recipeKey]*recipe{}}
+	for _, kind := range []string{"", "sip"} {
+		if _, err := r.of(t.Context(), GenerateStep{Kind: kind}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.cell(recipeKey{kind: "never made"})
+	list := r.notes()
+	slices.Sort(list)
+	if len(list) != 2 || !strings.HasPrefix(list[0], "generated values have ") || !strings.HasPrefix(list[1], `kind "sip": generated values have `) {
+		t.Errorf("got %q", list)
 	}
 }

@@ -1,0 +1,35 @@
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+// TestASilenceIsToldOnceUntilItIsBroken.
+func TestASilenceIsToldOnceUntilItIsBroken(t *testing.T) {
+	start := time.Now()
+	type bad struct {
+		at, wait time.Duration
+		broken   bool // by a good answer before it
+		told     bool
+	}
+	const s, m = time.Second, time.Minute
+	for name, calls := range map[string][]bad{
+		"short":                        {{0, s, false, false}, {9 * s, s, false, false}},
+		"ten seconds":                  {{0, s, false, false}, {10 * s, s, false, true}, {11 * s, s, false, false}, {2 * m, s, false, false}},
+		"a long wait ahead":            {{0, 10 * s, false, true}, {s, 10 * s, false, false}},
+		"broken and silent again":      {{0, 10 * s, false, true}, {61 * s, 10 * s, true, true}},
+		"broken, but just told":        {{0, 10 * s, false, true}, {30 * s, 10 * s, true, false}, {60 * s, 10 * s, false, true}},
+		"broken before it was told of": {{0, s, false, false}, {9 * s, s, true, false}, {18 * s, s, false, false}, {19 * s, s, false, true}},
+	} {
+		var q silence
+		for i, c := range calls {
+			if c.broken {
+				q.broken()
+			}
+			if got := q.lasts(start.Add(c.at), c.wait); got != c.told {
+				t.Errorf("%s: bad answer %d: told %v, want %v", name, i+1, got, c.told)
+			}
+		}
+	}
+}
