@@ -51,7 +51,7 @@ var failuresOfGreen = []ruled{
 	{"A.5: a verify that cannot tell fails everybody; stamps are never asked", "TestAVerifyThatCannotTellIsNoRefusal TestAChangeStampSettlesALostAnswer", ""},
 	{"A.6: a backend that is down fails every user", "TestACircuitHoldsWithoutCheck TestAnAttemptIsFreeWhileAllWait TestWhatIsWaitedForIsSaidOnce", ""},
 	{"A.7: values that the host can see are wrong are set",
-		"TestPlainPasswordsAreWarnedOf TestOneValueForSeveralUsersIsWarnedOf TestValuesThatCannotBeMeantAreNamed TestAHeaderInTheMiddleIsNoUser TestHalfALetterIsNoName TestAListOfPasswordsIsNotReplacedByAWorseOne", ""},
+		"TestPlainPasswordsAreWarnedOf TestPasswordsOfAnyColumnAreLookedAt TestAPasswordIsLookedAtWhereverItStands TestAPasswordThatMayBeNoneIsWarnedOf TestOneValueForSeveralUsersIsWarnedOf TestValuesThatCannotBeMeantAreNamed TestAHeaderInTheMiddleIsNoUser TestHalfALetterIsNoName TestAListOfPasswordsIsNotReplacedByAWorseOne", ""},
 	{"A.8: when a run ended is when its report is printed", "TestFactsOfARunAreFacts TestASpanIsWhenARunWasApplied", ""},
 	{"A.9: a file that is no password file is harmed, and a slow hash fails users", "TestAFileThatIsNotOursIsFoundAndLeftAlone TestFilesThatAreOursStayOurs TestAFileThatCannotBeReplacedIsFoundByCheck TestASlowHashFailsNobody", ""},
 	{"A.10: nothing says what a set leaves behind", "TestCheckSaysWhatASetLeavesBehind TestCheckCountsTheGraceLoginsOfBindDN TestAValueThatPointsToAnotherSystemIsKept TestAccountsListsNoAliasesAndSaysFederated TestSeveralValuesOfAnAttributeAreAList", ""},

@@ -63,6 +63,32 @@ workflow(users = csv("users.csv", key = "login", secrets = ["hidden"]), rotate =
 	}
 }
 
+// TestPasswordsOfAnyColumnAreLookedAt at plan: what secrets= forgets, and what
+// may be no password.
+func TestPasswordsOfAnyColumnAreLookedAt(t *testing.T) {
+	for value, c := range map[string]struct {
+		exit int
+		want string
+	}{
+		"#NAME?":      {2, `users.csv:2: column "pw" holds #NAME?, the error text of a spreadsheet`},
+		"########":    {2, `users.csv:2: column "pw" holds nothing but #`},
+		"p\ufffd":     {2, `users.csv:2: column "pw" has a replacement character`},
+		"1.23457E+11": {0, `users.csv:2: the password in column "pw" is a number as a spreadsheet shortens it`},
+		"NULL":        {0, `users.csv:2: the password in column "pw" is "NULL"`},
+		"N/A":         {0, `users.csv:2: the password in column "pw" is "N/A"`},
+		"-":           {0, `users.csv:2: the password in column "pw" is "-"`},
+	} {
+		for _, body := range []string{"step.set(b, user.login, user.pw)", "step.change(b, user.login, old = user.pw, new = step.generate())", `step.set(b, user.login, "x" + user.pw)`} {
+			p := newPlace(t)
+			p.write("users.csv", "login,pw\nann,"+value+"\n")
+			p.write("r.star", "b = backend(\"memory\")\ndef rotate(user, step):\n    "+body+"\nworkflow(users = csv(\"users.csv\", key = \"login\"), rotate = rotate)\n")
+			if r := p.must(c.exit, "run", "r.star", "--yes"); !strings.Contains(r.stderr, c.want) {
+				t.Errorf("%s, %q: %s", body, value, r.stderr)
+			}
+		}
+	}
+}
+
 // TestOneValueForSeveralUsersIsWarnedOf where users get it, and not where it is
 // what they had.
 func TestOneValueForSeveralUsersIsWarnedOf(t *testing.T) {

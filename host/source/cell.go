@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -27,9 +28,22 @@ func cellOf(c Column, text []byte, guarded bool) (any, *complaint) {
 	}
 	cell, bad := typed(c, string(bytes.Trim(text, " \t")))
 	if bad != nil && guarded {
-		bad.message = fmt.Sprintf("column %q: not a value of type %s", c.Name, c.Type)
+		bad = &complaint{fmt.Sprintf("column %q: not a value of type %s", c.Name, c.Type), howToWrite(c.Type)}
 	}
 	return cell, bad
+}
+
+// howToWrite is the fix of what is not of a type.
+func howToWrite(t Type) string {
+	switch t {
+	case Int:
+		return "write a whole number in digits"
+	case Bool:
+		return "write true, false, yes, no, 1 or 0"
+	case Date:
+		return "write YYYY-MM-DD"
+	}
+	return ""
 }
 
 func emptySecret(c Column) *complaint {
@@ -50,23 +64,44 @@ func typed(c Column, text string) (any, *complaint) {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return n, nil
 		}
-		return nil, mistyped(c, text, "write a whole number in digits")
+		return nil, mistyped(c, text, howToWrite(Int))
 	case Bool:
 		if b, ok := boolOf(text); ok {
 			return b, nil
 		}
-		return nil, mistyped(c, text, "write true, false, yes, no, 1 or 0")
+		return nil, mistyped(c, text, howToWrite(Bool))
 	case Date:
 		if t, err := time.Parse(time.DateOnly, text); err == nil {
 			return Day{t}, nil
 		}
-		return nil, mistyped(c, text, "write YYYY-MM-DD")
+		return nil, noDay(c, text)
 	}
 	return text, nil
 }
 
 func mistyped(c Column, text, fix string) *complaint {
 	return &complaint{fmt.Sprintf("column %q: %q is not a value of type %s", c.Name, shorten(text), c.Type), fix}
+}
+
+// noDay tells a day that does not exist from one that is written in another
+// way, and says how that is written here.
+func noDay(c Column, text string) *complaint {
+	if looksLikeDay(text) {
+		return &complaint{fmt.Sprintf("column %q: there is no day %q", c.Name, shorten(text)), "correct it"}
+	}
+	fix := howToWrite(Date)
+	for _, layout := range []string{"2.1.2006", "20060102", "2006/1/2", "2006.1.2", "2006-1-2", time.RFC3339, time.DateTime, "2006-01-02T15:04:05"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			fix += ": " + t.Format(time.DateOnly)
+			break
+		}
+	}
+	return mistyped(c, text, fix)
+}
+
+// looksLikeDay reports whether the text is digits as in 2006-01-02.
+func looksLikeDay(text string) bool {
+	return len(text) == len(time.DateOnly) && strings.Trim(text[:4]+text[5:7]+text[8:], "0123456789") == "" && text[4] == '-' && text[7] == '-'
 }
 
 // shorten keeps messages on one line of a terminal.

@@ -216,7 +216,7 @@ func headerError(name string, err error) error {
 // otherDelimiter replaces what is said of a header that is one column by the
 // reason, where another delimiter makes the key one of several.
 func otherDelimiter(header, key string, flaws []complaint) []complaint {
-	for _, d := range []string{";", ",", "\t", "|", ":"} {
+	for d := range strings.SplitSeq(delimiters, "") {
 		for name := range strings.SplitSeq(header, d) {
 			if name != header && strings.Trim(name, " \"'") == key {
 				return []complaint{{"1 column only", fmt.Sprintf("set delimiter=%q", d)}}
@@ -287,6 +287,7 @@ type csvReader struct {
 	schema  Schema
 	split   *splitter
 	seen    bool // a line with values
+	open    bool // the last value of an earlier line is
 	width   int  // how many values a line has
 	guarded bool // no cell is quoted: where columns are mixed up, any may be a secret
 }
@@ -295,7 +296,11 @@ type csvReader struct {
 func (r *csvReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 	fields, bad := r.split.split(line)
 	if bad != nil {
+		r.open = bad.complaint == openQuote()
 		note(bad.column, bad.message, bad.fix)
+		return Row{}, false
+	}
+	if r.ofOpenQuote(line, len(fields)) {
 		return Row{}, false
 	}
 	first := !r.seen
@@ -311,11 +316,31 @@ func (r *csvReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 		note(0, "is a header line in the middle of the list, as two files put together have", "remove it")
 		return Row{}, false
 	}
+	if isEmpty(fields) {
+		note(0, fmt.Sprintf("key column %q is empty, and so is all of the row: it has delimiters only", r.schema.Columns[r.schema.Key].Name), "remove it")
+		return Row{}, false
+	}
 	if len(fields) != r.width {
 		note(0, count(len(fields))+fmt.Sprintf(", want %d", r.width), r.countFix(len(fields) > r.width))
 		return Row{}, false
 	}
 	return r.cells(l.n, fields, note)
+}
+
+// ofOpenQuote reports whether a line with a wrong number of values is the rest
+// of one whose quote is open: what is wrong has been said there. The line with
+// the next odd quote ends it.
+func (r *csvReader) ofOpenQuote(line []byte, values int) bool {
+	if !r.open {
+		return false
+	}
+	r.open = bytes.Count(line, r.split.quote)%2 == 0
+	return values != r.width
+}
+
+// isEmpty reports whether a line has no value at all.
+func isEmpty(fields [][]byte) bool {
+	return !slices.ContainsFunc(fields, func(f []byte) bool { return len(f) > 0 })
 }
 
 func count(n int) string {

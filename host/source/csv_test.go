@@ -136,12 +136,16 @@ func TestCSVNamesWhatIsWrong(t *testing.T) {
 		{"too many", "ann,one\nbob,t,wo\n", nil, "users.csv:2: 3 columns, want 2; quote the delimiter or set delimiter="},
 		{"too few", "ann\n", nil, "users.csv:1: 1 column, want 2; add what is missing or set delimiter="},
 		{"too many without quotes", `ann,"o,ne"`, func(o *source.CSVOptions) { o.Quote = nil }, "users.csv:1: 3 columns, want 2; set quote= and quote the delimiter, or set delimiter="},
-		{"open quote", "ann,\"one\nbob,two", nil, "users.csv:1:5: a quoted value does not end on its line; double a quote inside quotes, or set quote=None"},
+		{"open quote", "ann,\"one\nbob,two", nil, "users.csv:1:5: a quoted value does not end on its line: a user is one line; where the value has a line break, export the list without it, or without its column; where the quote belongs to the value, double it, or set quote=None"},
+		{"a value with a line break", "ann,\"one\ntwo\nthree\"\nbob\n", nil, "users.csv:1:5: a quoted value does not end on its line: a user is one line; where the value has a line break, export the list without it, or without its column; where the quote belongs to the value, double it, or set quote=None\n" +
+			"users.csv:4: 1 column, want 2; add what is missing or set delimiter="},
+		{"another delimiter behind a quote", `"ann";"one"`, nil, `users.csv:1:6: a quoted value is followed by ";", and delimiter= is ","; set delimiter=";"`},
+		{"another delimiter in a quoted header", `"login"	"pw"` + "\n", headed, `users.csv:1:8: a quoted value is followed by "\t", and delimiter= is ","; set delimiter="\t"`},
 		{"text after quote", `ann,"one"x`, nil, "users.csv:1:10: text after the end of a quoted value; double a quote inside quotes, or set quote=None"},
 		{"empty key", " ,one", nil, `users.csv:1: key column "login" is empty; give every user a key`},
 		{"empty secret", "ann,\"\"", nil, `users.csv:1: secret column "pw" is empty; fill it in, or list the column in optional=`},
-		{"all of a line", ",", nil, `users.csv:1: key column "login" is empty; give every user a key` + "\n" +
-			`users.csv:1: secret column "pw" is empty; fill it in, or list the column in optional=`},
+		{"all of a line", ",", nil, `users.csv:1: key column "login" is empty, and so is all of the row: it has delimiters only; remove it`},
+		{"all of a longer line", ";;;", func(o *source.CSVOptions) { o.Delimiter = ";" }, `users.csv:1: key column "login" is empty, and so is all of the row: it has delimiters only; remove it`},
 		{"control character", "ann,a\x07b", nil, `users.csv:1: control character in column "pw"; remove it; a value is one line of text`},
 		{"bare CR", "ann,a\rb", nil, `users.csv:1:6: carriage return (CR) within the line; remove it; where all lines end in CR alone, convert the file: tr '\r' '\n'`},
 		{"delete", "a\x7fnn,ab", nil, `users.csv:1: control character in column "login"; remove it; a value is one line of text`},
@@ -158,7 +162,16 @@ func TestCSVNamesWhatIsWrong(t *testing.T) {
 		{"not an int beside a secret", "ann,x," + canary, func(o *source.CSVOptions) { typed(o); o.Secrets = []string{"pw"} }, `users.csv:1: column "n": not a value of type int; write a whole number in digits`},
 		{"int too large", "ann,x,9223372036854775808", typed, `users.csv:1: column "n": "9223372036854775808" is not a value of type int; write a whole number in digits`},
 		{"not a bool", "ann,x,maybe", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Bool }, `users.csv:1: column "n": "maybe" is not a value of type bool; write true, false, yes, no, 1 or 0`},
-		{"not a day", "ann,x,2023-02-29", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Date }, `users.csv:1: column "n": "2023-02-29" is not a value of type date; write YYYY-MM-DD`},
+		{"not a day", "ann,x,2023-02-29", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Date }, `users.csv:1: column "n": there is no day "2023-02-29"; correct it`},
+		{"days in other forms", "ann,x,31.12.2019\nbob,x,20191231\ncy,x,2/3/2019\ndi,x,1.4.19", func(o *source.CSVOptions) { typed(o); o.Types["n"] = source.Date },
+			`users.csv:1: column "n": "31.12.2019" is not a value of type date; write YYYY-MM-DD: 2019-12-31` + "\n" +
+				`users.csv:2: column "n": "20191231" is not a value of type date; write YYYY-MM-DD: 2019-12-31` + "\n" +
+				`users.csv:3: column "n": "2/3/2019" is not a value of type date; write YYYY-MM-DD` + "\n" +
+				`users.csv:4: column "n": "1.4.19" is not a value of type date; write YYYY-MM-DD`},
+		{"a day beside a secret", "ann,x,31.12.2019", func(o *source.CSVOptions) {
+			typed(o)
+			o.Types["n"], o.Secrets = source.Date, []string{"pw"}
+		}, `users.csv:1: column "n": not a value of type date; write YYYY-MM-DD`},
 		{"too long a line", "ann," + strings.Repeat("x", 2<<20) + "\n,one", nil, "users.csv:1: the line is longer than 1048576 bytes; is this a list of users, one a line?\n" +
 			`users.csv:2: key column "login" is empty; give every user a key`},
 		{"no header", "", headed, "users.csv: is empty; line 1 has to name the columns; set columns= if it does not"},

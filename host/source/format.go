@@ -1,6 +1,10 @@
 package source
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
 
 // format is how lines are made of values.
 type format struct {
@@ -119,14 +123,14 @@ func (s *splitter) inside(line []byte, start int) ([]byte, int, *splitFlaw) {
 	for at := start + len(s.quote); ; {
 		i := bytes.Index(line[at:], s.quote)
 		if i < 0 {
-			return nil, 0, &splitFlaw{start + 1, complaint{"a quoted value does not end on its line", "double a quote inside quotes, or set quote=None"}}
+			return nil, 0, &splitFlaw{start + 1, openQuote()}
 		}
 		s.scratch = append(s.scratch, line[at:at+i]...)
 		at += i + len(s.quote)
 		if !bytes.HasPrefix(line[at:], s.quote) {
 			end := s.until(line, at)
 			if len(s.trim(line[at:end])) > 0 {
-				return nil, 0, &splitFlaw{at + 1, complaint{"text after the end of a quoted value", "double a quote inside quotes, or set quote=None"}}
+				return nil, 0, &splitFlaw{at + 1, s.afterQuote(bytes.TrimLeft(line[at:end], " "))}
 			}
 			return s.scratch[from:len(s.scratch):len(s.scratch)], end, nil
 		}
@@ -134,3 +138,22 @@ func (s *splitter) inside(line []byte, start int) ([]byte, int, *splitFlaw) {
 		at += len(s.quote)
 	}
 }
+
+// openQuote is that of a value with a line break, or of a stray quote: which of
+// them, only the lines that follow could tell.
+func openQuote() complaint {
+	return complaint{"a quoted value does not end on its line: a user is one line",
+		"where the value has a line break, export the list without it, or without its column; where the quote belongs to the value, double it, or set quote=None"}
+}
+
+// afterQuote is what to say of text between a closing quote and the delimiter:
+// where it begins with another delimiter, that is what the file is written with.
+func (s *splitter) afterQuote(text []byte) complaint {
+	if d := string(text[:1]); strings.Contains(delimiters, d) {
+		return complaint{fmt.Sprintf("a quoted value is followed by %q, and delimiter= is %q", d, s.delimiter), fmt.Sprintf("set delimiter=%q", d)}
+	}
+	return complaint{"text after the end of a quoted value", "double a quote inside quotes, or set quote=None"}
+}
+
+// delimiters are those that lists are written with.
+const delimiters = ";,\t|:"

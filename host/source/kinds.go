@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -99,6 +100,36 @@ func valueFlaw(c Column, key bool, text string) *complaint {
 		return edgeFlaw(c, text)
 	}
 	return nil
+}
+
+// doubtful says of a password that it is what a system writes where it has
+// none, or what is left of one; "" if it may well be one. Somebody may have it
+// all the same.
+func doubtful(text string) string {
+	text = strings.TrimSpace(text)
+	switch {
+	case slices.Contains(standIns(), strings.ToUpper(text)):
+		return strconv.Quote(text) + ", which stands for nothing in many exports"
+	case shortNumber(text):
+		return "a number as a spreadsheet shortens it, as in 1.2E+11"
+	case len(text) > 2 && strings.Trim(text, "*\u2022\u25cf") == "":
+		return "what stands in forms in place of a password"
+	}
+	return ""
+}
+
+// standIns are, in capitals, what is written where there is no value.
+func standIns() []string {
+	return []string{"NULL", "(NULL)", "<NULL>", "[NULL]", `\N`, "NIL", "NONE", "NAN", "UNDEFINED", "N/A", "N.A.", "NA", "K.A.", "TBD", "-", "--", "---",
+		"\u2013", "\u2014", "?", "??", "???", "EMPTY", "(EMPTY)", "(BLANK)", "UNKNOWN", "[REDACTED]", "REDACTED", "HIDDEN", "[OBJECT OBJECT]"}
+}
+
+// shortNumber reports whether a text is a number with an exponent: 1.23457E+11.
+func shortNumber(text string) bool {
+	mantissa, exponent, is := strings.Cut(strings.ToUpper(text), "E+")
+	whole, fraction, _ := strings.Cut(strings.Replace(mantissa, ",", ".", 1), ".")
+	digits := func(s string) bool { return strings.Trim(s, "0123456789") == "" }
+	return is && len(whole) == 1 && digits(whole+fraction+exponent) && exponent != ""
 }
 
 func isSpreadsheetError(text string) bool {

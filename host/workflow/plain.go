@@ -31,9 +31,7 @@ func (b *body) passwords(n *syntax.CallExpr, e *entry) {
 			continue
 		}
 		b.plainly(e, x)
-		if column := b.columnOf(x); column != "" && name != "old" && e.name != "step.verify" && e.name != "step.try_verify" {
-			b.in.workflow.gives(column)
-		}
+		b.uses(x, name != "old" && e.name != "step.verify" && e.name != "step.try_verify")
 	}
 }
 
@@ -139,9 +137,16 @@ func (b *body) columnOf(x syntax.Expr) string {
 	return name
 }
 
-// gives notes a column whose values users get.
-func (w *Workflow) gives(column string) {
-	if !slices.Contains(w.Given, column) {
+// uses notes the column of a password, and whether users get it.
+func (b *body) uses(x syntax.Expr, given bool) {
+	w, column := b.in.workflow, b.columnOf(x)
+	if given && column != "" && !slices.Contains(w.Given, column) {
 		w.Given = append(w.Given, column)
+	}
+	if column == "" {
+		column = b.plain(x, maxChain).column
+	}
+	if column != "" && !slices.Contains(w.Used, column) {
+		w.Used = append(w.Used, column)
 	}
 }

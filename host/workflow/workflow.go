@@ -91,6 +91,7 @@ type Workflow struct {
 	Files       []File  // the script first
 	Warnings    []source.Problem
 	Given       []string // columns whose values users get, as far as that is seen
+	Used        []string // columns whose values are given to steps as passwords, old ones too
 
 	in    *interp
 	hooks hooks

@@ -1,0 +1,174 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"slices"
+
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// maxWatched is how many different values of a source are compared: a list in
+// which the same comes again has it among the first.
+const maxWatched = 100_000
+
+// Watched is a source whose passwords are looked at as it is read. It is for one
+// reader at a time.
+type Watched struct {
+	Source
+	given []string // columns whose values users get
+	used  []string // columns whose values are given to steps
+
+	seed     maphash.Seed
+	first    map[uint64]Row // the row that had a value first, without its cells
+	again    map[string]*double
+	doubts   map[string]*doubt
+	problems Problems
+}
+
+// double is a column that gives one value to several users.
+type double struct {
+	row   Row // the first that has the value of an earlier one
+	of    Row
+	users int64
+}
+
+// doubt is a column with values that may be none.
+type doubt struct {
+	row   Row // the first
+	holds string
+	users int64
+}
+
+// Watch looks at the passwords of a source: those of its secret columns, and of
+// the columns whose values are given to steps, used. What cannot be a password
+// is a problem, as it is in a secret column from the start; what may be none is
+// warned of, and so is one value for several users in the columns given.
+func Watch(s Source, given, used []string) *Watched {
+	return &Watched{Source: s, given: given, used: used}
+}
+
+// Rows reads the source.
+func (d *Watched) Rows(ctx context.Context, yield func(Row) error) error {
+	schema, err := d.Source.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	d.seed, d.first, d.again = maphash.MakeSeed(), map[uint64]Row{}, map[string]*double{}
+	d.doubts, d.problems = map[string]*doubt{}, Problems{}
+	passwords := d.passwords(schema)
+	err = d.Source.Rows(ctx, func(row Row) error {
+		sound := true
+		for _, i := range passwords {
+			sound = d.password(schema.Columns[i], row, row.Cells[i]) && sound
+		}
+		if !sound {
+			return nil
+		}
+		return yield(row)
+	})
+	if err != nil {
+		return d.problems.with(err)
+	}
+	return d.problems.Err()
+}
+
+// passwords are the columns that hold some.
+func (d *Watched) passwords(s Schema) []int {
+	var list []int
+	for i, c := range s.Columns {
+		if i != s.Key && (c.Secret || slices.Contains(d.used, c.Name) || slices.Contains(d.given, c.Name)) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// password looks at one; it returns false for one that cannot be meant.
+func (d *Watched) password(c Column, row Row, cell any) bool {
+	text, ok := cell.(string)
+	if v, is := cell.(secret.Value); is {
+		text, ok = v.Reveal(), v.Present()
+	}
+	if !ok || text == "" {
+		return true
+	}
+	c.Secret = true
+	if bad := valueFlaw(c, false, text); bad != nil {
+		d.problems.Add(Problem{File: row.File, Line: row.Line, Message: bad.message, Fix: bad.fix})
+		return false
+	}
+	d.doubt(c.Name, row, doubtful(text))
+	if slices.Contains(d.given, c.Name) {
+		d.compare(c.Name, row, text)
+	}
+	return true
+}
+
+// doubt counts a value that may be none.
+func (d *Watched) doubt(column string, row Row, holds string) {
+	switch x := d.doubts[column]; {
+	case holds == "":
+	case x == nil:
+		row.Cells = nil
+		d.doubts[column] = &doubt{row, holds, 1}
+	default:
+		x.users++
+	}
+}
+
+// compare compares a value with those before it.
+func (d *Watched) compare(column string, row Row, text string) {
+	sum := maphash.String(d.seed, column+"\x00"+text)
+	of, known := d.first[sum]
+	switch {
+	case !known && len(d.first) < maxWatched:
+		d.first[sum] = Row{File: row.File, Line: row.Line, Key: row.Key}
+	case known && d.again[column] == nil:
+		d.again[column] = &double{row: row, of: of, users: 1}
+		d.again[column].row.Cells = nil
+	case known:
+		d.again[column].users++
+	}
+}
+
+// Warnings returns what was found by the last reading.
+func (d *Watched) Warnings() []string {
+	list := Warnings(d.Source)
+	for _, name := range slices.Sorted(maps.Keys(d.doubts)) {
+		x := d.doubts[name]
+		text := fmt.Sprintf("%s:%d: the password in column %q is %s", x.row.File, x.row.Line, name, x.holds)
+		if x.users > 1 {
+			text += fmt.Sprintf("; such values are there %d times in all", x.users)
+		}
+		list = append(list, text)
+	}
+	for _, name := range slices.Sorted(slices.Values(d.given)) {
+		x := d.again[name]
+		if x == nil {
+			continue
+		}
+		text := fmt.Sprintf("%s:%d: column %q gives user %q the value that user %q has on line %d", x.row.File, x.row.Line, name, x.row.Key, x.of.Key, x.of.Line)
+		if x.users > 1 {
+			text += fmt.Sprintf("; so it is %d times in all", x.users)
+		}
+		list = append(list, text+": whoever knows one password knows the others")
+	}
+	return list
+}
+
+// Warner is a Source that has something to say about what was read, which
+// keeps nobody from going on.
+type Warner interface {
+	Warnings() []string
+}
+
+// Warnings returns what a source has to say after it was read.
+func Warnings(s Source) []string {
+	if w, ok := s.(Warner); ok {
+		return w.Warnings()
+	}
+	return nil
+}

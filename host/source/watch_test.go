@@ -1,0 +1,68 @@
+package source_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/rekey-host/rekey/host/source"
+)
+
+// watched reads a list whose column pw is given to a step, and secret is secret.
+func watched(t *testing.T, text string) (rows int, problems string, warnings []string) {
+	t.Helper()
+	w := source.Watch(csvOf(t, source.CSVOptions{Path: "users.csv", Secrets: []string{"secret"}, Optional: []string{"secret"}, Files: source.Files{Dir: write(t, text)}}), nil, []string{"pw"})
+	err := w.Rows(context.Background(), func(source.Row) error { rows++; return nil })
+	var list *source.Problems
+	switch {
+	case errors.As(err, &list):
+		problems = list.Error()
+	case err != nil:
+		t.Fatal(err)
+	}
+	return rows, problems, w.Warnings()
+}
+
+// TestAPasswordIsLookedAtWhereverItStands: a column that is used as a password
+// is held to what a secret one is, though secrets= forgets it.
+func TestAPasswordIsLookedAtWhereverItStands(t *testing.T) {
+	const head = "login,pw,secret,note\n"
+	for value, want := range map[string]string{
+		"#NAME?": `column "pw" holds #NAME?, the error text of a spreadsheet`, "########": `column "pw" holds nothing but #`, "p\ufffdw": `column "pw" has a replacement character (U+FFFD)`,
+	} {
+		_, problems, _ := watched(t, head+"ann,"+value+",,\nbob,x-1,,\ncy,"+value+",,\n")
+		if !strings.HasPrefix(problems, "users.csv:2: "+want) || !strings.Contains(problems, "\nusers.csv:4: "+want) || strings.Contains(problems, "p\ufffdw") {
+			t.Errorf("%q: %q, want %s", value, problems, want)
+		}
+		if rows, problems, warnings := watched(t, head+"ann,x,,"+value+"\n"); rows != 1 || problems != "" || warnings != nil {
+			t.Errorf("a note %q: %q, %q", value, problems, warnings)
+		}
+	}
+}
+
+// TestAPasswordThatMayBeNoneIsWarnedOf, and is used: somebody may have it.
+func TestAPasswordThatMayBeNoneIsWarnedOf(t *testing.T) {
+	const head = "login,pw,secret,note\n"
+	for value, want := range map[string]string{
+		"1.23457E+11": "a number as a spreadsheet shortens it", "\"1,2E+05\"": "a number as a spreadsheet shortens it", "1e+20": "a number as a spreadsheet shortens it",
+		"NULL": `"NULL", which stands for nothing`, "null": `"null", which`, "(null)": `"(null)"`, `\N`: `"\\N", which`, "N/A": `"N/A", which`, "n/a": `"n/a"`, "-": `"-", which`, "—": `"—", which`,
+		"None": `"None", which`, "undefined": `"undefined"`, "?": `"?"`, "[redacted]": `"[redacted]"`, "********": "what stands in forms", "•••••": "what stands in forms",
+	} {
+		for column, line := range map[string]string{"pw": "ann," + value + ",,", "secret": "ann,," + value + ","} {
+			rows, problems, warnings := watched(t, head+"bob,x-1,y-1,\n"+line+"\n"+strings.Replace(line, "ann", "cy", 1)+"\n")
+			got := strings.Join(warnings, "\n")
+			if rows != 3 || problems != "" || !strings.HasPrefix(got, `users.csv:3: the password in column "`+column+`" is `+want) || !strings.HasSuffix(got, "2 times in all") {
+				t.Errorf("%s %q: %d rows, %q, %q, want %s", column, value, rows, problems, got, want)
+			}
+		}
+		if _, _, warnings := watched(t, head+"ann,x,,"+value+"\n"); warnings != nil {
+			t.Errorf("a note %q: %q", value, warnings)
+		}
+	}
+	for _, value := range []string{"Nullable-1", "E+11", "12.3E+4", "1.2E+", "1E5", "*", "a-b", "--x", "x?", "Na"[:1], "1.2.3E+4", "unknown-7"} {
+		if _, problems, warnings := watched(t, head+"ann,"+value+","+value+",\n"); problems != "" || warnings != nil {
+			t.Errorf("%q: %q, %q", value, problems, warnings)
+		}
+	}
+}
