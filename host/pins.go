@@ -41,8 +41,10 @@ func (h *Host) pin(ctx context.Context, d sdk.Description, spec workflow.Backend
 	if err != nil {
 		return ledger.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
+	reaches := realPaths(d, d.Reaches(values))
+	there, absent := pathsIn(d, reaches)
 	return ledger.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Digest: p.Digest,
-		Config: compact(values), Reaches: compact(realPaths(d, d.Reaches(values))), Confined: p.Confined, Grants: p.Grants.List()}, nil
+		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: p.Confined, Grants: p.Grants.List()}, nil
 }
 
 // compact is settings as JSON, sorted by name.
@@ -182,6 +184,36 @@ func (h *Host) samePrograms(r *ledger.Run, o RunOptions) error {
 	return nil
 }
 
+// notMadeAnew refuses to go on where a file that a backend works on was there
+// and is not now: that of a password list would be made anew, and who is not of
+// this run would be missing in it.
+func notMadeAnew(r *ledger.Run, was, now []ledger.BackendPin) error {
+	if !slices.ContainsFunc(now, func(p ledger.BackendPin) bool { return len(p.Absent) > 0 }) {
+		return nil
+	}
+	given, err := byBackend(r, ledger.Given)
+	if err != nil {
+		return err
+	}
+	for _, p := range now {
+		for _, path := range p.Absent {
+			seen := slices.ContainsFunc(was, func(old ledger.BackendPin) bool { return slices.Contains(old.There, path) })
+			switch n := given[p.Label]; {
+			case n > 0:
+				return goneFile(r, p, path, countedUsers(n)+" got a value there")
+			case seen:
+				return goneFile(r, p, path, "it was there when the run was planned")
+			}
+		}
+	}
+	return nil
+}
+
+func goneFile(r *ledger.Run, p ledger.BackendPin, path, why string) error {
+	return &UsageError{Message: fmt.Sprintf("run %s: backend %q: %s is gone, and %s", r.ID(), p.Label, path, why),
+		Fix: "put the file back, then rekey resume " + r.ID()}
+}
+
 // samePins refuses changed backends, or returns what of the change has to be
 // recorded because it is accepted. Where a user's values are, or may be, a label
 // keeps its target: another system would get them, and the report and a revert
@@ -193,6 +225,9 @@ func samePins(r *ledger.Run, now []ledger.BackendPin, o RunOptions) (accepted []
 	}
 	list := changes(was, now)
 	if err := unmoved(r, list); err != nil {
+		return nil, err
+	}
+	if err := notMadeAnew(r, was, now); err != nil {
 		return nil, err
 	}
 	for _, c := range list {
@@ -219,7 +254,7 @@ func unmoved(r *ledger.Run, list []change) error {
 	if !slices.ContainsFunc(list, func(c change) bool { return c.moved }) {
 		return nil
 	}
-	used, err := usedBackends(r)
+	used, err := byBackend(r, ledger.Used)
 	if err != nil {
 		return err
 	}
@@ -239,19 +274,16 @@ func countedUsers(n int64) string {
 	return fmt.Sprintf("%d users", n)
 }
 
-// usedBackends counts by label the users that have, or may have, a value on a
-// backend.
-func usedBackends(r *ledger.Run) (map[string]int64, error) {
-	used := map[string]int64{}
+// byBackend counts users by the labels that labels finds in their histories.
+func byBackend(r *ledger.Run, labels func([]ledger.Record) []string) (map[string]int64, error) {
+	count := map[string]int64{}
 	err := r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error {
-		labels := ledger.Used(u.History)
-		slices.Sort(labels)
-		for _, label := range slices.Compact(labels) {
-			used[label]++
+		for _, label := range labels(u.History) {
+			count[label]++
 		}
 		return nil
 	})
-	return used, err
+	return count, err
 }
 
 // BackendLine is one backend of a run, as --json prints it.

@@ -1,7 +1,10 @@
 package host
 
 import (
+	"errors"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -26,16 +29,44 @@ func realPaths(d sdk.Description, values map[string]any) map[string]any {
 }
 
 // realPath is a path without links. What is not there yet counts as it will be
-// made.
-func realPath(path string) string {
+// made, and what a link leads to as it was.
+func realPath(path string) string { return followed(path, 0) }
+
+// maxLinks is how many links a path may have, as for the kernel.
+const maxLinks = 40
+
+func followed(path string, links int) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
 	}
 	dir := filepath.Dir(path)
+	if target, err := os.Readlink(path); err == nil && links < maxLinks {
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(followed(dir, links+1), target)
+		}
+		return followed(target, links+1)
+	}
 	if dir == path {
 		return path
 	}
-	return filepath.Join(realPath(dir), filepath.Base(path))
+	return filepath.Join(followed(dir, links), filepath.Base(path))
+}
+
+// pathsIn are the paths among settings that say what a backend reaches, parted
+// by whether they lead to something.
+func pathsIn(d sdk.Description, reaches map[string]any) (there, absent []string) {
+	for _, f := range d.Config {
+		path, ok := reaches[f.Name].(string)
+		if !ok || path == "" || f.Type != sdk.Path {
+			continue
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			absent = append(absent, path)
+		} else {
+			there = append(there, path)
+		}
+	}
+	return there, absent
 }
 
 // realSocket is a URL of a place in the file system, with or without escapes,

@@ -20,6 +20,7 @@ func TestSettingsBehindLinks(t *testing.T) {
 	for _, err := range []error{
 		os.Mkdir(filepath.Join(root, "dir"), 0o700), os.WriteFile(filepath.Join(root, "dir", "file"), nil, 0o600),
 		os.Symlink("dir", filepath.Join(root, "link")), os.Symlink("link/file", filepath.Join(root, "to")),
+		os.Symlink("link/gone", filepath.Join(root, "dangling")), os.Symlink("loop", filepath.Join(root, "loop")),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -33,6 +34,8 @@ func TestSettingsBehindLinks(t *testing.T) {
 		{"path", "ROOT/link/new", "ROOT/dir/new"},
 		{"path", "ROOT/link/none/yet/new", "ROOT/dir/none/yet/new"},
 		{"path", "ROOT/none/new", "ROOT/none/new"},
+		{"path", "ROOT/dangling", "ROOT/dir/gone"},
+		{"path", "ROOT/loop", "ROOT/loop"},
 		{"path", "", ""},
 		{"text", "ROOT/link/file", "ROOT/link/file"},
 		{"url", "ldapi://ROOT/link/file", "ldapi://ROOT/dir/file"},

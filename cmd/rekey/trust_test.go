@@ -295,3 +295,72 @@ func TestALinkThatIsPointedElsewhereIsAnotherTarget(t *testing.T) {
 		t.Errorf("with the link of the plan: %+v", o)
 	}
 }
+
+// TestAFileThatIsGoneIsNotMadeAnew: who was in it, and is not of the run, would
+// be missing.
+func TestAFileThatIsGoneIsNotMadeAnew(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		name  string
+		begin func(p *place)
+		want  string // "": it goes on
+	}{
+		{"of a run under way", func(p *place) {
+			p.write("A", "zoe:x\n")
+			p.outcome(6, "run", "t.star", "--yes")
+			p.must(0, "approve", "last")
+		}, "/A is gone, and 1 user got a value there; put the file back"},
+		{"that the run made", func(p *place) {
+			p.outcome(6, "run", "t.star", "--yes")
+			p.must(0, "approve", "last")
+		}, "/A is gone, and 1 user got a value there; put the file back"},
+		{"before anybody started", func(p *place) {
+			p.write("A", "zoe:x\n")
+			p.must(0, "plan", "t.star")
+		}, "/A is gone, and it was there when the run was planned; put the file back"},
+		{"behind a link", func(p *place) {
+			p.write("real/A", "zoe:x\n")
+			must(p.t, os.Symlink("real/A", filepath.Join(p.dir, "A")))
+			p.outcome(6, "run", "t.star", "--yes")
+			p.must(0, "approve", "last")
+			must(p.t, os.Rename(filepath.Join(p.dir, "real", "A"), filepath.Join(p.dir, "away")))
+			must(p.t, os.WriteFile(filepath.Join(p.dir, "real", "other"), nil, 0o600))
+		}, "/real/A is gone, and 1 user got a value there; put the file back"},
+		{"that was never there", func(p *place) { p.must(0, "plan", "t.star") }, ""},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			p.write("t.star", targets)
+			x.begin(p)
+			path, away := filepath.Join(p.dir, "A"), filepath.Join(p.dir, "away")
+			if x.want == "" {
+				p.outcome(6, "resume", "last", "--yes")
+				return
+			}
+			if x.name == "behind a link" {
+				path = filepath.Join(p.dir, "real", "A")
+			} else {
+				must(t, os.Rename(path, away))
+			}
+			for _, args := range [][]string{{"resume", "last", "--yes"}, {"resume", "last", "--yes", "--accept-change"}} {
+				r := p.must(2, args...)
+				if !strings.Contains(r.stderr, x.want) || strings.Count(r.stderr, "\n") != 1 {
+					t.Errorf("%v: %s\nwant one line with %s", args, r.stderr, x.want)
+				}
+			}
+			if _, err := os.Stat(path); err == nil {
+				t.Error("the file was made anew")
+			}
+			must(t, os.Rename(away, path))
+			exit := 0
+			if x.name == "before anybody started" {
+				exit = 6
+			}
+			p.outcome(exit, "resume", "last", "--yes")
+			if x.name != "that the run made" && !strings.HasPrefix(p.read("A"), "zoe:x\n") {
+				t.Error("zoe is missing")
+			}
+		})
+	}
+}

@@ -53,11 +53,18 @@ func Candidates(history []Record) []Candidate { return summed(tried(history)) }
 
 // Used returns the labels of the backends on which the user whose history it is
 // has, or may have, a value: not those that certainly refused it.
-func Used(history []Record) []string {
+func Used(history []Record) []string { return labelsOf(history, CandidateApplied, CandidateUnknown) }
+
+// Given returns the labels of the backends that certainly took a value of the
+// user whose history it is.
+func Given(history []Record) []string { return labelsOf(history, CandidateApplied) }
+
+// labelsOf returns the backends of values in one of the states, each once.
+func labelsOf(history []Record, states ...string) []string {
 	var labels []string
 	all, _ := tried(history)
 	for _, s := range all {
-		if s.State == CandidateApplied || s.State == CandidateUnknown {
+		if slices.Contains(states, s.State) && !slices.Contains(labels, s.Backend) {
 			labels = append(labels, s.Backend)
 		}
 	}

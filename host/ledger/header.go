@@ -51,6 +51,9 @@ type BackendPin struct {
 	Config  string `json:"config,omitempty"`  // JSON without secrets
 	Reaches string `json:"reaches,omitempty"` // what of Config says which accounts it reaches, as JSON
 
+	There  []string `json:"there,omitempty"`  // of the paths in Reaches, those that led to something
+	Absent []string `json:"absent,omitempty"` // and those that did not
+
 	Confined bool     `json:"confined,omitempty"` // to the grants
 	Grants   []string `json:"grants,omitempty"`   // "connect 636", "read /etc/x", "write /srv/y"
 }
@@ -76,8 +79,8 @@ func (p BackendPin) reached() []string {
 
 // Equal reports whether both are the same in every respect.
 func (p BackendPin) Equal(o BackendPin) bool {
-	same := slices.Equal(p.Grants, o.Grants)
-	p.Grants, o.Grants = nil, nil
+	same := slices.Equal(p.Grants, o.Grants) && slices.Equal(p.There, o.There) && slices.Equal(p.Absent, o.Absent)
+	p.Grants, o.Grants, p.There, o.There, p.Absent, o.Absent = nil, nil, nil, nil, nil, nil
 	return same && reflect.DeepEqual(p, o)
 }
 
