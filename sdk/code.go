@@ -36,12 +36,103 @@ const (
 	Internal             Code = "Internal"             // a defect of the plugin
 )
 
+// trait is one property of a code. They are apart from each other: a code has
+// any of them, or none.
+type trait uint8
+
+// The traits.
+const (
+	transient  trait = 1 << iota // see Transient
+	definite                     // see Definite
+	unsent                       // see Unsent
+	stopsRun                     // see StopsRun
+	away                         // see Away
+	ofAccount                    // see OfAccount
+	otherValue                   // see AnotherValueHelps
+	noTrait    trait = 0
+)
+
+// table has a row for every code, in the order of their declaration: what a
+// host may do after a refusal stands here and nowhere else.
+var table = [...]struct {
+	code   Code
+	traits trait
+}{
+	{AccountNotFound, ofAccount},
+	{UserNotFound, ofAccount},
+	{Ambiguous, ofAccount},
+	{AccountStatus, ofAccount},
+	{Protected, ofAccount},
+	{NoCredential, ofAccount},
+	{PolicyViolation, otherValue},
+	{ChangeNotAllowed, noTrait},
+	{WrongCurrentPassword, noTrait},
+	{NotAccepted, noTrait},
+	{PermissionDenied, noTrait},
+	{SecondFactorNeeded, stopsRun},
+	{LoginExpired, transient},
+	{Conflict, transient},
+	{RateLimited, transient},
+	{Unreachable, transient | unsent | away},
+	{InsecureTransport, unsent},
+	{Timeout, transient | unsent},
+	{ConnectionLost, noTrait},
+	{ReadOnly, noTrait},
+	{TargetUnavailable, transient | away},
+	{TargetError, noTrait},
+	{InvalidConfig, stopsRun},
+	{InvalidOperation, definite},
+	{Unsupported, definite},
+	{Cancelled, unsent},
+	{Internal, noTrait},
+}
+
 // Codes returns every code that a plugin may answer with, in the order of
 // their declaration.
 func Codes() []Code {
-	return []Code{AccountNotFound, UserNotFound, Ambiguous, AccountStatus, Protected, NoCredential,
-		PolicyViolation, ChangeNotAllowed, WrongCurrentPassword, NotAccepted, PermissionDenied,
-		SecondFactorNeeded, LoginExpired, Conflict, RateLimited, Unreachable, InsecureTransport,
-		Timeout, ConnectionLost, ReadOnly, TargetUnavailable, TargetError, InvalidConfig,
-		InvalidOperation, Unsupported, Cancelled, Internal}
+	all := make([]Code, len(table))
+	for i, row := range table {
+		all[i] = row.code
+	}
+	return all
 }
+
+// has reports whether the code has a trait. A code that is not in the table has
+// none.
+func (c Code) has(t trait) bool {
+	for i := range table {
+		if table[i].code == c {
+			return table[i].traits&t != 0
+		}
+	}
+	return false
+}
+
+// Transient reports whether a refusal may pass by itself: another attempt is
+// worth its time.
+func (c Code) Transient() bool { return c.has(transient) }
+
+// Definite reports whether a refusal tells of earlier attempts too: they cannot
+// have been applied either. That is so only where the code speaks of the
+// operation itself. Accounts come and go, rights are given and taken, servers
+// turn read-only: what such a state refuses now it may have let pass a moment
+// ago.
+func (c Code) Definite() bool { return c.has(definite) }
+
+// Unsent reports whether a refusal came before the first byte was sent.
+func (c Code) Unsent() bool { return c.has(unsent) }
+
+// StopsRun reports whether no other operation of the instance would fare
+// better: the user stays pending and the run ends.
+func (c Code) StopsRun() bool { return c.has(stopsRun) }
+
+// Away reports whether the target is not there at the moment.
+func (c Code) Away() bool { return c.has(away) }
+
+// OfAccount reports whether a refusal is about one account and says nothing of
+// the next.
+func (c Code) OfAccount() bool { return c.has(ofAccount) }
+
+// AnotherValueHelps reports whether a different value may be taken. Which rule
+// was broken can rule that out: see Violation.AnotherValueHelps.
+func (c Code) AnotherValueHelps() bool { return c.has(otherValue) }

@@ -75,15 +75,13 @@ func redone(t *try) bool {
 }
 
 // pending reports whether a refusal of the code puts the user back.
-func pending(c sdk.Code) bool {
-	return c == sdk.Cancelled || c == sdk.InvalidConfig || c == sdk.SecondFactorNeeded
-}
+func pending(c sdk.Code) bool { return c == sdk.Cancelled || c.StopsRun() }
 
 // replaced counts the values that this round of the step has replaced already.
 func (t *taken) replaced() int {
 	n := 0
 	for i, y := range t.tries {
-		if i < len(t.tries)-1 && y.outcome != nil && y.outcome.Code == sdk.PolicyViolation {
+		if i < len(t.tries)-1 && y.outcome != nil && y.outcome.Code.AnotherValueHelps() {
 			n++
 		}
 	}
@@ -162,7 +160,7 @@ func (s *Steps) allEqual(tries []*try, value secret.Value) bool {
 // value.
 func (s *Steps) replaceable(step Step, last *try) bool {
 	o := last.outcome
-	if o == nil || o.Outcome != sdk.Refused || o.Code != sdk.PolicyViolation || step.Value.mint == nil {
+	if o == nil || o.Outcome != sdk.Refused || !o.Code.AnotherValueHelps() || step.Value.mint == nil {
 		return false
 	}
 	for _, v := range o.Detail.Violations {
@@ -401,33 +399,17 @@ func (s *Steps) judge(l *lane, op sdk.Operation, r sdk.Receipt, doubt, left bool
 			return again, s.crew.jitter(backoff)
 		}
 		return investigate, 0
-	case retriable(code) && left:
+	case code.Transient() && left:
 		if r.Err.RetryAfter > 0 {
 			return again, r.Err.RetryAfter
 		}
 		return again, s.crew.jitter(backoff)
-	case doubt && !definite(code):
+	case doubt && !code.Definite():
 		return investigate, 0
 	default:
 		return conclude, 0
 	}
 }
-
-// retriable reports whether a refusal of the code may pass by itself.
-func retriable(c sdk.Code) bool {
-	switch c {
-	case sdk.Unreachable, sdk.RateLimited, sdk.TargetUnavailable, sdk.LoginExpired, sdk.Conflict, sdk.Timeout:
-		return true
-	}
-	return false
-}
-
-// definite reports whether a refusal of the code tells about earlier attempts
-// too: they cannot have been applied either. That is so only where the code is
-// about the operation itself. Accounts come and go, rights are given and taken,
-// servers turn read-only: what such a state refuses now it may have let pass a
-// moment ago.
-func definite(c sdk.Code) bool { return c == sdk.InvalidOperation || c == sdk.Unsupported }
 
 // contradiction is what an operation came to of which the plugin says that it
 // was applied before, although every attempt so far was refused, or none was
@@ -509,7 +491,7 @@ func (s *Steps) conclude(y *try, op sdk.Operation, r sdk.Receipt, lost loss) err
 	y.outcome = &o
 	s.crew.crash.at(CrashOutcomeMade)
 	s.record(o)
-	if r.Outcome == sdk.Refused && r.Err != nil && pending(r.Err.Code) && r.Err.Code != sdk.Cancelled {
+	if r.Outcome == sdk.Refused && r.Err != nil && r.Err.Code.StopsRun() {
 		s.crew.stop(fmt.Sprintf("backend %s: %s", o.Backend, r.Err.Error()))
 		return cancelled()
 	}

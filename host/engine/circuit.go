@@ -33,16 +33,11 @@ func (c *circuit) init() {
 	c.pass = make(chan struct{}, 1)
 }
 
-// isAway reports whether an answer says that the target is not there.
-func isAway(err *sdk.Error) bool {
-	return err != nil && (err.Code == sdk.Unreachable || err.Code == sdk.TargetUnavailable)
-}
-
 // saw counts an answer; err is nil for a good one.
 func (c *circuit) saw(err *sdk.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !isAway(err) {
+	if err == nil || !err.Code.Away() {
 		c.away = 0
 		if c.isOpen && c.half {
 			c.shut()

@@ -204,7 +204,7 @@ func (s *Steps) resolve(step Step, l *lane) (sdk.Identity, *sdk.Error, error) {
 
 // passing reports whether a question that failed with the code may be asked
 // again.
-func passing(c sdk.Code) bool { return retriable(c) || c == sdk.ConnectionLost }
+func passing(c sdk.Code) bool { return c.Transient() || c == sdk.ConnectionLost }
 
 // otherName returns another name under which this user's account has, or may
 // have, another value: the older one would be reported and not be in force.

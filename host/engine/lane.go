@@ -84,7 +84,7 @@ func newLane(b Backend, w *writer, g *gate, soft context.Context) *lane {
 // saw takes an answer of the backend over.
 func (l *lane) saw(r sdk.Receipt) {
 	l.circuit.saw(r.Err)
-	if r.Err == nil || r.Outcome != sdk.Unknown && !retriable(r.Err.Code) {
+	if r.Err == nil || r.Outcome != sdk.Unknown && !r.Err.Code.Transient() {
 		l.silence.broken()
 	}
 }
@@ -92,7 +92,7 @@ func (l *lane) saw(r sdk.Receipt) {
 // free reports whether an attempt costs a user nothing: the circuit is open, and
 // all wait for the target to come back.
 func (l *lane) free(err *sdk.Error) bool {
-	return isAway(err) && l.circuit.holds() && l.soft.Err() == nil
+	return err != nil && err.Code.Away() && l.circuit.holds() && l.soft.Err() == nil
 }
 
 // hungry reports whether the plugin would run dry unless intents become

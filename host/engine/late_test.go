@@ -311,7 +311,7 @@ func TestAnAttemptThatAKilledProcessMadeAgainIsWaitedFor(t *testing.T) {
 // TestARefusalAfterALostAttemptIsBelievedOnlyWhereItIsAboutTheOperation.
 func TestARefusalAfterALostAttemptIsBelievedOnlyWhereItIsAboutTheOperation(t *testing.T) {
 	for _, code := range sdk.Codes() {
-		if retriable(code) || pending(code) {
+		if code.Transient() || pending(code) {
 			continue
 		}
 		b := newBook(1)

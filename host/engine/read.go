@@ -31,7 +31,7 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
 			return Result{}, cancelled()
 		}
-		passes := e != nil && (retriable(e.Code) || step.Verb == verbFind && e.Code == sdk.ConnectionLost) // a verify counts as a logon
+		passes := e != nil && (e.Code.Transient() || step.Verb == verbFind && e.Code == sdk.ConnectionLost) // a verify counts as a logon
 		l.saw(sdk.Receipt{Outcome: outcome, Err: e})
 		if !l.free(e) {
 			spent++
@@ -179,7 +179,7 @@ func (s *Steps) askUntil(step Step, l *lane, t *taken, y *try) error {
 		if r.Outcome == sdk.Unknown {
 			lost = lost.and(s.crew.lostHere(l.backend))
 		}
-		again := r.Outcome == sdk.Unknown || r.Err != nil && retriable(r.Err.Code)
+		again := r.Outcome == sdk.Unknown || r.Err != nil && r.Err.Code.Transient()
 		if !again || op.Attempt >= l.backend.Attempts {
 			return s.concludeReset(y, op, inDoubt(r, lost), lost)
 		}
@@ -226,7 +226,7 @@ func inDoubt(r sdk.Receipt, lost loss) sdk.Receipt {
 	switch {
 	case !lost.happened() || r.Outcome == sdk.Unknown:
 		return r
-	case r.Outcome == sdk.Refused && !definite(r.Err.Code):
+	case r.Outcome == sdk.Refused && !r.Err.Code.Definite():
 		return doubtful(r)
 	case r.Value.Present():
 		in := sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer and may still replace the value"))

@@ -107,7 +107,7 @@ func (s *Steps) once(step Step, y *try, l *lane, op sdk.Operation, lost loss) er
 		return s.conclude(y, op, overtaken(r), lost)
 	case r.Outcome == sdk.Unknown:
 		return s.conclude(y, op, r, lost.and(s.crew.lostHere(l.backend)))
-	case r.Outcome != sdk.Refused || definite(r.Err.Code):
+	case r.Outcome != sdk.Refused || r.Err.Code.Definite():
 		return s.conclude(y, op, r, lost)
 	case lost.here:
 		return s.conclude(y, op, doubtful(r), lost)

@@ -35,11 +35,7 @@ func failure(s ledger.Status) bool {
 // ofTheAccount reports whether a code is about one account, or what a script
 // says of one user: a list may well have twenty retired accounts in a row.
 func ofTheAccount(c sdk.Code) bool {
-	switch c {
-	case sdk.AccountNotFound, sdk.UserNotFound, sdk.Ambiguous, sdk.AccountStatus, sdk.Protected, sdk.NoCredential, DuplicateAccount, ScriptFailed:
-		return true
-	}
-	return false
+	return c.OfAccount() || c == DuplicateAccount || c == ScriptFailed
 }
 
 // threshold counts the failures of one wave. The zero threshold has no limit

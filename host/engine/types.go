@@ -5,18 +5,19 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// The codes that are the host's own.
+// The codes that are the host's own; package ledger has the list.
 const (
-	ScriptError      sdk.Code = "ScriptError"      // a defect of the script
-	ScriptFailed     sdk.Code = "ScriptFailed"     // the script said failed(reason)
-	Diverged         sdk.Code = "Diverged"         // a replayed hook took another step than the recorded one
-	DuplicateAccount sdk.Code = "DuplicateAccount" // another user of the run owns the account
+	ScriptError      = ledger.ScriptError
+	ScriptFailed     = ledger.ScriptFailed
+	Diverged         = ledger.Diverged
+	DuplicateAccount = ledger.DuplicateAccount
 )
 
 // Hooks is the script, as the engine needs it: what happens to one user.

@@ -107,7 +107,7 @@ func (c *crew) mint(ctx context.Context, g GenerateStep, names []string) (v secr
 	for attempt, backoff := 1, time.Second; ; attempt, backoff = attempt+1, min(2*backoff, time.Minute) {
 		v, err = c.mintOnce(ctx, g, names)
 		e := uncancelled(sdk.AsError(err, sdk.PolicyViolation))
-		passes := e != nil && (retriable(e.Code) || e.Code == sdk.ConnectionLost)
+		passes := e != nil && (e.Code.Transient() || e.Code == sdk.ConnectionLost)
 		if c.writer == nil || !passes || attempt >= c.attempts() {
 			return v, err
 		}

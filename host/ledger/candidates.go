@@ -120,22 +120,12 @@ func (s *sent) conclude(r *Record) {
 		s.State, s.order = CandidateApplied, r.Index
 	case sdk.Refused:
 		s.State = CandidateRefused
-		if neverSent(r.Code) {
+		if r.Code.Unsent() {
 			s.State = CandidateUnsent
 		}
 	default:
 		s.State = CandidateUnknown
 	}
-}
-
-// neverSent reports whether a refusal of the code is one before the first
-// byte.
-func neverSent(c sdk.Code) bool {
-	switch c {
-	case sdk.Cancelled, sdk.Unreachable, sdk.Timeout, sdk.InsecureTransport:
-		return true
-	}
-	return false
 }
 
 // summed lets later values supersede earlier ones.

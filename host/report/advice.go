@@ -56,10 +56,10 @@ var advice = map[sdk.Code]Advice{
 	sdk.Unsupported:          {"use another step: the backend cannot do this", RetryChanged},
 	sdk.Cancelled:            {"nothing is wrong with them", Retry},
 	sdk.Internal:             {"report the defect to the plugin's author", Look},
-	"ScriptError":            {"mend the script", RetryChanged},
-	"ScriptFailed":           {"see what the script says of each", Look},
-	"Diverged":               {"run the script that was recorded", Retry},
-	"DuplicateAccount":       {"nothing was sent for them: keep one line for each account", Nothing},
+	ledger.ScriptError:       {"mend the script", RetryChanged},
+	ledger.ScriptFailed:      {"see what the script says of each", Look},
+	ledger.Diverged:          {"run the script that was recorded", Retry},
+	ledger.DuplicateAccount:  {"nothing was sent for them: keep one line for each account", Nothing},
 }
 
 // AdviceFor returns what to do about a code; for one that is not known, to

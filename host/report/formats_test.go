@@ -309,9 +309,8 @@ func TestAFullDiskIsAnError(t *testing.T) {
 }
 
 func TestEveryCodeHasAdvice(t *testing.T) {
-	host := []sdk.Code{"ScriptError", "ScriptFailed", "Diverged", "DuplicateAccount"}
 	unknown := report.AdviceFor("Nonsense")
-	for _, c := range append(sdk.Codes(), host...) {
+	for _, c := range append(sdk.Codes(), ledger.HostCodes()...) {
 		if a := report.AdviceFor(c); a == unknown || a.Do == "" {
 			t.Errorf("%s has no advice", c)
 		}

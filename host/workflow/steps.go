@@ -258,9 +258,5 @@ func (c *call) notGenerated(g engine.GenerateStep, err error) (starlark.Value, e
 
 // raises reports whether a code is never an answer of a backend.
 func raises(code sdk.Code) bool {
-	switch code {
-	case sdk.InvalidOperation, sdk.Cancelled, sdk.Unsupported, engine.ScriptError, engine.Diverged:
-		return true
-	}
-	return false
+	return code.Definite() || code == sdk.Cancelled || code == engine.ScriptError || code == engine.Diverged
 }

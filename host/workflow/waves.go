@@ -12,6 +12,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -52,7 +53,7 @@ func (c *call) waveRule() (starlark.Value, error) {
 
 // codes are all that a user can fail with.
 func codes() []string {
-	all := append(sdk.Codes(), engine.ScriptError, engine.ScriptFailed, engine.Diverged, engine.DuplicateAccount)
+	all := append(sdk.Codes(), ledger.HostCodes()...)
 	names := make([]string, len(all))
 	for i, code := range all {
 		names[i] = string(code)

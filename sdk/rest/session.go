@@ -176,15 +176,14 @@ func (s *Session) renew(call *login, old secret.Value) {
 // they were not sent.
 func (s *Session) failure(f *Failure) *Failure {
 	e := *f.Err
-	switch e.Code {
-	case sdk.LoginExpired, sdk.PermissionDenied:
+	switch c := e.Code; {
+	case c == sdk.LoginExpired, c == sdk.PermissionDenied:
 		s.refused++
 		s.hold = s.options.Now().Add(time.Duration(s.refused) * time.Second)
 		e.Code = sdk.LoginExpired
-	case sdk.ConnectionLost:
+	case c == sdk.ConnectionLost:
 		e.Code = sdk.TargetUnavailable
-	case sdk.Unreachable, sdk.Timeout, sdk.RateLimited, sdk.TargetUnavailable, sdk.SecondFactorNeeded,
-		sdk.InvalidConfig, sdk.InsecureTransport, sdk.Cancelled:
+	case c.Unsent(), c.StopsRun(), c.Away(), c == sdk.RateLimited: // says by itself what kept the login
 	default:
 		e.Code = sdk.LoginExpired
 	}
