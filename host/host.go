@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -18,6 +19,7 @@ import (
 	"github.com/rekey-host/rekey/host/catalog"
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/internal/home"
+	"github.com/rekey-host/rekey/host/internal/strict"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
@@ -94,7 +96,27 @@ func New(c Config) (*Host, error) {
 		return nil, err
 	}
 	h.store, err = ledger.Open(h.StateDir, ledger.Options{Now: c.Now, Rand: c.Random, OSUser: c.OSUser, Host: c.Hostname})
-	return h, err
+	return h, h.noState(err)
+}
+
+// noState is the error of a state directory that this user cannot have: a
+// matter of the configuration, where it is not one of the disk.
+func (h *Host) noState(err error) error {
+	var at *fs.PathError
+	if !errors.As(err, &at) {
+		return err
+	}
+	reason := at.Err.Error()
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		reason = "it is no directory"
+	case !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.EROFS):
+		return err
+	}
+	if dir, owner := strict.Owner(at.Path); owner != "" && owner != h.OSUser && errors.Is(err, fs.ErrPermission) {
+		reason += fmt.Sprintf(" (%s belongs to %s, who is not %s)", dir, owner, h.OSUser)
+	}
+	return &UsageError{Message: fmt.Sprintf("state directory %s: %s %s: %s", h.StateDir, at.Op, at.Path, reason), Fix: "give another by --state DIR or REKEY_STATE, or have this one given to you"}
 }
 
 // NewWithoutRuns is New for Check, Backend and Backends, which look at scripts

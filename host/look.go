@@ -95,10 +95,43 @@ func (h *Host) Show(name string, f ShowFilter, user func(report.Line) error) (Ou
 		n++
 		return user(report.LineOf(view, u))
 	})
-	if err == nil && n == 0 && len(f.Keys) > 0 {
-		err = usagef("run %s has no user %q", r.ID(), f.Keys[0])
+	if err == nil && n == 0 {
+		return out, nobodyIs(r.ID(), f)
 	}
 	return out, err
+}
+
+// nobodyIs says that a filter selects nobody. A code that is none of rekey's is
+// a slip; a status that nobody has is an answer.
+func nobodyIs(run string, f ShowFilter) error {
+	for _, c := range f.Codes {
+		if fix, known := workflow.KnownCode(c); !known {
+			return &UsageError{Message: fmt.Sprintf("there is no code %q", c), Fix: fix}
+		}
+	}
+	if len(f.Keys) == 1 && len(f.Statuses)+len(f.Codes) == 0 {
+		return usagef("run %s has no user %q", run, f.Keys[0])
+	}
+	return &NobodyError{Run: run, Filter: f}
+}
+
+// NobodyError is that a run has no user that a filter selects.
+type NobodyError struct {
+	Run    string
+	Filter ShowFilter
+}
+
+func (e *NobodyError) Error() string {
+	text := "no user of run " + e.Run
+	for _, part := range []struct {
+		what   string
+		values []string
+	}{{"named", e.Filter.Keys}, {"with status", e.Filter.Statuses}, {"with code", e.Filter.Codes}} {
+		if len(part.values) > 0 {
+			text += " " + part.what + " " + strings.Join(part.values, " or ")
+		}
+	}
+	return text
 }
 
 // PlannedUser is one user of a frozen plan.

@@ -229,13 +229,13 @@ func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*work
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	changed := h.changedFiles(r.Header())
+	changed, lost := h.changedFiles(r.Header())
 	if len(changed) == 0 {
 		return kept, kept, nil, nil
 	}
 	if !o.AcceptChange {
 		return nil, nil, nil, &UsageError{Message: fmt.Sprintf("run %s was planned with %s", r.ID(), strings.Join(changed, ", ")),
-			Fix: "restore it, or give --accept-change to apply it to users not yet started"}
+			Fix: strings.TrimSuffix("restore it at "+strings.Join(lost, " and "), " at ") + ", or give --accept-change to apply it to users not yet started"}
 	}
 	w, err := h.changed(ctx, r)
 	return w, twoScripts{old: kept, changed: w}, changed, err
@@ -267,13 +267,13 @@ func (h *Host) accept(r *ledger.Run, what []string, pins []ledger.BackendPin) er
 }
 
 // changedFiles lists the files of a script that are not on disk as the ledger
-// has them.
-func (h *Host) changedFiles(head ledger.Header) []string {
-	var changed []string
+// has them, and where those were that are lost.
+func (h *Host) changedFiles(head ledger.Header) (changed, lost []string) {
 	same := func(name, path string, was []byte) {
 		switch now, err := h.readScript(path); {
 		case errors.Is(err, fs.ErrNotExist):
 			changed = append(changed, name+", which is not there any more")
+			lost = append(lost, h.placeOf(path))
 		case err != nil:
 			changed = append(changed, fmt.Sprintf("%s, which cannot be read (%s)", name, err))
 		case !bytes.Equal(now, was):
@@ -288,7 +288,15 @@ func (h *Host) changedFiles(head ledger.Header) []string {
 		}
 		same(m.Name, path, m.Text)
 	}
-	return changed
+	return changed, lost
+}
+
+// placeOf is where a file was looked for.
+func (h *Host) placeOf(path string) string {
+	if filepath.IsAbs(path) || strings.HasPrefix(path, "@rekey/") {
+		return path
+	}
+	return filepath.Join(h.WorkDir, path)
 }
 
 func (h *Host) readScript(path string) ([]byte, error) {

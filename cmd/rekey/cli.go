@@ -32,6 +32,7 @@ type cli struct {
 	JSON      bool   `help:"Print one JSON object to standard output." name:"json"`
 	Sandbox   bool   `help:"Confine plugins to the ports and paths that they declare (Linux)."`
 	LogFormat string `help:"Format of log lines: ${enum}." enum:"text,json" default:"text"`
+	Versioned bool   `help:"Print the version." name:"version"`
 
 	Run    runCmd    `cmd:"" group:"Rotate:" help:"Plan, confirm and apply a workflow script."`
 	Plan   planCmd   `cmd:"" group:"Rotate:" help:"Freeze a run without changing anything; resume applies exactly that."`
@@ -100,12 +101,12 @@ func command(p process) (int, error) {
 	if exited >= 0 {
 		return exited, nil
 	}
-	ctx, err := parser.Parse(together(parser, p.args))
+	ctx, err := parser.Parse(together(parser, asked(p.args)))
 	if exited >= 0 {
 		return exited, nil
 	}
 	if err != nil {
-		return explain(p, wantsJSON(p.args), &host.UsageError{Message: err.Error(), Fix: `see "rekey --help"`}), err
+		return explain(p, wantsJSON(p.args), inWords(err)), err
 	}
 	if ctx.Command() != serveBackend {
 		a.lastWords()

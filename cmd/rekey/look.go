@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -78,6 +79,11 @@ func (c *showCmd) Run(a *app) error {
 		return showUser(a.process.stdout, l, len(c.User) > 0)
 	}
 	out, err := h.Show(c.Name, host.ShowFilter{Keys: c.User, Statuses: c.Status, Codes: c.Code}, show)
+	var nobody *host.NobodyError
+	if errors.As(err, &nobody) { // which is an answer
+		fmt.Fprintf(a.process.stderr, "rekey: %s\n", nobody)
+		err = nil
+	}
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, changes: map[int][]Step{}, lasting: map[string]int64{}}
+	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, again: map[defect]*int64{}, changes: map[int][]Step{}, lasting: map[string]int64{}}
 	if err := p.columns(); err != nil {
 		return Preview{}, err
 	}
@@ -124,6 +124,7 @@ type planner struct {
 	schema   source.Schema
 	keys     []int // columns of order_by
 	problems source.Problems
+	again    map[defect]*int64 // how often each failure of a hook came again
 	preview  Preview
 	first    map[int]source.Row // of each wave
 	lasting  map[string]int64   // by label, the users of whom no earlier value is known
@@ -197,6 +198,7 @@ func (p *planner) merge(err error) error {
 	default:
 		return err
 	}
+	p.fold()
 	return p.problems.Err()
 }
 
@@ -275,7 +277,7 @@ func (p *planner) hookFailed(hook string, row source.Row, err error) error {
 	var found *source.Problems
 	if errors.As(err, &found) {
 		for _, x := range found.List {
-			p.problems.Add(x)
+			p.failed(x)
 		}
 	} else {
 		p.problem(row, "%s(%q): %s", hook, row.Key, err)
@@ -284,6 +286,35 @@ func (p *planner) hookFailed(hook string, row source.Row, err error) error {
 		return &p.problems
 	}
 	return nil
+}
+
+// defect is a place of the script and what fails there.
+type defect struct {
+	file         string
+	line, column int
+	same         string
+}
+
+// failed notes a failure of a hook: of the same one for other users only how
+// many they are.
+func (p *planner) failed(x source.Problem) {
+	d := defect{x.File, x.Line, x.Column, x.Same}
+	if x.Same == "" || p.again[d] == nil {
+		p.again[d] = new(int64)
+		p.problems.Add(x)
+		return
+	}
+	*p.again[d]++
+}
+
+// fold says of each failure that is listed for how many users more it is.
+func (p *planner) fold() {
+	for i, x := range p.problems.List {
+		n := p.again[defect{x.File, x.Line, x.Column, x.Same}]
+		if x.Same != "" && n != nil && *n > 0 {
+			p.problems.List[i].Message += fmt.Sprintf(" (and so for %d more)", *n)
+		}
+	}
 }
 
 func (p *planner) add(u ledger.PlannedUser, row source.Row) error {

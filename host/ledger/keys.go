@@ -82,7 +82,7 @@ func OpenKeys(identityPath string) (Keys, error) {
 	}
 	ids, err := age.ParseIdentities(bytes.NewReader(text))
 	if err != nil {
-		return Keys{}, fmt.Errorf("identity %s: %w", identityPath, err)
+		return Keys{}, fmt.Errorf("identity %s: %s", identityPath, notAge(text, err, "an age identity, whose lines begin with AGE-SECRET-KEY-: name another file, or make one: rekey keygen --out FILE"))
 	}
 	k := Keys{Identities: ids}
 	for _, id := range ids {
@@ -210,6 +210,33 @@ func parseRecipients(list []string) ([]age.Recipient, error) {
 	return found, errors.Join(wrong...)
 }
 
+// notAge says what a file of keys is that age cannot read.
+func notAge(text []byte, err error, want string) string {
+	first := strings.TrimSpace(string(text[:min(len(text), 200)]))
+	switch {
+	case isSSH(first):
+		return notSSH
+	case strings.HasPrefix(first, "age-encryption.org/") || strings.HasPrefix(first, "-----BEGIN AGE ENCRYPTED FILE"):
+		return "it is encrypted: decrypt it first, age --decrypt"
+	case strings.HasPrefix(first, "AGE-PLUGIN-"):
+		return "it is the identity of an age plugin, which is not supported; make one of age itself: rekey keygen"
+	}
+	return "it is not " + want + " (" + err.Error() + ")"
+}
+
+// notSSH is what to say of a key of ssh.
+const notSSH = "SSH keys are not supported; make an age identity, rekey keygen or age-keygen, and give its recipient, which begins with age1"
+
+// isSSH reports whether a text begins like a key of ssh.
+func isSSH(text string) bool {
+	for _, start := range []string{"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "-----BEGIN OPENSSH PRIVATE KEY", "-----BEGIN RSA PRIVATE KEY", "-----BEGIN EC PRIVATE KEY"} {
+		if strings.HasPrefix(text, start) {
+			return true
+		}
+	}
+	return false
+}
+
 func recipientsIn(s string) ([]age.Recipient, error) {
 	if strings.HasPrefix(s, "age1") {
 		some, err := age.ParseRecipients(strings.NewReader(s))
@@ -221,6 +248,9 @@ func recipientsIn(s string) ([]age.Recipient, error) {
 	if strings.HasPrefix(s, "AGE-SECRET-KEY-") {
 		return nil, errors.New("recipient: this is an identity, which is secret; give its recipient, which begins with age1")
 	}
+	if isSSH(s) {
+		return nil, fmt.Errorf("recipient: %s", notSSH)
+	}
 	text, err := readKeys(s, strict.Writers)
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -231,7 +261,7 @@ func recipientsIn(s string) ([]age.Recipient, error) {
 	}
 	some, err := age.ParseRecipients(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("recipients file %s: %w", s, err)
+		return nil, fmt.Errorf("recipients file %s: %s", s, notAge(text, err, "a list of age recipients, whose lines begin with age1"))
 	}
 	return some, nil
 }

@@ -98,7 +98,8 @@ type Problem struct {
 	Column  int    // from 1, in bytes; 0: the whole line
 	Message string
 	Fix     string
-	Cause   error // what errors.Is finds in Problems; nil if there is none; not printed
+	Same    string // "" or what is said of other users too, for the same reason; not printed
+	Cause   error  // what errors.Is finds in Problems; nil if there is none; not printed
 }
 
 // String returns FILE:LINE: message; fix.

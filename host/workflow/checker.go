@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -295,12 +296,29 @@ func (b *body) column(at syntax.Position, name string) {
 func (b *body) comparison(n *syntax.BinaryExpr) {
 	switch n.Op {
 	case syntax.EQL, syntax.NEQ, syntax.IN, syntax.NOT_IN:
+	case syntax.LT, syntax.LE, syntax.GT, syntax.GE:
+		b.days(n)
+		return
 	default:
 		return
 	}
+	b.days(n)
 	for _, x := range []syntax.Expr{n.X, n.Y} {
 		if b.role(x) == roleSecret && !isNone(n.X) && !isNone(n.Y) {
 			b.note(b.fn.file.problem(syntax.Start(x), "ask only whether it is empty: if "+b.called(x)+": …", "a secret cannot be compared"))
+		}
+	}
+}
+
+// days finds a day that is compared with a text: they are never equal, and the
+// interpreter says nothing.
+func (b *body) days(n *syntax.BinaryExpr) {
+	for _, x := range [][2]syntax.Expr{{n.X, n.Y}, {n.Y, n.X}} {
+		day, text := b.columnOf(x[0]), unhidden(x[1])
+		literal, is := text.(*syntax.Literal)
+		if day != "" && b.columns.columns[b.columns.index[day]].Type == source.Date && is && literal.Token == syntax.STRING {
+			b.note(b.fn.file.problem(syntax.Start(n), fmt.Sprintf("write str(%s), which is 2006-01-02, or use its .year, .month and .day", spelt(x[0])),
+				"column %q is a date, and is compared with a text", day))
 		}
 	}
 }

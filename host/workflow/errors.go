@@ -53,8 +53,10 @@ const maxCallers = 5
 // what, if not "", stands before the message: whose call it was.
 func (in *interp) problemOf(err error, what string) source.Problem {
 	at, callers := where(innermost(err))
-	message, fix := explain(err)
+	message, fix := in.advice(err)
+	x := source.Problem{Fix: fix}
 	if what != "" {
+		x.Same = message
 		message = what + ": " + message
 	}
 	if len(callers) > maxCallers {
@@ -63,11 +65,30 @@ func (in *interp) problemOf(err error, what string) source.Problem {
 	if len(callers) > 0 {
 		message += " (called from " + strings.Join(callers, ", from ") + ")"
 	}
-	x := source.Problem{Message: message, Fix: fix}
+	x.Message = message
 	if f := in.files[at.Filename()]; f != nil && at.IsValid() {
 		x.File, x.Line, x.Column = f.place(f.start(at))
 	}
 	return x
+}
+
+// advice is explain, with what can be said of the operation that failed.
+func (in *interp) advice(err error) (message, fix string) {
+	message, fix = explain(err)
+	if fix == "" {
+		at, _ := where(innermost(err))
+		fix = evaluationFix(message, in.files[at.Filename()].nodeAt(at))
+	}
+	return message, fix
+}
+
+// nodeAt is the operation that an error has the position of; nil if there is
+// none.
+func (f *file) nodeAt(at syntax.Position) syntax.Node {
+	if f == nil {
+		return nil
+	}
+	return f.nodes[spotOf(at)]
 }
 
 // start turns the position that the interpreter gives an error of a call or an

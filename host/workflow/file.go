@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -96,8 +97,8 @@ func (f *file) parse() []source.Problem {
 	var flaw syntax.Error
 	switch {
 	case errors.As(err, &flaw):
-		fix := f.syntaxFix(flaw)
-		return []source.Problem{f.problem(flaw.Pos, fix, "%s", flaw.Msg)}
+		message, fix := f.syntaxFix(flaw)
+		return []source.Problem{f.problem(flaw.Pos, fix, "%s", message)}
 	case err != nil:
 		return []source.Problem{{File: f.shown, Message: err.Error()}}
 	}
@@ -136,11 +137,29 @@ func (f *file) encoding() *source.Problem {
 	return nil
 }
 
-// syntaxFix is for what people try who know Python.
-func (f *file) syntaxFix(flaw syntax.Error) string {
-	if flaw.Pos.Line < 1 || int(flaw.Pos.Line) > len(f.lines) {
-		return ""
+// syntaxFix is what to say of a flaw, and what to do about it: first what is
+// certain, then what people try who know Python.
+func (f *file) syntaxFix(flaw syntax.Error) (message, fix string) {
+	if fix := cmp.Or(inputFix(flaw.Msg), resolveFix(flaw.Msg)); fix != "" {
+		return flaw.Msg, fix
 	}
+	if plain, fix := indentation(flaw.Msg); fix != "" {
+		return plain, fix
+	}
+	if flaw.Pos.Line < 1 || int(flaw.Pos.Line) > len(f.lines) {
+		return flaw.Msg, ""
+	}
+	if fix := f.pythonFix(flaw); fix != "" {
+		return flaw.Msg, fix
+	}
+	if bracket, line := f.openBracket(flaw.Pos, strings.HasPrefix(flaw.Msg, "got end of file")); line > 0 && strings.HasPrefix(flaw.Msg, "got ") {
+		return fmt.Sprintf("the %s of line %d is not closed: %s", bracket, line, flaw.Msg), "close it"
+	}
+	return flaw.Msg, ""
+}
+
+// pythonFix is for what people try who know Python.
+func (f *file) pythonFix(flaw syntax.Error) string {
 	line := strings.TrimSpace(f.lines[flaw.Pos.Line-1])
 	word, _, _ := strings.Cut(line, " ")
 	switch strings.TrimSuffix(word, ":") {
@@ -183,7 +202,7 @@ func (f *file) resolveProblem(flaw resolve.Error, scope starlark.StringDict, bac
 	message, theirs, _ := strings.Cut(flaw.Msg, " (did you mean ")
 	name, isUndefined := strings.CutPrefix(message, "undefined: ")
 	if !isUndefined {
-		return f.problem(flaw.Pos, "", "%s", message)
+		return f.problem(flaw.Pos, resolveFix(message), "%s", message)
 	}
 	fix := undefinedFix(name)
 	if slices.Contains(backends, name) {
@@ -202,6 +221,8 @@ func (f *file) resolveProblem(flaw resolve.Error, scope starlark.StringDict, bac
 // undefinedFix is for names that people expect.
 func undefinedFix(name string) string {
 	switch name {
+	case "null", "nil", "NULL", "Null", "undefined", "NaN":
+		return `did you mean "None"?`
 	case "user", "step", "r":
 		return fmt.Sprintf("a hook gets %s if it names it as a parameter", name)
 	case "open", "os", "sys", "subprocess", "requests", "socket":

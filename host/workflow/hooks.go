@@ -55,7 +55,7 @@ func (w *Workflow) failure(s *state, j job, err error) error {
 	}
 	x := w.in.problemOf(err, what)
 	if stopped != nil {
-		x.Message, x.Fix = what+": "+stopped.Error(), ""
+		x.Message, x.Fix, x.Same = what+": "+stopped.Error(), "", ""
 	}
 	if x.File == "" {
 		x.File, x.Line, x.Column = w.in.placeOf(j.hook)
@@ -229,7 +229,7 @@ func (w *Workflow) raised(s *state, j job, err error) engine.Verdict {
 // it is not nil, is why the hook was stopped: the interpreter only says that it
 // was.
 func (w *Workflow) said(j job, stopped, err error) string {
-	message, fix := explain(err)
+	message, fix := w.in.advice(err)
 	if stopped != nil {
 		message, fix = stopped.Error(), ""
 	}

@@ -151,7 +151,7 @@ func canonical(asked string) (string, *misuse) {
 	rest, embedded := strings.CutPrefix(asked, embeddedModule)
 	switch {
 	case strings.HasPrefix(asked, "@") && !embedded:
-		return "", &misuse{fmt.Sprintf("%q is in no known place", asked), `"@rekey//lib/…" is what ships with rekey`}
+		return "", &misuse{fmt.Sprintf("%q is in no known place", asked), `modules are named relative to the script's directory, or @rekey//lib/… for what ships with rekey; see rekey docs load`}
 	case path.IsAbs(rest) || filepath.IsAbs(rest):
 		return "", &misuse{fmt.Sprintf("%q is absolute", asked), "modules are named relative to the script's directory"}
 	case strings.Contains(rest, `\`):
@@ -194,8 +194,15 @@ func (l *loader) missingFix(err error, from *file, name string) string {
 	if from != l.seen[0] && slices.Contains(l.reader.near(beside), beside) {
 		return fmt.Sprintf("names are relative to the script's directory: write %q", beside)
 	}
-	return didYouMean(name, l.reader.near(name))
+	known := l.reader.near(name)
+	if fix := didYouMean(name, known); fix != "" || !strings.HasPrefix(name, embeddedModule) {
+		return fix
+	}
+	return "what ships with rekey is " + listed(modulesThatShip(l.reader))
 }
+
+// modulesThatShip are those that a script may load.
+func modulesThatShip(r reader) []string { return r.near(embeddedModule + "lib/x.star") }
 
 // diskReader reads modules of a directory and nothing outside of it, and
 // embedded ones.

@@ -84,7 +84,7 @@ func TestModules(t *testing.T) {
 		{"names are relative to the script", `load("lib/a.star", "a")` + tail, []string{"lib/a.star", `load("b.star", "b")` + "\na = b\n", "lib/b.star", "b = 1\n"},
 			`lib/a.star:1:6: load: "b.star" does not exist; names are relative to the script's directory: write "lib/b.star"`},
 		{"flaws of both", `load("a.star", "a")` + "\nx = undefd" + tail, []string{"a.star", "a = undefned\n"}, "w.star:2:5: undefined: undefd\na.star:1:5: undefined: undefned"},
-		{"a flaw of syntax", `load("a.star", "a")` + tail, []string{"a.star", "a = (\n"}, `a.star:2:1: got end of file, want primary expression`},
+		{"a flaw of syntax", `load("a.star", "a")` + tail, []string{"a.star", "a = (\n"}, `a.star:2:1: the ( of line 1 is not closed: got end of file, want primary expression; close it`},
 		{"an error in it", `load("a.star", "a")` + tail, []string{"a.star", "def f():\n    return 1 // 0\na = f()\n"}, `a.star:2:14: floored division by zero (called from a.star:3)`},
 		{"workflow() in it", `load("a.star", "a")`, []string{"a.star", "a = 1" + tail}, "w.star: the script does not call workflow(); end it with workflow(users = …, backend = …)\na.star:2:1: workflow: workflow() is called in a loaded file; call it in the script, and load() what it needs"},
 		{"a hook from it", `load("a.star", "select")` + "\nworkflow(users = rows([\"ann\"], key = \"login\"), backend = backend(\"memory\"), select = select)",

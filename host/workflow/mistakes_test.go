@@ -47,8 +47,24 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 		{"try", "def rotate(step):\n    try:\n        pass", `w.star:5:5: got try, want primary expression; there are no exceptions: use step.try_set() and its like`},
 		{"f-string", "x = f\"{users}\"", `w.star:4:15: got string literal, want newline; there are no f-strings: use "{}".format(x) or "%s" % x`},
 		{"class", "class A:\n    pass", `w.star:4:1: got class, want primary expression; there are no classes: use struct() or a dict`},
-		{"loop at top level", "for x in []:\n    pass", "w.star:4:1: for loop not within a function"},
-		{"second binding", "a = 1\na = 2", "w.star:5:1: cannot reassign global a declared at w.star:4:1"},
+		{"loop at top level", "for x in []:\n    pass", "w.star:4:1: for loop not within a function; put it into a def and call that, or write a comprehension: [f(x) for x in xs]"},
+		{"if at top level", "if True:\n    x = 1", "w.star:4:1: if statement not within a function; put it into a def and call that, or write a conditional: a if b else c"},
+		{"while", "def select(user):\n    while True:\n        pass", "w.star:5:5: this Starlark dialect does not support while loops; use for x in range(n), which ends"},
+		{"quotes of a word processor", "x = csv(“people.csv”)", `w.star:4:9: unexpected input character '“'; type " on the keyboard: a word processor or a mail program has put another one there`},
+		{"a dash of a word processor", "x = 3 – 1", `w.star:4:7: unexpected input character '–'; type - on the keyboard: a word processor or a mail program has put another one there`},
+		{"not as in C", "def select(user):\n    return !user.team", `w.star:5:12: unexpected input character '!'; write not x, or x != y`},
+		{"no indentation", "def select(user):\nreturn True", "w.star:5:7: what stands under the line with the colon is not indented; indent it by four spaces"},
+		{"too much indentation", "x = 1\n    y = 2", "w.star:5:5: the line is indented, and the one above does not end in a colon; begin it where the one above begins"},
+		{"an open parenthesis", "workflow(users = users,\n    backend = target\n", "w.star:7:1: the ( of line 4 is not closed: got end of file, want ')'; close it"},
+		{"an open parenthesis above", "x = policy(length = 3\n\nworkflow(users = users)", "w.star:6:9: the ( of line 4 is not closed: got identifier, want ','; close it"},
+		{"an open bracket", "x = [\"a\", \"(\",  # ]\n    \"b\"\ny = 3", "w.star:6:2: the [ of line 4 is not closed: got identifier, want ']'; close it"},
+		{"null", "x = null\ny = nil", `w.star:4:5: undefined: null; did you mean "None"?` + "\n" + `w.star:5:5: undefined: nil; did you mean "None"?`},
+		{"a day and a text", "def select(user):\n    return user.hired < \"2020-01-01\"\nworkflow(users = csv(\"d.csv\", key = \"login\", types = {\"hired\": \"date\"}), backend = target, select = select)",
+			`w.star:5:12: column "hired" is a date, and is compared with a text; write str(user.hired), which is 2006-01-02, or use its .year, .month and .day`},
+		{"a day and an equal text", "def select(user):\n    return \"2020-01-01\" == user[\"hired\"]\nworkflow(users = csv(\"d.csv\", key = \"login\", types = {\"hired\": \"date\"}), backend = target, select = select)",
+			`w.star:5:12: column "hired" is a date, and is compared with a text; write str(user["hired"]), which is 2006-01-02, or use its .year, .month and .day`},
+		{"a day in words", "def select(user):\n    return str(user.hired) < \"2020-01-01\"\nworkflow(users = csv(\"d.csv\", key = \"login\", types = {\"hired\": \"date\"}), backend = target, select = select)", ""},
+		{"second binding", "a = 1\na = 2", "w.star:5:1: cannot reassign global a declared at w.star:4:1; give each value a name of its own"},
 		{"columns count bytes", "x = \"é\" + undefinedname\nworkflow(users = users, backend = target)", `w.star:4:12: undefined: undefinedname`},
 
 		// a builtin's name is taken
@@ -227,7 +243,8 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 		{"an error of the interpreter", "def f(x):\n    return 1 // x\ny = f(0)", `w.star:5:14: floored division by zero (called from w.star:6)`},
 		{"fail()", "def f(x):\n    fail(\"no \" + x)\ny = f(\"way\")", `w.star:5:5: fail: no way (called from w.star:6)`},
 		{"recursion", "def f(x):\n    return f(x)\ny = f(1)", `w.star:5:12: function f called recursively (called from w.star:5, from w.star:6)`},
-		{"a key that is not there", `x = {"a": 1}["b"]`, `w.star:4:13: key "b" not in dict`},
+		{"a key that is not there", `x = {"a": 1}["b"]`, `w.star:4:13: key "b" not in dict; add it to the dict, or write .get(…, what to take instead)`},
+		{"a key that is not in a dict with a name", "d = {\"a\": 1}\nx = d[\"b\"]\nworkflow(users = users, backend = target)", `w.star:5:6: key "b" not in dict; add it to d, or write d.get(…, what to take instead)`},
 		{"a misspelt field", "x = struct(name = 1)\ny = x.nmae", `w.star:5:7: the struct has no "nmae"; did you mean "name"?`},
 		{"a misspelt method", "x = [].apend(1)", `w.star:4:8: list has no .apend field or method; did you mean "append"?`},
 	} {
@@ -236,7 +253,7 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 			if strings.HasPrefix(tt.text, "x = ") && !strings.Contains(tt.text, "workflow") {
 				text += "workflow(users = users, backend = target)\n"
 			}
-			got := problems(t, script(t, text, "people.csv", people))
+			got := problems(t, script(t, text, "people.csv", people, "d.csv", "login,hired\nann,2019-01-01\n"))
 			if got != tt.want {
 				t.Errorf("%s\n got %s\nwant %s", tt.text, strings.ReplaceAll(got, "\n", "\n     "), strings.ReplaceAll(tt.want, "\n", "\n     "))
 			}

@@ -107,7 +107,7 @@ func TestCheckLooksAtTypesOnlyOfPlaceholders(t *testing.T) {
 		{"a choice of a placeholder", `workflow(users = rows(["a"], key = "login"), backend = backend("ldap", url = "ldap://x", mode = param.string("mode")))`, ""},
 		{"arithmetic", `x = 100 // param.int("n")` + tail, ""},
 		{"an index", `x = param.json("c")["url"]` + tail, ""},
-		{"an attribute of the script's own making", `x = {"a": 1}["b"]` + "\ny = param.string(\"y\")" + tail, `w.star:1:13: key "b" not in dict`},
+		{"an attribute of the script's own making", `x = {"a": 1}["b"]` + "\ny = param.string(\"y\")" + tail, `w.star:1:13: key "b" not in dict; add it to the dict, or write .get(…, what to take instead)`},
 		{"by a function", "def f(c):\n    return c[\"url\"]\nx = f(param.json(\"c\"))" + tail, ""},
 		{"by a function, without a placeholder", "y = param.string(\"y\")\ndef f(c):\n    return c[\"url\"]\nx = f({})" + tail, ""},
 		{"waves", `n = param.string("n")` + "\n" + `workflow(users = rows(["a"], key = "login"), backend = backend("memory"), wave = lambda user: "canary", waves = {n: wave_rule(size = param.int("s"))})`, ""},

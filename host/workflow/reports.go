@@ -56,7 +56,11 @@ func (c *call) report(kind string) (starlark.Value, error) {
 	}
 	for _, to := range r.spec.EncryptTo {
 		if !strings.HasPrefix(to, "age1") {
-			c.badValue("encrypt_to", "a recipient begins with age1; rekey keygen makes one", "encrypt_to: %q is no age recipient", to)
+			fix := "a recipient begins with age1; rekey keygen makes one"
+			if strings.HasPrefix(to, "ssh-") || strings.HasPrefix(to, "ecdsa-") {
+				fix = "SSH keys are not supported: " + fix
+			}
+			c.badValue("encrypt_to", fix, "encrypt_to: %q is no age recipient", to)
 		}
 	}
 	if len(r.spec.EncryptTo) > 0 && r.spec.Path != "-" && !strings.HasSuffix(r.spec.Path, ".age") && r.spec.Path != "" {

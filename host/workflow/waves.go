@@ -33,6 +33,14 @@ func unlimited(name string) engine.WaveRule {
 	return engine.WaveRule{Name: name, MaxFailures: -1, MaxPercent: -1}
 }
 
+// KnownCode reports whether there is such a code, and suggests another if not.
+func KnownCode(code string) (fix string, known bool) {
+	if all := codes(); !slices.Contains(all, code) {
+		return didYouMean(code, all), false
+	}
+	return "", true
+}
+
 func (c *call) waveRule() (starlark.Value, error) {
 	r := unlimited("")
 	r.Size, r.Take, r.Pause = c.number("size", 1), c.number("take", 1), c.duration("pause")
@@ -43,8 +51,8 @@ func (c *call) waveRule() (starlark.Value, error) {
 		c.maxFailures(&r)
 	}
 	for _, code := range c.texts("tolerate") {
-		if !slices.Contains(codes(), code) {
-			c.badValue("tolerate", didYouMean(code, codes()), "tolerate: there is no code %q", code)
+		if fix, known := KnownCode(code); !known {
+			c.badValue("tolerate", fix, "tolerate: there is no code %q", code)
 		}
 		r.Tolerate = append(r.Tolerate, sdk.Code(code))
 	}

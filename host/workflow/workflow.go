@@ -20,6 +20,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/internal/near"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -165,7 +166,7 @@ func Load(ctx context.Context, o Options) (w *Workflow, err error) {
 	in := newInterp(o)
 	text, r, done, err := open(o)
 	if err != nil {
-		in.note(source.Problem{File: o.Path, Message: reason(err), Cause: err})
+		in.note(source.Problem{File: o.Path, Message: reason(err), Fix: otherScript(o, err), Cause: err})
 		return nil, in.problems()
 	}
 	defer done()
@@ -254,6 +255,32 @@ func open(o Options) (text []byte, r reader, done func(), err error) {
 		return nil, nil, done, err
 	}
 	return text, diskReader{root: root, embedded: o.Embedded}, func() { root.Close() }, nil
+}
+
+// otherScript suggests a script where there is none of that name: for one that
+// ships with rekey, all that do.
+func otherScript(o Options, err error) string {
+	if !errors.Is(err, fs.ErrNotExist) || len(o.Kept) > 0 {
+		return ""
+	}
+	name := filepath.ToSlash(o.Path)
+	rest, embedded := strings.CutPrefix(name, embeddedScript)
+	if !embedded {
+		dir, _ := path.Split(name)
+		full := filepath.FromSlash(dir)
+		if !filepath.IsAbs(full) {
+			full = filepath.Join(o.WorkDir, full)
+		}
+		return didYouMean(name, prefixed(dir, modulesIn(os.DirFS(full), ".")))
+	}
+	if o.Embedded == nil {
+		return "no scripts ship with this rekey"
+	}
+	all := modulesIn(o.Embedded, ".")
+	if like := cmp.Or(nearest(rest, all), nearest(rest+".star", all)); like != "" && near.Distance(strings.TrimSuffix(like, ".star"), strings.TrimSuffix(rest, ".star")) <= 3 {
+		return fmt.Sprintf("did you mean %q?", embeddedScript+like)
+	}
+	return "there are " + strings.ReplaceAll(listed(prefixed(embeddedScript, all)), " or ", " and ")
 }
 
 func readScript(full string) ([]byte, error) {

@@ -105,6 +105,14 @@ func (s *settings) defaults() {
 
 var attributeName = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+)$`)
 
+// asDN is how a name of a domain is written as a DN.
+func asDN(name string) string {
+	if !strings.Contains(name, ".") || strings.ContainsAny(name, "=, ") {
+		return "dc=acme,dc=example"
+	}
+	return "dc=" + strings.ReplaceAll(name, ".", ",dc=")
+}
+
 func (s *settings) check() error {
 	switch s.mode {
 	case modeRFC3062, modeAD, modeAttribute:
@@ -116,7 +124,7 @@ func (s *settings) check() error {
 	}
 	for name, dn := range map[string]string{"base_dn": s.base, "policy_dn": s.policyDN} {
 		if _, err := goldapParse(dn); err != nil {
-			return sdk.Errorf(sdk.InvalidConfig, "%s: %q is not a DN: %v", name, dn, err)
+			return sdk.Errorf(sdk.InvalidConfig, "%s: %q is not a DN: write it as in %s", name, dn, asDN(dn))
 		}
 	}
 	switch {

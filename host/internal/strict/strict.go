@@ -164,3 +164,27 @@ func called(uid int) string {
 	}
 	return u.Username
 }
+
+// Owner is the name of the owner of a path, or of the nearest directory above it
+// that is there; "" if that cannot be told.
+func Owner(path string) (there, owner string) {
+	for {
+		info, err := os.Lstat(path)
+		up := filepath.Dir(path)
+		switch stat, ok := sysOf(info); {
+		case err == nil && ok:
+			return path, called(int(stat.Uid))
+		case err == nil || up == path:
+			return "", ""
+		}
+		path = up
+	}
+}
+
+func sysOf(info fs.FileInfo) (*syscall.Stat_t, bool) {
+	if info == nil {
+		return nil, false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return stat, ok
+}
