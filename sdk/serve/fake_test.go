@@ -110,6 +110,13 @@ func (b batching) ApplyBatch(_ context.Context, ops []sdk.Operation) []sdk.Recei
 // serving returns an instance of the backend over the wire.
 func serving(t testing.TB, b sdk.Backend, c sdk.Config) *dial.Instance {
 	t.Helper()
+	i, _ := connected(t, b, c)
+	return i
+}
+
+// connected is serving, with what ends the connection.
+func connected(t testing.TB, b sdk.Backend, c sdk.Config) (i *dial.Instance, hangUp func()) {
+	t.Helper()
 	l := bufconn.Listen(1 << 20)
 	t.Cleanup(serve.On(l, b))
 	client, closeConn, err := dial.Over(func(ctx context.Context) (net.Conn, error) { return l.DialContext(ctx) }, dial.Options{})
@@ -120,12 +127,12 @@ func serving(t testing.TB, b sdk.Backend, c sdk.Config) *dial.Instance {
 	if c.Timeout == 0 {
 		c.Timeout = 20 * time.Second
 	}
-	i, err := client.Configure(context.Background(), c)
+	i, err = client.Configure(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = i.Close() })
-	return i
+	return i, func() { _ = closeConn() }
 }
 
 func sets(accounts ...string) []sdk.Operation {

@@ -17,13 +17,16 @@ type instance struct {
 	base    context.Context // of every call; ends with the instance
 	stop    context.CancelFunc
 	pool    *pool
+	watch   *watch
 	past    *outcomes
 }
 
 func newInstance(s *service, inst sdk.Instance, c sdk.Config, batch int) *instance {
 	i := &instance{service: s, inst: inst, timeout: c.Timeout, past: newOutcomes()}
-	i.base, i.stop = context.WithCancel(context.Background())
-	i.pool = &pool{free: c.Concurrency, size: c.Concurrency, batch: 1, do: i.do}
+	i.pool = newPool(c.Concurrency, i.do)
+	i.watch = newWatch(i.timeout, i.pool.calls, i.abandon)
+	base, cancel := context.WithCancel(context.Background())
+	i.base, i.stop = base, func() { cancel(); i.watch.close() }
 	if b, ok := inst.(sdk.BatchApplier); ok {
 		i.batcher = b
 		i.pool.batch = min(c.Concurrency, maxBatch)
@@ -89,12 +92,13 @@ func (i *instance) applyJob(ctx context.Context, op sdk.Operation, answer func(s
 		answer(sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "verb %q is not one of Apply", op.Verb)))
 		return nil
 	}
-	j := &job{ctx: ctx, op: &op, method: "Apply", answer: answer}
+	j := &job{ctx: ctx, room: op, method: "Apply", answer: answer}
+	j.op = &j.room
 	if op.ID == "" {
 		return j
 	}
-	j.over = func(r sdk.Receipt) { i.past.end(&op, r) }
-	if !i.past.begin(&op, answer, i.timeout+grace) {
+	j.past = i.past
+	if !i.past.begin(j.op, answer, i.timeout+grace) {
 		return nil
 	}
 	return j
@@ -139,24 +143,32 @@ func (i *instance) visit(ctx context.Context, method string, call func(context.C
 }
 
 // do carries jobs out: one, or a batch of operations.
-func (i *instance) do(jobs []*job) {
+func (i *instance) do(w *worker, jobs []*job) {
 	jobs = i.inTime(jobs)
 	if len(jobs) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(i.base, i.timeout)
-	defer cancel()
-	if len(jobs) == 1 && jobs[0].ctx != nil && jobs[0].ctx.Done() != nil {
-		defer context.AfterFunc(jobs[0].ctx, cancel)()
+	c := i.begin(w, jobs)
+	if j := jobs[0]; len(jobs) == 1 && !j.shared && j.ctx != nil && j.ctx.Done() != nil {
+		defer context.AfterFunc(j.ctx, c.giveUp)()
 	}
-	late := time.AfterFunc(i.timeout+grace, func() { i.abandon(jobs) })
-	receipts := i.call(ctx, jobs)
-	late.Stop()
+	receipts := i.call(c, jobs)
+	w.calling.Store(nil)
+	c.giveUp()
 	i.settle(jobs, receipts)
 }
 
-// grace is how long after its deadline a call may still answer.
-const grace = 500 * time.Millisecond
+// begin makes the call known to who watches it. Whoever ended meanwhile could
+// not see it, so it is looked at again.
+func (i *instance) begin(w *worker, jobs []*job) *call {
+	c := newCall(jobs, time.Now().Add(i.timeout))
+	w.calling.Store(c)
+	i.watch.began()
+	if i.base.Err() != nil || len(jobs) == 1 && jobs[0].expired() != nil {
+		c.giveUp()
+	}
+	return c
+}
 
 // inTime answers the jobs whose caller has gone while they waited.
 func (i *instance) inTime(jobs []*job) []*job {
@@ -210,9 +222,11 @@ func operations(jobs []*job) []sdk.Operation {
 func (i *instance) settle(jobs []*job, receipts []sdk.Receipt) {
 	back := 0
 	for n, j := range jobs {
-		r := sdk.Lost(sdk.Errorf(sdk.Internal, "the backend gave %d receipts for %d operations", len(receipts), len(jobs)))
+		var r sdk.Receipt
 		if n < len(receipts) {
 			r = receipts[n]
+		} else {
+			r = sdk.Lost(sdk.Errorf(sdk.Internal, "the backend gave %d receipts for %d operations", len(receipts), len(jobs)))
 		}
 		if !j.finish(r) {
 			back++

@@ -11,7 +11,7 @@ import (
 // which were applied: at least the last 10,000, no secrets.
 type outcomes struct {
 	mu       sync.Mutex
-	running  map[string]*present
+	running  map[string]present
 	current  map[string]applied
 	previous map[string]applied
 }
@@ -39,7 +39,7 @@ type target struct {
 func targetOf(op *sdk.Operation) target { return target{op.Verb, op.Account, op.Kind} }
 
 func newOutcomes() *outcomes {
-	return &outcomes{running: map[string]*present{}, current: map[string]applied{}}
+	return &outcomes{running: map[string]present{}, current: map[string]applied{}}
 }
 
 // begin reports whether the operation has to be done. If not, it was applied
@@ -63,18 +63,19 @@ func (o *outcomes) look(op *sdk.Operation, answer func(sdk.Receipt), patience ti
 		}
 		return &sdk.Receipt{Outcome: sdk.AlreadyApplied, Ref: a.ref, Stamp: a.stamp}, true
 	}
-	if p := o.running[op.ID]; p != nil {
+	if p, ok := o.running[op.ID]; ok {
 		if p.what != what {
 			return reused(), true
 		}
 		j := &job{answer: answer}
 		p.joins = append(p.joins, j)
+		o.running[op.ID] = p
 		time.AfterFunc(patience, func() {
 			j.reply(sdk.Lost(sdk.Errorf(sdk.Timeout, "an earlier attempt still runs")))
 		})
 		return nil, true
 	}
-	o.running[op.ID] = &present{what: what}
+	o.running[op.ID] = present{what: what}
 	return nil, false
 }
 
@@ -114,9 +115,7 @@ func (o *outcomes) end(op *sdk.Operation, r sdk.Receipt) {
 	if r.Outcome == sdk.Applied {
 		r.Outcome = sdk.AlreadyApplied
 	}
-	if p != nil {
-		for _, j := range p.joins {
-			j.reply(r)
-		}
+	for _, j := range p.joins {
+		j.reply(r)
 	}
 }

@@ -11,13 +11,15 @@ import (
 // job is one call of the backend: an operation, or any other work.
 type job struct {
 	ctx    context.Context // the caller's: once it has ended nobody wants the answer
+	shared bool            // by the jobs of a stream, which tells of its end itself
 	method string
 	op     *sdk.Operation // of Apply
 	work   func(context.Context) sdk.Receipt
 	answer func(sdk.Receipt) // called once
-	over   func(sdk.Receipt) // told what came of it in the end; may be nil
+	past   *outcomes         // told what came of the operation in the end; may be nil
 
 	replied atomic.Bool
+	room    sdk.Operation // where op is
 }
 
 // reply answers the caller and reports whether nobody did before.
@@ -32,28 +34,43 @@ func (j *job) reply(r sdk.Receipt) bool {
 // finish tells what came of the job and reports whether that is also its
 // answer.
 func (j *job) finish(r sdk.Receipt) bool {
-	if j.over != nil {
-		j.over(r)
+	if j.past != nil {
+		j.past.end(j.op, r)
 	}
 	return j.reply(r)
 }
 
 // pool runs jobs in the order of their arrival, at most size operations at once.
-// Workers live while there is work.
+// A worker is made when there is work for one more, and stays until the pool is
+// shut.
 type pool struct {
 	size  int
-	batch int          // the most operations of one call; 1: no batches
-	do    func([]*job) // carries out one call
+	batch int                   // the most operations of one call; 1: no batches
+	do    func(*worker, []*job) // carries out one call
 
 	waiting atomic.Int64 // len(queue), for those who do not want the lock
 
-	mu     sync.Mutex
-	queue  []*job
-	free   int
-	stuck  int // operations whose call ignores its deadline
-	guests int // calls that take no worker
-	shutBy chan struct{}
-	active map[*job]struct{}
+	mu      sync.Mutex
+	queue   []*job
+	free    int
+	stuck   int // operations whose call ignores its deadline
+	guests  int // calls that take no worker
+	shutBy  chan struct{}
+	workers []*worker
+	idle    int        // workers that wait
+	waking  bool       // one of them was told of work and has not looked yet
+	more    *sync.Cond // of mu: there is work, or there will be none
+}
+
+// worker is one goroutine of a pool.
+type worker struct {
+	calling atomic.Pointer[call] // nil: none
+}
+
+func newPool(size int, do func(*worker, []*job)) *pool {
+	p := &pool{size: size, free: size, batch: 1, do: do}
+	p.more = sync.NewCond(&p.mu)
+	return p
 }
 
 // push queues jobs; nil ones are left out. It never waits.
@@ -70,35 +87,68 @@ func (p *pool) push(jobs []*job) {
 			p.queue = append(p.queue, j)
 		}
 	}
-	for {
-		next := p.take()
-		if next == nil {
-			break
-		}
-		go p.work(next)
-	}
+	p.waiting.Store(int64(len(p.queue)))
+	p.wake()
 	p.mu.Unlock()
 }
 
-// work carries jobs out until none is left that may run now.
-func (p *pool) work(jobs []*job) {
-	for jobs != nil {
-		n := len(jobs)
-		mine := append([]*job(nil), jobs...)
-		p.do(jobs)
-		jobs = p.next(mine, n)
+// wake has one more worker look for work, if there is some. Each that finds some
+// wakes the next before it begins: work that takes no time is not handed to more
+// workers than it needs, and work that does has all of them in a moment. The
+// caller holds the lock.
+func (p *pool) wake() {
+	switch {
+	case p.waking || p.free == 0 || len(p.queue) == 0:
+	case p.idle > 0:
+		p.waking = true
+		p.more.Signal()
+	case len(p.workers) < p.size:
+		p.waking = true
+		w := &worker{}
+		p.workers = append(p.workers, w)
+		go p.work(w)
 	}
 }
 
-func (p *pool) next(done []*job, n int) []*job {
+// work carries jobs out until the pool is shut.
+func (p *pool) work(w *worker) {
+	var jobs []*job
+	p.mu.Lock()
+	p.waking = false
+	for {
+		jobs = p.take(jobs[:0])
+		switch n := len(jobs); {
+		case n > 0:
+			p.wake()
+			p.mu.Unlock()
+			p.do(w, jobs)
+			clear(jobs)
+			p.mu.Lock()
+			p.free += n
+			p.maybeIdle()
+		case p.shutBy != nil:
+			p.mu.Unlock()
+			return
+		default:
+			p.idle++
+			p.more.Wait()
+			p.idle--
+			p.waking = false
+		}
+	}
+}
+
+// calls returns the calls that run.
+func (p *pool) calls() []*call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free += n
-	for _, j := range done {
-		delete(p.active, j)
+	var all []*call
+	for _, w := range p.workers {
+		if c := w.calling.Load(); c != nil {
+			all = append(all, c)
+		}
 	}
-	p.maybeIdle()
-	return p.take()
+	return all
 }
 
 // enter counts a call that takes no worker, if the pool is not shut.
@@ -126,32 +176,25 @@ func (p *pool) maybeIdle() {
 	}
 }
 
-// take removes the jobs of the next call from the queue, nil if there are none
-// or no worker is free. The caller holds the lock.
-func (p *pool) take() []*job {
+// take adds the jobs of the next call to room and removes them from the queue:
+// none if there are none or no worker is free. The caller holds the lock.
+func (p *pool) take(room []*job) []*job {
 	if p.free == 0 || len(p.queue) == 0 {
-		p.waiting.Store(int64(len(p.queue)))
-		return nil
+		return room
 	}
-	jobs := p.pick()
-	p.free -= len(jobs)
-	if p.active == nil {
-		p.active = map[*job]struct{}{}
-	}
-	for _, j := range jobs {
-		p.active[j] = struct{}{}
-	}
+	room = p.pick(room)
+	p.free -= len(room)
 	p.waiting.Store(int64(len(p.queue)))
-	return jobs
+	return room
 }
 
 // pick takes the first job and, for a batch, operations that come after it, no
 // two on the same credential. The caller holds the lock.
-func (p *pool) pick() []*job {
+func (p *pool) pick(jobs []*job) []*job {
 	first := p.queue[0]
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
-	jobs := []*job{first}
+	jobs = append(jobs, first)
 	if p.batch == 1 || first.op == nil {
 		return jobs
 	}
@@ -212,6 +255,7 @@ func (p *pool) shut() <-chan struct{} {
 	p.queue = nil
 	p.waiting.Store(0)
 	p.maybeIdle()
+	p.more.Broadcast()
 	p.mu.Unlock()
 	refuse(jobs, reason)
 	return p.shutBy
@@ -227,12 +271,12 @@ func (p *pool) refusal() *sdk.Error {
 
 // running returns the ids of the operations that run.
 func (p *pool) running() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	var ids []string
-	for j := range p.active {
-		if j.op != nil {
-			ids = append(ids, j.op.ID)
+	for _, c := range p.calls() {
+		for _, j := range c.jobs {
+			if j.op != nil {
+				ids = append(ids, j.op.ID)
+			}
 		}
 	}
 	return ids

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -28,6 +29,7 @@ func (s *service) ApplyStream(stream grpc.BidiStreamingServer[pb.OperationFrame,
 		return err
 	}
 	out := newOutbox(stream, i.pool)
+	defer context.AfterFunc(stream.Context(), func() { i.watch.caller(stream.Context()) })()
 	for err == nil {
 		s.accept(i, frame, stream, out)
 		frame, err = stream.Recv()
@@ -47,11 +49,15 @@ func (s *service) accept(i *instance, frame *pb.OperationFrame, stream grpc.Bidi
 		op := wire.DecodeOperation(n.GetOperation())
 		s.redact.Note(op.Value, op.Old)
 		number := n.GetNumber()
-		jobs = append(jobs, i.applyJob(stream.Context(), op, func(r sdk.Receipt) {
+		j := i.applyJob(stream.Context(), op, func(r sdk.Receipt) {
 			r.Value = secret.Value{} // only a reset has one
 			out.add(&pb.Answer{Number: number, Receipt: s.encode(r)})
 			out.open.Done()
-		}))
+		})
+		if j != nil {
+			j.shared = true
+			jobs = append(jobs, j)
+		}
 	}
 	i.submit(jobs)
 }

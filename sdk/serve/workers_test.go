@@ -3,6 +3,7 @@ package serve_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -288,4 +289,85 @@ func TestWhatABackendCannotDoIsUnsupported(t *testing.T) {
 	if r.Outcome != sdk.Refused || r.Err.Code != sdk.InvalidOperation {
 		t.Errorf("a reset on the stream: %v %v, want refused InvalidOperation", r.Outcome, r.Err)
 	}
+}
+
+// TestEachCallHasItsOwnDeadline: one timer serves them all.
+func TestEachCallHasItsOwnDeadline(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	i := serving(t, &fake{apply: func(ctx context.Context, op sdk.Operation) sdk.Receipt {
+		end, _ := ctx.Deadline()
+		derived, cancel := context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		<-derived.Done()
+		if late := time.Since(end); late < 0 || late > timeout/2 || derived.Err() != context.DeadlineExceeded {
+			return sdk.Refuse(sdk.Errorf(sdk.Internal, "%s ended %v after its deadline: %v", op.Account, late, derived.Err()))
+		}
+		return sdk.Lost(sdk.Errorf(sdk.Timeout, "in its own time"))
+	}}, sdk.Config{Concurrency: 3, Timeout: timeout})
+	var all []*pending
+	for n := range 6 {
+		all = append(all, submit(t, i, sets(fmt.Sprint("u", n))))
+		time.Sleep(timeout / 5)
+	}
+	for _, p := range all {
+		if r := p.wait()[0]; r.Err == nil || r.Err.Message != "in its own time" {
+			t.Errorf("%v %v", r.Outcome, r.Err)
+		}
+	}
+}
+
+// TestAHostThatGoesAwayCancelsWhatRuns, what it sent by the stream and what it
+// asked.
+func TestAHostThatGoesAwayCancelsWhatRuns(t *testing.T) {
+	began, ended := make(chan struct{}, 3), make(chan error, 3)
+	b := able{&fake{apply: func(ctx context.Context, _ sdk.Operation) sdk.Receipt {
+		began <- struct{}{}
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return sdk.Lost(sdk.Errorf(sdk.Cancelled, "cut short"))
+	}}}
+	i, hangUp := connected(t, b, sdk.Config{Concurrency: 4, Timeout: time.Minute})
+	submit(t, i, sets("a", "b"))
+	var asked sync.WaitGroup
+	asked.Go(func() { i.Reset(context.Background(), sdk.Operation{ID: "r", Verb: sdk.Reset, Account: "r"}) })
+	for range cap(began) {
+		<-began
+	}
+	hangUp()
+	for range cap(ended) {
+		if err := <-ended; err != context.Canceled {
+			t.Errorf("a call ended with %v", err)
+		}
+	}
+	asked.Wait()
+}
+
+// TestWorkersStayAndLeaveWithTheirInstance: at most one is made for each
+// operation at once, and none is left in the end.
+func TestWorkersStayAndLeaveWithTheirInstance(t *testing.T) {
+	const size = 4
+	i := serving(t, &fake{apply: func(context.Context, sdk.Operation) sdk.Receipt {
+		time.Sleep(time.Millisecond)
+		return sdk.OK()
+	}}, sdk.Config{Concurrency: size})
+	for round := range 5 {
+		submit(t, i, sets(fmt.Sprint(round, "a"), fmt.Sprint(round, "b"), fmt.Sprint(round, "c"), fmt.Sprint(round, "d"), fmt.Sprint(round, "e"))).wait()
+	}
+	if n := workers(); n != size {
+		t.Errorf("%d workers wait for more, want %d", n, size)
+	}
+	if err := i.CloseWithin(0); err != nil {
+		t.Error(err)
+	}
+	for end := time.Now().Add(10 * time.Second); workers() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d workers are left", workers())
+		}
+	}
+}
+
+// workers counts the goroutines of pools.
+func workers() int {
+	stacks := make([]byte, 1<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "serve.(*pool).work(")
 }
