@@ -111,7 +111,7 @@ func (i *Instance) give(op sdk.Operation) sdk.Receipt {
 		return sdk.Refuse(err)
 	}
 	c := a.credential(op.Kind)
-	if c.op != "" && c.op == op.ID {
+	if c.op != 0 && c.op == i.accounts.mark(op.ID) {
 		return i.done(sdk.AlreadyApplied, c)
 	}
 	if err := i.allowed(c, op, value); err != nil {
@@ -121,7 +121,7 @@ func (i *Instance) give(op sdk.Operation) sdk.Receipt {
 		return sdk.Refuse(err)
 	}
 	i.take(c, op, value)
-	sh.m[op.Account] = a
+	sh.put(op.Account, a)
 	return i.done(sdk.Applied, c)
 }
 
@@ -191,10 +191,10 @@ func (i *Instance) allowed(c *credential, op sdk.Operation, value [32]byte) *sdk
 
 func (i *Instance) take(c *credential, op sdk.Operation, value [32]byte) {
 	c.take(value, i.policy.History)
-	c.op = op.ID
+	c.op = i.accounts.mark(op.ID)
 	c.must = op.Verb != sdk.Change && op.MustChange != nil && *op.MustChange
 	c.version = i.accounts.version.Add(1)
-	c.changed = i.now()
+	c.dated(i.now())
 }
 
 func (i *Instance) done(o sdk.Outcome, c *credential) sdk.Receipt {
@@ -216,7 +216,7 @@ func (i *Instance) pick(op sdk.Operation) sdk.Receipt {
 	}
 	c := a.credential(op.Kind)
 	i.take(c, op, i.accounts.digest(op.Account, op.Kind, v))
-	sh.m[op.Account] = a
+	sh.put(op.Account, a)
 	r := i.done(sdk.Applied, c)
 	r.Value = v
 	return r
@@ -258,7 +258,7 @@ func (i *Instance) look(name string) (sdk.Account, bool) {
 	if a == nil {
 		return sdk.Account{}, false
 	}
-	found := a.about
+	found := a.about()
 	found.Account, found.Status, found.Kinds = name, a.status, nil
 	if found.ID == "" {
 		found.ID = name
@@ -276,7 +276,7 @@ func (i *Instance) look(name string) (sdk.Account, bool) {
 	c := a.lookup(main)
 	found.Stamp = i.accounts.stamp(c)
 	if c != nil && c.set {
-		found.MustChange, found.ChangedAt = new(c.must), c.changed
+		found.MustChange, found.ChangedAt = new(c.must), c.changedAt()
 	}
 	return found, true
 }
@@ -301,10 +301,10 @@ func (i *Instance) identity(name string) sdk.Identity {
 	switch a := sh.m[name]; {
 	case a == nil && !i.create:
 		return sdk.Identity{Err: missing(name)}
-	case a == nil || a.about.ID == "":
+	case a == nil || a.about().ID == "":
 		return sdk.Identity{ID: name}
 	default:
-		return sdk.Identity{ID: a.about.ID}
+		return sdk.Identity{ID: a.about().ID}
 	}
 }
 

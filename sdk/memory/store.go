@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,17 +35,18 @@ type Store struct {
 // all of them.
 func (s *Store) Put(label string, a sdk.Account, values map[string]secret.Value) {
 	t := s.open(label)
-	made := &account{status: a.Status, about: a}
+	made := &account{status: a.Status, more: &more{about: a}}
 	for kind, v := range values {
 		c := made.credential(kind)
 		c.take(t.digest(a.Account, kind, v), 0)
-		c.version, c.changed = t.version.Add(1), a.ChangedAt
+		c.version = t.version.Add(1)
+		c.dated(a.ChangedAt)
 		c.must = a.MustChange != nil && *a.MustChange
 	}
 	sh := t.shard(a.Account)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.m[a.Account] = made
+	sh.put(a.Account, made)
 }
 
 // Holds reports whether v is the present value of the account's credential.
@@ -95,6 +97,15 @@ type shard struct {
 	_  [40]byte // keeps neighbours off one cache line
 }
 
+// put gives the account its place. The name is kept by itself: it may be a piece
+// of something larger.
+func (s *shard) put(name string, a *account) {
+	if _, there := s.m[name]; !there {
+		name = strings.Clone(name)
+	}
+	s.m[name] = a
+}
+
 func newAccounts() *accounts {
 	t := &accounts{seedOf: maphash.MakeSeed()}
 	var p [4]byte
@@ -117,7 +128,7 @@ func (t *accounts) seed(name string, status sdk.Status) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.m[name] == nil {
-		sh.m[name] = &account{status: status}
+		sh.put(name, &account{status: status})
 	}
 }
 
@@ -161,6 +172,14 @@ func (t *accounts) digest(name, kind string, v secret.Value) [32]byte {
 	return sum
 }
 
+// mark stands for an operation, in 8 bytes; 0: for none.
+func (t *accounts) mark(id string) uint64 {
+	if id == "" {
+		return 0
+	}
+	return max(1, maphash.String(t.seedOf, id))
+}
+
 func (t *accounts) stamp(c *credential) string {
 	if c == nil || c.version == 0 {
 		return t.prefix + "0"
@@ -168,12 +187,26 @@ func (t *accounts) stamp(c *credential) string {
 	return t.prefix + strconv.FormatUint(c.version, 10)
 }
 
-// account is one principal. Its shard's mutex guards it.
+// account is one principal. Its shard's mutex guards it. There may be millions,
+// so it holds no more than each of them needs: see TestBytesOfAnAccount.
 type account struct {
 	status sdk.Status
-	about  sdk.Account // what Put told of it
-	only   credential  // of kind ""
+	only   credential // of kind ""
+	more   *more      // nil: nothing
+}
+
+// more is what few accounts have.
+type more struct {
+	about  sdk.Account // what Put told
 	others map[string]*credential
+}
+
+// about is what Put told of the account.
+func (a *account) about() sdk.Account {
+	if a.more == nil {
+		return sdk.Account{}
+	}
+	return a.more.about
 }
 
 // credential returns the credential of the kind, making an empty one.
@@ -181,31 +214,53 @@ func (a *account) credential(kind string) *credential {
 	if c := a.lookup(kind); c != nil {
 		return c
 	}
-	if a.others == nil {
-		a.others = make(map[string]*credential)
+	if a.more == nil {
+		a.more = &more{}
+	}
+	if a.more.others == nil {
+		a.more.others = make(map[string]*credential)
 	}
 	c := &credential{}
-	a.others[kind] = c
+	a.more.others[kind] = c
 	return c
 }
 
 // lookup returns the credential of the kind, or nil.
 func (a *account) lookup(kind string) *credential {
-	if kind == "" {
+	switch {
+	case kind == "":
 		return &a.only
+	case a.more == nil:
+		return nil
 	}
-	return a.others[kind]
+	return a.more.others[kind]
 }
 
 // credential is a value that the account can be entered with.
 type credential struct {
-	set     bool
-	must    bool
 	digest  [32]byte
 	old     [][32]byte // newest first
-	op      string     // the operation that gave the value
+	op      uint64     // the mark of the operation that gave the value
 	version uint64     // 0: never given one
-	changed time.Time
+	changed int64      // in nanoseconds after 1970; 0: not known
+	set     bool
+	must    bool
+}
+
+// dated notes when the value was given.
+func (c *credential) dated(at time.Time) {
+	c.changed = 0
+	if !at.IsZero() {
+		c.changed = at.UnixNano()
+	}
+}
+
+// changedAt is when the value was given, zero if that is not known.
+func (c *credential) changedAt() time.Time {
+	if c.changed == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, c.changed).UTC()
 }
 
 // remembers reports whether d is the present value or one of the newest n
