@@ -13,6 +13,7 @@ import (
 	"github.com/rekey-host/rekey/host/output"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -131,10 +132,20 @@ func groups(r *ledger.Run, c ledger.Counts) ([]report.Group, error) {
 	}
 	f := ledger.Filter{Status: []ledger.Status{ledger.Failed, ledger.Partial, ledger.Unresolved}}
 	err := r.Each(f, ledger.OrderSource, func(u ledger.User) error {
-		tally.Add(u.Key, u.Status, u.Code, u.Reason)
+		tally.Add(u.Key, u.Status, u.Code, u.Reason, broken(u)...)
 		return nil
 	})
 	return tally.Groups(), err
+}
+
+// broken are the rules that the last refusal of a user named.
+func broken(u ledger.User) []sdk.Violation {
+	for _, rec := range slices.Backward(u.History) {
+		if rec.Outcome == sdk.Refused && len(rec.Detail.Violations) > 0 {
+			return rec.Detail.Violations
+		}
+	}
+	return nil
 }
 
 // sheet is one report that is being written.

@@ -231,6 +231,9 @@ func TestOpenIAMRefusalGivesTheDirectoryItsPasswordBack(t *testing.T) {
 	first := j.report()
 	// OpenIAM as shipped allows one setPassword until a reset or its nightly task.
 	r := j.must(3, j.run()...)
+	if !strings.Contains(r.stdout, "9 PolicyViolation: wait until their passwords may be changed again, or let who keeps the target's rules lift") || strings.Contains(r.stdout, "--accept-change") {
+		t.Errorf("the operator reads\n%s", r.stdout)
+	}
 	for n, p := range j.people {
 		row, before := j.report()[p.id], first[p.id].Systems["directory"].Password
 		if row.Status != "failed" || row.Code != "PolicyViolation" || !strings.Contains(row.Message, "changed too often") {

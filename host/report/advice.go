@@ -62,6 +62,10 @@ var advice = map[sdk.Code]Advice{
 	ledger.DuplicateAccount:  {"nothing was sent for them: keep one line for each account", Nothing},
 }
 
+// tooEarly is the advice for a rule that no other value meets: a minimum age, or
+// how often a password may change.
+var tooEarly = Advice{"wait until their passwords may be changed again, or let who keeps the target's rules lift the minimum age or set the count of changes back", Retry}
+
 // AdviceFor returns what to do about a code; for one that is not known, to
 // look.
 func AdviceFor(code sdk.Code) Advice {
@@ -75,6 +79,7 @@ func AdviceFor(code sdk.Code) Advice {
 type Group struct {
 	Code    sdk.Code
 	Unknown bool  // whether the operation took effect is not known; else failed or partial
+	Early   bool  // no other value helps: it is too early, or has been too often
 	Users   int64 // of which Partial are partly changed
 	Partial int64 //
 	Key     string
@@ -96,6 +101,9 @@ func (g Group) fix(run string) (do, command string) {
 		return "see what each may have with rekey reveal " + run, "rekey resume " + run
 	}
 	a := AdviceFor(g.Code)
+	if g.Early {
+		a = tooEarly
+	}
 	switch {
 	case g.Code == "":
 		return a.Do, "rekey show " + run
@@ -125,21 +133,22 @@ func (g Group) label() string {
 // Tally groups users by code as they are counted. The zero Tally is ready for
 // use; its size depends on the number of codes only.
 type Tally struct {
-	groups map[Group]*Group // by Code and Unknown
+	groups map[Group]*Group // by Code, Unknown and Early
 }
 
 // Add counts a user; those that neither failed nor are unknown are in no group.
-func (t *Tally) Add(key string, status ledger.Status, code sdk.Code, message string) {
+// broken are the rules that the last refusal named.
+func (t *Tally) Add(key string, status ledger.Status, code sdk.Code, message string, broken ...sdk.Violation) {
 	if status != ledger.Failed && status != ledger.Partial && status != ledger.Unresolved {
 		return
 	}
-	id := Group{Code: code, Unknown: status == ledger.Unresolved}
+	id := Group{Code: code, Unknown: status == ledger.Unresolved, Early: code == sdk.PolicyViolation && slices.ContainsFunc(broken, noValueHelps)}
 	g := t.groups[id]
 	if g == nil {
 		if t.groups == nil {
 			t.groups = map[Group]*Group{}
 		}
-		g = &Group{Code: code, Unknown: id.Unknown, Key: key, Message: message}
+		g = &Group{Code: code, Unknown: id.Unknown, Early: id.Early, Key: key, Message: message}
 		t.groups[id] = g
 	}
 	g.Users++
@@ -147,6 +156,8 @@ func (t *Tally) Add(key string, status ledger.Status, code sdk.Code, message str
 		g.Partial++
 	}
 }
+
+func noValueHelps(v sdk.Violation) bool { return !v.AnotherValueHelps() }
 
 // Groups returns the groups: unknown users first, because nobody may touch
 // them, then the larger ones first.
@@ -159,7 +170,7 @@ func (t *Tally) Groups() []Group {
 		if a.Unknown != b.Unknown {
 			return cmp.Compare(rank(a), rank(b))
 		}
-		return cmp.Or(cmp.Compare(b.Users, a.Users), cmp.Compare(a.Code, b.Code))
+		return cmp.Or(cmp.Compare(b.Users, a.Users), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
 	})
 	return all
 }

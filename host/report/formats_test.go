@@ -327,12 +327,19 @@ func TestNextSaysWhatToDoByCode(t *testing.T) {
 	tally.Add("dee", ledger.Failed, "DuplicateAccount", "twice")
 	tally.Add("eve", ledger.Done, "", "")
 	tally.Add("fay", ledger.Failed, "", "")
+	tally.Add("gil", ledger.Failed, sdk.PolicyViolation, "too short", sdk.Violation{Rule: sdk.RuleMinLength})
+	tally.Add("hal", ledger.Failed, sdk.PolicyViolation, "too young", sdk.Violation{Rule: sdk.RuleMinLength}, sdk.Violation{Rule: sdk.RuleMinAge})
+	tally.Add("ida", ledger.Failed, sdk.PolicyViolation, "too often", sdk.Violation{Rule: sdk.RuleChangeCount})
+	tally.Add("jo", ledger.Failed, sdk.AccountStatus, "disabled", sdk.Violation{Rule: sdk.RuleChangeCount})
 	want := []string{
 		"1 Timeout, outcome unknown: see what each may have with rekey reveal r7k2, then rekey resume r7k2",
 		"37 AccountNotFound: create them, then rekey retry r7k2 --code AccountNotFound",
+		"2 PolicyViolation: wait until their passwords may be changed again, or let who keeps the target's rules lift the minimum age or set the count of changes back, then rekey retry r7k2 --code PolicyViolation",
 		"1 without a code: see what is said of each, then rekey show r7k2",
+		"1 AccountStatus: enable or unlock them, then rekey retry r7k2 --code AccountStatus",
 		"1 DuplicateAccount: nothing was sent for them: keep one line for each account",
 		"1 NotAccepted: find out why the target does not take the new value with rekey show r7k2 --code NotAccepted, then rekey retry r7k2 --code NotAccepted",
+		"1 PolicyViolation: fit the values, or the script's policy, to the target's rules, then rekey retry r7k2 --code PolicyViolation --accept-change",
 		"4 held: look at the wave before, then rekey approve r7k2 and rekey resume r7k2",
 		"9 pending: rekey resume r7k2",
 	}
