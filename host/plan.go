@@ -105,7 +105,7 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 }
 
 func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow, b *backends, o RunOptions, warnings []string, planOnly bool) (*ledger.Run, error) {
-	users := source.Watch(w.Users, w.Given, w.Used)
+	users := source.Watch(w.Users, w.Given, w.Used, w.Forms)
 	job := engine.PlanJob{Users: users, OrderBy: w.OrderBy, Waves: w.Waves, Draft: d, Hooks: w, Backends: b.list, Policy: w.Policy, Random: h.Random}
 	if w.HasSelect {
 		job.Select = w.Select

@@ -64,7 +64,7 @@ func slips() []slip {
 		{13, "an open parenthesis at the end", script(strings.TrimSuffix(memory(""), ")\n")), nil, check, 2, []string{"the ( of line 1 is not closed"}, ""},
 		{14, "None + 1", map[string]string{"users.csv": "login,n\nann,1\nbob,\n", "r.star": hooked("return user.n + 1 > 0", `, types = {"n": "int"}`)}, nil, plan, 2, []string{`select("bob"), users.csv:3:`, "an empty cell of a typed column is None", "if user.n != None"}, ""},
 		{14, "a key that is missing", map[string]string{"users.csv": "login,dep\nann,IT\nbob,Sales\n", "r.star": hooked("return policies[user.dep] > 0", "")}, nil, plan, 2, []string{`users.csv:3: key "Sales" not in dict`, "policies.get("}, ""},
-		{15, "a module of no known place", script("load(\"@lib//x.star\", \"x\")\n" + memory("")), nil, check, 2, []string{"r.star:1:6:", "rekey docs load"}, ""},
+		{15, "a module of no known place", script("load(\"@lib//x.star\", \"x\")\n" + memory("")), nil, check, 2, []string{"r.star:1:6:", `"@rekey//lib/…" is what ships with rekey`}, ""},
 		{15, "what the docs know of it", nil, nil, []string{"docs", "load"}, 0, []string{"load(", "@rekey//lib/given.star", "relative to the script's directory"}, ""},
 		{15, "a module that does not ship", script("load(\"@rekey//lib/entirely-else.star\", \"x\")\n" + memory("")), nil, check, 2, []string{"does not exist", "what ships with rekey is @rekey//lib/given.star"}, ""},
 		{16, "a script that does not ship", nil, nil, []string{"check", "@rekey/nope.star"}, 2, []string{"does not exist; there are @rekey/broadworks_bulk_reset.star", "@rekey/rotate.star"}, ""},

@@ -206,9 +206,11 @@ func TestKendoxScriptTakesHashes(t *testing.T) {
 		t.Errorf("the list has %d, %d, %d characters of a password; want none for a hash", len(report["ann"][0]), len(report["bob"][0]), len(report["cyd"][0]))
 	}
 	j.write("users.csv", "login;hash\nann;newTestPassword\n")
-	j.must(3, j.run("--new", "--overwrite")...) // a list with fewer passwords would go beside the one that is there
-	if got := j.report()["ann"]; got[2] != "InvalidOperation" && got[2] != "PolicyViolation" {
-		t.Errorf("what is no hash: %q", got[1:])
+	calls := j.sim.Calls("SetUserPasswordHashed")
+	r := j.must(2, j.run("--new")...)
+	if !strings.Contains(r.stderr, `users.csv:2: column "hash": not a hash of the form sha512-base64, which is the Base64 of 64 bytes: 88 characters; it has 15`) ||
+		strings.Contains(r.stderr, "newTestPassword") || j.sim.Calls("SetUserPasswordHashed") != calls {
+		t.Errorf("what is no hash: the operator reads\n%s", r.stderr)
 	}
 	j.write("users.csv", "login;password;hash\nann;Correct-Horse-7;"+hash+"\n")
 	if r := j.must(2, j.run("--new")...); !strings.Contains(r.stderr, "both a password and a hash") {

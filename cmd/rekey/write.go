@@ -108,7 +108,7 @@ type docsCmd struct {
 // Run explains the language.
 func (c *docsCmd) Run(a *app) error {
 	var found []workflow.Entry
-	for _, e := range workflow.Docs() {
+	for _, e := range append(workflow.Docs(), workflow.Statements()...) {
 		if c.Name == "" || e.Name == c.Name || strings.HasPrefix(e.Name, c.Name+".") {
 			found = append(found, e)
 		}

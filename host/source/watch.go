@@ -18,8 +18,9 @@ const maxWatched = 100_000
 // reader at a time.
 type Watched struct {
 	Source
-	given []string // columns whose values users get
-	used  []string // columns whose values are given to steps
+	given []string          // columns whose values users get
+	used  []string          // columns whose values are given to steps
+	forms map[string]string // of the hashes in those columns that hold some
 
 	seed     maphash.Seed
 	first    map[uint64]Row // the row that had a value first, without its cells
@@ -45,9 +46,10 @@ type doubt struct {
 // Watch looks at the passwords of a source: those of its secret columns, and of
 // the columns whose values are given to steps, used. What cannot be a password
 // is a problem, as it is in a secret column from the start; what may be none is
-// warned of, and so is one value for several users in the columns given.
-func Watch(s Source, given, used []string) *Watched {
-	return &Watched{Source: s, given: given, used: used}
+// warned of, and so is one value for several users in the columns given. forms
+// are those of the columns that hold hashes.
+func Watch(s Source, given, used []string, forms map[string]string) *Watched {
+	return &Watched{Source: s, given: given, used: used, forms: forms}
 }
 
 // Rows reads the source.
@@ -96,7 +98,11 @@ func (d *Watched) password(c Column, row Row, cell any) bool {
 		return true
 	}
 	c.Secret = true
-	if bad := valueFlaw(c, false, text); bad != nil {
+	bad := valueFlaw(c, false, text)
+	if form := d.forms[c.Name]; bad == nil && form != "" {
+		bad = hashFlaw(c.Name, form, text)
+	}
+	if bad != nil {
 		d.problems.Add(Problem{File: row.File, Line: row.Line, Message: bad.message, Fix: bad.fix})
 		return false
 	}

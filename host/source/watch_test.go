@@ -2,6 +2,9 @@ package source_test
 
 import (
 	"context"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -12,7 +15,7 @@ import (
 // watched reads a list whose column pw is given to a step, and secret is secret.
 func watched(t *testing.T, text string) (rows int, problems string, warnings []string) {
 	t.Helper()
-	w := source.Watch(csvOf(t, source.CSVOptions{Path: "users.csv", Secrets: []string{"secret"}, Optional: []string{"secret"}, Files: source.Files{Dir: write(t, text)}}), nil, []string{"pw"})
+	w := source.Watch(csvOf(t, source.CSVOptions{Path: "users.csv", Secrets: []string{"secret"}, Optional: []string{"secret"}, Files: source.Files{Dir: write(t, text)}}), nil, []string{"pw"}, nil)
 	err := w.Rows(context.Background(), func(source.Row) error { rows++; return nil })
 	var list *source.Problems
 	switch {
@@ -63,6 +66,37 @@ func TestAPasswordThatMayBeNoneIsWarnedOf(t *testing.T) {
 	for _, value := range []string{"Nullable-1", "E+11", "12.3E+4", "1.2E+", "1E5", "*", "a-b", "--x", "x?", "Na"[:1], "1.2.3E+4", "unknown-7"} {
 		if _, problems, warnings := watched(t, head+"ann,"+value+","+value+",\n"); problems != "" || warnings != nil {
 			t.Errorf("%q: %q, %q", value, problems, warnings)
+		}
+	}
+}
+
+// TestAHashIsOfItsForm: of what somebody else hashed only the form can be
+// looked at, and it is never quoted.
+func TestAHashIsOfItsForm(t *testing.T) {
+	sum := sha512.Sum512([]byte("x"))
+	good := base64.StdEncoding.EncodeToString(sum[:])
+	for _, c := range []struct{ form, text, want string }{
+		{"sha512-base64", good, ""},
+		{"sha512-base64", good[:87], "the Base64 of 64 bytes: 88 characters; it has 87"},
+		{"sha512-base64", strings.TrimRight(good, "="), "it has 86"},
+		{"sha512-base64", hex.EncodeToString(sum[:]), "it has 128; it is written in hexadecimal digits"},
+		{"sha512-base64", base64.RawURLEncoding.EncodeToString(sum[:]), "it has 86"},
+		{"sha512-base64", base64.StdEncoding.EncodeToString(sum[:32]), "it has 44; make it again from the password"},
+		{"sha512-base64", "Correct-Horse-7", "it has 15"},
+		{"rfc2307", "{SSHA}" + good, ""},
+		{"rfc2307", good, "begins with its scheme, as {SSHA512}"},
+		{"rfc2307", "{SSHA}", "begins with its scheme"},
+		{"a form of a plugin's own", "anything", ""},
+	} {
+		dir := write(t, "login,hash\nann,"+c.text+"\nbob,\n")
+		w := source.Watch(csvOf(t, source.CSVOptions{Path: "users.csv", Files: source.Files{Dir: dir}}), nil, []string{"hash"}, map[string]string{"hash": c.form})
+		rows := 0
+		err := w.Rows(context.Background(), func(source.Row) error { rows++; return nil })
+		switch {
+		case c.want == "" && (err != nil || rows != 2):
+			t.Errorf("%s %q: %v, %d rows", c.form, c.text, err, rows)
+		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), `users.csv:2: column "hash": not a hash of the form `+c.form) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), c.text)):
+			t.Errorf("%s %q: %v, want %s", c.form, c.text, err, c.want)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type EntryArg struct {
 // Docs returns every name of the language, in the order of the design: the
 // same table that scripts are checked by.
 func Docs() []Entry {
-	all := statements()
+	var all []Entry
 	for _, e := range table() {
 		shown := Entry{Name: e.name, Signature: e.signature(), Where: e.at.String(), Doc: e.doc, Example: e.example, Later: e.later}
 		for _, p := range e.params {
@@ -37,8 +37,8 @@ func Docs() []Entry {
 	return all
 }
 
-// statements are what scripts use of Starlark itself that is another here.
-func statements() []Entry {
+// Statements are what scripts use of Starlark itself that is another here.
+func Statements() []Entry {
 	return []Entry{
 		{Name: "load", Signature: `load(FILE, "name", other = "name", …)`, Where: atTop.String(),
 			Doc:     "Uses names of another file. FILE is relative to the script's directory and in it or below; \"@rekey//lib/given.star\" is what ships with rekey. A name that begins with _ stays in its file.",
@@ -53,7 +53,7 @@ func statements() []Entry {
 func NearName(asked string) string {
 	var names, members []string
 	whole := map[string]string{} // by member, the first of several
-	for _, e := range statements() {
+	for _, e := range Statements() {
 		names = append(names, e.Name)
 	}
 	for _, e := range table() {

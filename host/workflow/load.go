@@ -151,7 +151,7 @@ func canonical(asked string) (string, *misuse) {
 	rest, embedded := strings.CutPrefix(asked, embeddedModule)
 	switch {
 	case strings.HasPrefix(asked, "@") && !embedded:
-		return "", &misuse{fmt.Sprintf("%q is in no known place", asked), `modules are named relative to the script's directory, or @rekey//lib/… for what ships with rekey; see rekey docs load`}
+		return "", &misuse{fmt.Sprintf("%q is in no known place", asked), `"@rekey//lib/…" is what ships with rekey`}
 	case path.IsAbs(rest) || filepath.IsAbs(rest):
 		return "", &misuse{fmt.Sprintf("%q is absolute", asked), "modules are named relative to the script's directory"}
 	case strings.Contains(rest, `\`):

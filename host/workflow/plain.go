@@ -31,6 +31,7 @@ func (b *body) passwords(n *syntax.CallExpr, e *entry) {
 			continue
 		}
 		b.plainly(e, x)
+		b.hashed(x, argumentOf(s, e, "hash_format"))
 		b.uses(x, name != "old" && e.name != "step.verify" && e.name != "step.try_verify")
 	}
 }
@@ -137,16 +138,88 @@ func (b *body) columnOf(x syntax.Expr) string {
 	return name
 }
 
-// uses notes the column of a password, and whether users get it.
+// mixedForms is the form of a column that holds more than one.
+const mixedForms = "mixed"
+
+// hashed notes the form of the hashes in the columns of a value, as far as it stands there.
+func (b *body) hashed(x, form syntax.Expr) {
+	text := ""
+	if form != nil {
+		said, is := literal(form).(starlark.String)
+		if text = string(said); !is {
+			text = mixedForms
+		}
+	}
+	for _, column := range b.columnsOf(x, maxChain) {
+		b.in.workflow.holds(column, text)
+	}
+}
+
+// holds notes the form of what is in a column; "": plain values.
+func (w *Workflow) holds(column, form string) {
+	if w.Forms == nil {
+		w.Forms = map[string]string{}
+	}
+	if before, known := w.Forms[column]; known && before != form {
+		form = mixedForms
+	}
+	w.Forms[column] = form
+}
+
+// uses notes the columns of a password, and whether users get it.
 func (b *body) uses(x syntax.Expr, given bool) {
-	w, column := b.in.workflow, b.columnOf(x)
-	if given && column != "" && !slices.Contains(w.Given, column) {
-		w.Given = append(w.Given, column)
+	w := b.in.workflow
+	for _, column := range b.columnsOf(x, maxChain) {
+		if given && !slices.Contains(w.Given, column) {
+			w.Given = append(w.Given, column)
+		}
+		w.use(column)
 	}
-	if column == "" {
-		column = b.plain(x, maxChain).column
+	if column := b.plain(x, maxChain).column; column != "" { // a part of it
+		w.use(column)
 	}
-	if column != "" && !slices.Contains(w.Used, column) {
+}
+
+func (w *Workflow) use(column string) {
+	if !slices.Contains(w.Used, column) {
 		w.Used = append(w.Used, column)
 	}
+}
+
+// columnsOf returns the columns that an expression may be: user.password or
+// step.generate() is one of them.
+func (b *body) columnsOf(x syntax.Expr, left int) []string {
+	if column := b.columnOf(x); column != "" {
+		return []string{column}
+	}
+	if left == 0 {
+		return nil
+	}
+	switch x := unhidden(x).(type) {
+	case *syntax.ParenExpr:
+		return b.columnsOf(x.X, left-1)
+	case *syntax.CondExpr:
+		return append(b.columnsOf(x.True, left-1), b.columnsOf(x.False, left-1)...)
+	case *syntax.BinaryExpr:
+		if x.Op == syntax.OR || x.Op == syntax.AND {
+			return append(b.columnsOf(x.X, left-1), b.columnsOf(x.Y, left-1)...)
+		}
+	case *syntax.Ident:
+		return b.columnsNamed(x, left-1)
+	}
+	return nil
+}
+
+// columnsNamed are those of what a name is bound to.
+func (b *body) columnsNamed(id *syntax.Ident, left int) (list []string) {
+	binding, ok := id.Binding.(*resolve.Binding)
+	if !ok || binding.Scope == resolve.Global {
+		return nil
+	}
+	b.assigned(func(other *syntax.Ident, x syntax.Expr) {
+		if first(other) == binding.First && x != nil {
+			list = append(list, b.columnsOf(x, left)...)
+		}
+	})
+	return list
 }

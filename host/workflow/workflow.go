@@ -91,8 +91,9 @@ type Workflow struct {
 	Params      []Param // in the order of their declaration
 	Files       []File  // the script first
 	Warnings    []source.Problem
-	Given       []string // columns whose values users get, as far as that is seen
-	Used        []string // columns whose values are given to steps as passwords, old ones too
+	Given       []string          // columns whose values users get, as far as that is seen
+	Used        []string          // columns whose values are given to steps as passwords, old ones too
+	Forms       map[string]string // of the columns of them that hold hashes, the form
 
 	in    *interp
 	hooks hooks
@@ -274,7 +275,7 @@ func otherScript(o Options, err error) string {
 		return didYouMean(name, prefixed(dir, modulesIn(os.DirFS(full), ".")))
 	}
 	if o.Embedded == nil {
-		return "no scripts ship with this rekey"
+		return ""
 	}
 	all := modulesIn(o.Embedded, ".")
 	if like := cmp.Or(nearest(rest, all), nearest(rest+".star", all)); like != "" && near.Distance(strings.TrimSuffix(like, ".star"), strings.TrimSuffix(rest, ".star")) <= 3 {
