@@ -36,6 +36,7 @@ type footing struct {
 	mu    sync.Mutex
 	files []standsOn
 	asked time.Time
+	lost  error // what was found once; it stays, whatever the names say later
 }
 
 // standsOn is one file, or the directory of all.
@@ -95,7 +96,14 @@ func (f *footing) settle() error {
 func (f *footing) check() (touched bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.asked = time.Now()
+	if f.lost == nil {
+		touched, f.lost = f.compare()
+		f.asked = time.Now()
+	}
+	return touched, f.lost
+}
+
+func (f *footing) compare() (touched bool, err error) {
 	for i := range f.files {
 		x := &f.files[i]
 		st, err := statOf(x.path)
@@ -126,10 +134,10 @@ const checkEvery = 5 * time.Millisecond
 // glance is check for who asks all the time.
 func (f *footing) glance() error {
 	f.mu.Lock()
-	fresh := time.Since(f.asked) < checkEvery
+	fresh, lost := time.Since(f.asked) < checkEvery, f.lost
 	f.mu.Unlock()
 	if fresh {
-		return nil
+		return lost
 	}
 	_, err := f.check()
 	return err

@@ -156,6 +156,27 @@ func TestHarmToTheFilesIsNoticedBeforeAnythingIsSent(t *testing.T) {
 	t.Logf("%d cases", cases)
 }
 
+// TestHarmThatWasFoundStays: who asks a moment later is told too, and also when
+// the file has come back.
+func TestHarmThatWasFoundStays(t *testing.T) {
+	s := newStore(t)
+	r := underWay(t, s, newKeys(t, s))
+	path := s.runFile(r.ID())
+	must(t, os.Rename(path, path+".away"))
+	if err := r.Commit([]*Record{intent(r, 4, 1, 0, canary)}); !errors.Is(err, ErrGone) {
+		t.Fatalf("Commit() = %v", err)
+	}
+	if err := r.Intact(); !errors.Is(err, ErrGone) {
+		t.Errorf("at once after the commit that failed: Intact() = %v", err)
+	}
+	must(t, os.Rename(path+".away", path))
+	time.Sleep(2 * checkEvery)
+	if err := r.Intact(); !errors.Is(err, ErrGone) {
+		t.Errorf("with the file back: Intact() = %v", err)
+	}
+	must(t, r.Close())
+}
+
 // wholeMessage reports whether it is said who was under way and what to do; a
 // database that is cut off does not tell keys any more.
 func (h harm) wholeMessage(told string) bool {
