@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -526,6 +527,54 @@ func TestTamperedBundleProvesNothing(t *testing.T) {
 	if _, err := VerifyBundle(strings.NewReader("{}"), "nonsense", nil); err == nil {
 		t.Error("a key that is none is taken")
 	}
+}
+
+// TestBundleOfTheSameTwiceProvesNothing: what it counts would be no count of
+// the log's records, and what it shows no order of what happened.
+func TestBundleOfTheSameTwiceProvesNothing(t *testing.T) {
+	s := newStore(t)
+	r := story(t, s, newKeys(t, s))
+	vkey, err := s.VerifierKey()
+	must(t, err)
+	for _, o := range []ExportOptions{{Keys: []string{"bob"}}, {Keys: []string{"ann", "dan"}}, {Keys: []string{"bob"}, Withhold: true}, {}} {
+		_, _, text := bundled(t, s, r, o)
+		head, leaves, ends := arrays(t, string(text))
+		for _, c := range []struct {
+			name  string
+			array int
+			edit  func(list []string) []string
+		}{
+			{"the last record 20 times", 0, func(l []string) []string { return append(l, slices.Repeat(l[len(l)-1:], 20)...) }},
+			{"a record in another's place", 0, func(l []string) []string { l[len(l)-2] = l[len(l)-1]; return l }},
+			{"the first record at the end", 0, func(l []string) []string { return append(l, l[0]) }},
+			{"records in reversed order", 0, func(l []string) []string { slices.Reverse(l); return l }},
+			{"two records exchanged", 0, func(l []string) []string { l[2], l[3] = l[3], l[2]; return l }},
+			{"a row twice", 1, func(l []string) []string { return append(l, l[0]) }},
+			{"all rows twice", 1, func(l []string) []string { return append(l, l...) }},
+		} {
+			changed := [2][]string{slices.Clone(leaves[0]), slices.Clone(leaves[1])}
+			changed[c.array] = c.edit(changed[c.array])
+			bad := head + strings.Join(changed[0], ",") + ends[0] + strings.Join(changed[1], ",") + ends[1]
+			if !json.Valid([]byte(bad)) {
+				t.Fatalf("%s: the test makes no JSON", c.name)
+			}
+			if b, err := VerifyBundle(strings.NewReader(bad), vkey, nil); err == nil && b.OK {
+				t.Errorf("%s, keys %v: it proves %d of %d records", c.name, o.Keys, b.Records, b.Size)
+			}
+		}
+	}
+}
+
+// arrays takes a bundle apart at its records and its rows.
+func arrays(t *testing.T, text string) (head string, leaves [2][]string, ends [2]string) {
+	t.Helper()
+	head, rest, ok := strings.Cut(text, "\"records\": [\n")
+	records, rest, ok2 := strings.Cut(rest, "],\n\"rows\": [\n")
+	at := strings.LastIndex(rest, "]}")
+	if !ok || !ok2 || at < 0 {
+		t.Fatalf("the bundle is laid out otherwise: %s", text)
+	}
+	return head + "\"records\": [\n", [2][]string{strings.Split(records, "\n,"), strings.Split(rest[:at], "\n,")}, [2]string{"],\n\"rows\": [\n", rest[at:]}
 }
 
 func TestCompleteBundleWithoutARecordProvesNothing(t *testing.T) {

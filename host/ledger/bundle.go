@@ -425,14 +425,16 @@ type bundleCheck struct {
 	audit    Audit
 	out      Bundle
 
-	enc      encoder
-	dec      decoder
-	root     tlog.Hash
-	log      frontier // of a complete bundle
-	plan     frontier
-	planSize int64
-	planRoot tlog.Hash
-	users    map[int64]bool // who has records; true once the row is seen
+	enc        encoder
+	dec        decoder
+	root       tlog.Hash
+	log        frontier // of a complete bundle
+	plan       frontier
+	planSize   int64
+	planRoot   tlog.Hash
+	users      map[int64]bool // who has records; true once the row is seen
+	nextRecord int64          // the least index that may follow
+	nextRow    int64          // the least position that may follow
 }
 
 // read takes the object apart, an element at a time.
@@ -580,6 +582,8 @@ func (b *bundleCheck) takeRecord(l *leaf) error {
 		problem.Message = "it shows something else than its bytes say"
 	case b.out.Complete && f.Index != place:
 		problem.Message = fmt.Sprintf("it stands at place %d", place)
+	case f.Index < b.nextRecord:
+		problem.Message = fmt.Sprintf("it stands behind record %d: a second time, or out of order", b.nextRecord-1)
 	case !b.out.Complete && tlog.CheckRecord(l.Proof, b.out.Size, b.root, f.Index, hash) != nil:
 		problem.Message = "it is not in the log: its proof fails"
 	}
@@ -590,6 +594,7 @@ func (b *bundleCheck) takeRecord(l *leaf) error {
 		b.audit.add(problem)
 		return nil
 	}
+	b.nextRecord = f.Index + 1
 	return b.proved(&f)
 }
 
@@ -634,6 +639,8 @@ func (b *bundleCheck) takeRow(l *leaf) error {
 		problem.Message = "its row of the plan shows something else than its bytes say"
 	case b.out.Complete && v.Pos != b.out.Rows:
 		problem.Message = "its row of the plan stands elsewhere"
+	case v.Pos < b.nextRow:
+		problem.Message = "its row of the plan stands there a second time, or out of order"
 	case !b.out.Complete && (b.planSize == 0 || tlog.CheckRecord(l.Proof, b.planSize, b.planRoot, v.Pos-1, hash) != nil):
 		problem.Message = "its row is not in the plan: its proof fails"
 	}
@@ -642,6 +649,8 @@ func (b *bundleCheck) takeRow(l *leaf) error {
 	}
 	if problem.Message != "" {
 		b.audit.add(problem)
+	} else {
+		b.nextRow = v.Pos + 1
 	}
 	b.users[v.Pos] = true
 	return nil
