@@ -2,6 +2,7 @@ package host
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -35,7 +36,18 @@ func (h *Host) exportTo(r *ledger.Run, o ReportOptions, write func(io.Writer) er
 	if err != nil {
 		return nil, err
 	}
-	return []string{o.Out}, h.publish(o.Out, options, write)
+	var part *PartError
+	err = h.publish(o.Out, options, func(w io.Writer) error {
+		err := write(w)
+		if errors.As(err, &part) {
+			return nil // what there is is written
+		}
+		return err
+	})
+	if err == nil && part != nil {
+		err = part
+	}
+	return []string{o.Out}, err
 }
 
 // format returns what writes the users.
@@ -76,10 +88,10 @@ func (h *Host) exportRows(r *ledger.Run, rows rowWriter, reveal bool) error {
 		}
 		return rows.Add(result, report.DefaultRow(result))
 	})
-	if err != nil {
+	if err != nil && !errors.As(err, new(*PartError)) {
 		return err
 	}
-	return rows.Close()
+	return errors.Join(rows.Close(), err)
 }
 
 // exportLines writes one object a user, with every step: lines, or one array
@@ -100,15 +112,15 @@ func (h *Host) exportLines(w io.Writer, r *ledger.Run, o ReportOptions) error {
 		}
 		return enc.Encode(report.NewLine(result))
 	})
-	if err != nil || !array {
+	if err != nil && !errors.As(err, new(*PartError)) || !array {
 		return err
 	}
+	end := "]\n"
 	if before != "," {
-		_, err = io.WriteString(w, "[]\n")
-		return err
+		end = "[]\n"
 	}
-	_, err = io.WriteString(w, "]\n")
-	return err
+	_, werr := io.WriteString(w, end)
+	return errors.Join(werr, err)
 }
 
 // results calls fn for what each user came to, in the order of the source.
@@ -120,11 +132,22 @@ func (h *Host) results(r *ledger.Run, reveal bool, fn func(report.Result) error)
 	if reveal {
 		view.Unseal = r.Unseal
 	}
-	return r.Each(ledger.Filter{}, ledger.OrderSource, func(u ledger.User) error {
+	bad := notOpened{}
+	err = r.Each(ledger.Filter{}, ledger.OrderSource, func(u ledger.User) error {
 		result, err := report.Build(view, u)
+		if err != nil && reveal {
+			bad.note(u.Key, err)
+			sealed := view
+			sealed.Unseal = nil
+			result, err = report.Build(sealed, u)
+		}
 		if err != nil {
 			return err
 		}
 		return fn(result)
 	})
+	if err != nil {
+		return err
+	}
+	return bad.err(r.ID())
 }

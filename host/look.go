@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,16 +65,21 @@ func (f ShowFilter) ledger() (ledger.Filter, error) {
 // the filter selects, in the order of application. Without a filter it calls
 // user for nobody.
 func (h *Host) Show(name string, f ShowFilter, user func(report.Line) error) (Outcome, error) {
-	r, err := h.read(name)
+	r, err := h.rest(name)
 	if err != nil {
 		return Outcome{}, err
 	}
 	defer r.Close()
+	out, err := h.show(r, f, user)
+	return out, whatIsLost(r, err)
+}
+
+func (h *Host) show(r *ledger.Run, f ShowFilter, user func(report.Line) error) (Outcome, error) {
 	out, err := look(r)
 	if err != nil {
 		return out, err
 	}
-	if out.Next, err = advice(r, out); err != nil {
+	if out.Next, err = advice(r, out); err != nil && r.Damage() == nil { // the rules of its waves may be lost
 		return out, err
 	}
 	if out.Audit.Size, out.Audit.Head, err = r.SignHead(); err != nil {
@@ -145,27 +151,112 @@ type PlannedUser struct {
 // Plan calls user for every user of a run's frozen plan, in the order of
 // application, skipped ones last.
 func (h *Host) Plan(name string, user func(PlannedUser) error) error {
-	r, err := h.read(name)
+	r, err := h.rest(name)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	return r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error {
+	err = r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error {
 		p := PlannedUser{Key: u.Key, Line: u.Line, Wave: u.WaveName}
 		if u.Wave < 0 {
 			p.Reason = u.Reason
 		}
 		return user(p)
 	})
+	return whatIsLost(r, err)
+}
+
+// resolve is the run that a name means to a command that looks.
+func (h *Host) resolve(name string) (string, error) {
+	id, err := h.store.Resolve(name)
+	if err != nil {
+		return "", &UsageError{Message: err.Error()}
+	}
+	if _, doubt := h.store.ResolveToApply(name); doubt != nil {
+		fmt.Fprintf(h.Stderr, "rekey: warning: this is run %s; %s\n", id, doubt)
+	}
+	return id, nil
 }
 
 // read opens a run for reading.
 func (h *Host) read(name string) (*ledger.Run, error) {
-	id, err := h.store.Resolve(name)
+	id, err := h.resolve(name)
 	if err != nil {
-		return nil, &UsageError{Message: err.Error()}
+		return nil, err
 	}
 	return h.noticed(h.store.Read(id))
+}
+
+// rest opens a run for reading what there is of it.
+func (h *Host) rest(name string) (*ledger.Run, error) {
+	id, err := h.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	return h.noticed(h.store.Rest(id))
+}
+
+// restOpened is rest with the key to the run's sealed values.
+func (h *Host) restOpened(name string) (*ledger.Run, error) {
+	id, err := h.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := h.keys(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return h.noticed(h.store.RestWith(id, keys))
+}
+
+// PartError ends a command that has shown all that can be shown, and not all
+// that there was.
+type PartError struct{ error }
+
+// Unwrap returns what is missing, and why.
+func (e *PartError) Unwrap() error { return e.error }
+
+// whatIsLost ends a command that has shown what there is of a run.
+func whatIsLost(r *ledger.Run, err error) error {
+	damage := r.Damage()
+	switch {
+	case damage == nil:
+		return err
+	case err == nil || errors.As(err, new(*PartError)):
+		return &PartError{errors.Join(damage, err)}
+	}
+	return errors.Join(err, damage)
+}
+
+// notOpened are the values that do not open.
+type notOpened struct {
+	users []string
+	last  error
+}
+
+// note takes what was found of a user; nil is nothing.
+func (n *notOpened) note(key string, err error) {
+	if err == nil {
+		return
+	}
+	n.last = err
+	if !slices.Contains(n.users, key) {
+		n.users = append(n.users, key)
+	}
+}
+
+// maxNotOpened is how many users are named.
+const maxNotOpened = 10
+
+func (n *notOpened) err(run string) error {
+	if len(n.users) == 0 {
+		return nil
+	}
+	names := strings.Join(n.users[:min(len(n.users), maxNotOpened)], ", ")
+	if more := len(n.users) - maxNotOpened; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return &PartError{fmt.Errorf("run %s: sealed values of %s do not open (%w); all others are shown; rekey audit verify %s --open tells more", run, names, n.last, run)}
 }
 
 // noticed warns of a run that is older than it was.
@@ -180,9 +271,9 @@ func (h *Host) noticed(r *ledger.Run, err error) (*ledger.Run, error) {
 
 // opened opens a run for reading, with the key to its sealed values.
 func (h *Host) opened(name string) (*ledger.Run, error) {
-	id, err := h.store.Resolve(name)
+	id, err := h.resolve(name)
 	if err != nil {
-		return nil, &UsageError{Message: err.Error()}
+		return nil, err
 	}
 	keys, err := h.keys(context.Background())
 	if err != nil {
@@ -205,11 +296,18 @@ type Revealed struct {
 // Reveal calls show for every value that was ever sealed for a user, or for
 // all, newest intent first in each, and then records the act.
 func (h *Host) Reveal(name, key string, unaudited bool, show func(Revealed) error) error {
-	r, err := h.opened(name)
+	r, err := h.restOpened(name)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	return whatIsLost(r, h.reveal(r, key, unaudited, show))
+}
+
+func (h *Host) reveal(r *ledger.Run, key string, unaudited bool, show func(Revealed) error) error {
+	if err := r.Sealable(); err != nil {
+		return err
+	}
 	f := ledger.Filter{}
 	if key != "" {
 		f.Keys = []string{key}
@@ -217,22 +315,26 @@ func (h *Host) Reveal(name, key string, unaudited bool, show func(Revealed) erro
 	if err := h.audited(r, ledger.Revealed, map[string]string{"user": key}, unaudited); err != nil {
 		return err
 	}
-	n := 0
-	err = r.Each(f, ledger.OrderSource, func(u ledger.User) error {
+	n, bad := 0, notOpened{}
+	err := r.Each(f, ledger.OrderSource, func(u ledger.User) error {
 		n++
-		return revealUser(r, u, show)
+		return revealUser(r, u, &bad, show)
 	})
 	if err == nil && n == 0 && key != "" {
 		return usagef("run %s has no user %q", r.ID(), key)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return bad.err(r.ID())
 }
 
-func revealUser(r *ledger.Run, u ledger.User, show func(Revealed) error) error {
+func revealUser(r *ledger.Run, u ledger.User, bad *notOpened, show func(Revealed) error) error {
 	for _, c := range ledger.Candidates(u.History) {
 		v, err := r.Unseal(u.Pos, c.Step, c.Try, "value", c.Sealed)
 		if err != nil {
-			return fmt.Errorf("value of user %q: %w", u.Key, err)
+			bad.note(u.Key, err)
+			continue
 		}
 		if err := show(Revealed{u.Key, c.Backend, c.Account, c.Cred, c.State, c.Form, v.Reveal()}); err != nil {
 			return err
@@ -249,13 +351,13 @@ func (h *Host) audited(r *ledger.Run, kind ledger.Kind, facts map[string]string,
 }
 
 // unrecorded decides whether an act goes on that could not be recorded. On a
-// medium that cannot be written, a snapshot or a rescue system, nothing ever
-// could be: there it is said and goes on.
+// medium that cannot be written, a snapshot or a rescue system, or in a damaged
+// ledger nothing ever could be: there it is said and goes on.
 func (h *Host) unrecorded(err error, unaudited bool) error {
 	switch {
 	case err == nil:
 		return nil
-	case unaudited || h.store.ReadOnly():
+	case unaudited || h.store.ReadOnly() || ledger.Damaged(err):
 		fmt.Fprintf(h.Stderr, "rekey: warning: this is not recorded: %s\n", err)
 		return nil
 	}

@@ -113,7 +113,7 @@ func (h *Host) about(r *ledger.Run) (report.Run, error) {
 		about.Started, about.Ended, about.Took = span.Began.UTC(), span.Until.UTC(), span.Took()
 	}
 	reason, err := over(r, nil)
-	if err != nil {
+	if err != nil && r.Damage() == nil {
 		return about, err
 	}
 	about.Over = reason != ""
@@ -350,7 +350,7 @@ type ReportOptions struct {
 // Report writes a run's reports again, from the script text in the ledger, or
 // all its users in one format. It returns the paths it wrote.
 func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]string, error) {
-	r, err := h.opened(name)
+	r, err := h.toReport(name, o)
 	if err != nil {
 		return nil, err
 	}
@@ -364,7 +364,8 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 		h = &waiving
 	}
 	if o.Format != "" {
-		return h.export(r, o)
+		paths, err := h.export(r, o)
+		return paths, whatIsLost(r, err)
 	}
 	if o.Reveal {
 		return nil, &UsageError{Message: "--reveal wants a format: the script's own reports hold what the script says", Fix: "give --format jsonl --reveal"}
@@ -384,6 +385,19 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 		return nil, err
 	}
 	return h.reports(r, w, RunOptions{Overwrite: o.Overwrite}, state, "", note)
+}
+
+// toReport opens a run for its reports. All users in one format are what there is
+// of them, and need the key for values only; the script's own reports are whole
+// or not written.
+func (h *Host) toReport(name string, o ReportOptions) (*ledger.Run, error) {
+	switch {
+	case o.Format != "" && o.Reveal:
+		return h.restOpened(name)
+	case o.Format != "":
+		return h.rest(name)
+	}
+	return h.opened(name)
 }
 
 // formatOf is the format that a file's name speaks of.

@@ -84,7 +84,7 @@ func (c *showCmd) Run(a *app) error {
 		fmt.Fprintf(a.process.stderr, "rekey: %s\n", nobody)
 		err = nil
 	}
-	if err != nil {
+	if err != nil && !isPart(err) {
 		return err
 	}
 	if a.cli.JSON {
@@ -92,10 +92,13 @@ func (c *showCmd) Run(a *app) error {
 			host.Outcome
 			Users []report.Line `json:"users,omitempty"`
 		}{out, users})
-		return nil
+		return err
 	}
-	return showRun(a.process.stdout, out)
+	return errors.Join(showRun(a.process.stdout, out), err)
 }
+
+// isPart reports whether all was shown that can be.
+func isPart(err error) bool { return errors.As(err, new(*host.PartError)) }
 
 func showRun(w io.Writer, out host.Outcome) error {
 	fmt.Fprintf(w, "run %s of %s: %s\n", out.Run, out.Script, out.Status)
@@ -215,7 +218,7 @@ func (c *revealCmd) Run(a *app) error {
 		_, err := fmt.Fprintf(a.process.stdout, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Key, r.Backend, r.Account, r.Kind, r.State, r.Password)
 		return err
 	})
-	if err == nil && a.cli.JSON {
+	if (err == nil || isPart(err)) && a.cli.JSON {
 		printJSON(a.process.stdout, list)
 	}
 	return err

@@ -209,10 +209,13 @@ func (r row) bytes(i int) []byte {
 }
 
 // sqliteCode returns the primary result code of an SQLite error, else 0.
-func sqliteCode(err error) int {
+func sqliteCode(err error) int { return extendedCode(err) & 0xff }
+
+// extendedCode returns the whole result code.
+func extendedCode(err error) int {
 	var e *sqlite.Error
 	if errors.As(err, &e) {
-		return e.Code() & 0xff
+		return e.Code()
 	}
 	return 0
 }

@@ -186,6 +186,15 @@ func (e *encoder) leaf(public, private []byte, index int64) tlog.Hash {
 	return e.leafOf(public, e.commitment(e.key.recordSalt(index), private))
 }
 
+// fits returns an error for a stored frame whose bytes are not those of its sum.
+func (e *encoder) fits(f *frame, body []byte, public, private int) error {
+	leaf := e.leaf(body[:public], body[public:public+private], f.Index)
+	if string(leaf[:sumSize]) != string(body[public+private:]) {
+		return unsound{fmt.Errorf("record %d was changed", f.Index)}
+	}
+	return nil
+}
+
 // decoder reads stored frames. It shares the strings that recur.
 type decoder struct {
 	known map[string]string

@@ -105,7 +105,7 @@ func digestOf(text []byte) string {
 func decodeHeader(text []byte) (Header, error) {
 	var h Header
 	if err := json.Unmarshal(text, &h); err != nil {
-		return h, fmt.Errorf("header: %w", err)
+		return h, unsound{fmt.Errorf("header: %w", err)}
 	}
 	return h, nil
 }

@@ -37,6 +37,7 @@ type Run struct {
 	mu     sync.Mutex
 	closed bool
 
+	rest      *rescue // nil: what is damaged is an error
 	salvaged  bool
 	uncovered int64
 	idle      []*conn // for reading
@@ -195,14 +196,16 @@ func (s *Store) ReadWith(id string, k Keys) (*Run, error) {
 	return r, nil
 }
 
-func (s *Store) open(id string) (*Run, error) {
+func (s *Store) open(id string) (*Run, error) { return s.openAs(id, nil) }
+
+func (s *Store) openAs(id string, rest *rescue) (*Run, error) {
 	if !validID.MatchString(id) || !exists(s.runFile(id)) {
 		return nil, missing(id, os.ErrNotExist)
 	}
 	if info, err := os.Stat(s.runFile(id)); err == nil && !info.Mode().IsRegular() { // a FIFO would never open
 		return nil, fmt.Errorf("run %s: %s is not a regular file", id, s.runFile(id))
 	}
-	r := &Run{store: s, id: id, sealErr: ErrNoKey}
+	r := &Run{store: s, id: id, sealErr: ErrNoKey, rest: rest}
 	err := r.reading(r.load)
 	if err != nil {
 		_ = r.Close()
@@ -218,13 +221,18 @@ func (r *Run) load(c *conn) error {
 		return err
 	}
 	if found == nil || found.int(0) != format || len(found.bytes(2)) != len(r.names) {
-		return errors.New("the file is not a ledger that this version of rekey reads")
+		err := errors.New("the file is not a ledger that this version of rekey reads")
+		if found == nil || found.int(0) <= format {
+			err = unsound{err}
+		}
+		return err
 	}
 	if r.header, err = decodeHeader([]byte(found.text(1))); err != nil {
 		return err
 	}
 	r.names = namesKey(found.bytes(2))
 	r.total, r.ordered = found.int(3), found.int(4) == 1
+	r.bounds = nil
 	err = c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
 		r.bounds = append(r.bounds, waveRow{w.text(0), w.int(1), w.int(2)})
 		return nil
@@ -285,6 +293,7 @@ func (r *Run) Close() error {
 	} else if !r.closed {
 		r.store.tidy(r.id)
 	}
+	r.rest.close()
 	r.closed = true
 	if r.lock != nil {
 		r.lock.release()
@@ -334,8 +343,20 @@ func (r *Run) UnsealCell(role string, seq int64, sealed []byte) (secret.Value, e
 	return r.seal.open(r.seal.cellPlace(role, seq), sealed)
 }
 
-// reading calls fn with a connection for reading.
+// reading calls fn with a connection for reading. Where that finds damage, and
+// what there is of the run is wanted, it calls fn again, for a copy of that.
 func (r *Run) reading(fn func(c *conn) error) error {
+	err := r.readingOnce(fn)
+	if err == nil || !r.rescued(err) {
+		return err
+	}
+	if err := r.readingOnce(r.load); err != nil {
+		return err
+	}
+	return r.readingOnce(fn)
+}
+
+func (r *Run) readingOnce(fn func(c *conn) error) error {
 	c, err := r.reader()
 	if err != nil {
 		return err
@@ -359,7 +380,7 @@ func (r *Run) reader() (*conn, error) {
 		return c, nil
 	}
 	r.mu.Unlock()
-	return r.store.openReader(r.store.runFile(r.id))
+	return r.store.openReader(r.file())
 }
 
 // openReader opens a database for reading; where nothing can be written beside
@@ -424,8 +445,9 @@ func copyFile(to, from string) error {
 
 // standing reads where the run stands.
 func (r *Run) standing() (*standing, error) {
-	s := newStanding(r.bounds)
+	var s *standing
 	err := r.reading(func(c *conn) error {
+		s = newStanding(r.bounds)
 		found, err := c.one("SELECT standing FROM state")
 		if err != nil {
 			return err
@@ -441,13 +463,13 @@ func (r *Run) standing() (*standing, error) {
 // decode reads the column standing of the table state.
 func (s *standing) decode(found row) error {
 	if found == nil {
-		return errors.New("the row of its state is missing")
+		return unsound{errors.New("the row of its state is missing")}
 	}
 	if err := json.Unmarshal([]byte(found.text(0)), s); err != nil {
-		return fmt.Errorf("its state: %w", err)
+		return unsound{fmt.Errorf("its state: %w", err)}
 	}
 	if len(s.Waves) != len(s.bounds) {
-		return fmt.Errorf("its state: %d waves, the plan has %d", len(s.Waves), len(s.bounds))
+		return unsound{fmt.Errorf("its state: %d waves, the plan has %d", len(s.Waves), len(s.bounds))}
 	}
 	return nil
 }

@@ -288,9 +288,22 @@ func (s *Store) last() (string, error) {
 		return "", err
 	}
 	for _, r := range list {
-		if r.Err == nil && r.Header.OSUser == s.osUser {
+		if r.Header.OSUser == s.osUser {
 			return r.Header.ID, nil
 		}
+	}
+	var nobodys []string // whose header is lost
+	for _, r := range list {
+		if r.Err != nil && r.Header.OSUser == "" {
+			nobodys = append(nobodys, r.Header.ID)
+		}
+	}
+	switch len(nobodys) {
+	case 0:
+	case 1:
+		return nobodys[0], nil
+	default:
+		return "", fmt.Errorf("last could be run %s, none of which can be read; name the run", strings.Join(nobodys, " or "))
 	}
 	return "", fmt.Errorf("%w: %s has not run anything here yet", ErrNoRun, s.osUser)
 }
@@ -314,14 +327,14 @@ func (s *Store) ResolveToApply(name string) (string, error) {
 			made = r.Header.Created
 		}
 	}
-	return id, s.noneNewer(made, list)
+	return id, s.noneNewer(id, made, list)
 }
 
-// noneNewer returns an error if a run that cannot be read was written to after
-// a time.
-func (s *Store) noneNewer(made time.Time, list []Summary) error {
+// noneNewer returns an error if another run than that one cannot be read, and was
+// written to after a time.
+func (s *Store) noneNewer(id string, made time.Time, list []Summary) error {
 	for _, r := range list {
-		if r.Err == nil {
+		if r.Err == nil || r.Header.ID == id || !r.Header.Created.IsZero() {
 			continue
 		}
 		info, err := os.Lstat(s.runFile(r.Header.ID))
@@ -337,7 +350,7 @@ type Summary struct {
 	Header Header // without texts of script and modules
 	State  State
 	Counts Counts
-	Err    error // why the run cannot be read; then only Header.ID is there
+	Err    error // why the run cannot be read; of Header only the ID is certain to be there
 }
 
 // Runs returns all runs, newest first. A run that cannot be read is listed
@@ -358,21 +371,34 @@ func (s *Store) Runs() ([]Summary, error) {
 }
 
 func (s *Store) summary(id string) Summary {
-	broken := func(err error) Summary { return Summary{Header: Header{ID: id}, Err: err} }
 	r, err := s.Read(id)
 	if err != nil {
-		return broken(err)
+		return Summary{Header: s.headerOf(id, err), Err: err}
 	}
 	defer r.Close()
 	out := Summary{Header: r.Header()}
 	out.Header.ScriptText, out.Header.Modules = nil, nil
-	if out.State, err = r.State(); err != nil {
-		return broken(err)
+	if out.State, err = r.State(); err == nil {
+		out.Counts, err = r.Counts()
 	}
-	if out.Counts, err = r.Counts(); err != nil {
-		return broken(err)
-	}
+	out.Err = err
 	return out
+}
+
+// headerOf is what there is of the header of a run that cannot be read: which
+// run is the last does not depend on what was damaged.
+func (s *Store) headerOf(id string, why error) Header {
+	if !Damaged(why) {
+		return Header{ID: id}
+	}
+	r, err := s.Rest(id)
+	if err != nil {
+		return Header{ID: id}
+	}
+	defer r.Close()
+	head := r.Header()
+	head.ScriptText, head.Modules = nil, nil
+	return head
 }
 
 // missing turns a file that is not there into ErrNoRun.

@@ -60,7 +60,7 @@ func frontierFrom(size int64, b []byte) (frontier, error) {
 		want++
 	}
 	if size < 0 || len(b) != want*tlog.HashSize {
-		return f, fmt.Errorf("frontier of %d records: got %d bytes, want %d", size, len(b), want*tlog.HashSize)
+		return f, unsound{fmt.Errorf("frontier of %d records: got %d bytes, want %d", size, len(b), want*tlog.HashSize)}
 	}
 	for ; len(b) > 0; b = b[tlog.HashSize:] {
 		f.edges = append(f.edges, tlog.Hash(b[:tlog.HashSize]))

@@ -216,16 +216,26 @@ func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
 	}
 	q := r.query(s, f, order)
 	var stopped error
+	n := int64(0)
+	after := int64(0) // where a copy of a damaged run goes on
 	err = r.reading(func(c *conn) error {
+		q.sums = r.sums()
 		h, err := r.histories(c)
+		if err == nil && h.sums != nil {
+			err = r.indexHasAll(c, len(f.Keys) > 0)
+		}
 		if err != nil {
 			return err
 		}
-		for after := int64(0); ; {
+		for {
 			list, err := h.page(q, after, order)
+			if err == nil && len(list) == 0 && h.sums != nil && f.all() && n < r.total {
+				err = unsound{fmt.Errorf("%d of %d rows of the plan are there", n, r.total)}
+			}
 			if err != nil || len(list) == 0 {
 				return errors.Join(err, h.end())
 			}
+			n += int64(len(list))
 			for _, u := range list {
 				if stopped = fn(u); stopped != nil {
 					return h.end()
@@ -238,6 +248,35 @@ func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
 		return ofRun(r.id, err)
 	}
 	return stopped
+}
+
+// all reports whether the filter selects everybody.
+func (f *Filter) all() bool { return len(f.Status)+len(f.Codes)+len(f.Keys) == 0 && f.Wave == "" }
+
+// sums returns what compares what is read with what was written, where what is
+// damaged is to be found out; else nil.
+func (r *Run) sums() *encoder {
+	if r.rest == nil || r.rest.copied() {
+		return nil
+	}
+	return &encoder{key: &r.names}
+}
+
+// countQuickly is how many records are counted for one user.
+const countQuickly = 1 << 20
+
+// indexHasAll checks that the index by user has every record: SQLite passes over
+// what a damaged page of it lacks, and a user's newest value would be missing.
+func (r *Run) indexHasAll(c *conn, fewUsers bool) error {
+	size, err := c.count("SELECT size FROM state")
+	if err != nil || fewUsers && size > countQuickly || !r.indexed() {
+		return err
+	}
+	less, err := c.count("SELECT size - (SELECT count(*) FROM rec INDEXED BY rec_user WHERE user > 0 OR id > 0) FROM state")
+	if err == nil && less != 0 {
+		err = unsound{fmt.Errorf("its index by user lacks %d records", less)}
+	}
+	return err
 }
 
 func (u *User) place(o Order) int64 {
@@ -260,6 +299,7 @@ type userQuery struct {
 	now  *standing
 	text string
 	args []driver.Value // behind the place
+	sums *encoder       // compares rows with what was frozen; nil: nobody asked
 }
 
 func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
@@ -278,7 +318,7 @@ func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
 	}
 	add("p.fold IN ("+q.list(folded)+")", len(f.Keys) > 0)
 	add(q.wave(f.Wave), f.Wave != "")
-	q.text = fmt.Sprintf("SELECT %s FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE %s ORDER BY %s LIMIT %d",
+	q.text = fmt.Sprintf("SELECT %s, p.digest FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE %s ORDER BY %s LIMIT %d",
 		userColumns, strings.Join(where, " AND "), order.column(), page)
 	return q
 }
@@ -333,8 +373,16 @@ func (q *userQuery) wave(name string) string {
 
 func (q *userQuery) page(c *conn, after int64) ([]User, error) {
 	var list []User
+	var private []byte
 	err := c.each(q.text, func(found row) error {
-		list = append(list, q.run.user(q.now, found))
+		u := q.run.user(q.now, found)
+		if q.sums != nil {
+			hidden := q.sums.hideRow(&private, &PlannedUser{Seq: u.Seq, Key: u.Key, Row: u.Row, Reason: found.text(5)})
+			if string(hidden[:]) != string(found.bytes(8)) {
+				return unsound{fmt.Errorf("row %d of the plan was changed", u.Pos)}
+			}
+		}
+		list = append(list, u)
 		return nil
 	}, append([]driver.Value{after}, q.args...)...)
 	return list, err
@@ -344,9 +392,10 @@ func (q *userQuery) page(c *conn, after int64) ([]User, error) {
 type histories struct {
 	c    *conn
 	dec  decoder
-	from string // records by user: the index, or a list made for the occasion
-	user string // its column
-	temp bool   // the list: all is read in the one transaction that made it
+	sums *encoder // compares records with their sums; nil: nobody asked
+	from string   // records by user: the index, or a list made for the occasion
+	user string   // its column
+	temp bool     // the list: all is read in the one transaction that made it
 }
 
 // byIndex reads through the index.
@@ -358,6 +407,14 @@ func byIndex(c *conn) *histories {
 // missing and cannot be made now, because a process applies the run or the
 // medium is read-only, a sorted list of the records so far does, on disk.
 func (r *Run) histories(c *conn) (*histories, error) {
+	h, err := r.historiesOf(c)
+	if err == nil {
+		h.sums = r.sums()
+	}
+	return h, err
+}
+
+func (r *Run) historiesOf(c *conn) (*histories, error) {
 	if r.indexed() || r.mayIndex() && r.makeIndex() == nil {
 		return byIndex(c), nil
 	}
@@ -436,8 +493,7 @@ func (h *histories) fill(list []User, order Order) error {
 		}
 		return h.add(&list[next], found.bytes(1))
 	}, first, last)
-	finish(list)
-	return err
+	return errors.Join(err, h.finish(list))
 }
 
 func (h *histories) text(order Order) string {
@@ -455,12 +511,18 @@ func (h *histories) fillOneByOne(list []User) error {
 			return err
 		}
 	}
-	finish(list)
-	return nil
+	return h.finish(list)
 }
 
 func (h *histories) add(u *User, body []byte) error {
-	rec, err := h.dec.record(body)
+	f, public, private, err := h.dec.split(body)
+	if err == nil && h.sums != nil {
+		err = h.sums.fits(&f, body, public, private)
+	}
+	var rec Record
+	if err == nil {
+		rec, err = f.record()
+	}
 	if err != nil {
 		return fmt.Errorf("user %q: %w; rekey audit verify tells more", u.Key, err)
 	}
@@ -469,18 +531,24 @@ func (h *histories) add(u *User, body []byte) error {
 }
 
 // finish takes the reasons of statuses from the histories.
-func finish(list []User) {
+func (h *histories) finish(list []User) error {
 	for i := range list {
 		u := &list[i]
-		for j := len(u.History) - 1; j >= 0 && u.Wave >= 0; j-- {
-			if u.History[j].Kind == Finished {
-				if finalStatuses[u.Status] != noStatus {
-					u.Reason = u.History[j].Detail.Message
-				}
-				break
-			}
+		if u.Wave < 0 || finalStatuses[u.Status] == noStatus {
+			continue
+		}
+		j := len(u.History) - 1
+		for j >= 0 && u.History[j].Kind != Finished {
+			j--
+		}
+		switch {
+		case j >= 0:
+			u.Reason = u.History[j].Detail.Message
+		case h.sums != nil:
+			return unsound{fmt.Errorf("user %q: how it came to be %s is missing", u.Key, u.Status)}
 		}
 	}
+	return nil
 }
 
 // Intents calls fn for every intent of a set, change, reset or revert, in the

@@ -1,0 +1,596 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/diag"
+)
+
+// Rest opens a run as Read does, for whoever wants what there is of it: where
+// its file is damaged, what can be read is copied aside, and that is read. What
+// is missing then is in Damage.
+func (s *Store) Rest(id string) (*Run, error) { return s.openRest(id) }
+
+// RestWith opens a run as ReadWith does, and otherwise as Rest.
+func (s *Store) RestWith(id string, k Keys) (*Run, error) {
+	r, err := s.openRest(id)
+	if err != nil {
+		return nil, err
+	}
+	err = r.unlockValues(k.Identities)
+	if err == nil {
+		err = r.keyIsWhole()
+	}
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// keyIsWhole tells a key that is damaged from one that was destroyed, and from
+// one that another identity opens.
+func (r *Run) keyIsWhole() error {
+	if r.seal != nil {
+		return nil
+	}
+	s, err := r.standing()
+	if err != nil {
+		return err
+	}
+	err = r.reading(func(c *conn) error { return r.keyFits(c, s.Forgot) })
+	if errors.Is(err, errOtherKey) {
+		r.sealErr, err = errOtherKey, nil
+	}
+	return err
+}
+
+func (s *Store) openRest(id string) (*Run, error) { return s.openAs(id, &rescue{}) }
+
+// Damage returns a *Damage for a run that was opened with Rest and of which
+// something could not be read; nil for others.
+func (r *Run) Damage() error {
+	if r.rest == nil || r.rest.found == nil {
+		return nil
+	}
+	return r.rest.found
+}
+
+// rescue is what there is of a damaged run.
+type rescue struct {
+	mu    sync.Mutex
+	dir   string // of the copy; "": there is none
+	found *Damage
+}
+
+func (x *rescue) close() {
+	if x != nil && x.dir != "" {
+		_ = os.RemoveAll(x.dir)
+	}
+}
+
+// copied reports whether a copy is read.
+func (x *rescue) copied() bool { return x != nil && x.found != nil }
+
+// file is what is read of a run.
+func (r *Run) file() string {
+	if r.rest.copied() {
+		return filepath.Join(r.rest.dir, r.id+".db")
+	}
+	return r.store.runFile(r.id)
+}
+
+// rescued copies what can be read, once, and reports whether it did.
+func (r *Run) rescued(cause error) bool {
+	if r.rest == nil || !Damaged(cause) {
+		return false
+	}
+	r.rest.mu.Lock()
+	defer r.rest.mu.Unlock()
+	if r.rest.copied() {
+		return false
+	}
+	found, err := r.copyRest(cause)
+	if err != nil {
+		return false
+	}
+	r.closeIdle()
+	r.rest.found = found
+	return true
+}
+
+// copyRest copies what can be read of a run into a directory of its own.
+func (r *Run) copyRest(cause error) (*Damage, error) {
+	parent := r.store.temp()
+	if unix.Access(parent, unix.W_OK) != nil {
+		parent = ""
+	}
+	dir, err := os.MkdirTemp(parent, "rekey-rest-*")
+	if err != nil {
+		return nil, err
+	}
+	r.rest.dir = dir
+	from, err := r.openDamaged(filepath.Join(dir, "damaged"))
+	if err != nil {
+		return nil, err
+	}
+	defer from.close()
+	to, err := r.store.emptyLedger(filepath.Join(dir, r.id+".db"))
+	if err != nil {
+		return nil, err
+	}
+	defer to.close()
+	c := &copier{run: r, from: from, to: to, scratch: filepath.Join(dir, "scratch"), damage: &Damage{Run: r.id, File: r.store.runFile(r.id), Cause: cause}}
+	return c.damage, to.within(c.all)
+}
+
+// openDamaged opens a file of which anything may be damaged. Where not even its
+// tables are found, as on a first page that is lost, it opens a copy with the
+// first page of an empty ledger: all have the same.
+func (r *Run) openDamaged(scratch string) (*conn, error) {
+	path := r.store.runFile(r.id)
+	c, err := r.store.openReader(path)
+	if err == nil {
+		if err = hasTables(c); err == nil {
+			return c, nil
+		}
+		_ = c.close()
+	}
+	if !Damaged(err) {
+		return nil, err
+	}
+	if err := copyFile(scratch, path); err != nil {
+		return nil, err
+	}
+	if err := r.store.newFirstPage(scratch); err != nil {
+		return nil, err
+	}
+	return openConn(scratch, immutable, r.store.temp())
+}
+
+// hasTables asks for each table without reading a row.
+func hasTables(c *conn) error {
+	for _, table := range []string{"run", "key", "wave", "plan", "rec", "user", "state"} {
+		if err := c.each("SELECT 1 FROM "+table+" LIMIT 0", func(row) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emptyLedger makes a ledger without anything in it.
+func (s *Store) emptyLedger(path string) (*conn, error) {
+	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	c, err := openConn(path, readWrite, s.temp())
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range []string{"PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", schema} {
+		if err := c.run(q); err != nil {
+			_ = c.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// pageSize is that of SQLite where nobody asks for another.
+const pageSize = 4096
+
+// newFirstPage writes the first page of an empty ledger over that of a file.
+func (s *Store) newFirstPage(path string) error {
+	empty := path + "-empty"
+	c, err := s.emptyLedger(empty)
+	if err != nil {
+		return err
+	}
+	if err := c.close(); err != nil {
+		return err
+	}
+	page, err := os.ReadFile(empty)
+	if err != nil || len(page) < pageSize {
+		return fmt.Errorf("first page: %d bytes, %w", len(page), errors.Join(err, fs.ErrInvalid))
+	}
+	page[95] = ^page[27] // so that the size of the file counts, not what the page says of it
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(page[:pageSize], 0)
+	return errors.Join(err, f.Close())
+}
+
+// copier copies what can be read of a ledger into an empty one.
+type copier struct {
+	run      *Run
+	from, to *conn
+	damage   *Damage
+
+	scratch string // a copy of the damaged file to try things with
+
+	names   namesKey
+	enc     encoder
+	dec     decoder
+	private []byte
+	known   bool // the key of the names: what is read can be compared with its sums
+	total   int64
+	size    int64
+	bounds  []waveRow
+	now     *standing
+	again   []string // users whose last record is lost
+	moreOf  int
+}
+
+func (c *copier) all() error {
+	for _, part := range []func() error{c.head, c.key, c.waves, c.plan, c.records, c.users, c.state, c.indexes} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) lost(format string, args ...any) {
+	c.damage.Lost = append(c.damage.Lost, fmt.Sprintf(format, args...))
+}
+
+// value reads one column of a table that has one row.
+func (c *copier) value(column, table string) (any, bool) {
+	found, err := c.from.one("SELECT " + column + " FROM " + table)
+	if err != nil || found == nil {
+		return nil, false
+	}
+	return found[0], true
+}
+
+func (c *copier) number(column, table string) int64 {
+	v, _ := c.value(column, table)
+	n, _ := v.(int64)
+	return max(n, 0)
+}
+
+// head copies the table run. Without its header the run is nobody's, of no
+// script.
+func (c *copier) head() error {
+	text, _ := c.value("header", "run")
+	header := row{text}.text(0)
+	if h, err := decodeHeader([]byte(header)); err != nil || h.ID != c.run.id {
+		c.lost("its header (script, settings, waves' rules)")
+		empty, _, err := (&Header{ID: c.run.id, Script: "a script that cannot be read"}).encode()
+		if err != nil {
+			return err
+		}
+		header = string(empty)
+	}
+	names, _ := c.value("names", "run")
+	if b := (row{names}).bytes(0); len(b) == len(c.names) {
+		c.names, c.known = namesKey(b), true
+	}
+	c.enc.key = &c.names
+	c.total = c.number("total", "run")
+	if c.total == 0 || c.total > c.atMost() {
+		c.total = min(max(c.number("max(pos)", "plan"), c.number("max(last)", "wave")), c.atMost())
+	}
+	c.size = c.number("size", "state")
+	if c.size == 0 || c.size > c.atMost() {
+		c.size = min(max(c.number("max(id)", "rec"), c.number("max(rec)", "user"), c.marked()), c.atMost())
+	}
+	return c.to.run("INSERT INTO run VALUES (?,?,?,?,?)", int64(format), header, c.names[:], c.total, c.number("ordered", "run"))
+}
+
+// atMost is more rows than a file of that size can have.
+func (c *copier) atMost() int64 {
+	n := int64(pageSize)
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(c.run.store.runFile(c.run.id) + suffix); err == nil {
+			n += info.Size()
+		}
+	}
+	return n / 8
+}
+
+// marked is how far the log had come here.
+func (c *copier) marked() int64 {
+	mk, m, err := c.run.store.openMark(c.run.id, os.O_RDONLY)
+	if err != nil || mk == nil {
+		return 0
+	}
+	mk.close()
+	return m.tree.size
+}
+
+func (c *copier) key() error {
+	v, ok := c.value("wrapped", "key")
+	if !ok {
+		c.lost("the key to its values")
+		return nil
+	}
+	return c.to.run("INSERT INTO key VALUES (?)", v)
+}
+
+// waves copies the waves if they are whole, else all users are of one.
+func (c *copier) waves() error {
+	err := c.from.each("SELECT n, name, first, last FROM wave ORDER BY n", func(w row) error {
+		next := int64(1)
+		if n := len(c.bounds); n > 0 {
+			next = c.bounds[n-1].Last + 1
+		}
+		if w.int(0) != int64(len(c.bounds)) || w.int(2) != next || w.int(3) < next-1 || w.int(3) > c.total {
+			return unsound{errors.New("waves")}
+		}
+		c.bounds = append(c.bounds, waveRow{w.text(1), w.int(2), w.int(3)})
+		return nil
+	})
+	if err != nil || len(c.bounds) == 0 {
+		c.lost("its waves")
+		c.bounds = []waveRow{{"all", 1, c.total}}
+	}
+	for i, w := range c.bounds {
+		if err := c.to.run("INSERT INTO wave VALUES (?,?,?,?)", int64(i), w.Name, w.First, w.Last); err != nil {
+			return err
+		}
+	}
+	c.now = newStanding(c.bounds)
+	return nil
+}
+
+const (
+	planQuery = "SELECT pos, seq, line, key, fold, row, reason, digest FROM plan"
+	recQuery  = "SELECT id, kind, user, body FROM rec"
+)
+
+// plan copies the rows of the plan. A place stays for those that are lost.
+func (c *copier) plan() error {
+	put := func(p row) error {
+		if p.int(0) < 1 || p.int(0) > c.total || p.text(3) == "" {
+			return nil
+		}
+		_, err := c.to.exec("INSERT OR IGNORE INTO plan VALUES (?,?,?,?,?,?,?,?)", p...)
+		return err
+	}
+	err := salvage(c.from, planQuery+" WHERE pos BETWEEN ? AND ? ORDER BY pos", 1, c.total, put)
+	if err == nil {
+		err = c.orphans("plan", planQuery, c.total, func(p row) error {
+			if !c.asFrozen(p) {
+				return nil
+			}
+			return put(p)
+		})
+	}
+	if err != nil {
+		return err
+	}
+	missing, changed := gaps{}, gaps{}
+	err = c.to.each(planQuery+" ORDER BY pos", func(p row) error {
+		missing.seen(p.int(0))
+		if c.known && !c.asFrozen(p) {
+			changed.lack(p.int(0), p.int(0))
+		}
+		return nil
+	})
+	missing.end(c.total)
+	c.tell("rows of its plan", &missing, &changed)
+	if err == nil && len(missing.parts) > 0 {
+		err = c.placeholders()
+	}
+	return err
+}
+
+// asFrozen compares a row of the plan with what was frozen.
+func (c *copier) asFrozen(p row) bool {
+	hidden := c.enc.hideRow(&c.private, &PlannedUser{Seq: p.int(1), Key: p.text(3), Row: p.bytes(5), Reason: p.text(6)})
+	return string(hidden[:]) == string(p.bytes(7))
+}
+
+func (c *copier) tell(what string, missing, changed *gaps) {
+	if len(missing.parts) > 0 {
+		c.lost("%s %s", what, missing)
+	}
+	if len(changed.parts) > 0 {
+		c.lost("what %s %s were before they were changed", what, changed)
+	}
+}
+
+// lostSeq is behind the places in the source of all rows of which it is known.
+const lostSeq = int64(1) << 40
+
+// placeholders keep the places of rows of the plan that are lost.
+func (c *copier) placeholders() error {
+	for pos := int64(1); pos <= c.total; pos++ {
+		there, err := c.to.count("SELECT EXISTS (SELECT 1 FROM plan WHERE pos = ?)", pos)
+		if err == nil && there == 0 {
+			key := fmt.Sprintf("user at position %d", pos)
+			_, err = c.to.exec("INSERT INTO plan VALUES (?,?,0,?,?,NULL,'',x'')", pos, lostSeq+pos, key, diag.Fold(key))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// records copies the log, and follows what it says of users and of the run.
+func (c *copier) records() error {
+	err := salvage(c.from, recQuery+" WHERE id BETWEEN ? AND ? ORDER BY id", 1, c.size, func(r row) error { return c.record(r, false) })
+	if err == nil {
+		err = c.orphans("rec", recQuery, c.size, func(r row) error { return c.record(r, true) })
+	}
+	if err != nil {
+		return err
+	}
+	missing, changed := gaps{}, gaps{}
+	err = pages(c.to, recQuery+" WHERE id > ? ORDER BY id LIMIT 4096", func(r row) error {
+		missing.seen(r.int(0))
+		f, public, private, err := c.dec.split(r.bytes(3))
+		if err != nil {
+			return err
+		}
+		if c.known && c.enc.fits(&f, r.bytes(3), public, private) != nil {
+			changed.lack(r.int(0), r.int(0))
+		}
+		rec, err := f.record()
+		if err != nil {
+			return err
+		}
+		return c.follow(&rec)
+	})
+	missing.end(c.size)
+	c.tell("records", &missing, &changed)
+	return err
+}
+
+// record copies a row of the log that is one. sure: and has its sum.
+func (c *copier) record(r row, sure bool) error {
+	body := r.bytes(3)
+	f, public, private, err := c.dec.split(body)
+	if err == nil {
+		_, err = f.record()
+	}
+	if err == nil && sure {
+		err = c.enc.fits(&f, body, public, private)
+	}
+	if err != nil || r.int(0) < 1 || r.int(0) > c.size || f.Index != r.int(0)-1 || f.User > c.total {
+		return nil // a gap tells of it
+	}
+	_, err = c.to.exec("INSERT OR IGNORE INTO rec VALUES (?,?,?,?)", r.int(0), int64(f.Kind), f.User, body)
+	return err
+}
+
+// follow takes a record into account.
+func (c *copier) follow(r *Record) error {
+	was := noStatus
+	switch r.Kind {
+	case Finished:
+		if _, err := c.to.exec("INSERT OR REPLACE INTO user VALUES (?,?,?,?)", r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1); err != nil {
+			return err
+		}
+	case Reopened:
+		n, err := c.to.count("SELECT status FROM user WHERE pos = ?", r.User)
+		if err != nil || n == 0 {
+			return err // how it had ended is lost
+		}
+		was = statusNumber(n)
+		if _, err := c.to.exec("DELETE FROM user WHERE pos = ?", r.User); err != nil {
+			return err
+		}
+	}
+	c.now.apply(r, was)
+	return nil
+}
+
+// users takes over the statuses of those whose last record is lost.
+func (c *copier) users() error {
+	err := salvage(c.from, "SELECT pos, status, code, rec FROM user WHERE pos BETWEEN ? AND ? ORDER BY pos", 1, c.total, func(u row) error {
+		known, err := c.to.count("SELECT EXISTS (SELECT 1 FROM rec WHERE id = ?) + EXISTS (SELECT 1 FROM user WHERE pos = ?)", u.int(3), u.int(0))
+		if err != nil || known > 0 || statusOfNumber[statusNumber(u.int(1))] == "" {
+			return err
+		}
+		if _, err := c.to.exec("INSERT INTO user VALUES (?,?,?,?)", u.int(0), u.int(1), u.text(2), u.int(3)); err != nil {
+			return err
+		}
+		c.now.count(u.int(0), statusNumber(u.int(1)), 1)
+		return c.named(u.int(0))
+	})
+	if len(c.again) > 0 {
+		text := fmt.Sprint("of ", joined(c.again))
+		if c.moreOf > 0 {
+			text += fmt.Sprintf(" and %d more", c.moreOf)
+		}
+		c.lost("among these what became %s", text)
+	}
+	return err
+}
+
+func (c *copier) named(pos int64) error {
+	if len(c.again) >= maxNamed {
+		c.moreOf++
+		return nil
+	}
+	found, err := c.to.one("SELECT key FROM plan WHERE pos = ?", pos)
+	if err == nil && found != nil {
+		c.again = append(c.again, found.text(0))
+	}
+	return err
+}
+
+func joined(keys []string) string {
+	text := ""
+	for i, k := range keys {
+		if i > 0 {
+			text += ", "
+		}
+		text += k
+	}
+	return text
+}
+
+// state copies where the run stands, or what the records say of it.
+func (c *copier) state() error {
+	found, err := c.from.one("SELECT size, frontier, standing FROM state")
+	if err == nil && found != nil {
+		kept := newStanding(c.bounds)
+		_, ferr := frontierFrom(found.int(0), found.bytes(1))
+		if kept.decode(row{found.text(2)}) == nil && ferr == nil && kept.Hold <= len(c.bounds) {
+			return c.to.run("INSERT INTO state VALUES (1,?,?,?)", found.int(0), found.bytes(1), found.text(2))
+		}
+	}
+	c.lost("where it stood: that is what the records say")
+	text, err := json.Marshal(c.now)
+	if err != nil {
+		return err
+	}
+	return c.to.run("INSERT INTO state VALUES (1,?,?,?)", int64(0), []byte{}, string(text))
+}
+
+// indexes make what is copied quick to read.
+func (c *copier) indexes() error {
+	for _, q := range []string{createIndex, "CREATE INDEX plan_seq ON plan (seq)", "CREATE INDEX plan_fold ON plan (fold)"} {
+		if err := c.to.run(q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// salvage calls fn for the rows of a range that can be read, in order. The
+// query's first column is the number of the row, its parameters are the first
+// and the last. A page that is lost costs the search for where it begins and
+// ends.
+func salvage(c *conn, query string, from, to int64, fn func(row) error) error {
+	for from <= to {
+		next, err := from, error(nil)
+		broken := c.each(query, func(found row) error {
+			if err = fn(found); err != nil {
+				return errDone
+			}
+			next = max(next, found.int(0)+1)
+			return nil
+		}, from, to)
+		if err != nil || broken == nil {
+			return err
+		}
+		if next == from && from == to {
+			return nil // that one is lost
+		}
+		if from = next; from < to {
+			middle := from + (to-from)/2
+			if err := salvage(c, query, from, middle, fn); err != nil {
+				return err
+			}
+			from = middle + 1
+		}
+	}
+	return nil
+}

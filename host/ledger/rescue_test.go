@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// damagedUsers is how many users the runs of these tests have: enough for
+// several pages of each table.
+const damagedUsers = 300
+
+// largeRun is a run that is done but for its last user, in the order of its
+// source or not.
+func largeRun(t *testing.T, s *Store, k Keys) string {
+	t.Helper()
+	r := newRun(t, s, k, damagedUsers)
+	commit(t, r, &Record{Kind: Started, Detail: Detail{Host: "test host"}})
+	for u := int64(1); u < damagedUsers; u++ {
+		commit(t, r, intent(r, u, 1, 0, fmt.Sprintf("%s%d", canary, u)), outcome(u, 1, 0, sdk.Applied, ""), finished(u, Done, ""))
+	}
+	commit(t, r, intent(r, damagedUsers, 1, 0, canary), &Record{Kind: Ended, Detail: Detail{State: StateStopped}})
+	id := r.ID()
+	must(t, r.Close())
+	return id
+}
+
+// whatRests reads all of a run that can be read: how many values open, and how
+// many users there are.
+func whatRests(t *testing.T, s *Store, k Keys, id string) (values, users int, damage error) {
+	t.Helper()
+	r, err := s.RestWith(id, k)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer r.Close()
+	for _, look := range []func() error{
+		func() error { _, err := r.State(); return err },
+		func() error { _, err := r.WaveCounts(); return err },
+		func() error { _, err := r.Backends(); return err },
+		func() error { _, _, err := r.SignHead(); return err },
+	} {
+		if err := look(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, order := range []Order{OrderApply, OrderSource} {
+		values, users = 0, 0
+		seen := map[int64]bool{}
+		err = r.Each(Filter{}, order, func(u User) error {
+			users++
+			if seen[u.Pos] {
+				t.Errorf("user %d is there twice", u.Pos)
+			}
+			seen[u.Pos] = true
+			for _, c := range Candidates(u.History) {
+				if v, err := r.Unseal(u.Pos, c.Step, c.Try, "value", c.Sealed); err == nil && strings.HasPrefix(v.Reveal(), canary) {
+					values++
+				}
+			}
+			return nil
+		})
+		must(t, err)
+	}
+	return values, users, errors.Join(r.Damage(), r.Sealable())
+}
+
+// TestOneDamagedPageHidesOnlyItself: each page of a ledger in turn is emptied,
+// filled with noise, or has a flipped bit; all else is still read, and what is
+// not is named.
+func TestOneDamagedPageHidesOnlyItself(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	k := newKeys(t, s)
+	id := largeRun(t, s, k)
+	sound, err := os.ReadFile(s.runFile(id))
+	must(t, err)
+	keyPage := 3
+	all, users, damage := whatRests(t, s, k, id)
+	if all != damagedUsers || users != damagedUsers || damage != nil {
+		t.Fatalf("%d values of %d users, %v", all, users, damage)
+	}
+	told := 0
+	for page := range len(sound) / pageSize {
+		for name, harm := range map[string]func(b []byte){
+			"emptied": func(b []byte) { clear(b) },
+			"noise": func(b []byte) {
+				for i := range b {
+					b[i] = byte(i*7 + i>>8 + 0x5a)
+				}
+			},
+			"one bit":     func(b []byte) { b[len(b)*3/4] ^= 4 },
+			"cut in half": func(b []byte) { clear(b[len(b)/2:]) },
+		} {
+			harmed := append([]byte(nil), sound...)
+			harm(harmed[page*pageSize : (page+1)*pageSize])
+			must(t, os.WriteFile(s.runFile(id), harmed, 0o600))
+			values, users, damage := whatRests(t, s, k, id)
+			if users != damagedUsers && !(page == 1 || page == 0) {
+				t.Errorf("page %d %s: %d users", page+1, name, users)
+			}
+			if least := all - 60; values < least && page+1 != keyPage {
+				t.Errorf("page %d %s: %d values, want %d at least", page+1, name, values, least)
+			}
+			var d *Damage
+			switch {
+			case damage == nil && values < all:
+				t.Errorf("page %d %s: %d values, and nothing is told", page+1, name, values)
+			case page+1 == keyPage && errors.Is(damage, errOtherKey):
+			case damage != nil && (!errors.As(damage, &d) || d.File != s.runFile(id) || len(d.Lost) == 0 && values < all):
+				t.Errorf("page %d %s: %v", page+1, name, damage)
+			}
+			if damage != nil {
+				told++
+			}
+		}
+	}
+	t.Logf("%d pages, told %d times", len(sound)/pageSize, told)
+	if entries, err := os.ReadDir(s.temp()); err != nil || len(entries) > 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
