@@ -222,7 +222,7 @@ func whatIsLost(r *ledger.Run, err error) error {
 	switch {
 	case damage == nil:
 		return err
-	case err == nil || errors.As(err, new(*PartError)):
+	case err == nil || errors.As(err, new(*PartError)) || errors.As(err, new(*NobodyError)):
 		return &PartError{errors.Join(damage, err)}
 	}
 	return errors.Join(err, damage)

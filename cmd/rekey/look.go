@@ -80,7 +80,7 @@ func (c *showCmd) Run(a *app) error {
 	}
 	out, err := h.Show(c.Name, host.ShowFilter{Keys: c.User, Statuses: c.Status, Codes: c.Code}, show)
 	var nobody *host.NobodyError
-	if errors.As(err, &nobody) { // which is an answer
+	if errors.As(err, &nobody) && !isPart(err) { // which is an answer
 		fmt.Fprintf(a.process.stderr, "rekey: %s\n", nobody)
 		err = nil
 	}
