@@ -26,9 +26,10 @@ type writer struct {
 
 	tree   frontier
 	proof  proof
-	mark   *marker // nil: none
-	doubts int     // how often somebody else had written to the files
-	last   []int64 // users with an intent in the last group that has some
+	mark   *marker   // nil: none
+	doubts int       // how often somebody else had written to the files
+	last   []int64   // users with an intent in the last group that has some
+	recent []valueOf // what a write-ahead file may be alone to hold
 	now    *standing
 	watch  watch
 	enc    encoder
@@ -163,6 +164,13 @@ func (w *writer) settled() error {
 	return w.run.footing.settle()
 }
 
+// valueOf is the record that has a value of a user.
+type valueOf struct{ index, user int64 }
+
+// maxRecent is how many of them are kept in mind: more than a write-ahead file
+// has between two folds of SQLite's own.
+const maxRecent = 1 << 16
+
 // noteSent keeps in mind whose values may be sent now.
 func (w *writer) noteSent(recs []*Record) {
 	fresh := false
@@ -170,6 +178,10 @@ func (w *writer) noteSent(recs []*Record) {
 		if r.Kind != Intent {
 			continue
 		}
+		if len(w.recent) >= maxRecent {
+			w.recent = append(w.recent[:0], w.recent[maxRecent/2:]...)
+		}
+		w.recent = append(w.recent, valueOf{r.Index, r.User})
 		if !fresh {
 			w.last, fresh = w.last[:0], true
 		}

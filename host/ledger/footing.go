@@ -1,8 +1,11 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"sync"
 	"time"
 
@@ -30,8 +33,8 @@ type fileID struct{ dev, ino uint64 }
 // footing is what the names of an open run's files meant when it was opened.
 // SQLite goes on with what it has open, whatever becomes of the names; what it
 // writes then is lost with the process. It is safe for concurrent use, and
-// opens nothing: closing a descriptor of the shared memory would drop SQLite's
-// locks.
+// opens only the write-ahead file: closing a descriptor of another one would drop
+// SQLite's locks.
 type footing struct {
 	mu    sync.Mutex
 	files []standsOn
@@ -44,6 +47,7 @@ type standsOn struct {
 	path  string
 	id    fileID
 	holds bool // records: it never shrinks, and nobody else writes to it unseen
+	ahead bool // the write-ahead file: it begins as one, or is empty
 	size  int64
 	wrote unix.Timespec // when something was last written to it
 }
@@ -52,7 +56,7 @@ type standsOn struct {
 func (s *Store) standOn(id string) (*footing, error) {
 	db := s.runFile(id)
 	f := &footing{files: []standsOn{
-		{path: s.runs()}, {path: db, holds: true}, {path: db + "-wal", holds: true}, {path: db + "-shm"}, {path: s.lockFile(id)},
+		{path: s.runs()}, {path: db, holds: true}, {path: db + "-wal", holds: true, ahead: true}, {path: db + "-shm"}, {path: s.lockFile(id)},
 	}}
 	for i := range f.files {
 		st, err := statOf(f.files[i].path)
@@ -114,11 +118,27 @@ func (f *footing) compare() (touched bool, err error) {
 			return false, gone(x.path, "was replaced by another file")
 		case x.holds && st.Size < x.size:
 			return false, gone(x.path, "was cut off: it has %d bytes, and had %d", st.Size, x.size)
+		case x.ahead && st.Size > 0 && !beginsAsLog(x.path):
+			return false, gone(x.path, "was cut off, and written to since: its beginning is lost")
 		case x.holds && (st.Mtim != x.wrote || st.Size != x.size):
 			touched = true
 		}
 	}
 	return touched, nil
+}
+
+// beginsAsLog reports whether a write-ahead file has its first bytes. One that is
+// cut off while a commit is under way grows again behind a hole: its size tells
+// nothing.
+func beginsAsLog(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist) // of descriptors that ran out, say: not known
+	}
+	defer f.Close()
+	var magic [4]byte
+	_, err = f.ReadAt(magic[:], 0)
+	return err == nil && binary.BigEndian.Uint32(magic[:])&^1 == 0x377f0682
 }
 
 func (x *standsOn) missing(err error) error {

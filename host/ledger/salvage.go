@@ -34,7 +34,38 @@ func (r *Run) Salvage(cause error) error {
 	}
 	r.writer.broken, r.salvaged = why, true
 	saved := r.save()
-	return fmt.Errorf("%w; nothing was sent after that; %s; %s", why, r.writer.sentLast(), saved)
+	return fmt.Errorf("%w; nothing was sent after that; %s%s; %s", why, r.writer.sentLast(), r.lostValues(), saved)
+}
+
+// lostValues names the users whose values what is left of a file does not hold,
+// where its name still means what is open: what was cut off a write-ahead file
+// is nowhere else. The values were sent, or were about to be.
+func (r *Run) lostValues() string {
+	path := r.store.runFile(r.id)
+	if !r.footing.is(path) {
+		return ""
+	}
+	size := int64(0)
+	if c, err := r.store.openCopy(path); err == nil { // as who opens it next will find it
+		size, err = c.count("SELECT size FROM state")
+		_ = c.close()
+		if err != nil {
+			return ""
+		}
+	}
+	if size >= r.writer.tree.size {
+		return ""
+	}
+	var users []int64
+	for _, v := range r.writer.recent {
+		if v.index >= size {
+			users = append(users, v.user)
+		}
+	}
+	if len(users) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; lost are %d records, and with them the last values of: %s", r.writer.tree.size-size, r.writer.named(users))
 }
 
 // maxNamed is how many users are named.
@@ -49,16 +80,21 @@ func (w *writer) sentLast() string {
 			users = append(users, pos)
 		}
 	}
-	slices.Sort(users)
-	users = slices.Compact(users)
 	if len(users) == 0 {
 		return "this process had sent nothing"
 	}
+	return "sent, or about to be: " + w.named(users)
+}
+
+// named lists users, each once, the first of them by name.
+func (w *writer) named(users []int64) string {
+	slices.Sort(users)
+	users = slices.Compact(users)
 	var names []string
 	for _, pos := range users[:min(len(users), maxNamed)] {
 		names = append(names, w.keyOf(pos))
 	}
-	text := "sent, or about to be: " + strings.Join(names, ", ")
+	text := strings.Join(names, ", ")
 	if more := len(users) - len(names); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
