@@ -30,7 +30,7 @@ func (h *Host) checkpoint(r *ledger.Run, o RunOptions) error {
 	if err != nil {
 		return err
 	}
-	options, err := h.writes(r.Header(), o.Overwrite || h.keptOf(o.CheckpointTo) == r.ID())
+	options, err := h.writes(r.Header(), kindCheckpoint, o.Overwrite || h.keptOf(o.CheckpointTo) == r.ID())
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (h *Host) compareKept(r *ledger.Run, o RunOptions) error {
 		return err
 	}
 	if h.keptOf(o.CheckpointTo) != r.ID() {
-		options, err := h.writes(r.Header(), o.Overwrite)
+		options, err := h.writes(r.Header(), kindCheckpoint, o.Overwrite)
 		if err != nil {
 			return err
 		}
@@ -145,14 +145,18 @@ func (h *Host) publish(path string, options output.Options, write func(io.Writer
 	if err != nil {
 		return usageOf(err)
 	}
-	return h.hasWritten(f.Path(), digest)
+	return h.hasWritten(f.Path(), digest, options.Kind)
 }
 
 // willWrite remembers what a file is about to hold.
-func (h *Host) willWrite(path, digest string) error { return h.unkept(h.store.Writes(path, digest)) }
+func (h *Host) willWrite(kind string) func(path, digest string) error {
+	return func(path, digest string) error { return h.unkept(h.store.Writes(path, digest, kind)) }
+}
 
 // hasWritten remembers that a file is ours.
-func (h *Host) hasWritten(path, digest string) error { return h.unkept(h.store.Wrote(path, digest)) }
+func (h *Host) hasWritten(path, digest, kind string) error {
+	return h.unkept(h.store.Wrote(path, digest, kind))
+}
 
 // unkept is why it is not remembered that a file is ours; nil if that was
 // waived: the file is then nobody's.
@@ -272,14 +276,14 @@ func (h *Host) written(r *ledger.Run, to Target, write func(io.Writer) error) er
 	if to.Path == stdoutPath {
 		return write(to.Stdout)
 	}
-	options, err := h.writes(r.Header(), to.Overwrite)
+	options, err := h.writes(r.Header(), kindProof, to.Overwrite)
 	if err != nil {
 		return err
 	}
 	options.Mode = public
 	reading := *h
 	reading.waived = true // a state directory that cannot be written can be proved from
-	options.Writes = reading.willWrite
+	options.Writes = reading.willWrite(options.Kind)
 	return reading.publish(to.Path, options, write)
 }
 

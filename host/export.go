@@ -32,7 +32,7 @@ func (h *Host) export(r *ledger.Run, o ReportOptions) ([]string, error) {
 
 // exportTo writes to a file, whole or not at all.
 func (h *Host) exportTo(r *ledger.Run, o ReportOptions, write func(io.Writer) error) ([]string, error) {
-	options, err := h.writes(r.Header(), o.Overwrite)
+	options, err := h.writes(r.Header(), kindList, o.Overwrite)
 	if err != nil {
 		return nil, err
 	}

@@ -69,11 +69,20 @@ func absolutes(dir string, paths []string) []string {
 	return out
 }
 
+// The kinds of files that rekey writes for people.
+const (
+	kindReport     = "report of a script"
+	kindList       = "file of report --out"
+	kindCheckpoint = "checkpoint"
+	kindProof      = "file of audit --out"
+)
+
 // writes says where a command may write that has to do with a run: never over
 // what is guarded, what the run was made of, read, or works on. Every file that
 // rekey writes for people is written with it. Relative paths of the run are
-// those of its own directory, that of the output is the command's.
-func (h *Host) writes(head ledger.Header, overwrite bool) (output.Options, error) {
+// those of its own directory, that of the output is the command's. What a run
+// wrote it replaces by what is of the same kind.
+func (h *Host) writes(head ledger.Header, kind string, overwrite bool) (output.Options, error) {
 	kept, err := settingsOf(head)
 	if err != nil {
 		return output.Options{}, err
@@ -83,7 +92,8 @@ func (h *Host) writes(head ledger.Header, overwrite bool) (output.Options, error
 		dir = h.WorkDir
 	}
 	paths := slices.Concat(h.guarded, absolutes(dir, filesOf(head)), absolutes(dir, kept.Files))
-	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Run: head.ID, Owns: h.store.Owns, Writes: h.willWrite, Forbidden: paths}, nil
+	return output.Options{Dir: h.WorkDir, Overwrite: overwrite, Run: head.ID, Owns: h.store.Owns, Kind: kind, KindOf: h.store.KindOf,
+		Writes: h.willWrite(kind), Forbidden: paths}, nil
 }
 
 // filesOf are the script of a run, its modules and its lists of users.

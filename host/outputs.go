@@ -37,6 +37,7 @@ func (h *Host) checkOutputs(w *workflow.Workflow, head ledger.Header, o RunOptio
 		if err := h.spareHead(o, head.ID); err != nil {
 			return err
 		}
+		options.Kind = kindCheckpoint
 		options.Overwrite = o.Overwrite || h.keptOf(o.CheckpointTo) == head.ID && head.ID != ""
 		checkOutput(&problems, taken, o.CheckpointTo, options)
 	}
@@ -50,14 +51,15 @@ const stdoutPath = "-"
 // that another output of the run leads to the same file.
 func checkOutput(problems *source.Problems, taken map[string]string, path string, o output.Options) {
 	there, err := output.Check(path, o)
+	if other, twice := taken[there]; twice {
+		problems.Add(source.Problem{File: path, Message: "is the same file as " + other + ", which is written too", Fix: "give each a path of its own"})
+		return
+	}
 	if err != nil {
 		refused(problems, err)
 		return
 	}
 	_, _ = output.Sweep(filepath.Dir(there)) // what a killed run left there holds passwords
-	if other, twice := taken[there]; twice {
-		problems.Add(source.Problem{File: path, Message: "is the same file as " + other + ", which is written too", Fix: "give each a path of its own"})
-	}
 	taken[there] = path
 }
 
@@ -76,7 +78,7 @@ func refused(problems *source.Problems, err error) {
 // outputs says where the reports of a workflow, which may be another than the
 // run began with, are written.
 func (h *Host) outputs(w *workflow.Workflow, head ledger.Header, overwrite bool) (output.Options, error) {
-	options, err := h.writes(head, overwrite)
+	options, err := h.writes(head, kindReport, overwrite)
 	if err != nil {
 		return options, err
 	}

@@ -313,7 +313,7 @@ func (p *reporter) commit(s *sheet) error {
 	if err != nil {
 		return err
 	}
-	if err := p.h.unkept(p.h.store.WroteList(s.file.Path(), digest, ledger.List{Run: p.run.ID(), Values: s.values})); err != nil {
+	if err := p.h.unkept(p.h.store.WroteList(s.file.Path(), digest, kindReport, ledger.List{Run: p.run.ID(), Values: s.values})); err != nil {
 		return err
 	}
 	facts := map[string]string{"path": s.file.Path(), "sha256": digest}

@@ -19,7 +19,7 @@ func backedUp(t bench) (*Store, Keys, *Run) {
 	k := newKeys(t, s)
 	r := fuzzedRun(t, s)
 	must(t, newRun(t, s, k, 2).Close())
-	must(t, s.Wrote("/x/report.csv", "abc"))
+	must(t, s.Wrote("/x/report.csv", "abc", "report"))
 	must(t, os.WriteFile(s.runFile("rjunk"), []byte(strings.Repeat("x", 4096)), 0o600))
 	must(t, os.WriteFile(s.runFile("rjunk")+"-wal", []byte("y"), 0o600))
 	return s, k, r

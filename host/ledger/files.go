@@ -13,7 +13,8 @@ import (
 // wrote is what is remembered of one output file.
 type wrote struct {
 	Path    string   `json:"path"`
-	Digests []string `json:"digests"` // the first is what was written last, others are what came to be written since
+	Digests []string `json:"digests"`        // the first is what was written last, others are what came to be written since
+	Kind    string   `json:"kind,omitempty"` // which output it is; "": not known
 	List    *List    `json:"list,omitempty"`
 }
 
@@ -30,16 +31,20 @@ func (s *Store) noteFile(path string) string {
 }
 
 // Wrote remembers that a run of this state directory wrote the file at path,
-// and the digest of what it wrote. It is durable when Wrote returns. path is
-// taken as it is: callers make it absolute and clean.
-func (s *Store) Wrote(path, digest string) error {
-	return s.remember(wrote{Path: path, Digests: []string{digest}})
+// which of its outputs that is, and the digest of what it wrote. It is durable
+// when Wrote returns. path is taken as it is: callers make it absolute and clean.
+func (s *Store) Wrote(path, digest, kind string) error {
+	return s.remember(wrote{Path: path, Digests: []string{digest}, Kind: kind})
 }
 
 // WroteList is Wrote for a list of passwords.
-func (s *Store) WroteList(path, digest string, list List) error {
-	return s.remember(wrote{Path: path, Digests: []string{digest}, List: &list})
+func (s *Store) WroteList(path, digest, kind string, list List) error {
+	return s.remember(wrote{Path: path, Digests: []string{digest}, Kind: kind, List: &list})
 }
+
+// KindOf returns which output Wrote or Writes was told a path is; "" if neither
+// was.
+func (s *Store) KindOf(path string) string { return s.written(path).Kind }
 
 // Listed returns what WroteList was told of a path; false if it was not.
 func (s *Store) Listed(path string) (List, bool) {
@@ -56,8 +61,9 @@ const attempts = 32
 // Writes remembers that a run is about to write the file at path: until Wrote
 // is called it may have this digest or one from before. It is durable when
 // Writes returns.
-func (s *Store) Writes(path, digest string) error {
+func (s *Store) Writes(path, digest, kind string) error {
 	w := s.written(path)
+	w.Kind = kind
 	w.Path, w.Digests = path, append(w.Digests, digest)
 	if len(w.Digests) > attempts {
 		w.Digests = slices.Delete(w.Digests, 1, 2) // the first is the likeliest to be there

@@ -35,7 +35,7 @@ func everything(t bench, s *Store) (Keys, *Run) {
 	done := outcome(1, 1, 0, sdk.Applied, "")
 	done.Verb = "change"
 	commit(t, r, rec, done, finished(1, Done, ""), &Record{Kind: Ended, Detail: Detail{State: StateFinished}})
-	must(t, s.Wrote("/out/passwords.csv", "digest"))
+	must(t, s.Wrote("/out/passwords.csv", "digest", "report"))
 	other, err := s.Draft(Header{Script: "other.star"}, k)
 	must(t, err)
 	t.Cleanup(func() { _ = other.Discard() })

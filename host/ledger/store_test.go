@@ -329,19 +329,19 @@ func TestOwnedFilesAreRemembered(t *testing.T) {
 	if s.Owns("/out/a.csv") != nil {
 		t.Fatal("a file is owned that nobody wrote")
 	}
-	must(t, s.Wrote("/out/a.csv", "1"))
-	must(t, s.Wrote("/out/b.csv", "2"))
-	must(t, s.Wrote("/out/a.csv", "3"))
+	must(t, s.Wrote("/out/a.csv", "1", "report"))
+	must(t, s.Wrote("/out/b.csv", "2", "report"))
+	must(t, s.Wrote("/out/a.csv", "3", "report"))
 	again, err := Open(s.Dir(), Options{})
 	must(t, err)
-	must(t, again.Writes("/out/b.csv", "4"))
+	must(t, again.Writes("/out/b.csv", "4", "report"))
 	for path, want := range map[string][]string{"/out/a.csv": {"3"}, "/out/b.csv": {"2", "4"}} {
 		if got := again.Owns(path); !slices.Equal(got, want) {
 			t.Errorf("Owns(%q) = %q, want %q", path, got, want)
 		}
 	}
 	for range 3 * attempts {
-		must(t, again.Writes("/out/b.csv", "5"))
+		must(t, again.Writes("/out/b.csv", "5", "report"))
 	}
 	if got := again.Owns("/out/b.csv"); len(got) > attempts || got[0] != "2" {
 		t.Errorf("%d digests, the first %q", len(got), got[0])

@@ -26,6 +26,10 @@ type Options struct {
 	// but our runs wrote it: that of the last Commit, and those that Writes was
 	// told since. The path is File.Path's. None, or nil: it is not ours.
 	Owns func(path string) (digests []string)
+	// Kind is what is written, in words. A file of ours of another kind, by
+	// KindOf, is not replaced. Either may be absent: then nobody knows.
+	Kind   string
+	KindOf func(path string) string
 	// Writes is told what the path is about to get, by Commit, and has
 	// remembered it for Owns when it returns: a process may be killed right
 	// after. An error of it is Commit's. May be nil.
@@ -54,7 +58,8 @@ const (
 )
 
 // Check reports whether Create and Commit would write to the path now, and
-// where that is: File.Path. It changes nothing. The error is a *Refusal, or
+// where that is: File.Path, also of one that is refused if it leads anywhere. It
+// changes nothing. The error is a *Refusal, or
 // that the path cannot be looked at.
 func Check(path string, o Options) (where string, err error) {
 	p, err := resolve(path, o)
@@ -62,7 +67,7 @@ func Check(path string, o Options) (where string, err error) {
 		return "", err
 	}
 	if _, err := p.permits(o); err != nil {
-		return "", err
+		return p.path(), err
 	}
 	return p.path(), p.writable()
 }
@@ -205,6 +210,9 @@ func (p place) isOurs(o Options) error {
 	if len(want) == 0 {
 		return p.refuse(overwrite, "is there already and was not written by a run")
 	}
+	if kind := o.kindOf(p.path()); kind != "" && o.Kind != "" && kind != o.Kind {
+		return p.refuse(overwrite, "is a %s that a run wrote, not a %s", kind, o.Kind)
+	}
 	have, err := digestOf(p.path())
 	if err != nil {
 		return err
@@ -213,6 +221,13 @@ func (p place) isOurs(o Options) error {
 		return p.refuse(overwrite, "was changed since a run wrote it")
 	}
 	return nil
+}
+
+func (o Options) kindOf(path string) string {
+	if o.KindOf == nil {
+		return ""
+	}
+	return o.KindOf(path)
 }
 
 // digestOf returns the digest of a regular file.
