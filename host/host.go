@@ -66,6 +66,9 @@ type Config struct {
 	// stack. It should end the process: what the engine holds is not trusted any
 	// more. nil: the panic goes on.
 	Panicked func(user string, reason any, stack []byte)
+	// Fatal is required. It is called with the line about a script's hook that
+	// does not end although it was cancelled, and has to end the process.
+	Fatal func(line string)
 	// Progress is told of users that end; nil if nobody watches.
 	Progress Progress
 }

@@ -77,7 +77,7 @@ func (h *Host) load(ctx context.Context, script string, params []string) (*workf
 func (h *Host) loadOptions(script string, given map[string]string) workflow.Options {
 	return workflow.Options{
 		Path: script, Params: given, Embedded: h.Embedded, WorkDir: h.WorkDir, Home: h.Home, Stdin: h.Stdin,
-		BackendNames: h.catalog.Names(), Print: h.Stderr,
+		BackendNames: h.catalog.Names(), Print: h.Stderr, Fatal: h.Fatal,
 		Describe: func(name string) (sdk.Description, error) { return h.catalog.Describe(context.Background(), name) },
 	}
 }

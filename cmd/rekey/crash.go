@@ -61,6 +61,13 @@ func (a *app) die(why string, stack []byte) {
 	os.Exit(host.ExitUnexpected)
 }
 
+// fatal ends a process that nothing else can stop, as inside of a script's
+// multiplication of huge numbers.
+func (a *app) fatal(line string) {
+	_, _ = fmt.Fprintf(a.process.stderr, "rekey: %s\n", line)
+	os.Exit(host.ExitUnexpected)
+}
+
 // everyStack is what all goroutines do.
 func everyStack() []byte {
 	const most = 1 << 20

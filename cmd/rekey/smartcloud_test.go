@@ -34,8 +34,8 @@ func loadShipped(t *testing.T, dir, script string, params ...string) (*workflow.
 	}
 	backends := map[string]sdk.Backend{"smartcloud": smartcloud.New(), "broadworks": broadworks.New()}
 	return workflow.Load(t.Context(), workflow.Options{
-		Embedded: scripts.FS,
-		Path:     path, Params: given, WorkDir: dir, Placeholders: len(params) == 0,
+		Embedded: scripts.FS, Fatal: func(line string) { panic(line) },
+		Path: path, Params: given, WorkDir: dir, Placeholders: len(params) == 0,
 		BackendNames: []string{"smartcloud", "broadworks"},
 		Describe: func(name string) (sdk.Description, error) {
 			if b, ok := backends[name]; ok {

@@ -14,6 +14,7 @@ import (
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -107,15 +108,16 @@ type docsCmd struct {
 
 // Run explains the language.
 func (c *docsCmd) Run(a *app) error {
-	var found []workflow.Entry
-	for _, e := range append(workflow.Docs(), workflow.Statements()...) {
+	table := lang.New()
+	var found []lang.Doc
+	for _, e := range append(table.Docs(), lang.Statements()...) {
 		if c.Name == "" || e.Name == c.Name || strings.HasPrefix(e.Name, c.Name+".") {
 			found = append(found, e)
 		}
 	}
 	if len(found) == 0 {
 		err := &host.UsageError{Message: fmt.Sprintf("the language has no name %q", c.Name), Fix: "see rekey docs"}
-		if near := workflow.NearName(c.Name); near != "" {
+		if near := table.Near(c.Name); near != "" {
 			err.Fix = fmt.Sprintf("did you mean %q?", near)
 		}
 		return err
@@ -133,7 +135,7 @@ func (c *docsCmd) Run(a *app) error {
 	return nil
 }
 
-func listNames(w io.Writer, all []workflow.Entry) error {
+func listNames(w io.Writer, all []lang.Doc) error {
 	where := ""
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, e := range all {
@@ -147,7 +149,7 @@ func listNames(w io.Writer, all []workflow.Entry) error {
 	return t.Flush()
 }
 
-func explainName(w io.Writer, e workflow.Entry) {
+func explainName(w io.Writer, e lang.Doc) {
 	fmt.Fprintf(w, "%s\n    in: %s\n    %s\n", e.Signature, e.Where, e.Doc)
 	for _, p := range e.Params {
 		def := ""

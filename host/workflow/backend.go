@@ -12,6 +12,8 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/internal/home"
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/host/workflow/vet"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -19,178 +21,162 @@ import (
 // backendValue is what backend() makes. Its spec is filled in as far as the
 // arguments allow; about one that is not known nothing is checked.
 type backendValue struct {
-	lang  *language
-	spec  BackendSpec
-	desc  sdk.Description
-	known bool
-	named bool // the script names its plugin in so many words
+	*vet.Backend
+	spec   BackendSpec
+	method func(name string, recv starlark.Value) starlark.Value
 }
 
 var _ starlark.HasAttrs = (*backendValue)(nil)
 
-func (b *backendValue) String() string        { return fmt.Sprintf("backend(%q)", b.spec.Label) }
+func (b *backendValue) String() string        { return fmt.Sprintf("backend(%q)", b.Label) }
 func (b *backendValue) Type() string          { return "backend" }
 func (b *backendValue) Freeze()               {}
 func (b *backendValue) Truth() starlark.Bool  { return true }
-func (b *backendValue) Hash() (uint32, error) { return starlark.String(b.spec.Label).Hash() }
+func (b *backendValue) Hash() (uint32, error) { return starlark.String(b.Label).Hash() }
 func (b *backendValue) AttrNames() []string   { return []string{"accounts", "label", "name"} }
 
 // Attr returns accounts, name or label.
 func (b *backendValue) Attr(name string) (starlark.Value, error) {
 	switch name {
 	case "accounts":
-		lang := b.lang
-		if lang == nil {
-			lang = newLanguage()
-		}
-		return &builtin{lang: lang, entry: lang.byName["BACKEND.accounts"], recv: b}, nil
+		return b.method("BACKEND.accounts", b), nil
 	case "label":
-		return starlark.String(b.spec.Label), nil
+		return starlark.String(b.Label), nil
 	case "name":
 		return starlark.String(b.spec.Name), nil
 	}
-	return nil, &misuse{fmt.Sprintf("a backend has no %q", name), didYouMean(name, b.AttrNames())}
+	return nil, lang.Unknown("a backend has no", name, b.AttrNames(), "")
 }
 
 // defaultTimeout is of an operation whose plugin names none.
 const defaultTimeout = 30 * time.Second
 
-func (c *call) backend() (starlark.Value, error) {
-	in := c.state.in
-	b := &backendValue{lang: in.lang}
-	b.spec = BackendSpec{Name: c.text("name"), Label: c.text("label"), Attempts: c.number("attempts", 1), Patience: c.duration("patience"),
-		Concurrency: c.number("concurrency", 1), Timeout: c.duration("timeout"), Values: map[string]any{}, Secrets: map[string]SecretRef{}}
+// evalBackend is backend().
+func evalBackend(args *arguments) (starlark.Value, error) {
+	b := &backendValue{Backend: &vet.Backend{}, method: args.method}
+	b.spec = BackendSpec{Name: args.text("name"), Label: args.text("label"), Attempts: args.number("attempts", 1), Patience: args.duration("patience"),
+		Concurrency: args.number("concurrency", 1), Timeout: args.duration("timeout"), Values: map[string]any{}, Secrets: map[string]SecretRef{}}
 	if b.spec.Label == "" {
 		b.spec.Label = b.spec.Name
 	}
-	b.named = literal(argumentOf(c.site(), c.entry, "name")) != nil
-	c.describe(b)
-	c.labelled(b)
-	c.limits(b)
-	c.config(b)
-	in.backends = append(in.backends, b)
+	b.Label = b.spec.Label
+	b.Named = vet.IsLiteral(args.site().Argument(args.entry, "name"))
+	describeBackend(args, b)
+	checkLabel(args, b.Label)
+	checkLimits(args, b)
+	checkSettings(args, b)
+	args.in.backends = append(args.in.backends, b.Backend)
+	args.in.spec.Backends = append(args.in.spec.Backends, b.spec)
 	return b, nil
 }
 
-// describe asks what the backend says of itself.
-func (c *call) describe(b *backendValue) {
-	in := c.state.in
-	if c.loose("name") && b.spec.Name == "" || in.opts.Describe == nil {
+// describeBackend asks what the backend says of itself.
+func describeBackend(args *arguments, b *backendValue) {
+	in := args.in
+	if args.loose("name") && b.spec.Name == "" || in.opts.Describe == nil {
 		return
 	}
 	if len(in.opts.BackendNames) > 0 && !slices.Contains(in.opts.BackendNames, b.spec.Name) {
-		fix := didYouMean(b.spec.Name, in.opts.BackendNames)
-		if fix == "" {
-			fix = "there is " + strings.Join(in.opts.BackendNames, ", ")
-		}
-		c.badValue("name", fix, "there is no backend %q", b.spec.Name)
+		m := lang.Unknown("there is no backend", b.spec.Name, in.opts.BackendNames, "there is "+strings.Join(in.opts.BackendNames, ", "))
+		args.badValue("name", m.Fix, "%s", m.Message)
 		return
 	}
-	c.state.watch.pause() // a plugin may have to be started for it
+	args.state.watch.pause() // a plugin may have to be started for it
 	d, err := in.opts.Describe(b.spec.Name)
-	c.state.watch.resume()
+	args.state.watch.resume()
 	if err != nil {
-		c.bad("name", "", "backend %q: %s", b.spec.Name, err)
+		args.bad("name", "", "backend %q: %s", b.spec.Name, err)
 		return
 	}
-	b.desc, b.known = d, true
+	b.Desc, b.Known = d, true
 }
 
-// labelled checks that no other backend has the label.
-func (c *call) labelled(b *backendValue) {
-	label := b.spec.Label
+// checkLabel checks that no other backend has the label.
+func checkLabel(args *arguments, label string) {
 	switch {
-	case label == "" && !c.loose("label") && !c.loose("name"):
-		c.bad("label", "", "the label is empty")
+	case label == "" && !args.loose("label") && !args.loose("name"):
+		args.bad("label", "", "the label is empty")
 	case strings.ContainsAny(label, "/:") || strings.TrimSpace(label) != label || strings.ContainsFunc(label, unicode.IsControl):
-		c.badValue("label", "use letters, digits, _ and -", "label %q has a character that reports give a meaning", label)
-	case slices.ContainsFunc(c.state.in.backends, func(o *backendValue) bool { return o.spec.Label == label }) && !c.loose("label") && !c.loose("name"):
+		args.badValue("label", "use letters, digits, _ and -", "label %q has a character that reports give a meaning", label)
+	case slices.ContainsFunc(args.in.backends, func(o *vet.Backend) bool { return o.Label == label }) && !args.loose("label") && !args.loose("name"):
 		fix := fmt.Sprintf("give one of them another: label = %q", label+"-2")
-		c.bad("label", fix, "two backends are labelled %q", label)
+		args.bad("label", fix, "two backends are labelled %q", label)
 	}
 }
 
-// limits checks what may only lower the plugin's own limits.
-func (c *call) limits(b *backendValue) {
-	if c.has("rate") {
-		b.spec.Rate = c.rate()
+// checkLimits checks what may only lower the plugin's own limits.
+func checkLimits(args *arguments, b *backendValue) {
+	if args.has("rate") {
+		b.spec.Rate = readRate(args)
 	}
-	most := b.desc.Limits
+	most := b.Desc.Limits
 	if most.Concurrency > 0 && b.spec.Concurrency > most.Concurrency {
-		c.badValue("concurrency", "", "concurrency = %d is above the plugin's limit, %d", b.spec.Concurrency, most.Concurrency)
+		args.badValue("concurrency", "", "concurrency = %d is above the plugin's limit, %d", b.spec.Concurrency, most.Concurrency)
 	}
 	if most.PerSecond > 0 && b.spec.Rate > most.PerSecond {
-		c.badValue("rate", "", "rate = %q is above the plugin's limit, %g/s", c.text("rate"), most.PerSecond)
+		args.badValue("rate", "", "rate = %q is above the plugin's limit, %g/s", args.text("rate"), most.PerSecond)
 	}
 	switch {
-	case c.has("timeout"):
+	case args.has("timeout"):
 	case most.Timeout > 0:
 		b.spec.Timeout = most.Timeout
 	default:
 		b.spec.Timeout = defaultTimeout
 	}
 	if b.spec.Timeout <= 0 {
-		c.badValue("timeout", "", "timeout is zero")
+		args.badValue("timeout", "", "timeout is zero")
 	}
 	if b.spec.Attempts > 100 {
-		c.badValue("attempts", "", "attempts = %d: want at most 100", b.spec.Attempts)
+		args.badValue("attempts", "", "attempts = %d: want at most 100", b.spec.Attempts)
 	}
 }
 
-// rate reads N/s, N/m or N/h as operations a second.
-func (c *call) rate() float64 {
-	text := c.text("rate")
+// readRate reads N/s, N/m or N/h as operations a second.
+func readRate(args *arguments) float64 {
+	text := args.text("rate")
 	count, unit, _ := strings.Cut(text, "/")
 	n, err := strconv.ParseFloat(strings.TrimSpace(count), 64)
 	per, known := map[string]float64{"s": 1, "m": 60, "h": 3600}[strings.TrimSpace(unit)]
 	if err != nil || !known || !(n > 0) || n > 1e9 {
-		c.badValue("rate", "write N/s, N/m or N/h", "rate = %q is not a rate", text)
+		args.badValue("rate", "write N/s, N/m or N/h", "rate = %q is not a rate", text)
 		return 0
 	}
 	return n / per
 }
 
-// config checks the plugin's own settings.
-func (c *call) config(b *backendValue) {
+// checkSettings checks the plugin's own settings.
+func checkSettings(args *arguments, b *backendValue) {
 	given := map[string]starlark.Value{}
-	for _, kw := range c.more {
+	for _, kw := range args.more {
 		if kw[1] != starlark.None {
 			given[textOf(kw[0])] = kw[1]
 		}
 	}
-	if !b.known {
+	if !b.Known {
 		return
 	}
-	names := fieldNames(b.desc.Config)
+	names := vet.FieldNames(b.Desc.Config)
 	for _, name := range sortedKeys(given) {
 		if !slices.Contains(names, name) {
-			fix := didYouMean(name, append(slices.Clone(names), c.entry.paramNames()...))
+			fix := lang.DidYouMean(name, append(slices.Clone(names), args.entry.ParamNames()...))
 			if fix == "" {
 				fix = "it has " + strings.Join(names, ", ")
 			}
-			c.badValue(name, fix, "%s has no setting %q", b.spec.Name, name)
+			args.badValue(name, fix, "%s has no setting %q", b.spec.Name, name)
 		}
 	}
-	for _, f := range b.desc.Config {
-		c.field(b, f, given)
+	for _, f := range b.Desc.Config {
+		checkSetting(args, b, f, given)
 	}
 }
 
-func fieldNames(fields []sdk.Field) []string {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.Name
-	}
-	return names
-}
-
-// field checks one setting and fills it in.
-func (c *call) field(b *backendValue, f sdk.Field, given map[string]starlark.Value) {
+// checkSetting checks one setting and fills it in.
+func checkSetting(args *arguments, b *backendValue, f sdk.Field, given map[string]starlark.Value) {
 	v := given[f.Name]
 	if v == nil {
 		switch {
-		case f.Required && !c.loose(anyConfig):
-			c.bad("", fieldHelp(f), "%s is missing", f.Name)
+		case f.Required && !args.loose(anyConfig):
+			args.bad("", fieldHelp(f), "%s is missing", f.Name)
 		case f.Default != nil && f.Type != sdk.Secret:
 			b.spec.Values[f.Name] = normal(f.Default)
 		}
@@ -198,28 +184,28 @@ func (c *call) field(b *backendValue, f sdk.Field, given map[string]starlark.Val
 	}
 	for _, other := range f.Conflicts {
 		if given[other] != nil && f.Name < other {
-			c.badValue(f.Name, "", "%s and %s cannot be given together", f.Name, other)
+			args.badValue(f.Name, "", "%s and %s cannot be given together", f.Name, other)
 		}
 	}
 	if f.Type == sdk.Secret {
-		c.secretField(b, f, v)
+		secretSetting(args, b, f, v)
 		return
 	}
 	x, bad := fieldValue(f, v, false)
 	if path, ok := x.(string); ok && f.Type == sdk.Path {
-		expanded, err := home.Expand(path, c.state.in.opts.Home)
+		expanded, err := home.Expand(path, args.in.opts.Home)
 		if err != nil {
-			c.badValue(f.Name, "", "%s: %s", f.Name, err)
+			args.badValue(f.Name, "", "%s: %s", f.Name, err)
 		}
 		x = expanded
 	}
 	switch {
 	case bad == nil:
 		b.spec.Values[f.Name] = x
-	case bad.fix == ofType:
-		c.bad(f.Name, fieldHelp(f), "%s: %s", f.Name, bad.message)
+	case bad.Fix == ofType:
+		args.bad(f.Name, fieldHelp(f), "%s: %s", f.Name, bad.Message)
 	default:
-		c.badValue(f.Name, bad.fix, "%s: %s", f.Name, bad.message)
+		args.badValue(f.Name, bad.Fix, "%s: %s", f.Name, bad.Message)
 	}
 }
 
@@ -246,18 +232,18 @@ func normal(v any) any {
 }
 
 // fieldValue turns a value into that of a setting or an option.
-func fieldValue(f sdk.Field, v starlark.Value, option bool) (any, *misuse) {
-	want := map[sdk.FieldType]kind{sdk.String: kindText, sdk.Int: kindInt, sdk.Bool: kindBool, sdk.Duration: kindDuration,
-		sdk.Choice: kindText, sdk.List: kindTexts, sdk.Path: kindText, sdk.URL: kindText, sdk.Secret: kindValue}[f.Type]
-	if !want.accepts(v) {
-		return nil, &misuse{want.mismatch(v), ofType}
+func fieldValue(f sdk.Field, v starlark.Value, option bool) (any, *lang.Misuse) {
+	want := map[sdk.FieldType]lang.Kind{sdk.String: lang.KindText, sdk.Int: lang.KindInt, sdk.Bool: lang.KindBool, sdk.Duration: lang.KindDuration,
+		sdk.Choice: lang.KindText, sdk.List: lang.KindTexts, sdk.Path: lang.KindText, sdk.URL: lang.KindText, sdk.Secret: lang.KindValue}[f.Type]
+	if !accepts(want, v) {
+		return nil, lang.Mistake(mismatch(want, v), ofType)
 	}
 	text := textOf(v)
 	switch f.Type {
 	case sdk.Int:
 		n, ok := v.(starlark.Int).Int64()
 		if !ok {
-			return nil, &misuse{"the number is too large", ""}
+			return nil, lang.Mistake("the number is too large", "")
 		}
 		return n, nil
 	case sdk.Bool:
@@ -275,28 +261,19 @@ func fieldValue(f sdk.Field, v starlark.Value, option bool) (any, *misuse) {
 	return text, textFlaw(f, text)
 }
 
-func texts(v starlark.Value) []string {
-	all, _ := elements(v)
-	list := []string{}
-	for _, e := range all {
-		list = append(list, textOf(e))
-	}
-	return list
-}
-
 // textFlaw says what is wrong with the text of a setting.
-func textFlaw(f sdk.Field, text string) *misuse {
+func textFlaw(f sdk.Field, text string) *lang.Misuse {
 	switch {
 	case f.Type == sdk.Choice && !slices.Contains(f.Choices, text):
-		fix := didYouMean(text, f.Choices)
+		fix := lang.DidYouMean(text, f.Choices)
 		if fix == "" {
-			fix = "write " + listed(quoted(f.Choices))
+			fix = "write " + lang.Listed(lang.Quoted(f.Choices))
 		}
-		return &misuse{fmt.Sprintf("%q is none of %s", text, strings.Join(f.Choices, ", ")), fix}
+		return lang.Mistake(fmt.Sprintf("%q is none of %s", text, strings.Join(f.Choices, ", ")), fix)
 	case f.Required && text == "":
-		return &misuse{"is empty", fieldHelp(f)}
+		return lang.Mistake("is empty", fieldHelp(f))
 	case strings.ContainsRune(text, 0):
-		return &misuse{"has a zero byte", ""}
+		return lang.Mistake("has a zero byte", "")
 	case f.Type == sdk.URL && text != "":
 		u, err := url.Parse(text)
 		if err != nil {
@@ -304,9 +281,9 @@ func textFlaw(f sdk.Field, text string) *misuse {
 		}
 		switch {
 		case err != nil || u.Scheme == "":
-			return &misuse{"is not a URL", "write scheme://host/path"}
+			return lang.Mistake("is not a URL", "write scheme://host/path")
 		case u.User != nil:
-			return &misuse{"the URL holds a login", "give it in settings of its own"}
+			return lang.Mistake("the URL holds a login", "give it in settings of its own")
 		}
 	}
 	return nil
@@ -323,24 +300,24 @@ func socketURL(text string) string {
 	return (&url.URL{Scheme: scheme, Path: path}).String()
 }
 
-// secretField takes a reference to a secret, or the form that a configuration
+// secretSetting takes a reference to a secret, or the form that a configuration
 // in JSON gives it: {"$secret": "env:NAME"}.
-func (c *call) secretField(b *backendValue, f sdk.Field, v starlark.Value) {
+func secretSetting(args *arguments, b *backendValue, f sdk.Field, v starlark.Value) {
 	const fix = `write secret.env("NAME"), secret.file("path") or secret.prompt("label")`
 	switch v := v.(type) {
 	case *refValue:
 		b.spec.Secrets[f.Name] = v.ref
 	case starlark.String:
 		b.spec.Secrets[f.Name] = SecretRef{Kind: "literal", Value: secret.New(string(v))}
-		c.warn(f.Name, fix, "%s stands in the script, and so in the ledger", f.Name)
+		args.warn(f.Name, fix, "%s stands in the script, and so in the ledger", f.Name)
 	case *starlark.Dict:
 		ref, ok := secretForm(v)
 		if !ok {
-			c.badValue(f.Name, `write {"$secret": "env:NAME"}, with env, file or prompt`, "%s: the dict is no secret reference", f.Name)
+			args.badValue(f.Name, `write {"$secret": "env:NAME"}, with env, file or prompt`, "%s: the dict is no secret reference", f.Name)
 		}
 		b.spec.Secrets[f.Name] = ref
 	default:
-		c.bad(f.Name, fix, "%s: want a secret reference, got %s", f.Name, v.Type())
+		args.bad(f.Name, fix, "%s: want a secret reference, got %s", f.Name, v.Type())
 	}
 }
 
@@ -350,12 +327,4 @@ func secretForm(d *starlark.Dict) (SecretRef, bool) {
 	form, name, found := strings.Cut(string(text), ":")
 	known := form == "env" || form == "file" || form == "prompt"
 	return SecretRef{Kind: form, Name: name}, ok && found && known && name != "" && d.Len() == 1
-}
-
-// warn notes what is no problem yet.
-func (c *call) warn(arg, fix, format string, args ...any) {
-	n := len(c.problems)
-	c.bad(arg, fix, format, args...)
-	c.state.in.warnings = append(c.state.in.warnings, c.problems[n])
-	c.problems = c.problems[:n]
 }

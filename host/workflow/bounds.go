@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/workflow/tree"
 	"go.starlark.net/syntax"
 )
 
@@ -183,19 +185,19 @@ const (
 // becomes X * $factor(Y), as does X + Y, X % Y and X.replace become $text(X) % Y and
 // $text(X).replace, and of what is taken whole, as f(*X), X becomes $some(X).
 // The operations stay where they stand, and say what they said.
-func bind(tree *syntax.File) {
-	syntax.Walk(tree, func(n syntax.Node) bool {
+func bind(script *syntax.File) {
+	syntax.Walk(script, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.BinaryExpr:
 			switch n.Op {
 			case syntax.STAR:
-				n.Y = hidden(factorName, n.Y)
+				n.Y = tree.Hidden(factorName, n.Y)
 			case syntax.PLUS:
 				if _, short := n.Y.(*syntax.Literal); !short {
-					n.Y = hidden(factorName, n.Y)
+					n.Y = tree.Hidden(factorName, n.Y)
 				}
 			case syntax.PERCENT:
-				n.X = hidden(textName, n.X)
+				n.X = tree.Hidden(textName, n.X)
 			}
 		case *syntax.AssignStmt:
 			bindAssignment(n)
@@ -203,7 +205,7 @@ func bind(tree *syntax.File) {
 			bindArguments(n)
 		case *syntax.DotExpr:
 			if multiplies(n.Name.Name) {
-				n.X = hidden(textName, n.X)
+				n.X = tree.Hidden(textName, n.X)
 			}
 		}
 		return true
@@ -214,9 +216,9 @@ func bind(tree *syntax.File) {
 func bindAssignment(n *syntax.AssignStmt) {
 	switch n.Op {
 	case syntax.STAR_EQ:
-		n.RHS = hidden(factorName, n.RHS)
+		n.RHS = tree.Hidden(factorName, n.RHS)
 	case syntax.PLUS_EQ:
-		n.RHS = hidden(someName, n.RHS)
+		n.RHS = tree.Hidden(someName, n.RHS)
 	case syntax.PERCENT_EQ:
 		if id, ok := n.LHS.(*syntax.Ident); ok {
 			again := &syntax.Ident{NamePos: id.NamePos, Name: id.Name}
@@ -231,12 +233,12 @@ func bindArguments(n *syntax.CallExpr) {
 	takes := isMethod && slices.Contains([]string{"extend", "update", "union"}, dot.Name.Name)
 	for i, a := range n.Args {
 		star, isStar := a.(*syntax.UnaryExpr)
-		_, isKeyword := keywordOf(a)
+		_, isKeyword := tree.Keyword(a)
 		switch {
 		case isStar && star.Op == syntax.STAR:
-			star.X = hidden(someName, star.X)
+			star.X = tree.Hidden(someName, star.X)
 		case takes && !isStar && !isKeyword:
-			n.Args[i] = hidden(someName, a)
+			n.Args[i] = tree.Hidden(someName, a)
 		}
 	}
 }
@@ -244,25 +246,6 @@ func bindArguments(n *syntax.CallExpr) {
 // multiplies reports whether a method of texts makes more than it is given.
 func multiplies(method string) bool {
 	return method == "replace" || method == "join" || method == "format"
-}
-
-// hidden is the call of a hidden builtin at the place of its argument.
-func hidden(name string, x syntax.Expr) syntax.Expr {
-	start, end := x.Span()
-	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: start, Name: name}, Lparen: start, Args: []syntax.Expr{x}, Rparen: end}
-}
-
-// unhidden is what a script has written there.
-func unhidden(x syntax.Expr) syntax.Expr {
-	if n, ok := x.(*syntax.CallExpr); ok && isHidden(n) {
-		return n.Args[0]
-	}
-	return x
-}
-
-func isHidden(n *syntax.CallExpr) bool {
-	id, ok := n.Fn.(*syntax.Ident)
-	return ok && strings.HasPrefix(id.Name, "$")
 }
 
 // factorOf marks the right side of a multiplication or an addition.

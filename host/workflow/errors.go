@@ -9,10 +9,9 @@ import (
 	"go.starlark.net/syntax"
 
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/host/workflow/tree"
 )
-
-// builtinFile is what the interpreter gives as the file of a builtin's frame.
-const builtinFile = "<builtin>"
 
 // innermost returns the deepest evaluation error of a chain: its stack is the
 // longest. nil: there is none.
@@ -51,9 +50,9 @@ const maxCallers = 5
 
 // problemOf turns the error of an evaluation into a problem at its place.
 // what, if not "", stands before the message: whose call it was.
-func (in *interp) problemOf(err error, what string) source.Problem {
+func problemOf(files map[string]*tree.File, err error, what string) source.Problem {
 	at, callers := where(innermost(err))
-	message, fix := in.advice(err)
+	message, fix := advice(files, err)
 	x := source.Problem{Fix: fix}
 	if what != "" {
 		x.Same = message
@@ -66,52 +65,27 @@ func (in *interp) problemOf(err error, what string) source.Problem {
 		message += " (called from " + strings.Join(callers, ", from ") + ")"
 	}
 	x.Message = message
-	if f := in.files[at.Filename()]; f != nil && at.IsValid() {
-		x.File, x.Line, x.Column = f.place(f.start(at))
+	if f := files[at.Filename()]; f != nil && at.IsValid() {
+		x.File, x.Line, x.Column = f.Place(f.Start(at))
 	}
 	return x
 }
 
 // advice is explain, with what can be said of the operation that failed.
-func (in *interp) advice(err error) (message, fix string) {
+func advice(files map[string]*tree.File, err error) (message, fix string) {
 	message, fix = explain(err)
 	if fix == "" {
 		at, _ := where(innermost(err))
-		fix = evaluationFix(message, in.files[at.Filename()].nodeAt(at))
+		fix = evaluationFix(message, files[at.Filename()].NodeAt(at))
 	}
 	return message, fix
 }
 
-// nodeAt is the operation that an error has the position of; nil if there is
-// none.
-func (f *file) nodeAt(at syntax.Position) syntax.Node {
-	if f == nil {
-		return nil
-	}
-	return f.nodes[spotOf(at)]
-}
-
-// start turns the position that the interpreter gives an error of a call or an
-// attribute, that of a parenthesis or dot, into where it is written.
-func (f *file) start(at syntax.Position) syntax.Position {
-	start := at
-	switch n := f.nodes[spotOf(at)].(type) {
-	case *syntax.CallExpr:
-		start = syntax.Start(n)
-	case *syntax.DotExpr:
-		start = n.Name.NamePos
-	}
-	if start.Line != at.Line {
-		return at
-	}
-	return start
-}
-
 // explain returns what an error says, on one line, and what to do about it.
 func explain(err error) (message, fix string) {
-	var m *misuse
+	var m *lang.Misuse
 	if errors.As(err, &m) {
-		return oneLine(m.message), m.fix
+		return oneLine(m.Message), m.Fix
 	}
 	var e *starlark.EvalError
 	if errors.As(err, &e) {

@@ -13,6 +13,8 @@ import (
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/host/workflow/tree"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -106,7 +108,7 @@ func problem(text string, err error) {
 		panic(err.Error())
 	}
 	leak(err.Error())
-	all := linesOf(text)
+	all := tree.Lines(text)
 	for _, x := range list.List {
 		if x.File != "@rekey/w.star" {
 			continue
@@ -121,9 +123,9 @@ func problem(text string, err error) {
 // hooks can be called or with problems at places of the text.
 func FuzzLoad(f *testing.F) {
 	f.Add(grownUp)
-	for _, e := range table() {
-		if e.example != "" {
-			f.Add(inContext(e.example, e))
+	for _, e := range lang.New().Entries() {
+		if e.Example != "" {
+			f.Add(inContext(e.Example, e))
 		}
 	}
 	fuzz := newFuzzed(f)

@@ -75,7 +75,7 @@ func TestShippedScriptsHaveNoPathWithoutAChange(t *testing.T) {
 		t.Fatal(list, err)
 	}
 	for _, path := range list {
-		w, err := Load(t.Context(), Options{Path: "@rekey/" + filepath.Base(path), Embedded: scripts.FS, Placeholders: true, WorkDir: t.TempDir()})
+		w, err := Load(t.Context(), Options{Path: "@rekey/" + filepath.Base(path), Embedded: scripts.FS, Placeholders: true, WorkDir: t.TempDir(), Fatal: func(line string) { panic(line) }})
 		if err != nil {
 			t.Fatal(err)
 		}

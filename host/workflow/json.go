@@ -9,15 +9,17 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
 // maxJSON is how long a JSON text may be that scripts read or make.
 const maxJSON = 16 << 20
 
-func (c *call) jsonEncode() (starlark.Value, error) {
-	text, err := encodeJSON(c.value("value"))
+func evalJSONEncode(args *arguments) (starlark.Value, error) {
+	text, err := encodeJSON(args.value("value"))
 	if err != nil {
-		return nil, &misuse{message: "json.encode: " + err.Error()}
+		return nil, &lang.Misuse{Message: "json.encode: " + err.Error()}
 	}
 	return starlark.String(text), nil
 }
@@ -47,15 +49,15 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
-func (c *call) jsonDecode() (starlark.Value, error) {
-	v, err := decodeJSON(c.text("text"))
+func evalJSONDecode(args *arguments) (starlark.Value, error) {
+	v, err := decodeJSON(args.text("text"))
 	if err == nil {
 		return v, nil
 	}
-	if other := c.value("default"); other != nil {
+	if other := args.value("default"); other != nil {
 		return other, nil
 	}
-	return nil, &misuse{message: "json.decode: " + err.Error()}
+	return nil, &lang.Misuse{Message: "json.decode: " + err.Error()}
 }
 
 // decodeJSON returns the value of a JSON text. Errors never quote it.
@@ -88,17 +90,17 @@ func flawed(err error, length int) error {
 	return errors.New("not valid JSON")
 }
 
-func (c *call) jsonIndent() (starlark.Value, error) {
-	text, prefix, indent := c.text("text"), c.text("prefix"), c.text("indent")
+func evalJSONIndent(args *arguments) (starlark.Value, error) {
+	text, prefix, indent := args.text("text"), args.text("prefix"), args.text("indent")
 	if len(text) > maxJSON/64 || len(prefix)+len(indent) > 16 {
-		return nil, &misuse{message: "json.indent: the text would be too long"}
+		return nil, &lang.Misuse{Message: "json.indent: the text would be too long"}
 	}
 	if _, err := decodeJSON(text); err != nil { // also bounds the depth
-		return nil, &misuse{message: "json.indent: " + err.Error()}
+		return nil, &lang.Misuse{Message: "json.indent: " + err.Error()}
 	}
 	var b bytes.Buffer
 	if err := json.Indent(&b, []byte(text), prefix, indent); err != nil {
-		return nil, &misuse{message: "json.indent: the text is not JSON"}
+		return nil, &lang.Misuse{Message: "json.indent: the text is not JSON"}
 	}
 	return starlark.String(b.String()), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -93,8 +94,8 @@ func TestComputingIsLimited(t *testing.T) {
 // TestWaitingForABackendIsNotComputing: a step may take as long as it takes.
 func TestWaitingForABackendIsNotComputing(t *testing.T) {
 	w := limitedWorkflow(t, "workflow(users = users, backend = target)", Limits{Compute: time.Hour}, nil)
-	s := w.in.newThread()
-	s.begin(context.Background(), inRotate, "rotate", "ann", nil)
+	s := w.in.threads.start()
+	s.begin(context.Background(), lang.InRotate, "rotate", "ann", nil)
 	defer s.end()
 	s.watch.pause()
 	most := int(time.Hour / part)

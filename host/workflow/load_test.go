@@ -136,7 +136,7 @@ func TestScriptItself(t *testing.T) {
 }
 
 func TestEmbeddedScriptLoadsWhatIsBesideIt(t *testing.T) {
-	o := Options{Path: "@rekey/quick.star", WorkDir: t.TempDir(), Describe: describe, Embedded: fstest.MapFS{
+	o := Options{Path: "@rekey/quick.star", WorkDir: t.TempDir(), Describe: describe, Fatal: func(line string) { panic(line) }, Embedded: fstest.MapFS{
 		"quick.star":       {Data: []byte(`load("lib/a.star", "a")` + "\nworkflow(users = csv(\"@rekey/data/users.csv\", key = \"login\"), backend = backend(\"memory\"))\n")},
 		"lib/a.star":       {Data: []byte("a = 1\n")},
 		"data/users.csv":   {Data: []byte("login\nann\nbob\n")},

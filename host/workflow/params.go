@@ -12,6 +12,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
 // paramType is one of param's members: how text becomes a value.
@@ -19,38 +20,36 @@ type paramType struct {
 	name string
 	zero starlark.Value
 	// read turns text into a value, or says why it cannot.
-	read func(text string) (starlark.Value, *misuse)
+	read func(text string) (starlark.Value, *lang.Misuse)
 	// write is read backwards, for a default.
 	write func(v starlark.Value) string
 }
 
-func textOf(v starlark.Value) string { s, _ := starlark.AsString(v); return s }
+func readText(text string) (starlark.Value, *lang.Misuse) { return starlark.String(text), nil }
 
-func readText(text string) (starlark.Value, *misuse) { return starlark.String(text), nil }
-
-func (c *call) paramString() (starlark.Value, error) {
-	return c.param(paramType{"string", starlark.String(""), readText, textOf})
+func evalParamString(args *arguments) (starlark.Value, error) {
+	return declareParam(args, paramType{"string", starlark.String(""), readText, textOf})
 }
 
-func (c *call) paramPath() (starlark.Value, error) {
-	return c.param(paramType{"path", starlark.String(""), func(text string) (starlark.Value, *misuse) {
+func evalParamPath(args *arguments) (starlark.Value, error) {
+	return declareParam(args, paramType{"path", starlark.String(""), func(text string) (starlark.Value, *lang.Misuse) {
 		if text == "" {
-			return nil, &misuse{"the path is empty", ""}
+			return nil, lang.Mistake("the path is empty", "")
 		}
-		path, err := home.Expand(text, c.state.in.opts.Home)
+		path, err := home.Expand(text, args.in.opts.Home)
 		if err != nil {
-			return nil, &misuse{err.Error(), ""}
+			return nil, lang.Mistake(err.Error(), "")
 		}
 		return readText(path)
 	}, textOf})
 }
 
-func (c *call) paramInt() (starlark.Value, error) {
-	least, most := c.value("min"), c.value("max")
-	return c.param(paramType{"int", starlark.MakeInt(0), func(text string) (starlark.Value, *misuse) {
+func evalParamInt(args *arguments) (starlark.Value, error) {
+	least, most := args.value("min"), args.value("max")
+	return declareParam(args, paramType{"int", starlark.MakeInt(0), func(text string) (starlark.Value, *lang.Misuse) {
 		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 		if err != nil {
-			return nil, &misuse{fmt.Sprintf("%q is not a whole number", text), "write it in digits"}
+			return nil, lang.Mistake(fmt.Sprintf("%q is not a whole number", text), "write it in digits")
 		}
 		v := starlark.MakeInt64(n)
 		return v, outside(v, text, least, most)
@@ -58,12 +57,12 @@ func (c *call) paramInt() (starlark.Value, error) {
 }
 
 // outside says that a value is not within the limits, which may be nil.
-func outside(v starlark.Value, text string, least, most starlark.Value) *misuse {
+func outside(v starlark.Value, text string, least, most starlark.Value) *lang.Misuse {
 	if least != nil && isLess(v, least) {
-		return &misuse{fmt.Sprintf("%s is too small", text), "want at least " + shownLimit(least)}
+		return lang.Mistake(fmt.Sprintf("%s is too small", text), "want at least "+shownLimit(least))
 	}
 	if most != nil && isLess(most, v) {
-		return &misuse{fmt.Sprintf("%s is too large", text), "want at most " + shownLimit(most)}
+		return lang.Mistake(fmt.Sprintf("%s is too large", text), "want at most "+shownLimit(most))
 	}
 	return nil
 }
@@ -80,117 +79,92 @@ func shownLimit(v starlark.Value) string {
 	return v.String()
 }
 
-func (c *call) paramBool() (starlark.Value, error) {
-	return c.param(paramType{"bool", starlark.False, func(text string) (starlark.Value, *misuse) {
+func evalParamBool(args *arguments) (starlark.Value, error) {
+	return declareParam(args, paramType{"bool", starlark.False, func(text string) (starlark.Value, *lang.Misuse) {
 		switch strings.ToLower(text) {
 		case "true", "yes", "1":
 			return starlark.True, nil
 		case "false", "no", "0":
 			return starlark.False, nil
 		}
-		return nil, &misuse{fmt.Sprintf("%q is neither true nor false", text), "write true, false, yes, no, 1 or 0"}
+		return nil, lang.Mistake(fmt.Sprintf("%q is neither true nor false", text), "write true, false, yes, no, 1 or 0")
 	}, func(v starlark.Value) string { return strings.ToLower(v.String()) }})
 }
 
-func (c *call) paramDuration() (starlark.Value, error) {
+func evalParamDuration(args *arguments) (starlark.Value, error) {
 	limit := func(name string) *time.Duration {
-		if !c.has(name) {
+		if !args.has(name) {
 			return nil
 		}
-		d := c.duration(name)
+		d := args.duration(name)
 		return &d
 	}
 	least, most := limit("min"), limit("max")
-	return c.param(paramType{"duration", starlark.String("0s"), func(text string) (starlark.Value, *misuse) {
+	return declareParam(args, paramType{"duration", starlark.String("0s"), func(text string) (starlark.Value, *lang.Misuse) {
 		d, bad := parseDuration(text)
 		switch {
 		case bad != nil:
 			return nil, bad
 		case least != nil && d < *least:
-			return nil, &misuse{text + " is too short", "want at least " + least.String()}
+			return nil, lang.Mistake(text+" is too short", "want at least "+least.String())
 		case most != nil && d > *most:
-			return nil, &misuse{text + " is too long", "want at most " + most.String()}
+			return nil, lang.Mistake(text+" is too long", "want at most "+most.String())
 		}
 		return readText(text)
 	}, textOf})
 }
 
-// parseDuration reads "90s", "10m", "1h30m".
-func parseDuration(text string) (time.Duration, *misuse) {
-	d, err := time.ParseDuration(text)
-	switch {
-	case err != nil:
-		return 0, &misuse{fmt.Sprintf("%q is not a duration", text), `write a number and a unit: "500ms", "90s", "10m", "1h30m"`}
-	case d < 0:
-		return 0, &misuse{fmt.Sprintf("%q is negative", text), ""}
-	}
-	return d, nil
-}
-
-// duration returns an argument of kind duration, or its default, 0 for None.
-func (c *call) duration(name string) time.Duration {
-	text := c.text(name)
-	if text == "" && !c.has(name) {
-		return 0
-	}
-	d, bad := parseDuration(text)
-	if bad != nil {
-		c.badValue(name, bad.fix, "%s: %s", name, bad.message)
-	}
-	return d
-}
-
-func (c *call) paramChoice() (starlark.Value, error) {
-	choices := c.texts("choices")
+func evalParamChoice(args *arguments) (starlark.Value, error) {
+	choices := args.texts("choices")
 	if len(choices) == 0 {
-		c.bad("choices", "", "choices is empty")
-		return c.param(paramType{"choice", starlark.String(""), readText, textOf})
+		args.bad("choices", "", "choices is empty")
+		return declareParam(args, paramType{"choice", starlark.String(""), readText, textOf})
 	}
 	spelling := map[string]string{}
 	for _, w := range choices {
 		spelling[strings.ToLower(w)] = w
 	}
-	if d, ok := c.value("aliases").(*starlark.Dict); ok {
-		c.aliases(d, spelling)
+	if d, ok := args.value("aliases").(*starlark.Dict); ok {
+		readAliases(args, d, spelling)
 	}
-	return c.param(paramType{"choice", starlark.String(choices[0]), func(text string) (starlark.Value, *misuse) {
+	return declareParam(args, paramType{"choice", starlark.String(choices[0]), func(text string) (starlark.Value, *lang.Misuse) {
 		if w, ok := spelling[strings.ToLower(text)]; ok {
 			return starlark.String(w), nil
 		}
-		fix := didYouMean(text, choices)
+		fix := lang.DidYouMean(text, choices)
 		if fix == "" {
-			fix = "write " + listed(choices)
+			fix = "write " + lang.Listed(choices)
 		}
-		return nil, &misuse{fmt.Sprintf("%q is none of %s", text, strings.Join(choices, ", ")), fix}
+		return nil, lang.Mistake(fmt.Sprintf("%q is none of %s", text, strings.Join(choices, ", ")), fix)
 	}, textOf})
 }
 
 // aliases adds other spellings of choices.
-func (c *call) aliases(d *starlark.Dict, spelling map[string]string) {
+func readAliases(args *arguments, d *starlark.Dict, spelling map[string]string) {
 	for _, item := range d.Items() {
 		alias, choice := textOf(item[0]), textOf(item[1])
 		w, known := spelling[strings.ToLower(choice)]
 		if !known {
-			c.badValue("aliases", didYouMean(choice, c.texts("choices")), "alias %q: %q is no choice", alias, choice)
+			args.badValue("aliases", lang.DidYouMean(choice, args.texts("choices")), "alias %q: %q is no choice", alias, choice)
 			continue
 		}
 		if _, taken := spelling[strings.ToLower(alias)]; taken {
-			c.badValue("aliases", "", "alias %q is there already", alias)
+			args.badValue("aliases", "", "alias %q is there already", alias)
 			continue
 		}
 		spelling[strings.ToLower(alias)] = w
 	}
 }
 
-func (c *call) paramList() (starlark.Value, error) {
-	return c.param(paramType{"list", starlark.NewList(nil), func(text string) (starlark.Value, *misuse) {
+func evalParamList(args *arguments) (starlark.Value, error) {
+	return declareParam(args, paramType{"list", starlark.NewList(nil), func(text string) (starlark.Value, *lang.Misuse) {
 		var all []starlark.Value
 		if strings.TrimSpace(text) == "" {
 			return starlark.NewList(nil), nil
 		}
 		for i, word := range strings.Split(text, ",") {
 			if word = strings.TrimSpace(word); word == "" {
-				return nil, &misuse{fmt.Sprintf("element %d is empty", i+1), "write words between commas"}
+				return nil, lang.Mistake(fmt.Sprintf("element %d is empty", i+1), "write words between commas")
 			}
 			all = append(all, starlark.String(word))
 		}
@@ -205,11 +179,11 @@ func (c *call) paramList() (starlark.Value, error) {
 	}})
 }
 
-func (c *call) paramJSON() (starlark.Value, error) {
-	return c.param(paramType{"json", starlark.None, func(text string) (starlark.Value, *misuse) {
+func evalParamJSON(args *arguments) (starlark.Value, error) {
+	return declareParam(args, paramType{"json", starlark.None, func(text string) (starlark.Value, *lang.Misuse) {
 		v, err := decodeJSON(text)
 		if err != nil {
-			return nil, &misuse{err.Error(), "write JSON"}
+			return nil, lang.Mistake(err.Error(), "write JSON")
 		}
 		return v, nil
 	}, func(v starlark.Value) string {
@@ -223,40 +197,40 @@ func (c *call) paramJSON() (starlark.Value, error) {
 
 // param declares a parameter and returns its value: what was given, else the
 // default, else an empty stand-in.
-func (c *call) param(t paramType) (starlark.Value, error) {
-	in, name := c.state.in, c.text("name")
+func declareParam(args *arguments, t paramType) (starlark.Value, error) {
+	in, name := args.in, args.text("name")
 	given, isGiven := in.opts.Params[name]
-	p := Param{Name: name, Type: t.name, Help: c.text("help"), Given: isGiven}
-	if i := c.entry.index("choices"); i >= 0 {
-		p.Choices = c.texts("choices")
+	p := Param{Name: name, Type: t.name, Help: args.text("help"), Given: isGiven}
+	if i := args.entry.Index("choices"); i >= 0 {
+		p.Choices = args.texts("choices")
 	}
-	c.declare(name)
-	fallback := c.value("default")
+	checkParamName(args, name)
+	fallback := args.value("default")
 	hasDefault := fallback != nil
 	if hasDefault {
 		text := ""
-		fallback, text = c.defaultOf(t, fallback)
+		fallback, text = defaultOf(args, t, fallback)
 		p.Default = &text
 	}
-	in.params = append(in.params, p)
+	in.spec.Params = append(in.spec.Params, p)
 	if isGiven {
 		v, bad := t.read(given)
 		if bad == nil {
 			return v, nil
 		}
-		c.bad("name", bad.fix, "%s: %s", name, bad.message)
+		args.bad("name", bad.Fix, "%s: %s", name, bad.Message)
 	}
 	switch {
 	case hasDefault:
 		return fallback, nil
 	case !isGiven && !in.opts.Placeholders:
-		c.bad("name", "give "+name+"=VALUE", "%s (%s) is required", name, t.name)
+		args.bad("name", "give "+name+"=VALUE", "%s (%s) is required", name, t.name)
 	}
 	return t.zero, nil
 }
 
 // defaultOf checks a default and returns it, with its text.
-func (c *call) defaultOf(t paramType, v starlark.Value) (starlark.Value, string) {
+func defaultOf(args *arguments, t paramType, v starlark.Value) (starlark.Value, string) {
 	if v == starlark.None {
 		return v, ""
 	}
@@ -269,56 +243,31 @@ func (c *call) defaultOf(t paramType, v starlark.Value) (starlark.Value, string)
 	}
 	checked, bad := t.read(text)
 	if bad != nil {
-		c.badValue("default", bad.fix, "default: %s", bad.message)
+		args.badValue("default", bad.Fix, "default: %s", bad.Message)
 		return v, text
 	}
 	return checked, text
 }
 
 // declare checks a parameter's name.
-func (c *call) declare(name string) {
+func checkParamName(args *arguments, name string) {
 	ok := name != ""
 	for i, r := range name {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
 		ok = ok && (letter || i > 0 && (r >= '0' && r <= '9' || r == '-'))
 	}
 	if !ok {
-		c.badValue("name", "use letters, digits, _ and -", "%q is no name of a parameter", name)
+		args.badValue("name", "use letters, digits, _ and -", "%q is no name of a parameter", name)
 	}
-	if slices.ContainsFunc(c.state.in.params, func(p Param) bool { return p.Name == name }) {
-		c.badValue("name", "give it another name", "%s is declared twice", name)
+	if slices.ContainsFunc(args.in.spec.Params, func(p Param) bool { return p.Name == name }) {
+		args.badValue("name", "give it another name", "%s is declared twice", name)
 	}
 }
 
-// missing reports whether a param.X() call has to do without what a run will
-// give it.
-func (in *interp) missing(n *syntax.CallExpr) bool {
-	if _, given := in.opts.Params[paramName(n)]; given {
-		return false
-	}
-	return in.opts.Placeholders || !in.hasDefault(n)
-}
-
-// hasDefault reports whether a param.X() call is given a default.
-func (in *interp) hasDefault(n *syntax.CallExpr) bool {
-	e := in.lang.byName["param."+n.Fn.(*syntax.DotExpr).Name.Name]
-	if e == nil {
-		return true
-	}
-	for i, a := range n.Args {
-		kw, isKeyword := keywordOf(a)
-		_, isStar := a.(*syntax.UnaryExpr)
-		if isKeyword && kw == "default" || isStar || !isKeyword && i == e.index("default") {
-			return true
-		}
-	}
-	return false
-}
-
-// unknownParams notes what was given and not declared.
-func (in *interp) unknownParams() {
+// checkUnknownParams notes what was given and not declared.
+func checkUnknownParams(in *interp) {
 	var declared, open []string
-	for _, p := range in.params {
+	for _, p := range in.spec.Params {
 		declared = append(declared, p.Name)
 		if !p.Given {
 			open = append(open, p.Name)
@@ -328,11 +277,12 @@ func (in *interp) unknownParams() {
 		if slices.Contains(declared, name) {
 			continue
 		}
-		fix := didYouMean(name, open)
-		if fix == "" && len(declared) > 0 {
+		fix := ""
+		if len(declared) > 0 {
 			fix = "it has " + strings.Join(declared, ", ")
 		}
-		in.note(source.Problem{File: in.script.shown, Message: fmt.Sprintf("there is no parameter %q", name), Fix: fix})
+		m := lang.Unknown("there is no parameter", name, open, fix)
+		in.notes.add(source.Problem{File: in.script.Shown, Message: m.Message, Fix: m.Fix})
 	}
 }
 

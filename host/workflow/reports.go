@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
 // reportValue is what report.csv() and its like make.
@@ -22,37 +24,37 @@ func (r *reportValue) Freeze()               {}
 func (r *reportValue) Truth() starlark.Bool  { return true }
 func (r *reportValue) Hash() (uint32, error) { return 0, errors.New("a report is no key") }
 
-func (c *call) reportSummary() (starlark.Value, error) {
+func evalReportSummary(args *arguments) (starlark.Value, error) {
 	return &reportValue{spec: ReportSpec{Kind: "summary", Order: "source"}}, nil
 }
 
-func (c *call) reportJSON() (starlark.Value, error)  { return c.report("json") }
-func (c *call) reportJSONL() (starlark.Value, error) { return c.report("jsonl") }
+func evalReportJSON(args *arguments) (starlark.Value, error)  { return reportTo(args, "json") }
+func evalReportJSONL(args *arguments) (starlark.Value, error) { return reportTo(args, "jsonl") }
 
 // reportCSV is report.csv().
-func (c *call) reportCSV() (starlark.Value, error) {
-	v, err := c.report("csv")
+func evalReportCSV(args *arguments) (starlark.Value, error) {
+	v, err := reportTo(args, "csv")
 	r, ok := v.(*reportValue)
 	if err != nil || !ok {
 		return v, err
 	}
-	r.spec.Mark = c.choice("encoding", "utf-8", "utf-8-sig") == "utf-8-sig"
-	delimiter := c.text("delimiter")
+	r.spec.Mark = args.choice("encoding", "utf-8", "utf-8-sig") == "utf-8-sig"
+	delimiter := args.text("delimiter")
 	if delimiter != "," {
 		r.spec.Delimiter = delimiter
 	}
 	if d, size := utf8.DecodeRuneInString(delimiter); size != len(delimiter) || d == utf8.RuneError || d == '"' || d != '\t' && unicode.IsControl(d) {
-		c.badValue("delimiter", `write one character, such as ";" or "\t"`, "delimiter = %q is not one character that can stand between values", delimiter)
+		args.badValue("delimiter", `write one character, such as ";" or "\t"`, "delimiter = %q is not one character that can stand between values", delimiter)
 	}
 	return r, nil
 }
 
-func (c *call) reportHTML() (starlark.Value, error) { return c.report("html") }
+func evalReportHTML(args *arguments) (starlark.Value, error) { return reportTo(args, "html") }
 
-func (c *call) report(kind string) (starlark.Value, error) {
-	r := &reportValue{spec: ReportSpec{Kind: kind, Path: c.path("path"), Order: c.choice("order", "source", "apply"), EncryptTo: c.texts("encrypt_to")}}
+func reportTo(args *arguments, kind string) (starlark.Value, error) {
+	r := &reportValue{spec: ReportSpec{Kind: kind, Path: args.path("path"), Order: args.choice("order", "source", "apply"), EncryptTo: args.texts("encrypt_to")}}
 	if r.spec.Path == "" {
-		c.badValue("path", "", "the path is empty")
+		args.badValue("path", "", "the path is empty")
 	}
 	for _, to := range r.spec.EncryptTo {
 		if !strings.HasPrefix(to, "age1") {
@@ -60,22 +62,22 @@ func (c *call) report(kind string) (starlark.Value, error) {
 			if strings.HasPrefix(to, "ssh-") || strings.HasPrefix(to, "ecdsa-") {
 				fix = "SSH keys are not supported: " + fix
 			}
-			c.badValue("encrypt_to", fix, "encrypt_to: %q is no age recipient", to)
+			args.badValue("encrypt_to", fix, "encrypt_to: %q is no age recipient", to)
 		}
 	}
 	if len(r.spec.EncryptTo) > 0 && r.spec.Path != "-" && !strings.HasSuffix(r.spec.Path, ".age") && r.spec.Path != "" {
 		r.spec.Path += ".age"
 	}
-	if c.has("row") {
-		r.row = c.hook("row", "r")
+	if args.has("row") {
+		r.row = hookArgument(args, "row", lang.InRow, "r")
 		r.spec.HasRow = r.row != nil
 	}
 	return r, nil
 }
 
 // reports reads reports = [report.csv(…)].
-func (c *call) reports() []*reportValue {
-	all, given := elements(c.value("reports"))
+func readReports(args *arguments) []*reportValue {
+	all, given := elements(args.value("reports"))
 	if !given {
 		return []*reportValue{{spec: ReportSpec{Kind: "summary", Order: "source"}}}
 	}
@@ -85,7 +87,7 @@ func (c *call) reports() []*reportValue {
 		r := v.(*reportValue)
 		path := filepath.Clean(r.spec.Path)
 		if r.spec.Path != "" && taken[path] {
-			c.badValue("reports", "give each a path of its own", "two reports are written to %q", r.spec.Path)
+			args.badValue("reports", "give each a path of its own", "two reports are written to %q", r.spec.Path)
 		}
 		taken[path] = true
 		list = append(list, r)

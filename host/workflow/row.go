@@ -8,12 +8,13 @@ import (
 
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // rowValue is r in a row function: what one user came to.
 type rowValue struct {
-	lang   *language
+	table  *lang.Table
 	schema *schema
 	r      report.Result
 }
@@ -25,7 +26,7 @@ func (r *rowValue) Type() string          { return "result of a user" }
 func (r *rowValue) Freeze()               {}
 func (r *rowValue) Truth() starlark.Bool  { return true }
 func (r *rowValue) Hash() (uint32, error) { return 0, fmt.Errorf("r is no key; use r.user") }
-func (r *rowValue) AttrNames() []string   { return r.lang.members("r") }
+func (r *rowValue) AttrNames() []string   { return r.table.Members("r") }
 
 // Attr returns what the table lists.
 func (r *rowValue) Attr(name string) (starlark.Value, error) {
@@ -77,7 +78,7 @@ func (r *rowValue) passwords(name string) (starlark.Value, error) {
 		}
 		return m, nil
 	}
-	return nil, r.lang.noMember("r", name)
+	return nil, r.table.NoMember("r", name)
 }
 
 func secretOrNone(v secret.Value) starlark.Value {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -140,15 +141,15 @@ func TestReportRowsOfAKeptScript(t *testing.T) {
 
 // TestExamplesOfRowsMakeRows calls what the table shows.
 func TestExamplesOfRowsMakeRows(t *testing.T) {
-	for _, e := range rowEntries() {
-		if e.example == "" {
+	for _, e := range lang.New().Entries() {
+		if !strings.HasPrefix(e.Name, "r.") {
 			continue
 		}
-		text := "users = csv(\"u.csv\", key = \"login\")\n" + e.example + "\nworkflow(users = users, backend = backend(\"memory\"), reports = [page])"
+		text := "users = csv(\"u.csv\", key = \"login\")\n" + e.Example + "\nworkflow(users = users, backend = backend(\"memory\"), reports = [page])"
 		w := mustLoad(t, script(t, text, "u.csv", "login\nann\n"))
 		row, include, err := w.ReportRow(context.Background(), 0, outcome(rowsOf(t, w)[0]))
 		if err != nil || !include || len(row) != 1 || row[0].Value == nil {
-			t.Errorf("%s: %s, %v", e.name, shown(row), err)
+			t.Errorf("%s: %s, %v", e.Name, shown(row), err)
 		}
 	}
 }

@@ -42,28 +42,3 @@ func (s *secretValue) Binary(syntax.Token, starlark.Value, starlark.Side) (starl
 
 // Unary fails.
 func (s *secretValue) Unary(syntax.Token) (starlark.Value, error) { return nil, errOpaque }
-
-// refValue is a reference to a secret that a backend needs. It is read when
-// the backend is configured.
-type refValue struct{ ref SecretRef }
-
-func (r *refValue) String() string        { return "secret." + r.ref.Kind + "(" + r.ref.Name + ")" }
-func (r *refValue) Type() string          { return "secret reference" }
-func (r *refValue) Freeze()               {}
-func (r *refValue) Truth() starlark.Bool  { return true }
-func (r *refValue) Hash() (uint32, error) { return 0, errors.New("a secret reference is no key") }
-
-func (c *call) secretEnv() (starlark.Value, error)    { return c.reference("env", "name") }
-func (c *call) secretFile() (starlark.Value, error)   { return c.reference("file", "path") }
-func (c *call) secretPrompt() (starlark.Value, error) { return c.reference("prompt", "label") }
-
-func (c *call) reference(kind, arg string) (starlark.Value, error) {
-	name := c.text(arg)
-	if name == "" {
-		c.badValue(arg, "", "%s is empty", arg)
-	}
-	if kind == "file" {
-		name = c.path(arg)
-	}
-	return &refValue{SecretRef{Kind: kind, Name: name}}, nil
-}

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -60,7 +61,7 @@ func (r *resultValue) Attr(name string) (starlark.Value, error) {
 	case "value":
 		return r.value, nil
 	}
-	return nil, &misuse{fmt.Sprintf("the result of a step has no %q", name), didYouMean(name, resultNames())}
+	return nil, lang.Mistake(fmt.Sprintf("the result of a step has no %q", name), lang.DidYouMean(name, resultNames()))
 }
 
 // refusal is the error of a step without try_ that the backend did not do.
@@ -84,28 +85,28 @@ func (r *refusal) Error() string {
 }
 
 // tries reports whether the call is of a try_ twin.
-func (c *call) tries() bool { return strings.HasPrefix(c.entry.name, "step.try_") }
+func isTry(args *arguments) bool { return strings.HasPrefix(args.entry.Name, "step.try_") }
 
-func (c *call) stepSet() (starlark.Value, error)    { return c.step("set") }
-func (c *call) stepChange() (starlark.Value, error) { return c.step("change") }
-func (c *call) stepReset() (starlark.Value, error)  { return c.step("reset") }
-func (c *call) stepVerify() (starlark.Value, error) { return c.step("verify") }
-func (c *call) stepFind() (starlark.Value, error)   { return c.step("find") }
-func (c *call) stepUnlock() (starlark.Value, error) { return c.step("unlock") }
+func evalStepSet(args *arguments) (starlark.Value, error)    { return doStep(args, "set") }
+func evalStepChange(args *arguments) (starlark.Value, error) { return doStep(args, "change") }
+func evalStepReset(args *arguments) (starlark.Value, error)  { return doStep(args, "reset") }
+func evalStepVerify(args *arguments) (starlark.Value, error) { return doStep(args, "verify") }
+func evalStepFind(args *arguments) (starlark.Value, error)   { return doStep(args, "find") }
+func evalStepUnlock(args *arguments) (starlark.Value, error) { return doStep(args, "unlock") }
 
 // step takes a step that reaches a backend.
-func (c *call) step(verb string) (starlark.Value, error) {
-	b := c.value("backend").(*backendValue)
-	step := engine.Step{Verb: verb, Backend: b.spec.Label, Account: c.text("account")}
+func doStep(args *arguments, verb string) (starlark.Value, error) {
+	b := args.value("backend").(*backendValue)
+	step := engine.Step{Verb: verb, Backend: b.Label, Account: args.text("account")}
 	if isGarbled(step.Account) {
-		c.bad("account", halfLetter, "account %q has half a letter in it, or one that was lost", step.Account)
+		args.bad("account", halfLetter, "account %q has half a letter in it, or one that was lost", step.Account)
 	}
-	c.credential(&step)
-	c.options(&step, b)
-	if len(c.problems) > 0 {
+	readCredential(args, &step)
+	readOptions(args, &step, b)
+	if len(args.problems) > 0 {
 		return nil, nil
 	}
-	s := c.state
+	s := args.state
 	s.watch.pause()
 	result, err := s.steps.Do(s.ctx, step)
 	s.watch.resume()
@@ -113,39 +114,39 @@ func (c *call) step(verb string) (starlark.Value, error) {
 		s.raised = err
 		return nil, err
 	}
-	r := &resultValue{step: c.entry.name, result: result, value: valueOf(result)}
+	r := &resultValue{step: args.entry.Name, result: result, value: valueOf(result)}
 	switch {
-	case c.tries():
+	case isTry(args):
 		return r, nil
 	case !result.OK():
-		s.raised = &refusal{c.entry.name, step.Backend, step.Account, result}
+		s.raised = &refusal{args.entry.Name, step.Backend, step.Account, result}
 		return nil, s.raised
 	}
 	return r.value, nil
 }
 
 // credential reads the arguments that say which password becomes which.
-func (c *call) credential(step *engine.Step) {
-	if c.entry.index("kind") >= 0 {
-		step.Kind = c.text("kind")
+func readCredential(args *arguments, step *engine.Step) {
+	if args.entry.Index("kind") >= 0 {
+		step.Kind = args.text("kind")
 	}
-	if c.entry.index("must_change") >= 0 {
-		step.MustChange = c.optionalBool("must_change")
+	if args.entry.Index("must_change") >= 0 {
+		step.MustChange = optionalBool(args, "must_change")
 	}
-	step.Old = c.password("old")
-	if step.Value = c.password("value"); step.Value == nil {
-		step.Value = c.password("new")
+	step.Old = passwordArgument(args, "old")
+	if step.Value = passwordArgument(args, "value"); step.Value == nil {
+		step.Value = passwordArgument(args, "new")
 	}
 }
 
 // password returns an argument that is a secret or a string; nil if the step
 // has none of that name.
-func (c *call) password(name string) *engine.Value {
-	i := c.entry.index(name)
+func passwordArgument(args *arguments, name string) *engine.Value {
+	i := args.entry.Index(name)
 	if i < 0 {
 		return nil
 	}
-	switch v := c.args[i].(type) {
+	switch v := args.args[i].(type) {
 	case *secretValue:
 		return v.v
 	case starlark.String:
@@ -155,34 +156,34 @@ func (c *call) password(name string) *engine.Value {
 }
 
 // options checks the options of an operation, and the form of a hash.
-func (c *call) options(step *engine.Step, b *backendValue) {
-	if c.entry.index("hash_format") >= 0 {
-		step.HashFormat = c.text("hash_format")
-		if m := b.noHashFormat(step.HashFormat); m != nil {
-			c.bad("hash_format", m.fix, "%s", m.message)
+func readOptions(args *arguments, step *engine.Step, b *backendValue) {
+	if args.entry.Index("hash_format") >= 0 {
+		step.HashFormat = args.text("hash_format")
+		if m := b.NoHashFormat(step.HashFormat); m != nil {
+			args.bad("hash_format", m.Fix, "%s", m.Message)
 		}
 	}
-	if c.entry.index("options") < 0 || !c.has("options") {
+	if args.entry.Index("options") < 0 || !args.has("options") {
 		return
 	}
 	step.Options = map[string]any{}
-	for _, item := range c.value("options").(*starlark.Dict).Items() {
-		c.option(step, b, textOf(item[0]), item[1])
+	for _, item := range args.value("options").(*starlark.Dict).Items() {
+		readOption(args, step, b, textOf(item[0]), item[1])
 	}
 }
 
-func (c *call) option(step *engine.Step, b *backendValue, name string, v starlark.Value) {
-	if m := b.noOption(name); m != nil {
-		c.bad("options", m.fix, "%s", m.message)
+func readOption(args *arguments, step *engine.Step, b *backendValue, name string, v starlark.Value) {
+	if m := b.NoOption(name); m != nil {
+		args.bad("options", m.Fix, "%s", m.Message)
 		return
 	}
-	i := slices.IndexFunc(b.desc.Options, func(f sdk.Field) bool { return f.Name == name })
+	i := slices.IndexFunc(b.Desc.Options, func(f sdk.Field) bool { return f.Name == name })
 	if v == starlark.None {
 		return
 	}
-	x, bad := fieldValue(b.desc.Options[i], v, true)
+	x, bad := fieldValue(b.Desc.Options[i], v, true)
 	if bad != nil {
-		c.bad("options", "", "option %s: %s", name, bad.message)
+		args.bad("options", "", "option %s: %s", name, bad.Message)
 		return
 	}
 	step.Options[name] = x
@@ -217,42 +218,42 @@ func accountOf(a sdk.Account) starlark.Value {
 	})
 }
 
-func (c *call) stepGenerate() (starlark.Value, error) {
-	g := engine.GenerateStep{Kind: c.text("kind")}
-	if p, ok := c.value("policy").(*policyValue); ok {
+func evalStepGenerate(args *arguments) (starlark.Value, error) {
+	g := engine.GenerateStep{Kind: args.text("kind")}
+	if p, ok := args.value("policy").(*policyValue); ok {
 		g.Policy = p.spec
 	}
-	if b, ok := c.value("generator").(*backendValue); ok {
-		g.Generator = b.spec.Label
+	if b, ok := args.value("generator").(*backendValue); ok {
+		g.Generator = b.Label
 	}
-	if all, ok := elements(c.value("targets")); ok {
+	if all, ok := elements(args.value("targets")); ok {
 		g.Targets = []string{}
 		for _, v := range all {
 			g.Targets = append(g.Targets, v.(*backendValue).spec.Label)
 		}
 	}
-	s := c.state
+	s := args.state
 	s.watch.pause()
 	v, err := s.steps.Generate(s.ctx, g)
 	s.watch.resume()
 	if err != nil {
-		return c.notGenerated(g, err)
+		return notGenerated(args, g, err)
 	}
-	if !c.tries() {
+	if !isTry(args) {
 		return &secretValue{v}, nil
 	}
-	return &resultValue{step: c.entry.name, result: engine.Result{Outcome: sdk.Applied}, value: &secretValue{v}}, nil
+	return &resultValue{step: args.entry.Name, result: engine.Result{Outcome: sdk.Applied}, value: &secretValue{v}}, nil
 }
 
 // notGenerated turns what a backend's own generator said into a result of
 // try_generate; everything else raises.
-func (c *call) notGenerated(g engine.GenerateStep, err error) (starlark.Value, error) {
+func notGenerated(args *arguments, g engine.GenerateStep, err error) (starlark.Value, error) {
 	var f *engine.Fault
-	if c.tries() && g.Generator != "" && errors.As(err, &f) && !raises(f.Code) {
+	if isTry(args) && g.Generator != "" && errors.As(err, &f) && !raises(f.Code) {
 		r := engine.Result{Outcome: sdk.Refused, Code: f.Code, Message: f.Message}
-		return &resultValue{step: c.entry.name, result: r, value: starlark.None}, nil
+		return &resultValue{step: args.entry.Name, result: r, value: starlark.None}, nil
 	}
-	c.state.raised = err
+	args.state.raised = err
 	return nil, err
 }
 

@@ -3,45 +3,14 @@ package workflow
 import (
 	"context"
 	"fmt"
-	"runtime/metrics"
 	"slices"
 	"sync"
-	"time"
 
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 )
-
-// Limits bound what one call of a hook, or the evaluation of one file, may
-// take. Time that a step waits for its backend does not count. Memory is the
-// process's: every call that computes while it grows so much is ended.
-type Limits struct {
-	Steps     uint64        // of the interpreter, in a hook; 0: 20 million
-	LoadSteps uint64        // of the interpreter, at the top level of a file; 0: 50 million
-	Compute   time.Duration // of computing; 0: 20 s; after as much again without an end the process ends
-	Memory    uint64        // bytes by which the heap may grow; 0: 1 GiB; at twice as much the process ends
-	PrintLine int           // lines that print() may write in the life of a Workflow; 0: 10,000
-}
-
-func (l Limits) orDefault() Limits {
-	if l.Steps == 0 {
-		l.Steps = 20_000_000
-	}
-	if l.LoadSteps == 0 {
-		l.LoadSteps = 50_000_000
-	}
-	if l.Compute == 0 {
-		l.Compute = 20 * time.Second
-	}
-	if l.Memory == 0 {
-		l.Memory = 1 << 30
-	}
-	if l.PrintLine == 0 {
-		l.PrintLine = 10_000
-	}
-	return l
-}
 
 // stateKey is where a thread keeps its state.
 const stateKey = "rekey"
@@ -56,14 +25,64 @@ type stepper interface {
 	Do(context.Context, engine.Step) (engine.Result, error)
 }
 
+// threads make the threads of one script. They are safe for concurrent use.
+type threads struct {
+	limits Limits
+	heap   gauge
+	busy   busy
+	out    *printer
+	load   func(*starlark.Thread, string) (starlark.StringDict, error)
+	fatal  func(line string) // ends the process
+	pool   sync.Pool         // of *state
+}
+
+// start is the only place where threads are made: they inherit nothing.
+func (ts *threads) start() *state {
+	s := &state{threads: ts, thread: &starlark.Thread{}}
+	s.thread.SetLocal(stateKey, s)
+	s.thread.Print = ts.print
+	s.thread.Load = ts.load
+	s.thread.OnMaxSteps = s.onSteps
+	s.watch.state = s
+	return s
+}
+
+// get returns a thread that has been used before, or a new one.
+func (ts *threads) get() *state {
+	if s, ok := ts.pool.Get().(*state); ok {
+		return s
+	}
+	return ts.start()
+}
+
+func (ts *threads) put(s *state) { ts.pool.Put(s) }
+
+// print is print() of every thread.
+func (ts *threads) print(t *starlark.Thread, text string) {
+	if stateOf(t).mute {
+		return
+	}
+	place := ""
+	for depth := range t.CallStackDepth() {
+		if p := t.CallFrame(depth).Pos; p.Filename() != builtinFile { // sorted(x, key = print) is a builtin too
+			place = fmt.Sprintf("%s:%d: ", p.Filename(), p.Line)
+			break
+		}
+	}
+	ts.out.line(place, text)
+}
+
+// builtinFile is what the interpreter gives as the file of a builtin's frame.
+const builtinFile = "<builtin>"
+
 // state is what a thread works for. It is used by one call at a time.
 type state struct {
-	in     *interp
-	thread *starlark.Thread
-	watch  watch
+	threads *threads
+	thread  *starlark.Thread
+	watch   watch
 
 	ctx    context.Context
-	phase  phase
+	phase  lang.Phase
 	hook   string // select, wave, rotate, row; or the file
 	user   string // key of the user; "" at top level
 	limit  uint64
@@ -74,34 +93,23 @@ type state struct {
 
 func stateOf(t *starlark.Thread) *state { return t.Local(stateKey).(*state) }
 
-// newThread is the only place where threads are made: they inherit nothing.
-func (in *interp) newThread() *state {
-	s := &state{in: in, thread: &starlark.Thread{}}
-	s.thread.SetLocal(stateKey, s)
-	s.thread.Print = in.print
-	s.thread.Load = in.loaded
-	s.thread.OnMaxSteps = s.onSteps
-	s.watch.state = s
-	return s
-}
-
 // begin readies the thread for one call. It has been used before, maybe by a
 // call that was cancelled.
-func (s *state) begin(ctx context.Context, p phase, hook, user string, steps stepper) {
+func (s *state) begin(ctx context.Context, p lang.Phase, hook, user string, steps stepper) {
 	s.ctx, s.phase, s.hook, s.user, s.steps, s.raised = ctx, p, hook, user, steps, nil
-	s.limit = s.in.limits.Steps
-	if p == atTop {
-		s.limit = s.in.limits.LoadSteps
+	s.limit = s.threads.limits.Steps
+	if p == lang.AtTop {
+		s.limit = s.threads.limits.LoadSteps
 	}
 	s.thread.Uncancel()
 	s.thread.Steps = 0
 	s.thread.SetMaxExecutionSteps(min(stepChunk, s.limit))
-	s.watch.begin(s.in.limits)
-	s.in.busy.enter(s)
+	s.watch.begin(s.threads.limits)
+	s.threads.busy.enter(s)
 }
 
 func (s *state) end() {
-	s.in.busy.leave(s)
+	s.threads.busy.leave(s)
 	s.watch.end()
 	s.ctx, s.steps, s.raised = nil, nil, nil
 }
@@ -147,146 +155,39 @@ func (s *state) exceeds(why stopReason) string {
 	case stopSteps:
 		return fmt.Sprintf("takes more than %d steps of the interpreter", s.limit)
 	case stopTime:
-		return fmt.Sprintf("computes for more than %s", s.in.limits.Compute)
+		return fmt.Sprintf("computes for more than %s", s.threads.limits.Compute)
 	case stopMemory:
-		return fmt.Sprintf("was computing when the process took more than %d MiB of memory", s.in.limits.Memory>>20)
+		return fmt.Sprintf("was computing when the process took more than %d MiB of memory", s.threads.limits.Memory>>20)
 	default:
 		return "computes although it was cancelled"
 	}
 }
 
-// part is how often a call that computes is looked at. Its time is counted in
-// parts: a process that was suspended sees one of them end, however long it
-// slept. It is short, because a doubling list fills a machine in seconds.
-const part = 50 * time.Millisecond
-
-// watch measures how long a call computes, and how much memory the process has
-// while it does. After the limit it cancels the thread; a call that goes on for
-// as long again is deaf, as inside a multiplication of huge numbers, and only the
-// end of the process stops it.
-type watch struct {
-	state *state
-
-	mu      sync.Mutex
-	timer   *time.Timer
-	most    int    // parts that a call may take
-	memory  uint64 // bytes by which the heap may grow
-	lowest  uint64 // bytes of the heap since the call began or went on
-	running bool
-	count   int        // parts since begin
-	since   int        // parts since the cancellation
-	reason  stopReason // why it was cancelled
-}
-
-func (w *watch) begin(l Limits) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.most, w.memory = max(int(l.Compute/part), 1), l.Memory
-	w.running, w.count, w.since, w.lowest, w.reason = true, 0, 0, w.state.in.heap.recent(), notStopped
-	w.wind()
-}
-
-func (w *watch) wind() {
-	if w.timer == nil {
-		w.timer = time.AfterFunc(part, w.tick)
-		return
+// who is the hook and its user.
+func (s *state) who() string {
+	if s.user == "" {
+		return s.hook
 	}
-	w.timer.Reset(part)
+	return fmt.Sprintf("%s of user %q", s.hook, s.user)
 }
 
-// pause is for the time that a step waits.
-func (w *watch) pause() { w.end() }
-
-func (w *watch) resume() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.running, w.lowest = true, w.state.in.heap.recent()
-	w.wind()
-}
-
-func (w *watch) end() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.running = false
-	w.timer.Stop()
-}
-
-func (w *watch) why() stopReason {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.reason
-}
-
-// stop cancels the thread.
-func (w *watch) stop(why stopReason) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cancel(why)
-}
-
-func (w *watch) cancel(why stopReason) {
-	if w.reason == notStopped {
-		w.reason = why
-		w.state.thread.Cancel("stopped")
+// deaf reports a call that does not end.
+func (s *state) deaf(why stopReason) {
+	who, next := s.who(), "mend it"
+	if s.phase == lang.InRotate {
+		next += ", and rekey resume --accept-change goes on"
 	}
+	s.threads.fatal(fmt.Sprintf("%s %s, and cannot be stopped: the process ends; %s", who, s.exceeds(why), next))
 }
 
-// tick ends one part of the time.
-func (w *watch) tick() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.running {
-		return
-	}
-	w.count++
-	grown := w.grown()
-	switch {
-	case w.reason != notStopped:
-		if w.since++; w.since >= w.most || grown > 2*w.memory {
-			w.running = false
-			w.state.deaf(w.reason)
-			return
+// call calls a function of the script. A panic is an error of this call only.
+func (s *state) call(fn starlark.Value, args starlark.Tuple) (v starlark.Value, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			v, err = nil, fmt.Errorf("defect in rekey: %v", r)
 		}
-	case w.state.ctx.Err() != nil:
-		w.cancel(stopCancelled)
-	case grown > w.memory:
-		w.cancel(stopMemory)
-	case w.count >= w.most:
-		w.cancel(stopTime)
-	}
-	w.wind()
-}
-
-// grown is by how much the heap has grown while the call computed. What was there
-// before is not its own: it may be another's, or dead and not swept yet.
-func (w *watch) grown() uint64 {
-	heap := heapBytes()
-	w.lowest = min(w.lowest, heap)
-	return heap - w.lowest
-}
-
-// gauge is what the heap had within the last part: calls are many, and short.
-type gauge struct {
-	mu    sync.Mutex
-	at    time.Time
-	bytes uint64
-}
-
-func (g *gauge) recent() uint64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if now := time.Now(); now.Sub(g.at) > part {
-		g.at, g.bytes = now, heapBytes()
-	}
-	return g.bytes
-}
-
-// heapBytes is what the process's objects take, the dead that were not swept yet
-// among them.
-func heapBytes() uint64 {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+	}()
+	return starlark.Call(s.thread, fn, args, nil)
 }
 
 // busy are the calls that are under way.
@@ -310,10 +211,8 @@ func (b *busy) leave(s *state) {
 	delete(b.calls, s)
 }
 
-// Busy names the calls of hooks that compute and do not wait for a backend:
-// what a process was doing if it ends now.
-func (w *Workflow) Busy() []string {
-	b := &w.in.busy
+// names returns the calls that compute and do not wait for a backend.
+func (b *busy) names() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var list []string
@@ -324,37 +223,4 @@ func (w *Workflow) Busy() []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-func (w *watch) computes() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.running
-}
-
-// who is the hook and its user.
-func (s *state) who() string {
-	if s.user == "" {
-		return s.hook
-	}
-	return fmt.Sprintf("%s of user %q", s.hook, s.user)
-}
-
-// deaf reports a call that does not end.
-func (s *state) deaf(why stopReason) {
-	who, next := s.who(), "mend it"
-	if s.phase == inRotate {
-		next += ", and rekey resume --accept-change goes on"
-	}
-	s.in.fatal(fmt.Sprintf("%s %s, and cannot be stopped: the process ends; %s", who, s.exceeds(why), next))
-}
-
-// call calls a function of the script. A panic is an error of this call only.
-func (s *state) call(fn starlark.Value, args starlark.Tuple) (v starlark.Value, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			v, err = nil, fmt.Errorf("defect in rekey: %v", r)
-		}
-	}()
-	return starlark.Call(s.thread, fn, args, nil)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -35,14 +36,6 @@ func (s *schema) names() []string {
 		names[i] = c.Name
 	}
 	return names
-}
-
-func (s *schema) noColumn(name string) *misuse {
-	fix := didYouMean(name, s.names())
-	if fix == "" {
-		fix = "it has " + strings.Join(s.names(), ", ")
-	}
-	return &misuse{fmt.Sprintf("the users have no column %q", name), fix}
 }
 
 // userValue is one row of the source: user.column or user["any column"]. Cells
@@ -101,14 +94,14 @@ func (u *userValue) Attr(name string) (starlark.Value, error) {
 	if i, ok := u.schema.index[name]; ok {
 		return u.cell(i)
 	}
-	return nil, u.schema.noColumn(name)
+	return nil, lang.NoColumn(name, u.schema.names())
 }
 
 // Get returns a cell of a column whose name may be anything.
 func (u *userValue) Get(k starlark.Value) (starlark.Value, bool, error) {
 	name, ok := starlark.AsString(k)
 	if !ok {
-		return nil, false, &misuse{fmt.Sprintf("user[%s]: want the name of a column", k.Type()), ""}
+		return nil, false, lang.Mistake(fmt.Sprintf("user[%s]: want the name of a column", k.Type()), "")
 	}
 	v, err := u.Attr(name)
 	return v, err == nil, err
@@ -133,52 +126,4 @@ func (u *userValue) cell(i int) (starlark.Value, error) {
 		return v, err
 	}
 	return starlarkOf(cell, 0)
-}
-
-// dayValue is a cell of type date.
-type dayValue struct{ day source.Day }
-
-var (
-	_ starlark.HasAttrs   = (*dayValue)(nil)
-	_ starlark.Comparable = (*dayValue)(nil)
-)
-
-func (d *dayValue) String() string       { return d.day.String() }
-func (d *dayValue) Type() string         { return "date" }
-func (d *dayValue) Freeze()              {}
-func (d *dayValue) Truth() starlark.Bool { return true }
-func (d *dayValue) AttrNames() []string  { return []string{"day", "month", "year"} }
-
-// Hash is that of the text.
-func (d *dayValue) Hash() (uint32, error) { return starlark.String(d.String()).Hash() }
-
-// CompareSameType compares by time.
-func (d *dayValue) CompareSameType(op syntax.Token, other starlark.Value, _ int) (bool, error) {
-	c := d.day.Compare(other.(*dayValue).day.Time)
-	switch op {
-	case syntax.EQL:
-		return c == 0, nil
-	case syntax.NEQ:
-		return c != 0, nil
-	case syntax.LT:
-		return c < 0, nil
-	case syntax.LE:
-		return c <= 0, nil
-	case syntax.GT:
-		return c > 0, nil
-	}
-	return c >= 0, nil
-}
-
-// Attr returns day, month or year.
-func (d *dayValue) Attr(name string) (starlark.Value, error) {
-	switch name {
-	case "day":
-		return starlark.MakeInt(d.day.Day()), nil
-	case "month":
-		return starlark.MakeInt(int(d.day.Month())), nil
-	case "year":
-		return starlark.MakeInt(d.day.Year()), nil
-	}
-	return nil, nil
 }

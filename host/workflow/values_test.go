@@ -10,9 +10,9 @@ import (
 	"github.com/rekey-host/rekey/host/source"
 )
 
-// evaluate returns what an expression of the top level prints, or what is
+// printedOf returns what an expression of the top level prints, or what is
 // wrong with it.
-func evaluate(t *testing.T, before, expr string) string {
+func printedOf(t *testing.T, before, expr string) string {
 	t.Helper()
 	out := &printed{}
 	o := script(t, before+"x = "+expr+"\nprint(x)"+tail)
@@ -99,21 +99,21 @@ func TestBuiltinsOfValues(t *testing.T) {
 		{`list(1)`, `w.star:1:5: list: for parameter 1: got int, want iterable`},
 		{`"a" if 1 == 1.0 else "b"`, `a`},
 	} {
-		if got := evaluate(t, "", tt.expr); got != tt.want {
+		if got := printedOf(t, "", tt.expr); got != tt.want {
 			t.Errorf("%s\n got %s\nwant %s", tt.expr, got, tt.want)
 		}
 	}
 }
 
 func TestAStructShowsItselfOnce(t *testing.T) {
-	got := evaluate(t, "l = []\ns = struct(l = l)\nl.append(s)\n", `str(s)[:40]`)
+	got := printedOf(t, "l = []\ns = struct(l = l)\nl.append(s)\n", `str(s)[:40]`)
 	if want := "struct(l = [struct(l = [struct(l = [stru"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got := evaluate(t, "l = []\ns = struct(l = l)\nl.append(s)\n", `s == struct(l = [s])`); !strings.Contains(got, "comparison exceeded maximum recursion depth") {
+	if got := printedOf(t, "l = []\ns = struct(l = l)\nl.append(s)\n", `s == struct(l = [s])`); !strings.Contains(got, "comparison exceeded maximum recursion depth") {
 		t.Errorf("comparing = %s", got)
 	}
-	if got := evaluate(t, "l = []\ns = struct(l = l)\nl.append(s)\n", `json.encode(s)`); got != "w.star:4:5: json.encode: the value is nested deeper than 64, or holds itself" {
+	if got := printedOf(t, "l = []\ns = struct(l = l)\nl.append(s)\n", `json.encode(s)`); got != "w.star:4:5: json.encode: the value is nested deeper than 64, or holds itself" {
 		t.Errorf("json.encode = %s", got)
 	}
 }
@@ -169,7 +169,7 @@ func TestWhatBuiltinsMakeIsBounded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := evaluate(t, tt.before, tt.expr); !strings.HasSuffix(callers.ReplaceAllString(got, ""), ": "+tt.want) {
+			if got := printedOf(t, tt.before, tt.expr); !strings.HasSuffix(callers.ReplaceAllString(got, ""), ": "+tt.want) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -183,7 +183,7 @@ func TestWhatDoublesIsBounded(t *testing.T) {
 		{"a text that doubles", "def f():\n    x = \"ab\"\n    for i in range(60):\n        x = x + x\n    return x\n", `f()`, `addition: the text would be longer than 256 MiB`},
 		{"str that doubles", "def f():\n    a = [1]\n    for i in range(60):\n        a = [a, a]\n    return a\n", `str(f())`, `str: the text would be longer than 256 MiB`},
 	} {
-		if got := evaluate(t, tt.before, tt.expr); !strings.HasSuffix(callers.ReplaceAllString(got, ""), ": "+tt.want) {
+		if got := printedOf(t, tt.before, tt.expr); !strings.HasSuffix(callers.ReplaceAllString(got, ""), ": "+tt.want) {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 		runtime.GC()

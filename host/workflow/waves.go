@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -36,23 +36,23 @@ func unlimited(name string) engine.WaveRule {
 // KnownCode reports whether there is such a code, and suggests another if not.
 func KnownCode(code string) (fix string, known bool) {
 	if all := codes(); !slices.Contains(all, code) {
-		return didYouMean(code, all), false
+		return lang.DidYouMean(code, all), false
 	}
 	return "", true
 }
 
-func (c *call) waveRule() (starlark.Value, error) {
+func evalWaveRule(args *arguments) (starlark.Value, error) {
 	r := unlimited("")
-	r.Size, r.Take, r.Pause = c.number("size", 1), c.number("take", 1), c.duration("pause")
-	if c.has("hold") {
-		r.Hold = c.choice("hold", "approval") != ""
+	r.Size, r.Take, r.Pause = args.number("size", 1), args.number("take", 1), args.duration("pause")
+	if args.has("hold") {
+		r.Hold = args.choice("hold", "approval") != ""
 	}
-	if c.has("max_failures") {
-		c.maxFailures(&r)
+	if args.has("max_failures") {
+		readMaxFailures(args, &r)
 	}
-	for _, code := range c.texts("tolerate") {
+	for _, code := range args.texts("tolerate") {
 		if fix, known := KnownCode(code); !known {
-			c.badValue("tolerate", fix, "tolerate: there is no code %q", code)
+			args.badValue("tolerate", fix, "tolerate: there is no code %q", code)
 		}
 		r.Tolerate = append(r.Tolerate, sdk.Code(code))
 	}
@@ -70,10 +70,10 @@ func codes() []string {
 }
 
 // maxFailures reads 5 or "1%".
-func (c *call) maxFailures(r *engine.WaveRule) {
-	v := c.value("max_failures")
+func readMaxFailures(args *arguments, r *engine.WaveRule) {
+	v := args.value("max_failures")
 	if n, ok := v.(starlark.Int); ok {
-		r.MaxFailures = c.number("max_failures", 0)
+		r.MaxFailures = args.number("max_failures", 0)
 		_ = n
 		return
 	}
@@ -81,15 +81,15 @@ func (c *call) maxFailures(r *engine.WaveRule) {
 	number, isPercent := strings.CutSuffix(strings.TrimSpace(text), "%")
 	p, err := strconv.ParseFloat(number, 64)
 	if err != nil || !isPercent || !(p >= 0 && p <= 100) || math.IsNaN(p) {
-		c.badValue("max_failures", `write a number, or a percentage such as "1%"`, "max_failures = %q is neither", text)
+		args.badValue("max_failures", `write a number, or a percentage such as "1%"`, "max_failures = %q is neither", text)
 		return
 	}
 	r.MaxPercent = p
 }
 
 // waves reads waves = {"canary": wave_rule(…)}.
-func (c *call) waves(hasHook bool) []engine.WaveRule {
-	d, _ := c.value("waves").(*starlark.Dict)
+func readWaves(args *arguments, hasHook bool) []engine.WaveRule {
+	d, _ := args.value("waves").(*starlark.Dict)
 	if d == nil || d.Len() == 0 {
 		only := unlimited(onlyWave)
 		only.InARow = engine.InARow
@@ -101,13 +101,13 @@ func (c *call) waves(hasHook bool) []engine.WaveRule {
 		rule.Name = textOf(item[0])
 		switch {
 		case strings.TrimSpace(rule.Name) == "":
-			c.badValue("waves", "", "the name of a wave is empty")
+			args.badValue("waves", "", "the name of a wave is empty")
 		case strings.ContainsFunc(rule.Name, unicode.IsControl):
-			c.badValue("waves", "", "the name of wave %q has a control character", rule.Name)
+			args.badValue("waves", "", "the name of wave %q has a control character", rule.Name)
 		case hasHook && rule.Take > 0:
-			c.badValue("waves", "leave one of them out", "wave %q: take is for workflows without a wave hook", rule.Name)
+			args.badValue("waves", "leave one of them out", "wave %q: take is for workflows without a wave hook", rule.Name)
 		case !hasHook && rule.Take == 0 && i+1 < d.Len():
-			c.badValue("waves", "give it take =, or write a wave hook", "wave %q takes every user, and nobody is left for the later ones", rule.Name)
+			args.badValue("waves", "give it take =, or write a wave hook", "wave %q takes every user, and nobody is left for the later ones", rule.Name)
 		}
 		rules = append(rules, rule)
 	}
@@ -120,13 +120,4 @@ func waveNames(rules []engine.WaveRule) []string {
 		names[i] = r.Name
 	}
 	return names
-}
-
-// noWave is a wave that the hook names and the script does not have.
-func noWave(name string, rules []engine.WaveRule) *misuse {
-	fix := didYouMean(name, waveNames(rules))
-	if fix == "" {
-		fix = "it has " + listed(quoted(waveNames(rules)))
-	}
-	return &misuse{fmt.Sprintf("there is no wave %q", name), fix}
 }

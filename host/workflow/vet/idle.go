@@ -1,9 +1,10 @@
-package workflow
+package vet
 
 import (
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
 // idle finds ways through rotate on which nothing is asked of a target: whoever
@@ -11,40 +12,36 @@ import (
 // does not see: of two ifs it takes one to be entered, of a loop a round.
 type idle struct {
 	*body
-	within []*function     // what is being looked into
-	maybe  int             // branches so far that ask something
-	at     syntax.Position // of the first return that has nothing behind it
+	within []*tree.Function // what is being looked into
+	maybe  int              // branches so far that ask something
+	at     syntax.Position  // of the first return that has nothing behind it
 }
 
 // warnIdle warns of a rotate that can end without a change.
-func (c *checker) warnIdle(w *Workflow, h *hook) {
-	fn, roles := c.hooked(h)
+func warnIdle(c *checker, h Hook) {
+	fn, given := c.hooked(h)
 	if fn == nil {
 		return
 	}
-	x := &idle{body: c.bodyOf(fn, inRotate, roles)}
+	x := &idle{body: newBody(c, fn, lang.InRotate, given)}
 	open := x.open(fn)
 	if !open && !x.at.IsValid() {
 		return
 	}
 	at := x.at
 	if !at.IsValid() {
-		at = h.fn.Position()
+		at = h.At
 	}
-	w.Warnings = append(w.Warnings, x.warning(at))
-}
-
-func (x *idle) warning(at syntax.Position) source.Problem {
-	return x.fn.file.problem(at, "if that is meant, say so there: return skip(reason)",
-		"%s has a path on which nothing is changed: its users end skipped, with no word from the script", x.fn.name)
+	c.found.Warnings = append(c.found.Warnings, fn.File.Problem(at, "if that is meant, say so there: return skip(reason)",
+		"%s has a path on which nothing is changed: its users end skipped, with no word from the script", fn.Name))
 }
 
 // open reports whether the function can come to its end with nothing asked.
-func (x *idle) open(fn *function) bool {
-	if fn.result != nil {
-		return !x.asks(fn.result)
+func (x *idle) open(fn *tree.Function) bool {
+	if fn.Result != nil {
+		return !x.asks(fn.Result)
 	}
-	return x.block(fn.body) && x.maybe < 2
+	return x.block(fn.Body) && x.maybe < 2
 }
 
 // block reports whether control can come behind the statements with nothing
@@ -61,7 +58,7 @@ func (x *idle) block(list []syntax.Stmt) bool {
 func (x *idle) statement(s syntax.Stmt) bool {
 	switch s := s.(type) {
 	case *syntax.ReturnStmt:
-		if x.maybe == 0 && !x.at.IsValid() && (s.Result == nil || isNone(s.Result)) {
+		if x.maybe == 0 && !x.at.IsValid() && (s.Result == nil || tree.IsNone(s.Result)) {
 			x.at = s.Return
 		}
 		return false
@@ -163,9 +160,9 @@ func looks(step string) bool {
 
 // hands reports whether a call hands the step to what asks something, or may.
 func (x *idle) hands(n *syntax.CallExpr) bool {
-	fn := x.fn.file.callee(n)
-	roles, handed := x.passed(n, fn)
-	captures := fn != nil && fn.file == x.fn.file && fn.nested()
+	fn := x.fn.File.Callee(n)
+	given, handed := x.passed(n, fn)
+	captures := fn != nil && fn.File == x.fn.File && fn.Captures()
 	switch {
 	case !handed && !captures:
 		return false
@@ -177,10 +174,10 @@ func (x *idle) hands(n *syntax.CallExpr) bool {
 			return false
 		}
 	}
-	inner := &idle{body: x.bodyOf(fn, inRotate, roles), within: append(x.within[:len(x.within):len(x.within)], fn)}
+	inner := &idle{body: newBody(x.checker, fn, lang.InRotate, given), within: append(x.within[:len(x.within):len(x.within)], fn)}
 	open := inner.open(fn)
 	if open || inner.at.IsValid() {
-		if inner.mentions(fn.body) {
+		if inner.mentions(fn.Body) {
 			x.maybe++
 		}
 		return false
@@ -190,13 +187,10 @@ func (x *idle) hands(n *syntax.CallExpr) bool {
 
 // passed returns the roles of a callee's parameters, and whether the step is
 // among what it is given.
-func (x *idle) passed(n *syntax.CallExpr, fn *function) (map[*syntax.Ident]role, bool) {
+func (x *idle) passed(n *syntax.CallExpr, fn *tree.Function) (roles, bool) {
 	handed := false
 	for _, a := range n.Args {
-		if _, isKeyword := keywordOf(a); isKeyword {
-			a = a.(*syntax.BinaryExpr).Y
-		}
-		handed = handed || x.role(a) == roleStep
+		handed = handed || x.role(tree.Unkeyed(a)) == roleStep
 	}
 	if fn == nil {
 		return nil, handed

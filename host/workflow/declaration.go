@@ -1,0 +1,110 @@
+package workflow
+
+import (
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// declaration is what workflow() was called with.
+type declaration struct {
+	called     bool
+	looseWaves bool // their names depend on a parameter without a value
+	looseOrder bool // so does order_by
+	hooks      hooks
+}
+
+// hooks are the functions of a script that are called for one user.
+type hooks struct {
+	choose, wave, rotate *hook
+	reports              []*reportValue
+	target               *backendValue // of a workflow without rotate
+	users                *sourceValue
+}
+
+// all returns the hooks that there are.
+func (h *hooks) all() []*hook {
+	all := []*hook{h.choose, h.wave, h.rotate}
+	for _, r := range h.reports {
+		all = append(all, r.row)
+	}
+	return slices.DeleteFunc(all, func(h *hook) bool { return h == nil })
+}
+
+// workflow is workflow().
+func (d *declaration) workflow(args *arguments) (starlark.Value, error) {
+	in := args.in
+	switch f := args.site().File; {
+	case d.called:
+		args.bad("", "merge them, or make two scripts", "workflow() is called twice")
+		return starlark.None, nil
+	case f != nil && f != in.script:
+		args.bad("", "call it in the script, and load() what it needs", "workflow() is called in a loaded file")
+		return starlark.None, nil
+	}
+	d.called = true
+	d.readHooks(args)
+	d.looseWaves, d.looseOrder = args.loose("waves"), args.loose("order_by")
+	s := &in.spec
+	s.HasSelect, s.HasWave, s.HasRotate = d.hooks.choose != nil, d.hooks.wave != nil, d.hooks.rotate != nil
+	s.OrderBy = readOrderBy(args)
+	s.Waves = readWaves(args, s.HasWave)
+	s.Concurrency = args.number("concurrency", 1)
+	s.Revert = args.choice("on_failure", "keep", "revert") == "revert"
+	if p, ok := args.value("policy").(*policyValue); ok {
+		s.Policy = p.spec
+	}
+	for _, r := range d.hooks.reports {
+		s.Reports = append(s.Reports, r.spec)
+	}
+	checkTarget(args, d.hooks.target)
+	return starlark.None, nil
+}
+
+// readHooks reads what is a function, and what the hooks are called for.
+func (d *declaration) readHooks(args *arguments) {
+	d.hooks = hooks{
+		choose:  hookArgument(args, "select", lang.InSelect, "user"),
+		wave:    hookArgument(args, "wave", lang.InWave, "user"),
+		rotate:  hookArgument(args, "rotate", lang.InRotate, "user", "step"),
+		reports: readReports(args),
+	}
+	if users, ok := args.value("users").(*sourceValue); ok {
+		d.hooks.users, args.in.spec.Users = users, users.source
+	}
+	if b, ok := args.value("backend").(*backendValue); ok {
+		args.in.spec.Default, d.hooks.target = b.Label, b
+	}
+}
+
+// readOrderBy reads the columns that users are sorted by.
+func readOrderBy(args *arguments) []string {
+	columns := args.texts("order_by")
+	seen := map[string]bool{}
+	for _, name := range columns {
+		if seen[name] {
+			args.badValue("order_by", "", "order_by names %q twice", name)
+		}
+		seen[name] = true
+	}
+	return columns
+}
+
+// checkTarget checks the backend of a workflow without rotate.
+func checkTarget(args *arguments, b *backendValue) {
+	switch {
+	case args.in.spec.HasRotate:
+	case b == nil && (args.has("rotate") || len(args.problems) > 0): // what is wrong has been said
+	case b == nil:
+		args.bad("", `give it backend = backend("…"), or a rotate hook`, "one of backend and rotate is required")
+	case !b.Known:
+	case !b.Desc.Does(sdk.Set):
+		args.bad("backend", "write a rotate hook", "backend %q cannot set passwords", b.Label)
+	case !b.Desc.HasKind(""):
+		args.bad("backend", "write a rotate hook that names one", "backend %q has credentials of several kinds: %s", b.Label, strings.Join(b.Kinds(), ", "))
+	}
+}

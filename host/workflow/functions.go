@@ -1,0 +1,100 @@
+package workflow
+
+import (
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/host/workflow/vet"
+)
+
+// functions are what the names of the table do, but for workflow, which is its
+// declaration's.
+func functions() map[string]function {
+	all := map[string]function{
+		"backend":          evalBackend,
+		"BACKEND.accounts": evalAccounts,
+		"wave_rule":        evalWaveRule,
+		"param.string":     evalParamString,
+		"param.int":        evalParamInt,
+		"param.bool":       evalParamBool,
+		"param.path":       evalParamPath,
+		"param.duration":   evalParamDuration,
+		"param.choice":     evalParamChoice,
+		"param.list":       evalParamList,
+		"param.json":       evalParamJSON,
+		"secret.env":       evalSecretEnv,
+		"secret.file":      evalSecretFile,
+		"secret.prompt":    evalSecretPrompt,
+		"policy":           evalPolicy,
+		"policy.pin":       evalPin,
+		"report.summary":   evalReportSummary,
+		"report.json":      evalReportJSON,
+		"report.jsonl":     evalReportJSONL,
+		"report.csv":       evalReportCSV,
+		"report.html":      evalReportHTML,
+		"csv":              evalCSV,
+		"jsonl":            evalJSONL,
+		"rows":             evalRows,
+		"concat":           evalConcat,
+		"struct":           evalStruct,
+		"json.encode":      evalJSONEncode,
+		"json.decode":      evalJSONDecode,
+		"json.indent":      evalJSONIndent,
+		"re.match":         evalReMatch,
+		"re.search":        evalReSearch,
+		"re.findall":       evalReFindall,
+		"re.sub":           evalReSub,
+		"re.split":         evalReSplit,
+		"skip":             evalSkip,
+		"done":             evalDone,
+		"failed":           evalFailed,
+	}
+	for name, step := range stepFunctions() {
+		all["step."+name], all["step.try_"+name] = step, step
+	}
+	return all
+}
+
+// stepFunctions are the steps; a try_ twin is the same function, which asks its
+// entry what to give.
+func stepFunctions() map[string]function {
+	return map[string]function{
+		"generate": evalStepGenerate,
+		"set":      evalStepSet,
+		"change":   evalStepChange,
+		"reset":    evalStepReset,
+		"verify":   evalStepVerify,
+		"find":     evalStepFind,
+		"unlock":   evalStepUnlock,
+	}
+}
+
+// standIn is a value to go on with after a problem has been noted; nil where
+// there is none.
+func standIn(k lang.Kind, method func(string, starlark.Value) starlark.Value) starlark.Value {
+	switch k {
+	case lang.KindNone:
+		return starlark.None
+	case lang.KindSource:
+		return &sourceValue{unknown: true}
+	case lang.KindBackend:
+		return &backendValue{Backend: &vet.Backend{}, method: method}
+	case lang.KindPolicy:
+		return &policyValue{}
+	case lang.KindWave:
+		return &waveValue{}
+	case lang.KindReport:
+		return &reportValue{}
+	case lang.KindRef:
+		return &refValue{}
+	case lang.KindText, lang.KindDuration:
+		return starlark.String("")
+	case lang.KindInt:
+		return starlark.MakeInt(0)
+	case lang.KindBool:
+		return starlark.False
+	case lang.KindTexts:
+		return starlark.NewList(nil)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package workflow
+
+import (
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/workflow/lang"
+)
+
+// hook is a function of the script, with the roles that it gets.
+type hook struct {
+	name  string // of the argument: select, wave, rotate or row
+	phase lang.Phase
+	fn    *starlark.Function
+	roles []string // of its parameters, in order: user, step or r
+}
+
+// hookArgument reads an argument that is a function and gives it the parameters that
+// it names, of those on offer.
+func hookArgument(args *arguments, name string, phase lang.Phase, offers ...string) *hook {
+	fn, ok := args.value(name).(*starlark.Function)
+	if !ok {
+		return nil
+	}
+	fn.Freeze() // it may be a lambda that no global leads to
+	h := &hook{name: name, phase: phase, fn: fn}
+	takes := "it takes " + lang.Listed(offers)
+	if fn.HasVarargs() || fn.HasKwargs() || fn.NumKwonlyParams() > 0 {
+		args.bad(name, takes, "%s: %s has * parameters; a hook gets the parameters that it names", name, fn.Name())
+		return nil
+	}
+	required := 0
+	for i := range fn.NumParams() {
+		if fn.ParamDefault(i) == nil {
+			required++
+		}
+	}
+	if fn.Name() == "lambda" && fn.NumParams() == 1 {
+		h.roles = []string{lambdaRole(fn, offers)}
+		return h
+	}
+	for i := range fn.NumParams() {
+		if !hookRole(args, h, i, offers) {
+			return nil
+		}
+	}
+	return h
+}
+
+// lambdaRole is what a lambda of one parameter gets: what it names, else the
+// first on offer.
+func lambdaRole(fn *starlark.Function, offers []string) string {
+	name, _ := fn.Param(0)
+	for _, o := range offers {
+		if o == name {
+			return o
+		}
+	}
+	return offers[0]
+}
+
+// hookRole gives a hook's parameter its role, or notes why it has none.
+func hookRole(args *arguments, h *hook, i int, offers []string) bool {
+	name, pos := h.fn.Param(i)
+	offered := false
+	for _, o := range offers {
+		offered = offered || o == name
+	}
+	note := func(fix, format string, words ...any) {
+		args.bad(h.name, fix, format, words...)
+		x := &args.problems[len(args.problems)-1]
+		if f := args.in.files[pos.Filename()]; f != nil {
+			x.File, x.Line, x.Column = f.Place(pos)
+		}
+	}
+	switch {
+	case offered && len(h.roles) < i:
+		note("put "+name+" first", "%s: parameter %q stands after one that a hook does not get", h.name, name)
+	case offered:
+		h.roles = append(h.roles, name)
+	case h.fn.ParamDefault(i) == nil:
+		fix := lang.DidYouMean(name, offers)
+		if fix == "" {
+			fix = "it takes " + lang.Listed(offers)
+		}
+		note(fix, "%s does not get %q", h.name, name)
+	default:
+		return true
+	}
+	return offered
+}
+
+// args are the values of a hook's parameters.
+func (h *hook) args(values map[string]starlark.Value) starlark.Tuple {
+	args := make(starlark.Tuple, len(h.roles))
+	for i, role := range h.roles {
+		args[i] = values[role]
+	}
+	return args
+}

@@ -1,0 +1,135 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/host/workflow/tree"
+	"github.com/rekey-host/rekey/host/workflow/vet"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// interp is one script being evaluated, and what its builtins share.
+type interp struct {
+	opts    Options
+	table   *lang.Table
+	threads *threads
+	notes   notes
+	spool   *source.Spool // of standard input
+	lister  func(label string) Lister
+
+	script  *tree.File
+	files   map[string]*tree.File // by what messages call them
+	ordered []*tree.File          // in the order of evaluation
+	globals map[*tree.File]starlark.StringDict
+	varying *vet.Varying
+
+	// What the evaluation of the top level leaves; it is one goroutine's.
+	spec     Spec
+	backends []*vet.Backend // of spec.Backends
+
+	schema   atomic.Pointer[schema] // of the users, once it is known
+	patterns patterns
+}
+
+func newInterp(o Options) *interp {
+	in := &interp{opts: o, table: lang.New(), files: map[string]*tree.File{}, globals: map[*tree.File]starlark.StringDict{}, lister: o.Lister}
+	in.spec.Name = o.Path
+	stdin := o.Stdin
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	in.spool = source.NewSpool(stdin, "")
+	limits := o.Limits.orDefault()
+	in.threads = &threads{limits: limits, out: &printer{w: o.Print, left: limits.PrintLine}, load: in.loaded, fatal: o.Fatal}
+	return in
+}
+
+// problems returns what was noted, of the script first; nil if nothing was.
+func (in *interp) problems() error { return in.notes.err(in.rank) }
+
+// rank puts the script first, then modules, then all else.
+func (in *interp) rank(name string) int {
+	if in.script != nil && name == in.script.Shown {
+		return 0
+	}
+	if in.files[name] != nil {
+		return 1
+	}
+	return 2
+}
+
+// noteEvaluation notes an error of the top level, unless it comes of a
+// parameter that nobody gave.
+func (in *interp) noteEvaluation(err error) {
+	if errors.As(err, new(told)) {
+		return
+	}
+	e := innermost(err)
+	if e != nil && in.looseError(e) && !errors.As(err, new(*lang.Misuse)) {
+		return
+	}
+	in.notes.add(problemOf(in.files, err, ""))
+}
+
+// looseError reports whether the operation that failed, or the call of the top
+// level that led to it, depends on a parameter without a value.
+func (in *interp) looseError(e *starlark.EvalError) bool {
+	for i := range e.CallStack {
+		p := e.CallStack.At(i).Pos
+		if f := in.files[p.Filename()]; f != nil && in.varying.At(f, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// loaded is load() of every thread: the files have been found and evaluated.
+func (in *interp) loaded(t *starlark.Thread, module string) (starlark.StringDict, error) {
+	from := in.files[t.CallFrame(0).Pos.Filename()]
+	if from == nil || from.Loads[module] == nil {
+		return nil, fmt.Errorf("module %q was not found", module)
+	}
+	return in.globals[from.Loads[module]], nil
+}
+
+// siteAt finds a call by the position that the interpreter gives it.
+func (in *interp) siteAt(at syntax.Position) tree.Site {
+	f := in.files[at.Filename()]
+	if f == nil {
+		return tree.Site{}
+	}
+	return tree.Site{File: f, Node: f.CallAt(at)}
+}
+
+// placeOf is where a function of the script is defined.
+func (in *interp) placeOf(fn *starlark.Function) (file string, line, column int) {
+	p := fn.Position()
+	if f := in.files[p.Filename()]; f != nil {
+		return f.Place(p)
+	}
+	return p.Filename(), int(p.Line), int(p.Col)
+}
+
+// sourceFiles is where sources find their files.
+func (in *interp) sourceFiles() source.Files {
+	return source.Files{Dir: in.opts.WorkDir, Embedded: in.opts.Embedded, Stdin: in.spool}
+}
+
+// saysRedacted reports whether the word that stands for a secret stands in the
+// script.
+func (in *interp) saysRedacted() bool {
+	for _, f := range in.files {
+		if strings.Contains(string(f.Text), secret.Redacted) {
+			return true
+		}
+	}
+	return false
+}

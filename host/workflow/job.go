@@ -1,0 +1,96 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// job is one call of a hook.
+type job struct {
+	in    *interp
+	hook  *hook
+	row   source.Row
+	steps stepper
+	mute  bool // what it prints is dropped
+}
+
+// run calls a hook on a thread of its own. work gets what it returned while
+// the thread is still the call's.
+func (j job) run(ctx context.Context, values map[string]starlark.Value, work func(s *state, v starlark.Value, err error)) {
+	s := j.in.threads.get()
+	s.begin(ctx, j.hook.phase, j.hook.name, j.row.Key, j.steps)
+	s.mute = j.mute
+	v, err := s.call(j.hook.fn, j.hook.args(values))
+	work(s, v, err)
+	s.end()
+	j.in.threads.put(s)
+}
+
+// failure is the error of a hook as a problem: of whose call, and where.
+func (j job) failure(s *state, err error) error {
+	stopped := s.stopped()
+	if stopped != nil && s.ctx.Err() != nil {
+		return stopped
+	}
+	what := fmt.Sprintf("%s(%q)", j.hook.name, j.row.Key)
+	if j.row.File != "" {
+		what += fmt.Sprintf(", %s:%d", j.row.File, j.row.Line)
+	}
+	x := problemOf(j.in.files, err, what)
+	if stopped != nil {
+		x.Message, x.Fix, x.Same = what+": "+stopped.Error(), "", ""
+	}
+	if x.File == "" {
+		x.File, x.Line, x.Column = j.in.placeOf(j.hook.fn)
+	}
+	return &source.Problems{List: []source.Problem{x}, Total: 1}
+}
+
+// raised is the verdict of a rotate that ended with an error.
+func (j job) raised(s *state, err error) engine.Verdict {
+	v := engine.Verdict{Kind: engine.Raised}
+	var fault *engine.Fault
+	var refused *refusal
+	switch {
+	case errors.As(s.raised, &refused):
+		v.Refused = &refused.result
+		v.Fault = &engine.Fault{Code: refused.result.Code, Message: refused.result.Message}
+	case errors.As(s.raised, &fault):
+		same := *fault // it says more than its fields
+		v.Fault = &same
+	case s.ctx.Err() != nil:
+		v.Fault = &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}
+	default:
+		stopped := s.stopped()
+		v.Fault = &engine.Fault{Code: engine.ScriptError, Message: j.said(stopped, err), OfRow: stopped != nil || ofRow(err)}
+	}
+	v.Fault.Backtrace = backtrace(err)
+	return v
+}
+
+// said is the message of a defect of the script, with its place. stopped, if
+// it is not nil, is why the hook was stopped: the interpreter only says that it
+// was.
+func (j job) said(stopped, err error) string {
+	message, fix := advice(j.in.files, err)
+	if stopped != nil {
+		message, fix = stopped.Error(), ""
+	}
+	at, _ := where(innermost(err))
+	place := fmt.Sprintf("%s:%d", at.Filename(), at.Line)
+	if !at.IsValid() {
+		file, line, _ := j.in.placeOf(j.hook.fn)
+		place = fmt.Sprintf("%s:%d", file, line)
+	}
+	if fix != "" {
+		message += "; " + fix
+	}
+	return message + " (" + place + ")"
+}

@@ -1,0 +1,48 @@
+package lang
+
+// Doc is one name of the language, as rekey docs and editors show it.
+type Doc struct {
+	Name      string     `json:"name"`      // dotted: an attribute, as param.int or r.status
+	Signature string     `json:"signature"` // csv(path, key, delimiter = ",")
+	Where     string     `json:"where"`     // in which part of a script it may be used
+	Doc       string     `json:"doc"`       // the first sentence stands alone
+	Params    []ParamDoc `json:"params,omitempty"`
+	Example   string     `json:"example,omitempty"`
+	Later     string     `json:"later,omitempty"` // it is not there yet: what to use until then
+}
+
+// ParamDoc is one parameter of a Doc.
+type ParamDoc struct {
+	Name    string `json:"name"`
+	Default string `json:"default,omitempty"` // as written in a script; "": required
+	Doc     string `json:"doc"`
+}
+
+// Docs returns every name of the language, in the order of the documentation.
+func (t *Table) Docs() []Doc {
+	var all []Doc
+	for i := range t.entries {
+		all = append(all, t.entries[i].Shown())
+	}
+	return all
+}
+
+// Shown returns the entry as the documentation has it.
+func (e *Entry) Shown() Doc {
+	shown := Doc{Name: e.Name, Signature: e.Signature(), Where: e.At.String(), Doc: e.Doc, Example: e.Example, Later: e.Later}
+	for _, p := range e.Params {
+		shown.Params = append(shown.Params, ParamDoc{Name: p.Name, Default: p.Default, Doc: p.Doc})
+	}
+	return shown
+}
+
+// Statements are what scripts use of Starlark itself that is another here.
+func Statements() []Doc {
+	return []Doc{
+		{Name: "load", Signature: `load(FILE, "name", other = "name", …)`, Where: AtTop.String(),
+			Doc:     "Uses names of another file. FILE is relative to the script's directory and in it or below; \"@rekey//lib/given.star\" is what ships with rekey. A name that begins with _ stays in its file.",
+			Example: `load("lib/teams.star", "frozen")` + "\n" + `load("@rekey//lib/given.star", "no_passwords_beside")`},
+		{Name: "print", Signature: "print(…)", Where: Anywhere.String(), Doc: "Writes its arguments to standard error, with the place in the script; secrets are redacted."},
+		{Name: "fail", Signature: "fail(…)", Where: Anywhere.String(), Doc: "Stops: at top level, in select and in wave the plan, in rotate that user, whose code is ScriptError. A user whose treatment failed is better told of by return failed(reason)."},
+	}
+}

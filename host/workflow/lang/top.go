@@ -1,0 +1,125 @@
+package lang
+
+import "slices"
+
+func topLevel() []Entry {
+	return []Entry{
+		{Name: "workflow", At: AtTop, Gives: KindNone, Rename: "flow", Use: Function, Params: []Param{
+			{"users", KindSource, "", "whom it is about"},
+			{"backend", KindBackend, "None", "where a workflow without rotate sets passwords"},
+			{"rotate", KindHook, "None", "what happens to one user"},
+			{"select", KindHook, "None", "who is due; all, without it"},
+			{"order_by", KindTexts, "[]", "columns to sort by; the order of the source, without them"},
+			{"wave", KindHook, "None", "the name of a user's wave"},
+			{"waves", KindWaves, "{}", "the waves in their order; one, all, without them"},
+			{"policy", KindPolicy, "None", "what step.generate() makes; every backend's own rules hold too"},
+			{"concurrency", KindInt, "None", "the most operations inside one backend at once; the plugin's limit, without it"},
+			{"on_failure", KindText, `"keep"`, `"keep" what is applied when a user fails, or "revert" it where the value before is known: the old one of a change, or one that this state directory set`},
+			{"reports", KindReports, "[report.summary()]", "what is written at the end"},
+		}, Doc: "What to do, called once. One of backend and rotate is required. Without rotate a user is: generate, set on backend (the account is the key), " +
+			"and verify where the backend can without a logon attempt. Without waves twenty failures of one code in a row stop the run, but for codes that are " +
+			"about one account (AccountNotFound, UserNotFound, Ambiguous, AccountStatus, Protected, NoCredential, DuplicateAccount, ScriptFailed).",
+			Example: `workflow(users = csv("users.csv", key = "login"), backend = backend("memory"))`},
+		{Name: "backend", At: AtTop, Gives: KindBackend, Rename: "target", Use: Function, Params: []Param{
+			{"name", KindText, "", "which plugin; rekey backends lists them"},
+			{"label", KindText, "None", "how reports and messages call it; the plugin's name, without it"},
+			{"rate", KindRate, "None", "the most operations a second, minute or hour: N/s, N/m, N/h"},
+			{"concurrency", KindInt, "None", "the most operations at once; may only lower the plugin's limit"},
+			{"timeout", KindDuration, `"30s"`, "the deadline of one operation"},
+			{"attempts", KindInt, "5", "how often an operation is tried that a moment may mend"},
+			{"patience", KindDuration, `"10m"`, "how long an unreachable backend is waited for"},
+		}, More: "config", Doc: "A system that holds credentials. The other arguments are the plugin's own settings: rekey backends NAME lists them. " +
+			"Two backends of one plugin need different labels.",
+			Example: `directory = backend("memory", label = "directory", rate = "40/s", create = True)`},
+		{Name: "BACKEND.accounts", At: AtTop, Gives: KindSource, Use: Function, Params: []Param{
+			{"filter", KindText, `""`, "in the target's own syntax; all accounts, without it"},
+			{"attributes", KindTexts, "[]", "what else to read; each is a column, a list where an account has several values"},
+			{"secrets", KindTexts, "[]", "which of the attributes are secret"},
+			{"key", KindText, `"login"`, "the column that tells users apart"},
+		}, Doc: "The accounts of a backend as users, with the columns id, login, name, mail and status and the attributes asked for.",
+			Example: "directory = backend(\"memory\")\nworkflow(users = directory.accounts(), backend = directory)"},
+		{Name: "wave_rule", At: AtTop, Gives: KindWave, Rename: "canary", Use: Function, Params: []Param{
+			{"size", KindInt, "None", "how many users a batch has; all, without it"},
+			{"take", KindInt, "None", "how many users the wave takes where there is no wave hook; the last takes the rest"},
+			{"pause", KindDuration, "None", "how long to wait after each batch"},
+			{"hold", KindText, "None", `"approval": after this wave the run waits for rekey approve`},
+			{"max_failures", KindFailures, "None", "stop when more than so many users of the wave, or so many percent, are failed, partial or unknown; a resume counts on, without --over-threshold"},
+			{"tolerate", KindTexts, "[]", "codes that do not count as failures"},
+		}, Doc: "How one wave is treated.",
+			Example: `canary = wave_rule(take = 50, hold = "approval", max_failures = "1%", tolerate = ["AccountNotFound"])`},
+	}
+}
+
+func paramEntries() []Entry {
+	common := func(k Kind, doc string) []Param {
+		return []Param{
+			{"name", KindText, "", "NAME of NAME=VALUE on the command line"},
+			{"default", k, Unset, doc},
+			{"help", KindText, `""`, "one line for rekey run --help"},
+		}
+	}
+	const without = "the value if none is given; without it, one has to be"
+	limits := func(k Kind) []Param {
+		return []Param{{"min", k, "None", "the least"}, {"max", k, "None", "the most"}}
+	}
+	choice := common(KindText, without)
+	choice = slices.Insert(choice, 1, Param{"choices", KindTexts, "", "the values that it may have"})
+	choice = append(choice, Param{"aliases", KindTypes, "{}", "other spellings: {alias: choice}"})
+	return []Entry{
+		{Name: "param", At: AtTop, Use: Namespace, Rename: "setting", Doc: "What the command line gives a script, as NAME=VALUE. rekey check and rekey docs go on without values: with the default, else with an empty one."},
+		{Name: "param.string", At: AtTop, Gives: KindText, Params: common(KindText, without), Use: Function, Doc: "Text.",
+			Example: `url = param.string("url", default = "https://localhost", help = "where the service is")`},
+		{Name: "param.int", At: AtTop, Gives: KindInt, Params: append(common(KindInt, without), limits(KindInt)...), Use: Function, Doc: "A whole number.",
+			Example: `batch = param.int("batch", default = 500, min = 1, max = 10000)`},
+		{Name: "param.bool", At: AtTop, Gives: KindBool, Params: common(KindBool, without), Use: Function, Doc: "true, false, yes, no, 1 or 0.",
+			Example: `strict = param.bool("strict", default = True)`},
+		{Name: "param.path", At: AtTop, Gives: KindText, Params: common(KindText, without), Use: Function, Doc: "The name of a file, relative to the working directory.",
+			Example: `accounts = param.path("accounts", default = "users.csv")`},
+		{Name: "param.duration", At: AtTop, Gives: KindDuration, Params: append(common(KindDuration, without), limits(KindDuration)...), Use: Function, Doc: `Text such as "90s", "10m" or "1h30m".`,
+			Example: `pause = param.duration("pause", default = "10m", max = "1h")`},
+		{Name: "param.choice", At: AtTop, Gives: KindText, Params: choice, Use: Function, Doc: "One of several words. Case is ignored; the value is the word as it is listed.",
+			Example: `mode = param.choice("mode", ["fast", "careful"], default = "careful", aliases = {"slow": "careful"})`},
+		{Name: "param.list", At: AtTop, Gives: KindTexts, Params: common(KindTexts, without), Use: Function, Doc: "Words between commas; spaces around them are trimmed, and empty text is the empty list.",
+			Example: `logins = param.list("logins", default = [])`},
+		{Name: "param.json", At: AtTop, Gives: KindAny, Params: common(KindAny, without), Use: Function, Doc: "Any value, written in JSON.",
+			Example: `config = param.json("config", default = {})`},
+	}
+}
+
+func secretEntries() []Entry {
+	return []Entry{
+		{Name: "secret", At: AtTop, Use: Namespace, Rename: "password", Doc: "References to secrets that a backend needs. They are read when the backend is configured, again at a resume, and never stored."},
+		{Name: "secret.env", At: AtTop, Gives: KindRef, Use: Function, Params: []Param{{"name", KindText, "", "of the environment variable"}},
+			Doc: "The value of an environment variable.", Example: `admin = secret.env("CLOUD_PASSWORD")`},
+		{Name: "secret.file", At: AtTop, Gives: KindRef, Use: Function, Params: []Param{{"path", KindText, "", "relative to the working directory"}},
+			Doc: "The content of a file without the line end at its end.", Example: `admin = secret.file("ldap.pw")`},
+		{Name: "secret.prompt", At: AtTop, Gives: KindRef, Use: Function, Params: []Param{{"label", KindText, "", "what the terminal asks for"}},
+			Doc: "What is typed on the terminal.", Example: `admin = secret.prompt("password of cn=admin")`},
+	}
+}
+
+func policyEntries() []Entry {
+	return []Entry{
+		{Name: "policy", At: AtTop, Gives: KindPolicy, Rename: "password_policy", Use: Function, Params: []Param{
+			{"length", KindInt, "None", "how many characters"},
+			{"min_length", KindInt, "None", "at least so many"},
+			{"max_length", KindInt, "None", "at most so many"},
+			{"lower", KindInt, "None", "at least so many lower-case letters"},
+			{"upper", KindInt, "None", "at least so many upper-case letters"},
+			{"digits", KindInt, "None", "at least so many digits"},
+			{"symbols", KindInt, "None", "at least so many that are neither letters nor digits"},
+			{"allowed_symbols", KindText, "None", "of the symbols only these"},
+			{"forbid", KindText, "None", "none of these characters"},
+			{"max_repeat", KindInt, "None", "no run of one character longer than this"},
+			{"no_account_name", KindBool, "None", "must not contain the account's name"},
+			{"blocklist", KindBool, "None", "must not contain a common password"},
+		}, Doc: "Rules for generated passwords. What is written is a demand; the rest are wishes that give way to a backend's rules: length 20, one of each class, no account name, no common password.",
+			Example: `password_policy = policy(length = 24, symbols = 2, forbid = "\"'")`},
+		{Name: "policy.pin", At: AtTop, Gives: KindPolicy, Use: Function, Params: []Param{{"length", KindInt, "6", "how many digits"}},
+			Doc: "Digits only.", Example: `voicemail = policy.pin(length = 8)`},
+		{Name: "policy.words", At: AtTop, Gives: KindPolicy, Use: Function, Later: "policy()", Params: []Param{
+			{"count", KindInt, "6", "how many words"}, {"separator", KindText, `"-"`, "what is between them"}}, Doc: "Words of a list."},
+		{Name: "policy.parse", At: AtTop, Gives: KindPolicy, Use: Function, Later: "policy()", Params: []Param{{"text", KindText, "", "of passwordrules"}},
+			Doc: "The passwordrules grammar of browsers and password managers."},
+	}
+}

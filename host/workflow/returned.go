@@ -1,0 +1,120 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// selected is what a select says of its user.
+func selected(v starlark.Value) (due bool, reason string, err error) {
+	switch v := v.(type) {
+	case starlark.Bool:
+		return bool(v), "", nil
+	case *verdictValue:
+		if v.kind == engine.SaidSkip {
+			return false, v.reason, nil
+		}
+	}
+	return false, "", lang.Mistake("it returned "+v.Type(), "return True, False or skip(reason)")
+}
+
+// waveOf is the wave that a wave hook names.
+func waveOf(v starlark.Value, waves []engine.WaveRule) (string, error) {
+	text, isText := v.(starlark.String)
+	name := string(text)
+	switch {
+	case !isText:
+		return "", lang.Mistake("it returned "+v.Type(), "return the name of a wave")
+	case isGarbled(name):
+		return "", lang.Mistake(fmt.Sprintf("the name of the wave, %q, has half a letter in it", name), halfLetter)
+	case !slices.ContainsFunc(waves, func(r engine.WaveRule) bool { return r.Name == name }):
+		return "", lang.NoWave(name, waveNames(waves))
+	}
+	return name, nil
+}
+
+// returned is the verdict of a rotate that came to its end.
+func returned(v starlark.Value) (engine.Verdict, error) {
+	switch v := v.(type) {
+	case starlark.NoneType, *secretValue, *resultValue, *structValue: // what steps give: it has been recorded
+		return engine.Verdict{}, nil
+	case *verdictValue:
+		return engine.Verdict{Kind: v.kind, Reason: v.reason}, nil
+	}
+	return engine.Verdict{}, lang.Mistake("rotate returned "+v.Type(), "return nothing, skip(reason), done() or failed(reason)")
+}
+
+// rowOf is the row that a row function returns; nil: it leaves the user out.
+func rowOf(v starlark.Value, r report.Result, scriptSays func() bool) (report.Row, error) {
+	if v == starlark.None {
+		return nil, nil
+	}
+	d, isDict := v.(*starlark.Dict)
+	if !isDict {
+		return nil, lang.Mistake("it returned "+v.Type(), "return a dict, or None to leave the user out")
+	}
+	row, err := fieldsOf(d)
+	if err != nil {
+		return nil, err
+	}
+	return row, written(row, r, scriptSays)
+}
+
+// written finds a secret that was put into a text, of which a report would tell
+// only that it is one. What a target said may have been scrubbed, and a script
+// may mean the word.
+func written(row report.Row, r report.Result, scriptSays func() bool) error {
+	for _, f := range row {
+		if holdsRedacted(f.Value) && !saysRedacted(r) && !scriptSays() {
+			return lang.Mistake(fmt.Sprintf("column %q would read %q: a secret was put into a text", f.Name, secret.Redacted), "give the secret itself to a column of its own")
+		}
+	}
+	return nil
+}
+
+// holdsRedacted reports whether a text in a value has the word, however deep.
+func holdsRedacted(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.Contains(v, secret.Redacted)
+	case []any:
+		return slices.ContainsFunc(v, holdsRedacted)
+	case map[string]any:
+		for name, x := range v {
+			if holdsRedacted(name) || holdsRedacted(x) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// saysRedacted reports whether the word stands in what a user came to.
+func saysRedacted(r report.Result) bool {
+	return holdsRedacted(r.Message) || holdsRedacted(r.Native) || holdsRedacted(r.Wave) || holdsRedacted(r.Row.Key) || slices.ContainsFunc(r.Row.Cells, holdsRedacted)
+}
+
+// fieldsOf turns a dict into a row, in the dict's order.
+func fieldsOf(d *starlark.Dict) (report.Row, error) {
+	row := make(report.Row, 0, d.Len())
+	for _, item := range d.Items() {
+		name, ok := starlark.AsString(item[0])
+		if !ok {
+			return nil, lang.Mistake(fmt.Sprintf("a column is named by %s, want string", item[0].Type()), "")
+		}
+		v, err := goValue(item[1], true)
+		if err != nil {
+			return nil, lang.Mistake(fmt.Sprintf("column %q: %s", name, err), "")
+		}
+		row = append(row, report.Field{Name: name, Value: v})
+	}
+	return row, nil
+}

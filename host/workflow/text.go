@@ -1,0 +1,34 @@
+package workflow
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/host/visible"
+)
+
+// shorten cuts a text at a character.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "…"
+}
+
+// harmless shows what a terminal would obey, and what is not seen.
+func harmless(line string) string { return visible.Escape(line) }
+
+// halfLetter is the fix of a text that was cut inside of a letter.
+const halfLetter = "text[0] is a byte, which may be half a letter: take list(text.codepoints())[0]"
+
+// isGarbled reports whether a text was cut inside of a letter, or went through
+// something that left a mark in the place of one.
+func isGarbled(text string) bool {
+	return !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError)
+}
+
+// maxReason is how many bytes of a reason are kept.
+const maxReason = 4 << 10

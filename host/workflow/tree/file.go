@@ -1,0 +1,275 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/source"
+)
+
+// spot is a position in one file.
+type spot struct{ line, column int32 }
+
+func spotOf(at syntax.Position) spot { return spot{at.Line, at.Col} }
+
+// File is one parsed script or module.
+type File struct {
+	Name  string // in the ledger: the script's path, or what load() calls it
+	Shown string // in messages and positions
+	Text  []byte
+
+	Tree    *syntax.File      // nil until it is parsed
+	Program *starlark.Program // nil until it is resolved
+	Loads   map[string]*File  // by what load() calls them in this file
+
+	lines []string
+	calls map[spot]*syntax.CallExpr // by their opening parenthesis
+	nodes map[spot]syntax.Node      // operations, by the position that an error in them has
+	funcs map[spot]*Function        // by their def or lambda
+	defs  map[*syntax.Ident]spot    // of them, those that a name is bound to
+}
+
+// New returns a file that is not parsed yet.
+func New(name, shown string, text []byte) *File {
+	return &File{Name: name, Shown: shown, Text: text, lines: Lines(string(text)), Loads: map[string]*File{},
+		calls: map[spot]*syntax.CallExpr{}, nodes: map[spot]syntax.Node{}, funcs: map[spot]*Function{}, defs: map[*syntax.Ident]spot{}}
+}
+
+// Lines splits a text where the scanner counts a line.
+func Lines(text string) []string {
+	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n")
+}
+
+// Place turns a position, whose columns count characters, into that of a
+// Problem, whose columns count bytes.
+func (f *File) Place(at syntax.Position) (name string, line, column int) {
+	line, column = int(at.Line), int(at.Col)
+	if line < 1 || line > len(f.lines) || column < 1 {
+		return f.Shown, max(line, 0), max(column, 0)
+	}
+	n := 1
+	for i := range f.lines[line-1] {
+		if n == column {
+			return f.Shown, line, i + 1
+		}
+		n++
+	}
+	return f.Shown, line, len(f.lines[line-1]) + 1
+}
+
+// Problem is one at a place of the file.
+func (f *File) Problem(at syntax.Position, fix, format string, args ...any) source.Problem {
+	x := source.Problem{Message: fmt.Sprintf(format, args...), Fix: fix}
+	x.File, x.Line, x.Column = f.Place(at)
+	return x
+}
+
+// Start turns the position that the interpreter gives an error of a call or an
+// attribute, that of a parenthesis or dot, into where it is written.
+func (f *File) Start(at syntax.Position) syntax.Position {
+	start := at
+	switch n := f.nodes[spotOf(at)].(type) {
+	case *syntax.CallExpr:
+		start = syntax.Start(n)
+	case *syntax.DotExpr:
+		start = n.Name.NamePos
+	}
+	if start.Line != at.Line {
+		return at
+	}
+	return start
+}
+
+// Parse reads the text into a tree. The parser stops at the first flaw.
+func (f *File) Parse() []source.Problem {
+	if bad := encoding(f); bad != nil {
+		return []source.Problem{*bad}
+	}
+	tree, err := dialect().Parse(f.Shown, f.Text, 0)
+	var flaw syntax.Error
+	switch {
+	case errors.As(err, &flaw):
+		message, fix := syntaxFix(f.lines, flaw)
+		return []source.Problem{f.Problem(flaw.Pos, fix, "%s", message)}
+	case err != nil:
+		return []source.Problem{{File: f.Shown, Message: err.Error()}}
+	}
+	f.Tree = tree
+	return nil
+}
+
+// Resolve binds names and compiles. All undefined names are found at once.
+// Scope is what the language predeclares, and backends are the names of those
+// that there are, for suggestions.
+func (f *File) Resolve(scope starlark.StringDict, backends []string) []source.Problem {
+	program, err := starlark.FileProgram(f.Tree, scope.Has)
+	var flaws resolve.ErrorList
+	switch {
+	case errors.As(err, &flaws):
+		var all []source.Problem
+		for _, flaw := range flaws {
+			all = append(all, resolveProblem(f, flaw, scope, backends))
+		}
+		return all
+	case err != nil:
+		return []source.Problem{{File: f.Shown, Message: err.Error()}}
+	}
+	f.Program = program
+	f.index()
+	return nil
+}
+
+// index notes where calls, operations and functions stand, by the positions
+// that the interpreter gives.
+func (f *File) index() {
+	syntax.Walk(f.Tree, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.CallExpr:
+			if !isHidden(n) {
+				f.calls[spotOf(n.Lparen)] = n
+				f.nodes[spotOf(n.Lparen)] = n
+			}
+		case *syntax.BinaryExpr:
+			f.nodes[spotOf(n.OpPos)] = n
+		case *syntax.UnaryExpr:
+			f.nodes[spotOf(n.OpPos)] = n
+		case *syntax.IndexExpr:
+			f.nodes[spotOf(n.Lbrack)] = n
+		case *syntax.SliceExpr:
+			f.nodes[spotOf(n.Lbrack)] = n
+		case *syntax.DotExpr:
+			f.nodes[spotOf(n.Dot)] = n
+		default:
+			f.indexFunction(n)
+		}
+		return true
+	})
+}
+
+func (f *File) indexFunction(n syntax.Node) {
+	switch n := n.(type) {
+	case *syntax.AssignStmt:
+		name, isName := n.LHS.(*syntax.Ident)
+		if l, ok := n.RHS.(*syntax.LambdaExpr); ok && isName {
+			f.defs[name] = spotOf(l.Lambda)
+		}
+	case *syntax.DefStmt:
+		f.defs[n.Name] = spotOf(n.Def)
+		f.funcs[spotOf(n.Def)] = &Function{File: f, Name: n.Name.Name, Body: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)}
+	case *syntax.LambdaExpr:
+		f.funcs[spotOf(n.Lambda)] = &Function{File: f, Name: "lambda", Result: n.Body, params: n.Params, resolved: n.Function.(*resolve.Function)}
+	}
+}
+
+// Calls returns every call of the file, in no order.
+func (f *File) Calls(yield func(*syntax.CallExpr) bool) {
+	for _, n := range f.calls {
+		if !yield(n) {
+			return
+		}
+	}
+}
+
+// CallAt returns the call whose opening parenthesis stands at the position.
+func (f *File) CallAt(at syntax.Position) *syntax.CallExpr { return f.calls[spotOf(at)] }
+
+// NodeAt returns the operation whose errors have the position; nil: there is
+// none, or no file.
+func (f *File) NodeAt(at syntax.Position) syntax.Node {
+	if f == nil {
+		return nil
+	}
+	return f.nodes[spotOf(at)]
+}
+
+// FunctionAt returns the def or lambda at the position.
+func (f *File) FunctionAt(at syntax.Position) *Function { return f.funcs[spotOf(at)] }
+
+// Functions returns every def and lambda, in no order.
+func (f *File) Functions(yield func(*Function) bool) {
+	for _, fn := range f.funcs {
+		if !yield(fn) {
+			return
+		}
+	}
+}
+
+// Globals returns what the file defines at top level, as far as it can be seen
+// without resolving.
+func (f *File) Globals() []string {
+	var names []string
+	for _, s := range f.Tree.Stmts {
+		for _, id := range Bound(s) {
+			names = append(names, id.Name)
+		}
+	}
+	return names
+}
+
+// Docstring is the text at the top of the file.
+func (f *File) Docstring() string {
+	if len(f.Tree.Stmts) == 0 {
+		return ""
+	}
+	s, _ := f.Tree.Stmts[0].(*syntax.ExprStmt)
+	if s == nil {
+		return ""
+	}
+	text, _ := Text(s.X)
+	return strings.TrimSpace(text)
+}
+
+// Callee is the function of this file, or of a loaded one, that is called; nil
+// if that is not known.
+func (f *File) Callee(x *syntax.CallExpr) *Function {
+	id, ok := x.Fn.(*syntax.Ident)
+	if !ok || First(id) == nil {
+		return nil
+	}
+	if from, name := f.Loaded(First(id)); from != nil && from.Program != nil {
+		return from.exported(name)
+	}
+	return f.named(First(id))
+}
+
+// Loaded returns the file that a name is loaded from, and its name there; nil:
+// it is not loaded.
+func (f *File) Loaded(first *syntax.Ident) (*File, string) {
+	for _, s := range f.Tree.Stmts {
+		l, ok := s.(*syntax.LoadStmt)
+		if !ok {
+			continue
+		}
+		if i := slices.Index(l.To, first); i >= 0 && f.Loads[l.ModuleName()] != nil {
+			return f.Loads[l.ModuleName()], l.From[i].Name
+		}
+	}
+	return nil, ""
+}
+
+// named returns the function that is bound to a name; nil if that is none.
+func (f *File) named(first *syntax.Ident) *Function {
+	at, ok := f.defs[first]
+	if !ok {
+		return nil
+	}
+	return f.funcs[at]
+}
+
+// exported returns the function that a name of the top level is bound to.
+func (f *File) exported(name string) *Function {
+	for _, s := range f.Tree.Stmts {
+		for _, id := range Bound(s) {
+			if id.Name == name {
+				return f.named(id)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package tree
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/visible"
+	"github.com/rekey-host/rekey/host/workflow/lang"
+)
+
+// dialect is strict: no recursion, no while, no reassignment of globals.
+func dialect() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
+
+// encoding finds text that is not UTF-8, which the parser lets pass, and
+// characters that a reader does not see.
+func encoding(f *File) *source.Problem {
+	if bytes.HasPrefix(f.Text, []byte("\ufeff")) {
+		return &source.Problem{File: f.Shown, Line: 1, Column: 1, Message: "the file starts with a byte order mark", Fix: "save it without one"}
+	}
+	if utf8.Valid(f.Text) {
+		return unseen(f)
+	}
+	for i, line := range f.lines {
+		for at, r := range line {
+			if r == utf8.RuneError && !strings.HasPrefix(line[at:], "\ufffd") {
+				return &source.Problem{File: f.Shown, Line: i + 1, Column: at + 1, Message: "not valid UTF-8", Fix: "save the file as UTF-8"}
+			}
+		}
+	}
+	return nil
+}
+
+// unseen finds a character that makes a reader see another script than the
+// parser does.
+func unseen(f *File) *source.Problem {
+	for i, line := range f.lines {
+		if at := visible.Find(line); at >= 0 {
+			r, _ := utf8.DecodeRuneInString(line[at:])
+			return &source.Problem{File: f.Shown, Line: i + 1, Column: at + 1, Message: "the script has " + visible.Name(r),
+				Fix: "remove it; in a string that needs it, write " + strings.Trim(strconv.QuoteToASCII(string(r)), `"`)}
+		}
+	}
+	return nil
+}
+
+// syntaxFix is what to say of a flaw, and what to do about it: first what is
+// certain, then what people try who know Python.
+func syntaxFix(lines []string, flaw syntax.Error) (message, fix string) {
+	if fix := cmp.Or(inputFix(flaw.Msg), resolveFix(flaw.Msg)); fix != "" {
+		return flaw.Msg, fix
+	}
+	if plain, fix := indentation(flaw.Msg); fix != "" {
+		return plain, fix
+	}
+	if flaw.Pos.Line < 1 || int(flaw.Pos.Line) > len(lines) {
+		return flaw.Msg, ""
+	}
+	if fix := pythonFix(lines[flaw.Pos.Line-1]); fix != "" {
+		return flaw.Msg, fix
+	}
+	if bracket, line := openBracket(lines, flaw.Pos, strings.HasPrefix(flaw.Msg, "got end of file")); line > 0 && strings.HasPrefix(flaw.Msg, "got ") {
+		return fmt.Sprintf("the %s of line %d is not closed: %s", bracket, line, flaw.Msg), "close it"
+	}
+	return flaw.Msg, ""
+}
+
+// pythonFix is for what people try who know Python.
+func pythonFix(line string) string {
+	line = strings.TrimSpace(line)
+	word, _, _ := strings.Cut(line, " ")
+	switch strings.TrimSuffix(word, ":") {
+	case "import", "from":
+		return `scripts use load("lib/file.star", "name")`
+	case "try", "except", "raise", "finally":
+		return "there are no exceptions: use step.try_set() and its like"
+	case "class":
+		return "there are no classes: use struct() or a dict"
+	case "with", "async", "await", "yield":
+		return "scripts do no I/O: the host reads users and calls backends"
+	}
+	if strings.Contains(line, `f"`) || strings.Contains(line, "f'") {
+		return `there are no f-strings: use "{}".format(x) or "%s" % x`
+	}
+	return ""
+}
+
+// resolveProblem is a flaw that resolving found, with a suggestion where a name
+// is undefined.
+func resolveProblem(f *File, flaw resolve.Error, scope starlark.StringDict, backends []string) source.Problem {
+	message, theirs, _ := strings.Cut(flaw.Msg, " (did you mean ")
+	name, isUndefined := strings.CutPrefix(message, "undefined: ")
+	if !isUndefined {
+		return f.Problem(flaw.Pos, resolveFix(message), "%s", message)
+	}
+	fix := undefinedFix(name)
+	if slices.Contains(backends, name) {
+		fix = fmt.Sprintf("write %s = backend(%q, …) above", name, name)
+	}
+	if fix == "" {
+		names := append(slices.DeleteFunc(scope.Keys(), hiddenName), f.Globals()...)
+		if theirs != "" {
+			names = append(names, strings.TrimSuffix(theirs, "?)"))
+		}
+		fix = lang.DidYouMean(name, append(names, starlark.Universe.Keys()...))
+	}
+	return f.Problem(flaw.Pos, fix, "undefined: %s", name)
+}
+
+// undefinedFix is for names that people expect.
+func undefinedFix(name string) string {
+	switch name {
+	case "null", "nil", "NULL", "Null", "undefined", "NaN":
+		return `did you mean "None"?`
+	case "user", "step", "r":
+		return fmt.Sprintf("a hook gets %s if it names it as a parameter", name)
+	case "open", "os", "sys", "subprocess", "requests", "socket":
+		return "scripts do no I/O: the host reads users and calls backends"
+	case "time", "datetime", "random", "uuid", "secrets":
+		return "scripts know no clock and no chance, so that a resume does the same; step.generate() makes passwords"
+	case "Exception", "ValueError":
+		return "there are no exceptions: use fail() or return failed()"
+	}
+	return ""
+}

@@ -1,0 +1,130 @@
+package tree
+
+import (
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+)
+
+// Bound returns the names that a statement of the top level binds.
+func Bound(s syntax.Stmt) []*syntax.Ident {
+	switch s := s.(type) {
+	case *syntax.DefStmt:
+		return []*syntax.Ident{s.Name}
+	case *syntax.LoadStmt:
+		return s.To
+	case *syntax.AssignStmt:
+		return Targets(s.LHS)
+	}
+	return nil
+}
+
+// Targets returns the names that an assignment binds.
+func Targets(x syntax.Expr) []*syntax.Ident {
+	var all []*syntax.Ident
+	switch x := x.(type) {
+	case *syntax.Ident:
+		return []*syntax.Ident{x}
+	case *syntax.ParenExpr:
+		return Targets(x.X)
+	case *syntax.TupleExpr:
+		for _, e := range x.List {
+			all = append(all, Targets(e)...)
+		}
+	case *syntax.ListExpr:
+		for _, e := range x.List {
+			all = append(all, Targets(e)...)
+		}
+	}
+	return all
+}
+
+// First returns the first binding of a name; nil: it has none in its file.
+func First(id *syntax.Ident) *syntax.Ident {
+	if b, ok := id.Binding.(*resolve.Binding); ok {
+		return b.First
+	}
+	return nil
+}
+
+// Same reports whether both names are the same variable.
+func Same(a, b *syntax.Ident) bool {
+	x, _ := a.Binding.(*resolve.Binding)
+	y, _ := b.Binding.(*resolve.Binding)
+	return x != nil && y != nil && (x == y || x.First != nil && x.First == y.First)
+}
+
+// Predeclared returns the name of the language that an expression is; "": it
+// is none.
+func Predeclared(x syntax.Expr) string {
+	id, ok := x.(*syntax.Ident)
+	if !ok {
+		return ""
+	}
+	if b, ok := id.Binding.(*resolve.Binding); ok && b.Scope == resolve.Predeclared {
+		return id.Name
+	}
+	return ""
+}
+
+// Text returns the text that an expression is as a literal.
+func Text(x syntax.Expr) (string, bool) {
+	if l, ok := x.(*syntax.Literal); ok && l.Token == syntax.STRING {
+		return l.Value.(string), true
+	}
+	return "", false
+}
+
+// IsNone reports whether an expression is None.
+func IsNone(x syntax.Expr) bool {
+	id, ok := x.(*syntax.Ident)
+	return ok && id.Name == "None"
+}
+
+// Spelt is an expression as it is written, where that is a name or a column.
+func Spelt(x syntax.Expr) string {
+	switch x := Unhidden(x).(type) {
+	case *syntax.Ident:
+		if IsNone(x) {
+			return ""
+		}
+		return x.Name
+	case *syntax.DotExpr:
+		if of := Spelt(x.X); of != "" {
+			return of + "." + x.Name.Name
+		}
+	case *syntax.IndexExpr:
+		if text, ok := x.Y.(*syntax.Literal); ok && text.Token == syntax.STRING && Spelt(x.X) != "" {
+			return Spelt(x.X) + "[" + text.Raw + "]"
+		}
+	}
+	return ""
+}
+
+// Before reports whether one position stands before another of its file.
+func Before(a, b syntax.Position) bool {
+	return a.Line < b.Line || a.Line == b.Line && a.Col < b.Col
+}
+
+// Hidden is the call of a function whose name no script can write, at the place
+// of its argument: what is put around an operation to measure it.
+func Hidden(name string, x syntax.Expr) syntax.Expr {
+	start, end := x.Span()
+	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: start, Name: name}, Lparen: start, Args: []syntax.Expr{x}, Rparen: end}
+}
+
+// Unhidden is what a script has written there.
+func Unhidden(x syntax.Expr) syntax.Expr {
+	if n, ok := x.(*syntax.CallExpr); ok && isHidden(n) {
+		return n.Args[0]
+	}
+	return x
+}
+
+func isHidden(n *syntax.CallExpr) bool {
+	id, ok := n.Fn.(*syntax.Ident)
+	return ok && hiddenName(id.Name)
+}
+
+func hiddenName(name string) bool { return strings.HasPrefix(name, "$") }

@@ -1,0 +1,58 @@
+package tree
+
+import (
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/workflow/lang"
+)
+
+// Site is a call in a script. The zero Site is one that is not known.
+type Site struct {
+	File *File
+	Node *syntax.CallExpr
+}
+
+// Written returns the expression of an argument: of a keyword the whole of
+// name = value. It is nil if there is none, or if it comes out of *args.
+func (s Site) Written(e *lang.Entry, name string) syntax.Expr {
+	if s.Node == nil || name == "" {
+		return nil
+	}
+	place := e.Index(name)
+	for i, a := range s.Node.Args {
+		if kw, ok := Keyword(a); ok {
+			if kw == name {
+				return a
+			}
+			continue
+		}
+		if _, star := a.(*syntax.UnaryExpr); star {
+			return nil
+		}
+		if i == place {
+			return a
+		}
+	}
+	return nil
+}
+
+// Argument returns the value's expression of an argument, or nil.
+func (s Site) Argument(e *lang.Entry, name string) syntax.Expr {
+	return Unkeyed(s.Written(e, name))
+}
+
+// Keyword returns the name of a name = value argument.
+func Keyword(a syntax.Expr) (string, bool) {
+	if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+		return b.X.(*syntax.Ident).Name, true
+	}
+	return "", false
+}
+
+// Unkeyed returns the value of an argument, whether it has a keyword or not.
+func Unkeyed(a syntax.Expr) syntax.Expr {
+	if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+		return b.Y
+	}
+	return a
+}

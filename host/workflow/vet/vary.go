@@ -1,0 +1,196 @@
+package vet
+
+import (
+	"go.starlark.net/resolve"
+	"go.starlark.net/syntax"
+
+	"github.com/rekey-host/rekey/host/workflow/lang"
+	"github.com/rekey-host/rekey/host/workflow/tree"
+)
+
+// Varying tells what depends on a parameter that nobody gave. That is not what
+// a run will see: rekey check has to be silent about what it says, and look at
+// its type only. Which values those are is found in the syntax tree: a name
+// varies if it is bound to an expression that mentions param.X() of such a
+// parameter or another name that varies. Inside of functions everything but a
+// literal may.
+type Varying struct {
+	params  Params
+	first   map[*syntax.Ident]bool         // first bindings of names that vary
+	globals map[*tree.File]map[string]bool // those of them that are globals
+	any     bool
+}
+
+// Params says which parameters a script gets.
+type Params struct {
+	Table *lang.Table
+	Given map[string]string
+	// Placeholders goes on without values: a parameter that is not given varies
+	// though it has a default.
+	Placeholders bool
+}
+
+// Vary finds what varies. Files come after what they load.
+func Vary(files []*tree.File, p Params) *Varying {
+	v := &Varying{params: p, first: map[*syntax.Ident]bool{}, globals: map[*tree.File]map[string]bool{}}
+	for _, f := range files {
+		v.globals[f] = map[string]bool{}
+		for v.learn(f) {
+		}
+		v.any = v.any || v.mentions(f.Tree)
+	}
+	v.any = v.any || len(v.first) > 0
+	return v
+}
+
+// learn goes over the top level once and reports whether it learnt anything.
+func (v *Varying) learn(f *tree.File) bool {
+	before := len(v.first)
+	for _, s := range f.Tree.Stmts {
+		switch s := s.(type) {
+		case *syntax.LoadStmt:
+			from := f.Loads[s.ModuleName()]
+			for i, id := range s.From {
+				if from != nil && v.globals[from][id.Name] {
+					v.mark(f, s.To[i])
+				}
+			}
+		case *syntax.AssignStmt:
+			if v.mentions(s.RHS) {
+				v.mark(f, tree.Targets(s.LHS)...)
+			}
+		case *syntax.DefStmt:
+			if v.mentions(s) {
+				v.mark(f, s.Name)
+			}
+		}
+	}
+	return len(v.first) > before
+}
+
+func (v *Varying) mark(f *tree.File, names ...*syntax.Ident) {
+	for _, id := range names {
+		v.globals[f][id.Name] = true
+		if first := tree.First(id); first != nil {
+			v.first[first] = true
+		}
+	}
+}
+
+// mentions reports whether the node mentions a parameter without a value, or a
+// name that varies.
+func (v *Varying) mentions(n syntax.Node) bool {
+	return v.search(n, func(id *syntax.Ident, _ *resolve.Binding) bool { return v.first[tree.First(id)] })
+}
+
+// search looks for a parameter without a value, or a name of which varies says
+// so.
+func (v *Varying) search(n syntax.Node, varies func(*syntax.Ident, *resolve.Binding) bool) bool {
+	found := false
+	syntax.Walk(n, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Ident:
+			b, _ := n.Binding.(*resolve.Binding)
+			found = found || b != nil && varies(n, b)
+		case *syntax.CallExpr:
+			found = found || v.params.missing(n)
+		}
+		return !found
+	})
+	return found
+}
+
+// varies reports whether the expression depends on a parameter without a value.
+func (v *Varying) varies(f *tree.File, x syntax.Node) bool {
+	return v != nil && v.any && v.search(x, func(_ *syntax.Ident, b *resolve.Binding) bool { return v.first[b.First] || insideFunction(f, b) })
+}
+
+// insideFunction reports whether the name is a function's own, or a
+// comprehension's: what it is bound to depends on who calls.
+func insideFunction(f *tree.File, b *resolve.Binding) bool {
+	switch b.Scope {
+	case resolve.Free, resolve.Cell:
+		return true
+	case resolve.Local:
+		from, _ := f.Loaded(b.First)
+		return from == nil
+	}
+	return false
+}
+
+// Argument reports whether an argument of a call depends on a parameter without
+// a value; of the name "" whether any does.
+func (v *Varying) Argument(s tree.Site, e *lang.Entry, name string) bool {
+	if v == nil || !v.any || s.Node == nil {
+		return false
+	}
+	place := e.Index(name)
+	for i, a := range s.Node.Args {
+		kw, isKeyword := tree.Keyword(a)
+		_, isStar := a.(*syntax.UnaryExpr)
+		if name != "" && (isKeyword && kw != name || !isKeyword && !isStar && i != place) {
+			continue
+		}
+		if v.varies(s.File, tree.Unkeyed(a)) {
+			return true
+		}
+	}
+	return false
+}
+
+// At reports whether the operation at the position, or the statement of the top
+// level around it, depends on a parameter without a value.
+func (v *Varying) At(f *tree.File, at syntax.Position) bool {
+	if n := f.NodeAt(at); n != nil {
+		return v.varies(f, n)
+	}
+	for _, s := range f.Tree.Stmts {
+		start, end := s.Span()
+		if !tree.Before(at, start) && tree.Before(at, end) {
+			return v.varies(f, s)
+		}
+	}
+	return false
+}
+
+// missing reports whether a call is a param.X() that has to do without what a
+// run will give it.
+func (p Params) missing(n *syntax.CallExpr) bool {
+	dot, ok := n.Fn.(*syntax.DotExpr)
+	if !ok || tree.Predeclared(dot.X) != "param" {
+		return false
+	}
+	if _, given := p.Given[paramName(n)]; given {
+		return false
+	}
+	return p.Placeholders || !p.hasDefault(n, dot.Name.Name)
+}
+
+// hasDefault reports whether a param.X() call is given a default.
+func (p Params) hasDefault(n *syntax.CallExpr, member string) bool {
+	e := p.Table.Member("param", member)
+	if e == nil {
+		return true
+	}
+	for i, a := range n.Args {
+		kw, isKeyword := tree.Keyword(a)
+		_, isStar := a.(*syntax.UnaryExpr)
+		if isKeyword && kw == "default" || isStar || !isKeyword && i == e.Index("default") {
+			return true
+		}
+	}
+	return false
+}
+
+// paramName is the literal name of a param.X() call, or "".
+func paramName(n *syntax.CallExpr) string {
+	for i, a := range n.Args {
+		if kw, ok := tree.Keyword(a); ok && kw != "name" || !ok && i > 0 {
+			continue
+		}
+		if text, ok := tree.Text(tree.Unkeyed(a)); ok {
+			return text
+		}
+	}
+	return ""
+}
