@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -17,10 +18,16 @@ import (
 
 // The bounds of what one call or operation makes.
 const (
-	maxItems = 1 << 24   // of a list, tuple, set or dict
-	maxBytes = 256 << 20 // of a text
-	maxNest  = 1000      // of a value that becomes text
+	maxItems  = 1 << 24   // of a list, tuple, set or dict
+	maxBytes  = 256 << 20 // of a text
+	maxNest   = 1000      // of a value that becomes text
+	maxDigits = 100_000   // of a number: what is made of longer ones takes longer than they are long
+	maxBits   = maxDigits * 10 / 3
 )
+
+func tooLarge(what string) error {
+	return fmt.Errorf("%s: the number would have more than %d digits", what, maxDigits)
+}
 
 func tooManyItems(what string) error {
 	return fmt.Errorf("%s: the result would have more than %d elements", what, maxItems)
@@ -42,6 +49,7 @@ func bounded() starlark.StringDict {
 	for _, name := range []string{"str", "repr", "print", "fail"} {
 		d[name] = measured(name, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return shortText(name, args, kwargs) })
 	}
+	d["int"] = measured("int", shortNumber)
 	d["getattr"] = starlark.NewBuiltin("getattr", boundedAttr)
 	return d
 }
@@ -69,6 +77,16 @@ func fewItems(what string, values int, args starlark.Tuple) error {
 	return nil
 }
 
+// shortNumber measures the text of a number.
+func shortNumber(args starlark.Tuple, _ []starlark.Tuple) error {
+	if len(args) > 0 {
+		if s, ok := starlark.AsString(args[0]); ok && len(s) > maxDigits {
+			return tooLarge("int")
+		}
+	}
+	return nil
+}
+
 func shortText(what string, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	m := meter{left: maxBytes}
 	for _, a := range args {
@@ -84,6 +102,7 @@ func shortText(what string, args starlark.Tuple, kwargs []starlark.Tuple) error 
 type meter struct {
 	left int
 	deep bool
+	long bool                    // a number
 	path map[starlark.Value]bool // what holds the value: one that holds itself is written once
 }
 
@@ -91,6 +110,8 @@ func (m *meter) verdict(what string) error {
 	switch {
 	case m.deep:
 		return fmt.Errorf("%s: the value is nested deeper than %d", what, maxNest)
+	case m.long:
+		return fmt.Errorf("%s: a number in it has more than %d digits", what, maxDigits)
 	case m.left < 0:
 		return tooLong(what)
 	}
@@ -117,7 +138,9 @@ func (m *meter) weigh(v starlark.Value, depth int) {
 	case starlark.Bytes:
 		m.left -= len(v)
 	case starlark.Int:
-		m.left -= v.BigInt().BitLen() / 4
+		length := bitsOf(v)
+		m.long = m.long || length > maxBits
+		m.left -= length / 4
 	case starlark.Tuple:
 		m.weighAll(v, depth)
 	case *starlark.List, *starlark.Set, *starlark.Dict, *structValue:
@@ -145,6 +168,14 @@ func (m *meter) inside(v starlark.Value, depth int) {
 	case *structValue:
 		m.weighAttrs(v, depth)
 	}
+}
+
+// bitsOf is the length of a number.
+func bitsOf(n starlark.Int) int {
+	if small, ok := n.Int64(); ok {
+		return bits.Len64(uint64(max(small, -small)))
+	}
+	return n.BigInt().BitLen()
 }
 
 func (m *meter) weighAll(list starlark.Iterable, depth int) {
@@ -269,6 +300,11 @@ func (f factor) Binary(op syntax.Token, x starlark.Value, _ starlark.Side) (star
 			return nil, err
 		}
 		return starlark.Binary(op, x, f.Value)
+	}
+	if n, ok := x.(starlark.Int); ok {
+		if times, ok := f.Value.(starlark.Int); ok && bitsOf(n)+bitsOf(times) > maxBits {
+			return nil, tooLarge("multiplication")
+		}
 	}
 	if err := repeated(x, f.Value); err != nil {
 		return nil, err

@@ -24,9 +24,10 @@ const (
 )
 
 var (
-	errDeep  = fmt.Errorf("the value is nested deeper than %d, or holds itself", maxDepth)
-	errLarge = fmt.Errorf("the value has more than %d parts", maxValues)
-	errLong  = fmt.Errorf("the value has more than %d MiB of text", maxText>>20)
+	errDeep   = fmt.Errorf("the value is nested deeper than %d, or holds itself", maxDepth)
+	errDigits = fmt.Errorf("a number has more than %d digits", maxDigits)
+	errLarge  = fmt.Errorf("the value has more than %d parts", maxValues)
+	errLong   = fmt.Errorf("the value has more than %d MiB of text", maxText>>20)
 )
 
 // within says in which part of a value an error arose; of one that is about
@@ -72,6 +73,9 @@ func starlarkOf(v any, depth int) (starlark.Value, error) {
 }
 
 func numberOf(text string) (starlark.Value, error) {
+	if len(text) > maxDigits {
+		return nil, errDigits
+	}
 	if strings.ContainsAny(text, ".eE") {
 		var f float64
 		if err := json.Unmarshal([]byte(text), &f); err != nil {
@@ -149,6 +153,9 @@ func (e *exporter) value(v starlark.Value, depth int) (any, error) {
 	case starlark.Int:
 		if n, ok := v.Int64(); ok {
 			return n, nil
+		}
+		if bitsOf(v) > maxBits {
+			return nil, errDigits
 		}
 		return v.BigInt(), nil
 	case starlark.Float:
