@@ -12,6 +12,9 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
+// changedAt is when anything of the file changed, its rights among it.
+func changedAt(st *syscall.Stat_t) int64 { return st.Ctim.Nano() }
+
 // copyAttributes gives draft the extended attributes of the file at path: its
 // access list above all. A security label that may not be given is left to the
 // system's own rule.

@@ -25,16 +25,17 @@ func (j *job) refuse(e *sdk.Error) {
 }
 
 // ApplyBatch hashes the new values, on as many processors as there are, and
-// replaces the file once. What is not hashed when three quarters of the time
+// replaces the file once, for all batches that are ready then. What is not hashed when three quarters of the time
 // have passed is to come again, so that the rest can be written.
 func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
-	jobs := make([]job, len(ops))
+	jobs := make([]*job, len(ops))
 	for n, op := range ops {
-		jobs[n].op = op
+		jobs[n] = &job{op: op}
 		if e := i.refuse(op); e != nil {
 			jobs[n].refuse(e)
 		}
 	}
+	i.rewrites.coming()
 	i.hash(ctx, jobs)
 	i.write(ctx, jobs)
 	receipts := make([]sdk.Receipt, len(jobs))
@@ -66,7 +67,7 @@ func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 }
 
 // hash fills in the hashes of the jobs that are not settled.
-func (i *Instance) hash(ctx context.Context, jobs []job) {
+func (i *Instance) hash(ctx context.Context, jobs []*job) {
 	budget, cancel := shortened(ctx)
 	defer cancel()
 	waits := make([]*making, len(jobs))
@@ -81,7 +82,7 @@ func (i *Instance) hash(ctx context.Context, jobs []job) {
 		case waits[n] == nil:
 			jobs[n].refuse(fileError(ctx.Err()))
 		default:
-			i.await(budget, ctx, &jobs[n], waits[n])
+			i.await(budget, ctx, jobs[n], waits[n])
 		}
 	}
 }
@@ -122,11 +123,11 @@ func shortened(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // each runs do on every job that is not settled, in parallel, and waits. A job
 // whose turn does not come before ctx ends is to come again.
-func (i *Instance) each(ctx context.Context, jobs []job, do func(*job)) {
+func (i *Instance) each(ctx context.Context, jobs []*job, do func(*job)) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	for n := range jobs {
-		j := &jobs[n]
+		j := jobs[n]
 		if j.settled {
 			continue
 		}
@@ -161,56 +162,38 @@ func (i *Instance) begin(ctx context.Context) bool {
 func (i *Instance) end() { <-i.checks }
 
 // write replaces the file with what the jobs make of it, and settles them all.
-func (i *Instance) write(ctx context.Context, jobs []job) {
-	if !slices.ContainsFunc(jobs, func(j job) bool { return !j.settled }) {
-		return
-	}
-	outcome, failed := i.update(ctx, jobs)
-	for n := range jobs {
-		if j := &jobs[n]; !j.settled {
-			j.receipt = sdk.Receipt{Outcome: outcome, Err: failed}
-			if outcome == sdk.Applied {
-				j.receipt.Stamp = stamp(j.hash)
-			}
-		}
-	}
+func (i *Instance) write(ctx context.Context, jobs []*job) {
+	open := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.settled })
+	i.rewrites.join(ctx, open, i.rewrite)
 }
 
-func (i *Instance) update(ctx context.Context, jobs []job) (sdk.Outcome, *sdk.Error) {
-	select {
-	case i.turn <- struct{}{}:
-		defer func() { <-i.turn }()
-	case <-ctx.Done():
-		return sdk.Refused, fileError(ctx.Err())
-	}
-	return i.file.update(ctx, func(content []byte) []byte { return i.change(ctx, jobs, content) })
+// rewrite does the jobs of one or several batches.
+func (i *Instance) rewrite(ctx context.Context, jobs []*job) (sdk.Outcome, *sdk.Error) {
+	return i.file.update(ctx, func(now *view) *view { return i.change(ctx, jobs, now) })
 }
 
-// change returns the content with the hashes of all jobs that the accounts in
-// it allow, nil if there is none, and settles the others: afresh at every
-// call, for another content may be another answer.
-func (i *Instance) change(ctx context.Context, jobs []job, content []byte) []byte {
-	wanted := make(map[string]bool, len(jobs))
-	for n := range jobs {
-		wanted[jobs[n].op.Account] = true
-		jobs[n].settled = jobs[n].hash == ""
-	}
-	found := find(content, wanted)
+// change returns the file with the hashes of all jobs that the accounts in it
+// allow, nil if there is none, and settles the others: afresh at every call, for
+// another file may be another answer.
+func (i *Instance) change(ctx context.Context, jobs []*job, now *view) *view {
 	budget, cancel := shortened(ctx)
 	defer cancel()
-	i.each(budget, jobs, func(j *job) {
-		e, exists := found[j.op.Account]
-		i.admit(j, e, exists)
-	})
-	var replaced, added []edit
-	for n := range jobs {
-		j := &jobs[n]
-		if j.settled {
-			continue
-		}
-		if at, exists := found[j.op.Account]; exists {
-			replaced = append(replaced, edit{hash: j.hash, at: at})
+	var slow []*job
+	for _, j := range jobs {
+		if j.settled = false; j.op.Verb == sdk.Change { // compares hashes
+			slow = append(slow, j)
 		} else {
+			i.admit(j, now)
+		}
+	}
+	i.each(budget, slow, func(j *job) { i.admit(j, now) })
+	var replaced, added []edit
+	for _, j := range jobs {
+		switch at, exists := now.entry(j.op.Account); {
+		case j.settled:
+		case exists:
+			replaced = append(replaced, edit{hash: j.hash, at: at})
+		default:
 			added = append(added, edit{name: j.op.Account, hash: j.hash})
 		}
 	}
@@ -218,12 +201,12 @@ func (i *Instance) change(ctx context.Context, jobs []job, content []byte) []byt
 		return nil
 	}
 	slices.SortFunc(replaced, func(a, b edit) int { return cmp.Compare(a.at.start, b.at.start) })
-	return rewrite(content, replaced, added)
+	return now.with(replaced, added, i.file.room())
 }
 
 // admit settles a job that the account's present line does not allow.
-func (i *Instance) admit(j *job, e entry, exists bool) {
-	switch {
+func (i *Instance) admit(j *job, now *view) {
+	switch e, exists := now.entry(j.op.Account); {
 	case !exists && (j.op.Verb != sdk.Set || !i.file.create):
 		j.refuse(notFound(j.op.Account))
 	case j.op.Verb == sdk.Change:

@@ -41,7 +41,7 @@ func (f file) read() (snapshot, *sdk.Error) {
 	if err != nil {
 		return snapshot{}, fileError(err)
 	}
-	defer opened.Close()
+	defer shut(opened)
 	info, err := opened.Stat()
 	if err != nil {
 		return snapshot{}, fileError(err)
@@ -82,38 +82,23 @@ func (f file) canonical() string {
 	return filepath.Join(dir, filepath.Base(f.path))
 }
 
-// crowded is how often a file may change under its lock, by a program that
-// takes none, before an update gives up.
-const crowded = 8
-
-// update replaces the file by what change makes of its content, all under the
-// lock; nil from change leaves it alone. The outcome is Applied, Refused (the
-// file is as it was) or Unknown (replaced, but not known to be on the disk).
-func (f file) update(ctx context.Context, change func(content []byte) []byte) (sdk.Outcome, *sdk.Error) {
-	unlock, failed := f.lock(ctx)
-	if failed != nil {
-		return sdk.Refused, failed
+// glance returns what the file is, without reading it; nil where a look will say
+// why not. It opens the file: over a network only that asks the server.
+func (f file) glance() fs.FileInfo {
+	opened, err := openNow(f.path)
+	if err != nil {
+		return nil
 	}
-	defer unlock()
-	for range crowded {
-		old, failed := f.read()
-		if failed != nil {
-			return sdk.Refused, failed
-		}
-		if e := f.fault(old.content); e != nil {
-			return sdk.Refused, e
-		}
-		content := change(old.content)
-		if content == nil {
-			return sdk.Applied, nil
-		}
-		outcome, err := old.replace(ctx, content)
-		if !errors.Is(err, errChanged) {
-			return outcome, fileError(err)
-		}
+	defer shut(opened)
+	info, err := opened.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
 	}
-	return sdk.Refused, sdk.Errorf(sdk.Conflict, "%q: another program keeps changing it", f.path)
+	return info
 }
+
+// shut closes a file that was only read or locked: nothing can be lost by that.
+func shut(f *os.File) { _ = f.Close() }
 
 // lock waits for the lock that all rekey processes take on the directory of
 // the file. Not on the file: that is replaced, and may not exist yet.
@@ -136,11 +121,11 @@ func (f file) lock(ctx context.Context) (unlock func(), failed *sdk.Error) {
 		return nil, fileError(err)
 	}
 	if err := wait(ctx, func() error { return flock(held) }); err != nil {
-		held.Close()
+		shut(held)
 		return nil, f.stillLocked(err)
 	}
 	sweep(target)
-	return func() { held.Close() }, nil
+	return func() { shut(held) }, nil
 }
 
 // stillLocked says what was waited for in vain: another process that is
@@ -197,50 +182,55 @@ func sweep(target string) {
 	}
 }
 
-// replace puts content in the place of the file that s was read from, unless
-// that has changed since. Until the rename a crash leaves the old file, after
-// it the new one.
-func (s snapshot) replace(ctx context.Context, content []byte) (sdk.Outcome, error) {
-	dir := filepath.Dir(s.target)
-	draft, err := os.CreateTemp(dir, draftName(s.target))
-	if err != nil {
-		return sdk.Refused, err
-	}
-	defer os.Remove(draft.Name()) // in vain after the rename
-	if err := s.fill(draft, content); err != nil {
-		return sdk.Refused, err
-	}
-	if err := s.unchanged(); err != nil {
-		return sdk.Refused, err
-	}
-	if err := ctx.Err(); err != nil {
-		return sdk.Refused, err
-	}
-	if err := os.Rename(draft.Name(), s.target); err != nil {
-		return sdk.Refused, err
-	}
-	if err := syncDir(dir); err != nil {
-		return sdk.Unknown, err
-	}
-	return sdk.Applied, nil
+// draft is a file that is to take the place of another.
+type draft struct {
+	path string
+	time time.Time // that it was given
 }
 
-// fill writes a draft that is like the old file in all but its content. A file
-// that did not exist stays as private as CreateTemp made it.
-func (s snapshot) fill(draft *os.File, content []byte) error {
-	defer draft.Close()
-	if _, err := draft.Write(content); err != nil {
-		return err
+// discard removes it, if it is still there.
+func (d draft) discard() { _ = os.Remove(d.path) } // a leftover is swept at the next update
+
+// stamped reports whether the file is the draft: it has its time, which the file
+// system keeps to the nanosecond.
+func (d draft) stamped(info fs.FileInfo) bool {
+	return info.ModTime().Equal(d.time) && d.time.Nanosecond()%1000 != 0
+}
+
+// draft writes a file beside the old one that is like it in all but its content.
+// Where none existed it stays as private as CreateTemp made it.
+func (s snapshot) draft(content []byte) (draft, error) {
+	f, err := os.CreateTemp(filepath.Dir(s.target), draftName(s.target))
+	if err != nil {
+		return draft{}, err
+	}
+	d := draft{path: f.Name()}
+	if d.time, err = s.fill(f, content); err != nil {
+		d.discard()
+		return draft{}, err
+	}
+	return d, nil
+}
+
+// fill writes a draft and returns the time that it gave it.
+func (s snapshot) fill(f *os.File, content []byte) (at time.Time, err error) {
+	defer shut(f) // in vain after the one that counts
+	if _, err := f.Write(content); err != nil {
+		return at, err
 	}
 	if s.info != nil {
-		if err := likeness(draft, s.target, s.info); err != nil {
-			return err
+		if err := likeness(f, s.target, s.info); err != nil {
+			return at, err
 		}
 	}
-	if err := draft.Sync(); err != nil {
-		return err
+	if at = time.Now(); at.Nanosecond()%1000 == 0 {
+		at = at.Add(1)
 	}
-	return draft.Close()
+	_ = os.Chtimes(f.Name(), time.Time{}, at) // a file that does not take it is read again, no more
+	if err := f.Sync(); err != nil {
+		return at, err
+	}
+	return at, f.Close()
 }
 
 // unchanged is errChanged if a program that takes no lock has written.
@@ -253,7 +243,7 @@ func (s snapshot) unchanged() error {
 		return errChanged
 	case err != nil:
 		return err
-	case !os.SameFile(now, s.info), now.Size() != s.info.Size(), !now.ModTime().Equal(s.info.ModTime()):
+	case identityOf(now) != identityOf(s.info):
 		return errChanged
 	}
 	return nil
@@ -264,7 +254,7 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer shut(d)
 	return d.Sync()
 }
 

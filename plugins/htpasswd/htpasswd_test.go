@@ -336,13 +336,13 @@ func TestLockHeldElsewhereEndsAtTheDeadline(t *testing.T) {
 func TestWriterWithoutLockIsNotOverwritten(t *testing.T) {
 	i, path := open(t, "alice:h\nbob:h\n")
 	calls := 0
-	outcome, failed := i.file.update(t.Context(), func(now []byte) []byte {
+	outcome, failed := i.file.update(t.Context(), func(now *view) *view {
 		if calls++; calls == 1 { // Apache's htpasswd strikes between read and rename
 			if err := os.WriteFile(path, []byte("alice:h\nbob:h\ncarol:h\n"), 0o640); err != nil {
 				t.Fatal(err)
 			}
 		}
-		return append([]byte("# seen\n"), now...)
+		return i.file.parse(append([]byte("# seen\n"), now.content...))
 	})
 	if outcome != sdk.Applied || failed != nil || calls != 2 {
 		t.Errorf("got %v %v after %d calls, want applied after 2", outcome, failed, calls)
@@ -350,8 +350,8 @@ func TestWriterWithoutLockIsNotOverwritten(t *testing.T) {
 	if got := content(t, path); got != "# seen\nalice:h\nbob:h\ncarol:h\n" {
 		t.Errorf("file is %q, want carol in it", got)
 	}
-	outcome, failed = i.file.update(t.Context(), func(now []byte) []byte {
-		more := append(slices.Clone(now), "x:h\n"...)
+	outcome, failed = i.file.update(t.Context(), func(now *view) *view {
+		more := append(slices.Clone(now.content), "x:h\n"...)
 		if err := os.WriteFile(path, more, 0o640); err != nil {
 			t.Fatal(err)
 		}

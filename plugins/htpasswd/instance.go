@@ -14,12 +14,12 @@ import (
 
 // Instance is one password file. Every method may be called concurrently.
 type Instance struct {
-	file    file
-	hasher  hasher
-	hashing *hashing
-	checks  chan struct{} // one a processor: comparing with a hash waits for no hash that is made
-	timeout time.Duration // of one operation
-	turn    chan struct{} // held by the one that rewrites: cheaper than polling the lock
+	file     book
+	hasher   hasher
+	hashing  *hashing
+	checks   chan struct{} // one a processor: comparing with a hash waits for no hash that is made
+	timeout  time.Duration // of one operation
+	rewrites *rewrites
 }
 
 var _ interface {
@@ -57,15 +57,7 @@ func (i *Instance) lookup(account string) (entry, *sdk.Error) {
 	if failed := refuseName(account); failed != nil {
 		return entry{}, failed
 	}
-	now, failed := i.file.read()
-	if failed != nil {
-		return entry{}, failed
-	}
-	e, ok := find(now.content, map[string]bool{account: true})[account]
-	if !ok {
-		return entry{}, notFound(account)
-	}
-	return e, nil
+	return i.file.lookup(account)
 }
 
 // Resolve returns the name, which the file compares byte for byte, with the
@@ -143,7 +135,8 @@ func (i *Instance) Policy(context.Context, string, string) (sdk.Policy, error) {
 }
 
 // Verify compares value with the hash in the file, as a server would; one that
-// was made here from the same value needs no second making. It is CannotTell for hashes that are not known here.
+// was made here from the same value needs no second making. It is CannotTell for
+// hashes that are not known here.
 func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.Value) (sdk.Verdict, error) {
 	e, failed := i.lookup(account)
 	if failed != nil {

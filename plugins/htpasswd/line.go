@@ -90,31 +90,20 @@ func parse(line []byte) (e entry, why string) {
 	return entry{name: text[:colon], hash: text[start:end], rest: text[min(end+1, len(text)):], start: start, end: end}, ""
 }
 
-// find returns the first entry of each wanted name.
-func find(content []byte, wanted map[string]bool) map[string]entry {
-	found := make(map[string]entry, len(wanted))
-	for e := range entries(content, nil) {
-		if _, twice := found[string(e.name)]; wanted[string(e.name)] && !twice {
-			found[string(e.name)] = e
-			if len(found) == len(wanted) {
-				break
-			}
-		}
-	}
-	return found
-}
-
 // edit is a new hash for an account: in place of at, or at the end of the file.
 type edit struct {
 	name, hash string
 	at         entry
 }
 
-// rewrite returns content with the edits applied, which must be in the order
-// of the file; additions come last and in the given order. Everything else
-// stays byte for byte.
-func rewrite(content []byte, replaced, added []edit) []byte {
-	out := make([]byte, 0, len(content)+128*(len(replaced)+len(added)))
+// rewrite returns content with the edits applied, in room if it is large enough.
+// Replacements must be in the order of the file; additions come last and in the
+// given order. Everything else stays byte for byte.
+func rewrite(room, content []byte, replaced, added []edit) []byte {
+	out := room[:0]
+	if need := len(content) + 128*(len(replaced)+len(added)); cap(out) < need {
+		out = make([]byte, 0, need+need/8)
+	}
 	from := 0
 	for _, e := range replaced {
 		out = append(out, content[from:e.at.start]...)

@@ -3,6 +3,8 @@ package htpasswd
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -59,29 +61,39 @@ func FuzzRewriteTouchesNothingElse(f *testing.F) {
 		if refuseName(name) != nil {
 			return
 		}
-		at, exists := find(content, map[string]bool{name: true})[name]
+		now := file{}.parse(content)
+		at, exists := now.entry(name)
 		if !exists {
-			checkAdded(t, content, name)
+			checkAdded(t, now, name)
 			return
 		}
-		got := rewrite(content, []edit{{hash: "NEW", at: at}}, nil)
+		next := now.with([]edit{{hash: "NEW", at: at}}, nil, nil)
 		want := string(content[:at.start]) + "NEW" + string(content[at.end:])
-		if string(got) != want {
-			t.Fatalf("rewrite of %q in %q = %q, want %q", name, content, got, want)
+		if string(next.content) != want {
+			t.Fatalf("rewrite of %q in %q = %q, want %q", name, content, next.content, want)
 		}
-		if e := find(got, map[string]bool{name: true})[name]; string(e.hash) != "NEW" {
-			t.Fatalf("%q in %q has %q, want the new hash", name, got, e.hash)
-		}
+		checkView(t, next, name)
 	})
 }
 
-func checkAdded(t *testing.T, content []byte, name string) {
+func checkAdded(t *testing.T, now *view, name string) {
 	t.Helper()
-	got := rewrite(content, nil, []edit{{name: name, hash: "NEW"}})
-	if !bytes.HasPrefix(got, content) || !bytes.HasSuffix(got, []byte("\n")) {
-		t.Fatalf("%q added to %q gives %q", name, content, got)
+	next := now.with(nil, []edit{{name: name, hash: "NEW"}}, nil)
+	if !bytes.HasPrefix(next.content, now.content) || !bytes.HasSuffix(next.content, []byte("\n")) {
+		t.Fatalf("%q added to %q gives %q", name, now.content, next.content)
 	}
-	if e := find(got, map[string]bool{name: true})[name]; string(e.hash) != "NEW" {
-		t.Fatalf("%q in %q has %q, want the new hash", name, got, e.hash)
+	checkView(t, next, name)
+}
+
+// checkView wants what a rewrite keeps to be what reading the file again gives.
+func checkView(t *testing.T, next *view, name string) {
+	t.Helper()
+	next.settle()
+	read := file{}.parse(next.content)
+	if !slices.Equal(next.places, read.places) || !maps.Equal(next.index, read.index) {
+		t.Fatalf("the view of %q is %v %v, want %v %v", next.content, next.places, next.index, read.places, read.index)
+	}
+	if e, _ := next.entry(name); string(e.hash) != "NEW" {
+		t.Fatalf("%q in %q has %q, want the new hash", name, next.content, e.hash)
 	}
 }

@@ -16,6 +16,10 @@ func flock(*os.File) error {
 
 func likeness(draft *os.File, _ string, info fs.FileInfo) error { return draft.Chmod(info.Mode()) }
 
+func identityOf(info fs.FileInfo) identity {
+	return identity{size: info.Size(), modified: info.ModTime().UnixNano()}
+}
+
 func openNow(path string) (*os.File, error) { return os.Open(path) }
 
 func obstacles(string, string, fs.FileInfo) []sdk.Finding {

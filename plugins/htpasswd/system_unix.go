@@ -39,6 +39,12 @@ func likeness(draft *os.File, path string, info fs.FileInfo) error {
 	return draft.Chmod(info.Mode().Perm())
 }
 
+// identityOf is what the system tells of a file's state.
+func identityOf(info fs.FileInfo) identity {
+	st := info.Sys().(*syscall.Stat_t)
+	return identity{device: uint64(st.Dev), inode: st.Ino, size: info.Size(), modified: info.ModTime().UnixNano(), changed: changedAt(st)}
+}
+
 // openNow opens a file for reading and waits for nobody.
 func openNow(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
