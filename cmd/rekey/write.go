@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -340,6 +341,9 @@ func (c *keygenCmd) Run(a *app) error {
 	recipient, err := ledger.CreateIdentity(path)
 	if errors.Is(err, fs.ErrExist) {
 		return &host.UsageError{Message: path + " is there already: it may be the only key to runs", Fix: "give --out another FILE"}
+	}
+	if dir := filepath.Dir(path); errors.Is(err, fs.ErrNotExist) {
+		return &host.UsageError{Message: fmt.Sprintf("%s: there is no directory %s", path, dir), Fix: "make it, mkdir -m 700 -p " + dir + ", or give --out another FILE"}
 	}
 	if err != nil {
 		return &host.UsageError{Message: err.Error()}

@@ -13,7 +13,7 @@ import (
 )
 
 // Hidden reports whether a character is not seen, or says how others are shown:
-// controls, bidi controls, joiners, blanks of no width, tags. Ordinary blanks,
+// controls, bidi controls, joiners, blanks of no width, tags, variation selectors. Ordinary blanks,
 // tabs and line ends are not meant, nor signs of scripts that enclose digits.
 func Hidden(r rune) bool {
 	switch {
@@ -24,7 +24,7 @@ func Hidden(r rune) bool {
 	case unicode.Is(unicode.Cf, r):
 		return !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
 	}
-	return strings.ContainsRune("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0", r) // fillers that are shown as nothing
+	return unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) // what is drawn as nothing, fillers among it
 }
 
 // Find returns the place of the first hidden character, -1 if there is none.

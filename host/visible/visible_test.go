@@ -18,6 +18,9 @@ func TestWhatIsNotSeenIsShown(t *testing.T) {
 		{"half \xc3 \xff", `half \xc3 \xff`},
 		{"line\u2028end", `line\u2028end`},
 		{"fill\u3164er", `fill\u3164er`},
+		{"\u034f\u115f\u1160\u17b4\u17b5\uffa0", `\u034f\u115f\u1160\u17b4\u17b5\uffa0`},
+		{"ann\ufe0f ann\ufe00 \u180b\u180f \U000e0100", `ann\ufe0f ann\ufe00 \u180b\u180f \U000e0100`},
+		{"\u2065\ufff0\U000e0000", `\u2065\ufff0\U000e0000`},
 		{"é 日本 🔑 ١٢٣ e\u0301", "é 日本 🔑 ١٢٣ e\u0301"},
 	} {
 		if got := Escape(c.in); got != c.want {
