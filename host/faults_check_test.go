@@ -16,6 +16,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/rekey-host/rekey/host/internal/faultfs"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk/leaktest"
 )
@@ -232,7 +233,7 @@ func (x *examination) values() {
 		for _, c := range x.known[k] {
 			if c.value == value {
 				found = true
-				denies = denies && (c.state == ledger.CandidateRefused || c.state == ledger.CandidateUnsent)
+				denies = denies && (c.state == journal.CandidateRefused || c.state == journal.CandidateUnsent)
 			}
 			if x.settled && c.now && c.value != value {
 				x.report(wrong, outcomeUnknown, "%s: the ledger says that a value is in force which is not", k)

@@ -107,13 +107,13 @@ func (m *mortal) isDead() bool {
 	return m.dead
 }
 
-// journal is the run's, until the process is dead.
-type journal struct {
+// dyingJournal is the run's, until the process is dead.
+type dyingJournal struct {
 	*ledger.Run
 	m *mortal
 }
 
-func (j journal) Commit(recs []*ledger.Record) error {
+func (j dyingJournal) Commit(recs []*ledger.Record) error {
 	if j.m.isDead() {
 		return errDead
 	}
@@ -193,7 +193,7 @@ func (m *mortal) live() error {
 	m.mu.Lock()
 	m.bank = w.bank
 	m.mu.Unlock()
-	w.journal = func(r *ledger.Run) engine.Journal { return journal{r, m} }
+	w.journal = func(r *ledger.Run) engine.Journal { return dyingJournal{r, m} }
 	id, err := w.run()
 	for first := true; err == nil && !m.isDead(); first = false {
 		done := false

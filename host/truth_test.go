@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
@@ -295,7 +296,7 @@ func (p *play) claim(u ledger.User, res report.Result, owners map[string]string)
 	p.t.Helper()
 	changed := false
 	for _, c := range ledger.Candidates(u.History) {
-		if c.State != ledger.CandidateApplied {
+		if c.State != journal.CandidateApplied {
 			continue
 		}
 		changed = true
@@ -319,7 +320,7 @@ func (p *play) claim(u ledger.User, res report.Result, owners map[string]string)
 // logsOn reports whether an account that the user changed accepts the value.
 func (p *play) logsOn(u ledger.User, name string, value secret.Value) bool {
 	for _, c := range ledger.Candidates(u.History) {
-		if c.State != ledger.CandidateApplied || !strings.HasPrefix(name, c.Backend) {
+		if c.State != journal.CandidateApplied || !strings.HasPrefix(name, c.Backend) {
 			continue
 		}
 		i := slices.IndexFunc(p.backends, func(b engine.Backend) bool { return b.Label == c.Backend })

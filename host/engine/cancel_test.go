@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -131,8 +132,8 @@ func (d *deaf) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
 func TestACancellationIsNeverAnAnswer(t *testing.T) {
 	given := Given(secret.New("given"))
 	steps := map[string]Step{
-		"set": {Verb: verbSet, Value: given}, "change": {Verb: verbChange, Value: given, Old: Given(secret.New("old"))},
-		"reset": {Verb: verbReset}, "unlock": {Verb: verbUnlock}, "find": {Verb: verbFind}, "verify": {Verb: verbVerify, Value: given},
+		"set": {Verb: journal.Set, Value: given}, "change": {Verb: journal.Change, Value: given, Old: Given(secret.New("old"))},
+		"reset": {Verb: journal.Reset}, "unlock": {Verb: journal.Unlock}, "find": {Verb: journal.Find}, "verify": {Verb: journal.Verify, Value: given},
 		"generate": {Verb: "generate"},
 	}
 	for name, step := range steps {
@@ -154,7 +155,7 @@ func branching(step Step, tries bool) script {
 			if err != nil {
 				return *must(Result{}, err)
 			}
-			step.Verb, step.Value = verbSet, v
+			step.Verb, step.Value = journal.Set, v
 		}
 		r, err := s.Do(ctx, step)
 		if bad := must(r, err); bad != nil && (err != nil || !tries) {
@@ -163,7 +164,7 @@ func branching(step Step, tries bool) script {
 		if !r.OK() {
 			return Verdict{Kind: SaidSkip, Reason: string(r.Code)}
 		}
-		if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: Given(secret.New("given"))})); bad != nil {
+		if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: Given(secret.New("given"))})); bad != nil {
 			return *bad
 		}
 		return Verdict{}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -75,7 +76,7 @@ func (a *away) Find(ctx context.Context, account string) (sdk.Account, error) {
 
 // findAndSet looks the account up before it sets a value.
 func findAndSet(ctx context.Context, row source.Row, s *Steps) Verdict {
-	if bad := must(s.Do(ctx, Step{Verb: verbFind, Backend: "a", Account: row.Key})); bad != nil {
+	if bad := must(s.Do(ctx, Step{Verb: journal.Find, Backend: "a", Account: row.Key})); bad != nil {
 		return *bad
 	}
 	return generateAndSet("a")(ctx, row, s)
@@ -172,7 +173,7 @@ func TestAVerifyThatCannotTellIsNoRefusal(t *testing.T) {
 		backend.Instance = x
 		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
 			v := Given(secret.New("given"))
-			for _, verb := range []string{verbSet, verbVerify} {
+			for _, verb := range []string{journal.Set, journal.Verify} {
 				if bad := must(s.Do(ctx, Step{Verb: verb, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 					return *bad
 				}
@@ -180,7 +181,7 @@ func TestAVerifyThatCannotTellIsNoRefusal(t *testing.T) {
 			return Verdict{}
 		}), backend)
 		apply(t, job)
-		if got := b.finished(1); got.Detail.Status != c.status || (got.Detail.Message == notProven) != c.note {
+		if got := b.finished(1); got.Detail.Status != c.status || (got.Detail.Message == journal.NotProven) != c.note {
 			t.Errorf("%s: %s %q, want %s, a note: %v", c.name, got.Detail.Status, got.Detail.Message, c.status, c.note)
 		}
 	}

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
@@ -73,9 +73,9 @@ type Job struct {
 
 	Clock    Clock
 	Random   Random
-	Stop     context.Context               // its end stops the dispatching and lets what is in flight finish
-	Finished func(ledger.Status, sdk.Code) // told of each user that ends; may be nil; must not block
-	Crash    func(point string)            // called at each crash point, by any goroutine; nil outside tests
+	Stop     context.Context                // its end stops the dispatching and lets what is in flight finish
+	Finished func(journal.Status, sdk.Code) // told of each user that ends; may be nil; must not block
+	Crash    func(point string)             // called at each crash point, by any goroutine; nil outside tests
 
 	// Panicked is called by the goroutine of a user that panics, with the stack,
 	// and should not return; nil: the panic goes on.
@@ -321,7 +321,7 @@ func (c *crew) hold(i int, rule WaveRule) (bool, error) {
 	c.mu.Lock()
 	c.ending.Held = rule.Name
 	c.mu.Unlock()
-	return true, c.writer.write(&ledger.Record{Kind: ledger.Held, Detail: ledger.Detail{Wave: rule.Name}})
+	return true, c.writer.write(&journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: rule.Name}})
 }
 
 // guard says whose goroutine panics.
@@ -352,8 +352,8 @@ func (c *crew) serve(u ledger.User) {
 }
 
 func (c *crew) stepsOf(u ledger.User, row source.Row) *Steps {
-	return &Steps{crew: c, user: u, row: row, names: namesOf(row), past: readPast(u.History), log: u.History,
-		fresh: map[signature]bool{}, olds: map[signature]secret.Value{}}
+	return &Steps{crew: c, user: u, row: row, names: namesOf(row), history: journal.Read(u.History), before: len(u.History),
+		fresh: map[journal.Credential]bool{}, olds: map[journal.Credential]secret.Value{}}
 }
 
 // namesOf returns what a generated value must not contain: the key, and what
@@ -382,7 +382,7 @@ func (c *crew) finish(s *Steps, v Verdict) {
 		}
 		v = back
 	}
-	rec := statusOf(s.log, v)
+	rec := s.history.Conclude(v)
 	s.sayKept(&rec)
 	rec.User, rec.Detail.Attempt = s.user.Pos, s.attempts
 	if !c.count(s, rec) {
@@ -400,12 +400,12 @@ func (s *Steps) checked(v Verdict) Verdict {
 	fault := func(code sdk.Code, format string, args ...any) Verdict {
 		return Verdict{Kind: Raised, Fault: &Fault{Code: code, Message: fmt.Sprintf(format, args...)}}
 	}
-	if v.Kind == SaidSkip && slices.ContainsFunc(s.log, func(r ledger.Record) bool { return changes(&r) }) {
+	if v.Kind == SaidSkip && len(s.history.Touched()) > 0 {
 		return fault(ScriptError, "skip() after the first set, change or reset")
 	}
 	if v.Kind != Raised {
-		if t := s.past.unused(s.n); t != nil {
-			return fault(Diverged, "step %d was %q when it was recorded and is not taken now; run the script that was recorded", t.ordinal, t.sig.String())
+		if err := s.history.Replay.Beyond(s.n); err != nil {
+			return Verdict{Kind: Raised, Fault: diverged(err)}
 		}
 	}
 	return v
@@ -414,9 +414,9 @@ func (s *Steps) checked(v Verdict) Verdict {
 // count counts a failure against the wave's threshold. It reports false for a
 // user that fails without having sent anything after the run has stopped:
 // that one goes back to pending.
-func (c *crew) count(s *Steps, rec ledger.Record) bool {
+func (c *crew) count(s *Steps, rec journal.Record) bool {
 	c.mu.Lock()
-	if failure(rec.Detail.Status) && c.soft.Err() != nil && !s.ticket.sent() && !s.past.sent {
+	if rec.Detail.Status.Failure() && c.soft.Err() != nil && !s.ticket.sent() && !s.history.Replay.Sent {
 		c.mu.Unlock()
 		return false
 	}
@@ -442,7 +442,7 @@ func (c *crew) stop(reason string) {
 	c.wind()
 	if first {
 		c.crash.at(CrashStopping)
-		c.writer.add(entry{rec: &ledger.Record{Kind: ledger.Stopped, Detail: ledger.Detail{Message: reason}}})
+		c.writer.add(entry{rec: &journal.Record{Kind: journal.Stopped, Detail: journal.Detail{Message: reason}}})
 	}
 }
 

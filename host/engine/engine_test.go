@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -234,7 +234,7 @@ func (misconfigured) Verify(context.Context, string, string, secret.Value) (sdk.
 }
 
 func TestAReadThatWouldBeRefusedToEveryUserStopsTheRun(t *testing.T) {
-	for _, verb := range []string{verbFind, verbVerify} {
+	for _, verb := range []string{journal.Find, journal.Verify} {
 		b := newBook(3)
 		x := newTarget(t, b)
 		be := x.backend("a")
@@ -266,7 +266,7 @@ func TestARefusalByPolicyGetsAnotherValue(t *testing.T) {
 	var seen secret.Value
 	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
 		v, _ := s.Generate(ctx, GenerateStep{})
-		if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+		if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 			return *bad
 		}
 		seen = v.Secret()
@@ -297,7 +297,7 @@ func changeTo(label string) script {
 		if err != nil {
 			return *must(Result{}, err)
 		}
-		step := Step{Verb: verbChange, Backend: label, Account: row.Key, Old: Given(secret.New("temp")), Value: v}
+		step := Step{Verb: journal.Change, Backend: label, Account: row.Key, Old: Given(secret.New("temp")), Value: v}
 		if bad := must(s.Do(ctx, step)); bad != nil {
 			return *bad
 		}
@@ -456,7 +456,7 @@ func TestMisuseFailsTheUserOnly(t *testing.T) {
 	b := newBook(3)
 	x := newTarget(t, b)
 	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		step := Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: Given(secret.New(""))}
+		step := Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: Given(secret.New(""))}
 		if row.Key == "user2" {
 			step.Value = Given(secret.New("fine"))
 		}
@@ -475,7 +475,7 @@ func TestAResetReturnsWhatTheBackendPicked(t *testing.T) {
 	b := newBook(1)
 	x := newTarget(t, b)
 	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		r, err := s.Do(ctx, Step{Verb: verbReset, Backend: "a", Account: row.Key})
+		r, err := s.Do(ctx, Step{Verb: journal.Reset, Backend: "a", Account: row.Key})
 		if err != nil || r.Value.Secret().Reveal() != "picked" {
 			t.Errorf("reset: %v", err)
 		}
@@ -498,7 +498,7 @@ func TestAResetWhoseValueNobodyTellsIsReportedSo(t *testing.T) {
 	be := x.backend("a")
 	be.Instance = secretive{x}
 	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		if bad := must(s.Do(ctx, Step{Verb: verbReset, Backend: "a", Account: row.Key})); bad != nil {
+		if bad := must(s.Do(ctx, Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
 			return *bad
 		}
 		return Verdict{}
@@ -506,62 +506,6 @@ func TestAResetWhoseValueNobodyTellsIsReportedSo(t *testing.T) {
 	apply(t, jobOf(b, hooks, be))
 	if got := b.finished(1).Detail; got.Status != ledger.Done || got.Message != "the target picked a value and did not tell it" {
 		t.Errorf("%s %q, want done, and that the value is not known", got.Status, got.Message)
-	}
-}
-
-func TestStatusOfAUser(t *testing.T) {
-	set := func(account string, outcome sdk.Outcome, code sdk.Code, step int) []ledger.Record {
-		base := ledger.Record{Step: step, Verb: verbSet, Backend: "a", Account: account}
-		intent, end := base, base
-		intent.Kind, end.Kind, end.Outcome, end.Code = ledger.Intent, ledger.Outcome, outcome, code
-		return []ledger.Record{intent, end}
-	}
-	verify := ledger.Record{Kind: ledger.Answer, Verb: verbVerify, Backend: "a", Account: "x", Outcome: sdk.Refused, Code: sdk.NotAccepted}
-	found := ledger.Record{Kind: ledger.Answer, Verb: verbFind, Backend: "a", Account: "x", Outcome: sdk.Applied}
-	accepted := ledger.Record{Kind: ledger.Answer, Verb: verbVerify, Backend: "a", Account: "x", Outcome: sdk.Applied}
-	unlocked := ledger.Record{Kind: ledger.Outcome, Verb: verbUnlock, Backend: "a", Account: "x", Outcome: sdk.Applied}
-	join := func(parts ...[]ledger.Record) (all []ledger.Record) {
-		for _, p := range parts {
-			all = append(all, p...)
-		}
-		return all
-	}
-	applied, refused, lost := set("x", sdk.Applied, "", 1), set("y", sdk.Refused, sdk.AccountNotFound, 2), set("z", sdk.Unknown, sdk.Timeout, 3)
-	again := set("x", sdk.Refused, sdk.Conflict, 1)
-	for _, c := range []struct {
-		name    string
-		records []ledger.Record
-		verdict Verdict
-		want    ledger.Status
-		code    sdk.Code
-	}{
-		{"nothing", nil, Verdict{}, ledger.Skipped, ""},
-		{"nothing, done()", nil, Verdict{Kind: SaidDone}, ledger.Skipped, ""},
-		{"only looked", []ledger.Record{found}, Verdict{}, ledger.Skipped, ""},
-		{"only verified", []ledger.Record{accepted}, Verdict{}, ledger.Done, ""},
-		{"only unlocked", []ledger.Record{unlocked}, Verdict{}, ledger.Done, ""},
-		{"skip", nil, Verdict{Kind: SaidSkip, Reason: "later"}, ledger.Skipped, ""},
-		{"applied", applied, Verdict{}, ledger.Done, ""},
-		{"refused", refused, Verdict{}, ledger.Failed, sdk.AccountNotFound},
-		{"refused, done()", refused, Verdict{Kind: SaidDone}, ledger.Done, ""},
-		{"applied and refused", join(applied, refused), Verdict{}, ledger.Partial, sdk.AccountNotFound},
-		{"applied and failed()", applied, Verdict{Kind: SaidFailed, Reason: "no"}, ledger.Partial, ScriptFailed},
-		{"applied and not accepted", join(applied, []ledger.Record{verify}), Verdict{}, ledger.Partial, sdk.NotAccepted},
-		{"unknown beats all", join(applied, refused, lost), Verdict{Kind: SaidFailed}, ledger.Unresolved, sdk.Timeout},
-		{"refused, then applied", join(again, set("x", sdk.Applied, "", 2)), Verdict{}, ledger.Done, ""},
-		{"failed() alone", nil, Verdict{Kind: SaidFailed, Reason: "no"}, ledger.Failed, ScriptFailed},
-		{"script error", nil, Verdict{Kind: Raised, Fault: &Fault{Code: ScriptError}}, ledger.Failed, ScriptError},
-	} {
-		got := statusOf(c.records, c.verdict)
-		if got.Detail.Status != c.want || got.Code != c.code {
-			t.Errorf("%s: %s %s, want %s %s", c.name, got.Detail.Status, got.Code, c.want, c.code)
-		}
-		if changed := slices.ContainsFunc(standings(c.records), func(a *account) bool { return a.state == standingApplied }); got.Detail.Status == ledger.Done && got.Detail.Unchanged == changed {
-			t.Errorf("%s: unchanged %v", c.name, got.Detail.Unchanged)
-		}
-		if got.Detail.Status == ledger.Skipped && got.Detail.Message == "" {
-			t.Errorf("%s: skipped without a reason", c.name)
-		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -267,7 +268,7 @@ func generateAndSet(labels ...string) script {
 			return *must(Result{}, err)
 		}
 		for _, label := range labels {
-			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: label, Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: label, Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -131,33 +132,38 @@ func plainIdentity(label, name string) string {
 // own claims the account of a step that sends for the first time, by its name
 // and, where the backend can tell, by what the target takes that for. A refusal
 // says whose it is; an error sends the user back to pending.
-func (s *Steps) own(step Step, l *lane, t *taken) (*sdk.Error, error) {
-	if owner, mine := s.crew.owners.claim(step.Backend, step.Account, step.Kind, s.user.Pos); !mine {
-		return sdk.Errorf(DuplicateAccount, "%s has this account", s.crew.who(owner)), nil
+func (x *executor) own() (*sdk.Error, error) {
+	step := x.step
+	if owner, mine := x.crew.owners.claim(step.Backend, step.Account, step.Kind, x.user.Pos); !mine {
+		return sdk.Errorf(DuplicateAccount, "%s has this account", x.crew.who(owner)), nil
 	}
-	if l.names.instance == nil {
+	if x.lane.names.instance == nil {
 		return nil, nil
 	}
-	who, refusal, err := s.resolve(step, l)
+	who, refusal, err := x.resolve(step, x.lane)
 	if refusal != nil || err != nil || who.ID == "" {
 		return refusal, err // a name of no account: what is sent will be refused
 	}
-	t.identity = identityOf(l.backend, step.Account, who)
-	if owner, mine := s.crew.owners.claimIdentity(keyOfIdentity(t), step.Kind, s.user.Pos); !mine {
-		return sdk.Errorf(DuplicateAccount, "%s has this account, under another name", s.crew.who(owner)), nil
+	x.identity = identityOf(x.lane.backend, step.Account, who)
+	if owner, mine := x.crew.owners.claimIdentity(x.claimed(), step.Kind, x.user.Pos); !mine {
+		return sdk.Errorf(DuplicateAccount, "%s has this account, under another name", x.crew.who(owner)), nil
 	}
-	if other := s.otherName(t, step.Value.Secret()); other != "" {
+	if other := x.otherName(step.Value.Secret()); other != "" {
 		return sdk.Errorf(DuplicateAccount, "%s is this account under another name, and was given another value", other), nil
 	}
 	return nil, nil
 }
 
-// keyOfIdentity is what an account is claimed by.
-func keyOfIdentity(t *taken) string {
-	if t.identity != "" {
-		return t.identity
+// claimed is what the step's account is claimed by.
+func (x *executor) claimed() string { return claimOf(x.identity, x.recorded.Credential) }
+
+// claimOf is what an account is claimed by: its identity, or where that says no
+// more its name.
+func claimOf(identity string, name journal.Credential) string {
+	if identity != "" {
+		return identity
 	}
-	return plainIdentity(t.sig.backend, t.sig.account)
+	return plainIdentity(name.Backend, name.Account)
 }
 
 // resolve asks for the account behind a step's name, as often as an operation
@@ -208,33 +214,25 @@ func passing(c sdk.Code) bool { return c.Transient() || c == sdk.ConnectionLost 
 
 // otherName returns another name under which this user's account has, or may
 // have, another value: the older one would be reported and not be in force.
-func (s *Steps) otherName(t *taken, v secret.Value) string {
-	for _, a := range standings(s.log) {
-		same := a.cred != t.sig.credential() && a.cred.cred == t.sig.cred && len(a.tries) > 0
-		if !same || a.state != standingApplied && a.state != standingUnknown {
+func (x *executor) otherName(v secret.Value) string {
+	mine := x.claimed()
+	for _, c := range x.history.Touched() {
+		if c.Credential == x.recorded.Credential || c.Kind != x.step.Kind || c.Standing < journal.StandsApplied {
 			continue
 		}
-		last := a.tries[len(a.tries)-1]
-		if keyOfIntent(last) != keyOfIdentity(t) || s.carries(last, v) {
-			continue
+		last := c.Last().Intent
+		if claimOf(last.Detail.Identity, c.Credential) == mine && !x.carries(last, v) {
+			return fmt.Sprintf("%s %s", c.Backend, c.Account)
 		}
-		return fmt.Sprintf("%s %s", a.cred.backend, a.cred.account)
 	}
 	return ""
 }
 
-func keyOfIntent(y *try) string {
-	if y.intent.Detail.Identity != "" {
-		return y.intent.Detail.Identity
-	}
-	return plainIdentity(y.intent.Backend, y.intent.Account)
-}
-
 // carries reports whether a recorded intent has the value.
-func (s *Steps) carries(y *try, v secret.Value) bool {
-	if y.intent.Sealed == nil {
+func (x *executor) carries(intent *journal.Record, v secret.Value) bool {
+	if intent.Sealed == nil {
 		return false
 	}
-	was, err := s.crew.vault.Unseal(y.intent.User, y.intent.Step, y.intent.Try, roleValue, y.intent.Sealed)
+	was, err := x.unseal(intent, journal.RoleValue, intent.Sealed)
 	return err == nil && was.Equal(v)
 }

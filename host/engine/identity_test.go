@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -42,7 +43,7 @@ func sets(of map[string][]string) script {
 			}
 			label, account, _ := strings.Cut(name, "/")
 			account, kind, _ := strings.Cut(account, "/")
-			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: label, Account: account, Kind: kind, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: label, Account: account, Kind: kind, Value: v})); bad != nil {
 				return *bad
 			}
 		}

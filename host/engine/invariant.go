@@ -26,12 +26,12 @@ func durable(frame []*parcel) []*parcel {
 // oneValue refuses a further value of a step while another one of the credential
 // may be in force. The recovery of a lost change is the declared exception: it
 // sends the same value, or a bridge to it.
-func (s *Steps) oneValue(t *taken, what sending) error {
-	if len(t.tries) == 0 || what.bridge || recovering(t) {
+func (x *executor) oneValue(what sending) error {
+	if len(x.recorded.Attempts) == 0 || what.bridge || x.recorded.Recovering() {
 		return nil // of a step's first value refuse has asked
 	}
-	if s.unresolved(t.sig.credential(), what.value) {
-		return s.crew.broken(fmt.Errorf("%w: a second value of %s would be sent while the first may be in force", ErrInvariant, t.sig.account))
+	if x.unresolved(what.value) {
+		return x.crew.broken(fmt.Errorf("%w: a second value of %s would be sent while the first may be in force", ErrInvariant, x.recorded.Account))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -33,19 +34,20 @@ func TestASecondValueBesideAnUnknownOneStopsTheRun(t *testing.T) {
 	b := newBook(1)
 	c := newCrew(context.Background(), jobOf(b, nil))
 	s := c.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
-	intent := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: verbSet, Backend: "a", Account: "ann", Sealed: []byte("first")}
-	settled := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: verbSet, Backend: "a", Account: "ann", Sealed: []byte("of an earlier round")}
+	intent := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("first")}
+	settled := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("of an earlier round")}
 	after, applied := settled, settled
 	after.Try, applied.Try = 1, 1
 	applied.Kind, applied.Outcome = ledger.Outcome, sdk.Applied
 	intent.Try = 2
-	s.log = []ledger.Record{settled, after, applied, intent}
-	step := &taken{ordinal: 2, sig: signature{verbSet, "a", "ann", ""}, tries: []*try{{intent: ledger.Record{Step: 2}}}}
+	s.history = journal.Read([]ledger.Record{settled, after, applied, intent})
+	step := Step{Verb: journal.Set, Backend: "a", Account: "ann"}
+	x := s.executor(step, nil, &journal.RecordedStep{Call: step.Call(), Ordinal: 2, Attempts: []*journal.Attempt{{Intent: &ledger.Record{Step: 2}}}})
 	for _, v := range []struct {
 		value string
 		bad   bool
 	}{{"first", false}, {"second", true}} {
-		err := s.oneValue(step, sending{verb: sdk.Set, value: secret.New(v.value)})
+		err := x.oneValue(sending{verb: sdk.Set, value: secret.New(v.value)})
 		if (err != nil) != v.bad || errors.Is(c.fatal, ErrInvariant) != v.bad {
 			t.Errorf("%s value: %v, run ends with %v", v.value, err, c.fatal)
 		}

@@ -32,7 +32,7 @@ func TestTheKindOfAGeneratedValueIsChecked(t *testing.T) {
 		switch {
 		case tt.want == "" && f != nil:
 			t.Errorf("%s: %s", tt.name, f.Message)
-		case tt.want != "" && (f == nil || !f.static || !strings.Contains(f.Message, tt.want)):
+		case tt.want != "" && (f == nil || !f.Static || !strings.Contains(f.Message, tt.want)):
 			t.Errorf("%s: %v, want %q", tt.name, f, tt.want)
 		}
 	}
@@ -56,7 +56,7 @@ func TestAMissingKindIsADefectOfTheScript(t *testing.T) {
 	be.Description.Kinds = []sdk.Kind{{Name: "sip"}, {Name: "web"}}
 	r := &recipes{backends: []Backend{be}, policies: &policies{known: map[[2]string]sdk.Policy{}}, known: map[recipeKey]*recipe{}}
 	_, err := r.of(t.Context(), GenerateStep{})
-	if f := generateFault(err); !f.static || f.Message != `generate: kind is missing: backend "odin" has sip, web; give one, or name other targets` {
+	if f := generateFault(err); !f.Static || f.Message != `generate: kind is missing: backend "odin" has sip, web; give one, or name other targets` {
 		t.Errorf("got %+v", f)
 	}
 	if _, err := r.of(t.Context(), GenerateStep{Kind: "sip"}); err != nil {

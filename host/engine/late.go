@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -55,21 +55,18 @@ func (c *crew) lostBefore(b Backend, at time.Time) loss {
 // the value after it is set: attempts with another value. A lost change is none
 // unless it changes from that very value, because the target compares the old
 // one. An absent value stands for one that the target picks.
-func (s *Steps) overtakers(l *lane, cred signature, value secret.Value) (loss, error) {
+func (x *executor) overtakers(value secret.Value) (loss, error) {
 	var all loss
-	if len(s.lost) == 0 && len(s.user.History) == 0 {
+	known := x.history.Credential(x.recorded.Credential)
+	if known == nil || len(x.lost) == 0 && x.before == 0 {
 		return all, nil
 	}
-	for i := range s.log {
-		r := &s.log[i]
-		if r.Kind != ledger.Intent || signatureOf(*r).credential() != cred || r.Verb == verbUnlock {
-			continue
-		}
-		lost := s.lossOf(l.backend, i)
+	for _, a := range known.Attempts {
+		lost := x.lossOf(a)
 		if !lost.happened() {
 			continue
 		}
-		harmless, err := s.cannotOvertake(r, value)
+		harmless, err := x.cannotOvertake(a.Intent, value)
 		if err != nil {
 			return all, err
 		}
@@ -82,16 +79,16 @@ func (s *Steps) overtakers(l *lane, cred signature, value secret.Value) (loss, e
 
 // cannotOvertake reports whether the intent's operation, arriving late, leaves
 // the value in force.
-func (s *Steps) cannotOvertake(intent *ledger.Record, value secret.Value) (bool, error) {
+func (x *executor) cannotOvertake(intent *journal.Record, value secret.Value) (bool, error) {
 	switch {
 	case intent.Sealed == nil || !value.Present(): // the target picks
 		return false, nil
 	case intent.SealedOld != nil && intent.Detail.Op == "":
-		old, err := s.crew.vault.Unseal(intent.User, intent.Step, intent.Try, roleOld, intent.SealedOld)
-		return !old.Equal(value), s.unsealed(err)
+		old, err := x.unseal(intent, journal.RoleOld, intent.SealedOld)
+		return !old.Equal(value), x.unsealed(err)
 	}
-	was, err := s.crew.vault.Unseal(intent.User, intent.Step, intent.Try, roleValue, intent.Sealed)
-	return was.Equal(value), s.unsealed(err)
+	was, err := x.unseal(intent, journal.RoleValue, intent.Sealed)
+	return was.Equal(value), x.unsealed(err)
 }
 
 // unsealed turns a value that does not open into the end of the run.
@@ -102,72 +99,57 @@ func (s *Steps) unsealed(err error) error {
 	return nil
 }
 
-// lossOf is what was lost of the intent at the place in the user's log.
-func (s *Steps) lossOf(b Backend, place int) loss {
-	intent := &s.log[place]
-	var outcome *ledger.Record
-	at := place
-	for i := place + 1; i < len(s.log); i++ {
-		if r := &s.log[i]; r.Kind == ledger.Outcome && r.Step == intent.Step && r.Try == intent.Try {
-			outcome, at = r, i
-		}
-	}
+// lossOf is what was lost of an attempt.
+func (x *executor) lossOf(a *journal.Attempt) loss {
 	switch {
-	case at >= len(s.user.History): // of this process
-		return s.lost[[2]int{intent.Step, intent.Try}]
-	case outcome == nil || outcome.Outcome == sdk.Unknown: // a later process may have sent it again, without a record
-		return s.crew.lostBefore(b, s.crew.LastRecord)
-	case outcome.Detail.Late != nil:
-		return s.crew.lostBefore(b, outcome.Detail.Late.Add(-b.late()))
+	case a.Intent.Kind != journal.Intent:
+		return loss{} // the host refused it itself
+	case a.Newest() >= x.before: // of this process
+		return x.lost[a]
+	case a.Unknown(): // a later process may have sent it again, without a record
+		return x.crew.lostBefore(x.lane.backend, x.crew.LastRecord)
+	case a.Outcome.Detail.Late != nil:
+		return x.crew.lostBefore(x.lane.backend, a.Outcome.Detail.Late.Add(-x.lane.backend.late()))
 	}
 	return loss{}
 }
 
-// mayCome notes in an outcome that an attempt was lost.
-func (s *Steps) mayCome(outcome *ledger.Record, lost loss) {
+// mayCome notes in an outcome that a request of the attempt was lost.
+func (s *Steps) mayCome(a *journal.Attempt, outcome *journal.Record, lost loss) {
 	if !lost.happened() {
 		return
 	}
 	if s.lost == nil {
-		s.lost = map[[2]int]loss{}
+		s.lost = map[*journal.Attempt]loss{}
 	}
-	s.lost[[2]int{outcome.Step, outcome.Try}] = lost
+	s.lost[a] = lost
 	until := lost.until.UTC().Truncate(time.Microsecond)
 	outcome.Detail.Late = &until
 }
 
-// lossOfTry is lossOf for a try of the user's log.
-func (s *Steps) lossOfTry(b Backend, y *try) loss {
-	for i := range s.log {
-		if r := &s.log[i]; r.Kind == ledger.Intent && r.Step == y.intent.Step && r.Try == y.intent.Try {
-			return s.lossOf(b, i)
-		}
-	}
-	return loss{}
-}
-
 // nothingComes returns when no lost attempt can replace the value any more, or
 // the fault of a user who has to wait longer than this process.
-func (s *Steps) nothingComes(l *lane, cred signature, value secret.Value, account string) error {
-	lost, err := s.overtakers(l, cred, value)
+func (x *executor) nothingComes(value secret.Value) error {
+	lost, err := x.overtakers(value)
 	if err != nil {
 		return err
 	}
-	return s.outwait(l, lost, account)
+	return x.outwait(lost)
 }
 
 // outwait returns when nothing that was lost can arrive any more. What this
 // process itself lost it never waits for: such a request may be held beyond
 // any deadline, so another process goes on, and the user ends unknown until
 // then.
-func (s *Steps) outwait(l *lane, o loss, account string) error {
+func (x *executor) outwait(o loss) error {
+	label := x.lane.backend.Label
 	if o.here {
-		return postponed(l.backend.Label, account)
+		return postponed(label, x.step.Account)
 	}
-	if wait := o.until.Sub(s.crew.clock.Now()); o.happened() && wait > 0 {
-		s.crew.notice("backend %s: an attempt of an earlier process got no answer and may still reach %s: waiting until %s",
-			l.backend.Label, account, o.until.Local().Format(time.TimeOnly))
-		if s.pause(l, wait, s.changed()) != nil {
+	if wait := o.until.Sub(x.crew.clock.Now()); o.happened() && wait > 0 {
+		x.crew.notice("backend %s: an attempt of an earlier process got no answer and may still reach %s: waiting until %s",
+			label, x.step.Account, o.until.Local().Format(time.TimeOnly))
+		if x.pause(x.lane, wait, x.changed()) != nil {
 			return cancelled()
 		}
 	}
@@ -177,9 +159,6 @@ func (s *Steps) outwait(l *lane, o loss, account string) error {
 // postponed is the fault of a user for whom no other value is sent in this
 // process.
 func postponed(backend, account string) *Fault {
-	return &Fault{Code: sdk.ConnectionLost, postponed: true, Message: fmt.Sprintf(
+	return &Fault{Code: sdk.ConnectionLost, Postponed: true, Message: fmt.Sprintf(
 		"%s %s: an attempt got no answer and may still arrive; no other value is sent before it cannot: rekey resume goes on", backend, account)}
 }
-
-// isPostponed reports whether a verdict is that fault.
-func (v Verdict) isPostponed() bool { return v.Kind == Raised && v.Fault != nil && v.Fault.postponed }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -178,18 +179,18 @@ func checkClaims(t *testing.T, where string, b *book, nets [2]*network) {
 	t.Helper()
 	for pos := int64(1); pos <= int64(b.users); pos++ {
 		status := statusIn(b.user(pos))
-		for _, a := range standings(b.user(pos)) {
-			has := nets[map[string]int{"a": 0, "b": 1}[a.cred.backend]].now(a.cred.account)
+		for _, c := range journal.Read(b.user(pos)).Touched() {
+			has := nets[map[string]int{"a": 0, "b": 1}[c.Backend]].now(c.Account)
 			claimed := "old"
-			for _, y := range a.tries {
-				if y.applied() {
-					claimed = string(y.intent.Sealed)
+			for _, a := range c.Attempts {
+				if a.Applied() {
+					claimed = string(a.Intent.Sealed)
 				}
 			}
-			known := has == "old" || b.holds(a.cred.account, has)
-			final := status == ledger.Done || status == ledger.Failed || status == ledger.Partial && a.state != standingUnknown
+			known := has == "old" || b.holds(c.Account, has)
+			final := status == ledger.Done || status == ledger.Failed || status == ledger.Partial && c.Standing != journal.StandsDoubtful
 			if !known || final && has != claimed {
-				t.Errorf("%s: user %d is %s, %s has a value that the ledger knows: %v, the one that is claimed: %v", where, pos, status, a.cred, known, has == claimed)
+				t.Errorf("%s: user %d is %s, %s has a value that the ledger knows: %v, the one that is claimed: %v", where, pos, status, c.Credential, known, has == claimed)
 			}
 		}
 	}
@@ -214,7 +215,7 @@ func TestAnAttemptOfAnEarlierProcessIsWaitedFor(t *testing.T) {
 		job.Clock, job.LastRecord = w, now.Add(-c.ago)
 		var told []string
 		job.Notice = func(text string) { told = append(told, text) }
-		b.records = []ledger.Record{{Kind: ledger.Intent, At: now.Add(-c.ago), User: 1, Step: 2, Verb: verbSet, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}}
+		b.records = []ledger.Record{{Kind: ledger.Intent, At: now.Add(-c.ago), User: 1, Step: 2, Verb: journal.Set, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}}
 		b.sealed["user1\x00first"] = true
 		apply(t, job)
 		var waited time.Duration
@@ -253,7 +254,7 @@ func TestARefusalOfWhatAKilledProcessSentIsBelievedWhenNothingCanArrive(t *testi
 			if c.origin != 0 {
 				value, _ = s.Generate(ctx, GenerateStep{})
 			}
-			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: value})); bad != nil {
+			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: value})); bad != nil {
 				return *bad
 			}
 			return Verdict{}
@@ -261,7 +262,7 @@ func TestARefusalOfWhatAKilledProcessSentIsBelievedWhenNothingCanArrive(t *testi
 		job := jobOf(b, hooks, x.backend("a"))
 		job.Clock = w
 		step := 1 + c.origin
-		b.records = []ledger.Record{{Kind: ledger.Intent, At: time.Now(), User: 1, Step: step, Verb: verbSet, Backend: "a", Account: "user1", Origin: c.origin, Sealed: []byte("first")}}
+		b.records = []ledger.Record{{Kind: ledger.Intent, At: time.Now(), User: 1, Step: step, Verb: journal.Set, Backend: "a", Account: "user1", Origin: c.origin, Sealed: []byte("first")}}
 		b.sealed["user1\x00first"] = true
 		apply(t, job)
 		var waited time.Duration
@@ -278,7 +279,7 @@ func TestARefusalOfWhatAKilledProcessSentIsBelievedWhenNothingCanArrive(t *testi
 // leaves no record of the attempts that it made of an older intent.
 func TestAnAttemptThatAKilledProcessMadeAgainIsWaitedFor(t *testing.T) {
 	ago := time.Now().Add(-time.Hour)
-	intent := ledger.Record{Kind: ledger.Intent, At: ago, User: 1, Step: 2, Verb: verbSet, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}
+	intent := ledger.Record{Kind: ledger.Intent, At: ago, User: 1, Step: 2, Verb: journal.Set, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}
 	unknown := intent
 	unknown.Kind, unknown.Sealed, unknown.Outcome, unknown.Code, unknown.Detail.Late = ledger.Outcome, nil, sdk.Unknown, sdk.ConnectionLost, &ago
 	for _, c := range []struct {
@@ -387,7 +388,7 @@ func TestAResetOfWhichAnAttemptWasLostMayStillPickAnotherValue(t *testing.T) {
 	backend := x.backend("a")
 	backend.Instance = x
 	job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		if bad := must(s.Do(ctx, Step{Verb: verbReset, Backend: "a", Account: row.Key})); bad != nil {
+		if bad := must(s.Do(ctx, Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
 			return *bad
 		}
 		return Verdict{}
@@ -433,8 +434,8 @@ func TestALostChangeMattersOnlyToTheValueItChangesFrom(t *testing.T) {
 			return sdk.OK()
 		}
 		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-			change := Step{Verb: verbChange, Backend: "a", Account: row.Key, Old: Given(secret.New("old")), Value: Given(secret.New("new"))}
-			set := Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: Given(secret.New(c.next))}
+			change := Step{Verb: journal.Change, Backend: "a", Account: row.Key, Old: Given(secret.New("old")), Value: Given(secret.New("new"))}
+			set := Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: Given(secret.New(c.next))}
 			for _, step := range []Step{change, set} {
 				if bad := must(s.Do(ctx, step)); bad != nil {
 					return *bad
@@ -461,7 +462,7 @@ func TestALostResetIsOvertakenByNoValue(t *testing.T) {
 	backend := x.backend("a")
 	backend.Instance = x
 	job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		if bad := must(s.Do(ctx, Step{Verb: verbReset, Backend: "a", Account: row.Key})); bad != nil {
+		if bad := must(s.Do(ctx, Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
 			return *bad
 		}
 		return generateAndSet("a")(ctx, row, s)

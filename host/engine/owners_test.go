@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 )
 
@@ -14,7 +15,7 @@ func oneAccount(names map[string]string) script {
 		if err != nil {
 			return *must(Result{}, err)
 		}
-		if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "web", Account: names[row.Key], Value: v})); bad != nil {
+		if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "web", Account: names[row.Key], Value: v})); bad != nil {
 			return *bad
 		}
 		return Verdict{}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
@@ -96,7 +97,7 @@ func (p *planner) look(ctx context.Context, row source.Row) {
 	p.Hooks.Rotate(ctx, row, s)
 	said := map[string]bool{}
 	for _, step := range s.changedBy {
-		if step.Verb != verbChange && !said[step.Backend] && !p.Known(step.Backend, step.Account, step.Kind) {
+		if step.Verb != journal.Change && !said[step.Backend] && !p.Known(step.Backend, step.Account, step.Kind) {
 			said[step.Backend] = true
 			p.lasting[step.Backend]++
 		}
@@ -380,11 +381,11 @@ func mendable(v Verdict) bool {
 	if v.Kind != Raised || v.Fault == nil {
 		return false
 	}
-	return v.Fault.static || v.Fault.Code == ScriptError && !v.Fault.OfRow
+	return v.Fault.Static || v.Fault.Code == ScriptError && !v.Fault.OfRow
 }
 
 // static marks a fault that does not depend on the row.
-func static(f *Fault) *Fault { f.static = true; return f }
+func static(f *Fault) *Fault { f.Static = true; return f }
 
 func isContradiction(err error) bool {
 	var c *password.Contradiction

@@ -6,18 +6,18 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // read is a verify or a find: recorded once, the same at every replay.
-func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result, error) {
-	if t != nil && t.answer != nil && !s.outdated(t) {
-		return resultOf(*t.answer), nil
+func (s *Steps) read(ctx context.Context, step Step, l *lane, recorded *journal.RecordedStep) (Result, error) {
+	if recorded.Answer != nil && !s.outdated(recorded) {
+		return journal.ResultOf(recorded.Answer), nil
 	}
 	ask := s.verify
-	if step.Verb == verbFind {
+	if step.Verb == journal.Find {
 		ask = s.find
 	}
 	for spent, backoff := 0, time.Second; ; backoff = min(2*backoff, time.Minute) {
@@ -31,7 +31,7 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
 			return Result{}, cancelled()
 		}
-		passes := e != nil && (e.Code.Transient() || step.Verb == verbFind && e.Code == sdk.ConnectionLost) // a verify counts as a logon
+		passes := e != nil && (e.Code.Transient() || step.Verb == journal.Find && e.Code == sdk.ConnectionLost) // a verify counts as a logon
 		l.saw(sdk.Receipt{Outcome: outcome, Err: e})
 		if !l.free(e) {
 			spent++
@@ -49,8 +49,8 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, t *taken) (Result,
 
 // outdated reports whether a recorded verify is about a value that has been
 // replaced since.
-func (s *Steps) outdated(t *taken) bool {
-	return t.sig.verb == verbVerify && s.fresh[t.sig.credential()]
+func (s *Steps) outdated(recorded *journal.RecordedStep) bool {
+	return recorded.Verb == journal.Verify && s.fresh[recorded.Credential]
 }
 
 // query makes a call that changes nothing. It waits for the lane's circuit, also
@@ -74,21 +74,16 @@ func (s *Steps) query(l *lane, call func(context.Context)) error {
 	return nil
 }
 
-// notProven is the note on a value whose target answers a verify without a
-// verdict. That is no refusal: the set was applied, and honesty about what
-// cannot be proven fails nobody.
-const notProven = "not proven: the target does not tell whether it accepts the value"
-
-func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, ledger.Detail, error) {
+func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, journal.Detail, error) {
 	var verdict sdk.Verdict
 	var failure error
 	err := s.query(l, func(ctx context.Context) {
 		verdict, failure = l.backend.Instance.Verify(ctx, step.Account, step.Kind, step.Value.Secret())
 	})
 	if err != nil {
-		return sdk.Refused, ledger.Detail{}, cancelled()
+		return sdk.Refused, journal.Detail{}, cancelled()
 	}
-	d := ledger.Detail{Verdict: verdict.String()}
+	d := journal.Detail{Verdict: verdict.String()}
 	if verdict == sdk.CannotTell && errors.Is(failure, &sdk.Error{Code: sdk.Unsupported}) {
 		failure = nil // it says why
 	}
@@ -103,90 +98,92 @@ func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, le
 	case sdk.Blocked:
 		return sdk.Refused, d, sdk.Errorf(sdk.AccountStatus, "the account is locked or disabled: the value cannot be tried")
 	default:
-		return sdk.Applied, d, sdk.Errorf(sdk.Unsupported, notProven)
+		return sdk.Applied, d, sdk.Errorf(sdk.Unsupported, journal.NotProven)
 	}
 }
 
-func (s *Steps) find(ctx context.Context, step Step, l *lane) (sdk.Outcome, ledger.Detail, error) {
+func (s *Steps) find(ctx context.Context, step Step, l *lane) (sdk.Outcome, journal.Detail, error) {
 	var found sdk.Account
 	var failure error
 	err := s.query(l, func(ctx context.Context) {
 		found, failure = l.backend.Instance.Find(ctx, step.Account)
 	})
 	if err != nil {
-		return sdk.Refused, ledger.Detail{}, cancelled()
+		return sdk.Refused, journal.Detail{}, cancelled()
 	}
 	if failure != nil {
-		return sdk.Refused, ledger.Detail{}, failure
+		return sdk.Refused, journal.Detail{}, failure
 	}
-	return sdk.Applied, ledger.Detail{Account: &found, Stamp: found.Stamp}, nil
+	return sdk.Applied, journal.Detail{Account: &found, Stamp: found.Stamp}, nil
 }
 
 // ask is a reset or an unlock: they carry no value, so there is nothing to
 // write ahead but that they begin, and repeating one is safe.
-func (s *Steps) ask(ctx context.Context, step Step, l *lane, t *taken) (Result, error) {
-	if t == nil {
-		t = &taken{ordinal: s.n, sig: signature{step.Verb, step.Backend, step.Account, step.Kind}}
+func (x *executor) ask() (Result, error) {
+	if x.recorded.Answer != nil {
+		return journal.ResultOf(x.recorded.Answer), nil
 	}
-	if t.answer != nil {
-		return resultOf(*t.answer), nil
+	last := x.recorded.Last()
+	if last != nil && !redone(last) && x.recorded.Standing() != journal.StandsDoubtful {
+		return x.asked(last)
 	}
-	last := t.last()
-	if last != nil && !redone(last) && t.standing() != standingUnknown {
-		return s.asked(last)
+	if refusal, err := x.mayAsk(); err != nil {
+		return Result{}, err
+	} else if refusal != nil {
+		return x.answer(x.step, sdk.Refused, refusal, journal.Detail{}), nil
 	}
-	if step.Verb == verbReset {
-		refusal, err := s.own(step, l, t)
-		if err != nil {
-			return Result{}, err
-		}
-		if refusal != nil {
-			return s.answer(step, sdk.Refused, refusal, ledger.Detail{}), nil
-		}
+	a := x.begin(sending{verb: verbOf(x.step)})
+	rec := *a.Intent
+	if err := x.crew.writer.write(&rec); err != nil {
+		return Result{}, x.crew.broken(err)
 	}
-	if err := s.crew.admit(s, l); err != nil {
+	x.crew.crash.at(CrashResetBegun)
+	if err := x.askUntil(a); err != nil {
 		return Result{}, err
 	}
-	if step.Verb == verbReset {
-		if err := s.nothingComes(l, t.sig.credential(), secret.Value{}, step.Account); err != nil {
-			return Result{}, err
+	return x.asked(a)
+}
+
+// mayAsk returns the host's own refusal, or the fault of a user who has to wait.
+func (x *executor) mayAsk() (*sdk.Error, error) {
+	if x.step.Verb == journal.Reset {
+		if refusal, err := x.own(); refusal != nil || err != nil {
+			return refusal, err
 		}
 	}
-	if err := s.crew.gate.wait(s.crew.soft, &s.ticket); err != nil {
-		return Result{}, cancelled()
+	if err := x.crew.admit(x.Steps, x.lane); err != nil {
+		return nil, err
 	}
-	y := s.intent(step, t, sending{verb: sdk.Verb(step.Verb)})
-	rec := y.intent
-	if err := s.crew.writer.write(&rec); err != nil {
-		return Result{}, s.crew.broken(err)
+	if x.step.Verb == journal.Reset {
+		if err := x.nothingComes(secret.Value{}); err != nil {
+			return nil, err
+		}
 	}
-	s.crew.crash.at(CrashResetBegun)
-	if err := s.askUntil(step, l, t, y); err != nil {
-		return Result{}, err
+	if err := x.crew.gate.wait(x.crew.soft, &x.ticket); err != nil {
+		return nil, cancelled()
 	}
-	return s.asked(y)
+	return nil, nil
 }
 
 // askUntil repeats a reset or an unlock until it has an outcome.
-func (s *Steps) askUntil(step Step, l *lane, t *taken, y *try) error {
-	op := s.operation(step, t, sending{verb: sdk.Verb(step.Verb), mustChange: step.MustChange})
-	var lost loss
+func (x *executor) askUntil(a *journal.Attempt) error {
+	d := delivery{attempt: a, op: x.operation(sending{verb: verbOf(x.step), mustChange: x.step.MustChange})}
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
-		r, err := s.askOnce(l, op)
+		r, err := x.askOnce(x.lane, d.op)
 		if err != nil {
-			return s.unsent(y, op, lost.happened(), err)
+			return x.unsent(d, err)
 		}
 		if r.Outcome == sdk.Unknown {
-			lost = lost.and(s.crew.lostHere(l.backend))
+			d.lost = d.lost.and(x.crew.lostHere(x.lane.backend))
 		}
 		again := r.Outcome == sdk.Unknown || r.Err != nil && r.Err.Code.Transient()
-		if !again || op.Attempt >= l.backend.Attempts {
-			return s.concludeReset(y, op, inDoubt(r, lost), lost)
+		if !again || d.op.Attempt >= x.lane.backend.Attempts {
+			return x.concludeReset(d, inDoubt(r, d.lost))
 		}
-		if err := s.crew.clock.Sleep(s.crew.hard, max(s.crew.jitter(backoff), retryAfter(r))); err != nil {
-			return s.unsent(y, op, lost.happened(), errNotSent)
+		if err := x.crew.clock.Sleep(x.crew.hard, max(x.crew.jitter(backoff), retryAfter(r))); err != nil {
+			return x.unsent(d, errNotSent)
 		}
-		op.Attempt++
+		d.op.Attempt++
 	}
 }
 
@@ -238,29 +235,28 @@ func inDoubt(r sdk.Receipt, lost loss) sdk.Receipt {
 
 // concludeReset records the outcome; a value that the backend returned has no
 // other copy, so it is durable before anything goes on.
-func (s *Steps) concludeReset(y *try, op sdk.Operation, r sdk.Receipt, lost loss) error {
+func (x *executor) concludeReset(d delivery, r sdk.Receipt) error {
 	if !r.Value.Present() {
-		return s.conclude(y, op, r, lost)
+		return x.conclude(d, r)
 	}
-	o := y.intent
-	o.Kind, o.Outcome = ledger.Outcome, r.Outcome
-	o.Sealed = s.crew.vault.Seal(o.User, o.Step, o.Try, roleValue, r.Value)
-	o.Detail = ledger.Detail{Attempt: op.Attempt, Ref: r.Ref, Stamp: r.Stamp}
-	fill(&o, &o.Detail, r.Err)
-	s.mayCome(&o, lost)
-	y.outcome = &o
-	return s.recordNow(o)
+	o := *d.attempt.Intent
+	o.Kind, o.Outcome = journal.Outcome, r.Outcome
+	o.Sealed = x.crew.vault.Seal(o.User, o.Step, o.Try, journal.RoleValue, r.Value)
+	o.Detail = journal.Detail{Attempt: d.op.Attempt, Ref: r.Ref, Stamp: r.Stamp}
+	o.Blame(r.Err)
+	x.mayCome(d.attempt, &o, d.lost)
+	return x.recordNow(&o)
 }
 
 // asked is the result of a reset or an unlock that has an outcome.
-func (s *Steps) asked(y *try) (Result, error) {
-	r := resultOf(*y.outcome)
-	if y.outcome.Sealed == nil {
+func (x *executor) asked(a *journal.Attempt) (Result, error) {
+	r := journal.ResultOf(a.Outcome)
+	if a.Outcome.Sealed == nil {
 		return r, nil
 	}
-	v, err := s.crew.vault.Unseal(y.outcome.User, y.outcome.Step, y.outcome.Try, roleValue, y.outcome.Sealed)
+	v, err := x.unseal(a.Outcome, journal.RoleValue, a.Outcome.Sealed)
 	if err != nil {
-		return Result{}, s.crew.broken(err)
+		return Result{}, x.crew.broken(err)
 	}
 	r.Value = Given(v)
 	return r, nil

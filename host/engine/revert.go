@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -17,33 +17,30 @@ import (
 // It returns the verdict with which the user ends, or the fault of one who goes
 // back to pending.
 func (s *Steps) revert(v Verdict) (Verdict, error) {
-	status := statusOf(s.log, v).Detail.Status
-	if status != ledger.Partial {
+	if out := s.history.Conclude(v); out.Detail.Status != journal.Partial {
 		return v, nil
 	}
-	accounts := standings(s.log)
-	slices.Reverse(accounts)
-	for _, a := range accounts {
-		if a.state != standingApplied || a.reverted {
+	for _, c := range slices.Backward(slices.Clone(s.history.Touched())) {
+		if c.Standing != journal.StandsApplied || c.Reverted {
 			continue
 		}
-		if err := s.setBack(a); err != nil {
+		if err := s.setBack(c); err != nil {
 			return raisedBy(err), err
 		}
 	}
 	return v, nil
 }
 
-// keep notes why an account was not set back.
-func (s *Steps) keep(why string, a *account) {
+// keep notes why a credential was not set back.
+func (s *Steps) keep(why string, c *journal.CredentialHistory) {
 	if s.kept == nil {
 		s.kept = map[string][]string{}
 	}
-	s.kept[why] = append(s.kept[why], a.cred.backend)
+	s.kept[why] = append(s.kept[why], c.Backend)
 }
 
 // sayKept adds to a status which accounts could not be set back.
-func (s *Steps) sayKept(rec *ledger.Record) {
+func (s *Steps) sayKept(rec *journal.Record) {
 	for _, why := range slices.Sorted(maps.Keys(s.kept)) {
 		text := fmt.Sprintf("not reverted, as %s: %s", why, strings.Join(s.kept[why], ", "))
 		if rec.Detail.Message != "" {
@@ -64,60 +61,67 @@ func raisedBy(err error) Verdict {
 
 // setBack gives one credential the value it had before. Where that is not
 // known the account stays as it is, and the user partial.
-func (s *Steps) setBack(a *account) error {
-	l := s.crew.lanes[a.cred.backend]
-	old, known := s.before(a)
+func (s *Steps) setBack(c *journal.CredentialHistory) error {
+	l := s.crew.lanes[c.Backend]
+	old, known := s.valueBefore(c)
 	switch {
 	case l == nil || !l.backend.Description.Does(sdk.Set):
-		s.keep("the backend cannot set a value", a)
+		s.keep("the backend cannot set a value", c)
 		return nil
 	case !known:
-		s.keep("the earlier value is not known", a)
+		s.keep("the earlier value is not known", c)
 		return nil
 	}
-	t := s.past.setBack(a.cred)
-	if t == nil {
-		s.n = max(s.n, s.past.highest()) + 1
-		t = &taken{ordinal: s.n, sig: setBackOf(a.cred)}
+	recorded, err := s.backStep(c.Credential)
+	if err != nil {
+		return diverged(err)
 	}
-	if last := t.last(); last != nil && !redone(last) {
+	if last := recorded.Last(); last != nil && !redone(last) {
 		return nil // as it came out before
 	}
 	s.crew.crash.at(CrashReverting)
-	return s.send(s.crew.hard, stepOf(t.sig, Given(old)), l, t, sending{verb: sdk.Set, value: old})
+	return s.executor(stepOf(recorded.Call, Given(old)), l, recorded).send(s.crew.hard, sending{verb: sdk.Set, value: old})
+}
+
+// backStep is the step that sets a credential back: the last one, or a new one
+// behind all others.
+func (s *Steps) backStep(name journal.Credential) (*journal.RecordedStep, error) {
+	replay := &s.history.Replay
+	if was := replay.Back(name); was != nil {
+		return was, nil
+	}
+	s.n = max(s.n, replay.Highest()) + 1
+	return replay.At(s.n, name.Back())
 }
 
 // settleReverts settles the set-backs that an earlier process left open, before
 // the hook is called again: where the accounts stand decides what it may do.
 func (s *Steps) settleReverts() error {
-	for _, t := range s.past.setBacks() {
-		l := s.crew.lanes[t.sig.backend]
-		if t.standing() != standingUnknown || l == nil {
+	for _, recorded := range s.history.Replay.Backs() {
+		l := s.crew.lanes[recorded.Backend]
+		if recorded.Standing() != journal.StandsDoubtful || l == nil {
 			continue
 		}
-		if err := s.settle(s.crew.hard, stepOf(t.sig, nil), l, t); err != nil {
+		if err := s.executor(stepOf(recorded.Call, nil), l, recorded).settle(s.crew.hard); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// setBackOf is the signature of the step that sets a credential back.
-func setBackOf(cred signature) signature { cred.verb = verbRevert; return cred }
-
-func stepOf(g signature, v *Value) Step {
-	return Step{Verb: g.verb, Backend: g.backend, Account: g.account, Kind: g.cred, Value: v}
+func stepOf(c journal.Call, v *Value) Step {
+	return Step{Verb: c.Verb, Backend: c.Backend, Account: c.Account, Kind: c.Kind, Value: v}
 }
 
-// before returns the value that the credential had: what a change replaced,
+// valueBefore returns the value that the credential had: what a change replaced,
 // else the newest that the ledger knows.
-func (s *Steps) before(a *account) (secret.Value, bool) {
-	if old, ok := s.olds[a.cred]; ok {
+func (s *Steps) valueBefore(c *journal.CredentialHistory) (secret.Value, bool) {
+	if old, ok := s.olds[c.Credential]; ok {
 		return old, true
 	}
 	if s.crew.Known == nil {
 		return secret.Value{}, false
 	}
-	v, ok, err := s.crew.Known(a.cred.backend, a.cred.account, a.cred.cred)
+	v, ok, err := s.crew.Known(c.Backend, c.Account, c.Kind)
 	return v, ok && err == nil
 }

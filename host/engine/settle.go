@@ -2,87 +2,80 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // settle follows an intent that an earlier process, or an earlier round, left
 // without an outcome.
-func (s *Steps) settle(ctx context.Context, step Step, l *lane, t *taken) error {
-	y := t.last()
-	s.crew.crash.at(CrashSettling)
-	if recovering(t) {
-		return s.recover(ctx, step, l, t)
+func (x *executor) settle(ctx context.Context) error {
+	x.crew.crash.at(CrashSettling)
+	if x.recorded.Recovering() {
+		return x.recover(ctx)
 	}
-	op, err := s.reopened(step, t, y)
+	d, err := x.reopened(x.recorded.Last())
 	if err != nil {
 		return err
 	}
-	y.lost, y.lied = s.lossOfTry(l.backend, y), y.outcome != nil && y.outcome.Detail.Contradicted
-	y.outcome = nil
-	if l.backend.Description.CanReplay(op.Verb) {
-		if err := s.crew.admit(s, l); err != nil {
+	if x.lane.backend.Description.CanReplay(d.op.Verb) {
+		if err := x.crew.admit(x.Steps, x.lane); err != nil {
 			return err
 		}
-		return s.deliver(ctx, step, l, t, y, op, nil)
+		return x.deliver(ctx, d)
 	}
-	return s.investigate(ctx, step, l, t, y, op, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "rekey ended before the answer came")), y.lost)
-}
-
-// recovering reports whether a step is in the middle of a recovery.
-func recovering(t *taken) bool {
-	for _, y := range t.tries {
-		if y.intent.Detail.Op != "" || y.intent.Detail.Bridge {
-			return true
-		}
-	}
-	return false
+	return x.investigate(ctx, d, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "rekey ended before the answer came")))
 }
 
 // reopened makes the operation of a recorded intent anew, with its sealed
 // value and as a further attempt.
-func (s *Steps) reopened(step Step, t *taken, y *try) (sdk.Operation, error) {
-	value, err := s.crew.vault.Unseal(y.intent.User, y.intent.Step, y.intent.Try, roleValue, y.intent.Sealed)
+func (x *executor) reopened(a *journal.Attempt) (delivery, error) {
+	value, err := x.unseal(a.Intent, journal.RoleValue, a.Intent.Sealed)
 	if err != nil {
-		return sdk.Operation{}, s.crew.broken(err)
+		return delivery{}, x.crew.broken(err)
 	}
-	what := sending{verb: verbOf(step), value: value, mustChange: step.MustChange}
-	if step.Verb == verbChange {
-		what.old = step.Old.Secret()
+	what := sending{verb: verbOf(x.step), value: value, mustChange: x.step.MustChange, again: true}
+	if x.step.Verb == journal.Change {
+		what.old = x.step.Old.Secret()
 	}
-	op := s.operation(step, t, what)
-	op.ID = fmt.Sprintf("%s-%d-%d-%d", s.crew.id, s.user.Pos, y.intent.Step, y.intent.Try)
-	op.Attempt = 2
-	return op, nil
+	op := x.operation(what)
+	op.ID = journal.OperationID(x.crew.id, x.user.Pos, a.Intent.Step, a.Intent.Try)
+	return delivery{attempt: a, op: op, lost: x.lossOf(a), contradicted: a.Outcome != nil && a.Outcome.Detail.Contradicted}, nil
 }
 
 // investigate settles an outcome by evidence: one verify, and where that shows
 // the target unchanged, the same value once more; else by the plugin's
 // recovery; else it stays unknown.
-func (s *Steps) investigate(ctx context.Context, step Step, l *lane, t *taken, y *try, op sdk.Operation, r sdk.Receipt, lost loss) error {
-	verdict, err := s.evidence(step, l, y, op.Value, r, lost)
+func (x *executor) investigate(ctx context.Context, d delivery, r sdk.Receipt) error {
+	verdict, err := x.evidence(d, r)
 	switch {
 	case err != nil:
 		return err
-	case verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange:
-		return s.conclude(y, op, sdk.OK(), lost)
-	case verdict == sdk.Rejected && remembered(y, r):
-		return s.conclude(y, op, overtaken(r), lost)
-	case verdict == sdk.Rejected && r.Outcome == sdk.Refused && !lost.here:
-		return s.conclude(y, op, r, loss{})
+	case accepts(verdict):
+		return x.conclude(d, sdk.OK())
+	case verdict == sdk.Rejected && remembered(d.attempt, r):
+		return x.conclude(d, overtaken(r))
+	case verdict == sdk.Rejected && r.Outcome == sdk.Refused && !d.lost.here:
+		return x.concludeCertain(d, r)
 	case verdict == sdk.Rejected && r.Outcome == sdk.Unknown:
-		return s.once(step, y, l, op, lost)
+		return x.once(d)
 	}
-	if op.Verb == sdk.Change && !recovering(t) && l.backend.Description.Recover == sdk.SetThenChange {
-		if err := s.conclude(y, op, doubtful(r), lost); err != nil {
-			return err
-		}
-		return s.recover(ctx, step, l, t)
+	recovers := d.op.Verb == sdk.Change && !x.recorded.Recovering() && x.lane.backend.Description.Recover == sdk.SetThenChange
+	if err := x.conclude(d, doubtful(r)); err != nil || !recovers {
+		return err
 	}
-	return s.conclude(y, op, doubtful(r), lost)
+	return x.recover(ctx)
+}
+
+func accepts(v sdk.Verdict) bool { return v == sdk.Accepted || v == sdk.AcceptedMustChange }
+
+// concludeCertain records a refusal that is the last word: nothing that was lost
+// can take effect any more.
+func (x *executor) concludeCertain(d delivery, r sdk.Receipt) error {
+	d.lost = loss{}
+	return x.conclude(d, r)
 }
 
 // doubtful turns the refusal of a later attempt into what the whole operation
@@ -95,40 +88,43 @@ func doubtful(r sdk.Receipt) sdk.Receipt {
 }
 
 // once sends the operation again after it was seen not to have taken effect.
-func (s *Steps) once(step Step, y *try, l *lane, op sdk.Operation, lost loss) error {
-	op.Attempt++
-	got := s.exchange(l, op, nil)
+func (x *executor) once(d delivery) error {
+	d.op.Attempt++
+	got := x.exchange(x.lane, d.op, nil)
 	if got.err != nil {
-		return s.unsent(y, op, true, got.err)
+		d.lost = d.lost.and(x.crew.lostHere(x.lane.backend)) // in doubt as before
+		return x.unsent(d, got.err)
 	}
 	r := got.receipt
 	switch {
-	case remembered(y, r):
-		return s.conclude(y, op, overtaken(r), lost)
+	case remembered(d.attempt, r):
+		return x.conclude(d, overtaken(r))
 	case r.Outcome == sdk.Unknown:
-		return s.conclude(y, op, r, lost.and(s.crew.lostHere(l.backend)))
+		d.lost = d.lost.and(x.crew.lostHere(x.lane.backend))
+		return x.conclude(d, r)
 	case r.Outcome != sdk.Refused || r.Err.Code.Definite():
-		return s.conclude(y, op, r, lost)
-	case lost.here:
-		return s.conclude(y, op, doubtful(r), lost)
+		return x.conclude(d, r)
+	case d.lost.here:
+		return x.conclude(d, doubtful(r))
 	}
-	verdict, err := s.evidence(step, l, y, op.Value, r, lost) // the lost attempt may have arrived meanwhile
+	verdict, err := x.evidence(d, r) // the lost attempt may have arrived meanwhile
 	switch {
 	case err != nil:
 		return err
-	case verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange:
-		return s.conclude(y, op, sdk.OK(), lost)
+	case accepts(verdict):
+		return x.conclude(d, sdk.OK())
 	case verdict == sdk.Rejected:
-		return s.conclude(y, op, r, loss{})
+		return x.concludeCertain(d, r)
 	}
-	return s.conclude(y, op, doubtful(r), lost)
+	return x.conclude(d, doubtful(r))
 }
 
 // remembered reports whether the target refuses a value because it has it, or
-// had it. It cannot know a generated value but from the attempt whose answer
-// was lost: that one took effect, so the refusal is none of the operation.
-func remembered(y *try, r sdk.Receipt) bool {
-	if y.intent.Origin == 0 || r.Outcome != sdk.Refused || r.Err == nil || r.Err.Code != sdk.PolicyViolation {
+// had it. A generated value can be in the target's history only if the attempt
+// whose answer was lost took effect, so that this refusal is no failure of the
+// operation.
+func remembered(a *journal.Attempt, r sdk.Receipt) bool {
+	if a.Intent.Origin == 0 || r.Outcome != sdk.Refused || r.Err == nil || r.Err.Code != sdk.PolicyViolation {
 		return false
 	}
 	return slices.ContainsFunc(r.Err.Violations, func(v sdk.Violation) bool {
@@ -146,20 +142,20 @@ func overtaken(r sdk.Receipt) sdk.Receipt {
 // the last word, nothing that an earlier process lost may still be on its way.
 // Of a run that is cancelled operations may still be under way: what the target
 // says then may not be true a moment later, and the user goes back to pending.
-func (s *Steps) evidence(step Step, l *lane, y *try, v secret.Value, r sdk.Receipt, lost loss) (sdk.Verdict, error) {
-	if !lost.here && absent(r) {
+func (x *executor) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
+	if !d.lost.here && absent(r) {
 		return sdk.Rejected, nil
 	}
-	if r.Outcome == sdk.Refused && !lost.here && !remembered(y, r) { // what is remembered has arrived
-		if err := s.outwait(l, lost, step.Account); err != nil {
+	if r.Outcome == sdk.Refused && !d.lost.here && !remembered(d.attempt, r) { // what is remembered has arrived
+		if err := x.outwait(d.lost); err != nil {
 			return sdk.CannotTell, err
 		}
 	}
-	verdict := s.stamped(step, l, y)
+	verdict := x.stamped(d.attempt)
 	if verdict == sdk.CannotTell {
-		verdict = s.verdictOn(step, l, v)
+		verdict = x.verdictOn(d.op.Value)
 	}
-	if s.crew.hard.Err() != nil {
+	if x.crew.hard.Err() != nil {
 		return sdk.CannotTell, cancelled()
 	}
 	return verdict, nil
@@ -172,19 +168,20 @@ func absent(r sdk.Receipt) bool {
 }
 
 // verdictOn is one verify, where the backend can.
-func (s *Steps) verdictOn(step Step, l *lane, v secret.Value) sdk.Verdict {
-	if !l.backend.Can(sdk.CanVerify) || step.HashFormat != "" || s.crew.hard.Err() != nil {
+func (x *executor) verdictOn(v secret.Value) sdk.Verdict {
+	l := x.lane
+	if !l.backend.Can(sdk.CanVerify) || x.step.HashFormat != "" || x.crew.hard.Err() != nil {
 		return sdk.CannotTell
 	}
 	verdict := sdk.CannotTell
-	s.crew.crash.at(CrashEvidenceAsked)
-	_ = l.direct(s.crew.hard, func(ctx context.Context) {
-		got, err := l.backend.Instance.Verify(ctx, step.Account, step.Kind, v)
+	x.crew.crash.at(CrashEvidenceAsked)
+	_ = l.direct(x.crew.hard, func(ctx context.Context) {
+		got, err := l.backend.Instance.Verify(ctx, x.step.Account, x.step.Kind, v)
 		if err == nil {
 			verdict = got
 		}
 	})
-	s.crew.crash.at(CrashEvidenceGot)
+	x.crew.crash.at(CrashEvidenceGot)
 	return verdict
 }
 
@@ -192,56 +189,53 @@ func (s *Steps) verdictOn(step Step, l *lane, v secret.Value) sdk.Verdict {
 // value, or where the target refuses that, by a bridge value and a change from
 // it to the same new value. It can be begun again at any point: what it sends
 // last is always that value.
-func (s *Steps) recover(ctx context.Context, step Step, l *lane, t *taken) error {
-	s.crew.crash.at(CrashRecovering)
-	final, err := s.finalValue(t)
+func (x *executor) recover(ctx context.Context) error {
+	x.crew.crash.at(CrashRecovering)
+	final, err := x.finalValue()
 	if err != nil {
 		return err
 	}
-	if last := t.last(); last.open() {
-		lost := s.lossOfTry(l.backend, last)
-		if err := s.conclude(last, sdk.Operation{}, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "no answer came")), lost); err != nil {
+	if last := x.recorded.Last(); last.Outcome == nil {
+		lost := delivery{attempt: last, lost: x.lossOf(last)}
+		if err := x.conclude(lost, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "no answer came"))); err != nil {
 			return err
 		}
 	}
-	set := sending{verb: sdk.Set, value: final, origin: t.tries[0].intent.Origin, again: true}
-	if err := s.send(ctx, step, l, t, set); err != nil || !bridgeable(t.last()) {
+	set := sending{verb: sdk.Set, value: final, origin: x.recorded.Attempts[0].Intent.Origin, again: true}
+	if err := x.send(ctx, set); err != nil || !bridgeable(x.recorded.Last()) {
 		return err
 	}
-	return s.bridge(ctx, step, l, t, final)
+	return x.bridge(ctx, final)
 }
 
 // bridgeable reports whether an administrative set was refused in a way that
 // leaves the bridge.
-func bridgeable(y *try) bool {
-	if y.outcome == nil || y.outcome.Outcome != sdk.Refused {
-		return false
-	}
-	return y.outcome.Code == sdk.Unsupported || y.outcome.Code == sdk.AccountStatus
+func bridgeable(a *journal.Attempt) bool {
+	return a.Refused() && (a.Outcome.Code == sdk.Unsupported || a.Outcome.Code == sdk.AccountStatus)
 }
 
 // bridge sets a value that is only meant to be changed from, and changes it.
-func (s *Steps) bridge(ctx context.Context, step Step, l *lane, t *taken, final secret.Value) error {
-	value, err := s.crew.mint(ctx, GenerateStep{Kind: step.Kind, Targets: []string{step.Backend}}, s.names)
+func (x *executor) bridge(ctx context.Context, final secret.Value) error {
+	value, err := x.crew.mint(ctx, GenerateStep{Kind: x.step.Kind, Targets: []string{x.step.Backend}}, x.names)
 	if err != nil {
 		return notMinted(err, "bridge value")
 	}
 	yes := true
 	set := sending{verb: sdk.Set, value: value, mustChange: &yes, bridge: true, again: true}
-	if err := s.send(ctx, step, l, t, set); err != nil || !t.last().applied() {
+	if err := x.send(ctx, set); err != nil || !x.recorded.Last().Applied() {
 		return err
 	}
-	s.crew.crash.at(CrashBridgeSet)
-	change := sending{verb: sdk.Change, value: final, old: value, origin: t.tries[0].intent.Origin, again: true}
-	return s.send(ctx, step, l, t, change)
+	x.crew.crash.at(CrashBridgeSet)
+	change := sending{verb: sdk.Change, value: final, old: value, origin: x.recorded.Attempts[0].Intent.Origin, again: true}
+	return x.send(ctx, change)
 }
 
 // finalValue is the new value that the step began with.
-func (s *Steps) finalValue(t *taken) (secret.Value, error) {
-	first := t.tries[0].intent
-	v, err := s.crew.vault.Unseal(first.User, first.Step, first.Try, roleValue, first.Sealed)
+func (x *executor) finalValue() (secret.Value, error) {
+	first := x.recorded.Attempts[0].Intent
+	v, err := x.unseal(first, journal.RoleValue, first.Sealed)
 	if err != nil {
-		return secret.Value{}, s.crew.broken(err)
+		return v, x.crew.broken(err)
 	}
 	return v, nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -51,11 +52,11 @@ func TestARefusalForHistoryOfARepeatedValueIsSettledByAVerify(t *testing.T) {
 		want    ledger.Status
 		sends   int
 	}{
-		{"in force", verbSet, true, sdk.Accepted, ledger.Done, 2},
-		{"overtaken by somebody else", verbSet, true, sdk.Rejected, ledger.Unresolved, 2},
-		{"nobody to ask", verbSet, false, sdk.CannotTell, ledger.Unresolved, 2},
-		{"locked", verbSet, true, sdk.Blocked, ledger.Unresolved, 2},
-		{"a change, seen as not in force", verbChange, true, sdk.Rejected, ledger.Unresolved, 2},
+		{"in force", journal.Set, true, sdk.Accepted, ledger.Done, 2},
+		{"overtaken by somebody else", journal.Set, true, sdk.Rejected, ledger.Unresolved, 2},
+		{"nobody to ask", journal.Set, false, sdk.CannotTell, ledger.Unresolved, 2},
+		{"locked", journal.Set, true, sdk.Blocked, ledger.Unresolved, 2},
+		{"a change, seen as not in force", journal.Change, true, sdk.Rejected, ledger.Unresolved, 2},
 	} {
 		b := newBook(1)
 		x := newTarget(t, b)
@@ -72,7 +73,7 @@ func TestARefusalForHistoryOfARepeatedValueIsSettledByAVerify(t *testing.T) {
 			be.Abilities = nil
 		}
 		hooks := generateAndSet("a")
-		if c.verb == verbChange {
+		if c.verb == journal.Change {
 			hooks = changeTo("a")
 		}
 		apply(t, jobOf(b, hooks, be))

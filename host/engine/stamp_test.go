@@ -3,6 +3,7 @@ package engine
 import (
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -14,13 +15,13 @@ func TestTheStampBeforeATryIsThatOfTheLastKnownState(t *testing.T) {
 		r.Backend, r.Account, r.Detail.Stamp = "a", "ann", stamp
 		return r
 	}
-	found := record(ledger.Record{Kind: ledger.Answer, Verb: verbFind, Outcome: sdk.Applied}, "found")
-	intent := record(ledger.Record{Kind: ledger.Intent, Step: 2, Try: 1, Verb: verbSet}, "")
-	applied := record(ledger.Record{Kind: ledger.Outcome, Verb: verbSet, Outcome: sdk.Applied}, "applied")
-	unknown := record(ledger.Record{Kind: ledger.Outcome, Verb: verbSet, Outcome: sdk.Unknown}, "")
-	refused := record(ledger.Record{Kind: ledger.Outcome, Verb: verbSet, Outcome: sdk.Refused}, "refused")
-	missed := record(ledger.Record{Kind: ledger.Answer, Verb: verbFind, Outcome: sdk.Refused}, "none")
-	verified := record(ledger.Record{Kind: ledger.Answer, Verb: verbVerify, Outcome: sdk.Applied}, "verified")
+	found := record(ledger.Record{Kind: ledger.Answer, Verb: journal.Find, Outcome: sdk.Applied}, "found")
+	intent := record(ledger.Record{Kind: ledger.Intent, Step: 2, Try: 1, Verb: journal.Set}, "")
+	applied := record(ledger.Record{Kind: ledger.Outcome, Verb: journal.Set, Outcome: sdk.Applied}, "applied")
+	unknown := record(ledger.Record{Kind: ledger.Outcome, Verb: journal.Set, Outcome: sdk.Unknown}, "")
+	refused := record(ledger.Record{Kind: ledger.Outcome, Verb: journal.Set, Outcome: sdk.Refused}, "refused")
+	missed := record(ledger.Record{Kind: ledger.Answer, Verb: journal.Find, Outcome: sdk.Refused}, "none")
+	verified := record(ledger.Record{Kind: ledger.Answer, Verb: journal.Verify, Outcome: sdk.Applied}, "verified")
 	earlier, sameStep, sameTry := intent, intent, intent
 	earlier.Step, sameStep.Try, sameTry.Step = 1, 0, 1
 	elsewhere := applied
@@ -47,8 +48,12 @@ func TestTheStampBeforeATryIsThatOfTheLastKnownState(t *testing.T) {
 		{"found after it", []ledger.Record{intent, found}, ""},
 		{"its intent is not there", []ledger.Record{found}, ""},
 	} {
-		s := &Steps{log: c.log}
-		if got := s.stampBefore(&try{intent: intent}); got != c.want {
+		h := journal.Read(c.log)
+		a := h.Attempt(intent.Step, intent.Try)
+		if a == nil {
+			a = &journal.Attempt{Intent: &intent}
+		}
+		if got := stampBefore(h, a); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}

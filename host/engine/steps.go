@@ -7,21 +7,11 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
-)
-
-// The verbs of steps, as records and reports name them.
-const (
-	verbSet    = "set"
-	verbChange = "change"
-	verbReset  = "reset"
-	verbVerify = "verify"
-	verbFind   = "find"
-	verbUnlock = "unlock"
-	verbRevert = "revert"
 )
 
 // Steps is what one call of rotate may do. Its methods are called from one
@@ -32,16 +22,16 @@ type Steps struct {
 	user   ledger.User
 	row    source.Row
 	names  []string // that a value must not contain
-	past   *past
 	ticket ticket
 	n      int // ordinal of the step
 
-	log       []ledger.Record // the user's records, old and new
-	fresh     map[signature]bool
-	olds      map[signature]secret.Value // what a change replaced
+	history   *journal.History // the user's records, old and new
+	before    int              // how many of them are of earlier processes
+	fresh     map[journal.Credential]bool
+	olds      map[journal.Credential]secret.Value // what a change replaced
 	attempts  int
-	through   bool            // the next operation goes through an open circuit
-	lost      map[[2]int]loss // of what this process concluded, by step and try
+	through   bool                      // the next operation goes through an open circuit
+	lost      map[*journal.Attempt]loss // of what this process concluded
 	simulated bool
 	taken     []poolKey           // values of backends' own generators
 	changedBy []Step              // simulated steps that would change something
@@ -65,7 +55,7 @@ func (s *Steps) Do(ctx context.Context, step Step) (Result, error) {
 		return Result{}, err
 	}
 	if s.simulated {
-		if step.Verb == verbSet || step.Verb == verbChange || step.Verb == verbReset {
+		if traits, _ := journal.TraitsOf(step.Verb); traits.Changes {
 			s.changedBy = append(s.changedBy, step)
 		}
 		return simulate(step), nil
@@ -73,17 +63,17 @@ func (s *Steps) Do(ctx context.Context, step Step) (Result, error) {
 	if err := s.crew.goOn(s); err != nil {
 		return Result{}, err
 	}
-	t, err := s.past.at(s.n, signature{step.Verb, step.Backend, step.Account, step.Kind})
+	was, err := s.history.Replay.At(s.n, step.Call())
 	if err != nil {
-		return Result{}, err
+		return Result{}, diverged(err)
 	}
-	switch step.Verb {
-	case verbSet, verbChange:
-		return s.apply(ctx, step, l, t)
-	case verbReset, verbUnlock:
-		return s.ask(ctx, step, l, t)
+	switch traits, _ := journal.TraitsOf(step.Verb); {
+	case traits.Carries:
+		return s.executor(step, l, was).apply(ctx)
+	case traits.Operation != "":
+		return s.executor(step, l, was).ask()
 	default:
-		return s.read(ctx, step, l, t)
+		return s.read(ctx, step, l, was)
 	}
 }
 
@@ -102,10 +92,10 @@ func (s *Steps) admissible(step Step) (*lane, error) {
 	if strings.ContainsFunc(step.Account, unicode.IsControl) {
 		return nil, misuse("%s: the account has a control character", step.Verb)
 	}
-	if (step.Verb == verbSet || step.Verb == verbChange || step.Verb == verbVerify) && step.Value.Empty() {
+	if traits, _ := journal.TraitsOf(step.Verb); (traits.Carries || step.Verb == journal.Verify) && step.Value.Empty() {
 		return nil, misuse("%s %s %s: the value is empty", step.Verb, step.Backend, step.Account)
 	}
-	if step.Verb == verbChange && step.Old.Empty() {
+	if step.Verb == journal.Change && step.Old.Empty() {
 		return nil, misuse("change %s %s: the old value is empty", step.Backend, step.Account)
 	}
 	return l, nil
@@ -113,17 +103,12 @@ func (s *Steps) admissible(step Step) (*lane, error) {
 
 // needs checks the step against what the backend can do.
 func needs(b Backend, step Step) error {
-	d := b.Description
-	can := map[string]bool{
-		verbSet: d.Does(sdk.Set), verbChange: d.Does(sdk.Change),
-		verbReset: b.Can(sdk.CanReset), verbUnlock: b.Can(sdk.CanUnlock),
-		verbVerify: b.Can(sdk.CanVerify), verbFind: b.Can(sdk.CanFind),
+	traits, known := journal.TraitsOf(step.Verb)
+	if !known || !traits.Can(b.Description, b.Abilities) {
+		return static(misuse("backend %q (%s) cannot %s", b.Label, b.Description.Name, step.Verb))
 	}
-	if !can[step.Verb] {
-		return static(misuse("backend %q (%s) cannot %s", b.Label, d.Name, step.Verb))
-	}
-	if !d.HasKind(step.Kind) && step.Verb != verbFind && step.Verb != verbUnlock {
-		return static(misuse("backend %q has no credential of kind %q; it has %s", b.Label, step.Kind, kindsOf(d)))
+	if traits.Kinded && !b.Description.HasKind(step.Kind) {
+		return static(misuse("backend %q has no credential of kind %q; it has %s", b.Label, step.Kind, kindsOf(b.Description)))
 	}
 	return nil
 }
@@ -147,57 +132,42 @@ func misuse(format string, args ...any) *Fault {
 func simulate(step Step) Result {
 	r := Result{Outcome: sdk.Applied}
 	switch step.Verb {
-	case verbReset:
+	case journal.Reset:
 		r.Value = Given(secret.New("simulated"))
-	case verbFind:
+	case journal.Find:
 		r.Account = &sdk.Account{Account: step.Account, ID: step.Account, Login: step.Account, Status: sdk.StatusActive}
 	}
 	return r
 }
 
-// record queues a record and remembers it.
-func (s *Steps) record(r ledger.Record) {
-	s.log = append(s.log, r)
-	s.crew.writer.add(entry{rec: &r})
+// record takes a record into the history and queues it.
+func (s *Steps) record(r *journal.Record) {
+	s.history.Add(r)
+	rec := *r
+	s.crew.writer.add(entry{rec: &rec})
 }
 
 // recordNow is record that waits until it is durable.
-func (s *Steps) recordNow(r ledger.Record) error {
-	s.log = append(s.log, r)
-	if err := s.crew.writer.write(&r); err != nil {
+func (s *Steps) recordNow(r *journal.Record) error {
+	s.history.Add(r)
+	rec := *r
+	if err := s.crew.writer.write(&rec); err != nil {
 		return s.crew.broken(err)
 	}
 	return nil
 }
 
-// base returns a record of the step.
-func (s *Steps) base(kind ledger.Kind, step Step) ledger.Record {
-	return ledger.Record{Kind: kind, User: s.user.Pos, Step: s.n, Verb: step.Verb,
-		Backend: step.Backend, Account: step.Account, Cred: step.Kind}
-}
-
 // answer records what a reading step, or the host itself, said.
-func (s *Steps) answer(step Step, outcome sdk.Outcome, err *sdk.Error, d ledger.Detail) Result {
-	r := s.base(ledger.Answer, step)
-	r.Outcome = outcome
-	fill(&r, &d, err)
-	r.Detail = d
-	s.record(r)
-	return resultOf(r)
+func (s *Steps) answer(step Step, outcome sdk.Outcome, err *sdk.Error, d journal.Detail) Result {
+	r := step.Record(journal.Answer, s.user.Pos, s.n)
+	r.Outcome, r.Detail = outcome, d
+	r.Blame(err)
+	s.record(&r)
+	return journal.ResultOf(&r)
 }
 
-// fill puts an error into a record.
-func fill(r *ledger.Record, d *ledger.Detail, err *sdk.Error) {
-	if err == nil {
-		return
-	}
-	r.Code = err.Code
-	d.Message, d.Native, d.Violations, d.AccountStatus = err.Message, err.Native, err.Violations, err.AccountStatus
-}
-
-func resultOf(r ledger.Record) Result {
-	return Result{Outcome: r.Outcome, Code: r.Code, Message: r.Detail.Message, Native: r.Detail.Native, Account: r.Detail.Account}
-}
+// diverged is the fault of a hook that takes another step than the recorded one.
+func diverged(err error) *Fault { return &Fault{Code: Diverged, Message: err.Error()} }
 
 // cancelled is the fault of a user who goes back to pending.
 func cancelled() *Fault { return &Fault{Code: sdk.Cancelled, Message: "the run stops"} }

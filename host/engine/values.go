@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -22,25 +23,25 @@ func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*Value, error) {
 	if f := s.crew.ofKind(g); f != nil {
 		return nil, f
 	}
-	v := &Value{origin: s.n}
+	v := &Value{Origin: s.n}
 	g.taken = &s.taken
-	v.mint = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
-	if t := s.past.now[s.n]; t != nil {
-		return nil, diverged(s.n, t.sig.String(), "generate")
+	v.Another = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
+	if err := s.history.Replay.NoStepAt(s.n, "generate"); err != nil {
+		return nil, diverged(err)
 	}
-	if kept := s.past.generated(s.n); kept != nil {
-		was, err := s.crew.vault.Unseal(kept.User, kept.Step, kept.Try, roleValue, kept.Sealed)
+	if kept := s.history.Replay.Generated(s.n); kept != nil {
+		was, err := s.unseal(kept, journal.RoleValue, kept.Sealed)
 		if err != nil {
 			return nil, s.crew.broken(err)
 		}
-		v.current.Store(&was)
+		v.Replace(was)
 		return v, nil
 	}
-	fresh, err := v.mint(ctx)
+	fresh, err := v.Another(ctx)
 	if err != nil {
 		return nil, generateFault(err)
 	}
-	v.current.Store(&fresh)
+	v.Replace(fresh)
 	return v, nil
 }
 
@@ -85,7 +86,7 @@ func generateFault(err error) *Fault {
 		return f
 	}
 	e := sdk.AsError(err, sdk.PolicyViolation)
-	return &Fault{Code: e.Code, Message: "generate: " + e.Message, static: isContradiction(err)}
+	return &Fault{Code: e.Code, Message: "generate: " + e.Message, Static: isContradiction(err)}
 }
 
 // notMinted is the fault of a user for whom no further value could be made; a

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -56,13 +57,13 @@ func TestQuestionsOutliveARestartOfThePlugin(t *testing.T) {
 			if err != nil {
 				return *must(Result{}, err)
 			}
-			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
 			return Verdict{}
 		},
 		"accounts": func(ctx context.Context, row source.Row, s *Steps) Verdict {
-			if bad := must(s.Do(ctx, Step{Verb: verbFind, Backend: "a", Account: row.Key})); bad != nil {
+			if bad := must(s.Do(ctx, Step{Verb: journal.Find, Backend: "a", Account: row.Key})); bad != nil {
 				return *bad
 			}
 			return generateAndSet("a")(ctx, row, s)
@@ -122,7 +123,7 @@ func TestAValueThatCannotBeReplacedSaysWhy(t *testing.T) {
 			if err != nil {
 				return *must(Result{}, err)
 			}
-			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
 			return Verdict{}
@@ -159,7 +160,7 @@ func TestGeneratorsAreAskedForNoMoreValuesThanUsersAreLeft(t *testing.T) {
 			if err != nil {
 				return *must(Result{}, err)
 			}
-			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
 			return Verdict{}
@@ -182,7 +183,7 @@ func TestGeneratorsServeUsersOfSeveralKinds(t *testing.T) {
 			if err != nil {
 				return *must(Result{}, err)
 			}
-			if bad := must(s.Do(ctx, Step{Verb: verbSet, Backend: "a", Account: row.Key + kind, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key + kind, Value: v})); bad != nil {
 				return *bad
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"hash/maphash"
 	"strings"
 	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // batch is how many rows one INSERT carries. The driver looks its parameters
@@ -51,7 +53,7 @@ func newWriter(r *Run) (*writer, error) {
 	w.insRecN = w.insRec1 + strings.Repeat(",(?,?,?,?)", batch-1)
 	w.insUser = w.insUser1 + strings.Repeat(",(?,?,?,?)", batch-1)
 	w.proof.sum.SetSeed(maphash.MakeSeed())
-	w.watch = watch{known: r.known, open: map[int64]*userWatch{}, seed: maphash.MakeSeed()}
+	w.watch = watch{known: r.known, open: map[int64]*journal.History{}}
 	if err := w.load(); err != nil {
 		_ = db.close()
 		return nil, err
@@ -303,7 +305,7 @@ func (w *writer) admit(r *Record) (was statusNumber, err error) {
 	if r.User < 0 || r.User > w.run.total {
 		return 0, contradiction(r, "the plan has %d users", w.run.total)
 	}
-	if aboutUser(r.Kind) != (r.User > 0) {
+	if r.Kind.AboutUser() != (r.User > 0) {
 		return 0, contradiction(r, "user %d", r.User)
 	}
 	if r.User == 0 {
@@ -313,15 +315,6 @@ func (w *writer) admit(r *Record) (was statusNumber, err error) {
 		return 0, contradiction(r, "the plan skips the user")
 	}
 	return w.admitUser(r)
-}
-
-// aboutUser reports whether records of the kind are about a user.
-func aboutUser(k Kind) bool {
-	switch k {
-	case Intent, Outcome, Answer, Finished, Reopened:
-		return true
-	}
-	return false
 }
 
 // admitRun checks a record about the run.
@@ -366,14 +359,4 @@ func contradiction(r *Record, format string, args ...any) error {
 		where += fmt.Sprintf(" step %d try %d", r.Step, r.Try)
 	}
 	return fmt.Errorf("%w: %s%s: %s", ErrContradiction, r.Kind, where, fmt.Sprintf(format, args...))
-}
-
-// String returns what the kind is called: "intent", "finished", ….
-func (k Kind) String() string {
-	names := [...]string{"record", "opened", "planned", "started", "intent", "outcome", "answer", "finished", "reopened",
-		"held", "approved", "stopped", "ended", "revealed", "reported", "accepted", "forgot"}
-	if int(k) < len(names) {
-		return names[k]
-	}
-	return fmt.Sprintf("kind %d", uint8(k))
 }

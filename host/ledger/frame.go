@@ -74,20 +74,12 @@ func frameOf(r *Record) (frame, error) {
 		return f, fmt.Errorf("record of kind %d: a negative number", r.Kind)
 	}
 	d.Attempt, d.Status, d.Digest = 0, "", ""
-	if d.empty() {
+	if d.Empty() {
 		return f, nil
 	}
 	var err error
 	f.Detail, err = json.Marshal(&d)
 	return f, err
-}
-
-// empty reports whether there is nothing to keep as JSON.
-func (d *Detail) empty() bool {
-	return d.Op == "" && !d.Bridge && d.Attempt == 0 && d.HashFormat == "" && d.MustChange == nil && d.Message == "" && d.Native == "" &&
-		len(d.Violations) == 0 && d.AccountStatus == "" && d.Ref == "" && d.Stamp == "" && d.Verdict == "" && d.Account == nil && d.Identity == "" && d.Late == nil && !d.Contradicted &&
-		d.Status == "" && !d.Unchanged && d.Backtrace == "" && d.Command == "" && d.OSUser == "" && d.Host == "" && d.Home == "" && d.PID == 0 && d.Requestor == "" &&
-		d.SourceSystem == "" && d.Wave == "" && d.State == "" && d.Digest == "" && len(d.Counts) == 0 && len(d.Facts) == 0 && len(d.Backends) == 0
 }
 
 // record turns a frame into its record.

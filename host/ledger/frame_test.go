@@ -61,7 +61,7 @@ func TestRecordSurvivesItsFrame(t *testing.T) {
 
 func TestEmptyDetailIsOneWithoutAField(t *testing.T) {
 	v := reflect.ValueOf(&Detail{}).Elem()
-	if !v.Addr().Interface().(*Detail).empty() {
+	if !v.Addr().Interface().(*Detail).Empty() {
 		t.Fatal("an empty Detail is not empty")
 	}
 	for i := range v.NumField() {
@@ -83,7 +83,7 @@ func TestEmptyDetailIsOneWithoutAField(t *testing.T) {
 		default:
 			t.Fatalf("a field of kind %s: teach empty and this test", f.Kind())
 		}
-		if d.Addr().Interface().(*Detail).empty() {
+		if d.Addr().Interface().(*Detail).Empty() {
 			t.Errorf("a Detail with %s alone counts as empty: it would be lost", v.Type().Field(i).Name)
 		}
 	}

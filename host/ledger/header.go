@@ -1,14 +1,10 @@
 package ledger
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"reflect"
-	"slices"
 	"time"
 )
 
@@ -40,48 +36,6 @@ type Module struct {
 	Name   string `json:"name"`
 	Text   []byte `json:"text,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
-}
-
-// BackendPin is one configured backend.
-type BackendPin struct {
-	Name    string `json:"name"` // of the plugin
-	Label   string `json:"label"`
-	Version string `json:"version,omitempty"`
-	Digest  string `json:"digest,omitempty"`  // SHA-256 of the executable in hex; "" of a backend in rekey itself
-	Config  string `json:"config,omitempty"`  // JSON without secrets
-	Reaches string `json:"reaches,omitempty"` // what of Config says which accounts it reaches, as JSON
-
-	There  []string `json:"there,omitempty"`  // of the paths in Reaches, those that led to something
-	Absent []string `json:"absent,omitempty"` // and those that did not
-
-	Confined bool     `json:"confined,omitempty"` // to the grants
-	Grants   []string `json:"grants,omitempty"`   // "connect 636", "read /etc/x", "write /srv/y"
-}
-
-// Target tells systems apart over runs: two pins with the same plugin and the
-// same settings reach the same accounts, whatever they are labelled.
-func (p BackendPin) Target() string { return p.Name + " " + cmp.Or(p.Reaches, p.Config) }
-
-// SameTarget reports whether both reach the same accounts. Settings that are
-// all the same do where their plugins differ in which of them say so.
-func (p BackendPin) SameTarget(o BackendPin) bool {
-	return p.Target() == o.Target() || p.Name == o.Name && p.Config == o.Config && !slices.Equal(p.reached(), o.reached())
-}
-
-// reached are the names of the settings that say what the backend reaches.
-func (p BackendPin) reached() []string {
-	var values map[string]json.RawMessage
-	if json.Unmarshal([]byte(p.Reaches), &values) != nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(values))
-}
-
-// Equal reports whether both are the same in every respect.
-func (p BackendPin) Equal(o BackendPin) bool {
-	same := slices.Equal(p.Grants, o.Grants) && slices.Equal(p.There, o.There) && slices.Equal(p.Absent, o.Absent)
-	p.Grants, o.Grants, p.There, o.There, p.Absent, o.Absent = nil, nil, nil, nil, nil, nil
-	return same && reflect.DeepEqual(p, o)
 }
 
 // SourcePin is one file of users.

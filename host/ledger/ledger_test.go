@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -105,7 +106,7 @@ func TestAppliedUserIsFoundAgain(t *testing.T) {
 		t.Fatalf("User() = %+v", u)
 	}
 	list := Candidates(u.History)
-	if len(list) != 1 || list[0].State != CandidateApplied || !list[0].Current {
+	if len(list) != 1 || list[0].State != journal.CandidateApplied || !list[0].Current {
 		t.Fatalf("Candidates() = %+v", list)
 	}
 	v, err := again.Unseal(u.Pos, list[0].Step, list[0].Try, "value", list[0].Sealed)

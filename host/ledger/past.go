@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -46,7 +47,7 @@ func (s *Store) NewestApplied(k Keys, except, target, account, cred string) (v s
 		if c == nil || ok && !at.After(newest) {
 			continue
 		}
-		found, err := r.run.Unseal(c.Record.User, c.Step, c.Try, "value", c.Sealed)
+		found, err := r.run.Unseal(c.Record.User, c.Step, c.Try, journal.RoleValue, c.Sealed)
 		if err == nil {
 			v, ok, newest = found, true, at
 		}
@@ -116,12 +117,12 @@ func (p *past) close() {
 }
 
 // find returns the value that the run applied last to the account, and when.
-func (p *pastRun) find(account, cred string) (*Candidate, time.Time, error) {
+func (p *pastRun) find(account, cred string) (*journal.Candidate, time.Time, error) {
 	users, err := p.usersOf(account)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	var best *Candidate
+	var best *journal.Candidate
 	var at time.Time
 	for _, pos := range users {
 		history, err := p.run.history(pos)
@@ -129,7 +130,7 @@ func (p *pastRun) find(account, cred string) (*Candidate, time.Time, error) {
 			return nil, at, err
 		}
 		for _, c := range Candidates(history) {
-			if c.State != CandidateApplied || c.Bridge || c.Account != account || c.Cred != cred || !slices.Contains(p.labels, c.Backend) {
+			if c.State != journal.CandidateApplied || c.Bridge || c.Account != account || c.Cred != cred || !slices.Contains(p.labels, c.Backend) {
 				continue
 			}
 			if t := appliedAt(history, c); best == nil || t.After(at) {
@@ -141,7 +142,7 @@ func (p *pastRun) find(account, cred string) (*Candidate, time.Time, error) {
 }
 
 // appliedAt is the time of the outcome that applied the candidate.
-func appliedAt(history []Record, c Candidate) time.Time {
+func appliedAt(history []Record, c journal.Candidate) time.Time {
 	at := c.Record.At
 	for _, r := range history {
 		if r.Kind == Outcome && r.Step == c.Step && r.Try == c.Try {

@@ -1,123 +1,48 @@
 package ledger
 
-import (
-	"time"
+import "github.com/rekey-host/rekey/host/journal"
 
-	"github.com/rekey-host/rekey/sdk"
+// What a ledger keeps is written in the words of the journal.
+type (
+	Kind       = journal.Kind
+	Record     = journal.Record
+	Detail     = journal.Detail
+	Status     = journal.Status
+	State      = journal.State
+	BackendPin = journal.BackendPin
 )
 
-// Kind says what a Record records. The numbers stand in ledgers: they are only
-// ever added to.
-type Kind uint8
-
-// The kinds of records. Each record is one leaf of the run's hash log.
 const (
-	Opened   Kind = 1  // the run: its header
-	Planned  Kind = 2  // the plan is frozen: its digest and counts
-	Started  Kind = 3  // a process begins to apply: who, where, which command
-	Intent   Kind = 4  // a value is about to be sent: written and synced before its first byte
-	Outcome  Kind = 5  // what became of an intent, or of a step that has none (reset, unlock)
-	Answer   Kind = 6  // what a reading step returned: verify, find
-	Finished Kind = 7  // a user's status
-	Reopened Kind = 8  // a user is put back: retry, or an unknown that is tried again
-	Held     Kind = 9  // a wave ended that holds for approval
-	Approved Kind = 10 // the hold is released
-	Stopped  Kind = 11 // the run stopped early: why
-	Ended    Kind = 12 // a process ends its work on the run: the state
-	Revealed Kind = 13 // somebody read sealed values
-	Reported Kind = 14 // a report was written
-	Accepted Kind = 15 // a changed script or plugin was accepted
-	Forgot   Kind = 16 // the data key was destroyed
-)
+	Opened   = journal.Opened
+	Planned  = journal.Planned
+	Started  = journal.Started
+	Intent   = journal.Intent
+	Outcome  = journal.Outcome
+	Answer   = journal.Answer
+	Finished = journal.Finished
+	Reopened = journal.Reopened
+	Held     = journal.Held
+	Approved = journal.Approved
+	Stopped  = journal.Stopped
+	Ended    = journal.Ended
+	Revealed = journal.Revealed
+	Reported = journal.Reported
+	Accepted = journal.Accepted
+	Forgot   = journal.Forgot
 
-// Record is one entry of a run's ledger. Records are appended and never
-// rewritten.
-type Record struct {
-	Index int64     // place in the hash log, from 0; set by Commit
-	Kind  Kind      //
-	At    time.Time // UTC, microseconds; set by Commit if zero
+	Pending     = journal.Pending
+	Done        = journal.Done
+	Failed      = journal.Failed
+	Skipped     = journal.Skipped
+	Partial     = journal.Partial
+	Unresolved  = journal.Unresolved
+	HeldPending = journal.HeldPending
 
-	User int64 // position in the plan, from 1; 0: about the run
-	Step int   // ordinal of the step in the hook, from 1; 0: not about a step
-	Try  int   // which value of the step, from 0: a new one after a policy refusal, a bridge
-
-	Verb    string // set change reset verify find unlock revert, of the step
-	Backend string // label
-	Account string
-	Cred    string // the kind of credential
-
-	Origin  int         // ordinal of the generate that made the value; 0: given
-	Outcome sdk.Outcome // of Outcome and Answer records
-	Code    sdk.Code    //
-
-	Sealed    []byte // the value of an Intent, or that a reset returned
-	SealedOld []byte // the old value of a change
-
-	Detail Detail
-}
-
-// Detail holds the rarer fields of a Record. It is kept as JSON.
-type Detail struct {
-	Op            string          `json:"op,omitempty"`      // the action where it differs from the step's: "set" inside a change that is being settled
-	Bridge        bool            `json:"bridge,omitempty"`  // the value is a bridge, not meant to stay
-	Attempt       int             `json:"attempt,omitempty"` // how often it was sent
-	HashFormat    string          `json:"hash_format,omitempty"`
-	MustChange    *bool           `json:"must_change,omitempty"`
-	Message       string          `json:"message,omitempty"`
-	Native        string          `json:"native,omitempty"`
-	Violations    []sdk.Violation `json:"violations,omitempty"`
-	AccountStatus sdk.Status      `json:"account_status,omitempty"`
-	Ref           string          `json:"ref,omitempty"`
-	Stamp         string          `json:"stamp,omitempty"`
-	Verdict       string          `json:"verdict,omitempty"`
-	Account       *sdk.Account    `json:"account,omitempty"`      // what find returned
-	Identity      string          `json:"identity,omitempty"`     // of an Intent: what the target takes the account's name for, opaque; "": the name
-	Late          *time.Time      `json:"late,omitempty"`         // of an Outcome: an attempt got no answer, and may arrive until then
-	Contradicted  bool            `json:"contradicted,omitempty"` // of an Outcome: the plugin contradicted itself
-
-	Status    Status `json:"status,omitempty"`    // of Finished
-	Unchanged bool   `json:"unchanged,omitempty"` // of Finished: done, and no password was changed
-	Backtrace string `json:"backtrace,omitempty"`
-
-	Command      string            `json:"command,omitempty"` // of Started: run, resume, retry
-	OSUser       string            `json:"os_user,omitempty"`
-	Host         string            `json:"host,omitempty"`
-	Home         string            `json:"home,omitempty"` // of Opened, Started, and Accepted after a move: name of the state directory
-	PID          int               `json:"pid,omitempty"`
-	Requestor    string            `json:"requestor,omitempty"`
-	SourceSystem string            `json:"source_system,omitempty"`
-	Wave         string            `json:"wave,omitempty"`
-	State        State             `json:"state,omitempty"` // of Ended
-	Digest       string            `json:"digest,omitempty"`
-	Counts       map[string]int64  `json:"counts,omitempty"`
-	Facts        map[string]string `json:"facts,omitempty"`
-	Backends     []BackendPin      `json:"backends,omitempty"` // of Accepted: what holds from here on
-}
-
-// Status is what a row of the input came to.
-type Status string
-
-// The statuses. Pending and Held are those of users without a Finished record.
-const (
-	Pending     Status = "pending"
-	Done        Status = "done"
-	Failed      Status = "failed"
-	Skipped     Status = "skipped"
-	Partial     Status = "partial"
-	Unresolved  Status = "unknown"
-	HeldPending Status = "held"
-)
-
-// State is where a run stands.
-type State string
-
-// The states of a run. Interrupted is Running without a living process.
-const (
-	StatePlanned     State = "planned"
-	StateRunning     State = "running"
-	StateFinished    State = "finished"
-	StateUnsettled   State = "unsettled"
-	StateStopped     State = "stopped"
-	StateHeld        State = "held"
-	StateInterrupted State = "interrupted"
+	StatePlanned     = journal.StatePlanned
+	StateRunning     = journal.StateRunning
+	StateFinished    = journal.StateFinished
+	StateUnsettled   = journal.StateUnsettled
+	StateStopped     = journal.StateStopped
+	StateHeld        = journal.StateHeld
+	StateInterrupted = journal.StateInterrupted
 )

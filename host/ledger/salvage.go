@@ -76,7 +76,7 @@ const maxNamed = 10
 func (w *writer) sentLast() string {
 	users := slices.Clone(w.last)
 	for pos, u := range w.watch.open {
-		if u.unsettled() != nil {
+		if u.Doubtful() != nil {
 			users = append(users, pos)
 		}
 	}

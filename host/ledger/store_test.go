@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/sys/unix"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -590,7 +591,7 @@ func TestCandidateKnowsItsForm(t *testing.T) {
 func TestLateOutcomeWins(t *testing.T) {
 	history := []Record{{Kind: Intent, Index: 1, Step: 1, Verb: "set", Sealed: []byte("x")}, {Kind: Outcome, Index: 2, Step: 1, Verb: "set", Outcome: sdk.Unknown},
 		{Kind: Reopened, Index: 3}, {Kind: Outcome, Index: 4, Step: 1, Verb: "set", Outcome: sdk.Applied}}
-	if got := Candidates(history); len(got) != 1 || got[0].State != CandidateApplied || !bytes.Equal(got[0].Record.Sealed, []byte("x")) {
+	if got := Candidates(history); len(got) != 1 || got[0].State != journal.CandidateApplied || !bytes.Equal(got[0].Record.Sealed, []byte("x")) {
 		t.Fatalf("Candidates() = %+v", got)
 	}
 }

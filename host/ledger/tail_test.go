@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -367,7 +368,7 @@ func TestValueIsAppliedWhenItsOwnOutcomeSaysSo(t *testing.T) {
 		{Kind: Intent, Step: 1, Try: 0, At: at(1)}, {Kind: Outcome, Step: 1, Try: 0, At: at(2)},
 		{Kind: Outcome, Step: 1, Try: 1, At: at(3)}, {Kind: Outcome, Step: 2, Try: 0, At: at(4)}, {Kind: Answer, Step: 1, Try: 0, At: at(5)},
 	}
-	if got := appliedAt(history, Candidate{Step: 1, Record: history[0]}); got != at(2) {
+	if got := appliedAt(history, journal.Candidate{Step: 1, Record: history[0]}); got != at(2) {
 		t.Errorf("appliedAt() = %v, want the time of its outcome", got)
 	}
 }

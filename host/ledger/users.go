@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -562,7 +563,7 @@ func (r *Run) Intents(fn func(backend, account, cred, identity string, user int6
 			if err != nil {
 				return err
 			}
-			if !valueVerb(f.Verb) {
+			if traits, _ := journal.TraitsOf(f.Verb); !traits.Changes {
 				return nil // an unlock owns nothing
 			}
 			rec, err := f.record()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // Audit is what a verification found.
@@ -150,7 +151,7 @@ type verification struct {
 	places places
 	now    *standing
 	last   []userState // by position
-	flight map[int64]*userWatch
+	flight map[int64]*journal.History
 	spoilt map[int64]bool // users of whom a record cannot be trusted: one problem is enough
 	heads  heads
 
@@ -253,7 +254,7 @@ func (v *verification) readRun() error {
 	v.names, v.total = namesKey(found.bytes(1)), found.int(2)
 	v.enc.key = &v.names
 	v.last = make([]userState, v.total+1)
-	v.flight, v.spoilt = map[int64]*userWatch{}, map[int64]bool{}
+	v.flight, v.spoilt = map[int64]*journal.History{}, map[int64]bool{}
 	err = v.c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
 		v.bounds = append(v.bounds, waveRow{w.text(0), w.int(1), w.int(2)})
 		return nil
@@ -379,7 +380,7 @@ func (v *verification) take(r *Record, wrong func(string, ...any)) {
 			v.planned = r
 		}
 	}
-	if !aboutUser(r.Kind) {
+	if !r.Kind.AboutUser() {
 		v.now.apply(r, noStatus)
 		return
 	}
@@ -396,20 +397,20 @@ func (v *verification) take(r *Record, wrong func(string, ...any)) {
 func (v *verification) user(r *Record, was statusNumber, wrong func(string, ...any)) {
 	u := v.flight[r.User]
 	if u == nil {
-		u = &userWatch{}
+		u = &journal.History{}
 		v.flight[r.User] = u
 	}
 	if was != noStatus && r.Kind != Reopened {
 		wrong("%s of a user who has a status already: it was put in, or a record before it is missing", r.Kind)
 	}
+	if r.Kind != Reopened {
+		defer u.Add(bare(r))
+	}
 	switch r.Kind {
-	case Intent:
-		u.read(r, 0)
 	case Outcome:
-		if u.at(r.Step, r.Try) == nil && carriesValue(r.Verb) && was == noStatus && v.round(r) {
+		if u.Attempt(r.Step, r.Try) == nil && carriesValue(r.Verb) && was == noStatus && v.round(r) {
 			wrong("outcome without an intent: the record of the value is missing")
 		}
-		u.read(r, 0)
 	case Finished:
 		v.unanswered(r, u, wrong)
 		delete(v.flight, r.User)
@@ -426,10 +427,10 @@ func (v *verification) user(r *Record, was statusNumber, wrong func(string, ...a
 // one may be of an earlier intent.
 func (v *verification) round(r *Record) bool { return v.last[r.User].rec != -1 }
 
-func (v *verification) unanswered(r *Record, u *userWatch, wrong func(string, ...any)) {
-	for _, t := range u.tries {
-		if carriesValue(t.verb) && !t.answered && r.Detail.Status == Done {
-			wrong("finished as done, but step %d has no outcome: the record of it is missing", t.step)
+func (v *verification) unanswered(r *Record, u *journal.History, wrong func(string, ...any)) {
+	for _, a := range u.Attempts() {
+		if carriesValue(a.Intent.Verb) && a.Outcome == nil && r.Detail.Status == Done {
+			wrong("finished as done, but step %d has no outcome: the record of it is missing", a.Intent.Step)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -56,10 +57,10 @@ var advice = map[sdk.Code]Advice{
 	sdk.Unsupported:          {"use another step: the backend cannot do this", RetryChanged},
 	sdk.Cancelled:            {"nothing is wrong with them", Retry},
 	sdk.Internal:             {"report the defect to the plugin's author", Look},
-	ledger.ScriptError:       {"mend the script", RetryChanged},
-	ledger.ScriptFailed:      {"see what the script says of each", Look},
-	ledger.Diverged:          {"run the script that was recorded", Retry},
-	ledger.DuplicateAccount:  {"nothing was sent for them: keep one line for each account", Nothing},
+	journal.ScriptError:      {"mend the script", RetryChanged},
+	journal.ScriptFailed:     {"see what the script says of each", Look},
+	journal.Diverged:         {"run the script that was recorded", Retry},
+	journal.DuplicateAccount: {"nothing was sent for them: keep one line for each account", Nothing},
 }
 
 // tooEarly is the advice for a rule that no other value meets: a minimum age, or

@@ -5,23 +5,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk/secret"
-)
-
-// The verbs of steps that change a credential, as records have them.
-const (
-	verbSet    = "set"
-	verbChange = "change"
-	verbReset  = "reset"
-	verbRevert = "revert"
-)
-
-// The roles under which values are sealed, as the engine seals them.
-const (
-	roleValue = "value"
-	roleOld   = "old"
 )
 
 // View is how Build looks at a run.
@@ -82,11 +69,11 @@ func Build(v View, u ledger.User) (Result, error) {
 		}
 		r.Row = row
 	}
-	past := read(u.History)
-	r.finish(past.finished)
-	for _, t := range past.tries {
-		r.Steps = append(r.Steps, t.step(v.Run, u.Pos))
-		r.Attempts += t.attempts()
+	past := journal.Read(u.History)
+	r.finish(past.Finished())
+	for _, a := range past.Attempts() {
+		r.Steps = append(r.Steps, stepOf(v.Run, u.Pos, a))
+		r.Attempts += sent(a)
 	}
 	if v.Unseal == nil {
 		return r, nil
@@ -98,7 +85,7 @@ func Build(v View, u ledger.User) (Result, error) {
 }
 
 // finish takes the status's reason over; nil is a user that has no status.
-func (r *Result) finish(f *ledger.Record) {
+func (r *Result) finish(f *journal.Record) {
 	if f == nil {
 		return
 	}
@@ -106,22 +93,23 @@ func (r *Result) finish(f *ledger.Record) {
 }
 
 // values opens what may be the present value of each credential.
-func (r *Result) values(v View, u ledger.User, past history) error {
+func (r *Result) values(v View, u ledger.User, past *journal.History) error {
 	r.Passwords, r.Candidates = map[string]secret.Value{}, map[string][]secret.Value{}
+	touched := past.Touched()
 	for _, label := range v.Labels {
-		if !past.touched(label) {
+		if !slices.ContainsFunc(touched, func(c *journal.CredentialHistory) bool { return c.Backend == label }) {
 			r.Passwords[label], r.Candidates[label] = secret.Value{}, nil
 		}
 	}
-	all := ledger.Candidates(u.History)
-	for _, c := range past.creds {
-		list, certain, err := v.open(u.Pos, c, all)
+	all := past.Candidates()
+	for _, c := range touched {
+		list, certain, err := v.open(u.Pos, c.Credential, all)
 		if err != nil {
 			return err
 		}
-		name := past.name(c)
+		name := nameAmong(touched, c.Credential)
 		r.Passwords[name], r.Candidates[name] = certain, list
-		if len(past.creds) == 1 && certain.Present() {
+		if len(touched) == 1 && certain.Present() {
 			r.Password = &certain
 		}
 	}
@@ -132,9 +120,9 @@ func (r *Result) values(v View, u ledger.User, past history) error {
 // first, and the one that certainly is, if there is one. Where a change is in
 // doubt and nothing else is known, what it was to replace may still be in
 // force.
-func (v View) open(user int64, c cred, all []ledger.Candidate) (list []secret.Value, certain secret.Value, err error) {
-	var before *ledger.Record // with the value that was there before anything was sent
-	add := func(role string, r ledger.Record, sealed []byte) secret.Value {
+func (v View) open(user int64, of journal.Credential, all []journal.Candidate) (list []secret.Value, certain secret.Value, err error) {
+	var before *journal.Record // with the value that was there before anything was sent
+	add := func(role string, r *journal.Record, sealed []byte) secret.Value {
 		value, failure := v.Unseal(user, r.Step, r.Try, role, sealed)
 		if failure != nil {
 			err = failure
@@ -143,123 +131,65 @@ func (v View) open(user int64, c cred, all []ledger.Candidate) (list []secret.Va
 		}
 		return value
 	}
-	for _, x := range all {
-		if (cred{x.Backend, x.Account, x.Cred}) != c {
+	for i := range all {
+		x := &all[i]
+		if (journal.Credential{Backend: x.Backend, Account: x.Account, Kind: x.Cred}) != of {
 			continue
 		}
 		switch x.State {
-		case ledger.CandidateApplied:
-			value := add(roleValue, x.Record, x.Sealed)
+		case journal.CandidateApplied:
+			value := add(journal.RoleValue, &x.Record, x.Sealed)
 			if x.Current {
 				certain = value
 			}
 			before = nil
-		case ledger.CandidateUnknown:
-			add(roleValue, x.Record, x.Sealed)
+		case journal.CandidateUnknown:
+			add(journal.RoleValue, &x.Record, x.Sealed)
 			before = &x.Record
-		case ledger.CandidateSuperseded:
+		case journal.CandidateSuperseded:
 			before = nil
 		}
 	}
 	if before != nil && len(before.SealedOld) > 0 {
-		add(roleOld, *before, before.SealedOld)
+		add(journal.RoleOld, before, before.SealedOld)
 	}
 	return list, certain, err
 }
 
-// history is a user's records, arranged.
-type history struct {
-	tries    []*try // and answers, in the order in which they began
-	creds    []cred // in the order in which they were first touched
-	finished *ledger.Record
-}
-
-// cred is one credential of one account.
-type cred struct{ backend, account, kind string }
-
-// try is one value of a step on its way, or one answer of a reading step.
-type try struct {
-	intent  ledger.Record
-	outcome *ledger.Record // nil: none is recorded
-}
-
-// read arranges records. A retry starts a new round: the status before it no
-// longer holds.
-func read(records []ledger.Record) history {
-	var h history
-	byTry := map[[2]int]*try{}
-	for i := range records {
-		rec := &records[i]
-		switch rec.Kind {
-		case ledger.Intent:
-			t := &try{intent: *rec}
-			byTry[[2]int{rec.Step, rec.Try}] = t
-			h.begin(t)
-		case ledger.Outcome:
-			if t := byTry[[2]int{rec.Step, rec.Try}]; t != nil {
-				t.outcome = rec
-			}
-		case ledger.Answer:
-			h.begin(&try{intent: *rec, outcome: rec})
-		case ledger.Finished:
-			h.finished = rec
-		case ledger.Reopened:
-			h.finished = nil
-		}
+// nameAmong is a credential's entry in Passwords.
+func nameAmong(touched []*journal.CredentialHistory, c journal.Credential) string {
+	name := c.Backend
+	if c.Kind != "" {
+		name += "/" + c.Kind
 	}
-	return h
-}
-
-// begin notes a try and the credential that it is about.
-func (h *history) begin(t *try) {
-	h.tries = append(h.tries, t)
-	switch t.intent.Verb {
-	case verbSet, verbChange, verbReset, verbRevert:
-		c := cred{t.intent.Backend, t.intent.Account, t.intent.Cred}
-		if !slices.Contains(h.creds, c) {
-			h.creds = append(h.creds, c)
-		}
-	}
-}
-
-// name is the credential's entry in Passwords.
-func (h *history) name(c cred) string {
-	name := c.backend
-	if c.kind != "" {
-		name += "/" + c.kind
-	}
-	for _, other := range h.creds {
-		if other != c && other.backend == c.backend && other.kind == c.kind {
-			return name + ":" + c.account
+	for _, other := range touched {
+		if other.Credential != c && other.Backend == c.Backend && other.Kind == c.Kind {
+			return name + ":" + c.Account
 		}
 	}
 	return name
 }
 
-func (h *history) touched(label string) bool {
-	return slices.ContainsFunc(h.creds, func(c cred) bool { return c.backend == label })
-}
-
-// attempts is how often the operation was sent. An intent without an outcome
-// was sent once, as far as anyone knows.
-func (t *try) attempts() int {
+// sent is how often an attempt's operation was sent. An intent without an
+// outcome was sent once, as far as anyone knows.
+func sent(a *journal.Attempt) int {
 	switch {
-	case t.intent.Kind == ledger.Answer:
+	case a.Intent.Kind == journal.Answer:
 		return 0
-	case t.outcome == nil:
+	case a.Outcome == nil:
 		return 1
 	default:
-		return t.outcome.Detail.Attempt
+		return a.Outcome.Detail.Attempt
 	}
 }
 
-func (t *try) step(run string, user int64) Step {
+func stepOf(run string, user int64, a *journal.Attempt) Step {
 	s := Step{
-		ID:   fmt.Sprintf("%s-%d-%d-%d", run, user, t.intent.Step, t.intent.Try),
-		Step: t.intent.Verb, Backend: t.intent.Backend, Account: t.intent.Account, Kind: t.intent.Cred,
-		Attempt: t.attempts(), At: t.intent.At.UTC(),
+		ID:   journal.OperationID(run, user, a.Intent.Step, a.Intent.Try),
+		Step: a.Intent.Verb, Backend: a.Intent.Backend, Account: a.Intent.Account, Kind: a.Intent.Cred,
+		Attempt: sent(a), At: a.Intent.At.UTC(),
 	}
-	if o := t.outcome; o != nil {
+	if o := a.Outcome; o != nil {
 		s.Outcome, s.Code, s.At = o.Outcome, o.Code, o.At.UTC()
 		s.Native, s.Message, s.Ref = o.Detail.Native, o.Detail.Message, o.Detail.Ref
 		s.Violations, s.AccountStatus = o.Detail.Violations, o.Detail.AccountStatus

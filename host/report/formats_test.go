@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
@@ -310,7 +311,7 @@ func TestAFullDiskIsAnError(t *testing.T) {
 
 func TestEveryCodeHasAdvice(t *testing.T) {
 	unknown := report.AdviceFor("Nonsense")
-	for _, c := range append(sdk.Codes(), ledger.HostCodes()...) {
+	for _, c := range append(sdk.Codes(), journal.HostCodes()...) {
 		if a := report.AdviceFor(c); a == unknown || a.Do == "" {
 			t.Errorf("%s has no advice", c)
 		}

@@ -11,7 +11,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/engine"
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -61,7 +61,7 @@ func evalWaveRule(args *arguments) (starlark.Value, error) {
 
 // codes are all that a user can fail with.
 func codes() []string {
-	all := append(sdk.Codes(), ledger.HostCodes()...)
+	all := append(sdk.Codes(), journal.HostCodes()...)
 	names := make([]string, len(all))
 	for i, code := range all {
 		names[i] = string(code)

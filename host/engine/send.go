@@ -1,0 +1,304 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// sending is one value to send: what the intent says and the operation does.
+type sending struct {
+	verb       sdk.Verb
+	value, old secret.Value
+	origin     int
+	mustChange *bool
+	bridge     bool
+	again      bool // the value may have been sent before, in another operation: the plugin has to look first
+}
+
+// verbOf is the operation that a step is made of: a revert is a set.
+func verbOf(step Step) sdk.Verb {
+	traits, _ := journal.TraitsOf(step.Verb)
+	return traits.Operation
+}
+
+func (x *executor) sendNew(ctx context.Context) error {
+	what := sending{verb: verbOf(x.step), value: x.step.Value.Secret(), origin: x.step.Value.Origin, mustChange: x.step.MustChange}
+	if x.step.Verb == journal.Change {
+		what.old = x.step.Old.Secret()
+	}
+	x.handled = true
+	return x.send(ctx, what)
+}
+
+// send records an intent, sends it when it is durable, and follows it to its
+// outcome, which it records.
+func (x *executor) send(ctx context.Context, what sending) error {
+	if err := x.crew.admit(x.Steps, x.lane); err != nil {
+		return err
+	}
+	if err := x.oneValue(what); err != nil {
+		return err
+	}
+	if err := x.nothingComes(what.value); err != nil {
+		return err
+	}
+	attempt := x.begin(what)
+	x.fresh[x.recorded.Credential] = true
+	return x.deliver(ctx, delivery{attempt: attempt, op: x.operation(what), unwritten: true})
+}
+
+// begin makes the record of a value that is about to be sent.
+func (x *executor) begin(what sending) *journal.Attempt {
+	r := x.step.Record(journal.Intent, x.user.Pos, x.recorded.Ordinal)
+	r.Try, r.Origin = x.history.Replay.NextTry(r.Step), what.origin
+	r.Sealed = x.crew.vault.Seal(r.User, r.Step, r.Try, journal.RoleValue, what.value)
+	if what.old.Present() {
+		r.SealedOld = x.crew.vault.Seal(r.User, r.Step, r.Try, journal.RoleOld, what.old)
+	}
+	r.Detail = journal.Detail{Bridge: what.bridge, HashFormat: x.step.HashFormat, MustChange: what.mustChange, Identity: x.identity}
+	if what.verb != verbOf(x.step) {
+		r.Detail.Op = string(what.verb)
+	}
+	x.history.Add(&r)
+	return x.history.Attempt(r.Step, r.Try)
+}
+
+// operation is what is sent of the step's newest try.
+func (x *executor) operation(what sending) sdk.Operation {
+	attempt := 1
+	if what.again {
+		attempt = 2
+	}
+	return sdk.Operation{
+		ID:   journal.OperationID(x.crew.id, x.user.Pos, x.recorded.Ordinal, x.history.Replay.NextTry(x.recorded.Ordinal)-1),
+		Verb: what.verb, Account: x.step.Account, Kind: x.step.Kind, Value: what.value, Old: what.old,
+		HashFormat: x.step.HashFormat, MustChange: what.mustChange, Options: x.step.Options,
+		Requestor: x.crew.requestor, SourceSystem: x.crew.sourceSystem, Attempt: attempt,
+	}
+}
+
+// exchange sends an operation once. With an intent, the record is made durable
+// first.
+func (s *Steps) exchange(l *lane, op sdk.Operation, intent *journal.Record) reply {
+	p := &parcel{op: op, user: &s.ticket, answer: make(chan reply, 1), through: s.through}
+	s.through = false
+	s.attempts++
+	if intent == nil {
+		p.durable = true // as the intent of its first attempt, or of an earlier process, is
+		l.push(p)
+		return s.await(l, p)
+	}
+	rec := *intent
+	s.crew.crash.at(CrashIntentMade)
+	s.crew.writer.add(entry{rec: &rec, lane: l, pressing: s.crew.gate.pressing(&s.ticket), then: func(err error) {
+		if err != nil {
+			p.answer <- reply{err: err}
+			return
+		}
+		p.durable = true
+		l.push(p)
+	}})
+	return s.await(l, p)
+}
+
+// await returns what came of a parcel. A cancelled run waits for nobody: what
+// was sent is lost from sight then, and settled by the next resume.
+func (s *Steps) await(l *lane, p *parcel) reply {
+	select {
+	case r := <-p.answer:
+		return s.weighed(r)
+	case <-s.crew.hard.Done():
+	}
+	if l.abandon(p) {
+		return reply{err: errNotSent}
+	}
+	select {
+	case r := <-p.answer:
+		return s.weighed(r)
+	default:
+		return reply{err: errUnderWay}
+	}
+}
+
+// weighed is what an answer is worth: one of unknown outcome that comes after
+// the cancellation is none.
+func (s *Steps) weighed(r reply) reply {
+	if s.crew.hard.Err() != nil && r.receipt.Outcome == sdk.Unknown && r.err == nil {
+		return reply{err: errUnderWay}
+	}
+	r.receipt = heard(r.receipt)
+	return r
+}
+
+// delivery is one operation on its way to an outcome.
+type delivery struct {
+	attempt      *journal.Attempt
+	op           sdk.Operation
+	unwritten    bool // its intent is not in the ledger yet
+	lost         loss // what was sent of it and never answered
+	contradicted bool // the plugin contradicted itself about it
+}
+
+// deliver sends an operation until it has an outcome, and records that.
+func (x *executor) deliver(ctx context.Context, d delivery) error {
+	may := d.op.Attempt > 1 && !d.contradicted // the target may have the value already
+	spent := 0                                 // of the backend's attempts
+	patience := x.lane.backend.Patience
+	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
+		got := x.exchange(x.lane, d.op, d.intent())
+		d.unwritten = false
+		if got.err != nil {
+			return x.unsent(d, got.err)
+		}
+		r := got.receipt
+		if r.Outcome == sdk.AlreadyApplied && !may {
+			d.contradicted = true
+			return x.conclude(d, contradiction(x.lane, r))
+		}
+		if r.Outcome == sdk.Unknown {
+			d.lost, may = d.lost.and(x.crew.lostHere(x.lane.backend)), true
+		}
+		switch {
+		case x.lane.free(r.Err):
+		case r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown || patience <= 0:
+			spent++
+		default:
+			patience -= r.Err.RetryAfter // waiting as asked costs no attempt, but has an end
+		}
+		next, wait := x.judge(d, r, spent < x.lane.backend.Attempts, backoff)
+		switch next {
+		case conclude:
+			return x.conclude(d, r)
+		case investigate:
+			return x.investigate(ctx, d, r)
+		}
+		x.crew.tellWait(x.lane, r.Err, wait)
+		if err := x.pause(x.lane, wait, d.lost.happened() || x.history.Live(d.attempt)); err != nil {
+			return x.unsent(d, err)
+		}
+		d.op.Attempt++
+	}
+}
+
+// intent is the record that has to be durable before the operation is sent; nil
+// where it is.
+func (d delivery) intent() *journal.Record {
+	if !d.unwritten {
+		return nil
+	}
+	return d.attempt.Intent
+}
+
+// judgement is what follows a receipt.
+type judgement uint8
+
+const (
+	again judgement = iota
+	conclude
+	investigate
+)
+
+// judge decides what follows a receipt, and how long to wait before that. left
+// says that the backend's attempts are not used up.
+func (x *executor) judge(d delivery, r sdk.Receipt, left bool, backoff time.Duration) (judgement, time.Duration) {
+	code := sdk.Internal
+	if r.Err != nil {
+		code = r.Err.Code
+	}
+	switch {
+	case r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied:
+		return conclude, 0
+	case r.Outcome == sdk.Unknown:
+		if left && x.lane.backend.Description.CanReplay(d.op.Verb) {
+			return again, x.crew.jitter(backoff)
+		}
+		return investigate, 0
+	case code.Transient() && left:
+		if r.Err.RetryAfter > 0 {
+			return again, r.Err.RetryAfter
+		}
+		return again, x.crew.jitter(backoff)
+	case d.lost.happened() && !code.Definite():
+		return investigate, 0
+	default:
+		return conclude, 0
+	}
+}
+
+// contradiction is what an operation came to of which the plugin says that it
+// was applied before, although every attempt so far was refused, or none was
+// made: which of the two is wrong nobody knows.
+func contradiction(l *lane, r sdk.Receipt) sdk.Receipt {
+	lie := sdk.Lost(sdk.Errorf(sdk.Internal, "plugin %s contradicts itself: it says that the value was applied before, and no attempt was without an answer",
+		l.backend.Description.Name))
+	lie.Ref, lie.Stamp = r.Ref, r.Stamp
+	return lie
+}
+
+// pause waits before another attempt. When the run stops, a user of whom
+// nothing is applied or in doubt does not wait on.
+func (s *Steps) pause(l *lane, d time.Duration, goesOn bool) error {
+	if goesOn {
+		if err := s.crew.clock.Sleep(s.crew.hard, d); err != nil {
+			return errNotSent
+		}
+		s.through, _ = l.circuit.waitClosed(s.crew.soft)
+		return nil
+	}
+	if s.crew.clock.Sleep(s.crew.soft, d) != nil {
+		return errNotSent
+	}
+	var err error
+	if s.through, err = l.circuit.waitClosed(s.crew.soft); err != nil {
+		return errNotSent
+	}
+	return nil
+}
+
+// changed reports whether something of the user is applied or not known.
+func (s *Steps) changed() bool { return s.history.Live(nil) }
+
+// unsent ends an attempt whose operation did not leave, or cannot go on: the
+// user goes back to pending. An attempt in doubt is left as it is recorded, open
+// or unknown: a cancellation is never an answer.
+func (x *executor) unsent(d delivery, err error) error {
+	switch {
+	case err == errUnderWay, err == errNotSent && d.lost.happened():
+		return cancelled()
+	case err != errNotSent:
+		return x.crew.broken(err)
+	}
+	d.lost = loss{}
+	if err := x.conclude(d, sdk.Refuse(sdk.Errorf(sdk.Cancelled, "the run stopped before it was sent"))); err != nil {
+		return err
+	}
+	return cancelled()
+}
+
+// conclude records an attempt's outcome, and until when a request of it that
+// was lost may still arrive.
+func (x *executor) conclude(d delivery, r sdk.Receipt) error {
+	o := *d.attempt.Intent
+	o.Kind, o.Index, o.Sealed, o.SealedOld = journal.Outcome, 0, nil, nil
+	o.Outcome = r.Outcome
+	o.Detail = journal.Detail{Op: o.Detail.Op, Bridge: o.Detail.Bridge, Attempt: d.op.Attempt, Ref: r.Ref, Stamp: r.Stamp, Contradicted: d.contradicted}
+	o.Blame(r.Err)
+	if r.Outcome != sdk.Refused {
+		x.mayCome(d.attempt, &o, d.lost)
+	}
+	if r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied {
+		o.Code = ""
+	}
+	x.crew.crash.at(CrashOutcomeMade)
+	x.record(&o)
+	if r.Outcome == sdk.Refused && r.Err != nil && r.Err.Code.StopsRun() {
+		x.crew.stop(fmt.Sprintf("backend %s: %s", o.Backend, r.Err.Error()))
+		return cancelled()
+	}
+	return nil
+}

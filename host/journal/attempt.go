@@ -1,0 +1,73 @@
+package journal
+
+import "github.com/rekey-host/rekey/sdk"
+
+// Credential names what values replace each other on.
+type Credential struct{ Backend, Account, Kind string }
+
+// CredentialOf returns the credential that a record is about.
+func CredentialOf(r *Record) Credential { return Credential{r.Backend, r.Account, r.Cred} }
+
+// Attempt is one value of a step on its way, or a step without a value: its
+// intent, and what became of it. Of a step that the host refused by itself, and
+// of a reset that an older rekey recorded without an intent, both are the
+// record of its end.
+type Attempt struct {
+	Intent  *Record
+	Outcome *Record // nil: not known
+
+	begun, newest int // places of its first and its newest record in the history
+}
+
+// Unknown reports whether it is not known if the attempt took effect.
+func (a *Attempt) Unknown() bool { return a.Outcome == nil || a.Outcome.Outcome == sdk.Unknown }
+
+// Applied reports whether the attempt certainly took effect.
+func (a *Attempt) Applied() bool { return a.Outcome != nil && tookEffect(a.Outcome) }
+
+// Refused reports whether the attempt certainly changed nothing.
+func (a *Attempt) Refused() bool { return a.Outcome != nil && a.Outcome.Outcome == sdk.Refused }
+
+// Settled reports whether no later record can say anything else of it.
+func (a *Attempt) Settled() bool { return !a.Unknown() }
+
+// Stays reports whether the attempt took effect with a value that is meant to
+// stay: a bridge is not.
+func (a *Attempt) Stays() bool { return a.Applied() && !a.Intent.Detail.Bridge }
+
+// Newest returns the place of the attempt's newest record in the history.
+func (a *Attempt) Newest() int { return a.newest }
+
+func tookEffect(r *Record) bool { return r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied }
+
+// Standing is what attempts came to together.
+type Standing uint8
+
+// The standings. A zero Standing is that of no attempt.
+const (
+	Untouched      Standing = iota
+	StandsRefused           // nothing took effect
+	StandsApplied           // the newest value that took effect is in force
+	StandsDoubtful          // which value is in force is not known
+)
+
+// standingOf sums attempts up, in the order in which they were begun, and
+// returns the one that decides. A value that took effect settles what came
+// before it, and a refusal leaves what was. A bridge that took effect is as good
+// as in doubt: it is not meant to stay.
+func standingOf(attempts []*Attempt) (s Standing, decides *Attempt) {
+	for _, a := range attempts {
+		switch {
+		case a.Stays():
+			s = StandsApplied
+		case !a.Refused():
+			s = StandsDoubtful
+		case s > StandsRefused:
+			continue
+		default:
+			s = StandsRefused
+		}
+		decides = a
+	}
+	return s, decides
+}

@@ -1,0 +1,139 @@
+package journal
+
+import "github.com/rekey-host/rekey/sdk"
+
+// NotProven is the note on a value whose target answers a verify without a
+// verdict. That is no refusal: the set was applied, and honesty about what
+// cannot be proven fails nobody.
+const NotProven = "not proven: the target does not tell whether it accepts the value"
+
+// Conclude returns the Finished record of a user whose rotate ended with a
+// verdict: the status, by design section 4 "Status of a user", and why.
+func (h *History) Conclude(v Verdict) Record {
+	out := Record{Kind: Finished}
+	out.Detail.Status = h.status(v)
+	switch out.Detail.Status {
+	case Unresolved:
+		h.explainDoubt(&out, v)
+	case Partial, Failed:
+		h.explainFailure(&out, v)
+	case Done:
+		h.explainDone(&out)
+	case Skipped:
+		if out.Detail.Message = v.Reason; v.Kind != SaidSkip {
+			out.Detail.Message = "nothing was changed"
+		}
+	}
+	return out
+}
+
+// status is what a user came to.
+func (h *History) status(v Verdict) Status {
+	sum := h.sum()
+	failed := v.Kind == SaidFailed || v.Kind == Raised
+	switch {
+	case sum.doubtful != nil || v.isPostponed():
+		return Unresolved
+	case sum.applied && (sum.refused != nil || failed || h.notAccepted() != nil):
+		return Partial
+	case sum.applied:
+		return Done
+	case sum.reverted || failed || sum.refused != nil && v.Kind != SaidDone:
+		return Failed
+	case v.Kind == SaidSkip || !h.asked: // who was only looked up is not done
+		return Skipped
+	default:
+		return Done
+	}
+}
+
+// totals is what a user's credentials came to together.
+type totals struct {
+	doubtful          *CredentialHistory // the last
+	refused           *CredentialHistory // the first
+	applied, reverted bool
+}
+
+func (h *History) sum() totals {
+	var t totals
+	for _, c := range h.touched {
+		switch {
+		case c.Standing == StandsDoubtful:
+			t.doubtful = c
+		case c.Reverted:
+			t.reverted = true
+		case c.Standing == StandsApplied:
+			t.applied = true
+		case t.refused == nil:
+			t.refused = c
+		}
+	}
+	return t
+}
+
+// notAccepted returns a verify that found a value in force not to work; nil:
+// none did.
+func (h *History) notAccepted() *Record {
+	for _, c := range h.credentials {
+		if c.NotAccepted != nil {
+			return c.NotAccepted
+		}
+	}
+	return nil
+}
+
+func (h *History) explainDoubt(out *Record, v Verdict) {
+	doubtful := h.sum().doubtful
+	switch {
+	case doubtful == nil:
+		out.Code, out.Detail.Message = v.Fault.Code, v.Fault.Message
+		return
+	case doubtful.Deciding != nil:
+		out.copyReason(doubtful.Deciding)
+	}
+	if out.Code == "" {
+		out.Code, out.Detail.Message = sdk.ConnectionLost, "no answer came"
+	}
+}
+
+// explainFailure fills in the reason of a failure: the step's that ended the
+// hook, else a refusal, else what the script says.
+func (h *History) explainFailure(out *Record, v Verdict) {
+	refused, notAccepted := h.sum().refused, h.notAccepted()
+	switch {
+	case v.Kind == Raised && v.Refused != nil:
+		out.Code, out.Detail.Message, out.Detail.Native = v.Refused.Code, v.Refused.Message, v.Refused.Native
+	case v.Kind == Raised && v.Fault != nil:
+		out.Code, out.Detail.Message = v.Fault.Code, v.Fault.Message
+	case refused != nil && refused.Deciding != nil:
+		out.copyReason(refused.Deciding)
+	case notAccepted != nil:
+		out.copyReason(notAccepted)
+	default:
+		out.Code = ScriptFailed
+	}
+	if v.Kind == SaidFailed {
+		out.Detail.Message = v.Reason
+	}
+	if v.Kind == Raised && v.Fault != nil {
+		out.Detail.Backtrace = v.Fault.Backtrace
+	}
+}
+
+func (h *History) explainDone(out *Record) {
+	if !h.sum().applied {
+		out.Detail.Unchanged = true
+		return
+	}
+	for _, c := range h.touched {
+		if c.Untold() {
+			out.Detail.Message = "the target picked a value and did not tell it"
+			return
+		}
+	}
+	for _, c := range h.credentials {
+		if c.Unproven {
+			out.Detail.Message = NotProven
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package journal
+
+import "github.com/rekey-host/rekey/sdk"
+
+// CredentialHistory is what records tell of one credential of a user.
+type CredentialHistory struct {
+	Credential
+	Attempts []*Attempt // to change it, in the order in which they were begun
+	Standing Standing   // of the attempts together
+	Deciding *Record    // the outcome that decides the standing; nil: there is none
+	Reverted bool       // the value in force is the one of before
+
+	NotAccepted *Record // the last verify, where it found that the value in force does not work; nil: it did not
+	Unproven    bool    // the last verify got no verdict
+}
+
+// sum works the standing out anew.
+func (c *CredentialHistory) sum() {
+	var decides *Attempt
+	if c.Standing, decides = standingOf(c.Attempts); decides != nil {
+		c.Deciding = decides.Outcome
+	}
+	c.Reverted = false
+	for _, a := range c.Attempts {
+		if a.Stays() {
+			c.Reverted = a.Intent.Verb == Revert
+		}
+	}
+}
+
+// verified takes the answer of a verify over.
+func (c *CredentialHistory) verified(r *Record) {
+	c.NotAccepted = nil
+	if r.Outcome == sdk.Refused && r.Code == sdk.NotAccepted {
+		c.NotAccepted = r
+	}
+	c.Unproven = r.Outcome == sdk.Applied && r.Code == sdk.Unsupported
+}
+
+// Untold reports whether only the target knows the value in force: it picked
+// one in a reset and kept it to itself.
+func (c *CredentialHistory) Untold() bool {
+	return c.Standing == StandsApplied && c.Deciding.Verb == Reset && c.Deciding.Sealed == nil
+}
+
+// Open returns the attempts that the credential's standing leaves in doubt:
+// those of unknown outcome behind the last value that took effect.
+func (c *CredentialHistory) Open() []*Attempt {
+	var open []*Attempt
+	for _, a := range c.Attempts {
+		switch {
+		case a.Stays():
+			open = open[:0]
+		case a.Unknown():
+			open = append(open, a)
+		}
+	}
+	return open
+}
+
+// Carries reports whether the credential has the generated value of an origin,
+// or may have it: it was sent, not refused, and not set back since.
+func (c *CredentialHistory) Carries(origin int) bool {
+	carries := false
+	for _, a := range c.Attempts {
+		switch {
+		case a.Intent.Origin == origin && !a.Refused():
+			carries = true
+		case a.Intent.Verb == Revert && a.Applied():
+			carries = false
+		}
+	}
+	return carries
+}
+
+// Last returns the newest attempt; nil: there is none.
+func (c *CredentialHistory) Last() *Attempt {
+	if len(c.Attempts) == 0 {
+		return nil
+	}
+	return c.Attempts[len(c.Attempts)-1]
+}

@@ -1,0 +1,290 @@
+package journal
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Call tells steps apart: a replayed hook has to take the same one at the same
+// place.
+type Call struct {
+	Verb string
+	Credential
+}
+
+// CallOf returns the call that a record is about.
+func CallOf(r *Record) Call { return Call{r.Verb, CredentialOf(r)} }
+
+// String returns "set cloud ann@example.org", with the kind if there is one.
+func (c Call) String() string {
+	text := c.Verb + " " + c.Backend + " " + c.Account
+	if c.Kind != "" {
+		text += " (" + c.Kind + ")"
+	}
+	return text
+}
+
+// Back returns the call that sets the credential back.
+func (c Credential) Back() Call { return Call{Revert, c} }
+
+// RecordedStep is a step as it was taken.
+type RecordedStep struct {
+	Call
+	Ordinal  int
+	Attempts []*Attempt
+	Answer   *Record // of a read, or of a refusal by the host
+	Identity string  // what the target takes the account's name for; see Detail.Identity
+
+	matched bool
+}
+
+// Last returns the newest attempt; nil: there is none.
+func (s *RecordedStep) Last() *Attempt {
+	if len(s.Attempts) == 0 {
+		return nil
+	}
+	return s.Attempts[len(s.Attempts)-1]
+}
+
+// Standing sums the step's attempts up.
+func (s *RecordedStep) Standing() Standing {
+	standing, _ := standingOf(s.Attempts)
+	return standing
+}
+
+// Recovering reports whether the step is in the middle of a recovery: its host
+// has sent another operation than the script asked for.
+func (s *RecordedStep) Recovering() bool {
+	return slices.ContainsFunc(s.Attempts, func(a *Attempt) bool { return a.Intent.Detail.Op != "" || a.Intent.Detail.Bridge })
+}
+
+// kept reports whether a retry keeps what the step did.
+func (s *RecordedStep) kept() bool {
+	if s.Answer != nil {
+		return tookEffect(s.Answer)
+	}
+	return s.Standing() >= StandsApplied
+}
+
+// Replay is what was recorded of a hook's steps, so that it finds them again
+// when it is run once more. A user who is put back begins another round.
+type Replay struct {
+	Settles bool // this round is there to settle what the last one left unknown
+	Sent    bool // an operation may have left the process in this round
+
+	steps   []*RecordedStep // of this round, in any order
+	earlier []*RecordedStep // of earlier rounds, what stays
+	tries   map[int]int     // by ordinal, the next try over all rounds
+	status  Status          // that the last round ended with
+}
+
+// add takes the record that the history has just taken.
+func (p *Replay) add(h *History, r *Record) {
+	switch r.Kind {
+	case Finished:
+		p.status = r.Detail.Status
+	case Reopened:
+		p.next(p.status == Unresolved)
+	case Intent:
+		step := p.ofIntent(r)
+		step.Attempts, step.Identity = append(step.Attempts, h.attempts[len(h.attempts)-1]), r.Detail.Identity
+		p.numbered(r.Step, r.Try)
+		p.Sent = true
+	case Answer:
+		if r.Code != sdk.Cancelled { // an older rekey recorded calls that were given up
+			p.step(r.Step, CallOf(r)).Answer = r
+		}
+	}
+}
+
+// numbered notes that a try of a step has its number.
+func (p *Replay) numbered(ordinal, try int) {
+	if p.tries == nil {
+		p.tries = map[int]int{}
+	}
+	p.tries[ordinal] = max(p.tries[ordinal], try+1)
+}
+
+// NextTry returns the number of the step's next try.
+func (p *Replay) NextTry(ordinal int) int { return p.tries[ordinal] }
+
+// ofIntent returns the step that an intent belongs to: of an earlier round,
+// where its outcome was not known and this round tries to settle it.
+func (p *Replay) ofIntent(r *Record) *RecordedStep {
+	call := CallOf(r)
+	if s := p.now(r.Step); s != nil && s.Call == call {
+		return s
+	}
+	for _, s := range p.earlier {
+		if s.Ordinal == r.Step && s.Call == call {
+			return s
+		}
+	}
+	return p.step(r.Step, call)
+}
+
+func (p *Replay) step(ordinal int, call Call) *RecordedStep {
+	if s := p.now(ordinal); s != nil {
+		return s
+	}
+	s := &RecordedStep{Ordinal: ordinal, Call: call}
+	p.steps = append(p.steps, s)
+	return s
+}
+
+// now returns the step of this round at the ordinal; nil: there is none.
+func (p *Replay) now(ordinal int) *RecordedStep {
+	for _, s := range slices.Backward(p.steps) {
+		if s.Ordinal == ordinal {
+			return s
+		}
+	}
+	return nil
+}
+
+// next begins another round. One that settles what was left unknown keeps all
+// that was recorded, and sends no new value for it. A retry keeps what took
+// effect and was not set back.
+func (p *Replay) next(settles bool) {
+	p.Settles, p.Sent = settles, false
+	slices.SortStableFunc(p.steps, func(a, b *RecordedStep) int { return a.Ordinal - b.Ordinal })
+	p.earlier = append(p.earlier, p.steps...)
+	p.steps = nil
+	if settles {
+		return
+	}
+	back := map[Credential]bool{}
+	for _, s := range p.earlier {
+		if s.Verb == Revert && s.Standing() == StandsApplied {
+			back[s.Credential] = true
+		}
+	}
+	p.earlier = slices.DeleteFunc(p.earlier, func(s *RecordedStep) bool { return !s.kept() || back[s.Credential] })
+}
+
+// At returns the step that a call at an ordinal takes up: one that is recorded,
+// or a new one. The error, a *Divergence, says that another step stands there.
+func (p *Replay) At(ordinal int, call Call) (*RecordedStep, error) {
+	s := p.now(ordinal)
+	switch {
+	case s == nil:
+		if s = p.match(ordinal, call); s == nil {
+			s = p.step(ordinal, call)
+		}
+	case s.Call != call:
+		return nil, &Divergence{ordinal, s.Call.String(), call.String()}
+	}
+	s.matched = true
+	return s, nil
+}
+
+// match finds a step of an earlier round that this one keeps: the one at the
+// ordinal, or else the first.
+func (p *Replay) match(ordinal int, call Call) *RecordedStep {
+	var found *RecordedStep
+	for _, s := range p.earlier {
+		if s.matched || s.Call != call {
+			continue
+		}
+		if s.Ordinal == ordinal {
+			found = s
+			break
+		}
+		if found == nil {
+			found = s
+		}
+	}
+	return found
+}
+
+// NoStepAt returns a *Divergence if a step is recorded at the ordinal, where
+// the hook does what reaches no account.
+func (p *Replay) NoStepAt(ordinal int, does string) error {
+	if s := p.now(ordinal); s != nil {
+		return &Divergence{ordinal, s.Call.String(), does}
+	}
+	return nil
+}
+
+// Beyond returns a *Divergence if a step of this round is recorded beyond the
+// last one that the hook took.
+func (p *Replay) Beyond(last int) error {
+	for _, s := range p.steps {
+		if s.Ordinal > last && s.Verb != Revert {
+			return &Divergence{s.Ordinal, s.Call.String(), ""}
+		}
+	}
+	return nil
+}
+
+// Highest returns the highest ordinal of this round.
+func (p *Replay) Highest() int {
+	highest := 0
+	for _, s := range p.steps {
+		highest = max(highest, s.Ordinal)
+	}
+	return highest
+}
+
+// Backs returns the steps that set credentials back, of earlier rounds first.
+func (p *Replay) Backs() []*RecordedStep {
+	var backs []*RecordedStep
+	for _, list := range [...][]*RecordedStep{p.earlier, p.steps} {
+		for _, s := range list {
+			if s.Verb == Revert {
+				backs = append(backs, s)
+			}
+		}
+	}
+	return backs
+}
+
+// Back returns the last step that set the credential back; nil: there is none.
+func (p *Replay) Back(name Credential) *RecordedStep {
+	for _, s := range slices.Backward(p.Backs()) {
+		if s.Credential == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Generated returns the newest intent that carries the value which the generate
+// at an ordinal made; nil: there is none. Of rounds before a retry only what
+// took effect, or may have, counts.
+func (p *Replay) Generated(ordinal int) *Record {
+	var newest *Attempt
+	look := func(steps []*RecordedStep, any bool) {
+		for _, s := range steps {
+			for _, a := range s.Attempts {
+				carries := a.Intent.Origin == ordinal && !a.Intent.Detail.Bridge && (any || !a.Refused())
+				if carries && (newest == nil || a.begun > newest.begun) {
+					newest = a
+				}
+			}
+		}
+	}
+	look(p.earlier, p.Settles)
+	look(p.steps, true)
+	if newest == nil {
+		return nil
+	}
+	return newest.Intent
+}
+
+// Divergence says that a replayed hook takes another step than the recorded one.
+type Divergence struct {
+	Ordinal int
+	Was, Is string // calls; Is "": none
+}
+
+// Error names both.
+func (d *Divergence) Error() string {
+	is := "is not taken now"
+	if d.Is != "" {
+		is = fmt.Sprintf("is %q now", d.Is)
+	}
+	return fmt.Sprintf("step %d was %q when it was recorded and %s; run the script that was recorded", d.Ordinal, d.Was, is)
+}
