@@ -194,9 +194,13 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 	if err != nil {
 		return engine.Job{}, err
 	}
+	held, _, err := r.Hold()
+	if err != nil {
+		return engine.Job{}, err
+	}
 	return engine.Job{
 		ID: r.ID(), Journal: r, Vault: r, Plan: r, Backends: b.list, Hooks: hooks, Row: rowReader(r, schema),
-		Waves: rules, Planned: planned, Failed: failed, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
+		Waves: rules, Planned: planned, Failed: failed, Held: held, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
 		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b), KeyOf: r.KeyOf,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem,
 		Clock: h.Clock, Random: h.Random, Stop: stop, Panicked: h.Panicked,

@@ -52,6 +52,7 @@ type Job struct {
 	Waves    []WaveRule
 	Planned  []int64           // users of each wave
 	Failed   []int64           // of them, those that count against max_failures and stay so; nil: nobody
+	Held     string            // the wave whose hold is open in the ledger; "": none
 	Approved func(string) bool // whether the hold after the wave is released
 	Policy   *password.Spec    // the workflow's; nil: wishes only
 	Revert   bool              // on_failure = "revert"
@@ -129,6 +130,7 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 	err := c.waves()
 	stopProbes()
 	for _, l := range c.lanes {
+		l.names.asks.Wait()
 		l.close()
 	}
 	if werr := c.writer.close(); err == nil {
@@ -160,7 +162,7 @@ func (c *crew) start() (stop func()) {
 	var watching sync.WaitGroup
 	for _, b := range c.Backends {
 		l := newLane(b, c.writer, c.gate, c.soft)
-		l.names = newResolver(b, c.hard)
+		l.names = newResolver(l, c.hard)
 		c.lanes[b.Label] = l
 	}
 	for _, l := range c.lanes {
@@ -321,6 +323,9 @@ func (c *crew) hold(i int, rule WaveRule) (bool, error) {
 	c.mu.Lock()
 	c.ending.Held = rule.Name
 	c.mu.Unlock()
+	if c.Held == rule.Name {
+		return true, nil // users of a wave that was held already were put back
+	}
 	return true, c.writer.write(&journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: rule.Name}})
 }
 
@@ -353,7 +358,7 @@ func (c *crew) serve(u ledger.User) {
 
 func (c *crew) stepsOf(u ledger.User, row source.Row) *Steps {
 	return &Steps{crew: c, user: u, row: row, names: namesOf(row), history: journal.Read(u.History), before: len(u.History),
-		fresh: map[journal.Credential]bool{}, olds: map[journal.Credential]secret.Value{}}
+		fresh: map[journal.Credential]bool{}}
 }
 
 // namesOf returns what a generated value must not contain: the key, and what

@@ -35,9 +35,6 @@ func (x *executor) apply(ctx context.Context) (Result, error) {
 	if x.recorded.Answer != nil {
 		return journal.ResultOf(x.recorded.Answer), nil
 	}
-	if x.step.Verb == journal.Change {
-		x.olds[x.recorded.Credential] = x.step.Old.Secret()
-	}
 	if len(x.recorded.Attempts) == 0 {
 		refusal, err := x.own()
 		if err != nil {

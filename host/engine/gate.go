@@ -63,6 +63,14 @@ func (g *gate) admit(t *ticket) bool {
 	return true
 }
 
+// room reports whether admit would let the user through just now: who asks
+// first spends nothing else on a user that has to wait.
+func (g *gate) room(t *ticket) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return t.admitted.Load() || g.limit == 0 || g.active < g.limit
+}
+
 // wait is admit that waits for room.
 func (g *gate) wait(ctx context.Context, t *ticket) error {
 	for {

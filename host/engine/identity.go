@@ -17,12 +17,13 @@ import (
 // what comes while a question is under way goes with the next one.
 type resolver struct {
 	instance sdk.Resolver // nil: it cannot tell
-	timeout  time.Duration
+	lane     *lane
 	hard     context.Context
 
 	mu      sync.Mutex
 	waiting []*question
 	asking  int
+	asks    sync.WaitGroup // of the goroutines that ask
 }
 
 // question is one name that somebody waits for.
@@ -42,9 +43,9 @@ const (
 	mostNames     = 64
 )
 
-func newResolver(b Backend, hard context.Context) *resolver {
-	r := &resolver{timeout: b.Timeout + 5*time.Second, hard: hard}
-	if b.Can(sdk.CanResolve) {
+func newResolver(l *lane, hard context.Context) *resolver {
+	r := &resolver{lane: l, hard: hard}
+	if b := l.backend; b.Can(sdk.CanResolve) {
 		r.instance, _ = b.Instance.(sdk.Resolver)
 	}
 	return r
@@ -58,7 +59,7 @@ func (r *resolver) of(name string) (sdk.Identity, error) {
 	r.waiting = append(r.waiting, q)
 	if r.asking < mostQuestions {
 		r.asking++
-		go r.ask()
+		r.asks.Go(r.ask)
 	}
 	r.mu.Unlock()
 	select {
@@ -80,9 +81,11 @@ func (r *resolver) ask() {
 		for n, q := range list {
 			names[n] = q.name
 		}
-		ctx, cancel := context.WithTimeout(r.hard, r.timeout)
-		found, err := r.instance.Resolve(ctx, names)
-		cancel()
+		var found []sdk.Identity
+		var err error
+		if failed := r.lane.direct(r.hard, func(ctx context.Context) { found, err = r.instance.Resolve(ctx, names) }); failed != nil {
+			err = failed
+		}
 		if err == nil && len(found) != len(names) {
 			err = sdk.Errorf(sdk.Internal, "the plugin resolved %d names, want %d", len(found), len(names))
 		}
@@ -220,8 +223,8 @@ func (x *executor) otherName(v secret.Value) string {
 		if c.Credential == x.recorded.Credential || c.Kind != x.step.Kind || c.Standing < journal.StandsApplied {
 			continue
 		}
-		last := c.Last().Intent
-		if claimOf(last.Detail.Identity, c.Credential) == mine && !x.carries(last, v) {
+		held := c.Held().Intent
+		if claimOf(held.Detail.Identity, c.Credential) == mine && !x.carries(held, v) {
 			return fmt.Sprintf("%s %s", c.Backend, c.Account)
 		}
 	}

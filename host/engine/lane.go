@@ -197,7 +197,7 @@ func (l *lane) pick(n int) []*parcel {
 	var frame []*parcel
 	rest := l.queue[:0]
 	for _, p := range l.queue {
-		if len(frame) < n && (!open || p.through || l.circuit.passes()) && l.gate.admit(p.user) {
+		if len(frame) < n && l.gate.room(p.user) && (!open || p.through || l.circuit.passes()) && l.gate.admit(p.user) {
 			p.sent = true
 			frame = append(frame, p)
 		} else {

@@ -107,11 +107,25 @@ func (x *executor) lossOf(a *journal.Attempt) loss {
 	case a.Newest() >= x.before: // of this process
 		return x.lost[a]
 	case a.Unknown(): // a later process may have sent it again, without a record
-		return x.crew.lostBefore(x.lane.backend, x.crew.LastRecord)
-	case a.Outcome.Detail.Late != nil:
-		return x.crew.lostBefore(x.lane.backend, a.Outcome.Detail.Late.Add(-x.lane.backend.late()))
+		return x.crew.lostBefore(x.lane.backend, x.crew.LastRecord).and(x.recordedLoss(a))
 	}
-	return loss{}
+	return x.recordedLoss(a)
+}
+
+// recordedLoss is what an earlier process wrote of a request that it lost. A
+// clock that was set back meanwhile makes nobody wait longer than that process
+// would have.
+func (x *executor) recordedLoss(a *journal.Attempt) loss {
+	if a.Outcome == nil || a.Outcome.Detail.Late == nil {
+		return loss{}
+	}
+	until := *a.Outcome.Detail.Late
+	if at := a.Outcome.At; !at.IsZero() {
+		if longest := x.crew.began.Add(max(until.Sub(at), 0)); until.After(longest) {
+			until = longest
+		}
+	}
+	return loss{until: until}
 }
 
 // mayCome notes in an outcome that a request of the attempt was lost.

@@ -167,6 +167,7 @@ func (x *executor) mayAsk() (*sdk.Error, error) {
 
 // askUntil repeats a reset or an unlock until it has an outcome.
 func (x *executor) askUntil(a *journal.Attempt) error {
+	x.fresh[x.recorded.Credential] = true
 	d := delivery{attempt: a, op: x.operation(sending{verb: verbOf(x.step), mustChange: x.step.MustChange})}
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
 		r, err := x.askOnce(x.lane, d.op)

@@ -113,11 +113,13 @@ func stepOf(c journal.Call, v *Value) Step {
 	return Step{Verb: c.Verb, Backend: c.Backend, Account: c.Account, Kind: c.Kind, Value: v}
 }
 
-// valueBefore returns the value that the credential had: what a change replaced,
-// else the newest that the ledger knows.
+// valueBefore returns the value that the credential had before this run: what
+// the first value that took effect replaced, where that was a change, because
+// the target compared it; else the newest that the ledger knows.
 func (s *Steps) valueBefore(c *journal.CredentialHistory) (secret.Value, bool) {
-	if old, ok := s.olds[c.Credential]; ok {
-		return old, true
+	if first := c.First().Intent; first.SealedOld != nil && first.Detail.Op == "" {
+		old, err := s.unseal(first, journal.RoleOld, first.SealedOld)
+		return old, err == nil
 	}
 	if s.crew.Known == nil {
 		return secret.Value{}, false

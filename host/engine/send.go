@@ -48,7 +48,6 @@ func (x *executor) send(ctx context.Context, what sending) error {
 		return err
 	}
 	attempt := x.begin(what)
-	x.fresh[x.recorded.Credential] = true
 	return x.deliver(ctx, delivery{attempt: attempt, op: x.operation(what), unwritten: true})
 }
 
@@ -146,6 +145,7 @@ type delivery struct {
 
 // deliver sends an operation until it has an outcome, and records that.
 func (x *executor) deliver(ctx context.Context, d delivery) error {
+	x.fresh[x.recorded.Credential] = true
 	may := d.op.Attempt > 1 && !d.contradicted // the target may have the value already
 	spent := 0                                 // of the backend's attempts
 	patience := x.lane.backend.Patience

@@ -49,6 +49,7 @@ func (x *executor) reopened(a *journal.Attempt) (delivery, error) {
 // the target unchanged, the same value once more; else by the plugin's
 // recovery; else it stays unknown.
 func (x *executor) investigate(ctx context.Context, d delivery, r sdk.Receipt) error {
+	x.fresh[x.recorded.Credential] = true
 	verdict, err := x.evidence(d, r)
 	switch {
 	case err != nil:

@@ -8,15 +8,18 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// tellAgain is how soon the operator is told again.
-const tellAgain = time.Minute
+// tellAgain is how soon the operator is told of another silence, and remindAgain
+// of the same one.
+const (
+	tellAgain   = time.Minute
+	remindAgain = 10 * time.Minute
+)
 
 // silentFor is how long a backend may give nothing but refusals that pass, or
 // no answers, before the operator is told what is waited for.
 const silentFor = 10 * time.Second
 
-// silence notices that a backend gives no good answer, and tells it once until
-// it does.
+// silence notices that a backend gives no good answer.
 type silence struct {
 	mu    sync.Mutex
 	since time.Time // of the first bad answer after a good one; zero: the last was good
@@ -38,7 +41,11 @@ func (s *silence) lasts(now time.Time, wait time.Duration) bool {
 	if s.since.IsZero() {
 		s.since = now
 	}
-	if !s.told.Before(s.since) || now.Sub(s.told) < tellAgain || now.Sub(s.since) < silentFor && wait < silentFor {
+	pause := tellAgain
+	if !s.told.Before(s.since) {
+		pause = remindAgain
+	}
+	if now.Sub(s.told) < pause || now.Sub(s.since) < silentFor && wait < silentFor {
 		return false
 	}
 	s.told = now

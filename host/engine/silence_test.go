@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestASilenceIsToldOnceUntilItIsBroken.
-func TestASilenceIsToldOnceUntilItIsBroken(t *testing.T) {
+// TestASilenceIsToldAndThenRemindedOf.
+func TestASilenceIsToldAndThenRemindedOf(t *testing.T) {
 	start := time.Now()
 	type bad struct {
 		at, wait time.Duration
@@ -16,7 +16,7 @@ func TestASilenceIsToldOnceUntilItIsBroken(t *testing.T) {
 	const s, m = time.Second, time.Minute
 	for name, calls := range map[string][]bad{
 		"short":                        {{0, s, false, false}, {9 * s, s, false, false}},
-		"ten seconds":                  {{0, s, false, false}, {10 * s, s, false, true}, {11 * s, s, false, false}, {2 * m, s, false, false}},
+		"ten seconds":                  {{0, s, false, false}, {10 * s, s, false, true}, {11 * s, s, false, false}, {10*m + 9*s, s, false, false}, {10*m + 10*s, s, false, true}, {10*m + 11*s, s, false, false}},
 		"a long wait ahead":            {{0, 10 * s, false, true}, {s, 10 * s, false, false}},
 		"broken and silent again":      {{0, 10 * s, false, true}, {61 * s, 10 * s, true, true}},
 		"broken, but just told":        {{0, 10 * s, false, true}, {30 * s, 10 * s, true, false}, {60 * s, 10 * s, false, true}},

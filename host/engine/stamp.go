@@ -10,7 +10,8 @@ import (
 // stamped settles a lost answer by the account's change stamp, without a logon
 // attempt: one that is what it was before the attempt says that nothing took
 // effect; another one that something did, which is taken for the attempt only
-// where the backend cannot verify. CannotTell: there is no stamp to compare.
+// where the backend cannot verify at all: others' stamps may move with any change
+// of an entry. CannotTell: there is no stamp to compare.
 func (x *executor) stamped(a *journal.Attempt) sdk.Verdict {
 	l, was := x.lane, stampBefore(x.history, a)
 	if was == "" || !l.backend.Can(sdk.CanFind) || len(l.backend.Description.Kinds) > 1 || x.crew.hard.Err() != nil {
@@ -26,7 +27,7 @@ func (x *executor) stamped(a *journal.Attempt) sdk.Verdict {
 		return sdk.CannotTell
 	case found.Stamp == was:
 		return sdk.Rejected
-	case l.backend.Can(sdk.CanVerify) && x.step.HashFormat == "":
+	case l.backend.Can(sdk.CanVerify):
 		return sdk.CannotTell // a verify says whose change it was
 	default:
 		return sdk.Accepted

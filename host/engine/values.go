@@ -158,10 +158,21 @@ func (c *crew) generates(label string) error {
 	return nil
 }
 
-// policies asks each backend once for the rules of a kind.
+// policies asks each backend once for the rules of a kind. It is safe for
+// concurrent use.
 type policies struct {
-	mu    sync.Mutex
-	known map[[2]string]sdk.Policy
+	asking cells[[2]string]
+
+	mu     sync.Mutex
+	known  map[[2]string]sdk.Policy
+	failed map[[2]string]failedPolicy
+}
+
+// failedPolicy is why rules were not told, and how often: all users want them at
+// once, and those who waited for a call that failed share its failure.
+type failedPolicy struct {
+	err   error
+	calls int
 }
 
 // of returns the rules of a backend for a kind; of a backend that does not
@@ -173,20 +184,53 @@ func (p *policies) of(ctx context.Context, b Backend, kind string) (sdk.Policy, 
 	if !b.Description.HasKind(kind) {
 		kind = ""
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	key := [2]string{b.Label, kind}
-	if known, ok := p.known[key]; ok {
+	known, failed, ok := p.told(key)
+	if ok {
 		return known, nil
+	}
+	done, err := p.asking.take(ctx, key)
+	if err != nil {
+		return sdk.Policy{}, cancelled()
+	}
+	defer done()
+	known, since, ok := p.told(key)
+	switch {
+	case ok:
+		return known, nil
+	case since.calls > failed.calls:
+		return sdk.Policy{}, since.err
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
 	defer cancel()
 	got, err := b.Instance.Policy(ctx, "", kind)
 	if err != nil {
-		return sdk.Policy{}, fmt.Errorf("policy of backend %q: %w", b.Label, err)
+		err = fmt.Errorf("policy of backend %q: %w", b.Label, err)
 	}
-	p.known[key] = got
-	return got, nil
+	p.note(key, got, err)
+	return got, err
+}
+
+// told returns what is known of a key, and what failed; ok is false if the rules
+// are not known.
+func (p *policies) told(key [2]string) (known sdk.Policy, failed failedPolicy, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known, ok = p.known[key]
+	return known, p.failed[key], ok
+}
+
+func (p *policies) note(key [2]string, got sdk.Policy, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.known[key] = got
+		return
+	}
+	if p.failed == nil {
+		p.failed = map[[2]string]failedPolicy{}
+	}
+	p.failed[key] = failedPolicy{err, p.failed[key].calls + 1}
 }
 
 // recipes combines the policies of the targets of a generate, once for each
@@ -296,6 +340,8 @@ type poolKey [2]string
 // pools hold values that backends suggested and nobody has taken yet. They are
 // sealed when an intent carries them, like any other.
 type pools struct {
+	asking cells[poolKey]
+
 	mu     sync.Mutex
 	values map[poolKey][]secret.Value
 	wants  wants
@@ -350,20 +396,38 @@ func (w *wants) left(key poolKey) int {
 
 // next returns a value that the backend's own generator made.
 func (p *pools) next(ctx context.Context, l *lane, g GenerateStep) (secret.Value, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	key := poolKey{l.backend.Label, g.Kind}
-	if len(p.values[key]) == 0 {
-		got, err := p.refill(ctx, l, key)
-		if err != nil {
-			return secret.Value{}, err
-		}
-		p.values[key] = got
+	done, err := p.asking.take(ctx, key)
+	if err != nil {
+		return secret.Value{}, cancelled()
+	}
+	defer done()
+	v, left := p.take(key)
+	if left {
+		p.wants.take(key, g.taken)
+		return v, nil
+	}
+	got, err := p.refill(ctx, l, key)
+	if err != nil {
+		return secret.Value{}, err
 	}
 	p.wants.take(key, g.taken)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.values[key] = got[1:]
+	return got[0], nil
+}
+
+// take returns a value that nobody has taken yet.
+func (p *pools) take(key poolKey) (secret.Value, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	list := p.values[key]
+	if len(list) == 0 {
+		return secret.Value{}, false
+	}
 	p.values[key] = list[1:]
-	return list[0], nil
+	return list[0], true
 }
 
 func (p *pools) refill(ctx context.Context, l *lane, key poolKey) ([]secret.Value, error) {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +28,9 @@ type entry struct {
 	pressing bool        // its user is inside a bounded gate, and others wait for that place
 	then     func(error) // called once it is durable, or cannot be; must not block
 }
+
+// errClosed is what a record gets that comes after the last one.
+var errClosed = errors.New("the ledger's writer is closed")
 
 // guard is what a Journal may also be: asked before anything is sent whether
 // the records that are durable are still where they will be looked for. It is
@@ -92,7 +97,7 @@ func (w *writer) fail(err error) {
 func (w *writer) add(e entry) {
 	w.mu.Lock()
 	if w.err != nil || w.closed {
-		err := w.err
+		err := cmp.Or(w.err, errClosed)
 		w.mu.Unlock()
 		if e.then != nil {
 			e.then(err)

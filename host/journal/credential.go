@@ -1,6 +1,10 @@
 package journal
 
-import "github.com/rekey-host/rekey/sdk"
+import (
+	"slices"
+
+	"github.com/rekey-host/rekey/sdk"
+)
 
 // CredentialHistory is what records tell of one credential of a user.
 type CredentialHistory struct {
@@ -79,4 +83,25 @@ func (c *CredentialHistory) Last() *Attempt {
 		return nil
 	}
 	return c.Attempts[len(c.Attempts)-1]
+}
+
+// First returns the first attempt that took effect; nil: none did.
+func (c *CredentialHistory) First() *Attempt {
+	for _, a := range c.Attempts {
+		if a.Applied() {
+			return a
+		}
+	}
+	return nil
+}
+
+// Held returns the newest attempt whose value the credential has, or may have;
+// nil: there is none.
+func (c *CredentialHistory) Held() *Attempt {
+	for _, a := range slices.Backward(c.Attempts) {
+		if !a.Refused() {
+			return a
+		}
+	}
+	return nil
 }
