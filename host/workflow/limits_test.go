@@ -186,7 +186,9 @@ func TestMemoryIsLimited(t *testing.T) {
 		deaf := func(string) {} // on a busy machine the thread may be slow to end
 		w := limitedWorkflow(t, "def rotate(user):\n    "+grow+"\nworkflow(users = users, rotate = rotate)", l, deaf)
 		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{})
-		if got := said(v); !strings.HasPrefix(got, "raised: ScriptError: rotate was computing when the process took more than 256 MiB of memory (w.star:") {
+		got := said(v) // on a busy machine one list may be too long before the process is too large
+		if !strings.HasPrefix(got, "raised: ScriptError: rotate was computing when the process took more than 256 MiB of memory (w.star:") &&
+			!strings.HasPrefix(got, "raised: ScriptError: addition: the result would have more than 16777216 elements (w.star:") {
 			t.Errorf("rotate: %s", got)
 		}
 	}
