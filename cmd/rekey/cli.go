@@ -31,7 +31,7 @@ type cli struct {
 	State     string `help:"Directory of runs, keys and caches." env:"REKEY_STATE" type:"path" placeholder:"DIR"`
 	JSON      bool   `help:"Print one JSON object to standard output." name:"json"`
 	Sandbox   bool   `help:"Confine plugins to the ports and paths that they declare (Linux)."`
-	LogFormat string `help:"Format of log lines: ${enum}." enum:"text,json" default:"text"`
+	LogFormat string `help:"Format of what goes to standard error: ${enum}." enum:"text,json" default:"text"`
 	Versioned bool   `help:"Print the version." name:"version"`
 
 	Run    runCmd    `cmd:"" group:"Rotate:" help:"Plan, confirm and apply a workflow script."`
@@ -105,6 +105,9 @@ func command(p process) (int, error) {
 	if exited >= 0 {
 		return exited, nil
 	}
+	if c.LogFormat == "json" || err != nil && wantsJSONLog(p.args) {
+		p.stderr.inJSON()
+	}
 	if err != nil {
 		return explain(p, wantsJSON(p.args), inWords(err)), err
 	}
@@ -162,7 +165,7 @@ func explain(p process, asJSON bool, err error) int {
 	}
 	for _, x := range problems {
 		for _, line := range strings.Split(x.text, "\n") {
-			fmt.Fprintf(p.stderr, "rekey: %s\n", line)
+			p.stderr.complain(line)
 		}
 	}
 	return code

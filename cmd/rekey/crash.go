@@ -57,7 +57,7 @@ func (a *app) die(why string, stack []byte) {
 	if log, err := a.logger(); err == nil {
 		log.Debug("the stack at the end", "stack", string(stack))
 	}
-	fmt.Fprintf(a.process.stderr, "rekey: %s, %s\n", why, a.vitals.Last())
+	a.process.stderr.complain(fmt.Sprintf("%s, %s", why, a.vitals.Last()))
 	os.Exit(host.ExitUnexpected)
 }
 

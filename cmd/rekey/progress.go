@@ -21,7 +21,7 @@ type bar struct {
 
 // progress returns a progress bar if standard error is a terminal.
 func (a *app) progress() host.Progress {
-	if a.cli.JSON || !a.process.stderr.terminal() {
+	if a.cli.JSON || a.cli.LogFormat == "json" || !a.process.stderr.terminal() {
 		return nil
 	}
 	return &bar{make: func() *mpb.Progress { return mpb.New(mpb.WithOutput(a.process.stderr.file), mpb.WithWidth(48)) }}

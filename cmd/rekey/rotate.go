@@ -147,7 +147,7 @@ func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, h
 	a.showOutcome(out)
 	if err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {
-			fmt.Fprintf(a.process.stderr, "rekey: %s\n", line)
+			a.process.stderr.complain(line)
 		}
 		return errExit(host.ExitUnexpected)
 	}

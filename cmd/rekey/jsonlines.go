@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// jsonLines turns the lines that people read into those of the log, so that with
+// --log-format json whoever reads standard error reads one JSON object a line:
+// the log's own, which pass as they are, and rekey's messages, whatever the
+// level of REKEY_LOG is; their name tells them apart: rekey.messages.
+type jsonLines struct {
+	to   io.Writer
+	log  hclog.Logger
+	rest []byte // of a line that has not ended
+	open bool   // pass what does not end its line: a question to somebody at a terminal
+}
+
+func newJSONLines(to io.Writer, terminal bool) *jsonLines {
+	return &jsonLines{to: to, open: terminal, log: hclog.New(&hclog.LoggerOptions{Name: "rekey.messages", Level: hclog.Trace, Output: to, JSONFormat: true})}
+}
+
+// Write writes the lines that have ended.
+func (j *jsonLines) Write(b []byte) (int, error) {
+	j.rest = append(j.rest, b...)
+	for {
+		line, rest, ended := bytes.Cut(j.rest, []byte("\n"))
+		if !ended {
+			break
+		}
+		j.line(string(line))
+		j.rest = rest
+	}
+	if j.open && len(j.rest) > 0 {
+		_, err := j.to.Write(j.rest)
+		j.rest = nil
+		return len(b), err
+	}
+	return len(b), nil
+}
+
+func (j *jsonLines) line(text string) {
+	if strings.HasPrefix(text, `{"@`) {
+		_, _ = io.WriteString(j.to, text+"\n")
+		return
+	}
+	text = strings.TrimPrefix(text, "rekey: ")
+	level := hclog.Info
+	for prefix, is := range map[string]hclog.Level{"warning: ": hclog.Warn, complaint: hclog.Error} {
+		if rest, found := strings.CutPrefix(text, prefix); found {
+			text, level = rest, is
+		}
+	}
+	if text != "" {
+		j.log.Log(level, text)
+	}
+}
+
+// complaint marks a line that says why a command fails; it is not shown.
+const complaint = "\x00"
+
+// inJSON makes the screen one of JSON lines.
+func (s *screen) inJSON() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, is := s.to.(*jsonLines); !is {
+		s.to = newJSONLines(s.to, s.terminal())
+	}
+}
+
+// complain writes why a command fails.
+func (s *screen) complain(line string) {
+	s.mu.Lock()
+	_, marked := s.to.(*jsonLines)
+	s.mu.Unlock()
+	if marked {
+		line = complaint + line
+	}
+	_, _ = io.WriteString(s, "rekey: "+line+"\n")
+}
+
+// wantsJSONLog is what --log-format says in a command line that is no good.
+func wantsJSONLog(args []string) bool {
+	at := slices.Index(args, "--log-format")
+	return slices.Contains(args, "--log-format=json") || at >= 0 && at+1 < len(args) && args[at+1] == "json"
+}
