@@ -75,6 +75,9 @@ func (h *Host) load(ctx context.Context, script string, params []string) (*workf
 }
 
 func (h *Host) loadOptions(script string, given map[string]string) workflow.Options {
+	if path, err := ExpandHome(script, h.Home); err == nil {
+		script = path
+	}
 	return workflow.Options{
 		Path: script, Params: given, Embedded: h.Embedded, WorkDir: h.WorkDir, Home: h.Home, Stdin: h.Stdin,
 		BackendNames: h.catalog.Names(), Print: h.Stderr, Fatal: h.Fatal,
@@ -187,8 +190,9 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 	if err != nil {
 		return engine.Job{}, err
 	}
+	var waived []int64
 	if o.OverThreshold {
-		clear(failed)
+		failed, waived = nil, failed
 	}
 	approved, err := r.Approvals()
 	if err != nil {
@@ -200,7 +204,7 @@ func (h *Host) job(stop context.Context, r *ledger.Run, w *workflow.Workflow, ho
 	}
 	return engine.Job{
 		ID: r.ID(), Journal: r, Vault: r, Plan: r, Backends: b.list, Hooks: hooks, Row: rowReader(r, schema),
-		Waves: rules, Planned: planned, Failed: failed, Held: held, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
+		Waves: rules, Planned: planned, Failed: failed, Waived: waived, Held: held, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
 		Policy: w.Policy, Revert: w.Revert, Known: h.known(r.ID(), b), KeyOf: r.KeyOf,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem,
 		Clock: h.Clock, Random: h.Random, Stop: stop, Panicked: h.Panicked,

@@ -35,7 +35,9 @@ func TestThresholdsHoldOverAResume(t *testing.T) {
 	if after := p.must(0, "show", "last").stdout; before != after {
 		t.Errorf("a plain resume went on:\n%s\nthen\n%s", before, after)
 	}
-	p.must(4, "resume", "last", "--yes", "--over-threshold") // three more
+	if r := p.must(4, "resume", "last", "--yes", "--over-threshold"); !strings.Contains(r.stderr, `wave "canary": 2 more users failed (4 in all), more than max_failures allows (1)`) {
+		t.Errorf("going on over the threshold: %s", r.stderr)
+	}
 	if r := p.must(2, "retry", "last", "--user", "u1", "--yes"); !strings.Contains(r.stderr, "those left out that are retried") {
 		t.Errorf("a retry that leaves too many: %s", r.stderr)
 	}

@@ -53,6 +53,7 @@ type Job struct {
 	Planned  []int64           // users of each wave
 	Failed   []int64           // of them, those that count against max_failures and stay so; nil: nobody
 	Held     string            // the wave whose hold is open in the ledger; "": none
+	Waived   []int64           // of each wave, those that failed before and count no more; nil: nobody
 	Approved func(string) bool // whether the hold after the wave is released
 	Policy   *password.Spec    // the workflow's; nil: wishes only
 	Revert   bool              // on_failure = "revert"
@@ -236,6 +237,9 @@ func (c *crew) enter(i int, rule WaveRule) {
 	c.wavering = threshold{rule: rule, limit: limit}
 	if c.Failed != nil {
 		c.wavering.failed = c.Failed[i]
+	}
+	if c.Waived != nil {
+		c.wavering.waived = c.Waived[i]
 	}
 }
 

@@ -19,6 +19,7 @@ type threshold struct {
 	rule   WaveRule
 	limit  int64 // negative: none
 	failed int64 // those that the ledger had when the process began among them
+	waived int64 // those that the ledger had and that do not count, since somebody has said so
 
 	code  sdk.Code // of the last failures in a row
 	alike int      // how many they are
@@ -34,6 +35,9 @@ func (t *threshold) add(status journal.Status, code sdk.Code) string {
 	}
 	if t.failed++; t.failed <= t.limit {
 		return ""
+	}
+	if t.waived > 0 {
+		return fmt.Sprintf("wave %q: %d more users failed (%d in all), more than max_failures allows (%d)", t.rule.Name, t.failed, t.failed+t.waived, t.limit)
 	}
 	return journal.Over(t.rule.Name, t.failed, t.limit)
 }
