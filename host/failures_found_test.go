@@ -58,10 +58,10 @@ var failuresOfGreen = []ruled{
 	{"A.11: a revert that cannot revert says nothing", "TestARevertThatCannotSaysSo", ""},
 	{"A.12: nobody is a success, and every user may fail", "TestNobodyIsNoSilentSuccess TestLikeFailuresInARowStopARun", ""},
 	{"B.5: a wrong kind of a generated value fails every user", "TestTheKindOfGenerateIsChecked TestTheKindOfAGeneratedValueIsChecked TestAMissingKindIsADefectOfTheScript", ""},
-	{"B.10: hclog is there and not used", "TestTheLogIsHclogs TestAPluginsLinesAreHclogs TestSlogSpeaksHclog", ""},
+	{"B.10: hclog is there and not used", "TestTheLogIsHclogs TestStandardErrorIsOfOneFormat TestAPluginsLinesAreHclogs TestSlogSpeaksHclog", ""},
 	{"C.1: a reader that goes away ends a run", "TestARunOutlivesWhoReadsIt TestASignalThatIsIgnoredStaysIgnored", ""},
-	{"C.2: a message misleads", "TestWhatKeepsFromTheServerIsToldInTheWordsOfTheSettings TestEveryKindOfCertificateHasAdviceOfItsOwn TestFilesThatAreNoListAreNamed TestTheLineOfExcelIsSkipped TestMessagesOfAFirstWeek TestAScriptThatIsGoneIsNotCalledAnother TestAFilterThatSelectsNobodySaysSo TestPolicyOfTheServerIsTold TestNextSaysWhatToDoByCode TestOpenIAMRefusalGivesTheDirectoryItsPasswordBack TestAProxyOfTheEnvironmentThatIsNotUsedIsSaid",
+	{"C.2: a message misleads", "TestWhatKeepsFromTheServerIsToldInTheWordsOfTheSettings TestEveryKindOfCertificateHasAdviceOfItsOwn TestFilesThatAreNoListAreNamed TestTheLineOfExcelIsSkipped TestMessagesOfAFirstWeek TestAScriptThatIsGoneIsNotCalledAnother TestAFilterThatSelectsNobodySaysSo TestPolicyOfTheServerIsTold TestNextSaysWhatToDoByCode TestWordsOfAFewNumbers TestOpenIAMRefusalGivesTheDirectoryItsPasswordBack TestAProxyOfTheEnvironmentThatIsNotUsedIsSaid",
 		"the 28 messages by their rows: 1, 2 and 26 the first of these; 23 TestAllNamesOfAnEntryAreOne; 24 TestPolicyOfTheServerIsTold; 17 and 27 have tests of their own; all others TestMessagesOfAFirstWeek"},
-	{"C.3: an option is ignored, a path is not what it reads", "TestOutWantsAFormat TestADashIsStandardOutput TestExpand TestEveryCommandNoticesThatItsResultsAreLost", ""},
+	{"C.3: an option is ignored, a path is not what it reads", "TestOutWantsAFormat TestADashIsStandardOutput TestExpand TestAScriptInTheHomeDirectoryIsFound TestWhatIsWrongWithALedgerIsSaidInWords TestAReportOfNobodyHasTheColumnsOfItsRow TestEveryCommandNoticesThatItsResultsAreLost", ""},
 	{"C.4: the examples leave lists of passwords to be committed", "TestListsOfTheREADMEAreIgnored", ""},
 }

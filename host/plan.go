@@ -167,6 +167,9 @@ func nobody(p engine.Preview) string {
 	if p.Total == 0 {
 		return "nobody is due: the source has no users; --min-users N refuses that"
 	}
+	if p.Total == 1 {
+		return "nobody is due: select skips the one user of the source; --min-users N refuses that"
+	}
 	return fmt.Sprintf("nobody is due: select skips all %d users of the source; --min-users N refuses that", p.Total)
 }
 

@@ -229,10 +229,18 @@ func writerOf(spec workflow.ReportSpec, w io.Writer, about report.Run) rowWriter
 	case "html":
 		return report.NewHTML(w, about)
 	default:
-		out := report.NewCSV(w, report.DefaultColumns()...)
+		out := report.NewCSV(w, columnsOf(spec)...)
 		out.Delimiter, out.Mark = spec.Delimiter, spec.Mark
 		return out
 	}
+}
+
+// columnsOf are those of a report without a user.
+func columnsOf(spec workflow.ReportSpec) []string {
+	if spec.HasRow && len(spec.Columns) > 0 {
+		return spec.Columns
+	}
+	return report.DefaultColumns()
 }
 
 // user adds a user to every report that is still sound.

@@ -326,7 +326,7 @@ func (p *planner) add(u ledger.PlannedUser, row source.Row) error {
 	err := p.Draft.Add(u)
 	var dup *ledger.DuplicateError
 	if errors.As(err, &dup) {
-		where := fmt.Sprintf("on line %d", dup.FirstLine)
+		where := source.At(p.fileOf(u.Seq), dup.FirstLine)
 		if file := p.fileOf(dup.FirstSeq); file != p.fileOf(u.Seq) {
 			where = fmt.Sprintf("at %s:%d", file, dup.FirstLine)
 		}

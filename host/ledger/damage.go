@@ -21,7 +21,7 @@ func (d *Damage) Error() string {
 	if len(d.Lost) > 0 {
 		lost = "what cannot be read: " + strings.Join(d.Lost, "; ") + "; the rest is shown"
 	}
-	return fmt.Sprintf("run %s: %s is damaged (%v); %s; put a sound copy of the file in its place, and look with rekey audit verify %s", d.Run, d.File, d.Cause, lost, d.Run)
+	return fmt.Sprintf("run %s: %s is damaged (%s); %s; put a sound copy of the file in its place, and look with rekey audit verify %s", d.Run, d.File, Reason(d.Cause), lost, d.Run)
 }
 
 // Unwrap returns the cause.

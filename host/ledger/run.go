@@ -209,7 +209,7 @@ func (s *Store) openAs(id string, rest *rescue) (*Run, error) {
 	err := r.reading(r.load)
 	if err != nil {
 		_ = r.Close()
-		return nil, missing(id, err)
+		return nil, s.unreadable(id, missing(id, err))
 	}
 	return r, nil
 }

@@ -55,7 +55,7 @@ func Summary(w io.Writer, r Run) error {
 		fmt.Fprintf(t, "%s\n", plainText(line))
 	}
 	if r.Untold > 0 {
-		fmt.Fprintf(t, "%d resets gave a value that only the target knows\n", r.Untold)
+		fmt.Fprintf(t, "%s a value that only the target knows\n", several(r.Untold, "reset gave", "resets gave"))
 	}
 	if r.Unchanged > 0 {
 		fmt.Fprintf(t, "%d done without a change of a password\n", r.Unchanged)
@@ -67,6 +67,14 @@ func Summary(w io.Writer, r Run) error {
 		fmt.Fprintf(t, "report: %s\n", plainText(file))
 	}
 	return t.Flush()
+}
+
+// several is a number with the word for one or for many.
+func several(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // standing is "finished in 3m12s" or "stopped: why".

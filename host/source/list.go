@@ -18,6 +18,15 @@ type ListOptions struct {
 
 const listName = "rows"
 
+// At says where a row stands in the file that is spoken of: a list of the script
+// has no lines.
+func At(file string, line int) string {
+	if file == listName {
+		return fmt.Sprintf("at %s:%d", listName, line)
+	}
+	return fmt.Sprintf("on line %d", line)
+}
+
 // List returns the source of users that stand in the script, which has to hold
 // still from now on. Its lines are the numbers of the elements. The columns
 // are the key, then all others by name; a column whose cells are all of one

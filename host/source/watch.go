@@ -156,7 +156,7 @@ func (d *Watched) Warnings() []string {
 		if x == nil {
 			continue
 		}
-		text := fmt.Sprintf("%s:%d: column %q gives user %q the value that user %q has on line %d", x.row.File, x.row.Line, name, x.row.Key, x.of.Key, x.of.Line)
+		text := fmt.Sprintf("%s:%d: column %q gives user %q the value that user %q has %s", x.row.File, x.row.Line, name, x.row.Key, x.of.Key, At(x.of.File, x.of.Line))
 		if x.users > 1 {
 			text += fmt.Sprintf("; so it is %d times in all", x.users)
 		}

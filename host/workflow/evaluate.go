@@ -88,10 +88,26 @@ func checkTree(ctx context.Context, in *interp, d *declaration) {
 	for _, h := range d.hooks.all() {
 		script.Hooks = append(script.Hooks, vet.Hook{At: h.fn.Position(), Phase: h.phase, Roles: h.roles})
 	}
+	for i, r := range d.hooks.reports {
+		in.spec.Reports[i].Columns = rowColumns(in, r.row)
+	}
 	said := vet.Check(script)
 	in.notes.add(said.Problems...)
 	in.spec.Warnings = append(in.spec.Warnings, said.Warnings...)
 	in.spec.Given, in.spec.Used, in.spec.Forms = said.Given, said.Used, said.Forms
+}
+
+// rowColumns are the columns of a row function's rows, as far as they are seen.
+func rowColumns(in *interp, h *hook) []string {
+	if h == nil {
+		return nil
+	}
+	at := h.fn.Position()
+	f := in.files[at.Filename()]
+	if f == nil || f.FunctionAt(at) == nil {
+		return nil
+	}
+	return vet.RowColumns(f.FunctionAt(at))
 }
 
 // evaluated tells the static checks what names stand for.

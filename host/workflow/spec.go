@@ -118,7 +118,8 @@ type ReportSpec struct {
 	Path      string // as written, .age appended if it is encrypted; "" of a summary
 	Order     string // source or apply
 	EncryptTo []string
-	HasRow    bool // ReportRow makes its rows
+	HasRow    bool     // ReportRow makes its rows
+	Columns   []string // of its rows, where the text of the row function tells; nil: it does not
 
 	Delimiter string // of csv; "": a comma
 	Mark      bool   // of csv: it begins with the byte order mark of UTF-8

@@ -53,6 +53,9 @@ func (i *Instance) undescribed(ctx context.Context, why string) []sdk.Finding {
 	case f == nil, strings.HasPrefix(f.Err.Native, "Fault") && f.Err.Code != sdk.InvalidConfig, unrecognised(f):
 		return []sdk.Finding{{Severity: sdk.Warning, Message: why + "; the service is there", Fix: "compare namespace and fields with it before a long run"}}
 	}
+	if strings.Contains(f.Err.Message, "; check ") { // it says what already
+		return bad(f, why)
+	}
 	return bad(f, "check url, user and password: "+why)
 }
 

@@ -502,6 +502,9 @@ func TestCheckOfWhatIsNoService(t *testing.T) {
 		if len(found) != 1 || found[0].Severity != sdk.Bad || string(found[0].Code)+": "+found[0].Message != test.want {
 			t.Errorf("%s: Check = %+v, want one bad finding %s", name, found, test.want)
 		}
+		if said := found[0].Message + "; " + found[0].Fix; strings.Count(said, "check ") != 1 {
+			t.Errorf("%s: the operator is told once what to check: %s", name, said)
+		}
 		_ = i.Close()
 		s.Close()
 	}
