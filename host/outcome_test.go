@@ -34,3 +34,15 @@ func TestHowAProcessLeavesARun(t *testing.T) {
 		}
 	}
 }
+
+// TestAnErrorIsTheExitCodeOfTheOutcome: what --json says is what the process
+// ends with, whatever the users came to.
+func TestAnErrorIsTheExitCodeOfTheOutcome(t *testing.T) {
+	for _, code := range []int{ExitDone, ExitFailures, ExitStopped, ExitUnknown, ExitHeld, ExitReport, ExitInterrupted} {
+		unread := &ledger.Run{} // nothing can be read back of it
+		out, err := (&Host{}).whole(unread, Outcome{ExitCode: code}, nil)
+		if err == nil || out.ExitCode != ExitUnexpected {
+			t.Errorf("exit code %d and a failed reading back: %d, %v", code, out.ExitCode, err)
+		}
+	}
+}

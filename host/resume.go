@@ -46,12 +46,13 @@ func (h *Host) locked(ctx context.Context, name string, o RunOptions, do func(h 
 }
 
 // whole ends a command on a locked run: what it committed is in the run's file
-// as it was written, or the error says what became of it.
+// as it was written, or the error says what became of it. Whatever the users
+// came to, an error is the process's exit code too.
 func (h *Host) whole(r *ledger.Run, out Outcome, err error) (Outcome, error) {
 	if cerr := r.Confirm(); err == nil || errors.Is(cerr, ledger.ErrGone) && !errors.Is(err, ledger.ErrGone) {
 		err = errors.Join(err, cerr)
 	}
-	if err = r.Salvage(err); err != nil && out.ExitCode == ExitDone {
+	if err = r.Salvage(err); err != nil {
 		out.ExitCode = ExitUnexpected
 	}
 	return out, err
