@@ -147,7 +147,7 @@ func advice(r *ledger.Run, out Outcome) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	reason, err := over(r, nil)
+	reason, err := overAgain(r)
 	if err != nil {
 		return nil, err
 	}

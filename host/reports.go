@@ -112,7 +112,7 @@ func (h *Host) about(r *ledger.Run) (report.Run, error) {
 	if !span.Began.IsZero() {
 		about.Started, about.Ended, about.Took = span.Began.UTC(), span.Until.UTC(), span.Took()
 	}
-	reason, err := over(r, nil)
+	reason, err := overAgain(r)
 	if err != nil && r.Damage() == nil {
 		return about, err
 	}
@@ -431,7 +431,7 @@ func (h *Host) reporting(ctx context.Context, r *ledger.Run, script string) (*wo
 	}
 	schema, err := schemaOf(r)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.Close())
 	}
 	w.Use(schema)
 	return w, nil
@@ -451,7 +451,7 @@ func (h *Host) fromLedger(ctx context.Context, r *ledger.Run) (*workflow.Workflo
 	}
 	schema, err := schemaOf(r)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.Close())
 	}
 	w.Use(schema)
 	return w, nil

@@ -72,7 +72,7 @@ func (h *Host) resume(ctx, stop context.Context, r *ledger.Run, o RunOptions) (O
 	if wave, open, err := r.Hold(); err != nil || open {
 		return h.stillHeld(r, out, wave, err)
 	}
-	if reason, err := over(r, nil); err != nil || reason != "" && !o.OverThreshold && out.Counts.Pending+out.Counts.Held > 0 {
+	if reason, err := overAgain(r); err != nil || reason != "" && !o.OverThreshold && out.Counts.Pending+out.Counts.Held > 0 {
 		if err != nil {
 			return out, err
 		}
@@ -183,6 +183,7 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 	if err != nil {
 		return Outcome{}, interrupted(stop, err)
 	}
+	defer hooks.Close()
 	pins, err := h.pins(stop, w)
 	if err != nil {
 		return Outcome{}, interrupted(stop, err)
@@ -222,7 +223,7 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 // recorded loads the script as the ledger has it. One that has changed on disk
 // is refused, unless the change is accepted for users not yet started; the files
 // that changed are then returned.
-func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*workflow.Workflow, engine.Hooks, []string, error) {
+func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*workflow.Workflow, openHooks, []string, error) {
 	if err := h.sameSources(ctx, r.Header()); err != nil {
 		return nil, nil, nil, err
 	}
@@ -235,11 +236,21 @@ func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*work
 		return kept, kept, nil, nil
 	}
 	if !o.AcceptChange {
+		defer kept.Close()
 		return nil, nil, nil, &UsageError{Message: fmt.Sprintf("run %s was planned with %s", r.ID(), strings.Join(changed, ", ")),
 			Fix: strings.TrimSuffix("restore it at "+strings.Join(lost, " and "), " at ") + ", or give --accept-change to apply it to users not yet started"}
 	}
 	w, err := h.changed(ctx, r)
-	return w, twoScripts{old: kept, changed: w}, changed, err
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, kept.Close())
+	}
+	return w, twoScripts{old: kept, changed: w}, changed, nil
+}
+
+// openHooks are those of scripts that are open.
+type openHooks interface {
+	engine.Hooks
+	io.Closer
 }
 
 // changed loads a script as it is on disk now.
@@ -251,7 +262,7 @@ func (h *Host) changed(ctx context.Context, r *ledger.Run) (*workflow.Workflow, 
 	}
 	schema, err := schemaOf(r)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.Close())
 	}
 	w.Use(schema)
 	return w, nil
@@ -321,6 +332,9 @@ func (t twoScripts) Rotate(ctx context.Context, row source.Row, steps *engine.St
 	return t.changed.Rotate(ctx, row, steps)
 }
 
+// Close closes both.
+func (t twoScripts) Close() error { return errors.Join(t.old.Close(), t.changed.Close()) }
+
 // sameSources refuses a changed source: the plan is frozen and never re-read.
 // One that is gone is no change: lists of passwords are removed after use.
 func (h *Host) sameSources(ctx context.Context, head ledger.Header) error {
@@ -374,15 +388,20 @@ func (h *Host) openSource(ctx context.Context, name string) (fs.File, error) {
 // reopenUnknown puts users with an unknown outcome back, so that each is tried
 // once more.
 func reopenUnknown(r *ledger.Run) error {
-	var users []int64
-	err := r.Each(ledger.Filter{Status: []ledger.Status{ledger.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
-		users = append(users, u.Pos)
-		return nil
-	})
+	users, err := unknown(r)
 	if err != nil {
 		return err
 	}
 	return reopen(r, users)
+}
+
+// unknown finds the users with an unknown outcome.
+func unknown(r *ledger.Run) (users []int64, err error) {
+	err = r.Each(ledger.Filter{Status: []ledger.Status{ledger.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
+		users = append(users, u.Pos)
+		return nil
+	})
+	return users, err
 }
 
 func reopen(r *ledger.Run, users []int64) error {

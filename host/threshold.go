@@ -70,21 +70,35 @@ func over(r *ledger.Run, back map[int64]bool) (string, error) {
 	return "", nil
 }
 
+// overAgain is over as the next resume finds it: that tries the users with an
+// unknown outcome once more, so they do not stand against a limit.
+func overAgain(r *ledger.Run) (string, error) {
+	users, err := unknown(r)
+	if err != nil {
+		return "", err
+	}
+	return over(r, among(users))
+}
+
+func among(users []int64) map[int64]bool {
+	set := make(map[int64]bool, len(users))
+	for _, pos := range users {
+		set[pos] = true
+	}
+	return set
+}
+
 // underLimit refuses a retry that leaves a wave above its limit: it would go on
 // with users that were never begun.
 func underLimit(r *ledger.Run, users []int64, o RunOptions) error {
 	if o.OverThreshold {
 		return nil
 	}
-	back := map[int64]bool{}
-	for _, pos := range users {
-		back[pos] = true
-	}
 	c, err := r.Counts()
 	if err != nil || c.Pending+c.Held == 0 {
 		return err
 	}
-	reason, err := over(r, back)
+	reason, err := over(r, among(users))
 	if err != nil || reason == "" {
 		return err
 	}
