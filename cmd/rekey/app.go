@@ -230,8 +230,9 @@ func (a *app) signals() (hard, stop context.Context) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		<-got
-		fmt.Fprintln(a.process.stderr, "rekey: stopping: what is in flight finishes; a second signal cancels it, a third ends rekey at once")
-		cancelStop()
+		cancelStop() // first: standard error may be read by nobody
+		a.process.stderr.hurry()
+		go fmt.Fprintln(a.process.stderr, "rekey: stopping: what is in flight finishes; a second signal cancels it, a third ends rekey at once")
 		<-got
 		cancelHard()
 		<-got

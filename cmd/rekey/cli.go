@@ -81,6 +81,7 @@ func (e errExit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // run parses the arguments, runs the command and returns the exit code.
 func run(p process) int {
+	defer p.stderr.flush()
 	code, err := command(p)
 	return p.whole(code, err)
 }

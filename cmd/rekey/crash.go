@@ -52,19 +52,27 @@ func defect(reason any) string {
 	return fmt.Sprintf("a defect in rekey ends the process: a panic of type %T", reason)
 }
 
-// die ends the process with what there is to say. The ledger makes that safe.
+// die ends the process with what there is to say, if that is read within a
+// moment. The ledger makes that safe.
 func (a *app) die(why string, stack []byte) {
 	if log, err := a.logger(); err == nil {
 		log.Debug("the stack at the end", "stack", string(stack))
 	}
 	a.process.stderr.complain(fmt.Sprintf("%s, %s", why, a.vitals.Last()))
-	os.Exit(host.ExitUnexpected)
+	a.end()
 }
 
 // fatal ends a process that nothing else can stop, as inside of a script's
 // multiplication of huge numbers.
 func (a *app) fatal(line string) {
 	_, _ = fmt.Fprintf(a.process.stderr, "rekey: %s\n", line)
+	a.end()
+}
+
+// end ends the process, whether or not standard error is read.
+func (a *app) end() {
+	a.process.stderr.hurry()
+	a.process.stderr.flush()
 	os.Exit(host.ExitUnexpected)
 }
 

@@ -69,7 +69,17 @@ func (s *screen) inJSON() {
 	defer s.mu.Unlock()
 	if _, is := s.to.(*jsonLines); !is {
 		s.to = newJSONLines(s.to, s.terminal())
+		if s.late != nil {
+			s.late.shape(asJSONLine)
+		}
 	}
+}
+
+// asJSONLine is a message as a line of the log.
+func asJSONLine(text []byte) []byte {
+	var line bytes.Buffer
+	_, _ = newJSONLines(&line, false).Write(text)
+	return line.Bytes()
 }
 
 // complain writes why a command fails.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -51,8 +52,17 @@ func (b *bar) Finished(s ledger.Status, _ sdk.Code) {
 	b.bar.Increment()
 }
 
-// End leaves the bar as it is.
+// End leaves the bar as it is. It waits for a terminal that is held no longer
+// than who prints.
 func (b *bar) End() {
-	b.bar.Abort(false)
-	b.out.Wait()
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		b.bar.Abort(false)
+		b.out.Wait()
+	}()
+	select {
+	case <-shown:
+	case <-time.After(patience):
+	}
 }

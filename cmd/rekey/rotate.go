@@ -144,6 +144,7 @@ func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, h
 	if out.Run == "" {
 		return err
 	}
+	a.process.stderr.flush() // there is room for what matters most
 	a.showOutcome(out)
 	if err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {

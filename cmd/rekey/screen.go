@@ -22,6 +22,7 @@ import (
 type screen struct {
 	file *os.File
 	to   io.Writer
+	late *spool // nil: what is written is written at once
 
 	mu  sync.Mutex
 	err error // the first of a write, so that no command has to keep it
@@ -36,8 +37,26 @@ func results(f *os.File) *screen {
 	return s
 }
 
-// messages is standard error.
-func messages(f *os.File) *screen { return &screen{file: f, to: &visible.Writer{To: f}} }
+// messages is standard error. Whoever does not read it does not hold up what is
+// told there: a run, or the end of one.
+func messages(f *os.File) *screen {
+	s := newSpool(&visible.Writer{To: f})
+	return &screen{file: f, to: s, late: s}
+}
+
+// hurry says that the process is to end soon, whether or not it is read.
+func (s *screen) hurry() {
+	if s.late != nil {
+		s.late.hurry()
+	}
+}
+
+// flush waits until all is written.
+func (s *screen) flush() {
+	if s.late != nil {
+		s.late.flush()
+	}
+}
 
 // Write writes to it, until that fails. Nobody reads a closed pipe: what is
 // written to it is dropped.
