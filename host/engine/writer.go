@@ -19,6 +19,8 @@ type Journal interface {
 const (
 	lazyCommit = 100 * time.Millisecond // the longest that a record waits
 	groupLimit = 4096                   // the most records of one commit
+	linger     = time.Millisecond       // how long a lane that runs dry waits for others to come along
+	goodGroup  = 256                    // records that are worth a sync as soon as a lane runs dry
 )
 
 // entry is one record on its way to the ledger.
@@ -42,17 +44,20 @@ type guard interface {
 // writer commits records in groups. It commits lazily: an intent is worth a
 // sync only when the plugin it is meant for would otherwise run dry, or when
 // others wait for its user's place at the gate, and an outcome never is; a slow
-// backend then costs a few syncs a second instead of one an answer.
+// backend then costs a few syncs a second instead of one an answer. Where a
+// plugin would run dry the writer lingers for a moment, so that users who come
+// one by one, as after a verify, share a sync and a frame.
 type writer struct {
 	journal Journal
 	crash   crash
 	guard   guard // nil: the journal cannot be lost
 	urgent  *lane // of records that somebody waits for and that no operation follows
 
-	mu     sync.Mutex
-	queue  []entry
-	err    error // why nothing can be written any more
-	closed bool
+	mu      sync.Mutex
+	queue   []entry
+	waiting waiting // for the queue
+	err     error   // why nothing can be written any more
+	closed  bool
 
 	wake chan struct{}
 	done chan struct{}
@@ -105,9 +110,11 @@ func (w *writer) add(e entry) {
 		return
 	}
 	w.queue = append(w.queue, e)
-	first, full := len(w.queue) == 1, len(w.queue) >= groupLimit
+	w.waiting.add(e)
+	n := len(w.queue)
+	look := n == 1 || n == goodGroup || n >= groupLimit || e.pressing || n < goodGroup && e.lane != nil && e.lane.hungry()
 	w.mu.Unlock()
-	if first || full || e.worthwhile() {
+	if look {
 		w.kick()
 	}
 }
@@ -148,65 +155,100 @@ func (w *writer) run() {
 	defer close(w.done)
 	timer := time.NewTimer(lazyCommit)
 	defer timer.Stop()
-	var oldest time.Time
+	var queued, starved time.Time // since when records wait, and since when somebody runs dry
 	for {
-		due := !oldest.IsZero() && time.Since(oldest) >= lazyCommit
-		group, closed := w.take(due)
+		group, closed := w.take(since(queued), since(starved))
 		if len(group) > 0 {
 			w.commit(group)
-			oldest = time.Time{}
+			queued, starved = time.Time{}, time.Time{}
 			continue
 		}
 		if closed {
 			return
 		}
-		oldest = w.waitFor(oldest, timer)
+		queued, starved = w.waitFor(queued, starved, timer)
 	}
 }
 
-// waitFor sleeps until there is something to look at and returns since when
-// the oldest record waits.
-func (w *writer) waitFor(oldest time.Time, timer *time.Timer) time.Time {
+// since is how long ago something was; a zero time was not.
+func since(t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
+	}
+	return time.Since(t)
+}
+
+// waitFor sleeps until there is something to look at, and returns since when
+// the oldest record waits and since when somebody runs dry.
+func (w *writer) waitFor(queued, starved time.Time, timer *time.Timer) (time.Time, time.Time) {
 	w.mu.Lock()
-	queued := len(w.queue) > 0
+	waits, starves := len(w.queue) > 0, w.starving()
 	w.mu.Unlock()
-	if !queued {
+	if !waits {
 		<-w.wake
-		return time.Time{}
+		return time.Time{}, time.Time{}
 	}
-	if oldest.IsZero() {
-		oldest = time.Now()
+	now := time.Now()
+	if queued.IsZero() {
+		queued = now
 	}
-	timer.Reset(time.Until(oldest.Add(lazyCommit)))
+	until := queued.Add(lazyCommit)
+	if starves && starved.IsZero() {
+		starved = now
+	}
+	if !starved.IsZero() {
+		until = starved.Add(linger)
+	}
+	timer.Reset(time.Until(until))
 	select {
 	case <-w.wake:
 	case <-timer.C:
 	}
-	return oldest
+	return queued, starved
 }
 
 // take returns the group to commit now, or nothing if it can wait.
-func (w *writer) take(due bool) (group []entry, closed bool) {
+func (w *writer) take(queued, starved time.Duration) (group []entry, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.queue) == 0 || !(due || w.closed || len(w.queue) >= groupLimit || w.starving()) {
+	if len(w.queue) == 0 || !w.due(queued, starved) {
 		return nil, w.closed && len(w.queue) == 0
 	}
 	n := min(len(w.queue), groupLimit)
 	group = w.queue[:n:n]
 	w.queue = append([]entry(nil), w.queue[n:]...)
+	w.waiting = waiting{}
+	for _, e := range w.queue {
+		w.waiting.add(e)
+	}
 	return group, false
 }
 
-// starving reports whether an intent is queued that is worth a sync.
-func (w *writer) starving() bool {
-	return slices.ContainsFunc(w.queue, entry.worthwhile)
+// due reports whether to commit now what is queued.
+func (w *writer) due(queued, starved time.Duration) bool {
+	switch {
+	case w.closed, len(w.queue) >= groupLimit, queued >= lazyCommit, w.waiting.pressing:
+		return true
+	}
+	return w.starving() && (len(w.queue) >= goodGroup || starved >= linger)
 }
 
-// worthwhile reports whether the record should not wait for others: its lane
-// would run dry, or what the lane has may not be sent before this user is done.
-func (e entry) worthwhile() bool {
-	return e.pressing || e.lane != nil && e.lane.hungry()
+// starving reports whether a lane of a queued record would run dry.
+func (w *writer) starving() bool {
+	return slices.ContainsFunc(w.waiting.lanes, (*lane).hungry)
+}
+
+// waiting is who waits for the queued records.
+type waiting struct {
+	lanes    []*lane // each once
+	pressing bool    // what a lane has may not be sent before one of the users is done
+}
+
+func (w *waiting) add(e entry) {
+	w.pressing = w.pressing || e.pressing
+	if e.lane != nil && !slices.Contains(w.lanes, e.lane) {
+		w.lanes = append(w.lanes, e.lane)
+	}
 }
 
 func (w *writer) commit(group []entry) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"testing"
+	"time"
 
 	"github.com/rekey-host/rekey/host/ledger"
 )
@@ -28,9 +29,51 @@ func TestAnIntentIsWorthASyncWhereOthersWaitForItsUser(t *testing.T) {
 	} {
 		l := &lane{backend: Backend{Concurrency: 2}}
 		l.durable.Store(c.queued)
-		w := &writer{queue: []entry{{rec: &ledger.Record{}, lane: l, pressing: c.gate.pressing(c.ticket)}}}
-		if group, _ := w.take(false); (len(group) == 1) != c.want {
+		e := entry{rec: &ledger.Record{}, lane: l, pressing: c.gate.pressing(c.ticket)}
+		w := &writer{queue: []entry{e}}
+		w.waiting.add(e)
+		if group, _ := w.take(linger, linger); (len(group) == 1) != c.want {
 			t.Errorf("%s: taken %v, want %v", c.name, len(group) == 1, c.want)
+		}
+	}
+}
+
+// TestALaneThatRunsDryLingers for others, but not long, and not where there are
+// many or somebody presses.
+func TestALaneThatRunsDryLingers(t *testing.T) {
+	dry, full := &lane{}, &lane{}
+	full.durable.Store(1000)
+	queue := func(n int, e entry) []entry {
+		list := make([]entry, n)
+		for i := range list {
+			list[i] = e
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name            string
+		queue           []entry
+		queued, starved time.Duration
+		want            int
+	}{
+		{"nothing", nil, time.Hour, time.Hour, 0},
+		{"one, at once", queue(1, entry{lane: dry}), 0, 0, 0},
+		{"one, in time", queue(1, entry{lane: dry}), linger, linger, 1},
+		{"many", queue(goodGroup, entry{lane: dry}), 0, 0, goodGroup},
+		{"nearly many", queue(goodGroup-1, entry{lane: dry}), 0, 0, 0},
+		{"many, but nobody runs dry", queue(goodGroup, entry{lane: full}), linger, 0, 0},
+		{"too many", queue(groupLimit+1, entry{lane: full}), 0, 0, groupLimit},
+		{"old", queue(1, entry{}), lazyCommit, 0, 1},
+		{"nearly old", queue(1, entry{}), lazyCommit - 1, 0, 0},
+		{"somebody presses", queue(1, entry{lane: full, pressing: true}), 0, 0, 1},
+	} {
+		w := &writer{queue: c.queue}
+		for _, e := range c.queue {
+			w.waiting.add(e)
+		}
+		group, _ := w.take(c.queued, c.starved)
+		if len(group) != c.want || len(w.queue) != len(c.queue)-c.want || len(w.queue) == 0 && len(w.waiting.lanes) > 0 && c.want > 0 {
+			t.Errorf("%s: took %d and left %d, want %d", c.name, len(group), len(w.queue), c.want)
 		}
 	}
 }
