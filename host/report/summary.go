@@ -94,7 +94,10 @@ func (r Run) took() time.Duration {
 	if d == 0 && !r.Started.IsZero() && r.Ended.After(r.Started) {
 		d = r.Ended.Sub(r.Started)
 	}
-	if d < 10*time.Second {
+	switch {
+	case 0 < d && d < 10*time.Millisecond:
+		return 10 * time.Millisecond // a run that took no time is one of which it is not known
+	case d < 10*time.Second:
 		return d.Round(10 * time.Millisecond)
 	}
 	return d.Round(time.Second)
