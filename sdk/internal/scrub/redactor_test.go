@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"html"
+	"maps"
 	"math/rand/v2"
 	"mime/quotedprintable"
 	"net/url"
@@ -242,6 +243,31 @@ func TestASecretIsScrubbedInEveryForm(t *testing.T) {
 			}
 			if rest := strings.ReplaceAll(got, secret.Redacted, ""); len(text) > 24 && len(rest) > len("before  after")+len(text)/2+16 {
 				t.Errorf("%.20q, %s: half of it is still there: %.120q", s, form, got)
+			}
+		}
+	}
+}
+
+// TestASecretInTwoFormsIsScrubbedInBoth: what a form stands for is the same text
+// then, which came from two places.
+func TestASecretInTwoFormsIsScrubbedInBoth(t *testing.T) {
+	var r Redactor
+	r.Note(secret.New(canary))
+	layered := func(s string) string { return hex.EncodeToString([]byte(strconv.QuoteToASCII(s))) }
+	forms := map[string]func(string) string{"escaped, in hex": layered, "escaped, in base64": func(s string) string { return base64.StdEncoding.EncodeToString([]byte(strconv.QuoteToASCII(s))) }}
+	maps.Copy(forms, spoken)
+	for one, spell := range forms {
+		for other, again := range forms {
+			if form := one + "/" + other; strings.Contains(form, "plain") {
+				continue
+			}
+			a, b := spell(canary), again(canary)
+			got := r.Scrub("tried " + a + " and then " + b)
+			if alone := r.Scrub("tried " + b); alone != "tried "+b && strings.HasSuffix(got, b) {
+				t.Errorf("%s, then %s: the second is left in %.200q", one, other, got)
+			}
+			if alone := r.Scrub("tried " + a); alone != "tried "+a && strings.Contains(got, a) {
+				t.Errorf("%s, then %s: the first is left in %.200q", one, other, got)
 			}
 		}
 	}

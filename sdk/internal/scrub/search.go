@@ -62,7 +62,7 @@ func (s *scratch) look(v view) {
 	if s.left -= len(v.text) + 64; s.left < 0 {
 		return
 	}
-	key := maphash.String(s.seed, v.text)
+	key := s.key(v)
 	if _, ok := s.seen[key]; ok {
 		return
 	}
@@ -71,6 +71,20 @@ func (s *scratch) look(v view) {
 	if v.depth < layers && len(v.text) >= 2*s.least {
 		s.queue = append(s.queue, v)
 	}
+}
+
+// key tells a view from others: the same text from elsewhere is another one,
+// and has its own hits.
+func (s *scratch) key(v view) uint64 {
+	const prime = 1099511628211
+	key := maphash.String(s.seed, v.text)
+	for i, from := range v.from {
+		key = key*prime ^ uint64(from)<<32 ^ uint64(v.to[i])
+	}
+	if v.coded {
+		key = ^key
+	}
+	return key
 }
 
 // open looks behind a view.
