@@ -60,7 +60,7 @@ func (i *Instance) undescribed(ctx context.Context, why string) []sdk.Finding {
 }
 
 func bad(f *rest.Failure, fix string) []sdk.Finding {
-	return []sdk.Finding{{Severity: sdk.Bad, Code: f.Err.Code, Message: "" + f.Err.Message, Fix: fix}}
+	return []sdk.Finding{{Severity: sdk.Bad, Code: f.Err.Code, Message: f.Err.Message, Fix: fix}}
 }
 
 func (i *Instance) differs(root *node) []sdk.Finding {

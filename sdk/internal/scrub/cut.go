@@ -58,9 +58,13 @@ func spare(text, asked string, pieces []span) []span {
 	if asked == "" || len(pieces) == 0 {
 		return pieces
 	}
+	slices.SortFunc(pieces, func(a, b span) int { return a.from - b.from })
 	names := occurrences(text, asked)
 	return slices.DeleteFunc(pieces, func(p span) bool {
-		return slices.ContainsFunc(names, func(n span) bool { return n.from <= p.from && p.to <= n.to })
+		for len(names) > 1 && names[1].from <= p.from {
+			names = names[1:] // all are of one length: the last that begins before it reaches furthest
+		}
+		return len(names) > 0 && names[0].from <= p.from && p.to <= names[0].to
 	})
 }
 

@@ -536,6 +536,34 @@ func FuzzScrub(f *testing.F) {
 	})
 }
 
+// TestANameThatStandsOftenIsSparedInTime: names and hits are both as many as
+// the text is long.
+func TestANameThatStandsOftenIsSparedInTime(t *testing.T) {
+	cost := func(n int) time.Duration {
+		text := strings.Repeat("a", n)
+		pieces := make([]span, n)
+		least := time.Hour
+		for range 3 {
+			for i := range pieces {
+				pieces[n-1-i] = span{from: i, to: i + 9}
+			}
+			begun := time.Now()
+			if left := spare(text, "aaaaaaaa", pieces); len(left) != n {
+				t.Fatalf("%d of %d are left", len(left), n)
+			}
+			least = min(least, time.Since(begun))
+		}
+		return least
+	}
+	if part, whole := cost(2000), cost(16000); whole > 24*part { // squared it would be 64
+		t.Errorf("8 times as long costs %s, not %s", whole, part)
+	}
+	within := spare("xx ann ann xx", "ann", []span{{from: 8, to: 10}, {from: 3, to: 7}, {from: 0, to: 2}, {from: 3, to: 6}, {from: 4, to: 5}})
+	if !slices.Equal(within, []span{{from: 0, to: 2}, {from: 3, to: 7}}) {
+		t.Errorf("left are %v", within)
+	}
+}
+
 // TestLongTextsAreBounded has texts that are all escapes, all numbers and all
 // letters, of a megabyte: what is made of them is bounded, and four times the
 // text costs about four times as much.

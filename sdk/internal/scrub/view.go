@@ -3,6 +3,7 @@ package scrub
 import (
 	"encoding/binary"
 	"html"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -137,7 +138,7 @@ func eachDecoded(v view, plain bool, do func(view)) {
 	var done [len(chains)]int
 	for n, chain := range chains {
 		use := chain & mask
-		if use == 0 || contains(done[:n], use) {
+		if use == 0 || slices.Contains(done[:n], use) {
 			continue
 		}
 		done[n] = use
@@ -145,15 +146,6 @@ func eachDecoded(v view, plain bool, do func(view)) {
 			do(w)
 		}
 	}
-}
-
-func contains(list []int, n int) bool {
-	for _, x := range list {
-		if x == n {
-			return true
-		}
-	}
-	return false
 }
 
 func (v view) decode(use int, plain bool) (view, bool) {
