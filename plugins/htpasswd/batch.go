@@ -131,7 +131,7 @@ func (i *Instance) each(ctx context.Context, jobs []*job, do func(*job)) {
 		if j.settled {
 			continue
 		}
-		if !i.begin(ctx) {
+		if !i.checks.begin(ctx) {
 			if errors.Is(ctx.Err(), context.Canceled) {
 				j.refuse(fileError(ctx.Err()))
 			} else {
@@ -140,26 +140,11 @@ func (i *Instance) each(ctx context.Context, jobs []*job, do func(*job)) {
 			continue
 		}
 		running.Go(func() {
-			defer i.end()
+			defer i.checks.end()
 			do(j)
 		})
 	}
 }
-
-// begin waits for a processor; false if ctx ends before.
-func (i *Instance) begin(ctx context.Context) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	select {
-	case i.checks <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (i *Instance) end() { <-i.checks }
 
 // write replaces the file with what the jobs make of it, and settles them all.
 func (i *Instance) write(ctx context.Context, jobs []*job) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // canary is a value that shows every usual mistake of quoting.
@@ -186,6 +187,23 @@ func TestNoHashWithoutRandomness(t *testing.T) {
 		if text, err := h.hash([]byte("x")); err == nil {
 			t.Errorf("%s: got %q, want an error", kind, text)
 		}
+	}
+}
+
+// TestAHashThatFailedIsNotRemembered: a line without a hash would be taken for
+// one of the value.
+func TestAHashThatFailedIsNotRemembered(t *testing.T) {
+	h, err := newHasher("sha512", 10, &dry{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newHashing(h, 1)
+	defer g.close()
+	value := secret.New("correct horse battery")
+	made := g.of(sdk.Operation{ID: "1", Value: value})
+	<-made.done
+	if made.err == nil || g.knows("", value) {
+		t.Errorf("error %v; known: %v", made.err, g.knows("", value))
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // ready, or nearer to it, when the operation comes again.
 type hashing struct {
 	hasher hasher
-	slots  chan struct{} // one a processor: hashing takes nothing else
+	slots  slots // hashing takes nothing else
 	ctx    context.Context
 	stop   context.CancelFunc
 
@@ -41,7 +41,7 @@ type making struct {
 const remembered = 4096
 
 func newHashing(h hasher, processors int) *hashing {
-	g := &hashing{hasher: h, slots: make(chan struct{}, processors), open: map[string]*making{}, made: map[string][]byte{}, key: make([]byte, 32)}
+	g := &hashing{hasher: h, slots: make(slots, processors), open: map[string]*making{}, made: map[string][]byte{}, key: make([]byte, 32)}
 	_, _ = rand.Read(g.key) // never fails
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	return g
@@ -68,16 +68,19 @@ func (g *hashing) of(op sdk.Operation) *making {
 
 func (g *hashing) make(h *making) {
 	defer close(h.done)
-	if !g.begin(g.ctx) {
+	if !g.slots.begin(g.ctx) {
 		h.err = g.ctx.Err()
 		return
 	}
-	defer g.end()
+	defer g.slots.end()
 	start := time.Now()
 	h.text, h.err = g.hasher.hash([]byte(h.value.Reveal()))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.took = time.Since(start)
+	if h.err != nil {
+		return
+	}
 	if len(g.made) >= remembered {
 		clear(g.made)
 	}
@@ -117,23 +120,26 @@ func (g *hashing) later() *sdk.Error {
 	return e
 }
 
+// close gives up what waits for a processor, and waits for what has one.
+func (g *hashing) close() {
+	g.stop()
+	g.running.Wait()
+}
+
+// slots are turns at a processor: there is room for one a processor.
+type slots chan struct{}
+
 // begin waits for a processor; false if ctx ends before.
-func (g *hashing) begin(ctx context.Context) bool {
+func (s slots) begin(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
 	select {
-	case g.slots <- struct{}{}:
+	case s <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
 	}
 }
 
-func (g *hashing) end() { <-g.slots }
-
-// close gives up what waits for a processor, and waits for what has one.
-func (g *hashing) close() {
-	g.stop()
-	g.running.Wait()
-}
+func (s slots) end() { <-s }

@@ -110,7 +110,7 @@ func (b *Backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, erro
 		file:     book{file: file{path: path, create: c.Bool("create"), foreign: c.Bool("replace_foreign")}},
 		hasher:   h,
 		hashing:  newHashing(h, runtime.GOMAXPROCS(0)),
-		checks:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		checks:   make(slots, runtime.GOMAXPROCS(0)),
 		timeout:  c.Timeout,
 		rewrites: newRewrites(),
 	}, nil

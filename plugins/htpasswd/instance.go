@@ -17,7 +17,7 @@ type Instance struct {
 	file     book
 	hasher   hasher
 	hashing  *hashing
-	checks   chan struct{} // one a processor: comparing with a hash waits for no hash that is made
+	checks   slots         // comparing with a hash waits for no hash that is made
 	timeout  time.Duration // of one operation
 	rewrites *rewrites
 }
@@ -145,10 +145,10 @@ func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.V
 	if i.hashing.knows(string(e.hash), value) {
 		return sdk.Accepted, nil
 	}
-	if !i.begin(ctx) {
+	if !i.checks.begin(ctx) {
 		return sdk.CannotTell, fileError(ctx.Err())
 	}
-	defer i.end()
+	defer i.checks.end()
 	return verdict(string(e.hash), []byte(value.Reveal())), nil
 }
 
