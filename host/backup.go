@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 
@@ -10,7 +11,7 @@ import (
 
 // Backup copies the state directory to a directory that does not exist or is
 // empty, also while runs go on. The identity is copied only if that is wanted.
-func (h *Host) Backup(dir string, withIdentity bool) (ledger.Backup, error) {
+func (h *Host) Backup(stop context.Context, dir string, withIdentity bool) (ledger.Backup, error) {
 	dir = h.absolute(dir)
 	if err := output.KeepsOff(dir, []string{h.StateDir}); err != nil {
 		return ledger.Backup{}, usageOf(err)
@@ -19,9 +20,11 @@ func (h *Host) Backup(dir string, withIdentity bool) (ledger.Backup, error) {
 	if withIdentity {
 		identity = h.absolute(h.IdentityPath)
 	}
-	b, err := h.store.Backup(dir, identity)
+	b, err := h.store.Backup(stop, dir, identity)
 	var path *fs.PathError
 	switch {
+	case err != nil && stop.Err() != nil:
+		return b, ErrInterrupted
 	case errors.Is(err, ledger.ErrNotVacant):
 		return b, &UsageError{Message: dir + " " + ledger.ErrNotVacant.Error(), Fix: "give a directory that does not exist"}
 	case errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) && path.Path == identity:

@@ -34,7 +34,8 @@ func (c *backupCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	b, err := h.Backup(c.Dir, c.Identity)
+	_, stop := a.signals()
+	b, err := h.Backup(stop, c.Dir, c.Identity)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,9 +21,11 @@ type Backup struct {
 
 // Backup copies the state directory: each run as of one moment and as one
 // file, also while it is applied, the audit key, the record of outputs, and
-// the marks of the copies. identity is a file to copy too; "" for none. dir
-// must not exist, or be empty: it is there whole, 0700, or not at all.
-func (s *Store) Backup(dir, identity string) (Backup, error) {
+// the marks of the copies. identity is a file to copy too, last; "" for none. dir
+// must not exist, or be empty: it is there whole, 0700, or not at all. What a
+// killed process leaves beside it is removed by the next backup there; one that
+// ctx ends leaves nothing.
+func (s *Store) Backup(ctx context.Context, dir, identity string) (Backup, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return Backup{}, err
@@ -33,16 +36,16 @@ func (s *Store) Backup(dir, identity string) (Backup, error) {
 	if err := makePrivateDir(filepath.Dir(dir)); err != nil {
 		return Backup{}, err
 	}
-	made, err := os.MkdirTemp(filepath.Dir(dir), ".rekey-backup-*")
+	made, err := makePassing(filepath.Dir(dir), ".rekey-backup-")
 	if err != nil {
 		return Backup{}, err
 	}
-	defer os.RemoveAll(made)
+	defer made.remove()
 	b := Backup{Dir: dir}
-	if err := s.backUp(made, identity, &b); err != nil {
+	if err := s.backUp(ctx, made.dir, identity, &b); err != nil {
 		return b, err
 	}
-	if err := unix.Rename(made, dir); err != nil { // an empty directory is replaced
+	if err := unix.Rename(made.dir, dir); err != nil { // an empty directory is replaced
 		return b, fmt.Errorf("%s: %w; give a directory in it that does not exist", dir, err)
 	}
 	return b, syncDir(filepath.Dir(dir))
@@ -64,7 +67,7 @@ func vacant(dir string) error {
 	return err
 }
 
-func (s *Store) backUp(made, identity string, b *Backup) error {
+func (s *Store) backUp(ctx context.Context, made, identity string, b *Backup) error {
 	to := &Store{dir: made, now: s.now, rand: s.rand, osUser: s.osUser, host: s.host}
 	for _, d := range []string{to.runs(), to.marks()} {
 		if err := os.Mkdir(d, 0o700); err != nil {
@@ -76,14 +79,22 @@ func (s *Store) backUp(made, identity string, b *Backup) error {
 		return err
 	}
 	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := s.backUpRun(to, id, b); err != nil {
 			return ofRun(id, err)
 		}
 	}
-	if err := s.backUpFiles(made, identity); err != nil {
+	if err := s.backUpFiles(made); err != nil {
 		return err
 	}
-	return syncTree(made)
+	if identity != "" {
+		if err := copyFile(filepath.Join(made, "identity.txt"), identity); err != nil {
+			return err
+		}
+	}
+	return errors.Join(syncTree(made), ctx.Err())
 }
 
 // backUpRun copies one run. One that cannot be read is copied as it lies: it
@@ -156,13 +167,9 @@ func (s *Store) copyRun(to *Store, id string) (*frontier, error) {
 	return &tree, nil
 }
 
-// backUpFiles copies what is not a run: the audit key, the record of outputs,
-// the identity.
-func (s *Store) backUpFiles(made, identity string) error {
+// backUpFiles copies what is not a run: the audit key and the record of outputs.
+func (s *Store) backUpFiles(made string) error {
 	files := map[string]string{"audit.key": filepath.Join(s.dir, "audit.key")}
-	if identity != "" {
-		files["identity.txt"] = identity
-	}
 	notes, err := os.ReadDir(filepath.Join(s.dir, "files"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -32,7 +33,7 @@ func TestBackupIsAStateDirectory(t *testing.T) {
 		if empty {
 			must(t, os.MkdirAll(dir, 0o755))
 		}
-		b, err := s.Backup(dir, filepath.Join(s.dir, "identity.txt"))
+		b, err := s.Backup(t.Context(), dir, filepath.Join(s.dir, "identity.txt"))
 		must(t, err)
 		if b.Runs != 3 || len(b.Damaged) != 1 || !strings.HasPrefix(b.Damaged[0], "run rjunk: ") || b.Dir != dir {
 			t.Errorf("Backup() = %+v", b)
@@ -82,24 +83,74 @@ func TestBackupIsMadeNowhereElse(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(full, "x"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	for _, at := range []string{full, filepath.Join(dir, "file"), filepath.Join(dir, "file", "x")} {
-		if _, err := s.Backup(at, ""); err == nil {
+		if _, err := s.Backup(t.Context(), at, ""); err == nil {
 			t.Errorf("Backup(%s) gave no error", at)
 		}
 	}
-	if _, err := s.Backup(full, ""); !errors.Is(err, ErrNotVacant) {
+	if _, err := s.Backup(t.Context(), full, ""); !errors.Is(err, ErrNotVacant) {
 		t.Errorf("Backup() = %v, want ErrNotVacant", err)
 	}
-	if _, err := s.Backup(filepath.Join(dir, "new"), filepath.Join(dir, "no identity")); err == nil {
+	if _, err := s.Backup(t.Context(), filepath.Join(dir, "new"), filepath.Join(dir, "no identity")); err == nil {
 		t.Error("Backup() without the identity that was asked for gave no error")
 	}
 	if left := filesIn(t, dir); !slices.Equal(left, []string{"file", "full"}) {
 		t.Errorf("left are %v", left)
 	}
 	must(t, os.Remove(filepath.Join(s.dir, "audit.key")))
-	b, err := s.Backup(filepath.Join(dir, "new"), "")
+	b, err := s.Backup(t.Context(), filepath.Join(dir, "new"), "")
 	must(t, err)
 	if _, err := os.Stat(filepath.Join(b.Dir, "identity.txt")); err == nil {
 		t.Error("the identity was copied without being asked for")
+	}
+}
+
+// TestBackupSweepsWhatAKilledOneLeft, with an identity in it, and leaves that of
+// a living one and what is somebody's own.
+func TestBackupSweepsWhatAKilledOneLeft(t *testing.T) {
+	s, _, r := backedUp(t)
+	defer r.Close()
+	dir := t.TempDir()
+	for _, name := range []string{".rekey-backup-123", ".rekey-backup-456", ".rekey-backup-notes", ".rekey-backup-"} {
+		must(t, os.MkdirAll(filepath.Join(dir, name, "runs"), 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, name, "identity.txt"), []byte("x"), 0o600))
+	}
+	living, err := holdDir(filepath.Join(dir, ".rekey-backup-456"))
+	must(t, err)
+	defer living.Close()
+	_, err = s.Backup(t.Context(), filepath.Join(dir, "new"), "")
+	must(t, err)
+	if left := filesIn(t, dir); !slices.Equal(left, []string{".rekey-backup-", ".rekey-backup-456", ".rekey-backup-notes", "new"}) {
+		t.Errorf("left are %v", left)
+	}
+}
+
+func TestBackupThatIsEndedLeavesNothing(t *testing.T) {
+	s, _, r := backedUp(t)
+	defer r.Close()
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Backup(ctx, filepath.Join(dir, "new"), ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("Backup() = %v", err)
+	}
+	if left := filesIn(t, dir); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// TestCopyThatAKilledReaderLeftIsSwept by the next reader that has to copy.
+func TestCopyThatAKilledReaderLeftIsSwept(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	s := newStore(t)
+	r := underWay(t, s, newKeys(t, s))
+	defer r.Close()
+	must(t, os.MkdirAll(filepath.Join(temp, "rekey-read-77", "x"), 0o700))
+	c, err := s.openCopy(s.runFile(r.ID()))
+	must(t, err)
+	must(t, c.close())
+	if left := filesIn(t, temp); len(left) > 0 {
+		t.Errorf("left are %v", left)
 	}
 }
 
@@ -110,7 +161,7 @@ func TestBackupOfARunThatIsAnotherLogIsDamaged(t *testing.T) {
 		r := fuzzedRun(t, s)
 		must(t, r.Close())
 		edit(t, s, r.ID(), query)
-		b, err := s.Backup(filepath.Join(t.TempDir(), "b"), "")
+		b, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "b"), "")
 		if err != nil || len(b.Damaged) != 1 {
 			t.Errorf("%s: Backup() = %+v, %v", query, b, err)
 		}

@@ -405,18 +405,18 @@ func (s *Store) openReader(path string) (*conn, error) {
 // openCopy opens a copy of a database whose write-ahead file cannot be folded in
 // where it lies. The copy has no name any more when openCopy returns.
 func (s *Store) openCopy(path string) (*conn, error) {
-	dir, err := os.MkdirTemp("", "rekey-read-*")
+	made, err := makePassing("", "rekey-read-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	copied := filepath.Join(dir, filepath.Base(path))
+	defer made.remove()
+	copied := filepath.Join(made.dir, filepath.Base(path))
 	for _, suffix := range []string{"", "-wal"} {
 		if err := copyFile(copied+suffix, path+suffix); err != nil {
 			return nil, err
 		}
 	}
-	c, err := openConn(copied, readWrite, dir)
+	c, err := openConn(copied, readWrite, made.dir)
 	if err != nil {
 		return nil, err
 	}

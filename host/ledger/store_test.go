@@ -118,14 +118,14 @@ func TestBackupNamesARunWithADamagedPage(t *testing.T) {
 		text := bytes.Clone(sound)
 		text[at] ^= 0xff // the kind of the page
 		must(t, os.WriteFile(s.runFile(r.ID()), text, 0o600))
-		b, err := s.Backup(filepath.Join(t.TempDir(), "b"), "")
+		b, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "b"), "")
 		must(t, err)
 		if len(b.Damaged) != 1 || !strings.HasPrefix(b.Damaged[0], "run "+r.ID()+": ") || strings.Contains(b.Damaged[0], "\n") {
 			t.Errorf("%s: Backup() calls %q damaged", table, b.Damaged)
 		}
 		must(t, os.WriteFile(s.runFile(r.ID()), sound, 0o600))
 	}
-	b, err := s.Backup(filepath.Join(t.TempDir(), "b"), "")
+	b, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "b"), "")
 	if err != nil || len(b.Damaged) != 0 {
 		t.Fatalf("Backup() = %+v, %v", b, err)
 	}
