@@ -209,8 +209,11 @@ func (h *Host) AuditOpen(name string, a *ledger.Audit) (int64, error) {
 	cells := int64(0)
 	opened, err := r.OpenAll(a, func(u ledger.User) error {
 		_, err := source.Decode(schema, u.Row, func(column string, sealed []byte) (secret.Value, error) {
-			cells++
-			return r.UnsealCell(column, u.Seq, sealed)
+			v, err := r.UnsealCell(column, u.Seq, sealed)
+			if err == nil {
+				cells++
+			}
+			return v, err
 		})
 		return err
 	})

@@ -132,9 +132,11 @@ func (a *app) showAudit(r auditResult) error {
 		fmt.Fprintf(a.process.stdout, "run %s: what is here is intact: %d of %d records of the log; others may be left out; head %s\n", r.Run, r.Records, r.Size, r.Head)
 	case r.ConsistencyOnly:
 		fmt.Fprintf(a.process.stdout, "run %s: consistent, %d records, head %s\n", r.Run, r.Size, r.Head)
-		fmt.Fprintln(a.process.stdout, "nothing that was kept elsewhere was compared: whoever holds the state directory could have written all of it anew; give --checkpoint")
 	default:
 		fmt.Fprintf(a.process.stdout, "run %s: intact, %d records, head %s\n", r.Run, r.Size, r.Head)
+	}
+	if r.OK && r.ConsistencyOnly {
+		fmt.Fprintln(a.process.stdout, "nothing that was kept elsewhere was compared: whoever holds the state directory could have written all of it anew; give --checkpoint")
 	}
 	if r.Opened != nil && r.OK {
 		fmt.Fprintf(a.process.stdout, "all %s open with the identity at hand\n", counted(*r.Opened, "sealed value"))
