@@ -80,6 +80,15 @@ func viewOf(r *ledger.Run) (report.View, error) {
 	if err != nil {
 		return v, err
 	}
+	pins, err := r.Backends()
+	if err != nil && r.Damage() == nil {
+		return v, err
+	}
+	for _, pin := range pins { // a change that was accepted may have others
+		if !slices.Contains(v.Labels, pin.Label) {
+			v.Labels = append(v.Labels, pin.Label)
+		}
+	}
 	v.Starts, err = r.Starts()
 	return v, err
 }
