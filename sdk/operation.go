@@ -7,12 +7,14 @@ type Verb string
 
 // The verbs. Set is administrative: give this value. Change is the owner's:
 // from the old value to the new. Reset lets the target pick. Unlock leaves the
-// credential alone.
+// credential alone. Verify changes nothing: it stands among the operations of a
+// stream, never in a Description, and Verifier answers it.
 const (
 	Set    Verb = "set"
 	Change Verb = "change"
 	Reset  Verb = "reset"
 	Unlock Verb = "unlock"
+	Verify Verb = "verify"
 )
 
 // Operation is one request about one credential of one account.
@@ -22,7 +24,7 @@ type Operation struct {
 	Verb       Verb           // Set or Change in Apply, Reset in Reset, Unlock in Unlock
 	Account    string         // as the script named it
 	Kind       string         // one of Description.Kinds; "" where there is only one
-	Value      secret.Value   // the new value; absent in Reset and Unlock
+	Value      secret.Value   // the new value, of a Verify the one to try; absent in Reset and Unlock
 	Old        secret.Value   // the present value, of a Change
 	HashFormat string         // "" for a plain value, else one of Description.HashFormats
 	MustChange *bool          // whether the owner has to change it at the next logon; nil: the backend's default for the verb

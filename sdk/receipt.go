@@ -42,6 +42,7 @@ type Receipt struct {
 	Value   secret.Value // of a reset, if the target tells it
 	Ref     string       // the target's own reference, for its support
 	Stamp   string       // differs after every credential change; "" if there is no such thing
+	Verdict Verdict      // of a Verify that is Applied, which means: the target was asked
 }
 
 // OK returns the receipt of an operation that took effect.

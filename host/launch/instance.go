@@ -127,7 +127,7 @@ func (i *Instance) refusal(err error) *sdk.Error {
 	return sdk.AsError(err, sdk.TargetUnavailable)
 }
 
-// Submit sends Set and Change operations; see dial.Instance.
+// Submit sends operations of Set, Change and Verify; see dial.Instance.
 func (i *Instance) Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
 	if d := i.ready(); d != nil {
 		d.Submit(ops, answer)

@@ -55,6 +55,7 @@ func checks() []check {
 		{"batch/keeps length and order", func(s scene) bool { return s.near && s.can(sdk.CanBatch) }, batchOrder},
 		{"verify/tells right from wrong", func(s scene) bool { return s.can(sdk.CanVerify) && !s.target.Unverifiable }, verifyTells},
 		{"verify/says where it cannot tell", func(s scene) bool { return s.can(sdk.CanVerify) && s.target.Unverifiable }, verifyCannotTell},
+		{"verify/in frames says the same", func(s scene) bool { return isFar(s) && s.can(sdk.CanVerify) && !s.target.Unverifiable }, verifyInFrames},
 		{"find/knows the account", can(sdk.CanFind), findKnows},
 		{"find/stamps differ after a change", can(sdk.CanFind), stampsDiffer},
 		{"list/yields every account", can(sdk.CanList), listYieldsAll},

@@ -614,7 +614,7 @@ func TestEveryMutantIsCaughtByItsCheck(t *testing.T) {
 }
 
 func TestEveryCheckHasAMutant(t *testing.T) {
-	caught := map[string]bool{checkOfBoasts: true, checkOfNames: true, checkOfRawLeaks: true, checkOfIDs: true, checkOfTraces: true}
+	caught := map[string]bool{checkOfBoasts: true, checkOfNames: true, checkOfRawLeaks: true, checkOfIDs: true, checkOfTraces: true, checkOfFrames: true}
 	for _, m := range mutants() {
 		caught[m.check] = true
 	}
@@ -659,6 +659,7 @@ const (
 	checkOfRawLeaks = "leaks/no secret in answers that nobody scrubbed"
 	checkOfIDs      = "replay/an id stands for one operation"
 	checkOfTraces   = "leaks/no secret where others can look"
+	checkOfFrames   = "verify/in frames says the same"
 )
 
 // foreign is a plugin whose answers are not those of the sdk.
@@ -707,6 +708,26 @@ func (n nameless) Close(context.Context, *pb.CloseRequest, ...grpc.CallOption) (
 	return nil, status.Error(codes.Internal, "oh")
 }
 
+// credulous is a plugin that accepts every verify of a stream.
+type credulous struct{ pb.BackendClient }
+
+type yes struct {
+	grpc.BidiStreamingClient[pb.OperationFrame, pb.AnswerFrame]
+}
+
+func (c credulous) ApplyStream(ctx context.Context, o ...grpc.CallOption) (grpc.BidiStreamingClient[pb.OperationFrame, pb.AnswerFrame], error) {
+	s, err := c.BackendClient.ApplyStream(ctx, o...)
+	return yes{s}, err
+}
+
+func (y yes) Recv() (*pb.AnswerFrame, error) {
+	f, err := y.BidiStreamingClient.Recv()
+	for _, a := range f.GetAnswers() {
+		a.Receipt.Verdict = pb.Verdict_VERDICT_ACCEPTED
+	}
+	return f, err
+}
+
 func TestForeignPluginsAreCaught(t *testing.T) {
 	o := Options{Backend: soundBackend(), Target: soundTarget()}
 	serveIfChild(t, o)
@@ -720,6 +741,9 @@ func TestForeignPluginsAreCaught(t *testing.T) {
 		{checkOfIDs, func(c pb.BackendClient) pb.BackendClient { return forgetful{c} }, []string{
 			"the id of one operation for another: applied, want refused [InvalidOperation]",
 			`a refusal of an id that was used before: the target does not accept the value of account "bob"`,
+		}},
+		{checkOfFrames, func(c pb.BackendClient) pb.BackendClient { return credulous{c} }, []string{
+			`a verify in a frame: the answers ["applied accepted"], want one of [rejected]`,
 		}},
 		{checkOfNames, func(c pb.BackendClient) pb.BackendClient { return nameless{c} }, []string{
 			"an operation on an instance that was never opened: gRPC status OK (<nil>), want NotFound",

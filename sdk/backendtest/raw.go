@@ -2,7 +2,10 @@ package backendtest
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -49,6 +52,11 @@ func (p *probe) call(f func(line)) {
 }
 
 func (l line) configure(name string) error {
+	_, err := l.open(name)
+	return err
+}
+
+func (l line) open(name string) (*pb.ConfigureResponse, error) {
 	c := filled(l.p.target.Config, l.p.d)
 	values, err := wire.EncodeValues(c.Values)
 	if err != nil {
@@ -62,7 +70,34 @@ func (l line) configure(name string) error {
 	if e := wire.DecodeError(r.GetError()); e != nil {
 		l.p.stop("Configure: %v", e)
 	}
-	return err
+	return r, err
+}
+
+// stream sends one frame and returns all answers to it.
+func (l line) stream(name string, ops ...sdk.Operation) (answers []*pb.Answer) {
+	f := &pb.OperationFrame{Instance: name}
+	for n, op := range ops {
+		o, err := wire.EncodeOperation(op)
+		if err != nil {
+			l.p.stop("operation: %v", err)
+		}
+		f.Operations = append(f.Operations, &pb.NumberedOperation{Number: uint64(n), Operation: o})
+	}
+	l.p.patiently("ApplyStream", func(ctx context.Context) {
+		s, err := l.rpc.ApplyStream(ctx)
+		if err == nil {
+			err = errors.Join(s.Send(f), s.CloseSend())
+		}
+		for err == nil {
+			var some *pb.AnswerFrame
+			some, err = s.Recv()
+			answers = append(answers, some.GetAnswers()...)
+		}
+		if !errors.Is(err, io.EOF) {
+			l.p.stop("ApplyStream: %v", err)
+		}
+	})
+	return answers
 }
 
 func (l line) close(name string) (err error) {
@@ -131,6 +166,46 @@ func idsAreOperations(p *probe) {
 		p.wantRefused(r, "the id of one operation for another", sdk.InvalidOperation)
 	})
 	p.wantHolds(b, was, "a refusal of an id that was used before")
+}
+
+// verifyInFrames asks by the stream, of a plugin that takes verifies there.
+func verifyInFrames(p *probe) {
+	a := p.target.Accounts[0]
+	v := p.start(p.open(), a)
+	right, wrong := p.anyOp(a, v), p.anyOp(a, p.value())
+	right.Verb, wrong.Verb = sdk.Verify, sdk.Verify
+	wants := [][]sdk.Verdict{{sdk.Accepted, sdk.AcceptedMustChange}, {sdk.Rejected}}
+	p.call(func(l line) {
+		opened, err := l.open("mine")
+		if err != nil {
+			p.stop("Configure: %v", err)
+		}
+		defer func() { _ = l.close("mine") }()
+		if !slices.Contains(opened.GetStreamVerbs(), string(sdk.Verify)) {
+			return
+		}
+		answers := l.stream("mine", right, wrong)
+		for n, want := range wants {
+			var got []string
+			for _, r := range answers {
+				if r.GetNumber() == uint64(n) {
+					got = append(got, verdictOf(wire.DecodeReceipt(r.GetReceipt()), want))
+				}
+			}
+			if !slices.Equal(got, []string{""}) {
+				p.fail("a verify in a frame: the answers %q, want one of %v", got, want)
+			}
+		}
+	})
+	p.wantHolds(a, v, "two verifies in a frame")
+}
+
+// verdictOf is "" for an answer that is one of the verdicts.
+func verdictOf(r sdk.Receipt, want []sdk.Verdict) string {
+	if r.Outcome == sdk.Applied && slices.Contains(want, r.Verdict) {
+		return ""
+	}
+	return said(r) + " " + r.Verdict.String()
 }
 
 // noTraces does operations while it watches what others could see.

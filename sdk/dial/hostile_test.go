@@ -21,7 +21,9 @@ import (
 // hostile is a plugin that speaks the contract by hand, and badly.
 type hostile struct {
 	pb.UnimplementedBackendServer
-	unary  bool // it has no stream
+	unary  bool     // it has no stream
+	verbs  []string // what that takes besides changes
+	verify func(*pb.VerifyRequest) *pb.VerifyResponse
 	stream func(grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame]) error
 	apply  func(context.Context, *pb.ApplyRequest) (*pb.ApplyResponse, error)
 	find   func(context.Context, *pb.FindRequest) (*pb.FindResponse, error)
@@ -30,7 +32,7 @@ type hostile struct {
 }
 
 func (h *hostile) Configure(context.Context, *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
-	return &pb.ConfigureResponse{Stream: !h.unary}, nil
+	return &pb.ConfigureResponse{Stream: !h.unary, StreamVerbs: h.verbs}, nil
 }
 
 func (h *hostile) ApplyStream(s grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame]) error {
@@ -39,6 +41,10 @@ func (h *hostile) ApplyStream(s grpc.BidiStreamingServer[pb.OperationFrame, pb.A
 
 func (h *hostile) Apply(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResponse, error) {
 	return h.apply(ctx, in)
+}
+
+func (h *hostile) Verify(_ context.Context, in *pb.VerifyRequest) (*pb.VerifyResponse, error) {
+	return h.verify(in), nil
 }
 
 func (h *hostile) Reset(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResponse, error) {

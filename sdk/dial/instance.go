@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,8 @@ type Instance struct {
 	load      load
 
 	stream *stream       // nil: the plugin has none, operations go one by one
-	slots  chan struct{} // without a stream: operations at once
+	slots  chan struct{} // for what goes one by one: operations at once
+	asks   bool          // the stream takes verifies
 	done   chan struct{}
 	ends   sync.Once
 	mu     sync.Mutex // of closed, and of wg's counter against its waiter
@@ -49,13 +51,13 @@ func (c *Client) instance(name string, config sdk.Config, r *pb.ConfigureRespons
 	i := &Instance{client: c, name: name, config: config, abilities: c.redact.Abilities(wire.DecodeAbilities(r.GetAbilities())), done: make(chan struct{})}
 	i.load.born = time.Now()
 	i.ctx, i.stop = context.WithCancel(context.Background())
+	i.slots = make(chan struct{}, config.Concurrency)
 	if r.GetStream() {
+		i.asks = slices.Contains(r.GetStreamVerbs(), string(sdk.Verify))
 		if err := i.openStream(); err != nil {
 			i.stop()
 			return nil, err
 		}
-	} else {
-		i.slots = make(chan struct{}, config.Concurrency)
 	}
 	if c.options.Gone != nil {
 		i.wg.Go(i.watch)
@@ -115,42 +117,94 @@ func (i *Instance) rounds(n int64) time.Duration {
 	return i.config.Timeout * time.Duration((n+c-1)/c)
 }
 
-// Submit sends operations with the verbs Set and Change. answer is called
-// exactly once for each n of ops, from any goroutine, in any order, maybe
-// before Submit returns; it must not block. Submit blocks only for the
-// transport's flow control.
+// Submit sends operations with the verbs Set, Change and Verify, in any mixture.
+// answer is called exactly once for each n of ops, from any goroutine, in any
+// order, maybe before Submit returns; it must not block. Submit blocks for the
+// transport's flow control; what a plugin does not take in frames waits for one
+// of Config.Concurrency calls as well.
 //
 // An operation that was not handed to the connection is Refused with
 // Unreachable, one that was and got no answer is Unknown with ConnectionLost.
+// The receipt of a Verify is Applied, with a Verdict, if the plugin asked the
+// target; whatever else it is, nothing changed.
 func (i *Instance) Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
-	for from := 0; from < len(ops); from += wire.FrameOperations {
-		part := ops[from:min(len(ops), from+wire.FrameOperations)]
-		to := func(n int, r sdk.Receipt) { answer(from+n, r) }
-		if i.stream != nil {
-			i.stream.submit(part, to)
-			continue
-		}
-		i.submitOne(part, to)
+	if i.stream == nil {
+		i.submitSingly(ops, nil, answer)
+		return
+	}
+	framed, places := ops, []int(nil)
+	var single []int
+	if !i.asks {
+		framed, places, single = apart(ops)
+	}
+	for from := 0; from < len(framed); from += wire.FrameOperations {
+		i.stream.submit(framed[from:min(len(framed), from+wire.FrameOperations)], func(n int, r sdk.Receipt) {
+			if n += from; places != nil {
+				n = places[n]
+			}
+			answer(n, r)
+		})
+	}
+	if len(single) > 0 {
+		i.submitSingly(ops, single, answer)
 	}
 }
 
-// submitOne sends operations one by one to a plugin without a stream.
-func (i *Instance) submitOne(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
+// apart returns the operations that change something, with their places, and the
+// places of the verifies. Without a verify there are no places.
+func apart(ops []sdk.Operation) (changes []sdk.Operation, places, verifies []int) {
+	isVerify := func(op sdk.Operation) bool { return op.Verb == sdk.Verify }
+	if !slices.ContainsFunc(ops, isVerify) {
+		return ops, nil, nil
+	}
 	for n, op := range ops {
-		select {
-		case i.slots <- struct{}{}:
-		case <-i.done:
+		if isVerify(op) {
+			verifies = append(verifies, n)
+			continue
 		}
-		started := i.run(func() {
-			defer func() { <-i.slots }()
-			r := i.operation(i.ctx, pb.Backend_Apply_FullMethodName, op)
-			r.Value = secret.Value{} // only a reset has one
-			answer(n, r)
-		})
-		if !started {
-			answer(n, sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: %s", i.client.reason(errClosed))))
+		changes, places = append(changes, op), append(places, n)
+	}
+	return changes, places, verifies
+}
+
+// submitSingly sends the operations at the places, nil for all, one a call.
+func (i *Instance) submitSingly(ops []sdk.Operation, places []int, answer func(n int, r sdk.Receipt)) {
+	if places == nil {
+		for n := range ops {
+			i.submitOne(ops[n], func(r sdk.Receipt) { answer(n, r) })
 		}
 	}
+	for _, n := range places {
+		i.submitOne(ops[n], func(r sdk.Receipt) { answer(n, r) })
+	}
+}
+
+func (i *Instance) submitOne(op sdk.Operation, answer func(sdk.Receipt)) {
+	select {
+	case i.slots <- struct{}{}:
+	case <-i.done:
+	}
+	started := i.run(func() {
+		defer func() { <-i.slots }()
+		answer(i.single(op))
+	})
+	if !started {
+		answer(sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: %s", i.client.reason(errClosed))))
+	}
+}
+
+// single makes one call of what others take in frames.
+func (i *Instance) single(op sdk.Operation) sdk.Receipt {
+	if op.Verb == sdk.Verify {
+		verdict, err := i.Verify(i.ctx, op.Account, op.Kind, op.Value)
+		if err != nil {
+			return sdk.Refuse(sdk.AsError(err, sdk.Internal))
+		}
+		return sdk.Receipt{Outcome: sdk.Applied, Verdict: verdict}
+	}
+	r := i.operation(i.ctx, pb.Backend_Apply_FullMethodName, op)
+	r.Value = secret.Value{} // only a reset has one
+	return r
 }
 
 // run starts a goroutine that Close waits for, unless the instance has ended.
@@ -194,6 +248,7 @@ func (i *Instance) operation(parent context.Context, method string, op sdk.Opera
 	switch {
 	case err == nil:
 		r := wire.DecodeReceipt(out.GetReceipt())
+		r.Verdict = sdk.CannotTell // only a verify has one
 		i.client.redact.Note(r.Value)
 		return i.client.redact.Receipt(r)
 	case !sent, status.Code(err) == codes.Unimplemented:

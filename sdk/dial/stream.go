@@ -33,6 +33,7 @@ type stream struct {
 // has the number f<<6 | n.
 type frame struct {
 	open   uint64 // a bit for each operation that is not answered
+	asks   uint64 // and for each that is a verify
 	sent   bool
 	due    time.Time // when all its answers should be there
 	answer func(n int, r sdk.Receipt)
@@ -79,6 +80,11 @@ func (s *stream) submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) 
 func (s *stream) send(f *pb.OperationFrame, places []int, answer func(n int, r sdk.Receipt)) {
 	n := len(places)
 	entry := &frame{open: 1<<n - 1, answer: func(n int, r sdk.Receipt) { answer(places[n], r) }}
+	for i, op := range f.Operations {
+		if op.Operation.Verb == string(sdk.Verify) {
+			entry.asks |= 1 << i
+		}
+	}
 	id, sent, refused := s.hand(f, entry, n)
 	if refused != nil {
 		entry.rest(sdk.Refuse(refused))
@@ -200,6 +206,9 @@ func (s *stream) answer(a *pb.Answer) {
 	}
 	r := s.instance.client.redact.Receipt(wire.DecodeReceipt(a.GetReceipt()))
 	r.Value = secret.Value{} // only a reset has one
+	if entry.asks>>n&1 == 0 {
+		r.Verdict = sdk.CannotTell
+	}
 	s.instance.load.answered(1)
 	entry.answer(n, r)
 }

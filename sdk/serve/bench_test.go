@@ -46,3 +46,29 @@ func stream(b *testing.B, submit func([]sdk.Operation, func(int, sdk.Receipt))) 
 	}
 	open.Wait()
 }
+
+// BenchmarkVerify is what a verify costs in a frame, and as a call of its own.
+func BenchmarkVerify(b *testing.B) {
+	i := serving(b, able{&fake{apply: func(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }}}, sdk.Config{Concurrency: 64})
+	b.Run("in frames", func(b *testing.B) {
+		stream(b, func(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+			for n := range ops {
+				ops[n].Verb = sdk.Verify
+			}
+			i.Submit(ops, answer)
+		})
+	})
+	b.Run("calls", func(b *testing.B) {
+		slots := make(chan struct{}, 64)
+		var open sync.WaitGroup
+		b.ReportAllocs()
+		for b.Loop() {
+			slots <- struct{}{}
+			open.Go(func() {
+				_, _ = i.Verify(context.Background(), "user", "", secret.New("Xq7-0000000000000001"))
+				<-slots
+			})
+		}
+		open.Wait()
+	})
+}

@@ -104,6 +104,25 @@ func (i *instance) applyJob(ctx context.Context, op sdk.Operation, answer func(s
 	return j
 }
 
+// streamJob returns the job of an operation of a stream: as applyJob, or a verify.
+func (i *instance) streamJob(ctx context.Context, op sdk.Operation, answer func(sdk.Receipt)) *job {
+	if op.Verb != sdk.Verify {
+		return i.applyJob(ctx, op, answer)
+	}
+	v, ok := i.inst.(sdk.Verifier)
+	if !ok {
+		answer(sdk.Refuse(unsupported("verify")))
+		return nil
+	}
+	return i.task(ctx, "Verify", answer, func(ctx context.Context) sdk.Receipt {
+		verdict, err := v.Verify(ctx, op.Account, op.Kind, op.Value)
+		if err != nil {
+			return sdk.Refuse(sdk.AsError(err, sdk.TargetError))
+		}
+		return sdk.Receipt{Outcome: sdk.Applied, Verdict: verdict}
+	})
+}
+
 // task returns the job of anything else.
 func (i *instance) task(ctx context.Context, method string, answer func(sdk.Receipt), work func(context.Context) sdk.Receipt) *job {
 	return &job{ctx: ctx, method: method, answer: answer, work: work}

@@ -102,7 +102,7 @@ func (s *service) Configure(ctx context.Context, in *pb.ConfigureRequest) (*pb.C
 		i.close(0)
 		return nil, refused
 	}
-	return &pb.ConfigureResponse{Abilities: wire.EncodeAbilities(s.redact.Abilities(sdk.AbilitiesOf(inst))), Stream: true}, nil
+	return &pb.ConfigureResponse{Abilities: wire.EncodeAbilities(s.redact.Abilities(sdk.AbilitiesOf(inst))), Stream: true, StreamVerbs: []string{string(sdk.Verify)}}, nil
 }
 
 func (s *service) configure(ctx context.Context, c sdk.Config) (inst sdk.Instance, e *sdk.Error) {

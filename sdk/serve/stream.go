@@ -49,7 +49,7 @@ func (s *service) accept(i *instance, frame *pb.OperationFrame, stream grpc.Bidi
 		op := wire.DecodeOperation(n.GetOperation())
 		s.redact.Note(op.Value, op.Old)
 		number := n.GetNumber()
-		j := i.applyJob(stream.Context(), op, func(r sdk.Receipt) {
+		j := i.streamJob(stream.Context(), op, func(r sdk.Receipt) {
 			r.Value = secret.Value{} // only a reset has one
 			out.add(&pb.Answer{Number: number, Receipt: s.encode(r)})
 			out.open.Done()

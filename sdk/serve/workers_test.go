@@ -371,3 +371,35 @@ func workers() int {
 	stacks := make([]byte, 1<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "serve.(*pool).work(")
 }
+
+// TestAVerifyOfAStreamIsWhatVerifySays, whatever its id.
+func TestAVerifyOfAStreamIsWhatVerifySays(t *testing.T) {
+	i := serving(t, able{&fake{apply: func(_ context.Context, op sdk.Operation) sdk.Receipt {
+		switch op.Account {
+		case "missing":
+			return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "no"))
+		case "panic":
+			panic("oh")
+		}
+		return sdk.OK()
+	}}}, sdk.Config{Concurrency: 4})
+	ops := sets("ann", "missing", "panic", "ann")
+	for n := range ops[:3] {
+		ops[n].Verb, ops[n].ID = sdk.Verify, "the same for all"
+	}
+	for n, r := range submit(t, i, ops).wait() {
+		said := fmt.Sprint(r.Outcome, " ", r.Verdict)
+		if r.Err != nil {
+			said += " " + r.Err.Error()
+		}
+		want := []string{"applied accepted", "refused cannot-tell AccountNotFound: no",
+			"unknown cannot-tell Internal: the backend panicked in Verify (string); its log has the rest", "applied cannot-tell"}[n]
+		if said != want {
+			t.Errorf("operation %d: %s, want %s", n, said, want)
+		}
+	}
+	none := serving(t, &fake{}, sdk.Config{Concurrency: 1})
+	if r := submit(t, none, ops[:1]).wait()[0]; r.Outcome != sdk.Refused || r.Err.Code != sdk.Unsupported {
+		t.Errorf("without the ability: %v %v", r.Outcome, r.Err)
+	}
+}

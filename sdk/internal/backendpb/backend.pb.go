@@ -985,9 +985,10 @@ func (x *ConfigureRequest) GetLogLevel() string {
 
 type ConfigureResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Error         *Error                 `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`         // absent: the instance is open
-	Abilities     []string               `protobuf:"bytes,2,rep,name=abilities,proto3" json:"abilities,omitempty"` // what this instance can do with these settings
-	Stream        bool                   `protobuf:"varint,3,opt,name=stream,proto3" json:"stream,omitempty"`      // ApplyStream may be used
+	Error         *Error                 `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`                                // absent: the instance is open
+	Abilities     []string               `protobuf:"bytes,2,rep,name=abilities,proto3" json:"abilities,omitempty"`                        // what this instance can do with these settings
+	Stream        bool                   `protobuf:"varint,3,opt,name=stream,proto3" json:"stream,omitempty"`                             // ApplyStream may be used
+	StreamVerbs   []string               `protobuf:"bytes,4,rep,name=stream_verbs,json=streamVerbs,proto3" json:"stream_verbs,omitempty"` // what ApplyStream takes besides "set" and "change": "verify"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1041,6 +1042,13 @@ func (x *ConfigureResponse) GetStream() bool {
 		return x.Stream
 	}
 	return false
+}
+
+func (x *ConfigureResponse) GetStreamVerbs() []string {
+	if x != nil {
+		return x.StreamVerbs
+	}
+	return nil
 }
 
 type CloseRequest struct {
@@ -1144,10 +1152,10 @@ type Operation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                          // the same for every attempt; the same id means the same content
 	Attempt       int64                  `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`                               // from 1; above 1, look before reporting a history refusal
-	Verb          string                 `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`                                      // "set" or "change" in Apply, "reset" in Reset, "unlock" in Unlock
+	Verb          string                 `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`                                      // "set" or "change" in Apply, "reset" in Reset, "unlock" in Unlock; "verify" in ApplyStream
 	Account       string                 `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`                                // as the script named it
 	Kind          string                 `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`                                      // one of Description.kinds; "" where there is only one
-	Value         *Secret                `protobuf:"bytes,6,opt,name=value,proto3" json:"value,omitempty"`                                    // the new value; absent in Reset and Unlock
+	Value         *Secret                `protobuf:"bytes,6,opt,name=value,proto3" json:"value,omitempty"`                                    // the new value, of a verify the one to try; absent in Reset and Unlock
 	Old           *Secret                `protobuf:"bytes,7,opt,name=old,proto3" json:"old,omitempty"`                                        // the present value, of a change
 	HashFormat    string                 `protobuf:"bytes,8,opt,name=hash_format,json=hashFormat,proto3" json:"hash_format,omitempty"`        // "" for a plain value
 	MustChange    *bool                  `protobuf:"varint,9,opt,name=must_change,json=mustChange,proto3,oneof" json:"must_change,omitempty"` // absent: the backend's own default for the verb
@@ -1276,10 +1284,11 @@ func (x *Operation) GetSourceSystem() string {
 type Receipt struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Outcome       Outcome                `protobuf:"varint,1,opt,name=outcome,proto3,enum=rekey.backend.v1.Outcome" json:"outcome,omitempty"`
-	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"` // why; absent when applied
-	Value         *Secret                `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"` // of a reset, if the target tells it
-	Ref           string                 `protobuf:"bytes,4,opt,name=ref,proto3" json:"ref,omitempty"`     // the target's own reference, for its support
-	Stamp         string                 `protobuf:"bytes,5,opt,name=stamp,proto3" json:"stamp,omitempty"` // differs after every credential change; "" if there is no such thing
+	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`                                    // why; absent when applied
+	Value         *Secret                `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`                                    // of a reset, if the target tells it
+	Ref           string                 `protobuf:"bytes,4,opt,name=ref,proto3" json:"ref,omitempty"`                                        // the target's own reference, for its support
+	Stamp         string                 `protobuf:"bytes,5,opt,name=stamp,proto3" json:"stamp,omitempty"`                                    // differs after every credential change; "" if there is no such thing
+	Verdict       Verdict                `protobuf:"varint,6,opt,name=verdict,proto3,enum=rekey.backend.v1.Verdict" json:"verdict,omitempty"` // of a verify that is applied, which means: the target was asked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1347,6 +1356,13 @@ func (x *Receipt) GetStamp() string {
 		return x.Stamp
 	}
 	return ""
+}
+
+func (x *Receipt) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_CANNOT_TELL
 }
 
 type Error struct {
@@ -3087,11 +3103,12 @@ const file_backend_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x17.rekey.backend.v1.ValueR\x05value:\x028\x01\x1aT\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
-	"\x05value\x18\x02 \x01(\v2\x18.rekey.backend.v1.SecretR\x05value:\x028\x01\"x\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.rekey.backend.v1.SecretR\x05value:\x028\x01\"\x9b\x01\n" +
 	"\x11ConfigureResponse\x12-\n" +
 	"\x05error\x18\x01 \x01(\v2\x17.rekey.backend.v1.ErrorR\x05error\x12\x1c\n" +
 	"\tabilities\x18\x02 \x03(\tR\tabilities\x12\x16\n" +
-	"\x06stream\x18\x03 \x01(\bR\x06stream\"E\n" +
+	"\x06stream\x18\x03 \x01(\bR\x06stream\x12!\n" +
+	"\fstream_verbs\x18\x04 \x03(\tR\vstreamVerbs\"E\n" +
 	"\fCloseRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x19\n" +
 	"\bgrace_ns\x18\x02 \x01(\x03R\agraceNs\"/\n" +
@@ -3118,13 +3135,14 @@ const file_backend_proto_rawDesc = "" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
 	"\x05value\x18\x02 \x01(\v2\x17.rekey.backend.v1.ValueR\x05value:\x028\x01B\x0e\n" +
-	"\f_must_change\"\xc5\x01\n" +
+	"\f_must_change\"\xfa\x01\n" +
 	"\aReceipt\x123\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x19.rekey.backend.v1.OutcomeR\aoutcome\x12-\n" +
 	"\x05error\x18\x02 \x01(\v2\x17.rekey.backend.v1.ErrorR\x05error\x12.\n" +
 	"\x05value\x18\x03 \x01(\v2\x18.rekey.backend.v1.SecretR\x05value\x12\x10\n" +
 	"\x03ref\x18\x04 \x01(\tR\x03ref\x12\x14\n" +
-	"\x05stamp\x18\x05 \x01(\tR\x05stamp\"\xd7\x01\n" +
+	"\x05stamp\x18\x05 \x01(\tR\x05stamp\x123\n" +
+	"\averdict\x18\x06 \x01(\x0e2\x19.rekey.backend.v1.VerdictR\averdict\"\xd7\x01\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
@@ -3379,68 +3397,69 @@ var file_backend_proto_depIdxs = []int32{
 	0,  // 13: rekey.backend.v1.Receipt.outcome:type_name -> rekey.backend.v1.Outcome
 	18, // 14: rekey.backend.v1.Receipt.error:type_name -> rekey.backend.v1.Error
 	3,  // 15: rekey.backend.v1.Receipt.value:type_name -> rekey.backend.v1.Secret
-	19, // 16: rekey.backend.v1.Error.violations:type_name -> rekey.backend.v1.Violation
-	16, // 17: rekey.backend.v1.ApplyRequest.operation:type_name -> rekey.backend.v1.Operation
-	17, // 18: rekey.backend.v1.ApplyResponse.receipt:type_name -> rekey.backend.v1.Receipt
-	23, // 19: rekey.backend.v1.OperationFrame.operations:type_name -> rekey.backend.v1.NumberedOperation
-	16, // 20: rekey.backend.v1.NumberedOperation.operation:type_name -> rekey.backend.v1.Operation
-	25, // 21: rekey.backend.v1.AnswerFrame.answers:type_name -> rekey.backend.v1.Answer
-	17, // 22: rekey.backend.v1.Answer.receipt:type_name -> rekey.backend.v1.Receipt
-	18, // 23: rekey.backend.v1.FindResponse.error:type_name -> rekey.backend.v1.Error
-	28, // 24: rekey.backend.v1.FindResponse.account:type_name -> rekey.backend.v1.Account
-	47, // 25: rekey.backend.v1.Account.attributes:type_name -> rekey.backend.v1.Account.AttributesEntry
-	48, // 26: rekey.backend.v1.Account.lists:type_name -> rekey.backend.v1.Account.ListsEntry
-	28, // 27: rekey.backend.v1.ListResponse.accounts:type_name -> rekey.backend.v1.Account
-	18, // 28: rekey.backend.v1.ListResponse.error:type_name -> rekey.backend.v1.Error
-	18, // 29: rekey.backend.v1.ResolveResponse.error:type_name -> rekey.backend.v1.Error
-	33, // 30: rekey.backend.v1.ResolveResponse.identities:type_name -> rekey.backend.v1.Identity
-	18, // 31: rekey.backend.v1.Identity.error:type_name -> rekey.backend.v1.Error
-	18, // 32: rekey.backend.v1.PolicyResponse.error:type_name -> rekey.backend.v1.Error
-	36, // 33: rekey.backend.v1.PolicyResponse.policy:type_name -> rekey.backend.v1.Policy
-	3,  // 34: rekey.backend.v1.VerifyRequest.value:type_name -> rekey.backend.v1.Secret
-	18, // 35: rekey.backend.v1.VerifyResponse.error:type_name -> rekey.backend.v1.Error
-	1,  // 36: rekey.backend.v1.VerifyResponse.verdict:type_name -> rekey.backend.v1.Verdict
-	18, // 37: rekey.backend.v1.GenerateResponse.error:type_name -> rekey.backend.v1.Error
-	3,  // 38: rekey.backend.v1.GenerateResponse.values:type_name -> rekey.backend.v1.Secret
-	43, // 39: rekey.backend.v1.CheckResponse.findings:type_name -> rekey.backend.v1.Finding
-	2,  // 40: rekey.backend.v1.Finding.severity:type_name -> rekey.backend.v1.Severity
-	10, // 41: rekey.backend.v1.ConfigureRequest.ValuesEntry.value:type_name -> rekey.backend.v1.Value
-	3,  // 42: rekey.backend.v1.ConfigureRequest.SecretsEntry.value:type_name -> rekey.backend.v1.Secret
-	10, // 43: rekey.backend.v1.Operation.OptionsEntry.value:type_name -> rekey.backend.v1.Value
-	11, // 44: rekey.backend.v1.Account.ListsEntry.value:type_name -> rekey.backend.v1.TextList
-	4,  // 45: rekey.backend.v1.Backend.Describe:input_type -> rekey.backend.v1.DescribeRequest
-	12, // 46: rekey.backend.v1.Backend.Configure:input_type -> rekey.backend.v1.ConfigureRequest
-	14, // 47: rekey.backend.v1.Backend.Close:input_type -> rekey.backend.v1.CloseRequest
-	20, // 48: rekey.backend.v1.Backend.Apply:input_type -> rekey.backend.v1.ApplyRequest
-	22, // 49: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
-	20, // 50: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
-	20, // 51: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
-	26, // 52: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
-	29, // 53: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
-	34, // 54: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
-	37, // 55: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
-	39, // 56: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
-	41, // 57: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
-	31, // 58: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
-	5,  // 59: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
-	13, // 60: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
-	15, // 61: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
-	21, // 62: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
-	24, // 63: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
-	21, // 64: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
-	21, // 65: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
-	27, // 66: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
-	30, // 67: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
-	35, // 68: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
-	38, // 69: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
-	40, // 70: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
-	42, // 71: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
-	32, // 72: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
-	59, // [59:73] is the sub-list for method output_type
-	45, // [45:59] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	1,  // 16: rekey.backend.v1.Receipt.verdict:type_name -> rekey.backend.v1.Verdict
+	19, // 17: rekey.backend.v1.Error.violations:type_name -> rekey.backend.v1.Violation
+	16, // 18: rekey.backend.v1.ApplyRequest.operation:type_name -> rekey.backend.v1.Operation
+	17, // 19: rekey.backend.v1.ApplyResponse.receipt:type_name -> rekey.backend.v1.Receipt
+	23, // 20: rekey.backend.v1.OperationFrame.operations:type_name -> rekey.backend.v1.NumberedOperation
+	16, // 21: rekey.backend.v1.NumberedOperation.operation:type_name -> rekey.backend.v1.Operation
+	25, // 22: rekey.backend.v1.AnswerFrame.answers:type_name -> rekey.backend.v1.Answer
+	17, // 23: rekey.backend.v1.Answer.receipt:type_name -> rekey.backend.v1.Receipt
+	18, // 24: rekey.backend.v1.FindResponse.error:type_name -> rekey.backend.v1.Error
+	28, // 25: rekey.backend.v1.FindResponse.account:type_name -> rekey.backend.v1.Account
+	47, // 26: rekey.backend.v1.Account.attributes:type_name -> rekey.backend.v1.Account.AttributesEntry
+	48, // 27: rekey.backend.v1.Account.lists:type_name -> rekey.backend.v1.Account.ListsEntry
+	28, // 28: rekey.backend.v1.ListResponse.accounts:type_name -> rekey.backend.v1.Account
+	18, // 29: rekey.backend.v1.ListResponse.error:type_name -> rekey.backend.v1.Error
+	18, // 30: rekey.backend.v1.ResolveResponse.error:type_name -> rekey.backend.v1.Error
+	33, // 31: rekey.backend.v1.ResolveResponse.identities:type_name -> rekey.backend.v1.Identity
+	18, // 32: rekey.backend.v1.Identity.error:type_name -> rekey.backend.v1.Error
+	18, // 33: rekey.backend.v1.PolicyResponse.error:type_name -> rekey.backend.v1.Error
+	36, // 34: rekey.backend.v1.PolicyResponse.policy:type_name -> rekey.backend.v1.Policy
+	3,  // 35: rekey.backend.v1.VerifyRequest.value:type_name -> rekey.backend.v1.Secret
+	18, // 36: rekey.backend.v1.VerifyResponse.error:type_name -> rekey.backend.v1.Error
+	1,  // 37: rekey.backend.v1.VerifyResponse.verdict:type_name -> rekey.backend.v1.Verdict
+	18, // 38: rekey.backend.v1.GenerateResponse.error:type_name -> rekey.backend.v1.Error
+	3,  // 39: rekey.backend.v1.GenerateResponse.values:type_name -> rekey.backend.v1.Secret
+	43, // 40: rekey.backend.v1.CheckResponse.findings:type_name -> rekey.backend.v1.Finding
+	2,  // 41: rekey.backend.v1.Finding.severity:type_name -> rekey.backend.v1.Severity
+	10, // 42: rekey.backend.v1.ConfigureRequest.ValuesEntry.value:type_name -> rekey.backend.v1.Value
+	3,  // 43: rekey.backend.v1.ConfigureRequest.SecretsEntry.value:type_name -> rekey.backend.v1.Secret
+	10, // 44: rekey.backend.v1.Operation.OptionsEntry.value:type_name -> rekey.backend.v1.Value
+	11, // 45: rekey.backend.v1.Account.ListsEntry.value:type_name -> rekey.backend.v1.TextList
+	4,  // 46: rekey.backend.v1.Backend.Describe:input_type -> rekey.backend.v1.DescribeRequest
+	12, // 47: rekey.backend.v1.Backend.Configure:input_type -> rekey.backend.v1.ConfigureRequest
+	14, // 48: rekey.backend.v1.Backend.Close:input_type -> rekey.backend.v1.CloseRequest
+	20, // 49: rekey.backend.v1.Backend.Apply:input_type -> rekey.backend.v1.ApplyRequest
+	22, // 50: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
+	20, // 51: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
+	20, // 52: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
+	26, // 53: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
+	29, // 54: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
+	34, // 55: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
+	37, // 56: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
+	39, // 57: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
+	41, // 58: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
+	31, // 59: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
+	5,  // 60: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
+	13, // 61: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
+	15, // 62: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
+	21, // 63: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
+	24, // 64: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
+	21, // 65: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
+	21, // 66: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
+	27, // 67: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
+	30, // 68: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
+	35, // 69: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
+	38, // 70: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
+	40, // 71: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
+	42, // 72: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
+	32, // 73: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
+	60, // [60:74] is the sub-list for method output_type
+	46, // [46:60] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_backend_proto_init() }

@@ -13,17 +13,20 @@ import (
 func EncodeReceipt(r sdk.Receipt) *pb.Receipt {
 	return &pb.Receipt{
 		Outcome: encodeOutcome(r.Outcome), Error: EncodeError(r.Err), Value: EncodeSecret(r.Value),
-		Ref: clip(r.Ref, maxShort), Stamp: clip(r.Stamp, maxShort),
+		Ref: clip(r.Ref, maxShort), Stamp: clip(r.Stamp, maxShort), Verdict: EncodeVerdict(r.Verdict),
 	}
 }
 
 // DecodeReceipt never claims more than the message does: no message, and an
 // outcome that it does not know, are Unknown. A receipt that is not applied
-// always has an error, one that is has none.
+// always has an error, one that is has none. A verdict without an answer is none.
 func DecodeReceipt(p *pb.Receipt) sdk.Receipt {
 	r := sdk.Receipt{
 		Outcome: decodeOutcome(p.GetOutcome()), Err: DecodeError(p.GetError()), Value: DecodeSecret(p.GetValue()),
 		Ref: clip(p.GetRef(), maxShort), Stamp: clip(p.GetStamp(), maxShort),
+	}
+	if r.Outcome == sdk.Applied {
+		r.Verdict = DecodeVerdict(p.GetVerdict())
 	}
 	switch {
 	case r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied:

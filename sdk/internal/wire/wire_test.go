@@ -76,6 +76,7 @@ func TestReceiptsSurviveTheWireAndNeverClaimMore(t *testing.T) {
 		Violations: []sdk.Violation{{Rule: sdk.RuleMinLength, Limit: 12, Native: "n", Message: "v"}}}
 	for _, r := range []sdk.Receipt{
 		{Outcome: sdk.Applied, Value: secret.New(canary), Ref: "r", Stamp: "s"},
+		{Outcome: sdk.Applied, Verdict: sdk.AcceptedMustChange}, {Outcome: sdk.Applied, Verdict: sdk.Rejected},
 		{Outcome: sdk.AlreadyApplied}, {Outcome: sdk.Refused, Err: e}, {Outcome: sdk.Unknown, Err: e},
 	} {
 		if diff := cmp.Diff(r, DecodeReceipt(carried(t, EncodeReceipt(r), &pb.Receipt{})), secrets); diff != "" {
@@ -94,6 +95,8 @@ func TestReceiptsSurviveTheWireAndNeverClaimMore(t *testing.T) {
 		{"applied with an error", &pb.Receipt{Outcome: pb.Outcome_OUTCOME_APPLIED, Error: &pb.Error{Code: "Timeout"}}, sdk.Receipt{Outcome: sdk.Applied}},
 		{"refused without one", &pb.Receipt{Outcome: pb.Outcome_OUTCOME_REFUSED}, sdk.Receipt{Outcome: sdk.Refused, Err: none}},
 		{"a code of the future", &pb.Receipt{Outcome: pb.Outcome_OUTCOME_REFUSED, Error: &pb.Error{Code: "TooGood"}}, sdk.Receipt{Outcome: sdk.Refused, Err: &sdk.Error{Code: "TooGood"}}},
+		{"a verdict and no answer", &pb.Receipt{Verdict: pb.Verdict_VERDICT_ACCEPTED}, sdk.Receipt{Err: none}},
+		{"a verdict of the future", &pb.Receipt{Outcome: pb.Outcome_OUTCOME_APPLIED, Verdict: 99}, sdk.Receipt{Outcome: sdk.Applied}},
 		{"no code", &pb.Receipt{Error: &pb.Error{Code: "not a\ncode", RetryAfterNs: -5}}, sdk.Receipt{Err: &sdk.Error{Code: sdk.Internal}}},
 	} {
 		if diff := cmp.Diff(c.want, DecodeReceipt(c.in), secrets); diff != "" {
