@@ -3,6 +3,7 @@ package broadworks_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -380,7 +381,7 @@ func TestAListThatBreaksIsAnError(t *testing.T) {
 	}
 	boom := fmt.Errorf("enough")
 	s.Faults.Clear()
-	if err := i.List(t.Context(), "", nil, func(sdk.Account) error { return boom }); err != boom {
+	if err := i.List(t.Context(), "", nil, func(sdk.Account) error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("the caller's error: got %v", err)
 	}
 }
@@ -570,7 +571,7 @@ func TestSecretsAreInNoErrorAndNoLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := made.(*broadworks.Instance)
-	defer i.Close()
+	defer func() { _ = i.Close() }()
 	echo := fmt.Sprintf(`{"error":%q,"status":400,"details":%q}`, "[Error "+canary+"] password "+canary+code+loginPW, loginPW)
 	answers := []resttest.Answer{nil, resttest.Say(400, "application/json", echo), resttest.Say(500, "application/json", echo), resttest.Say(402, "text/html", echo),
 		resttest.Say(401, "application/json", echo), resttest.Drop(), resttest.Malformed(400), resttest.Say(302, "", "", "Location", "https://x/"+loginPW)}

@@ -242,7 +242,7 @@ func TestEveryNameOfAFileHasTheSameLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer held.Close()
+	defer func() { _ = held.Close() }()
 	if err := flock(held); err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestEveryNameOfAFileHasTheSameLock(t *testing.T) {
 	if r := i.Apply(ctx, set("alice", "x")); r.Outcome != sdk.Refused || r.Err.Code != sdk.Timeout {
 		t.Errorf("through two links, with the lock held: got %v %v, want refused Timeout", r.Outcome, r.Err)
 	}
-	held.Close()
+	_ = held.Close()
 	if r := i.Apply(t.Context(), set("alice", "x")); r.Outcome != sdk.Applied {
 		t.Errorf("through two links: got %v %v, want applied", r.Outcome, r.Err)
 	}
@@ -317,7 +317,7 @@ func TestLockHeldElsewhereEndsAtTheDeadline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	if err := flock(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestLockHeldElsewhereEndsAtTheDeadline(t *testing.T) {
 	if r.Outcome != sdk.Refused || r.Err.Code != sdk.Timeout || !strings.Contains(r.Err.Message, "another process is changing it") {
 		t.Errorf("got %v %v, want refused Timeout that names the lock", r.Outcome, r.Err)
 	}
-	dir.Close()
+	_ = dir.Close()
 	if r := i.Apply(t.Context(), set("alice", "x")); r.Outcome != sdk.Applied {
 		t.Errorf("after the lock was released: got %v %v, want applied", r.Outcome, r.Err)
 	}

@@ -120,7 +120,7 @@ func startNginx(t *testing.T, file string) func(user, password string) int {
 	go func() { ended <- server.Wait() }()
 	t.Cleanup(func() {
 		_ = server.Process.Kill()
-		<-ended
+		t.Logf("nginx ended: %v", <-ended)
 	})
 	ask := asker(filepath.Join(dir, "s"))
 	ready(t, ended, func() bool { return ask("", "") == http.StatusUnauthorized })
@@ -175,7 +175,7 @@ func asker(socket string) func(user, password string) int {
 		if err != nil {
 			return 0
 		}
-		defer answer.Body.Close()
+		defer func() { _ = answer.Body.Close() }()
 		return answer.StatusCode
 	}
 }

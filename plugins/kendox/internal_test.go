@@ -45,7 +45,7 @@ func TestTheSessionIsKeptAliveWhileNothingHappens(t *testing.T) {
 	if err := s.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	s.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "pw")
 	s.Add(kendoxtest.User{Login: "jdoe"}, "old-pass-0")
 	i, err := backend{after: c.after}.Configure(t.Context(), sdk.Config{Values: map[string]any{"url": s.URL(), "user": "rekey"},

@@ -238,7 +238,7 @@ func startFakeDomain(t *testing.T) *fakeDomain {
 func (f *fakeDomain) dn(login string) string { return "CN=" + login + ",CN=Users," + f.base }
 
 func (f *fakeDomain) serve(c net.Conn) {
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	r := bufio.NewReader(c)
 	for {
 		e, err := readElement(r)

@@ -268,7 +268,7 @@ func TestBytesBehindTheConsentToTLSAreRefused(t *testing.T) {
 		if err != nil {
 			return
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		_, _ = c.Read(make([]byte, 4096))
 		consent := ber(tagSequence, berInt(tagInteger, 1), ber(tagExtendedResponse, berInt(tagEnumerated, 0), berText(tagOctets, ""), berText(tagOctets, "")))
 		_, _ = c.Write(append(consent, wire(tagBindResponse, 0, "")...))
@@ -299,7 +299,7 @@ func TestWrongBindPasswordIsTriedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer i.Close()
+	defer func() { _ = i.Close() }()
 	burst := func() {
 		var running sync.WaitGroup
 		for range 50 {
@@ -329,7 +329,7 @@ func valuesOf(t *testing.T, s *ldaptest.Server, dn, attribute string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	r, err := c.Search(goldap.NewSearchRequest(dn, goldap.ScopeBaseObject, goldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{attribute}, nil))
 	if err != nil {
 		t.Fatal(err)

@@ -133,7 +133,7 @@ func asRoot(t *testing.T, s *ldaptest.Server, dn, attribute string, values ...st
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	m := goldap.NewModifyRequest(dn, nil)
 	m.Replace(attribute, values)
 	if err := c.Modify(m); err != nil {
@@ -147,7 +147,7 @@ func attributeOf(t *testing.T, s *ldaptest.Server, dn, attribute string) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	r, err := c.Search(goldap.NewSearchRequest(dn, goldap.ScopeBaseObject, goldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{attribute}, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +236,7 @@ func TestRenamedEntryIsFoundAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := c.ModifyDN(goldap.NewModifyDNRequest(s.UserDN(0), "uid=renamed", true, "")); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestHostileNamesAreOneEntryEach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	dns := make(map[string]string)
 	for n, login := range hostile {
 		// Under cn, so that the login is a value only, and under uid, so that

@@ -75,7 +75,7 @@ func TestCheckCountsTheGraceLoginsOfBindDN(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer root.Close()
+			defer func() { _ = root.Close() }()
 			m := goldap.NewModifyRequest(s.BindDN, nil)
 			m.Replace("pwdPolicySubentry", []string{"cn=short,ou=policies," + s.BaseDN})
 			if err := root.Modify(m); err != nil {

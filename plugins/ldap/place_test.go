@@ -29,7 +29,7 @@ func TestWhatKeepsFromTheServerIsToldInTheWordsOfTheSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody.Close()
+	_ = nobody.Close()
 	port := func(url string) string { return url[strings.LastIndex(url, ":"):] }
 	for _, c := range []struct {
 		name, url string
@@ -133,14 +133,14 @@ func secured(t *testing.T, edit func(*x509.Certificate)) (url, ca string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() { _ = c.(*tls.Conn).Handshake(); c.Close() }()
+			go func() { _ = c.(*tls.Conn).Handshake(); _ = c.Close() }()
 		}
 	}()
 	return "ldaps://" + l.Addr().String(), ca

@@ -201,7 +201,7 @@ func TestNoSecretInLogsAndErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer i.Close()
+	defer func() { _ = i.Close() }()
 	iam := i.(*openiam.Instance)
 	echo := func(kind string) string {
 		return envelope(`<soap:Fault><faultcode>` + kind + xmlText(canary) + `</faultcode><faultstring>` + xmlText(canary+" token-"+canary) + `</faultstring></soap:Fault>`)

@@ -232,7 +232,7 @@ func TestARefusedLoginIsAskedOnceAndThenGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer i.Close()
+	defer func() { _ = i.Close() }()
 	unauthorised := resttest.Say(401, "", "")
 	s.Faults.Add(resttest.Fault{Op: "setUserPassword", Times: 1, Answer: unauthorised})
 	if r := do(t.Context(), i, set(ann, canaryPW)); r.Outcome != sdk.Applied {

@@ -40,8 +40,8 @@ var shapes = map[string]func(string) string{
 	"raw": func(s string) string { return s }, "upper": strings.ToUpper, "cut at the end": func(s string) string { return s[:len(s)-1] },
 	"cut at the start": func(s string) string { return s[2:] }, "a piece": func(s string) string { return s[4:14] },
 	"quotes doubled": func(s string) string { return strings.NewReplacer("'", "''", `"`, `""`).Replace(s) },
-	"bytes":          func(s string) string { return fmt.Sprint([]byte(s)) },
-	"bytes, commas":  func(s string) string { return strings.ReplaceAll(fmt.Sprint([]byte(s)), " ", ", ") },
+	"bytes":          func(s string) string { return fmt.Sprintf("%d", []byte(s)) },
+	"bytes, commas":  func(s string) string { return strings.ReplaceAll(fmt.Sprintf("%d", []byte(s)), " ", ", ") },
 	"hex":            func(s string) string { return hex.EncodeToString([]byte(s)) },
 	"hex blanks":     func(s string) string { return fmt.Sprintf("% x", s) },
 	"hex colons":     func(s string) string { return strings.ReplaceAll(fmt.Sprintf("% X", s), " ", ":") },
@@ -325,7 +325,7 @@ func TestTheHostTrustsNoPluginToScrub(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer i.Close()
+				defer func() { _ = i.Close() }()
 				_ = i.Unlock(t.Context(), sdk.Operation{ID: "0", Verb: sdk.Set, Account: "u1", Value: secret.New(echoed)})
 				said := says(t, i)
 				d, err := client.Describe(t.Context())

@@ -26,7 +26,7 @@ func TestTheOracleCanFail(t *testing.T) {
 			}
 			for form, text := range map[string]string{
 				"raw": piece, "upper": strings.ToUpper(piece), "lower": strings.ToLower(piece), "quoted": strconv.Quote(piece), "URL": url.QueryEscape(piece),
-				"quoted URL": strconv.Quote(url.QueryEscape(piece)), "reversed": reversed(piece), "bytes": fmt.Sprint([]byte(piece)),
+				"quoted URL": strconv.Quote(url.QueryEscape(piece)), "reversed": reversed(piece), "bytes": fmt.Sprintf("%d", []byte(piece)),
 				"hex": hex.EncodeToString([]byte(piece)), "% x": fmt.Sprintf("% X", piece), "in base64": base64.StdEncoding.EncodeToString([]byte("x" + piece + "yz")),
 				"base64": base64.URLEncoding.EncodeToString([]byte(piece)),
 			} {

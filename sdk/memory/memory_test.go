@@ -196,7 +196,7 @@ func TestListYieldsInOrderWhatTheFilterSelects(t *testing.T) {
 		t.Errorf("List of a bad filter = %v, want InvalidOperation", err)
 	}
 	stop := errors.New("stop")
-	if err := i.List(t.Context(), "", nil, func(sdk.Account) error { return stop }); err != stop {
+	if err := i.List(t.Context(), "", nil, func(sdk.Account) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("List = %v, want yield's error", err)
 	}
 }

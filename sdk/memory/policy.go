@@ -25,7 +25,7 @@ func generate(rand io.Reader, p sdk.Policy) (secret.Value, error) {
 	b := make([]byte, length)
 	for range 1000 {
 		if _, err := io.ReadFull(rand, b); err != nil {
-			return secret.Value{}, fmt.Errorf("randomness: %v", err)
+			return secret.Value{}, fmt.Errorf("randomness: %w", err)
 		}
 		for n := range b {
 			b[n] = alphabet[b[n]&63]

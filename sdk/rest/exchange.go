@@ -181,7 +181,7 @@ func setBody(q *http.Request, r Request) {
 // read takes what it may of an answer and closes it; the rest of a longer one
 // stays where it is, and its connection is dropped.
 func (c *Client) read(ctx context.Context, response *http.Response) (Answer, *Failure) {
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }() // it was only read, or nobody could do anything about it
 	body, err := io.ReadAll(io.LimitReader(response.Body, c.options.MaxBody+1))
 	a := Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 	if int64(len(body)) > c.options.MaxBody {

@@ -50,14 +50,14 @@ func raw(t *testing.T, serve func(net.Conn)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() { defer c.Close(); serve(c) }()
+			go func() { defer func() { _ = c.Close() }(); serve(c) }()
 		}
 	}()
 	return "http://" + l.Addr().String()
@@ -138,7 +138,7 @@ func TestWithoutAConnectionNothingWasSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed := l.Addr().String()
-	l.Close()
+	_ = l.Close()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	late, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
@@ -271,7 +271,7 @@ func TestSecretsAreInNoFailureAndNoLog(t *testing.T) {
 	c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(400)
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %s %q %s", body, r.URL, r.URL.Query().Get("p"), r.Header.Get("Authorization"))
+		_, _ = fmt.Fprintf(w, "%s %s %q %s", body, r.URL, r.URL.Query().Get("p"), r.Header.Get("Authorization"))
 	}, func(o *rest.Options) {
 		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.Level(-100)}))
 		o.Explain = func(f *rest.Failure) {

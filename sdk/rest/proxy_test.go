@@ -119,7 +119,7 @@ func TestWhatAProxyRefusesWasNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone.Close()
+	_ = gone.Close()
 	tests := []struct {
 		name, base string
 		answer     resttest.Answer

@@ -24,7 +24,7 @@ func TestACallIsAContext(t *testing.T) {
 	if never := context.AfterFunc(c, func() { t.Error("it ran after it was stopped") }); !never() {
 		t.Error("it could not be stopped")
 	}
-	if at, _ := derived.Deadline(); !at.Equal(deadline) || derived.Err() != nil || other.Err() != context.Canceled {
+	if at, _ := derived.Deadline(); !at.Equal(deadline) || derived.Err() != nil || !errors.Is(other.Err(), context.Canceled) {
 		t.Errorf("derived: deadline %v, err %v; cancelled: %v", at, derived.Err(), other.Err())
 	}
 	c.end(context.DeadlineExceeded)
@@ -32,7 +32,7 @@ func TestACallIsAContext(t *testing.T) {
 	<-c.Done()
 	<-derived.Done()
 	<-ran
-	if !errors.Is(c.Err(), context.DeadlineExceeded) || !errors.Is(derived.Err(), context.DeadlineExceeded) || context.Cause(derived) != context.DeadlineExceeded {
+	if !errors.Is(c.Err(), context.DeadlineExceeded) || !errors.Is(derived.Err(), context.DeadlineExceeded) || !errors.Is(context.Cause(derived), context.DeadlineExceeded) {
 		t.Errorf("it ended with %v, the derived one with %v", c.Err(), derived.Err())
 	}
 	late := newCall(nil, deadline)

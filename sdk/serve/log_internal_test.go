@@ -106,7 +106,7 @@ func chatter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -114,7 +114,7 @@ func chatter(t *testing.T) {
 		if err != nil {
 			return
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		_, _ = c.Read(make([]byte, 4096))
 		_, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
 		_, _ = c.Write([]byte("HTTP/1.1 500 " + canary + "\r\nX: " + canary + "\r\n\r\n"))

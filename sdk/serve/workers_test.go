@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -299,7 +300,7 @@ func TestEachCallHasItsOwnDeadline(t *testing.T) {
 		derived, cancel := context.WithTimeout(ctx, time.Hour)
 		defer cancel()
 		<-derived.Done()
-		if late := time.Since(end); late < 0 || late > timeout/2 || derived.Err() != context.DeadlineExceeded {
+		if late := time.Since(end); late < 0 || late > timeout/2 || !errors.Is(derived.Err(), context.DeadlineExceeded) {
 			return sdk.Refuse(sdk.Errorf(sdk.Internal, "%s ended %v after its deadline: %v", op.Account, late, derived.Err()))
 		}
 		return sdk.Lost(sdk.Errorf(sdk.Timeout, "in its own time"))
@@ -335,7 +336,7 @@ func TestAHostThatGoesAwayCancelsWhatRuns(t *testing.T) {
 	}
 	hangUp()
 	for range cap(ended) {
-		if err := <-ended; err != context.Canceled {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("a call ended with %v", err)
 		}
 	}

@@ -64,7 +64,7 @@ func send(t *testing.T, s *broadworkstest.Simulator, method, path, kind, body st
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, _ := io.ReadAll(answer.Body)
 	return answer.StatusCode, string(text)
 }

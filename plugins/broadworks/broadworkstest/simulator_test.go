@@ -40,7 +40,7 @@ func call(t *testing.T, s *broadworkstest.Simulator, token, method, path, body s
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, _ := io.ReadAll(answer.Body)
 	var v any
 	if path != "/nowhere" && json.Unmarshal(text, &v) != nil {
@@ -173,7 +173,7 @@ func TestTheStatusTellsNumbersOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, _ := io.ReadAll(answer.Body)
 	var got struct {
 		Users int

@@ -47,7 +47,7 @@ func (c client) call(name string, arguments map[string]any) (int, string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		c.t.Fatal(err)

@@ -126,7 +126,7 @@ func (r Rules) broken(password string) int {
 		return codeLetter
 	case r.Special && !has(func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) }):
 		return codeSpecial
-	case r.Mixed && !(has(unicode.IsUpper) && has(unicode.IsLower)):
+	case r.Mixed && (!has(unicode.IsUpper) || !has(unicode.IsLower)):
 		return codeMixed
 	case r.Digit && !has(unicode.IsDigit):
 		return codeDigit

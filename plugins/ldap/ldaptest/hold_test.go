@@ -17,7 +17,7 @@ func TestHolderDeliversLater(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		c.SetTimeout(200 * time.Millisecond)
 		if err := c.Bind(s.BindDN, s.Password); err != nil {
 			t.Fatal(err)

@@ -173,7 +173,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // it was only read, or nobody could do anything about it
 	s.process = exec.Command(s.slapd, "-h", s.urls, "-f", filepath.Join(s.dir, "slapd.conf"), "-d", "0")
 	s.process.Stdout, s.process.Stderr = log, log
 	detach(s.process)
@@ -205,7 +205,7 @@ func (s *Server) ready(ctx context.Context) error {
 		}
 		select {
 		case <-s.ended:
-			return fmt.Errorf("ldaptest: %w: %v: %s", errDied, s.exit, s.log())
+			return fmt.Errorf("ldaptest: %w: %w: %s", errDied, s.exit, s.log())
 		case <-ctx.Done():
 			return fmt.Errorf("ldaptest: slapd does not answer: %w: %s", err, s.log())
 		case <-tick.C:
@@ -224,7 +224,7 @@ func (s *Server) Bind(dn, password string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // it was only read, or nobody could do anything about it
 	return c.Bind(dn, password)
 }
 
@@ -235,7 +235,7 @@ func (s *Server) Root() (*ldap.Conn, error) {
 		return nil, err
 	}
 	if err := c.Bind(s.RootDN, s.RootPW); err != nil {
-		c.Close()
+		_ = c.Close() // it was only read, or nobody could do anything about it
 		return nil, err
 	}
 	return c, nil

@@ -32,7 +32,7 @@ func TestServerServes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Close()
+	_ = c.Close()
 }
 
 func TestServerKeepsItsDataOverARestart(t *testing.T) {
@@ -55,7 +55,7 @@ func TestConfigurationThatSlapdRefusesIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	s, err := Run(t.Context(), dir, Options{Extra: []string{"no-such-directive"}})
 	if err == nil {
 		s.Stop()
@@ -86,7 +86,7 @@ func TestProxyCutsWhereItIsTold(t *testing.T) {
 		if cut := err != nil; cut != (tt.fault != Pass) {
 			t.Errorf("%s: PasswordModify = %v", tt.name, err)
 		}
-		c.Close()
+		_ = c.Close()
 		if err := s.Bind(s.UserDN(0), tt.applied); err != nil {
 			t.Errorf("%s: %q does not work: %v", tt.name, tt.applied, err)
 		}

@@ -120,8 +120,8 @@ func (p *Proxy) requests(answers *atomic.Int32) func() Fault {
 // relay copies until one side is gone. It treats what it reads in one go as
 // one message, which holds for a client that waits for each answer.
 func (p *Proxy) relay(from, to net.Conn, fate func() Fault) {
-	defer from.Close()
-	defer to.Close()
+	defer func() { _ = from.Close() }() // it was only read, or nobody could do anything about it
+	defer func() { _ = to.Close() }()   // it was only read, or nobody could do anything about it
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)

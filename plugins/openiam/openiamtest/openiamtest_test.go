@@ -37,7 +37,7 @@ func post(t *testing.T, s *openiamtest.Server, service, operation string) (int, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)

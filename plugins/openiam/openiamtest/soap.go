@@ -240,11 +240,11 @@ func write(w http.ResponseWriter, c call, answer reply) {
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
 	if f := answer.fault; f != nil {
 		w.WriteHeader(http.StatusInternalServerError)
-		fmt.Fprintf(w, `%s<soap:Fault xmlns:wsse="%s"><faultcode>%s</faultcode><faultstring>%s</faultstring></soap:Fault>%s`,
+		_, _ = fmt.Fprintf(w, `%s<soap:Fault xmlns:wsse="%s"><faultcode>%s</faultcode><faultstring>%s</faultstring></soap:Fault>%s`,
 			envelopeStart, securityNamespace, f.code, escape(f.text), envelopeEnd)
 		return
 	}
-	fmt.Fprintf(w, `%s<ns2:%sResponse xmlns:ns2="%s">%s</ns2:%sResponse>%s`,
+	_, _ = fmt.Fprintf(w, `%s<ns2:%sResponse xmlns:ns2="%s">%s</ns2:%sResponse>%s`,
 		envelopeStart, c.operation, escape(c.namespace), answer.xml, c.operation, envelopeEnd)
 }
 

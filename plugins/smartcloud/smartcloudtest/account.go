@@ -141,7 +141,7 @@ func containsName(value, login string) bool {
 
 func (s *subscriber) remembers(value string, repeatAllowed bool) bool {
 	for i, old := range s.history {
-		if old == value && !(repeatAllowed && i == len(s.history)-1) {
+		if old == value && (!repeatAllowed || i != len(s.history)-1) {
 			return true
 		}
 	}

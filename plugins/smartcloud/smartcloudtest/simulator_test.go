@@ -49,7 +49,7 @@ func call(t *testing.T, s *smartcloudtest.Simulator, who, password, method, path
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, _ := io.ReadAll(answer.Body)
 	return answer.StatusCode, answer.Header, string(text)
 }

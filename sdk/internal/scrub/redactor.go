@@ -25,8 +25,8 @@ type Redactor struct {
 	current  *table
 	previous *table
 
-	finding  sync.RWMutex // of what the tables have indexed
-	scratchs sync.Pool    // of *scratch
+	finding   sync.RWMutex // of what the tables have indexed
+	scratches sync.Pool    // of *scratch
 }
 
 // generation is how many secrets of operations a table takes.
@@ -133,11 +133,11 @@ func (r *Redactor) allIndexed(tables []indexed) bool {
 
 // find returns the pieces of the text that hold secrets.
 func (r *Redactor) find(text string, tables []indexed, q question) []span {
-	s, ok := r.scratchs.Get().(*scratch)
+	s, ok := r.scratches.Get().(*scratch)
 	if !ok {
 		s = &scratch{}
 	}
-	defer r.scratchs.Put(s)
+	defer r.scratches.Put(s)
 	r.finding.RLock()
 	defer r.finding.RUnlock()
 	s.begin(tables, q)

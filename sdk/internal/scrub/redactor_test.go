@@ -66,7 +66,7 @@ var spoken = map[string]func(s string) string{
 	"hex after a digit": func(s string) string { return "7" + hex.EncodeToString([]byte(s)) },
 	"hex :":             eachByte("%02x", ":"), "hex blank": eachByte("%02X", " "), "hex x": eachByte(`\x%02x`, ""),
 	"hex 0x": eachByte("0x%02x", ", "), "hex -": eachByte("%02X", "-"), "xxd": func(s string) string { return wrapped(hex.EncodeToString([]byte(s)), 4, " ") },
-	"bytes": func(s string) string { return fmt.Sprint([]byte(s)) }, "bytes,": eachByte("%d", ", "), "bytes;": eachByte("%d", ";"),
+	"bytes": func(s string) string { return fmt.Sprintf("%d", []byte(s)) }, "bytes,": eachByte("%d", ", "), "bytes;": eachByte("%d", ";"),
 	"octal": eachByte("%03o", " "), `octal \`: eachByte(`\%03o`, ""), "runes": func(s string) string { return fmt.Sprint([]rune(s)) },
 	"quoted-printable": asPrintable, "all printable": eachByte("=%02X", ""),
 	"SQL": doubling("'"), "CSV": doubling(`"`), "%%": doubling("%"), `\ doubled`: doubling(`\`),

@@ -280,7 +280,7 @@ func backslash(s string) (string, int) {
 		return string(rune(controls[c])), 2
 	case c == '\n':
 		return "", 2
-	case c >= ' ' && c < 0x7F && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9'):
+	case c >= ' ' && c < 0x7F && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9'):
 		return s[1:2], 2
 	}
 	return "", 0
@@ -402,7 +402,7 @@ func (b *builder) spacedRun(at int) int {
 
 // separates reports whether a byte may stand between the characters of a word.
 func separates(c byte) bool {
-	return c < utf8.RuneSelf && !(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z')
+	return c < utf8.RuneSelf && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
 }
 
 // wide returns the text as UTF-16 of one order of bytes, from one of two places

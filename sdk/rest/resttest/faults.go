@@ -187,7 +187,7 @@ func hijacked(do func(net.Conn)) Answer {
 		if err != nil {
 			return
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }() // it was only read, or nobody could do anything about it
 		do(c)
 	}
 }

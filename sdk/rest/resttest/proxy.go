@@ -78,12 +78,12 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no way", http.StatusBadGateway)
 		return
 	}
-	defer there.Close()
+	defer func() { _ = there.Close() }() // it was only read, or nobody could do anything about it
 	here, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
-	defer here.Close()
+	defer func() { _ = here.Close() }() // it was only read, or nobody could do anything about it
 	_, _ = io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
 	done := make(chan struct{}, 2)
 	go func() { _, _ = io.Copy(there, buffered); done <- struct{}{} }()
@@ -104,7 +104,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no way", http.StatusBadGateway)
 		return
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }() // it was only read, or nobody could do anything about it
 	for name, values := range answer.Header {
 		w.Header()[name] = values
 	}

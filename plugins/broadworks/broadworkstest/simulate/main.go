@@ -58,9 +58,9 @@ func run(ctx context.Context, args []string, password string, out io.Writer) err
 	}
 	defer s.Close()
 	o := set.options
-	fmt.Fprintf(out, "Odin simulator: url = %s, user = %s, password from ODIN_PASSWORD, provider = %s, group = %s\n", s.URL(), o.Login, o.Provider, o.Group)
-	fmt.Fprintf(out, "%d users; numbers at %s/simulator; stop it with Ctrl-C\n", len(users), strings.TrimSuffix(s.URL(), "/api/v2"))
-	fmt.Fprintf(out, "try a web password: curl -d '{\"username\":\"USER\",\"password\":\"PASSWORD\"}' %s/auth/token\n", s.URL())
+	_, _ = fmt.Fprintf(out, "Odin simulator: url = %s, user = %s, password from ODIN_PASSWORD, provider = %s, group = %s\n", s.URL(), o.Login, o.Provider, o.Group)
+	_, _ = fmt.Fprintf(out, "%d users; numbers at %s/simulator; stop it with Ctrl-C\n", len(users), strings.TrimSuffix(s.URL(), "/api/v2"))
+	_, _ = fmt.Fprintf(out, "try a web password: curl -d '{\"username\":\"USER\",\"password\":\"PASSWORD\"}' %s/auth/token\n", s.URL())
 	<-ctx.Done()
 	return nil
 }

@@ -66,7 +66,7 @@ func ask(t *testing.T, method, url, token, body string, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if err := json.NewDecoder(answer.Body).Decode(into); err != nil || answer.StatusCode != 200 {
 		t.Fatalf("%s: %d, %v", url, answer.StatusCode, err)
 	}

@@ -45,7 +45,7 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	flags.Usage = func() { _, _ = fmt.Fprint(stderr, usage); flags.PrintDefaults() }
 	listen := flags.String("listen", "127.0.0.1:8084", "address to listen on")
 	accounts := flags.String("accounts", "", "file of users")
 	o := options(flags)
@@ -87,7 +87,7 @@ func serve(s *kendoxtest.Server, listen string, stdout io.Writer) error {
 	if err := s.Start(listen); err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, "Kendox InfoShare at", s.URL())
+	_, _ = fmt.Fprintln(stdout, "Kendox InfoShare at", s.URL())
 	<-ended
 	if err := s.Close(); err != nil {
 		return err
@@ -106,7 +106,7 @@ func load(s *kendoxtest.Server, name string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read, or nobody could do anything about it
 	admins := 0
 	rows := csv.NewReader(f)
 	rows.Comma, rows.Comment, rows.FieldsPerRecord, rows.TrimLeadingSpace = ';', '#', -1, true

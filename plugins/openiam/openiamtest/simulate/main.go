@@ -47,7 +47,7 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	flags.Usage = func() { _, _ = fmt.Fprint(stderr, usage); flags.PrintDefaults() }
 	listen := flags.String("listen", "127.0.0.1:8083", "address to listen on")
 	accounts := flags.String("accounts", "", "file of identities")
 	o := options(flags)
@@ -103,7 +103,7 @@ func serve(s *openiamtest.Server, listen string, stdout io.Writer) error {
 	if err := s.Start(listen); err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, "OpenIAM at", s.URL())
+	_, _ = fmt.Fprintln(stdout, "OpenIAM at", s.URL())
 	<-ended
 	if err := s.Close(); err != nil {
 		return err
@@ -122,7 +122,7 @@ func load(s *openiamtest.Server, name string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read, or nobody could do anything about it
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())

@@ -56,9 +56,9 @@ func run(ctx context.Context, args []string, password string, out io.Writer) err
 		return err
 	}
 	defer s.Close()
-	fmt.Fprintf(out, "SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD\n", s.URL(), set.options.Admin)
-	fmt.Fprintf(out, "%d accounts, %s; numbers at %s/simulator; stop it with Ctrl-C\n", len(accounts), set.state, s.URL())
-	fmt.Fprintf(out, "try a password: curl -u LOGIN '%s/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress=LOGIN'\n", s.URL())
+	_, _ = fmt.Fprintf(out, "SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD\n", s.URL(), set.options.Admin)
+	_, _ = fmt.Fprintf(out, "%d accounts, %s; numbers at %s/simulator; stop it with Ctrl-C\n", len(accounts), set.state, s.URL())
+	_, _ = fmt.Fprintf(out, "try a password: curl -u LOGIN '%s/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress=LOGIN'\n", s.URL())
 	<-ctx.Done()
 	return nil
 }

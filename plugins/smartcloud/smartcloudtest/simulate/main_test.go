@@ -47,7 +47,7 @@ func TestRunServesTheAccountsOfAFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer.Body.Close()
+		_ = answer.Body.Close()
 		if answer.StatusCode != want {
 			t.Errorf("%s: got %d, want %d", login, answer.StatusCode, want)
 		}
