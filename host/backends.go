@@ -74,7 +74,7 @@ func (h *Host) openBackend(ctx context.Context, w *workflow.Workflow, spec workf
 	b.list = append(b.list, engine.Backend{
 		Label: spec.Label, Description: d, Abilities: inst.Abilities(), Instance: inst,
 		Concurrency: config.Concurrency, Rate: rateOf(d, spec), Timeout: config.Timeout,
-		Attempts: spec.Attempts, Patience: spec.Patience,
+		Attempts: spec.Attempts, Patience: spec.Patience, StreamsVerify: true,
 	})
 	return nil
 }

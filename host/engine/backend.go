@@ -14,7 +14,9 @@ import (
 // concurrent use. A method whose ability the instance lacks is not called. One
 // with the ability sdk.CanResolve is an sdk.Resolver too.
 type Instance interface {
-	// Submit sends one frame of Set and Change operations. answer is called
+	// Submit sends one frame of Set and Change operations, and of Verify where
+	// Backend.StreamsVerify says so: such a receipt is Applied, with a Verdict,
+	// where the target was asked. answer is called
 	// exactly once for each n, from any goroutine, in any order, and must not
 	// block.
 	Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt))
@@ -39,6 +41,8 @@ type Backend struct {
 	Timeout     time.Duration // of one operation
 	Attempts    int           // of one operation, the first included
 	Patience    time.Duration // how long an open circuit is probed
+
+	StreamsVerify bool // Submit takes operations of sdk.Verify too
 }
 
 // Can reports whether the instance has the ability.

@@ -182,6 +182,9 @@ func (x *target) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
 }
 
 func (x *target) one(op sdk.Operation) sdk.Receipt {
+	if op.Verb == sdk.Verify {
+		return x.asked(op)
+	}
 	if !x.book.holds(op.Account, op.Value.Reveal()) {
 		x.t.Errorf("%s of %s was sent before its value was durable", op.Verb, op.Account)
 	}
@@ -196,6 +199,15 @@ func (x *target) one(op sdk.Operation) sdk.Receipt {
 	}
 	x.take(op)
 	return sdk.OK()
+}
+
+// asked is a verify among the operations of a frame.
+func (x *target) asked(op sdk.Operation) sdk.Receipt {
+	verdict, err := x.Verify(context.Background(), op.Account, op.Kind, op.Value)
+	if err != nil {
+		return sdk.Refuse(sdk.AsError(err, sdk.Internal))
+	}
+	return sdk.Receipt{Outcome: sdk.Applied, Verdict: verdict}
 }
 
 func (x *target) Reset(context.Context, sdk.Operation) sdk.Receipt {

@@ -32,6 +32,7 @@ type parcel struct {
 
 	durable bool // its intent is on the disk
 	through bool // it goes through an open circuit
+	looks   bool // it changes nothing: there is no intent, and its user need not be inside the gate
 
 	sent, abandoned bool // guarded by lane.mu
 }
@@ -197,7 +198,7 @@ func (l *lane) pick(n int) []*parcel {
 	var frame []*parcel
 	rest := l.queue[:0]
 	for _, p := range l.queue {
-		if len(frame) < n && l.gate.room(p.user) && (!open || p.through || l.circuit.passes()) && l.gate.admit(p.user) {
+		if len(frame) < n && l.mayEnter(p) && (!open || p.through || l.circuit.passes()) && (p.looks || l.gate.admit(p.user)) {
 			p.sent = true
 			frame = append(frame, p)
 		} else {
@@ -209,6 +210,9 @@ func (l *lane) pick(n int) []*parcel {
 	l.took(len(frame))
 	return frame
 }
+
+// mayEnter reports whether the parcel's user is inside the gate, or may enter it.
+func (l *lane) mayEnter(p *parcel) bool { return p.looks || l.gate.room(p.user) }
 
 // dropUnsent takes the operations of users that have sent nothing.
 func (l *lane) dropUnsent() []*parcel {

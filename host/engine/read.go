@@ -32,7 +32,9 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, recorded *journal.
 			return Result{}, cancelled()
 		}
 		passes := e != nil && (e.Code.Transient() || step.Verb == journal.Find && e.Code == sdk.ConnectionLost) // a verify counts as a logon
-		l.saw(sdk.Receipt{Outcome: outcome, Err: e})
+		if step.Verb != journal.Verify || !l.backend.StreamsVerify {                                            // of the stream the lane has seen it
+			l.saw(sdk.Receipt{Outcome: outcome, Err: e})
+		}
 		if !l.free(e) {
 			spent++
 		}
@@ -75,11 +77,11 @@ func (s *Steps) query(l *lane, call func(context.Context)) error {
 }
 
 func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, journal.Detail, error) {
-	var verdict sdk.Verdict
-	var failure error
-	err := s.query(l, func(ctx context.Context) {
-		verdict, failure = l.backend.Instance.Verify(ctx, step.Account, step.Kind, step.Value.Secret())
-	})
+	ask := s.verifyByCall
+	if l.backend.StreamsVerify {
+		ask = s.verifyInStream
+	}
+	verdict, failure, err := ask(step, l)
 	if err != nil {
 		return sdk.Refused, journal.Detail{}, cancelled()
 	}
@@ -99,6 +101,34 @@ func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, jo
 		return sdk.Refused, d, sdk.Errorf(sdk.AccountStatus, "the account is locked or disabled: the value cannot be tried")
 	default:
 		return sdk.Applied, d, sdk.Errorf(sdk.Unsupported, journal.NotProven)
+	}
+}
+
+func (s *Steps) verifyByCall(step Step, l *lane) (verdict sdk.Verdict, failure, err error) {
+	err = s.query(l, func(ctx context.Context) {
+		verdict, failure = l.backend.Instance.Verify(ctx, step.Account, step.Kind, step.Value.Secret())
+	})
+	return verdict, failure, err
+}
+
+// verifyInStream asks among the operations of others: a frame carries many.
+func (s *Steps) verifyInStream(step Step, l *lane) (sdk.Verdict, error, error) {
+	if err := s.crew.admit(s, l); err != nil {
+		return sdk.CannotTell, nil, err
+	}
+	p := &parcel{user: &s.ticket, answer: make(chan reply, 1), durable: true, looks: true, through: s.through,
+		op: sdk.Operation{Verb: sdk.Verify, Account: step.Account, Kind: step.Kind, Value: step.Value.Secret(), Attempt: 1,
+			ID: journal.OperationID(s.crew.id, s.user.Pos, s.n, 0), Requestor: s.crew.requestor, SourceSystem: s.crew.sourceSystem}}
+	s.through = false
+	l.push(p)
+	got := s.await(l, p)
+	switch r := got.receipt; {
+	case got.err != nil:
+		return sdk.CannotTell, nil, got.err
+	case r.Err != nil:
+		return r.Verdict, r.Err, nil
+	default:
+		return r.Verdict, nil, nil
 	}
 }
 
