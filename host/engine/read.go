@@ -20,6 +20,7 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, recorded *journal.
 	if step.Verb == journal.Find {
 		ask = s.find
 	}
+	lost := false // an answer was: a verify counts as a logon, so it is asked once more only
 	for spent, backoff := 0, time.Second; ; backoff = min(2*backoff, time.Minute) {
 		outcome, detail, err := ask(ctx, step, l)
 		s.crew.crash.at(CrashReadAnswered)
@@ -31,8 +32,9 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, recorded *journal.
 			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
 			return Result{}, cancelled()
 		}
-		passes := e != nil && (e.Code.Transient() || step.Verb == journal.Find && e.Code == sdk.ConnectionLost) // a verify counts as a logon
-		if step.Verb != journal.Verify || !l.backend.StreamsVerify {                                            // of the stream the lane has seen it
+		passes := e != nil && (e.Code.Transient() || e.Code == sdk.ConnectionLost && (step.Verb == journal.Find || !lost))
+		lost = lost || e != nil && e.Code == sdk.ConnectionLost
+		if step.Verb != journal.Verify || !l.backend.StreamsVerify { // of the stream the lane has seen it
 			l.saw(sdk.Receipt{Outcome: outcome, Err: e})
 		}
 		if !l.free(e) {

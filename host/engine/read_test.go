@@ -71,7 +71,7 @@ func TestAVerifyOfAFrameThatFailsIsAskedAgainWhereThatMayHelp(t *testing.T) {
 		code sdk.Code
 		asks int
 		want journal.Status
-	}{{sdk.TargetUnavailable, 3, journal.Partial}, {sdk.ConnectionLost, 1, journal.Partial}, {sdk.Unsupported, 1, journal.Done}} {
+	}{{sdk.TargetUnavailable, 3, journal.Partial}, {sdk.ConnectionLost, 2, journal.Partial}, {sdk.Unsupported, 1, journal.Done}, {sdk.TargetError, 1, journal.Partial}} {
 		b := newBook(1)
 		x := &failing{target: newTarget(t, b), err: sdk.Errorf(c.code, "no")}
 		backend := x.backend("a")
