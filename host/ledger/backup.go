@@ -105,7 +105,7 @@ func (s *Store) backUpRun(to *Store, id string, b *Backup) error {
 	if err == nil {
 		return to.makeMark(id, tree)
 	}
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if diskFull(err) {
 		return err
 	}
 	b.Damaged = append(b.Damaged, ofRun(id, err).Error())
@@ -118,17 +118,19 @@ func (s *Store) backUpRun(to *Store, id string, b *Backup) error {
 	return nil
 }
 
+// diskFull reports whether there is no room to write: of the run that was copied
+// it says nothing.
+func diskFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
 // sound returns an error if a page of the database is damaged, also one that
 // has no records, as those of the plan.
 func (c *conn) sound() error {
-	found, err := c.one("PRAGMA quick_check(1)")
-	if err != nil || found == nil {
-		return errors.Join(err, errors.New("its pages cannot be checked"))
-	}
-	if text := found.text(0); text != "ok" {
-		return errors.New(strings.Join(strings.Fields(text), " "))
-	}
-	return nil
+	return c.each("PRAGMA quick_check(1)", func(found row) error {
+		if text := found.text(0); text != "ok" {
+			return errors.New(strings.Join(strings.Fields(text), " "))
+		}
+		return nil
+	})
 }
 
 // copyRun copies a run that can be read, and reads the copy.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // backedUp makes a store with three runs: one under way, one planned, one
@@ -167,6 +168,66 @@ func TestBackupOfARunThatIsAnotherLogIsDamaged(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(b.Dir, "runs", r.ID()+".db")); err != nil {
 			t.Errorf("%s: %v", query, err)
+		}
+	}
+}
+
+// TestDamagedRunIsCopiedAsItLies with what was not folded in: that may be the
+// only place of its last values.
+func TestDamagedRunIsCopiedAsItLies(t *testing.T) {
+	s := newStore(t)
+	must(t, os.WriteFile(s.runFile("rjunk"), []byte(strings.Repeat("x", 4096)), 0o600))
+	must(t, os.WriteFile(s.runFile("rjunk")+"-wal", []byte("y"), 0o600))
+	l, err := takeLock(s.lockFile("rjunk")) // nobody tidies what is applied
+	must(t, err)
+	defer l.release()
+	b, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "b"), "")
+	must(t, err)
+	for suffix, want := range map[string]string{"": strings.Repeat("x", 4096), "-wal": "y"} {
+		if got, err := os.ReadFile(filepath.Join(b.Dir, "runs", "rjunk.db"+suffix)); err != nil || string(got) != want {
+			t.Errorf("rjunk.db%s: %d bytes, %v", suffix, len(got), err)
+		}
+	}
+	must(t, os.Remove(s.runFile("rjunk")+"-wal"))
+	must(t, os.Mkdir(s.runFile("rjunk")+"-wal", 0o700)) // cannot be copied: the backup would lack it
+	if b, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "b"), ""); err == nil {
+		t.Errorf("Backup() = %+v without a write-ahead file that is there", b)
+	}
+}
+
+func TestBackupWithoutAFileThatIsThereIsNone(t *testing.T) {
+	s, _, r := backedUp(t)
+	must(t, r.Close())
+	for _, name := range []string{"audit.key", filepath.Join("files", "x.json")} {
+		path := filepath.Join(s.dir, name)
+		was, _ := os.ReadFile(path)
+		_ = os.Remove(path)
+		must(t, os.Mkdir(path, 0o700))
+		if b, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "b"), ""); err == nil {
+			t.Errorf("%s cannot be copied: Backup() = %+v", name, b)
+		}
+		must(t, os.Remove(path))
+		if was != nil {
+			must(t, os.WriteFile(path, was, 0o600))
+		}
+	}
+	if err := syncTree(filepath.Join(s.dir, "gone")); err == nil {
+		t.Error("what is not there is durable")
+	}
+}
+
+func TestFullDiskSaysNothingOfARun(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{&fs.PathError{Op: "write", Path: "x", Err: unix.ENOSPC}, true},
+		{&fs.PathError{Op: "write", Path: "x", Err: unix.EDQUOT}, true},
+		{&fs.PathError{Op: "write", Path: "x", Err: unix.EIO}, false},
+		{ErrFrame, false},
+	} {
+		if got := diskFull(c.err); got != c.want {
+			t.Errorf("diskFull(%v) = %v", c.err, got)
 		}
 	}
 }
