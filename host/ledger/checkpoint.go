@@ -66,10 +66,10 @@ func (c *checkpoint) parseRoot(text string) error {
 // pass compares when the tree has the checkpoint's size.
 func (c *checkpoint) pass(tree *frontier) {
 	switch {
-	case !c.given || c.matched:
+	case c.matched:
 	case c.size == tree.size:
 		c.seen, c.matched = true, tree.root() == c.root
-	case c.size < 0:
+	case c.size == -1:
 		c.matched = tree.root() == c.root
 		c.seen = c.matched
 	}
@@ -91,7 +91,7 @@ func (v *verification) compareCheckpoint() {
 	}
 	switch {
 	case c.matched:
-	case c.size < 0:
+	case c.size == -1:
 		v.audit.general("checkpoint: the log never had this head%s", v.heads.since())
 	case !c.seen:
 		v.audit.general("checkpoint: the log had %d records when it was taken and has %d now: its end was cut off", c.size, v.tree.size)
