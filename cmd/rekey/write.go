@@ -111,14 +111,14 @@ type docsCmd struct {
 func (c *docsCmd) Run(a *app) error {
 	table := lang.New()
 	var found []lang.Doc
-	for _, e := range append(table.Docs(), lang.Statements()...) {
+	for _, e := range append(lang.Docs(table), lang.Statements()...) {
 		if c.Name == "" || e.Name == c.Name || strings.HasPrefix(e.Name, c.Name+".") {
 			found = append(found, e)
 		}
 	}
 	if len(found) == 0 {
 		err := &host.UsageError{Message: fmt.Sprintf("the language has no name %q", c.Name), Fix: "see rekey docs"}
-		if near := table.Near(c.Name); near != "" {
+		if near := lang.Near(table, c.Name); near != "" {
 			err.Fix = fmt.Sprintf("did you mean %q?", near)
 		}
 		return err

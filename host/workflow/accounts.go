@@ -79,9 +79,9 @@ func (s *accountsSource) Rows(ctx context.Context, yield func(source.Row) error)
 	var problems source.Problems
 	var ended error // by yield: its error is returned as it is
 	n := 0
-	err := lister.Accounts(ctx, s.filter, s.attributes, s.secrets(), func(a sdk.Account) error {
+	err := lister.Accounts(ctx, s.filter, s.attributes, s.secrets(), func(account sdk.Account) error {
 		n++
-		row, bad := s.row(a, n)
+		row, bad := s.row(account, n)
 		if bad != "" {
 			problems.Add(source.Problem{File: s.Name(), Line: n, Message: bad, Fix: "mend it there, or leave it out by filter="})
 			return nil
@@ -123,43 +123,43 @@ func valuesOf(list []string) (cell []any, bad bool) {
 }
 
 // row makes a row, or says why the account cannot be one.
-func (s *accountsSource) row(a sdk.Account, n int) (source.Row, string) {
-	texts := []string{a.ID, a.Login, a.Name, a.Mail, a.Status.String()}
+func (s *accountsSource) row(account sdk.Account, index int) (source.Row, string) {
+	texts := []string{account.ID, account.Login, account.Name, account.Mail, account.Status.String()}
 	for _, name := range s.attributes {
-		texts = append(texts, a.Attributes[name])
+		texts = append(texts, account.Attributes[name])
 	}
-	row := source.Row{File: s.Name(), Line: n, Key: texts[s.schema.Key], Cells: make([]any, len(texts))}
+	row := source.Row{File: s.Name(), Line: index, Key: texts[s.schema.Key], Cells: make([]any, len(texts))}
 	first := len(texts) - len(s.attributes)
 	for i, text := range texts {
 		column := s.schema.Columns[i]
-		if i >= first && len(a.Lists[s.attributes[i-first]]) > 1 && !column.Secret && i != s.schema.Key {
-			cell, bad := valuesOf(a.Lists[s.attributes[i-first]])
+		if i >= first && len(account.Lists[s.attributes[i-first]]) > 1 && !column.Secret && i != s.schema.Key {
+			cell, bad := valuesOf(account.Lists[s.attributes[i-first]])
 			if bad {
-				return row, fmt.Sprintf("account %q: control character in %q", a.Account, column.Name)
+				return row, fmt.Sprintf("account %q: control character in %q", account.Account, column.Name)
 			}
 			row.Cells[i] = cell
 			continue
 		}
 		switch {
 		case strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text):
-			return row, fmt.Sprintf("account %q: control character in %q", a.Account, column.Name)
+			return row, fmt.Sprintf("account %q: control character in %q", account.Account, column.Name)
 		case column.Secret && text == "":
-			return row, fmt.Sprintf("account %q: secret attribute %q is empty", a.Account, column.Name)
+			return row, fmt.Sprintf("account %q: secret attribute %q is empty", account.Account, column.Name)
 		case column.Secret:
 			row.Cells[i] = secret.New(text)
 		default:
 			row.Cells[i] = text
 		}
 	}
-	if strings.Contains(a.ID+" "+a.Login+" "+row.Key, secret.Redacted) {
-		return row, fmt.Sprintf("account %q: a password that this run uses, or a part of it, stands in its name, which cannot be told for that", a.Account)
+	if strings.Contains(account.ID+" "+account.Login+" "+row.Key, secret.Redacted) {
+		return row, fmt.Sprintf("account %q: a password that this run uses, or a part of it, stands in its name, which cannot be told for that", account.Account)
 	}
 	if at := visible.Find(row.Key); at >= 0 {
 		r, _ := utf8.DecodeRuneInString(row.Key[at:])
-		return row, fmt.Sprintf("account %q: its key has %s", visible.Escape(a.Account), visible.Name(r))
+		return row, fmt.Sprintf("account %q: its key has %s", visible.Escape(account.Account), visible.Name(r))
 	}
 	if strings.TrimSpace(row.Key) == "" {
-		return row, fmt.Sprintf("account %q has no %q, which is the key", a.Account, s.schema.Columns[s.schema.Key].Name)
+		return row, fmt.Sprintf("account %q has no %q, which is the key", account.Account, s.schema.Columns[s.schema.Key].Name)
 	}
 	return row, ""
 }

@@ -15,11 +15,6 @@ import (
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
-// told ends an evaluation whose problems have all been noted.
-type told struct{}
-
-func (told) Error() string { return "see the problems above" }
-
 // arguments are what one call of a builtin was given, in the order of the
 // table. They note what is wrong with any of them.
 type arguments struct {
@@ -74,17 +69,17 @@ func (a *arguments) keyword(name string, kw starlark.Tuple) {
 }
 
 // check notes a missing argument and one of another kind.
-func (a *arguments) check(i int, p lang.Param) {
+func (a *arguments) check(i int, param lang.Param) {
 	v := a.args[i]
 	switch {
-	case v == nil && p.Required():
-		a.bad("", p.Help(), "%s is missing", p.Name)
+	case v == nil && param.Required():
+		a.bad("", param.Help(), "%s is missing", param.Name)
 	case v == nil:
-	case v == starlark.None && p.Default == "None":
+	case v == starlark.None && param.Default == "None":
 		a.args[i] = nil
-	case v == starlark.None && p.TakesNone():
-	case !accepts(p.Kind, v):
-		a.bad(p.Name, "", "%s: %s", p.Name, mismatch(p.Kind, v))
+	case v == starlark.None && param.TakesNone():
+	case !accepts(param.Kind, v):
+		a.bad(param.Name, "", "%s: %s", param.Name, mismatch(param.Kind, v))
 		a.args[i] = nil
 	}
 }

@@ -71,24 +71,24 @@ func evalBackend(args *arguments) (starlark.Value, error) {
 }
 
 // describeBackend asks what the backend says of itself.
-func describeBackend(args *arguments, b *backendValue) {
+func describeBackend(args *arguments, to *backendValue) {
 	in := args.in
-	if args.loose("name") && b.spec.Name == "" || in.opts.Describe == nil {
+	if args.loose("name") && to.spec.Name == "" || in.opts.Describe == nil {
 		return
 	}
-	if len(in.opts.BackendNames) > 0 && !slices.Contains(in.opts.BackendNames, b.spec.Name) {
-		m := lang.Unknown("there is no backend", b.spec.Name, in.opts.BackendNames, "there is "+strings.Join(in.opts.BackendNames, ", "))
+	if len(in.opts.BackendNames) > 0 && !slices.Contains(in.opts.BackendNames, to.spec.Name) {
+		m := lang.Unknown("there is no backend", to.spec.Name, in.opts.BackendNames, "there is "+strings.Join(in.opts.BackendNames, ", "))
 		args.badValue("name", m.Fix, "%s", m.Message)
 		return
 	}
 	args.state.watch.pause() // a plugin may have to be started for it
-	d, err := in.opts.Describe(b.spec.Name)
+	d, err := in.opts.Describe(to.spec.Name)
 	args.state.watch.resume()
 	if err != nil {
-		args.bad("name", "", "backend %q: %s", b.spec.Name, err)
+		args.bad("name", "", "backend %q: %s", to.spec.Name, err)
 		return
 	}
-	b.Desc, b.Known = d, true
+	to.Desc, to.Known = d, true
 }
 
 // checkLabel checks that no other backend has the label.
@@ -98,36 +98,36 @@ func checkLabel(args *arguments, label string) {
 		args.bad("label", "", "the label is empty")
 	case strings.ContainsAny(label, "/:") || strings.TrimSpace(label) != label || strings.ContainsFunc(label, unicode.IsControl):
 		args.badValue("label", "use letters, digits, _ and -", "label %q has a character that reports give a meaning", label)
-	case slices.ContainsFunc(args.in.backends, func(o *vet.Backend) bool { return o.Label == label }) && !args.loose("label") && !args.loose("name"):
+	case slices.ContainsFunc(args.in.backends, func(backend *vet.Backend) bool { return backend.Label == label }) && !args.loose("label") && !args.loose("name"):
 		fix := fmt.Sprintf("give one of them another: label = %q", label+"-2")
 		args.bad("label", fix, "two backends are labelled %q", label)
 	}
 }
 
 // checkLimits checks what may only lower the plugin's own limits.
-func checkLimits(args *arguments, b *backendValue) {
+func checkLimits(args *arguments, to *backendValue) {
 	if args.has("rate") {
-		b.spec.Rate = readRate(args)
+		to.spec.Rate = readRate(args)
 	}
-	most := b.Desc.Limits
-	if most.Concurrency > 0 && b.spec.Concurrency > most.Concurrency {
-		args.badValue("concurrency", "", "concurrency = %d is above the plugin's limit, %d", b.spec.Concurrency, most.Concurrency)
+	most := to.Desc.Limits
+	if most.Concurrency > 0 && to.spec.Concurrency > most.Concurrency {
+		args.badValue("concurrency", "", "concurrency = %d is above the plugin's limit, %d", to.spec.Concurrency, most.Concurrency)
 	}
-	if most.PerSecond > 0 && b.spec.Rate > most.PerSecond {
+	if most.PerSecond > 0 && to.spec.Rate > most.PerSecond {
 		args.badValue("rate", "", "rate = %q is above the plugin's limit, %g/s", args.text("rate"), most.PerSecond)
 	}
 	switch {
 	case args.has("timeout"):
 	case most.Timeout > 0:
-		b.spec.Timeout = most.Timeout
+		to.spec.Timeout = most.Timeout
 	default:
-		b.spec.Timeout = defaultTimeout
+		to.spec.Timeout = defaultTimeout
 	}
-	if b.spec.Timeout <= 0 {
+	if to.spec.Timeout <= 0 {
 		args.badValue("timeout", "", "timeout is zero")
 	}
-	if b.spec.Attempts > 100 {
-		args.badValue("attempts", "", "attempts = %d: want at most 100", b.spec.Attempts)
+	if to.spec.Attempts > 100 {
+		args.badValue("attempts", "", "attempts = %d: want at most 100", to.spec.Attempts)
 	}
 }
 
@@ -145,67 +145,67 @@ func readRate(args *arguments) float64 {
 }
 
 // checkSettings checks the plugin's own settings.
-func checkSettings(args *arguments, b *backendValue) {
+func checkSettings(args *arguments, to *backendValue) {
 	given := map[string]starlark.Value{}
 	for _, kw := range args.more {
 		if kw[1] != starlark.None {
 			given[textOf(kw[0])] = kw[1]
 		}
 	}
-	if !b.Known {
+	if !to.Known {
 		return
 	}
-	names := vet.FieldNames(b.Desc.Config)
+	names := vet.FieldNames(to.Desc.Config)
 	for _, name := range sortedKeys(given) {
 		if !slices.Contains(names, name) {
 			fix := lang.DidYouMean(name, append(slices.Clone(names), args.entry.ParamNames()...))
 			if fix == "" {
 				fix = "it has " + strings.Join(names, ", ")
 			}
-			args.badValue(name, fix, "%s has no setting %q", b.spec.Name, name)
+			args.badValue(name, fix, "%s has no setting %q", to.spec.Name, name)
 		}
 	}
-	for _, f := range b.Desc.Config {
-		checkSetting(args, b, f, given)
+	for _, f := range to.Desc.Config {
+		checkSetting(args, to, f, given)
 	}
 }
 
 // checkSetting checks one setting and fills it in.
-func checkSetting(args *arguments, b *backendValue, f sdk.Field, given map[string]starlark.Value) {
-	v := given[f.Name]
+func checkSetting(args *arguments, to *backendValue, field sdk.Field, given map[string]starlark.Value) {
+	v := given[field.Name]
 	if v == nil {
 		switch {
-		case f.Required && !args.loose(anyConfig):
-			args.bad("", fieldHelp(f), "%s is missing", f.Name)
-		case f.Default != nil && f.Type != sdk.Secret:
-			b.spec.Values[f.Name] = normal(f.Default)
+		case field.Required && !args.loose(anyConfig):
+			args.bad("", fieldHelp(field), "%s is missing", field.Name)
+		case field.Default != nil && field.Type != sdk.Secret:
+			to.spec.Values[field.Name] = normal(field.Default)
 		}
 		return
 	}
-	for _, other := range f.Conflicts {
-		if given[other] != nil && f.Name < other {
-			args.badValue(f.Name, "", "%s and %s cannot be given together", f.Name, other)
+	for _, other := range field.Conflicts {
+		if given[other] != nil && field.Name < other {
+			args.badValue(field.Name, "", "%s and %s cannot be given together", field.Name, other)
 		}
 	}
-	if f.Type == sdk.Secret {
-		secretSetting(args, b, f, v)
+	if field.Type == sdk.Secret {
+		secretSetting(args, to, field, v)
 		return
 	}
-	x, bad := fieldValue(f, v, false)
-	if path, ok := x.(string); ok && f.Type == sdk.Path {
+	x, bad := fieldValue(field, v, false)
+	if path, ok := x.(string); ok && field.Type == sdk.Path {
 		expanded, err := home.Expand(path, args.in.opts.Home)
 		if err != nil {
-			args.badValue(f.Name, "", "%s: %s", f.Name, err)
+			args.badValue(field.Name, "", "%s: %s", field.Name, err)
 		}
 		x = expanded
 	}
 	switch {
 	case bad == nil:
-		b.spec.Values[f.Name] = x
+		to.spec.Values[field.Name] = x
 	case bad.Fix == ofType:
-		args.bad(f.Name, fieldHelp(f), "%s: %s", f.Name, bad.Message)
+		args.bad(field.Name, fieldHelp(field), "%s: %s", field.Name, bad.Message)
 	default:
-		args.badValue(f.Name, bad.Fix, "%s: %s", f.Name, bad.Message)
+		args.badValue(field.Name, bad.Fix, "%s: %s", field.Name, bad.Message)
 	}
 }
 
@@ -216,40 +216,40 @@ const anyConfig = "**"
 // ofType marks a flaw of a value's type, which is one whatever it says.
 const ofType = "type"
 
-func fieldHelp(f sdk.Field) string {
-	if f.Doc == "" {
+func fieldHelp(field sdk.Field) string {
+	if field.Doc == "" {
 		return ""
 	}
-	return f.Name + ": " + f.Doc
+	return field.Name + ": " + field.Doc
 }
 
 // normal is a default of a Description as sdk.Config has values.
-func normal(v any) any {
-	if n, ok := v.(int); ok {
+func normal(value any) any {
+	if n, ok := value.(int); ok {
 		return int64(n)
 	}
-	return v
+	return value
 }
 
 // fieldValue turns a value into that of a setting or an option.
-func fieldValue(f sdk.Field, v starlark.Value, option bool) (any, *lang.Misuse) {
+func fieldValue(field sdk.Field, value starlark.Value, option bool) (any, *lang.Misuse) {
 	want := map[sdk.FieldType]lang.Kind{sdk.String: lang.KindText, sdk.Int: lang.KindInt, sdk.Bool: lang.KindBool, sdk.Duration: lang.KindDuration,
-		sdk.Choice: lang.KindText, sdk.List: lang.KindTexts, sdk.Path: lang.KindText, sdk.URL: lang.KindText, sdk.Secret: lang.KindValue}[f.Type]
-	if !accepts(want, v) {
-		return nil, lang.Mistake(mismatch(want, v), ofType)
+		sdk.Choice: lang.KindText, sdk.List: lang.KindTexts, sdk.Path: lang.KindText, sdk.URL: lang.KindText, sdk.Secret: lang.KindValue}[field.Type]
+	if !accepts(want, value) {
+		return nil, lang.Mistake(mismatch(want, value), ofType)
 	}
-	text := textOf(v)
-	switch f.Type {
+	text := textOf(value)
+	switch field.Type {
 	case sdk.Int:
-		n, ok := v.(starlark.Int).Int64()
+		n, ok := value.(starlark.Int).Int64()
 		if !ok {
 			return nil, lang.Mistake("the number is too large", "")
 		}
 		return n, nil
 	case sdk.Bool:
-		return bool(v.Truth()), nil
+		return bool(value.Truth()), nil
 	case sdk.List:
-		return texts(v), nil
+		return texts(value), nil
 	case sdk.Duration:
 		if option { // operations carry no durations
 			_, bad := parseDuration(text)
@@ -258,23 +258,23 @@ func fieldValue(f sdk.Field, v starlark.Value, option bool) (any, *lang.Misuse) 
 		d, bad := parseDuration(text)
 		return d, bad
 	}
-	return text, textFlaw(f, text)
+	return text, textFlaw(field, text)
 }
 
 // textFlaw says what is wrong with the text of a setting.
-func textFlaw(f sdk.Field, text string) *lang.Misuse {
+func textFlaw(field sdk.Field, text string) *lang.Misuse {
 	switch {
-	case f.Type == sdk.Choice && !slices.Contains(f.Choices, text):
-		fix := lang.DidYouMean(text, f.Choices)
+	case field.Type == sdk.Choice && !slices.Contains(field.Choices, text):
+		fix := lang.DidYouMean(text, field.Choices)
 		if fix == "" {
-			fix = "write " + lang.Listed(lang.Quoted(f.Choices))
+			fix = "write " + lang.Listed(lang.Quoted(field.Choices))
 		}
-		return lang.Mistake(fmt.Sprintf("%q is none of %s", text, strings.Join(f.Choices, ", ")), fix)
-	case f.Required && text == "":
-		return lang.Mistake("is empty", fieldHelp(f))
+		return lang.Mistake(fmt.Sprintf("%q is none of %s", text, strings.Join(field.Choices, ", ")), fix)
+	case field.Required && text == "":
+		return lang.Mistake("is empty", fieldHelp(field))
 	case strings.ContainsRune(text, 0):
 		return lang.Mistake("has a zero byte", "")
-	case f.Type == sdk.URL && text != "":
+	case field.Type == sdk.URL && text != "":
 		u, err := url.Parse(text)
 		if err != nil {
 			u, err = url.Parse(socketURL(text))
@@ -302,29 +302,29 @@ func socketURL(text string) string {
 
 // secretSetting takes a reference to a secret, or the form that a configuration
 // in JSON gives it: {"$secret": "env:NAME"}.
-func secretSetting(args *arguments, b *backendValue, f sdk.Field, v starlark.Value) {
+func secretSetting(args *arguments, to *backendValue, field sdk.Field, value starlark.Value) {
 	const fix = `write secret.env("NAME"), secret.file("path") or secret.prompt("label")`
-	switch v := v.(type) {
+	switch v := value.(type) {
 	case *refValue:
-		b.spec.Secrets[f.Name] = v.ref
+		to.spec.Secrets[field.Name] = v.ref
 	case starlark.String:
-		b.spec.Secrets[f.Name] = SecretRef{Kind: "literal", Value: secret.New(string(v))}
-		args.warn(f.Name, fix, "%s stands in the script, and so in the ledger", f.Name)
+		to.spec.Secrets[field.Name] = SecretRef{Kind: "literal", Value: secret.New(string(v))}
+		args.warn(field.Name, fix, "%s stands in the script, and so in the ledger", field.Name)
 	case *starlark.Dict:
 		ref, ok := secretForm(v)
 		if !ok {
-			args.badValue(f.Name, `write {"$secret": "env:NAME"}, with env, file or prompt`, "%s: the dict is no secret reference", f.Name)
+			args.badValue(field.Name, `write {"$secret": "env:NAME"}, with env, file or prompt`, "%s: the dict is no secret reference", field.Name)
 		}
-		b.spec.Secrets[f.Name] = ref
+		to.spec.Secrets[field.Name] = ref
 	default:
-		args.bad(f.Name, fix, "%s: want a secret reference, got %s", f.Name, v.Type())
+		args.bad(field.Name, fix, "%s: want a secret reference, got %s", field.Name, v.Type())
 	}
 }
 
-func secretForm(d *starlark.Dict) (SecretRef, bool) {
-	v, _, _ := d.Get(starlark.String("$secret"))
+func secretForm(dict *starlark.Dict) (SecretRef, bool) {
+	v, _, _ := dict.Get(starlark.String("$secret"))
 	text, ok := v.(starlark.String)
 	form, name, found := strings.Cut(string(text), ":")
 	known := form == "env" || form == "file" || form == "prompt"
-	return SecretRef{Kind: form, Name: name}, ok && found && known && name != "" && d.Len() == 1
+	return SecretRef{Kind: form, Name: name}, ok && found && known && name != "" && dict.Len() == 1
 }

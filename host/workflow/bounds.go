@@ -59,12 +59,12 @@ func measured(name string, look func(starlark.Tuple, []starlark.Tuple) error) *s
 	return behind(starlark.Universe[name].(*starlark.Builtin), look)
 }
 
-func behind(b *starlark.Builtin, look func(starlark.Tuple, []starlark.Tuple) error) *starlark.Builtin {
-	return starlark.NewBuiltin(b.Name(), func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func behind(fn *starlark.Builtin, look func(starlark.Tuple, []starlark.Tuple) error) *starlark.Builtin {
+	return starlark.NewBuiltin(fn.Name(), func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		if err := look(args, kwargs); err != nil {
 			return nil, err
 		}
-		return b.CallInternal(t, args, kwargs)
+		return fn.CallInternal(t, args, kwargs)
 	})
 }
 
@@ -125,14 +125,14 @@ const (
 	perWhole = 128
 )
 
-func (m *meter) weigh(v starlark.Value, depth int) {
+func (m *meter) weigh(value starlark.Value, depth int) {
 	if m.left -= perValue; m.left < 0 || m.deep {
 		return
 	}
 	if m.deep = depth > maxNest; m.deep {
 		return
 	}
-	switch v := v.(type) {
+	switch v := value.(type) {
 	case starlark.String:
 		m.left -= len(v)
 	case starlark.Bytes:
@@ -149,16 +149,16 @@ func (m *meter) weigh(v starlark.Value, depth int) {
 }
 
 // inside weighs what can hold itself.
-func (m *meter) inside(v starlark.Value, depth int) {
-	if m.left -= perWhole; m.path[v] {
+func (m *meter) inside(value starlark.Value, depth int) {
+	if m.left -= perWhole; m.path[value] {
 		return
 	}
 	if m.path == nil {
 		m.path = map[starlark.Value]bool{}
 	}
-	m.path[v] = true
-	defer delete(m.path, v)
-	switch v := v.(type) {
+	m.path[value] = true
+	defer delete(m.path, value)
+	switch v := value.(type) {
 	case *starlark.List:
 		m.weighAll(v, depth)
 	case *starlark.Set:
@@ -186,12 +186,12 @@ func (m *meter) weighAll(list starlark.Iterable, depth int) {
 	}
 }
 
-func (m *meter) weighDict(d *starlark.Dict, depth int) {
-	i := d.Iterate()
+func (m *meter) weighDict(dict *starlark.Dict, depth int) {
+	i := dict.Iterate()
 	defer i.Done()
 	for k := starlark.Value(nil); m.left >= 0 && !m.deep && i.Next(&k); {
 		m.weigh(k, depth+1)
-		x, _, _ := d.Get(k)
+		x, _, _ := dict.Get(k)
 		m.weigh(x, depth+1)
 	}
 }
@@ -217,8 +217,8 @@ const (
 // $text(X).replace, and of what is taken whole, as f(*X), X becomes $some(X).
 // The operations stay where they stand, and say what they said.
 func bind(script *syntax.File) {
-	syntax.Walk(script, func(n syntax.Node) bool {
-		switch n := n.(type) {
+	syntax.Walk(script, func(node syntax.Node) bool {
+		switch n := node.(type) {
 		case *syntax.BinaryExpr:
 			switch n.Op {
 			case syntax.STAR:
@@ -259,17 +259,17 @@ func bindAssignment(n *syntax.AssignStmt) {
 }
 
 // bindArguments is bind of f(*X) and X.extend(Y).
-func bindArguments(n *syntax.CallExpr) {
-	dot, isMethod := n.Fn.(*syntax.DotExpr)
+func bindArguments(node *syntax.CallExpr) {
+	dot, isMethod := node.Fn.(*syntax.DotExpr)
 	takes := isMethod && slices.Contains([]string{"extend", "update", "union"}, dot.Name.Name)
-	for i, a := range n.Args {
+	for i, a := range node.Args {
 		star, isStar := a.(*syntax.UnaryExpr)
 		_, isKeyword := tree.Keyword(a)
 		switch {
 		case isStar && star.Op == syntax.STAR:
 			star.X = tree.Hidden(someName, star.X)
 		case takes && !isStar && !isKeyword:
-			n.Args[i] = tree.Hidden(someName, a)
+			node.Args[i] = tree.Hidden(someName, a)
 		}
 	}
 }
@@ -294,30 +294,30 @@ func factorOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []
 type factor struct{ starlark.Value }
 
 // Binary multiplies or adds, if the result is not too large.
-func (f factor) Binary(op syntax.Token, x starlark.Value, _ starlark.Side) (starlark.Value, error) {
+func (f factor) Binary(op syntax.Token, value starlark.Value, _ starlark.Side) (starlark.Value, error) {
 	if op == syntax.PLUS {
-		if err := added(x, f.Value); err != nil {
+		if err := added(value, f.Value); err != nil {
 			return nil, err
 		}
-		return starlark.Binary(op, x, f.Value)
+		return starlark.Binary(op, value, f.Value)
 	}
-	if n, ok := x.(starlark.Int); ok {
+	if n, ok := value.(starlark.Int); ok {
 		if times, ok := f.Value.(starlark.Int); ok && bitsOf(n)+bitsOf(times) > maxBits {
 			return nil, tooLarge("multiplication")
 		}
 	}
-	if err := repeated(x, f.Value); err != nil {
+	if err := repeated(value, f.Value); err != nil {
 		return nil, err
 	}
-	if err := repeated(f.Value, x); err != nil {
+	if err := repeated(f.Value, value); err != nil {
 		return nil, err
 	}
-	return starlark.Binary(op, x, f.Value)
+	return starlark.Binary(op, value, f.Value)
 }
 
-func added(x, y starlark.Value) error {
-	n := int64(starlark.Len(x)) + int64(starlark.Len(y))
-	switch x.(type) {
+func added(value, given starlark.Value) error {
+	n := int64(starlark.Len(value)) + int64(starlark.Len(given))
+	switch value.(type) {
 	case starlark.String, starlark.Bytes:
 		if n > maxBytes {
 			return tooLong("addition")
@@ -392,11 +392,11 @@ func (s measuredText) Hash() (uint32, error) { return s.text.Hash() }
 func (s measuredText) AttrNames() []string   { return s.text.AttrNames() }
 
 // Binary formats, if the result is not too long.
-func (s measuredText) Binary(op syntax.Token, y starlark.Value, _ starlark.Side) (starlark.Value, error) {
-	if err := shortText("format", starlark.Tuple{s.text, y}, nil); err != nil {
+func (s measuredText) Binary(op syntax.Token, value starlark.Value, _ starlark.Side) (starlark.Value, error) {
+	if err := shortText("format", starlark.Tuple{s.text, value}, nil); err != nil {
 		return nil, err
 	}
-	return starlark.Binary(op, s.text, y)
+	return starlark.Binary(op, s.text, value)
 }
 
 // Attr returns a method that measures what it would make.

@@ -32,8 +32,8 @@ func (l *language) predeclared() starlark.StringDict {
 	return d
 }
 
-func (l *language) builtin(e *lang.Entry, recv starlark.Value) *builtin {
-	return &builtin{lang: l, entry: e, recv: recv}
+func (l *language) builtin(entry *lang.Entry, recv starlark.Value) *builtin {
+	return &builtin{lang: l, entry: entry, recv: recv}
 }
 
 // method returns a function of the table that belongs to a value.

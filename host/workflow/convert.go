@@ -33,7 +33,7 @@ var (
 // within says in which part of a value an error arose; of one that is about
 // the whole it is silent.
 func within(part string, err error) error {
-	if err == errDeep || err == errLarge || err == errLong {
+	if errors.Is(err, errDeep) || errors.Is(err, errLarge) || errors.Is(err, errLong) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", part, err)
@@ -41,11 +41,11 @@ func within(part string, err error) error {
 
 // starlarkOf returns a cell, or what JSON text holds, as a value. It is
 // frozen, unless it has just been decoded.
-func starlarkOf(v any, depth int) (starlark.Value, error) {
+func starlarkOf(value any, depth int) (starlark.Value, error) {
 	if depth > maxDepth {
 		return nil, errDeep
 	}
-	switch v := v.(type) {
+	switch v := value.(type) {
 	case nil:
 		return starlark.None, nil
 	case string:
@@ -69,7 +69,7 @@ func starlarkOf(v any, depth int) (starlark.Value, error) {
 	case map[string]any:
 		return dictOf(v, depth)
 	}
-	return nil, fmt.Errorf("a %T has no form in a script", v)
+	return nil, fmt.Errorf("a %T has no form in a script", value)
 }
 
 func numberOf(text string) (starlark.Value, error) {
@@ -105,10 +105,10 @@ func listOf(all []any, depth int) (starlark.Value, error) {
 	return starlark.NewList(list), nil
 }
 
-func dictOf(m map[string]any, depth int) (starlark.Value, error) {
-	d := starlark.NewDict(len(m))
-	for _, name := range sortedKeys(m) {
-		v, err := starlarkOf(m[name], depth+1)
+func dictOf(dict map[string]any, depth int) (starlark.Value, error) {
+	d := starlark.NewDict(len(dict))
+	for _, name := range sortedKeys(dict) {
+		v, err := starlarkOf(dict[name], depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -117,6 +117,11 @@ func dictOf(m map[string]any, depth int) (starlark.Value, error) {
 		}
 	}
 	return d, nil
+}
+
+// record is a value with named fields.
+type record interface {
+	each(visit func(name string, field starlark.Value) error) error
 }
 
 // exporter turns values into what the rest of rekey holds.
@@ -128,19 +133,19 @@ type exporter struct {
 
 // goValue returns a value as nil, string, bool, int64, *big.Int, float64,
 // source.Day, secret.Value, []any or map[string]any.
-func goValue(v starlark.Value, forRow bool) (any, error) {
+func goValue(value starlark.Value, forRow bool) (any, error) {
 	e := &exporter{left: maxValues, text: maxText, forRow: forRow}
-	return e.value(v, 0)
+	return e.value(value, 0)
 }
 
-func (e *exporter) value(v starlark.Value, depth int) (any, error) {
+func (e *exporter) value(value starlark.Value, depth int) (any, error) {
 	if e.left--; e.left < 0 {
 		return nil, errLarge
 	}
 	if depth > maxDepth {
 		return nil, errDeep
 	}
-	switch v := v.(type) {
+	switch v := value.(type) {
 	case starlark.NoneType:
 		return nil, nil
 	case starlark.String:
@@ -171,11 +176,11 @@ func (e *exporter) value(v starlark.Value, depth int) (any, error) {
 		}
 		return v.v.Secret(), nil
 	}
-	return e.container(v, depth)
+	return e.container(value, depth)
 }
 
-func (e *exporter) container(v starlark.Value, depth int) (any, error) {
-	switch v := v.(type) {
+func (e *exporter) container(value starlark.Value, depth int) (any, error) {
+	switch v := value.(type) {
 	case starlark.IterableMapping:
 		m := map[string]any{}
 		for _, item := range v.Items() {
@@ -190,18 +195,16 @@ func (e *exporter) container(v starlark.Value, depth int) (any, error) {
 			m[name] = x
 		}
 		return m, nil
-	case *structValue:
+	case record:
 		m := map[string]any{}
-		for i, name := range v.names {
-			x, err := e.value(v.fields[i], depth+1)
+		return m, v.each(func(name string, field starlark.Value) error {
+			x, err := e.value(field, depth+1)
 			if err != nil {
-				return nil, within(strconv.Quote(name), err)
+				return within(strconv.Quote(name), err)
 			}
 			m[name] = x
-		}
-		return m, nil
-	case *userValue:
-		return e.user(v, depth)
+			return nil
+		})
 	case starlark.Sequence:
 		all := make([]any, 0, min(v.Len(), maxValues))
 		for x := range starlark.Elements(v) {
@@ -213,19 +216,5 @@ func (e *exporter) container(v starlark.Value, depth int) (any, error) {
 		}
 		return all, nil
 	}
-	return nil, fmt.Errorf("a %s cannot be used here", v.Type())
-}
-
-func (e *exporter) user(u *userValue, depth int) (any, error) {
-	m := map[string]any{}
-	for i, c := range u.schema.columns {
-		v, err := u.cell(i)
-		if err != nil {
-			return nil, err
-		}
-		if m[c.Name], err = e.value(v, depth+1); err != nil {
-			return nil, within(strconv.Quote(c.Name), err)
-		}
-	}
-	return m, nil
+	return nil, fmt.Errorf("a %s cannot be used here", value.Type())
 }

@@ -95,16 +95,16 @@ func readOrderBy(args *arguments) []string {
 }
 
 // checkTarget checks the backend of a workflow without rotate.
-func checkTarget(args *arguments, b *backendValue) {
+func checkTarget(args *arguments, to *backendValue) {
 	switch {
 	case args.in.spec.HasRotate:
-	case b == nil && (args.has("rotate") || len(args.problems) > 0): // what is wrong has been said
-	case b == nil:
+	case to == nil && (args.has("rotate") || len(args.problems) > 0): // what is wrong has been said
+	case to == nil:
 		args.bad("", `give it backend = backend("…"), or a rotate hook`, "one of backend and rotate is required")
-	case !b.Known:
-	case !b.Desc.Does(sdk.Set):
-		args.bad("backend", "write a rotate hook", "backend %q cannot set passwords", b.Label)
-	case !b.Desc.HasKind(""):
-		args.bad("backend", "write a rotate hook that names one", "backend %q has credentials of several kinds: %s", b.Label, strings.Join(b.Kinds(), ", "))
+	case !to.Known:
+	case !to.Desc.Does(sdk.Set):
+		args.bad("backend", "write a rotate hook", "backend %q cannot set passwords", to.Label)
+	case !to.Desc.HasKind(""):
+		args.bad("backend", "write a rotate hook that names one", "backend %q has credentials of several kinds: %s", to.Label, strings.Join(to.Kinds(), ", "))
 	}
 }

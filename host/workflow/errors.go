@@ -28,12 +28,12 @@ func innermost(err error) *starlark.EvalError {
 
 // where returns the place in the script at which an error arose, and from
 // where that was called, innermost first.
-func where(e *starlark.EvalError) (at syntax.Position, callers []string) {
-	if e == nil {
+func where(failed *starlark.EvalError) (at syntax.Position, callers []string) {
+	if failed == nil {
 		return at, nil
 	}
-	for i := range e.CallStack {
-		frame := e.CallStack.At(i)
+	for i := range failed.CallStack {
+		frame := failed.CallStack.At(i)
 		switch {
 		case frame.Pos.Filename() == builtinFile:
 		case !at.IsValid():

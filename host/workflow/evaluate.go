@@ -32,21 +32,21 @@ func evaluate(ctx context.Context, in *interp, scope starlark.StringDict) (bool,
 	return true, nil
 }
 
-func evaluateFile(ctx context.Context, in *interp, f *tree.File, scope starlark.StringDict) (err error) {
+func evaluateFile(ctx context.Context, in *interp, file *tree.File, scope starlark.StringDict) (err error) {
 	s := in.threads.start()
-	s.begin(ctx, lang.AtTop, f.Shown, "", nil)
+	s.begin(ctx, lang.AtTop, file.Shown, "", nil)
 	defer s.end()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("defect in rekey: %v", r)
 		}
 	}()
-	globals, err := f.Program.Init(s.thread, scope)
+	globals, err := file.Program.Init(s.thread, scope)
 	globals.Freeze()
-	in.globals[f] = globals
+	in.globals[file] = globals
 	if stopped := s.stopped(); stopped != nil {
 		at, _ := where(innermost(err))
-		in.notes.add(f.Problem(at, "", "%s", stopped))
+		in.notes.add(file.Problem(at, "", "%s", stopped))
 		return told{}
 	}
 	return err
@@ -73,22 +73,22 @@ func usersSchema(ctx context.Context, in *interp, users *sourceValue) *source.Sc
 }
 
 // checkTree finds misspelt columns and the like in hooks and what they call.
-func checkTree(ctx context.Context, in *interp, d *declaration) {
-	columns := usersSchema(ctx, in, d.hooks.users)
+func checkTree(ctx context.Context, in *interp, declared *declaration) {
+	columns := usersSchema(ctx, in, declared.hooks.users)
 	if columns != nil {
 		in.schema.Store(newSchema(*columns))
 	}
 	script := vet.Script{Table: in.table, Main: in.script, Files: in.files, Values: evaluated{in}, Backends: in.backends, Schema: columns}
-	if !d.looseOrder {
+	if !declared.looseOrder {
 		script.OrderBy = in.spec.OrderBy
 	}
-	if !d.looseWaves {
+	if !declared.looseWaves {
 		script.Waves = waveNames(in.spec.Waves)
 	}
-	for _, h := range d.hooks.all() {
+	for _, h := range declared.hooks.all() {
 		script.Hooks = append(script.Hooks, vet.Hook{At: h.fn.Position(), Phase: h.phase, Roles: h.roles})
 	}
-	for i, r := range d.hooks.reports {
+	for i, r := range declared.hooks.reports {
 		in.spec.Reports[i].Columns = rowColumns(in, r.row)
 	}
 	said := vet.Check(script)
@@ -117,8 +117,8 @@ var _ vet.Values = evaluated{}
 
 // Backend returns the backend that a name stands for, if the script names its
 // plugin.
-func (e evaluated) Backend(f *tree.File, name string) *vet.Backend {
-	b, ok := e.in.globals[f][name].(*backendValue)
+func (e evaluated) Backend(file *tree.File, name string) *vet.Backend {
+	b, ok := e.in.globals[file][name].(*backendValue)
 	if !ok || !b.Known || !b.Named {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (e evaluated) Backend(f *tree.File, name string) *vet.Backend {
 }
 
 // IsText reports whether a name stands for a text that is not empty.
-func (e evaluated) IsText(f *tree.File, name string) bool {
-	text, ok := e.in.globals[f][name].(starlark.String)
+func (e evaluated) IsText(file *tree.File, name string) bool {
+	text, ok := e.in.globals[file][name].(starlark.String)
 	return ok && text != ""
 }

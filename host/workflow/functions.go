@@ -69,10 +69,19 @@ func stepFunctions() map[string]function {
 	}
 }
 
+// evalStruct is struct().
+func evalStruct(args *arguments) (starlark.Value, error) {
+	fields := map[string]starlark.Value{}
+	for _, kw := range args.more {
+		fields[textOf(kw[0])] = kw[1]
+	}
+	return newStruct(fields), nil
+}
+
 // standIn is a value to go on with after a problem has been noted; nil where
 // there is none.
-func standIn(k lang.Kind, method func(string, starlark.Value) starlark.Value) starlark.Value {
-	switch k {
+func standIn(kind lang.Kind, method func(string, starlark.Value) starlark.Value) starlark.Value {
+	switch kind {
 	case lang.KindNone:
 		return starlark.None
 	case lang.KindSource:

@@ -39,16 +39,16 @@ type interp struct {
 	patterns patterns
 }
 
-func newInterp(o Options) *interp {
-	in := &interp{opts: o, table: lang.New(), files: map[string]*tree.File{}, globals: map[*tree.File]starlark.StringDict{}, lister: o.Lister}
-	in.spec.Name = o.Path
-	stdin := o.Stdin
+func newInterp(options Options) *interp {
+	in := &interp{opts: options, table: lang.New(), files: map[string]*tree.File{}, globals: map[*tree.File]starlark.StringDict{}, lister: options.Lister}
+	in.spec.Name = options.Path
+	stdin := options.Stdin
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
 	in.spool = source.NewSpool(stdin, "")
-	limits := o.Limits.orDefault()
-	in.threads = &threads{limits: limits, out: &printer{w: o.Print, left: limits.PrintLine}, load: in.loaded, fatal: o.Fatal}
+	limits := options.Limits.orDefault()
+	in.threads = &threads{limits: limits, out: &printer{w: options.Print, left: limits.PrintLine}, load: in.loaded, fatal: options.Fatal}
 	return in
 }
 
@@ -81,9 +81,9 @@ func (in *interp) noteEvaluation(err error) {
 
 // looseError reports whether the operation that failed, or the call of the top
 // level that led to it, depends on a parameter without a value.
-func (in *interp) looseError(e *starlark.EvalError) bool {
-	for i := range e.CallStack {
-		p := e.CallStack.At(i).Pos
+func (in *interp) looseError(failed *starlark.EvalError) bool {
+	for i := range failed.CallStack {
+		p := failed.CallStack.At(i).Pos
 		if f := in.files[p.Filename()]; f != nil && in.varying.At(f, p) {
 			return true
 		}

@@ -23,7 +23,7 @@ type job struct {
 
 // run calls a hook on a thread of its own. work gets what it returned while
 // the thread is still the call's.
-func (j job) run(ctx context.Context, values map[string]starlark.Value, work func(s *state, v starlark.Value, err error)) {
+func (j job) run(ctx context.Context, values map[string]starlark.Value, work func(call *state, value starlark.Value, err error)) {
 	s := j.in.threads.get()
 	s.begin(ctx, j.hook.phase, j.hook.name, j.row.Key, j.steps)
 	s.mute = j.mute
@@ -34,9 +34,9 @@ func (j job) run(ctx context.Context, values map[string]starlark.Value, work fun
 }
 
 // failure is the error of a hook as a problem: of whose call, and where.
-func (j job) failure(s *state, err error) error {
-	stopped := s.stopped()
-	if stopped != nil && s.ctx.Err() != nil {
+func (j job) failure(call *state, err error) error {
+	stopped := call.stopped()
+	if stopped != nil && call.ctx.Err() != nil {
 		return stopped
 	}
 	what := fmt.Sprintf("%s(%q)", j.hook.name, j.row.Key)
@@ -54,21 +54,21 @@ func (j job) failure(s *state, err error) error {
 }
 
 // raised is the verdict of a rotate that ended with an error.
-func (j job) raised(s *state, err error) engine.Verdict {
+func (j job) raised(call *state, err error) engine.Verdict {
 	v := engine.Verdict{Kind: engine.Raised}
 	var fault *engine.Fault
 	var refused *refusal
 	switch {
-	case errors.As(s.raised, &refused):
+	case errors.As(call.raised, &refused):
 		v.Refused = &refused.result
 		v.Fault = &engine.Fault{Code: refused.result.Code, Message: refused.result.Message}
-	case errors.As(s.raised, &fault):
+	case errors.As(call.raised, &fault):
 		same := *fault // it says more than its fields
 		v.Fault = &same
-	case s.ctx.Err() != nil:
+	case call.ctx.Err() != nil:
 		v.Fault = &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}
 	default:
-		stopped := s.stopped()
+		stopped := call.stopped()
 		v.Fault = &engine.Fault{Code: engine.ScriptError, Message: j.said(stopped, err), OfRow: stopped != nil || ofRow(err)}
 	}
 	v.Fault.Backtrace = backtrace(err)

@@ -25,8 +25,8 @@ func evalJSONEncode(args *arguments) (starlark.Value, error) {
 }
 
 // encodeJSON returns the JSON text of a value. A secret is refused.
-func encodeJSON(v starlark.Value) (string, error) {
-	x, err := goValue(v, false)
+func encodeJSON(value starlark.Value) (string, error) {
+	x, err := goValue(value, false)
 	if err != nil {
 		return "", err
 	}
@@ -42,11 +42,11 @@ func encodeJSON(v starlark.Value) (string, error) {
 // limited is a buffer of a bounded size.
 type limited struct{ bytes.Buffer }
 
-func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > maxJSON {
+func (l *limited) Write(text []byte) (int, error) {
+	if l.Len()+len(text) > maxJSON {
 		return 0, fmt.Errorf("the text is longer than %d MiB", maxJSON>>20)
 	}
-	return l.Buffer.Write(p)
+	return l.Buffer.Write(text)
 }
 
 func evalJSONDecode(args *arguments) (starlark.Value, error) {

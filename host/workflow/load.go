@@ -33,33 +33,33 @@ type loader struct {
 
 // loadFiles loads the script, which is the first of those seen. What cannot be
 // read or parsed is noted, and the rest is read nevertheless.
-func loadFiles(o Options, scope starlark.StringDict) (*loader, error) {
-	text, r, done, err := openScript(o)
+func loadFiles(options Options, scope starlark.StringDict) (*loader, error) {
+	text, r, done, err := openScript(options)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	f := tree.New(o.Path, o.Path, text)
-	base := path.Base(filepath.ToSlash(o.Path))
-	l := &loader{scope: scope, backends: o.BackendNames, reader: r, script: o.Path, byName: map[string]*tree.File{base: f}, seen: []*tree.File{f}}
+	f := tree.New(options.Path, options.Path, text)
+	base := path.Base(filepath.ToSlash(options.Path))
+	l := &loader{scope: scope, backends: options.BackendNames, reader: r, script: options.Path, byName: map[string]*tree.File{base: f}, seen: []*tree.File{f}}
 	l.prepare(f, []string{base})
 	return l, nil
 }
 
 // prepare parses a file, then what it loads, then resolves it.
-func (l *loader) prepare(f *tree.File, chain []string) {
-	if flaws := f.Parse(); flaws != nil {
+func (l *loader) prepare(file *tree.File, chain []string) {
+	if flaws := file.Parse(); flaws != nil {
 		l.problems = append(l.problems, flaws...)
 		return
 	}
-	for _, s := range f.Tree.Stmts {
+	for _, s := range file.Tree.Stmts {
 		if stmt, ok := s.(*syntax.LoadStmt); ok {
-			l.load(f, stmt, chain)
+			l.load(file, stmt, chain)
 		}
 	}
-	bind(f.Tree)
-	l.problems = append(l.problems, f.Resolve(l.scope, l.backends)...)
-	l.order = append(l.order, f)
+	bind(file.Tree)
+	l.problems = append(l.problems, file.Resolve(l.scope, l.backends)...)
+	l.order = append(l.order, file)
 }
 
 func (l *loader) load(from *tree.File, stmt *syntax.LoadStmt, chain []string) {
@@ -117,14 +117,14 @@ func (l *loader) shown(name string) string {
 }
 
 // names checks that the module has what is loaded from it.
-func (l *loader) names(from *tree.File, stmt *syntax.LoadStmt, f *tree.File) {
-	if f.Tree == nil {
+func (l *loader) names(from *tree.File, stmt *syntax.LoadStmt, file *tree.File) {
+	if file.Tree == nil {
 		return
 	}
-	have := f.Globals()
+	have := file.Globals()
 	for _, id := range stmt.From {
 		if !slices.Contains(have, id.Name) && !strings.HasPrefix(id.Name, "_") {
-			l.problems = append(l.problems, from.Problem(id.NamePos, lang.DidYouMean(id.Name, have), "load: %s has no %q", f.Shown, id.Name))
+			l.problems = append(l.problems, from.Problem(id.NamePos, lang.DidYouMean(id.Name, have), "load: %s has no %q", file.Shown, id.Name))
 		}
 	}
 }

@@ -58,8 +58,8 @@ func (m *matchValue) Attr(name string) (starlark.Value, error) {
 }
 
 // Get returns a group by its number or name.
-func (m *matchValue) Get(k starlark.Value) (starlark.Value, bool, error) {
-	if name, ok := starlark.AsString(k); ok {
+func (m *matchValue) Get(value starlark.Value) (starlark.Value, bool, error) {
+	if name, ok := starlark.AsString(value); ok {
 		for i, n := range m.names {
 			if n == name && name != "" {
 				return m.group(i), true, nil
@@ -67,9 +67,9 @@ func (m *matchValue) Get(k starlark.Value) (starlark.Value, bool, error) {
 		}
 		return nil, false, lang.Mistake(fmt.Sprintf("the pattern has no group %q", name), lang.DidYouMean(name, m.names))
 	}
-	i, err := starlark.AsInt32(k)
+	i, err := starlark.AsInt32(value)
 	if err != nil || i < 0 || 2*i >= len(m.at) {
-		return nil, false, lang.Mistake(fmt.Sprintf("the pattern has no group %s", k), "")
+		return nil, false, lang.Mistake(fmt.Sprintf("the pattern has no group %s", value), "")
 	}
 	return m.group(i), true, nil
 }

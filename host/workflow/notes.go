@@ -19,8 +19,8 @@ func (n *notes) add(problems ...source.Problem) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, x := range problems {
-		same := func(y source.Problem) bool {
-			return x.File == y.File && x.Line == y.Line && x.Column == y.Column && x.Message == y.Message
+		same := func(problem source.Problem) bool {
+			return x.File == problem.File && x.Line == problem.Line && x.Column == problem.Column && x.Message == problem.Message
 		}
 		if !slices.ContainsFunc(n.found, same) {
 			n.found = append(n.found, x)
@@ -40,8 +40,8 @@ func (n *notes) any() bool {
 func (n *notes) err(rank func(file string) int) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	slices.SortStableFunc(n.found, func(a, b source.Problem) int {
-		return cmp.Or(cmp.Compare(rank(a.File), rank(b.File)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	slices.SortStableFunc(n.found, func(problem, b source.Problem) int {
+		return cmp.Or(cmp.Compare(rank(problem.File), rank(b.File)), cmp.Compare(problem.Line, b.Line), cmp.Compare(problem.Column, b.Column))
 	})
 	var list source.Problems
 	for _, x := range n.found {
@@ -49,3 +49,8 @@ func (n *notes) err(rank func(file string) int) error {
 	}
 	return list.Err()
 }
+
+// told ends an evaluation whose problems have all been noted.
+type told struct{}
+
+func (told) Error() string { return "see the problems above" }

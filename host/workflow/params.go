@@ -53,30 +53,30 @@ func evalParamInt(args *arguments) (starlark.Value, error) {
 		}
 		v := starlark.MakeInt64(n)
 		return v, outside(v, text, least, most)
-	}, func(v starlark.Value) string { return v.String() }})
+	}, func(value starlark.Value) string { return value.String() }})
 }
 
 // outside says that a value is not within the limits, which may be nil.
-func outside(v starlark.Value, text string, least, most starlark.Value) *lang.Misuse {
-	if least != nil && isLess(v, least) {
+func outside(value starlark.Value, text string, least, most starlark.Value) *lang.Misuse {
+	if least != nil && isLess(value, least) {
 		return lang.Mistake(fmt.Sprintf("%s is too small", text), "want at least "+shownLimit(least))
 	}
-	if most != nil && isLess(most, v) {
+	if most != nil && isLess(most, value) {
 		return lang.Mistake(fmt.Sprintf("%s is too large", text), "want at most "+shownLimit(most))
 	}
 	return nil
 }
 
-func isLess(a, b starlark.Value) bool {
-	less, err := starlark.Compare(syntax.LT, a, b)
+func isLess(value, given starlark.Value) bool {
+	less, err := starlark.Compare(syntax.LT, value, given)
 	return err == nil && less
 }
 
-func shownLimit(v starlark.Value) string {
-	if s, ok := starlark.AsString(v); ok {
+func shownLimit(value starlark.Value) string {
+	if s, ok := starlark.AsString(value); ok {
 		return s
 	}
-	return v.String()
+	return value.String()
 }
 
 func evalParamBool(args *arguments) (starlark.Value, error) {
@@ -88,7 +88,7 @@ func evalParamBool(args *arguments) (starlark.Value, error) {
 			return starlark.False, nil
 		}
 		return nil, lang.Mistake(fmt.Sprintf("%q is neither true nor false", text), "write true, false, yes, no, 1 or 0")
-	}, func(v starlark.Value) string { return strings.ToLower(v.String()) }})
+	}, func(value starlark.Value) string { return strings.ToLower(value.String()) }})
 }
 
 func evalParamDuration(args *arguments) (starlark.Value, error) {
@@ -140,8 +140,8 @@ func evalParamChoice(args *arguments) (starlark.Value, error) {
 }
 
 // aliases adds other spellings of choices.
-func readAliases(args *arguments, d *starlark.Dict, spelling map[string]string) {
-	for _, item := range d.Items() {
+func readAliases(args *arguments, dict *starlark.Dict, spelling map[string]string) {
+	for _, item := range dict.Items() {
 		alias, choice := textOf(item[0]), textOf(item[1])
 		w, known := spelling[strings.ToLower(choice)]
 		if !known {
@@ -169,8 +169,8 @@ func evalParamList(args *arguments) (starlark.Value, error) {
 			all = append(all, starlark.String(word))
 		}
 		return starlark.NewList(all), nil
-	}, func(v starlark.Value) string {
-		all, _ := elements(v)
+	}, func(value starlark.Value) string {
+		all, _ := elements(value)
 		words := make([]string, len(all))
 		for i, e := range all {
 			words[i] = textOf(e)
@@ -186,8 +186,8 @@ func evalParamJSON(args *arguments) (starlark.Value, error) {
 			return nil, lang.Mistake(err.Error(), "write JSON")
 		}
 		return v, nil
-	}, func(v starlark.Value) string {
-		text, err := encodeJSON(v)
+	}, func(value starlark.Value) string {
+		text, err := encodeJSON(value)
 		if err != nil {
 			return "?"
 		}
@@ -230,21 +230,21 @@ func declareParam(args *arguments, t paramType) (starlark.Value, error) {
 }
 
 // defaultOf checks a default and returns it, with its text.
-func defaultOf(args *arguments, t paramType, v starlark.Value) (starlark.Value, string) {
-	if v == starlark.None {
-		return v, ""
+func defaultOf(args *arguments, t paramType, value starlark.Value) (starlark.Value, string) {
+	if value == starlark.None {
+		return value, ""
 	}
-	text := t.write(v)
+	text := t.write(value)
 	if t.name == "json" {
-		return v, text
+		return value, text
 	}
 	if t.name == "string" || t.name == "list" {
-		return v, text
+		return value, text
 	}
 	checked, bad := t.read(text)
 	if bad != nil {
 		args.badValue("default", bad.Fix, "default: %s", bad.Message)
-		return v, text
+		return value, text
 	}
 	return checked, text
 }
@@ -259,7 +259,7 @@ func checkParamName(args *arguments, name string) {
 	if !ok {
 		args.badValue("name", "use letters, digits, _ and -", "%q is no name of a parameter", name)
 	}
-	if slices.ContainsFunc(args.in.spec.Params, func(p Param) bool { return p.Name == name }) {
+	if slices.ContainsFunc(args.in.spec.Params, func(param Param) bool { return param.Name == name }) {
 		args.badValue("name", "give it another name", "%s is declared twice", name)
 	}
 }
@@ -284,13 +284,4 @@ func checkUnknownParams(in *interp) {
 		m := lang.Unknown("there is no parameter", name, open, fix)
 		in.notes.add(source.Problem{File: in.script.Shown, Message: m.Message, Fix: m.Fix})
 	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -6,6 +6,9 @@ import (
 	"sync"
 )
 
+// maxPatterns is how many compiled patterns are kept.
+const maxPatterns = 256
+
 // patterns keeps compiled patterns. It is safe for concurrent use.
 type patterns struct {
 	mu    sync.Mutex

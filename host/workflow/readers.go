@@ -29,22 +29,22 @@ const (
 )
 
 // openScript finds the script and what it loads.
-func openScript(o Options) (text []byte, r reader, done func(), err error) {
+func openScript(options Options) (text []byte, r reader, done func(), err error) {
 	done = func() {}
-	name := filepath.ToSlash(o.Path)
+	name := filepath.ToSlash(options.Path)
 	switch rest, embedded := strings.CutPrefix(name, embeddedScript); {
-	case len(o.Kept) > 0:
-		return o.Kept[0].Text, keptReader(o.Kept[1:]), done, nil
-	case embedded && o.Embedded == nil:
+	case len(options.Kept) > 0:
+		return options.Kept[0].Text, keptReader(options.Kept[1:]), done, nil
+	case embedded && options.Embedded == nil:
 		return nil, nil, done, fs.ErrNotExist
 	case embedded:
-		e := embeddedReader{o.Embedded, path.Dir(rest)}
+		e := embeddedReader{options.Embedded, path.Dir(rest)}
 		text, err = e.read(path.Base(rest))
 		return text, e, done, err
 	}
-	full := o.Path
+	full := options.Path
 	if !filepath.IsAbs(full) {
-		full = filepath.Join(o.WorkDir, full)
+		full = filepath.Join(options.WorkDir, full)
 	}
 	if text, err = readScript(full); err != nil {
 		return nil, nil, done, err
@@ -53,29 +53,29 @@ func openScript(o Options) (text []byte, r reader, done func(), err error) {
 	if err != nil {
 		return nil, nil, done, err
 	}
-	return text, diskReader{root: root, embedded: o.Embedded}, func() { closeQuietly(root) }, nil
+	return text, diskReader{root: root, embedded: options.Embedded}, func() { closeQuietly(root) }, nil
 }
 
 // otherScript suggests a script where there is none of that name: for one that
 // ships with rekey, all that do.
-func otherScript(o Options, err error) string {
-	if !errors.Is(err, fs.ErrNotExist) || len(o.Kept) > 0 {
+func otherScript(options Options, err error) string {
+	if !errors.Is(err, fs.ErrNotExist) || len(options.Kept) > 0 {
 		return ""
 	}
-	name := filepath.ToSlash(o.Path)
+	name := filepath.ToSlash(options.Path)
 	rest, embedded := strings.CutPrefix(name, embeddedScript)
 	if !embedded {
 		dir, _ := path.Split(name)
 		full := filepath.FromSlash(dir)
 		if !filepath.IsAbs(full) {
-			full = filepath.Join(o.WorkDir, full)
+			full = filepath.Join(options.WorkDir, full)
 		}
 		return lang.DidYouMean(name, lang.Prefixed(dir, modulesIn(os.DirFS(full), ".")))
 	}
-	if o.Embedded == nil {
+	if options.Embedded == nil {
 		return ""
 	}
-	all := modulesIn(o.Embedded, ".")
+	all := modulesIn(options.Embedded, ".")
 	if like := cmp.Or(lang.Nearest(rest, all), lang.Nearest(rest+".star", all)); like != "" && near.Distance(strings.TrimSuffix(like, ".star"), strings.TrimSuffix(rest, ".star")) <= 3 {
 		return fmt.Sprintf("did you mean %q?", embeddedScript+like)
 	}
@@ -100,7 +100,7 @@ func readScript(full string) ([]byte, error) {
 
 // closeQuietly closes what was only read: that it cannot be closed changes
 // nothing of what was read.
-func closeQuietly(c io.Closer) { _ = c.Close() }
+func closeQuietly(file io.Closer) { _ = file.Close() }
 
 // reader reads the text of a script and of what it loads, by canonical names:
 // relative to the script's directory, or @rekey//….
@@ -203,15 +203,15 @@ func modulesIn(fsys fs.FS, dir string) []string {
 }
 
 // readRegular reads a regular file of a bounded size.
-func readRegular(f fs.File) ([]byte, error) {
-	info, err := f.Stat()
+func readRegular(file fs.File) ([]byte, error) {
+	info, err := file.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is not a regular file")
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	text, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	if err == nil && len(text) > maxFileSize {
 		err = fmt.Errorf("is larger than %d KiB", maxFileSize>>10)
 	}

@@ -15,7 +15,6 @@ const (
 	maxPattern  = 4 << 10
 	maxSearched = 256 << 10
 	maxReplaced = 4 << 20
-	maxPatterns = 256
 	// maxMatching is the length of a program times that of the text, which the
 	// time of a search grows with; nothing can interrupt it.
 	maxMatching = 512 << 20
@@ -118,16 +117,16 @@ type piece struct {
 	group int // -1: the text
 }
 
-func (p piece) of(m *matchValue) string {
+func (p piece) of(match *matchValue) string {
 	if p.group < 0 {
 		return p.text
 	}
-	s, _ := starlark.AsString(m.group(p.group))
+	s, _ := starlark.AsString(match.group(p.group))
 	return s
 }
 
 // template reads \1, \g<name> and \\ in a replacement.
-func readTemplate(args *arguments, text string, x *regexp.Regexp) ([]piece, error) {
+func readTemplate(args *arguments, text string, pattern *regexp.Regexp) ([]piece, error) {
 	var parts []piece
 	for {
 		plain, rest, found := strings.Cut(text, `\`)
@@ -135,7 +134,7 @@ func readTemplate(args *arguments, text string, x *regexp.Regexp) ([]piece, erro
 		if !found {
 			return parts, nil
 		}
-		p, left, err := readEscape(args, rest, x)
+		p, left, err := readEscape(args, rest, pattern)
 		if err != nil {
 			return nil, err
 		}
@@ -144,7 +143,7 @@ func readTemplate(args *arguments, text string, x *regexp.Regexp) ([]piece, erro
 }
 
 // escape reads what follows a backslash.
-func readEscape(args *arguments, text string, x *regexp.Regexp) (p piece, rest string, err error) {
+func readEscape(args *arguments, text string, pattern *regexp.Regexp) (p piece, rest string, err error) {
 	name, rest, isNamed := "", text, false
 	switch {
 	case strings.HasPrefix(text, `\`):
@@ -161,11 +160,11 @@ func readEscape(args *arguments, text string, x *regexp.Regexp) (p piece, rest s
 	if !isNamed {
 		return p, "", args.misuse(`the replacement has a \ that is neither \1, \g<name> nor \\`)
 	}
-	group := x.SubexpIndex(name)
+	group := pattern.SubexpIndex(name)
 	if n, err := strconv.Atoi(name); err == nil {
 		group = n
 	}
-	if group < 0 || group > x.NumSubexp() {
+	if group < 0 || group > pattern.NumSubexp() {
 		return p, "", args.misuse("there is no group %q", name)
 	}
 	return piece{"", group}, rest, nil

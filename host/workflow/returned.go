@@ -14,8 +14,8 @@ import (
 )
 
 // selected is what a select says of its user.
-func selected(v starlark.Value) (due bool, reason string, err error) {
-	switch v := v.(type) {
+func selected(value starlark.Value) (due bool, reason string, err error) {
+	switch v := value.(type) {
 	case starlark.Bool:
 		return bool(v), "", nil
 	case *verdictValue:
@@ -23,16 +23,16 @@ func selected(v starlark.Value) (due bool, reason string, err error) {
 			return false, v.reason, nil
 		}
 	}
-	return false, "", lang.Mistake("it returned "+v.Type(), "return True, False or skip(reason)")
+	return false, "", lang.Mistake("it returned "+value.Type(), "return True, False or skip(reason)")
 }
 
 // waveOf is the wave that a wave hook names.
-func waveOf(v starlark.Value, waves []engine.WaveRule) (string, error) {
-	text, isText := v.(starlark.String)
+func waveOf(value starlark.Value, waves []engine.WaveRule) (string, error) {
+	text, isText := value.(starlark.String)
 	name := string(text)
 	switch {
 	case !isText:
-		return "", lang.Mistake("it returned "+v.Type(), "return the name of a wave")
+		return "", lang.Mistake("it returned "+value.Type(), "return the name of a wave")
 	case isGarbled(name):
 		return "", lang.Mistake(fmt.Sprintf("the name of the wave, %q, has half a letter in it", name), halfLetter)
 	case !slices.ContainsFunc(waves, func(r engine.WaveRule) bool { return r.Name == name }):
@@ -42,24 +42,24 @@ func waveOf(v starlark.Value, waves []engine.WaveRule) (string, error) {
 }
 
 // returned is the verdict of a rotate that came to its end.
-func returned(v starlark.Value) (engine.Verdict, error) {
-	switch v := v.(type) {
+func returned(value starlark.Value) (engine.Verdict, error) {
+	switch v := value.(type) {
 	case starlark.NoneType, *secretValue, *resultValue, *structValue: // what steps give: it has been recorded
 		return engine.Verdict{}, nil
 	case *verdictValue:
 		return engine.Verdict{Kind: v.kind, Reason: v.reason}, nil
 	}
-	return engine.Verdict{}, lang.Mistake("rotate returned "+v.Type(), "return nothing, skip(reason), done() or failed(reason)")
+	return engine.Verdict{}, lang.Mistake("rotate returned "+value.Type(), "return nothing, skip(reason), done() or failed(reason)")
 }
 
 // rowOf is the row that a row function returns; nil: it leaves the user out.
-func rowOf(v starlark.Value, r report.Result, scriptSays func() bool) (report.Row, error) {
-	if v == starlark.None {
+func rowOf(value starlark.Value, r report.Result, scriptSays func() bool) (report.Row, error) {
+	if value == starlark.None {
 		return nil, nil
 	}
-	d, isDict := v.(*starlark.Dict)
+	d, isDict := value.(*starlark.Dict)
 	if !isDict {
-		return nil, lang.Mistake("it returned "+v.Type(), "return a dict, or None to leave the user out")
+		return nil, lang.Mistake("it returned "+value.Type(), "return a dict, or None to leave the user out")
 	}
 	row, err := fieldsOf(d)
 	if err != nil {
@@ -81,8 +81,8 @@ func written(row report.Row, r report.Result, scriptSays func() bool) error {
 }
 
 // holdsRedacted reports whether a text in a value has the word, however deep.
-func holdsRedacted(v any) bool {
-	switch v := v.(type) {
+func holdsRedacted(value any) bool {
+	switch v := value.(type) {
 	case string:
 		return strings.Contains(v, secret.Redacted)
 	case []any:
@@ -103,9 +103,9 @@ func saysRedacted(r report.Result) bool {
 }
 
 // fieldsOf turns a dict into a row, in the dict's order.
-func fieldsOf(d *starlark.Dict) (report.Row, error) {
-	row := make(report.Row, 0, d.Len())
-	for _, item := range d.Items() {
+func fieldsOf(dict *starlark.Dict) (report.Row, error) {
+	row := make(report.Row, 0, dict.Len())
+	for _, item := range dict.Items() {
 		name, ok := starlark.AsString(item[0])
 		if !ok {
 			return nil, lang.Mistake(fmt.Sprintf("a column is named by %s, want string", item[0].Type()), "")

@@ -81,11 +81,11 @@ func (r *rowValue) passwords(name string) (starlark.Value, error) {
 	return nil, r.table.NoMember("r", name)
 }
 
-func secretOrNone(v secret.Value) starlark.Value {
-	if !v.Present() {
+func secretOrNone(value secret.Value) starlark.Value {
+	if !value.Present() {
 		return starlark.None
 	}
-	return &secretValue{engine.Given(v)}
+	return &secretValue{engine.Given(value)}
 }
 
 // namedValues is r.passwords or r.candidates: by "label" or "label/kind", and
@@ -112,8 +112,8 @@ func (m *namedValues) Len() int              { return len(m.names) }
 func (m *namedValues) AttrNames() []string   { return []string{"get", "items", "keys", "values"} }
 
 // Get never fails: what is not certain, or not there, is the absent value.
-func (m *namedValues) Get(k starlark.Value) (starlark.Value, bool, error) {
-	if v, ok := m.values[textOf(k)]; ok {
+func (m *namedValues) Get(value starlark.Value) (starlark.Value, bool, error) {
+	if v, ok := m.values[textOf(value)]; ok {
 		return v, true, nil
 	}
 	return m.absent, true, nil
@@ -142,8 +142,8 @@ func (m *namedValues) keys() starlark.Tuple {
 // Attr returns the methods of a dict that only read.
 func (m *namedValues) Attr(name string) (starlark.Value, error) {
 	method := func(result func() starlark.Value) starlark.Value {
-		return starlark.NewBuiltin(name, func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-			return result(), starlark.UnpackArgs(b.Name(), args, kwargs)
+		return starlark.NewBuiltin(name, func(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			return result(), starlark.UnpackArgs(fn.Name(), args, kwargs)
 		})
 	}
 	switch name {
@@ -171,10 +171,10 @@ func (m *namedValues) Attr(name string) (starlark.Value, error) {
 	return nil, nil
 }
 
-func (m *namedValues) get(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func (m *namedValues) get(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
 	var other starlark.Value = m.absent
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "default?", &other); err != nil {
+	if err := starlark.UnpackArgs(fn.Name(), args, kwargs, "name", &name, "default?", &other); err != nil {
 		return nil, err
 	}
 	if v, ok := m.values[name]; ok && v != starlark.None {

@@ -147,12 +147,12 @@ func evalConcat(args *arguments) (starlark.Value, error) {
 }
 
 // source notes what is wrong with a source's options.
-func sourceOf(args *arguments, s source.Source, err error) (starlark.Value, error) {
+func sourceOf(args *arguments, users source.Source, err error) (starlark.Value, error) {
 	loose := args.loose("")
 	if !loose {
 		noteSource(args, err)
 	}
-	v := &sourceValue{source: s, unknown: err != nil}
+	v := &sourceValue{source: users, unknown: err != nil}
 	if i := args.entry.Index("path"); i >= 0 {
 		named := args.entry.Index("columns") >= 0 && args.has("columns")
 		v.stdin = args.text("path") == "-" && !named

@@ -60,9 +60,9 @@ type File struct {
 }
 
 // exported is a file as a ledger keeps it.
-func exported(f *tree.File) File {
-	sum := sha256.Sum256(f.Text)
-	return File{Name: f.Name, Text: f.Text, SHA256: hex.EncodeToString(sum[:])}
+func exported(file *tree.File) File {
+	sum := sha256.Sum256(file.Text)
+	return File{Name: file.Name, Text: file.Text, SHA256: hex.EncodeToString(sum[:])}
 }
 
 // Spec is what a script says of its workflow.

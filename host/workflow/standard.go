@@ -11,17 +11,17 @@ import (
 
 // standard is what a workflow without rotate does: generate, set, and verify
 // where that is no logon attempt.
-func standard(ctx context.Context, b *backendValue, row source.Row, steps stepper) engine.Verdict {
+func standard(ctx context.Context, to *backendValue, row source.Row, steps stepper) engine.Verdict {
 	value, err := steps.Generate(ctx, engine.GenerateStep{})
 	if err != nil {
 		return faulted(err)
 	}
-	step := engine.Step{Verb: "set", Backend: b.Label, Account: row.Key, Value: value}
+	step := engine.Step{Verb: "set", Backend: to.Label, Account: row.Key, Value: value}
 	result, err := steps.Do(ctx, step)
 	if v := verdictOf(result, err); v != nil {
 		return *v
 	}
-	if !b.Desc.Can(sdk.CanVerify) || b.Desc.VerifyIsLogon {
+	if !to.Desc.Can(sdk.CanVerify) || to.Desc.VerifyIsLogon {
 		return engine.Verdict{}
 	}
 	step.Verb = "verify"

@@ -156,10 +156,10 @@ func passwordArgument(args *arguments, name string) *engine.Value {
 }
 
 // options checks the options of an operation, and the form of a hash.
-func readOptions(args *arguments, step *engine.Step, b *backendValue) {
+func readOptions(args *arguments, step *engine.Step, to *backendValue) {
 	if args.entry.Index("hash_format") >= 0 {
 		step.HashFormat = args.text("hash_format")
-		if m := b.NoHashFormat(step.HashFormat); m != nil {
+		if m := to.NoHashFormat(step.HashFormat); m != nil {
 			args.bad("hash_format", m.Fix, "%s", m.Message)
 		}
 	}
@@ -168,20 +168,20 @@ func readOptions(args *arguments, step *engine.Step, b *backendValue) {
 	}
 	step.Options = map[string]any{}
 	for _, item := range args.value("options").(*starlark.Dict).Items() {
-		readOption(args, step, b, textOf(item[0]), item[1])
+		readOption(args, step, to, textOf(item[0]), item[1])
 	}
 }
 
-func readOption(args *arguments, step *engine.Step, b *backendValue, name string, v starlark.Value) {
-	if m := b.NoOption(name); m != nil {
+func readOption(args *arguments, step *engine.Step, to *backendValue, name string, value starlark.Value) {
+	if m := to.NoOption(name); m != nil {
 		args.bad("options", m.Fix, "%s", m.Message)
 		return
 	}
-	i := slices.IndexFunc(b.Desc.Options, func(f sdk.Field) bool { return f.Name == name })
-	if v == starlark.None {
+	i := slices.IndexFunc(to.Desc.Options, func(field sdk.Field) bool { return field.Name == name })
+	if value == starlark.None {
 		return
 	}
-	x, bad := fieldValue(b.Desc.Options[i], v, true)
+	x, bad := fieldValue(to.Desc.Options[i], value, true)
 	if bad != nil {
 		args.bad("options", "", "option %s: %s", name, bad.Message)
 		return
@@ -200,20 +200,20 @@ func valueOf(r engine.Result) starlark.Value {
 	return starlark.None
 }
 
-func accountOf(a sdk.Account) starlark.Value {
+func accountOf(account sdk.Account) starlark.Value {
 	var must, changed starlark.Value = starlark.None, starlark.None
-	if a.MustChange != nil {
-		must = starlark.Bool(*a.MustChange)
+	if account.MustChange != nil {
+		must = starlark.Bool(*account.MustChange)
 	}
-	if !a.ChangedAt.IsZero() {
-		changed = starlark.String(a.ChangedAt.UTC().Format(time.RFC3339))
+	if !account.ChangedAt.IsZero() {
+		changed = starlark.String(account.ChangedAt.UTC().Format(time.RFC3339))
 	}
-	kinds := make([]starlark.Value, len(a.Kinds))
-	for i, k := range a.Kinds {
+	kinds := make([]starlark.Value, len(account.Kinds))
+	for i, k := range account.Kinds {
 		kinds[i] = starlark.String(k)
 	}
 	return newStruct(map[string]starlark.Value{
-		"account": starlark.String(a.Account), "id": starlark.String(a.ID), "status": starlark.String(a.Status.String()),
+		"account": starlark.String(account.Account), "id": starlark.String(account.ID), "status": starlark.String(account.Status.String()),
 		"must_change": must, "changed_at": changed, "kinds": starlark.NewList(kinds),
 	})
 }
@@ -247,9 +247,9 @@ func evalStepGenerate(args *arguments) (starlark.Value, error) {
 
 // notGenerated turns what a backend's own generator said into a result of
 // try_generate; everything else raises.
-func notGenerated(args *arguments, g engine.GenerateStep, err error) (starlark.Value, error) {
+func notGenerated(args *arguments, step engine.GenerateStep, err error) (starlark.Value, error) {
 	var f *engine.Fault
-	if isTry(args) && g.Generator != "" && errors.As(err, &f) && !raises(f.Code) {
+	if isTry(args) && step.Generator != "" && errors.As(err, &f) && !raises(f.Code) {
 		r := engine.Result{Outcome: sdk.Refused, Code: f.Code, Message: f.Message}
 		return &resultValue{step: args.entry.Name, result: r, value: starlark.None}, nil
 	}

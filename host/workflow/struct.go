@@ -31,12 +31,14 @@ func newStruct(fields map[string]starlark.Value) *structValue {
 	return s
 }
 
-func evalStruct(args *arguments) (starlark.Value, error) {
-	fields := map[string]starlark.Value{}
-	for _, kw := range args.more {
-		fields[textOf(kw[0])] = kw[1]
+// each visits the fields by name.
+func (s *structValue) each(visit func(string, starlark.Value) error) error {
+	for i, name := range s.names {
+		if err := visit(name, s.fields[i]); err != nil {
+			return err
+		}
 	}
-	return newStruct(fields), nil
+	return nil
 }
 
 func (s *structValue) Type() string         { return "struct" }
@@ -99,54 +101,54 @@ func (s *structValue) String() string {
 const maxShown = 64 << 10
 
 // write is what String of containers does, with bounds.
-func write(b *strings.Builder, v starlark.Value, depth int) {
-	if depth > 16 || b.Len() > maxShown {
-		b.WriteString("…")
+func write(out *strings.Builder, value starlark.Value, depth int) {
+	if depth > 16 || out.Len() > maxShown {
+		out.WriteString("…")
 		return
 	}
-	switch v := v.(type) {
+	switch v := value.(type) {
 	case *structValue:
-		b.WriteString("struct(")
+		out.WriteString("struct(")
 		for i, name := range v.names {
-			separate(b, i)
-			b.WriteString(name + " = ")
-			write(b, v.fields[i], depth+1)
+			separate(out, i)
+			out.WriteString(name + " = ")
+			write(out, v.fields[i], depth+1)
 		}
-		b.WriteString(")")
+		out.WriteString(")")
 	case *starlark.List, starlark.Tuple, *starlark.Set:
 		open, shut := brackets(v)
-		b.WriteString(open)
+		out.WriteString(open)
 		i := 0
 		for e := range starlark.Elements(v.(starlark.Iterable)) {
-			separate(b, i)
-			write(b, e, depth+1)
-			if i++; b.Len() > maxShown {
+			separate(out, i)
+			write(out, e, depth+1)
+			if i++; out.Len() > maxShown {
 				break
 			}
 		}
-		b.WriteString(shut)
+		out.WriteString(shut)
 	case *starlark.Dict:
-		b.WriteString("{")
+		out.WriteString("{")
 		for i, item := range v.Items() {
-			separate(b, i)
-			write(b, item[0], depth+1)
-			b.WriteString(": ")
-			write(b, item[1], depth+1)
+			separate(out, i)
+			write(out, item[0], depth+1)
+			out.WriteString(": ")
+			write(out, item[1], depth+1)
 		}
-		b.WriteString("}")
+		out.WriteString("}")
 	default:
-		b.WriteString(v.String())
+		out.WriteString(v.String())
 	}
 }
 
-func separate(b *strings.Builder, i int) {
+func separate(out *strings.Builder, i int) {
 	if i > 0 {
-		b.WriteString(", ")
+		out.WriteString(", ")
 	}
 }
 
-func brackets(v starlark.Value) (open, shut string) {
-	switch v.(type) {
+func brackets(value starlark.Value) (open, shut string) {
+	switch value.(type) {
 	case starlark.Tuple:
 		return "(", ")"
 	case *starlark.Set:

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -32,3 +33,13 @@ func isGarbled(text string) bool {
 
 // maxReason is how many bytes of a reason are kept.
 const maxReason = 4 << 10
+
+// sortedKeys returns the keys of a map in their order.
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

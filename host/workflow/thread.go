@@ -43,7 +43,7 @@ func (ts *threads) start() *state {
 	s.thread.Print = ts.print
 	s.thread.Load = ts.load
 	s.thread.OnMaxSteps = s.onSteps
-	s.watch.state = s
+	s.watch.heap, s.watch.call = &ts.heap, s
 	return s
 }
 
@@ -55,7 +55,7 @@ func (ts *threads) get() *state {
 	return ts.start()
 }
 
-func (ts *threads) put(s *state) { ts.pool.Put(s) }
+func (ts *threads) put(call *state) { ts.pool.Put(call) }
 
 // print is print() of every thread.
 func (ts *threads) print(t *starlark.Thread, text string) {
@@ -95,10 +95,10 @@ func stateOf(t *starlark.Thread) *state { return t.Local(stateKey).(*state) }
 
 // begin readies the thread for one call. It has been used before, maybe by a
 // call that was cancelled.
-func (s *state) begin(ctx context.Context, p lang.Phase, hook, user string, steps stepper) {
-	s.ctx, s.phase, s.hook, s.user, s.steps, s.raised = ctx, p, hook, user, steps, nil
+func (s *state) begin(ctx context.Context, phase lang.Phase, hook, user string, steps stepper) {
+	s.ctx, s.phase, s.hook, s.user, s.steps, s.raised = ctx, phase, hook, user, steps, nil
 	s.limit = s.threads.limits.Steps
-	if p == lang.AtTop {
+	if phase == lang.AtTop {
 		s.limit = s.threads.limits.LoadSteps
 	}
 	s.thread.Uncancel()
@@ -126,16 +126,11 @@ func (s *state) onSteps(t *starlark.Thread) {
 	}
 }
 
-// stopReason is why a thread was cancelled.
-type stopReason uint8
+// isCancelled reports whether nobody waits for the call any more.
+func (s *state) isCancelled() bool { return s.ctx.Err() != nil }
 
-const (
-	notStopped stopReason = iota
-	stopCancelled
-	stopSteps
-	stopTime
-	stopMemory
-)
+// cancel has the interpreter stop where it can.
+func (s *state) cancel() { s.thread.Cancel("stopped") }
 
 // stopped is the error of a cancelled thread; nil if it was not.
 func (s *state) stopped() error {
@@ -196,19 +191,19 @@ type busy struct {
 	calls map[*state]bool
 }
 
-func (b *busy) enter(s *state) {
+func (b *busy) enter(call *state) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.calls == nil {
 		b.calls = map[*state]bool{}
 	}
-	b.calls[s] = true
+	b.calls[call] = true
 }
 
-func (b *busy) leave(s *state) {
+func (b *busy) leave(call *state) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.calls, s)
+	delete(b.calls, call)
 }
 
 // names returns the calls that compute and do not wait for a backend.

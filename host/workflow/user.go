@@ -22,9 +22,9 @@ type schema struct {
 	index   map[string]int
 }
 
-func newSchema(s source.Schema) *schema {
-	x := &schema{columns: s.Columns, key: s.Key, index: make(map[string]int, len(s.Columns))}
-	for i, c := range s.Columns {
+func newSchema(columns source.Schema) *schema {
+	x := &schema{columns: columns.Columns, key: columns.Key, index: make(map[string]int, len(columns.Columns))}
+	for i, c := range columns.Columns {
 		x.index[c.Name] = i
 	}
 	return x
@@ -98,13 +98,27 @@ func (u *userValue) Attr(name string) (starlark.Value, error) {
 }
 
 // Get returns a cell of a column whose name may be anything.
-func (u *userValue) Get(k starlark.Value) (starlark.Value, bool, error) {
-	name, ok := starlark.AsString(k)
+func (u *userValue) Get(value starlark.Value) (starlark.Value, bool, error) {
+	name, ok := starlark.AsString(value)
 	if !ok {
-		return nil, false, lang.Mistake(fmt.Sprintf("user[%s]: want the name of a column", k.Type()), "")
+		return nil, false, lang.Mistake(fmt.Sprintf("user[%s]: want the name of a column", value.Type()), "")
 	}
 	v, err := u.Attr(name)
 	return v, err == nil, err
+}
+
+// each visits the cells by column.
+func (u *userValue) each(visit func(string, starlark.Value) error) error {
+	for i, c := range u.schema.columns {
+		v, err := u.cell(i)
+		if err == nil {
+			err = visit(c.Name, v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (u *userValue) cell(i int) (starlark.Value, error) {

@@ -11,12 +11,32 @@ import (
 // slept. It is short, because a doubling list fills a machine in seconds.
 const part = 50 * time.Millisecond
 
+// stopReason is why a thread was cancelled.
+type stopReason uint8
+
+const (
+	notStopped stopReason = iota
+	stopCancelled
+	stopSteps
+	stopTime
+	stopMemory
+)
+
+// watched is the call that a watch measures.
+type watched interface {
+	isCancelled() bool
+	cancel()
+	// deaf is told that the call does not end although it was cancelled.
+	deaf(why stopReason)
+}
+
 // watch measures how long a call computes, and how much memory the process has
 // while it does. After the limit it cancels the thread; a call that goes on for
 // as long again is deaf, as inside a multiplication of huge numbers, and only the
 // end of the process stops it.
 type watch struct {
-	state *state
+	call watched
+	heap *gauge
 
 	mu      sync.Mutex
 	timer   *time.Timer
@@ -29,11 +49,11 @@ type watch struct {
 	reason  stopReason // why it was cancelled
 }
 
-func (w *watch) begin(l Limits) {
+func (w *watch) begin(limits Limits) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.most, w.memory = max(int(l.Compute/part), 1), l.Memory
-	w.running, w.count, w.since, w.lowest, w.reason = true, 0, 0, w.state.threads.heap.recent(), notStopped
+	w.most, w.memory = max(int(limits.Compute/part), 1), limits.Memory
+	w.running, w.count, w.since, w.lowest, w.reason = true, 0, 0, w.heap.recent(), notStopped
 	w.wind()
 }
 
@@ -51,7 +71,7 @@ func (w *watch) pause() { w.end() }
 func (w *watch) resume() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running, w.lowest = true, w.state.threads.heap.recent()
+	w.running, w.lowest = true, w.heap.recent()
 	w.wind()
 }
 
@@ -78,7 +98,7 @@ func (w *watch) stop(why stopReason) {
 func (w *watch) cancel(why stopReason) {
 	if w.reason == notStopped {
 		w.reason = why
-		w.state.thread.Cancel("stopped")
+		w.call.cancel()
 	}
 }
 
@@ -95,10 +115,10 @@ func (w *watch) tick() {
 	case w.reason != notStopped:
 		if w.since++; w.since >= w.most || grown > 2*w.memory {
 			w.running = false
-			w.state.deaf(w.reason)
+			w.call.deaf(w.reason)
 			return
 		}
-	case w.state.ctx.Err() != nil:
+	case w.call.isCancelled():
 		w.cancel(stopCancelled)
 	case grown > w.memory:
 		w.cancel(stopMemory)

@@ -27,16 +27,16 @@ var _ engine.Hooks = (*Workflow)(nil)
 
 // Load evaluates a script and checks it. What a user can mend is a
 // *source.Problems, as complete as one evaluation can make it.
-func Load(ctx context.Context, o Options) (w *Workflow, err error) {
-	if o.Fatal == nil {
+func Load(ctx context.Context, options Options) (w *Workflow, err error) {
+	if options.Fatal == nil {
 		return nil, errors.New("workflow: Options.Fatal is missing")
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			w, err = nil, fmt.Errorf("%s: defect in rekey: %v", o.Path, r)
+			w, err = nil, fmt.Errorf("%s: defect in rekey: %v", options.Path, r)
 		}
 	}()
-	in, d := newInterp(o), &declaration{}
+	in, d := newInterp(options), &declaration{}
 	l := newLanguage(in, d)
 	if err := read(in, l.predeclared()); err != nil {
 		return nil, err
@@ -82,12 +82,12 @@ func read(in *interp, scope starlark.StringDict) error {
 }
 
 // finish fills in and checks what is known only at the end.
-func finish(in *interp, d *declaration, complete bool) {
+func finish(in *interp, declared *declaration, complete bool) {
 	in.spec.Doc = in.script.Docstring()
 	if !complete {
 		return
 	}
-	if !d.called {
+	if !declared.called {
 		in.notes.add(source.Problem{File: in.script.Shown, Message: "the script does not call workflow()", Fix: "end it with workflow(users = …, backend = …)"})
 	}
 	checkUnknownParams(in)
@@ -102,7 +102,7 @@ func (w *Workflow) Close() error { return w.in.spool.Close() }
 
 // Use says what the columns of rows are that come from elsewhere than Users:
 // from a ledger, which keeps the schema that the plan was made with.
-func (w *Workflow) Use(s source.Schema) { w.in.schema.Store(newSchema(s)) }
+func (w *Workflow) Use(columns source.Schema) { w.in.schema.Store(newSchema(columns)) }
 
 // Busy names the calls of hooks that compute and do not wait for a backend:
 // what a process was doing if it ends now.
@@ -119,12 +119,12 @@ func (w *Workflow) Select(ctx context.Context, row source.Row) (due bool, reason
 		return false, "", err
 	}
 	j := job{in: w.in, hook: w.hooks.choose, row: row}
-	j.run(ctx, map[string]starlark.Value{"user": u}, func(s *state, v starlark.Value, failed error) {
+	j.run(ctx, map[string]starlark.Value{"user": u}, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
-			due, reason, failed = selected(v)
+			due, reason, failed = selected(value)
 		}
 		if failed != nil {
-			err = j.failure(s, failed)
+			err = j.failure(call, failed)
 		}
 	})
 	return due, reason, err
@@ -141,12 +141,12 @@ func (w *Workflow) Wave(ctx context.Context, row source.Row) (name string, err e
 		return "", err
 	}
 	j := job{in: w.in, hook: w.hooks.wave, row: row}
-	j.run(ctx, map[string]starlark.Value{"user": u}, func(s *state, v starlark.Value, failed error) {
+	j.run(ctx, map[string]starlark.Value{"user": u}, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
-			name, failed = waveOf(v, w.Waves)
+			name, failed = waveOf(value, w.Waves)
 		}
 		if failed != nil {
-			err = j.failure(s, failed)
+			err = j.failure(call, failed)
 		}
 	})
 	return name, err
@@ -168,12 +168,12 @@ func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (v
 	quiet, ok := steps.(interface{ Quiet() bool })
 	j := job{in: w.in, hook: w.hooks.rotate, row: row, steps: steps, mute: ok && quiet.Quiet()}
 	values := map[string]starlark.Value{"user": u, "step": w.step}
-	j.run(ctx, values, func(s *state, v starlark.Value, failed error) {
+	j.run(ctx, values, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
-			verdict, failed = returned(v)
+			verdict, failed = returned(value)
 		}
 		if failed != nil {
-			verdict = j.raised(s, failed)
+			verdict = j.raised(call, failed)
 		}
 	})
 	return verdict
@@ -202,9 +202,9 @@ func (w *Workflow) reportRow(ctx context.Context, i int, r report.Result, mute b
 		w.in.schema.Store(s)
 	}
 	j := job{in: w.in, hook: h, row: r.Row, mute: mute}
-	j.run(ctx, map[string]starlark.Value{"r": &rowValue{table: w.in.table, schema: s, r: r}}, func(st *state, v starlark.Value, failed error) {
+	j.run(ctx, map[string]starlark.Value{"r": &rowValue{table: w.in.table, schema: s, r: r}}, func(st *state, value starlark.Value, failed error) {
 		if failed == nil {
-			row, failed = rowOf(v, r, w.in.saysRedacted)
+			row, failed = rowOf(value, r, w.in.saysRedacted)
 			include = row != nil
 		}
 		if failed != nil {
@@ -239,9 +239,9 @@ func (w *Workflow) schema(ctx context.Context) (*schema, error) {
 
 // newLanguage is the language of one script: what it says is noted in the
 // interp, and its workflow() in the declaration.
-func newLanguage(in *interp, d *declaration) *language {
+func newLanguage(in *interp, declared *declaration) *language {
 	l := &language{Table: in.table, in: in, functions: functions()}
-	l.functions["workflow"] = d.workflow
-	l.standIn = func(k lang.Kind) starlark.Value { return standIn(k, l.method) }
+	l.functions["workflow"] = declared.workflow
+	l.standIn = func(kind lang.Kind) starlark.Value { return standIn(kind, l.method) }
 	return l
 }

@@ -1,5 +1,10 @@
 package lang
 
+import (
+	"cmp"
+	"strings"
+)
+
 // Doc is one name of the language, as rekey docs and editors show it.
 type Doc struct {
 	Name      string     `json:"name"`      // dotted: an attribute, as param.int or r.status
@@ -19,18 +24,18 @@ type ParamDoc struct {
 }
 
 // Docs returns every name of the language, in the order of the documentation.
-func (t *Table) Docs() []Doc {
+func Docs(t *Table) []Doc {
 	var all []Doc
 	for i := range t.entries {
-		all = append(all, t.entries[i].Shown())
+		all = append(all, docOf(&t.entries[i]))
 	}
 	return all
 }
 
-// Shown returns the entry as the documentation has it.
-func (e *Entry) Shown() Doc {
-	shown := Doc{Name: e.Name, Signature: e.Signature(), Where: e.At.String(), Doc: e.Doc, Example: e.Example, Later: e.Later}
-	for _, p := range e.Params {
+// docOf returns the entry as the documentation has it.
+func docOf(entry *Entry) Doc {
+	shown := Doc{Name: entry.Name, Signature: entry.Signature(), Where: entry.At.String(), Doc: entry.Doc, Example: entry.Example, Later: entry.Later}
+	for _, p := range entry.Params {
 		shown.Params = append(shown.Params, ParamDoc{Name: p.Name, Default: p.Default, Doc: p.Doc})
 	}
 	return shown
@@ -45,4 +50,24 @@ func Statements() []Doc {
 		{Name: "print", Signature: "print(…)", Where: Anywhere.String(), Doc: "Writes its arguments to standard error, with the place in the script; secrets are redacted."},
 		{Name: "fail", Signature: "fail(…)", Where: Anywhere.String(), Doc: "Stops: at top level, in select and in wave the plan, in rotate that user, whose code is ScriptError. A user whose treatment failed is better told of by return failed(reason)."},
 	}
+}
+
+// Near returns the name that is most like the one asked for, by its whole name
+// or by what follows the dot; "": none is.
+func Near(t *Table, asked string) string {
+	var names, members []string
+	whole := map[string]string{} // by member, the first of several
+	for _, s := range Statements() {
+		names = append(names, s.Name)
+	}
+	for i := range t.entries {
+		name := t.entries[i].Name
+		names = append(names, name)
+		_, member, dotted := strings.Cut(name, ".")
+		if _, known := whole[member]; dotted && !known {
+			members = append(members, member)
+			whole[member] = name
+		}
+	}
+	return cmp.Or(Nearest(asked, names), whole[Nearest(asked, members)])
 }

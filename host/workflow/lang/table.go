@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -59,24 +58,4 @@ func (t *Table) Members(of string) []string {
 // NoMember is the misuse of an attribute that a name does not have.
 func (t *Table) NoMember(of, name string) *Misuse {
 	return Unknown(of+" has no", name, t.Members(of), "")
-}
-
-// Near returns the name that is most like the one asked for, by its whole name
-// or by what follows the dot; "": none is.
-func (t *Table) Near(asked string) string {
-	var names, members []string
-	whole := map[string]string{} // by member, the first of several
-	for _, s := range Statements() {
-		names = append(names, s.Name)
-	}
-	for i := range t.entries {
-		name := t.entries[i].Name
-		names = append(names, name)
-		_, member, dotted := strings.Cut(name, ".")
-		if _, known := whole[member]; dotted && !known {
-			members = append(members, member)
-			whole[member] = name
-		}
-	}
-	return cmp.Or(Nearest(asked, names), whole[Nearest(asked, members)])
 }

@@ -34,7 +34,7 @@ func TestEveryNameIsDocumented(t *testing.T) {
 func TestSignaturesAreTheContract(t *testing.T) {
 	const golden = "testdata/signatures.txt"
 	var b strings.Builder
-	for _, d := range New().Docs() {
+	for _, d := range Docs(New()) {
 		later := ""
 		if d.Later != "" {
 			later = "  (later)"
@@ -57,7 +57,7 @@ func TestSignaturesAreTheContract(t *testing.T) {
 
 func TestDocsTellParametersAndDefaults(t *testing.T) {
 	all := map[string]Doc{}
-	for _, d := range New().Docs() {
+	for _, d := range Docs(New()) {
 		all[d.Name] = d
 	}
 	if len(all) != len(New().Entries()) {
@@ -86,7 +86,7 @@ func TestNearName(t *testing.T) {
 	for asked, want := range map[string]string{
 		"param.sting": "param.string", "wave_role": "wave_rule", "step.try_st": "step.try_set", "WORKFLOW": "workflow", "csv": "csv",
 		"generate": "step.generate", "try_verfy": "step.try_verify", "accounts": "BACKEND.accounts", "bicycle": "", "": ""} {
-		if got := New().Near(asked); got != want {
+		if got := Near(New(), asked); got != want {
 			t.Errorf("Near(%q) = %q, want %q", asked, got, want)
 		}
 	}

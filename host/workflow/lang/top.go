@@ -51,10 +51,10 @@ func topLevel() []Entry {
 }
 
 func paramEntries() []Entry {
-	common := func(k Kind, doc string) []Param {
+	common := func(kind Kind, doc string) []Param {
 		return []Param{
 			{"name", KindText, "", "NAME of NAME=VALUE on the command line"},
-			{"default", k, Unset, doc},
+			{"default", kind, Unset, doc},
 			{"help", KindText, `""`, "one line for rekey run --help"},
 		}
 	}

@@ -3,6 +3,7 @@ package tree
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"go.starlark.net/syntax"
 )
@@ -23,11 +24,9 @@ func inputFix(message string) string {
 	if !is {
 		return ""
 	}
-	for _, r := range rest {
-		if plain := typographic()[r]; plain != "" {
-			return fmt.Sprintf("type %s on the keyboard: a word processor or a mail program has put another one there", plain)
-		}
-		break
+	r, _ := utf8.DecodeRuneInString(rest)
+	if plain := typographic()[r]; plain != "" {
+		return fmt.Sprintf("type %s on the keyboard: a word processor or a mail program has put another one there", plain)
 	}
 	switch rest {
 	case "!'":

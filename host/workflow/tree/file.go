@@ -88,7 +88,7 @@ func (f *File) Start(at syntax.Position) syntax.Position {
 
 // Parse reads the text into a tree. The parser stops at the first flaw.
 func (f *File) Parse() []source.Problem {
-	if bad := encoding(f); bad != nil {
+	if bad := encoding(f.Shown, f.Text, f.lines); bad != nil {
 		return []source.Problem{*bad}
 	}
 	tree, err := dialect().Parse(f.Shown, f.Text, 0)
@@ -114,7 +114,8 @@ func (f *File) Resolve(scope starlark.StringDict, backends []string) []source.Pr
 	case errors.As(err, &flaws):
 		var all []source.Problem
 		for _, flaw := range flaws {
-			all = append(all, resolveProblem(f, flaw, scope, backends))
+			message, fix := resolveFlaw(flaw.Msg, append(scope.Keys(), f.Globals()...), backends)
+			all = append(all, f.Problem(flaw.Pos, fix, "%s", message))
 		}
 		return all
 	case err != nil:
@@ -128,8 +129,8 @@ func (f *File) Resolve(scope starlark.StringDict, backends []string) []source.Pr
 // index notes where calls, operations and functions stand, by the positions
 // that the interpreter gives.
 func (f *File) index() {
-	syntax.Walk(f.Tree, func(n syntax.Node) bool {
-		switch n := n.(type) {
+	syntax.Walk(f.Tree, func(node syntax.Node) bool {
+		switch n := node.(type) {
 		case *syntax.CallExpr:
 			if !isHidden(n) {
 				f.calls[spotOf(n.Lparen)] = n
@@ -152,8 +153,8 @@ func (f *File) index() {
 	})
 }
 
-func (f *File) indexFunction(n syntax.Node) {
-	switch n := n.(type) {
+func (f *File) indexFunction(node syntax.Node) {
+	switch n := node.(type) {
 	case *syntax.AssignStmt:
 		name, isName := n.LHS.(*syntax.Ident)
 		if l, ok := n.RHS.(*syntax.LambdaExpr); ok && isName {
@@ -227,8 +228,8 @@ func (f *File) Docstring() string {
 
 // Callee is the function of this file, or of a loaded one, that is called; nil
 // if that is not known.
-func (f *File) Callee(x *syntax.CallExpr) *Function {
-	id, ok := x.Fn.(*syntax.Ident)
+func (f *File) Callee(node *syntax.CallExpr) *Function {
+	id, ok := node.Fn.(*syntax.Ident)
 	if !ok || First(id) == nil {
 		return nil
 	}
@@ -272,4 +273,66 @@ func (f *File) exported(name string) *Function {
 		}
 	}
 	return nil
+}
+
+// Function is a def or lambda in the tree.
+type Function struct {
+	File   *File
+	Name   string
+	Body   []syntax.Stmt // of a def
+	Result syntax.Expr   // of a lambda
+
+	params   []syntax.Expr
+	resolved *resolve.Function
+}
+
+// Params returns the parameters by position, then those by keyword; nil for *
+// without a name.
+func (fn *Function) Params() []*syntax.Ident {
+	var all []*syntax.Ident
+	for _, p := range fn.params {
+		switch p := p.(type) {
+		case *syntax.Ident:
+			all = append(all, p)
+		case *syntax.BinaryExpr:
+			all = append(all, p.X.(*syntax.Ident))
+		case *syntax.UnaryExpr:
+			id, _ := p.X.(*syntax.Ident)
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
+// Captures reports whether the function uses names of one that it stands in.
+func (fn *Function) Captures() bool { return len(fn.resolved.FreeVars) > 0 }
+
+// Returned calls yield with each expression that the function itself returns.
+func (fn *Function) Returned(yield func(syntax.Expr)) {
+	if fn.Result != nil {
+		yield(fn.Result)
+	}
+	for _, s := range fn.Body {
+		syntax.Walk(s, func(node syntax.Node) bool {
+			switch n := node.(type) {
+			case *syntax.DefStmt, *syntax.LambdaExpr:
+				return false
+			case *syntax.ReturnStmt:
+				if n.Result != nil {
+					yield(n.Result)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// Walk visits the nodes of the body, or of the expression that a lambda is.
+func (fn *Function) Walk(visit func(syntax.Node) bool) {
+	for _, s := range fn.Body {
+		syntax.Walk(s, visit)
+	}
+	if fn.Result != nil {
+		syntax.Walk(fn.Result, visit)
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
@@ -23,17 +22,17 @@ func dialect() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
 
 // encoding finds text that is not UTF-8, which the parser lets pass, and
 // characters that a reader does not see.
-func encoding(f *File) *source.Problem {
-	if bytes.HasPrefix(f.Text, []byte("\ufeff")) {
-		return &source.Problem{File: f.Shown, Line: 1, Column: 1, Message: "the file starts with a byte order mark", Fix: "save it without one"}
+func encoding(file string, text []byte, lines []string) *source.Problem {
+	if bytes.HasPrefix(text, []byte("\ufeff")) {
+		return &source.Problem{File: file, Line: 1, Column: 1, Message: "the file starts with a byte order mark", Fix: "save it without one"}
 	}
-	if utf8.Valid(f.Text) {
-		return unseen(f)
+	if utf8.Valid(text) {
+		return unseen(file, lines)
 	}
-	for i, line := range f.lines {
+	for i, line := range lines {
 		for at, r := range line {
 			if r == utf8.RuneError && !strings.HasPrefix(line[at:], "\ufffd") {
-				return &source.Problem{File: f.Shown, Line: i + 1, Column: at + 1, Message: "not valid UTF-8", Fix: "save the file as UTF-8"}
+				return &source.Problem{File: file, Line: i + 1, Column: at + 1, Message: "not valid UTF-8", Fix: "save the file as UTF-8"}
 			}
 		}
 	}
@@ -42,11 +41,11 @@ func encoding(f *File) *source.Problem {
 
 // unseen finds a character that makes a reader see another script than the
 // parser does.
-func unseen(f *File) *source.Problem {
-	for i, line := range f.lines {
+func unseen(file string, lines []string) *source.Problem {
+	for i, line := range lines {
 		if at := visible.Find(line); at >= 0 {
 			r, _ := utf8.DecodeRuneInString(line[at:])
-			return &source.Problem{File: f.Shown, Line: i + 1, Column: at + 1, Message: "the script has " + visible.Name(r),
+			return &source.Problem{File: file, Line: i + 1, Column: at + 1, Message: "the script has " + visible.Name(r),
 				Fix: "remove it; in a string that needs it, write " + strings.Trim(strconv.QuoteToASCII(string(r)), `"`)}
 		}
 	}
@@ -94,26 +93,25 @@ func pythonFix(line string) string {
 	return ""
 }
 
-// resolveProblem is a flaw that resolving found, with a suggestion where a name
-// is undefined.
-func resolveProblem(f *File, flaw resolve.Error, scope starlark.StringDict, backends []string) source.Problem {
-	message, theirs, _ := strings.Cut(flaw.Msg, " (did you mean ")
+// resolveFlaw is what to say of a flaw that resolving found, and what to do
+// about it. names are those that the file could mean.
+func resolveFlaw(flaw string, names, backends []string) (message, fix string) {
+	message, theirs, _ := strings.Cut(flaw, " (did you mean ")
 	name, isUndefined := strings.CutPrefix(message, "undefined: ")
 	if !isUndefined {
-		return f.Problem(flaw.Pos, resolveFix(message), "%s", message)
+		return message, resolveFix(message)
 	}
-	fix := undefinedFix(name)
 	if slices.Contains(backends, name) {
-		fix = fmt.Sprintf("write %s = backend(%q, …) above", name, name)
+		return message, fmt.Sprintf("write %s = backend(%q, …) above", name, name)
 	}
-	if fix == "" {
-		names := append(slices.DeleteFunc(scope.Keys(), hiddenName), f.Globals()...)
-		if theirs != "" {
-			names = append(names, strings.TrimSuffix(theirs, "?)"))
-		}
-		fix = lang.DidYouMean(name, append(names, starlark.Universe.Keys()...))
+	if fix := undefinedFix(name); fix != "" {
+		return message, fix
 	}
-	return f.Problem(flaw.Pos, fix, "undefined: %s", name)
+	names = slices.DeleteFunc(names, hiddenName)
+	if theirs != "" {
+		names = append(names, strings.TrimSuffix(theirs, "?)"))
+	}
+	return message, lang.DidYouMean(name, append(names, starlark.Universe.Keys()...))
 }
 
 // undefinedFix is for names that people expect.

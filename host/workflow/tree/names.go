@@ -8,8 +8,8 @@ import (
 )
 
 // Bound returns the names that a statement of the top level binds.
-func Bound(s syntax.Stmt) []*syntax.Ident {
-	switch s := s.(type) {
+func Bound(stmt syntax.Stmt) []*syntax.Ident {
+	switch s := stmt.(type) {
 	case *syntax.DefStmt:
 		return []*syntax.Ident{s.Name}
 	case *syntax.LoadStmt:
@@ -21,9 +21,9 @@ func Bound(s syntax.Stmt) []*syntax.Ident {
 }
 
 // Targets returns the names that an assignment binds.
-func Targets(x syntax.Expr) []*syntax.Ident {
+func Targets(expr syntax.Expr) []*syntax.Ident {
 	var all []*syntax.Ident
-	switch x := x.(type) {
+	switch x := expr.(type) {
 	case *syntax.Ident:
 		return []*syntax.Ident{x}
 	case *syntax.ParenExpr:
@@ -49,16 +49,16 @@ func First(id *syntax.Ident) *syntax.Ident {
 }
 
 // Same reports whether both names are the same variable.
-func Same(a, b *syntax.Ident) bool {
-	x, _ := a.Binding.(*resolve.Binding)
+func Same(id, b *syntax.Ident) bool {
+	x, _ := id.Binding.(*resolve.Binding)
 	y, _ := b.Binding.(*resolve.Binding)
 	return x != nil && y != nil && (x == y || x.First != nil && x.First == y.First)
 }
 
 // Predeclared returns the name of the language that an expression is; "": it
 // is none.
-func Predeclared(x syntax.Expr) string {
-	id, ok := x.(*syntax.Ident)
+func Predeclared(expr syntax.Expr) string {
+	id, ok := expr.(*syntax.Ident)
 	if !ok {
 		return ""
 	}
@@ -69,22 +69,22 @@ func Predeclared(x syntax.Expr) string {
 }
 
 // Text returns the text that an expression is as a literal.
-func Text(x syntax.Expr) (string, bool) {
-	if l, ok := x.(*syntax.Literal); ok && l.Token == syntax.STRING {
+func Text(expr syntax.Expr) (string, bool) {
+	if l, ok := expr.(*syntax.Literal); ok && l.Token == syntax.STRING {
 		return l.Value.(string), true
 	}
 	return "", false
 }
 
 // IsNone reports whether an expression is None.
-func IsNone(x syntax.Expr) bool {
-	id, ok := x.(*syntax.Ident)
+func IsNone(expr syntax.Expr) bool {
+	id, ok := expr.(*syntax.Ident)
 	return ok && id.Name == "None"
 }
 
 // Spelt is an expression as it is written, where that is a name or a column.
-func Spelt(x syntax.Expr) string {
-	switch x := Unhidden(x).(type) {
+func Spelt(expr syntax.Expr) string {
+	switch x := Unhidden(expr).(type) {
 	case *syntax.Ident:
 		if IsNone(x) {
 			return ""
@@ -103,27 +103,27 @@ func Spelt(x syntax.Expr) string {
 }
 
 // Before reports whether one position stands before another of its file.
-func Before(a, b syntax.Position) bool {
-	return a.Line < b.Line || a.Line == b.Line && a.Col < b.Col
+func Before(at, b syntax.Position) bool {
+	return at.Line < b.Line || at.Line == b.Line && at.Col < b.Col
 }
 
 // Hidden is the call of a function whose name no script can write, at the place
 // of its argument: what is put around an operation to measure it.
-func Hidden(name string, x syntax.Expr) syntax.Expr {
-	start, end := x.Span()
-	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: start, Name: name}, Lparen: start, Args: []syntax.Expr{x}, Rparen: end}
+func Hidden(name string, expr syntax.Expr) syntax.Expr {
+	start, end := expr.Span()
+	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: start, Name: name}, Lparen: start, Args: []syntax.Expr{expr}, Rparen: end}
 }
 
 // Unhidden is what a script has written there.
-func Unhidden(x syntax.Expr) syntax.Expr {
-	if n, ok := x.(*syntax.CallExpr); ok && isHidden(n) {
+func Unhidden(expr syntax.Expr) syntax.Expr {
+	if n, ok := expr.(*syntax.CallExpr); ok && isHidden(n) {
 		return n.Args[0]
 	}
-	return x
+	return expr
 }
 
-func isHidden(n *syntax.CallExpr) bool {
-	id, ok := n.Fn.(*syntax.Ident)
+func isHidden(node *syntax.CallExpr) bool {
+	id, ok := node.Fn.(*syntax.Ident)
 	return ok && hiddenName(id.Name)
 }
 

@@ -14,11 +14,11 @@ type Site struct {
 
 // Written returns the expression of an argument: of a keyword the whole of
 // name = value. It is nil if there is none, or if it comes out of *args.
-func (s Site) Written(e *lang.Entry, name string) syntax.Expr {
+func (s Site) Written(entry *lang.Entry, name string) syntax.Expr {
 	if s.Node == nil || name == "" {
 		return nil
 	}
-	place := e.Index(name)
+	place := entry.Index(name)
 	for i, a := range s.Node.Args {
 		if kw, ok := Keyword(a); ok {
 			if kw == name {
@@ -37,22 +37,22 @@ func (s Site) Written(e *lang.Entry, name string) syntax.Expr {
 }
 
 // Argument returns the value's expression of an argument, or nil.
-func (s Site) Argument(e *lang.Entry, name string) syntax.Expr {
-	return Unkeyed(s.Written(e, name))
+func (s Site) Argument(entry *lang.Entry, name string) syntax.Expr {
+	return Unkeyed(s.Written(entry, name))
 }
 
 // Keyword returns the name of a name = value argument.
-func Keyword(a syntax.Expr) (string, bool) {
-	if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+func Keyword(expr syntax.Expr) (string, bool) {
+	if b, ok := expr.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
 		return b.X.(*syntax.Ident).Name, true
 	}
 	return "", false
 }
 
 // Unkeyed returns the value of an argument, whether it has a keyword or not.
-func Unkeyed(a syntax.Expr) syntax.Expr {
-	if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+func Unkeyed(expr syntax.Expr) syntax.Expr {
+	if b, ok := expr.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
 		return b.Y
 	}
-	return a
+	return expr
 }

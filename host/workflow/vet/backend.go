@@ -89,3 +89,5 @@ func FieldNames(fields []sdk.Field) []string {
 	}
 	return names
 }
+
+func quoted(word string) string { return lang.Quoted([]string{word})[0] }

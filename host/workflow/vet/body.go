@@ -1,11 +1,119 @@
 package vet
 
 import (
+	"slices"
+	"strings"
+
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
+
+// role is what a name in a hook stands for.
+type role string
+
+// The roles. The first three are the names of the hooks' parameters.
+const (
+	roleUser role = "user"
+	roleStep role = "step"
+	roleRow  role = "r"
+
+	roleSecret role = "secret" // what user.temporary and step.generate() give
+	roleNone   role = "none"   // what step.set() gives
+)
+
+// roles are what names stand for, by the first binding of a name.
+type roles map[*syntax.Ident]role
+
+// visit is one way to come to a function.
+type visit struct {
+	fn    *tree.Function
+	phase lang.Phase
+	roles string
+}
+
+// checker goes through the functions of one script.
+type checker struct {
+	Script
+	columns *columns
+	seen    map[visit]bool
+	found   Findings
+	builtin func(*body, *lang.Entry, tree.Site) // checks a call of the language's
+}
+
+// hook checks a hook with the roles that it gets.
+func (c *checker) hook(hook Hook) {
+	fn, given := c.hooked(hook)
+	if fn == nil {
+		return
+	}
+	c.function(fn, hook.Phase, given)
+	if hook.Phase == lang.InWave && c.Waves != nil {
+		fn.Returned(func(expr syntax.Expr) { c.wave(fn.File, expr) })
+	}
+}
+
+// hooked returns a hook's function and the roles of its parameters; nil: it is
+// not seen.
+func (c *checker) hooked(hook Hook) (*tree.Function, roles) {
+	f := c.Files[hook.At.Filename()]
+	if f == nil || f.FunctionAt(hook.At) == nil {
+		return nil, nil
+	}
+	fn := f.FunctionAt(hook.At)
+	given := roles{}
+	for i, id := range fn.Params() {
+		if i < len(hook.Roles) && id != nil {
+			given[id] = role(hook.Roles[i])
+		}
+	}
+	return fn, given
+}
+
+// function checks a body once for each set of roles that its parameters get.
+func (c *checker) function(fn *tree.Function, phase lang.Phase, given roles) {
+	key := visit{fn: fn, phase: phase}
+	for _, id := range fn.Params() {
+		if id != nil {
+			key.roles += string(given[id]) + ","
+		}
+	}
+	if c.seen[key] {
+		return
+	}
+	c.seen[key] = true
+	fn.Walk(newBody(c, fn, phase, given).node)
+}
+
+// wave checks an expression that is the name of a wave.
+func (c *checker) wave(file *tree.File, expr syntax.Expr) {
+	switch x := expr.(type) {
+	case *syntax.ParenExpr:
+		c.wave(file, x.X)
+	case *syntax.CondExpr:
+		c.wave(file, x.True)
+		c.wave(file, x.False)
+	case *syntax.Literal:
+		if name, ok := tree.Text(x); ok && !slices.Contains(c.Waves, name) {
+			c.misuse(file, x.TokenPos, lang.NoWave(name, c.Waves))
+		}
+	}
+}
+
+func (c *checker) note(problem source.Problem) { c.found.Problems = append(c.found.Problems, problem) }
+
+func (c *checker) misuse(file *tree.File, at syntax.Position, misuse *lang.Misuse) {
+	c.note(file.Problem(at, misuse.Fix, "%s", misuse.Message))
+}
+
+// warn notes a warning once.
+func (c *checker) warn(problem source.Problem) {
+	if !slices.Contains(c.found.Warnings, problem) {
+		c.found.Warnings = append(c.found.Warnings, problem)
+	}
+}
 
 // body is one function being checked.
 type body struct {
@@ -16,8 +124,8 @@ type body struct {
 }
 
 // newBody finds what the names of a function stand for.
-func newBody(c *checker, fn *tree.Function, phase lang.Phase, given roles) *body {
-	b := &body{checker: c, fn: fn, phase: phase, roles: given}
+func newBody(check *checker, fn *tree.Function, phase lang.Phase, given roles) *body {
+	b := &body{checker: check, fn: fn, phase: phase, roles: given}
 	b.forget()
 	b.alias()
 	return b
@@ -26,13 +134,13 @@ func newBody(c *checker, fn *tree.Function, phase lang.Phase, given roles) *body
 // assigned calls yield for every name that the function binds, and what to, if
 // that is an expression of its own.
 func (b *body) assigned(yield func(id *syntax.Ident, to syntax.Expr)) {
-	each := func(x syntax.Expr) {
-		for _, id := range tree.Targets(x) {
+	each := func(expr syntax.Expr) {
+		for _, id := range tree.Targets(expr) {
 			yield(id, nil)
 		}
 	}
-	walk := func(n syntax.Node) bool {
-		switch n := n.(type) {
+	walk := func(node syntax.Node) bool {
+		switch n := node.(type) {
 		case *syntax.AssignStmt:
 			if id, ok := n.LHS.(*syntax.Ident); ok && n.Op == syntax.EQ {
 				yield(id, n.RHS)
@@ -72,8 +180,8 @@ func (b *body) alias() {
 }
 
 // role returns what an expression stands for.
-func (b *body) role(x syntax.Expr) role {
-	switch x := tree.Unhidden(x).(type) {
+func (b *body) role(expr syntax.Expr) role {
+	switch x := tree.Unhidden(expr).(type) {
 	case *syntax.ParenExpr:
 		return b.role(x.X)
 	case *syntax.Ident:
@@ -92,26 +200,26 @@ func (b *body) role(x syntax.Expr) role {
 	case *syntax.IndexExpr:
 		return b.cell(x)
 	case *syntax.CallExpr:
-		return roleOfCall(b.builtin(x.Fn))
+		return roleOfCall(b.called(x.Fn))
 	}
 	return ""
 }
 
 // cell is the role of a column of a user.
-func (b *body) cell(x syntax.Expr) role {
-	if b.columns.isSecret(b.columnOf(x)) {
+func (b *body) cell(expr syntax.Expr) role {
+	if b.columns.isSecret(b.columnOf(expr)) {
 		return roleSecret
 	}
 	return ""
 }
 
 // roleOfCall is the role of what a builtin gives; nil is another function.
-func roleOfCall(e *lang.Entry) role {
+func roleOfCall(entry *lang.Entry) role {
 	switch {
-	case e == nil:
-	case e.Gives == lang.KindSecret:
+	case entry == nil:
+	case entry.Gives == lang.KindSecret:
 		return roleSecret
-	case e.Gives == lang.KindNone && e.At == lang.InRotate:
+	case entry.Gives == lang.KindNone && entry.At == lang.InRotate:
 		return roleNone
 	}
 	return ""
@@ -119,9 +227,9 @@ func roleOfCall(e *lang.Entry) role {
 
 // columnOf returns the column that an expression is of a user; "" if it is none
 // that is known.
-func (b *body) columnOf(x syntax.Expr) string {
+func (b *body) columnOf(expr syntax.Expr) string {
 	name := ""
-	switch x := tree.Unhidden(x).(type) {
+	switch x := tree.Unhidden(expr).(type) {
 	case *syntax.DotExpr:
 		if b.role(x.X) == roleUser {
 			name = x.Name.Name
@@ -138,8 +246,8 @@ func (b *body) columnOf(x syntax.Expr) string {
 }
 
 // node checks one node of the function.
-func (b *body) node(n syntax.Node) bool {
-	switch n := n.(type) {
+func (b *body) node(node syntax.Node) bool {
+	switch n := node.(type) {
 	case *syntax.DotExpr:
 		b.attribute(n)
 	case *syntax.IndexExpr:
@@ -166,9 +274,9 @@ func (b *body) problem(at syntax.Position, fix, format string, args ...any) {
 }
 
 // truth finds a question about what a step gives that gives nothing.
-func (b *body) truth(x syntax.Expr) {
-	if b.role(x) == roleNone {
-		b.givesNone(syntax.Start(x), "ok")
+func (b *body) truth(expr syntax.Expr) {
+	if b.role(expr) == roleNone {
+		b.givesNone(syntax.Start(expr), "ok")
 	}
 }
 
@@ -178,9 +286,9 @@ func (b *body) givesNone(at syntax.Position, name string) {
 }
 
 // attribute checks x.name.
-func (b *body) attribute(n *syntax.DotExpr) {
-	name, at := n.Name.Name, n.Name.NamePos
-	switch of := b.role(n.X); of {
+func (b *body) attribute(node *syntax.DotExpr) {
+	name, at := node.Name.Name, node.Name.NamePos
+	switch of := b.role(node.X); of {
 	case roleUser:
 		b.column(at, name)
 	case roleStep, roleRow:
@@ -190,21 +298,21 @@ func (b *body) attribute(n *syntax.DotExpr) {
 	case roleNone:
 		b.givesNone(at, name)
 	case "":
-		b.later(n)
+		b.later(node)
 	}
 }
 
 // later finds members of namespaces that come later, or never.
-func (b *body) later(n *syntax.DotExpr) {
-	of := tree.Predeclared(n.X)
+func (b *body) later(node *syntax.DotExpr) {
+	of := tree.Predeclared(node.X)
 	if of == "" {
 		return
 	}
-	switch e := b.Table.Member(of, n.Name.Name); {
+	switch e := b.Table.Member(of, node.Name.Name); {
 	case e == nil:
-		b.misuse(b.fn.File, n.Name.NamePos, b.Table.NoMember(of, n.Name.Name))
+		b.misuse(b.fn.File, node.Name.NamePos, b.Table.NoMember(of, node.Name.Name))
 	case e.Later != "":
-		b.misuse(b.fn.File, syntax.Start(n), e.ComesLater())
+		b.misuse(b.fn.File, syntax.Start(node), e.ComesLater())
 	}
 }
 
@@ -216,43 +324,43 @@ func (b *body) column(at syntax.Position, name string) {
 }
 
 // comparison finds what is not to be compared.
-func (b *body) comparison(n *syntax.BinaryExpr) {
-	switch n.Op {
+func (b *body) comparison(node *syntax.BinaryExpr) {
+	switch node.Op {
 	case syntax.EQL, syntax.NEQ, syntax.IN, syntax.NOT_IN:
-		b.secrets(n)
+		b.secrets(node)
 	case syntax.LT, syntax.LE, syntax.GT, syntax.GE:
 	default:
 		return
 	}
-	b.days(n)
+	b.days(node)
 }
 
 // secrets finds secrets that are compared: the interpreter answers == between a
 // secret and a string with False, without asking the secret. That something is
 // None may be asked: a reset's value and r.password can be.
-func (b *body) secrets(n *syntax.BinaryExpr) {
-	for _, x := range []syntax.Expr{n.X, n.Y} {
-		if b.role(x) == roleSecret && !tree.IsNone(n.X) && !tree.IsNone(n.Y) {
-			b.problem(syntax.Start(x), "ask only whether it is empty: if "+called(x)+": …", "a secret cannot be compared")
+func (b *body) secrets(node *syntax.BinaryExpr) {
+	for _, x := range []syntax.Expr{node.X, node.Y} {
+		if b.role(x) == roleSecret && !tree.IsNone(node.X) && !tree.IsNone(node.Y) {
+			b.problem(syntax.Start(x), "ask only whether it is empty: if "+nameOf(x)+": …", "a secret cannot be compared")
 		}
 	}
 }
 
 // days finds a day that is compared with a text: they are never equal, and the
 // interpreter says nothing.
-func (b *body) days(n *syntax.BinaryExpr) {
-	for _, x := range [][2]syntax.Expr{{n.X, n.Y}, {n.Y, n.X}} {
+func (b *body) days(node *syntax.BinaryExpr) {
+	for _, x := range [][2]syntax.Expr{{node.X, node.Y}, {node.Y, node.X}} {
 		column := b.columnOf(x[0])
 		if _, isText := tree.Text(tree.Unhidden(x[1])); isText && b.columns.isDate(column) {
 			fix := "write str(" + tree.Spelt(x[0]) + "), which is 2006-01-02, or use its .year, .month and .day"
-			b.problem(syntax.Start(n), fix, "column %q is a date, and is compared with a text", column)
+			b.problem(syntax.Start(node), fix, "column %q is a date, and is compared with a text", column)
 		}
 	}
 }
 
-// called is how a script may call a secret.
-func called(x syntax.Expr) string {
-	switch x := x.(type) {
+// nameOf is how a script may call a secret.
+func nameOf(expr syntax.Expr) string {
+	switch x := expr.(type) {
 	case *syntax.Ident:
 		return x.Name
 	case *syntax.DotExpr:
@@ -264,21 +372,21 @@ func called(x syntax.Expr) string {
 }
 
 // call checks the call of a builtin or step, and follows that of a function.
-func (b *body) call(n *syntax.CallExpr) {
-	if e := b.builtin(n.Fn); e != nil {
-		checkCall(&builtinCall{body: b, entry: e, site: tree.Site{File: b.fn.File, Node: n}})
+func (b *body) call(node *syntax.CallExpr) {
+	if e := b.called(node.Fn); e != nil {
+		b.checker.builtin(b, e, tree.Site{File: b.fn.File, Node: node})
 		return
 	}
-	if fn := b.fn.File.Callee(n); fn != nil {
-		b.function(fn, b.phase, b.rolesOf(n, fn))
+	if fn := b.fn.File.Callee(node); fn != nil {
+		b.function(fn, b.phase, b.rolesOf(node, fn))
 	}
 }
 
 // rolesOf returns the roles of the parameters of a function that is called.
-func (b *body) rolesOf(n *syntax.CallExpr, fn *tree.Function) roles {
+func (b *body) rolesOf(node *syntax.CallExpr, fn *tree.Function) roles {
 	given := roles{}
 	params := fn.Params()
-	for i, a := range n.Args {
+	for i, a := range node.Args {
 		kw, isKeyword := tree.Keyword(a)
 		r := b.role(tree.Unkeyed(a))
 		for j, id := range params {
@@ -295,12 +403,12 @@ func (b *body) rolesOf(n *syntax.CallExpr, fn *tree.Function) roles {
 	return given
 }
 
-// builtin returns the entry that is called; nil if it is none.
-func (b *body) builtin(x syntax.Expr) *lang.Entry {
-	if name := tree.Predeclared(x); name != "" {
+// called returns the entry that is called; nil if it is none.
+func (b *body) called(expr syntax.Expr) *lang.Entry {
+	if name := tree.Predeclared(expr); name != "" {
 		return b.Table.Lookup(name)
 	}
-	dot, ok := x.(*syntax.DotExpr)
+	dot, ok := expr.(*syntax.DotExpr)
 	if !ok {
 		return nil
 	}
@@ -312,4 +420,9 @@ func (b *body) builtin(x syntax.Expr) *lang.Entry {
 		return nil
 	}
 	return b.Table.Member(of, dot.Name.Name)
+}
+
+// verb is what a step does, its try_ twin too.
+func verb(entry *lang.Entry) string {
+	return strings.TrimPrefix(strings.TrimPrefix(entry.Name, "step."), "try_")
 }

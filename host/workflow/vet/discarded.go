@@ -12,11 +12,11 @@ import (
 
 // Discarded finds verdicts and results that nobody looks at: failed("…")
 // without return must not mean done.
-func Discarded(f *tree.File) []source.Problem {
+func Discarded(file *tree.File) []source.Problem {
 	var found []source.Problem
-	syntax.Walk(f.Tree, func(n syntax.Node) bool {
-		if s, ok := n.(*syntax.ExprStmt); ok {
-			found = append(found, dropped(f, s.X)...)
+	syntax.Walk(file.Tree, func(node syntax.Node) bool {
+		if s, ok := node.(*syntax.ExprStmt); ok {
+			found = append(found, dropped(file, s.X)...)
 		}
 		return true
 	})
@@ -24,22 +24,22 @@ func Discarded(f *tree.File) []source.Problem {
 }
 
 // dropped finds what a statement that is only an expression throws away.
-func dropped(f *tree.File, x syntax.Expr) []source.Problem {
-	if n, ok := x.(*syntax.CallExpr); ok {
-		if p := droppedCall(f, n); p != nil {
+func dropped(file *tree.File, expr syntax.Expr) []source.Problem {
+	if n, ok := expr.(*syntax.CallExpr); ok {
+		if p := droppedCall(file, n); p != nil {
 			return []source.Problem{*p}
 		}
 	}
 	var found []source.Problem
-	for _, part := range parts(x) {
-		found = append(found, dropped(f, part)...)
+	for _, part := range parts(expr) {
+		found = append(found, dropped(file, part)...)
 	}
 	return found
 }
 
 // parts are the expressions whose values one hands on.
-func parts(x syntax.Expr) []syntax.Expr {
-	switch x := x.(type) {
+func parts(expr syntax.Expr) []syntax.Expr {
+	switch x := expr.(type) {
 	case *syntax.TupleExpr:
 		return x.List
 	case *syntax.ListExpr:
@@ -47,12 +47,12 @@ func parts(x syntax.Expr) []syntax.Expr {
 	case *syntax.Comprehension:
 		return []syntax.Expr{x.Body}
 	}
-	return choices(x)
+	return choices(expr)
 }
 
 // choices are the expressions one of which an expression is.
-func choices(x syntax.Expr) []syntax.Expr {
-	switch x := x.(type) {
+func choices(expr syntax.Expr) []syntax.Expr {
+	switch x := expr.(type) {
 	case *syntax.ParenExpr:
 		return []syntax.Expr{x.X}
 	case *syntax.CondExpr:
@@ -65,19 +65,19 @@ func choices(x syntax.Expr) []syntax.Expr {
 	return nil
 }
 
-func droppedCall(f *tree.File, x *syntax.CallExpr) *source.Problem {
-	name, what := verdictCall(x)
+func droppedCall(file *tree.File, node *syntax.CallExpr) *source.Problem {
+	name, what := verdictCall(node)
 	var p source.Problem
 	switch what {
 	case isVerdict:
-		p = f.Problem(syntax.Start(x), "write return "+name+"(…)", "the result of %s() is thrown away, so it says nothing", name)
+		p = file.Problem(syntax.Start(node), "write return "+name+"(…)", "the result of %s() is thrown away, so it says nothing", name)
 		return &p
 	case isResult:
 		plain := strings.Replace(name, "try_", "", 1)
-		p = f.Problem(syntax.Start(x), "look at its .ok, or use "+plain+"(), which fails the user", "the result of %s() is thrown away", name)
+		p = file.Problem(syntax.Start(node), "look at its .ok, or use "+plain+"(), which fails the user", "the result of %s() is thrown away", name)
 		return &p
 	}
-	fn := f.Callee(x)
+	fn := file.Callee(node)
 	if fn == nil {
 		return nil
 	}
@@ -85,8 +85,8 @@ func droppedCall(f *tree.File, x *syntax.CallExpr) *source.Problem {
 	if inner == "" {
 		return nil
 	}
-	called := x.Fn.(*syntax.Ident).Name
-	p = f.Problem(syntax.Start(x), "write return "+called+"(…), or look at what it returns", "the result of %s() is thrown away, and it may be that of %s()", called, inner)
+	called := node.Fn.(*syntax.Ident).Name
+	p = file.Problem(syntax.Start(node), "write return "+called+"(…), or look at what it returns", "the result of %s() is thrown away, and it may be that of %s()", called, inner)
 	return &p
 }
 
@@ -99,12 +99,12 @@ const (
 
 // verdictCall tells whether the call is one of skip, done, failed or of a try_
 // step.
-func verdictCall(x *syntax.CallExpr) (name string, what int) {
-	switch name := tree.Predeclared(x.Fn); name {
+func verdictCall(node *syntax.CallExpr) (name string, what int) {
+	switch name := tree.Predeclared(node.Fn); name {
 	case "skip", "done", "failed":
 		return name, isVerdict
 	}
-	if dot, ok := x.Fn.(*syntax.DotExpr); ok && strings.HasPrefix(dot.Name.Name, "try_") {
+	if dot, ok := node.Fn.(*syntax.DotExpr); ok && strings.HasPrefix(dot.Name.Name, "try_") {
 		if id, ok := dot.X.(*syntax.Ident); ok {
 			return id.Name + "." + dot.Name.Name, isResult
 		}
@@ -125,24 +125,24 @@ func verdictOfUnseen(fn *tree.Function, seen map[*tree.Function]bool) string {
 		return name
 	}
 	seen[fn] = true
-	fn.Returned(func(x syntax.Expr) { name = cmp.Or(name, verdictIn(fn.File, x, seen)) })
+	fn.Returned(func(expr syntax.Expr) { name = cmp.Or(name, verdictIn(fn.File, expr, seen)) })
 	return name
 }
 
 // verdictIn returns the name of the verdict or try_ step that an expression may
 // be, or "".
-func verdictIn(f *tree.File, x syntax.Expr, seen map[*tree.Function]bool) string {
-	if n, ok := x.(*syntax.CallExpr); ok {
+func verdictIn(file *tree.File, expr syntax.Expr, seen map[*tree.Function]bool) string {
+	if n, ok := expr.(*syntax.CallExpr); ok {
 		if name, what := verdictCall(n); what != isNeither {
 			return name
 		}
-		if fn := f.Callee(n); fn != nil {
+		if fn := file.Callee(n); fn != nil {
 			return verdictOfUnseen(fn, seen)
 		}
 	}
 	name := ""
-	for _, part := range choices(x) {
-		name = cmp.Or(name, verdictIn(f, part, seen))
+	for _, part := range choices(expr) {
+		name = cmp.Or(name, verdictIn(file, part, seen))
 	}
 	return name
 }

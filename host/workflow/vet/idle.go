@@ -18,21 +18,21 @@ type idle struct {
 }
 
 // warnIdle warns of a rotate that can end without a change.
-func warnIdle(c *checker, h Hook) {
-	fn, given := c.hooked(h)
+func warnIdle(check *checker, hook Hook) {
+	fn, given := check.hooked(hook)
 	if fn == nil {
 		return
 	}
-	x := &idle{body: newBody(c, fn, lang.InRotate, given)}
+	x := &idle{body: newBody(check, fn, lang.InRotate, given)}
 	open := x.open(fn)
 	if !open && !x.at.IsValid() {
 		return
 	}
 	at := x.at
 	if !at.IsValid() {
-		at = h.At
+		at = hook.At
 	}
-	c.found.Warnings = append(c.found.Warnings, fn.File.Problem(at, "if that is meant, say so there: return skip(reason)",
+	check.found.Warnings = append(check.found.Warnings, fn.File.Problem(at, "if that is meant, say so there: return skip(reason)",
 		"%s has a path on which nothing is changed: its users end skipped, with no word from the script", fn.Name))
 }
 
@@ -55,8 +55,8 @@ func (x *idle) block(list []syntax.Stmt) bool {
 	return true
 }
 
-func (x *idle) statement(s syntax.Stmt) bool {
-	switch s := s.(type) {
+func (x *idle) statement(stmt syntax.Stmt) bool {
+	switch s := stmt.(type) {
 	case *syntax.ReturnStmt:
 		if x.maybe == 0 && !x.at.IsValid() && (s.Result == nil || tree.IsNone(s.Result)) {
 			x.at = s.Return
@@ -77,11 +77,11 @@ func (x *idle) statement(s syntax.Stmt) bool {
 }
 
 // branches is an if: one of whose branches asks may well be entered.
-func (x *idle) branches(s *syntax.IfStmt) bool {
+func (x *idle) branches(stmt *syntax.IfStmt) bool {
 	before := x.maybe
-	yes := x.block(s.True)
-	no := x.block(s.False)
-	if x.maybe == before && (!yes && x.mentions(s.True) || !no && x.mentions(s.False)) {
+	yes := x.block(stmt.True)
+	no := x.block(stmt.False)
+	if x.maybe == before && (!yes && x.mentions(stmt.True) || !no && x.mentions(stmt.False)) {
 		x.maybe++
 	}
 	return yes || no
@@ -98,8 +98,8 @@ func (x *idle) round(body []syntax.Stmt) bool {
 func (x *idle) mentions(list []syntax.Stmt) bool {
 	found := false
 	for _, s := range list {
-		syntax.Walk(s, func(n syntax.Node) bool {
-			if e, ok := n.(syntax.Expr); ok && !found {
+		syntax.Walk(s, func(node syntax.Node) bool {
+			if e, ok := node.(syntax.Expr); ok && !found {
 				found = x.asksHere(e)
 			}
 			return !found
@@ -110,16 +110,16 @@ func (x *idle) mentions(list []syntax.Stmt) bool {
 
 // asks reports whether the expression asks something of a target whenever it is
 // evaluated, as far as can be seen.
-func (x *idle) asks(e syntax.Expr) bool {
-	switch e := e.(type) {
+func (x *idle) asks(expr syntax.Expr) bool {
+	switch e := expr.(type) {
 	case nil:
 		return false
 	case *syntax.CondExpr:
 		return x.asks(e.Cond) || x.asks(e.True) && x.asks(e.False)
 	}
 	found := false
-	syntax.Walk(e, func(n syntax.Node) bool {
-		switch n := n.(type) {
+	syntax.Walk(expr, func(node syntax.Node) bool {
+		switch n := node.(type) {
 		case *syntax.CondExpr:
 			found = found || x.asks(n)
 			return false
@@ -133,8 +133,8 @@ func (x *idle) asks(e syntax.Expr) bool {
 
 // asksHere reports whether the expression itself is a step that is more than a
 // look, may lead to one in a way that is not seen, or ends the hook.
-func (x *idle) asksHere(e syntax.Expr) bool {
-	switch e := e.(type) {
+func (x *idle) asksHere(expr syntax.Expr) bool {
+	switch e := expr.(type) {
 	case *syntax.CallExpr:
 		if id, ok := e.Fn.(*syntax.Ident); ok && id.Name == "fail" {
 			return true
@@ -159,9 +159,9 @@ func looks(step string) bool {
 }
 
 // hands reports whether a call hands the step to what asks something, or may.
-func (x *idle) hands(n *syntax.CallExpr) bool {
-	fn := x.fn.File.Callee(n)
-	given, handed := x.passed(n, fn)
+func (x *idle) hands(node *syntax.CallExpr) bool {
+	fn := x.fn.File.Callee(node)
+	given, handed := x.passed(node, fn)
 	captures := fn != nil && fn.File == x.fn.File && fn.Captures()
 	switch {
 	case !handed && !captures:
@@ -187,13 +187,13 @@ func (x *idle) hands(n *syntax.CallExpr) bool {
 
 // passed returns the roles of a callee's parameters, and whether the step is
 // among what it is given.
-func (x *idle) passed(n *syntax.CallExpr, fn *tree.Function) (roles, bool) {
+func (x *idle) passed(node *syntax.CallExpr, fn *tree.Function) (roles, bool) {
 	handed := false
-	for _, a := range n.Args {
+	for _, a := range node.Args {
 		handed = handed || x.role(tree.Unkeyed(a)) == roleStep
 	}
 	if fn == nil {
 		return nil, handed
 	}
-	return x.rolesOf(n, fn), handed
+	return x.rolesOf(node, fn), handed
 }

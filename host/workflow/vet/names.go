@@ -11,23 +11,23 @@ import (
 // Shadowed finds names of the language that a file uses and binds:
 // policy = policy(…) would fail with a message that explains nothing. In a
 // function the name is the function's own from its first line.
-func Shadowed(table *lang.Table, f *tree.File) []source.Problem {
+func Shadowed(table *lang.Table, file *tree.File) []source.Problem {
 	var found []source.Problem
-	for _, s := range f.Tree.Stmts {
+	for _, s := range file.Tree.Stmts {
 		for _, id := range tree.Bound(s) {
-			if e := inScope(table, id); e != nil && clashes(f, s, id) {
-				found = append(found, shadows(f, id, e))
+			if e := inScope(table, id); e != nil && clashes(file, s, id) {
+				found = append(found, shadows(file, id, e))
 			}
 		}
 	}
-	for fn := range f.Functions {
+	for fn := range file.Functions {
 		found = append(found, shadowedInside(table, fn)...)
 	}
 	return found
 }
 
-func shadows(f *tree.File, id *syntax.Ident, e *lang.Entry) source.Problem {
-	return f.Problem(id.NamePos, "call yours "+e.Rename, "%s is a builtin", id.Name)
+func shadows(file *tree.File, id *syntax.Ident, entry *lang.Entry) source.Problem {
+	return file.Problem(id.NamePos, "call yours "+entry.Rename, "%s is a builtin", id.Name)
 }
 
 // inScope returns the entry of a name that every script has in its scope.
@@ -40,8 +40,8 @@ func inScope(table *lang.Table, id *syntax.Ident) *lang.Entry {
 
 func shadowedInside(table *lang.Table, fn *tree.Function) []source.Problem {
 	var found []source.Problem
-	look := func(n syntax.Node) bool {
-		s, ok := n.(*syntax.AssignStmt)
+	look := func(node syntax.Node) bool {
+		s, ok := node.(*syntax.AssignStmt)
 		if !ok || s.Op != syntax.EQ {
 			return true
 		}
@@ -59,10 +59,10 @@ func shadowedInside(table *lang.Table, fn *tree.Function) []source.Problem {
 }
 
 // mentions reports whether the expression uses the variable that is bound.
-func mentions(x syntax.Expr, bound *syntax.Ident) bool {
+func mentions(expr syntax.Expr, bound *syntax.Ident) bool {
 	found := false
-	syntax.Walk(x, func(n syntax.Node) bool {
-		id, ok := n.(*syntax.Ident)
+	syntax.Walk(expr, func(node syntax.Node) bool {
+		id, ok := node.(*syntax.Ident)
 		found = found || ok && tree.Same(id, bound)
 		return !found
 	})
@@ -76,17 +76,17 @@ func boundBefore(id *syntax.Ident) bool { return tree.First(id) != nil && tree.F
 // clashes reports whether the file means the builtin by the name that the
 // statement binds: it is used before it is bound, or called although it is
 // bound to a value.
-func clashes(f *tree.File, s syntax.Stmt, id *syntax.Ident) bool {
-	_, end := s.Span()
-	_, isValue := s.(*syntax.AssignStmt)
+func clashes(file *tree.File, stmt syntax.Stmt, id *syntax.Ident) bool {
+	_, end := stmt.Span()
+	_, isValue := stmt.(*syntax.AssignStmt)
 	clash := false
-	for _, other := range f.Tree.Stmts {
+	for _, other := range file.Tree.Stmts {
 		_, isDef := other.(*syntax.DefStmt)
-		syntax.Walk(other, func(n syntax.Node) bool {
-			switch n := n.(type) {
+		syntax.Walk(other, func(node syntax.Node) bool {
+			switch n := node.(type) {
 			case *syntax.Ident:
 				early := !isDef && n != id && tree.Same(n, id) && tree.Before(n.NamePos, end)
-				clash = clash || early && !isTarget(s, n)
+				clash = clash || early && !isTarget(stmt, n)
 			case *syntax.CallExpr:
 				clash = clash || isValue && sameName(n.Fn, id)
 			case *syntax.DotExpr:
@@ -98,13 +98,13 @@ func clashes(f *tree.File, s syntax.Stmt, id *syntax.Ident) bool {
 	return clash
 }
 
-func sameName(x syntax.Expr, id *syntax.Ident) bool {
-	n, ok := x.(*syntax.Ident)
+func sameName(expr syntax.Expr, id *syntax.Ident) bool {
+	n, ok := expr.(*syntax.Ident)
 	return ok && tree.Same(n, id)
 }
 
-func isTarget(s syntax.Stmt, n *syntax.Ident) bool {
-	for _, id := range tree.Bound(s) {
+func isTarget(stmt syntax.Stmt, n *syntax.Ident) bool {
+	for _, id := range tree.Bound(stmt) {
 		if id == n {
 			return true
 		}

@@ -6,6 +6,7 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
@@ -20,26 +21,26 @@ type plainUse struct {
 	text   bool
 }
 
-// passwords looks at the values that a step is given.
-func (c *builtinCall) passwords() {
+// checkPasswords looks at the values that a step is given.
+func checkPasswords(within *body, entry *lang.Entry, site tree.Site) {
 	for _, name := range []string{"value", "new", "old"} {
-		if c.entry.Index(name) < 0 {
+		if entry.Index(name) < 0 {
 			continue
 		}
-		x := c.argument(name)
+		x := site.Argument(entry, name)
 		if x == nil {
 			continue
 		}
-		warnPlain(c, x)
-		hashed(c, x)
-		uses(c, x, name != "old" && verb(c.entry) != "verify")
+		warnPlain(within, entry, x)
+		hashed(within, site.Argument(entry, "hash_format"), x)
+		uses(within, x, name != "old" && verb(entry) != "verify")
 	}
 }
 
 // warnPlain warns of a password that is no secret.
-func warnPlain(c *builtinCall, x syntax.Expr) {
+func warnPlain(within *body, entry *lang.Entry, expr syntax.Expr) {
 	message, fix := "", ""
-	switch use := plain(c.body, x, maxChain); {
+	switch use := plain(within, expr, maxChain); {
 	case use.column != "":
 		fix = "add secrets = [" + quoted(use.column) + "] to the source"
 		message = "column " + quoted(use.column) + " is used as a password and is not among secrets: it stands in the ledger in clear"
@@ -49,97 +50,94 @@ func warnPlain(c *builtinCall, x syntax.Expr) {
 	default:
 		return
 	}
-	c.warn(c.fn.File.Problem(syntax.Start(x), fix, "%s: %s", c.entry.Name, message))
+	within.warn(within.fn.File.Problem(syntax.Start(expr), fix, "%s: %s", entry.Name, message))
 }
 
 // maxChain is how many names are followed from one to the next.
 const maxChain = 8
 
 // plain returns what an expression is, if it is no secret.
-func plain(b *body, x syntax.Expr, left int) plainUse {
-	if column := b.columnOf(x); column != "" && !b.columns.isSecret(column) {
+func plain(within *body, expr syntax.Expr, left int) plainUse {
+	if column := within.columnOf(expr); column != "" && !within.columns.isSecret(column) {
 		return plainUse{column: column}
 	}
-	switch x := tree.Unhidden(x).(type) {
+	switch x := tree.Unhidden(expr).(type) {
 	case *syntax.ParenExpr:
-		return plain(b, x.X, left)
+		return plain(within, x.X, left)
 	case *syntax.Literal:
 		text, is := x.Value.(string)
 		return plainUse{text: is && text != ""}
 	case *syntax.BinaryExpr: // a secret is in no such operation
-		return plainMade(b, x, left)
+		return plainMade(within, x, left)
 	case *syntax.Ident:
-		return plainNamed(b, x, left)
+		return plainNamed(within, x, left)
 	}
 	return plainUse{}
 }
 
 // plainMade is what "Init-" + user.login is.
-func plainMade(b *body, x *syntax.BinaryExpr, left int) plainUse {
-	if x.Op != syntax.PLUS && x.Op != syntax.PERCENT {
+func plainMade(within *body, node *syntax.BinaryExpr, left int) plainUse {
+	if node.Op != syntax.PLUS && node.Op != syntax.PERCENT {
 		return plainUse{}
 	}
-	use := plain(b, x.X, left)
+	use := plain(within, node.X, left)
 	if use.column != "" {
 		return use
 	}
-	if other := plain(b, x.Y, left); other.column != "" {
+	if other := plain(within, node.Y, left); other.column != "" {
 		return other
 	}
 	return use
 }
 
 // plainNamed follows a name to what it is bound to, if that is once.
-func plainNamed(b *body, id *syntax.Ident, left int) plainUse {
+func plainNamed(within *body, id *syntax.Ident, left int) plainUse {
 	binding, ok := id.Binding.(*resolve.Binding)
 	if !ok || left == 0 {
 		return plainUse{}
 	}
 	if binding.Scope == resolve.Global {
-		return plainUse{text: b.Values.IsText(b.fn.File, id.Name)}
+		return plainUse{text: within.Values.IsText(within.fn.File, id.Name)}
 	}
 	var to syntax.Expr
 	times := 0
-	b.assigned(func(other *syntax.Ident, x syntax.Expr) {
+	within.assigned(func(other *syntax.Ident, expr syntax.Expr) {
 		if tree.First(other) == binding.First {
-			to = x
+			to = expr
 			times++
 		}
 	})
 	if times != 1 || to == nil {
 		return plainUse{}
 	}
-	return plain(b, to, left-1)
+	return plain(within, to, left-1)
 }
-
-// mixedForms is the form of a column that holds more than one.
-const mixedForms = "mixed"
 
 // hashed notes the form of the hashes in the columns of a value, as far as it
 // stands there.
-func hashed(c *builtinCall, x syntax.Expr) {
+func hashed(within *body, form, expr syntax.Expr) {
 	text := ""
-	if form := c.argument("hash_format"); form != nil {
+	if form != nil {
 		said, is := tree.Text(form)
 		if text = said; !is {
 			text = mixedForms
 		}
 	}
-	for _, column := range columnsOf(c.body, x, maxChain) {
-		c.found.holds(column, text)
+	for _, column := range columnsOf(within, expr, maxChain) {
+		within.found.holds(column, text)
 	}
 }
 
 // uses notes the columns of a password, and whether users get it.
-func uses(c *builtinCall, x syntax.Expr, given bool) {
-	for _, column := range columnsOf(c.body, x, maxChain) {
+func uses(within *body, expr syntax.Expr, given bool) {
+	for _, column := range columnsOf(within, expr, maxChain) {
 		if given {
-			addOnce(&c.found.Given, column)
+			addOnce(&within.found.Given, column)
 		}
-		addOnce(&c.found.Used, column)
+		addOnce(&within.found.Used, column)
 	}
-	if column := plain(c.body, x, maxChain).column; column != "" { // a part of it
-		addOnce(&c.found.Used, column)
+	if column := plain(within, expr, maxChain).column; column != "" { // a part of it
+		addOnce(&within.found.Used, column)
 	}
 }
 
@@ -151,32 +149,32 @@ func addOnce(list *[]string, column string) {
 
 // columnsOf returns the columns that an expression may be: user.password or
 // step.generate() is one of them.
-func columnsOf(b *body, x syntax.Expr, left int) []string {
-	if column := b.columnOf(x); column != "" {
+func columnsOf(within *body, expr syntax.Expr, left int) []string {
+	if column := within.columnOf(expr); column != "" {
 		return []string{column}
 	}
 	if left == 0 {
 		return nil
 	}
-	if id, ok := tree.Unhidden(x).(*syntax.Ident); ok {
-		return columnsNamed(b, id, left-1)
+	if id, ok := tree.Unhidden(expr).(*syntax.Ident); ok {
+		return columnsNamed(within, id, left-1)
 	}
 	var list []string
-	for _, part := range choices(tree.Unhidden(x)) {
-		list = append(list, columnsOf(b, part, left-1)...)
+	for _, part := range choices(tree.Unhidden(expr)) {
+		list = append(list, columnsOf(within, part, left-1)...)
 	}
 	return list
 }
 
 // columnsNamed are those of what a name is bound to.
-func columnsNamed(b *body, id *syntax.Ident, left int) (list []string) {
+func columnsNamed(within *body, id *syntax.Ident, left int) (list []string) {
 	binding, ok := id.Binding.(*resolve.Binding)
 	if !ok || binding.Scope == resolve.Global {
 		return nil
 	}
-	b.assigned(func(other *syntax.Ident, x syntax.Expr) {
-		if tree.First(other) == binding.First && x != nil {
-			list = append(list, columnsOf(b, x, left)...)
+	within.assigned(func(other *syntax.Ident, expr syntax.Expr) {
+		if tree.First(other) == binding.First && expr != nil {
+			list = append(list, columnsOf(within, expr, left)...)
 		}
 	})
 	return list

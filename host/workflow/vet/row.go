@@ -9,23 +9,23 @@ import (
 // RowColumns are the columns that a row function gives each user, if they stand
 // in its text; nil: they do not.
 func RowColumns(fn *tree.Function) (names []string) {
-	fn.Returned(func(x syntax.Expr) {
+	fn.Returned(func(expr syntax.Expr) {
 		if names == nil {
-			names = keysOf(x)
+			names = keysOf(expr)
 		}
 	})
 	return names
 }
 
 // keysOf are the keys of a dict that is written out; nil: it is not.
-func keysOf(x syntax.Expr) (names []string) {
-	x = tree.Unhidden(x)
-	for _, part := range choices(x) {
+func keysOf(expr syntax.Expr) (names []string) {
+	expr = tree.Unhidden(expr)
+	for _, part := range choices(expr) {
 		if names = keysOf(part); names != nil {
 			return names
 		}
 	}
-	dict, is := x.(*syntax.DictExpr)
+	dict, is := expr.(*syntax.DictExpr)
 	if !is {
 		return nil
 	}

@@ -19,14 +19,14 @@ type builtinCall struct {
 }
 
 // checkCall checks a call's place, and the arguments that can be seen.
-func checkCall(c *builtinCall) {
-	e := c.entry
+func checkCall(within *body, entry *lang.Entry, site tree.Site) {
+	c := &builtinCall{body: within, entry: entry, site: site}
 	switch {
-	case e.Later != "" && !e.Dotted(): // a dotted one is found as an attribute
-		c.misuse(c.fn.File, syntax.Start(c.site.Node), e.ComesLater())
-	case e.Later != "" || e.Use != lang.Function:
-	case e.At&c.phase == 0:
-		c.misuse(c.fn.File, syntax.Start(c.site.Node), e.Misplaced(c.phase, c.fn.Name))
+	case entry.Later != "" && !entry.Dotted(): // a dotted one is found as an attribute
+		c.misuse(c.fn.File, syntax.Start(c.site.Node), entry.ComesLater())
+	case entry.Later != "" || entry.Use != lang.Function:
+	case entry.At&c.phase == 0:
+		c.misuse(c.fn.File, syntax.Start(c.site.Node), entry.Misplaced(c.phase, c.fn.Name))
 	default:
 		c.arguments()
 	}
@@ -47,7 +47,7 @@ func (c *builtinCall) arguments() {
 	if c.entry.At != lang.InRotate {
 		return
 	}
-	c.passwords()
+	checkPasswords(c.body, c.entry, c.site)
 	if c.entry.Index("backend") == 0 {
 		c.able()
 	}
@@ -82,8 +82,8 @@ func (c *builtinCall) given() (map[string]bool, bool) {
 }
 
 // isStar reports whether an argument is *args or **kwargs.
-func isStar(a syntax.Expr) bool {
-	u, ok := a.(*syntax.UnaryExpr)
+func isStar(expr syntax.Expr) bool {
+	u, ok := expr.(*syntax.UnaryExpr)
 	return ok && (u.Op == syntax.STAR || u.Op == syntax.STARSTAR)
 }
 
@@ -121,8 +121,8 @@ const noneType = "NoneType"
 
 // literalType returns the type of the value that an expression is as a literal;
 // "": it is none.
-func literalType(x syntax.Expr) string {
-	switch x := x.(type) {
+func literalType(expr syntax.Expr) string {
+	switch x := expr.(type) {
 	case *syntax.Literal:
 		return map[syntax.Token]string{syntax.STRING: "string", syntax.INT: "int", syntax.FLOAT: "float"}[x.Token]
 	case *syntax.Ident:
@@ -134,17 +134,12 @@ func literalType(x syntax.Expr) string {
 }
 
 // IsLiteral reports whether an expression says its value as a literal.
-func IsLiteral(x syntax.Expr) bool { return literalType(x) != "" }
-
-// verb is what a step does, its try_ twin too.
-func verb(e *lang.Entry) string {
-	return strings.TrimPrefix(strings.TrimPrefix(e.Name, "step."), "try_")
-}
+func IsLiteral(expr syntax.Expr) bool { return literalType(expr) != "" }
 
 // backend returns the backend that a name stands for, if the script names its
 // plugin: a step in a branch for another plugin is no mistake.
-func (c *builtinCall) backend(x syntax.Expr) *Backend {
-	id, ok := x.(*syntax.Ident)
+func (c *builtinCall) backend(expr syntax.Expr) *Backend {
+	id, ok := expr.(*syntax.Ident)
 	if !ok {
 		return nil
 	}
@@ -196,9 +191,9 @@ func (c *builtinCall) said(name string, flaw func(string) *lang.Misuse) {
 	}
 }
 
-func (c *builtinCall) complainOf(at syntax.Expr, m *lang.Misuse) {
-	if m != nil {
-		c.complain(at, m.Fix, m.Message)
+func (c *builtinCall) complainOf(at syntax.Expr, misuse *lang.Misuse) {
+	if misuse != nil {
+		c.complain(at, misuse.Fix, misuse.Message)
 	}
 }
 

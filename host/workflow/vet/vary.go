@@ -31,8 +31,8 @@ type Params struct {
 }
 
 // Vary finds what varies. Files come after what they load.
-func Vary(files []*tree.File, p Params) *Varying {
-	v := &Varying{params: p, first: map[*syntax.Ident]bool{}, globals: map[*tree.File]map[string]bool{}}
+func Vary(files []*tree.File, params Params) *Varying {
+	v := &Varying{params: params, first: map[*syntax.Ident]bool{}, globals: map[*tree.File]map[string]bool{}}
 	for _, f := range files {
 		v.globals[f] = map[string]bool{}
 		for v.learn(f) {
@@ -44,33 +44,33 @@ func Vary(files []*tree.File, p Params) *Varying {
 }
 
 // learn goes over the top level once and reports whether it learnt anything.
-func (v *Varying) learn(f *tree.File) bool {
+func (v *Varying) learn(file *tree.File) bool {
 	before := len(v.first)
-	for _, s := range f.Tree.Stmts {
+	for _, s := range file.Tree.Stmts {
 		switch s := s.(type) {
 		case *syntax.LoadStmt:
-			from := f.Loads[s.ModuleName()]
+			from := file.Loads[s.ModuleName()]
 			for i, id := range s.From {
 				if from != nil && v.globals[from][id.Name] {
-					v.mark(f, s.To[i])
+					v.mark(file, s.To[i])
 				}
 			}
 		case *syntax.AssignStmt:
 			if v.mentions(s.RHS) {
-				v.mark(f, tree.Targets(s.LHS)...)
+				v.mark(file, tree.Targets(s.LHS)...)
 			}
 		case *syntax.DefStmt:
 			if v.mentions(s) {
-				v.mark(f, s.Name)
+				v.mark(file, s.Name)
 			}
 		}
 	}
 	return len(v.first) > before
 }
 
-func (v *Varying) mark(f *tree.File, names ...*syntax.Ident) {
+func (v *Varying) mark(file *tree.File, names ...*syntax.Ident) {
 	for _, id := range names {
-		v.globals[f][id.Name] = true
+		v.globals[file][id.Name] = true
 		if first := tree.First(id); first != nil {
 			v.first[first] = true
 		}
@@ -79,15 +79,15 @@ func (v *Varying) mark(f *tree.File, names ...*syntax.Ident) {
 
 // mentions reports whether the node mentions a parameter without a value, or a
 // name that varies.
-func (v *Varying) mentions(n syntax.Node) bool {
-	return v.search(n, func(id *syntax.Ident, _ *resolve.Binding) bool { return v.first[tree.First(id)] })
+func (v *Varying) mentions(node syntax.Node) bool {
+	return v.search(node, func(id *syntax.Ident, _ *resolve.Binding) bool { return v.first[tree.First(id)] })
 }
 
 // search looks for a parameter without a value, or a name of which varies says
 // so.
-func (v *Varying) search(n syntax.Node, varies func(*syntax.Ident, *resolve.Binding) bool) bool {
+func (v *Varying) search(node syntax.Node, varies func(*syntax.Ident, *resolve.Binding) bool) bool {
 	found := false
-	syntax.Walk(n, func(n syntax.Node) bool {
+	syntax.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.Ident:
 			b, _ := n.Binding.(*resolve.Binding)
@@ -101,18 +101,18 @@ func (v *Varying) search(n syntax.Node, varies func(*syntax.Ident, *resolve.Bind
 }
 
 // varies reports whether the expression depends on a parameter without a value.
-func (v *Varying) varies(f *tree.File, x syntax.Node) bool {
-	return v != nil && v.any && v.search(x, func(_ *syntax.Ident, b *resolve.Binding) bool { return v.first[b.First] || insideFunction(f, b) })
+func (v *Varying) varies(file *tree.File, node syntax.Node) bool {
+	return v != nil && v.any && v.search(node, func(_ *syntax.Ident, b *resolve.Binding) bool { return v.first[b.First] || insideFunction(file, b) })
 }
 
 // insideFunction reports whether the name is a function's own, or a
 // comprehension's: what it is bound to depends on who calls.
-func insideFunction(f *tree.File, b *resolve.Binding) bool {
+func insideFunction(file *tree.File, b *resolve.Binding) bool {
 	switch b.Scope {
 	case resolve.Free, resolve.Cell:
 		return true
 	case resolve.Local:
-		from, _ := f.Loaded(b.First)
+		from, _ := file.Loaded(b.First)
 		return from == nil
 	}
 	return false
@@ -120,18 +120,18 @@ func insideFunction(f *tree.File, b *resolve.Binding) bool {
 
 // Argument reports whether an argument of a call depends on a parameter without
 // a value; of the name "" whether any does.
-func (v *Varying) Argument(s tree.Site, e *lang.Entry, name string) bool {
-	if v == nil || !v.any || s.Node == nil {
+func (v *Varying) Argument(site tree.Site, entry *lang.Entry, name string) bool {
+	if v == nil || !v.any || site.Node == nil {
 		return false
 	}
-	place := e.Index(name)
-	for i, a := range s.Node.Args {
+	place := entry.Index(name)
+	for i, a := range site.Node.Args {
 		kw, isKeyword := tree.Keyword(a)
 		_, isStar := a.(*syntax.UnaryExpr)
 		if name != "" && (isKeyword && kw != name || !isKeyword && !isStar && i != place) {
 			continue
 		}
-		if v.varies(s.File, tree.Unkeyed(a)) {
+		if v.varies(site.File, tree.Unkeyed(a)) {
 			return true
 		}
 	}
@@ -140,14 +140,14 @@ func (v *Varying) Argument(s tree.Site, e *lang.Entry, name string) bool {
 
 // At reports whether the operation at the position, or the statement of the top
 // level around it, depends on a parameter without a value.
-func (v *Varying) At(f *tree.File, at syntax.Position) bool {
-	if n := f.NodeAt(at); n != nil {
-		return v.varies(f, n)
+func (v *Varying) At(file *tree.File, at syntax.Position) bool {
+	if n := file.NodeAt(at); n != nil {
+		return v.varies(file, n)
 	}
-	for _, s := range f.Tree.Stmts {
+	for _, s := range file.Tree.Stmts {
 		start, end := s.Span()
 		if !tree.Before(at, start) && tree.Before(at, end) {
-			return v.varies(f, s)
+			return v.varies(file, s)
 		}
 	}
 	return false
@@ -155,24 +155,24 @@ func (v *Varying) At(f *tree.File, at syntax.Position) bool {
 
 // missing reports whether a call is a param.X() that has to do without what a
 // run will give it.
-func (p Params) missing(n *syntax.CallExpr) bool {
-	dot, ok := n.Fn.(*syntax.DotExpr)
+func (p Params) missing(node *syntax.CallExpr) bool {
+	dot, ok := node.Fn.(*syntax.DotExpr)
 	if !ok || tree.Predeclared(dot.X) != "param" {
 		return false
 	}
-	if _, given := p.Given[paramName(n)]; given {
+	if _, given := p.Given[paramName(node)]; given {
 		return false
 	}
-	return p.Placeholders || !p.hasDefault(n, dot.Name.Name)
+	return p.Placeholders || !p.hasDefault(node, dot.Name.Name)
 }
 
 // hasDefault reports whether a param.X() call is given a default.
-func (p Params) hasDefault(n *syntax.CallExpr, member string) bool {
+func (p Params) hasDefault(node *syntax.CallExpr, member string) bool {
 	e := p.Table.Member("param", member)
 	if e == nil {
 		return true
 	}
-	for i, a := range n.Args {
+	for i, a := range node.Args {
 		kw, isKeyword := tree.Keyword(a)
 		_, isStar := a.(*syntax.UnaryExpr)
 		if isKeyword && kw == "default" || isStar || !isKeyword && i == e.Index("default") {
@@ -183,8 +183,8 @@ func (p Params) hasDefault(n *syntax.CallExpr, member string) bool {
 }
 
 // paramName is the literal name of a param.X() call, or "".
-func paramName(n *syntax.CallExpr) string {
-	for i, a := range n.Args {
+func paramName(node *syntax.CallExpr) string {
+	for i, a := range node.Args {
 		if kw, ok := tree.Keyword(a); ok && kw != "name" || !ok && i > 0 {
 			continue
 		}
