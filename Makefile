@@ -1,7 +1,7 @@
 # make test     everything, with the race detector; installs missing Debian packages
 # make lint     go vet and staticcheck
 # make bench    what is fast, as figures per user and ratios within one run
-# make faults   kills, cuts and full disks for twenty minutes; FAULTS=short for two
+# make faults   kills, cuts and full disks for up to half an hour; FAULTS=short for three minutes
 # make fuzz     every parser and escaper, FUZZTIME (20s) each
 # make generate the code made from sdk/proto
 
@@ -26,6 +26,7 @@ bench: packages
 	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 60m ./...
 
 # A part that hit too little fails. The last lines are the counts of all parts.
+faults: FUZZTIME = 10s
 faults: packages $(if $(filter full,$(FAULTS)),fuzz)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; set -o pipefail; \
 	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Fault|Kill|Power|Flood' ./host ./host/launch ./cmd/rekey | tee "$$log"; status=$$?; \
