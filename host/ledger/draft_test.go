@@ -305,3 +305,65 @@ func TestTemporaryFilesOfAPlanAreInTheStateDirectory(t *testing.T) {
 		t.Fatal("the stage has no file: it grows in memory")
 	}
 }
+
+// TestNumberBeyondWholeOnesIsTheNearest, so that it sorts where it belongs.
+func TestNumberBeyondWholeOnesIsTheNearest(t *testing.T) {
+	for _, c := range []struct {
+		in   float64
+		want int64
+	}{
+		{0, 0}, {-7.9, -7}, {7.9, 7}, {1 << 62, 1 << 62}, {math.MaxInt64, math.MaxInt64}, {math.Inf(1), math.MaxInt64}, {math.NaN(), math.MaxInt64},
+		{math.MinInt64, math.MinInt64}, {-1e30, math.MinInt64}, {math.Inf(-1), math.MinInt64},
+	} {
+		if got := truncated(c.in); got != c.want {
+			t.Errorf("truncated(%v) = %d, want %d", c.in, got, c.want)
+		}
+	}
+}
+
+// TestReasonIsOfTheSkippedOnly, the first wave's users among the others.
+func TestReasonIsOfTheSkippedOnly(t *testing.T) {
+	s := newStore(t)
+	r, err := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a", Reason: "x"}, {Key: "b", Wave: 1, Reason: "x"}, {Key: "c", Wave: -1, Reason: "x"}, {Key: "d", Skipped: true, Reason: "x"}}).
+		Freeze([]WavePlan{{Name: "one"}, {Name: "two"}})
+	must(t, err)
+	must(t, r.reading(func(c *conn) error {
+		return c.each("SELECT key, reason FROM plan", func(found row) error {
+			if skipped := found.text(0) >= "c"; (found.text(1) == "x") != skipped || (found[1] == nil) == skipped {
+				t.Errorf("%s has reason %v", found.text(0), found[1])
+			}
+			return nil
+		})
+	}))
+}
+
+// TestWaveWithoutATakeTakesTheRest, wherever it stands.
+func TestWaveWithoutATakeTakesTheRest(t *testing.T) {
+	s := newStore(t)
+	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a"}, {Key: "b"}, {Key: "c"}, {Key: "d"}, {Key: "e"}})
+	defer d.Discard()
+	for _, c := range []struct {
+		takes []int
+		want  []int64
+	}{
+		{[]int{2, 0}, []int64{2, 3}},
+		{[]int{2, 1}, []int64{2, 3}},
+		{[]int{1, 0, 2}, []int64{1, 4, 0}},
+		{[]int{9, 1}, []int64{5, 0}},
+		{[]int{1}, []int64{5}},
+	} {
+		var waves []WavePlan
+		for _, n := range c.takes {
+			waves = append(waves, WavePlan{Take: n})
+		}
+		bounds, err := d.fill(waves)
+		must(t, err)
+		var got []int64
+		for _, w := range bounds {
+			got = append(got, w.size())
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("takes %v: waves of %v, want %v", c.takes, got, c.want)
+		}
+	}
+}

@@ -113,13 +113,13 @@ func (f *footing) compare() (touched bool, err error) {
 		st, err := statOf(x.path)
 		switch {
 		case err != nil:
-			return false, x.missing(err)
+			return touched, x.missing(err)
 		case fileID{uint64(st.Dev), st.Ino} != x.id:
-			return false, gone(x.path, "was replaced by another file")
+			return touched, gone(x.path, "was replaced by another file")
 		case x.holds && st.Size < x.size:
-			return false, gone(x.path, "was cut off: it has %d bytes, and had %d", st.Size, x.size)
+			return touched, gone(x.path, "was cut off: it has %d bytes, and had %d", st.Size, x.size)
 		case x.ahead && st.Size > 0 && !beginsAsLog(x.path):
-			return false, gone(x.path, "was cut off, and written to since: its beginning is lost")
+			return touched, gone(x.path, "was cut off, and written to since: its beginning is lost")
 		case x.holds && (st.Mtim != x.wrote || st.Size != x.size):
 			touched = true
 		}

@@ -227,7 +227,7 @@ func (d *decoder) split(b []byte) (f frame, public, private int, err error) {
 	public = len(b) - len(r.rest)
 	f.Account, f.Detail = string(r.bytes()), r.bytes()
 	private = len(b) - len(r.rest) - public
-	if r.bad || len(r.rest) != sumSize {
+	if len(r.rest) != sumSize { // nothing is left where something before is none
 		return frame{}, 0, 0, ErrFrame
 	}
 	return f, public, private, nil

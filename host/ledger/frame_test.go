@@ -2,6 +2,9 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -138,4 +141,65 @@ func FuzzFrame(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestNumberHasOneEncoding: as short as it can be, and of an int64.
+func TestNumberHasOneEncoding(t *testing.T) {
+	for _, c := range []struct {
+		bytes []byte
+		want  int64 // -1: refused
+	}{
+		{[]byte{0}, 0},
+		{[]byte{127}, 127},
+		{[]byte{0x80, 1}, 128},
+		{binary.AppendUvarint(nil, math.MaxInt64), math.MaxInt64},
+		{nil, -1},
+		{[]byte{0x80}, -1},
+		{[]byte{0x80, 0}, -1},
+		{[]byte{0xff, 0x80, 0}, -1},
+		{binary.AppendUvarint(nil, math.MaxInt64+1), -1},
+		{binary.AppendUvarint(nil, math.MaxUint64), -1},
+		{bytes.Repeat([]byte{0xff}, 11), -1},
+	} {
+		r := reader{rest: append([]byte(nil), c.bytes...)}
+		if got := r.uint(); r.bad != (c.want < 0) || !r.bad && (got != c.want || len(r.rest) != 0) {
+			t.Errorf("uint(%x) = %d, refused %v, want %d", c.bytes, got, r.bad, c.want)
+		}
+	}
+	for _, c := range []struct {
+		bytes []byte
+		want  int64
+		fine  bool
+	}{
+		{[]byte{0}, 0, true},
+		{[]byte{1}, -1, true},
+		{binary.AppendVarint(nil, math.MinInt64), math.MinInt64, true},
+		{binary.AppendVarint(nil, math.MaxInt64), math.MaxInt64, true},
+		{nil, 0, false},
+		{[]byte{0x80}, 0, false},
+		{[]byte{0x80, 0}, 0, false},
+		{bytes.Repeat([]byte{0xff}, 11), 0, false},
+	} {
+		r := reader{rest: append([]byte(nil), c.bytes...)}
+		if got := r.int(); r.bad == c.fine || c.fine && (got != c.want || len(r.rest) != 0) {
+			t.Errorf("int(%x) = %d, refused %v, want %d", c.bytes, got, r.bad, c.want)
+		}
+	}
+}
+
+// TestFrameIsWholeOrNone: what lacks a byte, or has one more, is no record.
+func TestFrameIsWholeOrNone(t *testing.T) {
+	enc := encoder{key: &namesKey{1}}
+	f, err := frameOf(&Record{Kind: Intent, User: 1, Step: 1, Verb: "set", Account: "ann", Sealed: []byte("x")})
+	must(t, err)
+	body, _ := enc.stored(nil, &f)
+	var dec decoder
+	for n := range body {
+		if _, err := dec.record(body[:n]); !errors.Is(err, ErrFrame) {
+			t.Errorf("%d of %d bytes: %v", n, len(body), err)
+		}
+	}
+	if _, err := dec.record(append(body, 0)); !errors.Is(err, ErrFrame) {
+		t.Errorf("a byte more: %v", err)
+	}
 }

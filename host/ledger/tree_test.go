@@ -89,3 +89,42 @@ func BenchmarkFrontier(b *testing.B) {
 		f.push(leaf)
 	}
 }
+
+// TestForestHasNoHashThatTheLogHasNot: of what is missing it says so.
+func TestForestHasNoHashThatTheLogHasNot(t *testing.T) {
+	list := leaves(5000)
+	forestOf := func(size, there int64) *forest {
+		return newForest(size, func(from, to int64, yield func(tlog.Hash)) error {
+			for i := from; i < min(to, there); i++ {
+				yield(list[i])
+			}
+			return nil
+		})
+	}
+	f := forestOf(4096, 5000)
+	must(t, f.build())
+	for _, c := range []struct {
+		level int
+		n     int64
+		fine  bool
+	}{{9, 7, true}, {9, 8, false}, {10, 3, true}, {10, 4, false}, {11, 1, true}, {11, 2, false}, {12, 0, true}, {12, 1, false}, {13, 0, false}, {0, 4095, true}, {0, 4096, false}} {
+		got, err := f.ReadHashes([]int64{tlog.StoredHashIndex(c.level, c.n)})
+		if (err == nil) != c.fine {
+			t.Errorf("level %d place %d: %v", c.level, c.n, err)
+			continue
+		}
+		var want frontier
+		for i := c.n << c.level; c.fine && i < (c.n+1)<<c.level; i++ {
+			want.push(list[i])
+		}
+		if c.fine && got[0] != want.root() {
+			t.Errorf("level %d place %d: another hash", c.level, c.n)
+		}
+	}
+	if err := forestOf(4096, 2000).build(); err == nil {
+		t.Error("a forest was built of a log that lacks records")
+	}
+	if _, err := forestOf(1000, 500).ReadHashes([]int64{tlog.StoredHashIndex(0, 500)}); err == nil {
+		t.Error("there is a hash of a record that is missing")
+	}
+}
