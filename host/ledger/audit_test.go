@@ -98,6 +98,7 @@ func swap(a, b int) func(t bench, s *Store, run string) {
 }
 
 func TestEveryTamperingIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := story(t, s, k)

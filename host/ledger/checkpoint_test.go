@@ -112,6 +112,7 @@ func TestHeadsNarrowDownWhereTheLogWasChanged(t *testing.T) {
 
 // TestManyHeadsAreAllCompared: they are loaded a few hundred at a time.
 func TestManyHeadsAreAllCompared(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 1)
 	for range 600 {

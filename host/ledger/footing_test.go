@@ -126,6 +126,7 @@ func holds(t bench, s *Store, k Keys, path, id string) bool {
 }
 
 func TestHarmToTheFilesIsNoticedBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
 	cases := 0
 	for _, h := range harms() {
 		for _, when := range []string{"before a commit", "between commits", "at the end"} {
@@ -249,6 +250,7 @@ func TestRunGoesOnFromWhatWasSaved(t *testing.T) {
 }
 
 func TestFlippedByteIsNoticedOrHarmless(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	noticed, harmless := 0, 0
@@ -349,6 +351,7 @@ func alone(t bench, s *Store, id string) (beside []string) {
 }
 
 func TestRunIsOneWholeFileWhenNobodyHasItOpen(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := underWay(t, s, k)

@@ -254,6 +254,7 @@ func (b bothTests) TempDir() string  { return b.dirs.TempDir() }
 func (b bothTests) Cleanup(f func()) { b.T.Cleanup(f) }
 
 func TestAnySequenceOfCommitsAndCrashesIsWhatTheModelSays(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		b := bothTests{rt, t}
 		s := newStore(b)

@@ -130,6 +130,7 @@ func mixed(t bench, s *Store, k Keys, n int) *Run {
 }
 
 func TestFilterSelects(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	const n = 5000
