@@ -28,7 +28,6 @@ type Steps struct {
 	history   *journal.History // the user's records, old and new
 	before    int              // how many of them are of earlier processes
 	fresh     map[journal.Credential]bool
-	olds      map[journal.Credential]secret.Value // what a change replaced
 	attempts  int
 	through   bool                      // the next operation goes through an open circuit
 	lost      map[*journal.Attempt]loss // of what this process concluded
