@@ -105,6 +105,10 @@ func New(c Config) (*Host, error) {
 // noState is the error of a state directory that this user cannot have: a
 // matter of the configuration, where it is not one of the disk.
 func (h *Host) noState(err error) error {
+	const other = "give another by --state DIR or REKEY_STATE, or "
+	if p := (*strict.Problem)(nil); errors.As(err, &p) {
+		return &UsageError{Message: fmt.Sprintf("state directory %s: %s: %s", h.StateDir, p.Path, p.Message), Fix: other + p.Fix}
+	}
 	var at *fs.PathError
 	if !errors.As(err, &at) {
 		return err
@@ -119,7 +123,7 @@ func (h *Host) noState(err error) error {
 	if dir, owner := strict.Owner(at.Path); owner != "" && owner != h.OSUser && errors.Is(err, fs.ErrPermission) {
 		reason += fmt.Sprintf(" (%s belongs to %s, who is not %s)", dir, owner, h.OSUser)
 	}
-	return &UsageError{Message: fmt.Sprintf("state directory %s: %s %s: %s", h.StateDir, at.Op, at.Path, reason), Fix: "give another by --state DIR or REKEY_STATE, or have this one given to you"}
+	return &UsageError{Message: fmt.Sprintf("state directory %s: %s %s: %s", h.StateDir, at.Op, at.Path, reason), Fix: other + "have this one given to you"}
 }
 
 // NewWithoutRuns is New for Check, Backend and Backends, which look at scripts

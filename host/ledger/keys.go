@@ -2,10 +2,8 @@ package ledger
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,9 +13,6 @@ import (
 
 	"filippo.io/age"
 	"golang.org/x/sys/unix"
-
-	"github.com/rekey-host/rekey/host/internal/bounded"
-	"github.com/rekey-host/rekey/host/internal/strict"
 )
 
 // Keys open and seal the data keys of runs. With identities sealed values can
@@ -74,9 +69,9 @@ func HasRuns(dir string) (bool, error) {
 }
 
 // OpenKeys reads an identity file, and makes nothing. One that others than its
-// owner may use is refused, as ssh refuses its keys.
+// owner may use, or could replace, is refused, as ssh refuses its keys.
 func OpenKeys(identityPath string) (Keys, error) {
-	text, err := readKeys(identityPath, strict.Secret)
+	text, err := readKeys(identityPath)
 	if err != nil {
 		return Keys{}, fmt.Errorf("identity: %w", err)
 	}
@@ -99,25 +94,9 @@ func OpenKeys(identityPath string) (Keys, error) {
 	return k, nil
 }
 
-// readKeys reads a file of keys whose mode finds no fault in, without the mark
-// that some editors put in front.
-func readKeys(path string, fault func(string, fs.FileMode) *strict.Problem) ([]byte, error) {
-	f, err := bounded.Open(context.Background(), path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if p := fault(path, info.Mode()); p != nil {
-		return nil, p
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+// keyText is the text of a file of keys.
+func keyText(path string, text []byte) ([]byte, error) {
 	switch {
-	case err != nil:
-		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 	case len(text) > maxKeyFile:
 		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is larger than %d KiB", maxKeyFile>>10)}
 	case bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")):
@@ -251,7 +230,7 @@ func recipientsIn(s string) ([]age.Recipient, error) {
 	if isSSH(s) {
 		return nil, fmt.Errorf("recipient: %s", notSSH)
 	}
-	text, err := readKeys(s, strict.Writers)
+	text, err := readKeys(s)
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		return nil, fmt.Errorf("recipient %q: neither an age recipient nor a file of them: %w", s, path.Err)

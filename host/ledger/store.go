@@ -47,7 +47,8 @@ type Store struct {
 }
 
 // Open opens the state directory, makes what is missing of it (0700), and
-// removes the drafts of processes that have died.
+// removes the drafts of processes that have died. It refuses one that others
+// than root and this user could put files into: the error is a *strict.Problem.
 func Open(dir string, o Options) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -58,6 +59,9 @@ func Open(dir string, o Options) (*Store, error) {
 	// Without it, whoever closes a run's file in this process, a copy for a
 	// backup say, would drop the database's locks. Not to be had everywhere.
 	_, _ = sqlite.OFDLocking(true)
+	if err := s.trusted(); err != nil {
+		return nil, err
+	}
 	if err := s.makeDirs(); err != nil && !isDir(s.runs()) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}

@@ -418,20 +418,23 @@ func TestFilesOfKeysAreReadAsSshReadsIts(t *testing.T) {
 		identityMode, recipientsMode os.FileMode
 		want                         string
 	}{
-		{string(text), recipient, 0o600, 0o644, ""},
-		{string(text), recipient, 0o400, 0o444, ""},
-		{string(text), recipient, 0o700, 0o755, ""},
+		{string(text), recipient, 0o600, 0o600, ""},
+		{string(text), recipient, 0o400, 0o400, ""},
+		{string(text), recipient, 0o700, 0o700, ""},
 		{"\ufeff" + string(text), "\ufeff" + recipient, 0o600, 0o600, ""},
 		{strings.ReplaceAll(string(text), "\n", "\r\n"), recipient + "\r\n", 0o600, 0o600, ""},
-		{string(text), recipient, 0o640, 0o644, "identity: " + own + ": its mode is 0640, so others than its owner may use it; chmod 600 " + own},
-		{string(text), recipient, 0o604, 0o644, "chmod 600 "},
-		{string(text), recipient, 0o620, 0o644, "chmod 600 "},
-		{string(text), recipient, 0o602, 0o644, "chmod 600 "},
-		{string(text), recipient, 0o600, 0o664, "recipients file " + other + ": its group may write it; chmod g-w " + other},
-		{string(text), recipient, 0o600, 0o646, "chmod o-w "},
-		{string(text), recipient, 0o600, 0o666, "chmod go-w "},
-		{"\xff\xfea\x00", recipient, 0o600, 0o644, "id: it is UTF-16; save it as UTF-8"},
-		{string(text), "\xfe\xff\x00a", 0o600, 0o644, "recipients: it is UTF-16; save it as UTF-8"},
+		{string(text), recipient, 0o640, 0o600, "identity: " + own + ": its mode is 0640, so others than its owner may use it; chmod 600 " + own},
+		{string(text), recipient, 0o604, 0o600, "chmod 600 "},
+		{string(text), recipient, 0o620, 0o600, "chmod 600 "},
+		{string(text), recipient, 0o602, 0o600, "chmod 600 "},
+		{string(text), recipient, 0o600, 0o644, "recipients file " + other + ": its mode is 0644, so others than its owner may use it; chmod 600 " + other},
+		{string(text), recipient, 0o600, 0o640, "its mode is 0640"},
+		{string(text), recipient, 0o600, 0o604, "its mode is 0604"},
+		{string(text), recipient, 0o600, 0o664, "its mode is 0664"},
+		{string(text), recipient, 0o600, 0o646, "its mode is 0646"},
+		{string(text), recipient, 0o600, 0o666, "its mode is 0666"},
+		{"\xff\xfea\x00", recipient, 0o600, 0o600, "id: it is UTF-16; save it as UTF-8"},
+		{string(text), "\xfe\xff\x00a", 0o600, 0o600, "recipients: it is UTF-16; save it as UTF-8"},
 	} {
 		write(own, x.identity, x.identityMode)
 		write(other, x.recipients, x.recipientsMode)

@@ -30,15 +30,23 @@ func (p *Problem) Error() string { return p.Path + ": " + p.Message + "; " + p.F
 // link on the way: what lies in it may be replaced only by its owner, who is
 // judged in turn. Walk returns what the path leads to; the error is a *Problem
 // or one of the file system.
-func Walk(path string, uid int) (fs.FileInfo, error) {
+func Walk(path string, uid int) (fs.FileInfo, error) { return follow(path, &walk{uid: uid}) }
+
+// Keep is Walk for what its owner keeps: a sticky directory may hold it too, as
+// nobody but its owner can replace what is there.
+func Keep(path string, uid int) (fs.FileInfo, error) {
+	return follow(path, &walk{uid: uid, sticky: true})
+}
+
+func follow(path string, w *walk) (fs.FileInfo, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{uid: uid, rest: names(path)}
+	w.rest = names(path)
 	info, err := os.Lstat("/")
 	if err == nil {
-		err = w.judge("/", info, len(w.rest) > 1)
+		err = w.judge("/", info, w.above())
 	}
 	for at := "/"; err == nil && len(w.rest) > 0; {
 		at, info, err = w.step(at)
@@ -50,9 +58,10 @@ func Walk(path string, uid int) (fs.FileInfo, error) {
 const maxLinks = 40
 
 type walk struct {
-	uid   int
-	rest  []string // names still to follow
-	links int
+	uid    int
+	sticky bool     // a sticky directory may hold what the path leads to
+	rest   []string // names still to follow
+	links  int
 }
 
 func names(path string) []string {
@@ -71,8 +80,12 @@ func (w *walk) step(at string) (string, fs.FileInfo, error) {
 	if info.Mode()&fs.ModeSymlink != 0 {
 		return w.link(at, next, info)
 	}
-	return next, info, w.judge(next, info, len(w.rest) > 1)
+	return next, info, w.judge(next, info, w.above())
 }
+
+// above reports whether a directory that was come to is above the one that
+// holds what the path leads to, or may be sticky as if it were.
+func (w *walk) above() bool { return len(w.rest) > 1 || w.sticky && len(w.rest) == 1 }
 
 // link goes on where a link leads to. Its own mode means nothing.
 func (w *walk) link(at, path string, info fs.FileInfo) (string, fs.FileInfo, error) {
@@ -95,8 +108,7 @@ func (w *walk) link(at, path string, info fs.FileInfo) (string, fs.FileInfo, err
 	return "/", info, err
 }
 
-// judge looks at a directory or a file. above: it is not the directory that
-// holds what the path leads to.
+// judge looks at a directory or a file. above: it may be sticky.
 func (w *walk) judge(path string, info fs.FileInfo, above bool) error {
 	if p := w.owner(path, info); p != nil {
 		return p
@@ -105,6 +117,16 @@ func (w *walk) judge(path string, info fs.FileInfo, above bool) error {
 		return nil
 	}
 	return errorOf(Writers(path, info.Mode()))
+}
+
+// Opened judges a file that was opened and that only root, the user of that
+// number and nobody else may own or use, as ssh judges its keys.
+func Opened(path string, info fs.FileInfo, uid int) error {
+	w := &walk{uid: uid}
+	if p := w.owner(path, info); p != nil {
+		return p
+	}
+	return errorOf(Secret(path, info.Mode()))
 }
 
 // errorOf keeps a nil pointer from being an error.

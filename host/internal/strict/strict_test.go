@@ -182,6 +182,8 @@ func TestALinkIntoAStickyDirectory(t *testing.T) {
 	for path, want := range map[string]string{"in": "write it", "below": "", "open/file": "write it", "open/link": "write it", "open/mine/file": ""} {
 		_, err := strict.Walk(filepath.Join(root, path), os.Getuid())
 		checkProblem(t, path, err, open, want)
+		_, err = strict.Keep(filepath.Join(root, path), os.Getuid())
+		checkProblem(t, path+", kept", err, open, "")
 	}
 }
 

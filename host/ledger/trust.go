@@ -1,0 +1,93 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/rekey-host/rekey/host/internal/bounded"
+	"github.com/rekey-host/rekey/host/internal/strict"
+)
+
+// trusted refuses a state directory in which others than root and this user
+// could put other files: itself, what is above it, and the directories in it.
+// What is not there yet is made for this user alone, and nobody puts anything
+// on a medium that is read-only. That it cannot be looked at is found later,
+// by whoever needs it.
+func (s *Store) trusted() error {
+	if s.ReadOnly() {
+		return nil
+	}
+	for _, dir := range []string{s.dir, s.runs(), s.marks(), s.temp(), filepath.Join(s.dir, "files"), filepath.Join(s.dir, "cache")} {
+		_, err := strict.Keep(dir, os.Geteuid())
+		var p *strict.Problem
+		if errors.As(err, &p) {
+			return fmt.Errorf("state directory %s: %w", s.dir, s.mended(p))
+		}
+	}
+	return nil
+}
+
+// mended is the problem with a fix that mends all of the state directory: where
+// it could be written, what is in it may be writable too.
+func (s *Store) mended(p *strict.Problem) *strict.Problem {
+	inside := p.Path == s.dir || strings.HasPrefix(p.Path, s.dir+string(filepath.Separator))
+	verb, rest, ok := strings.Cut(p.Fix, " ")
+	what, named := strings.CutSuffix(rest, " "+p.Path)
+	if !inside || !ok || !named || strings.HasPrefix(what, "-") {
+		return p
+	}
+	return &strict.Problem{Path: p.Path, Message: p.Message, Fix: fmt.Sprintf("%s -R %s %s", verb, what, s.dir)}
+}
+
+// readKeys reads a file of keys that only this user and root may own and use,
+// without the mark that some editors put in front.
+func readKeys(path string) ([]byte, error) {
+	f, err := bounded.Open(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil {
+		err = kept(path, info)
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return keyText(path, text)
+}
+
+// kept judges a file of keys that was opened, and every name on the way to it.
+func kept(path string, open fs.FileInfo) error {
+	there, err := strict.Keep(path, os.Geteuid())
+	if errors.Is(err, fs.ErrNotExist) && nameless(open) {
+		return nil // who started this process has handed it over
+	}
+	switch own := strict.Opened(path, open, os.Geteuid()); {
+	case own != nil:
+		return own
+	case err != nil:
+		return err
+	case !os.SameFile(there, open):
+		return fmt.Errorf("%s: another file was put there while it was being read", path)
+	}
+	return nil
+}
+
+// nameless reports whether a file was opened by its descriptor, and has no name:
+// a pipe of a shell, or a file that was removed.
+func nameless(open fs.FileInfo) bool {
+	stat, ok := open.Sys().(*syscall.Stat_t)
+	return ok && (open.Mode()&fs.ModeNamedPipe != 0 || stat.Nlink == 0)
+}
