@@ -1,0 +1,156 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// TestUntoldIsAResetThatWasAppliedAndIsNotSealed: only the target knows its
+// value.
+func TestUntoldIsAResetThatWasAppliedAndIsNotSealed(t *testing.T) {
+	for _, c := range []struct {
+		verb    string
+		sealed  []byte
+		outcome sdk.Outcome
+		want    int64
+	}{
+		{"reset", nil, sdk.Applied, 1},
+		{"reset", nil, sdk.AlreadyApplied, 1},
+		{"reset", nil, sdk.Refused, 0},
+		{"reset", nil, sdk.Unknown, 0},
+		{"reset", []byte("x"), sdk.Applied, 0},
+		{"set", nil, sdk.Applied, 0},
+	} {
+		s := newStanding(nil)
+		s.apply(&Record{Kind: Outcome, Verb: c.verb, Sealed: c.sealed, Outcome: c.outcome}, noStatus)
+		if s.Untold != c.want {
+			t.Errorf("%s, sealed %v, %s: %d untold", c.verb, c.sealed != nil, c.outcome, s.Untold)
+		}
+	}
+}
+
+func TestStartsAreKeptWhereWhoAskedChanges(t *testing.T) {
+	s := newStanding(nil)
+	for i, who := range [][2]string{{"ann", "x"}, {"ann", "x"}, {"bob", "x"}, {"bob", "y"}, {"bob", "y"}, {"ann", "x"}} {
+		s.started(Start{int64(i), who[0], who[1]})
+	}
+	var at []int64
+	for _, x := range s.Starts {
+		at = append(at, x.Index)
+	}
+	if !slices.Equal(at, []int64{0, 2, 3, 5}) {
+		t.Errorf("starts at %v", at)
+	}
+}
+
+func TestCountsAddUp(t *testing.T) {
+	s := newStanding([]waveRow{{"a", 1, 10}, {"b", 11, 15}})
+	s.Waves[0] = tally{0, 1, 2, 1, 1, 1}
+	s.Waves[1] = tally{0, 1, 0, 0, 0, 0}
+	for _, c := range []struct {
+		hold int
+		want Counts
+	}{
+		{0, Counts{Total: 18, Done: 2, Failed: 2, Skipped: 4, Partial: 1, Unknown: 1, Pending: 8}},
+		{1, Counts{Total: 18, Done: 2, Failed: 2, Skipped: 4, Partial: 1, Unknown: 1, Pending: 4, Held: 4}},
+	} {
+		s.Hold = c.hold
+		if got := s.counts(18); got != c.want {
+			t.Errorf("hold %d: %+v, want %+v", c.hold, got, c.want)
+		}
+	}
+}
+
+// TestRunThatHadEndedAndHasUsersToApplyIsInterrupted, and no other.
+func TestRunThatHadEndedAndHasUsersToApplyIsInterrupted(t *testing.T) {
+	for _, c := range []struct {
+		kept  State
+		open  int64
+		alive bool
+		want  State
+	}{
+		{StateRunning, 1, true, StateRunning},
+		{StateRunning, 1, false, StateInterrupted},
+		{StateRunning, 0, false, StateInterrupted},
+		{StateFinished, 0, false, StateFinished},
+		{StateFinished, 1, false, StateInterrupted},
+		{StateFinished, 1, true, StateInterrupted},
+		{StateUnsettled, 0, false, StateUnsettled},
+		{StateUnsettled, 1, false, StateInterrupted},
+		{StateStopped, 1, false, StateStopped},
+		{StatePlanned, 1, false, StatePlanned},
+		{StateHeld, 1, false, StateHeld},
+	} {
+		s := newStanding([]waveRow{{"a", 1, 1}})
+		s.State, s.Waves[0][numDone] = c.kept, 1-c.open
+		if got := s.state(1, c.alive); got != c.want {
+			t.Errorf("%s with %d open, alive %v: %s, want %s", c.kept, c.open, c.alive, got, c.want)
+		}
+	}
+}
+
+func TestSpanIsOfTheProcessesNotOfWhatIsBetween(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var s Span
+	for _, c := range []struct {
+		kind Kind
+		at   int
+		took time.Duration
+	}{
+		{Opened, -5, 0}, {Started, 0, 0}, {Intent, 3, 3 * time.Second}, {Revealed, 9, 3 * time.Second},
+		{Started, 100, 3 * time.Second}, {Outcome, 104, 7 * time.Second}, {Finished, 105, 8 * time.Second}, {Stopped, 106, 9 * time.Second}, {Ended, 200, 9 * time.Second},
+	} {
+		s.add(&Record{Kind: c.kind, At: start.Add(time.Duration(c.at) * time.Second)})
+		if got := s.Took(); got != c.took {
+			t.Errorf("after %s at %d: took %v, want %v", c.kind, c.at, got, c.took)
+		}
+	}
+	if !s.Began.Equal(start) || !s.Since.Equal(start.Add(100*time.Second)) {
+		t.Errorf("Span = %+v", s)
+	}
+}
+
+func TestSetOfNumbers(t *testing.T) {
+	var b bitset
+	b.set(70, false) // nothing is made for what is not in it
+	if len(b) != 0 || b.has(0) || b.has(70) {
+		t.Errorf("an empty set has %v", b)
+	}
+	in := map[int64]bool{}
+	for _, n := range []int64{0, 1, 63, 64, 127, 128, 1023, 1024, 5000} {
+		b.set(n, true)
+		in[n] = true
+	}
+	for _, n := range []int64{1, 64, 9999} {
+		b.set(n, false)
+		delete(in, n)
+	}
+	for n := range int64(6000) {
+		if b.has(n) != in[n] {
+			t.Errorf("%d is in it: %v", n, b.has(n))
+		}
+	}
+	if b.has(1 << 40) {
+		t.Error("a number beyond all is in it")
+	}
+}
+
+// TestContradictionNamesItsPlace: user, step and try where there are any.
+func TestContradictionNamesItsPlace(t *testing.T) {
+	for _, c := range []struct {
+		rec  Record
+		want string
+	}{
+		{Record{Kind: Held}, "held: no"},
+		{Record{Kind: Finished, User: 3}, "finished of user 3: no"},
+		{Record{Kind: Intent, User: 3, Step: 1}, "intent of user 3 step 1 try 0: no"},
+	} {
+		if got, want := contradiction(&c.rec, "no").Error(), fmt.Sprintf("%v: %s", ErrContradiction, c.want); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
