@@ -365,3 +365,38 @@ func TestRunsDoNotWaitForEachOther(t *testing.T) {
 	commit(t, b, finished(1, Done, ""))
 	must(t, a.writer.db.run("ROLLBACK"))
 }
+
+// TestFilesThatSomebodyTouchedAreReadBack, a few times: others may note
+// something, and a file system may keep times badly.
+func TestFilesThatSomebodyTouchedAreReadBack(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 3)
+	commit(t, r, &Record{Kind: Started})
+	if r.writer.doubts != 0 {
+		t.Fatalf("%d doubts before anybody touched a file", r.writer.doubts)
+	}
+	for n := 1; n <= maxDoubts+3; n++ {
+		at := time.Unix(int64(1_000_000+n), 0)
+		must(t, os.Chtimes(s.runFile(r.ID()), at, at))
+		commit(t, r, &Record{Kind: Revealed})
+		if want := min(n, maxDoubts); r.writer.doubts != want {
+			t.Fatalf("after %d touches: read back %d times, want %d", n, r.writer.doubts, want)
+		}
+	}
+	audited(t, s, r.ID(), "")
+}
+
+func TestCommitNoticesWhatSomebodyChanged(t *testing.T) {
+	for _, query := range []string{"UPDATE plan SET key = 'eve' WHERE pos = 1", "UPDATE run SET header = '{}'", "UPDATE rec SET body = x'00' WHERE id = 4",
+		"UPDATE user SET status = 2", "DELETE FROM user", "UPDATE state SET standing = replace(standing, 'running', 'finished')", "UPDATE state SET size = size - 1",
+		"UPDATE wave SET name = 'x'", "UPDATE key SET wrapped = x'00'"} {
+		s := newStore(t)
+		r := newRun(t, s, newKeys(t, s), 3)
+		commit(t, r, &Record{Kind: Started}, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""))
+		edit(t, s, r.ID(), query)
+		if err := r.Commit([]*Record{intent(r, 2, 1, 0, "y")}); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: Commit() = %v, want ErrGone", query, err)
+		}
+		must(t, r.Close())
+	}
+}
