@@ -231,7 +231,10 @@ func (h *Host) recorded(ctx context.Context, r *ledger.Run, o RunOptions) (*work
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	changed, lost := h.changedFiles(r.Header())
+	changed, lost := h.changedFiles(ctx, r.Header())
+	if err := context.Cause(ctx); err != nil {
+		return nil, nil, nil, errors.Join(err, kept.Close())
+	}
 	if len(changed) == 0 {
 		return kept, kept, nil, nil
 	}
@@ -280,9 +283,9 @@ func (h *Host) accept(r *ledger.Run, what []string, pins []ledger.BackendPin) er
 
 // changedFiles lists the files of a script that are not on disk as the ledger
 // has them, and where those were that are lost.
-func (h *Host) changedFiles(head ledger.Header) (changed, lost []string) {
+func (h *Host) changedFiles(ctx context.Context, head ledger.Header) (changed, lost []string) {
 	same := func(name, path string, was []byte) {
-		switch now, err := h.readScript(path); {
+		switch now, err := h.readScript(ctx, path); {
 		case errors.Is(err, fs.ErrNotExist):
 			changed = append(changed, name+", which is not there any more")
 			lost = append(lost, h.placeOf(path))
@@ -311,8 +314,8 @@ func (h *Host) placeOf(path string) string {
 	return filepath.Join(h.WorkDir, path)
 }
 
-func (h *Host) readScript(path string) ([]byte, error) {
-	f, err := h.openSource(context.Background(), path)
+func (h *Host) readScript(ctx context.Context, path string) ([]byte, error) {
+	f, err := h.openSource(ctx, path)
 	if err != nil {
 		return nil, err
 	}

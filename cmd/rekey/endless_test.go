@@ -28,11 +28,12 @@ var withoutEnd = map[string]func(t *testing.T, path string){
 		}
 		t.Cleanup(func() { w.Close() })
 	},
-	"/dev/zero":       linkTo("/dev/zero"),
-	"/dev/random":     linkTo("/dev/random"),
-	"a huge file":     func(t *testing.T, path string) { sparse(t, path) },
-	"a directory":     func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) },
-	"a dangling link": linkTo("/nowhere/at/all"),
+	"/dev/zero":             linkTo("/dev/zero"),
+	"/dev/random":           linkTo("/dev/random"),
+	"the log of the kernel": linkTo("/proc/kmsg"), // a regular file that waits in the kernel, for root
+	"a huge file":           func(t *testing.T, path string) { sparse(t, path) },
+	"a directory":           func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) },
+	"a dangling link":       linkTo("/nowhere/at/all"),
 }
 
 func linkTo(target string) func(t *testing.T, path string) {

@@ -37,9 +37,9 @@ func tooLong(what string) error {
 	return fmt.Errorf("%s: the text would be longer than %d MiB", what, maxBytes>>20)
 }
 
-// bounded are the interpreter's own names that make something of what they are
+// measuredNames are the interpreter's own names that make something of what they are
 // given, measured first. values is how many words each element takes.
-func bounded() starlark.StringDict {
+func measuredNames() starlark.StringDict {
 	d := starlark.StringDict{factorName: starlark.NewBuiltin(factorName, factorOf), textName: starlark.NewBuiltin(textName, measuredOf),
 		someName: starlark.NewBuiltin(someName, someOf)}
 	for name, values := range map[string]int{"list": 1, "tuple": 1, "sorted": 1, "reversed": 1, "bytes": 1, "set": 2, "dict": 2, "enumerate": 3, "zip": 2,

@@ -23,7 +23,7 @@ type language struct {
 
 // predeclared are the names that a script finds in its scope.
 func (l *language) predeclared() starlark.StringDict {
-	d := bounded()
+	d := measuredNames()
 	for _, e := range l.Entries() {
 		if e.InScope() {
 			d[e.Name] = l.builtin(e, nil)

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
@@ -21,6 +23,7 @@ import (
 // All of it happens before anything is evaluated: what load() names stands in
 // the text, so files need no lock while hooks run.
 type loader struct {
+	ctx      context.Context
 	scope    starlark.StringDict // that every file finds
 	backends []string            // that there are
 	reader   reader
@@ -33,15 +36,15 @@ type loader struct {
 
 // loadFiles loads the script, which is the first of those seen. What cannot be
 // read or parsed is noted, and the rest is read nevertheless.
-func loadFiles(options Options, scope starlark.StringDict) (*loader, error) {
-	text, r, done, err := openScript(options)
+func loadFiles(ctx context.Context, options Options, scope starlark.StringDict) (*loader, error) {
+	text, r, done, err := openScript(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	f := tree.New(options.Path, options.Path, text)
 	base := path.Base(filepath.ToSlash(options.Path))
-	l := &loader{scope: scope, backends: options.BackendNames, reader: r, script: options.Path, byName: map[string]*tree.File{base: f}, seen: []*tree.File{f}}
+	l := &loader{ctx: ctx, scope: scope, backends: options.BackendNames, reader: r, script: options.Path, byName: map[string]*tree.File{base: f}, seen: []*tree.File{f}}
 	l.prepare(f, []string{base})
 	return l, nil
 }
@@ -98,7 +101,7 @@ func (l *loader) open(name string) (*tree.File, error) {
 	if len(l.byName) >= maxFiles {
 		return nil, fmt.Errorf("is one file more than %d", maxFiles)
 	}
-	text, err := l.reader.read(name)
+	text, err := bounded.Within(l.ctx, func() ([]byte, error) { return l.reader.read(name) })
 	if err != nil {
 		return nil, err
 	}

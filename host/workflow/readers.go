@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/internal/near"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
@@ -29,7 +31,7 @@ const (
 )
 
 // openScript finds the script and what it loads.
-func openScript(options Options) (text []byte, r reader, done func(), err error) {
+func openScript(ctx context.Context, options Options) (text []byte, r reader, done func(), err error) {
 	done = func() {}
 	name := filepath.ToSlash(options.Path)
 	switch rest, embedded := strings.CutPrefix(name, embeddedScript); {
@@ -46,7 +48,7 @@ func openScript(options Options) (text []byte, r reader, done func(), err error)
 	if !filepath.IsAbs(full) {
 		full = filepath.Join(options.WorkDir, full)
 	}
-	if text, err = readScript(full); err != nil {
+	if text, err = bounded.Within(ctx, func() ([]byte, error) { return readScript(full) }); err != nil {
 		return nil, nil, done, err
 	}
 	root, err := os.OpenRoot(filepath.Dir(full))

@@ -38,7 +38,7 @@ func Load(ctx context.Context, options Options) (w *Workflow, err error) {
 	}()
 	in, d := newInterp(options), &declaration{}
 	l := newLanguage(in, d)
-	if err := read(in, l.predeclared()); err != nil {
+	if err := read(ctx, in, l.predeclared()); err != nil {
 		return nil, err
 	}
 	complete, err := evaluate(ctx, in, l.predeclared())
@@ -55,8 +55,11 @@ func Load(ctx context.Context, options Options) (w *Workflow, err error) {
 
 // read reads and parses the script and what it loads, and checks what can be
 // seen before anything is evaluated.
-func read(in *interp, scope starlark.StringDict) error {
-	l, err := loadFiles(in.opts, scope)
+func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
+	l, err := loadFiles(ctx, in.opts, scope)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		in.notes.add(source.Problem{File: in.opts.Path, Message: reason(err), Fix: otherScript(in.opts, err), Cause: err})
 		return in.problems()

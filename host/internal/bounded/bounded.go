@@ -47,6 +47,10 @@ type File struct {
 // Open opens a file for reading until the context ends. It does not wait for
 // the writer of a pipe: Read does.
 func Open(ctx context.Context, path string) (*File, error) {
+	return withinOr(ctx, func() (*File, error) { return open(ctx, path) }, func(f *File) { _ = f.Close() })
+}
+
+func open(ctx context.Context, path string) (*File, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if errors.Is(err, unix.ENXIO) {
 		err = ErrSocket
@@ -126,7 +130,7 @@ func (f *File) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := f.file.Read(p)
+	n, err := read(f.ctx, f.file, p)
 	f.read += int64(n)
 	if size := f.info.Size(); size > 0 && f.read > size { // of a file of the kernel's it is 0
 		return 0, ErrGrew
@@ -210,6 +214,7 @@ func (u until) Read(p []byte) (int, error) {
 		if err := readable(u.ctx, int(f.Fd())); err != nil {
 			return 0, err
 		}
+		return read(u.ctx, f, p)
 	}
 	return u.r.Read(p)
 }

@@ -189,3 +189,71 @@ func TestAFileThatGrowsOrIsTooLargeEnds(t *testing.T) {
 		t.Errorf("%v, want %v", err, ErrGrew)
 	}
 }
+
+// stuck is a reader that waits in the kernel and takes no notice of anything,
+// as one of a file system whose server is gone.
+func stuck(t *testing.T) *os.File {
+	t.Helper()
+	var fds [2]int
+	if err := unix.Pipe(fds[:]); err != nil { // not non-blocking: the runtime does not wait for it
+		t.Fatal(err)
+	}
+	r, w := os.NewFile(uintptr(fds[0]), "stuck"), os.NewFile(uintptr(fds[1]), "its writer")
+	t.Cleanup(func() { w.Close() })
+	return r
+}
+
+func TestAContextEndsWhatWaitsInTheKernel(t *testing.T) {
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range map[string]func(context.Context, *os.File) error{
+		"a read of a regular file": func(ctx context.Context, held *os.File) error {
+			f, err := Open(ctx, plain)
+			if err != nil {
+				return err
+			}
+			_ = f.file.Close()
+			f.file = held
+			_, err = io.ReadAll(f)
+			if _, again := f.Read(make([]byte, 1)); again == nil {
+				t.Error("a read after the end of the context tells of no error")
+			}
+			return errors.Join(err, f.Close())
+		},
+		"an opening or a look": func(ctx context.Context, held *os.File) error {
+			_, err := Within(ctx, func() (int, error) { return held.Read(make([]byte, 1)) })
+			return err
+		},
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(200*time.Millisecond, cancel)
+		began := time.Now()
+		_, err := within(t, 3*time.Second, func() ([]byte, error) { return nil, read(ctx, stuck(t)) })
+		if !errors.Is(err, context.Canceled) || time.Since(began) > 2*time.Second {
+			t.Errorf("%s: %v after %s, want it to end with its context", name, err, time.Since(began))
+		}
+	}
+}
+
+// TestWhatComesTooLateIsDropped: a file that was opened after all is closed, and
+// bytes that arrive do not change what the caller goes on with.
+func TestWhatComesTooLateIsDropped(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	go1, dropped := make(chan bool), make(chan string, 1)
+	_, err := withinOr(ctx, func() (string, error) { <-go1; return "late", nil }, func(s string) { dropped <- s })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that of the context", err)
+	}
+	close(go1)
+	select {
+	case s := <-dropped:
+		if s != "late" {
+			t.Errorf("%q was dropped", s)
+		}
+	case <-time.After(3 * time.Second):
+		t.Error("what came too late is kept")
+	}
+}
