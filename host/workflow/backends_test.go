@@ -161,7 +161,7 @@ func TestAccountsNeedAnOpenBackend(t *testing.T) {
 	}
 	stop := errors.New("stop")
 	w.Attach(func(string) Lister { return &lister{accounts: []sdk.Account{{Account: "a", Login: "a"}}} })
-	if err := w.Users.Rows(context.Background(), func(source.Row) error { return stop }); err != stop {
+	if err := w.Users.Rows(context.Background(), func(source.Row) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Rows = %v, want the error of yield", err)
 	}
 }

@@ -95,6 +95,8 @@ func BenchmarkLoad(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		w.Close()
+		if err := w.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

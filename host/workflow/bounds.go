@@ -171,11 +171,11 @@ func (m *meter) inside(value starlark.Value, depth int) {
 }
 
 // bitsOf is the length of a number.
-func bitsOf(n starlark.Int) int {
-	if small, ok := n.Int64(); ok {
+func bitsOf(number starlark.Int) int {
+	if small, ok := number.Int64(); ok {
 		return bits.Len64(uint64(max(small, -small)))
 	}
-	return n.BigInt().BitLen()
+	return number.BigInt().BitLen()
 }
 
 func (m *meter) weighAll(list starlark.Iterable, depth int) {
@@ -196,9 +196,9 @@ func (m *meter) weighDict(dict *starlark.Dict, depth int) {
 	}
 }
 
-func (m *meter) weighAttrs(s starlark.HasAttrs, depth int) {
-	for _, name := range s.AttrNames() {
-		if x, err := s.Attr(name); err == nil && x != nil {
+func (m *meter) weighAttrs(fields starlark.HasAttrs, depth int) {
+	for _, name := range fields.AttrNames() {
+		if x, err := fields.Attr(name); err == nil && x != nil {
 			m.weigh(x, depth+1)
 		}
 	}
@@ -244,16 +244,16 @@ func bind(script *syntax.File) {
 }
 
 // bindAssignment is bind of X *= Y and X %= Y.
-func bindAssignment(n *syntax.AssignStmt) {
-	switch n.Op {
+func bindAssignment(stmt *syntax.AssignStmt) {
+	switch stmt.Op {
 	case syntax.STAR_EQ:
-		n.RHS = tree.Hidden(factorName, n.RHS)
+		stmt.RHS = tree.Hidden(factorName, stmt.RHS)
 	case syntax.PLUS_EQ:
-		n.RHS = tree.Hidden(someName, n.RHS)
+		stmt.RHS = tree.Hidden(someName, stmt.RHS)
 	case syntax.PERCENT_EQ:
-		if id, ok := n.LHS.(*syntax.Ident); ok {
+		if id, ok := stmt.LHS.(*syntax.Ident); ok {
 			again := &syntax.Ident{NamePos: id.NamePos, Name: id.Name}
-			n.Op, n.RHS = syntax.EQ, &syntax.BinaryExpr{X: again, OpPos: n.OpPos, Op: syntax.PERCENT, Y: n.RHS}
+			stmt.Op, stmt.RHS = syntax.EQ, &syntax.BinaryExpr{X: again, OpPos: stmt.OpPos, Op: syntax.PERCENT, Y: stmt.RHS}
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (h *hooks) all() []*hook {
 	for _, r := range h.reports {
 		all = append(all, r.row)
 	}
-	return slices.DeleteFunc(all, func(h *hook) bool { return h == nil })
+	return slices.DeleteFunc(all, func(one *hook) bool { return one == nil })
 }
 
 // workflow is workflow().

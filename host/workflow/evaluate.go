@@ -98,11 +98,11 @@ func checkTree(ctx context.Context, in *interp, declared *declaration) {
 }
 
 // rowColumns are the columns of a row function's rows, as far as they are seen.
-func rowColumns(in *interp, h *hook) []string {
-	if h == nil {
+func rowColumns(in *interp, row *hook) []string {
+	if row == nil {
 		return nil
 	}
-	at := h.fn.Position()
+	at := row.fn.Position()
 	f := in.files[at.Filename()]
 	if f == nil || f.FunctionAt(at) == nil {
 		return nil

@@ -70,7 +70,7 @@ func TestEveryExampleLoads(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s\n\n%v", text, err)
 			}
-			defer w.Close()
+			defer closeQuietly(w)
 			if w.HasSelect || w.HasWave || w.HasRotate {
 				callHooks(t, text, w)
 			}

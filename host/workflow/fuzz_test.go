@@ -138,7 +138,7 @@ func FuzzLoad(f *testing.F) {
 			problem(text, err)
 			return
 		}
-		defer w.Close()
+		defer closeQuietly(w)
 		fuzz.call(text, w)
 	})
 }
@@ -156,7 +156,7 @@ func (f fuzzed) call(text string, w *Workflow) {
 		f.user(ctx, text, w, row)
 		return nil
 	})
-	if err != nil && err != enough {
+	if err != nil && !errors.Is(err, enough) {
 		problem(text, err)
 	}
 }

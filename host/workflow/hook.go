@@ -59,30 +59,30 @@ func lambdaRole(fn *starlark.Function, offers []string) string {
 }
 
 // hookRole gives a hook's parameter its role, or notes why it has none.
-func hookRole(args *arguments, h *hook, i int, offers []string) bool {
-	name, pos := h.fn.Param(i)
+func hookRole(args *arguments, given *hook, i int, offers []string) bool {
+	name, pos := given.fn.Param(i)
 	offered := false
 	for _, o := range offers {
 		offered = offered || o == name
 	}
 	note := func(fix, format string, words ...any) {
-		args.bad(h.name, fix, format, words...)
+		args.bad(given.name, fix, format, words...)
 		x := &args.problems[len(args.problems)-1]
 		if f := args.in.files[pos.Filename()]; f != nil {
 			x.File, x.Line, x.Column = f.Place(pos)
 		}
 	}
 	switch {
-	case offered && len(h.roles) < i:
-		note("put "+name+" first", "%s: parameter %q stands after one that a hook does not get", h.name, name)
+	case offered && len(given.roles) < i:
+		note("put "+name+" first", "%s: parameter %q stands after one that a hook does not get", given.name, name)
 	case offered:
-		h.roles = append(h.roles, name)
-	case h.fn.ParamDefault(i) == nil:
+		given.roles = append(given.roles, name)
+	case given.fn.ParamDefault(i) == nil:
 		fix := lang.DidYouMean(name, offers)
 		if fix == "" {
 			fix = "it takes " + lang.Listed(offers)
 		}
-		note(fix, "%s does not get %q", h.name, name)
+		note(fix, "%s does not get %q", given.name, name)
 	default:
 		return true
 	}

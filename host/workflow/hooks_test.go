@@ -244,7 +244,7 @@ func TestErrorsOfOneRowAreNoDefects(t *testing.T) {
 		`json.decode(user.login)`: true, `None + "x"`: true, `step.set(target, None, "x")`: true, `[a for a, b in [user.login.split("n")]]`: true, `{}.pop("x")`: true, `{}.popitem()`: true,
 		`re.match("a", "a" * 300000)`: true, `ord(user.login)`: true, `[i for i in range(1 << 40)]`: true,
 
-		`user.login.splt("@")`: false, `getattr(user, "nmae")`: false, `step.set(target, user.login)`: false, `step.set(target, user.login, "x", knd = "y")`: false, `1 + "x"`: false,
+		`user.login.splt("@")`: false, `getattr(user, "namme")`: false, `step.set(target, user.login)`: false, `step.set(target, user.login, "x", knd = "y")`: false, `1 + "x"`: false,
 		`step.set(target, 7, "x")`: false, `len(3)`: false, `"x" < 3`: false, `struct(a = 1).b`: false, `step.generate().reveal`: false, `json.encode(user)`: false, `[skip][0](3)`: false, `user.temporary + "x"`: false,
 	} {
 		w := staff(t, "def rotate(user, step):\n    s = [step, user]\n    x = "+strings.NewReplacer("step.", "s[0].", "user.", "s[1].", "(user", "(s[1]").Replace(body)+"\nworkflow(users = users, rotate = rotate)")

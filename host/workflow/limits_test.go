@@ -126,7 +126,7 @@ func TestAHookEndsWithItsContext(t *testing.T) {
 	o.Limits = Limits{Steps: 1 << 60, Compute: time.Hour}
 	var mu sync.Mutex
 	var cancel context.CancelCauseFunc
-	o.Print = writerFunc(func(p []byte) { mu.Lock(); defer mu.Unlock(); out.Write(p); cancel(stop) })
+	o.Print = writerFunc(func(p []byte) { mu.Lock(); defer mu.Unlock(); _, _ = out.Write(p); cancel(stop) })
 	w := mustLoad(t, o)
 	row := rowsOf(t, w)[0]
 	begin := func() context.Context {

@@ -188,8 +188,8 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 		{"a step that the backend lacks", "mail = backend(\"mailer\")\ndef rotate(user, step):\n    if user.team == \"rare\":\n        r = step.try_set(mail, user.login, \"x\")\n        return failed(r.code)\n    step.reset(mail, user.login)\nworkflow(users = users, rotate = rotate)",
 			`w.star:7:13: step.try_set: backend "mailer" (mailer) cannot set`},
 		{"a step of a backend that a parameter names", "name = param.string(\"name\", default = \"mailer\")\nmail = backend(name)\ndef rotate(user, step):\n    if mail.name != \"mailer\":\n        step.set(mail, user.login, \"x\")\nworkflow(users = users, rotate = rotate)", ""},
-		{"a kind", "phone = backend(\"phones\")\ndef rotate(user, step):\n    step.set(phone, user.login, \"x\", kind = \"voicemal\")\n    step.set(phone, user.login, \"x\")\n    step.set(target, user.login, \"x\", kind = \"sip\")\n    step.set(phone, user.login, \"x\", kind = \"web\")\nworkflow(users = users, rotate = rotate)",
-			lines(`w.star:6:45: step.set: backend "phones" has no credential of kind "voicemal"; did you mean "voicemail"?`,
+		{"a kind", "phone = backend(\"phones\")\ndef rotate(user, step):\n    step.set(phone, user.login, \"x\", kind = \"voicemai\")\n    step.set(phone, user.login, \"x\")\n    step.set(target, user.login, \"x\", kind = \"sip\")\n    step.set(phone, user.login, \"x\", kind = \"web\")\nworkflow(users = users, rotate = rotate)",
+			lines(`w.star:6:45: step.set: backend "phones" has no credential of kind "voicemai"; did you mean "voicemail"?`,
 				`w.star:7:5: step.set: backend "phones" has no credential of kind ""; it has sip, voicemail`,
 				`w.star:8:46: step.set: backend "memory" has no credential of kind "sip"; it has only one, without a kind`,
 				`w.star:9:45: step.set: backend "phones" has no credential of kind "web"; it has sip, voicemail`)},
@@ -245,7 +245,7 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 		{"recursion", "def f(x):\n    return f(x)\ny = f(1)", `w.star:5:12: function f called recursively (called from w.star:5, from w.star:6)`},
 		{"a key that is not there", `x = {"a": 1}["b"]`, `w.star:4:13: key "b" not in dict; add it to the dict, or write .get(…, what to take instead)`},
 		{"a key that is not in a dict with a name", "d = {\"a\": 1}\nx = d[\"b\"]\nworkflow(users = users, backend = target)", `w.star:5:6: key "b" not in dict; add it to d, or write d.get(…, what to take instead)`},
-		{"a misspelt field", "x = struct(name = 1)\ny = x.nmae", `w.star:5:7: the struct has no "nmae"; did you mean "name"?`},
+		{"a misspelt field", "x = struct(name = 1)\ny = x.namme", `w.star:5:7: the struct has no "namme"; did you mean "name"?`},
 		{"a misspelt method", "x = [].apend(1)", `w.star:4:8: list has no .apend field or method; did you mean "append"?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

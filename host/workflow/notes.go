@@ -40,8 +40,8 @@ func (n *notes) any() bool {
 func (n *notes) err(rank func(file string) int) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	slices.SortStableFunc(n.found, func(problem, b source.Problem) int {
-		return cmp.Or(cmp.Compare(rank(problem.File), rank(b.File)), cmp.Compare(problem.Line, b.Line), cmp.Compare(problem.Column, b.Column))
+	slices.SortStableFunc(n.found, func(one, other source.Problem) int {
+		return cmp.Or(cmp.Compare(rank(one.File), rank(other.File)), cmp.Compare(one.Line, other.Line), cmp.Compare(one.Column, other.Column))
 	})
 	var list source.Problems
 	for _, x := range n.found {

@@ -67,8 +67,8 @@ func outside(value starlark.Value, text string, least, most starlark.Value) *lan
 	return nil
 }
 
-func isLess(value, given starlark.Value) bool {
-	less, err := starlark.Compare(syntax.LT, value, given)
+func isLess(one, other starlark.Value) bool {
+	less, err := starlark.Compare(syntax.LT, one, other)
 	return err == nil && less
 }
 

@@ -32,11 +32,11 @@ func evalPolicy(args *arguments) (starlark.Value, error) {
 }
 
 // contradiction notes demands of the policy that no value can meet.
-func contradiction(args *arguments, s *password.Spec) {
+func contradiction(args *arguments, spec *password.Spec) {
 	if len(args.problems) > 0 || args.loose("") {
 		return
 	}
-	if _, err := password.Combine(s, nil); err != nil {
+	if _, err := password.Combine(spec, nil); err != nil {
 		args.bad("", "", "%s", err)
 	}
 }

@@ -144,7 +144,7 @@ func readTemplate(args *arguments, text string, pattern *regexp.Regexp) ([]piece
 
 // escape reads what follows a backslash.
 func readEscape(args *arguments, text string, pattern *regexp.Regexp) (p piece, rest string, err error) {
-	name, rest, isNamed := "", text, false
+	name, isNamed := "", false
 	switch {
 	case strings.HasPrefix(text, `\`):
 		return piece{`\`, -1}, text[1:], nil

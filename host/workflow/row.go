@@ -173,7 +173,7 @@ func (m *namedValues) Attr(name string) (starlark.Value, error) {
 
 func (m *namedValues) get(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name string
-	var other starlark.Value = m.absent
+	other := m.absent
 	if err := starlark.UnpackArgs(fn.Name(), args, kwargs, "name", &name, "default?", &other); err != nil {
 		return nil, err
 	}

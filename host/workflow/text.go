@@ -35,9 +35,9 @@ func isGarbled(text string) bool {
 const maxReason = 4 << 10
 
 // sortedKeys returns the keys of a map in their order.
-func sortedKeys[V any](m map[string]V) []string {
+func sortedKeys[V any](dict map[string]V) []string {
 	var keys []string
-	for k := range m {
+	for k := range dict {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)

@@ -78,16 +78,16 @@ func stepEntries() []Entry {
 }
 
 // twin is the entry of a step's try_ form.
-func twin(s Entry) Entry {
-	args := strings.Join(map[bool][]string{true: {"target", "user.login"}}[len(s.Params) > 0 && s.Params[0].Kind == KindBackend], ", ")
-	for _, p := range s.Params {
+func twin(step Entry) Entry {
+	args := strings.Join(map[bool][]string{true: {"target", "user.login"}}[len(step.Params) > 0 && step.Params[0].Kind == KindBackend], ", ")
+	for _, p := range step.Params {
 		if p.Required() && p.Kind == KindValue {
 			args += ", user.temporary"
 		}
 	}
-	t := s
-	t.Name, t.Gives = "step.try_"+strings.TrimPrefix(s.Name, "step."), KindResult
-	t.Doc = "Like " + s.Name + "(), but returns what the backend said: .ok .outcome .code .message .native .value."
+	t := step
+	t.Name, t.Gives = "step.try_"+strings.TrimPrefix(step.Name, "step."), KindResult
+	t.Doc = "Like " + step.Name + "(), but returns what the backend said: .ok .outcome .code .message .native .value."
 	t.Example = "result = " + t.Name + "(" + args + ")\nif not result.ok:\n    return failed(result.message)"
 	return t
 }

@@ -59,8 +59,8 @@ func paramEntries() []Entry {
 		}
 	}
 	const without = "the value if none is given; without it, one has to be"
-	limits := func(k Kind) []Param {
-		return []Param{{"min", k, "None", "the least"}, {"max", k, "None", "the most"}}
+	limits := func(of Kind) []Param {
+		return []Param{{"min", of, "None", "the least"}, {"max", of, "None", "the most"}}
 	}
 	choice := common(KindText, without)
 	choice = slices.Insert(choice, 1, Param{"choices", KindTexts, "", "the values that it may have"})

@@ -49,9 +49,9 @@ func First(id *syntax.Ident) *syntax.Ident {
 }
 
 // Same reports whether both names are the same variable.
-func Same(id, b *syntax.Ident) bool {
-	x, _ := id.Binding.(*resolve.Binding)
-	y, _ := b.Binding.(*resolve.Binding)
+func Same(one, other *syntax.Ident) bool {
+	x, _ := one.Binding.(*resolve.Binding)
+	y, _ := other.Binding.(*resolve.Binding)
 	return x != nil && y != nil && (x == y || x.First != nil && x.First == y.First)
 }
 
@@ -103,8 +103,8 @@ func Spelt(expr syntax.Expr) string {
 }
 
 // Before reports whether one position stands before another of its file.
-func Before(at, b syntax.Position) bool {
-	return at.Line < b.Line || at.Line == b.Line && at.Col < b.Col
+func Before(one, other syntax.Position) bool {
+	return one.Line < other.Line || one.Line == other.Line && one.Col < other.Col
 }
 
 // Hidden is the call of a function whose name no script can write, at the place

@@ -374,7 +374,7 @@ func nameOf(expr syntax.Expr) string {
 // call checks the call of a builtin or step, and follows that of a function.
 func (b *body) call(node *syntax.CallExpr) {
 	if e := b.called(node.Fn); e != nil {
-		b.checker.builtin(b, e, tree.Site{File: b.fn.File, Node: node})
+		b.builtin(b, e, tree.Site{File: b.fn.File, Node: node})
 		return
 	}
 	if fn := b.fn.File.Callee(node); fn != nil {

@@ -8,12 +8,12 @@ type columns struct {
 	byName map[string]source.Column
 }
 
-func newColumns(s *source.Schema) *columns {
-	if s == nil {
+func newColumns(schema *source.Schema) *columns {
+	if schema == nil {
 		return nil
 	}
 	c := &columns{byName: map[string]source.Column{}}
-	for _, column := range s.Columns {
+	for _, column := range schema.Columns {
 		c.names = append(c.names, column.Name)
 		c.byName[column.Name] = column
 	}

@@ -103,9 +103,9 @@ func sameName(expr syntax.Expr, id *syntax.Ident) bool {
 	return ok && tree.Same(n, id)
 }
 
-func isTarget(stmt syntax.Stmt, n *syntax.Ident) bool {
+func isTarget(stmt syntax.Stmt, name *syntax.Ident) bool {
 	for _, id := range tree.Bound(stmt) {
-		if id == n {
+		if id == name {
 			return true
 		}
 	}

@@ -223,7 +223,7 @@ func (c *builtinCall) targets() []*Backend {
 	case names[0] != nil:
 	case list != nil:
 		names = list.List
-	case c.argument("targets") == nil && !slices.ContainsFunc(c.Backends, func(b *Backend) bool { return !b.Known || !b.Named }):
+	case c.argument("targets") == nil && !slices.ContainsFunc(c.Backends, func(one *Backend) bool { return !one.Known || !one.Named }):
 		return c.Backends
 	}
 	var all []*Backend

@@ -87,8 +87,8 @@ func (v *Varying) mentions(node syntax.Node) bool {
 // so.
 func (v *Varying) search(node syntax.Node, varies func(*syntax.Ident, *resolve.Binding) bool) bool {
 	found := false
-	syntax.Walk(node, func(n syntax.Node) bool {
-		switch n := n.(type) {
+	syntax.Walk(node, func(inner syntax.Node) bool {
+		switch n := inner.(type) {
 		case *syntax.Ident:
 			b, _ := n.Binding.(*resolve.Binding)
 			found = found || b != nil && varies(n, b)
@@ -102,17 +102,19 @@ func (v *Varying) search(node syntax.Node, varies func(*syntax.Ident, *resolve.B
 
 // varies reports whether the expression depends on a parameter without a value.
 func (v *Varying) varies(file *tree.File, node syntax.Node) bool {
-	return v != nil && v.any && v.search(node, func(_ *syntax.Ident, b *resolve.Binding) bool { return v.first[b.First] || insideFunction(file, b) })
+	return v != nil && v.any && v.search(node, func(_ *syntax.Ident, binding *resolve.Binding) bool {
+		return v.first[binding.First] || insideFunction(file, binding)
+	})
 }
 
 // insideFunction reports whether the name is a function's own, or a
 // comprehension's: what it is bound to depends on who calls.
-func insideFunction(file *tree.File, b *resolve.Binding) bool {
-	switch b.Scope {
+func insideFunction(file *tree.File, binding *resolve.Binding) bool {
+	switch binding.Scope {
 	case resolve.Free, resolve.Cell:
 		return true
 	case resolve.Local:
-		from, _ := file.Loaded(b.First)
+		from, _ := file.Loaded(binding.First)
 		return from == nil
 	}
 	return false
