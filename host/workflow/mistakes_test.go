@@ -81,7 +81,7 @@ func TestMistakesAreNamedWithTheirPlaceAndFix(t *testing.T) {
 		// arguments
 		{"unknown parameter", `workflow(users = users, bakend = target)`,
 			`w.star:4:25: workflow: there is no argument "bakend"; did you mean "backend"?`},
-		{"missing parameter", `workflow(backend = target)`, `w.star:4:1: workflow: users is missing; users: whom it is about`},
+		{"missing parameter", `workflow(backend = target)`, `w.star:4:1: workflow: users is missing; users: the users to treat`},
 		{"too many", `workflow(users, target, None, None, [], None, {}, None, None, "keep", [], 1)`, "w.star:4:1: workflow: 12 arguments, want at most 11"},
 		{"given twice", `workflow(users, users = users, backend = target)`, "w.star:4:10: workflow: users is given twice"},
 		{"wrong type", `workflow(users = "users.csv", backend = target)`, `w.star:4:10: workflow: users: want a source of users such as csv(), got string`},

@@ -41,8 +41,8 @@ func sourceEntries() []Entry {
 			{"path", KindText, "", `relative to the working directory; "-" is standard input`},
 			{"key", KindText, "", "the column that tells users apart"},
 			{"columns", KindTexts, "None", "names of the columns of a file without a header line"},
-			{"delimiter", KindText, `","`, "what is between values"},
-			{"quote", KindText, `"\""`, "what is around values; None takes them as they are"},
+			{"delimiter", KindText, `","`, "separator of values"},
+			{"quote", KindText, `"\""`, "character around values; None: values are taken as they are"},
 			{"types", KindTypes, "{}", `types of columns: "string", "int", "bool" or "date"`},
 			marks[0], marks[1]},
 			Param{"encoding", KindText, `"utf-8"`, "of the file"},
@@ -67,7 +67,7 @@ func sourceEntries() []Entry {
 }
 
 func valueEntries() []Entry {
-	text := Param{"text", KindText, "", "what is searched"}
+	text := Param{"text", KindText, "", "the text to search"}
 	pattern := Param{"pattern", KindText, "", "in the syntax of RE2"}
 	return []Entry{
 		{Name: "struct", At: Anywhere, Gives: KindStruct, Rename: "record", More: "fields", Use: Function, Doc: "A value with named fields that do not change.",
@@ -76,7 +76,7 @@ func valueEntries() []Entry {
 		{Name: "json.encode", At: Anywhere, Gives: KindText, Use: Function, Params: []Param{{"value", KindAny, "", "what becomes JSON"}},
 			Doc: "The JSON text of a value; names are sorted.", Example: `text = json.encode({"team": "it-ops", "size": 4})`},
 		{Name: "json.decode", At: Anywhere, Gives: KindAny, Use: Function, Params: []Param{
-			{"text", KindText, "", "in JSON"}, {"default", KindAny, Unset, "what is returned for text that is not JSON; without it that is an error"}},
+			{"text", KindText, "", "in JSON"}, {"default", KindAny, Unset, "returned for text that is not JSON; without it such text is an error"}},
 			Doc: "The value of a JSON text.", Example: `teams = json.decode("[\"it-ops\", \"sales\"]")`},
 		{Name: "json.indent", At: Anywhere, Gives: KindText, Use: Function, Params: []Param{
 			{"text", KindText, "", "in JSON"}, {"prefix", KindText, `""`, "before each line"}, {"indent", KindText, `"\t"`, "for each level"}},
@@ -89,9 +89,9 @@ func valueEntries() []Entry {
 		{Name: "re.findall", At: Anywhere, Gives: KindList, Use: Function, Params: []Param{pattern, text},
 			Doc: "Every match: its text, or its only group, or a tuple of its groups.", Example: `words = re.findall("[a-z]+", "it-ops, sales")`},
 		{Name: "re.sub", At: Anywhere, Gives: KindText, Use: Function, Params: []Param{pattern,
-			{"replacement", KindText, "", `\1 and \g<name> stand for groups`}, text, {"count", KindInt, "0", "at most so many; 0: all"}},
+			{"replacement", KindText, "", `\1 and \g<name> stand for groups`}, text, {"count", KindInt, "0", "maximum number of replacements; 0: all"}},
 			Doc: "The text with its matches replaced.", Example: `login = re.sub("[^a-z0-9]", "", "it-ops 7")`},
-		{Name: "re.split", At: Anywhere, Gives: KindTexts, Use: Function, Params: []Param{pattern, text, {"maxsplit", KindInt, "0", "at most so many times; 0: at all"}},
-			Doc: "What is between the matches.", Example: `parts = re.split("[;,] *", "ann; bob, eve")`},
+		{Name: "re.split", At: Anywhere, Gives: KindTexts, Use: Function, Params: []Param{pattern, text, {"maxsplit", KindInt, "0", "maximum number of splits; 0: all"}},
+			Doc: "The text between the matches.", Example: `parts = re.split("[;,] *", "ann; bob, eve")`},
 	}
 }

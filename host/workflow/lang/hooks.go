@@ -45,15 +45,15 @@ func stepEntries() []Entry {
 	options := Param{"options", KindDict, "{}", "the plugin's own"}
 	steps := []Entry{
 		{Name: "step.generate", Gives: KindSecret, Use: Function, Params: []Param{
-			{"policy", KindPolicy, "None", "the workflow's, without it"},
+			{"policy", KindPolicy, "None", "default: the workflow's"},
 			credential,
 			{"generator", KindBackend, "None", "a backend whose own generator is asked"},
-			{"targets", KindBackends, "None", "the backends that it has to satisfy; all of the workflow, without them"}},
+			{"targets", KindBackends, "None", "backends whose rules it must satisfy; default: all of the workflow"}},
 			Doc:     "A new password that satisfies every target.",
 			Example: "password = step.generate()"},
 		{Name: "step.set", Gives: KindNone, Use: Function, Params: with(value, credential,
-			Param{"must_change", KindBool, "None", "whether its owner has to change it at the next logon; the backend's default, without it"},
-			Param{"hash_format", KindText, `""`, "what kind of hash the value is; a plain value, without it"}, options),
+			Param{"must_change", KindBool, "None", "whether the owner must change it at the next logon; default: the backend's"},
+			Param{"hash_format", KindText, `""`, "form of the hash, if the value is one; default: a plain value"}, options),
 			Doc: "Gives an account this password, as an administrator.", Example: "step.set(target, user.login, step.generate())"},
 		{Name: "step.change", Gives: KindNone, Use: Function, Params: with(
 			Param{"old", KindValue, "", "the present password"}, Param{"new", KindValue, "", "the new one"}, credential, options),
@@ -108,7 +108,7 @@ func rowEntries() []Entry {
 		{"password", KindSecret, "The present password of the user's only account and kind; None if it has several, or if it is not certain."},
 		{"passwords", KindDict, "The present passwords by label, or label/kind; None for what is not certain."},
 		{"candidates", KindDict, "Every password that may be the present one, newest first, by the same names."},
-		{"attempts", KindInt, "How often an operation was sent."},
+		{"attempts", KindInt, "Number of operations sent."},
 		{"at", KindText, "When the status was decided, in UTC as RFC 3339 has it; None before."},
 	} {
 		all = append(all, Entry{Name: "r." + a.name, At: InRow, Gives: a.kind, Doc: a.doc,

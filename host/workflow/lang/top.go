@@ -5,42 +5,42 @@ import "slices"
 func topLevel() []Entry {
 	return []Entry{
 		{Name: "workflow", At: AtTop, Gives: KindNone, Rename: "flow", Use: Function, Params: []Param{
-			{"users", KindSource, "", "whom it is about"},
+			{"users", KindSource, "", "the users to treat"},
 			{"backend", KindBackend, "None", "where a workflow without rotate sets passwords"},
 			{"rotate", KindHook, "None", "what happens to one user"},
-			{"select", KindHook, "None", "who is due; all, without it"},
-			{"order_by", KindTexts, "[]", "columns to sort by; the order of the source, without them"},
+			{"select", KindHook, "None", "decides who is due; default: everyone"},
+			{"order_by", KindTexts, "[]", "columns to sort by; default: the order of the source"},
 			{"wave", KindHook, "None", "the name of a user's wave"},
-			{"waves", KindWaves, "{}", "the waves in their order; one, all, without them"},
+			{"waves", KindWaves, "{}", "the waves in their order; default: one wave, all"},
 			{"policy", KindPolicy, "None", "what step.generate() makes; every backend's own rules hold too"},
-			{"concurrency", KindInt, "None", "the most operations inside one backend at once; the plugin's limit, without it"},
+			{"concurrency", KindInt, "None", "most operations at once inside one backend; default: the plugin's limit"},
 			{"on_failure", KindText, `"keep"`, `"keep" what is applied when a user fails, or "revert" it where the value before is known: the old one of a change, or one that this state directory set`},
-			{"reports", KindReports, "[report.summary()]", "what is written at the end"},
+			{"reports", KindReports, "[report.summary()]", "what to write at the end"},
 		}, Doc: "What to do, called once. One of backend and rotate is required. Without rotate a user is: generate, set on backend (the account is the key), " +
 			"and verify where the backend can without a logon attempt. Without waves twenty failures of one code in a row stop the run, but for codes that are " +
 			"about one account (AccountNotFound, UserNotFound, Ambiguous, AccountStatus, Protected, NoCredential, DuplicateAccount, ScriptFailed).",
 			Example: `workflow(users = csv("users.csv", key = "login"), backend = backend("memory"))`},
 		{Name: "backend", At: AtTop, Gives: KindBackend, Rename: "target", Use: Function, Params: []Param{
 			{"name", KindText, "", "which plugin; rekey backends lists them"},
-			{"label", KindText, "None", "how reports and messages call it; the plugin's name, without it"},
-			{"rate", KindRate, "None", "the most operations a second, minute or hour: N/s, N/m, N/h"},
-			{"concurrency", KindInt, "None", "the most operations at once; may only lower the plugin's limit"},
-			{"timeout", KindDuration, `"30s"`, "the deadline of one operation"},
-			{"attempts", KindInt, "5", "how often an operation is tried that a moment may mend"},
-			{"patience", KindDuration, `"10m"`, "how long an unreachable backend is waited for"},
+			{"label", KindText, "None", "name in reports and messages; default: the plugin's name"},
+			{"rate", KindRate, "None", "most operations per second, minute or hour: N/s, N/m, N/h"},
+			{"concurrency", KindInt, "None", "most operations at once; can only lower the plugin's limit"},
+			{"timeout", KindDuration, `"30s"`, "deadline of one operation"},
+			{"attempts", KindInt, "5", "attempts for transient failures"},
+			{"patience", KindDuration, `"10m"`, "how long to wait for an unreachable backend"},
 		}, More: "config", Doc: "A system that holds credentials. The other arguments are the plugin's own settings: rekey backends NAME lists them. " +
 			"Two backends of one plugin need different labels.",
 			Example: `directory = backend("memory", label = "directory", rate = "40/s", create = True)`},
 		{Name: "BACKEND.accounts", At: AtTop, Gives: KindSource, Use: Function, Params: []Param{
-			{"filter", KindText, `""`, "in the target's own syntax; all accounts, without it"},
+			{"filter", KindText, `""`, "in the target's own syntax; default: all accounts"},
 			{"attributes", KindTexts, "[]", "what else to read; each is a column, a list where an account has several values"},
-			{"secrets", KindTexts, "[]", "which of the attributes are secret"},
+			{"secrets", KindTexts, "[]", "those of the attributes that are secret"},
 			{"key", KindText, `"login"`, "the column that tells users apart"},
 		}, Doc: "The accounts of a backend as users, with the columns id, login, name, mail and status and the attributes asked for.",
 			Example: "directory = backend(\"memory\")\nworkflow(users = directory.accounts(), backend = directory)"},
 		{Name: "wave_rule", At: AtTop, Gives: KindWave, Rename: "canary", Use: Function, Params: []Param{
-			{"size", KindInt, "None", "how many users a batch has; all, without it"},
-			{"take", KindInt, "None", "how many users the wave takes where there is no wave hook; the last takes the rest"},
+			{"size", KindInt, "None", "users per batch; default: all"},
+			{"take", KindInt, "None", "users that the wave takes if there is no wave hook; the last wave takes the rest"},
 			{"pause", KindDuration, "None", "how long to wait after each batch"},
 			{"hold", KindText, "None", `"approval": after this wave the run waits for rekey approve`},
 			{"max_failures", KindFailures, "None", "stop when more than so many users of the wave, or so many percent, are failed, partial or unknown; a resume counts on, without --over-threshold"},
@@ -58,12 +58,12 @@ func paramEntries() []Entry {
 			{"help", KindText, `""`, "one line for rekey run --help"},
 		}
 	}
-	const without = "the value if none is given; without it, one has to be"
+	const without = "default value; required if omitted"
 	limits := func(of Kind) []Param {
-		return []Param{{"min", of, "None", "the least"}, {"max", of, "None", "the most"}}
+		return []Param{{"min", of, "None", "minimum"}, {"max", of, "None", "maximum"}}
 	}
 	choice := common(KindText, without)
-	choice = slices.Insert(choice, 1, Param{"choices", KindTexts, "", "the values that it may have"})
+	choice = slices.Insert(choice, 1, Param{"choices", KindTexts, "", "the allowed values"})
 	choice = append(choice, Param{"aliases", KindTypes, "{}", "other spellings: {alias: choice}"})
 	return []Entry{
 		{Name: "param", At: AtTop, Use: Namespace, Rename: "setting", Doc: "What the command line gives a script, as NAME=VALUE. rekey check and rekey docs go on without values: with the default, else with an empty one."},
@@ -101,24 +101,24 @@ func secretEntries() []Entry {
 func policyEntries() []Entry {
 	return []Entry{
 		{Name: "policy", At: AtTop, Gives: KindPolicy, Rename: "password_policy", Use: Function, Params: []Param{
-			{"length", KindInt, "None", "how many characters"},
-			{"min_length", KindInt, "None", "at least so many"},
-			{"max_length", KindInt, "None", "at most so many"},
-			{"lower", KindInt, "None", "at least so many lower-case letters"},
-			{"upper", KindInt, "None", "at least so many upper-case letters"},
-			{"digits", KindInt, "None", "at least so many digits"},
-			{"symbols", KindInt, "None", "at least so many that are neither letters nor digits"},
-			{"allowed_symbols", KindText, "None", "of the symbols only these"},
-			{"forbid", KindText, "None", "none of these characters"},
-			{"max_repeat", KindInt, "None", "no run of one character longer than this"},
+			{"length", KindInt, "None", "number of characters"},
+			{"min_length", KindInt, "None", "minimum number of characters"},
+			{"max_length", KindInt, "None", "maximum number of characters"},
+			{"lower", KindInt, "None", "minimum number of lower-case letters"},
+			{"upper", KindInt, "None", "minimum number of upper-case letters"},
+			{"digits", KindInt, "None", "minimum number of digits"},
+			{"symbols", KindInt, "None", "minimum number of characters that are neither letters nor digits"},
+			{"allowed_symbols", KindText, "None", "the only symbols to use"},
+			{"forbid", KindText, "None", "characters that must not occur"},
+			{"max_repeat", KindInt, "None", "longest run of one character"},
 			{"no_account_name", KindBool, "None", "must not contain the account's name"},
 			{"blocklist", KindBool, "None", "must not contain a common password"},
 		}, Doc: "Rules for generated passwords. What is written is a demand; the rest are wishes that give way to a backend's rules: length 20, one of each class, no account name, no common password.",
 			Example: `password_policy = policy(length = 24, symbols = 2, forbid = "\"'")`},
-		{Name: "policy.pin", At: AtTop, Gives: KindPolicy, Use: Function, Params: []Param{{"length", KindInt, "6", "how many digits"}},
+		{Name: "policy.pin", At: AtTop, Gives: KindPolicy, Use: Function, Params: []Param{{"length", KindInt, "6", "number of digits"}},
 			Doc: "Digits only.", Example: `voicemail = policy.pin(length = 8)`},
 		{Name: "policy.words", At: AtTop, Gives: KindPolicy, Use: Function, Later: "policy()", Params: []Param{
-			{"count", KindInt, "6", "how many words"}, {"separator", KindText, `"-"`, "what is between them"}}, Doc: "Words of a list."},
+			{"count", KindInt, "6", "number of words"}, {"separator", KindText, `"-"`, "text between words"}}, Doc: "Words of a list."},
 		{Name: "policy.parse", At: AtTop, Gives: KindPolicy, Use: Function, Later: "policy()", Params: []Param{{"text", KindText, "", "of passwordrules"}},
 			Doc: "The passwordrules grammar of browsers and password managers."},
 	}
