@@ -272,3 +272,96 @@ func TestAnAttemptIsFreeWhileAllWait(t *testing.T) {
 		stop()
 	}
 }
+
+// opened is a circuit that is open.
+func opened() *circuit {
+	var c circuit
+	c.init()
+	for range circuitLimit {
+		c.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+	}
+	return &c
+}
+
+// TestACircuitClosesForTheAnswerOfWhatItLetThrough: a good answer of an operation
+// that was sent before it opened tells nothing of the target now.
+func TestACircuitClosesForTheAnswerOfWhatItLetThrough(t *testing.T) {
+	c := opened()
+	c.saw(nil)
+	if !c.holds() {
+		t.Error("it was closed by an answer from before")
+	}
+	c.letOne()
+	if !c.passes() || c.passes() {
+		t.Error("it lets one operation through, and no second one")
+	}
+	c.saw(nil)
+	if c.holds() || c.passes() {
+		t.Error("the answer of what it let through closes it, and nothing passes for itself then")
+	}
+	c.letOne()
+	if c.passes() {
+		t.Error("a closed circuit has nothing to let through")
+	}
+}
+
+// TestWhoWaitsForACircuitKnowsWhetherItIsTheProbe.
+func TestWhoWaitsForACircuitKnowsWhetherItIsTheProbe(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	shut := opened()
+	shut.reset()
+	probed, back := opened(), opened()
+	probed.letOne()
+	time.AfterFunc(5*time.Millisecond, back.reset)
+	for _, c := range []struct {
+		name    string
+		circuit *circuit
+		ctx     context.Context
+		through bool
+		fails   bool
+	}{
+		{"closed", shut, t.Context(), false, false}, {"closed, and the run stops", shut, ended, false, false},
+		{"open, one is let through", probed, t.Context(), true, false}, {"closed while it waits", back, t.Context(), false, false},
+		{"open until the run stops", opened(), ended, false, true},
+	} {
+		if through, err := c.circuit.waitClosed(c.ctx); through != c.through || (err != nil) != c.fails {
+			t.Errorf("%s: through %v, %v", c.name, through, err)
+		}
+	}
+}
+
+// TestATargetIsLookedAtUntilItIsBack, the patience ends, or the run does.
+func TestATargetIsLookedAtUntilItIsBack(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, c := range []struct {
+		name   string
+		ctx    context.Context
+		closed bool // by an answer meanwhile
+		bad    bool // says Check
+		checks bool
+		want   bool
+	}{
+		{"back by Check", t.Context(), false, false, true, true}, {"away", t.Context(), false, true, true, false},
+		{"back by an answer", t.Context(), true, true, true, true}, {"nobody to ask", t.Context(), false, false, false, false},
+		{"the run has ended", ended, false, false, true, false},
+	} {
+		x := newTarget(t, newBook(0))
+		x.bad = c.bad
+		l := &lane{backend: x.backend("a")}
+		l.cond = sync.NewCond(&l.mu)
+		if l.circuit.init(); !c.closed {
+			for range circuitLimit {
+				l.circuit.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+			}
+		}
+		if c.checks {
+			l.backend.Abilities = append(l.backend.Abilities, sdk.CanCheck)
+		}
+		clock := &skipClock{now: time.Now()}
+		if got := l.comesBack(c.ctx, clock, clock.now.Add(time.Second)); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

@@ -20,9 +20,6 @@ func (SystemClock) Now() time.Time { return time.Now() }
 
 // Sleep waits.
 func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -292,7 +292,7 @@ func (c *crew) batch(i int, rule WaveRule, after int64) (int64, error) {
 			})
 		}
 		left -= len(list)
-		if len(list) < want || rule.Size > 0 && left == 0 {
+		if len(list) < want || left == 0 {
 			c.crash.at(CrashBatchDispatched)
 			return after, nil
 		}
@@ -301,8 +301,8 @@ func (c *crew) batch(i int, rule WaveRule, after int64) (int64, error) {
 
 // moreAfter reports whether the run has open users beyond the position.
 func (c *crew) moreAfter(wave int, after int64) (bool, error) {
-	for i := wave; i < len(c.Waves); i++ {
-		list, err := c.Plan.OpenUsers(i, after, 1)
+	for i := range c.Waves[wave:] {
+		list, err := c.Plan.OpenUsers(wave+i, after, 1)
 		if err != nil || len(list) > 0 {
 			return len(list) > 0, err
 		}
@@ -314,9 +314,6 @@ func (c *crew) moreAfter(wave int, after int64) (bool, error) {
 // hold ends the run for approval after a wave that asks for it.
 func (c *crew) hold(i int, rule WaveRule) (bool, error) {
 	if !rule.Hold || c.Approved(rule.Name) {
-		return false, nil
-	}
-	if i+1 == len(c.Waves) {
 		return false, nil
 	}
 	later, err := c.moreAfter(i+1, 0)

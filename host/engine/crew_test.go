@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// skips is a rotate that does nothing.
+var skips = script(func(context.Context, source.Row, *Steps) Verdict { return Verdict{Kind: SaidSkip} })
+
+// TestAWavePausesBetweenItsBatches, and not before nothing; a batch may be larger
+// than what is read at once.
+func TestAWavePausesBetweenItsBatches(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		users, size int
+		pause       time.Duration
+		pauses      int
+	}{
+		{"three batches", 5, 2, time.Minute, 2}, {"they come out even", 4, 2, time.Minute, 1}, {"one batch", 5, 0, time.Minute, 0},
+		{"no pause", 5, 2, 0, 0}, {"more than a page", page + 3, page + 2, time.Minute, 1},
+	} {
+		b := newBook(c.users)
+		w := &stopwatch{}
+		job := jobOf(b, skips, newTarget(t, b).backend("a"))
+		job.Clock, job.Waves[0].Size, job.Waves[0].Pause = w, c.size, c.pause
+		apply(t, job)
+		ended := len(b.records)
+		if ended != c.users || len(w.waited) != c.pauses || slices.ContainsFunc(w.waited, func(d time.Duration) bool { return d != time.Minute }) {
+			t.Errorf("%s: %d of %d users ended, pauses of %v; want all, and %d", c.name, ended, c.users, w.waited, c.pauses)
+		}
+	}
+}
+
+// stopping ends the run in its first pause.
+type stopping struct {
+	fastClock
+	stop context.CancelFunc
+}
+
+func (s stopping) Sleep(ctx context.Context, _ time.Duration) error {
+	s.stop()
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func TestARunThatStopsInAPauseBeginsNoFurtherBatch(t *testing.T) {
+	b := newBook(6)
+	ctx, cancel := context.WithCancel(t.Context())
+	job := jobOf(b, skips, newTarget(t, b).backend("a"))
+	job.Clock, job.Stop, job.Waves[0].Size, job.Waves[0].Pause = stopping{stop: cancel}, ctx, 2, time.Minute
+	if end := apply(t, job); !end.Interrupted || len(b.records) != 2 {
+		t.Errorf("interrupted %v, %d users ended; want the first two", end.Interrupted, len(b.records))
+	}
+}
+
+// TestAWaveWithALimitIsGated by what its backends do at once, also where nobody
+// may fail.
+func TestAWaveWithALimitIsGated(t *testing.T) {
+	for _, c := range []struct {
+		failures, percent, want int
+	}{{-1, -1, 0}, {0, -1, 9}, {3, -1, 9}, {-1, 0, 9}, {-1, 50, 9}} {
+		cr := newCrew(t.Context(), Job{Clock: fastClock{}, Planned: []int64{10}, Backends: []Backend{{Concurrency: 4}, {Concurrency: 9}, {Concurrency: 2}}})
+		cr.enter(0, WaveRule{MaxFailures: c.failures, MaxPercent: float64(c.percent)})
+		if cr.gate.limit != c.want {
+			t.Errorf("max_failures %d, max_percent %d: %d, want %d", c.failures, c.percent, cr.gate.limit, c.want)
+		}
+	}
+}
+
+// unreadable is a plan that cannot be read.
+type unreadable struct{ *book }
+
+func (unreadable) OpenUsers(int, int64, int) ([]ledger.User, error) {
+	return nil, errors.New("input/output error")
+}
+
+// TestAHoldIsForUsersThatAreLeft: nobody approves what nobody waits for.
+func TestAHoldIsForUsersThatAreLeft(t *testing.T) {
+	first, third := func(int64) int { return 0 }, func(int64) int { return 2 }
+	for _, c := range []struct {
+		name     string
+		wave     int
+		asks     bool // its rule
+		waveOf   func(int64) int
+		approved bool
+		broken   bool
+		already  string // held in the ledger
+		held     bool
+		records  int
+	}{
+		{name: "users of a later wave", asks: true, waveOf: third, held: true, records: 1},
+		{name: "a wave that does not ask", waveOf: third},
+		{name: "approved", asks: true, waveOf: third, approved: true},
+		{name: "nobody later", asks: true, waveOf: first},
+		{name: "the last wave", wave: 2, asks: true, waveOf: third},
+		{name: "held before", asks: true, waveOf: third, already: "w", held: true},
+		{name: "another one was held before", asks: true, waveOf: third, already: "v", held: true, records: 1},
+		{name: "who is left cannot be read", asks: true, waveOf: third, broken: true},
+	} {
+		b := newBook(3)
+		b.waveOf = c.waveOf
+		job := jobOf(b, nil)
+		job.Waves, job.Held, job.Approved = append(append(all(), all()...), all()...), c.already, func(string) bool { return c.approved }
+		if c.broken {
+			job.Plan = unreadable{b}
+		}
+		cr := newCrew(t.Context(), job)
+		cr.writer = newWriter(b, nil)
+		held, err := cr.hold(c.wave, WaveRule{Name: "w", Hold: c.asks})
+		_ = cr.writer.close()
+		if held != c.held || (err != nil) != c.broken || len(b.records) != c.records || (cr.ending.Held == "w") != c.held {
+			t.Errorf("%s: held %v (%q), %v, %d records; want %v, %d", c.name, held, cr.ending.Held, err, len(b.records), c.held, c.records)
+		}
+	}
+}
+
+// TestUsersBeyondAPositionAreThoseOfItsWaveAndOfAllLaterOnes.
+func TestUsersBeyondAPositionAreThoseOfItsWaveAndOfAllLaterOnes(t *testing.T) {
+	b := newBook(4)
+	b.waveOf = func(pos int64) int { return map[int64]int{1: 0, 2: 0, 3: 2, 4: 2}[pos] }
+	job := jobOf(b, nil)
+	job.Waves = append(append(all(), all()...), all()...)
+	cr := newCrew(t.Context(), job)
+	for _, c := range []struct {
+		wave  int
+		after int64
+		want  bool
+	}{{0, 1, true}, {0, 2, true}, {1, 0, true}, {2, 3, true}, {2, 4, false}, {3, 0, false}} {
+		if got, err := cr.moreAfter(c.wave, c.after); got != c.want || err != nil {
+			t.Errorf("wave %d after %d: %v, %v; want %v", c.wave, c.after, got, err, c.want)
+		}
+	}
+	cr.Plan = unreadable{b}
+	if more, err := cr.moreAfter(0, 0); more || err == nil {
+		t.Errorf("unreadable: %v, %v", more, err)
+	}
+}
+
+func TestAValueHasToDoWithoutTheNamesOfItsUser(t *testing.T) {
+	for key, want := range map[string][]string{"ann": {"ann"}, "ann@example.org": {"ann@example.org", "ann"}, "@ann": {"@ann"}, "a@b@c": {"a@b@c", "a"}} {
+		if got := namesOf(source.Row{Key: key}); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", key, got, want)
+		}
+	}
+}
+
+// TestAnEndingHasToFitWhatWasDone.
+func TestAnEndingHasToFitWhatWasDone(t *testing.T) {
+	intent := journal.Record{Kind: journal.Intent, Step: 2, Verb: journal.Set, Backend: "a", Account: "ann"}
+	found := journal.Record{Kind: journal.Answer, Step: 2, Verb: journal.Find, Backend: "a", Account: "ann", Outcome: sdk.Applied}
+	for _, c := range []struct {
+		name    string
+		verdict Verdict
+		log     []journal.Record
+		steps   int // that the hook took
+		want    sdk.Code
+	}{
+		{"skip() at once", Verdict{Kind: SaidSkip}, nil, 0, ""},
+		{"skip() after a find", Verdict{Kind: SaidSkip}, []journal.Record{found}, 2, ""},
+		{"skip() after a set", Verdict{Kind: SaidSkip}, []journal.Record{intent}, 2, ScriptError},
+		{"done after a set", Verdict{Kind: SaidDone}, []journal.Record{intent}, 2, ""},
+		{"done before a step that was taken", Verdict{}, []journal.Record{intent}, 1, Diverged},
+		{"raised before a step that was taken", Verdict{Kind: Raised, Fault: &Fault{Code: ScriptFailed}}, []journal.Record{intent}, 1, ScriptFailed},
+	} {
+		s := &Steps{history: journal.Read(c.log), n: c.steps}
+		got := s.checked(c.verdict)
+		code := sdk.Code("")
+		if got.Fault != nil {
+			code = got.Fault.Code
+		}
+		if code != c.want || c.want == "" && got.Kind != c.verdict.Kind {
+			t.Errorf("%s: %v %q, want %q", c.name, got.Kind, code, c.want)
+		}
+	}
+}
+
+// idle is a crew whose records nobody commits.
+func idle(ctx context.Context) *crew {
+	c := newCrew(ctx, Job{Clock: fastClock{}})
+	c.writer = &writer{wake: make(chan struct{}, 1)}
+	return c
+}
+
+// TestWhoFailsOfTheStopGoesBackToPending: of those that fail once a run stops
+// only who has sent something counts.
+func TestWhoFailsOfTheStopGoesBackToPending(t *testing.T) {
+	for _, c := range []struct {
+		name                   string
+		status                 journal.Status
+		stopped, sent, earlier bool
+		want                   bool
+	}{
+		{"failed while the run goes on", journal.Failed, false, false, false, true},
+		{"failed, nothing sent", journal.Failed, true, false, false, false},
+		{"failed, sent", journal.Failed, true, true, false, true},
+		{"failed, sent by an earlier process", journal.Failed, true, false, true, true},
+		{"done, nothing sent", journal.Done, true, false, false, true},
+	} {
+		cr := idle(t.Context())
+		s := &Steps{crew: cr, history: journal.Read(nil)}
+		s.ticket.admitted.Store(c.sent)
+		s.history.Replay.Sent = c.earlier
+		if c.stopped {
+			cr.softEnd(errStopped)
+		}
+		if got := cr.count(s, journal.Record{Detail: journal.Detail{Status: c.status}}); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestARunSaysFirstWhyItStopped, once, and nothing where it was interrupted.
+func TestARunSaysFirstWhyItStopped(t *testing.T) {
+	cr := idle(t.Context())
+	cr.stop("first")
+	cr.stop("second")
+	if cr.ending.Stopped != "first" || len(cr.writer.queue) != 1 {
+		t.Errorf("stopped for %q, %d records; want the first reason, once", cr.ending.Stopped, len(cr.writer.queue))
+	}
+	cr = idle(t.Context())
+	cr.interrupt()
+	cr.stop("later")
+	if cr.ending.Stopped != "" || len(cr.writer.queue) != 0 || cr.soft.Err() == nil {
+		t.Errorf("interrupted, and stopped for %q, %d records", cr.ending.Stopped, len(cr.writer.queue))
+	}
+}
+
+// TestWhoHasSentSomethingGoesOnWhenARunStops, unless it is cancelled or the
+// ledger is gone.
+func TestWhoHasSentSomethingGoesOnWhenARunStops(t *testing.T) {
+	for _, c := range []struct {
+		name                             string
+		stopped, cancelled, broken, sent bool
+		want                             bool
+	}{
+		{name: "nothing happened", want: true}, {name: "stopped, nothing sent", stopped: true}, {name: "stopped, sent", stopped: true, sent: true, want: true},
+		{name: "cancelled, sent", cancelled: true, sent: true}, {name: "no ledger, sent", broken: true, sent: true},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cr := idle(ctx)
+		s := &Steps{crew: cr}
+		s.ticket.admitted.Store(c.sent)
+		if c.stopped {
+			cr.softEnd(errStopped)
+		}
+		if c.cancelled {
+			cancel()
+		}
+		if c.broken {
+			cr.fatal = errors.New("no space left on device")
+		}
+		if err := cr.goOn(s); (err == nil) != c.want {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		cancel()
+	}
+}
+
+// TestWhoIsLetThroughAnOpenCircuitStaysSo until it has sent something.
+func TestWhoIsLetThroughAnOpenCircuitStaysSo(t *testing.T) {
+	for _, c := range []struct{ before, now, want bool }{{false, false, false}, {false, true, true}, {true, false, true}, {true, true, true}} {
+		l := &lane{}
+		if l.circuit.init(); c.now {
+			for range circuitLimit {
+				l.circuit.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+			}
+			l.circuit.letOne()
+		}
+		cr := idle(t.Context())
+		s := &Steps{crew: cr, through: c.before}
+		if err := cr.admit(s, l); err != nil || s.through != c.want {
+			t.Errorf("let through before %v, now %v: %v, %v; want %v", c.before, c.now, s.through, err, c.want)
+		}
+	}
+}
