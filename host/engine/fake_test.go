@@ -176,6 +176,9 @@ func (x *target) current(account string) string {
 }
 
 func (x *target) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+	if len(ops) == 0 {
+		x.t.Error("a frame without an operation was sent")
+	}
 	for n, op := range ops {
 		go func() { answer(n, x.one(op)) }()
 	}
@@ -302,4 +305,19 @@ func jobOf(b *book, hooks Hooks, backends ...Backend) Job {
 		Row:   func(u ledger.User) (source.Row, error) { return source.Row{Key: u.Key}, nil },
 		Waves: all(), Planned: []int64{int64(b.users), math.MaxInt32}, Approved: func(string) bool { return false },
 		Clock: fastClock{}, Random: rand.Reader, Stop: context.Background()}
+}
+
+// working is a crew at work, for tests of what its users do.
+func working(t *testing.T, job Job) *crew {
+	t.Helper()
+	c := newCrew(t.Context(), job)
+	stop := c.start()
+	t.Cleanup(func() {
+		stop()
+		for _, l := range c.lanes {
+			l.close()
+		}
+		_ = c.writer.close()
+	})
+	return c
 }

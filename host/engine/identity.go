@@ -144,7 +144,7 @@ func (x *executor) own() (*sdk.Error, error) {
 		return nil, nil
 	}
 	who, refusal, err := x.resolve(step, x.lane)
-	if refusal != nil || err != nil || who.ID == "" {
+	if who.ID == "" {
 		return refusal, err // a name of no account: what is sent will be refused
 	}
 	x.identity = identityOf(x.lane.backend, step.Account, who)
@@ -177,7 +177,7 @@ func (s *Steps) resolve(step Step, l *lane) (sdk.Identity, *sdk.Error, error) {
 			return sdk.Identity{}, nil, err
 		}
 		who, err := l.names.of(step.Account)
-		if isCancelled(err) || s.crew.hard.Err() != nil {
+		if s.crew.hard.Err() != nil {
 			return sdk.Identity{}, nil, cancelled()
 		}
 		e := uncancelled(sdk.AsError(err, sdk.TargetError))
@@ -194,19 +194,19 @@ func (s *Steps) resolve(step Step, l *lane) (sdk.Identity, *sdk.Error, error) {
 		}
 		if pending(e.Code) { // it would say so to every user
 			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
-			return who, nil, cancelled()
+			return sdk.Identity{}, nil, cancelled()
 		}
 		l.saw(sdk.Refuse(e))
 		if !l.free(e) {
 			spent++
 		}
 		if !passing(e.Code) || spent >= l.backend.Attempts {
-			return who, e, nil
+			return sdk.Identity{}, e, nil
 		}
 		wait := max(e.RetryAfter, s.crew.jitter(backoff))
 		s.crew.tellWait(l, e, wait)
 		if s.pause(l, wait, s.changed()) != nil {
-			return who, nil, cancelled()
+			return sdk.Identity{}, nil, cancelled()
 		}
 	}
 }

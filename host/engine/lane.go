@@ -177,8 +177,8 @@ func (l *lane) next(limit int) (frame, dropped []*parcel, ok bool) {
 			dropped = l.dropUnsent()
 		}
 		room := l.backend.credit() - l.inFlight
-		if room >= min(frameSize, l.backend.credit()/4) || l.inFlight == 0 {
-			frame = l.pick(min(limit, max(room, 1)))
+		if room >= min(frameSize, l.backend.credit()/4) {
+			frame = l.pick(min(limit, room))
 		}
 		if len(frame) > 0 || len(dropped) > 0 || l.closed {
 			l.inFlight += len(frame)

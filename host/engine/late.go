@@ -160,7 +160,7 @@ func (x *executor) outwait(o loss) error {
 	if o.here {
 		return postponed(label, x.step.Account)
 	}
-	if wait := o.until.Sub(x.crew.clock.Now()); o.happened() && wait > 0 {
+	if wait := o.until.Sub(x.crew.clock.Now()); wait > 0 {
 		x.crew.notice("backend %s: an attempt of an earlier process got no answer and may still reach %s: waiting until %s",
 			label, x.step.Account, o.until.Local().Format(time.TimeOnly))
 		if x.pause(x.lane, wait, x.changed()) != nil {
