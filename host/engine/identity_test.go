@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // knowing makes the target know accounts by several names.
@@ -214,7 +216,12 @@ func TestNamesAreAskedForManyAtOnce(t *testing.T) {
 	web := knowing(x, "", nil)
 	well, calls := x.resolve, 0
 	var mu sync.Mutex
+	var asking atomic.Int32
 	x.resolve = func(names []string) ([]sdk.Identity, error) {
+		if n := asking.Add(1); n > mostQuestions {
+			t.Errorf("%d questions at once", n)
+		}
+		defer asking.Add(-1)
 		time.Sleep(time.Millisecond) // as a process and a network take
 		mu.Lock()
 		defer mu.Unlock()
@@ -245,5 +252,72 @@ func TestATargetThatIsAwayWhenItIsAskedStopsTheRun(t *testing.T) {
 	}
 	if n := b.counts()[ledger.Pending]; e.Stopped == "" || n < 400 || x.n != 0 {
 		t.Errorf("stopped %q, %v, %d sends; want it to stop with most pending and nothing sent", e.Stopped, b.counts(), x.n)
+	}
+}
+
+// TestAnotherNameWithAnotherValueIsFound of the same account and kind, where it
+// has that value or may have it.
+func TestAnotherNameWithAnotherValueIsFound(t *testing.T) {
+	record := func(step int, account, kind, value string) journal.Record {
+		r := journal.Record{Kind: journal.Intent, Step: step, Verb: journal.Set, Backend: "web", Account: account, Cred: kind, Detail: journal.Detail{Identity: "one"}}
+		if value == "" {
+			r.Verb = journal.Reset
+			return r
+		}
+		r.Sealed = []byte(value)
+		return r
+	}
+	refused := record(1, "cyril", "", "other")
+	refused.Kind, refused.Outcome, refused.Sealed = journal.Outcome, sdk.Refused, nil
+	stranger := record(1, "cyril", "", "other")
+	stranger.Detail.Identity = "two"
+	for _, c := range []struct {
+		name string
+		log  []journal.Record
+		want string
+	}{
+		{"none", nil, ""}, {"another value", []journal.Record{record(1, "cyril", "", "other")}, "web cyril"}, {"the same value", []journal.Record{record(1, "cyril", "", "value")}, ""},
+		{"a value that the target picks", []journal.Record{record(1, "cyril", "", "")}, "web cyril"}, {"another kind", []journal.Record{record(1, "cyril", "sip", "other")}, ""},
+		{"the same name", []journal.Record{record(1, "cy", "", "other")}, ""}, {"refused", []journal.Record{record(1, "cyril", "", "other"), refused}, ""},
+		{"another account", []journal.Record{stranger}, ""},
+	} {
+		cr := idle(t.Context())
+		cr.vault = newBook(0)
+		s := &Steps{crew: cr, history: journal.Read(c.log)}
+		call := journal.Call{Verb: journal.Set, Credential: journal.Credential{Backend: "web", Account: "cy"}}
+		x := s.executor(Step{Backend: "web", Account: "cy"}, nil, &journal.RecordedStep{Call: call, Identity: "one"})
+		if got := x.otherName(secret.New("value")); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestANameThatIsNotResolvedForAMomentIsAskedForAgain, as often as an operation
+// is tried, and nothing is sent unasked.
+func TestANameThatIsNotResolvedForAMomentIsAskedForAgain(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		fails      int
+		code       sdk.Code
+		asks, sent int
+		want       sdk.Code
+	}{
+		{"for a moment", 2, sdk.Unreachable, 3, 1, ""}, {"for long", 100, sdk.Unreachable, 3, 0, sdk.Unreachable},
+		{"there is none", 100, sdk.AccountNotFound, 1, 1, ""},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		web := knowing(x, "", nil)
+		well, n := x.resolve, 0
+		x.resolve = func(names []string) ([]sdk.Identity, error) {
+			if n++; n <= c.fails {
+				return []sdk.Identity{{Err: sdk.Errorf(c.code, "not now")}}, nil
+			}
+			return well(names)
+		}
+		apply(t, jobOf(b, sets(map[string][]string{"user1": {"web/ann"}}), web))
+		if got := b.finished(1); n != c.asks || x.n != c.sent || got.Code != c.want {
+			t.Errorf("%s: asked %d times, sent %d, %q; want %d, %d, %q", c.name, n, x.n, got.Code, c.asks, c.sent, c.want)
+		}
 	}
 }

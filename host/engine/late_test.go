@@ -475,3 +475,66 @@ func TestALostResetIsOvertakenByNoValue(t *testing.T) {
 		}
 	}
 }
+
+// frozen is a clock that stands still.
+type frozen struct {
+	stopwatch
+	now time.Time
+}
+
+func (f *frozen) Now() time.Time { return f.now }
+
+// TestWhatWasLostIsWaitedForAsLongAsItMayCome, and no moment longer.
+func TestWhatWasLostIsWaitedForAsLongAsItMayCome(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		name string
+		lost loss
+		want time.Duration // 0: not at all
+		late bool          // another process has to go on
+	}{
+		{"nothing", loss{}, 0, false}, {"long ago", loss{until: now.Add(-time.Hour)}, 0, false}, {"until now", loss{until: now}, 0, false},
+		{"for a while", loss{until: now.Add(time.Hour)}, time.Hour, false}, {"here", loss{here: true, until: now.Add(time.Hour)}, 0, true},
+	} {
+		clock, told := &frozen{now: now}, 0
+		cr := idle(t.Context())
+		cr.clock, cr.Notice = clock, func(string) { told++ }
+		s := &Steps{crew: cr, history: journal.Read(nil)}
+		err := s.executor(Step{}, queued(0), &journal.RecordedStep{}).outwait(c.lost)
+		if (err != nil) != c.late || (told == 1) != (c.want > 0) || len(clock.waited) != told || told == 1 && clock.waited[0] != c.want {
+			t.Errorf("%s: %v, waited %v, told %d times; want %v", c.name, err, clock.waited, told, c.want)
+		}
+	}
+}
+
+// TestWhatCannotReplaceAValue is the same value, or a change from another one.
+func TestWhatCannotReplaceAValue(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		sealed, old   string
+		op            string
+		value         string
+		cannotReplace bool
+	}{
+		{"the same value", "new", "", "", "new", true}, {"another one", "other", "", "", "new", false}, {"one that the target picks", "", "", "", "new", false},
+		{"a value, before one that the target picks", "other", "", "", "", false}, {"a change from it", "other", "new", "", "new", false},
+		{"a change from another one", "other", "old", "", "new", true}, {"a change that goes on by a set", "other", "old", "set", "new", false},
+	} {
+		intent := &journal.Record{Detail: journal.Detail{Op: c.op}}
+		if c.sealed != "" {
+			intent.Sealed = []byte(c.sealed)
+		}
+		if c.old != "" {
+			intent.SealedOld = []byte(c.old)
+		}
+		value := secret.Value{}
+		if c.value != "" {
+			value = secret.New(c.value)
+		}
+		cr := idle(t.Context())
+		cr.vault = newBook(0)
+		if got, err := (&executor{Steps: &Steps{crew: cr}}).cannotOvertake(intent, value); got != c.cannotReplace || err != nil {
+			t.Errorf("%s: %v, %v; want %v", c.name, got, err, c.cannotReplace)
+		}
+	}
+}

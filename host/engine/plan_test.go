@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -89,6 +91,90 @@ func TestAWaveIsOneOfTheWorkflow(t *testing.T) {
 		got, err := p.waveOf(t.Context(), source.Row{})
 		if told := fmt.Sprint(err); got != c.want || c.err != "" && told != c.err || c.err == "" && err != nil {
 			t.Errorf("%s: %d, %v; want %d, %q", c.name, got, err, c.want, c.err)
+		}
+	}
+}
+
+// TestAPlanCountsItsUsers, by wave, and those that it skips.
+func TestAPlanCountsItsUsers(t *testing.T) {
+	rows := func(n int) (list pages) {
+		for i := range n {
+			list = append(list, source.Row{Line: i + 2, Key: keyOf(int64(i))})
+		}
+		return list
+	}
+	odd := func(_ context.Context, row source.Row) (bool, string, error) {
+		return (row.Key[len(row.Key)-1]-'0')%2 == 1, "even", nil
+	}
+	second := func(context.Context, source.Row) (string, error) { return "rest", nil }
+	two := []WaveRule{{Name: "canary", Take: 3}, {Name: "rest"}}
+	for _, c := range []struct {
+		name         string
+		users        int
+		selects      func(context.Context, source.Row) (bool, string, error)
+		wave         func(context.Context, source.Row) (string, error)
+		waves        []WaveRule
+		due, skipped int64
+		each         string
+	}{
+		{"all", 8, nil, nil, two[1:], 8, 0, "[8]"}, {"some are skipped", 9, odd, nil, two[1:], 4, 5, "[4]"},
+		{"taken", 8, nil, nil, two, 8, 0, "[3 5]"}, {"fewer than are taken", 2, nil, nil, two, 2, 0, "[2 0]"},
+		{"the last takes the rest", 8, nil, nil, []WaveRule{{Name: "a", Take: 2}, {Name: "b", Take: 2}}, 8, 0, "[2 6]"},
+		{"the first takes all", 8, nil, nil, []WaveRule{{Name: "a"}, {Name: "b"}}, 8, 0, "[8 0]"},
+		{"one that takes some", 8, nil, nil, two[:1], 8, 0, "[8]"},
+		{"by a hook", 8, nil, second, two, 8, 0, "[0 8]"},
+	} {
+		job := PlanJob{Users: rows(c.users), Waves: c.waves, Draft: sheet{}, Hooks: skips, Random: rand.Reader, Select: c.selects, Wave: c.wave}
+		tried := 0
+		job.Rehearse = func(context.Context, Rehearsed) error { tried++; return nil }
+		got, err := MakePlan(t.Context(), job)
+		if err != nil || got.Total != int64(c.users) || got.Due != c.due || got.Skipped != c.skipped || fmt.Sprint(got.Waves) != c.each || tried != c.users {
+			t.Errorf("%s: %+v, %v, %d tried; want %d due, %d skipped, %s", c.name, got, err, tried, c.due, c.skipped, c.each)
+		}
+	}
+}
+
+// TestAnOrderIsByColumnsThatThereAre, the first among them, and none is secret.
+func TestAnOrderIsByColumnsThatThereAre(t *testing.T) {
+	schema := source.Schema{Columns: []source.Column{{Name: "login"}, {Name: "team"}, {Name: "password", Secret: true}}}
+	for _, c := range []struct {
+		by   []string
+		keys string
+		err  string
+	}{
+		{nil, "[]", ""}, {[]string{"login"}, "[0]", ""}, {[]string{"team", "login"}, "[1 0]", ""},
+		{[]string{"age"}, "[]", `there is no column "age"`}, {[]string{"password"}, "[]", `column "password" is secret`},
+	} {
+		p := &planner{PlanJob: PlanJob{OrderBy: c.by, Users: pages{}}, schema: schema}
+		err := p.columns()
+		if fmt.Sprint(p.keys) != c.keys || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%q: %v, %v; want %s, %q", c.by, p.keys, err, c.keys, c.err)
+		}
+	}
+}
+
+// TestAPlanEndsWhenItsListOfProblemsIsFull, and not before.
+func TestAPlanEndsWhenItsListOfProblemsIsFull(t *testing.T) {
+	p := &planner{PlanJob: PlanJob{Users: pages{}}, again: map[defect]*int64{}}
+	for n := 1; n <= source.MaxProblems+1; n++ {
+		err := p.hookFailed("select", source.Row{Key: "ann"}, errors.New("no"))
+		if ends := n > source.MaxProblems; (err != nil) != ends {
+			t.Fatalf("after %d problems: %v", n, err)
+		}
+	}
+}
+
+// TestWishesThatContradictEachOtherAreADefectOfTheScript, and what a target says
+// of a user is none.
+func TestWishesThatContradictEachOtherAreADefectOfTheScript(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{&password.Contradiction{}, true}, {sdk.Errorf(sdk.Unsupported, "no rules"), true}, {sdk.Errorf(sdk.Unreachable, "away"), false}, {errors.New("odd"), false},
+	} {
+		if got := isContradiction(fmt.Errorf("generate: %w", c.err)); got != c.want {
+			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/rekey-host/rekey/sdk"
 )
 
 // TestASilenceIsToldAndThenRemindedOf.
@@ -30,6 +33,35 @@ func TestASilenceIsToldAndThenRemindedOf(t *testing.T) {
 			if got := q.lasts(start.Add(c.at), c.wait); got != c.told {
 				t.Errorf("%s: bad answer %d: told %v, want %v", name, i+1, got, c.told)
 			}
+		}
+	}
+}
+
+// TestWhatIsWaitedForIsNamed, with what the target says, if that is a refusal
+// and the circuit has not said so already.
+func TestWhatIsWaitedForIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  *sdk.Error
+		open bool
+		want string
+	}{
+		{"a reason", sdk.Errorf(sdk.RateLimited, "slow down"), false, "backend a: RateLimited (slow down); the next"},
+		{"none", &sdk.Error{Code: sdk.RateLimited}, false, "backend a: RateLimited; the next"},
+		{"an open circuit", sdk.Errorf(sdk.Unreachable, "gone"), true, ""}, {"no answer", nil, false, ""},
+	} {
+		cr := idle(t.Context())
+		told := ""
+		cr.Notice = func(text string) { told = text }
+		l := queued(0)
+		l.backend.Label = "a"
+		for range circuitLimit {
+			if c.open {
+				l.circuit.saw(c.err)
+			}
+		}
+		if cr.tellWait(l, c.err, time.Minute); !strings.HasPrefix(told, c.want) || (told == "") != (c.want == "") {
+			t.Errorf("%s: told %q, want %q", c.name, told, c.want)
 		}
 	}
 }

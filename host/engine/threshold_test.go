@@ -38,6 +38,7 @@ func TestAThresholdCounts(t *testing.T) {
 		after int // of them it stops; 0: it does not
 	}{
 		{"no limit", none, 0, times(100, denied), 0},
+		{"nobody may fail", WaveRule{MaxPercent: -1}, 0, []end{ok, skipped, denied}, 3},
 		{"a number", two, 0, times(5, denied), 3},
 		{"unknown and partial count", two, 0, []end{timeout, {ledger.Partial, sdk.NotAccepted}, timeout}, 3},
 		{"tolerated and skipped do not", two, 0, join(times(9, gone), times(9, skipped)), 0},
@@ -62,6 +63,18 @@ func TestAThresholdCounts(t *testing.T) {
 		}
 		if stopped != tt.after {
 			t.Errorf("%s: stops after %d, want %d", tt.name, stopped, tt.after)
+		}
+	}
+}
+
+// TestWhatWasWaivedIsSaid where something was: the number of all is another one.
+func TestWhatWasWaivedIsSaid(t *testing.T) {
+	for waived, want := range map[int64]string{
+		0: `wave "w": 1 users failed, more than max_failures allows (0)`, 4: `wave "w": 1 more users failed (5 in all), more than max_failures allows (0)`,
+	} {
+		th := threshold{rule: WaveRule{Name: "w", MaxPercent: -1}, waived: waived}
+		if got := th.add(ledger.Failed, sdk.PermissionDenied); got != want {
+			t.Errorf("%d waived: %s, want %s", waived, got, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -75,5 +76,54 @@ func TestALaneThatRunsDryLingers(t *testing.T) {
 		if len(group) != c.want || len(w.queue) != len(c.queue)-c.want || len(w.queue) == 0 && len(w.waiting.lanes) > 0 && c.want > 0 {
 			t.Errorf("%s: took %d and left %d, want %d", c.name, len(group), len(w.queue), c.want)
 		}
+	}
+}
+
+// guarded is a journal that tells whether it is still where it was.
+type guarded struct {
+	*book
+	gone error
+}
+
+func (g *guarded) Intact() error { return g.gone }
+
+// TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes, with and without
+// somebody who waits.
+func TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
+	gone, full := errors.New("the files are gone"), errors.New("no space left on device")
+	for _, c := range []struct {
+		name    string
+		guarded bool
+		lost    error // by the guard
+		failed  error // before
+		want    error
+	}{
+		{"well", true, nil, nil, nil}, {"nobody guards it", false, gone, nil, nil}, {"gone", true, gone, nil, gone},
+		{"failed, and intact", true, nil, full, full}, {"failed, nobody guards it", false, nil, full, full}, {"failed, then gone", true, gone, full, full},
+	} {
+		w := &writer{wake: make(chan struct{}, 1), err: c.failed}
+		if c.guarded {
+			w.guard = &guarded{gone: c.lost}
+		}
+		answered := make(chan error, 2)
+		then := func(err error) { answered <- err }
+		w.queue = []entry{{then: then}, {}}
+		if got := w.intact(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+		if want := c.want != nil && c.failed == nil; (len(answered) == 1) != want || (len(w.queue) == 0) != want {
+			t.Errorf("%s: %d of those who wait are answered, %d records wait", c.name, len(answered), len(w.queue))
+		}
+		before := len(answered)
+		w.add(entry{})
+		w.add(entry{then: then})
+		if (len(answered) > before) != (c.want != nil) {
+			t.Errorf("%s: a further record is answered: %v", c.name, len(answered) > before)
+		}
+	}
+	w := &writer{closed: true}
+	var got error
+	if w.add(entry{then: func(err error) { got = err }}); got != errClosed {
+		t.Errorf("a closed one says %v", got)
 	}
 }
