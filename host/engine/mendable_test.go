@@ -18,6 +18,8 @@ func TestOnlyWhatHitsEveryUserEndsAPlan(t *testing.T) {
 		{"an index of this row", Verdict{Kind: Raised, Fault: &Fault{Code: ScriptError, OfRow: true}}, false},
 		{"a step that the backend lacks", Verdict{Kind: Raised, Fault: static(misuse("cannot reset"))}, true},
 		{"an empty value", Verdict{Kind: Raised, Fault: misuse("the value is empty")}, false},
+		{"raised, and nobody knows what", Verdict{Kind: Raised}, false},
+		{"failed() with what came before", Verdict{Kind: SaidFailed, Fault: &Fault{Code: ScriptError}}, false},
 		{"a refusal", Verdict{Kind: Raised, Fault: &Fault{Code: sdk.AccountNotFound}}, false},
 	} {
 		if got := mendable(tt.in); got != tt.want {

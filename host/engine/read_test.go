@@ -2,11 +2,14 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -99,4 +102,211 @@ func (f *failing) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
 		f.asks++
 		go func() { time.Sleep(time.Millisecond); answer(n, sdk.Refuse(f.err)) }()
 	}
+}
+
+// TestARecordedVerifyIsOutdated by a value that was sent since, a find by none.
+func TestARecordedVerifyIsOutdated(t *testing.T) {
+	name := journal.Credential{Backend: "a", Account: "ann"}
+	for _, c := range []struct {
+		verb  string
+		fresh bool
+		want  bool
+	}{{journal.Verify, true, true}, {journal.Verify, false, false}, {journal.Find, true, false}, {journal.Find, false, false}} {
+		s := &Steps{fresh: map[journal.Credential]bool{name: c.fresh}}
+		if got := s.outdated(&journal.RecordedStep{Call: journal.Call{Verb: c.verb, Credential: name}}); got != c.want {
+			t.Errorf("%s, sent since %v: %v, want %v", c.verb, c.fresh, got, c.want)
+		}
+	}
+}
+
+// TestARefusedReadCountsOnceForTheCircuit, whichever way it went.
+func TestARefusedReadCountsOnceForTheCircuit(t *testing.T) {
+	for _, c := range []struct {
+		verb    string
+		streams bool
+	}{{journal.Verify, false}, {journal.Verify, true}, {journal.Find, false}, {journal.Find, true}} {
+		x := &restarting{target: newTarget(t, newBook(1)), err: sdk.Errorf(sdk.Unreachable, "gone")}
+		x.left.Store(1)
+		be := x.backend("a")
+		be.Instance, be.Attempts, be.StreamsVerify = &unseen{x}, 1, c.streams
+		cr := working(t, jobOf(x.book, nil, be))
+		s := cr.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
+		if r, err := s.Do(t.Context(), Step{Verb: c.verb, Backend: "a", Account: "ann", Value: given("x")}); err != nil || r.Code != sdk.Unreachable {
+			t.Errorf("%s: %+v, %v", c.verb, r, err)
+		}
+		if got := cr.lanes["a"].circuit.away; got != 1 {
+			t.Errorf("%s, in a frame %v: counted %d times", c.verb, c.streams, got)
+		}
+	}
+}
+
+// unseen is a target that is away for its first question, a verify too.
+type unseen struct{ *restarting }
+
+func (u *unseen) Submit(_ []sdk.Operation, answer func(int, sdk.Receipt)) {
+	answer(0, sdk.Refuse(sdk.AsError(u.away(), sdk.Internal)))
+}
+
+func (u *unseen) Verify(context.Context, string, string, secret.Value) (sdk.Verdict, error) {
+	return sdk.CannotTell, u.away()
+}
+
+// TestAReadOfARunThatEndsSaysNothing: who has sent nothing goes back to pending,
+// and what comes with a cancellation is no answer.
+func TestAReadOfARunThatEndsSaysNothing(t *testing.T) {
+	for _, cancels := range []bool{true, false} {
+		b := newBook(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		cr := newCrew(ctx, jobOf(b, nil))
+		cr.writer = &writer{wake: make(chan struct{}, 1)}
+		x := &ending{target: newTarget(t, b), end: cancel}
+		l := queued(0)
+		l.slots, l.backend, l.soft = make(chan struct{}, 1), x.backend("a"), cr.soft
+		l.backend.Instance = x
+		if !cancels {
+			cr.softEnd(errStopped)
+		}
+		s := cr.stepsOf(ledger.User{Pos: 1}, source.Row{})
+		_, err := s.read(t.Context(), Step{Verb: journal.Find, Backend: "a", Account: "ann"}, l, &journal.RecordedStep{})
+		if !isCancelled(err) || len(cr.writer.queue) != 0 || x.found != cancels {
+			t.Errorf("cancelled %v: %v, %d records, asked %v", cancels, err, len(cr.writer.queue), x.found)
+		}
+	}
+}
+
+// ending is a target during whose answer the run is cancelled.
+type ending struct {
+	*target
+	end   context.CancelFunc
+	found bool
+}
+
+func (e *ending) Find(ctx context.Context, account string) (sdk.Account, error) {
+	e.found = true
+	e.end()
+	return e.target.Find(ctx, account)
+}
+
+// TestAQuestionWaitsForACircuitThatOpensBeforeIt.
+func TestAQuestionWaitsForACircuitThatOpensBeforeIt(t *testing.T) {
+	cr := idle(t.Context())
+	l := queued(0)
+	l.slots, l.soft = make(chan struct{}, 1), cr.soft
+	l.slots <- struct{}{} // somebody is before it
+	made, asked := make(chan struct{}), make(chan error)
+	go func() { asked <- (&Steps{crew: cr}).query(l, func(context.Context) { close(made) }) }()
+	time.Sleep(5 * time.Millisecond)
+	for range circuitLimit {
+		l.circuit.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+	}
+	<-l.slots
+	select {
+	case <-made:
+		t.Error("it was asked through an open circuit")
+	case err := <-asked:
+		t.Errorf("it was not asked: %v", err)
+	case <-time.After(20 * time.Millisecond):
+		l.circuit.reset()
+		<-made
+		if err := <-asked; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAResetEntersTheGate, and waits for what may still arrive; an unlock gives
+// no value, and need not.
+func TestAResetEntersTheGate(t *testing.T) {
+	for _, c := range []struct {
+		name, verb    string
+		lost, stopped bool
+		waits         bool
+	}{
+		{"a reset", journal.Reset, false, false, false}, {"an unlock", journal.Unlock, false, false, false},
+		{"a reset, after a lost set", journal.Reset, true, false, true}, {"an unlock, after a lost set", journal.Unlock, true, false, false},
+		{"a reset of a run that stops", journal.Reset, false, true, true}, {"an unlock of a run that stops", journal.Unlock, false, true, true},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		cr := working(t, jobOf(b, nil, x.backend("a")))
+		s := cr.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
+		step := Step{Verb: c.verb, Backend: "a", Account: "ann"}
+		if c.lost {
+			s.history.Add(&journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("x")})
+			s.lost = map[*journal.Attempt]loss{s.history.Attempt(1, 0): {here: true, until: time.Now().Add(time.Hour)}}
+		}
+		if c.stopped {
+			cr.softEnd(errStopped)
+		}
+		refusal, err := s.executor(step, cr.lanes["a"], &journal.RecordedStep{Call: step.Call(), Ordinal: 2}).mayAsk()
+		if refusal != nil || (err != nil) != c.waits || s.ticket.sent() == c.waits {
+			t.Errorf("%s: %v, %v, inside %v", c.name, refusal, err, s.ticket.sent())
+		}
+	}
+}
+
+// TestAResetIsTriedAsOftenAsAnOperation, each time as a later attempt.
+func TestAResetIsTriedAsOftenAsAnOperation(t *testing.T) {
+	b := newBook(1)
+	x := &numbered{target: newTarget(t, b)}
+	be := x.backend("a")
+	be.Instance = x
+	w := &stopwatch{}
+	job := jobOf(b, steps(Step{Verb: journal.Reset, Backend: "a"}), be)
+	job.Clock = w
+	apply(t, job)
+	if got := b.finished(1); got.Detail.Status != journal.Failed || !slices.Equal(x.seen, []int{1, 2, 3}) || got.Detail.Attempt != 3 {
+		t.Errorf("%s at attempts %v, %d in all; want failed at 1, 2 and 3", got.Detail.Status, x.seen, got.Detail.Attempt)
+	}
+	if len(w.waited) != 2 || w.waited[0] != time.Hour || w.waited[1] != time.Hour {
+		t.Errorf("waited %v, want what the target asks for", w.waited)
+	}
+}
+
+// numbered refuses resets for the moment and keeps their attempts.
+type numbered struct {
+	*target
+	seen []int
+}
+
+func (n *numbered) Reset(_ context.Context, op sdk.Operation) sdk.Receipt {
+	n.seen = append(n.seen, op.Attempt)
+	return sdk.Refuse(&sdk.Error{Code: sdk.RateLimited, RetryAfter: time.Hour})
+}
+
+// TestAResetThatComesWithTheCancellation counts where it says what happened.
+func TestAResetThatComesWithTheCancellation(t *testing.T) {
+	for name, c := range map[string]struct {
+		said   sdk.Receipt
+		cancel bool
+		want   error
+	}{"applied": {sdk.OK(), true, nil}, "refused": {sdk.Refuse(nil), true, nil}, "unknown": {cut, true, errUnderWay}, "unknown, and the run goes on": {cut, false, nil}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cr := idle(ctx)
+		x := &cancelling{target: newTarget(t, newBook(1)), said: c.said}
+		if x.end = func() {}; c.cancel {
+			x.end = cancel
+		}
+		l := queued(0)
+		l.slots, l.backend = make(chan struct{}, 1), x.backend("a")
+		l.backend.Instance = x
+		got, err := (&Steps{crew: cr}).askOnce(l, sdk.Operation{Verb: sdk.Reset})
+		if err != c.want || got.Outcome != c.said.Outcome {
+			t.Errorf("%s: %v, %v; want %v", name, got.Outcome, err, c.want)
+		}
+		cancel()
+	}
+}
+
+// cancelling is a target during whose resets the run is cancelled.
+type cancelling struct {
+	*target
+	said sdk.Receipt
+	end  func()
+}
+
+func (c *cancelling) Reset(context.Context, sdk.Operation) sdk.Receipt {
+	c.end()
+	return c.said
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"testing"
 
 	"github.com/rekey-host/rekey/host/journal"
@@ -57,4 +58,69 @@ func TestTheStampBeforeATryIsThatOfTheLastKnownState(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
+}
+
+// TestAStampTellsWhatItCan: of an account with one credential, that the backend
+// can find, without a failure.
+func TestAStampTellsWhatItCan(t *testing.T) {
+	one, two := []sdk.Kind{{Name: "sip"}}, []sdk.Kind{{Name: "sip"}, {Name: "web"}}
+	for _, c := range []struct {
+		name      string
+		was, now  string
+		kinds     []sdk.Kind
+		blind     bool // it cannot find
+		verifies  bool
+		fails     bool
+		cancelled bool
+		want      sdk.Verdict
+	}{
+		{name: "the same", was: "1", now: "1", want: sdk.Rejected}, {name: "another", was: "1", now: "2", want: sdk.Accepted},
+		{name: "another, and a verify tells more", was: "1", now: "2", verifies: true, want: sdk.CannotTell},
+		{name: "none before", now: "2", want: sdk.CannotTell}, {name: "none now", was: "1", want: sdk.CannotTell},
+		{name: "one kind", was: "1", now: "1", kinds: one, want: sdk.Rejected}, {name: "several kinds", was: "1", now: "1", kinds: two, want: sdk.CannotTell},
+		{name: "it cannot find", was: "1", now: "1", blind: true, want: sdk.CannotTell}, {name: "the find fails", was: "1", now: "1", fails: true, want: sdk.CannotTell},
+		{name: "the run is cancelled", was: "1", now: "1", cancelled: true, want: sdk.CannotTell},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cr := idle(ctx)
+		x := &marked{target: newTarget(t, newBook(1)), stamp: c.now, fails: c.fails}
+		l := queued(0)
+		l.slots, l.backend = make(chan struct{}, 1), x.backend("a")
+		l.backend.Instance, l.backend.Abilities, l.backend.Description.Kinds = x, nil, c.kinds
+		if !c.blind {
+			l.backend.Abilities = append(l.backend.Abilities, sdk.CanFind)
+		}
+		if c.verifies {
+			l.backend.Abilities = append(l.backend.Abilities, sdk.CanVerify)
+		}
+		if c.cancelled {
+			cancel()
+		}
+		r := ledger.Record{Step: 1, Backend: "a", Account: "ann", Outcome: sdk.Applied}
+		found, intent := r, r
+		found.Kind, found.Verb, found.Detail.Stamp = ledger.Answer, journal.Find, c.was
+		intent.Kind, intent.Verb, intent.Step = ledger.Intent, journal.Set, 2
+		s := &Steps{crew: cr, history: journal.Read([]ledger.Record{found, intent})}
+		got := s.executor(Step{Backend: "a", Account: "ann"}, l, &journal.RecordedStep{}).stamped(s.history.Attempt(2, 0))
+		if got != c.want || c.blind && x.asked {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+		cancel()
+	}
+}
+
+// marked is a target whose account has a stamp.
+type marked struct {
+	*target
+	stamp string
+	fails bool
+	asked bool
+}
+
+func (m *marked) Find(_ context.Context, account string) (sdk.Account, error) {
+	m.asked = true
+	if m.fails {
+		return sdk.Account{Account: account, Stamp: m.stamp}, sdk.Errorf(sdk.TargetError, "not today")
+	}
+	return sdk.Account{Account: account, Stamp: m.stamp}, nil
 }
