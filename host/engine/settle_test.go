@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 var cut = sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "cut"))
@@ -215,6 +217,263 @@ func TestWaitsDoubleToAMinute(t *testing.T) {
 			if base := want[i] * time.Second; d < base*3/4 || d > base*5/4 {
 				t.Errorf("%s: wait %d is %v, want %v within a quarter", answer.Outcome, i+1, d, base)
 			}
+		}
+	}
+}
+
+// TestAValueThatTheTargetRemembersWasPutThereByTheLostAttempt, if the host made
+// it, and if that is what the refusal says.
+func TestAValueThatTheTargetRemembersWasPutThereByTheLostAttempt(t *testing.T) {
+	broken := func(rules ...sdk.Rule) *sdk.Error {
+		e := &sdk.Error{Code: sdk.PolicyViolation}
+		for _, rule := range rules {
+			e.Violations = append(e.Violations, sdk.Violation{Rule: rule})
+		}
+		return e
+	}
+	conflict := broken(sdk.RuleHistory)
+	conflict.Code = sdk.Conflict
+	for _, c := range []struct {
+		name   string
+		origin int
+		said   sdk.Receipt
+		want   bool
+	}{
+		{"history", 1, sdk.Refuse(broken(sdk.RuleHistory)), true}, {"the same as now", 1, sdk.Refuse(broken(sdk.RuleMinLength, sdk.RuleSameAsCurrent)), true},
+		{"too short", 1, sdk.Refuse(broken(sdk.RuleMinLength)), false}, {"no rule", 1, sdk.Refuse(broken()), false},
+		{"a given value", 0, sdk.Refuse(broken(sdk.RuleHistory)), false}, {"lost", 1, sdk.Lost(broken(sdk.RuleHistory)), false},
+		{"no reason", 1, sdk.Receipt{Outcome: sdk.Refused}, false}, {"another reason", 1, sdk.Refuse(conflict), false},
+	} {
+		if got := remembered(&journal.Attempt{Intent: &journal.Record{Origin: c.origin}}, c.said); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestABridgeIsForTargetsThatRefuseTheWay, not the value or the account.
+func TestABridgeIsForTargetsThatRefuseTheWay(t *testing.T) {
+	for _, c := range []struct {
+		outcome sdk.Outcome
+		code    sdk.Code
+		want    bool
+	}{
+		{sdk.Refused, sdk.Unsupported, true}, {sdk.Refused, sdk.AccountStatus, true}, {sdk.Refused, sdk.PermissionDenied, false},
+		{sdk.Unknown, sdk.AccountStatus, false}, {sdk.Applied, "", false}, {sdk.Unknown, "open", false},
+	} {
+		if got := bridgeable(tried(1, 1, c.outcome, c.code)); got != c.want {
+			t.Errorf("%s %s: %v, want %v", c.outcome, c.code, got, c.want)
+		}
+	}
+}
+
+// TestARecoveryGoesAsFarAsItIsLet: what was refused for good is followed by
+// nothing, and what was sent is said to be a later attempt.
+func TestARecoveryGoesAsFarAsItIsLet(t *testing.T) {
+	denied, pending := sdk.Refuse(sdk.Errorf(sdk.PermissionDenied, "no")), sdk.Refuse(&sdk.Error{Code: sdk.AccountStatus, AccountStatus: sdk.StatusPending})
+	for _, c := range []struct {
+		name string
+		says []sdk.Receipt
+		want string
+	}{
+		{"the set is taken", []sdk.Receipt{cut, sdk.OK()}, "change, set"}, {"the set is refused", []sdk.Receipt{cut, denied}, "change, set"},
+		{"the bridge is refused", []sdk.Receipt{cut, pending, denied}, "change, set, set"},
+		{"the bridge is taken", []sdk.Receipt{cut, pending, sdk.OK(), sdk.OK()}, "change, set, set, change"},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		var sent []string
+		x.say = func(n int, op sdk.Operation) sdk.Receipt {
+			sent = append(sent, string(op.Verb))
+			if n > len(c.says) {
+				return denied
+			}
+			return c.says[n-1]
+		}
+		be := x.backend("a")
+		be.Description.Recover, be.Abilities = sdk.SetThenChange, nil
+		apply(t, jobOf(b, changeTo("a"), be))
+		if got := strings.Join(sent, ", "); got != c.want {
+			t.Errorf("%s: sent %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestARecoveryThatWasKilledNotesWhatItLost before it goes on.
+func TestARecoveryThatWasKilledNotesWhatItLost(t *testing.T) {
+	b := newBook(1)
+	x := newTarget(t, b)
+	r := ledger.Record{User: 1, Step: 1, Verb: journal.Change, Backend: "a", Account: "user1"}
+	change, lost, set := r, r, r
+	change.Kind, change.Sealed, change.SealedOld = ledger.Intent, []byte("new"), []byte("old")
+	lost.Kind, lost.Outcome, lost.Code = ledger.Outcome, sdk.Unknown, sdk.Timeout
+	set.Kind, set.Try, set.Sealed, set.Detail.Op = ledger.Intent, 1, []byte("new"), "set"
+	b.records, b.sealed["user1\x00new"] = []ledger.Record{change, lost, set}, true
+	be := x.backend("a")
+	be.Description.Recover, be.Abilities = sdk.SetThenChange, nil
+	apply(t, jobOf(b, steps(Step{Verb: journal.Change, Backend: "a", Old: given("old"), Value: given("new")}), be))
+	var of []sdk.Outcome
+	for _, r := range b.user(1) {
+		if r.Kind == ledger.Outcome && r.Try == 1 {
+			of = append(of, r.Outcome)
+		}
+	}
+	if len(of) != 1 || of[0] != sdk.Unknown || statusIn(b.user(1)) != ledger.Done || x.current("user1") != "new" {
+		t.Errorf("the set that was lost came to %v, the user is %s with %q; want unknown, done, new", of, statusIn(b.user(1)), x.current("user1"))
+	}
+}
+
+// TestAnAttemptOfAKilledProcessIsSettledByWhatTheTargetSaysInTheEnd: it may have
+// arrived while the value was sent once more.
+func TestAnAttemptOfAKilledProcessIsSettledByWhatTheTargetSaysInTheEnd(t *testing.T) {
+	denied := sdk.Refuse(sdk.Errorf(sdk.PermissionDenied, "no"))
+	for _, c := range []struct {
+		name    string
+		said    sdk.Receipt // to the value that is sent once more
+		then    sdk.Verdict // behind a refusal
+		want    ledger.Status
+		asked   int
+		attempt int
+	}{
+		{"applied", sdk.OK(), sdk.CannotTell, ledger.Done, 1, 2}, {"refused, and it has arrived", denied, sdk.Accepted, ledger.Done, 2, 2},
+		{"refused, and it has not", denied, sdk.Rejected, ledger.Failed, 2, 2}, {"refused, and nobody can tell", denied, sdk.CannotTell, ledger.Unresolved, 2, 2},
+		{"refused for what it is", sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "no")), sdk.Accepted, ledger.Failed, 1, 2},
+		{"lost again", cut, sdk.Accepted, ledger.Unresolved, 1, 2},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		asked, attempt := 0, 0
+		x.verify = func(string, string) sdk.Verdict {
+			if asked++; asked == 1 {
+				return sdk.Rejected
+			}
+			return c.then
+		}
+		x.say = func(_ int, op sdk.Operation) sdk.Receipt { attempt = op.Attempt; return c.said }
+		be := x.backend("a")
+		be.Description.ReplaySafe = nil
+		b.records = []ledger.Record{{Kind: ledger.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "user1", Sealed: []byte("first")}}
+		b.sealed["user1\x00first"] = true
+		apply(t, jobOf(b, steps(Step{Verb: journal.Set, Backend: "a", Value: given("first")}), be))
+		if got := statusIn(b.user(1)); got != c.want || asked != c.asked || attempt <= c.attempt || x.n != 1 {
+			t.Errorf("%s: %s, asked %d times, sent %d times, last as attempt %d; want %s, %d, once, above %d", c.name, got, asked, x.n, attempt, c.want, c.asked, c.attempt)
+		}
+	}
+}
+
+// TestAVerifyTellsOfPlainValuesOnly, where the backend can, and the run is not
+// cancelled.
+func TestAVerifyTellsOfPlainValuesOnly(t *testing.T) {
+	for _, c := range []struct {
+		name, hash      string
+		able, cancelled bool
+		want            sdk.Verdict
+	}{
+		{"plain", "", true, false, sdk.Accepted}, {"hashed", "rfc2307", true, false, sdk.CannotTell},
+		{"it cannot", "", false, false, sdk.CannotTell}, {"cancelled", "", true, true, sdk.CannotTell},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		x := newTarget(t, newBook(1))
+		asked := false
+		x.verify = func(string, string) sdk.Verdict { asked = true; return sdk.Accepted }
+		l := queued(0)
+		l.slots, l.backend = make(chan struct{}, 1), x.backend("a")
+		if !c.able {
+			l.backend.Abilities = nil
+		}
+		if c.cancelled {
+			cancel()
+		}
+		got := (&executor{Steps: &Steps{crew: idle(ctx)}, lane: l, step: Step{Account: "ann", HashFormat: c.hash}}).verdictOn(secret.New("x"))
+		if got != c.want || asked != (c.want == sdk.Accepted) {
+			t.Errorf("%s: %s, asked %v; want %s", c.name, got, asked, c.want)
+		}
+		cancel()
+	}
+}
+
+// TestARecordedOperationIsMadeAnewAsItWas: a change with its old value.
+func TestARecordedOperationIsMadeAnewAsItWas(t *testing.T) {
+	for verb, old := range map[string]string{journal.Change: "old", journal.Set: ""} {
+		cr := idle(t.Context())
+		cr.vault = newBook(0)
+		s := &Steps{crew: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: verb, Backend: "a", Account: "ann", Sealed: []byte("new")}})}
+		step := Step{Verb: verb, Backend: "a", Account: "ann", Value: given("another"), Old: given("old")}
+		d, err := s.executor(step, queued(0), &journal.RecordedStep{Call: step.Call(), Ordinal: 1}).reopened(s.history.Attempt(1, 0))
+		if err != nil || string(d.op.Verb) != verb || d.op.Value.Reveal() != "new" || d.op.Old.Present() != (old != "") || old != "" && d.op.Old.Reveal() != old || d.op.Attempt < 2 {
+			t.Errorf("%s: %s from an old value: %v, attempt %d, %v", verb, d.op.Verb, d.op.Old.Present(), d.op.Attempt, err)
+		}
+	}
+}
+
+// TestWhatDidNotLeaveIsRefusedAndWhatMayHaveIsLeftOpen: nothing else is certain
+// of an attempt that a run cannot go on with.
+func TestWhatDidNotLeaveIsRefusedAndWhatMayHaveIsLeftOpen(t *testing.T) {
+	full := errors.New("no space left on device")
+	lost := loss{here: true, until: time.Now().Add(time.Hour)}
+	for _, c := range []struct {
+		name    string
+		lost    loss
+		err     error
+		records int
+		fatal   error
+	}{
+		{"never sent", loss{}, errNotSent, 1, nil}, {"sent before, and lost", lost, errNotSent, 0, nil}, {"under way", loss{}, errUnderWay, 0, nil},
+		{"no ledger", loss{}, full, 0, full}, {"no ledger, and lost", lost, full, 0, full},
+	} {
+		cr := idle(t.Context())
+		s := &Steps{crew: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
+		err := s.executor(Step{}, queued(0), &journal.RecordedStep{}).unsent(delivery{attempt: s.history.Attempt(1, 0), lost: c.lost}, c.err)
+		if !isCancelled(err) || len(cr.writer.queue) != c.records || cr.fatal != c.fatal {
+			t.Errorf("%s: %v, %d records, the run ends with %v; want %d, %v", c.name, err, len(cr.writer.queue), cr.fatal, c.records, c.fatal)
+			continue
+		}
+		if c.records == 1 {
+			if r := cr.writer.queue[0].rec; r.Outcome != sdk.Refused || r.Code != sdk.Cancelled || r.Detail.Late != nil {
+				t.Errorf("%s: %s %s", c.name, r.Outcome, r.Code)
+			}
+		}
+	}
+}
+
+// TestWhatTookEffectHasNoCode, whatever a plugin says beside.
+func TestWhatTookEffectHasNoCode(t *testing.T) {
+	for outcome, want := range map[sdk.Outcome]sdk.Code{sdk.Applied: "", sdk.AlreadyApplied: "", sdk.Refused: sdk.Conflict, sdk.Unknown: sdk.Conflict} {
+		cr := idle(t.Context())
+		s := &Steps{crew: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
+		r := sdk.Receipt{Outcome: outcome, Err: sdk.Errorf(sdk.Conflict, "odd")}
+		if err := s.executor(Step{}, queued(0), &journal.RecordedStep{}).conclude(delivery{attempt: s.history.Attempt(1, 0)}, r); err != nil {
+			t.Fatal(err)
+		}
+		if got := cr.writer.queue[0].rec; got.Outcome != outcome || got.Code != want {
+			t.Errorf("%s: recorded as %s %q, want %q", outcome, got.Outcome, got.Code, want)
+		}
+	}
+}
+
+// TestWhoHasLostAnAttemptGoesOnWhenTheRunStops, as whoever has changed something,
+// and the attempts are counted.
+func TestWhoHasLostAnAttemptGoesOnWhenTheRunStops(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		first sdk.Receipt
+		want  ledger.Status
+		sent  int
+	}{{"lost", cut, ledger.Done, 2}, {"refused for the moment", sdk.Refuse(sdk.Errorf(sdk.Conflict, "busy")), ledger.Pending, 1}} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		x.say = func(n int, op sdk.Operation) sdk.Receipt {
+			if n == 1 {
+				return c.first
+			}
+			x.take(op)
+			return sdk.OK()
+		}
+		job := jobOf(b, generateAndSet("a"), x.backend("a"))
+		job.Stop, job.Clock = ctx, stopping{stop: cancel}
+		apply(t, job)
+		if got := b.finished(1); statusIn(b.user(1)) != c.want || x.n != c.sent || c.want == ledger.Done && got.Detail.Attempt != c.sent {
+			t.Errorf("%s: %s after %d sends, %d counted; want %s, %d", c.name, statusIn(b.user(1)), x.n, got.Detail.Attempt, c.want, c.sent)
 		}
 	}
 }
