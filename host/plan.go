@@ -80,6 +80,11 @@ func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]
 	if err != nil {
 		return nil, err
 	}
+	strays, err := h.looseEnds("", b)
+	if err != nil {
+		return nil, err
+	}
+	warnings = append(warnings, strays...)
 	h.users(w, b)
 	header, err := h.header(ctx, w, given, b, o)
 	if err != nil {

@@ -204,7 +204,11 @@ func (h *Host) again(ctx, stop context.Context, r *ledger.Run, o RunOptions, com
 	if err != nil {
 		return Outcome{}, interrupted(stop, err)
 	}
-	for _, text := range warnings {
+	strays, err := h.looseEnds(r.ID(), b)
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, text := range append(warnings, strays...) {
 		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", text)
 	}
 	before, err := gaveUp(r) // what follows makes records too

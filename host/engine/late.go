@@ -14,8 +14,8 @@ import (
 // retransmissions hold requests far longer than any answer is waited for.
 const lateFactor = 4
 
-// late is how long an attempt that was given up may still take effect.
-func (b Backend) late() time.Duration { return lateFactor * b.Timeout }
+// Late is how long an attempt that was given up may still take effect.
+func (b Backend) Late() time.Duration { return lateFactor * b.Timeout }
 
 // loss says that an attempt was sent and never answered: its request may still
 // be on its way.
@@ -38,7 +38,7 @@ func (o loss) and(other loss) loss {
 
 // lostHere is the loss of an attempt that this process gives up now.
 func (c *crew) lostHere(b Backend) loss {
-	return loss{here: true, until: c.clock.Now().Add(b.late())}
+	return loss{here: true, until: c.clock.Now().Add(b.Late())}
 }
 
 // lostBefore is the loss of an attempt of an earlier process, given up at the
@@ -48,7 +48,7 @@ func (c *crew) lostBefore(b Backend, at time.Time) loss {
 	if at.IsZero() || at.After(c.began) {
 		at = c.began
 	}
-	return loss{until: at.Add(b.late())}
+	return loss{until: at.Add(b.Late())}
 }
 
 // overtakers returns what was lost of the credential that could still replace
