@@ -5,7 +5,9 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -70,5 +72,61 @@ func TestARetryAfterASetBackBeginsAnew(t *testing.T) {
 	one, two, three := x[0].current("user1"), x[1].current("user1"), x[2].current("user1")
 	if got := b.finished(1).Detail.Status; got != ledger.Done || one == "before" || one != two || two != three || !b.holds("user1", one) {
 		t.Errorf("%s; the accounts have one new value: %v", got, one == two && two == three && one != "before")
+	}
+}
+
+// TestWhatIsNotSetBackSaysWhy, and where, behind what the user failed of.
+func TestWhatIsNotSetBackSaysWhy(t *testing.T) {
+	for message, want := range map[string]string{
+		"": "not reverted, as x: a, b; not reverted, as y: c", "no": "no; not reverted, as x: a, b; not reverted, as y: c",
+	} {
+		s := &Steps{}
+		for _, k := range [][2]string{{"y", "c"}, {"x", "a"}, {"x", "b"}} {
+			s.keep(k[0], &journal.CredentialHistory{Credential: journal.Credential{Backend: k[1]}})
+		}
+		rec := journal.Record{Detail: journal.Detail{Message: message}}
+		if s.sayKept(&rec); rec.Detail.Message != want {
+			t.Errorf("%q: %q, want %q", message, rec.Detail.Message, want)
+		}
+	}
+}
+
+// TestWhatNothingCanSetBackStays, and that is noted.
+func TestWhatNothingCanSetBackStays(t *testing.T) {
+	changes := sdk.Description{Verbs: []sdk.Verb{sdk.Change}}
+	for _, c := range []struct {
+		name string
+		lane *lane
+		want string
+	}{
+		{"no backend", nil, "the backend cannot set a value"}, {"one that cannot set", &lane{backend: Backend{Description: changes}}, "the backend cannot set a value"},
+		{"no value", &lane{backend: Backend{Description: sdk.Description{Verbs: []sdk.Verb{sdk.Set}}}}, "the earlier value is not known"},
+	} {
+		cr := idle(t.Context())
+		cr.lanes["a"] = c.lane
+		s := &Steps{crew: cr, history: journal.Read([]journal.Record{
+			{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"},
+			{Kind: journal.Outcome, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Outcome: sdk.Applied},
+		})}
+		if err := s.setBack(s.history.Touched()[0]); err != nil || len(s.kept) != 1 || s.kept[c.want] == nil {
+			t.Errorf("%s: %v, kept %v; want %q", c.name, err, s.kept, c.want)
+		}
+	}
+}
+
+// TestEverySetBackThatIsOpenIsSettled before the hook is called again, unless
+// the ledger is gone.
+func TestEverySetBackThatIsOpenIsSettled(t *testing.T) {
+	b := newBook(1)
+	x, y := newTarget(t, b), newTarget(t, b)
+	for i, label := range []string{"a", "b"} {
+		b.records = append(b.records, ledger.Record{Kind: ledger.Intent, User: 1, Step: 2 + i, Verb: journal.Revert, Backend: label, Account: "user1", Sealed: []byte("before")})
+	}
+	b.sealed["user1\x00before"] = true
+	sent := -1
+	hook := script(func(context.Context, source.Row, *Steps) Verdict { sent = x.n + y.n; return Verdict{} })
+	apply(t, jobOf(b, hook, x.backend("a"), y.backend("b")))
+	if sent != 2 {
+		t.Errorf("%d of 2 set-backs were sent before the hook was called", sent)
 	}
 }

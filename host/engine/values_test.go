@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -212,5 +214,87 @@ func TestThePlanSaysWhatValuesOfAKindAreLike(t *testing.T) {
 	slices.Sort(list)
 	if len(list) != 2 || !strings.HasPrefix(list[0], "generated values have ") || !strings.HasPrefix(list[1], `kind "sip": generated values have `) {
 		t.Errorf("got %q", list)
+	}
+}
+
+// TestAGeneratorIsOneOfABackendThatHasOne.
+func TestAGeneratorIsOneOfABackendThatHasOne(t *testing.T) {
+	c := &crew{lanes: map[string]*lane{"a": {backend: Backend{Abilities: []sdk.Ability{sdk.CanGenerate}}}, "b": {}}}
+	for label, want := range map[string]bool{"a": true, "b": false, "c": false} {
+		if err := c.generates(label); (err == nil) != want {
+			t.Errorf("%s: %v", label, err)
+		}
+	}
+}
+
+// TestAUserCountsOnceForAKindOfValue: how many are left is a question of users.
+func TestAUserCountsOnceForAKindOfValue(t *testing.T) {
+	var w wants
+	w.come(5)
+	sip, web := poolKey{"a", "sip"}, poolKey{"a", "web"}
+	var ann []poolKey
+	w.take(sip, &ann)
+	w.take(sip, &ann)
+	w.take(sip, nil) // nobody's: a bridge
+	w.take(web, &ann)
+	if len(ann) != 2 || w.left(sip) != 4 || w.left(web) != 4 || w.left(poolKey{"b", ""}) != 5 {
+		t.Errorf("taken %v, left %d and %d of 5; want 4 each", ann, w.left(sip), w.left(web))
+	}
+	if w.leave(ann); w.left(sip) != 4 {
+		t.Errorf("%d left when the user has ended, want 4", w.left(sip))
+	}
+}
+
+// TestAValueIsAsTheWorkflowWantsIt where the step says nothing of its own, and as
+// its targets want it.
+func TestAValueIsAsTheWorkflowWantsIt(t *testing.T) {
+	wide, strict := newTarget(t, newBook(0)), newTarget(t, newBook(0))
+	strict.policy = sdk.Policy{MinLength: 40}
+	a, b := wide.backend("a"), strict.backend("b")
+	a.Abilities, b.Abilities = append(a.Abilities, sdk.CanPolicy), append(b.Abilities, sdk.CanPolicy)
+	r := &recipes{backends: []Backend{a, b}, standard: &password.Spec{MinLength: new(24)}, policies: &policies{known: map[[2]string]sdk.Policy{}}, known: map[recipeKey]*recipe{}}
+	for _, c := range []struct {
+		name string
+		step GenerateStep
+		want int
+	}{
+		{"the workflow's, for one", GenerateStep{Targets: []string{"a"}}, 24}, {"for all", GenerateStep{}, 40}, {"for the other", GenerateStep{Targets: []string{"b"}}, 40},
+		{"its own", GenerateStep{Policy: &password.Spec{MinLength: new(30)}, Targets: []string{"a"}}, 30}, {"for one, again", GenerateStep{Targets: []string{"a"}}, 24},
+	} {
+		got, err := r.of(t.Context(), c.step)
+		if err != nil || got.Length() != c.want {
+			t.Errorf("%s: %v, %v; want %d characters", c.name, got, err, c.want)
+		}
+	}
+	for _, note := range r.notes() {
+		if strings.HasSuffix(note, "dropped: ") {
+			t.Errorf("nothing was dropped: %q", note)
+		}
+	}
+}
+
+// TestRulesThatCannotBeToldFailTheUser with why, and are no defect of the script
+// but where they want a kind that there is not.
+func TestRulesThatCannotBeToldFailTheUser(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		kinds []sdk.Kind
+		kind  string
+		code  sdk.Code
+		fault bool
+	}{
+		{"a kind that it does not have", []sdk.Kind{{Name: "sip"}}, "web", sdk.InvalidOperation, true}, {"away", []sdk.Kind{{Name: "sip"}}, "web", sdk.TargetError, false},
+		{"odd, of a kind that it has", []sdk.Kind{{Name: "sip"}}, "sip", sdk.InvalidOperation, false},
+	} {
+		x := &restarting{target: newTarget(t, newBook(0)), err: sdk.Errorf(c.code, "no")}
+		x.left.Store(1)
+		be := x.backend("a")
+		be.Instance, be.Abilities, be.Description.Kinds = x, append(be.Abilities, sdk.CanPolicy), c.kinds
+		r := &recipes{backends: []Backend{be}, policies: &policies{known: map[[2]string]sdk.Policy{}}, known: map[recipeKey]*recipe{}}
+		_, err := r.of(t.Context(), GenerateStep{Kind: c.kind})
+		var f *Fault
+		if is := errors.As(err, &f); err == nil || is != c.fault {
+			t.Errorf("%s: %v, a defect of the script: %v", c.name, err, is)
+		}
 	}
 }
