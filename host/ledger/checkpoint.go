@@ -160,7 +160,7 @@ func (r *Run) rootAt(c *conn, size int64) (tlog.Hash, error) {
 type heads struct {
 	c      *conn
 	queue  []signedHead
-	after  int64 // size of the last one loaded
+	after  climb // to the size of the last one loaded
 	fits   int64 // the largest size up to which the log is what was signed
 	breaks int64 // the first size from which it is not; 0: none
 }
@@ -179,11 +179,13 @@ func (h *heads) load(c *conn) error {
 // more loads the next heads; there may be many.
 func (h *heads) more() error {
 	return h.c.each("SELECT size, note FROM head WHERE size > ? ORDER BY size LIMIT 256", func(found row) error {
-		h.after = found.int(0)
+		if err := h.after.to(found.int(0)); err != nil {
+			return err
+		}
 		_, size, root, err := parseHead(found.text(1))
 		h.queue = append(h.queue, signedHead{found.int(0), root, err != nil || size != found.int(0)})
 		return nil
-	}, h.after)
+	}, h.after.last)
 }
 
 // pass compares when the tree has the size of the next head.

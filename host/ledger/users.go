@@ -78,13 +78,17 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 	}
 	var list []User
 	enc, private := encoder{key: &r.names}, []byte(nil)
+	up := climb{max(after, b.First-1)}
 	err = r.reading(func(c *conn) error {
 		err := c.each("SELECT "+userColumns+", p.digest FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL ORDER BY p.pos LIMIT ?",
 			func(found row) error {
 				u := r.user(s, found)
 				list = append(list, u)
+				if err := up.to(u.Pos); err != nil {
+					return gone(r.store.runFile(r.id), "does not hold what was written to it: of its plan, %v", err)
+				}
 				return r.asFrozen(&enc, &private, &u, found.bytes(8))
-			}, max(after, b.First-1), b.Last, int64(limit))
+			}, up.last, b.Last, int64(limit))
 		return err
 	})
 	if err == nil {
@@ -372,11 +376,15 @@ func (q *userQuery) wave(name string) string {
 	return "0"
 }
 
-func (q *userQuery) page(c *conn, after int64) ([]User, error) {
+func (q *userQuery) page(c *conn, after int64, order Order) ([]User, error) {
+	up := climb{after}
 	var list []User
 	var private []byte
 	err := c.each(q.text, func(found row) error {
 		u := q.run.user(q.now, found)
+		if err := up.to(u.place(order)); err != nil {
+			return err
+		}
 		if q.sums != nil {
 			hidden := q.sums.hideRow(&private, &PlannedUser{Seq: u.Seq, Key: u.Key, Row: u.Row, Reason: found.text(5)})
 			if string(hidden[:]) != string(found.bytes(8)) {
@@ -456,7 +464,7 @@ func (h *histories) page(q *userQuery, after int64, order Order) ([]User, error)
 }
 
 func (h *histories) pageNow(q *userQuery, after int64, order Order) ([]User, error) {
-	list, err := q.page(h.c, after)
+	list, err := q.page(h.c, after, order)
 	if err != nil {
 		return nil, err
 	}
@@ -584,15 +592,17 @@ func (r *Run) Intents(fn func(backend, account, cred, identity string, user int6
 }
 
 // pages runs a query whose first column is an id and whose parameter is the
-// last one seen, until it answers nothing.
+// last one seen, until it answers nothing. Ids are positive and ascend.
 func pages(c *conn, query string, fn func(found row) error) error {
-	for after := int64(0); ; {
+	for up := (climb{}); ; {
 		n := 0
 		err := c.each(query, func(found row) error {
 			n++
-			after = found.int(0)
+			if err := up.to(found.int(0)); err != nil {
+				return err
+			}
 			return fn(found)
-		}, after)
+		}, up.last)
 		if err != nil || n == 0 {
 			return err
 		}

@@ -253,6 +253,9 @@ func (v *verification) readRun() error {
 	}
 	v.names, v.total = namesKey(found.bytes(1)), found.int(2)
 	v.enc.key = &v.names
+	if err := v.hasRoom(); err != nil {
+		return err
+	}
 	v.last = make([]userState, v.total+1)
 	v.flight, v.spoilt = map[int64]*journal.History{}, map[int64]bool{}
 	err = v.c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
@@ -260,6 +263,19 @@ func (v *verification) readRun() error {
 		return nil
 	})
 	v.now = newStanding(v.bounds)
+	return err
+}
+
+// leastRow is how many bytes a row of the plan takes at least: it has a digest.
+const leastRow = 32
+
+// hasRoom refuses a plan of more users than the file has room for: what is kept
+// of each while it is read would take all memory.
+func (v *verification) hasRoom() error {
+	size, err := v.c.count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+	if err == nil && (v.total < 0 || v.total > size/leastRow) {
+		err = unsound{fmt.Errorf("it says that its plan has %d users, and has %d bytes", v.total, size)}
+	}
 	return err
 }
 
