@@ -80,7 +80,7 @@ func (h *Host) loadOptions(script string, given map[string]string) workflow.Opti
 	}
 	return workflow.Options{
 		Path: script, Params: given, Embedded: h.Embedded, WorkDir: h.WorkDir, Home: h.Home, Stdin: h.Stdin,
-		BackendNames: h.catalog.Names(), Print: h.Stderr, Fatal: h.Fatal,
+		BackendNames: h.catalog.Names(), Print: h.Stderr, Fatal: h.Fatal, Run: h.Vitals.applied,
 		Describe: func(name string) (sdk.Description, error) { return h.catalog.Describe(context.Background(), name) },
 	}
 }

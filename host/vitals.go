@@ -34,6 +34,16 @@ func (v *Vitals) apply(run string) {
 	v.run = run
 }
 
+// applied is the run that is being applied; "": there is none.
+func (v *Vitals) applied() string {
+	if v == nil {
+		return ""
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.run
+}
+
 // maxBusy is how many hooks last words name.
 const maxBusy = 3
 

@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"github.com/rekey-host/rekey/host/workflow/tree"
-	"go.starlark.net/syntax"
 )
 
 // The interpreter makes room for a whole result at once: list(range(1 << 40))
@@ -21,7 +21,7 @@ const (
 	maxItems  = 1 << 24   // of a list, tuple, set or dict
 	maxBytes  = 256 << 20 // of a text
 	maxNest   = 1000      // of a value that becomes text
-	maxDigits = 100_000   // of a number: what is made of longer ones takes longer than they are long
+	maxDigits = tree.MaxDigits
 	maxBits   = maxDigits * 10 / 3
 )
 

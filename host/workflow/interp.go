@@ -48,7 +48,7 @@ func newInterp(options Options) *interp {
 	}
 	in.spool = source.NewSpool(stdin, "")
 	limits := options.Limits.orDefault()
-	in.threads = &threads{limits: limits, out: &printer{w: options.Print, left: limits.PrintLine}, load: in.loaded, fatal: options.Fatal}
+	in.threads = &threads{limits: limits, out: &printer{w: options.Print, left: limits.PrintLine}, load: in.loaded, fatal: options.Fatal, run: options.Run}
 	return in
 }
 

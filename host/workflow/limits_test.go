@@ -147,9 +147,10 @@ func TestAHookEndsWithItsContext(t *testing.T) {
 // TestAHookThatIgnoresItsCancellationIsFatal: what is inside of one builtin
 // cannot be stopped, so the process has to end, and the ledger makes that safe.
 func TestAHookThatIgnoresItsCancellationIsFatal(t *testing.T) {
-	for _, tt := range []struct{ name, text, want string }{
-		{"rotate", "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, block()))", `rotate of user "ann" computes for more than 400ms, and cannot be stopped: the process ends; mend it, and rekey resume --accept-change goes on`},
-		{"select", "workflow(users = users, backend = target, select = lambda user: block())", `select of user "ann" computes for more than 400ms, and cannot be stopped: the process ends; mend it`},
+	for _, tt := range []struct{ name, run, text, want string }{
+		{"rotate", "r2345", "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, block()))", `rotate of user "ann" computes for more than 400ms, and cannot be stopped: the process ends; mend it, and rekey resume r2345 --accept-change goes on`},
+		{"rotate", "", "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, block()))", `rotate of user "ann" computes for more than 400ms, and cannot be stopped: the process ends; mend it`},
+		{"select", "r2345", "workflow(users = users, backend = target, select = lambda user: block())", `select of user "ann" computes for more than 400ms, and cannot be stopped: the process ends; mend it`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -159,6 +160,7 @@ func TestAHookThatIgnoresItsCancellationIsFatal(t *testing.T) {
 			o := script(t, "target = backend(\"memory\")\nusers = rows([\"ann\"], key = \"login\")\n"+text)
 			o.Limits = Limits{Compute: 400 * time.Millisecond}
 			o.Fatal = func(line string) { fatal <- line; close(release) }
+			o.Run = func() string { return tt.run }
 			o.Print = writerFunc(func([]byte) { <-release }) // a builtin that does not return
 			w := mustLoad(t, o)
 			row := rowsOf(t, w)[0]

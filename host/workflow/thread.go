@@ -33,6 +33,7 @@ type threads struct {
 	out    *printer
 	load   func(*starlark.Thread, string) (starlark.StringDict, error)
 	fatal  func(line string) // ends the process
+	run    func() string     // that is being applied; "": there is none; nil: there never is
 	pool   sync.Pool         // of *state
 }
 
@@ -169,8 +170,8 @@ func (s *state) who() string {
 // deaf reports a call that does not end.
 func (s *state) deaf(why stopReason) {
 	who, next := s.who(), "mend it"
-	if s.phase == lang.InRotate {
-		next += ", and rekey resume --accept-change goes on"
+	if s.phase == lang.InRotate && s.threads.run != nil && s.threads.run() != "" {
+		next += ", and rekey resume " + s.threads.run() + " --accept-change goes on"
 	}
 	s.threads.fatal(fmt.Sprintf("%s %s, and cannot be stopped: the process ends; %s", who, s.exceeds(why), next))
 }

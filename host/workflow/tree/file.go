@@ -91,6 +91,9 @@ func (f *File) Parse() []source.Problem {
 	if bad := encoding(f.Shown, f.Text, f.lines); bad != nil {
 		return []source.Problem{*bad}
 	}
+	if bad := longNumber(f.Shown, f.Text); bad != nil {
+		return []source.Problem{*bad}
+	}
 	tree, err := dialect().Parse(f.Shown, f.Text, 0)
 	var flaw syntax.Error
 	switch {

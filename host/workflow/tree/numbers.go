@@ -1,0 +1,90 @@
+package tree
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/host/source"
+)
+
+// MaxDigits is how many digits a number of a script has at most: what is made
+// of longer ones takes longer than they are long.
+const MaxDigits = 100_000
+
+// longNumber finds a number that the scanner would work on for long. Nothing
+// else is found: what is wrong with the text is for the scanner to say.
+func longNumber(file string, text []byte) *source.Problem {
+	for at := 0; at < len(text); {
+		end := at + token(text[at:])
+		if isDigit(text[at]) && end-at > MaxDigits {
+			return tooLong(file, text, at)
+		}
+		at = end
+	}
+	return nil
+}
+
+func tooLong(file string, text []byte, at int) *source.Problem {
+	lines := Lines(string(text[:at]))
+	return &source.Problem{File: file, Line: len(lines), Column: len(lines[len(lines)-1]) + 1,
+		Message: fmt.Sprintf("a number of more than %d digits", MaxDigits), Fix: "put it into quotes, if it is a text"}
+}
+
+// token is how long the token is that a text begins with, or the comment.
+func token(text []byte) int {
+	switch c := text[0]; {
+	case c == '#':
+		return until(text, '\n')
+	case c == '"' || c == '\'':
+		return quoted(text)
+	case isDigit(c):
+		return run(text, func(c byte) bool { return isWord(c) || c == '.' })
+	case isWord(c):
+		return run(text, isWord)
+	}
+	return 1
+}
+
+// quoted is how long the text in quotes is that a text begins with. One whose
+// quotes do not end goes to the end of the line.
+func quoted(text []byte) int {
+	mark, isLine := text[:1], true
+	if three := bytes.Repeat(mark, 3); bytes.HasPrefix(text, three) {
+		mark, isLine = three, false
+	}
+	for at := len(mark); at < len(text); at++ {
+		switch {
+		case text[at] == '\\':
+			at++
+		case isLine && text[at] == '\n':
+			return at
+		case bytes.HasPrefix(text[at:], mark):
+			return at + len(mark)
+		}
+	}
+	return len(text)
+}
+
+func until(text []byte, end byte) int {
+	if i := bytes.IndexByte(text, end); i >= 0 {
+		return i
+	}
+	return len(text)
+}
+
+func run(text []byte, of func(byte) bool) int {
+	for i, c := range text {
+		if !of(c) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// isWord reports whether a byte may be of a name.
+func isWord(c byte) bool {
+	return isDigit(c) || c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf
+}
