@@ -27,11 +27,23 @@ const (
 // roles are what names stand for, by the first binding of a name.
 type roles map[*syntax.Ident]role
 
+// of returns the roles of a function's parameters, to tell calls apart.
+func (r roles) of(fn *tree.Function) string {
+	text := ""
+	for _, id := range fn.Params() {
+		if id != nil {
+			text += string(r[id]) + ","
+		}
+	}
+	return text
+}
+
 // visit is one way to come to a function.
 type visit struct {
-	fn    *tree.Function
-	phase lang.Phase
-	roles string
+	within *tree.Function // that it takes names from; nil where that is no matter
+	fn     *tree.Function
+	phase  lang.Phase
+	roles  string
 }
 
 // checker goes through the functions of one script.
@@ -74,12 +86,7 @@ func (c *checker) hooked(hook Hook) (*tree.Function, roles) {
 
 // function checks a body once for each set of roles that its parameters get.
 func (c *checker) function(fn *tree.Function, phase lang.Phase, given roles) {
-	key := visit{fn: fn, phase: phase}
-	for _, id := range fn.Params() {
-		if id != nil {
-			key.roles += string(given[id]) + ","
-		}
-	}
+	key := visit{fn: fn, phase: phase, roles: given.of(fn)}
 	if c.seen[key] {
 		return
 	}
@@ -102,7 +109,13 @@ func (c *checker) wave(file *tree.File, expr syntax.Expr) {
 	}
 }
 
-func (c *checker) note(problem source.Problem) { c.found.Problems = append(c.found.Problems, problem) }
+// note notes a problem once: a function in another is come by with it, and by
+// its calls.
+func (c *checker) note(problem source.Problem) {
+	if !slices.Contains(c.found.Problems, problem) {
+		c.found.Problems = append(c.found.Problems, problem)
+	}
+}
 
 func (c *checker) misuse(file *tree.File, at syntax.Position, misuse *lang.Misuse) {
 	c.note(file.Problem(at, misuse.Fix, "%s", misuse.Message))

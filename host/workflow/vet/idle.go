@@ -12,9 +12,9 @@ import (
 // does not see: of two ifs it takes one to be entered, of a loop a round.
 type idle struct {
 	*body
-	within []*tree.Function // what is being looked into
-	maybe  int              // branches so far that ask something
-	at     syntax.Position  // of the first return that has nothing behind it
+	looked map[visit]look  // what has been looked into
+	maybe  int             // branches so far that ask something
+	at     syntax.Position // of the first return that has nothing behind it
 }
 
 // warnIdle warns of a rotate that can end without a change.
@@ -23,7 +23,7 @@ func warnIdle(check *checker, hook Hook) {
 	if fn == nil {
 		return
 	}
-	x := &idle{body: newBody(check, fn, lang.InRotate, given)}
+	x := &idle{body: newBody(check, fn, lang.InRotate, given), looked: map[visit]look{}}
 	open := x.open(fn)
 	if !open && !x.at.IsValid() {
 		return
@@ -169,20 +169,33 @@ func (x *idle) hands(node *syntax.CallExpr) bool {
 	case fn == nil:
 		return true
 	}
-	for _, known := range x.within {
-		if known == fn {
-			return false
-		}
+	key := visit{fn: fn, phase: lang.InRotate, roles: given.of(fn)}
+	if captures {
+		key.within, key.roles = x.fn, key.roles+x.roles.of(x.fn)
 	}
-	inner := &idle{body: newBody(x.checker, fn, lang.InRotate, given), within: append(x.within[:len(x.within):len(x.within)], fn)}
-	open := inner.open(fn)
-	if open || inner.at.IsValid() {
-		if inner.mentions(fn.Body) {
-			x.maybe++
-		}
-		return false
+	known, seen := x.looked[key]
+	if !seen {
+		x.looked[key] = look{} // one that calls itself asks nothing by that
+		known = x.into(fn, given)
+		x.looked[key] = known
 	}
-	return true
+	if known.maybe {
+		x.maybe++
+	}
+	return known.asks
+}
+
+// look is what a function was found to do: to ask something of a target, or
+// maybe to ask something.
+type look struct{ asks, maybe bool }
+
+// into looks into a function.
+func (x *idle) into(fn *tree.Function, given roles) look {
+	inner := &idle{body: newBody(x.checker, fn, lang.InRotate, given), looked: x.looked}
+	if inner.open(fn) || inner.at.IsValid() {
+		return look{maybe: inner.mentions(fn.Body)}
+	}
+	return look{asks: true}
 }
 
 // passed returns the roles of a callee's parameters, and whether the step is

@@ -123,14 +123,14 @@ func hashed(within *body, form, expr syntax.Expr) {
 			text = mixedForms
 		}
 	}
-	for _, column := range columnsOf(within, expr, maxChain) {
+	for _, column := range columnsOf(within, expr, map[*syntax.Ident]bool{}) {
 		within.found.holds(column, text)
 	}
 }
 
 // uses notes the columns of a password, and whether users get it.
 func uses(within *body, expr syntax.Expr, given bool) {
-	for _, column := range columnsOf(within, expr, maxChain) {
+	for _, column := range columnsOf(within, expr, map[*syntax.Ident]bool{}) {
 		if given {
 			addOnce(&within.found.Given, column)
 		}
@@ -148,33 +148,31 @@ func addOnce(list *[]string, column string) {
 }
 
 // columnsOf returns the columns that an expression may be: user.password or
-// step.generate() is one of them.
-func columnsOf(within *body, expr syntax.Expr, left int) []string {
+// step.generate() is one of them. Names that were seen have been followed.
+func columnsOf(within *body, expr syntax.Expr, seen map[*syntax.Ident]bool) []string {
 	if column := within.columnOf(expr); column != "" {
 		return []string{column}
 	}
-	if left == 0 {
-		return nil
-	}
 	if id, ok := tree.Unhidden(expr).(*syntax.Ident); ok {
-		return columnsNamed(within, id, left-1)
+		return columnsNamed(within, id, seen)
 	}
 	var list []string
 	for _, part := range choices(tree.Unhidden(expr)) {
-		list = append(list, columnsOf(within, part, left-1)...)
+		list = append(list, columnsOf(within, part, seen)...)
 	}
 	return list
 }
 
 // columnsNamed are those of what a name is bound to.
-func columnsNamed(within *body, id *syntax.Ident, left int) (list []string) {
+func columnsNamed(within *body, id *syntax.Ident, seen map[*syntax.Ident]bool) (list []string) {
 	binding, ok := id.Binding.(*resolve.Binding)
-	if !ok || binding.Scope == resolve.Global {
+	if !ok || binding.Scope == resolve.Global || seen[binding.First] {
 		return nil
 	}
-	within.assigned(func(other *syntax.Ident, expr syntax.Expr) {
-		if tree.First(other) == binding.First && expr != nil {
-			list = append(list, columnsOf(within, expr, left)...)
+	seen[binding.First] = true
+	within.assigned(func(other *syntax.Ident, to syntax.Expr) {
+		if tree.First(other) == binding.First && to != nil {
+			list = append(list, columnsOf(within, to, seen)...)
 		}
 	})
 	return list
