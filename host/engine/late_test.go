@@ -518,6 +518,7 @@ func TestWhatCannotReplaceAValue(t *testing.T) {
 	}{
 		{"the same value", "new", "", "", "new", true}, {"another one", "other", "", "", "new", false}, {"one that the target picks", "", "", "", "new", false},
 		{"a value, before one that the target picks", "other", "", "", "", false}, {"a change from it", "other", "new", "", "new", false},
+		{"a change, before one that the target picks", "other", "old", "", "", false},
 		{"a change from another one", "other", "old", "", "new", true}, {"a change that goes on by a set", "other", "old", "set", "new", false},
 	} {
 		intent := &journal.Record{Detail: journal.Detail{Op: c.op}}
