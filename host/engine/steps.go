@@ -102,8 +102,8 @@ func (s *Steps) admissible(step Step) (*lane, error) {
 
 // needs checks the step against what the backend can do.
 func needs(b Backend, step Step) error {
-	traits, known := journal.TraitsOf(step.Verb)
-	if !known || !traits.Can(b.Description, b.Abilities) {
+	traits, _ := journal.TraitsOf(step.Verb)
+	if !traits.Can(b.Description, b.Abilities) {
 		return static(misuse("backend %q (%s) cannot %s", b.Label, b.Description.Name, step.Verb))
 	}
 	if traits.Kinded && !b.Description.HasKind(step.Kind) {

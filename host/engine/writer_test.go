@@ -64,6 +64,7 @@ func TestALaneThatRunsDryLingers(t *testing.T) {
 		{"nearly many", queue(goodGroup-1, entry{lane: dry}), 0, 0, 0},
 		{"many, but nobody runs dry", queue(goodGroup, entry{lane: full}), linger, 0, 0},
 		{"too many", queue(groupLimit+1, entry{lane: full}), 0, 0, groupLimit},
+		{"just enough", queue(groupLimit, entry{lane: full}), 0, 0, groupLimit},
 		{"old", queue(1, entry{}), lazyCommit, 0, 1},
 		{"nearly old", queue(1, entry{}), lazyCommit - 1, 0, 0},
 		{"somebody presses", queue(1, entry{lane: full, pressing: true}), 0, 0, 1},
@@ -125,5 +126,29 @@ func TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
 	var got error
 	if w.add(entry{then: func(err error) { got = err }}); got != errClosed {
 		t.Errorf("a closed one says %v", got)
+	}
+}
+
+// TestARecordWakesTheWriterWhereThatMayMatter: the first, since its time begins,
+// what makes a good group or a full one, and what somebody waits for.
+func TestARecordWakesTheWriterWhereThatMayMatter(t *testing.T) {
+	dry, full := &lane{}, &lane{}
+	full.durable.Store(1000)
+	for _, c := range []struct {
+		name   string
+		before int // records that wait
+		comes  entry
+		want   bool
+	}{
+		{"the first", 0, entry{}, true}, {"a second one, for nobody", 1, entry{}, false}, {"for a lane that has enough", 1, entry{lane: full}, false},
+		{"for one that runs dry", 1, entry{lane: dry}, true}, {"of a user who presses", 1, entry{lane: full, pressing: true}, true},
+		{"nearly a good group", goodGroup - 2, entry{lane: full}, false}, {"a good group", goodGroup - 1, entry{lane: full}, true},
+		{"more than one, though a lane runs dry", goodGroup, entry{lane: dry}, false}, {"nearly a full one", groupLimit - 2, entry{}, false},
+		{"a full one", groupLimit - 1, entry{}, true}, {"more than that", groupLimit, entry{}, true},
+	} {
+		w := &writer{wake: make(chan struct{}, 1), queue: make([]entry, c.before)}
+		if w.add(c.comes); (len(w.wake) > 0) != c.want || len(w.queue) != c.before+1 {
+			t.Errorf("%s: woken %v, want %v", c.name, len(w.wake) > 0, c.want)
+		}
 	}
 }
