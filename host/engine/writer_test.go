@@ -152,3 +152,41 @@ func TestARecordWakesTheWriterWhereThatMayMatter(t *testing.T) {
 		}
 	}
 }
+
+// TestAWriterKnowsSinceWhenWhoWaits: who has begun to wait goes on waiting from
+// then, and a lane that has enough does not run dry.
+func TestAWriterKnowsSinceWhenWhoWaits(t *testing.T) {
+	dry, full := &lane{}, &lane{}
+	full.durable.Store(1000)
+	ago := time.Now().Add(-time.Hour)
+	const never, now, before = 0, 1, 2
+	at := func(t time.Time) int {
+		switch {
+		case t.IsZero():
+			return never
+		case t.Equal(ago):
+			return before
+		}
+		return now
+	}
+	for _, c := range []struct {
+		name            string
+		queue           []entry
+		since           time.Time
+		queued, starved int
+	}{
+		{"nothing", nil, time.Time{}, never, never}, {"nothing any more", nil, ago, never, never},
+		{"a lane that has enough", []entry{{lane: full}}, time.Time{}, now, never}, {"one that runs dry", []entry{{lane: dry}}, time.Time{}, now, now},
+		{"one that has run dry for long", []entry{{lane: dry}}, ago, before, before},
+	} {
+		w := &writer{wake: make(chan struct{}, 1), queue: c.queue}
+		for _, e := range c.queue {
+			w.waiting.add(e)
+		}
+		w.kick()
+		queued, starved := w.waitFor(c.since, c.since, time.NewTimer(time.Hour))
+		if at(queued) != c.queued || at(starved) != c.starved {
+			t.Errorf("%s: records wait since %v, somebody runs dry since %v", c.name, queued, starved)
+		}
+	}
+}
