@@ -129,6 +129,9 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 	}
 	stopProbes := c.start()
 	err := c.waves()
+	if c.hard.Err() != nil {
+		c.interrupt() // what watches the context may be slower than a run that ends by it
+	}
 	stopProbes()
 	for _, l := range c.lanes {
 		l.names.asks.Wait()
