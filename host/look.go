@@ -198,6 +198,11 @@ func (h *Host) rest(name string) (*ledger.Run, error) {
 
 // restOpened is rest with the key to the run's sealed values.
 func (h *Host) restOpened(name string) (*ledger.Run, error) {
+	return h.withKeys(name, h.store.RestWith)
+}
+
+// withKeys opens a run by a way that takes the keys to its sealed values.
+func (h *Host) withKeys(name string, open func(id string, keys ledger.Keys) (*ledger.Run, error)) (*ledger.Run, error) {
 	id, err := h.resolve(name)
 	if err != nil {
 		return nil, err
@@ -206,7 +211,7 @@ func (h *Host) restOpened(name string) (*ledger.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.noticed(h.store.RestWith(id, keys))
+	return h.noticed(open(id, keys))
 }
 
 // PartError ends a command that has shown all that can be shown, and not all
@@ -271,15 +276,7 @@ func (h *Host) noticed(r *ledger.Run, err error) (*ledger.Run, error) {
 
 // opened opens a run for reading, with the key to its sealed values.
 func (h *Host) opened(name string) (*ledger.Run, error) {
-	id, err := h.resolve(name)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := h.keys(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	return h.noticed(h.store.ReadWith(id, keys))
+	return h.withKeys(name, h.store.ReadWith)
 }
 
 // Revealed is one sealed value.

@@ -47,9 +47,6 @@ func TraitsOf(verb string) (traits Traits, ok bool) {
 	return Traits{Verb: verb}, false
 }
 
-// Verbs returns the traits of all verbs, in the order of the documentation.
-func Verbs() []Traits { return append([]Traits(nil), verbs[:]...) }
-
 // Can reports whether an instance with the description and the abilities is
 // able to carry a verb out.
 func (t Traits) Can(d sdk.Description, abilities []sdk.Ability) bool {
