@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/internal/bounded"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
 	"github.com/rekey-host/rekey/host/source"
@@ -101,7 +102,7 @@ func (h *Host) outlived(run, head string) error {
 		return err
 	}
 	state, err := r.State()
-	if err == nil && state != ledger.StateFinished {
+	if err == nil && state != journal.StateFinished {
 		err = fmt.Errorf("that run is %s", state)
 	}
 	return err
@@ -245,7 +246,7 @@ func reasonOf(err error) error {
 
 // AuditBundle checks a bundle offline, with a key or a file that holds it, and
 // calls record for every record that it proves.
-func (h *Host) AuditBundle(path, vkey string, record func(ledger.Record) error) (ledger.Bundle, error) {
+func (h *Host) AuditBundle(path, vkey string, record func(journal.Record) error) (ledger.Bundle, error) {
 	if text, err := bounded.ReadFile(context.Background(), h.absolute(vkey), headLimit); err == nil {
 		vkey = string(text)
 	}

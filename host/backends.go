@@ -13,8 +13,8 @@ import (
 
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/internal/bounded"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/launch"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
@@ -29,7 +29,7 @@ const defaultConcurrency = 16
 type backends struct {
 	list []engine.Backend
 	open []*launch.Instance
-	pins []ledger.BackendPin
+	pins []journal.BackendPin
 }
 
 // close ends the instances.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
 )
@@ -20,7 +21,7 @@ func (h *Host) export(r *ledger.Run, o ReportOptions) ([]string, error) {
 		if err := r.Sealable(); err != nil {
 			return nil, &UsageError{Message: err.Error()}
 		}
-		if err := h.audited(r, ledger.Revealed, map[string]string{"format": o.Format, "path": o.Out}, o.Unaudited); err != nil {
+		if err := h.audited(r, journal.Revealed, map[string]string{"format": o.Format, "path": o.Out}, o.Unaudited); err != nil {
 			return nil, err
 		}
 	}

@@ -75,7 +75,7 @@ type examination struct {
 	inForce  map[string]string
 	sequence map[string][]string
 	known    map[string][]candidate // by label and account
-	status   map[string]ledger.Status
+	status   map[string]journal.Status
 	past     past
 	unknown  int // users whose outcome is not known
 	pending  int
@@ -91,7 +91,7 @@ func examine(s scene, dir string) ([]finding, error) {
 }
 
 func examined(s scene, dir string) (*examination, error) {
-	x := &examination{scene: s, past: newPast(s.entries), inForce: map[string]string{}, sequence: map[string][]string{}, known: map[string][]candidate{}, status: map[string]ledger.Status{}}
+	x := &examination{scene: s, past: newPast(s.entries), inForce: map[string]string{}, sequence: map[string][]string{}, known: map[string][]candidate{}, status: map[string]journal.Status{}}
 	for _, e := range s.entries {
 		if e.What == given {
 			x.inForce[key(e.Label, e.Account)] = e.Value
@@ -175,9 +175,9 @@ func (x *examination) readUser(r *ledger.Run, u ledger.User) error {
 	ends := 0
 	for _, rec := range u.History {
 		switch rec.Kind {
-		case ledger.Finished:
+		case journal.Finished:
 			ends++
-		case ledger.Reopened:
+		case journal.Reopened:
 			ends--
 		}
 	}
@@ -205,9 +205,9 @@ func (x *examination) readUser(r *ledger.Run, u ledger.User) error {
 // than without a signal.
 func (x *examination) ended(u ledger.User) {
 	switch {
-	case u.Status == ledger.Pending || u.Status == ledger.HeldPending:
+	case u.Status == journal.Pending || u.Status == journal.HeldPending:
 		x.pending++
-	case u.Status == ledger.Unresolved && !x.calm:
+	case u.Status == journal.Unresolved && !x.calm:
 		x.unknown++
 	case x.calm && u.Status != x.wanted(u):
 		x.report(cancelled, cancellation, "%s is %s (%s %s), want %s or pending", u.Key, u.Status, u.Code, u.Reason, x.wanted(u))
@@ -216,12 +216,12 @@ func (x *examination) ended(u ledger.User) {
 
 // wanted is what a user has to come to. A value that is refused while an
 // earlier attempt is settled is not replaced: nothing new is sent then.
-func (x *examination) wanted(u ledger.User) ledger.Status {
+func (x *examination) wanted(u ledger.User) journal.Status {
 	switch {
 	case strings.HasPrefix(u.Key, "ghost") && !x.exist, x.lossy && strings.HasPrefix(u.Key, "picky") && u.Reason == "too plain":
-		return ledger.Failed
+		return journal.Failed
 	}
-	return ledger.Done
+	return journal.Done
 }
 
 // values checks that the ledger holds what is in force, and says so when it is
@@ -269,10 +269,10 @@ func (x *examination) doubles() {
 		}
 	}
 	for _, name := range tales[x.story].names {
-		if x.status[name] == ledger.Failed {
+		if x.status[name] == journal.Failed {
 			x.setBack(name)
 		}
-		if x.status[name] != ledger.Done || x.story != "" {
+		if x.status[name] != journal.Done || x.story != "" {
 			continue
 		}
 		one := x.inForce[key(plain, name)]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -34,9 +35,9 @@ func actsOf(r *ledger.Run, u ledger.User) ([]*act, error) {
 		rec := &u.History[i]
 		try := [2]int{rec.Step, rec.Try}
 		switch {
-		case rec.Verb == "unlock" || rec.Kind != ledger.Intent && rec.Kind != ledger.Outcome:
+		case rec.Verb == "unlock" || rec.Kind != journal.Intent && rec.Kind != journal.Outcome:
 			continue
-		case rec.Kind == ledger.Intent:
+		case rec.Kind == journal.Intent:
 			byTry[try] = &act{id: fmt.Sprintf("%s-%d-%d-%d", r.ID(), u.Pos, rec.Step, rec.Try), where: key(rec.Backend, rec.Account), verb: rec.Verb, bridge: rec.Detail.Bridge}
 			list = append(list, byTry[try])
 		case byTry[try] == nil:
@@ -83,7 +84,7 @@ func newPast(entries []entry) past {
 // and tells every claim that is not true in any order of what overlapped:
 // refused means that nothing ever took effect, applied that something did, a
 // final status that what was applied last is in force.
-func (p past) contradicts(status ledger.Status, acts []*act) []finding {
+func (p past) contradicts(status journal.Status, acts []*act) []finding {
 	var found []finding
 	report := func(class, protection, format string, args ...any) {
 		found = append(found, finding{class, protection, fmt.Sprintf(format, args...)})
@@ -100,11 +101,11 @@ func (p past) contradicts(status ledger.Status, acts []*act) []finding {
 		if a.applied() && !a.bridge && (last[a.where] == nil || a.finished > last[a.where].finished) {
 			last[a.where] = a
 		}
-		if status == ledger.Skipped && effects > 0 {
+		if status == journal.Skipped && effects > 0 {
 			report(falseRefused, outcomeUnknown, "a user is skipped, and %s of %s took effect", a.verb, a.where)
 		}
 	}
-	if status == ledger.Done || status == ledger.Failed {
+	if status == journal.Done || status == journal.Failed {
 		found = append(found, p.stale(status, acts, last)...)
 	}
 	return found
@@ -112,7 +113,7 @@ func (p past) contradicts(status ledger.Status, acts []*act) []finding {
 
 // stale tells which accounts of a user with a final status have another value
 // than the one that was applied last, or was there before.
-func (p past) stale(status ledger.Status, acts []*act, last map[string]*act) []finding {
+func (p past) stale(status journal.Status, acts []*act, last map[string]*act) []finding {
 	var found []finding
 	seen := map[string]bool{}
 	for _, a := range acts {
@@ -142,7 +143,7 @@ func isBefore(a *act) bool {
 func uncancelled(u ledger.User) []finding {
 	var found []finding
 	for _, r := range u.History {
-		unsent := r.Kind == ledger.Outcome && r.Outcome == sdk.Refused
+		unsent := r.Kind == journal.Outcome && r.Outcome == sdk.Refused
 		if r.Code == sdk.Cancelled && !unsent {
 			found = append(found, finding{cancelled, cancellation, fmt.Sprintf("%s: %s of %s is recorded as cancelled", u.Key, r.Kind, r.Verb)})
 		}
@@ -162,23 +163,23 @@ func TestFaultsTheHistoryIsReadRight(t *testing.T) {
 	open := &act{id: "1", where: key(plain, "u"), verb: "set", value: "a"}
 	for _, c := range []struct {
 		name   string
-		status ledger.Status
+		status journal.Status
 		acts   []*act
 		log    []entry
 		want   string
 	}{
-		{"done", ledger.Done, []*act{told("1", "a", sdk.Applied, 2)}, []entry{effect("1", "a")}, ""},
-		{"sent twice", ledger.Done, []*act{told("1", "a", sdk.Applied, 2)}, []entry{effect("1", "a"), effect("1", "a")}, ""},
-		{"under way", ledger.Pending, []*act{open}, []entry{effect("1", "a")}, ""},
-		{"refused, and nothing came", ledger.Failed, []*act{told("1", "a", sdk.Refused, 2)}, nil, ""},
-		{"refused, and it came", ledger.Unresolved, []*act{told("1", "a", sdk.Refused, 2)}, []entry{effect("1", "a")}, falseRefused},
-		{"applied, and nothing came", ledger.Partial, []*act{told("1", "a", sdk.Applied, 2)}, nil, falseDone},
-		{"two values in order", ledger.Done, []*act{told("1", "a", sdk.Applied, 2), told("2", "b", sdk.Applied, 4)}, []entry{effect("1", "a"), effect("2", "b")}, ""},
-		{"the first one came last", ledger.Done, []*act{told("1", "a", sdk.Applied, 2), told("2", "b", sdk.Applied, 4)}, []entry{effect("2", "b"), effect("1", "a")}, falseDone},
-		{"a lost one came after a failure", ledger.Failed, []*act{told("1", "a", sdk.Unknown, 2)}, []entry{effect("1", "a")}, falseRefused},
-		{"skipped, and one came", ledger.Skipped, []*act{open}, []entry{effect("1", "a")}, falseRefused},
-		{"set back", ledger.Failed, []*act{told("1", "a", sdk.Applied, 2), told("2", before(plain, "u"), sdk.Applied, 4)}, []entry{effect("1", "a"), effect("2", before(plain, "u"))}, ""},
-		{"set back too early", ledger.Failed, []*act{told("1", "a", sdk.Applied, 2), told("2", before(plain, "u"), sdk.Applied, 4)}, []entry{effect("2", before(plain, "u")), effect("1", "a")}, falseDone},
+		{"done", journal.Done, []*act{told("1", "a", sdk.Applied, 2)}, []entry{effect("1", "a")}, ""},
+		{"sent twice", journal.Done, []*act{told("1", "a", sdk.Applied, 2)}, []entry{effect("1", "a"), effect("1", "a")}, ""},
+		{"under way", journal.Pending, []*act{open}, []entry{effect("1", "a")}, ""},
+		{"refused, and nothing came", journal.Failed, []*act{told("1", "a", sdk.Refused, 2)}, nil, ""},
+		{"refused, and it came", journal.Unresolved, []*act{told("1", "a", sdk.Refused, 2)}, []entry{effect("1", "a")}, falseRefused},
+		{"applied, and nothing came", journal.Partial, []*act{told("1", "a", sdk.Applied, 2)}, nil, falseDone},
+		{"two values in order", journal.Done, []*act{told("1", "a", sdk.Applied, 2), told("2", "b", sdk.Applied, 4)}, []entry{effect("1", "a"), effect("2", "b")}, ""},
+		{"the first one came last", journal.Done, []*act{told("1", "a", sdk.Applied, 2), told("2", "b", sdk.Applied, 4)}, []entry{effect("2", "b"), effect("1", "a")}, falseDone},
+		{"a lost one came after a failure", journal.Failed, []*act{told("1", "a", sdk.Unknown, 2)}, []entry{effect("1", "a")}, falseRefused},
+		{"skipped, and one came", journal.Skipped, []*act{open}, []entry{effect("1", "a")}, falseRefused},
+		{"set back", journal.Failed, []*act{told("1", "a", sdk.Applied, 2), told("2", before(plain, "u"), sdk.Applied, 4)}, []entry{effect("1", "a"), effect("2", before(plain, "u"))}, ""},
+		{"set back too early", journal.Failed, []*act{told("1", "a", sdk.Applied, 2), told("2", before(plain, "u"), sdk.Applied, 4)}, []entry{effect("2", before(plain, "u")), effect("1", "a")}, falseDone},
 	} {
 		class := ""
 		for _, f := range newPast(c.log).contradicts(c.status, c.acts) {
@@ -188,8 +189,8 @@ func TestFaultsTheHistoryIsReadRight(t *testing.T) {
 			t.Errorf("%s: found %q, want %q", c.name, class, c.want)
 		}
 	}
-	answer := ledger.User{History: []ledger.Record{{Kind: ledger.Answer, Verb: "find", Code: sdk.Cancelled}}}
-	unsent := ledger.User{History: []ledger.Record{{Kind: ledger.Outcome, Verb: "set", Outcome: sdk.Refused, Code: sdk.Cancelled}}}
+	answer := ledger.User{History: []journal.Record{{Kind: journal.Answer, Verb: "find", Code: sdk.Cancelled}}}
+	unsent := ledger.User{History: []journal.Record{{Kind: journal.Outcome, Verb: "set", Outcome: sdk.Refused, Code: sdk.Cancelled}}}
 	if len(uncancelled(answer)) != 1 || len(uncancelled(unsent)) != 0 {
 		t.Error("a recorded cancellation is not told from an operation that was never sent")
 	}

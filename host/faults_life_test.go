@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -287,8 +288,8 @@ func (d direct) Generate(ctx context.Context, kind string, n int) ([]secret.Valu
 func (direct) Check(context.Context) []sdk.Finding { return nil }
 
 // storyWaves are the waves: one that holds, and one that stops at each failure.
-func storyWaves() []engine.WaveRule {
-	return []engine.WaveRule{{Name: "canary", Hold: true, MaxFailures: -1, MaxPercent: -1}, {Name: "rest", Size: 4, MaxFailures: 0, MaxPercent: -1}}
+func storyWaves() []journal.WaveRule {
+	return []journal.WaveRule{{Name: "canary", Hold: true, MaxFailures: -1, MaxPercent: -1}, {Name: "rest", Size: 4, MaxFailures: 0, MaxPercent: -1}}
 }
 
 // run returns the run of the state directory, which it plans if there is none.
@@ -358,7 +359,7 @@ func (w *world) apply(id string, first bool) (bool, error) {
 	if err != nil || c.Pending == 0 {
 		return true, err
 	}
-	if err := r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: "resume"}}}); err != nil {
+	if err := r.Commit([]*journal.Record{{Kind: journal.Started, Detail: journal.Detail{Command: "resume"}}}); err != nil {
 		return false, err
 	}
 	approved, err := r.Approvals()
@@ -387,20 +388,20 @@ func (w *world) prepare(r *ledger.Run, first bool) error {
 		if err != nil {
 			return err
 		}
-		if err := r.Commit([]*ledger.Record{{Kind: ledger.Approved, Detail: ledger.Detail{Wave: wave}}}); err != nil {
+		if err := r.Commit([]*journal.Record{{Kind: journal.Approved, Detail: journal.Detail{Wave: wave}}}); err != nil {
 			return err
 		}
 	}
 	if !first {
 		return nil
 	}
-	put := []ledger.Status{ledger.Unresolved}
+	put := []journal.Status{journal.Unresolved}
 	if w.spec.Retry {
-		put = []ledger.Status{ledger.Failed, ledger.Partial}
+		put = []journal.Status{journal.Failed, journal.Partial}
 	}
-	var back []*ledger.Record
+	var back []*journal.Record
 	err := r.Each(ledger.Filter{Status: put}, ledger.OrderApply, func(u ledger.User) error {
-		back = append(back, &ledger.Record{Kind: ledger.Reopened, User: u.Pos})
+		back = append(back, &journal.Record{Kind: journal.Reopened, User: u.Pos})
 		return nil
 	})
 	if err != nil {
@@ -411,20 +412,20 @@ func (w *world) prepare(r *ledger.Run, first bool) error {
 
 // leave records how a process leaves the run.
 func leave(r *ledger.Run, e engine.Ending) error {
-	state := ledger.StateFinished
+	state := journal.StateFinished
 	switch c, err := r.Counts(); {
 	case err != nil:
 		return err
 	case e.Interrupted:
-		state = ledger.StateInterrupted
+		state = journal.StateInterrupted
 	case e.Stopped != "":
-		state = ledger.StateStopped
+		state = journal.StateStopped
 	case e.Held != "":
-		state = ledger.StateHeld
+		state = journal.StateHeld
 	case c.Unknown > 0:
-		state = ledger.StateUnsettled
+		state = journal.StateUnsettled
 	}
-	return r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: state}}})
+	return r.Commit([]*journal.Record{{Kind: journal.Ended, Detail: journal.Detail{State: state}}})
 }
 
 // eager is a journal without write-ahead: it says that records are durable and
@@ -435,8 +436,8 @@ type eager struct {
 	late sync.WaitGroup
 }
 
-func (e *eager) Commit(recs []*ledger.Record) error {
-	copies := make([]*ledger.Record, len(recs))
+func (e *eager) Commit(recs []*journal.Record) error {
+	copies := make([]*journal.Record, len(recs))
 	for i, r := range recs {
 		c := *r
 		copies[i] = &c

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/internal/faultfs"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
@@ -113,7 +114,7 @@ type dyingJournal struct {
 	m *mortal
 }
 
-func (j dyingJournal) Commit(recs []*ledger.Record) error {
+func (j dyingJournal) Commit(recs []*journal.Record) error {
 	if j.m.isDead() {
 		return errDead
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -44,10 +45,10 @@ func (w *world) hooks() engine.Hooks {
 // it, as one could if a cancellation were an answer.
 type stubborn struct{ engine.Hooks }
 
-func (h stubborn) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine.Verdict {
+func (h stubborn) Rotate(ctx context.Context, row source.Row, s *engine.Steps) journal.Verdict {
 	v := h.Hooks.Rotate(ctx, row, s)
 	if v.Fault != nil && v.Fault.Code == sdk.Cancelled {
-		return engine.Verdict{Kind: engine.SaidFailed, Reason: "cannot be looked at"}
+		return journal.Verdict{Kind: journal.SaidFailed, Reason: "cannot be looked at"}
 	}
 	return v
 }
@@ -56,16 +57,16 @@ func (h stubborn) Rotate(ctx context.Context, row source.Row, s *engine.Steps) e
 // system says to it decides how the user ends, for good.
 type verbs struct{}
 
-func (verbs) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine.Verdict {
+func (verbs) Rotate(ctx context.Context, row source.Row, s *engine.Steps) journal.Verdict {
 	verb, form, _ := strings.Cut(row.Key, "-")
 	r, err := firstStep(ctx, verb, row.Key, s)
 	switch {
 	case err != nil:
 		return raised(r, err)
 	case !r.OK() && form == "try" && (verb == "find" || verb == "verify" || verb == "unlock"):
-		return engine.Verdict{Kind: engine.SaidSkip, Reason: "branched on " + string(r.Code)}
+		return journal.Verdict{Kind: journal.SaidSkip, Reason: "branched on " + string(r.Code)}
 	case !r.OK() && form == "try":
-		return engine.Verdict{Kind: engine.SaidFailed, Reason: "branched on " + string(r.Code)}
+		return journal.Verdict{Kind: journal.SaidFailed, Reason: "branched on " + string(r.Code)}
 	case !r.OK():
 		return raised(r, nil)
 	}
@@ -73,9 +74,9 @@ func (verbs) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine
 }
 
 // firstStep takes the step of that verb.
-func firstStep(ctx context.Context, verb, account string, s *engine.Steps) (engine.Result, error) {
-	was := func(label string) *engine.Value { return engine.Given(secret.New(before(label, account))) }
-	step := engine.Step{Verb: verb, Backend: vault, Account: account}
+func firstStep(ctx context.Context, verb, account string, s *engine.Steps) (journal.Result, error) {
+	was := func(label string) *journal.Value { return journal.Given(secret.New(before(label, account))) }
+	step := journal.Step{Verb: verb, Backend: vault, Account: account}
 	switch verb {
 	case "verify":
 		step.Value = was(vault)
@@ -84,7 +85,7 @@ func firstStep(ctx context.Context, verb, account string, s *engine.Steps) (engi
 	case "generate", "set", "change":
 		v, err := s.Generate(ctx, generateFor(verb))
 		if err != nil {
-			return engine.Result{}, err
+			return journal.Result{}, err
 		}
 		step.Verb, step.Backend, step.Value = "set", plain, v
 		if verb == "change" {
@@ -109,15 +110,15 @@ type gives struct {
 	proves   bool // verify at the end
 }
 
-func (g gives) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine.Verdict {
-	var last *engine.Value
+func (g gives) Rotate(ctx context.Context, row source.Row, s *engine.Steps) journal.Verdict {
+	var last *journal.Value
 	for round, labels := range [][]string{g.one, g.two} {
 		if len(labels) == 0 && (round > 0 || !g.change) {
 			continue
 		}
 		v, err := s.Generate(ctx, engine.GenerateStep{})
 		if err != nil {
-			return raised(engine.Result{}, err)
+			return raised(journal.Result{}, err)
 		}
 		last = v
 		for _, step := range g.steps(round, labels, row.Key, v) {
@@ -127,22 +128,22 @@ func (g gives) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engi
 		}
 	}
 	if g.proves {
-		if r, err := s.Do(ctx, engine.Step{Verb: "verify", Backend: vault, Account: row.Key, Value: last}); err != nil || !r.OK() {
+		if r, err := s.Do(ctx, journal.Step{Verb: "verify", Backend: vault, Account: row.Key, Value: last}); err != nil || !r.OK() {
 			return raised(r, err)
 		}
 	}
-	return engine.Verdict{}
+	return journal.Verdict{}
 }
 
 // steps are those of one value.
-func (g gives) steps(round int, labels []string, name string, v *engine.Value) []engine.Step {
-	var list []engine.Step
+func (g gives) steps(round int, labels []string, name string, v *journal.Value) []journal.Step {
+	var list []journal.Step
 	if round == 0 && g.change {
 		account := accountOn(cloud, name)
-		list = append(list, engine.Step{Verb: "change", Backend: cloud, Account: account, Old: engine.Given(secret.New(before(cloud, account))), Value: v})
+		list = append(list, journal.Step{Verb: "change", Backend: cloud, Account: account, Old: journal.Given(secret.New(before(cloud, account))), Value: v})
 	}
 	for _, label := range labels {
-		list = append(list, engine.Step{Verb: "set", Backend: label, Account: accountOn(label, name), Value: v})
+		list = append(list, journal.Step{Verb: "set", Backend: label, Account: accountOn(label, name), Value: v})
 	}
 	return list
 }
@@ -159,37 +160,37 @@ func accountOn(label, name string) string {
 // and a value that the fourth picks.
 type story struct{}
 
-func (story) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine.Verdict {
+func (story) Rotate(ctx context.Context, row source.Row, s *engine.Steps) journal.Verdict {
 	v, err := s.Generate(ctx, engine.GenerateStep{})
 	if err != nil {
-		return raised(engine.Result{}, err)
+		return raised(journal.Result{}, err)
 	}
-	list := []engine.Step{
+	list := []journal.Step{
 		{Verb: "find", Backend: vault, Account: row.Key},
 		{Verb: "set", Backend: vault, Account: vaultName(row.Key), Value: v},
-		{Verb: "change", Backend: cloud, Account: vaultName(row.Key), Old: engine.Given(secret.New(before(cloud, vaultName(row.Key)))), Value: v},
+		{Verb: "change", Backend: cloud, Account: vaultName(row.Key), Old: journal.Given(secret.New(before(cloud, vaultName(row.Key)))), Value: v},
 		{Verb: "verify", Backend: vault, Account: vaultName(row.Key), Value: v},
 		{Verb: "set", Backend: plain, Account: row.Key, Value: v},
 	}
 	if strings.HasPrefix(row.Key, "plain") {
-		list = append(list, engine.Step{Verb: "reset", Backend: desk, Account: row.Key})
+		list = append(list, journal.Step{Verb: "reset", Backend: desk, Account: row.Key})
 	}
 	for _, step := range list {
 		if r, err := s.Do(ctx, step); err != nil || !r.OK() {
 			return raised(r, err)
 		}
 	}
-	return engine.Verdict{}
+	return journal.Verdict{}
 }
 
 // vaultName is what a user is called in vault and cloud: a ghost exists on two
 // systems of three.
 func vaultName(name string) string { return strings.Replace(name, "ghost", "haunted", 1) }
 
-func raised(r engine.Result, err error) engine.Verdict {
-	var f *engine.Fault
+func raised(r journal.Result, err error) journal.Verdict {
+	var f *journal.Fault
 	if errors.As(err, &f) {
-		return engine.Verdict{Kind: engine.Raised, Fault: f}
+		return journal.Verdict{Kind: journal.Raised, Fault: f}
 	}
-	return engine.Verdict{Kind: engine.Raised, Refused: &r, Fault: &engine.Fault{Code: r.Code, Message: r.Message}}
+	return journal.Verdict{Kind: journal.Raised, Refused: &r, Fault: &journal.Fault{Code: r.Code, Message: r.Message}}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/host/internal/strict"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
@@ -76,7 +77,7 @@ type Config struct {
 // Progress watches a run being applied.
 type Progress interface {
 	Begin(total, finished int64)
-	Finished(status ledger.Status, code sdk.Code)
+	Finished(status journal.Status, code sdk.Code)
 	End()
 }
 
@@ -237,7 +238,7 @@ type Preview struct {
 type WavePreview struct {
 	Name  string
 	Users int64
-	Rule  engine.WaveRule
+	Rule  journal.WaveRule
 }
 
 // RunOptions are the flags of run, plan, resume and retry.

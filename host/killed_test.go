@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -87,22 +88,22 @@ func (*accounts) Check(context.Context) []sdk.Finding                           
 // twoSets gives a user's two accounts one generated value.
 type twoSets struct{}
 
-func (twoSets) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine.Verdict {
+func (twoSets) Rotate(ctx context.Context, row source.Row, s *engine.Steps) journal.Verdict {
 	v, err := s.Generate(ctx, engine.GenerateStep{})
 	for _, label := range []string{"one", "two"} {
-		var r engine.Result
+		var r journal.Result
 		if err == nil {
-			r, err = s.Do(ctx, engine.Step{Verb: "set", Backend: label, Account: label + "/" + row.Key, Value: v})
+			r, err = s.Do(ctx, journal.Step{Verb: "set", Backend: label, Account: label + "/" + row.Key, Value: v})
 		}
 		if err == nil && !r.OK() {
-			err = &engine.Fault{Code: r.Code, Message: r.Message}
+			err = &journal.Fault{Code: r.Code, Message: r.Message}
 		}
 	}
-	var f *engine.Fault
+	var f *journal.Fault
 	if errors.As(err, &f) {
-		return engine.Verdict{Kind: engine.Raised, Fault: f}
+		return journal.Verdict{Kind: journal.Raised, Fault: f}
 	}
-	return engine.Verdict{}
+	return journal.Verdict{}
 }
 
 const killedUsers = 4000
@@ -116,8 +117,8 @@ func openStore(dir string) (*ledger.Store, ledger.Keys, error) {
 	return store, keys, err
 }
 
-func rules() []engine.WaveRule {
-	return []engine.WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}}
+func rules() []journal.WaveRule {
+	return []journal.WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}}
 }
 
 // planIn freezes a run in the directory.
@@ -184,7 +185,7 @@ func applyIn(dir string) error {
 		return err
 	}
 	defer file.Close()
-	if err := r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: "resume"}}}); err != nil {
+	if err := r.Commit([]*journal.Record{{Kind: journal.Started, Detail: journal.Detail{Command: "resume"}}}); err != nil {
 		return err
 	}
 	_, err = engine.Apply(context.Background(), engine.Job{ID: id, Journal: r, Vault: r, Plan: r, Backends: backendsOn(file), Hooks: twoSets{},
@@ -194,7 +195,7 @@ func applyIn(dir string) error {
 	if err != nil {
 		return err
 	}
-	return r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: ledger.StateFinished}}})
+	return r.Commit([]*journal.Record{{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateFinished}}})
 }
 
 // TestKilledAtAnyMomentEveryPasswordIsKnown kills the applying process with

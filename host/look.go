@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow"
@@ -15,13 +16,13 @@ import (
 
 // RunSummary is one line of rekey runs.
 type RunSummary struct {
-	Run     string       `json:"run"`
-	Script  string       `json:"script"`
-	Status  ledger.State `json:"status"`
-	Created string       `json:"created"`
-	OSUser  string       `json:"os_user"`
-	Counts  Counts       `json:"counts"`
-	Problem string       `json:"problem,omitempty"` // why it cannot be read; then there is nothing else
+	Run     string        `json:"run"`
+	Script  string        `json:"script"`
+	Status  journal.State `json:"status"`
+	Created string        `json:"created"`
+	OSUser  string        `json:"os_user"`
+	Counts  Counts        `json:"counts"`
+	Problem string        `json:"problem,omitempty"` // why it cannot be read; then there is nothing else
 }
 
 // Runs lists the runs of the state directory, newest first.
@@ -48,15 +49,15 @@ type ShowFilter struct {
 }
 
 // statuses are what --status takes.
-var statuses = []ledger.Status{ledger.Pending, ledger.Done, ledger.Failed, ledger.Skipped, ledger.Partial, ledger.Unresolved, ledger.HeldPending}
+var statuses = []journal.Status{journal.Pending, journal.Done, journal.Failed, journal.Skipped, journal.Partial, journal.Unresolved, journal.HeldPending}
 
 func (f ShowFilter) ledger() (ledger.Filter, error) {
 	out := ledger.Filter{Codes: f.Codes, Keys: f.Keys}
 	for _, s := range f.Statuses {
-		if !slices.Contains(statuses, ledger.Status(s)) {
+		if !slices.Contains(statuses, journal.Status(s)) {
 			return out, &UsageError{Message: fmt.Sprintf("there is no status %q", s), Fix: "use pending, done, failed, skipped, partial, unknown or held"}
 		}
-		out.Status = append(out.Status, ledger.Status(s))
+		out.Status = append(out.Status, journal.Status(s))
 	}
 	return out, nil
 }
@@ -309,7 +310,7 @@ func (h *Host) reveal(r *ledger.Run, key string, unaudited bool, show func(Revea
 	if key != "" {
 		f.Keys = []string{key}
 	}
-	if err := h.audited(r, ledger.Revealed, map[string]string{"user": key}, unaudited); err != nil {
+	if err := h.audited(r, journal.Revealed, map[string]string{"user": key}, unaudited); err != nil {
 		return err
 	}
 	n, bad := 0, notOpened{}
@@ -342,8 +343,8 @@ func revealUser(r *ledger.Run, u ledger.User, bad *notOpened, show func(Revealed
 
 // audited records an act on a run by a process that does not apply it. Where
 // that cannot be done, nothing is shown, unless that is wanted all the same.
-func (h *Host) audited(r *ledger.Run, kind ledger.Kind, facts map[string]string, unaudited bool) error {
-	err := h.store.Note(r.ID(), &ledger.Record{Kind: kind, Detail: ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Facts: facts}})
+func (h *Host) audited(r *ledger.Run, kind journal.Kind, facts map[string]string, unaudited bool) error {
+	err := h.store.Note(r.ID(), &journal.Record{Kind: kind, Detail: journal.Detail{OSUser: h.OSUser, Host: h.Hostname, Facts: facts}})
 	return h.unrecorded(err, unaudited)
 }
 

@@ -20,7 +20,7 @@ type loose struct {
 
 // String says whose requests may come, until when, and what to do first.
 func (l loose) String() string {
-	id, now := l.run.Header.ID, l.run.State == ledger.StateRunning
+	id, now := l.run.Header.ID, l.run.State == journal.StateRunning
 	text := fmt.Sprintf("run %s has %s whose last request may still reach %s", id, countedUsers(l.users), l.target)
 	if now {
 		text = fmt.Sprintf("run %s is being applied now, and has %s whose last request may still reach %s", id, countedUsers(l.users), l.target)
@@ -42,7 +42,7 @@ func (h *Host) looseEnds(except string, b *backends) ([]string, error) {
 	}
 	var warnings []string
 	for _, s := range runs {
-		if s.Err != nil || s.Header.ID == except || s.State == ledger.StatePlanned || !open(s) {
+		if s.Err != nil || s.Header.ID == except || s.State == journal.StatePlanned || !open(s) {
 			continue
 		}
 		found, err := h.looseOf(s, b)
@@ -106,7 +106,7 @@ func (s strays) count(r *ledger.Run) (users int64, until time.Time, err error) {
 	if len(s.labels) == 0 {
 		return 0, until, nil
 	}
-	unsettled := ledger.Filter{Status: []ledger.Status{ledger.Pending, ledger.HeldPending, ledger.Unresolved}}
+	unsettled := ledger.Filter{Status: []journal.Status{journal.Pending, journal.HeldPending, journal.Unresolved}}
 	err = r.Each(unsettled, ledger.OrderApply, func(u ledger.User) error {
 		if strays, late := s.of(u.History); strays {
 			users++
@@ -121,7 +121,7 @@ func (s strays) count(r *ledger.Run) (users int64, until time.Time, err error) {
 }
 
 // of reports whether something of a user may still arrive, and until when.
-func (s strays) of(history []ledger.Record) (strays bool, until time.Time) {
+func (s strays) of(history []journal.Record) (strays bool, until time.Time) {
 	for _, c := range journal.Read(history).Touched() {
 		if !slices.Contains(s.labels, c.Backend) {
 			continue
@@ -143,7 +143,7 @@ func (s strays) lateOf(a *journal.Attempt) (until time.Time) {
 	if a.Outcome != nil && a.Outcome.Detail.Late != nil {
 		until = *a.Outcome.Detail.Late
 	}
-	if a.Unknown() && (a.Outcome == nil || s.run.State == ledger.StateInterrupted || s.run.State == ledger.StateRunning) {
+	if a.Unknown() && (a.Outcome == nil || s.run.State == journal.StateInterrupted || s.run.State == journal.StateRunning) {
 		until = latest(until, s.last.Add(s.late))
 	}
 	return until

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
 )
@@ -12,7 +13,7 @@ import (
 type Outcome struct {
 	Run       string        `json:"run"`
 	Script    string        `json:"script"`
-	Status    ledger.State  `json:"status"`
+	Status    journal.State `json:"status"`
 	Counts    Counts        `json:"counts"`
 	Waves     []WaveOutcome `json:"waves"`
 	Reports   []string      `json:"reports"`
@@ -102,34 +103,34 @@ func look(r *ledger.Run) (Outcome, error) {
 
 // ended returns the state in which a process leaves a run. One that was
 // stopped, or interrupted, with its last user is finished: nobody is left.
-func ended(e engine.Ending, c Counts) ledger.State {
+func ended(e engine.Ending, c Counts) journal.State {
 	left := c.Pending+c.Held > 0
 	switch {
 	case e.Interrupted && (left || c.Unknown > 0):
-		return ledger.StateInterrupted
+		return journal.StateInterrupted
 	case e.Stopped != "" && left:
-		return ledger.StateStopped
+		return journal.StateStopped
 	case e.Held != "":
-		return ledger.StateHeld
+		return journal.StateHeld
 	case left:
-		return ledger.StateInterrupted
+		return journal.StateInterrupted
 	case c.Unknown > 0:
-		return ledger.StateUnsettled
+		return journal.StateUnsettled
 	default:
-		return ledger.StateFinished
+		return journal.StateFinished
 	}
 }
 
 // exitCode is the first that applies, by design section 4.
-func exitCode(s ledger.State, c Counts) int {
+func exitCode(s journal.State, c Counts) int {
 	switch {
-	case s == ledger.StateInterrupted || s == ledger.StateRunning:
+	case s == journal.StateInterrupted || s == journal.StateRunning:
 		return ExitInterrupted
 	case c.Unknown > 0:
 		return ExitUnknown
-	case s == ledger.StateStopped:
+	case s == journal.StateStopped:
 		return ExitStopped
-	case s == ledger.StateHeld:
+	case s == journal.StateHeld:
 		return ExitHeld
 	case c.Failed+c.Partial > 0:
 		return ExitFailures
@@ -140,7 +141,7 @@ func exitCode(s ledger.State, c Counts) int {
 
 // advice is what to do now, one line each.
 func advice(r *ledger.Run, out Outcome) ([]string, error) {
-	if out.Status == ledger.StateRunning {
+	if out.Status == journal.StateRunning {
 		return nil, nil
 	}
 	list, err := groups(r, ledger.Counts(out.Counts))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
@@ -17,8 +18,8 @@ import (
 
 // pins are what a run keeps of a workflow's backends, and compares when it goes
 // on. Nothing is started for it.
-func (h *Host) pins(ctx context.Context, w *workflow.Workflow) ([]ledger.BackendPin, error) {
-	var pins []ledger.BackendPin
+func (h *Host) pins(ctx context.Context, w *workflow.Workflow) ([]journal.BackendPin, error) {
+	var pins []journal.BackendPin
 	for _, spec := range w.Backends {
 		d, err := h.catalog.Describe(ctx, spec.Name)
 		if err != nil {
@@ -35,15 +36,15 @@ func (h *Host) pins(ctx context.Context, w *workflow.Workflow) ([]ledger.Backend
 
 // pin is which plugin serves a label, what it is told but for secrets, and what
 // it may use.
-func (h *Host) pin(ctx context.Context, d sdk.Description, spec workflow.BackendSpec) (ledger.BackendPin, error) {
+func (h *Host) pin(ctx context.Context, d sdk.Description, spec workflow.BackendSpec) (journal.BackendPin, error) {
 	values := h.values(d, spec)
 	p, err := h.catalog.Program(ctx, spec.Name, sdk.Config{Label: spec.Label, Values: values})
 	if err != nil {
-		return ledger.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
+		return journal.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
 	reaches := realPaths(d, d.Reaches(values))
 	there, absent := pathsIn(d, reaches)
-	return ledger.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Digest: p.Digest,
+	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Digest: p.Digest,
 		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: p.Confined, Grants: p.Grants.List()}, nil
 }
 
@@ -66,10 +67,10 @@ type change struct {
 
 // changes compares the backends of a run with those that it would go on with.
 // What is new, and used by nobody yet, is no change.
-func changes(was, now []ledger.BackendPin) []change {
+func changes(was, now []journal.BackendPin) []change {
 	var list []change
 	for _, old := range was {
-		i := slices.IndexFunc(now, func(p ledger.BackendPin) bool { return p.Label == old.Label })
+		i := slices.IndexFunc(now, func(p journal.BackendPin) bool { return p.Label == old.Label })
 		if i < 0 {
 			list = append(list, change{old.Label, true, fmt.Sprintf("backend %q was %s, and the script has none now", old.Label, target(old)), "restore it"})
 			continue
@@ -79,7 +80,7 @@ func changes(was, now []ledger.BackendPin) []change {
 	return list
 }
 
-func changesOf(old, now ledger.BackendPin) []change {
+func changesOf(old, now journal.BackendPin) []change {
 	var list []change
 	add := func(moved bool, undo, format string, args ...any) {
 		list = append(list, change{old.Label, moved, fmt.Sprintf(format, args...), undo})
@@ -101,7 +102,7 @@ func changesOf(old, now ledger.BackendPin) []change {
 }
 
 // program is an executable as messages tell it from another of its version.
-func program(p ledger.BackendPin) string {
+func program(p journal.BackendPin) string {
 	if p.Digest == "" {
 		return "of no SHA-256 on record"
 	}
@@ -109,7 +110,7 @@ func program(p ledger.BackendPin) string {
 }
 
 // target is what a backend reaches, as messages show it.
-func target(p ledger.BackendPin) string {
+func target(p journal.BackendPin) string {
 	var values map[string]any
 	if json.Unmarshal([]byte(p.Target()[len(p.Name)+1:]), &values) != nil || len(values) == 0 {
 		return p.Name
@@ -135,7 +136,7 @@ func shownSetting(v any) string {
 
 // widened lists what a plugin may use now and might not before. One that was
 // not confined might use everything.
-func widened(old, now ledger.BackendPin) []string {
+func widened(old, now journal.BackendPin) []string {
 	if !old.Confined {
 		return nil
 	}
@@ -176,7 +177,7 @@ func (h *Host) samePrograms(r *ledger.Run, o RunOptions) error {
 		if err != nil {
 			return &UsageError{Message: fmt.Sprintf("backend %q of run %s: %s", old.Label, r.ID(), err)}
 		}
-		if now := (ledger.BackendPin{Digest: digest}); digest != old.Digest {
+		if now := (journal.BackendPin{Digest: digest}); digest != old.Digest {
 			return &UsageError{Message: fmt.Sprintf("run %s was planned with %s %s %s, %s is %s", r.ID(), old.Name, old.Version, program(old), path, program(now)),
 				Fix: "use that version, or give --accept-change"}
 		}
@@ -187,8 +188,8 @@ func (h *Host) samePrograms(r *ledger.Run, o RunOptions) error {
 // notMadeAnew refuses to go on where a file that a backend works on was there
 // and is not now: that of a password list would be made anew, and who is not of
 // this run would be missing in it.
-func notMadeAnew(r *ledger.Run, was, now []ledger.BackendPin) error {
-	if !slices.ContainsFunc(now, func(p ledger.BackendPin) bool { return len(p.Absent) > 0 }) {
+func notMadeAnew(r *ledger.Run, was, now []journal.BackendPin) error {
+	if !slices.ContainsFunc(now, func(p journal.BackendPin) bool { return len(p.Absent) > 0 }) {
 		return nil
 	}
 	given, err := byBackend(r, ledger.Given)
@@ -197,7 +198,7 @@ func notMadeAnew(r *ledger.Run, was, now []ledger.BackendPin) error {
 	}
 	for _, p := range now {
 		for _, path := range p.Absent {
-			seen := slices.ContainsFunc(was, func(old ledger.BackendPin) bool { return slices.Contains(old.There, path) })
+			seen := slices.ContainsFunc(was, func(old journal.BackendPin) bool { return slices.Contains(old.There, path) })
 			switch n := given[p.Label]; {
 			case n > 0:
 				return goneFile(r, p, path, countedUsers(n)+" got a value there")
@@ -209,7 +210,7 @@ func notMadeAnew(r *ledger.Run, was, now []ledger.BackendPin) error {
 	return nil
 }
 
-func goneFile(r *ledger.Run, p ledger.BackendPin, path, why string) error {
+func goneFile(r *ledger.Run, p journal.BackendPin, path, why string) error {
 	return &UsageError{Message: fmt.Sprintf("run %s: backend %q: %s is gone, and %s", r.ID(), p.Label, path, why),
 		Fix: "put the file back, then rekey resume " + r.ID()}
 }
@@ -218,7 +219,7 @@ func goneFile(r *ledger.Run, p ledger.BackendPin, path, why string) error {
 // recorded because it is accepted. Where a user's values are, or may be, a label
 // keeps its target: another system would get them, and the report and a revert
 // would speak of the wrong one.
-func samePins(r *ledger.Run, now []ledger.BackendPin, o RunOptions) (accepted []string, err error) {
+func samePins(r *ledger.Run, now []journal.BackendPin, o RunOptions) (accepted []string, err error) {
 	was, err := r.Backends()
 	if err != nil {
 		return nil, err
@@ -275,7 +276,7 @@ func countedUsers(n int64) string {
 }
 
 // byBackend counts users by the labels that labels finds in their histories.
-func byBackend(r *ledger.Run, labels func([]ledger.Record) []string) (map[string]int64, error) {
+func byBackend(r *ledger.Run, labels func([]journal.Record) []string) (map[string]int64, error) {
 	count := map[string]int64{}
 	err := r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error {
 		for _, label := range labels(u.History) {
@@ -298,7 +299,7 @@ type BackendLine struct {
 }
 
 // backendLines are pins as they are shown.
-func backendLines(pins []ledger.BackendPin) []BackendLine {
+func backendLines(pins []journal.BackendPin) []BackendLine {
 	lines := make([]BackendLine, 0, len(pins))
 	for _, p := range pins {
 		reaches := json.RawMessage(p.Target()[len(p.Name)+1:])

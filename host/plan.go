@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
@@ -59,7 +60,7 @@ func (h *Host) sent(id string) (bool, error) {
 
 // open reports whether a run has users to apply.
 func open(s ledger.Summary) bool {
-	return s.State != ledger.StateFinished || s.Counts.Pending+s.Counts.Held+s.Counts.Unknown > 0
+	return s.State != journal.StateFinished || s.Counts.Pending+s.Counts.Held+s.Counts.Unknown > 0
 }
 
 // same reports whether a run is of the same script, parameters and backends:
@@ -67,7 +68,7 @@ func open(s ledger.Summary) bool {
 func (h *Host) same(head ledger.Header, w *workflow.Workflow, given map[string]string) bool {
 	kept, err := settingsOf(head)
 	return err == nil && kept.Dir == h.WorkDir && head.Script == w.Name && maps.Equal(head.Params, given) &&
-		slices.EqualFunc(head.Backends, w.Backends, func(p ledger.BackendPin, spec workflow.BackendSpec) bool {
+		slices.EqualFunc(head.Backends, w.Backends, func(p journal.BackendPin, spec workflow.BackendSpec) bool {
 			d, err := h.catalog.Describe(context.Background(), spec.Name)
 			return err == nil && p.Name == spec.Name && p.Label == spec.Label && p.Config == compact(h.values(d, spec))
 		})

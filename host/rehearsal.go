@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/engine"
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
@@ -42,7 +42,7 @@ func newRehearsal(w *workflow.Workflow, b *backends) *rehearsal {
 	}
 	for i, spec := range w.Reports {
 		if spec.HasRow {
-			h.parts = append(h.parts, &part{index: i, spec: spec, rows: writerOf(spec, io.Discard, report.Run{ID: "rehearsal", Status: ledger.StateFinished})})
+			h.parts = append(h.parts, &part{index: i, spec: spec, rows: writerOf(spec, io.Discard, report.Run{ID: "rehearsal", Status: journal.StateFinished})})
 		}
 	}
 	if len(h.parts) == 0 {
@@ -78,7 +78,7 @@ func (h *rehearsal) ends(end engine.Rehearsed) []report.Result {
 	}
 	h.waves[end.Wave] = true
 	bare := h.result(engine.Rehearsed{Row: end.Row, Wave: end.Wave})
-	for status, code := range map[ledger.Status]sdk.Code{ledger.Failed: sdk.AccountNotFound, ledger.Pending: ""} {
+	for status, code := range map[journal.Status]sdk.Code{journal.Failed: sdk.AccountNotFound, journal.Pending: ""} {
 		bare.Status, bare.Code = status, code
 		list = append(list, bare)
 	}
@@ -86,9 +86,9 @@ func (h *rehearsal) ends(end engine.Rehearsed) []report.Result {
 }
 
 func (h *rehearsal) result(end engine.Rehearsed) report.Result {
-	r := report.Result{Row: end.Row, Status: ledger.Done, Wave: end.Wave, Passwords: map[string]secret.Value{}, Candidates: map[string][]secret.Value{}}
+	r := report.Result{Row: end.Row, Status: journal.Done, Wave: end.Wave, Passwords: map[string]secret.Value{}, Candidates: map[string][]secret.Value{}}
 	if end.Skipped {
-		r.Status, r.Message = ledger.Skipped, end.Reason
+		r.Status, r.Message = journal.Skipped, end.Reason
 	}
 	for _, label := range h.labels {
 		r.Passwords[label], r.Candidates[label] = secret.Value{}, nil
@@ -115,7 +115,7 @@ func (h *rehearsal) result(end engine.Rehearsed) report.Result {
 func (h *rehearsal) row(ctx context.Context, p *part, r report.Result, end engine.Rehearsed) error {
 	row, include, err := h.flow.TryReportRow(ctx, p.index, r)
 	if err != nil || !include {
-		if err != nil && !end.Skipped && r.Status != ledger.Done {
+		if err != nil && !end.Skipped && r.Status != journal.Done {
 			return nil
 		}
 		return err

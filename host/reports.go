@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
 	"github.com/rekey-host/rekey/host/report"
@@ -23,9 +24,9 @@ type reporter struct {
 	run     *ledger.Run
 	flow    *workflow.Workflow
 	options output.Options
-	state   ledger.State // in which the run is left
+	state   journal.State // in which the run is left
 	reason  string
-	note    func(*ledger.Record) error // records that a report was written
+	note    func(*journal.Record) error // records that a report was written
 
 	about report.Run
 	view  report.View
@@ -34,7 +35,7 @@ type reporter struct {
 
 // reports writes the reports of the script and returns their paths. One that
 // cannot be written does not keep the others from being.
-func (h *Host) reports(r *ledger.Run, w *workflow.Workflow, o RunOptions, state ledger.State, reason string, note func(*ledger.Record) error) ([]string, error) {
+func (h *Host) reports(r *ledger.Run, w *workflow.Workflow, o RunOptions, state journal.State, reason string, note func(*journal.Record) error) ([]string, error) {
 	options, err := h.outputs(w, r.Header(), o.Overwrite)
 	if err != nil {
 		return nil, err
@@ -139,7 +140,7 @@ func groups(r *ledger.Run, c ledger.Counts) ([]report.Group, error) {
 	if c.Failed+c.Partial+c.Unknown == 0 {
 		return nil, nil
 	}
-	f := ledger.Filter{Status: []ledger.Status{ledger.Failed, ledger.Partial, ledger.Unresolved}}
+	f := ledger.Filter{Status: []journal.Status{journal.Failed, journal.Partial, journal.Unresolved}}
 	err := r.Each(f, ledger.OrderSource, func(u ledger.User) error {
 		tally.Add(u.Key, u.Status, u.Code, u.Reason, broken(u)...)
 		return nil
@@ -321,7 +322,7 @@ func (p *reporter) commit(s *sheet) error {
 		}
 	}
 	if s.file == nil {
-		return p.note(&ledger.Record{Kind: ledger.Reported, Detail: ledger.Detail{OSUser: p.h.OSUser, Host: p.h.Hostname, Facts: map[string]string{"path": stdoutPath}}})
+		return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.h.OSUser, Host: p.h.Hostname, Facts: map[string]string{"path": stdoutPath}}})
 	}
 	if err := p.spare(s); err != nil {
 		return err
@@ -334,7 +335,7 @@ func (p *reporter) commit(s *sheet) error {
 		return err
 	}
 	facts := map[string]string{"path": s.file.Path(), "sha256": digest}
-	return p.note(&ledger.Record{Kind: ledger.Reported, Detail: ledger.Detail{OSUser: p.h.OSUser, Host: p.h.Hostname, Facts: facts}})
+	return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.h.OSUser, Host: p.h.Hostname, Facts: facts}})
 }
 
 // summary comes last: it names the files.
@@ -396,7 +397,7 @@ func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]stri
 		return nil, err
 	}
 	defer w.Close()
-	note := func(rec *ledger.Record) error { return h.unrecorded(h.store.Note(r.ID(), rec), o.Unaudited) }
+	note := func(rec *journal.Record) error { return h.unrecorded(h.store.Note(r.ID(), rec), o.Unaudited) }
 	state, err := r.State()
 	if err != nil {
 		return nil, err

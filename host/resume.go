@@ -15,6 +15,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/internal/bounded"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
@@ -64,7 +65,7 @@ func (h *Host) resume(ctx, stop context.Context, r *ledger.Run, o RunOptions) (O
 		return out, err
 	}
 	if done := out.Counts.Pending+out.Counts.Held+out.Counts.Unknown == 0; done {
-		if out.Status == ledger.StateRunning {
+		if out.Status == journal.StateRunning {
 			return h.unsaid(ctx, r, o)
 		}
 		return h.asItEnded(r, out)
@@ -78,7 +79,7 @@ func (h *Host) resume(ctx, stop context.Context, r *ledger.Run, o RunOptions) (O
 		}
 		return h.stillOver(r, out, reason)
 	}
-	if out.Status == ledger.StatePlanned {
+	if out.Status == journal.StatePlanned {
 		if err := h.confirmPlanned(stop, out, o); err != nil {
 			return Outcome{}, err
 		}
@@ -167,7 +168,7 @@ func (h *Host) stillHeld(r *ledger.Run, out Outcome, wave string, err error) (Ou
 	if err != nil {
 		return out, err
 	}
-	out.Status, out.ExitCode = ledger.StateHeld, ExitHeld
+	out.Status, out.ExitCode = journal.StateHeld, ExitHeld
 	out.Reason = "wave " + wave + " waits for an approval"
 	out.Next = []string{fmt.Sprintf("rekey approve %s, then rekey resume %s", r.ID(), r.ID())}
 	return out, nil
@@ -277,12 +278,12 @@ func (h *Host) changed(ctx context.Context, r *ledger.Run) (*workflow.Workflow, 
 
 // accept records what changed and was accepted, with the backends that the run
 // goes on with.
-func (h *Host) accept(r *ledger.Run, what []string, pins []ledger.BackendPin) error {
+func (h *Host) accept(r *ledger.Run, what []string, pins []journal.BackendPin) error {
 	if len(what) == 0 {
 		return nil
 	}
-	note := ledger.Detail{OSUser: h.OSUser, Host: h.Hostname, Message: strings.Join(what, "; "), Backends: pins}
-	return r.Commit([]*ledger.Record{{Kind: ledger.Accepted, Detail: note}})
+	note := journal.Detail{OSUser: h.OSUser, Host: h.Hostname, Message: strings.Join(what, "; "), Backends: pins}
+	return r.Commit([]*journal.Record{{Kind: journal.Accepted, Detail: note}})
 }
 
 // changedFiles lists the files of a script that are not on disk as the ledger
@@ -332,7 +333,7 @@ func (h *Host) readScript(ctx context.Context, path string) ([]byte, error) {
 type twoScripts struct{ old, changed *workflow.Workflow }
 
 // Rotate calls the rotate that is the user's.
-func (t twoScripts) Rotate(ctx context.Context, row source.Row, steps *engine.Steps) engine.Verdict {
+func (t twoScripts) Rotate(ctx context.Context, row source.Row, steps *engine.Steps) journal.Verdict {
 	if steps.Started() {
 		return t.old.Rotate(ctx, row, steps)
 	}
@@ -404,7 +405,7 @@ func reopenUnknown(r *ledger.Run) error {
 
 // unknown finds the users with an unknown outcome.
 func unknown(r *ledger.Run) (users []int64, err error) {
-	err = r.Each(ledger.Filter{Status: []ledger.Status{ledger.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
+	err = r.Each(ledger.Filter{Status: []journal.Status{journal.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
 		users = append(users, u.Pos)
 		return nil
 	})
@@ -413,9 +414,9 @@ func unknown(r *ledger.Run) (users []int64, err error) {
 
 func reopen(r *ledger.Run, users []int64) error {
 	for part := range slices.Chunk(users, 1000) {
-		recs := make([]*ledger.Record, len(part))
+		recs := make([]*journal.Record, len(part))
 		for i, pos := range part {
-			recs[i] = &ledger.Record{Kind: ledger.Reopened, User: pos}
+			recs[i] = &journal.Record{Kind: journal.Reopened, User: pos}
 		}
 		if err := r.Commit(recs); err != nil {
 			return err
@@ -426,7 +427,7 @@ func reopen(r *ledger.Run, users []int64) error {
 
 // retried finds the users of a retry.
 func retried(r *ledger.Run, o RunOptions) ([]int64, error) {
-	f := ledger.Filter{Status: []ledger.Status{ledger.Failed, ledger.Partial}, Codes: o.Codes, Keys: o.Keys}
+	f := ledger.Filter{Status: []journal.Status{journal.Failed, journal.Partial}, Codes: o.Codes, Keys: o.Keys}
 	var users []int64
 	err := r.Each(f, ledger.OrderApply, func(u ledger.User) error {
 		users = append(users, u.Pos)
@@ -450,7 +451,7 @@ func filterText(o RunOptions) string {
 func (h *Host) confirmPlanned(ctx context.Context, out Outcome, o RunOptions) error {
 	shown := Preview{Script: out.Script, Total: out.Counts.Total, Due: out.Counts.Pending, Skipped: out.Counts.Skipped, Backends: out.Backends, Recipients: out.Recipients}
 	for _, w := range out.Waves {
-		shown.Waves = append(shown.Waves, WavePreview{Name: w.Name, Users: w.Counts.Total, Rule: engine.WaveRule{MaxFailures: -1, MaxPercent: -1}})
+		shown.Waves = append(shown.Waves, WavePreview{Name: w.Name, Users: w.Counts.Total, Rule: journal.WaveRule{MaxFailures: -1, MaxPercent: -1}})
 	}
 	return h.confirm(ctx, shown, o)
 }
@@ -472,7 +473,7 @@ func (h *Host) approve(r *ledger.Run) (Outcome, error) {
 	if !held {
 		return Outcome{}, usagef("run %s is not held", r.ID())
 	}
-	err = r.Commit([]*ledger.Record{{Kind: ledger.Approved, Detail: ledger.Detail{Wave: wave, OSUser: h.OSUser, Host: h.Hostname}}})
+	err = r.Commit([]*journal.Record{{Kind: journal.Approved, Detail: journal.Detail{Wave: wave, OSUser: h.OSUser, Host: h.Hostname}}})
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
@@ -46,7 +47,7 @@ func (h *Host) Run(ctx, stop context.Context, script string, params []string, o 
 	}
 	defer r.Close()
 	if planOnly {
-		out, err := h.leave(r, w, o, ledger.StatePlanned, "")
+		out, err := h.leave(r, w, o, journal.StatePlanned, "")
 		return h.whole(r, out, err)
 	}
 	out, err := h.apply(ctx, stop, r, w, w, b, o, beginning{command: "run"})
@@ -115,7 +116,7 @@ func parameters(params []string) (map[string]string, error) {
 func (h *Host) apply(ctx, stop context.Context, r *ledger.Run, w *workflow.Workflow, hooks engine.Hooks, b *backends, o RunOptions, begin beginning) (Outcome, error) {
 	head := r.Header()
 	o.Requestor, o.SourceSystem = cmp.Or(o.Requestor, head.Requestor), cmp.Or(o.SourceSystem, head.SourceSystem)
-	err := r.Commit([]*ledger.Record{{Kind: ledger.Started, Detail: ledger.Detail{Command: begin.command, OSUser: h.OSUser, Host: h.Hostname,
+	err := r.Commit([]*journal.Record{{Kind: journal.Started, Detail: journal.Detail{Command: begin.command, OSUser: h.OSUser, Host: h.Hostname,
 		PID: os.Getpid(), Requestor: o.Requestor, SourceSystem: o.SourceSystem, Facts: o.facts()}}})
 	if err != nil {
 		return Outcome{}, err
@@ -148,7 +149,7 @@ type beginning struct {
 // have tried again and again since without a record: then it is not known.
 func gaveUp(r *ledger.Run) (time.Time, error) {
 	state, err := r.State()
-	if err != nil || state == ledger.StateRunning {
+	if err != nil || state == journal.StateRunning {
 		return time.Time{}, err
 	}
 	return r.LastAt()
@@ -263,13 +264,13 @@ func (h *Host) conclude(r *ledger.Run, w *workflow.Workflow, o RunOptions, e eng
 // leave ends a process's work on a run: the reports, the state, the head. The
 // state comes after the reports: a run that was killed before they were whole
 // is not finished, and resume writes them.
-func (h *Host) leave(r *ledger.Run, w *workflow.Workflow, o RunOptions, state ledger.State, reason string) (Outcome, error) {
-	if state == ledger.StatePlanned {
+func (h *Host) leave(r *ledger.Run, w *workflow.Workflow, o RunOptions, state journal.State, reason string) (Outcome, error) {
+	if state == journal.StatePlanned {
 		return h.concluded(r, o, nil)
 	}
-	note := func(rec *ledger.Record) error { return r.Commit([]*ledger.Record{rec}) }
+	note := func(rec *journal.Record) error { return r.Commit([]*journal.Record{rec}) }
 	paths, reportErr := h.reports(r, w, o, state, reason, note)
-	err := r.Commit([]*ledger.Record{{Kind: ledger.Ended, Detail: ledger.Detail{State: state, Message: reason}}})
+	err := r.Commit([]*journal.Record{{Kind: journal.Ended, Detail: journal.Detail{State: state, Message: reason}}})
 	if err != nil {
 		return Outcome{}, errors.Join(err, reportErr)
 	}

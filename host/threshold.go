@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
 // wavesOf are the rules that a run was planned with.
-func wavesOf(r *ledger.Run) ([]engine.WaveRule, error) {
-	var rules []engine.WaveRule
+func wavesOf(r *ledger.Run) ([]journal.WaveRule, error) {
+	var rules []journal.WaveRule
 	if err := json.Unmarshal(r.Header().Waves, &rules); err != nil {
 		return nil, fmt.Errorf("waves of run %s: %w", r.ID(), err)
 	}
@@ -19,7 +19,7 @@ func wavesOf(r *ledger.Run) ([]engine.WaveRule, error) {
 
 // failedOf counts, for each wave that has a limit, the users that stand against
 // it in the ledger, those that are put back left out.
-func failedOf(r *ledger.Run, rules []engine.WaveRule, waves []ledger.WaveCounts, back map[int64]bool) ([]int64, error) {
+func failedOf(r *ledger.Run, rules []journal.WaveRule, waves []ledger.WaveCounts, back map[int64]bool) ([]int64, error) {
 	failed := make([]int64, len(rules))
 	for i, rule := range rules {
 		c := waves[i].Counts
@@ -36,8 +36,8 @@ func failedOf(r *ledger.Run, rules []engine.WaveRule, waves []ledger.WaveCounts,
 	return failed, nil
 }
 
-func countFailed(r *ledger.Run, rule engine.WaveRule, back map[int64]bool) (n int64, err error) {
-	f := ledger.Filter{Wave: rule.Name, Status: []ledger.Status{ledger.Failed, ledger.Partial, ledger.Unresolved}}
+func countFailed(r *ledger.Run, rule journal.WaveRule, back map[int64]bool) (n int64, err error) {
+	f := ledger.Filter{Wave: rule.Name, Status: []journal.Status{journal.Failed, journal.Partial, journal.Unresolved}}
 	err = r.Each(f, ledger.OrderApply, func(u ledger.User) error {
 		if rule.Fails(u.Status, u.Code) && !back[u.Pos] {
 			n++
@@ -64,7 +64,7 @@ func over(r *ledger.Run, back map[int64]bool) (string, error) {
 	}
 	for i, rule := range rules {
 		if limit := rule.Limit(waves[i].Total); limit >= 0 && failed[i] > limit {
-			return engine.Over(rule.Name, failed[i], limit), nil
+			return journal.Over(rule.Name, failed[i], limit), nil
 		}
 	}
 	return "", nil
@@ -108,7 +108,7 @@ func underLimit(r *ledger.Run, users []int64, o RunOptions) error {
 // stillOver is the resume of a run that a threshold has stopped: it stays
 // stopped.
 func (h *Host) stillOver(r *ledger.Run, out Outcome, reason string) (Outcome, error) {
-	out.Status, out.ExitCode, out.Reason = ledger.StateStopped, ExitStopped, reason
+	out.Status, out.ExitCode, out.Reason = journal.StateStopped, ExitStopped, reason
 	var err error
 	if out.Next, err = advice(r, out); err != nil {
 		return out, err

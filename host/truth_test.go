@@ -144,29 +144,29 @@ func (p *play) inject(_ context.Context, op sdk.Operation) *memory.Fault {
 }
 
 // Rotate is the script.
-func (p *play) Rotate(ctx context.Context, row source.Row, s *engine.Steps) engine.Verdict {
-	value := engine.Given(secret.New("given-" + row.Key))
+func (p *play) Rotate(ctx context.Context, row source.Row, s *engine.Steps) journal.Verdict {
+	value := journal.Given(secret.New("given-" + row.Key))
 	for i, scene := range p.scenes {
 		if scene.fresh || i == 0 {
 			var err error
 			if value, err = s.Generate(ctx, engine.GenerateStep{}); err != nil {
-				return raised(engine.Result{}, err)
+				return raised(journal.Result{}, err)
 			}
 		}
 		account := row.Key
 		if scene.alias && row.Line%3 == 0 {
 			account = p.names[(row.Line+1)%len(p.names)]
 		}
-		step := engine.Step{Verb: scene.verb, Backend: scene.label, Account: account, Value: value}
+		step := journal.Step{Verb: scene.verb, Backend: scene.label, Account: account, Value: value}
 		if scene.verb == "change" {
-			step.Old = engine.Given(secret.New("old"))
+			step.Old = journal.Given(secret.New("old"))
 		}
 		r, err := s.Do(ctx, step)
 		if err != nil || !r.OK() && !scene.tries {
 			return raised(r, err)
 		}
 	}
-	return engine.Verdict{}
+	return journal.Verdict{}
 }
 
 // plan freezes the run.
@@ -184,7 +184,7 @@ func (p *play) plan() string {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	rule := []engine.WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}}
+	rule := []journal.WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}}
 	if _, err = engine.MakePlan(context.Background(), engine.PlanJob{Users: users, Waves: rule, Draft: d, Hooks: p, Backends: p.backends, Random: rand.Reader}); err != nil {
 		p.t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ type mortalJournal struct {
 	p *play
 }
 
-func (j mortalJournal) Commit(recs []*ledger.Record) error {
+func (j mortalJournal) Commit(recs []*journal.Record) error {
 	j.p.mu.Lock()
 	dead := j.p.dead
 	j.p.mu.Unlock()
@@ -231,7 +231,7 @@ func (p *play) live(id string, points int) (died bool) {
 		Row: func(u ledger.User) (source.Row, error) {
 			return source.Row{Key: u.Key, Line: slices.Index(p.names, u.Key)}, nil
 		},
-		Waves: []engine.WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}}, Planned: []int64{int64(len(p.names))}, Approved: func(string) bool { return true },
+		Waves: []journal.WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}}, Planned: []int64{int64(len(p.names))}, Approved: func(string) bool { return true },
 		Revert: p.revert, Known: func(string, string, string) (secret.Value, bool, error) { return secret.New("old"), true, nil },
 		Clock: atOnce{}, Random: rand.Reader, Stop: context.Background(), Crash: p.passes})
 	p.mu.Lock()
@@ -251,9 +251,9 @@ func (atOnce) Sleep(ctx context.Context, _ time.Duration) error { return context
 // reopen puts users back whose outcome is not known, as resume does.
 func (p *play) reopen(r *ledger.Run) {
 	p.t.Helper()
-	var back []*ledger.Record
-	err := r.Each(ledger.Filter{Status: []ledger.Status{ledger.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
-		back = append(back, &ledger.Record{Kind: ledger.Reopened, User: u.Pos})
+	var back []*journal.Record
+	err := r.Each(ledger.Filter{Status: []journal.Status{journal.Unresolved}}, ledger.OrderApply, func(u ledger.User) error {
+		back = append(back, &journal.Record{Kind: journal.Reopened, User: u.Pos})
 		return nil
 	})
 	if err = errors.Join(err, r.Commit(back)); err != nil {
@@ -263,14 +263,14 @@ func (p *play) reopen(r *ledger.Run) {
 
 // claims compares what the report says of each user with what the backends
 // have now, and returns how many users have which status.
-func (p *play) claims(id string) map[ledger.Status]int {
+func (p *play) claims(id string) map[journal.Status]int {
 	p.t.Helper()
 	r, err := p.store.ReadWith(id, p.keys)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer r.Close()
-	n := map[ledger.Status]int{}
+	n := map[journal.Status]int{}
 	owners := map[string]string{}
 	view := report.View{Run: id, Unseal: r.Unseal}
 	for _, b := range p.backends {
@@ -279,7 +279,7 @@ func (p *play) claims(id string) map[ledger.Status]int {
 	err = r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error {
 		n[u.Status]++
 		res, err := report.Build(view, u)
-		if err == nil && u.Status == ledger.Done {
+		if err == nil && u.Status == journal.Done {
 			p.claim(u, res, owners)
 		}
 		return err
@@ -306,8 +306,8 @@ func (p *play) claim(u ledger.User, res report.Result, owners map[string]string)
 		}
 		owners[place] = u.Key
 	}
-	asked := slices.ContainsFunc(u.History, func(r ledger.Record) bool { return r.Verb == "verify" || r.Verb == "unlock" })
-	if !changed && !asked && !slices.ContainsFunc(u.History, func(r ledger.Record) bool { return r.Verb == "reset" }) {
+	asked := slices.ContainsFunc(u.History, func(r journal.Record) bool { return r.Verb == "verify" || r.Verb == "unlock" })
+	if !changed && !asked && !slices.ContainsFunc(u.History, func(r journal.Record) bool { return r.Verb == "reset" }) {
 		p.t.Errorf("%v: %s is done, and nothing was changed", p.scenes, u.Key)
 	}
 	for name, value := range res.Passwords {
@@ -341,7 +341,7 @@ func TestGreenIsTrue(t *testing.T) {
 		rounds = 40
 	}
 	dir := inMemory(t)
-	deaths, green, ends := 0, 0, map[ledger.Status]int{}
+	deaths, green, ends := 0, 0, map[journal.Status]int{}
 	for seed := range rounds {
 		p := newPlay(t, dir, seed)
 		id := p.plan()
@@ -357,7 +357,7 @@ func TestGreenIsTrue(t *testing.T) {
 				continue
 			}
 			n := p.claims(id)
-			if n[ledger.Pending]+n[ledger.Unresolved] == 0 {
+			if n[journal.Pending]+n[journal.Unresolved] == 0 {
 				break
 			}
 		}
@@ -365,12 +365,12 @@ func TestGreenIsTrue(t *testing.T) {
 		for status, count := range n {
 			ends[status] += count
 		}
-		if n[ledger.Done]+n[ledger.Skipped] == len(p.names) {
+		if n[journal.Done]+n[journal.Skipped] == len(p.names) {
 			green++
 		}
 	}
 	t.Logf("counts: green is true: %d runs, %d deaths, %d runs that exit 0, users %v", rounds, deaths, green, ends)
-	if deaths < int(rounds) || green < int(rounds)/10 || ends[ledger.Done] < int(rounds) || ends[ledger.Failed] < int(rounds)/4 {
+	if deaths < int(rounds) || green < int(rounds)/10 || ends[journal.Done] < int(rounds) || ends[journal.Failed] < int(rounds)/4 {
 		t.Error("too little happened to prove anything")
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/rekey-host/rekey/host"
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -45,8 +45,8 @@ func (b *bar) failures(decor.Statistics) string {
 }
 
 // Finished counts a user.
-func (b *bar) Finished(s ledger.Status, _ sdk.Code) {
-	if s != ledger.Done && s != ledger.Skipped {
+func (b *bar) Finished(s journal.Status, _ sdk.Code) {
+	if s != journal.Done && s != journal.Skipped {
 		b.failed.Add(1)
 	}
 	b.bar.Increment()

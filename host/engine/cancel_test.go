@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -44,12 +43,12 @@ func TestACancelledRunWaitsForNoAnswer(t *testing.T) {
 	if err != nil || !ending.Interrupted {
 		t.Fatalf("got %+v, %v", ending, err)
 	}
-	if done := b.counts()[ledger.Done]; done != 0 {
+	if done := b.counts()[journal.Done]; done != 0 {
 		t.Errorf("%d users are done, nobody answered", done)
 	}
 	for pos := int64(1); pos <= 200; pos++ {
 		for _, rec := range b.user(pos) {
-			if sent := m.current(keyOf(pos)) != ""; rec.Kind == ledger.Outcome && (rec.Outcome == sdk.Unknown) != sent {
+			if sent := m.current(keyOf(pos)) != ""; rec.Kind == journal.Outcome && (rec.Outcome == sdk.Unknown) != sent {
 				t.Errorf("%s: sent %v, recorded as %s", keyOf(pos), sent, rec.Outcome)
 			}
 		}
@@ -130,9 +129,9 @@ func (d *deaf) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
 // TestACancellationIsNeverAnAnswer: whatever verb is cancelled, with or without
 // try_, nothing is recorded of the call, and the next process ends every user.
 func TestACancellationIsNeverAnAnswer(t *testing.T) {
-	given := Given(secret.New("given"))
-	steps := map[string]Step{
-		"set": {Verb: journal.Set, Value: given}, "change": {Verb: journal.Change, Value: given, Old: Given(secret.New("old"))},
+	given := journal.Given(secret.New("given"))
+	steps := map[string]journal.Step{
+		"set": {Verb: journal.Set, Value: given}, "change": {Verb: journal.Change, Value: given, Old: journal.Given(secret.New("old"))},
 		"reset": {Verb: journal.Reset}, "unlock": {Verb: journal.Unlock}, "find": {Verb: journal.Find}, "verify": {Verb: journal.Verify, Value: given},
 		"generate": {Verb: "generate"},
 	}
@@ -146,14 +145,14 @@ func TestACancellationIsNeverAnAnswer(t *testing.T) {
 }
 
 // branching is a hook that takes a step, and ends for good if it was refused.
-func branching(step Step, tries bool) script {
-	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+func branching(step journal.Step, tries bool) script {
+	return func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		step := step
 		step.Backend, step.Account = "a", row.Key
 		if step.Verb == "generate" {
 			v, err := s.Generate(ctx, GenerateStep{Generator: "a"})
 			if err != nil {
-				return *must(Result{}, err)
+				return *must(journal.Result{}, err)
 			}
 			step.Verb, step.Value = journal.Set, v
 		}
@@ -162,16 +161,16 @@ func branching(step Step, tries bool) script {
 			return *bad
 		}
 		if !r.OK() {
-			return Verdict{Kind: SaidSkip, Reason: string(r.Code)}
+			return journal.Verdict{Kind: journal.SaidSkip, Reason: string(r.Code)}
 		}
-		if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: Given(secret.New("given"))})); bad != nil {
+		if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: journal.Given(secret.New("given"))})); bad != nil {
 			return *bad
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}
 }
 
-func checkCancelled(t *testing.T, name string, step Step, after int, tries bool) {
+func checkCancelled(t *testing.T, name string, step journal.Step, after int, tries bool) {
 	t.Helper()
 	b := newBook(5)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -184,8 +183,8 @@ func checkCancelled(t *testing.T, name string, step Step, after int, tries bool)
 		t.Fatal(err)
 	}
 	for _, r := range b.records {
-		unsent := r.Kind == ledger.Outcome && r.Outcome == sdk.Refused // certain: it never left
-		if r.Code == sdk.Cancelled && !unsent || r.Kind == ledger.Finished && r.Detail.Status != ledger.Done {
+		unsent := r.Kind == journal.Outcome && r.Outcome == sdk.Refused // certain: it never left
+		if r.Code == sdk.Cancelled && !unsent || r.Kind == journal.Finished && r.Detail.Status != journal.Done {
 			t.Errorf("%s, %d answered, try %v: recorded %s %s %s %s", name, after, tries, r.Kind, r.Verb, r.Code, r.Detail.Status)
 		}
 	}
@@ -193,7 +192,7 @@ func checkCancelled(t *testing.T, name string, step Step, after int, tries bool)
 	d.after = 1 << 30
 	d.mu.Unlock()
 	apply(t, job)
-	if n := b.counts()[ledger.Done]; n != 5 {
+	if n := b.counts()[journal.Done]; n != 5 {
 		t.Errorf("%s, %d answered, try %v: %v after a resume, want 5 done", name, after, tries, b.counts())
 	}
 }

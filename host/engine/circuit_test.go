@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -75,8 +74,8 @@ func (a *away) Find(ctx context.Context, account string) (sdk.Account, error) {
 }
 
 // findAndSet looks the account up before it sets a value.
-func findAndSet(ctx context.Context, row source.Row, s *Steps) Verdict {
-	if bad := must(s.Do(ctx, Step{Verb: journal.Find, Backend: "a", Account: row.Key})); bad != nil {
+func findAndSet(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+	if bad := must(s.Do(ctx, journal.Step{Verb: journal.Find, Backend: "a", Account: row.Key})); bad != nil {
 		return *bad
 	}
 	return generateAndSet("a")(ctx, row, s)
@@ -111,9 +110,9 @@ func TestACircuitHoldsWithoutCheck(t *testing.T) {
 		ending := apply(t, job)
 		n := b.counts()
 		switch {
-		case c.back && (ending.Stopped != "" || n[ledger.Done] != users):
+		case c.back && (ending.Stopped != "" || n[journal.Done] != users):
 			t.Errorf("%s: %q, %v; want %d done", c.name, ending.Stopped, n, users)
-		case !c.back && (!strings.Contains(ending.Stopped, "unreachable") || n[ledger.Pending] != users):
+		case !c.back && (!strings.Contains(ending.Stopped, "unreachable") || n[journal.Pending] != users):
 			t.Errorf("%s: %q, %v; want a stop and %d pending", c.name, ending.Stopped, n, users)
 		}
 		said := func(word string) int {
@@ -146,7 +145,7 @@ func TestWhatIsWaitedForIsSaidOnce(t *testing.T) {
 	told := 0
 	job.Notice = func(string) { mu.Lock(); defer mu.Unlock(); told++ }
 	apply(t, job)
-	if told != 1 || b.counts()[ledger.Done] != 50 {
+	if told != 1 || b.counts()[journal.Done] != 50 {
 		t.Errorf("told %d times, %v; want once, 50 done", told, b.counts())
 	}
 }
@@ -158,27 +157,27 @@ func TestAVerifyThatCannotTellIsNoRefusal(t *testing.T) {
 		name    string
 		verdict sdk.Verdict
 		err     error
-		status  ledger.Status
+		status  journal.Status
 		note    bool
 	}{
-		{"cannot tell", sdk.CannotTell, nil, ledger.Done, true},
-		{"unsupported for this account", sdk.CannotTell, sdk.Errorf(sdk.Unsupported, "trusts everybody"), ledger.Done, true},
-		{"accepted", sdk.Accepted, nil, ledger.Done, false},
-		{"rejected", sdk.Rejected, nil, ledger.Partial, false},
-		{"away", sdk.CannotTell, sdk.Errorf(sdk.Unreachable, "gone"), ledger.Partial, false},
+		{"cannot tell", sdk.CannotTell, nil, journal.Done, true},
+		{"unsupported for this account", sdk.CannotTell, sdk.Errorf(sdk.Unsupported, "trusts everybody"), journal.Done, true},
+		{"accepted", sdk.Accepted, nil, journal.Done, false},
+		{"rejected", sdk.Rejected, nil, journal.Partial, false},
+		{"away", sdk.CannotTell, sdk.Errorf(sdk.Unreachable, "gone"), journal.Partial, false},
 	} {
 		b := newBook(1)
 		x := &verifies{newTarget(t, b), c.verdict, c.err}
 		backend := x.backend("a")
 		backend.Instance = x
-		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-			v := Given(secret.New("given"))
+		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+			v := journal.Given(secret.New("given"))
 			for _, verb := range []string{journal.Set, journal.Verify} {
-				if bad := must(s.Do(ctx, Step{Verb: verb, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+				if bad := must(s.Do(ctx, journal.Step{Verb: verb, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 					return *bad
 				}
 			}
-			return Verdict{}
+			return journal.Verdict{}
 		}), backend)
 		apply(t, job)
 		if got := b.finished(1); got.Detail.Status != c.status || (got.Detail.Message == journal.NotProven) != c.note {
@@ -214,12 +213,12 @@ func TestAChangeStampSettlesALostAnswer(t *testing.T) {
 		name  string
 		took  bool // the lost attempt took effect
 		hooks script
-		want  ledger.Status
+		want  journal.Status
 		sends int
 	}{
-		{"it took effect", true, findAndSet, ledger.Done, 1},
-		{"it did not", false, findAndSet, ledger.Done, 2},
-		{"no stamp from before", true, generateAndSet("a"), ledger.Unresolved, 1},
+		{"it took effect", true, findAndSet, journal.Done, 1},
+		{"it did not", false, findAndSet, journal.Done, 2},
+		{"no stamp from before", true, generateAndSet("a"), journal.Unresolved, 1},
 	} {
 		b := newBook(1)
 		x := &stamping{newTarget(t, b)}

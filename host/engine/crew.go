@@ -49,7 +49,7 @@ type Job struct {
 	Hooks    Hooks
 	Row      func(ledger.User) (source.Row, error) // decodes a user's row
 
-	Waves    []WaveRule
+	Waves    []journal.WaveRule
 	Planned  []int64           // users of each wave
 	Failed   []int64           // of them, those that count against max_failures and stay so; nil: nobody
 	Held     string            // the wave whose hold is open in the ledger; "": none
@@ -226,7 +226,7 @@ func (c *crew) waves() error {
 
 // enter sets the wave's threshold: users that have sent and not ended are then
 // bounded by the concurrency, so that no more can fail after it stops.
-func (c *crew) enter(i int, rule WaveRule) {
+func (c *crew) enter(i int, rule journal.WaveRule) {
 	limit := rule.Limit(c.Planned[i])
 	bound := 0
 	if limit >= 0 {
@@ -246,7 +246,7 @@ func (c *crew) enter(i int, rule WaveRule) {
 	}
 }
 
-func (c *crew) wave(i int, rule WaveRule) error {
+func (c *crew) wave(i int, rule journal.WaveRule) error {
 	for after := int64(0); ; {
 		next, err := c.batch(i, rule, after)
 		if err != nil || next == after || c.soft.Err() != nil {
@@ -267,7 +267,7 @@ func (c *crew) wave(i int, rule WaveRule) error {
 
 // batch applies up to a batch of the wave's open users after a position, waits
 // for them, and returns the last one's position.
-func (c *crew) batch(i int, rule WaveRule, after int64) (int64, error) {
+func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 	slots := make(chan struct{}, window)
 	var users sync.WaitGroup
 	defer users.Wait()
@@ -315,7 +315,7 @@ func (c *crew) moreAfter(wave int, after int64) (bool, error) {
 }
 
 // hold ends the run for approval after a wave that asks for it.
-func (c *crew) hold(i int, rule WaveRule) (bool, error) {
+func (c *crew) hold(i int, rule journal.WaveRule) (bool, error) {
 	if !rule.Hold || c.Approved(rule.Name) {
 		return false, nil
 	}
@@ -379,8 +379,8 @@ func namesOf(row source.Row) []string {
 
 // finish decides a user's status. A user that goes back to pending leaves no
 // record.
-func (c *crew) finish(s *Steps, v Verdict) {
-	if v.Kind == Raised && v.Fault != nil && v.Fault.Code == sdk.Cancelled || c.dead() {
+func (c *crew) finish(s *Steps, v journal.Verdict) {
+	if v.Kind == journal.Raised && v.Fault != nil && v.Fault.Code == sdk.Cancelled || c.dead() {
 		return
 	}
 	v = s.checked(v)
@@ -405,16 +405,16 @@ func (c *crew) finish(s *Steps, v Verdict) {
 }
 
 // checked turns an ending that the hook may not have into a fault.
-func (s *Steps) checked(v Verdict) Verdict {
-	fault := func(code sdk.Code, format string, args ...any) Verdict {
-		return Verdict{Kind: Raised, Fault: &Fault{Code: code, Message: fmt.Sprintf(format, args...)}}
+func (s *Steps) checked(v journal.Verdict) journal.Verdict {
+	fault := func(code sdk.Code, format string, args ...any) journal.Verdict {
+		return journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: code, Message: fmt.Sprintf(format, args...)}}
 	}
-	if v.Kind == SaidSkip && len(s.history.Touched()) > 0 {
-		return fault(ScriptError, "skip() after the first set, change or reset")
+	if v.Kind == journal.SaidSkip && len(s.history.Touched()) > 0 {
+		return fault(journal.ScriptError, "skip() after the first set, change or reset")
 	}
-	if v.Kind != Raised {
+	if v.Kind != journal.Raised {
 		if err := s.history.Replay.Beyond(s.n); err != nil {
-			return Verdict{Kind: Raised, Fault: diverged(err)}
+			return journal.Verdict{Kind: journal.Raised, Fault: diverged(err)}
 		}
 	}
 	return v

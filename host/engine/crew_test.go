@@ -14,7 +14,9 @@ import (
 )
 
 // skips is a rotate that does nothing.
-var skips = script(func(context.Context, source.Row, *Steps) Verdict { return Verdict{Kind: SaidSkip} })
+var skips = script(func(context.Context, source.Row, *Steps) journal.Verdict {
+	return journal.Verdict{Kind: journal.SaidSkip}
+})
 
 // TestAWavePausesBetweenItsBatches, and not before nothing; a batch may be larger
 // than what is read at once.
@@ -74,7 +76,7 @@ func TestAWaveWithALimitIsGated(t *testing.T) {
 		failures, percent, want int
 	}{{-1, -1, 0}, {0, -1, 9}, {3, -1, 9}, {-1, 0, 9}, {-1, 50, 9}} {
 		cr := newCrew(t.Context(), Job{Clock: fastClock{}, Planned: []int64{10}, Backends: []Backend{{Concurrency: 4}, {Concurrency: 9}, {Concurrency: 2}}})
-		cr.enter(0, WaveRule{MaxFailures: c.failures, MaxPercent: float64(c.percent)})
+		cr.enter(0, journal.WaveRule{MaxFailures: c.failures, MaxPercent: float64(c.percent)})
 		if cr.gate.limit != c.want {
 			t.Errorf("max_failures %d, max_percent %d: %d, want %d", c.failures, c.percent, cr.gate.limit, c.want)
 		}
@@ -120,7 +122,7 @@ func TestAHoldIsForUsersThatAreLeft(t *testing.T) {
 		}
 		cr := newCrew(t.Context(), job)
 		cr.writer = newWriter(b, nil)
-		held, err := cr.hold(c.wave, WaveRule{Name: "w", Hold: c.asks})
+		held, err := cr.hold(c.wave, journal.WaveRule{Name: "w", Hold: c.asks})
 		_ = cr.writer.close()
 		if held != c.held || (err != nil) != c.broken || len(b.records) != c.records || (cr.ending.Held == "w") != c.held {
 			t.Errorf("%s: held %v (%q), %v, %d records; want %v, %d", c.name, held, cr.ending.Held, err, len(b.records), c.held, c.records)
@@ -164,17 +166,17 @@ func TestAnEndingHasToFitWhatWasDone(t *testing.T) {
 	found := journal.Record{Kind: journal.Answer, Step: 2, Verb: journal.Find, Backend: "a", Account: "ann", Outcome: sdk.Applied}
 	for _, c := range []struct {
 		name    string
-		verdict Verdict
+		verdict journal.Verdict
 		log     []journal.Record
 		steps   int // that the hook took
 		want    sdk.Code
 	}{
-		{"skip() at once", Verdict{Kind: SaidSkip}, nil, 0, ""},
-		{"skip() after a find", Verdict{Kind: SaidSkip}, []journal.Record{found}, 2, ""},
-		{"skip() after a set", Verdict{Kind: SaidSkip}, []journal.Record{intent}, 2, ScriptError},
-		{"done after a set", Verdict{Kind: SaidDone}, []journal.Record{intent}, 2, ""},
-		{"done before a step that was taken", Verdict{}, []journal.Record{intent}, 1, Diverged},
-		{"raised before a step that was taken", Verdict{Kind: Raised, Fault: &Fault{Code: ScriptFailed}}, []journal.Record{intent}, 1, ScriptFailed},
+		{"skip() at once", journal.Verdict{Kind: journal.SaidSkip}, nil, 0, ""},
+		{"skip() after a find", journal.Verdict{Kind: journal.SaidSkip}, []journal.Record{found}, 2, ""},
+		{"skip() after a set", journal.Verdict{Kind: journal.SaidSkip}, []journal.Record{intent}, 2, journal.ScriptError},
+		{"done after a set", journal.Verdict{Kind: journal.SaidDone}, []journal.Record{intent}, 2, ""},
+		{"done before a step that was taken", journal.Verdict{}, []journal.Record{intent}, 1, journal.Diverged},
+		{"raised before a step that was taken", journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: journal.ScriptFailed}}, []journal.Record{intent}, 1, journal.ScriptFailed},
 	} {
 		s := &Steps{history: journal.Read(c.log), n: c.steps}
 		got := s.checked(c.verdict)

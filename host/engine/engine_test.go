@@ -12,7 +12,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -33,7 +32,7 @@ func TestEveryUserGetsTheValueThatTheLedgerHolds(t *testing.T) {
 	b := newBook(3000)
 	x := newTarget(t, b)
 	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
-	if n := b.counts()[ledger.Done]; n != 3000 {
+	if n := b.counts()[journal.Done]; n != 3000 {
 		t.Fatalf("%d done, want 3000", n)
 	}
 	for pos := int64(1); pos <= 3000; pos++ {
@@ -66,7 +65,7 @@ func TestAnEndAtAnyMomentLosesNoValue(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			job := jobOf(b, generateAndSet("a", "b"), x.backend("a"), y.backend("b"))
 			job.Stop = ctx
-			job.Finished = func(ledger.Status, sdk.Code) {
+			job.Finished = func(journal.Status, sdk.Code) {
 				if rand.IntN(100) == 0 {
 					cancel()
 				}
@@ -78,7 +77,7 @@ func TestAnEndAtAnyMomentLosesNoValue(t *testing.T) {
 			}
 			cuts++
 		}
-		if n := b.counts(); n[ledger.Done] != users {
+		if n := b.counts(); n[journal.Done] != users {
 			t.Fatalf("round %d: %v, want %d done", round, n, users)
 		}
 		for pos := int64(1); pos <= users; pos++ {
@@ -103,7 +102,7 @@ func TestAKilledProcessIsResumedWithTheSameValue(t *testing.T) {
 		before := map[string]string{}
 		cut := rand.IntN(len(b.records))
 		for _, r := range b.records[:cut] {
-			if r.Kind == ledger.Intent {
+			if r.Kind == journal.Intent {
 				before[r.Account] = string(r.Sealed)
 			}
 		}
@@ -114,7 +113,7 @@ func TestAKilledProcessIsResumedWithTheSameValue(t *testing.T) {
 				t.Fatalf("%s was sent a second, different value after the kill", account)
 			}
 		}
-		if n := b.counts()[ledger.Done]; n != 200 {
+		if n := b.counts()[journal.Done]; n != 200 {
 			t.Fatalf("%d done after the resume, want 200", n)
 		}
 	}
@@ -129,10 +128,10 @@ func TestAWaveOverItsLimitStopsWithinTheBound(t *testing.T) {
 	job.Waves[0].MaxFailures = limit
 	e := apply(t, job)
 	n := b.counts()
-	if e.Stopped == "" || n[ledger.Failed] <= limit || n[ledger.Failed] > limit+1+4 {
-		t.Errorf("stopped %q with %v failed, want %d to %d", e.Stopped, n[ledger.Failed], limit+1, limit+1+4)
+	if e.Stopped == "" || n[journal.Failed] <= limit || n[journal.Failed] > limit+1+4 {
+		t.Errorf("stopped %q with %v failed, want %d to %d", e.Stopped, n[journal.Failed], limit+1, limit+1+4)
 	}
-	if n[ledger.Pending] != 2000-n[ledger.Failed] {
+	if n[journal.Pending] != 2000-n[journal.Failed] {
 		t.Errorf("%v: the rest should be pending", n)
 	}
 }
@@ -161,7 +160,7 @@ func TestAStoppedRunDoesNotWaitForASlowRate(t *testing.T) {
 	}
 	job := jobOf(b, generateAndSet("a"), be)
 	job.Stop = ctx
-	if e := apply(t, job); !e.Interrupted || x.n != 1 || b.counts()[ledger.Pending] != 99 {
+	if e := apply(t, job); !e.Interrupted || x.n != 1 || b.counts()[journal.Pending] != 99 {
 		t.Errorf("interrupted %v after %d sends, %v", e.Interrupted, x.n, b.counts())
 	}
 }
@@ -174,7 +173,7 @@ func TestAnOpenCircuitGivesUpAfterItsPatience(t *testing.T) {
 	be := x.backend("a")
 	be.Abilities, be.Patience, be.Attempts = append(be.Abilities, sdk.CanCheck), 20*time.Millisecond, 1000
 	e := apply(t, jobOf(b, generateAndSet("a"), be))
-	if !strings.Contains(e.Stopped, "unreachable") || b.counts()[ledger.Pending] != 500 {
+	if !strings.Contains(e.Stopped, "unreachable") || b.counts()[journal.Pending] != 500 {
 		t.Errorf("stopped %q, %v; want unreachable and 500 pending", e.Stopped, b.counts())
 	}
 }
@@ -192,7 +191,7 @@ func TestAClosedCircuitGoesOn(t *testing.T) {
 	be := x.backend("a")
 	be.Abilities, be.Attempts = append(be.Abilities, sdk.CanCheck), 61 // one user may have taken all
 	apply(t, jobOf(b, generateAndSet("a"), be))
-	if n := b.counts()[ledger.Done]; n != 200 {
+	if n := b.counts()[journal.Done]; n != 200 {
 		t.Errorf("%v, want 200 done", b.counts())
 	}
 }
@@ -201,15 +200,15 @@ func TestRefusalsByCode(t *testing.T) {
 	for _, c := range []struct {
 		code   sdk.Code
 		sends  int
-		status ledger.Status
+		status journal.Status
 	}{
-		{sdk.AccountNotFound, 1, ledger.Failed},
-		{sdk.PermissionDenied, 1, ledger.Failed},
-		{sdk.Conflict, 3, ledger.Failed},
-		{sdk.RateLimited, 3, ledger.Failed},
-		{sdk.PolicyViolation, 4, ledger.Failed},
-		{sdk.SecondFactorNeeded, 1, ledger.Pending},
-		{sdk.InvalidConfig, 1, ledger.Pending},
+		{sdk.AccountNotFound, 1, journal.Failed},
+		{sdk.PermissionDenied, 1, journal.Failed},
+		{sdk.Conflict, 3, journal.Failed},
+		{sdk.RateLimited, 3, journal.Failed},
+		{sdk.PolicyViolation, 4, journal.Failed},
+		{sdk.SecondFactorNeeded, 1, journal.Pending},
+		{sdk.InvalidConfig, 1, journal.Pending},
 	} {
 		b := newBook(1)
 		x := newTarget(t, b)
@@ -239,15 +238,15 @@ func TestAReadThatWouldBeRefusedToEveryUserStopsTheRun(t *testing.T) {
 		x := newTarget(t, b)
 		be := x.backend("a")
 		be.Instance, be.Abilities = misconfigured{x}, append(be.Abilities, sdk.CanFind, sdk.CanVerify)
-		hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 			v, _ := s.Generate(ctx, GenerateStep{})
-			if bad := must(s.Do(ctx, Step{Verb: verb, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, journal.Step{Verb: verb, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
-			return Verdict{}
+			return journal.Verdict{}
 		})
 		end := apply(t, jobOf(b, hooks, be))
-		if n := b.counts()[ledger.Pending]; n != 3 || !strings.Contains(end.Stopped, "check user and password") {
+		if n := b.counts()[journal.Pending]; n != 3 || !strings.Contains(end.Stopped, "check user and password") {
 			t.Errorf("%s: %v, stopped for %q; want 3 pending, and what to check", verb, b.counts(), end.Stopped)
 		}
 	}
@@ -264,16 +263,16 @@ func TestARefusalByPolicyGetsAnotherValue(t *testing.T) {
 		return sdk.OK()
 	}
 	var seen secret.Value
-	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		v, _ := s.Generate(ctx, GenerateStep{})
-		if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+		if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 			return *bad
 		}
 		seen = v.Secret()
-		return Verdict{}
+		return journal.Verdict{}
 	})
 	apply(t, jobOf(b, hooks, x.backend("a")))
-	if got := b.finished(1).Detail.Status; got != ledger.Done || seen.Reveal() != x.current("user1") {
+	if got := b.finished(1).Detail.Status; got != journal.Done || seen.Reveal() != x.current("user1") {
 		t.Errorf("status %s; the script's handle stands for the applied value: %v", got, seen.Reveal() == x.current("user1"))
 	}
 }
@@ -292,16 +291,16 @@ func TestMinAgeIsNotAnsweredWithAnotherValue(t *testing.T) {
 
 // changeTo is a change from a given value to a generated one.
 func changeTo(label string) script {
-	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+	return func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		v, err := s.Generate(ctx, GenerateStep{})
 		if err != nil {
-			return *must(Result{}, err)
+			return *must(journal.Result{}, err)
 		}
-		step := Step{Verb: journal.Change, Backend: label, Account: row.Key, Old: Given(secret.New("temp")), Value: v}
+		step := journal.Step{Verb: journal.Change, Backend: label, Account: row.Key, Old: journal.Given(secret.New("temp")), Value: v}
 		if bad := must(s.Do(ctx, step)); bad != nil {
 			return *bad
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}
 }
 
@@ -313,15 +312,15 @@ func TestALostChangeIsSettled(t *testing.T) {
 		verify  bool // the target can be asked
 		recover sdk.Recovery
 		pending bool // an administrative set is refused
-		want    ledger.Status
+		want    journal.Status
 	}{
-		{"applied, seen by a verify", true, true, sdk.NoRecovery, false, ledger.Done},
-		{"not applied, seen by a verify", false, true, sdk.NoRecovery, false, ledger.Done},
-		{"applied, nobody to ask", true, false, sdk.NoRecovery, false, ledger.Unresolved},
-		{"applied, set of the same value", true, false, sdk.SetThenChange, false, ledger.Done},
-		{"not applied, set of the same value", false, false, sdk.SetThenChange, false, ledger.Done},
-		{"applied, by a bridge", true, false, sdk.SetThenChange, true, ledger.Done},
-		{"not applied, by a bridge", false, false, sdk.SetThenChange, true, ledger.Done},
+		{"applied, seen by a verify", true, true, sdk.NoRecovery, false, journal.Done},
+		{"not applied, seen by a verify", false, true, sdk.NoRecovery, false, journal.Done},
+		{"applied, nobody to ask", true, false, sdk.NoRecovery, false, journal.Unresolved},
+		{"applied, set of the same value", true, false, sdk.SetThenChange, false, journal.Done},
+		{"not applied, set of the same value", false, false, sdk.SetThenChange, false, journal.Done},
+		{"applied, by a bridge", true, false, sdk.SetThenChange, true, journal.Done},
+		{"not applied, by a bridge", false, false, sdk.SetThenChange, true, journal.Done},
 	} {
 		b := newBook(1)
 		x := newTarget(t, b)
@@ -349,7 +348,7 @@ func TestALostChangeIsSettled(t *testing.T) {
 		if got := statusIn(b.user(1)); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
-		if c.want == ledger.Done && x.current("user1") != first {
+		if c.want == journal.Done && x.current("user1") != first {
 			t.Errorf("%s: the account did not end with the value that the change began with", c.name)
 		}
 	}
@@ -358,14 +357,14 @@ func TestALostChangeIsSettled(t *testing.T) {
 func TestASecondUserOfAnAccountIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	b := newBook(2)
 	x := newTarget(t, b)
-	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		row.Key = "Shared"
 		return generateAndSet("a")(ctx, row, s)
 	})
 	job := jobOf(b, hooks, x.backend("a"))
 	job.Waves[0].Size = 1
 	apply(t, job)
-	if got := b.finished(2); got.Code != DuplicateAccount || x.n != 1 {
+	if got := b.finished(2); got.Code != journal.DuplicateAccount || x.n != 1 {
 		t.Errorf("second user: %s after %d sends, want DuplicateAccount after 1", got.Code, x.n)
 	}
 }
@@ -378,7 +377,7 @@ func TestOnFailureRevertSetsBackWhatWasChanged(t *testing.T) {
 	job.Revert = true
 	job.Known = func(string, string, string) (secret.Value, bool, error) { return secret.New("before"), true, nil }
 	apply(t, job)
-	if got := b.finished(1).Detail.Status; got != ledger.Failed || x.current("user1") != "before" {
+	if got := b.finished(1).Detail.Status; got != journal.Failed || x.current("user1") != "before" {
 		t.Errorf("%s with the old value back: %v; want failed, true", got, x.current("user1") == "before")
 	}
 }
@@ -388,7 +387,7 @@ func TestWithoutRevertAUserIsPartial(t *testing.T) {
 	x, y := newTarget(t, b), newTarget(t, b)
 	y.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
 	apply(t, jobOf(b, generateAndSet("a", "b"), x.backend("a"), y.backend("b")))
-	if got := b.finished(1); got.Detail.Status != ledger.Partial || got.Code != sdk.AccountNotFound {
+	if got := b.finished(1); got.Detail.Status != journal.Partial || got.Code != sdk.AccountNotFound {
 		t.Errorf("%s %s, want partial AccountNotFound", got.Detail.Status, got.Code)
 	}
 }
@@ -399,10 +398,10 @@ func TestARetryKeepsWhatIsAppliedAndItsValue(t *testing.T) {
 	y.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
 	job := jobOf(b, generateAndSet("a", "b"), x.backend("a"), y.backend("b"))
 	apply(t, job)
-	b.records = append(b.records, ledger.Record{Kind: ledger.Reopened, User: 1})
+	b.records = append(b.records, journal.Record{Kind: journal.Reopened, User: 1})
 	y.say = nil
 	apply(t, job)
-	if got := b.finished(1).Detail.Status; got != ledger.Done || x.n != 1 || x.current("user1") != y.current("user1") {
+	if got := b.finished(1).Detail.Status; got != journal.Done || x.n != 1 || x.current("user1") != y.current("user1") {
 		t.Errorf("%s, first account sent %d times; want done, once, the same value", got, x.n)
 	}
 }
@@ -412,18 +411,18 @@ func TestADifferentStepAtTheSamePlaceIsADivergence(t *testing.T) {
 	x := newTarget(t, b)
 	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
 	for i, r := range b.records {
-		if r.Kind == ledger.Finished {
+		if r.Kind == journal.Finished {
 			b.records = b.records[:i]
 			break
 		}
 	}
-	other := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+	other := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		row.Key = "somebody-else"
 		return generateAndSet("a")(ctx, row, s)
 	})
 	apply(t, jobOf(b, other, x.backend("a")))
 	got := b.finished(1)
-	if got.Code != Diverged || !strings.Contains(got.Detail.Message, "user1") || !strings.Contains(got.Detail.Message, "somebody-else") {
+	if got.Code != journal.Diverged || !strings.Contains(got.Detail.Message, "user1") || !strings.Contains(got.Detail.Message, "somebody-else") {
 		t.Errorf("%s %q, want Diverged naming both", got.Code, got.Detail.Message)
 	}
 }
@@ -433,12 +432,12 @@ func TestAHoldStopsBeforeTheNextWave(t *testing.T) {
 	b.waveOf = func(pos int64) int { return int(pos-1) / 5 }
 	x := newTarget(t, b)
 	job := jobOf(b, generateAndSet("a"), x.backend("a"))
-	job.Waves = []WaveRule{{Name: "canary", Hold: true, MaxFailures: -1, MaxPercent: -1}, {Name: "rest", MaxFailures: -1, MaxPercent: -1}}
-	if e := apply(t, job); e.Held != "canary" || b.counts()[ledger.Done] != 5 {
+	job.Waves = []journal.WaveRule{{Name: "canary", Hold: true, MaxFailures: -1, MaxPercent: -1}, {Name: "rest", MaxFailures: -1, MaxPercent: -1}}
+	if e := apply(t, job); e.Held != "canary" || b.counts()[journal.Done] != 5 {
 		t.Fatalf("held %q with %v", e.Held, b.counts())
 	}
 	job.Approved = func(string) bool { return true }
-	if e := apply(t, job); e.Held != "" || b.counts()[ledger.Done] != 10 {
+	if e := apply(t, job); e.Held != "" || b.counts()[journal.Done] != 10 {
 		t.Errorf("after the approval: held %q, %v", e.Held, b.counts())
 	}
 }
@@ -455,18 +454,18 @@ func TestABrokenLedgerSendsNothing(t *testing.T) {
 func TestMisuseFailsTheUserOnly(t *testing.T) {
 	b := newBook(3)
 	x := newTarget(t, b)
-	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		step := Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: Given(secret.New(""))}
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		step := journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: journal.Given(secret.New(""))}
 		if row.Key == "user2" {
-			step.Value = Given(secret.New("fine"))
+			step.Value = journal.Given(secret.New("fine"))
 		}
 		if bad := must(s.Do(ctx, step)); bad != nil {
 			return *bad
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	})
 	apply(t, jobOf(b, hooks, x.backend("a")))
-	if b.finished(1).Code != sdk.InvalidOperation || b.finished(2).Detail.Status != ledger.Done {
+	if b.finished(1).Code != sdk.InvalidOperation || b.finished(2).Detail.Status != journal.Done {
 		t.Errorf("user1 %s, user2 %s", b.finished(1).Code, b.finished(2).Detail.Status)
 	}
 }
@@ -474,15 +473,15 @@ func TestMisuseFailsTheUserOnly(t *testing.T) {
 func TestAResetReturnsWhatTheBackendPicked(t *testing.T) {
 	b := newBook(1)
 	x := newTarget(t, b)
-	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		r, err := s.Do(ctx, Step{Verb: journal.Reset, Backend: "a", Account: row.Key})
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		r, err := s.Do(ctx, journal.Step{Verb: journal.Reset, Backend: "a", Account: row.Key})
 		if err != nil || r.Value.Secret().Reveal() != "picked" {
 			t.Errorf("reset: %v", err)
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	})
 	apply(t, jobOf(b, hooks, x.backend("a")))
-	if got := b.finished(1).Detail; got.Status != ledger.Done || got.Message != "" {
+	if got := b.finished(1).Detail; got.Status != journal.Done || got.Message != "" {
 		t.Errorf("%s %q, want done", got.Status, got.Message)
 	}
 }
@@ -497,14 +496,14 @@ func TestAResetWhoseValueNobodyTellsIsReportedSo(t *testing.T) {
 	x := newTarget(t, b)
 	be := x.backend("a")
 	be.Instance = secretive{x}
-	hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		if bad := must(s.Do(ctx, Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		if bad := must(s.Do(ctx, journal.Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
 			return *bad
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	})
 	apply(t, jobOf(b, hooks, be))
-	if got := b.finished(1).Detail; got.Status != ledger.Done || got.Message != "the target picked a value and did not tell it" {
+	if got := b.finished(1).Detail; got.Status != journal.Done || got.Message != "the target picked a value and did not tell it" {
 		t.Errorf("%s %q, want done, and that the value is not known", got.Status, got.Message)
 	}
 }
@@ -532,6 +531,6 @@ func (*quiet) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
 }
 
 func ExampleFault() {
-	fmt.Println(&Fault{Code: ScriptError, Message: "division by zero"})
+	fmt.Println(&journal.Fault{Code: journal.ScriptError, Message: "division by zero"})
 	// Output: ScriptError: division by zero
 }

@@ -18,7 +18,7 @@ const newValues = 3
 // end.
 type executor struct {
 	*Steps
-	step     Step
+	step     journal.Step
 	lane     *lane
 	recorded *journal.RecordedStep
 
@@ -26,19 +26,19 @@ type executor struct {
 	handled  bool   // this process has sent it or tried to settle it
 }
 
-func (s *Steps) executor(step Step, l *lane, recorded *journal.RecordedStep) *executor {
+func (s *Steps) executor(step journal.Step, l *lane, recorded *journal.RecordedStep) *executor {
 	return &executor{Steps: s, step: step, lane: l, recorded: recorded, identity: recorded.Identity}
 }
 
 // apply is a set or a change.
-func (x *executor) apply(ctx context.Context) (Result, error) {
+func (x *executor) apply(ctx context.Context) (journal.Result, error) {
 	if x.recorded.Answer != nil {
 		return journal.ResultOf(x.recorded.Answer), nil
 	}
 	if len(x.recorded.Attempts) == 0 {
 		refusal, err := x.own()
 		if err != nil {
-			return Result{}, err
+			return journal.Result{}, err
 		}
 		if refusal == nil {
 			refusal = x.refuse(ctx)
@@ -56,7 +56,7 @@ func (x *executor) apply(ctx context.Context) (Result, error) {
 			replaced++
 		}
 		if err := x.move(ctx, next); err != nil {
-			return Result{}, err
+			return journal.Result{}, err
 		}
 	}
 }
@@ -99,10 +99,10 @@ func (x *executor) move(ctx context.Context, next move) error {
 }
 
 // result is what the step returns to the script.
-func (x *executor) result() Result {
+func (x *executor) result() journal.Result {
 	switch x.recorded.Standing() {
 	case journal.StandsApplied:
-		return Result{Outcome: sdk.Applied}
+		return journal.Result{Outcome: sdk.Applied}
 	case journal.StandsRefused:
 		return journal.ResultOf(x.recorded.Last().Outcome)
 	}
@@ -111,7 +111,7 @@ func (x *executor) result() Result {
 			return journal.ResultOf(a.Outcome)
 		}
 	}
-	return Result{Outcome: sdk.Unknown, Code: sdk.ConnectionLost, Message: "no answer came"}
+	return journal.Result{Outcome: sdk.Unknown, Code: sdk.ConnectionLost, Message: "no answer came"}
 }
 
 // redone reports whether an attempt ended in a way that leaves the user

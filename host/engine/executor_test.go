@@ -84,7 +84,7 @@ func TestTheHostRefusesWhatItCanTell(t *testing.T) {
 		}
 		cr := newCrew(t.Context(), jobOf(b, nil, be))
 		s := &Steps{crew: cr, history: journal.Read(nil)}
-		ex := s.executor(Step{Backend: "a", Account: "ann", Value: given(c.value), HashFormat: c.hash}, &lane{backend: be}, &journal.RecordedStep{})
+		ex := s.executor(journal.Step{Backend: "a", Account: "ann", Value: given(c.value), HashFormat: c.hash}, &lane{backend: be}, &journal.RecordedStep{})
 		if got := ex.refuse(t.Context()); (got != nil) != c.want {
 			t.Errorf("%s: %v, want a refusal: %v", c.name, got, c.want)
 		}
@@ -94,13 +94,13 @@ func TestTheHostRefusesWhatItCanTell(t *testing.T) {
 // TestAValueIsReplacedOnlyWhereNothingElseHasIt, and not in a round that settles.
 func TestAValueIsReplacedOnlyWhereNothingElseHasIt(t *testing.T) {
 	other := journal.Record{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "b", Account: "ann", Origin: 7}
-	generated := &Value{Origin: 7, Another: func(context.Context) (secret.Value, error) { return secret.New("next"), nil }}
+	generated := &journal.Value{Origin: 7, Another: func(context.Context) (secret.Value, error) { return secret.New("next"), nil }}
 	policy := tried(2, 1, sdk.Refused, sdk.PolicyViolation)
 	aged := tried(2, 1, sdk.Refused, sdk.PolicyViolation)
 	aged.Outcome.Detail.Violations = []sdk.Violation{{Rule: sdk.RuleHistory}, {Rule: sdk.RuleMinAge}}
 	for _, c := range []struct {
 		name    string
-		value   *Value
+		value   *journal.Value
 		last    *journal.Attempt
 		log     []journal.Record
 		settles bool
@@ -113,7 +113,7 @@ func TestAValueIsReplacedOnlyWhereNothingElseHasIt(t *testing.T) {
 	} {
 		s := &Steps{history: journal.Read(c.log)}
 		s.history.Replay.Settles = c.settles
-		if got := (&executor{Steps: s, step: Step{Value: c.value}}).replaceable(c.last); got != c.want {
+		if got := (&executor{Steps: s, step: journal.Step{Value: c.value}}).replaceable(c.last); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -138,7 +138,7 @@ func TestAFurtherValueOfAStepIsNoneOfTwo(t *testing.T) {
 		cr.vault = newBook(0)
 		s := &Steps{crew: cr, history: journal.Read([]journal.Record{open})}
 		call := journal.Call{Verb: journal.Set, Credential: journal.Credential{Backend: "a", Account: "ann"}}
-		x := s.executor(Step{}, nil, &journal.RecordedStep{Call: call, Attempts: c.attempts})
+		x := s.executor(journal.Step{}, nil, &journal.RecordedStep{Call: call, Attempts: c.attempts})
 		if err := x.oneValue(sending{value: secret.New("second"), bridge: c.bridge}); (err != nil) != c.fails {
 			t.Errorf("%s: %v", c.name, err)
 		}

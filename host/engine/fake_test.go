@@ -20,7 +20,7 @@ import (
 // book is a ledger in memory: what Apply needs of one, and what tests look at.
 type book struct {
 	mu      sync.Mutex
-	records []ledger.Record
+	records []journal.Record
 	users   int
 	waveOf  func(pos int64) int
 	broken  error // what Commit fails with
@@ -32,7 +32,7 @@ func newBook(users int) *book {
 	return &book{users: users, waveOf: func(int64) int { return 0 }, sealed: map[string]bool{}}
 }
 
-func (b *book) Commit(recs []*ledger.Record) error {
+func (b *book) Commit(recs []*journal.Record) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.broken != nil {
@@ -44,7 +44,7 @@ func (b *book) Commit(recs []*ledger.Record) error {
 			r.At = b.at()
 		}
 		b.records = append(b.records, *r)
-		if r.Kind == ledger.Intent {
+		if r.Kind == journal.Intent {
 			b.sealed[r.Account+"\x00"+string(r.Sealed)] = true
 		}
 	}
@@ -67,27 +67,27 @@ func (b *book) Unseal(_ int64, _, _ int, _ string, sealed []byte) (secret.Value,
 func (b *book) OpenUsers(wave int, after int64, limit int) ([]ledger.User, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	byUser := map[int64][]ledger.Record{}
+	byUser := map[int64][]journal.Record{}
 	for _, r := range b.records {
 		byUser[r.User] = append(byUser[r.User], r)
 	}
 	var list []ledger.User
 	for pos := after + 1; pos <= int64(b.users) && len(list) < limit; pos++ {
-		if b.waveOf(pos) == wave && statusIn(byUser[pos]) == ledger.Pending {
+		if b.waveOf(pos) == wave && statusIn(byUser[pos]) == journal.Pending {
 			list = append(list, ledger.User{Pos: pos, Key: keyOf(pos), Wave: wave, History: byUser[pos]})
 		}
 	}
 	return list, nil
 }
 
-func statusIn(records []ledger.Record) ledger.Status {
-	s := ledger.Pending
+func statusIn(records []journal.Record) journal.Status {
+	s := journal.Pending
 	for _, r := range records {
 		switch r.Kind {
-		case ledger.Finished:
+		case journal.Finished:
 			s = r.Detail.Status
-		case ledger.Reopened:
-			s = ledger.Pending
+		case journal.Reopened:
+			s = journal.Pending
 		}
 	}
 	return s
@@ -95,7 +95,7 @@ func statusIn(records []ledger.Record) ledger.Status {
 
 func (b *book) Intents(fn func(backend, account, cred, identity string, user int64) error) error {
 	for _, r := range b.records {
-		if r.Kind == ledger.Intent {
+		if r.Kind == journal.Intent {
 			if err := fn(r.Backend, r.Account, r.Cred, r.Detail.Identity, r.User); err != nil {
 				return err
 			}
@@ -105,10 +105,10 @@ func (b *book) Intents(fn func(backend, account, cred, identity string, user int
 }
 
 // user returns a user's records.
-func (b *book) user(pos int64) []ledger.Record {
+func (b *book) user(pos int64) []journal.Record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var list []ledger.Record
+	var list []journal.Record
 	for _, r := range b.records {
 		if r.User == pos {
 			list = append(list, r)
@@ -118,18 +118,18 @@ func (b *book) user(pos int64) []ledger.Record {
 }
 
 // counts counts the users by status.
-func (b *book) counts() map[ledger.Status]int {
-	n := map[ledger.Status]int{}
+func (b *book) counts() map[journal.Status]int {
+	n := map[journal.Status]int{}
 	for pos := int64(1); pos <= int64(b.users); pos++ {
 		n[statusIn(b.user(pos))]++
 	}
 	return n
 }
 
-func (b *book) finished(pos int64) ledger.Record {
-	var last ledger.Record
+func (b *book) finished(pos int64) journal.Record {
+	var last journal.Record
 	for _, r := range b.user(pos) {
-		if r.Kind == ledger.Finished {
+		if r.Kind == journal.Finished {
 			last = r
 		}
 	}
@@ -259,35 +259,37 @@ func (x *target) backend(label string) Backend {
 }
 
 // script is a rotate in Go.
-type script func(ctx context.Context, row source.Row, s *Steps) Verdict
+type script func(ctx context.Context, row source.Row, s *Steps) journal.Verdict
 
-func (f script) Rotate(ctx context.Context, row source.Row, s *Steps) Verdict { return f(ctx, row, s) }
+func (f script) Rotate(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+	return f(ctx, row, s)
+}
 
 // must takes a step and turns what a script would raise into a verdict.
-func must(r Result, err error) *Verdict {
-	var f *Fault
+func must(r journal.Result, err error) *journal.Verdict {
+	var f *journal.Fault
 	if errors.As(err, &f) {
-		return &Verdict{Kind: Raised, Fault: f}
+		return &journal.Verdict{Kind: journal.Raised, Fault: f}
 	}
 	if !r.OK() {
-		return &Verdict{Kind: Raised, Refused: &r, Fault: &Fault{Code: r.Code, Message: r.Message}}
+		return &journal.Verdict{Kind: journal.Raised, Refused: &r, Fault: &journal.Fault{Code: r.Code, Message: r.Message}}
 	}
 	return nil
 }
 
 // generateAndSet is the smallest rotate, on each of the labels.
 func generateAndSet(labels ...string) script {
-	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+	return func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		v, err := s.Generate(ctx, GenerateStep{})
 		if err != nil {
-			return *must(Result{}, err)
+			return *must(journal.Result{}, err)
 		}
 		for _, label := range labels {
-			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: label, Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: label, Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}
 }
 
@@ -298,7 +300,9 @@ func (fastClock) Now() time.Time                                   { return time
 func (fastClock) Sleep(ctx context.Context, _ time.Duration) error { return context.Cause(ctx) }
 
 // all is the rule of a workflow without waves.
-func all() []WaveRule { return []WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}} }
+func all() []journal.WaveRule {
+	return []journal.WaveRule{{Name: "all", MaxFailures: -1, MaxPercent: -1}}
+}
 
 func jobOf(b *book, hooks Hooks, backends ...Backend) Job {
 	return Job{ID: "r1", Journal: b, Vault: b, Plan: b, Backends: backends, Hooks: hooks,

@@ -138,7 +138,7 @@ func plainIdentity(label, name string) string {
 func (x *executor) own() (*sdk.Error, error) {
 	step := x.step
 	if owner, mine := x.crew.owners.claim(step.Backend, step.Account, step.Kind, x.user.Pos); !mine {
-		return sdk.Errorf(DuplicateAccount, "%s has this account", x.crew.who(owner)), nil
+		return sdk.Errorf(journal.DuplicateAccount, "%s has this account", x.crew.who(owner)), nil
 	}
 	if x.lane.names.instance == nil {
 		return nil, nil
@@ -149,10 +149,10 @@ func (x *executor) own() (*sdk.Error, error) {
 	}
 	x.identity = identityOf(x.lane.backend, step.Account, who)
 	if owner, mine := x.crew.owners.claimIdentity(x.claimed(), step.Kind, x.user.Pos); !mine {
-		return sdk.Errorf(DuplicateAccount, "%s has this account, under another name", x.crew.who(owner)), nil
+		return sdk.Errorf(journal.DuplicateAccount, "%s has this account, under another name", x.crew.who(owner)), nil
 	}
 	if other := x.otherName(step.Value.Secret()); other != "" {
-		return sdk.Errorf(DuplicateAccount, "%s is this account under another name, and was given another value", other), nil
+		return sdk.Errorf(journal.DuplicateAccount, "%s is this account under another name, and was given another value", other), nil
 	}
 	return nil, nil
 }
@@ -171,7 +171,7 @@ func claimOf(identity string, name journal.Credential) string {
 
 // resolve asks for the account behind a step's name, as often as an operation
 // would be sent.
-func (s *Steps) resolve(step Step, l *lane) (sdk.Identity, *sdk.Error, error) {
+func (s *Steps) resolve(step journal.Step, l *lane) (sdk.Identity, *sdk.Error, error) {
 	for spent, backoff := 0, time.Second; ; backoff = min(2*backoff, time.Minute) {
 		if err := s.crew.admit(s, l); err != nil {
 			return sdk.Identity{}, nil, err

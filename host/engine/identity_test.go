@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -37,19 +36,19 @@ var names = map[string]string{"cyril": "cy", "mail": "cy"}
 // sets gives each user's account a value, a step a name: "label/account" or
 // "label/account/kind".
 func sets(of map[string][]string) script {
-	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+	return func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		for _, name := range of[row.Key] {
 			v, err := s.Generate(ctx, GenerateStep{})
 			if err != nil {
-				return *must(Result{}, err)
+				return *must(journal.Result{}, err)
 			}
 			label, account, _ := strings.Cut(name, "/")
 			account, kind, _ := strings.Cut(account, "/")
-			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: label, Account: account, Kind: kind, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: label, Account: account, Kind: kind, Value: v})); bad != nil {
 				return *bad
 			}
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}
 }
 
@@ -85,13 +84,13 @@ func TestTwoNamesOfAnAccountHaveOneOwner(t *testing.T) {
 			if _, err := Apply(t.Context(), job); err != nil {
 				t.Fatal(err)
 			}
-			if got := b.finished(1); got.Detail.Status != ledger.Done {
+			if got := b.finished(1); got.Detail.Status != journal.Done {
 				t.Errorf("first user: %s %s", got.Detail.Status, got.Detail.Message)
 			}
 			got, sent := b.finished(2), 2
 			want := sdk.Code("")
 			if c.refused {
-				want, sent = DuplicateAccount, 1
+				want, sent = journal.DuplicateAccount, 1
 			}
 			if got.Code != want || x.n != sent {
 				t.Errorf("second user: %q (%s) after %d sends, want %q after %d", got.Code, got.Detail.Message, x.n, want, sent)
@@ -112,7 +111,7 @@ func TestAUserMayNotGiveOneAccountTwoValuesUnderTwoNames(t *testing.T) {
 	if _, err := Apply(t.Context(), jobOf(b, sets(map[string][]string{"user1": {"web/cy", "two/cyril"}}), web, two)); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.finished(1); got.Detail.Status != ledger.Partial || got.Code != DuplicateAccount || x.n != 1 {
+	if got := b.finished(1); got.Detail.Status != journal.Partial || got.Code != journal.DuplicateAccount || x.n != 1 {
 		t.Errorf("%s %s after %d sends, want partial DuplicateAccount after 1", got.Detail.Status, got.Code, x.n)
 	}
 	same := newBook(1)
@@ -123,7 +122,7 @@ func TestAUserMayNotGiveOneAccountTwoValuesUnderTwoNames(t *testing.T) {
 	if _, err := Apply(t.Context(), jobOf(same, generateAndSet("web", "two"), web, two)); err != nil {
 		t.Fatal(err)
 	}
-	if got := same.finished(1); got.Detail.Status != ledger.Done {
+	if got := same.finished(1); got.Detail.Status != journal.Done {
 		t.Errorf("one value for two names: %s %s %s, want done", got.Detail.Status, got.Code, got.Detail.Message)
 	}
 }
@@ -143,7 +142,7 @@ func TestAResumeKnowsWhoseTheAccountsAre(t *testing.T) {
 		if _, err := Apply(t.Context(), job); err != nil {
 			t.Fatal(err)
 		}
-		if got := b.finished(2); got.Code != DuplicateAccount || x.n != 1 {
+		if got := b.finished(2); got.Code != journal.DuplicateAccount || x.n != 1 {
 			t.Errorf("%s: the second process: %q after %d sends, want DuplicateAccount after 1", mine, got.Code, x.n)
 		}
 		for _, r := range b.user(1) {
@@ -234,7 +233,7 @@ func TestNamesAreAskedForManyAtOnce(t *testing.T) {
 	if _, err := Apply(t.Context(), jobOf(b, generateAndSet("web"), web)); err != nil {
 		t.Fatal(err)
 	}
-	if b.counts()[ledger.Done] != users || calls > users/2 {
+	if b.counts()[journal.Done] != users || calls > users/2 {
 		t.Errorf("%v by %d questions", b.counts(), calls)
 	}
 }
@@ -250,7 +249,7 @@ func TestATargetThatIsAwayWhenItIsAskedStopsTheRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := b.counts()[ledger.Pending]; e.Stopped == "" || n < 400 || x.n != 0 {
+	if n := b.counts()[journal.Pending]; e.Stopped == "" || n < 400 || x.n != 0 {
 		t.Errorf("stopped %q, %v, %d sends; want it to stop with most pending and nothing sent", e.Stopped, b.counts(), x.n)
 	}
 }
@@ -285,7 +284,7 @@ func TestAnotherNameWithAnotherValueIsFound(t *testing.T) {
 		cr.vault = newBook(0)
 		s := &Steps{crew: cr, history: journal.Read(c.log)}
 		call := journal.Call{Verb: journal.Set, Credential: journal.Credential{Backend: "web", Account: "cy"}}
-		x := s.executor(Step{Backend: "web", Account: "cy"}, nil, &journal.RecordedStep{Call: call, Identity: "one"})
+		x := s.executor(journal.Step{Backend: "web", Account: "cy"}, nil, &journal.RecordedStep{Call: call, Identity: "one"})
 		if got := x.otherName(secret.New("value")); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}

@@ -34,15 +34,15 @@ func TestASecondValueBesideAnUnknownOneStopsTheRun(t *testing.T) {
 	b := newBook(1)
 	c := newCrew(context.Background(), jobOf(b, nil))
 	s := c.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
-	intent := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("first")}
-	settled := ledger.Record{Kind: ledger.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("of an earlier round")}
+	intent := journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("first")}
+	settled := journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("of an earlier round")}
 	after, applied := settled, settled
 	after.Try, applied.Try = 1, 1
-	applied.Kind, applied.Outcome = ledger.Outcome, sdk.Applied
+	applied.Kind, applied.Outcome = journal.Outcome, sdk.Applied
 	intent.Try = 2
-	s.history = journal.Read([]ledger.Record{settled, after, applied, intent})
-	step := Step{Verb: journal.Set, Backend: "a", Account: "ann"}
-	x := s.executor(step, nil, &journal.RecordedStep{Call: step.Call(), Ordinal: 2, Attempts: []*journal.Attempt{{Intent: &ledger.Record{Step: 2}}}})
+	s.history = journal.Read([]journal.Record{settled, after, applied, intent})
+	step := journal.Step{Verb: journal.Set, Backend: "a", Account: "ann"}
+	x := s.executor(step, nil, &journal.RecordedStep{Call: step.Call(), Ordinal: 2, Attempts: []*journal.Attempt{{Intent: &journal.Record{Step: 2}}}})
 	for _, v := range []struct {
 		value string
 		bad   bool

@@ -172,7 +172,7 @@ func (x *executor) outwait(o loss) error {
 
 // postponed is the fault of a user for whom no other value is sent in this
 // process.
-func postponed(backend, account string) *Fault {
-	return &Fault{Code: sdk.ConnectionLost, Postponed: true, Message: fmt.Sprintf(
+func postponed(backend, account string) *journal.Fault {
+	return &journal.Fault{Code: sdk.ConnectionLost, Postponed: true, Message: fmt.Sprintf(
 		"%s %s: an attempt got no answer and may still arrive; no other value is sent before it cannot: rekey resume goes on", backend, account)}
 }

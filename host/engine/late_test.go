@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -86,14 +85,14 @@ func (n *network) now(account string) string {
 // The rotates whose claims are looked at, by what they are called.
 var lateScripts = map[string]script{
 	"set": generateAndSet("a"),
-	"two values": func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		if v := generateAndSet("a")(ctx, row, s); v.Kind == Raised {
+	"two values": func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		if v := generateAndSet("a")(ctx, row, s); v.Kind == journal.Raised {
 			return v
 		}
 		return generateAndSet("a")(ctx, row, s)
 	},
-	"change then set": func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		if v := changeTo("a")(ctx, row, s); v.Kind == Raised {
+	"change then set": func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		if v := changeTo("a")(ctx, row, s); v.Kind == journal.Raised {
 			return v
 		}
 		return generateAndSet("a")(ctx, row, s)
@@ -137,8 +136,8 @@ func lateJob(t *testing.T, name string, seed uint64) (*book, Job, [2]*network) {
 // reopenUnknown puts the users with an unknown outcome back, as resume does.
 func reopenUnknown(b *book) {
 	for pos := int64(1); pos <= int64(b.users); pos++ {
-		if statusIn(b.user(pos)) == ledger.Unresolved {
-			b.records = append(b.records, ledger.Record{Kind: ledger.Reopened, User: pos})
+		if statusIn(b.user(pos)) == journal.Unresolved {
+			b.records = append(b.records, journal.Record{Kind: journal.Reopened, User: pos})
 		}
 	}
 }
@@ -148,7 +147,7 @@ func reopenUnknown(b *book) {
 // last value that the ledger calls applied; who failed has the value of before,
 // or one that the ledger calls applied.
 func TestWhatArrivesLateMakesNoClaimUntrue(t *testing.T) {
-	holds, finals, unknowns := 0, map[ledger.Status]int{}, 0
+	holds, finals, unknowns := 0, map[journal.Status]int{}, 0
 	for _, name := range []string{"set", "two values", "change then set", "two servers", "revert"} {
 		for seed := range uint64(150) {
 			b, job, nets := lateJob(t, name, seed)
@@ -160,7 +159,7 @@ func TestWhatArrivesLateMakesNoClaimUntrue(t *testing.T) {
 					n.calm = process > 1
 					holds, n.holds = holds+n.holds, 0
 				}
-				unknowns += b.counts()[ledger.Unresolved]
+				unknowns += b.counts()[journal.Unresolved]
 				checkClaims(t, fmt.Sprintf("%s, seed %d, process %d", name, seed, process), b, nets)
 			}
 			for status, n := range b.counts() {
@@ -169,7 +168,7 @@ func TestWhatArrivesLateMakesNoClaimUntrue(t *testing.T) {
 		}
 	}
 	t.Logf("%d requests were held, %d users ended unknown on the way; in the end %v", holds, unknowns, finals)
-	if holds < 1000 || unknowns < 200 || finals[ledger.Done] < 500 || finals[ledger.Failed] < 50 {
+	if holds < 1000 || unknowns < 200 || finals[journal.Done] < 500 || finals[journal.Failed] < 50 {
 		t.Error("too little happened to prove anything")
 	}
 }
@@ -188,7 +187,7 @@ func checkClaims(t *testing.T, where string, b *book, nets [2]*network) {
 				}
 			}
 			known := has == "old" || b.holds(c.Account, has)
-			final := status == ledger.Done || status == ledger.Failed || status == ledger.Partial && c.Standing != journal.StandsDoubtful
+			final := status == journal.Done || status == journal.Failed || status == journal.Partial && c.Standing != journal.StandsDoubtful
 			if !known || final && has != claimed {
 				t.Errorf("%s: user %d is %s, %s has a value that the ledger knows: %v, the one that is claimed: %v", where, pos, status, c.Credential, known, has == claimed)
 			}
@@ -215,14 +214,14 @@ func TestAnAttemptOfAnEarlierProcessIsWaitedFor(t *testing.T) {
 		job.Clock, job.LastRecord = w, now.Add(-c.ago)
 		var told []string
 		job.Notice = func(text string) { told = append(told, text) }
-		b.records = []ledger.Record{{Kind: ledger.Intent, At: now.Add(-c.ago), User: 1, Step: 2, Verb: journal.Set, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}}
+		b.records = []journal.Record{{Kind: journal.Intent, At: now.Add(-c.ago), User: 1, Step: 2, Verb: journal.Set, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}}
 		b.sealed["user1\x00first"] = true
 		apply(t, job)
 		var waited time.Duration
 		for _, d := range w.waited {
 			waited += d
 		}
-		if got := statusIn(b.user(1)); got != ledger.Done || (waited-c.want).Abs() > 500*time.Millisecond || (len(told) > 0) != (c.want > 0) {
+		if got := statusIn(b.user(1)); got != journal.Done || (waited-c.want).Abs() > 500*time.Millisecond || (len(told) > 0) != (c.want > 0) {
 			t.Errorf("%s: %s after waiting %v, told %d times; want done after %v", c.name, got, waited, len(told), c.want)
 		}
 	}
@@ -236,33 +235,33 @@ func TestARefusalOfWhatAKilledProcessSentIsBelievedWhenNothingCanArrive(t *testi
 		name   string
 		answer *sdk.Error
 		origin int
-		want   ledger.Status
+		want   journal.Status
 		waited time.Duration
 	}{
-		{"denied", sdk.Errorf(sdk.PermissionDenied, "no"), 1, ledger.Failed, 4 * time.Second},
-		{"a generated value that it remembers", history, 1, ledger.Unresolved, 0},
-		{"a given value that it remembers", history, 0, ledger.Failed, 4 * time.Second},
-		{"no such account", sdk.Errorf(sdk.AccountNotFound, "no"), 1, ledger.Failed, 0},
+		{"denied", sdk.Errorf(sdk.PermissionDenied, "no"), 1, journal.Failed, 4 * time.Second},
+		{"a generated value that it remembers", history, 1, journal.Unresolved, 0},
+		{"a given value that it remembers", history, 0, journal.Failed, 4 * time.Second},
+		{"no such account", sdk.Errorf(sdk.AccountNotFound, "no"), 1, journal.Failed, 0},
 	} {
 		b := newBook(1)
 		x := newTarget(t, b)
 		x.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(c.answer) }
 		x.verify = func(string, string) sdk.Verdict { return sdk.Rejected }
 		w := &stopwatch{}
-		hooks := script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-			value := Given(secret.New("first"))
+		hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+			value := journal.Given(secret.New("first"))
 			if c.origin != 0 {
 				value, _ = s.Generate(ctx, GenerateStep{})
 			}
-			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: value})); bad != nil {
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: value})); bad != nil {
 				return *bad
 			}
-			return Verdict{}
+			return journal.Verdict{}
 		})
 		job := jobOf(b, hooks, x.backend("a"))
 		job.Clock = w
 		step := 1 + c.origin
-		b.records = []ledger.Record{{Kind: ledger.Intent, At: time.Now(), User: 1, Step: step, Verb: journal.Set, Backend: "a", Account: "user1", Origin: c.origin, Sealed: []byte("first")}}
+		b.records = []journal.Record{{Kind: journal.Intent, At: time.Now(), User: 1, Step: step, Verb: journal.Set, Backend: "a", Account: "user1", Origin: c.origin, Sealed: []byte("first")}}
 		b.sealed["user1\x00first"] = true
 		apply(t, job)
 		var waited time.Duration
@@ -279,18 +278,18 @@ func TestARefusalOfWhatAKilledProcessSentIsBelievedWhenNothingCanArrive(t *testi
 // leaves no record of the attempts that it made of an older intent.
 func TestAnAttemptThatAKilledProcessMadeAgainIsWaitedFor(t *testing.T) {
 	ago := time.Now().Add(-time.Hour)
-	intent := ledger.Record{Kind: ledger.Intent, At: ago, User: 1, Step: 2, Verb: journal.Set, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}
+	intent := journal.Record{Kind: journal.Intent, At: ago, User: 1, Step: 2, Verb: journal.Set, Backend: "a", Account: "user1", Origin: 1, Sealed: []byte("first")}
 	unknown := intent
-	unknown.Kind, unknown.Sealed, unknown.Outcome, unknown.Code, unknown.Detail.Late = ledger.Outcome, nil, sdk.Unknown, sdk.ConnectionLost, &ago
+	unknown.Kind, unknown.Sealed, unknown.Outcome, unknown.Code, unknown.Detail.Late = journal.Outcome, nil, sdk.Unknown, sdk.ConnectionLost, &ago
 	for _, c := range []struct {
 		name    string
-		records []ledger.Record
+		records []journal.Record
 		last    time.Time
 		want    time.Duration
 	}{
-		{"open, killed", []ledger.Record{intent}, time.Time{}, 4 * time.Second},
-		{"unknown, then killed while it was sent again", []ledger.Record{intent, unknown}, time.Time{}, 4 * time.Second},
-		{"unknown, and ended long ago", []ledger.Record{intent, unknown}, ago, 0},
+		{"open, killed", []journal.Record{intent}, time.Time{}, 4 * time.Second},
+		{"unknown, then killed while it was sent again", []journal.Record{intent, unknown}, time.Time{}, 4 * time.Second},
+		{"unknown, and ended long ago", []journal.Record{intent, unknown}, ago, 0},
 	} {
 		b := newBook(1)
 		x := newTarget(t, b)
@@ -303,7 +302,7 @@ func TestAnAttemptThatAKilledProcessMadeAgainIsWaitedFor(t *testing.T) {
 		for _, d := range w.waited {
 			waited += d
 		}
-		if got := statusIn(b.user(1)); got != ledger.Done || (waited-c.want).Abs() > 500*time.Millisecond {
+		if got := statusIn(b.user(1)); got != journal.Done || (waited-c.want).Abs() > 500*time.Millisecond {
 			t.Errorf("%s: %s after waiting %v, want done after %v", c.name, got, waited, c.want)
 		}
 	}
@@ -324,9 +323,9 @@ func TestARefusalAfterALostAttemptIsBelievedOnlyWhereItIsAboutTheOperation(t *te
 			return sdk.Refuse(sdk.Errorf(code, "no"))
 		}
 		apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
-		want := ledger.Unresolved
+		want := journal.Unresolved
 		if code == sdk.InvalidOperation || code == sdk.Unsupported {
-			want = ledger.Failed
+			want = journal.Failed
 		}
 		if got := statusIn(b.user(1)); got != want {
 			t.Errorf("%s after a lost attempt: %s, want %s", code, got, want)
@@ -360,12 +359,12 @@ func TestAlreadyAppliedIsBelievedOnlyAfterALostAttempt(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		say  func(*target) func(int, sdk.Operation) sdk.Receipt
-		want ledger.Status
+		want journal.Status
 		code sdk.Code
 	}{
-		{"at once", func(x *target) func(int, sdk.Operation) sdk.Receipt { return liar(x, true) }, ledger.Unresolved, sdk.Internal},
-		{"after a refusal", first(sdk.Refuse(sdk.Errorf(sdk.Conflict, "busy"))), ledger.Unresolved, sdk.Internal},
-		{"after a lost attempt", first(cut), ledger.Done, ""},
+		{"at once", func(x *target) func(int, sdk.Operation) sdk.Receipt { return liar(x, true) }, journal.Unresolved, sdk.Internal},
+		{"after a refusal", first(sdk.Refuse(sdk.Errorf(sdk.Conflict, "busy"))), journal.Unresolved, sdk.Internal},
+		{"after a lost attempt", first(cut), journal.Done, ""},
 	} {
 		b := newBook(1)
 		x := newTarget(t, b)
@@ -387,13 +386,13 @@ func TestAResetOfWhichAnAttemptWasLostMayStillPickAnotherValue(t *testing.T) {
 	x := &resets{target: newTarget(t, b), answers: []sdk.Receipt{cut, {Outcome: sdk.Applied, Value: secret.New("picked")}, {Outcome: sdk.Applied, Value: secret.New("final")}}}
 	backend := x.backend("a")
 	backend.Instance = x
-	job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		if bad := must(s.Do(ctx, Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
+	job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		if bad := must(s.Do(ctx, journal.Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
 			return *bad
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}), backend)
-	for i, want := range []ledger.Status{ledger.Unresolved, ledger.Done} {
+	for i, want := range []journal.Status{journal.Unresolved, journal.Done} {
 		apply(t, job)
 		if got := statusIn(b.user(1)); got != want {
 			t.Errorf("process %d: %s, want %s", i+1, got, want)
@@ -422,8 +421,8 @@ func (r *resets) Reset(context.Context, sdk.Operation) sdk.Receipt {
 func TestALostChangeMattersOnlyToTheValueItChangesFrom(t *testing.T) {
 	for _, c := range []struct {
 		name, next string
-		want       ledger.Status
-	}{{"another value", "third", ledger.Done}, {"the value of before", "old", ledger.Unresolved}} {
+		want       journal.Status
+	}{{"another value", "third", journal.Done}, {"the value of before", "old", journal.Unresolved}} {
 		b := newBook(1)
 		x := newTarget(t, b)
 		x.say = func(n int, op sdk.Operation) sdk.Receipt {
@@ -433,15 +432,15 @@ func TestALostChangeMattersOnlyToTheValueItChangesFrom(t *testing.T) {
 			x.take(op)
 			return sdk.OK()
 		}
-		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-			change := Step{Verb: journal.Change, Backend: "a", Account: row.Key, Old: Given(secret.New("old")), Value: Given(secret.New("new"))}
-			set := Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: Given(secret.New(c.next))}
-			for _, step := range []Step{change, set} {
+		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+			change := journal.Step{Verb: journal.Change, Backend: "a", Account: row.Key, Old: journal.Given(secret.New("old")), Value: journal.Given(secret.New("new"))}
+			set := journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: journal.Given(secret.New(c.next))}
+			for _, step := range []journal.Step{change, set} {
 				if bad := must(s.Do(ctx, step)); bad != nil {
 					return *bad
 				}
 			}
-			return Verdict{}
+			return journal.Verdict{}
 		}), x.backend("a"))
 		apply(t, job)
 		if got := statusIn(b.user(1)); got != c.want {
@@ -449,7 +448,7 @@ func TestALostChangeMattersOnlyToTheValueItChangesFrom(t *testing.T) {
 		}
 		reopenUnknown(b)
 		apply(t, job)
-		if got := statusIn(b.user(1)); got != ledger.Done || x.current("user1") != c.next {
+		if got := statusIn(b.user(1)); got != journal.Done || x.current("user1") != c.next {
 			t.Errorf("%s, resumed: %s with %q, want done with %q", c.name, got, x.current("user1"), c.next)
 		}
 	}
@@ -461,13 +460,13 @@ func TestALostResetIsOvertakenByNoValue(t *testing.T) {
 	x := &resets{target: newTarget(t, b), answers: []sdk.Receipt{cut, {Outcome: sdk.Applied}}}
 	backend := x.backend("a")
 	backend.Instance = x
-	job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
-		if bad := must(s.Do(ctx, Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
+	job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		if bad := must(s.Do(ctx, journal.Step{Verb: journal.Reset, Backend: "a", Account: row.Key})); bad != nil {
 			return *bad
 		}
 		return generateAndSet("a")(ctx, row, s)
 	}), backend)
-	for i, want := range []ledger.Status{ledger.Unresolved, ledger.Done} {
+	for i, want := range []journal.Status{journal.Unresolved, journal.Done} {
 		reopenUnknown(b)
 		apply(t, job)
 		if got := statusIn(b.user(1)); got != want || (x.n > 0) != (i == 1) {
@@ -500,7 +499,7 @@ func TestWhatWasLostIsWaitedForAsLongAsItMayCome(t *testing.T) {
 		cr := idle(t.Context())
 		cr.clock, cr.Notice = clock, func(string) { told++ }
 		s := &Steps{crew: cr, history: journal.Read(nil)}
-		err := s.executor(Step{}, queued(0), &journal.RecordedStep{}).outwait(c.lost)
+		err := s.executor(journal.Step{}, queued(0), &journal.RecordedStep{}).outwait(c.lost)
 		if (err != nil) != c.late || (told == 1) != (c.want > 0) || len(clock.waited) != told || told == 1 && clock.waited[0] != c.want {
 			t.Errorf("%s: %v, waited %v, told %d times; want %v", c.name, err, clock.waited, told, c.want)
 		}

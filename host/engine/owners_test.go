@@ -10,15 +10,15 @@ import (
 
 // oneAccount is a rotate that names an account of its own for each user.
 func oneAccount(names map[string]string) script {
-	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+	return func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		v, err := s.Generate(ctx, GenerateStep{})
 		if err != nil {
-			return *must(Result{}, err)
+			return *must(journal.Result{}, err)
 		}
-		if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "web", Account: names[row.Key], Value: v})); bad != nil {
+		if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "web", Account: names[row.Key], Value: v})); bad != nil {
 			return *bad
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}
 }
 
@@ -40,7 +40,7 @@ func TestTwoSpellingsOfAnAccountAreOne(t *testing.T) {
 			done, refused := 0, 0
 			for pos := int64(1); pos <= 2; pos++ {
 				switch r := b.finished(pos); {
-				case r.Code == DuplicateAccount:
+				case r.Code == journal.DuplicateAccount:
 					refused++
 				case r.Code == "":
 					done++

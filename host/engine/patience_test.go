@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -18,7 +18,7 @@ func TestWaitingAsAskedIsFreeUntilPatienceEnds(t *testing.T) {
 	}
 	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
 	// A minute of patience is six waits; then the three attempts count.
-	if got := statusIn(b.user(1)); x.n != 9 || got != ledger.Failed {
+	if got := statusIn(b.user(1)); x.n != 9 || got != journal.Failed {
 		t.Errorf("sent %d times, %s; want 9, failed", x.n, got)
 	}
 }

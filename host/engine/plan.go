@@ -29,7 +29,7 @@ type PlanJob struct {
 	Select  func(ctx context.Context, row source.Row) (due bool, reason string, err error) // nil: all are due
 	Wave    func(ctx context.Context, row source.Row) (name string, err error)             // nil: by Take
 	OrderBy []string
-	Waves   []WaveRule
+	Waves   []journal.WaveRule
 	Draft   Draft
 
 	Hooks    Hooks
@@ -52,7 +52,7 @@ type Rehearsed struct {
 	Wave    string // "" for a user that the plan skips
 	Skipped bool
 	Reason  string
-	Steps   []Step // set, change and reset, all applied
+	Steps   []journal.Step // set, change and reset, all applied
 }
 
 // Preview is a plan in numbers. Waves is in the order of PlanJob.Waves.
@@ -71,7 +71,7 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, again: map[defect]*int64{}, changes: map[int][]Step{}, lasting: map[string]int64{}}
+	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, again: map[defect]*int64{}, changes: map[int][]journal.Step{}, lasting: map[string]int64{}}
 	if err := p.columns(); err != nil {
 		return Preview{}, err
 	}
@@ -127,10 +127,10 @@ type planner struct {
 	problems source.Problems
 	again    map[defect]*int64 // how often each failure of a hook came again
 	preview  Preview
-	first    map[int]source.Row // of each wave
-	lasting  map[string]int64   // by label, the users of whom no earlier value is known
-	changes  map[int][]Step     // what its first user's rotate changed on simulated steps
-	stage    *crew              // for simulated steps
+	first    map[int]source.Row     // of each wave
+	lasting  map[string]int64       // by label, the users of whom no earlier value is known
+	changes  map[int][]journal.Step // what its first user's rotate changed on simulated steps
+	stage    *crew                  // for simulated steps
 	parts    []part
 }
 
@@ -377,15 +377,15 @@ func (p *planner) exercise(ctx context.Context, wave int, row source.Row) {
 
 // mendable reports whether what a simulated rotate raised is a defect of the
 // script, which would hit every user, and not of this row.
-func mendable(v Verdict) bool {
-	if v.Kind != Raised || v.Fault == nil {
+func mendable(v journal.Verdict) bool {
+	if v.Kind != journal.Raised || v.Fault == nil {
 		return false
 	}
-	return v.Fault.Static || v.Fault.Code == ScriptError && !v.Fault.OfRow
+	return v.Fault.Static || v.Fault.Code == journal.ScriptError && !v.Fault.OfRow
 }
 
 // static marks a fault that does not depend on the row.
-func static(f *Fault) *Fault { f.Static = true; return f }
+func static(f *journal.Fault) *journal.Fault { f.Static = true; return f }
 
 func isContradiction(err error) bool {
 	var c *password.Contradiction

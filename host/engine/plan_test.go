@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
@@ -50,7 +51,7 @@ func (p pages) Rows(_ context.Context, yield func(source.Row) error) error {
 func TestProblemsNameTheFileOfTheirLine(t *testing.T) {
 	rows := pages{{File: "a.csv", Line: 2, Key: "ann"}, {File: "a.csv", Line: 3, Key: "ben"}, {File: "a.csv", Line: 4, Key: "ann"},
 		{File: "b.csv", Line: 2, Key: "ben"}, {File: "b.csv", Line: 3, Key: "bad"}}
-	job := PlanJob{Users: rows, Waves: all(), Draft: sheet{}, Hooks: script(func(context.Context, source.Row, *Steps) Verdict { return Verdict{} }), Random: rand.Reader}
+	job := PlanJob{Users: rows, Waves: all(), Draft: sheet{}, Hooks: script(func(context.Context, source.Row, *Steps) journal.Verdict { return journal.Verdict{} }), Random: rand.Reader}
 	job.Select = func(_ context.Context, row source.Row) (bool, string, error) {
 		if row.Key == "bad" {
 			return false, "", fmt.Errorf("no such team")
@@ -87,7 +88,7 @@ func TestAWaveIsOneOfTheWorkflow(t *testing.T) {
 		{"no hook", nil, 0, ""}, {"the second", says("rest", nil), 1, ""},
 		{"an unknown one", says("first", nil), 0, `there is no wave "first"`}, {"it raises", says("rest", raised), 0, "raised"},
 	} {
-		p := &planner{PlanJob: PlanJob{Wave: c.hook, Waves: []WaveRule{{Name: "canary"}, {Name: "rest"}}}}
+		p := &planner{PlanJob: PlanJob{Wave: c.hook, Waves: []journal.WaveRule{{Name: "canary"}, {Name: "rest"}}}}
 		got, err := p.waveOf(t.Context(), source.Row{})
 		if told := fmt.Sprint(err); got != c.want || c.err != "" && told != c.err || c.err == "" && err != nil {
 			t.Errorf("%s: %d, %v; want %d, %q", c.name, got, err, c.want, c.err)
@@ -107,20 +108,20 @@ func TestAPlanCountsItsUsers(t *testing.T) {
 		return (row.Key[len(row.Key)-1]-'0')%2 == 1, "even", nil
 	}
 	second := func(context.Context, source.Row) (string, error) { return "rest", nil }
-	two := []WaveRule{{Name: "canary", Take: 3}, {Name: "rest"}}
+	two := []journal.WaveRule{{Name: "canary", Take: 3}, {Name: "rest"}}
 	for _, c := range []struct {
 		name         string
 		users        int
 		selects      func(context.Context, source.Row) (bool, string, error)
 		wave         func(context.Context, source.Row) (string, error)
-		waves        []WaveRule
+		waves        []journal.WaveRule
 		due, skipped int64
 		each         string
 	}{
 		{"all", 8, nil, nil, two[1:], 8, 0, "[8]"}, {"some are skipped", 9, odd, nil, two[1:], 4, 5, "[4]"},
 		{"taken", 8, nil, nil, two, 8, 0, "[3 5]"}, {"fewer than are taken", 2, nil, nil, two, 2, 0, "[2 0]"},
-		{"the last takes the rest", 8, nil, nil, []WaveRule{{Name: "a", Take: 2}, {Name: "b", Take: 2}}, 8, 0, "[2 6]"},
-		{"the first takes all", 8, nil, nil, []WaveRule{{Name: "a"}, {Name: "b"}}, 8, 0, "[8 0]"},
+		{"the last takes the rest", 8, nil, nil, []journal.WaveRule{{Name: "a", Take: 2}, {Name: "b", Take: 2}}, 8, 0, "[2 6]"},
+		{"the first takes all", 8, nil, nil, []journal.WaveRule{{Name: "a"}, {Name: "b"}}, 8, 0, "[8 0]"},
 		{"one that takes some", 8, nil, nil, two[:1], 8, 0, "[8]"},
 		{"by a hook", 8, nil, second, two, 8, 0, "[0 8]"},
 	} {

@@ -12,7 +12,7 @@ import (
 )
 
 // read is a verify or a find: recorded once, the same at every replay.
-func (s *Steps) read(ctx context.Context, step Step, l *lane, recorded *journal.RecordedStep) (Result, error) {
+func (s *Steps) read(ctx context.Context, step journal.Step, l *lane, recorded *journal.RecordedStep) (journal.Result, error) {
 	if recorded.Answer != nil && !s.outdated(recorded) {
 		return journal.ResultOf(recorded.Answer), nil
 	}
@@ -25,12 +25,12 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, recorded *journal.
 		outcome, detail, err := ask(ctx, step, l)
 		s.crew.crash.at(CrashReadAnswered)
 		if isCancelled(err) || s.crew.hard.Err() != nil { // whatever it says was said to a call that was given up
-			return Result{}, cancelled()
+			return journal.Result{}, cancelled()
 		}
 		e := uncancelled(sdk.AsError(err, sdk.TargetError))
 		if e != nil && pending(e.Code) { // it would say so to every user
 			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
-			return Result{}, cancelled()
+			return journal.Result{}, cancelled()
 		}
 		passes := e != nil && (e.Code.Transient() || e.Code == sdk.ConnectionLost && (step.Verb == journal.Find || !lost))
 		lost = lost || e != nil && e.Code == sdk.ConnectionLost
@@ -46,7 +46,7 @@ func (s *Steps) read(ctx context.Context, step Step, l *lane, recorded *journal.
 		wait := max(e.RetryAfter, s.crew.jitter(backoff))
 		s.crew.tellWait(l, e, wait)
 		if s.pause(l, wait, s.changed()) != nil {
-			return Result{}, cancelled()
+			return journal.Result{}, cancelled()
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (s *Steps) query(l *lane, call func(context.Context)) error {
 	return nil
 }
 
-func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, journal.Detail, error) {
+func (s *Steps) verify(ctx context.Context, step journal.Step, l *lane) (sdk.Outcome, journal.Detail, error) {
 	ask := s.verifyByCall
 	if l.backend.StreamsVerify {
 		ask = s.verifyInStream
@@ -106,7 +106,7 @@ func (s *Steps) verify(ctx context.Context, step Step, l *lane) (sdk.Outcome, jo
 	}
 }
 
-func (s *Steps) verifyByCall(step Step, l *lane) (verdict sdk.Verdict, failure, err error) {
+func (s *Steps) verifyByCall(step journal.Step, l *lane) (verdict sdk.Verdict, failure, err error) {
 	err = s.query(l, func(ctx context.Context) {
 		verdict, failure = l.backend.Instance.Verify(ctx, step.Account, step.Kind, step.Value.Secret())
 	})
@@ -114,7 +114,7 @@ func (s *Steps) verifyByCall(step Step, l *lane) (verdict sdk.Verdict, failure, 
 }
 
 // verifyInStream asks among the operations of others: a frame carries many.
-func (s *Steps) verifyInStream(step Step, l *lane) (sdk.Verdict, error, error) {
+func (s *Steps) verifyInStream(step journal.Step, l *lane) (sdk.Verdict, error, error) {
 	if err := s.crew.admit(s, l); err != nil {
 		return sdk.CannotTell, nil, err
 	}
@@ -134,7 +134,7 @@ func (s *Steps) verifyInStream(step Step, l *lane) (sdk.Verdict, error, error) {
 	}
 }
 
-func (s *Steps) find(ctx context.Context, step Step, l *lane) (sdk.Outcome, journal.Detail, error) {
+func (s *Steps) find(ctx context.Context, step journal.Step, l *lane) (sdk.Outcome, journal.Detail, error) {
 	var found sdk.Account
 	var failure error
 	err := s.query(l, func(ctx context.Context) {
@@ -151,7 +151,7 @@ func (s *Steps) find(ctx context.Context, step Step, l *lane) (sdk.Outcome, jour
 
 // ask is a reset or an unlock: they carry no value, so there is nothing to
 // write ahead but that they begin, and repeating one is safe.
-func (x *executor) ask() (Result, error) {
+func (x *executor) ask() (journal.Result, error) {
 	if x.recorded.Answer != nil {
 		return journal.ResultOf(x.recorded.Answer), nil
 	}
@@ -160,18 +160,18 @@ func (x *executor) ask() (Result, error) {
 		return x.asked(last)
 	}
 	if refusal, err := x.mayAsk(); err != nil {
-		return Result{}, err
+		return journal.Result{}, err
 	} else if refusal != nil {
 		return x.answer(x.step, sdk.Refused, refusal, journal.Detail{}), nil
 	}
 	a := x.begin(sending{verb: verbOf(x.step)})
 	rec := *a.Intent
 	if err := x.crew.writer.write(&rec); err != nil {
-		return Result{}, x.crew.broken(err)
+		return journal.Result{}, x.crew.broken(err)
 	}
 	x.crew.crash.at(CrashResetBegun)
 	if err := x.askUntil(a); err != nil {
-		return Result{}, err
+		return journal.Result{}, err
 	}
 	return x.asked(a)
 }
@@ -282,16 +282,16 @@ func (x *executor) concludeReset(d delivery, r sdk.Receipt) error {
 }
 
 // asked is the result of a reset or an unlock that has an outcome.
-func (x *executor) asked(a *journal.Attempt) (Result, error) {
+func (x *executor) asked(a *journal.Attempt) (journal.Result, error) {
 	r := journal.ResultOf(a.Outcome)
 	if a.Outcome.Sealed == nil {
 		return r, nil
 	}
 	v, err := x.unseal(a.Outcome, journal.RoleValue, a.Outcome.Sealed)
 	if err != nil {
-		return Result{}, x.crew.broken(err)
+		return journal.Result{}, x.crew.broken(err)
 	}
-	r.Value = Given(v)
+	r.Value = journal.Given(v)
 	return r, nil
 }
 

@@ -38,8 +38,8 @@ func (f *framed) Verify(ctx context.Context, account, kind string, v secret.Valu
 
 // TestAVerifyTravelsInFramesWhereItMay, and says the same in both ways.
 func TestAVerifyTravelsInFramesWhereItMay(t *testing.T) {
-	set := Step{Verb: journal.Set, Backend: "a", Value: given("value")}
-	verify := Step{Verb: journal.Verify, Backend: "a", Value: given("value")}
+	set := journal.Step{Verb: journal.Set, Backend: "a", Value: given("value")}
+	verify := journal.Step{Verb: journal.Verify, Backend: "a", Value: given("value")}
 	for _, verdict := range []sdk.Verdict{sdk.Accepted, sdk.AcceptedMustChange, sdk.Rejected, sdk.Blocked, sdk.CannotTell} {
 		var said [2]journal.Record
 		for i, streams := range []bool{false, true} {
@@ -79,7 +79,7 @@ func TestAVerifyOfAFrameThatFailsIsAskedAgainWhereThatMayHelp(t *testing.T) {
 		x := &failing{target: newTarget(t, b), err: sdk.Errorf(c.code, "no")}
 		backend := x.backend("a")
 		backend.Instance, backend.StreamsVerify = x, true
-		apply(t, jobOf(b, steps(Step{Verb: journal.Set, Backend: "a", Value: given("value")}, Step{Verb: journal.Verify, Backend: "a", Value: given("value")}), backend))
+		apply(t, jobOf(b, steps(journal.Step{Verb: journal.Set, Backend: "a", Value: given("value")}, journal.Step{Verb: journal.Verify, Backend: "a", Value: given("value")}), backend))
 		if got := b.finished(1); got.Detail.Status != c.want || x.asks != c.asks {
 			t.Errorf("%s: %s after %d, want %s after %d", c.code, got.Detail.Status, x.asks, c.want, c.asks)
 		}
@@ -131,7 +131,7 @@ func TestARefusedReadCountsOnceForTheCircuit(t *testing.T) {
 		be.Instance, be.Attempts, be.StreamsVerify = &unseen{x}, 1, c.streams
 		cr := working(t, jobOf(x.book, nil, be))
 		s := cr.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
-		if r, err := s.Do(t.Context(), Step{Verb: c.verb, Backend: "a", Account: "ann", Value: given("x")}); err != nil || r.Code != sdk.Unreachable {
+		if r, err := s.Do(t.Context(), journal.Step{Verb: c.verb, Backend: "a", Account: "ann", Value: given("x")}); err != nil || r.Code != sdk.Unreachable {
 			t.Errorf("%s: %+v, %v", c.verb, r, err)
 		}
 		if got := cr.lanes["a"].circuit.away; got != 1 {
@@ -168,7 +168,7 @@ func TestAReadOfARunThatEndsSaysNothing(t *testing.T) {
 			cr.softEnd(errStopped)
 		}
 		s := cr.stepsOf(ledger.User{Pos: 1}, source.Row{})
-		_, err := s.read(t.Context(), Step{Verb: journal.Find, Backend: "a", Account: "ann"}, l, &journal.RecordedStep{})
+		_, err := s.read(t.Context(), journal.Step{Verb: journal.Find, Backend: "a", Account: "ann"}, l, &journal.RecordedStep{})
 		if !isCancelled(err) || len(cr.writer.queue) != 0 || x.found != cancels {
 			t.Errorf("cancelled %v: %v, %d records, asked %v", cancels, err, len(cr.writer.queue), x.found)
 		}
@@ -231,7 +231,7 @@ func TestAResetEntersTheGate(t *testing.T) {
 		x := newTarget(t, b)
 		cr := working(t, jobOf(b, nil, x.backend("a")))
 		s := cr.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
-		step := Step{Verb: c.verb, Backend: "a", Account: "ann"}
+		step := journal.Step{Verb: c.verb, Backend: "a", Account: "ann"}
 		if c.lost {
 			s.history.Add(&journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("x")})
 			s.lost = map[*journal.Attempt]loss{s.history.Attempt(1, 0): {here: true, until: time.Now().Add(time.Hour)}}
@@ -253,7 +253,7 @@ func TestAResetIsTriedAsOftenAsAnOperation(t *testing.T) {
 	be := x.backend("a")
 	be.Instance = x
 	w := &stopwatch{}
-	job := jobOf(b, steps(Step{Verb: journal.Reset, Backend: "a"}), be)
+	job := jobOf(b, steps(journal.Step{Verb: journal.Reset, Backend: "a"}), be)
 	job.Clock = w
 	apply(t, job)
 	if got := b.finished(1); got.Detail.Status != journal.Failed || !slices.Equal(x.seen, []int{1, 2, 3}) || got.Detail.Attempt != 3 {

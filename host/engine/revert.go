@@ -16,7 +16,7 @@ import (
 // steps. Unknown accounts are never reverted, and with one of them nothing is.
 // It returns the verdict with which the user ends, or the fault of one who goes
 // back to pending.
-func (s *Steps) revert(v Verdict) (Verdict, error) {
+func (s *Steps) revert(v journal.Verdict) (journal.Verdict, error) {
 	if out := s.history.Conclude(v); out.Detail.Status != journal.Partial {
 		return v, nil
 	}
@@ -51,12 +51,12 @@ func (s *Steps) sayKept(rec *journal.Record) {
 }
 
 // raisedBy is the verdict of a hook that ends with a fault.
-func raisedBy(err error) Verdict {
-	var f *Fault
+func raisedBy(err error) journal.Verdict {
+	var f *journal.Fault
 	if !errors.As(err, &f) {
-		f = &Fault{Code: sdk.Internal, Message: err.Error()}
+		f = &journal.Fault{Code: sdk.Internal, Message: err.Error()}
 	}
-	return Verdict{Kind: Raised, Fault: f}
+	return journal.Verdict{Kind: journal.Raised, Fault: f}
 }
 
 // setBack gives one credential the value it had before. Where that is not
@@ -80,7 +80,7 @@ func (s *Steps) setBack(c *journal.CredentialHistory) error {
 		return nil // as it came out before
 	}
 	s.crew.crash.at(CrashReverting)
-	return s.executor(stepOf(recorded.Call, Given(old)), l, recorded).send(s.crew.hard, sending{verb: sdk.Set, value: old})
+	return s.executor(stepOf(recorded.Call, journal.Given(old)), l, recorded).send(s.crew.hard, sending{verb: sdk.Set, value: old})
 }
 
 // backStep is the step that sets a credential back: the last one, or a new one
@@ -109,8 +109,8 @@ func (s *Steps) settleReverts() error {
 	return nil
 }
 
-func stepOf(c journal.Call, v *Value) Step {
-	return Step{Verb: c.Verb, Backend: c.Backend, Account: c.Account, Kind: c.Kind, Value: v}
+func stepOf(c journal.Call, v *journal.Value) journal.Step {
+	return journal.Step{Verb: c.Verb, Backend: c.Backend, Account: c.Account, Kind: c.Kind, Value: v}
 }
 
 // valueBefore returns the value that the credential had before this run: what

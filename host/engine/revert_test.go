@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -18,7 +17,7 @@ type short struct {
 	left int
 }
 
-func (s *short) Commit(recs []*ledger.Record) error {
+func (s *short) Commit(recs []*journal.Record) error {
 	if s.left--; s.left < 0 {
 		return errors.New("input/output error")
 	}
@@ -49,7 +48,7 @@ func TestASetBackThatWasInterruptedIsFinished(t *testing.T) {
 		job.Journal = b
 		apply(t, job)
 		got := b.finished(1)
-		if got.Detail.Status != ledger.Failed || got.Code != sdk.AccountNotFound || x[0].current("user1") != "before" || x[1].current("user1") != "before" {
+		if got.Detail.Status != journal.Failed || got.Code != sdk.AccountNotFound || x[0].current("user1") != "before" || x[1].current("user1") != "before" {
 			t.Errorf("broken at commit %d: %s %s, the old values are back: %v, %v; want failed AccountNotFound, true, true", n, got.Detail.Status, got.Code,
 				x[0].current("user1") == "before", x[1].current("user1") == "before")
 		}
@@ -63,14 +62,14 @@ func TestARetryAfterASetBackBeginsAnew(t *testing.T) {
 	b := newBook(1)
 	job, x := saga(t, b)
 	apply(t, job)
-	if got := b.finished(1).Detail.Status; got != ledger.Failed {
+	if got := b.finished(1).Detail.Status; got != journal.Failed {
 		t.Fatalf("%s, want failed", got)
 	}
-	b.records = append(b.records, ledger.Record{Kind: ledger.Reopened, User: 1})
+	b.records = append(b.records, journal.Record{Kind: journal.Reopened, User: 1})
 	x[2].say = nil
 	apply(t, job)
 	one, two, three := x[0].current("user1"), x[1].current("user1"), x[2].current("user1")
-	if got := b.finished(1).Detail.Status; got != ledger.Done || one == "before" || one != two || two != three || !b.holds("user1", one) {
+	if got := b.finished(1).Detail.Status; got != journal.Done || one == "before" || one != two || two != three || !b.holds("user1", one) {
 		t.Errorf("%s; the accounts have one new value: %v", got, one == two && two == three && one != "before")
 	}
 }
@@ -120,11 +119,11 @@ func TestEverySetBackThatIsOpenIsSettled(t *testing.T) {
 	b := newBook(1)
 	x, y := newTarget(t, b), newTarget(t, b)
 	for i, label := range []string{"a", "b"} {
-		b.records = append(b.records, ledger.Record{Kind: ledger.Intent, User: 1, Step: 2 + i, Verb: journal.Revert, Backend: label, Account: "user1", Sealed: []byte("before")})
+		b.records = append(b.records, journal.Record{Kind: journal.Intent, User: 1, Step: 2 + i, Verb: journal.Revert, Backend: label, Account: "user1", Sealed: []byte("before")})
 	}
 	b.sealed["user1\x00before"] = true
 	sent := -1
-	hook := script(func(context.Context, source.Row, *Steps) Verdict { sent = x.n + y.n; return Verdict{} })
+	hook := script(func(context.Context, source.Row, *Steps) journal.Verdict { sent = x.n + y.n; return journal.Verdict{} })
 	apply(t, jobOf(b, hook, x.backend("a"), y.backend("b")))
 	if sent != 2 {
 		t.Errorf("%d of 2 set-backs were sent before the hook was called", sent)

@@ -21,7 +21,7 @@ type sending struct {
 }
 
 // verbOf is the operation that a step is made of: a revert is a set.
-func verbOf(step Step) sdk.Verb {
+func verbOf(step journal.Step) sdk.Verb {
 	traits, _ := journal.TraitsOf(step.Verb)
 	return traits.Operation
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -51,14 +50,14 @@ func TestARefusalForHistoryOfARepeatedValueIsSettledByAVerify(t *testing.T) {
 		verb    string
 		abled   bool // the target can be asked
 		verdict sdk.Verdict
-		want    ledger.Status
+		want    journal.Status
 		sends   int
 	}{
-		{"in force", journal.Set, true, sdk.Accepted, ledger.Done, 2},
-		{"overtaken by somebody else", journal.Set, true, sdk.Rejected, ledger.Unresolved, 2},
-		{"nobody to ask", journal.Set, false, sdk.CannotTell, ledger.Unresolved, 2},
-		{"locked", journal.Set, true, sdk.Blocked, ledger.Unresolved, 2},
-		{"a change, seen as not in force", journal.Change, true, sdk.Rejected, ledger.Unresolved, 2},
+		{"in force", journal.Set, true, sdk.Accepted, journal.Done, 2},
+		{"overtaken by somebody else", journal.Set, true, sdk.Rejected, journal.Unresolved, 2},
+		{"nobody to ask", journal.Set, false, sdk.CannotTell, journal.Unresolved, 2},
+		{"locked", journal.Set, true, sdk.Blocked, journal.Unresolved, 2},
+		{"a change, seen as not in force", journal.Change, true, sdk.Rejected, journal.Unresolved, 2},
 	} {
 		b := newBook(1)
 		x := newTarget(t, b)
@@ -81,7 +80,7 @@ func TestARefusalForHistoryOfARepeatedValueIsSettledByAVerify(t *testing.T) {
 		apply(t, jobOf(b, hooks, be))
 		values := map[string]bool{}
 		for _, r := range b.user(1) {
-			if r.Kind == ledger.Intent {
+			if r.Kind == journal.Intent {
 				values[string(r.Sealed)] = true
 			}
 		}
@@ -106,7 +105,7 @@ func TestAWaitThatTheTargetAsksForIsFreeOfAttempts(t *testing.T) {
 		return sdk.OK()
 	}
 	apply(t, jobOf(b, generateAndSet("a"), x.backend("a")))
-	if got := statusIn(b.user(1)); got != ledger.Done || last != 8 {
+	if got := statusIn(b.user(1)); got != journal.Done || last != 8 {
 		t.Errorf("%s at attempt %d, want done at attempt 8", got, last)
 	}
 }
@@ -123,10 +122,10 @@ func TestWhatALaterRoundSettledStaysSettled(t *testing.T) {
 		blind.Description.ReplaySafe, blind.Abilities = nil, nil
 		job := jobOf(b, generateAndSet("a", "b"), blind, y.backend("b"))
 		apply(t, job)
-		if got := statusIn(b.user(1)); got != ledger.Unresolved {
+		if got := statusIn(b.user(1)); got != journal.Unresolved {
 			t.Fatalf("%s, want unknown", got)
 		}
-		b.records = append(b.records, ledger.Record{Kind: ledger.Reopened, User: 1})
+		b.records = append(b.records, journal.Record{Kind: journal.Reopened, User: 1})
 		x.say = func(_ int, op sdk.Operation) sdk.Receipt { x.take(op); return sdk.OK() }
 		seeing := x.backend("a")
 		seeing.Description.ReplaySafe = nil
@@ -139,11 +138,11 @@ func TestWhatALaterRoundSettledStaysSettled(t *testing.T) {
 		}
 		settled := 0
 		for _, r := range b.user(1) {
-			if r.Kind == ledger.Outcome && r.Backend == "a" && r.Outcome == sdk.Applied {
+			if r.Kind == journal.Outcome && r.Backend == "a" && r.Outcome == sdk.Applied {
 				settled++
 			}
 		}
-		if got := statusIn(b.user(1)); got != ledger.Done || settled != 1 || x.n != 1 || x.current("user1") != y.current("user1") {
+		if got := statusIn(b.user(1)); got != journal.Done || settled != 1 || x.n != 1 || x.current("user1") != y.current("user1") {
 			t.Errorf("broken at commit %d: %s, settled %d times after %d sends; want done, once, 1", n, got, settled, x.n)
 		}
 		if err == nil {
@@ -173,11 +172,11 @@ func TestACancelledRunBelievesNoEvidence(t *testing.T) {
 	_, _ = Apply(ctx, jobOf(b, generateAndSet("a"), be))
 	close(late)
 	for _, r := range b.user(1) {
-		if r.Kind == ledger.Outcome && r.Outcome != sdk.Unknown {
+		if r.Kind == journal.Outcome && r.Outcome != sdk.Unknown {
 			t.Errorf("%s %s: what became of the operation is not known", r.Outcome, r.Code)
 		}
 	}
-	if got := statusIn(b.user(1)); got == ledger.Failed {
+	if got := statusIn(b.user(1)); got == journal.Failed {
 		t.Errorf("%s, want unknown or pending", got)
 	}
 }
@@ -302,22 +301,22 @@ func TestARecoveryGoesAsFarAsItIsLet(t *testing.T) {
 func TestARecoveryThatWasKilledNotesWhatItLost(t *testing.T) {
 	b := newBook(1)
 	x := newTarget(t, b)
-	r := ledger.Record{User: 1, Step: 1, Verb: journal.Change, Backend: "a", Account: "user1"}
+	r := journal.Record{User: 1, Step: 1, Verb: journal.Change, Backend: "a", Account: "user1"}
 	change, lost, set := r, r, r
-	change.Kind, change.Sealed, change.SealedOld = ledger.Intent, []byte("new"), []byte("old")
-	lost.Kind, lost.Outcome, lost.Code = ledger.Outcome, sdk.Unknown, sdk.Timeout
-	set.Kind, set.Try, set.Sealed, set.Detail.Op = ledger.Intent, 1, []byte("new"), "set"
-	b.records, b.sealed["user1\x00new"] = []ledger.Record{change, lost, set}, true
+	change.Kind, change.Sealed, change.SealedOld = journal.Intent, []byte("new"), []byte("old")
+	lost.Kind, lost.Outcome, lost.Code = journal.Outcome, sdk.Unknown, sdk.Timeout
+	set.Kind, set.Try, set.Sealed, set.Detail.Op = journal.Intent, 1, []byte("new"), "set"
+	b.records, b.sealed["user1\x00new"] = []journal.Record{change, lost, set}, true
 	be := x.backend("a")
 	be.Description.Recover, be.Abilities = sdk.SetThenChange, nil
-	apply(t, jobOf(b, steps(Step{Verb: journal.Change, Backend: "a", Old: given("old"), Value: given("new")}), be))
+	apply(t, jobOf(b, steps(journal.Step{Verb: journal.Change, Backend: "a", Old: given("old"), Value: given("new")}), be))
 	var of []sdk.Outcome
 	for _, r := range b.user(1) {
-		if r.Kind == ledger.Outcome && r.Try == 1 {
+		if r.Kind == journal.Outcome && r.Try == 1 {
 			of = append(of, r.Outcome)
 		}
 	}
-	if len(of) != 1 || of[0] != sdk.Unknown || statusIn(b.user(1)) != ledger.Done || x.current("user1") != "new" {
+	if len(of) != 1 || of[0] != sdk.Unknown || statusIn(b.user(1)) != journal.Done || x.current("user1") != "new" {
 		t.Errorf("the set that was lost came to %v, the user is %s with %q; want unknown, done, new", of, statusIn(b.user(1)), x.current("user1"))
 	}
 }
@@ -330,14 +329,14 @@ func TestAnAttemptOfAKilledProcessIsSettledByWhatTheTargetSaysInTheEnd(t *testin
 		name    string
 		said    sdk.Receipt // to the value that is sent once more
 		then    sdk.Verdict // behind a refusal
-		want    ledger.Status
+		want    journal.Status
 		asked   int
 		attempt int
 	}{
-		{"applied", sdk.OK(), sdk.CannotTell, ledger.Done, 1, 2}, {"refused, and it has arrived", denied, sdk.Accepted, ledger.Done, 2, 2},
-		{"refused, and it has not", denied, sdk.Rejected, ledger.Failed, 2, 2}, {"refused, and nobody can tell", denied, sdk.CannotTell, ledger.Unresolved, 2, 2},
-		{"refused for what it is", sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "no")), sdk.Accepted, ledger.Failed, 1, 2},
-		{"lost again", cut, sdk.Accepted, ledger.Unresolved, 1, 2},
+		{"applied", sdk.OK(), sdk.CannotTell, journal.Done, 1, 2}, {"refused, and it has arrived", denied, sdk.Accepted, journal.Done, 2, 2},
+		{"refused, and it has not", denied, sdk.Rejected, journal.Failed, 2, 2}, {"refused, and nobody can tell", denied, sdk.CannotTell, journal.Unresolved, 2, 2},
+		{"refused for what it is", sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "no")), sdk.Accepted, journal.Failed, 1, 2},
+		{"lost again", cut, sdk.Accepted, journal.Unresolved, 1, 2},
 	} {
 		b := newBook(1)
 		x := newTarget(t, b)
@@ -351,9 +350,9 @@ func TestAnAttemptOfAKilledProcessIsSettledByWhatTheTargetSaysInTheEnd(t *testin
 		x.say = func(_ int, op sdk.Operation) sdk.Receipt { attempt = op.Attempt; return c.said }
 		be := x.backend("a")
 		be.Description.ReplaySafe = nil
-		b.records = []ledger.Record{{Kind: ledger.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "user1", Sealed: []byte("first")}}
+		b.records = []journal.Record{{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "user1", Sealed: []byte("first")}}
 		b.sealed["user1\x00first"] = true
-		apply(t, jobOf(b, steps(Step{Verb: journal.Set, Backend: "a", Value: given("first")}), be))
+		apply(t, jobOf(b, steps(journal.Step{Verb: journal.Set, Backend: "a", Value: given("first")}), be))
 		if got := statusIn(b.user(1)); got != c.want || asked != c.asked || attempt <= c.attempt || x.n != 1 {
 			t.Errorf("%s: %s, asked %d times, sent %d times, last as attempt %d; want %s, %d, once, above %d", c.name, got, asked, x.n, attempt, c.want, c.asked, c.attempt)
 		}
@@ -383,7 +382,7 @@ func TestAVerifyTellsOfPlainValuesOnly(t *testing.T) {
 		if c.cancelled {
 			cancel()
 		}
-		got := (&executor{Steps: &Steps{crew: idle(ctx)}, lane: l, step: Step{Account: "ann", HashFormat: c.hash}}).verdictOn(secret.New("x"))
+		got := (&executor{Steps: &Steps{crew: idle(ctx)}, lane: l, step: journal.Step{Account: "ann", HashFormat: c.hash}}).verdictOn(secret.New("x"))
 		if got != c.want || asked != (c.want == sdk.Accepted) {
 			t.Errorf("%s: %s, asked %v; want %s", c.name, got, asked, c.want)
 		}
@@ -397,7 +396,7 @@ func TestARecordedOperationIsMadeAnewAsItWas(t *testing.T) {
 		cr := idle(t.Context())
 		cr.vault = newBook(0)
 		s := &Steps{crew: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: verb, Backend: "a", Account: "ann", Sealed: []byte("new")}})}
-		step := Step{Verb: verb, Backend: "a", Account: "ann", Value: given("another"), Old: given("old")}
+		step := journal.Step{Verb: verb, Backend: "a", Account: "ann", Value: given("another"), Old: given("old")}
 		d, err := s.executor(step, queued(0), &journal.RecordedStep{Call: step.Call(), Ordinal: 1}).reopened(s.history.Attempt(1, 0))
 		if err != nil || string(d.op.Verb) != verb || d.op.Value.Reveal() != "new" || d.op.Old.Present() != (old != "") || old != "" && d.op.Old.Reveal() != old || d.op.Attempt < 2 {
 			t.Errorf("%s: %s from an old value: %v, attempt %d, %v", verb, d.op.Verb, d.op.Old.Present(), d.op.Attempt, err)
@@ -422,7 +421,7 @@ func TestWhatDidNotLeaveIsRefusedAndWhatMayHaveIsLeftOpen(t *testing.T) {
 	} {
 		cr := idle(t.Context())
 		s := &Steps{crew: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
-		err := s.executor(Step{}, queued(0), &journal.RecordedStep{}).unsent(delivery{attempt: s.history.Attempt(1, 0), lost: c.lost}, c.err)
+		err := s.executor(journal.Step{}, queued(0), &journal.RecordedStep{}).unsent(delivery{attempt: s.history.Attempt(1, 0), lost: c.lost}, c.err)
 		if !isCancelled(err) || len(cr.writer.queue) != c.records || cr.fatal != c.fatal {
 			t.Errorf("%s: %v, %d records, the run ends with %v; want %d, %v", c.name, err, len(cr.writer.queue), cr.fatal, c.records, c.fatal)
 			continue
@@ -441,7 +440,7 @@ func TestWhatTookEffectHasNoCode(t *testing.T) {
 		cr := idle(t.Context())
 		s := &Steps{crew: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
 		r := sdk.Receipt{Outcome: outcome, Err: sdk.Errorf(sdk.Conflict, "odd")}
-		if err := s.executor(Step{}, queued(0), &journal.RecordedStep{}).conclude(delivery{attempt: s.history.Attempt(1, 0)}, r); err != nil {
+		if err := s.executor(journal.Step{}, queued(0), &journal.RecordedStep{}).conclude(delivery{attempt: s.history.Attempt(1, 0)}, r); err != nil {
 			t.Fatal(err)
 		}
 		if got := cr.writer.queue[0].rec; got.Outcome != outcome || got.Code != want {
@@ -456,9 +455,9 @@ func TestWhoHasLostAnAttemptGoesOnWhenTheRunStops(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		first sdk.Receipt
-		want  ledger.Status
+		want  journal.Status
 		sent  int
-	}{{"lost", cut, ledger.Done, 2}, {"refused for the moment", sdk.Refuse(sdk.Errorf(sdk.Conflict, "busy")), ledger.Pending, 1}} {
+	}{{"lost", cut, journal.Done, 2}, {"refused for the moment", sdk.Refuse(sdk.Errorf(sdk.Conflict, "busy")), journal.Pending, 1}} {
 		b := newBook(1)
 		x := newTarget(t, b)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -472,7 +471,7 @@ func TestWhoHasLostAnAttemptGoesOnWhenTheRunStops(t *testing.T) {
 		job := jobOf(b, generateAndSet("a"), x.backend("a"))
 		job.Stop, job.Clock = ctx, stopping{stop: cancel}
 		apply(t, job)
-		if got := b.finished(1); statusIn(b.user(1)) != c.want || x.n != c.sent || c.want == ledger.Done && got.Detail.Attempt != c.sent {
+		if got := b.finished(1); statusIn(b.user(1)) != c.want || x.n != c.sent || c.want == journal.Done && got.Detail.Attempt != c.sent {
 			t.Errorf("%s: %s after %d sends, %d counted; want %s, %d", c.name, statusIn(b.user(1)), x.n, got.Detail.Attempt, c.want, c.sent)
 		}
 	}

@@ -46,10 +46,10 @@ func TestAResetClaimsItsAccountAndAnUnlockDoesNot(t *testing.T) {
 	for verb, refused := range map[string]int{journal.Reset: 1, journal.Unlock: 0} {
 		b := newBook(2)
 		x := newTarget(t, b)
-		apply(t, jobOf(b, tries(Step{Verb: verb, Backend: "a", Account: "shared"}), x.backend("a")))
+		apply(t, jobOf(b, tries(journal.Step{Verb: verb, Backend: "a", Account: "shared"}), x.backend("a")))
 		n := 0
 		for _, r := range b.records {
-			if r.Code == DuplicateAccount && r.Kind == journal.Answer {
+			if r.Code == journal.DuplicateAccount && r.Kind == journal.Answer {
 				n++
 			}
 		}
@@ -134,7 +134,7 @@ func TestNobodyWaitsBehindTheLastBatch(t *testing.T) {
 	b := newBook(4)
 	w := &stopwatch{}
 	job := jobOf(b, generateAndSet("a"), newTarget(t, b).backend("a"))
-	job.Waves = []WaveRule{{Name: "all", Size: 2, Pause: time.Hour, MaxFailures: -1, MaxPercent: -1}}
+	job.Waves = []journal.WaveRule{{Name: "all", Size: 2, Pause: time.Hour, MaxFailures: -1, MaxPercent: -1}}
 	job.Clock = w
 	apply(t, job)
 	pauses := 0
@@ -188,16 +188,16 @@ func TestOneFailureOfAHookIsToldOnce(t *testing.T) {
 func TestWhatNothingCanSetBackIsCountedAtPlan(t *testing.T) {
 	b := newBook(1)
 	x := newTarget(t, b)
-	set := Step{Verb: journal.Set, Backend: "a", Value: given("value")}
-	change := Step{Verb: journal.Change, Backend: "a", Old: given("old"), Value: given("value")}
+	set := journal.Step{Verb: journal.Set, Backend: "a", Value: given("value")}
+	change := journal.Step{Verb: journal.Change, Backend: "a", Old: given("old"), Value: given("value")}
 	for _, c := range []struct {
 		name  string
-		list  []Step
+		list  []journal.Step
 		known bool
 		want  int64
 	}{
-		{"a set", []Step{set}, false, 1}, {"two", []Step{set, set}, false, 1}, {"a set of a known one", []Step{set}, true, 0},
-		{"a change", []Step{change}, false, 0}, {"nothing", nil, false, 0},
+		{"a set", []journal.Step{set}, false, 1}, {"two", []journal.Step{set, set}, false, 1}, {"a set of a known one", []journal.Step{set}, true, 0},
+		{"a change", []journal.Step{change}, false, 0}, {"nothing", nil, false, 0},
 	} {
 		p := &planner{lasting: map[string]int64{}, PlanJob: PlanJob{Hooks: steps(c.list...), Backends: []Backend{x.backend("a")},
 			Known: func(string, string, string) bool { return c.known }}}
@@ -212,17 +212,17 @@ func TestWhatNothingCanSetBackIsCountedAtPlan(t *testing.T) {
 // TestLimitsOfAWave are of the users that it plans, and no limit is none.
 func TestLimitsOfAWave(t *testing.T) {
 	for _, c := range []struct {
-		rule WaveRule
+		rule journal.WaveRule
 		want int64
 	}{
-		{WaveRule{MaxFailures: -1, MaxPercent: -1}, -1}, {WaveRule{MaxFailures: 0, MaxPercent: -1}, 0}, {WaveRule{MaxFailures: 7, MaxPercent: -1}, 7},
-		{WaveRule{MaxFailures: -1, MaxPercent: 0}, 0}, {WaveRule{MaxFailures: 7, MaxPercent: 2.5}, 5},
+		{journal.WaveRule{MaxFailures: -1, MaxPercent: -1}, -1}, {journal.WaveRule{MaxFailures: 0, MaxPercent: -1}, 0}, {journal.WaveRule{MaxFailures: 7, MaxPercent: -1}, 7},
+		{journal.WaveRule{MaxFailures: -1, MaxPercent: 0}, 0}, {journal.WaveRule{MaxFailures: 7, MaxPercent: 2.5}, 5},
 	} {
 		if got := c.rule.Limit(200); got != c.want {
 			t.Errorf("%+v: %d of 200, want %d", c.rule, got, c.want)
 		}
 	}
-	if got := (WaveRule{MaxPercent: 100}).Limit(math.MaxInt32); got != math.MaxInt32 {
+	if got := (journal.WaveRule{MaxPercent: 100}).Limit(math.MaxInt32); got != math.MaxInt32 {
 		t.Errorf("all may fail: %d", got)
 	}
 }

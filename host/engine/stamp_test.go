@@ -5,24 +5,23 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 )
 
 // TestTheStampBeforeATryIsThatOfTheLastKnownState of the same account: what may
 // have changed it since leaves none.
 func TestTheStampBeforeATryIsThatOfTheLastKnownState(t *testing.T) {
-	record := func(r ledger.Record, stamp string) ledger.Record {
+	record := func(r journal.Record, stamp string) journal.Record {
 		r.Backend, r.Account, r.Detail.Stamp = "a", "ann", stamp
 		return r
 	}
-	found := record(ledger.Record{Kind: ledger.Answer, Verb: journal.Find, Outcome: sdk.Applied}, "found")
-	intent := record(ledger.Record{Kind: ledger.Intent, Step: 2, Try: 1, Verb: journal.Set}, "")
-	applied := record(ledger.Record{Kind: ledger.Outcome, Verb: journal.Set, Outcome: sdk.Applied}, "applied")
-	unknown := record(ledger.Record{Kind: ledger.Outcome, Verb: journal.Set, Outcome: sdk.Unknown}, "")
-	refused := record(ledger.Record{Kind: ledger.Outcome, Verb: journal.Set, Outcome: sdk.Refused}, "refused")
-	missed := record(ledger.Record{Kind: ledger.Answer, Verb: journal.Find, Outcome: sdk.Refused}, "none")
-	verified := record(ledger.Record{Kind: ledger.Answer, Verb: journal.Verify, Outcome: sdk.Applied}, "verified")
+	found := record(journal.Record{Kind: journal.Answer, Verb: journal.Find, Outcome: sdk.Applied}, "found")
+	intent := record(journal.Record{Kind: journal.Intent, Step: 2, Try: 1, Verb: journal.Set}, "")
+	applied := record(journal.Record{Kind: journal.Outcome, Verb: journal.Set, Outcome: sdk.Applied}, "applied")
+	unknown := record(journal.Record{Kind: journal.Outcome, Verb: journal.Set, Outcome: sdk.Unknown}, "")
+	refused := record(journal.Record{Kind: journal.Outcome, Verb: journal.Set, Outcome: sdk.Refused}, "refused")
+	missed := record(journal.Record{Kind: journal.Answer, Verb: journal.Find, Outcome: sdk.Refused}, "none")
+	verified := record(journal.Record{Kind: journal.Answer, Verb: journal.Verify, Outcome: sdk.Applied}, "verified")
 	earlier, sameStep, sameTry := intent, intent, intent
 	earlier.Step, sameStep.Try, sameTry.Step = 1, 0, 1
 	elsewhere := applied
@@ -31,23 +30,23 @@ func TestTheStampBeforeATryIsThatOfTheLastKnownState(t *testing.T) {
 	another.Account = "bob"
 	for _, c := range []struct {
 		name string
-		log  []ledger.Record
+		log  []journal.Record
 		want string
 	}{
-		{"nothing before", []ledger.Record{intent}, ""},
-		{"found before", []ledger.Record{found, intent}, "found"},
-		{"applied since", []ledger.Record{found, applied, intent}, "applied"},
-		{"unknown since", []ledger.Record{found, unknown, intent}, ""},
-		{"refused since", []ledger.Record{found, refused, intent}, "found"},
-		{"not found since", []ledger.Record{found, missed, intent}, "found"},
-		{"verified since", []ledger.Record{found, verified, intent}, "found"},
-		{"another account", []ledger.Record{found, another, intent}, "found"},
-		{"another backend", []ledger.Record{found, elsewhere, intent}, "found"},
-		{"found after an earlier intent", []ledger.Record{earlier, found, intent}, "found"},
-		{"after another try of the step", []ledger.Record{sameStep, found, intent}, "found"},
-		{"after the same try of another step", []ledger.Record{sameTry, found, intent}, "found"},
-		{"found after it", []ledger.Record{intent, found}, ""},
-		{"its intent is not there", []ledger.Record{found}, ""},
+		{"nothing before", []journal.Record{intent}, ""},
+		{"found before", []journal.Record{found, intent}, "found"},
+		{"applied since", []journal.Record{found, applied, intent}, "applied"},
+		{"unknown since", []journal.Record{found, unknown, intent}, ""},
+		{"refused since", []journal.Record{found, refused, intent}, "found"},
+		{"not found since", []journal.Record{found, missed, intent}, "found"},
+		{"verified since", []journal.Record{found, verified, intent}, "found"},
+		{"another account", []journal.Record{found, another, intent}, "found"},
+		{"another backend", []journal.Record{found, elsewhere, intent}, "found"},
+		{"found after an earlier intent", []journal.Record{earlier, found, intent}, "found"},
+		{"after another try of the step", []journal.Record{sameStep, found, intent}, "found"},
+		{"after the same try of another step", []journal.Record{sameTry, found, intent}, "found"},
+		{"found after it", []journal.Record{intent, found}, ""},
+		{"its intent is not there", []journal.Record{found}, ""},
 	} {
 		h := journal.Read(c.log)
 		a := h.Attempt(intent.Step, intent.Try)
@@ -96,12 +95,12 @@ func TestAStampTellsWhatItCan(t *testing.T) {
 		if c.cancelled {
 			cancel()
 		}
-		r := ledger.Record{Step: 1, Backend: "a", Account: "ann", Outcome: sdk.Applied}
+		r := journal.Record{Step: 1, Backend: "a", Account: "ann", Outcome: sdk.Applied}
 		found, intent := r, r
-		found.Kind, found.Verb, found.Detail.Stamp = ledger.Answer, journal.Find, c.was
-		intent.Kind, intent.Verb, intent.Step = ledger.Intent, journal.Set, 2
-		s := &Steps{crew: cr, history: journal.Read([]ledger.Record{found, intent})}
-		got := s.executor(Step{Backend: "a", Account: "ann"}, l, &journal.RecordedStep{}).stamped(s.history.Attempt(2, 0))
+		found.Kind, found.Verb, found.Detail.Stamp = journal.Answer, journal.Find, c.was
+		intent.Kind, intent.Verb, intent.Step = journal.Intent, journal.Set, 2
+		s := &Steps{crew: cr, history: journal.Read([]journal.Record{found, intent})}
+		got := s.executor(journal.Step{Backend: "a", Account: "ann"}, l, &journal.RecordedStep{}).stamped(s.history.Attempt(2, 0))
 		if got != c.want || c.blind && x.asked {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}

@@ -33,7 +33,7 @@ type Steps struct {
 	lost      map[*journal.Attempt]loss // of what this process concluded
 	simulated bool
 	taken     []poolKey           // values of backends' own generators
-	changedBy []Step              // simulated steps that would change something
+	changedBy []journal.Step      // simulated steps that would change something
 	quiet     bool                // simulated once more, for the host alone
 	kept      map[string][]string // labels that could not be set back, by why
 }
@@ -47,11 +47,11 @@ func (s *Steps) Started() bool { return s.changed() }
 func (s *Steps) Quiet() bool { return s.quiet }
 
 // Do takes one step and returns after the host has tried to settle it.
-func (s *Steps) Do(ctx context.Context, step Step) (Result, error) {
+func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, error) {
 	s.n++
 	l, err := s.admissible(step)
 	if err != nil {
-		return Result{}, err
+		return journal.Result{}, err
 	}
 	if s.simulated {
 		if traits, _ := journal.TraitsOf(step.Verb); traits.Changes {
@@ -60,11 +60,11 @@ func (s *Steps) Do(ctx context.Context, step Step) (Result, error) {
 		return simulate(step), nil
 	}
 	if err := s.crew.goOn(s); err != nil {
-		return Result{}, err
+		return journal.Result{}, err
 	}
 	was, err := s.history.Replay.At(s.n, step.Call())
 	if err != nil {
-		return Result{}, diverged(err)
+		return journal.Result{}, diverged(err)
 	}
 	switch traits, _ := journal.TraitsOf(step.Verb); {
 	case traits.Carries:
@@ -77,7 +77,7 @@ func (s *Steps) Do(ctx context.Context, step Step) (Result, error) {
 }
 
 // admissible returns the step's lane, or a *Fault if the step makes no sense.
-func (s *Steps) admissible(step Step) (*lane, error) {
+func (s *Steps) admissible(step journal.Step) (*lane, error) {
 	l := s.crew.lanes[step.Backend]
 	if l == nil {
 		return nil, static(misuse("no backend is labelled %q", step.Backend))
@@ -101,7 +101,7 @@ func (s *Steps) admissible(step Step) (*lane, error) {
 }
 
 // needs checks the step against what the backend can do.
-func needs(b Backend, step Step) error {
+func needs(b Backend, step journal.Step) error {
 	traits, _ := journal.TraitsOf(step.Verb)
 	if !traits.Can(b.Description, b.Abilities) {
 		return static(misuse("backend %q (%s) cannot %s", b.Label, b.Description.Name, step.Verb))
@@ -123,16 +123,16 @@ func kindsOf(d sdk.Description) string {
 	return strings.Join(names, ", ")
 }
 
-func misuse(format string, args ...any) *Fault {
-	return &Fault{Code: sdk.InvalidOperation, Message: fmt.Sprintf(format, args...)}
+func misuse(format string, args ...any) *journal.Fault {
+	return &journal.Fault{Code: sdk.InvalidOperation, Message: fmt.Sprintf(format, args...)}
 }
 
 // simulate is a step at plan: it succeeds.
-func simulate(step Step) Result {
-	r := Result{Outcome: sdk.Applied}
+func simulate(step journal.Step) journal.Result {
+	r := journal.Result{Outcome: sdk.Applied}
 	switch step.Verb {
 	case journal.Reset:
-		r.Value = Given(secret.New("simulated"))
+		r.Value = journal.Given(secret.New("simulated"))
 	case journal.Find:
 		r.Account = &sdk.Account{Account: step.Account, ID: step.Account, Login: step.Account, Status: sdk.StatusActive}
 	}
@@ -157,7 +157,7 @@ func (s *Steps) recordNow(r *journal.Record) error {
 }
 
 // answer records what a reading step, or the host itself, said.
-func (s *Steps) answer(step Step, outcome sdk.Outcome, err *sdk.Error, d journal.Detail) Result {
+func (s *Steps) answer(step journal.Step, outcome sdk.Outcome, err *sdk.Error, d journal.Detail) journal.Result {
 	r := step.Record(journal.Answer, s.user.Pos, s.n)
 	r.Outcome, r.Detail = outcome, d
 	r.Blame(err)
@@ -166,10 +166,12 @@ func (s *Steps) answer(step Step, outcome sdk.Outcome, err *sdk.Error, d journal
 }
 
 // diverged is the fault of a hook that takes another step than the recorded one.
-func diverged(err error) *Fault { return &Fault{Code: Diverged, Message: err.Error()} }
+func diverged(err error) *journal.Fault {
+	return &journal.Fault{Code: journal.Diverged, Message: err.Error()}
+}
 
 // cancelled is the fault of a user who goes back to pending.
-func cancelled() *Fault { return &Fault{Code: sdk.Cancelled, Message: "the run stops"} }
+func cancelled() *journal.Fault { return &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"} }
 
 // heard is an answer as the engine reads it: a refusal has a reason, and what a
 // plugin gave up by itself is no cancellation.
@@ -194,6 +196,6 @@ func uncancelled(err *sdk.Error) *sdk.Error {
 
 // isCancelled reports whether err is that fault.
 func isCancelled(err error) bool {
-	var f *Fault
+	var f *journal.Fault
 	return errors.As(err, &f) && f.Code == sdk.Cancelled
 }

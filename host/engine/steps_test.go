@@ -19,7 +19,7 @@ func TestAStepNeedsABackendThatCanTakeIt(t *testing.T) {
 		{journal.Set, "sip", true}, {journal.Set, "web", false}, {journal.Change, "sip", false}, {journal.Find, "", true}, {journal.Verify, "sip", false},
 		{"rename", "sip", false},
 	} {
-		if err := needs(be, Step{Verb: c.verb, Kind: c.kind}); (err == nil) != c.want {
+		if err := needs(be, journal.Step{Verb: c.verb, Kind: c.kind}); (err == nil) != c.want {
 			t.Errorf("%s of kind %q: %v", c.verb, c.kind, err)
 		}
 	}

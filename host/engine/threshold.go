@@ -10,13 +10,13 @@ import (
 // ofTheAccount reports whether a code is about one account, or what a script
 // says of one user: a list may well have twenty retired accounts in a row.
 func ofTheAccount(c sdk.Code) bool {
-	return c.OfAccount() || c == DuplicateAccount || c == ScriptFailed
+	return c.OfAccount() || c == journal.DuplicateAccount || c == journal.ScriptFailed
 }
 
 // threshold counts the failures of one wave. The zero threshold has no limit
 // and no rule.
 type threshold struct {
-	rule   WaveRule
+	rule   journal.WaveRule
 	limit  int64 // negative: none
 	failed int64 // those that the ledger had when the process began among them
 	waived int64 // those that the ledger had and that do not count, since somebody has said so

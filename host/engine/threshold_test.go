@@ -3,14 +3,14 @@ package engine
 import (
 	"testing"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
 // TestAThresholdCounts what a wave's rule says, from where the ledger stands.
 func TestAThresholdCounts(t *testing.T) {
 	type end struct {
-		status ledger.Status
+		status journal.Status
 		code   sdk.Code
 	}
 	times := func(n int, e end) (list []end) {
@@ -19,28 +19,28 @@ func TestAThresholdCounts(t *testing.T) {
 		}
 		return list
 	}
-	denied, gone, timeout := end{ledger.Failed, sdk.PermissionDenied}, end{ledger.Failed, sdk.AccountNotFound}, end{ledger.Unresolved, sdk.Timeout}
-	ok, skipped, said := end{ledger.Done, ""}, end{ledger.Skipped, ""}, end{ledger.Failed, ScriptFailed}
+	denied, gone, timeout := end{journal.Failed, sdk.PermissionDenied}, end{journal.Failed, sdk.AccountNotFound}, end{journal.Unresolved, sdk.Timeout}
+	ok, skipped, said := end{journal.Done, ""}, end{journal.Skipped, ""}, end{journal.Failed, journal.ScriptFailed}
 	join := func(parts ...[]end) (all []end) {
 		for _, p := range parts {
 			all = append(all, p...)
 		}
 		return all
 	}
-	none, row := WaveRule{MaxFailures: -1, MaxPercent: -1}, WaveRule{MaxFailures: -1, MaxPercent: -1, InARow: InARow}
-	two := WaveRule{Name: "w", MaxFailures: 2, MaxPercent: -1, Tolerate: []sdk.Code{sdk.AccountNotFound}}
-	part := WaveRule{MaxFailures: -1, MaxPercent: 2}
+	none, row := journal.WaveRule{MaxFailures: -1, MaxPercent: -1}, journal.WaveRule{MaxFailures: -1, MaxPercent: -1, InARow: journal.InARow}
+	two := journal.WaveRule{Name: "w", MaxFailures: 2, MaxPercent: -1, Tolerate: []sdk.Code{sdk.AccountNotFound}}
+	part := journal.WaveRule{MaxFailures: -1, MaxPercent: 2}
 	for _, tt := range []struct {
 		name  string
-		rule  WaveRule
+		rule  journal.WaveRule
 		had   int64 // failures in the ledger
 		ends  []end
 		after int // of them it stops; 0: it does not
 	}{
 		{"no limit", none, 0, times(100, denied), 0},
-		{"nobody may fail", WaveRule{MaxPercent: -1}, 0, []end{ok, skipped, denied}, 3},
+		{"nobody may fail", journal.WaveRule{MaxPercent: -1}, 0, []end{ok, skipped, denied}, 3},
 		{"a number", two, 0, times(5, denied), 3},
-		{"unknown and partial count", two, 0, []end{timeout, {ledger.Partial, sdk.NotAccepted}, timeout}, 3},
+		{"unknown and partial count", two, 0, []end{timeout, {journal.Partial, sdk.NotAccepted}, timeout}, 3},
 		{"tolerated and skipped do not", two, 0, join(times(9, gone), times(9, skipped)), 0},
 		{"what the ledger has counts", two, 2, []end{ok, denied}, 2},
 		{"above it already", two, 5, []end{ok, ok, denied}, 3},
@@ -72,8 +72,8 @@ func TestWhatWasWaivedIsSaid(t *testing.T) {
 	for waived, want := range map[int64]string{
 		0: `wave "w": 1 users failed, more than max_failures allows (0)`, 4: `wave "w": 1 more users failed (5 in all), more than max_failures allows (0)`,
 	} {
-		th := threshold{rule: WaveRule{Name: "w", MaxPercent: -1}, waived: waived}
-		if got := th.add(ledger.Failed, sdk.PermissionDenied); got != want {
+		th := threshold{rule: journal.WaveRule{Name: "w", MaxPercent: -1}, waived: waived}
+		if got := th.add(journal.Failed, sdk.PermissionDenied); got != want {
 			t.Errorf("%d waived: %s, want %s", waived, got, want)
 		}
 	}

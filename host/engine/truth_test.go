@@ -12,12 +12,12 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-func given(text string) *Value { return Given(secret.New(text)) }
+func given(text string) *journal.Value { return journal.Given(secret.New(text)) }
 
 // steps is a hook that takes steps, one after the other, and raises at the
 // first that is not applied. Those without an account are the user's.
-func steps(list ...Step) script {
-	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+func steps(list ...journal.Step) script {
+	return func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		for _, step := range list {
 			if step.Account == "" {
 				step.Account = row.Key
@@ -26,43 +26,45 @@ func steps(list ...Step) script {
 				return *bad
 			}
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}
 }
 
 // tries is steps for a script that raises at nothing.
-func tries(list ...Step) script {
-	return func(ctx context.Context, row source.Row, s *Steps) Verdict {
+func tries(list ...journal.Step) script {
+	return func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		for _, step := range list {
 			if step.Account == "" {
 				step.Account = row.Key
 			}
 			_, _ = s.Do(ctx, step)
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}
 }
 
 // TestASetBackGivesTheValueOfBeforeTheRun, not one that the run itself set, or
 // that a refused change named.
 func TestASetBackGivesTheValueOfBeforeTheRun(t *testing.T) {
-	change := func(old, value string) Step {
-		return Step{Verb: journal.Change, Backend: "a", Old: given(old), Value: given(value)}
+	change := func(old, value string) journal.Step {
+		return journal.Step{Verb: journal.Change, Backend: "a", Old: given(old), Value: given(value)}
 	}
-	set := func(value string) Step { return Step{Verb: journal.Set, Backend: "a", Value: given(value)} }
-	elsewhere := Step{Verb: journal.Set, Backend: "b", Value: given("second")}
+	set := func(value string) journal.Step {
+		return journal.Step{Verb: journal.Set, Backend: "a", Value: given(value)}
+	}
+	elsewhere := journal.Step{Verb: journal.Set, Backend: "b", Value: given("second")}
 	for _, c := range []struct {
 		name  string
-		list  []Step
+		list  []journal.Step
 		known string // of an earlier run; "": none is
 		want  string
 		ends  journal.Status
 	}{
-		{"two changes", []Step{change("original", "first"), change("first", "second")}, "", "original", journal.Failed},
-		{"set, then changed", []Step{set("first"), change("first", "second")}, "original", "original", journal.Failed},
-		{"set, then changed, nothing known", []Step{set("first"), change("first", "second")}, "", "second", journal.Partial},
-		{"a wrong old value, then a set", []Step{change("wrong", "first"), set("second")}, "", "second", journal.Partial},
-		{"a wrong old value, then a change", []Step{change("wrong", "first"), change("original", "second")}, "", "original", journal.Failed},
+		{"two changes", []journal.Step{change("original", "first"), change("first", "second")}, "", "original", journal.Failed},
+		{"set, then changed", []journal.Step{set("first"), change("first", "second")}, "original", "original", journal.Failed},
+		{"set, then changed, nothing known", []journal.Step{set("first"), change("first", "second")}, "", "second", journal.Partial},
+		{"a wrong old value, then a set", []journal.Step{change("wrong", "first"), set("second")}, "", "second", journal.Partial},
+		{"a wrong old value, then a change", []journal.Step{change("wrong", "first"), change("original", "second")}, "", "original", journal.Failed},
 	} {
 		b := newBook(1)
 		x, y := newTarget(t, b), newTarget(t, b)
@@ -116,8 +118,8 @@ func TestAnotherStampProvesNothingWhereItMayMoveWithOtherThings(t *testing.T) {
 		if !verifies {
 			backend.Abilities, want = []sdk.Ability{sdk.CanFind}, journal.Done
 		}
-		apply(t, jobOf(b, steps(Step{Verb: journal.Find, Backend: "a"},
-			Step{Verb: journal.Set, Backend: "a", Value: given("{SSHA}x"), HashFormat: "rfc2307"}), backend))
+		apply(t, jobOf(b, steps(journal.Step{Verb: journal.Find, Backend: "a"},
+			journal.Step{Verb: journal.Set, Backend: "a", Value: given("{SSHA}x"), HashFormat: "rfc2307"}), backend))
 		if got := statusIn(b.user(1)); got != want {
 			t.Errorf("can verify %v: %s, want %s", verifies, got, want)
 		}
@@ -139,7 +141,7 @@ func TestALoweredTimeoutShortensNoWait(t *testing.T) {
 		record.Kind, record.At, record.User, record.Step, record.Verb, record.Backend, record.Account, record.Detail.Late =
 			journal.Outcome, now, 1, 1, journal.Set, "a", "user1", &late
 		b.records, b.sealed["user1\x00first"] = []journal.Record{intent, record}, true
-		job := jobOf(b, steps(Step{Verb: journal.Set, Backend: "a", Value: given("first")}, Step{Verb: journal.Set, Backend: "a", Value: given("second")}), x.backend("a"))
+		job := jobOf(b, steps(journal.Step{Verb: journal.Set, Backend: "a", Value: given("first")}, journal.Step{Verb: journal.Set, Backend: "a", Value: given("second")}), x.backend("a"))
 		job.Clock, job.LastRecord = w, now
 		apply(t, job)
 		longest := time.Duration(0)
@@ -175,8 +177,8 @@ func TestAnotherNameIsSeenBehindARefusal(t *testing.T) {
 		}
 		backend := x.backend("a")
 		backend.Abilities = append(backend.Abilities, sdk.CanResolve, sdk.CanPolicy)
-		set := func(account, value string) Step {
-			return Step{Verb: journal.Set, Backend: "a", Account: account, Value: given(value)}
+		set := func(account, value string) journal.Step {
+			return journal.Step{Verb: journal.Set, Backend: "a", Account: account, Value: given(value)}
 		}
 		apply(t, jobOf(b, tries(set("ann", "firstfirst"), set("ann", second), set("ann@x", "secondsecond")), backend))
 		if got := b.finished(1); got.Detail.Status != journal.Partial || x.current("ann@x") != "" {
@@ -198,8 +200,8 @@ func TestARecordedVerifyIsOfTheValueThatItWasAskedOf(t *testing.T) {
 		x.take(op)
 		return sdk.OK()
 	}
-	set := Step{Verb: journal.Set, Backend: "a", Value: given("value")}
-	verify := Step{Verb: journal.Verify, Backend: "a", Value: given("value")}
+	set := journal.Step{Verb: journal.Set, Backend: "a", Value: given("value")}
+	verify := journal.Step{Verb: journal.Verify, Backend: "a", Value: given("value")}
 	job := jobOf(b, tries(set, verify), x.backend("a"))
 	apply(t, job)
 	lost = false
@@ -220,7 +222,7 @@ func TestAHeldWaveIsHeldOnce(t *testing.T) {
 		b.waveOf = func(pos int64) int { return int(pos - 1) }
 		x := newTarget(t, b)
 		job := jobOf(b, generateAndSet("a"), x.backend("a"))
-		job.Waves = []WaveRule{{Name: "canary", Hold: true, MaxFailures: -1, MaxPercent: -1}, {Name: "rest", MaxFailures: -1, MaxPercent: -1}}
+		job.Waves = []journal.WaveRule{{Name: "canary", Hold: true, MaxFailures: -1, MaxPercent: -1}, {Name: "rest", MaxFailures: -1, MaxPercent: -1}}
 		job.Planned, job.Held = []int64{1, 1}, c.open
 		ending, err := Apply(t.Context(), job)
 		wrote := 0
@@ -253,7 +255,7 @@ func TestRulesThatAreNotToldAreAskedForOnceByAllWhoWait(t *testing.T) {
 	x := &slow{target: newTarget(t, b)}
 	backend := x.backend("a")
 	backend.Instance, backend.Abilities = x, append(backend.Abilities, sdk.CanPolicy)
-	apply(t, jobOf(b, steps(Step{Verb: journal.Set, Backend: "a", Value: given("value")}), backend))
+	apply(t, jobOf(b, steps(journal.Step{Verb: journal.Set, Backend: "a", Value: given("value")}), backend))
 	if n := x.asked.Load(); n > 8 {
 		t.Errorf("asked %d times for 64 users at once, want a few", n)
 	}

@@ -18,12 +18,12 @@ import (
 
 // Generate mints a value that satisfies the policies of its targets. On a
 // replay it is the value that the ledger holds, if an intent carried it.
-func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*Value, error) {
+func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, error) {
 	s.n++
 	if f := s.crew.ofKind(g); f != nil {
 		return nil, f
 	}
-	v := &Value{Origin: s.n}
+	v := &journal.Value{Origin: s.n}
 	g.taken = &s.taken
 	v.Another = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
 	if err := s.history.Replay.NoStepAt(s.n, "generate"); err != nil {
@@ -48,7 +48,7 @@ func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*Value, error) {
 // ofKind returns a *Fault if the backends that the value is for have kinds of
 // credentials, and none has that one. Where none is given the backend's rules
 // are asked without one.
-func (c *crew) ofKind(g GenerateStep) *Fault {
+func (c *crew) ofKind(g GenerateStep) *journal.Fault {
 	var other *Backend
 	for i, b := range c.Backends {
 		if !g.isFor(b.Label) || len(b.Description.Kinds) == 0 {
@@ -73,20 +73,20 @@ func (g GenerateStep) isFor(label string) bool {
 	return g.Targets == nil || slices.Contains(g.Targets, label)
 }
 
-func noKind(b Backend, given string) *Fault {
+func noKind(b Backend, given string) *journal.Fault {
 	if given == "" {
 		return misuse("generate: kind is missing: backend %q has %s; give one, or name other targets", b.Label, kindsOf(b.Description))
 	}
 	return misuse("generate: backend %q has no credential of kind %q; it has %s", b.Label, given, kindsOf(b.Description))
 }
 
-func generateFault(err error) *Fault {
-	var f *Fault
+func generateFault(err error) *journal.Fault {
+	var f *journal.Fault
 	if errors.As(err, &f) {
 		return f
 	}
 	e := sdk.AsError(err, sdk.PolicyViolation)
-	return &Fault{Code: e.Code, Message: "generate: " + e.Message, Static: isContradiction(err)}
+	return &journal.Fault{Code: e.Code, Message: "generate: " + e.Message, Static: isContradiction(err)}
 }
 
 // notMinted is the fault of a user for whom no further value could be made; a

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -54,18 +53,18 @@ func (r *restarting) Find(ctx context.Context, account string) (sdk.Account, err
 func TestQuestionsOutliveARestartOfThePlugin(t *testing.T) {
 	hooks := map[string]script{
 		"rules": generateAndSet("a"),
-		"its own values": func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		"its own values": func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 			v, err := s.Generate(ctx, GenerateStep{Generator: "a"})
 			if err != nil {
-				return *must(Result{}, err)
+				return *must(journal.Result{}, err)
 			}
-			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
-			return Verdict{}
+			return journal.Verdict{}
 		},
-		"accounts": func(ctx context.Context, row source.Row, s *Steps) Verdict {
-			if bad := must(s.Do(ctx, Step{Verb: journal.Find, Backend: "a", Account: row.Key})); bad != nil {
+		"accounts": func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Find, Backend: "a", Account: row.Key})); bad != nil {
 				return *bad
 			}
 			return generateAndSet("a")(ctx, row, s)
@@ -75,10 +74,10 @@ func TestQuestionsOutliveARestartOfThePlugin(t *testing.T) {
 		for _, c := range []struct {
 			code  sdk.Code
 			times int32
-			want  ledger.Status
+			want  journal.Status
 		}{
-			{sdk.ConnectionLost, 2, ledger.Done}, {sdk.Unreachable, 2, ledger.Done}, {sdk.TargetUnavailable, 2, ledger.Done},
-			{sdk.ConnectionLost, 3, ledger.Failed}, {sdk.TargetError, 1, ledger.Failed},
+			{sdk.ConnectionLost, 2, journal.Done}, {sdk.Unreachable, 2, journal.Done}, {sdk.TargetUnavailable, 2, journal.Done},
+			{sdk.ConnectionLost, 3, journal.Failed}, {sdk.TargetError, 1, journal.Failed},
 		} {
 			b := newBook(1)
 			x := &restarting{target: newTarget(t, b), err: sdk.Errorf(c.code, "away")}
@@ -87,7 +86,7 @@ func TestQuestionsOutliveARestartOfThePlugin(t *testing.T) {
 			be.Instance = x
 			be.Abilities = append(be.Abilities, sdk.CanPolicy)
 			apply(t, jobOf(b, hook, be))
-			if got := b.finished(1); got.Detail.Status != c.want || c.want == ledger.Failed && got.Code != c.code {
+			if got := b.finished(1); got.Detail.Status != c.want || c.want == journal.Failed && got.Code != c.code {
 				t.Errorf("%s, %s %d times: %s %s, want %s", name, c.code, c.times, got.Detail.Status, got.Code, c.want)
 			}
 		}
@@ -120,15 +119,15 @@ func TestAValueThatCannotBeReplacedSaysWhy(t *testing.T) {
 		}
 		be := x.backend("a")
 		be.Instance = x
-		apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 			v, err := s.Generate(ctx, GenerateStep{Generator: "a"})
 			if err != nil {
-				return *must(Result{}, err)
+				return *must(journal.Result{}, err)
 			}
-			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
-			return Verdict{}
+			return journal.Verdict{}
 		}), be))
 		if got := b.finished(1); got.Code != code || got.Detail.Message != "after PolicyViolation: generate: away" {
 			t.Errorf("got %s: %s, want %s", got.Code, got.Detail.Message, code)
@@ -157,15 +156,15 @@ func TestGeneratorsAreAskedForNoMoreValuesThanUsersAreLeft(t *testing.T) {
 		x := &counting{target: newTarget(t, b)}
 		be := x.backend("a")
 		be.Instance = x
-		apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+		apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 			v, err := s.Generate(ctx, GenerateStep{Generator: "a"})
 			if err != nil {
-				return *must(Result{}, err)
+				return *must(journal.Result{}, err)
 			}
-			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v})); bad != nil {
 				return *bad
 			}
-			return Verdict{}
+			return journal.Verdict{}
 		}), be))
 		if x.asked.Load() != c.users || x.most.Load() != c.most {
 			t.Errorf("%d users: %d values were asked for, %d at once; want %d, %d", c.users, x.asked.Load(), x.most.Load(), c.users, c.most)
@@ -179,20 +178,20 @@ func TestGeneratorsServeUsersOfSeveralKinds(t *testing.T) {
 	x := &counting{target: newTarget(t, b)}
 	be := x.backend("a")
 	be.Instance = x
-	apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) Verdict {
+	apply(t, jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		for _, kind := range []string{"sip", "web", "sip"} {
 			v, err := s.Generate(ctx, GenerateStep{Generator: "a", Kind: kind})
 			if err != nil {
-				return *must(Result{}, err)
+				return *must(journal.Result{}, err)
 			}
-			if bad := must(s.Do(ctx, Step{Verb: journal.Set, Backend: "a", Account: row.Key + kind, Value: v})); bad != nil {
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key + kind, Value: v})); bad != nil {
 				return *bad
 			}
 		}
-		return Verdict{}
+		return journal.Verdict{}
 	}), be))
 	for user := range int64(40) {
-		if got := b.finished(user + 1); got.Detail.Status != ledger.Done {
+		if got := b.finished(user + 1); got.Detail.Status != journal.Done {
 			t.Fatalf("user %d: %s %s %s", user, got.Detail.Status, got.Code, got.Detail.Message)
 		}
 	}
@@ -292,7 +291,7 @@ func TestRulesThatCannotBeToldFailTheUser(t *testing.T) {
 		be.Instance, be.Abilities, be.Description.Kinds = x, append(be.Abilities, sdk.CanPolicy), c.kinds
 		r := &recipes{backends: []Backend{be}, policies: &policies{known: map[[2]string]sdk.Policy{}}, known: map[recipeKey]*recipe{}}
 		_, err := r.of(t.Context(), GenerateStep{Kind: c.kind})
-		var f *Fault
+		var f *journal.Fault
 		if is := errors.As(err, &f); err == nil || is != c.fault {
 			t.Errorf("%s: %v, a defect of the script: %v", c.name, err, is)
 		}

@@ -7,13 +7,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // Journal is where records become durable: *ledger.Run. Commit returns when
 // its records are synced; it has one caller at a time.
 type Journal interface {
-	Commit(recs []*ledger.Record) error
+	Commit(recs []*journal.Record) error
 }
 
 const (
@@ -25,7 +25,7 @@ const (
 
 // entry is one record on its way to the ledger.
 type entry struct {
-	rec      *ledger.Record
+	rec      *journal.Record
 	lane     *lane       // whose operation waits for it; nil: nobody's
 	pressing bool        // its user is inside a bounded gate, and others wait for that place
 	then     func(error) // called once it is durable, or cannot be; must not block
@@ -120,7 +120,7 @@ func (w *writer) add(e entry) {
 }
 
 // write queues a record and waits until it is durable.
-func (w *writer) write(rec *ledger.Record) error {
+func (w *writer) write(rec *journal.Record) error {
 	got := make(chan error, 1)
 	w.add(entry{rec: rec, lane: w.urgent, then: func(err error) { got <- err }})
 	return <-got
@@ -252,7 +252,7 @@ func (w *waiting) add(e entry) {
 }
 
 func (w *writer) commit(group []entry) {
-	recs := make([]*ledger.Record, len(group))
+	recs := make([]*journal.Record, len(group))
 	for i := range group {
 		recs[i] = group[i].rec
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // A wave with max_failures lets few users in at once. What the others have
@@ -30,7 +30,7 @@ func TestAnIntentIsWorthASyncWhereOthersWaitForItsUser(t *testing.T) {
 	} {
 		l := &lane{backend: Backend{Concurrency: 2}}
 		l.durable.Store(c.queued)
-		e := entry{rec: &ledger.Record{}, lane: l, pressing: c.gate.pressing(c.ticket)}
+		e := entry{rec: &journal.Record{}, lane: l, pressing: c.gate.pressing(c.ticket)}
 		w := &writer{queue: []entry{e}}
 		w.waiting.add(e)
 		if group, _ := w.take(linger, linger); (len(group) == 1) != c.want {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -37,18 +38,18 @@ func story(t bench, s *Store, k Keys) *Run {
 	r, err := d.Freeze([]WavePlan{{Name: "canary"}, {Name: "rest"}})
 	must(t, err)
 	t.Cleanup(func() { r.Close() })
-	unlocked := func(user int64) *Record {
-		return &Record{Kind: Answer, User: user, Step: 2, Verb: "verify", Backend: "b", Outcome: sdk.Applied, Detail: Detail{Verdict: "accepted"}}
+	unlocked := func(user int64) *journal.Record {
+		return &journal.Record{Kind: journal.Answer, User: user, Step: 2, Verb: "verify", Backend: "b", Outcome: sdk.Applied, Detail: journal.Detail{Verdict: "accepted"}}
 	}
-	for _, group := range [][]*Record{
-		{{Kind: Started, Detail: Detail{Command: "run"}}},
-		{intent(r, 1, 1, 0, "a"), outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, "")},
-		{intent(r, 2, 1, 0, "b"), outcome(2, 1, 0, sdk.Refused, sdk.Conflict), finished(2, Failed, sdk.Conflict)},
-		{{Kind: Reopened, User: 2}, intent(r, 2, 1, 1, "c"), outcome(2, 1, 1, sdk.Applied, ""), finished(2, Done, "")},
+	for _, group := range [][]*journal.Record{
+		{{Kind: journal.Started, Detail: journal.Detail{Command: "run"}}},
+		{intent(r, 1, 1, 0, "a"), outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, "")},
+		{intent(r, 2, 1, 0, "b"), outcome(2, 1, 0, sdk.Refused, sdk.Conflict), finished(2, journal.Failed, sdk.Conflict)},
+		{{Kind: journal.Reopened, User: 2}, intent(r, 2, 1, 1, "c"), outcome(2, 1, 1, sdk.Applied, ""), finished(2, journal.Done, "")},
 		{intent(r, 3, 1, 0, "d"), unlocked(3), outcome(3, 1, 0, sdk.Refused, sdk.AccountNotFound)},
-		{finished(3, Failed, sdk.AccountNotFound)},
-		{{Kind: Held, Detail: Detail{Wave: "canary"}}, {Kind: Approved, Detail: Detail{Wave: "canary"}}},
-		{{Kind: Accepted}, {Kind: Revealed}, {Kind: Reported}, {Kind: Stopped}, {Kind: Ended, Detail: Detail{State: StateFinished}}},
+		{finished(3, journal.Failed, sdk.AccountNotFound)},
+		{{Kind: journal.Held, Detail: journal.Detail{Wave: "canary"}}, {Kind: journal.Approved, Detail: journal.Detail{Wave: "canary"}}},
+		{{Kind: journal.Accepted}, {Kind: journal.Revealed}, {Kind: journal.Reported}, {Kind: journal.Stopped}, {Kind: journal.Ended, Detail: journal.Detail{State: journal.StateFinished}}},
 	} {
 		commit(t, r, group...)
 		_, _, err := r.SignHead()
@@ -255,7 +256,7 @@ func settle(t bench, c *conn, _ string) {
 		tree.push(enc.leaf(found.bytes(0)[:public], found.bytes(0)[public:public+private], f.Index))
 		rec, err := f.record()
 		now.apply(&rec, was[rec.User])
-		if rec.Kind == Finished {
+		if rec.Kind == journal.Finished {
 			was[rec.User] = finalStatuses[rec.Detail.Status]
 		}
 		return err
@@ -283,7 +284,7 @@ func TestWithoutACheckpointOnlyConsistencyIsProved(t *testing.T) {
 			t.Errorf("Verify(%q) says that nothing was kept", kept)
 		}
 	}
-	commit(t, r, &Record{Kind: Started})
+	commit(t, r, &journal.Record{Kind: journal.Started})
 	audited(t, s, r.ID(), head)
 	truncateWell(14)(t, s, r.ID())
 	must(t, os.Remove(s.markFile(r.ID())))
@@ -360,7 +361,7 @@ func TestHeadsAreFewWhileRecordsAreMany(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 300)
 	for user := int64(1); user <= 300; user++ {
-		commit(t, r, finished(user, Failed, "X"))
+		commit(t, r, finished(user, journal.Failed, "X"))
 	}
 	n := int64(0)
 	must(t, r.reading(func(c *conn) error {
@@ -381,14 +382,14 @@ func TestHeadsAreFewWhileRecordsAreMany(t *testing.T) {
 }
 
 // bundled exports and verifies.
-func bundled(t *testing.T, s *Store, r *Run, o ExportOptions) (Bundle, []Record, []byte) {
+func bundled(t *testing.T, s *Store, r *Run, o ExportOptions) (Bundle, []journal.Record, []byte) {
 	t.Helper()
 	var out bytes.Buffer
 	must(t, r.Export(&out, o))
 	vkey, err := s.VerifierKey()
 	must(t, err)
-	var recs []Record
-	b, err := VerifyBundle(bytes.NewReader(out.Bytes()), vkey, func(r Record) error { recs = append(recs, r); return nil })
+	var recs []journal.Record
+	b, err := VerifyBundle(bytes.NewReader(out.Bytes()), vkey, func(r journal.Record) error { recs = append(recs, r); return nil })
 	must(t, err)
 	return b, recs, out.Bytes()
 }
@@ -459,7 +460,7 @@ func TestBundleOfALargeLogProves(t *testing.T) {
 func TestProofOfARunThatIsReadIsUnderAFreshHead(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 2)
-	commit(t, r, &Record{Kind: Started})
+	commit(t, r, &journal.Record{Kind: journal.Started})
 	commit(t, r, intent(r, 1, 1, 0, "x"))
 	ro, err := s.Read(r.ID())
 	must(t, err)
@@ -603,7 +604,7 @@ func TestBundleHoldsNoCell(t *testing.T) {
 	r, err := draftOf(t, s, k, []PlannedUser{{Key: "ann", Row: []byte(canary)}}).Freeze([]WavePlan{{Name: "all"}})
 	must(t, err)
 	defer r.Close()
-	commit(t, r, &Record{Kind: Intent, User: 1, Step: 1, Verb: "set", Sealed: r.Seal(1, 1, 0, "value", secret.New(canary))})
+	commit(t, r, &journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: "set", Sealed: r.Seal(1, 1, 0, "value", secret.New(canary))})
 	_, _, text := bundled(t, s, r, ExportOptions{})
 	for form, needle := range forms(canary) {
 		if bytes.Contains(text, needle) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -62,15 +63,15 @@ func BenchmarkCommit(b *testing.B) {
 		b.Run(fmt.Sprint(group), func(b *testing.B) {
 			s := newStore(b)
 			r := newRun(b, s, newKeys(b, s), 1_000_000)
-			commit(b, r, &Record{Kind: Started})
+			commit(b, r, &journal.Record{Kind: journal.Started})
 			n, user := 0, int64(1)
-			recs := make([]*Record, 0, group+2)
+			recs := make([]*journal.Record, 0, group+2)
 			for b.Loop() {
 				recs = recs[:0]
 				for len(recs) < group {
 					recs = append(recs, intent(r, user, 1, 0, "generated-password-1"))
 					if user > 300 {
-						recs = append(recs, outcome(user-300, 1, 0, sdk.Applied, ""), finished(user-300, Done, ""))
+						recs = append(recs, outcome(user-300, 1, 0, sdk.Applied, ""), finished(user-300, journal.Done, ""))
 					}
 					user++
 				}
@@ -87,9 +88,9 @@ func BenchmarkCommit(b *testing.B) {
 func applied(b *testing.B, n int) (*Store, *Run) {
 	s := newStore(b)
 	r := planMany(b, s, newKeys(b, s), n)
-	recs := make([]*Record, 0, 3000)
+	recs := make([]*journal.Record, 0, 3000)
 	for user := int64(1); user <= int64(n); user++ {
-		recs = append(recs, intent(r, user, 1, 0, "generated-password-1"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, Done, ""))
+		recs = append(recs, intent(r, user, 1, 0, "generated-password-1"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, journal.Done, ""))
 		if len(recs) == cap(recs) || user == int64(n) {
 			commit(b, r, recs...)
 			recs = recs[:0]

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // bundleFormat is the first field of a bundle: a JSON object that proves
@@ -81,7 +82,7 @@ func viewRecord(f *frame) (json.RawMessage, error) {
 	v := recordView{Index: f.Index, Kind: f.Kind.String(), At: time.UnixMicro(f.At).UTC(), User: f.User, Step: f.Step, Try: f.Try, Origin: f.Origin,
 		Verb: f.Verb, Backend: f.Backend, Account: f.Account, Cred: f.Cred, Code: f.Code, Status: f.Status, Attempt: f.Attempt, Digest: f.Digest,
 		Sealed: f.Sealed, Old: f.Old}
-	if f.Kind == Outcome || f.Kind == Answer {
+	if f.Kind == journal.Outcome || f.Kind == journal.Answer {
 		v.Outcome = f.Outcome.String()
 	}
 	if json.Valid(f.Detail) {
@@ -402,7 +403,7 @@ type Bundle struct {
 // leaf is under it and shows what its bytes say. vkey is Store.VerifierKey. Each
 // proved record is passed to record, if that is not nil. The error is for what
 // is no bundle, or no key, at all; what does not prove is a Problem.
-func VerifyBundle(rd io.Reader, vkey string, record func(Record) error) (Bundle, error) {
+func VerifyBundle(rd io.Reader, vkey string, record func(journal.Record) error) (Bundle, error) {
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
 		return Bundle{}, errors.New("key: not one that rekey audit key prints")
@@ -419,7 +420,7 @@ func VerifyBundle(rd io.Reader, vkey string, record func(Record) error) (Bundle,
 type bundleCheck struct {
 	in       *json.Decoder
 	verifier note.Verifier
-	record   func(Record) error
+	record   func(journal.Record) error
 	audit    Audit
 	out      Bundle
 
@@ -598,7 +599,7 @@ func (b *bundleCheck) takeRecord(l *leaf) error {
 
 // proved takes a proved record over.
 func (b *bundleCheck) proved(f *frame) error {
-	if f.Kind == Planned {
+	if f.Kind == journal.Planned {
 		var err error
 		if b.planSize, b.planRoot, err = parsePlanDigest(f.Digest); err != nil {
 			return err

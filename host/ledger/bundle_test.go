@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -133,13 +134,13 @@ func TestBundleShowsOutcomesOfWhatHasOne(t *testing.T) {
 	for _, l := range b.Records {
 		var v recordView
 		must(t, json.Unmarshal(l.Shows, &v))
-		has := v.Kind == Outcome.String() || v.Kind == Answer.String()
+		has := v.Kind == journal.Outcome.String() || v.Kind == journal.Answer.String()
 		if (v.Outcome != "") != has {
 			t.Errorf("a record of kind %s shows outcome %q", v.Kind, v.Outcome)
 		}
 		seen[v.Kind]++
 	}
-	if seen[Answer.String()] != 1 || seen[Outcome.String()] != 4 || seen[Intent.String()] != 4 {
+	if seen[journal.Answer.String()] != 1 || seen[journal.Outcome.String()] != 4 || seen[journal.Intent.String()] != 4 {
 		t.Errorf("kinds: %v", seen)
 	}
 }
@@ -150,7 +151,7 @@ func TestBundleOfWhatCannotBeSigned(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 2)
 	r.writer.signed = s.now().Add(1 << 40)
-	commit(t, r, &Record{Kind: Started})
+	commit(t, r, &journal.Record{Kind: journal.Started})
 	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, ""))
 	must(t, r.Close())
 	vkey, err := s.VerifierKey()

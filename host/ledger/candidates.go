@@ -4,12 +4,14 @@ import "github.com/rekey-host/rekey/host/journal"
 
 // Candidates returns every value that was sealed for the user whose history it
 // is; see journal.History.
-func Candidates(history []Record) []journal.Candidate { return journal.Read(history).Candidates() }
+func Candidates(history []journal.Record) []journal.Candidate {
+	return journal.Read(history).Candidates()
+}
 
 // Used returns the labels of the backends on which the user whose history it is
 // has a value, or may have.
-func Used(history []Record) []string { return journal.Read(history).Used() }
+func Used(history []journal.Record) []string { return journal.Read(history).Used() }
 
 // Given returns the labels of the backends that certainly took a value of the
 // user whose history it is.
-func Given(history []Record) []string { return journal.Read(history).Given() }
+func Given(history []journal.Record) []string { return journal.Read(history).Given() }

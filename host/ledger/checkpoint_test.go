@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -116,7 +117,7 @@ func TestManyHeadsAreAllCompared(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 1)
 	for range 600 {
-		commit(t, r, &Record{Kind: Revealed})
+		commit(t, r, &journal.Record{Kind: journal.Revealed})
 	}
 	a := audited(t, s, r.ID(), "")
 	if a.Size != 602 || a.Unsigned() != 0 {

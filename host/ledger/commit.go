@@ -81,7 +81,7 @@ func (w *writer) load() error {
 // run's state over, and signs a head now and then. It refuses what would make
 // the ledger contradict itself. After an error the Run takes no more records:
 // what is durable is known when it is opened again. One caller at a time.
-func (r *Run) Commit(recs []*Record) error {
+func (r *Run) Commit(recs []*journal.Record) error {
 	if r.writer == nil {
 		return fmt.Errorf("run %s: it is open for reading", r.id)
 	}
@@ -99,7 +99,7 @@ func (r *Run) Commit(recs []*Record) error {
 	return nil
 }
 
-func (w *writer) commit(recs []*Record) error {
+func (w *writer) commit(recs []*journal.Record) error {
 	if err := w.stands(); err != nil {
 		return err
 	}
@@ -174,10 +174,10 @@ type valueOf struct{ index, user int64 }
 const maxRecent = 1 << 16
 
 // noteSent keeps in mind whose values may be sent now.
-func (w *writer) noteSent(recs []*Record) {
+func (w *writer) noteSent(recs []*journal.Record) {
 	fresh := false
 	for _, r := range recs {
-		if r.Kind != Intent {
+		if r.Kind != journal.Intent {
 			continue
 		}
 		if len(w.recent) >= maxRecent {
@@ -227,7 +227,7 @@ func (w *writer) catchUpNow() error {
 }
 
 // append puts one record into the log.
-func (w *writer) append(r *Record, now time.Time) error {
+func (w *writer) append(r *journal.Record, now time.Time) error {
 	was, err := w.admit(r)
 	if err != nil {
 		return err
@@ -237,7 +237,7 @@ func (w *writer) append(r *Record, now time.Time) error {
 		r.At = now
 	}
 	r.At = r.At.UTC().Truncate(time.Microsecond)
-	if r.Kind == Started && r.Detail.Home == "" {
+	if r.Kind == journal.Started && r.Detail.Home == "" {
 		r.Detail.Home = w.run.store.home()
 	}
 	f, err := frameOf(r)
@@ -252,10 +252,10 @@ func (w *writer) append(r *Record, now time.Time) error {
 	w.now.apply(r, was)
 	w.recs = append(w.recs, r.Index+1, int64(r.Kind), r.User, body[start:len(body):len(body)])
 	switch r.Kind {
-	case Finished:
+	case journal.Finished:
 		w.proof.done++
 		w.users = append(w.users, r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1)
-	case Reopened:
+	case journal.Reopened:
 		_, err = w.db.exec("DELETE FROM user WHERE pos = ?", r.User)
 	}
 	return err
@@ -301,7 +301,7 @@ func (w *writer) saveState() error {
 
 // admit checks that the record fits what is there. was is the status of a user
 // that is put back.
-func (w *writer) admit(r *Record) (was statusNumber, err error) {
+func (w *writer) admit(r *journal.Record) (was statusNumber, err error) {
 	if r.User < 0 || r.User > w.run.total {
 		return 0, contradiction(r, "the plan has %d users", w.run.total)
 	}
@@ -318,25 +318,25 @@ func (w *writer) admit(r *Record) (was statusNumber, err error) {
 }
 
 // admitRun checks a record about the run.
-func (w *writer) admitRun(r *Record) error {
+func (w *writer) admitRun(r *journal.Record) error {
 	switch r.Kind {
-	case Started, Stopped, Revealed, Reported, Accepted:
-	case Ended:
+	case journal.Started, journal.Stopped, journal.Revealed, journal.Reported, journal.Accepted:
+	case journal.Ended:
 		if r.Detail.State == "" {
 			return contradiction(r, "it names no state")
 		}
-	case Held:
+	case journal.Held:
 		if w.now.Hold > 0 {
 			return contradiction(r, "the run is held already")
 		}
 		if w.now.wave(r.Detail.Wave) < 0 {
 			return contradiction(r, "there is no wave %q", r.Detail.Wave)
 		}
-	case Approved:
+	case journal.Approved:
 		if w.now.Hold == 0 {
 			return contradiction(r, "the run is not held")
 		}
-	case Forgot:
+	case journal.Forgot:
 		if w.now.Forgot {
 			return contradiction(r, "the key is destroyed already")
 		}
@@ -350,7 +350,7 @@ func (w *writer) admitRun(r *Record) error {
 // not fit the ledger: a defect of the caller, or two of them.
 var ErrContradiction = errors.New("the ledger would contradict itself")
 
-func contradiction(r *Record, format string, args ...any) error {
+func contradiction(r *journal.Record, format string, args ...any) error {
 	where := ""
 	if r.User > 0 {
 		where = fmt.Sprintf(" of user %d", r.User)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -25,56 +26,68 @@ func reopened(t bench, s *Store, k Keys, r *Run) *Run {
 }
 
 func TestCommitRefusesWhatContradictsTheLedger(t *testing.T) {
-	of := func(rec *Record, change func(*Record)) *Record { change(rec); return rec }
+	of := func(rec *journal.Record, change func(*journal.Record)) *journal.Record { change(rec); return rec }
 	for _, c := range []struct {
 		name   string
-		before func(r *Run) []*Record
-		wrong  func(r *Run) []*Record
+		before func(r *Run) []*journal.Record
+		wrong  func(r *Run) []*journal.Record
 		want   string
 	}{
-		{"a user beyond the plan", nil, func(r *Run) []*Record { return []*Record{intent(r, 6, 1, 0, "x")} }, "the plan has 5 users"},
-		{"a user that the plan skips", nil, func(r *Run) []*Record { return []*Record{intent(r, 5, 1, 0, "x")} }, "the plan skips the user"},
-		{"an intent without its value", nil, func(r *Run) []*Record {
-			return []*Record{of(intent(r, 1, 1, 0, "x"), func(x *Record) { x.Sealed = nil })}
+		{"a user beyond the plan", nil, func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 6, 1, 0, "x")} }, "the plan has 5 users"},
+		{"a user that the plan skips", nil, func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 5, 1, 0, "x")} }, "the plan skips the user"},
+		{"an intent without its value", nil, func(r *Run) []*journal.Record {
+			return []*journal.Record{of(intent(r, 1, 1, 0, "x"), func(x *journal.Record) { x.Sealed = nil })}
 		}, "its value is not in the ledger"},
-		{"an intent without a step", nil, func(r *Run) []*Record { return []*Record{intent(r, 1, 0, 0, "x")} }, "it has no step"},
-		{"a second intent of one try", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
-			func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "y")} }, "intent of user 1 step 1 try 0: there is one already"},
-		{"an outcome without an intent", nil, func(*Run) []*Record { return []*Record{outcome(1, 1, 0, sdk.Applied, "")} }, "there is no intent"},
-		{"an outcome of another try", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
-			func(*Run) []*Record { return []*Record{outcome(1, 1, 1, sdk.Applied, "")} }, "there is no intent"},
-		{"an outcome of another verb", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
-			func(*Run) []*Record {
-				return []*Record{of(outcome(1, 1, 0, sdk.Applied, ""), func(x *Record) { x.Verb = "change" })}
+		{"an intent without a step", nil, func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 1, 0, 0, "x")} }, "it has no step"},
+		{"a second intent of one try", func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 1, 1, 0, "x")} },
+			func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 1, 1, 0, "y")} }, "intent of user 1 step 1 try 0: there is one already"},
+		{"an outcome without an intent", nil, func(*Run) []*journal.Record { return []*journal.Record{outcome(1, 1, 0, sdk.Applied, "")} }, "there is no intent"},
+		{"an outcome of another try", func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 1, 1, 0, "x")} },
+			func(*Run) []*journal.Record { return []*journal.Record{outcome(1, 1, 1, sdk.Applied, "")} }, "there is no intent"},
+		{"an outcome of another verb", func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 1, 1, 0, "x")} },
+			func(*Run) []*journal.Record {
+				return []*journal.Record{of(outcome(1, 1, 0, sdk.Applied, ""), func(x *journal.Record) { x.Verb = "change" })}
 			}, `verb "change", the intent's is "set"`},
-		{"a second definite outcome", func(r *Run) []*Record {
-			return []*Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Refused, sdk.Conflict)}
-		}, func(*Run) []*Record { return []*Record{outcome(1, 1, 0, sdk.Applied, "")} }, "it has one already: refused"},
-		{"finished twice", func(*Run) []*Record { return []*Record{finished(1, Failed, "ScriptError")} },
-			func(*Run) []*Record { return []*Record{finished(1, Done, "")} }, "already"},
+		{"a second definite outcome", func(r *Run) []*journal.Record {
+			return []*journal.Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Refused, sdk.Conflict)}
+		}, func(*Run) []*journal.Record { return []*journal.Record{outcome(1, 1, 0, sdk.Applied, "")} }, "it has one already: refused"},
+		{"finished twice", func(*Run) []*journal.Record { return []*journal.Record{finished(1, journal.Failed, "ScriptError")} },
+			func(*Run) []*journal.Record { return []*journal.Record{finished(1, journal.Done, "")} }, "already"},
 		{"finished twice in one commit", nil,
-			func(*Run) []*Record { return []*Record{finished(1, Failed, ""), finished(1, Done, "")} }, "already"},
-		{"an intent after the end", func(*Run) []*Record { return []*Record{finished(1, Failed, "ScriptError")} },
-			func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} }, "already"},
-		{"done while a value is under way", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x")} },
-			func(*Run) []*Record { return []*Record{finished(1, Done, "")} }, "it is not known what became of step 1 try 0"},
-		{"failed while it is not known what became of a value", func(r *Run) []*Record {
-			return []*Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Unknown, sdk.Timeout)}
-		}, func(*Run) []*Record { return []*Record{finished(1, Failed, "")} }, "it is not known what became of step 1 try 0"},
-		{"skipped, but changed", func(r *Run) []*Record { return []*Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, "")} },
-			func(*Run) []*Record { return []*Record{finished(1, Skipped, "")} }, "step 1 try 0 took effect"},
-		{"finished as pending", nil, func(*Run) []*Record { return []*Record{finished(1, Pending, "")} }, "not a final status"},
-		{"put back before the end", nil, func(*Run) []*Record { return []*Record{{Kind: Reopened, User: 1}} }, "the user has no status"},
-		{"put back twice", func(*Run) []*Record { return []*Record{finished(1, Failed, ""), {Kind: Reopened, User: 1}} },
-			func(*Run) []*Record { return []*Record{{Kind: Reopened, User: 1}} }, "the user has no status"},
-		{"a hold of no wave", nil, func(*Run) []*Record { return []*Record{{Kind: Held, Detail: Detail{Wave: "x"}}} }, `no wave "x"`},
-		{"two holds", func(*Run) []*Record { return []*Record{{Kind: Held, Detail: Detail{Wave: "all"}}} },
-			func(*Run) []*Record { return []*Record{{Kind: Held, Detail: Detail{Wave: "all"}}} }, "held already"},
-		{"an approval without a hold", nil, func(*Run) []*Record { return []*Record{{Kind: Approved}} }, "not held"},
-		{"an end without a state", nil, func(*Run) []*Record { return []*Record{{Kind: Ended}} }, "no state"},
-		{"a second plan", nil, func(*Run) []*Record { return []*Record{{Kind: Planned}} }, "not for Commit"},
-		{"an intent of nobody", nil, func(r *Run) []*Record { return []*Record{intent(r, 0, 1, 0, "x")} }, "user 0"},
-		{"a start of somebody", nil, func(*Run) []*Record { return []*Record{{Kind: Started, User: 1}} }, "user 1"},
+			func(*Run) []*journal.Record {
+				return []*journal.Record{finished(1, journal.Failed, ""), finished(1, journal.Done, "")}
+			}, "already"},
+		{"an intent after the end", func(*Run) []*journal.Record { return []*journal.Record{finished(1, journal.Failed, "ScriptError")} },
+			func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 1, 1, 0, "x")} }, "already"},
+		{"done while a value is under way", func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 1, 1, 0, "x")} },
+			func(*Run) []*journal.Record { return []*journal.Record{finished(1, journal.Done, "")} }, "it is not known what became of step 1 try 0"},
+		{"failed while it is not known what became of a value", func(r *Run) []*journal.Record {
+			return []*journal.Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Unknown, sdk.Timeout)}
+		}, func(*Run) []*journal.Record { return []*journal.Record{finished(1, journal.Failed, "")} }, "it is not known what became of step 1 try 0"},
+		{"skipped, but changed", func(r *Run) []*journal.Record {
+			return []*journal.Record{intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, "")}
+		},
+			func(*Run) []*journal.Record { return []*journal.Record{finished(1, journal.Skipped, "")} }, "step 1 try 0 took effect"},
+		{"finished as pending", nil, func(*Run) []*journal.Record { return []*journal.Record{finished(1, journal.Pending, "")} }, "not a final status"},
+		{"put back before the end", nil, func(*Run) []*journal.Record { return []*journal.Record{{Kind: journal.Reopened, User: 1}} }, "the user has no status"},
+		{"put back twice", func(*Run) []*journal.Record {
+			return []*journal.Record{finished(1, journal.Failed, ""), {Kind: journal.Reopened, User: 1}}
+		},
+			func(*Run) []*journal.Record { return []*journal.Record{{Kind: journal.Reopened, User: 1}} }, "the user has no status"},
+		{"a hold of no wave", nil, func(*Run) []*journal.Record {
+			return []*journal.Record{{Kind: journal.Held, Detail: journal.Detail{Wave: "x"}}}
+		}, `no wave "x"`},
+		{"two holds", func(*Run) []*journal.Record {
+			return []*journal.Record{{Kind: journal.Held, Detail: journal.Detail{Wave: "all"}}}
+		},
+			func(*Run) []*journal.Record {
+				return []*journal.Record{{Kind: journal.Held, Detail: journal.Detail{Wave: "all"}}}
+			}, "held already"},
+		{"an approval without a hold", nil, func(*Run) []*journal.Record { return []*journal.Record{{Kind: journal.Approved}} }, "not held"},
+		{"an end without a state", nil, func(*Run) []*journal.Record { return []*journal.Record{{Kind: journal.Ended}} }, "no state"},
+		{"a second plan", nil, func(*Run) []*journal.Record { return []*journal.Record{{Kind: journal.Planned}} }, "not for Commit"},
+		{"an intent of nobody", nil, func(r *Run) []*journal.Record { return []*journal.Record{intent(r, 0, 1, 0, "x")} }, "user 0"},
+		{"a start of somebody", nil, func(*Run) []*journal.Record { return []*journal.Record{{Kind: journal.Started, User: 1}} }, "user 1"},
 	} {
 		for _, later := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, by another process %v", c.name, later), func(t *testing.T) {
@@ -93,11 +106,11 @@ func TestCommitRefusesWhatContradictsTheLedger(t *testing.T) {
 				size, head, err := r.SignHead()
 				must(t, err)
 				good := intent(r, 2, 1, 0, "y")
-				err = r.Commit(append([]*Record{good}, c.wrong(r)...))
+				err = r.Commit(append([]*journal.Record{good}, c.wrong(r)...))
 				if !errors.Is(err, ErrContradiction) || !strings.Contains(err.Error(), c.want) {
 					t.Fatalf("Commit() = %v, want %q", err, c.want)
 				}
-				if err := r.Commit([]*Record{intent(r, 3, 1, 0, "z")}); err == nil {
+				if err := r.Commit([]*journal.Record{intent(r, 3, 1, 0, "z")}); err == nil {
 					t.Fatal("it takes records after that")
 				}
 				r = reopened(t, s, k, r)
@@ -118,10 +131,10 @@ func TestUnknownOutcomeMayBecomeDefinite(t *testing.T) {
 	k := newKeys(t, s)
 	r := newRun(t, s, k, 2)
 	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Unknown, sdk.Timeout))
-	commit(t, r, outcome(1, 1, 0, sdk.Unknown, sdk.Timeout), finished(1, Unresolved, sdk.Timeout))
+	commit(t, r, outcome(1, 1, 0, sdk.Unknown, sdk.Timeout), finished(1, journal.Unresolved, sdk.Timeout))
 	r = reopened(t, s, k, r)
-	commit(t, r, &Record{Kind: Reopened, User: 1})
-	commit(t, r, outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""))
+	commit(t, r, &journal.Record{Kind: journal.Reopened, User: 1})
+	commit(t, r, outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, ""))
 	got, err := r.Counts()
 	must(t, err)
 	if want := (Counts{Total: 2, Done: 1, Pending: 1}); got != want {
@@ -134,14 +147,14 @@ func TestFinishedAndPutBackInOneCommit(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := newRun(t, s, k, 2)
-	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Refused, sdk.Conflict), finished(1, Failed, sdk.Conflict),
-		&Record{Kind: Reopened, User: 1}, intent(r, 1, 1, 1, "y"), outcome(1, 1, 1, sdk.Applied, ""), finished(1, Done, ""))
-	if err := r.Commit([]*Record{intent(r, 1, 1, 2, "z")}); !errors.Is(err, ErrContradiction) {
+	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Refused, sdk.Conflict), finished(1, journal.Failed, sdk.Conflict),
+		&journal.Record{Kind: journal.Reopened, User: 1}, intent(r, 1, 1, 1, "y"), outcome(1, 1, 1, sdk.Applied, ""), finished(1, journal.Done, ""))
+	if err := r.Commit([]*journal.Record{intent(r, 1, 1, 2, "z")}); !errors.Is(err, ErrContradiction) {
 		t.Fatalf("Commit() = %v, want a contradiction", err)
 	}
 	u, err := r.User("user-1")
 	must(t, err)
-	if u.Status != Done || len(u.History) != 7 {
+	if u.Status != journal.Done || len(u.History) != 7 {
 		t.Fatalf("User() = %s with %d records, want done with 7", u.Status, len(u.History))
 	}
 	audited(t, s, r.ID(), "")
@@ -152,7 +165,7 @@ func TestResetNeedsNoIntent(t *testing.T) {
 	r := newRun(t, s, newKeys(t, s), 1)
 	rec := outcome(1, 1, 0, sdk.Applied, "")
 	rec.Verb, rec.Sealed = "reset", r.Seal(1, 1, 0, "value", secret.New("picked"))
-	commit(t, r, rec, finished(1, Done, ""))
+	commit(t, r, rec, finished(1, journal.Done, ""))
 	audited(t, s, r.ID(), "")
 }
 
@@ -165,22 +178,22 @@ func TestStateOfARun(t *testing.T) {
 	defer func() { r.Close() }()
 	for _, c := range []struct {
 		name    string
-		recs    []*Record
-		alive   State
-		dead    State
+		recs    []*journal.Record
+		alive   journal.State
+		dead    journal.State
 		held    string
 		pending int64
 		waiting int64
 	}{
-		{"frozen", nil, StatePlanned, StatePlanned, "", 2, 0},
-		{"started", []*Record{{Kind: Started}}, StateRunning, StateInterrupted, "", 2, 0},
-		{"held", []*Record{finished(1, Done, ""), {Kind: Held, Detail: Detail{Wave: "canary"}}}, StateRunning, StateInterrupted, "canary", 0, 1},
-		{"ended held", []*Record{{Kind: Ended, Detail: Detail{State: StateHeld}}}, StateHeld, StateHeld, "canary", 0, 1},
-		{"approved", []*Record{{Kind: Approved}}, StateInterrupted, StateInterrupted, "", 1, 0},
-		{"started again", []*Record{{Kind: Started}}, StateRunning, StateInterrupted, "", 1, 0},
-		{"stopped", []*Record{{Kind: Stopped}, {Kind: Ended, Detail: Detail{State: StateStopped}}}, StateStopped, StateStopped, "", 1, 0},
-		{"finished", []*Record{{Kind: Started}, finished(2, Failed, "X"), {Kind: Ended, Detail: Detail{State: StateFinished}}}, StateFinished, StateFinished, "", 0, 0},
-		{"put back", []*Record{{Kind: Reopened, User: 2}}, StateInterrupted, StateInterrupted, "", 1, 0},
+		{"frozen", nil, journal.StatePlanned, journal.StatePlanned, "", 2, 0},
+		{"started", []*journal.Record{{Kind: journal.Started}}, journal.StateRunning, journal.StateInterrupted, "", 2, 0},
+		{"held", []*journal.Record{finished(1, journal.Done, ""), {Kind: journal.Held, Detail: journal.Detail{Wave: "canary"}}}, journal.StateRunning, journal.StateInterrupted, "canary", 0, 1},
+		{"ended held", []*journal.Record{{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateHeld}}}, journal.StateHeld, journal.StateHeld, "canary", 0, 1},
+		{"approved", []*journal.Record{{Kind: journal.Approved}}, journal.StateInterrupted, journal.StateInterrupted, "", 1, 0},
+		{"started again", []*journal.Record{{Kind: journal.Started}}, journal.StateRunning, journal.StateInterrupted, "", 1, 0},
+		{"stopped", []*journal.Record{{Kind: journal.Stopped}, {Kind: journal.Ended, Detail: journal.Detail{State: journal.StateStopped}}}, journal.StateStopped, journal.StateStopped, "", 1, 0},
+		{"finished", []*journal.Record{{Kind: journal.Started}, finished(2, journal.Failed, "X"), {Kind: journal.Ended, Detail: journal.Detail{State: journal.StateFinished}}}, journal.StateFinished, journal.StateFinished, "", 0, 0},
+		{"put back", []*journal.Record{{Kind: journal.Reopened, User: 2}}, journal.StateInterrupted, journal.StateInterrupted, "", 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			commit(t, r, c.recs...)
@@ -202,7 +215,7 @@ func TestStateOfARun(t *testing.T) {
 	audited(t, s, r.ID(), "")
 }
 
-func look(t *testing.T, s *Store, r *Run, want State, hold string, pending, held int64) {
+func look(t *testing.T, s *Store, r *Run, want journal.State, hold string, pending, held int64) {
 	t.Helper()
 	got, err := r.State()
 	must(t, err)
@@ -226,9 +239,9 @@ func look(t *testing.T, s *Store, r *Run, want State, hold string, pending, held
 		t.Errorf("Counts() = %+v, want %d pending, %d held", c, pending, held)
 	}
 	n := int64(0)
-	must(t, r.Each(Filter{Status: []Status{HeldPending}}, OrderApply, func(u User) error {
+	must(t, r.Each(Filter{Status: []journal.Status{journal.HeldPending}}, OrderApply, func(u User) error {
 		n++
-		if u.Status != HeldPending {
+		if u.Status != journal.HeldPending {
 			t.Errorf("user %q is %s, want held", u.Key, u.Status)
 		}
 		return nil
@@ -243,9 +256,9 @@ func TestCommitSetsIndexAndTime(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_901_234, time.FixedZone("x", 3600))
 	s.now = func() time.Time { return at }
 	r := newRun(t, s, newKeys(t, s), 2)
-	given := finished(1, Failed, "X")
+	given := finished(1, journal.Failed, "X")
 	given.At = at.Add(-time.Hour)
-	recs := []*Record{{Kind: Started}, given}
+	recs := []*journal.Record{{Kind: journal.Started}, given}
 	commit(t, r, recs...)
 	if recs[0].Index != 2 || recs[1].Index != 3 {
 		t.Fatalf("indices %d, %d, want 2, 3", recs[0].Index, recs[1].Index)
@@ -255,7 +268,7 @@ func TestCommitSetsIndexAndTime(t *testing.T) {
 	}
 	u, err := r.User("user-1")
 	must(t, err)
-	if d := cmp.Diff([]Record{*given}, u.History); d != "" {
+	if d := cmp.Diff([]journal.Record{*given}, u.History); d != "" {
 		t.Fatal(d)
 	}
 }
@@ -266,7 +279,7 @@ func TestRunForReadingTakesNoRecords(t *testing.T) {
 	ro, err := s.Read(r.ID())
 	must(t, err)
 	defer ro.Close()
-	if err := ro.Commit([]*Record{{Kind: Started}}); err == nil {
+	if err := ro.Commit([]*journal.Record{{Kind: journal.Started}}); err == nil {
 		t.Error("Commit() gave no error")
 	}
 	if err := ro.Forget(); err == nil {
@@ -283,7 +296,7 @@ func TestNotesOfOthersAndCommitsMakeOneLog(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		for range 20 {
-			if err := s.Note(r.ID(), &Record{Kind: Revealed, Detail: Detail{OSUser: "ann"}}); err != nil {
+			if err := s.Note(r.ID(), &journal.Record{Kind: journal.Revealed, Detail: journal.Detail{OSUser: "ann"}}); err != nil {
 				done <- err
 				return
 			}
@@ -291,13 +304,13 @@ func TestNotesOfOthersAndCommitsMakeOneLog(t *testing.T) {
 		done <- nil
 	}()
 	for user := int64(1); user <= 200; user++ {
-		commit(t, r, intent(r, user, 1, 0, "x"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, Done, ""))
+		commit(t, r, intent(r, user, 1, 0, "x"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, journal.Done, ""))
 	}
 	must(t, <-done)
 	if a := audited(t, s, r.ID(), ""); a.Size != 2+600+20 {
 		t.Fatalf("the log has %d records, want %d", a.Size, 2+600+20)
 	}
-	if err := s.Note(r.ID(), &Record{Kind: Started}); err == nil {
+	if err := s.Note(r.ID(), &journal.Record{Kind: journal.Started}); err == nil {
 		t.Fatal("Note() of a start gave no error")
 	}
 }
@@ -310,7 +323,9 @@ func TestWhatAnotherNotesMeanwhileMakesNoOlderCopy(t *testing.T) {
 	r := newRun(t, s, k, 3)
 	id := r.ID()
 	must(t, r.Close())
-	note := func() { must(t, s.Note(id, &Record{Kind: Revealed, Detail: Detail{OSUser: "ann"}})) }
+	note := func() {
+		must(t, s.Note(id, &journal.Record{Kind: journal.Revealed, Detail: journal.Detail{OSUser: "ann"}}))
+	}
 	note()
 
 	ro, err := s.Read(id)
@@ -337,7 +352,7 @@ func TestWhatAnotherNotesMeanwhileMakesNoOlderCopy(t *testing.T) {
 	must(t, err)
 	note()
 	note()
-	commit(t, again, finished(1, Done, ""))
+	commit(t, again, finished(1, journal.Done, ""))
 	must(t, again.Confirm())
 	must(t, again.Close())
 }
@@ -362,7 +377,7 @@ func TestRunsDoNotWaitForEachOther(t *testing.T) {
 	k := newKeys(t, s)
 	a, b := newRun(t, s, k, 1), newRun(t, s, k, 1)
 	must(t, a.writer.db.run("BEGIN IMMEDIATE")) // a holds its write lock
-	commit(t, b, finished(1, Done, ""))
+	commit(t, b, finished(1, journal.Done, ""))
 	must(t, a.writer.db.run("ROLLBACK"))
 }
 
@@ -371,14 +386,14 @@ func TestRunsDoNotWaitForEachOther(t *testing.T) {
 func TestFilesThatSomebodyTouchedAreReadBack(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 3)
-	commit(t, r, &Record{Kind: Started})
+	commit(t, r, &journal.Record{Kind: journal.Started})
 	if r.writer.doubts != 0 {
 		t.Fatalf("%d doubts before anybody touched a file", r.writer.doubts)
 	}
 	for n := 1; n <= maxDoubts+3; n++ {
 		at := time.Unix(int64(1_000_000+n), 0)
 		must(t, os.Chtimes(s.runFile(r.ID()), at, at))
-		commit(t, r, &Record{Kind: Revealed})
+		commit(t, r, &journal.Record{Kind: journal.Revealed})
 		if want := min(n, maxDoubts); r.writer.doubts != want {
 			t.Fatalf("after %d touches: read back %d times, want %d", n, r.writer.doubts, want)
 		}
@@ -392,9 +407,9 @@ func TestCommitNoticesWhatSomebodyChanged(t *testing.T) {
 		"UPDATE wave SET name = 'x'", "UPDATE key SET wrapped = x'00'"} {
 		s := newStore(t)
 		r := newRun(t, s, newKeys(t, s), 3)
-		commit(t, r, &Record{Kind: Started}, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""))
+		commit(t, r, &journal.Record{Kind: journal.Started}, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, ""))
 		edit(t, s, r.ID(), query)
-		if err := r.Commit([]*Record{intent(r, 2, 1, 0, "y")}); !errors.Is(err, ErrGone) {
+		if err := r.Commit([]*journal.Record{intent(r, 2, 1, 0, "y")}); !errors.Is(err, ErrGone) {
 			t.Errorf("%s: Commit() = %v, want ErrGone", query, err)
 		}
 		must(t, r.Close())

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -47,7 +48,7 @@ func child(dir string, args []string) error {
 		return err
 	}
 	defer r.Close()
-	if err := r.Commit([]*Record{{Kind: Started}}); err != nil {
+	if err := r.Commit([]*journal.Record{{Kind: journal.Started}}); err != nil {
 		return err
 	}
 	return childApply(r)
@@ -77,7 +78,7 @@ func childPlan(s *Store, k Keys) error {
 // childApply applies what is open, a random group at a time: of each user an
 // intent, then its outcome and status. After each commit it prints the size.
 func childApply(r *Run) error {
-	var group []*Record
+	var group []*journal.Record
 	put := func(force bool) error {
 		if len(group) == 0 || !force && len(group) < 1+rand.IntN(60) {
 			return nil
@@ -108,7 +109,7 @@ func childApply(r *Run) error {
 					return err
 				}
 			}
-			group = append(group, finished(u.Pos, Done, ""))
+			group = append(group, finished(u.Pos, journal.Done, ""))
 			if err := put(false); err != nil {
 				return err
 			}
@@ -199,7 +200,7 @@ func survived(t *testing.T, s *Store, id string, acknowledged int64, checkpoint 
 	c, err := r.Counts()
 	must(t, err)
 	n := int64(0)
-	must(t, r.Each(Filter{Status: []Status{Done}}, OrderApply, func(u User) error {
+	must(t, r.Each(Filter{Status: []journal.Status{journal.Done}}, OrderApply, func(u User) error {
 		n++
 		if len(u.History) != 3 {
 			t.Fatalf("user %q is done with %d records", u.Key, len(u.History))

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -404,13 +405,13 @@ func (d *Draft) write(bounds []waveRow, root tlog.Hash, ordered bool) error {
 		counts["wave "+w.Name] = w.size()
 	}
 	h := d.header
-	opened := &Record{Kind: Opened, Index: 0, At: h.Created, Detail: Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
+	opened := &journal.Record{Kind: journal.Opened, Index: 0, At: h.Created, Detail: journal.Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
 		Home: d.home, Requestor: h.Requestor, SourceSystem: h.SourceSystem, Facts: map[string]string{keyFact: d.key}}}
-	planned := &Record{Kind: Planned, Index: 1, At: d.store.now(), Detail: Detail{Digest: planDigest(d.total, root), Counts: counts}}
+	planned := &journal.Record{Kind: journal.Planned, Index: 1, At: d.store.now(), Detail: journal.Detail{Digest: planDigest(d.total, root), Counts: counts}}
 	return d.firstRecords(newStanding(bounds), opened, planned)
 }
 
-func (d *Draft) firstRecords(s *standing, recs ...*Record) error {
+func (d *Draft) firstRecords(s *standing, recs ...*journal.Record) error {
 	for _, r := range recs {
 		f, err := frameOf(r)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -82,7 +83,7 @@ func TestWavesComeInOrderAndSkippedUsersLast(t *testing.T) {
 	}
 	u, err := r.User("B")
 	must(t, err)
-	if u.Status != Skipped || u.Reason != "frozen" || u.Pos != 4 || u.Line != 3 || u.Wave != -1 {
+	if u.Status != journal.Skipped || u.Reason != "frozen" || u.Pos != 4 || u.Line != 3 || u.Wave != -1 {
 		t.Fatalf("User(%q) = %+v", "B", u)
 	}
 	waves, err := r.WaveCounts()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -92,8 +93,8 @@ func harms() []harm {
 func underWay(t bench, s *Store, k Keys) *Run {
 	t.Helper()
 	r := newRun(t, s, k, 40)
-	commit(t, r, &Record{Kind: Started, Detail: Detail{Host: "test host"}}, intent(r, 1, 1, 0, canary))
-	commit(t, r, outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""), intent(r, 2, 1, 0, canary), intent(r, 3, 1, 0, canary))
+	commit(t, r, &journal.Record{Kind: journal.Started, Detail: journal.Detail{Host: "test host"}}, intent(r, 1, 1, 0, canary))
+	commit(t, r, outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, ""), intent(r, 2, 1, 0, canary), intent(r, 3, 1, 0, canary))
 	return r
 }
 
@@ -140,7 +141,7 @@ func TestHarmToTheFilesIsNoticedBeforeAnythingIsSent(t *testing.T) {
 				var err error
 				switch when {
 				case "before a commit":
-					err = r.Commit([]*Record{intent(r, 4, 1, 0, canary)})
+					err = r.Commit([]*journal.Record{intent(r, 4, 1, 0, canary)})
 				case "between commits":
 					err = r.Intact()
 				default:
@@ -172,12 +173,12 @@ func TestWhoLosesTheLastValueIsNamed(t *testing.T) {
 	if _, err := r.fold(); err != nil {
 		t.Fatal(err)
 	}
-	commit(t, r, outcome(2, 1, 0, sdk.Applied, ""), finished(2, Done, ""))
+	commit(t, r, outcome(2, 1, 0, sdk.Applied, ""), finished(2, journal.Done, ""))
 	for u := int64(10); u < 23; u++ {
-		commit(t, r, intent(r, u, 1, 0, canary), outcome(u, 1, 0, sdk.Applied, ""), finished(u, Done, ""))
+		commit(t, r, intent(r, u, 1, 0, canary), outcome(u, 1, 0, sdk.Applied, ""), finished(u, journal.Done, ""))
 	}
 	cutTo("-wal", 0)(t, s, r.ID())
-	told := r.Salvage(r.Commit([]*Record{intent(r, 30, 1, 0, canary)})).Error()
+	told := r.Salvage(r.Commit([]*journal.Record{intent(r, 30, 1, 0, canary)})).Error()
 	if want := "; lost are 41 records, and with them the last values of: user-10, user-11,"; !strings.Contains(told, want) || !strings.Contains(told, " and 3 more;") {
 		t.Errorf("it is said: %s", told)
 	}
@@ -190,7 +191,7 @@ func TestHarmThatWasFoundStays(t *testing.T) {
 	r := underWay(t, s, newKeys(t, s))
 	path := s.runFile(r.ID())
 	must(t, os.Rename(path, path+".away"))
-	if err := r.Commit([]*Record{intent(r, 4, 1, 0, canary)}); !errors.Is(err, ErrGone) {
+	if err := r.Commit([]*journal.Record{intent(r, 4, 1, 0, canary)}); !errors.Is(err, ErrGone) {
 		t.Fatalf("Commit() = %v", err)
 	}
 	if err := r.Intact(); !errors.Is(err, ErrGone) {
@@ -236,7 +237,7 @@ func TestRunGoesOnFromWhatWasSaved(t *testing.T) {
 	r := underWay(t, s, k)
 	must(t, os.Remove(s.runFile(r.ID())))
 	must(t, os.Remove(s.runFile(r.ID())+"-wal"))
-	told := r.Salvage(r.Commit([]*Record{intent(r, 4, 1, 0, canary)})).Error()
+	told := r.Salvage(r.Commit([]*journal.Record{intent(r, 4, 1, 0, canary)})).Error()
 	if !strings.Contains(told, "written there anew") {
 		t.Fatalf("it is said: %s", told)
 	}
@@ -244,7 +245,7 @@ func TestRunGoesOnFromWhatWasSaved(t *testing.T) {
 	again, err := s.Lock(r.ID(), k)
 	must(t, err)
 	defer again.Close()
-	commit(t, again, outcome(2, 1, 0, sdk.Applied, ""), finished(2, Done, ""))
+	commit(t, again, outcome(2, 1, 0, sdk.Applied, ""), finished(2, journal.Done, ""))
 	must(t, again.Confirm())
 	audited(t, s, r.ID(), "")
 }
@@ -318,7 +319,7 @@ func TestRecordThatWasChangedIsNamedAtTheEnd(t *testing.T) {
 		if !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: Confirm() = %v, want %q", c.query, err, c.says)
 		}
-		if err := r.Commit([]*Record{{Kind: Stopped}}); err == nil {
+		if err := r.Commit([]*journal.Record{{Kind: journal.Stopped}}); err == nil {
 			t.Errorf("%s: it takes records", c.query)
 		}
 		must(t, r.Close())
@@ -330,11 +331,11 @@ func TestNotesOfOthersAreNoHarm(t *testing.T) {
 	k := newKeys(t, s)
 	r := underWay(t, s, k)
 	for i := range 2 * maxDoubts {
-		must(t, s.Note(r.ID(), &Record{Kind: Revealed}))
+		must(t, s.Note(r.ID(), &journal.Record{Kind: journal.Revealed}))
 		commit(t, r, intent(r, int64(10+i), 1, 0, canary))
 		must(t, r.Intact())
 	}
-	must(t, s.Note(r.ID(), &Record{Kind: Reported}))
+	must(t, s.Note(r.ID(), &journal.Record{Kind: journal.Reported}))
 	must(t, r.Confirm())
 	must(t, r.Close())
 	audited(t, s, r.ID(), "")
@@ -364,13 +365,13 @@ func TestRunIsOneWholeFileWhenNobodyHasItOpen(t *testing.T) {
 	}
 	must(t, r.Close())
 	look("applying")
-	must(t, s.Note(id, &Record{Kind: Revealed}))
+	must(t, s.Note(id, &journal.Record{Kind: journal.Revealed}))
 	look("a note")
 	ro, err := s.ReadWith(id, k)
 	must(t, err)
 	_, err = ro.Counts()
 	must(t, err)
-	must(t, s.Note(id, &Record{Kind: Revealed}))
+	must(t, s.Note(id, &journal.Record{Kind: journal.Revealed}))
 	_, err = ro.Prove("user-1")
 	must(t, err)
 	must(t, ro.Close())
@@ -533,7 +534,7 @@ func TestRunThatWasMovedSaysSo(t *testing.T) {
 				r, err := d.Freeze([]WavePlan{{Name: "all"}})
 				must(t, err)
 				if state == "applied" {
-					commit(t, r, &Record{Kind: Started, Detail: Detail{Host: "test host", OSUser: "ann"}})
+					commit(t, r, &journal.Record{Kind: journal.Started, Detail: journal.Detail{Host: "test host", OSUser: "ann"}})
 				}
 				must(t, r.Close())
 				there := c.move(t, s, r.ID())
@@ -568,7 +569,7 @@ func TestRunFromBeforePlacesWereKeptStaysUsable(t *testing.T) {
 	must(t, os.Remove(s.homeFile()))
 	r, err := opened(t, s.dir, "another host").Lock(id, k)
 	must(t, err)
-	commit(t, r, &Record{Kind: Started, Detail: Detail{Host: "another host"}})
+	commit(t, r, &journal.Record{Kind: journal.Started, Detail: journal.Detail{Host: "another host"}})
 	must(t, r.Close())
 	if _, err := s.Lock(id, k); !errors.As(err, new(*MovedError)) {
 		t.Fatalf("Lock() on the first host again = %v, want that it was moved", err)

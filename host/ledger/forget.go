@@ -3,6 +3,8 @@ package ledger
 import (
 	"errors"
 	"fmt"
+
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // Forget destroys the run's data key in this ledger, so that nobody opens its
@@ -46,7 +48,7 @@ func (w *writer) destroyKey() error {
 		return err
 	}
 	now := w.run.store.now()
-	rec := &Record{Kind: Forgot, Detail: Detail{OSUser: w.run.store.osUser, Host: w.run.store.host}}
+	rec := &journal.Record{Kind: journal.Forgot, Detail: journal.Detail{OSUser: w.run.store.osUser, Host: w.run.store.host}}
 	if err := w.append(rec, now); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (w *writer) destroyKey() error {
 	if err := w.db.run("DELETE FROM key"); err != nil { // overwrites its bytes with zeros
 		return err
 	}
-	return w.headNow(now, []*Record{rec})
+	return w.headNow(now, []*journal.Record{rec})
 }
 
 // foldIn folds the run in, which overwrites what is left of the key.

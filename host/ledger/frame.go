@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -39,7 +40,7 @@ const sumSize = 8
 // the run. detail is the JSON of a Detail without what stands in the public
 // part, or empty.
 type frame struct {
-	Kind    Kind
+	Kind    journal.Kind
 	Index   int64
 	At      int64
 	User    int64
@@ -65,7 +66,7 @@ type frame struct {
 var ErrFrame = errors.New("not a record")
 
 // frameOf turns a record into its frame.
-func frameOf(r *Record) (frame, error) {
+func frameOf(r *journal.Record) (frame, error) {
 	d := r.Detail
 	f := frame{Kind: r.Kind, Index: r.Index, At: r.At.UnixMicro(), User: r.User, Step: int64(r.Step), Try: int64(r.Try),
 		Origin: int64(r.Origin), Outcome: r.Outcome, Attempt: int64(d.Attempt), Verb: r.Verb, Backend: r.Backend, Cred: r.Cred,
@@ -83,8 +84,8 @@ func frameOf(r *Record) (frame, error) {
 }
 
 // record turns a frame into its record.
-func (f *frame) record() (Record, error) {
-	r := Record{Kind: f.Kind, Index: f.Index, At: time.UnixMicro(f.At).UTC(), User: f.User, Step: int(f.Step), Try: int(f.Try),
+func (f *frame) record() (journal.Record, error) {
+	r := journal.Record{Kind: f.Kind, Index: f.Index, At: time.UnixMicro(f.At).UTC(), User: f.User, Step: int(f.Step), Try: int(f.Try),
 		Origin: int(f.Origin), Outcome: f.Outcome, Verb: f.Verb, Backend: f.Backend, Cred: f.Cred, Code: sdk.Code(f.Code),
 		Sealed: f.Sealed, SealedOld: f.Old, Account: f.Account}
 	if len(f.Detail) > 0 {
@@ -92,7 +93,7 @@ func (f *frame) record() (Record, error) {
 			return r, fmt.Errorf("%w: detail: %v", ErrFrame, err)
 		}
 	}
-	r.Detail.Attempt, r.Detail.Status, r.Detail.Digest = int(f.Attempt), Status(f.Status), f.Digest
+	r.Detail.Attempt, r.Detail.Status, r.Detail.Digest = int(f.Attempt), journal.Status(f.Status), f.Digest
 	return r, nil
 }
 
@@ -214,7 +215,7 @@ func (d *decoder) split(b []byte) (f frame, public, private int, err error) {
 	if r.byte() != frameVersion {
 		return f, 0, 0, ErrFrame
 	}
-	f.Kind = Kind(r.byte())
+	f.Kind = journal.Kind(r.byte())
 	f.Index, f.At = r.uint(), r.int()
 	f.User, f.Step, f.Try, f.Origin = r.uint(), r.uint(), r.uint(), r.uint()
 	f.Outcome = sdk.Outcome(r.byte())
@@ -234,10 +235,10 @@ func (d *decoder) split(b []byte) (f frame, public, private int, err error) {
 }
 
 // record decodes a stored record.
-func (d *decoder) record(b []byte) (Record, error) {
+func (d *decoder) record(b []byte) (journal.Record, error) {
 	f, _, _, err := d.split(b)
 	if err != nil {
-		return Record{}, err
+		return journal.Record{}, err
 	}
 	return f.record()
 }

@@ -13,23 +13,24 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
 // anyRecord draws a record with every field in use now and then.
-func anyRecord(t *rapid.T) Record {
+func anyRecord(t *rapid.T) journal.Record {
 	text := rapid.SampledFrom([]string{"", "a", "set", canary, "\x00\xff", "Ann@Example.org"})
 	number := rapid.SampledFrom([]int{0, 1, 2, 127, 128, 1 << 40})
 	blob := rapid.SampledFrom([][]byte{nil, {0}, bytes.Repeat([]byte{7}, 300)})
 	yes := rapid.Bool().Draw(t, "must change")
-	r := Record{Kind: Kind(rapid.IntRange(1, 16).Draw(t, "kind")), Index: int64(number.Draw(t, "index")),
+	r := journal.Record{Kind: journal.Kind(rapid.IntRange(1, 16).Draw(t, "kind")), Index: int64(number.Draw(t, "index")),
 		At:   time.UnixMicro(rapid.Int64Range(-1<<50, 1<<53).Draw(t, "at")).UTC(),
 		User: int64(number.Draw(t, "user")), Step: number.Draw(t, "step"), Try: number.Draw(t, "try"), Origin: number.Draw(t, "origin"),
 		Verb: text.Draw(t, "verb"), Backend: text.Draw(t, "backend"), Account: text.Draw(t, "account"), Cred: text.Draw(t, "cred"),
 		Outcome: sdk.Outcome(rapid.IntRange(0, 3).Draw(t, "outcome")), Code: sdk.Code(text.Draw(t, "code")),
 		Sealed: blob.Draw(t, "sealed"), SealedOld: blob.Draw(t, "old")}
 	r.Detail.Attempt = number.Draw(t, "attempt")
-	r.Detail.Status = Status(text.Draw(t, "status"))
+	r.Detail.Status = journal.Status(text.Draw(t, "status"))
 	r.Detail.Digest = text.Draw(t, "digest")
 	if rapid.Bool().Draw(t, "detail") {
 		r.Detail.Message = canary
@@ -63,8 +64,8 @@ func TestRecordSurvivesItsFrame(t *testing.T) {
 }
 
 func TestEmptyDetailIsOneWithoutAField(t *testing.T) {
-	v := reflect.ValueOf(&Detail{}).Elem()
-	if !v.Addr().Interface().(*Detail).Empty() {
+	v := reflect.ValueOf(&journal.Detail{}).Elem()
+	if !v.Addr().Interface().(*journal.Detail).Empty() {
 		t.Fatal("an empty Detail is not empty")
 	}
 	for i := range v.NumField() {
@@ -86,14 +87,14 @@ func TestEmptyDetailIsOneWithoutAField(t *testing.T) {
 		default:
 			t.Fatalf("a field of kind %s: teach empty and this test", f.Kind())
 		}
-		if d.Addr().Interface().(*Detail).Empty() {
+		if d.Addr().Interface().(*journal.Detail).Empty() {
 			t.Errorf("a Detail with %s alone counts as empty: it would be lost", v.Type().Field(i).Name)
 		}
 	}
 }
 
 func TestRecordWithANegativeNumberHasNoFrame(t *testing.T) {
-	for _, r := range []Record{{User: -1}, {Step: -1}, {Try: -1}, {Origin: -1}, {Detail: Detail{Attempt: -1}}} {
+	for _, r := range []journal.Record{{User: -1}, {Step: -1}, {Try: -1}, {Origin: -1}, {Detail: journal.Detail{Attempt: -1}}} {
 		if _, err := frameOf(&r); err == nil {
 			t.Errorf("frameOf(%+v) gave no error", r)
 		}
@@ -103,7 +104,7 @@ func TestRecordWithANegativeNumberHasNoFrame(t *testing.T) {
 func TestLeafIsOfPublicPartAndCommitment(t *testing.T) {
 	key := namesKey{3}
 	enc := encoder{key: &key}
-	f, err := frameOf(&Record{Kind: Intent, Index: 5, User: 2, Account: "ann", Sealed: []byte("s")})
+	f, err := frameOf(&journal.Record{Kind: journal.Intent, Index: 5, User: 2, Account: "ann", Sealed: []byte("s")})
 	must(t, err)
 	_, got := enc.stored(nil, &f)
 	hidden := enc.commitment(key.recordSalt(5), f.appendPrivate(nil))
@@ -116,11 +117,11 @@ func TestLeafIsOfPublicPartAndCommitment(t *testing.T) {
 // bytes, but for the sum behind it.
 func FuzzFrame(f *testing.F) {
 	enc := encoder{key: &namesKey{1}}
-	for _, r := range []Record{
+	for _, r := range []journal.Record{
 		{},
-		{Kind: Intent, Index: 300, User: 1, Step: 2, Try: 1, Verb: "set", Backend: "b", Account: "ann", Cred: "sip", Sealed: []byte("sealed"), SealedOld: []byte("old")},
-		{Kind: Outcome, Index: 1 << 40, User: 9, Outcome: sdk.Refused, Code: sdk.PolicyViolation, Detail: Detail{Message: canary, Attempt: 3}},
-		{Kind: Finished, User: 1, Detail: Detail{Status: Done}, At: time.UnixMicro(-5)},
+		{Kind: journal.Intent, Index: 300, User: 1, Step: 2, Try: 1, Verb: "set", Backend: "b", Account: "ann", Cred: "sip", Sealed: []byte("sealed"), SealedOld: []byte("old")},
+		{Kind: journal.Outcome, Index: 1 << 40, User: 9, Outcome: sdk.Refused, Code: sdk.PolicyViolation, Detail: journal.Detail{Message: canary, Attempt: 3}},
+		{Kind: journal.Finished, User: 1, Detail: journal.Detail{Status: journal.Done}, At: time.UnixMicro(-5)},
 	} {
 		x, err := frameOf(&r)
 		must(f, err)
@@ -190,7 +191,7 @@ func TestNumberHasOneEncoding(t *testing.T) {
 // TestFrameIsWholeOrNone: what lacks a byte, or has one more, is no record.
 func TestFrameIsWholeOrNone(t *testing.T) {
 	enc := encoder{key: &namesKey{1}}
-	f, err := frameOf(&Record{Kind: Intent, User: 1, Step: 1, Verb: "set", Account: "ann", Sealed: []byte("x")})
+	f, err := frameOf(&journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: "set", Account: "ann", Sealed: []byte("x")})
 	must(t, err)
 	body, _ := enc.stored(nil, &f)
 	var dec decoder

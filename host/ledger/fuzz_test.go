@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -88,7 +89,7 @@ func FuzzCheckpoint(f *testing.F) {
 
 func FuzzHeader(f *testing.F) {
 	h := Header{ID: "rabc", Script: "x.star", ScriptText: []byte("text"), Modules: []Module{{Name: "m", Text: []byte("y")}}, Params: map[string]string{"a": "b"},
-		Backends: []BackendPin{{Name: "ldap", Label: "l", Config: "{}"}}, Sources: []SourcePin{{Name: "u.csv", SHA256: "00"}}}
+		Backends: []journal.BackendPin{{Name: "ldap", Label: "l", Config: "{}"}}, Sources: []SourcePin{{Name: "u.csv", SHA256: "00"}}}
 	text, _, err := h.encode()
 	if err != nil {
 		f.Fatal(err)
@@ -144,7 +145,7 @@ func FuzzBundle(f *testing.F) {
 		var out bytes.Buffer
 		must(f, r.Export(&out, o))
 		bundles = append(bundles, out.Bytes())
-		_, err := VerifyBundle(bytes.NewReader(out.Bytes()), key, func(rec Record) error { true1[text(f, rec)] = true; return nil })
+		_, err := VerifyBundle(bytes.NewReader(out.Bytes()), key, func(rec journal.Record) error { true1[text(f, rec)] = true; return nil })
 		must(f, err)
 	}
 	must(f, r.Close())
@@ -155,7 +156,7 @@ func FuzzBundle(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which int, drawn []byte) {
 		changed := edits(bundles[(which%len(bundles)+len(bundles))%len(bundles)], drawn)
 		var shown []string
-		b, err := VerifyBundle(bytes.NewReader(changed), key, func(rec Record) error { shown = append(shown, text(t, rec)); return nil })
+		b, err := VerifyBundle(bytes.NewReader(changed), key, func(rec journal.Record) error { shown = append(shown, text(t, rec)); return nil })
 		if err != nil || !b.OK {
 			return
 		}
@@ -167,7 +168,7 @@ func FuzzBundle(f *testing.F) {
 	})
 }
 
-func text(t bench, rec Record) string {
+func text(t bench, rec journal.Record) string {
 	b, err := json.Marshal(rec)
 	must(t, err)
 	return string(b)
@@ -176,9 +177,9 @@ func text(t bench, rec Record) string {
 // fuzzedRun is a small run with something of everything.
 func fuzzedRun(t bench, s *Store) *Run {
 	r := newRun(t, s, newKeys(t, s), 4)
-	commit(t, r, &Record{Kind: Started, Detail: Detail{Host: "test host"}}, intent(r, 1, 1, 0, canary), outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""))
-	commit(t, r, intent(r, 2, 1, 0, canary), outcome(2, 1, 0, sdk.Refused, sdk.PolicyViolation), finished(2, Failed, sdk.PolicyViolation), intent(r, 3, 1, 0, canary))
-	commit(t, r, &Record{Kind: Ended, Detail: Detail{State: StateStopped}})
+	commit(t, r, &journal.Record{Kind: journal.Started, Detail: journal.Detail{Host: "test host"}}, intent(r, 1, 1, 0, canary), outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, ""))
+	commit(t, r, intent(r, 2, 1, 0, canary), outcome(2, 1, 0, sdk.Refused, sdk.PolicyViolation), finished(2, journal.Failed, sdk.PolicyViolation), intent(r, 3, 1, 0, canary))
+	commit(t, r, &journal.Record{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateStopped}})
 	return r
 }
 
@@ -215,7 +216,7 @@ func FuzzLedgerFile(f *testing.F) {
 		}
 		if r, err := to.LockMoved(id, k); err == nil {
 			_, _ = r.OpenUsers(0, 0, 10)
-			_ = r.Commit([]*Record{intent(r, 4, 1, 0, canary)})
+			_ = r.Commit([]*journal.Record{intent(r, 4, 1, 0, canary)})
 			_ = r.Confirm()
 			must(t, r.Close())
 		}

@@ -6,21 +6,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // Header is what a run was planned from. It never changes; its digest stands
 // in the run's first record.
 type Header struct {
-	ID         string            `json:"id"`
-	Script     string            `json:"script"`
-	ScriptText []byte            `json:"script_text,omitempty"`
-	Modules    []Module          `json:"modules,omitempty"`
-	Params     map[string]string `json:"params,omitempty"`
-	Backends   []BackendPin      `json:"backends,omitempty"`
-	Sources    []SourcePin       `json:"sources,omitempty"`
-	Schema     []byte            `json:"schema,omitempty"`   // of the source, opaque here
-	Waves      []byte            `json:"waves,omitempty"`    // the rules of the waves, opaque here
-	Settings   []byte            `json:"settings,omitempty"` // opaque here
+	ID         string               `json:"id"`
+	Script     string               `json:"script"`
+	ScriptText []byte               `json:"script_text,omitempty"`
+	Modules    []Module             `json:"modules,omitempty"`
+	Params     map[string]string    `json:"params,omitempty"`
+	Backends   []journal.BackendPin `json:"backends,omitempty"`
+	Sources    []SourcePin          `json:"sources,omitempty"`
+	Schema     []byte               `json:"schema,omitempty"`   // of the source, opaque here
+	Waves      []byte               `json:"waves,omitempty"`    // the rules of the waves, opaque here
+	Settings   []byte               `json:"settings,omitempty"` // opaque here
 
 	Requestor    string    `json:"requestor,omitempty"`
 	SourceSystem string    `json:"source_system,omitempty"`

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -181,11 +182,11 @@ func (r *Run) Checkpoint() (string, error) {
 
 // headNow signs a head if the last one is a while ago or the records say that
 // something has come to an end.
-func (w *writer) headNow(now time.Time, recs []*Record) error {
+func (w *writer) headNow(now time.Time, recs []*journal.Record) error {
 	due := now.Sub(w.signed) >= headEvery
 	for _, r := range recs {
 		switch r.Kind {
-		case Held, Approved, Stopped, Ended, Revealed, Reported, Accepted, Forgot:
+		case journal.Held, journal.Approved, journal.Stopped, journal.Ended, journal.Revealed, journal.Reported, journal.Accepted, journal.Forgot:
 			due = true
 		}
 	}

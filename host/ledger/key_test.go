@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"golang.org/x/mod/sumdb/note"
 )
 
@@ -59,7 +60,7 @@ func TestCommitThatCannotBeSignedIsNone(t *testing.T) {
 	again, err := s.Lock(r.ID(), k)
 	must(t, err)
 	defer again.Close()
-	if err := again.Commit([]*Record{{Kind: Revealed}}); err == nil {
+	if err := again.Commit([]*journal.Record{{Kind: journal.Revealed}}); err == nil {
 		t.Error("Commit() gave no error")
 	}
 	if a, err := s.Verify(r.ID(), ""); err != nil || a.Size != 2 {

@@ -62,21 +62,21 @@ func planned(i int) PlannedUser {
 }
 
 // intent is one of a set, sealed.
-func intent(r *Run, user int64, step, try int, value string) *Record {
-	return &Record{Kind: Intent, User: user, Step: step, Try: try, Verb: "set", Backend: "b", Account: fmt.Sprintf("user-%d", user),
+func intent(r *Run, user int64, step, try int, value string) *journal.Record {
+	return &journal.Record{Kind: journal.Intent, User: user, Step: step, Try: try, Verb: "set", Backend: "b", Account: fmt.Sprintf("user-%d", user),
 		Sealed: r.Seal(user, step, try, "value", secret.New(value))}
 }
 
-func outcome(user int64, step, try int, o sdk.Outcome, c sdk.Code) *Record {
-	return &Record{Kind: Outcome, User: user, Step: step, Try: try, Verb: "set", Backend: "b", Account: fmt.Sprintf("user-%d", user),
-		Outcome: o, Code: c, Detail: Detail{Attempt: 1}}
+func outcome(user int64, step, try int, o sdk.Outcome, c sdk.Code) *journal.Record {
+	return &journal.Record{Kind: journal.Outcome, User: user, Step: step, Try: try, Verb: "set", Backend: "b", Account: fmt.Sprintf("user-%d", user),
+		Outcome: o, Code: c, Detail: journal.Detail{Attempt: 1}}
 }
 
-func finished(user int64, s Status, c sdk.Code) *Record {
-	return &Record{Kind: Finished, User: user, Code: c, Detail: Detail{Status: s, Attempt: 1}}
+func finished(user int64, s journal.Status, c sdk.Code) *journal.Record {
+	return &journal.Record{Kind: journal.Finished, User: user, Code: c, Detail: journal.Detail{Status: s, Attempt: 1}}
 }
 
-func commit(t bench, r *Run, recs ...*Record) {
+func commit(t bench, r *Run, recs ...*journal.Record) {
 	t.Helper()
 	must(t, r.Commit(recs))
 }
@@ -85,9 +85,9 @@ func TestAppliedUserIsFoundAgain(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := newRun(t, s, k, 3)
-	commit(t, r, &Record{Kind: Started, Detail: Detail{Command: "run"}})
+	commit(t, r, &journal.Record{Kind: journal.Started, Detail: journal.Detail{Command: "run"}})
 	commit(t, r, intent(r, 1, 1, 0, canary))
-	commit(t, r, outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""))
+	commit(t, r, outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, ""))
 	got, err := r.Counts()
 	must(t, err)
 	if want := (Counts{Total: 3, Done: 1, Pending: 2}); got != want {
@@ -102,7 +102,7 @@ func TestAppliedUserIsFoundAgain(t *testing.T) {
 	defer again.Close()
 	u, err := again.User("USER-1")
 	must(t, err)
-	if len(u.History) != 3 || u.Status != Done {
+	if len(u.History) != 3 || u.Status != journal.Done {
 		t.Fatalf("User() = %+v", u)
 	}
 	list := Candidates(u.History)
@@ -116,7 +116,7 @@ func TestAppliedUserIsFoundAgain(t *testing.T) {
 	}
 	st, err := again.State()
 	must(t, err)
-	if st != StateInterrupted {
+	if st != journal.StateInterrupted {
 		t.Fatalf("State() = %s, want interrupted", st)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -32,7 +33,7 @@ func crashed(t bench, s *Store) *Store {
 
 // modelUser is what the model knows of one user.
 type modelUser struct {
-	status  Status
+	status  journal.Status
 	records int
 	tries   map[int]sdk.Outcome // -1 as Outcome(255): open
 	order   []int
@@ -58,7 +59,7 @@ func (m *model) draw(n int, label string) int { return rapid.IntRange(0, n-1).Dr
 
 // legal draws a record that fits, and what it does to the model; nil if what
 // was drawn does not.
-func (m *model) legal() *Record {
+func (m *model) legal() *journal.Record {
 	pos := m.draw(len(m.users), "user")
 	u, user := m.users[pos], int64(pos+1)
 	switch m.draw(6, "record") {
@@ -80,7 +81,7 @@ func (m *model) legal() *Record {
 			}
 		}
 	case 3:
-		if s := rapid.SampledFrom([]Status{Done, Failed, Partial, Unresolved, Skipped}).Draw(m.t, "status"); u.status == "" && u.mayBe(s) {
+		if s := rapid.SampledFrom([]journal.Status{journal.Done, journal.Failed, journal.Partial, journal.Unresolved, journal.Skipped}).Draw(m.t, "status"); u.status == "" && u.mayBe(s) {
 			u.status = s
 			u.records++
 			return finished(user, s, "Code")
@@ -89,21 +90,21 @@ func (m *model) legal() *Record {
 		if u.status != "" {
 			u.status = ""
 			u.records++
-			return &Record{Kind: Reopened, User: user}
+			return &journal.Record{Kind: journal.Reopened, User: user}
 		}
 	case 5:
 		m.hold = !m.hold
 		if m.hold {
-			return &Record{Kind: Held, Detail: Detail{Wave: "one"}}
+			return &journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: "one"}}
 		}
-		return &Record{Kind: Approved}
+		return &journal.Record{Kind: journal.Approved}
 	}
 	return nil
 }
 
 // mayBe reports whether the user may end with the status: a value that may be in
 // force makes it unknown, one that is forbids that it was skipped.
-func (u *modelUser) mayBe(s Status) bool {
+func (u *modelUser) mayBe(s journal.Status) bool {
 	applied, unsettled := false, false
 	for _, try := range u.order {
 		switch u.tries[try] {
@@ -113,12 +114,12 @@ func (u *modelUser) mayBe(s Status) bool {
 			unsettled = true
 		}
 	}
-	return (s == Unresolved || !unsettled) && (s != Skipped || !applied)
+	return (s == journal.Unresolved || !unsettled) && (s != journal.Skipped || !applied)
 }
 
 // commit appends some legal records at once.
 func (m *model) commit() {
-	var recs []*Record
+	var recs []*journal.Record
 	for range 1 + m.draw(50, "group") {
 		if r := m.legal(); r != nil {
 			recs = append(recs, r)
@@ -131,7 +132,7 @@ func (m *model) commit() {
 // contradict tries a group that ends in a record that does not fit: nothing of
 // it may be there.
 func (m *model) contradict() {
-	recs := []*Record{{Kind: Started}, outcome(1, 7, 0, sdk.Applied, "")}
+	recs := []*journal.Record{{Kind: journal.Started}, outcome(1, 7, 0, sdk.Applied, "")}
 	if err := m.run.Commit(recs); !errors.Is(err, ErrContradiction) {
 		m.t.Fatalf("Commit() = %v, want a contradiction", err)
 	}
@@ -202,9 +203,9 @@ func (m *model) check() {
 		i++
 		status := want.status
 		if status == "" {
-			status = Pending
+			status = journal.Pending
 			if m.hold && u.WaveName == "two" {
-				status = HeldPending
+				status = journal.HeldPending
 			}
 		}
 		if u.Status != status || len(u.History) != want.records {
@@ -223,15 +224,15 @@ func (m *model) counts() Counts {
 	c := Counts{Total: int64(len(m.users))}
 	for i, u := range m.users {
 		switch u.status {
-		case Done:
+		case journal.Done:
 			c.Done++
-		case Failed:
+		case journal.Failed:
 			c.Failed++
-		case Partial:
+		case journal.Partial:
 			c.Partial++
-		case Unresolved:
+		case journal.Unresolved:
 			c.Unknown++
-		case Skipped:
+		case journal.Skipped:
 			c.Skipped++
 		default:
 			if m.hold && i >= len(m.users)/2 {

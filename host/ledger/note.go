@@ -3,13 +3,15 @@ package ledger
 import (
 	"fmt"
 	"os"
+
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // Note records an act on a run by a process that does not apply it: that it
 // revealed values, or wrote a report. It is durable when Note returns, and
 // works while another process applies the run.
-func (s *Store) Note(id string, rec *Record) error {
-	if rec.Kind != Revealed && rec.Kind != Reported {
+func (s *Store) Note(id string, rec *journal.Record) error {
+	if rec.Kind != journal.Revealed && rec.Kind != journal.Reported {
 		return fmt.Errorf("run %s: a record of kind %d needs the run's lock", id, rec.Kind)
 	}
 	r, err := s.Read(id)
@@ -34,7 +36,7 @@ func (s *Store) Note(id string, rec *Record) error {
 	if err := w.db.run(othersFold); err != nil {
 		return ofRun(id, err)
 	}
-	if err := w.commit([]*Record{rec}); err != nil {
+	if err := w.commit([]*journal.Record{rec}); err != nil {
 		return ofRun(id, err)
 	}
 	return nil

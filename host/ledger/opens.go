@@ -1,6 +1,10 @@
 package ledger
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/rekey-host/rekey/host/journal"
+)
 
 // OpenAll opens every sealed value of the run's records, and its rows through
 // cells, and adds to the audit what does not open. It shows nothing. It returns
@@ -23,7 +27,7 @@ func (r *Run) OpenAll(a *Audit, cells func(User) error) (opened int64, err error
 }
 
 // openRecord opens the values of one record.
-func (r *Run) openRecord(a *Audit, u *User, rec *Record) (opened int64) {
+func (r *Run) openRecord(a *Audit, u *User, rec *journal.Record) (opened int64) {
 	for _, part := range []struct {
 		role   string
 		sealed []byte

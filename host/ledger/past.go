@@ -142,10 +142,10 @@ func (p *pastRun) find(account, cred string) (*journal.Candidate, time.Time, err
 }
 
 // appliedAt is the time of the outcome that applied the candidate.
-func appliedAt(history []Record, c journal.Candidate) time.Time {
+func appliedAt(history []journal.Record, c journal.Candidate) time.Time {
 	at := c.Record.At
 	for _, r := range history {
-		if r.Kind == Outcome && r.Step == c.Step && r.Try == c.Try {
+		if r.Kind == journal.Outcome && r.Step == c.Step && r.Try == c.Try {
 			at = r.At
 		}
 	}
@@ -153,7 +153,7 @@ func appliedAt(history []Record, c journal.Candidate) time.Time {
 }
 
 // history reads one user's records.
-func (r *Run) history(pos int64) ([]Record, error) {
+func (r *Run) history(pos int64) ([]journal.Record, error) {
 	list := []User{{Pos: pos}}
 	err := r.reading(func(c *conn) error {
 		h, err := r.histories(c)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"unicode/utf16"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -34,7 +35,7 @@ func everything(t bench, s *Store) (Keys, *Run) {
 	rec.Verb, rec.SealedOld = "change", r.Seal(1, 1, 0, "old", secret.New(canary))
 	done := outcome(1, 1, 0, sdk.Applied, "")
 	done.Verb = "change"
-	commit(t, r, rec, done, finished(1, Done, ""), &Record{Kind: Ended, Detail: Detail{State: StateFinished}})
+	commit(t, r, rec, done, finished(1, journal.Done, ""), &journal.Record{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateFinished}})
 	must(t, s.Wrote("/out/passwords.csv", "digest", "report"))
 	other, err := s.Draft(Header{Script: "other.star"}, k)
 	must(t, err)
@@ -224,11 +225,11 @@ func TestForgottenKeyLeavesNoByte(t *testing.T) {
 	if err := r.Forget(); err == nil {
 		t.Fatal("Forget() of a run with pending users gave no error")
 	}
-	commit(t, r, intent(r, 1, 1, 0, canary), outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""), finished(2, Unresolved, ""))
+	commit(t, r, intent(r, 1, 1, 0, canary), outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, ""), finished(2, journal.Unresolved, ""))
 	if err := r.Forget(); err == nil {
 		t.Fatal("Forget() of a run with unknown users gave no error")
 	}
-	commit(t, r, &Record{Kind: Reopened, User: 2}, finished(2, Failed, "X"))
+	commit(t, r, &journal.Record{Kind: journal.Reopened, User: 2}, finished(2, journal.Failed, "X"))
 	if n := keyBytes(t, s, wrapped); n == 0 {
 		t.Fatal("the key is in no file before: the test shows nothing")
 	}
@@ -243,7 +244,7 @@ func TestForgottenKeyLeavesNoByte(t *testing.T) {
 	must(t, r.Forget()) // again
 	r = reopened(t, s, k, r)
 	forgotten(t, s, k, r)
-	if err := r.Commit([]*Record{{Kind: Reopened, User: 1}, {Kind: Intent, User: 1, Step: 2, Verb: "set", Sealed: []byte("x")}}); err == nil {
+	if err := r.Commit([]*journal.Record{{Kind: journal.Reopened, User: 1}, {Kind: journal.Intent, User: 1, Step: 2, Verb: "set", Sealed: []byte("x")}}); err == nil {
 		t.Fatal("an intent is taken although its value could not be sealed")
 	}
 }
@@ -283,7 +284,7 @@ func TestForgetThatDiedBeforeTheEndIsCompletedByTheNextLock(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := newRun(t, s, k, 1)
-	commit(t, r, finished(1, Done, ""))
+	commit(t, r, finished(1, journal.Done, ""))
 	var wrapped []byte
 	must(t, r.reading(func(c *conn) error {
 		found, err := c.one("SELECT wrapped FROM key")

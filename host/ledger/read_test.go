@@ -15,13 +15,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
 func TestReadersSeeWholeCommitsWhileARunIsApplied(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 400)
-	commit(t, r, &Record{Kind: Started})
+	commit(t, r, &journal.Record{Kind: journal.Started})
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	failures := make(chan error, 4)
@@ -29,8 +30,8 @@ func TestReadersSeeWholeCommitsWhileARunIsApplied(t *testing.T) {
 		readers.Go(func() { failures <- readUntil(s, r.ID(), stop) })
 	}
 	for user := int64(1); user <= 400; user += 2 {
-		commit(t, r, intent(r, user, 1, 0, "x"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, Done, ""),
-			intent(r, user+1, 1, 0, "x"), outcome(user+1, 1, 0, sdk.Refused, sdk.Conflict), finished(user+1, Failed, sdk.Conflict))
+		commit(t, r, intent(r, user, 1, 0, "x"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, journal.Done, ""),
+			intent(r, user+1, 1, 0, "x"), outcome(user+1, 1, 0, sdk.Refused, sdk.Conflict), finished(user+1, journal.Failed, sdk.Conflict))
 	}
 	close(stop)
 	readers.Wait()
@@ -68,11 +69,11 @@ func readOnce(s *Store, r *Run) error {
 	if c.Done != c.Failed {
 		return fmt.Errorf("Counts() = %+v", c)
 	}
-	if st, err := r.State(); err != nil || st != StateRunning {
+	if st, err := r.State(); err != nil || st != journal.StateRunning {
 		return fmt.Errorf("State() = %s, %v, want running", st, err)
 	}
 	n := int64(0)
-	err = r.Each(Filter{Status: []Status{Done}}, OrderApply, func(u User) error {
+	err = r.Each(Filter{Status: []journal.Status{journal.Done}}, OrderApply, func(u User) error {
 		n++
 		if len(u.History) != 3 {
 			return fmt.Errorf("user %q is done with %d records", u.Key, len(u.History))
@@ -110,14 +111,14 @@ func mixed(t bench, s *Store, k Keys, n int) *Run {
 	r, err := d.Freeze([]WavePlan{{Name: "even"}, {Name: "odd"}})
 	must(t, err)
 	t.Cleanup(func() { r.Close() })
-	var recs []*Record
+	var recs []*journal.Record
 	must(t, r.Each(Filter{}, OrderApply, func(u User) error {
 		switch {
-		case u.Status == Skipped:
+		case u.Status == journal.Skipped:
 		case u.Seq%4 == 0:
-			recs = append(recs, intent(r, u.Pos, 1, 0, "x"), outcome(u.Pos, 1, 0, sdk.Applied, ""), finished(u.Pos, Done, ""))
+			recs = append(recs, intent(r, u.Pos, 1, 0, "x"), outcome(u.Pos, 1, 0, sdk.Applied, ""), finished(u.Pos, journal.Done, ""))
 		case u.Seq%4 == 1:
-			f := finished(u.Pos, Failed, sdk.AccountNotFound)
+			f := finished(u.Pos, journal.Failed, sdk.AccountNotFound)
 			f.Detail.Message = "not there"
 			recs = append(recs, intent(r, u.Pos, 1, 0, "x"), outcome(u.Pos, 1, 0, sdk.Refused, sdk.AccountNotFound), f)
 		case u.Seq%4 == 2:
@@ -135,16 +136,16 @@ func TestFilterSelects(t *testing.T) {
 	k := newKeys(t, s)
 	const n = 5000
 	r := mixed(t, s, k, n)
-	class := func(i int) Status {
+	class := func(i int) journal.Status {
 		switch {
 		case i%10 == 0:
-			return Skipped
+			return journal.Skipped
 		case i%4 == 0:
-			return Done
+			return journal.Done
 		case i%4 == 1:
-			return Failed
+			return journal.Failed
 		}
-		return Pending
+		return journal.Pending
 	}
 	for _, c := range []struct {
 		name   string
@@ -152,17 +153,17 @@ func TestFilterSelects(t *testing.T) {
 		want   func(i int) bool
 	}{
 		{"all", Filter{}, func(int) bool { return true }},
-		{"failed", Filter{Status: []Status{Failed}}, func(i int) bool { return class(i) == Failed }},
-		{"done or skipped", Filter{Status: []Status{Done, Skipped}}, func(i int) bool { return class(i) == Done || class(i) == Skipped }},
-		{"pending", Filter{Status: []Status{Pending}}, func(i int) bool { return class(i) == Pending }},
-		{"held", Filter{Status: []Status{HeldPending}}, func(int) bool { return false }},
-		{"a code", Filter{Codes: []string{"AccountNotFound", "Other"}}, func(i int) bool { return class(i) == Failed }},
+		{"failed", Filter{Status: []journal.Status{journal.Failed}}, func(i int) bool { return class(i) == journal.Failed }},
+		{"done or skipped", Filter{Status: []journal.Status{journal.Done, journal.Skipped}}, func(i int) bool { return class(i) == journal.Done || class(i) == journal.Skipped }},
+		{"pending", Filter{Status: []journal.Status{journal.Pending}}, func(i int) bool { return class(i) == journal.Pending }},
+		{"held", Filter{Status: []journal.Status{journal.HeldPending}}, func(int) bool { return false }},
+		{"a code", Filter{Codes: []string{"AccountNotFound", "Other"}}, func(i int) bool { return class(i) == journal.Failed }},
 		{"another code", Filter{Codes: []string{"Other"}}, func(int) bool { return false }},
 		{"keys", Filter{Keys: []string{"USER-7", "user-4000", "nobody"}}, func(i int) bool { return i == 7 || i == 4000 }},
 		{"a wave", Filter{Wave: "odd"}, func(i int) bool { return i%2 == 1 }},
 		{"no such wave", Filter{Wave: "x"}, func(int) bool { return false }},
-		{"failed of a wave", Filter{Status: []Status{Failed}, Wave: "even"}, func(int) bool { return false }},
-		{"few", Filter{Keys: []string{"user-1", "user-4999"}, Status: []Status{Failed, Pending}}, func(i int) bool { return i == 1 || i == 4999 }},
+		{"failed of a wave", Filter{Status: []journal.Status{journal.Failed}, Wave: "even"}, func(int) bool { return false }},
+		{"few", Filter{Keys: []string{"user-1", "user-4999"}, Status: []journal.Status{journal.Failed, journal.Pending}}, func(i int) bool { return i == 1 || i == 4999 }},
 	} {
 		for _, order := range []Order{OrderSource, OrderApply} {
 			for _, indexed := range []bool{false, true} {
@@ -181,7 +182,7 @@ func TestFilterSelects(t *testing.T) {
 	}
 }
 
-func checkEach(t *testing.T, r *Run, f Filter, order Order, n int, want func(int) bool, class func(int) Status) {
+func checkEach(t *testing.T, r *Run, f Filter, order Order, n int, want func(int) bool, class func(int) journal.Status) {
 	t.Helper()
 	var got []int
 	last := int64(0)
@@ -199,7 +200,7 @@ func checkEach(t *testing.T, r *Run, f Filter, order Order, n int, want func(int
 				t.Fatalf("user %q has a record of position %d, not %d", u.Key, rec.User, u.Pos)
 			}
 		}
-		if wantReason := map[Status]string{Failed: "not there", Skipped: "frozen"}[u.Status]; u.Reason != wantReason {
+		if wantReason := map[journal.Status]string{journal.Failed: "not there", journal.Skipped: "frozen"}[u.Status]; u.Reason != wantReason {
 			t.Fatalf("user %q: reason %q, want %q", u.Key, u.Reason, wantReason)
 		}
 		return nil
@@ -216,11 +217,11 @@ func checkEach(t *testing.T, r *Run, f Filter, order Order, n int, want func(int
 	}
 }
 
-func wantRecords(i int, s Status) int {
+func wantRecords(i int, s journal.Status) int {
 	switch {
-	case s == Done || s == Failed:
+	case s == journal.Done || s == journal.Failed:
 		return 3
-	case s == Pending && i%4 == 2:
+	case s == journal.Pending && i%4 == 2:
 		return 1
 	}
 	return 0
@@ -241,7 +242,7 @@ func TestOpenUsersComeInPagesWithTheirHistories(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := newRun(t, s, k, 30)
-	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, ""), finished(1, Done, ""), intent(r, 2, 1, 0, "x"), intent(r, 9, 1, 0, "x"))
+	commit(t, r, intent(r, 1, 1, 0, "x"), outcome(1, 1, 0, sdk.Applied, ""), finished(1, journal.Done, ""), intent(r, 2, 1, 0, "x"), intent(r, 9, 1, 0, "x"))
 	list, err := r.OpenUsers(0, 0, 5)
 	must(t, err)
 	if len(list) != 5 || list[0].Pos != 2 || len(list[0].History) != 0 || r.indexed() {
@@ -262,7 +263,7 @@ func TestOpenUsersComeInPagesWithTheirHistories(t *testing.T) {
 			}
 		}
 		if after == 9 {
-			commit(t, r, finished(10, Failed, "X"))
+			commit(t, r, finished(10, journal.Failed, "X"))
 		}
 	}
 	if d := cmp.Diff([]string{"user-2 1", "user-9 1"}, got); d != "" {
@@ -276,7 +277,7 @@ func TestOpenUsersComeInPagesWithTheirHistories(t *testing.T) {
 func TestIntentsComeInTheOrderOfTheLog(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 5)
-	unlock := &Record{Kind: Intent, User: 2, Step: 1, Verb: "unlock", Backend: "b", Account: "user-1"}
+	unlock := &journal.Record{Kind: journal.Intent, User: 2, Step: 1, Verb: "unlock", Backend: "b", Account: "user-1"}
 	commit(t, r, unlock, intent(r, 3, 1, 0, "x"), outcome(3, 1, 0, sdk.Applied, ""), intent(r, 1, 1, 0, "x"), intent(r, 3, 2, 0, "y"))
 	var got []string
 	must(t, r.Intents(func(backend, account, cred, _ string, user int64) error {
@@ -334,7 +335,7 @@ func readAll(dir, id string) error {
 		return err
 	}
 	defer r.Close()
-	if st, err := r.State(); err != nil || st != StatePlanned {
+	if st, err := r.State(); err != nil || st != journal.StatePlanned {
 		return fmt.Errorf("State() = %s, %v", st, err)
 	}
 	records := 0

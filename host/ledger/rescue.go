@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // Rest opens a run as Read does, for whoever wants what there is of it: where
@@ -469,14 +470,14 @@ func (c *copier) record(r row, sure bool) error {
 }
 
 // follow takes a record into account.
-func (c *copier) follow(r *Record) error {
+func (c *copier) follow(r *journal.Record) error {
 	was := noStatus
 	switch r.Kind {
-	case Finished:
+	case journal.Finished:
 		if _, err := c.to.exec("INSERT OR REPLACE INTO user VALUES (?,?,?,?)", r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1); err != nil {
 			return err
 		}
-	case Reopened:
+	case journal.Reopened:
 		n, err := c.to.count("SELECT status FROM user WHERE pos = ?", r.User)
 		if err != nil || n == 0 {
 			return err // how it had ended is lost

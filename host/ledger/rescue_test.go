@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -19,11 +20,11 @@ const damagedUsers = 300
 func largeRun(t *testing.T, s *Store, k Keys) string {
 	t.Helper()
 	r := newRun(t, s, k, damagedUsers)
-	commit(t, r, &Record{Kind: Started, Detail: Detail{Host: "test host"}})
+	commit(t, r, &journal.Record{Kind: journal.Started, Detail: journal.Detail{Host: "test host"}})
 	for u := int64(1); u < damagedUsers; u++ {
-		commit(t, r, intent(r, u, 1, 0, fmt.Sprintf("%s%d", canary, u)), outcome(u, 1, 0, sdk.Applied, ""), finished(u, Done, ""))
+		commit(t, r, intent(r, u, 1, 0, fmt.Sprintf("%s%d", canary, u)), outcome(u, 1, 0, sdk.Applied, ""), finished(u, journal.Done, ""))
 	}
-	commit(t, r, intent(r, damagedUsers, 1, 0, canary), &Record{Kind: Ended, Detail: Detail{State: StateStopped}})
+	commit(t, r, intent(r, damagedUsers, 1, 0, canary), &journal.Record{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateStopped}})
 	id := r.ID()
 	must(t, r.Close())
 	return id

@@ -12,6 +12,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -131,7 +132,7 @@ func (r *Run) moveIn(why string) error {
 	if why == "" {
 		return nil
 	}
-	return r.Commit([]*Record{{Kind: Accepted, Detail: Detail{Message: "moved: " + why, Home: home, Host: r.store.host, OSUser: r.store.osUser}}})
+	return r.Commit([]*journal.Record{{Kind: journal.Accepted, Detail: journal.Detail{Message: "moved: " + why, Home: home, Host: r.store.host, OSUser: r.store.osUser}}})
 }
 
 // openLocked opens a run whose lock is held. After an error the lock is free.
@@ -477,7 +478,7 @@ func (s *standing) decode(found row) error {
 // State tells where the run stands. A run that is Running without a living
 // process is interrupted; so is one that had ended, or was approved, and has
 // users to apply.
-func (r *Run) State() (State, error) {
+func (r *Run) State() (journal.State, error) {
 	s, err := r.standing()
 	if err != nil {
 		return "", err
@@ -553,7 +554,7 @@ func (r *Run) LastAt() (time.Time, error) {
 // Backends returns the backends as they were planned, or accepted since. What a
 // label reaches never changes once a value was sent there: what it reaches now
 // is what all its values belong to.
-func (r *Run) Backends() ([]BackendPin, error) {
+func (r *Run) Backends() ([]journal.BackendPin, error) {
 	s, err := r.standing()
 	if err != nil || len(s.Backends) == 0 {
 		return r.header.Backends, err

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // TestASpanIsWhenARunWasApplied: not when it was planned, not the night between
@@ -12,14 +14,14 @@ func TestASpanIsWhenARunWasApplied(t *testing.T) {
 	day := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
 	var s Span
 	for _, r := range []struct {
-		kind Kind
+		kind journal.Kind
 		at   time.Duration
 	}{
-		{Opened, 0}, {Planned, 0},
-		{Started, time.Hour}, {Intent, time.Hour + time.Second}, {Finished, time.Hour + 5*time.Second}, {Reported, 90 * time.Minute}, {Ended, 90 * time.Minute},
-		{Started, 20 * time.Hour}, {Reopened, 21 * time.Hour}, {Outcome, 20*time.Hour + 7*time.Second}, {Ended, 22 * time.Hour}, {Revealed, 23 * time.Hour}, {Reported, 24 * time.Hour},
+		{journal.Opened, 0}, {journal.Planned, 0},
+		{journal.Started, time.Hour}, {journal.Intent, time.Hour + time.Second}, {journal.Finished, time.Hour + 5*time.Second}, {journal.Reported, 90 * time.Minute}, {journal.Ended, 90 * time.Minute},
+		{journal.Started, 20 * time.Hour}, {journal.Reopened, 21 * time.Hour}, {journal.Outcome, 20*time.Hour + 7*time.Second}, {journal.Ended, 22 * time.Hour}, {journal.Revealed, 23 * time.Hour}, {journal.Reported, 24 * time.Hour},
 	} {
-		s.add(&Record{Kind: r.kind, At: day.Add(r.at)})
+		s.add(&journal.Record{Kind: r.kind, At: day.Add(r.at)})
 		text, err := json.Marshal(s) // as it is kept
 		var kept Span
 		if err != nil || json.Unmarshal(text, &kept) != nil || !kept.same(s) {

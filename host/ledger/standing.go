@@ -3,6 +3,7 @@ package ledger
 import (
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -31,10 +32,10 @@ const (
 )
 
 // finalStatuses are those that a Finished record may give.
-var finalStatuses = map[Status]statusNumber{Done: numDone, Failed: numFailed, Skipped: numSkipped, Partial: numPartial, Unresolved: numUnknown}
+var finalStatuses = map[journal.Status]statusNumber{journal.Done: numDone, journal.Failed: numFailed, journal.Skipped: numSkipped, journal.Partial: numPartial, journal.Unresolved: numUnknown}
 
 // statusOfNumber is the other way round.
-var statusOfNumber = map[statusNumber]Status{numDone: Done, numFailed: Failed, numSkipped: Skipped, numPartial: Partial, numUnknown: Unresolved}
+var statusOfNumber = map[statusNumber]journal.Status{numDone: journal.Done, numFailed: journal.Failed, numSkipped: journal.Skipped, numPartial: journal.Partial, numUnknown: journal.Unresolved}
 
 // tally is how many users of a wave have which final status, by statusNumber.
 type tally [numUnknown + 1]int64
@@ -42,20 +43,20 @@ type tally [numUnknown + 1]int64
 // standing is where a run stands. It is a pure function of the plan and the
 // records, kept beside them so that nobody has to read them all.
 type standing struct {
-	State    State    `json:"state"`
-	Hold     int      `json:"hold,omitempty"` // wave that holds, from 1; 0: none
-	Approved []string `json:"approved,omitempty"`
-	Forgot   bool     `json:"forgot,omitempty"`
-	Waves    []tally  `json:"waves"`
-	Starts   []Start  `json:"starts,omitempty"`
-	Untold   int64    `json:"untold,omitempty"` // resets whose value only the target knows
-	Last     *Applier `json:"last,omitempty"`   // nil: a ledger from before it was kept
+	State    journal.State `json:"state"`
+	Hold     int           `json:"hold,omitempty"` // wave that holds, from 1; 0: none
+	Approved []string      `json:"approved,omitempty"`
+	Forgot   bool          `json:"forgot,omitempty"`
+	Waves    []tally       `json:"waves"`
+	Starts   []Start       `json:"starts,omitempty"`
+	Untold   int64         `json:"untold,omitempty"` // resets whose value only the target knows
+	Last     *Applier      `json:"last,omitempty"`   // nil: a ledger from before it was kept
 	// Unchanged is how many users are done without a change: only verified, say.
 	// A user that is done is never put back, so it only grows.
 	Unchanged int64 `json:"unchanged,omitempty"`
 	Span      Span  `json:"span,omitzero"`
 
-	Backends []BackendPin `json:"backends,omitempty"` // that were accepted last; none: those of the header
+	Backends []journal.BackendPin `json:"backends,omitempty"` // that were accepted last; none: those of the header
 
 	bounds []waveRow
 }
@@ -81,15 +82,15 @@ type Span struct {
 func (s Span) Took() time.Duration { return s.Spent + max(s.Until.Sub(s.Since), 0) }
 
 // add takes a record into account.
-func (s *Span) add(r *Record) {
+func (s *Span) add(r *journal.Record) {
 	switch r.Kind {
-	case Started:
+	case journal.Started:
 		s.Spent = s.Took()
 		s.Since = r.At
 		if s.Began.IsZero() {
 			s.Began = r.At
 		}
-	case Intent, Outcome, Answer, Finished, Held, Stopped:
+	case journal.Intent, journal.Outcome, journal.Answer, journal.Finished, journal.Held, journal.Stopped:
 	default:
 		return
 	}
@@ -101,48 +102,48 @@ func (s Span) same(o Span) bool {
 }
 
 func newStanding(bounds []waveRow) *standing {
-	return &standing{State: StatePlanned, Waves: make([]tally, len(bounds)), bounds: bounds}
+	return &standing{State: journal.StatePlanned, Waves: make([]tally, len(bounds)), bounds: bounds}
 }
 
 // apply takes a record into account. was is the status that the user of a
 // Reopened record had.
-func (s *standing) apply(r *Record, was statusNumber) {
+func (s *standing) apply(r *journal.Record, was statusNumber) {
 	if r.Detail.Home != "" {
-		s.Last = &Applier{At: r.At.UnixMicro(), Host: r.Detail.Host, OSUser: r.Detail.OSUser, Home: r.Detail.Home, Began: r.Kind != Opened}
+		s.Last = &Applier{At: r.At.UnixMicro(), Host: r.Detail.Host, OSUser: r.Detail.OSUser, Home: r.Detail.Home, Began: r.Kind != journal.Opened}
 	}
 	s.Span.add(r)
 	switch r.Kind {
-	case Started:
-		s.State = StateRunning
+	case journal.Started:
+		s.State = journal.StateRunning
 		s.started(Start{r.Index, r.Detail.Requestor, r.Detail.SourceSystem})
-	case Ended:
+	case journal.Ended:
 		s.State = r.Detail.State
-	case Held:
+	case journal.Held:
 		s.Hold = s.wave(r.Detail.Wave) + 1
-	case Approved:
+	case journal.Approved:
 		if s.Hold > 0 {
 			s.Approved = append(s.Approved, s.bounds[s.Hold-1].Name)
 		}
 		s.Hold = 0
-		if s.State == StateHeld {
-			s.State = StateInterrupted
+		if s.State == journal.StateHeld {
+			s.State = journal.StateInterrupted
 		}
-	case Accepted:
+	case journal.Accepted:
 		if len(r.Detail.Backends) > 0 {
 			s.Backends = r.Detail.Backends
 		}
-	case Forgot:
+	case journal.Forgot:
 		s.Forgot = true
-	case Outcome:
+	case journal.Outcome:
 		if r.Verb == string(sdk.Reset) && r.Sealed == nil && (r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied) {
 			s.Untold++
 		}
-	case Finished:
+	case journal.Finished:
 		s.count(r.User, finalStatuses[r.Detail.Status], 1)
 		if r.Detail.Unchanged {
 			s.Unchanged++
 		}
-	case Reopened:
+	case journal.Reopened:
 		s.count(r.User, was, -1)
 	}
 }
@@ -206,16 +207,16 @@ func (s *standing) waveCounts(i int) Counts {
 func (s *standing) held(wave int) bool { return s.Hold > 0 && wave >= s.Hold }
 
 // state tells where the run stands, given whether a process applies it.
-func (s *standing) state(total int64, alive bool) State {
-	if alive && s.State == StateRunning {
-		return StateRunning
+func (s *standing) state(total int64, alive bool) journal.State {
+	if alive && s.State == journal.StateRunning {
+		return journal.StateRunning
 	}
 	c := s.counts(total)
 	switch {
-	case s.State == StateRunning:
-		return StateInterrupted
-	case (s.State == StateFinished || s.State == StateUnsettled) && c.Pending+c.Held > 0:
-		return StateInterrupted
+	case s.State == journal.StateRunning:
+		return journal.StateInterrupted
+	case (s.State == journal.StateFinished || s.State == journal.StateUnsettled) && c.Pending+c.Held > 0:
+		return journal.StateInterrupted
 	}
 	return s.State
 }

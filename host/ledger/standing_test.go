@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -26,7 +27,7 @@ func TestUntoldIsAResetThatWasAppliedAndIsNotSealed(t *testing.T) {
 		{"set", nil, sdk.Applied, 0},
 	} {
 		s := newStanding(nil)
-		s.apply(&Record{Kind: Outcome, Verb: c.verb, Sealed: c.sealed, Outcome: c.outcome}, noStatus)
+		s.apply(&journal.Record{Kind: journal.Outcome, Verb: c.verb, Sealed: c.sealed, Outcome: c.outcome}, noStatus)
 		if s.Untold != c.want {
 			t.Errorf("%s, sealed %v, %s: %d untold", c.verb, c.sealed != nil, c.outcome, s.Untold)
 		}
@@ -68,22 +69,22 @@ func TestCountsAddUp(t *testing.T) {
 // TestRunThatHadEndedAndHasUsersToApplyIsInterrupted, and no other.
 func TestRunThatHadEndedAndHasUsersToApplyIsInterrupted(t *testing.T) {
 	for _, c := range []struct {
-		kept  State
+		kept  journal.State
 		open  int64
 		alive bool
-		want  State
+		want  journal.State
 	}{
-		{StateRunning, 1, true, StateRunning},
-		{StateRunning, 1, false, StateInterrupted},
-		{StateRunning, 0, false, StateInterrupted},
-		{StateFinished, 0, false, StateFinished},
-		{StateFinished, 1, false, StateInterrupted},
-		{StateFinished, 1, true, StateInterrupted},
-		{StateUnsettled, 0, false, StateUnsettled},
-		{StateUnsettled, 1, false, StateInterrupted},
-		{StateStopped, 1, false, StateStopped},
-		{StatePlanned, 1, false, StatePlanned},
-		{StateHeld, 1, false, StateHeld},
+		{journal.StateRunning, 1, true, journal.StateRunning},
+		{journal.StateRunning, 1, false, journal.StateInterrupted},
+		{journal.StateRunning, 0, false, journal.StateInterrupted},
+		{journal.StateFinished, 0, false, journal.StateFinished},
+		{journal.StateFinished, 1, false, journal.StateInterrupted},
+		{journal.StateFinished, 1, true, journal.StateInterrupted},
+		{journal.StateUnsettled, 0, false, journal.StateUnsettled},
+		{journal.StateUnsettled, 1, false, journal.StateInterrupted},
+		{journal.StateStopped, 1, false, journal.StateStopped},
+		{journal.StatePlanned, 1, false, journal.StatePlanned},
+		{journal.StateHeld, 1, false, journal.StateHeld},
 	} {
 		s := newStanding([]waveRow{{"a", 1, 1}})
 		s.State, s.Waves[0][numDone] = c.kept, 1-c.open
@@ -97,14 +98,14 @@ func TestSpanIsOfTheProcessesNotOfWhatIsBetween(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var s Span
 	for _, c := range []struct {
-		kind Kind
+		kind journal.Kind
 		at   int
 		took time.Duration
 	}{
-		{Opened, -5, 0}, {Started, 0, 0}, {Intent, 3, 3 * time.Second}, {Revealed, 9, 3 * time.Second},
-		{Started, 100, 3 * time.Second}, {Outcome, 104, 7 * time.Second}, {Finished, 105, 8 * time.Second}, {Stopped, 106, 9 * time.Second}, {Ended, 200, 9 * time.Second},
+		{journal.Opened, -5, 0}, {journal.Started, 0, 0}, {journal.Intent, 3, 3 * time.Second}, {journal.Revealed, 9, 3 * time.Second},
+		{journal.Started, 100, 3 * time.Second}, {journal.Outcome, 104, 7 * time.Second}, {journal.Finished, 105, 8 * time.Second}, {journal.Stopped, 106, 9 * time.Second}, {journal.Ended, 200, 9 * time.Second},
 	} {
-		s.add(&Record{Kind: c.kind, At: start.Add(time.Duration(c.at) * time.Second)})
+		s.add(&journal.Record{Kind: c.kind, At: start.Add(time.Duration(c.at) * time.Second)})
 		if got := s.Took(); got != c.took {
 			t.Errorf("after %s at %d: took %v, want %v", c.kind, c.at, got, c.took)
 		}
@@ -142,12 +143,12 @@ func TestSetOfNumbers(t *testing.T) {
 // TestContradictionNamesItsPlace: user, step and try where there are any.
 func TestContradictionNamesItsPlace(t *testing.T) {
 	for _, c := range []struct {
-		rec  Record
+		rec  journal.Record
 		want string
 	}{
-		{Record{Kind: Held}, "held: no"},
-		{Record{Kind: Finished, User: 3}, "finished of user 3: no"},
-		{Record{Kind: Intent, User: 3, Step: 1}, "intent of user 3 step 1 try 0: no"},
+		{journal.Record{Kind: journal.Held}, "held: no"},
+		{journal.Record{Kind: journal.Finished, User: 3}, "finished of user 3: no"},
+		{journal.Record{Kind: journal.Intent, User: 3, Step: 1}, "intent of user 3 step 1 try 0: no"},
 	} {
 		if got, want := contradiction(&c.rec, "no").Error(), fmt.Sprintf("%v: %s", ErrContradiction, c.want); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -19,6 +19,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/rekey-host/rekey/host/internal/near"
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // Options is what a Store uses of the machine. The zero value is usable.
@@ -352,7 +353,7 @@ func (s *Store) noneNewer(id string, made time.Time, list []Summary) error {
 // Summary is one run in a list.
 type Summary struct {
 	Header Header // without texts of script and modules
-	State  State
+	State  journal.State
 	Counts Counts
 	Err    error // why the run cannot be read; of Header only the ID is certain to be there
 }

@@ -61,7 +61,7 @@ func TestResolveFindsRuns(t *testing.T) {
 	var ids []string
 	for _, r := range list {
 		ids = append(ids, r.Header.ID)
-		if r.Header.ScriptText != nil || r.State != StatePlanned || r.Err != nil {
+		if r.Header.ScriptText != nil || r.State != journal.StatePlanned || r.Err != nil {
 			t.Errorf("Runs() has %+v", r)
 		}
 	}
@@ -103,7 +103,7 @@ func TestLastThatIsAppliedIsCertain(t *testing.T) {
 func TestBackupNamesARunWithADamagedPage(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 3000)
-	commit(t, r, &Record{Kind: Started})
+	commit(t, r, &journal.Record{Kind: journal.Started})
 	must(t, r.Close())
 	sound, err := os.ReadFile(s.runFile(r.ID()))
 	must(t, err)
@@ -160,7 +160,7 @@ func TestHeaderIsKept(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	h := Header{Script: "a.star", ScriptText: []byte("x\x00\xff"), Modules: []Module{{Name: "lib", Text: []byte("y")}}, Params: map[string]string{"a": "b"},
-		Backends: []BackendPin{{Name: "ldap", Label: "d", Config: `{"url":"x"}`}}, Sources: []SourcePin{{Name: "u.csv", SHA256: "00"}, {Stdin: true}},
+		Backends: []journal.BackendPin{{Name: "ldap", Label: "d", Config: `{"url":"x"}`}}, Sources: []SourcePin{{Name: "u.csv", SHA256: "00"}, {Stdin: true}},
 		Schema: []byte("s"), Waves: []byte("w"), Settings: []byte("t"), Requestor: "r", SourceSystem: "q", OSUser: "ann", Host: "h", Version: "1", Recipients: []string{"age1"}}
 	d, err := s.Draft(h, k)
 	must(t, err)
@@ -308,9 +308,9 @@ func TestEveryRecipientOpensTheRun(t *testing.T) {
 	locked, err := s.Lock(r.ID(), Keys{Identities: []age.Identity{stranger}})
 	must(t, err)
 	defer locked.Close()
-	commit(t, locked, &Record{Kind: Started}) // what needs no key works
-	rec := &Record{Kind: Intent, User: 1, Step: 2, Verb: "set", Sealed: locked.Seal(1, 2, 0, "value", secret.New("x"))}
-	if err := locked.Commit([]*Record{rec}); !errors.Is(err, ErrNoKey) {
+	commit(t, locked, &journal.Record{Kind: journal.Started}) // what needs no key works
+	rec := &journal.Record{Kind: journal.Intent, User: 1, Step: 2, Verb: "set", Sealed: locked.Seal(1, 2, 0, "value", secret.New("x"))}
+	if err := locked.Commit([]*journal.Record{rec}); !errors.Is(err, ErrNoKey) {
 		t.Fatalf("Commit() of a value that could not be sealed = %v, want ErrNoKey", err)
 	}
 }
@@ -361,12 +361,12 @@ func TestNewestAppliedLooksThroughAllRuns(t *testing.T) {
 	k := newKeys(t, s)
 	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s.now = func() time.Time { clock = clock.Add(time.Second); return clock }
-	target := BackendPin{Name: "ldap", Label: "dir", Config: `{"url":"a"}`}
-	other := BackendPin{Name: "ldap", Label: "dir", Config: `{"url":"b"}`}
+	target := journal.BackendPin{Name: "ldap", Label: "dir", Config: `{"url":"a"}`}
+	other := journal.BackendPin{Name: "ldap", Label: "dir", Config: `{"url":"b"}`}
 	renamed := target
 	renamed.Label = "directory"
-	run := func(pin BackendPin, account, value string, o sdk.Outcome) *Run {
-		d, err := s.Draft(Header{Script: "x", Backends: []BackendPin{pin}}, k)
+	run := func(pin journal.BackendPin, account, value string, o sdk.Outcome) *Run {
+		d, err := s.Draft(Header{Script: "x", Backends: []journal.BackendPin{pin}}, k)
 		must(t, err)
 		must(t, d.Add(planned(1)))
 		r, err := d.Freeze([]WavePlan{{Name: "all"}})
@@ -453,24 +453,24 @@ func TestFilesOfKeysAreReadAsSshReadsIts(t *testing.T) {
 func TestNewestAppliedGoesByTheTargetThatWasAccepted(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
-	pin := func(url, cost string) BackendPin {
-		return BackendPin{Name: "ldap", Label: "dir", Config: `{"cost":"` + cost + `","url":"` + url + `"}`, Reaches: `{"url":"` + url + `"}`}
+	pin := func(url, cost string) journal.BackendPin {
+		return journal.BackendPin{Name: "ldap", Label: "dir", Config: `{"cost":"` + cost + `","url":"` + url + `"}`, Reaches: `{"url":"` + url + `"}`}
 	}
-	run := func(planned1, accepted BackendPin, value string) {
-		d, err := s.Draft(Header{Script: "x", Backends: []BackendPin{planned1}}, k)
+	run := func(planned1, accepted journal.BackendPin, value string) {
+		d, err := s.Draft(Header{Script: "x", Backends: []journal.BackendPin{planned1}}, k)
 		must(t, err)
 		must(t, d.Add(planned(1)))
 		r, err := d.Freeze([]WavePlan{{Name: "all"}})
 		must(t, err)
 		if accepted.Name != "" {
-			commit(t, r, &Record{Kind: Accepted, Detail: Detail{Message: "moved", Backends: []BackendPin{accepted}}})
+			commit(t, r, &journal.Record{Kind: journal.Accepted, Detail: journal.Detail{Message: "moved", Backends: []journal.BackendPin{accepted}}})
 		}
 		rec, out := intent(r, 1, 1, 0, value), outcome(1, 1, 0, sdk.Applied, "")
 		rec.Backend, rec.Account, out.Backend, out.Account = "dir", "ann", "dir", "ann"
 		commit(t, r, rec, out)
 		must(t, r.Close())
 	}
-	run(pin("a", "1"), BackendPin{}, "of a")
+	run(pin("a", "1"), journal.BackendPin{}, "of a")
 	run(pin("a", "2"), pin("b", "2"), "of b")
 	for url, want := range map[string]string{"a": "of a", "b": "of b"} {
 		v, ok, err := s.NewestApplied(k, "", pin(url, "9").Target(), "ann", "")
@@ -483,28 +483,28 @@ func TestNewestAppliedGoesByTheTargetThatWasAccepted(t *testing.T) {
 
 // TestUsedIsWhereAUserHasOrMayHaveAValue is every outcome, and those in a row.
 func TestUsedIsWhereAUserHasOrMayHaveAValue(t *testing.T) {
-	in := func(verb string) Record {
-		return Record{Kind: Intent, Step: 1, Verb: verb, Backend: "b", Account: "a", Sealed: []byte{1}}
+	in := func(verb string) journal.Record {
+		return journal.Record{Kind: journal.Intent, Step: 1, Verb: verb, Backend: "b", Account: "a", Sealed: []byte{1}}
 	}
-	out := func(verb string, o sdk.Outcome, code sdk.Code) Record {
-		return Record{Kind: Outcome, Step: 1, Verb: verb, Backend: "b", Account: "a", Outcome: o, Code: code}
+	out := func(verb string, o sdk.Outcome, code sdk.Code) journal.Record {
+		return journal.Record{Kind: journal.Outcome, Step: 1, Verb: verb, Backend: "b", Account: "a", Outcome: o, Code: code}
 	}
 	for _, x := range []struct {
 		name    string
-		history []Record
+		history []journal.Record
 		want    bool
 	}{
 		{"nothing", nil, false},
-		{"sent", []Record{in("set")}, true},
-		{"applied", []Record{in("set"), out("set", sdk.Applied, "")}, true},
-		{"applied already", []Record{in("change"), out("change", sdk.AlreadyApplied, "")}, true},
-		{"unknown", []Record{in("set"), out("set", sdk.Unknown, sdk.Timeout)}, true},
-		{"refused", []Record{in("set"), out("set", sdk.Refused, sdk.AccountNotFound)}, false},
-		{"never sent", []Record{in("set"), out("set", sdk.Refused, sdk.Unreachable)}, false},
-		{"unknown, then refused", []Record{in("set"), out("set", sdk.Unknown, sdk.Timeout), out("set", sdk.Refused, sdk.AccountNotFound)}, false},
-		{"a reset that tells no value", []Record{out("reset", sdk.Applied, "")}, true},
-		{"unlocked", []Record{in("unlock"), out("unlock", sdk.Applied, "")}, false},
-		{"verified", []Record{{Kind: Answer, Step: 1, Verb: "verify", Backend: "b", Account: "a", Outcome: sdk.Applied}}, false},
+		{"sent", []journal.Record{in("set")}, true},
+		{"applied", []journal.Record{in("set"), out("set", sdk.Applied, "")}, true},
+		{"applied already", []journal.Record{in("change"), out("change", sdk.AlreadyApplied, "")}, true},
+		{"unknown", []journal.Record{in("set"), out("set", sdk.Unknown, sdk.Timeout)}, true},
+		{"refused", []journal.Record{in("set"), out("set", sdk.Refused, sdk.AccountNotFound)}, false},
+		{"never sent", []journal.Record{in("set"), out("set", sdk.Refused, sdk.Unreachable)}, false},
+		{"unknown, then refused", []journal.Record{in("set"), out("set", sdk.Unknown, sdk.Timeout), out("set", sdk.Refused, sdk.AccountNotFound)}, false},
+		{"a reset that tells no value", []journal.Record{out("reset", sdk.Applied, "")}, true},
+		{"unlocked", []journal.Record{in("unlock"), out("unlock", sdk.Applied, "")}, false},
+		{"verified", []journal.Record{{Kind: journal.Answer, Step: 1, Verb: "verify", Backend: "b", Account: "a", Outcome: sdk.Applied}}, false},
 	} {
 		for i := range x.history {
 			x.history[i].Index = int64(i)
@@ -517,54 +517,54 @@ func TestUsedIsWhereAUserHasOrMayHaveAValue(t *testing.T) {
 
 func TestCandidatesTellWhatMayBeCurrent(t *testing.T) {
 	n := int64(0)
-	at := func(r Record) Record { n++; r.Index = n; return r }
-	in := func(step, try int, account string) Record {
-		return at(Record{Kind: Intent, Step: step, Try: try, Verb: "set", Backend: "b", Account: account, Sealed: fmt.Appendf(nil, "%s%d%d", account, step, try)})
+	at := func(r journal.Record) journal.Record { n++; r.Index = n; return r }
+	in := func(step, try int, account string) journal.Record {
+		return at(journal.Record{Kind: journal.Intent, Step: step, Try: try, Verb: "set", Backend: "b", Account: account, Sealed: fmt.Appendf(nil, "%s%d%d", account, step, try)})
 	}
-	out := func(step, try int, account string, o sdk.Outcome, c sdk.Code) Record {
-		return at(Record{Kind: Outcome, Step: step, Try: try, Verb: "set", Backend: "b", Account: account, Outcome: o, Code: c})
+	out := func(step, try int, account string, o sdk.Outcome, c sdk.Code) journal.Record {
+		return at(journal.Record{Kind: journal.Outcome, Step: step, Try: try, Verb: "set", Backend: "b", Account: account, Outcome: o, Code: c})
 	}
-	verify := func(account string, o sdk.Outcome, c sdk.Code) Record {
-		return at(Record{Kind: Answer, Step: 9, Verb: "verify", Backend: "b", Account: account, Outcome: o, Code: c})
+	verify := func(account string, o sdk.Outcome, c sdk.Code) journal.Record {
+		return at(journal.Record{Kind: journal.Answer, Step: 9, Verb: "verify", Backend: "b", Account: account, Outcome: o, Code: c})
 	}
-	with := func(r Record, change func(*Record)) Record { change(&r); return r }
+	with := func(r journal.Record, change func(*journal.Record)) journal.Record { change(&r); return r }
 	for _, c := range []struct {
 		name string
-		in   []Record
+		in   []journal.Record
 		want string
 	}{
 		{"nothing", nil, ""},
-		{"under way", []Record{in(1, 0, "a")}, "a10 unknown"},
-		{"applied", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, "")}, "a10 applied current"},
-		{"applied before", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.AlreadyApplied, "")}, "a10 applied current"},
-		{"unknown", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, sdk.Timeout)}, "a10 unknown"},
-		{"refused", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Conflict)}, "a10 refused"},
-		{"cancelled", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Cancelled)}, "a10 unsent"},
-		{"never reached", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Unreachable)}, "a10 unsent"},
-		{"refused, then another value", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.PolicyViolation), in(1, 1, "a"), out(1, 1, "a", sdk.Applied, "")},
+		{"under way", []journal.Record{in(1, 0, "a")}, "a10 unknown"},
+		{"applied", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, "")}, "a10 applied current"},
+		{"applied before", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.AlreadyApplied, "")}, "a10 applied current"},
+		{"unknown", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, sdk.Timeout)}, "a10 unknown"},
+		{"refused", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Conflict)}, "a10 refused"},
+		{"cancelled", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Cancelled)}, "a10 unsent"},
+		{"never reached", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.Unreachable)}, "a10 unsent"},
+		{"refused, then another value", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Refused, sdk.PolicyViolation), in(1, 1, "a"), out(1, 1, "a", sdk.Applied, "")},
 			"a11 applied current, a10 refused"},
-		{"applied twice", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), in(2, 0, "a"), out(2, 0, "a", sdk.Applied, "")}, "a20 applied current, a10 superseded"},
-		{"applied, then unknown", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), in(2, 0, "a")}, "a20 unknown, a10 applied"},
-		{"lost, then settled by another", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, ""), in(1, 1, "a"), out(1, 1, "a", sdk.Applied, "")}, "a11 applied current, a10 superseded"},
-		{"a bridge, then its end", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, ""), with(in(1, 1, "a"), func(r *Record) { r.Detail.Bridge = true }),
+		{"applied twice", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), in(2, 0, "a"), out(2, 0, "a", sdk.Applied, "")}, "a20 applied current, a10 superseded"},
+		{"applied, then unknown", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), in(2, 0, "a")}, "a20 unknown, a10 applied"},
+		{"lost, then settled by another", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, ""), in(1, 1, "a"), out(1, 1, "a", sdk.Applied, "")}, "a11 applied current, a10 superseded"},
+		{"a bridge, then its end", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Unknown, ""), with(in(1, 1, "a"), func(r *journal.Record) { r.Detail.Bridge = true }),
 			out(1, 1, "a", sdk.Applied, ""), in(1, 2, "a"), out(1, 2, "a", sdk.Applied, "")}, "a12 applied current, a11 superseded, a10 superseded"},
-		{"a bridge and no end", []Record{with(in(1, 0, "a"), func(r *Record) { r.Detail.Bridge = true }), out(1, 0, "a", sdk.Applied, ""), in(1, 1, "a")}, "a11 unknown, a10 applied"},
-		{"two accounts", []Record{in(1, 0, "a"), in(2, 0, "b"), out(2, 0, "b", sdk.Applied, ""), out(1, 0, "a", sdk.Applied, "")}, "b20 applied current, a10 applied current"},
-		{"two credentials of one account", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *Record) { r.Cred = "sip" }),
-			with(out(2, 0, "a", sdk.Unknown, ""), func(r *Record) { r.Cred = "sip" })}, "a20 unknown, a10 applied current"},
-		{"verified", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Applied, "")}, "a10 applied current"},
-		{"not accepted", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted)}, "a10 applied"},
-		{"not accepted at first", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted), verify("a", sdk.Applied, "")}, "a10 applied current"},
-		{"not accepted, then replaced", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted),
+		{"a bridge and no end", []journal.Record{with(in(1, 0, "a"), func(r *journal.Record) { r.Detail.Bridge = true }), out(1, 0, "a", sdk.Applied, ""), in(1, 1, "a")}, "a11 unknown, a10 applied"},
+		{"two accounts", []journal.Record{in(1, 0, "a"), in(2, 0, "b"), out(2, 0, "b", sdk.Applied, ""), out(1, 0, "a", sdk.Applied, "")}, "b20 applied current, a10 applied current"},
+		{"two credentials of one account", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *journal.Record) { r.Cred = "sip" }),
+			with(out(2, 0, "a", sdk.Unknown, ""), func(r *journal.Record) { r.Cred = "sip" })}, "a20 unknown, a10 applied current"},
+		{"verified", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Applied, "")}, "a10 applied current"},
+		{"not accepted", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted)}, "a10 applied"},
+		{"not accepted at first", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted), verify("a", sdk.Applied, "")}, "a10 applied current"},
+		{"not accepted, then replaced", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.NotAccepted),
 			in(2, 0, "a"), out(2, 0, "a", sdk.Applied, "")}, "a20 applied current, a10 superseded"},
-		{"could not be verified", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.AccountStatus)}, "a10 applied current"},
-		{"a reset that tells", []Record{with(out(1, 0, "a", sdk.Applied, ""), func(r *Record) { r.Verb, r.Sealed = "reset", []byte("picked") })}, "picked applied current"},
-		{"a reset that tells none supersedes", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""),
-			with(in(2, 0, "a"), func(r *Record) { r.Verb, r.Sealed = "reset", nil }), with(out(2, 0, "a", sdk.Applied, ""), func(r *Record) { r.Verb = "reset" })}, "a10 superseded"},
-		{"a lost reset leaves doubt", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *Record) { r.Verb, r.Sealed = "reset", nil })}, "a10 applied"},
-		{"reverted", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *Record) { r.Verb = "revert" }),
-			with(out(2, 0, "a", sdk.Applied, ""), func(r *Record) { r.Verb = "revert" })}, "a20 applied current, a10 superseded"},
-		{"unlocked", []Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *Record) { r.Verb, r.Sealed = "unlock", nil })}, "a10 applied current"},
+		{"could not be verified", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), verify("a", sdk.Refused, sdk.AccountStatus)}, "a10 applied current"},
+		{"a reset that tells", []journal.Record{with(out(1, 0, "a", sdk.Applied, ""), func(r *journal.Record) { r.Verb, r.Sealed = "reset", []byte("picked") })}, "picked applied current"},
+		{"a reset that tells none supersedes", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""),
+			with(in(2, 0, "a"), func(r *journal.Record) { r.Verb, r.Sealed = "reset", nil }), with(out(2, 0, "a", sdk.Applied, ""), func(r *journal.Record) { r.Verb = "reset" })}, "a10 superseded"},
+		{"a lost reset leaves doubt", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *journal.Record) { r.Verb, r.Sealed = "reset", nil })}, "a10 applied"},
+		{"reverted", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *journal.Record) { r.Verb = "revert" }),
+			with(out(2, 0, "a", sdk.Applied, ""), func(r *journal.Record) { r.Verb = "revert" })}, "a20 applied current, a10 superseded"},
+		{"unlocked", []journal.Record{in(1, 0, "a"), out(1, 0, "a", sdk.Applied, ""), with(in(2, 0, "a"), func(r *journal.Record) { r.Verb, r.Sealed = "unlock", nil })}, "a10 applied current"},
 	} {
 		var got []string
 		for _, x := range Candidates(c.in) {
@@ -581,19 +581,19 @@ func TestCandidatesTellWhatMayBeCurrent(t *testing.T) {
 }
 
 func TestCandidateKnowsItsForm(t *testing.T) {
-	rec := Record{Kind: Intent, Step: 1, Verb: "set", Sealed: []byte("x"), Detail: Detail{HashFormat: "sha512-base64"}}
-	if got := Candidates([]Record{rec})[0].Form; got != "sha512-base64" {
+	rec := journal.Record{Kind: journal.Intent, Step: 1, Verb: "set", Sealed: []byte("x"), Detail: journal.Detail{HashFormat: "sha512-base64"}}
+	if got := Candidates([]journal.Record{rec})[0].Form; got != "sha512-base64" {
 		t.Fatalf("Form = %q", got)
 	}
 	rec.Detail.HashFormat = ""
-	if got := Candidates([]Record{rec})[0].Form; got != "plain" {
+	if got := Candidates([]journal.Record{rec})[0].Form; got != "plain" {
 		t.Fatalf("Form = %q", got)
 	}
 }
 
 func TestLateOutcomeWins(t *testing.T) {
-	history := []Record{{Kind: Intent, Index: 1, Step: 1, Verb: "set", Sealed: []byte("x")}, {Kind: Outcome, Index: 2, Step: 1, Verb: "set", Outcome: sdk.Unknown},
-		{Kind: Reopened, Index: 3}, {Kind: Outcome, Index: 4, Step: 1, Verb: "set", Outcome: sdk.Applied}}
+	history := []journal.Record{{Kind: journal.Intent, Index: 1, Step: 1, Verb: "set", Sealed: []byte("x")}, {Kind: journal.Outcome, Index: 2, Step: 1, Verb: "set", Outcome: sdk.Unknown},
+		{Kind: journal.Reopened, Index: 3}, {Kind: journal.Outcome, Index: 4, Step: 1, Verb: "set", Outcome: sdk.Applied}}
 	if got := Candidates(history); len(got) != 1 || got[0].State != journal.CandidateApplied || !bytes.Equal(got[0].Record.Sealed, []byte("x")) {
 		t.Fatalf("Candidates() = %+v", got)
 	}

@@ -21,7 +21,7 @@ func unsignedTail(t bench, s *Store, k Keys, later time.Duration) string {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s.now = func() time.Time { return at }
 	r := newRun(t, s, k, 5)
-	commit(t, r, &Record{Kind: Started})
+	commit(t, r, &journal.Record{Kind: journal.Started})
 	at = at.Add(50 * time.Millisecond)
 	rec := intent(r, 1, 1, 0, canary)
 	rec.At = at.Add(later)
@@ -59,13 +59,13 @@ func TestTailWithoutASignedHead(t *testing.T) {
 		}, TailKilled, true, 2},
 		{"planned, and put in", func(t bench, s *Store, k Keys) string {
 			id := before(t, s, k)
-			must(t, s.Note(id, &Record{Kind: Revealed}))
+			must(t, s.Note(id, &journal.Record{Kind: journal.Revealed}))
 			edit(t, s, id, "DELETE FROM head WHERE size = 3")
 			return id
 		}, TailSigned, false, 1},
 		{"a note of before notes were signed", func(t bench, s *Store, k Keys) string {
 			id := before(t, s, k)
-			must(t, s.Note(id, &Record{Kind: Reported}))
+			must(t, s.Note(id, &journal.Record{Kind: journal.Reported}))
 			edit(t, s, id, "DELETE FROM head WHERE size = 3")
 			return id
 		}, TailKilled, true, 1},
@@ -95,7 +95,7 @@ func TestTailWithoutASignedHead(t *testing.T) {
 func TestTailOfARunThatIsAppliedIsNotSignedYet(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 5)
-	commit(t, r, &Record{Kind: Started})
+	commit(t, r, &journal.Record{Kind: journal.Started})
 	r.writer.signed = time.Now().Add(time.Hour)
 	commit(t, r, intent(r, 1, 1, 0, canary))
 	if a := audited(t, s, r.ID(), ""); a.Tail != TailRunning || a.Unsigned() != 1 {
@@ -127,7 +127,7 @@ func TestKeyInTheLogIsCompared(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := newRun(t, s, k, 1)
-	commit(t, r, finished(1, Done, ""))
+	commit(t, r, finished(1, journal.Done, ""))
 	key := ""
 	must(t, r.reading(func(c *conn) error {
 		found, err := c.one("SELECT hex(wrapped) FROM key")
@@ -150,7 +150,7 @@ func TestEverySealedValueIsOpened(t *testing.T) {
 	r := newRun(t, s, k, 4)
 	change := intent(r, 1, 1, 0, canary)
 	change.SealedOld = r.Seal(1, 1, 0, "old", secret.New("before"))
-	commit(t, r, &Record{Kind: Started}, change, intent(r, 2, 1, 0, canary))
+	commit(t, r, &journal.Record{Kind: journal.Started}, change, intent(r, 2, 1, 0, canary))
 	moved := intent(r, 3, 1, 0, canary)
 	moved.Sealed = change.Sealed
 	commit(t, r, moved)
@@ -187,7 +187,7 @@ func TestOlderCopyTakesNoNoteAndSaysSo(t *testing.T) {
 		t.Errorf("Stale() = %v", err)
 	}
 	must(t, ro.Close())
-	must(t, s.Note(id, &Record{Kind: Revealed}))
+	must(t, s.Note(id, &journal.Record{Kind: journal.Revealed}))
 	must(t, os.WriteFile(s.runFile(id), older, 0o600))
 	ro, err = s.ReadWith(id, k)
 	must(t, err)
@@ -195,7 +195,7 @@ func TestOlderCopyTakesNoNoteAndSaysSo(t *testing.T) {
 		t.Errorf("Stale() = %v", err)
 	}
 	must(t, ro.Close())
-	if err := s.Note(id, &Record{Kind: Revealed}); !errors.As(err, new(*StaleError)) {
+	if err := s.Note(id, &journal.Record{Kind: journal.Revealed}); !errors.As(err, new(*StaleError)) {
 		t.Errorf("Note() = %v", err)
 	}
 	must(t, os.Remove(s.markFile(id)))
@@ -328,11 +328,11 @@ func TestSentLastNamesTheLastGroupAndTheUnanswered(t *testing.T) {
 	}
 	commit(t, r, intent(r, 3, 1, 0, canary), intent(r, 4, 1, 0, canary))
 	commit(t, r, outcome(4, 1, 0, sdk.Applied, ""), intent(r, 9, 1, 0, canary))
-	commit(t, r, &Record{Kind: Stopped}) // no intent: the last group stays
+	commit(t, r, &journal.Record{Kind: journal.Stopped}) // no intent: the last group stays
 	if got := r.writer.sentLast(); got != "sent, or about to be: user-3, user-9" {
 		t.Errorf("sentLast() = %q", got)
 	}
-	var many []*Record
+	var many []*journal.Record
 	for pos := int64(20); pos < 33; pos++ {
 		many = append(many, intent(r, pos, 1, 0, canary))
 	}
@@ -364,9 +364,9 @@ func TestSalvageLeavesOtherErrorsAlone(t *testing.T) {
 
 func TestValueIsAppliedWhenItsOwnOutcomeSaysSo(t *testing.T) {
 	at := func(s int) time.Time { return time.Date(2026, 1, 1, 0, 0, s, 0, time.UTC) }
-	history := []Record{
-		{Kind: Intent, Step: 1, Try: 0, At: at(1)}, {Kind: Outcome, Step: 1, Try: 0, At: at(2)},
-		{Kind: Outcome, Step: 1, Try: 1, At: at(3)}, {Kind: Outcome, Step: 2, Try: 0, At: at(4)}, {Kind: Answer, Step: 1, Try: 0, At: at(5)},
+	history := []journal.Record{
+		{Kind: journal.Intent, Step: 1, Try: 0, At: at(1)}, {Kind: journal.Outcome, Step: 1, Try: 0, At: at(2)},
+		{Kind: journal.Outcome, Step: 1, Try: 1, At: at(3)}, {Kind: journal.Outcome, Step: 2, Try: 0, At: at(4)}, {Kind: journal.Answer, Step: 1, Try: 0, At: at(5)},
 	}
 	if got := appliedAt(history, journal.Candidate{Step: 1, Record: history[0]}); got != at(2) {
 		t.Errorf("appliedAt() = %v, want the time of its outcome", got)
@@ -392,9 +392,9 @@ func TestRunWithoutItsFirstRecordIsNoPanic(t *testing.T) {
 }
 
 func TestValueThatWasAppliedLastIsCurrentInWhateverOrderTheyWereSent(t *testing.T) {
-	set := func(kind Kind, index int64, try int) Record {
-		r := Record{Kind: kind, Index: index, Step: 1, Try: try, Verb: "set", Backend: "b", Account: "a"}
-		if kind == Intent {
+	set := func(kind journal.Kind, index int64, try int) journal.Record {
+		r := journal.Record{Kind: kind, Index: index, Step: 1, Try: try, Verb: "set", Backend: "b", Account: "a"}
+		if kind == journal.Intent {
 			r.Sealed = []byte{byte(try)}
 		} else {
 			r.Outcome = sdk.Applied
@@ -405,9 +405,9 @@ func TestValueThatWasAppliedLastIsCurrentInWhateverOrderTheyWereSent(t *testing.
 		outcomes []int // tries, in the order of their outcomes
 		current  int
 	}{{[]int{0, 1}, 1}, {[]int{1, 0}, 0}} {
-		history := []Record{set(Intent, 1, 0), set(Intent, 2, 1)}
+		history := []journal.Record{set(journal.Intent, 1, 0), set(journal.Intent, 2, 1)}
 		for i, try := range c.outcomes {
-			history = append(history, set(Outcome, int64(10+i), try))
+			history = append(history, set(journal.Outcome, int64(10+i), try))
 		}
 		for _, found := range Candidates(history) {
 			if found.Current != (found.Try == c.current) {

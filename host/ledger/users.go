@@ -20,10 +20,10 @@ type User struct {
 	WaveName string
 	Key      string
 	Row      []byte
-	Status   Status
+	Status   journal.Status
 	Code     sdk.Code
-	Reason   string   // why it was skipped, or the message of its status
-	History  []Record // in the order of the log
+	Reason   string           // why it was skipped, or the message of its status
+	History  []journal.Record // in the order of the log
 }
 
 // Order is the order in which users are listed.
@@ -38,7 +38,7 @@ const (
 
 // Filter selects users. Each of its lists selects all if it is empty.
 type Filter struct {
-	Status []Status
+	Status []journal.Status
 	Codes  []string
 	Keys   []string // compared as the plan compares them
 	Wave   string
@@ -162,14 +162,14 @@ func (r *Run) user(s *standing, found row) User {
 	u := User{Pos: found.int(0), Seq: found.int(1), Line: int(found.int(2)), Key: found.text(3), Row: found.bytes(4), Wave: waveAt(r.bounds, found.int(0))}
 	switch n := statusNumber(found.int(6)); {
 	case u.Wave < 0:
-		u.Status, u.Reason = Skipped, found.text(5)
+		u.Status, u.Reason = journal.Skipped, found.text(5)
 		return u
 	case n != noStatus:
 		u.Status, u.Code = statusOfNumber[n], sdk.Code(found.text(7))
 	case s.held(u.Wave):
-		u.Status = HeldPending
+		u.Status = journal.HeldPending
 	default:
-		u.Status = Pending
+		u.Status = journal.Pending
 	}
 	u.WaveName = r.bounds[u.Wave].Name
 	return u
@@ -337,12 +337,12 @@ func (q *userQuery) list(texts []string) string {
 }
 
 // status returns a condition for any of the statuses.
-func (q *userQuery) status(list []Status) string {
+func (q *userQuery) status(list []journal.Status) string {
 	parts := []string{"0"}
 	for i, b := range q.run.bounds {
-		open := Pending
+		open := journal.Pending
 		if q.now.held(i) {
-			open = HeldPending
+			open = journal.HeldPending
 		}
 		if slices.Contains(list, open) {
 			parts = append(parts, fmt.Sprintf("u.pos IS NULL AND p.pos BETWEEN %d AND %d", b.First, b.Last))
@@ -352,7 +352,7 @@ func (q *userQuery) status(list []Status) string {
 		if n := finalStatuses[s]; n != noStatus {
 			parts = append(parts, fmt.Sprintf("u.status = %d", n))
 		}
-		if s == Skipped {
+		if s == journal.Skipped {
 			parts = append(parts, fmt.Sprintf("p.pos > %d", q.run.due()))
 		}
 	}
@@ -528,7 +528,7 @@ func (h *histories) add(u *User, body []byte) error {
 	if err == nil && h.sums != nil {
 		err = h.sums.fits(&f, body, public, private)
 	}
-	var rec Record
+	var rec journal.Record
 	if err == nil {
 		rec, err = f.record()
 	}
@@ -547,7 +547,7 @@ func (h *histories) finish(list []User) error {
 			continue
 		}
 		j := len(u.History) - 1
-		for j >= 0 && u.History[j].Kind != Finished {
+		for j >= 0 && u.History[j].Kind != journal.Finished {
 			j--
 		}
 		switch {

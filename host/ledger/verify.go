@@ -160,7 +160,7 @@ type verification struct {
 	mark    mark  // how far the log had come here; of no run: not known
 	matches bool  // the log has what the mark has seen
 
-	opened, planned *Record // the first two records
+	opened, planned *journal.Record // the first two records
 }
 
 // userState is what the log says of one user.
@@ -190,7 +190,7 @@ func (v *verification) judgeTail() error {
 	if v.audit.Unsigned() == 0 {
 		return nil
 	}
-	others, err := v.c.count("SELECT count(*) FROM rec WHERE id > ? AND kind <> ?", v.audit.Signed, int64(Reported))
+	others, err := v.c.count("SELECT count(*) FROM rec WHERE id > ? AND kind <> ?", v.audit.Signed, int64(journal.Reported))
 	if err != nil {
 		return err
 	}
@@ -199,12 +199,12 @@ func (v *verification) judgeTail() error {
 		return err
 	}
 	young := v.audit.Signed > 0 && v.lastAt-v.headAt <= tailAge.Microseconds()
-	unapplied := v.audit.Size <= draftSize && v.now.State == StatePlanned // from before plans were signed
-	noted := v.audit.Signed > 0 && others == 0                            // from before notes were
+	unapplied := v.audit.Size <= draftSize && v.now.State == journal.StatePlanned // from before plans were signed
+	noted := v.audit.Signed > 0 && others == 0                                    // from before notes were
 	switch {
 	case alive:
 		v.audit.Tail = TailRunning
-	case v.now.State == StateRunning && young, unapplied, noted:
+	case v.now.State == journal.StateRunning && young, unapplied, noted:
 		v.audit.Tail = TailKilled
 	case v.audit.OK:
 		v.audit.general("log: its last %d records are under no signed head: they may have been put in, or the heads removed", v.audit.Unsigned())
@@ -306,7 +306,7 @@ func (v *verification) readRecords() error {
 		v.audit.general("log: %d records were put in before the first", before)
 	}
 	return pages(v.c, "SELECT id, kind, user, body FROM rec WHERE id > ? ORDER BY id LIMIT 4096", func(found row) error {
-		v.record(found.int(0)-1, Kind(found.int(1)), found.int(2), found.bytes(3))
+		v.record(found.int(0)-1, journal.Kind(found.int(1)), found.int(2), found.bytes(3))
 		v.heads.pass(&v.tree)
 		v.want.pass(&v.tree)
 		v.passMark()
@@ -315,7 +315,7 @@ func (v *verification) readRecords() error {
 }
 
 // record looks at the record at one place.
-func (v *verification) record(place int64, kind Kind, user int64, body []byte) {
+func (v *verification) record(place int64, kind journal.Kind, user int64, body []byte) {
 	about := Problem{Index: place, User: user}
 	wrong := func(format string, args ...any) {
 		about.Message = fmt.Sprintf(format, args...)
@@ -385,13 +385,13 @@ func (p *places) moved(written, place int64) bool {
 }
 
 // take lets a record tell about the run and its users.
-func (v *verification) take(r *Record, wrong func(string, ...any)) {
+func (v *verification) take(r *journal.Record, wrong func(string, ...any)) {
 	switch r.Kind {
-	case Opened:
+	case journal.Opened:
 		if v.opened == nil {
 			v.opened = r
 		}
-	case Planned:
+	case journal.Planned:
 		if v.planned == nil {
 			v.planned = r
 		}
@@ -410,28 +410,28 @@ func (v *verification) take(r *Record, wrong func(string, ...any)) {
 }
 
 // user follows one user: what does not fit tells what was dropped or put in.
-func (v *verification) user(r *Record, was statusNumber, wrong func(string, ...any)) {
+func (v *verification) user(r *journal.Record, was statusNumber, wrong func(string, ...any)) {
 	u := v.flight[r.User]
 	if u == nil {
 		u = &journal.History{}
 		v.flight[r.User] = u
 	}
-	if was != noStatus && r.Kind != Reopened {
+	if was != noStatus && r.Kind != journal.Reopened {
 		wrong("%s of a user who has a status already: it was put in, or a record before it is missing", r.Kind)
 	}
-	if r.Kind != Reopened {
+	if r.Kind != journal.Reopened {
 		defer u.Add(bare(r))
 	}
 	switch r.Kind {
-	case Outcome:
+	case journal.Outcome:
 		if u.Attempt(r.Step, r.Try) == nil && carriesValue(r.Verb) && was == noStatus && v.round(r) {
 			wrong("outcome without an intent: the record of the value is missing")
 		}
-	case Finished:
+	case journal.Finished:
 		v.unanswered(r, u, wrong)
 		delete(v.flight, r.User)
 		v.last[r.User] = userState{r.Index + 1, finalStatuses[r.Detail.Status]}
-	case Reopened:
+	case journal.Reopened:
 		if was == noStatus {
 			wrong("put back, but without a status: the record of it is missing")
 		}
@@ -441,11 +441,11 @@ func (v *verification) user(r *Record, was statusNumber, wrong func(string, ...a
 
 // round reports whether the user is in its first round: an outcome of a later
 // one may be of an earlier intent.
-func (v *verification) round(r *Record) bool { return v.last[r.User].rec != -1 }
+func (v *verification) round(r *journal.Record) bool { return v.last[r.User].rec != -1 }
 
-func (v *verification) unanswered(r *Record, u *journal.History, wrong func(string, ...any)) {
+func (v *verification) unanswered(r *journal.Record, u *journal.History, wrong func(string, ...any)) {
 	for _, a := range u.Attempts() {
-		if carriesValue(a.Intent.Verb) && a.Outcome == nil && r.Detail.Status == Done {
+		if carriesValue(a.Intent.Verb) && a.Outcome == nil && r.Detail.Status == journal.Done {
 			wrong("finished as done, but step %d has no outcome: the record of it is missing", a.Intent.Step)
 		}
 	}
@@ -620,7 +620,7 @@ func (v *verification) compareCode(pos int64, listed row) error {
 	if err != nil || found == nil {
 		return err
 	}
-	if f, _, _, err := v.dec.split(found.bytes(0)); err == nil && f.Kind == Finished && f.Code != listed.text(2) {
+	if f, _, _, err := v.dec.split(found.bytes(0)); err == nil && f.Kind == journal.Finished && f.Code != listed.text(2) {
 		v.audit.add(v.named(Problem{Index: listed.int(3) - 1, User: pos, Message: fmt.Sprintf("the table of users has code %q, the record %q", listed.text(2), f.Code)}))
 	}
 	return nil
@@ -639,7 +639,7 @@ func statusText(u userState) string {
 // same reports whether two standings are one.
 func (s *standing) same(o *standing) bool {
 	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || !s.Span.same(o.Span) || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) ||
-		!slices.EqualFunc(s.Backends, o.Backends, BackendPin.Equal) {
+		!slices.EqualFunc(s.Backends, o.Backends, journal.BackendPin.Equal) {
 		return false
 	}
 	if (s.Last == nil) != (o.Last == nil) || s.Last != nil && *s.Last != *o.Last {

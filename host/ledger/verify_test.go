@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 func TestProblemSaysWhereItIs(t *testing.T) {
@@ -53,9 +55,9 @@ func TestStandingsDifferInWhateverTheyDiffer(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	made := func() *standing {
 		s := newStanding([]waveRow{{"a", 1, 2}, {"b", 3, 4}})
-		s.State, s.Hold, s.Untold, s.Unchanged = StateRunning, 1, 2, 3
+		s.State, s.Hold, s.Untold, s.Unchanged = journal.StateRunning, 1, 2, 3
 		s.Approved, s.Starts = []string{"a"}, []Start{{Index: 2}}
-		s.Backends = []BackendPin{{Name: "ldap"}}
+		s.Backends = []journal.BackendPin{{Name: "ldap"}}
 		s.Last = &Applier{Home: "x"}
 		s.Span = Span{Began: at, Since: at, Until: at, Spent: 1}
 		return s
@@ -64,7 +66,7 @@ func TestStandingsDifferInWhateverTheyDiffer(t *testing.T) {
 		t.Fatal("a standing is not itself")
 	}
 	for name, change := range map[string]func(s *standing){
-		"state":       func(s *standing) { s.State = StateFinished },
+		"state":       func(s *standing) { s.State = journal.StateFinished },
 		"hold":        func(s *standing) { s.Hold++ },
 		"forgot":      func(s *standing) { s.Forgot = true },
 		"untold":      func(s *standing) { s.Untold++ },

@@ -34,8 +34,8 @@ func (b bitset) has(n int64) bool {
 }
 
 // admitUser checks a record about a user.
-func (w *writer) admitUser(r *Record) (was statusNumber, err error) {
-	if r.Kind == Reopened {
+func (w *writer) admitUser(r *journal.Record) (was statusNumber, err error) {
+	if r.Kind == journal.Reopened {
 		return w.admitReopened(r)
 	}
 	u, err := w.userOf(r)
@@ -43,11 +43,11 @@ func (w *writer) admitUser(r *Record) (was statusNumber, err error) {
 		return 0, err
 	}
 	switch r.Kind {
-	case Intent:
+	case journal.Intent:
 		err = w.admitIntent(r, u)
-	case Outcome:
+	case journal.Outcome:
 		err = admitOutcome(r, u)
-	case Finished:
+	case journal.Finished:
 		return 0, w.admitFinished(r, u)
 	}
 	if err == nil {
@@ -58,15 +58,15 @@ func (w *writer) admitUser(r *Record) (was statusNumber, err error) {
 
 // bare is a record without what no contradiction is about: histories live as
 // long as their users are in flight.
-func bare(r *Record) *Record {
+func bare(r *journal.Record) *journal.Record {
 	kept := *r
-	kept.Detail = Detail{Bridge: r.Detail.Bridge, Status: r.Detail.Status}
+	kept.Detail = journal.Detail{Bridge: r.Detail.Bridge, Status: r.Detail.Status}
 	return &kept
 }
 
 // userOf returns what is known of the user, or a contradiction if the user has
 // a status already.
-func (w *writer) userOf(r *Record) (*journal.History, error) {
+func (w *writer) userOf(r *journal.Record) (*journal.History, error) {
 	if u := w.watch.open[r.User]; u != nil {
 		return u, nil
 	}
@@ -84,7 +84,7 @@ func (w *writer) userOf(r *Record) (*journal.History, error) {
 }
 
 // lookUp reads the user's records of earlier processes.
-func (w *writer) lookUp(r *Record, u *journal.History) error {
+func (w *writer) lookUp(r *journal.Record, u *journal.History) error {
 	if w.watch.stale {
 		if err := w.flush(); err != nil {
 			return err
@@ -125,7 +125,7 @@ func (w *writer) makeIndex() error {
 	return nil
 }
 
-func (w *writer) admitIntent(r *Record, u *journal.History) error {
+func (w *writer) admitIntent(r *journal.Record, u *journal.History) error {
 	switch {
 	case w.now.Forgot:
 		return contradiction(r, "the key to the run's values is destroyed")
@@ -148,7 +148,7 @@ func carriesValue(verb string) bool {
 	return traits.Carries
 }
 
-func admitOutcome(r *Record, u *journal.History) error {
+func admitOutcome(r *journal.Record, u *journal.History) error {
 	a := u.Attempt(r.Step, r.Try)
 	switch {
 	case a == nil && carriesValue(r.Verb):
@@ -163,14 +163,14 @@ func admitOutcome(r *Record, u *journal.History) error {
 	return nil
 }
 
-func (w *writer) admitFinished(r *Record, u *journal.History) error {
+func (w *writer) admitFinished(r *journal.Record, u *journal.History) error {
 	if finalStatuses[r.Detail.Status] == noStatus {
 		return contradiction(r, "%q is not a final status", r.Detail.Status)
 	}
-	if a := u.Doubtful(); a != nil && r.Detail.Status != Unresolved {
+	if a := u.Doubtful(); a != nil && r.Detail.Status != journal.Unresolved {
 		return contradiction(r, "%s, but it is not known what became of step %d try %d", r.Detail.Status, a.Intent.Step, a.Intent.Try)
 	}
-	if a := u.InForce(); a != nil && r.Detail.Status == Skipped {
+	if a := u.InForce(); a != nil && r.Detail.Status == journal.Skipped {
 		return contradiction(r, "skipped, but step %d try %d took effect", a.Intent.Step, a.Intent.Try)
 	}
 	delete(w.watch.open, r.User)
@@ -178,7 +178,7 @@ func (w *writer) admitFinished(r *Record, u *journal.History) error {
 	return nil
 }
 
-func (w *writer) admitReopened(r *Record) (statusNumber, error) {
+func (w *writer) admitReopened(r *journal.Record) (statusNumber, error) {
 	if len(w.users) > 0 {
 		if err := w.flush(); err != nil {
 			return 0, err

@@ -139,11 +139,11 @@ type Tally struct {
 
 // Add counts a user; those that neither failed nor are unknown are in no group.
 // broken are the rules that the last refusal named.
-func (t *Tally) Add(key string, status ledger.Status, code sdk.Code, message string, broken ...sdk.Violation) {
-	if status != ledger.Failed && status != ledger.Partial && status != ledger.Unresolved {
+func (t *Tally) Add(key string, status journal.Status, code sdk.Code, message string, broken ...sdk.Violation) {
+	if status != journal.Failed && status != journal.Partial && status != journal.Unresolved {
 		return
 	}
-	id := Group{Code: code, Unknown: status == ledger.Unresolved, Early: code == sdk.PolicyViolation && slices.ContainsFunc(broken, noValueHelps)}
+	id := Group{Code: code, Unknown: status == journal.Unresolved, Early: code == sdk.PolicyViolation && slices.ContainsFunc(broken, noValueHelps)}
 	g := t.groups[id]
 	if g == nil {
 		if t.groups == nil {
@@ -153,7 +153,7 @@ func (t *Tally) Add(key string, status ledger.Status, code sdk.Code, message str
 		t.groups[id] = g
 	}
 	g.Users++
-	if status == ledger.Partial {
+	if status == journal.Partial {
 		g.Partial++
 	}
 }

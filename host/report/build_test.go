@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
@@ -19,9 +20,9 @@ import (
 var noon = time.Date(2026, 9, 14, 12, 0, 0, 0, time.UTC)
 
 // log builds a user's history.
-type log struct{ records []ledger.Record }
+type log struct{ records []journal.Record }
 
-func (l *log) add(r ledger.Record) *log {
+func (l *log) add(r journal.Record) *log {
 	r.Index = int64(10 + len(l.records))
 	r.At = noon.Add(time.Duration(len(l.records)) * time.Second)
 	l.records = append(l.records, r)
@@ -29,12 +30,12 @@ func (l *log) add(r ledger.Record) *log {
 }
 
 // step is a record about a step of cloud ann.
-func step(kind ledger.Kind, n, try int, verb, cred string) ledger.Record {
-	return ledger.Record{Kind: kind, User: 7, Step: n, Try: try, Verb: verb, Backend: "cloud", Account: "ann", Cred: cred}
+func step(kind journal.Kind, n, try int, verb, cred string) journal.Record {
+	return journal.Record{Kind: kind, User: 7, Step: n, Try: try, Verb: verb, Backend: "cloud", Account: "ann", Cred: cred}
 }
 
 func (l *log) intent(n, try int, verb, cred, value string) *log {
-	r := step(ledger.Intent, n, try, verb, cred)
+	r := step(journal.Intent, n, try, verb, cred)
 	if value != "" {
 		r.Sealed = []byte(value)
 	}
@@ -42,19 +43,19 @@ func (l *log) intent(n, try int, verb, cred, value string) *log {
 }
 
 func (l *log) change(n int, old, value string) *log {
-	r := step(ledger.Intent, n, 0, "change", "")
+	r := step(journal.Intent, n, 0, "change", "")
 	r.Sealed, r.SealedOld = []byte(value), []byte(old)
 	return l.add(r)
 }
 
 func (l *log) outcome(n, try int, verb, cred string, o sdk.Outcome, code sdk.Code) *log {
-	r := step(ledger.Outcome, n, try, verb, cred)
+	r := step(journal.Outcome, n, try, verb, cred)
 	r.Outcome, r.Code, r.Detail.Attempt = o, code, 1
 	return l.add(r)
 }
 
 func (l *log) verify(n int, code sdk.Code) *log {
-	r := step(ledger.Answer, n, 0, "verify", "")
+	r := step(journal.Answer, n, 0, "verify", "")
 	r.Outcome, r.Code = sdk.Applied, code
 	if code != "" {
 		r.Outcome = sdk.Refused
@@ -82,15 +83,15 @@ func reveal(values map[string]secret.Value) map[string]string {
 
 func TestAPasswordIsThereOnlyWhereItIsCertain(t *testing.T) {
 	ok, no, lost := sdk.Applied, sdk.Refused, sdk.Unknown
-	bridge := func() ledger.Record {
-		r := step(ledger.Intent, 1, 1, "change", "")
+	bridge := func() journal.Record {
+		r := step(journal.Intent, 1, 1, "change", "")
 		r.Sealed, r.Detail.Bridge = []byte("bridge"), true
 		return r
 	}
 	other := func(l *log) *log {
-		for _, kind := range []ledger.Kind{ledger.Intent, ledger.Outcome} {
-			r := ledger.Record{Kind: kind, User: 7, Step: 2, Verb: "set", Backend: "cloud", Account: "ann-admin", Outcome: sdk.Applied}
-			if kind == ledger.Intent {
+		for _, kind := range []journal.Kind{journal.Intent, journal.Outcome} {
+			r := journal.Record{Kind: kind, User: 7, Step: 2, Verb: "set", Backend: "cloud", Account: "ann-admin", Outcome: sdk.Applied}
+			if kind == journal.Intent {
 				r.Sealed = []byte("two")
 			}
 			l.add(r)
@@ -169,17 +170,17 @@ func TestAPasswordIsThereOnlyWhereItIsCertain(t *testing.T) {
 
 func TestAResetGivesTheValueThatItReturned(t *testing.T) {
 	l := new(log).intent(1, 0, "reset", "", "")
-	returned := step(ledger.Outcome, 1, 0, "reset", "")
+	returned := step(journal.Outcome, 1, 0, "reset", "")
 	returned.Outcome, returned.Sealed = sdk.Applied, []byte("picked")
 	for _, tt := range []struct {
 		name, want string
-		last       ledger.Record
+		last       journal.Record
 	}{
 		{"told", "picked", returned},
-		{"kept", "none", func() ledger.Record { r := returned; r.Sealed = nil; return r }()},
+		{"kept", "none", func() journal.Record { r := returned; r.Sealed = nil; return r }()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := log{records: append([]ledger.Record(nil), l.records...)}
+			h := log{records: append([]journal.Record(nil), l.records...)}
 			r, err := report.Build(view(), ledger.User{Pos: 7, History: h.add(tt.last).records})
 			if err != nil {
 				t.Fatal(err)
@@ -220,23 +221,23 @@ func TestBuildNamesTheUserOfAnError(t *testing.T) {
 
 func TestStatusAndAttemptsAreThoseOfTheLedger(t *testing.T) {
 	l := new(log).intent(1, 0, "set", "", "one")
-	busy := step(ledger.Outcome, 1, 0, "set", "")
+	busy := step(journal.Outcome, 1, 0, "set", "")
 	busy.Outcome, busy.Code = sdk.Refused, sdk.RateLimited
-	busy.Detail = ledger.Detail{Attempt: 5, Native: "HTTP 429", Message: "too many"}
-	end := ledger.Record{Kind: ledger.Finished, User: 7, Code: sdk.RateLimited, Detail: ledger.Detail{Status: ledger.Failed, Native: "HTTP 429", Message: "too many"}}
+	busy.Detail = journal.Detail{Attempt: 5, Native: "HTTP 429", Message: "too many"}
+	end := journal.Record{Kind: journal.Finished, User: 7, Code: sdk.RateLimited, Detail: journal.Detail{Status: journal.Failed, Native: "HTTP 429", Message: "too many"}}
 	l.add(busy).verify(2, sdk.Unsupported).add(end)
-	u := ledger.User{Pos: 7, Line: 17, Key: "ann", WaveName: "all", Status: ledger.Failed, History: l.records}
+	u := ledger.User{Pos: 7, Line: 17, Key: "ann", WaveName: "all", Status: journal.Failed, History: l.records}
 	r, err := report.Build(view(), u)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := []any{r.Status, r.Code, r.Native, r.Message, r.Wave, r.Attempts, r.Row.Line, r.At}
-	want := []any{ledger.Failed, sdk.RateLimited, "HTTP 429", "too many", "all", 5, 17, noon.Add(3 * time.Second)}
+	want := []any{journal.Failed, sdk.RateLimited, "HTTP 429", "too many", "all", 5, 17, noon.Add(3 * time.Second)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	l.add(ledger.Record{Kind: ledger.Reopened, User: 7})
-	u.Status, u.History = ledger.Pending, l.records
+	l.add(journal.Record{Kind: journal.Reopened, User: 7})
+	u.Status, u.History = journal.Pending, l.records
 	r, _ = report.Build(view(), u)
 	if r.Code != "" || r.Message != "" || !r.At.IsZero() {
 		t.Errorf("reopened: %q %q %v, want nothing", r.Code, r.Message, r.At)
@@ -245,13 +246,13 @@ func TestStatusAndAttemptsAreThoseOfTheLedger(t *testing.T) {
 
 func TestALineIsWhatTheContractSays(t *testing.T) {
 	l := new(log).intent(1, 0, "set", "web", canary)
-	refused := step(ledger.Outcome, 1, 0, "set", "web")
+	refused := step(journal.Outcome, 1, 0, "set", "web")
 	refused.Outcome, refused.Code = sdk.Refused, sdk.PolicyViolation
-	refused.Detail = ledger.Detail{Attempt: 2, Native: "53", Message: "too short", Ref: "req-9", AccountStatus: sdk.StatusActive,
+	refused.Detail = journal.Detail{Attempt: 2, Native: "53", Message: "too short", Ref: "req-9", AccountStatus: sdk.StatusActive,
 		Violations: []sdk.Violation{{Rule: sdk.RuleMinLength, Limit: 12, Message: "too short"}}}
 	l.add(refused).intent(1, 1, "set", "web", canary).outcome(1, 1, "set", "web", sdk.Applied, "")
-	l.add(ledger.Record{Kind: ledger.Finished, User: 7, Detail: ledger.Detail{Status: ledger.Done}})
-	line := report.LineOf(report.View{Run: "r7k2", Requestor: "CHG-1", SourceSystem: "hr"}, ledger.User{Pos: 7, Key: "ann", WaveName: "all", Status: ledger.Done, History: l.records})
+	l.add(journal.Record{Kind: journal.Finished, User: 7, Detail: journal.Detail{Status: journal.Done}})
+	line := report.LineOf(report.View{Run: "r7k2", Requestor: "CHG-1", SourceSystem: "hr"}, ledger.User{Pos: 7, Key: "ann", WaveName: "all", Status: journal.Done, History: l.records})
 	got, err := json.MarshalIndent(line, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +278,7 @@ func TestARevealedLineHasValuesAndNulls(t *testing.T) {
 
 func TestViewOfReadsTheHeader(t *testing.T) {
 	schema, _ := json.Marshal(source.Schema{Columns: []source.Column{{Name: "login", Type: source.String}}})
-	v, err := report.ViewOf(ledger.Header{ID: "r7k2", Schema: schema, Backends: []ledger.BackendPin{{Label: "cloud"}}})
+	v, err := report.ViewOf(ledger.Header{ID: "r7k2", Schema: schema, Backends: []journal.BackendPin{{Label: "cloud"}}})
 	if err != nil || v.Schema.Index("login") != 0 || v.Labels[0] != "cloud" {
 		t.Errorf("ViewOf = %+v, %v", v, err)
 	}

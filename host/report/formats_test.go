@@ -56,9 +56,9 @@ func TestFormatsAreAsTheyWere(t *testing.T) {
 
 func TestSummaryIsAsItWas(t *testing.T) {
 	small := sampleRun()
-	small.Status, small.Reason, small.Counts, small.Waves, small.Groups, small.Warnings = ledger.StateFinished, "", ledger.Counts{Total: 1, Done: 1}, nil, nil, nil
+	small.Status, small.Reason, small.Counts, small.Waves, small.Groups, small.Warnings = journal.StateFinished, "", ledger.Counts{Total: 1, Done: 1}, nil, nil, nil
 	held := small
-	held.Status, held.Reason, held.Counts = ledger.StateHeld, "wave canary", ledger.Counts{Total: 20, Done: 10, Held: 10}
+	held.Status, held.Reason, held.Counts = journal.StateHeld, "wave canary", ledger.Counts{Total: 20, Done: 10, Held: 10}
 	for file, run := range map[string]report.Run{"stopped.txt": sampleRun(), "finished.txt": small, "held.txt": held} {
 		t.Run(file, func(t *testing.T) {
 			var b bytes.Buffer
@@ -321,17 +321,17 @@ func TestEveryCodeHasAdvice(t *testing.T) {
 func TestNextSaysWhatToDoByCode(t *testing.T) {
 	var tally report.Tally
 	for range 37 {
-		tally.Add("ann", ledger.Failed, sdk.AccountNotFound, "no entry")
+		tally.Add("ann", journal.Failed, sdk.AccountNotFound, "no entry")
 	}
-	tally.Add("bob", ledger.Partial, sdk.NotAccepted, "no")
-	tally.Add("cy", ledger.Unresolved, sdk.Timeout, "late")
-	tally.Add("dee", ledger.Failed, "DuplicateAccount", "twice")
-	tally.Add("eve", ledger.Done, "", "")
-	tally.Add("fay", ledger.Failed, "", "")
-	tally.Add("gil", ledger.Failed, sdk.PolicyViolation, "too short", sdk.Violation{Rule: sdk.RuleMinLength})
-	tally.Add("hal", ledger.Failed, sdk.PolicyViolation, "too young", sdk.Violation{Rule: sdk.RuleMinLength}, sdk.Violation{Rule: sdk.RuleMinAge})
-	tally.Add("ida", ledger.Failed, sdk.PolicyViolation, "too often", sdk.Violation{Rule: sdk.RuleChangeCount})
-	tally.Add("jo", ledger.Failed, sdk.AccountStatus, "disabled", sdk.Violation{Rule: sdk.RuleChangeCount})
+	tally.Add("bob", journal.Partial, sdk.NotAccepted, "no")
+	tally.Add("cy", journal.Unresolved, sdk.Timeout, "late")
+	tally.Add("dee", journal.Failed, "DuplicateAccount", "twice")
+	tally.Add("eve", journal.Done, "", "")
+	tally.Add("fay", journal.Failed, "", "")
+	tally.Add("gil", journal.Failed, sdk.PolicyViolation, "too short", sdk.Violation{Rule: sdk.RuleMinLength})
+	tally.Add("hal", journal.Failed, sdk.PolicyViolation, "too young", sdk.Violation{Rule: sdk.RuleMinLength}, sdk.Violation{Rule: sdk.RuleMinAge})
+	tally.Add("ida", journal.Failed, sdk.PolicyViolation, "too often", sdk.Violation{Rule: sdk.RuleChangeCount})
+	tally.Add("jo", journal.Failed, sdk.AccountStatus, "disabled", sdk.Violation{Rule: sdk.RuleChangeCount})
 	want := []string{
 		"1 Timeout, outcome unknown: see what each may have with rekey reveal r7k2, then rekey resume r7k2",
 		"37 AccountNotFound: create them, then rekey retry r7k2 --code AccountNotFound",

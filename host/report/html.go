@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -119,7 +120,7 @@ func pageCell(b []byte, v any) ([]byte, error) {
 }
 
 // statusIndex is a status's place in the list that page.js has too.
-func statusIndex(s ledger.Status) int {
+func statusIndex(s journal.Status) int {
 	return slices.IndexFunc(statusCounts(ledger.Counts{}), func(c statusCount) bool { return c.status == s })
 }
 
@@ -168,7 +169,7 @@ type page struct {
 	Tiles                               []tile
 	Bar                                 []stretch
 	Fixes                               []fix
-	WaveColumns                         []ledger.Status
+	WaveColumns                         []journal.Status
 	Waves                               []wave
 	Warnings                            []string
 	Head, Records                       string
@@ -177,14 +178,14 @@ type page struct {
 type fact struct{ Name, Text string }
 
 type tile struct {
-	Status ledger.Status
+	Status journal.Status
 	Users  int64
 	Number string
 }
 
 // stretch is one part of the bar, in thousandths of its width.
 type stretch struct {
-	Status ledger.Status
+	Status journal.Status
 	From   string
 	Width  string
 }
@@ -231,13 +232,13 @@ func contentPolicy() string {
 // stateClass colours the state as the status that it is about.
 func stateClass(r Run) string {
 	switch {
-	case r.Status == ledger.StateStopped:
+	case r.Status == journal.StateStopped:
 		return "s-failed"
 	case r.Counts.Unknown > 0:
 		return "s-unknown"
-	case r.Status == ledger.StateHeld:
+	case r.Status == journal.StateHeld:
 		return "s-held"
-	case r.Status != ledger.StateFinished:
+	case r.Status != journal.StateFinished:
 		return "s-pending"
 	case r.Counts.Failed+r.Counts.Partial > 0:
 		return "s-partial"
@@ -319,7 +320,7 @@ func grouped(n int64) string {
 func tiles(c ledger.Counts) []tile {
 	var list []tile
 	for _, s := range statusCounts(c) {
-		if s.users > 0 || s.status == ledger.Done || s.status == ledger.Failed {
+		if s.users > 0 || s.status == journal.Done || s.status == journal.Failed {
 			list = append(list, tile{s.status, s.users, grouped(s.users)})
 		}
 	}
@@ -348,7 +349,7 @@ func stretches(c ledger.Counts) []stretch {
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
 
-func waveOf(w ledger.WaveCounts, columns []ledger.Status) wave {
+func waveOf(w ledger.WaveCounts, columns []journal.Status) wave {
 	out := wave{Name: w.Name, Total: grouped(w.Total)}
 	for _, s := range statusCounts(w.Counts) {
 		if slices.Contains(columns, s.status) {
@@ -366,11 +367,11 @@ func (r Run) fixes() []fix {
 	}
 	if n := r.Counts.Held; n > 0 {
 		list = append(list, fix{Users: grouped(n), Class: "s-held", Title: "Held", Do: "Look at the wave before, release the hold, then resume.",
-			Command: "rekey approve " + r.ID + " && rekey resume " + r.ID, Filter: string(ledger.HeldPending)})
+			Command: "rekey approve " + r.ID + " && rekey resume " + r.ID, Filter: string(journal.HeldPending)})
 	}
 	if n := r.Counts.Pending; n > 0 {
 		f := fix{Users: grouped(n), Class: "s-pending", Title: "Pending", Do: "Nothing was sent for them yet.",
-			Command: "rekey resume " + r.ID, Filter: string(ledger.Pending)}
+			Command: "rekey resume " + r.ID, Filter: string(journal.Pending)}
 		if r.Over {
 			f.Do, f.Command = "A wave has failed more often than max_failures allows. Mend the cause, then retry, or resume with --over-threshold.", "rekey retry "+r.ID
 		}
@@ -385,13 +386,13 @@ func (r Run) fixOf(g Group) fix {
 		Do: strings.ToUpper(do[:1]) + do[1:] + ".", Command: command, Said: g.Message}
 	switch {
 	case g.Unknown:
-		f.Class, f.Note, f.Filter = "s-unknown", "outcome unknown", string(ledger.Unresolved)
+		f.Class, f.Note, f.Filter = "s-unknown", "outcome unknown", string(journal.Unresolved)
 	case g.Partial == g.Users:
-		f.Class, f.Note, f.Filter = "s-partial", "partly changed", string(ledger.Partial)
+		f.Class, f.Note, f.Filter = "s-partial", "partly changed", string(journal.Partial)
 	case g.Partial > 0:
 		f.Note = grouped(g.Partial) + " partly changed"
 	default:
-		f.Filter = string(ledger.Failed)
+		f.Filter = string(journal.Failed)
 	}
 	if f.Said != "" && g.Users > 1 {
 		f.Said = "First: " + f.Said

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
@@ -29,7 +30,7 @@ func TestThePageRefusesSecrets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			h := report.NewHTML(&b, sampleRun())
-			err := h.Add(report.Result{Row: source.Row{Key: "ann"}, Status: ledger.Done}, report.Row{{Name: "password", Value: v}})
+			err := h.Add(report.Result{Row: source.Row{Key: "ann"}, Status: journal.Done}, report.Row{{Name: "password", Value: v}})
 			want := `row of user "ann", column "password": the value is secret, and an HTML report never holds one; leave the column out, or use csv or json`
 			if err == nil || err.Error() != want {
 				t.Errorf("Add = %v, want %q", err, want)
@@ -41,7 +42,7 @@ func TestThePageRefusesSecrets(t *testing.T) {
 		})
 	}
 	h := report.NewHTML(io.Discard, sampleRun())
-	if err := h.Add(report.Result{Status: ledger.Done}, report.Row{{Name: "password", Value: secret.Value{}}}); err != nil {
+	if err := h.Add(report.Result{Status: journal.Done}, report.Row{{Name: "password", Value: secret.Value{}}}); err != nil {
 		t.Errorf("an absent secret: %v", err)
 	}
 }
@@ -69,9 +70,9 @@ func TestThePageAsksNothingOfTheNetwork(t *testing.T) {
 
 func TestACellCannotLeaveItsBlock(t *testing.T) {
 	var b bytes.Buffer
-	h := report.NewHTML(&b, report.Run{ID: "r1", Status: ledger.StateFinished})
+	h := report.NewHTML(&b, report.Run{ID: "r1", Status: journal.StateFinished})
 	evil := `</script><script>alert(1)</script><!--<script>`
-	if err := h.Add(report.Result{Row: source.Row{Key: evil}, Status: ledger.Done}, report.Row{{Name: evil, Value: evil}}); err != nil {
+	if err := h.Add(report.Result{Row: source.Row{Key: evil}, Status: journal.Done}, report.Row{{Name: evil, Value: evil}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Close(); err != nil {
@@ -98,7 +99,7 @@ func TestVerdictsSayHowItWent(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var b bytes.Buffer
-		_ = report.NewHTML(&b, report.Run{ID: "r1", Status: ledger.StateFinished, Counts: tt.counts, Unchanged: tt.unchanged}).Close()
+		_ = report.NewHTML(&b, report.Run{ID: "r1", Status: journal.StateFinished, Counts: tt.counts, Unchanged: tt.unchanged}).Close()
 		got := regexp.MustCompile(`<p class="verdict">(.*)</p>`).FindStringSubmatch(b.String())[1]
 		if html.UnescapeString(got) != tt.want {
 			t.Errorf("verdict of %+v = %q, want %q", tt.counts, got, tt.want)
@@ -175,7 +176,7 @@ func TestHostileCellsAreShownAsText(t *testing.T) {
 	h := report.NewHTML(&b, sampleRun())
 	evil := `</script><img src=x onerror="document.title='owned'"><!-- & ' " é`
 	for _, key := range []string{evil, "second"} {
-		if err := h.Add(report.Result{Row: source.Row{Key: key}, Status: ledger.Failed, Code: "X<b>"}, report.Row{{Name: "key", Value: key}, {Name: "n<i>", Value: int64(3)}}); err != nil {
+		if err := h.Add(report.Result{Row: source.Row{Key: key}, Status: journal.Failed, Code: "X<b>"}, report.Row{{Name: "key", Value: key}, {Name: "n<i>", Value: int64(3)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

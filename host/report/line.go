@@ -3,22 +3,23 @@ package report
 import (
 	"time"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
 // Line is one user of `rekey report RUN --format jsonl` and of `rekey show
 // --json`. Its JSON form is a contract.
 type Line struct {
-	Key          string        `json:"key"`
-	Status       ledger.Status `json:"status"`
-	Code         string        `json:"code"`
-	Native       string        `json:"native"`
-	Message      string        `json:"message"`
-	Wave         string        `json:"wave"`
-	Attempts     int           `json:"attempts"`
-	Requestor    string        `json:"requestor"`
-	SourceSystem string        `json:"source_system"`
-	Steps        []LineStep    `json:"steps"`
+	Key          string         `json:"key"`
+	Status       journal.Status `json:"status"`
+	Code         string         `json:"code"`
+	Native       string         `json:"native"`
+	Message      string         `json:"message"`
+	Wave         string         `json:"wave"`
+	Attempts     int            `json:"attempts"`
+	Requestor    string         `json:"requestor"`
+	SourceSystem string         `json:"source_system"`
+	Steps        []LineStep     `json:"steps"`
 
 	// With --reveal: what is certain by name, null where nothing is, and all
 	// that may be the present one.

@@ -3,7 +3,7 @@ package report
 import (
 	"time"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -16,7 +16,7 @@ type Result struct {
 	Row    source.Row // a script's user
 	Schema source.Schema
 
-	Status  ledger.Status
+	Status  journal.Status
 	Code    sdk.Code
 	Native  string
 	Message string

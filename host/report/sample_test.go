@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
@@ -23,7 +24,7 @@ const canary = "c\"a\\n%y é"
 func sampleRun() report.Run {
 	began := time.Date(2026, 9, 14, 6, 30, 12, 0, time.UTC)
 	return report.Run{
-		ID: "r7k2", Script: "rotate.star", Status: ledger.StateStopped,
+		ID: "r7k2", Script: "rotate.star", Status: journal.StateStopped,
 		Reason: `wave "all": 21 users failed, more than max_failures allows`,
 		Counts: ledger.Counts{Total: 2000, Done: 1406, Failed: 41, Skipped: 63, Partial: 3, Unknown: 2, Pending: 485},
 		Waves: []ledger.WaveCounts{
@@ -47,18 +48,18 @@ func sampleRun() report.Run {
 func sampleResults() []report.Result {
 	at := time.Date(2026, 9, 14, 6, 31, 0, 0, time.UTC)
 	value := secret.New(canary)
-	user := func(key string, s ledger.Status, code sdk.Code, message, wave string) report.Result {
+	user := func(key string, s journal.Status, code sdk.Code, message, wave string) report.Result {
 		return report.Result{Row: source.Row{Key: key}, Status: s, Code: code, Message: message, Wave: wave, Attempts: 1, At: at}
 	}
-	done := user("ann@acme.example", ledger.Done, "", "", "canary")
+	done := user("ann@acme.example", journal.Done, "", "", "canary")
 	done.Password, done.Passwords = &value, map[string]secret.Value{"cloud": value}
 	return []report.Result{
 		done,
-		user("bob@acme.example", ledger.Failed, sdk.AccountNotFound, `no entry has uid "bob"`, "all"),
-		user("cy@acme.example", ledger.Partial, "ScriptFailed", "cloud changed, directory refused: </script><!-- & \u2028", "all"),
-		user("dee@acme.example", ledger.Unresolved, sdk.ConnectionLost, "cut after it was sent", "all"),
-		user("eve@acme.example", ledger.Skipped, "", "change freeze: sales", ""),
-		user("fay@acme.example", ledger.Pending, "", "", "all"),
+		user("bob@acme.example", journal.Failed, sdk.AccountNotFound, `no entry has uid "bob"`, "all"),
+		user("cy@acme.example", journal.Partial, "ScriptFailed", "cloud changed, directory refused: </script><!-- & \u2028", "all"),
+		user("dee@acme.example", journal.Unresolved, sdk.ConnectionLost, "cut after it was sent", "all"),
+		user("eve@acme.example", journal.Skipped, "", "change freeze: sales", ""),
+		user("fay@acme.example", journal.Pending, "", "", "all"),
 	}
 }
 
@@ -103,18 +104,18 @@ func manyResults(n int) func(func(report.Result) bool) {
 	teams := []string{"it-ops", "sales", "finance", "support", "research"}
 	return func(yield func(report.Result) bool) {
 		for i := range n {
-			r := report.Result{Row: source.Row{Key: fmt.Sprintf("u%06d@%s.acme.example", i, teams[i%5])}, Status: ledger.Done, Wave: "all"}
+			r := report.Result{Row: source.Row{Key: fmt.Sprintf("u%06d@%s.acme.example", i, teams[i%5])}, Status: journal.Done, Wave: "all"}
 			switch {
 			case i%53 == 12:
-				r.Status, r.Code, r.Message = ledger.Failed, sdk.AccountNotFound, fmt.Sprintf("no entry has uid %q", r.Row.Key)
+				r.Status, r.Code, r.Message = journal.Failed, sdk.AccountNotFound, fmt.Sprintf("no entry has uid %q", r.Row.Key)
 			case i%331 == 44:
-				r.Status, r.Code, r.Message = ledger.Partial, sdk.PolicyViolation, "the value is one of the last 5"
+				r.Status, r.Code, r.Message = journal.Partial, sdk.PolicyViolation, "the value is one of the last 5"
 			case i%997 == 731:
-				r.Status, r.Code, r.Message = ledger.Unresolved, sdk.ConnectionLost, "the connection was cut after the request was sent"
+				r.Status, r.Code, r.Message = journal.Unresolved, sdk.ConnectionLost, "the connection was cut after the request was sent"
 			case i%31 == 5:
-				r.Status, r.Wave, r.Message = ledger.Skipped, "", "change freeze: "+teams[i%5]
+				r.Status, r.Wave, r.Message = journal.Skipped, "", "change freeze: "+teams[i%5]
 			case i > n*3/4:
-				r.Status = ledger.Pending
+				r.Status = journal.Pending
 			case i < 50:
 				r.Wave = "canary"
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
@@ -16,7 +17,7 @@ import (
 type Run struct {
 	ID     string
 	Script string
-	Status ledger.State
+	Status journal.State
 	Reason string // why it stopped, what it is held for; "" if there is nothing to say
 	Over   bool   // a wave has failed more often than it may
 	Counts ledger.Counts
@@ -123,15 +124,15 @@ func countsOf(c ledger.Counts) string {
 }
 
 type statusCount struct {
-	status ledger.Status
+	status journal.Status
 	users  int64
 }
 
 // statusCounts lists the counts in the order in which reports show them.
 func statusCounts(c ledger.Counts) []statusCount {
 	return []statusCount{
-		{ledger.Done, c.Done}, {ledger.Failed, c.Failed}, {ledger.Partial, c.Partial}, {ledger.Unresolved, c.Unknown},
-		{ledger.Skipped, c.Skipped}, {ledger.Pending, c.Pending}, {ledger.HeldPending, c.Held},
+		{journal.Done, c.Done}, {journal.Failed, c.Failed}, {journal.Partial, c.Partial}, {journal.Unresolved, c.Unknown},
+		{journal.Skipped, c.Skipped}, {journal.Pending, c.Pending}, {journal.HeldPending, c.Held},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -124,9 +124,9 @@ func complaint(t testing.TB, e *lang.Entry, call string) string {
 // every other.
 type kindless struct{ *fakeSteps }
 
-func (k kindless) Do(ctx context.Context, step engine.Step) (engine.Result, error) {
+func (k kindless) Do(ctx context.Context, step journal.Step) (journal.Result, error) {
 	if step.Kind != "" {
-		return engine.Result{}, &engine.Fault{Code: sdk.InvalidOperation, Message: "no such kind"}
+		return journal.Result{}, &journal.Fault{Code: sdk.InvalidOperation, Message: "no such kind"}
 	}
 	return k.fakeSteps.Do(ctx, step)
 }

@@ -7,20 +7,21 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // instant answers every step at once.
-type instant struct{ value *engine.Value }
+type instant struct{ value *journal.Value }
 
-func (i instant) Generate(context.Context, engine.GenerateStep) (*engine.Value, error) {
+func (i instant) Generate(context.Context, engine.GenerateStep) (*journal.Value, error) {
 	return i.value, nil
 }
 
-func (instant) Do(context.Context, engine.Step) (engine.Result, error) {
-	return engine.Result{Outcome: sdk.Applied}, nil
+func (instant) Do(context.Context, journal.Step) (journal.Result, error) {
+	return journal.Result{Outcome: sdk.Applied}, nil
 }
 
 // BenchmarkRotate is what a script costs a user, without the rest of the
@@ -34,11 +35,11 @@ func BenchmarkRotate(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			w := staff(b, bb.text)
 			row := rowsOf(b, w)[0]
-			steps := instant{engine.Given(secret.New("value"))}
+			steps := instant{journal.Given(secret.New("value"))}
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if v := w.rotate(context.Background(), row, steps); v.Kind != engine.Returned {
+					if v := w.rotate(context.Background(), row, steps); v.Kind != journal.Returned {
 						b.Error(said(v))
 						return
 					}

@@ -10,7 +10,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -63,7 +63,7 @@ func starlarkOf(value any, depth int) (starlark.Value, error) {
 	case source.Day:
 		return &dayValue{v}, nil
 	case secret.Value:
-		return &secretValue{engine.Given(v)}, nil
+		return &secretValue{journal.Given(v)}, nil
 	case []any:
 		return listOf(v, depth)
 	case map[string]any:

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -88,8 +88,8 @@ func callHooks(t *testing.T, text string, w *Workflow) {
 		if _, err := w.Wave(context.Background(), row); err != nil {
 			t.Errorf("%s\n\n%v", text, err)
 		}
-		f := &fakeSteps{answers: map[string]engine.Result{"find": {Outcome: sdk.Applied, Account: &sdk.Account{Account: row.Key, Status: sdk.StatusActive}}}}
-		if v := w.rotate(context.Background(), row, f); v.Kind == engine.Raised {
+		f := &fakeSteps{answers: map[string]journal.Result{"find": {Outcome: sdk.Applied, Account: &sdk.Account{Account: row.Key, Status: sdk.StatusActive}}}}
+		if v := w.rotate(context.Background(), row, f); v.Kind == journal.Raised {
 			t.Errorf("%s\n\n%s", text, said(v))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
@@ -168,7 +168,7 @@ func (f fuzzed) user(ctx context.Context, text string, w *Workflow, row source.R
 	if _, err := w.Wave(ctx, row); err != nil {
 		problem(text, err)
 	}
-	for _, answers := range []map[string]engine.Result{nil, {"set": refused(sdk.AccountNotFound, "no such account")}} {
+	for _, answers := range []map[string]journal.Result{nil, {"set": refused(sdk.AccountNotFound, "no such account")}} {
 		v := w.rotate(ctx, row, &fakeSteps{answers: answers})
 		if v.Fault != nil {
 			leak(v.Fault.Message + v.Fault.Backtrace)

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -152,13 +153,13 @@ func rowsOf(t testing.TB, w *Workflow) []source.Row {
 type fakeSteps struct {
 	mu      sync.Mutex
 	calls   []string
-	answers map[string]engine.Result // by verb; others are applied
-	faults  map[string]error         // by verb, or generate
-	before  func(step engine.Step)   // called before a step is answered
+	answers map[string]journal.Result // by verb; others are applied
+	faults  map[string]error          // by verb, or generate
+	before  func(step journal.Step)   // called before a step is answered
 	made    int
 }
 
-func (f *fakeSteps) Generate(_ context.Context, g engine.GenerateStep) (*engine.Value, error) {
+func (f *fakeSteps) Generate(_ context.Context, g engine.GenerateStep) (*journal.Value, error) {
 	text := "generate"
 	if g.Kind != "" {
 		text += " kind=" + g.Kind
@@ -177,10 +178,10 @@ func (f *fakeSteps) Generate(_ context.Context, g engine.GenerateStep) (*engine.
 		return nil, err
 	}
 	f.made++
-	return engine.Given(secret.New(fmt.Sprintf("value-%d", f.made))), nil
+	return journal.Given(secret.New(fmt.Sprintf("value-%d", f.made))), nil
 }
 
-func (f *fakeSteps) Do(ctx context.Context, step engine.Step) (engine.Result, error) {
+func (f *fakeSteps) Do(ctx context.Context, step journal.Step) (journal.Result, error) {
 	text := fmt.Sprintf("%s %s %s", step.Verb, step.Backend, step.Account)
 	for _, part := range []struct{ name, text string }{
 		{"kind", step.Kind}, {"old", step.Old.Secret().Reveal()}, {"value", step.Value.Secret().Reveal()}, {"hash", step.HashFormat}} {
@@ -199,15 +200,15 @@ func (f *fakeSteps) Do(ctx context.Context, step engine.Step) (engine.Result, er
 		f.before(step)
 	}
 	if err := ctx.Err(); err != nil {
-		return engine.Result{}, &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}
+		return journal.Result{}, &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"}
 	}
 	if err := f.faults[step.Verb]; err != nil {
-		return engine.Result{}, err
+		return journal.Result{}, err
 	}
 	if r, ok := f.answers[step.Verb]; ok {
 		return r, nil
 	}
-	return engine.Result{Outcome: sdk.Applied}, nil
+	return journal.Result{Outcome: sdk.Applied}, nil
 }
 
 func (f *fakeSteps) note(text string) {
@@ -217,8 +218,8 @@ func (f *fakeSteps) note(text string) {
 }
 
 // said tells a verdict in one line.
-func said(v engine.Verdict) string {
-	text := map[engine.VerdictKind]string{engine.Returned: "returned", engine.SaidDone: "done", engine.SaidFailed: "failed", engine.SaidSkip: "skip", engine.Raised: "raised"}[v.Kind]
+func said(v journal.Verdict) string {
+	text := map[journal.VerdictKind]string{journal.Returned: "returned", journal.SaidDone: "done", journal.SaidFailed: "failed", journal.SaidSkip: "skip", journal.Raised: "raised"}[v.Kind]
 	if v.Reason != "" {
 		text += ": " + v.Reason
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -93,7 +94,7 @@ func TestWaveRules(t *testing.T) {
     "most": wave_rule(take = 100, max_failures = "2.5%", tolerate = ["AccountNotFound", "ScriptFailed"]),
     "rest": wave_rule(),
 })`)
-	want := []engine.WaveRule{
+	want := []journal.WaveRule{
 		{Name: "canary", Size: 5, Take: 50, Pause: 90 * time.Second, Hold: true, MaxFailures: 0, MaxPercent: -1},
 		{Name: "most", Take: 100, MaxFailures: -1, MaxPercent: 2.5, Tolerate: []sdk.Code{"AccountNotFound", "ScriptFailed"}},
 		{Name: "rest", MaxFailures: -1, MaxPercent: -1},
@@ -126,15 +127,15 @@ workflow(users = users, rotate = lambda user: None, order_by = ("team", "login")
 }
 
 // refused is what a backend says that does not do a step.
-func refused(code sdk.Code, message string) engine.Result {
-	return engine.Result{Outcome: sdk.Refused, Code: code, Message: message, Native: "53"}
+func refused(code sdk.Code, message string) journal.Result {
+	return journal.Result{Outcome: sdk.Refused, Code: code, Message: message, Native: "53"}
 }
 
 func TestRotate(t *testing.T) {
 	yes := true
 	for _, tt := range []struct {
 		name, body string
-		answers    map[string]engine.Result
+		answers    map[string]journal.Result
 		faults     map[string]error
 		calls      []string
 		want       string
@@ -158,37 +159,37 @@ step.set(phone, user.login, p, kind = "sip", must_change = None, options = {})`,
 		{name: "a result", body: `return step.try_unlock(target, user.login)`, calls: []string{"unlock memory ann"}, want: "returned"},
 		{name: "a text", body: `return "ok"`, want: "raised: ScriptError: rotate returned string; return nothing, skip(reason), done() or failed(reason) (w.star:6)"},
 		{name: "False", body: `return False`, want: "raised: ScriptError: rotate returned bool; return nothing, skip(reason), done() or failed(reason) (w.star:6)"},
-		{name: "a refusal raises", body: "step.set(target, user.login, \"x\")\nstep.set(target, user.login, \"y\")", answers: map[string]engine.Result{"set": refused(sdk.AccountNotFound, "no such account")},
+		{name: "a refusal raises", body: "step.set(target, user.login, \"x\")\nstep.set(target, user.login, \"y\")", answers: map[string]journal.Result{"set": refused(sdk.AccountNotFound, "no such account")},
 			calls: []string{"set memory ann value=x"}, want: "raised: AccountNotFound: no such account"},
-		{name: "an unknown raises", body: `step.set(target, user.login, "x")`, answers: map[string]engine.Result{"set": {Outcome: sdk.Unknown, Code: sdk.ConnectionLost, Message: "cut"}},
+		{name: "an unknown raises", body: `step.set(target, user.login, "x")`, answers: map[string]journal.Result{"set": {Outcome: sdk.Unknown, Code: sdk.ConnectionLost, Message: "cut"}},
 			calls: []string{"set memory ann value=x"}, want: "raised: ConnectionLost: cut"},
-		{name: "already applied is applied", body: "r = step.try_set(target, user.login, \"x\")\nreturn failed(str(r))", answers: map[string]engine.Result{"set": {Outcome: sdk.AlreadyApplied}},
+		{name: "already applied is applied", body: "r = step.try_set(target, user.login, \"x\")\nreturn failed(str(r))", answers: map[string]journal.Result{"set": {Outcome: sdk.AlreadyApplied}},
 			calls: []string{"set memory ann value=x"}, want: `failed: result(ok = True, outcome = "applied", code = "", message = "")`},
 		{name: "try_ tells", body: "r = step.try_set(target, user.login, \"x\")\nreturn failed(\"%s %s %s %s %s %s %s\" % (r.ok, r.outcome, r.code, r.message, r.native, r.value, bool(r)))",
-			answers: map[string]engine.Result{"set": refused(sdk.PolicyViolation, "too short")},
+			answers: map[string]journal.Result{"set": refused(sdk.PolicyViolation, "too short")},
 			calls:   []string{"set memory ann value=x"}, want: "failed: False refused PolicyViolation too short 53 None False"},
-		{name: "try_ of an unknown", body: "r = step.try_set(target, user.login, \"x\")\nreturn failed(r.outcome)", answers: map[string]engine.Result{"set": {Outcome: sdk.Unknown, Code: sdk.Timeout}},
+		{name: "try_ of an unknown", body: "r = step.try_set(target, user.login, \"x\")\nreturn failed(r.outcome)", answers: map[string]journal.Result{"set": {Outcome: sdk.Unknown, Code: sdk.Timeout}},
 			calls: []string{"set memory ann value=x"}, want: "failed: unknown"},
 		{name: "a misspelt field of a result", body: "r = step.try_set(target, user.login, \"x\")\nreturn failed(r.mesage)",
 			calls: []string{"set memory ann value=x"}, want: `raised: ScriptError: the result of a step has no "mesage"; did you mean "message"? (w.star:8)`},
 		{name: "find", body: "a = step.find(target, user.login)\nreturn failed(str(a))",
-			answers: map[string]engine.Result{"find": {Outcome: sdk.Applied, Account: &sdk.Account{Account: "uid=ann", ID: "7", Status: sdk.StatusLocked, MustChange: &yes, ChangedAt: time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("", 3600)), Kinds: []string{"sip"}}}},
+			answers: map[string]journal.Result{"find": {Outcome: sdk.Applied, Account: &sdk.Account{Account: "uid=ann", ID: "7", Status: sdk.StatusLocked, MustChange: &yes, ChangedAt: time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("", 3600)), Kinds: []string{"sip"}}}},
 			calls:   []string{"find memory ann"}, want: `failed: struct(account = "uid=ann", changed_at = "2026-09-01T11:00:00Z", id = "7", kinds = ["sip"], must_change = True, status = "locked")`},
-		{name: "find, nothing known", body: "a = step.find(target, user.login)\nreturn failed(\"%s %s\" % (a.must_change, a.changed_at))", answers: map[string]engine.Result{"find": {Outcome: sdk.Applied, Account: &sdk.Account{}}},
+		{name: "find, nothing known", body: "a = step.find(target, user.login)\nreturn failed(\"%s %s\" % (a.must_change, a.changed_at))", answers: map[string]journal.Result{"find": {Outcome: sdk.Applied, Account: &sdk.Account{}}},
 			calls: []string{"find memory ann"}, want: "failed: None None"},
-		{name: "reset tells", body: "p = step.reset(target, user.login)\nstep.set(directory, user.login, p)", answers: map[string]engine.Result{"reset": {Outcome: sdk.Applied, Value: engine.Given(secret.New("picked"))}},
+		{name: "reset tells", body: "p = step.reset(target, user.login)\nstep.set(directory, user.login, p)", answers: map[string]journal.Result{"reset": {Outcome: sdk.Applied, Value: journal.Given(secret.New("picked"))}},
 			calls: []string{"reset memory ann", "set ldap ann value=picked"}, want: "returned"},
 		{name: "reset does not tell", body: "if step.reset(target, user.login) == None:\n    return failed(\"mailed\")", calls: []string{"reset memory ann"}, want: "failed: mailed"},
 		{name: "try_generate", body: "r = step.try_generate()\nstep.set(target, user.login, r.value)", calls: []string{"generate", "set memory ann value=value-1"}, want: "returned"},
-		{name: "try_generate of a backend that refuses", body: "r = step.try_generate(generator = target)\nif not r.ok:\n    return failed(r.code)", faults: map[string]error{"generate": &engine.Fault{Code: sdk.TargetUnavailable, Message: "down"}},
+		{name: "try_generate of a backend that refuses", body: "r = step.try_generate(generator = target)\nif not r.ok:\n    return failed(r.code)", faults: map[string]error{"generate": &journal.Fault{Code: sdk.TargetUnavailable, Message: "down"}},
 			calls: []string{"generate generator=memory"}, want: "failed: TargetUnavailable"},
-		{name: "try_generate of a contradiction raises", body: "r = step.try_generate()\nreturn done()", faults: map[string]error{"generate": &engine.Fault{Code: sdk.PolicyViolation, Message: "no password meets all rules"}},
+		{name: "try_generate of a contradiction raises", body: "r = step.try_generate()\nreturn done()", faults: map[string]error{"generate": &journal.Fault{Code: sdk.PolicyViolation, Message: "no password meets all rules"}},
 			calls: []string{"generate"}, want: "raised: PolicyViolation: no password meets all rules"},
-		{name: "misuse raises through try_", body: "r = step.try_set(target, user.login, \"x\")\nreturn done()", faults: map[string]error{"set": &engine.Fault{Code: sdk.InvalidOperation, Message: "the value is empty"}},
+		{name: "misuse raises through try_", body: "r = step.try_set(target, user.login, \"x\")\nreturn done()", faults: map[string]error{"set": &journal.Fault{Code: sdk.InvalidOperation, Message: "the value is empty"}},
 			calls: []string{"set memory ann value=x"}, want: "raised: InvalidOperation: the value is empty"},
-		{name: "divergence raises through try_", body: "r = step.try_set(target, user.login, \"x\")\nreturn done()", faults: map[string]error{"set": &engine.Fault{Code: engine.Diverged, Message: "was change, is set"}},
+		{name: "divergence raises through try_", body: "r = step.try_set(target, user.login, \"x\")\nreturn done()", faults: map[string]error{"set": &journal.Fault{Code: journal.Diverged, Message: "was change, is set"}},
 			calls: []string{"set memory ann value=x"}, want: "raised: Diverged: was change, is set"},
-		{name: "cancellation raises through try_", body: "r = step.try_set(target, user.login, \"x\")\nreturn done()", faults: map[string]error{"set": &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}},
+		{name: "cancellation raises through try_", body: "r = step.try_set(target, user.login, \"x\")\nreturn done()", faults: map[string]error{"set": &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"}},
 			calls: []string{"set memory ann value=x"}, want: "raised: Cancelled: the run stops"},
 		{name: "an error of the script", body: "step.set(target, user.login, \"x\")\n1 // 0", calls: []string{"set memory ann value=x"}, want: "raised: ScriptError: floored division by zero (w.star:8)"},
 		{name: "several lines", body: "fail(\"one\\ntwo\\x1b[31m\")", want: "raised: ScriptError: fail: one two\\x1b[31m (w.star:7)"},
@@ -249,7 +250,7 @@ func TestErrorsOfOneRowAreNoDefects(t *testing.T) {
 	} {
 		w := staff(t, "def rotate(user, step):\n    s = [step, user]\n    x = "+strings.NewReplacer("step.", "s[0].", "user.", "s[1].", "(user", "(s[1]").Replace(body)+"\nworkflow(users = users, rotate = rotate)")
 		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{})
-		if v.Fault == nil || v.Fault.Code != engine.ScriptError || v.Fault.OfRow != want {
+		if v.Fault == nil || v.Fault.Code != journal.ScriptError || v.Fault.OfRow != want {
 			t.Errorf("%s: %s, OfRow = %v, want %v", body, said(v), v.Fault != nil && v.Fault.OfRow, want)
 		}
 	}
@@ -288,20 +289,20 @@ func TestHooksGetTheParametersThatTheyName(t *testing.T) {
 func TestWithoutRotateAUserIsGenerateSetAndVerify(t *testing.T) {
 	for _, tt := range []struct {
 		name, backend string
-		answers       map[string]engine.Result
+		answers       map[string]journal.Result
 		faults        map[string]error
 		calls         []string
 		want          string
 	}{
 		{"verified", "target", nil, nil, []string{"generate", "set memory ann value=value-1", "verify memory ann value=value-1"}, "returned"},
 		{"where that is a logon", "directory", nil, nil, []string{"generate", "set ldap ann value=value-1"}, "returned"},
-		{"refused", "target", map[string]engine.Result{"set": refused(sdk.Protected, "root")}, nil, []string{"generate", "set memory ann value=value-1"}, "raised: Protected: root"},
-		{"not accepted", "target", map[string]engine.Result{"verify": refused(sdk.NotAccepted, "wrong")}, nil,
+		{"refused", "target", map[string]journal.Result{"set": refused(sdk.Protected, "root")}, nil, []string{"generate", "set memory ann value=value-1"}, "raised: Protected: root"},
+		{"not accepted", "target", map[string]journal.Result{"verify": refused(sdk.NotAccepted, "wrong")}, nil,
 			[]string{"generate", "set memory ann value=value-1", "verify memory ann value=value-1"}, "raised: NotAccepted: wrong"},
-		{"this instance cannot verify", "target", nil, map[string]error{"verify": &engine.Fault{Code: sdk.InvalidOperation, Message: "cannot verify"}},
+		{"this instance cannot verify", "target", nil, map[string]error{"verify": &journal.Fault{Code: sdk.InvalidOperation, Message: "cannot verify"}},
 			[]string{"generate", "set memory ann value=value-1", "verify memory ann value=value-1"}, "returned"},
-		{"nothing can be generated", "target", nil, map[string]error{"generate": &engine.Fault{Code: sdk.PolicyViolation, Message: "no password meets all rules"}}, []string{"generate"}, "raised: PolicyViolation: no password meets all rules"},
-		{"the run stops", "target", nil, map[string]error{"set": &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}}, []string{"generate", "set memory ann value=value-1"}, "raised: Cancelled: the run stops"},
+		{"nothing can be generated", "target", nil, map[string]error{"generate": &journal.Fault{Code: sdk.PolicyViolation, Message: "no password meets all rules"}}, []string{"generate"}, "raised: PolicyViolation: no password meets all rules"},
+		{"the run stops", "target", nil, map[string]error{"set": &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"}}, []string{"generate", "set memory ann value=value-1"}, "raised: Cancelled: the run stops"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := staff(t, "workflow(users = users, backend = "+tt.backend+")")
@@ -331,21 +332,21 @@ workflow(users = users, rotate = rotate, on_failure = "revert")`
 // recorded, then plays on to a crash.
 type recorder struct {
 	fakeSteps
-	history []engine.Result
+	history []journal.Result
 	crash   int // before this step; 0: none
 	n       int
 }
 
-func (r *recorder) Generate(ctx context.Context, g engine.GenerateStep) (*engine.Value, error) {
+func (r *recorder) Generate(ctx context.Context, g engine.GenerateStep) (*journal.Value, error) {
 	if r.n++; r.n == r.crash {
-		return nil, &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}
+		return nil, &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"}
 	}
 	return r.fakeSteps.Generate(ctx, g)
 }
 
-func (r *recorder) Do(ctx context.Context, step engine.Step) (engine.Result, error) {
+func (r *recorder) Do(ctx context.Context, step journal.Step) (journal.Result, error) {
 	if r.n++; r.n == r.crash {
-		return engine.Result{}, &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}
+		return journal.Result{}, &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"}
 	}
 	if r.n-2 < len(r.history) {
 		r.note(fmt.Sprintf("%s %s %s value=%s", step.Verb, step.Backend, step.Account, step.Value.Secret().Reveal()))
@@ -380,11 +381,11 @@ func TestAReplayAsksTheSame(t *testing.T) {
 
 func TestASagaSaysWhatBecameOfIt(t *testing.T) {
 	w := staff(t, saga)
-	f := &fakeSteps{answers: map[string]engine.Result{"set": refused(sdk.PolicyViolation, "in history")}}
+	f := &fakeSteps{answers: map[string]journal.Result{"set": refused(sdk.PolicyViolation, "in history")}}
 	if got, want := said(w.rotate(context.Background(), rowsOf(t, w)[0], f)), "failed: cloud changed, directory refused: in history"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	again := &recorder{history: []engine.Result{{Outcome: sdk.Applied}, refused(sdk.PolicyViolation, "in history")}}
+	again := &recorder{history: []journal.Result{{Outcome: sdk.Applied}, refused(sdk.PolicyViolation, "in history")}}
 	if got, want := said(w.rotate(context.Background(), rowsOf(t, w)[0], again)), "failed: cloud changed, directory refused: in history"; got != want {
 		t.Errorf("replayed: %s, want %s", got, want)
 	}
@@ -417,7 +418,7 @@ func TestHooksAreCalledConcurrently(t *testing.T) {
 			for range 20 {
 				row := rows[i%2]
 				f := &fakeSteps{}
-				if v := w.rotate(context.Background(), row, f); v.Kind != engine.Returned || !strings.Contains(f.calls[1], " "+row.Key+" ") {
+				if v := w.rotate(context.Background(), row, f); v.Kind != journal.Returned || !strings.Contains(f.calls[1], " "+row.Key+" ") {
 					t.Errorf("%s: %s, %q", row.Key, said(v), f.calls)
 				}
 			}

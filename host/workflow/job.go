@@ -7,7 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -54,22 +54,22 @@ func (j job) failure(call *state, err error) error {
 }
 
 // raised is the verdict of a rotate that ended with an error.
-func (j job) raised(call *state, err error) engine.Verdict {
-	v := engine.Verdict{Kind: engine.Raised}
-	var fault *engine.Fault
+func (j job) raised(call *state, err error) journal.Verdict {
+	v := journal.Verdict{Kind: journal.Raised}
+	var fault *journal.Fault
 	var refused *refusal
 	switch {
 	case errors.As(call.raised, &refused):
 		v.Refused = &refused.result
-		v.Fault = &engine.Fault{Code: refused.result.Code, Message: refused.result.Message}
+		v.Fault = &journal.Fault{Code: refused.result.Code, Message: refused.result.Message}
 	case errors.As(call.raised, &fault):
 		same := *fault // it says more than its fields
 		v.Fault = &same
 	case call.ctx.Err() != nil:
-		v.Fault = &engine.Fault{Code: sdk.Cancelled, Message: "the run stops"}
+		v.Fault = &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"}
 	default:
 		stopped := call.stopped()
-		v.Fault = &engine.Fault{Code: engine.ScriptError, Message: j.said(stopped, err), OfRow: stopped != nil || ofRow(err)}
+		v.Fault = &journal.Fault{Code: journal.ScriptError, Message: j.said(stopped, err), OfRow: stopped != nil || ofRow(err)}
 	}
 	v.Fault.Backtrace = backtrace(err)
 	return v

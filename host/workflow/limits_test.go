@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
@@ -200,7 +200,7 @@ func TestMemoryIsLimited(t *testing.T) {
 func TestAPanicFailsOneUser(t *testing.T) {
 	w := limitedWorkflow(t, "workflow(users = users, rotate = lambda user, step: step.set(target, user.login, \"x\"))", Limits{}, nil)
 	row := rowsOf(t, w)[0]
-	f := &fakeSteps{before: func(engine.Step) { panic("boom") }}
+	f := &fakeSteps{before: func(journal.Step) { panic("boom") }}
 	if got := said(w.rotate(context.Background(), row, f)); got != "raised: ScriptError: step.set: defect in rekey: boom (w.star:3)" {
 		t.Errorf("rotate: %s", got)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -19,7 +19,7 @@ func selected(value starlark.Value) (due bool, reason string, err error) {
 	case starlark.Bool:
 		return bool(v), "", nil
 	case *verdictValue:
-		if v.kind == engine.SaidSkip {
+		if v.kind == journal.SaidSkip {
 			return false, v.reason, nil
 		}
 	}
@@ -27,7 +27,7 @@ func selected(value starlark.Value) (due bool, reason string, err error) {
 }
 
 // waveOf is the wave that a wave hook names.
-func waveOf(value starlark.Value, waves []engine.WaveRule) (string, error) {
+func waveOf(value starlark.Value, waves []journal.WaveRule) (string, error) {
 	text, isText := value.(starlark.String)
 	name := string(text)
 	switch {
@@ -35,21 +35,21 @@ func waveOf(value starlark.Value, waves []engine.WaveRule) (string, error) {
 		return "", lang.Mistake("it returned "+value.Type(), "return the name of a wave")
 	case isGarbled(name):
 		return "", lang.Mistake(fmt.Sprintf("the name of the wave, %q, has half a letter in it", name), halfLetter)
-	case !slices.ContainsFunc(waves, func(r engine.WaveRule) bool { return r.Name == name }):
+	case !slices.ContainsFunc(waves, func(r journal.WaveRule) bool { return r.Name == name }):
 		return "", lang.NoWave(name, waveNames(waves))
 	}
 	return name, nil
 }
 
 // returned is the verdict of a rotate that came to its end.
-func returned(value starlark.Value) (engine.Verdict, error) {
+func returned(value starlark.Value) (journal.Verdict, error) {
 	switch v := value.(type) {
 	case starlark.NoneType, *secretValue, *resultValue, *structValue: // what steps give: it has been recorded
-		return engine.Verdict{}, nil
+		return journal.Verdict{}, nil
 	case *verdictValue:
-		return engine.Verdict{Kind: v.kind, Reason: v.reason}, nil
+		return journal.Verdict{Kind: v.kind, Reason: v.reason}, nil
 	}
-	return engine.Verdict{}, lang.Mistake("rotate returned "+value.Type(), "return nothing, skip(reason), done() or failed(reason)")
+	return journal.Verdict{}, lang.Mistake("rotate returned "+value.Type(), "return nothing, skip(reason), done() or failed(reason)")
 }
 
 // rowOf is the row that a row function returns; nil: it leaves the user out.

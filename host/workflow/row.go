@@ -6,7 +6,7 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -85,7 +85,7 @@ func secretOrNone(value secret.Value) starlark.Value {
 	if !value.Present() {
 		return starlark.None
 	}
-	return &secretValue{engine.Given(value)}
+	return &secretValue{journal.Given(value)}
 }
 
 // namedValues is r.passwords or r.candidates: by "label" or "label/kind", and

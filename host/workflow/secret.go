@@ -6,14 +6,14 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // secretValue is a secret in a script: something to hand on, of which only the
 // truth can be asked. It is a pointer type, because the interpreter compares
 // values of the same type with ==.
-type secretValue struct{ v *engine.Value }
+type secretValue struct{ v *journal.Value }
 
 var (
 	_ starlark.Comparable = (*secretValue)(nil)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -130,7 +130,7 @@ func TestAFaultShowsNoSecret(t *testing.T) {
 			"\nworkflow(users = csv(\"u.csv\", key = \"login\", secrets = [\"temporary\"], quote = None), rotate = rotate)", "u.csv", "login,temporary\nann,"+canary+"\n")
 		w := mustLoad(t, o)
 		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{})
-		if v.Kind != engine.Raised || v.Fault.Code != engine.ScriptError {
+		if v.Kind != journal.Raised || v.Fault.Code != journal.ScriptError {
 			t.Errorf("%s: %s", body, said(v))
 		}
 		if found := leaks(v.Fault.Message + v.Fault.Backtrace + v.Fault.Error()); found != nil {
@@ -150,7 +150,7 @@ workflow(users = csv("u.csv", key = "login", secrets = ["temporary"], quote = No
 	o.Print = out
 	w := mustLoad(t, o)
 	f := &fakeSteps{}
-	if v := w.rotate(context.Background(), rowsOf(t, w)[0], f); v.Kind != engine.Returned {
+	if v := w.rotate(context.Background(), rowsOf(t, w)[0], f); v.Kind != journal.Returned {
 		t.Fatal(said(v))
 	}
 	if want := "change memory ann old=" + canary + " value=value-1"; len(f.calls) != 2 || f.calls[1] != want {
@@ -246,7 +246,7 @@ func TestAnOptionalSecretThatIsEmptyReachesTheEngine(t *testing.T) {
 	o := script(t, `target = backend("memory")
 workflow(users = csv("u.csv", key = "login", secrets = ["pw"], optional = ["pw"]), rotate = lambda user, step: step.set(target, user.login, user.pw))`, "u.csv", "login,pw\nann,\n")
 	w := mustLoad(t, o)
-	f := &fakeSteps{faults: map[string]error{"set": &engine.Fault{Code: sdk.InvalidOperation, Message: "the value is empty"}}}
+	f := &fakeSteps{faults: map[string]error{"set": &journal.Fault{Code: sdk.InvalidOperation, Message: "the value is empty"}}}
 	if got, want := said(w.rotate(context.Background(), rowsOf(t, w)[0], f)), "raised: InvalidOperation: the value is empty"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/tree"
@@ -76,7 +76,7 @@ type Spec struct {
 	Backends    []BackendSpec // in the order of their backend() calls
 	Default     string        // label of workflow(backend =); "": there is none
 	OrderBy     []string
-	Waves       []engine.WaveRule // one, "all", if the script has none
+	Waves       []journal.WaveRule // one, "all", if the script has none
 	HasSelect   bool
 	HasWave     bool
 	HasRotate   bool

@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -18,7 +19,7 @@ import (
 // resultValue is what a try_ step returns: what the backend said.
 type resultValue struct {
 	step   string
-	result engine.Result
+	result journal.Result
 	value  starlark.Value
 }
 
@@ -69,7 +70,7 @@ type refusal struct {
 	step    string
 	backend string
 	account string
-	result  engine.Result
+	result  journal.Result
 }
 
 // Error says who refused what.
@@ -97,7 +98,7 @@ func evalStepUnlock(args *arguments) (starlark.Value, error) { return doStep(arg
 // step takes a step that reaches a backend.
 func doStep(args *arguments, verb string) (starlark.Value, error) {
 	b := args.value("backend").(*backendValue)
-	step := engine.Step{Verb: verb, Backend: b.Label, Account: args.text("account")}
+	step := journal.Step{Verb: verb, Backend: b.Label, Account: args.text("account")}
 	if isGarbled(step.Account) {
 		args.bad("account", halfLetter, "account %q has half a letter in it, or one that was lost", step.Account)
 	}
@@ -126,7 +127,7 @@ func doStep(args *arguments, verb string) (starlark.Value, error) {
 }
 
 // credential reads the arguments that say which password becomes which.
-func readCredential(args *arguments, step *engine.Step) {
+func readCredential(args *arguments, step *journal.Step) {
 	if args.entry.Index("kind") >= 0 {
 		step.Kind = args.text("kind")
 	}
@@ -141,7 +142,7 @@ func readCredential(args *arguments, step *engine.Step) {
 
 // password returns an argument that is a secret or a string; nil if the step
 // has none of that name.
-func passwordArgument(args *arguments, name string) *engine.Value {
+func passwordArgument(args *arguments, name string) *journal.Value {
 	i := args.entry.Index(name)
 	if i < 0 {
 		return nil
@@ -150,13 +151,13 @@ func passwordArgument(args *arguments, name string) *engine.Value {
 	case *secretValue:
 		return v.v
 	case starlark.String:
-		return engine.Given(secret.New(string(v)))
+		return journal.Given(secret.New(string(v)))
 	}
 	return nil
 }
 
 // options checks the options of an operation, and the form of a hash.
-func readOptions(args *arguments, step *engine.Step, to *backendValue) {
+func readOptions(args *arguments, step *journal.Step, to *backendValue) {
 	if args.entry.Index("hash_format") >= 0 {
 		step.HashFormat = args.text("hash_format")
 		if m := to.NoHashFormat(step.HashFormat); m != nil {
@@ -172,7 +173,7 @@ func readOptions(args *arguments, step *engine.Step, to *backendValue) {
 	}
 }
 
-func readOption(args *arguments, step *engine.Step, to *backendValue, name string, value starlark.Value) {
+func readOption(args *arguments, step *journal.Step, to *backendValue, name string, value starlark.Value) {
 	if m := to.NoOption(name); m != nil {
 		args.bad("options", m.Fix, "%s", m.Message)
 		return
@@ -190,7 +191,7 @@ func readOption(args *arguments, step *engine.Step, to *backendValue, name strin
 }
 
 // valueOf is the value of a reset, or what a find found.
-func valueOf(r engine.Result) starlark.Value {
+func valueOf(r journal.Result) starlark.Value {
 	switch {
 	case r.Value != nil && r.Value.Secret().Present():
 		return &secretValue{r.Value}
@@ -242,15 +243,15 @@ func evalStepGenerate(args *arguments) (starlark.Value, error) {
 	if !isTry(args) {
 		return &secretValue{v}, nil
 	}
-	return &resultValue{step: args.entry.Name, result: engine.Result{Outcome: sdk.Applied}, value: &secretValue{v}}, nil
+	return &resultValue{step: args.entry.Name, result: journal.Result{Outcome: sdk.Applied}, value: &secretValue{v}}, nil
 }
 
 // notGenerated turns what a backend's own generator said into a result of
 // try_generate; everything else raises.
 func notGenerated(args *arguments, step engine.GenerateStep, err error) (starlark.Value, error) {
-	var f *engine.Fault
+	var f *journal.Fault
 	if isTry(args) && step.Generator != "" && errors.As(err, &f) && !raises(f.Code) {
-		r := engine.Result{Outcome: sdk.Refused, Code: f.Code, Message: f.Message}
+		r := journal.Result{Outcome: sdk.Refused, Code: f.Code, Message: f.Message}
 		return &resultValue{step: args.entry.Name, result: r, value: starlark.None}, nil
 	}
 	args.state.raised = err
@@ -259,5 +260,5 @@ func notGenerated(args *arguments, step engine.GenerateStep, err error) (starlar
 
 // raises reports whether a code is never an answer of a backend.
 func raises(code sdk.Code) bool {
-	return code.Definite() || code == sdk.Cancelled || code == engine.ScriptError || code == engine.Diverged
+	return code.Definite() || code == sdk.Cancelled || code == journal.ScriptError || code == journal.Diverged
 }

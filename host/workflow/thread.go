@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
@@ -21,8 +22,8 @@ const stepChunk = 10_000
 
 // stepper is what a rotate may do: *engine.Steps.
 type stepper interface {
-	Generate(context.Context, engine.GenerateStep) (*engine.Value, error)
-	Do(context.Context, engine.Step) (engine.Result, error)
+	Generate(context.Context, engine.GenerateStep) (*journal.Value, error)
+	Do(context.Context, journal.Step) (journal.Result, error)
 }
 
 // threads make the threads of one script. They are safe for concurrent use.

@@ -8,7 +8,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -127,7 +127,7 @@ func (u *userValue) cell(i int) (starlark.Value, error) {
 		cell = u.cells[i]
 	}
 	if cell == nil && u.schema.columns[i].Secret {
-		return &secretValue{engine.Given(secret.Value{})}, nil
+		return &secretValue{journal.Given(secret.Value{})}, nil
 	}
 	switch c := cell.(type) {
 	case string: // by far the most

@@ -4,15 +4,14 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"go.starlark.net/starlark"
-
-	"github.com/rekey-host/rekey/host/engine"
 )
 
 // verdictValue is what skip(), done() and failed() give: it says nothing until
 // a hook returns it.
 type verdictValue struct {
-	kind   engine.VerdictKind
+	kind   journal.VerdictKind
 	name   string
 	reason string
 }
@@ -23,13 +22,15 @@ func (v *verdictValue) Freeze()               {}
 func (v *verdictValue) Truth() starlark.Bool  { return true }
 func (v *verdictValue) Hash() (uint32, error) { return starlark.String(v.name + v.reason).Hash() }
 
-func evalSkip(args *arguments) (starlark.Value, error) { return verdictWith(args, engine.SaidSkip) }
+func evalSkip(args *arguments) (starlark.Value, error) { return verdictWith(args, journal.SaidSkip) }
 func evalDone(args *arguments) (starlark.Value, error) {
-	return &verdictValue{kind: engine.SaidDone, name: "done"}, nil
+	return &verdictValue{kind: journal.SaidDone, name: "done"}, nil
 }
-func evalFailed(args *arguments) (starlark.Value, error) { return verdictWith(args, engine.SaidFailed) }
+func evalFailed(args *arguments) (starlark.Value, error) {
+	return verdictWith(args, journal.SaidFailed)
+}
 
-func verdictWith(args *arguments, kind engine.VerdictKind) (starlark.Value, error) {
+func verdictWith(args *arguments, kind journal.VerdictKind) (starlark.Value, error) {
 	if reason := args.text("reason"); !utf8.ValidString(reason) { // what a backend says may have lost letters of its own
 		args.bad("reason", halfLetter, "reason %q has half a letter in it", shorten(reason, 100))
 		return starlark.None, nil

@@ -10,14 +10,13 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
 
 // waveValue is what wave_rule() makes. Its name is its key in waves.
-type waveValue struct{ rule engine.WaveRule }
+type waveValue struct{ rule journal.WaveRule }
 
 func (w *waveValue) String() string        { return "wave_rule" }
 func (w *waveValue) Type() string          { return "wave rule" }
@@ -29,8 +28,8 @@ func (w *waveValue) Hash() (uint32, error) { return 0, errors.New("a wave rule i
 const onlyWave = "all"
 
 // unlimited is a wave that nothing stops.
-func unlimited(name string) engine.WaveRule {
-	return engine.WaveRule{Name: name, MaxFailures: -1, MaxPercent: -1}
+func unlimited(name string) journal.WaveRule {
+	return journal.WaveRule{Name: name, MaxFailures: -1, MaxPercent: -1}
 }
 
 // KnownCode reports whether there is such a code, and suggests another if not.
@@ -70,7 +69,7 @@ func codes() []string {
 }
 
 // maxFailures reads 5 or "1%".
-func readMaxFailures(args *arguments, r *engine.WaveRule) {
+func readMaxFailures(args *arguments, r *journal.WaveRule) {
 	v := args.value("max_failures")
 	if n, ok := v.(starlark.Int); ok {
 		r.MaxFailures = args.number("max_failures", 0)
@@ -88,14 +87,14 @@ func readMaxFailures(args *arguments, r *engine.WaveRule) {
 }
 
 // waves reads waves = {"canary": wave_rule(…)}.
-func readWaves(args *arguments, hasHook bool) []engine.WaveRule {
+func readWaves(args *arguments, hasHook bool) []journal.WaveRule {
 	d, _ := args.value("waves").(*starlark.Dict)
 	if d == nil || d.Len() == 0 {
 		only := unlimited(onlyWave)
-		only.InARow = engine.InARow
-		return []engine.WaveRule{only}
+		only.InARow = journal.InARow
+		return []journal.WaveRule{only}
 	}
-	var rules []engine.WaveRule
+	var rules []journal.WaveRule
 	for i, item := range d.Items() {
 		rule := item[1].(*waveValue).rule
 		rule.Name = textOf(item[0])
@@ -114,7 +113,7 @@ func readWaves(args *arguments, hasHook bool) []engine.WaveRule {
 	return rules
 }
 
-func waveNames(rules []engine.WaveRule) []string {
+func waveNames(rules []journal.WaveRule) []string {
 	names := make([]string, len(rules))
 	for i, r := range rules {
 		names[i] = r.Name

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
@@ -156,17 +157,17 @@ func (w *Workflow) Wave(ctx context.Context, row source.Row) (name string, err e
 }
 
 // Rotate treats one user. It is safe for concurrent use.
-func (w *Workflow) Rotate(ctx context.Context, row source.Row, steps *engine.Steps) engine.Verdict {
+func (w *Workflow) Rotate(ctx context.Context, row source.Row, steps *engine.Steps) journal.Verdict {
 	return w.rotate(ctx, row, steps)
 }
 
-func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (verdict engine.Verdict) {
+func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (verdict journal.Verdict) {
 	if w.hooks.rotate == nil {
 		return standard(ctx, w.hooks.target, row, steps)
 	}
 	u, err := w.user(ctx, row)
 	if err != nil {
-		return engine.Verdict{Kind: engine.Raised, Fault: &engine.Fault{Code: engine.ScriptError, Message: err.Error()}}
+		return journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: journal.ScriptError, Message: err.Error()}}
 	}
 	quiet, ok := steps.(interface{ Quiet() bool })
 	j := job{in: w.in, hook: w.hooks.rotate, row: row, steps: steps, mute: ok && quiet.Quiet()}
