@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -140,6 +141,77 @@ func TestStatusOfAUser(t *testing.T) {
 		}
 		if got.Detail.Status == Skipped && got.Detail.Message == "" {
 			t.Errorf("%s: skipped without a reason", c.name)
+		}
+	}
+}
+
+// TestAFailureSaysAllThatIsKnownOfIt: where the reason is a record's, with what
+// the target says in its own words, and where it is the script's, where.
+func TestAFailureSaysAllThatIsKnownOfIt(t *testing.T) {
+	why := Detail{Message: "too short", Native: "0x52D", Violations: []sdk.Violation{{Limit: 12}}, AccountStatus: sdk.StatusLocked}
+	with := func(d Detail, log []Record) []Record { log[len(log)-1].Detail = d; return log }
+	refused := with(why, took(Set, 1, sdk.Refused, sdk.PolicyViolation))
+	lost := with(why, took(Set, 1, sdk.Unknown, sdk.ConnectionLost))
+	rejected := join(took(Set, 1, sdk.Applied, ""), with(why, one(rec(Answer, Verify, 2, sdk.Refused, sdk.NotAccepted))))
+	said := why
+	said.Message = "by the script"
+	for _, c := range []struct {
+		name    string
+		log     []Record
+		verdict Verdict
+		code    sdk.Code
+		want    Detail
+	}{
+		{"a refusal", refused, Verdict{}, sdk.PolicyViolation, why},
+		{"the first refusal of two", join(refused, onAll("b", took(Set, 2, sdk.Refused, sdk.Conflict))), Verdict{}, sdk.PolicyViolation, why},
+		{"a refusal, and failed()", refused, Verdict{Kind: SaidFailed, Reason: "by the script"}, sdk.PolicyViolation, said},
+		{"an attempt that got no answer", lost, Verdict{}, sdk.ConnectionLost, why},
+		{"a value that is not accepted", rejected, Verdict{}, sdk.NotAccepted, why},
+		{"a refusal before a value that is not accepted", join(onAll("b", with(why, took(Set, 3, sdk.Refused, sdk.Protected))), rejected), Verdict{}, sdk.Protected, why},
+		{"a step that raised", nil, Verdict{Kind: Raised, Refused: &Result{Code: sdk.Protected, Message: "m", Native: "n"}}, sdk.Protected, Detail{Message: "m", Native: "n"}},
+		{"an error of the script", nil, Verdict{Kind: Raised, Fault: &Fault{Code: ScriptError, Message: "m", Backtrace: "at line 3"}}, ScriptError, Detail{Message: "m", Backtrace: "at line 3"}},
+		{"an error of the script behind a refusal", refused, Verdict{Kind: Raised, Fault: &Fault{Code: ScriptError, Message: "m", Backtrace: "at line 3"}}, ScriptError, Detail{Message: "m", Backtrace: "at line 3"}},
+	} {
+		got := Read(c.log).Conclude(c.verdict)
+		c.want.Status = got.Detail.Status
+		if got.Kind != Finished || got.Code != c.code || !reflect.DeepEqual(got.Detail, c.want) || !got.Detail.Status.Failure() {
+			t.Errorf("%s: %s %s %+v, want %s %+v", c.name, got.Kind, got.Code, got.Detail, c.code, c.want)
+		}
+	}
+}
+
+// TestTheLastDoubtIsTheReason, where several credentials are in doubt.
+func TestTheLastDoubtIsTheReason(t *testing.T) {
+	log := join(took(Set, 1, sdk.Unknown, sdk.Timeout), onAll("b", took(Set, 2, sdk.Unknown, sdk.ConnectionLost)))
+	if got := Read(log).Conclude(Verdict{}); got.Code != sdk.ConnectionLost {
+		t.Errorf("%s", got.Code)
+	}
+}
+
+// TestWhoIsDoneIsToldWhatIsNotProven: that the target alone knows a value comes
+// first, and of several credentials one is enough.
+func TestWhoIsDoneIsToldWhatIsNotProven(t *testing.T) {
+	const untold = "the target picked a value and did not tell it"
+	set, silent := took(Set, 1, sdk.Applied, ""), one(rec(Answer, Verify, 2, sdk.Applied, sdk.Unsupported))
+	kept := onAll("b", took(Reset, 3, sdk.Applied, ""))
+	proven := onAll("b", join(took(Set, 3, sdk.Applied, ""), one(rec(Answer, Verify, 4, sdk.Applied, ""))))
+	for _, c := range []struct {
+		name      string
+		log       []Record
+		message   string
+		unchanged bool
+	}{
+		{"proven", proven, "", false},
+		{"not proven", join(set, silent), NotProven, false},
+		{"not proven here, proven there", join(set, silent, proven), NotProven, false},
+		{"proven there, not proven here", join(proven, set, silent), NotProven, false},
+		{"kept by the target, and another not proven", join(set, silent, kept), untold, false},
+		{"unlocked only", took(Unlock, 1, sdk.Applied, ""), "", true},
+		{"a verify without a verdict only", silent, "", true},
+	} {
+		got := Read(c.log).Conclude(Verdict{})
+		if got.Detail.Status != Done || got.Detail.Message != c.message || got.Detail.Unchanged != c.unchanged {
+			t.Errorf("%s: %s %q, unchanged %v; want %q, %v", c.name, got.Detail.Status, got.Detail.Message, got.Detail.Unchanged, c.message, c.unchanged)
 		}
 	}
 }
