@@ -18,9 +18,11 @@ import (
 type Draft interface {
 	// Seal seals a secret cell of the row with that number.
 	Seal(column string, seq int64, v secret.Value) []byte
-	// Add takes the next row of the source. For a key that an earlier row has
-	// it returns a *ledger.DuplicateError and stays usable.
+	// Add takes the next row of the source.
 	Add(p ledger.PlannedUser) error
+	// Duplicates returns the first rows whose key an earlier one has, at most
+	// that many, and how many there are.
+	Duplicates(most int) (list []ledger.Duplicate, total int64, err error)
 }
 
 // PlanJob is what MakePlan does.
@@ -125,6 +127,7 @@ type planner struct {
 	schema   source.Schema
 	keys     []int // columns of order_by
 	problems source.Problems
+	noted    []int64           // of which row each listed problem is, by its number
 	again    map[defect]*int64 // how often each failure of a hook came again
 	preview  Preview
 	first    map[int]source.Row     // of each wave
@@ -167,7 +170,15 @@ func (p *planner) problem(row source.Row, format string, args ...any) {
 	if file == "" {
 		file = p.Users.Name()
 	}
-	p.problems.Add(source.Problem{File: file, Line: row.Line, Message: fmt.Sprintf(format, args...)})
+	p.note(source.Problem{File: file, Line: row.Line, Message: fmt.Sprintf(format, args...)})
+}
+
+// note takes a problem of the row that is being read.
+func (p *planner) note(x source.Problem) {
+	p.problems.Add(x)
+	if len(p.problems.List) > len(p.noted) {
+		p.noted = append(p.noted, p.preview.Total)
+	}
 }
 
 // columns finds the columns of order_by.
@@ -192,15 +203,51 @@ func (p *planner) merge(err error) error {
 	switch {
 	case err == nil:
 	case errors.As(err, &found):
+	default:
+		return err
+	}
+	if err := p.duplicates(); err != nil {
+		return err
+	}
+	if found != nil && found != &p.problems {
 		for _, x := range found.List {
 			p.problems.Add(x)
 		}
 		p.problems.Total += found.Total - len(found.List)
-	default:
-		return err
 	}
 	p.fold()
 	return p.problems.Err()
+}
+
+// duplicates puts the rows whose key an earlier row has among the problems,
+// in the order of the source.
+func (p *planner) duplicates() error {
+	list, total, err := p.Draft.Duplicates(source.MaxProblems)
+	if err != nil || total == 0 {
+		return err
+	}
+	mine, noted, next := p.problems, p.noted, 0
+	p.problems = source.Problems{}
+	for _, dup := range list {
+		for ; next < len(noted) && noted[next] <= dup.Seq; next++ {
+			p.problems.Add(mine.List[next])
+		}
+		p.problems.Add(p.duplicate(dup))
+	}
+	for _, x := range mine.List[next:] {
+		p.problems.Add(x)
+	}
+	p.problems.Total = mine.Total + int(total)
+	return nil
+}
+
+func (p *planner) duplicate(dup ledger.Duplicate) source.Problem {
+	file, first := p.fileOf(dup.Seq), p.fileOf(dup.FirstSeq)
+	where := source.At(file, dup.FirstLine)
+	if file != first {
+		where = fmt.Sprintf("at %s:%d", first, dup.FirstLine)
+	}
+	return source.Problem{File: file, Line: dup.Line, Message: fmt.Sprintf("key %q is %s already; every user has to be listed once", dup.Key, where)}
 }
 
 func (p *planner) row(ctx context.Context, row source.Row) error {
@@ -242,7 +289,7 @@ func (p *planner) rehearse(ctx context.Context, end Rehearsed) {
 	case err == nil:
 	case errors.As(err, &found):
 		for _, x := range found.List {
-			p.problems.Add(x)
+			p.note(x)
 		}
 	default:
 		p.problem(end.Row, "%s", err)
@@ -302,7 +349,7 @@ func (p *planner) failed(x source.Problem) {
 	d := defect{x.File, x.Line, x.Column, x.Same}
 	if x.Same == "" || p.again[d] == nil {
 		p.again[d] = new(int64)
-		p.problems.Add(x)
+		p.note(x)
 		return
 	}
 	*p.again[d]++
@@ -323,17 +370,7 @@ func (p *planner) add(u ledger.PlannedUser, row source.Row) error {
 	for _, i := range p.keys {
 		u.Sort = append(u.Sort, sortable(row.Cells[i]))
 	}
-	err := p.Draft.Add(u)
-	var dup *ledger.DuplicateError
-	if errors.As(err, &dup) {
-		where := source.At(p.fileOf(u.Seq), dup.FirstLine)
-		if file := p.fileOf(dup.FirstSeq); file != p.fileOf(u.Seq) {
-			where = fmt.Sprintf("at %s:%d", file, dup.FirstLine)
-		}
-		p.problem(row, "key %q is %s already; every user has to be listed once", row.Key, where)
-		return nil
-	}
-	return err
+	return p.Draft.Add(u)
 }
 
 // sortable turns a cell into what the ledger can sort.

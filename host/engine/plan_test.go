@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,17 +17,27 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// sheet is a draft that knows keys only.
-type sheet map[string]ledger.PlannedUser
+// sheet is a draft that knows keys only, and which rows came again.
+type sheet struct {
+	rows  map[string]ledger.PlannedUser
+	again []ledger.Duplicate
+}
 
-func (sheet) Seal(string, int64, secret.Value) []byte { return nil }
+func newSheet() *sheet { return &sheet{rows: map[string]ledger.PlannedUser{}} }
 
-func (s sheet) Add(p ledger.PlannedUser) error {
-	if was, known := s[p.Key]; known {
-		return &ledger.DuplicateError{Key: p.Key, FirstSeq: was.Seq, FirstLine: was.Line}
+func (*sheet) Seal(string, int64, secret.Value) []byte { return nil }
+
+func (s *sheet) Add(p ledger.PlannedUser) error {
+	if was, known := s.rows[p.Key]; known {
+		s.again = append(s.again, ledger.Duplicate{Seq: p.Seq, Line: p.Line, Key: p.Key, FirstSeq: was.Seq, FirstLine: was.Line})
+		return nil
 	}
-	s[p.Key] = p
+	s.rows[p.Key] = p
 	return nil
+}
+
+func (s *sheet) Duplicates(most int) ([]ledger.Duplicate, int64, error) {
+	return s.again[:min(len(s.again), most)], int64(len(s.again)), nil
 }
 
 // pages is a source of several files.
@@ -51,7 +62,7 @@ func (p pages) Rows(_ context.Context, yield func(source.Row) error) error {
 func TestProblemsNameTheFileOfTheirLine(t *testing.T) {
 	rows := pages{{File: "a.csv", Line: 2, Key: "ann"}, {File: "a.csv", Line: 3, Key: "ben"}, {File: "a.csv", Line: 4, Key: "ann"},
 		{File: "b.csv", Line: 2, Key: "ben"}, {File: "b.csv", Line: 3, Key: "bad"}}
-	job := PlanJob{Users: rows, Waves: all(), Draft: sheet{}, Hooks: script(func(context.Context, source.Row, *Steps) journal.Verdict { return journal.Verdict{} }), Random: rand.Reader}
+	job := PlanJob{Users: rows, Waves: all(), Draft: newSheet(), Hooks: script(func(context.Context, source.Row, *Steps) journal.Verdict { return journal.Verdict{} }), Random: rand.Reader}
 	job.Select = func(_ context.Context, row source.Row) (bool, string, error) {
 		if row.Key == "bad" {
 			return false, "", fmt.Errorf("no such team")
@@ -62,13 +73,53 @@ func TestProblemsNameTheFileOfTheirLine(t *testing.T) {
 	if err == nil {
 		t.Fatal("MakePlan: no problems")
 	}
-	for _, want := range []string{
-		`a.csv:4: key "ann" is on line 2 already`,
-		`b.csv:2: key "ben" is at a.csv:3 already`,
-		`b.csv:3: select("bad"): no such team`,
+	want := `a.csv:4: key "ann" is on line 2 already; every user has to be listed once
+b.csv:2: key "ben" is at a.csv:3 already; every user has to be listed once
+b.csv:3: select("bad"): no such team`
+	if err.Error() != want {
+		t.Errorf("MakePlan: %v\nwant %s", err, want)
+	}
+}
+
+// TestProblemsAreListedInTheOrderOfTheRows, the first twenty of all kinds, and
+// the rest counted.
+func TestProblemsAreListedInTheOrderOfTheRows(t *testing.T) {
+	bad := func(_ context.Context, row source.Row) (bool, string, error) {
+		if row.Key[0] == 'x' {
+			return false, "", errors.New("no such team")
+		}
+		return true, "", nil
+	}
+	for _, c := range []struct {
+		kinds string // of the rows: x fails, d is a key that came before, any other is sound
+		lines []int
+		more  int
+	}{
+		{"adxdxxda", []int{4, 5, 6, 7, 8}, 0}, {"ad", nil, 0}, {"xd", []int{2}, 0}, {"dd", []int{3}, 0}, {"xxd", []int{2, 3}, 0},
+		{"d" + strings.Repeat("x", 20) + "d", []int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22}, 1},
+		{"d" + strings.Repeat("d", 25), []int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22}, 5},
+		{"d" + strings.Repeat("dx", 14), []int{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22}, 8},
+		{strings.Repeat("x", 30), []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}, 1}, // it is given up then
 	} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("MakePlan: %v\nwant %s", err, want)
+		var rows pages
+		for i, kind := range c.kinds {
+			key := string(kind)
+			if kind != 'd' {
+				key = fmt.Sprintf("%c%d", kind, i)
+			}
+			rows = append(rows, source.Row{Line: i + 2, Key: key})
+		}
+		_, err := MakePlan(t.Context(), PlanJob{Users: rows, Waves: all(), Draft: newSheet(), Hooks: skips, Random: rand.Reader, Select: bad})
+		var found *source.Problems
+		if !errors.As(err, &found) {
+			found = &source.Problems{}
+		}
+		var lines []int
+		for _, x := range found.List {
+			lines = append(lines, x.Line)
+		}
+		if !slices.Equal(lines, c.lines) || found.Total-len(found.List) != c.more {
+			t.Errorf("%s: lines %v and %d more, want %v and %d", c.kinds, lines, found.Total-len(found.List), c.lines, c.more)
 		}
 	}
 }
@@ -125,7 +176,7 @@ func TestAPlanCountsItsUsers(t *testing.T) {
 		{"one that takes some", 8, nil, nil, two[:1], 8, 0, "[8]"},
 		{"by a hook", 8, nil, second, two, 8, 0, "[0 8]"},
 	} {
-		job := PlanJob{Users: rows(c.users), Waves: c.waves, Draft: sheet{}, Hooks: skips, Random: rand.Reader, Select: c.selects, Wave: c.wave}
+		job := PlanJob{Users: rows(c.users), Waves: c.waves, Draft: newSheet(), Hooks: skips, Random: rand.Reader, Select: c.selects, Wave: c.wave}
 		tried := 0
 		job.Rehearse = func(context.Context, Rehearsed) error { tried++; return nil }
 		got, err := MakePlan(t.Context(), job)

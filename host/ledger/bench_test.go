@@ -56,6 +56,27 @@ func planMany(b *testing.B, s *Store, k Keys, n int) *Run {
 	return r
 }
 
+// BenchmarkPlanInOrder plans users that nothing sorts.
+func BenchmarkPlanInOrder(b *testing.B) {
+	const n = 200_000
+	s := newStore(b)
+	k := newKeys(b, s)
+	for b.Loop() {
+		d, err := s.Draft(Header{Script: "test.star"}, k)
+		must(b, err)
+		for i := 1; i <= n; i++ {
+			if err := d.Add(planned(i)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		r, err := d.Freeze([]WavePlan{{Name: "all"}})
+		must(b, err)
+		must(b, r.Close())
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/user")
+	peak(b)
+}
+
 // BenchmarkCommit appends an intent, an outcome and a status of each user, in
 // groups, sealing included.
 func BenchmarkCommit(b *testing.B) {

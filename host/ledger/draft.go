@@ -37,9 +37,9 @@ CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NU
 CREATE TABLE head (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
 `
 
-// stageSchema holds the rows until their order is known. It is a temporary
-// table: its file has no name, so a crash leaves nothing of it.
-const stageSchema = `CREATE TABLE temp.stage (seq INTEGER PRIMARY KEY, line INTEGER, key TEXT, fold TEXT UNIQUE, row BLOB, reason TEXT, digest BLOB, ord BLOB)`
+// stageSchema holds the rows whose place is not known before all are. It is a
+// temporary table: its file has no name, so a crash leaves nothing of it.
+const stageSchema = `CREATE TABLE temp.stage (seq INTEGER PRIMARY KEY, line INTEGER, key TEXT, fold TEXT, row BLOB, reason TEXT, digest BLOB, ord BLOB)`
 
 // format is the version of the schema.
 const format = 1
@@ -63,16 +63,13 @@ type WavePlan struct {
 	Take int
 }
 
-// DuplicateError is returned for a key that an earlier row has.
-type DuplicateError struct {
+// Duplicate is a row whose key an earlier row has.
+type Duplicate struct {
+	Seq       int64 // number of the row
+	Line      int   // where it stands
 	Key       string
-	FirstSeq  int64 // number of the row that has it
+	FirstSeq  int64 // number of the row that has the key
 	FirstLine int   // where that one stands
-}
-
-// Error names the key and the line that has it.
-func (e *DuplicateError) Error() string {
-	return fmt.Sprintf("key %q is on line %d already", e.Key, e.FirstLine)
 }
 
 // Draft is a run that does not exist yet. Until it is frozen it is a hidden
@@ -85,14 +82,17 @@ type Draft struct {
 	db     *conn
 	seal   *sealer
 	names  namesKey
-	home   string // name of the state directory
-	key    string // digest of the wrapped data key
-	tree   frontier
+	home   string   // name of the state directory
+	key    string   // digest of the wrapped data key
+	tree   frontier // of the log
 
 	waves   map[int]int64 // users of each wave
 	total   int64
 	skipped int64
-	insert  driver.Stmt
+	keys    twins
+	front   front
+	insert  driver.Stmt // into the plan
+	stage   driver.Stmt
 	args    [8]driver.NamedValue
 	enc     encoder
 	private []byte
@@ -106,7 +106,7 @@ func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
 		h.Created = s.now()
 	}
 	h.Created = h.Created.UTC()
-	d := &Draft{store: s, waves: map[int]int64{}}
+	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp())}
 	d.enc.key = &d.names
 	var err error
 	if d.lock, err = s.nameRun(&h); err != nil {
@@ -173,7 +173,10 @@ func (d *Draft) begin(k Keys) error {
 			return err
 		}
 	}
-	if d.insert, err = d.db.prepared("INSERT OR IGNORE INTO temp.stage VALUES (?,?,?,?,?,?,?,?)"); err != nil {
+	if d.insert, err = d.db.prepared("INSERT INTO plan VALUES (?,?,?,?,?,?,?,?)"); err != nil {
+		return err
+	}
+	if d.stage, err = d.db.prepared("INSERT INTO temp.stage VALUES (?,?,?,?,?,?,?,?)"); err != nil {
 		return err
 	}
 	for i := range d.args {
@@ -216,9 +219,8 @@ func (d *Draft) Seal(role string, seq int64, v secret.Value) []byte {
 	return d.seal.seal(d.seal.cellPlace(role, seq), v)
 }
 
-// Add takes the next row, in the order of the source. For a key that an
-// earlier row has it returns a *DuplicateError and leaves the row out; the
-// draft stays usable.
+// Add takes the next row, in the order of the source. Whether its key is
+// another row's too is known when all are there: see Duplicates.
 func (d *Draft) Add(p PlannedUser) error {
 	if p.Skipped {
 		p.Wave = -1
@@ -227,21 +229,12 @@ func (d *Draft) Add(p PlannedUser) error {
 		p.Reason = ""
 	}
 	fold := diag.Fold(p.Key)
-	hidden := d.enc.hideRow(&d.private, &p)
-	var reason driver.Value
-	if p.Wave < 0 {
-		reason = p.Reason
+	err := d.keys.add(fold, p.Seq)
+	if err == nil {
+		err = d.put(&p, fold)
 	}
-	d.ord = appendOrder(d.ord[:0], p.Wave, p.Sort)
-	for i, v := range [...]driver.Value{p.Seq, int64(p.Line), p.Key, fold, p.Row, reason, hidden[:], d.ord} {
-		d.args[i].Value = v
-	}
-	r, err := d.insert.(driver.StmtExecContext).ExecContext(noContext, d.args[:])
 	if err != nil {
 		return fmt.Errorf("draft of run %s: %w", d.header.ID, err)
-	}
-	if n, err := r.RowsAffected(); err != nil || n == 0 {
-		return d.duplicate(p, fold, err)
 	}
 	d.total++
 	if p.Wave < 0 {
@@ -252,18 +245,108 @@ func (d *Draft) Add(p PlannedUser) error {
 	return nil
 }
 
-func (d *Draft) duplicate(p PlannedUser, fold string, err error) error {
+// put writes a row where it belongs: one of the first wave that nothing is sorted
+// by stands before all others, behind those like it that came before.
+func (d *Draft) put(p *PlannedUser, fold string) error {
+	hidden := d.enc.hideRow(&d.private, p)
+	if p.Wave == 0 && len(p.Sort) == 0 {
+		return d.place(p, fold, hidden)
+	}
+	var reason driver.Value
+	if p.Wave < 0 {
+		reason = p.Reason
+	}
+	d.ord = appendOrder(d.ord[:0], p.Wave, p.Sort)
+	return d.exec(d.stage, p.Seq, int64(p.Line), p.Key, fold, p.Row, reason, hidden[:], d.ord)
+}
+
+// front is the rows that are in the plan already.
+type front struct {
+	tree frontier // over their leaves, as if all were of the first wave
+	last int64    // number of the last one's row
+}
+
+// place puts a row behind those that are in the plan.
+func (d *Draft) place(p *PlannedUser, fold string, hidden [32]byte) error {
+	if p.Seq <= d.front.last {
+		return fmt.Errorf("row %d came behind row %d", p.Seq, d.front.last)
+	}
+	pos := d.front.tree.size + 1
+	d.front.tree.push(d.enc.rowLeaf(pos, p.Seq, 0, hidden))
+	d.front.last = p.Seq
+	return d.exec(d.insert, pos, p.Seq, int64(p.Line), p.Key, fold, p.Row, nil, hidden[:])
+}
+
+func (d *Draft) exec(s driver.Stmt, values ...driver.Value) error {
+	for i, v := range values {
+		d.args[i].Value = v
+	}
+	_, err := s.(driver.StmtExecContext).ExecContext(noContext, d.args[:len(values)])
+	return err
+}
+
+// Duplicates returns the first of the rows so far whose key an earlier row has,
+// ignoring case and Unicode form, at most that many, in the order of the source,
+// and how many there are. A draft with one cannot be frozen.
+func (d *Draft) Duplicates(most int) ([]Duplicate, int64, error) {
+	pairs, total, err := d.keys.pairs(most)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	first, err := d.db.one("SELECT line, seq FROM temp.stage WHERE fold = ?", fold)
+	var list []Duplicate
+	for _, x := range pairs {
+		found, err := d.duplicate(x)
+		if err != nil {
+			return nil, 0, err
+		}
+		if found == nil {
+			total--
+			continue
+		}
+		list = append(list, *found)
+	}
+	return list, total, nil
+}
+
+// duplicate compares the keys of two rows.
+func (d *Draft) duplicate(x pair) (*Duplicate, error) {
+	first, err := d.row(x.first)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if first == nil {
-		return fmt.Errorf("draft of run %s: row %d was given twice", d.header.ID, p.Seq)
+	again, err := d.row(x.seq)
+	if err != nil || diag.Fold(first.text(0)) != diag.Fold(again.text(0)) {
+		return nil, err
 	}
-	return &DuplicateError{Key: p.Key, FirstLine: int(first.int(0)), FirstSeq: first.int(1)}
+	return &Duplicate{Seq: x.seq, Line: int(again.int(1)), Key: again.text(0), FirstSeq: x.first, FirstLine: int(first.int(1))}, nil
+}
+
+// row returns key and line of a row of the source.
+func (d *Draft) row(seq int64) (row, error) {
+	found, err := d.db.one("SELECT key, line FROM temp.stage WHERE seq = ?", seq)
+	if err != nil || found != nil {
+		return found, err
+	}
+	// The numbers of those in the plan ascend with their places, so that a search
+	// needs no index.
+	from, to := int64(1), d.front.tree.size
+	for from < to {
+		middle := from + (to-from)/2
+		at, err := d.db.count("SELECT seq FROM plan WHERE pos = ?", middle)
+		if err != nil {
+			return nil, err
+		}
+		if at < seq {
+			from = middle + 1
+		} else {
+			to = middle
+		}
+	}
+	found, err = d.db.one("SELECT key, line FROM plan WHERE pos = ? AND seq = ?", from, seq)
+	if err == nil && found == nil {
+		err = fmt.Errorf("draft of run %s: row %d is lost", d.header.ID, seq)
+	}
+	return found, err
 }
 
 // Freeze orders the users by wave, sort keys and row, numbers them from 1,
@@ -291,6 +374,14 @@ func (d *Draft) Freeze(waves []WavePlan) (*Run, error) {
 }
 
 func (d *Draft) freeze(waves []WavePlan) error {
+	again, _, err := d.Duplicates(1)
+	if err != nil {
+		return err
+	}
+	for _, x := range again {
+		return fmt.Errorf("key %q is on line %d already", x.Key, x.FirstLine)
+	}
+	d.keys.close()
 	bounds, err := d.fill(waves)
 	if err != nil {
 		return err
@@ -360,9 +451,12 @@ func (d *Draft) fill(waves []WavePlan) ([]waveRow, error) {
 // digest computes the root over the rows of the plan, and whether they are in
 // the order of the source.
 func (d *Draft) digest(bounds []waveRow) (tlog.Hash, bool, error) {
-	var tree frontier
-	ordered, last := true, int64(0)
-	err := d.db.each("SELECT pos, seq, digest FROM plan ORDER BY pos", func(r row) error {
+	tree, last := d.front.tree, d.front.last
+	if tree.size > 0 && waveAt(bounds, tree.size) != 0 { // the first wave takes fewer
+		tree, last = frontier{}, 0
+	}
+	ordered := true
+	err := d.db.each("SELECT pos, seq, digest FROM plan WHERE pos > ? ORDER BY pos", func(r row) error {
 		pos, seq := r.int(0), r.int(1)
 		if len(r.bytes(2)) != 32 {
 			return fmt.Errorf("plan: position %d has no digest", pos)
@@ -370,7 +464,7 @@ func (d *Draft) digest(bounds []waveRow) (tlog.Hash, bool, error) {
 		tree.push(d.enc.rowLeaf(pos, seq, waveAt(bounds, pos), [32]byte(r.bytes(2))))
 		ordered, last = ordered && seq > last, seq
 		return nil
-	})
+	}, tree.size)
 	return tree.root(), ordered, err
 }
 
@@ -488,6 +582,7 @@ func (d *Draft) Discard() error {
 	}
 	l := d.lock
 	d.lock = nil
+	d.keys.close()
 	if d.db != nil {
 		_ = d.db.close()
 		d.db = nil

@@ -132,26 +132,38 @@ func TestTakeFillsWavesInOrder(t *testing.T) {
 	}
 }
 
-func TestDuplicateKeyIsFoundAtOnceWithItsFirstLine(t *testing.T) {
+// TestDuplicatesAreFoundWithTheirFirstLine, in the order of the source, wherever
+// the two rows are kept: in the plan, or until the order is known.
+func TestDuplicatesAreFoundWithTheirFirstLine(t *testing.T) {
 	s := newStore(t)
-	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "Ann", Line: 7}, {Key: "Zo\u00eb", Line: 8}, {Key: "stra\u00dfe", Line: 9}})
-	for _, c := range []struct {
-		key  string
-		line int
-	}{{"ann", 7}, {"ANN", 7}, {"Zoe\u0308", 8}, {"ZOË", 8}, {"STRASSE", 9}} {
-		var dup *DuplicateError
-		err := d.Add(PlannedUser{Seq: 20, Line: 30, Key: c.key})
-		if !errors.As(err, &dup) || dup.FirstLine != c.line {
-			t.Errorf("Add(%q) = %v, want a duplicate of line %d", c.key, err, c.line)
+	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "Ann", Line: 7}, {Key: "Zo\u00eb", Line: 8}, {Key: "stra\u00dfe", Line: 9, Wave: 1},
+		{Key: "bob", Line: 10, Skipped: true}, {Key: "ann", Line: 11, Wave: 1}, {Key: "ANN", Line: 12}, {Key: "cleo", Line: 13},
+		{Key: "Zoe\u0308", Line: 14, Skipped: true}, {Key: "ZO\u00cb", Line: 15, Sort: []any{"x"}}, {Key: "STRASSE", Line: 16}, {Key: "BOB", Line: 17}})
+	defer d.Discard()
+	want := []Duplicate{{5, 11, "ann", 1, 7}, {6, 12, "ANN", 1, 7}, {8, 14, "Zoe\u0308", 2, 8}, {9, 15, "ZO\u00cb", 2, 8}, {10, 16, "STRASSE", 3, 9}, {11, 17, "BOB", 4, 10}}
+	for _, most := range []int{0, 1, 4, 6, 20} {
+		got, total, err := d.Duplicates(most)
+		must(t, err)
+		if total != int64(len(want)) || !slices.Equal(got, want[:min(most, len(want))]) {
+			t.Errorf("Duplicates(%d) = %v, %d", most, got, total)
 		}
 	}
-	must(t, d.Add(PlannedUser{Seq: 20, Line: 30, Key: "Bob"}))
+	if _, err := d.Freeze([]WavePlan{{Name: "one"}, {Name: "two"}}); err == nil || !strings.Contains(err.Error(), `key "ann" is on line 7 already`) {
+		t.Errorf("Freeze() = %v, want the key and its line", err)
+	}
+}
+
+// TestKeysThatOnlyHashAlikeAreNoDuplicates: the keys decide.
+func TestKeysThatOnlyHashAlikeAreNoDuplicates(t *testing.T) {
+	s := newStore(t)
+	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a"}, {Key: "b"}})
+	must(t, d.keys.add("a", 2)) // as if b hashed as a does
+	if got, total, err := d.Duplicates(20); err != nil || total != 0 || len(got) != 0 {
+		t.Fatalf("Duplicates() = %v, %d, %v", got, total, err)
+	}
 	r, err := d.Freeze([]WavePlan{{Name: "all"}})
 	must(t, err)
-	defer r.Close()
-	if c, err := r.Counts(); err != nil || c.Total != 4 {
-		t.Fatalf("Counts() = %+v, %v, want 4 users", c, err)
-	}
+	must(t, r.Close())
 }
 
 func TestUserOfAWaveThatIsNotThereFailsTheFreeze(t *testing.T) {
@@ -286,7 +298,7 @@ func TestTemporaryFilesOfAPlanAreInTheStateDirectory(t *testing.T) {
 	defer d.Discard()
 	for i := 1; i <= 30_000; i++ {
 		p := planned(i)
-		p.Row = bytes.Repeat([]byte("row "), 100)
+		p.Row, p.Sort = bytes.Repeat([]byte("row "), 100), []any{i}
 		must(t, d.Add(p))
 	}
 	fds, err := os.ReadDir("/proc/self/fd")
