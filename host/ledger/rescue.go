@@ -68,13 +68,14 @@ func (r *Run) Damage() error {
 // rescue is what there is of a damaged run.
 type rescue struct {
 	mu    sync.Mutex
-	dir   string // of the copy; "": there is none
+	made  *passing // where the copy is; nil: there is none
 	found *Damage
 }
 
 func (x *rescue) close() {
-	if x != nil && x.dir != "" {
-		_ = os.RemoveAll(x.dir)
+	if x != nil && x.made != nil {
+		x.made.remove()
+		x.made = nil
 	}
 }
 
@@ -84,7 +85,7 @@ func (x *rescue) copied() bool { return x != nil && x.found != nil }
 // file is what is read of a run.
 func (r *Run) file() string {
 	if r.rest.copied() {
-		return filepath.Join(r.rest.dir, r.id+".db")
+		return filepath.Join(r.rest.made.dir, r.id+".db")
 	}
 	return r.store.runFile(r.id)
 }
@@ -101,6 +102,7 @@ func (r *Run) rescued(cause error) bool {
 	}
 	found, err := r.copyRest(cause)
 	if err != nil {
+		r.rest.close()
 		return false
 	}
 	r.closeIdle()
@@ -114,11 +116,12 @@ func (r *Run) copyRest(cause error) (*Damage, error) {
 	if unix.Access(parent, unix.W_OK) != nil {
 		parent = ""
 	}
-	dir, err := os.MkdirTemp(parent, "rekey-rest-*")
+	made, err := makePassing(parent, "rekey-rest-")
 	if err != nil {
 		return nil, err
 	}
-	r.rest.dir = dir
+	r.rest.made = made
+	dir := made.dir
 	from, err := r.openDamaged(filepath.Join(dir, "damaged"))
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -123,5 +124,37 @@ func TestOneDamagedPageHidesOnlyItself(t *testing.T) {
 	t.Logf("%d pages, told %d times", len(sound)/pageSize, told)
 	if entries, err := os.ReadDir(s.temp()); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// TestCopyOfADamagedRunIsThereForAMoment: it goes with its reader, and what a
+// killed reader left goes with the next one's, be the run read or not.
+func TestCopyOfADamagedRunIsThereForAMoment(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	id := largeRun(t, s, k)
+	leave := func() { must(t, os.MkdirAll(filepath.Join(s.temp(), "rekey-rest-77", "x"), 0o700)) }
+	f, err := os.OpenFile(s.runFile(id), os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt(make([]byte, pageSize), 0) // where its tables are
+	must(t, errors.Join(err, f.Close()))
+	leave()
+	r, err := s.RestWith(id, k)
+	must(t, err)
+	if there := filesIn(t, s.temp()); len(there) != 1 || there[0] == "rekey-rest-77" {
+		t.Errorf("while it is read there are %v", there)
+	}
+	must(t, r.Close())
+	if left := filesIn(t, s.temp()); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+	leave()
+	must(t, os.WriteFile(s.runFile(id), []byte("no ledger at all"), 0o600))
+	if r, err := s.RestWith(id, k); err == nil {
+		t.Logf("of what is no ledger there are %v", r.Damage())
+		must(t, r.Close())
+	}
+	if left := filesIn(t, s.temp()); len(left) > 0 {
+		t.Errorf("left of what cannot be read are %v", left)
 	}
 }
