@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -38,9 +39,26 @@ func TestThresholdsHoldOverAResume(t *testing.T) {
 	if r := p.must(4, "resume", "last", "--yes", "--over-threshold"); !strings.Contains(r.stderr, `wave "canary": 2 more users failed (4 in all), more than max_failures allows (1)`) {
 		t.Errorf("going on over the threshold: %s", r.stderr)
 	}
-	if r := p.must(2, "retry", "last", "--user", "u1", "--yes"); !strings.Contains(r.stderr, "those left out that are retried") {
+	if r := p.must(2, "retry", "last", "--user", p.oneFailed(), "--yes"); !strings.Contains(r.stderr, "those left out that are retried") {
 		t.Errorf("a retry that leaves too many: %s", r.stderr)
 	}
+}
+
+// oneFailed returns a user that has failed. Users of a wave are served at once, so
+// any of them may fail first; one that has sent nothing when the wave stops stays
+// pending.
+func (p *place) oneFailed() string {
+	p.t.Helper()
+	var shown struct {
+		Users []struct {
+			Key string `json:"key"`
+		} `json:"users"`
+	}
+	text := p.must(0, "show", "last", "--status", "failed", "--json").stdout
+	if err := json.Unmarshal([]byte(text), &shown); err != nil || len(shown.Users) == 0 {
+		p.t.Fatalf("no user has failed: %v\n%s", err, text)
+	}
+	return shown.Users[0].Key
 }
 
 // TestARetryThatHelpsGoesOn with the users that are left.
