@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
@@ -246,8 +247,8 @@ type recipes struct {
 
 // recipe is made once, however many users want it at the same time.
 type recipe struct {
-	mu   sync.Mutex
-	made *password.Recipe // nil: not yet, or it could not be made
+	made atomic.Pointer[password.Recipe] // nil: not yet, or it could not be made
+	mu   sync.Mutex                      // of whoever makes it
 }
 
 type recipeKey struct {
@@ -266,17 +267,24 @@ func (r *recipes) of(ctx context.Context, g GenerateStep) (*password.Recipe, err
 		key.targets = "=" + strings.Join(g.Targets, "\x00")
 	}
 	cell := r.cell(key)
+	if made := cell.made.Load(); made != nil {
+		return made, nil
+	}
 	cell.mu.Lock()
 	defer cell.mu.Unlock()
-	if cell.made != nil {
-		return cell.made, nil
+	if made := cell.made.Load(); made != nil {
+		return made, nil
 	}
 	demands, err := r.demands(ctx, g)
 	if err != nil {
 		return nil, err
 	}
-	cell.made, err = password.Combine(spec, demands)
-	return cell.made, err
+	made, err := password.Combine(spec, demands)
+	if err != nil {
+		return nil, err
+	}
+	cell.made.Store(made)
+	return made, nil
 }
 
 func (r *recipes) cell(key recipeKey) *recipe {
@@ -293,14 +301,15 @@ func (r *recipes) cell(key recipeKey) *recipe {
 func (r *recipes) notes() []string {
 	var list []string
 	for key, cell := range r.known {
-		if cell.made == nil {
+		made := cell.made.Load()
+		if made == nil {
 			continue
 		}
-		text := fmt.Sprintf("generated values have %d characters and %.0f bits of entropy", cell.made.Length(), cell.made.Entropy())
+		text := fmt.Sprintf("generated values have %d characters and %.0f bits of entropy", made.Length(), made.Entropy())
 		if key.kind != "" {
 			text = fmt.Sprintf("kind %q: %s", key.kind, text)
 		}
-		if dropped := cell.made.Dropped(); len(dropped) > 0 {
+		if dropped := made.Dropped(); len(dropped) > 0 {
 			text += "; dropped: " + strings.Join(dropped, "; ")
 		}
 		list = append(list, text)

@@ -29,24 +29,28 @@ func Check(p sdk.Policy, v secret.Value, names []string) []sdk.Violation {
 // findings collects violations.
 type findings []sdk.Violation
 
-func (f *findings) add(broken bool, rule sdk.Rule, limit int, message string) {
-	if broken {
-		*f = append(*f, sdk.Violation{Rule: rule, Limit: limit, Message: message})
+func (f *findings) add(rule sdk.Rule, limit int, message string) {
+	*f = append(*f, sdk.Violation{Rule: rule, Limit: limit, Message: message})
+}
+
+// least and most write what they say only of a rule that is broken: nearly all
+// values break none.
+func (f *findings) least(have, want int, rule sdk.Rule, noun string) {
+	if have < want {
+		f.add(rule, want, counted(want, noun)+" at least")
 	}
 }
 
-func (f *findings) least(have, want int, rule sdk.Rule, noun string) {
-	f.add(have < want, rule, want, counted(want, noun)+" at least")
-}
-
 func (f *findings) most(have, limit int, rule sdk.Rule, noun string) {
-	f.add(limit > 0 && have > limit, rule, limit, counted(limit, noun)+" at most")
+	if limit > 0 && have > limit {
+		f.add(rule, limit, counted(limit, noun)+" at most")
+	}
 }
 
 func checkText(p sdk.Policy, text string, names []string) []sdk.Violation {
 	var f findings
 	if !utf8.ValidString(text) {
-		f.add(true, sdk.RuleEncoding, 0, "not valid utf-8")
+		f.add(sdk.RuleEncoding, 0, "not valid utf-8")
 		return f
 	}
 	runes := []rune(text)
@@ -61,16 +65,17 @@ func checkText(p sdk.Policy, text string, names []string) []sdk.Violation {
 	f.least(t.of[digit], p.Digits, sdk.RuleDigits, "digit")
 	f.least(t.of[symbol], p.Symbols, sdk.RuleSymbols, "symbol")
 	f.least(t.of[digit]+t.of[symbol], p.NonLetters, sdk.RuleNonLetters, "non-letter")
-	f.add(t.classes() < p.Classes, sdk.RuleClasses, p.Classes, fmt.Sprintf("%d at least of lower, upper, digits, symbols", p.Classes))
-	f.characters(p, runes)
-	f.add(p.MaxRepeat > 0 && longestRepeat(runes) > p.MaxRepeat, sdk.RuleMaxRepeat, p.MaxRepeat,
-		fmt.Sprintf("a character %d times in a row at most", p.MaxRepeat))
-	f.add(p.MaxSequence > 0 && longestSequence(runes) > p.MaxSequence, sdk.RuleMaxSequence, p.MaxSequence,
-		fmt.Sprintf("%d digits in sequence at most", p.MaxSequence))
-	if p.NoAccountName {
-		f.add(holds(text, names, leastName), sdk.RuleContainsName, 0, "contains the account's name")
+	if t.classes() < p.Classes {
+		f.add(sdk.RuleClasses, p.Classes, fmt.Sprintf("%d at least of lower, upper, digits, symbols", p.Classes))
 	}
-	f.add(holds(text, p.ForbidWords, 1), sdk.RuleContainsWord, 0, "contains a forbidden word")
+	f.characters(p, runes)
+	f.runs(p, runes)
+	if p.NoAccountName && holds(text, names, leastName) {
+		f.add(sdk.RuleContainsName, 0, "contains the account's name")
+	}
+	if holds(text, p.ForbidWords, 1) {
+		f.add(sdk.RuleContainsWord, 0, "contains a forbidden word")
+	}
 	return f
 }
 
@@ -81,12 +86,22 @@ func (f *findings) characters(p sdk.Policy, text []rune) {
 		case p.Alphabet != "" && !strings.ContainsRune(p.Alphabet, r),
 			p.AllowedSymbols != "" && classOf(r) == symbol && !strings.ContainsRune(p.AllowedSymbols, r),
 			strings.ContainsRune(p.Forbid, r):
-			f.add(true, sdk.RuleForbidden, 0, "contains a character that is not allowed")
+			f.add(sdk.RuleForbidden, 0, "contains a character that is not allowed")
 			return
 		case i == 0 && strings.ContainsRune(p.ForbidFirst, r):
-			f.add(true, sdk.RuleForbidden, 0, "starts with a character that is not allowed there")
+			f.add(sdk.RuleForbidden, 0, "starts with a character that is not allowed there")
 			return
 		}
+	}
+}
+
+// runs adds what is wrong with characters that follow each other.
+func (f *findings) runs(p sdk.Policy, text []rune) {
+	if p.MaxRepeat > 0 && longestRepeat(text) > p.MaxRepeat {
+		f.add(sdk.RuleMaxRepeat, p.MaxRepeat, fmt.Sprintf("a character %d times in a row at most", p.MaxRepeat))
+	}
+	if p.MaxSequence > 0 && longestSequence(text) > p.MaxSequence {
+		f.add(sdk.RuleMaxSequence, p.MaxSequence, fmt.Sprintf("%d digits in sequence at most", p.MaxSequence))
 	}
 }
 
@@ -178,7 +193,7 @@ func checkOf(spec *Spec, demands []Demand, r *Recipe) func(text string, names []
 		}
 		f.join(own.strange(text))
 		if r.common != nil && isCommon(r.common, []rune(text)) {
-			f.add(true, sdk.RuleDictionary, 0, "is a common password")
+			f.add(sdk.RuleDictionary, 0, "is a common password")
 		}
 		return f
 	}
@@ -202,7 +217,7 @@ func (l *limits) strange(text string) []sdk.Violation {
 	var f findings
 	for _, r := range text {
 		if classOf(r) != none && !l.allows(r) {
-			f.add(true, sdk.RuleForbidden, 0, "contains a character that is not allowed")
+			f.add(sdk.RuleForbidden, 0, "contains a character that is not allowed")
 			break
 		}
 	}

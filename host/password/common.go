@@ -9,6 +9,10 @@ import (
 //go:embed common.txt
 var commonText string
 
+// longestCommon is how long the words of the list are at most: nothing longer is
+// looked up.
+const longestCommon = 13
+
 // commonPasswords returns the passwords that are tried first, in lower case.
 func commonPasswords() map[string]bool {
 	lines := strings.Fields(commonText)
@@ -22,8 +26,7 @@ func commonPasswords() map[string]bool {
 // isCommon reports whether a text is a common password, in any case, or one
 // with digits and symbols around it, as in Summer2026!.
 func isCommon(common map[string]bool, text []rune) bool {
-	const longest = 24
-	var low [longest]byte
+	var low [longestCommon]byte
 	core := text
 	for len(core) > 0 && !unicode.IsLetter(core[0]) {
 		core = core[1:]
@@ -32,7 +35,7 @@ func isCommon(common map[string]bool, text []rune) bool {
 		core = core[:len(core)-1]
 	}
 	for _, s := range [][]rune{text, core} {
-		if len(s) > longest {
+		if len(s) > longestCommon {
 			continue
 		}
 		ascii := true

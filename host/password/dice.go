@@ -10,24 +10,28 @@ import (
 type dice struct {
 	from io.Reader
 	err  error
-	left []byte
+	used int // of buf, where it has been filled
+	full bool
 	buf  [128]byte // what a value of 20 characters takes
 }
 
 // bytes returns the next n random bytes.
 func (d *dice) bytes(n int) []byte {
-	if len(d.left) < n {
-		if _, err := io.ReadFull(d.from, d.buf[:]); err != nil && d.err == nil {
-			d.err = err
-		}
-		if d.err != nil {
-			clear(d.buf[:])
-		}
-		d.left = d.buf[:]
+	if !d.full || d.used+n > len(d.buf) {
+		d.fill()
 	}
-	b := d.left[:n]
-	d.left = d.left[n:]
-	return b
+	d.used += n
+	return d.buf[d.used-n : d.used]
+}
+
+func (d *dice) fill() {
+	if _, err := io.ReadFull(d.from, d.buf[:]); err != nil && d.err == nil {
+		d.err = err
+	}
+	if d.err != nil {
+		clear(d.buf[:])
+	}
+	d.used, d.full = 0, true
 }
 
 // uint63 returns a number below 1<<63.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk"
@@ -74,32 +75,36 @@ func (r *Recipe) Check(v secret.Value, names []string) []sdk.Violation {
 // read so.
 func (r *Recipe) Generate(rand io.Reader, names []string) (secret.Value, error) {
 	d := &dice{from: rand}
-	text := make([]rune, r.length)
+	var room [32]rune
+	text := room[:0]
+	if r.length > len(room) {
+		text = make([]rune, 0, r.length)
+	}
+	text = text[:r.length]
 	defer func() { clear(text); clear(d.buf[:]) }()
-	words := r.foldedNames(names)
 	for range attempts {
 		r.roll(d, text)
 		if d.err != nil {
 			return secret.Value{}, fmt.Errorf("password: random bytes: %w", d.err)
 		}
-		if r.meets(text) && !containsAny(text, words) {
+		if r.meets(text) && !r.names(text, names) {
 			return secret.New(string(text)), nil
 		}
 	}
 	return secret.Value{}, fmt.Errorf("password: in %d attempts no value without the user's names in it", attempts)
 }
 
-func (r *Recipe) foldedNames(names []string) [][]rune {
+// names reports whether one of the names is in a value that must not hold them.
+func (r *Recipe) names(text []rune, names []string) bool {
 	if !r.noNames {
-		return nil
+		return false
 	}
-	var all [][]rune
 	for _, n := range names {
-		if n != "" && len(n) <= 4*r.length {
-			all = append(all, []rune(diag.Fold(n)))
+		if n != "" && len(n) <= 4*len(text) && containsFolded(text, diag.Fold(n)) {
+			return true
 		}
 	}
-	return all
+	return false
 }
 
 // roll fills text with one of the values that have the needed characters.
@@ -131,7 +136,7 @@ func (r *Recipe) meets(text []rune) bool {
 		return false
 	}
 	for _, w := range r.words {
-		if containsFolded(text, []rune(w)) {
+		if containsFolded(text, w) {
 			return false
 		}
 	}
@@ -165,27 +170,27 @@ func (r *Recipe) sizes() (n [classCount]int) {
 	return n
 }
 
-func containsAny(text []rune, words [][]rune) bool {
-	for _, w := range words {
-		if containsFolded(text, w) {
+// containsFolded reports whether the word, folded already, is in the text,
+// ignoring case. What is generated has no characters whose case folds to more
+// than one.
+func containsFolded(text []rune, word string) bool {
+	n := utf8.RuneCountInString(word)
+	for i := 0; i+n <= len(text); i++ {
+		if startsFolded(text[i:], word) {
 			return true
 		}
 	}
 	return false
 }
 
-// containsFolded reports whether the word, folded already, is in the text,
-// ignoring case. What is generated has no characters whose case folds to more
-// than one.
-func containsFolded(text, word []rune) bool {
-	for i := 0; i+len(word) <= len(text); i++ {
-		j := 0
-		for j < len(word) && unicode.ToLower(text[i+j]) == word[j] {
-			j++
+// startsFolded is containsFolded of the start of a text that is long enough.
+func startsFolded(text []rune, word string) bool {
+	i := 0
+	for _, r := range word {
+		if unicode.ToLower(text[i]) != r {
+			return false
 		}
-		if j == len(word) {
-			return true
-		}
+		i++
 	}
-	return false
+	return true
 }
