@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ type arguments struct {
 // with any of them.
 func (a *arguments) unpack(args starlark.Tuple, kwargs []starlark.Tuple) {
 	e := a.entry
-	a.args = make([]starlark.Value, len(e.Params))
+	a.args = slices.Grow(a.args[:0], len(e.Params))[:len(e.Params)]
 	if e.Many != "" {
 		a.many, args = args, nil
 	}
@@ -49,8 +50,10 @@ func (a *arguments) unpack(args starlark.Tuple, kwargs []starlark.Tuple) {
 	for _, kw := range kwargs {
 		a.keyword(string(kw[0].(starlark.String)), kw)
 	}
-	for i, p := range e.Params {
-		a.check(i, p)
+	for i := range e.Params {
+		if a.args[i] != nil || e.Params[i].Required() {
+			a.check(i, e.Params[i])
+		}
 	}
 }
 
@@ -179,6 +182,9 @@ func (a *arguments) text(name string) string {
 	i := a.entry.Index(name)
 	if s, ok := a.args[i].(starlark.String); ok {
 		return string(s)
+	}
+	if a.entry.Params[i].Default == `""` {
+		return ""
 	}
 	s, err := strconv.Unquote(a.entry.Params[i].Default)
 	if err != nil {

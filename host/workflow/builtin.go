@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -16,6 +17,8 @@ type language struct {
 	*lang.Table
 	in        *interp
 	functions map[string]function // by the names of the table
+	names     map[*lang.Entry]*builtin
+	method    func(name string, recv starlark.Value) starlark.Value // makes one of a value
 	// standIn makes a value to go on with after a problem has been noted; nil
 	// where there is none.
 	standIn func(lang.Kind) starlark.Value
@@ -26,26 +29,45 @@ func (l *language) predeclared() starlark.StringDict {
 	d := measuredNames()
 	for _, e := range l.Entries() {
 		if e.InScope() {
-			d[e.Name] = l.builtin(e, nil)
+			d[e.Name] = l.names[e]
 		}
 	}
 	return d
 }
 
 func (l *language) builtin(entry *lang.Entry, recv starlark.Value) *builtin {
-	return &builtin{lang: l, entry: entry, recv: recv}
+	return &builtin{lang: l, entry: entry, call: l.functions[entry.Name], recv: recv}
 }
 
-// method returns a function of the table that belongs to a value.
-func (l *language) method(name string, recv starlark.Value) starlark.Value {
-	return l.builtin(l.Lookup(name), recv)
+// bind makes the builtins of all names, each with its members: hooks look them up
+// for every user.
+func (l *language) bind() {
+	l.names = map[*lang.Entry]*builtin{}
+	for _, e := range l.Entries() {
+		l.names[e] = l.builtin(e, nil)
+	}
+	for _, e := range l.Entries() {
+		of, name, dotted := strings.Cut(e.Name, ".")
+		if owner := l.Lookup(of); dotted && owner != nil {
+			l.names[owner].add(name, l.names[e])
+		}
+	}
 }
 
 // builtin is a name of the table as a value: called, looked into, or both.
 type builtin struct {
-	lang  *language
-	entry *lang.Entry
-	recv  starlark.Value // of a method
+	lang    *language
+	entry   *lang.Entry
+	call    function       // nil: it is not called
+	recv    starlark.Value // of a method
+	members map[string]*builtin
+}
+
+func (b *builtin) add(name string, member *builtin) {
+	if b.members == nil {
+		b.members = map[string]*builtin{}
+	}
+	b.members[name] = member
 }
 
 var (
@@ -67,8 +89,8 @@ func (b *builtin) AttrNames() []string { return b.lang.Members(b.entry.Name) }
 
 // Attr returns a member of the namespace.
 func (b *builtin) Attr(name string) (starlark.Value, error) {
-	if e := b.lang.Member(b.entry.Name, name); e != nil {
-		return b.lang.builtin(e, nil), nil
+	if m := b.members[name]; m != nil {
+		return m, nil
 	}
 	return nil, b.lang.NoMember(b.entry.Name, name)
 }
@@ -82,21 +104,23 @@ func (b *builtin) CallInternal(thread *starlark.Thread, args starlark.Tuple, kwa
 		}
 	}()
 	s := stateOf(thread)
-	call := b.lang.functions[e.Name]
 	switch {
 	case e.Later != "":
 		return nil, e.ComesLater()
-	case call == nil:
+	case b.call == nil:
 		return nil, lang.Mistake(e.Name+" is not called by itself", "use "+lang.Listed(lang.Prefixed(e.Name+".", b.AttrNames())))
 	case e.At&s.phase == 0:
 		return nil, e.Misplaced(s.phase, s.hook)
 	}
-	given := &arguments{in: b.lang.in, state: s, entry: e, recv: b.recv, thread: thread, method: b.lang.method}
+	given := s.take()
+	given.in, given.state, given.entry, given.recv, given.thread, given.method = b.lang.in, s, e, b.recv, thread, b.lang.method
 	given.unpack(args, kwargs)
 	if len(given.problems) == 0 || e.Name == "workflow" { // which says everything at once
-		result, err = call(given)
+		result, err = b.call(given)
 	} else {
 		result = b.lang.standIn(e.Gives)
 	}
-	return given.end(result, err)
+	result, err = given.end(result, err)
+	s.give(given)
+	return result, err
 }

@@ -89,11 +89,24 @@ func hookRole(args *arguments, given *hook, i int, offers []string) bool {
 	return offered
 }
 
+// offers are the values that a hook may get, by their roles.
+type offers struct{ user, step, r starlark.Value }
+
+func (o offers) of(role string) starlark.Value {
+	switch role {
+	case "user":
+		return o.user
+	case "step":
+		return o.step
+	}
+	return o.r
+}
+
 // args are the values of a hook's parameters.
-func (h *hook) args(values map[string]starlark.Value) starlark.Tuple {
+func (h *hook) args(values offers) starlark.Tuple {
 	args := make(starlark.Tuple, len(h.roles))
 	for i, role := range h.roles {
-		args[i] = values[role]
+		args[i] = values.of(role)
 	}
 	return args
 }

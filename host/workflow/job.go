@@ -23,7 +23,7 @@ type job struct {
 
 // run calls a hook on a thread of its own. work gets what it returned while
 // the thread is still the call's.
-func (j job) run(ctx context.Context, values map[string]starlark.Value, work func(call *state, value starlark.Value, err error)) {
+func (j job) run(ctx context.Context, values offers, work func(call *state, value starlark.Value, err error)) {
 	s := j.in.threads.get()
 	s.begin(ctx, j.hook.phase, j.hook.name, j.row.Key, j.steps)
 	s.mute = j.mute

@@ -29,13 +29,15 @@ type stepper interface {
 // threads make the threads of one script. They are safe for concurrent use.
 type threads struct {
 	limits Limits
-	heap   gauge
-	busy   busy
+	clock  clock
 	out    *printer
 	load   func(*starlark.Thread, string) (starlark.StringDict, error)
 	fatal  func(line string) // ends the process
 	run    func() string     // that is being applied; "": there is none; nil: there never is
-	pool   sync.Pool         // of *state
+
+	mu   sync.Mutex
+	all  []*state
+	idle []*state // whose calls have ended
 }
 
 // start is the only place where threads are made: they inherit nothing.
@@ -45,19 +47,47 @@ func (ts *threads) start() *state {
 	s.thread.Print = ts.print
 	s.thread.Load = ts.load
 	s.thread.OnMaxSteps = s.onSteps
-	s.watch.heap, s.watch.call = &ts.heap, s
+	s.watch.clock, s.watch.call = &ts.clock, s
+	ts.clock.add(&s.watch)
+	ts.mu.Lock()
+	ts.all = append(ts.all, s)
+	ts.mu.Unlock()
 	return s
 }
 
 // get returns a thread that has been used before, or a new one.
 func (ts *threads) get() *state {
-	if s, ok := ts.pool.Get().(*state); ok {
+	ts.mu.Lock()
+	if last := len(ts.idle) - 1; last >= 0 {
+		s := ts.idle[last]
+		ts.idle = ts.idle[:last]
+		ts.mu.Unlock()
 		return s
 	}
+	ts.mu.Unlock()
 	return ts.start()
 }
 
-func (ts *threads) put(call *state) { ts.pool.Put(call) }
+func (ts *threads) put(call *state) {
+	ts.mu.Lock()
+	ts.idle = append(ts.idle, call)
+	ts.mu.Unlock()
+}
+
+// busy names the calls that compute and do not wait for a backend.
+func (ts *threads) busy() []string {
+	ts.mu.Lock()
+	all := slices.Clone(ts.all)
+	ts.mu.Unlock()
+	var list []string
+	for _, s := range all {
+		if who, computes := s.computes(); computes {
+			list = append(list, who)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
 
 // print is print() of every thread.
 func (ts *threads) print(t *starlark.Thread, text string) {
@@ -91,6 +121,28 @@ type state struct {
 	steps  stepper
 	mute   bool  // what is printed is dropped
 	raised error // the error of a step: nothing in a script can catch it
+	spare  []*arguments
+}
+
+// take returns arguments to unpack. A hook's are used again; the top level hands
+// them on.
+func (s *state) take() *arguments {
+	if last := len(s.spare) - 1; last >= 0 && s.phase != lang.AtTop {
+		a := s.spare[last]
+		s.spare = s.spare[:last]
+		return a
+	}
+	return &arguments{}
+}
+
+// give takes arguments back that nobody reads any more.
+func (s *state) give(a *arguments) {
+	if s.phase == lang.AtTop {
+		return
+	}
+	clear(a.args)
+	*a = arguments{args: a.args[:0]}
+	s.spare = append(s.spare, a)
 }
 
 func stateOf(t *starlark.Thread) *state { return t.Local(stateKey).(*state) }
@@ -107,11 +159,9 @@ func (s *state) begin(ctx context.Context, phase lang.Phase, hook, user string, 
 	s.thread.Steps = 0
 	s.thread.SetMaxExecutionSteps(min(stepChunk, s.limit))
 	s.watch.begin(s.threads.limits)
-	s.threads.busy.enter(s)
 }
 
 func (s *state) end() {
-	s.threads.busy.leave(s)
 	s.watch.end()
 	s.ctx, s.steps, s.raised = nil, nil, nil
 }
@@ -168,6 +218,17 @@ func (s *state) who() string {
 	return fmt.Sprintf("%s of user %q", s.hook, s.user)
 }
 
+// computes reports whether the call does, and not wait for a backend, and who it
+// is: that does not change meanwhile.
+func (s *state) computes() (who string, yes bool) {
+	s.watch.mu.Lock()
+	defer s.watch.mu.Unlock()
+	if !s.watch.running {
+		return "", false
+	}
+	return s.who(), true
+}
+
 // deaf reports a call that does not end.
 func (s *state) deaf(why stopReason) {
 	who, next := s.who(), "mend it"
@@ -185,39 +246,4 @@ func (s *state) call(fn starlark.Value, args starlark.Tuple) (v starlark.Value, 
 		}
 	}()
 	return starlark.Call(s.thread, fn, args, nil)
-}
-
-// busy are the calls that are under way.
-type busy struct {
-	mu    sync.Mutex
-	calls map[*state]bool
-}
-
-func (b *busy) enter(call *state) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.calls == nil {
-		b.calls = map[*state]bool{}
-	}
-	b.calls[call] = true
-}
-
-func (b *busy) leave(call *state) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.calls, call)
-}
-
-// names returns the calls that compute and do not wait for a backend.
-func (b *busy) names() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var list []string
-	for s := range b.calls {
-		if s.watch.computes() {
-			list = append(list, s.who())
-		}
-	}
-	slices.Sort(list)
-	return list
 }

@@ -3,6 +3,7 @@ package workflow
 import (
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,51 +36,43 @@ type watched interface {
 // as long again is deaf, as inside a multiplication of huge numbers, and only the
 // end of the process stops it.
 type watch struct {
-	call watched
-	heap *gauge
+	call  watched
+	clock *clock
 
 	mu      sync.Mutex
-	timer   *time.Timer
 	most    int    // parts that a call may take
 	memory  uint64 // bytes by which the heap may grow
 	lowest  uint64 // bytes of the heap since the call began or went on
 	running bool
-	count   int        // parts since begin
+	fresh   bool       // it began or went on within the part
+	count   int        // whole parts since begin
 	since   int        // parts since the cancellation
 	reason  stopReason // why it was cancelled
 }
 
 func (w *watch) begin(limits Limits) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.most, w.memory = max(int(limits.Compute/part), 1), limits.Memory
-	w.running, w.count, w.since, w.lowest, w.reason = true, 0, 0, w.heap.recent(), notStopped
-	w.wind()
-}
-
-func (w *watch) wind() {
-	if w.timer == nil {
-		w.timer = time.AfterFunc(part, w.tick)
-		return
-	}
-	w.timer.Reset(part)
+	w.count, w.since, w.reason = 0, 0, notStopped
+	w.mu.Unlock()
+	w.resume()
 }
 
 // pause is for the time that a step waits.
 func (w *watch) pause() { w.end() }
 
 func (w *watch) resume() {
+	heap := w.clock.wind()
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.running, w.lowest = true, w.heap.recent()
-	w.wind()
+	w.running, w.fresh, w.lowest = true, true, heap
+	w.mu.Unlock()
+	w.clock.wind() // it may have run down before it could see that the call runs
 }
 
 func (w *watch) end() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.running = false
-	w.timer.Stop()
+	w.mu.Unlock()
 }
 
 func (w *watch) why() stopReason {
@@ -102,21 +95,24 @@ func (w *watch) cancel(why stopReason) {
 	}
 }
 
-// tick ends one part of the time.
-func (w *watch) tick() {
+// tick ends one part of the time, at whose end the heap has so many bytes, and
+// reports whether the call computes.
+func (w *watch) tick(heap uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.running {
-		return
+		return false
 	}
-	w.count++
-	grown := w.grown()
+	if !w.fresh {
+		w.count++
+	}
+	w.fresh = false
+	grown := w.grown(heap)
 	switch {
 	case w.reason != notStopped:
 		if w.since++; w.since >= w.most || grown > 2*w.memory {
 			w.running = false
 			w.call.deaf(w.reason)
-			return
 		}
 	case w.call.isCancelled():
 		w.cancel(stopCancelled)
@@ -125,37 +121,70 @@ func (w *watch) tick() {
 	case w.count >= w.most:
 		w.cancel(stopTime)
 	}
-	w.wind()
+	return w.running
 }
 
 // grown is by how much the heap has grown while the call computed. What was there
 // before is not its own: it may be another's, or dead and not swept yet.
-func (w *watch) grown() uint64 {
-	heap := heapBytes()
+func (w *watch) grown(heap uint64) uint64 {
 	w.lowest = min(w.lowest, heap)
 	return heap - w.lowest
 }
 
-func (w *watch) computes() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.running
-}
+// clock ends the parts for all calls of a script: calls are many, and short, and a
+// timer for each would cost more than they do. It runs down where no call
+// computes.
+type clock struct {
+	wound atomic.Bool
+	heap  atomic.Uint64 // what it had within the last part
 
-// gauge is what the heap had within the last part: calls are many, and short.
-type gauge struct {
 	mu    sync.Mutex
-	at    time.Time
-	bytes uint64
+	timer *time.Timer
+	calls []*watch // all that there ever were: as many as ran at the same time
 }
 
-func (g *gauge) recent() uint64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if now := time.Now(); now.Sub(g.at) > part {
-		g.at, g.bytes = now, heapBytes()
+func (c *clock) add(w *watch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, w)
+}
+
+// wind sees to it that the part ends, and returns the bytes of the heap.
+func (c *clock) wind() uint64 {
+	if c.wound.Load() {
+		return c.heap.Load()
 	}
-	return g.bytes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wound.Load() {
+		return c.heap.Load()
+	}
+	c.heap.Store(heapBytes())
+	if c.timer == nil {
+		c.timer = time.AfterFunc(part, c.tick)
+	} else {
+		c.timer.Reset(part)
+	}
+	c.wound.Store(true)
+	return c.heap.Load()
+}
+
+// tick ends a part. Whoever begins while it looks at the calls winds the clock
+// anew, so that none is overlooked.
+func (c *clock) tick() {
+	c.wound.Store(false)
+	heap := heapBytes()
+	c.heap.Store(heap)
+	c.mu.Lock()
+	calls := c.calls
+	c.mu.Unlock()
+	computes := false
+	for _, w := range calls {
+		computes = w.tick(heap) || computes
+	}
+	if computes {
+		c.wind()
+	}
 }
 
 // heapBytes is what the process's objects take, the dead that were not swept yet

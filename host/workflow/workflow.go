@@ -51,7 +51,7 @@ func Load(ctx context.Context, options Options) (w *Workflow, err error) {
 	if err := in.problems(); err != nil {
 		return nil, err
 	}
-	return &Workflow{Spec: in.spec, in: in, hooks: d.hooks, step: l.builtin(l.Lookup("step"), nil)}, nil
+	return &Workflow{Spec: in.spec, in: in, hooks: d.hooks, step: l.names[l.Lookup("step")]}, nil
 }
 
 // read reads and parses the script and what it loads, and checks what can be
@@ -110,7 +110,7 @@ func (w *Workflow) Use(columns source.Schema) { w.in.schema.Store(newSchema(colu
 
 // Busy names the calls of hooks that compute and do not wait for a backend:
 // what a process was doing if it ends now.
-func (w *Workflow) Busy() []string { return w.in.threads.busy.names() }
+func (w *Workflow) Busy() []string { return w.in.threads.busy() }
 
 // Select reports whether a user is due, or why not. An error of the hook is a
 // *source.Problems.
@@ -123,7 +123,7 @@ func (w *Workflow) Select(ctx context.Context, row source.Row) (due bool, reason
 		return false, "", err
 	}
 	j := job{in: w.in, hook: w.hooks.choose, row: row}
-	j.run(ctx, map[string]starlark.Value{"user": u}, func(call *state, value starlark.Value, failed error) {
+	j.run(ctx, offers{user: u}, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
 			due, reason, failed = selected(value)
 		}
@@ -145,7 +145,7 @@ func (w *Workflow) Wave(ctx context.Context, row source.Row) (name string, err e
 		return "", err
 	}
 	j := job{in: w.in, hook: w.hooks.wave, row: row}
-	j.run(ctx, map[string]starlark.Value{"user": u}, func(call *state, value starlark.Value, failed error) {
+	j.run(ctx, offers{user: u}, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
 			name, failed = waveOf(value, w.Waves)
 		}
@@ -171,8 +171,7 @@ func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (v
 	}
 	quiet, ok := steps.(interface{ Quiet() bool })
 	j := job{in: w.in, hook: w.hooks.rotate, row: row, steps: steps, mute: ok && quiet.Quiet()}
-	values := map[string]starlark.Value{"user": u, "step": w.step}
-	j.run(ctx, values, func(call *state, value starlark.Value, failed error) {
+	j.run(ctx, offers{user: u, step: w.step}, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
 			verdict, failed = returned(value)
 		}
@@ -206,7 +205,7 @@ func (w *Workflow) reportRow(ctx context.Context, i int, r report.Result, mute b
 		w.in.schema.Store(s)
 	}
 	j := job{in: w.in, hook: h, row: r.Row, mute: mute}
-	j.run(ctx, map[string]starlark.Value{"r": &rowValue{table: w.in.table, schema: s, r: r}}, func(st *state, value starlark.Value, failed error) {
+	j.run(ctx, offers{r: &rowValue{table: w.in.table, schema: s, r: r}}, func(st *state, value starlark.Value, failed error) {
 		if failed == nil {
 			row, failed = rowOf(value, r, w.in.saysRedacted)
 			include = row != nil
@@ -246,6 +245,8 @@ func (w *Workflow) schema(ctx context.Context) (*schema, error) {
 func newLanguage(in *interp, declared *declaration) *language {
 	l := &language{Table: in.table, in: in, functions: functions()}
 	l.functions["workflow"] = declared.workflow
+	l.method = func(name string, recv starlark.Value) starlark.Value { return l.builtin(l.Lookup(name), recv) }
 	l.standIn = func(kind lang.Kind) starlark.Value { return standIn(kind, l.method) }
+	l.bind()
 	return l
 }
