@@ -165,6 +165,7 @@ func TestAFailureSaysAllThatIsKnownOfIt(t *testing.T) {
 		{"a refusal", refused, Verdict{}, sdk.PolicyViolation, why},
 		{"the first refusal of two", join(refused, onAll("b", took(Set, 2, sdk.Refused, sdk.Conflict))), Verdict{}, sdk.PolicyViolation, why},
 		{"a refusal, and failed()", refused, Verdict{Kind: SaidFailed, Reason: "by the script"}, sdk.PolicyViolation, said},
+		{"a refusal, and an error of which nothing is known", refused, Verdict{Kind: Raised}, sdk.PolicyViolation, why},
 		{"an attempt that got no answer", lost, Verdict{}, sdk.ConnectionLost, why},
 		{"a value that is not accepted", rejected, Verdict{}, sdk.NotAccepted, why},
 		{"a refusal before a value that is not accepted", join(onAll("b", with(why, took(Set, 3, sdk.Refused, sdk.Protected))), rejected), Verdict{}, sdk.Protected, why},
