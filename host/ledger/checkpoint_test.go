@@ -124,9 +124,10 @@ func TestManyHeadsAreAllCompared(t *testing.T) {
 		t.Fatalf("Verify() = %+v", a)
 	}
 	must(t, r.Close())
-	for _, c := range []struct{ how, want string }{
-		{"UPDATE head SET note = replace(note, '\n600\n', '\n601\n') WHERE size = 600", "signed head at 600 records: its text was changed"},
-		{"UPDATE head SET note = 'x' WHERE size = 300", "signed head at 300 records: its text was changed"},
+	for _, c := range []struct{ how, want, since string }{
+		{"UPDATE head SET note = replace(note, '\n600\n', '\n601\n') WHERE size = 600", "signed head at 600 records: its text was changed", "599 to 600"},
+		{"UPDATE head SET note = 'x' WHERE size = 300", "signed head at 300 records: its text was changed", "599 to 599"},
+		{"UPDATE head SET note = (SELECT note FROM head WHERE size = 301) WHERE size = 300", "signed head at 300 records: its text was changed", "599 to 599"},
 	} {
 		copied := crashed(t, s)
 		edit(t, copied, r.ID(), c.how)
@@ -134,6 +135,12 @@ func TestManyHeadsAreAllCompared(t *testing.T) {
 		must(t, err)
 		if text := listed(a); text != c.want+"\n" {
 			t.Errorf("%s: found %q, want only %q", c.how, text, c.want)
+		}
+		rewrite(600)(t, copied, r.ID()) // a head that says nothing narrows nothing down
+		a, err = copied.Verify(r.ID(), a.Head)
+		must(t, err)
+		if text, want := listed(a), "one of records "+c.since+"\n"; !strings.Contains(text, want) {
+			t.Errorf("%s, and a record rewritten: found %q, want %q", c.how, text, want)
 		}
 	}
 	rewrite(600)(t, s, r.ID())

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -255,4 +256,33 @@ func TestKilledPlanLeavesNothing(t *testing.T) {
 		}
 		frozen = len(list)
 	}
+}
+
+// TestARunPassesItsCrashPointsInOrder: what is done between two of them is tried
+// by ending the process there, so that none may be left out.
+func TestARunPassesItsCrashPointsInOrder(t *testing.T) {
+	var passed []string
+	s, err := Open(filepath.Join(t.TempDir(), "state"), Options{Host: "test host", OSUser: "ann", Crash: func(point string) { passed = append(passed, point) }})
+	must(t, err)
+	k := newKeys(t, s)
+	expect := func(what string, want ...string) {
+		t.Helper()
+		if !slices.Equal(passed, want) {
+			t.Errorf("%s passes\n%q, want\n%q", what, passed, want)
+		}
+		passed = nil
+	}
+	r := newRun(t, s, k, 2)
+	expect("planning", CrashHomeNamed, CrashDraftBegun, CrashDraftFilled, CrashDraftCommitted, CrashDraftSynced, CrashMarkMade, CrashDraftRenamed,
+		CrashDraftPublished)
+	commit(t, r, &journal.Record{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateStopped}})
+	expect("a commit", CrashCommitBegun, CrashAppended, CrashStateSaved, CrashHeadSigned, CrashCommitReady, CrashCommitted, CrashMarked)
+	must(t, r.Confirm())
+	expect("the end", CrashConfirming, CrashFolded)
+	must(t, r.Close())
+	expect("closing")
+	again, err := s.Lock(r.ID(), k)
+	must(t, err)
+	defer again.Close()
+	expect("locking", CrashLocked, CrashOpened)
 }

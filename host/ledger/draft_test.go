@@ -128,6 +128,7 @@ func TestTakeFillsWavesInOrder(t *testing.T) {
 			if !slices.Equal(got, c.want) {
 				t.Fatalf("waves = %v, want %v", got, c.want)
 			}
+			audited(t, s, r.ID(), "") // also where the first wave has fewer than there are
 		})
 	}
 }
@@ -209,6 +210,22 @@ func TestDiscardedDraftLeavesNothing(t *testing.T) {
 	if left := filesIn(t, s.runs()); len(left) > 0 {
 		t.Fatalf("left behind: %v", left)
 	}
+	if open := descriptors(t, s.draftFile(d.ID())); len(open) > 0 {
+		t.Fatalf("still open: %v", open)
+	}
+}
+
+// descriptors lists the files that this process has open whose names begin so.
+func descriptors(t bench, prefix string) (names []string) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	for _, fd := range fds {
+		if name, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); err == nil && strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func TestOpenSweepsDraftsOfTheDeadOnly(t *testing.T) {
@@ -334,12 +351,14 @@ func TestNumberBeyondWholeOnesIsTheNearest(t *testing.T) {
 	}
 }
 
-// TestReasonIsOfTheSkippedOnly, the first wave's users among the others.
+// TestReasonIsOfTheSkippedOnly, the first wave's users among the others, whether
+// they are sorted or not; the digest of the plan is without one too.
 func TestReasonIsOfTheSkippedOnly(t *testing.T) {
 	s := newStore(t)
-	r, err := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a", Reason: "x"}, {Key: "b", Wave: 1, Reason: "x"}, {Key: "c", Wave: -1, Reason: "x"}, {Key: "d", Skipped: true, Reason: "x"}}).
-		Freeze([]WavePlan{{Name: "one"}, {Name: "two"}})
+	r, err := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a", Reason: "x"}, {Key: "as", Reason: "x", Sort: []any{1}}, {Key: "b", Wave: 1, Reason: "x"},
+		{Key: "c", Wave: -1, Reason: "x"}, {Key: "d", Skipped: true, Reason: "x"}}).Freeze([]WavePlan{{Name: "one"}, {Name: "two"}})
 	must(t, err)
+	defer r.Close()
 	must(t, r.reading(func(c *conn) error {
 		return c.each("SELECT key, reason FROM plan", func(found row) error {
 			if skipped := found.text(0) >= "c"; (found.text(1) == "x") != skipped || (found[1] == nil) == skipped {
@@ -348,6 +367,39 @@ func TestReasonIsOfTheSkippedOnly(t *testing.T) {
 			return nil
 		})
 	}))
+	audited(t, s, r.ID(), "")
+}
+
+// TestRowsThatDoNotAscendAreRefused: a key is found again by its row's number.
+func TestRowsThatDoNotAscendAreRefused(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	for seq, want := range map[int64]string{5: "", 4: "row 4 came behind row 4", 3: "row 3 came behind row 4"} {
+		d := draftOf(t, s, k, nil)
+		must(t, d.Add(PlannedUser{Seq: 4, Key: "a"}))
+		err := d.Add(PlannedUser{Seq: seq, Key: "b"})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasSuffix(err.Error(), d.ID()+": "+want)) {
+			t.Errorf("row %d behind row 4: %v, want %q", seq, err, want)
+		}
+		must(t, d.Discard())
+	}
+}
+
+// TestARowThatIsLostIsNoDuplicate but an error: the key of nothing is compared.
+func TestARowThatIsLostIsNoDuplicate(t *testing.T) {
+	s := newStore(t)
+	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a"}, {Key: "b"}, {Key: "c", Wave: 1}})
+	defer d.Discard()
+	for seq, key := range map[int64]string{1: "a", 2: "b", 3: "c"} {
+		if found, err := d.row(seq); err != nil || found.text(0) != key {
+			t.Errorf("row %d: %v, %v", seq, found, err)
+		}
+	}
+	for _, seq := range []int64{0, 4} {
+		if found, err := d.row(seq); err == nil || !strings.HasSuffix(err.Error(), "is lost") {
+			t.Errorf("row %d: %v, %v", seq, found, err)
+		}
+	}
 }
 
 // TestWaveWithoutATakeTakesTheRest, wherever it stands.
