@@ -250,6 +250,59 @@ func TestRunGoesOnFromWhatWasSaved(t *testing.T) {
 	audited(t, s, r.ID(), "")
 }
 
+// TestWhatIsSavedTakesAFreeName: what was saved before stays.
+func TestWhatIsSavedTakesAFreeName(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := underWay(t, s, k)
+	exchanged("")(t, s, r.ID())
+	saved := func(n int) string { return filepath.Join(s.runs(), fmt.Sprintf("%s.saved-%d", r.ID(), n)) }
+	for n := 1; n <= 2; n++ {
+		must(t, os.WriteFile(saved(n), []byte("earlier"), 0o600))
+	}
+	told := r.Salvage(r.Commit([]*journal.Record{intent(r, 4, 1, 0, canary)})).Error()
+	if !strings.Contains(told, "is saved in "+saved(3)+":") || !holds(t, s, k, saved(3), r.ID()) {
+		t.Errorf("it is said: %s", told)
+	}
+	for n := 1; n <= 2; n++ {
+		if text, err := os.ReadFile(saved(n)); err != nil || string(text) != "earlier" {
+			t.Errorf("%s: %d bytes, %v", saved(n), len(text), err)
+		}
+	}
+	must(t, r.Close())
+}
+
+// TestNamesOfOtherFilesAreNotTheRuns.
+func TestNamesOfOtherFilesAreNotTheRuns(t *testing.T) {
+	s := newStore(t)
+	r := underWay(t, s, newKeys(t, s))
+	other := s.runFile("other")
+	must(t, os.Link(s.runFile(r.ID()), other)) // the same file under a name that is not the run's
+	st, err := statOf(other)
+	must(t, err)
+	if r.footing.is(other) || r.footing.has(other, st) {
+		t.Error("another name is the run's")
+	}
+	if !r.footing.is(s.runFile(r.ID())) || !r.footing.has(s.runFile(r.ID()), st) {
+		t.Error("the run's own name is not")
+	}
+}
+
+// TestPatienceIsAsBeforeAFold: who commits then waits for others as long as ever.
+func TestPatienceIsAsBeforeAFold(t *testing.T) {
+	s := newStore(t)
+	r := underWay(t, s, newKeys(t, s))
+	before, err := r.writer.db.count("PRAGMA busy_timeout")
+	must(t, err)
+	if whole, err := r.fold(); err != nil || !whole {
+		t.Fatalf("fold() = %v, %v", whole, err)
+	}
+	after, err := r.writer.db.count("PRAGMA busy_timeout")
+	if err != nil || after != before || before < 10_000 {
+		t.Errorf("%d ms, then %d ms, %v", before, after, err)
+	}
+}
+
 func TestFlippedByteIsNoticedOrHarmless(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

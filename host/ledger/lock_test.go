@@ -85,6 +85,11 @@ func TestFileIsWhereItIs(t *testing.T) {
 	if isAt(f, path) || !isAt(f, path+"2") {
 		t.Error("a renamed file is not where it is, or is where it is not")
 	}
+	closed, err := os.Open(path)
+	must(t, err)
+	if must(t, closed.Close()); isAt(closed, path) || stillAt(closed, path) {
+		t.Error("a file that is closed is where it was")
+	}
 	b, err := birthOf(path)
 	must(t, err)
 	info, err := os.Stat(path)

@@ -34,6 +34,71 @@ func TestUntoldIsAResetThatWasAppliedAndIsNotSealed(t *testing.T) {
 	}
 }
 
+// TestUnchangedAreThoseWhoAreDoneWithoutAChange.
+func TestUnchangedAreThoseWhoAreDoneWithoutAChange(t *testing.T) {
+	s := newStanding([]waveRow{{"a", 1, 9}})
+	for user, unchanged := range []bool{true, false, true} {
+		rec := finished(int64(user+1), journal.Done, "")
+		rec.Detail.Unchanged = unchanged
+		s.apply(rec, noStatus)
+	}
+	if s.Unchanged != 2 {
+		t.Errorf("%d, want 2", s.Unchanged)
+	}
+}
+
+// TestAnApprovalIsOfTheHoldThatIsOpen, and a run that was held then goes on.
+func TestAnApprovalIsOfTheHoldThatIsOpen(t *testing.T) {
+	s := newStanding([]waveRow{{"a", 1, 2}, {"b", 3, 4}, {"c", 5, 6}})
+	held := func(wave string) *journal.Record {
+		return &journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: wave}}
+	}
+	for _, c := range []struct {
+		rec      *journal.Record
+		approved []string
+		state    journal.State
+		waits    []bool
+	}{
+		{&journal.Record{Kind: journal.Approved}, nil, journal.StatePlanned, []bool{false, false, false}},
+		{held("a"), nil, journal.StatePlanned, []bool{false, true, true}},
+		{&journal.Record{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateHeld}}, nil, journal.StateHeld, []bool{false, true, true}},
+		{&journal.Record{Kind: journal.Approved}, []string{"a"}, journal.StateInterrupted, []bool{false, false, false}},
+		{held("b"), []string{"a"}, journal.StateInterrupted, []bool{false, false, true}},
+		{&journal.Record{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateStopped}}, []string{"a"}, journal.StateStopped, []bool{false, false, true}},
+		{&journal.Record{Kind: journal.Approved}, []string{"a", "b"}, journal.StateStopped, []bool{false, false, false}},
+	} {
+		s.apply(c.rec, noStatus)
+		if !slices.Equal(s.Approved, c.approved) || s.State != c.state {
+			t.Errorf("after %s: approved %q, %s; want %q, %s", c.rec.Kind, s.Approved, s.State, c.approved, c.state)
+		}
+		for wave, want := range c.waits {
+			if s.held(wave) != want {
+				t.Errorf("after %s: wave %d waits %v, want %v", c.rec.Kind, wave, s.held(wave), want)
+			}
+		}
+	}
+}
+
+// TestWhoAppliedLastIsWhoSaidAHome: a process that begins, or that takes a run
+// over; who planned it has not applied it.
+func TestWhoAppliedLastIsWhoSaidAHome(t *testing.T) {
+	s := newStanding(nil)
+	at := time.UnixMicro(7).UTC()
+	if s.apply(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{Host: "h"}}, noStatus); s.Last != nil {
+		t.Errorf("a report: %+v", s.Last)
+	}
+	for kind, began := range map[journal.Kind]bool{journal.Opened: false, journal.Started: true, journal.Accepted: true} {
+		s.apply(&journal.Record{Kind: kind, At: at, Detail: journal.Detail{Home: "x", Host: "h", OSUser: "ann"}}, noStatus)
+		if want := (Applier{At: 7, Host: "h", OSUser: "ann", Home: "x", Began: began}); s.Last == nil || *s.Last != want {
+			t.Errorf("%s: %+v, want %+v", kind, s.Last, want)
+		}
+	}
+	s.apply(&journal.Record{Kind: journal.Started, Detail: journal.Detail{Host: "other"}}, noStatus)
+	if s.Last.Host != "h" {
+		t.Error("who says no home has applied it")
+	}
+}
+
 func TestStartsAreKeptWhereWhoAskedChanges(t *testing.T) {
 	s := newStanding(nil)
 	for i, who := range [][2]string{{"ann", "x"}, {"ann", "x"}, {"bob", "x"}, {"bob", "y"}, {"bob", "y"}, {"ann", "x"}} {

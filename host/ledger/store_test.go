@@ -100,6 +100,73 @@ func TestLastThatIsAppliedIsCertain(t *testing.T) {
 	}
 }
 
+// TestLastOfRunsOfWhichNoneIsOnesOwn: one that cannot be read may be meant, if
+// it says of no other that it is theirs.
+func TestLastOfRunsOfWhichNoneIsOnesOwn(t *testing.T) {
+	junk := func(s *Store, id string) {
+		must(t, os.WriteFile(s.runFile(id), []byte(strings.Repeat("x", 5000)), 0o600))
+	}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name      string
+		unread    []string
+		of        []string // users whose runs can be read
+		want, err string
+	}{
+		{"none", nil, nil, "", "no such run: ann has not run anything here yet"},
+		{"another's", nil, []string{"bob"}, "", "no such run: ann has not run anything here yet"},
+		{"one of which it is not said whose it is", nil, []string{""}, "", "no such run: ann has not run anything here yet"},
+		{"one that cannot be read", []string{"ra"}, nil, "ra", ""},
+		{"one that cannot be read, and another's", []string{"ra"}, []string{"bob"}, "ra", ""},
+		{"two that cannot be read", []string{"ra", "rb"}, nil, "", "last could be run ra or rb, none of which can be read; name the run"},
+		{"one that cannot be read, and one's own", []string{"ra"}, []string{"ann"}, "r0", ""},
+	} {
+		s := newStore(t)
+		k := newKeys(t, s)
+		for _, id := range c.unread {
+			junk(s, id)
+		}
+		for i, user := range c.of {
+			named(t, s, k, fmt.Sprint("r", i), user, start)
+		}
+		text := ""
+		got, err := s.Resolve("last")
+		if err != nil {
+			text = err.Error()
+		}
+		if got != c.want || text != c.err {
+			t.Errorf("%s: last is %q, %q; want %q, %q", c.name, got, text, c.want, c.err)
+		}
+	}
+}
+
+// TestNameOfARunIsFree: neither a run has it, nor one that is being planned.
+func TestNameOfARunIsFree(t *testing.T) {
+	name := func(text string) (source []byte) { // the bytes that are made into it
+		for _, c := range text {
+			source = append(source, byte(strings.IndexRune(letters, c)))
+		}
+		return source
+	}
+	s := newStore(t)
+	must(t, os.WriteFile(s.runFile("raaaaa"), nil, 0o600))
+	must(t, os.WriteFile(s.lockFile("rbbbbb"), nil, 0o600))
+	s.rand = bytes.NewReader(slices.Concat(name("aaaaa"), name("bbbbb"), name("ccccc")))
+	id, l, err := s.newID()
+	must(t, err)
+	defer l.remove()
+	if id != "rccccc" || !exists(s.lockFile(id)) {
+		t.Errorf("the run is called %q", id)
+	}
+	if _, _, err := s.newID(); err == nil {
+		t.Error("a name was made of nothing")
+	}
+	s.rand = bytes.NewReader(bytes.Repeat(name("aaaaa"), 2000))
+	if id, _, err := s.newID(); err == nil || err.Error() != "state directory: no free name for a run" {
+		t.Errorf("newID() = %q, %v", id, err)
+	}
+}
+
 func TestBackupNamesARunWithADamagedPage(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 3000)

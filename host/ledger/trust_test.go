@@ -158,3 +158,27 @@ func TestKeysThroughAPipe(t *testing.T) {
 		t.Errorf("%v, %v", k.PublicKeys(), err)
 	}
 }
+
+// TestKeysWithoutAName: a file that was opened and removed is nobody's to
+// replace. One that has another name is looked at under that.
+func TestKeysWithoutAName(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "id")
+	text, recipient, err := GenerateIdentity(time.Now())
+	must(t, err)
+	must(t, os.WriteFile(path, text, 0o600))
+	f, err := os.Open(path)
+	must(t, err)
+	defer f.Close()
+	handed := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	must(t, os.Link(path, path+"2"))
+	must(t, os.Remove(path))
+	if k, err := OpenKeys(handed); err == nil {
+		t.Errorf("its other name was not looked at: %v", k.PublicKeys())
+	}
+	must(t, os.Remove(path+"2"))
+	k, err := OpenKeys(handed)
+	if err != nil || len(k.PublicKeys()) != 1 || k.PublicKeys()[0] != recipient {
+		t.Errorf("%v, %v", k.PublicKeys(), err)
+	}
+}
