@@ -61,45 +61,36 @@ func story(t bench, s *Store, k Keys) *Run {
 // storySize is how many records story makes.
 const storySize = 24
 
-// edit changes a run's database as somebody does who can write it and knows
-// SQLite.
-func edit(t bench, s *Store, id string, queries ...string) {
-	t.Helper()
-	c, err := openConn(s.runFile(id), readWrite, s.temp())
-	must(t, err)
-	defer c.close()
-	for _, q := range queries {
-		must(t, c.run(q))
-	}
-}
-
-// flip is a statement that flips one bit of a record's bytes, from the front
-// or, negative, from the back.
+// flip flips one bit of a record's bytes, from the front or, negative, from the
+// back.
 func flip(id int64, at int) func(t bench, s *Store, run string) {
 	return func(t bench, s *Store, run string) {
-		c, err := openConn(s.runFile(run), readWrite, s.temp())
-		must(t, err)
-		defer c.close()
-		found, err := c.one("SELECT body FROM rec WHERE id = ?", id)
-		must(t, err)
-		body := bytes.Clone(found.bytes(0))
-		body[(at+len(body))%len(body)] ^= 1
-		must(t, c.run("UPDATE rec SET body = ? WHERE id = ?", body, id))
+		editRecord(t, s, run, id, func(frame []byte) []byte {
+			frame[(at+len(frame))%len(frame)] ^= 1
+			return frame
+		})
 	}
-}
-
-func sql(queries ...string) func(t bench, s *Store, run string) {
-	return func(t bench, s *Store, run string) { edit(t, s, run, queries...) }
 }
 
 // swap exchanges two records, with what stands beside them.
 func swap(a, b int) func(t bench, s *Store, run string) {
-	return sql(fmt.Sprintf("UPDATE rec SET id = -1 WHERE id = %d", a), fmt.Sprintf("UPDATE rec SET id = %d WHERE id = %d", a, b),
-		fmt.Sprintf("UPDATE rec SET id = %d WHERE id = -1", b))
+	return sql(fmt.Sprintf("UPDATE REC SET ID = -1 WHERE ID = %d", a), fmt.Sprintf("UPDATE REC SET ID = %d WHERE ID = %d", a, b),
+		fmt.Sprintf("UPDATE REC SET ID = %d WHERE ID = -1", b))
 }
 
 func TestEveryTamperingIsNamed(t *testing.T) {
-	t.Parallel()
+	for name, store := range map[string]func(t bench, s *Store, id string){
+		"groups": func(bench, *Store, string) {},
+		"rows":   asRows,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			everyTampering(t, store)
+		})
+	}
+}
+
+func everyTampering(t *testing.T, store func(t bench, s *Store, id string)) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := story(t, s, k)
@@ -110,6 +101,7 @@ func TestEveryTamperingIsNamed(t *testing.T) {
 		t.Fatalf("the story has %d records, want %d", size, storySize)
 	}
 	must(t, r.Close())
+	store(t, s, id)
 	type tampering struct {
 		name string
 		how  func(t bench, s *Store, run string)
@@ -121,29 +113,29 @@ func TestEveryTamperingIsNamed(t *testing.T) {
 			tampering{fmt.Sprintf("flip the front of record %d", i-1), flip(i, 1), fmt.Sprintf("record %d", i-1)},
 			tampering{fmt.Sprintf("flip the middle of record %d", i-1), flip(i, 8), fmt.Sprintf("record %d", i-1)},
 			tampering{fmt.Sprintf("flip the sum of record %d", i-1), flip(i, -1), fmt.Sprintf("record %d", i-1)},
-			tampering{fmt.Sprintf("drop record %d", i-1), sql(fmt.Sprintf("DELETE FROM rec WHERE id = %d", i)), fmt.Sprintf("record %d: it is missing", i-1)},
+			tampering{fmt.Sprintf("drop record %d", i-1), sql(fmt.Sprintf("DELETE FROM REC WHERE ID = %d", i)), fmt.Sprintf("record %d: it is missing", i-1)},
 		)
 		if i < storySize {
 			table = append(table,
-				tampering{fmt.Sprintf("truncate after record %d", i-1), sql(fmt.Sprintf("DELETE FROM rec WHERE id > %d", i)), cutOff(i)},
+				tampering{fmt.Sprintf("truncate after record %d", i-1), sql(fmt.Sprintf("DELETE FROM REC WHERE ID > %d", i)), cutOff(i)},
 				tampering{fmt.Sprintf("swap records %d and %d", i-1, i), swap(int(i), int(i+1)), fmt.Sprintf("record %d", i-1)},
-				tampering{fmt.Sprintf("put in behind record %d", i-1), sql(fmt.Sprintf("UPDATE rec SET id = -id-1 WHERE id > %d", i), "UPDATE rec SET id = -id WHERE id < 0",
-					fmt.Sprintf("INSERT INTO rec SELECT id+1, kind, user, body FROM rec WHERE id = %d", i)), fmt.Sprintf("record %d", i)})
+				tampering{fmt.Sprintf("put in behind record %d", i-1), sql(fmt.Sprintf("UPDATE REC SET ID = -ID-1 WHERE ID > %d", i), "UPDATE REC SET ID = -ID WHERE ID < 0",
+					fmt.Sprintf("INSERT INTO REC SELECT ID+1, BESIDE, body FROM REC WHERE ID = %d", i)), fmt.Sprintf("record %d", i)})
 		}
 	}
 	table = append(table,
-		tampering{"name in the dropped outcome", sql("DELETE FROM rec WHERE id = 5"), `record 5 (user "ann"): finished as done, but step 1 has no outcome`},
-		tampering{"name in the dropped intent", sql("DELETE FROM rec WHERE id = 4"), `record 4 (user "ann", step 1): outcome without an intent`},
-		tampering{"name in the dropped status", sql("DELETE FROM rec WHERE id = 6"), `record 5 (user "ann"): the table of users says done, the records say nothing`},
-		tampering{"name in the dropped reopening", sql("DELETE FROM rec WHERE id = 10"), `record 10 (user "bob", step 1): intent of a user who has a status already`},
+		tampering{"name in the dropped outcome", sql("DELETE FROM REC WHERE ID = 5"), `record 5 (user "ann"): finished as done, but step 1 has no outcome`},
+		tampering{"name in the dropped intent", sql("DELETE FROM REC WHERE ID = 4"), `record 4 (user "ann", step 1): outcome without an intent`},
+		tampering{"name in the dropped status", sql("DELETE FROM REC WHERE ID = 6"), `record 5 (user "ann"): the table of users says done, the records say nothing`},
+		tampering{"name in the dropped reopening", sql("DELETE FROM REC WHERE ID = 10"), `record 10 (user "bob", step 1): intent of a user who has a status already`},
 		tampering{"name in the flipped record", flip(4, 12), `record 3 (user "ann"`},
-		tampering{"drop and close the gap", sql("DELETE FROM rec WHERE id = 8", "UPDATE rec SET id = -id+1 WHERE id > 8", "UPDATE rec SET id = -id WHERE id < 0"), "record 7 (user \"bob\"): here stands what was written as record 8 (finished)"},
-		tampering{"append", sql("INSERT INTO rec SELECT 25, kind, user, body FROM rec WHERE id = 24"), "record 24"},
-		tampering{"put in before the first", sql("INSERT INTO rec SELECT -5, kind, user, body FROM rec WHERE id = 4"), "1 records were put in before the first"},
-		tampering{"put in far behind", sql("INSERT INTO rec SELECT 1 << 60, kind, user, body FROM rec WHERE id = 4"), "are missing"},
-		tampering{"another kind beside", sql("UPDATE rec SET kind = 6 WHERE id = 4"), `record 3 (user "ann", step 1): it is listed as answer`},
-		tampering{"another user beside", sql("UPDATE rec SET user = 2 WHERE id = 4"), `record 3`},
-		tampering{"truncate, state too", sql("DELETE FROM rec WHERE id > 20", "UPDATE state SET size = 20"), "signed head at 24 records: the log has only 20 now"},
+		tampering{"drop and close the gap", sql("DELETE FROM REC WHERE ID = 8", "UPDATE REC SET ID = -ID+1 WHERE ID > 8", "UPDATE REC SET ID = -ID WHERE ID < 0"), "record 7 (user \"bob\"): here stands what was written as record 8 (finished)"},
+		tampering{"append", sql("INSERT INTO REC SELECT 25, BESIDE, body FROM REC WHERE ID = 24"), "record 24"},
+		tampering{"put in before the first", sql("INSERT INTO REC SELECT -5, BESIDE, body FROM REC WHERE ID = 4"), "1 records were put in before the first"},
+		tampering{"put in far behind", sql("INSERT INTO REC SELECT 1 << 60, BESIDE, body FROM REC WHERE ID = 4"), "are missing"},
+		tampering{"another kind beside", sql("UPDATE REC SET kind = 6 WHERE ID = 4"), `record 3 (user "ann", step 1): it is listed as answer`},
+		tampering{"another user beside", sql("UPDATE REC SET user = 2 WHERE ID = 4"), `record 3`},
+		tampering{"truncate, state too", sql("DELETE FROM REC WHERE ID > 20", "UPDATE state SET size = 20"), "signed head at 24 records: the log has only 20 now"},
 		tampering{"truncate, state and heads too", truncateWell(14), "the log had 24 records when it was taken and has 14 now: its end was cut off"},
 		tampering{"rewrite a record and its sum", rewrite(5), "some record before 24 is not what it was when the checkpoint was taken; the signed heads say it is one of records 3 to 5"},
 		tampering{"status of a user", sql("UPDATE user SET status = 2 WHERE pos = 1"), `user "ann"): the table of users says failed, the records say done`},
@@ -171,6 +163,9 @@ func TestEveryTamperingIsNamed(t *testing.T) {
 	for _, c := range table {
 		t.Run(c.name, func(t *testing.T) {
 			copied := crashed(t, s)
+			if !isOfRows(t, copied, id) && strings.HasSuffix(c.name, "beside") {
+				t.Skip("of a group nothing of one record stands beside it")
+			}
 			audited(t, copied, id, head)
 			c.how(t, copied, id)
 			a, err := copied.Verify(id, head)
@@ -204,7 +199,7 @@ func truncateWell(size int64) func(t bench, s *Store, run string) {
 		c, err := openConn(s.runFile(run), readWrite, s.temp())
 		must(t, err)
 		defer c.close()
-		must(t, c.run("DELETE FROM rec WHERE id > ?", size))
+		edit(t, s, run, fmt.Sprintf("DELETE FROM REC WHERE ID > %d", size))
 		must(t, c.run("DELETE FROM head WHERE size > ?", size))
 		must(t, c.run("DELETE FROM user WHERE rec > ?", size))
 		settle(t, c, run)
@@ -220,15 +215,15 @@ func rewrite(id int64) func(t bench, s *Store, run string) {
 		defer c.close()
 		names := namesOf(t, c)
 		enc, dec := encoder{key: &names}, decoder{}
-		found, err := c.one("SELECT body FROM rec WHERE id = ?", id)
-		must(t, err)
-		rec, err := dec.record(found.bytes(0))
-		must(t, err)
-		rec.Detail.Ref = "forged"
-		f, err := frameOf(&rec)
-		must(t, err)
-		body, _ := enc.stored(nil, &f)
-		must(t, c.run("UPDATE rec SET body = ? WHERE id = ?", body, id))
+		editRecord(t, s, run, id, func(frame []byte) []byte {
+			rec, err := dec.record(frame)
+			must(t, err)
+			rec.Detail.Ref = "forged"
+			f, err := frameOf(&rec)
+			must(t, err)
+			body, _ := enc.stored(nil, &f)
+			return body
+		})
 		settle(t, c, run)
 	}
 }
@@ -250,10 +245,12 @@ func settle(t bench, c *conn, _ string) {
 		return nil
 	}))
 	now, tree, was := newStanding(bounds), frontier{}, map[int64]statusNumber{}
-	must(t, c.each("SELECT body FROM rec ORDER BY id", func(found row) error {
-		f, public, private, err := dec.split(found.bytes(0))
+	l, err := logOf(c)
+	must(t, err)
+	must(t, l.each(0, 1<<62, func(found *stored) error {
+		f, public, private, err := dec.split(found.body)
 		must(t, err)
-		tree.push(enc.leaf(found.bytes(0)[:public], found.bytes(0)[public:public+private], f.Index))
+		tree.push(enc.leaf(found.body[:public], found.body[public:public+private], f.Index))
 		rec, err := f.record()
 		now.apply(&rec, was[rec.User])
 		if rec.Kind == journal.Finished {

@@ -156,8 +156,8 @@ func TestCopyThatAKilledReaderLeftIsSwept(t *testing.T) {
 }
 
 func TestBackupOfARunThatIsAnotherLogIsDamaged(t *testing.T) {
-	for _, query := range []string{"UPDATE state SET size = size + 1", "DELETE FROM state", "DELETE FROM rec WHERE id = 3",
-		"UPDATE rec SET body = (SELECT body FROM rec WHERE id = 4) WHERE id = 3", "UPDATE state SET frontier = zeroblob(length(frontier))"} {
+	for _, query := range []string{"UPDATE state SET size = size + 1", "DELETE FROM state", "DELETE FROM REC WHERE ID = 3",
+		"UPDATE REC SET body = (SELECT body FROM REC WHERE ID = 4) WHERE ID = 3", "UPDATE state SET frontier = zeroblob(length(frontier))"} {
 		s := newStore(t)
 		r := fuzzedRun(t, s)
 		must(t, r.Close())

@@ -2,11 +2,12 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -117,6 +118,9 @@ func (r *Run) Export(w io.Writer, o ExportOptions) error {
 	}
 	return ofRunOrNil(r.id, r.reading(func(c *conn) error {
 		e.c = c
+		if e.log, err = logOf(c); err != nil {
+			return err
+		}
 		return e.write(text, root)
 	}))
 }
@@ -192,6 +196,7 @@ type export struct {
 	run   *Run
 	o     ExportOptions
 	c     *conn
+	log   *log
 	size  int64
 	users map[int64]bool // nil: all
 	out   *json.Encoder
@@ -280,36 +285,54 @@ func (e *export) records() error {
 	var proofs *forest
 	if e.users != nil {
 		proofs = newForest(e.size, func(from, to int64, yield func(tlog.Hash)) error {
-			return e.c.each("SELECT body FROM rec WHERE id > ? AND id <= ? ORDER BY id", func(found row) error {
-				body := found.bytes(0)
-				f, public, private, err := e.dec.split(body)
+			return e.log.each(from, to, func(r *stored) error {
+				f, public, private, err := e.dec.split(r.body)
 				if err == nil {
-					yield(e.enc.leaf(body[:public], body[public:public+private], f.Index))
+					yield(e.enc.leaf(r.body[:public], r.body[public:public+private], f.Index))
 				}
 				return err
-			}, from, to)
+			})
 		})
 		if err := proofs.build(); err != nil {
 			return err
 		}
 	}
-	return pages(e.c, "SELECT id, body FROM rec WHERE id > ? AND "+e.only()+" ORDER BY id LIMIT 4096", func(found row) error {
-		return e.record(found.bytes(1), proofs)
-	})
+	return e.wanted(func(body []byte) error { return e.record(body, proofs) })
 }
 
-// only is the condition for the records of the bundle; the first two, which
+// wanted calls fn for the records of the bundle, in order; the first two, which
 // name header and plan, are always among them.
-func (e *export) only() string {
-	below := fmt.Sprintf("id <= %d", e.size)
+func (e *export) wanted(fn func(body []byte) error) error {
 	if e.users == nil {
-		return below
+		return e.log.each(0, e.size, func(r *stored) error { return fn(r.body) })
 	}
-	list := []string{"-1"}
+	var list []place
+	err := e.log.each(0, min(draftSize, e.size), func(r *stored) error {
+		list = append(list, place{id: r.id, frame: r.body})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	users := &byUser{log: e.log}
 	for pos := range e.users {
-		list = append(list, fmt.Sprint(pos))
+		if err := users.between(pos, pos, func(_ int64, records []place) error {
+			list = append(list, records...)
+			return nil
+		}); err != nil {
+			return err
+		}
 	}
-	return below + " AND (id <= 2 OR user IN (" + strings.Join(list, ",") + "))"
+	slices.SortFunc(list, func(p, q place) int { return cmp.Compare(p.id, q.id) })
+	for _, p := range list {
+		if p.id > e.size {
+			break
+		}
+		if err := fn(p.frame); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *export) record(body []byte, proofs *forest) error {
@@ -339,7 +362,7 @@ func (e *export) record(body []byte, proofs *forest) error {
 
 func (e *export) rows() error {
 	if e.users == nil {
-		return pages(e.c, "SELECT pos, seq, key, reason, row, digest FROM plan WHERE pos > ? ORDER BY pos LIMIT 4096", func(found row) error { return e.row(found, nil) })
+		return e.c.pages("SELECT pos, seq, key, reason, row, digest FROM plan WHERE pos > ? ORDER BY pos LIMIT 4096", 0, func(found row) error { return e.row(found, nil) })
 	}
 	proofs := newForest(e.run.total, func(from, to int64, yield func(tlog.Hash)) error {
 		return e.c.each("SELECT pos, seq, digest FROM plan WHERE pos > ? AND pos <= ? ORDER BY pos", func(found row) error {

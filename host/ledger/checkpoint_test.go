@@ -64,8 +64,8 @@ func TestContainsAsksTheSignedHeadElseTheRecords(t *testing.T) {
 		how  string
 		fine bool
 	}{
-		{"the records are gone", "DELETE FROM rec WHERE id = 4", true},
-		{"records and heads are gone", "DELETE FROM rec WHERE id = 4; DELETE FROM head", false},
+		{"the records are gone", "DELETE FROM REC WHERE ID = 4", true},
+		{"records and heads are gone", "DELETE FROM REC WHERE ID = 4; DELETE FROM head", false},
 		{"the heads are gone", "DELETE FROM head", true},
 		{"the head is another run's", "UPDATE head SET note = '" + foreign + "' WHERE size = 24", true},
 		{"the head is one of another size", "UPDATE head SET note = (SELECT note FROM head WHERE size = 3) WHERE size = 24", true},

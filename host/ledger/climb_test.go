@@ -13,13 +13,13 @@ func TestRowsInAnotherOrderEndAReading(t *testing.T) {
 	r := fuzzedRun(t, s)
 	defer r.Close()
 	for name, query := range map[string]string{
-		"backwards": "SELECT id FROM rec WHERE id > ? ORDER BY id DESC LIMIT 2",
-		"twice":     "SELECT 1 FROM rec WHERE id > ? LIMIT 2",
-		"negative":  "SELECT -id FROM rec WHERE id > ? LIMIT 2",
+		"backwards": "SELECT pos FROM plan WHERE pos > ? ORDER BY pos DESC LIMIT 2",
+		"twice":     "SELECT 1 FROM plan WHERE pos > ? LIMIT 2",
+		"negative":  "SELECT -pos FROM plan WHERE pos > ? LIMIT 2",
 	} {
 		var seen []int64
 		err := r.reading(func(c *conn) error {
-			return pages(c, query, func(found row) error {
+			return c.pages(query, 0, func(found row) error {
 				if seen = append(seen, found.int(0)); len(seen) > 100 {
 					return errors.New("it goes on for ever")
 				}

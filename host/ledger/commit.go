@@ -12,8 +12,8 @@ import (
 	"github.com/rekey-host/rekey/host/journal"
 )
 
-// batch is how many rows one INSERT carries. The driver looks its parameters
-// up by scanning, so more is not better.
+// batch is how many rows one INSERT of users carries. The driver looks its
+// parameters up by scanning, so more is not better.
 const batch = 32
 
 // headEvery is how often heads are signed while records keep coming.
@@ -37,9 +37,10 @@ type writer struct {
 	enc    encoder
 	signed time.Time // when the last head was
 
-	recs, users       []driver.Value // rows to insert
-	bodies            []byte
-	insRec1, insRecN  string
+	log               *log
+	group             group          // records to insert
+	frame             []byte         // the last of them
+	users             []driver.Value // rows to insert
 	insUser1, insUser string
 }
 
@@ -48,9 +49,7 @@ func newWriter(r *Run) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{run: r, db: db, enc: encoder{key: &r.names},
-		insRec1: "INSERT INTO rec VALUES (?,?,?,?)", insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
-	w.insRecN = w.insRec1 + strings.Repeat(",(?,?,?,?)", batch-1)
+	w := &writer{run: r, db: db, enc: encoder{key: &r.names}, insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
 	w.insUser = w.insUser1 + strings.Repeat(",(?,?,?,?)", batch-1)
 	w.proof.sum.SetSeed(maphash.MakeSeed())
 	w.watch = watch{known: r.known, open: map[int64]*journal.History{}}
@@ -72,7 +71,10 @@ func (w *writer) load() error {
 	if err := w.now.decode(found); err != nil {
 		return err
 	}
-	w.tree, err = frontierFrom(found.int(1), found.bytes(2))
+	if w.tree, err = frontierFrom(found.int(1), found.bytes(2)); err != nil {
+		return err
+	}
+	w.log, err = logOf(w.db)
 	return err
 }
 
@@ -222,7 +224,7 @@ func (w *writer) catchUpNow() error {
 		return err
 	}
 	err := w.catchUp()
-	_ = w.db.run("ROLLBACK") // there is nothing to undo
+	_ = w.db.rollback() // there is nothing to undo
 	return err
 }
 
@@ -244,13 +246,14 @@ func (w *writer) append(r *journal.Record, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	start := len(w.bodies)
-	body, leaf := w.enc.stored(w.bodies, &f)
-	w.bodies = body
-	_, _ = w.proof.sum.Write(body[start:])
+	frame, leaf := w.enc.stored(w.frame[:0], &f)
+	w.frame = frame
+	_, _ = w.proof.sum.Write(frame)
 	w.tree.push(leaf)
 	w.now.apply(r, was)
-	w.recs = append(w.recs, r.Index+1, int64(r.Kind), r.User, body[start:len(body):len(body)])
+	if err := w.put(r, frame); err != nil {
+		return err
+	}
 	switch r.Kind {
 	case journal.Finished:
 		w.proof.done++
@@ -261,29 +264,53 @@ func (w *writer) append(r *journal.Record, now time.Time) error {
 	return err
 }
 
-// flush writes the rows that wait.
-func (w *writer) flush() error {
-	if err := w.insert(w.insRecN, w.insRec1, w.recs); err != nil {
-		return err
+// put adds a record to the group that waits.
+func (w *writer) put(r *journal.Record, frame []byte) error {
+	if w.group.full() {
+		if err := w.flushGroup(); err != nil {
+			return err
+		}
 	}
-	if err := w.insert(w.insUser, w.insUser1, w.users); err != nil {
-		return err
+	if w.group.n == 0 {
+		w.group.first = r.Index + 1
 	}
-	w.recs, w.users, w.bodies = w.recs[:0], w.users[:0], w.bodies[:0]
+	w.group.add(r.User, frame)
 	return nil
 }
 
-// insert writes rows of four columns, many at a time while there are many.
-func (w *writer) insert(many, one string, values []driver.Value) error {
+// flushGroup writes the group that waits.
+func (w *writer) flushGroup() error {
+	if w.group.n == 0 {
+		return nil
+	}
+	if err := w.log.put(&w.group); err != nil {
+		return err
+	}
+	w.group = group{body: w.group.body[:0]}
+	return nil
+}
+
+// flush writes what waits.
+func (w *writer) flush() error {
+	if err := w.flushGroup(); err != nil {
+		return err
+	}
+	err := w.insertUsers(w.users)
+	w.users = w.users[:0]
+	return err
+}
+
+// insertUsers writes rows of users, many at a time while there are many.
+func (w *writer) insertUsers(values []driver.Value) error {
 	const width = 4
 	for len(values) >= batch*width {
-		if _, err := w.db.exec(many, values[:batch*width]...); err != nil {
+		if _, err := w.db.exec(w.insUser, values[:batch*width]...); err != nil {
 			return err
 		}
 		values = values[batch*width:]
 	}
 	for ; len(values) > 0; values = values[width:] {
-		if _, err := w.db.exec(one, values[:width]...); err != nil {
+		if _, err := w.db.exec(w.insUser1, values[:width]...); err != nil {
 			return err
 		}
 	}

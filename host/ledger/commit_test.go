@@ -402,7 +402,7 @@ func TestFilesThatSomebodyTouchedAreReadBack(t *testing.T) {
 }
 
 func TestCommitNoticesWhatSomebodyChanged(t *testing.T) {
-	for _, query := range []string{"UPDATE plan SET key = 'eve' WHERE pos = 1", "UPDATE run SET header = '{}'", "UPDATE rec SET body = x'00' WHERE id = 4",
+	for _, query := range []string{"UPDATE plan SET key = 'eve' WHERE pos = 1", "UPDATE run SET header = '{}'", "UPDATE REC SET body = x'00' WHERE ID = 4",
 		"UPDATE user SET status = 2", "DELETE FROM user", "UPDATE state SET standing = replace(standing, 'running', 'finished')", "UPDATE state SET size = size - 1",
 		"UPDATE wave SET name = 'x'", "UPDATE key SET wrapped = x'00'"} {
 		s := newStore(t)

@@ -12,7 +12,6 @@ const (
 	CrashDraftPublished = "ledger/draft-published" // it is a run
 	CrashLocked         = "ledger/locked"          // the right to apply a run is taken
 	CrashOpened         = "ledger/opened"          // a run is open for applying
-	CrashIndexMade      = "ledger/index-made"      // the index by user is made
 	CrashCommitBegun    = "ledger/commit-begun"    // a transaction is open
 	CrashAppended       = "ledger/appended"        // its records are written
 	CrashStateSaved     = "ledger/state-saved"     // so is where the run stands
@@ -29,7 +28,7 @@ const (
 // CrashPoints returns the names of all crash points of a Store.
 func CrashPoints() []string {
 	return []string{CrashDraftBegun, CrashDraftFilled, CrashDraftCommitted, CrashDraftSynced, CrashDraftRenamed, CrashDraftPublished,
-		CrashLocked, CrashOpened, CrashIndexMade, CrashCommitBegun, CrashAppended, CrashStateSaved, CrashHeadSigned, CrashCommitReady, CrashCommitted,
+		CrashLocked, CrashOpened, CrashCommitBegun, CrashAppended, CrashStateSaved, CrashHeadSigned, CrashCommitReady, CrashCommitted,
 		CrashMarked, CrashMarkMade, CrashHomeNamed, CrashConfirming, CrashFolded}
 }
 

@@ -21,6 +21,8 @@ type conn struct {
 	raw   driver.Conn
 	stmts map[string]driver.Stmt
 	args  []driver.NamedValue
+
+	listed int64 // records of format 1 in the list of log.list; 0: there is none
 }
 
 // openMode says what a connection may do to the file.
@@ -114,6 +116,12 @@ func (c *conn) named(args []driver.Value) []driver.NamedValue {
 	return c.args
 }
 
+// rollback undoes a transaction, and the list that log.list may have made in it.
+func (c *conn) rollback() error {
+	c.listed = 0
+	return c.run("ROLLBACK")
+}
+
 // errDone ends each without an error.
 var errDone = errors.New("done")
 
@@ -144,6 +152,31 @@ func (c *conn) each(query string, fn func(row row) error, args ...driver.Value) 
 		case errors.Is(err, errDone):
 			return nil
 		case err != nil:
+			return err
+		}
+	}
+}
+
+// pages calls fn for every row of a query whose first column is an id, and whose
+// first parameter is the last one seen, until it answers nothing. Ids ascend. An
+// error of fn ends it, errDone too, and is returned.
+func (c *conn) pages(query string, after int64, fn func(found row) error, args ...driver.Value) error {
+	for up := (climb{after}); ; {
+		n, stop := 0, error(nil)
+		err := c.each(query, func(found row) error {
+			n++
+			if stop = up.to(found.int(0)); stop == nil {
+				stop = fn(found)
+			}
+			if stop != nil {
+				return errDone
+			}
+			return nil
+		}, append([]driver.Value{up.last}, args...)...)
+		if stop != nil {
+			return stop
+		}
+		if err != nil || n == 0 {
 			return err
 		}
 	}
@@ -181,7 +214,7 @@ func (c *conn) within(fn func() error) error {
 	}
 	// A disk that is full has made SQLite roll back by itself; there is nothing
 	// left to undo then, and nothing to say of it.
-	_, _ = c.exec("ROLLBACK")
+	_ = c.rollback()
 	return err
 }
 

@@ -23,15 +23,26 @@ import (
 
 // schema is that of a run's database.
 //
-// run, wave and plan are written once. rec is only appended to; its id is the
-// record's index plus one. user has a row for each user with a status. state
-// has one row, rewritten with every commit.
-const schema = `
+// run, wave and plan are written once. grp is only appended to, see log. user has
+// a row for each user with a status. state has one row, rewritten with every
+// commit.
+const schema = schemaBefore + groupSchema + schemaBehind
+
+// schemaOfRows is that of format 1, where each record is a row.
+const schemaOfRows = schemaBefore + rowSchema + schemaBehind
+
+const schemaBefore = `
 CREATE TABLE run (format INTEGER NOT NULL, header TEXT NOT NULL, names BLOB NOT NULL, total INTEGER NOT NULL, ordered INTEGER NOT NULL);
 CREATE TABLE key (wrapped BLOB);
 CREATE TABLE wave (n INTEGER PRIMARY KEY, name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL);
 CREATE TABLE plan (pos INTEGER PRIMARY KEY, seq INTEGER NOT NULL, line INTEGER NOT NULL, key TEXT NOT NULL, fold TEXT NOT NULL, row BLOB, reason TEXT, digest BLOB NOT NULL);
+`
+
+const rowSchema = `
 CREATE TABLE rec (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, user INTEGER NOT NULL, body BLOB NOT NULL);
+`
+
+const schemaBehind = `
 CREATE TABLE user (pos INTEGER PRIMARY KEY, status INTEGER NOT NULL, code TEXT NOT NULL, rec INTEGER NOT NULL);
 CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL, standing TEXT NOT NULL);
 CREATE TABLE head (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
@@ -41,8 +52,11 @@ CREATE TABLE head (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT 
 // temporary table: its file has no name, so a crash leaves nothing of it.
 const stageSchema = `CREATE TABLE temp.stage (seq INTEGER PRIMARY KEY, line INTEGER, key TEXT, fold TEXT, row BLOB, reason TEXT, digest BLOB, ord BLOB)`
 
-// format is the version of the schema.
-const format = 1
+// format is the version of the schema, oldest the first that is read.
+const (
+	format = 2
+	oldest = 1
+)
 
 // PlannedUser is one row of the source as the plan has it.
 type PlannedUser struct {
@@ -506,17 +520,19 @@ func (d *Draft) write(bounds []waveRow, root tlog.Hash, ordered bool) error {
 }
 
 func (d *Draft) firstRecords(s *standing, recs ...*journal.Record) error {
+	g := group{first: 1}
 	for _, r := range recs {
 		f, err := frameOf(r)
 		if err != nil {
 			return err
 		}
-		body, leaf := d.enc.stored(nil, &f)
+		frame, leaf := d.enc.stored(nil, &f)
 		d.tree.push(leaf)
 		s.apply(r, 0)
-		if err := d.db.run("INSERT INTO rec VALUES (?,?,0,?)", r.Index+1, int64(r.Kind), body); err != nil {
-			return err
-		}
+		g.add(r.User, frame)
+	}
+	if err := (&log{c: d.db, groups: true}).put(&g); err != nil {
+		return err
 	}
 	text, err := json.Marshal(s)
 	if err != nil {

@@ -357,8 +357,8 @@ func flipAt(t bench, path string, place int) {
 
 func TestRecordThatWasChangedIsNamedAtTheEnd(t *testing.T) {
 	for _, c := range []struct{ query, says string }{
-		{"UPDATE rec SET body = CAST(replace(CAST(body AS TEXT), 'user-2', 'user-9') AS BLOB) WHERE user = 2", "record 6 was changed"},
-		{"DELETE FROM rec WHERE id = 5", "record 4 was changed"},
+		{"UPDATE REC SET body = CAST(replace(CAST(body AS TEXT), 'user-2', 'user-9') AS BLOB)", "record 6 was changed"},
+		{"DELETE FROM REC WHERE ID = 5", "record 4 was changed"},
 		{"UPDATE user SET status = 2", "statuses of users"},
 		{"UPDATE state SET size = size - 1", "lacks records"},
 		{"UPDATE state SET standing = replace(standing, 'running', 'finished')", "its state is another"},
@@ -440,7 +440,7 @@ func TestRunIsOneWholeFileWhenNobodyHasItOpen(t *testing.T) {
 	must(t, err)
 	must(t, reader.reading(func(c *conn) error {
 		must(t, c.run("BEGIN"))
-		_, err := c.count("SELECT count(*) FROM rec")
+		_, err := c.count("SELECT count(*) FROM grp")
 		must(t, err)
 		commit(t, r, intent(r, 5, 1, 0, canary))
 		must(t, r.Confirm()) // somebody reads: not one file yet

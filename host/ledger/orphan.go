@@ -22,15 +22,19 @@ const family = 200
 // orphans calls fn for the rows on all leaves of the file, those of other tables
 // among them, in no order. It does nothing if the table has all its rows.
 func (c *copier) orphans(table, query string, want int64, fn func(row) error) error {
-	have, err := c.to.count("SELECT count(*) FROM " + table)
+	copied := map[string]string{"grp": "rec"}[table] // from groups
+	if copied == "" {
+		copied = table
+	}
+	have, err := c.to.count("SELECT count(*) FROM " + copied)
 	if err != nil || have >= want || !c.known {
 		return err
 	}
-	root, err := c.to.count("SELECT rootpage FROM sqlite_schema WHERE name = ?", table) // the same in all ledgers
+	leaves, err := c.leaves()
 	if err != nil {
 		return err
 	}
-	leaves, err := c.leaves()
+	root, err := c.behead(table)
 	if err != nil {
 		return err
 	}
@@ -50,9 +54,6 @@ func (c *copier) leaves() ([]uint32, error) {
 		if err := copyFile(c.scratch, c.run.store.runFile(c.run.id)); err != nil {
 			return nil, err
 		}
-		if err := c.run.store.newFirstPage(c.scratch); err != nil {
-			return nil, err
-		}
 	}
 	f, err := os.Open(c.run.store.runFile(c.run.id))
 	if err != nil {
@@ -69,6 +70,21 @@ func (c *copier) leaves() ([]uint32, error) {
 			list = append(list, n)
 		}
 	}
+}
+
+// behead gives the copy the first page of an empty ledger that has the table, and
+// returns the page of the table's root there: the same in all of that format.
+func (c *copier) behead(table string) (root int64, err error) {
+	layout := schema
+	if table == "rec" {
+		layout = schemaOfRows
+	}
+	db, err := c.run.openBeheaded(c.scratch, layout)
+	if err != nil {
+		return 0, err
+	}
+	defer db.close()
+	return db.count("SELECT rootpage FROM sqlite_schema WHERE name = ?", table)
 }
 
 // adopt reads leaves under a root that is made for them. One that is no leaf

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"encoding/binary"
-	"errors"
 	"hash/fnv"
 	"slices"
 	"sync"
@@ -160,7 +159,7 @@ func (r *Run) history(pos int64) ([]journal.Record, error) {
 		if err != nil {
 			return err
 		}
-		return errors.Join(h.fill(list, OrderApply), h.end())
+		return h.fill(list, OrderApply)
 	})
 	if err != nil {
 		return nil, ofRun(r.id, err)

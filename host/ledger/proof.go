@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -167,25 +168,45 @@ func (w *writer) proveState(c *conn) error {
 	return nil
 }
 
-// chunk is how many records are read back as one row: a row each costs more
-// than what is done with it.
-const chunk = 256
-
-// proveRecords compares the records.
+// proveRecords compares the records, and looks whether those of a user will be
+// found.
 func (w *writer) proveRecords(c *conn) error {
 	var sum maphash.Hash
 	sum.SetSeed(w.proof.sum.Seed())
-	for from := w.proof.from; from < w.tree.size; from += chunk {
-		err := c.each("SELECT group_concat(body, '') FROM (SELECT body FROM rec WHERE id > ? AND id <= ? ORDER BY id)", func(found row) error {
-			_, err := sum.WriteString(found.text(0))
-			return err
-		}, from, min(from+chunk, w.tree.size))
-		if err != nil {
-			return w.unreadable(err)
-		}
+	add := func(r *stored) error {
+		_, err := sum.Write(r.body)
+		return err
 	}
-	if sum.Sum64() != w.proof.sum.Sum64() {
+	l, err := logOf(c)
+	if err != nil {
+		return w.unreadable(err)
+	}
+	var listed error
+	err = l.eachRow(w.proof.from, w.tree.size, add)
+	if err == nil {
+		err = l.eachGroup(w.proof.from, w.tree.size, func(g *group) error {
+			listed = cmp.Or(listed, g.asListed())
+			return g.each(add)
+		})
+	}
+	switch {
+	case err != nil && !errors.As(err, new(unsound)):
+		return w.unreadable(err)
+	case sum.Sum64() != w.proof.sum.Sum64():
 		return w.firstBad(c)
+	case listed != nil:
+		return w.differs("%v", listed)
+	}
+	return w.proveIndex(l)
+}
+
+func (w *writer) proveIndex(l *log) error {
+	n, err := l.unlisted(w.proof.from)
+	if err != nil {
+		return w.unreadable(err)
+	}
+	if n > 0 {
+		return w.differs("its index by user lacks records")
 	}
 	return nil
 }
@@ -239,15 +260,18 @@ func (w *writer) proveUsers(c *conn) error {
 func (r *Run) leaves(c *conn, from, to int64, fn func(index int64, leaf tlog.Hash, sound bool) error) error {
 	enc := encoder{key: &r.names}
 	var dec decoder
-	return c.each("SELECT id, body FROM rec WHERE id > ? AND id <= ? ORDER BY id", func(found row) error {
-		body := found.bytes(1)
-		f, public, private, err := dec.split(body)
+	l, err := logOf(c)
+	if err != nil {
+		return err
+	}
+	return l.each(from, to, func(r *stored) error {
+		f, public, private, err := dec.split(r.body)
 		if err != nil {
-			return fn(found.int(0)-1, tlog.Hash{}, false)
+			return fn(r.id-1, tlog.Hash{}, false)
 		}
-		leaf := enc.leaf(body[:public], body[public:public+private], f.Index)
-		return fn(found.int(0)-1, leaf, string(leaf[:sumSize]) == string(body[len(body)-sumSize:]))
-	}, from, to)
+		leaf := enc.leaf(r.body[:public], r.body[public:public+private], f.Index)
+		return fn(r.id-1, leaf, string(leaf[:sumSize]) == string(r.body[public+private:]))
+	})
 }
 
 // extend pushes the records from the tree's size on to a size. also is called
@@ -258,18 +282,21 @@ func (r *Run) extend(c *conn, tree *frontier, to int64, also func(body []byte)) 
 	}
 	enc := encoder{key: &r.names}
 	var dec decoder
-	err := c.each("SELECT body FROM rec WHERE id > ? AND id <= ? ORDER BY id", func(found row) error {
-		body := found.bytes(0)
-		f, public, private, err := dec.split(body)
+	l, err := logOf(c)
+	if err != nil {
+		return err
+	}
+	err = l.each(tree.size, to, func(r *stored) error {
+		f, public, private, err := dec.split(r.body)
 		if err != nil {
 			return fmt.Errorf("record %d: %w", tree.size, err)
 		}
-		tree.push(enc.leaf(body[:public], body[public:public+private], f.Index))
+		tree.push(enc.leaf(r.body[:public], r.body[public:public+private], f.Index))
 		if also != nil {
-			also(body)
+			also(r.body)
 		}
 		return nil
-	}, tree.size, to)
+	})
 	if err == nil && tree.size != to {
 		err = fmt.Errorf("record %d is missing", tree.size)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -127,7 +128,7 @@ func (r *Run) copyRest(cause error) (*Damage, error) {
 		return nil, err
 	}
 	defer from.close()
-	to, err := r.store.emptyLedger(filepath.Join(dir, r.id+".db"))
+	to, err := r.store.emptyLedger(filepath.Join(dir, r.id+".db"), schemaOfRows) // records come one by one
 	if err != nil {
 		return nil, err
 	}
@@ -154,24 +155,45 @@ func (r *Run) openDamaged(scratch string) (*conn, error) {
 	if err := copyFile(scratch, path); err != nil {
 		return nil, err
 	}
-	if err := r.store.newFirstPage(scratch); err != nil {
+	c, err = r.openBeheaded(scratch, schema)
+	if err == nil && !isState(c) {
+		_ = c.close()
+		c, err = r.openBeheaded(scratch, schemaOfRows)
+	}
+	return c, err
+}
+
+// openBeheaded opens a file with the first page of an empty ledger.
+func (r *Run) openBeheaded(path, schema string) (*conn, error) {
+	if err := r.store.newFirstPage(path, schema); err != nil {
 		return nil, err
 	}
-	return openConn(scratch, immutable, r.store.temp())
+	return openConn(path, immutable, r.store.temp())
+}
+
+// isState reports whether the table state is where it is looked for.
+func isState(c *conn) bool {
+	found, err := c.one("SELECT one, size, frontier FROM state")
+	if err != nil || found == nil || found.int(0) != 1 {
+		return false
+	}
+	_, err = frontierFrom(found.int(1), found.bytes(2))
+	return err == nil
 }
 
 // hasTables asks for each table without reading a row.
 func hasTables(c *conn) error {
-	for _, table := range []string{"run", "key", "wave", "plan", "rec", "user", "state"} {
+	for _, table := range []string{"run", "key", "wave", "plan", "user", "state"} {
 		if err := c.each("SELECT 1 FROM "+table+" LIMIT 0", func(row) error { return nil }); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := logOf(c)
+	return err
 }
 
 // emptyLedger makes a ledger without anything in it.
-func (s *Store) emptyLedger(path string) (*conn, error) {
+func (s *Store) emptyLedger(path, schema string) (*conn, error) {
 	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return nil, err
@@ -194,9 +216,10 @@ func (s *Store) emptyLedger(path string) (*conn, error) {
 const pageSize = 4096
 
 // newFirstPage writes the first page of an empty ledger over that of a file.
-func (s *Store) newFirstPage(path string) error {
+func (s *Store) newFirstPage(path, schema string) error {
 	empty := path + "-empty"
-	c, err := s.emptyLedger(empty)
+	_ = os.Remove(empty)
+	c, err := s.emptyLedger(empty, schema)
 	if err != nil {
 		return err
 	}
@@ -222,7 +245,8 @@ type copier struct {
 	from, to *conn
 	damage   *Damage
 
-	scratch string // a copy of the damaged file to try things with
+	log     *log   // of the damaged file
+	scratch string // a copy of it to try things with
 
 	names   namesKey
 	enc     encoder
@@ -267,7 +291,10 @@ func (c *copier) number(column, table string) int64 {
 
 // head copies the table run. Without its header the run is nobody's, of no
 // script.
-func (c *copier) head() error {
+func (c *copier) head() (err error) {
+	if c.log, err = logOf(c.from); err != nil {
+		return err
+	}
 	text, _ := c.value("header", "run")
 	header := row{text}.text(0)
 	if h, err := decodeHeader([]byte(header)); err != nil || h.ID != c.run.id {
@@ -289,9 +316,10 @@ func (c *copier) head() error {
 	}
 	c.size = c.number("size", "state")
 	if c.size == 0 || c.size > c.atMost() {
-		c.size = min(max(c.number("max(id)", "rec"), c.number("max(rec)", "user"), c.marked()), c.atMost())
+		last, _ := c.log.last()
+		c.size = min(max(last, c.number("max(rec)", "user"), c.marked()), c.atMost())
 	}
-	return c.to.run("INSERT INTO run VALUES (?,?,?,?,?)", int64(format), header, c.names[:], c.total, c.number("ordered", "run"))
+	return c.to.run("INSERT INTO run VALUES (?,?,?,?,?)", int64(oldest), header, c.names[:], c.total, c.number("ordered", "run"))
 }
 
 // atMost is more rows than a file of that size can have.
@@ -353,6 +381,7 @@ func (c *copier) waves() error {
 const (
 	planQuery = "SELECT pos, seq, line, key, fold, row, reason, digest FROM plan"
 	recQuery  = "SELECT id, kind, user, body FROM rec"
+	grpQuery  = "SELECT first, n, lo, hi, span, body FROM grp"
 )
 
 // plan copies the rows of the plan. A place stays for those that are lost.
@@ -427,22 +456,25 @@ func (c *copier) placeholders() error {
 
 // records copies the log, and follows what it says of users and of the run.
 func (c *copier) records() error {
-	err := salvage(c.from, recQuery+" WHERE id BETWEEN ? AND ? ORDER BY id", 1, c.size, func(r row) error { return c.record(r, false) })
-	if err == nil {
-		err = c.orphans("rec", recQuery, c.size, func(r row) error { return c.record(r, true) })
+	if err := c.rows(); err != nil {
+		return err
 	}
+	if err := c.groups(); err != nil {
+		return err
+	}
+	copied, err := logOf(c.to)
 	if err != nil {
 		return err
 	}
 	missing, changed := gaps{}, gaps{}
-	err = pages(c.to, recQuery+" WHERE id > ? ORDER BY id LIMIT 4096", func(r row) error {
-		missing.seen(r.int(0))
-		f, public, private, err := c.dec.split(r.bytes(3))
+	err = copied.each(0, math.MaxInt64, func(r *stored) error {
+		missing.seen(r.id)
+		f, public, private, err := c.dec.split(r.body)
 		if err != nil {
 			return err
 		}
-		if c.known && c.enc.fits(&f, r.bytes(3), public, private) != nil {
-			changed.lack(r.int(0), r.int(0))
+		if c.known && c.enc.fits(&f, r.body, public, private) != nil {
+			changed.lack(r.id, r.id)
 		}
 		rec, err := f.record()
 		if err != nil {
@@ -455,9 +487,79 @@ func (c *copier) records() error {
 	return err
 }
 
-// record copies a row of the log that is one. sure: and has its sum.
-func (c *copier) record(r row, sure bool) error {
-	body := r.bytes(3)
+// rows copies the records of format 1.
+func (c *copier) rows() error {
+	if !c.log.rows {
+		return nil
+	}
+	err := salvage(c.from, recQuery+" WHERE id BETWEEN ? AND ? ORDER BY id", 1, c.size, func(r row) error { return c.record(r.int(0), r.bytes(3), false) })
+	if err != nil {
+		return err
+	}
+	return c.orphans("rec", recQuery, c.size, func(r row) error { return c.record(r.int(0), r.bytes(3), true) })
+}
+
+// groups copies the records of groups.
+func (c *copier) groups() error {
+	if !c.log.groups {
+		return nil
+	}
+	err := salvage(c.from, grpQuery+" WHERE first BETWEEN ? AND ? ORDER BY first", 1, c.size, func(r row) error { return c.group(r.int(0), r.bytes(5), false) })
+	if err != nil {
+		return err
+	}
+	return c.orphans("grp", grpQuery, c.size, func(r row) error { return c.group(r.int(0), r.bytes(5), true) })
+}
+
+// group copies the records of a group that are whole. Behind one that is not it
+// looks for the next whose sum fits.
+func (c *copier) group(id int64, body []byte, sure bool) error {
+	for list := (frames{body}); len(list.rest) > 0; id++ {
+		at := list.rest
+		frame := list.next()
+		if c.known && !c.isAt(frame, id) {
+			if frame, list.rest = c.resync(at); frame == nil {
+				return nil
+			}
+			f, _, _, err := c.dec.split(frame)
+			if err != nil {
+				return err
+			}
+			id = f.Index + 1
+		}
+		if err := c.record(id, frame, sure); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isAt reports whether a frame is the record with an id, perhaps changed.
+func (c *copier) isAt(frame []byte, id int64) bool {
+	f, _, _, err := c.dec.split(frame)
+	return err == nil && f.Index == id-1
+}
+
+// whole reports whether a frame has its sum.
+func (c *copier) whole(frame []byte) bool {
+	f, public, private, err := c.dec.split(frame)
+	return err == nil && c.enc.fits(&f, frame, public, private) == nil
+}
+
+// resync finds the first whole frame in what is left of a group, and what is
+// behind it.
+func (c *copier) resync(rest []byte) (frame, behind []byte) {
+	for ; len(rest) > 0; rest = rest[1:] {
+		list := frames{rest}
+		if frame := list.next(); len(frame) > sumSize && frame[0] == frameVersion && c.whole(frame) {
+			return frame, list.rest
+		}
+	}
+	return nil, nil
+}
+
+// record copies a record that is one. sure: and has its sum.
+func (c *copier) record(id int64, body []byte, sure bool) error {
 	f, public, private, err := c.dec.split(body)
 	if err == nil {
 		_, err = f.record()
@@ -465,10 +567,10 @@ func (c *copier) record(r row, sure bool) error {
 	if err == nil && sure {
 		err = c.enc.fits(&f, body, public, private)
 	}
-	if err != nil || r.int(0) < 1 || r.int(0) > c.size || f.Index != r.int(0)-1 || f.User > c.total {
+	if err != nil || id < 1 || id > c.size || f.Index != id-1 || f.User > c.total {
 		return nil // a gap tells of it
 	}
-	_, err = c.to.exec("INSERT OR IGNORE INTO rec VALUES (?,?,?,?)", r.int(0), int64(f.Kind), f.User, body)
+	_, err = c.to.exec("INSERT OR IGNORE INTO rec VALUES (?,?,?,?)", id, int64(f.Kind), f.User, body)
 	return err
 }
 
@@ -560,7 +662,7 @@ func (c *copier) state() error {
 
 // indexes make what is copied quick to read.
 func (c *copier) indexes() error {
-	for _, q := range []string{createIndex, "CREATE INDEX plan_seq ON plan (seq)", "CREATE INDEX plan_fold ON plan (fold)"} {
+	for _, q := range []string{"CREATE INDEX rec_user ON rec (user, id)", "CREATE INDEX plan_seq ON plan (seq)", "CREATE INDEX plan_fold ON plan (fold)"} {
 		if err := c.to.run(q); err != nil {
 			return err
 		}

@@ -42,8 +42,7 @@ type Run struct {
 	salvaged  bool
 	uncovered int64
 	idle      []*conn // for reading
-	known     int64   // users behind it had no records when the run was opened
-	index     bool    // there is an index by user
+	known     int64   // users behind it had no records when it was locked
 }
 
 // Lock opens a run for applying. It returns a *LockedError when another
@@ -159,6 +158,9 @@ func (s *Store) openOn(id string, l *lock) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err = r.logged(r.knows); err != nil {
+		return r, err
+	}
 	if r.writer, err = newWriter(r); err != nil {
 		return r, err
 	}
@@ -170,6 +172,12 @@ func (s *Store) openOn(id string, l *lock) (*Run, error) {
 	}
 	r.lock = l
 	return r, nil
+}
+
+// knows notes how far the run has been applied.
+func (r *Run) knows(l *log) (err error) {
+	r.known, err = l.lastTouched()
+	return err
 }
 
 // Read opens a run for reading. It always works, also while another process
@@ -221,11 +229,7 @@ func (r *Run) load(c *conn) error {
 	if err != nil {
 		return err
 	}
-	if found == nil || found.int(0) != format || len(found.bytes(2)) != len(r.names) {
-		err := errors.New("the file is not a ledger that this version of rekey reads")
-		if found == nil || found.int(0) <= format {
-			err = unsound{err}
-		}
+	if err := readable(found, 2); err != nil {
 		return err
 	}
 	if r.header, err = decodeHeader([]byte(found.text(1))); err != nil {
@@ -234,31 +238,23 @@ func (r *Run) load(c *conn) error {
 	r.names = namesKey(found.bytes(2))
 	r.total, r.ordered = found.int(3), found.int(4) == 1
 	r.bounds = nil
-	err = c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
+	return c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
 		r.bounds = append(r.bounds, waveRow{w.text(0), w.int(1), w.int(2)})
 		return nil
 	})
-	if err != nil {
-		return err
+}
+
+// readable returns an error for a row of the table run, its format first and the
+// key of its names in a column, that this version does not read.
+func readable(found row, names int) error {
+	if found != nil && found.int(0) >= oldest && found.int(0) <= format && len(found.bytes(names)) == len(namesKey{}) {
+		return nil
 	}
-	if r.index, err = hasIndex(c); err != nil {
-		return err
+	err := errors.New("the file is not a ledger that this version of rekey reads")
+	if found == nil || found.int(0) <= format {
+		err = unsound{err}
 	}
-	r.known, err = lastTouched(c, r.index)
 	return err
-}
-
-func hasIndex(c *conn) (bool, error) {
-	n, err := c.count("SELECT count(*) FROM sqlite_schema WHERE name = 'rec_user'")
-	return n > 0, err
-}
-
-// lastTouched returns the last position that has records.
-func lastTouched(c *conn, index bool) (int64, error) {
-	if !index {
-		return c.count("SELECT coalesce(max(user), 0) FROM rec")
-	}
-	return c.count("SELECT coalesce(max(user), 0) FROM rec INDEXED BY rec_user")
 }
 
 // unlockValues opens the data key. A key that does not open is remembered, not
@@ -537,13 +533,15 @@ func (r *Run) Starts() ([]Start, error) {
 // LastAt returns when the newest record was made.
 func (r *Run) LastAt() (time.Time, error) {
 	var at time.Time
-	err := r.reading(func(c *conn) error {
-		var dec decoder
-		return c.each("SELECT body FROM rec ORDER BY id DESC LIMIT 1", func(found row) error {
-			newest, err := dec.record(found.bytes(0))
-			at = newest.At
+	err := r.logged(func(l *log) error {
+		body, err := l.newest()
+		if err != nil || body == nil {
 			return err
-		})
+		}
+		var dec decoder
+		newest, err := dec.record(body)
+		at = newest.At
+		return err
 	})
 	if err != nil {
 		return time.Time{}, ofRun(r.id, err)

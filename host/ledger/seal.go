@@ -154,16 +154,20 @@ var errOtherKey = errors.New("its wrapped data key is not the one that it was pl
 // keyFits checks the wrapped data key against its digest in the log. Runs from
 // before it was kept there fit.
 func (r *Run) keyFits(c *conn, forgot bool) error {
-	found, err := c.one("SELECT body FROM rec WHERE id = 1")
-	if err != nil || found == nil {
-		return err
-	}
-	var dec decoder
-	opened, err := dec.record(found.bytes(0))
+	l, err := logOf(c)
 	if err != nil {
 		return err
 	}
-	found, err = c.one("SELECT wrapped FROM key")
+	first, err := l.record(1)
+	if err != nil || first == nil {
+		return err
+	}
+	var dec decoder
+	opened, err := dec.record(first)
+	if err != nil {
+		return err
+	}
+	found, err := c.one("SELECT wrapped FROM key")
 	if err != nil {
 		return err
 	}

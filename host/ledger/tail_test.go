@@ -238,7 +238,7 @@ func TestWriteAheadFileThatCannotBeFoldedInIsReadFromACopy(t *testing.T) {
 	c, err := after.openCopy(after.runFile(r.ID()))
 	must(t, err)
 	defer c.close()
-	n, err := c.count("SELECT count(*) FROM rec")
+	n, err := c.count("SELECT sum(n) FROM grp")
 	must(t, err)
 	if n != r.writer.tree.size {
 		t.Errorf("%d records, want %d", n, r.writer.tree.size)
@@ -378,14 +378,14 @@ func TestRunWithoutItsFirstRecordIsNoPanic(t *testing.T) {
 	k := newKeys(t, s)
 	r := fuzzedRun(t, s)
 	must(t, r.Close())
-	edit(t, s, r.ID(), "DELETE FROM rec WHERE id = 1")
+	edit(t, s, r.ID(), "DELETE FROM REC WHERE ID = 1")
 	if r, err := s.Lock(r.ID(), k); err == nil { // nobody knows which key it had
 		must(t, r.Close())
 	}
 	if a, err := s.Verify(r.ID(), ""); err != nil || a.OK {
 		t.Errorf("Verify() = %+v, %v", a, err)
 	}
-	edit(t, s, r.ID(), "INSERT INTO rec VALUES (1, 1, 0, x'00')")
+	edit(t, s, r.ID(), "INSERT INTO grp VALUES (1, 1, 0, 0, 0, x'0100')")
 	if _, err := s.Lock(r.ID(), k); err == nil {
 		t.Error("Lock() with a first record that is none gave no error")
 	}

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// stored is the reference: every hash kept, as tlog keeps them.
-type stored []tlog.Hash
+// allHashes is the reference: every hash kept, as tlog keeps them.
+type allHashes []tlog.Hash
 
-func (s stored) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+func (s allHashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	out := make([]tlog.Hash, len(indexes))
 	for i, n := range indexes {
 		out[i] = s[n]
@@ -26,7 +26,7 @@ func leaves(n int) (list []tlog.Hash) {
 }
 
 func TestFrontierRootIsTreeHash(t *testing.T) {
-	var all stored
+	var all allHashes
 	var f frontier
 	for n, leaf := range leaves(600) {
 		want, err := tlog.TreeHash(int64(n), all)
@@ -56,7 +56,7 @@ func TestFrontierOfAnotherSizeIsRefused(t *testing.T) {
 
 func TestForestProvesWhatTlogProves(t *testing.T) {
 	list := leaves(5000)
-	var all stored
+	var all allHashes
 	for n, leaf := range list {
 		more, err := tlog.StoredHashesForRecordHash(int64(n), leaf, all)
 		must(t, err)

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -48,21 +49,7 @@ type Filter struct {
 // write-ahead file can be folded in between.
 const page = 1000
 
-const createIndex = "CREATE INDEX IF NOT EXISTS rec_user ON rec (user, id)"
-
 const userColumns = "p.pos, p.seq, p.line, p.key, p.row, p.reason, u.status, u.code"
-
-func (r *Run) indexed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.index
-}
-
-func (r *Run) setIndexed() {
-	r.mu.Lock()
-	r.index = true
-	r.mu.Unlock()
-}
 
 // OpenUsers returns up to limit users of the wave behind a position that have
 // no status, in order. Those that earlier processes have begun have their
@@ -122,39 +109,13 @@ func (r *Run) fillBegun(list []User) error {
 	if len(begun) == 0 {
 		return nil
 	}
-	if err := r.makeIndex(); err != nil {
-		return err
-	}
 	return r.reading(func(c *conn) error {
-		return byIndex(c).fill(begun, OrderApply)
-	})
-}
-
-// makeIndex builds the index by user if it is missing, through a connection of
-// its own: Commit waits for it.
-func (r *Run) makeIndex() error {
-	if r.indexed() {
-		return nil
-	}
-	c, err := openConn(r.store.runFile(r.id), readWrite, r.store.temp())
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	if err := c.run(othersFold); err != nil {
-		return err
-	}
-	if err := c.run(createIndex); err != nil {
-		return err
-	}
-	if r.footing != nil {
-		if err := r.footing.settle(); err != nil {
-			return ofRun(r.id, err)
+		h, err := r.histories(c)
+		if err != nil {
+			return err
 		}
-	}
-	r.store.crash.at(CrashIndexMade)
-	r.setIndexed()
-	return nil
+		return h.fill(begun, OrderApply)
+	})
 }
 
 // user turns a row of userColumns into a User.
@@ -227,7 +188,7 @@ func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
 		q.sums = r.sums()
 		h, err := r.histories(c)
 		if err == nil && h.sums != nil {
-			err = r.indexHasAll(c, len(f.Keys) > 0)
+			err = r.indexHasAll(c, h.log, len(f.Keys) > 0)
 		}
 		if err != nil {
 			return err
@@ -270,16 +231,16 @@ func (r *Run) sums() *encoder {
 // countQuickly is how many records are counted for one user.
 const countQuickly = 1 << 20
 
-// indexHasAll checks that the index by user has every record: SQLite passes over
-// what a damaged page of it lacks, and a user's newest value would be missing.
-func (r *Run) indexHasAll(c *conn, fewUsers bool) error {
+// indexHasAll checks that all records can be found by user: else a user's newest
+// value would be missing, and nothing would tell.
+func (r *Run) indexHasAll(c *conn, l *log, fewUsers bool) error {
 	size, err := c.count("SELECT size FROM state")
-	if err != nil || fewUsers && size > countQuickly || !r.indexed() {
+	if err != nil || fewUsers && l.rows && size > countQuickly {
 		return err
 	}
-	less, err := c.count("SELECT size - (SELECT count(*) FROM rec INDEXED BY rec_user WHERE user > 0 OR id > 0) FROM state")
-	if err == nil && less != 0 {
-		err = unsound{fmt.Errorf("its index by user lacks %d records", less)}
+	n, err := l.indexed()
+	if err == nil && n != size {
+		err = unsound{fmt.Errorf("its index by user lacks %d records", size-n)}
 	}
 	return err
 }
@@ -399,85 +360,71 @@ func (q *userQuery) page(c *conn, after int64, order Order) ([]User, error) {
 
 // histories reads users' records.
 type histories struct {
-	c    *conn
+	byUser
 	dec  decoder
-	sums *encoder // compares records with their sums; nil: nobody asked
-	from string   // records by user: the index, or a list made for the occasion
-	user string   // its column
-	temp bool     // the list: all is read in the one transaction that made it
+	told bool // there is a list for the order of the source: all is read in the one transaction that made it
 }
 
-// byIndex reads through the index.
-func byIndex(c *conn) *histories {
-	return &histories{c: c, from: "rec r INDEXED BY rec_user", user: "r.user"}
-}
-
-// histories finds out how records can be read by user. Where the index is
-// missing and cannot be made now, because a process applies the run or the
-// medium is read-only, a sorted list of the records so far does, on disk.
+// histories returns what reads users' records through a connection.
 func (r *Run) histories(c *conn) (*histories, error) {
-	h, err := r.historiesOf(c)
-	if err == nil {
-		h.sums = r.sums()
-	}
-	return h, err
-}
-
-func (r *Run) historiesOf(c *conn) (*histories, error) {
-	if r.indexed() || r.mayIndex() && r.makeIndex() == nil {
-		return byIndex(c), nil
-	}
-	for _, q := range []string{
-		"BEGIN",
-		"CREATE TEMP TABLE hist (user INTEGER, id INTEGER, PRIMARY KEY (user, id)) WITHOUT ROWID",
-		"INSERT INTO temp.hist SELECT user, id FROM rec WHERE user > 0 ORDER BY user, id",
-	} {
-		if err := c.run(q); err != nil {
-			return nil, err
-		}
-	}
-	return &histories{c: c, from: "temp.hist h CROSS JOIN rec r ON r.id = h.id", user: "h.user", temp: true}, nil
+	l, err := logOf(c)
+	return &histories{byUser: byUser{log: l, sums: r.sums()}}, err
 }
 
 // end gives the list up.
 func (h *histories) end() error {
-	if !h.temp {
+	if !h.told {
 		return nil
 	}
-	return h.c.run("ROLLBACK")
+	return h.log.c.rollback()
 }
 
 // page reads users and their histories as of one moment.
 func (h *histories) page(q *userQuery, after int64, order Order) ([]User, error) {
-	if h.temp {
+	if h.told {
 		return h.pageNow(q, after, order)
 	}
-	if _, err := h.c.exec("BEGIN"); err != nil {
+	if _, err := h.log.c.exec("BEGIN"); err != nil {
 		return nil, err
 	}
 	list, err := h.pageNow(q, after, order)
-	if err != nil {
-		return nil, err
+	if err != nil || h.told {
+		return list, err
 	}
-	_, err = h.c.exec("COMMIT")
+	_, err = h.log.c.exec("COMMIT")
 	return list, err
 }
 
 func (h *histories) pageNow(q *userQuery, after int64, order Order) ([]User, error) {
-	list, err := q.page(h.c, after, order)
+	list, err := q.page(h.log.c, after, order)
 	if err != nil {
 		return nil, err
+	}
+	if order == OrderSource && len(list) == page && !h.told {
+		if err := h.tell(q.run.due()); err != nil {
+			return nil, err
+		}
 	}
 	return list, h.fill(list, order)
 }
 
-// mayIndex reports whether nobody else applies the run.
-func (r *Run) mayIndex() bool {
-	if r.lock != nil {
-		return true
+// tell makes a list of the users that have records, with these, on disk: in the
+// order of the source they are all over the log.
+func (h *histories) tell(last int64) error {
+	err := h.log.c.run("CREATE TEMP TABLE told (pos INTEGER PRIMARY KEY, body BLOB)")
+	var told group
+	for pos := int64(1); pos <= last && err == nil; pos += page {
+		err = h.between(pos, pos+page-1, func(user int64, records []place) error {
+			told = group{body: told.body[:0]}
+			for i := range records {
+				told.add(user, records[i].frame)
+			}
+			_, err := h.log.c.exec("INSERT INTO temp.told VALUES (?,?)", user, told.body)
+			return err
+		})
 	}
-	held, err := lockHeld(r.store.lockFile(r.id))
-	return err == nil && !held
+	h.told = true
+	return err
 }
 
 // fill fills in the histories of users that are in order.
@@ -485,58 +432,88 @@ func (h *histories) fill(list []User, order Order) error {
 	if len(list) == 0 {
 		return nil
 	}
-	first, last := list[0].place(order), list[len(list)-1].place(order)
-	if last-first >= 4*int64(len(list)) {
-		return h.fillOneByOne(list)
+	var err error
+	switch first, last := list[0].place(order), list[len(list)-1].place(order); {
+	case h.told:
+		err = h.fillTold(list)
+	case order == OrderApply && last-first < 4*int64(len(list)):
+		err = h.fillPage(list)
+	default:
+		err = h.fillOneByOne(list)
 	}
-	next := 0
-	err := h.c.each(h.text(order), func(found row) error {
-		for next < len(list) && list[next].Pos != found.int(0) {
-			if found.int(2) < list[next].place(order) {
-				return nil // not selected
-			}
-			next++
-		}
-		if next == len(list) {
-			return errDone
-		}
-		return h.add(&list[next], found.bytes(1))
-	}, first, last)
-	return errors.Join(err, h.finish(list))
-}
-
-func (h *histories) text(order Order) string {
-	if order == OrderSource {
-		return "SELECT p.pos, r.body, p.seq FROM plan p CROSS JOIN " + h.from + " WHERE p.seq BETWEEN ? AND ? AND " + h.user + " = p.pos ORDER BY p.seq, r.id"
-	}
-	return "SELECT " + h.user + ", r.body, " + h.user + " FROM " + h.from + " WHERE " + h.user + " BETWEEN ? AND ? ORDER BY " + h.user + ", r.id"
-}
-
-func (h *histories) fillOneByOne(list []User) error {
-	text := "SELECT r.body FROM " + h.from + " WHERE " + h.user + " = ? ORDER BY r.id"
-	for i := range list {
-		err := h.c.each(text, func(found row) error { return h.add(&list[i], found.bytes(0)) }, list[i].Pos)
-		if err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	return h.finish(list)
 }
 
-func (h *histories) add(u *User, body []byte) error {
-	f, public, private, err := h.dec.split(body)
-	if err == nil && h.sums != nil {
-		err = h.sums.fits(&f, body, public, private)
+// fillPage fills in the histories of users who stand close together.
+func (h *histories) fillPage(list []User) error {
+	next := 0
+	return h.between(list[0].Pos, list[len(list)-1].Pos, func(user int64, records []place) error {
+		for next < len(list) && list[next].Pos < user {
+			next++
+		}
+		if next == len(list) || list[next].Pos != user {
+			return nil // not selected
+		}
+		return h.take(&list[next], records)
+	})
+}
+
+func (h *histories) fillOneByOne(list []User) error {
+	for i := range list {
+		u := &list[i]
+		if err := h.between(u.Pos, u.Pos, func(_ int64, records []place) error { return h.take(u, records) }); err != nil {
+			return err
+		}
 	}
-	var rec journal.Record
-	if err == nil {
-		rec, err = f.record()
-	}
-	if err != nil {
-		return fmt.Errorf("user %q: %w; rekey audit verify tells more", u.Key, err)
-	}
-	u.History = append(u.History, rec)
 	return nil
+}
+
+// fillTold fills in histories from the list.
+func (h *histories) fillTold(list []User) error {
+	for i := range list {
+		u := &list[i]
+		err := h.log.c.each("SELECT body FROM temp.told WHERE pos = ?", func(found row) error {
+			var records []place
+			told := frames{found.bytes(0)}
+			for frame := told.next(); frame != nil; frame = told.next() {
+				records = append(records, place{frame: frame})
+			}
+			return h.take(u, records)
+		}, u.Pos)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take makes records the history of a user.
+func (h *histories) take(u *User, records []place) error {
+	size := 0
+	for i := range records {
+		size += len(records[i].frame)
+	}
+	frames := make([]byte, 0, size) // so that the group they are from need not stay
+	u.History = make([]journal.Record, len(records))
+	for i := range records {
+		at := len(frames)
+		frames = append(frames, records[i].frame...)
+		if err := h.decode(&u.History[i], frames[at:]); err != nil {
+			return fmt.Errorf("user %q: %w; rekey audit verify tells more", u.Key, err)
+		}
+	}
+	return nil
+}
+
+func (h *histories) decode(rec *journal.Record, body []byte) error {
+	f, _, _, err := h.dec.split(body)
+	if err == nil {
+		*rec, err = f.record()
+	}
+	return err
 }
 
 // finish takes the reasons of statuses from the histories.
@@ -564,10 +541,13 @@ func (h *histories) finish(list []User) error {
 // order of the log: whoever was first to name an account owns it.
 func (r *Run) Intents(fn func(backend, account, cred, identity string, user int64) error) error {
 	var stopped error
-	err := r.reading(func(c *conn) error {
+	err := r.logged(func(l *log) error {
 		var dec decoder
-		return pages(c, "SELECT id, body FROM rec WHERE id > ? AND kind = 4 ORDER BY id LIMIT 4096", func(found row) error {
-			f, _, _, err := dec.split(found.bytes(1))
+		return l.each(0, math.MaxInt64, func(found *stored) error {
+			if found.kind != journal.Intent {
+				return nil
+			}
+			f, _, _, err := dec.split(found.body)
 			if err != nil {
 				return err
 			}
@@ -589,22 +569,4 @@ func (r *Run) Intents(fn func(backend, account, cred, identity string, user int6
 		return ofRun(r.id, err)
 	}
 	return nil
-}
-
-// pages runs a query whose first column is an id and whose parameter is the
-// last one seen, until it answers nothing. Ids are positive and ascend.
-func pages(c *conn, query string, fn func(found row) error) error {
-	for up := (climb{}); ; {
-		n := 0
-		err := c.each(query, func(found row) error {
-			n++
-			if err := up.to(found.int(0)); err != nil {
-				return err
-			}
-			return fn(found)
-		}, up.last)
-		if err != nil || n == 0 {
-			return err
-		}
-	}
 }

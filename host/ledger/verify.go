@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -137,6 +138,7 @@ func (s *Store) Verify(id, checkpoint string) (Audit, error) {
 type verification struct {
 	store *Store
 	c     *conn
+	log   *log
 	audit Audit
 	want  checkpoint
 
@@ -151,6 +153,7 @@ type verification struct {
 	places places
 	now    *standing
 	last   []userState // by position
+	codes  codes
 	flight map[int64]*journal.History
 	spoilt map[int64]bool // users of whom a record cannot be trusted: one problem is enough
 	heads  heads
@@ -165,8 +168,28 @@ type verification struct {
 
 // userState is what the log says of one user.
 type userState struct {
-	rec    int64 // id of the record that finished it; 0: none
-	status statusNumber
+	rec    int64  // id of the record that finished it; 0: none
+	code   uint32 // of verification.codes
+	status uint8  // a statusNumber
+}
+
+// codes numbers the codes of statuses: there are many users and few codes.
+type codes struct {
+	numbers map[string]uint32
+	texts   []string
+}
+
+func (c *codes) number(text string) uint32 {
+	n, ok := c.numbers[text]
+	if !ok {
+		n = uint32(len(c.texts))
+		if c.numbers == nil {
+			c.numbers = map[string]uint32{}
+		}
+		c.numbers[text] = n
+		c.texts = append(c.texts, text)
+	}
+	return n
 }
 
 func (v *verification) all() error {
@@ -190,8 +213,14 @@ func (v *verification) judgeTail() error {
 	if v.audit.Unsigned() == 0 {
 		return nil
 	}
-	others, err := v.c.count("SELECT count(*) FROM rec WHERE id > ? AND kind <> ?", v.audit.Signed, int64(journal.Reported))
-	if err != nil {
+	others := false
+	err := v.log.each(v.audit.Signed, math.MaxInt64, func(r *stored) error {
+		if others = r.kind != journal.Reported; others {
+			return errDone
+		}
+		return nil
+	})
+	if err != nil && !Damaged(err) {
 		return err
 	}
 	alive, err := lockHeld(v.store.lockFile(v.audit.Run))
@@ -200,7 +229,7 @@ func (v *verification) judgeTail() error {
 	}
 	young := v.audit.Signed > 0 && v.lastAt-v.headAt <= tailAge.Microseconds()
 	unapplied := v.audit.Size <= draftSize && v.now.State == journal.StatePlanned // from before plans were signed
-	noted := v.audit.Signed > 0 && others == 0                                    // from before notes were
+	noted := v.audit.Signed > 0 && !others                                        // from before notes were
 	switch {
 	case alive:
 		v.audit.Tail = TailRunning
@@ -248,8 +277,8 @@ func (v *verification) readRun() error {
 	if err != nil {
 		return err
 	}
-	if found == nil || found.int(0) != format || len(found.bytes(1)) != len(v.names) {
-		return errors.New("the file is not a ledger that this version of rekey reads")
+	if err := readable(found, 1); err != nil {
+		return err
 	}
 	v.names, v.total = namesKey(found.bytes(1)), found.int(2)
 	v.enc.key = &v.names
@@ -298,18 +327,34 @@ func (v *verification) readRecords() error {
 	if err := v.heads.load(v.c); err != nil {
 		return err
 	}
-	before, err := v.c.count("SELECT count(*) FROM rec WHERE id < 1")
+	var err error
+	if v.log, err = logOf(v.c); err != nil {
+		return err
+	}
+	before, err := v.log.beforeFirst()
 	if err != nil {
 		return err
 	}
 	if before > 0 {
 		v.audit.general("log: %d records were put in before the first", before)
 	}
-	return pages(v.c, "SELECT id, kind, user, body FROM rec WHERE id > ? ORDER BY id LIMIT 4096", func(found row) error {
-		v.record(found.int(0)-1, journal.Kind(found.int(1)), found.int(2), found.bytes(3))
+	take := func(r *stored) error {
+		v.record(r.id-1, r.kind, r.user, r.body)
 		v.heads.pass(&v.tree)
 		v.want.pass(&v.tree)
 		v.passMark()
+		return nil
+	}
+	if err := v.log.eachRow(0, math.MaxInt64, take); err != nil {
+		return err
+	}
+	return v.log.eachGroup(0, math.MaxInt64, func(g *group) error {
+		if err := g.each(take); err != nil && !Damaged(err) {
+			return err
+		}
+		if err := g.asListed(); err != nil && !errors.Is(err, ErrFrame) {
+			v.audit.add(Problem{Index: g.first - 1, Message: err.Error()})
+		}
 		return nil
 	})
 }
@@ -363,6 +408,10 @@ func (v *verification) gap(place int64) {
 		v.audit.general("log: records %d to %d are missing", v.places.next, place-1)
 		v.places.next = place
 	}
+	if place < v.places.next {
+		v.audit.add(Problem{Index: place, Message: "it stands there a second time"})
+		return
+	}
 	for ; v.places.next < place; v.places.next++ {
 		v.audit.add(Problem{Index: v.places.next, Message: "it is missing"})
 		v.tree.push(tlog.Hash{})
@@ -404,7 +453,7 @@ func (v *verification) take(r *journal.Record, wrong func(string, ...any)) {
 		wrong("%s of a user who is not in the plan", r.Kind)
 		return
 	}
-	was := v.last[r.User].status
+	was := statusNumber(v.last[r.User].status)
 	v.user(r, was, wrong)
 	v.now.apply(r, was)
 }
@@ -430,7 +479,7 @@ func (v *verification) user(r *journal.Record, was statusNumber, wrong func(stri
 	case journal.Finished:
 		v.unanswered(r, u, wrong)
 		delete(v.flight, r.User)
-		v.last[r.User] = userState{r.Index + 1, finalStatuses[r.Detail.Status]}
+		v.last[r.User] = userState{r.Index + 1, v.codes.number(string(r.Code)), uint8(finalStatuses[r.Detail.Status])}
 	case journal.Reopened:
 		if was == noStatus {
 			wrong("put back, but without a status: the record of it is missing")
@@ -582,7 +631,7 @@ func (v *verification) readUsers() error {
 	next := int64(1)
 	check := func(pos int64, listed userState) {
 		for ; next < pos && next < int64(len(v.last)); next++ {
-			if v.last[next].status != noStatus && !v.spoilt[next] {
+			if v.last[next].status != 0 && !v.spoilt[next] {
 				v.audit.add(v.named(Problem{Index: v.last[next].rec - 1, User: next, Message: "its status is missing from the table of users"}))
 			}
 		}
@@ -593,9 +642,15 @@ func (v *verification) readUsers() error {
 		if v.spoilt[pos] {
 			return
 		}
-		if said := v.last[pos]; said != listed && (said.status != noStatus || listed.status != noStatus) {
+		said := v.last[pos]
+		switch {
+		case said.status == 0 && listed.status == 0:
+		case said.status != listed.status || said.rec != listed.rec:
 			v.audit.add(v.named(Problem{Index: listed.rec - 1, User: pos, Message: fmt.Sprintf("the table of users says %s, the records say %s",
 				statusText(listed), statusText(said))}))
+		case said.code != listed.code:
+			v.audit.add(v.named(Problem{Index: listed.rec - 1, User: pos, Message: fmt.Sprintf("the table of users has code %q, the record %q",
+				v.codes.texts[listed.code], v.codes.texts[said.code])}))
 		}
 	}
 	err := v.c.each("SELECT pos, status, code, rec FROM user ORDER BY pos", func(found row) error {
@@ -604,33 +659,26 @@ func (v *verification) readUsers() error {
 			v.audit.general("table of users: position %d is not in the plan", pos)
 			return nil
 		}
-		check(pos, userState{found.int(3), statusNumber(found.int(1))})
-		return v.compareCode(pos, found)
+		check(pos, userState{found.int(3), v.codes.number(found.text(2)), listedStatus(found.int(1))})
+		return nil
 	})
 	check(int64(len(v.last)), userState{})
 	return err
 }
 
-// compareCode compares a listed code with the record that it is from.
-func (v *verification) compareCode(pos int64, listed row) error {
-	if v.spoilt[pos] || listed.text(2) == "" && v.last[pos].status == numDone {
-		return nil
+// listedStatus is a status as the table of users has it, whatever that is.
+func listedStatus(n int64) uint8 {
+	if n < 0 || n > math.MaxUint8 {
+		return math.MaxUint8
 	}
-	found, err := v.c.one("SELECT body FROM rec WHERE id = ?", listed.int(3))
-	if err != nil || found == nil {
-		return err
-	}
-	if f, _, _, err := v.dec.split(found.bytes(0)); err == nil && f.Kind == journal.Finished && f.Code != listed.text(2) {
-		v.audit.add(v.named(Problem{Index: listed.int(3) - 1, User: pos, Message: fmt.Sprintf("the table of users has code %q, the record %q", listed.text(2), f.Code)}))
-	}
-	return nil
+	return uint8(n)
 }
 
 func statusText(u userState) string {
-	if u.status == noStatus {
+	if u.status == 0 {
 		return "nothing"
 	}
-	if s, ok := statusOfNumber[u.status]; ok {
+	if s, ok := statusOfNumber[statusNumber(u.status)]; ok {
 		return string(s)
 	}
 	return fmt.Sprintf("status %d", u.status)

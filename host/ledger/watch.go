@@ -9,7 +9,8 @@ type watch struct {
 	known int64 // users behind it have no records from before
 	open  map[int64]*journal.History
 	done  bitset
-	stale bool // rows that wait may be about a user that has to be looked up
+	past  *byUser // reads records of earlier processes; nil: not needed yet
+	stale bool    // rows that wait may be about a user that has to be looked up
 }
 
 // bitset is a set of small numbers.
@@ -98,31 +99,20 @@ func (w *writer) lookUp(r *journal.Record, u *journal.History) error {
 	if status != 0 {
 		return contradiction(r, "the user is %s already", statusOfNumber[statusNumber(status)])
 	}
-	if err := w.makeIndex(); err != nil {
-		return err
+	if w.watch.past == nil || w.watch.past.log != w.log {
+		w.watch.past = &byUser{log: w.log}
 	}
 	var dec decoder
-	return w.db.each("SELECT body FROM rec INDEXED BY rec_user WHERE user = ? ORDER BY id", func(found row) error {
-		old, err := dec.record(found.bytes(0))
-		if err == nil {
+	return w.watch.past.between(r.User, r.User, func(_ int64, records []place) error {
+		for i := range records {
+			old, err := dec.record(records[i].frame)
+			if err != nil {
+				return err
+			}
 			u.Add(bare(&old))
 		}
-		return err
-	}, r.User)
-}
-
-// makeIndex builds the index by user, once, when it is first needed: a first
-// apply goes without and is faster for it.
-func (w *writer) makeIndex() error {
-	if w.run.indexed() {
 		return nil
-	}
-	if err := w.db.run(createIndex); err != nil {
-		return err
-	}
-	w.run.setIndexed()
-	w.run.store.crash.at(CrashIndexMade)
-	return nil
+	})
 }
 
 func (w *writer) admitIntent(r *journal.Record, u *journal.History) error {

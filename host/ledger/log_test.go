@@ -1,0 +1,321 @@
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// edit changes a run's database as somebody does who can write it and knows
+// SQLite. In a query, REC is the table of its records, ID the column of a
+// record's id, BESIDE the columns between that and the record: each record of a
+// group is made a group of its own first.
+func edit(t bench, s *Store, id string, queries ...string) {
+	t.Helper()
+	c, err := openConn(s.runFile(id), readWrite, s.temp())
+	must(t, err)
+	defer c.close()
+	l, err := logOf(c)
+	must(t, err)
+	words := strings.NewReplacer("REC", "grp", "ID", "first", "BESIDE", "n, lo, hi, span")
+	if l.rows {
+		words = strings.NewReplacer("REC", "rec", "ID", "id", "BESIDE", "kind, user")
+	} else if strings.Contains(strings.Join(queries, ""), "REC") {
+		must(t, c.within(func() error { oneByOne(t, l); return nil }))
+	}
+	for _, q := range queries {
+		must(t, c.run(words.Replace(q)))
+	}
+}
+
+func sql(queries ...string) func(t bench, s *Store, run string) {
+	return func(t bench, s *Store, run string) { edit(t, s, run, queries...) }
+}
+
+// recordsOf returns the records that the groups have.
+func recordsOf(t bench, l *log) (list []place) {
+	t.Helper()
+	must(t, l.eachGroup(0, 1<<62, func(g *group) error {
+		return g.each(func(r *stored) error {
+			list = append(list, place{r.user, r.id, r.body})
+			return nil
+		})
+	}))
+	return list
+}
+
+// oneByOne makes each record a group.
+func oneByOne(t bench, l *log) {
+	t.Helper()
+	list := recordsOf(t, l)
+	must(t, l.c.run("DELETE FROM grp"))
+	for _, p := range list {
+		g := group{first: p.id}
+		g.add(p.user, p.frame)
+		must(t, l.put(&g))
+	}
+}
+
+// asRows makes a run one of format 1.
+func asRows(t bench, s *Store, id string) {
+	t.Helper()
+	c, err := openConn(s.runFile(id), readWrite, s.temp())
+	must(t, err)
+	defer c.close()
+	must(t, c.run("BEGIN"))
+	must(t, c.run(rowSchema))
+	l := &log{c: c, groups: true}
+	for _, p := range recordsOf(t, l) {
+		kind, user, _ := peek(p.frame)
+		must(t, c.run("INSERT INTO rec VALUES (?,?,?,?)", p.id, int64(kind), user, p.frame))
+	}
+	must(t, c.run("DROP TABLE grp"))
+	must(t, c.run("UPDATE run SET format = 1"))
+	must(t, c.run("COMMIT"))
+}
+
+// isOfRows reports whether a ledger has records of format 1.
+func isOfRows(t bench, s *Store, id string) bool {
+	t.Helper()
+	c, err := openConn(s.runFile(id), readOnly, s.temp())
+	must(t, err)
+	defer c.close()
+	l, err := logOf(c)
+	must(t, err)
+	return l.rows
+}
+
+// editRecord changes the bytes of one record where they are stored.
+func editRecord(t bench, s *Store, run string, id int64, change func(frame []byte) []byte) {
+	t.Helper()
+	c, err := openConn(s.runFile(run), readWrite, s.temp())
+	must(t, err)
+	defer c.close()
+	l, err := logOf(c)
+	must(t, err)
+	if l.rows {
+		found, err := c.one("SELECT body FROM rec WHERE id = ?", id)
+		must(t, err)
+		if found != nil {
+			must(t, c.run("UPDATE rec SET body = ? WHERE id = ?", change(bytes.Clone(found.bytes(0))), id))
+			return
+		}
+	}
+	found, err := c.one("SELECT first, body FROM grp WHERE first <= ? ORDER BY first DESC LIMIT 1", id)
+	must(t, err)
+	var g group
+	at, list := found.int(0), frames{found.bytes(1)}
+	for frame := list.next(); frame != nil; frame = list.next() {
+		if at == id {
+			frame = change(bytes.Clone(frame))
+		}
+		g.add(0, frame)
+		at++
+	}
+	must(t, c.run("UPDATE grp SET body = ? WHERE first = ?", g.body, found.int(0)))
+}
+
+// TestLogGivesBackWhatWasPutIn, whatever the groups are, in the order of the log
+// and by user.
+func TestLogGivesBackWhatWasPutIn(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 1)
+	rapid.Check(t, func(rt *rapid.T) {
+		b := bothTests{rt, t}
+		c := r.writer.db
+		must(b, c.run("BEGIN"))
+		defer func() { must(b, c.run("ROLLBACK")) }()
+		must(b, c.run("DELETE FROM grp"))
+		l := &log{c: c, groups: true}
+		want := drawGroups(b, l)
+		from := rapid.Int64Range(0, int64(len(want))).Draw(rt, "from")
+		to := rapid.Int64Range(from, int64(len(want))+2).Draw(rt, "to")
+		var got []place
+		must(b, l.each(from, to, func(r *stored) error { got = append(got, place{r.user, r.id, r.body}); return nil }))
+		same(rt, "each", got, want[from:min(to, int64(len(want)))])
+		users := &byUser{log: l}
+		for range 3 {
+			first := rapid.Int64Range(1, 200).Draw(rt, "first")
+			last := rapid.Int64Range(first, 210).Draw(rt, "last")
+			got = nil
+			must(b, users.between(first, last, func(_ int64, records []place) error { got = append(got, records...); return nil }))
+			some := slices.DeleteFunc(slices.Clone(want), func(p place) bool { return p.user < first || p.user > last })
+			slices.SortFunc(some, place.order)
+			same(rt, "between", got, some)
+		}
+	})
+}
+
+// drawGroups puts groups into a log and returns the records in them.
+func drawGroups(t bothTests, l *log) (list []place) {
+	for range rapid.IntRange(0, 8).Draw(t.T, "groups") {
+		g := group{first: int64(len(list) + 1)}
+		for range rapid.IntRange(1, 12).Draw(t.T, "records") {
+			f := frame{Kind: journal.Intent, Index: int64(len(list)), User: rapid.Int64Range(0, 200).Draw(t.T, "user"), Verb: "set"}
+			body, _ := (&encoder{key: &namesKey{}}).stored(nil, &f)
+			g.add(f.User, body)
+			list = append(list, place{f.User, f.Index + 1, body})
+		}
+		must(t, l.put(&g))
+	}
+	return list
+}
+
+func same(t *rapid.T, what string, got, want []place) {
+	t.Helper()
+	if !slices.EqualFunc(got, want, func(p, q place) bool { return p.user == q.user && p.id == q.id && bytes.Equal(p.frame, q.frame) }) {
+		t.Fatalf("%s: %d records, want %d", what, len(got), len(want))
+	}
+}
+
+// TestLargeCommitIsMoreThanOneGroup: none has more than a reading can hold.
+func TestLargeCommitIsMoreThanOneGroup(t *testing.T) {
+	s := newStore(t)
+	k := newKeys(t, s)
+	const users = 2*maxGroup + 10
+	r := newRun(t, s, k, users)
+	var recs []*journal.Record
+	for user := int64(1); user <= users; user++ {
+		recs = append(recs, intent(r, user, 1, 0, "x"))
+	}
+	commit(t, r, recs...)
+	large := finished(1, journal.Unresolved, "")
+	large.Detail.Backtrace = strings.Repeat("x", maxBody)
+	commit(t, r, large, finished(2, journal.Unresolved, ""))
+	var sizes []int64
+	l, err := logOf(r.writer.db)
+	must(t, err)
+	must(t, l.eachGroup(2, 1<<62, func(g *group) error { sizes = append(sizes, g.n); return nil }))
+	if want := []int64{maxGroup, maxGroup, 10, 1, 1}; !slices.Equal(sizes, want) {
+		t.Errorf("groups of %d records, want %d", sizes, want)
+	}
+	must(t, r.Confirm())
+	audited(t, s, r.ID(), "")
+}
+
+// TestLedgerOfRowsGoesOnInGroups: what an older rekey wrote is read as it is,
+// and what is added makes that version refuse the file.
+func TestLedgerOfRowsGoesOnInGroups(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := mixed(t, s, k, 3000)
+	id := r.ID()
+	must(t, r.Close())
+	want, err := contents(s, k, id)
+	must(t, err)
+	asRows(t, s, id)
+	got, err := contents(s, k, id)
+	must(t, err)
+	if !slices.Equal(got, want) {
+		t.Fatal("a ledger of rows says something else")
+	}
+	formatIs := func(want int64) {
+		t.Helper()
+		c, err := s.openReader(s.runFile(id))
+		must(t, err)
+		defer c.close()
+		if n, err := c.count("SELECT format FROM run"); err != nil || n != want {
+			t.Fatalf("format %d, %v, want %d", n, err, want)
+		}
+	}
+	r, err = s.Lock(id, k)
+	must(t, err)
+	formatIs(1) // nothing was added
+	list, err := r.OpenUsers(0, 0, 10)
+	must(t, err)
+	if len(list) == 0 || len(list[0].History) == 0 {
+		t.Fatalf("OpenUsers() = %+v, want a user with a history", list)
+	}
+	commit(t, r, outcome(list[0].Pos, 1, 0, sdk.Applied, ""), finished(list[0].Pos, journal.Done, ""))
+	formatIs(2)
+	must(t, r.Confirm())
+	must(t, r.Close())
+	a := audited(t, s, id, "")
+	again, err := s.ReadWith(id, k)
+	must(t, err)
+	defer again.Close()
+	u, err := again.User(list[0].Key)
+	must(t, err)
+	if u.Status != journal.Done || len(u.History) != 3 || u.History[2].Index != a.Size-1 {
+		t.Fatalf("User() = %+v", u)
+	}
+	bundle, err := again.Prove(u.Key)
+	must(t, err)
+	key, err := s.VerifierKey()
+	must(t, err)
+	if b, err := VerifyBundle(bytes.NewReader(bundle), key, nil); err != nil || !b.OK || b.Records != 5 {
+		t.Fatalf("VerifyBundle() = %+v, %v", b, err)
+	}
+}
+
+// TestGroupThatIsListedWronglyIsNamed: readers find records by what groups are
+// listed under.
+func TestGroupThatIsListedWronglyIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := fuzzedRun(t, s)
+	id := r.ID()
+	must(t, r.Close())
+	for query, want := range map[string]string{
+		"UPDATE grp SET n = n + 1 WHERE first = 7":                                   "record 6: its group is listed with 5 records, and has 4",
+		"UPDATE grp SET n = n - 1 WHERE first = 7":                                   "record 6: its group is listed with 3 records, and has 4",
+		"UPDATE grp SET lo = 3 WHERE first = 7":                                      "record 6: its group is listed under the users at positions 3 to 3",
+		"UPDATE grp SET hi = 2 WHERE first = 7":                                      "record 6: its group is listed under the users at positions 2 to 2",
+		"UPDATE grp SET span = 9 WHERE first = 7":                                    "record 6: its group is listed under",
+		"DELETE FROM grp WHERE first = 7":                                            "record 6: it is missing",
+		"UPDATE grp SET first = 8 WHERE first = 7":                                   "record 6: it is missing",
+		"UPDATE grp SET first = 6 WHERE first = 7":                                   "record 5: it stands there a second time",
+		"UPDATE grp SET body = x'' WHERE first = 7":                                  "record 6: it is missing",
+		"UPDATE grp SET body = x'ffff' WHERE first = 7":                              "record 6: record: its bytes were changed: they are no record",
+		"UPDATE grp SET body = body || x'0101' WHERE first = 7":                      "record 10",
+		"UPDATE grp SET body = substr(body, 1, length(body) - 3)":                    "its bytes were changed: they are no record",
+		"INSERT INTO grp SELECT 12, n, lo, hi, span, body FROM grp WHERE first = 11": "record 11",
+	} {
+		copied := crashed(t, s)
+		edit(t, copied, id, query)
+		a, err := copied.Verify(id, "")
+		must(t, err)
+		if text := listed(a); a.OK || !strings.Contains(text, want) {
+			t.Errorf("%s: found:\n%swant %q", query, text, want)
+		}
+	}
+}
+
+// TestDamageWithinAGroupHidesNoOtherRecord: what follows a place that is not
+// readable is found again by its sums.
+func TestDamageWithinAGroupHidesNoOtherRecord(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	k := newKeys(t, s)
+	r := newRun(t, s, k, 400)
+	var recs []*journal.Record
+	for user := int64(1); user <= 400; user++ {
+		recs = append(recs, intent(r, user, 1, 0, fmt.Sprint(canary, user)))
+	}
+	commit(t, r, recs...)
+	id := r.ID()
+	must(t, r.Close())
+	c, err := openConn(s.runFile(id), readWrite, s.temp())
+	must(t, err)
+	defer c.close()
+	found, err := c.one("SELECT body FROM grp WHERE first = 3")
+	must(t, err)
+	for _, at := range []int{0, 1, 5000, 20_000} {
+		body := bytes.Clone(found.bytes(0))
+		copy(body[at:], bytes.Repeat([]byte{0xff}, 100))
+		must(t, c.run("UPDATE grp SET body = ? WHERE first = 3", body))
+		values, users, damage := whatRests(t, s, k, id)
+		if values < 397 || values == 400 || users != 400 || damage == nil {
+			t.Errorf("at %d: %d values of %d users, %v", at, values, users, damage)
+		}
+	}
+}
