@@ -126,7 +126,7 @@ func everyTampering(t *testing.T, store func(t bench, s *Store, id string)) {
 	table = append(table,
 		tampering{"name in the dropped outcome", sql("DELETE FROM REC WHERE ID = 5"), `record 5 (user "ann"): finished as done, but step 1 has no outcome`},
 		tampering{"name in the dropped intent", sql("DELETE FROM REC WHERE ID = 4"), `record 4 (user "ann", step 1): outcome without an intent`},
-		tampering{"name in the dropped status", sql("DELETE FROM REC WHERE ID = 6"), `record 5 (user "ann"): the table of users says done, the records say nothing`},
+		tampering{"name in the dropped status", sql("DELETE FROM REC WHERE ID = 6", "UPDATE user SET rec = rec"), `record 5 (user "ann"): the table of users says done, the records say nothing`},
 		tampering{"name in the dropped reopening", sql("DELETE FROM REC WHERE ID = 10"), `record 10 (user "bob", step 1): intent of a user who has a status already`},
 		tampering{"name in the flipped record", flip(4, 12), `record 3 (user "ann"`},
 		tampering{"drop and close the gap", sql("DELETE FROM REC WHERE ID = 8", "UPDATE REC SET ID = -ID+1 WHERE ID > 8", "UPDATE REC SET ID = -ID WHERE ID < 0"), "record 7 (user \"bob\"): here stands what was written as record 8 (finished)"},

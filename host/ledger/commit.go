@@ -40,6 +40,7 @@ type writer struct {
 	log               *log
 	group             group          // records to insert
 	frame             []byte         // the last of them
+	done              done           // bytes of users to write
 	users             []driver.Value // rows to insert
 	insUser1, insUser string
 }
@@ -75,6 +76,7 @@ func (w *writer) load() error {
 		return err
 	}
 	w.log, err = logOf(w.db)
+	w.done = done{log: w.log}
 	return err
 }
 
@@ -256,12 +258,39 @@ func (w *writer) append(r *journal.Record, now time.Time) error {
 	}
 	switch r.Kind {
 	case journal.Finished:
-		w.proof.done++
-		w.users = append(w.users, r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1)
+		return w.finish(r)
 	case journal.Reopened:
-		_, err = w.db.exec("DELETE FROM user WHERE pos = ?", r.User)
+		return w.reopen(r.User)
 	}
+	return nil
+}
+
+// finish gives a user a status.
+func (w *writer) finish(r *journal.Record) error {
+	w.proof.done++
+	if plain(r) {
+		return w.done.set(r.User)
+	}
+	w.users = append(w.users, r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1)
+	return nil
+}
+
+// reopen takes a user's status away.
+func (w *writer) reopen(user int64) error {
+	if err := w.done.clear(user); err != nil {
+		return err
+	}
+	_, err := w.db.exec("DELETE FROM user WHERE pos = ?", user)
 	return err
+}
+
+// statusOf returns the status of a user; rows that wait are not looked at.
+func (w *writer) statusOf(user int64) (statusNumber, error) {
+	if is, err := w.done.has(user); is || err != nil {
+		return numDone, err
+	}
+	n, err := w.db.count("SELECT status FROM user WHERE pos = ?", user)
+	return statusNumber(n), err
 }
 
 // put adds a record to the group that waits.
@@ -293,6 +322,9 @@ func (w *writer) flushGroup() error {
 // flush writes what waits.
 func (w *writer) flush() error {
 	if err := w.flushGroup(); err != nil {
+		return err
+	}
+	if err := w.done.flush(); err != nil {
 		return err
 	}
 	err := w.insertUsers(w.users)

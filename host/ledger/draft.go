@@ -24,7 +24,7 @@ import (
 // schema is that of a run's database.
 //
 // run, wave and plan are written once. grp is only appended to, see log. user has
-// a row for each user with a status. state has one row, rewritten with every
+// a row for each user with a status, but for those who have a byte in done. state has one row, rewritten with every
 // commit.
 const schema = schemaBefore + groupSchema + schemaBehind
 

@@ -31,6 +31,7 @@ type log struct {
 const groupSchema = `
 CREATE TABLE grp (first INTEGER PRIMARY KEY, n INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, span INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX grp_user ON grp (span, lo, hi, n);
+CREATE TABLE done (n INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 `
 
 // The most that one group has. A row is read as a whole, so it is not to be too

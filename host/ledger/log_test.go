@@ -16,7 +16,8 @@ import (
 // edit changes a run's database as somebody does who can write it and knows
 // SQLite. In a query, REC is the table of its records, ID the column of a
 // record's id, BESIDE the columns between that and the record: each record of a
-// group is made a group of its own first.
+// group is made a group of its own first. Where a query is about the table user,
+// all users get their rows there first.
 func edit(t bench, s *Store, id string, queries ...string) {
 	t.Helper()
 	c, err := openConn(s.runFile(id), readWrite, s.temp())
@@ -29,6 +30,9 @@ func edit(t bench, s *Store, id string, queries ...string) {
 		words = strings.NewReplacer("REC", "rec", "ID", "id", "BESIDE", "kind, user")
 	} else if strings.Contains(strings.Join(queries, ""), "REC") {
 		must(t, c.within(func() error { oneByOne(t, l); return nil }))
+	}
+	if strings.Contains(strings.Join(queries, "")+" ", " user ") {
+		must(t, c.within(func() error { doneAsRows(t, l); return nil }))
 	}
 	for _, q := range queries {
 		must(t, c.run(words.Replace(q)))
@@ -63,6 +67,28 @@ func oneByOne(t bench, l *log) {
 	}
 }
 
+// doneAsRows gives users that are plainly done their rows in the table user.
+func doneAsRows(t bench, l *log) {
+	t.Helper()
+	finishedBy := map[int64]int64{}
+	for _, p := range recordsOf(t, l) {
+		if kind, _, _ := peek(p.frame); kind == journal.Finished {
+			finishedBy[p.user] = p.id
+		}
+	}
+	must(t, l.eachDone(func(n int64, bytes []byte) error {
+		for i, b := range bytes {
+			if pos := n<<blockBits + int64(i); b != 0 {
+				must(t, l.c.run("INSERT INTO user VALUES (?,?,'',?)", pos, int64(b), finishedBy[pos]))
+			}
+		}
+		return nil
+	}))
+	if l.groups {
+		must(t, l.c.run("DELETE FROM done"))
+	}
+}
+
 // asRows makes a run one of format 1.
 func asRows(t bench, s *Store, id string) {
 	t.Helper()
@@ -76,6 +102,8 @@ func asRows(t bench, s *Store, id string) {
 		kind, user, _ := peek(p.frame)
 		must(t, c.run("INSERT INTO rec VALUES (?,?,?,?)", p.id, int64(kind), user, p.frame))
 	}
+	doneAsRows(t, l)
+	must(t, c.run("DROP TABLE done"))
 	must(t, c.run("DROP TABLE grp"))
 	must(t, c.run("UPDATE run SET format = 1"))
 	must(t, c.run("COMMIT"))
@@ -279,6 +307,35 @@ func TestGroupThatIsListedWronglyIsNamed(t *testing.T) {
 		"UPDATE grp SET body = body || x'0101' WHERE first = 7":                      "record 10",
 		"UPDATE grp SET body = substr(body, 1, length(body) - 3)":                    "its bytes were changed: they are no record",
 		"INSERT INTO grp SELECT 12, n, lo, hi, span, body FROM grp WHERE first = 11": "record 11",
+	} {
+		copied := crashed(t, s)
+		edit(t, copied, id, query)
+		a, err := copied.Verify(id, "")
+		must(t, err)
+		if text := listed(a); a.OK || !strings.Contains(text, want) {
+			t.Errorf("%s: found:\n%swant %q", query, text, want)
+		}
+	}
+}
+
+// TestByteOfAUserThatWasChangedIsNamed: it says as much as a row.
+func TestByteOfAUserThatWasChangedIsNamed(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := fuzzedRun(t, s)
+	id := r.ID()
+	must(t, r.Close())
+	for query, want := range map[string]string{
+		"DELETE FROM done":                                                                      `record 5 (user "user-1"): its status is missing from the table of users`,
+		"UPDATE done SET bytes = zeroblob(1024)":                                                `record 5 (user "user-1"): its status is missing`,
+		"UPDATE done SET bytes = CAST(x'0002' || zeroblob(1022) AS BLOB)":                       `record 5 (user "user-1"): the table of users says failed, the records say done`,
+		"UPDATE done SET bytes = CAST(x'00010001' || zeroblob(1020) AS BLOB)":                   `user "user-3": the table of users says done, the records say nothing`,
+		"UPDATE done SET bytes = CAST(x'000101' || zeroblob(1021) AS BLOB)":                     `user "user-2"`,
+		"UPDATE done SET bytes = CAST(x'000101' || zeroblob(1021) AS BLOB); DELETE FROM [user]": `user "user-2": the table of users says done, the records say failed`,
+		"UPDATE done SET bytes = CAST(x'000100000000000001' || zeroblob(1015) AS BLOB)":         "table of users: position 8 is not in the plan",
+		"UPDATE done SET bytes = x'0001'":                                                       "has 2 bytes, want 1024",
+		"INSERT INTO done VALUES (-1, CAST(x'01' || zeroblob(1023) AS BLOB))":                   "position -1024 is not in the plan",
+		"INSERT INTO [user] VALUES (1, 1, '', 6)":                                               `user "user-1"): it has a second status in the table of users`,
 	} {
 		copied := crashed(t, s)
 		edit(t, copied, id, query)

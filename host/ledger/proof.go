@@ -244,6 +244,18 @@ func (w *writer) proveUsers(c *conn) error {
 	if err != nil {
 		return w.unreadable(err)
 	}
+	l, err := logOf(c)
+	if err == nil {
+		err = l.eachDone(func(_ int64, bytes []byte) error {
+			for _, b := range bytes {
+				have[numDone] += int64(b)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return w.unreadable(err)
+	}
 	for _, wave := range w.now.Waves {
 		for n := range wave {
 			want[n] += wave[n]

@@ -609,6 +609,9 @@ func (c *copier) users() error {
 		c.now.count(u.int(0), statusNumber(u.int(1)), 1)
 		return c.named(u.int(0))
 	})
+	if err == nil {
+		err = c.doneUsers()
+	}
 	if len(c.again) > 0 {
 		text := fmt.Sprint("of ", joined(c.again))
 		if c.moreOf > 0 {
@@ -617,6 +620,33 @@ func (c *copier) users() error {
 		c.lost("among these what became %s", text)
 	}
 	return err
+}
+
+// doneUsers is users for those of whom only a byte says that they are done.
+func (c *copier) doneUsers() error {
+	if !c.log.groups {
+		return nil
+	}
+	return salvage(c.from, "SELECT n, bytes FROM done WHERE n BETWEEN ? AND ? ORDER BY n", 0, c.total>>blockBits, func(d row) error {
+		for i, b := range d.bytes(1) {
+			pos := d.int(0)<<blockBits + int64(i)
+			if b != 1 || pos < 1 || pos > c.total {
+				continue
+			}
+			n, err := c.to.exec("INSERT OR IGNORE INTO user VALUES (?,?,'',0)", pos, int64(numDone))
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				continue // its record is there
+			}
+			c.now.count(pos, numDone, 1)
+			if err := c.named(pos); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (c *copier) named(pos int64) error {

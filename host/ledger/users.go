@@ -49,7 +49,10 @@ type Filter struct {
 // write-ahead file can be folded in between.
 const page = 1000
 
-const userColumns = "p.pos, p.seq, p.line, p.key, p.row, p.reason, u.status, u.code"
+// userColumns are those of Run.user, and the digest of the row.
+func (l *log) userColumns() string {
+	return "p.pos, p.seq, p.line, p.key, p.row, p.reason, coalesce(u.status, " + l.isDone() + "), u.code, p.digest"
+}
 
 // OpenUsers returns up to limit users of the wave behind a position that have
 // no status, in order. Those that earlier processes have begun have their
@@ -66,8 +69,8 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 	var list []User
 	enc, private := encoder{key: &r.names}, []byte(nil)
 	up := climb{max(after, b.First-1)}
-	err = r.reading(func(c *conn) error {
-		err := c.each("SELECT "+userColumns+", p.digest FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL ORDER BY p.pos LIMIT ?",
+	err = r.moment(func(l *log) error {
+		return l.c.each("SELECT "+l.userColumns()+" FROM "+l.plan()+" WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL AND NOT "+l.isDone()+" ORDER BY p.pos LIMIT ?",
 			func(found row) error {
 				u := r.user(s, found)
 				list = append(list, u)
@@ -76,7 +79,6 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 				}
 				return r.asFrozen(&enc, &private, &u, found.bytes(8))
 			}, up.last, b.Last, int64(limit))
-		return err
 	})
 	if err == nil {
 		err = r.fillBegun(list)
@@ -85,6 +87,26 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 		return nil, ofRun(r.id, err)
 	}
 	return list, nil
+}
+
+// moment calls fn with the log as of one moment: another process may be making a
+// ledger of format 1 one of this.
+func (r *Run) moment(fn func(l *log) error) error {
+	return r.reading(func(c *conn) error {
+		if _, err := c.exec("BEGIN"); err != nil {
+			return err
+		}
+		l, err := logOf(c)
+		if err == nil {
+			err = fn(l)
+		}
+		if err != nil {
+			_ = c.rollback()
+			return err
+		}
+		_, err = c.exec("COMMIT")
+		return err
+	})
 }
 
 // asFrozen checks a row of the plan before anything is done with it: it is what
@@ -261,11 +283,11 @@ func (o Order) column() string {
 
 // userQuery selects users in pages.
 type userQuery struct {
-	run  *Run
-	now  *standing
-	text string
-	args []driver.Value // behind the place
-	sums *encoder       // compares rows with what was frozen; nil: nobody asked
+	run   *Run
+	now   *standing
+	where string         // with isDone for what log.isDone returns
+	args  []driver.Value // behind the place
+	sums  *encoder       // compares rows with what was frozen; nil: nobody asked
 }
 
 func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
@@ -284,9 +306,14 @@ func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
 	}
 	add("p.fold IN ("+q.list(folded)+")", len(f.Keys) > 0)
 	add(q.wave(f.Wave), f.Wave != "")
-	q.text = fmt.Sprintf("SELECT %s, p.digest FROM plan p LEFT JOIN user u ON u.pos = p.pos WHERE %s ORDER BY %s LIMIT %d",
-		userColumns, strings.Join(where, " AND "), order.column(), page)
+	q.where = strings.Join(where, " AND ")
 	return q
+}
+
+// text is the query of a page.
+func (q *userQuery) text(l *log, order Order) string {
+	where := strings.ReplaceAll(q.where, "isDone", l.isDone())
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d", l.userColumns(), l.plan(), where, order.column(), page)
 }
 
 // list adds texts to the arguments and returns their placeholders.
@@ -306,12 +333,15 @@ func (q *userQuery) status(list []journal.Status) string {
 			open = journal.HeldPending
 		}
 		if slices.Contains(list, open) {
-			parts = append(parts, fmt.Sprintf("u.pos IS NULL AND p.pos BETWEEN %d AND %d", b.First, b.Last))
+			parts = append(parts, fmt.Sprintf("u.pos IS NULL AND NOT isDone AND p.pos BETWEEN %d AND %d", b.First, b.Last))
 		}
 	}
 	for _, s := range list {
 		if n := finalStatuses[s]; n != noStatus {
 			parts = append(parts, fmt.Sprintf("u.status = %d", n))
+		}
+		if s == journal.Done {
+			parts = append(parts, "isDone")
 		}
 		if s == journal.Skipped {
 			parts = append(parts, fmt.Sprintf("p.pos > %d", q.run.due()))
@@ -337,11 +367,11 @@ func (q *userQuery) wave(name string) string {
 	return "0"
 }
 
-func (q *userQuery) page(c *conn, after int64, order Order) ([]User, error) {
+func (q *userQuery) page(l *log, after int64, order Order) ([]User, error) {
 	up := climb{after}
 	var list []User
 	var private []byte
-	err := c.each(q.text, func(found row) error {
+	err := l.c.each(q.text(l, order), func(found row) error {
 		u := q.run.user(q.now, found)
 		if err := up.to(u.place(order)); err != nil {
 			return err
@@ -387,6 +417,13 @@ func (h *histories) page(q *userQuery, after int64, order Order) ([]User, error)
 	if _, err := h.log.c.exec("BEGIN"); err != nil {
 		return nil, err
 	}
+	if !h.log.groups { // a process may have made it one with groups since
+		now, err := logOf(h.log.c)
+		if err != nil {
+			return nil, err
+		}
+		h.log = now
+	}
 	list, err := h.pageNow(q, after, order)
 	if err != nil || h.told {
 		return list, err
@@ -396,7 +433,7 @@ func (h *histories) page(q *userQuery, after int64, order Order) ([]User, error)
 }
 
 func (h *histories) pageNow(q *userQuery, after int64, order Order) ([]User, error) {
-	list, err := q.page(h.log.c, after, order)
+	list, err := q.page(h.log, after, order)
 	if err != nil {
 		return nil, err
 	}
@@ -519,20 +556,36 @@ func (h *histories) decode(rec *journal.Record, body []byte) error {
 // finish takes the reasons of statuses from the histories.
 func (h *histories) finish(list []User) error {
 	for i := range list {
-		u := &list[i]
-		if u.Wave < 0 || finalStatuses[u.Status] == noStatus {
-			continue
+		if u := &list[i]; u.Wave >= 0 {
+			if err := h.explain(u); err != nil {
+				return err
+			}
 		}
-		j := len(u.History) - 1
-		for j >= 0 && u.History[j].Kind != journal.Finished {
-			j--
-		}
-		switch {
-		case j >= 0:
-			u.Reason = u.History[j].Detail.Message
-		case h.sums != nil:
-			return unsound{fmt.Errorf("user %q: how it came to be %s is missing", u.Key, u.Status)}
-		}
+	}
+	return nil
+}
+
+// explain takes the reason of a user's status from its last record of one. That
+// and the table of users are to say the same, where that is asked for.
+func (h *histories) explain(u *User) error {
+	last := len(u.History) - 1
+	for last >= 0 && u.History[last].Kind != journal.Finished && u.History[last].Kind != journal.Reopened {
+		last--
+	}
+	says := journal.Status("")
+	if last >= 0 {
+		says = u.History[last].Detail.Status
+	}
+	final := finalStatuses[u.Status] != noStatus
+	if final && says != "" {
+		u.Reason = u.History[last].Detail.Message
+	}
+	switch {
+	case h.sums == nil:
+	case final && says == "":
+		return unsound{fmt.Errorf("user %q: how it came to be %s is missing", u.Key, u.Status)}
+	case final && says != u.Status || !final && says != "":
+		return unsound{fmt.Errorf("user %q: its last record says that it is %s", u.Key, says)}
 	}
 	return nil
 }

@@ -171,6 +171,7 @@ type userState struct {
 	rec    int64  // id of the record that finished it; 0: none
 	code   uint32 // of verification.codes
 	status uint8  // a statusNumber
+	listed bool   // a table has it
 }
 
 // codes numbers the codes of statuses: there are many users and few codes.
@@ -479,7 +480,7 @@ func (v *verification) user(r *journal.Record, was statusNumber, wrong func(stri
 	case journal.Finished:
 		v.unanswered(r, u, wrong)
 		delete(v.flight, r.User)
-		v.last[r.User] = userState{r.Index + 1, v.codes.number(string(r.Code)), uint8(finalStatuses[r.Detail.Status])}
+		v.last[r.User] = userState{rec: r.Index + 1, code: v.codes.number(string(r.Code)), status: uint8(finalStatuses[r.Detail.Status])}
 	case journal.Reopened:
 		if was == noStatus {
 			wrong("put back, but without a status: the record of it is missing")
@@ -626,44 +627,68 @@ func (v *verification) readState() error {
 	return nil
 }
 
-// readUsers compares the table of statuses with the records.
+// readUsers compares the tables of statuses with the records.
 func (v *verification) readUsers() error {
-	next := int64(1)
-	check := func(pos int64, listed userState) {
-		for ; next < pos && next < int64(len(v.last)); next++ {
-			if v.last[next].status != 0 && !v.spoilt[next] {
-				v.audit.add(v.named(Problem{Index: v.last[next].rec - 1, User: next, Message: "its status is missing from the table of users"}))
-			}
-		}
-		if pos >= int64(len(v.last)) {
-			return
-		}
-		next = pos + 1
-		if v.spoilt[pos] {
-			return
-		}
-		said := v.last[pos]
-		switch {
-		case said.status == 0 && listed.status == 0:
-		case said.status != listed.status || said.rec != listed.rec:
-			v.audit.add(v.named(Problem{Index: listed.rec - 1, User: pos, Message: fmt.Sprintf("the table of users says %s, the records say %s",
-				statusText(listed), statusText(said))}))
-		case said.code != listed.code:
-			v.audit.add(v.named(Problem{Index: listed.rec - 1, User: pos, Message: fmt.Sprintf("the table of users has code %q, the record %q",
-				v.codes.texts[listed.code], v.codes.texts[said.code])}))
-		}
-	}
-	err := v.c.each("SELECT pos, status, code, rec FROM user ORDER BY pos", func(found row) error {
-		pos := found.int(0)
-		if pos < 1 || pos >= int64(len(v.last)) {
-			v.audit.general("table of users: position %d is not in the plan", pos)
-			return nil
-		}
-		check(pos, userState{found.int(3), v.codes.number(found.text(2)), listedStatus(found.int(1))})
+	err := v.log.eachDone(func(n int64, bytes []byte) error {
+		v.readBlock(n<<blockBits, bytes)
 		return nil
 	})
-	check(int64(len(v.last)), userState{})
+	if err != nil {
+		return err
+	}
+	err = v.c.each("SELECT pos, status, code, rec FROM user ORDER BY pos", func(found row) error {
+		v.listed(found.int(0), userState{rec: found.int(3), code: v.codes.number(found.text(2)), status: listedStatus(found.int(1))})
+		return nil
+	})
+	for pos, said := range v.last {
+		if said.status != 0 && !said.listed && !v.spoilt[int64(pos)] {
+			v.audit.add(v.named(Problem{Index: said.rec - 1, User: int64(pos), Message: "its status is missing from the table of users"}))
+		}
+	}
 	return err
+}
+
+// readBlock compares a row of the table done.
+func (v *verification) readBlock(first int64, bytes []byte) {
+	if len(bytes) != blockSize {
+		v.audit.general("table of done users: the row of positions %d on has %d bytes, want %d", first, len(bytes), blockSize)
+	}
+	for i, b := range bytes {
+		if b == 0 {
+			continue
+		}
+		pos, is := first+int64(i), userState{code: v.codes.number(""), status: b}
+		if pos >= 1 && pos < int64(len(v.last)) && v.last[pos].status == uint8(numDone) {
+			is.rec = v.last[pos].rec // it does not say
+		}
+		v.listed(pos, is)
+	}
+}
+
+// listed compares a listed status with what the records say.
+func (v *verification) listed(pos int64, listed userState) {
+	if pos < 1 || pos >= int64(len(v.last)) {
+		v.audit.general("table of users: position %d is not in the plan", pos)
+		return
+	}
+	said := v.last[pos]
+	v.last[pos].listed = true
+	if v.spoilt[pos] {
+		return
+	}
+	wrong := ""
+	switch {
+	case said.listed:
+		wrong = "it has a second status in the table of users"
+	case said.status == 0 && listed.status == 0:
+	case said.status != listed.status || said.rec != listed.rec:
+		wrong = fmt.Sprintf("the table of users says %s, the records say %s", statusText(listed), statusText(said))
+	case said.code != listed.code:
+		wrong = fmt.Sprintf("the table of users has code %q, the record %q", v.codes.texts[listed.code], v.codes.texts[said.code])
+	}
+	if wrong != "" {
+		v.audit.add(v.named(Problem{Index: listed.rec - 1, User: pos, Message: wrong}))
+	}
 }
 
 // listedStatus is a status as the table of users has it, whatever that is.

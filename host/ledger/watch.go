@@ -92,12 +92,12 @@ func (w *writer) lookUp(r *journal.Record, u *journal.History) error {
 		}
 		w.watch.stale = false
 	}
-	status, err := w.db.count("SELECT status FROM user WHERE pos = ?", r.User)
+	status, err := w.statusOf(r.User)
 	if err != nil {
 		return err
 	}
-	if status != 0 {
-		return contradiction(r, "the user is %s already", statusOfNumber[statusNumber(status)])
+	if status != noStatus {
+		return contradiction(r, "the user is %s already", statusOfNumber[status])
 	}
 	if w.watch.past == nil || w.watch.past.log != w.log {
 		w.watch.past = &byUser{log: w.log}
@@ -174,15 +174,15 @@ func (w *writer) admitReopened(r *journal.Record) (statusNumber, error) {
 			return 0, err
 		}
 	}
-	n, err := w.db.count("SELECT status FROM user WHERE pos = ?", r.User)
+	n, err := w.statusOf(r.User)
 	if err != nil {
 		return 0, err
 	}
-	if n == 0 {
+	if n == noStatus {
 		return 0, contradiction(r, "the user has no status")
 	}
 	w.watch.done.set(r.User, false)
 	w.watch.known = max(w.watch.known, r.User)
 	w.watch.stale = true
-	return statusNumber(n), nil
+	return n, nil
 }
