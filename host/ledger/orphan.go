@@ -22,11 +22,7 @@ const family = 200
 // orphans calls fn for the rows on all leaves of the file, those of other tables
 // among them, in no order. It does nothing if the table has all its rows.
 func (c *copier) orphans(table, query string, want int64, fn func(row) error) error {
-	copied := map[string]string{"grp": "rec"}[table] // from groups
-	if copied == "" {
-		copied = table
-	}
-	have, err := c.to.count("SELECT count(*) FROM " + copied)
+	have, err := c.to.count("SELECT count(*) FROM " + table)
 	if err != nil || have >= want || !c.known {
 		return err
 	}

@@ -504,16 +504,16 @@ func (c *copier) groups() error {
 	if !c.log.groups {
 		return nil
 	}
-	err := salvage(c.from, grpQuery+" WHERE first BETWEEN ? AND ? ORDER BY first", 1, c.size, func(r row) error { return c.group(r.int(0), r.bytes(5), false) })
+	err := salvage(c.from, grpQuery+" WHERE first BETWEEN ? AND ? ORDER BY first", 1, c.size, func(r row) error { return c.group(r.int(0), r.bytes(5)) })
 	if err != nil {
 		return err
 	}
-	return c.orphans("grp", grpQuery, c.size, func(r row) error { return c.group(r.int(0), r.bytes(5), true) })
+	return c.scrape()
 }
 
 // group copies the records of a group that are whole. Behind one that is not it
 // looks for the next whose sum fits.
-func (c *copier) group(id int64, body []byte, sure bool) error {
+func (c *copier) group(id int64, body []byte) error {
 	for list := (frames{body}); len(list.rest) > 0; id++ {
 		at := list.rest
 		frame := list.next()
@@ -527,7 +527,7 @@ func (c *copier) group(id int64, body []byte, sure bool) error {
 			}
 			id = f.Index + 1
 		}
-		if err := c.record(id, frame, sure); err != nil {
+		if err := c.record(id, frame, false); err != nil {
 			return err
 		}
 	}
