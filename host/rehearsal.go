@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rekey-host/rekey/host/engine"
@@ -23,7 +25,7 @@ type rehearsal struct {
 	flow   *workflow.Workflow
 	labels []string
 	parts  []*part
-	waves  map[string]bool // those whose first user was tried with other ends too
+	ended  map[string]report.Result // by wave, how its first user was tried first
 }
 
 // part is one report of a rehearsal.
@@ -36,7 +38,7 @@ type part struct {
 
 // newRehearsal returns nil for a script that makes no rows of its own.
 func newRehearsal(w *workflow.Workflow, b *backends) *rehearsal {
-	h := &rehearsal{flow: w, waves: map[string]bool{}}
+	h := &rehearsal{flow: w, ended: map[string]report.Result{}}
 	for _, x := range b.list {
 		h.labels = append(h.labels, x.Label)
 	}
@@ -72,12 +74,12 @@ func (h *rehearsal) user(ctx context.Context, end engine.Rehearsed) error {
 // wave what else may come.
 func (h *rehearsal) ends(end engine.Rehearsed) []report.Result {
 	first := h.result(end)
-	list := []report.Result{first}
-	if end.Skipped || h.waves[end.Wave] {
-		return list
+	if _, known := h.ended[end.Wave]; end.Skipped || known {
+		return []report.Result{first}
 	}
-	h.waves[end.Wave] = true
-	bare := h.result(engine.Rehearsed{Row: end.Row, Wave: end.Wave})
+	h.ended[end.Wave] = first
+	list := []report.Result{first}
+	bare := h.made(engine.Rehearsed{Row: end.Row, Wave: end.Wave})
 	for status, code := range map[journal.Status]sdk.Code{journal.Failed: sdk.AccountNotFound, journal.Pending: ""} {
 		bare.Status, bare.Code = status, code
 		list = append(list, bare)
@@ -85,24 +87,37 @@ func (h *rehearsal) ends(end engine.Rehearsed) []report.Result {
 	return list
 }
 
+// result is how a user is tried first. All of a wave end alike but for their rows.
 func (h *rehearsal) result(end engine.Rehearsed) report.Result {
-	r := report.Result{Row: end.Row, Status: journal.Done, Wave: end.Wave, Passwords: map[string]secret.Value{}, Candidates: map[string][]secret.Value{}}
+	r, known := h.ended[end.Wave]
+	if end.Skipped || !known {
+		return h.made(end)
+	}
+	r.Row = end.Row
+	return r
+}
+
+func (h *rehearsal) made(end engine.Rehearsed) report.Result {
+	r := report.Result{Row: end.Row, Status: journal.Done, Wave: end.Wave}
 	if end.Skipped {
 		r.Status, r.Message = journal.Skipped, end.Reason
 	}
-	for _, label := range h.labels {
-		r.Passwords[label], r.Candidates[label] = secret.Value{}, nil
-	}
 	value := secret.New("simulated")
+	names := map[string]report.Named{}
+	for _, label := range h.labels {
+		names[label] = report.Named{Name: label}
+	}
 	for _, step := range end.Steps {
 		name := step.Backend
 		if step.Kind != "" {
 			name += "/" + step.Kind
-			delete(r.Passwords, step.Backend)
-			delete(r.Candidates, step.Backend)
+			delete(names, step.Backend)
 		}
-		r.Passwords[name], r.Candidates[name] = value, []secret.Value{value}
+		names[name] = report.Named{Name: name, Certain: value, Candidates: []secret.Value{value}}
 		r.Attempts, r.At = 1, time.Unix(0, 0).UTC()
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		r.Values = append(r.Values, names[name])
 	}
 	if len(end.Steps) == 1 {
 		r.Password = &value
@@ -113,7 +128,7 @@ func (h *rehearsal) result(end engine.Rehearsed) report.Result {
 // row makes one row. What a script raises over a user that is not done is not
 // said: rows may well look into what only a real end has.
 func (h *rehearsal) row(ctx context.Context, p *part, r report.Result, end engine.Rehearsed) error {
-	row, include, err := h.flow.TryReportRow(ctx, p.index, r)
+	row, include, err := h.flow.TryReportRow(ctx, p.index, &r)
 	if err != nil || !include {
 		if err != nil && !end.Skipped && r.Status != journal.Done {
 			return nil

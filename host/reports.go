@@ -262,7 +262,7 @@ func (p *reporter) user(sheets []*sheet, u ledger.User) error {
 	sound := 0
 	for _, s := range sheets {
 		if s.err == nil {
-			s.err = p.row(s, result)
+			s.err = p.row(s, &result)
 		}
 		if s.err == nil {
 			sound++
@@ -274,9 +274,9 @@ func (p *reporter) user(sheets []*sheet, u ledger.User) error {
 	return nil
 }
 
-func (p *reporter) row(s *sheet, result report.Result) error {
+func (p *reporter) row(s *sheet, result *report.Result) error {
 	if !s.spec.HasRow {
-		return s.rows.Add(result, report.DefaultRow(result))
+		return s.rows.Add(*result, report.DefaultRow(*result))
 	}
 	row, include, err := p.flow.ReportRow(context.Background(), s.index, result)
 	if err != nil || !include {
@@ -287,7 +287,7 @@ func (p *reporter) row(s *sheet, result report.Result) error {
 	} else {
 		s.lacking++
 	}
-	return s.rows.Add(result, row)
+	return s.rows.Add(*result, row)
 }
 
 // end puts a report that is whole in its place.

@@ -310,7 +310,7 @@ func (p *play) claim(u ledger.User, res report.Result, owners map[string]string)
 	if !changed && !asked && !slices.ContainsFunc(u.History, func(r journal.Record) bool { return r.Verb == "reset" }) {
 		p.t.Errorf("%v: %s is done, and nothing was changed", p.scenes, u.Key)
 	}
-	for name, value := range res.Passwords {
+	for name, value := range res.Values.Passwords() {
 		if value.Present() && !p.logsOn(u, name, value) {
 			p.t.Errorf("%v: %s is done, and the reported password of %s is not accepted", p.scenes, u.Key, name)
 		}

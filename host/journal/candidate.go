@@ -27,7 +27,7 @@ type Candidate struct {
 	// nothing later is unknown, and no verify found it not to work.
 	Current bool
 	Sealed  []byte
-	Record  Record // the intent, or of a reset the outcome
+	Record  *Record // the intent, or of a reset the outcome
 }
 
 // Candidates returns every value that was sealed for the user, newest intent
@@ -37,11 +37,32 @@ type Candidate struct {
 func (h *History) Candidates() []Candidate {
 	var list []Candidate
 	for _, a := range slices.Backward(h.attempts) {
-		if c := h.Credential(CredentialOf(a.Intent)); changes(a.Intent.Verb) && a.Intent.Kind != Answer {
-			list = append(list, c.candidate(a))
+		if changes(a.Intent.Verb) && a.Intent.Kind != Answer {
+			list = h.Credential(CredentialOf(a.Intent)).appendCandidate(list, a)
 		}
 	}
-	return slices.DeleteFunc(list, func(c Candidate) bool { return len(c.Sealed) == 0 })
+	return list
+}
+
+// Candidates returns every value that was sealed for the credential, newest
+// intent first.
+func (c *CredentialHistory) Candidates() []Candidate {
+	list := make([]Candidate, 0, len(c.Attempts))
+	for _, a := range slices.Backward(c.Attempts) {
+		if a.Intent.Kind != Answer {
+			list = c.appendCandidate(list, a)
+		}
+	}
+	return list
+}
+
+// appendCandidate appends an attempt's value, if there is one.
+func (c *CredentialHistory) appendCandidate(list []Candidate, a *Attempt) []Candidate {
+	v := c.candidate(a)
+	if len(v.Sealed) == 0 {
+		return list
+	}
+	return append(list, v)
 }
 
 // candidate is an attempt as one of the values of the credential.
@@ -51,7 +72,7 @@ func (c *CredentialHistory) candidate(a *Attempt) Candidate {
 		from = a.Outcome // of a reset the value is in it
 	}
 	v := Candidate{Backend: c.Backend, Account: c.Account, Cred: c.Kind, Step: a.Intent.Step, Try: a.Intent.Try, State: CandidateUnknown,
-		Form: "plain", Bridge: a.Intent.Detail.Bridge, Sealed: from.Sealed, Record: *from}
+		Form: "plain", Bridge: a.Intent.Detail.Bridge, Sealed: from.Sealed, Record: from}
 	if a.Intent.Detail.HashFormat != "" {
 		v.Form = a.Intent.Detail.HashFormat
 	}

@@ -110,9 +110,9 @@ func TestACandidateNamesItsCredentialItsPlaceAndItsValue(t *testing.T) {
 	log[4].Try, log[5].Try = 3, 3
 	got := Read(log).Candidates()
 	want := []Candidate{
-		{Backend: "a", Account: "ann", Cred: "mail", Step: 3, Try: 3, State: CandidateUnknown, Form: "plain", Bridge: true, Sealed: log[4].Sealed, Record: log[4]},
-		{Backend: "a", Account: "ann", Cred: "mail", Step: 2, State: CandidateApplied, Form: "ssha512", Sealed: log[2].Sealed, Record: log[2]},
-		{Backend: "a", Account: "ann", Cred: "mail", Step: 1, State: CandidateSuperseded, Form: "plain", Sealed: log[1].Sealed, Record: log[1]},
+		{Backend: "a", Account: "ann", Cred: "mail", Step: 3, Try: 3, State: CandidateUnknown, Form: "plain", Bridge: true, Sealed: log[4].Sealed, Record: &log[4]},
+		{Backend: "a", Account: "ann", Cred: "mail", Step: 2, State: CandidateApplied, Form: "ssha512", Sealed: log[2].Sealed, Record: &log[2]},
+		{Backend: "a", Account: "ann", Cred: "mail", Step: 1, State: CandidateSuperseded, Form: "plain", Sealed: log[1].Sealed, Record: &log[1]},
 	}
 	if !slices.EqualFunc(got, want, func(a, b Candidate) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -16,6 +16,8 @@ type CredentialHistory struct {
 
 	NotAccepted *Record // the last verify, where it found that the value in force does not work; nil: it did not
 	Unproven    bool    // the last verify got no verdict
+
+	first [1]*Attempt // room
 }
 
 // sum works the standing out anew.

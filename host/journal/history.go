@@ -20,6 +20,17 @@ type History struct {
 	finished *Record
 	asked    bool
 	Replay   Replay
+	room     room
+}
+
+// room is for what most users have: an attempt or two, on one credential.
+type room struct {
+	records     [6]*Record
+	attempts    [2]*Attempt
+	begun       [2]Attempt
+	credentials [1]*CredentialHistory
+	touched     [1]*CredentialHistory
+	credential  CredentialHistory
 }
 
 // few is how many of anything are found faster by looking at each.
@@ -28,6 +39,9 @@ const few = 8
 // Read returns the history of records. They must not be changed afterwards.
 func Read(records []Record) *History {
 	h := &History{}
+	if len(records) > len(h.room.records) {
+		h.records = make([]*Record, 0, len(records))
+	}
 	for i := range records {
 		h.Add(&records[i])
 	}
@@ -36,11 +50,14 @@ func Read(records []Record) *History {
 
 // Add takes the next record over.
 func (h *History) Add(r *Record) {
+	if h.records == nil {
+		h.records = h.room.records[:0]
+	}
 	h.records = append(h.records, r)
 	h.asked = h.asked || r.Verb != "" && r.Verb != Find
 	switch r.Kind {
 	case Intent:
-		h.begin(&Attempt{Intent: r})
+		h.begin(h.attempt(r, nil))
 	case Outcome:
 		h.conclude(r)
 	case Answer:
@@ -53,16 +70,35 @@ func (h *History) Add(r *Record) {
 	h.Replay.add(h, r)
 }
 
+// attempt makes the attempt that begins with the newest record.
+func (h *History) attempt(intent, outcome *Record) *Attempt {
+	if h.attempts == nil {
+		h.attempts = h.room.attempts[:0]
+	}
+	newest := len(h.records) - 1
+	made := Attempt{Intent: intent, Outcome: outcome, begun: newest, newest: newest}
+	if n := len(h.attempts); n < len(h.room.begun) {
+		h.room.begun[n] = made
+		return &h.room.begun[n]
+	}
+	return &made
+}
+
 // begin takes an attempt over.
 func (h *History) begin(a *Attempt) {
-	a.begun, a.newest = len(h.records)-1, len(h.records)-1
 	h.attempts = append(h.attempts, a)
 	if !changes(a.Intent.Verb) {
 		return
 	}
 	c := h.credential(CredentialOf(a.Intent))
 	if len(c.Attempts) == 0 {
+		if h.touched == nil {
+			h.touched = h.room.touched[:0]
+		}
 		h.touched = append(h.touched, c)
+	}
+	if c.Attempts == nil {
+		c.Attempts = c.first[:0]
 	}
 	c.Attempts = append(c.Attempts, a)
 	if !a.Refused() {
@@ -75,7 +111,7 @@ func (h *History) begin(a *Attempt) {
 func (h *History) conclude(r *Record) {
 	a := h.Attempt(r.Step, r.Try)
 	if a == nil { // an older rekey wrote none for a reset
-		h.begin(&Attempt{Intent: r, Outcome: r})
+		h.begin(h.attempt(r, r))
 		return
 	}
 	was := a.Refused()
@@ -97,12 +133,11 @@ func (h *History) conclude(r *Record) {
 
 // answer takes over what a read said, or the host itself.
 func (h *History) answer(r *Record) {
-	a := &Attempt{Intent: r, Outcome: r}
+	a := h.attempt(r, r)
 	if changes(r.Verb) {
 		h.begin(a)
 		return
 	}
-	a.begun, a.newest = len(h.records)-1, len(h.records)-1
 	h.attempts = append(h.attempts, a)
 	if r.Verb == Verify {
 		h.credential(CredentialOf(r)).verified(r)
@@ -119,7 +154,13 @@ func (h *History) credential(name Credential) *CredentialHistory {
 	if c := h.Credential(name); c != nil {
 		return c
 	}
-	c := &CredentialHistory{Credential: name}
+	c := &h.room.credential
+	if h.credentials == nil {
+		h.credentials = h.room.credentials[:0]
+	} else {
+		c = &CredentialHistory{}
+	}
+	c.Credential = name
 	h.credentials = append(h.credentials, c)
 	switch {
 	case h.byName != nil:

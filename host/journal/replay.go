@@ -38,6 +38,7 @@ type RecordedStep struct {
 	Identity string  // what the target takes the account's name for; see Detail.Identity
 
 	matched bool
+	first   [1]*Attempt // room
 }
 
 // Last returns the newest attempt; nil: there is none.
@@ -68,6 +69,42 @@ func (s *RecordedStep) kept() bool {
 	return s.Standing() >= StandsApplied
 }
 
+// tries are the numbers of the tries of each step that has one.
+type tries struct {
+	few    [2]struct{ ordinal, next int }
+	used   int
+	others map[int]int // by ordinal
+}
+
+// add notes that a try of a step has its number.
+func (t *tries) add(ordinal, try int) {
+	for i := range t.used {
+		if t.few[i].ordinal == ordinal {
+			t.few[i].next = max(t.few[i].next, try+1)
+			return
+		}
+	}
+	if t.used < len(t.few) {
+		t.few[t.used].ordinal, t.few[t.used].next = ordinal, max(0, try+1)
+		t.used++
+		return
+	}
+	if t.others == nil {
+		t.others = map[int]int{}
+	}
+	t.others[ordinal] = max(t.others[ordinal], try+1)
+}
+
+// next returns the number of the step's next try.
+func (t *tries) next(ordinal int) int {
+	for i := range t.used {
+		if t.few[i].ordinal == ordinal {
+			return t.few[i].next
+		}
+	}
+	return t.others[ordinal]
+}
+
 // Replay is what was recorded of a hook's steps, so that it finds them again
 // when it is run once more. A user who is put back begins another round.
 type Replay struct {
@@ -76,8 +113,12 @@ type Replay struct {
 
 	steps   []*RecordedStep // of this round, in any order
 	earlier []*RecordedStep // of earlier rounds, what stays
-	tries   map[int]int     // by ordinal, the next try over all rounds
+	tries   tries           // over all rounds
 	status  Status          // that the last round ended with
+
+	list [2]*RecordedStep // room
+	made [2]RecordedStep
+	used int // of made
 }
 
 // add takes the record that the history has just taken.
@@ -89,8 +130,11 @@ func (p *Replay) add(h *History, r *Record) {
 		p.next(p.status == Unresolved)
 	case Intent:
 		step := p.ofIntent(r)
+		if step.Attempts == nil {
+			step.Attempts = step.first[:0]
+		}
 		step.Attempts, step.Identity = append(step.Attempts, h.attempts[len(h.attempts)-1]), r.Detail.Identity
-		p.numbered(r.Step, r.Try)
+		p.tries.add(r.Step, r.Try)
 		p.Sent = true
 	case Answer:
 		if r.Code != sdk.Cancelled { // an older rekey recorded calls that were given up
@@ -99,16 +143,8 @@ func (p *Replay) add(h *History, r *Record) {
 	}
 }
 
-// numbered notes that a try of a step has its number.
-func (p *Replay) numbered(ordinal, try int) {
-	if p.tries == nil {
-		p.tries = map[int]int{}
-	}
-	p.tries[ordinal] = max(p.tries[ordinal], try+1)
-}
-
 // NextTry returns the number of the step's next try.
-func (p *Replay) NextTry(ordinal int) int { return p.tries[ordinal] }
+func (p *Replay) NextTry(ordinal int) int { return p.tries.next(ordinal) }
 
 // ofIntent returns the step that an intent belongs to: of an earlier round,
 // where its outcome was not known and this round tries to settle it.
@@ -129,9 +165,22 @@ func (p *Replay) step(ordinal int, call Call) *RecordedStep {
 	if s := p.now(ordinal); s != nil {
 		return s
 	}
-	s := &RecordedStep{Ordinal: ordinal, Call: call}
+	if p.steps == nil {
+		p.steps = p.list[:0]
+	}
+	s := p.another()
+	s.Ordinal, s.Call = ordinal, call
 	p.steps = append(p.steps, s)
 	return s
+}
+
+// another makes room for a step.
+func (p *Replay) another() *RecordedStep {
+	if p.used == len(p.made) {
+		return &RecordedStep{}
+	}
+	p.used++
+	return &p.made[p.used-1]
 }
 
 // now returns the step of this round at the ordinal; nil: there is none.

@@ -368,7 +368,7 @@ func TestValueIsAppliedWhenItsOwnOutcomeSaysSo(t *testing.T) {
 		{Kind: journal.Intent, Step: 1, Try: 0, At: at(1)}, {Kind: journal.Outcome, Step: 1, Try: 0, At: at(2)},
 		{Kind: journal.Outcome, Step: 1, Try: 1, At: at(3)}, {Kind: journal.Outcome, Step: 2, Try: 0, At: at(4)}, {Kind: journal.Answer, Step: 1, Try: 0, At: at(5)},
 	}
-	if got := appliedAt(history, journal.Candidate{Step: 1, Record: history[0]}); got != at(2) {
+	if got := appliedAt(history, journal.Candidate{Step: 1, Record: &history[0]}); got != at(2) {
 		t.Errorf("appliedAt() = %v, want the time of its outcome", got)
 	}
 }

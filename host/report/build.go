@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -42,7 +43,7 @@ func ViewOf(h ledger.Header) (View, error) {
 }
 
 // onBehalf returns who asked for the last thing that happened to a user.
-func (v View) onBehalf(u ledger.User) (requestor, sourceSystem string) {
+func (v *View) onBehalf(u *ledger.User) (requestor, sourceSystem string) {
 	requestor, sourceSystem = v.Requestor, v.SourceSystem
 	if len(u.History) == 0 {
 		return requestor, sourceSystem
@@ -59,9 +60,10 @@ func (v View) onBehalf(u ledger.User) (requestor, sourceSystem string) {
 // Build returns what a user came to, from its records in the order of the
 // ledger.
 func Build(v View, u ledger.User) (Result, error) {
+	past := journal.Read(u.History)
 	r := Result{Schema: v.Schema, Row: source.Row{Line: u.Line, Key: u.Key}, Status: u.Status, Wave: u.WaveName,
-		Code: u.Code, Message: u.Reason}
-	r.Requestor, r.SourceSystem = v.onBehalf(u)
+		Code: u.Code, Message: u.Reason, run: v.Run, user: u.Pos, past: past}
+	r.Requestor, r.SourceSystem = v.onBehalf(&u)
 	if v.Row != nil {
 		row, err := v.Row(u)
 		if err != nil {
@@ -69,16 +71,14 @@ func Build(v View, u ledger.User) (Result, error) {
 		}
 		r.Row = row
 	}
-	past := journal.Read(u.History)
 	r.finish(past.Finished())
 	for _, a := range past.Attempts() {
-		r.Steps = append(r.Steps, stepOf(v.Run, u.Pos, a))
 		r.Attempts += sent(a)
 	}
 	if v.Unseal == nil {
 		return r, nil
 	}
-	if err := r.values(v, u, past); err != nil {
+	if err := r.values(&v, u.Pos, past.Touched()); err != nil {
 		return r, fmt.Errorf("values of user %q: %w", u.Key, err)
 	}
 	return r, nil
@@ -93,26 +93,25 @@ func (r *Result) finish(f *journal.Record) {
 }
 
 // values opens what may be the present value of each credential.
-func (r *Result) values(v View, u ledger.User, past *journal.History) error {
-	r.Passwords, r.Candidates = map[string]secret.Value{}, map[string][]secret.Value{}
-	touched := past.Touched()
+func (r *Result) values(v *View, user int64, touched []*journal.CredentialHistory) error {
+	names := namesAmong(touched)
+	r.Values = make(Values, 0, len(v.Labels)+len(touched))
 	for _, label := range v.Labels {
-		if !slices.ContainsFunc(touched, func(c *journal.CredentialHistory) bool { return c.Backend == label }) {
-			r.Passwords[label], r.Candidates[label] = secret.Value{}, nil
+		if !names.has(label) {
+			r.Values = append(r.Values, Named{Name: label})
 		}
 	}
-	all := past.Candidates()
 	for _, c := range touched {
-		list, certain, err := v.open(u.Pos, c.Credential, all)
+		list, certain, err := v.open(user, c)
 		if err != nil {
 			return err
 		}
-		name := nameAmong(touched, c.Credential)
-		r.Passwords[name], r.Candidates[name] = certain, list
+		r.Values = append(r.Values, Named{names.of(c.Credential), certain, list})
 		if len(touched) == 1 && certain.Present() {
 			r.Password = &certain
 		}
 	}
+	slices.SortStableFunc(r.Values, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
 	return nil
 }
 
@@ -120,7 +119,7 @@ func (r *Result) values(v View, u ledger.User, past *journal.History) error {
 // first, and the one that certainly is, if there is one. Where a change is in
 // doubt and nothing else is known, what it was to replace may still be in
 // force.
-func (v View) open(user int64, of journal.Credential, all []journal.Candidate) (list []secret.Value, certain secret.Value, err error) {
+func (v *View) open(user int64, of *journal.CredentialHistory) (list []secret.Value, certain secret.Value, err error) {
 	var before *journal.Record // with the value that was there before anything was sent
 	add := func(role string, r *journal.Record, sealed []byte) secret.Value {
 		value, failure := v.Unseal(user, r.Step, r.Try, role, sealed)
@@ -131,21 +130,19 @@ func (v View) open(user int64, of journal.Credential, all []journal.Candidate) (
 		}
 		return value
 	}
+	all := of.Candidates()
 	for i := range all {
 		x := &all[i]
-		if (journal.Credential{Backend: x.Backend, Account: x.Account, Kind: x.Cred}) != of {
-			continue
-		}
 		switch x.State {
 		case journal.CandidateApplied:
-			value := add(journal.RoleValue, &x.Record, x.Sealed)
+			value := add(journal.RoleValue, x.Record, x.Sealed)
 			if x.Current {
 				certain = value
 			}
 			before = nil
 		case journal.CandidateUnknown:
-			add(journal.RoleValue, &x.Record, x.Sealed)
-			before = &x.Record
+			add(journal.RoleValue, x.Record, x.Sealed)
+			before = x.Record
 		case journal.CandidateSuperseded:
 			before = nil
 		}
@@ -156,16 +153,41 @@ func (v View) open(user int64, of journal.Credential, all []journal.Candidate) (
 	return list, certain, err
 }
 
-// nameAmong is a credential's entry in Passwords.
-func nameAmong(touched []*journal.CredentialHistory, c journal.Credential) string {
+// names are those of a user's credentials among the values of a result.
+type names struct {
+	labels map[string]bool             // nil: there is one credential
+	shared map[journal.Credential]bool // without the account: several have it
+	only   string                      // label of the one
+}
+
+func namesAmong(touched []*journal.CredentialHistory) names {
+	switch len(touched) {
+	case 0:
+		return names{}
+	case 1:
+		return names{only: touched[0].Backend}
+	}
+	n := names{labels: map[string]bool{}, shared: map[journal.Credential]bool{}}
+	for _, c := range touched {
+		n.labels[c.Backend] = true
+		place := journal.Credential{Backend: c.Backend, Kind: c.Kind}
+		_, again := n.shared[place]
+		n.shared[place] = again
+	}
+	return n
+}
+
+// has reports whether a credential is on the backend.
+func (n *names) has(label string) bool { return n.labels[label] || label == n.only && n.labels == nil }
+
+// of is the name of a credential.
+func (n *names) of(c journal.Credential) string {
 	name := c.Backend
 	if c.Kind != "" {
 		name += "/" + c.Kind
 	}
-	for _, other := range touched {
-		if other.Credential != c && other.Backend == c.Backend && other.Kind == c.Kind {
-			return name + ":" + c.Account
-		}
+	if n.shared[journal.Credential{Backend: c.Backend, Kind: c.Kind}] {
+		return name + ":" + c.Account
 	}
 	return name
 }

@@ -150,11 +150,11 @@ func TestAPasswordIsThereOnlyWhereItIsCertain(t *testing.T) {
 			if password != tt.password {
 				t.Errorf("password = %q, want %q", password, tt.password)
 			}
-			if diff := cmp.Diff(tt.passwords, reveal(r.Passwords)); diff != "" {
+			if diff := cmp.Diff(tt.passwords, reveal(r.Values.Passwords())); diff != "" {
 				t.Errorf("passwords (-want +got):\n%s", diff)
 			}
 			got := map[string]string{}
-			for name, list := range r.Candidates {
+			for name, list := range r.Values.Candidates() {
 				var values []string
 				for _, v := range list {
 					values = append(values, v.Reveal())
@@ -185,7 +185,7 @@ func TestAResetGivesTheValueThatItReturned(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(map[string]string{"cloud": tt.want, "pbx": "none"}, reveal(r.Passwords)); diff != "" {
+			if diff := cmp.Diff(map[string]string{"cloud": tt.want, "pbx": "none"}, reveal(r.Values.Passwords())); diff != "" {
 				t.Errorf("passwords (-want +got):\n%s", diff)
 			}
 		})
@@ -196,8 +196,8 @@ func TestWithoutUnsealThereAreNoValues(t *testing.T) {
 	v := view()
 	v.Unseal = nil
 	r, err := report.Build(v, ledger.User{History: new(log).intent(1, 0, "set", "", "one").outcome(1, 0, "set", "", sdk.Applied, "").records})
-	if err != nil || r.Passwords != nil || r.Password != nil {
-		t.Errorf("Build = %v, %v, %v, want no values", r.Passwords, r.Password, err)
+	if err != nil || r.Values != nil || r.Password != nil {
+		t.Errorf("Build = %v, %v, %v, want no values", r.Values, r.Password, err)
 	}
 }
 

@@ -16,6 +16,7 @@ type CSV struct {
 
 	out      *bufio.Writer
 	cols     columns
+	cells    []string
 	header   []string // written when there is no row
 	begun    bool
 	formulas []Formula
@@ -55,14 +56,17 @@ func (c *CSV) Add(r Result, row Row) error {
 			c.formulas = append(c.formulas, Formula{Column: name})
 		}
 	}
-	cells := make([]string, len(row))
+	c.cells = c.cells[:0]
+	defer func() { clear(c.cells) }() // they held secrets
 	for i, f := range row {
-		if cells[i], err = text(f.Value); err != nil {
+		cell, err := text(f.Value)
+		if err != nil {
 			return inCell(r.Row.Key, f.Name, err)
 		}
-		c.look(i, r.Row.Key, f.Value, cells[i])
+		c.look(i, r.Row.Key, f.Value, cell)
+		c.cells = append(c.cells, cell)
 	}
-	return c.line(cells)
+	return c.line(c.cells)
 }
 
 // look notes a value that a spreadsheet would run. Numbers are none.
@@ -96,7 +100,7 @@ func (c *CSV) line(cells []string) error {
 		if i > 0 {
 			_, _ = c.out.WriteString(delimiter)
 		}
-		if quoted(cell) || strings.Contains(cell, delimiter) || len(cells) == 1 && cell == "" { // a lone empty cell would be a blank line
+		if quoted(cell, delimiter) || len(cells) == 1 && cell == "" { // a lone empty cell would be a blank line
 			_ = c.out.WriteByte('"')
 			_, _ = c.out.WriteString(strings.ReplaceAll(cell, `"`, `""`))
 			_ = c.out.WriteByte('"')
@@ -109,12 +113,18 @@ func (c *CSV) line(cells []string) error {
 
 // quoted reports whether a cell needs quotes: beyond RFC 4180 also at spaces
 // around it, which some readers trim.
-func quoted(cell string) bool {
+func quoted(cell, delimiter string) bool {
 	if cell == "" {
 		return false
 	}
+	for i := range len(cell) {
+		switch cell[i] {
+		case ',', '"', '\r', '\n':
+			return true
+		}
+	}
 	edge := func(b byte) bool { return b == ' ' || b == '\t' }
-	return strings.ContainsAny(cell, ",\"\r\n") || edge(cell[0]) || edge(cell[len(cell)-1])
+	return edge(cell[0]) || edge(cell[len(cell)-1]) || delimiter != "," && strings.Contains(cell, delimiter)
 }
 
 // Formulas returns the columns with values that a spreadsheet would run.

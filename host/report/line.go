@@ -62,8 +62,8 @@ func LineOf(v View, u ledger.User) Line {
 // NewLine returns the line of a result, without a secret.
 func NewLine(r Result) Line {
 	l := Line{Key: r.Row.Key, Status: r.Status, Code: string(r.Code), Native: r.Native, Message: r.Message, Wave: r.Wave,
-		Attempts: r.Attempts, Requestor: r.Requestor, SourceSystem: r.SourceSystem, Steps: make([]LineStep, 0, len(r.Steps))}
-	for _, s := range r.Steps {
+		Attempts: r.Attempts, Requestor: r.Requestor, SourceSystem: r.SourceSystem, Steps: []LineStep{}}
+	for _, s := range r.Steps() {
 		l.Steps = append(l.Steps, lineStep(s))
 	}
 	return l
@@ -73,16 +73,13 @@ func NewLine(r Result) Line {
 func RevealedLine(r Result) Line {
 	l := NewLine(r)
 	l.Passwords, l.Candidates = map[string]*string{}, map[string][]string{}
-	for name, v := range r.Passwords {
-		l.Passwords[name] = nil
-		if v.Present() {
-			l.Passwords[name] = new(v.Reveal())
+	for _, x := range r.Values {
+		l.Passwords[x.Name], l.Candidates[x.Name] = nil, []string{}
+		if x.Certain.Present() {
+			l.Passwords[x.Name] = new(x.Certain.Reveal())
 		}
-	}
-	for name, list := range r.Candidates {
-		l.Candidates[name] = []string{}
-		for _, v := range list {
-			l.Candidates[name] = append(l.Candidates[name], v.Reveal())
+		for _, v := range x.Candidates {
+			l.Candidates[x.Name] = append(l.Candidates[x.Name], v.Reveal())
 		}
 	}
 	return l

@@ -25,24 +25,66 @@ type Result struct {
 	// Password is the present value of the user's only account and kind; nil if
 	// the user has several, or if it is not certain.
 	Password *secret.Value
-	// Passwords is the same by "label", or "label/kind" where the kind has a
-	// name, with an absent value where it is not certain. There is an entry for
-	// each account that a set, change or reset was about, and one for every
-	// backend of the run that is in no other; a script's look-up of any other
-	// name gives None. Two accounts of one backend and kind have entries
-	// "label:account" or "label/kind:account" instead.
-	Passwords map[string]secret.Value
-	// Candidates is every value that may be the present one, newest first, by
-	// the same names. A certain one is alone in its list.
-	Candidates map[string][]secret.Value
+	// Values is the same by name, and what else may be the present value.
+	Values Values
 
 	Attempts int       // how often an operation was sent, over all steps
 	At       time.Time // UTC, when the status was decided; zero: not yet
 
-	Steps []Step
-
 	Requestor    string
 	SourceSystem string
+
+	run  string
+	user int64
+	past *journal.History
+}
+
+// Steps returns every value of each journalled step, and the answers of reading
+// steps, in the order in which they were begun.
+func (r *Result) Steps() []Step {
+	if r.past == nil {
+		return nil
+	}
+	steps := make([]Step, 0, len(r.past.Attempts()))
+	for _, a := range r.past.Attempts() {
+		steps = append(steps, stepOf(r.run, r.user, a))
+	}
+	return steps
+}
+
+// Values has an entry for each account that a set, change or reset was about, and
+// one for every backend of the run that is in no other; a script's look-up of any
+// other name gives None.
+type Values []Named
+
+// Named is the value of one credential.
+type Named struct {
+	// Name is "label", or "label/kind" where the kind has a name. Two accounts of
+	// one backend and kind are "label:account" or "label/kind:account".
+	Name string
+	// Certain is the present value, absent where that is not certain.
+	Certain secret.Value
+	// Candidates is every value that may be the present one, newest first. A
+	// certain one is alone in its list.
+	Candidates []secret.Value
+}
+
+// Passwords returns the certain values by name.
+func (v Values) Passwords() map[string]secret.Value {
+	m := make(map[string]secret.Value, len(v))
+	for i := range v {
+		m[v[i].Name] = v[i].Certain
+	}
+	return m
+}
+
+// Candidates returns the candidates by name.
+func (v Values) Candidates() map[string][]secret.Value {
+	m := make(map[string][]secret.Value, len(v))
+	for i := range v {
+		m[v[i].Name] = v[i].Candidates
+	}
+	return m
 }
 
 // Step is one value of one journalled step, or one answer of a reading step.
@@ -93,13 +135,13 @@ func RevealedRow(r Result) Row {
 	if r.Password != nil {
 		password = *r.Password
 	}
-	return append(DefaultRow(r), Field{"password", password}, Field{"passwords", byName(r.Passwords)})
+	return append(DefaultRow(r), Field{"password", password}, Field{"passwords", byName(r.Values)})
 }
 
-func byName(values map[string]secret.Value) map[string]any {
+func byName(values Values) map[string]any {
 	m := make(map[string]any, len(values))
-	for name, v := range values {
-		m[name] = v
+	for i := range values {
+		m[values[i].Name] = values[i].Certain
 	}
 	return m
 }

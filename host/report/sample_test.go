@@ -52,7 +52,7 @@ func sampleResults() []report.Result {
 		return report.Result{Row: source.Row{Key: key}, Status: s, Code: code, Message: message, Wave: wave, Attempts: 1, At: at}
 	}
 	done := user("ann@acme.example", journal.Done, "", "", "canary")
-	done.Password, done.Passwords = &value, map[string]secret.Value{"cloud": value}
+	done.Password, done.Values = &value, report.Values{{Name: "cloud", Certain: value}}
 	return []report.Result{
 		done,
 		user("bob@acme.example", journal.Failed, sdk.AccountNotFound, `no entry has uid "bob"`, "all"),

@@ -134,6 +134,9 @@ type exporter struct {
 // goValue returns a value as nil, string, bool, int64, *big.Int, float64,
 // source.Day, secret.Value, []any or map[string]any.
 func goValue(value starlark.Value, forRow bool) (any, error) {
+	if s, ok := value.(starlark.String); ok && len(s) <= maxText { // by far the most
+		return string(s), nil
+	}
 	e := &exporter{left: maxValues, text: maxText, forRow: forRow}
 	return e.value(value, 0)
 }

@@ -180,9 +180,9 @@ func (f fuzzed) user(ctx context.Context, text string, w *Workflow, row source.R
 	}
 	password := secret.New(canary)
 	for i := range w.Reports {
-		r := report.Result{Row: row, Status: "done", Password: &password, Passwords: map[string]secret.Value{"memory": password}, Candidates: map[string][]secret.Value{"memory": {password}}}
+		r := report.Result{Row: row, Status: "done", Password: &password, Values: report.Values{{Name: "memory", Certain: password, Candidates: []secret.Value{password}}}}
 		r.Schema, _ = w.Users.Schema(ctx)
-		cells, _, err := w.ReportRow(ctx, i, r)
+		cells, _, err := w.ReportRow(ctx, i, &r)
 		if err != nil {
 			problem(text, err)
 		}

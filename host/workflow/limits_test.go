@@ -50,7 +50,7 @@ func TestStepsOfAHookAreLimited(t *testing.T) {
 		t.Errorf("rotate: %s\n%s", got, v.Fault.Backtrace)
 	}
 	w = limitedWorkflow(t, "def row(r):\n"+endless+"    return {}\nworkflow(users = users, backend = target, reports = [report.csv(\"a\", row = row)])", l, nil)
-	if _, _, err := w.ReportRow(ctx, 0, report.Result{Row: row}); err == nil || !strings.HasSuffix(err.Error(), `row("ann"), rows:1: row takes more than 1000 steps of the interpreter`) {
+	if _, _, err := w.ReportRow(ctx, 0, &report.Result{Row: row}); err == nil || !strings.HasSuffix(err.Error(), `row("ann"), rows:1: row takes more than 1000 steps of the interpreter`) {
 		t.Errorf("ReportRow = %v", err)
 	}
 }

@@ -53,7 +53,7 @@ func returned(value starlark.Value) (journal.Verdict, error) {
 }
 
 // rowOf is the row that a row function returns; nil: it leaves the user out.
-func rowOf(value starlark.Value, r report.Result, scriptSays func() bool) (report.Row, error) {
+func rowOf(value starlark.Value, r *report.Result, scriptSays func() bool) (report.Row, error) {
 	if value == starlark.None {
 		return nil, nil
 	}
@@ -71,7 +71,7 @@ func rowOf(value starlark.Value, r report.Result, scriptSays func() bool) (repor
 // written finds a secret that was put into a text, of which a report would tell
 // only that it is one. What a target said may have been scrubbed, and a script
 // may mean the word.
-func written(row report.Row, r report.Result, scriptSays func() bool) error {
+func written(row report.Row, r *report.Result, scriptSays func() bool) error {
 	for _, f := range row {
 		if holdsRedacted(f.Value) && !saysRedacted(r) && !scriptSays() {
 			return lang.Mistake(fmt.Sprintf("column %q would read %q: a secret was put into a text", f.Name, secret.Redacted), "give the secret itself to a column of its own")
@@ -98,19 +98,19 @@ func holdsRedacted(value any) bool {
 }
 
 // saysRedacted reports whether the word stands in what a user came to.
-func saysRedacted(r report.Result) bool {
+func saysRedacted(r *report.Result) bool {
 	return holdsRedacted(r.Message) || holdsRedacted(r.Native) || holdsRedacted(r.Wave) || holdsRedacted(r.Row.Key) || slices.ContainsFunc(r.Row.Cells, holdsRedacted)
 }
 
 // fieldsOf turns a dict into a row, in the dict's order.
 func fieldsOf(dict *starlark.Dict) (report.Row, error) {
 	row := make(report.Row, 0, dict.Len())
-	for _, item := range dict.Items() {
-		name, ok := starlark.AsString(item[0])
+	for key, value := range dict.Entries() {
+		name, ok := starlark.AsString(key)
 		if !ok {
-			return nil, lang.Mistake(fmt.Sprintf("a column is named by %s, want string", item[0].Type()), "")
+			return nil, lang.Mistake(fmt.Sprintf("a column is named by %s, want string", key.Type()), "")
 		}
-		v, err := goValue(item[1], true)
+		v, err := goValue(value, true)
 		if err != nil {
 			return nil, lang.Mistake(fmt.Sprintf("column %q: %s", name, err), "")
 		}

@@ -16,7 +16,7 @@ import (
 type rowValue struct {
 	table  *lang.Table
 	schema *schema
-	r      report.Result
+	r      *report.Result
 }
 
 var _ starlark.HasAttrs = (*rowValue)(nil)
@@ -62,19 +62,19 @@ func (r *rowValue) passwords(name string) (starlark.Value, error) {
 		}
 		return secretOrNone(*r.r.Password), nil
 	case "passwords":
-		m := &namedValues{what: "passwords", absent: starlark.None, names: sortedKeys(r.r.Passwords), values: map[string]starlark.Value{}}
-		for name, v := range r.r.Passwords {
-			m.values[name] = secretOrNone(v)
+		m := &namedValues{what: "passwords", absent: starlark.None, values: map[string]starlark.Value{}}
+		for _, x := range r.r.Values {
+			m.add(x.Name, secretOrNone(x.Certain))
 		}
 		return m, nil
 	case "candidates":
-		m := &namedValues{what: "candidates", absent: starlark.Tuple{}, names: sortedKeys(r.r.Candidates), values: map[string]starlark.Value{}}
-		for name, list := range r.r.Candidates {
-			all := make(starlark.Tuple, len(list))
-			for i, v := range list {
+		m := &namedValues{what: "candidates", absent: starlark.Tuple{}, values: map[string]starlark.Value{}}
+		for _, x := range r.r.Values {
+			all := make(starlark.Tuple, len(x.Candidates))
+			for i, v := range x.Candidates {
 				all[i] = secretOrNone(v)
 			}
-			m.values[name] = all
+			m.add(x.Name, all)
 		}
 		return m, nil
 	}
@@ -89,12 +89,17 @@ func secretOrNone(value secret.Value) starlark.Value {
 }
 
 // namedValues is r.passwords or r.candidates: by "label" or "label/kind", and
-// a name that is not there has the absent value.
+// a name that is not there has the absent value. The names are in order.
 type namedValues struct {
 	what   string
 	absent starlark.Value
 	names  []string
 	values map[string]starlark.Value
+}
+
+func (m *namedValues) add(name string, value starlark.Value) {
+	m.names = append(m.names, name)
+	m.values[name] = value
 }
 
 var (

@@ -18,13 +18,12 @@ import (
 
 // outcome is what ann came to: an applied password of one account, none
 // certain of another.
-func outcome(row source.Row) report.Result {
+func outcome(row source.Row) *report.Result {
 	p := secret.New("pw")
-	return report.Result{Row: row, Status: "partial", Code: "AccountNotFound", Native: "0x20", Message: "no such account", Wave: "canary",
-		Password:   &p,
-		Passwords:  map[string]secret.Value{"memory": p, "phones/sip": {}},
-		Candidates: map[string][]secret.Value{"memory": {p}, "phones/sip": {secret.New("new"), secret.New("old")}},
-		Attempts:   3, At: time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("", 3600))}
+	return &report.Result{Row: row, Status: "partial", Code: "AccountNotFound", Native: "0x20", Message: "no such account", Wave: "canary",
+		Password: &p,
+		Values:   report.Values{{Name: "memory", Certain: p, Candidates: []secret.Value{p}}, {Name: "phones/sip", Candidates: []secret.Value{secret.New("new"), secret.New("old")}}},
+		Attempts: 3, At: time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("", 3600))}
 }
 
 // shown tells a row in one line; secrets are in angle brackets.
@@ -115,7 +114,7 @@ workflow(users = users, backend = target, reports = reports)`, "u.csv", "login,t
 // TestReportRowsOfAnUncertainUser: what is not there is None.
 func TestReportRowsOfAnUncertainUser(t *testing.T) {
 	w := staff(t, `workflow(users = users, backend = target, reports = [report.summary(), report.json("r", row = lambda r: {"p": r.password, "at": r.at, "ps": r.passwords, "c": r.candidates["memory"], "code": r.code})])`)
-	r := report.Result{Row: rowsOf(t, w)[0], Status: "pending"}
+	r := &report.Result{Row: rowsOf(t, w)[0], Status: "pending"}
 	row, include, err := w.ReportRow(context.Background(), 1, r)
 	if want := "p=<nil> <nil> at=<nil> <nil> ps={} c=[] code=string "; shown(row) != want || !include || err != nil {
 		t.Errorf("row = %s, %v, %v, want %s", shown(row), include, err, want)

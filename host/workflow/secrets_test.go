@@ -189,7 +189,7 @@ func TestReportRowsHoldSecretsOnlyAsSecrets(t *testing.T) {
 			"u.csv", "login,temporary\nann,"+canary+"\n")
 		w := mustLoad(t, o)
 		password := secret.New(canary)
-		row, include, err := w.ReportRow(context.Background(), 0, report.Result{Row: rowsOf(t, w)[0], Status: "done", Password: &password})
+		row, include, err := w.ReportRow(context.Background(), 0, &report.Result{Row: rowsOf(t, w)[0], Status: "done", Password: &password})
 		if tt.wrong != "" {
 			var list *source.Problems
 			if !errors.As(err, &list) || !strings.Contains(err.Error(), tt.wrong) || leaks(err.Error()) != nil {

@@ -185,19 +185,19 @@ func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (v
 // ReportRow returns the row of a user in report i of Reports, by its row
 // function if it has one; false if that leaves the user out. An error of the
 // function is a *source.Problems. It is safe for concurrent use.
-func (w *Workflow) ReportRow(ctx context.Context, i int, r report.Result) (row report.Row, include bool, err error) {
+func (w *Workflow) ReportRow(ctx context.Context, i int, r *report.Result) (row report.Row, include bool, err error) {
 	return w.reportRow(ctx, i, r, false)
 }
 
 // TryReportRow is ReportRow of a made-up result: nothing is printed.
-func (w *Workflow) TryReportRow(ctx context.Context, i int, r report.Result) (row report.Row, include bool, err error) {
+func (w *Workflow) TryReportRow(ctx context.Context, i int, r *report.Result) (row report.Row, include bool, err error) {
 	return w.reportRow(ctx, i, r, true)
 }
 
-func (w *Workflow) reportRow(ctx context.Context, i int, r report.Result, mute bool) (row report.Row, include bool, err error) {
+func (w *Workflow) reportRow(ctx context.Context, i int, r *report.Result, mute bool) (row report.Row, include bool, err error) {
 	h := w.hooks.reports[i].row
 	if h == nil {
-		return report.DefaultRow(r), true, nil
+		return report.DefaultRow(*r), true, nil
 	}
 	s := w.in.schema.Load()
 	if s == nil {
