@@ -26,6 +26,8 @@ const (
 	CrashWaveEnded       = "engine/wave-ended"       // every user of a wave has ended
 	CrashHolding         = "engine/holding"          // a hold is about to be recorded
 	CrashStopping        = "engine/stopping"         // a stop is about to be recorded
+	CrashBatchTried      = "engine/batch-tried"      // the hooks of a batch were tried, nothing is sealed
+	CrashBatchLeft       = "engine/batch-left"       // a user leaves a batch with an answer that is not recorded
 )
 
 // CrashPoints returns the names of all crash points of an Apply.
@@ -33,7 +35,7 @@ func CrashPoints() []string {
 	return []string{CrashIntentMade, CrashGroupTaken, CrashGroupDurable, CrashFramePicked, CrashFrameSent, CrashAnswered,
 		CrashOutcomeMade, CrashSettling, CrashEvidenceAsked, CrashEvidenceGot, CrashRecovering, CrashBridgeSet,
 		CrashValueReplaced, CrashReverting, CrashResetBegun, CrashResetAnswered, CrashReadAnswered, CrashStatusMade,
-		CrashBatchDispatched, CrashWaveEnded, CrashHolding, CrashStopping}
+		CrashBatchDispatched, CrashWaveEnded, CrashHolding, CrashStopping, CrashBatchTried, CrashBatchLeft}
 }
 
 // crash is what is called at each crash point; nil outside tests.

@@ -82,6 +82,10 @@ type Job struct {
 	// Panicked is called by the goroutine of a user that panics, with the stack,
 	// and should not return; nil: the panic goes on.
 	Panicked func(user string, reason any, stack []byte)
+
+	// Batch is the most users that are carried together; 0: the default, 1: each
+	// user goes by itself.
+	Batch int
 }
 
 // Ending is how Apply ended when it did what it could.
@@ -113,6 +117,8 @@ type crew struct {
 	hard, soft context.Context // soft ends when the run stops, hard when it is cancelled
 	softEnd    context.CancelCauseFunc
 
+	batcher *batcher
+
 	mu       sync.Mutex
 	ending   Ending
 	fatal    error
@@ -128,7 +134,9 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 		return Ending{}, err
 	}
 	stopProbes := c.start()
+	c.batcher = newBatcher(c, c.batchLimit())
 	err := c.waves()
+	c.batcher.close()
 	if c.hard.Err() != nil {
 		c.interrupt() // what watches the context may be slower than a run that ends by it
 	}
@@ -234,13 +242,13 @@ func (c *crew) enter(i int, rule journal.WaveRule) {
 			bound = max(bound, b.Concurrency)
 		}
 	}
-	c.gate.bound(bound)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wavering = threshold{rule: rule, limit: limit}
 	if c.Failed != nil {
 		c.wavering.failed = c.Failed[i]
 	}
+	c.gate.bound(bound, limit-c.wavering.failed)
 	if c.Waived != nil {
 		c.wavering.waived = c.Waived[i]
 	}
@@ -270,7 +278,21 @@ func (c *crew) wave(i int, rule journal.WaveRule) error {
 func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 	slots := make(chan struct{}, window)
 	var users sync.WaitGroup
+	defer c.batcher.users.Wait()
 	defer users.Wait()
+	alone := func(u ledger.User) bool {
+		select {
+		case slots <- struct{}{}:
+		case <-c.soft.Done():
+			return false
+		}
+		users.Go(func() {
+			defer c.guard(u.Key)
+			c.serve(u)
+			<-slots
+		})
+		return true
+	}
 	for left := rule.Size; ; {
 		want := page
 		if rule.Size > 0 {
@@ -282,17 +304,13 @@ func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 		}
 		c.pools.wants.come(len(list))
 		for _, u := range list {
-			select {
-			case slots <- struct{}{}:
-			case <-c.soft.Done():
+			if !c.dispatch(u, alone) {
 				return after, nil
 			}
 			after = u.Pos
-			users.Go(func() {
-				defer c.guard(u.Key)
-				c.serve(u)
-				<-slots
-			})
+		}
+		if !c.dispatchRest(alone) {
+			return after, nil
 		}
 		left -= len(list)
 		if len(list) < want || left == 0 {
@@ -300,6 +318,40 @@ func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 			return after, nil
 		}
 	}
+}
+
+// dispatch hands a user to a batch, or has it served alone. It reports false
+// when the run stops.
+func (c *crew) dispatch(u ledger.User, alone func(ledger.User) bool) bool {
+	if !c.batcher.takes(u) {
+		return alone(u)
+	}
+	rest, ok := c.batcher.put(u)
+	return ok && each(rest, alone)
+}
+
+// dispatchRest is dispatch of those who wait for others.
+func (c *crew) dispatchRest(alone func(ledger.User) bool) bool {
+	rest, ok := c.batcher.flush()
+	return ok && each(rest, alone)
+}
+
+// each reports whether f is true of each user, and asks no further.
+func each(users []ledger.User, f func(ledger.User) bool) bool {
+	for _, u := range users {
+		if !f(u) {
+			return false
+		}
+	}
+	return true
+}
+
+// batchLimit is the most users of a batch.
+func (c *crew) batchLimit() int {
+	if c.Batch > 0 {
+		return c.Batch
+	}
+	return batchLimit
 }
 
 // moreAfter reports whether the run has open users beyond the position.
@@ -357,6 +409,23 @@ func (c *crew) serve(u ledger.User) {
 	if s.settleReverts() != nil {
 		return
 	}
+	c.finish(s, c.Hooks.Rotate(c.hard, row, s))
+}
+
+// serveOn is serve of a user who has left a batch: what that did is of this
+// process.
+func (c *crew) serveOn(x leaver) {
+	row, err := c.Row(x.user)
+	if err != nil {
+		_ = c.broken(fmt.Errorf("row of user %q: %w", x.user.Key, err))
+		return
+	}
+	x.user.History = x.records
+	s := c.stepsOf(x.user, row)
+	s.before, s.attempts, s.handed, s.unmade, s.unsure = 0, x.tries, x.handed, x.unmade, x.unsure
+	s.ticket.outside = true
+	s.ticket.admitted.Store(x.sent)
+	defer func() { c.pools.wants.leave(s.taken) }()
 	c.finish(s, c.Hooks.Rotate(c.hard, row, s))
 }
 
@@ -430,6 +499,7 @@ func (c *crew) count(s *Steps, rec journal.Record) bool {
 		return false
 	}
 	over := c.wavering.add(rec.Detail.Status, rec.Code)
+	c.gate.spare(c.wavering.limit - c.wavering.failed)
 	if over != "" {
 		c.softEnd(errStopped) // under the lock: nobody else may count in between
 	}

@@ -475,8 +475,11 @@ func TestAResetReturnsWhatTheBackendPicked(t *testing.T) {
 	x := newTarget(t, b)
 	hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
 		r, err := s.Do(ctx, journal.Step{Verb: journal.Reset, Backend: "a", Account: row.Key})
-		if err != nil || r.Value.Secret().Reveal() != "picked" {
-			t.Errorf("reset: %v", err)
+		if bad := must(r, err); bad != nil {
+			return *bad
+		}
+		if r.Value.Secret().Reveal() != "picked" {
+			t.Error("the reset returned another value")
 		}
 		return journal.Verdict{}
 	})

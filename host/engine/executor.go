@@ -47,6 +47,11 @@ func (x *executor) apply(ctx context.Context) (journal.Result, error) {
 			return x.answer(x.step, sdk.Refused, refusal, journal.Detail{}), nil
 		}
 	}
+	if x.handed != nil && x.handed.is(journal.OperationID(x.crew.id, x.user.Pos, x.recorded.Ordinal, 0)) {
+		if err := x.takeUp(ctx); err != nil {
+			return journal.Result{}, err
+		}
+	}
 	for replaced := x.replaced(); ; {
 		next := x.next(replaced)
 		if next == moveEnd {
@@ -59,6 +64,12 @@ func (x *executor) apply(ctx context.Context) (journal.Result, error) {
 			return journal.Result{}, err
 		}
 	}
+}
+
+// takeUp goes on from what came of an operation that a batch sent.
+func (x *executor) takeUp(ctx context.Context) error {
+	x.handled = true
+	return x.deliver(ctx, delivery{attempt: x.recorded.Last(), op: x.operation(wanted(x.step))})
 }
 
 // move is what follows from where a step stands.
@@ -137,18 +148,29 @@ func (x *executor) refuse(ctx context.Context) *sdk.Error {
 	if x.unresolved(x.step.Value.Secret()) {
 		return sdk.Errorf(sdk.Conflict, "an earlier value of this account is not settled")
 	}
-	if x.step.HashFormat != "" {
+	found := x.crew.violations(ctx, x.step, x.lane)
+	if len(found) == 0 {
 		return nil
 	}
-	policy, err := x.crew.policies.of(ctx, x.lane.backend, x.step.Kind)
+	return &sdk.Error{Code: sdk.PolicyViolation, Message: "checked before sending: " + rulesOf(found), Violations: found}
+}
+
+// broken are the rules of a policy that the step's value breaks.
+func broken(policy sdk.Policy, step journal.Step) []sdk.Violation {
+	return password.Check(policy, step.Value.Secret(), []string{step.Account})
+}
+
+// violations are the rules of the backend that the step's value breaks, as far
+// as they are known: the backend says the others itself.
+func (c *crew) violations(ctx context.Context, step journal.Step, l *lane) []sdk.Violation {
+	if step.HashFormat != "" {
+		return nil
+	}
+	policy, err := c.policies.of(ctx, l.backend, step.Kind)
 	if err != nil {
-		return nil // the backend will say so itself
-	}
-	broken := password.Check(policy, x.step.Value.Secret(), []string{x.step.Account})
-	if len(broken) == 0 {
 		return nil
 	}
-	return &sdk.Error{Code: sdk.PolicyViolation, Message: "checked before sending: " + rulesOf(broken), Violations: broken}
+	return broken(policy, step)
 }
 
 func rulesOf(broken []sdk.Violation) string {

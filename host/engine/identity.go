@@ -176,7 +176,7 @@ func (s *Steps) resolve(step journal.Step, l *lane) (sdk.Identity, *sdk.Error, e
 		if err := s.crew.admit(s, l); err != nil {
 			return sdk.Identity{}, nil, err
 		}
-		who, err := l.names.of(step.Account)
+		who, err := s.ask(step, l)
 		if s.crew.hard.Err() != nil {
 			return sdk.Identity{}, nil, cancelled()
 		}
@@ -209,6 +209,23 @@ func (s *Steps) resolve(step journal.Step, l *lane) (sdk.Identity, *sdk.Error, e
 			return sdk.Identity{}, nil, cancelled()
 		}
 	}
+}
+
+// named is what a backend says that a name means.
+type named struct {
+	label, name string
+	who         sdk.Identity
+	err         error
+}
+
+// ask asks for the account behind a step's name, or takes over what a batch was
+// told, once.
+func (s *Steps) ask(step journal.Step, l *lane) (sdk.Identity, error) {
+	if told := s.unsure; told != nil && told.label == step.Backend && told.name == step.Account {
+		s.unsure = nil
+		return told.who, told.err
+	}
+	return l.names.of(step.Account)
 }
 
 // passing reports whether a question that failed with the code may be asked

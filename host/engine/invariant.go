@@ -15,7 +15,7 @@ func durable(frame []*parcel) []*parcel {
 	kept := frame[:0]
 	for _, p := range frame {
 		if !p.durable {
-			p.answer <- reply{err: fmt.Errorf("%w: %s of %s would be sent before its value is in the ledger", ErrInvariant, p.op.Verb, p.op.Account)}
+			p.end(reply{err: fmt.Errorf("%w: %s of %s would be sent before its value is in the ledger", ErrInvariant, p.op.Verb, p.op.Account)})
 			continue
 		}
 		kept = append(kept, p)

@@ -28,7 +28,9 @@ var errUnderWay = errors.New("under way when the run was cancelled")
 type parcel struct {
 	op     sdk.Operation
 	user   *ticket
-	answer chan reply // of capacity 1
+	lane   *lane
+	answer chan reply // of capacity 1; nil: of a user of a batch
+	member *member    // the user of a batch
 
 	durable bool // its intent is on the disk
 	through bool // it goes through an open circuit
@@ -41,6 +43,26 @@ type parcel struct {
 type reply struct {
 	receipt sdk.Receipt
 	err     error
+}
+
+// end tells the parcel's user what came of it. It is called once and does not
+// block.
+func (p *parcel) end(r reply) {
+	if p.member != nil {
+		p.member.answered(r)
+		return
+	}
+	p.answer <- r
+}
+
+// written sends the operation whose intent is durable, or cannot be.
+func (p *parcel) written(err error) {
+	if err != nil {
+		p.end(reply{err: err})
+		return
+	}
+	p.durable = true
+	p.lane.push(p)
 }
 
 // lane is the way to one instance: the queue of durable operations, the credit
@@ -155,7 +177,7 @@ func (l *lane) run() {
 	for {
 		frame, dropped, ok := l.next(l.allowed())
 		for _, p := range dropped {
-			p.answer <- reply{err: errNotSent}
+			p.end(reply{err: errNotSent})
 		}
 		if len(frame) > 0 {
 			l.submit(frame)
@@ -197,14 +219,17 @@ func (l *lane) pick(n int) []*parcel {
 	}
 	var frame []*parcel
 	rest := l.queue[:0]
-	for _, p := range l.queue {
-		if len(frame) < n && l.mayEnter(p) && (!open || p.through || l.circuit.passes()) && (p.looks || l.gate.admit(p.user)) {
+	looked := 0
+	for ; looked < len(l.queue) && len(frame) < n; looked++ {
+		p := l.queue[looked]
+		if l.mayEnter(p) && (!open || p.through || l.circuit.passes()) && (p.looks || l.gate.admit(p.user)) {
 			p.sent = true
 			frame = append(frame, p)
 		} else {
 			rest = append(rest, p)
 		}
 	}
+	rest = append(rest, l.queue[looked:]...)
 	clear(l.queue[len(rest):])
 	l.queue = rest
 	l.took(len(frame))
@@ -275,7 +300,7 @@ func (l *lane) submit(frame []*parcel) {
 		l.inFlight--
 		l.mu.Unlock()
 		l.cond.Signal() // also where the answer closed the circuit
-		frame[n].answer <- reply{receipt: r}
+		frame[n].end(reply{receipt: r})
 	})
 	l.writer.crash.at(CrashFrameSent)
 }
@@ -286,7 +311,7 @@ func (l *lane) keep(frame []*parcel, err error) {
 	l.inFlight -= len(frame)
 	l.mu.Unlock()
 	for _, p := range frame {
-		p.answer <- reply{err: err}
+		p.end(reply{err: err})
 	}
 }
 

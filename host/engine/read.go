@@ -118,12 +118,7 @@ func (s *Steps) verifyInStream(step journal.Step, l *lane) (sdk.Verdict, error, 
 	if err := s.crew.admit(s, l); err != nil {
 		return sdk.CannotTell, nil, err
 	}
-	p := &parcel{user: &s.ticket, answer: make(chan reply, 1), durable: true, looks: true, through: s.through,
-		op: sdk.Operation{Verb: sdk.Verify, Account: step.Account, Kind: step.Kind, Value: step.Value.Secret(), Attempt: 1,
-			ID: journal.OperationID(s.crew.id, s.user.Pos, s.n, 0), Requestor: s.crew.requestor, SourceSystem: s.crew.sourceSystem}}
-	s.through = false
-	l.push(p)
-	got := s.await(l, p)
+	got := s.askInStream(l, s.crew.question(step, place{s.user.Pos, s.n, 0}))
 	switch r := got.receipt; {
 	case got.err != nil:
 		return sdk.CannotTell, nil, got.err
@@ -132,6 +127,22 @@ func (s *Steps) verifyInStream(step journal.Step, l *lane) (sdk.Verdict, error, 
 	default:
 		return r.Verdict, nil, nil
 	}
+}
+
+func (s *Steps) askInStream(l *lane, op sdk.Operation) reply {
+	if got, ok := s.handed.take(op.ID); ok {
+		return s.weighed(got)
+	}
+	p := &parcel{op: op, user: &s.ticket, lane: l, answer: make(chan reply, 1), durable: true, looks: true, through: s.through}
+	s.through = false
+	l.push(p)
+	return s.await(l, p)
+}
+
+// question is the operation of a verify.
+func (c *crew) question(step journal.Step, at place) sdk.Operation {
+	return sdk.Operation{Verb: sdk.Verify, Account: step.Account, Kind: step.Kind, Value: step.Value.Secret(), Attempt: 1,
+		ID: journal.OperationID(c.id, at.user, at.step, at.try), Requestor: c.requestor, SourceSystem: c.sourceSystem}
 }
 
 func (s *Steps) find(ctx context.Context, step journal.Step, l *lane) (sdk.Outcome, journal.Detail, error) {

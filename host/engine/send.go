@@ -27,12 +27,17 @@ func verbOf(step journal.Step) sdk.Verb {
 }
 
 func (x *executor) sendNew(ctx context.Context) error {
-	what := sending{verb: verbOf(x.step), value: x.step.Value.Secret(), origin: x.step.Value.Origin, mustChange: x.step.MustChange}
-	if x.step.Verb == journal.Change {
-		what.old = x.step.Old.Secret()
-	}
 	x.handled = true
-	return x.send(ctx, what)
+	return x.send(ctx, wanted(x.step))
+}
+
+// wanted is what a step asks to send.
+func wanted(step journal.Step) sending {
+	what := sending{verb: verbOf(step), value: step.Value.Secret(), origin: step.Value.Origin, mustChange: step.MustChange}
+	if step.Verb == journal.Change {
+		what.old = step.Old.Secret()
+	}
+	return what
 }
 
 // send records an intent, sends it when it is durable, and follows it to its
@@ -53,38 +58,64 @@ func (x *executor) send(ctx context.Context, what sending) error {
 
 // begin makes the record of a value that is about to be sent.
 func (x *executor) begin(what sending) *journal.Attempt {
-	r := x.step.Record(journal.Intent, x.user.Pos, x.recorded.Ordinal)
-	r.Try, r.Origin = x.history.Replay.NextTry(r.Step), what.origin
-	r.Sealed = x.crew.vault.Seal(r.User, r.Step, r.Try, journal.RoleValue, what.value)
-	if what.old.Present() {
-		r.SealedOld = x.crew.vault.Seal(r.User, r.Step, r.Try, journal.RoleOld, what.old)
-	}
-	r.Detail = journal.Detail{Bridge: what.bridge, HashFormat: x.step.HashFormat, MustChange: what.mustChange, Identity: x.identity}
-	if what.verb != verbOf(x.step) {
-		r.Detail.Op = string(what.verb)
-	}
+	r := x.crew.intent(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)), what)
+	r.Detail.Identity = x.identity
 	x.history.Add(&r)
 	return x.history.Attempt(r.Step, r.Try)
 }
 
 // operation is what is sent of the step's newest try.
 func (x *executor) operation(what sending) sdk.Operation {
+	return x.crew.operation(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)-1), what)
+}
+
+// place is where the executor's step stands.
+func (x *executor) place(try int) place { return place{x.user.Pos, x.recorded.Ordinal, try} }
+
+// place is where a value stands in a run: whose it is, at which step, and which
+// value of that.
+type place struct {
+	user      int64
+	step, try int
+}
+
+// intent is the record of a value that is about to be sent.
+func (c *crew) intent(step journal.Step, at place, what sending) journal.Record {
+	r := step.Record(journal.Intent, at.user, at.step)
+	r.Try, r.Origin = at.try, what.origin
+	r.Sealed = c.vault.Seal(at.user, at.step, at.try, journal.RoleValue, what.value)
+	if what.old.Present() {
+		r.SealedOld = c.vault.Seal(at.user, at.step, at.try, journal.RoleOld, what.old)
+	}
+	r.Detail = journal.Detail{Bridge: what.bridge, HashFormat: step.HashFormat, MustChange: what.mustChange}
+	if what.verb != verbOf(step) {
+		r.Detail.Op = string(what.verb)
+	}
+	return r
+}
+
+// operation is what is sent of a value.
+func (c *crew) operation(step journal.Step, at place, what sending) sdk.Operation {
 	attempt := 1
 	if what.again {
 		attempt = 2
 	}
 	return sdk.Operation{
-		ID:   journal.OperationID(x.crew.id, x.user.Pos, x.recorded.Ordinal, x.history.Replay.NextTry(x.recorded.Ordinal)-1),
-		Verb: what.verb, Account: x.step.Account, Kind: x.step.Kind, Value: what.value, Old: what.old,
-		HashFormat: x.step.HashFormat, MustChange: what.mustChange, Options: x.step.Options,
-		Requestor: x.crew.requestor, SourceSystem: x.crew.sourceSystem, Attempt: attempt,
+		ID:   journal.OperationID(c.id, at.user, at.step, at.try),
+		Verb: what.verb, Account: step.Account, Kind: step.Kind, Value: what.value, Old: what.old,
+		HashFormat: step.HashFormat, MustChange: what.mustChange, Options: step.Options,
+		Requestor: c.requestor, SourceSystem: c.sourceSystem, Attempt: attempt,
 	}
 }
 
 // exchange sends an operation once. With an intent, the record is made durable
 // first.
 func (s *Steps) exchange(l *lane, op sdk.Operation, intent *journal.Record) reply {
-	p := &parcel{op: op, user: &s.ticket, answer: make(chan reply, 1), through: s.through}
+	if got, ok := s.handed.take(op.ID); ok {
+		s.attempts++
+		return s.weighed(got)
+	}
+	p := &parcel{op: op, user: &s.ticket, lane: l, answer: make(chan reply, 1), through: s.through}
 	s.through = false
 	s.attempts++
 	if intent == nil {
@@ -94,14 +125,7 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *journal.Record) repl
 	}
 	rec := *intent
 	s.crew.crash.at(CrashIntentMade)
-	s.crew.writer.add(entry{rec: &rec, lane: l, pressing: s.crew.gate.pressing(&s.ticket), then: func(err error) {
-		if err != nil {
-			p.answer <- reply{err: err}
-			return
-		}
-		p.durable = true
-		l.push(p)
-	}})
+	s.crew.writer.add(entry{rec: &rec, lane: l, pressing: s.crew.gate.pressing(&s.ticket), then: p})
 	return s.await(l, p)
 }
 
@@ -274,7 +298,7 @@ func (x *executor) unsent(d delivery, err error) error {
 		return x.crew.broken(err)
 	}
 	d.lost = loss{}
-	if err := x.conclude(d, sdk.Refuse(sdk.Errorf(sdk.Cancelled, "the run stopped before it was sent"))); err != nil {
+	if err := x.conclude(d, notSent()); err != nil {
 		return err
 	}
 	return cancelled()
@@ -283,16 +307,10 @@ func (x *executor) unsent(d delivery, err error) error {
 // conclude records an attempt's outcome, and until when a request of it that
 // was lost may still arrive.
 func (x *executor) conclude(d delivery, r sdk.Receipt) error {
-	o := *d.attempt.Intent
-	o.Kind, o.Index, o.Sealed, o.SealedOld = journal.Outcome, 0, nil, nil
-	o.Outcome = r.Outcome
-	o.Detail = journal.Detail{Op: o.Detail.Op, Bridge: o.Detail.Bridge, Attempt: d.op.Attempt, Ref: r.Ref, Stamp: r.Stamp, Contradicted: d.contradicted}
-	o.Blame(r.Err)
+	o := outcomeOf(d.attempt.Intent, d.op.Attempt, r)
+	o.Detail.Contradicted = d.contradicted
 	if r.Outcome != sdk.Refused {
 		x.mayCome(d.attempt, &o, d.lost)
-	}
-	if r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied {
-		o.Code = ""
 	}
 	x.crew.crash.at(CrashOutcomeMade)
 	x.record(&o)
@@ -301,4 +319,23 @@ func (x *executor) conclude(d delivery, r sdk.Receipt) error {
 		return cancelled()
 	}
 	return nil
+}
+
+// outcomeOf is the record of what became of an intent at its last attempt.
+func outcomeOf(intent *journal.Record, attempt int, r sdk.Receipt) journal.Record {
+	o := *intent
+	o.Kind, o.Index, o.At, o.Sealed, o.SealedOld = journal.Outcome, 0, time.Time{}, nil, nil
+	o.Outcome = r.Outcome
+	o.Detail = journal.Detail{Op: intent.Detail.Op, Bridge: intent.Detail.Bridge, Attempt: attempt, Ref: r.Ref, Stamp: r.Stamp}
+	o.Blame(r.Err)
+	if r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied {
+		o.Code = ""
+	}
+	return o
+}
+
+// notSent is what an operation came to that never left: the target certainly
+// has what it had.
+func notSent() sdk.Receipt {
+	return sdk.Refuse(sdk.Errorf(sdk.Cancelled, "the run stopped before it was sent"))
 }

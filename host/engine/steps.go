@@ -36,15 +36,27 @@ type Steps struct {
 	changedBy []journal.Step      // simulated steps that would change something
 	quiet     bool                // simulated once more, for the host alone
 	kept      map[string][]string // labels that could not be set back, by why
+
+	trial  *trial  // takes the steps down without taking them; nil: they are taken
+	handed *handed // what came of an operation that a batch sent; nil: nothing
+	unmade error   // why a batch could not make a value; nil: it did not try
+	unsure *named  // what a batch was told of a name; nil: nothing
 }
 
-// Started reports whether something of the user is applied or may be: it has
-// to go on by the script that it began with.
-func (s *Steps) Started() bool { return s.changed() }
+// Started reports whether an earlier process applied something of the user, or
+// may have: it has to go on by the script that it began with.
+func (s *Steps) Started() bool { return s.before > 0 && s.changed() }
 
 // Quiet reports whether the call is for the host alone: what it prints is
 // dropped.
-func (s *Steps) Quiet() bool { return s.quiet }
+func (s *Steps) Quiet() bool { return s.quiet || s.trial != nil }
+
+// Printed notes that a quiet call would have printed something.
+func (s *Steps) Printed() {
+	if s.trial != nil {
+		s.trial.fails()
+	}
+}
 
 // Do takes one step and returns after the host has tried to settle it.
 func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, error) {
@@ -52,6 +64,9 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 	l, err := s.admissible(step)
 	if err != nil {
 		return journal.Result{}, err
+	}
+	if s.trial != nil {
+		return s.trial.step(ctx, step, l)
 	}
 	if s.simulated {
 		if traits, _ := journal.TraitsOf(step.Verb); traits.Changes {

@@ -24,8 +24,11 @@ func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, e
 	if f := s.crew.ofKind(g); f != nil {
 		return nil, f
 	}
+	if s.trial != nil {
+		return s.trial.generate(ctx, g)
+	}
 	v := &journal.Value{Origin: s.n}
-	g.taken = &s.taken
+	g.taken, g.failed = &s.taken, &s.unmade
 	v.Another = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
 	if err := s.history.Replay.NoStepAt(s.n, "generate"); err != nil {
 		return nil, diverged(err)
@@ -129,6 +132,11 @@ func (c *crew) attempts() int {
 }
 
 func (c *crew) mintOnce(ctx context.Context, g GenerateStep, names []string) (secret.Value, error) {
+	if g.failed != nil && *g.failed != nil {
+		err := *g.failed
+		*g.failed = nil
+		return secret.Value{}, err
+	}
 	if g.Generator != "" {
 		return c.suggested(ctx, g)
 	}
@@ -394,6 +402,13 @@ func (w *wants) leave(taken []poolKey) {
 	for _, key := range taken {
 		w.taken[key]--
 	}
+}
+
+// ended is leave of users who have taken nothing.
+func (w *wants) ended(users int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.users -= users
 }
 
 // left is how many values to ask for, at least one.

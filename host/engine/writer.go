@@ -26,10 +26,19 @@ const (
 // entry is one record on its way to the ledger.
 type entry struct {
 	rec      *journal.Record
-	lane     *lane       // whose operation waits for it; nil: nobody's
-	pressing bool        // its user is inside a bounded gate, and others wait for that place
-	then     func(error) // called once it is durable, or cannot be; must not block
+	lane     *lane  // whose operation waits for it; nil: nobody's
+	pressing bool   // its user is inside a bounded gate, and others wait for that place
+	then     waiter // told once it is durable, or cannot be; nil: nobody waits
 }
+
+// waiter is told that a record is durable, or why it cannot be. It must not
+// block.
+type waiter interface{ written(error) }
+
+// call is a waiter that is a function.
+type call func(error)
+
+func (f call) written(err error) { f(err) }
 
 // errClosed is what a record gets that comes after the last one.
 var errClosed = errors.New("the ledger's writer is closed")
@@ -91,28 +100,35 @@ func (w *writer) fail(err error) {
 	rest := w.queue
 	w.queue = nil
 	w.mu.Unlock()
-	for _, e := range rest {
+	tell(rest, err)
+}
+
+// tell tells those who wait for records what became of them.
+func tell(entries []entry, err error) {
+	for _, e := range entries {
 		if e.then != nil {
-			e.then(err)
+			e.then.written(err)
 		}
 	}
 }
 
-// add queues a record. After a failed commit every further record fails too.
-func (w *writer) add(e entry) {
+// add queues records. After a failed commit every further record fails too.
+func (w *writer) add(entries ...entry) {
 	w.mu.Lock()
 	if w.err != nil || w.closed {
 		err := cmp.Or(w.err, errClosed)
 		w.mu.Unlock()
-		if e.then != nil {
-			e.then(err)
-		}
+		tell(entries, err)
 		return
 	}
-	w.queue = append(w.queue, e)
-	w.waiting.add(e)
-	n := len(w.queue)
-	look := n == 1 || n == goodGroup || n >= groupLimit || e.pressing || n < goodGroup && e.lane != nil && e.lane.hungry()
+	was := len(w.queue)
+	w.queue = append(w.queue, entries...)
+	n, look := len(w.queue), false
+	for _, e := range entries {
+		w.waiting.add(e)
+		look = look || e.pressing || n < goodGroup && e.lane != nil && e.lane.hungry()
+	}
+	look = look || was == 0 || was < goodGroup && n >= goodGroup || n >= groupLimit
 	w.mu.Unlock()
 	if look {
 		w.kick()
@@ -122,7 +138,7 @@ func (w *writer) add(e entry) {
 // write queues a record and waits until it is durable.
 func (w *writer) write(rec *journal.Record) error {
 	got := make(chan error, 1)
-	w.add(entry{rec: rec, lane: w.urgent, then: func(err error) { got <- err }})
+	w.add(entry{rec: rec, lane: w.urgent, then: call(func(err error) { got <- err })})
 	return <-got
 }
 
@@ -262,9 +278,5 @@ func (w *writer) commit(group []entry) {
 	if err != nil {
 		w.fail(err)
 	}
-	for _, e := range group {
-		if e.then != nil {
-			e.then(err)
-		}
-	}
+	tell(group, err)
 }

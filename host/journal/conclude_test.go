@@ -216,3 +216,20 @@ func TestWhoIsDoneIsToldWhatIsNotProven(t *testing.T) {
 		}
 	}
 }
+
+// TestAUserWhoIsSimplyDoneEndsAsTheRecordsSay: what a batch records of one is
+// what a history of the same steps comes to.
+func TestAUserWhoIsSimplyDoneEndsAsTheRecordsSay(t *testing.T) {
+	for name, records := range map[string][]Record{
+		"a set":             took(Set, 1, sdk.Applied, ""),
+		"a change":          took(Change, 1, sdk.Applied, ""),
+		"a set and a proof": join(took(Set, 1, sdk.Applied, ""), one(rec(Answer, Verify, 2, sdk.Applied, ""))),
+		"two values":        join(took(Set, 1, sdk.Applied, ""), took(Set, 2, sdk.Applied, "")),
+	} {
+		for _, kind := range []VerdictKind{Returned, SaidDone} {
+			if got := Read(records).Conclude(Verdict{Kind: kind}); !reflect.DeepEqual(got, Fulfilled()) {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+	}
+}

@@ -91,7 +91,10 @@ func (ts *threads) busy() []string {
 
 // print is print() of every thread.
 func (ts *threads) print(t *starlark.Thread, text string) {
-	if stateOf(t).mute {
+	if s := stateOf(t); s.mute {
+		if steps, ok := s.steps.(interface{ Printed() }); ok {
+			steps.Printed()
+		}
 		return
 	}
 	place := ""

@@ -1,0 +1,384 @@
+package engine
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+const (
+	batchLimit      = 256                    // the most users of a batch
+	batchesUnderWay = 16                     // the most batches at once
+	briefBatch      = 50 * time.Millisecond  // one that ends sooner may be larger
+	longBatch       = 250 * time.Millisecond // and one that lasts longer smaller: outcomes are to be recorded soon
+	answerWait      = 5 * time.Millisecond   // the longest that answers wait for others
+	manyLeft        = 8                      // batches in a row of which most users left before they sent anything
+)
+
+// batcher carries users who have no records yet in batches.
+type batcher struct {
+	crew    *crew
+	limit   int // users of a batch; below 2: there are no batches
+	least   int
+	size    atomic.Int64 // of the next batch
+	useless atomic.Int64 // batches in a row that carried few
+
+	pending []ledger.User // of the next batch; used by the dispatcher only
+	free    chan *batch
+	work    chan *batch
+	all     []*batch
+	users   sync.WaitGroup // of batches, and those who left them
+	workers sync.WaitGroup
+	stop    chan struct{}
+	detach  func() bool
+}
+
+func newBatcher(c *crew, limit int) *batcher {
+	b := &batcher{crew: c, limit: min(limit, batchLimit), free: make(chan *batch, batchesUnderWay),
+		work: make(chan *batch, batchesUnderWay), stop: make(chan struct{})}
+	credit := 0
+	for _, x := range c.Backends {
+		credit += x.credit()
+	}
+	b.least = min(b.limit, max(16, 2*credit/batchesUnderWay))
+	b.size.Store(int64(b.least))
+	for range batchesUnderWay {
+		x := &batch{of: b}
+		b.all = append(b.all, x)
+		b.free <- x
+	}
+	for range min(4, max(2, runtime.GOMAXPROCS(0))) {
+		b.workers.Go(b.run)
+	}
+	b.workers.Go(b.remind)
+	b.detach = context.AfterFunc(c.hard, func() {
+		for _, x := range b.all {
+			x.giveUp()
+		}
+	})
+	return b
+}
+
+// close ends the batcher when all its users have ended.
+func (b *batcher) close() {
+	b.users.Wait()
+	b.detach()
+	close(b.stop)
+	close(b.work)
+	b.workers.Wait()
+}
+
+// takes reports whether a batch may carry the user.
+func (b *batcher) takes(u ledger.User) bool {
+	return b.limit > 1 && len(u.History) == 0 && b.useless.Load() < manyLeft
+}
+
+// put adds a user to the next batch, and begins that when it is full. It returns
+// users whom no batch may carry just now, and false when the run stops.
+func (b *batcher) put(u ledger.User) (rest []ledger.User, ok bool) {
+	b.pending = append(b.pending, u)
+	if len(b.pending) < int(b.size.Load()) {
+		return nil, true
+	}
+	return b.flush()
+}
+
+// flush begins a batch of the users that wait for one.
+func (b *batcher) flush() (rest []ledger.User, ok bool) {
+	users := b.pending
+	b.pending = nil
+	if len(users) == 0 {
+		return nil, true
+	}
+	n := 0
+	if !b.away() {
+		n = b.crew.gate.reserve(len(users))
+	}
+	if n == 0 {
+		return users, true
+	}
+	select {
+	case x := <-b.free:
+		b.users.Add(n)
+		x.load(users[:n])
+		b.work <- x
+		return users[n:], true
+	case <-b.crew.soft.Done():
+		b.crew.gate.giveUp(n)
+		return nil, false
+	}
+}
+
+// away reports whether a backend is: whoever is sent there waits by himself.
+func (b *batcher) away() bool {
+	for _, l := range b.crew.lanes {
+		if l.circuit.holds() {
+			return true
+		}
+	}
+	return false
+}
+
+// run is a worker: it tries hooks, and takes answers over.
+func (b *batcher) run() {
+	for x := range b.work {
+		x.visit()
+	}
+}
+
+// remind has answers looked at that wait for others.
+func (b *batcher) remind() {
+	tick := time.NewTicker(answerWait)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.stop:
+			return
+		case <-tick.C:
+			for _, x := range b.all {
+				x.nudge()
+			}
+		}
+	}
+}
+
+// visit does what there is to do for a batch.
+func (x *batch) visit() {
+	answered, fresh := x.takeAnswers()
+	if fresh {
+		x.begin()
+		return
+	}
+	x.advance(answered)
+}
+
+// begin tries the hooks of the batch's users and begins the first steps of those
+// that it carries.
+func (x *batch) begin() {
+	c := x.of.crew
+	carried := x.tried()
+	c.crash.at(CrashBatchTried)
+	x.of.judge(len(carried), len(x.members))
+	if x.asksNames(carried) {
+		x.of.workers.Go(func() { x.send(x.named(carried)) })
+		return
+	}
+	x.send(carried)
+}
+
+// tried returns the members that the batch carries. Where a value cannot be made
+// the others are not tried: they ask for it together.
+func (x *batch) tried() []*member {
+	carried := make([]*member, 0, len(x.members))
+	unmade := false
+	for i := range x.members {
+		m, ok := &x.members[i], false
+		var failed error
+		if !unmade && x.of.crew.soft.Err() == nil {
+			ok, failed = m.try()
+		}
+		unmade = unmade || failed != nil
+		if ok {
+			carried = append(carried, m)
+			continue
+		}
+		m.leaveUnsent(leaver{unmade: failed})
+	}
+	return carried
+}
+
+// judge notes whether batches carry anybody: a hook that is never for a batch is
+// not tried for ever.
+func (b *batcher) judge(carried, users int) {
+	if 2*carried >= users {
+		b.useless.Store(0)
+		return
+	}
+	b.useless.Add(1)
+}
+
+// send claims the members' accounts and begins their first steps.
+func (x *batch) send(members []*member) {
+	out := &outbox{batch: x}
+	for _, m := range members {
+		if !m.owns() {
+			m.leaveUnsent(leaver{})
+			continue
+		}
+		if n := 2*len(m.taken) + 1; cap(m.records) < n {
+			m.records = make([]journal.Record, 0, n) // they are never moved: the ledger is given their addresses
+		}
+		m.begin(out)
+	}
+	out.send()
+}
+
+// owns claims the accounts of the member's steps, by their names.
+func (m *member) owns() bool {
+	for i := range m.taken {
+		step := &m.taken[i]
+		if !step.changes() {
+			continue
+		}
+		if _, mine := m.batch.of.crew.owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos); !mine {
+			return false
+		}
+		if !step.known {
+			continue
+		}
+		claimed := claimOf(step.identity, step.Call().Credential)
+		if _, mine := m.batch.of.crew.owners.claimIdentity(claimed, step.Kind, m.user.Pos); !mine {
+			return false
+		}
+	}
+	return true
+}
+
+// asksNames reports whether a backend has to be asked which accounts are meant.
+func (x *batch) asksNames(members []*member) bool {
+	return slices.ContainsFunc(members, func(m *member) bool {
+		return slices.ContainsFunc(m.taken, func(t takenStep) bool { return t.changes() && t.lane.names.instance != nil })
+	})
+}
+
+// named asks the backends which accounts the members' steps mean, all of them at
+// once, and returns the members of whom that is known.
+func (x *batch) named(members []*member) []*member {
+	var asks sync.WaitGroup
+	for _, m := range members {
+		for i := range m.taken {
+			step := &m.taken[i]
+			if step.told = nil; step.changes() && step.lane.names.instance != nil {
+				asks.Go(step.name)
+			}
+		}
+	}
+	asks.Wait()
+	known := members[:0]
+	for _, m := range members {
+		if told := m.unsure(); told != nil || m.twice() {
+			m.leaveUnsent(leaver{unsure: told})
+			continue
+		}
+		known = append(known, m)
+	}
+	return known
+}
+
+// name asks which account the step means. A name of no account is sent as it is:
+// it will be refused.
+func (t *takenStep) name() {
+	who, err := t.lane.names.of(t.Account)
+	if err != nil || who.Err != nil && passing(who.Err.Code) {
+		t.told = &named{t.Backend, t.Account, who, err}
+		return
+	}
+	if who.ID != "" {
+		t.identity, t.known = identityOf(t.lane.backend, t.Account, who), true
+	}
+}
+
+// unsure returns what was said of a name that has to be asked for again; nil:
+// every name is known.
+func (m *member) unsure() *named {
+	for i := range m.taken {
+		if m.taken[i].told != nil {
+			return m.taken[i].told
+		}
+	}
+	return nil
+}
+
+// twice reports whether two steps of the member mean one account by different
+// names.
+func (m *member) twice() bool {
+	for i := range m.taken {
+		for j := range m.taken[:i] {
+			a, b := &m.taken[i], &m.taken[j]
+			if a.changes() && b.changes() && a.Kind == b.Kind && a.Call().Credential != b.Call().Credential &&
+				claimOf(a.identity, a.Call().Credential) == claimOf(b.identity, b.Call().Credential) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// leaveUnsent hands over a user for whom nothing was sealed.
+func (m *member) leaveUnsent(x leaver) {
+	x.user = m.user
+	m.batch.of.handOver(x)
+	m.batch.release(1)
+}
+
+// leaver is a user who leaves a batch, with what it did.
+type leaver struct {
+	user    ledger.User
+	records []journal.Record
+	tries   int
+	sent    bool
+	handed  *handed
+	unmade  error
+	unsure  *named
+}
+
+// handOver serves a user by himself who has left a batch.
+func (b *batcher) handOver(x leaver) {
+	c := b.crew
+	go func() {
+		defer b.ended(1)
+		defer c.guard(x.user.Key)
+		if c.soft.Err() != nil && !x.sent {
+			c.pools.wants.ended(1)
+			return
+		}
+		c.serveOn(x)
+	}()
+}
+
+// ended notes that users have ended, here or by themselves.
+func (b *batcher) ended(users int) {
+	if users == 0 {
+		return
+	}
+	b.crew.gate.giveUp(users)
+	b.users.Add(-users)
+}
+
+// giveBack takes a batch back whose users have ended and whose records are
+// durable. Those of a cancelled run are not used again: answers may yet come.
+func (b *batcher) giveBack(x *batch) {
+	if b.crew.hard.Err() != nil {
+		return
+	}
+	switch took := time.Since(x.began); {
+	case took < briefBatch:
+		b.size.Store(min(2*b.size.Load(), int64(b.limit)))
+	case took > longBatch:
+		b.size.Store(max(b.size.Load()/2, int64(b.least)))
+	}
+	b.free <- x
+}
+
+// tellDone counts users of a batch who are done.
+func (c *crew) tellDone(users int) {
+	if users == 0 {
+		return
+	}
+	c.mu.Lock()
+	_ = c.wavering.add(journal.Done, "") // it ends a row of failures, and stops nothing
+	c.mu.Unlock()
+	if c.Finished == nil {
+		return
+	}
+	for range users {
+		c.Finished(journal.Done, sdk.Code(""))
+	}
+}

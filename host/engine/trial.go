@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// trial takes down which steps a hook takes when each does what it is asked: a
+// hook is a pure function of its row and of what its steps return, so it takes
+// the same ones when they are taken, as it does at every resume. Nothing of a
+// trial reaches an account.
+type trial struct {
+	steps  *Steps
+	member *member
+	failed bool  // the user is not for a batch
+	unmade error // why a value could not be made
+}
+
+// try runs the user's hook on trial, and reports whether a batch can carry the
+// user; unmade is why a value could not be made.
+func (m *member) try() (carried bool, unmade error) {
+	c := m.batch.of.crew
+	defer c.guard(m.user.Key)
+	row, err := c.Row(m.user)
+	if err != nil {
+		return false, nil // whoever serves the user says so
+	}
+	m.row = row
+	s := &Steps{crew: c, user: m.user, row: row, names: namesOf(row), history: &journal.History{}}
+	t := &trial{steps: s, member: m}
+	s.trial = t
+	v := c.Hooks.Rotate(c.hard, row, s)
+	return !t.failed && (v.Kind == journal.Returned || v.Kind == journal.SaidDone) && m.sends(), t.unmade
+}
+
+// sends reports whether one of the member's steps sends a value: a user for whom
+// nothing is changed is not simply done.
+func (m *member) sends() bool {
+	for i := range m.taken {
+		if m.taken[i].changes() {
+			return true
+		}
+	}
+	return false
+}
+
+// fails notes that the user is not for a batch.
+func (t *trial) fails() { t.failed = true }
+
+// step takes a step down. One that is not for a batch ends the hook.
+func (t *trial) step(ctx context.Context, step journal.Step, l *lane) (journal.Result, error) {
+	if t.failed || !t.takes(ctx, step, l) {
+		t.fails()
+		return journal.Result{}, cancelled()
+	}
+	t.member.taken = append(t.member.taken, takenStep{Step: step, ordinal: t.steps.n, lane: l})
+	return journal.Result{Outcome: sdk.Applied}, nil
+}
+
+// takes reports whether a batch can take the step: it sends a value that the
+// host does not refuse by itself, or asks in the stream whether one is accepted.
+func (t *trial) takes(ctx context.Context, step journal.Step, l *lane) bool {
+	if step.Verb == journal.Verify {
+		return l.backend.StreamsVerify
+	}
+	if traits, _ := journal.TraitsOf(step.Verb); !traits.Carries {
+		return false
+	}
+	return step.HashFormat != "" || len(broken(t.policy(ctx, l.backend, step.Kind), step)) == 0
+}
+
+// policy returns the rules of a kind. The users of a batch share a failure to
+// ask for them: the backend says them itself then.
+func (t *trial) policy(ctx context.Context, b Backend, kind string) sdk.Policy {
+	x := t.member.batch
+	if x.untold {
+		return sdk.Policy{}
+	}
+	policy, err := t.steps.crew.policies.of(ctx, b, kind)
+	x.untold = err != nil
+	return policy
+}
+
+// generate mints a value, unless it is a backend's own.
+func (t *trial) generate(ctx context.Context, g GenerateStep) (*journal.Value, error) {
+	c := t.steps.crew
+	if t.failed || g.Generator != "" {
+		t.fails()
+		return nil, cancelled()
+	}
+	fresh, err := c.mintOnce(ctx, g, t.steps.names)
+	if err != nil {
+		t.fails()
+		t.unmade = err
+		return nil, cancelled()
+	}
+	v := &journal.Value{Origin: t.steps.n}
+	v.Replace(fresh)
+	return v, nil
+}
