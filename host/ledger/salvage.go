@@ -127,12 +127,19 @@ func (r *Run) save() string {
 }
 
 // copyOut copies the database out of what is open, to where the run's file was
-// if that name is free, else beside it, else to the directory for temporary
-// files.
-func (r *Run) copyOut() (string, error) {
+// if that name is free, else beside it; where nothing can be written there, to
+// the state directory, else to the directory for temporary files.
+func (r *Run) copyOut() (at string, err error) {
+	for _, dir := range []string{r.store.runs(), r.store.dir, os.TempDir()} {
+		if at, err = r.copyInto(dir); err == nil {
+			return at, nil
+		}
+	}
+	return "", err
+}
+
+func (r *Run) copyInto(dir string) (string, error) {
 	path := r.store.runFile(r.id)
-	dirs := []string{r.store.runs(), r.store.dir, os.TempDir()}
-	dir := dirs[slices.IndexFunc(dirs, func(d string) bool { return unix.Access(d, unix.W_OK) == nil || d == dirs[2] })]
 	temp := filepath.Join(dir, "."+r.id+".saved")
 	defer removeDatabase(temp)
 	if err := r.writer.db.copyTo(temp); err != nil {
