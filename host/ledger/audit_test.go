@@ -289,6 +289,7 @@ func TestWithoutACheckpointOnlyConsistencyIsProved(t *testing.T) {
 }
 
 func TestCheckpointThatIsNoneIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	r, other := story(t, s, k), story(t, s, k)
@@ -427,6 +428,7 @@ func TestBundleProves(t *testing.T) {
 }
 
 func TestWhatFollowsABundleIsNotProved(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := story(t, s, newKeys(t, s))
 	_, _, text := bundled(t, s, r, ExportOptions{})
@@ -445,6 +447,7 @@ func TestWhatFollowsABundleIsNotProved(t *testing.T) {
 }
 
 func TestBundleOfALargeLogProves(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := mixed(t, s, k, 6000)
@@ -478,6 +481,7 @@ func TestProofOfARunThatIsReadIsUnderAFreshHead(t *testing.T) {
 }
 
 func TestTamperedBundleProvesNothing(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := story(t, s, newKeys(t, s))
 	vkey, err := s.VerifierKey()
@@ -577,6 +581,7 @@ func arrays(t *testing.T, text string) (head string, leaves [2][]string, ends [2
 }
 
 func TestCompleteBundleWithoutARecordProvesNothing(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := story(t, s, newKeys(t, s))
 	vkey, err := s.VerifierKey()

@@ -28,6 +28,7 @@ func backedUp(t bench) (*Store, Keys, *Run) {
 }
 
 func TestBackupIsAStateDirectory(t *testing.T) {
+	t.Parallel()
 	s, k, r := backedUp(t)
 	for _, empty := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "made", "backup")
@@ -156,6 +157,7 @@ func TestCopyThatAKilledReaderLeftIsSwept(t *testing.T) {
 }
 
 func TestBackupOfARunThatIsAnotherLogIsDamaged(t *testing.T) {
+	t.Parallel()
 	for _, query := range []string{"UPDATE state SET size = size + 1", "DELETE FROM state", "DELETE FROM REC WHERE ID = 3",
 		"UPDATE REC SET body = (SELECT body FROM REC WHERE ID = 4) WHERE ID = 3", "UPDATE state SET frontier = zeroblob(length(frontier))"} {
 		s := newStore(t)
@@ -175,6 +177,7 @@ func TestBackupOfARunThatIsAnotherLogIsDamaged(t *testing.T) {
 // TestDamagedRunIsCopiedAsItLies with what was not folded in: that may be the
 // only place of its last values.
 func TestDamagedRunIsCopiedAsItLies(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	must(t, os.WriteFile(s.runFile("rjunk"), []byte(strings.Repeat("x", 4096)), 0o600))
 	must(t, os.WriteFile(s.runFile("rjunk")+"-wal", []byte("y"), 0o600))
@@ -196,6 +199,7 @@ func TestDamagedRunIsCopiedAsItLies(t *testing.T) {
 }
 
 func TestBackupWithoutAFileThatIsThereIsNone(t *testing.T) {
+	t.Parallel()
 	s, _, r := backedUp(t)
 	must(t, r.Close())
 	for _, name := range []string{"audit.key", filepath.Join("files", "x.json")} {

@@ -33,6 +33,7 @@ func flipped(b []byte) []byte {
 
 // TestEachChangeOfABundleIsNamed: one is enough, and it is called what it is.
 func TestEachChangeOfABundleIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := story(t, s, newKeys(t, s))
 	vkey, err := s.VerifierKey()

@@ -12,6 +12,7 @@ import (
 // TestEachHeadThatTheLogHadIsKnown: as a hash alone, as SIZE:HASH, and as a
 // signed head, the first as well as the last; one of another size is none.
 func TestEachHeadThatTheLogHadIsKnown(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := story(t, s, newKeys(t, s))
 	var tree frontier
@@ -54,6 +55,7 @@ func TestEachHeadThatTheLogHadIsKnown(t *testing.T) {
 // TestContainsAsksTheSignedHeadElseTheRecords: a head of another run or size in
 // its place is none.
 func TestContainsAsksTheSignedHeadElseTheRecords(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	other := story(t, s, k)

@@ -26,6 +26,7 @@ func reopened(t bench, s *Store, k Keys, r *Run) *Run {
 }
 
 func TestCommitRefusesWhatContradictsTheLedger(t *testing.T) {
+	t.Parallel()
 	of := func(rec *journal.Record, change func(*journal.Record)) *journal.Record { change(rec); return rec }
 	for _, c := range []struct {
 		name   string
@@ -170,6 +171,7 @@ func TestResetNeedsNoIntent(t *testing.T) {
 }
 
 func TestStateOfARun(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	d := draftOf(t, s, k, []PlannedUser{{Key: "a"}, {Key: "b", Wave: 1}})
@@ -291,6 +293,7 @@ func TestRunForReadingTakesNoRecords(t *testing.T) {
 }
 
 func TestNotesOfOthersAndCommitsMakeOneLog(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 200)
 	done := make(chan error, 1)
@@ -402,6 +405,7 @@ func TestFilesThatSomebodyTouchedAreReadBack(t *testing.T) {
 }
 
 func TestCommitNoticesWhatSomebodyChanged(t *testing.T) {
+	t.Parallel()
 	for _, query := range []string{"UPDATE plan SET key = 'eve' WHERE pos = 1", "UPDATE run SET header = '{}'", "UPDATE REC SET body = x'00' WHERE ID = 4",
 		"UPDATE user SET status = 2", "DELETE FROM user", "UPDATE state SET standing = replace(standing, 'running', 'finished')", "UPDATE state SET size = size - 1",
 		"UPDATE wave SET name = 'x'", "UPDATE key SET wrapped = x'00'"} {

@@ -157,6 +157,7 @@ func killAfter(t *testing.T, cmd *exec.Cmd, out *bufio.Reader, n int) string {
 // TestKilledProcessLosesNothingItWasTold: how many kills hit a run before it is
 // done depends on the disk, so runs are made until enough have.
 func TestKilledProcessLosesNothingItWasTold(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	kills := 0
@@ -225,6 +226,7 @@ func survived(t *testing.T, s *Store, id string, acknowledged int64, checkpoint 
 }
 
 func TestKilledPlanLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	newKeys(t, s)
 	frozen := 0

@@ -1,11 +1,14 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestStateDirectoryHasRunsWhereItHasFilesOfSome(t *testing.T) {
@@ -60,6 +63,21 @@ func TestIdentityThatCannotBeMadeIsNotMade(t *testing.T) {
 	} {
 		if made, err := createIdentity(path); made != want.made || (err != nil) != want.fails {
 			t.Errorf("createIdentity(%q) = %v, %v", path, made, err)
+		}
+	}
+}
+
+// TestAFileOfKeysMayBeAsLargeAsIsSaid, and no larger.
+func TestAFileOfKeysMayBeAsLargeAsIsSaid(t *testing.T) {
+	text, _, err := GenerateIdentity(time.Now())
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "id")
+	for more, want := range map[int]string{0: "", 1: "is larger than 1024 KiB"} {
+		filled := append(slices.Clone(text), bytes.Repeat([]byte("#\n"), maxKeyFile)...)[:maxKeyFile+more]
+		must(t, os.WriteFile(path, filled, 0o600))
+		_, err := OpenKeys(path)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d bytes: %v, want %q", len(filled), err, want)
 		}
 	}
 }

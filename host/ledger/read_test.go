@@ -20,6 +20,7 @@ import (
 )
 
 func TestReadersSeeWholeCommitsWhileARunIsApplied(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 400)
 	commit(t, r, &journal.Record{Kind: journal.Started})

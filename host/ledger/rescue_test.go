@@ -130,6 +130,7 @@ func TestOneDamagedPageHidesOnlyItself(t *testing.T) {
 // TestCopyOfADamagedRunIsThereForAMoment: it goes with its reader, and what a
 // killed reader left goes with the next one's, be the run read or not.
 func TestCopyOfADamagedRunIsThereForAMoment(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	id := largeRun(t, s, k)

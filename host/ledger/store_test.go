@@ -168,6 +168,7 @@ func TestNameOfARunIsFree(t *testing.T) {
 }
 
 func TestBackupNamesARunWithADamagedPage(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 3000)
 	commit(t, r, &journal.Record{Kind: journal.Started})
@@ -336,6 +337,7 @@ func TestRecipientsThatAreNoneAreNamedEach(t *testing.T) {
 }
 
 func TestEveryRecipientOpensTheRun(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	x, err := age.GenerateX25519Identity()
@@ -424,6 +426,7 @@ func TestOwnedFilesAreRemembered(t *testing.T) {
 }
 
 func TestNewestAppliedLooksThroughAllRuns(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	clock := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -518,6 +521,7 @@ func TestFilesOfKeysAreReadAsSshReadsIts(t *testing.T) {
 // TestNewestAppliedGoesByTheTargetThatWasAccepted: settings that are no target
 // may differ, and a label that was moved before it was used counts as moved.
 func TestNewestAppliedGoesByTheTargetThatWasAccepted(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	pin := func(url, cost string) journal.BackendPin {

@@ -31,6 +31,7 @@ func unsignedTail(t bench, s *Store, k Keys, later time.Duration) string {
 }
 
 func TestTailWithoutASignedHead(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		make func(t bench, s *Store, k Keys) string
@@ -104,6 +105,7 @@ func TestTailOfARunThatIsAppliedIsNotSignedYet(t *testing.T) {
 }
 
 func TestKeyInTheLogIsCompared(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		query string
 		bad   bool
@@ -208,6 +210,7 @@ func TestOlderCopyTakesNoNoteAndSaysSo(t *testing.T) {
 }
 
 func TestReadingNeedsNothingBesideTheRuns(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
 	r := fuzzedRun(t, s)
@@ -321,6 +324,7 @@ func TestMarkOfADraftGoesAndThatOfARunStays(t *testing.T) {
 }
 
 func TestSentLastNamesTheLastGroupAndTheUnanswered(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 40)
 	if got := r.writer.sentLast(); got != "this process had sent nothing" {

@@ -55,6 +55,7 @@ func TestFrontierOfAnotherSizeIsRefused(t *testing.T) {
 }
 
 func TestForestProvesWhatTlogProves(t *testing.T) {
+	t.Parallel()
 	list := leaves(5000)
 	var all allHashes
 	for n, leaf := range list {

@@ -9,6 +9,7 @@ import (
 
 // TestTwinsAreThoseOfAMap, of keys in memory and in the file alike.
 func TestTwinsAreThoseOfAMap(t *testing.T) {
+	t.Parallel()
 	const many = 2 * twinParts * twinChunk
 	for _, c := range []struct {
 		rows, kinds int
