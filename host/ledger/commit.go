@@ -53,7 +53,7 @@ func newWriter(r *Run) (*writer, error) {
 	w := &writer{run: r, db: db, enc: encoder{key: &r.names}, insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
 	w.insUser = w.insUser1 + strings.Repeat(",(?,?,?,?)", batch-1)
 	w.proof.sum.SetSeed(maphash.MakeSeed())
-	w.watch = watch{known: r.known, open: map[int64]*journal.History{}}
+	w.watch = watch{known: r.known}
 	if err := w.load(); err != nil {
 		_ = db.close()
 		return nil, err

@@ -75,8 +75,8 @@ const maxNamed = 10
 // does not say what became of it.
 func (w *writer) sentLast() string {
 	users := slices.Clone(w.last)
-	for pos, u := range w.watch.open {
-		if u.Doubtful() != nil {
+	for pos, u := range w.watch.lives.open {
+		if u.history().Doubtful() != nil {
 			users = append(users, pos)
 		}
 	}

@@ -3,11 +3,11 @@ package ledger
 import "github.com/rekey-host/rekey/host/journal"
 
 // watch knows of the users in flight what is needed to notice a contradiction:
-// their histories, dropped when the user is finished, and one bit for each that
-// this process has finished.
+// their lives, dropped when the user is finished, and one bit for each that this
+// process has finished.
 type watch struct {
 	known int64 // users behind it have no records from before
-	open  map[int64]*journal.History
+	lives lives
 	done  bitset
 	past  *byUser // reads records of earlier processes; nil: not needed yet
 	stale bool    // rows that wait may be about a user that has to be looked up
@@ -52,7 +52,7 @@ func (w *writer) admitUser(r *journal.Record) (was statusNumber, err error) {
 		return 0, w.admitFinished(r, u)
 	}
 	if err == nil {
-		u.Add(bare(r))
+		u.take(r)
 	}
 	return 0, err
 }
@@ -67,25 +67,22 @@ func bare(r *journal.Record) *journal.Record {
 
 // userOf returns what is known of the user, or a contradiction if the user has
 // a status already.
-func (w *writer) userOf(r *journal.Record) (*journal.History, error) {
-	if u := w.watch.open[r.User]; u != nil {
+func (w *writer) userOf(r *journal.Record) (*life, error) {
+	if u := w.watch.lives.open[r.User]; u != nil {
 		return u, nil
 	}
 	if w.watch.done.has(r.User) {
 		return nil, contradiction(r, "the user has a status already")
 	}
-	u := &journal.History{}
+	u := w.watch.lives.begin(r.User)
 	if r.User <= w.watch.known {
-		if err := w.lookUp(r, u); err != nil {
-			return nil, err
-		}
+		return u, w.lookUp(r, u)
 	}
-	w.watch.open[r.User] = u
 	return u, nil
 }
 
 // lookUp reads the user's records of earlier processes.
-func (w *writer) lookUp(r *journal.Record, u *journal.History) error {
+func (w *writer) lookUp(r *journal.Record, u *life) error {
 	if w.watch.stale {
 		if err := w.flush(); err != nil {
 			return err
@@ -103,25 +100,30 @@ func (w *writer) lookUp(r *journal.Record, u *journal.History) error {
 		w.watch.past = &byUser{log: w.log}
 	}
 	var dec decoder
-	return w.watch.past.between(r.User, r.User, func(_ int64, records []place) error {
+	err = w.watch.past.between(r.User, r.User, func(_ int64, records []place) error {
 		for i := range records {
 			old, err := dec.record(records[i].frame)
 			if err != nil {
 				return err
 			}
-			u.Add(bare(&old))
+			u.history().Add(bare(&old))
 		}
 		return nil
 	})
+	if err == nil && u.more != nil && u.more.Finished() != nil {
+		return contradiction(r, "the user has a status already, and the table of users lacks it")
+	}
+	return err
 }
 
-func (w *writer) admitIntent(r *journal.Record, u *journal.History) error {
+func (w *writer) admitIntent(r *journal.Record, u *life) error {
+	_, again := u.attempt(r.Step, r.Try)
 	switch {
 	case w.now.Forgot:
 		return contradiction(r, "the key to the run's values is destroyed")
 	case r.Step < 1:
 		return contradiction(r, "it has no step")
-	case u.Attempt(r.Step, r.Try) != nil:
+	case again:
 		return contradiction(r, "there is one already")
 	case carriesValue(r.Verb) && len(r.Sealed) == 0:
 		if err := w.run.Sealable(); err != nil {
@@ -138,22 +140,34 @@ func carriesValue(verb string) bool {
 	return traits.Carries
 }
 
-func admitOutcome(r *journal.Record, u *journal.History) error {
-	a := u.Attempt(r.Step, r.Try)
+func admitOutcome(r *journal.Record, u *life) error {
+	a, ok := u.attempt(r.Step, r.Try)
 	switch {
-	case a == nil && carriesValue(r.Verb):
+	case !ok && carriesValue(r.Verb):
 		return contradiction(r, "there is no intent")
-	case a == nil:
+	case !ok:
 		return nil
-	case a.Intent.Verb != r.Verb:
-		return contradiction(r, "verb %q, the intent's is %q", r.Verb, a.Intent.Verb)
-	case a.Settled():
-		return contradiction(r, "it has one already: %s", a.Outcome.Outcome)
+	case a.verb != r.Verb:
+		return contradiction(r, "verb %q, the intent's is %q", r.Verb, a.verb)
+	case a.settled:
+		return contradiction(r, "it has one already: %s", a.outcome)
 	}
 	return nil
 }
 
-func (w *writer) admitFinished(r *journal.Record, u *journal.History) error {
+func (w *writer) admitFinished(r *journal.Record, u *life) error {
+	if r.Detail.Status != journal.Done || !u.well() {
+		if err := admitEnd(r, u.history()); err != nil {
+			return err
+		}
+	}
+	w.watch.lives.end(r.User)
+	w.watch.done.set(r.User, true)
+	return nil
+}
+
+// admitEnd checks a status of a user with whom not all went well.
+func admitEnd(r *journal.Record, u *journal.History) error {
 	if finalStatuses[r.Detail.Status] == noStatus {
 		return contradiction(r, "%q is not a final status", r.Detail.Status)
 	}
@@ -163,8 +177,6 @@ func (w *writer) admitFinished(r *journal.Record, u *journal.History) error {
 	if a := u.InForce(); a != nil && r.Detail.Status == journal.Skipped {
 		return contradiction(r, "skipped, but step %d try %d took effect", a.Intent.Step, a.Intent.Try)
 	}
-	delete(w.watch.open, r.User)
-	w.watch.done.set(r.User, true)
 	return nil
 }
 
