@@ -3,94 +3,33 @@ package host
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
-	"time"
-
-	"github.com/hashicorp/go-hclog"
 
 	"github.com/rekey-host/rekey/host/catalog"
-	"github.com/rekey-host/rekey/host/engine"
-	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/host/internal/strict"
-	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/output"
+	"github.com/rekey-host/rekey/host/report"
+	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
-	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// Config is what a Host uses of the machine.
-type Config struct {
-	StateDir     string   // runs, keys, caches; made 0700
-	PluginDir    string   // external plugins; "" for none
-	IdentityPath string   // of age; "": in the state directory
-	Recipients   []string // further age recipients of every run
-	Sandbox      bool     // plugins are confined to what they are granted
-
-	Bundled  map[string]sdk.Backend // backends in this binary
-	Self     string                 // its absolute path, to start them
-	Embedded fs.FS                  // the shipped scripts, as @rekey/…
-
-	Home     string // what "~/" at the start of a path stands for; "": there is none
-	WorkDir  string // what relative paths of sources and reports refer to
-	Version  string
-	OSUser   string
-	Hostname string
-
-	Stdin     io.Reader
-	Stdout    io.Writer // report.summary, and reports to "-"
-	Taken     bool      // standard output is a JSON object's, and Stdout another
-	Stderr    io.Writer // print() of scripts, warnings
-	Log       hclog.Logger
-	LookupEnv func(string) (string, bool)
-	Random    io.Reader
-	Now       func() time.Time
-	Clock     engine.Clock
-
-	// Prompt asks for a secret on the terminal; nil without one.
-	Prompt func(ctx context.Context, label string) (secret.Value, error)
-	// Confirm shows a plan and asks; nil without a terminal.
-	Confirm func(context.Context, Preview) (bool, error)
-	// Planned shows a plan that is frozen and not applied; nil if nobody looks.
-	Planned func(Preview)
-	// Vitals is told what goes on; nil if nobody asks.
-	Vitals *Vitals
-	// Panicked is called, by any goroutine, after a panic over one user, with the
-	// stack. It should end the process: what the engine holds is not trusted any
-	// more. nil: the panic goes on.
-	Panicked func(user string, reason any, stack []byte)
-	// Fatal is required. It is called with the line about a script's hook that
-	// does not end although it was cancelled, and has to end the process.
-	Fatal func(line string)
-	// Progress is told of users that end; nil if nobody watches.
-	Progress Progress
-}
-
-// Progress watches a run being applied.
-type Progress interface {
-	Begin(total, finished int64)
-	Finished(status journal.Status, code sdk.Code)
-	End()
-}
-
-// Host runs workflows. It is used by one goroutine.
+// Host opens sessions, each over one run of a state directory, and looks at
+// runs. It is safe for concurrent use; sessions of different runs may be open
+// at once.
 type Host struct {
 	Config
 	store   *ledger.Store
 	catalog *catalog.Catalog
-	loaded  *ledger.Keys // once they were needed
-	waived  bool         // what cannot be recorded is done all the same
-	moved   bool         // WorkDir is that of a run that was planned elsewhere
-	named   bool         // IdentityPath was given
-	guarded []string     // paths that nothing is written to
+	keyring *keyring
+	notices *notices
+	guarded []string // paths that nothing is written to
 }
 
 // New opens the state directory and finds the backends.
@@ -100,15 +39,35 @@ func New(c Config) (*Host, error) {
 		return nil, err
 	}
 	h.store, err = ledger.Open(h.StateDir, ledger.Options{Now: c.Now, Rand: c.Random, OSUser: c.OSUser, Host: c.Hostname})
-	return h, h.noState(err)
+	return h, noState(h.Config, err)
 }
 
-// noState is the error of a state directory that this user cannot have: a
-// matter of the configuration, where it is not one of the disk.
-func (h *Host) noState(err error) error {
+// NewWithoutRuns is New for Check, Backend and Backends, which look at scripts
+// and plugins only. They need no state directory: without one descriptions are
+// not cached.
+func NewWithoutRuns(c Config) (*Host, error) {
+	c, err := c.Expanded()
+	if err != nil {
+		return nil, err
+	}
+	named := c.IdentityPath != ""
+	options := launch.Options{Log: c.Log, Sandbox: c.Sandbox}
+	if c.StateDir != "" {
+		c.IdentityPath = cmp.Or(c.IdentityPath, IdentityIn(c.StateDir))
+		options.CacheDir = filepath.Join(c.StateDir, "cache")
+	}
+	options.Protect = slices.DeleteFunc([]string{c.StateDir, c.PluginDir, c.IdentityPath}, func(path string) bool { return path == "" })
+	out := &notices{to: c.Stderr}
+	c.Stderr = out
+	return &Host{Config: c, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options), keyring: newKeyring(c, named, out), notices: out, guarded: c.Guarded()}, nil
+}
+
+// noState explains why this user cannot have the state directory: a matter of
+// the configuration, unless the disk is at fault.
+func noState(c Config, err error) error {
 	const other = "give another by --state DIR or REKEY_STATE, or "
-	if p := (*strict.Problem)(nil); errors.As(err, &p) {
-		return &UsageError{Message: fmt.Sprintf("state directory %s: %s: %s", h.StateDir, p.Path, p.Message), Fix: other + p.Fix}
+	if problem := (*strict.Problem)(nil); errors.As(err, &problem) {
+		return &UsageError{Message: fmt.Sprintf("state directory %s: %s: %s", c.StateDir, problem.Path, problem.Message), Fix: other + problem.Fix}
 	}
 	var at *fs.PathError
 	if !errors.As(err, &at) {
@@ -121,98 +80,13 @@ func (h *Host) noState(err error) error {
 	case !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.EROFS):
 		return err
 	}
-	if dir, owner := strict.Owner(at.Path); owner != "" && owner != h.OSUser && errors.Is(err, fs.ErrPermission) {
-		reason += fmt.Sprintf(" (%s belongs to %s, who is not %s)", dir, owner, h.OSUser)
+	if dir, owner := strict.Owner(at.Path); owner != "" && owner != c.OSUser && errors.Is(err, fs.ErrPermission) {
+		reason += fmt.Sprintf(" (%s belongs to %s, who is not %s)", dir, owner, c.OSUser)
 	}
-	return &UsageError{Message: fmt.Sprintf("state directory %s: %s %s: %s", h.StateDir, at.Op, at.Path, reason), Fix: other + "have this one given to you"}
+	return &UsageError{Message: fmt.Sprintf("state directory %s: %s %s: %s", c.StateDir, at.Op, at.Path, reason), Fix: other + "have this one given to you"}
 }
 
-// NewWithoutRuns is New for Check, Backend and Backends, which look at scripts
-// and plugins only. They need no state directory: without one there is no cache.
-func NewWithoutRuns(c Config) (*Host, error) {
-	c, err := c.Expanded()
-	if err != nil {
-		return nil, err
-	}
-	named := c.IdentityPath != ""
-	options := launch.Options{Log: c.Log, Sandbox: c.Sandbox}
-	if c.StateDir != "" {
-		c.IdentityPath = cmp.Or(c.IdentityPath, IdentityIn(c.StateDir))
-		options.CacheDir = filepath.Join(c.StateDir, "cache")
-	}
-	options.Protect = slices.DeleteFunc([]string{c.StateDir, c.PluginDir, c.IdentityPath}, func(p string) bool { return p == "" })
-	return &Host{Config: c, named: named, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options), guarded: c.Guarded()}, nil
-}
-
-// Expanded returns the configuration with "~/" at the start of its paths
-// replaced.
-func (c Config) Expanded() (Config, error) {
-	for _, p := range []struct {
-		name string
-		path *string
-	}{{"REKEY_STATE", &c.StateDir}, {"REKEY_PLUGIN_DIR", &c.PluginDir}, {"REKEY_AGE_IDENTITY", &c.IdentityPath}} {
-		path, err := ExpandHome(*p.path, c.Home)
-		if err != nil {
-			return c, &UsageError{Message: p.name + ": " + err.Error()}
-		}
-		*p.path = path
-	}
-	c.Recipients = slices.Clone(c.Recipients)
-	for i, r := range c.Recipients {
-		path, err := ExpandHome(r, c.Home)
-		if err != nil {
-			return c, &UsageError{Message: "recipient " + err.Error()}
-		}
-		c.Recipients[i] = path
-	}
-	return c, nil
-}
-
-// ExpandHome returns a path whose "~/" at the start stands for the directory
-// home.
-func ExpandHome(path, dir string) (string, error) { return home.Expand(path, dir) }
-
-// settings is what a ledger keeps of a run's circumstances for the host alone.
-type settings struct {
-	Dir   string   `json:"dir"`             // that its relative paths refer to
-	Files []string `json:"files,omitempty"` // that its backends work on, and those of their secrets and of recipients
-}
-
-// at is the host with the working directory in which a run was planned: its
-// relative paths mean what they meant then.
-func (h *Host) at(r *ledger.Run) (*Host, error) {
-	kept, err := settingsOf(r.Header())
-	if err != nil || kept.Dir == "" || kept.Dir == h.WorkDir {
-		return h, err
-	}
-	there := *h
-	there.WorkDir, there.moved = kept.Dir, true
-	return &there, nil
-}
-
-func settingsOf(head ledger.Header) (settings, error) {
-	var s settings
-	if len(head.Settings) == 0 {
-		return s, nil
-	}
-	if err := json.Unmarshal(head.Settings, &s); err != nil {
-		return s, fmt.Errorf("settings of run %s: %w", head.ID, err)
-	}
-	return s, nil
-}
-
-// shown is how messages call a file of the script.
-func (h *Host) shown(path string) string {
-	if h.moved {
-		return h.absolute(path)
-	}
-	return path
-}
-
-// IdentityIn is where a state directory keeps its age identity.
-func IdentityIn(stateDir string) string { return filepath.Join(stateDir, "identity.txt") }
-
-// Close ends the plugins.
+// Close ends the plugins. Sessions have to be closed before.
 func (h *Host) Close() error {
 	err := h.catalog.Close()
 	if h.store == nil {
@@ -224,87 +98,237 @@ func (h *Host) Close() error {
 	return err
 }
 
-// Preview is a plan as it is confirmed.
-type Preview struct {
-	Script              string
-	Total, Due, Skipped int64
-	Waves               []WavePreview
-	Notes               []string // what a policy dropped, what a backend warns of
-	Backends            []BackendLine
-	Recipients          []string // to whom the values are sealed
+// Begin plans a run of a script, once it is confirmed. stop ends the planning.
+func (h *Host) Begin(stop context.Context, script Script, options RunOptions) (*Session, error) {
+	return h.planned(stop, script, options, func(ctx context.Context, shown Preview) error { return h.confirm(ctx, shown, options) })
 }
 
-// WavePreview is one wave of a plan.
-type WavePreview struct {
-	Name  string
-	Users int64
-	Rule  journal.WaveRule
-}
-
-// RunOptions are the flags of run, plan, resume and retry.
-type RunOptions struct {
-	Yes          bool
-	New          bool  // although an unfinished run of the same exists
-	MaxUsers     int64 // 0: no limit
-	MinUsers     int64
-	Overwrite    bool
-	Requestor    string
-	SourceSystem string
-	CheckpointTo string
-	AcceptChange bool
-	Moved        bool // the run was last applied elsewhere, and nobody goes on with it there
-	// OverThreshold goes on although a wave has failed more often than it may;
-	// its failures are counted anew.
-	OverThreshold bool
-	Codes, Keys   []string // of retry
-}
-
-// facts are what the ledger keeps of how a command was given.
-func (o RunOptions) facts() map[string]string {
-	if !o.OverThreshold {
+// Plan is Begin for a run that is applied later: it is shown, not confirmed.
+func (h *Host) Plan(stop context.Context, script Script, options RunOptions) (*Session, error) {
+	return h.planned(stop, script, options, func(_ context.Context, shown Preview) error {
+		if h.Planned != nil {
+			h.Planned(shown)
+		}
 		return nil
+	})
+}
+
+func (h *Host) planned(stop context.Context, script Script, options RunOptions, ask func(context.Context, Preview) error) (*Session, error) {
+	s := h.session(h.here(), options)
+	if err := (&planner{Session: s, ask: ask}).plan(stop, script); err != nil {
+		s.Close()
+		return nil, interrupted(stop, err)
 	}
-	return map[string]string{"over_threshold": "true"}
+	return s, nil
 }
 
-// Exit codes, by design section 4.
-const (
-	ExitDone        = 0
-	ExitUnexpected  = 1
-	ExitUsage       = 2
-	ExitFailures    = 3
-	ExitStopped     = 4
-	ExitUnknown     = 5
-	ExitHeld        = 6
-	ExitReport      = 7 // applied, but a report could not be written
-	ExitInterrupted = 130
-)
-
-// UsageError is what the user can mend: nothing was changed, exit code 2.
-type UsageError struct {
-	Message string
-	Fix     string
-}
-
-// Error returns the message and the fix.
-func (e *UsageError) Error() string {
-	if e.Fix == "" {
-		return e.Message
+// Continue opens a session over a run that was planned before, in the directory
+// where it was planned: its relative paths mean what they meant then. What is to
+// be kept of its log is compared with what was kept first.
+func (h *Host) Continue(ctx context.Context, name string, options RunOptions) (*Session, error) {
+	run, err := h.runs().lock(ctx, name, options)
+	if err != nil {
+		return nil, err
 	}
-	return e.Message + "; " + e.Fix
+	there, err := h.placeOf(run.Header())
+	s := h.session(there, options)
+	s.run = run
+	if err == nil {
+		err = h.checkpoint(options, h.here()).compare(ctx, run)
+	}
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
 }
 
-// ReportError says which reports could not be written, one a line. What was
-// applied is in the ledger.
-type ReportError struct{ Lines []string }
+// Forget destroys the key to a finished run's values.
+func (h *Host) Forget(ctx context.Context, name string, options RunOptions) (string, error) {
+	if name == "last" {
+		return "", &UsageError{Message: "forget wants the run's id, not last", Fix: "rekey runs"}
+	}
+	run, err := h.runs().lock(ctx, name, options)
+	if err != nil {
+		return "", err
+	}
+	defer run.Close()
+	return run.ID(), forget(run)
+}
 
-// Error returns the lines.
-func (e *ReportError) Error() string { return strings.Join(e.Lines, "\n") }
+// Runs lists the runs of the state directory, newest first.
+func (h *Host) Runs() ([]RunSummary, error) {
+	list, err := h.store.Runs()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]RunSummary, 0, len(list))
+	for _, run := range list {
+		out = append(out, summaryOf(run))
+	}
+	return out, nil
+}
 
-// ErrInterrupted is the end of a command that a signal reached before anything
-// was changed, exit code 130.
-var ErrInterrupted = errors.New("interrupted: nothing was changed")
+// Show returns where a run stands and calls user for each of its users that
+// the filter selects, in the order of application. An empty filter selects no
+// user.
+func (h *Host) Show(name string, filter ShowFilter, user func(report.Line) error) (Outcome, error) {
+	run, err := h.runs().rest(name)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer run.Close()
+	out, err := show(run, filter, user)
+	return out, whatIsLost(run, err)
+}
 
-func usagef(format string, args ...any) *UsageError {
-	return &UsageError{Message: fmt.Sprintf(format, args...)}
+// Users calls user for every user of a run's frozen plan, in the order of
+// application, skipped ones last.
+func (h *Host) Users(name string, user func(PlannedUser) error) error {
+	run, err := h.runs().rest(name)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	err = run.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error { return user(plannedUser(u)) })
+	return whatIsLost(run, err)
+}
+
+// Reveal records the act, and calls show for every value that was ever sealed
+// for a user, or for all users, newest intent first in each.
+func (h *Host) Reveal(ctx context.Context, name string, options RevealOptions, show func(Revealed) error) error {
+	run, err := h.runs().restOpened(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	all := h.runs()
+	all.unaudited = options.Unaudited
+	return whatIsLost(run, reveal(all, run, options.Key, show))
+}
+
+// Report writes a run's reports again, from the script text in the ledger, or
+// all its users in one format. It returns the paths it wrote.
+func (h *Host) Report(ctx context.Context, name string, options ReportOptions) ([]string, error) {
+	run, err := toReport(ctx, h.runs(), name, options)
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	if options.Format == "" {
+		return h.rewrite(ctx, run, options)
+	}
+	e := exporter{runs: h.runs(), run: run, outlets: h.outlets(h.here()), options: options}
+	e.runs.unaudited, e.outlets.waived = options.Unaudited, options.Unaudited
+	paths, err := e.write()
+	return paths, whatIsLost(run, err)
+}
+
+// rewrite writes the reports of a script again.
+func (h *Host) rewrite(ctx context.Context, run *ledger.Run, options ReportOptions) ([]string, error) {
+	if err := options.withoutFormat(); err != nil {
+		return nil, err
+	}
+	there, err := h.placeOf(run.Header())
+	if err != nil {
+		return nil, err
+	}
+	s := h.session(there, RunOptions{Overwrite: options.Overwrite})
+	s.run = run
+	s.outlets.waived = options.Unaudited
+	return s.rewrite(ctx, options)
+}
+
+// Auditor returns what proves things about the runs.
+func (h *Host) Auditor() Auditor {
+	return Auditor{runs: h.runs(), outlets: h.outlets(h.here()), place: h.here()}
+}
+
+// BackupOptions say what Backup copies, and where to.
+type BackupOptions struct {
+	Dir      string // does not exist, or is empty
+	Identity bool   // the identity too
+}
+
+// Backup copies the state directory, also while runs go on.
+func (h *Host) Backup(stop context.Context, options BackupOptions) (ledger.Backup, error) {
+	dir := h.here().absolute(options.Dir)
+	if err := output.KeepsOff(dir, []string{h.StateDir}); err != nil {
+		return ledger.Backup{}, usageOf(err)
+	}
+	identity := ""
+	if options.Identity {
+		identity = h.here().absolute(h.IdentityPath)
+	}
+	backup, err := h.store.Backup(stop, dir, identity)
+	var path *fs.PathError
+	switch {
+	case err != nil && stop.Err() != nil:
+		return backup, ErrInterrupted
+	case errors.Is(err, ledger.ErrNotVacant):
+		return backup, &UsageError{Message: dir + " " + ledger.ErrNotVacant.Error(), Fix: "give a directory that does not exist"}
+	case errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) && path.Path == identity:
+		return backup, &UsageError{Message: "there is no identity at " + identity, Fix: "leave --identity away, or set REKEY_AGE_IDENTITY"}
+	}
+	return backup, err
+}
+
+// Check finds what is wrong with a script without starting anything: its top
+// level is evaluated with placeholders for what was not given.
+func (h *Host) Check(ctx context.Context, script Script) (*workflow.Workflow, error) {
+	given, err := script.parameters()
+	if err != nil {
+		return nil, err
+	}
+	options := h.loader(h.here()).options(ctx, script.Path, given)
+	options.Placeholders = true
+	return workflow.Load(ctx, options)
+}
+
+// Backend describes one backend.
+func (h *Host) Backend(ctx context.Context, name string) (sdk.Description, error) {
+	return h.plugins(h.here()).describe(ctx, name)
+}
+
+// Backends lists the names of the backends.
+func (h *Host) Backends() []string { return h.catalog.Names() }
+
+// session returns a session over no run yet.
+func (h *Host) session(at place, options RunOptions) *Session {
+	s := &Session{host: h, place: at, plugins: h.plugins(at), outlets: h.outlets(at), options: options, loader: h.loader(at)}
+	s.loader.vital = h.Vitals.enter()
+	return s
+}
+
+// here returns the working directory of the command.
+func (h *Host) here() place { return place{dir: h.WorkDir, embedded: h.Embedded} }
+
+// placeOf returns the directory in which a run was planned.
+func (h *Host) placeOf(head ledger.Header) (place, error) {
+	at := h.here()
+	kept, err := settingsOf(head)
+	if err == nil && kept.Dir != "" && kept.Dir != at.dir {
+		at.dir, at.moved = kept.Dir, true
+	}
+	return at, err
+}
+
+func (h *Host) runs() runs {
+	return runs{store: h.store, keyring: h.keyring, notices: h.notices, osUser: h.OSUser, hostname: h.Hostname}
+}
+
+func (h *Host) plugins(at place) plugins {
+	return plugins{catalog: h.catalog, place: at, log: h.Log, lookupEnv: h.LookupEnv, prompt: h.Prompt}
+}
+
+func (h *Host) outlets(at place) outlets {
+	return outlets{store: h.store, guarded: h.guarded, dir: at.dir}
+}
+
+func (h *Host) loader(at place) loader {
+	return loader{config: h.Config, place: at, catalog: h.catalog, vital: (*Vitals)(nil).enter()}
+}
+
+func (h *Host) checkpoint(options RunOptions, at place) checkpoint {
+	return checkpoint{path: options.CheckpointTo, file: at.absolute(options.CheckpointTo), overwrite: options.Overwrite, outlets: h.outlets(at)}
 }

@@ -10,33 +10,67 @@ import (
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
-// keys reads the identity that opens sealed values. It makes none: what is there
-// is sealed to another.
-func (h *Host) keys(ctx context.Context) (ledger.Keys, error) {
-	if _, err := os.Stat(h.IdentityPath); h.loaded == nil && errors.Is(err, fs.ErrNotExist) {
-		return ledger.Keys{}, h.noIdentity()
-	}
-	return h.loadKeys(ctx)
+// keyring is the keys of a state directory, read once they are needed. It is
+// safe for concurrent use.
+type keyring struct {
+	path       string // of the identity
+	named      bool   // the path was given
+	recipients []string
+	stateDir   string
+	notices    *notices
+
+	loading chan struct{} // of one element: who may read them
+	loaded  *ledger.Keys
 }
 
-// firstKeys is keys for the first run of a state directory, whose identity is
-// made. One that was named is never made: the name may be a slip.
-func (h *Host) firstKeys(ctx context.Context) (ledger.Keys, error) {
-	used, err := ledger.HasRuns(h.StateDir)
+func newKeyring(c Config, named bool, out *notices) *keyring {
+	return &keyring{path: c.IdentityPath, named: named, recipients: c.Recipients, stateDir: c.StateDir, notices: out, loading: make(chan struct{}, 1)}
+}
+
+// keys reads the identity that opens sealed values. It makes none: what exists
+// is sealed to another.
+func (k *keyring) keys(ctx context.Context) (ledger.Keys, error) {
+	return k.once(ctx, func() (ledger.Keys, error) {
+		if _, err := os.Stat(k.path); errors.Is(err, fs.ErrNotExist) {
+			return ledger.Keys{}, k.missing()
+		}
+		return k.load(ctx)
+	})
+}
+
+// first is keys for the first run of a state directory, whose identity is
+// made. A named one is never made: the name may be a slip.
+func (k *keyring) first(ctx context.Context) (ledger.Keys, error) {
+	used, err := ledger.HasRuns(k.stateDir)
 	if err != nil {
 		return ledger.Keys{}, err
 	}
-	if used || h.named {
-		return h.keys(ctx)
+	if used || k.named {
+		return k.keys(ctx)
 	}
-	return h.loadKeys(ctx)
+	return k.once(ctx, func() (ledger.Keys, error) { return k.load(ctx) })
 }
 
-// loadKeys reads the identity, or makes it and says where it is.
-func (h *Host) loadKeys(ctx context.Context) (ledger.Keys, error) {
-	if h.loaded != nil {
-		return *h.loaded, nil
+// once returns the keys, read by one session for all.
+func (k *keyring) once(ctx context.Context, read func() (ledger.Keys, error)) (ledger.Keys, error) {
+	select {
+	case k.loading <- struct{}{}:
+		defer func() { <-k.loading }()
+	case <-ctx.Done():
+		return ledger.Keys{}, ErrInterrupted
 	}
+	if k.loaded != nil {
+		return *k.loaded, nil
+	}
+	keys, err := read()
+	if err == nil {
+		k.loaded = &keys
+	}
+	return keys, err
+}
+
+// load reads the identity, or makes it and says where it is.
+func (k *keyring) load(ctx context.Context) (ledger.Keys, error) {
 	type answer struct {
 		keys    ledger.Keys
 		created bool
@@ -44,31 +78,29 @@ func (h *Host) loadKeys(ctx context.Context) (ledger.Keys, error) {
 	}
 	got := make(chan answer, 1)
 	go func() {
-		k, created, err := ledger.LoadKeys(h.IdentityPath, h.Recipients)
-		got <- answer{k, created, err}
+		keys, created, err := ledger.LoadKeys(k.path, k.recipients)
+		got <- answer{keys, created, err}
 	}()
-	var a answer
 	select {
-	case a = <-got:
-	case <-ctx.Done(): // the file may be a pipe that somebody holds open
-		return a.keys, ErrInterrupted
+	case found := <-got:
+		if found.err != nil {
+			return found.keys, &UsageError{Message: found.err.Error()}
+		}
+		if found.created {
+			k.notices.say("made %s: it opens the sealed passwords of every run here; keep a copy in a safe place", k.path)
+		}
+		return found.keys, nil
+	case <-ctx.Done(): // the file may be a pipe that another process holds open
+		return ledger.Keys{}, ErrInterrupted
 	}
-	if a.err != nil {
-		return a.keys, &UsageError{Message: a.err.Error()}
-	}
-	h.loaded = &a.keys
-	if a.created {
-		fmt.Fprintf(h.Stderr, "rekey: made %s: it opens the sealed passwords of every run here; keep a copy in a safe place\n", h.IdentityPath)
-	}
-	return a.keys, nil
 }
 
-// noIdentity is what to do without one.
-func (h *Host) noIdentity() error {
-	if h.named {
-		return &UsageError{Message: fmt.Sprintf("REKEY_AGE_IDENTITY names %s, and there is no such file", h.IdentityPath),
-			Fix: "mend the name, or make one: rekey keygen --out " + h.IdentityPath}
+// missing says what to do without an identity.
+func (k *keyring) missing() error {
+	if k.named {
+		return &UsageError{Message: fmt.Sprintf("REKEY_AGE_IDENTITY names %s, and there is no such file", k.path),
+			Fix: "mend the name, or make one: rekey keygen --out " + k.path}
 	}
-	return &UsageError{Message: fmt.Sprintf("there is no %s, to which the runs here are sealed", h.IdentityPath),
+	return &UsageError{Message: fmt.Sprintf("there is no %s, to which the runs here are sealed", k.path),
 		Fix: "put its copy back, or name it in REKEY_AGE_IDENTITY"}
 }

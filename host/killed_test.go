@@ -21,13 +21,20 @@ import (
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/memory"
 	"github.com/rekey-host/rekey/sdk/secret"
+	"github.com/rekey-host/rekey/sdk/serve"
 )
 
 // workDir names the directory in which a child of the test applies a run.
 const workDir = "REKEY_TEST_APPLY"
 
+// TestMain turns the test binary into a bundled backend when it is started as
+// rekey would, and into the child of a test that kills it.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "serve-backend" {
+		serve.Main(memory.New())
+	}
 	if dir := os.Getenv(workDir); dir != "" {
 		if err := applyIn(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

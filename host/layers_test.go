@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +45,62 @@ var owners = map[string]string{
 	"go.starlark.net/...":        "host/workflow/...",
 	"modernc.org/sqlite":         "host/ledger",
 	"golang.org/x/mod/sumdb/...": "host/ledger",
+}
+
+// unbounded are the files of the host that may make a context of their own, and
+// why. All others are given one by the command, and no file ends the process.
+var unbounded = map[string]string{
+	"launch/launch.go": "a plugin lives until it is closed, however long the one lives who started it",
+	"ledger/db.go":     "a statement on a local file is never given up half-way",
+	"ledger/trust.go":  "the host waits for keys beside it, and gives up by itself",
+}
+
+func TestOnlyCommandsEndTheProcessOrMakeContexts(t *testing.T) {
+	used := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for place, call := range forbiddenIn(t, path) {
+			if _, may := unbounded[path]; may && call != "os.Exit" {
+				used[path] = true
+				continue
+			}
+			t.Errorf("%s: %s: the command ends the process, and gives every context", place, call)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range unbounded {
+		if !used[path] {
+			t.Errorf("%s makes no context any more: take it off the list", path)
+		}
+	}
+}
+
+// forbiddenIn returns the uses of os.Exit and of new contexts in a file, by
+// their place.
+func forbiddenIn(t *testing.T, path string) map[string]string {
+	t.Helper()
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	ast.Inspect(file, func(node ast.Node) bool {
+		if of, ok := node.(*ast.SelectorExpr); ok {
+			if from, ok := of.X.(*ast.Ident); ok {
+				if call := from.Name + "." + of.Sel.Name; slices.Contains([]string{"os.Exit", "context.Background", "context.TODO"}, call) {
+					found[set.Position(of.Pos()).String()] = call
+				}
+			}
+		}
+		return true
+	})
+	return found
 }
 
 type listed struct {

@@ -34,58 +34,66 @@ func (l loose) String() string {
 	return text + ": resume it first, rekey resume " + id
 }
 
-// looseEnds warns of the other runs that may still reach what the backends do.
-func (h *Host) looseEnds(except string, b *backends) ([]string, error) {
-	runs, err := h.store.Runs()
+// strayRuns is a search for runs that may still reach what the backends do.
+type strayRuns struct {
+	store    *ledger.Store
+	now      time.Time
+	backends *backends
+	except   string // the run that is about to be applied
+}
+
+// warnings describes the requests of other runs that may still arrive.
+func (a strayRuns) warnings() ([]string, error) {
+	list, err := a.store.Runs()
 	if err != nil {
 		return nil, err
 	}
 	var warnings []string
-	for _, s := range runs {
-		if s.Err != nil || s.Header.ID == except || s.State == journal.StatePlanned || !open(s) {
+	for _, run := range list {
+		if run.Err != nil || run.Header.ID == a.except || run.State == journal.StatePlanned || !open(run) {
 			continue
 		}
-		found, err := h.looseOf(s, b)
+		found, err := a.of(run)
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range found {
-			warnings = append(warnings, l.String())
+		for _, one := range found {
+			warnings = append(warnings, one.String())
 		}
 	}
 	return warnings, nil
 }
 
-// looseOf looks at one run.
-func (h *Host) looseOf(s ledger.Summary, b *backends) ([]loose, error) {
-	r, err := h.store.Read(s.Header.ID)
+// of looks at one run.
+func (a strayRuns) of(summary ledger.Summary) ([]loose, error) {
+	run, err := a.store.Read(summary.Header.ID)
 	if err != nil {
 		return nil, nil // forgotten meanwhile
 	}
-	defer r.Close()
-	pins, err := r.Backends()
+	defer run.Close()
+	pins, err := run.Backends()
 	if err != nil {
 		return nil, err
 	}
-	last, err := r.LastAt()
+	last, err := run.LastAt()
 	if err != nil {
 		return nil, err
 	}
 	var found []loose
-	for i, mine := range b.pins {
-		search := strays{run: s, last: last, late: b.list[i].Late(), now: h.Now()}
-		for _, p := range pins {
-			if p.SameTarget(mine) {
-				search.labels = append(search.labels, p.Label)
+	for i, mine := range a.backends.pins {
+		search := strays{run: summary, last: last, late: a.backends.list[i].Late(), now: a.now}
+		for _, pin := range pins {
+			if pin.SameTarget(mine) {
+				search.labels = append(search.labels, pin.Label)
 			}
 		}
-		users, until, err := search.count(r)
+		users, until, err := search.count(run)
 		if err != nil {
 			return nil, err
 		}
-		l := loose{s, target(mine), users, until}
-		if users > 0 && !slices.ContainsFunc(found, func(o loose) bool { return o.target == l.target }) {
-			found = append(found, l)
+		one := loose{summary, target(mine), users, until}
+		if users > 0 && !slices.ContainsFunc(found, func(other loose) bool { return other.target == one.target }) {
+			found = append(found, one)
 		}
 	}
 	return found, nil

@@ -55,6 +55,15 @@ func (o *Outcome) unwritten(err error) {
 	}
 }
 
+// preview returns a run that was planned and not applied yet, as a plan is confirmed.
+func (o *Outcome) preview() Preview {
+	shown := Preview{Script: o.Script, Total: o.Counts.Total, Due: o.Counts.Pending, Skipped: o.Counts.Skipped, Backends: o.Backends, Recipients: o.Recipients}
+	for _, wave := range o.Waves {
+		shown.Waves = append(shown.Waves, WavePreview{Name: wave.Name, Users: wave.Counts.Total, Rule: journal.WaveRule{MaxFailures: -1, MaxPercent: -1}})
+	}
+	return shown
+}
+
 // WaveOutcome is one wave's counts.
 type WaveOutcome struct {
 	Name   string `json:"name"`

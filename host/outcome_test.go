@@ -41,7 +41,7 @@ func TestHowAProcessLeavesARun(t *testing.T) {
 func TestAnErrorIsTheExitCodeOfTheOutcome(t *testing.T) {
 	for _, code := range []int{ExitDone, ExitFailures, ExitStopped, ExitUnknown, ExitHeld, ExitReport, ExitInterrupted} {
 		unread := &ledger.Run{} // nothing can be read back of it
-		out, err := (&Host{}).whole(unread, Outcome{ExitCode: code}, nil)
+		out, err := (&Session{run: unread}).whole(Outcome{ExitCode: code}, nil)
 		if err == nil || out.ExitCode != ExitUnexpected {
 			t.Errorf("exit code %d and a failed reading back: %d, %v", code, out.ExitCode, err)
 		}

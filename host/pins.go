@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -12,50 +11,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
-	"github.com/rekey-host/rekey/host/workflow"
-	"github.com/rekey-host/rekey/sdk"
 )
-
-// pins are what a run keeps of a workflow's backends, and compares when it goes
-// on. Nothing is started for it.
-func (h *Host) pins(ctx context.Context, w *workflow.Workflow) ([]journal.BackendPin, error) {
-	var pins []journal.BackendPin
-	for _, spec := range w.Backends {
-		d, err := h.catalog.Describe(ctx, spec.Name)
-		if err != nil {
-			return nil, &UsageError{Message: err.Error()}
-		}
-		pin, err := h.pin(ctx, d, spec)
-		if err != nil {
-			return nil, err
-		}
-		pins = append(pins, pin)
-	}
-	return pins, nil
-}
-
-// pin is which plugin serves a label, what it is told but for secrets, and what
-// it may use.
-func (h *Host) pin(ctx context.Context, d sdk.Description, spec workflow.BackendSpec) (journal.BackendPin, error) {
-	values := h.values(d, spec)
-	p, err := h.catalog.Program(ctx, spec.Name, sdk.Config{Label: spec.Label, Values: values})
-	if err != nil {
-		return journal.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
-	}
-	reaches := realPaths(d, d.Reaches(values))
-	there, absent := pathsIn(d, reaches)
-	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: d.Version, Digest: p.Digest,
-		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: p.Confined, Grants: p.Grants.List()}, nil
-}
-
-// compact is settings as JSON, sorted by name.
-func compact(values map[string]any) string {
-	text, err := json.Marshal(values)
-	if err != nil {
-		return fmt.Sprintf("%q", err)
-	}
-	return string(text)
-}
 
 // change is how a backend differs from what a run has on record.
 type change struct {
@@ -160,29 +116,6 @@ func covers(had, grant string) bool {
 	}
 	rel, err := filepath.Rel(hadWhat, what)
 	return err == nil && filepath.IsLocal(rel)
-}
-
-// samePrograms refuses to go on with a plugin whose file is another one, before
-// anything of it is started. What is accepted is recorded later.
-func (h *Host) samePrograms(r *ledger.Run, o RunOptions) error {
-	was, err := r.Backends()
-	if err != nil || o.AcceptChange {
-		return err
-	}
-	for _, old := range was {
-		if old.Digest == "" {
-			continue
-		}
-		path, digest, err := h.catalog.Digest(old.Name)
-		if err != nil {
-			return &UsageError{Message: fmt.Sprintf("backend %q of run %s: %s", old.Label, r.ID(), err)}
-		}
-		if now := (journal.BackendPin{Digest: digest}); digest != old.Digest {
-			return &UsageError{Message: fmt.Sprintf("run %s was planned with %s %s %s, %s is %s", r.ID(), old.Name, old.Version, program(old), path, program(now)),
-				Fix: "use that version, or give --accept-change"}
-		}
-	}
-	return nil
 }
 
 // notMadeAnew refuses to go on where a file that a backend works on was there

@@ -15,43 +15,87 @@ import (
 	"github.com/rekey-host/rekey/host/workflow"
 )
 
-// unfinished refuses a second run of the same script, parameters and backends
-// while an earlier one that has sent something is not finished.
-func (h *Host) unfinished(w *workflow.Workflow, given map[string]string, o RunOptions) error {
-	if o.New {
-		return nil
-	}
-	runs, err := h.store.Runs()
+// planner makes the run of a session. Until it is frozen, nothing is left behind.
+type planner struct {
+	*Session
+	given    map[string]string                    // parameters
+	ask      func(context.Context, Preview) error // before the plan is frozen
+	warnings []string
+}
+
+// plan loads the script, opens its backends, reads the users and freezes the
+// plan. Nothing is changed yet: the first signal ends it.
+func (p *planner) plan(stop context.Context, script Script) error {
+	given, err := script.parameters()
 	if err != nil {
 		return err
 	}
-	for _, s := range runs {
-		if s.Err == nil && open(s) && h.same(s.Header, w, given) {
-			sent, err := h.sent(s.Header.ID)
-			if err != nil {
-				return err
-			}
-			if !sent {
-				continue
-			}
-			return &UsageError{Message: fmt.Sprintf("run %s of the same script and parameters is %s, with %d users pending", s.Header.ID, s.State, s.Counts.Pending+s.Counts.Held+s.Counts.Unknown),
-				Fix: fmt.Sprintf("rekey resume %s, or give --new", s.Header.ID)}
+	p.given = given
+	flow, err := p.loader.load(stop, script.Path, given)
+	if err != nil {
+		return err
+	}
+	p.use(flow, flow)
+	for _, warning := range flow.Warnings {
+		p.host.notices.warn("%s", warning)
+	}
+	if err := p.unfinished(stop); err != nil {
+		return err
+	}
+	if p.backends, err = p.plugins.open(stop, flow); err != nil {
+		return err
+	}
+	if err := p.look(stop); err != nil {
+		return err
+	}
+	return p.draft(stop)
+}
+
+// unfinished refuses a second run of the same script, parameters and backends
+// while an earlier one that has sent something is not finished.
+func (p *planner) unfinished(ctx context.Context) error {
+	if p.options.New {
+		return nil
+	}
+	list, err := p.host.store.Runs()
+	if err != nil {
+		return err
+	}
+	for _, run := range list {
+		if run.Err != nil || !open(run) || !p.same(ctx, run.Header) {
+			continue
+		}
+		begun, err := sent(p.host.store, run.Header.ID)
+		if err != nil {
+			return err
+		}
+		if begun {
+			return &UsageError{Message: fmt.Sprintf("run %s of the same script and parameters is %s, with %d users pending", run.Header.ID, run.State, run.Counts.Pending+run.Counts.Held+run.Counts.Unknown),
+				Fix: fmt.Sprintf("rekey resume %s, or give --new", run.Header.ID)}
 		}
 	}
 	return nil
+}
+
+// same reports whether a run has the same script, parameters and backends: the
+// paths in them mean the same only in the same directory.
+func (p *planner) same(ctx context.Context, head ledger.Header) bool {
+	kept, err := settingsOf(head)
+	return err == nil && kept.Dir == p.place.dir && head.Script == p.flow.Name && maps.Equal(head.Params, p.given) &&
+		p.plugins.configured(ctx, head.Backends, p.flow)
 }
 
 // errSent ends the search for a run's intents at the first.
 var errSent = errors.New("it has sent something")
 
 // sent reports whether a run has sent anything.
-func (h *Host) sent(id string) (bool, error) {
-	r, err := h.store.Read(id)
+func sent(store *ledger.Store, id string) (bool, error) {
+	run, err := store.Read(id)
 	if err != nil {
 		return false, err
 	}
-	defer r.Close()
-	err = r.Intents(func(string, string, string, string, int64) error { return errSent })
+	defer run.Close()
+	err = run.Intents(func(string, string, string, string, int64) error { return errSent })
 	if errors.Is(err, errSent) {
 		return true, nil
 	}
@@ -59,211 +103,187 @@ func (h *Host) sent(id string) (bool, error) {
 }
 
 // open reports whether a run has users to apply.
-func open(s ledger.Summary) bool {
-	return s.State != journal.StateFinished || s.Counts.Pending+s.Counts.Held+s.Counts.Unknown > 0
+func open(run ledger.Summary) bool {
+	return run.State != journal.StateFinished || run.Counts.Pending+run.Counts.Held+run.Counts.Unknown > 0
 }
 
-// same reports whether a run is of the same script, parameters and backends:
-// the paths in them mean the same only in the same directory.
-func (h *Host) same(head ledger.Header, w *workflow.Workflow, given map[string]string) bool {
-	kept, err := settingsOf(head)
-	return err == nil && kept.Dir == h.WorkDir && head.Script == w.Name && maps.Equal(head.Params, given) &&
-		slices.EqualFunc(head.Backends, w.Backends, func(p journal.BackendPin, spec workflow.BackendSpec) bool {
-			d, err := h.catalog.Describe(context.Background(), spec.Name)
-			return err == nil && p.Name == spec.Name && p.Label == spec.Label && p.Config == compact(h.values(d, spec))
-		})
-}
-
-// plan checks the backends, reads the users, asks for confirmation and freezes
-// the plan. Until then nothing is left behind.
-func (h *Host) plan(ctx context.Context, w *workflow.Workflow, given map[string]string, b *backends, o RunOptions, planOnly bool) (*ledger.Run, error) {
-	warnings, err := h.checkBackends(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	strays, err := h.looseEnds("", b)
-	if err != nil {
-		return nil, err
-	}
-	warnings = append(warnings, strays...)
-	h.users(w, b)
-	header, err := h.header(ctx, w, given, b, o)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.checkOutputs(w, header, o); err != nil {
-		return nil, err
-	}
-	keys, err := h.firstKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	header.Recipients = keys.PublicKeys()
-	d, err := h.store.Draft(header, keys)
-	if err != nil {
-		return nil, err
-	}
-	r, err := h.freeze(ctx, d, w, b, o, warnings, planOnly)
-	if err != nil {
-		return nil, errors.Join(err, d.Discard())
-	}
-	return r, nil
-}
-
-func (h *Host) freeze(ctx context.Context, d *ledger.Draft, w *workflow.Workflow, b *backends, o RunOptions, warnings []string, planOnly bool) (*ledger.Run, error) {
-	users := source.Watch(w.Users, w.Given, w.Used, w.Forms)
-	job := engine.PlanJob{Users: users, OrderBy: w.OrderBy, Waves: w.Waves, Draft: d, Hooks: w, Backends: b.list, Policy: w.Policy, Random: h.Random}
-	if w.HasSelect {
-		job.Select = w.Select
-	}
-	if w.HasWave {
-		job.Wave = w.Wave
-	}
-	if w.Revert {
-		known := h.known("", b)
-		job.Known = func(label, account, cred string) bool {
-			_, ok, err := known(label, account, cred)
-			return ok && err == nil
-		}
-	}
-	if h := newRehearsal(w, b); h != nil {
-		job.Rehearse = h.user
-	}
-	p, err := engine.MakePlan(ctx, job)
-	if err != nil {
-		return nil, err
-	}
-	if o.MaxUsers > 0 && p.Due > o.MaxUsers {
-		return nil, &UsageError{Message: fmt.Sprintf("%d users are due, --max-users is %d", p.Due, o.MaxUsers), Fix: "raise it, or select fewer"}
-	}
-	if o.MinUsers > 0 && p.Due < o.MinUsers {
-		return nil, &UsageError{Message: fmt.Sprintf("%d users are due, --min-users is %d", p.Due, o.MinUsers), Fix: "look at the source and at select, or lower it"}
-	}
-	if p.Due == 0 {
-		warnings = append(warnings, nobody(p))
-	}
-	warnings = slices.Concat(warnings, p.Lasting, users.Warnings())
-	shown := preview(w, p, warnings)
-	shown.Backends, shown.Recipients = backendLines(b.pins), d.Recipients()
-	switch {
-	case !planOnly:
-		err = h.confirm(ctx, shown, o)
-	case h.Planned != nil:
-		h.Planned(shown)
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, text := range warnings {
-		fmt.Fprintf(h.Stderr, "rekey: warning: %s\n", text)
-	}
-	var waves []ledger.WavePlan
-	for _, rule := range w.Waves {
-		take := rule.Take
-		if w.HasWave {
-			take = 0
-		}
-		waves = append(waves, ledger.WavePlan{Name: rule.Name, Take: take})
-	}
-	return d.Freeze(waves)
-}
-
-// nobody says that a plan is empty: a source that has become so is no success.
-func nobody(p engine.Preview) string {
-	if p.Total == 0 {
-		return "nobody is due: the source has no users; --min-users N refuses that"
-	}
-	if p.Total == 1 {
-		return "nobody is due: select skips the one user of the source; --min-users N refuses that"
-	}
-	return fmt.Sprintf("nobody is due: select skips all %d users of the source; --min-users N refuses that", p.Total)
-}
-
-// users lets BACKEND.accounts() read through the opened backends.
-func (h *Host) users(w *workflow.Workflow, b *backends) {
-	w.Attach(func(label string) workflow.Lister {
-		for i, x := range b.list {
-			if x.Label == label {
-				return b.open[i]
-			}
-		}
-		return nil
-	})
-}
-
-// preview is a plan as people see it.
-func preview(w *workflow.Workflow, p engine.Preview, warnings []string) Preview {
-	shown := Preview{Script: w.Name, Total: p.Total, Due: p.Due, Skipped: p.Skipped, Notes: slices.Concat(p.Notes, warnings)}
-	for i, rule := range w.Waves {
-		shown.Waves = append(shown.Waves, WavePreview{Name: rule.Name, Users: p.Waves[i], Rule: rule})
-	}
-	return shown
-}
-
-// confirm asks on a terminal; without one --yes is needed.
-func (h *Host) confirm(ctx context.Context, shown Preview, o RunOptions) error {
-	if o.Yes {
-		return nil
-	}
-	if h.Confirm == nil {
-		return &UsageError{Message: fmt.Sprintf("%d users would be changed and there is no terminal to ask", shown.Due), Fix: "give --yes"}
-	}
-	yes, err := h.Confirm(ctx, shown)
+// look asks the backends and the other runs whether anything stands in the way.
+func (p *planner) look(ctx context.Context) error {
+	warnings, err := p.backends.check(ctx, p.host.LookupEnv)
 	if err != nil {
 		return err
 	}
-	if !yes {
-		return usagef("not confirmed: nothing was changed")
+	strays, err := p.strays("").warnings()
+	if err != nil {
+		return err
+	}
+	p.warnings = append(warnings, strays...)
+	p.flow.Attach(p.backends.lister)
+	return nil
+}
+
+// draft reads the users into a draft and freezes it.
+func (p *planner) draft(ctx context.Context) error {
+	header, err := p.header(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.checkOutputs(ctx, header); err != nil {
+		return err
+	}
+	keys, err := p.host.keyring.first(ctx)
+	if err != nil {
+		return err
+	}
+	header.Recipients = keys.PublicKeys()
+	draft, err := p.host.store.Draft(header, keys)
+	if err != nil {
+		return err
+	}
+	if p.run, err = p.freeze(ctx, draft); err != nil {
+		return errors.Join(err, draft.Discard())
 	}
 	return nil
 }
 
-// header is what the ledger keeps of a run's circumstances.
-func (h *Host) header(ctx context.Context, w *workflow.Workflow, given map[string]string, b *backends, o RunOptions) (ledger.Header, error) {
-	schema, err := w.Users.Schema(ctx)
+func (p *planner) freeze(ctx context.Context, draft *ledger.Draft) (*ledger.Run, error) {
+	users := source.Watch(p.flow.Users, p.flow.Given, p.flow.Used, p.flow.Forms)
+	plan, err := engine.MakePlan(ctx, p.job(ctx, users, draft))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.options.allow(plan); err != nil {
+		return nil, err
+	}
+	if plan.Due == 0 {
+		p.warnings = append(p.warnings, nobody(plan))
+	}
+	p.warnings = slices.Concat(p.warnings, plan.Lasting, users.Warnings())
+	shown := preview(p.flow, plan, p.warnings)
+	shown.Backends, shown.Recipients = backendLines(p.backends.pins), draft.Recipients()
+	if err := p.ask(ctx, shown); err != nil {
+		return nil, err
+	}
+	p.host.notices.warnAll(p.warnings)
+	return draft.Freeze(wavePlans(p.flow))
+}
+
+// job returns what the engine plans.
+func (p *planner) job(ctx context.Context, users source.Source, draft *ledger.Draft) engine.PlanJob {
+	flow := p.flow
+	job := engine.PlanJob{Users: users, OrderBy: flow.OrderBy, Waves: flow.Waves, Draft: draft, Hooks: flow, Backends: p.backends.list, Policy: flow.Policy, Random: p.host.Random}
+	if flow.HasSelect {
+		job.Select = flow.Select
+	}
+	if flow.HasWave {
+		job.Wave = flow.Wave
+	}
+	if flow.Revert {
+		find := known(ctx, p.host, "", p.backends)
+		job.Known = func(label, account, cred string) bool {
+			_, ok, err := find(label, account, cred)
+			return ok && err == nil
+		}
+	}
+	if rehearsal := newRehearsal(flow, p.backends); rehearsal != nil {
+		job.Rehearse = rehearsal.user
+	}
+	return job
+}
+
+// wavePlans returns how many users each wave takes.
+func wavePlans(flow *workflow.Workflow) []ledger.WavePlan {
+	var waves []ledger.WavePlan
+	for _, rule := range flow.Waves {
+		take := rule.Take
+		if flow.HasWave {
+			take = 0
+		}
+		waves = append(waves, ledger.WavePlan{Name: rule.Name, Take: take})
+	}
+	return waves
+}
+
+// nobody says that a plan is empty: a source that has become empty is no success.
+func nobody(plan engine.Preview) string {
+	if plan.Total == 0 {
+		return "nobody is due: the source has no users; --min-users N refuses that"
+	}
+	if plan.Total == 1 {
+		return "nobody is due: select skips the one user of the source; --min-users N refuses that"
+	}
+	return fmt.Sprintf("nobody is due: select skips all %d users of the source; --min-users N refuses that", plan.Total)
+}
+
+// preview returns a plan as people see it.
+func preview(flow *workflow.Workflow, plan engine.Preview, warnings []string) Preview {
+	shown := Preview{Script: flow.Name, Total: plan.Total, Due: plan.Due, Skipped: plan.Skipped, Notes: slices.Concat(plan.Notes, warnings)}
+	for i, rule := range flow.Waves {
+		shown.Waves = append(shown.Waves, WavePreview{Name: rule.Name, Users: plan.Waves[i], Rule: rule})
+	}
+	return shown
+}
+
+// header returns what the ledger keeps of a run's circumstances.
+func (p *planner) header(ctx context.Context) (ledger.Header, error) {
+	flow, h := p.flow, p.host
+	head := ledger.Header{Script: flow.Name, Params: p.given, Backends: p.backends.pins, Requestor: p.options.Requestor, SourceSystem: p.options.SourceSystem,
+		OSUser: h.OSUser, Host: h.Hostname, Version: h.Version, Created: h.Now()}
+	schema, err := flow.Users.Schema(ctx)
 	if err != nil {
 		return ledger.Header{}, err
 	}
-	schemaJSON, err := json.Marshal(schema)
+	if head.Schema, err = json.Marshal(schema); err != nil {
+		return ledger.Header{}, err
+	}
+	if head.Waves, err = json.Marshal(flow.Waves); err != nil {
+		return ledger.Header{}, err
+	}
+	files, err := p.plugins.files(ctx, flow)
 	if err != nil {
 		return ledger.Header{}, err
 	}
-	waves, err := json.Marshal(w.Waves)
-	if err != nil {
+	files = append(files, absolutes(p.place.dir, recipientFiles(h.Recipients))...)
+	if head.Settings, err = json.Marshal(settings{Dir: p.place.dir, Files: files}); err != nil {
 		return ledger.Header{}, err
 	}
-	files, err := h.worksOn(w)
-	if err != nil {
-		return ledger.Header{}, err
-	}
-	files = append(files, absolutes(h.WorkDir, recipientFiles(h.Recipients))...)
-	kept, err := json.Marshal(settings{Dir: h.WorkDir, Files: files})
-	if err != nil {
-		return ledger.Header{}, err
-	}
-	head := ledger.Header{Settings: kept, Script: w.Name, Params: given, Backends: b.pins, Schema: schemaJSON, Waves: waves,
-		Requestor: o.Requestor, SourceSystem: o.SourceSystem, OSUser: h.OSUser, Host: h.Hostname,
-		Version: h.Version, Created: h.Now()}
-	for i, f := range w.Files {
+	for i, file := range flow.Files {
 		if i == 0 {
-			head.ScriptText = f.Text
+			head.ScriptText = file.Text
 			continue
 		}
-		head.Modules = append(head.Modules, ledger.Module{Name: f.Name, Text: f.Text, SHA256: f.SHA256})
+		head.Modules = append(head.Modules, ledger.Module{Name: file.Name, Text: file.Text, SHA256: file.SHA256})
 	}
-	head.Sources, err = h.sourcePins(ctx, w)
+	head.Sources, err = sourcePins(ctx, flow.Users)
 	return head, err
 }
 
-// sourcePins are the fingerprints of a workflow's files of users.
-func (h *Host) sourcePins(ctx context.Context, w *workflow.Workflow) ([]ledger.SourcePin, error) {
-	parts, err := source.Fingerprints(ctx, w.Users)
+// sourcePins returns the fingerprints of the files of users.
+func sourcePins(ctx context.Context, users source.Source) ([]ledger.SourcePin, error) {
+	parts, err := source.Fingerprints(ctx, users)
 	if err != nil {
 		return nil, err
 	}
 	var pins []ledger.SourcePin
-	for _, p := range parts {
-		pins = append(pins, ledger.SourcePin{Name: p.Name, SHA256: p.SHA256, Stdin: p.Stdin})
+	for _, part := range parts {
+		pins = append(pins, ledger.SourcePin{Name: part.Name, SHA256: part.SHA256, Stdin: part.Stdin})
 	}
 	return pins, nil
+}
+
+// settings is what a ledger keeps of a run's circumstances for the host alone.
+type settings struct {
+	Dir   string   `json:"dir"`             // where its relative paths lead from
+	Files []string `json:"files,omitempty"` // that its backends work on, and those of their secrets and of recipients
+}
+
+func settingsOf(head ledger.Header) (settings, error) {
+	var kept settings
+	if len(head.Settings) == 0 {
+		return kept, nil
+	}
+	if err := json.Unmarshal(head.Settings, &kept); err != nil {
+		return kept, fmt.Errorf("settings of run %s: %w", head.ID, err)
+	}
+	return kept, nil
 }

@@ -19,12 +19,12 @@ var proxyVariables = []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_
 // unproxied completes a finding about a target that cannot be reached: where
 // other programs would go through a proxy, and this instance could, it says so.
 // The variable's value is not quoted: it may hold a login.
-func (h *Host) unproxied(d sdk.Description, values map[string]any, f sdk.Finding) sdk.Finding {
+func unproxied(lookupEnv func(string) (string, bool), d sdk.Description, values map[string]any, f sdk.Finding) sdk.Finding {
 	given, _ := values[proxySetting].(string)
 	if f.Code != sdk.Unreachable && f.Code != sdk.Timeout || given != "" || !canUseProxy(d) || !elsewhere(d, values) {
 		return f
 	}
-	i := slices.IndexFunc(proxyVariables, func(name string) bool { v, _ := h.LookupEnv(name); return v != "" })
+	i := slices.IndexFunc(proxyVariables, func(name string) bool { v, _ := lookupEnv(name); return v != "" })
 	if i < 0 {
 		return f
 	}

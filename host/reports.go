@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -15,17 +13,19 @@ import (
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
-	"github.com/rekey-host/rekey/sdk/secret"
 )
+
+// left is how a process leaves a run.
+type left struct {
+	state  journal.State
+	reason string
+}
 
 // reporter writes the reports of one run.
 type reporter struct {
-	h       *Host
-	run     *ledger.Run
-	flow    *workflow.Workflow
+	session *Session
 	options output.Options
-	state   journal.State // in which the run is left
-	reason  string
+	left    left
 	note    func(*journal.Record) error // records that a report was written
 
 	about report.Run
@@ -33,44 +33,23 @@ type reporter struct {
 	errs  []error
 }
 
-// reports writes the reports of the script and returns their paths. One that
-// cannot be written does not keep the others from being.
-func (h *Host) reports(r *ledger.Run, w *workflow.Workflow, o RunOptions, state journal.State, reason string, note func(*journal.Record) error) ([]string, error) {
-	options, err := h.outputs(w, r.Header(), o.Overwrite)
-	if err != nil {
-		return nil, err
-	}
-	p := &reporter{h: h, run: r, flow: w, options: options, state: state, reason: reason, note: note}
-	if err := p.look(); err != nil {
-		return nil, err
-	}
-	for _, order := range []string{"source", "apply"} {
-		p.write(order)
-	}
-	p.summary()
-	if err := errors.Join(p.errs...); err != nil {
-		last := "the ledger has everything: mend the script, then rekey report " + r.ID() + " --script FILE, or rekey report " + r.ID()
-		return p.about.Files, &ReportError{Lines: append(strings.Split(err.Error(), "\n"), last)}
-	}
-	return p.about.Files, nil
-}
-
 // look reads what reports say of the run as a whole.
 func (p *reporter) look() error {
-	about, err := p.h.about(p.run)
+	run := p.session.run
+	about, err := aboutOf(run)
 	if err != nil {
 		return err
 	}
-	p.about, p.about.Status, p.about.Reason = about, p.state, p.reason
-	if p.view, err = viewOf(p.run); err != nil {
+	p.about, p.about.Status, p.about.Reason = about, p.left.state, p.left.reason
+	if p.view, err = viewOf(run); err != nil {
 		return err
 	}
-	p.view.Row = rowReader(p.run, p.view.Schema)
-	if slices.ContainsFunc(p.flow.Reports, func(s workflow.ReportSpec) bool { return s.HasRow }) {
-		if err := p.run.Sealable(); err != nil {
+	p.view.Row = rowReader(run, p.view.Schema)
+	if slices.ContainsFunc(p.session.flow.Reports, func(spec workflow.ReportSpec) bool { return spec.HasRow }) {
+		if err := run.Sealable(); err != nil {
 			return &UsageError{Message: err.Error()}
 		}
-		p.view.Unseal = p.run.Unseal
+		p.view.Unseal = run.Unseal
 	}
 	return nil
 }
@@ -94,8 +73,8 @@ func viewOf(r *ledger.Run) (report.View, error) {
 	return v, err
 }
 
-// about is what summaries and pages say of a run.
-func (h *Host) about(r *ledger.Run) (report.Run, error) {
+// aboutOf returns what summaries and pages say of a run.
+func aboutOf(r *ledger.Run) (report.Run, error) {
 	head := r.Header()
 	about := report.Run{ID: r.ID(), Script: head.Script, Started: head.Created, Requestor: head.Requestor,
 		SourceSystem: head.SourceSystem, OSUser: head.OSUser, Host: head.Host, Version: head.Version}
@@ -186,9 +165,9 @@ type rowWriter interface {
 }
 
 // write writes the reports of one order in one pass.
-func (p *reporter) write(order string) {
+func (p *reporter) write(ctx context.Context, order string) {
 	var sheets []*sheet
-	for i, spec := range p.flow.Reports {
+	for i, spec := range p.session.flow.Reports {
 		if spec.Path != "" && spec.Order == order {
 			sheets = append(sheets, p.begin(i, spec))
 		}
@@ -200,7 +179,7 @@ func (p *reporter) write(order string) {
 	if order == "apply" {
 		by = ledger.OrderApply
 	}
-	err := p.run.Each(ledger.Filter{}, by, func(u ledger.User) error { return p.user(sheets, u) })
+	err := p.session.run.Each(ledger.Filter{}, by, func(u ledger.User) error { return p.user(ctx, sheets, u) })
 	for _, s := range sheets {
 		if s.err == nil {
 			s.err = err
@@ -212,7 +191,7 @@ func (p *reporter) write(order string) {
 // begin opens one report.
 func (p *reporter) begin(i int, spec workflow.ReportSpec) *sheet {
 	s := &sheet{index: i, spec: spec}
-	w := p.h.Stdout
+	w := p.session.host.Stdout
 	if spec.Path != stdoutPath {
 		if s.file, s.err = output.Create(spec.Path, p.options); s.err != nil {
 			return s
@@ -254,7 +233,7 @@ func columnsOf(spec workflow.ReportSpec) []string {
 }
 
 // user adds a user to every report that is still sound.
-func (p *reporter) user(sheets []*sheet, u ledger.User) error {
+func (p *reporter) user(ctx context.Context, sheets []*sheet, u ledger.User) error {
 	result, err := report.Build(p.view, u)
 	if err != nil {
 		return err
@@ -262,7 +241,7 @@ func (p *reporter) user(sheets []*sheet, u ledger.User) error {
 	sound := 0
 	for _, s := range sheets {
 		if s.err == nil {
-			s.err = p.row(s, &result)
+			s.err = p.row(ctx, s, &result)
 		}
 		if s.err == nil {
 			sound++
@@ -274,11 +253,11 @@ func (p *reporter) user(sheets []*sheet, u ledger.User) error {
 	return nil
 }
 
-func (p *reporter) row(s *sheet, result *report.Result) error {
+func (p *reporter) row(ctx context.Context, s *sheet, result *report.Result) error {
 	if !s.spec.HasRow {
 		return s.rows.Add(*result, report.DefaultRow(*result))
 	}
-	row, include, err := p.flow.ReportRow(context.Background(), s.index, result)
+	row, include, err := p.session.flow.ReportRow(ctx, s.index, result)
 	if err != nil || !include {
 		return err
 	}
@@ -303,7 +282,7 @@ func (p *reporter) end(s *sheet) {
 		return
 	}
 	if s.file != nil {
-		p.about.Files = append(p.about.Files, p.h.shown(s.path()))
+		p.about.Files = append(p.about.Files, p.session.place.shown(s.path()))
 	}
 	if csv, ok := s.rows.(*report.CSV); ok {
 		for _, f := range csv.Formulas() {
@@ -322,7 +301,7 @@ func (p *reporter) commit(s *sheet) error {
 		}
 	}
 	if s.file == nil {
-		return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.h.OSUser, Host: p.h.Hostname, Facts: map[string]string{"path": stdoutPath}}})
+		return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.session.host.OSUser, Host: p.session.host.Hostname, Facts: map[string]string{"path": stdoutPath}}})
 	}
 	if err := p.spare(s); err != nil {
 		return err
@@ -331,20 +310,20 @@ func (p *reporter) commit(s *sheet) error {
 	if err != nil {
 		return err
 	}
-	if err := p.h.unkept(p.h.store.WroteList(s.file.Path(), digest, kindReport, ledger.List{Run: p.run.ID(), Values: s.values})); err != nil {
+	if err := p.session.outlets.unkept(p.session.host.store.WroteList(s.file.Path(), digest, kindReport, ledger.List{Run: p.session.run.ID(), Values: s.values})); err != nil {
 		return err
 	}
 	facts := map[string]string{"path": s.file.Path(), "sha256": digest}
-	return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.h.OSUser, Host: p.h.Hostname, Facts: facts}})
+	return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.session.host.OSUser, Host: p.session.host.Hostname, Facts: facts}})
 }
 
 // summary comes last: it names the files.
 func (p *reporter) summary() {
-	to := p.h.Stdout
-	if slices.ContainsFunc(p.flow.Reports, func(s workflow.ReportSpec) bool { return s.Path == stdoutPath }) {
-		to = p.h.Stderr // standard output is the report's
+	to := p.session.host.Stdout
+	if slices.ContainsFunc(p.session.flow.Reports, func(s workflow.ReportSpec) bool { return s.Path == stdoutPath }) {
+		to = p.session.host.Stderr // standard output is the report's
 	}
-	for _, spec := range p.flow.Reports {
+	for _, spec := range p.session.flow.Reports {
 		if spec.Kind != "summary" {
 			continue
 		}
@@ -354,120 +333,19 @@ func (p *reporter) summary() {
 	}
 }
 
-// ReportOptions say what Report writes.
-type ReportOptions struct {
-	Format    string // "": the script's reports
-	Out       string // with a format; "-" is Stdout
-	Reveal    bool   // with a format: the values too
-	Overwrite bool
-	Script    string // whose reports are written; "": the run's own
-	Unaudited bool   // although it cannot be recorded
-	Stdout    io.Writer
-}
-
-// Report writes a run's reports again, from the script text in the ledger, or
-// all its users in one format. It returns the paths it wrote.
-func (h *Host) Report(ctx context.Context, name string, o ReportOptions) ([]string, error) {
-	r, err := h.toReport(name, o)
-	if err != nil {
-		return nil, err
+// spare keeps a list of passwords that another run has written from being
+// replaced by one with fewer of them, in which somebody's is missing: who has
+// the list needs it. The new one goes beside it, and that is said.
+func (p *reporter) spare(s *sheet) error {
+	old, there := p.session.host.store.Listed(s.file.Path())
+	if !there || old.Run == p.session.run.ID() || s.values >= old.Values || s.lacking == 0 && s.values > 0 || p.options.Overwrite || !s.file.Replaces() {
+		return nil
 	}
-	defer r.Close()
-	if o.Format == "" && o.Out != "" {
-		return nil, &UsageError{Message: "--out wants a format: the script's own reports have their own paths", Fix: "give --format " + formatOf(o.Out)}
+	if err := s.file.Divert(failedSuffix); err != nil {
+		return err
 	}
-	if o.Unaudited {
-		waiving := *h
-		waiving.waived = true
-		h = &waiving
-	}
-	if o.Format != "" {
-		paths, err := h.export(r, o)
-		return paths, whatIsLost(r, err)
-	}
-	if o.Reveal {
-		return nil, &UsageError{Message: "--reveal wants a format: the script's own reports hold what the script says", Fix: "give --format jsonl --reveal"}
-	}
-	h, err = h.at(r)
-	if err != nil {
-		return nil, err
-	}
-	w, err := h.reporting(ctx, r, o.Script)
-	if err != nil {
-		return nil, err
-	}
-	defer w.Close()
-	note := func(rec *journal.Record) error { return h.unrecorded(h.store.Note(r.ID(), rec), o.Unaudited) }
-	state, err := r.State()
-	if err != nil {
-		return nil, err
-	}
-	return h.reports(r, w, RunOptions{Overwrite: o.Overwrite}, state, "", note)
-}
-
-// toReport opens a run for its reports. All users in one format are what there is
-// of them, and need the key for values only; the script's own reports are whole
-// or not written.
-func (h *Host) toReport(name string, o ReportOptions) (*ledger.Run, error) {
-	switch {
-	case o.Format != "" && o.Reveal:
-		return h.restOpened(name)
-	case o.Format != "":
-		return h.rest(name)
-	}
-	return h.opened(name)
-}
-
-// formatOf is the format that a file's name speaks of.
-func formatOf(path string) string {
-	switch ext := strings.TrimPrefix(filepath.Ext(path), "."); ext {
-	case "csv", "json", "jsonl", "html":
-		return ext
-	}
-	return "summary, json, jsonl, csv or html"
-}
-
-// reporting is the script whose reports are written: the run's own, or a mended
-// one. Of that only the reports are used: what happened stays what it was.
-func (h *Host) reporting(ctx context.Context, r *ledger.Run, script string) (*workflow.Workflow, error) {
-	if script == "" {
-		return h.fromLedger(ctx, r)
-	}
-	o := h.loadOptions(script, r.Header().Params)
-	o.Blind = true
-	w, err := workflow.Load(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	schema, err := schemaOf(r)
-	if err != nil {
-		return nil, errors.Join(err, w.Close())
-	}
-	w.Use(schema)
-	return w, nil
-}
-
-// fromLedger loads the script as the ledger has it.
-func (h *Host) fromLedger(ctx context.Context, r *ledger.Run) (*workflow.Workflow, error) {
-	head := r.Header()
-	o := h.loadOptions(head.Script, head.Params)
-	o.Kept = []workflow.File{{Name: head.Script, Text: head.ScriptText}}
-	for _, m := range head.Modules {
-		o.Kept = append(o.Kept, workflow.File{Name: m.Name, Text: m.Text, SHA256: m.SHA256})
-	}
-	w, err := workflow.Load(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	schema, err := schemaOf(r)
-	if err != nil {
-		return nil, errors.Join(err, w.Close())
-	}
-	w.Use(schema)
-	return w, nil
-}
-
-// secretCell opens the secret cells of a run's rows.
-func secretCell(r *ledger.Run, u ledger.User) func(string, []byte) (secret.Value, error) {
-	return func(column string, sealed []byte) (secret.Value, error) { return r.UnsealCell(column, u.Seq, sealed) }
+	s.failed = true
+	p.session.host.notices.warn("%s stays as run %s wrote it, with the passwords of %d users: this run has those of %d; its list is %s",
+		p.session.place.shown(s.spec.Path), old.Run, old.Values, s.values, p.session.place.shown(s.path()))
+	return nil
 }

@@ -104,15 +104,3 @@ func underLimit(r *ledger.Run, users []int64, o RunOptions) error {
 	}
 	return &UsageError{Message: reason + ", those left out that are retried", Fix: "retry more of them, or give --over-threshold"}
 }
-
-// stillOver is the resume of a run that a threshold has stopped: it stays
-// stopped.
-func (h *Host) stillOver(r *ledger.Run, out Outcome, reason string) (Outcome, error) {
-	out.Status, out.ExitCode, out.Reason = journal.StateStopped, ExitStopped, reason
-	var err error
-	if out.Next, err = advice(r, out); err != nil {
-		return out, err
-	}
-	out.Audit.Size, out.Audit.Head, err = r.SignHead()
-	return out, err
-}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -75,13 +76,13 @@ func (c *auditVerifyCmd) Run(a *app) error {
 }
 
 func (c *auditVerifyCmd) run(h *host.Host) (auditResult, error) {
-	found, err := h.AuditVerify(c.Name, c.Checkpoint)
+	found, err := h.Auditor().Verify(context.Background(), c.Name, c.Checkpoint)
 	if err != nil {
 		return auditResult{}, err
 	}
 	var opened *int64
 	if c.Open {
-		n, err := h.AuditOpen(c.Name, &found)
+		n, err := h.Auditor().Open(context.Background(), c.Name, &found)
 		if err != nil {
 			return auditResult{}, err
 		}
@@ -95,7 +96,7 @@ func (c *auditVerifyCmd) bundle(h *host.Host) (auditResult, error) {
 	if c.Key == "" {
 		return auditResult{}, &host.UsageError{Message: "--bundle wants --key", Fix: `"rekey audit key" prints it where the bundle was made`}
 	}
-	b, err := h.AuditBundle(c.Bundle, c.Key, nil)
+	b, err := h.Auditor().Bundle(context.Background(), c.Bundle, c.Key, nil)
 	return auditResult{Run: b.Run, OK: b.OK, Size: b.Size, Head: b.Head, Complete: b.Complete, Records: b.Records, Problems: auditProblems(b.Problems, b.More)}, err
 }
 
@@ -166,7 +167,7 @@ func (c *auditProveCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	return h.AuditProve(c.Name, c.Key, host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: a.process.stdout})
+	return h.Auditor().Prove(c.Name, c.Key, host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: a.process.stdout})
 }
 
 type auditExportCmd struct {
@@ -185,7 +186,7 @@ func (c *auditExportCmd) Run(a *app) error {
 	}
 	defer h.Close()
 	to := host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: a.process.stdout}
-	if err := h.AuditExport(c.Name, ledger.ExportOptions{Keys: c.User, Withhold: c.Withhold}, to); err != nil {
+	if err := h.Auditor().Export(c.Name, ledger.ExportOptions{Keys: c.User, Withhold: c.Withhold}, to); err != nil {
 		return err
 	}
 	if c.Out == "-" {
@@ -204,7 +205,7 @@ func (auditKeyCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	key, err := h.AuditKey()
+	key, err := h.Auditor().Key()
 	if err != nil {
 		return err
 	}

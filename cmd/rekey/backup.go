@@ -35,7 +35,7 @@ func (c *backupCmd) Run(a *app) error {
 	}
 	defer h.Close()
 	_, stop := a.signals()
-	b, err := h.Backup(stop, c.Dir, c.Identity)
+	b, err := h.Backup(stop, host.BackupOptions{Dir: c.Dir, Identity: c.Identity})
 	if err != nil {
 		return err
 	}

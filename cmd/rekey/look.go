@@ -210,7 +210,7 @@ func (c *revealCmd) Run(a *app) error {
 	}
 	defer h.Close()
 	list := []host.Revealed{}
-	err = h.Reveal(c.Name, c.Key, c.Unaudited, func(r host.Revealed) error {
+	err = h.Reveal(context.Background(), c.Name, host.RevealOptions{Key: c.Key, Unaudited: c.Unaudited}, func(r host.Revealed) error {
 		if a.cli.JSON {
 			list = append(list, r)
 			return nil
@@ -236,7 +236,12 @@ func (c *approveCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	out, err := h.Approve(c.Name, host.RunOptions{Moved: c.Moved})
+	s, err := h.Continue(context.Background(), c.Name, host.RunOptions{Moved: c.Moved})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	out, err := s.Approve()
 	if err != nil {
 		return err
 	}
@@ -260,7 +265,7 @@ func (c *forgetCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	id, err := h.Forget(c.Name, c.Moved)
+	id, err := h.Forget(context.Background(), c.Name, host.RunOptions{Moved: c.Moved})
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,8 @@ func (f planning) options() host.RunOptions {
 	return o
 }
 
+func (f planning) script() host.Script { return host.Script{Path: f.Script, Params: f.Params} }
+
 type runCmd struct {
 	planning
 }
@@ -71,7 +73,16 @@ is changed before you confirm (or give --yes). What was killed or stopped goes o
 }
 
 // Run plans and applies.
-func (c *runCmd) Run(a *app) error { return a.start(c.planning, false) }
+func (c *runCmd) Run(a *app) error {
+	return a.withHost(c.Recipient, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
+		s, err := h.Begin(stop, c.script(), c.options())
+		if err != nil {
+			return host.Outcome{}, err
+		}
+		defer s.Close()
+		return s.Apply(ctx, stop)
+	})
+}
 
 type planCmd struct {
 	planning
@@ -84,18 +95,25 @@ applies exactly that.`
 }
 
 // Run plans.
-func (c *planCmd) Run(a *app) error { return a.start(c.planning, true) }
-
-// start is run and plan.
-func (a *app) start(f planning, planOnly bool) error {
-	return a.withHost(f.Recipient, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-		out, err := h.Run(ctx, stop, f.Script, f.Params, f.options(), planOnly)
-		if err != nil || !planOnly || !a.cli.JSON {
+func (c *planCmd) Run(a *app) error {
+	return a.withHost(c.Recipient, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
+		out, err := c.freeze(ctx, stop, h)
+		if err != nil || !a.cli.JSON {
 			return out, err
 		}
-		err = h.Plan(out.Run, func(u host.PlannedUser) error { out.Plan = append(out.Plan, u); return nil })
+		err = h.Users(out.Run, func(u host.PlannedUser) error { out.Plan = append(out.Plan, u); return nil })
 		return out, err
 	})
+}
+
+// freeze plans and leaves the run for resume.
+func (c *planCmd) freeze(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
+	s, err := h.Plan(stop, c.script(), c.options())
+	if err != nil {
+		return host.Outcome{}, err
+	}
+	defer s.Close()
+	return s.Leave(ctx)
 }
 
 type resumeCmd struct {
@@ -106,7 +124,12 @@ type resumeCmd struct {
 // Run resumes.
 func (c *resumeCmd) Run(a *app) error {
 	return a.withHost(nil, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-		return h.Resume(ctx, stop, c.Name, c.options())
+		s, err := h.Continue(stop, c.Name, c.options())
+		if err != nil {
+			return host.Outcome{}, err
+		}
+		defer s.Close()
+		return s.Resume(ctx, stop)
 	})
 }
 
@@ -122,7 +145,12 @@ func (c *retryCmd) Run(a *app) error {
 	o := c.options()
 	o.Codes, o.Keys = c.Code, c.User
 	return a.withHost(nil, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-		return h.Retry(ctx, stop, c.Name, o)
+		s, err := h.Continue(stop, c.Name, o)
+		if err != nil {
+			return host.Outcome{}, err
+		}
+		defer s.Close()
+		return s.Retry(ctx, stop)
 	})
 }
 

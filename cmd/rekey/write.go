@@ -50,7 +50,7 @@ func (c *checkCmd) Run(a *app) error {
 		return err
 	}
 	defer h.Close()
-	w, err := h.Check(context.Background(), c.Script, c.Params)
+	w, err := h.Check(context.Background(), host.Script{Path: c.Script, Params: c.Params})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,78 @@
+package host
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rekey-host/rekey/host/catalog"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// loader evaluates scripts in one place.
+type loader struct {
+	config  Config
+	place   place
+	catalog *catalog.Catalog
+	vital   *vital
+}
+
+// load evaluates a script with its parameters.
+func (l loader) load(ctx context.Context, script string, given map[string]string) (*workflow.Workflow, error) {
+	flow, err := workflow.Load(ctx, l.options(ctx, script, given))
+	if err == nil {
+		l.vital.load(flow.Busy)
+	}
+	return flow, err
+}
+
+func (l loader) options(ctx context.Context, script string, given map[string]string) workflow.Options {
+	if path, err := ExpandHome(script, l.config.Home); err == nil {
+		script = path
+	}
+	return workflow.Options{
+		Path: script, Params: given, Embedded: l.place.embedded, WorkDir: l.place.dir, Home: l.config.Home, Stdin: l.config.Stdin,
+		BackendNames: l.catalog.Names(), Print: l.config.Stderr, Fatal: l.config.Fatal, Run: l.vital.applied,
+		Describe: func(name string) (sdk.Description, error) { return l.catalog.Describe(ctx, name) },
+	}
+}
+
+// kept evaluates the script of a run as the ledger has it.
+func (l loader) kept(ctx context.Context, run *ledger.Run) (*workflow.Workflow, error) {
+	head := run.Header()
+	options := l.options(ctx, head.Script, head.Params)
+	options.Kept = []workflow.File{{Name: head.Script, Text: head.ScriptText}}
+	for _, module := range head.Modules {
+		options.Kept = append(options.Kept, workflow.File{Name: module.Name, Text: module.Text, SHA256: module.SHA256})
+	}
+	return loadFor(ctx, run, options)
+}
+
+// changed evaluates the script of a run as it is on disk now.
+func (l loader) changed(ctx context.Context, run *ledger.Run) (*workflow.Workflow, error) {
+	head := run.Header()
+	return loadFor(ctx, run, l.options(ctx, head.Script, head.Params))
+}
+
+// mended evaluates another script for the reports of a run. Only its reports are
+// used: what happened stays what it was.
+func (l loader) mended(ctx context.Context, run *ledger.Run, script string) (*workflow.Workflow, error) {
+	options := l.options(ctx, script, run.Header().Params)
+	options.Blind = true
+	return loadFor(ctx, run, options)
+}
+
+// loadFor evaluates a script for the users of a run.
+func loadFor(ctx context.Context, run *ledger.Run, options workflow.Options) (*workflow.Workflow, error) {
+	flow, err := workflow.Load(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := schemaOf(run)
+	if err != nil {
+		return nil, errors.Join(err, flow.Close())
+	}
+	flow.Use(schema)
+	return flow, nil
+}

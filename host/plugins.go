@@ -1,0 +1,279 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/rekey-host/rekey/host/catalog"
+	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/internal/bounded"
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/workflow"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/hlog"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// plugins configures the backends of a workflow: from the catalog, with the
+// paths and secrets of one place.
+type plugins struct {
+	catalog   *catalog.Catalog
+	place     place
+	log       hclog.Logger
+	lookupEnv func(string) (string, bool)
+	prompt    func(ctx context.Context, label string) (secret.Value, error)
+}
+
+// describe returns the description of a backend.
+func (p plugins) describe(ctx context.Context, name string) (sdk.Description, error) {
+	description, err := p.catalog.Describe(ctx, name)
+	if err != nil {
+		return description, &UsageError{Message: err.Error()}
+	}
+	return description, nil
+}
+
+// open reads the secrets of a workflow's backends and configures them, in the
+// script's order.
+func (p plugins) open(ctx context.Context, flow *workflow.Workflow) (*backends, error) {
+	opened := &backends{}
+	for _, spec := range flow.Backends {
+		if err := p.openOne(ctx, flow, spec, opened); err != nil {
+			opened.close()
+			return nil, err
+		}
+	}
+	return opened, nil
+}
+
+func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec workflow.BackendSpec, into *backends) error {
+	description, err := p.describe(ctx, spec.Name)
+	if err != nil {
+		return err
+	}
+	config, err := p.config(ctx, spec, description)
+	if err != nil {
+		return err
+	}
+	config.Concurrency = concurrencyOf(description, flow.Concurrency, spec.Concurrency)
+	instance, err := p.catalog.Open(ctx, spec.Name, config)
+	if err != nil {
+		return &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
+	}
+	into.open = append(into.open, instance)
+	pin, err := p.pin(ctx, spec, description)
+	if err != nil {
+		return err
+	}
+	into.pins = append(into.pins, pin)
+	into.list = append(into.list, engine.Backend{
+		Label: spec.Label, Description: description, Abilities: instance.Abilities(), Instance: instance,
+		Concurrency: config.Concurrency, Rate: rateOf(description, spec), Timeout: config.Timeout,
+		Attempts: spec.Attempts, Patience: spec.Patience, StreamsVerify: true,
+	})
+	return nil
+}
+
+// config returns the configuration of a plugin but for its concurrency.
+func (p plugins) config(ctx context.Context, spec workflow.BackendSpec, description sdk.Description) (sdk.Config, error) {
+	config := sdk.Config{Label: spec.Label, Values: p.values(spec, description), Secrets: map[string]secret.Value{}, Timeout: spec.Timeout, Log: p.slog()}
+	for name, ref := range spec.Secrets {
+		value, err := p.secret(ctx, ref)
+		if err != nil {
+			return sdk.Config{}, &UsageError{Message: fmt.Sprintf("backend %q: %s: %s", spec.Label, name, err)}
+		}
+		config.Secrets[name] = value
+	}
+	return config, nil
+}
+
+// slog returns the log for those who write in slog; a plugin learns its level.
+func (p plugins) slog() *slog.Logger {
+	if p.log == nil {
+		return nil
+	}
+	return hlog.Slog(p.log, func(text string) string { return text })
+}
+
+// values returns the settings of a backend without its secrets, paths absolute:
+// a plugin has a working directory of its own, and a run may be resumed in another.
+func (p plugins) values(spec workflow.BackendSpec, description sdk.Description) map[string]any {
+	values := maps.Clone(spec.Values)
+	for _, field := range description.Config {
+		if path, ok := values[field.Name].(string); ok && field.Type == sdk.Path && path != "" {
+			values[field.Name] = p.place.absolute(path)
+		}
+	}
+	return values
+}
+
+// secret reads what secret.env, secret.file or secret.prompt refers to.
+func (p plugins) secret(ctx context.Context, ref workflow.SecretRef) (secret.Value, error) {
+	switch ref.Kind {
+	case "env":
+		text, set := p.lookupEnv(ref.Name)
+		if !set || text == "" {
+			return secret.Value{}, fmt.Errorf("environment variable %s is not set or empty", ref.Name)
+		}
+		return secret.New(text), nil
+	case "file":
+		return p.secretFile(ctx, ref.Name)
+	case "prompt":
+		if p.prompt == nil {
+			return secret.Value{}, fmt.Errorf("%q has to be typed in, and there is no terminal", ref.Name)
+		}
+		return p.prompt(ctx, ref.Name)
+	default:
+		return ref.Value, nil
+	}
+}
+
+// maxSecretFile limits the size of a file with one secret.
+const maxSecretFile = 64 << 10
+
+// secretFile reads a file with one secret in it.
+func (p plugins) secretFile(ctx context.Context, name string) (secret.Value, error) {
+	text, err := bounded.ReadFile(ctx, p.place.absolute(name), maxSecretFile)
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("file %s: %w", name, reasonOf(err))
+	}
+	value, err := secretText(text)
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("file %s %w", name, err)
+	}
+	return secret.New(value), nil
+}
+
+// secretText returns the secret in a file without UTF-8's byte order mark,
+// which Windows writes, and without one line end.
+func secretText(text []byte) (string, error) {
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
+		return "", errors.New("is in UTF-16; save it as UTF-8")
+	case bytes.IndexByte(text, 0) >= 0:
+		return "", errors.New("has a NUL byte, as UTF-16 has; save it as UTF-8")
+	}
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	value := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if value == "" {
+		return "", errors.New("is empty")
+	}
+	return value, nil
+}
+
+// pins returns what a run keeps of a workflow's backends, and compares when it
+// goes on. Nothing is started for it.
+func (p plugins) pins(ctx context.Context, flow *workflow.Workflow) ([]journal.BackendPin, error) {
+	var pins []journal.BackendPin
+	for _, spec := range flow.Backends {
+		description, err := p.describe(ctx, spec.Name)
+		if err != nil {
+			return nil, err
+		}
+		pin, err := p.pin(ctx, spec, description)
+		if err != nil {
+			return nil, err
+		}
+		pins = append(pins, pin)
+	}
+	return pins, nil
+}
+
+// pin returns which plugin serves a label, its settings but for secrets, and
+// what it may use.
+func (p plugins) pin(ctx context.Context, spec workflow.BackendSpec, description sdk.Description) (journal.BackendPin, error) {
+	values := p.values(spec, description)
+	program, err := p.catalog.Program(ctx, spec.Name, sdk.Config{Label: spec.Label, Values: values})
+	if err != nil {
+		return journal.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
+	}
+	reaches := realPaths(description, description.Reaches(values))
+	there, absent := pathsIn(description, reaches)
+	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: description.Version, Digest: program.Digest,
+		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Grants: program.Grants.List()}, nil
+}
+
+// compact returns settings as JSON, sorted by name.
+func compact(values map[string]any) string {
+	text, err := json.Marshal(values)
+	if err != nil {
+		return fmt.Sprintf("%q", err)
+	}
+	return string(text)
+}
+
+// configured reports whether the backends of a run are those of a workflow,
+// with the same settings.
+func (p plugins) configured(ctx context.Context, pins []journal.BackendPin, flow *workflow.Workflow) bool {
+	return slices.EqualFunc(pins, flow.Backends, func(pin journal.BackendPin, spec workflow.BackendSpec) bool {
+		description, err := p.describe(ctx, spec.Name)
+		return err == nil && pin.Name == spec.Name && pin.Label == spec.Label && pin.Config == compact(p.values(spec, description))
+	})
+}
+
+// unchanged refuses to go on with a plugin whose file has changed, before
+// anything of it is started. What is accepted is recorded later.
+func (p plugins) unchanged(run *ledger.Run, options RunOptions) error {
+	was, err := run.Backends()
+	if err != nil || options.AcceptChange {
+		return err
+	}
+	for _, old := range was {
+		if old.Digest == "" {
+			continue
+		}
+		path, digest, err := p.catalog.Digest(old.Name)
+		if err != nil {
+			return &UsageError{Message: fmt.Sprintf("backend %q of run %s: %s", old.Label, run.ID(), err)}
+		}
+		if now := (journal.BackendPin{Digest: digest}); digest != old.Digest {
+			return &UsageError{Message: fmt.Sprintf("run %s was planned with %s %s %s, %s is %s", run.ID(), old.Name, old.Version, program(old), path, program(now)),
+				Fix: "use that version, or give --accept-change"}
+		}
+	}
+	return nil
+}
+
+// files returns the files of a workflow that its ledger does not name
+// elsewhere: those that its backends work on, and those of their secrets.
+func (p plugins) files(ctx context.Context, flow *workflow.Workflow) ([]string, error) {
+	var files []string
+	for _, spec := range flow.Backends {
+		some, err := p.filesOf(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, some...)
+	}
+	return absolutes(p.place.dir, files), nil
+}
+
+// filesOf returns the paths among the settings of a backend.
+func (p plugins) filesOf(ctx context.Context, spec workflow.BackendSpec) ([]string, error) {
+	description, err := p.describe(ctx, spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, field := range description.Config {
+		if path, ok := spec.Values[field.Name].(string); ok && field.Type == sdk.Path {
+			files = append(files, path)
+		}
+	}
+	for _, ref := range spec.Secrets {
+		if ref.Kind == "file" {
+			files = append(files, ref.Name)
+		}
+	}
+	return files, nil
+}
