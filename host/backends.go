@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/launch"
-	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -42,9 +42,9 @@ func (b *backends) lister(label string) workflow.Lister {
 }
 
 // check asks each backend whether it can do its job. The warnings are for the
-// operator; a bad finding is a *source.Problems.
+// operator; a bad finding is a *diag.Problems.
 func (b *backends) check(ctx context.Context, lookupEnv func(string) (string, bool)) (warnings []string, err error) {
-	var problems source.Problems
+	var problems diag.Problems
 	for i, one := range b.list {
 		if !one.Can(sdk.CanCheck) {
 			continue
@@ -54,7 +54,7 @@ func (b *backends) check(ctx context.Context, lookupEnv func(string) (string, bo
 			text := fmt.Sprintf("backend %q: %s", one.Label, finding.Message)
 			switch finding.Severity {
 			case sdk.Bad:
-				problems.Add(source.Problem{Message: text, Fix: finding.Fix})
+				problems.Add(diag.Problem{Message: text, Fix: finding.Fix})
 			case sdk.Warning:
 				warnings = append(warnings, text)
 			}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/output"
 )
 
@@ -24,18 +25,10 @@ const (
 )
 
 // UsageError is what the user can mend: nothing was changed, exit code 2.
-type UsageError struct {
-	Message string
-	Fix     string
-}
+type UsageError diag.Problem
 
 // Error returns the message and the fix.
-func (e *UsageError) Error() string {
-	if e.Fix == "" {
-		return e.Message
-	}
-	return e.Message + "; " + e.Fix
-}
+func (e *UsageError) Error() string { return diag.Problem(*e).Text() }
 
 func usagef(format string, args ...any) *UsageError {
 	return &UsageError{Message: fmt.Sprintf(format, args...)}
@@ -45,7 +38,7 @@ func usagef(format string, args ...any) *UsageError {
 func usageOf(err error) error {
 	var refusal *output.Refusal
 	if errors.As(err, &refusal) {
-		return &UsageError{Message: refusal.Path + ": " + refusal.Message, Fix: refusal.Fix}
+		return &UsageError{Message: refusal.File + ": " + refusal.Message, Fix: refusal.Fix}
 	}
 	return err
 }

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"path/filepath"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/output"
 	"github.com/rekey-host/rekey/host/report"
-	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
 )
 
@@ -14,10 +14,10 @@ import (
 type outputCheck struct {
 	options  output.Options
 	taken    map[string]string // outputs, by where they lead
-	problems source.Problems
+	problems diag.Problems
 }
 
-func (c *outputCheck) problem(found source.Problem) { c.problems.Add(found) }
+func (c *outputCheck) problem(found diag.Problem) { c.problems.Add(found) }
 
 // report checks the file of a report.
 func (c *outputCheck) report(spec workflow.ReportSpec) {
@@ -25,7 +25,7 @@ func (c *outputCheck) report(spec workflow.ReportSpec) {
 		return
 	}
 	if err := report.CheckEncrypted(spec.Path, spec.EncryptTo); len(spec.EncryptTo) > 0 && err != nil {
-		c.problem(source.Problem{File: spec.Path, Message: err.Error()})
+		c.problem(diag.Problem{File: spec.Path, Message: err.Error()})
 	}
 	c.path(spec.Path)
 }
@@ -35,7 +35,7 @@ func (c *outputCheck) report(spec workflow.ReportSpec) {
 func (c *outputCheck) path(path string) {
 	there, err := output.Check(path, c.options)
 	if other, twice := c.taken[there]; twice {
-		c.problem(source.Problem{File: path, Message: "is the same file as " + other + ", which is written too", Fix: "give each a path of its own"})
+		c.problem(diag.Problem{File: path, Message: "is the same file as " + other + ", which is written too", Fix: "give each a path of its own"})
 		return
 	}
 	if err != nil {
@@ -50,8 +50,8 @@ func (c *outputCheck) path(path string) {
 func (c *outputCheck) refused(err error) {
 	var refusal *output.Refusal
 	if errors.As(err, &refusal) {
-		c.problem(source.Problem{File: refusal.Path, Message: refusal.Message, Fix: refusal.Fix})
+		c.problem(diag.Problem(*refusal))
 		return
 	}
-	c.problem(source.Problem{Message: err.Error()})
+	c.problem(diag.Problem{Message: err.Error()})
 }

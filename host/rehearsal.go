@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
@@ -55,7 +56,7 @@ func newRehearsal(w *workflow.Workflow, b *backends) *rehearsal {
 
 // user tries the rows of one user. Of each report the first flaw is returned.
 func (h *rehearsal) user(ctx context.Context, end engine.Rehearsed) error {
-	var found source.Problems
+	var found diag.Problems
 	for _, r := range h.ends(end) {
 		for _, p := range h.parts {
 			if p.wrong {
@@ -142,14 +143,14 @@ func (h *rehearsal) row(ctx context.Context, p *part, r report.Result, end engin
 }
 
 // problemsOf are the problems that an error is, at the place of the row.
-func (h *rehearsal) problemsOf(err error, row source.Row) []source.Problem {
-	var found *source.Problems
+func (h *rehearsal) problemsOf(err error, row source.Row) []diag.Problem {
+	var found *diag.Problems
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &found):
 		return found.List
 	default:
-		return []source.Problem{{File: cmp.Or(row.File, h.flow.Users.Name()), Line: row.Line, Message: err.Error(), Fix: "mend its row function"}}
+		return []diag.Problem{{File: cmp.Or(row.File, h.flow.Users.Name()), Line: row.Line, Message: err.Error(), Fix: "mend its row function"}}
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
-	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow"
 )
 
@@ -289,7 +289,7 @@ func (s *Session) checkOutputs(ctx context.Context, head ledger.Header) error {
 	check := outputCheck{options: options, taken: map[string]string{}}
 	for _, spec := range s.flow.Reports {
 		if spec.Path == stdoutPath && s.host.Taken {
-			check.problem(source.Problem{Message: "a report to - and --json both want standard output", Fix: "leave --json out, or write the report to a file"})
+			check.problem(diag.Problem{Message: "a report to - and --json both want standard output", Fix: "leave --json out, or write the report to a file"})
 		}
 		check.report(spec)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/rekey-host/rekey/host"
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/serve"
 )
@@ -187,34 +187,37 @@ type failureLine struct {
 	text    string
 }
 
+func failureOf(problem diag.Problem) failureLine {
+	return failureLine{problem.File, problem.Line, problem.Column, problem.Message, problem.Fix, problem.String()}
+}
+
 // classify returns the exit code of an error and its lines.
 func classify(err error) (int, []failureLine) {
-	var problems *source.Problems
+	var problems *diag.Problems
 	var usage *host.UsageError
 	var unwritten *host.ReportError
 	switch {
 	case errors.As(err, &problems):
 		var lines []failureLine
 		for _, x := range problems.List {
-			lines = append(lines, failureLine{x.File, x.Line, x.Column, x.Message, x.Fix, x.String()})
+			lines = append(lines, failureOf(x))
 		}
 		if more := problems.Total - len(problems.List); more > 0 {
-			text := fmt.Sprintf("and %d more", more)
-			lines = append(lines, failureLine{Message: text, text: text})
+			lines = append(lines, failureOf(diag.Problem{Message: fmt.Sprintf("and %d more", more)}))
 		}
 		return host.ExitUsage, lines
 	case errors.As(err, &usage):
-		return host.ExitUsage, []failureLine{{Message: usage.Message, Fix: usage.Fix, text: usage.Error()}}
+		return host.ExitUsage, []failureLine{failureOf(diag.Problem(*usage))}
 	case errors.As(err, &unwritten):
 		var lines []failureLine
 		for _, x := range unwritten.Lines {
-			lines = append(lines, failureLine{Message: x, text: x})
+			lines = append(lines, failureOf(diag.Problem{Message: x}))
 		}
 		return host.ExitReport, lines
 	case errors.Is(err, host.ErrInterrupted):
-		return host.ExitInterrupted, []failureLine{{Message: host.ErrInterrupted.Error(), text: host.ErrInterrupted.Error()}}
+		return host.ExitInterrupted, []failureLine{failureOf(diag.Problem{Message: host.ErrInterrupted.Error()})}
 	default:
-		return host.ExitUnexpected, []failureLine{{Message: err.Error(), text: err.Error()}}
+		return host.ExitUnexpected, []failureLine{failureOf(diag.Problem{Message: err.Error()})}
 	}
 }
 

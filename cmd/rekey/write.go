@@ -75,7 +75,7 @@ func sound(w *workflow.Workflow) checked {
 		out.Backends = append(out.Backends, b.Label)
 	}
 	for _, x := range w.Warnings {
-		out.Warnings = append(out.Warnings, failureLine{x.File, x.Line, x.Column, x.Message, x.Fix, ""})
+		out.Warnings = append(out.Warnings, failureOf(x))
 	}
 	return out
 }

@@ -4,21 +4,16 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/rekey-host/rekey/host/internal/near"
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // unknown is the error of a name that no backend has.
 func (c *Catalog) unknown(name string) error {
 	names := c.Names()
-	best, least := "", 1+max(1, len(name)/3)
-	for _, n := range names {
-		if d := near.Distance(strings.ToLower(name), n); d < least {
-			best, least = n, d
-		}
-	}
+	like := diag.DidYouMean(name, names)
 	switch {
-	case best != "":
-		return fmt.Errorf("there is no backend %q; did you mean %q?", name, best)
+	case like != "":
+		return fmt.Errorf("there is no backend %q; %s", name, like)
 	case len(names) == 0:
 		return fmt.Errorf("there is no backend %q, and no other", name)
 	default:

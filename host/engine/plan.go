@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
@@ -43,7 +44,7 @@ type PlanJob struct {
 	// workflow that reverts; nil: it does not.
 	Known func(label, account, cred string) bool
 	// Rehearse tries what is made of a user once it has ended; what is wrong with
-	// that is a *source.Problems. nil: nothing is.
+	// that is a *diag.Problems. nil: nothing is.
 	Rehearse func(ctx context.Context, end Rehearsed) error
 }
 
@@ -67,7 +68,7 @@ type Preview struct {
 
 // MakePlan reads the users into the draft and rotates the first of each wave
 // on simulated steps. It changes nothing outside the draft. What a user can
-// mend is a *source.Problems.
+// mend is a *diag.Problems.
 func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 	schema, err := job.Users.Schema(ctx)
 	if err != nil {
@@ -126,7 +127,7 @@ type planner struct {
 	PlanJob
 	schema   source.Schema
 	keys     []int // columns of order_by
-	problems source.Problems
+	problems diag.Problems
 	noted    []int64           // of which row each listed problem is, by its number
 	again    map[defect]*int64 // how often each failure of a hook came again
 	preview  Preview
@@ -170,11 +171,11 @@ func (p *planner) problem(row source.Row, format string, args ...any) {
 	if file == "" {
 		file = p.Users.Name()
 	}
-	p.note(source.Problem{File: file, Line: row.Line, Message: fmt.Sprintf(format, args...)})
+	p.note(diag.Problem{File: file, Line: row.Line, Message: fmt.Sprintf(format, args...)})
 }
 
 // note takes a problem of the row that is being read.
-func (p *planner) note(x source.Problem) {
+func (p *planner) note(x diag.Problem) {
 	p.problems.Add(x)
 	if len(p.problems.List) > len(p.noted) {
 		p.noted = append(p.noted, p.preview.Total)
@@ -199,7 +200,7 @@ func (p *planner) columns() error {
 
 // merge joins the problems of the source and those of the plan.
 func (p *planner) merge(err error) error {
-	var found *source.Problems
+	var found *diag.Problems
 	switch {
 	case err == nil:
 	case errors.As(err, &found):
@@ -222,12 +223,12 @@ func (p *planner) merge(err error) error {
 // duplicates puts the rows whose key an earlier row has among the problems,
 // in the order of the source.
 func (p *planner) duplicates() error {
-	list, total, err := p.Draft.Duplicates(source.MaxProblems)
+	list, total, err := p.Draft.Duplicates(diag.MaxProblems)
 	if err != nil || total == 0 {
 		return err
 	}
 	mine, noted, next := p.problems, p.noted, 0
-	p.problems = source.Problems{}
+	p.problems = diag.Problems{}
 	for _, dup := range list {
 		for ; next < len(noted) && noted[next] <= dup.Seq; next++ {
 			p.problems.Add(mine.List[next])
@@ -241,13 +242,13 @@ func (p *planner) duplicates() error {
 	return nil
 }
 
-func (p *planner) duplicate(dup ledger.Duplicate) source.Problem {
+func (p *planner) duplicate(dup ledger.Duplicate) diag.Problem {
 	file, first := p.fileOf(dup.Seq), p.fileOf(dup.FirstSeq)
 	where := source.At(file, dup.FirstLine)
 	if file != first {
 		where = fmt.Sprintf("at %s:%d", first, dup.FirstLine)
 	}
-	return source.Problem{File: file, Line: dup.Line, Message: fmt.Sprintf("key %q is %s already; every user has to be listed once", dup.Key, where)}
+	return diag.Problem{File: file, Line: dup.Line, Message: fmt.Sprintf("key %q is %s already; every user has to be listed once", dup.Key, where)}
 }
 
 func (p *planner) row(ctx context.Context, row source.Row) error {
@@ -283,7 +284,7 @@ func (p *planner) rehearse(ctx context.Context, end Rehearsed) {
 	if p.Rehearse == nil {
 		return
 	}
-	var found *source.Problems
+	var found *diag.Problems
 	err := p.Rehearse(ctx, end)
 	switch {
 	case err == nil:
@@ -322,7 +323,7 @@ func (p *planner) waveOf(ctx context.Context, row source.Row) (int, error) {
 // hookFailed notes that select or wave raised; the plan goes on to find more,
 // until the list of problems is full.
 func (p *planner) hookFailed(hook string, row source.Row, err error) error {
-	var found *source.Problems
+	var found *diag.Problems
 	if errors.As(err, &found) {
 		for _, x := range found.List {
 			p.failed(x)
@@ -330,7 +331,7 @@ func (p *planner) hookFailed(hook string, row source.Row, err error) error {
 	} else {
 		p.problem(row, "%s(%q): %s", hook, row.Key, err)
 	}
-	if p.problems.Total > source.MaxProblems {
+	if p.problems.Total > diag.MaxProblems {
 		return &p.problems
 	}
 	return nil
@@ -345,7 +346,7 @@ type defect struct {
 
 // failed notes a failure of a hook: of the same one for other users only how
 // many they are.
-func (p *planner) failed(x source.Problem) {
+func (p *planner) failed(x diag.Problem) {
 	d := defect{x.File, x.Line, x.Column, x.Same}
 	if x.Same == "" || p.again[d] == nil {
 		p.again[d] = new(int64)

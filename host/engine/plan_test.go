@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
@@ -110,9 +111,9 @@ func TestProblemsAreListedInTheOrderOfTheRows(t *testing.T) {
 			rows = append(rows, source.Row{Line: i + 2, Key: key})
 		}
 		_, err := MakePlan(t.Context(), PlanJob{Users: rows, Waves: all(), Draft: newSheet(), Hooks: skips, Random: rand.Reader, Select: bad})
-		var found *source.Problems
+		var found *diag.Problems
 		if !errors.As(err, &found) {
-			found = &source.Problems{}
+			found = &diag.Problems{}
 		}
 		var lines []int
 		for _, x := range found.List {
@@ -208,9 +209,9 @@ func TestAnOrderIsByColumnsThatThereAre(t *testing.T) {
 // TestAPlanEndsWhenItsListOfProblemsIsFull, and not before.
 func TestAPlanEndsWhenItsListOfProblemsIsFull(t *testing.T) {
 	p := &planner{PlanJob: PlanJob{Users: pages{}}, again: map[defect]*int64{}}
-	for n := 1; n <= source.MaxProblems+1; n++ {
+	for n := 1; n <= diag.MaxProblems+1; n++ {
 		err := p.hookFailed("select", source.Row{Key: "ann"}, errors.New("no"))
-		if ends := n > source.MaxProblems; (err != nil) != ends {
+		if ends := n > diag.MaxProblems; (err != nil) != ends {
 			t.Fatalf("after %d problems: %v", n, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -165,11 +166,11 @@ func TestBrokenRulesAreListed(t *testing.T) {
 func TestOneFailureOfAHookIsToldOnce(t *testing.T) {
 	p := &planner{again: map[defect]*int64{}}
 	for range 3 {
-		p.failed(source.Problem{File: "w.star", Line: 3, Message: "no such column", Same: "column"})
+		p.failed(diag.Problem{File: "w.star", Line: 3, Message: "no such column", Same: "column"})
 	}
-	p.failed(source.Problem{File: "w.star", Line: 4, Message: "no such column", Same: "column"})
+	p.failed(diag.Problem{File: "w.star", Line: 4, Message: "no such column", Same: "column"})
 	for range 2 {
-		p.failed(source.Problem{File: "w.star", Line: 5, Message: "by itself"})
+		p.failed(diag.Problem{File: "w.star", Line: 5, Message: "by itself"})
 	}
 	p.fold()
 	want := []string{"no such column (and so for 2 more)", "no such column", "by itself", "by itself"}

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 
-	"github.com/rekey-host/rekey/host/internal/near"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -279,9 +279,9 @@ var ErrNoRun = errors.New("no such run")
 
 func notFound(name string, list []string) error {
 	closest := slices.MinFunc(append([]string{""}, list...), func(a, b string) int {
-		return near.Distance(a, name) - near.Distance(b, name)
+		return diag.Distance(a, name) - diag.Distance(b, name)
 	})
-	if closest == "" || near.Distance(closest, name) > 2 {
+	if closest == "" || diag.Distance(closest, name) > 2 {
 		return fmt.Errorf("%w: %q; rekey runs lists them", ErrNoRun, name)
 	}
 	return fmt.Errorf("%w: %q; did you mean %s?", ErrNoRun, name, closest)

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // Options says what may be written, and how.
@@ -38,19 +40,10 @@ type Options struct {
 
 // Refusal says why a path is not written to. It is found before anything is
 // changed there.
-type Refusal struct {
-	Path    string // as it was given
-	Message string
-	Fix     string
-}
+type Refusal diag.Problem
 
 // Error returns path: message; fix.
-func (r *Refusal) Error() string {
-	if r.Fix == "" {
-		return r.Path + ": " + r.Message
-	}
-	return r.Path + ": " + r.Message + "; " + r.Fix
-}
+func (r *Refusal) Error() string { return r.File + ": " + diag.Problem(*r).Text() }
 
 const (
 	elsewhere = "choose another path"
@@ -89,7 +82,7 @@ func (p place) directory() string {
 }
 
 func (p place) refuse(fix, format string, args ...any) *Refusal {
-	return &Refusal{Path: p.shown, Message: fmt.Sprintf(format, args...), Fix: fix}
+	return &Refusal{File: p.shown, Message: fmt.Sprintf(format, args...), Fix: fix}
 }
 
 // resolve finds what of the path is there.

@@ -28,7 +28,7 @@ func cellOf(c Column, text []byte, guarded bool) (any, *complaint) {
 	}
 	cell, bad := typed(c, string(bytes.Trim(text, " \t")))
 	if bad != nil && guarded {
-		bad = &complaint{fmt.Sprintf("column %q: not a value of type %s", c.Name, c.Type), howToWrite(c.Type)}
+		bad = &complaint{Message: fmt.Sprintf("column %q: not a value of type %s", c.Name, c.Type), Fix: howToWrite(c.Type)}
 	}
 	return cell, bad
 }
@@ -47,11 +47,11 @@ func howToWrite(t Type) string {
 }
 
 func emptySecret(c Column) *complaint {
-	return &complaint{fmt.Sprintf("secret column %q is empty", c.Name), "fill it in, or list the column in optional="}
+	return &complaint{Message: fmt.Sprintf("secret column %q is empty", c.Name), Fix: "fill it in, or list the column in optional="}
 }
 
 func controlFlaw(c Column) *complaint {
-	return &complaint{fmt.Sprintf("control character in column %q", c.Name), "remove it; a value is one line of text"}
+	return &complaint{Message: fmt.Sprintf("control character in column %q", c.Name), Fix: "remove it; a value is one line of text"}
 }
 
 // typed reads the text of a cell of a type other than String.
@@ -80,14 +80,14 @@ func typed(c Column, text string) (any, *complaint) {
 }
 
 func mistyped(c Column, text, fix string) *complaint {
-	return &complaint{fmt.Sprintf("column %q: %q is not a value of type %s", c.Name, shorten(text), c.Type), fix}
+	return &complaint{Message: fmt.Sprintf("column %q: %q is not a value of type %s", c.Name, shorten(text), c.Type), Fix: fix}
 }
 
 // noDay tells a day that does not exist from one that is written in another
 // way, and says how that is written here.
 func noDay(c Column, text string) *complaint {
 	if looksLikeDay(text) {
-		return &complaint{fmt.Sprintf("column %q: there is no day %q", c.Name, shorten(text)), "correct it"}
+		return &complaint{Message: fmt.Sprintf("column %q: there is no day %q", c.Name, shorten(text)), Fix: "correct it"}
 	}
 	fix := howToWrite(Date)
 	for _, layout := range []string{"2.1.2006", "20060102", "2006/1/2", "2006.1.2", "2006-1-2", time.RFC3339, time.DateTime, "2006-01-02T15:04:05"} {
@@ -161,7 +161,7 @@ func hasControl(text []byte) bool {
 func textFlaw(c Column, text string) *complaint {
 	switch {
 	case !utf8.ValidString(text):
-		return &complaint{fmt.Sprintf("column %q is not valid utf-8", c.Name), ""}
+		return &complaint{Message: fmt.Sprintf("column %q is not valid utf-8", c.Name)}
 	case hasControl([]byte(text)):
 		return controlFlaw(c)
 	}

@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk/secret"
-	"pgregory.net/rapid"
 )
 
 // seal and open stand for a ledger's: they turn every byte over.

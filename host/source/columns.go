@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // wanted is what a script says of a source's columns by name.
@@ -17,8 +19,8 @@ type wanted struct {
 	named    string   // how columns get their names: the fix for one that is not there
 }
 
-// complaint is a problem without a place: what is wrong, and the fix.
-type complaint struct{ message, fix string }
+// complaint is a problem without a place yet.
+type complaint = diag.Problem
 
 // spelling is the script's own of a name that the input has.
 func (w wanted) spelling(name string) string {
@@ -48,22 +50,22 @@ func (w wanted) lacking(names []string) []string {
 func (w wanted) misuse() []complaint {
 	var list []complaint
 	if w.key == "" {
-		list = append(list, complaint{"key= is missing", "name the column that tells users apart"})
+		list = append(list, complaint{Message: "key= is missing", Fix: "name the column that tells users apart"})
 	}
 	if slices.Contains(w.secrets, w.key) && w.key != "" {
-		list = append(list, complaint{fmt.Sprintf("key column %q cannot be secret", w.key), "keys stand in plans and reports"})
+		list = append(list, complaint{Message: fmt.Sprintf("key column %q cannot be secret", w.key), Fix: "keys stand in plans and reports"})
 	}
 	if slices.Contains(w.mayLack, w.key) && w.key != "" {
-		list = append(list, complaint{fmt.Sprintf("may_lack: key column %q has to be there", w.key), ""})
+		list = append(list, complaint{Message: fmt.Sprintf("may_lack: key column %q has to be there", w.key)})
 	}
 	for _, name := range sortedKeys(w.types) {
 		switch t := w.types[name]; {
 		case !slices.Contains(cellTypes(), t):
-			list = append(list, complaint{fmt.Sprintf("types: %q of column %q is not one of string, int, bool, date", t, name), ""})
+			list = append(list, complaint{Message: fmt.Sprintf("types: %q of column %q is not one of string, int, bool, date", t, name)})
 		case t != String && slices.Contains(w.secrets, name):
-			list = append(list, complaint{fmt.Sprintf("types: column %q is secret and has no type", name), ""})
+			list = append(list, complaint{Message: fmt.Sprintf("types: column %q is secret and has no type", name)})
 		case t == Bool && name == w.key:
-			list = append(list, complaint{fmt.Sprintf("types: key column %q cannot be a bool", name), ""})
+			list = append(list, complaint{Message: fmt.Sprintf("types: key column %q cannot be a bool", name)})
 		}
 	}
 	return list
@@ -106,11 +108,11 @@ func nameFlaws(names []string) []complaint {
 		before, seen := first[name]
 		switch {
 		case name == "":
-			list = append(list, complaint{fmt.Sprintf("column %d has no name", i+1), "name it, or set columns= if the first line is a user"})
+			list = append(list, complaint{Message: fmt.Sprintf("column %d has no name", i+1), Fix: "name it, or set columns= if the first line is a user"})
 		case seen:
-			list = append(list, complaint{fmt.Sprintf("columns %d and %d have the same name", before, i+1), "name each once"})
+			list = append(list, complaint{Message: fmt.Sprintf("columns %d and %d have the same name", before, i+1), Fix: "name each once"})
 		case strings.ContainsFunc(name, isControl):
-			list = append(list, complaint{fmt.Sprintf("control character in the name of column %d", i+1), "remove it"})
+			list = append(list, complaint{Message: fmt.Sprintf("control character in the name of column %d", i+1), Fix: "remove it"})
 		default:
 			first[name] = i + 1
 		}
@@ -125,11 +127,11 @@ func (w wanted) missing(names []string) []complaint {
 		if name == "" || slices.Contains(names, name) {
 			return
 		}
-		fix := didYouMean(name, names)
+		fix := diag.DidYouMean(name, names)
 		if fix == "" {
 			fix = w.named
 		}
-		list = append(list, complaint{fmt.Sprintf("%s: there is no column %q", what, name), fix})
+		list = append(list, complaint{Message: fmt.Sprintf("%s: there is no column %q", what, name), Fix: fix})
 	}
 	look("key", w.key)
 	for _, name := range sortedKeys(w.types) {
@@ -145,11 +147,10 @@ func (w wanted) missing(names []string) []complaint {
 }
 
 // problemsOf turns complaints into problems of a place.
-func problemsOf(list []complaint, place Problem) *Problems {
-	p := &Problems{}
+func problemsOf(list []complaint, place diag.Problem) *diag.Problems {
+	p := &diag.Problems{}
 	for _, c := range list {
-		place.Message, place.Fix = c.message, c.fix
-		p.Add(place)
+		p.Add(c.At(place))
 	}
 	return p
 }

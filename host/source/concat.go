@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // Concat returns the users of several sources, one after the other. All have
@@ -14,7 +16,7 @@ import (
 // column whose types differ is Any.
 func Concat(parts ...Source) (Source, error) {
 	if len(parts) == 0 {
-		return nil, one(Problem{Message: "concat: there is nothing to put together", Fix: "give it at least one source"})
+		return nil, one(diag.Problem{Message: "concat: there is nothing to put together", Fix: "give it at least one source"})
 	}
 	return &concatSource{parts: parts}, nil
 }
@@ -54,15 +56,15 @@ func (s *concatSource) Schema(ctx context.Context) (Schema, error) {
 // schemas returns the common schema, and for each part the place in it of each
 // of the part's columns.
 func (s *concatSource) schemas(ctx context.Context) (Schema, [][]int, error) {
-	var problems Problems
+	var problems diag.Problems
 	var common Schema
 	var places [][]int
 	for i, p := range s.parts {
 		schema, err := p.Schema(ctx)
-		var bad *Problems
+		var bad *diag.Problems
 		switch {
 		case errors.As(err, &bad):
-			problems.join(bad)
+			problems.Join(bad)
 		case err != nil:
 			return Schema{}, nil, err
 		case places == nil && i == 0:
@@ -76,13 +78,13 @@ func (s *concatSource) schemas(ctx context.Context) (Schema, [][]int, error) {
 }
 
 // fit finds the columns of a part in the common schema and notes what differs.
-func (s *concatSource) fit(common *Schema, part Schema, p Source, problems *Problems) []int {
+func (s *concatSource) fit(common *Schema, part Schema, p Source, problems *diag.Problems) []int {
 	if len(problems.List) > 0 && len(common.Columns) == 0 {
 		return nil // the first part has no schema to compare with
 	}
 	first := s.parts[0].Name()
 	differ := func(format string, args ...any) {
-		problems.Add(Problem{File: p.Name(), Message: fmt.Sprintf(format, args...), Fix: "concat needs the same columns in all"})
+		problems.Add(diag.Problem{File: p.Name(), Message: fmt.Sprintf(format, args...), Fix: "concat needs the same columns in all"})
 	}
 	if a, b := common.Columns[common.Key].Name, part.Columns[part.Key].Name; a != b {
 		differ("the key is column %q, of %s it is %q", b, first, a)
@@ -116,19 +118,19 @@ func (s *concatSource) Rows(ctx context.Context, yield func(Row) error) error {
 	if err != nil {
 		return err
 	}
-	var problems Problems
+	var problems diag.Problems
 	for i, p := range s.parts {
-		var ended error // by yield: its error may be a *Problems too
+		var ended error // by yield: its error may be a *diag.Problems too
 		err := p.Rows(ctx, func(row Row) error {
 			ended = yield(row.moved(places[i]))
 			return ended
 		})
-		var bad *Problems
+		var bad *diag.Problems
 		switch {
 		case ended != nil:
 			return ended
 		case errors.As(err, &bad):
-			problems.join(bad)
+			problems.Join(bad)
 		case err != nil:
 			return err
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // CSVOptions says where a CSV file is and how it is written.
@@ -56,7 +58,7 @@ func CSV(o CSVOptions) (Source, error) {
 	list := s.wanted.misuse()
 	note := func(err error) {
 		if err != nil {
-			list = append(list, complaint{err.Error(), ""})
+			list = append(list, complaint{Message: err.Error()})
 		}
 	}
 	if o.Path == "" {
@@ -76,9 +78,9 @@ func CSV(o CSVOptions) (Source, error) {
 		}
 	}
 	for i := range list {
-		list[i].message = "csv: " + list[i].message
+		list[i].Message = "csv: " + list[i].Message
 	}
-	return s, problemsOf(list, Problem{}).Err()
+	return s, problemsOf(list, diag.Problem{}).Err()
 }
 
 const headerNames = "line 1 has to name the columns; set columns= if it does not"
@@ -156,7 +158,7 @@ func (s *csvSource) start(ctx context.Context) (*lines, error) {
 		return l, nil
 	case said != string(s.format.delimiter):
 		l.close()
-		return nil, one(Problem{File: s.Name(), Line: 1, Message: fmt.Sprintf("is Excel's sep= line, which says %q; delimiter= is %q", said, s.format.delimiter), Fix: fmt.Sprintf("set delimiter=%q", said)})
+		return nil, one(diag.Problem{File: s.Name(), Line: 1, Message: fmt.Sprintf("is Excel's sep= line, which says %q; delimiter= is %q", said, s.format.delimiter), Fix: fmt.Sprintf("set delimiter=%q", said)})
 	}
 	if _, err := l.one(); err != nil {
 		l.close()
@@ -184,7 +186,7 @@ func (s *csvSource) header(ctx context.Context, l *lines) (Schema, int, error) {
 	}
 	fields, bad := newSplitter(s.format).split(line)
 	if bad != nil {
-		return Schema{}, 0, one(Problem{File: s.Name(), Line: l.n, Column: bad.column, Message: bad.message, Fix: bad.fix})
+		return Schema{}, 0, one(diag.Problem{File: s.Name(), Line: l.n, Column: bad.column, Message: bad.Message, Fix: bad.Fix})
 	}
 	names := make([]string, len(fields))
 	for i, f := range fields {
@@ -197,7 +199,7 @@ func (s *csvSource) header(ctx context.Context, l *lines) (Schema, int, error) {
 	} else if len(flaws) > 0 && len(fields) == 1 {
 		flaws = otherDelimiter(names[0], s.wanted.key, flaws)
 	}
-	return schema, len(fields), problemsOf(flaws, Problem{File: s.Name(), Line: l.n}).Err()
+	return schema, len(fields), problemsOf(flaws, diag.Problem{File: s.Name(), Line: l.n}).Err()
 }
 
 // headerError turns the end of the file and flaws of the first line into
@@ -206,7 +208,7 @@ func headerError(name string, err error) error {
 	var bad *flaw
 	switch {
 	case err == io.EOF:
-		return one(Problem{File: name, Message: "is empty", Fix: headerNames})
+		return one(diag.Problem{File: name, Message: "is empty", Fix: headerNames})
 	case errors.As(err, &bad):
 		return one(bad.Problem)
 	}
@@ -219,7 +221,7 @@ func otherDelimiter(header, key string, flaws []complaint) []complaint {
 	for d := range strings.SplitSeq(delimiters, "") {
 		for name := range strings.SplitSeq(header, d) {
 			if name != header && strings.Trim(name, " \"'") == key {
-				return []complaint{{"1 column only", fmt.Sprintf("set delimiter=%q", d)}}
+				return []complaint{{Message: "1 column only", Fix: fmt.Sprintf("set delimiter=%q", d)}}
 			}
 		}
 	}
@@ -236,7 +238,7 @@ func (s *csvSource) otherKind(line []byte) *complaint {
 		name = strings.Trim(name, " \"'\r")
 		for _, o := range s.others {
 			if strings.EqualFold(name, o.Column) {
-				return &complaint{fmt.Sprintf("is the header line of another kind of file: it has %q", name), o.Fix}
+				return &complaint{Message: fmt.Sprintf("is the header line of another kind of file: it has %q", name), Fix: o.Fix}
 			}
 		}
 	}
@@ -271,7 +273,7 @@ func (s *csvSource) begin(ctx context.Context, l *lines) (Schema, int, error) {
 	head, _ := l.text.Peek(maxHead)
 	head, _, _ = bytes.Cut(head, []byte("\n"))
 	if other := s.otherKind(head); other != nil {
-		return Schema{}, 0, problemsOf([]complaint{*other}, Problem{File: s.Name(), Line: l.n + 1}).Err()
+		return Schema{}, 0, problemsOf([]complaint{*other}, diag.Problem{File: s.Name(), Line: l.n + 1}).Err()
 	}
 	schema, err := s.Schema(ctx)
 	if len(s.wanted.mayLack) > 0 {
@@ -297,7 +299,7 @@ func (r *csvReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 	fields, bad := r.split.split(line)
 	if bad != nil {
 		r.open = bad.complaint == openQuote()
-		note(bad.column, bad.message, bad.fix)
+		note(bad.column, bad.Message, bad.Fix)
 		return Row{}, false
 	}
 	if r.ofOpenQuote(line, len(fields)) {
@@ -388,14 +390,14 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 		if i == r.schema.Key {
 			row.Key = string(r.keyText(f))
 			if row.Key == "" {
-				bad = &complaint{fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), "give every user a key"}
+				bad = &complaint{Message: fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), Fix: "give every user a key"}
 			}
 		}
 		if bad == nil {
 			bad = valueFlaw(r.schema.Columns[i], i == r.schema.Key, string(f))
 		}
 		if bad != nil {
-			note(0, bad.message, bad.fix)
+			note(0, bad.Message, bad.Fix)
 			sound = false
 		}
 		row.Cells[i] = cell

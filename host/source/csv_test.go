@@ -12,6 +12,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -51,9 +53,9 @@ func read(t *testing.T, s source.Source) ([]string, string) {
 	if err == nil {
 		return rows, ""
 	}
-	var p *source.Problems
+	var p *diag.Problems
 	if !errors.As(err, &p) {
-		t.Fatalf("Rows: %v, want *Problems", err)
+		t.Fatalf("Rows: %v, want *diag.Problems", err)
 	}
 	return rows, p.Error()
 }

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/text/encoding/ianaindex"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // charset is an encoding that a file can be in.
@@ -76,7 +78,7 @@ var (
 
 // decode returns r as UTF-8 without a byte order mark. The problem, if there
 // is one, has no file yet: the mark and the encoding disagree.
-func (c charset) decode(r io.Reader) (*bufio.Reader, *Problem) {
+func (c charset) decode(r io.Reader) (*bufio.Reader, *diag.Problem) {
 	raw := bufio.NewReaderSize(r, lineBuffer)
 	head, _ := raw.Peek(kindHead)
 	if bad := kindFlaw(head, c); bad != nil {
@@ -85,16 +87,16 @@ func (c charset) decode(r io.Reader) (*bufio.Reader, *Problem) {
 	utf16 := bytes.HasPrefix(head, markLittle) || bytes.HasPrefix(head, markBig)
 	switch {
 	case c.decoder == nil && utf16:
-		return nil, &Problem{Line: 1, Message: "starts with the byte order mark of utf-16", Fix: `set encoding = "utf-16"`}
+		return nil, &diag.Problem{Line: 1, Message: "starts with the byte order mark of utf-16", Fix: `set encoding = "utf-16"`}
 	case c.decoder == nil:
 		if bytes.HasPrefix(head, markUTF8) {
 			_, _ = raw.Discard(len(markUTF8))
 		}
 		return raw, nil
 	case bytes.HasPrefix(head, markUTF8):
-		return nil, &Problem{Line: 1, Message: "starts with the byte order mark of utf-8, encoding says " + c.name, Fix: `set encoding = "utf-8"`}
+		return nil, &diag.Problem{Line: 1, Message: "starts with the byte order mark of utf-8, encoding says " + c.name, Fix: `set encoding = "utf-8"`}
 	case c.marked && !utf16:
-		return nil, &Problem{Line: 1, Message: "has no byte order mark", Fix: `set encoding = "utf-16le" or "utf-16be"`}
+		return nil, &diag.Problem{Line: 1, Message: "has no byte order mark", Fix: `set encoding = "utf-16le" or "utf-16be"`}
 	}
 	return bufio.NewReaderSize(transform.NewReader(raw, c.decoder()), lineBuffer), nil
 }

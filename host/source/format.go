@@ -142,17 +142,17 @@ func (s *splitter) inside(line []byte, start int) ([]byte, int, *splitFlaw) {
 // openQuote is that of a value with a line break, or of a stray quote: which of
 // them, only the lines that follow could tell.
 func openQuote() complaint {
-	return complaint{"a quoted value does not end on its line: a user is one line",
-		"where the value has a line break, export the list without it, or without its column; where the quote belongs to the value, double it, or set quote=None"}
+	return complaint{Message: "a quoted value does not end on its line: a user is one line",
+		Fix: "where the value has a line break, export the list without it, or without its column; where the quote belongs to the value, double it, or set quote=None"}
 }
 
 // afterQuote is what to say of text between a closing quote and the delimiter:
 // where it begins with another delimiter, that is what the file is written with.
 func (s *splitter) afterQuote(text []byte) complaint {
 	if d := string(text[:1]); strings.Contains(delimiters, d) {
-		return complaint{fmt.Sprintf("a quoted value is followed by %q, and delimiter= is %q", d, s.delimiter), fmt.Sprintf("set delimiter=%q", d)}
+		return complaint{Message: fmt.Sprintf("a quoted value is followed by %q, and delimiter= is %q", d, s.delimiter), Fix: fmt.Sprintf("set delimiter=%q", d)}
 	}
-	return complaint{"text after the end of a quoted value", "double a quote inside quotes, or set quote=None"}
+	return complaint{Message: "text after the end of a quoted value", Fix: "double a quote inside quotes, or set quote=None"}
 }
 
 // delimiters are those that lists are written with.

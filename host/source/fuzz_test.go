@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -46,9 +47,9 @@ func sane(t *testing.T, text string, s source.Source) (rows []source.Row) {
 
 func problemsOnly(t *testing.T, text string, err error) {
 	t.Helper()
-	var list *source.Problems
+	var list *diag.Problems
 	if !errors.As(err, &list) || list.Total == 0 {
-		t.Fatalf("%q: %T %v, want *Problems", text, err, err)
+		t.Fatalf("%q: %T %v, want *diag.Problems", text, err, err)
 	}
 	for _, x := range list.List {
 		if strings.ContainsAny(x.Message, "\n\r") || x.Message == "" || x.Line > strings.Count(text, "\n")+1 {

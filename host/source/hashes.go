@@ -22,7 +22,7 @@ func hashFlaw(column, form, text string) *complaint {
 		return base64Flaw(column, form, text, 64)
 	case "rfc2307":
 		if !rfc2307.MatchString(text) {
-			return &complaint{fmt.Sprintf("column %q: not a hash of the form rfc2307, which begins with its scheme, as {SSHA512}", column), "write the scheme before the hash"}
+			return &complaint{Message: fmt.Sprintf("column %q: not a hash of the form rfc2307, which begins with its scheme, as {SSHA512}", column), Fix: "write the scheme before the hash"}
 		}
 	}
 	return nil
@@ -38,5 +38,5 @@ func base64Flaw(column, form, text string, size int) *complaint {
 	if b, err := hex.DecodeString(strings.TrimSpace(text)); err == nil && len(b) == size {
 		fix = "it is written in hexadecimal digits: write the same bytes in Base64, as xxd -r -p | base64 -w0 does"
 	}
-	return &complaint{fmt.Sprintf("column %q: not a hash of the form %s, which is the Base64 of %d bytes: %d characters; it has %d", column, form, size, want, len([]rune(text))), fix}
+	return &complaint{Message: fmt.Sprintf("column %q: not a hash of the form %s, which is the Base64 of %d bytes: %d characters; it has %d", column, form, size, want, len([]rune(text))), Fix: fix}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/internal/bounded"
 )
 
@@ -104,7 +105,7 @@ func (in *input) openEmbedded(path string) (io.ReadCloser, error) {
 
 func (in *input) openSpool(ctx context.Context, s *Spool) (io.ReadCloser, error) {
 	if s == nil {
-		return nil, one(Problem{File: stdinName, Message: "there is no standard input to read users from"})
+		return nil, one(diag.Problem{File: stdinName, Message: "there is no standard input to read users from"})
 	}
 	r, err := s.Open(ctx)
 	if ctx.Err() != nil {
@@ -125,13 +126,13 @@ func (in *input) once() bool {
 
 // broken is the problem of an input that cannot be read. The path is named by
 // the problem and left out of its text.
-func (in *input) broken(line int, err error) *Problems {
+func (in *input) broken(line int, err error) *diag.Problems {
 	reason := err
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		reason = path.Err
 	}
-	x := Problem{File: in.name(), Line: line, Message: "cannot be read: " + reason.Error(), Cause: err}
+	x := diag.Problem{File: in.name(), Line: line, Message: "cannot be read: " + reason.Error(), Cause: err}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		x.Message = "no such file"
@@ -144,8 +145,8 @@ func (in *input) broken(line int, err error) *Problems {
 }
 
 // one returns a list of one problem.
-func one(x Problem) *Problems {
-	p := &Problems{}
+func one(x diag.Problem) *diag.Problems {
+	p := &diag.Problems{}
 	p.Add(x)
 	return p
 }
@@ -174,7 +175,7 @@ func (in *input) settle(h *hashed) error {
 		in.sum = sum
 	}
 	if in.sum != sum {
-		return one(Problem{File: in.name(), Message: "changed while it was being read", Fix: "run again when nothing writes to it"})
+		return one(diag.Problem{File: in.name(), Message: "changed while it was being read", Fix: "run again when nothing writes to it"})
 	}
 	return nil
 }

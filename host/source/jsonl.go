@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -36,12 +37,12 @@ func JSONL(o JSONLOptions) (Source, error) {
 		wanted: wanted{key: o.Key, secrets: o.Secrets, optional: o.Optional, named: "no line has it"}}
 	list := s.wanted.misuse()
 	if o.Path == "" {
-		list = append(list, complaint{"the path is empty", ""})
+		list = append(list, complaint{Message: "the path is empty"})
 	}
 	for i := range list {
-		list[i].message = "jsonl: " + list[i].message
+		list[i].Message = "jsonl: " + list[i].Message
 	}
-	return s, problemsOf(list, Problem{}).Err()
+	return s, problemsOf(list, diag.Problem{}).Err()
 }
 
 type jsonlSource struct {
@@ -75,7 +76,7 @@ func (s *jsonlSource) Schema(ctx context.Context) (Schema, error) {
 		return Schema{}, err
 	}
 	schema, flaws := s.wanted.schema(names, Any)
-	if err := problemsOf(flaws, Problem{File: s.Name()}).Err(); err != nil {
+	if err := problemsOf(flaws, diag.Problem{File: s.Name()}).Err(); err != nil {
 		return Schema{}, err
 	}
 	s.schema = &schema
@@ -115,7 +116,7 @@ func (s *jsonlSource) names(ctx context.Context) ([]string, error) {
 			return err
 		})
 	}
-	return nil, one(Problem{File: s.Name(), Line: l.n, Message: fmt.Sprintf("more than %d different names", maxNames), Fix: "names are columns, the same on every line"})
+	return nil, one(diag.Problem{File: s.Name(), Line: l.n, Message: fmt.Sprintf("more than %d different names", maxNames), Fix: "names are columns, the same on every line"})
 }
 
 // names returns the names that the script gives, each once.
@@ -170,7 +171,7 @@ func (r *jsonlReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 	sound := true
 	for i := range cells {
 		if bad := r.cell(&row, i); bad != nil {
-			note(0, bad.message, bad.fix)
+			note(0, bad.Message, bad.Fix)
 			sound = false
 		}
 	}
@@ -234,7 +235,7 @@ func secretCell(c Column, cell any) (any, *complaint) {
 	case string:
 		return secretCell(c, secret.New(v))
 	}
-	return nil, &complaint{fmt.Sprintf("secret column %q is not a string", c.Name), "quote it"}
+	return nil, &complaint{Message: fmt.Sprintf("secret column %q is not a string", c.Name), Fix: "quote it"}
 }
 
 // keyOf returns the key that a value is.
@@ -248,9 +249,9 @@ func keyOf(c Column, cell any) (string, *complaint) {
 		if v != "" {
 			return v, nil
 		}
-		return "", &complaint{fmt.Sprintf("key column %q is empty", c.Name), "give every user a key"}
+		return "", &complaint{Message: fmt.Sprintf("key column %q is empty", c.Name), Fix: "give every user a key"}
 	}
-	return "", &complaint{fmt.Sprintf("key column %q is not a string or a whole number", c.Name), "quote it"}
+	return "", &complaint{Message: fmt.Sprintf("key column %q is not a string or a whole number", c.Name), Fix: "quote it"}
 }
 
 // controlIn reports whether a value holds a control character, however deep.

@@ -9,22 +9,23 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/visible"
 )
 
 // kindFlaw says of the beginning of a file what it is, where it is no text in
 // the encoding that it is to be read in; nil if it may be.
-func kindFlaw(head []byte, c charset) *Problem {
+func kindFlaw(head []byte, c charset) *diag.Problem {
 	for _, k := range kinds() {
 		if bytes.HasPrefix(head, []byte(k.magic)) {
-			return &Problem{Message: "is " + k.is + ", not a text", Fix: k.fix}
+			return &diag.Problem{Message: "is " + k.is + ", not a text", Fix: k.fix}
 		}
 	}
 	if c.wide || bytes.HasPrefix(head, markLittle) || bytes.HasPrefix(head, markBig) {
 		return nil
 	}
 	if name := wideWithoutMark(head); name != "" {
-		return &Problem{Line: 1, Message: "every second byte is NUL, as in " + name + " without a byte order mark", Fix: fmt.Sprintf("set encoding = %q", name)}
+		return &diag.Problem{Line: 1, Message: "every second byte is NUL, as in " + name + " without a byte order mark", Fix: fmt.Sprintf("set encoding = %q", name)}
 	}
 	return nil
 }
@@ -90,12 +91,12 @@ func valueFlaw(c Column, key bool, text string) *complaint {
 	case !key && !c.Secret:
 		return nil
 	case isSpreadsheetError(text):
-		return &complaint{fmt.Sprintf("column %q holds %s, the error text of a spreadsheet", c.Name, strings.ToUpper(strings.TrimSpace(text))),
-			"the value that was there began with = + - or @: import the column as text and export it again"}
+		return &complaint{Message: fmt.Sprintf("column %q holds %s, the error text of a spreadsheet", c.Name, strings.ToUpper(strings.TrimSpace(text))),
+			Fix: "the value that was there began with = + - or @: import the column as text and export it again"}
 	case tooNarrow(text):
-		return &complaint{fmt.Sprintf("column %q holds nothing but #, which a spreadsheet shows where a column is too narrow", c.Name), "widen the column, or import it as text, and export it again"}
+		return &complaint{Message: fmt.Sprintf("column %q holds nothing but #, which a spreadsheet shows where a column is too narrow", c.Name), Fix: "widen the column, or import it as text, and export it again"}
 	case strings.ContainsRune(text, utf8.RuneError):
-		return &complaint{fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", c.Name), "export it again in UTF-8, or with encoding= set to what it is in"}
+		return &complaint{Message: fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", c.Name), Fix: "export it again in UTF-8, or with encoding= set to what it is in"}
 	case key:
 		return edgeFlaw(c, text)
 	}
@@ -156,7 +157,7 @@ func edgeFlaw(c Column, text string) *complaint {
 		where string
 	}{{first, "begins"}, {last, "ends"}} {
 		if text != "" && unseen(end.r) {
-			return &complaint{fmt.Sprintf("key column %q %s with %s, which nobody sees", c.Name, end.where, nameOf(end.r)), "remove it"}
+			return &complaint{Message: fmt.Sprintf("key column %q %s with %s, which nobody sees", c.Name, end.where, nameOf(end.r)), Fix: "remove it"}
 		}
 	}
 	return hiddenInKey(c, text)
@@ -170,8 +171,8 @@ func hiddenInKey(c Column, key string) *complaint {
 		return nil
 	}
 	r, _ := utf8.DecodeRuneInString(key[at:])
-	return &complaint{fmt.Sprintf("key column %q: character %d of %s is %s", c.Name, utf8.RuneCountInString(key[:at])+1,
-		visible.Escape(strconv.Quote(shorten(key))), visible.Name(r)), "remove it"}
+	return &complaint{Message: fmt.Sprintf("key column %q: character %d of %s is %s", c.Name, utf8.RuneCountInString(key[:at])+1,
+		visible.Escape(strconv.Quote(shorten(key))), visible.Name(r)), Fix: "remove it"}
 }
 
 // unseen reports whether a character leaves no mark.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 const (
@@ -140,12 +142,12 @@ func (l *lines) sound(line []byte) error {
 
 // flaw is a problem of the present line.
 func (l *lines) flaw(column int, message, fix string) *flaw {
-	return &flaw{Problem{File: l.in.name(), Line: l.n, Column: column, Message: message, Fix: fix}}
+	return &flaw{diag.Problem{File: l.in.name(), Line: l.n, Column: column, Message: message, Fix: fix}}
 }
 
 // flaw is the problem of one line, handed to a caller that notes it and goes
 // on with the next.
-type flaw struct{ Problem }
+type flaw struct{ diag.Problem }
 
 func (f *flaw) Error() string { return f.String() }
 
@@ -156,7 +158,7 @@ type noteFunc func(column int, message, fix string)
 // its line and returns false; the reading goes on, so that problems are found
 // together.
 func (l *lines) each(ctx context.Context, row func(*lines, []byte, noteFunc) (Row, bool), yield func(Row) error) error {
-	var problems Problems
+	var problems diag.Problems
 	note := func(column int, message, fix string) { problems.Add(l.flaw(column, message, fix).Problem) }
 	for {
 		line, err := l.next(ctx)
@@ -168,7 +170,7 @@ func (l *lines) each(ctx context.Context, row func(*lines, []byte, noteFunc) (Ro
 			problems.Add(bad.Problem)
 			continue
 		case err != nil:
-			return problems.with(err)
+			return problems.With(err)
 		}
 		made, ok := row(l, line, note)
 		if !ok {
@@ -178,14 +180,4 @@ func (l *lines) each(ctx context.Context, row func(*lines, []byte, noteFunc) (Ro
 			return err
 		}
 	}
-}
-
-// with adds to the problems found so far the one that ended the reading.
-func (p *Problems) with(err error) error {
-	var last *Problems
-	if !errors.As(err, &last) {
-		return err
-	}
-	p.join(last)
-	return p
 }

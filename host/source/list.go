@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -35,9 +36,9 @@ func List(o ListOptions) (Source, error) {
 	w := wanted{key: o.Key, secrets: slices.Clone(o.Secrets), optional: o.Optional, named: "no element has it"}
 	list := w.misuse()
 	for i := range list {
-		list[i].message = "rows: " + list[i].message
+		list[i].Message = "rows: " + list[i].Message
 	}
-	if err := problemsOf(list, Problem{}).Err(); err != nil {
+	if err := problemsOf(list, diag.Problem{}).Err(); err != nil {
 		return nil, err
 	}
 	b := &listBuilder{wanted: w, index: map[string]int{}}
@@ -53,11 +54,11 @@ type listBuilder struct {
 	names    []string
 	index    map[string]int
 	elements []map[string]any
-	problems Problems
+	problems diag.Problems
 }
 
 func (b *listBuilder) note(i int, c *complaint) {
-	b.problems.Add(Problem{File: listName, Line: i + 1, Message: c.message, Fix: c.fix})
+	b.problems.Add(diag.Problem{File: listName, Line: i + 1, Message: c.Message, Fix: c.Fix})
 }
 
 // records finds what each element is, and the names of all.
@@ -69,7 +70,7 @@ func (b *listBuilder) records(items []any) error {
 			record, ok = map[string]any{b.wanted.key: text}, true
 		}
 		if !ok {
-			b.note(i, &complaint{"is neither a string nor a dict", ""})
+			b.note(i, &complaint{Message: "is neither a string nor a dict"})
 		}
 		b.elements = append(b.elements, record)
 		for name, cell := range record {
@@ -98,7 +99,7 @@ func (b *listBuilder) records(items []any) error {
 func (b *listBuilder) build() (Source, error) {
 	flaws := b.wanted.misuse()
 	schema, more := b.wanted.schema(b.names, Any)
-	if err := problemsOf(append(flaws, more...), Problem{File: listName}).Err(); err != nil {
+	if err := problemsOf(append(flaws, more...), diag.Problem{File: listName}).Err(); err != nil {
 		return nil, err
 	}
 	s := &listSource{schema: schema}
@@ -168,7 +169,7 @@ func plain(c Column, v any, depth int) (any, *complaint) {
 		}
 		return m, bad
 	}
-	return nil, &complaint{fmt.Sprintf("column %q holds what a user cannot have", c.Name), "use strings, numbers, booleans and days; secrets in columns of their own"}
+	return nil, &complaint{Message: fmt.Sprintf("column %q holds what a user cannot have", c.Name), Fix: "use strings, numbers, booleans and days; secrets in columns of their own"}
 }
 
 // listSource is users in memory.

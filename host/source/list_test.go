@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -144,8 +146,8 @@ func TestConcatReadsEveryPartForProblems(t *testing.T) {
 }
 
 func TestYieldEndsTheReadingWithItsOwnError(t *testing.T) {
-	own := &source.Problems{}
-	own.Add(source.Problem{Message: "enough"})
+	own := &diag.Problems{}
+	own.Add(diag.Problem{Message: "enough"})
 	both, err := source.Concat(list(t, "login", "ann", "bob"), list(t, "login", "cat"))
 	if err != nil {
 		t.Fatal(err)

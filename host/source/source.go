@@ -9,7 +9,6 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -88,95 +87,4 @@ type Source interface {
 	// and is returned as it is. Rows of a part that has problems may or may
 	// not have been yielded before Rows returns the error.
 	Rows(ctx context.Context, yield func(Row) error) error
-}
-
-// Problem is one thing that is wrong with an input, and what to do about it.
-// It never quotes a cell of a secret column.
-type Problem struct {
-	File    string // "" if there is none
-	Line    int    // from 1; 0: the whole file
-	Column  int    // from 1, in bytes; 0: the whole line
-	Message string
-	Fix     string
-	Same    string // "" or what is said of other users too, for the same reason; not printed
-	Cause   error  // what errors.Is finds in Problems; nil if there is none; not printed
-}
-
-// String returns FILE:LINE: message; fix.
-func (p Problem) String() string {
-	text := p.Message
-	if p.Fix != "" {
-		text += "; " + p.Fix
-	}
-	switch {
-	case p.File == "":
-		return text
-	case p.Line == 0:
-		return fmt.Sprintf("%s: %s", p.File, text)
-	case p.Column == 0:
-		return fmt.Sprintf("%s:%d: %s", p.File, p.Line, text)
-	default:
-		return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, text)
-	}
-}
-
-// MaxProblems is how many problems are listed; the rest are counted.
-const MaxProblems = 20
-
-// Problems is what is wrong with an input: at most MaxProblems listed, the
-// others counted. Its zero value is ready for use.
-type Problems struct {
-	List  []Problem
-	Total int
-}
-
-// Add appends a problem, or only counts it when the list is full.
-func (p *Problems) Add(x Problem) {
-	p.Total++
-	if len(p.List) < MaxProblems {
-		p.List = append(p.List, x)
-	}
-}
-
-// Err returns p if it holds a problem, else nil.
-func (p *Problems) Err() error {
-	if p.Total == 0 {
-		return nil
-	}
-	return p
-}
-
-// Unwrap returns the causes of the listed problems, so that errors.Is can tell
-// a missing file (fs.ErrNotExist).
-func (p *Problems) Unwrap() []error {
-	var causes []error
-	for _, x := range p.List {
-		if x.Cause != nil {
-			causes = append(causes, x.Cause)
-		}
-	}
-	return causes
-}
-
-// join adds all of q to p.
-func (p *Problems) join(q *Problems) {
-	for _, x := range q.List {
-		p.Add(x)
-	}
-	p.Total += q.Total - len(q.List)
-}
-
-// Error returns the listed problems, one a line, and how many there are more.
-func (p *Problems) Error() string {
-	text := ""
-	for i, x := range p.List {
-		if i > 0 {
-			text += "\n"
-		}
-		text += x.String()
-	}
-	if more := p.Total - len(p.List); more > 0 {
-		text += fmt.Sprintf("\nand %d more", more)
-	}
-	return text
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -26,7 +27,7 @@ type Watched struct {
 	first    map[uint64]Row // the row that had a value first, without its cells
 	again    map[string]*double
 	doubts   map[string]*doubt
-	problems Problems
+	problems diag.Problems
 }
 
 // double is a column that gives one value to several users.
@@ -59,7 +60,7 @@ func (d *Watched) Rows(ctx context.Context, yield func(Row) error) error {
 		return err
 	}
 	d.seed, d.first, d.again = maphash.MakeSeed(), map[uint64]Row{}, map[string]*double{}
-	d.doubts, d.problems = map[string]*doubt{}, Problems{}
+	d.doubts, d.problems = map[string]*doubt{}, diag.Problems{}
 	passwords := d.passwords(schema)
 	err = d.Source.Rows(ctx, func(row Row) error {
 		sound := true
@@ -72,7 +73,7 @@ func (d *Watched) Rows(ctx context.Context, yield func(Row) error) error {
 		return yield(row)
 	})
 	if err != nil {
-		return d.problems.with(err)
+		return d.problems.With(err)
 	}
 	return d.problems.Err()
 }
@@ -103,7 +104,7 @@ func (d *Watched) password(c Column, row Row, cell any) bool {
 		bad = hashFlaw(c.Name, form, text)
 	}
 	if bad != nil {
-		d.problems.Add(Problem{File: row.File, Line: row.Line, Message: bad.message, Fix: bad.fix})
+		d.problems.Add(diag.Problem{File: row.File, Line: row.Line, Message: bad.Message, Fix: bad.Fix})
 		return false
 	}
 	d.doubt(c.Name, row, doubtful(text))

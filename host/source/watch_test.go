@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 )
 
@@ -17,7 +18,7 @@ func watched(t *testing.T, text string) (rows int, problems string, warnings []s
 	t.Helper()
 	w := source.Watch(csvOf(t, source.CSVOptions{Path: "users.csv", Secrets: []string{"secret"}, Optional: []string{"secret"}, Files: source.Files{Dir: write(t, text)}}), nil, []string{"pw"}, nil)
 	err := w.Rows(context.Background(), func(source.Row) error { rows++; return nil })
-	var list *source.Problems
+	var list *diag.Problems
 	switch {
 	case errors.As(err, &list):
 		problems = list.Error()

@@ -10,9 +10,9 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/visible"
-	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -31,14 +31,14 @@ func evalAccounts(args *arguments) (starlark.Value, error) {
 	}
 	for _, name := range secrets {
 		if !slices.Contains(s.attributes, name) {
-			args.badValue("secrets", lang.DidYouMean(name, s.attributes), "secret %q is not among attributes", name)
+			args.badValue("secrets", diag.DidYouMean(name, s.attributes), "secret %q is not among attributes", name)
 		}
 	}
 	names := append(accountColumns(), s.attributes...)
 	key := args.text("key")
 	s.schema.Key = slices.Index(names, key)
 	if s.schema.Key < 0 || slices.Contains(secrets, key) {
-		args.badValue("key", lang.DidYouMean(key, names), "key = %q is no column that can tell users apart", key)
+		args.badValue("key", diag.DidYouMean(key, names), "key = %q is no column that can tell users apart", key)
 		s.schema.Key = 1
 	}
 	for _, name := range names {
@@ -76,14 +76,14 @@ func (s *accountsSource) Rows(ctx context.Context, yield func(source.Row) error)
 	if lister == nil {
 		return fmt.Errorf("%s: the backend is not open", s.Name())
 	}
-	var problems source.Problems
+	var problems diag.Problems
 	var ended error // by yield: its error is returned as it is
 	n := 0
 	err := lister.Accounts(ctx, s.filter, s.attributes, s.secrets(), func(account sdk.Account) error {
 		n++
 		row, bad := s.row(account, n)
 		if bad != "" {
-			problems.Add(source.Problem{File: s.Name(), Line: n, Message: bad, Fix: "mend it there, or leave it out by filter="})
+			problems.Add(diag.Problem{File: s.Name(), Line: n, Message: bad, Fix: "mend it there, or leave it out by filter="})
 			return nil
 		}
 		ended = yield(row)
@@ -95,7 +95,7 @@ func (s *accountsSource) Rows(ctx context.Context, yield func(source.Row) error)
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil:
-		problems.Add(source.Problem{File: s.Name(), Message: "cannot be listed: " + err.Error(), Cause: err})
+		problems.Add(diag.Problem{File: s.Name(), Message: "cannot be listed: " + err.Error(), Cause: err})
 	}
 	return problems.Err()
 }

@@ -10,8 +10,8 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/internal/home"
-	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
@@ -30,7 +30,7 @@ type arguments struct {
 	many starlark.Tuple   // of a *parameter
 	more []starlark.Tuple // of a **parameter
 
-	problems []source.Problem
+	problems []diag.Problem
 	found    *tree.Site // the call in the script, once it was looked for
 }
 
@@ -63,7 +63,7 @@ func (a *arguments) keyword(name string, kw starlark.Tuple) {
 	case i < 0 && a.entry.More != "":
 		a.more = append(a.more, kw)
 	case i < 0:
-		a.bad(name, lang.DidYouMean(name, a.entry.ParamNames()), "there is no argument %q", name)
+		a.bad(name, diag.DidYouMean(name, a.entry.ParamNames()), "there is no argument %q", name)
 	case a.args[i] != nil:
 		a.bad(name, "", "%s is given twice", name)
 	default:
@@ -89,7 +89,7 @@ func (a *arguments) check(i int, param lang.Param) {
 
 // bad notes a problem of an argument, or of the call if the name is "".
 func (a *arguments) bad(arg, fix, format string, args ...any) {
-	x := source.Problem{Message: a.entry.Name + ": " + fmt.Sprintf(format, args...), Fix: fix}
+	x := diag.Problem{Message: a.entry.Name + ": " + fmt.Sprintf(format, args...), Fix: fix}
 	x.File, x.Line, x.Column = a.place(arg)
 	a.problems = append(a.problems, x)
 }
@@ -133,7 +133,7 @@ func (a *arguments) end(result starlark.Value, err error) (starlark.Value, error
 	}
 	var texts []string
 	for _, x := range a.problems {
-		texts = append(texts, source.Problem{Message: x.Message, Fix: x.Fix}.String())
+		texts = append(texts, diag.Problem{Message: x.Message, Fix: x.Fix}.String())
 	}
 	return nil, lang.Mistake(strings.Join(texts, "; "), "")
 }
@@ -243,7 +243,7 @@ func (a *arguments) choice(name string, words ...string) string {
 			return got
 		}
 	}
-	a.badValue(name, lang.DidYouMean(got, words), "%s = %q: want %s", name, got, lang.Listed(lang.Quoted(words)))
+	a.badValue(name, diag.DidYouMean(got, words), "%s = %q: want %s", name, got, lang.Listed(lang.Quoted(words)))
 	return words[0]
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/internal/home"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/vet"
@@ -158,7 +159,7 @@ func checkSettings(args *arguments, to *backendValue) {
 	names := vet.FieldNames(to.Desc.Config)
 	for _, name := range sortedKeys(given) {
 		if !slices.Contains(names, name) {
-			fix := lang.DidYouMean(name, append(slices.Clone(names), args.entry.ParamNames()...))
+			fix := diag.DidYouMean(name, append(slices.Clone(names), args.entry.ParamNames()...))
 			if fix == "" {
 				fix = "it has " + strings.Join(names, ", ")
 			}
@@ -265,7 +266,7 @@ func fieldValue(field sdk.Field, value starlark.Value, option bool) (any, *lang.
 func textFlaw(field sdk.Field, text string) *lang.Misuse {
 	switch {
 	case field.Type == sdk.Choice && !slices.Contains(field.Choices, text):
-		fix := lang.DidYouMean(text, field.Choices)
+		fix := diag.DidYouMean(text, field.Choices)
 		if fix == "" {
 			fix = "write " + lang.Listed(lang.Quoted(field.Choices))
 		}

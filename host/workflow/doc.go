@@ -4,7 +4,7 @@
 // it is the only package that does. It opens no backend, reads no secret,
 // decides no outcome and keeps nothing: the engine does, through the hooks.
 //
-// Everything that a user can mend is a source.Problem with a place and a fix,
+// Everything that a user can mend is a diag.Problem with a place and a fix,
 // and as many as possible are found at once.
 //
 // Scripts are trusted code with guard rails, not a sandbox: steps and time of

@@ -8,7 +8,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
@@ -50,10 +50,10 @@ const maxCallers = 5
 
 // problemOf turns the error of an evaluation into a problem at its place.
 // what, if not "", stands before the message: whose call it was.
-func problemOf(files map[string]*tree.File, err error, what string) source.Problem {
+func problemOf(files map[string]*tree.File, err error, what string) diag.Problem {
 	at, callers := where(innermost(err))
 	message, fix := advice(files, err)
-	x := source.Problem{Fix: fix}
+	x := diag.Problem{Fix: fix}
 	if what != "" {
 		x.Same = message
 		message = what + ": " + message

@@ -8,6 +8,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
@@ -59,7 +60,7 @@ func usersSchema(ctx context.Context, in *interp, users *sourceValue) *source.Sc
 		return nil
 	}
 	s, err := users.source.Schema(ctx)
-	var list *source.Problems
+	var list *diag.Problems
 	switch {
 	case err == nil:
 		return &s
@@ -67,7 +68,7 @@ func usersSchema(ctx context.Context, in *interp, users *sourceValue) *source.Sc
 	case errors.As(err, &list):
 		in.notes.add(list.List...)
 	default:
-		in.notes.add(source.Problem{File: users.source.Name(), Message: err.Error(), Cause: err})
+		in.notes.add(diag.Problem{File: users.source.Name(), Message: err.Error(), Cause: err})
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
@@ -100,7 +101,7 @@ func leak(text string) {
 
 // problem panics about an error that is no list of problems with places.
 func problem(text string, err error) {
-	var list *source.Problems
+	var list *diag.Problems
 	if !errors.As(err, &list) {
 		panic("the error is no list of problems: " + err.Error())
 	}

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
@@ -127,9 +128,9 @@ func problems(t testing.TB, o Options) string {
 		w.Close()
 		return ""
 	}
-	var list *source.Problems
+	var list *diag.Problems
 	if !errors.As(err, &list) {
-		t.Fatalf("Load = %T %v, want *source.Problems", err, err)
+		t.Fatalf("Load = %T %v, want *diag.Problems", err, err)
 	}
 	return err.Error()
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // TestAScriptHasNoHiddenCharacters has every kind of them in every kind of
@@ -57,7 +57,7 @@ func TestASecretInATextOfAReportIsAnError(t *testing.T) {
 		{`{"p": "%s" % r.status}`, false},
 	} {
 		err := rowError(t, c.row, "no such account")
-		var p *source.Problems
+		var p *diag.Problems
 		if c.wrong != errors.As(err, &p) {
 			t.Errorf("%s: %v", c.row, err)
 			continue

@@ -3,6 +3,7 @@ package workflow
 import (
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
@@ -78,7 +79,7 @@ func hookRole(args *arguments, given *hook, i int, offers []string) bool {
 	case offered:
 		given.roles = append(given.roles, name)
 	case given.fn.ParamDefault(i) == nil:
-		fix := lang.DidYouMean(name, offers)
+		fix := diag.DidYouMean(name, offers)
 		if fix == "" {
 			fix = "it takes " + lang.Listed(offers)
 		}

@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -48,9 +48,9 @@ func TestSelect(t *testing.T) {
 					got += ": " + reason
 				}
 				if err != nil {
-					var list *source.Problems
+					var list *diag.Problems
 					if !errors.As(err, &list) {
-						t.Errorf("the error is %T, want *source.Problems", err)
+						t.Errorf("the error is %T, want *diag.Problems", err)
 					}
 					got = err.Error()
 				}

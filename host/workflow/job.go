@@ -7,6 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
@@ -50,7 +51,7 @@ func (j job) failure(call *state, err error) error {
 	if x.File == "" {
 		x.File, x.Line, x.Column = j.in.placeOf(j.hook.fn)
 	}
-	return &source.Problems{List: []source.Problem{x}, Total: 1}
+	return &diag.Problems{List: []diag.Problem{x}, Total: 1}
 }
 
 // raised is the verdict of a rotate that ended with an error.

@@ -13,8 +13,8 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/internal/bounded"
-	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
@@ -31,7 +31,7 @@ type loader struct {
 	byName   map[string]*tree.File
 	order    []*tree.File // a file comes after what it loads
 	seen     []*tree.File // in the order of their first load
-	problems []source.Problem
+	problems []diag.Problem
 }
 
 // loadFiles loads the script, which is the first of those seen. What cannot be
@@ -127,7 +127,7 @@ func (l *loader) names(from *tree.File, stmt *syntax.LoadStmt, file *tree.File) 
 	have := file.Globals()
 	for _, id := range stmt.From {
 		if !slices.Contains(have, id.Name) && !strings.HasPrefix(id.Name, "_") {
-			l.problems = append(l.problems, from.Problem(id.NamePos, lang.DidYouMean(id.Name, have), "load: %s has no %q", file.Shown, id.Name))
+			l.problems = append(l.problems, from.Problem(id.NamePos, diag.DidYouMean(id.Name, have), "load: %s has no %q", file.Shown, id.Name))
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (l *loader) missingFix(err error, from *tree.File, name string) string {
 		return fmt.Sprintf("names are relative to the script's directory: write %q", beside)
 	}
 	known := l.reader.near(name)
-	if fix := lang.DidYouMean(name, known); fix != "" || !strings.HasPrefix(name, embeddedModule) {
+	if fix := diag.DidYouMean(name, known); fix != "" || !strings.HasPrefix(name, embeddedModule) {
 		return fix
 	}
 	return "what ships with rekey is " + lang.Listed(modulesThatShip(l.reader))

@@ -6,6 +6,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
@@ -65,7 +66,7 @@ func (m *matchValue) Get(value starlark.Value) (starlark.Value, bool, error) {
 				return m.group(i), true, nil
 			}
 		}
-		return nil, false, lang.Mistake(fmt.Sprintf("the pattern has no group %q", name), lang.DidYouMean(name, m.names))
+		return nil, false, lang.Mistake(fmt.Sprintf("the pattern has no group %q", name), diag.DidYouMean(name, m.names))
 	}
 	i, err := starlark.AsInt32(value)
 	if err != nil || i < 0 || 2*i >= len(m.at) {

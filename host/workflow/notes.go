@@ -5,21 +5,21 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // notes collect problems. They are safe for concurrent use.
 type notes struct {
 	mu    sync.Mutex
-	found []source.Problem
+	found []diag.Problem
 }
 
 // add notes problems, each place and message once.
-func (n *notes) add(problems ...source.Problem) {
+func (n *notes) add(problems ...diag.Problem) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, x := range problems {
-		same := func(problem source.Problem) bool {
+		same := func(problem diag.Problem) bool {
 			return x.File == problem.File && x.Line == problem.Line && x.Column == problem.Column && x.Message == problem.Message
 		}
 		if !slices.ContainsFunc(n.found, same) {
@@ -40,10 +40,10 @@ func (n *notes) any() bool {
 func (n *notes) err(rank func(file string) int) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	slices.SortStableFunc(n.found, func(one, other source.Problem) int {
+	slices.SortStableFunc(n.found, func(one, other diag.Problem) int {
 		return cmp.Or(cmp.Compare(rank(one.File), rank(other.File)), cmp.Compare(one.Line, other.Line), cmp.Compare(one.Column, other.Column))
 	})
-	var list source.Problems
+	var list diag.Problems
 	for _, x := range n.found {
 		list.Add(x)
 	}

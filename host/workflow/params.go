@@ -10,8 +10,8 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/internal/home"
-	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
@@ -131,7 +131,7 @@ func evalParamChoice(args *arguments) (starlark.Value, error) {
 		if w, ok := spelling[strings.ToLower(text)]; ok {
 			return starlark.String(w), nil
 		}
-		fix := lang.DidYouMean(text, choices)
+		fix := diag.DidYouMean(text, choices)
 		if fix == "" {
 			fix = "write " + lang.Listed(choices)
 		}
@@ -145,7 +145,7 @@ func readAliases(args *arguments, dict *starlark.Dict, spelling map[string]strin
 		alias, choice := textOf(item[0]), textOf(item[1])
 		w, known := spelling[strings.ToLower(choice)]
 		if !known {
-			args.badValue("aliases", lang.DidYouMean(choice, args.texts("choices")), "alias %q: %q is no choice", alias, choice)
+			args.badValue("aliases", diag.DidYouMean(choice, args.texts("choices")), "alias %q: %q is no choice", alias, choice)
 			continue
 		}
 		if _, taken := spelling[strings.ToLower(alias)]; taken {
@@ -282,6 +282,6 @@ func checkUnknownParams(in *interp) {
 			fix = "it has " + strings.Join(declared, ", ")
 		}
 		m := lang.Unknown("there is no parameter", name, open, fix)
-		in.notes.add(source.Problem{File: in.script.Shown, Message: m.Message, Fix: m.Fix})
+		in.notes.add(diag.Problem{File: in.script.Shown, Message: m.Message, Fix: m.Fix})
 	}
 }

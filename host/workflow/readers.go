@@ -14,8 +14,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/internal/bounded"
-	"github.com/rekey-host/rekey/host/internal/near"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
@@ -72,13 +72,13 @@ func otherScript(options Options, err error) string {
 		if !filepath.IsAbs(full) {
 			full = filepath.Join(options.WorkDir, full)
 		}
-		return lang.DidYouMean(name, lang.Prefixed(dir, modulesIn(os.DirFS(full), ".")))
+		return diag.DidYouMean(name, lang.Prefixed(dir, modulesIn(os.DirFS(full), ".")))
 	}
 	if options.Embedded == nil {
 		return ""
 	}
 	all := modulesIn(options.Embedded, ".")
-	if like := cmp.Or(lang.Nearest(rest, all), lang.Nearest(rest+".star", all)); like != "" && near.Distance(strings.TrimSuffix(like, ".star"), strings.TrimSuffix(rest, ".star")) <= 3 {
+	if like := cmp.Or(diag.Nearest(rest, all), diag.Nearest(rest+".star", all)); like != "" && diag.Distance(strings.TrimSuffix(like, ".star"), strings.TrimSuffix(rest, ".star")) <= 3 {
 		return fmt.Sprintf("did you mean %q?", embeddedScript+like)
 	}
 	return "there are " + strings.ReplaceAll(lang.Listed(lang.Prefixed(embeddedScript, all)), " or ", " and ")

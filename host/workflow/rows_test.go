@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
@@ -95,12 +96,12 @@ def deep():
 workflow(users = users, backend = target, reports = reports)`, "u.csv", "login,team,since\nann,it-ops,2026-01-02\n"))
 			row, include, err := w.ReportRow(context.Background(), 0, outcome(rowsOf(t, w)[0]))
 			got := shown(row)
-			var list *source.Problems
+			var list *diag.Problems
 			switch {
 			case errors.As(err, &list):
 				got = err.Error()
 			case err != nil:
-				t.Fatalf("the error is %T, want *source.Problems", err)
+				t.Fatalf("the error is %T, want *diag.Problems", err)
 			case !include:
 				got = "left out"
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/source"
@@ -191,7 +192,7 @@ func TestReportRowsHoldSecretsOnlyAsSecrets(t *testing.T) {
 		password := secret.New(canary)
 		row, include, err := w.ReportRow(context.Background(), 0, &report.Result{Row: rowsOf(t, w)[0], Status: "done", Password: &password})
 		if tt.wrong != "" {
-			var list *source.Problems
+			var list *diag.Problems
 			if !errors.As(err, &list) || !strings.Contains(err.Error(), tt.wrong) || leaks(err.Error()) != nil {
 				t.Errorf("%s: %v, want %s", tt.row, err, tt.wrong)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
@@ -60,7 +61,7 @@ func columnTypes(args *arguments) map[string]source.Type {
 	for _, item := range d.Items() {
 		column, t := textOf(item[0]), textOf(item[1])
 		if !slices.Contains(known, t) {
-			fix := lang.DidYouMean(t, known)
+			fix := diag.DidYouMean(t, known)
 			if fix == "" {
 				fix = "write " + lang.Listed(lang.Quoted(known))
 			}
@@ -172,14 +173,14 @@ func isPlaceholder(args *arguments, arg string) bool {
 
 // sourceProblems notes what a constructor says, at the call.
 func noteSource(args *arguments, err error) {
-	var list *source.Problems
+	var list *diag.Problems
 	switch {
 	case err == nil:
 	case errors.As(err, &list):
 		for _, x := range list.List {
 			message := x.Message
 			if x.File != "" {
-				message = source.Problem{File: x.File, Line: x.Line, Message: message}.String()
+				message = diag.Problem{File: x.File, Line: x.Line, Message: message}.String()
 			}
 			args.bad("", x.Fix, "%s", strings.TrimPrefix(message, args.entry.Name+": "))
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
@@ -86,7 +87,7 @@ type Spec struct {
 	Reports     []ReportSpec
 	Params      []Param // in the order of their declaration
 	Files       []File  // the script first
-	Warnings    []source.Problem
+	Warnings    []diag.Problem
 	Given       []string          // columns whose values users get, as far as that is seen
 	Used        []string          // columns whose values are given to steps as passwords, old ones too
 	Forms       map[string]string // of the columns of them that hold hashes, the form

@@ -9,6 +9,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
@@ -62,7 +63,7 @@ func (r *resultValue) Attr(name string) (starlark.Value, error) {
 	case "value":
 		return r.value, nil
 	}
-	return nil, lang.Mistake(fmt.Sprintf("the result of a step has no %q", name), lang.DidYouMean(name, resultNames()))
+	return nil, lang.Mistake(fmt.Sprintf("the result of a step has no %q", name), diag.DidYouMean(name, resultNames()))
 }
 
 // refusal is the error of a step without try_ that the backend did not do.

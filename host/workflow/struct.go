@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
@@ -49,7 +50,7 @@ func (s *structValue) Attr(name string) (starlark.Value, error) {
 	if i, ok := slices.BinarySearch(s.names, name); ok {
 		return s.fields[i], nil
 	}
-	return nil, lang.Mistake(fmt.Sprintf("the struct has no %q", name), lang.DidYouMean(name, s.names))
+	return nil, lang.Mistake(fmt.Sprintf("the struct has no %q", name), diag.DidYouMean(name, s.names))
 }
 
 func (s *structValue) Freeze() {

@@ -10,8 +10,8 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -35,7 +35,7 @@ func unlimited(name string) journal.WaveRule {
 // KnownCode reports whether there is such a code, and suggests another if not.
 func KnownCode(code string) (fix string, known bool) {
 	if all := codes(); !slices.Contains(all, code) {
-		return lang.DidYouMean(code, all), false
+		return diag.DidYouMean(code, all), false
 	}
 	return "", true
 }

@@ -7,6 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/engine"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/report"
@@ -27,7 +28,7 @@ type Workflow struct {
 var _ engine.Hooks = (*Workflow)(nil)
 
 // Load evaluates a script and checks it. What a user can mend is a
-// *source.Problems, as complete as one evaluation can make it.
+// *diag.Problems, as complete as one evaluation can make it.
 func Load(ctx context.Context, options Options) (w *Workflow, err error) {
 	if options.Fatal == nil {
 		return nil, errors.New("workflow: Options.Fatal is missing")
@@ -62,7 +63,7 @@ func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		in.notes.add(source.Problem{File: in.opts.Path, Message: reason(err), Fix: otherScript(in.opts, err), Cause: err})
+		in.notes.add(diag.Problem{File: in.opts.Path, Message: reason(err), Fix: otherScript(in.opts, err), Cause: err})
 		return in.problems()
 	}
 	in.script, in.ordered = l.seen[0], l.order
@@ -92,7 +93,7 @@ func finish(in *interp, declared *declaration, complete bool) {
 		return
 	}
 	if !declared.called {
-		in.notes.add(source.Problem{File: in.script.Shown, Message: "the script does not call workflow()", Fix: "end it with workflow(users = …, backend = …)"})
+		in.notes.add(diag.Problem{File: in.script.Shown, Message: "the script does not call workflow()", Fix: "end it with workflow(users = …, backend = …)"})
 	}
 	checkUnknownParams(in)
 }
@@ -113,7 +114,7 @@ func (w *Workflow) Use(columns source.Schema) { w.in.schema.Store(newSchema(colu
 func (w *Workflow) Busy() []string { return w.in.threads.busy() }
 
 // Select reports whether a user is due, or why not. An error of the hook is a
-// *source.Problems.
+// *diag.Problems.
 func (w *Workflow) Select(ctx context.Context, row source.Row) (due bool, reason string, err error) {
 	if w.hooks.choose == nil {
 		return true, "", nil
@@ -135,7 +136,7 @@ func (w *Workflow) Select(ctx context.Context, row source.Row) (due bool, reason
 }
 
 // Wave returns the name of a user's wave, which is one of Waves. An error of
-// the hook is a *source.Problems.
+// the hook is a *diag.Problems.
 func (w *Workflow) Wave(ctx context.Context, row source.Row) (name string, err error) {
 	if w.hooks.wave == nil {
 		return w.Waves[0].Name, nil
@@ -184,7 +185,7 @@ func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (v
 
 // ReportRow returns the row of a user in report i of Reports, by its row
 // function if it has one; false if that leaves the user out. An error of the
-// function is a *source.Problems. It is safe for concurrent use.
+// function is a *diag.Problems. It is safe for concurrent use.
 func (w *Workflow) ReportRow(ctx context.Context, i int, r *report.Result) (row report.Row, include bool, err error) {
 	return w.reportRow(ctx, i, r, false)
 }

@@ -3,6 +3,8 @@ package lang
 import (
 	"cmp"
 	"strings"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // Doc is one name of the language, as rekey docs and editors show it.
@@ -69,5 +71,5 @@ func Near(t *Table, asked string) string {
 			whole[member] = name
 		}
 	}
-	return cmp.Or(Nearest(asked, names), whole[Nearest(asked, members)])
+	return cmp.Or(diag.Nearest(asked, names), whole[diag.Nearest(asked, members)])
 }

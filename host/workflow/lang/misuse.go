@@ -4,27 +4,24 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
-// Misuse is what a script does wrong, with what to do about it. Its position
-// is that of the call or attribute which raised it.
-type Misuse struct{ Message, Fix string }
+// Misuse is a mistake of a script. It gets the place of the call or attribute
+// that raised it later.
+type Misuse diag.Problem
 
 // Mistake returns a misuse.
 func Mistake(message, fix string) *Misuse { return &Misuse{Message: message, Fix: fix} }
 
 // Error joins message and fix.
-func (m *Misuse) Error() string {
-	if m.Fix == "" {
-		return m.Message
-	}
-	return m.Message + "; " + m.Fix
-}
+func (m *Misuse) Error() string { return diag.Problem(*m).Text() }
 
 // Unknown is the misuse of a name that is none of the known ones: what, the
 // name in quotes, and the nearest of them, or fix where none is near.
 func Unknown(what, name string, known []string, fix string) *Misuse {
-	if near := DidYouMean(name, known); near != "" {
+	if near := diag.DidYouMean(name, known); near != "" {
 		fix = near
 	}
 	return &Misuse{Message: fmt.Sprintf("%s %q", what, name), Fix: fix}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 func TestUnknownNamesSuggestTheNearest(t *testing.T) {
@@ -69,19 +71,19 @@ func TestNearestIsOneOfThem(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		known := words.Draw(t, "known")
 		name := rapid.StringMatching(`[a-d]{0,6}`).Draw(t, "name")
-		got := Nearest(name, known)
+		got := diag.Nearest(name, known)
 		has := false
 		for _, w := range known {
 			has = has || w == got
 			if w == name && got != name {
-				t.Fatalf("Nearest(%q, %q) = %q", name, known, got)
+				t.Fatalf("diag.Nearest(%q, %q) = %q", name, known, got)
 			}
 		}
 		if got != "" && !has {
-			t.Fatalf("Nearest(%q, %q) = %q, which is none of them", name, known, got)
+			t.Fatalf("diag.Nearest(%q, %q) = %q, which is none of them", name, known, got)
 		}
 		if got != "" && !strings.ContainsAny(strings.ToLower(name), strings.ToLower(got)) {
-			t.Fatalf("Nearest(%q, %q) = %q: not a letter is the same", name, known, got)
+			t.Fatalf("diag.Nearest(%q, %q) = %q: not a letter is the same", name, known, got)
 		}
 	})
 }

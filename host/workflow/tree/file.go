@@ -10,7 +10,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // spot is a position in one file.
@@ -64,8 +64,8 @@ func (f *File) Place(at syntax.Position) (name string, line, column int) {
 }
 
 // Problem is one at a place of the file.
-func (f *File) Problem(at syntax.Position, fix, format string, args ...any) source.Problem {
-	x := source.Problem{Message: fmt.Sprintf(format, args...), Fix: fix}
+func (f *File) Problem(at syntax.Position, fix, format string, args ...any) diag.Problem {
+	x := diag.Problem{Message: fmt.Sprintf(format, args...), Fix: fix}
 	x.File, x.Line, x.Column = f.Place(at)
 	return x
 }
@@ -87,21 +87,21 @@ func (f *File) Start(at syntax.Position) syntax.Position {
 }
 
 // Parse reads the text into a tree. The parser stops at the first flaw.
-func (f *File) Parse() []source.Problem {
+func (f *File) Parse() []diag.Problem {
 	if bad := encoding(f.Shown, f.Text, f.lines); bad != nil {
-		return []source.Problem{*bad}
+		return []diag.Problem{*bad}
 	}
 	if bad := longNumber(f.Shown, f.Text); bad != nil {
-		return []source.Problem{*bad}
+		return []diag.Problem{*bad}
 	}
 	tree, err := dialect().Parse(f.Shown, f.Text, 0)
 	var flaw syntax.Error
 	switch {
 	case errors.As(err, &flaw):
 		message, fix := syntaxFix(f.lines, flaw)
-		return []source.Problem{f.Problem(flaw.Pos, fix, "%s", message)}
+		return []diag.Problem{f.Problem(flaw.Pos, fix, "%s", message)}
 	case err != nil:
-		return []source.Problem{{File: f.Shown, Message: err.Error()}}
+		return []diag.Problem{{File: f.Shown, Message: err.Error()}}
 	}
 	f.Tree = tree
 	return nil
@@ -110,19 +110,19 @@ func (f *File) Parse() []source.Problem {
 // Resolve binds names and compiles. All undefined names are found at once.
 // Scope is what the language predeclares, and backends are the names of those
 // that there are, for suggestions.
-func (f *File) Resolve(scope starlark.StringDict, backends []string) []source.Problem {
+func (f *File) Resolve(scope starlark.StringDict, backends []string) []diag.Problem {
 	program, err := starlark.FileProgram(f.Tree, scope.Has)
 	var flaws resolve.ErrorList
 	switch {
 	case errors.As(err, &flaws):
-		var all []source.Problem
+		var all []diag.Problem
 		for _, flaw := range flaws {
 			message, fix := resolveFlaw(flaw.Msg, append(scope.Keys(), f.Globals()...), backends)
 			all = append(all, f.Problem(flaw.Pos, fix, "%s", message))
 		}
 		return all
 	case err != nil:
-		return []source.Problem{{File: f.Shown, Message: err.Error()}}
+		return []diag.Problem{{File: f.Shown, Message: err.Error()}}
 	}
 	f.Program = program
 	f.index()

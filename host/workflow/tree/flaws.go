@@ -12,9 +12,8 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/visible"
-	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
 // dialect is strict: no recursion, no while, no reassignment of globals.
@@ -22,9 +21,9 @@ func dialect() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
 
 // encoding finds text that is not UTF-8, which the parser lets pass, and
 // characters that a reader does not see.
-func encoding(file string, text []byte, lines []string) *source.Problem {
+func encoding(file string, text []byte, lines []string) *diag.Problem {
 	if bytes.HasPrefix(text, []byte("\ufeff")) {
-		return &source.Problem{File: file, Line: 1, Column: 1, Message: "the file starts with a byte order mark", Fix: "save it without one"}
+		return &diag.Problem{File: file, Line: 1, Column: 1, Message: "the file starts with a byte order mark", Fix: "save it without one"}
 	}
 	if utf8.Valid(text) {
 		return unseen(file, lines)
@@ -32,7 +31,7 @@ func encoding(file string, text []byte, lines []string) *source.Problem {
 	for i, line := range lines {
 		for at, r := range line {
 			if r == utf8.RuneError && !strings.HasPrefix(line[at:], "\ufffd") {
-				return &source.Problem{File: file, Line: i + 1, Column: at + 1, Message: "not valid UTF-8", Fix: "save the file as UTF-8"}
+				return &diag.Problem{File: file, Line: i + 1, Column: at + 1, Message: "not valid UTF-8", Fix: "save the file as UTF-8"}
 			}
 		}
 	}
@@ -41,11 +40,11 @@ func encoding(file string, text []byte, lines []string) *source.Problem {
 
 // unseen finds a character that makes a reader see another script than the
 // parser does.
-func unseen(file string, lines []string) *source.Problem {
+func unseen(file string, lines []string) *diag.Problem {
 	for i, line := range lines {
 		if at := visible.Find(line); at >= 0 {
 			r, _ := utf8.DecodeRuneInString(line[at:])
-			return &source.Problem{File: file, Line: i + 1, Column: at + 1, Message: "the script has " + visible.Name(r),
+			return &diag.Problem{File: file, Line: i + 1, Column: at + 1, Message: "the script has " + visible.Name(r),
 				Fix: "remove it; in a string that needs it, write " + strings.Trim(strconv.QuoteToASCII(string(r)), `"`)}
 		}
 	}
@@ -111,7 +110,7 @@ func resolveFlaw(flaw string, names, backends []string) (message, fix string) {
 	if theirs != "" {
 		names = append(names, strings.TrimSuffix(theirs, "?)"))
 	}
-	return message, lang.DidYouMean(name, append(names, starlark.Universe.Keys()...))
+	return message, diag.DidYouMean(name, append(names, starlark.Universe.Keys()...))
 }
 
 // undefinedFix is for names that people expect.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 )
 
 // MaxDigits is how many digits a number of a script has at most: what is made
@@ -14,7 +14,7 @@ const MaxDigits = 100_000
 
 // longNumber finds a number that the scanner would work on for long. Nothing
 // else is found: what is wrong with the text is for the scanner to say.
-func longNumber(file string, text []byte) *source.Problem {
+func longNumber(file string, text []byte) *diag.Problem {
 	for at := 0; at < len(text); {
 		end := at + token(text[at:])
 		if isDigit(text[at]) && end-at > MaxDigits {
@@ -25,9 +25,9 @@ func longNumber(file string, text []byte) *source.Problem {
 	return nil
 }
 
-func tooLong(file string, text []byte, at int) *source.Problem {
+func tooLong(file string, text []byte, at int) *diag.Problem {
 	lines := Lines(string(text[:at]))
-	return &source.Problem{File: file, Line: len(lines), Column: len(lines[len(lines)-1]) + 1,
+	return &diag.Problem{File: file, Line: len(lines), Column: len(lines[len(lines)-1]) + 1,
 		Message: fmt.Sprintf("a number of more than %d digits", MaxDigits), Fix: "put it into quotes, if it is a text"}
 }
 

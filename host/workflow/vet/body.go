@@ -6,7 +6,7 @@ import (
 
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
@@ -111,7 +111,7 @@ func (c *checker) wave(file *tree.File, expr syntax.Expr) {
 
 // note notes a problem once: a function in another is come by with it, and by
 // its calls.
-func (c *checker) note(problem source.Problem) {
+func (c *checker) note(problem diag.Problem) {
 	if !slices.Contains(c.found.Problems, problem) {
 		c.found.Problems = append(c.found.Problems, problem)
 	}
@@ -122,7 +122,7 @@ func (c *checker) misuse(file *tree.File, at syntax.Position, misuse *lang.Misus
 }
 
 // warn notes a warning once.
-func (c *checker) warn(problem source.Problem) {
+func (c *checker) warn(problem diag.Problem) {
 	if !slices.Contains(c.found.Warnings, problem) {
 		c.found.Warnings = append(c.found.Warnings, problem)
 	}

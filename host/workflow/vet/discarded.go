@@ -6,14 +6,14 @@ import (
 
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
 // Discarded finds verdicts and results that nobody looks at: failed("…")
 // without return must not mean done.
-func Discarded(file *tree.File) []source.Problem {
-	var found []source.Problem
+func Discarded(file *tree.File) []diag.Problem {
+	var found []diag.Problem
 	syntax.Walk(file.Tree, func(node syntax.Node) bool {
 		if s, ok := node.(*syntax.ExprStmt); ok {
 			found = append(found, dropped(file, s.X)...)
@@ -24,13 +24,13 @@ func Discarded(file *tree.File) []source.Problem {
 }
 
 // dropped finds what a statement that is only an expression throws away.
-func dropped(file *tree.File, expr syntax.Expr) []source.Problem {
+func dropped(file *tree.File, expr syntax.Expr) []diag.Problem {
 	if n, ok := expr.(*syntax.CallExpr); ok {
 		if p := droppedCall(file, n); p != nil {
-			return []source.Problem{*p}
+			return []diag.Problem{*p}
 		}
 	}
-	var found []source.Problem
+	var found []diag.Problem
 	for _, part := range parts(expr) {
 		found = append(found, dropped(file, part)...)
 	}
@@ -65,9 +65,9 @@ func choices(expr syntax.Expr) []syntax.Expr {
 	return nil
 }
 
-func droppedCall(file *tree.File, node *syntax.CallExpr) *source.Problem {
+func droppedCall(file *tree.File, node *syntax.CallExpr) *diag.Problem {
 	name, what := verdictCall(node)
-	var p source.Problem
+	var p diag.Problem
 	switch what {
 	case isVerdict:
 		p = file.Problem(syntax.Start(node), "write return "+name+"(…)", "the result of %s() is thrown away, so it says nothing", name)

@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
@@ -80,7 +81,7 @@ func scriptOf(t testing.TB, text string) Script {
 }
 
 // shown is problems a line each.
-func shown(list []source.Problem) string {
+func shown(list []diag.Problem) string {
 	var lines []string
 	for _, x := range list {
 		lines = append(lines, x.String())

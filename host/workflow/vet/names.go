@@ -3,7 +3,7 @@ package vet
 import (
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
@@ -11,8 +11,8 @@ import (
 // Shadowed finds names of the language that a file uses and binds:
 // policy = policy(…) would fail with a message that explains nothing. In a
 // function the name is the function's own from its first line.
-func Shadowed(table *lang.Table, file *tree.File) []source.Problem {
-	var found []source.Problem
+func Shadowed(table *lang.Table, file *tree.File) []diag.Problem {
+	var found []diag.Problem
 	for _, s := range file.Tree.Stmts {
 		for _, id := range tree.Bound(s) {
 			if e := inScope(table, id); e != nil && clashes(file, s, id) {
@@ -26,7 +26,7 @@ func Shadowed(table *lang.Table, file *tree.File) []source.Problem {
 	return found
 }
 
-func shadows(file *tree.File, id *syntax.Ident, entry *lang.Entry) source.Problem {
+func shadows(file *tree.File, id *syntax.Ident, entry *lang.Entry) diag.Problem {
 	return file.Problem(id.NamePos, "call yours "+entry.Rename, "%s is a builtin", id.Name)
 }
 
@@ -38,8 +38,8 @@ func inScope(table *lang.Table, id *syntax.Ident) *lang.Entry {
 	return nil
 }
 
-func shadowedInside(table *lang.Table, fn *tree.Function) []source.Problem {
-	var found []source.Problem
+func shadowedInside(table *lang.Table, fn *tree.Function) []diag.Problem {
+	var found []diag.Problem
 	look := func(node syntax.Node) bool {
 		s, ok := node.(*syntax.AssignStmt)
 		if !ok || s.Op != syntax.EQ {

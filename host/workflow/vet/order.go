@@ -3,7 +3,7 @@ package vet
 import (
 	"go.starlark.net/syntax"
 
-	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
@@ -11,7 +11,7 @@ import (
 // checkOrder checks the columns of order_by.
 func checkOrder(check *checker) {
 	for _, name := range check.OrderBy {
-		var x source.Problem
+		var x diag.Problem
 		switch {
 		case !check.columns.has(name):
 			m := lang.NoColumn(name, check.columns.names)

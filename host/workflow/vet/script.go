@@ -3,6 +3,7 @@ package vet
 import (
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
@@ -40,8 +41,8 @@ type Hook struct {
 // Findings are what the checks found, in the order of the text that each
 // follows.
 type Findings struct {
-	Problems []source.Problem
-	Warnings []source.Problem
+	Problems []diag.Problem
+	Warnings []diag.Problem
 	Given    []string          // columns whose values users get
 	Used     []string          // columns whose values are given to steps as passwords, old ones too
 	Forms    map[string]string // of columns of passwords, the form of their hashes; "": plain values

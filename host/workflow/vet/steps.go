@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
@@ -210,7 +211,7 @@ func (c *builtinCall) generates() {
 		return
 	}
 	names := of[0].Kinds()
-	c.complain(x, lang.DidYouMean(kind, names),
+	c.complain(x, diag.DidYouMean(kind, names),
 		"backend "+quoted(of[0].Label)+" has no credential of kind "+quoted(kind)+"; it has "+strings.Join(names, ", "))
 }
 
