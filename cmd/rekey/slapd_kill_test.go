@@ -19,9 +19,9 @@ import (
 func kills() (host, plugin int) {
 	switch os.Getenv("REKEY_FAULTS") {
 	case "full":
-		return 1000, 60
+		return 400, 60
 	case "short":
-		return 40, 10
+		return 20, 8
 	default:
 		return 10, 6
 	}
