@@ -35,7 +35,7 @@ func (j jobs) job(ctx, stop context.Context) (engine.Job, error) {
 	job := engine.Job{
 		ID: j.run.ID(), Journal: j.run, Vault: j.run, Plan: j.run, Backends: j.backends.list, Hooks: j.hooks, Row: rowReader(j.run, schema),
 		Held: held, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
-		Policy: j.flow.Policy, Revert: j.flow.Revert, Known: known(ctx, h, j.run.ID(), j.backends), KeyOf: j.run.KeyOf,
+		Scratch: h.store.Scratch(), Policy: j.flow.Policy, Revert: j.flow.Revert, Known: known(ctx, h, j.run.ID(), j.backends), KeyOf: j.run.KeyOf,
 		Requestor: o.Requestor, SourceSystem: o.SourceSystem, LastRecord: j.gaveUp,
 		Clock: h.Clock, Random: h.Random, Stop: stop, Panicked: h.Panicked,
 		Notice: func(text string) { h.notices.say("%s", text) },

@@ -227,14 +227,14 @@ func (m *member) owns() bool {
 		if !step.changes() {
 			continue
 		}
-		if _, mine := m.batch.of.crew.owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos); !mine {
+		if _, mine, err := m.batch.of.crew.owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos); err != nil || !mine {
 			return false
 		}
 		if !step.known {
 			continue
 		}
 		claimed := claimOf(step.identity, step.Call().Credential)
-		if _, mine := m.batch.of.crew.owners.claimIdentity(claimed, step.Kind, m.user.Pos); !mine {
+		if _, mine, err := m.batch.of.crew.owners.claimIdentity(claimed, step.Kind, m.user.Pos); err != nil || !mine {
 			return false
 		}
 	}

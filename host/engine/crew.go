@@ -55,6 +55,7 @@ type Job struct {
 	Held     string            // the wave whose hold is open in the ledger; "": none
 	Waived   []int64           // of each wave, those that failed before and count no more; nil: nobody
 	Approved func(string) bool // whether the hold after the wave is released
+	Scratch  string            // directory for files without a name; "": the system's
 	Policy   *password.Spec    // the workflow's; nil: wishes only
 	Revert   bool              // on_failure = "revert"
 	// Known returns the newest value that the ledger knows as applied to a
@@ -125,11 +126,20 @@ type crew struct {
 	wavering threshold // of the wave that is being applied
 }
 
+// users is how many the plan has, of all waves.
+func (j *Job) users() (n int64) {
+	for _, planned := range j.Planned {
+		n += planned
+	}
+	return n
+}
+
 // Apply applies a frozen plan from where the ledger stands to its end, or to a
 // hold, a stop or an interruption. ctx cancels: what is in flight then stays
 // unknown. An error means that the ledger could not be read or written.
 func Apply(ctx context.Context, job Job) (Ending, error) {
 	c := newCrew(ctx, job)
+	defer c.owners.close()
 	if err := c.ownersFromLedger(); err != nil {
 		return Ending{}, err
 	}
@@ -158,7 +168,7 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 
 func newCrew(ctx context.Context, job Job) *crew {
 	c := &crew{Job: job, id: job.ID, crash: job.Crash, requestor: job.Requestor, sourceSystem: job.SourceSystem,
-		lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(), vault: job.Vault,
+		lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(job.Scratch, job.users()), vault: job.Vault,
 		clock: job.Clock, random: job.Random, began: job.Clock.Now(), hard: ctx, wavering: threshold{limit: -1}}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
 	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
@@ -192,12 +202,14 @@ func (c *crew) start() (stop func()) {
 
 func (c *crew) ownersFromLedger() error {
 	return c.Plan.Intents(func(backend, account, cred, identity string, user int64) error {
-		c.owners.claim(backend, account, cred, user)
+		if _, _, err := c.owners.claim(backend, account, cred, user); err != nil {
+			return err
+		}
 		if identity == "" {
 			identity = plainIdentity(backend, account)
 		}
-		c.owners.claimIdentity(identity, cred, user)
-		return nil
+		_, _, err := c.owners.claimIdentity(identity, cred, user)
+		return err
 	})
 }
 

@@ -137,7 +137,11 @@ func plainIdentity(label, name string) string {
 // says whose it is; an error sends the user back to pending.
 func (x *executor) own() (*sdk.Error, error) {
 	step := x.step
-	if owner, mine := x.crew.owners.claim(step.Backend, step.Account, step.Kind, x.user.Pos); !mine {
+	owner, mine, err := x.crew.owners.claim(step.Backend, step.Account, step.Kind, x.user.Pos)
+	switch {
+	case err != nil:
+		return nil, x.crew.broken(err)
+	case !mine:
 		return sdk.Errorf(journal.DuplicateAccount, "%s has this account", x.crew.who(owner)), nil
 	}
 	if x.lane.names.instance == nil {
@@ -148,7 +152,11 @@ func (x *executor) own() (*sdk.Error, error) {
 		return refusal, err // a name of no account: what is sent will be refused
 	}
 	x.identity = identityOf(x.lane.backend, step.Account, who)
-	if owner, mine := x.crew.owners.claimIdentity(x.claimed(), step.Kind, x.user.Pos); !mine {
+	owner, mine, err = x.crew.owners.claimIdentity(x.claimed(), step.Kind, x.user.Pos)
+	switch {
+	case err != nil:
+		return nil, x.crew.broken(err)
+	case !mine:
 		return sdk.Errorf(journal.DuplicateAccount, "%s has this account, under another name", x.crew.who(owner)), nil
 	}
 	if other := x.otherName(step.Value.Secret()); other != "" {

@@ -149,6 +149,10 @@ func (s *Store) ReadOnly() bool {
 // Dir returns the absolute path of the state directory.
 func (s *Store) Dir() string { return s.dir }
 
+// Scratch returns the directory for files without a name: it is as private as the
+// state directory.
+func (s *Store) Scratch() string { return s.temp() }
+
 func (s *Store) runs() string               { return filepath.Join(s.dir, "runs") }
 func (s *Store) temp() string               { return filepath.Join(s.dir, "tmp") }
 func (s *Store) runFile(id string) string   { return filepath.Join(s.runs(), id+".db") }

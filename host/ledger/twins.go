@@ -3,77 +3,47 @@ package ledger
 import (
 	"encoding/binary"
 	"hash/maphash"
-	"io"
-	"os"
 	"slices"
+
+	"github.com/rekey-host/rekey/host/internal/piles"
 )
 
 // twins finds the keys that several rows have, without an index over all keys:
-// of each it keeps a hash and the number of its row, spread over partitions that
-// go to a file without a name when there are many. Two that are equal are almost
-// certainly twins; whoever asks compares the keys.
+// of each it keeps a hash and the number of its row, on piles by the hash. Two that
+// are equal are almost certainly twins; whoever asks compares the keys.
 type twins struct {
-	seed  maphash.Seed
-	dir   string // where the file is made
-	file  *os.File
-	end   int64
-	parts [twinParts]twinPart
+	seed maphash.Seed
+	keys *piles.Piles
 }
 
 const (
-	twinParts = 64  // each is small enough to be looked through in memory
-	twinChunk = 512 // keys of a partition that are written at once
+	twinPiles = 64  // each is small enough to be looked through in memory
+	twinPart  = 512 // keys of a pile that are written at once
 	twinSize  = 16  // bytes of a key
 )
-
-type twinPart struct {
-	recent []byte  // the keys that are not written yet
-	chunks []int64 // where the others are in the file
-}
 
 // pair is a row whose key an earlier one seems to have.
 type pair struct{ seq, first int64 }
 
-func newTwins(dir string) twins { return twins{seed: maphash.MakeSeed(), dir: dir} }
+func newTwins(dir string) twins {
+	return twins{maphash.MakeSeed(), piles.New(dir, twinPiles, twinPart*twinSize)}
+}
 
 // add takes the key of the next row, in the form in which keys are compared.
 func (t *twins) add(fold string, seq int64) error {
 	sum := maphash.String(t.seed, fold)
-	p := &t.parts[sum%twinParts]
-	p.recent = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(p.recent, sum), uint64(seq))
-	if len(p.recent) < twinChunk*twinSize {
-		return nil
-	}
-	return t.spill(p)
-}
-
-// spill writes a partition's keys behind what is there.
-func (t *twins) spill(p *twinPart) error {
-	if t.file == nil {
-		f, err := os.CreateTemp(t.dir, "keys-")
-		if err != nil {
-			return err
-		}
-		t.file = f
-		if err := os.Remove(f.Name()); err != nil {
-			return err
-		}
-	}
-	if _, err := t.file.WriteAt(p.recent, t.end); err != nil {
-		return err
-	}
-	p.chunks = append(p.chunks, t.end)
-	t.end += int64(len(p.recent))
-	p.recent = p.recent[:0]
-	return nil
+	var key [twinSize]byte
+	binary.LittleEndian.PutUint64(key[:], sum)
+	binary.LittleEndian.PutUint64(key[8:], uint64(seq))
+	return t.keys.Add(int(sum%twinPiles), key[:])
 }
 
 // pairs returns the first of the rows whose key an earlier one seems to have, at
 // most that many, and how many there are.
 func (t *twins) pairs(most int) (list []pair, total int64, err error) {
 	var s twinSearch
-	for i := range t.parts {
-		if err := t.load(&t.parts[i], &s); err != nil {
+	for i := range t.keys.Len() {
+		if s.keys, err = t.keys.Read(s.keys, i); err != nil {
 			return nil, 0, err
 		}
 		list = s.find(list)
@@ -84,34 +54,16 @@ func (t *twins) pairs(most int) (list []pair, total int64, err error) {
 	return list, total, nil
 }
 
-// load reads a partition.
-func (t *twins) load(p *twinPart, s *twinSearch) error {
-	const chunk = twinChunk * twinSize
-	s.keys = slices.Grow(s.keys[:0], len(p.chunks)*chunk+len(p.recent))[:len(p.chunks)*chunk]
-	for i, at := range p.chunks {
-		if _, err := io.ReadFull(io.NewSectionReader(t.file, at, chunk), s.keys[i*chunk:][:chunk]); err != nil {
-			return err
-		}
-	}
-	s.keys = append(s.keys, p.recent...)
-	return nil
-}
+func (t *twins) close() { _ = t.keys.Close() }
 
-func (t *twins) close() {
-	if t.file != nil {
-		t.file.Close()
-		t.file = nil
-	}
-}
-
-// twinSearch looks through one partition.
+// twinSearch looks through one pile.
 type twinSearch struct {
 	keys  []byte
 	table []uint32 // open addressing: the place of a key plus one
 	found int64
 }
 
-// find appends the pairs of the partition, in the order of their rows.
+// find appends the pairs of the pile, in the order of their rows.
 func (s *twinSearch) find(list []pair) []pair {
 	n := len(s.keys) / twinSize
 	size := 1
@@ -123,7 +75,7 @@ func (s *twinSearch) find(list []pair) []pair {
 	s.found = 0
 	for i := range n {
 		sum, seq := s.key(i)
-		at := sum / twinParts
+		at := sum / twinPiles
 		for ; ; at++ {
 			place := &s.table[at%uint64(size)]
 			if *place == 0 {

@@ -10,7 +10,7 @@ import (
 // TestTwinsAreThoseOfAMap, of keys in memory and in the file alike.
 func TestTwinsAreThoseOfAMap(t *testing.T) {
 	t.Parallel()
-	const many = 2 * twinParts * twinChunk
+	const many = 2 * twinPiles * twinPart
 	for _, c := range []struct {
 		rows, kinds int
 		spilled     bool
@@ -36,8 +36,8 @@ func TestTwinsAreThoseOfAMap(t *testing.T) {
 				t.Errorf("%d rows of %d keys: pairs(%d) = %v, %d, want %v, %d", c.rows, c.kinds, most, got, total, want[:min(most, len(want))], len(want))
 			}
 		}
-		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || (keys.file != nil) != c.spilled {
-			t.Errorf("%d rows: a file: %v, its name: %v, %v", c.rows, keys.file != nil, left, err)
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || (keys.keys.InFile()) != c.spilled {
+			t.Errorf("%d rows: a file: %v, its name: %v, %v", c.rows, keys.keys.InFile(), left, err)
 		}
 	}
 }
