@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -293,7 +294,7 @@ func (e *export) records() error {
 				return err
 			})
 		})
-		if err := proofs.build(); err != nil {
+		if err := e.build(proofs, treeOfLog); err != nil {
 			return err
 		}
 	}
@@ -373,15 +374,24 @@ func (e *export) rows() error {
 			return nil
 		}, from, to)
 	})
-	if err := proofs.build(); err != nil {
+	if err := e.build(proofs, treeOfPlan); err != nil {
 		return err
 	}
-	return e.c.each("SELECT pos, seq, key, reason, row, digest FROM plan ORDER BY pos", func(found row) error {
-		if !e.users[found.int(0)] {
-			return nil
+	for _, pos := range slices.Sorted(maps.Keys(e.users)) {
+		err := e.c.each("SELECT pos, seq, key, reason, row, digest FROM plan WHERE pos = ?", func(found row) error { return e.row(found, proofs) }, pos)
+		if err != nil {
+			return err
 		}
-		return e.row(found, proofs)
-	})
+	}
+	return nil
+}
+
+// build builds a forest with the roots that are kept.
+func (e *export) build(proofs *forest, of treeOf) (err error) {
+	if proofs.kept, err = e.log.tiles(of); err != nil {
+		return err
+	}
+	return proofs.build()
 }
 
 func (e *export) row(found row, proofs *forest) error {

@@ -77,6 +77,7 @@ func (w *writer) load() error {
 	}
 	w.log, err = logOf(w.db)
 	w.done = done{log: w.log}
+	w.tree.keeps = true
 	return err
 }
 
@@ -327,6 +328,10 @@ func (w *writer) flush() error {
 	if err := w.done.flush(); err != nil {
 		return err
 	}
+	if err := w.log.putTiles(treeOfLog, w.tree.tiles); err != nil {
+		return err
+	}
+	w.tree.tiles = w.tree.tiles[:0]
 	err := w.insertUsers(w.users)
 	w.users = w.users[:0]
 	return err

@@ -105,6 +105,7 @@ type Draft struct {
 	skipped int64
 	keys    twins
 	front   front
+	tiles   []tile      // of the plan
 	insert  driver.Stmt // into the plan
 	stage   driver.Stmt
 	args    [8]driver.NamedValue
@@ -120,7 +121,7 @@ func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
 		h.Created = s.now()
 	}
 	h.Created = h.Created.UTC()
-	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp())}
+	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp()), front: front{tree: frontier{keeps: true}}}
 	d.enc.key = &d.names
 	var err error
 	if d.lock, err = s.nameRun(&h); err != nil {
@@ -467,7 +468,7 @@ func (d *Draft) fill(waves []WavePlan) ([]waveRow, error) {
 func (d *Draft) digest(bounds []waveRow) (tlog.Hash, bool, error) {
 	tree, last := d.front.tree, d.front.last
 	if tree.size > 0 && waveAt(bounds, tree.size) != 0 { // the first wave takes fewer
-		tree, last = frontier{}, 0
+		tree, last = frontier{keeps: true}, 0
 	}
 	ordered := true
 	err := d.db.each("SELECT pos, seq, digest FROM plan WHERE pos > ? ORDER BY pos", func(r row) error {
@@ -479,6 +480,7 @@ func (d *Draft) digest(bounds []waveRow) (tlog.Hash, bool, error) {
 		ordered, last = ordered && seq > last, seq
 		return nil
 	}, tree.size)
+	d.tiles = tree.tiles
 	return tree.root(), ordered, err
 }
 
@@ -531,7 +533,11 @@ func (d *Draft) firstRecords(s *standing, recs ...*journal.Record) error {
 		s.apply(r, 0)
 		g.add(r.User, frame)
 	}
-	if err := (&log{c: d.db, groups: true}).put(&g); err != nil {
+	l := &log{c: d.db, groups: true}
+	if err := l.put(&g); err != nil {
+		return err
+	}
+	if err := l.putTiles(treeOfPlan, d.tiles); err != nil {
 		return err
 	}
 	text, err := json.Marshal(s)

@@ -16,6 +16,7 @@ const tileLevel = 10
 type forest struct {
 	size   int64
 	leaves func(from, to int64, yield func(tlog.Hash)) error // of the records [from, to)
+	kept   map[int64]tlog.Hash                               // roots that need not be computed
 	high   [][]tlog.Hash                                     // by level above tileLevel
 	at     int64                                             // the tile whose leaves are in low
 	low    []tlog.Hash
@@ -25,11 +26,15 @@ func newForest(size int64, leaves func(from, to int64, yield func(tlog.Hash)) er
 	return &forest{size: size, leaves: leaves, at: -1}
 }
 
-// build reads all leaves once.
+// build reads all leaves once of which no root is kept.
 func (f *forest) build() error {
 	const width = int64(1) << tileLevel
 	var level []tlog.Hash
 	for from := int64(0); from+width <= f.size; from += width {
+		if root, ok := f.kept[from>>tileLevel]; ok {
+			level = append(level, root)
+			continue
+		}
 		var tile frontier
 		if err := f.leaves(from, from+width, tile.push); err != nil {
 			return err

@@ -32,6 +32,7 @@ const groupSchema = `
 CREATE TABLE grp (first INTEGER PRIMARY KEY, n INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL, span INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX grp_user ON grp (span, lo, hi, n);
 CREATE TABLE done (n INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE tile (tree INTEGER NOT NULL, n INTEGER NOT NULL, root BLOB NOT NULL, PRIMARY KEY (tree, n)) WITHOUT ROWID;
 `
 
 // The most that one group has. A row is read as a whole, so it is not to be too

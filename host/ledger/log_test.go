@@ -105,6 +105,7 @@ func asRows(t bench, s *Store, id string) {
 	}
 	doneAsRows(t, l)
 	must(t, c.run("DROP TABLE done"))
+	must(t, c.run("DROP TABLE tile"))
 	must(t, c.run("DROP TABLE grp"))
 	must(t, c.run("UPDATE run SET format = 1"))
 	must(t, c.run("COMMIT"))

@@ -12,14 +12,21 @@ import (
 type frontier struct {
 	size  int64
 	edges []tlog.Hash
+
+	keeps bool   // the roots of subtrees as large as those that a forest keeps
+	tiles []tile // these, since somebody took them
 }
 
 // push appends a leaf.
 func (f *frontier) push(leaf tlog.Hash) {
+	level := 0
 	for n := f.size; n&1 == 1; n >>= 1 {
 		last := len(f.edges) - 1
 		leaf = tlog.NodeHash(f.edges[last], leaf)
 		f.edges = f.edges[:last]
+		if level++; level == tileLevel && f.keeps {
+			f.tiles = append(f.tiles, tile{f.size >> tileLevel, leaf})
+		}
 	}
 	f.edges = append(f.edges, leaf)
 	f.size++

@@ -107,7 +107,7 @@ func (a *Audit) general(format string, args ...any) {
 //
 // Verify works while the run is being applied: it sees it as of one moment.
 func (s *Store) Verify(id, checkpoint string) (Audit, error) {
-	v := &verification{store: s, audit: Audit{Run: id, OK: true}}
+	v := &verification{store: s, audit: Audit{Run: id, OK: true}, tree: frontier{keeps: true}}
 	if err := v.want.parse(checkpoint); err != nil {
 		return v.audit, err
 	}
@@ -202,6 +202,9 @@ func (v *verification) all() error {
 	v.audit.Size, v.audit.Head = v.tree.size, headString(v.tree.size, v.tree.root())
 	v.compareCheckpoint()
 	v.compareMark()
+	if err := v.compareTiles(treeOfLog, &v.tree); err != nil {
+		return err
+	}
 	return v.judgeTail()
 }
 
@@ -529,7 +532,7 @@ func (v *verification) readPlan() error {
 	if err := v.compareHeader(); err != nil {
 		return err
 	}
-	var tree frontier
+	tree := frontier{keeps: true}
 	var private []byte
 	before := len(v.audit.Problems) + v.audit.More
 	next := int64(1)
@@ -553,7 +556,7 @@ func (v *verification) readPlan() error {
 		return err
 	}
 	v.comparePlan(&tree, before == len(v.audit.Problems)+v.audit.More)
-	return nil
+	return v.compareTiles(treeOfPlan, &tree)
 }
 
 func (v *verification) comparePlan(tree *frontier, fine bool) {
