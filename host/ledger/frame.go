@@ -85,16 +85,23 @@ func frameOf(r *journal.Record) (frame, error) {
 
 // record turns a frame into its record.
 func (f *frame) record() (journal.Record, error) {
-	r := journal.Record{Kind: f.Kind, Index: f.Index, At: time.UnixMicro(f.At).UTC(), User: f.User, Step: int(f.Step), Try: int(f.Try),
+	var r journal.Record
+	err := f.into(&r)
+	return r, err
+}
+
+// into writes the record of a frame into one that was used before.
+func (f *frame) into(r *journal.Record) error {
+	*r = journal.Record{Kind: f.Kind, Index: f.Index, At: time.UnixMicro(f.At).UTC(), User: f.User, Step: int(f.Step), Try: int(f.Try),
 		Origin: int(f.Origin), Outcome: f.Outcome, Verb: f.Verb, Backend: f.Backend, Cred: f.Cred, Code: sdk.Code(f.Code),
 		Sealed: f.Sealed, SealedOld: f.Old, Account: f.Account}
 	if len(f.Detail) > 0 {
 		if err := json.Unmarshal(f.Detail, &r.Detail); err != nil {
-			return r, fmt.Errorf("%w: detail: %v", ErrFrame, err)
+			return fmt.Errorf("%w: detail: %v", ErrFrame, err)
 		}
 	}
 	r.Detail.Attempt, r.Detail.Status, r.Detail.Digest = int(f.Attempt), journal.Status(f.Status), f.Digest
-	return r, nil
+	return nil
 }
 
 func appendString[T ~string | ~[]byte](b []byte, s T) []byte {

@@ -149,12 +149,14 @@ type verification struct {
 	bounds   []waveRow
 	verifier note.Verifier // nil: the audit key is not here
 
+	about  Problem        // the place of the record that is looked at
+	rec    journal.Record // and what it says
 	tree   frontier
 	places places
 	now    *standing
 	last   []userState // by position
 	codes  codes
-	flight map[int64]*journal.History
+	flight lives
 	spoilt map[int64]bool // users of whom a record cannot be trusted: one problem is enough
 	heads  heads
 
@@ -290,7 +292,7 @@ func (v *verification) readRun() error {
 		return err
 	}
 	v.last = make([]userState, v.total+1)
-	v.flight, v.spoilt = map[int64]*journal.History{}, map[int64]bool{}
+	v.spoilt = map[int64]bool{}
 	err = v.c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
 		v.bounds = append(v.bounds, waveRow{w.text(0), w.int(1), w.int(2)})
 		return nil
@@ -342,66 +344,93 @@ func (v *verification) readRecords() error {
 	if before > 0 {
 		v.audit.general("log: %d records were put in before the first", before)
 	}
-	take := func(r *stored) error {
-		v.record(r.id-1, r.kind, r.user, r.body)
-		v.heads.pass(&v.tree)
-		v.want.pass(&v.tree)
-		v.passMark()
+	err = v.log.eachRow(0, math.MaxInt64, func(r *stored) error {
+		one := checked{stored: *r}
+		one.check(&v.enc, &v.dec)
+		v.pass(&one)
 		return nil
-	}
-	if err := v.log.eachRow(0, math.MaxInt64, take); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	return v.log.eachGroup(0, math.MaxInt64, func(g *group) error {
-		if err := g.each(take); err != nil && !Damaged(err) {
-			return err
-		}
-		if err := g.asListed(); err != nil && !errors.Is(err, ErrFrame) {
-			v.audit.add(Problem{Index: g.first - 1, Message: err.Error()})
+	return v.readGroups()
+}
+
+// readGroups reads the groups in order, while others are hashed.
+func (v *verification) readGroups() error {
+	h := newHashing(&v.names)
+	defer h.stop()
+	err := v.log.eachGroup(0, math.MaxInt64, func(g *group) error {
+		h.give(g)
+		if len(h.waiting) == ahead {
+			v.group(h)
 		}
 		return nil
 	})
+	for len(h.waiting) > 0 {
+		v.group(h)
+	}
+	return err
+}
+
+// group looks at the next group.
+func (v *verification) group(h *hashing) {
+	g := h.next()
+	for i := range g.records {
+		v.pass(&g.records[i])
+	}
+	if g.listed != nil && !errors.Is(g.listed, ErrFrame) {
+		v.audit.add(Problem{Index: g.group.first - 1, Message: g.listed.Error()})
+	}
+	h.back(g)
+}
+
+// pass looks at a record, and at what was signed or kept of the log up to it.
+func (v *verification) pass(r *checked) {
+	v.record(r)
+	v.heads.pass(&v.tree)
+	v.want.pass(&v.tree)
+	v.passMark()
 }
 
 // record looks at the record at one place.
-func (v *verification) record(place int64, kind journal.Kind, user int64, body []byte) {
-	about := Problem{Index: place, User: user}
-	wrong := func(format string, args ...any) {
-		about.Message = fmt.Sprintf(format, args...)
-		v.audit.add(v.named(about))
-	}
+func (v *verification) record(r *checked) {
+	place, f := r.id-1, &r.frame
+	v.about = Problem{Index: place, User: r.user}
 	v.gap(place)
-	f, public, private, err := v.dec.split(body)
-	if err != nil {
-		wrong("%s: its bytes were changed: they are no record any more", kind)
-		v.spoilt[user] = true
-		v.tree.push(v.enc.leafOf(body, [32]byte{}))
+	v.tree.push(r.leaf)
+	if r.err != nil {
+		v.wrong("%s: its bytes were changed: they are no record any more", r.kind)
+		v.spoilt[r.user] = true
 		return
 	}
-	leaf := v.enc.leaf(body[:public], body[public:public+private], f.Index)
-	v.tree.push(leaf)
-	about.Step = int(f.Step)
+	v.about.Step = int(f.Step)
 	switch {
-	case string(leaf[:sumSize]) != string(body[len(body)-sumSize:]):
-		wrong("%s: its bytes were changed", kind)
-		v.spoilt[user], v.spoilt[f.User] = true, true
+	case !r.sound():
+		v.wrong("%s: its bytes were changed", r.kind)
+		v.spoilt[r.user], v.spoilt[f.User] = true, true
 		return
 	case f.Index != place:
 		if v.places.moved(f.Index, place) {
-			wrong("here stands what was written as record %d (%s): records were moved, dropped or put in", f.Index, f.Kind)
+			v.wrong("here stands what was written as record %d (%s): records were moved, dropped or put in", f.Index, f.Kind)
 		}
-	case f.Kind != kind || f.User != user:
-		wrong("it is listed as %s of position %d, and is %s of position %d", kind, user, f.Kind, f.User)
+	case f.Kind != r.kind || f.User != r.user:
+		v.wrong("it is listed as %s of position %d, and is %s of position %d", r.kind, r.user, f.Kind, f.User)
 	}
 	v.lastAt = f.At
-	rec, err := f.record()
-	if err != nil {
-		wrong("%s: its detail was changed", kind)
+	if err := f.into(&v.rec); err != nil {
+		v.wrong("%s: its detail was changed", r.kind)
 		return
 	}
-	if !v.spoilt[rec.User] || rec.User == 0 {
-		v.take(&rec, wrong)
+	if v.rec.User == 0 || len(v.spoilt) == 0 || !v.spoilt[v.rec.User] {
+		v.take(&v.rec)
 	}
+}
+
+// wrong adds a problem of the record that is looked at.
+func (v *verification) wrong(format string, args ...any) {
+	v.about.Message = fmt.Sprintf(format, args...)
+	v.audit.add(v.named(v.about))
 }
 
 // gap notes what is missing before a place. In the tree, nothing stands for it,
@@ -438,15 +467,15 @@ func (p *places) moved(written, place int64) bool {
 }
 
 // take lets a record tell about the run and its users.
-func (v *verification) take(r *journal.Record, wrong func(string, ...any)) {
+func (v *verification) take(r *journal.Record) {
 	switch r.Kind {
 	case journal.Opened:
 		if v.opened == nil {
-			v.opened = r
+			v.opened = new(*r)
 		}
 	case journal.Planned:
 		if v.planned == nil {
-			v.planned = r
+			v.planned = new(*r)
 		}
 	}
 	if !r.Kind.AboutUser() {
@@ -454,52 +483,54 @@ func (v *verification) take(r *journal.Record, wrong func(string, ...any)) {
 		return
 	}
 	if r.User < 1 || r.User > v.total || waveAt(v.bounds, r.User) < 0 {
-		wrong("%s of a user who is not in the plan", r.Kind)
+		v.wrong("%s of a user who is not in the plan", r.Kind)
 		return
 	}
 	was := statusNumber(v.last[r.User].status)
-	v.user(r, was, wrong)
+	v.user(r, was)
 	v.now.apply(r, was)
 }
 
 // user follows one user: what does not fit tells what was dropped or put in.
-func (v *verification) user(r *journal.Record, was statusNumber, wrong func(string, ...any)) {
-	u := v.flight[r.User]
+func (v *verification) user(r *journal.Record, was statusNumber) {
+	u := v.flight.open[r.User]
 	if u == nil {
-		u = &journal.History{}
-		v.flight[r.User] = u
+		u = v.flight.begin(r.User)
 	}
 	if was != noStatus && r.Kind != journal.Reopened {
-		wrong("%s of a user who has a status already: it was put in, or a record before it is missing", r.Kind)
-	}
-	if r.Kind != journal.Reopened {
-		defer u.Add(bare(r))
+		v.wrong("%s of a user who has a status already: it was put in, or a record before it is missing", r.Kind)
 	}
 	switch r.Kind {
 	case journal.Outcome:
-		if u.Attempt(r.Step, r.Try) == nil && carriesValue(r.Verb) && was == noStatus && v.round(r) {
-			wrong("outcome without an intent: the record of the value is missing")
+		if _, ok := u.attempt(r.Step, r.Try); !ok && carriesValue(r.Verb) && was == noStatus && v.round(r) {
+			v.wrong("outcome without an intent: the record of the value is missing")
 		}
 	case journal.Finished:
-		v.unanswered(r, u, wrong)
-		delete(v.flight, r.User)
+		v.unanswered(r, u)
+		v.flight.end(r.User)
 		v.last[r.User] = userState{rec: r.Index + 1, code: v.codes.number(string(r.Code)), status: uint8(finalStatuses[r.Detail.Status])}
+		return
 	case journal.Reopened:
 		if was == noStatus {
-			wrong("put back, but without a status: the record of it is missing")
+			v.wrong("put back, but without a status: the record of it is missing")
 		}
 		v.last[r.User] = userState{rec: -1}
+		return
 	}
+	u.take(r)
 }
 
 // round reports whether the user is in its first round: an outcome of a later
 // one may be of an earlier intent.
 func (v *verification) round(r *journal.Record) bool { return v.last[r.User].rec != -1 }
 
-func (v *verification) unanswered(r *journal.Record, u *journal.History, wrong func(string, ...any)) {
-	for _, a := range u.Attempts() {
-		if carriesValue(a.Intent.Verb) && a.Outcome == nil && r.Detail.Status == journal.Done {
-			wrong("finished as done, but step %d has no outcome: the record of it is missing", a.Intent.Step)
+func (v *verification) unanswered(r *journal.Record, u *life) {
+	if u.well() || r.Detail.Status != journal.Done {
+		return
+	}
+	for _, a := range u.history().Attempts() {
+		if carriesValue(a.Intent.Verb) && a.Outcome == nil {
+			v.wrong("finished as done, but step %d has no outcome: the record of it is missing", a.Intent.Step)
 		}
 	}
 }

@@ -1,0 +1,100 @@
+package ledger
+
+import "golang.org/x/mod/sumdb/tlog"
+
+// hashing takes the records of groups apart and computes their leaves, in
+// goroutines of its own: that is most of what a verification does.
+type hashing struct {
+	work    chan *hashed
+	waiting []*hashed // in the order of the log
+	idle    []*hashed
+}
+
+// hashers is how many goroutines hash, ahead how many groups are on their way.
+const (
+	hashers = 2
+	ahead   = 2 * hashers
+)
+
+// hashed is a group on its way.
+type hashed struct {
+	group   group
+	records []checked
+	listed  error // what group.asListed returns
+	done    chan struct{}
+}
+
+// checked is a record with its leaf.
+type checked struct {
+	stored
+	frame           frame
+	public, private int
+	leaf            tlog.Hash
+	err             error // it is no record
+}
+
+func newHashing(names *namesKey) *hashing {
+	h := &hashing{work: make(chan *hashed, ahead)}
+	for range hashers {
+		go func() {
+			enc, dec := encoder{key: names}, decoder{}
+			for g := range h.work {
+				g.hash(&enc, &dec)
+				g.done <- struct{}{}
+			}
+		}()
+	}
+	return h
+}
+
+// stop ends the goroutines.
+func (h *hashing) stop() { close(h.work) }
+
+// give takes a group.
+func (h *hashing) give(g *group) {
+	var next *hashed
+	if n := len(h.idle); n > 0 {
+		next, h.idle = h.idle[n-1], h.idle[:n-1]
+	} else {
+		next = &hashed{done: make(chan struct{}, 1)}
+	}
+	next.group = *g
+	h.waiting = append(h.waiting, next)
+	h.work <- next
+}
+
+// next returns the first group that waits. It is good until it is given back.
+func (h *hashing) next() *hashed {
+	first := h.waiting[0]
+	h.waiting = h.waiting[1:]
+	<-first.done
+	return first
+}
+
+// back takes a group back to use its memory for another one.
+func (h *hashing) back(g *hashed) { h.idle = append(h.idle, g) }
+
+func (g *hashed) hash(enc *encoder, dec *decoder) {
+	g.records = g.records[:0]
+	_ = g.group.each(func(r *stored) error { // that there are fewer is known from listed
+		g.records = append(g.records, checked{stored: *r})
+		g.records[len(g.records)-1].check(enc, dec)
+		return nil
+	})
+	g.listed = g.group.asListed()
+}
+
+// check takes a record apart and computes its leaf.
+func (c *checked) check(enc *encoder, dec *decoder) {
+	c.frame, c.public, c.private, c.err = dec.split(c.body)
+	if c.err != nil {
+		c.leaf = enc.leafOf(c.body, [32]byte{})
+		return
+	}
+	c.leaf = enc.leaf(c.body[:c.public], c.body[c.public:c.public+c.private], c.frame.Index)
+}
+
+// sound reports whether the record has its sum.
+func (c *checked) sound() bool {
+	return string(c.leaf[:sumSize]) == string(c.body[c.public+c.private:])
+}
