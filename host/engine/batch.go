@@ -204,10 +204,10 @@ func accepted(r sdk.Receipt) bool { return applied(r) && accepts(r.Verdict) }
 func (m *member) answer(r sdk.Receipt) journal.Record {
 	step := &m.taken[m.at]
 	if step.changes() {
-		m.batch.of.crew.crash.at(CrashOutcomeMade)
+		m.batch.of.crew.at(CrashOutcomeMade)
 		return outcomeOf(&m.records[len(m.records)-1], 1, r)
 	}
-	m.batch.of.crew.crash.at(CrashReadAnswered)
+	m.batch.of.crew.at(CrashReadAnswered)
 	a := step.Record(journal.Answer, m.user.Pos, step.ordinal)
 	a.Outcome, a.Detail.Verdict = sdk.Applied, r.Verdict.String()
 	return a
@@ -235,7 +235,7 @@ func (m *member) begin(out *outbox) {
 		m.tries++
 		m.parcel.op = c.operation(step.Step, step.place(m.user.Pos), what)
 		m.records = append(m.records, intent)
-		c.crash.at(CrashIntentMade)
+		c.at(CrashIntentMade)
 		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], lane: step.lane, then: &m.parcel})
 	} else {
 		m.parcel.op = c.question(step.Step, step.place(m.user.Pos))
@@ -254,7 +254,7 @@ func (m *member) finish(out *outbox) {
 	}
 	done := journal.Fulfilled()
 	done.User, done.Detail.Attempt = m.user.Pos, m.tries
-	c.crash.at(CrashStatusMade)
+	c.at(CrashStatusMade)
 	m.record(out, done)
 	out.done++
 	m.end(out)
@@ -327,7 +327,7 @@ func unwritten(r *journal.Record) journal.Record {
 // leave hands the user over to an executor, with what came of the step at which
 // it is.
 func (m *member) leave(got reply) {
-	m.batch.of.crew.crash.at(CrashBatchLeft)
+	m.batch.of.crew.at(CrashBatchLeft)
 	records := make([]journal.Record, len(m.records))
 	for i := range m.records {
 		records[i] = unwritten(&m.records[i])

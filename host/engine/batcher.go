@@ -164,7 +164,7 @@ func (x *batch) visit() {
 func (x *batch) begin() {
 	c := x.of.crew
 	carried := x.tried()
-	c.crash.at(CrashBatchTried)
+	c.at(CrashBatchTried)
 	x.of.judge(len(carried), len(x.members))
 	if x.asksNames(carried) {
 		x.of.workers.Go(func() { x.send(x.named(carried)) })

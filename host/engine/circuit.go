@@ -140,9 +140,9 @@ func (l *lane) probe(ctx context.Context, c *crew) {
 		case <-ctx.Done():
 			return
 		}
-		end := c.clock.Now().Add(l.backend.Patience)
+		end := c.Clock.Now().Add(l.backend.Patience)
 		c.notice("backend %s is away: nothing new is sent to it; it is looked at again until %s, then the run stops", l.backend.Label, end.Local().Format(time.TimeOnly))
-		if !l.comesBack(ctx, c.clock, end) {
+		if !l.comesBack(ctx, c.Clock, end) {
 			if ctx.Err() == nil {
 				c.stop("backend " + l.backend.Label + " stays unreachable")
 			}

@@ -47,3 +47,6 @@ func (c crash) at(point string) {
 		c(point)
 	}
 }
+
+// at passes a crash point.
+func (c *crew) at(point string) { crash(c.Crash).at(point) }

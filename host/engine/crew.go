@@ -99,21 +99,14 @@ type Ending struct {
 // crew applies one run.
 type crew struct {
 	Job
-	id           string
-	crash        crash
-	requestor    string
-	sourceSystem string
-	writer       *writer
-	lanes        map[string]*lane
-	gate         *gate
-	owners       *owners
-	policies     *policies
-	recipes      *recipes
-	pools        *pools
-	vault        Vault
-	clock        Clock
-	random       Random
-	began        time.Time
+	writer   *writer
+	lanes    map[string]*lane
+	gate     *gate
+	owners   *owners
+	policies *policies
+	recipes  *recipes
+	pools    *pools
+	began    time.Time
 
 	hard, soft context.Context // soft ends when the run stops, hard when it is cancelled
 	softEnd    context.CancelCauseFunc
@@ -167,9 +160,8 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 }
 
 func newCrew(ctx context.Context, job Job) *crew {
-	c := &crew{Job: job, id: job.ID, crash: job.Crash, requestor: job.Requestor, sourceSystem: job.SourceSystem,
-		lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(job.Scratch, job.users()), vault: job.Vault,
-		clock: job.Clock, random: job.Random, began: job.Clock.Now(), hard: ctx, wavering: threshold{limit: -1}}
+	c := &crew{Job: job, lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(job.Scratch, job.users()),
+		began: job.Clock.Now(), hard: ctx, wavering: threshold{limit: -1}}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
 	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
 	c.pools = &pools{values: map[poolKey][]secret.Value{}}
@@ -179,7 +171,7 @@ func newCrew(ctx context.Context, job Job) *crew {
 
 // start begins the writer and the lanes, and what watches them.
 func (c *crew) start() (stop func()) {
-	c.writer = newWriter(c.Journal, c.crash)
+	c.writer = newWriter(c.Journal, c.Crash)
 	probing, end := context.WithCancel(c.soft)
 	var watching sync.WaitGroup
 	for _, b := range c.Backends {
@@ -233,7 +225,7 @@ func (c *crew) waves() error {
 		if err := c.wave(i, rule); err != nil {
 			return err
 		}
-		c.crash.at(CrashWaveEnded)
+		c.at(CrashWaveEnded)
 		if c.soft.Err() != nil {
 			return nil
 		}
@@ -278,7 +270,7 @@ func (c *crew) wave(i int, rule journal.WaveRule) error {
 			if err != nil || !more {
 				return err
 			}
-			if c.clock.Sleep(c.soft, rule.Pause) != nil {
+			if c.Clock.Sleep(c.soft, rule.Pause) != nil {
 				return nil
 			}
 		}
@@ -326,7 +318,7 @@ func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 		}
 		left -= len(list)
 		if len(list) < want || left == 0 {
-			c.crash.at(CrashBatchDispatched)
+			c.at(CrashBatchDispatched)
 			return after, nil
 		}
 	}
@@ -387,7 +379,7 @@ func (c *crew) hold(i int, rule journal.WaveRule) (bool, error) {
 	if err != nil || !later {
 		return false, err
 	}
-	c.crash.at(CrashHolding)
+	c.at(CrashHolding)
 	c.mu.Lock()
 	c.ending.Held = rule.Name
 	c.mu.Unlock()
@@ -478,7 +470,7 @@ func (c *crew) finish(s *Steps, v journal.Verdict) {
 	if !c.count(s, rec) {
 		return
 	}
-	c.crash.at(CrashStatusMade)
+	c.at(CrashStatusMade)
 	c.writer.add(entry{rec: &rec})
 	if c.Finished != nil {
 		c.Finished(rec.Detail.Status, rec.Code)
@@ -532,7 +524,7 @@ func (c *crew) stop(reason string) {
 	c.mu.Unlock()
 	c.wind()
 	if first {
-		c.crash.at(CrashStopping)
+		c.at(CrashStopping)
 		c.writer.add(entry{rec: &journal.Record{Kind: journal.Stopped, Detail: journal.Detail{Message: reason}}})
 	}
 }

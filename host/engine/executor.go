@@ -47,7 +47,7 @@ func (x *executor) apply(ctx context.Context) (journal.Result, error) {
 			return x.answer(x.step, sdk.Refused, refusal, journal.Detail{}), nil
 		}
 	}
-	if x.handed != nil && x.handed.is(journal.OperationID(x.crew.id, x.user.Pos, x.recorded.Ordinal, 0)) {
+	if x.handed != nil && x.handed.is(journal.OperationID(x.crew.ID, x.user.Pos, x.recorded.Ordinal, 0)) {
 		if err := x.takeUp(ctx); err != nil {
 			return journal.Result{}, err
 		}
@@ -210,7 +210,7 @@ func (x *executor) allEqual(attempts []*journal.Attempt, value secret.Value) boo
 
 // unseal opens a value of a record.
 func (s *Steps) unseal(r *journal.Record, role string, sealed []byte) (secret.Value, error) {
-	return s.crew.vault.Unseal(r.User, r.Step, r.Try, role, sealed)
+	return s.crew.Vault.Unseal(r.User, r.Step, r.Try, role, sealed)
 }
 
 // replaceable reports whether a refusal by policy may be answered with another
@@ -233,6 +233,6 @@ func (x *executor) replace(ctx context.Context, last *journal.Attempt) error {
 		return notMinted(err, "after "+string(last.Outcome.Code))
 	}
 	x.step.Value.Replace(v)
-	x.crew.crash.at(CrashValueReplaced)
+	x.crew.at(CrashValueReplaced)
 	return nil
 }

@@ -135,7 +135,7 @@ func TestAFurtherValueOfAStepIsNoneOfTwo(t *testing.T) {
 		{"a bridge", []*journal.Attempt{tried(2, 1, sdk.Unknown, "open")}, true, false}, {"a recovery", []*journal.Attempt{recovering}, false, false},
 	} {
 		cr := idle(t.Context())
-		cr.vault = newBook(0)
+		cr.Vault = newBook(0)
 		s := &Steps{crew: cr, history: journal.Read([]journal.Record{open})}
 		call := journal.Call{Verb: journal.Set, Credential: journal.Credential{Backend: "a", Account: "ann"}}
 		x := s.executor(journal.Step{}, nil, &journal.RecordedStep{Call: call, Attempts: c.attempts})

@@ -281,7 +281,7 @@ func TestAnotherNameWithAnotherValueIsFound(t *testing.T) {
 		{"another account", []journal.Record{stranger}, ""},
 	} {
 		cr := idle(t.Context())
-		cr.vault = newBook(0)
+		cr.Vault = newBook(0)
 		s := &Steps{crew: cr, history: journal.Read(c.log)}
 		call := journal.Call{Verb: journal.Set, Credential: journal.Credential{Backend: "web", Account: "cy"}}
 		x := s.executor(journal.Step{Backend: "web", Account: "cy"}, nil, &journal.RecordedStep{Call: call, Identity: "one"})

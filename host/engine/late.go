@@ -38,7 +38,7 @@ func (o loss) and(other loss) loss {
 
 // lostHere is the loss of an attempt that this process gives up now.
 func (c *crew) lostHere(b Backend) loss {
-	return loss{here: true, until: c.clock.Now().Add(b.Late())}
+	return loss{here: true, until: c.Clock.Now().Add(b.Late())}
 }
 
 // lostBefore is the loss of an attempt of an earlier process, given up at the
@@ -160,7 +160,7 @@ func (x *executor) outwait(o loss) error {
 	if o.here {
 		return postponed(label, x.step.Account)
 	}
-	if wait := o.until.Sub(x.crew.clock.Now()); wait > 0 {
+	if wait := o.until.Sub(x.crew.Clock.Now()); wait > 0 {
 		x.crew.notice("backend %s: an attempt of an earlier process got no answer and may still reach %s: waiting until %s",
 			label, x.step.Account, o.until.Local().Format(time.TimeOnly))
 		if x.pause(x.lane, wait, x.changed()) != nil {

@@ -497,7 +497,7 @@ func TestWhatWasLostIsWaitedForAsLongAsItMayCome(t *testing.T) {
 	} {
 		clock, told := &frozen{now: now}, 0
 		cr := idle(t.Context())
-		cr.clock, cr.Notice = clock, func(string) { told++ }
+		cr.Clock, cr.Notice = clock, func(string) { told++ }
 		s := &Steps{crew: cr, history: journal.Read(nil)}
 		err := s.executor(journal.Step{}, queued(0), &journal.RecordedStep{}).outwait(c.lost)
 		if (err != nil) != c.late || (told == 1) != (c.want > 0) || len(clock.waited) != told || told == 1 && clock.waited[0] != c.want {
@@ -532,7 +532,7 @@ func TestWhatCannotReplaceAValue(t *testing.T) {
 			value = secret.New(c.value)
 		}
 		cr := idle(t.Context())
-		cr.vault = newBook(0)
+		cr.Vault = newBook(0)
 		if got, err := (&executor{Steps: &Steps{crew: cr}}).cannotOvertake(intent, value); got != c.cannotReplace || err != nil {
 			t.Errorf("%s: %v, %v; want %v", c.name, got, err, c.cannotReplace)
 		}

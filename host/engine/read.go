@@ -23,7 +23,7 @@ func (s *Steps) read(ctx context.Context, step journal.Step, l *lane, recorded *
 	lost := false // an answer was: a verify counts as a logon, so it is asked once more only
 	for spent, backoff := 0, time.Second; ; backoff = min(2*backoff, time.Minute) {
 		outcome, detail, err := ask(ctx, step, l)
-		s.crew.crash.at(CrashReadAnswered)
+		s.crew.at(CrashReadAnswered)
 		if isCancelled(err) || s.crew.hard.Err() != nil { // whatever it says was said to a call that was given up
 			return journal.Result{}, cancelled()
 		}
@@ -142,7 +142,7 @@ func (s *Steps) askInStream(l *lane, op sdk.Operation) reply {
 // question is the operation of a verify.
 func (c *crew) question(step journal.Step, at place) sdk.Operation {
 	return sdk.Operation{Verb: sdk.Verify, Account: step.Account, Kind: step.Kind, Value: step.Value.Secret(), Attempt: 1,
-		ID: journal.OperationID(c.id, at.user, at.step, at.try), Requestor: c.requestor, SourceSystem: c.sourceSystem}
+		ID: journal.OperationID(c.ID, at.user, at.step, at.try), Requestor: c.Requestor, SourceSystem: c.SourceSystem}
 }
 
 func (s *Steps) find(ctx context.Context, step journal.Step, l *lane) (sdk.Outcome, journal.Detail, error) {
@@ -180,7 +180,7 @@ func (x *executor) ask() (journal.Result, error) {
 	if err := x.crew.writer.write(&rec); err != nil {
 		return journal.Result{}, x.crew.broken(err)
 	}
-	x.crew.crash.at(CrashResetBegun)
+	x.crew.at(CrashResetBegun)
 	if err := x.askUntil(a); err != nil {
 		return journal.Result{}, err
 	}
@@ -224,7 +224,7 @@ func (x *executor) askUntil(a *journal.Attempt) error {
 		if !again || d.op.Attempt >= x.lane.backend.Attempts {
 			return x.concludeReset(d, inDoubt(r, d.lost))
 		}
-		if err := x.crew.clock.Sleep(x.crew.hard, max(x.crew.jitter(backoff), retryAfter(r))); err != nil {
+		if err := x.crew.Clock.Sleep(x.crew.hard, max(x.crew.jitter(backoff), retryAfter(r))); err != nil {
 			return x.unsent(d, errNotSent)
 		}
 		d.op.Attempt++
@@ -251,7 +251,7 @@ func (s *Steps) askOnce(l *lane, op sdk.Operation) (sdk.Receipt, error) {
 	if err != nil {
 		return r, errNotSent
 	}
-	s.crew.crash.at(CrashResetAnswered)
+	s.crew.at(CrashResetAnswered)
 	if s.crew.hard.Err() != nil && r.Outcome == sdk.Unknown {
 		return r, errUnderWay
 	}
@@ -285,7 +285,7 @@ func (x *executor) concludeReset(d delivery, r sdk.Receipt) error {
 	}
 	o := *d.attempt.Intent
 	o.Kind, o.Outcome = journal.Outcome, r.Outcome
-	o.Sealed = x.crew.vault.Seal(o.User, o.Step, o.Try, journal.RoleValue, r.Value)
+	o.Sealed = x.crew.Vault.Seal(o.User, o.Step, o.Try, journal.RoleValue, r.Value)
 	o.Detail = journal.Detail{Attempt: d.op.Attempt, Ref: r.Ref, Stamp: r.Stamp}
 	o.Blame(r.Err)
 	x.mayCome(d.attempt, &o, d.lost)

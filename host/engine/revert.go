@@ -79,7 +79,7 @@ func (s *Steps) setBack(c *journal.CredentialHistory) error {
 	if last := recorded.Last(); last != nil && !redone(last) {
 		return nil // as it came out before
 	}
-	s.crew.crash.at(CrashReverting)
+	s.crew.at(CrashReverting)
 	return s.executor(stepOf(recorded.Call, journal.Given(old)), l, recorded).send(s.crew.hard, sending{verb: sdk.Set, value: old})
 }
 

@@ -83,9 +83,9 @@ type place struct {
 func (c *crew) intent(step journal.Step, at place, what sending) journal.Record {
 	r := step.Record(journal.Intent, at.user, at.step)
 	r.Try, r.Origin = at.try, what.origin
-	r.Sealed = c.vault.Seal(at.user, at.step, at.try, journal.RoleValue, what.value)
+	r.Sealed = c.Vault.Seal(at.user, at.step, at.try, journal.RoleValue, what.value)
 	if what.old.Present() {
-		r.SealedOld = c.vault.Seal(at.user, at.step, at.try, journal.RoleOld, what.old)
+		r.SealedOld = c.Vault.Seal(at.user, at.step, at.try, journal.RoleOld, what.old)
 	}
 	r.Detail = journal.Detail{Bridge: what.bridge, HashFormat: step.HashFormat, MustChange: what.mustChange}
 	if what.verb != verbOf(step) {
@@ -101,10 +101,10 @@ func (c *crew) operation(step journal.Step, at place, what sending) sdk.Operatio
 		attempt = 2
 	}
 	return sdk.Operation{
-		ID:   journal.OperationID(c.id, at.user, at.step, at.try),
+		ID:   journal.OperationID(c.ID, at.user, at.step, at.try),
 		Verb: what.verb, Account: step.Account, Kind: step.Kind, Value: what.value, Old: what.old,
 		HashFormat: step.HashFormat, MustChange: what.mustChange, Options: step.Options,
-		Requestor: c.requestor, SourceSystem: c.sourceSystem, Attempt: attempt,
+		Requestor: c.Requestor, SourceSystem: c.SourceSystem, Attempt: attempt,
 	}
 }
 
@@ -124,7 +124,7 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *journal.Record) repl
 		return s.await(l, p)
 	}
 	rec := *intent
-	s.crew.crash.at(CrashIntentMade)
+	s.crew.at(CrashIntentMade)
 	s.crew.writer.add(entry{rec: &rec, lane: l, pressing: s.crew.gate.pressing(&s.ticket), then: p})
 	return s.await(l, p)
 }
@@ -268,13 +268,13 @@ func contradiction(l *lane, r sdk.Receipt) sdk.Receipt {
 // nothing is applied or in doubt does not wait on.
 func (s *Steps) pause(l *lane, d time.Duration, goesOn bool) error {
 	if goesOn {
-		if err := s.crew.clock.Sleep(s.crew.hard, d); err != nil {
+		if err := s.crew.Clock.Sleep(s.crew.hard, d); err != nil {
 			return errNotSent
 		}
 		s.through, _ = l.circuit.waitClosed(s.crew.soft)
 		return nil
 	}
-	if s.crew.clock.Sleep(s.crew.soft, d) != nil {
+	if s.crew.Clock.Sleep(s.crew.soft, d) != nil {
 		return errNotSent
 	}
 	var err error
@@ -312,7 +312,7 @@ func (x *executor) conclude(d delivery, r sdk.Receipt) error {
 	if r.Outcome != sdk.Refused {
 		x.mayCome(d.attempt, &o, d.lost)
 	}
-	x.crew.crash.at(CrashOutcomeMade)
+	x.crew.at(CrashOutcomeMade)
 	x.record(&o)
 	if r.Outcome == sdk.Refused && r.Err != nil && r.Err.Code.StopsRun() {
 		x.crew.stop(fmt.Sprintf("backend %s: %s", o.Backend, r.Err.Error()))

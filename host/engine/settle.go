@@ -12,7 +12,7 @@ import (
 // settle follows an intent that an earlier process, or an earlier round, left
 // without an outcome.
 func (x *executor) settle(ctx context.Context) error {
-	x.crew.crash.at(CrashSettling)
+	x.crew.at(CrashSettling)
 	if x.recorded.Recovering() {
 		return x.recover(ctx)
 	}
@@ -41,7 +41,7 @@ func (x *executor) reopened(a *journal.Attempt) (delivery, error) {
 		what.old = x.step.Old.Secret()
 	}
 	op := x.operation(what)
-	op.ID = journal.OperationID(x.crew.id, x.user.Pos, a.Intent.Step, a.Intent.Try)
+	op.ID = journal.OperationID(x.crew.ID, x.user.Pos, a.Intent.Step, a.Intent.Try)
 	return delivery{attempt: a, op: op, lost: x.lossOf(a), contradicted: a.Outcome != nil && a.Outcome.Detail.Contradicted}, nil
 }
 
@@ -175,14 +175,14 @@ func (x *executor) verdictOn(v secret.Value) sdk.Verdict {
 		return sdk.CannotTell
 	}
 	verdict := sdk.CannotTell
-	x.crew.crash.at(CrashEvidenceAsked)
+	x.crew.at(CrashEvidenceAsked)
 	_ = l.direct(x.crew.hard, func(ctx context.Context) {
 		got, err := l.backend.Instance.Verify(ctx, x.step.Account, x.step.Kind, v)
 		if err == nil {
 			verdict = got
 		}
 	})
-	x.crew.crash.at(CrashEvidenceGot)
+	x.crew.at(CrashEvidenceGot)
 	return verdict
 }
 
@@ -191,7 +191,7 @@ func (x *executor) verdictOn(v secret.Value) sdk.Verdict {
 // it to the same new value. It can be begun again at any point: what it sends
 // last is always that value.
 func (x *executor) recover(ctx context.Context) error {
-	x.crew.crash.at(CrashRecovering)
+	x.crew.at(CrashRecovering)
 	final, err := x.finalValue()
 	if err != nil {
 		return err
@@ -226,7 +226,7 @@ func (x *executor) bridge(ctx context.Context, final secret.Value) error {
 	if err := x.send(ctx, set); err != nil || !x.recorded.Last().Applied() {
 		return err
 	}
-	x.crew.crash.at(CrashBridgeSet)
+	x.crew.at(CrashBridgeSet)
 	change := sending{verb: sdk.Change, value: final, old: value, origin: x.recorded.Attempts[0].Intent.Origin, again: true}
 	return x.send(ctx, change)
 }

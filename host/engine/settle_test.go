@@ -394,7 +394,7 @@ func TestAVerifyTellsOfPlainValuesOnly(t *testing.T) {
 func TestARecordedOperationIsMadeAnewAsItWas(t *testing.T) {
 	for verb, old := range map[string]string{journal.Change: "old", journal.Set: ""} {
 		cr := idle(t.Context())
-		cr.vault = newBook(0)
+		cr.Vault = newBook(0)
 		s := &Steps{crew: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: verb, Backend: "a", Account: "ann", Sealed: []byte("new")}})}
 		step := journal.Step{Verb: verb, Backend: "a", Account: "ann", Value: given("another"), Old: given("old")}
 		d, err := s.executor(step, queued(0), &journal.RecordedStep{Call: step.Call(), Ordinal: 1}).reopened(s.history.Attempt(1, 0))

@@ -54,7 +54,7 @@ func (s *silence) lasts(now time.Time, wait time.Duration) bool {
 
 // tellWait tells the operator what a lane waits for, once.
 func (c *crew) tellWait(l *lane, err *sdk.Error, wait time.Duration) {
-	now := c.clock.Now()
+	now := c.Clock.Now()
 	if err == nil || l.circuit.holds() || !l.silence.lasts(now, wait) {
 		return
 	}

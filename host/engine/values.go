@@ -116,7 +116,7 @@ func (c *crew) mint(ctx context.Context, g GenerateStep, names []string) (v secr
 		if c.writer == nil || !passes || attempt >= c.attempts() {
 			return v, err
 		}
-		if c.clock.Sleep(c.soft, max(e.RetryAfter, c.jitter(backoff))) != nil {
+		if c.Clock.Sleep(c.soft, max(e.RetryAfter, c.jitter(backoff))) != nil {
 			return v, cancelled()
 		}
 	}
@@ -144,7 +144,7 @@ func (c *crew) mintOnce(ctx context.Context, g GenerateStep, names []string) (se
 	if err != nil {
 		return secret.Value{}, err
 	}
-	return r.Generate(c.random, names)
+	return r.Generate(c.Random, names)
 }
 
 // suggested is a value of a backend's own generator; at plan, where nothing is
