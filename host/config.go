@@ -55,9 +55,10 @@ type Config struct {
 	Planned func(Preview)
 	// Vitals is told what goes on; may be nil.
 	Vitals *Vitals
-	// Panicked is called, by any goroutine, after a panic over one user, with the
-	// stack. It should end the process: the engine's state is not trusted any
-	// more. nil: the panic goes on.
+	// Panicked is called, by any goroutine, after a panic of one that applies a
+	// run, with the key of its user, "" where it works for many, and the stack. It
+	// should end the process: the engine's state is not trusted any more. nil: the
+	// panic goes on.
 	Panicked func(user string, reason any, stack []byte)
 	// Fatal is required. It is called with the line about a script's hook that
 	// does not end although it was cancelled, and has to end the process.

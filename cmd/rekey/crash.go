@@ -38,9 +38,14 @@ func (a *app) caught(reason any) {
 	}
 }
 
-// panicked ends a command in which the goroutine of a user has.
+// panicked ends a command in which a goroutine has that applies a run: that of a
+// user, or of many.
 func (a *app) panicked(user string, reason any, stack []byte) {
-	a.die(fmt.Sprintf("%s, at user %q", defect(reason), user), stack)
+	why := defect(reason)
+	if user != "" {
+		why += fmt.Sprintf(", at user %q", user)
+	}
+	a.die(why, stack)
 }
 
 // defect describes a panic. What the runtime says holds no secret; what others

@@ -174,6 +174,7 @@ func (b *batch) advance(members []*member) {
 // advance takes the answer of the member's step over.
 func (m *member) advance(out *outbox) {
 	c, got := m.batch.of.crew, m.got
+	defer c.panics.guard(m.user.Key)
 	if got.err == nil && c.hard.Err() != nil && got.receipt.Outcome == sdk.Unknown {
 		got.err = errUnderWay
 	}

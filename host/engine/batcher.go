@@ -55,14 +55,14 @@ func newBatcher(c *crew, limit int) *batcher {
 		b.free <- x
 	}
 	for range min(4, max(2, runtime.GOMAXPROCS(0))) {
-		b.workers.Go(b.run)
+		b.workers.Go(c.panics.guarded(b.run))
 	}
-	b.workers.Go(b.remind)
-	b.detach = context.AfterFunc(c.hard, func() {
+	b.workers.Go(c.panics.guarded(b.remind))
+	b.detach = context.AfterFunc(c.hard, c.panics.guarded(func() {
 		for _, x := range b.all {
 			x.giveUp()
 		}
-	})
+	}))
 	return b
 }
 
@@ -167,7 +167,7 @@ func (x *batch) begin() {
 	c.at(CrashBatchTried)
 	x.of.judge(len(carried), len(x.members))
 	if x.asksNames(carried) {
-		x.of.workers.Go(func() { x.send(x.named(carried)) })
+		x.of.workers.Go(c.panics.guarded(func() { x.send(x.named(carried)) }))
 		return
 	}
 	x.send(carried)
@@ -256,7 +256,10 @@ func (x *batch) named(members []*member) []*member {
 		for i := range m.taken {
 			step := &m.taken[i]
 			if step.told = nil; step.changes() && step.lane.names.instance != nil {
-				asks.Go(step.name)
+				asks.Go(func() {
+					defer x.of.crew.panics.guard(m.user.Key)
+					step.name()
+				})
 			}
 		}
 	}
@@ -334,7 +337,7 @@ func (b *batcher) handOver(x leaver) {
 	c := b.crew
 	go func() {
 		defer b.ended(1)
-		defer c.guard(x.user.Key)
+		defer c.panics.guard(x.user.Key)
 		if c.soft.Err() != nil && !x.sent {
 			c.pools.wants.ended(1)
 			return

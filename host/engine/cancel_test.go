@@ -225,12 +225,12 @@ func TestAPanicNamesItsUser(t *testing.T) {
 		stack  bool
 	}
 	got := make(chan panicked, 1)
-	c := &crew{Job: Job{Panicked: func(user string, reason any, stack []byte) {
+	p := panics(func(user string, reason any, stack []byte) {
 		got <- panicked{user, reason, strings.Contains(string(stack), "TestAPanicNamesItsUser")}
 		runtime.Goexit()
-	}}}
+	})
 	go func() {
-		defer c.guard("ann")
+		defer p.guard("ann")
 		panic("boom")
 	}()
 	if p := <-got; p != (panicked{"ann", "boom", true}) {

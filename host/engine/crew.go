@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -80,8 +79,9 @@ type Job struct {
 	Finished func(journal.Status, sdk.Code) // told of each user that ends; may be nil; must not block
 	Crash    func(point string)             // called at each crash point, by any goroutine; nil outside tests
 
-	// Panicked is called by the goroutine of a user that panics, with the stack,
-	// and should not return; nil: the panic goes on.
+	// Panicked is called by a goroutine that panics, with the stack and the key of
+	// its user, "" where it works for many, and should not return; nil: the panic
+	// goes on.
 	Panicked func(user string, reason any, stack []byte)
 
 	// Batch is the most users that are carried together; 0: the default, 1: each
@@ -99,6 +99,7 @@ type Ending struct {
 // crew applies one run.
 type crew struct {
 	Job
+	panics   panics
 	writer   *writer
 	lanes    map[string]*lane
 	gate     *gate
@@ -160,7 +161,7 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 }
 
 func newCrew(ctx context.Context, job Job) *crew {
-	c := &crew{Job: job, lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(job.Scratch, job.users()),
+	c := &crew{Job: job, panics: job.Panicked, lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(job.Scratch, job.users()),
 		began: job.Clock.Now(), hard: ctx, wavering: threshold{limit: -1}}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
 	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
@@ -171,7 +172,7 @@ func newCrew(ctx context.Context, job Job) *crew {
 
 // start begins the writer and the lanes, and what watches them.
 func (c *crew) start() (stop func()) {
-	c.writer = newWriter(c.Journal, c.Crash)
+	c.writer = newWriter(c.Journal, c.Crash, c.panics)
 	probing, end := context.WithCancel(c.soft)
 	var watching sync.WaitGroup
 	for _, b := range c.Backends {
@@ -180,10 +181,10 @@ func (c *crew) start() (stop func()) {
 		c.lanes[b.Label] = l
 	}
 	for _, l := range c.lanes {
-		watching.Go(func() { l.probe(probing, c) })
+		watching.Go(c.panics.guarded(func() { l.probe(probing, c) }))
 	}
-	detach := context.AfterFunc(c.Stop, c.interrupt)
-	abort := context.AfterFunc(c.hard, c.interrupt)
+	detach := context.AfterFunc(c.Stop, c.panics.guarded(c.interrupt))
+	abort := context.AfterFunc(c.hard, c.panics.guarded(c.interrupt))
 	return func() {
 		detach()
 		abort()
@@ -291,7 +292,7 @@ func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 			return false
 		}
 		users.Go(func() {
-			defer c.guard(u.Key)
+			defer c.panics.guard(u.Key)
 			c.serve(u)
 			<-slots
 		})
@@ -387,17 +388,6 @@ func (c *crew) hold(i int, rule journal.WaveRule) (bool, error) {
 		return true, nil // users of a wave that was held already were put back
 	}
 	return true, c.writer.write(&journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: rule.Name}})
-}
-
-// guard says whose goroutine panics.
-func (c *crew) guard(user string) {
-	if c.Panicked == nil {
-		return
-	}
-	if reason := recover(); reason != nil {
-		c.Panicked(user, reason, debug.Stack())
-		panic(reason)
-	}
 }
 
 // serve runs one user's rotate and records what came of it.

@@ -121,7 +121,7 @@ func TestAHoldIsForUsersThatAreLeft(t *testing.T) {
 			job.Plan = unreadable{b}
 		}
 		cr := newCrew(t.Context(), job)
-		cr.writer = newWriter(b, nil)
+		cr.writer = newWriter(b, nil, nil)
 		held, err := cr.hold(c.wave, journal.WaveRule{Name: "w", Hold: c.asks})
 		_ = cr.writer.close()
 		if held != c.held || (err != nil) != c.broken || len(b.records) != c.records || (cr.ending.Held == "w") != c.held {

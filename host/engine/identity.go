@@ -59,7 +59,7 @@ func (r *resolver) of(name string) (sdk.Identity, error) {
 	r.waiting = append(r.waiting, q)
 	if r.asking < mostQuestions {
 		r.asking++
-		r.asks.Go(r.ask)
+		r.asks.Go(r.lane.writer.panics.guarded(r.ask))
 	}
 	r.mu.Unlock()
 	select {

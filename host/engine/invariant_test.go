@@ -16,7 +16,7 @@ func TestWhatIsNotDurableIsNotSent(t *testing.T) {
 	b := newBook(0)
 	x := newTarget(t, b)
 	be := x.backend("a")
-	w := newWriter(b, nil)
+	w := newWriter(b, nil, nil)
 	l := newLane(be, w, newGate(0), context.Background())
 	p := &parcel{op: sdk.Operation{Verb: sdk.Set, Account: "ann", Value: secret.New("x")}, user: &ticket{}, answer: make(chan reply, 1)}
 	l.push(p)

@@ -100,7 +100,7 @@ func newLane(b Backend, w *writer, g *gate, soft context.Context) *lane {
 	}
 	l.circuit.init()
 	g.onRelease(l.signal)
-	go l.run()
+	go w.panics.guarded(l.run)()
 	return l
 }
 
@@ -294,6 +294,7 @@ func (l *lane) submit(frame []*parcel) {
 	}
 	l.writer.crash.at(CrashFramePicked)
 	l.backend.Instance.Submit(ops, func(n int, r sdk.Receipt) {
+		defer l.writer.panics.guard("")
 		l.writer.crash.at(CrashAnswered)
 		l.saw(r)
 		l.mu.Lock()

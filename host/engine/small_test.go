@@ -17,7 +17,7 @@ import (
 // TestAFrameHasNoMoreThanItMay, and what is left waits in its order.
 func TestAFrameHasNoMoreThanItMay(t *testing.T) {
 	for _, n := range []int{0, 1, 3, 5, 9} {
-		w := newWriter(newBook(0), nil)
+		w := newWriter(newBook(0), nil, nil)
 		l := newLane(Backend{Concurrency: 1}, w, newGate(0), t.Context())
 		l.mu.Lock()
 		for i := range 5 {

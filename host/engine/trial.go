@@ -22,7 +22,7 @@ type trial struct {
 // user; unmade is why a value could not be made.
 func (m *member) try() (carried bool, unmade error) {
 	c := m.batch.of.crew
-	defer c.guard(m.user.Key)
+	defer c.panics.guard(m.user.Key)
 	row, err := c.Row(m.user)
 	if err != nil {
 		return false, nil // whoever serves the user says so

@@ -59,6 +59,7 @@ type guard interface {
 type writer struct {
 	journal Journal
 	crash   crash
+	panics  panics
 	guard   guard // nil: the journal cannot be lost
 	urgent  *lane // of records that somebody waits for and that no operation follows
 
@@ -72,10 +73,10 @@ type writer struct {
 	done chan struct{}
 }
 
-func newWriter(j Journal, c crash) *writer {
-	w := &writer{journal: j, crash: c, urgent: &lane{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newWriter(j Journal, c crash, p panics) *writer {
+	w := &writer{journal: j, crash: c, panics: p, urgent: &lane{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	w.guard, _ = j.(guard)
-	go w.run()
+	go p.guarded(w.run)()
 	return w
 }
 
