@@ -117,6 +117,8 @@ func applied(b *testing.B, n int) (*Store, *Run) {
 			recs = recs[:0]
 		}
 	}
+	_, _, err := r.SignHead()
+	must(b, err)
 	return s, r
 }
 
@@ -140,6 +142,32 @@ func BenchmarkVerify(b *testing.B) {
 		audited(b, s, r.ID(), "")
 	}
 	b.ReportMetric(float64(3*n)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+// BenchmarkOneUser opens an applied run and looks at one user, or proves one.
+func BenchmarkOneUser(b *testing.B) {
+	const n = 1_000_000
+	s, r := applied(b, n)
+	id := r.ID()
+	must(b, r.Close())
+	for name, look := range map[string]func(*Run) error{
+		"user":  func(r *Run) error { _, err := r.User("user-654321"); return err },
+		"prove": func(r *Run) error { _, err := r.Prove("user-654321"); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				ro, err := s.Read(id)
+				must(b, err)
+				must(b, look(ro))
+				must(b, ro.Close())
+			}
+		})
+	}
+	b.Run("verify", func(b *testing.B) {
+		for b.Loop() {
+			audited(b, s, id, "")
+		}
+	})
 }
 
 // BenchmarkCounts is what a progress bar costs.

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -124,6 +123,7 @@ func (s *Store) Verify(id, checkpoint string) (Audit, error) {
 	}
 	defer s.tidy(id)
 	defer c.close()
+	defer func() { v.plan.wait() }()
 	v.c = c
 	if err := c.run("BEGIN"); err != nil { // one moment for all that is read
 		return v.audit, ofRun(id, err)
@@ -147,6 +147,7 @@ type verification struct {
 	dec      decoder
 	total    int64
 	bounds   []waveRow
+	plan     *planReading
 	verifier note.Verifier // nil: the audit key is not here
 
 	about  Problem        // the place of the record that is looked at
@@ -298,6 +299,9 @@ func (v *verification) readRun() error {
 		return nil
 	})
 	v.now = newStanding(v.bounds)
+	if err == nil {
+		v.plan = v.store.readPlan(v.audit.Run, v.names, v.bounds)
+	}
 	return err
 }
 
@@ -558,36 +562,21 @@ func (v *verification) readWrapped() error {
 	return err
 }
 
-// readPlan hashes the plan and compares it with what was frozen.
+// readPlan compares the plan with what was frozen.
 func (v *verification) readPlan() error {
 	if err := v.compareHeader(); err != nil {
 		return err
 	}
-	tree := frontier{keeps: true}
-	var private []byte
-	before := len(v.audit.Problems) + v.audit.More
-	next := int64(1)
-	err := v.c.each("SELECT pos, seq, key, fold, row, reason, digest FROM plan ORDER BY pos", func(found row) error {
-		pos, seq := found.int(0), found.int(1)
-		p := Problem{Index: -1, User: pos, Key: found.text(2)}
-		for ; next < pos; next++ {
-			v.audit.add(Problem{Index: -1, User: next, Message: "its row of the plan is missing"})
-		}
-		next = pos + 1
-		planned := PlannedUser{Seq: seq, Key: found.text(2), Row: found.bytes(4), Reason: found.text(5)}
-		hidden := v.enc.hideRow(&private, &planned)
-		if string(hidden[:]) != string(found.bytes(6)) || diag.Fold(planned.Key) != found.text(3) {
-			p.Message = "its row of the plan was changed"
-			v.audit.add(p)
-		}
-		tree.push(v.enc.rowLeaf(pos, seq, waveAt(v.bounds, pos), hidden))
-		return nil
-	})
-	if err != nil {
-		return err
+	v.plan.wait()
+	if v.plan.err != nil {
+		return v.plan.err
 	}
-	v.comparePlan(&tree, before == len(v.audit.Problems)+v.audit.More)
-	return v.compareTiles(treeOfPlan, &tree)
+	for _, p := range v.plan.audit.Problems {
+		v.audit.add(p)
+	}
+	v.audit.More += v.plan.audit.More
+	v.comparePlan(&v.plan.tree, v.plan.audit.OK)
+	return v.compareTiles(treeOfPlan, &v.plan.tree)
 }
 
 func (v *verification) comparePlan(tree *frontier, fine bool) {
