@@ -151,6 +151,7 @@ func everyTampering(t *testing.T, store func(t bench, s *Store, id string)) {
 		tampering{"user dropped from the plan", sql("DELETE FROM plan WHERE pos = 2"), `user at position 2: its row of the plan is missing`},
 		tampering{"users swapped in the plan", sql("UPDATE plan SET pos = -1 WHERE pos = 1", "UPDATE plan SET pos = 1 WHERE pos = 2", "UPDATE plan SET pos = 2 WHERE pos = -1"), `plan: rows, their order or the bounds`},
 		tampering{"bounds of the waves", sql("UPDATE wave SET last = 1 WHERE n = 0", "UPDATE wave SET first = 2 WHERE n = 1"), `plan: wave "canary" has 1 users, frozen were 2`},
+		tampering{"total of the plan", sql("UPDATE run SET total = 5"), "plan: the run says 5 rows, frozen were 4"},
 		tampering{"name of a wave", sql("UPDATE wave SET name = 'x' WHERE n = 0"), `plan: wave "x"`},
 		tampering{"script", sql("UPDATE run SET header = replace(header, 'test.star', 'evil.star')"), "header: the script"},
 		tampering{"counts", sql("UPDATE state SET standing = replace(standing, '[0,2,', '[0,1,')"), "state: counts or state"},

@@ -188,6 +188,22 @@ func TestWhoLosesTheLastValueIsNamed(t *testing.T) {
 	}
 }
 
+// TestTheValueOfTheFirstLostRecordIsLost: what is left of the file ends just
+// before it.
+func TestTheValueOfTheFirstLostRecordIsLost(t *testing.T) {
+	s := newStore(t)
+	r := underWay(t, s, newKeys(t, s))
+	if _, err := r.fold(); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, r, intent(r, 5, 1, 0, canary))
+	cutTo("-wal", 0)(t, s, r.ID())
+	told := r.Salvage(r.Commit([]*journal.Record{intent(r, 30, 1, 0, canary)})).Error()
+	if want := "; lost are 1 records, and with them the last values of: user-5;"; !strings.Contains(told, want) {
+		t.Errorf("it is said: %s", told)
+	}
+}
+
 // TestHarmThatWasFoundStays: who asks a moment later is told too, and also when
 // the file has come back.
 func TestHarmThatWasFoundStays(t *testing.T) {
@@ -366,6 +382,7 @@ func TestRecordThatWasChangedIsNamedAtTheEnd(t *testing.T) {
 		{"DELETE FROM REC WHERE ID = 5", "record 4 was changed"},
 		{"UPDATE user SET status = 2", "statuses of users"},
 		{"UPDATE state SET size = size - 1", "lacks records"},
+		{"DELETE FROM state", "lacks records"},
 		{"UPDATE state SET standing = replace(standing, 'running', 'finished')", "its state is another"},
 		{"UPDATE key SET wrapped = x'00'", "data key"},
 		{"DELETE FROM key", "data key"},

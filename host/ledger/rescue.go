@@ -155,10 +155,19 @@ func (r *Run) openDamaged(scratch string) (*conn, error) {
 	if err := copyFile(scratch, path); err != nil {
 		return nil, err
 	}
-	c, err = r.openBeheaded(scratch, schema)
-	if err == nil && !isState(c) {
-		_ = c.close()
-		c, err = r.openBeheaded(scratch, schemaOfRows)
+	return r.openGuessed(scratch)
+}
+
+// openGuessed opens a file with the first page of an empty ledger: of the format
+// in which its state is found, or of the newest if that is lost too.
+func (r *Run) openGuessed(path string) (c *conn, err error) {
+	for _, tables := range []string{schema, schemaOfRows, schema} {
+		if c != nil {
+			_ = c.close()
+		}
+		if c, err = r.openBeheaded(path, tables); err != nil || isState(c) {
+			break
+		}
 	}
 	return c, err
 }

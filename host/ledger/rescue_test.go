@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
@@ -157,5 +160,100 @@ func TestCopyOfADamagedRunIsThereForAMoment(t *testing.T) {
 	}
 	if left := filesIn(t, s.temp()); len(left) > 0 {
 		t.Errorf("left of what cannot be read are %v", left)
+	}
+}
+
+// looks is everything that a run says of itself, each as text or as an error.
+func looks(r *Run) map[string]string {
+	said := map[string]string{}
+	say := func(what string, value any, err error) {
+		said[what] = fmt.Sprintf("%+v", value)
+		if err != nil {
+			said[what] = "error"
+		}
+	}
+	state, err := r.State()
+	say("state", state, err)
+	counts, err := r.Counts()
+	say("counts", counts, err)
+	waves, err := r.WaveCounts()
+	say("waves", waves, err)
+	wave, held, err := r.Hold()
+	say("hold", fmt.Sprint(wave, held), err)
+	starts, err := r.Starts()
+	say("starts", starts, err)
+	pins, err := r.Backends()
+	say("backends", pins, err)
+	untold, err := r.Untold()
+	say("untold", untold, err)
+	unchanged, err := r.Unchanged()
+	say("unchanged", unchanged, err)
+	span, err := r.Span()
+	say("span", span.Took(), err)
+	approved, err := r.Approvals()
+	say("approvals", approved, err)
+	_, head, err := r.SignHead()
+	say("head", head, err)
+	return said
+}
+
+// TestRestOfARunStandsAsTheRunDid, also where the first page is lost and what it
+// kept of that: who was put back is open again.
+func TestRestOfARunStandsAsTheRunDid(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := story(t, s, newKeys(t, s))
+	id := r.ID()
+	commit(t, r, &journal.Record{Kind: journal.Reopened, User: 3})
+	must(t, r.Close())
+	read := func(open func(string) (*Run, error)) (map[string]string, []string) {
+		t.Helper()
+		r, err := open(id)
+		must(t, err)
+		defer r.Close()
+		var users []string
+		must(t, r.Each(Filter{}, OrderApply, func(u User) error {
+			users = append(users, fmt.Sprintf("%s %s %q %q %d", u.Key, u.Status, u.Code, u.Reason, len(u.History)))
+			return nil
+		}))
+		return looks(r), users
+	}
+	want, users := read(s.Read)
+	edit(t, s, id, "DELETE FROM state", "DELETE FROM user")
+	onPage(t, s.runFile(id), 1, make([]byte, pageSize))
+	got, rest := read(s.Rest)
+	if !slices.Equal(rest, users) {
+		t.Errorf("users are\n%q, were\n%q", rest, users)
+	}
+	delete(want, "head") // what was kept is lost
+	delete(got, "head")
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("before and after: %s", d)
+	}
+}
+
+// TestARunThatCannotSayHowItStandsSaysSo: it says of nothing that it is nothing.
+func TestARunThatCannotSayHowItStandsSaysSo(t *testing.T) {
+	s := newStore(t)
+	r := story(t, s, newKeys(t, s))
+	must(t, r.Close())
+	ro, err := s.Read(r.ID())
+	must(t, err)
+	defer ro.Close()
+	edit(t, s, r.ID(), "DELETE FROM state")
+	for what, said := range looks(ro) {
+		if said != "error" {
+			t.Errorf("%s: %s", what, said)
+		}
+	}
+	if at, err := ro.LastAt(); err != nil || at.IsZero() {
+		t.Errorf("the last record is of %v, %v", at, err)
+	}
+	edit(t, s, r.ID(), "DROP TABLE grp")
+	if at, err := ro.LastAt(); err == nil {
+		t.Errorf("without a table of records the last is of %v", at)
+	}
+	if err := ro.Each(Filter{}, OrderApply, func(User) error { return nil }); !Damaged(err) {
+		t.Errorf("without a table of records: %v", err)
 	}
 }
