@@ -104,6 +104,7 @@ type crew struct {
 	lanes    map[string]*lane
 	gate     *gate
 	owners   *owners
+	kinds    []*Backend // those whose credentials have kinds
 	policies *policies
 	recipes  *recipes
 	pools    *pools
@@ -163,6 +164,11 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 func newCrew(ctx context.Context, job Job) *crew {
 	c := &crew{Job: job, panics: job.Panicked, lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(job.Scratch, job.users()),
 		began: job.Clock.Now(), hard: ctx, wavering: threshold{limit: -1}}
+	for i := range job.Backends {
+		if len(job.Backends[i].Description.Kinds) > 0 {
+			c.kinds = append(c.kinds, &job.Backends[i])
+		}
+	}
 	c.policies = &policies{known: map[[2]string]sdk.Policy{}}
 	c.recipes = &recipes{backends: job.Backends, policies: c.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
 	c.pools = &pools{values: map[poolKey][]secret.Value{}}

@@ -116,7 +116,7 @@ type layer struct {
 // hashes that the first layer takes
 const (
 	leastSieve = 1 << 12
-	mostSieve  = 1 << 24
+	mostSieve  = 1 << 21
 )
 
 // add takes a hash, and reports whether it may be known already.

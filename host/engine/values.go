@@ -54,14 +54,14 @@ func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, e
 // are asked without one.
 func (c *crew) ofKind(g GenerateStep) *journal.Fault {
 	var other *Backend
-	for i, b := range c.Backends {
-		if !g.isFor(b.Label) || len(b.Description.Kinds) == 0 {
+	for _, b := range c.kinds {
+		if !g.isFor(b.Label) {
 			continue
 		}
 		if b.Description.HasKind(g.Kind) {
 			return nil
 		}
-		other = &c.Backends[i]
+		other = b
 	}
 	if other == nil || g.Kind == "" && g.Generator == "" {
 		return nil

@@ -115,6 +115,8 @@ type Replay struct {
 	earlier []*RecordedStep // of earlier rounds, what stays
 	tries   tries           // over all rounds
 	status  Status          // that the last round ended with
+	highest int             // ordinal of this round
+	origin  int             // the highest of a value, over all rounds
 
 	list [2]*RecordedStep // room
 	made [2]RecordedStep
@@ -135,6 +137,7 @@ func (p *Replay) add(h *History, r *Record) {
 		}
 		step.Attempts, step.Identity = append(step.Attempts, h.attempts[len(h.attempts)-1]), r.Detail.Identity
 		p.tries.add(r.Step, r.Try)
+		p.origin = max(p.origin, r.Origin)
 		p.Sent = true
 	case Answer:
 		if r.Code != sdk.Cancelled { // an older rekey recorded calls that were given up
@@ -170,6 +173,7 @@ func (p *Replay) step(ordinal int, call Call) *RecordedStep {
 	}
 	s := p.another()
 	s.Ordinal, s.Call = ordinal, call
+	p.highest = max(p.highest, ordinal)
 	p.steps = append(p.steps, s)
 	return s
 }
@@ -185,6 +189,9 @@ func (p *Replay) another() *RecordedStep {
 
 // now returns the step of this round at the ordinal; nil: there is none.
 func (p *Replay) now(ordinal int) *RecordedStep {
+	if ordinal > p.highest { // as of nearly all that a hook takes
+		return nil
+	}
 	for _, s := range slices.Backward(p.steps) {
 		if s.Ordinal == ordinal {
 			return s
@@ -200,7 +207,7 @@ func (p *Replay) next(settles bool) {
 	p.Settles, p.Sent = settles, false
 	slices.SortStableFunc(p.steps, func(a, b *RecordedStep) int { return a.Ordinal - b.Ordinal })
 	p.earlier = append(p.earlier, p.steps...)
-	p.steps = nil
+	p.steps, p.highest = nil, 0
 	if settles {
 		return
 	}
@@ -269,13 +276,7 @@ func (p *Replay) Beyond(last int) error {
 }
 
 // Highest returns the highest ordinal of this round.
-func (p *Replay) Highest() int {
-	highest := 0
-	for _, s := range p.steps {
-		highest = max(highest, s.Ordinal)
-	}
-	return highest
-}
+func (p *Replay) Highest() int { return p.highest }
 
 // Backs returns the steps that set credentials back, of earlier rounds first.
 func (p *Replay) Backs() []*RecordedStep {
@@ -304,6 +305,9 @@ func (p *Replay) Back(name Credential) *RecordedStep {
 // at an ordinal made; nil: there is none. Of rounds before a retry only what
 // took effect, or may have, counts.
 func (p *Replay) Generated(ordinal int) *Record {
+	if ordinal > p.origin {
+		return nil
+	}
 	var newest *Attempt
 	look := func(steps []*RecordedStep, any bool) {
 		for _, s := range steps {

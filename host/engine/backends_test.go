@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// TestManyBackendsCostAsMuchAsTheyAre: a user with five times the backends costs
+// five times as much, and not twenty-five times, in a batch and by himself.
+func TestManyBackendsCostAsMuchAsTheyAre(t *testing.T) {
+	const few, many, most = 100, 500, 6
+	for _, alone := range []bool{false, true} {
+		ratio := 0.0
+		for range 8 { // another process may have had the caches
+			ratio = float64(costOf(t, many, alone)) / float64(costOf(t, few, alone))
+			if ratio <= most {
+				break
+			}
+		}
+		t.Logf("alone: %v: %d backends cost a user %.1f times what %d do", alone, many, ratio, few)
+		if ratio > most {
+			t.Errorf("alone: %v: %d backends cost a user %.1f times what %d do, want %d at most", alone, many, ratio, few, most)
+		}
+	}
+}
+
+// costOf is the processor's time for a user whose hook sets a value on so many
+// backends. The steps of all users are as many each time.
+func costOf(t *testing.T, backends int, alone bool) time.Duration {
+	users := 10_000 / backends
+	b := newBook(users)
+	var list []Backend
+	for i := range backends {
+		be := (&target{}).backend(fmt.Sprint("b", i))
+		be.Instance, be.Concurrency = &quiet{}, 64
+		list = append(list, be)
+	}
+	if alone { // whoever is refused goes on by himself
+		list[0].Instance = &refusing{}
+	}
+	hooks := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		for i := range list {
+			v, err := s.Generate(ctx, GenerateStep{Targets: []string{list[0].Label}})
+			if err != nil {
+				return *must(journal.Result{}, err)
+			}
+			result, err := s.Do(ctx, journal.Step{Verb: journal.Set, Backend: list[i].Label, Account: row.Key, Value: v})
+			if bad := must(result, err); bad != nil && (i > 0 || err != nil) {
+				return *bad
+			}
+		}
+		return journal.Verdict{}
+	})
+	began := spent(t)
+	apply(t, jobOf(b, hooks, list...))
+	return (spent(t) - began) / time.Duration(users)
+}
+
+// refusing refuses everything at once.
+type refusing struct{ target }
+
+func (*refusing) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
+	for n := range ops {
+		answer(n, sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "no such account")))
+	}
+}
+
+func spent(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
