@@ -24,8 +24,10 @@ type batch struct {
 	waiting int       // operations without an answer
 	queued  bool      // for a worker
 	begun   bool      // its users' hooks were tried
-	untold  bool      // a backend did not tell its rules; used by whoever tries the hooks
 	held    int       // members that have not ended, records that are not durable, and visits
+
+	untold  map[[2]string]bool // backends and kinds whose rules were not told; used by whoever tries the hooks
+	sending sync.RWMutex       // held while members' records are queued: nobody gives those up meanwhile
 }
 
 // member is one user of a batch.
@@ -68,7 +70,7 @@ func (b *batch) load(users []ledger.User) {
 		b.members = make([]member, len(users))
 	}
 	b.members = b.members[:len(users)]
-	b.answers, b.waiting, b.queued, b.begun, b.untold = nil, 0, true, false, false
+	b.answers, b.waiting, b.queued, b.begun, b.untold = nil, 0, true, false, nil
 	b.held, b.began = len(users)+1, time.Now()
 	for i := range users {
 		m := &b.members[i]
@@ -130,8 +132,12 @@ func (b *batch) nudge() {
 	}
 }
 
-// giveUp ends the waiting of all members: the run was cancelled.
+// giveUp ends the waiting of all members: the run was cancelled. It waits until
+// the records of those who begin something are queued: what becomes of an
+// intent is to stand behind it.
 func (b *batch) giveUp() {
+	b.sending.Lock()
+	defer b.sending.Unlock()
 	b.mu.Lock()
 	members := b.members
 	b.mu.Unlock()
@@ -221,11 +227,15 @@ func (m *member) record(out *outbox, r journal.Record) {
 }
 
 // begin begins the step at which the member is. Of a run that stops nobody
-// begins who has sent nothing.
+// begins who has sent nothing, and whose account is another user's leaves.
 func (m *member) begin(out *outbox) {
 	c, step := m.batch.of.crew, &m.taken[m.at]
 	if c.dead() || c.hard.Err() != nil || c.soft.Err() != nil && !m.ticket.sent() {
 		m.end(out)
+		return
+	}
+	if step.changes() && !m.owns(step) {
+		out.left = append(out.left, leaver{user: m.user, records: m.copied(), tries: m.tries, sent: m.ticket.sent()})
 		return
 	}
 	m.parcel = parcel{user: &m.ticket, lane: step.lane, member: m}
@@ -258,6 +268,7 @@ func (m *member) finish(out *outbox) {
 	c.at(CrashStatusMade)
 	m.record(out, done)
 	out.done++
+	m.batch.of.endsRow.Store(true)
 	m.end(out)
 }
 
@@ -269,7 +280,8 @@ func (m *member) unsent(out *outbox, err error) {
 	case err != errNotSent:
 		_ = m.batch.of.crew.broken(err)
 	case m.taken[m.at].changes():
-		m.record(out, outcomeOf(&m.records[len(m.records)-1], 1, notSent()))
+		intent := unwritten(&m.records[len(m.records)-1]) // the ledger may be writing it just now
+		m.record(out, outcomeOf(&intent, 1, notSent()))
 	}
 	m.end(out)
 }
@@ -283,12 +295,33 @@ type outbox struct {
 	records     []entry
 	questions   []*parcel
 	began       []*member
+	left        []leaver // before a step, with records that may be among these
 	ended, done int
 }
 
 // send writes the records, sends what needs none, and ends the visit.
 func (o *outbox) send() {
 	b, c := o.batch, o.batch.of.crew
+	c.tellDone(o.done)
+	o.queue()
+	for _, x := range o.left {
+		b.of.handOver(x)
+	}
+	if c.hard.Err() != nil { // whoever watches it may have looked before
+		for _, m := range o.began {
+			m.giveUp()
+		}
+	}
+	c.pools.wants.ended(o.ended)
+	b.of.ended(o.ended)
+	b.release(o.ended + len(o.left) + 1)
+}
+
+// queue hands the records to the writer, and what needs none to the lanes.
+func (o *outbox) queue() {
+	b := o.batch
+	b.sending.RLock()
+	defer b.sending.RUnlock()
 	b.mu.Lock()
 	b.waiting += len(o.began)
 	b.mu.Unlock()
@@ -302,21 +335,12 @@ func (o *outbox) send() {
 		}
 	}
 	b.hold(kept)
-	c.tellDone(o.done)
 	if len(o.records) > 0 {
-		c.writer.add(o.records...)
+		b.of.crew.writer.add(o.records...)
 	}
 	for _, p := range o.questions {
 		p.lane.push(p)
 	}
-	if c.hard.Err() != nil { // whoever watches it may have looked before
-		for _, m := range o.began {
-			m.giveUp()
-		}
-	}
-	c.pools.wants.ended(o.ended)
-	b.of.ended(o.ended)
-	b.release(o.ended + 1)
 }
 
 // unwritten is a copy of a record without what the ledger adds to it.
@@ -329,17 +353,22 @@ func unwritten(r *journal.Record) journal.Record {
 // it is.
 func (m *member) leave(got reply) {
 	m.batch.of.crew.at(CrashBatchLeft)
-	records := make([]journal.Record, len(m.records))
-	for i := range m.records {
-		records[i] = unwritten(&m.records[i])
-	}
 	tries := m.tries
 	if m.taken[m.at].changes() {
 		tries-- // the executor counts it
 	}
-	m.batch.of.handOver(leaver{user: m.user, records: records, tries: tries, sent: m.ticket.sent(),
-		handed: &handed{m.parcel.op.ID, got}})
+	m.batch.of.handOver(leaver{user: m.user, records: m.copied(), tries: tries, sent: m.ticket.sent(),
+		endsRow: m.batch.of.endsRow.Swap(false), handed: &handed{m.parcel.op.ID, got}})
 	m.batch.release(1)
+}
+
+// copied are the member's records without what the ledger adds to them.
+func (m *member) copied() []journal.Record {
+	records := make([]journal.Record, len(m.records))
+	for i := range m.records {
+		records[i] = unwritten(&m.records[i])
+	}
+	return records
 }
 
 // handed is what came of an operation that a batch sent.

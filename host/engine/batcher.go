@@ -27,8 +27,11 @@ type batcher struct {
 	crew    *crew
 	limit   int // users of a batch; below 2: there are no batches
 	least   int
-	size    atomic.Int64 // of the next batch
-	useless atomic.Int64 // batches in a row that carried few
+	size    atomic.Int64  // of the next batch
+	useless atomic.Int64  // batches in a row that carried few
+	endsRow atomic.Bool   // a user was done since the last one left with an answer
+	left    atomic.Int64  // users who have left batches and not ended
+	fewer   chan struct{} // told when they become fewer
 
 	pending []ledger.User // of the next batch; used by the dispatcher only
 	free    chan *batch
@@ -42,7 +45,7 @@ type batcher struct {
 
 func newBatcher(c *crew, limit int) *batcher {
 	b := &batcher{crew: c, limit: min(limit, batchLimit), free: make(chan *batch, batchesUnderWay),
-		work: make(chan *batch, batchesUnderWay), stop: make(chan struct{})}
+		work: make(chan *batch, batchesUnderWay), stop: make(chan struct{}), fewer: make(chan struct{}, 1)}
 	credit := 0
 	for _, x := range c.Backends {
 		credit += x.credit()
@@ -97,6 +100,9 @@ func (b *batcher) flush() (rest []ledger.User, ok bool) {
 	if len(users) == 0 {
 		return nil, true
 	}
+	if !b.roomy() {
+		return nil, false
+	}
 	n := 0
 	if !b.away() {
 		n = b.crew.gate.reserve(len(users))
@@ -114,6 +120,20 @@ func (b *batcher) flush() (rest []ledger.User, ok bool) {
 		b.crew.gate.giveUp(n)
 		return nil, false
 	}
+}
+
+// roomy waits while as many users have left batches as are served alone at
+// once: what each of them waits for is not to be asked for by all others too. It
+// returns false when the run stops.
+func (b *batcher) roomy() bool {
+	for b.left.Load() >= window {
+		select {
+		case <-b.fewer:
+		case <-b.crew.soft.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // away reports whether a backend is: whoever is sent there waits by himself.
@@ -177,14 +197,14 @@ func (x *batch) begin() {
 // the others are not tried: they ask for it together.
 func (x *batch) tried() []*member {
 	carried := make([]*member, 0, len(x.members))
-	unmade := false
+	lacking := false
 	for i := range x.members {
 		m, ok := &x.members[i], false
-		var failed error
-		if !unmade && x.of.crew.soft.Err() == nil {
+		var failed *unmade
+		if !lacking && x.of.crew.soft.Err() == nil {
 			ok, failed = m.try()
 		}
-		unmade = unmade || failed != nil
+		lacking = lacking || failed != nil
 		if ok {
 			carried = append(carried, m)
 			continue
@@ -204,14 +224,10 @@ func (b *batcher) judge(carried, users int) {
 	b.useless.Add(1)
 }
 
-// send claims the members' accounts and begins their first steps.
+// send begins the members' first steps.
 func (x *batch) send(members []*member) {
 	out := &outbox{batch: x}
 	for _, m := range members {
-		if !m.owns() {
-			m.leaveUnsent(leaver{})
-			continue
-		}
 		if n := 2*len(m.taken) + 1; cap(m.records) < n {
 			m.records = make([]journal.Record, 0, n) // they are never moved: the ledger is given their addresses
 		}
@@ -220,25 +236,17 @@ func (x *batch) send(members []*member) {
 	out.send()
 }
 
-// owns claims the accounts of the member's steps, by their names.
-func (m *member) owns() bool {
-	for i := range m.taken {
-		step := &m.taken[i]
-		if !step.changes() {
-			continue
-		}
-		if _, mine, err := m.batch.of.crew.owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos); err != nil || !mine {
-			return false
-		}
-		if !step.known {
-			continue
-		}
-		claimed := claimOf(step.identity, step.Call().Credential)
-		if _, mine, err := m.batch.of.crew.owners.claimIdentity(claimed, step.Kind, m.user.Pos); err != nil || !mine {
-			return false
-		}
+// owns claims the account of a step that is about to be sent: by its name and,
+// where the target has told, by what it takes that for. Who does not get it, or
+// cannot be told, asks again by himself.
+func (m *member) owns(step *takenStep) bool {
+	owners := m.batch.of.crew.owners
+	_, mine, err := owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos)
+	if err != nil || !mine || !step.known {
+		return err == nil && mine
 	}
-	return true
+	_, mine, err = owners.claimIdentity(claimOf(step.identity, step.Call().Credential), step.Kind, m.user.Pos)
+	return err == nil && mine
 }
 
 // asksNames reports whether a backend has to be asked which accounts are meant.
@@ -327,16 +335,18 @@ type leaver struct {
 	records []journal.Record
 	tries   int
 	sent    bool
+	endsRow bool // somebody was done since the one before left
 	handed  *handed
-	unmade  error
+	unmade  *unmade
 	unsure  *named
 }
 
 // handOver serves a user by himself who has left a batch.
 func (b *batcher) handOver(x leaver) {
 	c := b.crew
+	b.left.Add(1)
 	go func() {
-		defer b.ended(1)
+		defer b.gone()
 		defer c.panics.guard(x.user.Key)
 		if c.soft.Err() != nil && !x.sent {
 			c.pools.wants.ended(1)
@@ -344,6 +354,16 @@ func (b *batcher) handOver(x leaver) {
 		}
 		c.serveOn(x)
 	}()
+}
+
+// gone notes that a user has ended who had left a batch.
+func (b *batcher) gone() {
+	b.left.Add(-1)
+	select {
+	case b.fewer <- struct{}{}:
+	default:
+	}
+	b.ended(1)
 }
 
 // ended notes that users have ended, here or by themselves.

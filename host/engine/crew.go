@@ -423,6 +423,7 @@ func (c *crew) serveOn(x leaver) {
 	x.user.History = x.records
 	s := c.stepsOf(x.user, row)
 	s.before, s.attempts, s.handed, s.unmade, s.unsure = 0, x.tries, x.handed, x.unmade, x.unsure
+	s.endsRow = x.endsRow
 	s.ticket.outside = true
 	s.ticket.admitted.Store(x.sent)
 	defer func() { c.pools.wants.leave(s.taken) }()
@@ -497,6 +498,9 @@ func (c *crew) count(s *Steps, rec journal.Record) bool {
 	if rec.Detail.Status.Failure() && c.soft.Err() != nil && !s.ticket.sent() && !s.history.Replay.Sent {
 		c.mu.Unlock()
 		return false
+	}
+	if s.endsRow {
+		c.wavering.alike = 0
 	}
 	over := c.wavering.add(rec.Detail.Status, rec.Code)
 	c.gate.spare(c.wavering.limit - c.wavering.failed)

@@ -39,8 +39,10 @@ type Steps struct {
 
 	trial  *trial  // takes the steps down without taking them; nil: they are taken
 	handed *handed // what came of an operation that a batch sent; nil: nothing
-	unmade error   // why a batch could not make a value; nil: it did not try
+	unmade *unmade // a value that a batch could not make; nil: none
 	unsure *named  // what a batch was told of a name; nil: nothing
+
+	endsRow bool // users of a batch were done before this one left it
 }
 
 // Started reports whether an earlier process applied something of the user, or

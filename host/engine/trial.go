@@ -14,13 +14,19 @@ import (
 type trial struct {
 	steps  *Steps
 	member *member
-	failed bool  // the user is not for a batch
-	unmade error // why a value could not be made
+	failed bool // the user is not for a batch
+	unmade *unmade
+}
+
+// unmade is a value that could not be made on trial.
+type unmade struct {
+	ordinal int // of the generate
+	err     error
 }
 
 // try runs the user's hook on trial, and reports whether a batch can carry the
-// user; unmade is why a value could not be made.
-func (m *member) try() (carried bool, unmade error) {
+// user; lacks is a value that could not be made, nil: none.
+func (m *member) try() (carried bool, lacks *unmade) {
 	c := m.batch.of.crew
 	defer c.panics.guard(m.user.Key)
 	row, err := c.Row(m.user)
@@ -74,12 +80,17 @@ func (t *trial) takes(ctx context.Context, step journal.Step, l *lane) bool {
 // policy returns the rules of a kind. The users of a batch share a failure to
 // ask for them: the backend says them itself then.
 func (t *trial) policy(ctx context.Context, b Backend, kind string) sdk.Policy {
-	x := t.member.batch
-	if x.untold {
+	x, key := t.member.batch, [2]string{b.Label, kind}
+	if x.untold[key] {
 		return sdk.Policy{}
 	}
 	policy, err := t.steps.crew.policies.of(ctx, b, kind)
-	x.untold = err != nil
+	if err != nil {
+		if x.untold == nil {
+			x.untold = map[[2]string]bool{}
+		}
+		x.untold[key] = true
+	}
 	return policy
 }
 
@@ -93,7 +104,7 @@ func (t *trial) generate(ctx context.Context, g GenerateStep) (*journal.Value, e
 	fresh, err := c.mintOnce(ctx, g, t.steps.names)
 	if err != nil {
 		t.fails()
-		t.unmade = err
+		t.unmade = &unmade{t.steps.n, err}
 		return nil, cancelled()
 	}
 	v := &journal.Value{Origin: t.steps.n}

@@ -28,7 +28,10 @@ func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, e
 		return s.trial.generate(ctx, g)
 	}
 	v := &journal.Value{Origin: s.n}
-	g.taken, g.failed = &s.taken, &s.unmade
+	g.taken = &s.taken
+	if s.unmade != nil && s.unmade.ordinal == s.n {
+		g.failed = &s.unmade.err
+	}
 	v.Another = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
 	if err := s.history.Replay.NoStepAt(s.n, "generate"); err != nil {
 		return nil, diverged(err)
