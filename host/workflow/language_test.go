@@ -26,11 +26,12 @@ import (
 //	#> text       the engine is asked for text, or the hook ends with it
 //	#= text       it prints text
 //	#< set refused Protected root   what the backend answers, in that hook
+//	#< name=value                   what the parameter of the line is given
 //
 // Lines with #! and #!! are left out but for one at a time, so that each is
 // known to be wrong by itself. A function whose name begins with select_,
-// wave_, rotate_ or row_ is a hook, called for the first user; of an error its
-// last words are the same with and without it.
+// wave_, rotate_ or row_ is a hook, called for the first user; a mark beside its
+// def is for what it returns.
 
 // marked is a line of a script with a mark.
 type marked struct {
@@ -42,7 +43,7 @@ type marked struct {
 // starScript is a script of testdata/lang.
 type starScript struct {
 	name  string
-	lines []string
+	lines []string // without the marks: what a script says is looked at too
 	marks []marked
 	hooks []starHook
 }
@@ -54,7 +55,7 @@ type starHook struct {
 }
 
 var (
-	markOf = regexp.MustCompile(`(?:^|\s)#(!!|[!>=<]) (.*)$`)
+	markOf = regexp.MustCompile(`(?:^|\s+)#(!!|[!>=<]) `)
 	hookOf = regexp.MustCompile(`^def ((?:select|wave|rotate|row)_\w+)\(`)
 )
 
@@ -72,8 +73,16 @@ func readStar(t *testing.T, path string) *starScript {
 		} else if last := len(s.hooks) - 1; last >= 0 && s.hooks[last].to == i && (strings.HasPrefix(line, " ") || line == "") {
 			s.hooks[last].to = i + 1
 		}
-		if m := markOf.FindStringSubmatch(line); m != nil {
-			s.marks = append(s.marks, marked{line: i, kind: m[1], text: m[2]})
+		at := markOf.FindAllStringSubmatchIndex(line, -1)
+		if len(at) > 0 {
+			s.lines[i] = line[:at[0][0]]
+		}
+		for k, m := range at {
+			to := len(line)
+			if k+1 < len(at) {
+				to = at[k+1][0]
+			}
+			s.marks = append(s.marks, marked{line: i, kind: line[m[2]:m[3]], text: line[m[1]:to]})
 		}
 	}
 	return s
@@ -96,8 +105,7 @@ func (s *starScript) within(h starHook, kinds ...string) []marked {
 func (s *starScript) text(keep int, h starHook) string {
 	lines := slices.Clone(s.lines)
 	for _, m := range s.marks {
-		if strings.HasPrefix(m.kind, "!") && m.line != keep {
-			line := lines[m.line]
+		if line := lines[m.line]; strings.HasPrefix(m.kind, "!") && m.line != keep && !hookOf.MatchString(line) {
 			lines[m.line] = line[:len(line)-len(strings.TrimLeft(line, " "))] + "pass"
 		}
 	}
@@ -123,13 +131,21 @@ func (s *starScript) text(keep int, h starHook) string {
 	return text + "\nworkflow(users = users" + args + ")\n"
 }
 
-// load loads a text as the script, beside the others of testdata/lang.
+// load loads a text as the script, beside the others of testdata/lang, with
+// what the lines that it has of its parameters are given.
 func (s *starScript) load(t *testing.T, dir, text string) (*Workflow, *printed, error) {
 	t.Helper()
 	put(t, dir, s.name, text)
 	out := &printed{}
+	params, lines := map[string]string{}, strings.Split(text, "\n")
+	for _, m := range s.marks {
+		if m.kind == "<" && s.hookAt(m.line).name == "" && m.line < len(lines) && lines[m.line] == s.lines[m.line] {
+			name, value, _ := strings.Cut(m.text, "=")
+			params[name] = value
+		}
+	}
 	w, err := Load(context.Background(), Options{Path: s.name, WorkDir: dir, Home: "/home/ann", Describe: describe, BackendNames: backendNames(), Print: out,
-		Stdin: strings.NewReader("login\nzoe\n"), Fatal: func(line string) { panic(line) }})
+		Params: params, Stdin: strings.NewReader("login\nzoe\n"), Fatal: func(line string) { panic(line) }})
 	if err == nil {
 		t.Cleanup(func() { w.Close() })
 	}
@@ -232,6 +248,9 @@ func (s *starScript) prints(h starHook, top bool) string {
 func (s *starScript) checkHook(t *testing.T, dir string, h starHook, keep int, failure string) {
 	t.Helper()
 	place := fmt.Sprintf("%s:%d: %s", s.name, max(keep, h.from)+1, h.name)
+	if slices.ContainsFunc(s.lines, func(line string) bool { return strings.HasPrefix(line, "workflow(") }) {
+		t.Fatalf("%s is no hook of the workflow that the script calls", place)
+	}
 	w, out, err := s.load(t, dir, s.text(keep, h))
 	if err != nil {
 		t.Errorf("%s: Load: %v", place, err)
@@ -265,9 +284,10 @@ func (s *starScript) called(t *testing.T, w *Workflow, h starHook) []string {
 	kind, _, _ := strings.Cut(h.name, "_")
 	switch kind {
 	case "select":
-		var due bool
-		if due, text, err = w.Select(ctx, row); text == "" {
-			text = map[bool]string{true: "due", false: "not due"}[due]
+		due, reason, failed := w.Select(ctx, row)
+		text, err = map[bool]string{true: "due", false: "not due"}[due], failed
+		if reason != "" {
+			text += ": " + reason
 		}
 	case "wave":
 		text, err = w.Wave(ctx, row)
