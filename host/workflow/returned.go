@@ -73,7 +73,7 @@ func rowOf(value starlark.Value, r *report.Result, scriptSays func() bool) (repo
 // may mean the word.
 func written(row report.Row, r *report.Result, scriptSays func() bool) error {
 	for _, f := range row {
-		if holdsRedacted(f.Value) && !saysRedacted(r) && !scriptSays() {
+		if (holdsRedacted(f.Name) || holdsRedacted(f.Value)) && !saysRedacted(r) && !scriptSays() {
 			return lang.Mistake(fmt.Sprintf("column %q would read %q: a secret was put into a text", f.Name, secret.Redacted), "give the secret itself to a column of its own")
 		}
 	}
