@@ -197,8 +197,8 @@ func looks(r *Run) map[string]string {
 	return said
 }
 
-// TestRestOfARunStandsAsTheRunDid, also where the first page is lost and what it
-// kept of that: who was put back is open again.
+// TestRestOfARunStandsAsTheRunDid where the first page is lost and, of what it kept
+// of how it stands, this or that: who was put back is open again.
 func TestRestOfARunStandsAsTheRunDid(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
@@ -216,19 +216,64 @@ func TestRestOfARunStandsAsTheRunDid(t *testing.T) {
 			users = append(users, fmt.Sprintf("%s %s %q %q %d", u.Key, u.Status, u.Code, u.Reason, len(u.History)))
 			return nil
 		}))
-		return looks(r), users
+		said := looks(r)
+		delete(said, "head") // nothing else has it
+		return said, users
 	}
 	want, users := read(s.Read)
-	edit(t, s, id, "DELETE FROM state", "DELETE FROM user")
-	onPage(t, s.runFile(id), 1, make([]byte, pageSize))
-	got, rest := read(s.Rest)
-	if !slices.Equal(rest, users) {
-		t.Errorf("users are\n%q, were\n%q", rest, users)
+	sound, err := os.ReadFile(s.runFile(id))
+	must(t, err)
+	for _, harm := range [][]string{
+		nil,
+		{"DELETE FROM state"},
+		{"DELETE FROM state", "DELETE FROM user"},
+		{"UPDATE state SET size = 1 << 50"},
+		{"UPDATE state SET size = 0"},
+		{"UPDATE run SET total = 1 << 50"},
+		{"UPDATE run SET total = 0"},
+		{"UPDATE run SET total = 1 << 50", "UPDATE state SET size = 1 << 50"},
+	} {
+		must(t, os.WriteFile(s.runFile(id), sound, 0o600))
+		edit(t, s, id, harm...)
+		onPage(t, s.runFile(id), 1, make([]byte, pageSize))
+		got, rest := read(s.Rest)
+		if !slices.Equal(rest, users) {
+			t.Errorf("%q: users are\n%q, were\n%q", harm, rest, users)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%q: before and after: %s", harm, d)
+		}
 	}
-	delete(want, "head") // what was kept is lost
-	delete(got, "head")
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("before and after: %s", d)
+}
+
+// TestAStatusWhoseRecordIsLostIsKept: of a user who failed the table of users
+// says so, of one who is done that or a byte; it is told whose records are lost.
+func TestAStatusWhoseRecordIsLostIsKept(t *testing.T) {
+	s := newStore(t)
+	r := story(t, s, newKeys(t, s))
+	must(t, r.Close())
+	edit(t, s, r.ID(), "PRAGMA secure_delete = ON", "DELETE FROM REC WHERE ID = 6", "DELETE FROM REC WHERE ID = 17") // ann's and cid's
+	onPage(t, s.runFile(r.ID()), 1, make([]byte, pageSize))
+	rest, err := s.Rest(r.ID())
+	must(t, err)
+	defer rest.Close()
+	var users []string
+	must(t, rest.Each(Filter{}, OrderApply, func(u User) error {
+		users = append(users, fmt.Sprintf("%s %s %q", u.Key, u.Status, u.Code))
+		return nil
+	}))
+	if want := []string{`ann done ""`, `bob done ""`, `cid failed "AccountNotFound"`, `dan skipped ""`}; !slices.Equal(users, want) {
+		t.Errorf("users are %q, want %q", users, want)
+	}
+	counts, err := rest.Counts()
+	if want := (Counts{Total: 4, Done: 2, Failed: 1, Skipped: 1}); err != nil || counts != want {
+		t.Errorf("%+v, %v, want %+v", counts, err, want)
+	}
+	var d *Damage
+	if !errors.As(rest.Damage(), &d) || !slices.ContainsFunc(d.Lost, func(l string) bool {
+		return strings.Contains(l, "what became of") && strings.Contains(l, "ann") && strings.Contains(l, "cid")
+	}) {
+		t.Errorf("it is not told whose records are lost: %v", rest.Damage())
 	}
 }
 
