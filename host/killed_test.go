@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"math"
 	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
@@ -197,7 +196,7 @@ func applyIn(dir string) error {
 	}
 	_, err = engine.Apply(context.Background(), engine.Job{ID: id, Journal: r, Vault: r, Plan: r, Backends: backendsOn(file), Hooks: twoSets{},
 		Row:   func(u ledger.User) (source.Row, error) { return source.Row{Key: u.Key}, nil },
-		Waves: rules(), Planned: []int64{math.MaxInt32}, Approved: func(string) bool { return true },
+		Waves: rules(), Planned: []int64{killedUsers}, Approved: func(string) bool { return true },
 		Clock: engine.SystemClock{}, Random: rand.Reader, Stop: context.Background()})
 	if err != nil {
 		return err

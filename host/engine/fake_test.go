@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"testing"
 	"time"
@@ -307,7 +306,7 @@ func all() []journal.WaveRule {
 func jobOf(b *book, hooks Hooks, backends ...Backend) Job {
 	return Job{ID: "r1", Journal: b, Vault: b, Plan: b, Backends: backends, Hooks: hooks,
 		Row:   func(u ledger.User) (source.Row, error) { return source.Row{Key: u.Key}, nil },
-		Waves: all(), Planned: []int64{int64(b.users), math.MaxInt32}, Approved: func(string) bool { return false },
+		Waves: all(), Planned: []int64{int64(b.users), int64(b.users)}, Approved: func(string) bool { return false },
 		Clock: fastClock{}, Random: rand.Reader, Stop: context.Background()}
 }
 
