@@ -1,5 +1,5 @@
 # make test     everything, with the race detector; installs missing Debian packages
-# make lint     go vet and staticcheck
+# make lint     go vet, staticcheck, golangci-lint and deadcode
 # make bench    what is fast, as figures per user and ratios within one run
 # make faults   kills, cuts and full disks for up to half an hour; FAULTS=short for three minutes
 # make fuzz     every parser and escaper, FUZZTIME (20s) each
@@ -7,6 +7,8 @@
 
 PACKAGES = slapd slapd-contrib ldap-utils apache2-utils nginx-light chromium openssl python3-grpcio python3-protobuf python3-zeep
 GO ?= go
+GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0
 SHELL = bash
 
 FAULTS ?= full
@@ -21,6 +23,10 @@ lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) run $(GOLANGCI) run ./...
+	@dead=$$($(GO) run $(DEADCODE) ./...) || exit 1; \
+	dead=$$(grep -vEf <(sed 's/ *#.*//; /^$$/d' .deadcode) <<<"$$dead"); \
+	[ -z "$$dead" ] || { echo "no command reaches this, and .deadcode does not say why it stays:"; echo "$$dead"; exit 1; }
 
 bench: packages
 	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 60m ./...

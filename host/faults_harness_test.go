@@ -310,7 +310,7 @@ func (s *stand) judge(end ended, child *exec.Cmd, err error, count string) (ende
 	case child.ProcessState.ExitCode() == 1:
 		end.failed = true
 	default:
-		return end, fmt.Errorf("the child ended with %v: %s", err, end.said)
+		return end, fmt.Errorf("the child ended with %w: %s", err, end.said)
 	}
 	if data, err := os.ReadFile(count); err == nil {
 		return end, json.Unmarshal(data, &end.passed)

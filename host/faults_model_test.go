@@ -389,7 +389,7 @@ func dies(dir, point string, resumed bool, luck *rand.Rand, n int) (map[string]i
 		}
 		x.settled = i == len(lives)+1
 		if found, err := h.look(x); err != nil || len(found) > 0 {
-			return nil, fmt.Errorf("after life %d, %+v: %v, %v", i+1, spec, found, err)
+			return nil, fmt.Errorf("after life %d, %+v: %v, %w", i+1, spec, found, err)
 		}
 	}
 	return h.hits, nil

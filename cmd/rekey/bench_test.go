@@ -65,7 +65,7 @@ func writeUsers(path string, users int) error {
 		return err
 	}
 	w := bufio.NewWriter(f)
-	fmt.Fprintln(w, "login,team,mail")
+	_, _ = fmt.Fprintln(w, "login,team,mail")
 	for n := range users {
 		fmt.Fprintf(w, "user%07d,team%d,user%07d@acme.example\n", n, n%17, n)
 	}

@@ -116,8 +116,11 @@ func ends(t *testing.T, cmd *exec.Cmd) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	must(t, cmd.Start())
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait() // its state is looked at
+	}()
 	select {
 	case <-done:
 		if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(out.String(), "f") {

@@ -38,7 +38,7 @@ func TestInitialiseMakesTemporaryPasswordsPermanent(t *testing.T) {
 	}
 	for login, row := range table(t, p.read("passwords.csv")) {
 		n := 0
-		fmt.Sscanf(login, "user%d", &n)
+		_, _ = fmt.Sscanf(login, "user%d", &n)
 		dn, password := server.UserDN(n), row["password"]
 		if row["status"] == "failed" {
 			password = server.UserPassword(n)

@@ -100,7 +100,7 @@ func (c *showCmd) Run(a *app) error {
 // isPart reports whether all was shown that can be.
 func isPart(err error) bool { return errors.As(err, new(*host.PartError)) }
 
-func showRun(w io.Writer, out host.Outcome) error {
+func showRun(w *screen, out host.Outcome) error {
 	fmt.Fprintf(w, "run %s of %s: %s\n", out.Run, out.Script, out.Status)
 	fmt.Fprintf(w, "  %s\n", counts(out.Counts))
 	for _, wave := range out.Waves {
@@ -115,7 +115,7 @@ func showRun(w io.Writer, out host.Outcome) error {
 
 // showTrust shows which programs get a run's passwords, what they may use, and
 // who can open the sealed values.
-func showTrust(w io.Writer, backends []host.BackendLine, recipients []string) {
+func showTrust(w *screen, backends []host.BackendLine, recipients []string) {
 	for _, b := range backends {
 		fmt.Fprintf(w, "  backend %s: %s %s, %s\n", b.Label, b.Name, b.Version, confinement(b))
 	}
@@ -148,7 +148,7 @@ func shortened(recipient string) string {
 	return recipient[:72] + "…"
 }
 
-func showUser(w io.Writer, l report.Line, steps bool) error {
+func showUser(w *screen, l report.Line, steps bool) error {
 	parts := []string{l.Key, string(l.Status)}
 	if l.Code != "" {
 		parts = append(parts, l.Code)

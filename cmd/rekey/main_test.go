@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -79,11 +80,7 @@ func (p *place) rekey(args ...string) result {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-func asExit(err error, target **exec.ExitError) bool {
-	e, ok := err.(*exec.ExitError)
-	*target = e
-	return ok
-}
+func asExit(err error, target **exec.ExitError) bool { return errors.As(err, target) }
 
 // victim is a command that others, such as a server that it calls, kill while it
 // runs.

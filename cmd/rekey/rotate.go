@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"runtime/debug"
 	"strings"
 
@@ -206,7 +205,7 @@ func (a *app) showOutcome(out host.Outcome) {
 }
 
 // showOutcome says for people what a run came to and what to do next.
-func showOutcome(w io.Writer, out host.Outcome) {
+func showOutcome(w *screen, out host.Outcome) {
 	line := fmt.Sprintf("rekey: run %s %s: %s", out.Run, out.Status, counts(out.Counts))
 	if out.Reason != "" {
 		line += "; " + out.Reason
@@ -244,7 +243,7 @@ func counts(c host.Counts) string {
 }
 
 // showPreview shows a plan before it is confirmed.
-func showPreview(w io.Writer, p host.Preview) {
+func showPreview(w *screen, p host.Preview) {
 	fmt.Fprintf(w, "Plan of %s: %s in the source, %s due", p.Script, counted(p.Total, "user"), thousands(p.Due))
 	if p.Skipped > 0 {
 		fmt.Fprintf(w, ", %s skipped", thousands(p.Skipped))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -37,7 +38,7 @@ func TestASpoolKeepsTheOrderAndCountsWhatIsLeftOut(t *testing.T) {
 	s.flush() // it is not read
 	close(to.free)
 	s.flush()
-	fmt.Fprintln(s, "the end")
+	_, _ = fmt.Fprintln(s, "the end")
 	lines := strings.Split(strings.TrimSpace(to.String()), "\n")
 	if n := len(lines); n != 1024+2 || lines[n-1] != "the end" || lines[n-2] != "rekey: 476 messages left out here: standard error was not read" {
 		t.Fatalf("%d lines, the last ones %.200q", n, lines[max(0, n-2):])
@@ -54,7 +55,7 @@ func TestASpoolThatIsReadIsAsAFile(t *testing.T) {
 	var to bytes.Buffer
 	s := newSpool(&to)
 	for i := range 100 {
-		fmt.Fprintln(s, i)
+		_, _ = fmt.Fprintln(s, i)
 		if !strings.HasSuffix(to.String(), fmt.Sprintf("%d\n", i)) {
 			t.Fatalf("%d is not there", i)
 		}
@@ -62,7 +63,7 @@ func TestASpoolThatIsReadIsAsAFile(t *testing.T) {
 	}
 	r, w := io.Pipe()
 	_ = r.Close()
-	if _, err := newSpool(w).Write([]byte("x")); err != io.ErrClosedPipe {
+	if _, err := newSpool(w).Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("got %v", err)
 	}
 }

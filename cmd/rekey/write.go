@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,7 +79,7 @@ func sound(w *workflow.Workflow) checked {
 	return out
 }
 
-func showParams(w io.Writer, params []workflow.Param) error {
+func showParams(w *screen, params []workflow.Param) error {
 	if len(params) == 0 {
 		return nil
 	}
@@ -136,7 +135,7 @@ func (c *docsCmd) Run(a *app) error {
 	return nil
 }
 
-func listNames(w io.Writer, all []lang.Doc) error {
+func listNames(w *screen, all []lang.Doc) error {
 	where := ""
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, e := range all {
@@ -150,7 +149,7 @@ func listNames(w io.Writer, all []lang.Doc) error {
 	return t.Flush()
 }
 
-func explainName(w io.Writer, e lang.Doc) {
+func explainName(w *screen, e lang.Doc) {
 	fmt.Fprintf(w, "%s\n    in: %s\n    %s\n", e.Signature, e.Where, e.Doc)
 	for _, p := range e.Params {
 		def := ""
@@ -261,7 +260,7 @@ func fieldsOf(fields []sdk.Field) []backendArg {
 	return out
 }
 
-func explainBackend(w io.Writer, d sdk.Description) {
+func explainBackend(w *screen, d sdk.Description) {
 	fmt.Fprintf(w, "%s %s: %s\n\n%s\n", d.Name, d.Version, d.Summary, strings.TrimSpace(d.Doc))
 	explainFields(w, "settings", d.Config)
 	explainFields(w, "options of a step", d.Options)
@@ -283,7 +282,7 @@ func explainBackend(w io.Writer, d sdk.Description) {
 	explainList(w, "opens", d.Paths)
 }
 
-func explainFields(w io.Writer, title string, fields []sdk.Field) {
+func explainFields(w *screen, title string, fields []sdk.Field) {
 	if len(fields) == 0 {
 		return
 	}
@@ -303,7 +302,7 @@ func explainFields(w io.Writer, title string, fields []sdk.Field) {
 	}
 }
 
-func explainList(w io.Writer, title string, values []string) {
+func explainList(w *screen, title string, values []string) {
 	if len(values) > 0 {
 		fmt.Fprintf(w, "%-16s %s\n", title, strings.Join(values, ", "))
 	}

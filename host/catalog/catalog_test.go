@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 func note(dir, name string) {
 	f, err := os.OpenFile(filepath.Join(dir, notes), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
-		fmt.Fprintln(f, name)
+		_, _ = fmt.Fprintln(f, name)
 		_ = f.Close()
 	}
 }

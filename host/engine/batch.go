@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -276,8 +277,8 @@ func (m *member) finish(out *outbox) {
 // waits for any more: it goes back to pending.
 func (m *member) unsent(out *outbox, err error) {
 	switch {
-	case err == errUnderWay:
-	case err != errNotSent:
+	case errors.Is(err, errUnderWay):
+	case !errors.Is(err, errNotSent):
 		_ = m.batch.of.crew.broken(err)
 	case m.taken[m.at].changes():
 		intent := unwritten(&m.records[len(m.records)-1]) // the ledger may be writing it just now

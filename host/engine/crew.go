@@ -182,8 +182,8 @@ func (c *crew) start() (stop func()) {
 	probing, end := context.WithCancel(c.soft)
 	var watching sync.WaitGroup
 	for _, b := range c.Backends {
-		l := newLane(b, c.writer, c.gate, c.soft)
-		l.names = newResolver(l, c.hard)
+		l := newLane(c.soft, b, c.writer, c.gate)
+		l.names = newResolver(c.hard, l)
 		c.lanes[b.Label] = l
 	}
 	for _, l := range c.lanes {

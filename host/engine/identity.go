@@ -43,7 +43,7 @@ const (
 	mostNames     = 64
 )
 
-func newResolver(l *lane, hard context.Context) *resolver {
+func newResolver(hard context.Context, l *lane) *resolver {
 	r := &resolver{lane: l, hard: hard}
 	if b := l.backend; b.Can(sdk.CanResolve) {
 		r.instance, _ = b.Instance.(sdk.Resolver)

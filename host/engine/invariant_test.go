@@ -17,7 +17,7 @@ func TestWhatIsNotDurableIsNotSent(t *testing.T) {
 	x := newTarget(t, b)
 	be := x.backend("a")
 	w := newWriter(b, nil, nil)
-	l := newLane(be, w, newGate(0), context.Background())
+	l := newLane(context.Background(), be, w, newGate(0))
 	p := &parcel{op: sdk.Operation{Verb: sdk.Set, Account: "ann", Value: secret.New("x")}, user: &ticket{}, answer: make(chan reply, 1)}
 	l.push(p)
 	got := <-p.answer

@@ -91,7 +91,7 @@ type lane struct {
 	slots chan struct{} // of reads and resets, which do not go through the stream
 }
 
-func newLane(b Backend, w *writer, g *gate, soft context.Context) *lane {
+func newLane(soft context.Context, b Backend, w *writer, g *gate) *lane {
 	l := &lane{backend: b, writer: w, gate: g, done: make(chan struct{}), slots: make(chan struct{}, max(1, b.Concurrency))}
 	l.cond = sync.NewCond(&l.mu)
 	l.soft, l.end = context.WithCancel(soft)

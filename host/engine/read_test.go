@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -292,7 +293,7 @@ func TestAResetThatComesWithTheCancellation(t *testing.T) {
 		l.slots, l.backend = make(chan struct{}, 1), x.backend("a")
 		l.backend.Instance = x
 		got, err := (&Steps{crew: cr}).askOnce(l, sdk.Operation{Verb: sdk.Reset})
-		if err != c.want || got.Outcome != c.said.Outcome {
+		if !errors.Is(err, c.want) || got.Outcome != c.said.Outcome {
 			t.Errorf("%s: %v, %v; want %v", name, got.Outcome, err, c.want)
 		}
 		cancel()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -292,9 +293,9 @@ func (s *Steps) changed() bool { return s.history.Live(nil) }
 // or unknown: a cancellation is never an answer.
 func (x *executor) unsent(d delivery, err error) error {
 	switch {
-	case err == errUnderWay, err == errNotSent && d.lost.happened():
+	case errors.Is(err, errUnderWay), errors.Is(err, errNotSent) && d.lost.happened():
 		return cancelled()
-	case err != errNotSent:
+	case !errors.Is(err, errNotSent):
 		return x.crew.broken(err)
 	}
 	d.lost = loss{}

@@ -422,7 +422,7 @@ func TestWhatDidNotLeaveIsRefusedAndWhatMayHaveIsLeftOpen(t *testing.T) {
 		cr := idle(t.Context())
 		s := &Steps{crew: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
 		err := s.executor(journal.Step{}, queued(0), &journal.RecordedStep{}).unsent(delivery{attempt: s.history.Attempt(1, 0), lost: c.lost}, c.err)
-		if !isCancelled(err) || len(cr.writer.queue) != c.records || cr.fatal != c.fatal {
+		if !isCancelled(err) || len(cr.writer.queue) != c.records || !errors.Is(cr.fatal, c.fatal) {
 			t.Errorf("%s: %v, %d records, the run ends with %v; want %d, %v", c.name, err, len(cr.writer.queue), cr.fatal, c.records, c.fatal)
 			continue
 		}

@@ -18,7 +18,7 @@ import (
 func TestAFrameHasNoMoreThanItMay(t *testing.T) {
 	for _, n := range []int{0, 1, 3, 5, 9} {
 		w := newWriter(newBook(0), nil, nil)
-		l := newLane(Backend{Concurrency: 1}, w, newGate(0), t.Context())
+		l := newLane(t.Context(), Backend{Concurrency: 1}, w, newGate(0))
 		l.mu.Lock()
 		for i := range 5 {
 			l.queue = append(l.queue, &parcel{op: sdk.Operation{Attempt: i}, user: &ticket{}, answer: make(chan reply, 1)})

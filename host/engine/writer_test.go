@@ -109,7 +109,7 @@ func TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
 		answered := make(chan error, 2)
 		then := func(err error) { answered <- err }
 		w.queue = []entry{{then: call(then)}, {}}
-		if got := w.intact(); got != c.want {
+		if got := w.intact(); !errors.Is(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 		if want := c.want != nil && c.failed == nil; (len(answered) == 1) != want || (len(w.queue) == 0) != want {
@@ -124,7 +124,7 @@ func TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
 	}
 	w := &writer{closed: true}
 	var got error
-	if w.add(entry{then: call(func(err error) { got = err })}); got != errClosed {
+	if w.add(entry{then: call(func(err error) { got = err })}); !errors.Is(got, errClosed) {
 		t.Errorf("a closed one says %v", got)
 	}
 }

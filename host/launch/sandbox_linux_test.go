@@ -102,7 +102,7 @@ func around(how, port string) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	n, err := strconv.Atoi(port)
 	if err != nil {
 		return err

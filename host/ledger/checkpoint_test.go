@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rekey-host/rekey/host/journal"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // TestEachHeadThatTheLogHadIsKnown: as a hash alone, as SIZE:HASH, and as a

@@ -60,7 +60,7 @@ func openConn(path string, mode openMode, tempDir string) (*conn, error) {
 	settings := []string{strings.TrimPrefix(patience, "PRAGMA "), "cache_size = -8192", "synchronous = FULL", tempSetting}
 	for _, s := range settings {
 		if err := c.run("PRAGMA " + s); err != nil {
-			c.close()
+			_ = c.close()
 			return nil, err
 		}
 	}

@@ -177,7 +177,7 @@ func (d *Draft) begin(k Keys) error {
 	if err != nil {
 		return err
 	}
-	f.Close()
+	_ = f.Close()
 	if d.db, err = openConn(path, readWrite, d.store.temp()); err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (f *frame) into(r *journal.Record) error {
 		Sealed: f.Sealed, SealedOld: f.Old, Account: f.Account}
 	if len(f.Detail) > 0 {
 		if err := json.Unmarshal(f.Detail, &r.Detail); err != nil {
-			return fmt.Errorf("%w: detail: %v", ErrFrame, err)
+			return fmt.Errorf("%w: detail: %w", ErrFrame, err)
 		}
 	}
 	r.Detail.Attempt, r.Detail.Status, r.Detail.Digest = int(f.Attempt), journal.Status(f.Status), f.Digest

@@ -5,8 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rekey-host/rekey/host/journal"
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 func TestKeyNameIsOneWordOfPrintableLetters(t *testing.T) {

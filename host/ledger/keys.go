@@ -153,7 +153,7 @@ func writeNew(path string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // it has its own name by then, or failed
 	defer f.Close()
 	if err := f.Chmod(0o600); err != nil {
 		return err

@@ -59,11 +59,11 @@ func holdLock(path string) (*lock, error) {
 			return nil, &LockedError{PID: pidIn(f)}
 		}
 		if err != nil {
-			f.Close()
+			_ = f.Close()
 			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
 		}
 		if !isAt(f, path) { // somebody swept it away in between
-			f.Close()
+			_ = f.Close()
 			continue
 		}
 		return &lock{f}, nil
@@ -131,7 +131,7 @@ func openPrivate(path string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	if err := f.Chmod(0o600); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return f, nil

@@ -177,7 +177,7 @@ func (s *Store) openMark(run string, flags int) (*marker, mark, error) {
 	m, slot := readMark(f, run)
 	self, err := birthOf(path)
 	if err != nil || slot < 0 {
-		f.Close()
+		_ = f.Close()
 		return nil, mark{}, err
 	}
 	return &marker{f: f, run: run, self: self, next: nextSlot(slot)}, m, nil

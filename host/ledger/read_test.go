@@ -71,7 +71,7 @@ func readOnce(s *Store, r *Run) error {
 		return fmt.Errorf("Counts() = %+v", c)
 	}
 	if st, err := r.State(); err != nil || st != journal.StateRunning {
-		return fmt.Errorf("State() = %s, %v, want running", st, err)
+		return fmt.Errorf("State() = %s, %w, want running", st, err)
 	}
 	n := int64(0)
 	err = r.Each(Filter{Status: []journal.Status{journal.Done}}, OrderApply, func(u User) error {
@@ -242,7 +242,7 @@ func TestEachEndsWithTheError(t *testing.T) {
 	stop := errors.New("enough")
 	n := 0
 	err := r.Each(Filter{}, OrderApply, func(User) error { n++; return stop })
-	if err != stop || n != 1 {
+	if !errors.Is(err, stop) || n != 1 {
 		t.Fatalf("Each() = %v after %d users", err, n)
 	}
 }
@@ -345,7 +345,7 @@ func readAll(dir, id string) error {
 	}
 	defer r.Close()
 	if st, err := r.State(); err != nil || st != journal.StatePlanned {
-		return fmt.Errorf("State() = %s, %v", st, err)
+		return fmt.Errorf("State() = %s, %w", st, err)
 	}
 	records := 0
 	err = r.Each(Filter{}, OrderSource, func(u User) error {
@@ -353,11 +353,11 @@ func readAll(dir, id string) error {
 		return nil
 	})
 	if err != nil || records == 0 {
-		return fmt.Errorf("Each() gave %d records, %v", records, err)
+		return fmt.Errorf("Each() gave %d records, %w", records, err)
 	}
 	a, err := s.Verify(id, "")
 	if err != nil || !a.OK {
-		return fmt.Errorf("Verify() = %v, %v", a.Problems, err)
+		return fmt.Errorf("Verify() = %v, %w", a.Problems, err)
 	}
 	_, err = s.Runs()
 	return err

@@ -32,7 +32,7 @@ func (s *Store) RestWith(id string, k Keys) (*Run, error) {
 		err = r.keyIsWhole()
 	}
 	if err != nil {
-		r.Close()
+		_ = r.Close()
 		return nil, err
 	}
 	return r, nil
@@ -207,7 +207,7 @@ func (s *Store) emptyLedger(path, schema string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Close()
+	_ = f.Close()
 	c, err := openConn(path, readWrite, s.temp())
 	if err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func (s *Store) lock(id string, k Keys, moved bool) (*Run, error) {
 		err = r.settle(moved)
 	}
 	if err != nil {
-		r.Close()
+		_ = r.Close()
 		return nil, err
 	}
 	s.crash.at(CrashOpened)
@@ -199,7 +199,7 @@ func (s *Store) ReadWith(id string, k Keys) (*Run, error) {
 		return nil, err
 	}
 	if err := r.unlockValues(k.Identities); err != nil {
-		r.Close()
+		_ = r.Close()
 		return nil, err
 	}
 	return r, nil

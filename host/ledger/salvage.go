@@ -187,7 +187,7 @@ func (c *conn) copyTo(path string) error {
 	if err != nil {
 		return err
 	}
-	f.Close()
+	_ = f.Close()
 	source, ok := c.raw.(interface {
 		NewBackup(uri string) (*sqlite.Backup, error)
 	})

@@ -353,7 +353,7 @@ func TestSalvageLeavesOtherErrorsAlone(t *testing.T) {
 	if err := r.Salvage(nil); err != nil {
 		t.Errorf("Salvage(nil) = %v", err)
 	}
-	if err := r.Salvage(other); err != other {
+	if err := r.Salvage(other); !errors.Is(err, other) {
 		t.Errorf("Salvage() = %v", err)
 	}
 	must(t, os.Remove(s.runFile(r.ID())))
@@ -361,7 +361,7 @@ func TestSalvageLeavesOtherErrorsAlone(t *testing.T) {
 	if !errors.Is(first, ErrGone) || strings.Contains(first.Error(), "other") {
 		t.Errorf("Salvage() = %v", first)
 	}
-	if again := r.Salvage(first); again != first {
+	if again := r.Salvage(first); !errors.Is(again, first) {
 		t.Errorf("Salvage() twice = %v", again)
 	}
 }

@@ -49,7 +49,7 @@ func Create(path string, o Options) (*File, error) {
 		return nil, err
 	}
 	if err := f.begin(); err != nil {
-		f.dir.Close()
+		_ = f.dir.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	f.sync = f.file.Sync
@@ -108,7 +108,7 @@ func (f *File) beginNamed() error {
 		if unix.Fstat(fd, &here) == nil && unix.Fstatat(int(f.dir.Fd()), name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil && here.Ino == there.Ino {
 			return nil
 		}
-		f.file.Close() // swept before it was locked
+		_ = f.file.Close() // swept before it was locked
 	}
 	return fmt.Errorf("%w: no free name for a file that is not complete", fs.ErrExist)
 }
@@ -224,8 +224,8 @@ func (f *File) Abort() {
 	if f.temp != "" {
 		_ = f.remove() // else the next Sweep does
 	}
-	f.file.Close()
-	f.dir.Close()
+	_ = f.file.Close()
+	_ = f.dir.Close()
 	f.file = nil
 }
 

@@ -19,7 +19,7 @@ func (p place) open() (*os.File, error) {
 	dir := os.NewFile(uintptr(fd), p.exists)
 	for _, name := range p.missing {
 		child, err := makeDir(dir, name, flags)
-		dir.Close()
+		_ = dir.Close()
 		if err != nil {
 			return nil, p.refuse(elsewhere, "cannot make %s: %v", filepath.Join(dir.Name(), name), err)
 		}
@@ -47,7 +47,7 @@ func makeDir(parent *os.File, name string, flags int) (*os.File, error) {
 		}
 	}
 	if err != nil {
-		dir.Close()
+		_ = dir.Close()
 		return nil, err
 	}
 	return dir, nil

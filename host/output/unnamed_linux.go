@@ -16,7 +16,7 @@ func unnamed(dir *os.File) (*os.File, error) {
 	}
 	f := os.NewFile(uintptr(fd), "unnamed")
 	if _, err := os.Stat(descriptor(f)); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return f, nil

@@ -51,7 +51,9 @@ func (c *CSV) Add(r Result, row Row) error {
 	}
 	if !c.begun {
 		c.begun = true
-		c.line(c.cols.names)
+		if err := c.line(c.cols.names); err != nil {
+			return err
+		}
 		for _, name := range c.cols.names {
 			c.formulas = append(c.formulas, Formula{Column: name})
 		}

@@ -157,11 +157,11 @@ func (s *csvSource) start(ctx context.Context) (*lines, error) {
 	case !is:
 		return l, nil
 	case said != string(s.format.delimiter):
-		l.close()
+		_ = l.close()
 		return nil, one(diag.Problem{File: s.Name(), Line: 1, Message: fmt.Sprintf("is Excel's sep= line, which says %q; delimiter= is %q", said, s.format.delimiter), Fix: fmt.Sprintf("set delimiter=%q", said)})
 	}
 	if _, err := l.one(); err != nil {
-		l.close()
+		_ = l.close()
 		return nil, s.input.broken(1, err)
 	}
 	return l, nil
@@ -207,7 +207,7 @@ func (s *csvSource) header(ctx context.Context, l *lines) (Schema, int, error) {
 func headerError(name string, err error) error {
 	var bad *flaw
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return one(diag.Problem{File: name, Message: "is empty", Fix: headerNames})
 	case errors.As(err, &bad):
 		return one(bad.Problem)

@@ -78,7 +78,7 @@ func (in *input) openFile(ctx context.Context) (io.ReadCloser, error) {
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		f.Close()
+		_ = f.Close()
 		return nil, in.broken(0, err)
 	case info.Mode().IsRegular() && info.Size() > 0: // a file of the kernel's says 0
 		return f, nil

@@ -97,9 +97,9 @@ func (s *jsonlSource) names(ctx context.Context) ([]string, error) {
 		line, err := l.next(ctx)
 		var bad *flaw
 		switch {
-		case err == io.EOF && len(names) == 0:
+		case errors.Is(err, io.EOF) && len(names) == 0:
 			return s.wanted.names(), nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return names, nil
 		case errors.As(err, &bad):
 			continue

@@ -18,7 +18,7 @@ import (
 func TestFilesThatAreNoListAreNamed(t *testing.T) {
 	var zipped bytes.Buffer
 	w := gzip.NewWriter(&zipped)
-	fmt.Fprint(w, "login\nann\n")
+	_, _ = fmt.Fprint(w, "login\nann\n")
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (in *input) read(ctx context.Context, c charset, space string) (*lines, err
 	h := newHashed(untilDone{ctx, r})
 	text, problem := c.decode(h)
 	if problem != nil {
-		r.Close()
+		_ = r.Close()
 		problem.File = in.name()
 		return nil, one(*problem)
 	}
@@ -55,7 +55,7 @@ func (l *lines) next(ctx context.Context) ([]byte, error) {
 		var bad *flaw
 		switch {
 		case err == nil:
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil, l.end()
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -81,10 +81,10 @@ func (l *lines) end() error {
 func (l *lines) one() ([]byte, error) {
 	l.n++
 	line, err := l.text.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
+	if errors.Is(err, bufio.ErrBufferFull) {
 		line, err = l.gather(line)
 	}
-	if err == io.EOF && len(line) > 0 {
+	if errors.Is(err, io.EOF) && len(line) > 0 {
 		err = nil
 	}
 	if err != nil {
@@ -103,7 +103,7 @@ func (l *lines) gather(head []byte) ([]byte, error) {
 			l.long = append(l.long, more...)
 		}
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err != nil && err != io.EOF:
 			return nil, err
@@ -164,7 +164,7 @@ func (l *lines) each(ctx context.Context, row func(*lines, []byte, noteFunc) (Ro
 		line, err := l.next(ctx)
 		var bad *flaw
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return problems.Err()
 		case errors.As(err, &bad):
 			problems.Add(bad.Problem)

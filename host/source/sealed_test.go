@@ -53,7 +53,7 @@ func TestASealedFileIsNoOthers(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = s.close() })
 		for i := range 20_000 {
-			fmt.Fprintf(s, "u%d;canary-of-the-spool-%d\n", i, i)
+			_, _ = fmt.Fprintf(s, "u%d;canary-of-the-spool-%d\n", i, i)
 		}
 		if err := s.flush(); err != nil {
 			t.Fatal(err)

@@ -69,7 +69,7 @@ func (s *Spool) fill(from io.Reader) error {
 	var mem bytes.Buffer
 	_, err := io.CopyN(&mem, from, int64(s.bound))
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		s.mem = mem.Bytes()
 		return nil
 	case err != nil:
@@ -111,7 +111,7 @@ func nameless(dir string) (*os.File, error) {
 		return nil, err
 	}
 	if err := os.Remove(f.Name()); err != nil { // while it is still empty
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return f, nil

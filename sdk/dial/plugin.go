@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
@@ -72,19 +71,4 @@ func (d *dispenser) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, conn *
 // GRPCServer is not used on this side.
 func (d *dispenser) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 	return errors.New("this is the host's side")
-}
-
-// Exec starts a plugin and connects to it, for tests of an executable in any
-// language. stop ends the process. Hosts use host/launch, which guards them
-// against what a plugin may do wrong.
-func Exec(cmd *exec.Cmd, o Options) (c *Client, stop func(), err error) {
-	config := Config(o)
-	config.Cmd, config.SkipHostEnv = cmd, true
-	p := plugin.NewClient(config)
-	c, err = Dispense(p)
-	if err != nil {
-		p.Kill()
-		return nil, nil, err
-	}
-	return c, p.Kill, nil
 }

@@ -83,7 +83,7 @@ func TestFilesAndPipesAreReadToTheirEnd(t *testing.T) {
 		defer w.Close()
 		for range 3 {
 			time.Sleep(100 * time.Millisecond) // and slow
-			fmt.Fprint(w, "text")
+			_, _ = fmt.Fprint(w, "text")
 		}
 	}()
 	empty := fifo(t)
@@ -97,7 +97,7 @@ func TestFilesAndPipesAreReadToTheirEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	fmt.Fprint(w, "text")
+	_, _ = fmt.Fprint(w, "text")
 	w.Close()
 	ended, w2, err := os.Pipe()
 	if err != nil {
