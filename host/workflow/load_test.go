@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -185,6 +186,37 @@ func TestKeptScriptNeedsNoFiles(t *testing.T) {
 	o.Kept = o.Kept[:1]
 	if got, want := problems(t, o), `w.star:2:6: load: "lib/a.star" does not exist`; got != want {
 		t.Errorf("without the module: %q, want %q", got, want)
+	}
+}
+
+// TestWhatIsLoadedIsBounded, a script and a module alike; the last byte and the
+// last file that are taken are.
+func TestWhatIsLoadedIsBounded(t *testing.T) {
+	sized := func(text string, size int) string { return text + strings.Repeat("#", size-len(text)) }
+	many := func(n int) (text string, files []string) {
+		for i := range n {
+			text += fmt.Sprintf("load(\"m%d.star\", \"x%d\")\n", i, i)
+			files = append(files, fmt.Sprintf("m%d.star", i), fmt.Sprintf("x%d = %d\n", i, i))
+		}
+		return text + tail, files
+	}
+	most, mostFiles := many(maxFiles - 1)
+	above, aboveFiles := many(maxFiles)
+	for _, tt := range []struct {
+		name, text string
+		files      []string
+		want       string
+	}{
+		{"a script as large as may be", sized(tail, maxFileSize), nil, ""},
+		{"a script that is larger", sized(tail, maxFileSize+1), nil, "w.star: is larger than 1024 KiB"},
+		{"a module as large as may be", `load("m.star", "x")` + tail, []string{"m.star", sized("x = 1\n", maxFileSize)}, ""},
+		{"a module that is larger", `load("m.star", "x")` + tail, []string{"m.star", sized("x = 1\n", maxFileSize+1)}, `w.star:1:6: load: "m.star" is larger than 1024 KiB`},
+		{"as many as may be", most, mostFiles, ""},
+		{"one more", above, aboveFiles, `w.star:200:6: load: "m199.star" is one file more than 200`},
+	} {
+		if got := problems(t, script(t, tt.text, tt.files...)); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
 	}
 }
 
