@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-host/rekey/host/source"
+	"github.com/rekey-host/rekey/host/visible"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -150,6 +151,96 @@ workflow(users = b.accounts(filter = "(uid=*)", attributes = ["dept", "pin"], se
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestHomesStandInPathsOnly: what else begins with a tilde is the target's.
+func TestHomesStandInPathsOnly(t *testing.T) {
+	o := script(t, `b = backend("ldap", url = "ldap://x", ca_file = "~/ca.pem", bind_dn = "~/cn=x", bind_password = secret.file("~/pw"))
+workflow(users = csv("~/u.csv", key = "login"), rotate = lambda: None, reports = [report.csv("~/r.csv"), report.csv("~/s", encrypt_to = ["age1x"])])`)
+	o.Home = o.WorkDir
+	put(t, o.WorkDir, "u.csv", "login\nann\n")
+	w := mustLoad(t, o)
+	b, home := w.Backends[0], o.WorkDir
+	got := []any{b.Values["ca_file"], b.Values["bind_dn"], b.Secrets["bind_password"].Name, w.Reports[0].Path, w.Reports[1].Path}
+	if diff := cmp.Diff([]any{home + "/ca.pem", "~/cn=x", home + "/pw", home + "/r.csv", home + "/s.age"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(rowsOf(t, w)); n != 1 {
+		t.Errorf("%d users, want 1", n)
+	}
+}
+
+// TestCellsOfAccounts: what a directory tells of one becomes the cells of its
+// row, or the reason why it is none.
+func TestCellsOfAccounts(t *testing.T) {
+	text := `b = backend("memory")
+workflow(users = b.accounts(attributes = ["dept", "pin"], secrets = ["pin"], key = "KEY"), backend = b)`
+	ann := sdk.Account{Account: "uid=ann", ID: "1", Login: "ann", Name: "Ann", Mail: "a@x", Status: sdk.StatusDisabled,
+		Attributes: map[string]string{"dept": "ops", "pin": "1234", "more": "x"}, Lists: map[string][]string{}}
+	for _, tt := range []struct {
+		name, key string
+		change    func(*sdk.Account)
+		want      string
+	}{
+		{"all", "login", func(*sdk.Account) {}, "ann: string 1, string ann, string Ann, string a@x, string disabled, string ops, <1234>"},
+		{"another key", "id", func(*sdk.Account) {}, "1: string 1, string ann, string Ann, string a@x, string disabled, string ops, <1234>"},
+		{"an attribute as the key", "dept", func(*sdk.Account) {}, "ops: string 1, string ann, string Ann, string a@x, string disabled, string ops, <1234>"},
+		{"several values", "login", func(a *sdk.Account) { a.Lists["dept"] = []string{"ops", "dev"} }, "ann: string 1, string ann, string Ann, string a@x, string disabled, [string ops string dev], <1234>"},
+		{"one value", "login", func(a *sdk.Account) { a.Lists["dept"] = []string{"ops"} }, "ann: string 1, string ann, string Ann, string a@x, string disabled, string ops, <1234>"},
+		{"several values of the key", "dept", func(a *sdk.Account) { a.Lists["dept"] = []string{"ops", "dev"} }, "ops: string 1, string ann, string Ann, string a@x, string disabled, string ops, <1234>"},
+		{"several values of a secret", "login", func(a *sdk.Account) { a.Lists["pin"] = []string{"1234", "5678"} }, "ann: string 1, string ann, string Ann, string a@x, string disabled, string ops, <1234>"},
+		{"nothing of what may be missing", "login", func(a *sdk.Account) {
+			*a = sdk.Account{Account: "x", Login: "x", Attributes: map[string]string{"pin": "1"}}
+		}, "x: string , string x, string , string , string " + sdk.Account{}.Status.String() + ", string , <1>"},
+
+		{"a control character in one of several", "login", func(a *sdk.Account) { a.Lists["dept"] = []string{"ops", "d\x00"} }, `account "uid=ann": control character in "dept"`},
+		{"half a letter in one of several", "login", func(a *sdk.Account) { a.Lists["dept"] = []string{"ops", "\xc3"} }, `account "uid=ann": control character in "dept"`},
+		{"a control character", "login", func(a *sdk.Account) { a.Mail = "a\x7f" }, `account "uid=ann": control character in "mail"`},
+		{"half a letter", "login", func(a *sdk.Account) { a.Attributes = map[string]string{"dept": "\xc3", "pin": "1"} }, `account "uid=ann": control character in "dept"`},
+		{"an empty secret", "login", func(a *sdk.Account) { a.Attributes = map[string]string{"dept": "x"} }, `account "uid=ann": secret attribute "pin" is empty`},
+		{"a scrubbed login", "id", func(a *sdk.Account) { a.Login = "x" + secret.Redacted }, `account "uid=ann": a password that this run uses, or a part of it, stands in its name, which cannot be told for that`},
+		{"a scrubbed key", "dept", func(a *sdk.Account) { a.Attributes = map[string]string{"dept": secret.Redacted, "pin": "1"} }, `account "uid=ann": a password that this run uses, or a part of it, stands in its name, which cannot be told for that`},
+		{"a key that begins with what is not seen", "login", func(a *sdk.Account) { a.Login = "\u200bann" }, `account "uid=ann": its key has ` + visible.Name('\u200b')},
+		{"a key that has it within", "login", func(a *sdk.Account) { a.Login = "an\u200bn" }, `account "uid=ann": its key has ` + visible.Name('\u200b')},
+		{"no key", "mail", func(a *sdk.Account) { a.Mail = "" }, `account "uid=ann" has no "mail", which is the key`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := mustLoad(t, script(t, strings.Replace(text, "KEY", tt.key, 1)))
+			account := ann
+			account.Lists = map[string][]string{}
+			tt.change(&account)
+			w.Attach(func(string) Lister { return &lister{accounts: []sdk.Account{account}} })
+			got := ""
+			err := w.Users.Rows(context.Background(), func(r source.Row) error {
+				var cells []string
+				for _, c := range r.Cells {
+					cells = append(cells, shownValue(c))
+				}
+				got = r.Key + ": " + strings.Join(cells, ", ")
+				if r.File != "accounts of memory" || r.Line != 1 {
+					t.Errorf("the row is of %s:%d", r.File, r.Line)
+				}
+				return nil
+			})
+			if err != nil {
+				got = strings.TrimSuffix(strings.TrimPrefix(err.Error(), "accounts of memory:1: "), "; mend it there, or leave it out by filter=")
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestAccountsOfARunThatEndsAreNoFlawOfTheBackend.
+func TestAccountsOfARunThatEndsAreNoFlawOfTheBackend(t *testing.T) {
+	w := mustLoad(t, script(t, "b = backend(\"memory\")\nworkflow(users = b.accounts(), backend = b)"))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	w.Attach(func(string) Lister { return &lister{err: ctx.Err()} })
+	if err := w.Users.Rows(ctx, func(source.Row) error { return nil }); err != ctx.Err() {
+		t.Errorf("Rows = %v, want %v as it is", err, ctx.Err())
 	}
 }
 

@@ -236,6 +236,23 @@ func TestAnErrorKeepsItsBacktrace(t *testing.T) {
 	}
 }
 
+// TestARefusalSaysInTheBacktraceWhoRefusedWhat: the fault has only the target's
+// own words.
+func TestARefusalSaysInTheBacktraceWhoRefusedWhat(t *testing.T) {
+	for want, answer := range map[string]journal.Result{
+		`step.set(memory, "ann"): refused, Protected: root`: refused(sdk.Protected, "root"),
+		`step.set(memory, "ann"): unknown, Timeout`:         {Outcome: sdk.Unknown, Code: sdk.Timeout},
+		`step.set(memory, "ann"): refused: the third word`:  refused("", "the third word"),
+		`step.set(memory, "ann"): unknown`:                  {Outcome: sdk.Unknown},
+	} {
+		w := staff(t, "def rotate(user, step):\n    step.set(target, user.login, \"x\")\nworkflow(users = users, rotate = rotate)")
+		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{answers: map[string]journal.Result{"set": answer}})
+		if want := "Traceback (most recent call last):\n  w.star:6:13: in rotate\nError in step.set: " + want; v.Fault == nil || v.Fault.Backtrace != want {
+			t.Errorf("backtrace:\n%s\nwant\n%s", v.Fault.Backtrace, want)
+		}
+	}
+}
+
 // TestErrorsOfOneRowAreNoDefects: a plan ends at what would hit every user, and
 // goes on where only the first is strange.
 func TestErrorsOfOneRowAreNoDefects(t *testing.T) {
