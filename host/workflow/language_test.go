@@ -25,6 +25,7 @@ import (
 //	#!! text      the hook that the line is in ends with text, at this line
 //	#> text       the engine is asked for text, or the hook ends with it
 //	#= text       it prints text
+//	#? 12: text   loading warns of it, at that column of this line
 //	#< set refused Protected root   what the backend answers, in that hook
 //	#< name=value                   what the parameter of the line is given
 //
@@ -55,7 +56,7 @@ type starHook struct {
 }
 
 var (
-	markOf = regexp.MustCompile(`(?:^|\s+)#(!!|[!>=<]) `)
+	markOf = regexp.MustCompile(`(?:^|\s+)#(!!|[!>=<?]) `)
 	hookOf = regexp.MustCompile(`^def ((?:select|wave|rotate|row)_\w+)\(`)
 )
 
@@ -211,7 +212,7 @@ func (s *starScript) check(t *testing.T, dir string) {
 		}
 	}
 	for _, h := range s.hooks {
-		if len(s.within(h, ">")) > 0 {
+		if len(s.within(h, ">", "?")) > 0 {
 			s.checkHook(t, dir, h, -1, "")
 		} else if len(s.within(h, "!", "!!")) == 0 {
 			t.Errorf("%s:%d: %s says nothing of how it ends", s.name, h.from+1, h.name)
@@ -219,6 +220,21 @@ func (s *starScript) check(t *testing.T, dir string) {
 		for _, m := range s.within(h, "!!") {
 			s.checkHook(t, dir, h, m.line, m.text)
 		}
+	}
+}
+
+// checkWarnings holds what loading warned of against marks.
+func (s *starScript) checkWarnings(t *testing.T, w *Workflow, marks []marked) {
+	t.Helper()
+	var got, want []string
+	for _, x := range w.Warnings {
+		got = append(got, x.String())
+	}
+	for _, m := range marks {
+		want = append(want, fmt.Sprintf("%s:%d:%s", s.name, m.line+1, m.text))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s warns\n%s\nwant\n%s", s.name, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -257,6 +273,9 @@ func (s *starScript) checkHook(t *testing.T, dir string, h starHook, keep int, f
 		return
 	}
 	out.Reset()
+	if warned := s.within(h, "?"); len(warned) > 0 && keep < 0 {
+		s.checkWarnings(t, w, warned)
+	}
 	var want []string
 	for _, m := range s.within(h, ">") {
 		if keep < 0 || m.line < keep {
@@ -338,7 +357,11 @@ func (s *starScript) answers(t *testing.T, h starHook) *fakeSteps {
 			f.faults[words[0]] = &journal.Fault{Code: sdk.Code(words[2]), Message: words[3]}
 			continue
 		case "value":
-			r = journal.Result{Outcome: sdk.Applied, Value: journal.Given(secret.New(words[2]))}
+			value := secret.Value{}
+			if words[2] != "" {
+				value = secret.New(words[2])
+			}
+			r = journal.Result{Outcome: sdk.Applied, Value: journal.Given(value)}
 		case "account":
 			r = journal.Result{Outcome: sdk.Applied, Account: &sdk.Account{Account: words[2], ID: words[3]}}
 		default:

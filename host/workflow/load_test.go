@@ -84,6 +84,8 @@ func TestModules(t *testing.T) {
 			[]string{"a.star", `load("c.star", "c")` + "\na = c\n", "b.star", `load("c.star", "c")` + "\nb = c\n", "c.star", "c = 1\n"}, ""},
 		{"names are relative to the script", `load("lib/a.star", "a")` + tail, []string{"lib/a.star", `load("b.star", "b")` + "\na = b\n", "lib/b.star", "b = 1\n"},
 			`lib/a.star:1:6: load: "b.star" does not exist; names are relative to the script's directory: write "lib/b.star"`},
+		{"neither there nor beside", `load("lib/a.star", "a")` + tail, []string{"lib/a.star", `load("b.star", "b")` + "\na = b\n", "lib/c.star", "b = 1\n"},
+			`lib/a.star:1:6: load: "b.star" does not exist; did you mean "w.star"?`},
 		{"flaws of both", `load("a.star", "a")` + "\nx = undefd" + tail, []string{"a.star", "a = undefned\n"}, "w.star:2:5: undefined: undefd\na.star:1:5: undefined: undefned"},
 		{"a flaw of syntax", `load("a.star", "a")` + tail, []string{"a.star", "a = (\n"}, `a.star:2:1: the ( of line 1 is not closed: got end of file, want primary expression; close it`},
 		{"an error in it", `load("a.star", "a")` + tail, []string{"a.star", "def f():\n    return 1 // 0\na = f()\n"}, `a.star:2:14: floored division by zero (called from a.star:3)`},
