@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,14 +23,16 @@ import (
 // for what the line makes happen:
 //
 //	#! 12: text   loading says text, at that column of this line
-//	#!! text      the hook that the line is in ends with text, at this line
+//	#!! text      the hook that the line is in ends with text, at this line or
+//	              at the one that text begins with
 //	#> text       the engine is asked for text, or the hook ends with it
 //	#= text       it prints text
 //	#? 12: text   loading warns of it, at that column of this line
 //	#< set refused Protected root   what the backend answers, in that hook
 //	#< name=value                   what the parameter of the line is given
 //
-// Lines with #! and #!! are left out but for one at a time, so that each is
+// {here} and {next} stand for the number of this line and of the next. Lines
+// with #! and #!! are left out but for one at a time, so that each is
 // known to be wrong by itself. A function whose name begins with select_,
 // wave_, rotate_ or row_ is a hook, called for the first user; a mark beside its
 // def is for what it returns.
@@ -83,7 +86,8 @@ func readStar(t *testing.T, path string) *starScript {
 			if k+1 < len(at) {
 				to = at[k+1][0]
 			}
-			s.marks = append(s.marks, marked{line: i, kind: line[m[2]:m[3]], text: line[m[1]:to]})
+			places := strings.NewReplacer("{here}", strconv.Itoa(i+1), "{next}", strconv.Itoa(i+2))
+			s.marks = append(s.marks, marked{line: i, kind: line[m[2]:m[3]], text: places.Replace(line[m[1]:to])})
 		}
 	}
 	return s
@@ -172,7 +176,7 @@ func wrong(t *testing.T, place string, err error) string {
 // is the process's.
 func TestTheLanguage(t *testing.T) {
 	paths, err := filepath.Glob("testdata/lang/*.star")
-	if err != nil || len(paths) < 2 {
+	if err != nil || len(paths) < 15 {
 		t.Fatalf("scripts: %q, %v", paths, err)
 	}
 	for _, path := range paths {
@@ -282,7 +286,9 @@ func (s *starScript) checkHook(t *testing.T, dir string, h starHook, keep int, f
 			want = append(want, m.text)
 		}
 	}
-	if keep >= 0 {
+	if at, elsewhere := strings.CutPrefix(failure, s.name+":"); elsewhere {
+		want = append(want, at)
+	} else if keep >= 0 {
 		want = append(want, fmt.Sprintf("%d: %s", keep+1, failure))
 	}
 	got := s.called(t, w, h)
