@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -407,6 +408,24 @@ func TestASagaSaysWhatBecameOfIt(t *testing.T) {
 		t.Errorf("replayed: %s, want %s", got, want)
 	}
 }
+
+// TestLoadingReadsNoStandardInput, nor where it is one source of several: whoever
+// checks a script may have no users to give.
+func TestLoadingReadsNoStandardInput(t *testing.T) {
+	for _, users := range []string{`csv("-", key = "login")`, `concat(csv("-", key = "login"), rows(["a"], key = "login"))`, `concat(rows(["a"], key = "login"), csv("-", key = "login"))`,
+		`concat(concat(rows(["a"], key = "login"), csv("-", key = "login")), rows(["b"], key = "login"))`, `jsonl("-", key = "login")`} {
+		o := script(t, "workflow(users = "+users+", backend = backend(\"memory\"), select = lambda user: user.nick == \"\")")
+		read := false
+		o.Stdin = readerFunc(func([]byte) (int, error) { read = true; return 0, io.EOF })
+		if got := problems(t, o); got != "" || read {
+			t.Errorf("%s: read is %v, %s", users, read, got)
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // TestColumnsOfStdinAreCheckedWhereTheScriptNamesThem, without reading it.
 func TestColumnsOfStdinAreCheckedWhereTheScriptNamesThem(t *testing.T) {

@@ -254,6 +254,12 @@ func TestSourcesInAScript(t *testing.T) {
 		{"concat", `concat(rows(["a"], key = "login"), csv("u.csv", key = "login"))`, "a ann bob"},
 		{"jsonl", `jsonl("u.jsonl", key = "login")`, "ann"},
 
+		{"columns in any case", `csv("c.csv", key = "login", any_case = True)`, "ann"},
+		{"columns in their own", `csv("c.csv", key = "login", any_case = False)`, `c.csv:1: key: there is no column "login"; did you mean "LOGIN"?`},
+		{"a column that may lack", `csv("u.csv", key = "login", types = {"nick": "int"}, may_lack = ["nick"])`, "ann bob"},
+		{"a column that may not", `csv("u.csv", key = "login", types = {"nick": "int"})`, `u.csv:1: types: there is no column "nick"; line 1 has to name the columns; set columns= if it does not`},
+		{"a file of another kind", `csv("u.csv", key = "mail", others = {"login": "it lists logins: use the other script"})`, `u.csv:1: is the header line of another kind of file: it has "login"; it lists logins: use the other script`},
+
 		{"a delimiter of two", `csv("u.csv", key = "login", delimiter = "::")`, `w.star:1:18: csv: delimiter "::" is not one character`},
 		{"a quote of two", `csv("u.csv", key = "login", quote = "''")`, `w.star:1:46: csv: quote = "''" is not one character; write one character, or None`},
 		{"a type of none", `csv("u.csv", key = "login", types = {"login": "text"})`, `w.star:1:46: csv: types: "text" of column "login" is no type; write "string", "int", "bool" or "date"`},
@@ -272,7 +278,7 @@ func TestSourcesInAScript(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := script(t, "workflow(users = "+tt.users+", backend = backend(\"memory\"))",
-				"u.csv", "login\nann\nbob\n", "n.csv", "\"eve|x\";\"t\"\ndan;u\n", "u.jsonl", "{\"login\": \"ann\"}\n")
+				"u.csv", "login\nann\nbob\n", "n.csv", "\"eve|x\";\"t\"\ndan;u\n", "u.jsonl", "{\"login\": \"ann\"}\n", "c.csv", "LOGIN\nann\n")
 			o.Stdin = strings.NewReader("login\nzoe\n")
 			got := problems(t, o)
 			if got == "" {
