@@ -144,6 +144,8 @@ func everyTampering(t *testing.T, store func(t bench, s *Store, id string)) {
 		tampering{"status dropped", sql("DELETE FROM user WHERE pos = 2"), `user "bob"): its status is missing`},
 		tampering{"status put in", sql("INSERT INTO user VALUES (4, 1, '', 1)"), `user "dan"): the table of users says done, the records say nothing`},
 		tampering{"status of nobody", sql("INSERT INTO user VALUES (9, 1, '', 1)"), `table of users: position 9 is not in the plan`},
+		tampering{"status just behind the plan", sql("INSERT INTO user VALUES (5, 1, '', 1)"), `table of users: position 5 is not in the plan`},
+		tampering{"status before the plan", sql("INSERT INTO user VALUES (0, 1, '', 1)"), `table of users: position 0 is not in the plan`},
 		tampering{"key of a user", sql("UPDATE plan SET key = 'eve', fold = 'eve' WHERE pos = 1"), `user "eve": its row of the plan was changed`},
 		tampering{"folded key of a user", sql("UPDATE plan SET fold = 'eve' WHERE pos = 1"), `user "ann": its row of the plan was changed`},
 		tampering{"cells of a user", sql("UPDATE plan SET row = 'x' WHERE pos = 2"), `user "bob": its row of the plan was changed`},

@@ -236,6 +236,66 @@ func wantRecords(i int, s journal.Status) int {
 	return 0
 }
 
+// TestTheLastUserOfAPageHasItsHistory, in the order of a source that is not that of
+// the plan: one user more than are read at once.
+func TestTheLastUserOfAPageHasItsHistory(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for _, users := range []int{page, page + 1, 2*page + 1} {
+		d, err := s.Draft(Header{Script: "x"}, newKeys(t, s))
+		must(t, err)
+		for i := 1; i <= users; i++ {
+			p := planned(i)
+			p.Sort = []any{int64(-i)}
+			must(t, d.Add(p))
+		}
+		r, err := d.Freeze([]WavePlan{{Name: "all"}})
+		must(t, err)
+		of := slices.Compact([]int64{1, page, int64(users)})
+		for _, pos := range of {
+			rec := finished(pos, journal.Failed, sdk.Protected)
+			rec.Detail.Message = fmt.Sprint("of ", pos)
+			commit(t, r, rec)
+		}
+		for _, order := range []Order{OrderSource, OrderApply} {
+			told := map[int64]string{}
+			must(t, r.Each(Filter{}, order, func(u User) error {
+				if len(u.History) > 0 {
+					told[u.Pos] = u.Reason
+				}
+				return nil
+			}))
+			for _, pos := range of {
+				if told[pos] != fmt.Sprint("of ", pos) {
+					t.Errorf("%d users, order %d: of the user at %d it is said %q", users, order, pos, told[pos])
+				}
+			}
+		}
+		must(t, r.Close())
+	}
+}
+
+// TestUsersWhoseRecordsCannotBeReadAreNone: with an empty history they would be
+// given another value.
+func TestUsersWhoseRecordsCannotBeReadAreNone(t *testing.T) {
+	for _, query := range []string{"DROP TABLE grp", "UPDATE REC SET body = x'00' WHERE ID = 7"} { // an intent of a user who is open
+		s := newStore(t)
+		k := newKeys(t, s)
+		r := underWay(t, s, k)
+		id := r.ID()
+		must(t, r.Close())
+		edit(t, s, id, query)
+		again, err := s.Lock(id, k)
+		if err != nil {
+			continue
+		}
+		if list, err := again.OpenUsers(0, 0, 10); err == nil {
+			t.Errorf("%s: OpenUsers() gave %d users, the first with %d records", query, len(list), len(list[0].History))
+		}
+		must(t, again.Close())
+	}
+}
+
 func TestEachEndsWithTheError(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 10)

@@ -198,14 +198,23 @@ func looks(r *Run) map[string]string {
 }
 
 // TestRestOfARunStandsAsTheRunDid where the first page is lost and, of what it kept
-// of how it stands, this or that: who was put back is open again.
+// of how it stands, this or that, in either format: who was put back is open again.
 func TestRestOfARunStandsAsTheRunDid(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
-	r := story(t, s, newKeys(t, s))
-	id := r.ID()
-	commit(t, r, &journal.Record{Kind: journal.Reopened, User: 3})
-	must(t, r.Close())
+	for name, change := range map[string]func(bench, *Store, string){"groups": func(bench, *Store, string) {}, "rows": asRows} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			r := story(t, s, newKeys(t, s))
+			commit(t, r, &journal.Record{Kind: journal.Reopened, User: 3})
+			must(t, r.Close())
+			change(t, s, r.ID())
+			standsAsBefore(t, s, r.ID())
+		})
+	}
+}
+
+func standsAsBefore(t *testing.T, s *Store, id string) {
+	t.Helper()
 	read := func(open func(string) (*Run, error)) (map[string]string, []string) {
 		t.Helper()
 		r, err := open(id)
@@ -243,6 +252,45 @@ func TestRestOfARunStandsAsTheRunDid(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%q: before and after: %s", harm, d)
 		}
+	}
+}
+
+// TestARecordThatWasChangedIsShownAndNamed, and so are those behind it: what is not
+// as it was written may still be what is asked for.
+func TestARecordThatWasChangedIsShownAndNamed(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 9)
+	commit(t, r, intent(r, 1, 1, 0, canary), intent(r, 2, 1, 0, canary), intent(r, 3, 1, 0, canary), intent(r, 4, 1, 0, canary))
+	must(t, r.Close())
+	flip(4, -1)(t, s, r.ID()) // its sum
+	flip(5, -1)(t, s, r.ID())
+	onPage(t, s.runFile(r.ID()), 1, make([]byte, pageSize))
+	rest, err := s.Rest(r.ID())
+	must(t, err)
+	defer rest.Close()
+	for pos := int64(1); pos <= 4; pos++ {
+		if h, err := rest.history(pos); err != nil || len(h) != 1 {
+			t.Errorf("user %d has %d records, %v", pos, len(h), err)
+		}
+	}
+	if text := fmt.Sprint(rest.Damage()); !strings.Contains(text, "what records 4, 5 were before they were changed") {
+		t.Errorf("it is said: %s", text)
+	}
+}
+
+// TestAPlanThatLacksARowIsDamaged: who reads all is told, and sees the others.
+func TestAPlanThatLacksARowIsDamaged(t *testing.T) {
+	s := newStore(t)
+	r := story(t, s, newKeys(t, s))
+	must(t, r.Close())
+	edit(t, s, r.ID(), "DELETE FROM plan WHERE pos = 2")
+	rest, err := s.Rest(r.ID())
+	must(t, err)
+	defer rest.Close()
+	users := 0
+	must(t, rest.Each(Filter{}, OrderApply, func(User) error { users++; return nil }))
+	if text := fmt.Sprint(rest.Damage()); users != 3 || !strings.Contains(text, "rows of its plan 2") {
+		t.Errorf("%d users; it is said: %s", users, text)
 	}
 }
 
