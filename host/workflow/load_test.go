@@ -159,6 +159,24 @@ func TestEmbeddedScriptLoadsWhatIsBesideIt(t *testing.T) {
 	}
 }
 
+// TestAScriptThatDoesNotShipIsToldWhatDoes: one like it, or all.
+func TestAScriptThatDoesNotShipIsToldWhatDoes(t *testing.T) {
+	o := Options{WorkDir: t.TempDir(), Describe: describe, Fatal: func(line string) { panic(line) }, Embedded: fstest.MapFS{
+		"quick.star": {Data: []byte(tail)}, "rotate.star": {Data: []byte(tail)}, "lib/a.star": {Data: []byte("a = 1\n")}}}
+	for path, want := range map[string]string{
+		"@rekey/quick.star":   "",
+		"@rekey/quik.star":    `@rekey/quik.star: does not exist; did you mean "@rekey/quick.star"?`,
+		"@rekey/quick":        `@rekey/quick: does not exist; did you mean "@rekey/quick.star"?`,
+		"@rekey/rotat":        `@rekey/rotat: does not exist; did you mean "@rekey/rotate.star"?`,
+		"@rekey/migrate.star": `@rekey/migrate.star: does not exist; there are @rekey/quick.star and @rekey/rotate.star`,
+	} {
+		o.Path = path
+		if got := problems(t, o); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", path, got, want)
+		}
+	}
+}
+
 // TestKeptScriptNeedsNoFiles loads what a ledger has of a script: its files
 // are gone, its source too, and its rows come with the schema that was kept.
 func TestKeptScriptNeedsNoFiles(t *testing.T) {
