@@ -185,7 +185,11 @@ func readOption(args *arguments, step *journal.Step, to *backendValue, name stri
 	}
 	x, bad := fieldValue(to.Desc.Options[i], value, true)
 	if bad != nil {
-		args.bad("options", "", "option %s: %s", name, bad.Message)
+		fix := bad.Fix
+		if fix == ofType {
+			fix = ""
+		}
+		args.bad("options", fix, "option %s: %s", name, bad.Message)
 		return
 	}
 	step.Options[name] = x
