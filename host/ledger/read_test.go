@@ -296,6 +296,20 @@ func TestUsersWhoseRecordsCannotBeReadAreNone(t *testing.T) {
 	}
 }
 
+// TestUsersWhoseRowsWereChangedMeanwhileAreNone: what is in the plan while it is
+// applied is what was frozen, or nothing more is sent.
+func TestUsersWhoseRowsWereChangedMeanwhileAreNone(t *testing.T) {
+	for _, query := range []string{"UPDATE plan SET key = 'eve', fold = 'eve' WHERE pos = 3", "UPDATE plan SET row = 'x' WHERE pos = 3"} {
+		s := newStore(t)
+		r := underWay(t, s, newKeys(t, s))
+		edit(t, s, r.ID(), query)
+		if list, err := r.OpenUsers(0, 0, 10); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: OpenUsers() gave %d users, %v", query, len(list), err)
+		}
+		must(t, r.Close())
+	}
+}
+
 func TestEachEndsWithTheError(t *testing.T) {
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 10)
