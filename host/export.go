@@ -72,17 +72,17 @@ func (e exporter) write() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := e.options
-	if o.Reveal {
+	reportOptions := e.options
+	if reportOptions.Reveal {
 		if err := e.run.Sealable(); err != nil {
 			return nil, &UsageError{Message: err.Error()}
 		}
-		if err := e.runs.audited(e.run, journal.Revealed, map[string]string{"format": o.Format, "path": o.Out}); err != nil {
+		if err := e.runs.audited(e.run, journal.Revealed, map[string]string{"format": reportOptions.Format, "path": reportOptions.Out}); err != nil {
 			return nil, err
 		}
 	}
-	if o.Out == "" || o.Out == stdoutPath {
-		return nil, write(o.Stdout)
+	if reportOptions.Out == "" || reportOptions.Out == stdoutPath {
+		return nil, write(reportOptions.Stdout)
 	}
 	return e.toFile(write)
 }

@@ -33,41 +33,41 @@ type Host struct {
 }
 
 // New opens the state directory and finds the backends.
-func New(c Config) (*Host, error) {
-	h, err := NewWithoutRuns(c)
+func New(config Config) (*Host, error) {
+	host, err := NewWithoutRuns(config)
 	if err != nil {
 		return nil, err
 	}
-	h.store, err = ledger.Open(h.StateDir, ledger.Options{Now: c.Now, Rand: c.Random, OSUser: c.OSUser, Host: c.Hostname})
-	return h, noState(h.Config, err)
+	host.store, err = ledger.Open(host.StateDir, ledger.Options{Now: config.Now, Rand: config.Random, OSUser: config.OSUser, Host: config.Hostname})
+	return host, noState(host.Config, err)
 }
 
 // NewWithoutRuns is New for Check, Backend and Backends, which look at scripts
 // and plugins only. They need no state directory: without one descriptions are
 // not cached.
-func NewWithoutRuns(c Config) (*Host, error) {
-	c, err := c.Expanded()
+func NewWithoutRuns(config Config) (*Host, error) {
+	config, err := config.Expanded()
 	if err != nil {
 		return nil, err
 	}
-	named := c.IdentityPath != ""
-	options := launch.Options{Log: c.Log, Sandbox: c.Sandbox}
-	if c.StateDir != "" {
-		c.IdentityPath = cmp.Or(c.IdentityPath, IdentityIn(c.StateDir))
-		options.CacheDir = filepath.Join(c.StateDir, "cache")
+	named := config.IdentityPath != ""
+	options := launch.Options{Log: config.Log, Sandbox: config.Sandbox}
+	if config.StateDir != "" {
+		config.IdentityPath = cmp.Or(config.IdentityPath, IdentityIn(config.StateDir))
+		options.CacheDir = filepath.Join(config.StateDir, "cache")
 	}
-	options.Protect = slices.DeleteFunc([]string{c.StateDir, c.PluginDir, c.IdentityPath}, func(path string) bool { return path == "" })
-	out := &notices{to: c.Stderr}
-	c.Stderr = out
-	return &Host{Config: c, catalog: catalog.New(c.Bundled, c.Self, c.PluginDir, options), keyring: newKeyring(c, named, out), notices: out, guarded: c.Guarded()}, nil
+	options.Protect = slices.DeleteFunc([]string{config.StateDir, config.PluginDir, config.IdentityPath}, func(path string) bool { return path == "" })
+	out := &notices{to: config.Stderr}
+	config.Stderr = out
+	return &Host{Config: config, catalog: catalog.New(config.Bundled, config.Self, config.PluginDir, options), keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
 }
 
 // noState explains why this user cannot have the state directory: a matter of
 // the configuration, unless the disk is at fault.
-func noState(c Config, err error) error {
+func noState(config Config, err error) error {
 	const other = "give another by --state DIR or REKEY_STATE, or "
 	if problem := (*strict.Problem)(nil); errors.As(err, &problem) {
-		return &UsageError{Message: fmt.Sprintf("state directory %s: %s: %s", c.StateDir, problem.Path, problem.Message), Fix: other + problem.Fix}
+		return &UsageError{Message: fmt.Sprintf("state directory %s: %s: %s", config.StateDir, problem.Path, problem.Message), Fix: other + problem.Fix}
 	}
 	var at *fs.PathError
 	if !errors.As(err, &at) {
@@ -80,10 +80,10 @@ func noState(c Config, err error) error {
 	case !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.EROFS):
 		return err
 	}
-	if dir, owner := strict.Owner(at.Path); owner != "" && owner != c.OSUser && errors.Is(err, fs.ErrPermission) {
-		reason += fmt.Sprintf(" (%s belongs to %s, who is not %s)", dir, owner, c.OSUser)
+	if dir, owner := strict.Owner(at.Path); owner != "" && owner != config.OSUser && errors.Is(err, fs.ErrPermission) {
+		reason += fmt.Sprintf(" (%s belongs to %s, who is not %s)", dir, owner, config.OSUser)
 	}
-	return &UsageError{Message: fmt.Sprintf("state directory %s: %s %s: %s", c.StateDir, at.Op, at.Path, reason), Fix: other + "have this one given to you"}
+	return &UsageError{Message: fmt.Sprintf("state directory %s: %s %s: %s", config.StateDir, at.Op, at.Path, reason), Fix: other + "have this one given to you"}
 }
 
 // Close ends the plugins. Sessions have to be closed before.
@@ -114,12 +114,12 @@ func (h *Host) Plan(stop context.Context, script Script, options RunOptions) (*S
 }
 
 func (h *Host) planned(stop context.Context, script Script, options RunOptions, ask func(context.Context, Preview) error) (*Session, error) {
-	s := h.session(h.here(), options)
-	if err := (&planner{Session: s, ask: ask}).plan(stop, script); err != nil {
-		s.Close()
+	session := h.session(h.here(), options)
+	if err := (&planner{Session: session, ask: ask}).plan(stop, script); err != nil {
+		session.Close()
 		return nil, interrupted(stop, err)
 	}
-	return s, nil
+	return session, nil
 }
 
 // Continue opens a session over a run that was planned before, in the directory
@@ -131,16 +131,16 @@ func (h *Host) Continue(ctx context.Context, name string, options RunOptions) (*
 		return nil, err
 	}
 	there, err := h.placeOf(run.Header())
-	s := h.session(there, options)
-	s.run = run
+	session := h.session(there, options)
+	session.run = run
 	if err == nil {
 		err = h.checkpoint(options, h.here()).compare(ctx, run)
 	}
 	if err != nil {
-		s.Close()
+		session.Close()
 		return nil, err
 	}
-	return s, nil
+	return session, nil
 }
 
 // Forget destroys the key to a finished run's values.
@@ -218,9 +218,9 @@ func (h *Host) Report(ctx context.Context, name string, options ReportOptions) (
 	if options.Format == "" {
 		return h.rewrite(ctx, run, options)
 	}
-	e := exporter{runs: h.runs(), run: run, outlets: h.outlets(h.here()), options: options}
-	e.runs.unaudited, e.outlets.waived = options.Unaudited, options.Unaudited
-	paths, err := e.write()
+	made := exporter{runs: h.runs(), run: run, outlets: h.outlets(h.here()), options: options}
+	made.runs.unaudited, made.outlets.waived = options.Unaudited, options.Unaudited
+	paths, err := made.write()
 	return paths, whatIsLost(run, err)
 }
 
@@ -233,10 +233,10 @@ func (h *Host) rewrite(ctx context.Context, run *ledger.Run, options ReportOptio
 	if err != nil {
 		return nil, err
 	}
-	s := h.session(there, RunOptions{Overwrite: options.Overwrite})
-	s.run = run
-	s.outlets.waived = options.Unaudited
-	return s.rewrite(ctx, options)
+	session := h.session(there, RunOptions{Overwrite: options.Overwrite})
+	session.run = run
+	session.outlets.waived = options.Unaudited
+	return session.rewrite(ctx, options)
 }
 
 // Auditor returns what proves things about the runs.
@@ -295,9 +295,9 @@ func (h *Host) Backends() []string { return h.catalog.Names() }
 
 // session returns a session over no run yet.
 func (h *Host) session(at place, options RunOptions) *Session {
-	s := &Session{host: h, place: at, plugins: h.plugins(at), outlets: h.outlets(at), options: options, loader: h.loader(at)}
-	s.loader.vital = h.Vitals.enter()
-	return s
+	session := &Session{host: h, place: at, plugins: h.plugins(at), outlets: h.outlets(at), options: options, loader: h.loader(at)}
+	session.loader.vital = h.Vitals.enter()
+	return session
 }
 
 // here returns the working directory of the command.

@@ -31,14 +31,14 @@ func (j jobs) job(ctx, stop context.Context) (engine.Job, error) {
 	if err != nil {
 		return engine.Job{}, err
 	}
-	h, o := j.host, j.options
+	host, runOptions := j.host, j.options
 	job := engine.Job{
 		ID: j.run.ID(), Journal: j.run, Vault: j.run, Plan: j.run, Backends: j.backends.list, Hooks: j.hooks, Row: rowReader(j.run, schema),
 		Held: held, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
-		Scratch: h.store.Scratch(), Policy: j.flow.Policy, Revert: j.flow.Revert, Known: known(ctx, h, j.run.ID(), j.backends), KeyOf: j.run.KeyOf,
-		Requestor: o.Requestor, SourceSystem: o.SourceSystem, LastRecord: j.gaveUp,
-		Clock: h.Clock, Random: h.Random, Stop: stop, Panicked: h.Panicked,
-		Notice: func(text string) { h.notices.say("%s", text) },
+		Scratch: host.store.Scratch(), Policy: j.flow.Policy, Revert: j.flow.Revert, Known: known(ctx, host, j.run.ID(), j.backends), KeyOf: j.run.KeyOf,
+		Requestor: runOptions.Requestor, SourceSystem: runOptions.SourceSystem, LastRecord: j.gaveUp,
+		Clock: host.Clock, Random: host.Random, Stop: stop, Panicked: host.Panicked,
+		Notice: func(text string) { host.notices.say("%s", text) },
 	}
 	return job, j.waves(&job)
 }
@@ -95,16 +95,16 @@ type knownValue func(label, account, cred string) (secret.Value, bool, error)
 
 // known returns how a revert finds what it sets back, also while the run is
 // being cancelled: its keys were read before.
-func known(ctx context.Context, h *Host, run string, opened *backends) knownValue {
+func known(ctx context.Context, host *Host, run string, opened *backends) knownValue {
 	ctx = context.WithoutCancel(ctx)
 	return func(label, account, cred string) (secret.Value, bool, error) {
-		keys, err := h.keyring.keys(ctx)
+		keys, err := host.keyring.keys(ctx)
 		if err != nil {
 			return secret.Value{}, false, err
 		}
 		for _, pin := range opened.pins {
 			if pin.Label == label {
-				return h.store.NewestApplied(keys, run, pin.Target(), account, cred)
+				return host.store.NewestApplied(keys, run, pin.Target(), account, cred)
 			}
 		}
 		return secret.Value{}, false, nil

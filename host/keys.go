@@ -23,8 +23,8 @@ type keyring struct {
 	loaded  *ledger.Keys
 }
 
-func newKeyring(c Config, named bool, out *notices) *keyring {
-	return &keyring{path: c.IdentityPath, named: named, recipients: c.Recipients, stateDir: c.StateDir, notices: out, loading: make(chan struct{}, 1)}
+func newKeyring(config Config, named bool, out *notices) *keyring {
+	return &keyring{path: config.IdentityPath, named: named, recipients: config.Recipients, stateDir: config.StateDir, notices: out, loading: make(chan struct{}, 1)}
 }
 
 // keys reads the identity that opens sealed values. It makes none: what exists

@@ -110,13 +110,13 @@ type strays struct {
 
 // count returns how many there are, and until when; zero: that has passed, or
 // nobody knows. Of whoever is finished it is certain what he has.
-func (s strays) count(r *ledger.Run) (users int64, until time.Time, err error) {
+func (s strays) count(run *ledger.Run) (users int64, until time.Time, err error) {
 	if len(s.labels) == 0 {
 		return 0, until, nil
 	}
 	unsettled := ledger.Filter{Status: []journal.Status{journal.Pending, journal.HeldPending, journal.Unresolved}}
-	err = r.Each(unsettled, ledger.OrderApply, func(u ledger.User) error {
-		if strays, late := s.of(u.History); strays {
+	err = run.Each(unsettled, ledger.OrderApply, func(user ledger.User) error {
+		if strays, late := s.of(user.History); strays {
 			users++
 			until = latest(until, late)
 		}
@@ -130,14 +130,14 @@ func (s strays) count(r *ledger.Run) (users int64, until time.Time, err error) {
 
 // of reports whether something of a user may still arrive, and until when.
 func (s strays) of(history []journal.Record) (strays bool, until time.Time) {
-	for _, c := range journal.Read(history).Touched() {
-		if !slices.Contains(s.labels, c.Backend) {
+	for _, credential := range journal.Read(history).Touched() {
+		if !slices.Contains(s.labels, credential.Backend) {
 			continue
 		}
-		doubtful := c.Open()
-		for _, a := range c.Attempts {
-			late := s.lateOf(a)
-			if late.After(s.now) || slices.Contains(doubtful, a) {
+		doubtful := credential.Open()
+		for _, attempt := range credential.Attempts {
+			late := s.lateOf(attempt)
+			if late.After(s.now) || slices.Contains(doubtful, attempt) {
 				strays, until = true, latest(until, late)
 			}
 		}
@@ -147,19 +147,19 @@ func (s strays) of(history []journal.Record) (strays bool, until time.Time) {
 
 // lateOf is until when the attempt's request may arrive. A process that was
 // killed, and may have sent it again, has recorded nothing of that.
-func (s strays) lateOf(a *journal.Attempt) (until time.Time) {
-	if a.Outcome != nil && a.Outcome.Detail.Late != nil {
-		until = *a.Outcome.Detail.Late
+func (s strays) lateOf(attempt *journal.Attempt) (until time.Time) {
+	if attempt.Outcome != nil && attempt.Outcome.Detail.Late != nil {
+		until = *attempt.Outcome.Detail.Late
 	}
-	if a.Unknown() && (a.Outcome == nil || s.run.State == journal.StateInterrupted || s.run.State == journal.StateRunning) {
+	if attempt.Unknown() && (attempt.Outcome == nil || s.run.State == journal.StateInterrupted || s.run.State == journal.StateRunning) {
 		until = latest(until, s.last.Add(s.late))
 	}
 	return until
 }
 
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+func latest(first, second time.Time) time.Time {
+	if first.After(second) {
+		return first
 	}
-	return b
+	return second
 }

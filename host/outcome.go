@@ -77,53 +77,53 @@ type Audit struct {
 }
 
 // look reads a run's outcome from its ledger.
-func look(r *ledger.Run) (Outcome, error) {
-	o := Outcome{Run: r.ID(), Script: r.Header().Script, Reports: []string{}, Waves: []WaveOutcome{}}
+func look(run *ledger.Run) (Outcome, error) {
+	outcome := Outcome{Run: run.ID(), Script: run.Header().Script, Reports: []string{}, Waves: []WaveOutcome{}}
 	var err error
-	if o.Status, err = r.State(); err != nil {
-		return o, err
+	if outcome.Status, err = run.State(); err != nil {
+		return outcome, err
 	}
-	pins, err := r.Backends()
+	pins, err := run.Backends()
 	if err != nil {
-		return o, err
+		return outcome, err
 	}
-	o.Backends, o.Recipients, o.Rekey = backendLines(pins), r.Header().Recipients, r.Header().Version
-	counts, err := r.Counts()
+	outcome.Backends, outcome.Recipients, outcome.Rekey = backendLines(pins), run.Header().Recipients, run.Header().Version
+	counts, err := run.Counts()
 	if err != nil {
-		return o, err
+		return outcome, err
 	}
-	o.Counts = Counts(counts)
-	if o.Untold, err = r.Untold(); err != nil {
-		return o, err
+	outcome.Counts = Counts(counts)
+	if outcome.Untold, err = run.Untold(); err != nil {
+		return outcome, err
 	}
-	if o.Unchanged, err = r.Unchanged(); err != nil {
-		return o, err
+	if outcome.Unchanged, err = run.Unchanged(); err != nil {
+		return outcome, err
 	}
-	waves, err := r.WaveCounts()
+	waves, err := run.WaveCounts()
 	if err != nil {
-		return o, err
+		return outcome, err
 	}
-	for _, w := range waves {
-		o.Waves = append(o.Waves, WaveOutcome{Name: w.Name, Counts: Counts(w.Counts)})
+	for _, waveCounts := range waves {
+		outcome.Waves = append(outcome.Waves, WaveOutcome{Name: waveCounts.Name, Counts: Counts(waveCounts.Counts)})
 	}
-	o.ExitCode = exitCode(o.Status, o.Counts)
-	return o, nil
+	outcome.ExitCode = exitCode(outcome.Status, outcome.Counts)
+	return outcome, nil
 }
 
 // ended returns the state in which a process leaves a run. One that was
 // stopped, or interrupted, with its last user is finished: nobody is left.
-func ended(e engine.Ending, c Counts) journal.State {
-	left := c.Pending+c.Held > 0
+func ended(ending engine.Ending, counts Counts) journal.State {
+	left := counts.Pending+counts.Held > 0
 	switch {
-	case e.Interrupted && (left || c.Unknown > 0):
+	case ending.Interrupted && (left || counts.Unknown > 0):
 		return journal.StateInterrupted
-	case e.Stopped != "" && left:
+	case ending.Stopped != "" && left:
 		return journal.StateStopped
-	case e.Held != "":
+	case ending.Held != "":
 		return journal.StateHeld
 	case left:
 		return journal.StateInterrupted
-	case c.Unknown > 0:
+	case counts.Unknown > 0:
 		return journal.StateUnsettled
 	default:
 		return journal.StateFinished
@@ -131,17 +131,17 @@ func ended(e engine.Ending, c Counts) journal.State {
 }
 
 // exitCode is the first that applies, by design section 4.
-func exitCode(s journal.State, c Counts) int {
+func exitCode(state journal.State, counts Counts) int {
 	switch {
-	case s == journal.StateInterrupted || s == journal.StateRunning:
+	case state == journal.StateInterrupted || state == journal.StateRunning:
 		return ExitInterrupted
-	case c.Unknown > 0:
+	case counts.Unknown > 0:
 		return ExitUnknown
-	case s == journal.StateStopped:
+	case state == journal.StateStopped:
 		return ExitStopped
-	case s == journal.StateHeld:
+	case state == journal.StateHeld:
 		return ExitHeld
-	case c.Failed+c.Partial > 0:
+	case counts.Failed+counts.Partial > 0:
 		return ExitFailures
 	default:
 		return ExitDone
@@ -149,15 +149,15 @@ func exitCode(s journal.State, c Counts) int {
 }
 
 // advice is what to do now, one line each.
-func advice(r *ledger.Run, out Outcome) ([]string, error) {
+func advice(run *ledger.Run, out Outcome) ([]string, error) {
 	if out.Status == journal.StateRunning {
 		return nil, nil
 	}
-	list, err := groups(r, ledger.Counts(out.Counts))
+	list, err := groups(run, ledger.Counts(out.Counts))
 	if err != nil {
 		return nil, err
 	}
-	reason, err := overAgain(r)
+	reason, err := overAgain(run)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ type change struct {
 func changes(was, now []journal.BackendPin) []change {
 	var list []change
 	for _, old := range was {
-		i := slices.IndexFunc(now, func(p journal.BackendPin) bool { return p.Label == old.Label })
+		i := slices.IndexFunc(now, func(pin journal.BackendPin) bool { return pin.Label == old.Label })
 		if i < 0 {
 			list = append(list, change{old.Label, true, fmt.Sprintf("backend %q was %s, and the script has none now", old.Label, target(old)), "restore it"})
 			continue
@@ -58,34 +58,34 @@ func changesOf(old, now journal.BackendPin) []change {
 }
 
 // program is an executable as messages tell it from another of its version.
-func program(p journal.BackendPin) string {
-	if p.Digest == "" {
+func program(pin journal.BackendPin) string {
+	if pin.Digest == "" {
 		return "of no SHA-256 on record"
 	}
-	return "of SHA-256 " + p.Digest[:min(16, len(p.Digest))] + "…"
+	return "of SHA-256 " + pin.Digest[:min(16, len(pin.Digest))] + "…"
 }
 
 // target is what a backend reaches, as messages show it.
-func target(p journal.BackendPin) string {
+func target(pin journal.BackendPin) string {
 	var values map[string]any
-	if json.Unmarshal([]byte(p.Target()[len(p.Name)+1:]), &values) != nil || len(values) == 0 {
-		return p.Name
+	if json.Unmarshal([]byte(pin.Target()[len(pin.Name)+1:]), &values) != nil || len(values) == 0 {
+		return pin.Name
 	}
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		parts = append(parts, fmt.Sprintf("%s = %s", name, shownSetting(values[name])))
 	}
-	return p.Name + "(" + strings.Join(parts, ", ") + ")"
+	return pin.Name + "(" + strings.Join(parts, ", ") + ")"
 }
 
 // shownSetting is a setting without the password that a URL may hold.
-func shownSetting(v any) string {
-	text, isText := v.(string)
+func shownSetting(value any) string {
+	text, isText := value.(string)
 	if !isText {
-		return fmt.Sprint(v)
+		return fmt.Sprint(value)
 	}
-	if u, err := url.Parse(text); err == nil && u.User != nil {
-		text = u.Redacted()
+	if address, err := url.Parse(text); err == nil && address.User != nil {
+		text = address.Redacted()
 	}
 	return fmt.Sprintf("%q", text)
 }
@@ -99,8 +99,8 @@ func widened(old, now journal.BackendPin) []string {
 	if !now.Confined {
 		return []string{"everything, without --sandbox"}
 	}
-	return slices.DeleteFunc(slices.Clone(now.Grants), func(g string) bool {
-		return slices.ContainsFunc(old.Grants, func(had string) bool { return covers(had, g) })
+	return slices.DeleteFunc(slices.Clone(now.Grants), func(text string) bool {
+		return slices.ContainsFunc(old.Grants, func(had string) bool { return covers(had, text) })
 	})
 }
 
@@ -121,62 +121,62 @@ func covers(had, grant string) bool {
 // notMadeAnew refuses to go on where a file that a backend works on was there
 // and is not now: that of a password list would be made anew, and who is not of
 // this run would be missing in it.
-func notMadeAnew(r *ledger.Run, was, now []journal.BackendPin) error {
-	if !slices.ContainsFunc(now, func(p journal.BackendPin) bool { return len(p.Absent) > 0 }) {
+func notMadeAnew(run *ledger.Run, was, now []journal.BackendPin) error {
+	if !slices.ContainsFunc(now, func(pin journal.BackendPin) bool { return len(pin.Absent) > 0 }) {
 		return nil
 	}
-	given, err := byBackend(r, ledger.Given)
+	given, err := byBackend(run, ledger.Given)
 	if err != nil {
 		return err
 	}
-	for _, p := range now {
-		for _, path := range p.Absent {
+	for _, pin := range now {
+		for _, path := range pin.Absent {
 			seen := slices.ContainsFunc(was, func(old journal.BackendPin) bool { return slices.Contains(old.There, path) })
-			switch n := given[p.Label]; {
-			case n > 0:
-				return goneFile(r, p, path, countedUsers(n)+" got a value there")
+			switch count := given[pin.Label]; {
+			case count > 0:
+				return goneFile(run, pin, path, countedUsers(count)+" got a value there")
 			case seen:
-				return goneFile(r, p, path, "it was there when the run was planned")
+				return goneFile(run, pin, path, "it was there when the run was planned")
 			}
 		}
 	}
 	return nil
 }
 
-func goneFile(r *ledger.Run, p journal.BackendPin, path, why string) error {
-	return &UsageError{Message: fmt.Sprintf("run %s: backend %q: %s is gone, and %s", r.ID(), p.Label, path, why),
-		Fix: "put the file back, then rekey resume " + r.ID()}
+func goneFile(run *ledger.Run, pin journal.BackendPin, path, why string) error {
+	return &UsageError{Message: fmt.Sprintf("run %s: backend %q: %s is gone, and %s", run.ID(), pin.Label, path, why),
+		Fix: "put the file back, then rekey resume " + run.ID()}
 }
 
 // samePins refuses changed backends, or returns what of the change has to be
 // recorded because it is accepted. Where a user's values are, or may be, a label
 // keeps its target: another system would get them, and the report and a revert
 // would speak of the wrong one.
-func samePins(r *ledger.Run, now []journal.BackendPin, o RunOptions) (accepted []string, err error) {
-	was, err := r.Backends()
+func samePins(run *ledger.Run, now []journal.BackendPin, runOptions RunOptions) (accepted []string, err error) {
+	was, err := run.Backends()
 	if err != nil {
 		return nil, err
 	}
 	list := changes(was, now)
-	if err := unmoved(r, list); err != nil {
+	if err := unmoved(run, list); err != nil {
 		return nil, err
 	}
-	if err := notMadeAnew(r, was, now); err != nil {
+	if err := notMadeAnew(run, was, now); err != nil {
 		return nil, err
 	}
-	for _, c := range list {
-		accepted = append(accepted, c.what)
+	for _, change := range list {
+		accepted = append(accepted, change.what)
 	}
-	if len(list) > 0 && !o.AcceptChange {
-		return nil, &UsageError{Message: fmt.Sprintf("run %s: %s", r.ID(), strings.Join(accepted, "; and ")), Fix: undo(list) + ", or give --accept-change"}
+	if len(list) > 0 && !runOptions.AcceptChange {
+		return nil, &UsageError{Message: fmt.Sprintf("run %s: %s", run.ID(), strings.Join(accepted, "; and ")), Fix: undo(list) + ", or give --accept-change"}
 	}
 	return accepted, nil
 }
 
 // undo is how to go on without the changes: whoever accepts accepts them all.
 func undo(list []change) string {
-	for _, c := range list[1:] {
-		if c.undo != list[0].undo {
+	for _, change := range list[1:] {
+		if change.undo != list[0].undo {
 			return "undo that"
 		}
 	}
@@ -184,35 +184,35 @@ func undo(list []change) string {
 }
 
 // unmoved refuses another target for a label that somebody has used.
-func unmoved(r *ledger.Run, list []change) error {
+func unmoved(run *ledger.Run, list []change) error {
 	if !slices.ContainsFunc(list, func(c change) bool { return c.moved }) {
 		return nil
 	}
-	used, err := byBackend(r, ledger.Used)
+	used, err := byBackend(run, ledger.Used)
 	if err != nil {
 		return err
 	}
-	for _, c := range list {
-		if n := used[c.label]; c.moved && n > 0 {
-			return &UsageError{Message: fmt.Sprintf("run %s: %s; %s got a value there, or may have", r.ID(), c.what, countedUsers(n)),
+	for _, change := range list {
+		if count := used[change.label]; change.moved && count > 0 {
+			return &UsageError{Message: fmt.Sprintf("run %s: %s; %s got a value there, or may have", run.ID(), change.what, countedUsers(count)),
 				Fix: "leave the label its target and use another for the new one, or start a new run with --new"}
 		}
 	}
 	return nil
 }
 
-func countedUsers(n int64) string {
-	if n == 1 {
+func countedUsers(count int64) string {
+	if count == 1 {
 		return "1 user"
 	}
-	return fmt.Sprintf("%d users", n)
+	return fmt.Sprintf("%d users", count)
 }
 
 // byBackend counts users by the labels that labels finds in their histories.
-func byBackend(r *ledger.Run, labels func([]journal.Record) []string) (map[string]int64, error) {
+func byBackend(run *ledger.Run, labels func([]journal.Record) []string) (map[string]int64, error) {
 	count := map[string]int64{}
-	err := r.Each(ledger.Filter{}, ledger.OrderApply, func(u ledger.User) error {
-		for _, label := range labels(u.History) {
+	err := run.Each(ledger.Filter{}, ledger.OrderApply, func(user ledger.User) error {
+		for _, label := range labels(user.History) {
 			count[label]++
 		}
 		return nil
@@ -234,12 +234,12 @@ type BackendLine struct {
 // backendLines are pins as they are shown.
 func backendLines(pins []journal.BackendPin) []BackendLine {
 	lines := make([]BackendLine, 0, len(pins))
-	for _, p := range pins {
-		reaches := json.RawMessage(p.Target()[len(p.Name)+1:])
+	for _, pin := range pins {
+		reaches := json.RawMessage(pin.Target()[len(pin.Name)+1:])
 		if !json.Valid(reaches) {
 			reaches = json.RawMessage("{}")
 		}
-		lines = append(lines, BackendLine{p.Label, p.Name, p.Version, p.Digest, reaches, p.Confined, p.Grants})
+		lines = append(lines, BackendLine{pin.Label, pin.Name, pin.Version, pin.Digest, reaches, pin.Confined, pin.Grants})
 	}
 	return lines
 }

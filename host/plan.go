@@ -226,9 +226,9 @@ func preview(flow *workflow.Workflow, plan engine.Preview, warnings []string) Pr
 
 // header returns what the ledger keeps of a run's circumstances.
 func (p *planner) header(ctx context.Context) (ledger.Header, error) {
-	flow, h := p.flow, p.host
+	flow, host := p.flow, p.host
 	head := ledger.Header{Script: flow.Name, Params: p.given, Backends: p.backends.pins, Requestor: p.options.Requestor, SourceSystem: p.options.SourceSystem,
-		OSUser: h.OSUser, Host: h.Hostname, Version: h.Version, Created: h.Now()}
+		OSUser: host.OSUser, Host: host.Hostname, Version: host.Version, Created: host.Now()}
 	schema, err := flow.Users.Schema(ctx)
 	if err != nil {
 		return ledger.Header{}, err
@@ -243,7 +243,7 @@ func (p *planner) header(ctx context.Context) (ledger.Header, error) {
 	if err != nil {
 		return ledger.Header{}, err
 	}
-	files = append(files, absolutes(p.place.dir, recipientFiles(h.Recipients))...)
+	files = append(files, absolutes(p.place.dir, recipientFiles(host.Recipients))...)
 	if head.Settings, err = json.Marshal(settings{Dir: p.place.dir, Files: files}); err != nil {
 		return ledger.Header{}, err
 	}

@@ -19,30 +19,30 @@ var proxyVariables = []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_
 // unproxied completes a finding about a target that cannot be reached: where
 // other programs would go through a proxy, and this instance could, it says so.
 // The variable's value is not quoted: it may hold a login.
-func unproxied(lookupEnv func(string) (string, bool), d sdk.Description, values map[string]any, f sdk.Finding) sdk.Finding {
+func unproxied(lookupEnv func(string) (string, bool), description sdk.Description, values map[string]any, finding sdk.Finding) sdk.Finding {
 	given, _ := values[proxySetting].(string)
-	if f.Code != sdk.Unreachable && f.Code != sdk.Timeout || given != "" || !canUseProxy(d) || !elsewhere(d, values) {
-		return f
+	if finding.Code != sdk.Unreachable && finding.Code != sdk.Timeout || given != "" || !canUseProxy(description) || !elsewhere(description, values) {
+		return finding
 	}
-	i := slices.IndexFunc(proxyVariables, func(name string) bool { v, _ := lookupEnv(name); return v != "" })
+	i := slices.IndexFunc(proxyVariables, func(name string) bool { value, _ := lookupEnv(name); return value != "" })
 	if i < 0 {
-		return f
+		return finding
 	}
-	f.Message += fmt.Sprintf(" (%s is set, and is not used: backends do not see the environment)", proxyVariables[i])
-	f.Fix = strings.TrimSuffix("name the proxy in the setting proxy, as http://HOST:PORT; or "+f.Fix, "; or ")
-	return f
+	finding.Message += fmt.Sprintf(" (%s is set, and is not used: backends do not see the environment)", proxyVariables[i])
+	finding.Fix = strings.TrimSuffix("name the proxy in the setting proxy, as http://HOST:PORT; or "+finding.Fix, "; or ")
+	return finding
 }
 
-func canUseProxy(d sdk.Description) bool {
-	return slices.ContainsFunc(d.Config, func(f sdk.Field) bool { return f.Name == proxySetting && f.Type == sdk.URL })
+func canUseProxy(description sdk.Description) bool {
+	return slices.ContainsFunc(description.Config, func(field sdk.Field) bool { return field.Name == proxySetting && field.Type == sdk.URL })
 }
 
 // elsewhere reports whether an instance reaches more than this machine, to
 // which nobody takes a proxy.
-func elsewhere(d sdk.Description, values map[string]any) bool {
-	return slices.ContainsFunc(d.Config, func(f sdk.Field) bool {
-		text, _ := values[f.Name].(string)
-		u, err := url.Parse(text)
-		return f.Type == sdk.URL && text != "" && (err != nil || !rest.IsLoopback(u.Hostname()))
+func elsewhere(description sdk.Description, values map[string]any) bool {
+	return slices.ContainsFunc(description.Config, func(field sdk.Field) bool {
+		text, _ := values[field.Name].(string)
+		address, err := url.Parse(text)
+		return field.Type == sdk.URL && text != "" && (err != nil || !rest.IsLoopback(address.Hostname()))
 	})
 }

@@ -14,15 +14,15 @@ import (
 // realPaths are settings whose paths are those behind all links, sockets in a
 // URL among them: a link that is pointed elsewhere is another target, however
 // its path reads. The values are changed and returned.
-func realPaths(d sdk.Description, values map[string]any) map[string]any {
-	for _, f := range d.Config {
-		text, ok := values[f.Name].(string)
+func realPaths(description sdk.Description, values map[string]any) map[string]any {
+	for _, field := range description.Config {
+		text, ok := values[field.Name].(string)
 		switch {
 		case !ok || text == "":
-		case f.Type == sdk.Path:
-			values[f.Name] = realPath(text)
-		case f.Type == sdk.URL:
-			values[f.Name] = realSocket(text)
+		case field.Type == sdk.Path:
+			values[field.Name] = realPath(text)
+		case field.Type == sdk.URL:
+			values[field.Name] = realSocket(text)
 		}
 	}
 	return values
@@ -54,10 +54,10 @@ func followed(path string, links int) string {
 
 // pathsIn are the paths among settings that say what a backend reaches, parted
 // by whether they lead to something.
-func pathsIn(d sdk.Description, reaches map[string]any) (there, absent []string) {
-	for _, f := range d.Config {
-		path, ok := reaches[f.Name].(string)
-		if !ok || path == "" || f.Type != sdk.Path {
+func pathsIn(description sdk.Description, reaches map[string]any) (there, absent []string) {
+	for _, field := range description.Config {
+		path, ok := reaches[field.Name].(string)
+		if !ok || path == "" || field.Type != sdk.Path {
 			continue
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

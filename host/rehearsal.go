@@ -38,33 +38,33 @@ type part struct {
 }
 
 // newRehearsal returns nil for a script that makes no rows of its own.
-func newRehearsal(w *workflow.Workflow, b *backends) *rehearsal {
-	h := &rehearsal{flow: w, ended: map[string]report.Result{}}
-	for _, x := range b.list {
-		h.labels = append(h.labels, x.Label)
+func newRehearsal(flow *workflow.Workflow, backends *backends) *rehearsal {
+	made := &rehearsal{flow: flow, ended: map[string]report.Result{}}
+	for _, backend := range backends.list {
+		made.labels = append(made.labels, backend.Label)
 	}
-	for i, spec := range w.Reports {
+	for i, spec := range flow.Reports {
 		if spec.HasRow {
-			h.parts = append(h.parts, &part{index: i, spec: spec, rows: writerOf(spec, io.Discard, report.Run{ID: "rehearsal", Status: journal.StateFinished})})
+			made.parts = append(made.parts, &part{index: i, spec: spec, rows: writerOf(spec, io.Discard, report.Run{ID: "rehearsal", Status: journal.StateFinished})})
 		}
 	}
-	if len(h.parts) == 0 {
+	if len(made.parts) == 0 {
 		return nil
 	}
-	return h
+	return made
 }
 
 // user tries the rows of one user. Of each report the first flaw is returned.
 func (h *rehearsal) user(ctx context.Context, end engine.Rehearsed) error {
 	var found diag.Problems
-	for _, r := range h.ends(end) {
-		for _, p := range h.parts {
-			if p.wrong {
+	for _, result := range h.ends(end) {
+		for _, part := range h.parts {
+			if part.wrong {
 				continue
 			}
-			for _, x := range h.problemsOf(h.row(ctx, p, r, end), end.Row) {
-				p.wrong = true
-				found.Add(x)
+			for _, problem := range h.problemsOf(h.row(ctx, part, result, end), end.Row) {
+				part.wrong = true
+				found.Add(problem)
 			}
 		}
 	}
@@ -90,18 +90,18 @@ func (h *rehearsal) ends(end engine.Rehearsed) []report.Result {
 
 // result is how a user is tried first. All of a wave end alike but for their rows.
 func (h *rehearsal) result(end engine.Rehearsed) report.Result {
-	r, known := h.ended[end.Wave]
+	result, known := h.ended[end.Wave]
 	if end.Skipped || !known {
 		return h.made(end)
 	}
-	r.Row = end.Row
-	return r
+	result.Row = end.Row
+	return result
 }
 
 func (h *rehearsal) made(end engine.Rehearsed) report.Result {
-	r := report.Result{Row: end.Row, Status: journal.Done, Wave: end.Wave}
+	result := report.Result{Row: end.Row, Status: journal.Done, Wave: end.Wave}
 	if end.Skipped {
-		r.Status, r.Message = journal.Skipped, end.Reason
+		result.Status, result.Message = journal.Skipped, end.Reason
 	}
 	value := secret.New("simulated")
 	names := map[string]report.Named{}
@@ -115,29 +115,29 @@ func (h *rehearsal) made(end engine.Rehearsed) report.Result {
 			delete(names, step.Backend)
 		}
 		names[name] = report.Named{Name: name, Certain: value, Candidates: []secret.Value{value}}
-		r.Attempts, r.At = 1, time.Unix(0, 0).UTC()
+		result.Attempts, result.At = 1, time.Unix(0, 0).UTC()
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		r.Values = append(r.Values, names[name])
+		result.Values = append(result.Values, names[name])
 	}
 	if len(end.Steps) == 1 {
-		r.Password = &value
+		result.Password = &value
 	}
-	return r
+	return result
 }
 
 // row makes one row. What a script raises over a user that is not done is not
 // said: rows may well look into what only a real end has.
-func (h *rehearsal) row(ctx context.Context, p *part, r report.Result, end engine.Rehearsed) error {
-	row, include, err := h.flow.TryReportRow(ctx, p.index, &r)
+func (h *rehearsal) row(ctx context.Context, part *part, result report.Result, end engine.Rehearsed) error {
+	row, include, err := h.flow.TryReportRow(ctx, part.index, &result)
 	if err != nil || !include {
-		if err != nil && !end.Skipped && r.Status != journal.Done {
+		if err != nil && !end.Skipped && result.Status != journal.Done {
 			return nil
 		}
 		return err
 	}
-	if err := p.rows.Add(r, row); err != nil {
-		return fmt.Errorf("report %s, tried with a user that is %s: %w", p.spec.Path, r.Status, err)
+	if err := part.rows.Add(result, row); err != nil {
+		return fmt.Errorf("report %s, tried with a user that is %s: %w", part.spec.Path, result.Status, err)
 	}
 	return nil
 }

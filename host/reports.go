@@ -55,81 +55,81 @@ func (p *reporter) look() error {
 }
 
 // viewOf is how reports look at a run.
-func viewOf(r *ledger.Run) (report.View, error) {
-	v, err := report.ViewOf(r.Header())
+func viewOf(run *ledger.Run) (report.View, error) {
+	view, err := report.ViewOf(run.Header())
 	if err != nil {
-		return v, err
+		return view, err
 	}
-	pins, err := r.Backends()
-	if err != nil && r.Damage() == nil {
-		return v, err
+	pins, err := run.Backends()
+	if err != nil && run.Damage() == nil {
+		return view, err
 	}
 	for _, pin := range pins { // a change that was accepted may have others
-		if !slices.Contains(v.Labels, pin.Label) {
-			v.Labels = append(v.Labels, pin.Label)
+		if !slices.Contains(view.Labels, pin.Label) {
+			view.Labels = append(view.Labels, pin.Label)
 		}
 	}
-	v.Starts, err = r.Starts()
-	return v, err
+	view.Starts, err = run.Starts()
+	return view, err
 }
 
 // aboutOf returns what summaries and pages say of a run.
-func aboutOf(r *ledger.Run) (report.Run, error) {
-	head := r.Header()
-	about := report.Run{ID: r.ID(), Script: head.Script, Started: head.Created, Requestor: head.Requestor,
+func aboutOf(run *ledger.Run) (report.Run, error) {
+	head := run.Header()
+	about := report.Run{ID: run.ID(), Script: head.Script, Started: head.Created, Requestor: head.Requestor,
 		SourceSystem: head.SourceSystem, OSUser: head.OSUser, Host: head.Host, Version: head.Version}
 	var err error
-	if about.Status, err = r.State(); err != nil {
+	if about.Status, err = run.State(); err != nil {
 		return about, err
 	}
-	if about.Counts, err = r.Counts(); err != nil {
+	if about.Counts, err = run.Counts(); err != nil {
 		return about, err
 	}
-	if about.Waves, err = r.WaveCounts(); err != nil {
+	if about.Waves, err = run.WaveCounts(); err != nil {
 		return about, err
 	}
-	if about.Groups, err = groups(r, about.Counts); err != nil {
+	if about.Groups, err = groups(run, about.Counts); err != nil {
 		return about, err
 	}
-	if about.Untold, err = r.Untold(); err != nil {
+	if about.Untold, err = run.Untold(); err != nil {
 		return about, err
 	}
-	span, err := r.Span()
+	span, err := run.Span()
 	if err != nil {
 		return about, err
 	}
 	if !span.Began.IsZero() {
 		about.Started, about.Ended, about.Took = span.Began.UTC(), span.Until.UTC(), span.Took()
 	}
-	reason, err := overAgain(r)
-	if err != nil && r.Damage() == nil {
+	reason, err := overAgain(run)
+	if err != nil && run.Damage() == nil {
 		return about, err
 	}
 	about.Over = reason != ""
-	if about.Unchanged, err = r.Unchanged(); err != nil {
+	if about.Unchanged, err = run.Unchanged(); err != nil {
 		return about, err
 	}
-	about.Size, about.Head, err = r.SignHead()
+	about.Size, about.Head, err = run.SignHead()
 	return about, err
 }
 
 // groups are the users that are not done, by code.
-func groups(r *ledger.Run, c ledger.Counts) ([]report.Group, error) {
+func groups(run *ledger.Run, counts ledger.Counts) ([]report.Group, error) {
 	var tally report.Tally
-	if c.Failed+c.Partial+c.Unknown == 0 {
+	if counts.Failed+counts.Partial+counts.Unknown == 0 {
 		return nil, nil
 	}
-	f := ledger.Filter{Status: []journal.Status{journal.Failed, journal.Partial, journal.Unresolved}}
-	err := r.Each(f, ledger.OrderSource, func(u ledger.User) error {
-		tally.Add(u.Key, u.Status, u.Code, u.Reason, broken(u)...)
+	filter := ledger.Filter{Status: []journal.Status{journal.Failed, journal.Partial, journal.Unresolved}}
+	err := run.Each(filter, ledger.OrderSource, func(user ledger.User) error {
+		tally.Add(user.Key, user.Status, user.Code, user.Reason, broken(user)...)
 		return nil
 	})
 	return tally.Groups(), err
 }
 
 // broken are the rules that the last refusal of a user named.
-func broken(u ledger.User) []sdk.Violation {
-	for _, rec := range slices.Backward(u.History) {
+func broken(user ledger.User) []sdk.Violation {
+	for _, rec := range slices.Backward(user.History) {
 		if rec.Outcome == sdk.Refused && len(rec.Detail.Violations) > 0 {
 			return rec.Detail.Violations
 		}
@@ -179,33 +179,33 @@ func (p *reporter) write(ctx context.Context, order string) {
 	if order == "apply" {
 		by = ledger.OrderApply
 	}
-	err := p.session.run.Each(ledger.Filter{}, by, func(u ledger.User) error { return p.user(ctx, sheets, u) })
-	for _, s := range sheets {
-		if s.err == nil {
-			s.err = err
+	err := p.session.run.Each(ledger.Filter{}, by, func(user ledger.User) error { return p.user(ctx, sheets, user) })
+	for _, sheet := range sheets {
+		if sheet.err == nil {
+			sheet.err = err
 		}
-		p.end(s)
+		p.end(sheet)
 	}
 }
 
 // begin opens one report.
 func (p *reporter) begin(i int, spec workflow.ReportSpec) *sheet {
-	s := &sheet{index: i, spec: spec}
+	made := &sheet{index: i, spec: spec}
 	w := p.session.host.Stdout
 	if spec.Path != stdoutPath {
-		if s.file, s.err = output.Create(spec.Path, p.options); s.err != nil {
-			return s
+		if made.file, made.err = output.Create(spec.Path, p.options); made.err != nil {
+			return made
 		}
-		w = s.file
+		w = made.file
 	}
 	if len(spec.EncryptTo) > 0 {
-		if s.sealed, s.err = report.Encrypt(w, spec.EncryptTo); s.err != nil {
-			return s
+		if made.sealed, made.err = report.Encrypt(w, spec.EncryptTo); made.err != nil {
+			return made
 		}
-		w = s.sealed
+		w = made.sealed
 	}
-	s.rows = writerOf(spec, w, p.about)
-	return s
+	made.rows = writerOf(spec, w, p.about)
+	return made
 }
 
 // writerOf writes rows in a report's format.
@@ -233,17 +233,17 @@ func columnsOf(spec workflow.ReportSpec) []string {
 }
 
 // user adds a user to every report that is still sound.
-func (p *reporter) user(ctx context.Context, sheets []*sheet, u ledger.User) error {
-	result, err := report.Build(p.view, u)
+func (p *reporter) user(ctx context.Context, sheets []*sheet, user ledger.User) error {
+	result, err := report.Build(p.view, user)
 	if err != nil {
 		return err
 	}
 	sound := 0
-	for _, s := range sheets {
-		if s.err == nil {
-			s.err = p.row(ctx, s, &result)
+	for _, sheet := range sheets {
+		if sheet.err == nil {
+			sheet.err = p.row(ctx, sheet, &result)
 		}
-		if s.err == nil {
+		if sheet.err == nil {
 			sound++
 		}
 	}
@@ -253,74 +253,74 @@ func (p *reporter) user(ctx context.Context, sheets []*sheet, u ledger.User) err
 	return nil
 }
 
-func (p *reporter) row(ctx context.Context, s *sheet, result *report.Result) error {
-	if !s.spec.HasRow {
-		return s.rows.Add(*result, report.DefaultRow(*result))
+func (p *reporter) row(ctx context.Context, sheet *sheet, result *report.Result) error {
+	if !sheet.spec.HasRow {
+		return sheet.rows.Add(*result, report.DefaultRow(*result))
 	}
-	row, include, err := p.session.flow.ReportRow(ctx, s.index, result)
+	row, include, err := p.session.flow.ReportRow(ctx, sheet.index, result)
 	if err != nil || !include {
 		return err
 	}
 	if hasSecret(row) {
-		s.values++
+		sheet.values++
 	} else {
-		s.lacking++
+		sheet.lacking++
 	}
-	return s.rows.Add(*result, row)
+	return sheet.rows.Add(*result, row)
 }
 
 // end puts a report that is whole in its place.
-func (p *reporter) end(s *sheet) {
-	if s.file != nil {
-		defer s.file.Abort()
+func (p *reporter) end(sheet *sheet) {
+	if sheet.file != nil {
+		defer sheet.file.Abort()
 	}
-	if s.err == nil {
-		s.err = p.commit(s)
+	if sheet.err == nil {
+		sheet.err = p.commit(sheet)
 	}
-	if s.err != nil {
-		p.errs = append(p.errs, fmt.Errorf("report %s is not written: %w", s.spec.Path, s.err))
+	if sheet.err != nil {
+		p.errs = append(p.errs, fmt.Errorf("report %s is not written: %w", sheet.spec.Path, sheet.err))
 		return
 	}
-	if s.file != nil {
-		p.about.Files = append(p.about.Files, p.session.place.shown(s.path()))
+	if sheet.file != nil {
+		p.about.Files = append(p.about.Files, p.session.place.shown(sheet.path()))
 	}
-	if csv, ok := s.rows.(*report.CSV); ok {
-		for _, f := range csv.Formulas() {
-			p.about.Warnings = append(p.about.Warnings, f.Warning(s.path()))
+	if csv, ok := sheet.rows.(*report.CSV); ok {
+		for _, formula := range csv.Formulas() {
+			p.about.Warnings = append(p.about.Warnings, formula.Warning(sheet.path()))
 		}
 	}
 }
 
-func (p *reporter) commit(s *sheet) error {
-	if err := s.rows.Close(); err != nil {
+func (p *reporter) commit(sheet *sheet) error {
+	if err := sheet.rows.Close(); err != nil {
 		return err
 	}
-	if s.sealed != nil {
-		if err := s.sealed.Close(); err != nil {
+	if sheet.sealed != nil {
+		if err := sheet.sealed.Close(); err != nil {
 			return err
 		}
 	}
-	if s.file == nil {
+	if sheet.file == nil {
 		return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.session.host.OSUser, Host: p.session.host.Hostname, Facts: map[string]string{"path": stdoutPath}}})
 	}
-	if err := p.spare(s); err != nil {
+	if err := p.spare(sheet); err != nil {
 		return err
 	}
-	digest, err := s.file.Commit()
+	digest, err := sheet.file.Commit()
 	if err != nil {
 		return err
 	}
-	if err := p.session.outlets.unkept(p.session.host.store.WroteList(s.file.Path(), digest, kindReport, ledger.List{Run: p.session.run.ID(), Values: s.values})); err != nil {
+	if err := p.session.outlets.unkept(p.session.host.store.WroteList(sheet.file.Path(), digest, kindReport, ledger.List{Run: p.session.run.ID(), Values: sheet.values})); err != nil {
 		return err
 	}
-	facts := map[string]string{"path": s.file.Path(), "sha256": digest}
+	facts := map[string]string{"path": sheet.file.Path(), "sha256": digest}
 	return p.note(&journal.Record{Kind: journal.Reported, Detail: journal.Detail{OSUser: p.session.host.OSUser, Host: p.session.host.Hostname, Facts: facts}})
 }
 
 // summary comes last: it names the files.
 func (p *reporter) summary() {
 	to := p.session.host.Stdout
-	if slices.ContainsFunc(p.session.flow.Reports, func(s workflow.ReportSpec) bool { return s.Path == stdoutPath }) {
+	if slices.ContainsFunc(p.session.flow.Reports, func(spec workflow.ReportSpec) bool { return spec.Path == stdoutPath }) {
 		to = p.session.host.Stderr // standard output is the report's
 	}
 	for _, spec := range p.session.flow.Reports {
@@ -336,16 +336,16 @@ func (p *reporter) summary() {
 // spare keeps a list of passwords that another run has written from being
 // replaced by one with fewer of them, in which somebody's is missing: who has
 // the list needs it. The new one goes beside it, and that is said.
-func (p *reporter) spare(s *sheet) error {
-	old, there := p.session.host.store.Listed(s.file.Path())
-	if !there || old.Run == p.session.run.ID() || s.values >= old.Values || s.lacking == 0 && s.values > 0 || p.options.Overwrite || !s.file.Replaces() {
+func (p *reporter) spare(sheet *sheet) error {
+	old, there := p.session.host.store.Listed(sheet.file.Path())
+	if !there || old.Run == p.session.run.ID() || sheet.values >= old.Values || sheet.lacking == 0 && sheet.values > 0 || p.options.Overwrite || !sheet.file.Replaces() {
 		return nil
 	}
-	if err := s.file.Divert(failedSuffix); err != nil {
+	if err := sheet.file.Divert(failedSuffix); err != nil {
 		return err
 	}
-	s.failed = true
+	sheet.failed = true
 	p.session.host.notices.warn("%s stays as run %s wrote it, with the passwords of %d users: this run has those of %d; its list is %s",
-		p.session.place.shown(s.spec.Path), old.Run, old.Values, s.values, p.session.place.shown(s.path()))
+		p.session.place.shown(sheet.spec.Path), old.Run, old.Values, sheet.values, p.session.place.shown(sheet.path()))
 	return nil
 }

@@ -27,7 +27,7 @@ type RevealOptions struct {
 }
 
 // reveal records the act, and calls show for every value of the selected users.
-func reveal(a runs, run *ledger.Run, key string, show func(Revealed) error) error {
+func reveal(runs runs, run *ledger.Run, key string, show func(Revealed) error) error {
 	if err := run.Sealable(); err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func reveal(a runs, run *ledger.Run, key string, show func(Revealed) error) erro
 	if key != "" {
 		filter.Keys = []string{key}
 	}
-	if err := a.audited(run, journal.Revealed, map[string]string{"user": key}); err != nil {
+	if err := runs.audited(run, journal.Revealed, map[string]string{"user": key}); err != nil {
 		return err
 	}
 	found, bad := 0, notOpened{}

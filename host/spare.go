@@ -10,8 +10,8 @@ const failedSuffix = ".failed"
 
 // hasSecret reports whether a row has a password in it.
 func hasSecret(row report.Row) bool {
-	for _, f := range row {
-		if holdsSecret(f.Value) {
+	for _, field := range row {
+		if holdsSecret(field.Value) {
 			return true
 		}
 	}
@@ -25,14 +25,14 @@ func holdsSecret(value any) bool {
 	case report.Row:
 		return hasSecret(v)
 	case []any:
-		for _, x := range v {
-			if holdsSecret(x) {
+		for _, value := range v {
+			if holdsSecret(value) {
 				return true
 			}
 		}
 	case map[string]any:
-		for _, x := range v {
-			if holdsSecret(x) {
+		for _, value := range v {
+			if holdsSecret(value) {
 				return true
 			}
 		}

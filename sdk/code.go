@@ -99,10 +99,10 @@ func Codes() []Code {
 
 // has reports whether the code has a trait. A code that is not in the table has
 // none.
-func (c Code) has(t trait) bool {
+func (c Code) has(trait trait) bool {
 	for i := range table {
 		if table[i].code == c {
-			return table[i].traits&t != 0
+			return table[i].traits&trait != 0
 		}
 	}
 	return false

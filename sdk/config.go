@@ -25,22 +25,22 @@ type Config struct {
 }
 
 // Text returns a field of type String, Choice, Path or URL; "" if it is absent.
-func (c Config) Text(name string) string { s, _ := c.Values[name].(string); return s }
+func (c Config) Text(name string) string { text, _ := c.Values[name].(string); return text }
 
 // Int returns a field of type Int; 0 if it is absent.
-func (c Config) Int(name string) int { n, _ := c.Values[name].(int64); return int(n) }
+func (c Config) Int(name string) int { count, _ := c.Values[name].(int64); return int(count) }
 
 // Bool returns a field of type Bool; false if it is absent.
-func (c Config) Bool(name string) bool { b, _ := c.Values[name].(bool); return b }
+func (c Config) Bool(name string) bool { value, _ := c.Values[name].(bool); return value }
 
 // Duration returns a field of type Duration; 0 if it is absent.
 func (c Config) Duration(name string) time.Duration {
-	d, _ := c.Values[name].(time.Duration)
-	return d
+	span, _ := c.Values[name].(time.Duration)
+	return span
 }
 
 // List returns a field of type List; nil if it is absent.
-func (c Config) List(name string) []string { l, _ := c.Values[name].([]string); return l }
+func (c Config) List(name string) []string { list, _ := c.Values[name].([]string); return list }
 
 // Secret returns a field of type Secret; the zero Value if it is absent.
 func (c Config) Secret(name string) secret.Value { return c.Secrets[name] }
@@ -68,14 +68,14 @@ func (p FieldProblem) Error() string {
 // names, wrong types, values that are no choice, required fields left out,
 // fields that conflict. A field with a problem is not in the result.
 func Fill(fields []Field, given map[string]any) (map[string]any, []FieldProblem) {
-	f := filler{fields: fields, given: given, out: map[string]any{}}
-	f.unknown()
+	made := filler{fields: fields, given: given, out: map[string]any{}}
+	made.unknown()
 	for _, field := range fields {
-		f.fill(field)
-		f.conflicts(field)
+		made.fill(field)
+		made.conflicts(field)
 	}
-	slices.SortStableFunc(f.problems, func(a, b FieldProblem) int { return cmp.Compare(a.Field, b.Field) })
-	return f.out, f.problems
+	slices.SortStableFunc(made.problems, func(fieldProblem, b FieldProblem) int { return cmp.Compare(fieldProblem.Field, b.Field) })
+	return made.out, made.problems
 }
 
 type filler struct {
@@ -104,17 +104,17 @@ func (f *filler) unknown() {
 }
 
 func (f *filler) fill(field Field) {
-	v := f.given[field.Name]
-	if v == nil {
-		v = field.Default
+	value := f.given[field.Name]
+	if value == nil {
+		value = field.Default
 	}
-	if v == nil {
+	if value == nil {
 		if field.Required {
 			f.problem(field.Name, "", "%s is required", field.Name)
 		}
 		return
 	}
-	got, err := field.Type.take(v)
+	got, err := field.Type.take(value)
 	if err != nil {
 		f.problem(field.Name, "", "%s: %s", field.Name, err)
 		return
@@ -135,51 +135,51 @@ func (f *filler) conflicts(field Field) {
 }
 
 // take converts a value to what a plugin expects of the type.
-func (t FieldType) take(v any) (any, error) {
+func (t FieldType) take(value any) (any, error) {
 	switch t {
 	case Int:
-		return takeInt(v)
+		return takeInt(value)
 	case Bool:
-		if b, ok := v.(bool); ok {
-			return b, nil
+		if yes, ok := value.(bool); ok {
+			return yes, nil
 		}
-		return nil, wanted(v, "True or False")
+		return nil, wanted(value, "True or False")
 	case Duration:
-		return takeDuration(v)
+		return takeDuration(value)
 	case List:
-		return takeList(v)
+		return takeList(value)
 	case Secret:
-		if s, ok := v.(string); ok {
-			return secret.New(s), nil
+		if text, ok := value.(string); ok {
+			return secret.New(text), nil
 		}
-		if s, ok := v.(secret.Value); ok {
+		if s, ok := value.(secret.Value); ok {
 			return s, nil
 		}
-		return nil, wanted(v, "a secret")
+		return nil, wanted(value, "a secret")
 	default:
-		if s, ok := v.(string); ok {
-			return s, nil
+		if text, ok := value.(string); ok {
+			return text, nil
 		}
-		return nil, wanted(v, "a string")
+		return nil, wanted(value, "a string")
 	}
 }
 
-func takeInt(v any) (any, error) {
-	switch n := v.(type) {
+func takeInt(value any) (any, error) {
+	switch n := value.(type) {
 	case int:
 		return int64(n), nil
 	case int64:
 		return n, nil
 	case float64:
-		if i := int64(n); float64(i) == n {
-			return i, nil
+		if index := int64(n); float64(index) == n {
+			return index, nil
 		}
 	}
-	return nil, wanted(v, "a whole number")
+	return nil, wanted(value, "a whole number")
 }
 
-func takeDuration(v any) (any, error) {
-	switch d := v.(type) {
+func takeDuration(value any) (any, error) {
+	switch d := value.(type) {
 	case time.Duration:
 		return d, nil
 	case string:
@@ -189,31 +189,31 @@ func takeDuration(v any) (any, error) {
 		}
 		return got, nil
 	}
-	return nil, wanted(v, `a duration, as "30s"`)
+	return nil, wanted(value, `a duration, as "30s"`)
 }
 
-func takeList(v any) (any, error) {
-	switch l := v.(type) {
+func takeList(value any) (any, error) {
+	switch l := value.(type) {
 	case []string:
 		return l, nil
 	case []any:
 		out := make([]string, len(l))
 		for i, item := range l {
-			s, ok := item.(string)
+			text, ok := item.(string)
 			if !ok {
-				return nil, wanted(v, "a list of strings")
+				return nil, wanted(value, "a list of strings")
 			}
-			out[i] = s
+			out[i] = text
 		}
 		return out, nil
 	}
-	return nil, wanted(v, "a list of strings")
+	return nil, wanted(value, "a list of strings")
 }
 
 // wanted never shows the value: it may be a secret in the wrong place.
-func wanted(v any, want string) error {
+func wanted(value any, want string) error {
 	kind := "something else"
-	switch v.(type) {
+	switch value.(type) {
 	case string:
 		kind = "a string"
 	case int, int64:
@@ -236,9 +236,9 @@ func wanted(v any, want string) error {
 // them if they are few.
 func suggest(name string, candidates []string) string {
 	best, least := "", 1+max(1, len(name)/3)
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < least {
-			best, least = c, d
+	for _, code := range candidates {
+		if depth := distance(strings.ToLower(name), strings.ToLower(code)); depth < least {
+			best, least = code, depth
 		}
 	}
 	switch {
@@ -255,25 +255,25 @@ func suggest(name string, candidates []string) string {
 
 // distance counts the insertions, deletions, replacements and swaps of
 // neighbours between two names.
-func distance(a, b string) int {
-	prev, row := []int(nil), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+func distance(first, second string) int {
+	prev, row := []int(nil), make([]int, len(second)+1)
+	for index := range row {
+		row[index] = index
 	}
-	for i := range len(a) {
-		next := make([]int, len(b)+1)
+	for i := range len(first) {
+		next := make([]int, len(second)+1)
 		next[0] = i + 1
-		for j := range len(b) {
+		for index := range len(second) {
 			cost := 1
-			if a[i] == b[j] {
+			if first[i] == second[index] {
 				cost = 0
 			}
-			next[j+1] = min(row[j+1]+1, next[j]+1, row[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], prev[j-1]+1)
+			next[index+1] = min(row[index+1]+1, next[index]+1, row[index]+cost)
+			if i > 0 && index > 0 && first[i] == second[index-1] && first[i-1] == second[index] {
+				next[index+1] = min(next[index+1], prev[index-1]+1)
 			}
 		}
 		prev, row = row, next
 	}
-	return row[len(b)]
+	return row[len(second)]
 }

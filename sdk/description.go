@@ -109,40 +109,40 @@ const (
 
 // AbilitiesOf returns the abilities of an instance's type, in the order of
 // their declaration. A typed nil pointer will do, so that Describe can call it.
-func AbilitiesOf(i Instance) []Ability {
+func AbilitiesOf(instance Instance) []Ability {
 	var can []Ability
-	add := func(ok bool, a Ability) {
+	add := func(ok bool, ability Ability) {
 		if ok {
-			can = append(can, a)
+			can = append(can, ability)
 		}
 	}
-	_, ok := i.(Finder)
+	_, ok := instance.(Finder)
 	add(ok, CanFind)
-	_, ok = i.(Lister)
+	_, ok = instance.(Lister)
 	add(ok, CanList)
-	_, ok = i.(PolicyReader)
+	_, ok = instance.(PolicyReader)
 	add(ok, CanPolicy)
-	_, ok = i.(Verifier)
+	_, ok = instance.(Verifier)
 	add(ok, CanVerify)
-	_, ok = i.(Checker)
+	_, ok = instance.(Checker)
 	add(ok, CanCheck)
-	_, ok = i.(Generator)
+	_, ok = instance.(Generator)
 	add(ok, CanGenerate)
-	_, ok = i.(Resetter)
+	_, ok = instance.(Resetter)
 	add(ok, CanReset)
-	_, ok = i.(Unlocker)
+	_, ok = instance.(Unlocker)
 	add(ok, CanUnlock)
-	_, ok = i.(BatchApplier)
+	_, ok = instance.(BatchApplier)
 	add(ok, CanBatch)
-	_, ok = i.(Resolver)
+	_, ok = instance.(Resolver)
 	add(ok, CanResolve)
 	return can
 }
 
 // Can reports whether the description lists the ability.
-func (d Description) Can(a Ability) bool {
+func (d Description) Can(ability Ability) bool {
 	for _, have := range d.Abilities {
-		if have == a {
+		if have == ability {
 			return true
 		}
 	}
@@ -153,20 +153,20 @@ func (d Description) Can(a Ability) bool {
 // reaches and whom its account names mean there.
 func (d Description) Reaches(values map[string]any) map[string]any {
 	out := map[string]any{}
-	for _, f := range d.Config {
-		v, given := values[f.Name]
-		if given && f.Type != Secret && (len(d.Target) == 0 || slices.Contains(d.Target, f.Name)) {
-			out[f.Name] = v
+	for _, field := range d.Config {
+		value, given := values[field.Name]
+		if given && field.Type != Secret && (len(d.Target) == 0 || slices.Contains(d.Target, field.Name)) {
+			out[field.Name] = value
 		}
 	}
 	return out
 }
 
 // Does reports whether the description lists the verb.
-func (d Description) Does(v Verb) bool { return hasVerb(d.Verbs, v) }
+func (d Description) Does(verb Verb) bool { return hasVerb(d.Verbs, verb) }
 
 // CanReplay reports whether the verb may be sent again with the same value.
-func (d Description) CanReplay(v Verb) bool { return hasVerb(d.ReplaySafe, v) }
+func (d Description) CanReplay(verb Verb) bool { return hasVerb(d.ReplaySafe, verb) }
 
 // HasKind reports whether kind is declared; "" is where no kinds are.
 func (d Description) HasKind(kind string) bool {
@@ -178,9 +178,9 @@ func (d Description) HasKind(kind string) bool {
 	return len(d.Kinds) == 0 && kind == ""
 }
 
-func hasVerb(list []Verb, v Verb) bool {
+func hasVerb(list []Verb, verb Verb) bool {
 	for _, have := range list {
-		if have == v {
+		if have == verb {
 			return true
 		}
 	}

@@ -90,9 +90,9 @@ func AsError(err error, otherwise Code) *Error {
 	if err == nil {
 		return nil
 	}
-	var e *Error
-	if errors.As(err, &e) {
-		return e
+	var failure *Error
+	if errors.As(err, &failure) {
+		return failure
 	}
 	return &Error{Code: otherwise, Message: err.Error()}
 }

@@ -46,24 +46,24 @@ func version() string {
 
 // open makes the host of a command.
 func (a *app) open() (*host.Host, error) {
-	c, err := a.config()
+	config, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	return host.New(c)
+	return host.New(config)
 }
 
 // openWithoutRuns makes the host of a command that looks at scripts and plugins
 // only: without a home directory there is no state directory, and none is needed.
 func (a *app) openWithoutRuns() (*host.Host, error) {
-	c, err := a.config()
+	config, err := a.config()
 	if errors.Is(err, errHomeless) {
 		err = nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return host.NewWithoutRuns(c)
+	return host.NewWithoutRuns(config)
 }
 
 func (a *app) config() (host.Config, error) {
@@ -79,7 +79,7 @@ func (a *app) config() (host.Config, error) {
 	if err != nil {
 		return host.Config{}, err
 	}
-	c := host.Config{
+	config := host.Config{
 		PluginDir: a.env("REKEY_PLUGIN_DIR"), IdentityPath: a.env("REKEY_AGE_IDENTITY"), Recipients: a.recipients(), Home: home(),
 		Sandbox: a.cli.Sandbox, Bundled: a.process.bundled, Self: self, Embedded: scripts.FS, WorkDir: dir,
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
@@ -88,16 +88,16 @@ func (a *app) config() (host.Config, error) {
 		Vitals: &a.vitals, Panicked: a.panicked, Fatal: a.fatal,
 	}
 	if a.interactive() {
-		c.Prompt, c.Confirm = a.prompt, a.confirm
+		config.Prompt, config.Confirm = a.prompt, a.confirm
 	}
 	if !a.cli.JSON {
-		c.Planned = func(p host.Preview) { showPreview(a.process.stdout, p) }
+		config.Planned = func(preview host.Preview) { showPreview(a.process.stdout, preview) }
 	}
 	if bar := a.progress(); bar != nil {
-		c.Progress = bar
+		config.Progress = bar
 	}
-	c.StateDir, err = a.stateDir()
-	return c, err
+	config.StateDir, err = a.stateDir()
+	return config, err
 }
 
 // home is the home directory; "" where there is none.
@@ -114,7 +114,7 @@ var errHomeless = &host.UsageError{Message: "there is no home directory", Fix: "
 
 // recipients are those of REKEY_RECIPIENTS.
 func (a *app) recipients() []string {
-	return strings.FieldsFunc(a.env("REKEY_RECIPIENTS"), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+	return strings.FieldsFunc(a.env("REKEY_RECIPIENTS"), func(letter rune) bool { return letter == ',' || letter == ' ' || letter == '\n' })
 }
 
 // stdout is where results for people go: with --json the JSON object has
@@ -127,8 +127,8 @@ func (a *app) stdout() io.Writer {
 }
 
 func (a *app) env(name string) string {
-	v, _ := a.process.lookupEnv(name)
-	return v
+	value, _ := a.process.lookupEnv(name)
+	return value
 }
 
 // stateDir is --state, REKEY_STATE or the XDG state directory.
@@ -183,9 +183,9 @@ func (a *app) prompt(ctx context.Context, label string) (secret.Value, error) {
 }
 
 // confirm shows a plan and asks.
-func (a *app) confirm(ctx context.Context, p host.Preview) (bool, error) {
-	showPreview(a.process.stderr, p)
-	fmt.Fprintf(a.process.stderr, "Apply to %s? [y/N] ", counted(p.Due, "user"))
+func (a *app) confirm(ctx context.Context, preview host.Preview) (bool, error) {
+	showPreview(a.process.stderr, preview)
+	fmt.Fprintf(a.process.stderr, "Apply to %s? [y/N] ", counted(preview.Due, "user"))
 	answer, err := answered(ctx, func() (string, error) { return bufio.NewReader(a.process.stdin).ReadString('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
 		fmt.Fprintln(a.process.stderr)
@@ -205,8 +205,8 @@ func answered(ctx context.Context, read func() (string, error)) (string, error) 
 	got := make(chan answer, 1)
 	go func() { text, err := read(); got <- answer{text, err} }()
 	select {
-	case a := <-got:
-		return a.text, a.err
+	case answer := <-got:
+		return answer.text, answer.err
 	case <-ctx.Done():
 		return "", host.ErrInterrupted
 	}
@@ -257,26 +257,26 @@ func hostname() string {
 	return name
 }
 
-func printJSON(w io.Writer, v any) {
+func printJSON(w io.Writer, value any) {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v)
+	_ = enc.Encode(value)
 }
 
 // counted returns "1 user" or "2,000 users".
-func counted(n int64, what string) string {
-	if n == 1 {
+func counted(count int64, what string) string {
+	if count == 1 {
 		return "1 " + what
 	}
-	return thousands(n) + " " + what + "s"
+	return thousands(count) + " " + what + "s"
 }
 
 // thousands writes a number with commas.
-func thousands(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
+func thousands(count int64) string {
+	text := fmt.Sprint(count)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
 	}
-	return s
+	return text
 }

@@ -52,27 +52,27 @@ type auditProblem struct {
 }
 
 // Run verifies.
-func (c *auditVerifyCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *auditVerifyCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
+	defer opened.Close()
 	var result auditResult
 	switch {
 	case c.Bundle != "" && c.Name != "":
 		return &host.UsageError{Message: "give a run or --bundle, not both"}
 	case c.Bundle != "":
-		result, err = c.bundle(h)
+		result, err = c.bundle(opened)
 	case c.Name == "":
 		return &host.UsageError{Message: "audit verify wants a run", Fix: "rekey audit verify last"}
 	default:
-		result, err = c.run(h)
+		result, err = c.run(opened)
 	}
 	if err != nil {
 		return err
 	}
-	return a.showAudit(result)
+	return app.showAudit(result)
 }
 
 func (c *auditVerifyCmd) run(h *host.Host) (auditResult, error) {
@@ -82,28 +82,28 @@ func (c *auditVerifyCmd) run(h *host.Host) (auditResult, error) {
 	}
 	var opened *int64
 	if c.Open {
-		n, err := h.Auditor().Open(context.Background(), c.Name, &found)
+		count, err := h.Auditor().Open(context.Background(), c.Name, &found)
 		if err != nil {
 			return auditResult{}, err
 		}
-		opened = &n
+		opened = &count
 	}
 	return auditResult{Run: found.Run, OK: found.OK, Size: found.Size, Head: found.Head, Complete: true, Records: found.Size, tail: found.Tail,
 		Unsigned: found.Unsigned(), Opened: opened, ConsistencyOnly: found.ConsistencyOnly, Problems: auditProblems(found.Problems, found.More)}, nil
 }
 
-func (c *auditVerifyCmd) bundle(h *host.Host) (auditResult, error) {
+func (c *auditVerifyCmd) bundle(opened *host.Host) (auditResult, error) {
 	if c.Key == "" {
 		return auditResult{}, &host.UsageError{Message: "--bundle wants --key", Fix: `"rekey audit key" prints it where the bundle was made`}
 	}
-	b, err := h.Auditor().Bundle(context.Background(), c.Bundle, c.Key, nil)
-	return auditResult{Run: b.Run, OK: b.OK, Size: b.Size, Head: b.Head, Complete: b.Complete, Records: b.Records, Problems: auditProblems(b.Problems, b.More)}, err
+	bundle, err := opened.Auditor().Bundle(context.Background(), c.Bundle, c.Key, nil)
+	return auditResult{Run: bundle.Run, OK: bundle.OK, Size: bundle.Size, Head: bundle.Head, Complete: bundle.Complete, Records: bundle.Records, Problems: auditProblems(bundle.Problems, bundle.More)}, err
 }
 
 func auditProblems(list []ledger.Problem, more int) []auditProblem {
 	out := []auditProblem{}
-	for _, p := range list {
-		out = append(out, auditProblem{p.Index, p.Key, p.Message, p.String()})
+	for _, problem := range list {
+		out = append(out, auditProblem{problem.Index, problem.Key, problem.Message, problem.String()})
 	}
 	if more > 0 {
 		text := fmt.Sprintf("and %d more", more)
@@ -112,45 +112,45 @@ func auditProblems(list []ledger.Problem, more int) []auditProblem {
 	return out
 }
 
-func (a *app) showAudit(r auditResult) error {
-	if !r.OK {
-		r.ExitCode = exitBroken
+func (a *app) showAudit(auditResult auditResult) error {
+	if !auditResult.OK {
+		auditResult.ExitCode = exitBroken
 	}
 	if a.cli.JSON {
-		printJSON(a.process.stdout, r)
-		return errExit(r.ExitCode)
+		printJSON(a.process.stdout, auditResult)
+		return errExit(auditResult.ExitCode)
 	}
-	for _, p := range r.Problems {
-		fmt.Fprintf(a.process.stdout, "%s\n", p.text)
+	for _, auditProblem := range auditResult.Problems {
+		fmt.Fprintf(a.process.stdout, "%s\n", auditProblem.text)
 	}
 	switch {
-	case !r.OK:
-		fmt.Fprintf(a.process.stdout, "run %s: broken\n", r.Run)
-	case r.tail != ledger.TailSigned:
-		fmt.Fprintf(a.process.stdout, "run %s: consistent up to record %d of %d, head %s\n", r.Run, r.Size-r.Unsigned, r.Size, r.Head)
-		fmt.Fprintf(a.process.stdout, "the last %s are under no signed head: %s\n", counted(r.Unsigned, "record"), whyUnsigned(r))
-	case !r.Complete:
-		fmt.Fprintf(a.process.stdout, "run %s: what is here is intact: %d of %d records of the log; others may be left out; head %s\n", r.Run, r.Records, r.Size, r.Head)
-	case r.ConsistencyOnly:
-		fmt.Fprintf(a.process.stdout, "run %s: consistent, %d records, head %s\n", r.Run, r.Size, r.Head)
+	case !auditResult.OK:
+		fmt.Fprintf(a.process.stdout, "run %s: broken\n", auditResult.Run)
+	case auditResult.tail != ledger.TailSigned:
+		fmt.Fprintf(a.process.stdout, "run %s: consistent up to record %d of %d, head %s\n", auditResult.Run, auditResult.Size-auditResult.Unsigned, auditResult.Size, auditResult.Head)
+		fmt.Fprintf(a.process.stdout, "the last %s are under no signed head: %s\n", counted(auditResult.Unsigned, "record"), whyUnsigned(auditResult))
+	case !auditResult.Complete:
+		fmt.Fprintf(a.process.stdout, "run %s: what is here is intact: %d of %d records of the log; others may be left out; head %s\n", auditResult.Run, auditResult.Records, auditResult.Size, auditResult.Head)
+	case auditResult.ConsistencyOnly:
+		fmt.Fprintf(a.process.stdout, "run %s: consistent, %d records, head %s\n", auditResult.Run, auditResult.Size, auditResult.Head)
 	default:
-		fmt.Fprintf(a.process.stdout, "run %s: intact, %d records, head %s\n", r.Run, r.Size, r.Head)
+		fmt.Fprintf(a.process.stdout, "run %s: intact, %d records, head %s\n", auditResult.Run, auditResult.Size, auditResult.Head)
 	}
-	if r.OK && r.ConsistencyOnly {
+	if auditResult.OK && auditResult.ConsistencyOnly {
 		fmt.Fprintln(a.process.stdout, "nothing that was kept elsewhere was compared: whoever holds the state directory could have written all of it anew; give --checkpoint")
 	}
-	if r.Opened != nil && r.OK {
-		fmt.Fprintf(a.process.stdout, "all %s open with the identity at hand\n", counted(*r.Opened, "sealed value"))
+	if auditResult.Opened != nil && auditResult.OK {
+		fmt.Fprintf(a.process.stdout, "all %s open with the identity at hand\n", counted(*auditResult.Opened, "sealed value"))
 	}
-	return errExit(r.ExitCode)
+	return errExit(auditResult.ExitCode)
 }
 
 // whyUnsigned says what became of who should have signed.
-func whyUnsigned(r auditResult) string {
-	if r.tail == ledger.TailRunning {
+func whyUnsigned(auditResult auditResult) string {
+	if auditResult.tail == ledger.TailRunning {
 		return "a process applies the run, and signs a few times a second"
 	}
-	return "the process that wrote them was killed before it signed; rekey resume " + r.Run + " goes on and signs"
+	return "the process that wrote them was killed before it signed; rekey resume " + auditResult.Run + " goes on and signs"
 }
 
 type auditProveCmd struct {
@@ -161,13 +161,13 @@ type auditProveCmd struct {
 }
 
 // Run proves.
-func (c *auditProveCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *auditProveCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	return h.Auditor().Prove(c.Name, c.Key, host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: a.process.stdout})
+	defer opened.Close()
+	return opened.Auditor().Prove(c.Name, c.Key, host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: app.process.stdout})
 }
 
 type auditExportCmd struct {
@@ -179,36 +179,36 @@ type auditExportCmd struct {
 }
 
 // Run exports.
-func (c *auditExportCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *auditExportCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	to := host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: a.process.stdout}
-	if err := h.Auditor().Export(c.Name, ledger.ExportOptions{Keys: c.User, Withhold: c.Withhold}, to); err != nil {
+	defer opened.Close()
+	to := host.Target{Path: c.Out, Overwrite: c.Overwrite, Stdout: app.process.stdout}
+	if err := opened.Auditor().Export(c.Name, ledger.ExportOptions{Keys: c.User, Withhold: c.Withhold}, to); err != nil {
 		return err
 	}
 	if c.Out == "-" {
 		return nil
 	}
-	fmt.Fprintf(a.process.stderr, "rekey: wrote %s; check it anywhere with rekey audit verify --bundle %s --key VKEY\n", c.Out, c.Out)
+	fmt.Fprintf(app.process.stderr, "rekey: wrote %s; check it anywhere with rekey audit verify --bundle %s --key VKEY\n", c.Out, c.Out)
 	return nil
 }
 
 type auditKeyCmd struct{}
 
 // Run prints the key.
-func (auditKeyCmd) Run(a *app) error {
-	h, err := a.open()
+func (auditKeyCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	key, err := h.Auditor().Key()
+	defer opened.Close()
+	key, err := opened.Auditor().Key()
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(a.process.stdout, key+"\n")
+	_, err = io.WriteString(app.process.stdout, key+"\n")
 	return err
 }

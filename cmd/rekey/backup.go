@@ -28,31 +28,31 @@ type backupResult struct {
 }
 
 // Run backs up.
-func (c *backupCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *backupCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	_, stop := a.signals()
-	b, err := h.Backup(stop, host.BackupOptions{Dir: c.Dir, Identity: c.Identity})
+	defer opened.Close()
+	_, stop := app.signals()
+	backup, err := opened.Backup(stop, host.BackupOptions{Dir: c.Dir, Identity: c.Identity})
 	if err != nil {
 		return err
 	}
-	out := backupResult{Dir: b.Dir, Runs: b.Runs, Identity: c.Identity, Damaged: append([]string{}, b.Damaged...)}
-	if len(b.Damaged) > 0 {
+	out := backupResult{Dir: backup.Dir, Runs: backup.Runs, Identity: c.Identity, Damaged: append([]string{}, backup.Damaged...)}
+	if len(backup.Damaged) > 0 {
 		out.ExitCode = host.ExitUnexpected
 	}
-	for _, text := range b.Damaged {
-		fmt.Fprintf(a.process.stderr, "rekey: %s; it is in the backup as it lies\n", text)
+	for _, text := range backup.Damaged {
+		fmt.Fprintf(app.process.stderr, "rekey: %s; it is in the backup as it lies\n", text)
 	}
-	if a.cli.JSON {
-		printJSON(a.process.stdout, out)
+	if app.cli.JSON {
+		printJSON(app.process.stdout, out)
 		return errExit(out.ExitCode)
 	}
-	fmt.Fprintf(a.process.stderr, "rekey: wrote %s: %s\n", b.Dir, counted(int64(b.Runs), "run"))
+	fmt.Fprintf(app.process.stderr, "rekey: wrote %s: %s\n", backup.Dir, counted(int64(backup.Runs), "run"))
 	if !c.Identity {
-		fmt.Fprintf(a.process.stderr, "rekey: keep a copy of %s elsewhere too: without it, or another recipient's, nobody opens the passwords in the backup\n", h.IdentityPath)
+		fmt.Fprintf(app.process.stderr, "rekey: keep a copy of %s elsewhere too: without it, or another recipient's, nobody opens the passwords in the backup\n", opened.IdentityPath)
 	}
 	return errExit(out.ExitCode)
 }

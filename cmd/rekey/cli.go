@@ -80,44 +80,44 @@ type errExit int
 func (e errExit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 // run parses the arguments, runs the command and returns the exit code.
-func run(p process) int {
-	defer p.stderr.flush()
-	code, err := command(p)
-	return p.whole(code, err)
+func run(process process) int {
+	defer process.stderr.flush()
+	code, err := command(process)
+	return process.whole(code, err)
 }
 
-func command(p process) (int, error) {
+func command(process process) (int, error) {
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("rekey"), kong.Description(description),
-		kong.Writers(p.stdout, p.stderr), kong.Exit(func(code int) { exited = code }),
+		kong.Writers(process.stdout, process.stderr), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.NamedMapper("path", paths(filepath.Abs)), kong.NamedMapper("home", paths(asItIs)),
 		kong.Vars{"version": version()}, kong.UsageOnError())
 	if err != nil {
-		return explain(p, false, err), err
+		return explain(process, false, err), err
 	}
-	a := &app{cli: &c, process: p}
-	a.complete(parser)
+	made := &app{cli: &c, process: process}
+	made.complete(parser)
 	if exited >= 0 {
 		return exited, nil
 	}
-	ctx, err := parser.Parse(together(parser, asked(p.args)))
+	ctx, err := parser.Parse(together(parser, asked(process.args)))
 	if exited >= 0 {
 		return exited, nil
 	}
-	if c.LogFormat == "json" || err != nil && wantsJSONLog(p.args) {
-		p.stderr.inJSON()
+	if c.LogFormat == "json" || err != nil && wantsJSONLog(process.args) {
+		process.stderr.inJSON()
 	}
 	if err != nil {
-		return explain(p, wantsJSON(p.args), inWords(err)), err
+		return explain(process, wantsJSON(process.args), inWords(err)), err
 	}
 	if ctx.Command() != serveBackend {
-		a.lastWords()
-		defer func() { a.caught(recover()) }()
+		made.lastWords()
+		defer func() { made.caught(recover()) }()
 	}
-	err = ctx.Run(a)
-	return explain(p, c.JSON, err), err
+	err = ctx.Run(made)
+	return explain(process, c.JSON, err), err
 }
 
 // serveBackend is the command of a plugin process, whose end its host explains.
@@ -143,8 +143,8 @@ func paths(further func(string) (string, error)) kong.MapperFunc {
 func asItIs(path string) (string, error) { return path, nil }
 
 func wantsJSON(args []string) bool {
-	for _, a := range args {
-		if a == "--json" {
+	for _, text := range args {
+		if text == "--json" {
 			return true
 		}
 	}
@@ -152,7 +152,7 @@ func wantsJSON(args []string) bool {
 }
 
 // explain says what went wrong and returns the exit code.
-func explain(p process, asJSON bool, err error) int {
+func explain(process process, asJSON bool, err error) int {
 	var exit errExit
 	switch {
 	case err == nil:
@@ -162,11 +162,11 @@ func explain(p process, asJSON bool, err error) int {
 	}
 	code, problems := classify(err)
 	if asJSON {
-		printJSON(p.stdout, failure{Errors: problems, ExitCode: code})
+		printJSON(process.stdout, failure{Errors: problems, ExitCode: code})
 	}
-	for _, x := range problems {
-		for _, line := range strings.Split(x.text, "\n") {
-			p.stderr.complain(line)
+	for _, failureLine := range problems {
+		for _, line := range strings.Split(failureLine.text, "\n") {
+			process.stderr.complain(line)
 		}
 	}
 	return code
@@ -199,8 +199,8 @@ func classify(err error) (int, []failureLine) {
 	switch {
 	case errors.As(err, &problems):
 		var lines []failureLine
-		for _, x := range problems.List {
-			lines = append(lines, failureOf(x))
+		for _, problem := range problems.List {
+			lines = append(lines, failureOf(problem))
 		}
 		if more := problems.Total - len(problems.List); more > 0 {
 			lines = append(lines, failureOf(diag.Problem{Message: fmt.Sprintf("and %d more", more)}))
@@ -210,8 +210,8 @@ func classify(err error) (int, []failureLine) {
 		return host.ExitUsage, []failureLine{failureOf(diag.Problem(*usage))}
 	case errors.As(err, &unwritten):
 		var lines []failureLine
-		for _, x := range unwritten.Lines {
-			lines = append(lines, failureOf(diag.Problem{Message: x}))
+		for _, text := range unwritten.Lines {
+			lines = append(lines, failureOf(diag.Problem{Message: text}))
 		}
 		return host.ExitReport, lines
 	case errors.Is(err, host.ErrInterrupted):
@@ -227,23 +227,23 @@ type serveBackendCmd struct {
 }
 
 // Run serves until the host is gone.
-func (c *serveBackendCmd) Run(a *app) error {
-	b, known := a.process.bundled[c.Name]
+func (c *serveBackendCmd) Run(app *app) error {
+	backend, known := app.process.bundled[c.Name]
 	if !known {
 		return &host.UsageError{Message: fmt.Sprintf("no backend %q is bundled", c.Name)}
 	}
-	serve.Main(b)
+	serve.Main(backend)
 	return nil
 }
 
 type versionCmd struct{}
 
 // Run prints the version.
-func (versionCmd) Run(a *app) error {
-	if a.cli.JSON {
-		printJSON(a.process.stdout, map[string]string{"version": version()})
+func (versionCmd) Run(app *app) error {
+	if app.cli.JSON {
+		printJSON(app.process.stdout, map[string]string{"version": version()})
 		return nil
 	}
-	_, err := io.WriteString(a.process.stdout, "rekey "+version()+"\n")
+	_, err := io.WriteString(app.process.stdout, "rekey "+version()+"\n")
 	return err
 }

@@ -29,12 +29,12 @@ file of your shell.`
 }
 
 // Run prints the script.
-func (c *completionCmd) Run(a *app) error {
-	config, err := a.config()
+func (c *completionCmd) Run(app *app) error {
+	config, err := app.config()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.process.stdout, completionScripts[c.Shell], config.Self)
+	_, err = fmt.Fprintf(app.process.stdout, completionScripts[c.Shell], config.Self)
 	return err
 }
 
@@ -52,25 +52,25 @@ func (a *app) complete(parser *kong.Kong) {
 
 func (a *app) predictRuns(complete.Args) []string {
 	names := []string{"last"}
-	h, err := a.open()
+	host, err := a.open()
 	if err != nil {
 		return names
 	}
-	defer h.Close()
-	runs, _ := h.Runs()
-	for _, r := range runs {
-		names = append(names, r.Run)
+	defer host.Close()
+	runs, _ := host.Runs()
+	for _, runSummary := range runs {
+		names = append(names, runSummary.Run)
 	}
 	return names
 }
 
 func (a *app) predictBackends(complete.Args) []string {
-	h, err := a.openWithoutRuns()
+	host, err := a.openWithoutRuns()
 	if err != nil {
 		return nil
 	}
-	defer h.Close()
-	return h.Backends()
+	defer host.Close()
+	return host.Backends()
 }
 
 // shipped lists the scripts that ship with rekey.
@@ -79,8 +79,8 @@ func shipped() []string {
 	if err != nil {
 		return nil
 	}
-	for i, n := range names {
-		names[i] = "@rekey/" + n
+	for i, name := range names {
+		names[i] = "@rekey/" + name
 	}
 	return names
 }

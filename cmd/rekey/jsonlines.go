@@ -25,8 +25,8 @@ func newJSONLines(to io.Writer, terminal bool) *jsonLines {
 }
 
 // Write writes the lines that have ended.
-func (j *jsonLines) Write(b []byte) (int, error) {
-	j.rest = append(j.rest, b...)
+func (j *jsonLines) Write(data []byte) (int, error) {
+	j.rest = append(j.rest, data...)
 	for {
 		line, rest, ended := bytes.Cut(j.rest, []byte("\n"))
 		if !ended {
@@ -38,9 +38,9 @@ func (j *jsonLines) Write(b []byte) (int, error) {
 	if j.open && len(j.rest) > 0 {
 		_, err := j.to.Write(j.rest)
 		j.rest = nil
-		return len(b), err
+		return len(data), err
 	}
-	return len(b), nil
+	return len(data), nil
 }
 
 func (j *jsonLines) line(text string) {

@@ -15,26 +15,26 @@ import (
 type runsCmd struct{}
 
 // Run lists the runs.
-func (runsCmd) Run(a *app) error {
-	h, err := a.open()
+func (runsCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	list, err := h.Runs()
+	defer opened.Close()
+	list, err := opened.Runs()
 	if err != nil {
 		return err
 	}
-	if a.cli.JSON {
-		printJSON(a.process.stdout, list)
-	} else if err := listRuns(a.process.stdout, list); err != nil {
+	if app.cli.JSON {
+		printJSON(app.process.stdout, list)
+	} else if err := listRuns(app.process.stdout, list); err != nil {
 		return err
 	}
 	unreadable := false
-	for _, r := range list {
-		if r.Problem != "" {
+	for _, runSummary := range list {
+		if runSummary.Problem != "" {
 			unreadable = true
-			fmt.Fprintf(a.process.stderr, "rekey: run %s cannot be read: %s\n", r.Run, r.Problem)
+			fmt.Fprintf(app.process.stderr, "rekey: run %s cannot be read: %s\n", runSummary.Run, runSummary.Problem)
 		}
 	}
 	if unreadable {
@@ -44,16 +44,16 @@ func (runsCmd) Run(a *app) error {
 }
 
 func listRuns(out io.Writer, list []host.RunSummary) error {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "RUN\tCREATED\tSTATUS\tUSERS\tSCRIPT")
-	for _, r := range list {
-		if r.Problem != "" {
-			fmt.Fprintf(w, "%s\t-\tunreadable\t-\t-\n", r.Run)
+	writer := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(writer, "RUN\tCREATED\tSTATUS\tUSERS\tSCRIPT")
+	for _, runSummary := range list {
+		if runSummary.Problem != "" {
+			fmt.Fprintf(writer, "%s\t-\tunreadable\t-\t-\n", runSummary.Run)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Run, r.Created, r.Status, counts(r.Counts), r.Script)
+		fmt.Fprintf(writer, "%s\t%s\t%s\t%s\t%s\n", runSummary.Run, runSummary.Created, runSummary.Status, counts(runSummary.Counts), runSummary.Script)
 	}
-	return w.Flush()
+	return writer.Flush()
 }
 
 type showCmd struct {
@@ -64,79 +64,79 @@ type showCmd struct {
 }
 
 // Run shows a run.
-func (c *showCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *showCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
+	defer opened.Close()
 	var users []report.Line
-	show := func(l report.Line) error {
-		if a.cli.JSON {
-			users = append(users, l)
+	show := func(line report.Line) error {
+		if app.cli.JSON {
+			users = append(users, line)
 			return nil
 		}
-		return showUser(a.process.stdout, l, len(c.User) > 0)
+		return showUser(app.process.stdout, line, len(c.User) > 0)
 	}
-	out, err := h.Show(c.Name, host.ShowFilter{Keys: c.User, Statuses: c.Status, Codes: c.Code}, show)
+	out, err := opened.Show(c.Name, host.ShowFilter{Keys: c.User, Statuses: c.Status, Codes: c.Code}, show)
 	var nobody *host.NobodyError
 	if errors.As(err, &nobody) && !isPart(err) { // which is an answer
-		fmt.Fprintf(a.process.stderr, "rekey: %s\n", nobody)
+		fmt.Fprintf(app.process.stderr, "rekey: %s\n", nobody)
 		err = nil
 	}
 	if err != nil && !isPart(err) {
 		return err
 	}
-	if a.cli.JSON {
-		printJSON(a.process.stdout, struct {
+	if app.cli.JSON {
+		printJSON(app.process.stdout, struct {
 			host.Outcome
 			Users []report.Line `json:"users,omitempty"`
 		}{out, users})
 		return err
 	}
-	return errors.Join(showRun(a.process.stdout, out), err)
+	return errors.Join(showRun(app.process.stdout, out), err)
 }
 
 // isPart reports whether all was shown that can be.
 func isPart(err error) bool { return errors.As(err, new(*host.PartError)) }
 
-func showRun(w *screen, out host.Outcome) error {
-	fmt.Fprintf(w, "run %s of %s: %s\n", out.Run, out.Script, out.Status)
-	fmt.Fprintf(w, "  %s\n", counts(out.Counts))
+func showRun(screen *screen, out host.Outcome) error {
+	fmt.Fprintf(screen, "run %s of %s: %s\n", out.Run, out.Script, out.Status)
+	fmt.Fprintf(screen, "  %s\n", counts(out.Counts))
 	for _, wave := range out.Waves {
-		fmt.Fprintf(w, "  wave %s: %s\n", wave.Name, counts(wave.Counts))
+		fmt.Fprintf(screen, "  wave %s: %s\n", wave.Name, counts(wave.Counts))
 	}
-	showTrust(w, out.Backends, out.Recipients)
+	showTrust(screen, out.Backends, out.Recipients)
 	for _, next := range out.Next {
-		fmt.Fprintf(w, "  %s\n", next)
+		fmt.Fprintf(screen, "  %s\n", next)
 	}
 	return nil
 }
 
 // showTrust shows which programs get a run's passwords, what they may use, and
 // who can open the sealed values.
-func showTrust(w *screen, backends []host.BackendLine, recipients []string) {
-	for _, b := range backends {
-		fmt.Fprintf(w, "  backend %s: %s %s, %s\n", b.Label, b.Name, b.Version, confinement(b))
+func showTrust(screen *screen, backends []host.BackendLine, recipients []string) {
+	for _, backendLine := range backends {
+		fmt.Fprintf(screen, "  backend %s: %s %s, %s\n", backendLine.Label, backendLine.Name, backendLine.Version, confinement(backendLine))
 	}
-	for _, r := range recipients {
-		fmt.Fprintf(w, "  sealed to %s\n", shortened(r))
+	for _, text := range recipients {
+		fmt.Fprintf(screen, "  sealed to %s\n", shortened(text))
 	}
 }
 
 // confinement is which file a plugin is, and what it may use.
-func confinement(b host.BackendLine) string {
+func confinement(backendLine host.BackendLine) string {
 	text := "in rekey itself"
-	if b.SHA256 != "" {
-		text = "SHA-256 " + b.SHA256
+	if backendLine.SHA256 != "" {
+		text = "SHA-256 " + backendLine.SHA256
 	}
 	switch {
-	case !b.Confined:
+	case !backendLine.Confined:
 		return text
-	case len(b.Grants) == 0:
+	case len(backendLine.Grants) == 0:
 		return text + ", confined: no network and no files"
 	}
-	return text + ", confined to " + strings.Join(b.Grants, ", ")
+	return text + ", confined to " + strings.Join(backendLine.Grants, ", ")
 }
 
 // shortened cuts a public key of two thousand characters, as post-quantum ones
@@ -148,20 +148,20 @@ func shortened(recipient string) string {
 	return recipient[:72] + "…"
 }
 
-func showUser(w *screen, l report.Line, steps bool) error {
-	parts := []string{l.Key, string(l.Status)}
-	if l.Code != "" {
-		parts = append(parts, l.Code)
+func showUser(screen *screen, line report.Line, steps bool) error {
+	parts := []string{line.Key, string(line.Status)}
+	if line.Code != "" {
+		parts = append(parts, line.Code)
 	}
-	if l.Message != "" {
-		parts = append(parts, l.Message)
+	if line.Message != "" {
+		parts = append(parts, line.Message)
 	}
-	fmt.Fprintln(w, strings.Join(parts, "  "))
+	fmt.Fprintln(screen, strings.Join(parts, "  "))
 	if !steps {
 		return nil
 	}
-	for _, s := range l.Steps {
-		fmt.Fprintf(w, "  %s  %s %s %s %s %s %s\n", s.At, s.Step, s.Backend, s.Account, s.Kind, s.Outcome, s.Code)
+	for _, lineStep := range line.Steps {
+		fmt.Fprintf(screen, "  %s  %s %s %s %s %s %s\n", lineStep.At, lineStep.Step, lineStep.Backend, lineStep.Account, lineStep.Kind, lineStep.Outcome, lineStep.Code)
 	}
 	return nil
 }
@@ -183,15 +183,15 @@ type unaudited struct {
 }
 
 // Run writes reports again.
-func (c *reportCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *reportCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	paths, err := h.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Unaudited: c.Unaudited, Stdout: a.process.stdout})
-	for _, p := range paths {
-		fmt.Fprintf(a.process.stderr, "rekey: wrote %s\n", p)
+	defer opened.Close()
+	paths, err := opened.Report(context.Background(), c.Name, host.ReportOptions{Format: c.Format, Out: c.Out, Reveal: c.Reveal, Overwrite: c.Overwrite, Script: c.Script, Unaudited: c.Unaudited, Stdout: app.process.stdout})
+	for _, path := range paths {
+		fmt.Fprintf(app.process.stderr, "rekey: wrote %s\n", path)
 	}
 	return err
 }
@@ -203,23 +203,23 @@ type revealCmd struct {
 }
 
 // Run shows sealed values.
-func (c *revealCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *revealCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
+	defer opened.Close()
 	list := []host.Revealed{}
-	err = h.Reveal(context.Background(), c.Name, host.RevealOptions{Key: c.Key, Unaudited: c.Unaudited}, func(r host.Revealed) error {
-		if a.cli.JSON {
-			list = append(list, r)
+	err = opened.Reveal(context.Background(), c.Name, host.RevealOptions{Key: c.Key, Unaudited: c.Unaudited}, func(revealed host.Revealed) error {
+		if app.cli.JSON {
+			list = append(list, revealed)
 			return nil
 		}
-		_, err := fmt.Fprintf(a.process.stdout, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Key, r.Backend, r.Account, r.Kind, r.State, r.Password)
+		_, err := fmt.Fprintf(app.process.stdout, "%s\t%s\t%s\t%s\t%s\t%s\n", revealed.Key, revealed.Backend, revealed.Account, revealed.Kind, revealed.State, revealed.Password)
 		return err
 	})
-	if (err == nil || isPart(err)) && a.cli.JSON {
-		printJSON(a.process.stdout, list)
+	if (err == nil || isPart(err)) && app.cli.JSON {
+		printJSON(app.process.stdout, list)
 	}
 	return err
 }
@@ -230,26 +230,26 @@ type approveCmd struct {
 }
 
 // Run approves.
-func (c *approveCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *approveCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	s, err := h.Continue(context.Background(), c.Name, host.RunOptions{Moved: c.Moved})
+	defer opened.Close()
+	session, err := opened.Continue(context.Background(), c.Name, host.RunOptions{Moved: c.Moved})
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	out, err := s.Approve()
+	defer session.Close()
+	out, err := session.Approve()
 	if err != nil {
 		return err
 	}
-	if a.cli.JSON {
-		printJSON(a.process.stdout, out)
+	if app.cli.JSON {
+		printJSON(app.process.stdout, out)
 		return nil
 	}
-	fmt.Fprintf(a.process.stderr, "rekey: run %s: %s; go on with rekey resume %s\n", out.Run, out.Reason, out.Run)
+	fmt.Fprintf(app.process.stderr, "rekey: run %s: %s; go on with rekey resume %s\n", out.Run, out.Reason, out.Run)
 	return nil
 }
 
@@ -259,16 +259,16 @@ type forgetCmd struct {
 }
 
 // Run forgets.
-func (c *forgetCmd) Run(a *app) error {
-	h, err := a.open()
+func (c *forgetCmd) Run(app *app) error {
+	opened, err := app.open()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	id, err := h.Forget(context.Background(), c.Name, host.RunOptions{Moved: c.Moved})
+	defer opened.Close()
+	id, err := opened.Forget(context.Background(), c.Name, host.RunOptions{Moved: c.Moved})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.process.stderr, "rekey: the key to the values of run %s is destroyed here; a copy of the state directory made before can still open them\n", id)
+	fmt.Fprintf(app.process.stderr, "rekey: the key to the values of run %s is destroyed here; a copy of the state directory made before can still open them\n", id)
 	return nil
 }

@@ -38,15 +38,15 @@ func (b *bar) Begin(total, finished int64) {
 }
 
 func (b *bar) failures(decor.Statistics) string {
-	if n := b.failed.Load(); n > 0 {
-		return "  " + thousands(n) + " not done"
+	if count := b.failed.Load(); count > 0 {
+		return "  " + thousands(count) + " not done"
 	}
 	return ""
 }
 
 // Finished counts a user.
-func (b *bar) Finished(s journal.Status, _ sdk.Code) {
-	if s != journal.Done && s != journal.Skipped {
+func (b *bar) Finished(status journal.Status, _ sdk.Code) {
+	if status != journal.Done && status != journal.Skipped {
 		b.failed.Add(1)
 	}
 	b.bar.Increment()

@@ -32,9 +32,9 @@ type goingOn struct {
 }
 
 func (f goingOn) options() host.RunOptions {
-	o := f.applying.options()
-	o.OverThreshold = f.OverThreshold
-	return o
+	runOptions := f.applying.options()
+	runOptions.OverThreshold = f.OverThreshold
+	return runOptions
 }
 
 func (f applying) options() host.RunOptions {
@@ -54,9 +54,9 @@ type planning struct {
 }
 
 func (f planning) options() host.RunOptions {
-	o := f.applying.options()
-	o.New, o.MaxUsers, o.MinUsers = f.New, f.MaxUsers, f.MinUsers
-	return o
+	runOptions := f.applying.options()
+	runOptions.New, runOptions.MaxUsers, runOptions.MinUsers = f.New, f.MaxUsers, f.MinUsers
+	return runOptions
 }
 
 func (f planning) script() host.Script { return host.Script{Path: f.Script, Params: f.Params} }
@@ -72,14 +72,14 @@ is changed before you confirm (or give --yes). What was killed or stopped goes o
 }
 
 // Run plans and applies.
-func (c *runCmd) Run(a *app) error {
-	return a.withHost(c.Recipient, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-		s, err := h.Begin(stop, c.script(), c.options())
+func (c *runCmd) Run(app *app) error {
+	return app.withHost(c.Recipient, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+		session, err := opened.Begin(stop, c.script(), c.options())
 		if err != nil {
 			return host.Outcome{}, err
 		}
-		defer s.Close()
-		return s.Apply(ctx, stop)
+		defer session.Close()
+		return session.Apply(ctx, stop)
 	})
 }
 
@@ -94,25 +94,25 @@ applies exactly that.`
 }
 
 // Run plans.
-func (c *planCmd) Run(a *app) error {
-	return a.withHost(c.Recipient, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-		out, err := c.freeze(ctx, stop, h)
-		if err != nil || !a.cli.JSON {
+func (c *planCmd) Run(app *app) error {
+	return app.withHost(c.Recipient, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+		out, err := c.freeze(ctx, stop, opened)
+		if err != nil || !app.cli.JSON {
 			return out, err
 		}
-		err = h.Users(out.Run, func(u host.PlannedUser) error { out.Plan = append(out.Plan, u); return nil })
+		err = opened.Users(out.Run, func(plannedUser host.PlannedUser) error { out.Plan = append(out.Plan, plannedUser); return nil })
 		return out, err
 	})
 }
 
 // freeze plans and leaves the run for resume.
-func (c *planCmd) freeze(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-	s, err := h.Plan(stop, c.script(), c.options())
+func (c *planCmd) freeze(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+	session, err := opened.Plan(stop, c.script(), c.options())
 	if err != nil {
 		return host.Outcome{}, err
 	}
-	defer s.Close()
-	return s.Leave(ctx)
+	defer session.Close()
+	return session.Leave(ctx)
 }
 
 type resumeCmd struct {
@@ -121,14 +121,14 @@ type resumeCmd struct {
 }
 
 // Run resumes.
-func (c *resumeCmd) Run(a *app) error {
-	return a.withHost(nil, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-		s, err := h.Continue(stop, c.Name, c.options())
+func (c *resumeCmd) Run(app *app) error {
+	return app.withHost(nil, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+		session, err := opened.Continue(stop, c.Name, c.options())
 		if err != nil {
 			return host.Outcome{}, err
 		}
-		defer s.Close()
-		return s.Resume(ctx, stop)
+		defer session.Close()
+		return session.Resume(ctx, stop)
 	})
 }
 
@@ -140,28 +140,28 @@ type retryCmd struct {
 }
 
 // Run retries.
-func (c *retryCmd) Run(a *app) error {
-	o := c.options()
-	o.Codes, o.Keys = c.Code, c.User
-	return a.withHost(nil, func(ctx, stop context.Context, h *host.Host) (host.Outcome, error) {
-		s, err := h.Continue(stop, c.Name, o)
+func (c *retryCmd) Run(app *app) error {
+	runOptions := c.options()
+	runOptions.Codes, runOptions.Keys = c.Code, c.User
+	return app.withHost(nil, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+		session, err := opened.Continue(stop, c.Name, runOptions)
 		if err != nil {
 			return host.Outcome{}, err
 		}
-		defer s.Close()
-		return s.Retry(ctx, stop)
+		defer session.Close()
+		return session.Retry(ctx, stop)
 	})
 }
 
 // withHost runs a command that applies, and shows what it came to.
-func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, h *host.Host) (host.Outcome, error)) error {
-	c, err := a.config()
+func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error)) error {
+	config, err := a.config()
 	if err != nil {
 		return err
 	}
-	c.Recipients = append(c.Recipients, recipients...)
+	config.Recipients = append(config.Recipients, recipients...)
 	a.tuneMemory()
-	h, err := host.New(c)
+	h, err := host.New(config)
 	if err != nil {
 		return err
 	}
@@ -205,36 +205,36 @@ func (a *app) showOutcome(out host.Outcome) {
 }
 
 // showOutcome says for people what a run came to and what to do next.
-func showOutcome(w *screen, out host.Outcome) {
+func showOutcome(screen *screen, out host.Outcome) {
 	line := fmt.Sprintf("rekey: run %s %s: %s", out.Run, out.Status, counts(out.Counts))
 	if out.Reason != "" {
 		line += "; " + out.Reason
 	}
-	fmt.Fprintln(w, line)
+	fmt.Fprintln(screen, line)
 	for _, text := range out.Unwritten {
-		fmt.Fprintf(w, "rekey: %s\n", text)
+		fmt.Fprintf(screen, "rekey: %s\n", text)
 	}
 	if !out.Summarised {
 		for _, path := range out.Reports {
-			fmt.Fprintf(w, "rekey: wrote %s\n", path)
+			fmt.Fprintf(screen, "rekey: wrote %s\n", path)
 		}
 		for _, next := range out.Next {
-			fmt.Fprintf(w, "rekey: %s\n", next)
+			fmt.Fprintf(screen, "rekey: %s\n", next)
 		}
 	}
 	if out.Audit.Size > 0 {
-		fmt.Fprintf(w, "rekey: audit head %s\n", out.Audit.Head)
+		fmt.Fprintf(screen, "rekey: audit head %s\n", out.Audit.Head)
 	}
 }
 
 // counts returns the counts that are not zero.
-func counts(c host.Counts) string {
-	parts := []string{counted(c.Total, "user")}
+func counts(counts host.Counts) string {
+	parts := []string{counted(counts.Total, "user")}
 	for _, p := range []struct {
 		n    int64
 		name string
-	}{{c.Done, "done"}, {c.Failed, "failed"}, {c.Partial, "partial"}, {c.Unknown, "unknown"},
-		{c.Skipped, "skipped"}, {c.Pending, "pending"}, {c.Held, "held"}} {
+	}{{counts.Done, "done"}, {counts.Failed, "failed"}, {counts.Partial, "partial"}, {counts.Unknown, "unknown"},
+		{counts.Skipped, "skipped"}, {counts.Pending, "pending"}, {counts.Held, "held"}} {
 		if p.n > 0 {
 			parts = append(parts, thousands(p.n)+" "+p.name)
 		}
@@ -243,36 +243,36 @@ func counts(c host.Counts) string {
 }
 
 // showPreview shows a plan before it is confirmed.
-func showPreview(w *screen, p host.Preview) {
-	fmt.Fprintf(w, "Plan of %s: %s in the source, %s due", p.Script, counted(p.Total, "user"), thousands(p.Due))
-	if p.Skipped > 0 {
-		fmt.Fprintf(w, ", %s skipped", thousands(p.Skipped))
+func showPreview(screen *screen, preview host.Preview) {
+	fmt.Fprintf(screen, "Plan of %s: %s in the source, %s due", preview.Script, counted(preview.Total, "user"), thousands(preview.Due))
+	if preview.Skipped > 0 {
+		fmt.Fprintf(screen, ", %s skipped", thousands(preview.Skipped))
 	}
-	fmt.Fprintln(w)
-	for _, wave := range p.Waves {
-		fmt.Fprintf(w, "  wave %-12s %s%s\n", wave.Name, counted(wave.Users, "user"), ruleOf(wave))
+	fmt.Fprintln(screen)
+	for _, wave := range preview.Waves {
+		fmt.Fprintf(screen, "  wave %-12s %s%s\n", wave.Name, counted(wave.Users, "user"), ruleOf(wave))
 	}
-	showTrust(w, p.Backends, p.Recipients)
-	for _, note := range p.Notes {
-		fmt.Fprintf(w, "  note: %s\n", note)
+	showTrust(screen, preview.Backends, preview.Recipients)
+	for _, note := range preview.Notes {
+		fmt.Fprintf(screen, "  note: %s\n", note)
 	}
 }
 
-func ruleOf(w host.WavePreview) string {
+func ruleOf(wavePreview host.WavePreview) string {
 	var parts []string
-	if w.Rule.Size > 0 {
-		parts = append(parts, fmt.Sprintf("batches of %d", w.Rule.Size))
+	if wavePreview.Rule.Size > 0 {
+		parts = append(parts, fmt.Sprintf("batches of %d", wavePreview.Rule.Size))
 	}
-	if w.Rule.Pause > 0 {
-		parts = append(parts, "pause "+w.Rule.Pause.String())
+	if wavePreview.Rule.Pause > 0 {
+		parts = append(parts, "pause "+wavePreview.Rule.Pause.String())
 	}
-	if w.Rule.MaxFailures >= 0 {
-		parts = append(parts, fmt.Sprintf("stops above %d failures", w.Rule.MaxFailures))
+	if wavePreview.Rule.MaxFailures >= 0 {
+		parts = append(parts, fmt.Sprintf("stops above %d failures", wavePreview.Rule.MaxFailures))
 	}
-	if w.Rule.MaxPercent >= 0 {
-		parts = append(parts, fmt.Sprintf("stops above %g%% failures", w.Rule.MaxPercent))
+	if wavePreview.Rule.MaxPercent >= 0 {
+		parts = append(parts, fmt.Sprintf("stops above %g%% failures", wavePreview.Rule.MaxPercent))
 	}
-	if w.Rule.Hold {
+	if wavePreview.Rule.Hold {
 		parts = append(parts, "then holds for approval")
 	}
 	if len(parts) == 0 {

@@ -29,19 +29,19 @@ type screen struct {
 }
 
 // results is standard output.
-func results(f *os.File) *screen {
-	s := &screen{file: f, to: f}
-	if s.terminal() {
-		s.to = &visible.Writer{To: f}
+func results(file *os.File) *screen {
+	made := &screen{file: file, to: file}
+	if made.terminal() {
+		made.to = &visible.Writer{To: file}
 	}
-	return s
+	return made
 }
 
 // messages is standard error. Whoever does not read it does not hold up what is
 // told there: a run, or the end of one.
-func messages(f *os.File) *screen {
-	s := newSpool(&visible.Writer{To: f})
-	return &screen{file: f, to: s, late: s}
+func messages(file *os.File) *screen {
+	spool := newSpool(&visible.Writer{To: file})
+	return &screen{file: file, to: spool, late: spool}
 }
 
 // hurry says that the process is to end soon, whether or not it is read.
@@ -60,18 +60,18 @@ func (s *screen) flush() {
 
 // Write writes to it, until that fails. Nobody reads a closed pipe: what is
 // written to it is dropped.
-func (s *screen) Write(b []byte) (int, error) {
+func (s *screen) Write(data []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return 0, s.err
 	}
-	n, err := s.to.Write(b)
+	count, err := s.to.Write(data)
 	if errors.Is(err, syscall.EPIPE) {
-		return len(b), nil
+		return len(data), nil
 	}
 	s.err = err
-	return n, err
+	return count, err
 }
 
 // whole returns the exit code of a command, which is another if its results

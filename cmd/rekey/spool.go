@@ -76,17 +76,17 @@ func (s *spool) add(text []byte) (done chan error, wait bool) {
 }
 
 func (s *spool) push(text []byte) chan error {
-	p := printed{append([]byte(nil), text...), make(chan error, 1)}
-	s.texts, s.size = append(s.texts, p), s.size+len(text)
-	return p.done
+	made := printed{append([]byte(nil), text...), make(chan error, 1)}
+	s.texts, s.size = append(s.texts, made), s.size+len(text)
+	return made.done
 }
 
 // confess says how much is missing, where it is.
 func (s *spool) confess() {
 	if s.left > 0 {
-		n := s.left
+		count := s.left
 		s.left = 0
-		s.push(s.shaped(fmt.Appendf(nil, "rekey: %s left out here: standard error was not read\n", counted(int64(n), "message"))))
+		s.push(s.shaped(fmt.Appendf(nil, "rekey: %s left out here: standard error was not read\n", counted(int64(count), "message"))))
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // asked turns what people type who look for help or the version into what there
 // is: "help run" into "run --help", "--version" into the command.
 func asked(args []string) []string {
-	word := slices.IndexFunc(args, func(a string) bool { return !isFlag(a) })
+	word := slices.IndexFunc(args, func(text string) bool { return !isFlag(text) })
 	switch at := slices.Index(args, "--version"); {
 	case word < 0 && at >= 0:
 		return append(slices.Delete(slices.Clone(args), at, at+1), "version")

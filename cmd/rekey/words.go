@@ -16,17 +16,17 @@ func together(parser *kong.Kong, args []string) []string {
 		return args
 	}
 	words, flags := slices.Clone(args[:first]), []string{}
-	for n := first; n < len(args); n++ {
+	for index := first; index < len(args); index++ {
 		switch {
-		case args[n] == "--":
-			return slices.Concat(words, flags, args[n:])
-		case !isFlag(args[n]):
-			words = append(words, args[n])
-		case wantsValue(parser, args[n]) && n+1 < len(args):
-			flags = append(flags, args[n], args[n+1])
-			n++
+		case args[index] == "--":
+			return slices.Concat(words, flags, args[index:])
+		case !isFlag(args[index]):
+			words = append(words, args[index])
+		case wantsValue(parser, args[index]) && index+1 < len(args):
+			flags = append(flags, args[index], args[index+1])
+			index++
 		default:
-			flags = append(flags, args[n])
+			flags = append(flags, args[index])
 		}
 	}
 	return append(words, flags...)
@@ -43,7 +43,7 @@ func wantsValue(parser *kong.Kong, arg string) bool {
 	}
 	wants := false
 	_ = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
-		if f, ok := node.(*kong.Flag); ok && f.Name == name && !f.IsBool() {
+		if flag, ok := node.(*kong.Flag); ok && flag.Name == name && !flag.IsBool() {
 			wants = true
 		}
 		return next(nil)

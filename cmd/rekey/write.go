@@ -43,63 +43,63 @@ type checkedArg struct {
 }
 
 // Run checks.
-func (c *checkCmd) Run(a *app) error {
-	h, err := a.openWithoutRuns()
+func (c *checkCmd) Run(app *app) error {
+	opened, err := app.openWithoutRuns()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	w, err := h.Check(context.Background(), host.Script{Path: c.Script, Params: c.Params})
+	defer opened.Close()
+	flow, err := opened.Check(context.Background(), host.Script{Path: c.Script, Params: c.Params})
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	if a.cli.JSON {
-		printJSON(a.process.stdout, sound(w))
+	defer flow.Close()
+	if app.cli.JSON {
+		printJSON(app.process.stdout, sound(flow))
 		return nil
 	}
-	for _, p := range w.Warnings {
-		fmt.Fprintf(a.process.stderr, "rekey: warning: %s\n", p)
+	for _, problem := range flow.Warnings {
+		fmt.Fprintf(app.process.stderr, "rekey: warning: %s\n", problem)
 	}
-	fmt.Fprintf(a.process.stdout, "%s is sound\n", w.Name)
-	return showParams(a.process.stdout, w.Params)
+	fmt.Fprintf(app.process.stdout, "%s is sound\n", flow.Name)
+	return showParams(app.process.stdout, flow.Params)
 }
 
-func sound(w *workflow.Workflow) checked {
-	out := checked{Script: w.Name, Doc: w.Doc, Params: []checkedArg{}, Backends: []string{}, Warnings: []failureLine{}}
-	for _, p := range w.Params {
-		out.Params = append(out.Params, checkedArg{p.Name, p.Type, p.Default, p.Choices, p.Help, p.Default == nil})
+func sound(flow *workflow.Workflow) checked {
+	out := checked{Script: flow.Name, Doc: flow.Doc, Params: []checkedArg{}, Backends: []string{}, Warnings: []failureLine{}}
+	for _, param := range flow.Params {
+		out.Params = append(out.Params, checkedArg{param.Name, param.Type, param.Default, param.Choices, param.Help, param.Default == nil})
 	}
-	for _, b := range w.Backends {
-		out.Backends = append(out.Backends, b.Label)
+	for _, backendSpec := range flow.Backends {
+		out.Backends = append(out.Backends, backendSpec.Label)
 	}
-	for _, x := range w.Warnings {
-		out.Warnings = append(out.Warnings, failureOf(x))
+	for _, problem := range flow.Warnings {
+		out.Warnings = append(out.Warnings, failureOf(problem))
 	}
 	return out
 }
 
-func showParams(w *screen, params []workflow.Param) error {
+func showParams(screen *screen, params []workflow.Param) error {
 	if len(params) == 0 {
 		return nil
 	}
-	fmt.Fprintln(w, "\nparameters, given as NAME=VALUE:")
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	for _, p := range params {
+	fmt.Fprintln(screen, "\nparameters, given as NAME=VALUE:")
+	writer := tabwriter.NewWriter(screen, 0, 4, 2, ' ', 0)
+	for _, param := range params {
 		def := "required"
-		if p.Default != nil {
-			def = "default " + *p.Default
-			if p.Type == "string" || p.Type == "path" {
-				def = fmt.Sprintf("default %q", *p.Default)
+		if param.Default != nil {
+			def = "default " + *param.Default
+			if param.Type == "string" || param.Type == "path" {
+				def = fmt.Sprintf("default %q", *param.Default)
 			}
 		}
-		kind := p.Type
-		if len(p.Choices) > 0 {
-			kind = strings.Join(p.Choices, "|")
+		kind := param.Type
+		if len(param.Choices) > 0 {
+			kind = strings.Join(param.Choices, "|")
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", p.Name, kind, def, p.Help)
+		fmt.Fprintf(writer, "  %s\t%s\t%s\t%s\n", param.Name, kind, def, param.Help)
 	}
-	return t.Flush()
+	return writer.Flush()
 }
 
 type docsCmd struct {
@@ -107,12 +107,12 @@ type docsCmd struct {
 }
 
 // Run explains the language.
-func (c *docsCmd) Run(a *app) error {
+func (c *docsCmd) Run(app *app) error {
 	table := lang.New()
 	var found []lang.Doc
-	for _, e := range append(lang.Docs(table), lang.Statements()...) {
-		if c.Name == "" || e.Name == c.Name || strings.HasPrefix(e.Name, c.Name+".") {
-			found = append(found, e)
+	for _, doc := range append(lang.Docs(table), lang.Statements()...) {
+		if c.Name == "" || doc.Name == c.Name || strings.HasPrefix(doc.Name, c.Name+".") {
+			found = append(found, doc)
 		}
 	}
 	if len(found) == 0 {
@@ -122,49 +122,49 @@ func (c *docsCmd) Run(a *app) error {
 		}
 		return err
 	}
-	if a.cli.JSON {
-		printJSON(a.process.stdout, found)
+	if app.cli.JSON {
+		printJSON(app.process.stdout, found)
 		return nil
 	}
 	if c.Name == "" {
-		return listNames(a.process.stdout, found)
+		return listNames(app.process.stdout, found)
 	}
-	for _, e := range found {
-		explainName(a.process.stdout, e)
+	for _, doc := range found {
+		explainName(app.process.stdout, doc)
 	}
 	return nil
 }
 
-func listNames(w *screen, all []lang.Doc) error {
+func listNames(screen *screen, all []lang.Doc) error {
 	where := ""
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	for _, e := range all {
-		if e.Where != where {
-			where = e.Where
-			fmt.Fprintf(t, "\n%s\n", where)
+	writer := tabwriter.NewWriter(screen, 0, 4, 2, ' ', 0)
+	for _, doc := range all {
+		if doc.Where != where {
+			where = doc.Where
+			fmt.Fprintf(writer, "\n%s\n", where)
 		}
-		first, _, _ := strings.Cut(e.Doc, ". ")
-		fmt.Fprintf(t, "  %s\t%s\n", e.Name, strings.TrimSuffix(first, "."))
+		first, _, _ := strings.Cut(doc.Doc, ". ")
+		fmt.Fprintf(writer, "  %s\t%s\n", doc.Name, strings.TrimSuffix(first, "."))
 	}
-	return t.Flush()
+	return writer.Flush()
 }
 
-func explainName(w *screen, e lang.Doc) {
-	fmt.Fprintf(w, "%s\n    in: %s\n    %s\n", e.Signature, e.Where, e.Doc)
-	for _, p := range e.Params {
+func explainName(screen *screen, doc lang.Doc) {
+	fmt.Fprintf(screen, "%s\n    in: %s\n    %s\n", doc.Signature, doc.Where, doc.Doc)
+	for _, paramDoc := range doc.Params {
 		def := ""
-		if p.Default == "" {
+		if paramDoc.Default == "" {
 			def = " (required)"
 		}
-		fmt.Fprintf(w, "    %-14s %s%s\n", p.Name, p.Doc, def)
+		fmt.Fprintf(screen, "    %-14s %s%s\n", paramDoc.Name, paramDoc.Doc, def)
 	}
-	if e.Later != "" {
-		fmt.Fprintf(w, "    comes later: %s\n", e.Later)
+	if doc.Later != "" {
+		fmt.Fprintf(screen, "    comes later: %s\n", doc.Later)
 	}
-	if e.Example != "" {
-		fmt.Fprintf(w, "    example:\n        %s\n", strings.ReplaceAll(strings.TrimSpace(e.Example), "\n", "\n        "))
+	if doc.Example != "" {
+		fmt.Fprintf(screen, "    example:\n        %s\n", strings.ReplaceAll(strings.TrimSpace(doc.Example), "\n", "\n        "))
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintln(screen)
 }
 
 type backendsCmd struct {
@@ -200,32 +200,32 @@ type backendArg struct {
 }
 
 // Run lists or explains backends.
-func (c *backendsCmd) Run(a *app) error {
-	h, err := a.openWithoutRuns()
+func (c *backendsCmd) Run(app *app) error {
+	opened, err := app.openWithoutRuns()
 	if err != nil {
 		return err
 	}
-	defer h.Close()
+	defer opened.Close()
 	if c.Name == "" {
-		return a.listBackends(h)
+		return app.listBackends(opened)
 	}
-	d, err := h.Backend(context.Background(), c.Name)
+	description, err := opened.Backend(context.Background(), c.Name)
 	if err != nil {
 		return err
 	}
-	if a.cli.JSON {
-		printJSON(a.process.stdout, lineOf(d))
+	if app.cli.JSON {
+		printJSON(app.process.stdout, lineOf(description))
 		return nil
 	}
-	explainBackend(a.process.stdout, d)
+	explainBackend(app.process.stdout, description)
 	return nil
 }
 
-func (a *app) listBackends(h *host.Host) error {
+func (a *app) listBackends(opened *host.Host) error {
 	list := []backendLine{}
-	for _, name := range h.Backends() {
-		d, err := h.Backend(context.Background(), name)
-		line := lineOf(d)
+	for _, name := range opened.Backends() {
+		description, err := opened.Backend(context.Background(), name)
+		line := lineOf(description)
 		if err != nil {
 			line = backendLine{Name: name, Problem: err.Error()}
 		}
@@ -235,76 +235,76 @@ func (a *app) listBackends(h *host.Host) error {
 		printJSON(a.process.stdout, list)
 		return nil
 	}
-	t := tabwriter.NewWriter(a.process.stdout, 0, 4, 2, ' ', 0)
-	for _, l := range list {
-		text := l.Summary
-		if l.Problem != "" {
-			text = "cannot be used: " + l.Problem
+	writer := tabwriter.NewWriter(a.process.stdout, 0, 4, 2, ' ', 0)
+	for _, backendLine := range list {
+		text := backendLine.Summary
+		if backendLine.Problem != "" {
+			text = "cannot be used: " + backendLine.Problem
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", l.Name, l.Version, text)
+		fmt.Fprintf(writer, "%s\t%s\t%s\n", backendLine.Name, backendLine.Version, text)
 	}
-	return t.Flush()
+	return writer.Flush()
 }
 
-func lineOf(d sdk.Description) backendLine {
-	return backendLine{Name: d.Name, Version: d.Version, Summary: d.Summary, Doc: d.Doc, Config: fieldsOf(d.Config), Options: fieldsOf(d.Options),
-		Kinds: d.Kinds, HashFormats: d.HashFormats, Verbs: d.Verbs, ReplaySafe: d.ReplaySafe, Abilities: d.Abilities,
-		Concurrency: d.Limits.Concurrency, PerSecond: d.Limits.PerSecond, Egress: d.Egress}
+func lineOf(description sdk.Description) backendLine {
+	return backendLine{Name: description.Name, Version: description.Version, Summary: description.Summary, Doc: description.Doc, Config: fieldsOf(description.Config), Options: fieldsOf(description.Options),
+		Kinds: description.Kinds, HashFormats: description.HashFormats, Verbs: description.Verbs, ReplaySafe: description.ReplaySafe, Abilities: description.Abilities,
+		Concurrency: description.Limits.Concurrency, PerSecond: description.Limits.PerSecond, Egress: description.Egress}
 }
 
 func fieldsOf(fields []sdk.Field) []backendArg {
 	var out []backendArg
-	for _, f := range fields {
-		out = append(out, backendArg{f.Name, string(f.Type), f.Required, f.Default, f.Choices, f.Doc})
+	for _, field := range fields {
+		out = append(out, backendArg{field.Name, string(field.Type), field.Required, field.Default, field.Choices, field.Doc})
 	}
 	return out
 }
 
-func explainBackend(w *screen, d sdk.Description) {
-	fmt.Fprintf(w, "%s %s: %s\n\n%s\n", d.Name, d.Version, d.Summary, strings.TrimSpace(d.Doc))
-	explainFields(w, "settings", d.Config)
-	explainFields(w, "options of a step", d.Options)
-	if len(d.Kinds) > 0 {
-		fmt.Fprintln(w, "\nkinds of credentials")
-		for _, k := range d.Kinds {
-			fmt.Fprintf(w, "  %-20s %s\n", k.Name, k.Doc)
+func explainBackend(screen *screen, description sdk.Description) {
+	fmt.Fprintf(screen, "%s %s: %s\n\n%s\n", description.Name, description.Version, description.Summary, strings.TrimSpace(description.Doc))
+	explainFields(screen, "settings", description.Config)
+	explainFields(screen, "options of a step", description.Options)
+	if len(description.Kinds) > 0 {
+		fmt.Fprintln(screen, "\nkinds of credentials")
+		for _, kind := range description.Kinds {
+			fmt.Fprintf(screen, "  %-20s %s\n", kind.Name, kind.Doc)
 		}
 	}
-	fmt.Fprintln(w)
-	explainList(w, "steps", texts(d.Verbs))
-	explainList(w, "abilities", texts(d.Abilities))
-	explainList(w, "hash formats", d.HashFormats)
-	explainList(w, "safe to repeat", texts(d.ReplaySafe))
-	if d.Limits.Concurrency > 0 {
-		fmt.Fprintf(w, "%-16s %d\n", "concurrency", d.Limits.Concurrency)
+	fmt.Fprintln(screen)
+	explainList(screen, "steps", texts(description.Verbs))
+	explainList(screen, "abilities", texts(description.Abilities))
+	explainList(screen, "hash formats", description.HashFormats)
+	explainList(screen, "safe to repeat", texts(description.ReplaySafe))
+	if description.Limits.Concurrency > 0 {
+		fmt.Fprintf(screen, "%-16s %d\n", "concurrency", description.Limits.Concurrency)
 	}
-	explainList(w, "connects to", d.Egress)
-	explainList(w, "opens", d.Paths)
+	explainList(screen, "connects to", description.Egress)
+	explainList(screen, "opens", description.Paths)
 }
 
-func explainFields(w *screen, title string, fields []sdk.Field) {
+func explainFields(screen *screen, title string, fields []sdk.Field) {
 	if len(fields) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n%s\n", title)
-	for _, f := range fields {
-		kind := string(f.Type)
-		if len(f.Choices) > 0 {
-			kind = strings.Join(f.Choices, "|")
+	fmt.Fprintf(screen, "\n%s\n", title)
+	for _, field := range fields {
+		kind := string(field.Type)
+		if len(field.Choices) > 0 {
+			kind = strings.Join(field.Choices, "|")
 		}
 		switch {
-		case f.Required:
+		case field.Required:
 			kind += ", required"
-		case f.Default != nil:
-			kind += fmt.Sprintf(", default %v", f.Default)
+		case field.Default != nil:
+			kind += fmt.Sprintf(", default %v", field.Default)
 		}
-		fmt.Fprintf(w, "  %-20s %s (%s)\n", f.Name, f.Doc, kind)
+		fmt.Fprintf(screen, "  %-20s %s (%s)\n", field.Name, field.Doc, kind)
 	}
 }
 
-func explainList(w *screen, title string, values []string) {
+func explainList(screen *screen, title string, values []string) {
 	if len(values) > 0 {
-		fmt.Fprintf(w, "%-16s %s\n", title, strings.Join(values, ", "))
+		fmt.Fprintf(screen, "%-16s %s\n", title, strings.Join(values, ", "))
 	}
 }
 
@@ -322,11 +322,11 @@ type keygenCmd struct {
 }
 
 // Run makes an identity.
-func (c *keygenCmd) Run(a *app) error {
+func (c *keygenCmd) Run(app *app) error {
 	if c.Out == "-" {
-		return a.printIdentity()
+		return app.printIdentity()
 	}
-	own, err := a.config()
+	own, err := app.config()
 	if err == nil || errors.Is(err, errHomeless) {
 		own, err = own.Expanded()
 	}
@@ -347,12 +347,12 @@ func (c *keygenCmd) Run(a *app) error {
 	if err != nil {
 		return &host.UsageError{Message: err.Error()}
 	}
-	if a.cli.JSON {
-		printJSON(a.process.stdout, map[string]string{"identity": path, "recipient": recipient})
+	if app.cli.JSON {
+		printJSON(app.process.stdout, map[string]string{"identity": path, "recipient": recipient})
 		return nil
 	}
-	fmt.Fprintf(a.process.stderr, "rekey: wrote %s; keep a copy in a safe place\n", path)
-	fmt.Fprintln(a.process.stdout, recipient)
+	fmt.Fprintf(app.process.stderr, "rekey: wrote %s; keep a copy in a safe place\n", path)
+	fmt.Fprintln(app.process.stdout, recipient)
 	return nil
 }
 

@@ -44,41 +44,41 @@ func (c *Catalog) cached(digest string) (sdk.Description, bool) {
 
 // typed gives defaults the types back that JSON does not have.
 func typed(fields []sdk.Field) bool {
-	for n, f := range fields {
-		values, problems := sdk.Fill([]sdk.Field{{Name: f.Name, Type: f.Type, Choices: f.Choices, Default: f.Default}}, nil)
+	for index, field := range fields {
+		values, problems := sdk.Fill([]sdk.Field{{Name: field.Name, Type: field.Type, Choices: field.Choices, Default: field.Default}}, nil)
 		if len(problems) > 0 {
 			return false
 		}
-		fields[n].Default = values[f.Name]
+		fields[index].Default = values[field.Name]
 	}
 	return true
 }
 
 // keep stores a description. A cache that cannot be written is none.
-func (c *Catalog) keep(digest string, d sdk.Description) {
+func (c *Catalog) keep(digest string, description sdk.Description) {
 	if c.options.CacheDir == "" || digest == "" {
 		return
 	}
-	d.Config, d.Options = untyped(d.Config), untyped(d.Options)
-	text, err := json.Marshal(stored{cacheFormat, d})
+	description.Config, description.Options = untyped(description.Config), untyped(description.Options)
+	text, err := json.Marshal(stored{cacheFormat, description})
 	if err != nil || os.MkdirAll(c.options.CacheDir, 0o700) != nil {
 		return
 	}
-	f, err := os.CreateTemp(c.options.CacheDir, "describe-*.new")
+	file, err := os.CreateTemp(c.options.CacheDir, "describe-*.new")
 	if err != nil {
 		return
 	}
-	_, err = f.Write(text)
-	if cerr := f.Close(); err != nil || cerr != nil || os.Rename(f.Name(), c.cacheFile(digest)) != nil {
-		_ = os.Remove(f.Name())
+	_, err = file.Write(text)
+	if cerr := file.Close(); err != nil || cerr != nil || os.Rename(file.Name(), c.cacheFile(digest)) != nil {
+		_ = os.Remove(file.Name())
 	}
 }
 
 func untyped(fields []sdk.Field) []sdk.Field {
 	out := append([]sdk.Field(nil), fields...)
-	for n := range out {
-		if d, ok := out[n].Default.(time.Duration); ok {
-			out[n].Default = d.String()
+	for index := range out {
+		if span, ok := out[index].Default.(time.Duration); ok {
+			out[index].Default = span.String()
 		}
 	}
 	return out
@@ -93,14 +93,14 @@ func (c *Catalog) digest(path string, now fs.FileInfo) (string, error) {
 	if ok && os.SameFile(seen.info, now) && seen.info.Size() == now.Size() && seen.info.ModTime().Equal(now.ModTime()) {
 		return seen.digest, nil
 	}
-	d, err := launch.Digest(path)
+	dir, err := launch.Digest(path)
 	if err != nil {
 		return "", err
 	}
 	c.mu.Lock()
-	c.digests[path] = digested{now, d}
+	c.digests[path] = digested{now, dir}
 	c.mu.Unlock()
-	return d, nil
+	return dir, nil
 }
 
 type digested struct {

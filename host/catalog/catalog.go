@@ -38,14 +38,14 @@ type Catalog struct {
 
 // New returns the catalog of the bundled backends, which are started as
 // `SELF serve-backend NAME`, and of the executables in dir; dir may be "".
-// With o.Sandbox they are confined by `SELF confine …`, which is
-// launch.Confine, if o.Confine names no other command. Nothing is started or
+// With options.Sandbox they are confined by `SELF confine …`, which is
+// launch.Confine, if options.Confine names no other command. Nothing is started or
 // read yet.
-func New(bundled map[string]sdk.Backend, self, dir string, o launch.Options) *Catalog {
-	if o.Sandbox && o.Confine == nil {
-		o.Confine = []string{self, "confine"}
+func New(bundled map[string]sdk.Backend, self, dir string, options launch.Options) *Catalog {
+	if options.Sandbox && options.Confine == nil {
+		options.Confine = []string{self, "confine"}
 	}
-	return &Catalog{bundled: bundled, self: self, dir: dir, options: o,
+	return &Catalog{bundled: bundled, self: self, dir: dir, options: options,
 		plugins: map[key]*launch.Plugin{}, digests: map[string]digested{}}
 }
 
@@ -81,8 +81,8 @@ func (c *Catalog) external() ([]string, error) {
 		return nil, fmt.Errorf("plugin directory: %w", err)
 	}
 	var names []string
-	for _, e := range entries {
-		if name, ok := strings.CutPrefix(e.Name(), prefix); ok && name != "" && !e.IsDir() {
+	for _, dirEntry := range entries {
+		if name, ok := strings.CutPrefix(dirEntry.Name(), prefix); ok && name != "" && !dirEntry.IsDir() {
 			names = append(names, name)
 		}
 	}
@@ -97,17 +97,17 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 	if err != nil {
 		return sdk.Description{}, err
 	}
-	if b, ok := c.bundled[name]; ok {
-		return b.Describe(), nil
+	if backend, ok := c.bundled[name]; ok {
+		return backend.Describe(), nil
 	}
-	if d, ok := c.cached(command.Digest); ok {
-		return d, c.fits(d, command)
+	if description, ok := c.cached(command.Digest); ok {
+		return description, c.fits(description, command)
 	}
-	p, err := c.plugin(command)
+	plugin, err := c.plugin(command)
 	if err != nil {
 		return sdk.Description{}, err
 	}
-	d, err := p.Describe(ctx)
+	d, err := plugin.Describe(ctx)
 	if err == nil {
 		err = c.fits(d, command)
 	}
@@ -119,9 +119,9 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 }
 
 // fits refuses a plugin that calls itself something else than its file.
-func (c *Catalog) fits(d sdk.Description, command launch.Command) error {
-	if d.Name != command.Name {
-		return fmt.Errorf("%s: the plugin calls itself %q; rename it to %s%s", command.Path, d.Name, prefix, d.Name)
+func (c *Catalog) fits(description sdk.Description, command launch.Command) error {
+	if description.Name != command.Name {
+		return fmt.Errorf("%s: the plugin calls itself %q; rename it to %s%s", command.Path, description.Name, prefix, description.Name)
 	}
 	return nil
 }
@@ -134,19 +134,19 @@ func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*la
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.plugin(command)
+	plugin, err := c.plugin(command)
 	if err != nil {
 		return nil, err
 	}
-	i, err := p.Open(ctx, config)
+	instance, err := plugin.Open(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.fits(i.Description(), command); err != nil {
-		_ = i.Close()
+	if err := c.fits(instance.Description(), command); err != nil {
+		_ = instance.Close()
 		return nil, err
 	}
-	return i, nil
+	return instance, nil
 }
 
 // Program is which executable a backend is, and what it may use.
@@ -185,11 +185,11 @@ func (c *Catalog) grants(ctx context.Context, name string, config sdk.Config) (l
 	if !c.options.Sandbox {
 		return launch.Grants{}, nil
 	}
-	d, err := c.Describe(ctx, name)
+	description, err := c.Describe(ctx, name)
 	if err != nil {
 		return launch.Grants{}, err
 	}
-	return launch.GrantsOf(d, config, c.options.Protect)
+	return launch.GrantsOf(description, config, c.options.Protect)
 }
 
 // plugin returns the plugin of an executable.
@@ -199,13 +199,13 @@ func (c *Catalog) plugin(command launch.Command) (*launch.Plugin, error) {
 	if c.closed {
 		return nil, errors.New("the catalog is closed")
 	}
-	k := key{command.Name, command.Digest, command.Grants.String()}
-	p := c.plugins[k]
-	if p == nil {
-		p = launch.New(command, c.options)
-		c.plugins[k] = p
+	made := key{command.Name, command.Digest, command.Grants.String()}
+	plugin := c.plugins[made]
+	if plugin == nil {
+		plugin = launch.New(command, c.options)
+		c.plugins[made] = plugin
 	}
-	return p, nil
+	return plugin, nil
 }
 
 // Close ends all plugins, within two seconds.
@@ -216,8 +216,8 @@ func (c *Catalog) Close() error {
 	c.plugins = nil
 	c.mu.Unlock()
 	errs := make(chan error, len(all))
-	for _, p := range all {
-		go func() { errs <- p.Close() }()
+	for _, plugin := range all {
+		go func() { errs <- plugin.Close() }()
 	}
 	var err error
 	for range all {

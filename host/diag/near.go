@@ -33,27 +33,27 @@ func Nearest(name string, candidates []string) string {
 }
 
 // Distance counts the insertions, deletions, substitutions and swaps of
-// neighbours from a to b (Damerau and Levenshtein, each place edited once), in
+// neighbours from first to second (Damerau and Levenshtein, each place edited once), in
 // letters, not bytes. Case counts.
-func Distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	last, row, next := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
-	for j := range row {
-		row[j] = j
+func Distance(first, second string) int {
+	list, items := []rune(first), []rune(second)
+	last, row, next := make([]int, len(items)+1), make([]int, len(items)+1), make([]int, len(items)+1)
+	for index := range row {
+		row[index] = index
 	}
-	for i, p := range x {
+	for i, letter := range list {
 		next[0] = i + 1
-		for j, q := range y {
+		for index, char := range items {
 			cost := 1
-			if p == q {
+			if letter == char {
 				cost = 0
 			}
-			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && p == y[j-1] && x[i-1] == q {
-				next[j+1] = min(next[j+1], last[j-1]+1)
+			next[index+1] = min(row[index]+cost, row[index+1]+1, next[index]+1)
+			if i > 0 && index > 0 && letter == items[index-1] && list[i-1] == char {
+				next[index+1] = min(next[index+1], last[index-1]+1)
 			}
 		}
 		last, row, next = row, next, last
 	}
-	return row[len(y)]
+	return row[len(items)]
 }

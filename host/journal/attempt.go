@@ -6,7 +6,9 @@ import "github.com/rekey-host/rekey/sdk"
 type Credential struct{ Backend, Account, Kind string }
 
 // CredentialOf returns the credential that a record is about.
-func CredentialOf(r *Record) Credential { return Credential{r.Backend, r.Account, r.Cred} }
+func CredentialOf(record *Record) Credential {
+	return Credential{record.Backend, record.Account, record.Cred}
+}
 
 // Attempt is one value of a step on its way, or a step without a value: its
 // intent, and what became of it. Of a step that the host refused by itself, and
@@ -38,7 +40,9 @@ func (a *Attempt) Stays() bool { return a.Applied() && !a.Intent.Detail.Bridge }
 // Newest returns the place of the attempt's newest record in the history.
 func (a *Attempt) Newest() int { return a.newest }
 
-func tookEffect(r *Record) bool { return r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied }
+func tookEffect(record *Record) bool {
+	return record.Outcome == sdk.Applied || record.Outcome == sdk.AlreadyApplied
+}
 
 // Standing is what attempts came to together.
 type Standing uint8
@@ -55,19 +59,19 @@ const (
 // returns the one that decides. A value that took effect settles what came
 // before it, and a refusal leaves what was. A bridge that took effect is as good
 // as in doubt: it is not meant to stay.
-func standingOf(attempts []*Attempt) (s Standing, decides *Attempt) {
-	for _, a := range attempts {
+func standingOf(attempts []*Attempt) (standing Standing, decides *Attempt) {
+	for _, attempt := range attempts {
 		switch {
-		case a.Stays():
-			s = StandsApplied
-		case !a.Refused():
-			s = StandsDoubtful
-		case s > StandsRefused:
+		case attempt.Stays():
+			standing = StandsApplied
+		case !attempt.Refused():
+			standing = StandsDoubtful
+		case standing > StandsRefused:
 			continue
 		default:
-			s = StandsRefused
+			standing = StandsRefused
 		}
-		decides = a
+		decides = attempt
 	}
-	return s, decides
+	return standing, decides
 }

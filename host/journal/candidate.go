@@ -36,9 +36,9 @@ type Candidate struct {
 // without a value, by a reset that tells none, supersedes too.
 func (h *History) Candidates() []Candidate {
 	var list []Candidate
-	for _, a := range slices.Backward(h.attempts) {
-		if changes(a.Intent.Verb) && a.Intent.Kind != Answer {
-			list = h.Credential(CredentialOf(a.Intent)).appendCandidate(list, a)
+	for _, attempt := range slices.Backward(h.attempts) {
+		if changes(attempt.Intent.Verb) && attempt.Intent.Kind != Answer {
+			list = h.Credential(CredentialOf(attempt.Intent)).appendCandidate(list, attempt)
 		}
 	}
 	return list
@@ -48,56 +48,56 @@ func (h *History) Candidates() []Candidate {
 // intent first.
 func (c *CredentialHistory) Candidates() []Candidate {
 	list := make([]Candidate, 0, len(c.Attempts))
-	for _, a := range slices.Backward(c.Attempts) {
-		if a.Intent.Kind != Answer {
-			list = c.appendCandidate(list, a)
+	for _, attempt := range slices.Backward(c.Attempts) {
+		if attempt.Intent.Kind != Answer {
+			list = c.appendCandidate(list, attempt)
 		}
 	}
 	return list
 }
 
 // appendCandidate appends an attempt's value, if there is one.
-func (c *CredentialHistory) appendCandidate(list []Candidate, a *Attempt) []Candidate {
-	v := c.candidate(a)
-	if len(v.Sealed) == 0 {
+func (c *CredentialHistory) appendCandidate(list []Candidate, attempt *Attempt) []Candidate {
+	candidate := c.candidate(attempt)
+	if len(candidate.Sealed) == 0 {
 		return list
 	}
-	return append(list, v)
+	return append(list, candidate)
 }
 
 // candidate is an attempt as one of the values of the credential.
-func (c *CredentialHistory) candidate(a *Attempt) Candidate {
-	from, newest := a.Intent, c.inForce()
-	if a.Outcome != nil && len(a.Outcome.Sealed) > 0 {
-		from = a.Outcome // of a reset the value is in it
+func (c *CredentialHistory) candidate(attempt *Attempt) Candidate {
+	from, newest := attempt.Intent, c.inForce()
+	if attempt.Outcome != nil && len(attempt.Outcome.Sealed) > 0 {
+		from = attempt.Outcome // of a reset the value is in it
 	}
-	v := Candidate{Backend: c.Backend, Account: c.Account, Cred: c.Kind, Step: a.Intent.Step, Try: a.Intent.Try, State: CandidateUnknown,
-		Form: "plain", Bridge: a.Intent.Detail.Bridge, Sealed: from.Sealed, Record: from}
-	if a.Intent.Detail.HashFormat != "" {
-		v.Form = a.Intent.Detail.HashFormat
+	candidate := Candidate{Backend: c.Backend, Account: c.Account, Cred: c.Kind, Step: attempt.Intent.Step, Try: attempt.Intent.Try, State: CandidateUnknown,
+		Form: "plain", Bridge: attempt.Intent.Detail.Bridge, Sealed: from.Sealed, Record: from}
+	if attempt.Intent.Detail.HashFormat != "" {
+		candidate.Form = attempt.Intent.Detail.HashFormat
 	}
 	switch {
-	case a.Applied() && a != newest:
-		v.State = CandidateSuperseded
-	case a.Applied():
-		v.State = CandidateApplied
-		v.Current = !v.Bridge && !c.doubts(newest) && c.NotAccepted == nil
-	case a.Refused() && a.Outcome.Code.Unsent():
-		v.State = CandidateUnsent
-	case a.Refused():
-		v.State = CandidateRefused
-	case newest != nil && a.begun < newest.begun:
-		v.State = CandidateSuperseded
+	case attempt.Applied() && attempt != newest:
+		candidate.State = CandidateSuperseded
+	case attempt.Applied():
+		candidate.State = CandidateApplied
+		candidate.Current = !candidate.Bridge && !c.doubts(newest) && c.NotAccepted == nil
+	case attempt.Refused() && attempt.Outcome.Code.Unsent():
+		candidate.State = CandidateUnsent
+	case attempt.Refused():
+		candidate.State = CandidateRefused
+	case newest != nil && attempt.begun < newest.begun:
+		candidate.State = CandidateSuperseded
 	}
-	return v
+	return candidate
 }
 
 // inForce returns the attempt that took effect last; nil: none did.
 func (c *CredentialHistory) inForce() *Attempt {
 	var newest *Attempt
-	for _, a := range c.Attempts {
-		if a.Applied() && (newest == nil || a.newest > newest.newest) {
-			newest = a
+	for _, attempt := range c.Attempts {
+		if attempt.Applied() && (newest == nil || attempt.newest > newest.newest) {
+			newest = attempt
 		}
 	}
 	return newest
@@ -106,7 +106,7 @@ func (c *CredentialHistory) inForce() *Attempt {
 // doubts reports whether an attempt is unknown that the newest value in force
 // does not settle.
 func (c *CredentialHistory) doubts(newest *Attempt) bool {
-	return slices.ContainsFunc(c.Attempts, func(a *Attempt) bool { return a.Unknown() && a.begun > newest.begun })
+	return slices.ContainsFunc(c.Attempts, func(attempt *Attempt) bool { return attempt.Unknown() && attempt.begun > newest.begun })
 }
 
 // doubtful returns the attempt that leaves the credential in doubt.

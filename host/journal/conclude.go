@@ -9,18 +9,18 @@ const NotProven = "not proven: the target does not tell whether it accepts the v
 
 // Conclude returns the Finished record of a user whose rotate ended with a
 // verdict: the status, by design section 4 "Status of a user", and why.
-func (h *History) Conclude(v Verdict) Record {
+func (h *History) Conclude(verdict Verdict) Record {
 	out := Record{Kind: Finished}
-	out.Detail.Status = h.status(v)
+	out.Detail.Status = h.status(verdict)
 	switch out.Detail.Status {
 	case Unresolved:
-		h.explainDoubt(&out, v)
+		h.explainDoubt(&out, verdict)
 	case Partial, Failed:
-		h.explainFailure(&out, v)
+		h.explainFailure(&out, verdict)
 	case Done:
 		h.explainDone(&out)
 	case Skipped:
-		if out.Detail.Message = v.Reason; v.Kind != SaidSkip {
+		if out.Detail.Message = verdict.Reason; verdict.Kind != SaidSkip {
 			out.Detail.Message = "nothing was changed"
 		}
 	}
@@ -28,19 +28,19 @@ func (h *History) Conclude(v Verdict) Record {
 }
 
 // status is what a user came to.
-func (h *History) status(v Verdict) Status {
+func (h *History) status(verdict Verdict) Status {
 	sum := h.sum()
-	failed := v.Kind == SaidFailed || v.Kind == Raised
+	failed := verdict.Kind == SaidFailed || verdict.Kind == Raised
 	switch {
-	case sum.doubtful != nil || v.isPostponed():
+	case sum.doubtful != nil || verdict.isPostponed():
 		return Unresolved
 	case sum.applied && (sum.refused != nil || failed || h.notAccepted() != nil):
 		return Partial
 	case sum.applied:
 		return Done
-	case sum.reverted || failed || sum.refused != nil && v.Kind != SaidDone:
+	case sum.reverted || failed || sum.refused != nil && verdict.Kind != SaidDone:
 		return Failed
-	case v.Kind == SaidSkip || !h.asked: // who was only looked up is not done
+	case verdict.Kind == SaidSkip || !h.asked: // who was only looked up is not done
 		return Skipped
 	default:
 		return Done
@@ -56,16 +56,16 @@ type totals struct {
 
 func (h *History) sum() totals {
 	var t totals
-	for _, c := range h.touched {
+	for _, credential := range h.touched {
 		switch {
-		case c.Standing == StandsDoubtful:
-			t.doubtful = c
-		case c.Reverted:
+		case credential.Standing == StandsDoubtful:
+			t.doubtful = credential
+		case credential.Reverted:
 			t.reverted = true
-		case c.Standing == StandsApplied:
+		case credential.Standing == StandsApplied:
 			t.applied = true
 		case t.refused == nil:
-			t.refused = c
+			t.refused = credential
 		}
 	}
 	return t
@@ -74,19 +74,19 @@ func (h *History) sum() totals {
 // notAccepted returns a verify that found a value in force not to work; nil:
 // none did.
 func (h *History) notAccepted() *Record {
-	for _, c := range h.credentials {
-		if c.NotAccepted != nil {
-			return c.NotAccepted
+	for _, credential := range h.credentials {
+		if credential.NotAccepted != nil {
+			return credential.NotAccepted
 		}
 	}
 	return nil
 }
 
-func (h *History) explainDoubt(out *Record, v Verdict) {
+func (h *History) explainDoubt(out *Record, verdict Verdict) {
 	doubtful := h.sum().doubtful
 	switch {
 	case doubtful == nil:
-		out.Code, out.Detail.Message = v.Fault.Code, v.Fault.Message
+		out.Code, out.Detail.Message = verdict.Fault.Code, verdict.Fault.Message
 		return
 	case doubtful.Deciding != nil:
 		out.copyReason(doubtful.Deciding)
@@ -98,13 +98,13 @@ func (h *History) explainDoubt(out *Record, v Verdict) {
 
 // explainFailure fills in the reason of a failure: the step's that ended the
 // hook, else a refusal, else what the script says.
-func (h *History) explainFailure(out *Record, v Verdict) {
+func (h *History) explainFailure(out *Record, verdict Verdict) {
 	refused, notAccepted := h.sum().refused, h.notAccepted()
 	switch {
-	case v.Kind == Raised && v.Refused != nil:
-		out.Code, out.Detail.Message, out.Detail.Native = v.Refused.Code, v.Refused.Message, v.Refused.Native
-	case v.Kind == Raised && v.Fault != nil:
-		out.Code, out.Detail.Message = v.Fault.Code, v.Fault.Message
+	case verdict.Kind == Raised && verdict.Refused != nil:
+		out.Code, out.Detail.Message, out.Detail.Native = verdict.Refused.Code, verdict.Refused.Message, verdict.Refused.Native
+	case verdict.Kind == Raised && verdict.Fault != nil:
+		out.Code, out.Detail.Message = verdict.Fault.Code, verdict.Fault.Message
 	case refused != nil && refused.Deciding != nil:
 		out.copyReason(refused.Deciding)
 	case notAccepted != nil:
@@ -112,11 +112,11 @@ func (h *History) explainFailure(out *Record, v Verdict) {
 	default:
 		out.Code = ScriptFailed
 	}
-	if v.Kind == SaidFailed {
-		out.Detail.Message = v.Reason
+	if verdict.Kind == SaidFailed {
+		out.Detail.Message = verdict.Reason
 	}
-	if v.Kind == Raised && v.Fault != nil {
-		out.Detail.Backtrace = v.Fault.Backtrace
+	if verdict.Kind == Raised && verdict.Fault != nil {
+		out.Detail.Backtrace = verdict.Fault.Backtrace
 	}
 }
 
@@ -125,14 +125,14 @@ func (h *History) explainDone(out *Record) {
 		out.Detail.Unchanged = true
 		return
 	}
-	for _, c := range h.touched {
-		if c.Untold() {
+	for _, credential := range h.touched {
+		if credential.Untold() {
 			out.Detail.Message = "the target picked a value and did not tell it"
 			return
 		}
 	}
-	for _, c := range h.credentials {
-		if c.Unproven {
+	for _, credential := range h.credentials {
+		if credential.Unproven {
 			out.Detail.Message = NotProven
 		}
 	}

@@ -27,20 +27,20 @@ func (c *CredentialHistory) sum() {
 		c.Deciding = decides.Outcome
 	}
 	c.Reverted = false
-	for _, a := range c.Attempts {
-		if a.Stays() {
-			c.Reverted = a.Intent.Verb == Revert
+	for _, attempt := range c.Attempts {
+		if attempt.Stays() {
+			c.Reverted = attempt.Intent.Verb == Revert
 		}
 	}
 }
 
 // verified takes the answer of a verify over.
-func (c *CredentialHistory) verified(r *Record) {
+func (c *CredentialHistory) verified(record *Record) {
 	c.NotAccepted = nil
-	if r.Outcome == sdk.Refused && r.Code == sdk.NotAccepted {
-		c.NotAccepted = r
+	if record.Outcome == sdk.Refused && record.Code == sdk.NotAccepted {
+		c.NotAccepted = record
 	}
-	c.Unproven = r.Outcome == sdk.Applied && r.Code == sdk.Unsupported
+	c.Unproven = record.Outcome == sdk.Applied && record.Code == sdk.Unsupported
 }
 
 // Untold reports whether only the target knows the value in force: it picked
@@ -53,12 +53,12 @@ func (c *CredentialHistory) Untold() bool {
 // those of unknown outcome behind the last value that took effect.
 func (c *CredentialHistory) Open() []*Attempt {
 	var open []*Attempt
-	for _, a := range c.Attempts {
+	for _, attempt := range c.Attempts {
 		switch {
-		case a.Stays():
+		case attempt.Stays():
 			open = open[:0]
-		case a.Unknown():
-			open = append(open, a)
+		case attempt.Unknown():
+			open = append(open, attempt)
 		}
 	}
 	return open
@@ -68,11 +68,11 @@ func (c *CredentialHistory) Open() []*Attempt {
 // or may have it: it was sent, not refused, and not set back since.
 func (c *CredentialHistory) Carries(origin int) bool {
 	carries := false
-	for _, a := range c.Attempts {
+	for _, attempt := range c.Attempts {
 		switch {
-		case a.Intent.Origin == origin && !a.Refused():
+		case attempt.Intent.Origin == origin && !attempt.Refused():
 			carries = true
-		case a.Intent.Verb == Revert && a.Applied():
+		case attempt.Intent.Verb == Revert && attempt.Applied():
 			carries = false
 		}
 	}
@@ -89,9 +89,9 @@ func (c *CredentialHistory) Last() *Attempt {
 
 // First returns the first attempt that took effect; nil: none did.
 func (c *CredentialHistory) First() *Attempt {
-	for _, a := range c.Attempts {
-		if a.Applied() {
-			return a
+	for _, attempt := range c.Attempts {
+		if attempt.Applied() {
+			return attempt
 		}
 	}
 	return nil
@@ -100,9 +100,9 @@ func (c *CredentialHistory) First() *Attempt {
 // Held returns the newest attempt whose value the credential has, or may have;
 // nil: there is none.
 func (c *CredentialHistory) Held() *Attempt {
-	for _, a := range slices.Backward(c.Attempts) {
-		if !a.Refused() {
-			return a
+	for _, attempt := range slices.Backward(c.Attempts) {
+		if !attempt.Refused() {
+			return attempt
 		}
 	}
 	return nil

@@ -38,36 +38,36 @@ const few = 8
 
 // Read returns the history of records. They must not be changed afterwards.
 func Read(records []Record) *History {
-	h := &History{}
-	if len(records) > len(h.room.records) {
-		h.records = make([]*Record, 0, len(records))
+	history := &History{}
+	if len(records) > len(history.room.records) {
+		history.records = make([]*Record, 0, len(records))
 	}
 	for i := range records {
-		h.Add(&records[i])
+		history.Add(&records[i])
 	}
-	return h
+	return history
 }
 
 // Add takes the next record over.
-func (h *History) Add(r *Record) {
+func (h *History) Add(record *Record) {
 	if h.records == nil {
 		h.records = h.room.records[:0]
 	}
-	h.records = append(h.records, r)
-	h.asked = h.asked || r.Verb != "" && r.Verb != Find
-	switch r.Kind {
+	h.records = append(h.records, record)
+	h.asked = h.asked || record.Verb != "" && record.Verb != Find
+	switch record.Kind {
 	case Intent:
-		h.begin(h.attempt(r, nil))
+		h.begin(h.attempt(record, nil))
 	case Outcome:
-		h.conclude(r)
+		h.conclude(record)
 	case Answer:
-		h.answer(r)
+		h.answer(record)
 	case Finished:
-		h.finished = r
+		h.finished = record
 	case Reopened:
 		h.finished = nil
 	}
-	h.Replay.add(h, r)
+	h.Replay.add(h, record)
 }
 
 // attempt makes the attempt that begins with the newest record.
@@ -77,70 +77,70 @@ func (h *History) attempt(intent, outcome *Record) *Attempt {
 	}
 	newest := len(h.records) - 1
 	made := Attempt{Intent: intent, Outcome: outcome, begun: newest, newest: newest}
-	if n := len(h.attempts); n < len(h.room.begun) {
-		h.room.begun[n] = made
-		return &h.room.begun[n]
+	if count := len(h.attempts); count < len(h.room.begun) {
+		h.room.begun[count] = made
+		return &h.room.begun[count]
 	}
 	return &made
 }
 
 // begin takes an attempt over.
-func (h *History) begin(a *Attempt) {
-	h.attempts = append(h.attempts, a)
-	if !changes(a.Intent.Verb) {
+func (h *History) begin(attempt *Attempt) {
+	h.attempts = append(h.attempts, attempt)
+	if !changes(attempt.Intent.Verb) {
 		return
 	}
-	c := h.credential(CredentialOf(a.Intent))
-	if len(c.Attempts) == 0 {
+	credential := h.credential(CredentialOf(attempt.Intent))
+	if len(credential.Attempts) == 0 {
 		if h.touched == nil {
 			h.touched = h.room.touched[:0]
 		}
-		h.touched = append(h.touched, c)
+		h.touched = append(h.touched, credential)
 	}
-	if c.Attempts == nil {
-		c.Attempts = c.first[:0]
+	if credential.Attempts == nil {
+		credential.Attempts = credential.first[:0]
 	}
-	c.Attempts = append(c.Attempts, a)
-	if !a.Refused() {
+	credential.Attempts = append(credential.Attempts, attempt)
+	if !attempt.Refused() {
 		h.live++
 	}
-	c.sum()
+	credential.sum()
 }
 
 // conclude takes the outcome of an attempt over.
-func (h *History) conclude(r *Record) {
-	a := h.Attempt(r.Step, r.Try)
-	if a == nil { // an older rekey wrote none for a reset
-		h.begin(h.attempt(r, r))
+func (h *History) conclude(record *Record) {
+	attempt := h.Attempt(record.Step, record.Try)
+	if attempt == nil { // an older rekey wrote none for a reset
+		h.begin(h.attempt(record, record))
 		return
 	}
-	was := a.Refused()
-	a.Outcome, a.newest = r, len(h.records)-1
-	if !changes(a.Intent.Verb) {
+	was := attempt.Refused()
+	attempt.Outcome, attempt.newest = record, len(h.records)-1
+	if !changes(attempt.Intent.Verb) {
 		return
 	}
-	switch is := a.Refused(); {
+	switch is := attempt.Refused(); {
 	case is && !was:
 		h.live--
 	case was && !is:
 		h.live++
 	}
-	c := h.credential(CredentialOf(a.Intent))
-	if c.sum(); tookEffect(r) {
-		c.NotAccepted = nil // it was about another value
+	credential := h.credential(CredentialOf(attempt.Intent))
+	if credential.sum(); tookEffect(record) {
+		credential.NotAccepted = nil // it was about another value
 	}
 }
 
 // answer takes over what a read said, or the host itself.
-func (h *History) answer(r *Record) {
-	a := h.attempt(r, r)
-	if changes(r.Verb) {
-		h.begin(a)
+func (h *History) answer(record *Record) {
+	attempt := h.attempt(record, record)
+	if changes(record.Verb) {
+		h.begin(attempt)
 		return
 	}
-	h.attempts = append(h.attempts, a)
-	if r.Verb == Verify {
-		h.credential(CredentialOf(r)).verified(r)
+	h.attempts = append(h.attempts, attempt)
+	if record.Verb == Verify {
+		h.credential(CredentialOf(record)).verified(record)
 	}
 }
 
@@ -151,27 +151,27 @@ func changes(verb string) bool {
 
 // credential returns what is known of a credential, made if nothing is.
 func (h *History) credential(name Credential) *CredentialHistory {
-	if c := h.Credential(name); c != nil {
-		return c
+	if credential := h.Credential(name); credential != nil {
+		return credential
 	}
-	c := &h.room.credential
+	credentialHistory := &h.room.credential
 	if h.credentials == nil {
 		h.credentials = h.room.credentials[:0]
 	} else {
-		c = &CredentialHistory{}
+		credentialHistory = &CredentialHistory{}
 	}
-	c.Credential = name
-	h.credentials = append(h.credentials, c)
+	credentialHistory.Credential = name
+	h.credentials = append(h.credentials, credentialHistory)
 	switch {
 	case h.byName != nil:
-		h.byName[name] = c
+		h.byName[name] = credentialHistory
 	case len(h.credentials) > few:
 		h.byName = map[Credential]*CredentialHistory{}
-		for _, c := range h.credentials {
-			h.byName[c.Credential] = c
+		for _, credential := range h.credentials {
+			h.byName[credential.Credential] = credential
 		}
 	}
-	return c
+	return credentialHistory
 }
 
 // Credential returns what is known of a credential; nil: nothing is.
@@ -179,9 +179,9 @@ func (h *History) Credential(name Credential) *CredentialHistory {
 	if h.byName != nil {
 		return h.byName[name]
 	}
-	for _, c := range h.credentials {
-		if c.Credential == name {
-			return c
+	for _, credential := range h.credentials {
+		if credential.Credential == name {
+			return credential
 		}
 	}
 	return nil
@@ -191,8 +191,8 @@ func (h *History) Credential(name Credential) *CredentialHistory {
 // never gives a number again.
 func (h *History) Attempt(step, try int) *Attempt {
 	for i := len(h.attempts) - 1; i >= 0; i-- {
-		if a := h.attempts[i]; a.Intent.Kind != Answer && a.Intent.Step == step && a.Intent.Try == try {
-			return a
+		if attempt := h.attempts[i]; attempt.Intent.Kind != Answer && attempt.Intent.Step == step && attempt.Intent.Try == try {
+			return attempt
 		}
 	}
 	return nil
@@ -216,19 +216,19 @@ func (h *History) Finished() *Record { return h.finished }
 // Live reports whether something of the user took effect, or may have, besides
 // one attempt; nil: besides none.
 func (h *History) Live(besides *Attempt) bool {
-	n := h.live
+	count := h.live
 	if besides != nil && changes(besides.Intent.Verb) && !besides.Refused() {
-		n--
+		count--
 	}
-	return n > 0
+	return count > 0
 }
 
 // Doubtful returns an attempt that leaves a credential in doubt; nil: where
 // every credential stands is known.
 func (h *History) Doubtful() *Attempt {
-	for _, c := range h.touched {
-		if c.Standing == StandsDoubtful {
-			return c.doubtful()
+	for _, credential := range h.touched {
+		if credential.Standing == StandsDoubtful {
+			return credential.doubtful()
 		}
 	}
 	return nil
@@ -237,10 +237,10 @@ func (h *History) Doubtful() *Attempt {
 // InForce returns an attempt that took effect with a value meant to stay; nil:
 // there is none.
 func (h *History) InForce() *Attempt {
-	for _, c := range h.touched {
-		for _, a := range c.Attempts {
-			if a.Stays() {
-				return a
+	for _, credential := range h.touched {
+		for _, attempt := range credential.Attempts {
+			if attempt.Stays() {
+				return attempt
 			}
 		}
 	}
@@ -250,20 +250,22 @@ func (h *History) InForce() *Attempt {
 // Used returns the labels of the backends on which the user has a value, or may
 // have.
 func (h *History) Used() []string {
-	return h.labels(func(c *CredentialHistory) bool { return c.Standing >= StandsApplied })
+	return h.labels(func(credential *CredentialHistory) bool { return credential.Standing >= StandsApplied })
 }
 
 // Given returns the labels of the backends that certainly took a value.
 func (h *History) Given() []string {
-	return h.labels(func(c *CredentialHistory) bool { return slices.ContainsFunc(c.Attempts, (*Attempt).Applied) })
+	return h.labels(func(credential *CredentialHistory) bool {
+		return slices.ContainsFunc(credential.Attempts, (*Attempt).Applied)
+	})
 }
 
 // labels returns the backends of the touched credentials that are so, each once.
 func (h *History) labels(are func(*CredentialHistory) bool) []string {
 	var labels []string
-	for _, c := range h.touched {
-		if are(c) && !slices.Contains(labels, c.Backend) {
-			labels = append(labels, c.Backend)
+	for _, credential := range h.touched {
+		if are(credential) && !slices.Contains(labels, credential.Backend) {
+			labels = append(labels, credential.Backend)
 		}
 	}
 	return labels
@@ -272,8 +274,8 @@ func (h *History) labels(are func(*CredentialHistory) bool) []string {
 // InUse reports whether a credential has the generated value of an origin, or
 // may have it.
 func (h *History) InUse(origin int) bool {
-	for _, c := range h.touched {
-		if c.Carries(origin) {
+	for _, credential := range h.touched {
+		if credential.Carries(origin) {
 			return true
 		}
 	}

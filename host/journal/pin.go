@@ -30,8 +30,8 @@ func (p BackendPin) Target() string { return p.Name + " " + cmp.Or(p.Reaches, p.
 
 // SameTarget reports whether both reach the same accounts. Settings that are
 // all the same do where their plugins differ in which of them say so.
-func (p BackendPin) SameTarget(o BackendPin) bool {
-	return p.Target() == o.Target() || p.Name == o.Name && p.Config == o.Config && !slices.Equal(p.reached(), o.reached())
+func (p BackendPin) SameTarget(backendPin BackendPin) bool {
+	return p.Target() == backendPin.Target() || p.Name == backendPin.Name && p.Config == backendPin.Config && !slices.Equal(p.reached(), backendPin.reached())
 }
 
 // reached are the names of the settings that say what the backend reaches.
@@ -44,8 +44,8 @@ func (p BackendPin) reached() []string {
 }
 
 // Equal reports whether both are the same in every respect.
-func (p BackendPin) Equal(o BackendPin) bool {
-	same := slices.Equal(p.Grants, o.Grants) && slices.Equal(p.There, o.There) && slices.Equal(p.Absent, o.Absent)
-	p.Grants, o.Grants, p.There, o.There, p.Absent, o.Absent = nil, nil, nil, nil, nil, nil
-	return same && reflect.DeepEqual(p, o)
+func (p BackendPin) Equal(backendPin BackendPin) bool {
+	same := slices.Equal(p.Grants, backendPin.Grants) && slices.Equal(p.There, backendPin.There) && slices.Equal(p.Absent, backendPin.Absent)
+	p.Grants, backendPin.Grants, p.There, backendPin.There, p.Absent, backendPin.Absent = nil, nil, nil, nil, nil, nil
+	return same && reflect.DeepEqual(p, backendPin)
 }

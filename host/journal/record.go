@@ -127,8 +127,8 @@ func (r *Record) Blame(err *sdk.Error) {
 
 // copyReason takes over why another record says that something was not done.
 func (r *Record) copyReason(from *Record) {
-	d := &from.Detail
-	r.Blame(&sdk.Error{Code: from.Code, Message: d.Message, Native: d.Native, Violations: d.Violations, AccountStatus: d.AccountStatus})
+	detail := &from.Detail
+	r.Blame(&sdk.Error{Code: from.Code, Message: detail.Message, Native: detail.Native, Violations: detail.Violations, AccountStatus: detail.AccountStatus})
 }
 
 // Empty reports whether it says nothing.

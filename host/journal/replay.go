@@ -15,7 +15,7 @@ type Call struct {
 }
 
 // CallOf returns the call that a record is about.
-func CallOf(r *Record) Call { return Call{r.Verb, CredentialOf(r)} }
+func CallOf(record *Record) Call { return Call{record.Verb, CredentialOf(record)} }
 
 // String returns "set cloud ann@example.org", with the kind if there is one.
 func (c Call) String() string {
@@ -58,7 +58,7 @@ func (s *RecordedStep) Standing() Standing {
 // Recovering reports whether the step is in the middle of a recovery: its host
 // has sent another operation than the script asked for.
 func (s *RecordedStep) Recovering() bool {
-	return slices.ContainsFunc(s.Attempts, func(a *Attempt) bool { return a.Intent.Detail.Op != "" || a.Intent.Detail.Bridge })
+	return slices.ContainsFunc(s.Attempts, func(attempt *Attempt) bool { return attempt.Intent.Detail.Op != "" || attempt.Intent.Detail.Bridge })
 }
 
 // kept reports whether a retry keeps what the step did.
@@ -124,24 +124,24 @@ type Replay struct {
 }
 
 // add takes the record that the history has just taken.
-func (p *Replay) add(h *History, r *Record) {
-	switch r.Kind {
+func (p *Replay) add(history *History, record *Record) {
+	switch record.Kind {
 	case Finished:
-		p.status = r.Detail.Status
+		p.status = record.Detail.Status
 	case Reopened:
 		p.next(p.status == Unresolved)
 	case Intent:
-		step := p.ofIntent(r)
+		step := p.ofIntent(record)
 		if step.Attempts == nil {
 			step.Attempts = step.first[:0]
 		}
-		step.Attempts, step.Identity = append(step.Attempts, h.attempts[len(h.attempts)-1]), r.Detail.Identity
-		p.tries.add(r.Step, r.Try)
-		p.origin = max(p.origin, r.Origin)
+		step.Attempts, step.Identity = append(step.Attempts, history.attempts[len(history.attempts)-1]), record.Detail.Identity
+		p.tries.add(record.Step, record.Try)
+		p.origin = max(p.origin, record.Origin)
 		p.Sent = true
 	case Answer:
-		if r.Code != sdk.Cancelled { // an older rekey recorded calls that were given up
-			p.step(r.Step, CallOf(r)).Answer = r
+		if record.Code != sdk.Cancelled { // an older rekey recorded calls that were given up
+			p.step(record.Step, CallOf(record)).Answer = record
 		}
 	}
 }
@@ -151,22 +151,22 @@ func (p *Replay) NextTry(ordinal int) int { return p.tries.next(ordinal) }
 
 // ofIntent returns the step that an intent belongs to: of an earlier round,
 // where its outcome was not known and this round tries to settle it.
-func (p *Replay) ofIntent(r *Record) *RecordedStep {
-	call := CallOf(r)
-	if s := p.now(r.Step); s != nil && s.Call == call {
-		return s
+func (p *Replay) ofIntent(record *Record) *RecordedStep {
+	call := CallOf(record)
+	if recordedStep := p.now(record.Step); recordedStep != nil && recordedStep.Call == call {
+		return recordedStep
 	}
-	for _, s := range p.earlier {
-		if s.Ordinal == r.Step && s.Call == call {
-			return s
+	for _, recordedStep := range p.earlier {
+		if recordedStep.Ordinal == record.Step && recordedStep.Call == call {
+			return recordedStep
 		}
 	}
-	return p.step(r.Step, call)
+	return p.step(record.Step, call)
 }
 
 func (p *Replay) step(ordinal int, call Call) *RecordedStep {
-	if s := p.now(ordinal); s != nil {
-		return s
+	if recordedStep := p.now(ordinal); recordedStep != nil {
+		return recordedStep
 	}
 	if p.steps == nil {
 		p.steps = p.list[:0]
@@ -192,9 +192,9 @@ func (p *Replay) now(ordinal int) *RecordedStep {
 	if ordinal > p.highest { // as of nearly all that a hook takes
 		return nil
 	}
-	for _, s := range slices.Backward(p.steps) {
-		if s.Ordinal == ordinal {
-			return s
+	for _, recordedStep := range slices.Backward(p.steps) {
+		if recordedStep.Ordinal == ordinal {
+			return recordedStep
 		}
 	}
 	return nil
@@ -205,51 +205,51 @@ func (p *Replay) now(ordinal int) *RecordedStep {
 // effect and was not set back.
 func (p *Replay) next(settles bool) {
 	p.Settles, p.Sent = settles, false
-	slices.SortStableFunc(p.steps, func(a, b *RecordedStep) int { return a.Ordinal - b.Ordinal })
+	slices.SortStableFunc(p.steps, func(recordedStep, b *RecordedStep) int { return recordedStep.Ordinal - b.Ordinal })
 	p.earlier = append(p.earlier, p.steps...)
 	p.steps, p.highest = nil, 0
 	if settles {
 		return
 	}
 	back := map[Credential]bool{}
-	for _, s := range p.earlier {
-		if s.Verb == Revert && s.Standing() == StandsApplied {
-			back[s.Credential] = true
+	for _, recordedStep := range p.earlier {
+		if recordedStep.Verb == Revert && recordedStep.Standing() == StandsApplied {
+			back[recordedStep.Credential] = true
 		}
 	}
-	p.earlier = slices.DeleteFunc(p.earlier, func(s *RecordedStep) bool { return !s.kept() || back[s.Credential] })
+	p.earlier = slices.DeleteFunc(p.earlier, func(recordedStep *RecordedStep) bool { return !recordedStep.kept() || back[recordedStep.Credential] })
 }
 
 // At returns the step that a call at an ordinal takes up: one that is recorded,
 // or a new one. The error, a *Divergence, says that another step stands there.
 func (p *Replay) At(ordinal int, call Call) (*RecordedStep, error) {
-	s := p.now(ordinal)
+	recordedStep := p.now(ordinal)
 	switch {
-	case s == nil:
-		if s = p.match(ordinal, call); s == nil {
-			s = p.step(ordinal, call)
+	case recordedStep == nil:
+		if recordedStep = p.match(ordinal, call); recordedStep == nil {
+			recordedStep = p.step(ordinal, call)
 		}
-	case s.Call != call:
-		return nil, &Divergence{ordinal, s.Call.String(), call.String()}
+	case recordedStep.Call != call:
+		return nil, &Divergence{ordinal, recordedStep.Call.String(), call.String()}
 	}
-	s.matched = true
-	return s, nil
+	recordedStep.matched = true
+	return recordedStep, nil
 }
 
 // match finds a step of an earlier round that this one keeps: the one at the
 // ordinal, or else the first.
 func (p *Replay) match(ordinal int, call Call) *RecordedStep {
 	var found *RecordedStep
-	for _, s := range p.earlier {
-		if s.matched || s.Call != call {
+	for _, recordedStep := range p.earlier {
+		if recordedStep.matched || recordedStep.Call != call {
 			continue
 		}
-		if s.Ordinal == ordinal {
-			found = s
+		if recordedStep.Ordinal == ordinal {
+			found = recordedStep
 			break
 		}
 		if found == nil {
-			found = s
+			found = recordedStep
 		}
 	}
 	return found
@@ -258,8 +258,8 @@ func (p *Replay) match(ordinal int, call Call) *RecordedStep {
 // NoStepAt returns a *Divergence if a step is recorded at the ordinal, where
 // the hook does what reaches no account.
 func (p *Replay) NoStepAt(ordinal int, does string) error {
-	if s := p.now(ordinal); s != nil {
-		return &Divergence{ordinal, s.Call.String(), does}
+	if recordedStep := p.now(ordinal); recordedStep != nil {
+		return &Divergence{ordinal, recordedStep.Call.String(), does}
 	}
 	return nil
 }
@@ -267,9 +267,9 @@ func (p *Replay) NoStepAt(ordinal int, does string) error {
 // Beyond returns a *Divergence if a step of this round is recorded beyond the
 // last one that the hook took.
 func (p *Replay) Beyond(last int) error {
-	for _, s := range p.steps {
-		if s.Ordinal > last && s.Verb != Revert {
-			return &Divergence{s.Ordinal, s.Call.String(), ""}
+	for _, recordedStep := range p.steps {
+		if recordedStep.Ordinal > last && recordedStep.Verb != Revert {
+			return &Divergence{recordedStep.Ordinal, recordedStep.Call.String(), ""}
 		}
 	}
 	return nil
@@ -282,9 +282,9 @@ func (p *Replay) Highest() int { return p.highest }
 func (p *Replay) Backs() []*RecordedStep {
 	var backs []*RecordedStep
 	for _, list := range [...][]*RecordedStep{p.earlier, p.steps} {
-		for _, s := range list {
-			if s.Verb == Revert {
-				backs = append(backs, s)
+		for _, recordedStep := range list {
+			if recordedStep.Verb == Revert {
+				backs = append(backs, recordedStep)
 			}
 		}
 	}
@@ -293,9 +293,9 @@ func (p *Replay) Backs() []*RecordedStep {
 
 // Back returns the last step that set the credential back; nil: there is none.
 func (p *Replay) Back(name Credential) *RecordedStep {
-	for _, s := range slices.Backward(p.Backs()) {
-		if s.Credential == name {
-			return s
+	for _, recordedStep := range slices.Backward(p.Backs()) {
+		if recordedStep.Credential == name {
+			return recordedStep
 		}
 	}
 	return nil
@@ -310,11 +310,11 @@ func (p *Replay) Generated(ordinal int) *Record {
 	}
 	var newest *Attempt
 	look := func(steps []*RecordedStep, any bool) {
-		for _, s := range steps {
-			for _, a := range s.Attempts {
-				carries := a.Intent.Origin == ordinal && !a.Intent.Detail.Bridge && (any || !a.Refused())
-				if carries && (newest == nil || a.begun > newest.begun) {
-					newest = a
+		for _, recordedStep := range steps {
+			for _, attempt := range recordedStep.Attempts {
+				carries := attempt.Intent.Origin == ordinal && !attempt.Intent.Detail.Bridge && (any || !attempt.Refused())
+				if carries && (newest == nil || attempt.begun > newest.begun) {
+					newest = attempt
 				}
 			}
 		}

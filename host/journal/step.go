@@ -26,8 +26,8 @@ type Result struct {
 }
 
 // ResultOf returns what a record of an end says.
-func ResultOf(r *Record) Result {
-	return Result{Outcome: r.Outcome, Code: r.Code, Message: r.Detail.Message, Native: r.Detail.Native, Account: r.Detail.Account}
+func ResultOf(record *Record) Result {
+	return Result{Outcome: record.Outcome, Code: record.Code, Message: record.Detail.Message, Native: record.Detail.Native, Account: record.Detail.Account}
 }
 
 // OK reports whether the step did what it was asked.

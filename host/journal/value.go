@@ -17,10 +17,10 @@ type Value struct {
 }
 
 // Given returns a handle on a value that comes from the source or the script.
-func Given(v secret.Value) *Value {
-	h := &Value{}
-	h.Replace(v)
-	return h
+func Given(value secret.Value) *Value {
+	made := &Value{}
+	made.Replace(value)
+	return made
 }
 
 // Replace lets the handle stand for another value.

@@ -49,12 +49,12 @@ func TraitsOf(verb string) (traits Traits, ok bool) {
 
 // Can reports whether an instance with the description and the abilities is
 // able to carry a verb out.
-func (t Traits) Can(d sdk.Description, abilities []sdk.Ability) bool {
+func (t Traits) Can(description sdk.Description, abilities []sdk.Ability) bool {
 	if t.Ability == "" {
-		return d.Does(t.Operation)
+		return description.Does(t.Operation)
 	}
-	for _, a := range abilities {
-		if a == t.Ability {
+	for _, ability := range abilities {
+		if ability == t.Ability {
 			return true
 		}
 	}

@@ -42,17 +42,17 @@ func parseConfinement(args []string) (confinement, error) {
 		case "--exec":
 			c.exec = value
 		case "--memory":
-			n, err := strconv.ParseUint(value, 10, 63)
+			count, err := strconv.ParseUint(value, 10, 63)
 			if err != nil {
 				return c, fmt.Errorf("confine: --memory %q is no number", value)
 			}
-			c.memory = n
+			c.memory = count
 		case "--connect":
-			n, err := strconv.ParseUint(value, 10, 16)
+			count, err := strconv.ParseUint(value, 10, 16)
 			if err != nil {
 				return c, fmt.Errorf("confine: --connect %q is no port", value)
 			}
-			c.grants.Connect = append(c.grants.Connect, int(n))
+			c.grants.Connect = append(c.grants.Connect, int(count))
 		default:
 			return c, fmt.Errorf("confine: %q is not known", name)
 		}
@@ -68,14 +68,14 @@ func parseConfinement(args []string) (confinement, error) {
 // arguments do not grant and becomes the plugin, in the same process. It
 // returns only if that cannot be, with what to tell on standard error.
 func Confine(args []string) error {
-	c, err := parseConfinement(args)
+	confinement, err := parseConfinement(args)
 	if err != nil {
 		return err
 	}
-	if err := c.apply(); err != nil {
+	if err := confinement.apply(); err != nil {
 		return fmt.Errorf("cannot be confined: %w", err)
 	}
-	return c.become()
+	return confinement.become()
 }
 
 // confine makes the command of a plugin that of its confinement.
@@ -97,9 +97,9 @@ func (r *pluginRunner) confine() error {
 	if memory == 0 {
 		memory = defaultMemory
 	}
-	c := confinement{grants: r.command.Grants, scratch: r.scratch, memory: memory, exec: r.cmd.Path, argv: r.cmd.Args}
+	made := confinement{grants: r.command.Grants, scratch: r.scratch, memory: memory, exec: r.cmd.Path, argv: r.cmd.Args}
 	r.cmd.Path = r.options.Confine[0]
-	r.cmd.Args = append(append([]string{}, r.options.Confine...), c.arguments()...)
+	r.cmd.Args = append(append([]string{}, r.options.Confine...), made.arguments()...)
 	r.cmd.Env = append(r.cmd.Env, "TMPDIR="+r.scratch, "HOME="+r.scratch)
 	return nil
 }

@@ -61,11 +61,11 @@ func Confinable() (missing []string, err error) {
 }
 
 func landlock() (version int, err error) {
-	v, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	count, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return 0, fmt.Errorf("cannot be confined: this kernel has no Landlock (%w); add landlock to the kernel's lsm= list, or run without --sandbox", errno)
 	}
-	return int(v), nil
+	return int(count), nil
 }
 
 // apply gives up rights, for this thread and what it becomes.
@@ -122,18 +122,18 @@ var kept = map[uintptr]bool{unix.CAP_CHOWN: true, unix.CAP_DAC_OVERRIDE: true, u
 // dropCapabilities takes all others from the set that a program of root gets
 // when it starts. Whoever has none needs no taking.
 func dropCapabilities() error {
-	for c := uintptr(0); ; c++ {
-		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0); err != nil {
+	for index := uintptr(0); ; index++ {
+		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, index, 0, 0, 0); err != nil {
 			return nil // there are no more
 		}
-		if kept[c] {
+		if kept[index] {
 			continue
 		}
-		switch err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); {
+		switch err := unix.Prctl(unix.PR_CAPBSET_DROP, index, 0, 0, 0); {
 		case errors.Is(err, unix.EPERM):
 			return nil // not privileged
 		case err != nil:
-			return fmt.Errorf("capability %d: %w", c, err)
+			return fmt.Errorf("capability %d: %w", index, err)
 		}
 	}
 }
@@ -185,39 +185,39 @@ var (
 	programs        = []string{"/bin", "/sbin", "/usr", "/lib", "/lib64", "/opt"} // for a plugin in a language that needs some
 )
 
-func (c confinement) rules(s ruleset) error {
-	for _, p := range append(certificates(), everybodyReads...) {
-		if err := s.allow(p, readRights); err != nil {
+func (c confinement) rules(ruleset ruleset) error {
+	for _, path := range append(certificates(), everybodyReads...) {
+		if err := ruleset.allow(path, readRights); err != nil {
 			return err
 		}
 	}
-	for _, p := range everybodyWrites {
-		if err := s.allow(p, unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_WRITE_FILE); err != nil {
+	for _, path := range everybodyWrites {
+		if err := ruleset.allow(path, unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_WRITE_FILE); err != nil {
 			return err
 		}
 	}
-	for _, p := range c.grants.Read {
-		if err := s.allow(p, readRights); err != nil {
+	for _, path := range c.grants.Read {
+		if err := ruleset.allow(path, readRights); err != nil {
 			return err
 		}
 	}
-	for _, p := range append(c.grants.Write, c.scratch) {
-		if err := s.allow(p, writeRights); err != nil {
+	for _, path := range append(c.grants.Write, c.scratch) {
+		if err := ruleset.allow(path, writeRights); err != nil {
 			return err
 		}
 	}
-	for _, n := range c.grants.Connect {
-		if err := s.port(n); err != nil {
+	for _, count := range c.grants.Connect {
+		if err := ruleset.port(count); err != nil {
 			return err
 		}
 	}
-	return c.program(s)
+	return c.program(ruleset)
 }
 
 // program allows to run the plugin: of a program itself, its loader and the
 // libraries; of a script what an interpreter may need, and its own directory.
-func (c confinement) program(s ruleset) error {
-	if err := s.allow(c.exec, execRights); err != nil {
+func (c confinement) program(ruleset ruleset) error {
+	if err := ruleset.allow(c.exec, execRights); err != nil {
 		return err
 	}
 	loader, script, err := interpreter(c.exec)
@@ -225,8 +225,8 @@ func (c confinement) program(s ruleset) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", c.argv[0], err)
 	case script:
-		for _, p := range programs {
-			if err := s.allow(p, execRights|readRights); err != nil {
+		for _, path := range programs {
+			if err := ruleset.allow(path, execRights|readRights); err != nil {
 				return err
 			}
 		}
@@ -234,42 +234,42 @@ func (c confinement) program(s ruleset) error {
 		if real, err := filepath.EvalSymlinks(c.argv[0]); err == nil { // an interpreter looks beside what a link leads to
 			dirs = append(dirs, filepath.Dir(real))
 		}
-		for _, p := range dirs {
-			if err := s.allow(p, execRights|readRights); err != nil {
+		for _, path := range dirs {
+			if err := ruleset.allow(path, execRights|readRights); err != nil {
 				return err
 			}
 		}
 	case loader == "":
 		return nil
 	}
-	for _, p := range libraries {
-		if err := s.allow(p, readRights); err != nil {
+	for _, path := range libraries {
+		if err := ruleset.allow(path, readRights); err != nil {
 			return err
 		}
 	}
-	return s.allow(loader, execRights)
+	return ruleset.allow(loader, execRights)
 }
 
 // interpreter returns what the kernel runs a file with: the loader of a dynamic
 // program, "" for a static one, the first program of a script's first line.
 func interpreter(path string) (loader string, script bool, err error) {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return "", false, err
 	}
-	defer func() { _ = f.Close() }()
-	if line, _ := bufio.NewReaderSize(f, 256).ReadString('\n'); strings.HasPrefix(line, "#!") {
+	defer func() { _ = file.Close() }()
+	if line, _ := bufio.NewReaderSize(file, 256).ReadString('\n'); strings.HasPrefix(line, "#!") {
 		name, _, _ := strings.Cut(strings.TrimSpace(line[2:]), " ")
 		return name, true, nil
 	}
-	program, err := elf.NewFile(f)
+	program, err := elf.NewFile(file)
 	if err != nil {
 		return "", false, nil // the kernel will say what is wrong with it
 	}
-	for _, p := range program.Progs {
-		if p.Type == elf.PT_INTERP {
-			name := make([]byte, p.Filesz)
-			if _, err := p.ReadAt(name, 0); err != nil {
+	for _, prog := range program.Progs {
+		if prog.Type == elf.PT_INTERP {
+			name := make([]byte, prog.Filesz)
+			if _, err := prog.ReadAt(name, 0); err != nil {
 				return "", false, err
 			}
 			return strings.TrimRight(string(name), "\x00"), false, nil
@@ -301,12 +301,12 @@ func (s ruleset) allow(path string, rights uint64) error {
 }
 
 // port allows connections to a TCP port.
-func (s ruleset) port(n int) error {
+func (s ruleset) port(count int) error {
 	if s.handled.Handled_access_net == 0 {
 		return nil // it cannot be denied either
 	}
-	rule := struct{ allowed, port uint64 }{unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, uint64(n)}
-	return s.add(fmt.Sprint("port ", n), rulePort, unsafe.Pointer(&rule))
+	rule := struct{ allowed, port uint64 }{unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, uint64(count)}
+	return s.add(fmt.Sprint("port ", count), rulePort, unsafe.Pointer(&rule))
 }
 
 func (s ruleset) add(what string, kind uintptr, rule unsafe.Pointer) error {

@@ -14,20 +14,20 @@ import (
 
 // Digest returns the SHA-256 of a file in hex.
 func Digest(path string) (string, error) {
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = f.Close() }()
-	return digest(f)
+	defer func() { _ = file.Close() }()
+	return digest(file)
 }
 
-func digest(f *os.File) (string, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+func digest(file *os.File) (string, error) {
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // verify compares the executable with its digest. A program is then started
@@ -38,24 +38,24 @@ func (r *pluginRunner) verify() error {
 	if r.command.Digest == "" {
 		return nil
 	}
-	f, err := os.Open(r.command.Path)
+	file, err := os.Open(r.command.Path)
 	if err != nil {
 		return r.spawnError(err)
 	}
-	r.files = append(r.files, f)
-	got, err := digest(f)
+	r.files = append(r.files, file)
+	got, err := digest(file)
 	if err != nil {
 		return fmt.Errorf("cannot be read: %w", err)
 	}
 	if got != r.command.Digest {
 		return fmt.Errorf("%s has changed since it was looked at: its SHA-256 is %s, want %s; run the command again", r.command.Path, got, r.command.Digest)
 	}
-	if path := descriptorPath(3 + len(r.cmd.ExtraFiles)); path != "" && isProgram(f) {
+	if path := descriptorPath(3 + len(r.cmd.ExtraFiles)); path != "" && isProgram(file) {
 		r.cmd.Path = path
-		r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, f)
+		r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, file)
 		return nil
 	}
-	r.verified, err = f.Stat()
+	r.verified, err = file.Stat()
 	return err
 }
 
@@ -89,8 +89,8 @@ func changedAt(info fs.FileInfo) syscall.Timespec {
 
 // isProgram reports whether the file is what the kernel runs without an
 // interpreter.
-func isProgram(f *os.File) bool {
+func isProgram(file *os.File) bool {
 	magic := make([]byte, 4)
-	_, err := f.ReadAt(magic, 0)
+	_, err := file.ReadAt(magic, 0)
 	return err == nil && bytes.Equal(magic, []byte("\x7fELF"))
 }

@@ -33,9 +33,9 @@ func newRunDir(base string) (*runDir, error) {
 	}
 	sweep(base)
 	for range 100 {
-		d, err := tryRunDir(base)
-		if err != nil || d != nil {
-			return d, err
+		runDir, err := tryRunDir(base)
+		if err != nil || runDir != nil {
+			return runDir, err
 		}
 	}
 	return nil, fmt.Errorf("%s: no directory for sockets can be made", base)
@@ -44,8 +44,8 @@ func newRunDir(base string) (*runDir, error) {
 // baseDir returns the directory of all of this user's hosts.
 func baseDir(base string) (string, error) {
 	if base != "" {
-		if n := len(base) + len("/r0123456789") + below; n > maxSocket {
-			return "", fmt.Errorf("%s: too long a path for sockets by %d bytes", base, n-maxSocket)
+		if count := len(base) + len("/r0123456789") + below; count > maxSocket {
+			return "", fmt.Errorf("%s: too long a path for sockets by %d bytes", base, count-maxSocket)
 		}
 		return base, os.MkdirAll(base, 0o700)
 	}
@@ -89,12 +89,12 @@ func tryRunDir(base string) (*runDir, error) {
 	return &runDir{path: path, lock: lock}, nil
 }
 
-func linked(f *os.File) bool {
-	now, err := os.Stat(f.Name())
+func linked(file *os.File) bool {
+	now, err := os.Stat(file.Name())
 	if err != nil {
 		return false
 	}
-	own, err := f.Stat()
+	own, err := file.Stat()
 	return err == nil && os.SameFile(own, now)
 }
 
@@ -110,20 +110,20 @@ func sweep(base string) {
 	if err != nil {
 		return
 	}
-	for _, e := range entries {
-		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), "r") {
-			sweepOne(filepath.Join(base, e.Name()))
+	for _, dirEntry := range entries {
+		if dirEntry.Type().IsRegular() && strings.HasPrefix(dirEntry.Name(), "r") {
+			sweepOne(filepath.Join(base, dirEntry.Name()))
 		}
 	}
 }
 
 func sweepOne(name string) {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	file, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return
 	}
-	defer func() { _ = f.Close() }()
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && linked(f) {
+	defer func() { _ = file.Close() }()
+	if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && linked(file) {
 		_ = os.RemoveAll(name + "d")
 		_ = os.Remove(name)
 	}

@@ -43,8 +43,8 @@ func (e *StartError) Error() string { return "plugin " + e.Plugin + ": " + e.Mes
 // returns nil if go-plugin can go on with it.
 func parseHandshake(line string) *StartError {
 	parts := strings.Split(printable(line), "|")
-	fail := func(p Phase, format string, args ...any) *StartError {
-		return &StartError{Phase: p, Message: fmt.Sprintf(format, args...)}
+	fail := func(phase Phase, format string, args ...any) *StartError {
+		return &StartError{Phase: phase, Message: fmt.Sprintf(format, args...)}
 	}
 	if len(line) > maxNoise {
 		parts[0], parts[1] = shorten(parts[0], maxNoise/4), shorten(parts[1], maxNoise/4)
@@ -52,9 +52,9 @@ func parseHandshake(line string) *StartError {
 	if parts[0] != strconv.Itoa(plugin.CoreProtocolVersion) {
 		return fail(PhaseVersion, "speaks version %s of go-plugin's protocol, this rekey speaks %d; rebuild the plugin", parts[0], plugin.CoreProtocolVersion)
 	}
-	if v, err := strconv.Atoi(parts[1]); err != nil || v != dial.ProtocolVersion {
+	if value, err := strconv.Atoi(parts[1]); err != nil || value != dial.ProtocolVersion {
 		who := "the plugin"
-		if err == nil && v > dial.ProtocolVersion {
+		if err == nil && value > dial.ProtocolVersion {
 			who = "rekey"
 		}
 		return fail(PhaseVersion, "speaks version %s of the plugin protocol, this rekey speaks %d; upgrade %s", parts[1], dial.ProtocolVersion, who)
@@ -82,27 +82,27 @@ func looksLikeHandshake(line string) bool {
 // the text of err.
 func (r *pluginRunner) startError(err error) *StartError {
 	r.settle()
-	e := r.stdout.failure()
+	startError := r.stdout.failure()
 	var spawning *StartError
 	switch {
 	case r.failed != nil:
-		e = r.failed
+		startError = r.failed
 	case errors.As(err, &spawning):
-		e = spawning
-	case e != nil:
+		startError = spawning
+	case startError != nil:
 	case errors.Is(err, errReplaced):
-		e = &StartError{Phase: PhaseStart, Message: errReplaced.Error() + ": " + r.command.Path + "; nothing was sent to it, see who did that, then run the command again"}
+		startError = &StartError{Phase: PhaseStart, Message: errReplaced.Error() + ": " + r.command.Path + "; nothing was sent to it, see who did that, then run the command again"}
 	case errors.Is(err, errLate):
-		e = r.late()
+		startError = r.late()
 	case r.hasExited() && !r.stdout.shaken():
-		e = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.epitaph() + "; start " + r.command.Path + " by hand to see more"}
+		startError = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.epitaph() + "; start " + r.command.Path + " by hand to see more"}
 	case r.hasExited():
-		e = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.epitaph() + "; report it to the plugin's author"}
+		startError = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.epitaph() + "; report it to the plugin's author"}
 	default:
-		e = &StartError{Phase: PhaseConnect, Message: "cannot be asked what it is: " + shorten(oneLine(r.redact.Scrub(err.Error())), maxNoise) + "; rebuild it with the SDK"}
+		startError = &StartError{Phase: PhaseConnect, Message: "cannot be asked what it is: " + shorten(oneLine(r.redact.Scrub(err.Error())), maxNoise) + "; rebuild it with the SDK"}
 	}
-	e.Plugin, e.Stderr = r.command.Name, r.tail.lines()
-	return e
+	startError.Plugin, startError.Stderr = r.command.Name, r.tail.lines()
+	return startError
 }
 
 // late is the failure of a plugin that took all of its time.
@@ -135,4 +135,4 @@ func (r *pluginRunner) spawnError(err error) error {
 }
 
 // oneLine keeps a text on its line.
-func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }
+func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }

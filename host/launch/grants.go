@@ -28,11 +28,11 @@ type Grants struct {
 // "write" is granted with its directory, because a file that is replaced needs
 // another beside it. No grant may reach a protected path, which would be the
 // host's own; the error says what to do.
-func GrantsOf(d sdk.Description, c sdk.Config, protected []string) (Grants, error) {
-	var g Grants
-	c.Values = withDefaults(d, c.Values)
-	for _, e := range d.Egress {
-		for _, target := range filled(e, c) {
+func GrantsOf(description sdk.Description, config sdk.Config, protected []string) (Grants, error) {
+	var grants Grants
+	config.Values = withDefaults(description, config.Values)
+	for _, entry := range description.Egress {
+		for _, target := range filled(entry, config) {
 			if strings.HasPrefix(target, "ldapi://") {
 				continue // a socket in the file system, which has no port
 			}
@@ -40,32 +40,32 @@ func GrantsOf(d sdk.Description, c sdk.Config, protected []string) (Grants, erro
 			if err != nil {
 				return Grants{}, err
 			}
-			g.Connect = append(g.Connect, port)
+			grants.Connect = append(grants.Connect, port)
 		}
 	}
-	for _, p := range d.Paths {
-		name, write := strings.CutPrefix(p, "write ")
-		for _, path := range filled(name, c) {
-			if err := g.path(path, write, protected); err != nil {
+	for _, text := range description.Paths {
+		name, write := strings.CutPrefix(text, "write ")
+		for _, path := range filled(name, config) {
+			if err := grants.path(path, write, protected); err != nil {
 				return Grants{}, err
 			}
 		}
 	}
-	for _, list := range []*[]string{&g.Read, &g.Write} {
+	for _, list := range []*[]string{&grants.Read, &grants.Write} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
-	slices.Sort(g.Connect)
-	g.Connect = slices.Compact(g.Connect)
-	return g, nil
+	slices.Sort(grants.Connect)
+	grants.Connect = slices.Compact(grants.Connect)
+	return grants, nil
 }
 
 // withDefaults returns the settings as the plugin will see them.
-func withDefaults(d sdk.Description, values map[string]any) map[string]any {
+func withDefaults(description sdk.Description, values map[string]any) map[string]any {
 	out := map[string]any{}
-	for _, f := range d.Config {
-		if f.Default != nil {
-			out[f.Name] = f.Default
+	for _, field := range description.Config {
+		if field.Default != nil {
+			out[field.Name] = field.Default
 		}
 	}
 	maps.Copy(out, values)
@@ -74,17 +74,17 @@ func withDefaults(d sdk.Description, values map[string]any) map[string]any {
 
 // filled returns the texts that an entry of a description stands for: those of
 // a setting, or itself. A setting that is not given stands for none.
-func filled(entry string, c sdk.Config) []string {
+func filled(entry string, config sdk.Config) []string {
 	field, ok := strings.CutPrefix(entry, "{")
 	field, closed := strings.CutSuffix(field, "}")
 	if !ok || !closed {
 		return []string{entry}
 	}
-	texts := c.List(field)
-	if text := c.Text(field); text != "" {
+	texts := config.List(field)
+	if text := config.Text(field); text != "" {
 		texts = []string{text}
 	}
-	return slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return s == "" })
+	return slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return text == "" })
 }
 
 // schemes are the ports of URLs that name none.
@@ -93,18 +93,18 @@ var schemes = map[string]int{"https": 443, "http": 80, "ldaps": 636, "ldap": 389
 // portOf returns the port of a URL or of HOST:PORT.
 func portOf(target string) (int, error) {
 	port := ""
-	if u, err := url.Parse(target); err == nil && u.Host != "" {
-		if port = u.Port(); port == "" && schemes[strings.ToLower(u.Scheme)] != 0 {
-			return schemes[strings.ToLower(u.Scheme)], nil
+	if address, err := url.Parse(target); err == nil && address.Host != "" {
+		if port = address.Port(); port == "" && schemes[strings.ToLower(address.Scheme)] != 0 {
+			return schemes[strings.ToLower(address.Scheme)], nil
 		}
-	} else if _, p, err := net.SplitHostPort(target); err == nil {
-		port = p
+	} else if _, path, err := net.SplitHostPort(target); err == nil {
+		port = path
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 {
+	count, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || count == 0 {
 		return 0, fmt.Errorf("sandbox: it cannot be told which port %q is; write it with its port", target)
 	}
-	return int(n), nil
+	return int(count), nil
 }
 
 // path adds a path, as the file system has it.
@@ -136,8 +136,8 @@ func (g *Grants) path(path string, write bool, protected []string) error {
 
 // guard refuses a grant that reaches a protected path.
 func guard(path, granted string, protected []string) error {
-	for _, p := range protected {
-		own, err := place(p)
+	for _, text := range protected {
+		own, err := place(text)
 		if err != nil {
 			return fmt.Errorf("sandbox: %w", err)
 		}
@@ -156,10 +156,10 @@ func guard(path, granted string, protected []string) error {
 // resolve follows symbolic links. Of a path that does not exist it returns the
 // directory in which it would be made.
 func resolve(path string) (real string, exists bool, err error) {
-	for p := filepath.Clean(path); ; p = filepath.Dir(p) {
-		real, err = filepath.EvalSymlinks(p)
-		if !errors.Is(err, fs.ErrNotExist) || p == "/" {
-			return real, p == filepath.Clean(path), err
+	for text := filepath.Clean(path); ; text = filepath.Dir(text) {
+		real, err = filepath.EvalSymlinks(text)
+		if !errors.Is(err, fs.ErrNotExist) || text == "/" {
+			return real, text == filepath.Clean(path), err
 		}
 	}
 }
@@ -170,9 +170,9 @@ func place(path string) (string, error) {
 	if err != nil || exists {
 		return real, err
 	}
-	for p := filepath.Clean(path); ; p = filepath.Dir(p) {
-		if above, err := filepath.EvalSymlinks(p); err == nil {
-			rest, err := filepath.Rel(p, filepath.Clean(path))
+	for text := filepath.Clean(path); ; text = filepath.Dir(text) {
+		if above, err := filepath.EvalSymlinks(text); err == nil {
+			rest, err := filepath.Rel(text, filepath.Clean(path))
 			return filepath.Join(above, rest), err
 		}
 	}
@@ -186,14 +186,14 @@ func within(path, dir string) bool {
 
 // text is the grants as arguments of Confine.
 func (g Grants) text() (args []string) {
-	for _, p := range g.Read {
-		args = append(args, "--read", p)
+	for _, path := range g.Read {
+		args = append(args, "--read", path)
 	}
-	for _, p := range g.Write {
-		args = append(args, "--write", p)
+	for _, path := range g.Write {
+		args = append(args, "--write", path)
 	}
-	for _, n := range g.Connect {
-		args = append(args, "--connect", strconv.Itoa(n))
+	for _, count := range g.Connect {
+		args = append(args, "--connect", strconv.Itoa(count))
 	}
 	return args
 }

@@ -40,38 +40,38 @@ func (i *Instance) Values() map[string]any { return i.config.Values }
 
 // Description returns what the plugin says of itself.
 func (i *Instance) Description() sdk.Description {
-	if p := i.process.Load(); p != nil {
-		return p.description
+	if process := i.process.Load(); process != nil {
+		return process.description
 	}
 	return sdk.Description{}
 }
 
 // Abilities returns what the instance can do with its settings.
 func (i *Instance) Abilities() []sdk.Ability {
-	if d := i.current.Load(); d != nil {
-		return d.Abilities()
+	if instance := i.current.Load(); instance != nil {
+		return instance.Abilities()
 	}
 	return nil
 }
 
 // ready returns the instance in the process if both live.
 func (i *Instance) ready() *dial.Instance {
-	d := i.current.Load()
-	if d == nil {
+	instance := i.current.Load()
+	if instance == nil {
 		return nil
 	}
 	select {
-	case <-d.Done():
+	case <-instance.Done():
 		return nil
 	default:
-		return d
+		return instance
 	}
 }
 
 // open returns the instance in a process, configured anew if need be.
 func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
-	if d := i.ready(); d != nil {
-		return d, nil
+	if instance := i.ready(); instance != nil {
+		return instance, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -82,8 +82,8 @@ func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
 	case <-ctx.Done():
 		return nil, sdk.Errorf(sdk.Cancelled, "plugin %s: given up before it was ready", i.plugin.command.Name)
 	}
-	if d := i.ready(); d != nil {
-		return d, nil
+	if instance := i.ready(); instance != nil {
+		return instance, nil
 	}
 	i.discard()
 	proc, err := i.plugin.running(ctx)
@@ -128,15 +128,15 @@ func (i *Instance) refusal(err error) *sdk.Error {
 }
 
 // Submit sends operations of Set, Change and Verify; see dial.Instance.
-func (i *Instance) Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
-	if d := i.ready(); d != nil {
-		d.Submit(ops, answer)
+func (i *Instance) Submit(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) {
+	if instance := i.ready(); instance != nil {
+		instance.Submit(ops, answer)
 		return
 	}
 	waiting := i.run(func() {
-		d, err := i.open(i.ctx)
+		instance, err := i.open(i.ctx)
 		if err == nil {
-			d.Submit(ops, answer)
+			instance.Submit(ops, answer)
 			return
 		}
 		refuse(ops, i.refusal(err), answer)
@@ -146,106 +146,106 @@ func (i *Instance) Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)
 	}
 }
 
-func refuse(ops []sdk.Operation, e *sdk.Error, answer func(n int, r sdk.Receipt)) {
-	for n := range ops {
-		answer(n, sdk.Refuse(e))
+func refuse(ops []sdk.Operation, failure *sdk.Error, answer func(count int, receipt sdk.Receipt)) {
+	for index := range ops {
+		answer(index, sdk.Refuse(failure))
 	}
 }
 
-func (i *Instance) run(f func()) bool {
+func (i *Instance) run(call func()) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {
 		return false
 	}
-	i.wg.Go(f)
+	i.wg.Go(call)
 	return true
 }
 
 // Reset lets the target pick the value.
 func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	d, err := i.open(ctx)
+	instance, err := i.open(ctx)
 	if err != nil {
 		return sdk.Refuse(i.refusal(err))
 	}
-	return d.Reset(ctx, op)
+	return instance.Reset(ctx, op)
 }
 
 // Unlock lifts a lock without touching the credential.
 func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	d, err := i.open(ctx)
+	instance, err := i.open(ctx)
 	if err != nil {
 		return sdk.Refuse(i.refusal(err))
 	}
-	return d.Unlock(ctx, op)
+	return instance.Unlock(ctx, op)
 }
 
 // Find returns the state of an account. The error is an *sdk.Error.
 func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
-	d, err := i.open(ctx)
+	instance, err := i.open(ctx)
 	if err != nil {
 		return sdk.Account{}, i.refusal(err)
 	}
-	return d.Find(ctx, account)
+	return instance.Find(ctx, account)
 }
 
 // Accounts calls yield for each account that the filter selects. Which of the
 // attributes are secrets the plugin does not know.
 func (i *Instance) Accounts(ctx context.Context, filter string, attributes, secrets []string, yield func(sdk.Account) error) error {
-	d, err := i.open(ctx)
+	instance, err := i.open(ctx)
 	if err != nil {
 		return i.refusal(err)
 	}
-	return d.Accounts(ctx, filter, attributes, secrets, yield)
+	return instance.Accounts(ctx, filter, attributes, secrets, yield)
 }
 
 // Resolve returns one identity a name, in the same order. The error is an
 // *sdk.Error.
 func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
-	d, err := i.open(ctx)
+	instance, err := i.open(ctx)
 	if err != nil {
 		return nil, i.refusal(err)
 	}
-	return d.Resolve(ctx, names)
+	return instance.Resolve(ctx, names)
 }
 
 // Policy returns the rules of the target. The error is an *sdk.Error.
 func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
-	d, err := i.open(ctx)
+	instance, err := i.open(ctx)
 	if err != nil {
 		return sdk.Policy{}, i.refusal(err)
 	}
-	return d.Policy(ctx, account, kind)
+	return instance.Policy(ctx, account, kind)
 }
 
 // Verify asks the target once whether it accepts a value. The error is an
 // *sdk.Error.
 func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
-	d, err := i.open(ctx)
+	instance, err := i.open(ctx)
 	if err != nil {
 		return sdk.CannotTell, i.refusal(err)
 	}
-	return d.Verify(ctx, account, kind, value)
+	return instance.Verify(ctx, account, kind, value)
 }
 
-// Generate returns n values that the target would accept. The error is an
+// Generate returns count values that the target would accept. The error is an
 // *sdk.Error.
-func (i *Instance) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
-	d, err := i.open(ctx)
+func (i *Instance) Generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
+	instance, err := i.open(ctx)
 	if err != nil {
 		return nil, i.refusal(err)
 	}
-	return d.Generate(ctx, kind, n)
+	return instance.Generate(ctx, kind, count)
 }
 
 // Check returns what is wrong or worth knowing.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
-	d, err := i.open(ctx)
+	instance, err := i.open(ctx)
 	if err != nil {
-		e := i.refusal(err)
-		return []sdk.Finding{{Severity: sdk.Bad, Code: e.Code, Message: e.Message}}
+		failure := i.refusal(err)
+		return []sdk.Finding{{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message}}
 	}
-	return d.Check(ctx)
+	return instance.Check(ctx)
 }
 
 // drain is how long operations may go on when an instance is closed.
@@ -260,8 +260,8 @@ func (i *Instance) Close() error {
 	i.stop()
 	defer i.plugin.forget(i)
 	defer i.wg.Wait()
-	if d := i.current.Load(); d != nil {
-		return d.CloseWithin(drain)
+	if instance := i.current.Load(); instance != nil {
+		return instance.CloseWithin(drain)
 	}
 	return nil
 }

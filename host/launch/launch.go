@@ -135,11 +135,11 @@ type Plugin struct {
 }
 
 // New returns a plugin that is not started yet.
-func New(c Command, o Options) *Plugin {
-	p := &Plugin{command: c, options: o.withDefaults(), redact: &dial.Redactor{},
+func New(command Command, options Options) *Plugin {
+	plugin := &Plugin{command: command, options: options.withDefaults(), redact: &dial.Redactor{},
 		starting: make(chan struct{}, 1), instances: map[*Instance]struct{}{}}
-	p.ctx, p.stop = context.WithCancel(context.Background())
-	return p
+	plugin.ctx, plugin.stop = context.WithCancel(context.Background())
+	return plugin
 }
 
 // Describe asks the process what it is, and starts it if need be. The error is
@@ -154,21 +154,21 @@ func (p *Plugin) Describe(ctx context.Context) (sdk.Description, error) {
 
 // Open configures an instance, and starts the process if need be. The error is
 // a *StartError, or the plugin's own *sdk.Error.
-func (p *Plugin) Open(ctx context.Context, c sdk.Config) (*Instance, error) {
-	i := &Instance{plugin: p, config: c, opening: make(chan struct{}, 1)}
-	i.ctx, i.stop = context.WithCancel(context.Background())
+func (p *Plugin) Open(ctx context.Context, config sdk.Config) (*Instance, error) {
+	instance := &Instance{plugin: p, config: config, opening: make(chan struct{}, 1)}
+	instance.ctx, instance.stop = context.WithCancel(context.Background())
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return nil, p.errorf("closed")
 	}
-	p.instances[i] = struct{}{}
+	p.instances[instance] = struct{}{}
 	p.mu.Unlock()
-	if _, err := i.open(ctx); err != nil {
-		_ = i.Close()
+	if _, err := instance.open(ctx); err != nil {
+		_ = instance.Close()
 		return nil, err
 	}
-	return i, nil
+	return instance, nil
 }
 
 func (p *Plugin) errorf(format string, args ...any) *sdk.Error {
@@ -241,7 +241,7 @@ func (p *Plugin) spend() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.options.Now()
-	p.starts = slices.DeleteFunc(p.starts, func(t time.Time) bool { return now.Sub(t) >= window })
+	p.starts = slices.DeleteFunc(p.starts, func(at time.Time) bool { return now.Sub(at) >= window })
 	if len(p.starts) > restarts {
 		return p.errorf("it ended %d times within %s and is not started again before %s; mend it and run again. The last time: %s",
 			len(p.starts), minutes(window), p.starts[0].Add(window).Format(time.TimeOnly), p.lastWords())
@@ -250,7 +250,7 @@ func (p *Plugin) spend() error {
 	return nil
 }
 
-func minutes(d time.Duration) string { return fmt.Sprintf("%d minutes", int(d.Minutes())) }
+func minutes(span time.Duration) string { return fmt.Sprintf("%d minutes", int(span.Minutes())) }
 
 // lastWords are why the newest process died or did not start, without the
 // plugin's name. The caller holds the lock.
@@ -284,8 +284,8 @@ func (p *Plugin) started(proc *process, err error) (*process, error) {
 func (p *Plugin) stuck() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.instances {
-		if d := i.current.Load(); d != nil && d.Overdue(time.Now(), p.options.StallSlack) {
+	for instance := range p.instances {
+		if d := instance.current.Load(); d != nil && d.Overdue(time.Now(), p.options.StallSlack) {
 			return true
 		}
 	}
@@ -298,14 +298,14 @@ func (p *Plugin) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	var all []*Instance
-	for i := range p.instances {
-		all = append(all, i)
+	for instance := range p.instances {
+		all = append(all, instance)
 	}
 	p.mu.Unlock()
 	p.stop() // a process that is being started is not waited for
 	var wg sync.WaitGroup
-	for _, i := range all {
-		wg.Go(func() { _ = i.Close() })
+	for _, instance := range all {
+		wg.Go(func() { _ = instance.Close() })
 	}
 	wg.Wait()
 	p.starting <- struct{}{}
@@ -314,10 +314,10 @@ func (p *Plugin) Close() error {
 	return nil
 }
 
-func (p *Plugin) forget(i *Instance) {
+func (p *Plugin) forget(instance *Instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.instances, i)
+	delete(p.instances, instance)
 }
 
 // Note makes the scrubbing of the plugin's lines remember secrets.

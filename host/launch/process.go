@@ -34,30 +34,30 @@ type process struct {
 
 // start starts a plugin and waits until it has said what it is. The error is a
 // *StartError.
-func start(ctx context.Context, c Command, o Options, redact *dial.Redactor) (*process, error) {
-	dir, err := newRunDir(o.RunDir)
+func start(ctx context.Context, command Command, options Options, redact *dial.Redactor) (*process, error) {
+	dir, err := newRunDir(options.RunDir)
 	if err != nil {
-		return nil, &StartError{Plugin: c.Name, Phase: PhaseStart, Message: err.Error()}
+		return nil, &StartError{Plugin: command.Name, Phase: PhaseStart, Message: err.Error()}
 	}
-	p := &process{options: o, dir: dir}
-	p.runner = newRunner(c, o, redact)
-	p.runner.scratch = dir.path
-	config := dial.Config(dial.Options{Log: p.runner.log, Redact: redact, Gone: p.runner.exited, Why: p.why})
+	made := &process{options: options, dir: dir}
+	made.runner = newRunner(command, options, redact)
+	made.runner.scratch = dir.path
+	config := dial.Config(dial.Options{Log: made.runner.log, Redact: redact, Gone: made.runner.exited, Why: made.why})
 	config.SkipHostEnv = true
-	config.StartTimeout = 2 * o.StartTimeout // connect has a clock of its own, for all of the start
+	config.StartTimeout = 2 * options.StartTimeout // connect has a clock of its own, for all of the start
 	config.UnixSocketConfig = &plugin.UnixSocketConfig{TempDir: dir.path}
 	config.RunnerFunc = func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
-		return p.runner, p.runner.prepare(cmd)
+		return made.runner, made.runner.prepare(cmd)
 	}
-	p.plugin = plugin.NewClient(config)
-	if err := p.connect(ctx); err != nil {
-		failure := p.runner.startError(err)
-		p.end()
+	made.plugin = plugin.NewClient(config)
+	if err := made.connect(ctx); err != nil {
+		failure := made.runner.startError(err)
+		made.end()
 		return nil, failure
 	}
-	p.runner.log.Debug("plugin started", "version", p.description.Version, "pid", p.runner.pid)
-	p.wg.Go(p.mourn)
-	return p, nil
+	made.runner.log.Debug("plugin started", "version", made.description.Version, "pid", made.runner.pid)
+	made.wg.Go(made.mourn)
+	return made, nil
 }
 
 // connect waits for the handshake and asks the plugin what it is.
@@ -151,11 +151,11 @@ func (p *process) mourn() {
 func (p *process) watch(stuck func() bool) {
 	tick := min(time.Second, max(20*time.Millisecond, p.options.StallSlack/8))
 	p.wg.Go(func() {
-		t := time.NewTicker(tick)
-		defer t.Stop()
+		ticker := time.NewTicker(tick)
+		defer ticker.Stop()
 		for before := false; ; {
 			select {
-			case <-t.C:
+			case <-ticker.C:
 				now := stuck()
 				if now && before {
 					p.kill("it owes answers and gives none")
@@ -178,9 +178,9 @@ func (p *process) end() {
 		p.mu.Lock()
 		p.wanted = !p.runner.hasExited()
 		p.mu.Unlock()
-		t := time.AfterFunc(killAfter, p.runner.killGroup)
+		timer := time.AfterFunc(killAfter, p.runner.killGroup)
 		p.plugin.Kill() // returns at the latest after the process is gone
-		t.Stop()
+		timer.Stop()
 		p.runner.killGroup()
 		p.runner.wait()
 		p.dir.remove()

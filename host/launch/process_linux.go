@@ -45,4 +45,4 @@ func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
 // descriptorPath names an open file of the process that looks it up.
 func descriptorPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
-func changeTime(s *syscall.Stat_t) syscall.Timespec { return s.Ctim }
+func changeTime(stat_t *syscall.Stat_t) syscall.Timespec { return stat_t.Ctim }

@@ -44,11 +44,11 @@ type pluginRunner struct {
 	readers sync.WaitGroup
 }
 
-func newRunner(c Command, o Options, redact *dial.Redactor) *pluginRunner {
-	r := &pluginRunner{command: c, options: o, redact: redact, exited: make(chan struct{})}
-	r.log = hlog.Scrubbed(o.Log.Named(c.Name), func(s string) string { return clean(redact, s) })
-	r.tail = &tail{redact: redact}
-	return r
+func newRunner(command Command, options Options, redact *dial.Redactor) *pluginRunner {
+	made := &pluginRunner{command: command, options: options, redact: redact, exited: make(chan struct{})}
+	made.log = hlog.Scrubbed(options.Log.Named(command.Name), func(text string) string { return clean(redact, text) })
+	made.tail = &tail{redact: redact}
+	return made
 }
 
 // prepare fills in go-plugin's command, which holds its environment only.
@@ -82,8 +82,8 @@ func (r *pluginRunner) fail(err error) error {
 }
 
 func (r *pluginRunner) closeFiles() {
-	for _, f := range r.files {
-		_ = f.Close()
+	for _, file := range r.files {
+		_ = file.Close()
 	}
 	r.files = nil
 }
@@ -114,14 +114,14 @@ func (r *pluginRunner) pipes() error {
 // scrub keeps of an environment what a program needs to run at all.
 func scrub(environ []string) []string {
 	var kept []string
-	for _, e := range environ {
-		name, _, _ := strings.Cut(e, "=")
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
 		switch name {
 		case "PATH", "HOME", "TMPDIR", "TZ", "LANG":
-			kept = append(kept, e)
+			kept = append(kept, entry)
 		default:
 			if strings.HasPrefix(name, "LC_") || strings.HasPrefix(name, "SSL_CERT_") {
-				kept = append(kept, e)
+				kept = append(kept, entry)
 			}
 		}
 	}
@@ -217,13 +217,13 @@ func (r *pluginRunner) settle() {
 }
 
 // endsWithin waits for the end of the process and reports whether it came.
-func (r *pluginRunner) endsWithin(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+func (r *pluginRunner) endsWithin(span time.Duration) bool {
+	timer := time.NewTimer(span)
+	defer timer.Stop()
 	select {
 	case <-r.exited:
 		return true
-	case <-t.C:
+	case <-timer.C:
 		return false
 	}
 }

@@ -56,52 +56,54 @@ func load(at uint32) unix.SockFilter {
 }
 
 // arg loads the low half of an argument, from 0.
-func arg(n uint32) unix.SockFilter { return load(atArgs + 8*n) }
+func arg(count uint32) unix.SockFilter { return load(atArgs + 8*count) }
 
-func answer(k uint32) unix.SockFilter { return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: k} }
-
-func deny(e unix.Errno) unix.SockFilter { return answer(unix.SECCOMP_RET_ERRNO | uint32(e)) }
-
-// when does the next n steps only if the test holds.
-func when(test uint16, k uint32, n uint8) unix.SockFilter {
-	return unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: k, Jf: n}
+func answer(count uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: count}
 }
 
-// unless does the next n steps only if the test does not hold.
-func unless(test uint16, k uint32, n uint8) unix.SockFilter {
-	return unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: k, Jt: n}
+func deny(errno unix.Errno) unix.SockFilter { return answer(unix.SECCOMP_RET_ERRNO | uint32(errno)) }
+
+// when does the next count steps only if the test holds.
+func when(test uint16, count uint32, char uint8) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: count, Jf: char}
+}
+
+// unless does the next count steps only if the test does not hold.
+func unless(test uint16, count uint32, char uint8) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, K: count, Jt: char}
 }
 
 // filter is the program.
 func filter(machine uint32, network bool) []unix.SockFilter {
-	p := []unix.SockFilter{
+	sockFilters := []unix.SockFilter{
 		load(atMachine), unless(unix.BPF_JEQ, machine, 1), deny(unix.EPERM),
 		load(atCall), when(unix.BPF_JGE, compat, 1), deny(unix.EPERM),
 	}
 	for _, call := range forbidden {
-		p = append(p, when(unix.BPF_JEQ, uint32(call), 1), deny(unix.EPERM))
+		sockFilters = append(sockFilters, when(unix.BPF_JEQ, uint32(call), 1), deny(unix.EPERM))
 	}
 	for _, send := range []struct{ call, flags uint32 }{{unix.SYS_SENDTO, 3}, {unix.SYS_SENDMSG, 2}, {unix.SYS_SENDMMSG, 3}} {
-		p = append(p, when(unix.BPF_JEQ, send.call, 4), arg(send.flags), when(unix.BPF_JSET, unix.MSG_FASTOPEN, 1), deny(unix.EPERM), answer(unix.SECCOMP_RET_ALLOW))
+		sockFilters = append(sockFilters, when(unix.BPF_JEQ, send.call, 4), arg(send.flags), when(unix.BPF_JSET, unix.MSG_FASTOPEN, 1), deny(unix.EPERM), answer(unix.SECCOMP_RET_ALLOW))
 	}
-	p = append(p, unless(unix.BPF_JEQ, unix.SYS_SOCKET, 1), answer(unix.SECCOMP_RET_ALLOW))
-	return append(p, sockets(network)...)
+	sockFilters = append(sockFilters, unless(unix.BPF_JEQ, unix.SYS_SOCKET, 1), answer(unix.SECCOMP_RET_ALLOW))
+	return append(sockFilters, sockets(network)...)
 }
 
 // sockets is the part of the program that looks at the kind of a new socket.
 func sockets(network bool) []unix.SockFilter {
-	p := []unix.SockFilter{arg(0), when(unix.BPF_JEQ, unix.AF_UNIX, 1), answer(unix.SECCOMP_RET_ALLOW)}
+	sockFilters := []unix.SockFilter{arg(0), when(unix.BPF_JEQ, unix.AF_UNIX, 1), answer(unix.SECCOMP_RET_ALLOW)}
 	if !network {
-		return append(p, deny(unix.EACCES))
+		return append(sockFilters, deny(unix.EACCES))
 	}
-	p = append(p,
+	sockFilters = append(sockFilters,
 		when(unix.BPF_JEQ, unix.AF_NETLINK, 1), answer(unix.SECCOMP_RET_ALLOW), // for the names of the C library
 		unless(unix.BPF_JEQ, unix.AF_INET, 2), unless(unix.BPF_JEQ, unix.AF_INET6, 1), deny(unix.EACCES),
 		arg(1), unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: socketTypes},
 		unless(unix.BPF_JEQ, unix.SOCK_STREAM, 2), unless(unix.BPF_JEQ, unix.SOCK_DGRAM, 1), deny(unix.EACCES),
 		arg(2))
 	for _, protocol := range []uint32{0, unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-		p = append(p, when(unix.BPF_JEQ, protocol, 1), answer(unix.SECCOMP_RET_ALLOW))
+		sockFilters = append(sockFilters, when(unix.BPF_JEQ, protocol, 1), answer(unix.SECCOMP_RET_ALLOW))
 	}
-	return append(p, deny(unix.EPROTONOSUPPORT)) // of TCP over several paths: programs go on with one
+	return append(sockFilters, deny(unix.EPROTONOSUPPORT)) // of TCP over several paths: programs go on with one
 }

@@ -43,7 +43,7 @@ const (
 
 // read passes lines on. One is held for a moment, because a secret may go over
 // its end: what comes next tells.
-func (t *tail) read(r *pluginRunner) {
+func (t *tail) read(pluginRunner *pluginRunner) {
 	defer func() { _ = t.from.Close() }()
 	lines := make(chan string)
 	go func() {
@@ -52,9 +52,9 @@ func (t *tail) read(r *pluginRunner) {
 	}()
 	rate := limiter{}
 	for held := range pairs(lines) {
-		t.take(r, &rate, held.text, held.next)
+		t.take(pluginRunner, &rate, held.text, held.next)
 	}
-	t.complain(r, rate.dropped)
+	t.complain(pluginRunner, rate.dropped)
 }
 
 // pair is a line and the one that came within a moment after it.
@@ -81,13 +81,13 @@ func pairs(lines <-chan string) iter.Seq[pair] {
 }
 
 // take passes a line on, if it may pass.
-func (t *tail) take(r *pluginRunner, rate *limiter, text, next string) {
+func (t *tail) take(pluginRunner *pluginRunner, rate *limiter, text, next string) {
 	scrubbed := t.between(text, next)
 	t.keep(scrubbed)
 	ok, dropped := rate.allow(time.Now())
-	t.complain(r, dropped)
+	t.complain(pluginRunner, dropped)
 	if ok {
-		t.pass(r, scrubbed)
+		t.pass(pluginRunner, scrubbed)
 	}
 }
 
@@ -105,9 +105,9 @@ func (t *tail) between(text, next string) string {
 	return valid(t.redact.ScrubBetween(before, text[:min(len(text), 2*maxLine)], next))
 }
 
-func (t *tail) complain(r *pluginRunner, dropped int) {
+func (t *tail) complain(pluginRunner *pluginRunner, dropped int) {
 	if dropped > 0 {
-		r.log.Warn("plugin writes too much, lines were dropped", "lines", dropped)
+		pluginRunner.log.Warn("plugin writes too much, lines were dropped", "lines", dropped)
 	}
 }
 
@@ -154,32 +154,32 @@ func (t *tail) text() string { return strings.Join(t.lines(), "\n") }
 // words are the plugin's last words in one line: of a panic its first line.
 func (t *tail) words() string {
 	lines := t.lines()
-	for _, l := range lines {
-		if strings.HasPrefix(l, "panic: ") || strings.HasPrefix(l, "fatal error: ") {
-			return shorten(l, maxNoise)
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return shorten(line, maxNoise)
 		}
 	}
 	if len(lines) == 0 {
 		return ""
 	}
 	last := lines[len(lines)-1]
-	if e, ok := parseEntry(last); ok {
-		last = oneLine(e.message)
+	if entry, ok := parseEntry(last); ok {
+		last = oneLine(entry.message)
 	}
 	return shorten(last, maxNoise)
 }
 
 // pass writes a scrubbed line to the log and to Options.Stderr. An entry that
 // broke when it was scrubbed is a text like any other.
-func (t *tail) pass(r *pluginRunner, scrubbed string) {
-	if r.options.Stderr != nil {
-		_, _ = fmt.Fprintln(r.options.Stderr, shorten(scrubbed, maxLine))
+func (t *tail) pass(pluginRunner *pluginRunner, scrubbed string) {
+	if pluginRunner.options.Stderr != nil {
+		_, _ = fmt.Fprintln(pluginRunner.options.Stderr, shorten(scrubbed, maxLine))
 	}
 	e, ok := parseEntry(scrubbed)
 	if !ok {
 		e = entry{level: plainLevel(scrubbed), message: scrubbed}
 	}
-	r.log.Log(e.level, e.message, e.args...)
+	pluginRunner.log.Log(e.level, e.message, e.args...)
 }
 
 // entry is a line in hclog's JSON format. go-plugin has a reader of its own, which
@@ -203,13 +203,13 @@ func parseEntry(text string) (entry, bool) {
 		return entry{}, false
 	}
 	level, _ := raw["@level"].(string)
-	e := entry{level: levelOf(level), message: message}
+	made := entry{level: levelOf(level), message: message}
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		if !strings.HasPrefix(name, "@") {
-			e.args = append(e.args, name, fmt.Sprint(raw[name]))
+			made.args = append(made.args, name, fmt.Sprint(raw[name]))
 		}
 	}
-	return e, true
+	return made, true
 }
 
 // levelOf returns Debug for a name that it does not know.
@@ -232,8 +232,8 @@ func plainLevel(text string) hclog.Level {
 
 // clean is a text as it may be logged. What is left out might have kept the
 // pieces of a secret apart.
-func clean(redact *dial.Redactor, s string) string {
-	scrubbed := redact.Scrub(s)
+func clean(redact *dial.Redactor, text string) string {
+	scrubbed := redact.Scrub(text)
 	if shown := visible(scrubbed); shown != scrubbed {
 		scrubbed = redact.Scrub(shown)
 	}
@@ -241,31 +241,31 @@ func clean(redact *dial.Redactor, s string) string {
 }
 
 // visible keeps a line one line, and leaves out what a terminal might obey.
-func visible(s string) string {
-	return printable(strings.NewReplacer("\r\n", " ", "\n", " ").Replace(s))
+func visible(text string) string {
+	return printable(strings.NewReplacer("\r\n", " ", "\n", " ").Replace(text))
 }
 
 // printable leaves out what a terminal might obey.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
+func printable(text string) string {
+	return strings.Map(func(letter rune) rune {
 		switch {
-		case r == '\t':
+		case letter == '\t':
 			return ' '
-		case !unicode.IsPrint(r):
+		case !unicode.IsPrint(letter):
 			return -1
 		}
-		return r
-	}, s)
+		return letter
+	}, text)
 }
 
-func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 // shorten cuts a text that was scrubbed; cut first, half a secret would stay.
-func shorten(s string, n int) string {
-	if len(s) <= n {
-		return s
+func shorten(text string, count int) string {
+	if len(text) <= count {
+		return text
 	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
+	return strings.ToValidUTF8(text[:count], "") + "…"
 }
 
-func quote(s string) string { return strconv.Quote(s) }
+func quote(text string) string { return strconv.Quote(text) }

@@ -30,10 +30,10 @@ const patience = 2 * time.Second
 // maxNoise is how much of an offending line is shown.
 const maxNoise = 200
 
-func newHandshake(from *os.File, r *pluginRunner) *handshake {
-	h := &handshake{runner: r, from: from}
-	h.line, h.to = io.Pipe()
-	return h
+func newHandshake(from *os.File, pluginRunner *pluginRunner) *handshake {
+	made := &handshake{runner: pluginRunner, from: from}
+	made.line, made.to = io.Pipe()
+	return made
 }
 
 // abort ends it before the process was started.
@@ -56,9 +56,9 @@ func (h *handshake) read() {
 // eachLine calls do with each line that is not empty, of a longer one with what
 // fits the reader's buffer, as soon as that is there, until there are no more.
 // Bytes that are not UTF-8 stay until the line is scrubbed: they may be a secret's.
-func eachLine(r *bufio.Reader, do func(string)) {
+func eachLine(reader *bufio.Reader, do func(string)) {
 	for begun := false; ; {
-		line, more, err := r.ReadLine()
+		line, more, err := reader.ReadLine()
 		if text := strings.TrimSpace(string(line)); text != "" && !begun {
 			do(text)
 		}

@@ -36,24 +36,24 @@ type File struct {
 // Create begins a file that Commit will put at the path. Directories that are
 // missing are made, 0700. The error is a *Refusal where the path is not to be
 // written to.
-func Create(path string, o Options) (*File, error) {
-	p, err := resolve(path, o)
+func Create(path string, options Options) (*File, error) {
+	place, err := resolve(path, options)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.permits(o); err != nil {
+	if _, err := place.permits(options); err != nil {
 		return nil, err
 	}
-	f := &File{options: o, place: p, sum: sha256.New(), buf: make([]byte, 0, bufferSize)}
-	if f.dir, err = p.open(); err != nil {
+	file := &File{options: options, place: place, sum: sha256.New(), buf: make([]byte, 0, bufferSize)}
+	if file.dir, err = place.open(); err != nil {
 		return nil, err
 	}
-	if err := f.begin(); err != nil {
-		_ = f.dir.Close()
+	if err := file.begin(); err != nil {
+		_ = file.dir.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f.sync = f.file.Sync
-	return f, nil
+	file.sync = file.file.Sync
+	return file, nil
 }
 
 // Path returns where the file will be: absolute, symbolic links of its
@@ -115,8 +115,8 @@ func (f *File) beginNamed() error {
 
 // lock marks a file as in use for as long as it is open. Where there are no
 // locks, no Sweep removes anything either.
-func lock(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+func lock(file *os.File) error {
+	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.ENOSYS) {
 		return nil
 	}
@@ -134,23 +134,23 @@ func (f *File) tempName() string {
 }
 
 // Write appends to the file. After an error Commit fails with it.
-func (f *File) Write(p []byte) (int, error) {
+func (f *File) Write(data []byte) (int, error) {
 	if f.err == nil && f.file == nil {
 		f.err = fs.ErrClosed
 	}
 	if f.err != nil {
 		return 0, f.err
 	}
-	written := len(p)
-	for len(f.buf)+len(p) > cap(f.buf) {
-		n := cap(f.buf) - len(f.buf)
-		f.buf = append(f.buf, p[:n]...)
-		p = p[n:]
+	written := len(data)
+	for len(f.buf)+len(data) > cap(f.buf) {
+		count := cap(f.buf) - len(f.buf)
+		f.buf = append(f.buf, data[:count]...)
+		data = data[count:]
 		if err := f.flush(); err != nil {
 			return 0, err
 		}
 	}
-	f.buf = append(f.buf, p...)
+	f.buf = append(f.buf, data...)
 	return written, nil
 }
 

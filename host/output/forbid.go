@@ -20,11 +20,11 @@ type forbidden struct {
 }
 
 func newForbidden(path string) forbidden {
-	f := forbidden{shown: path, real: followed(path)}
-	if info, err := os.Stat(f.real); err == nil {
-		f.info = info
+	made := forbidden{shown: path, real: followed(path)}
+	if info, err := os.Stat(made.real); err == nil {
+		made.info = info
 	}
-	return f
+	return made
 }
 
 // followed is where a path leads, whether anything is there or not.
@@ -59,16 +59,16 @@ func inParent(path string) string {
 // it, for what is written by other means than a File. Relative paths are those
 // of the process's working directory.
 func KeepsOff(path string, forbidden []string) error {
-	p, err := resolve(path, Options{})
+	place, err := resolve(path, Options{})
 	if err != nil {
 		return err
 	}
-	info, err := os.Lstat(p.path())
+	info, err := os.Lstat(place.path())
 	if err != nil {
 		info = nil
 	}
-	for _, f := range forbidden {
-		if err := p.keepsOff(f, info); err != nil {
+	for _, name := range forbidden {
+		if err := place.keepsOff(name, info); err != nil {
 			return err
 		}
 	}
@@ -79,17 +79,17 @@ func KeepsOff(path string, forbidden []string) error {
 // another name of it or of a file inside it. A link to it counts as it,
 // whatever it is replaced by. info is what is at the path; nil: nothing.
 func (p place) keepsOff(path string, info fs.FileInfo) error {
-	f := newForbidden(path)
+	forbidden := newForbidden(path)
 	for _, mine := range []string{p.path(), followed(p.path())} {
 		switch {
-		case mine == f.real, f.info == nil && strings.EqualFold(mine, f.real):
-			return p.refuse(elsewhere, "is %s, which rekey needs", f.shown)
-		case f.holds(mine):
-			return p.refuse(elsewhere, "is inside %s, which rekey needs", f.shown)
+		case mine == forbidden.real, forbidden.info == nil && strings.EqualFold(mine, forbidden.real):
+			return p.refuse(elsewhere, "is %s, which rekey needs", forbidden.shown)
+		case forbidden.holds(mine):
+			return p.refuse(elsewhere, "is inside %s, which rekey needs", forbidden.shown)
 		}
 	}
-	if f.isAlso(p.path(), info) {
-		return p.refuse(elsewhere, "is another name of %s, which rekey needs", f.shown)
+	if forbidden.isAlso(p.path(), info) {
+		return p.refuse(elsewhere, "is another name of %s, which rekey needs", forbidden.shown)
 	}
 	return nil
 }
@@ -136,11 +136,11 @@ var errFound = errors.New("found")
 
 // lists reports whether the forbidden directory has a name of the file.
 func (f forbidden) lists(file fs.FileInfo) bool {
-	err := filepath.WalkDir(f.real, func(_ string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(f.real, func(_ string, dirEntry fs.DirEntry, err error) error {
 		if err != nil {
 			return nil // what cannot be read there cannot be compared
 		}
-		if info, err := e.Info(); err == nil && os.SameFile(info, file) {
+		if info, err := dirEntry.Info(); err == nil && os.SameFile(info, file) {
 			return errFound
 		}
 		return nil

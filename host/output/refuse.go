@@ -54,15 +54,15 @@ const (
 // where that is: File.Path, also of one that is refused if it leads anywhere. It
 // changes nothing. The error is a *Refusal, or
 // that the path cannot be looked at.
-func Check(path string, o Options) (where string, err error) {
-	p, err := resolve(path, o)
+func Check(path string, options Options) (where string, err error) {
+	place, err := resolve(path, options)
 	if err != nil {
 		return "", err
 	}
-	if _, err := p.permits(o); err != nil {
-		return p.path(), err
+	if _, err := place.permits(options); err != nil {
+		return place.path(), err
 	}
-	return p.path(), p.writable()
+	return place.path(), place.writable()
 }
 
 // place is a path with its directory resolved: no part of it but the last can
@@ -86,36 +86,36 @@ func (p place) refuse(fix, format string, args ...any) *Refusal {
 }
 
 // resolve finds what of the path is there.
-func resolve(path string, o Options) (place, error) {
-	p := place{shown: path}
+func resolve(path string, options Options) (place, error) {
+	made := place{shown: path}
 	if path == "" || strings.ContainsRune(path, 0) {
-		return p, p.refuse(elsewhere, "is not a path")
+		return made, made.refuse(elsewhere, "is not a path")
 	}
-	if o.Mode&^0o666 != 0 {
-		return p, p.refuse("", "mode %v is refused: what is written is data, not a program", o.Mode)
+	if options.Mode&^0o666 != 0 {
+		return made, made.refuse("", "mode %v is refused: what is written is data, not a program", options.Mode)
 	}
 	whole := path
 	if !filepath.IsAbs(whole) {
-		whole = filepath.Join(o.Dir, whole)
+		whole = filepath.Join(options.Dir, whole)
 	}
 	whole, err := filepath.Abs(whole)
 	if err != nil {
-		return p, err
+		return made, err
 	}
 	if strings.HasSuffix(path, "/") || whole == "/" {
-		return p, p.refuse(elsewhere, "is a directory")
+		return made, made.refuse(elsewhere, "is a directory")
 	}
 	dir := filepath.Dir(whole)
-	p.base = filepath.Base(whole)
+	made.base = filepath.Base(whole)
 	for {
-		p.exists, err = filepath.EvalSymlinks(dir)
+		made.exists, err = filepath.EvalSymlinks(dir)
 		if err == nil {
-			return p, p.isDirectory()
+			return made, made.isDirectory()
 		}
 		if _, there := os.Lstat(dir); there == nil || !errors.Is(err, fs.ErrNotExist) {
-			return p, p.refuse(elsewhere, "%s leads nowhere: %v", dir, reason(err))
+			return made, made.refuse(elsewhere, "%s leads nowhere: %v", dir, reason(err))
 		}
-		p.missing = append([]string{filepath.Base(dir)}, p.missing...)
+		made.missing = append([]string{filepath.Base(dir)}, made.missing...)
 		dir = filepath.Dir(dir)
 	}
 }
@@ -150,7 +150,7 @@ func (p place) writable() error {
 
 // permits reports whether the path may be written to, and the file there that
 // would be replaced; nil if there is none.
-func (p place) permits(o Options) (fs.FileInfo, error) {
+func (p place) permits(options Options) (fs.FileInfo, error) {
 	info, err := os.Lstat(p.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		info, err = nil, nil
@@ -158,8 +158,8 @@ func (p place) permits(o Options) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range o.Forbidden {
-		if err := p.keepsOff(f, info); err != nil {
+	for _, name := range options.Forbidden {
+		if err := p.keepsOff(name, info); err != nil {
 			return nil, err
 		}
 	}
@@ -172,16 +172,16 @@ func (p place) permits(o Options) (fs.FileInfo, error) {
 		if err := p.leadsToAFile(); err != nil {
 			return nil, err
 		}
-		if !o.Overwrite {
+		if !options.Overwrite {
 			return nil, p.refuse("remove the link, or give --overwrite to replace it", "is a symbolic link")
 		}
 		return info, nil
 	case !info.Mode().IsRegular():
 		return nil, p.refuse(elsewhere, "is not a regular file")
-	case o.Overwrite:
+	case options.Overwrite:
 		return info, nil
 	}
-	return info, p.isOurs(o)
+	return info, p.isOurs(options)
 }
 
 // leadsToAFile refuses a link to a device or a pipe, /dev/stdout for one,
@@ -195,16 +195,16 @@ func (p place) leadsToAFile() error {
 }
 
 // isOurs checks that the file there is one that we wrote, as we wrote it.
-func (p place) isOurs(o Options) error {
+func (p place) isOurs(options Options) error {
 	var want []string
-	if o.Owns != nil {
-		want = o.Owns(p.path())
+	if options.Owns != nil {
+		want = options.Owns(p.path())
 	}
 	if len(want) == 0 {
 		return p.refuse(overwrite, "is there already and was not written by a run")
 	}
-	if kind := o.kindOf(p.path()); kind != "" && o.Kind != "" && kind != o.Kind {
-		return p.refuse(overwrite, "is a %s that a run wrote, not a %s", kind, o.Kind)
+	if kind := options.kindOf(p.path()); kind != "" && options.Kind != "" && kind != options.Kind {
+		return p.refuse(overwrite, "is a %s that a run wrote, not a %s", kind, options.Kind)
 	}
 	have, err := digestOf(p.path())
 	if err != nil {
@@ -225,13 +225,13 @@ func (o Options) kindOf(path string) string {
 
 // digestOf returns the digest of a regular file.
 func digestOf(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer file.Close()
 	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
+	if _, err := io.Copy(sum, file); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

@@ -27,11 +27,11 @@ func Sweep(dirs ...string) (removed []string, err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
-		for _, e := range entries {
-			if !names.MatchString(e.Name()) || !e.Type().IsRegular() {
+		for _, dirEntry := range entries {
+			if !names.MatchString(dirEntry.Name()) || !dirEntry.Type().IsRegular() {
 				continue
 			}
-			path := filepath.Join(dir, e.Name())
+			path := filepath.Join(dir, dirEntry.Name())
 			gone, err := sweepFile(path)
 			if err != nil {
 				errs = append(errs, err)
@@ -46,22 +46,22 @@ func Sweep(dirs ...string) (removed []string, err error) {
 
 // sweepFile removes one file that nobody holds.
 func sweepFile(path string) (gone bool, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return false, nil // gone, or another user's
 	}
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
+	defer file.Close()
 	var info unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &info); err != nil {
+	if err := unix.Fstat(int(file.Fd()), &info); err != nil {
 		return false, err
 	}
 	if int(info.Uid) != os.Geteuid() {
 		return false, nil
 	}
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return false, nil
 	}
 	err = os.Remove(path)

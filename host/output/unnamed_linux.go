@@ -14,18 +14,18 @@ func unnamed(dir *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "unnamed")
-	if _, err := os.Stat(descriptor(f)); err != nil {
-		_ = f.Close()
+	file := os.NewFile(uintptr(fd), "unnamed")
+	if _, err := os.Stat(descriptor(file)); err != nil {
+		_ = file.Close()
 		return nil, err
 	}
-	return f, nil
+	return file, nil
 }
 
 // descriptor is the path by which a file without a name can be linked.
-func descriptor(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
+func descriptor(file *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", file.Fd()) }
 
 // linkUnnamed gives a file without a name one: EEXIST if something has it.
-func linkUnnamed(f, dir *os.File, name string) error {
-	return unix.Linkat(unix.AT_FDCWD, descriptor(f), int(dir.Fd()), name, unix.AT_SYMLINK_FOLLOW)
+func linkUnnamed(file, dir *os.File, name string) error {
+	return unix.Linkat(unix.AT_FDCWD, descriptor(file), int(dir.Fd()), name, unix.AT_SYMLINK_FOLLOW)
 }

@@ -22,8 +22,8 @@ const leastName = 3
 // of one or two characters do not count. Messages quote neither the value nor
 // a word found in it. A value that is not UTF-8 is RuleEncoding, and nothing
 // else is said of it.
-func Check(p sdk.Policy, v secret.Value, names []string) []sdk.Violation {
-	return checkText(p, v.Reveal(), names)
+func Check(policy sdk.Policy, value secret.Value, names []string) []sdk.Violation {
+	return checkText(policy, value.Reveal(), names)
 }
 
 // findings collects violations.
@@ -47,7 +47,7 @@ func (f *findings) most(have, limit int, rule sdk.Rule, noun string) {
 	}
 }
 
-func checkText(p sdk.Policy, text string, names []string) []sdk.Violation {
+func checkText(policy sdk.Policy, text string, names []string) []sdk.Violation {
 	var f findings
 	if !utf8.ValidString(text) {
 		f.add(sdk.RuleEncoding, 0, "not valid utf-8")
@@ -55,40 +55,40 @@ func checkText(p sdk.Policy, text string, names []string) []sdk.Violation {
 	}
 	runes := []rune(text)
 	defer clear(runes)
-	t := tallyOf(runes)
-	f.least(len(runes), p.MinLength, sdk.RuleMinLength, "character")
-	f.most(len(runes), p.MaxLength, sdk.RuleMaxLength, "character")
-	f.most(len(text), p.MaxBytes, sdk.RuleMaxLength, "byte")
-	f.least(t.letters, p.Letters, sdk.RuleLetters, "letter")
-	f.least(t.of[lower], p.Lower, sdk.RuleLower, "lower-case letter")
-	f.least(t.of[upper], p.Upper, sdk.RuleUpper, "upper-case letter")
-	f.least(t.of[digit], p.Digits, sdk.RuleDigits, "digit")
-	f.least(t.of[symbol], p.Symbols, sdk.RuleSymbols, "symbol")
-	f.least(t.of[digit]+t.of[symbol], p.NonLetters, sdk.RuleNonLetters, "non-letter")
-	if t.classes() < p.Classes {
-		f.add(sdk.RuleClasses, p.Classes, fmt.Sprintf("%d at least of lower, upper, digits, symbols", p.Classes))
+	tally := tallyOf(runes)
+	f.least(len(runes), policy.MinLength, sdk.RuleMinLength, "character")
+	f.most(len(runes), policy.MaxLength, sdk.RuleMaxLength, "character")
+	f.most(len(text), policy.MaxBytes, sdk.RuleMaxLength, "byte")
+	f.least(tally.letters, policy.Letters, sdk.RuleLetters, "letter")
+	f.least(tally.of[lower], policy.Lower, sdk.RuleLower, "lower-case letter")
+	f.least(tally.of[upper], policy.Upper, sdk.RuleUpper, "upper-case letter")
+	f.least(tally.of[digit], policy.Digits, sdk.RuleDigits, "digit")
+	f.least(tally.of[symbol], policy.Symbols, sdk.RuleSymbols, "symbol")
+	f.least(tally.of[digit]+tally.of[symbol], policy.NonLetters, sdk.RuleNonLetters, "non-letter")
+	if tally.classes() < policy.Classes {
+		f.add(sdk.RuleClasses, policy.Classes, fmt.Sprintf("%d at least of lower, upper, digits, symbols", policy.Classes))
 	}
-	f.characters(p, runes)
-	f.runs(p, runes)
-	if p.NoAccountName && holds(text, names, leastName) {
+	f.characters(policy, runes)
+	f.runs(policy, runes)
+	if policy.NoAccountName && holds(text, names, leastName) {
 		f.add(sdk.RuleContainsName, 0, "contains the account's name")
 	}
-	if holds(text, p.ForbidWords, 1) {
+	if holds(text, policy.ForbidWords, 1) {
 		f.add(sdk.RuleContainsWord, 0, "contains a forbidden word")
 	}
 	return f
 }
 
 // characters adds at most one violation: of the characters themselves.
-func (f *findings) characters(p sdk.Policy, text []rune) {
-	for i, r := range text {
+func (f *findings) characters(policy sdk.Policy, text []rune) {
+	for i, letter := range text {
 		switch {
-		case p.Alphabet != "" && !strings.ContainsRune(p.Alphabet, r),
-			p.AllowedSymbols != "" && classOf(r) == symbol && !strings.ContainsRune(p.AllowedSymbols, r),
-			strings.ContainsRune(p.Forbid, r):
+		case policy.Alphabet != "" && !strings.ContainsRune(policy.Alphabet, letter),
+			policy.AllowedSymbols != "" && classOf(letter) == symbol && !strings.ContainsRune(policy.AllowedSymbols, letter),
+			strings.ContainsRune(policy.Forbid, letter):
 			f.add(sdk.RuleForbidden, 0, "contains a character that is not allowed")
 			return
-		case i == 0 && strings.ContainsRune(p.ForbidFirst, r):
+		case i == 0 && strings.ContainsRune(policy.ForbidFirst, letter):
 			f.add(sdk.RuleForbidden, 0, "starts with a character that is not allowed there")
 			return
 		}
@@ -96,12 +96,12 @@ func (f *findings) characters(p sdk.Policy, text []rune) {
 }
 
 // runs adds what is wrong with characters that follow each other.
-func (f *findings) runs(p sdk.Policy, text []rune) {
-	if p.MaxRepeat > 0 && longestRepeat(text) > p.MaxRepeat {
-		f.add(sdk.RuleMaxRepeat, p.MaxRepeat, fmt.Sprintf("a character %d times in a row at most", p.MaxRepeat))
+func (f *findings) runs(policy sdk.Policy, text []rune) {
+	if policy.MaxRepeat > 0 && longestRepeat(text) > policy.MaxRepeat {
+		f.add(sdk.RuleMaxRepeat, policy.MaxRepeat, fmt.Sprintf("a character %d times in a row at most", policy.MaxRepeat))
 	}
-	if p.MaxSequence > 0 && longestSequence(text) > p.MaxSequence {
-		f.add(sdk.RuleMaxSequence, p.MaxSequence, fmt.Sprintf("%d digits in sequence at most", p.MaxSequence))
+	if policy.MaxSequence > 0 && longestSequence(text) > policy.MaxSequence {
+		f.add(sdk.RuleMaxSequence, policy.MaxSequence, fmt.Sprintf("%d digits in sequence at most", policy.MaxSequence))
 	}
 }
 
@@ -113,12 +113,12 @@ type tally struct {
 
 func tallyOf(text []rune) tally {
 	var t tally
-	for _, r := range text {
-		c := classOf(r)
-		if c != none {
-			t.of[c]++
+	for _, letter := range text {
+		class := classOf(letter)
+		if class != none {
+			t.of[class]++
 		}
-		if c != digit && c != symbol {
+		if class != digit && class != symbol {
 			t.letters++
 		}
 	}
@@ -130,8 +130,8 @@ func (t tally) classes() int { return needs{of: t.of}.classes() }
 // longestRepeat is the length of the longest run of one character.
 func longestRepeat(text []rune) int {
 	longest, run := 0, 0
-	for i, r := range text {
-		if i > 0 && r != text[i-1] {
+	for i, letter := range text {
+		if i > 0 && letter != text[i-1] {
 			run = 0
 		}
 		run++
@@ -144,17 +144,17 @@ func longestRepeat(text []rune) int {
 // one, or down by one; a single digit is one.
 func longestSequence(text []rune) int {
 	longest, run, step := 0, 0, rune(0)
-	for i, r := range text {
+	for i, letter := range text {
 		switch {
-		case !unicode.IsDigit(r):
+		case !unicode.IsDigit(letter):
 			run = 0
 			continue
 		case run == 0:
 			run = 1
-		case run > 1 && r == text[i-1]+step:
+		case run > 1 && letter == text[i-1]+step:
 			run++
-		case r == text[i-1]+1 || r == text[i-1]-1:
-			run, step = 2, r-text[i-1]
+		case letter == text[i-1]+1 || letter == text[i-1]-1:
+			run, step = 2, letter-text[i-1]
 		default:
 			run = 1
 		}
@@ -170,8 +170,8 @@ func holds(text string, words []string, least int) bool {
 		return false
 	}
 	folded := diag.Fold(text)
-	for _, w := range words {
-		if utf8.RuneCountInString(w) >= least && strings.Contains(folded, diag.Fold(w)) {
+	for _, word := range words {
+		if utf8.RuneCountInString(word) >= least && strings.Contains(folded, diag.Fold(word)) {
 			return true
 		}
 	}
@@ -179,20 +179,20 @@ func holds(text string, words []string, least int) bool {
 }
 
 // checkOf returns what the recipe's Check does.
-func checkOf(spec *Spec, demands []Demand, r *Recipe) func(text string, names []string) []sdk.Violation {
+func checkOf(spec *Spec, demands []Demand, recipe *Recipe) func(text string, names []string) []sdk.Violation {
 	own := limitsOf(rulesOfSpec(spec))
 	policy := sdk.Policy{MinLength: own.min, MaxLength: own.max, Lower: own.need[lower], Upper: own.need[upper],
-		Digits: own.need[digit], Symbols: own.need[symbol], MaxRepeat: own.repeat, NoAccountName: r.noNames}
-	if r.noRuns {
+		Digits: own.need[digit], Symbols: own.need[symbol], MaxRepeat: own.repeat, NoAccountName: recipe.noNames}
+	if recipe.noRuns {
 		policy.MaxRepeat, policy.MaxSequence = least(policy.MaxRepeat, pinRun), pinRun
 	}
 	return func(text string, names []string) []sdk.Violation {
 		f := findings(checkText(policy, text, names))
-		for _, d := range demands {
-			f.join(checkText(d.Policy, text, names))
+		for _, demand := range demands {
+			f.join(checkText(demand.Policy, text, names))
 		}
 		f.join(own.strange(text))
-		if r.common != nil && isCommon(r.common, []rune(text)) {
+		if recipe.common != nil && isCommon(recipe.common, []rune(text)) {
 			f.add(sdk.RuleDictionary, 0, "is a common password")
 		}
 		return f
@@ -201,13 +201,13 @@ func checkOf(spec *Spec, demands []Demand, r *Recipe) func(text string, names []
 
 // join adds the violations that are not there yet.
 func (f *findings) join(more []sdk.Violation) {
-	for _, v := range more {
+	for _, violation := range more {
 		known := false
 		for _, have := range *f {
-			known = known || have.Rule == v.Rule && have.Limit == v.Limit
+			known = known || have.Rule == violation.Rule && have.Limit == violation.Limit
 		}
 		if !known {
-			*f = append(*f, v)
+			*f = append(*f, violation)
 		}
 	}
 }
@@ -215,8 +215,8 @@ func (f *findings) join(more []sdk.Violation) {
 // strange finds characters that the rules do not allow.
 func (l *limits) strange(text string) []sdk.Violation {
 	var f findings
-	for _, r := range text {
-		if classOf(r) != none && !l.allows(r) {
+	for _, letter := range text {
+		if classOf(letter) != none && !l.allows(letter) {
 			f.add(sdk.RuleForbidden, 0, "contains a character that is not allowed")
 			break
 		}

@@ -22,27 +22,27 @@ const (
 func classes() []class { return []class{lower, upper, digit, symbol} }
 
 // classOf returns the class of a character.
-func classOf(r rune) class {
+func classOf(letter rune) class {
 	switch {
-	case unicode.IsLower(r):
+	case unicode.IsLower(letter):
 		return lower
-	case unicode.IsUpper(r):
+	case unicode.IsUpper(letter):
 		return upper
-	case unicode.IsDigit(r):
+	case unicode.IsDigit(letter):
 		return digit
-	case unicode.IsLetter(r):
+	case unicode.IsLetter(letter):
 		return none
 	}
 	return symbol
 }
 
-// many names n characters of the class.
-func (c class) many(n int) string {
+// many names count characters of the class.
+func (c class) many(count int) string {
 	one := [...]string{"lower-case letter", "upper-case letter", "digit", "symbol"}[c]
-	if n == 1 {
+	if count == 1 {
 		return article(one) + " " + one
 	}
-	return fmt.Sprintf("%d %ss", n, one)
+	return fmt.Sprintf("%d %ss", count, one)
 }
 
 func article(noun string) string {
@@ -60,8 +60,8 @@ func (c class) plural() string {
 // printable returns the characters of ASCII that can be seen, in order.
 func printable() []rune {
 	var all []rune
-	for r := rune('!'); r <= '~'; r++ {
-		all = append(all, r)
+	for index := rune('!'); index <= '~'; index++ {
+		all = append(all, index)
 	}
 	return all
 }
@@ -77,9 +77,9 @@ func lookAlikes() []string { return []string{"0O", "1lI|", "'`"} }
 // withoutLookAlikes leaves out the groups of which two or more are among all
 // characters: of one alone, nobody takes it for another.
 func withoutLookAlikes(all, set []rune) []rune {
-	return slices.DeleteFunc(slices.Clone(set), func(r rune) bool {
+	return slices.DeleteFunc(slices.Clone(set), func(letter rune) bool {
 		for _, group := range lookAlikes() {
-			if strings.ContainsRune(group, r) && members(group, all) > 1 {
+			if strings.ContainsRune(group, letter) && members(group, all) > 1 {
 				return true
 			}
 		}
@@ -88,13 +88,13 @@ func withoutLookAlikes(all, set []rune) []rune {
 }
 
 func members(group string, all []rune) int {
-	n := 0
-	for _, r := range group {
-		if slices.Contains(all, r) {
-			n++
+	count := 0
+	for _, letter := range group {
+		if slices.Contains(all, letter) {
+			count++
 		}
 	}
-	return n
+	return count
 }
 
 // unsafeFirst are characters that make a spreadsheet run what follows.

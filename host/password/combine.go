@@ -33,20 +33,20 @@ func Combine(spec *Spec, demands []Demand) (*Recipe, error) {
 		spec = &Spec{}
 	}
 	rules := rulesOfSpec(spec)
-	for _, d := range demands {
-		rules = append(rules, rulesOf(d.Owner, d.Policy)...)
+	for _, demand := range demands {
+		rules = append(rules, rulesOf(demand.Owner, demand.Policy)...)
 	}
 	rules = append(rules, ownRules()...)
 	if !possible(rules) {
 		return nil, &Contradiction{coreOf(rules, possible)}
 	}
-	r, ok := granted(spec, rules)
+	recipe, ok := granted(spec, rules)
 	if !ok {
 		likely := func(some []rule) bool { _, ok := build(spec, some, wishes{}); return ok }
 		return nil, &Contradiction{append(coreOf(rules, likely), "which hardly any value meets")}
 	}
-	r.check = checkOf(spec, demands, r)
-	return r, nil
+	recipe.check = checkOf(spec, demands, recipe)
+	return recipe, nil
 }
 
 // wishes are those that can leave hardly any value.
@@ -57,26 +57,26 @@ type wishes struct{ noRuns, noCommon bool }
 func granted(spec *Spec, rules []rule) (*Recipe, bool) {
 	all := wishes{noRuns: spec.Pin, noCommon: spec.Blocklist == nil}
 	for _, w := range []wishes{all, {noRuns: all.noRuns}, {noCommon: all.noCommon}, {}} {
-		r, ok := build(spec, rules, w)
+		recipe, ok := build(spec, rules, w)
 		if !ok {
 			continue
 		}
 		if w.noRuns != all.noRuns {
-			r.dropped = append(r.dropped, "no trivial runs: hardly any value has none")
+			recipe.dropped = append(recipe.dropped, "no trivial runs: hardly any value has none")
 		}
 		if w.noCommon != all.noCommon {
-			r.dropped = append(r.dropped, "no common password: hardly any value is none")
+			recipe.dropped = append(recipe.dropped, "no common password: hardly any value is none")
 		}
-		return r, true
+		return recipe, true
 	}
 	return nil, false
 }
 
 // build makes a recipe of rules that can be met; ok says whether values can be
 // found in reasonable time.
-func build(spec *Spec, rules []rule, w wishes) (*Recipe, bool) {
-	b := &builder{spec: spec, rules: rules, limits: limitsOf(rules)}
-	return b.recipe(w)
+func build(spec *Spec, rules []rule, wishes wishes) (*Recipe, bool) {
+	made := &builder{spec: spec, rules: rules, limits: limitsOf(rules)}
+	return made.recipe(wishes)
 }
 
 // coreOf returns rules that cannot be met together, of which none can be left
@@ -92,8 +92,8 @@ func coreOf(rules []rule, possible func([]rule) bool) []string {
 		}
 	}
 	words := make([]string, len(core))
-	for i, r := range core {
-		words[i] = r.text()
+	for i, rule := range core {
+		words[i] = rule.text()
 	}
 	return words
 }
@@ -101,17 +101,17 @@ func coreOf(rules []rule, possible func([]rule) bool) []string {
 // possible reports whether there can be a value that meets the rules: it
 // counts characters, and leaves runs and words to sampling.
 func possible(rules []rule) bool {
-	l := limitsOf(rules)
-	sets := l.sets()
-	if !slices.ContainsFunc(join(sets), func(r rune) bool { return !strings.ContainsRune(l.first, r) }) {
+	limits := limitsOf(rules)
+	sets := limits.sets()
+	if !slices.ContainsFunc(join(sets), func(letter rune) bool { return !strings.ContainsRune(limits.first, letter) }) {
 		return false
 	}
-	need, ok := l.needs(sets)
+	need, ok := limits.needs(sets)
 	if !ok {
 		return false
 	}
-	most := l.most(sets)
-	return most < 0 || most > 0 && l.min <= most && need.total() <= most
+	most := limits.most(sets)
+	return most < 0 || most > 0 && limits.min <= most && need.total() <= most
 }
 
 // most is the most characters that a value of the sets can have; negative: any
@@ -126,14 +126,14 @@ func (l *limits) most(sets [classCount][]rune) int {
 	}
 	if l.bytes > 0 {
 		width := 1
-		for _, r := range join(sets) {
-			width = max(width, utf8.RuneLen(r))
+		for _, letter := range join(sets) {
+			width = max(width, utf8.RuneLen(letter))
 		}
-		if n := l.bytes / width; most < 0 || n < most {
-			most = n
+		if count := l.bytes / width; most < 0 || count < most {
+			most = count
 		}
 	}
-	if n := len(join(sets)); n == 1 && l.repeat > 0 && (most < 0 || l.repeat < most) {
+	if count := len(join(sets)); count == 1 && l.repeat > 0 && (most < 0 || l.repeat < most) {
 		most = l.repeat
 	}
 	return most
@@ -145,18 +145,18 @@ func (l *limits) most(sets [classCount][]rune) int {
 func (l *limits) sets() [classCount][]rune {
 	var sets [classCount][]rune
 	add := func(all []rune, to func(class) bool) {
-		for _, r := range all {
-			if c := classOf(r); c != none && to(c) && l.allows(r) && !slices.Contains(sets[c], r) {
-				sets[c] = append(sets[c], r)
+		for _, letter := range all {
+			if class := classOf(letter); class != none && to(class) && l.allows(letter) && !slices.Contains(sets[class], letter) {
+				sets[class] = append(sets[class], letter)
 			}
 		}
 	}
 	add(printable(), func(class) bool { return true })
 	var empty [classCount]bool
-	for c := range sets {
-		empty[c] = len(sets[c]) == 0
+	for index := range sets {
+		empty[index] = len(sets[index]) == 0
 	}
-	seen := slices.DeleteFunc(slices.Clone(l.named), func(r rune) bool { return r != ' ' && !unicode.IsGraphic(r) || unicode.IsMark(r) })
+	seen := slices.DeleteFunc(slices.Clone(l.named), func(letter rune) bool { return letter != ' ' && !unicode.IsGraphic(letter) || unicode.IsMark(letter) })
 	add(seen, func(c class) bool { return empty[c] })
 	return sets
 }
@@ -181,8 +181,8 @@ func (n needs) total() int {
 // ok says whether the sets have characters for it.
 func (l *limits) needs(sets [classCount][]rune) (n needs, ok bool) {
 	n = needs{l.need, l.letters, l.nonLetters}
-	for c := range sets {
-		if n.of[c] > 0 && len(sets[c]) == 0 {
+	for index := range sets {
+		if n.of[index] > 0 && len(sets[index]) == 0 {
 			return n, false
 		}
 	}
@@ -212,14 +212,14 @@ func (n needs) classes() int {
 // no longer if there is one.
 func (n *needs) another(sets [classCount][]rune) bool {
 	best, cost := none, 2
-	for _, c := range classes() {
-		if n.of[c] > 0 || len(sets[c]) == 0 {
+	for _, class := range classes() {
+		if n.of[class] > 0 || len(sets[class]) == 0 {
 			continue
 		}
 		with := *n
-		with.of[c] = 1
+		with.of[class] = 1
 		if more := with.total() - n.total(); more < cost {
-			best, cost = c, more
+			best, cost = class, more
 		}
 	}
 	if best == none {
@@ -242,66 +242,66 @@ func (b *builder) drop(wish, reason string) {
 }
 
 // recipe grants the wishes that there is room for.
-func (b *builder) recipe(w wishes) (*Recipe, bool) {
-	l := b.limits
-	sets := l.sets()
-	n, ok := l.needs(sets)
+func (b *builder) recipe(wishes wishes) (*Recipe, bool) {
+	limits := b.limits
+	sets := limits.sets()
+	needs, ok := limits.needs(sets)
 	if !ok {
 		return nil, false
 	}
-	b.wishClasses(&n, sets)
-	length := b.length(n, sets)
-	r := &Recipe{length: length, first: l.first, repeat: l.repeat, sequence: l.sequence, words: l.words,
-		noNames: l.noNames || b.spec.NoAccountName == nil, dropped: b.dropped, noRuns: w.noRuns}
-	if l.noCommon || w.noCommon {
-		r.common = commonPasswords()
+	b.wishClasses(&needs, sets)
+	length := b.length(needs, sets)
+	recipe := &Recipe{length: length, first: limits.first, repeat: limits.repeat, sequence: limits.sequence, words: limits.words,
+		noNames: limits.noNames || b.spec.NoAccountName == nil, dropped: b.dropped, noRuns: wishes.noRuns}
+	if limits.noCommon || wishes.noCommon {
+		recipe.common = commonPasswords()
 	}
-	if w.noRuns {
-		r.repeat, r.sequence = least(r.repeat, pinRun), least(r.sequence, pinRun)
+	if wishes.noRuns {
+		recipe.repeat, recipe.sequence = least(recipe.repeat, pinRun), least(recipe.sequence, pinRun)
 	}
-	for c := range sets {
-		r.sets[c] = b.prefer(class(c), sets)
+	for index := range sets {
+		recipe.sets[index] = b.prefer(class(index), sets)
 	}
-	if length < n.total() {
+	if length < needs.total() {
 		return nil, false
 	}
-	r.counts = newCounts(r.sizes(), n, length)
-	return r, r.calibrate()
+	recipe.counts = newCounts(recipe.sizes(), needs, length)
+	return recipe, recipe.calibrate()
 }
 
 // wishClasses asks for one of each class, where there is one and room for it.
-func (b *builder) wishClasses(n *needs, sets [classCount][]rune) {
+func (b *builder) wishClasses(needs *needs, sets [classCount][]rune) {
 	if b.spec.Pin {
 		return
 	}
 	most := b.limits.most(sets)
-	for _, c := range classes() {
-		with := *n
-		with.of[c] = max(1, n.of[c])
+	for _, class := range classes() {
+		with := *needs
+		with.of[class] = max(1, needs.of[class])
 		switch {
-		case len(sets[c]) == 0:
-			if why := b.whyEmpty(c); why != "" {
-				b.drop(c.many(1), why)
+		case len(sets[class]) == 0:
+			if why := b.whyEmpty(class); why != "" {
+				b.drop(class.many(1), why)
 			}
 		case most >= 0 && with.total() > most:
-			b.drop(c.many(1), "there is no room for it in "+counted(most, "character"))
+			b.drop(class.many(1), "there is no room for it in "+counted(most, "character"))
 		default:
-			*n = with
+			*needs = with
 		}
 	}
 }
 
 // whyEmpty names the rules that leave a class no character; "" if it is the
 // script that says so.
-func (b *builder) whyEmpty(c class) string {
+func (b *builder) whyEmpty(class class) string {
 	var ofClass []rule
-	for _, r := range b.rules {
+	for _, rule := range b.rules {
 		var l limits
-		if r.apply(&l); l.char[c] != nil {
-			ofClass = append(ofClass, r)
+		if rule.apply(&l); l.char[class] != nil {
+			ofClass = append(ofClass, rule)
 		}
 	}
-	empty := func(rules []rule) bool { return len(limitsOf(rules).sets()[c]) > 0 }
+	empty := func(rules []rule) bool { return len(limitsOf(rules).sets()[class]) > 0 }
 	why := coreOf(ofClass, empty)
 	if len(why) == 1 && strings.HasPrefix(why[0], ownerScript+" ") {
 		return ""
@@ -310,12 +310,12 @@ func (b *builder) whyEmpty(c class) string {
 }
 
 // length is what the script says, else as near to the wish as the rules allow.
-func (b *builder) length(n needs, sets [classCount][]rune) int {
+func (b *builder) length(needs needs, sets [classCount][]rune) int {
 	wish := wishLength
 	if b.spec.Pin {
 		wish = pinLength
 	}
-	length := max(wish, b.limits.min, n.total())
+	length := max(wish, b.limits.min, needs.total())
 	if most := b.limits.most(sets); most >= 0 && most < length {
 		length = most
 	}
@@ -329,10 +329,10 @@ func (b *builder) length(n needs, sets [classCount][]rune) int {
 
 // whyShort names the rule that allows so many characters at most.
 func (b *builder) whyShort(length int) string {
-	for _, r := range b.rules {
+	for _, rule := range b.rules {
 		var l limits
-		if r.apply(&l); l.max == length || l.bytes > 0 && l.bytes <= length*utf8.UTFMax {
-			return r.text()
+		if rule.apply(&l); l.max == length || l.bytes > 0 && l.bytes <= length*utf8.UTFMax {
+			return rule.text()
 		}
 	}
 	return "the characters that are left allow no more than " + counted(length, "character")
@@ -340,14 +340,14 @@ func (b *builder) whyShort(length int) string {
 
 // prefer returns the characters of a class that values are made of: those that
 // are easy to read and safe to paste, or all if there are none of these.
-func (b *builder) prefer(c class, sets [classCount][]rune) []rune {
-	all := sets[c]
-	told := func(r rune) bool { return slices.Contains(b.limits.told, r) }
-	if c == symbol && slices.ContainsFunc(all, told) {
+func (b *builder) prefer(class class, sets [classCount][]rune) []rune {
+	all := sets[class]
+	told := func(letter rune) bool { return slices.Contains(b.limits.told, letter) }
+	if class == symbol && slices.ContainsFunc(all, told) {
 		return all
 	}
-	if c == symbol {
-		if nice := slices.DeleteFunc(slices.Clone(all), func(r rune) bool { return !strings.ContainsRune(friendly, r) }); len(nice) > 0 {
+	if class == symbol {
+		if nice := slices.DeleteFunc(slices.Clone(all), func(letter rune) bool { return !strings.ContainsRune(friendly, letter) }); len(nice) > 0 {
 			all = nice
 		}
 	}

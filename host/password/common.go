@@ -17,8 +17,8 @@ const longestCommon = 13
 func commonPasswords() map[string]bool {
 	lines := strings.Fields(commonText)
 	all := make(map[string]bool, len(lines))
-	for _, w := range lines {
-		all[w] = true
+	for _, word := range lines {
+		all[word] = true
 	}
 	return all
 }
@@ -34,16 +34,16 @@ func isCommon(common map[string]bool, text []rune) bool {
 	for len(core) > 0 && !unicode.IsLetter(core[len(core)-1]) {
 		core = core[:len(core)-1]
 	}
-	for _, s := range [][]rune{text, core} {
-		if len(s) > longestCommon {
+	for _, list := range [][]rune{text, core} {
+		if len(list) > longestCommon {
 			continue
 		}
 		ascii := true
-		for i, r := range s {
-			ascii = ascii && r < 0x80
-			low[i] = byte(unicode.ToLower(r))
+		for i, letter := range list {
+			ascii = ascii && letter < 0x80
+			low[i] = byte(unicode.ToLower(letter))
 		}
-		if ascii && common[string(low[:len(s)])] {
+		if ascii && common[string(low[:len(list)])] {
 			return true
 		}
 	}

@@ -27,43 +27,43 @@ type odds struct {
 // groupOdds are odds for each size of a group of two classes.
 type groupOdds []odds
 
-func newCounts(sizes [classCount]int, n needs, length int) *counts {
-	f := logFactorials(length)
-	c := &counts{length: length}
-	letters, weightOfLetters := f.group(sizes[lower], sizes[upper], n.of[lower], n.of[upper])
-	others, weightOfOthers := f.group(sizes[digit], sizes[symbol], n.of[digit], n.of[symbol])
-	c.pairs = [2]groupOdds{letters, others}
+func newCounts(sizes [classCount]int, needs needs, length int) *counts {
+	logs := logFactorials(length)
+	made := &counts{length: length}
+	letters, weightOfLetters := logs.group(sizes[lower], sizes[upper], needs.of[lower], needs.of[upper])
+	others, weightOfOthers := logs.group(sizes[digit], sizes[symbol], needs.of[digit], needs.of[symbol])
+	made.pairs = [2]groupOdds{letters, others}
 	weights := make([]float64, length+1)
-	for a := range weights {
-		weights[a] = math.Inf(-1)
-		if a >= n.letters && length-a >= n.nonLetters {
-			weights[a] = f.choose(length, a) + weightOfLetters[a] + weightOfOthers[length-a]
+	for index := range weights {
+		weights[index] = math.Inf(-1)
+		if index >= needs.letters && length-index >= needs.nonLetters {
+			weights[index] = logs.choose(length, index) + weightOfLetters[index] + weightOfOthers[length-index]
 		}
 	}
 	var total float64
-	c.top, total = oddsOf(0, weights)
-	c.bits = total / math.Ln2
-	return c
+	made.top, total = oddsOf(0, weights)
+	made.bits = total / math.Ln2
+	return made
 }
 
 // pick returns how many characters of each class the next value has.
-func (c *counts) pick(d *dice) (n [classCount]int) {
-	letters := c.top.pick(d)
+func (c *counts) pick(dice *dice) (n [classCount]int) {
+	letters := c.top.pick(dice)
 	others := c.length - letters
-	n[lower] = c.pairs[0][letters].pick(d)
+	n[lower] = c.pairs[0][letters].pick(dice)
 	n[upper] = letters - n[lower]
-	n[digit] = c.pairs[1][others].pick(d)
+	n[digit] = c.pairs[1][others].pick(dice)
 	n[symbol] = others - n[digit]
 	return n
 }
 
-func (o odds) pick(d *dice) int {
+func (o odds) pick(dice *dice) int {
 	if len(o.below) == 1 {
 		return o.first
 	}
-	u := d.uint63()
-	for i, b := range o.below {
-		if u < b {
+	count := dice.uint63()
+	for i, value := range o.below {
+		if count < value {
 			return o.first + i
 		}
 	}
@@ -80,61 +80,61 @@ func oddsOf(first int, weights []float64) (odds, float64) {
 		weights = weights[:len(weights)-1]
 	}
 	most := math.Inf(-1)
-	for _, w := range weights {
-		most = max(most, w)
+	for _, amount := range weights {
+		most = max(most, amount)
 	}
 	if math.IsInf(most, -1) {
 		return odds{first: first, below: []uint64{1 << 63}}, most
 	}
 	sum := 0.0
-	for _, w := range weights {
-		sum += math.Exp(w - most)
+	for _, amount := range weights {
+		sum += math.Exp(amount - most)
 	}
-	o := odds{first: first, below: make([]uint64, len(weights))}
+	made := odds{first: first, below: make([]uint64, len(weights))}
 	part := 0.0
-	for i, w := range weights {
-		part += math.Exp(w - most)
-		o.below[i] = uint64(part / sum * (1 << 63))
+	for i, amount := range weights {
+		part += math.Exp(amount - most)
+		made.below[i] = uint64(part / sum * (1 << 63))
 	}
-	return o, most + math.Log(sum)
+	return made, most + math.Log(sum)
 }
 
 // logs are the logarithms of 0!, 1!, 2!, …
 type logs []float64
 
-func logFactorials(n int) logs {
-	f := make(logs, n+1)
-	for i := 1; i <= n; i++ {
+func logFactorials(count int) logs {
+	f := make(logs, count+1)
+	for i := 1; i <= count; i++ {
 		f[i] = f[i-1] + math.Log(float64(i))
 	}
 	return f
 }
 
-func (f logs) choose(n, k int) float64 { return f[n] - f[k] - f[n-k] }
+func (f logs) choose(count, index int) float64 { return f[count] - f[index] - f[count-index] }
 
 // group returns, for every size of a group of two classes, the odds of the
 // number of the first class in it, and the logarithm of the number of groups.
 func (f logs) group(firstSize, secondSize, firstNeed, secondNeed int) (groupOdds, []float64) {
 	all := make(groupOdds, len(f))
 	total := make([]float64, len(f))
-	for n := range all {
-		weights := make([]float64, n+1)
-		for k := range weights {
-			weights[k] = math.Inf(-1)
-			if k >= firstNeed && n-k >= secondNeed {
-				weights[k] = f.choose(n, k) + logPower(firstSize, k) + logPower(secondSize, n-k)
+	for index := range all {
+		weights := make([]float64, index+1)
+		for pos := range weights {
+			weights[pos] = math.Inf(-1)
+			if pos >= firstNeed && index-pos >= secondNeed {
+				weights[pos] = f.choose(index, pos) + logPower(firstSize, pos) + logPower(secondSize, index-pos)
 			}
 		}
-		all[n], total[n] = oddsOf(0, weights)
+		all[index], total[index] = oddsOf(0, weights)
 	}
 	return all, total
 }
 
-// logPower is the logarithm of size to the power of n; that of 0 to the power
+// logPower is the logarithm of size to the power of count; that of 0 to the power
 // of 0 is of 1.
-func logPower(size, n int) float64 {
-	if n == 0 {
+func logPower(size, count int) float64 {
+	if count == 0 {
 		return 0
 	}
-	return float64(n) * math.Log(float64(size))
+	return float64(count) * math.Log(float64(size))
 }

@@ -15,13 +15,13 @@ type dice struct {
 	buf  [128]byte // what a value of 20 characters takes
 }
 
-// bytes returns the next n random bytes.
-func (d *dice) bytes(n int) []byte {
-	if !d.full || d.used+n > len(d.buf) {
+// bytes returns the next count random bytes.
+func (d *dice) bytes(count int) []byte {
+	if !d.full || d.used+count > len(d.buf) {
 		d.fill()
 	}
-	d.used += n
-	return d.buf[d.used-n : d.used]
+	d.used += count
+	return d.buf[d.used-count : d.used]
 }
 
 func (d *dice) fill() {
@@ -37,15 +37,15 @@ func (d *dice) fill() {
 // uint63 returns a number below 1<<63.
 func (d *dice) uint63() uint64 { return binary.LittleEndian.Uint64(d.bytes(8)) >> 1 }
 
-// below returns a number below n, of 65,536 at most, each equally likely: of
-// two random bytes times n the upper half is the number, and those lower
+// below returns a number below count, of 65,536 at most, each equally likely: of
+// two random bytes times count the upper half is the number, and those lower
 // halves that would come once too often for some numbers are rolled again
 // (Lemire, Fast Random Integer Generation in an Interval).
-func (d *dice) below(n int) int {
+func (d *dice) below(count int) int {
 	for {
-		m := uint32(binary.LittleEndian.Uint16(d.bytes(2))) * uint32(n)
-		if low := m & 0xFFFF; low >= uint32(n) || low >= 0x10000%uint32(n) || d.err != nil {
-			return int(m >> 16)
+		number := uint32(binary.LittleEndian.Uint16(d.bytes(2))) * uint32(count)
+		if low := number & 0xFFFF; low >= uint32(count) || low >= 0x10000%uint32(count) || d.err != nil {
+			return int(number >> 16)
 		}
 	}
 }

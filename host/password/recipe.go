@@ -62,8 +62,8 @@ func (r *Recipe) Dropped() []string { return slices.Clone(r.dropped) }
 // Check returns what a value breaks of the demands that the recipe was made
 // of, and of the wishes that are not about its make: names in it, where the
 // script does not allow them, and common passwords (sdk.RuleDictionary).
-func (r *Recipe) Check(v secret.Value, names []string) []sdk.Violation {
-	return r.check(v.Reveal(), names)
+func (r *Recipe) Check(value secret.Value, names []string) []sdk.Violation {
+	return r.check(value.Reveal(), names)
 }
 
 // Generate returns a new value: how many characters of each class it has, a
@@ -74,18 +74,18 @@ func (r *Recipe) Check(v secret.Value, names []string) []sdk.Violation {
 // names leave hardly any value. It may be called concurrently if rand may be
 // read so.
 func (r *Recipe) Generate(rand io.Reader, names []string) (secret.Value, error) {
-	d := &dice{from: rand}
+	made := &dice{from: rand}
 	var room [32]rune
 	text := room[:0]
 	if r.length > len(room) {
 		text = make([]rune, 0, r.length)
 	}
 	text = text[:r.length]
-	defer func() { clear(text); clear(d.buf[:]) }()
+	defer func() { clear(text); clear(made.buf[:]) }()
 	for range attempts {
-		r.roll(d, text)
-		if d.err != nil {
-			return secret.Value{}, fmt.Errorf("password: random bytes: %w", d.err)
+		r.roll(made, text)
+		if made.err != nil {
+			return secret.Value{}, fmt.Errorf("password: random bytes: %w", made.err)
 		}
 		if r.meets(text) && !r.names(text, names) {
 			return secret.New(string(text)), nil
@@ -99,8 +99,8 @@ func (r *Recipe) names(text []rune, names []string) bool {
 	if !r.noNames {
 		return false
 	}
-	for _, n := range names {
-		if n != "" && len(n) <= 4*len(text) && containsFolded(text, diag.Fold(n)) {
+	for _, name := range names {
+		if name != "" && len(name) <= 4*len(text) && containsFolded(text, diag.Fold(name)) {
 			return true
 		}
 	}
@@ -108,21 +108,21 @@ func (r *Recipe) names(text []rune, names []string) bool {
 }
 
 // roll fills text with one of the values that have the needed characters.
-func (r *Recipe) roll(d *dice, text []rune) {
-	n := r.counts.pick(d)
+func (r *Recipe) roll(dice *dice, text []rune) {
+	n := r.counts.pick(dice)
 	place := 0
-	for c := range n {
-		for range n[c] {
-			text[place] = rune(c)
+	for index := range n {
+		for range n[index] {
+			text[place] = rune(index)
 			place++
 		}
 	}
 	for i := len(text) - 1; i > 0; i-- {
-		j := d.below(i + 1)
-		text[i], text[j] = text[j], text[i]
+		other := dice.below(i + 1)
+		text[i], text[other] = text[other], text[i]
 	}
-	for i, c := range text {
-		text[i] = r.sets[c][d.below(len(r.sets[c]))]
+	for i, letter := range text {
+		text[i] = r.sets[letter][dice.below(len(r.sets[letter]))]
 	}
 }
 
@@ -135,8 +135,8 @@ func (r *Recipe) meets(text []rune) bool {
 		r.common != nil && isCommon(r.common, text):
 		return false
 	}
-	for _, w := range r.words {
-		if containsFolded(text, w) {
+	for _, word := range r.words {
+		if containsFolded(text, word) {
 			return false
 		}
 	}
@@ -146,11 +146,11 @@ func (r *Recipe) meets(text []rune) bool {
 // calibrate measures how many values the rules discard, with random numbers
 // that are the same every time; it reports whether enough are left.
 func (r *Recipe) calibrate() bool {
-	d := &dice{from: rand.NewChaCha8([32]byte{})}
+	made := &dice{from: rand.NewChaCha8([32]byte{})}
 	text := make([]rune, r.length)
 	met, tries := 0, 0
 	for met < accepted && tries < leastLikely*(16+met) {
-		r.roll(d, text)
+		r.roll(made, text)
 		tries++
 		if r.meets(text) {
 			met++
@@ -164,8 +164,8 @@ func (r *Recipe) calibrate() bool {
 }
 
 func (r *Recipe) sizes() (n [classCount]int) {
-	for c, set := range r.sets {
-		n[c] = len(set)
+	for index, set := range r.sets {
+		n[index] = len(set)
 	}
 	return n
 }
@@ -174,8 +174,8 @@ func (r *Recipe) sizes() (n [classCount]int) {
 // ignoring case. What is generated has no characters whose case folds to more
 // than one.
 func containsFolded(text []rune, word string) bool {
-	n := utf8.RuneCountInString(word)
-	for i := 0; i+n <= len(text); i++ {
+	count := utf8.RuneCountInString(word)
+	for i := 0; i+count <= len(text); i++ {
 		if startsFolded(text[i:], word) {
 			return true
 		}
@@ -186,8 +186,8 @@ func containsFolded(text []rune, word string) bool {
 // startsFolded is containsFolded of the start of a text that is long enough.
 func startsFolded(text []rune, word string) bool {
 	i := 0
-	for _, r := range word {
-		if unicode.ToLower(text[i]) != r {
+	for _, letter := range word {
+		if unicode.ToLower(text[i]) != letter {
 			return false
 		}
 		i++

@@ -40,84 +40,84 @@ type limits struct {
 }
 
 // rulesOf takes a policy apart.
-func rulesOf(owner string, p sdk.Policy) []rule {
-	s := &ruleSet{owner: owner}
-	s.count(p.MinLength, "wants %d or more characters", func(l *limits, n int) { l.min = max(l.min, n) })
-	s.count(p.MaxLength, "wants %d or fewer characters", func(l *limits, n int) { l.max = least(l.max, n) })
-	s.count(p.MaxBytes, "takes %d bytes at most", func(l *limits, n int) { l.bytes = least(l.bytes, n) })
-	for c, n := range [...]int{p.Lower, p.Upper, p.Digits, p.Symbols} {
-		s.need(class(c), n)
+func rulesOf(owner string, policy sdk.Policy) []rule {
+	made := &ruleSet{owner: owner}
+	made.count(policy.MinLength, "wants %d or more characters", func(l *limits, count int) { l.min = max(l.min, count) })
+	made.count(policy.MaxLength, "wants %d or fewer characters", func(l *limits, count int) { l.max = least(l.max, count) })
+	made.count(policy.MaxBytes, "takes %d bytes at most", func(l *limits, count int) { l.bytes = least(l.bytes, count) })
+	for index, count := range [...]int{policy.Lower, policy.Upper, policy.Digits, policy.Symbols} {
+		made.need(class(index), count)
 	}
-	s.count(p.Letters, "requires %d or more letters", func(l *limits, n int) { l.letters = max(l.letters, n) })
-	s.count(p.NonLetters, "requires %d or more digits and symbols", func(l *limits, n int) { l.nonLetters = max(l.nonLetters, n) })
-	s.count(p.Classes, "requires %d of lower, upper, digits, symbols", func(l *limits, n int) { l.classes = max(l.classes, n) })
-	if p.Alphabet != "" {
-		for _, c := range classes() {
-			s.only(c, p.Alphabet)
+	made.count(policy.Letters, "requires %d or more letters", func(l *limits, count int) { l.letters = max(l.letters, count) })
+	made.count(policy.NonLetters, "requires %d or more digits and symbols", func(l *limits, count int) { l.nonLetters = max(l.nonLetters, count) })
+	made.count(policy.Classes, "requires %d of lower, upper, digits, symbols", func(l *limits, count int) { l.classes = max(l.classes, count) })
+	if policy.Alphabet != "" {
+		for _, class := range classes() {
+			made.only(class, policy.Alphabet)
 		}
 	}
-	if p.AllowedSymbols != "" {
-		s.only(symbol, p.AllowedSymbols)
+	if policy.AllowedSymbols != "" {
+		made.only(symbol, policy.AllowedSymbols)
 	}
-	s.forbid(p.Forbid)
-	if p.ForbidFirst != "" {
-		s.add(fmt.Sprintf("forbids %q as the first character", p.ForbidFirst), func(l *limits) { l.first += p.ForbidFirst })
+	made.forbid(policy.Forbid)
+	if policy.ForbidFirst != "" {
+		made.add(fmt.Sprintf("forbids %q as the first character", policy.ForbidFirst), func(l *limits) { l.first += policy.ForbidFirst })
 	}
-	s.count(p.MaxRepeat, "allows a character %d times in a row at most", func(l *limits, n int) { l.repeat = least(l.repeat, n) })
-	s.count(p.MaxSequence, "allows %d digits in sequence at most", func(l *limits, n int) { l.sequence = least(l.sequence, n) })
-	if p.NoAccountName {
-		s.add("forbids the account's name", func(l *limits) { l.noNames = true })
+	made.count(policy.MaxRepeat, "allows a character %d times in a row at most", func(l *limits, count int) { l.repeat = least(l.repeat, count) })
+	made.count(policy.MaxSequence, "allows %d digits in sequence at most", func(l *limits, count int) { l.sequence = least(l.sequence, count) })
+	if policy.NoAccountName {
+		made.add("forbids the account's name", func(l *limits) { l.noNames = true })
 	}
-	for _, w := range p.ForbidWords {
-		if w != "" {
-			s.add(fmt.Sprintf("forbids the word %q", w), func(l *limits) { l.words = append(l.words, diag.Fold(w)) })
+	for _, word := range policy.ForbidWords {
+		if word != "" {
+			made.add(fmt.Sprintf("forbids the word %q", word), func(l *limits) { l.words = append(l.words, diag.Fold(word)) })
 		}
 	}
-	return s.rules
+	return made.rules
 }
 
 // rulesOfSpec takes a script's demands apart.
-func rulesOfSpec(p *Spec) []rule {
-	s := &ruleSet{owner: ownerScript}
-	if p.Length != nil {
-		n := *p.Length
-		s.add("wants exactly "+counted(n, "character"), func(l *limits) { l.min, l.max = max(l.min, n), leastZero(l.max, n) })
+func rulesOfSpec(spec *Spec) []rule {
+	made := &ruleSet{owner: ownerScript}
+	if spec.Length != nil {
+		count := *spec.Length
+		made.add("wants exactly "+counted(count, "character"), func(l *limits) { l.min, l.max = max(l.min, count), leastZero(l.max, count) })
 	}
-	if p.MinLength != nil {
-		s.count(*p.MinLength, "wants %d or more characters", func(l *limits, n int) { l.min = max(l.min, n) })
+	if spec.MinLength != nil {
+		made.count(*spec.MinLength, "wants %d or more characters", func(l *limits, count int) { l.min = max(l.min, count) })
 	}
-	if p.MaxLength != nil {
-		s.add(fmt.Sprintf("wants %d or fewer characters", *p.MaxLength), func(l *limits) { l.max = leastZero(l.max, *p.MaxLength) })
+	if spec.MaxLength != nil {
+		made.add(fmt.Sprintf("wants %d or fewer characters", *spec.MaxLength), func(l *limits) { l.max = leastZero(l.max, *spec.MaxLength) })
 	}
-	for c, n := range [...]*int{p.Lower, p.Upper, p.Digits, p.Symbols} {
+	for index, count := range [...]*int{spec.Lower, spec.Upper, spec.Digits, spec.Symbols} {
 		switch {
-		case n == nil:
-		case *n <= 0:
-			s.only(class(c), "")
+		case count == nil:
+		case *count <= 0:
+			made.only(class(index), "")
 		default:
-			s.need(class(c), *n)
+			made.need(class(index), *count)
 		}
 	}
-	if p.Pin {
-		s.digitsOnly()
+	if spec.Pin {
+		made.digitsOnly()
 	}
-	if p.AllowedSymbols != nil {
-		s.only(symbol, *p.AllowedSymbols)
-		s.rules = append(s.rules, rule{ownerScript, "names its symbols", func(l *limits) { l.told = append(l.told, []rune(*p.AllowedSymbols)...) }})
+	if spec.AllowedSymbols != nil {
+		made.only(symbol, *spec.AllowedSymbols)
+		made.rules = append(made.rules, rule{ownerScript, "names its symbols", func(l *limits) { l.told = append(l.told, []rune(*spec.AllowedSymbols)...) }})
 	}
-	if p.Forbid != nil {
-		s.forbid(*p.Forbid)
+	if spec.Forbid != nil {
+		made.forbid(*spec.Forbid)
 	}
-	if p.MaxRepeat != nil {
-		s.count(*p.MaxRepeat, "allows a character %d times in a row at most", func(l *limits, n int) { l.repeat = least(l.repeat, n) })
+	if spec.MaxRepeat != nil {
+		made.count(*spec.MaxRepeat, "allows a character %d times in a row at most", func(l *limits, count int) { l.repeat = least(l.repeat, count) })
 	}
-	if p.NoAccountName != nil && *p.NoAccountName {
-		s.add("forbids the account's name", func(l *limits) { l.noNames = true })
+	if spec.NoAccountName != nil && *spec.NoAccountName {
+		made.add("forbids the account's name", func(l *limits) { l.noNames = true })
 	}
-	if p.Blocklist != nil && *p.Blocklist {
-		s.add("forbids common passwords", func(l *limits) { l.noCommon = true })
+	if spec.Blocklist != nil && *spec.Blocklist {
+		made.add("forbids common passwords", func(l *limits) { l.noCommon = true })
 	}
-	return s.rules
+	return made.rules
 }
 
 // maxValue is the longest value that anybody wants made.
@@ -125,34 +125,34 @@ const maxValue = 1024
 
 // ownRules hold for every value that is generated.
 func ownRules() []rule {
-	s := &ruleSet{owner: ownerRekey}
-	s.add("starts no value with one of = + - @", func(l *limits) { l.first += unsafeFirst })
-	s.add("makes 1024 characters at most", func(l *limits) { l.max = least(l.max, maxValue) })
-	return s.rules
+	made := &ruleSet{owner: ownerRekey}
+	made.add("starts no value with one of = + - @", func(l *limits) { l.first += unsafeFirst })
+	made.add("makes 1024 characters at most", func(l *limits) { l.max = least(l.max, maxValue) })
+	return made.rules
 }
 
 // least returns the smaller of two limits, of which 0 is none.
-func least(a, b int) int {
-	if a == 0 || b != 0 && b < a {
-		return b
+func least(first, second int) int {
+	if first == 0 || second != 0 && second < first {
+		return second
 	}
-	return a
+	return first
 }
 
-// leastZero is least for a b that means 0 where it says so: nothing fits.
-func leastZero(a, b int) int {
-	if b <= 0 {
+// leastZero is least for a second that means 0 where it says so: nothing fits.
+func leastZero(first, second int) int {
+	if second <= 0 {
 		return -1
 	}
-	return least(a, b)
+	return least(first, second)
 }
 
 // counted says a number of things.
-func counted(n int, noun string) string {
-	if n == 1 {
+func counted(count int, noun string) string {
+	if count == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d %ss", count, noun)
 }
 
 // ruleSet collects the rules of one owner.
@@ -166,33 +166,33 @@ func (s *ruleSet) add(words string, apply func(*limits)) {
 }
 
 // count adds a rule with a number, of which 0 is none.
-func (s *ruleSet) count(n int, words string, apply func(*limits, int)) {
-	if n > 0 {
-		s.add(fmt.Sprintf(words, n), func(l *limits) { apply(l, n) })
+func (s *ruleSet) count(count int, words string, apply func(*limits, int)) {
+	if count > 0 {
+		s.add(fmt.Sprintf(words, count), func(l *limits) { apply(l, count) })
 	}
 }
 
-func (s *ruleSet) need(c class, n int) {
-	if n > 0 {
-		s.add("requires "+c.many(n), func(l *limits) { l.need[c] = max(l.need[c], n) })
+func (s *ruleSet) need(class class, count int) {
+	if count > 0 {
+		s.add("requires "+class.many(count), func(l *limits) { l.need[class] = max(l.need[class], count) })
 	}
 }
 
 // only adds the rule that of the class there are only the characters in set.
-func (s *ruleSet) only(c class, set string) {
+func (s *ruleSet) only(class class, set string) {
 	var allowed []rune
-	for _, r := range set {
-		if classOf(r) == c {
-			allowed = append(allowed, r)
+	for _, letter := range set {
+		if classOf(letter) == class {
+			allowed = append(allowed, letter)
 		}
 	}
-	words := fmt.Sprintf("allows of the %s only %q", c.plural(), string(allowed))
+	words := fmt.Sprintf("allows of the %s only %q", class.plural(), string(allowed))
 	if len(allowed) == 0 {
-		words = "forbids all " + c.plural()
+		words = "forbids all " + class.plural()
 	}
 	s.add(words, func(l *limits) {
 		l.named = append(l.named, allowed...)
-		l.char[c] = append(l.char[c], func(r rune) bool { return slices.Contains(allowed, r) })
+		l.char[class] = append(l.char[class], func(letter rune) bool { return slices.Contains(allowed, letter) })
 	})
 }
 
@@ -207,43 +207,43 @@ func (s *ruleSet) digitsOnly() {
 
 // forbid adds a rule for each class of which there are characters in set.
 func (s *ruleSet) forbid(set string) {
-	for _, c := range classes() {
+	for _, class := range classes() {
 		var out []rune
-		for _, r := range set {
-			if classOf(r) == c {
-				out = append(out, r)
+		for _, letter := range set {
+			if classOf(letter) == class {
+				out = append(out, letter)
 			}
 		}
 		if len(out) == 0 {
 			continue
 		}
 		words := fmt.Sprintf("forbids %q", string(out))
-		if !slices.ContainsFunc(printable(), func(r rune) bool { return classOf(r) == c && !slices.Contains(out, r) }) {
-			words = "forbids all " + c.plural()
+		if !slices.ContainsFunc(printable(), func(letter rune) bool { return classOf(letter) == class && !slices.Contains(out, letter) }) {
+			words = "forbids all " + class.plural()
 		}
 		s.add(words, func(l *limits) {
-			l.char[c] = append(l.char[c], func(r rune) bool { return !slices.Contains(out, r) })
+			l.char[class] = append(l.char[class], func(letter rune) bool { return !slices.Contains(out, letter) })
 		})
 	}
 }
 
 // limitsOf puts rules together.
 func limitsOf(rules []rule) *limits {
-	l := &limits{}
-	for _, r := range rules {
-		r.apply(l)
+	made := &limits{}
+	for _, rule := range rules {
+		rule.apply(made)
 	}
-	return l
+	return made
 }
 
 // allows reports whether every rule allows the character.
-func (l *limits) allows(r rune) bool {
-	c := classOf(r)
-	if c == none || !utf8.ValidRune(r) {
+func (l *limits) allows(letter rune) bool {
+	class := classOf(letter)
+	if class == none || !utf8.ValidRune(letter) {
 		return false
 	}
-	for _, ok := range l.char[c] {
-		if !ok(r) {
+	for _, ok := range l.char[class] {
+		if !ok(letter) {
 			return false
 		}
 	}

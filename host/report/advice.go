@@ -101,21 +101,21 @@ func (g Group) fix(run string) (do, command string) {
 	if g.Unknown {
 		return "see what each may have with rekey reveal " + run, "rekey resume " + run
 	}
-	a := AdviceFor(g.Code)
+	advice := AdviceFor(g.Code)
 	if g.Early {
-		a = tooEarly
+		advice = tooEarly
 	}
 	switch {
 	case g.Code == "":
-		return a.Do, "rekey show " + run
-	case a.Then == Retry:
-		return a.Do, fmt.Sprintf("rekey retry %s --code %s", run, g.Code)
-	case a.Then == RetryChanged:
-		return a.Do, fmt.Sprintf("rekey retry %s --code %s --accept-change", run, g.Code)
-	case a.Then == Look:
-		return a.Do + fmt.Sprintf(" with rekey show %s --code %s", run, g.Code), fmt.Sprintf("rekey retry %s --code %s", run, g.Code)
+		return advice.Do, "rekey show " + run
+	case advice.Then == Retry:
+		return advice.Do, fmt.Sprintf("rekey retry %s --code %s", run, g.Code)
+	case advice.Then == RetryChanged:
+		return advice.Do, fmt.Sprintf("rekey retry %s --code %s --accept-change", run, g.Code)
+	case advice.Then == Look:
+		return advice.Do + fmt.Sprintf(" with rekey show %s --code %s", run, g.Code), fmt.Sprintf("rekey retry %s --code %s", run, g.Code)
 	default:
-		return a.Do, ""
+		return advice.Do, ""
 	}
 }
 
@@ -144,40 +144,40 @@ func (t *Tally) Add(key string, status journal.Status, code sdk.Code, message st
 		return
 	}
 	id := Group{Code: code, Unknown: status == journal.Unresolved, Early: code == sdk.PolicyViolation && slices.ContainsFunc(broken, noValueHelps)}
-	g := t.groups[id]
-	if g == nil {
+	group := t.groups[id]
+	if group == nil {
 		if t.groups == nil {
 			t.groups = map[Group]*Group{}
 		}
-		g = &Group{Code: code, Unknown: id.Unknown, Early: id.Early, Key: key, Message: message}
-		t.groups[id] = g
+		group = &Group{Code: code, Unknown: id.Unknown, Early: id.Early, Key: key, Message: message}
+		t.groups[id] = group
 	}
-	g.Users++
+	group.Users++
 	if status == journal.Partial {
-		g.Partial++
+		group.Partial++
 	}
 }
 
-func noValueHelps(v sdk.Violation) bool { return !v.AnotherValueHelps() }
+func noValueHelps(violation sdk.Violation) bool { return !violation.AnotherValueHelps() }
 
 // Groups returns the groups: unknown users first, because nobody may touch
 // them, then the larger ones first.
 func (t *Tally) Groups() []Group {
 	var all []Group
-	for _, g := range t.groups {
-		all = append(all, *g)
+	for _, group := range t.groups {
+		all = append(all, *group)
 	}
-	slices.SortFunc(all, func(a, b Group) int {
-		if a.Unknown != b.Unknown {
-			return cmp.Compare(rank(a), rank(b))
+	slices.SortFunc(all, func(group, b Group) int {
+		if group.Unknown != b.Unknown {
+			return cmp.Compare(rank(group), rank(b))
 		}
-		return cmp.Or(cmp.Compare(b.Users, a.Users), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(b.Users, group.Users), cmp.Compare(group.Code, b.Code), cmp.Compare(group.Message, b.Message))
 	})
 	return all
 }
 
-func rank(g Group) int {
-	if g.Unknown {
+func rank(group Group) int {
+	if group.Unknown {
 		return 0
 	}
 	return 1
@@ -186,16 +186,16 @@ func rank(g Group) int {
 // Next returns what to do after a run, one line each: "37 AccountNotFound:
 // create them, then rekey retry r7k2 --code AccountNotFound". over says that a
 // wave has failed more often than it may, and that a plain resume stays stopped.
-func Next(run string, c ledger.Counts, groups []Group, over bool) []string {
+func Next(run string, counts ledger.Counts, groups []Group, over bool) []string {
 	var lines []string
-	for _, g := range groups {
-		lines = append(lines, fmt.Sprintf("%d %s: %s", g.Users, g.label(), g.Fix(run)))
+	for _, group := range groups {
+		lines = append(lines, fmt.Sprintf("%d %s: %s", group.Users, group.label(), group.Fix(run)))
 	}
-	if c.Held > 0 {
-		lines = append(lines, fmt.Sprintf("%d held: look at the wave before, then rekey approve %s and rekey resume %s", c.Held, run, run))
+	if counts.Held > 0 {
+		lines = append(lines, fmt.Sprintf("%d held: look at the wave before, then rekey approve %s and rekey resume %s", counts.Held, run, run))
 	}
-	if c.Pending > 0 {
-		lines = append(lines, fmt.Sprintf("%d pending: %s", c.Pending, goOn(run, over)))
+	if counts.Pending > 0 {
+		lines = append(lines, fmt.Sprintf("%d pending: %s", counts.Pending, goOn(run, over)))
 	}
 	return lines
 }

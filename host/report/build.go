@@ -29,29 +29,29 @@ type View struct {
 
 // ViewOf returns the view of the run with the header; Row and Unseal are the
 // caller's to fill in.
-func ViewOf(h ledger.Header) (View, error) {
-	v := View{Run: h.ID, Requestor: h.Requestor, SourceSystem: h.SourceSystem}
-	for _, b := range h.Backends {
-		v.Labels = append(v.Labels, b.Label)
+func ViewOf(head ledger.Header) (View, error) {
+	view := View{Run: head.ID, Requestor: head.Requestor, SourceSystem: head.SourceSystem}
+	for _, backendPin := range head.Backends {
+		view.Labels = append(view.Labels, backendPin.Label)
 	}
-	if len(h.Schema) > 0 {
-		if err := json.Unmarshal(h.Schema, &v.Schema); err != nil {
-			return v, fmt.Errorf("schema of run %s: %w", h.ID, err)
+	if len(head.Schema) > 0 {
+		if err := json.Unmarshal(head.Schema, &view.Schema); err != nil {
+			return view, fmt.Errorf("schema of run %s: %w", head.ID, err)
 		}
 	}
-	return v, nil
+	return view, nil
 }
 
 // onBehalf returns who asked for the last thing that happened to a user.
-func (v *View) onBehalf(u *ledger.User) (requestor, sourceSystem string) {
+func (v *View) onBehalf(user *ledger.User) (requestor, sourceSystem string) {
 	requestor, sourceSystem = v.Requestor, v.SourceSystem
-	if len(u.History) == 0 {
+	if len(user.History) == 0 {
 		return requestor, sourceSystem
 	}
-	last := u.History[len(u.History)-1].Index
-	for _, s := range v.Starts {
-		if s.Index < last {
-			requestor, sourceSystem = s.Requestor, s.SourceSystem
+	last := user.History[len(user.History)-1].Index
+	for _, start := range v.Starts {
+		if start.Index < last {
+			requestor, sourceSystem = start.Requestor, start.SourceSystem
 		}
 	}
 	return requestor, sourceSystem
@@ -59,59 +59,59 @@ func (v *View) onBehalf(u *ledger.User) (requestor, sourceSystem string) {
 
 // Build returns what a user came to, from its records in the order of the
 // ledger.
-func Build(v View, u ledger.User) (Result, error) {
-	past := journal.Read(u.History)
-	r := Result{Schema: v.Schema, Row: source.Row{Line: u.Line, Key: u.Key}, Status: u.Status, Wave: u.WaveName,
-		Code: u.Code, Message: u.Reason, run: v.Run, user: u.Pos, past: past}
-	r.Requestor, r.SourceSystem = v.onBehalf(&u)
-	if v.Row != nil {
-		row, err := v.Row(u)
+func Build(view View, user ledger.User) (Result, error) {
+	past := journal.Read(user.History)
+	result := Result{Schema: view.Schema, Row: source.Row{Line: user.Line, Key: user.Key}, Status: user.Status, Wave: user.WaveName,
+		Code: user.Code, Message: user.Reason, run: view.Run, user: user.Pos, past: past}
+	result.Requestor, result.SourceSystem = view.onBehalf(&user)
+	if view.Row != nil {
+		row, err := view.Row(user)
 		if err != nil {
-			return r, fmt.Errorf("row of user %q: %w", u.Key, err)
+			return result, fmt.Errorf("row of user %q: %w", user.Key, err)
 		}
-		r.Row = row
+		result.Row = row
 	}
-	r.finish(past.Finished())
-	for _, a := range past.Attempts() {
-		r.Attempts += sent(a)
+	result.finish(past.Finished())
+	for _, attempt := range past.Attempts() {
+		result.Attempts += sent(attempt)
 	}
-	if v.Unseal == nil {
-		return r, nil
+	if view.Unseal == nil {
+		return result, nil
 	}
-	if err := r.values(&v, u.Pos, past.Touched()); err != nil {
-		return r, fmt.Errorf("values of user %q: %w", u.Key, err)
+	if err := result.values(&view, user.Pos, past.Touched()); err != nil {
+		return result, fmt.Errorf("values of user %q: %w", user.Key, err)
 	}
-	return r, nil
+	return result, nil
 }
 
 // finish takes the status's reason over; nil is a user that has no status.
-func (r *Result) finish(f *journal.Record) {
-	if f == nil {
+func (r *Result) finish(record *journal.Record) {
+	if record == nil {
 		return
 	}
-	r.Code, r.Native, r.Message, r.At = f.Code, f.Detail.Native, f.Detail.Message, f.At.UTC()
+	r.Code, r.Native, r.Message, r.At = record.Code, record.Detail.Native, record.Detail.Message, record.At.UTC()
 }
 
 // values opens what may be the present value of each credential.
-func (r *Result) values(v *View, user int64, touched []*journal.CredentialHistory) error {
+func (r *Result) values(view *View, user int64, touched []*journal.CredentialHistory) error {
 	names := namesAmong(touched)
-	r.Values = make(Values, 0, len(v.Labels)+len(touched))
-	for _, label := range v.Labels {
+	r.Values = make(Values, 0, len(view.Labels)+len(touched))
+	for _, label := range view.Labels {
 		if !names.has(label) {
 			r.Values = append(r.Values, Named{Name: label})
 		}
 	}
-	for _, c := range touched {
-		list, certain, err := v.open(user, c)
+	for _, credential := range touched {
+		list, certain, err := view.open(user, credential)
 		if err != nil {
 			return err
 		}
-		r.Values = append(r.Values, Named{names.of(c.Credential), certain, list})
+		r.Values = append(r.Values, Named{names.of(credential.Credential), certain, list})
 		if len(touched) == 1 && certain.Present() {
 			r.Password = &certain
 		}
 	}
-	slices.SortStableFunc(r.Values, func(a, b Named) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(r.Values, func(named, b Named) int { return strings.Compare(named.Name, b.Name) })
 	return nil
 }
 
@@ -121,8 +121,8 @@ func (r *Result) values(v *View, user int64, touched []*journal.CredentialHistor
 // force.
 func (v *View) open(user int64, of *journal.CredentialHistory) (list []secret.Value, certain secret.Value, err error) {
 	var before *journal.Record // with the value that was there before anything was sent
-	add := func(role string, r *journal.Record, sealed []byte) secret.Value {
-		value, failure := v.Unseal(user, r.Step, r.Try, role, sealed)
+	add := func(role string, record *journal.Record, sealed []byte) secret.Value {
+		value, failure := v.Unseal(user, record.Step, record.Try, role, sealed)
 		if failure != nil {
 			err = failure
 		} else if !slices.ContainsFunc(list, value.Equal) {
@@ -132,17 +132,17 @@ func (v *View) open(user int64, of *journal.CredentialHistory) (list []secret.Va
 	}
 	all := of.Candidates()
 	for i := range all {
-		x := &all[i]
-		switch x.State {
+		candidate := &all[i]
+		switch candidate.State {
 		case journal.CandidateApplied:
-			value := add(journal.RoleValue, x.Record, x.Sealed)
-			if x.Current {
+			value := add(journal.RoleValue, candidate.Record, candidate.Sealed)
+			if candidate.Current {
 				certain = value
 			}
 			before = nil
 		case journal.CandidateUnknown:
-			add(journal.RoleValue, x.Record, x.Sealed)
-			before = x.Record
+			add(journal.RoleValue, candidate.Record, candidate.Sealed)
+			before = candidate.Record
 		case journal.CandidateSuperseded:
 			before = nil
 		}
@@ -167,54 +167,54 @@ func namesAmong(touched []*journal.CredentialHistory) names {
 	case 1:
 		return names{only: touched[0].Backend}
 	}
-	n := names{labels: map[string]bool{}, shared: map[journal.Credential]bool{}}
-	for _, c := range touched {
-		n.labels[c.Backend] = true
-		place := journal.Credential{Backend: c.Backend, Kind: c.Kind}
-		_, again := n.shared[place]
-		n.shared[place] = again
+	made := names{labels: map[string]bool{}, shared: map[journal.Credential]bool{}}
+	for _, credential := range touched {
+		made.labels[credential.Backend] = true
+		place := journal.Credential{Backend: credential.Backend, Kind: credential.Kind}
+		_, again := made.shared[place]
+		made.shared[place] = again
 	}
-	return n
+	return made
 }
 
 // has reports whether a credential is on the backend.
 func (n *names) has(label string) bool { return n.labels[label] || label == n.only && n.labels == nil }
 
 // of is the name of a credential.
-func (n *names) of(c journal.Credential) string {
-	name := c.Backend
-	if c.Kind != "" {
-		name += "/" + c.Kind
+func (n *names) of(credential journal.Credential) string {
+	name := credential.Backend
+	if credential.Kind != "" {
+		name += "/" + credential.Kind
 	}
-	if n.shared[journal.Credential{Backend: c.Backend, Kind: c.Kind}] {
-		return name + ":" + c.Account
+	if n.shared[journal.Credential{Backend: credential.Backend, Kind: credential.Kind}] {
+		return name + ":" + credential.Account
 	}
 	return name
 }
 
 // sent is how often an attempt's operation was sent. An intent without an
 // outcome was sent once, as far as anyone knows.
-func sent(a *journal.Attempt) int {
+func sent(attempt *journal.Attempt) int {
 	switch {
-	case a.Intent.Kind == journal.Answer:
+	case attempt.Intent.Kind == journal.Answer:
 		return 0
-	case a.Outcome == nil:
+	case attempt.Outcome == nil:
 		return 1
 	default:
-		return a.Outcome.Detail.Attempt
+		return attempt.Outcome.Detail.Attempt
 	}
 }
 
-func stepOf(run string, user int64, a *journal.Attempt) Step {
-	s := Step{
-		ID:   journal.OperationID(run, user, a.Intent.Step, a.Intent.Try),
-		Step: a.Intent.Verb, Backend: a.Intent.Backend, Account: a.Intent.Account, Kind: a.Intent.Cred,
-		Attempt: sent(a), At: a.Intent.At.UTC(),
+func stepOf(run string, user int64, attempt *journal.Attempt) Step {
+	step := Step{
+		ID:   journal.OperationID(run, user, attempt.Intent.Step, attempt.Intent.Try),
+		Step: attempt.Intent.Verb, Backend: attempt.Intent.Backend, Account: attempt.Intent.Account, Kind: attempt.Intent.Cred,
+		Attempt: sent(attempt), At: attempt.Intent.At.UTC(),
 	}
-	if o := a.Outcome; o != nil {
-		s.Outcome, s.Code, s.At = o.Outcome, o.Code, o.At.UTC()
-		s.Native, s.Message, s.Ref = o.Detail.Native, o.Detail.Message, o.Detail.Ref
-		s.Violations, s.AccountStatus = o.Detail.Violations, o.Detail.AccountStatus
+	if record := attempt.Outcome; record != nil {
+		step.Outcome, step.Code, step.At = record.Outcome, record.Code, record.At.UTC()
+		step.Native, step.Message, step.Ref = record.Detail.Native, record.Detail.Message, record.Detail.Ref
+		step.Violations, step.AccountStatus = record.Detail.Violations, record.Detail.AccountStatus
 	}
-	return s
+	return step
 }

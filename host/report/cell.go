@@ -25,130 +25,130 @@ type jsonCells struct {
 
 // appendTo appends v. Secrets are revealed: the caller has checked that they
 // may be.
-func (j jsonCells) appendTo(b []byte, v any) ([]byte, error) {
+func (j jsonCells) appendTo(data []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
-		return append(b, "null"...), nil
+		return append(data, "null"...), nil
 	case secret.Value:
 		if !v.Present() {
-			return append(b, "null"...), nil
+			return append(data, "null"...), nil
 		}
-		return j.text(b, v.Reveal())
+		return j.text(data, v.Reveal())
 	case string:
-		return j.text(b, v)
+		return j.text(data, v)
 	case bool:
-		return strconv.AppendBool(b, v), nil
+		return strconv.AppendBool(data, v), nil
 	case int:
-		return strconv.AppendInt(b, int64(v), 10), nil
+		return strconv.AppendInt(data, int64(v), 10), nil
 	case int64:
-		return strconv.AppendInt(b, v, 10), nil
+		return strconv.AppendInt(data, v, 10), nil
 	case *big.Int:
-		return v.Append(b, 10), nil
+		return v.Append(data, 10), nil
 	case float64:
-		return appendFloat(b, v)
+		return appendFloat(data, v)
 	case time.Time:
-		return j.text(b, v.UTC().Format(time.RFC3339Nano))
+		return j.text(data, v.UTC().Format(time.RFC3339Nano))
 	case source.Day:
-		return j.text(b, v.String())
+		return j.text(data, v.String())
 	case []any:
-		return j.list(b, v)
+		return j.list(data, v)
 	case Row:
-		return j.row(b, v)
+		return j.row(data, v)
 	case map[string]any:
-		return j.row(b, sorted(v))
+		return j.row(data, sorted(v))
 	default:
-		return b, fmt.Errorf("a value of type %T has no place in a report", v)
+		return data, fmt.Errorf("a value of type %T has no place in a report", v)
 	}
 }
 
-func sorted(m map[string]any) Row {
-	row := make(Row, 0, len(m))
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		row = append(row, Field{name, m[name]})
+func sorted(table map[string]any) Row {
+	row := make(Row, 0, len(table))
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		row = append(row, Field{name, table[name]})
 	}
 	return row
 }
 
-func appendFloat(b []byte, f float64) ([]byte, error) {
-	text, err := json.Marshal(f)
+func appendFloat(data []byte, amount float64) ([]byte, error) {
+	text, err := json.Marshal(amount)
 	if err != nil {
-		return b, fmt.Errorf("the number %v has no place in a report", f)
+		return data, fmt.Errorf("the number %v has no place in a report", amount)
 	}
-	return append(b, text...), nil
+	return append(data, text...), nil
 }
 
-func (j jsonCells) list(b []byte, list []any) ([]byte, error) {
-	b = append(b, '[')
-	for i, v := range list {
+func (j jsonCells) list(data []byte, list []any) ([]byte, error) {
+	data = append(data, '[')
+	for i, value := range list {
 		if i > 0 {
-			b = append(b, ',')
+			data = append(data, ',')
 		}
 		var err error
-		if b, err = j.appendTo(b, v); err != nil {
-			return b, err
+		if data, err = j.appendTo(data, value); err != nil {
+			return data, err
 		}
 	}
-	return append(b, ']'), nil
+	return append(data, ']'), nil
 }
 
 // row appends an object, its fields in order.
-func (j jsonCells) row(b []byte, row Row) ([]byte, error) {
-	b = append(b, '{')
-	for i, f := range row {
+func (j jsonCells) row(data []byte, row Row) ([]byte, error) {
+	data = append(data, '{')
+	for i, field := range row {
 		if i > 0 {
-			b = append(b, ',')
+			data = append(data, ',')
 		}
 		var err error
-		if b, err = j.text(b, f.Name); err != nil {
-			return b, err
+		if data, err = j.text(data, field.Name); err != nil {
+			return data, err
 		}
-		b = append(b, ':')
-		if b, err = j.appendTo(b, f.Value); err != nil {
-			return b, err
+		data = append(data, ':')
+		if data, err = j.appendTo(data, field.Value); err != nil {
+			return data, err
 		}
 	}
-	return append(b, '}'), nil
+	return append(data, '}'), nil
 }
 
 const hexDigits = "0123456789abcdef"
 
 // text appends a JSON string. Other than encoding/json it never replaces bytes
 // in silence: a password would be another one.
-func (j jsonCells) text(b []byte, s string) ([]byte, error) {
-	if !utf8.ValidString(s) {
-		return b, errNotUTF8
+func (j jsonCells) text(data []byte, text string) ([]byte, error) {
+	if !utf8.ValidString(text) {
+		return data, errNotUTF8
 	}
-	b = append(b, '"')
+	data = append(data, '"')
 	from := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && (!j.html || c != '<' && c != '>' && c != '&' && c != 0xE2) {
+	for i := 0; i < len(text); i++ {
+		char := text[i]
+		if char >= ' ' && char != '"' && char != '\\' && (!j.html || char != '<' && char != '>' && char != '&' && char != 0xE2) {
 			continue
 		}
-		b = append(b, s[from:i]...)
+		data = append(data, text[from:i]...)
 		from = i + 1
 		switch {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c == '\n':
-			b = append(b, '\\', 'n')
-		case c == '\t':
-			b = append(b, '\\', 't')
-		case c == '\r':
-			b = append(b, '\\', 'r')
-		case c == 0xE2: // U+2028 and U+2029 end a line in some parsers
+		case char == '"' || char == '\\':
+			data = append(data, '\\', char)
+		case char == '\n':
+			data = append(data, '\\', 'n')
+		case char == '\t':
+			data = append(data, '\\', 't')
+		case char == '\r':
+			data = append(data, '\\', 'r')
+		case char == 0xE2: // U+2028 and U+2029 end a line in some parsers
 			from = i
-			if strings.HasPrefix(s[i:], "\u2028") || strings.HasPrefix(s[i:], "\u2029") {
-				b = append(b, `\u202`...)
-				b = append(b, hexDigits[s[i+2]&0xF])
+			if strings.HasPrefix(text[i:], "\u2028") || strings.HasPrefix(text[i:], "\u2029") {
+				data = append(data, `\u202`...)
+				data = append(data, hexDigits[text[i+2]&0xF])
 				from = i + 3
 			}
 		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xF])
+			data = append(data, '\\', 'u', '0', '0', hexDigits[char>>4], hexDigits[char&0xF])
 		}
 	}
-	b = append(b, s[from:]...)
-	return append(b, '"'), nil
+	data = append(data, text[from:]...)
+	return append(data, '"'), nil
 }
 
 // text returns a value as a cell of text: what is nested as JSON.
@@ -165,8 +165,8 @@ func text(v any) (string, error) {
 	case source.Day:
 		return v.String(), nil
 	}
-	b, err := jsonCells{}.appendTo(nil, v)
-	return string(b), err
+	data, err := jsonCells{}.appendTo(nil, v)
+	return string(data), err
 }
 
 // holdsSecret reports whether a present secret is anywhere in v.
@@ -177,7 +177,7 @@ func holdsSecret(v any) bool {
 	case []any:
 		return slices.ContainsFunc(v, holdsSecret)
 	case Row:
-		return slices.ContainsFunc(v, func(f Field) bool { return holdsSecret(f.Value) })
+		return slices.ContainsFunc(v, func(field Field) bool { return holdsSecret(field.Value) })
 	case map[string]any:
 		return holdsSecret(sorted(v))
 	}

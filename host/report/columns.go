@@ -20,8 +20,8 @@ func (c *columns) fit(key string, row Row) (Row, error) {
 	}
 	if len(row) == len(c.names) {
 		ordered := true
-		for i, f := range row {
-			ordered = ordered && f.Name == c.names[i]
+		for i, field := range row {
+			ordered = ordered && field.Name == c.names[i]
 		}
 		if ordered {
 			return row, nil
@@ -29,7 +29,7 @@ func (c *columns) fit(key string, row Row) (Row, error) {
 	}
 	out := make(Row, 0, len(row))
 	for _, name := range c.names {
-		if i := slices.IndexFunc(row, func(f Field) bool { return f.Name == name }); i >= 0 {
+		if i := slices.IndexFunc(row, func(field Field) bool { return field.Name == name }); i >= 0 {
 			out = append(out, row[i])
 		}
 	}
@@ -41,11 +41,11 @@ func (c *columns) fit(key string, row Row) (Row, error) {
 
 func (c *columns) begin(key string, row Row) error {
 	c.first, c.names = key, make([]string, 0, len(row))
-	for _, f := range row {
-		if slices.Contains(c.names, f.Name) {
-			return fmt.Errorf("row of user %q has the column %q twice", key, f.Name)
+	for _, field := range row {
+		if slices.Contains(c.names, field.Name) {
+			return fmt.Errorf("row of user %q has the column %q twice", key, field.Name)
 		}
-		c.names = append(c.names, f.Name)
+		c.names = append(c.names, field.Name)
 	}
 	if len(c.names) == 0 {
 		return fmt.Errorf("row of user %q has no columns; return None to leave a user out", key)
@@ -55,8 +55,8 @@ func (c *columns) begin(key string, row Row) error {
 
 func namesOf(row Row) string {
 	names := make([]string, 0, len(row))
-	for _, f := range row {
-		names = append(names, f.Name)
+	for _, field := range row {
+		names = append(names, field.Name)
 	}
 	return list(names)
 }

@@ -44,8 +44,8 @@ func (f Formula) Warning(path string) string {
 func NewCSV(w io.Writer, header ...string) *CSV { return &CSV{out: bufio.NewWriter(w), header: header} }
 
 // Add writes the row of one user.
-func (c *CSV) Add(r Result, row Row) error {
-	row, err := c.cols.fit(r.Row.Key, row)
+func (c *CSV) Add(result Result, row Row) error {
+	row, err := c.cols.fit(result.Row.Key, row)
 	if err != nil {
 		return err
 	}
@@ -60,12 +60,12 @@ func (c *CSV) Add(r Result, row Row) error {
 	}
 	c.cells = c.cells[:0]
 	defer func() { clear(c.cells) }() // they held secrets
-	for i, f := range row {
-		cell, err := text(f.Value)
+	for i, field := range row {
+		cell, err := text(field.Value)
 		if err != nil {
-			return inCell(r.Row.Key, f.Name, err)
+			return inCell(result.Row.Key, field.Name, err)
 		}
-		c.look(i, r.Row.Key, f.Value, cell)
+		c.look(i, result.Row.Key, field.Value, cell)
 		c.cells = append(c.cells, cell)
 	}
 	return c.line(c.cells)
@@ -80,11 +80,11 @@ func (c *CSV) look(column int, key string, value any, cell string) {
 	if cell == "" || !strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 		return
 	}
-	f := &c.formulas[column]
-	if f.Users == 0 {
-		f.Key = key
+	formula := &c.formulas[column]
+	if formula.Users == 0 {
+		formula.Key = key
 	}
-	f.Users++
+	formula.Users++
 }
 
 // line writes one record. An error stays in out, and every later write
@@ -125,16 +125,16 @@ func quoted(cell, delimiter string) bool {
 			return true
 		}
 	}
-	edge := func(b byte) bool { return b == ' ' || b == '\t' }
+	edge := func(value byte) bool { return value == ' ' || value == '\t' }
 	return edge(cell[0]) || edge(cell[len(cell)-1]) || delimiter != "," && strings.Contains(cell, delimiter)
 }
 
 // Formulas returns the columns with values that a spreadsheet would run.
 func (c *CSV) Formulas() []Formula {
 	var found []Formula
-	for _, f := range c.formulas {
-		if f.Users > 0 {
-			found = append(found, f)
+	for _, formula := range c.formulas {
+		if formula.Users > 0 {
+			found = append(found, formula)
 		}
 	}
 	return found

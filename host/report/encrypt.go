@@ -36,11 +36,11 @@ func parseRecipients(recipients []string) ([]age.Recipient, error) {
 	}
 	var to []age.Recipient
 	for _, text := range recipients {
-		r, err := age.ParseRecipients(strings.NewReader(text))
-		if err != nil || len(r) != 1 {
+		recipients, err := age.ParseRecipients(strings.NewReader(text))
+		if err != nil || len(recipients) != 1 {
 			return nil, fmt.Errorf("encrypt_to: %q is not a recipient of age; it begins with age1", text)
 		}
-		to = append(to, r...)
+		to = append(to, recipients...)
 	}
 	return to, nil
 }

@@ -48,9 +48,9 @@ type HTML struct {
 // NewHTML returns a writer of a page about the run. What of the run is to be
 // shown has to be known by now; rows follow. It does not close w.
 func NewHTML(w io.Writer, run Run) *HTML {
-	h := &HTML{out: bufio.NewWriter(w), run: run, index: map[sdk.Code]int{}}
-	h.err = h.begin()
-	return h
+	html := &HTML{out: bufio.NewWriter(w), run: run, index: map[sdk.Code]int{}}
+	html.err = html.begin()
+	return html
 }
 
 func (h *HTML) begin() error {
@@ -58,77 +58,77 @@ func (h *HTML) begin() error {
 	if err != nil {
 		return err
 	}
-	p := pageOf(h.run)
-	if err := t.ExecuteTemplate(h.out, "top", p); err != nil {
+	page := pageOf(h.run)
+	if err := t.ExecuteTemplate(h.out, "top", page); err != nil {
 		return err
 	}
 	_, _ = io.WriteString(h.out, "<style>"+pageCSS+"</style>\n") // an error stays in out
-	return t.ExecuteTemplate(h.out, "body", p)
+	return t.ExecuteTemplate(h.out, "body", page)
 }
 
 // Add writes the row of one user. A row that holds a secret is an error.
-func (h *HTML) Add(r Result, row Row) error {
+func (h *HTML) Add(result Result, row Row) error {
 	if h.err != nil {
 		return h.err
 	}
-	row, err := h.cols.fit(r.Row.Key, row)
+	row, err := h.cols.fit(result.Row.Key, row)
 	if err != nil {
 		return err
 	}
-	b := h.buf[:0]
+	data := h.buf[:0]
 	switch {
 	case h.rows%rowsInBlock != 0:
-		b = append(b, ",\n["...)
+		data = append(data, ",\n["...)
 	case h.rows > 0:
-		b = append(b, "]</script>\n"...)
+		data = append(data, "]</script>\n"...)
 		fallthrough
 	default:
-		b = append(b, `<script type="application/json" class="rows">[[`...)
+		data = append(data, `<script type="application/json" class="rows">[[`...)
 	}
-	b = strconv.AppendInt(b, int64(statusIndex(r.Status)), 10)
-	b = append(b, ',')
-	b = strconv.AppendInt(b, int64(h.code(r.Code)), 10)
-	for _, f := range row {
-		b = append(b, ',')
-		if b, err = pageCell(b, f.Value); err != nil {
-			return inCell(r.Row.Key, f.Name, err)
+	data = strconv.AppendInt(data, int64(statusIndex(result.Status)), 10)
+	data = append(data, ',')
+	data = strconv.AppendInt(data, int64(h.code(result.Code)), 10)
+	for _, field := range row {
+		data = append(data, ',')
+		if data, err = pageCell(data, field.Value); err != nil {
+			return inCell(result.Row.Key, field.Name, err)
 		}
 	}
-	b = append(b, ']')
+	data = append(data, ']')
 	h.rows++
-	h.buf = b
-	_, err = h.out.Write(b)
+	h.buf = data
+	_, err = h.out.Write(data)
 	return err
 }
 
 // pageCell appends a cell: numbers, truths and nothing as they are, the rest
 // as text.
-func pageCell(b []byte, v any) ([]byte, error) {
-	if holdsSecret(v) {
-		return b, fmt.Errorf("the value is secret, and an HTML report never holds one; leave the column out, or use csv or json")
+func pageCell(data []byte, value any) ([]byte, error) {
+	if holdsSecret(value) {
+		return data, fmt.Errorf("the value is secret, and an HTML report never holds one; leave the column out, or use csv or json")
 	}
 	cells := jsonCells{html: true}
-	switch v.(type) {
+	switch value.(type) {
 	case nil, bool, int, int64, float64:
-		return cells.appendTo(b, v)
+		return cells.appendTo(data, value)
 	}
-	s, err := text(v)
+	name, err := text(value)
 	if err != nil {
-		return b, err
+		return data, err
 	}
-	return cells.text(b, s)
+	return cells.text(data, name)
 }
 
 // statusIndex is a status's place in the list that page.js has too.
-func statusIndex(s journal.Status) int {
-	return slices.IndexFunc(statusCounts(ledger.Counts{}), func(c statusCount) bool { return c.status == s })
+func statusIndex(status journal.Status) int {
+	return slices.IndexFunc(statusCounts(ledger.Counts{}), func(c statusCount) bool { return c.status == status })
 }
 
-func (h *HTML) code(c sdk.Code) int {
-	i, ok := h.index[c]
+func (h *HTML) code(code sdk.Code) int {
+	i, ok := h.index[code]
 	if !ok {
 		i = len(h.codes)
-		h.index[c], h.codes = i, append(h.codes, c)
+		h.index[code], h.codes = i, append(h.codes, code)
 	}
 	return i
 }
@@ -149,8 +149,8 @@ func (h *HTML) Close() error {
 	for _, name := range names {
 		columns = append(columns, name)
 	}
-	for _, c := range h.codes {
-		codes = append(codes, string(c))
+	for _, code := range h.codes {
+		codes = append(codes, string(code))
 	}
 	meta, err := jsonCells{html: true}.row(nil, Row{{"columns", columns}, {"codes", codes}})
 	if err != nil {
@@ -201,46 +201,46 @@ type wave struct {
 	Cells       []tile
 }
 
-func pageOf(r Run) page {
-	p := page{
-		Policy: contentPolicy(), ID: r.ID, Version: r.Version, Verdict: r.verdict(), Status: string(r.Status), StateClass: stateClass(r),
-		Facts: r.facts(), Total: grouped(r.Counts.Total), Tiles: tiles(r.Counts), Bar: stretches(r.Counts), Fixes: r.fixes(),
-		Warnings: r.Warnings, Head: r.Head, Records: grouped(r.Size),
+func pageOf(run Run) page {
+	made := page{
+		Policy: contentPolicy(), ID: run.ID, Version: run.Version, Verdict: run.verdict(), Status: string(run.Status), StateClass: stateClass(run),
+		Facts: run.facts(), Total: grouped(run.Counts.Total), Tiles: tiles(run.Counts), Bar: stretches(run.Counts), Fixes: run.fixes(),
+		Warnings: run.Warnings, Head: run.Head, Records: grouped(run.Size),
 	}
-	p.Title = fmt.Sprintf("Run %s: %s", r.ID, countsOf(r.Counts))
-	for _, s := range statusCounts(r.Counts) {
-		if s.users > 0 {
-			p.WaveColumns = append(p.WaveColumns, s.status)
+	made.Title = fmt.Sprintf("Run %s: %s", run.ID, countsOf(run.Counts))
+	for _, counted := range statusCounts(run.Counts) {
+		if counted.users > 0 {
+			made.WaveColumns = append(made.WaveColumns, counted.status)
 		}
 	}
-	for _, w := range r.Waves {
-		p.Waves = append(p.Waves, waveOf(w, p.WaveColumns))
+	for _, waveCounts := range run.Waves {
+		made.Waves = append(made.Waves, waveOf(waveCounts, made.WaveColumns))
 	}
-	return p
+	return made
 }
 
 // contentPolicy allows this page its own style and script and nothing else:
 // no request can leave it, whatever a cell holds.
 func contentPolicy() string {
-	hash := func(s string) string {
-		sum := sha256.Sum256([]byte(s))
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
 	return "default-src 'none'; style-src " + hash(pageCSS) + "; script-src " + hash(pageJS) + "; base-uri 'none'; form-action 'none'"
 }
 
 // stateClass colours the state as the status that it is about.
-func stateClass(r Run) string {
+func stateClass(run Run) string {
 	switch {
-	case r.Status == journal.StateStopped:
+	case run.Status == journal.StateStopped:
 		return "s-failed"
-	case r.Counts.Unknown > 0:
+	case run.Counts.Unknown > 0:
 		return "s-unknown"
-	case r.Status == journal.StateHeld:
+	case run.Status == journal.StateHeld:
 		return "s-held"
-	case r.Status != journal.StateFinished:
+	case run.Status != journal.StateFinished:
 		return "s-pending"
-	case r.Counts.Failed+r.Counts.Partial > 0:
+	case run.Counts.Failed+run.Counts.Partial > 0:
 		return "s-partial"
 	default:
 		return "s-done"
@@ -249,18 +249,18 @@ func stateClass(r Run) string {
 
 // verdict says in one or two sentences how it went.
 func (r Run) verdict() string {
-	c := r.Counts
-	s := r.changed()
+	counts := r.Counts
+	text := r.changed()
 	if r.Unchanged > 0 {
-		s += fmt.Sprintf(" %s done without a change.", grouped(r.Unchanged))
+		text += fmt.Sprintf(" %s done without a change.", grouped(r.Unchanged))
 	}
-	if c.Unknown > 0 {
-		s += fmt.Sprintf(" For %s it is not known which password they have: it is one that the ledger holds.", grouped(c.Unknown))
+	if counts.Unknown > 0 {
+		text += fmt.Sprintf(" For %s it is not known which password they have: it is one that the ledger holds.", grouped(counts.Unknown))
 	}
 	if r.Reason != "" {
-		s += fmt.Sprintf(" %s%s: %s.", strings.ToUpper(string(r.Status[:1])), r.Status[1:], strings.TrimSuffix(r.Reason, "."))
+		text += fmt.Sprintf(" %s%s: %s.", strings.ToUpper(string(r.Status[:1])), r.Status[1:], strings.TrimSuffix(r.Reason, "."))
 	}
-	return s
+	return text
 }
 
 // changed says who has a new password: nobody who was only verified or left
@@ -287,17 +287,17 @@ func (r Run) facts() []fact {
 		{"Script", r.Script}, {"Started", stamp(r.Started)}, {"Ended", stamp(r.Ended)}, {"By", by(r.OSUser, r.Host)},
 		{"Requestor", r.Requestor}, {"Source system", r.SourceSystem},
 	}
-	if d := r.took(); d > 0 {
-		all = slices.Insert(all, 3, fact{"Took", d.String()})
+	if span := r.took(); span > 0 {
+		all = slices.Insert(all, 3, fact{"Took", span.String()})
 	}
 	return slices.DeleteFunc(all, func(f fact) bool { return f.Text == "" })
 }
 
-func stamp(t time.Time) string {
-	if t.IsZero() {
+func stamp(at time.Time) string {
+	if at.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	return at.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
 func by(user, host string) string {
@@ -308,52 +308,52 @@ func by(user, host string) string {
 }
 
 // grouped writes a number with commas between thousands.
-func grouped(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
+func grouped(count int64) string {
+	text := strconv.FormatInt(count, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
 	}
-	return s
+	return text
 }
 
 // tiles are the counts; done and failed are shown even if nobody is.
-func tiles(c ledger.Counts) []tile {
+func tiles(counts ledger.Counts) []tile {
 	var list []tile
-	for _, s := range statusCounts(c) {
-		if s.users > 0 || s.status == journal.Done || s.status == journal.Failed {
-			list = append(list, tile{s.status, s.users, grouped(s.users)})
+	for _, counted := range statusCounts(counts) {
+		if counted.users > 0 || counted.status == journal.Done || counted.status == journal.Failed {
+			list = append(list, tile{counted.status, counted.users, grouped(counted.users)})
 		}
 	}
 	return list
 }
 
 // stretches divide the bar; the smallest part stays visible.
-func stretches(c ledger.Counts) []stretch {
+func stretches(counts ledger.Counts) []stretch {
 	const least, width = 4.0, 1000.0
 	var parts []statusCount
-	for _, s := range statusCounts(c) {
-		if s.users > 0 {
-			parts = append(parts, s)
+	for _, counted := range statusCounts(counts) {
+		if counted.users > 0 {
+			parts = append(parts, counted)
 		}
 	}
 	var list []stretch
 	at := 0.0
 	free := width - least*float64(len(parts))
-	for _, s := range parts {
-		w := least + free*float64(s.users)/float64(c.Total)
-		list = append(list, stretch{s.status, decimal(at), decimal(w)})
-		at += w
+	for _, counted := range parts {
+		amount := least + free*float64(counted.users)/float64(counts.Total)
+		list = append(list, stretch{counted.status, decimal(at), decimal(amount)})
+		at += amount
 	}
 	return list
 }
 
-func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
+func decimal(amount float64) string { return strconv.FormatFloat(amount, 'f', 1, 64) }
 
-func waveOf(w ledger.WaveCounts, columns []journal.Status) wave {
-	out := wave{Name: w.Name, Total: grouped(w.Total)}
-	for _, s := range statusCounts(w.Counts) {
-		if slices.Contains(columns, s.status) {
-			out.Cells = append(out.Cells, tile{s.status, s.users, grouped(s.users)})
+func waveOf(waveCounts ledger.WaveCounts, columns []journal.Status) wave {
+	out := wave{Name: waveCounts.Name, Total: grouped(waveCounts.Total)}
+	for _, counted := range statusCounts(waveCounts.Counts) {
+		if slices.Contains(columns, counted.status) {
+			out.Cells = append(out.Cells, tile{counted.status, counted.users, grouped(counted.users)})
 		}
 	}
 	return out
@@ -362,40 +362,40 @@ func waveOf(w ledger.WaveCounts, columns []journal.Status) wave {
 // fixes are the groups and what else is left to do.
 func (r Run) fixes() []fix {
 	var list []fix
-	for _, g := range r.Groups {
-		list = append(list, r.fixOf(g))
+	for _, group := range r.Groups {
+		list = append(list, r.fixOf(group))
 	}
-	if n := r.Counts.Held; n > 0 {
-		list = append(list, fix{Users: grouped(n), Class: "s-held", Title: "Held", Do: "Look at the wave before, release the hold, then resume.",
+	if count := r.Counts.Held; count > 0 {
+		list = append(list, fix{Users: grouped(count), Class: "s-held", Title: "Held", Do: "Look at the wave before, release the hold, then resume.",
 			Command: "rekey approve " + r.ID + " && rekey resume " + r.ID, Filter: string(journal.HeldPending)})
 	}
-	if n := r.Counts.Pending; n > 0 {
-		f := fix{Users: grouped(n), Class: "s-pending", Title: "Pending", Do: "Nothing was sent for them yet.",
+	if count := r.Counts.Pending; count > 0 {
+		made := fix{Users: grouped(count), Class: "s-pending", Title: "Pending", Do: "Nothing was sent for them yet.",
 			Command: "rekey resume " + r.ID, Filter: string(journal.Pending)}
 		if r.Over {
-			f.Do, f.Command = "A wave has failed more often than max_failures allows. Mend the cause, then retry, or resume with --over-threshold.", "rekey retry "+r.ID
+			made.Do, made.Command = "A wave has failed more often than max_failures allows. Mend the cause, then retry, or resume with --over-threshold.", "rekey retry "+r.ID
 		}
-		list = append(list, f)
+		list = append(list, made)
 	}
 	return list
 }
 
-func (r Run) fixOf(g Group) fix {
-	do, command := g.fix(r.ID)
-	f := fix{Users: grouped(g.Users), Class: "s-failed", Title: cmp.Or(string(g.Code), "without a code"), Code: string(g.Code),
-		Do: strings.ToUpper(do[:1]) + do[1:] + ".", Command: command, Said: g.Message}
+func (r Run) fixOf(group Group) fix {
+	do, command := group.fix(r.ID)
+	made := fix{Users: grouped(group.Users), Class: "s-failed", Title: cmp.Or(string(group.Code), "without a code"), Code: string(group.Code),
+		Do: strings.ToUpper(do[:1]) + do[1:] + ".", Command: command, Said: group.Message}
 	switch {
-	case g.Unknown:
-		f.Class, f.Note, f.Filter = "s-unknown", "outcome unknown", string(journal.Unresolved)
-	case g.Partial == g.Users:
-		f.Class, f.Note, f.Filter = "s-partial", "partly changed", string(journal.Partial)
-	case g.Partial > 0:
-		f.Note = grouped(g.Partial) + " partly changed"
+	case group.Unknown:
+		made.Class, made.Note, made.Filter = "s-unknown", "outcome unknown", string(journal.Unresolved)
+	case group.Partial == group.Users:
+		made.Class, made.Note, made.Filter = "s-partial", "partly changed", string(journal.Partial)
+	case group.Partial > 0:
+		made.Note = grouped(group.Partial) + " partly changed"
 	default:
-		f.Filter = string(journal.Failed)
+		made.Filter = string(journal.Failed)
 	}
-	if f.Said != "" && g.Users > 1 {
-		f.Said = "First: " + f.Said
+	if made.Said != "" && group.Users > 1 {
+		made.Said = "First: " + made.Said
 	}
-	return f
+	return made
 }

@@ -22,50 +22,50 @@ func NewJSON(w io.Writer) *JSON { return &JSON{out: bufio.NewWriter(w), array: t
 func NewJSONL(w io.Writer) *JSON { return &JSON{out: bufio.NewWriter(w)} }
 
 // Add writes the row of one user.
-func (j *JSON) Add(r Result, row Row) error {
-	row, err := j.cols.fit(r.Row.Key, row)
+func (j *JSON) Add(result Result, row Row) error {
+	row, err := j.cols.fit(result.Row.Key, row)
 	if err != nil {
 		return err
 	}
-	b := j.buf[:0]
+	data := j.buf[:0]
 	switch {
 	case j.array && j.rows == 0:
-		b = append(b, "[\n"...)
+		data = append(data, "[\n"...)
 	case j.array:
-		b = append(b, ",\n"...)
+		data = append(data, ",\n"...)
 	}
-	b, err = object(b, r.Row.Key, row)
+	data, err = object(data, result.Row.Key, row)
 	if err != nil {
 		return err
 	}
 	if !j.array {
-		b = append(b, '\n')
+		data = append(data, '\n')
 	}
 	j.rows++
-	_, err = j.out.Write(b)
-	clear(b) // it held secrets
-	j.buf = b
+	_, err = j.out.Write(data)
+	clear(data) // it held secrets
+	j.buf = data
 	return err
 }
 
 // object appends row as one object, and says of which column an error is.
-func object(b []byte, key string, row Row) ([]byte, error) {
+func object(data []byte, key string, row Row) ([]byte, error) {
 	cells := jsonCells{}
-	b = append(b, '{')
-	for i, f := range row {
+	data = append(data, '{')
+	for i, field := range row {
 		if i > 0 {
-			b = append(b, ", "...)
+			data = append(data, ", "...)
 		}
 		var err error
-		if b, err = cells.text(b, f.Name); err != nil {
-			return b, inCell(key, f.Name, err)
+		if data, err = cells.text(data, field.Name); err != nil {
+			return data, inCell(key, field.Name, err)
 		}
-		b = append(b, ": "...)
-		if b, err = cells.appendTo(b, f.Value); err != nil {
-			return b, inCell(key, f.Name, err)
+		data = append(data, ": "...)
+		if data, err = cells.appendTo(data, field.Value); err != nil {
+			return data, inCell(key, field.Name, err)
 		}
 	}
-	return append(b, '}'), nil
+	return append(data, '}'), nil
 }
 
 // Close ends the array and writes what is buffered.

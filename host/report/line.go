@@ -53,44 +53,44 @@ type LineViolation struct {
 
 // LineOf returns the line of a user, without a secret. It opens nothing,
 // so it works where the key of the run is not at hand.
-func LineOf(v View, u ledger.User) Line {
-	v.Row, v.Unseal = nil, nil
-	r, _ := Build(v, u) // without Row and Unseal nothing in it can fail
-	return NewLine(r)
+func LineOf(view View, user ledger.User) Line {
+	view.Row, view.Unseal = nil, nil
+	result, _ := Build(view, user) // without Row and Unseal nothing in it can fail
+	return NewLine(result)
 }
 
 // NewLine returns the line of a result, without a secret.
-func NewLine(r Result) Line {
-	l := Line{Key: r.Row.Key, Status: r.Status, Code: string(r.Code), Native: r.Native, Message: r.Message, Wave: r.Wave,
-		Attempts: r.Attempts, Requestor: r.Requestor, SourceSystem: r.SourceSystem, Steps: []LineStep{}}
-	for _, s := range r.Steps() {
-		l.Steps = append(l.Steps, lineStep(s))
+func NewLine(result Result) Line {
+	line := Line{Key: result.Row.Key, Status: result.Status, Code: string(result.Code), Native: result.Native, Message: result.Message, Wave: result.Wave,
+		Attempts: result.Attempts, Requestor: result.Requestor, SourceSystem: result.SourceSystem, Steps: []LineStep{}}
+	for _, step := range result.Steps() {
+		line.Steps = append(line.Steps, lineStep(step))
 	}
-	return l
+	return line
 }
 
 // RevealedLine returns the line of a result with its values in clear.
-func RevealedLine(r Result) Line {
-	l := NewLine(r)
-	l.Passwords, l.Candidates = map[string]*string{}, map[string][]string{}
-	for _, x := range r.Values {
-		l.Passwords[x.Name], l.Candidates[x.Name] = nil, []string{}
-		if x.Certain.Present() {
-			l.Passwords[x.Name] = new(x.Certain.Reveal())
+func RevealedLine(result Result) Line {
+	line := NewLine(result)
+	line.Passwords, line.Candidates = map[string]*string{}, map[string][]string{}
+	for _, named := range result.Values {
+		line.Passwords[named.Name], line.Candidates[named.Name] = nil, []string{}
+		if named.Certain.Present() {
+			line.Passwords[named.Name] = new(named.Certain.Reveal())
 		}
-		for _, v := range x.Candidates {
-			l.Candidates[x.Name] = append(l.Candidates[x.Name], v.Reveal())
+		for _, value := range named.Candidates {
+			line.Candidates[named.Name] = append(line.Candidates[named.Name], value.Reveal())
 		}
 	}
-	return l
+	return line
 }
 
-func lineStep(s Step) LineStep {
-	l := LineStep{ID: s.ID, Step: s.Step, Backend: s.Backend, Account: s.Account, Kind: s.Kind, Outcome: s.Outcome.String(),
-		Code: string(s.Code), Native: s.Native, Message: s.Message, Violations: make([]LineViolation, 0, len(s.Violations)),
-		AccountStatus: string(s.AccountStatus), Ref: s.Ref, Attempt: s.Attempt, At: s.At.Format(time.RFC3339Nano)}
-	for _, v := range s.Violations {
-		l.Violations = append(l.Violations, LineViolation{Rule: string(v.Rule), Limit: v.Limit})
+func lineStep(step Step) LineStep {
+	lineStep := LineStep{ID: step.ID, Step: step.Step, Backend: step.Backend, Account: step.Account, Kind: step.Kind, Outcome: step.Outcome.String(),
+		Code: string(step.Code), Native: step.Native, Message: step.Message, Violations: make([]LineViolation, 0, len(step.Violations)),
+		AccountStatus: string(step.AccountStatus), Ref: step.Ref, Attempt: step.Attempt, At: step.At.Format(time.RFC3339Nano)}
+	for _, violation := range step.Violations {
+		lineStep.Violations = append(lineStep.Violations, LineViolation{Rule: string(violation.Rule), Limit: violation.Limit})
 	}
-	return l
+	return lineStep
 }

@@ -46,8 +46,8 @@ func (r *Result) Steps() []Step {
 		return nil
 	}
 	steps := make([]Step, 0, len(r.past.Attempts()))
-	for _, a := range r.past.Attempts() {
-		steps = append(steps, stepOf(r.run, r.user, a))
+	for _, attempt := range r.past.Attempts() {
+		steps = append(steps, stepOf(r.run, r.user, attempt))
 	}
 	return steps
 }
@@ -71,20 +71,20 @@ type Named struct {
 
 // Passwords returns the certain values by name.
 func (v Values) Passwords() map[string]secret.Value {
-	m := make(map[string]secret.Value, len(v))
+	table := make(map[string]secret.Value, len(v))
 	for i := range v {
-		m[v[i].Name] = v[i].Certain
+		table[v[i].Name] = v[i].Certain
 	}
-	return m
+	return table
 }
 
 // Candidates returns the candidates by name.
 func (v Values) Candidates() map[string][]secret.Value {
-	m := make(map[string][]secret.Value, len(v))
+	table := make(map[string][]secret.Value, len(v))
 	for i := range v {
-		m[v[i].Name] = v[i].Candidates
+		table[v[i].Name] = v[i].Candidates
 	}
-	return m
+	return table
 }
 
 // Step is one value of one journalled step, or one answer of a reading step.
@@ -122,26 +122,26 @@ func DefaultColumns() []string { return []string{"key", "status", "code", "messa
 
 // DefaultRow is the row of a report without a row function. It holds no
 // secret.
-func DefaultRow(r Result) Row {
+func DefaultRow(result Result) Row {
 	return Row{
-		{"key", r.Row.Key}, {"status", string(r.Status)}, {"code", string(r.Code)},
-		{"message", r.Message}, {"wave", r.Wave},
+		{"key", result.Row.Key}, {"status", string(result.Status)}, {"code", string(result.Code)},
+		{"message", result.Message}, {"wave", result.Wave},
 	}
 }
 
 // RevealedRow is DefaultRow with the columns password and passwords.
-func RevealedRow(r Result) Row {
+func RevealedRow(result Result) Row {
 	var password any
-	if r.Password != nil {
-		password = *r.Password
+	if result.Password != nil {
+		password = *result.Password
 	}
-	return append(DefaultRow(r), Field{"password", password}, Field{"passwords", byName(r.Values)})
+	return append(DefaultRow(result), Field{"password", password}, Field{"passwords", byName(result.Values)})
 }
 
 func byName(values Values) map[string]any {
-	m := make(map[string]any, len(values))
+	table := make(map[string]any, len(values))
 	for i := range values {
-		m[values[i].Name] = values[i].Certain
+		table[values[i].Name] = values[i].Certain
 	}
-	return m
+	return table
 }

@@ -43,80 +43,80 @@ type Run struct {
 
 // Summary writes what a run came to and what to do next, as text. It holds no
 // secret and no user but those whose key a warning names.
-func Summary(w io.Writer, r Run) error {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(t, "run %s of %s: %s\n", r.ID, r.Script, r.standing())
-	fmt.Fprintf(t, "  %s\n", plainText(countsOf(r.Counts)))
-	if len(r.Waves) > 1 {
-		for _, wave := range r.Waves {
-			fmt.Fprintf(t, "  wave %s\t%s\n", plainText(wave.Name), countsOf(wave.Counts))
+func Summary(w io.Writer, run Run) error {
+	writer := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(writer, "run %s of %s: %s\n", run.ID, run.Script, run.standing())
+	fmt.Fprintf(writer, "  %s\n", plainText(countsOf(run.Counts)))
+	if len(run.Waves) > 1 {
+		for _, wave := range run.Waves {
+			fmt.Fprintf(writer, "  wave %s\t%s\n", plainText(wave.Name), countsOf(wave.Counts))
 		}
 	}
-	for _, line := range Next(r.ID, r.Counts, r.Groups, r.Over) {
-		fmt.Fprintf(t, "%s\n", plainText(line))
+	for _, line := range Next(run.ID, run.Counts, run.Groups, run.Over) {
+		fmt.Fprintf(writer, "%s\n", plainText(line))
 	}
-	if r.Untold > 0 {
-		fmt.Fprintf(t, "%s a value that only the target knows\n", several(r.Untold, "reset gave", "resets gave"))
+	if run.Untold > 0 {
+		fmt.Fprintf(writer, "%s a value that only the target knows\n", several(run.Untold, "reset gave", "resets gave"))
 	}
-	if r.Unchanged > 0 {
-		fmt.Fprintf(t, "%d done without a change of a password\n", r.Unchanged)
+	if run.Unchanged > 0 {
+		fmt.Fprintf(writer, "%d done without a change of a password\n", run.Unchanged)
 	}
-	for _, warning := range r.Warnings {
-		fmt.Fprintf(t, "warning: %s\n", plainText(warning))
+	for _, warning := range run.Warnings {
+		fmt.Fprintf(writer, "warning: %s\n", plainText(warning))
 	}
-	for _, file := range r.Files {
-		fmt.Fprintf(t, "report: %s\n", plainText(file))
+	for _, file := range run.Files {
+		fmt.Fprintf(writer, "report: %s\n", plainText(file))
 	}
-	return t.Flush()
+	return writer.Flush()
 }
 
 // several is a number with the word for one or for many.
-func several(n int64, one, many string) string {
-	if n == 1 {
+func several(count int64, one, many string) string {
+	if count == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return fmt.Sprintf("%d %s", count, many)
 }
 
 // standing is "finished in 3m12s" or "stopped: why".
 func (r Run) standing() string {
-	s := string(r.Status)
+	text := string(r.Status)
 	if took := r.took(); took > 0 {
-		s += " after " + took.String()
+		text += " after " + took.String()
 	}
 	if r.Reason != "" {
-		s += ": " + plainText(r.Reason)
+		text += ": " + plainText(r.Reason)
 	}
-	return s
+	return text
 }
 
 func (r Run) took() time.Duration {
-	d := r.Took
-	if d == 0 && !r.Started.IsZero() && r.Ended.After(r.Started) {
-		d = r.Ended.Sub(r.Started)
+	span := r.Took
+	if span == 0 && !r.Started.IsZero() && r.Ended.After(r.Started) {
+		span = r.Ended.Sub(r.Started)
 	}
 	switch {
-	case 0 < d && d < 10*time.Millisecond:
+	case 0 < span && span < 10*time.Millisecond:
 		return 10 * time.Millisecond // a run that took no time is one of which it is not known
-	case d < 10*time.Second:
-		return d.Round(10 * time.Millisecond)
+	case span < 10*time.Second:
+		return span.Round(10 * time.Millisecond)
 	}
-	return d.Round(time.Second)
+	return span.Round(time.Second)
 }
 
 // countsOf is "2000 users: 1950 done, 50 failed", leaving zeros out.
-func countsOf(c ledger.Counts) string {
+func countsOf(counts ledger.Counts) string {
 	noun := "users"
-	if c.Total == 1 {
+	if counts.Total == 1 {
 		noun = "user"
 	}
 	var parts []string
-	for _, s := range statusCounts(c) {
-		if s.users > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", s.users, s.status))
+	for _, counted := range statusCounts(counts) {
+		if counted.users > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counted.users, counted.status))
 		}
 	}
-	text := fmt.Sprintf("%d %s", c.Total, noun)
+	text := fmt.Sprintf("%d %s", counts.Total, noun)
 	if len(parts) > 0 {
 		text += ": " + strings.Join(parts, ", ")
 	}
@@ -129,17 +129,17 @@ type statusCount struct {
 }
 
 // statusCounts lists the counts in the order in which reports show them.
-func statusCounts(c ledger.Counts) []statusCount {
+func statusCounts(counts ledger.Counts) []statusCount {
 	return []statusCount{
-		{journal.Done, c.Done}, {journal.Failed, c.Failed}, {journal.Partial, c.Partial}, {journal.Unresolved, c.Unknown},
-		{journal.Skipped, c.Skipped}, {journal.Pending, c.Pending}, {journal.HeldPending, c.Held},
+		{journal.Done, counts.Done}, {journal.Failed, counts.Failed}, {journal.Partial, counts.Partial}, {journal.Unresolved, counts.Unknown},
+		{journal.Skipped, counts.Skipped}, {journal.Pending, counts.Pending}, {journal.HeldPending, counts.Held},
 	}
 }
 
 // plainText quotes what would upset a terminal or the columns.
-func plainText(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(s)
+func plainText(text string) string {
+	if strings.ContainsFunc(text, func(letter rune) bool { return !unicode.IsPrint(letter) }) {
+		return strconv.Quote(text)
 	}
-	return s
+	return text
 }

@@ -14,28 +14,28 @@ import (
 
 // cellOf makes a cell of a column from its text. The complaint does not quote
 // the text of a guarded cell.
-func cellOf(c Column, text []byte, guarded bool) (any, *complaint) {
+func cellOf(column Column, text []byte, guarded bool) (any, *complaint) {
 	if hasControl(text) {
-		return nil, controlFlaw(c)
+		return nil, controlFlaw(column)
 	}
 	switch {
-	case c.Secret && len(text) == 0 && !c.Optional:
-		return nil, emptySecret(c)
-	case c.Secret:
+	case column.Secret && len(text) == 0 && !column.Optional:
+		return nil, emptySecret(column)
+	case column.Secret:
 		return secret.New(string(text)), nil
-	case c.Type == String:
+	case column.Type == String:
 		return string(text), nil
 	}
-	cell, bad := typed(c, string(bytes.Trim(text, " \t")))
+	cell, bad := typed(column, string(bytes.Trim(text, " \t")))
 	if bad != nil && guarded {
-		bad = &complaint{Message: fmt.Sprintf("column %q: not a value of type %s", c.Name, c.Type), Fix: howToWrite(c.Type)}
+		bad = &complaint{Message: fmt.Sprintf("column %q: not a value of type %s", column.Name, column.Type), Fix: howToWrite(column.Type)}
 	}
 	return cell, bad
 }
 
 // howToWrite is the fix of what is not of a type.
-func howToWrite(t Type) string {
-	switch t {
+func howToWrite(kind Type) string {
+	switch kind {
 	case Int:
 		return "write a whole number in digits"
 	case Bool:
@@ -46,57 +46,57 @@ func howToWrite(t Type) string {
 	return ""
 }
 
-func emptySecret(c Column) *complaint {
-	return &complaint{Message: fmt.Sprintf("secret column %q is empty", c.Name), Fix: "fill it in, or list the column in optional="}
+func emptySecret(column Column) *complaint {
+	return &complaint{Message: fmt.Sprintf("secret column %q is empty", column.Name), Fix: "fill it in, or list the column in optional="}
 }
 
-func controlFlaw(c Column) *complaint {
-	return &complaint{Message: fmt.Sprintf("control character in column %q", c.Name), Fix: "remove it; a value is one line of text"}
+func controlFlaw(column Column) *complaint {
+	return &complaint{Message: fmt.Sprintf("control character in column %q", column.Name), Fix: "remove it; a value is one line of text"}
 }
 
 // typed reads the text of a cell of a type other than String.
-func typed(c Column, text string) (any, *complaint) {
+func typed(column Column, text string) (any, *complaint) {
 	if text == "" {
 		return nil, nil
 	}
-	switch c.Type {
+	switch column.Type {
 	case Int:
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return n, nil
+		if count, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return count, nil
 		}
-		return nil, mistyped(c, text, howToWrite(Int))
+		return nil, mistyped(column, text, howToWrite(Int))
 	case Bool:
-		if b, ok := boolOf(text); ok {
-			return b, nil
+		if value, ok := boolOf(text); ok {
+			return value, nil
 		}
-		return nil, mistyped(c, text, howToWrite(Bool))
+		return nil, mistyped(column, text, howToWrite(Bool))
 	case Date:
-		if t, err := time.Parse(time.DateOnly, text); err == nil {
-			return Day{t}, nil
+		if at, err := time.Parse(time.DateOnly, text); err == nil {
+			return Day{at}, nil
 		}
-		return nil, noDay(c, text)
+		return nil, noDay(column, text)
 	}
 	return text, nil
 }
 
-func mistyped(c Column, text, fix string) *complaint {
-	return &complaint{Message: fmt.Sprintf("column %q: %q is not a value of type %s", c.Name, shorten(text), c.Type), Fix: fix}
+func mistyped(column Column, text, fix string) *complaint {
+	return &complaint{Message: fmt.Sprintf("column %q: %q is not a value of type %s", column.Name, shorten(text), column.Type), Fix: fix}
 }
 
 // noDay tells a day that does not exist from one that is written in another
 // way, and says how that is written here.
-func noDay(c Column, text string) *complaint {
+func noDay(column Column, text string) *complaint {
 	if looksLikeDay(text) {
-		return &complaint{Message: fmt.Sprintf("column %q: there is no day %q", c.Name, shorten(text)), Fix: "correct it"}
+		return &complaint{Message: fmt.Sprintf("column %q: there is no day %q", column.Name, shorten(text)), Fix: "correct it"}
 	}
 	fix := howToWrite(Date)
 	for _, layout := range []string{"2.1.2006", "20060102", "2006/1/2", "2006.1.2", "2006-1-2", time.RFC3339, time.DateTime, "2006-01-02T15:04:05"} {
-		if t, err := time.Parse(layout, text); err == nil {
-			fix += ": " + t.Format(time.DateOnly)
+		if at, err := time.Parse(layout, text); err == nil {
+			fix += ": " + at.Format(time.DateOnly)
 			break
 		}
 	}
-	return mistyped(c, text, fix)
+	return mistyped(column, text, fix)
 }
 
 // looksLikeDay reports whether the text is digits as in 2006-01-02.
@@ -133,24 +133,24 @@ func equalASCII(text, word string) bool {
 		return false
 	}
 	for i := range len(text) {
-		c := text[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+		char := text[i]
+		if 'A' <= char && char <= 'Z' {
+			char += 'a' - 'A'
 		}
-		if c != word[i] {
+		if char != word[i] {
 			return false
 		}
 	}
 	return true
 }
 
-func isControl(r rune) bool { return unicode.IsControl(r) }
+func isControl(letter rune) bool { return unicode.IsControl(letter) }
 
 // hasControl reports whether the text, valid UTF-8, holds a control character:
 // of ASCII, or U+0080 to U+009F, whose first byte is C2.
 func hasControl(text []byte) bool {
-	for i, b := range text {
-		if b < 0x20 || b == 0x7F || b == 0xC2 && text[i+1] < 0xA0 {
+	for i, value := range text {
+		if value < 0x20 || value == 0x7F || value == 0xC2 && text[i+1] < 0xA0 {
 			return true
 		}
 	}
@@ -158,12 +158,12 @@ func hasControl(text []byte) bool {
 }
 
 // textFlaw returns what is wrong with a text that a script made, or nil.
-func textFlaw(c Column, text string) *complaint {
+func textFlaw(column Column, text string) *complaint {
 	switch {
 	case !utf8.ValidString(text):
-		return &complaint{Message: fmt.Sprintf("column %q is not valid utf-8", c.Name)}
+		return &complaint{Message: fmt.Sprintf("column %q is not valid utf-8", column.Name)}
 	case hasControl([]byte(text)):
-		return controlFlaw(c)
+		return controlFlaw(column)
 	}
 	return nil
 }

@@ -37,25 +37,25 @@ var ErrRow = errors.New("source: not a row of this schema")
 // Encode returns a row as bytes to keep. Secret cells are written as what seal
 // makes of them, never in clear. The row is one of a Source with this schema;
 // another is a defect of the caller, and Encode panics.
-func Encode(s Schema, row Row, seal func(column string, v secret.Value) []byte) []byte {
-	if len(row.Cells) != len(s.Columns) {
-		panic(fmt.Sprintf("source: a row of %d cells, want %d", len(row.Cells), len(s.Columns)))
+func Encode(schema Schema, row Row, seal func(column string, value secret.Value) []byte) []byte {
+	if len(row.Cells) != len(schema.Columns) {
+		panic(fmt.Sprintf("source: a row of %d cells, want %d", len(row.Cells), len(schema.Columns)))
 	}
-	b := make([]byte, 0, 16+24*len(row.Cells))
-	b = append(b, codecVersion)
-	b = binary.AppendUvarint(b, uint64(row.Line))
-	b = binary.AppendUvarint(b, uint64(len(row.Cells)))
+	data := make([]byte, 0, 16+24*len(row.Cells))
+	data = append(data, codecVersion)
+	data = binary.AppendUvarint(data, uint64(row.Line))
+	data = binary.AppendUvarint(data, uint64(len(row.Cells)))
 	for i, cell := range row.Cells {
-		if v, ok := cell.(secret.Value); ok {
-			b = appendBytes(append(b, tagSecret), seal(s.Columns[i].Name, v))
+		if value, ok := cell.(secret.Value); ok {
+			data = appendBytes(append(data, tagSecret), seal(schema.Columns[i].Name, value))
 			continue
 		}
-		b = appendCell(b, cell)
+		data = appendCell(data, cell)
 	}
-	if keyText(row.Cells[s.Key]) != row.Key {
-		b = appendBytes(b, row.Key)
+	if keyText(row.Cells[schema.Key]) != row.Key {
+		data = appendBytes(data, row.Key)
 	}
-	return b
+	return data
 }
 
 // keyText is the key that a cell says.
@@ -69,77 +69,77 @@ func keyText(cell any) string {
 	return ""
 }
 
-func appendBytes[T []byte | string](b []byte, text T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+func appendBytes[T []byte | string](data []byte, text T) []byte {
+	return append(binary.AppendUvarint(data, uint64(len(text))), text...)
 }
 
-func appendCell(b []byte, cell any) []byte {
+func appendCell(data []byte, cell any) []byte {
 	switch v := cell.(type) {
 	case nil:
-		return append(b, tagNil)
+		return append(data, tagNil)
 	case string:
-		return appendBytes(append(b, tagString), v)
+		return appendBytes(append(data, tagString), v)
 	case int64:
-		return binary.AppendVarint(append(b, tagInt), v)
+		return binary.AppendVarint(append(data, tagInt), v)
 	case float64:
-		return binary.LittleEndian.AppendUint64(append(b, tagFloat), math.Float64bits(v))
+		return binary.LittleEndian.AppendUint64(append(data, tagFloat), math.Float64bits(v))
 	case bool:
 		if v {
-			return append(b, tagTrue)
+			return append(data, tagTrue)
 		}
-		return append(b, tagFalse)
+		return append(data, tagFalse)
 	case Day:
-		return binary.AppendVarint(append(b, tagDay), v.Unix()/secondsADay)
+		return binary.AppendVarint(append(data, tagDay), v.Unix()/secondsADay)
 	case []any:
-		b = binary.AppendUvarint(append(b, tagList), uint64(len(v)))
-		for _, x := range v {
-			b = appendCell(b, x)
+		data = binary.AppendUvarint(append(data, tagList), uint64(len(v)))
+		for _, value := range v {
+			data = appendCell(data, value)
 		}
-		return b
+		return data
 	case map[string]any:
-		return appendMap(b, v)
+		return appendMap(data, v)
 	}
 	panic(fmt.Sprintf("source: a cell cannot be a %T", cell))
 }
 
-func appendMap(b []byte, m map[string]any) []byte {
-	names := make([]string, 0, len(m))
-	for name := range m {
+func appendMap(data []byte, table map[string]any) []byte {
+	names := make([]string, 0, len(table))
+	for name := range table {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	b = binary.AppendUvarint(append(b, tagMap), uint64(len(m)))
+	data = binary.AppendUvarint(append(data, tagMap), uint64(len(table)))
 	for _, name := range names {
-		b = appendCell(appendBytes(b, name), m[name])
+		data = appendCell(appendBytes(data, name), table[name])
 	}
-	return b
+	return data
 }
 
 // Decode returns the row that Encode has made bytes of; File is not kept. open
 // returns the secret of what seal made; its error is returned as it is. Bytes
 // that are not a row of the schema are ErrRow.
-func Decode(s Schema, data []byte, open func(column string, sealed []byte) (secret.Value, error)) (Row, error) {
-	d := &decoder{data: data, open: open}
-	if d.byte() != codecVersion {
+func Decode(schema Schema, data []byte, open func(column string, sealed []byte) (secret.Value, error)) (Row, error) {
+	made := &decoder{data: data, open: open}
+	if made.byte() != codecVersion {
 		return Row{}, ErrRow
 	}
-	line := d.uvarint(math.MaxInt32)
-	if n := d.uvarint(math.MaxInt32); n != len(s.Columns) || s.Key < 0 || s.Key >= n {
+	line := made.uvarint(math.MaxInt32)
+	if count := made.uvarint(math.MaxInt32); count != len(schema.Columns) || schema.Key < 0 || schema.Key >= count {
 		return Row{}, ErrRow
 	}
-	row := Row{Line: line, Cells: make([]any, len(s.Columns))}
-	for i, c := range s.Columns {
-		row.Cells[i] = d.cell(c, 0)
+	row := Row{Line: line, Cells: make([]any, len(schema.Columns))}
+	for i, column := range schema.Columns {
+		row.Cells[i] = made.cell(column, 0)
 	}
-	row.Key = keyText(row.Cells[s.Key])
-	if len(d.data) > 0 {
-		row.Key = string(d.bytes())
+	row.Key = keyText(row.Cells[schema.Key])
+	if len(made.data) > 0 {
+		row.Key = string(made.bytes())
 	}
-	if len(d.data) > 0 {
-		d.fail(ErrRow)
+	if len(made.data) > 0 {
+		made.fail(ErrRow)
 	}
-	if d.err != nil {
-		return Row{}, d.err
+	if made.err != nil {
+		return Row{}, made.err
 	}
 	return row, nil
 }
@@ -163,41 +163,41 @@ func (d *decoder) byte() byte {
 		d.fail(ErrRow)
 		return 0
 	}
-	b := d.data[0]
+	value := d.data[0]
 	d.data = d.data[1:]
-	return b
+	return value
 }
 
 // uvarint reads a number that is not above most.
 func (d *decoder) uvarint(most int) int {
-	n, size := binary.Uvarint(d.data)
-	if size <= 0 || n > uint64(most) {
+	count, size := binary.Uvarint(d.data)
+	if size <= 0 || count > uint64(most) {
 		d.fail(ErrRow)
 		return 0
 	}
 	d.data = d.data[size:]
-	return int(n)
+	return int(count)
 }
 
 func (d *decoder) varint() int64 {
-	n, size := binary.Varint(d.data)
+	count, size := binary.Varint(d.data)
 	if size <= 0 {
 		d.fail(ErrRow)
 		return 0
 	}
 	d.data = d.data[size:]
-	return n
+	return count
 }
 
 func (d *decoder) bytes() []byte {
-	n := d.uvarint(math.MaxInt32)
-	if n > len(d.data) {
+	count := d.uvarint(math.MaxInt32)
+	if count > len(d.data) {
 		d.fail(ErrRow)
 		return nil
 	}
-	b := d.data[:n]
-	d.data = d.data[n:]
-	return b
+	data := d.data[:count]
+	d.data = d.data[count:]
+	return data
 }
 
 func (d *decoder) float() float64 {
@@ -211,7 +211,7 @@ func (d *decoder) float() float64 {
 }
 
 // cell reads a cell; secrets are at the top only.
-func (d *decoder) cell(c Column, depth int) any {
+func (d *decoder) cell(column Column, depth int) any {
 	tag := d.byte()
 	switch {
 	case d.err != nil:
@@ -227,11 +227,11 @@ func (d *decoder) cell(c Column, depth int) any {
 	case tag == tagDay:
 		return d.day()
 	case tag == tagSecret && depth == 0:
-		return d.secret(c)
+		return d.secret(column)
 	case tag == tagList && depth < maxDepth:
-		return d.list(c, depth)
+		return d.list(column, depth)
 	case tag == tagMap && depth < maxDepth:
-		return d.object(c, depth)
+		return d.object(column, depth)
 	default:
 		d.fail(ErrRow)
 	}
@@ -240,43 +240,43 @@ func (d *decoder) cell(c Column, depth int) any {
 
 // day reads a day of the years that YYYY-MM-DD can say.
 func (d *decoder) day() any {
-	n := d.varint()
+	count := d.varint()
 	first := time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).Unix() / secondsADay
 	last := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC).Unix() / secondsADay
-	if n < first || n > last {
+	if count < first || count > last {
 		d.fail(ErrRow)
 		return nil
 	}
-	return Day{time.Unix(n*secondsADay, 0).UTC()}
+	return Day{time.Unix(count*secondsADay, 0).UTC()}
 }
 
-func (d *decoder) secret(c Column) any {
+func (d *decoder) secret(column Column) any {
 	sealed := d.bytes()
 	if d.err != nil {
 		return nil
 	}
-	v, err := d.open(c.Name, sealed)
+	value, err := d.open(column.Name, sealed)
 	if err != nil {
 		d.fail(err)
 	}
-	return v
+	return value
 }
 
-func (d *decoder) list(c Column, depth int) any {
-	n := d.uvarint(len(d.data)) // each element takes a byte at least
-	list := make([]any, 0, n)
-	for range n {
-		list = append(list, d.cell(c, depth+1))
+func (d *decoder) list(column Column, depth int) any {
+	count := d.uvarint(len(d.data)) // each element takes a byte at least
+	list := make([]any, 0, count)
+	for range count {
+		list = append(list, d.cell(column, depth+1))
 	}
 	return list
 }
 
-func (d *decoder) object(c Column, depth int) any {
-	n := d.uvarint(len(d.data))
-	m := make(map[string]any, n)
-	for range n {
+func (d *decoder) object(column Column, depth int) any {
+	count := d.uvarint(len(d.data))
+	table := make(map[string]any, count)
+	for range count {
 		name := string(d.bytes())
-		m[name] = d.cell(c, depth+1)
+		table[name] = d.cell(column, depth+1)
 	}
-	return m
+	return table
 }

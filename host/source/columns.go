@@ -59,12 +59,12 @@ func (w wanted) misuse() []complaint {
 		list = append(list, complaint{Message: fmt.Sprintf("may_lack: key column %q has to be there", w.key)})
 	}
 	for _, name := range sortedKeys(w.types) {
-		switch t := w.types[name]; {
-		case !slices.Contains(cellTypes(), t):
-			list = append(list, complaint{Message: fmt.Sprintf("types: %q of column %q is not one of string, int, bool, date", t, name)})
-		case t != String && slices.Contains(w.secrets, name):
+		switch kind := w.types[name]; {
+		case !slices.Contains(cellTypes(), kind):
+			list = append(list, complaint{Message: fmt.Sprintf("types: %q of column %q is not one of string, int, bool, date", kind, name)})
+		case kind != String && slices.Contains(w.secrets, name):
 			list = append(list, complaint{Message: fmt.Sprintf("types: column %q is secret and has no type", name)})
-		case t == Bool && name == w.key:
+		case kind == Bool && name == w.key:
 			list = append(list, complaint{Message: fmt.Sprintf("types: key column %q cannot be a bool", name)})
 		}
 	}
@@ -73,10 +73,10 @@ func (w wanted) misuse() []complaint {
 
 func cellTypes() []Type { return []Type{String, Int, Bool, Date} }
 
-func sortedKeys(m map[string]Type) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+func sortedKeys(table map[string]Type) []string {
+	keys := make([]string, 0, len(table))
+	for key := range table {
+		keys = append(keys, key)
 	}
 	slices.Sort(keys)
 	return keys
@@ -84,18 +84,18 @@ func sortedKeys(m map[string]Type) []string {
 
 // schema puts the columns of those names together with what is wanted of them.
 func (w wanted) schema(names []string, untyped Type) (Schema, []complaint) {
-	s := Schema{Key: slices.Index(names, w.key), Columns: make([]Column, len(names))}
+	schema := Schema{Key: slices.Index(names, w.key), Columns: make([]Column, len(names))}
 	for i, name := range names {
-		c := Column{Name: name, Type: untyped, Secret: slices.Contains(w.secrets, name), Optional: slices.Contains(w.optional, name) || slices.Contains(w.mayLack, name)}
-		if t, typed := w.types[name]; typed {
-			c.Type = t
+		column := Column{Name: name, Type: untyped, Secret: slices.Contains(w.secrets, name), Optional: slices.Contains(w.optional, name) || slices.Contains(w.mayLack, name)}
+		if kind, typed := w.types[name]; typed {
+			column.Type = kind
 		}
-		if c.Secret {
-			c.Type = String
+		if column.Secret {
+			column.Type = String
 		}
-		s.Columns[i] = c
+		schema.Columns[i] = column
 	}
-	return s, append(nameFlaws(names), w.missing(names)...)
+	return schema, append(nameFlaws(names), w.missing(names)...)
 }
 
 // nameFlaws finds columns without a name, or with one that another has. It
@@ -148,18 +148,18 @@ func (w wanted) missing(names []string) []complaint {
 
 // problemsOf turns complaints into problems of a place.
 func problemsOf(list []complaint, place diag.Problem) *diag.Problems {
-	p := &diag.Problems{}
-	for _, c := range list {
-		p.Add(c.At(place))
+	problems := &diag.Problems{}
+	for _, problem := range list {
+		problems.Add(problem.At(place))
 	}
-	return p
+	return problems
 }
 
 // names returns those of the columns.
 func (s Schema) names() []string {
 	names := make([]string, len(s.Columns))
-	for i, c := range s.Columns {
-		names[i] = c.Name
+	for i, column := range s.Columns {
+		names[i] = column.Name
 	}
 	return names
 }

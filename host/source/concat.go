@@ -28,8 +28,8 @@ var _ Fingerprinter = (*concatSource)(nil)
 // Name returns the names of the parts.
 func (s *concatSource) Name() string {
 	names := make([]string, len(s.parts))
-	for i, p := range s.parts {
-		names[i] = p.Name()
+	for i, source := range s.parts {
+		names[i] = source.Name()
 	}
 	return strings.Join(names, " + ")
 }
@@ -37,12 +37,12 @@ func (s *concatSource) Name() string {
 // Fingerprints returns those of all parts.
 func (s *concatSource) Fingerprints(ctx context.Context) ([]Fingerprint, error) {
 	var all []Fingerprint
-	for _, p := range s.parts {
-		f, err := Fingerprints(ctx, p)
+	for _, source := range s.parts {
+		fingerprints, err := Fingerprints(ctx, source)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, f...)
+		all = append(all, fingerprints...)
 	}
 	return all, nil
 }
@@ -59,8 +59,8 @@ func (s *concatSource) schemas(ctx context.Context) (Schema, [][]int, error) {
 	var problems diag.Problems
 	var common Schema
 	var places [][]int
-	for i, p := range s.parts {
-		schema, err := p.Schema(ctx)
+	for i, source := range s.parts {
+		schema, err := source.Schema(ctx)
 		var bad *diag.Problems
 		switch {
 		case errors.As(err, &bad):
@@ -71,43 +71,43 @@ func (s *concatSource) schemas(ctx context.Context) (Schema, [][]int, error) {
 			common = Schema{Columns: slices.Clone(schema.Columns), Key: schema.Key}
 			fallthrough
 		default:
-			places = append(places, s.fit(&common, schema, p, &problems))
+			places = append(places, s.fit(&common, schema, source, &problems))
 		}
 	}
 	return common, places, problems.Err()
 }
 
 // fit finds the columns of a part in the common schema and notes what differs.
-func (s *concatSource) fit(common *Schema, part Schema, p Source, problems *diag.Problems) []int {
+func (s *concatSource) fit(common *Schema, part Schema, source Source, problems *diag.Problems) []int {
 	if len(problems.List) > 0 && len(common.Columns) == 0 {
 		return nil // the first part has no schema to compare with
 	}
 	first := s.parts[0].Name()
 	differ := func(format string, args ...any) {
-		problems.Add(diag.Problem{File: p.Name(), Message: fmt.Sprintf(format, args...), Fix: "concat needs the same columns in all"})
+		problems.Add(diag.Problem{File: source.Name(), Message: fmt.Sprintf(format, args...), Fix: "concat needs the same columns in all"})
 	}
-	if a, b := common.Columns[common.Key].Name, part.Columns[part.Key].Name; a != b {
-		differ("the key is column %q, of %s it is %q", b, first, a)
+	if text, second := common.Columns[common.Key].Name, part.Columns[part.Key].Name; text != second {
+		differ("the key is column %q, of %s it is %q", second, first, text)
 	}
-	for _, c := range common.Columns {
-		if part.Index(c.Name) < 0 {
-			differ("there is no column %q, which %s has", c.Name, first)
+	for _, column := range common.Columns {
+		if part.Index(column.Name) < 0 {
+			differ("there is no column %q, which %s has", column.Name, first)
 		}
 	}
 	places := make([]int, len(part.Columns))
-	for i, c := range part.Columns {
-		at := common.Index(c.Name)
+	for i, column := range part.Columns {
+		at := common.Index(column.Name)
 		places[i] = at
 		switch {
 		case at < 0:
-			differ("column %q, which %s does not have", c.Name, first)
+			differ("column %q, which %s does not have", column.Name, first)
 			continue
-		case c.Secret != common.Columns[at].Secret:
-			differ("column %q is secret in one only of it and %s", c.Name, first)
-		case c.Type != common.Columns[at].Type:
+		case column.Secret != common.Columns[at].Secret:
+			differ("column %q is secret in one only of it and %s", column.Name, first)
+		case column.Type != common.Columns[at].Type:
 			common.Columns[at].Type = Any
 		}
-		common.Columns[at].Optional = common.Columns[at].Optional || c.Optional
+		common.Columns[at].Optional = common.Columns[at].Optional || column.Optional
 	}
 	return places
 }
@@ -119,9 +119,9 @@ func (s *concatSource) Rows(ctx context.Context, yield func(Row) error) error {
 		return err
 	}
 	var problems diag.Problems
-	for i, p := range s.parts {
+	for i, source := range s.parts {
 		var ended error // by yield: its error may be a *diag.Problems too
-		err := p.Rows(ctx, func(row Row) error {
+		err := source.Rows(ctx, func(row Row) error {
 			ended = yield(row.moved(places[i]))
 			return ended
 		})
@@ -158,8 +158,8 @@ func (r Row) moved(places []int) Row {
 // Warnings returns those of all parts.
 func (s *concatSource) Warnings() []string {
 	var all []string
-	for _, p := range s.parts {
-		all = append(all, Warnings(p)...)
+	for _, source := range s.parts {
+		all = append(all, Warnings(source)...)
 	}
 	return all
 }

@@ -52,35 +52,35 @@ type OtherKind struct {
 //
 // A column of MayLack that the file lacks is there for the reader of rows, with
 // empty cells. Without a header line the first line tells how many there are.
-func CSV(o CSVOptions) (Source, error) {
-	s := &csvSource{input: &input{path: o.Path, files: o.Files}, columns: o.Columns, others: o.Others,
-		wanted: wanted{key: o.Key, types: o.Types, secrets: o.Secrets, optional: o.Optional, mayLack: o.MayLack, anyCase: o.AnyCase, named: headerNames}}
-	list := s.wanted.misuse()
+func CSV(csvOptions CSVOptions) (Source, error) {
+	made := &csvSource{input: &input{path: csvOptions.Path, files: csvOptions.Files}, columns: csvOptions.Columns, others: csvOptions.Others,
+		wanted: wanted{key: csvOptions.Key, types: csvOptions.Types, secrets: csvOptions.Secrets, optional: csvOptions.Optional, mayLack: csvOptions.MayLack, anyCase: csvOptions.AnyCase, named: headerNames}}
+	list := made.wanted.misuse()
 	note := func(err error) {
 		if err != nil {
 			list = append(list, complaint{Message: err.Error()})
 		}
 	}
-	if o.Path == "" {
+	if csvOptions.Path == "" {
 		note(errors.New("the path is empty"))
 	}
 	var err error
-	s.format, err = formatOf(o.Delimiter, o.Quote)
+	made.format, err = formatOf(csvOptions.Delimiter, csvOptions.Quote)
 	note(err)
-	s.charset, err = charsetOf(o.Encoding)
+	made.charset, err = charsetOf(csvOptions.Encoding)
 	note(err)
-	if o.Columns != nil {
-		s.wanted.named = "columns= has to list it"
-		_, flaws := s.wanted.schema(o.Columns, String)
+	if csvOptions.Columns != nil {
+		made.wanted.named = "columns= has to list it"
+		_, flaws := made.wanted.schema(csvOptions.Columns, String)
 		list = append(list, flaws...)
-		if known := min(len(o.MayLack), len(o.Columns)); !slices.Equal(o.Columns[len(o.Columns)-known:], o.MayLack) {
+		if known := min(len(csvOptions.MayLack), len(csvOptions.Columns)); !slices.Equal(csvOptions.Columns[len(csvOptions.Columns)-known:], csvOptions.MayLack) {
 			note(errors.New("may_lack: has to be the last names of columns=, in their order"))
 		}
 	}
 	for i := range list {
 		list[i].Message = "csv: " + list[i].Message
 	}
-	return s, problemsOf(list, diag.Problem{}).Err()
+	return made, problemsOf(list, diag.Problem{}).Err()
 }
 
 const headerNames = "line 1 has to name the columns; set columns= if it does not"
@@ -89,25 +89,25 @@ func formatOf(delimiter string, quote *rune) (format, error) {
 	if delimiter == "" {
 		delimiter = ","
 	}
-	r, size := utf8.DecodeRuneInString(delimiter)
+	letter, size := utf8.DecodeRuneInString(delimiter)
 	switch {
-	case size != len(delimiter) || r == utf8.RuneError:
+	case size != len(delimiter) || letter == utf8.RuneError:
 		return format{}, fmt.Errorf("delimiter %q is not one character", delimiter)
-	case r != '\t' && unicode.IsControl(r):
+	case letter != '\t' && unicode.IsControl(letter):
 		return format{}, fmt.Errorf("delimiter %q is a control character", delimiter)
 	}
-	f := format{delimiter: []byte(delimiter), space: strings.ReplaceAll(" \t", delimiter, "")}
+	made := format{delimiter: []byte(delimiter), space: strings.ReplaceAll(" \t", delimiter, "")}
 	if quote == nil {
-		return f, nil
+		return made, nil
 	}
 	switch {
-	case *quote == r:
-		return f, fmt.Errorf("delimiter and quote are both %q", delimiter)
+	case *quote == letter:
+		return made, fmt.Errorf("delimiter and quote are both %q", delimiter)
 	case unicode.IsControl(*quote) || *quote == ' ' || !utf8.ValidRune(*quote):
-		return f, fmt.Errorf("quote %q cannot be a space or a control character", string(*quote))
+		return made, fmt.Errorf("quote %q cannot be a space or a control character", string(*quote))
 	}
-	f.quote = utf8.AppendRune(nil, *quote)
-	return f, nil
+	made.quote = utf8.AppendRune(nil, *quote)
+	return made, nil
 }
 
 type csvSource struct {
@@ -136,35 +136,35 @@ func (s *csvSource) Schema(ctx context.Context) (Schema, error) {
 		schema, _ := s.wanted.schema(s.columns, String)
 		return schema, nil
 	}
-	l, err := s.start(ctx)
+	lines, err := s.start(ctx)
 	if err != nil {
 		return Schema{}, err
 	}
-	defer l.close()
-	schema, _, err := s.header(ctx, l)
+	defer lines.close()
+	schema, _, err := s.header(ctx, lines)
 	return schema, err
 }
 
 // start opens the file behind the line with which Excel says the delimiter.
 func (s *csvSource) start(ctx context.Context) (*lines, error) {
-	l, err := s.input.read(ctx, s.charset, s.format.space)
+	lines, err := s.input.read(ctx, s.charset, s.format.space)
 	if err != nil {
 		return nil, err
 	}
-	head, _ := l.text.Peek(len(`"sep=;"`) + 1)
+	head, _ := lines.text.Peek(len(`"sep=;"`) + 1)
 	said, is := saidDelimiter(head)
 	switch {
 	case !is:
-		return l, nil
+		return lines, nil
 	case said != string(s.format.delimiter):
-		_ = l.close()
+		_ = lines.close()
 		return nil, one(diag.Problem{File: s.Name(), Line: 1, Message: fmt.Sprintf("is Excel's sep= line, which says %q; delimiter= is %q", said, s.format.delimiter), Fix: fmt.Sprintf("set delimiter=%q", said)})
 	}
-	if _, err := l.one(); err != nil {
-		_ = l.close()
+	if _, err := lines.one(); err != nil {
+		_ = lines.close()
 		return nil, s.input.broken(1, err)
 	}
-	return l, nil
+	return lines, nil
 }
 
 // saidDelimiter reads the delimiter out of sep=; at the start of a file.
@@ -179,18 +179,18 @@ func saidDelimiter(head []byte) (string, bool) {
 }
 
 // header reads the header line: the columns, and how many of them it has.
-func (s *csvSource) header(ctx context.Context, l *lines) (Schema, int, error) {
-	line, err := l.next(ctx)
+func (s *csvSource) header(ctx context.Context, lines *lines) (Schema, int, error) {
+	line, err := lines.next(ctx)
 	if err != nil {
 		return Schema{}, 0, headerError(s.Name(), err)
 	}
 	fields, bad := newSplitter(s.format).split(line)
 	if bad != nil {
-		return Schema{}, 0, one(diag.Problem{File: s.Name(), Line: l.n, Column: bad.column, Message: bad.Message, Fix: bad.Fix})
+		return Schema{}, 0, one(diag.Problem{File: s.Name(), Line: lines.n, Column: bad.column, Message: bad.Message, Fix: bad.Fix})
 	}
 	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = s.wanted.spelling(string(s.format.trim(f)))
+	for i, text := range fields {
+		names[i] = s.wanted.spelling(string(s.format.trim(text)))
 	}
 	names = append(names, s.wanted.lacking(names)...)
 	schema, flaws := s.wanted.schema(names, String)
@@ -199,7 +199,7 @@ func (s *csvSource) header(ctx context.Context, l *lines) (Schema, int, error) {
 	} else if len(flaws) > 0 && len(fields) == 1 {
 		flaws = otherDelimiter(names[0], s.wanted.key, flaws)
 	}
-	return schema, len(fields), problemsOf(flaws, diag.Problem{File: s.Name(), Line: l.n}).Err()
+	return schema, len(fields), problemsOf(flaws, diag.Problem{File: s.Name(), Line: lines.n}).Err()
 }
 
 // headerError turns the end of the file and flaws of the first line into
@@ -218,10 +218,10 @@ func headerError(name string, err error) error {
 // otherDelimiter replaces what is said of a header that is one column by the
 // reason, where another delimiter makes the key one of several.
 func otherDelimiter(header, key string, flaws []complaint) []complaint {
-	for d := range strings.SplitSeq(delimiters, "") {
-		for name := range strings.SplitSeq(header, d) {
+	for dir := range strings.SplitSeq(delimiters, "") {
+		for name := range strings.SplitSeq(header, dir) {
 			if name != header && strings.Trim(name, " \"'") == key {
-				return []complaint{{Message: "1 column only", Fix: fmt.Sprintf("set delimiter=%q", d)}}
+				return []complaint{{Message: "1 column only", Fix: fmt.Sprintf("set delimiter=%q", dir)}}
 			}
 		}
 	}
@@ -234,11 +234,11 @@ const maxHead = 2 << 10
 // otherKind returns what to say of a first line that is the header of a file of
 // another kind; nil if it is none.
 func (s *csvSource) otherKind(line []byte) *complaint {
-	for name := range strings.FieldsFuncSeq(string(line), func(r rune) bool { return strings.ContainsRune(";,|\t", r) }) {
+	for name := range strings.FieldsFuncSeq(string(line), func(letter rune) bool { return strings.ContainsRune(";,|\t", letter) }) {
 		name = strings.Trim(name, " \"'\r")
-		for _, o := range s.others {
-			if strings.EqualFold(name, o.Column) {
-				return &complaint{Message: fmt.Sprintf("is the header line of another kind of file: it has %q", name), Fix: o.Fix}
+		for _, otherKind := range s.others {
+			if strings.EqualFold(name, otherKind.Column) {
+				return &complaint{Message: fmt.Sprintf("is the header line of another kind of file: it has %q", name), Fix: otherKind.Fix}
 			}
 		}
 	}
@@ -247,33 +247,33 @@ func (s *csvSource) otherKind(line []byte) *complaint {
 
 // Rows reads the file.
 func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
-	l, err := s.start(ctx)
+	lines, err := s.start(ctx)
 	if err != nil {
 		return err
 	}
-	defer l.close()
-	schema, width, err := s.begin(ctx, l)
+	defer lines.close()
+	schema, width, err := s.begin(ctx, lines)
 	if err != nil {
 		return err
 	}
-	r := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets(), width: width}
-	err = l.each(ctx, r.row, yield)
+	made := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets(), width: width}
+	err = lines.each(ctx, made.row, yield)
 	s.mu.Lock()
-	s.cut = r.cut
+	s.cut = made.cut
 	s.mu.Unlock()
 	return err
 }
 
 // begin returns the columns and how many values each line has: 0 if the first
 // line with values is to tell.
-func (s *csvSource) begin(ctx context.Context, l *lines) (Schema, int, error) {
+func (s *csvSource) begin(ctx context.Context, lines *lines) (Schema, int, error) {
 	if s.columns == nil {
-		return s.header(ctx, l)
+		return s.header(ctx, lines)
 	}
-	head, _ := l.text.Peek(maxHead)
+	head, _ := lines.text.Peek(maxHead)
 	head, _, _ = bytes.Cut(head, []byte("\n"))
 	if other := s.otherKind(head); other != nil {
-		return Schema{}, 0, problemsOf([]complaint{*other}, diag.Problem{File: s.Name(), Line: l.n + 1}).Err()
+		return Schema{}, 0, problemsOf([]complaint{*other}, diag.Problem{File: s.Name(), Line: lines.n + 1}).Err()
 	}
 	schema, err := s.Schema(ctx)
 	if len(s.wanted.mayLack) > 0 {
@@ -295,7 +295,7 @@ type csvReader struct {
 }
 
 // row makes a row of a line, or notes why it cannot.
-func (r *csvReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
+func (r *csvReader) row(lines *lines, line []byte, note noteFunc) (Row, bool) {
 	fields, bad := r.split.split(line)
 	if bad != nil {
 		r.open = bad.complaint == openQuote()
@@ -326,7 +326,7 @@ func (r *csvReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 		note(0, count(len(fields))+fmt.Sprintf(", want %d", r.width), r.countFix(len(fields) > r.width))
 		return Row{}, false
 	}
-	return r.cells(l.n, fields, note)
+	return r.cells(lines.n, fields, note)
 }
 
 // ofOpenQuote reports whether a line with a wrong number of values is the rest
@@ -342,14 +342,14 @@ func (r *csvReader) ofOpenQuote(line []byte, values int) bool {
 
 // isEmpty reports whether a line has no value at all.
 func isEmpty(fields [][]byte) bool {
-	return !slices.ContainsFunc(fields, func(f []byte) bool { return len(f) > 0 })
+	return !slices.ContainsFunc(fields, func(text []byte) bool { return len(text) > 0 })
 }
 
-func count(n int) string {
-	if n == 1 {
+func count(count int) string {
+	if count == 1 {
 		return "1 column"
 	}
-	return fmt.Sprintf("%d columns", n)
+	return fmt.Sprintf("%d columns", count)
 }
 
 func (r *csvReader) countFix(more bool) string {
@@ -369,11 +369,11 @@ func (r *csvReader) isHeader(fields [][]byte) bool {
 	if names == nil {
 		names = r.schema.names()[:min(len(fields), len(r.schema.Columns))]
 	}
-	if n := len(fields); n < len(names) && n >= len(names)-len(r.source.wanted.mayLack) {
-		names = names[:n]
+	if count := len(fields); count < len(names) && count >= len(names)-len(r.source.wanted.mayLack) {
+		names = names[:count]
 	}
-	return slices.EqualFunc(fields, names, func(f []byte, name string) bool {
-		text := string(r.source.format.trim(f))
+	return slices.EqualFunc(fields, names, func(data []byte, name string) bool {
+		text := string(r.source.format.trim(data))
 		return text == name || len(fields) > 1 && strings.EqualFold(text, name)
 	})
 }
@@ -385,16 +385,16 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 	for i := len(fields); i < len(row.Cells); i++ {
 		row.Cells[i], _ = cellOf(r.schema.Columns[i], nil, r.guarded)
 	}
-	for i, f := range fields {
-		cell, bad := cellOf(r.schema.Columns[i], f, r.guarded)
+	for i, text := range fields {
+		cell, bad := cellOf(r.schema.Columns[i], text, r.guarded)
 		if i == r.schema.Key {
-			row.Key = string(r.keyText(f))
+			row.Key = string(r.keyText(text))
 			if row.Key == "" {
 				bad = &complaint{Message: fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), Fix: "give every user a key"}
 			}
 		}
 		if bad == nil {
-			bad = valueFlaw(r.schema.Columns[i], i == r.schema.Key, string(f))
+			bad = valueFlaw(r.schema.Columns[i], i == r.schema.Key, string(text))
 		}
 		if bad != nil {
 			note(0, bad.Message, bad.Fix)
@@ -433,9 +433,9 @@ func (s *csvSource) Warnings() []string {
 
 // keyText is what stands for the user: the text as written, without the spaces
 // that its type ignores.
-func (r *csvReader) keyText(f []byte) []byte {
+func (r *csvReader) keyText(text []byte) []byte {
 	if r.schema.Columns[r.schema.Key].Type == String {
-		return f
+		return text
 	}
-	return bytes.Trim(f, " \t")
+	return bytes.Trim(text, " \t")
 }

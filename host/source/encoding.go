@@ -29,8 +29,8 @@ type charset struct {
 // charsets are the encodings that have names or rules of their own here. The
 // first is the default.
 func charsets() []charset {
-	utf16 := func(e unicode.Endianness, p unicode.BOMPolicy) func() *encoding.Decoder {
-		return func() *encoding.Decoder { return unicode.UTF16(e, p).NewDecoder() }
+	utf16 := func(endianness unicode.Endianness, bomPolicy unicode.BOMPolicy) func() *encoding.Decoder {
+		return func() *encoding.Decoder { return unicode.UTF16(endianness, bomPolicy).NewDecoder() }
 	}
 	return []charset{
 		{name: "utf-8", aliases: []string{"utf8"}},
@@ -52,11 +52,11 @@ func charsetOf(name string) (charset, error) {
 		return all[0], nil
 	}
 	var names []string
-	for _, c := range all {
-		if c.name == wanted || slices.Contains(c.aliases, wanted) {
-			return c, nil
+	for _, charset := range all {
+		if charset.name == wanted || slices.Contains(charset.aliases, wanted) {
+			return charset, nil
 		}
-		names = append(names, c.name)
+		names = append(names, charset.name)
 	}
 	for _, spelling := range []string{name, wanted} {
 		if e, err := ianaindex.IANA.Encoding(spelling); err == nil && e != nil {

@@ -23,9 +23,9 @@ func (f format) trim(value []byte) []byte {
 	return value
 }
 
-func (f format) isSpace(c byte) bool {
+func (f format) isSpace(char byte) bool {
 	for i := range len(f.space) {
-		if f.space[i] == c {
+		if f.space[i] == char {
 			return true
 		}
 	}
@@ -46,7 +46,7 @@ type splitter struct {
 	scratch []byte
 }
 
-func newSplitter(f format) *splitter { return &splitter{format: f} }
+func newSplitter(format format) *splitter { return &splitter{format: format} }
 
 // split returns the values of a line; they are valid until the next call and
 // may share the line's memory.
@@ -149,8 +149,8 @@ func openQuote() complaint {
 // afterQuote is what to say of text between a closing quote and the delimiter:
 // where it begins with another delimiter, that is what the file is written with.
 func (s *splitter) afterQuote(text []byte) complaint {
-	if d := string(text[:1]); strings.Contains(delimiters, d) {
-		return complaint{Message: fmt.Sprintf("a quoted value is followed by %q, and delimiter= is %q", d, s.delimiter), Fix: fmt.Sprintf("set delimiter=%q", d)}
+	if dir := string(text[:1]); strings.Contains(delimiters, dir) {
+		return complaint{Message: fmt.Sprintf("a quoted value is followed by %q, and delimiter= is %q", dir, s.delimiter), Fix: fmt.Sprintf("set delimiter=%q", dir)}
 	}
 	return complaint{Message: "text after the end of a quoted value", Fix: "double a quote inside quotes, or set quote=None"}
 }

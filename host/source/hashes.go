@@ -31,11 +31,11 @@ func hashFlaw(column, form, text string) *complaint {
 // base64Flaw is for the Base64 of a number of bytes.
 func base64Flaw(column, form, text string, size int) *complaint {
 	want := base64.StdEncoding.EncodedLen(size)
-	if b, err := base64.StdEncoding.Strict().DecodeString(text); err == nil && len(b) == size && len(text) == want {
+	if data, err := base64.StdEncoding.Strict().DecodeString(text); err == nil && len(data) == size && len(text) == want {
 		return nil
 	}
 	fix := "make it again from the password, or leave the cell empty"
-	if b, err := hex.DecodeString(strings.TrimSpace(text)); err == nil && len(b) == size {
+	if data, err := hex.DecodeString(strings.TrimSpace(text)); err == nil && len(data) == size {
 		fix = "it is written in hexadecimal digits: write the same bytes in Base64, as xxd -r -p | base64 -w0 does"
 	}
 	return &complaint{Message: fmt.Sprintf("column %q: not a hash of the form %s, which is the Base64 of %d bytes: %d characters; it has %d", column, form, size, want, len([]rune(text))), Fix: fix}

@@ -71,43 +71,43 @@ func (in *input) openFile(ctx context.Context) (io.ReadCloser, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(in.files.Dir, path)
 	}
-	f, err := bounded.Open(ctx, path)
+	file, err := bounded.Open(ctx, path)
 	if err != nil {
 		return nil, in.broken(0, err)
 	}
-	info, err := f.Stat()
+	info, err := file.Stat()
 	switch {
 	case err != nil:
-		_ = f.Close()
+		_ = file.Close()
 		return nil, in.broken(0, err)
 	case info.Mode().IsRegular() && info.Size() > 0: // a file of the kernel's says 0
-		return f, nil
+		return file, nil
 	}
-	pipe := NewSpool(f, in.files.SpoolDir)
-	defer f.Close() // Open reads it to its end
-	r, err := in.openSpool(ctx, pipe)
+	pipe := NewSpool(file, in.files.SpoolDir)
+	defer file.Close() // Open reads it to its end
+	readCloser, err := in.openSpool(ctx, pipe)
 	if !info.Mode().IsRegular() && err == nil {
 		in.pipe = pipe
 	}
-	return r, err
+	return readCloser, err
 }
 
 func (in *input) openEmbedded(path string) (io.ReadCloser, error) {
 	if in.files.Embedded == nil {
 		return nil, in.broken(0, fs.ErrNotExist)
 	}
-	f, err := in.files.Embedded.Open(path)
+	file, err := in.files.Embedded.Open(path)
 	if err != nil {
 		return nil, in.broken(0, err)
 	}
-	return f, nil
+	return file, nil
 }
 
-func (in *input) openSpool(ctx context.Context, s *Spool) (io.ReadCloser, error) {
-	if s == nil {
+func (in *input) openSpool(ctx context.Context, spool *Spool) (io.ReadCloser, error) {
+	if spool == nil {
 		return nil, one(diag.Problem{File: stdinName, Message: "there is no standard input to read users from"})
 	}
-	r, err := s.Open(ctx)
+	r, err := spool.Open(ctx)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -132,23 +132,23 @@ func (in *input) broken(line int, err error) *diag.Problems {
 	if errors.As(err, &path) {
 		reason = path.Err
 	}
-	x := diag.Problem{File: in.name(), Line: line, Message: "cannot be read: " + reason.Error(), Cause: err}
+	problem := diag.Problem{File: in.name(), Line: line, Message: "cannot be read: " + reason.Error(), Cause: err}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		x.Message = "no such file"
+		problem.Message = "no such file"
 	case errors.Is(err, bounded.ErrDirectory):
-		x.Message = "is a directory, not a file of users"
+		problem.Message = "is a directory, not a file of users"
 	case errors.Is(err, bounded.ErrGrew):
-		x.Message, x.Fix = reason.Error(), "run again when nothing writes to it"
+		problem.Message, problem.Fix = reason.Error(), "run again when nothing writes to it"
 	}
-	return one(x)
+	return one(problem)
 }
 
 // one returns a list of one problem.
-func one(x diag.Problem) *diag.Problems {
-	p := &diag.Problems{}
-	p.Add(x)
-	return p
+func one(problem diag.Problem) *diag.Problems {
+	problems := &diag.Problems{}
+	problems.Add(problem)
+	return problems
 }
 
 // hashed counts what is read through it into a digest.
@@ -159,16 +159,16 @@ type hashed struct {
 
 func newHashed(r io.Reader) *hashed { return &hashed{Reader: r, sum: sha256.New()} }
 
-func (h *hashed) Read(p []byte) (int, error) {
-	n, err := h.Reader.Read(p)
-	h.sum.Write(p[:n])
-	return n, err
+func (h *hashed) Read(data []byte) (int, error) {
+	count, err := h.Reader.Read(data)
+	h.sum.Write(data[:count])
+	return count, err
 }
 
 // settle compares the digest of a complete reading with that of the first: a
 // file that changes under a run would make a plan that no fingerprint names.
-func (in *input) settle(h *hashed) error {
-	sum := hex.EncodeToString(h.sum.Sum(nil))
+func (in *input) settle(hashed *hashed) error {
+	sum := hex.EncodeToString(hashed.sum.Sum(nil))
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.sum == "" {
@@ -195,31 +195,31 @@ type Fingerprinter interface {
 
 // Fingerprints returns those of the source's files; none for a source that has
 // no files.
-func Fingerprints(ctx context.Context, s Source) ([]Fingerprint, error) {
-	f, ok := s.(Fingerprinter)
+func Fingerprints(ctx context.Context, src Source) ([]Fingerprint, error) {
+	fingerprinter, ok := src.(Fingerprinter)
 	if !ok {
 		return nil, nil
 	}
-	return f.Fingerprints(ctx)
+	return fingerprinter.Fingerprints(ctx)
 }
 
 func (in *input) fingerprints(ctx context.Context) ([]Fingerprint, error) {
-	r, err := in.open(ctx)
+	readCloser, err := in.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	h := newHashed(untilDone{ctx, r})
-	if _, err := io.Copy(io.Discard, h); err != nil {
+	defer readCloser.Close()
+	hashed := newHashed(untilDone{ctx, readCloser})
+	if _, err := io.Copy(io.Discard, hashed); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		return nil, in.broken(0, err)
 	}
-	if err := in.settle(h); err != nil {
+	if err := in.settle(hashed); err != nil {
 		return nil, err
 	}
-	return []Fingerprint{{Name: in.name(), SHA256: hex.EncodeToString(h.sum.Sum(nil)), Stdin: in.once()}}, nil
+	return []Fingerprint{{Name: in.name(), SHA256: hex.EncodeToString(hashed.sum.Sum(nil)), Stdin: in.once()}}, nil
 }
 
 // untilDone stops reading when its context ends.
@@ -228,9 +228,9 @@ type untilDone struct {
 	r   io.Reader
 }
 
-func (u untilDone) Read(p []byte) (int, error) {
+func (u untilDone) Read(data []byte) (int, error) {
 	if err := u.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return u.r.Read(p)
+	return u.r.Read(data)
 }

@@ -35,11 +35,11 @@ func (p *jsonParser) fail(message string) error { return &jsonFlaw{p.at, message
 // peek returns the next byte that is not white space, 0 at the end.
 func (p *jsonParser) peek() byte {
 	for p.at < len(p.text) {
-		switch c := p.text[p.at]; c {
+		switch char := p.text[p.at]; char {
 		case ' ', '\t', '\r', '\n':
 			p.at++
 		default:
-			return c
+			return char
 		}
 	}
 	return 0
@@ -104,14 +104,14 @@ func (p *jsonParser) list(closing byte, element func() error) error {
 // value reads any value: nil, bool, int64, float64, string, []any or
 // map[string]any; nil if the parser is dry.
 func (p *jsonParser) value() (any, error) {
-	switch c := p.peek(); {
-	case c == '"':
+	switch char := p.peek(); {
+	case char == '"':
 		return p.textValue()
-	case c == '{':
+	case char == '{':
 		return p.object()
-	case c == '[':
+	case char == '[':
 		return p.array()
-	case c == '-' || '0' <= c && c <= '9':
+	case char == '-' || '0' <= char && char <= '9':
 		return p.number()
 	}
 	for _, w := range []struct {
@@ -127,19 +127,19 @@ func (p *jsonParser) value() (any, error) {
 }
 
 func (p *jsonParser) textValue() (any, error) {
-	b, err := p.quoted()
+	data, err := p.quoted()
 	if err != nil || p.dry {
 		return nil, err
 	}
-	return string(b), nil
+	return string(data), nil
 }
 
 func (p *jsonParser) array() (any, error) {
 	all := []any{}
 	err := p.list(']', func() error {
-		v, err := p.value()
+		value, err := p.value()
 		if !p.dry {
-			all = append(all, v)
+			all = append(all, value)
 		}
 		return err
 	})
@@ -154,8 +154,8 @@ func (p *jsonParser) object() (any, error) {
 		}
 		all[string(name)] = nil
 		key := string(name)
-		v, err := p.value()
-		all[key] = v
+		value, err := p.value()
+		all[key] = value
 		return err
 	})
 	return all, err
@@ -194,17 +194,17 @@ func (p *jsonParser) number() (any, error) {
 
 func (p *jsonParser) numeric(text string, whole bool) (any, error) {
 	if whole {
-		n, err := strconv.ParseInt(text, 10, 64)
+		count, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return nil, p.fail("a number that is too large: write it as a string")
 		}
-		return n, nil
+		return count, nil
 	}
-	f, err := strconv.ParseFloat(text, 64)
+	amount, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		return nil, p.fail("a number that is too large: write it as a string")
 	}
-	return f, nil
+	return amount, nil
 }
 
 func (p *jsonParser) digits() int {
@@ -220,13 +220,13 @@ func (p *jsonParser) quoted() ([]byte, error) {
 	p.at++
 	start := p.at
 	for p.at < len(p.text) {
-		switch c := p.text[p.at]; {
-		case c == '"':
+		switch char := p.text[p.at]; {
+		case char == '"':
 			p.at++
 			return p.text[start : p.at-1], nil
-		case c == '\\':
+		case char == '\\':
 			return p.escaped(append([]byte(nil), p.text[start:p.at]...))
-		case c < 0x20:
+		case char < 0x20:
 			return nil, p.fail("control character in a string")
 		}
 		p.at++
@@ -237,22 +237,22 @@ func (p *jsonParser) quoted() ([]byte, error) {
 // escaped goes on with a string from its first backslash.
 func (p *jsonParser) escaped(out []byte) ([]byte, error) {
 	for p.at < len(p.text) {
-		switch c := p.text[p.at]; {
-		case c == '"':
+		switch char := p.text[p.at]; {
+		case char == '"':
 			p.at++
 			return out, nil
-		case c < 0x20:
+		case char < 0x20:
 			return nil, p.fail("control character in a string")
-		case c != '\\':
-			out = append(out, c)
+		case char != '\\':
+			out = append(out, char)
 			p.at++
 			continue
 		}
-		r, err := p.escape()
+		letter, err := p.escape()
 		if err != nil {
 			return nil, err
 		}
-		out = utf8.AppendRune(out, r)
+		out = utf8.AppendRune(out, letter)
 	}
 	return nil, p.fail("a string that does not end on its line")
 }
@@ -263,11 +263,11 @@ func (p *jsonParser) escape() (rune, error) {
 	if p.at == len(p.text) {
 		return 0, p.fail("a string that does not end on its line")
 	}
-	c := p.text[p.at]
+	char := p.text[p.at]
 	p.at++
-	switch c {
+	switch char {
 	case '"', '\\', '/':
-		return rune(c), nil
+		return rune(char), nil
 	case 'b':
 		return '\b', nil
 	case 'f':
@@ -297,8 +297,8 @@ func (p *jsonParser) unicode() (rune, error) {
 	if err != nil {
 		return 0, err
 	}
-	if r := utf16.DecodeRune(high, low); r != utf8.RuneError {
-		return r, nil
+	if letter := utf16.DecodeRune(high, low); letter != utf8.RuneError {
+		return letter, nil
 	}
 	return 0, p.fail("half of a surrogate pair")
 }
@@ -307,18 +307,18 @@ func (p *jsonParser) hex() (rune, error) {
 	if p.at+4 > len(p.text) {
 		return 0, p.fail(`want four hex digits after \u`)
 	}
-	var r rune
-	for _, c := range p.text[p.at : p.at+4] {
+	var letter rune
+	for _, char := range p.text[p.at : p.at+4] {
 		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			c = c | 0x20 - 'a' + 10
+		case '0' <= char && char <= '9':
+			char -= '0'
+		case 'a' <= char|0x20 && char|0x20 <= 'f':
+			char = char | 0x20 - 'a' + 10
 		default:
 			return 0, p.fail(`want four hex digits after \u`)
 		}
-		r = r<<4 | rune(c)
+		letter = letter<<4 | rune(char)
 	}
 	p.at += 4
-	return r, nil
+	return letter, nil
 }

@@ -32,17 +32,17 @@ const maxNames = 1000
 // Cells are what the JSON values are: string, int64, float64, bool, []any,
 // map[string]any. A whole number beyond 64 bits, a name given twice, half a
 // surrogate pair and a control character are problems.
-func JSONL(o JSONLOptions) (Source, error) {
-	s := &jsonlSource{input: &input{path: o.Path, files: o.Files},
-		wanted: wanted{key: o.Key, secrets: o.Secrets, optional: o.Optional, named: "no line has it"}}
-	list := s.wanted.misuse()
-	if o.Path == "" {
+func JSONL(jsonlOptions JSONLOptions) (Source, error) {
+	made := &jsonlSource{input: &input{path: jsonlOptions.Path, files: jsonlOptions.Files},
+		wanted: wanted{key: jsonlOptions.Key, secrets: jsonlOptions.Secrets, optional: jsonlOptions.Optional, named: "no line has it"}}
+	list := made.wanted.misuse()
+	if jsonlOptions.Path == "" {
 		list = append(list, complaint{Message: "the path is empty"})
 	}
 	for i := range list {
 		list[i].Message = "jsonl: " + list[i].Message
 	}
-	return s, problemsOf(list, diag.Problem{}).Err()
+	return made, problemsOf(list, diag.Problem{}).Err()
 }
 
 type jsonlSource struct {
@@ -86,15 +86,15 @@ func (s *jsonlSource) Schema(ctx context.Context) (Schema, error) {
 // names reads the file for the names of its objects; an empty one has those
 // that the script gives.
 func (s *jsonlSource) names(ctx context.Context) ([]string, error) {
-	l, err := s.input.read(ctx, charsets()[0], " \t")
+	lines, err := s.input.read(ctx, charsets()[0], " \t")
 	if err != nil {
 		return nil, err
 	}
-	defer l.close()
+	defer lines.close()
 	var names []string
 	known := map[string]bool{}
 	for len(names) <= maxNames {
-		line, err := l.next(ctx)
+		line, err := lines.next(ctx)
 		var bad *flaw
 		switch {
 		case errors.Is(err, io.EOF) && len(names) == 0:
@@ -106,17 +106,17 @@ func (s *jsonlSource) names(ctx context.Context) ([]string, error) {
 		case err != nil:
 			return nil, err
 		}
-		p := &jsonParser{text: line, dry: true}
-		_ = p.members(func(name []byte) error {
+		made := &jsonParser{text: line, dry: true}
+		_ = made.members(func(name []byte) error {
 			if !known[string(name)] {
 				known[string(name)] = true
 				names = append(names, string(name))
 			}
-			_, err := p.value()
+			_, err := made.value()
 			return err
 		})
 	}
-	return nil, one(diag.Problem{File: s.Name(), Line: l.n, Message: fmt.Sprintf("more than %d different names", maxNames), Fix: "names are columns, the same on every line"})
+	return nil, one(diag.Problem{File: s.Name(), Line: lines.n, Message: fmt.Sprintf("more than %d different names", maxNames), Fix: "names are columns, the same on every line"})
 }
 
 // names returns the names that the script gives, each once.
@@ -140,16 +140,16 @@ func (s *jsonlSource) Rows(ctx context.Context, yield func(Row) error) error {
 	if err != nil {
 		return err
 	}
-	l, err := s.input.read(ctx, charsets()[0], " \t")
+	lines, err := s.input.read(ctx, charsets()[0], " \t")
 	if err != nil {
 		return err
 	}
-	defer l.close()
-	r := &jsonlReader{source: s, schema: schema, index: map[string]int{}}
-	for i, c := range schema.Columns {
-		r.index[c.Name] = i
+	defer lines.close()
+	made := &jsonlReader{source: s, schema: schema, index: map[string]int{}}
+	for i, column := range schema.Columns {
+		made.index[column.Name] = i
 	}
-	return l.each(ctx, r.row, yield)
+	return lines.each(ctx, made.row, yield)
 }
 
 // jsonlReader makes rows of lines.
@@ -160,14 +160,14 @@ type jsonlReader struct {
 	given  []bool         // the columns that the present object has
 }
 
-func (r *jsonlReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
+func (r *jsonlReader) row(lines *lines, line []byte, note noteFunc) (Row, bool) {
 	cells, err := r.parse(line)
 	var bad *jsonFlaw
 	if errors.As(err, &bad) {
 		note(bad.at+1, bad.message, "")
 		return Row{}, false
 	}
-	row := Row{File: r.source.Name(), Line: l.n, Cells: cells}
+	row := Row{File: r.source.Name(), Line: lines.n, Cells: cells}
 	sound := true
 	for i := range cells {
 		if bad := r.cell(&row, i); bad != nil {
@@ -182,76 +182,76 @@ func (r *jsonlReader) row(l *lines, line []byte, note noteFunc) (Row, bool) {
 func (r *jsonlReader) parse(line []byte) ([]any, error) {
 	cells := make([]any, len(r.schema.Columns))
 	r.given = append(r.given[:0], make([]bool, len(cells))...)
-	p := &jsonParser{text: line}
-	err := p.members(func(name []byte) error {
+	made := &jsonParser{text: line}
+	err := made.members(func(name []byte) error {
 		i, known := r.index[string(name)]
 		switch {
 		case !known:
-			return p.fail("a name that was not there when the file was read first")
+			return made.fail("a name that was not there when the file was read first")
 		case r.given[i]:
-			return p.fail("a name that the object has already")
+			return made.fail("a name that the object has already")
 		}
 		r.given[i] = true
-		v, err := p.value()
-		cells[i] = v
+		value, err := made.value()
+		cells[i] = value
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return cells, p.end()
+	return cells, made.end()
 }
 
 // cell checks one cell of a row, makes secrets of those that are, and the
 // row's key of the key's.
 func (r *jsonlReader) cell(row *Row, i int) *complaint {
-	c := r.schema.Columns[i]
+	column := r.schema.Columns[i]
 	if controlIn(row.Cells[i]) {
-		return controlFlaw(c)
+		return controlFlaw(column)
 	}
 	var bad *complaint
 	switch {
-	case c.Secret:
-		row.Cells[i], bad = secretCell(c, row.Cells[i])
+	case column.Secret:
+		row.Cells[i], bad = secretCell(column, row.Cells[i])
 	case i == r.schema.Key:
-		row.Key, bad = keyOf(c, row.Cells[i])
+		row.Key, bad = keyOf(column, row.Cells[i])
 	}
 	if bad != nil {
 		return bad
 	}
-	return cellFlaw(c, i == r.schema.Key, row.Cells[i])
+	return cellFlaw(column, i == r.schema.Key, row.Cells[i])
 }
 
 // secretCell makes a secret of a value that has to be a string.
-func secretCell(c Column, cell any) (any, *complaint) {
+func secretCell(column Column, cell any) (any, *complaint) {
 	switch v := cell.(type) {
 	case secret.Value:
-		if v.Empty() && !c.Optional {
-			return nil, emptySecret(c)
+		if v.Empty() && !column.Optional {
+			return nil, emptySecret(column)
 		}
 		return v, nil
 	case nil:
-		return secretCell(c, "")
+		return secretCell(column, "")
 	case string:
-		return secretCell(c, secret.New(v))
+		return secretCell(column, secret.New(v))
 	}
-	return nil, &complaint{Message: fmt.Sprintf("secret column %q is not a string", c.Name), Fix: "quote it"}
+	return nil, &complaint{Message: fmt.Sprintf("secret column %q is not a string", column.Name), Fix: "quote it"}
 }
 
 // keyOf returns the key that a value is.
-func keyOf(c Column, cell any) (string, *complaint) {
+func keyOf(column Column, cell any) (string, *complaint) {
 	switch v := cell.(type) {
 	case nil:
-		return keyOf(c, "")
+		return keyOf(column, "")
 	case int64:
 		return strconv.FormatInt(v, 10), nil
 	case string:
 		if v != "" {
 			return v, nil
 		}
-		return "", &complaint{Message: fmt.Sprintf("key column %q is empty", c.Name), Fix: "give every user a key"}
+		return "", &complaint{Message: fmt.Sprintf("key column %q is empty", column.Name), Fix: "give every user a key"}
 	}
-	return "", &complaint{Message: fmt.Sprintf("key column %q is not a string or a whole number", c.Name), Fix: "quote it"}
+	return "", &complaint{Message: fmt.Sprintf("key column %q is not a string or a whole number", column.Name), Fix: "quote it"}
 }
 
 // controlIn reports whether a value holds a control character, however deep.
@@ -260,14 +260,14 @@ func controlIn(cell any) bool {
 	case string:
 		return hasControl([]byte(v))
 	case []any:
-		for _, x := range v {
-			if controlIn(x) {
+		for _, value := range v {
+			if controlIn(value) {
 				return true
 			}
 		}
 	case map[string]any:
-		for name, x := range v {
-			if hasControl([]byte(name)) || controlIn(x) {
+		for name, value := range v {
+			if hasControl([]byte(name)) || controlIn(value) {
 				return true
 			}
 		}
@@ -276,12 +276,12 @@ func controlIn(cell any) bool {
 }
 
 // cellFlaw is valueFlaw for a cell that is a text.
-func cellFlaw(c Column, key bool, cell any) *complaint {
+func cellFlaw(column Column, key bool, cell any) *complaint {
 	switch v := cell.(type) {
 	case string:
-		return valueFlaw(c, key, v)
+		return valueFlaw(column, key, v)
 	case secret.Value:
-		return valueFlaw(c, key, v.Reveal())
+		return valueFlaw(column, key, v.Reveal())
 	}
 	return nil
 }

@@ -15,13 +15,13 @@ import (
 
 // kindFlaw says of the beginning of a file what it is, where it is no text in
 // the encoding that it is to be read in; nil if it may be.
-func kindFlaw(head []byte, c charset) *diag.Problem {
-	for _, k := range kinds() {
-		if bytes.HasPrefix(head, []byte(k.magic)) {
-			return &diag.Problem{Message: "is " + k.is + ", not a text", Fix: k.fix}
+func kindFlaw(head []byte, charset charset) *diag.Problem {
+	for _, kind := range kinds() {
+		if bytes.HasPrefix(head, []byte(kind.magic)) {
+			return &diag.Problem{Message: "is " + kind.is + ", not a text", Fix: kind.fix}
 		}
 	}
-	if c.wide || bytes.HasPrefix(head, markLittle) || bytes.HasPrefix(head, markBig) {
+	if charset.wide || bytes.HasPrefix(head, markLittle) || bytes.HasPrefix(head, markBig) {
 		return nil
 	}
 	if name := wideWithoutMark(head); name != "" {
@@ -86,19 +86,19 @@ func spreadsheetErrors() []string {
 
 // valueFlaw finds a key or a secret that cannot be what was meant. The
 // complaint does not quote a secret.
-func valueFlaw(c Column, key bool, text string) *complaint {
+func valueFlaw(column Column, key bool, text string) *complaint {
 	switch {
-	case !key && !c.Secret:
+	case !key && !column.Secret:
 		return nil
 	case isSpreadsheetError(text):
-		return &complaint{Message: fmt.Sprintf("column %q holds %s, the error text of a spreadsheet", c.Name, strings.ToUpper(strings.TrimSpace(text))),
+		return &complaint{Message: fmt.Sprintf("column %q holds %s, the error text of a spreadsheet", column.Name, strings.ToUpper(strings.TrimSpace(text))),
 			Fix: "the value that was there began with = + - or @: import the column as text and export it again"}
 	case tooNarrow(text):
-		return &complaint{Message: fmt.Sprintf("column %q holds nothing but #, which a spreadsheet shows where a column is too narrow", c.Name), Fix: "widen the column, or import it as text, and export it again"}
+		return &complaint{Message: fmt.Sprintf("column %q holds nothing but #, which a spreadsheet shows where a column is too narrow", column.Name), Fix: "widen the column, or import it as text, and export it again"}
 	case strings.ContainsRune(text, utf8.RuneError):
-		return &complaint{Message: fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", c.Name), Fix: "export it again in UTF-8, or with encoding= set to what it is in"}
+		return &complaint{Message: fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", column.Name), Fix: "export it again in UTF-8, or with encoding= set to what it is in"}
 	case key:
-		return edgeFlaw(c, text)
+		return edgeFlaw(column, text)
 	}
 	return nil
 }
@@ -129,14 +129,14 @@ func standIns() []string {
 func shortNumber(text string) bool {
 	mantissa, exponent, is := strings.Cut(strings.ToUpper(text), "E+")
 	whole, fraction, _ := strings.Cut(strings.Replace(mantissa, ",", ".", 1), ".")
-	digits := func(s string) bool { return strings.Trim(s, "0123456789") == "" }
+	digits := func(text string) bool { return strings.Trim(text, "0123456789") == "" }
 	return is && len(whole) == 1 && digits(whole+fraction+exponent) && exponent != ""
 }
 
 func isSpreadsheetError(text string) bool {
 	text = strings.ToUpper(strings.TrimSpace(text))
-	for _, e := range spreadsheetErrors() {
-		if text == e {
+	for _, entry := range spreadsheetErrors() {
+		if text == entry {
 			return true
 		}
 	}
@@ -149,7 +149,7 @@ func tooNarrow(text string) bool {
 }
 
 // edgeFlaw finds what nobody sees at the ends of a key.
-func edgeFlaw(c Column, text string) *complaint {
+func edgeFlaw(column Column, text string) *complaint {
 	first, _ := utf8.DecodeRuneInString(text)
 	last, _ := utf8.DecodeLastRuneInString(text)
 	for _, end := range []struct {
@@ -157,32 +157,32 @@ func edgeFlaw(c Column, text string) *complaint {
 		where string
 	}{{first, "begins"}, {last, "ends"}} {
 		if text != "" && unseen(end.r) {
-			return &complaint{Message: fmt.Sprintf("key column %q %s with %s, which nobody sees", c.Name, end.where, nameOf(end.r)), Fix: "remove it"}
+			return &complaint{Message: fmt.Sprintf("key column %q %s with %s, which nobody sees", column.Name, end.where, nameOf(end.r)), Fix: "remove it"}
 		}
 	}
-	return hiddenInKey(c, text)
+	return hiddenInKey(column, text)
 }
 
 // hiddenInKey finds a character within a key that is not seen: two keys that
 // look the same would be two users, and one would not be found.
-func hiddenInKey(c Column, key string) *complaint {
+func hiddenInKey(column Column, key string) *complaint {
 	at := visible.Find(key)
 	if at < 0 {
 		return nil
 	}
-	r, _ := utf8.DecodeRuneInString(key[at:])
-	return &complaint{Message: fmt.Sprintf("key column %q: character %d of %s is %s", c.Name, utf8.RuneCountInString(key[:at])+1,
-		visible.Escape(strconv.Quote(shorten(key))), visible.Name(r)), Fix: "remove it"}
+	letter, _ := utf8.DecodeRuneInString(key[at:])
+	return &complaint{Message: fmt.Sprintf("key column %q: character %d of %s is %s", column.Name, utf8.RuneCountInString(key[:at])+1,
+		visible.Escape(strconv.Quote(shorten(key))), visible.Name(letter)), Fix: "remove it"}
 }
 
 // unseen reports whether a character leaves no mark.
-func unseen(r rune) bool {
-	return unicode.IsSpace(r) || unicode.Is(unicode.Z, r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) ||
-		r == '\u115f' || r == '\u1160' || r == '\u3164' || r == '\uffa0' || r == '\u2800'
+func unseen(letter rune) bool {
+	return unicode.IsSpace(letter) || unicode.Is(unicode.Z, letter) || unicode.Is(unicode.Cf, letter) || unicode.Is(unicode.Variation_Selector, letter) ||
+		letter == '\u115f' || letter == '\u1160' || letter == '\u3164' || letter == '\uffa0' || letter == '\u2800'
 }
 
-func nameOf(r rune) string {
-	switch r {
+func nameOf(letter rune) string {
+	switch letter {
 	case ' ':
 		return "a space"
 	case '\u00a0':
@@ -192,5 +192,5 @@ func nameOf(r rune) string {
 	case '\ufeff':
 		return "a byte order mark (U+FEFF)"
 	}
-	return fmt.Sprintf("%U", r)
+	return fmt.Sprintf("%U", letter)
 }

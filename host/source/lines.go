@@ -31,19 +31,19 @@ type lines struct {
 
 // read opens the input for reading line by line; lines of the characters in
 // space are blank.
-func (in *input) read(ctx context.Context, c charset, space string) (*lines, error) {
-	r, err := in.open(ctx)
+func (in *input) read(ctx context.Context, charset charset, space string) (*lines, error) {
+	readCloser, err := in.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	h := newHashed(untilDone{ctx, r})
-	text, problem := c.decode(h)
+	hashed := newHashed(untilDone{ctx, readCloser})
+	text, problem := charset.decode(hashed)
 	if problem != nil {
-		_ = r.Close()
+		_ = readCloser.Close()
 		problem.File = in.name()
 		return nil, one(*problem)
 	}
-	return &lines{in: in, charset: c, hash: h, text: text, close: r.Close, space: space}, nil
+	return &lines{in: in, charset: charset, hash: hashed, text: text, close: readCloser.Close, space: space}, nil
 }
 
 // next returns the next line that is not blank, without its end, valid until
@@ -130,8 +130,8 @@ func (l *lines) sound(line []byte) error {
 	}
 	at := 0
 	for at < len(line) {
-		r, size := utf8.DecodeRune(line[at:])
-		if r == utf8.RuneError && size == 1 {
+		letter, size := utf8.DecodeRune(line[at:])
+		if letter == utf8.RuneError && size == 1 {
 			break
 		}
 		at += size

@@ -32,17 +32,17 @@ func At(file string, line int) string {
 // still from now on. Its lines are the numbers of the elements. The columns
 // are the key, then all others by name; a column whose cells are all of one
 // type has it, else it is Any. What is wrong is a *Problems of the file "rows".
-func List(o ListOptions) (Source, error) {
-	w := wanted{key: o.Key, secrets: slices.Clone(o.Secrets), optional: o.Optional, named: "no element has it"}
-	list := w.misuse()
+func List(listOptions ListOptions) (Source, error) {
+	made := wanted{key: listOptions.Key, secrets: slices.Clone(listOptions.Secrets), optional: listOptions.Optional, named: "no element has it"}
+	list := made.misuse()
 	for i := range list {
 		list[i].Message = "rows: " + list[i].Message
 	}
 	if err := problemsOf(list, diag.Problem{}).Err(); err != nil {
 		return nil, err
 	}
-	b := &listBuilder{wanted: w, index: map[string]int{}}
-	if err := b.records(o.Items); err != nil {
+	b := &listBuilder{wanted: made, index: map[string]int{}}
+	if err := b.records(listOptions.Items); err != nil {
 		return nil, err
 	}
 	return b.build()
@@ -57,8 +57,8 @@ type listBuilder struct {
 	problems diag.Problems
 }
 
-func (b *listBuilder) note(i int, c *complaint) {
-	b.problems.Add(diag.Problem{File: listName, Line: i + 1, Message: c.Message, Fix: c.Fix})
+func (b *listBuilder) note(i int, problem *complaint) {
+	b.problems.Add(diag.Problem{File: listName, Line: i + 1, Message: problem.Message, Fix: problem.Fix})
 }
 
 // records finds what each element is, and the names of all.
@@ -102,35 +102,35 @@ func (b *listBuilder) build() (Source, error) {
 	if err := problemsOf(append(flaws, more...), diag.Problem{File: listName}).Err(); err != nil {
 		return nil, err
 	}
-	s := &listSource{schema: schema}
+	made := &listSource{schema: schema}
 	for i, record := range b.elements {
-		s.rows = append(s.rows, b.row(schema, i, record))
+		made.rows = append(made.rows, b.row(schema, i, record))
 	}
 	for i := range schema.Columns {
-		s.infer(i)
+		made.infer(i)
 	}
 	if err := b.problems.Err(); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return made, nil
 }
 
-func (b *listBuilder) row(schema Schema, n int, record map[string]any) Row {
-	row := Row{File: listName, Line: n + 1, Cells: make([]any, len(schema.Columns))}
-	for i, c := range schema.Columns {
-		cell, bad := plain(c, record[c.Name], 0)
+func (b *listBuilder) row(schema Schema, count int, record map[string]any) Row {
+	row := Row{File: listName, Line: count + 1, Cells: make([]any, len(schema.Columns))}
+	for i, column := range schema.Columns {
+		cell, bad := plain(column, record[column.Name], 0)
 		switch {
 		case bad != nil:
-		case c.Secret:
-			cell, bad = secretCell(c, cell)
+		case column.Secret:
+			cell, bad = secretCell(column, cell)
 		case i == schema.Key:
-			row.Key, bad = keyOf(c, cell)
+			row.Key, bad = keyOf(column, cell)
 		}
 		if bad == nil {
-			bad = cellFlaw(c, i == schema.Key, cell)
+			bad = cellFlaw(column, i == schema.Key, cell)
 		}
 		if bad != nil {
-			b.note(n, bad)
+			b.note(count, bad)
 		}
 		row.Cells[i] = cell
 	}
@@ -138,9 +138,9 @@ func (b *listBuilder) row(schema Schema, n int, record map[string]any) Row {
 }
 
 // plain returns a value as cells hold it, or why it cannot be one.
-func plain(c Column, v any, depth int) (any, *complaint) {
+func plain(column Column, value any, depth int) (any, *complaint) {
 	var bad *complaint
-	switch x := v.(type) {
+	switch x := value.(type) {
 	case nil, int64, float64, bool, Day:
 		return x, nil
 	case int:
@@ -150,26 +150,26 @@ func plain(c Column, v any, depth int) (any, *complaint) {
 			return x, nil
 		}
 		if depth == 0 {
-			return nil, controlFlaw(c)
+			return nil, controlFlaw(column)
 		}
 	case string:
-		return x, textFlaw(c, x)
+		return x, textFlaw(column, x)
 	case []any:
 		list := make([]any, len(x))
 		for i := 0; i < len(x) && bad == nil && depth < maxDepth; i++ {
-			list[i], bad = plain(c, x[i], depth+1)
+			list[i], bad = plain(column, x[i], depth+1)
 		}
 		return list, bad
 	case map[string]any:
-		m := make(map[string]any, len(x))
-		for name, y := range x {
+		table := make(map[string]any, len(x))
+		for name, item := range x {
 			if bad == nil && depth < maxDepth {
-				m[name], bad = plain(c, y, depth+1)
+				table[name], bad = plain(column, item, depth+1)
 			}
 		}
-		return m, bad
+		return table, bad
 	}
-	return nil, &complaint{Message: fmt.Sprintf("column %q holds what a user cannot have", c.Name), Fix: "use strings, numbers, booleans and days; secrets in columns of their own"}
+	return nil, &complaint{Message: fmt.Sprintf("column %q holds what a user cannot have", column.Name), Fix: "use strings, numbers, booleans and days; secrets in columns of their own"}
 }
 
 // listSource is users in memory.
@@ -180,23 +180,23 @@ type listSource struct {
 
 // infer gives a column the type that all its cells have.
 func (s *listSource) infer(i int) {
-	c := &s.schema.Columns[i]
-	if c.Secret {
+	column := &s.schema.Columns[i]
+	if column.Secret {
 		return
 	}
 	for _, row := range s.rows {
 		if row.Cells[i] == nil {
 			continue
 		}
-		t := typeOf(row.Cells[i])
+		kind := typeOf(row.Cells[i])
 		switch {
-		case c.Type == Any || c.Type == t:
-			c.Type = t
+		case column.Type == Any || column.Type == kind:
+			column.Type = kind
 		default:
-			c.Type = Any
+			column.Type = Any
 			return
 		}
-		if t == Any {
+		if kind == Any {
 			return
 		}
 	}

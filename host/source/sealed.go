@@ -37,25 +37,25 @@ func newSealed(dir string) (*sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := nameless(dir)
+	file, err := nameless(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &sealed{file: f, aead: aead, plain: make([]byte, 0, sealedChunk)}, nil
+	return &sealed{file: file, aead: aead, plain: make([]byte, 0, sealedChunk)}, nil
 }
 
 // nonce is that of a chunk.
-func (s *sealed) nonce(n uint64) []byte {
-	return binary.LittleEndian.AppendUint64(make([]byte, 4, chacha20poly1305.NonceSize), n)
+func (s *sealed) nonce(count uint64) []byte {
+	return binary.LittleEndian.AppendUint64(make([]byte, 4, chacha20poly1305.NonceSize), count)
 }
 
 // Write appends.
-func (s *sealed) Write(p []byte) (int, error) {
-	written := len(p)
-	for len(p) > 0 {
-		n := min(len(p), sealedChunk-len(s.plain))
-		s.plain = append(s.plain, p[:n]...)
-		p = p[n:]
+func (s *sealed) Write(data []byte) (int, error) {
+	written := len(data)
+	for len(data) > 0 {
+		count := min(len(data), sealedChunk-len(s.plain))
+		s.plain = append(s.plain, data[:count]...)
+		data = data[count:]
 		if len(s.plain) == sealedChunk {
 			if err := s.flush(); err != nil {
 				return 0, err
@@ -95,15 +95,15 @@ type sealedReader struct {
 
 // Read opens a chunk after the other. A file that is not as it was written is
 // an error.
-func (r *sealedReader) Read(p []byte) (int, error) {
+func (r *sealedReader) Read(data []byte) (int, error) {
 	if len(r.left) == 0 {
 		if err := r.open(); err != nil {
 			return 0, err
 		}
 	}
-	n := copy(p, r.left)
-	r.left = r.left[n:]
-	return n, nil
+	count := copy(data, r.left)
+	r.left = r.left[count:]
+	return count, nil
 }
 
 // open opens the next chunk.

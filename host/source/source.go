@@ -41,8 +41,8 @@ type Schema struct {
 
 // Index returns the position of the column of that name, or -1.
 func (s Schema) Index(name string) int {
-	for i, c := range s.Columns {
-		if c.Name == name {
+	for i, column := range s.Columns {
+		if column.Name == name {
 			return i
 		}
 	}
@@ -50,8 +50,8 @@ func (s Schema) Index(name string) int {
 }
 
 func (s Schema) hasSecrets() bool {
-	for _, c := range s.Columns {
-		if c.Secret {
+	for _, column := range s.Columns {
+		if column.Secret {
 			return true
 		}
 	}

@@ -82,29 +82,29 @@ func (s *Spool) fill(from io.Reader) error {
 
 // spill moves to a file: what is in memory, then the rest of the stream.
 func (s *Spool) spill(head []byte, from io.Reader) error {
-	f, err := newSealed(s.dir)
+	sealed, err := newSealed(s.dir)
 	if err != nil {
 		return err
 	}
 	defer clear(head)
-	_, err = io.Copy(f, io.MultiReader(bytes.NewReader(head), io.LimitReader(from, s.most-int64(len(head))+1)))
-	if err == nil && f.size > s.most {
+	_, err = io.Copy(sealed, io.MultiReader(bytes.NewReader(head), io.LimitReader(from, s.most-int64(len(head))+1)))
+	if err == nil && sealed.size > s.most {
 		err = errEndless
 	}
 	if err == nil {
-		err = f.flush()
+		err = sealed.flush()
 	}
 	if err != nil {
-		return errors.Join(err, f.close())
+		return errors.Join(err, sealed.close())
 	}
-	s.file = f
+	s.file = sealed
 	return nil
 }
 
 // nameless returns a file that no directory holds: it goes with the process.
 func nameless(dir string) (*os.File, error) {
-	if f, err := tmpfile(dir); err == nil {
-		return f, nil
+	if file, err := tmpfile(dir); err == nil {
+		return file, nil
 	}
 	f, err := os.CreateTemp(dir, ".rekey-spool-*")
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Spool) Close() error {
 	if s.file == nil {
 		return nil
 	}
-	f := s.file
+	sealed := s.file
 	s.file = nil
-	return f.close()
+	return sealed.close()
 }

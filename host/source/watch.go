@@ -49,8 +49,8 @@ type doubt struct {
 // is a problem, as it is in a secret column from the start; what may be none is
 // warned of, and so is one value for several users in the columns given. forms
 // are those of the columns that hold hashes.
-func Watch(s Source, given, used []string, forms map[string]string) *Watched {
-	return &Watched{Source: s, given: given, used: used, forms: forms}
+func Watch(src Source, given, used []string, forms map[string]string) *Watched {
+	return &Watched{Source: src, given: given, used: used, forms: forms}
 }
 
 // Rows reads the source.
@@ -79,10 +79,10 @@ func (d *Watched) Rows(ctx context.Context, yield func(Row) error) error {
 }
 
 // passwords are the columns that hold some.
-func (d *Watched) passwords(s Schema) []int {
+func (d *Watched) passwords(schema Schema) []int {
 	var list []int
-	for i, c := range s.Columns {
-		if i != s.Key && (c.Secret || slices.Contains(d.used, c.Name) || slices.Contains(d.given, c.Name)) {
+	for i, column := range schema.Columns {
+		if i != schema.Key && (column.Secret || slices.Contains(d.used, column.Name) || slices.Contains(d.given, column.Name)) {
 			list = append(list, i)
 		}
 	}
@@ -90,26 +90,26 @@ func (d *Watched) passwords(s Schema) []int {
 }
 
 // password looks at one; it returns false for one that cannot be meant.
-func (d *Watched) password(c Column, row Row, cell any) bool {
+func (d *Watched) password(column Column, row Row, cell any) bool {
 	text, ok := cell.(string)
-	if v, is := cell.(secret.Value); is {
-		text, ok = v.Reveal(), v.Present()
+	if value, is := cell.(secret.Value); is {
+		text, ok = value.Reveal(), value.Present()
 	}
 	if !ok || text == "" {
 		return true
 	}
-	c.Secret = true
-	bad := valueFlaw(c, false, text)
-	if form := d.forms[c.Name]; bad == nil && form != "" {
-		bad = hashFlaw(c.Name, form, text)
+	column.Secret = true
+	bad := valueFlaw(column, false, text)
+	if form := d.forms[column.Name]; bad == nil && form != "" {
+		bad = hashFlaw(column.Name, form, text)
 	}
 	if bad != nil {
 		d.problems.Add(diag.Problem{File: row.File, Line: row.Line, Message: bad.Message, Fix: bad.Fix})
 		return false
 	}
-	d.doubt(c.Name, row, doubtful(text))
-	if slices.Contains(d.given, c.Name) {
-		d.compare(c.Name, row, text)
+	d.doubt(column.Name, row, doubtful(text))
+	if slices.Contains(d.given, column.Name) {
+		d.compare(column.Name, row, text)
 	}
 	return true
 }
@@ -145,21 +145,21 @@ func (d *Watched) compare(column string, row Row, text string) {
 func (d *Watched) Warnings() []string {
 	list := Warnings(d.Source)
 	for _, name := range slices.Sorted(maps.Keys(d.doubts)) {
-		x := d.doubts[name]
-		text := fmt.Sprintf("%s:%d: the password in column %q is %s", x.row.File, x.row.Line, name, x.holds)
-		if x.users > 1 {
-			text += fmt.Sprintf("; such values are there %d times in all", x.users)
+		doubt := d.doubts[name]
+		text := fmt.Sprintf("%s:%d: the password in column %q is %s", doubt.row.File, doubt.row.Line, name, doubt.holds)
+		if doubt.users > 1 {
+			text += fmt.Sprintf("; such values are there %d times in all", doubt.users)
 		}
 		list = append(list, text)
 	}
 	for _, name := range slices.Sorted(slices.Values(d.given)) {
-		x := d.again[name]
-		if x == nil {
+		double := d.again[name]
+		if double == nil {
 			continue
 		}
-		text := fmt.Sprintf("%s:%d: column %q gives user %q the value that user %q has %s", x.row.File, x.row.Line, name, x.row.Key, x.of.Key, At(x.of.File, x.of.Line))
-		if x.users > 1 {
-			text += fmt.Sprintf("; so it is %d times in all", x.users)
+		text := fmt.Sprintf("%s:%d: column %q gives user %q the value that user %q has %s", double.row.File, double.row.Line, name, double.row.Key, double.of.Key, At(double.of.File, double.of.Line))
+		if double.users > 1 {
+			text += fmt.Sprintf("; so it is %d times in all", double.users)
 		}
 		list = append(list, text+": whoever knows one password knows the others")
 	}
@@ -173,9 +173,9 @@ type Warner interface {
 }
 
 // Warnings returns what a source has to say after it was read.
-func Warnings(s Source) []string {
-	if w, ok := s.(Warner); ok {
-		return w.Warnings()
+func Warnings(src Source) []string {
+	if warner, ok := src.(Warner); ok {
+		return warner.Warnings()
 	}
 	return nil
 }

@@ -15,30 +15,30 @@ import (
 // Hidden reports whether a character is not seen, or says how others are shown:
 // controls, bidi controls, joiners, blanks of no width, tags, variation selectors. Ordinary blanks,
 // tabs and line ends are not meant, nor signs of scripts that enclose digits.
-func Hidden(r rune) bool {
+func Hidden(letter rune) bool {
 	switch {
-	case r == '\t' || r == '\n' || r >= ' ' && r < 0x7F:
+	case letter == '\t' || letter == '\n' || letter >= ' ' && letter < 0x7F:
 		return false
-	case unicode.IsControl(r), unicode.In(r, unicode.Zl, unicode.Zp):
+	case unicode.IsControl(letter), unicode.In(letter, unicode.Zl, unicode.Zp):
 		return true
-	case unicode.Is(unicode.Cf, r):
-		return !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
+	case unicode.Is(unicode.Cf, letter):
+		return !unicode.Is(unicode.Prepended_Concatenation_Mark, letter)
 	}
-	return unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) // what is drawn as nothing, fillers among it
+	return unicode.In(letter, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) // what is drawn as nothing, fillers among it
 }
 
 // Find returns the place of the first hidden character, -1 if there is none.
 func Find(text string) int { return strings.IndexFunc(text, Hidden) }
 
 // Name is how messages call a hidden character.
-func Name(r rune) string {
+func Name(letter rune) string {
 	switch {
-	case r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0x200E, r == 0x200F, r == 0x61C:
-		return fmt.Sprintf("U+%04X, which changes the order in which text is shown", r)
-	case unicode.IsControl(r):
-		return fmt.Sprintf("U+%04X, a control character", r)
+	case letter >= 0x202A && letter <= 0x202E, letter >= 0x2066 && letter <= 0x2069, letter == 0x200E, letter == 0x200F, letter == 0x61C:
+		return fmt.Sprintf("U+%04X, which changes the order in which text is shown", letter)
+	case unicode.IsControl(letter):
+		return fmt.Sprintf("U+%04X, a control character", letter)
 	}
-	return fmt.Sprintf("U+%04X, which is not seen", r)
+	return fmt.Sprintf("U+%04X, which is not seen", letter)
 }
 
 // Escape shows hidden characters and bytes that are not UTF-8 as \x1b, \u202e
@@ -47,24 +47,24 @@ func Escape(text string) string {
 	if utf8.ValidString(text) && Find(text) < 0 {
 		return text
 	}
-	var b strings.Builder
+	var out strings.Builder
 	for i := 0; i < len(text); {
-		r, n := utf8.DecodeRuneInString(text[i:])
+		letter, count := utf8.DecodeRuneInString(text[i:])
 		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[i])
-		case !Hidden(r):
-			b.WriteString(text[i : i+n])
-		case r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case r < 0x10000:
-			fmt.Fprintf(&b, `\u%04x`, r)
+		case letter == utf8.RuneError && count == 1:
+			fmt.Fprintf(&out, `\x%02x`, text[i])
+		case !Hidden(letter):
+			out.WriteString(text[i : i+count])
+		case letter < 0x80:
+			fmt.Fprintf(&out, `\x%02x`, letter)
+		case letter < 0x10000:
+			fmt.Fprintf(&out, `\u%04x`, letter)
 		default:
-			fmt.Fprintf(&b, `\U%08x`, r)
+			fmt.Fprintf(&out, `\U%08x`, letter)
 		}
-		i += n
+		i += count
 	}
-	return b.String()
+	return out.String()
 }
 
 // Writer escapes what is written to it. It is safe for concurrent use.
@@ -76,26 +76,26 @@ type Writer struct {
 }
 
 // Write holds back half a character at the end.
-func (w *Writer) Write(b []byte) (int, error) {
+func (w *Writer) Write(data []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	text := append(w.half, b...)
+	text := append(w.half, data...)
 	whole := len(text) - incomplete(text)
 	w.half = append([]byte(nil), text[whole:]...)
 	if _, err := io.WriteString(w.To, Escape(string(text[:whole]))); err != nil {
 		return 0, err
 	}
-	return len(b), nil
+	return len(data), nil
 }
 
 // incomplete is how many bytes at the end begin a character without ending it.
 func incomplete(text []byte) int {
-	for n := 1; n <= min(len(text), utf8.UTFMax-1); n++ {
-		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
+	for index := 1; index <= min(len(text), utf8.UTFMax-1); index++ {
+		if last := text[len(text)-index:]; utf8.RuneStart(last[0]) {
 			if utf8.FullRune(last) {
 				return 0
 			}
-			return n
+			return index
 		}
 	}
 	return 0

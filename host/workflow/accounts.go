@@ -18,33 +18,33 @@ import (
 )
 
 func evalAccounts(args *arguments) (starlark.Value, error) {
-	b := args.recv.(*backendValue)
-	if b.Known && !b.Desc.Can(sdk.CanList) {
-		args.bad("", "list them in a file and use csv()", "backend %q cannot list its accounts", b.Label)
+	target := args.recv.(*backendValue)
+	if target.Known && !target.Desc.Can(sdk.CanList) {
+		args.bad("", "list them in a file and use csv()", "backend %q cannot list its accounts", target.Label)
 	}
-	s := &accountsSource{in: args.in, label: b.Label, filter: args.text("filter"), attributes: args.texts("attributes")}
+	made := &accountsSource{in: args.in, label: target.Label, filter: args.text("filter"), attributes: args.texts("attributes")}
 	secrets := args.texts("secrets")
-	for i, name := range s.attributes {
-		if slices.Contains(accountColumns(), name) || slices.Index(s.attributes, name) < i {
+	for i, name := range made.attributes {
+		if slices.Contains(accountColumns(), name) || slices.Index(made.attributes, name) < i {
 			args.badValue("attributes", "", "attribute %q is a column already", name)
 		}
 	}
 	for _, name := range secrets {
-		if !slices.Contains(s.attributes, name) {
-			args.badValue("secrets", diag.DidYouMean(name, s.attributes), "secret %q is not among attributes", name)
+		if !slices.Contains(made.attributes, name) {
+			args.badValue("secrets", diag.DidYouMean(name, made.attributes), "secret %q is not among attributes", name)
 		}
 	}
-	names := append(accountColumns(), s.attributes...)
+	names := append(accountColumns(), made.attributes...)
 	key := args.text("key")
-	s.schema.Key = slices.Index(names, key)
-	if s.schema.Key < 0 || slices.Contains(secrets, key) {
+	made.schema.Key = slices.Index(names, key)
+	if made.schema.Key < 0 || slices.Contains(secrets, key) {
 		args.badValue("key", diag.DidYouMean(key, names), "key = %q is no column that can tell users apart", key)
-		s.schema.Key = 1
+		made.schema.Key = 1
 	}
 	for _, name := range names {
-		s.schema.Columns = append(s.schema.Columns, source.Column{Name: name, Type: source.String, Secret: slices.Contains(secrets, name)})
+		made.schema.Columns = append(made.schema.Columns, source.Column{Name: name, Type: source.String, Secret: slices.Contains(secrets, name)})
 	}
-	return &sourceValue{source: s, unknown: args.loose("attributes")}, nil
+	return &sourceValue{source: made, unknown: args.loose("attributes")}, nil
 }
 
 func accountColumns() []string { return []string{"id", "login", "name", "mail", "status"} }
@@ -78,12 +78,12 @@ func (s *accountsSource) Rows(ctx context.Context, yield func(source.Row) error)
 	}
 	var problems diag.Problems
 	var ended error // by yield: its error is returned as it is
-	n := 0
+	count := 0
 	err := lister.Accounts(ctx, s.filter, s.attributes, s.secrets(), func(account sdk.Account) error {
-		n++
-		row, bad := s.row(account, n)
+		count++
+		row, bad := s.row(account, count)
 		if bad != "" {
-			problems.Add(diag.Problem{File: s.Name(), Line: n, Message: bad, Fix: "mend it there, or leave it out by filter="})
+			problems.Add(diag.Problem{File: s.Name(), Line: count, Message: bad, Fix: "mend it there, or leave it out by filter="})
 			return nil
 		}
 		ended = yield(row)
@@ -103,9 +103,9 @@ func (s *accountsSource) Rows(ctx context.Context, yield func(source.Row) error)
 // secrets are the attributes that are.
 func (s *accountsSource) secrets() []string {
 	var names []string
-	for _, c := range s.schema.Columns {
-		if c.Secret {
-			names = append(names, c.Name)
+	for _, column := range s.schema.Columns {
+		if column.Secret {
+			names = append(names, column.Name)
 		}
 	}
 	return names
@@ -113,11 +113,11 @@ func (s *accountsSource) secrets() []string {
 
 // valuesOf is the cell of an attribute with several values: a list.
 func valuesOf(list []string) (cell []any, bad bool) {
-	for _, v := range list {
-		if strings.ContainsFunc(v, unicode.IsControl) || !utf8.ValidString(v) {
+	for _, value := range list {
+		if strings.ContainsFunc(value, unicode.IsControl) || !utf8.ValidString(value) {
 			return nil, true
 		}
-		cell = append(cell, v)
+		cell = append(cell, value)
 	}
 	return cell, false
 }
@@ -155,8 +155,8 @@ func (s *accountsSource) row(account sdk.Account, index int) (source.Row, string
 		return row, fmt.Sprintf("account %q: a password that this run uses, or a part of it, stands in its name, which cannot be told for that", account.Account)
 	}
 	if at := visible.Find(row.Key); at >= 0 {
-		r, _ := utf8.DecodeRuneInString(row.Key[at:])
-		return row, fmt.Sprintf("account %q: its key has %s", visible.Escape(account.Account), visible.Name(r))
+		letter, _ := utf8.DecodeRuneInString(row.Key[at:])
+		return row, fmt.Sprintf("account %q: its key has %s", visible.Escape(account.Account), visible.Name(letter))
 	}
 	if strings.TrimSpace(row.Key) == "" {
 		return row, fmt.Sprintf("account %q has no %q, which is the key", account.Account, s.schema.Columns[s.schema.Key].Name)

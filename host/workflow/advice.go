@@ -22,8 +22,8 @@ func evaluationFix(message string, node syntax.Node) string {
 	}
 	switch {
 	case strings.HasPrefix(message, "key ") && strings.HasSuffix(message, " not in dict"):
-		if x, ok := node.(*syntax.IndexExpr); ok && tree.Spelt(x.X) != "" {
-			return fmt.Sprintf("add it to %s, or write %s.get(…, what to take instead)", tree.Spelt(x.X), tree.Spelt(x.X))
+		if indexExpr, ok := node.(*syntax.IndexExpr); ok && tree.Spelt(indexExpr.X) != "" {
+			return fmt.Sprintf("add it to %s, or write %s.get(…, what to take instead)", tree.Spelt(indexExpr.X), tree.Spelt(indexExpr.X))
 		}
 		return "add it to the dict, or write .get(…, what to take instead)"
 	case strings.HasPrefix(message, "NoneType has no .") || strings.HasPrefix(message, "unhandled index operation NoneType"):
@@ -46,8 +46,8 @@ func mixedTypes(message string) (left, right string, is bool) {
 
 // sides are the operands of an operation, as far as they can be named.
 func sides(node syntax.Node) (texts [2]string) {
-	if x, ok := node.(*syntax.BinaryExpr); ok {
-		texts = [2]string{tree.Spelt(x.X), tree.Spelt(x.Y)}
+	if binaryExpr, ok := node.(*syntax.BinaryExpr); ok {
+		texts = [2]string{tree.Spelt(binaryExpr.X), tree.Spelt(binaryExpr.Y)}
 	}
 	return texts
 }

@@ -37,22 +37,22 @@ type arguments struct {
 // unpack puts the arguments in the order of the table and notes what is wrong
 // with any of them.
 func (a *arguments) unpack(args starlark.Tuple, kwargs []starlark.Tuple) {
-	e := a.entry
-	a.args = slices.Grow(a.args[:0], len(e.Params))[:len(e.Params)]
-	if e.Many != "" {
+	entry := a.entry
+	a.args = slices.Grow(a.args[:0], len(entry.Params))[:len(entry.Params)]
+	if entry.Many != "" {
 		a.many, args = args, nil
 	}
-	if len(args) > len(e.Params) {
-		a.bad("", "", "%d arguments, want at most %d", len(args), len(e.Params))
-		args = args[:len(e.Params)]
+	if len(args) > len(entry.Params) {
+		a.bad("", "", "%d arguments, want at most %d", len(args), len(entry.Params))
+		args = args[:len(entry.Params)]
 	}
 	copy(a.args, args)
 	for _, kw := range kwargs {
 		a.keyword(string(kw[0].(starlark.String)), kw)
 	}
-	for i := range e.Params {
-		if a.args[i] != nil || e.Params[i].Required() {
-			a.check(i, e.Params[i])
+	for i := range entry.Params {
+		if a.args[i] != nil || entry.Params[i].Required() {
+			a.check(i, entry.Params[i])
 		}
 	}
 }
@@ -73,25 +73,25 @@ func (a *arguments) keyword(name string, kw starlark.Tuple) {
 
 // check notes a missing argument and one of another kind.
 func (a *arguments) check(i int, param lang.Param) {
-	v := a.args[i]
+	value := a.args[i]
 	switch {
-	case v == nil && param.Required():
+	case value == nil && param.Required():
 		a.bad("", param.Help(), "%s is missing", param.Name)
-	case v == nil:
-	case v == starlark.None && param.Default == "None":
+	case value == nil:
+	case value == starlark.None && param.Default == "None":
 		a.args[i] = nil
-	case v == starlark.None && param.TakesNone():
-	case !accepts(param.Kind, v):
-		a.bad(param.Name, "", "%s: %s", param.Name, mismatch(param.Kind, v))
+	case value == starlark.None && param.TakesNone():
+	case !accepts(param.Kind, value):
+		a.bad(param.Name, "", "%s: %s", param.Name, mismatch(param.Kind, value))
 		a.args[i] = nil
 	}
 }
 
 // bad notes a problem of an argument, or of the call if the name is "".
 func (a *arguments) bad(arg, fix, format string, args ...any) {
-	x := diag.Problem{Message: a.entry.Name + ": " + fmt.Sprintf(format, args...), Fix: fix}
-	x.File, x.Line, x.Column = a.place(arg)
-	a.problems = append(a.problems, x)
+	problem := diag.Problem{Message: a.entry.Name + ": " + fmt.Sprintf(format, args...), Fix: fix}
+	problem.File, problem.Line, problem.Column = a.place(arg)
+	a.problems = append(a.problems, problem)
 }
 
 // badValue is bad about what an argument says, not what it is: it is silent
@@ -104,10 +104,10 @@ func (a *arguments) badValue(arg, fix, format string, args ...any) {
 
 // warn notes what is no problem yet.
 func (a *arguments) warn(arg, fix, format string, args ...any) {
-	n := len(a.problems)
+	count := len(a.problems)
 	a.bad(arg, fix, format, args...)
-	a.in.spec.Warnings = append(a.in.spec.Warnings, a.problems[n])
-	a.problems = a.problems[:n]
+	a.in.spec.Warnings = append(a.in.spec.Warnings, a.problems[count])
+	a.problems = a.problems[:count]
 }
 
 // misuse is the error of a call that cannot be done.
@@ -132,8 +132,8 @@ func (a *arguments) end(result starlark.Value, err error) (starlark.Value, error
 		return nil, lang.Mistake(a.problems[0].Message, a.problems[0].Fix)
 	}
 	var texts []string
-	for _, x := range a.problems {
-		texts = append(texts, diag.Problem{Message: x.Message, Fix: x.Fix}.String())
+	for _, problem := range a.problems {
+		texts = append(texts, diag.Problem{Message: problem.Message, Fix: problem.Fix}.String())
 	}
 	return nil, lang.Mistake(strings.Join(texts, "; "), "")
 }
@@ -152,12 +152,12 @@ func (a *arguments) site() tree.Site {
 
 // place is where an argument stands, or the call.
 func (a *arguments) place(arg string) (file string, line, column int) {
-	s := a.site()
-	if x := s.Written(a.entry, arg); x != nil {
-		return s.File.Place(syntax.Start(x))
+	site := a.site()
+	if expr := site.Written(a.entry, arg); expr != nil {
+		return site.File.Place(syntax.Start(expr))
 	}
-	if s.Node != nil {
-		return s.File.Place(syntax.Start(s.Node))
+	if site.Node != nil {
+		return site.File.Place(syntax.Start(site.Node))
 	}
 	return "", 0, 0
 }
@@ -173,24 +173,24 @@ func (a *arguments) value(name string) starlark.Value { return a.args[a.entry.In
 
 // has reports whether the argument is given, and not as None.
 func (a *arguments) has(name string) bool {
-	v := a.value(name)
-	return v != nil && v != starlark.None
+	value := a.value(name)
+	return value != nil && value != starlark.None
 }
 
 // text returns an argument of kind string, or its default.
 func (a *arguments) text(name string) string {
 	i := a.entry.Index(name)
-	if s, ok := a.args[i].(starlark.String); ok {
-		return string(s)
+	if text, ok := a.args[i].(starlark.String); ok {
+		return string(text)
 	}
 	if a.entry.Params[i].Default == `""` {
 		return ""
 	}
-	s, err := strconv.Unquote(a.entry.Params[i].Default)
+	text, err := strconv.Unquote(a.entry.Params[i].Default)
 	if err != nil {
 		return "" // the default is None, or there is none
 	}
-	return s
+	return text
 }
 
 // path is text of an argument that names a file.
@@ -207,8 +207,8 @@ func (a *arguments) path(name string) string {
 func (a *arguments) texts(name string) []string {
 	all, _ := elements(a.value(name))
 	var texts []string
-	for _, e := range all {
-		texts = append(texts, string(e.(starlark.String)))
+	for _, value := range all {
+		texts = append(texts, string(value.(starlark.String)))
 	}
 	return texts
 }
@@ -219,27 +219,27 @@ func (a *arguments) number(name string, least int) int {
 	i := a.entry.Index(name)
 	v, ok := a.args[i].(starlark.Int)
 	if !ok {
-		n, err := strconv.Atoi(a.entry.Params[i].Default)
+		count, err := strconv.Atoi(a.entry.Params[i].Default)
 		if err != nil {
 			return 0 // the default is None, or there is none
 		}
-		return n
+		return count
 	}
-	n, err := starlark.AsInt32(v)
+	number, err := starlark.AsInt32(v)
 	switch {
 	case err != nil:
 		a.badValue(name, "", "%s = %s is too large", name, v)
-	case n < least:
-		a.badValue(name, "", "%s = %d: want at least %d", name, n, least)
+	case number < least:
+		a.badValue(name, "", "%s = %d: want at least %d", name, number, least)
 	}
-	return n
+	return number
 }
 
 // choice returns an argument that is one of a few words.
 func (a *arguments) choice(name string, words ...string) string {
 	got := a.text(name)
-	for _, w := range words {
-		if got == w {
+	for _, word := range words {
+		if got == word {
 			return got
 		}
 	}
@@ -253,23 +253,23 @@ func (a *arguments) duration(name string) time.Duration {
 	if text == "" && !a.has(name) {
 		return 0
 	}
-	d, bad := parseDuration(text)
+	span, bad := parseDuration(text)
 	if bad != nil {
 		a.badValue(name, bad.Fix, "%s: %s", name, bad.Message)
 	}
-	return d
+	return span
 }
 
 // parseDuration reads "90s", "10m", "1h30m".
 func parseDuration(text string) (time.Duration, *lang.Misuse) {
-	d, err := time.ParseDuration(text)
+	span, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
 		return 0, lang.Mistake(fmt.Sprintf("%q is not a duration", text), `write a number and a unit: "500ms", "90s", "10m", "1h30m"`)
-	case d < 0:
+	case span < 0:
 		return 0, lang.Mistake(fmt.Sprintf("%q is negative", text), "")
 	}
-	return d, nil
+	return span, nil
 }
 
 // optionalText returns an argument of kind string; nil if it is absent.
@@ -277,8 +277,8 @@ func optionalText(args *arguments, name string) *string {
 	if !args.has(name) {
 		return nil
 	}
-	s := args.text(name)
-	return &s
+	text := args.text(name)
+	return &text
 }
 
 // optionalBool returns an argument of kind bool; nil if it is absent.
@@ -286,6 +286,6 @@ func optionalBool(args *arguments, name string) *bool {
 	if !args.has(name) {
 		return nil
 	}
-	b := bool(args.value(name).Truth())
-	return &b
+	value := bool(args.value(name).Truth())
+	return &value
 }

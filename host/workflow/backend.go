@@ -54,21 +54,21 @@ const defaultTimeout = 30 * time.Second
 
 // evalBackend is backend().
 func evalBackend(args *arguments) (starlark.Value, error) {
-	b := &backendValue{Backend: &vet.Backend{}, method: args.method}
-	b.spec = BackendSpec{Name: args.text("name"), Label: args.text("label"), Attempts: args.number("attempts", 1), Patience: args.duration("patience"),
+	made := &backendValue{Backend: &vet.Backend{}, method: args.method}
+	made.spec = BackendSpec{Name: args.text("name"), Label: args.text("label"), Attempts: args.number("attempts", 1), Patience: args.duration("patience"),
 		Concurrency: args.number("concurrency", 1), Timeout: args.duration("timeout"), Values: map[string]any{}, Secrets: map[string]SecretRef{}}
-	if b.spec.Label == "" {
-		b.spec.Label = b.spec.Name
+	if made.spec.Label == "" {
+		made.spec.Label = made.spec.Name
 	}
-	b.Label = b.spec.Label
-	b.Named = vet.IsLiteral(args.site().Argument(args.entry, "name"))
-	describeBackend(args, b)
-	checkLabel(args, b.Label)
-	checkLimits(args, b)
-	checkSettings(args, b)
-	args.in.backends = append(args.in.backends, b.Backend)
-	args.in.spec.Backends = append(args.in.spec.Backends, b.spec)
-	return b, nil
+	made.Label = made.spec.Label
+	made.Named = vet.IsLiteral(args.site().Argument(args.entry, "name"))
+	describeBackend(args, made)
+	checkLabel(args, made.Label)
+	checkLimits(args, made)
+	checkSettings(args, made)
+	args.in.backends = append(args.in.backends, made.Backend)
+	args.in.spec.Backends = append(args.in.spec.Backends, made.spec)
+	return made, nil
 }
 
 // describeBackend asks what the backend says of itself.
@@ -78,18 +78,18 @@ func describeBackend(args *arguments, to *backendValue) {
 		return
 	}
 	if len(in.opts.BackendNames) > 0 && !slices.Contains(in.opts.BackendNames, to.spec.Name) {
-		m := lang.Unknown("there is no backend", to.spec.Name, in.opts.BackendNames, "there is "+strings.Join(in.opts.BackendNames, ", "))
-		args.badValue("name", m.Fix, "%s", m.Message)
+		misuse := lang.Unknown("there is no backend", to.spec.Name, in.opts.BackendNames, "there is "+strings.Join(in.opts.BackendNames, ", "))
+		args.badValue("name", misuse.Fix, "%s", misuse.Message)
 		return
 	}
 	args.state.watch.pause() // a plugin may have to be started for it
-	d, err := in.opts.Describe(to.spec.Name)
+	description, err := in.opts.Describe(to.spec.Name)
 	args.state.watch.resume()
 	if err != nil {
 		args.bad("name", "", "backend %q: %s", to.spec.Name, err)
 		return
 	}
-	to.Desc, to.Known = d, true
+	to.Desc, to.Known = description, true
 }
 
 // checkLabel checks that no other backend has the label.
@@ -136,13 +136,13 @@ func checkLimits(args *arguments, to *backendValue) {
 func readRate(args *arguments) float64 {
 	text := args.text("rate")
 	count, unit, _ := strings.Cut(text, "/")
-	n, err := strconv.ParseFloat(strings.TrimSpace(count), 64)
+	amount, err := strconv.ParseFloat(strings.TrimSpace(count), 64)
 	per, known := map[string]float64{"s": 1, "m": 60, "h": 3600}[strings.TrimSpace(unit)]
-	if err != nil || !known || !(n > 0) || n > 1e9 {
+	if err != nil || !known || !(amount > 0) || amount > 1e9 {
 		args.badValue("rate", "write N/s, N/m or N/h", "rate = %q is not a rate", text)
 		return 0
 	}
-	return n / per
+	return amount / per
 }
 
 // checkSettings checks the plugin's own settings.
@@ -166,15 +166,15 @@ func checkSettings(args *arguments, to *backendValue) {
 			args.badValue(name, fix, "%s has no setting %q", to.spec.Name, name)
 		}
 	}
-	for _, f := range to.Desc.Config {
-		checkSetting(args, to, f, given)
+	for _, field := range to.Desc.Config {
+		checkSetting(args, to, field, given)
 	}
 }
 
 // checkSetting checks one setting and fills it in.
 func checkSetting(args *arguments, to *backendValue, field sdk.Field, given map[string]starlark.Value) {
-	v := given[field.Name]
-	if v == nil {
+	value := given[field.Name]
+	if value == nil {
 		switch {
 		case field.Required && !args.loose(anyConfig):
 			args.bad("", fieldHelp(field), "%s is missing", field.Name)
@@ -189,20 +189,20 @@ func checkSetting(args *arguments, to *backendValue, field sdk.Field, given map[
 		}
 	}
 	if field.Type == sdk.Secret {
-		secretSetting(args, to, field, v)
+		secretSetting(args, to, field, value)
 		return
 	}
-	x, bad := fieldValue(field, v, false)
-	if path, ok := x.(string); ok && field.Type == sdk.Path {
+	item, bad := fieldValue(field, value, false)
+	if path, ok := item.(string); ok && field.Type == sdk.Path {
 		expanded, err := home.Expand(path, args.in.opts.Home)
 		if err != nil {
 			args.badValue(field.Name, "", "%s: %s", field.Name, err)
 		}
-		x = expanded
+		item = expanded
 	}
 	switch {
 	case bad == nil:
-		to.spec.Values[field.Name] = x
+		to.spec.Values[field.Name] = item
 	case bad.Fix == ofType:
 		args.bad(field.Name, fieldHelp(field), "%s: %s", field.Name, bad.Message)
 	default:
@@ -226,8 +226,8 @@ func fieldHelp(field sdk.Field) string {
 
 // normal is a default of a Description as sdk.Config has values.
 func normal(value any) any {
-	if n, ok := value.(int); ok {
-		return int64(n)
+	if count, ok := value.(int); ok {
+		return int64(count)
 	}
 	return value
 }
@@ -242,11 +242,11 @@ func fieldValue(field sdk.Field, value starlark.Value, option bool) (any, *lang.
 	text := textOf(value)
 	switch field.Type {
 	case sdk.Int:
-		n, ok := value.(starlark.Int).Int64()
+		count, ok := value.(starlark.Int).Int64()
 		if !ok {
 			return nil, lang.Mistake("the number is too large", "")
 		}
-		return n, nil
+		return count, nil
 	case sdk.Bool:
 		return bool(value.Truth()), nil
 	case sdk.List:
@@ -256,8 +256,8 @@ func fieldValue(field sdk.Field, value starlark.Value, option bool) (any, *lang.
 			_, bad := parseDuration(text)
 			return text, bad
 		}
-		d, bad := parseDuration(text)
-		return d, bad
+		span, bad := parseDuration(text)
+		return span, bad
 	}
 	return text, textFlaw(field, text)
 }
@@ -276,14 +276,14 @@ func textFlaw(field sdk.Field, text string) *lang.Misuse {
 	case strings.ContainsRune(text, 0):
 		return lang.Mistake("has a zero byte", "")
 	case field.Type == sdk.URL && text != "":
-		u, err := url.Parse(text)
+		address, err := url.Parse(text)
 		if err != nil {
-			u, err = url.Parse(socketURL(text))
+			address, err = url.Parse(socketURL(text))
 		}
 		switch {
-		case err != nil || u.Scheme == "":
+		case err != nil || address.Scheme == "":
 			return lang.Mistake("is not a URL", "write scheme://host/path")
-		case u.User != nil:
+		case address.User != nil:
 			return lang.Mistake("the URL holds a login", "give it in settings of its own")
 		}
 	}
@@ -323,8 +323,8 @@ func secretSetting(args *arguments, to *backendValue, field sdk.Field, value sta
 }
 
 func secretForm(dict *starlark.Dict) (SecretRef, bool) {
-	v, _, _ := dict.Get(starlark.String("$secret"))
-	text, ok := v.(starlark.String)
+	value, _, _ := dict.Get(starlark.String("$secret"))
+	text, ok := value.(starlark.String)
 	form, name, found := strings.Cut(string(text), ":")
 	known := form == "env" || form == "file" || form == "prompt"
 	return SecretRef{Kind: form, Name: name}, ok && found && known && name != "" && dict.Len() == 1

@@ -40,18 +40,18 @@ func tooLong(what string) error {
 // measuredNames are the interpreter's own names that make something of what they are
 // given, measured first. values is how many words each element takes.
 func measuredNames() starlark.StringDict {
-	d := starlark.StringDict{factorName: starlark.NewBuiltin(factorName, factorOf), textName: starlark.NewBuiltin(textName, measuredOf),
+	stringDict := starlark.StringDict{factorName: starlark.NewBuiltin(factorName, factorOf), textName: starlark.NewBuiltin(textName, measuredOf),
 		someName: starlark.NewBuiltin(someName, someOf)}
 	for name, values := range map[string]int{"list": 1, "tuple": 1, "sorted": 1, "reversed": 1, "bytes": 1, "set": 2, "dict": 2, "enumerate": 3, "zip": 2,
 		"max": 1, "min": 1, "all": 1, "any": 1} { // of which the last four only take their time
-		d[name] = measured(name, func(args starlark.Tuple, _ []starlark.Tuple) error { return fewItems(name, values, args) })
+		stringDict[name] = measured(name, func(args starlark.Tuple, _ []starlark.Tuple) error { return fewItems(name, values, args) })
 	}
 	for _, name := range []string{"str", "repr", "print", "fail"} {
-		d[name] = measured(name, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return shortText(name, args, kwargs) })
+		stringDict[name] = measured(name, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return shortText(name, args, kwargs) })
 	}
-	d["int"] = measured("int", shortNumber)
-	d["getattr"] = starlark.NewBuiltin("getattr", boundedAttr)
-	return d
+	stringDict["int"] = measured("int", shortNumber)
+	stringDict["getattr"] = starlark.NewBuiltin("getattr", boundedAttr)
+	return stringDict
 }
 
 // measured is a builtin of the interpreter behind a look at its arguments.
@@ -60,17 +60,17 @@ func measured(name string, look func(starlark.Tuple, []starlark.Tuple) error) *s
 }
 
 func behind(fn *starlark.Builtin, look func(starlark.Tuple, []starlark.Tuple) error) *starlark.Builtin {
-	return starlark.NewBuiltin(fn.Name(), func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return starlark.NewBuiltin(fn.Name(), func(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		if err := look(args, kwargs); err != nil {
 			return nil, err
 		}
-		return fn.CallInternal(t, args, kwargs)
+		return fn.CallInternal(thread, args, kwargs)
 	})
 }
 
 func fewItems(what string, values int, args starlark.Tuple) error {
-	for _, a := range args {
-		if n := starlark.Len(a); n > maxItems/values {
+	for _, value := range args {
+		if count := starlark.Len(value); count > maxItems/values {
 			return tooManyItems(what)
 		}
 	}
@@ -80,7 +80,7 @@ func fewItems(what string, values int, args starlark.Tuple) error {
 // shortNumber measures the text of a number.
 func shortNumber(args starlark.Tuple, _ []starlark.Tuple) error {
 	if len(args) > 0 {
-		if s, ok := starlark.AsString(args[0]); ok && len(s) > maxDigits {
+		if text, ok := starlark.AsString(args[0]); ok && len(text) > maxDigits {
 			return tooLarge("int")
 		}
 	}
@@ -88,14 +88,14 @@ func shortNumber(args starlark.Tuple, _ []starlark.Tuple) error {
 }
 
 func shortText(what string, args starlark.Tuple, kwargs []starlark.Tuple) error {
-	m := meter{left: maxBytes}
-	for _, a := range args {
-		m.weigh(a, 0)
+	made := meter{left: maxBytes}
+	for _, value := range args {
+		made.weigh(value, 0)
 	}
 	for _, kw := range kwargs {
-		m.weigh(kw[1], 0)
+		made.weigh(kw[1], 0)
 	}
-	return m.verdict(what)
+	return made.verdict(what)
 }
 
 // meter estimates from below how long the text of a value is.
@@ -179,27 +179,27 @@ func bitsOf(number starlark.Int) int {
 }
 
 func (m *meter) weighAll(list starlark.Iterable, depth int) {
-	i := list.Iterate()
-	defer i.Done()
-	for x := starlark.Value(nil); m.left >= 0 && !m.deep && i.Next(&x); {
-		m.weigh(x, depth+1)
+	iterator := list.Iterate()
+	defer iterator.Done()
+	for value := starlark.Value(nil); m.left >= 0 && !m.deep && iterator.Next(&value); {
+		m.weigh(value, depth+1)
 	}
 }
 
 func (m *meter) weighDict(dict *starlark.Dict, depth int) {
-	i := dict.Iterate()
-	defer i.Done()
-	for k := starlark.Value(nil); m.left >= 0 && !m.deep && i.Next(&k); {
-		m.weigh(k, depth+1)
-		x, _, _ := dict.Get(k)
+	iterator := dict.Iterate()
+	defer iterator.Done()
+	for value := starlark.Value(nil); m.left >= 0 && !m.deep && iterator.Next(&value); {
+		m.weigh(value, depth+1)
+		x, _, _ := dict.Get(value)
 		m.weigh(x, depth+1)
 	}
 }
 
 func (m *meter) weighAttrs(fields starlark.HasAttrs, depth int) {
 	for _, name := range fields.AttrNames() {
-		if x, err := fields.Attr(name); err == nil && x != nil {
-			m.weigh(x, depth+1)
+		if value, err := fields.Attr(name); err == nil && value != nil {
+			m.weigh(value, depth+1)
 		}
 	}
 }
@@ -262,14 +262,14 @@ func bindAssignment(stmt *syntax.AssignStmt) {
 func bindArguments(node *syntax.CallExpr) {
 	dot, isMethod := node.Fn.(*syntax.DotExpr)
 	takes := isMethod && slices.Contains([]string{"extend", "update", "union"}, dot.Name.Name)
-	for i, a := range node.Args {
-		star, isStar := a.(*syntax.UnaryExpr)
-		_, isKeyword := tree.Keyword(a)
+	for i, arg := range node.Args {
+		star, isStar := arg.(*syntax.UnaryExpr)
+		_, isKeyword := tree.Keyword(arg)
 		switch {
 		case isStar && star.Op == syntax.STAR:
 			star.X = tree.Hidden(someName, star.X)
 		case takes && !isStar && !isKeyword:
-			node.Args[i] = tree.Hidden(someName, a)
+			node.Args[i] = tree.Hidden(someName, arg)
 		}
 	}
 }
@@ -301,8 +301,8 @@ func (f factor) Binary(op syntax.Token, value starlark.Value, _ starlark.Side) (
 		}
 		return starlark.Binary(op, value, f.Value)
 	}
-	if n, ok := value.(starlark.Int); ok {
-		if times, ok := f.Value.(starlark.Int); ok && bitsOf(n)+bitsOf(times) > maxBits {
+	if number, ok := value.(starlark.Int); ok {
+		if times, ok := f.Value.(starlark.Int); ok && bitsOf(number)+bitsOf(times) > maxBits {
 			return nil, tooLarge("multiplication")
 		}
 	}
@@ -316,14 +316,14 @@ func (f factor) Binary(op syntax.Token, value starlark.Value, _ starlark.Side) (
 }
 
 func added(value, given starlark.Value) error {
-	n := int64(starlark.Len(value)) + int64(starlark.Len(given))
+	count := int64(starlark.Len(value)) + int64(starlark.Len(given))
 	switch value.(type) {
 	case starlark.String, starlark.Bytes:
-		if n > maxBytes {
+		if count > maxBytes {
 			return tooLong("addition")
 		}
 	case *starlark.List, starlark.Tuple:
-		if n > maxItems {
+		if count > maxItems {
 			return tooManyItems("addition")
 		}
 	}
@@ -331,9 +331,9 @@ func added(value, given starlark.Value) error {
 }
 
 func repeated(what, times starlark.Value) error {
-	n, ok := times.(starlark.Int)
-	count, fits := n.Int64()
-	if !ok || fits && count <= 1 || !fits && n.Sign() < 0 {
+	number, ok := times.(starlark.Int)
+	count, fits := number.Int64()
+	if !ok || fits && count <= 1 || !fits && number.Sign() < 0 {
 		return nil
 	}
 	over := func(size, most int) bool { return size > 0 && (!fits || count > int64(most/size)) }
@@ -369,8 +369,8 @@ func someOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []st
 
 // measuredOf marks a text that is formatted, or of which a method is used.
 func measuredOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	if s, ok := args[0].(starlark.String); ok {
-		return measuredText{s}, nil
+	if text, ok := args[0].(starlark.String); ok {
+		return measuredText{text}, nil
 	}
 	return args[0], nil
 }
@@ -402,17 +402,17 @@ func (s measuredText) Binary(op syntax.Token, value starlark.Value, _ starlark.S
 // Attr returns a method that measures what it would make.
 func (s measuredText) Attr(name string) (starlark.Value, error) {
 	method, err := s.text.Attr(name)
-	b, ok := method.(*starlark.Builtin)
+	builtin, ok := method.(*starlark.Builtin)
 	if err != nil || !ok {
 		return method, err
 	}
 	switch name {
 	case "replace":
-		return behind(b, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return replaced(string(s.text), args) }), nil
+		return behind(builtin, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return replaced(string(s.text), args) }), nil
 	case "join":
-		return behind(b, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return joined(string(s.text), args) }), nil
+		return behind(builtin, func(args starlark.Tuple, kwargs []starlark.Tuple) error { return joined(string(s.text), args) }), nil
 	case "format":
-		return behind(b, func(args starlark.Tuple, kwargs []starlark.Tuple) error {
+		return behind(builtin, func(args starlark.Tuple, kwargs []starlark.Tuple) error {
 			return formatted(string(s.text), args, kwargs)
 		}), nil
 	}
@@ -420,15 +420,15 @@ func (s measuredText) Attr(name string) (starlark.Value, error) {
 }
 
 // boundedAttr is getattr, which comes by methods too.
-func boundedAttr(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func boundedAttr(thread *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if len(args) > 1 && len(kwargs) == 0 {
-		s, isText := args[0].(starlark.String)
+		text, isText := args[0].(starlark.String)
 		name, isName := args[1].(starlark.String)
 		if isText && isName && multiplies(string(name)) {
-			return measuredText{s}.Attr(string(name))
+			return measuredText{text}.Attr(string(name))
 		}
 	}
-	return starlark.Universe["getattr"].(*starlark.Builtin).CallInternal(t, args, kwargs)
+	return starlark.Universe["getattr"].(*starlark.Builtin).CallInternal(thread, args, kwargs)
 }
 
 func replaced(text string, args starlark.Tuple) error {
@@ -451,27 +451,27 @@ func joined(between string, args starlark.Tuple) error {
 	if len(args) != 1 {
 		return nil
 	}
-	m := meter{left: maxBytes}
+	made := meter{left: maxBytes}
 	if list, ok := args[0].(starlark.Iterable); ok && starlark.Len(args[0]) >= 0 {
-		m.left -= len(between) * min(starlark.Len(args[0]), maxBytes)
-		m.weighAll(list, 0)
+		made.left -= len(between) * min(starlark.Len(args[0]), maxBytes)
+		made.weighAll(list, 0)
 	}
-	return m.verdict("join")
+	return made.verdict("join")
 }
 
 // formatted measures a text in which an argument may stand more than once.
 func formatted(text string, args starlark.Tuple, kwargs []starlark.Tuple) error {
-	m := meter{left: maxBytes}
-	for _, a := range args {
-		m.weigh(a, 0)
+	made := meter{left: maxBytes}
+	for _, value := range args {
+		made.weigh(value, 0)
 	}
 	for _, kw := range kwargs {
-		m.weigh(kw[1], 0)
+		made.weigh(kw[1], 0)
 	}
-	if err := m.verdict("format"); err != nil {
+	if err := made.verdict("format"); err != nil {
 		return err
 	}
-	if most := int64(maxBytes-m.left) * int64(strings.Count(text, "{")); most+int64(len(text)) > 4*maxBytes {
+	if most := int64(maxBytes-made.left) * int64(strings.Count(text, "{")); most+int64(len(text)) > 4*maxBytes {
 		return tooLong("format")
 	}
 	return nil

@@ -26,13 +26,13 @@ type language struct {
 
 // predeclared are the names that a script finds in its scope.
 func (l *language) predeclared() starlark.StringDict {
-	d := measuredNames()
-	for _, e := range l.Entries() {
-		if e.InScope() {
-			d[e.Name] = l.names[e]
+	stringDict := measuredNames()
+	for _, entry := range l.Entries() {
+		if entry.InScope() {
+			stringDict[entry.Name] = l.names[entry]
 		}
 	}
-	return d
+	return stringDict
 }
 
 func (l *language) builtin(entry *lang.Entry, recv starlark.Value) *builtin {
@@ -43,13 +43,13 @@ func (l *language) builtin(entry *lang.Entry, recv starlark.Value) *builtin {
 // for every user.
 func (l *language) bind() {
 	l.names = map[*lang.Entry]*builtin{}
-	for _, e := range l.Entries() {
-		l.names[e] = l.builtin(e, nil)
+	for _, entry := range l.Entries() {
+		l.names[entry] = l.builtin(entry, nil)
 	}
-	for _, e := range l.Entries() {
-		of, name, dotted := strings.Cut(e.Name, ".")
+	for _, entry := range l.Entries() {
+		of, name, dotted := strings.Cut(entry.Name, ".")
 		if owner := l.Lookup(of); dotted && owner != nil {
-			l.names[owner].add(name, l.names[e])
+			l.names[owner].add(name, l.names[entry])
 		}
 	}
 }
@@ -89,38 +89,38 @@ func (b *builtin) AttrNames() []string { return b.lang.Members(b.entry.Name) }
 
 // Attr returns a member of the namespace.
 func (b *builtin) Attr(name string) (starlark.Value, error) {
-	if m := b.members[name]; m != nil {
-		return m, nil
+	if builtin := b.members[name]; builtin != nil {
+		return builtin, nil
 	}
 	return nil, b.lang.NoMember(b.entry.Name, name)
 }
 
 // CallInternal calls the builtin.
 func (b *builtin) CallInternal(thread *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (result starlark.Value, err error) {
-	e := b.entry
+	entry := b.entry
 	defer func() {
-		if r := recover(); r != nil {
-			result, err = nil, fmt.Errorf("%s: defect in rekey: %v", e.Name, r)
+		if value := recover(); value != nil {
+			result, err = nil, fmt.Errorf("%s: defect in rekey: %v", entry.Name, value)
 		}
 	}()
-	s := stateOf(thread)
+	state := stateOf(thread)
 	switch {
-	case e.Later != "":
-		return nil, e.ComesLater()
+	case entry.Later != "":
+		return nil, entry.ComesLater()
 	case b.call == nil:
-		return nil, lang.Mistake(e.Name+" is not called by itself", "use "+lang.Listed(lang.Prefixed(e.Name+".", b.AttrNames())))
-	case e.At&s.phase == 0:
-		return nil, e.Misplaced(s.phase, s.hook)
+		return nil, lang.Mistake(entry.Name+" is not called by itself", "use "+lang.Listed(lang.Prefixed(entry.Name+".", b.AttrNames())))
+	case entry.At&state.phase == 0:
+		return nil, entry.Misplaced(state.phase, state.hook)
 	}
-	given := s.take()
-	given.in, given.state, given.entry, given.recv, given.thread, given.method = b.lang.in, s, e, b.recv, thread, b.lang.method
+	given := state.take()
+	given.in, given.state, given.entry, given.recv, given.thread, given.method = b.lang.in, state, entry, b.recv, thread, b.lang.method
 	given.unpack(args, kwargs)
-	if len(given.problems) == 0 || e.Name == "workflow" { // which says everything at once
+	if len(given.problems) == 0 || entry.Name == "workflow" { // which says everything at once
 		result, err = b.call(given)
 	} else {
-		result = b.lang.standIn(e.Gives)
+		result = b.lang.standIn(entry.Gives)
 	}
 	result, err = given.end(result, err)
-	s.give(given)
+	state.give(given)
 	return result, err
 }

@@ -77,11 +77,11 @@ func numberOf(text string) (starlark.Value, error) {
 		return nil, errDigits
 	}
 	if strings.ContainsAny(text, ".eE") {
-		var f float64
-		if err := json.Unmarshal([]byte(text), &f); err != nil {
+		var amount float64
+		if err := json.Unmarshal([]byte(text), &amount); err != nil {
 			return nil, fmt.Errorf("number %s is too large", text)
 		}
-		return starlark.Float(f), nil
+		return starlark.Float(amount), nil
 	}
 	if len(text) > 1000 {
 		return nil, errors.New("a number has more than 1000 digits")
@@ -95,8 +95,8 @@ func numberOf(text string) (starlark.Value, error) {
 
 func listOf(all []any, depth int) (starlark.Value, error) {
 	list := make([]starlark.Value, len(all))
-	for i, e := range all {
-		v, err := starlarkOf(e, depth+1)
+	for i, value := range all {
+		v, err := starlarkOf(value, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -108,11 +108,11 @@ func listOf(all []any, depth int) (starlark.Value, error) {
 func dictOf(dict map[string]any, depth int) (starlark.Value, error) {
 	d := starlark.NewDict(len(dict))
 	for _, name := range sortedKeys(dict) {
-		v, err := starlarkOf(dict[name], depth+1)
+		value, err := starlarkOf(dict[name], depth+1)
 		if err != nil {
 			return nil, err
 		}
-		if err := d.SetKey(starlark.String(name), v); err != nil {
+		if err := d.SetKey(starlark.String(name), value); err != nil {
 			return nil, err
 		}
 	}
@@ -134,11 +134,11 @@ type exporter struct {
 // goValue returns a value as nil, string, bool, int64, *big.Int, float64,
 // source.Day, secret.Value, []any or map[string]any.
 func goValue(value starlark.Value, forRow bool) (any, error) {
-	if s, ok := value.(starlark.String); ok && len(s) <= maxText { // by far the most
-		return string(s), nil
+	if text, ok := value.(starlark.String); ok && len(text) <= maxText { // by far the most
+		return string(text), nil
 	}
-	e := &exporter{left: maxValues, text: maxText, forRow: forRow}
-	return e.value(value, 0)
+	made := &exporter{left: maxValues, text: maxText, forRow: forRow}
+	return made.value(value, 0)
 }
 
 func (e *exporter) value(value starlark.Value, depth int) (any, error) {
@@ -159,8 +159,8 @@ func (e *exporter) value(value starlark.Value, depth int) (any, error) {
 	case starlark.Bool:
 		return bool(v), nil
 	case starlark.Int:
-		if n, ok := v.Int64(); ok {
-			return n, nil
+		if count, ok := v.Int64(); ok {
+			return count, nil
 		}
 		if bitsOf(v) > maxBits {
 			return nil, errDigits
@@ -185,37 +185,37 @@ func (e *exporter) value(value starlark.Value, depth int) (any, error) {
 func (e *exporter) container(value starlark.Value, depth int) (any, error) {
 	switch v := value.(type) {
 	case starlark.IterableMapping:
-		m := map[string]any{}
+		table := map[string]any{}
 		for _, item := range v.Items() {
 			name, ok := starlark.AsString(item[0])
 			if !ok {
 				return nil, fmt.Errorf("a key is %s, want string", item[0].Type())
 			}
-			x, err := e.value(item[1], depth+1)
+			value, err := e.value(item[1], depth+1)
 			if err != nil {
 				return nil, within(strconv.Quote(name), err)
 			}
-			m[name] = x
+			table[name] = value
 		}
-		return m, nil
+		return table, nil
 	case record:
-		m := map[string]any{}
-		return m, v.each(func(name string, field starlark.Value) error {
-			x, err := e.value(field, depth+1)
+		table := map[string]any{}
+		return table, v.each(func(name string, field starlark.Value) error {
+			value, err := e.value(field, depth+1)
 			if err != nil {
 				return within(strconv.Quote(name), err)
 			}
-			m[name] = x
+			table[name] = value
 			return nil
 		})
 	case starlark.Sequence:
 		all := make([]any, 0, min(v.Len(), maxValues))
-		for x := range starlark.Elements(v) {
-			y, err := e.value(x, depth+1)
+		for value := range starlark.Elements(v) {
+			item, err := e.value(value, depth+1)
 			if err != nil {
 				return nil, within(fmt.Sprintf("element %d", len(all)+1), err)
 			}
-			all = append(all, y)
+			all = append(all, item)
 		}
 		return all, nil
 	}

@@ -26,20 +26,20 @@ func (d *dayValue) Hash() (uint32, error) { return starlark.String(d.String()).H
 
 // CompareSameType compares by time.
 func (d *dayValue) CompareSameType(op syntax.Token, other starlark.Value, _ int) (bool, error) {
-	c := d.day.Compare(other.(*dayValue).day.Time)
+	count := d.day.Compare(other.(*dayValue).day.Time)
 	switch op {
 	case syntax.EQL:
-		return c == 0, nil
+		return count == 0, nil
 	case syntax.NEQ:
-		return c != 0, nil
+		return count != 0, nil
 	case syntax.LT:
-		return c < 0, nil
+		return count < 0, nil
 	case syntax.LE:
-		return c <= 0, nil
+		return count <= 0, nil
 	case syntax.GT:
-		return c > 0, nil
+		return count > 0, nil
 	}
-	return c >= 0, nil
+	return count >= 0, nil
 }
 
 // Attr returns day, month or year.

@@ -29,8 +29,8 @@ type hooks struct {
 // all returns the hooks that there are.
 func (h *hooks) all() []*hook {
 	all := []*hook{h.choose, h.wave, h.rotate}
-	for _, r := range h.reports {
-		all = append(all, r.row)
+	for _, reportValue := range h.reports {
+		all = append(all, reportValue.row)
 	}
 	return slices.DeleteFunc(all, func(one *hook) bool { return one == nil })
 }
@@ -38,28 +38,28 @@ func (h *hooks) all() []*hook {
 // workflow is workflow().
 func (d *declaration) workflow(args *arguments) (starlark.Value, error) {
 	in := args.in
-	switch f := args.site().File; {
+	switch file := args.site().File; {
 	case d.called:
 		args.bad("", "merge them, or make two scripts", "workflow() is called twice")
 		return starlark.None, nil
-	case f != nil && f != in.script:
+	case file != nil && file != in.script:
 		args.bad("", "call it in the script, and load() what it needs", "workflow() is called in a loaded file")
 		return starlark.None, nil
 	}
 	d.called = true
 	d.readHooks(args)
 	d.looseWaves, d.looseOrder = args.loose("waves"), args.loose("order_by")
-	s := &in.spec
-	s.HasSelect, s.HasWave, s.HasRotate = d.hooks.choose != nil, d.hooks.wave != nil, d.hooks.rotate != nil
-	s.OrderBy = readOrderBy(args)
-	s.Waves = readWaves(args, s.HasWave)
-	s.Concurrency = args.number("concurrency", 1)
-	s.Revert = args.choice("on_failure", "keep", "revert") == "revert"
+	spec := &in.spec
+	spec.HasSelect, spec.HasWave, spec.HasRotate = d.hooks.choose != nil, d.hooks.wave != nil, d.hooks.rotate != nil
+	spec.OrderBy = readOrderBy(args)
+	spec.Waves = readWaves(args, spec.HasWave)
+	spec.Concurrency = args.number("concurrency", 1)
+	spec.Revert = args.choice("on_failure", "keep", "revert") == "revert"
 	if p, ok := args.value("policy").(*policyValue); ok {
-		s.Policy = p.spec
+		spec.Policy = p.spec
 	}
-	for _, r := range d.hooks.reports {
-		s.Reports = append(s.Reports, r.spec)
+	for _, reportValue := range d.hooks.reports {
+		spec.Reports = append(spec.Reports, reportValue.spec)
 	}
 	checkTarget(args, d.hooks.target)
 	return starlark.None, nil
@@ -76,8 +76,8 @@ func (d *declaration) readHooks(args *arguments) {
 	if users, ok := args.value("users").(*sourceValue); ok {
 		d.hooks.users, args.in.spec.Users = users, users.source
 	}
-	if b, ok := args.value("backend").(*backendValue); ok {
-		args.in.spec.Default, d.hooks.target = b.Label, b
+	if target, ok := args.value("backend").(*backendValue); ok {
+		args.in.spec.Default, d.hooks.target = target.Label, target
 	}
 }
 

@@ -53,9 +53,9 @@ const maxCallers = 5
 func problemOf(files map[string]*tree.File, err error, what string) diag.Problem {
 	at, callers := where(innermost(err))
 	message, fix := advice(files, err)
-	x := diag.Problem{Fix: fix}
+	problem := diag.Problem{Fix: fix}
 	if what != "" {
-		x.Same = message
+		problem.Same = message
 		message = what + ": " + message
 	}
 	if len(callers) > maxCallers {
@@ -64,11 +64,11 @@ func problemOf(files map[string]*tree.File, err error, what string) diag.Problem
 	if len(callers) > 0 {
 		message += " (called from " + strings.Join(callers, ", from ") + ")"
 	}
-	x.Message = message
-	if f := files[at.Filename()]; f != nil && at.IsValid() {
-		x.File, x.Line, x.Column = f.Place(f.Start(at))
+	problem.Message = message
+	if file := files[at.Filename()]; file != nil && at.IsValid() {
+		problem.File, problem.Line, problem.Column = file.Place(file.Start(at))
 	}
-	return x
+	return problem
 }
 
 // advice is explain, with what can be said of the operation that failed.
@@ -83,13 +83,13 @@ func advice(files map[string]*tree.File, err error) (message, fix string) {
 
 // explain returns what an error says, on one line, and what to do about it.
 func explain(err error) (message, fix string) {
-	var m *lang.Misuse
-	if errors.As(err, &m) {
-		return oneLine(m.Message), m.Fix
+	var misuse *lang.Misuse
+	if errors.As(err, &misuse) {
+		return oneLine(misuse.Message), misuse.Fix
 	}
-	var e *starlark.EvalError
-	if errors.As(err, &e) {
-		err = e.Unwrap()
+	var evalError *starlark.EvalError
+	if errors.As(err, &evalError) {
+		err = evalError.Unwrap()
 	}
 	text := oneLine(err.Error())
 	if cut, rest, ok := strings.Cut(text, " (did you mean "); ok {
@@ -123,11 +123,11 @@ func ofRow(err error) bool {
 
 // backtrace is the stack of an error as people read it.
 func backtrace(err error) string {
-	e := innermost(err)
-	if e == nil {
+	evalError := innermost(err)
+	if evalError == nil {
 		return ""
 	}
-	return shorten(e.Backtrace(), maxBacktrace)
+	return shorten(evalError.Backtrace(), maxBacktrace)
 }
 
 // maxBacktrace is how many bytes of a backtrace are kept.

@@ -19,8 +19,8 @@ import (
 // It reports whether it came to its end: without the values of parameters it
 // may not.
 func evaluate(ctx context.Context, in *interp, scope starlark.StringDict) (bool, error) {
-	for _, f := range in.ordered {
-		err := evaluateFile(ctx, in, f, scope)
+	for _, file := range in.ordered {
+		err := evaluateFile(ctx, in, file, scope)
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
@@ -34,18 +34,18 @@ func evaluate(ctx context.Context, in *interp, scope starlark.StringDict) (bool,
 }
 
 func evaluateFile(ctx context.Context, in *interp, file *tree.File, scope starlark.StringDict) (err error) {
-	s := in.threads.start()
-	s.begin(ctx, lang.AtTop, file.Shown, "", nil)
-	defer s.end()
+	state := in.threads.start()
+	state.begin(ctx, lang.AtTop, file.Shown, "", nil)
+	defer state.end()
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("defect in rekey: %v", r)
+		if value := recover(); value != nil {
+			err = fmt.Errorf("defect in rekey: %v", value)
 		}
 	}()
-	globals, err := file.Program.Init(s.thread, scope)
+	globals, err := file.Program.Init(state.thread, scope)
 	globals.Freeze()
 	in.globals[file] = globals
-	if stopped := s.stopped(); stopped != nil {
+	if stopped := state.stopped(); stopped != nil {
 		at, _ := where(innermost(err))
 		in.notes.add(file.Problem(at, "", "%s", stopped))
 		return told{}
@@ -59,11 +59,11 @@ func usersSchema(ctx context.Context, in *interp, users *sourceValue) *source.Sc
 	if users == nil || users.source == nil || users.unknown || users.stdin || len(in.opts.Kept) > 0 || in.opts.Blind {
 		return nil
 	}
-	s, err := users.source.Schema(ctx)
+	schema, err := users.source.Schema(ctx)
 	var list *diag.Problems
 	switch {
 	case err == nil:
-		return &s
+		return &schema
 	case errors.Is(err, fs.ErrNotExist) && in.opts.Placeholders:
 	case errors.As(err, &list):
 		in.notes.add(list.List...)
@@ -86,11 +86,11 @@ func checkTree(ctx context.Context, in *interp, declared *declaration) {
 	if !declared.looseWaves {
 		script.Waves = waveNames(in.spec.Waves)
 	}
-	for _, h := range declared.hooks.all() {
-		script.Hooks = append(script.Hooks, vet.Hook{At: h.fn.Position(), Phase: h.phase, Roles: h.roles})
+	for _, hook := range declared.hooks.all() {
+		script.Hooks = append(script.Hooks, vet.Hook{At: hook.fn.Position(), Phase: hook.phase, Roles: hook.roles})
 	}
-	for i, r := range declared.hooks.reports {
-		in.spec.Reports[i].Columns = rowColumns(in, r.row)
+	for i, reportValue := range declared.hooks.reports {
+		in.spec.Reports[i].Columns = rowColumns(in, reportValue.row)
 	}
 	said := vet.Check(script)
 	in.notes.add(said.Problems...)
@@ -104,11 +104,11 @@ func rowColumns(in *interp, row *hook) []string {
 		return nil
 	}
 	at := row.fn.Position()
-	f := in.files[at.Filename()]
-	if f == nil || f.FunctionAt(at) == nil {
+	file := in.files[at.Filename()]
+	if file == nil || file.FunctionAt(at) == nil {
 		return nil
 	}
-	return vet.RowColumns(f.FunctionAt(at))
+	return vet.RowColumns(file.FunctionAt(at))
 }
 
 // evaluated tells the static checks what names stand for.
@@ -119,11 +119,11 @@ var _ vet.Values = evaluated{}
 // Backend returns the backend that a name stands for, if the script names its
 // plugin.
 func (e evaluated) Backend(file *tree.File, name string) *vet.Backend {
-	b, ok := e.in.globals[file][name].(*backendValue)
-	if !ok || !b.Known || !b.Named {
+	target, ok := e.in.globals[file][name].(*backendValue)
+	if !ok || !target.Known || !target.Named {
 		return nil
 	}
-	return b.Backend
+	return target.Backend
 }
 
 // IsText reports whether a name stands for a text that is not empty.

@@ -23,7 +23,7 @@ func hookArgument(args *arguments, name string, phase lang.Phase, offers ...stri
 		return nil
 	}
 	fn.Freeze() // it may be a lambda that no global leads to
-	h := &hook{name: name, phase: phase, fn: fn}
+	made := &hook{name: name, phase: phase, fn: fn}
 	takes := "it takes " + lang.Listed(offers)
 	if fn.HasVarargs() || fn.HasKwargs() || fn.NumKwonlyParams() > 0 {
 		args.bad(name, takes, "%s: %s has * parameters; a hook gets the parameters that it names", name, fn.Name())
@@ -36,24 +36,24 @@ func hookArgument(args *arguments, name string, phase lang.Phase, offers ...stri
 		}
 	}
 	if fn.Name() == "lambda" && fn.NumParams() == 1 {
-		h.roles = []string{lambdaRole(fn, offers)}
-		return h
+		made.roles = []string{lambdaRole(fn, offers)}
+		return made
 	}
 	for i := range fn.NumParams() {
-		if !hookRole(args, h, i, offers) {
+		if !hookRole(args, made, i, offers) {
 			return nil
 		}
 	}
-	return h
+	return made
 }
 
 // lambdaRole is what a lambda of one parameter gets: what it names, else the
 // first on offer.
 func lambdaRole(fn *starlark.Function, offers []string) string {
 	name, _ := fn.Param(0)
-	for _, o := range offers {
-		if o == name {
-			return o
+	for _, text := range offers {
+		if text == name {
+			return text
 		}
 	}
 	return offers[0]
@@ -63,14 +63,14 @@ func lambdaRole(fn *starlark.Function, offers []string) string {
 func hookRole(args *arguments, given *hook, i int, offers []string) bool {
 	name, pos := given.fn.Param(i)
 	offered := false
-	for _, o := range offers {
-		offered = offered || o == name
+	for _, text := range offers {
+		offered = offered || text == name
 	}
 	note := func(fix, format string, words ...any) {
 		args.bad(given.name, fix, format, words...)
-		x := &args.problems[len(args.problems)-1]
-		if f := args.in.files[pos.Filename()]; f != nil {
-			x.File, x.Line, x.Column = f.Place(pos)
+		problem := &args.problems[len(args.problems)-1]
+		if file := args.in.files[pos.Filename()]; file != nil {
+			problem.File, problem.Line, problem.Column = file.Place(pos)
 		}
 	}
 	switch {

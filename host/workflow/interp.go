@@ -72,8 +72,8 @@ func (in *interp) noteEvaluation(err error) {
 	if errors.As(err, new(told)) {
 		return
 	}
-	e := innermost(err)
-	if e != nil && in.looseError(e) && !errors.As(err, new(*lang.Misuse)) {
+	evalError := innermost(err)
+	if evalError != nil && in.looseError(evalError) && !errors.As(err, new(*lang.Misuse)) {
 		return
 	}
 	in.notes.add(problemOf(in.files, err, ""))
@@ -83,8 +83,8 @@ func (in *interp) noteEvaluation(err error) {
 // level that led to it, depends on a parameter without a value.
 func (in *interp) looseError(failed *starlark.EvalError) bool {
 	for i := range failed.CallStack {
-		p := failed.CallStack.At(i).Pos
-		if f := in.files[p.Filename()]; f != nil && in.varying.At(f, p) {
+		position := failed.CallStack.At(i).Pos
+		if file := in.files[position.Filename()]; file != nil && in.varying.At(file, position) {
 			return true
 		}
 	}
@@ -92,8 +92,8 @@ func (in *interp) looseError(failed *starlark.EvalError) bool {
 }
 
 // loaded is load() of every thread: the files have been found and evaluated.
-func (in *interp) loaded(t *starlark.Thread, module string) (starlark.StringDict, error) {
-	from := in.files[t.CallFrame(0).Pos.Filename()]
+func (in *interp) loaded(thread *starlark.Thread, module string) (starlark.StringDict, error) {
+	from := in.files[thread.CallFrame(0).Pos.Filename()]
 	if from == nil || from.Loads[module] == nil {
 		return nil, fmt.Errorf("module %q was not found", module)
 	}
@@ -102,20 +102,20 @@ func (in *interp) loaded(t *starlark.Thread, module string) (starlark.StringDict
 
 // siteAt finds a call by the position that the interpreter gives it.
 func (in *interp) siteAt(at syntax.Position) tree.Site {
-	f := in.files[at.Filename()]
-	if f == nil {
+	file := in.files[at.Filename()]
+	if file == nil {
 		return tree.Site{}
 	}
-	return tree.Site{File: f, Node: f.CallAt(at)}
+	return tree.Site{File: file, Node: file.CallAt(at)}
 }
 
 // placeOf is where a function of the script is defined.
 func (in *interp) placeOf(fn *starlark.Function) (file string, line, column int) {
-	p := fn.Position()
-	if f := in.files[p.Filename()]; f != nil {
-		return f.Place(p)
+	position := fn.Position()
+	if file := in.files[position.Filename()]; file != nil {
+		return file.Place(position)
 	}
-	return p.Filename(), int(p.Line), int(p.Col)
+	return position.Filename(), int(position.Line), int(position.Col)
 }
 
 // sourceFiles is where sources find their files.
@@ -126,8 +126,8 @@ func (in *interp) sourceFiles() source.Files {
 // saysRedacted reports whether the word that stands for a secret stands in the
 // script.
 func (in *interp) saysRedacted() bool {
-	for _, f := range in.files {
-		if strings.Contains(string(f.Text), secret.Redacted) {
+	for _, file := range in.files {
+		if strings.Contains(string(file.Text), secret.Redacted) {
 			return true
 		}
 	}

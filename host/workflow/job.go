@@ -25,13 +25,13 @@ type job struct {
 // run calls a hook on a thread of its own. work gets what it returned while
 // the thread is still the call's.
 func (j job) run(ctx context.Context, values offers, work func(call *state, value starlark.Value, err error)) {
-	s := j.in.threads.get()
-	s.begin(ctx, j.hook.phase, j.hook.name, j.row.Key, j.steps)
-	s.mute = j.mute
-	v, err := s.call(j.hook.fn, j.hook.args(values))
-	work(s, v, err)
-	s.end()
-	j.in.threads.put(s)
+	state := j.in.threads.get()
+	state.begin(ctx, j.hook.phase, j.hook.name, j.row.Key, j.steps)
+	state.mute = j.mute
+	value, err := state.call(j.hook.fn, j.hook.args(values))
+	work(state, value, err)
+	state.end()
+	j.in.threads.put(state)
 }
 
 // failure is the error of a hook as a problem: of whose call, and where.
@@ -44,36 +44,36 @@ func (j job) failure(call *state, err error) error {
 	if j.row.File != "" {
 		what += fmt.Sprintf(", %s:%d", j.row.File, j.row.Line)
 	}
-	x := problemOf(j.in.files, err, what)
+	problem := problemOf(j.in.files, err, what)
 	if stopped != nil {
-		x.Message, x.Fix, x.Same = what+": "+stopped.Error(), "", ""
+		problem.Message, problem.Fix, problem.Same = what+": "+stopped.Error(), "", ""
 	}
-	if x.File == "" {
-		x.File, x.Line, x.Column = j.in.placeOf(j.hook.fn)
+	if problem.File == "" {
+		problem.File, problem.Line, problem.Column = j.in.placeOf(j.hook.fn)
 	}
-	return &diag.Problems{List: []diag.Problem{x}, Total: 1}
+	return &diag.Problems{List: []diag.Problem{problem}, Total: 1}
 }
 
 // raised is the verdict of a rotate that ended with an error.
 func (j job) raised(call *state, err error) journal.Verdict {
-	v := journal.Verdict{Kind: journal.Raised}
+	verdict := journal.Verdict{Kind: journal.Raised}
 	var fault *journal.Fault
 	var refused *refusal
 	switch {
 	case errors.As(call.raised, &refused):
-		v.Refused = &refused.result
-		v.Fault = &journal.Fault{Code: refused.result.Code, Message: refused.result.Message}
+		verdict.Refused = &refused.result
+		verdict.Fault = &journal.Fault{Code: refused.result.Code, Message: refused.result.Message}
 	case errors.As(call.raised, &fault):
 		same := *fault // it says more than its fields
-		v.Fault = &same
+		verdict.Fault = &same
 	case call.ctx.Err() != nil:
-		v.Fault = &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"}
+		verdict.Fault = &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"}
 	default:
 		stopped := call.stopped()
-		v.Fault = &journal.Fault{Code: journal.ScriptError, Message: j.said(stopped, err), OfRow: stopped != nil || ofRow(err)}
+		verdict.Fault = &journal.Fault{Code: journal.ScriptError, Message: j.said(stopped, err), OfRow: stopped != nil || ofRow(err)}
 	}
-	v.Fault.Backtrace = backtrace(err)
-	return v
+	verdict.Fault.Backtrace = backtrace(err)
+	return verdict
 }
 
 // said is the message of a defect of the script, with its place. stopped, if

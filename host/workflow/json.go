@@ -26,14 +26,14 @@ func evalJSONEncode(args *arguments) (starlark.Value, error) {
 
 // encodeJSON returns the JSON text of a value. A secret is refused.
 func encodeJSON(value starlark.Value) (string, error) {
-	x, err := goValue(value, false)
+	item, err := goValue(value, false)
 	if err != nil {
 		return "", err
 	}
 	var b limited
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(x); err != nil {
+	if err := enc.Encode(item); err != nil {
 		return "", err
 	}
 	return strings.TrimSuffix(b.String(), "\n"), nil
@@ -50,9 +50,9 @@ func (l *limited) Write(text []byte) (int, error) {
 }
 
 func evalJSONDecode(args *arguments) (starlark.Value, error) {
-	v, err := decodeJSON(args.text("text"))
+	value, err := decodeJSON(args.text("text"))
 	if err == nil {
-		return v, nil
+		return value, nil
 	}
 	if other := args.value("default"); other != nil {
 		return other, nil
@@ -67,14 +67,14 @@ func decodeJSON(text string) (starlark.Value, error) {
 	}
 	dec := json.NewDecoder(strings.NewReader(text))
 	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
+	var value any
+	if err := dec.Decode(&value); err != nil {
 		return nil, flawed(err, len(text))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("something follows the value at byte %d", dec.InputOffset())
 	}
-	return starlarkOf(v, 0)
+	return starlarkOf(value, 0)
 }
 
 func flawed(err error, length int) error {
@@ -98,9 +98,9 @@ func evalJSONIndent(args *arguments) (starlark.Value, error) {
 	if _, err := decodeJSON(text); err != nil { // also bounds the depth
 		return nil, &lang.Misuse{Message: "json.indent: " + err.Error()}
 	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, []byte(text), prefix, indent); err != nil {
+	var buffer bytes.Buffer
+	if err := json.Indent(&buffer, []byte(text), prefix, indent); err != nil {
 		return nil, &lang.Misuse{Message: "json.indent: the text is not JSON"}
 	}
-	return starlark.String(b.String()), nil
+	return starlark.String(buffer.String()), nil
 }

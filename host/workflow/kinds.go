@@ -13,8 +13,8 @@ func accepts(kind lang.Kind, value starlark.Value) bool {
 	if !kind.Takes(value.Type()) {
 		return false
 	}
-	if d, ok := value.(*starlark.Dict); ok && kind != lang.KindAny {
-		return misfit(kind, values(d)) < 0 && misfit(lang.KindTexts, d.Keys()) < 0
+	if dict, ok := value.(*starlark.Dict); ok && kind != lang.KindAny {
+		return misfit(kind, values(dict)) < 0 && misfit(lang.KindTexts, dict.Keys()) < 0
 	}
 	all, _ := elements(value)
 	return misfit(kind, all) < 0
@@ -24,8 +24,8 @@ func accepts(kind lang.Kind, value starlark.Value) bool {
 // the container wants, or -1.
 func misfit(kind lang.Kind, all []starlark.Value) int {
 	want := kind.Element()
-	for i, e := range all {
-		if want != "" && !accepts(want, e) {
+	for i, value := range all {
+		if want != "" && !accepts(want, value) {
 			return i
 		}
 	}
@@ -40,8 +40,8 @@ func mismatch(kind lang.Kind, value starlark.Value) string {
 			return fmt.Sprintf("element %d: %s", i+1, kind.Element().Mismatch(all[i].Type()))
 		}
 	}
-	if d, ok := value.(*starlark.Dict); ok && kind.Takes(d.Type()) {
-		for _, item := range d.Items() {
+	if dict, ok := value.(*starlark.Dict); ok && kind.Takes(dict.Type()) {
+		for _, item := range dict.Items() {
 			if !is[starlark.String](item[0]) {
 				return fmt.Sprintf("a key is %s, want string", item[0].Type())
 			}
@@ -83,11 +83,11 @@ func values(dict *starlark.Dict) []starlark.Value {
 func texts(value starlark.Value) []string {
 	all, _ := elements(value)
 	list := []string{}
-	for _, e := range all {
-		list = append(list, textOf(e))
+	for _, value := range all {
+		list = append(list, textOf(value))
 	}
 	return list
 }
 
 // textOf returns the text of a string; "" of all else.
-func textOf(value starlark.Value) string { s, _ := starlark.AsString(value); return s }
+func textOf(value starlark.Value) string { text, _ := starlark.AsString(value); return text }

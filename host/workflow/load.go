@@ -37,16 +37,16 @@ type loader struct {
 // loadFiles loads the script, which is the first of those seen. What cannot be
 // read or parsed is noted, and the rest is read nevertheless.
 func loadFiles(ctx context.Context, options Options, scope starlark.StringDict) (*loader, error) {
-	text, r, done, err := openScript(ctx, options)
+	text, reader, done, err := openScript(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	f := tree.New(options.Path, options.Path, text)
+	file := tree.New(options.Path, options.Path, text)
 	base := path.Base(filepath.ToSlash(options.Path))
-	l := &loader{ctx: ctx, scope: scope, backends: options.BackendNames, reader: r, script: options.Path, byName: map[string]*tree.File{base: f}, seen: []*tree.File{f}}
-	l.prepare(f, []string{base})
-	return l, nil
+	made := &loader{ctx: ctx, scope: scope, backends: options.BackendNames, reader: reader, script: options.Path, byName: map[string]*tree.File{base: file}, seen: []*tree.File{file}}
+	made.prepare(file, []string{base})
+	return made, nil
 }
 
 // prepare parses a file, then what it loads, then resolves it.
@@ -79,17 +79,17 @@ func (l *loader) load(from *tree.File, stmt *syntax.LoadStmt, chain []string) {
 		note("move what both need into a third file", "%s", cycle(append(slices.Clone(chain[i:]), name)))
 		return
 	}
-	f := l.byName[name]
-	if f == nil {
+	file := l.byName[name]
+	if file == nil {
 		var err error
-		if f, err = l.open(name); err != nil {
+		if file, err = l.open(name); err != nil {
 			note(l.missingFix(err, from, name), "%q %s", asked, reason(err))
 			return
 		}
-		l.prepare(f, append(slices.Clone(chain), name))
+		l.prepare(file, append(slices.Clone(chain), name))
 	}
-	from.Loads[asked] = f
-	l.names(from, stmt, f)
+	from.Loads[asked] = file
+	l.names(from, stmt, file)
 }
 
 func cycle(chain []string) string {
@@ -105,10 +105,10 @@ func (l *loader) open(name string) (*tree.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := tree.New(name, l.shown(name), text)
-	l.byName[name] = f
-	l.seen = append(l.seen, f)
-	return f, nil
+	file := tree.New(name, l.shown(name), text)
+	l.byName[name] = file
+	l.seen = append(l.seen, file)
+	return file, nil
 }
 
 // shown is how messages call a module: in a way that an editor can open.

@@ -61,8 +61,8 @@ func (m *matchValue) Attr(name string) (starlark.Value, error) {
 // Get returns a group by its number or name.
 func (m *matchValue) Get(value starlark.Value) (starlark.Value, bool, error) {
 	if name, ok := starlark.AsString(value); ok {
-		for i, n := range m.names {
-			if n == name && name != "" {
+		for i, text := range m.names {
+			if text == name && name != "" {
 				return m.group(i), true, nil
 			}
 		}

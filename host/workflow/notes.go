@@ -44,8 +44,8 @@ func (n *notes) err(rank func(file string) int) error {
 		return cmp.Or(cmp.Compare(rank(one.File), rank(other.File)), cmp.Compare(one.Line, other.Line), cmp.Compare(one.Column, other.Column))
 	})
 	var list diag.Problems
-	for _, x := range n.found {
-		list.Add(x)
+	for _, problem := range n.found {
+		list.Add(problem)
 	}
 	return list.Err()
 }

@@ -47,12 +47,12 @@ func evalParamPath(args *arguments) (starlark.Value, error) {
 func evalParamInt(args *arguments) (starlark.Value, error) {
 	least, most := args.value("min"), args.value("max")
 	return declareParam(args, paramType{"int", starlark.MakeInt(0), func(text string) (starlark.Value, *lang.Misuse) {
-		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		count, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 		if err != nil {
 			return nil, lang.Mistake(fmt.Sprintf("%q is not a whole number", text), "write it in digits")
 		}
-		v := starlark.MakeInt64(n)
-		return v, outside(v, text, least, most)
+		number := starlark.MakeInt64(count)
+		return number, outside(number, text, least, most)
 	}, func(value starlark.Value) string { return value.String() }})
 }
 
@@ -73,8 +73,8 @@ func isLess(one, other starlark.Value) bool {
 }
 
 func shownLimit(value starlark.Value) string {
-	if s, ok := starlark.AsString(value); ok {
-		return s
+	if text, ok := starlark.AsString(value); ok {
+		return text
 	}
 	return value.String()
 }
@@ -96,18 +96,18 @@ func evalParamDuration(args *arguments) (starlark.Value, error) {
 		if !args.has(name) {
 			return nil
 		}
-		d := args.duration(name)
-		return &d
+		span := args.duration(name)
+		return &span
 	}
 	least, most := limit("min"), limit("max")
 	return declareParam(args, paramType{"duration", starlark.String("0s"), func(text string) (starlark.Value, *lang.Misuse) {
-		d, bad := parseDuration(text)
+		span, bad := parseDuration(text)
 		switch {
 		case bad != nil:
 			return nil, bad
-		case least != nil && d < *least:
+		case least != nil && span < *least:
 			return nil, lang.Mistake(text+" is too short", "want at least "+least.String())
-		case most != nil && d > *most:
+		case most != nil && span > *most:
 			return nil, lang.Mistake(text+" is too long", "want at most "+most.String())
 		}
 		return readText(text)
@@ -121,15 +121,15 @@ func evalParamChoice(args *arguments) (starlark.Value, error) {
 		return declareParam(args, paramType{"choice", starlark.String(""), readText, textOf})
 	}
 	spelling := map[string]string{}
-	for _, w := range choices {
-		spelling[strings.ToLower(w)] = w
+	for _, word := range choices {
+		spelling[strings.ToLower(word)] = word
 	}
-	if d, ok := args.value("aliases").(*starlark.Dict); ok {
-		readAliases(args, d, spelling)
+	if dict, ok := args.value("aliases").(*starlark.Dict); ok {
+		readAliases(args, dict, spelling)
 	}
 	return declareParam(args, paramType{"choice", starlark.String(choices[0]), func(text string) (starlark.Value, *lang.Misuse) {
-		if w, ok := spelling[strings.ToLower(text)]; ok {
-			return starlark.String(w), nil
+		if word, ok := spelling[strings.ToLower(text)]; ok {
+			return starlark.String(word), nil
 		}
 		fix := diag.DidYouMean(text, choices)
 		if fix == "" {
@@ -143,7 +143,7 @@ func evalParamChoice(args *arguments) (starlark.Value, error) {
 func readAliases(args *arguments, dict *starlark.Dict, spelling map[string]string) {
 	for _, item := range dict.Items() {
 		alias, choice := textOf(item[0]), textOf(item[1])
-		w, known := spelling[strings.ToLower(choice)]
+		word, known := spelling[strings.ToLower(choice)]
 		if !known {
 			args.badValue("aliases", diag.DidYouMean(choice, args.texts("choices")), "alias %q: %q is no choice", alias, choice)
 			continue
@@ -152,7 +152,7 @@ func readAliases(args *arguments, dict *starlark.Dict, spelling map[string]strin
 			args.badValue("aliases", "", "alias %q is there already", alias)
 			continue
 		}
-		spelling[strings.ToLower(alias)] = w
+		spelling[strings.ToLower(alias)] = word
 	}
 }
 
@@ -172,8 +172,8 @@ func evalParamList(args *arguments) (starlark.Value, error) {
 	}, func(value starlark.Value) string {
 		all, _ := elements(value)
 		words := make([]string, len(all))
-		for i, e := range all {
-			words[i] = textOf(e)
+		for i, value := range all {
+			words[i] = textOf(value)
 		}
 		return strings.Join(words, ",")
 	}})
@@ -181,11 +181,11 @@ func evalParamList(args *arguments) (starlark.Value, error) {
 
 func evalParamJSON(args *arguments) (starlark.Value, error) {
 	return declareParam(args, paramType{"json", starlark.None, func(text string) (starlark.Value, *lang.Misuse) {
-		v, err := decodeJSON(text)
+		value, err := decodeJSON(text)
 		if err != nil {
 			return nil, lang.Mistake(err.Error(), "write JSON")
 		}
-		return v, nil
+		return value, nil
 	}, func(value starlark.Value) string {
 		text, err := encodeJSON(value)
 		if err != nil {
@@ -197,26 +197,26 @@ func evalParamJSON(args *arguments) (starlark.Value, error) {
 
 // param declares a parameter and returns its value: what was given, else the
 // default, else an empty stand-in.
-func declareParam(args *arguments, t paramType) (starlark.Value, error) {
+func declareParam(args *arguments, paramType paramType) (starlark.Value, error) {
 	in, name := args.in, args.text("name")
 	given, isGiven := in.opts.Params[name]
-	p := Param{Name: name, Type: t.name, Help: args.text("help"), Given: isGiven}
+	param := Param{Name: name, Type: paramType.name, Help: args.text("help"), Given: isGiven}
 	if i := args.entry.Index("choices"); i >= 0 {
-		p.Choices = args.texts("choices")
+		param.Choices = args.texts("choices")
 	}
 	checkParamName(args, name)
 	fallback := args.value("default")
 	hasDefault := fallback != nil
 	if hasDefault {
 		text := ""
-		fallback, text = defaultOf(args, t, fallback)
-		p.Default = &text
+		fallback, text = defaultOf(args, paramType, fallback)
+		param.Default = &text
 	}
-	in.spec.Params = append(in.spec.Params, p)
+	in.spec.Params = append(in.spec.Params, param)
 	if isGiven {
-		v, bad := t.read(given)
+		value, bad := paramType.read(given)
 		if bad == nil {
-			return v, nil
+			return value, nil
 		}
 		args.bad("name", bad.Fix, "%s: %s", name, bad.Message)
 	}
@@ -224,24 +224,24 @@ func declareParam(args *arguments, t paramType) (starlark.Value, error) {
 	case hasDefault:
 		return fallback, nil
 	case !isGiven && !in.opts.Placeholders:
-		args.bad("name", "give "+name+"=VALUE", "%s (%s) is required", name, t.name)
+		args.bad("name", "give "+name+"=VALUE", "%s (%s) is required", name, paramType.name)
 	}
-	return t.zero, nil
+	return paramType.zero, nil
 }
 
 // defaultOf checks a default and returns it, with its text.
-func defaultOf(args *arguments, t paramType, value starlark.Value) (starlark.Value, string) {
+func defaultOf(args *arguments, paramType paramType, value starlark.Value) (starlark.Value, string) {
 	if value == starlark.None {
 		return value, ""
 	}
-	text := t.write(value)
-	if t.name == "json" {
+	text := paramType.write(value)
+	if paramType.name == "json" {
 		return value, text
 	}
-	if t.name == "string" || t.name == "list" {
+	if paramType.name == "string" || paramType.name == "list" {
 		return value, text
 	}
-	checked, bad := t.read(text)
+	checked, bad := paramType.read(text)
 	if bad != nil {
 		args.badValue("default", bad.Fix, "default: %s", bad.Message)
 		return value, text
@@ -252,9 +252,9 @@ func defaultOf(args *arguments, t paramType, value starlark.Value) (starlark.Val
 // declare checks a parameter's name.
 func checkParamName(args *arguments, name string) {
 	ok := name != ""
-	for i, r := range name {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
-		ok = ok && (letter || i > 0 && (r >= '0' && r <= '9' || r == '-'))
+	for i, char := range name {
+		letter := char >= 'a' && char <= 'z' || char >= 'A' && char <= 'Z' || char == '_'
+		ok = ok && (letter || i > 0 && (char >= '0' && char <= '9' || char == '-'))
 	}
 	if !ok {
 		args.badValue("name", "use letters, digits, _ and -", "%q is no name of a parameter", name)
@@ -267,10 +267,10 @@ func checkParamName(args *arguments, name string) {
 // checkUnknownParams notes what was given and not declared.
 func checkUnknownParams(in *interp) {
 	var declared, open []string
-	for _, p := range in.spec.Params {
-		declared = append(declared, p.Name)
-		if !p.Given {
-			open = append(open, p.Name)
+	for _, param := range in.spec.Params {
+		declared = append(declared, param.Name)
+		if !param.Given {
+			open = append(open, param.Name)
 		}
 	}
 	for _, name := range sortedKeys(in.opts.Params) {
@@ -281,7 +281,7 @@ func checkUnknownParams(in *interp) {
 		if len(declared) > 0 {
 			fix = "it has " + strings.Join(declared, ", ")
 		}
-		m := lang.Unknown("there is no parameter", name, open, fix)
-		in.notes.add(diag.Problem{File: in.script.Shown, Message: m.Message, Fix: m.Fix})
+		misuse := lang.Unknown("there is no parameter", name, open, fix)
+		in.notes.add(diag.Problem{File: in.script.Shown, Message: misuse.Message, Fix: misuse.Fix})
 	}
 }

@@ -24,8 +24,8 @@ type compiled struct {
 func (p *patterns) compile(pattern string) (compiled, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if x, ok := p.known[pattern]; ok {
-		return x, nil
+	if compiled, ok := p.known[pattern]; ok {
+		return compiled, nil
 	}
 	x, err := compilePattern(pattern)
 	if err != nil {

@@ -21,14 +21,14 @@ func (p *policyValue) Hash() (uint32, error) { return 0, fmt.Errorf("a policy is
 const maxLength = 1024
 
 func evalPolicy(args *arguments) (starlark.Value, error) {
-	s := &password.Spec{
+	spec := &password.Spec{
 		Length: count(args, "length", 1), MinLength: count(args, "min_length", 1), MaxLength: count(args, "max_length", 1),
 		Lower: count(args, "lower", 0), Upper: count(args, "upper", 0), Digits: count(args, "digits", 0), Symbols: count(args, "symbols", 0),
 		MaxRepeat: count(args, "max_repeat", 1), AllowedSymbols: optionalText(args, "allowed_symbols"), Forbid: optionalText(args, "forbid"),
 		NoAccountName: optionalBool(args, "no_account_name"), Blocklist: optionalBool(args, "blocklist"),
 	}
-	contradiction(args, s)
-	return &policyValue{s}, nil
+	contradiction(args, spec)
+	return &policyValue{spec}, nil
 }
 
 // contradiction notes demands of the policy that no value can meet.
@@ -42,11 +42,11 @@ func contradiction(args *arguments, spec *password.Spec) {
 }
 
 func evalPin(args *arguments) (starlark.Value, error) {
-	n := args.number("length", 1)
-	if n > maxLength {
-		args.badValue("length", "", "length = %d: want at most %d", n, maxLength)
+	count := args.number("length", 1)
+	if count > maxLength {
+		args.badValue("length", "", "length = %d: want at most %d", count, maxLength)
 	}
-	return &policyValue{&password.Spec{Pin: true, Length: &n}}, nil
+	return &policyValue{&password.Spec{Pin: true, Length: &count}}, nil
 }
 
 // count returns an optional number that is neither below least nor absurd.
@@ -54,9 +54,9 @@ func count(args *arguments, name string, least int) *int {
 	if !args.has(name) {
 		return nil
 	}
-	n := args.number(name, least)
-	if n > maxLength {
-		args.badValue(name, "", "%s = %d: want at most %d", name, n, maxLength)
+	count := args.number(name, least)
+	if count > maxLength {
+		args.badValue(name, "", "%s = %d: want at most %d", name, count, maxLength)
 	}
-	return &n
+	return &count
 }

@@ -23,13 +23,13 @@ func (p *printer) line(place, text string) {
 	if p.w == nil || p.left < 0 {
 		return
 	}
-	var b strings.Builder
+	var out strings.Builder
 	for line := range strings.SplitSeq(shorten(text, maxPrint), "\n") {
 		if p.left--; p.left < 0 {
-			b.WriteString(place + "more output of print is left out\n")
+			out.WriteString(place + "more output of print is left out\n")
 			break
 		}
-		b.WriteString(place + harmless(line) + "\n")
+		out.WriteString(place + harmless(line) + "\n")
 	}
-	_, _ = io.WriteString(p.w, b.String())
+	_, _ = io.WriteString(p.w, out.String())
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // openScript finds the script and what it loads.
-func openScript(ctx context.Context, options Options) (text []byte, r reader, done func(), err error) {
+func openScript(ctx context.Context, options Options) (text []byte, reader reader, done func(), err error) {
 	done = func() {}
 	name := filepath.ToSlash(options.Path)
 	switch rest, embedded := strings.CutPrefix(name, embeddedScript); {
@@ -40,9 +40,9 @@ func openScript(ctx context.Context, options Options) (text []byte, r reader, do
 	case embedded && options.Embedded == nil:
 		return nil, nil, done, fs.ErrNotExist
 	case embedded:
-		e := embeddedReader{options.Embedded, path.Dir(rest)}
-		text, err = e.read(path.Base(rest))
-		return text, e, done, err
+		made := embeddedReader{options.Embedded, path.Dir(rest)}
+		text, err = made.read(path.Base(rest))
+		return text, made, done, err
 	}
 	full := options.Path
 	if !filepath.IsAbs(full) {
@@ -92,12 +92,12 @@ func readScript(full string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is not a regular file")
 	}
-	f, err := os.Open(full)
+	file, err := os.Open(full)
 	if err != nil {
 		return nil, err
 	}
-	defer closeQuietly(f)
-	return readRegular(f)
+	defer closeQuietly(file)
+	return readRegular(file)
 }
 
 // closeQuietly closes what was only read: that it cannot be closed changes
@@ -154,7 +154,7 @@ func reason(err error) string {
 }
 
 // modulesThatShip are those that a script may load.
-func modulesThatShip(r reader) []string { return r.near(embeddedModule + "lib/x.star") }
+func modulesThatShip(reader reader) []string { return reader.near(embeddedModule + "lib/x.star") }
 
 // diskReader reads modules of a directory and nothing outside of it, and
 // embedded ones.
@@ -171,12 +171,12 @@ func (d diskReader) read(name string) ([]byte, error) {
 		return nil, fs.ErrNotExist
 	}
 	// Not to wait for the writer of a FIFO.
-	f, err := d.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := d.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer closeQuietly(f)
-	return readRegular(f)
+	defer closeQuietly(file)
+	return readRegular(file)
 }
 
 func (d diskReader) near(name string) []string {
@@ -196,9 +196,9 @@ func modulesIn(fsys fs.FS, dir string) []string {
 		return nil
 	}
 	var names []string
-	for _, e := range list {
-		if strings.HasSuffix(e.Name(), ".star") {
-			names = append(names, path.Join(dir, e.Name()))
+	for _, dirEntry := range list {
+		if strings.HasSuffix(dirEntry.Name(), ".star") {
+			names = append(names, path.Join(dir, dirEntry.Name()))
 		}
 	}
 	return names
@@ -235,12 +235,12 @@ func (e embeddedReader) read(name string) ([]byte, error) {
 	if !ok {
 		name = path.Join(e.dir, name)
 	}
-	f, err := e.files.Open(name)
+	file, err := e.files.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer closeQuietly(f)
-	return readRegular(f)
+	defer closeQuietly(file)
+	return readRegular(file)
 }
 
 func (e embeddedReader) near(name string) []string {
@@ -258,9 +258,9 @@ func (e embeddedReader) near(name string) []string {
 type keptReader []File
 
 func (k keptReader) read(name string) ([]byte, error) {
-	for _, f := range k {
-		if f.Name == name {
-			return f.Text, nil
+	for _, file := range k {
+		if file.Name == name {
+			return file.Text, nil
 		}
 	}
 	return nil, fs.ErrNotExist
@@ -268,8 +268,8 @@ func (k keptReader) read(name string) ([]byte, error) {
 
 func (k keptReader) near(string) []string {
 	var names []string
-	for _, f := range k {
-		names = append(names, f.Name)
+	for _, file := range k {
+		names = append(names, file.Name)
 	}
 	return names
 }

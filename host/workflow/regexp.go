@@ -30,9 +30,9 @@ func patternAndText(args *arguments, before, after string) (*regexp.Regexp, stri
 		return nil, "", args.misuse("the text is longer than %d bytes", maxSearched)
 	}
 	known := &args.in.patterns
-	x, err := known.compile(pattern) // first by itself: "a)(b" is no pattern
+	compiled, err := known.compile(pattern) // first by itself: "a)(b" is no pattern
 	if before != "" && err == nil {
-		x, err = known.compile(before + pattern + after)
+		compiled, err = known.compile(before + pattern + after)
 	}
 	var flaw *syntax.Error
 	switch {
@@ -40,10 +40,10 @@ func patternAndText(args *arguments, before, after string) (*regexp.Regexp, stri
 		return nil, "", args.misuse("pattern %q: %s", pattern, flaw.Code)
 	case err != nil:
 		return nil, "", args.misuse("pattern %q: %s", pattern, err)
-	case x.size*len(text) > maxMatching:
+	case compiled.size*len(text) > maxMatching:
 		return nil, "", args.misuse("the pattern is too large for a text of %d bytes", len(text))
 	}
-	return x.Regexp, text, nil
+	return compiled.Regexp, text, nil
 }
 
 func evalReMatch(args *arguments) (starlark.Value, error) { return firstMatch(args, `\A(?:`, `)`) }
@@ -51,28 +51,28 @@ func evalReMatch(args *arguments) (starlark.Value, error) { return firstMatch(ar
 func evalReSearch(args *arguments) (starlark.Value, error) { return firstMatch(args, "", "") }
 
 func firstMatch(args *arguments, before, after string) (starlark.Value, error) {
-	x, text, err := patternAndText(args, before, after)
+	pattern, text, err := patternAndText(args, before, after)
 	if err != nil {
 		return nil, err
 	}
-	at := x.FindStringSubmatchIndex(text)
+	at := pattern.FindStringSubmatchIndex(text)
 	if at == nil {
 		return starlark.None, nil
 	}
-	return &matchValue{names: x.SubexpNames(), text: text, at: at}, nil
+	return &matchValue{names: pattern.SubexpNames(), text: text, at: at}, nil
 }
 
 func evalReFindall(args *arguments) (starlark.Value, error) {
-	x, text, err := patternAndText(args, "", "")
+	pattern, text, err := patternAndText(args, "", "")
 	if err != nil {
 		return nil, err
 	}
 	var all []starlark.Value
-	for _, at := range x.FindAllStringSubmatchIndex(text, -1) {
-		m := &matchValue{text: text, at: at}
-		switch groups := m.groups(); len(groups) {
+	for _, at := range pattern.FindAllStringSubmatchIndex(text, -1) {
+		made := &matchValue{text: text, at: at}
+		switch groups := made.groups(); len(groups) {
 		case 0:
-			all = append(all, m.group(0))
+			all = append(all, made.group(0))
 		case 1:
 			all = append(all, groups[0])
 		default:
@@ -83,11 +83,11 @@ func evalReFindall(args *arguments) (starlark.Value, error) {
 }
 
 func evalReSub(args *arguments) (starlark.Value, error) {
-	x, text, err := patternAndText(args, "", "")
+	pattern, text, err := patternAndText(args, "", "")
 	if err != nil {
 		return nil, err
 	}
-	parts, err := readTemplate(args, args.text("replacement"), x)
+	parts, err := readTemplate(args, args.text("replacement"), pattern)
 	if err != nil {
 		return nil, err
 	}
@@ -95,20 +95,20 @@ func evalReSub(args *arguments) (starlark.Value, error) {
 	if most == 0 {
 		most = -1
 	}
-	var b strings.Builder
+	var out strings.Builder
 	last := 0
-	for _, at := range x.FindAllStringSubmatchIndex(text, most) {
-		b.WriteString(text[last:at[0]])
-		m := &matchValue{text: text, at: at}
-		for _, p := range parts {
-			b.WriteString(p.of(m))
-			if b.Len() > maxReplaced {
+	for _, at := range pattern.FindAllStringSubmatchIndex(text, most) {
+		out.WriteString(text[last:at[0]])
+		made := &matchValue{text: text, at: at}
+		for _, piece := range parts {
+			out.WriteString(piece.of(made))
+			if out.Len() > maxReplaced {
 				return nil, args.misuse("the result is longer than %d bytes", maxReplaced)
 			}
 		}
 		last = at[1]
 	}
-	return starlark.String(b.String() + text[last:]), nil
+	return starlark.String(out.String() + text[last:]), nil
 }
 
 // piece is literal text of a replacement, or a group.
@@ -121,8 +121,8 @@ func (p piece) of(match *matchValue) string {
 	if p.group < 0 {
 		return p.text
 	}
-	s, _ := starlark.AsString(match.group(p.group))
-	return s
+	text, _ := starlark.AsString(match.group(p.group))
+	return text
 }
 
 // template reads \1, \g<name> and \\ in a replacement.
@@ -151,18 +151,18 @@ func readEscape(args *arguments, text string, pattern *regexp.Regexp) (p piece, 
 	case strings.HasPrefix(text, "g<"):
 		name, rest, isNamed = strings.Cut(text[2:], ">")
 	default:
-		n := 0
-		for n < len(text) && n < 2 && text[n] >= '0' && text[n] <= '9' {
-			n++
+		count := 0
+		for count < len(text) && count < 2 && text[count] >= '0' && text[count] <= '9' {
+			count++
 		}
-		name, rest, isNamed = text[:n], text[n:], n > 0
+		name, rest, isNamed = text[:count], text[count:], count > 0
 	}
 	if !isNamed {
 		return p, "", args.misuse(`the replacement has a \ that is neither \1, \g<name> nor \\`)
 	}
 	group := pattern.SubexpIndex(name)
-	if n, err := strconv.Atoi(name); err == nil {
-		group = n
+	if count, err := strconv.Atoi(name); err == nil {
+		group = count
 	}
 	if group < 0 || group > pattern.NumSubexp() {
 		return p, "", args.misuse("there is no group %q", name)
@@ -171,7 +171,7 @@ func readEscape(args *arguments, text string, pattern *regexp.Regexp) (p piece, 
 }
 
 func evalReSplit(args *arguments) (starlark.Value, error) {
-	x, text, err := patternAndText(args, "", "")
+	pattern, text, err := patternAndText(args, "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func evalReSplit(args *arguments) (starlark.Value, error) {
 		most = -1
 	}
 	var all []starlark.Value
-	for _, part := range x.Split(text, most) {
+	for _, part := range pattern.Split(text, most) {
 		all = append(all, starlark.String(part))
 	}
 	return starlark.NewList(all), nil

@@ -33,17 +33,17 @@ func evalReportJSONL(args *arguments) (starlark.Value, error) { return reportTo(
 
 // reportCSV is report.csv().
 func evalReportCSV(args *arguments) (starlark.Value, error) {
-	v, err := reportTo(args, "csv")
-	r, ok := v.(*reportValue)
+	value, err := reportTo(args, "csv")
+	r, ok := value.(*reportValue)
 	if err != nil || !ok {
-		return v, err
+		return value, err
 	}
 	r.spec.Mark = args.choice("encoding", "utf-8", "utf-8-sig") == "utf-8-sig"
 	delimiter := args.text("delimiter")
 	if delimiter != "," {
 		r.spec.Delimiter = delimiter
 	}
-	if d, size := utf8.DecodeRuneInString(delimiter); size != len(delimiter) || d == utf8.RuneError || d == '"' || d != '\t' && unicode.IsControl(d) {
+	if letter, size := utf8.DecodeRuneInString(delimiter); size != len(delimiter) || letter == utf8.RuneError || letter == '"' || letter != '\t' && unicode.IsControl(letter) {
 		args.badValue("delimiter", `write one character, such as ";" or "\t"`, "delimiter = %q is not one character that can stand between values", delimiter)
 	}
 	return r, nil
@@ -52,11 +52,11 @@ func evalReportCSV(args *arguments) (starlark.Value, error) {
 func evalReportHTML(args *arguments) (starlark.Value, error) { return reportTo(args, "html") }
 
 func reportTo(args *arguments, kind string) (starlark.Value, error) {
-	r := &reportValue{spec: ReportSpec{Kind: kind, Path: args.path("path"), Order: args.choice("order", "source", "apply"), EncryptTo: args.texts("encrypt_to")}}
-	if r.spec.Path == "" {
+	made := &reportValue{spec: ReportSpec{Kind: kind, Path: args.path("path"), Order: args.choice("order", "source", "apply"), EncryptTo: args.texts("encrypt_to")}}
+	if made.spec.Path == "" {
 		args.badValue("path", "", "the path is empty")
 	}
-	for _, to := range r.spec.EncryptTo {
+	for _, to := range made.spec.EncryptTo {
 		if !strings.HasPrefix(to, "age1") {
 			fix := "a recipient begins with age1; rekey keygen makes one"
 			if strings.HasPrefix(to, "ssh-") || strings.HasPrefix(to, "ecdsa-") {
@@ -65,14 +65,14 @@ func reportTo(args *arguments, kind string) (starlark.Value, error) {
 			args.badValue("encrypt_to", fix, "encrypt_to: %q is no age recipient", to)
 		}
 	}
-	if len(r.spec.EncryptTo) > 0 && r.spec.Path != "-" && !strings.HasSuffix(r.spec.Path, ".age") && r.spec.Path != "" {
-		r.spec.Path += ".age"
+	if len(made.spec.EncryptTo) > 0 && made.spec.Path != "-" && !strings.HasSuffix(made.spec.Path, ".age") && made.spec.Path != "" {
+		made.spec.Path += ".age"
 	}
 	if args.has("row") {
-		r.row = hookArgument(args, "row", lang.InRow, "r")
-		r.spec.HasRow = r.row != nil
+		made.row = hookArgument(args, "row", lang.InRow, "r")
+		made.spec.HasRow = made.row != nil
 	}
-	return r, nil
+	return made, nil
 }
 
 // reports reads reports = [report.csv(…)].
@@ -83,8 +83,8 @@ func readReports(args *arguments) []*reportValue {
 	}
 	var list []*reportValue
 	taken := map[string]bool{}
-	for _, v := range all {
-		r := v.(*reportValue)
+	for _, value := range all {
+		r := value.(*reportValue)
 		path := filepath.Clean(r.spec.Path)
 		if r.spec.Path != "" && taken[path] {
 			args.badValue("reports", "give each a path of its own", "two reports are written to %q", r.spec.Path)

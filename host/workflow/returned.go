@@ -35,7 +35,7 @@ func waveOf(value starlark.Value, waves []journal.WaveRule) (string, error) {
 		return "", lang.Mistake("it returned "+value.Type(), "return the name of a wave")
 	case isGarbled(name):
 		return "", lang.Mistake(fmt.Sprintf("the name of the wave, %q, has half a letter in it", name), halfLetter)
-	case !slices.ContainsFunc(waves, func(r journal.WaveRule) bool { return r.Name == name }):
+	case !slices.ContainsFunc(waves, func(rule journal.WaveRule) bool { return rule.Name == name }):
 		return "", lang.NoWave(name, waveNames(waves))
 	}
 	return name, nil
@@ -53,28 +53,28 @@ func returned(value starlark.Value) (journal.Verdict, error) {
 }
 
 // rowOf is the row that a row function returns; nil: it leaves the user out.
-func rowOf(value starlark.Value, r *report.Result, scriptSays func() bool) (report.Row, error) {
+func rowOf(value starlark.Value, result *report.Result, scriptSays func() bool) (report.Row, error) {
 	if value == starlark.None {
 		return nil, nil
 	}
-	d, isDict := value.(*starlark.Dict)
+	dict, isDict := value.(*starlark.Dict)
 	if !isDict {
 		return nil, lang.Mistake("it returned "+value.Type(), "return a dict, or None to leave the user out")
 	}
-	row, err := fieldsOf(d)
+	row, err := fieldsOf(dict)
 	if err != nil {
 		return nil, err
 	}
-	return row, written(row, r, scriptSays)
+	return row, written(row, result, scriptSays)
 }
 
 // written finds a secret that was put into a text, of which a report would tell
 // only that it is one. What a target said may have been scrubbed, and a script
 // may mean the word.
-func written(row report.Row, r *report.Result, scriptSays func() bool) error {
-	for _, f := range row {
-		if (holdsRedacted(f.Name) || holdsRedacted(f.Value)) && !saysRedacted(r) && !scriptSays() {
-			return lang.Mistake(fmt.Sprintf("column %q would read %q: a secret was put into a text", f.Name, secret.Redacted), "give the secret itself to a column of its own")
+func written(row report.Row, result *report.Result, scriptSays func() bool) error {
+	for _, field := range row {
+		if (holdsRedacted(field.Name) || holdsRedacted(field.Value)) && !saysRedacted(result) && !scriptSays() {
+			return lang.Mistake(fmt.Sprintf("column %q would read %q: a secret was put into a text", field.Name, secret.Redacted), "give the secret itself to a column of its own")
 		}
 	}
 	return nil
@@ -88,8 +88,8 @@ func holdsRedacted(value any) bool {
 	case []any:
 		return slices.ContainsFunc(v, holdsRedacted)
 	case map[string]any:
-		for name, x := range v {
-			if holdsRedacted(name) || holdsRedacted(x) {
+		for name, value := range v {
+			if holdsRedacted(name) || holdsRedacted(value) {
 				return true
 			}
 		}
@@ -98,8 +98,8 @@ func holdsRedacted(value any) bool {
 }
 
 // saysRedacted reports whether the word stands in what a user came to.
-func saysRedacted(r *report.Result) bool {
-	return holdsRedacted(r.Message) || holdsRedacted(r.Native) || holdsRedacted(r.Wave) || holdsRedacted(r.Row.Key) || slices.ContainsFunc(r.Row.Cells, holdsRedacted)
+func saysRedacted(result *report.Result) bool {
+	return holdsRedacted(result.Message) || holdsRedacted(result.Native) || holdsRedacted(result.Wave) || holdsRedacted(result.Row.Key) || slices.ContainsFunc(result.Row.Cells, holdsRedacted)
 }
 
 // fieldsOf turns a dict into a row, in the dict's order.
@@ -110,11 +110,11 @@ func fieldsOf(dict *starlark.Dict) (report.Row, error) {
 		if !ok {
 			return nil, lang.Mistake(fmt.Sprintf("a column is named by %s, want string", key.Type()), "")
 		}
-		v, err := goValue(value, true)
+		item, err := goValue(value, true)
 		if err != nil {
 			return nil, lang.Mistake(fmt.Sprintf("column %q: %s", name, err), "")
 		}
-		row = append(row, report.Field{Name: name, Value: v})
+		row = append(row, report.Field{Name: name, Value: item})
 	}
 	return row, nil
 }

@@ -62,21 +62,21 @@ func (r *rowValue) passwords(name string) (starlark.Value, error) {
 		}
 		return secretOrNone(*r.r.Password), nil
 	case "passwords":
-		m := &namedValues{what: "passwords", absent: starlark.None, values: map[string]starlark.Value{}}
-		for _, x := range r.r.Values {
-			m.add(x.Name, secretOrNone(x.Certain))
+		made := &namedValues{what: "passwords", absent: starlark.None, values: map[string]starlark.Value{}}
+		for _, named := range r.r.Values {
+			made.add(named.Name, secretOrNone(named.Certain))
 		}
-		return m, nil
+		return made, nil
 	case "candidates":
-		m := &namedValues{what: "candidates", absent: starlark.Tuple{}, values: map[string]starlark.Value{}}
-		for _, x := range r.r.Values {
-			all := make(starlark.Tuple, len(x.Candidates))
-			for i, v := range x.Candidates {
-				all[i] = secretOrNone(v)
+		made := &namedValues{what: "candidates", absent: starlark.Tuple{}, values: map[string]starlark.Value{}}
+		for _, named := range r.r.Values {
+			all := make(starlark.Tuple, len(named.Candidates))
+			for i, value := range named.Candidates {
+				all[i] = secretOrNone(value)
 			}
-			m.add(x.Name, all)
+			made.add(named.Name, all)
 		}
-		return m, nil
+		return made, nil
 	}
 	return nil, r.table.NoMember("r", name)
 }
@@ -182,8 +182,8 @@ func (m *namedValues) get(_ *starlark.Thread, fn *starlark.Builtin, args starlar
 	if err := starlark.UnpackArgs(fn.Name(), args, kwargs, "name", &name, "default?", &other); err != nil {
 		return nil, err
 	}
-	if v, ok := m.values[name]; ok && v != starlark.None {
-		return v, nil
+	if value, ok := m.values[name]; ok && value != starlark.None {
+		return value, nil
 	}
 	return other, nil
 }

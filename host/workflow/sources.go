@@ -34,85 +34,85 @@ func (s *sourceValue) Truth() starlark.Bool  { return true }
 func (s *sourceValue) Hash() (uint32, error) { return 0, errors.New("a source is no key") }
 
 func evalCSV(args *arguments) (starlark.Value, error) {
-	o := source.CSVOptions{Path: args.path("path"), Key: args.text("key"), Columns: args.texts("columns"), Delimiter: args.text("delimiter"),
+	csvOptions := source.CSVOptions{Path: args.path("path"), Key: args.text("key"), Columns: args.texts("columns"), Delimiter: args.text("delimiter"),
 		Types: columnTypes(args), Secrets: args.texts("secrets"), Optional: args.texts("optional"), MayLack: args.texts("may_lack"), AnyCase: args.value("any_case") == starlark.True, Encoding: args.text("encoding"), Others: otherKinds(args), Files: args.in.sourceFiles()}
 	if args.value("quote") != starlark.None {
-		q, size := utf8.DecodeRuneInString(args.text("quote"))
+		letter, size := utf8.DecodeRuneInString(args.text("quote"))
 		if size != len(args.text("quote")) || size == 0 {
 			args.badValue("quote", "write one character, or None", "quote = %q is not one character", args.text("quote"))
 		}
-		o.Quote = &q
+		csvOptions.Quote = &letter
 	}
-	if args.has("columns") && len(o.Columns) == 0 {
+	if args.has("columns") && len(csvOptions.Columns) == 0 {
 		args.badValue("columns", "", "columns is empty")
 	}
-	s, err := source.CSV(o)
-	return sourceOf(args, s, err)
+	src, err := source.CSV(csvOptions)
+	return sourceOf(args, src, err)
 }
 
 // types reads types = {"enabled": "bool"}.
 func columnTypes(args *arguments) map[string]source.Type {
-	d, ok := args.value("types").(*starlark.Dict)
+	dict, ok := args.value("types").(*starlark.Dict)
 	if !ok {
 		return nil
 	}
 	known := []string{"string", "int", "bool", "date"}
 	types := map[string]source.Type{}
-	for _, item := range d.Items() {
-		column, t := textOf(item[0]), textOf(item[1])
-		if !slices.Contains(known, t) {
-			fix := diag.DidYouMean(t, known)
+	for _, item := range dict.Items() {
+		column, text := textOf(item[0]), textOf(item[1])
+		if !slices.Contains(known, text) {
+			fix := diag.DidYouMean(text, known)
 			if fix == "" {
 				fix = "write " + lang.Listed(lang.Quoted(known))
 			}
-			args.badValue("types", fix, "types: %q of column %q is no type", t, column)
+			args.badValue("types", fix, "types: %q of column %q is no type", text, column)
 			continue
 		}
-		types[column] = source.Type(t)
+		types[column] = source.Type(text)
 	}
 	return types
 }
 
 // others are the files of other kinds that csv() was told of.
 func otherKinds(args *arguments) (kinds []source.OtherKind) {
-	d, ok := args.value("others").(*starlark.Dict)
+	dict, ok := args.value("others").(*starlark.Dict)
 	if !ok {
 		return nil
 	}
-	for _, item := range d.Items() {
+	for _, item := range dict.Items() {
 		kinds = append(kinds, source.OtherKind{Column: textOf(item[0]), Fix: textOf(item[1])})
 	}
 	return kinds
 }
 
 func evalJSONL(args *arguments) (starlark.Value, error) {
-	s, err := source.JSONL(source.JSONLOptions{Path: args.path("path"), Key: args.text("key"), Secrets: args.texts("secrets"),
+	src, err := source.JSONL(source.JSONLOptions{Path: args.path("path"), Key: args.text("key"), Secrets: args.texts("secrets"),
 		Optional: args.texts("optional"), Files: args.in.sourceFiles()})
-	return sourceOf(args, s, err)
+	return sourceOf(args, src, err)
 }
 
 func evalRows(args *arguments) (starlark.Value, error) {
 	all, _ := elements(args.value("list"))
 	items := make([]any, len(all))
-	for i, v := range all {
-		x, err := goValue(v, true)
+	for i, value := range all {
+		item, err := goValue(value, true)
 		if err != nil {
 			args.bad("list", "", "element %d: %s", i+1, err)
 			return &sourceValue{unknown: true}, nil
 		}
-		items[i] = x
+		items[i] = item
 	}
 	if !isStringsOrDicts(items) {
 		args.bad("list", "", "list: want strings or dicts")
 		return &sourceValue{unknown: true}, nil
 	}
-	s, err := source.List(source.ListOptions{Items: items, Key: args.text("key"), Secrets: args.texts("secrets"), Optional: args.texts("optional")})
-	return sourceOf(args, s, err)
+	src, err := source.List(source.ListOptions{Items: items, Key: args.text("key"), Secrets: args.texts("secrets"), Optional: args.texts("optional")})
+	return sourceOf(args, src, err)
 }
 
 func isStringsOrDicts(items []any) bool {
-	for _, x := range items {
-		switch x.(type) {
+	for _, value := range items {
+		switch value.(type) {
 		case string, map[string]any:
 		default:
 			return false
@@ -122,15 +122,15 @@ func isStringsOrDicts(items []any) bool {
 }
 
 func evalConcat(args *arguments) (starlark.Value, error) {
-	v := &sourceValue{}
+	made := &sourceValue{}
 	var parts []source.Source
-	for i, a := range args.many {
-		s, ok := a.(*sourceValue)
+	for i, value := range args.many {
+		s, ok := value.(*sourceValue)
 		if !ok {
-			args.bad("", "", "argument %d: %s", i+1, mismatch(lang.KindSource, a))
+			args.bad("", "", "argument %d: %s", i+1, mismatch(lang.KindSource, value))
 			continue
 		}
-		v.unknown, v.stdin = v.unknown || s.unknown, v.stdin || s.stdin
+		made.unknown, made.stdin = made.unknown || s.unknown, made.stdin || s.stdin
 		if s.source != nil {
 			parts = append(parts, s.source)
 		}
@@ -139,12 +139,12 @@ func evalConcat(args *arguments) (starlark.Value, error) {
 		return &sourceValue{unknown: true}, nil
 	}
 	if len(parts) < len(args.many) {
-		return v, nil
+		return made, nil
 	}
-	s, err := source.Concat(parts...)
+	src, err := source.Concat(parts...)
 	noteSource(args, err)
-	v.source = s
-	return v, nil
+	made.source = src
+	return made, nil
 }
 
 // source notes what is wrong with a source's options.
@@ -153,16 +153,16 @@ func sourceOf(args *arguments, users source.Source, err error) (starlark.Value, 
 	if !loose {
 		noteSource(args, err)
 	}
-	v := &sourceValue{source: users, unknown: err != nil}
+	made := &sourceValue{source: users, unknown: err != nil}
 	if i := args.entry.Index("path"); i >= 0 {
 		named := args.entry.Index("columns") >= 0 && args.has("columns")
-		v.stdin = args.text("path") == "-" && !named
-		v.unknown = v.unknown || loose && isPlaceholder(args, "path") || args.text("path") == ""
+		made.stdin = args.text("path") == "-" && !named
+		made.unknown = made.unknown || loose && isPlaceholder(args, "path") || args.text("path") == ""
 	}
 	if i := args.entry.Index("list"); i >= 0 {
-		v.unknown = v.unknown || args.loose("list")
+		made.unknown = made.unknown || args.loose("list")
 	}
-	return v, nil
+	return made, nil
 }
 
 // isPlaceholder reports whether an argument depends on a parameter that has not
@@ -177,12 +177,12 @@ func noteSource(args *arguments, err error) {
 	switch {
 	case err == nil:
 	case errors.As(err, &list):
-		for _, x := range list.List {
-			message := x.Message
-			if x.File != "" {
-				message = diag.Problem{File: x.File, Line: x.Line, Message: message}.String()
+		for _, problem := range list.List {
+			message := problem.Message
+			if problem.File != "" {
+				message = diag.Problem{File: problem.File, Line: problem.Line, Message: message}.String()
 			}
-			args.bad("", x.Fix, "%s", strings.TrimPrefix(message, args.entry.Name+": "))
+			args.bad("", problem.Fix, "%s", strings.TrimPrefix(message, args.entry.Name+": "))
 		}
 	default:
 		args.bad("", "", "%s", err)

@@ -19,8 +19,8 @@ func standard(ctx context.Context, to *backendValue, row source.Row, steps stepp
 	}
 	step := journal.Step{Verb: "set", Backend: to.Label, Account: row.Key, Value: value}
 	result, err := steps.Do(ctx, step)
-	if v := verdictOf(result, err); v != nil {
-		return *v
+	if verdict := verdictOf(result, err); verdict != nil {
+		return *verdict
 	}
 	if !to.Desc.Can(sdk.CanVerify) || to.Desc.VerifyIsLogon {
 		return journal.Verdict{}
@@ -31,28 +31,28 @@ func standard(ctx context.Context, to *backendValue, row source.Row, steps stepp
 	if errors.As(err, &fault) && fault.Code == sdk.InvalidOperation {
 		return journal.Verdict{} // the plugin can, this instance cannot
 	}
-	if v := verdictOf(result, err); v != nil {
-		return *v
+	if verdict := verdictOf(result, err); verdict != nil {
+		return *verdict
 	}
 	return journal.Verdict{}
 }
 
 // verdictOf is how a step ends a rotate; nil if it does not.
-func verdictOf(r journal.Result, err error) *journal.Verdict {
+func verdictOf(result journal.Result, err error) *journal.Verdict {
 	if err != nil {
-		v := faulted(err)
-		return &v
+		verdict := faulted(err)
+		return &verdict
 	}
-	if r.OK() {
+	if result.OK() {
 		return nil
 	}
-	return &journal.Verdict{Kind: journal.Raised, Refused: &r, Fault: &journal.Fault{Code: r.Code, Message: r.Message}}
+	return &journal.Verdict{Kind: journal.Raised, Refused: &result, Fault: &journal.Fault{Code: result.Code, Message: result.Message}}
 }
 
 func faulted(err error) journal.Verdict {
-	var f *journal.Fault
-	if !errors.As(err, &f) {
-		f = &journal.Fault{Code: journal.ScriptError, Message: err.Error()}
+	var fault *journal.Fault
+	if !errors.As(err, &fault) {
+		fault = &journal.Fault{Code: journal.ScriptError, Message: err.Error()}
 	}
-	return journal.Verdict{Kind: journal.Raised, Fault: f}
+	return journal.Verdict{Kind: journal.Raised, Fault: fault}
 }

@@ -98,33 +98,33 @@ func evalStepUnlock(args *arguments) (starlark.Value, error) { return doStep(arg
 
 // step takes a step that reaches a backend.
 func doStep(args *arguments, verb string) (starlark.Value, error) {
-	b := args.value("backend").(*backendValue)
-	step := journal.Step{Verb: verb, Backend: b.Label, Account: args.text("account")}
+	target := args.value("backend").(*backendValue)
+	step := journal.Step{Verb: verb, Backend: target.Label, Account: args.text("account")}
 	if isGarbled(step.Account) {
 		args.bad("account", halfLetter, "account %q has half a letter in it, or one that was lost", step.Account)
 	}
 	readCredential(args, &step)
-	readOptions(args, &step, b)
+	readOptions(args, &step, target)
 	if len(args.problems) > 0 {
 		return nil, nil
 	}
-	s := args.state
-	s.watch.pause()
-	result, err := s.steps.Do(s.ctx, step)
-	s.watch.resume()
+	state := args.state
+	state.watch.pause()
+	result, err := state.steps.Do(state.ctx, step)
+	state.watch.resume()
 	if err != nil {
-		s.raised = err
+		state.raised = err
 		return nil, err
 	}
-	r := &resultValue{step: args.entry.Name, result: result, value: valueOf(result)}
+	made := &resultValue{step: args.entry.Name, result: result, value: valueOf(result)}
 	switch {
 	case isTry(args):
-		return r, nil
+		return made, nil
 	case !result.OK():
-		s.raised = &refusal{args.entry.Name, step.Backend, step.Account, result}
-		return nil, s.raised
+		state.raised = &refusal{args.entry.Name, step.Backend, step.Account, result}
+		return nil, state.raised
 	}
-	return r.value, nil
+	return made.value, nil
 }
 
 // credential reads the arguments that say which password becomes which.
@@ -161,8 +161,8 @@ func passwordArgument(args *arguments, name string) *journal.Value {
 func readOptions(args *arguments, step *journal.Step, to *backendValue) {
 	if args.entry.Index("hash_format") >= 0 {
 		step.HashFormat = args.text("hash_format")
-		if m := to.NoHashFormat(step.HashFormat); m != nil {
-			args.bad("hash_format", m.Fix, "%s", m.Message)
+		if misuse := to.NoHashFormat(step.HashFormat); misuse != nil {
+			args.bad("hash_format", misuse.Fix, "%s", misuse.Message)
 		}
 	}
 	if args.entry.Index("options") < 0 || !args.has("options") {
@@ -175,15 +175,15 @@ func readOptions(args *arguments, step *journal.Step, to *backendValue) {
 }
 
 func readOption(args *arguments, step *journal.Step, to *backendValue, name string, value starlark.Value) {
-	if m := to.NoOption(name); m != nil {
-		args.bad("options", m.Fix, "%s", m.Message)
+	if misuse := to.NoOption(name); misuse != nil {
+		args.bad("options", misuse.Fix, "%s", misuse.Message)
 		return
 	}
 	i := slices.IndexFunc(to.Desc.Options, func(field sdk.Field) bool { return field.Name == name })
 	if value == starlark.None {
 		return
 	}
-	x, bad := fieldValue(to.Desc.Options[i], value, true)
+	item, bad := fieldValue(to.Desc.Options[i], value, true)
 	if bad != nil {
 		fix := bad.Fix
 		if fix == ofType {
@@ -192,16 +192,16 @@ func readOption(args *arguments, step *journal.Step, to *backendValue, name stri
 		args.bad("options", fix, "option %s: %s", name, bad.Message)
 		return
 	}
-	step.Options[name] = x
+	step.Options[name] = item
 }
 
 // valueOf is the value of a reset, or what a find found.
-func valueOf(r journal.Result) starlark.Value {
+func valueOf(result journal.Result) starlark.Value {
 	switch {
-	case r.Value != nil && r.Value.Secret().Present():
-		return &secretValue{r.Value}
-	case r.Account != nil:
-		return accountOf(*r.Account)
+	case result.Value != nil && result.Value.Secret().Present():
+		return &secretValue{result.Value}
+	case result.Account != nil:
+		return accountOf(*result.Account)
 	}
 	return starlark.None
 }
@@ -215,8 +215,8 @@ func accountOf(account sdk.Account) starlark.Value {
 		changed = starlark.String(account.ChangedAt.UTC().Format(time.RFC3339))
 	}
 	kinds := make([]starlark.Value, len(account.Kinds))
-	for i, k := range account.Kinds {
-		kinds[i] = starlark.String(k)
+	for i, key := range account.Kinds {
+		kinds[i] = starlark.String(key)
 	}
 	return newStruct(map[string]starlark.Value{
 		"account": starlark.String(account.Account), "id": starlark.String(account.ID), "status": starlark.String(account.Status.String()),
@@ -225,25 +225,25 @@ func accountOf(account sdk.Account) starlark.Value {
 }
 
 func evalStepGenerate(args *arguments) (starlark.Value, error) {
-	g := engine.GenerateStep{Kind: args.text("kind")}
+	generateStep := engine.GenerateStep{Kind: args.text("kind")}
 	if p, ok := args.value("policy").(*policyValue); ok {
-		g.Policy = p.spec
+		generateStep.Policy = p.spec
 	}
-	if b, ok := args.value("generator").(*backendValue); ok {
-		g.Generator = b.Label
+	if target, ok := args.value("generator").(*backendValue); ok {
+		generateStep.Generator = target.Label
 	}
 	if all, ok := elements(args.value("targets")); ok {
-		g.Targets = []string{}
-		for _, v := range all {
-			g.Targets = append(g.Targets, v.(*backendValue).spec.Label)
+		generateStep.Targets = []string{}
+		for _, value := range all {
+			generateStep.Targets = append(generateStep.Targets, value.(*backendValue).spec.Label)
 		}
 	}
-	s := args.state
-	s.watch.pause()
-	v, err := s.steps.Generate(s.ctx, g)
-	s.watch.resume()
+	state := args.state
+	state.watch.pause()
+	v, err := state.steps.Generate(state.ctx, generateStep)
+	state.watch.resume()
 	if err != nil {
-		return notGenerated(args, g, err)
+		return notGenerated(args, generateStep, err)
 	}
 	if !isTry(args) {
 		return &secretValue{v}, nil
@@ -254,10 +254,10 @@ func evalStepGenerate(args *arguments) (starlark.Value, error) {
 // notGenerated turns what a backend's own generator said into a result of
 // try_generate; everything else raises.
 func notGenerated(args *arguments, step engine.GenerateStep, err error) (starlark.Value, error) {
-	var f *journal.Fault
-	if isTry(args) && step.Generator != "" && errors.As(err, &f) && !raises(f.Code) {
-		r := journal.Result{Outcome: sdk.Refused, Code: f.Code, Message: f.Message}
-		return &resultValue{step: args.entry.Name, result: r, value: starlark.None}, nil
+	var fault *journal.Fault
+	if isTry(args) && step.Generator != "" && errors.As(err, &fault) && !raises(fault.Code) {
+		result := journal.Result{Outcome: sdk.Refused, Code: fault.Code, Message: fault.Message}
+		return &resultValue{step: args.entry.Name, result: result, value: starlark.None}, nil
 	}
 	args.state.raised = err
 	return nil, err

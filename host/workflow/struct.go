@@ -25,11 +25,11 @@ var (
 )
 
 func newStruct(fields map[string]starlark.Value) *structValue {
-	s := &structValue{names: sortedKeys(fields)}
-	for _, name := range s.names {
-		s.fields = append(s.fields, fields[name])
+	made := &structValue{names: sortedKeys(fields)}
+	for _, name := range made.names {
+		made.fields = append(made.fields, fields[name])
 	}
-	return s
+	return made
 }
 
 // each visits the fields by name.
@@ -58,22 +58,22 @@ func (s *structValue) Freeze() {
 		return
 	}
 	s.frozen = true
-	for _, v := range s.fields {
-		v.Freeze()
+	for _, value := range s.fields {
+		value.Freeze()
 	}
 }
 
 func (s *structValue) Hash() (uint32, error) {
-	h := uint32(8731)
-	for i, v := range s.fields {
-		x, err := v.Hash()
+	count := uint32(8731)
+	for i, value := range s.fields {
+		number, err := value.Hash()
 		if err != nil {
 			return 0, err
 		}
-		n, _ := starlark.String(s.names[i]).Hash()
-		h = (h ^ n ^ x*9839) * 16777619
+		index, _ := starlark.String(s.names[i]).Hash()
+		count = (count ^ index ^ number*9839) * 16777619
 	}
-	return h, nil
+	return count, nil
 }
 
 func (s *structValue) CompareSameType(op syntax.Token, other starlark.Value, depth int) (bool, error) {
@@ -93,9 +93,9 @@ func (s *structValue) CompareSameType(op syntax.Token, other starlark.Value, dep
 
 // String is safe for a struct in a list in the same struct.
 func (s *structValue) String() string {
-	var b strings.Builder
-	write(&b, s, 0)
-	return b.String()
+	var out strings.Builder
+	write(&out, s, 0)
+	return out.String()
 }
 
 // maxShown bounds the text of a struct.
@@ -120,9 +120,9 @@ func write(out *strings.Builder, value starlark.Value, depth int) {
 		open, shut := brackets(v)
 		out.WriteString(open)
 		i := 0
-		for e := range starlark.Elements(v.(starlark.Iterable)) {
+		for value := range starlark.Elements(v.(starlark.Iterable)) {
 			separate(out, i)
-			write(out, e, depth+1)
+			write(out, value, depth+1)
 			if i++; out.Len() > maxShown {
 				break
 			}

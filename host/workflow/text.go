@@ -37,8 +37,8 @@ const maxReason = 4 << 10
 // sortedKeys returns the keys of a map in their order.
 func sortedKeys[V any](dict map[string]V) []string {
 	var keys []string
-	for k := range dict {
-		keys = append(keys, k)
+	for key := range dict {
+		keys = append(keys, key)
 	}
 	slices.Sort(keys)
 	return keys

@@ -42,27 +42,27 @@ type threads struct {
 
 // start is the only place where threads are made: they inherit nothing.
 func (ts *threads) start() *state {
-	s := &state{threads: ts, thread: &starlark.Thread{}}
-	s.thread.SetLocal(stateKey, s)
-	s.thread.Print = ts.print
-	s.thread.Load = ts.load
-	s.thread.OnMaxSteps = s.onSteps
-	s.watch.clock, s.watch.call = &ts.clock, s
-	ts.clock.add(&s.watch)
+	made := &state{threads: ts, thread: &starlark.Thread{}}
+	made.thread.SetLocal(stateKey, made)
+	made.thread.Print = ts.print
+	made.thread.Load = ts.load
+	made.thread.OnMaxSteps = made.onSteps
+	made.watch.clock, made.watch.call = &ts.clock, made
+	ts.clock.add(&made.watch)
 	ts.mu.Lock()
-	ts.all = append(ts.all, s)
+	ts.all = append(ts.all, made)
 	ts.mu.Unlock()
-	return s
+	return made
 }
 
 // get returns a thread that has been used before, or a new one.
 func (ts *threads) get() *state {
 	ts.mu.Lock()
 	if last := len(ts.idle) - 1; last >= 0 {
-		s := ts.idle[last]
+		state := ts.idle[last]
 		ts.idle = ts.idle[:last]
 		ts.mu.Unlock()
-		return s
+		return state
 	}
 	ts.mu.Unlock()
 	return ts.start()
@@ -80,8 +80,8 @@ func (ts *threads) busy() []string {
 	all := slices.Clone(ts.all)
 	ts.mu.Unlock()
 	var list []string
-	for _, s := range all {
-		if who, computes := s.computes(); computes {
+	for _, state := range all {
+		if who, computes := state.computes(); computes {
 			list = append(list, who)
 		}
 	}
@@ -90,17 +90,17 @@ func (ts *threads) busy() []string {
 }
 
 // print is print() of every thread.
-func (ts *threads) print(t *starlark.Thread, text string) {
-	if s := stateOf(t); s.mute {
-		if steps, ok := s.steps.(interface{ Printed() }); ok {
+func (ts *threads) print(thread *starlark.Thread, text string) {
+	if state := stateOf(thread); state.mute {
+		if steps, ok := state.steps.(interface{ Printed() }); ok {
 			steps.Printed()
 		}
 		return
 	}
 	place := ""
-	for depth := range t.CallStackDepth() {
-		if p := t.CallFrame(depth).Pos; p.Filename() != builtinFile { // sorted(x, key = print) is a builtin too
-			place = fmt.Sprintf("%s:%d: ", p.Filename(), p.Line)
+	for depth := range thread.CallStackDepth() {
+		if position := thread.CallFrame(depth).Pos; position.Filename() != builtinFile { // sorted(x, key = print) is a builtin too
+			place = fmt.Sprintf("%s:%d: ", position.Filename(), position.Line)
 			break
 		}
 	}
@@ -131,9 +131,9 @@ type state struct {
 // them on.
 func (s *state) take() *arguments {
 	if last := len(s.spare) - 1; last >= 0 && s.phase != lang.AtTop {
-		a := s.spare[last]
+		arguments := s.spare[last]
 		s.spare = s.spare[:last]
-		return a
+		return arguments
 	}
 	return &arguments{}
 }
@@ -148,7 +148,7 @@ func (s *state) give(a *arguments) {
 	s.spare = append(s.spare, a)
 }
 
-func stateOf(t *starlark.Thread) *state { return t.Local(stateKey).(*state) }
+func stateOf(thread *starlark.Thread) *state { return thread.Local(stateKey).(*state) }
 
 // begin readies the thread for one call. It has been used before, maybe by a
 // call that was cancelled.
@@ -170,14 +170,14 @@ func (s *state) end() {
 }
 
 // onSteps is called by the interpreter after every chunk.
-func (s *state) onSteps(t *starlark.Thread) {
+func (s *state) onSteps(thread *starlark.Thread) {
 	switch {
 	case s.ctx.Err() != nil:
 		s.watch.stop(stopCancelled)
-	case t.Steps >= s.limit:
+	case thread.Steps >= s.limit:
 		s.watch.stop(stopSteps)
 	default:
-		t.SetMaxExecutionSteps(min(t.Steps+stepChunk, s.limit))
+		thread.SetMaxExecutionSteps(min(thread.Steps+stepChunk, s.limit))
 	}
 }
 
@@ -242,10 +242,10 @@ func (s *state) deaf(why stopReason) {
 }
 
 // call calls a function of the script. A panic is an error of this call only.
-func (s *state) call(fn starlark.Value, args starlark.Tuple) (v starlark.Value, err error) {
+func (s *state) call(fn starlark.Value, args starlark.Tuple) (value starlark.Value, err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			v, err = nil, fmt.Errorf("defect in rekey: %v", r)
+		if item := recover(); item != nil {
+			value, err = nil, fmt.Errorf("defect in rekey: %v", item)
 		}
 	}()
 	return starlark.Call(s.thread, fn, args, nil)

@@ -23,17 +23,17 @@ type schema struct {
 }
 
 func newSchema(columns source.Schema) *schema {
-	x := &schema{columns: columns.Columns, key: columns.Key, index: make(map[string]int, len(columns.Columns))}
-	for i, c := range columns.Columns {
-		x.index[c.Name] = i
+	made := &schema{columns: columns.Columns, key: columns.Key, index: make(map[string]int, len(columns.Columns))}
+	for i, column := range columns.Columns {
+		made.index[column.Name] = i
 	}
-	return x
+	return made
 }
 
 func (s *schema) names() []string {
 	names := make([]string, len(s.columns))
-	for i, c := range s.columns {
-		names[i] = c.Name
+	for i, column := range s.columns {
+		names[i] = column.Name
 	}
 	return names
 }
@@ -53,16 +53,16 @@ var (
 )
 
 func (u *userValue) String() string {
-	var b strings.Builder
-	b.WriteString("user(")
-	for i, c := range u.schema.columns {
-		separate(&b, i)
-		b.WriteString(c.Name + " = ")
-		if v, err := u.cell(i); err == nil {
-			write(&b, v, 1)
+	var out strings.Builder
+	out.WriteString("user(")
+	for i, column := range u.schema.columns {
+		separate(&out, i)
+		out.WriteString(column.Name + " = ")
+		if value, err := u.cell(i); err == nil {
+			write(&out, value, 1)
 		}
 	}
-	return b.String() + ")"
+	return out.String() + ")"
 }
 
 func (u *userValue) Type() string         { return "user" }
@@ -72,9 +72,9 @@ func (u *userValue) AttrNames() []string  { return u.schema.names() }
 
 // Hash is that of the key: it tells users apart.
 func (u *userValue) Hash() (uint32, error) {
-	h := fnv.New32a()
-	h.Write([]byte(u.key))
-	return h.Sum32(), nil
+	hash32 := fnv.New32a()
+	hash32.Write([]byte(u.key))
+	return hash32.Sum32(), nil
 }
 
 // CompareSameType compares keys, for equality only.
@@ -109,10 +109,10 @@ func (u *userValue) Get(value starlark.Value) (starlark.Value, bool, error) {
 
 // each visits the cells by column.
 func (u *userValue) each(visit func(string, starlark.Value) error) error {
-	for i, c := range u.schema.columns {
-		v, err := u.cell(i)
+	for i, column := range u.schema.columns {
+		value, err := u.cell(i)
 		if err == nil {
-			err = visit(c.Name, v)
+			err = visit(column.Name, value)
 		}
 		if err != nil {
 			return err
@@ -133,11 +133,11 @@ func (u *userValue) cell(i int) (starlark.Value, error) {
 	case string: // by far the most
 		return starlark.String(c), nil
 	case []any, map[string]any:
-		v, err := starlarkOf(c, 0)
+		value, err := starlarkOf(c, 0)
 		if err == nil {
-			v.Freeze()
+			value.Freeze()
 		}
-		return v, err
+		return value, err
 	}
 	return starlarkOf(cell, 0)
 }

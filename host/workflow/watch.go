@@ -143,10 +143,10 @@ type clock struct {
 	calls []*watch // all that there ever were: as many as ran at the same time
 }
 
-func (c *clock) add(w *watch) {
+func (c *clock) add(watch *watch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.calls = append(c.calls, w)
+	c.calls = append(c.calls, watch)
 }
 
 // wind sees to it that the part ends, and returns the bytes of the heap.
@@ -179,8 +179,8 @@ func (c *clock) tick() {
 	calls := c.calls
 	c.mu.Unlock()
 	computes := false
-	for _, w := range calls {
-		computes = w.tick(heap) || computes
+	for _, watch := range calls {
+		computes = watch.tick(heap) || computes
 	}
 	if computes {
 		c.wind()

@@ -41,21 +41,21 @@ func KnownCode(code string) (fix string, known bool) {
 }
 
 func evalWaveRule(args *arguments) (starlark.Value, error) {
-	r := unlimited("")
-	r.Size, r.Take, r.Pause = args.number("size", 1), args.number("take", 1), args.duration("pause")
+	rule := unlimited("")
+	rule.Size, rule.Take, rule.Pause = args.number("size", 1), args.number("take", 1), args.duration("pause")
 	if args.has("hold") {
-		r.Hold = args.choice("hold", "approval") != ""
+		rule.Hold = args.choice("hold", "approval") != ""
 	}
 	if args.has("max_failures") {
-		readMaxFailures(args, &r)
+		readMaxFailures(args, &rule)
 	}
 	for _, code := range args.texts("tolerate") {
 		if fix, known := KnownCode(code); !known {
 			args.badValue("tolerate", fix, "tolerate: there is no code %q", code)
 		}
-		r.Tolerate = append(r.Tolerate, sdk.Code(code))
+		rule.Tolerate = append(rule.Tolerate, sdk.Code(code))
 	}
-	return &waveValue{r}, nil
+	return &waveValue{rule}, nil
 }
 
 // codes are all that a user can fail with.
@@ -69,33 +69,33 @@ func codes() []string {
 }
 
 // maxFailures reads 5 or "1%".
-func readMaxFailures(args *arguments, r *journal.WaveRule) {
-	v := args.value("max_failures")
-	if n, ok := v.(starlark.Int); ok {
-		r.MaxFailures = args.number("max_failures", 0)
-		_ = n
+func readMaxFailures(args *arguments, rule *journal.WaveRule) {
+	value := args.value("max_failures")
+	if number, ok := value.(starlark.Int); ok {
+		rule.MaxFailures = args.number("max_failures", 0)
+		_ = number
 		return
 	}
-	text := textOf(v)
+	text := textOf(value)
 	number, isPercent := strings.CutSuffix(strings.TrimSpace(text), "%")
-	p, err := strconv.ParseFloat(number, 64)
-	if err != nil || !isPercent || !(p >= 0 && p <= 100) || math.IsNaN(p) {
+	amount, err := strconv.ParseFloat(number, 64)
+	if err != nil || !isPercent || !(amount >= 0 && amount <= 100) || math.IsNaN(amount) {
 		args.badValue("max_failures", `write a number, or a percentage such as "1%"`, "max_failures = %q is neither", text)
 		return
 	}
-	r.MaxPercent = p
+	rule.MaxPercent = amount
 }
 
 // waves reads waves = {"canary": wave_rule(…)}.
 func readWaves(args *arguments, hasHook bool) []journal.WaveRule {
-	d, _ := args.value("waves").(*starlark.Dict)
-	if d == nil || d.Len() == 0 {
+	dict, _ := args.value("waves").(*starlark.Dict)
+	if dict == nil || dict.Len() == 0 {
 		only := unlimited(onlyWave)
 		only.InARow = journal.InARow
 		return []journal.WaveRule{only}
 	}
 	var rules []journal.WaveRule
-	for i, item := range d.Items() {
+	for i, item := range dict.Items() {
 		rule := item[1].(*waveValue).rule
 		rule.Name = textOf(item[0])
 		switch {
@@ -105,7 +105,7 @@ func readWaves(args *arguments, hasHook bool) []journal.WaveRule {
 			args.badValue("waves", "", "the name of wave %q has a control character", rule.Name)
 		case hasHook && rule.Take > 0:
 			args.badValue("waves", "leave one of them out", "wave %q: take is for workflows without a wave hook", rule.Name)
-		case !hasHook && rule.Take == 0 && i+1 < d.Len():
+		case !hasHook && rule.Take == 0 && i+1 < dict.Len():
 			args.badValue("waves", "give it take =, or write a wave hook", "wave %q takes every user, and nobody is left for the later ones", rule.Name)
 		}
 		rules = append(rules, rule)
@@ -115,8 +115,8 @@ func readWaves(args *arguments, hasHook bool) []journal.WaveRule {
 
 func waveNames(rules []journal.WaveRule) []string {
 	names := make([]string, len(rules))
-	for i, r := range rules {
-		names[i] = r.Name
+	for i, rule := range rules {
+		names[i] = rule.Name
 	}
 	return names
 }

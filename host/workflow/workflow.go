@@ -29,36 +29,36 @@ var _ engine.Hooks = (*Workflow)(nil)
 
 // Load evaluates a script and checks it. What a user can mend is a
 // *diag.Problems, as complete as one evaluation can make it.
-func Load(ctx context.Context, options Options) (w *Workflow, err error) {
+func Load(ctx context.Context, options Options) (flow *Workflow, err error) {
 	if options.Fatal == nil {
 		return nil, errors.New("workflow: Options.Fatal is missing")
 	}
 	defer func() {
-		if r := recover(); r != nil {
-			w, err = nil, fmt.Errorf("%s: defect in rekey: %v", options.Path, r)
+		if value := recover(); value != nil {
+			flow, err = nil, fmt.Errorf("%s: defect in rekey: %v", options.Path, value)
 		}
 	}()
-	in, d := newInterp(options), &declaration{}
-	l := newLanguage(in, d)
-	if err := read(ctx, in, l.predeclared()); err != nil {
+	in, made := newInterp(options), &declaration{}
+	language := newLanguage(in, made)
+	if err := read(ctx, in, language.predeclared()); err != nil {
 		return nil, err
 	}
-	complete, err := evaluate(ctx, in, l.predeclared())
+	complete, err := evaluate(ctx, in, language.predeclared())
 	if err != nil {
 		return nil, err
 	}
-	finish(in, d, complete)
-	checkTree(ctx, in, d)
+	finish(in, made, complete)
+	checkTree(ctx, in, made)
 	if err := in.problems(); err != nil {
 		return nil, err
 	}
-	return &Workflow{Spec: in.spec, in: in, hooks: d.hooks, step: l.names[l.Lookup("step")]}, nil
+	return &Workflow{Spec: in.spec, in: in, hooks: made.hooks, step: language.names[language.Lookup("step")]}, nil
 }
 
 // read reads and parses the script and what it loads, and checks what can be
 // seen before anything is evaluated.
 func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
-	l, err := loadFiles(ctx, in.opts, scope)
+	loader, err := loadFiles(ctx, in.opts, scope)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -66,23 +66,23 @@ func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
 		in.notes.add(diag.Problem{File: in.opts.Path, Message: reason(err), Fix: otherScript(in.opts, err), Cause: err})
 		return in.problems()
 	}
-	in.script, in.ordered = l.seen[0], l.order
-	for _, f := range l.seen {
-		in.files[f.Shown] = f
-		in.spec.Files = append(in.spec.Files, exported(f))
+	in.script, in.ordered = loader.seen[0], loader.order
+	for _, file := range loader.seen {
+		in.files[file.Shown] = file
+		in.spec.Files = append(in.spec.Files, exported(file))
 	}
-	in.notes.add(l.problems...)
-	for _, f := range l.order {
-		in.notes.add(vet.Shadowed(in.table, f)...)
+	in.notes.add(loader.problems...)
+	for _, file := range loader.order {
+		in.notes.add(vet.Shadowed(in.table, file)...)
 	}
 	blocked := in.notes.any()
-	for _, f := range l.order {
-		in.notes.add(vet.Discarded(f)...)
+	for _, file := range loader.order {
+		in.notes.add(vet.Discarded(file)...)
 	}
 	if blocked {
 		return in.problems()
 	}
-	in.varying = vet.Vary(l.order, vet.Params{Table: in.table, Given: in.opts.Params, Placeholders: in.opts.Placeholders})
+	in.varying = vet.Vary(loader.order, vet.Params{Table: in.table, Given: in.opts.Params, Placeholders: in.opts.Placeholders})
 	return nil
 }
 
@@ -119,17 +119,17 @@ func (w *Workflow) Select(ctx context.Context, row source.Row) (due bool, reason
 	if w.hooks.choose == nil {
 		return true, "", nil
 	}
-	u, err := w.user(ctx, row)
+	userValue, err := w.user(ctx, row)
 	if err != nil {
 		return false, "", err
 	}
-	j := job{in: w.in, hook: w.hooks.choose, row: row}
-	j.run(ctx, offers{user: u}, func(call *state, value starlark.Value, failed error) {
+	made := job{in: w.in, hook: w.hooks.choose, row: row}
+	made.run(ctx, offers{user: userValue}, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
 			due, reason, failed = selected(value)
 		}
 		if failed != nil {
-			err = j.failure(call, failed)
+			err = made.failure(call, failed)
 		}
 	})
 	return due, reason, err
@@ -141,17 +141,17 @@ func (w *Workflow) Wave(ctx context.Context, row source.Row) (name string, err e
 	if w.hooks.wave == nil {
 		return w.Waves[0].Name, nil
 	}
-	u, err := w.user(ctx, row)
+	userValue, err := w.user(ctx, row)
 	if err != nil {
 		return "", err
 	}
-	j := job{in: w.in, hook: w.hooks.wave, row: row}
-	j.run(ctx, offers{user: u}, func(call *state, value starlark.Value, failed error) {
+	made := job{in: w.in, hook: w.hooks.wave, row: row}
+	made.run(ctx, offers{user: userValue}, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
 			name, failed = waveOf(value, w.Waves)
 		}
 		if failed != nil {
-			err = j.failure(call, failed)
+			err = made.failure(call, failed)
 		}
 	})
 	return name, err
@@ -166,18 +166,18 @@ func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (v
 	if w.hooks.rotate == nil {
 		return standard(ctx, w.hooks.target, row, steps)
 	}
-	u, err := w.user(ctx, row)
+	userValue, err := w.user(ctx, row)
 	if err != nil {
 		return journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: journal.ScriptError, Message: err.Error()}}
 	}
 	quiet, ok := steps.(interface{ Quiet() bool })
-	j := job{in: w.in, hook: w.hooks.rotate, row: row, steps: steps, mute: ok && quiet.Quiet()}
-	j.run(ctx, offers{user: u, step: w.step}, func(call *state, value starlark.Value, failed error) {
+	made := job{in: w.in, hook: w.hooks.rotate, row: row, steps: steps, mute: ok && quiet.Quiet()}
+	made.run(ctx, offers{user: userValue, step: w.step}, func(call *state, value starlark.Value, failed error) {
 		if failed == nil {
 			verdict, failed = returned(value)
 		}
 		if failed != nil {
-			verdict = j.raised(call, failed)
+			verdict = made.raised(call, failed)
 		}
 	})
 	return verdict
@@ -186,33 +186,33 @@ func (w *Workflow) rotate(ctx context.Context, row source.Row, steps stepper) (v
 // ReportRow returns the row of a user in report i of Reports, by its row
 // function if it has one; false if that leaves the user out. An error of the
 // function is a *diag.Problems. It is safe for concurrent use.
-func (w *Workflow) ReportRow(ctx context.Context, i int, r *report.Result) (row report.Row, include bool, err error) {
-	return w.reportRow(ctx, i, r, false)
+func (w *Workflow) ReportRow(ctx context.Context, i int, result *report.Result) (row report.Row, include bool, err error) {
+	return w.reportRow(ctx, i, result, false)
 }
 
 // TryReportRow is ReportRow of a made-up result: nothing is printed.
-func (w *Workflow) TryReportRow(ctx context.Context, i int, r *report.Result) (row report.Row, include bool, err error) {
-	return w.reportRow(ctx, i, r, true)
+func (w *Workflow) TryReportRow(ctx context.Context, i int, result *report.Result) (row report.Row, include bool, err error) {
+	return w.reportRow(ctx, i, result, true)
 }
 
-func (w *Workflow) reportRow(ctx context.Context, i int, r *report.Result, mute bool) (row report.Row, include bool, err error) {
-	h := w.hooks.reports[i].row
-	if h == nil {
-		return report.DefaultRow(*r), true, nil
+func (w *Workflow) reportRow(ctx context.Context, i int, result *report.Result, mute bool) (row report.Row, include bool, err error) {
+	hook := w.hooks.reports[i].row
+	if hook == nil {
+		return report.DefaultRow(*result), true, nil
 	}
-	s := w.in.schema.Load()
-	if s == nil {
-		s = newSchema(r.Schema)
-		w.in.schema.Store(s)
+	schema := w.in.schema.Load()
+	if schema == nil {
+		schema = newSchema(result.Schema)
+		w.in.schema.Store(schema)
 	}
-	j := job{in: w.in, hook: h, row: r.Row, mute: mute}
-	j.run(ctx, offers{r: &rowValue{table: w.in.table, schema: s, r: r}}, func(st *state, value starlark.Value, failed error) {
+	made := job{in: w.in, hook: hook, row: result.Row, mute: mute}
+	made.run(ctx, offers{r: &rowValue{table: w.in.table, schema: schema, r: result}}, func(st *state, value starlark.Value, failed error) {
 		if failed == nil {
-			row, failed = rowOf(value, r, w.in.saysRedacted)
+			row, failed = rowOf(value, result, w.in.saysRedacted)
 			include = row != nil
 		}
 		if failed != nil {
-			err = j.failure(st, failed)
+			err = made.failure(st, failed)
 		}
 	})
 	return row, include && err == nil, err
@@ -220,17 +220,17 @@ func (w *Workflow) reportRow(ctx context.Context, i int, r *report.Result, mute 
 
 // user makes the hook's view of a row. The schema is found with the first one.
 func (w *Workflow) user(ctx context.Context, row source.Row) (*userValue, error) {
-	s, err := w.schema(ctx)
+	schema, err := w.schema(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &userValue{schema: s, key: row.Key, cells: row.Cells}, nil
+	return &userValue{schema: schema, key: row.Key, cells: row.Cells}, nil
 }
 
 // schema returns the source's columns. It is asked for them once.
 func (w *Workflow) schema(ctx context.Context) (*schema, error) {
-	if s := w.in.schema.Load(); s != nil {
-		return s, nil
+	if schema := w.in.schema.Load(); schema != nil {
+		return schema, nil
 	}
 	columns, err := w.Users.Schema(ctx)
 	if err != nil {
@@ -244,10 +244,10 @@ func (w *Workflow) schema(ctx context.Context) (*schema, error) {
 // newLanguage is the language of one script: what it says is noted in the
 // interp, and its workflow() in the declaration.
 func newLanguage(in *interp, declared *declaration) *language {
-	l := &language{Table: in.table, in: in, functions: functions()}
-	l.functions["workflow"] = declared.workflow
-	l.method = func(name string, recv starlark.Value) starlark.Value { return l.builtin(l.Lookup(name), recv) }
-	l.standIn = func(kind lang.Kind) starlark.Value { return standIn(kind, l.method) }
-	l.bind()
-	return l
+	made := &language{Table: in.table, in: in, functions: functions()}
+	made.functions["workflow"] = declared.workflow
+	made.method = func(name string, recv starlark.Value) starlark.Value { return made.builtin(made.Lookup(name), recv) }
+	made.standIn = func(kind lang.Kind) starlark.Value { return standIn(kind, made.method) }
+	made.bind()
+	return made
 }

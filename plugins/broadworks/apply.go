@@ -35,34 +35,34 @@ var credentials = map[string]credential{
 
 // Apply sets one credential of one user.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if e := i.admissible(op); e != nil {
-		return sdk.Refuse(e)
+	if failure := i.admissible(op); failure != nil {
+		return sdk.Refuse(failure)
 	}
 	ctx = rest.WithSecrets(ctx, op.Value)
-	f := i.as(ctx, func(do exchange) *rest.Failure {
-		if c := credentials[op.Kind]; i.checks && c.service != "" {
-			if f := assigned(do, op.Account, c); f != nil {
-				return f
+	failed := i.as(ctx, func(do exchange) *rest.Failure {
+		if credential := credentials[op.Kind]; i.checks && credential.service != "" {
+			if failure := assigned(do, op.Account, credential); failure != nil {
+				return failure
 			}
 		}
-		a, f := do(request(op))
-		return judge(a, f)
+		answer, f := do(request(op))
+		return judge(answer, f)
 	})
-	return i.receipt(ctx, op, f)
+	return i.receipt(ctx, op, failed)
 }
 
 // receipt adds what the rules tell about a refusal.
-func (i *Instance) receipt(ctx context.Context, op sdk.Operation, f *rest.Failure) sdk.Receipt {
-	if f == nil {
+func (i *Instance) receipt(ctx context.Context, op sdk.Operation, failure *rest.Failure) sdk.Receipt {
+	if failure == nil {
 		return sdk.OK()
 	}
-	if f.Outcome == sdk.Refused && (f.Err.Code == sdk.PolicyViolation || f.Err.Code == sdk.InvalidOperation) && f.Answer.Status != 0 {
-		i.attribute(ctx, op, f)
+	if failure.Outcome == sdk.Refused && (failure.Err.Code == sdk.PolicyViolation || failure.Err.Code == sdk.InvalidOperation) && failure.Answer.Status != 0 {
+		i.attribute(ctx, op, failure)
 	}
-	if f.Err.Code == sdk.PolicyViolation && op.Attempt > 1 && only(f.Err.Violations, sdk.RuleSameAsCurrent) {
+	if failure.Err.Code == sdk.PolicyViolation && op.Attempt > 1 && only(failure.Err.Violations, sdk.RuleSameAsCurrent) {
 		return sdk.Receipt{Outcome: sdk.AlreadyApplied} // the present value is the one that an earlier attempt sent
 	}
-	return f.Receipt()
+	return failure.Receipt()
 }
 
 func only(list []sdk.Violation, rule sdk.Rule) bool { return len(list) == 1 && list[0].Rule == rule }
@@ -92,9 +92,9 @@ func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
 }
 
 func request(op sdk.Operation) rest.Request {
-	c := credentials[op.Kind]
-	body, _ := json.Marshal(map[string]string{"userId": op.Account, c.field: op.Value.Reveal()}) // strings always encode
-	return rest.Request{Method: http.MethodPut, Path: c.path, Body: body}
+	credential := credentials[op.Kind]
+	body, _ := json.Marshal(map[string]string{"userId": op.Account, credential.field: op.Value.Reveal()}) // strings always encode
+	return rest.Request{Method: http.MethodPut, Path: credential.path, Body: body}
 }
 
 // services is an answer about the services of a user.
@@ -108,31 +108,31 @@ type services struct {
 // assigned refuses a user without the kind's service as NoCredential. What a
 // service pack brings may be listed under the pack's name alone; then the
 // credential's own page decides.
-func assigned(do exchange, account string, c credential) *rest.Failure {
+func assigned(do exchange, account string, credential credential) *rest.Failure {
 	var inForce, all services
-	q := url.Values{"userId": {account}}
-	if f := decode(do, get("/users/services/assigned", q), &inForce); f != nil {
-		return f
+	values := url.Values{"userId": {account}}
+	if failure := decode(do, get("/users/services/assigned", values), &inForce); failure != nil {
+		return failure
 	}
-	if inForce.has(c.service) {
+	if inForce.has(credential.service) {
 		return nil
 	}
-	if f := decode(do, get("/users/services", q), &all); f != nil && !absent(f) {
-		return f
+	if failure := decode(do, get("/users/services", values), &all); failure != nil && !absent(failure) {
+		return failure
 	}
-	if all.has(c.service) {
+	if all.has(credential.service) {
 		return nil
 	}
 	if all.packs() {
-		if _, f := do(get(c.page, q)); f == nil || f.Err.Code == sdk.LoginExpired || retriable(f.Err.Code) {
-			return f
+		if _, failure := do(get(credential.page, values)); failure == nil || failure.Err.Code == sdk.LoginExpired || retriable(failure.Err.Code) {
+			return failure
 		}
 	}
-	return rest.Refusal(sdk.Errorf(sdk.NoCredential, "has not the service %q", c.service))
+	return rest.Refusal(sdk.Errorf(sdk.NoCredential, "has not the service %q", credential.service))
 }
 
-func retriable(c sdk.Code) bool {
-	switch c {
+func retriable(code sdk.Code) bool {
+	switch code {
 	case sdk.Unreachable, sdk.RateLimited, sdk.TargetUnavailable, sdk.Timeout, sdk.Cancelled:
 		return true
 	}

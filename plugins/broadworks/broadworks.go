@@ -100,29 +100,29 @@ voicemail, unless the refusal says that it is the present value.`
 var base = regexp.MustCompile(`/api/v[0-9]+/?$`)
 
 // Configure checks the settings; it connects to nothing.
-func (b backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
-	i := &Instance{
-		user: c.Text("user"), password: c.Secret("password"), provider: c.Text("provider"), group: c.Text("group"),
-		checks: c.Bool("check_services"), generator: c.Text("sip_generator"), rules: cache{now: b.now},
+func (b backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
+	instance := &Instance{
+		user: config.Text("user"), password: config.Secret("password"), provider: config.Text("provider"), group: config.Text("group"),
+		checks: config.Bool("check_services"), generator: config.Text("sip_generator"), rules: cache{now: b.now},
 	}
 	for _, name := range []string{"user", "provider", "group"} {
-		if c.Text(name) == "" {
+		if config.Text(name) == "" {
 			return nil, sdk.Errorf(sdk.InvalidConfig, "%s: is empty", name)
 		}
 	}
 	var err error
-	i.client, err = rest.New(rest.Options{
-		Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Proxy: rest.ProxyOf(c), Concurrency: c.Concurrency, Timeout: c.Timeout,
-		UserAgent: "rekey-backend-broadworks/" + version, Secrets: []secret.Value{i.password}, Explain: explain, Log: c.Log,
+	instance.client, err = rest.New(rest.Options{
+		Base: config.Text("url"), Insecure: config.Bool("insecure"), CAFile: config.Text("ca_file"), Proxy: rest.ProxyOf(config), Concurrency: config.Concurrency, Timeout: config.Timeout,
+		UserAgent: "rekey-backend-broadworks/" + version, Secrets: []secret.Value{instance.password}, Explain: explain, Log: config.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if !base.MatchString(c.Text("url")) {
-		return nil, sdk.Errorf(sdk.InvalidConfig, "url: ends in no /api/vN; want a base such as https://%s/api/v2", i.client.Host())
+	if !base.MatchString(config.Text("url")) {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "url: ends in no /api/vN; want a base such as https://%s/api/v2", instance.client.Host())
 	}
-	i.session = rest.NewSession(rest.SessionOptions{Login: i.login, MaxAge: c.Duration("refresh_after"), Timeout: c.Timeout, Now: b.now})
-	return i, nil
+	instance.session = rest.NewSession(rest.SessionOptions{Login: instance.login, MaxAge: config.Duration("refresh_after"), Timeout: config.Timeout, Now: b.now})
+	return instance, nil
 }
 
 // Instance is one group of one provider as one login sees it.
@@ -158,17 +158,17 @@ func (i *Instance) Close() error {
 // Check logs in and reads the group.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	var who session
-	f := i.as(ctx, func(do exchange) *rest.Failure {
-		if f := decode(do, get("/auth/session", nil), &who); f != nil && f.Answer.Status != 404 {
-			return f
+	failure := i.as(ctx, func(do exchange) *rest.Failure {
+		if failed := decode(do, get("/auth/session", nil), &who); failed != nil && failed.Answer.Status != 404 {
+			return failed
 		}
-		q := i.ofGroup()
-		q.Set("limit", "1")
-		_, f := do(get("/users", q))
-		return f
+		values := i.ofGroup()
+		values.Set("limit", "1")
+		_, failure := do(get("/users", values))
+		return failure
 	})
-	if f != nil {
-		return []sdk.Finding{i.wrong(f)}
+	if failure != nil {
+		return []sdk.Finding{i.wrong(failure)}
 	}
 	findings := []sdk.Finding{{Message: "logged in at " + i.client.Host() + " as " + i.user + " for " + i.provider + ", " + i.group}}
 	if strings.EqualFold(string(who.LoginType), "User") {
@@ -178,9 +178,9 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 }
 
 // wrong says what a failed Check means.
-func (i *Instance) wrong(f *rest.Failure) sdk.Finding {
-	bad := sdk.Finding{Severity: sdk.Bad, Code: f.Err.Code, Message: f.Err.Message, Fix: "check url, and that the system is up"}
-	switch f.Err.Code {
+func (i *Instance) wrong(failure *rest.Failure) sdk.Finding {
+	bad := sdk.Finding{Severity: sdk.Bad, Code: failure.Err.Code, Message: failure.Err.Message, Fix: "check url, and that the system is up"}
+	switch failure.Err.Code {
 	case sdk.LoginExpired:
 		bad.Code, bad.Fix = sdk.InvalidConfig, "check user and password"
 	case sdk.InvalidConfig:

@@ -39,16 +39,16 @@ type passwordRules struct {
 }
 
 func (r passwordRules) policy() sdk.Policy {
-	p := sdk.Policy{MinLength: int(r.MinLength.N), NoAccountName: r.DisallowUserID.On || r.DisallowAuthenticationName.On}
-	p.Digits = when(r.RestrictMinDigits, r.MinDigits)
-	p.Upper = when(r.RestrictMinUpperCaseLetters, r.MinUpperCaseLetters)
-	p.Lower = when(r.RestrictMinLowerCaseLetters, r.MinLowerCaseLetters)
-	p.Symbols = when(r.RestrictMinNonAlphanumericCharacter, r.MinNonAlphanumericCharacters)
-	p.History = max(when(r.DisallowPreviousPasswords, r.NumberOfPreviousPasswords), when(r.DisallowOldPassword, rest.Int{N: 1}))
+	policy := sdk.Policy{MinLength: int(r.MinLength.N), NoAccountName: r.DisallowUserID.On || r.DisallowAuthenticationName.On}
+	policy.Digits = when(r.RestrictMinDigits, r.MinDigits)
+	policy.Upper = when(r.RestrictMinUpperCaseLetters, r.MinUpperCaseLetters)
+	policy.Lower = when(r.RestrictMinLowerCaseLetters, r.MinLowerCaseLetters)
+	policy.Symbols = when(r.RestrictMinNonAlphanumericCharacter, r.MinNonAlphanumericCharacters)
+	policy.History = max(when(r.DisallowPreviousPasswords, r.NumberOfPreviousPasswords), when(r.DisallowOldPassword, rest.Int{N: 1}))
 	if r.DisallowReversedOldPassword.On {
-		p.Note = "not the old one backwards"
+		policy.Note = "not the old one backwards"
 	}
-	return p
+	return policy
 }
 
 func when(on rest.Bool, n rest.Int) int {
@@ -78,12 +78,12 @@ type passcodeRules struct {
 
 // policy takes a configured run as the shortest that fails.
 func (r passcodeRules) policy() sdk.Policy {
-	p := sdk.Policy{Alphabet: digits, MinLength: int(r.MinCodeLength.N), MaxLength: int(r.MaxCodeLength.N), History: when(r.DisallowOldPasscode, r.NumberOfPreviousPasscodes)}
+	policy := sdk.Policy{Alphabet: digits, MinLength: int(r.MinCodeLength.N), MaxLength: int(r.MaxCodeLength.N), History: when(r.DisallowOldPasscode, r.NumberOfPreviousPasscodes)}
 	if r.DisallowRepeatedDigits.On {
-		p.MaxRepeat = max(1, int(r.NumberOfRepeatedDigits.N)-1)
+		policy.MaxRepeat = max(1, int(r.NumberOfRepeatedDigits.N)-1)
 	}
 	if r.DisallowContiguousSequences.On {
-		p.MaxSequence = max(1, shorter(int(r.NumberOfAscendingDigits.N), int(r.NumberOfDescendingDigits.N))-1)
+		policy.MaxSequence = max(1, shorter(int(r.NumberOfAscendingDigits.N), int(r.NumberOfDescendingDigits.N))-1)
 	}
 	var notes []string
 	for _, rule := range []struct {
@@ -97,16 +97,16 @@ func (r passcodeRules) policy() sdk.Policy {
 			notes = append(notes, rule.text)
 		}
 	}
-	p.Note = strings.Join(notes, "; ")
-	return p
+	policy.Note = strings.Join(notes, "; ")
+	return policy
 }
 
 // shorter is the smaller of two numbers that are set.
-func shorter(a, b int) int {
-	if a == 0 || b != 0 && b < a {
-		return b
+func shorter(first, second int) int {
+	if first == 0 || second != 0 && second < first {
+		return second
 	}
-	return a
+	return first
 }
 
 // cache keeps each kind's rules for a while. It is safe for concurrent use.
@@ -124,17 +124,17 @@ type kept struct {
 func (c *cache) get(kind string) (sdk.Policy, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k, ok := c.kept[kind]
-	return k.policy, ok && c.now().Sub(k.at) < rulesLife
+	kept, ok := c.kept[kind]
+	return kept.policy, ok && c.now().Sub(kept.at) < rulesLife
 }
 
-func (c *cache) put(kind string, p sdk.Policy) {
+func (c *cache) put(kind string, policy sdk.Policy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.kept == nil {
 		c.kept = map[string]kept{}
 	}
-	c.kept[kind] = kept{p, c.now()}
+	c.kept[kind] = kept{policy, c.now()}
 }
 
 // Policy returns the rules of the kind in this group. They hold for all its
@@ -143,16 +143,16 @@ func (i *Instance) Policy(ctx context.Context, _, kind string) (sdk.Policy, erro
 	if _, ok := credentials[kind]; !ok {
 		return sdk.Policy{}, sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", kind, SIP, Voicemail, Web)
 	}
-	if p, ok := i.rules.get(kind); ok {
-		return p, nil
+	if policy, ok := i.rules.get(kind); ok {
+		return policy, nil
 	}
 	var p sdk.Policy
-	f := i.as(ctx, func(do exchange) (f *rest.Failure) {
-		p, f = i.fetch(do, kind)
-		return f
+	failure := i.as(ctx, func(do exchange) (failed *rest.Failure) {
+		p, failed = i.fetch(do, kind)
+		return failed
 	})
-	if f != nil {
-		return sdk.Policy{}, f.AsError()
+	if failure != nil {
+		return sdk.Policy{}, failure.AsError()
 	}
 	i.rules.put(kind, p)
 	return p, nil
@@ -166,11 +166,11 @@ func (i *Instance) fetch(do exchange, kind string) (sdk.Policy, *rest.Failure) {
 		return i.fetchPasscode(do)
 	}
 	var r passwordRules
-	f := decode(do, get("/groups/password-rules", i.ofGroup()), &r)
-	if unread(f) {
+	failure := decode(do, get("/groups/password-rules", i.ofGroup()), &r)
+	if unread(failure) {
 		return sdk.Policy{Note: unknownRules}, nil
 	}
-	return r.policy(), f
+	return r.policy(), failure
 }
 
 // unknownRules stand for rules that are not where they were looked for, or not
@@ -179,56 +179,58 @@ const unknownRules = "the rules could not be read; the platform checks them"
 
 // unread reports whether an answer keeps the rules from being known, for good:
 // the value is then checked by the platform alone, whatever its kind.
-func unread(f *rest.Failure) bool { return absent(f) || f != nil && f.Err.Code == sdk.PermissionDenied }
+func unread(failure *rest.Failure) bool {
+	return absent(failure) || failure != nil && failure.Err.Code == sdk.PermissionDenied
+}
 
 // fetchSIP goes by the provider's rules where it has its own, else by the
 // system's.
 func (i *Instance) fetchSIP(do exchange) (sdk.Policy, *rest.Failure) {
 	var r passwordRules
-	f := decode(do, get("/service-providers/sip-authentication-password-rules", i.ofProvider()), &r)
-	if f != nil && !unread(f) {
-		return sdk.Policy{}, f
+	failure := decode(do, get("/service-providers/sip-authentication-password-rules", i.ofProvider()), &r)
+	if failure != nil && !unread(failure) {
+		return sdk.Policy{}, failure
 	}
-	if f != nil || !r.UseServiceProviderSettings.On {
+	if failure != nil || !r.UseServiceProviderSettings.On {
 		r = passwordRules{}
-		f = decode(do, get("/system/sip-authentication-password-rules", nil), &r)
+		failure = decode(do, get("/system/sip-authentication-password-rules", nil), &r)
 	}
-	if unread(f) {
+	if unread(failure) {
 		return sdk.Policy{Note: unknownRules}, nil
 	}
-	p := r.policy()
-	p.MaxLength = 60 // of the schema
-	return p, f
+	policy := r.policy()
+	policy.MaxLength = 60 // of the schema
+	return policy, failure
 }
 
 // fetchPasscode goes by the level that the group's rules name.
 func (i *Instance) fetchPasscode(do exchange) (sdk.Policy, *rest.Failure) {
 	var r passcodeRules
-	f := decode(do, get("/groups/passcode-rules", i.ofGroup()), &r)
-	if f != nil && !unread(f) {
-		return sdk.Policy{}, f
+	failure := decode(do, get("/groups/passcode-rules", i.ofGroup()), &r)
+	if failure != nil && !unread(failure) {
+		return sdk.Policy{}, failure
 	}
 	switch level := strings.ToLower(strings.ReplaceAll(string(r.UseRuleLevel), " ", "")); level {
 	case "serviceprovider", "provider", "enterprise":
 		r = passcodeRules{}
-		f = decode(do, get("/service-providers/passcode-rules", i.ofProvider()), &r)
+		failure = decode(do, get("/service-providers/passcode-rules", i.ofProvider()), &r)
 	case "system":
 		r = passcodeRules{}
-		f = decode(do, get("/system/passcode-rules", nil), &r)
+		failure = decode(do, get("/system/passcode-rules", nil), &r)
 	}
-	if unread(f) {
+	if unread(failure) {
 		return sdk.Policy{Alphabet: digits, Note: unknownRules}, nil
 	}
-	return r.policy(), f
+	return r.policy(), failure
 }
 
 // absent reports whether the interface has no such page, or does not show it to
 // this login.
-func absent(f *rest.Failure) bool {
-	if f == nil {
+func absent(failure *rest.Failure) bool {
+	if failure == nil {
 		return false
 	}
-	switch f.Answer.Status {
+	switch failure.Answer.Status {
 	case http.StatusNotFound, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return true
 	}
@@ -242,8 +244,8 @@ func (i *Instance) ofGroup() url.Values {
 func (i *Instance) ofProvider() url.Values { return url.Values{"serviceProviderId": {i.provider}} }
 
 // broken returns the rules that a value breaks, of those that need no memory.
-func broken(p sdk.Policy, value, account string) []sdk.Violation {
-	n := count(value)
+func broken(policy sdk.Policy, value, account string) []sdk.Violation {
+	counts := count(value)
 	repeat, sequence := runs(value)
 	name, _, _ := strings.Cut(strings.ToLower(account), "@")
 	lower := strings.ToLower(value)
@@ -253,16 +255,16 @@ func broken(p sdk.Policy, value, account string) []sdk.Violation {
 		rule   sdk.Rule
 		limit  int
 	}{
-		{n.all < p.MinLength, sdk.RuleMinLength, p.MinLength},
-		{p.MaxLength > 0 && n.all > p.MaxLength, sdk.RuleMaxLength, p.MaxLength},
-		{n.digits < p.Digits, sdk.RuleDigits, p.Digits},
-		{n.upper < p.Upper, sdk.RuleUpper, p.Upper},
-		{n.lower < p.Lower, sdk.RuleLower, p.Lower},
-		{n.symbols < p.Symbols, sdk.RuleSymbols, p.Symbols},
-		{p.Alphabet != "" && strings.Trim(value, p.Alphabet) != "", sdk.RuleForbidden, 0},
-		{p.MaxRepeat > 0 && repeat > p.MaxRepeat, sdk.RuleMaxRepeat, p.MaxRepeat},
-		{p.MaxSequence > 0 && sequence > p.MaxSequence, sdk.RuleMaxSequence, p.MaxSequence},
-		{p.NoAccountName && (strings.Contains(lower, strings.ToLower(account)) || len(name) > 2 && strings.Contains(lower, name)), sdk.RuleContainsName, 0},
+		{counts.all < policy.MinLength, sdk.RuleMinLength, policy.MinLength},
+		{policy.MaxLength > 0 && counts.all > policy.MaxLength, sdk.RuleMaxLength, policy.MaxLength},
+		{counts.digits < policy.Digits, sdk.RuleDigits, policy.Digits},
+		{counts.upper < policy.Upper, sdk.RuleUpper, policy.Upper},
+		{counts.lower < policy.Lower, sdk.RuleLower, policy.Lower},
+		{counts.symbols < policy.Symbols, sdk.RuleSymbols, policy.Symbols},
+		{policy.Alphabet != "" && strings.Trim(value, policy.Alphabet) != "", sdk.RuleForbidden, 0},
+		{policy.MaxRepeat > 0 && repeat > policy.MaxRepeat, sdk.RuleMaxRepeat, policy.MaxRepeat},
+		{policy.MaxSequence > 0 && sequence > policy.MaxSequence, sdk.RuleMaxSequence, policy.MaxSequence},
+		{policy.NoAccountName && (strings.Contains(lower, strings.ToLower(account)) || len(name) > 2 && strings.Contains(lower, name)), sdk.RuleContainsName, 0},
 	} {
 		if r.broken {
 			list = append(list, sdk.Violation{Rule: r.rule, Limit: r.limit})
@@ -273,21 +275,21 @@ func broken(p sdk.Policy, value, account string) []sdk.Violation {
 
 type counts struct{ all, digits, upper, lower, symbols int }
 
-func count(value string) (n counts) {
-	for _, c := range value {
-		n.all++
+func count(value string) (counts counts) {
+	for _, letter := range value {
+		counts.all++
 		switch {
-		case unicode.IsDigit(c):
-			n.digits++
-		case unicode.IsUpper(c):
-			n.upper++
-		case unicode.IsLower(c):
-			n.lower++
+		case unicode.IsDigit(letter):
+			counts.digits++
+		case unicode.IsUpper(letter):
+			counts.upper++
+		case unicode.IsLower(letter):
+			counts.lower++
 		default:
-			n.symbols++
+			counts.symbols++
 		}
 	}
-	return n
+	return counts
 }
 
 // runs returns the longest run of one character, and of digits that ascend or
@@ -295,13 +297,13 @@ func count(value string) (n counts) {
 func runs(value string) (repeat, sequence int) {
 	var last rune
 	same, up, down := 0, 0, 0
-	for n, c := range value {
-		step := c - last
-		number := n > 0 && unicode.IsDigit(c) && unicode.IsDigit(last)
-		same = next(n > 0 && step == 0, same)
+	for index, letter := range value {
+		step := letter - last
+		number := index > 0 && unicode.IsDigit(letter) && unicode.IsDigit(last)
+		same = next(index > 0 && step == 0, same)
 		up = next(number && step == 1, up)
 		down = next(number && step == -1, down)
-		repeat, sequence, last = max(repeat, same), max(sequence, up, down), c
+		repeat, sequence, last = max(repeat, same), max(sequence, up, down), letter
 	}
 	return repeat, sequence
 }

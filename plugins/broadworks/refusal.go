@@ -20,22 +20,22 @@ type complaint struct {
 }
 
 func text(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
 		return ""
 	}
-	return strings.TrimSpace(s)
+	return strings.TrimSpace(text)
 }
 
 // words returns what the body says, "" if it is not an error body.
-func words(a rest.Answer) string {
+func words(answer rest.Answer) string {
 	var c complaint
-	if a.JSON(&c) != nil {
+	if answer.JSON(&c) != nil {
 		return ""
 	}
 	for _, raw := range []json.RawMessage{c.Error, c.Message, c.Details} {
-		if s := text(raw); s != "" {
-			return s
+		if name := text(raw); name != "" {
+			return name
 		}
 	}
 	return ""
@@ -45,35 +45,35 @@ var number = regexp.MustCompile(`^\[(Error \d+)\]\s*`)
 
 // explain reads the error body into a failure. A page says nothing about a
 // user: it comes from a proxy or from another site.
-func explain(f *rest.Failure) {
-	said := words(f.Answer)
+func explain(failure *rest.Failure) {
+	said := words(failure.Answer)
 	if said == "" {
-		if s := f.Answer.Status; f.Answer.Form() == "HTML" && s/100 == 4 && s != http.StatusUnauthorized && s != http.StatusTooManyRequests {
-			f.Err.Code = sdk.TargetError
+		if size := failure.Answer.Status; failure.Answer.Form() == "HTML" && size/100 == 4 && size != http.StatusUnauthorized && size != http.StatusTooManyRequests {
+			failure.Err.Code = sdk.TargetError
 		}
 		return
 	}
-	f.Err.Message = said
-	if m := number.FindStringSubmatch(said); m != nil {
-		f.Err.Native, f.Err.Message = m[1], strings.TrimPrefix(said, m[0])
+	failure.Err.Message = said
+	if list := number.FindStringSubmatch(said); list != nil {
+		failure.Err.Native, failure.Err.Message = list[1], strings.TrimPrefix(said, list[0])
 	}
 	lower := strings.ToLower(said)
 	switch {
-	case f.Answer.Status == http.StatusPaymentRequired:
-		f.Err.Code = sdk.InvalidConfig
-	case f.Answer.Status == http.StatusUnauthorized && disabled(f.Err.Native, lower):
-		f.Err.AccountStatus = sdk.StatusLocked
-	case f.Answer.Status/100 != 4 || f.Err.Code == sdk.LoginExpired || f.Err.Code == sdk.RateLimited:
-	case f.Err.Native == "Error 5404" || has(lower, "unauthorized transaction"):
-		f.Err.Code = sdk.PermissionDenied
+	case failure.Answer.Status == http.StatusPaymentRequired:
+		failure.Err.Code = sdk.InvalidConfig
+	case failure.Answer.Status == http.StatusUnauthorized && disabled(failure.Err.Native, lower):
+		failure.Err.AccountStatus = sdk.StatusLocked
+	case failure.Answer.Status/100 != 4 || failure.Err.Code == sdk.LoginExpired || failure.Err.Code == sdk.RateLimited:
+	case failure.Err.Native == "Error 5404" || has(lower, "unauthorized transaction"):
+		failure.Err.Code = sdk.PermissionDenied
 	case has(lower, "user", "not found"):
-		f.Err.Code = sdk.AccountNotFound
+		failure.Err.Code = sdk.AccountNotFound
 	}
 }
 
 func has(said string, parts ...string) bool {
-	for _, p := range parts {
-		if !strings.Contains(said, p) {
+	for _, path := range parts {
+		if !strings.Contains(said, path) {
 			return false
 		}
 	}
@@ -86,61 +86,61 @@ func disabled(native, said string) bool {
 
 // judge says what the answer to a PUT means. The statuses and numbers of most
 // refusals are not known, so their words decide.
-func judge(a rest.Answer, f *rest.Failure) *rest.Failure {
-	if f == nil {
-		return doubt(a)
+func judge(answer rest.Answer, failure *rest.Failure) *rest.Failure {
+	if failure == nil {
+		return doubt(answer)
 	}
-	if f.Answer.Status == http.StatusPaymentRequired {
-		f.Err.Message = "the login's password has to be changed first: " + f.Err.Message
+	if failure.Answer.Status == http.StatusPaymentRequired {
+		failure.Err.Message = "the login's password has to be changed first: " + failure.Err.Message
 	}
-	if f.Err.Code != sdk.InvalidOperation && f.Err.Code != sdk.Conflict && f.Err.Code != sdk.TargetError || f.Outcome != sdk.Refused {
-		return f
+	if failure.Err.Code != sdk.InvalidOperation && failure.Err.Code != sdk.Conflict && failure.Err.Code != sdk.TargetError || failure.Outcome != sdk.Refused {
+		return failure
 	}
-	said := strings.ToLower(words(f.Answer))
+	said := strings.ToLower(words(failure.Answer))
 	switch {
-	case disabled(f.Err.Native, said):
-		f.Err.Code, f.Err.AccountStatus = sdk.AccountStatus, sdk.StatusLocked
+	case disabled(failure.Err.Native, said):
+		failure.Err.Code, failure.Err.AccountStatus = sdk.AccountStatus, sdk.StatusLocked
 	case has(said, "service", "not assigned") || has(said, "service", "not authorized"):
-		f.Err.Code = sdk.NoCredential
+		failure.Err.Code = sdk.NoCredential
 	case has(said, "password") || has(said, "passcode"):
-		f.Err.Code = sdk.PolicyViolation
+		failure.Err.Code = sdk.PolicyViolation
 	}
-	if f.Err.Code == sdk.Conflict {
-		f.Err.Code = sdk.AccountStatus // a state that refuses: the same request will be refused again
+	if failure.Err.Code == sdk.Conflict {
+		failure.Err.Code = sdk.AccountStatus // a state that refuses: the same request will be refused again
 	}
-	return f
+	return failure
 }
 
 // doubt returns why a 2xx answer is not taken for a success.
-func doubt(a rest.Answer) *rest.Failure {
+func doubt(answer rest.Answer) *rest.Failure {
 	why := ""
 	switch {
-	case a.Form() == "HTML" || a.Status == http.StatusAccepted:
-		why = "the answer is not the interface's own: " + a.Form()
-	case words(a) != "":
+	case answer.Form() == "HTML" || answer.Status == http.StatusAccepted:
+		why = "the answer is not the interface's own: " + answer.Form()
+	case words(answer) != "":
 		why = "the answer has an error in it"
 	default:
 		return nil
 	}
-	e := sdk.Errorf(sdk.TargetError, "HTTP %d: %s", a.Status, why)
-	e.Native = "HTTP " + strconv.Itoa(a.Status)
-	return &rest.Failure{Outcome: sdk.Unknown, Err: e, Answer: a}
+	failure := sdk.Errorf(sdk.TargetError, "HTTP %d: %s", answer.Status, why)
+	failure.Native = "HTTP " + strconv.Itoa(answer.Status)
+	return &rest.Failure{Outcome: sdk.Unknown, Err: failure, Answer: answer}
 }
 
 // attribute names the rules that a refused value breaks: those that can be
 // checked here, else what the text speaks of.
-func (i *Instance) attribute(ctx context.Context, op sdk.Operation, f *rest.Failure) {
+func (i *Instance) attribute(ctx context.Context, op sdk.Operation, failure *rest.Failure) {
 	rules, err := i.Policy(ctx, op.Account, op.Kind)
 	if err == nil {
 		if list := broken(rules, op.Value.Reveal(), op.Account); len(list) > 0 {
-			f.Err.Code, f.Err.Violations = sdk.PolicyViolation, list
+			failure.Err.Code, failure.Err.Violations = sdk.PolicyViolation, list
 			return
 		}
 	}
-	if f.Err.Code != sdk.PolicyViolation {
+	if failure.Err.Code != sdk.PolicyViolation {
 		return
 	}
-	f.Err.Violations = []sdk.Violation{{Rule: spoken(strings.ToLower(words(f.Answer))), Native: f.Err.Native}}
+	failure.Err.Violations = []sdk.Violation{{Rule: spoken(strings.ToLower(words(failure.Answer))), Native: failure.Err.Native}}
 }
 
 // spoken is the rule that a text speaks of.

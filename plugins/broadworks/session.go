@@ -20,24 +20,24 @@ type exchange func(rest.Request) (rest.Answer, *rest.Failure)
 // of it finds the token dead.
 func (i *Instance) as(ctx context.Context, op func(do exchange) *rest.Failure) *rest.Failure {
 	return i.session.Do(ctx, func(token secret.Value) *rest.Failure {
-		return op(func(r rest.Request) (rest.Answer, *rest.Failure) {
-			r.Authorization = rest.Bearer(token)
-			return i.client.Do(ctx, r)
+		return op(func(request rest.Request) (rest.Answer, *rest.Failure) {
+			request.Authorization = rest.Bearer(token)
+			return i.client.Do(ctx, request)
 		})
 	})
 }
 
-func get(path string, q url.Values) rest.Request {
-	return rest.Request{Method: http.MethodGet, Path: path, Query: q, ReadOnly: true}
+func get(path string, values url.Values) rest.Request {
+	return rest.Request{Method: http.MethodGet, Path: path, Query: values, ReadOnly: true}
 }
 
 // decode does a request and reads its JSON.
-func decode(do exchange, r rest.Request, into any) *rest.Failure {
-	a, f := do(r)
-	if f != nil {
-		return f
+func decode(do exchange, request rest.Request, into any) *rest.Failure {
+	answer, failure := do(request)
+	if failure != nil {
+		return failure
 	}
-	if err := a.JSON(into); err != nil {
+	if err := answer.JSON(into); err != nil {
 		return rest.Refusal(sdk.AsError(err, sdk.TargetError))
 	}
 	return nil
@@ -66,19 +66,19 @@ func (s session) expiry() []sdk.Finding {
 // login renews the token while it lives, and logs in anew where that fails.
 func (i *Instance) login(ctx context.Context, old secret.Value) (secret.Value, *rest.Failure) {
 	if old.Present() {
-		if token, f := i.refresh(ctx, old); f == nil {
+		if token, failure := i.refresh(ctx, old); failure == nil {
 			return token, nil
 		}
 	}
-	token, f := i.logon(ctx, i.user, i.password)
+	token, failed := i.logon(ctx, i.user, i.password)
 	switch {
-	case f != nil && f.Answer.Status == http.StatusPaymentRequired:
-		f.Err.Code = sdk.InvalidConfig
-		f.Err.Message = "the password of " + i.user + " has to be changed first: log in to the portal as that user, change it, and give rekey the new one"
-	case f != nil && f.Answer.Status == http.StatusNotFound:
-		f.Err.Code, f.Err.Message = sdk.InvalidConfig, "there is no login at this url; it ends in /api/vN"
+	case failed != nil && failed.Answer.Status == http.StatusPaymentRequired:
+		failed.Err.Code = sdk.InvalidConfig
+		failed.Err.Message = "the password of " + i.user + " has to be changed first: log in to the portal as that user, change it, and give rekey the new one"
+	case failed != nil && failed.Answer.Status == http.StatusNotFound:
+		failed.Err.Code, failed.Err.Message = sdk.InvalidConfig, "there is no login at this url; it ends in /api/vN"
 	}
-	return token, f
+	return token, failed
 }
 
 // logon asks for a token with a password; 402 is a right one that has to be
@@ -89,23 +89,23 @@ func (i *Instance) logon(ctx context.Context, user string, password secret.Value
 }
 
 // refresh tries the two paths that the interface has had for it.
-func (i *Instance) refresh(ctx context.Context, old secret.Value) (token secret.Value, f *rest.Failure) {
+func (i *Instance) refresh(ctx context.Context, old secret.Value) (token secret.Value, failure *rest.Failure) {
 	for _, path := range []string{"/auth/token", "/auth/session"} {
-		token, f = i.token(ctx, rest.Request{Method: http.MethodPut, Path: path, Body: []byte("{}"), Authorization: rest.Bearer(old), ReadOnly: true})
-		if f == nil || f.Answer.Status != http.StatusNotFound && f.Answer.Status != http.StatusMethodNotAllowed && f.Answer.Status != http.StatusNotImplemented {
-			return token, f
+		token, failure = i.token(ctx, rest.Request{Method: http.MethodPut, Path: path, Body: []byte("{}"), Authorization: rest.Bearer(old), ReadOnly: true})
+		if failure == nil || failure.Answer.Status != http.StatusNotFound && failure.Answer.Status != http.StatusMethodNotAllowed && failure.Answer.Status != http.StatusNotImplemented {
+			return token, failure
 		}
 	}
-	return token, f
+	return token, failure
 }
 
-func (i *Instance) token(ctx context.Context, r rest.Request) (secret.Value, *rest.Failure) {
-	a, f := i.client.Do(ctx, r)
-	if f != nil {
-		return secret.Value{}, f
+func (i *Instance) token(ctx context.Context, request rest.Request) (secret.Value, *rest.Failure) {
+	answer, failure := i.client.Do(ctx, request)
+	if failure != nil {
+		return secret.Value{}, failure
 	}
 	var s session
-	if err := a.JSON(&s); err != nil {
+	if err := answer.JSON(&s); err != nil {
 		return secret.Value{}, rest.Refusal(sdk.AsError(err, sdk.TargetError))
 	}
 	if s.Token == "" {
@@ -118,23 +118,23 @@ func (i *Instance) token(ctx context.Context, r rest.Request) (secret.Value, *re
 // counts towards maxFailedLoginAttempts.
 func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
 	op := sdk.Operation{Verb: sdk.Set, Account: account, Kind: kind, Value: value}
-	if e := i.admissible(op); e != nil {
-		return sdk.CannotTell, e
+	if failure := i.admissible(op); failure != nil {
+		return sdk.CannotTell, failure
 	}
 	if kind != Web {
 		return sdk.CannotTell, nil
 	}
-	_, f := i.logon(ctx, account, value)
+	_, failed := i.logon(ctx, account, value)
 	switch {
-	case f == nil:
+	case failed == nil:
 		return sdk.Accepted, nil
-	case f.Answer.Status == http.StatusPaymentRequired:
+	case failed.Answer.Status == http.StatusPaymentRequired:
 		return sdk.AcceptedMustChange, nil
-	case f.Answer.Status == http.StatusUnauthorized || f.Answer.Status == http.StatusForbidden:
-		if f.Err.AccountStatus == sdk.StatusLocked {
+	case failed.Answer.Status == http.StatusUnauthorized || failed.Answer.Status == http.StatusForbidden:
+		if failed.Err.AccountStatus == sdk.StatusLocked {
 			return sdk.Blocked, nil
 		}
 		return sdk.Rejected, nil
 	}
-	return sdk.CannotTell, f.AsError()
+	return sdk.CannotTell, failed.AsError()
 }

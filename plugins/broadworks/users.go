@@ -53,29 +53,29 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 	}
 	var found user
 	kinds := []string{}
-	f := i.as(ctx, func(do exchange) *rest.Failure {
+	failure := i.as(ctx, func(do exchange) *rest.Failure {
 		kinds = kinds[:0]
-		list, f := users(do, get("/users", url.Values{"userId": {account}}))
-		if f != nil {
-			return f
+		list, failed := users(do, get("/users", url.Values{"userId": {account}}))
+		if failed != nil {
+			return failed
 		}
 		if len(list.data) != 1 || list.data[0].text("userId") == "" {
 			return rest.Refusal(sdk.Errorf(sdk.AccountNotFound, "there is no such user"))
 		}
 		found = list.data[0]
 		for _, kind := range []string{SIP, Voicemail} {
-			f := assigned(do, account, credentials[kind])
+			failure := assigned(do, account, credentials[kind])
 			switch {
-			case f == nil:
+			case failure == nil:
 				kinds = append(kinds, kind)
-			case f.Err.Code != sdk.NoCredential:
-				return f
+			case failure.Err.Code != sdk.NoCredential:
+				return failure
 			}
 		}
 		return nil
 	})
-	if f != nil {
-		return sdk.Account{}, f.AsError()
+	if failure != nil {
+		return sdk.Account{}, failure.AsError()
 	}
 	a := found.account()
 	a.Kinds = append(kinds, Web)
@@ -90,10 +90,10 @@ type page struct {
 	total int
 }
 
-func users(do exchange, r rest.Request) (page, *rest.Failure) {
+func users(do exchange, request rest.Request) (page, *rest.Failure) {
 	var raw json.RawMessage
-	if f := decode(do, r, &raw); f != nil {
-		return page{}, f
+	if failure := decode(do, request, &raw); failure != nil {
+		return page{}, failure
 	}
 	var p page
 	var envelope struct {
@@ -116,18 +116,18 @@ func users(do exchange, r rest.Request) (page, *rest.Failure) {
 // List calls yield for the users of the group that the filter selects, such as
 // "lastName=B*&extension=10*". A filter by another field is InvalidOperation.
 func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
-	q, err := i.query(filter)
+	values, err := i.query(filter)
 	if err != nil {
 		return err
 	}
 	seen := map[string]bool{}
 	for offset := 0; ; {
-		p, f := i.page(ctx, q, offset)
-		if f != nil {
-			return f.AsError()
+		page, failure := i.page(ctx, values, offset)
+		if failure != nil {
+			return failure.AsError()
 		}
-		for _, u := range p.data {
-			id := u.text("userId")
+		for _, user := range page.data {
+			id := user.text("userId")
 			if id == "" {
 				return sdk.Errorf(sdk.TargetError, "the list has a user without userId")
 			}
@@ -135,41 +135,41 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 				continue
 			}
 			seen[id] = true
-			a := u.account()
-			a.Attributes = map[string]string{}
+			account := user.account()
+			account.Attributes = map[string]string{}
 			for _, name := range attributes {
-				a.Attributes[name] = u.text(name)
+				account.Attributes[name] = user.text(name)
 			}
-			if err := yield(a); err != nil {
+			if err := yield(account); err != nil {
 				return err
 			}
 		}
-		if offset += len(p.data); !p.paged || offset >= p.total {
-			return whole(p, len(seen))
+		if offset += len(page.data); !page.paged || offset >= page.total {
+			return whole(page, len(seen))
 		}
-		if len(p.data) == 0 || len(seen) < offset {
-			return sdk.Errorf(sdk.TargetError, "the list stops at %d of %d users", len(seen), p.total)
+		if len(page.data) == 0 || len(seen) < offset {
+			return sdk.Errorf(sdk.TargetError, "the list stops at %d of %d users", len(seen), page.total)
 		}
 	}
 }
 
 // whole refuses a list that is shorter than its own total.
-func whole(p page, n int) error {
-	if p.paged && n < p.total {
-		return sdk.Errorf(sdk.TargetError, "the list has %d of %d users", n, p.total)
+func whole(page page, count int) error {
+	if page.paged && count < page.total {
+		return sdk.Errorf(sdk.TargetError, "the list has %d of %d users", count, page.total)
 	}
 	return nil
 }
 
-func (i *Instance) page(ctx context.Context, q url.Values, offset int) (p page, f *rest.Failure) {
+func (i *Instance) page(ctx context.Context, values url.Values, offset int) (page page, failure *rest.Failure) {
 	if offset > 0 {
-		q.Set("offset", strconv.Itoa(offset))
+		values.Set("offset", strconv.Itoa(offset))
 	}
-	f = i.as(ctx, func(do exchange) (f *rest.Failure) {
-		p, f = users(do, get("/users", q))
-		return f
+	failure = i.as(ctx, func(do exchange) (failed *rest.Failure) {
+		page, failed = users(do, get("/users", values))
+		return failed
 	})
-	return p, f
+	return page, failure
 }
 
 func (i *Instance) query(filter string) (url.Values, error) {
@@ -177,43 +177,43 @@ func (i *Instance) query(filter string) (url.Values, error) {
 	if err != nil {
 		return nil, sdk.Errorf(sdk.InvalidOperation, "filter %q: is not a query such as lastName=B*&extension=10*", filter)
 	}
-	q := i.ofGroup()
+	values := i.ofGroup()
 	for name := range given {
 		if !slices.Contains(filters, name) {
 			return nil, sdk.Errorf(sdk.InvalidOperation, "filter %q: %q is none of %s", filter, name, strings.Join(filters, ", "))
 		}
-		q.Set(name, given.Get(name))
+		values.Set(name, given.Get(name))
 	}
-	return q, nil
+	return values, nil
 }
 
-// Generate asks the platform for n values of the kind. It is TargetError if
+// Generate asks the platform for count values of the kind. It is TargetError if
 // they are fewer, or more, or empty: a value too few must not become a user
 // without one.
-func (i *Instance) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
-	if n < 1 {
-		return nil, sdk.Errorf(sdk.InvalidOperation, "generate: got %d values to make, want at least 1", n)
+func (i *Instance) Generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
+	if count < 1 {
+		return nil, sdk.Errorf(sdk.InvalidOperation, "generate: got %d values to make, want at least 1", count)
 	}
 	if _, ok := credentials[kind]; !ok {
 		return nil, sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", kind, SIP, Voicemail, Web)
 	}
 	var values []string
-	f := i.as(ctx, func(do exchange) (f *rest.Failure) {
-		values, f = i.generate(do, kind, n)
-		return f
+	failure := i.as(ctx, func(do exchange) (failed *rest.Failure) {
+		values, failed = i.generate(do, kind, count)
+		return failed
 	})
-	if f != nil {
-		return nil, f.AsError()
+	if failure != nil {
+		return nil, failure.AsError()
 	}
-	if len(values) != n {
-		return nil, sdk.Errorf(sdk.TargetError, "the generator made %d values, want %d", len(values), n)
+	if len(values) != count {
+		return nil, sdk.Errorf(sdk.TargetError, "the generator made %d values, want %d", len(values), count)
 	}
-	list := make([]secret.Value, n)
-	for k, v := range values {
-		if v == "" {
+	list := make([]secret.Value, count)
+	for index, value := range values {
+		if value == "" {
 			return nil, sdk.Errorf(sdk.TargetError, "the generator made an empty value")
 		}
-		list[k] = secret.New(v)
+		list[index] = secret.New(value)
 	}
 	return list, nil
 }
@@ -224,39 +224,39 @@ type made struct {
 	Passwords, Passcodes []string
 }
 
-func (i *Instance) generate(do exchange, kind string, n int) ([]string, *rest.Failure) {
-	path, q := "/password/generate", i.ofGroup()
+func (i *Instance) generate(do exchange, kind string, count int) ([]string, *rest.Failure) {
+	path, values := "/password/generate", i.ofGroup()
 	switch {
 	case kind == Voicemail:
 		path = "/passcode/generate"
 	case kind == SIP && i.generator == byPassword:
-		q = url.Values{}
+		values = url.Values{}
 	case kind == SIP:
-		return oneByOne(do, n)
+		return oneByOne(do, count)
 	}
-	if n > 1 {
-		q.Set("limit", strconv.Itoa(n))
+	if count > 1 {
+		values.Set("limit", strconv.Itoa(count))
 	}
-	return ask(do, path, q)
+	return ask(do, path, values)
 }
 
 // oneByOne is for SIP, whose generator makes one value a request.
-func oneByOne(do exchange, n int) ([]string, *rest.Failure) {
+func oneByOne(do exchange, count int) ([]string, *rest.Failure) {
 	var all []string
-	for range n {
-		one, f := ask(do, "/sip-password/generate", nil)
-		if f != nil {
-			return nil, f
+	for range count {
+		one, failure := ask(do, "/sip-password/generate", nil)
+		if failure != nil {
+			return nil, failure
 		}
 		all = append(all, one...)
 	}
 	return all, nil
 }
 
-func ask(do exchange, path string, q url.Values) ([]string, *rest.Failure) {
+func ask(do exchange, path string, values url.Values) ([]string, *rest.Failure) {
 	var m made
-	if f := decode(do, get(path, q), &m); f != nil {
-		return nil, f
+	if failure := decode(do, get(path, values), &m); failure != nil {
+		return nil, failure
 	}
 	list := append(m.Passwords, m.Passcodes...)
 	for _, one := range []string{m.Password, m.Passcode} {

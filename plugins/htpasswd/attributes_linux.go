@@ -25,11 +25,11 @@ func copyAttributes(draft *os.File, path string) error {
 	}
 	for _, name := range names {
 		value := make([]byte, 64<<10) // XATTR_SIZE_MAX
-		n, err := syscall.Getxattr(path, name, value)
+		count, err := syscall.Getxattr(path, name, value)
 		if err != nil {
 			return os.NewSyscallError("getxattr "+name, err)
 		}
-		err = syscall.Setxattr(draft.Name(), name, value[:n], 0)
+		err = syscall.Setxattr(draft.Name(), name, value[:count], 0)
 		if err != nil && !strings.HasPrefix(name, "security.") {
 			return os.NewSyscallError("setxattr "+name, err)
 		}
@@ -68,12 +68,12 @@ func attributesOf(path string) uint64 {
 
 func attributeNames(path string) ([]string, error) {
 	list := make([]byte, 64<<10) // XATTR_LIST_MAX
-	n, err := syscall.Listxattr(path, list)
-	if errors.Is(err, syscall.ENOTSUP) || n == 0 && err == nil {
+	count, err := syscall.Listxattr(path, list)
+	if errors.Is(err, syscall.ENOTSUP) || count == 0 && err == nil {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, os.NewSyscallError("listxattr", err)
 	}
-	return strings.Split(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00"), nil
+	return strings.Split(strings.TrimSuffix(string(list[:count]), "\x00"), "\x00"), nil
 }

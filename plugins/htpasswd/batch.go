@@ -20,8 +20,8 @@ type job struct {
 	settled bool // the receipt is final
 }
 
-func (j *job) refuse(e *sdk.Error) {
-	j.receipt, j.settled = sdk.Refuse(e), true
+func (j *job) refuse(failure *sdk.Error) {
+	j.receipt, j.settled = sdk.Refuse(failure), true
 }
 
 // ApplyBatch hashes the new values, on as many processors as there are, and
@@ -29,20 +29,20 @@ func (j *job) refuse(e *sdk.Error) {
 // have passed is to come again, so that the rest can be written.
 func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
 	jobs := make([]*job, len(ops))
-	for n, op := range ops {
-		jobs[n] = &job{op: op}
-		if e := i.refuse(op); e != nil {
-			jobs[n].refuse(e)
+	for index, op := range ops {
+		jobs[index] = &job{op: op}
+		if failure := i.refuse(op); failure != nil {
+			jobs[index].refuse(failure)
 		}
 	}
 	i.rewrites.coming()
 	i.hash(ctx, jobs)
 	i.write(ctx, jobs)
 	receipts := make([]sdk.Receipt, len(jobs))
-	for n, j := range jobs {
-		receipts[n] = j.receipt
-		if e := j.receipt.Err; e == nil || e.RetryAfter == 0 && e.Code != sdk.Timeout {
-			i.hashing.over(j.op)
+	for index, job := range jobs {
+		receipts[index] = job.receipt
+		if failure := job.receipt.Err; failure == nil || failure.RetryAfter == 0 && failure.Code != sdk.Timeout {
+			i.hashing.over(job.op)
 		}
 	}
 	return receipts
@@ -50,8 +50,8 @@ func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Re
 
 // refuse returns why an operation makes no sense whatever the file holds.
 func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
-	if e := refuseName(op.Account); e != nil {
-		return e
+	if failure := refuseName(op.Account); failure != nil {
+		return failure
 	}
 	switch {
 	case op.Verb != sdk.Set && op.Verb != sdk.Change:
@@ -71,45 +71,45 @@ func (i *Instance) hash(ctx context.Context, jobs []*job) {
 	budget, cancel := shortened(ctx)
 	defer cancel()
 	waits := make([]*making, len(jobs))
-	for n := range jobs {
-		if !jobs[n].settled && ctx.Err() == nil {
-			waits[n] = i.hashing.of(jobs[n].op)
+	for index := range jobs {
+		if !jobs[index].settled && ctx.Err() == nil {
+			waits[index] = i.hashing.of(jobs[index].op)
 		}
 	}
-	for n := range jobs {
+	for index := range jobs {
 		switch {
-		case jobs[n].settled:
-		case waits[n] == nil:
-			jobs[n].refuse(fileError(ctx.Err()))
+		case jobs[index].settled:
+		case waits[index] == nil:
+			jobs[index].refuse(fileError(ctx.Err()))
 		default:
-			i.await(budget, ctx, jobs[n], waits[n])
+			i.await(budget, ctx, jobs[index], waits[index])
 		}
 	}
 }
 
 // await gives a job its hash, or refuses it when the time for that is over.
-func (i *Instance) await(budget, ctx context.Context, j *job, h *making) {
+func (i *Instance) await(budget, ctx context.Context, job *job, making *making) {
 	select {
-	case <-h.done:
+	case <-making.done:
 	case <-budget.Done():
 		if errors.Is(ctx.Err(), context.Canceled) {
-			j.refuse(fileError(ctx.Err()))
+			job.refuse(fileError(ctx.Err()))
 			return
 		}
 		select {
-		case <-h.done: // both at once
+		case <-making.done: // both at once
 		default:
-			j.refuse(i.hashing.later())
+			job.refuse(i.hashing.later())
 			return
 		}
 	}
 	switch {
-	case errors.Is(h.err, context.Canceled):
-		j.refuse(fileError(h.err))
-	case h.err != nil:
-		j.refuse(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.kind, h.err))
+	case errors.Is(making.err, context.Canceled):
+		job.refuse(fileError(making.err))
+	case making.err != nil:
+		job.refuse(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.kind, making.err))
 	}
-	j.hash = h.text
+	job.hash = making.text
 }
 
 // shortened ends when three quarters of the time to ctx's deadline are over.
@@ -126,22 +126,22 @@ func shortened(ctx context.Context) (context.Context, context.CancelFunc) {
 func (i *Instance) each(ctx context.Context, jobs []*job, do func(*job)) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	for n := range jobs {
-		j := jobs[n]
-		if j.settled {
+	for index := range jobs {
+		job := jobs[index]
+		if job.settled {
 			continue
 		}
 		if !i.checks.begin(ctx) {
 			if errors.Is(ctx.Err(), context.Canceled) {
-				j.refuse(fileError(ctx.Err()))
+				job.refuse(fileError(ctx.Err()))
 			} else {
-				j.refuse(i.hashing.later())
+				job.refuse(i.hashing.later())
 			}
 			continue
 		}
 		running.Go(func() {
 			defer i.checks.end()
-			do(j)
+			do(job)
 		})
 	}
 }
@@ -164,22 +164,22 @@ func (i *Instance) change(ctx context.Context, jobs []*job, now *view) *view {
 	budget, cancel := shortened(ctx)
 	defer cancel()
 	var slow []*job
-	for _, j := range jobs {
-		if j.settled = false; j.op.Verb == sdk.Change { // compares hashes
-			slow = append(slow, j)
+	for _, job := range jobs {
+		if job.settled = false; job.op.Verb == sdk.Change { // compares hashes
+			slow = append(slow, job)
 		} else {
-			i.admit(j, now)
+			i.admit(job, now)
 		}
 	}
 	i.each(budget, slow, func(j *job) { i.admit(j, now) })
 	var replaced, added []edit
-	for _, j := range jobs {
-		switch at, exists := now.entry(j.op.Account); {
-		case j.settled:
+	for _, job := range jobs {
+		switch at, exists := now.entry(job.op.Account); {
+		case job.settled:
 		case exists:
-			replaced = append(replaced, edit{hash: j.hash, at: at})
+			replaced = append(replaced, edit{hash: job.hash, at: at})
 		default:
-			added = append(added, edit{name: j.op.Account, hash: j.hash})
+			added = append(added, edit{name: job.op.Account, hash: job.hash})
 		}
 	}
 	if len(replaced)+len(added) == 0 {
@@ -190,25 +190,25 @@ func (i *Instance) change(ctx context.Context, jobs []*job, now *view) *view {
 }
 
 // admit settles a job that the account's present line does not allow.
-func (i *Instance) admit(j *job, now *view) {
-	switch e, exists := now.entry(j.op.Account); {
-	case !exists && (j.op.Verb != sdk.Set || !i.file.create):
-		j.refuse(notFound(j.op.Account))
-	case j.op.Verb == sdk.Change:
-		j.admitChange(e)
+func (i *Instance) admit(job *job, now *view) {
+	switch entry, exists := now.entry(job.op.Account); {
+	case !exists && (job.op.Verb != sdk.Set || !i.file.create):
+		job.refuse(notFound(job.op.Account))
+	case job.op.Verb == sdk.Change:
+		job.admitChange(entry)
 	}
 }
 
 // admitChange wants the old value to be the present one. When an earlier
 // attempt did the change already, the new one is.
-func (j *job) admitChange(e entry) {
-	switch verdict(string(e.hash), []byte(j.op.Old.Reveal())) {
+func (j *job) admitChange(entry entry) {
+	switch verdict(string(entry.hash), []byte(j.op.Old.Reveal())) {
 	case sdk.Accepted:
 	case sdk.CannotTell:
 		j.refuse(sdk.Errorf(sdk.Unsupported, "account %q: the present hash is of a kind that cannot be compared; use set", j.op.Account))
 	default:
-		if j.op.Attempt > 1 && verdict(string(e.hash), []byte(j.op.Value.Reveal())) == sdk.Accepted {
-			j.receipt = sdk.Receipt{Outcome: sdk.AlreadyApplied, Stamp: stamp(string(e.hash))}
+		if j.op.Attempt > 1 && verdict(string(entry.hash), []byte(j.op.Value.Reveal())) == sdk.Accepted {
+			j.receipt = sdk.Receipt{Outcome: sdk.AlreadyApplied, Stamp: stamp(string(entry.hash))}
 			j.settled = true
 			return
 		}

@@ -48,24 +48,24 @@ type view struct {
 
 // parse takes a content apart.
 func (f file) parse(content []byte) *view {
-	v := &view{content: content, index: map[string]int{}, fault: f.fault(content)}
-	for e := range entries(content, nil) {
-		name := string(e.name)
-		if _, twice := v.index[name]; !twice {
-			v.index[name] = len(v.places)
-			v.places = append(v.places, place{e.start, e.end})
+	made := &view{content: content, index: map[string]int{}, fault: f.fault(content)}
+	for entry := range entries(content, nil) {
+		name := string(entry.name)
+		if _, twice := made.index[name]; !twice {
+			made.index[name] = len(made.places)
+			made.places = append(made.places, place{entry.start, entry.end})
 		}
 	}
-	return v
+	return made
 }
 
 // entry returns the account's. Its texts are the content's.
 func (v *view) entry(name string) (entry, bool) {
-	n, ok := v.index[name]
+	count, ok := v.index[name]
 	if !ok {
 		return entry{}, false
 	}
-	at := v.places[n]
+	at := v.places[count]
 	return entry{name: []byte(name), hash: v.content[at.start:at.end], start: at.start, end: at.end}, true
 }
 
@@ -74,23 +74,23 @@ func (v *view) entry(name string) (entry, bool) {
 func (v *view) with(replaced, added []edit, room []byte) *view {
 	next := &view{content: rewrite(room, v.content, replaced, added), index: v.index, fault: v.fault, places: make([]place, len(v.places), len(v.places)+len(added))}
 	moved, done := 0, 0
-	for n, at := range v.places {
+	for index, at := range v.places {
 		start := at.start + moved
 		if done < len(replaced) && replaced[done].at.start == at.start {
 			moved += len(replaced[done].hash) - (at.end - at.start)
 			done++
 		}
-		next.places[n] = place{start, at.end + moved}
+		next.places[index] = place{start, at.end + moved}
 	}
 	end := len(next.content)
-	for _, e := range added {
-		end -= len(e.name) + len(":") + len(e.hash) + len("\n")
+	for _, edit := range added {
+		end -= len(edit.name) + len(":") + len(edit.hash) + len("\n")
 	}
-	for _, e := range added { // the last lines
-		start := end + len(e.name) + len(":")
-		end = start + len(e.hash) + len("\n")
+	for _, edit := range added { // the last lines
+		start := end + len(edit.name) + len(":")
+		end = start + len(edit.hash) + len("\n")
 		next.places = append(next.places, place{start, end - len("\n")})
-		next.added = append(next.added, e.name)
+		next.added = append(next.added, edit.name)
 	}
 	return next
 }
@@ -98,8 +98,8 @@ func (v *view) with(replaced, added []edit, room []byte) *view {
 // settle puts the added names into the index, which views before this one share.
 func (v *view) settle() {
 	first := len(v.places) - len(v.added)
-	for n, name := range v.added {
-		v.index[name] = first + n
+	for index, name := range v.added {
+		v.index[name] = first + index
 	}
 	v.added = nil
 }
@@ -130,12 +130,12 @@ func (b *book) lookup(account string) (entry, *sdk.Error) {
 }
 
 func (v *view) find(account string) (entry, *sdk.Error) {
-	e, ok := v.entry(account)
+	item, ok := v.entry(account)
 	if !ok {
 		return entry{}, notFound(account)
 	}
-	e.hash = bytes.Clone(e.hash)
-	return e, nil
+	item.hash = bytes.Clone(item.hash)
+	return item, nil
 }
 
 // slow is how old a file has to be when it is read for a later change to show:

@@ -98,7 +98,7 @@ func (f file) glance() fs.FileInfo {
 }
 
 // shut closes a file that was only read or locked: nothing can be lost by that.
-func shut(f *os.File) { _ = f.Close() }
+func shut(file *os.File) { _ = file.Close() }
 
 // lock waits for the lock that all rekey processes take on the directory of
 // the file. Not on the file: that is replaced, and may not exist yet.
@@ -131,11 +131,11 @@ func (f file) lock(ctx context.Context) (unlock func(), failed *sdk.Error) {
 // stillLocked says what was waited for in vain: another process that is
 // changing the file, if it is not the system that refuses the lock.
 func (f file) stillLocked(err error) *sdk.Error {
-	e := fileError(err)
+	failure := fileError(err)
 	if errors.Is(err, errLocked) {
-		e.Message = fmt.Sprintf("%q: another process is changing it and has not let go of its lock in time; nothing was written", f.path)
+		failure.Message = fmt.Sprintf("%q: another process is changing it and has not let go of its lock in time; nothing was written", f.path)
 	}
-	return e
+	return failure
 }
 
 // wait polls: flock(2) cannot be told to give up at a deadline.
@@ -175,9 +175,9 @@ func sweep(target string) {
 	}
 	prefix := draftName(target)
 	prefix = prefix[:len(prefix)-1]
-	for _, n := range names {
-		if len(n.Name()) > len(prefix) && n.Name()[:len(prefix)] == prefix {
-			_ = os.Remove(filepath.Join(dir, n.Name())) // a leftover hinders nobody
+	for _, dirEntry := range names {
+		if len(dirEntry.Name()) > len(prefix) && dirEntry.Name()[:len(prefix)] == prefix {
+			_ = os.Remove(filepath.Join(dir, dirEntry.Name())) // a leftover hinders nobody
 		}
 	}
 }
@@ -200,37 +200,37 @@ func (d draft) stamped(info fs.FileInfo) bool {
 // draft writes a file beside the old one that is like it in all but its content.
 // Where none existed it stays as private as CreateTemp made it.
 func (s snapshot) draft(content []byte) (draft, error) {
-	f, err := os.CreateTemp(filepath.Dir(s.target), draftName(s.target))
+	file, err := os.CreateTemp(filepath.Dir(s.target), draftName(s.target))
 	if err != nil {
 		return draft{}, err
 	}
-	d := draft{path: f.Name()}
-	if d.time, err = s.fill(f, content); err != nil {
-		d.discard()
+	made := draft{path: file.Name()}
+	if made.time, err = s.fill(file, content); err != nil {
+		made.discard()
 		return draft{}, err
 	}
-	return d, nil
+	return made, nil
 }
 
 // fill writes a draft and returns the time that it gave it.
-func (s snapshot) fill(f *os.File, content []byte) (at time.Time, err error) {
-	defer shut(f) // in vain after the one that counts
-	if _, err := f.Write(content); err != nil {
+func (s snapshot) fill(file *os.File, content []byte) (at time.Time, err error) {
+	defer shut(file) // in vain after the one that counts
+	if _, err := file.Write(content); err != nil {
 		return at, err
 	}
 	if s.info != nil {
-		if err := likeness(f, s.target, s.info); err != nil {
+		if err := likeness(file, s.target, s.info); err != nil {
 			return at, err
 		}
 	}
 	if at = time.Now(); at.Nanosecond()%1000 == 0 {
 		at = at.Add(1)
 	}
-	_ = os.Chtimes(f.Name(), time.Time{}, at) // a file that does not take it is read again, no more
-	if err := f.Sync(); err != nil {
+	_ = os.Chtimes(file.Name(), time.Time{}, at) // a file that does not take it is read again, no more
+	if err := file.Sync(); err != nil {
 		return at, err
 	}
-	return at, f.Close()
+	return at, file.Close()
 }
 
 // unchanged is errChanged if a program that takes no lock has written.
@@ -250,12 +250,12 @@ func (s snapshot) unchanged() error {
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
+	file, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer shut(d)
-	return d.Sync()
+	defer shut(file)
+	return file.Sync()
 }
 
 // fileError maps what the system says. It is nil for a nil err.

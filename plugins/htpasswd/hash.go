@@ -47,10 +47,10 @@ var schemes = []scheme{
 
 // schemeOf returns the kind of a hash; one without a name if it is not known.
 func schemeOf(hash string) scheme {
-	for _, s := range schemes {
-		for _, p := range s.prefixes {
-			if strings.HasPrefix(hash, p) {
-				return s
+	for _, scheme := range schemes {
+		for _, path := range scheme.prefixes {
+			if strings.HasPrefix(hash, path) {
+				return scheme
 			}
 		}
 	}
@@ -65,13 +65,13 @@ func schemeOf(hash string) scheme {
 
 // verdict tells whether the servers would accept password for hash.
 func verdict(hash string, password []byte) sdk.Verdict {
-	s := schemeOf(hash)
+	scheme := schemeOf(hash)
 	switch {
-	case s.matches == nil:
+	case scheme.matches == nil:
 		return sdk.CannotTell
 	case tooSlow(hash):
 		return sdk.CannotTell
-	case s.matches(hash, password):
+	case scheme.matches(hash, password):
 		return sdk.Accepted
 	}
 	return sdk.Rejected
@@ -98,10 +98,10 @@ func shaLDAPMatches(hash string, password []byte) bool {
 	if err != nil || len(raw) < sha1.Size {
 		return false
 	}
-	h := sha1.New()
-	h.Write(password)
-	h.Write(raw[sha1.Size:])
-	return subtle.ConstantTimeCompare(h.Sum(nil), raw[:sha1.Size]) == 1
+	sum := sha1.New()
+	sum.Write(password)
+	sum.Write(raw[sha1.Size:])
+	return subtle.ConstantTimeCompare(sum.Sum(nil), raw[:sha1.Size]) == 1
 }
 
 // hasher makes the hashes of new values.
@@ -166,10 +166,10 @@ func (h hasher) refuse(password []byte) *sdk.Error {
 	return nil
 }
 
-func violation(v sdk.Violation) *sdk.Error {
-	e := sdk.Errorf(sdk.PolicyViolation, "%s, limit %d", v.Message, v.Limit)
-	e.Violations = []sdk.Violation{v}
-	return e
+func violation(violation sdk.Violation) *sdk.Error {
+	failure := sdk.Errorf(sdk.PolicyViolation, "%s, limit %d", violation.Message, violation.Limit)
+	failure.Violations = []sdk.Violation{violation}
+	return failure
 }
 
 // hash returns what stands in the file for password.
@@ -194,22 +194,22 @@ func (h hasher) hash(password []byte) (string, error) {
 	return "$2y$" + strings.TrimPrefix(string(sum), "$2a$"), nil
 }
 
-func (h hasher) sha(v shaVariant, password []byte) (string, error) {
+func (h hasher) sha(shaVariant shaVariant, password []byte) (string, error) {
 	salt, err := h.salt(16)
 	if err != nil {
 		return "", err
 	}
-	return v.crypt(password, salt, h.cost), nil
+	return shaVariant.crypt(password, salt, h.cost), nil
 }
 
-// salt returns n random characters of the crypt alphabet.
-func (h hasher) salt(n int) ([]byte, error) {
-	salt := make([]byte, n)
+// salt returns count random characters of the crypt alphabet.
+func (h hasher) salt(count int) ([]byte, error) {
+	salt := make([]byte, count)
 	if _, err := io.ReadFull(h.rand, salt); err != nil {
 		return nil, err
 	}
-	for i, b := range salt {
-		salt[i] = cryptAlphabet[b&63]
+	for i, value := range salt {
+		salt[i] = cryptAlphabet[value&63]
 	}
 	return salt, nil
 }

@@ -40,11 +40,11 @@ type making struct {
 // remembered bounds what is kept of either: more than a host has under way.
 const remembered = 4096
 
-func newHashing(h hasher, processors int) *hashing {
-	g := &hashing{hasher: h, slots: make(slots, processors), open: map[string]*making{}, made: map[string][]byte{}, key: make([]byte, 32)}
-	_, _ = rand.Read(g.key) // never fails
-	g.ctx, g.stop = context.WithCancel(context.Background())
-	return g
+func newHashing(hasher hasher, processors int) *hashing {
+	made := &hashing{hasher: hasher, slots: make(slots, processors), open: map[string]*making{}, made: map[string][]byte{}, key: make([]byte, 32)}
+	_, _ = rand.Read(made.key) // never fails
+	made.ctx, made.stop = context.WithCancel(context.Background())
+	return made
 }
 
 // of returns the hash of an operation's value: the one that an earlier attempt
@@ -52,39 +52,39 @@ func newHashing(h hasher, processors int) *hashing {
 func (g *hashing) of(op sdk.Operation) *making {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if h := g.open[op.ID]; h != nil && op.ID != "" && h.value.Equal(op.Value) {
-		return h
+	if making := g.open[op.ID]; making != nil && op.ID != "" && making.value.Equal(op.Value) {
+		return making
 	}
-	h := &making{value: op.Value, done: make(chan struct{})}
+	made := &making{value: op.Value, done: make(chan struct{})}
 	if op.ID != "" {
 		if len(g.open) >= remembered {
 			clear(g.open) // those are made again, should they be asked for
 		}
-		g.open[op.ID] = h
+		g.open[op.ID] = made
 	}
-	g.running.Go(func() { g.make(h) })
-	return h
+	g.running.Go(func() { g.make(made) })
+	return made
 }
 
-func (g *hashing) make(h *making) {
-	defer close(h.done)
+func (g *hashing) make(making *making) {
+	defer close(making.done)
 	if !g.slots.begin(g.ctx) {
-		h.err = g.ctx.Err()
+		making.err = g.ctx.Err()
 		return
 	}
 	defer g.slots.end()
 	start := time.Now()
-	h.text, h.err = g.hasher.hash([]byte(h.value.Reveal()))
+	making.text, making.err = g.hasher.hash([]byte(making.value.Reveal()))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.took = time.Since(start)
-	if h.err != nil {
+	if making.err != nil {
 		return
 	}
 	if len(g.made) >= remembered {
 		clear(g.made)
 	}
-	g.made[h.text] = g.digest(h.value)
+	g.made[making.text] = g.digest(making.value)
 }
 
 // over forgets the hash of an operation that is answered for good.
@@ -95,18 +95,18 @@ func (g *hashing) over(op sdk.Operation) {
 }
 
 // knows reports whether the hash was made here from the value.
-func (g *hashing) knows(text string, v secret.Value) bool {
+func (g *hashing) knows(text string, value secret.Value) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	was, ok := g.made[text]
-	return ok && hmac.Equal(was, g.digest(v))
+	return ok && hmac.Equal(was, g.digest(value))
 }
 
 // digest stands for a value.
-func (g *hashing) digest(v secret.Value) []byte {
-	m := hmac.New(sha256.New, g.key)
-	m.Write([]byte(v.Reveal()))
-	return m.Sum(nil)
+func (g *hashing) digest(value secret.Value) []byte {
+	hash := hmac.New(sha256.New, g.key)
+	hash.Write([]byte(value.Reveal()))
+	return hash.Sum(nil)
 }
 
 // later is the refusal of an operation whose hash is not ready: it is to come
@@ -115,9 +115,9 @@ func (g *hashing) later() *sdk.Error {
 	g.mu.Lock()
 	took := g.took
 	g.mu.Unlock()
-	e := sdk.Errorf(sdk.RateLimited, "waits for a processor: one hash of %s takes %s here", g.hasher.kind, took.Round(time.Millisecond))
-	e.RetryAfter = min(max(took, 100*time.Millisecond), 5*time.Second)
-	return e
+	failure := sdk.Errorf(sdk.RateLimited, "waits for a processor: one hash of %s takes %s here", g.hasher.kind, took.Round(time.Millisecond))
+	failure.RetryAfter = min(max(took, 100*time.Millisecond), 5*time.Second)
+	return failure
 }
 
 // close gives up what waits for a processor, and waits for what has one.

@@ -97,21 +97,21 @@ const atOnce = 4 * batch
 
 // Configure opens an instance. The file itself is met by Check and by the
 // operations.
-func (b *Backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
-	path := c.Text("path")
+func (b *Backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
+	path := config.Text("path")
 	if path == "" {
 		return nil, sdk.Errorf(sdk.InvalidConfig, "path: missing")
 	}
-	h, err := newHasher(c.Text("hash"), c.Int("cost"), b.random())
+	hasher, err := newHasher(config.Text("hash"), config.Int("cost"), b.random())
 	if err != nil {
 		return nil, err
 	}
 	return &Instance{
-		file:     book{file: file{path: path, create: c.Bool("create"), foreign: c.Bool("replace_foreign")}},
-		hasher:   h,
-		hashing:  newHashing(h, runtime.GOMAXPROCS(0)),
+		file:     book{file: file{path: path, create: config.Bool("create"), foreign: config.Bool("replace_foreign")}},
+		hasher:   hasher,
+		hashing:  newHashing(hasher, runtime.GOMAXPROCS(0)),
 		checks:   make(slots, runtime.GOMAXPROCS(0)),
-		timeout:  c.Timeout,
+		timeout:  config.Timeout,
 		rewrites: newRewrites(),
 	}, nil
 }

@@ -46,11 +46,11 @@ func (i *Instance) Close() error {
 // Find returns what the file tells of an account. Its stamp is a digest of the
 // hash; accounts whose hash has no salt have none.
 func (i *Instance) Find(_ context.Context, account string) (sdk.Account, error) {
-	e, failed := i.lookup(account)
+	entry, failed := i.lookup(account)
 	if failed != nil {
 		return sdk.Account{}, failed
 	}
-	return e.account(), nil
+	return entry.account(), nil
 }
 
 func (i *Instance) lookup(account string) (entry, *sdk.Error) {
@@ -65,9 +65,9 @@ func (i *Instance) lookup(account string) (entry, *sdk.Error) {
 func (i *Instance) Resolve(_ context.Context, names []string) ([]sdk.Identity, error) {
 	target := i.file.canonical()
 	found := make([]sdk.Identity, len(names))
-	for n, name := range names {
-		if found[n].Err = refuseName(name); found[n].Err == nil {
-			found[n] = sdk.Identity{Target: target, ID: name}
+	for index, name := range names {
+		if found[index].Err = refuseName(name); found[index].Err == nil {
+			found[index] = sdk.Identity{Target: target, ID: name}
 		}
 	}
 	return found, nil
@@ -81,11 +81,11 @@ func notFound(account string) *sdk.Error {
 // the status is not known to be active.
 func (e entry) account() sdk.Account {
 	name, hash := string(e.name), string(e.hash)
-	a := sdk.Account{Account: name, ID: name, Login: name, Stamp: stamp(hash)}
+	account := sdk.Account{Account: name, ID: name, Login: name, Stamp: stamp(hash)}
 	if schemeOf(hash).name != "" {
-		a.Status = sdk.StatusActive
+		account.Status = sdk.StatusActive
 	}
-	return a
+	return account
 }
 
 // List calls yield for the accounts whose name matches filter, a shell
@@ -99,17 +99,17 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 		return failed
 	}
 	seen := make(map[string]bool)
-	for e := range entries(now.content, nil) {
+	for entry := range entries(now.content, nil) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		a := e.account()
-		if match, _ := path.Match(filter, a.Login); seen[a.Login] || filter != "" && !match {
+		account := entry.account()
+		if match, _ := path.Match(filter, account.Login); seen[account.Login] || filter != "" && !match {
 			continue
 		}
-		seen[a.Login] = true
-		a.Attributes = e.attributes(attributes)
-		if err := yield(a); err != nil {
+		seen[account.Login] = true
+		account.Attributes = entry.attributes(attributes)
+		if err := yield(account); err != nil {
 			return err
 		}
 	}
@@ -118,12 +118,12 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 
 func (e entry) attributes(names []string) map[string]string {
 	have := make(map[string]string, len(names))
-	for _, n := range names {
-		switch n {
+	for _, name := range names {
+		switch name {
 		case "hash":
-			have[n] = schemeOf(string(e.hash)).name
+			have[name] = schemeOf(string(e.hash)).name
 		case "line":
-			have[n] = strconv.Itoa(e.line)
+			have[name] = strconv.Itoa(e.line)
 		}
 	}
 	return have
@@ -138,18 +138,18 @@ func (i *Instance) Policy(context.Context, string, string) (sdk.Policy, error) {
 // was made here from the same value needs no second making. It is CannotTell for
 // hashes that are not known here.
 func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.Value) (sdk.Verdict, error) {
-	e, failed := i.lookup(account)
+	entry, failed := i.lookup(account)
 	if failed != nil {
 		return sdk.CannotTell, failed
 	}
-	if i.hashing.knows(string(e.hash), value) {
+	if i.hashing.knows(string(entry.hash), value) {
 		return sdk.Accepted, nil
 	}
 	if !i.checks.begin(ctx) {
 		return sdk.CannotTell, fileError(ctx.Err())
 	}
 	defer i.checks.end()
-	return verdict(string(e.hash), []byte(value.Reveal())), nil
+	return verdict(string(entry.hash), []byte(value.Reveal())), nil
 }
 
 // Check tells whether the file can be read, understood and replaced.
@@ -198,14 +198,14 @@ const shown = 5
 func (i *Instance) checkLines(content []byte) []sdk.Finding {
 	var found []sdk.Finding
 	count := 0
-	for _, w := range flaws(content, i.file.foreign) {
-		message := fmt.Sprintf("%s:%d: %s", i.file.path, w.line, w.why)
-		if w.mild {
-			found = append(found, sdk.Finding{Severity: sdk.Warning, Message: message, Fix: w.fix})
+	for _, flaw := range flaws(content, i.file.foreign) {
+		message := fmt.Sprintf("%s:%d: %s", i.file.path, flaw.line, flaw.why)
+		if flaw.mild {
+			found = append(found, sdk.Finding{Severity: sdk.Warning, Message: message, Fix: flaw.fix})
 			continue
 		}
 		if count++; count <= shown {
-			found = append(found, bad(&sdk.Error{Code: sdk.InvalidConfig, Message: message}, w.fix))
+			found = append(found, bad(&sdk.Error{Code: sdk.InvalidConfig, Message: message}, flaw.fix))
 		}
 	}
 	if count > shown {
@@ -214,6 +214,6 @@ func (i *Instance) checkLines(content []byte) []sdk.Finding {
 	return found
 }
 
-func bad(e *sdk.Error, fix string) sdk.Finding {
-	return sdk.Finding{Severity: sdk.Bad, Code: e.Code, Message: e.Message, Fix: fix}
+func bad(failure *sdk.Error, fix string) sdk.Finding {
+	return sdk.Finding{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message, Fix: fix}
 }

@@ -35,24 +35,24 @@ func flaws(content []byte, foreign bool) []flaw {
 		found = append(found, flaw{line: line, why: why, fix: "mend or remove the line, or put # before it", lost: why == noColon || why == noName})
 	}
 	first := make(map[string]int)
-	for e := range entries(content, broken) {
-		if line, twice := first[string(e.name)]; twice {
-			found = append(found, flaw{line: e.line, mild: true, why: fmt.Sprintf("%q again; line %d is the one that counts", e.name, line), fix: "remove the line"})
+	for entry := range entries(content, broken) {
+		if line, twice := first[string(entry.name)]; twice {
+			found = append(found, flaw{line: entry.line, mild: true, why: fmt.Sprintf("%q again; line %d is the one that counts", entry.name, line), fix: "remove the line"})
 		} else {
-			first[string(e.name)] = e.line
+			first[string(entry.name)] = entry.line
 		}
-		hash := string(e.hash)
+		hash := string(entry.hash)
 		readable = readable || schemeOf(hash).name != ""
-		switch why, fix, isPlain := notOurs(e, hash); {
+		switch why, fix, isPlain := notOurs(entry, hash); {
 		case why == "" || foreign && fix == replaceForeign:
 		case isPlain:
-			plain = append(plain, flaw{line: e.line, why: why, fix: fix})
+			plain = append(plain, flaw{line: entry.line, why: why, fix: fix})
 		default:
-			found = append(found, flaw{line: e.line, why: why, fix: fix})
+			found = append(found, flaw{line: entry.line, why: why, fix: fix})
 		}
 	}
-	for n := range plain {
-		plain[n].mild = readable
+	for index := range plain {
+		plain[index].mild = readable
 	}
 	return append(found, plain...)
 }
@@ -61,8 +61,8 @@ func flaws(content []byte, foreign bool) []flaw {
 const replaceForeign = "if whoever reads the file reads the new kind too, say replace_foreign = True"
 
 // notOurs says why a line was not written for a server of this format.
-func notOurs(e entry, hash string) (why, fix string, plain bool) {
-	fields := bytes.Split(e.rest, []byte(":"))
+func notOurs(entry entry, hash string) (why, fix string, plain bool) {
+	fields := bytes.Split(entry.rest, []byte(":"))
 	last := string(bytes.TrimSpace(fields[0]))
 	switch {
 	case schemeOf(hash).name == "" && md5Hex.MatchString(last):
@@ -96,9 +96,9 @@ func locked(hash string) bool {
 // fault is the first flaw that keeps the file from being replaced, nil if there
 // is none.
 func (f file) fault(content []byte) *sdk.Error {
-	for _, w := range flaws(content, f.foreign) {
-		if !w.mild && !w.lost {
-			return sdk.Errorf(sdk.InvalidConfig, "%s:%d: %s; %s", f.path, w.line, w.why, w.fix)
+	for _, flaw := range flaws(content, f.foreign) {
+		if !flaw.mild && !flaw.lost {
+			return sdk.Errorf(sdk.InvalidConfig, "%s:%d: %s; %s", f.path, flaw.line, flaw.why, flaw.fix)
 		}
 	}
 	return nil

@@ -25,14 +25,14 @@ type entry struct {
 func lines(content []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		for offset := 0; offset < len(content); {
-			n := bytes.IndexByte(content[offset:], '\n') + 1
-			if n == 0 {
-				n = len(content) - offset
+			count := bytes.IndexByte(content[offset:], '\n') + 1
+			if count == 0 {
+				count = len(content) - offset
 			}
-			if !yield(offset, content[offset:offset+n]) {
+			if !yield(offset, content[offset:offset+count]) {
 				return
 			}
-			offset += n
+			offset += count
 		}
 	}
 }
@@ -44,11 +44,11 @@ func entries(content []byte, broken func(line int, why string)) iter.Seq[entry] 
 		number := 0
 		for offset, line := range lines(content) {
 			number++
-			e, why := parse(line)
+			entry, why := parse(line)
 			switch {
-			case len(e.name) > 0:
-				e.start, e.end, e.line = e.start+offset, e.end+offset, number
-				if !yield(e) {
+			case len(entry.name) > 0:
+				entry.start, entry.end, entry.line = entry.start+offset, entry.end+offset, number
+				if !yield(entry) {
 					return
 				}
 			case why != "" && broken != nil:
@@ -66,7 +66,7 @@ const (
 
 // parse takes one line apart. Without a name it is blank, a comment, or, if
 // why says so, broken. Fields after the hash are left alone, as servers do.
-func parse(line []byte) (e entry, why string) {
+func parse(line []byte) (item entry, why string) {
 	text := bytes.TrimRight(line, "\r\n")
 	if start := bytes.TrimSpace(text); len(start) == 0 || start[0] == '#' {
 		return entry{}, ""
@@ -84,8 +84,8 @@ func parse(line []byte) (e entry, why string) {
 		return entry{}, oddName(text[:colon])
 	}
 	start, end := colon+1, len(text)
-	if n := bytes.IndexByte(text[start:], ':'); n >= 0 {
-		end = start + n
+	if count := bytes.IndexByte(text[start:], ':'); count >= 0 {
+		end = start + count
 	}
 	return entry{name: text[:colon], hash: text[start:end], rest: text[min(end+1, len(text)):], start: start, end: end}, ""
 }
@@ -105,17 +105,17 @@ func rewrite(room, content []byte, replaced, added []edit) []byte {
 		out = make([]byte, 0, need+need/8)
 	}
 	from := 0
-	for _, e := range replaced {
-		out = append(out, content[from:e.at.start]...)
-		out = append(out, e.hash...)
-		from = e.at.end
+	for _, edit := range replaced {
+		out = append(out, content[from:edit.at.start]...)
+		out = append(out, edit.hash...)
+		from = edit.at.end
 	}
 	out = append(out, content[from:]...)
-	for _, e := range added {
+	for _, edit := range added {
 		if len(out) > 0 && out[len(out)-1] != '\n' {
 			out = append(out, '\n')
 		}
-		out = append(out, e.name+":"+e.hash+"\n"...)
+		out = append(out, edit.name+":"+edit.hash+"\n"...)
 	}
 	return out
 }

@@ -12,45 +12,45 @@ var md5Order = []byte{0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 4, 10, 5, 11}
 // md5Crypt returns the text of Poul-Henning Kamp's hash: $1$ as he made it,
 // $apr1$ as Apache renamed it. Its cost is fixed and, today, small.
 func md5Crypt(magic string, password, salt []byte) string {
-	h := md5.New()
-	h.Write(password)
-	h.Write(salt)
-	h.Write(password)
-	inner := h.Sum(nil)
+	hash := md5.New()
+	hash.Write(password)
+	hash.Write(salt)
+	hash.Write(password)
+	inner := hash.Sum(nil)
 
-	h.Reset()
-	h.Write(password)
-	h.Write([]byte(magic))
-	h.Write(salt)
-	h.Write(stretch(inner, len(password)))
-	for n := len(password); n > 0; n >>= 1 {
-		if n&1 == 1 {
-			h.Write([]byte{0})
+	hash.Reset()
+	hash.Write(password)
+	hash.Write([]byte(magic))
+	hash.Write(salt)
+	hash.Write(stretch(inner, len(password)))
+	for index := len(password); index > 0; index >>= 1 {
+		if index&1 == 1 {
+			hash.Write([]byte{0})
 		} else {
-			h.Write(password[:1])
+			hash.Write(password[:1])
 		}
 	}
-	sum := h.Sum(nil)
+	sum := hash.Sum(nil)
 
 	for i := range 1000 {
-		h.Reset()
+		hash.Reset()
 		if i%2 == 1 {
-			h.Write(password)
+			hash.Write(password)
 		} else {
-			h.Write(sum)
+			hash.Write(sum)
 		}
 		if i%3 != 0 {
-			h.Write(salt)
+			hash.Write(salt)
 		}
 		if i%7 != 0 {
-			h.Write(password)
+			hash.Write(password)
 		}
 		if i%2 == 1 {
-			h.Write(sum)
+			hash.Write(sum)
 		} else {
-			h.Write(password)
+			hash.Write(password)
 		}
-		sum = h.Sum(sum[:0])
+		sum = hash.Sum(sum[:0])
 	}
 	return magic + string(salt) + "$" + encode(sum, md5Order)
 }

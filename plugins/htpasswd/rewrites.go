@@ -50,30 +50,30 @@ type rewriter func(context.Context, []*job) (sdk.Outcome, *sdk.Error)
 // join has do settle the jobs, alone or with those of others, and returns
 // when they are. What has not begun when ctx ends is refused.
 func (r *rewrites) join(ctx context.Context, jobs []*job, do rewriter) {
-	p := &pass{ctx: ctx, jobs: jobs, done: make(chan struct{})}
-	r.add(p)
+	made := &pass{ctx: ctx, jobs: jobs, done: make(chan struct{})}
+	r.add(made)
 	if len(jobs) == 0 {
 		return
 	}
 	select {
-	case <-p.done:
+	case <-made.done:
 		return
 	case r.turn <- struct{}{}:
-		r.lead(p, do)
+		r.lead(made, do)
 		<-r.turn
 	case <-ctx.Done():
-		if r.leave(p) {
-			p.settle(sdk.Refused, fileError(ctx.Err()))
+		if r.leave(made) {
+			made.settle(sdk.Refused, fileError(ctx.Err()))
 		}
 	}
-	<-p.done
+	<-made.done
 }
 
-func (r *rewrites) add(p *pass) {
+func (r *rewrites) add(pass *pass) {
 	r.mu.Lock()
 	r.hashing--
-	if len(p.jobs) > 0 {
-		r.waiting = append(r.waiting, p)
+	if len(pass.jobs) > 0 {
+		r.waiting = append(r.waiting, pass)
 	}
 	r.mu.Unlock()
 	select {
@@ -83,12 +83,12 @@ func (r *rewrites) add(p *pass) {
 }
 
 // leave takes a batch out, unless its rewrite has begun.
-func (r *rewrites) leave(p *pass) bool {
+func (r *rewrites) leave(pass *pass) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for n, w := range r.waiting {
-		if w == p {
-			r.waiting = append(r.waiting[:n], r.waiting[n+1:]...)
+	for index, w := range r.waiting {
+		if w == pass {
+			r.waiting = append(r.waiting[:index], r.waiting[index+1:]...)
 			return true
 		}
 	}
@@ -96,9 +96,9 @@ func (r *rewrites) leave(p *pass) bool {
 }
 
 // lead rewrites until the batch is done.
-func (r *rewrites) lead(p *pass, do rewriter) {
-	for !p.isDone() {
-		r.gather(p.ctx)
+func (r *rewrites) lead(pass *pass, do rewriter) {
+	for !pass.isDone() {
+		r.gather(pass.ctx)
 		began := time.Now()
 		r.serve(r.take(), do)
 		r.mu.Lock()
@@ -162,14 +162,14 @@ func (r *rewrites) take() []*pass {
 	defer r.mu.Unlock()
 	var group, later []*pass
 	taken := map[string]bool{}
-	for _, p := range r.waiting {
-		if p.touches(taken) {
-			later = append(later, p)
+	for _, pass := range r.waiting {
+		if pass.touches(taken) {
+			later = append(later, pass)
 		} else {
-			group = append(group, p)
+			group = append(group, pass)
 		}
-		for _, j := range p.jobs {
-			taken[j.op.Account] = true
+		for _, job := range pass.jobs {
+			taken[job.op.Account] = true
 		}
 	}
 	r.waiting = later
@@ -177,8 +177,8 @@ func (r *rewrites) take() []*pass {
 }
 
 func (p *pass) touches(taken map[string]bool) bool {
-	for _, j := range p.jobs {
-		if taken[j.op.Account] {
+	for _, job := range p.jobs {
+		if taken[job.op.Account] {
 			return true
 		}
 	}
@@ -191,18 +191,18 @@ func (r *rewrites) serve(group []*pass, do rewriter) {
 	for len(group) > 0 {
 		ctx, cancel := first(group)
 		var jobs []*job
-		for _, p := range group {
-			jobs = append(jobs, p.jobs...)
+		for _, pass := range group {
+			jobs = append(jobs, pass.jobs...)
 		}
 		outcome, failed := do(ctx, jobs)
 		inVain := outcome == sdk.Refused && ctx.Err() != nil
 		cancel()
 		var again []*pass
-		for _, p := range group {
-			if inVain && !p.over() {
-				again = append(again, p)
+		for _, pass := range group {
+			if inVain && !pass.over() {
+				again = append(again, pass)
 			} else {
-				p.settle(outcome, failed)
+				pass.settle(outcome, failed)
 			}
 		}
 		group = again
@@ -213,14 +213,14 @@ func (r *rewrites) serve(group []*pass, do rewriter) {
 func first(group []*pass) (context.Context, context.CancelFunc) {
 	ctx, giveUp := context.WithCancel(context.Background())
 	ends := []func(){giveUp}
-	for _, p := range group {
-		stop := context.AfterFunc(p.ctx, func() {
-			if errors.Is(p.ctx.Err(), context.Canceled) {
+	for _, pass := range group {
+		stop := context.AfterFunc(pass.ctx, func() {
+			if errors.Is(pass.ctx.Err(), context.Canceled) {
 				giveUp()
 			}
 		})
 		ends = append(ends, func() { stop() })
-		if deadline, ok := p.ctx.Deadline(); ok { // its reason is the deadline's
+		if deadline, ok := pass.ctx.Deadline(); ok { // its reason is the deadline's
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithDeadline(ctx, deadline)
 			ends = append(ends, cancel)
@@ -241,11 +241,11 @@ func (p *pass) over() bool {
 
 // settle answers the jobs that have no answer of their own.
 func (p *pass) settle(outcome sdk.Outcome, failed *sdk.Error) {
-	for _, j := range p.jobs {
-		if !j.settled {
-			j.settled, j.receipt = true, sdk.Receipt{Outcome: outcome, Err: failed}
+	for _, job := range p.jobs {
+		if !job.settled {
+			job.settled, job.receipt = true, sdk.Receipt{Outcome: outcome, Err: failed}
 			if outcome == sdk.Applied {
-				j.receipt.Stamp = stamp(j.hash)
+				job.receipt.Stamp = stamp(job.hash)
 			}
 		}
 	}

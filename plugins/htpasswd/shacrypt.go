@@ -44,70 +44,70 @@ func (v shaVariant) crypt(password, salt []byte, rounds int) string {
 
 // digest follows the specification's steps 1 to 21; the names are its own.
 func (v shaVariant) digest(password, salt []byte, rounds int) []byte {
-	h := v.new()
-	h.Write(password)
-	h.Write(salt)
-	h.Write(password)
-	b := h.Sum(nil)
+	sum := v.new()
+	sum.Write(password)
+	sum.Write(salt)
+	sum.Write(password)
+	data := sum.Sum(nil)
 
-	h.Reset()
-	h.Write(password)
-	h.Write(salt)
-	h.Write(stretch(b, len(password)))
-	for n := len(password); n > 0; n >>= 1 {
-		if n&1 == 1 {
-			h.Write(b)
+	sum.Reset()
+	sum.Write(password)
+	sum.Write(salt)
+	sum.Write(stretch(data, len(password)))
+	for index := len(password); index > 0; index >>= 1 {
+		if index&1 == 1 {
+			sum.Write(data)
 		} else {
-			h.Write(password)
+			sum.Write(password)
 		}
 	}
-	a := h.Sum(nil)
+	text := sum.Sum(nil)
 
-	p := stretch(repeated(h, password, len(password)), len(password))
-	s := stretch(repeated(h, salt, 16+int(a[0])), len(salt))
-	return v.rounds(h, a, p, s, rounds)
+	raw := stretch(repeated(sum, password, len(password)), len(password))
+	s := stretch(repeated(sum, salt, 16+int(text[0])), len(salt))
+	return v.rounds(sum, text, raw, s, rounds)
 }
 
-func (v shaVariant) rounds(h hash.Hash, a, p, s []byte, n int) []byte {
-	for i := range n {
-		h.Reset()
+func (v shaVariant) rounds(sum hash.Hash, text, data, raw []byte, count int) []byte {
+	for i := range count {
+		sum.Reset()
 		if i%2 == 1 {
-			h.Write(p)
+			sum.Write(data)
 		} else {
-			h.Write(a)
+			sum.Write(text)
 		}
 		if i%3 != 0 {
-			h.Write(s)
+			sum.Write(raw)
 		}
 		if i%7 != 0 {
-			h.Write(p)
+			sum.Write(data)
 		}
 		if i%2 == 1 {
-			h.Write(a)
+			sum.Write(text)
 		} else {
-			h.Write(p)
+			sum.Write(data)
 		}
-		a = h.Sum(a[:0])
+		text = sum.Sum(text[:0])
 	}
-	return a
+	return text
 }
 
-// repeated returns the digest of n times text.
-func repeated(h hash.Hash, text []byte, n int) []byte {
-	h.Reset()
-	for range n {
-		h.Write(text)
+// repeated returns the digest of count times text.
+func repeated(sum hash.Hash, text []byte, count int) []byte {
+	sum.Reset()
+	for range count {
+		sum.Write(text)
 	}
-	return h.Sum(nil)
+	return sum.Sum(nil)
 }
 
-// stretch repeats block up to n bytes.
-func stretch(block []byte, n int) []byte {
-	out := make([]byte, 0, n+len(block))
-	for len(out) < n {
+// stretch repeats block up to count bytes.
+func stretch(block []byte, count int) []byte {
+	out := make([]byte, 0, count+len(block))
+	for len(out) < count {
 		out = append(out, block...)
 	}
-	return out[:n]
+	return out[:count]
 }
 
 // encode writes a digest as crypt(3) does: three bytes, the lowest last, as
@@ -115,31 +115,31 @@ func stretch(block []byte, n int) []byte {
 func encode(digest, order []byte) string {
 	var out strings.Builder
 	for len(order) > 0 {
-		n := min(3, len(order))
+		count := min(3, len(order))
 		var word uint
-		for _, at := range order[:n] {
+		for _, at := range order[:count] {
 			word = word<<8 | uint(digest[at])
 		}
-		for range n + 1 {
+		for range count + 1 {
 			out.WriteByte(cryptAlphabet[word&63])
 			word >>= 6
 		}
-		order = order[n:]
+		order = order[count:]
 	}
 	return out.String()
 }
 
 // shaMatches compares with a $5$ or $6$ text.
 func shaMatches(text string, password []byte) bool {
-	v := sha512Crypt
+	shaVariant := sha512Crypt
 	if strings.HasPrefix(text, sha256Crypt.magic) {
-		v = sha256Crypt
+		shaVariant = sha256Crypt
 	}
 	rounds, salt, want, ok := cutSHA(text)
 	if !ok {
 		return false
 	}
-	got := encode(v.digest(password, []byte(salt), rounds), v.order)
+	got := encode(shaVariant.digest(password, []byte(salt), rounds), shaVariant.order)
 	return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
 }
 
@@ -149,11 +149,11 @@ func cutSHA(text string) (rounds int, salt, digest string, ok bool) {
 	rounds = defaultRounds
 	if after, named := strings.CutPrefix(rest, "rounds="); named {
 		number, tail, found := strings.Cut(after, "$")
-		n, err := strconv.Atoi(number)
+		count, err := strconv.Atoi(number)
 		if !found || err != nil {
 			return 0, "", "", false
 		}
-		rounds, rest = min(max(n, minRounds), 999999999), tail
+		rounds, rest = min(max(count, minRounds), 999999999), tail
 	}
 	salt, digest, ok = strings.Cut(rest, "$")
 	return rounds, salt[:min(16, len(salt))], digest, ok

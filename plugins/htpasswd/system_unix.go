@@ -12,14 +12,14 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// flock takes the lock, or returns errLocked at once. Closing f lets it go, as
+// flock takes the lock, or returns errLocked at once. Closing file lets it go, as
 // the end of the process does.
-func flock(f *os.File) error {
-	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+func flock(file *os.File) error {
+	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return errLocked
 	}
-	return os.NewSyscallError("flock "+f.Name(), err)
+	return os.NewSyscallError("flock "+file.Name(), err)
 }
 
 // likeness gives draft the owner, the access lists and the mode of the file at
@@ -56,15 +56,15 @@ func obstacles(dir, path string, info fs.FileInfo) []sdk.Finding {
 	const write, search = 2, 1
 	var found []sdk.Finding
 	if err := syscall.Access(dir, write|search); err != nil {
-		e := fileError(&fs.PathError{Op: "write to", Path: dir, Err: err})
-		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: e.Code, Message: e.Message, Fix: "let rekey create files in the directory"})
+		failure := fileError(&fs.PathError{Op: "write to", Path: dir, Err: err})
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message, Fix: "let rekey create files in the directory"})
 	}
 	if info == nil {
 		return found
 	}
 	if err := syscall.Access(path, write); err != nil {
-		e := fileError(&fs.PathError{Op: "write", Path: path, Err: err})
-		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: e.Code, Message: e.Message, Fix: "the file is there to be read only; let rekey write it"})
+		failure := fileError(&fs.PathError{Op: "write", Path: path, Err: err})
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message, Fix: "the file is there to be read only; let rekey write it"})
 	}
 	found = append(found, pinned(dir, path)...)
 	st := info.Sys().(*syscall.Stat_t)

@@ -21,25 +21,25 @@ type call struct {
 	bulk            bool // the answer may be large
 }
 
-func sorted(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
+func sorted(table map[string]any) []string { return slices.Sorted(maps.Keys(table)) }
 
 // do sends the call as the session given and returns its result; "null" for a
 // call without one.
-func (i *Instance) do(ctx context.Context, c call, connection secret.Value) (json.RawMessage, *rest.Failure) {
+func (i *Instance) do(ctx context.Context, call call, connection secret.Value) (json.RawMessage, *rest.Failure) {
 	client := i.client
-	if c.bulk {
+	if call.bulk {
 		client = i.bulk
 	}
-	body, secrets := c.body(connection)
-	answer, f := client.Do(ctx, rest.Request{Method: http.MethodPost, Path: "/" + c.service + "/" + c.method, Body: body, Secrets: secrets, ReadOnly: c.readOnly})
-	if f == nil {
+	body, secrets := call.body(connection)
+	answer, failure := client.Do(ctx, rest.Request{Method: http.MethodPost, Path: "/" + call.service + "/" + call.method, Body: body, Secrets: secrets, ReadOnly: call.readOnly})
+	if failure == nil {
 		var result json.RawMessage
-		if result, f = read(answer, c); f == nil {
+		if result, failure = read(answer, call); failure == nil {
 			return result, nil
 		}
-		f.Err.Message = client.Scrub(ctx, f.Err.Message, secrets...)
+		failure.Err.Message = client.Scrub(ctx, failure.Err.Message, secrets...)
 	}
-	return nil, f
+	return nil, failure
 }
 
 // body encodes the arguments, and says which of them are secret. The session's
@@ -51,12 +51,12 @@ func (c call) body(connection secret.Value) ([]byte, []secret.Value) {
 		plain["connectionId"] = connection.Reveal()
 		secrets = append(secrets, connection)
 	}
-	for name, v := range c.arguments {
-		if s, ok := v.(secret.Value); ok {
+	for name, value := range c.arguments {
+		if s, ok := value.(secret.Value); ok {
 			secrets = append(secrets, s)
-			v = s.Reveal()
+			value = s.Reveal()
 		}
-		plain[name] = v
+		plain[name] = value
 	}
 	body, err := json.Marshal(plain)
 	if err != nil { // texts, numbers, booleans and null only
@@ -67,24 +67,24 @@ func (c call) body(connection secret.Value) ([]byte, []secret.Value) {
 
 // read takes the result out of a 2xx answer: {"<Method>Result": …}, or an empty
 // object for a void method. Anything else is looked at as an error.
-func read(answer rest.Answer, c call) (json.RawMessage, *rest.Failure) {
+func read(answer rest.Answer, call call) (json.RawMessage, *rest.Failure) {
 	var object map[string]json.RawMessage
 	if err := answer.JSON(&object); err == nil && object != nil {
-		if result, ok := object[c.method+"Result"]; ok {
+		if result, ok := object[call.method+"Result"]; ok {
 			return result, nil
 		}
 		if len(object) == 0 {
 			return json.RawMessage("null"), nil
 		}
 	}
-	f := &rest.Failure{Outcome: outcome(c.readOnly), Err: sdk.Errorf(sdk.TargetError, "the answer is not what %s answers", c.method), Answer: answer}
-	if e, ok := find(answer.Body); ok {
-		e.describe(f)
-		if c.readOnly {
-			f.Outcome = sdk.Refused
+	failure := &rest.Failure{Outcome: outcome(call.readOnly), Err: sdk.Errorf(sdk.TargetError, "the answer is not what %s answers", call.method), Answer: answer}
+	if exception, ok := find(answer.Body); ok {
+		exception.describe(failure)
+		if call.readOnly {
+			failure.Outcome = sdk.Refused
 		}
 	}
-	return nil, f
+	return nil, failure
 }
 
 func outcome(readOnly bool) sdk.Outcome {
@@ -94,9 +94,9 @@ func outcome(readOnly bool) sdk.Outcome {
 	return sdk.Unknown
 }
 
-// decode reads a result into v.
-func decode(result json.RawMessage, v any) *rest.Failure {
-	if bytes.Equal(result, []byte("null")) || json.Unmarshal(result, v) != nil {
+// decode reads a result into value.
+func decode(result json.RawMessage, value any) *rest.Failure {
+	if bytes.Equal(result, []byte("null")) || json.Unmarshal(result, value) != nil {
 		return rest.Refusal(sdk.Errorf(sdk.TargetError, "the answer has another form than documented"))
 	}
 	return nil
@@ -104,12 +104,12 @@ func decode(result json.RawMessage, v any) *rest.Failure {
 
 // in sends the call as the instance's session, which is renewed once if it
 // has ended.
-func (i *Instance) in(ctx context.Context, c call) (json.RawMessage, *rest.Failure) {
+func (i *Instance) in(ctx context.Context, call call) (json.RawMessage, *rest.Failure) {
 	var result json.RawMessage
-	f := i.session.Do(ctx, func(connection secret.Value) *rest.Failure {
-		var f *rest.Failure
-		result, f = i.do(ctx, c, connection)
-		return f
+	failure := i.session.Do(ctx, func(connection secret.Value) *rest.Failure {
+		var failed *rest.Failure
+		result, failed = i.do(ctx, call, connection)
+		return failed
 	})
-	return result, f
+	return result, failure
 }

@@ -36,9 +36,9 @@ func (i *Instance) mayChange(ctx context.Context) *rest.Failure {
 	if i.rights.seen {
 		return nil
 	}
-	missing, f := i.missing(ctx)
-	if f != nil {
-		return f
+	missing, failure := i.missing(ctx)
+	if failure != nil {
+		return failure
 	}
 	if len(missing) > 0 {
 		return rest.Refusal(lacks(missing))
@@ -49,32 +49,32 @@ func (i *Instance) mayChange(ctx context.Context) *rest.Failure {
 
 func lacks(missing []right) *sdk.Error {
 	var names []string
-	for _, r := range missing {
-		names = append(names, r.name+" ("+r.id+")")
+	for _, right := range missing {
+		names = append(names, right.name+" ("+right.id+")")
 	}
-	e := sdk.Errorf(sdk.PermissionDenied, "the service account lacks the right %s", strings.Join(names, ", "))
-	e.Native = "10071"
-	return e
+	failure := sdk.Errorf(sdk.PermissionDenied, "the service account lacks the right %s", strings.Join(names, ", "))
+	failure.Native = "10071"
+	return failure
 }
 
 // missing returns which of the needed rights the service account lacks.
 func (i *Instance) missing(ctx context.Context) ([]right, *rest.Failure) {
-	result, f := i.in(ctx, call{service: "Common", method: "GetUserAdminAccessRights", arguments: map[string]any{"userId": nil}, readOnly: true})
-	if f != nil {
-		return nil, f
+	result, failure := i.in(ctx, call{service: "Common", method: "GetUserAdminAccessRights", arguments: map[string]any{"userId": nil}, readOnly: true})
+	if failure != nil {
+		return nil, failure
 	}
 	var have []string
-	if f := decode(result, &have); f != nil {
-		return nil, f
+	if failed := decode(result, &have); failed != nil {
+		return nil, failed
 	}
 	held := map[string]bool{}
 	for _, id := range have {
 		held[strings.ToLower(strings.Trim(id, "{}"))] = true
 	}
 	var missing []right
-	for _, r := range needed() {
-		if !held[r.id] {
-			missing = append(missing, r)
+	for _, right := range needed() {
+		if !held[right.id] {
+			missing = append(missing, right)
 		}
 	}
 	return missing, nil
@@ -83,9 +83,9 @@ func (i *Instance) missing(ctx context.Context) ([]right, *rest.Failure) {
 // Check logs on, with the other text encoding if the set one is refused, and
 // asks for the rights and the list of users.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
-	missing, f := i.missing(ctx)
-	if f != nil {
-		return []sdk.Finding{i.diagnose(ctx, f)}
+	missing, failure := i.missing(ctx)
+	if failure != nil {
+		return []sdk.Finding{i.diagnose(ctx, failure)}
 	}
 	var found []sdk.Finding
 	for _, r := range missing {
@@ -95,10 +95,10 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	if i.readOnly.Load() {
 		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "the service account's licence is read-only; changes may be refused", Fix: "use an account with a full licence"})
 	}
-	if _, f := i.users(ctx); f != nil {
-		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: f.Err.Code, Message: "the list of users cannot be read, so login names cannot be resolved: " + f.Err.Message})
+	if _, failed := i.users(ctx); failed != nil {
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: failed.Err.Code, Message: "the list of users cannot be read, so login names cannot be resolved: " + failed.Err.Message})
 	}
-	if p := i.policy; p.MinLength+p.MaxLength+p.Lower+p.Upper+p.Digits+p.Symbols == 0 {
+	if policy := i.policy; policy.MinLength+policy.MaxLength+policy.Lower+policy.Upper+policy.Digits+policy.Symbols == 0 {
 		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "no password rules are set, and the server cannot check a hash against its own",
 			Fix: "enter the server's rules as min_length, max_length, lower, upper, digits, symbols"})
 	}
@@ -106,14 +106,14 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 }
 
 // diagnose says why there is no session.
-func (i *Instance) diagnose(ctx context.Context, f *rest.Failure) sdk.Finding {
-	bad := sdk.Finding{Severity: sdk.Bad, Code: f.Err.Code, Message: "" + f.Err.Message}
+func (i *Instance) diagnose(ctx context.Context, failure *rest.Failure) sdk.Finding {
+	bad := sdk.Finding{Severity: sdk.Bad, Code: failure.Err.Code, Message: "" + failure.Err.Message}
 	switch {
-	case f.Err.Native == "10006":
+	case failure.Err.Native == "10006":
 		return i.tryOther(ctx, bad)
-	case f.Err.Code == sdk.SecondFactorNeeded:
+	case failure.Err.Code == sdk.SecondFactorNeeded:
 		bad.Fix = "use a service account without a second factor"
-	case f.Err.Code == sdk.Unreachable:
+	case failure.Err.Code == sdk.Unreachable:
 		bad.Fix = "check url, and that InfoShare runs"
 	}
 	return bad
@@ -127,11 +127,11 @@ func (i *Instance) tryOther(ctx context.Context, bad sdk.Finding) sdk.Finding {
 		other = utf8Text
 	}
 	bad.Fix = "check tenant, user and password; neither hash_encoding works"
-	r, f := i.authenticate(ctx, i.user, digest(i.password, other))
-	if f != nil {
+	logonResult, failure := i.authenticate(ctx, i.user, digest(i.password, other))
+	if failure != nil {
 		return bad
 	}
-	i.logoff(ctx, secret.New(r.ConnectionID))
+	i.logoff(ctx, secret.New(logonResult.ConnectionID))
 	bad.Code = sdk.InvalidConfig
 	bad.Message = "the server refuses the logon with hash_encoding = \"" + i.encoding + "\" and takes it with \"" + other + "\""
 	bad.Fix = "hash_encoding = \"" + other + "\""

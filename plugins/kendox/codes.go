@@ -78,24 +78,24 @@ type exception struct {
 
 // describe turns an exception into a failure. A code that nobody knows leaves
 // the outcome open.
-func (e exception) describe(f *rest.Failure) {
-	f.Err.Native = strconv.Itoa(e.code)
-	m, known := meanings[e.code]
+func (e exception) describe(failure *rest.Failure) {
+	failure.Err.Native = strconv.Itoa(e.code)
+	meaning, known := meanings[e.code]
 	if !known {
-		f.Outcome, f.Err.Code, f.Err.Message = sdk.Unknown, sdk.TargetError, "an exception that this plugin does not know: "+e.text
+		failure.Outcome, failure.Err.Code, failure.Err.Message = sdk.Unknown, sdk.TargetError, "an exception that this plugin does not know: "+e.text
 		return
 	}
-	f.Outcome, f.Err.Code, f.Err.Message = sdk.Refused, m.code, m.text
+	failure.Outcome, failure.Err.Code, failure.Err.Message = sdk.Refused, meaning.code, meaning.text
 	switch e.code {
 	case 10071, 10129:
-		f.Err.Message += ": " + strings.TrimSpace(trailing.ReplaceAllString(e.text, ""))
+		failure.Err.Message += ": " + strings.TrimSpace(trailing.ReplaceAllString(e.text, ""))
 	}
-	f.Err.Violations = nil
-	for _, rule := range m.rules {
-		f.Err.Violations = append(f.Err.Violations, sdk.Violation{Rule: rule, Native: f.Err.Native, Message: m.text})
+	failure.Err.Violations = nil
+	for _, rule := range meaning.rules {
+		failure.Err.Violations = append(failure.Err.Violations, sdk.Violation{Rule: rule, Native: failure.Err.Native, Message: meaning.text})
 	}
-	if m.code == sdk.AccountStatus {
-		f.Err.AccountStatus = sdk.StatusUnknown
+	if meaning.code == sdk.AccountStatus {
+		failure.Err.AccountStatus = sdk.StatusUnknown
 	}
 }
 
@@ -106,46 +106,46 @@ var (
 )
 
 // explain reads what a status other than 2xx came with.
-func explain(f *rest.Failure) {
-	if e, ok := find(f.Answer.Body); ok {
-		e.describe(f)
+func explain(failure *rest.Failure) {
+	if exception, ok := find(failure.Answer.Body); ok {
+		exception.describe(failure)
 		return
 	}
-	switch f.Answer.Status {
+	switch failure.Answer.Status {
 	case http.StatusNotFound, http.StatusGone:
-		f.Err.Code, f.Err.Message = sdk.InvalidConfig, "there is no such service; check the url, which ends in /InfoShare/Json"
+		failure.Err.Code, failure.Err.Message = sdk.InvalidConfig, "there is no such service; check the url, which ends in /InfoShare/Json"
 	case http.StatusUnauthorized:
-		f.Err.Code, f.Err.Message = sdk.InvalidConfig, "something before InfoShare wants a login of its own"
+		failure.Err.Code, failure.Err.Message = sdk.InvalidConfig, "something before InfoShare wants a login of its own"
 	case http.StatusBadRequest:
-		f.Err.Message = "the server does not understand the request"
+		failure.Err.Message = "the server does not understand the request"
 	}
 }
 
 // find looks for a ServiceException in a body of any form.
 func find(body []byte) (exception, bool) {
-	var v any
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	if d.Decode(&v) != nil {
+	var value any
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	if decoder.Decode(&value) != nil {
 		return inText(string(body))
 	}
-	e := exception{text: message(v)}
-	if e.code = number(v, 0); e.code == 0 {
-		found, ok := inText(e.text)
+	made := exception{text: message(value)}
+	if made.code = number(value, 0); made.code == 0 {
+		found, ok := inText(made.text)
 		if !ok {
 			found, ok = inText(string(body))
 		}
 		return found, ok
 	}
-	return e, true
+	return made, true
 }
 
 func inText(text string) (exception, bool) {
-	m := bracketed.FindStringSubmatch(text)
-	if m == nil {
+	list := bracketed.FindStringSubmatch(text)
+	if list == nil {
 		return exception{}, false
 	}
-	code, err := strconv.Atoi(m[1])
+	code, err := strconv.Atoi(list[1])
 	return exception{code, text}, err == nil
 }
 
@@ -157,52 +157,52 @@ func number(v any, depth int) int {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, name := range sorted(v) {
-			if n := asCode(name, v[name]); n != 0 {
-				return n
+			if count := asCode(name, v[name]); count != 0 {
+				return count
 			}
 		}
 		for _, name := range sorted(v) {
-			if n := deeper(v[name], depth); n != 0 {
-				return n
+			if count := deeper(v[name], depth); count != 0 {
+				return count
 			}
 		}
 	case []any:
-		for _, x := range v {
-			if n := deeper(x, depth); n != 0 {
-				return n
+		for _, value := range v {
+			if count := deeper(value, depth); count != 0 {
+				return count
 			}
 		}
 	}
 	return 0
 }
 
-func deeper(v any, depth int) int {
+func deeper(value any, depth int) int {
 	if depth >= deepest {
 		return 0
 	}
-	return number(v, depth+1)
+	return number(value, depth+1)
 }
 
-func asCode(name string, v any) int {
+func asCode(name string, value any) int {
 	switch strings.ToLower(name) {
 	case "errorcode", "code", "faultcode":
 	default:
 		return 0
 	}
-	text, _ := v.(string)
-	if n, ok := v.(json.Number); ok {
-		text = n.String()
+	text, _ := value.(string)
+	if number, ok := value.(json.Number); ok {
+		text = number.String()
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil || n < 10000 || n > 19999 {
+	count, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil || count < 10000 || count > 19999 {
 		return 0
 	}
-	return n
+	return count
 }
 
 // message returns the text that an error has for people.
-func message(v any) string {
-	object, _ := v.(map[string]any)
+func message(value any) string {
+	object, _ := value.(map[string]any)
 	for _, name := range sorted(object) {
 		switch strings.ToLower(name) {
 		case "message", "reason", "faultstring", "errormessage", "error":
@@ -218,7 +218,7 @@ func message(v any) string {
 			}
 		}
 	}
-	if text, ok := v.(string); ok {
+	if text, ok := value.(string); ok {
 		return text
 	}
 	return ""

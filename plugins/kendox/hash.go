@@ -13,10 +13,10 @@ import (
 )
 
 // digest is what InfoShare takes for a password: Base64 of SHA-512, unsalted.
-func digest(v secret.Value, encoding string) secret.Value {
-	text := []byte(v.Reveal())
+func digest(value secret.Value, encoding string) secret.Value {
+	text := []byte(value.Reveal())
 	if encoding == utf16leText {
-		units := utf16.Encode([]rune(v.Reveal()))
+		units := utf16.Encode([]rune(value.Reveal()))
 		text = make([]byte, 0, 2*len(units))
 		for _, unit := range units {
 			text = binary.LittleEndian.AppendUint16(text, unit)
@@ -28,9 +28,9 @@ func digest(v secret.Value, encoding string) secret.Value {
 
 // isDigest reports whether a given hash is Base64 of 64 bytes, in the one
 // spelling that has no stray bits.
-func isDigest(v secret.Value) bool {
-	b, err := base64.StdEncoding.Strict().DecodeString(v.Reveal())
-	return err == nil && len(b) == sha512.Size && len(v.Reveal()) == base64.StdEncoding.EncodedLen(sha512.Size)
+func isDigest(value secret.Value) bool {
+	data, err := base64.StdEncoding.Strict().DecodeString(value.Reveal())
+	return err == nil && len(data) == sha512.Size && len(value.Reveal()) == base64.StdEncoding.EncodedLen(sha512.Size)
 }
 
 // counts are how many characters of each class a value has.
@@ -38,16 +38,16 @@ type counts struct{ all, lower, upper, digits, symbols int }
 
 func count(text string) counts {
 	var n counts
-	for _, r := range text {
+	for _, letter := range text {
 		n.all++
 		switch {
-		case unicode.IsLower(r):
+		case unicode.IsLower(letter):
 			n.lower++
-		case unicode.IsUpper(r):
+		case unicode.IsUpper(letter):
 			n.upper++
-		case unicode.IsDigit(r):
+		case unicode.IsDigit(letter):
 			n.digits++
-		case !unicode.IsLetter(r):
+		case !unicode.IsLetter(letter):
 			n.symbols++
 		}
 	}
@@ -56,27 +56,27 @@ func count(text string) counts {
 
 // violates checks a plain value against the client's policy. The server sees
 // a hash only and cannot.
-func (i *Instance) violates(v secret.Value) *sdk.Error {
-	if !utf8.ValidString(v.Reveal()) {
+func (i *Instance) violates(value secret.Value) *sdk.Error {
+	if !utf8.ValidString(value.Reveal()) {
 		return &sdk.Error{Code: sdk.PolicyViolation, Message: "the value is not UTF-8",
 			Violations: []sdk.Violation{{Rule: sdk.RuleEncoding, Message: "is not UTF-8"}}}
 	}
-	n, p := count(v.Reveal()), i.policy
-	e := &sdk.Error{Code: sdk.PolicyViolation, Message: "the value breaks the rules of this backend's settings"}
+	counts, policy := count(value.Reveal()), i.policy
+	failure := &sdk.Error{Code: sdk.PolicyViolation, Message: "the value breaks the rules of this backend's settings"}
 	add := func(broken bool, rule sdk.Rule, limit int, native string) {
 		if broken {
-			e.Violations = append(e.Violations, sdk.Violation{Rule: rule, Limit: limit, Native: native})
-			e.Message += ", " + native
+			failure.Violations = append(failure.Violations, sdk.Violation{Rule: rule, Limit: limit, Native: native})
+			failure.Message += ", " + native
 		}
 	}
-	add(n.all < p.MinLength, sdk.RuleMinLength, p.MinLength, "min_length")
-	add(p.MaxLength > 0 && n.all > p.MaxLength, sdk.RuleMaxLength, p.MaxLength, "max_length")
-	add(n.lower < p.Lower, sdk.RuleLower, p.Lower, "lower")
-	add(n.upper < p.Upper, sdk.RuleUpper, p.Upper, "upper")
-	add(n.digits < p.Digits, sdk.RuleDigits, p.Digits, "digits")
-	add(n.symbols < p.Symbols, sdk.RuleSymbols, p.Symbols, "symbols")
-	if e.Violations == nil {
+	add(counts.all < policy.MinLength, sdk.RuleMinLength, policy.MinLength, "min_length")
+	add(policy.MaxLength > 0 && counts.all > policy.MaxLength, sdk.RuleMaxLength, policy.MaxLength, "max_length")
+	add(counts.lower < policy.Lower, sdk.RuleLower, policy.Lower, "lower")
+	add(counts.upper < policy.Upper, sdk.RuleUpper, policy.Upper, "upper")
+	add(counts.digits < policy.Digits, sdk.RuleDigits, policy.Digits, "digits")
+	add(counts.symbols < policy.Symbols, sdk.RuleSymbols, policy.Symbols, "symbols")
+	if failure.Violations == nil {
 		return nil
 	}
-	return e
+	return failure
 }

@@ -48,8 +48,8 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	}
 	// A server that is sent the value knows its hash too.
 	known := []secret.Value{op.Value, value, digest(op.Value, i.encoding)}
-	if f := i.set(rest.WithSecrets(ctx, known...), op.Account, method, name, value); f != nil {
-		return i.scrubbed(ctx, f, known).Receipt()
+	if failure := i.set(rest.WithSecrets(ctx, known...), op.Account, method, name, value); failure != nil {
+		return i.scrubbed(ctx, failure, known).Receipt()
 	}
 	return sdk.OK()
 }
@@ -57,28 +57,28 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // set finds the user and makes the call, if all that can be known beforehand
 // allows it.
 func (i *Instance) set(ctx context.Context, account, method, parameter string, value secret.Value) *rest.Failure {
-	if f := i.mayChange(ctx); f != nil {
-		return f
+	if failure := i.mayChange(ctx); failure != nil {
+		return failure
 	}
-	u, f := i.resolve(ctx, account)
-	if f != nil {
-		return f
+	user, failed := i.resolve(ctx, account)
+	if failed != nil {
+		return failed
 	}
-	if err := i.refuses(u); err != nil {
+	if err := i.refuses(user); err != nil {
 		return rest.Refusal(err)
 	}
-	_, f = i.in(ctx, call{service: "Common", method: method, arguments: map[string]any{"userId": u.ID, parameter: value}})
-	if f != nil && f.Err.Code == sdk.AccountNotFound {
+	_, failed = i.in(ctx, call{service: "Common", method: method, arguments: map[string]any{"userId": user.ID, parameter: value}})
+	if failed != nil && failed.Err.Code == sdk.AccountNotFound {
 		i.store.forget()
 	}
-	return f
+	return failed
 }
 
 // scrubbed takes an operation's secrets out of a failure that was read from an
 // answer of status 200, of which the client does not know.
-func (i *Instance) scrubbed(ctx context.Context, f *rest.Failure, known []secret.Value) *rest.Failure {
-	f.Err.Message = i.client.Scrub(ctx, f.Err.Message, known...)
-	return f
+func (i *Instance) scrubbed(ctx context.Context, failure *rest.Failure, known []secret.Value) *rest.Failure {
+	failure.Err.Message = i.client.Scrub(ctx, failure.Err.Message, known...)
+	return failure
 }
 
 // prepare checks an operation before anything is sent, and picks the call, its
@@ -112,16 +112,16 @@ func (i *Instance) prepare(op sdk.Operation) (method, name string, value secret.
 }
 
 // refuses says why a user's password must not or cannot be set.
-func (i *Instance) refuses(u user) *sdk.Error {
+func (i *Instance) refuses(user user) *sdk.Error {
 	own := i.ownID.Load()
 	switch {
-	case strings.EqualFold(u.ID, dciAdmin), strings.EqualFold(u.Login, dciAdminLogin):
-		return sdk.Errorf(sdk.Protected, "%q is DCIAdmin, whose password only DCIAdmin may set", u.Login)
-	case own != nil && strings.EqualFold(u.ID, *own), strings.EqualFold(u.Login, i.user):
-		return sdk.Errorf(sdk.Protected, "%q is the account that this backend logs in with", u.Login)
-	case u.Obsolete.On:
+	case strings.EqualFold(user.ID, dciAdmin), strings.EqualFold(user.Login, dciAdminLogin):
+		return sdk.Errorf(sdk.Protected, "%q is DCIAdmin, whose password only DCIAdmin may set", user.Login)
+	case own != nil && strings.EqualFold(user.ID, *own), strings.EqualFold(user.Login, i.user):
+		return sdk.Errorf(sdk.Protected, "%q is the account that this backend logs in with", user.Login)
+	case user.Obsolete.On:
 		return &sdk.Error{Code: sdk.AccountStatus, AccountStatus: sdk.StatusDeleted, Message: "the user is deleted"}
-	case u.Internal.Known && !u.Internal.On:
+	case user.Internal.Known && !user.Internal.On:
 		return sdk.Errorf(sdk.NoCredential, "the user does not log in with an internal password")
 	}
 	return nil
@@ -131,31 +131,31 @@ func (i *Instance) refuses(u user) *sdk.Error {
 func (i *Instance) Policy(context.Context, string, string) (sdk.Policy, error) { return i.policy, nil }
 
 // Verify logs on as the user and off again, once.
-func (i *Instance) Verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
+func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
 	if err := kindless(kind); err != nil {
 		return sdk.CannotTell, err
 	}
-	u, f := i.resolve(ctx, account)
-	if f != nil {
-		return sdk.CannotTell, f.AsError()
+	user, failure := i.resolve(ctx, account)
+	if failure != nil {
+		return sdk.CannotTell, failure.AsError()
 	}
 	switch {
-	case u.Obsolete.On || u.Active.Known && !u.Active.On:
+	case user.Obsolete.On || user.Active.Known && !user.Active.On:
 		return sdk.Blocked, nil
-	case u.Internal.Known && !u.Internal.On:
+	case user.Internal.Known && !user.Internal.On:
 		return sdk.CannotTell, sdk.Errorf(sdk.NoCredential, "the user does not log in with an internal password")
 	}
-	known := []secret.Value{v, digest(v, i.encoding)}
-	r, f := i.authenticate(rest.WithSecrets(ctx, known...), u.Login, known[1])
-	if f == nil {
-		i.logoff(ctx, secret.New(r.ConnectionID))
+	known := []secret.Value{value, digest(value, i.encoding)}
+	logonResult, failure := i.authenticate(rest.WithSecrets(ctx, known...), user.Login, known[1])
+	if failure == nil {
+		i.logoff(ctx, secret.New(logonResult.ConnectionID))
 		return sdk.Accepted, nil
 	}
-	switch f.Err.Native {
+	switch failure.Err.Native {
 	case "10006":
 		return sdk.Rejected, nil
 	case "10053", "10054", "10055":
 		return sdk.CannotTell, nil
 	}
-	return sdk.CannotTell, i.scrubbed(ctx, f, known).AsError()
+	return sdk.CannotTell, i.scrubbed(ctx, failure, known).AsError()
 }

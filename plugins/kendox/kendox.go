@@ -122,50 +122,50 @@ takes the value in clear, whose sample looks like a hash.`
 
 // Configure opens an instance; it connects to nothing. A goroutine of its own
 // keeps the session alive after the first logon, until Close.
-func (b backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
-	i := &Instance{tenant: c.Text("tenant"), user: c.Text("user"), password: c.Secret("password"), clientID: c.Text("client_id"),
-		encoding: c.Text("hash_encoding"), after: b.after}
-	if i.encoding == "" {
-		i.encoding = utf8Text
+func (b backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
+	instance := &Instance{tenant: config.Text("tenant"), user: config.Text("user"), password: config.Secret("password"), clientID: config.Text("client_id"),
+		encoding: config.Text("hash_encoding"), after: b.after}
+	if instance.encoding == "" {
+		instance.encoding = utf8Text
 	}
-	if err := i.limits(c); err != nil {
+	if err := instance.limits(config); err != nil {
 		return nil, err
 	}
 	switch {
-	case i.user == "" || i.password.Empty():
+	case instance.user == "" || instance.password.Empty():
 		return nil, sdk.Errorf(sdk.InvalidConfig, "user and password: both are needed")
-	case i.encoding != utf8Text && i.encoding != utf16leText:
-		return nil, sdk.Errorf(sdk.InvalidConfig, "hash_encoding: %q is neither utf-8 nor utf-16le", i.encoding)
+	case instance.encoding != utf8Text && instance.encoding != utf16leText:
+		return nil, sdk.Errorf(sdk.InvalidConfig, "hash_encoding: %q is neither utf-8 nor utf-16le", instance.encoding)
 	}
-	o := rest.Options{Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Proxy: rest.ProxyOf(c), Concurrency: c.Concurrency,
-		Timeout: c.Timeout, UserAgent: "rekey-kendox/" + Version, Secrets: i.own(), Explain: explain, Log: c.Log}
+	options := rest.Options{Base: config.Text("url"), Insecure: config.Bool("insecure"), CAFile: config.Text("ca_file"), Proxy: rest.ProxyOf(config), Concurrency: config.Concurrency,
+		Timeout: config.Timeout, UserAgent: "rekey-kendox/" + Version, Secrets: instance.own(), Explain: explain, Log: config.Log}
 	var err error
-	if i.client, err = rest.New(o); err != nil {
+	if instance.client, err = rest.New(options); err != nil {
 		return nil, err
 	}
-	o.MaxBody, o.Concurrency = largestStore, 1
-	if i.bulk, err = rest.New(o); err != nil {
+	options.MaxBody, options.Concurrency = largestStore, 1
+	if instance.bulk, err = rest.New(options); err != nil {
 		return nil, err
 	}
-	i.session = rest.NewSession(rest.SessionOptions{Login: i.logon, Timeout: c.Timeout})
-	i.context, i.cancel = context.WithCancel(context.Background())
-	return i, nil
+	instance.session = rest.NewSession(rest.SessionOptions{Login: instance.logon, Timeout: config.Timeout})
+	instance.context, instance.cancel = context.WithCancel(context.Background())
+	return instance, nil
 }
 
 // limits reads the client's policy.
-func (i *Instance) limits(c sdk.Config) error {
+func (i *Instance) limits(config sdk.Config) error {
 	for _, f := range []struct {
 		name string
 		into *int
 	}{{"min_length", &i.policy.MinLength}, {"max_length", &i.policy.MaxLength}, {"lower", &i.policy.Lower},
 		{"upper", &i.policy.Upper}, {"digits", &i.policy.Digits}, {"symbols", &i.policy.Symbols}} {
-		if *f.into = c.Int(f.name); *f.into < 0 {
+		if *f.into = config.Int(f.name); *f.into < 0 {
 			return sdk.Errorf(sdk.InvalidConfig, "%s: got %d, want at least 0", f.name, *f.into)
 		}
 	}
-	p := i.policy
-	if needs := max(p.MinLength, p.Lower+p.Upper+p.Digits+p.Symbols); p.MaxLength > 0 && needs > p.MaxLength {
-		return sdk.Errorf(sdk.InvalidConfig, "max_length: got %d, but the other rules need %d", p.MaxLength, needs)
+	policy := i.policy
+	if needs := max(policy.MinLength, policy.Lower+policy.Upper+policy.Digits+policy.Symbols); policy.MaxLength > 0 && needs > policy.MaxLength {
+		return sdk.Errorf(sdk.InvalidConfig, "max_length: got %d, but the other rules need %d", policy.MaxLength, needs)
 	}
 	return nil
 }

@@ -27,13 +27,13 @@ func (i *Instance) authenticate(ctx context.Context, user string, hash secret.Va
 	if i.clientID != "" {
 		arguments["clientId"] = i.clientID
 	}
-	result, f := i.do(ctx, call{service: "Authentication", method: "Logon", arguments: arguments, readOnly: true}, secret.Value{})
-	if f != nil {
-		return logonResult{}, f
+	result, failure := i.do(ctx, call{service: "Authentication", method: "Logon", arguments: arguments, readOnly: true}, secret.Value{})
+	if failure != nil {
+		return logonResult{}, failure
 	}
 	var r logonResult
-	if f := decode(result, &r); f != nil {
-		return r, f
+	if failed := decode(result, &r); failed != nil {
+		return r, failed
 	}
 	if r.ConnectionID == "" {
 		return r, rest.Refusal(sdk.Errorf(sdk.TargetError, "the logon answered no connection id"))
@@ -43,19 +43,19 @@ func (i *Instance) authenticate(ctx context.Context, user string, hash secret.Va
 
 // logon gets a session for the service account.
 func (i *Instance) logon(ctx context.Context, _ secret.Value) (secret.Value, *rest.Failure) {
-	r, f := i.authenticate(ctx, i.user, digest(i.password, i.encoding))
-	if f != nil {
-		return secret.Value{}, f
+	logonResult, failure := i.authenticate(ctx, i.user, digest(i.password, i.encoding))
+	if failure != nil {
+		return secret.Value{}, failure
 	}
-	connection := secret.New(r.ConnectionID)
-	if r.NeedsCode.On {
+	connection := secret.New(logonResult.ConnectionID)
+	if logonResult.NeedsCode.On {
 		i.logoff(ctx, connection)
 		return secret.Value{}, rest.Refusal(needsCode())
 	}
-	own := string(r.OwnUserID)
+	own := string(logonResult.OwnUserID)
 	i.ownID.Store(&own)
-	i.readOnly.Store(r.ReadOnly.On)
-	i.keepAlive(time.Duration(r.Timeout.N) * time.Second)
+	i.readOnly.Store(logonResult.ReadOnly.On)
+	i.keepAlive(time.Duration(logonResult.Timeout.N) * time.Second)
 	return connection, nil
 }
 

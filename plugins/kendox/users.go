@@ -29,12 +29,12 @@ type user struct {
 }
 
 // UnmarshalJSON keeps every field besides those that have a name here.
-func (u *user) UnmarshalJSON(b []byte) error {
+func (u *user) UnmarshalJSON(data []byte) error {
 	type plain user
-	if err := json.Unmarshal(b, (*plain)(u)); err != nil {
+	if err := json.Unmarshal(data, (*plain)(u)); err != nil {
 		return err
 	}
-	return json.Unmarshal(b, &u.fields)
+	return json.Unmarshal(data, &u.fields)
 }
 
 // store is the list of all users, which is the only way from a login name to an
@@ -62,20 +62,20 @@ var guid = regexp.MustCompile(`^\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f
 
 // resolve returns the user that an account names.
 func (i *Instance) resolve(ctx context.Context, account string) (user, *rest.Failure) {
-	s := &i.store
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u, err := s.lookup(account)
-	if err == nil && s.fresh {
+	store := &i.store
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	u, err := store.lookup(account)
+	if err == nil && store.fresh {
 		return u, nil
 	}
-	if s.fresh && time.Since(s.read) < staleAfter {
+	if store.fresh && time.Since(store.read) < staleAfter {
 		return user{}, rest.Refusal(err)
 	}
-	if f := i.refresh(ctx); f != nil {
-		return user{}, f
+	if failure := i.refresh(ctx); failure != nil {
+		return user{}, failure
 	}
-	if u, err = s.lookup(account); err != nil {
+	if u, err = store.lookup(account); err != nil {
 		return user{}, rest.Refusal(err)
 	}
 	return u, nil
@@ -84,8 +84,8 @@ func (i *Instance) resolve(ctx context.Context, account string) (user, *rest.Fai
 // lookup finds a user in the list: by id, by login, by domain and login.
 func (s *store) lookup(account string) (user, *sdk.Error) {
 	if guid.MatchString(account) {
-		if u, ok := s.ids[strings.ToLower(strings.Trim(account, "{}"))]; ok {
-			return u, nil
+		if user, ok := s.ids[strings.ToLower(strings.Trim(account, "{}"))]; ok {
+			return user, nil
 		}
 		return user{}, sdk.Errorf(sdk.AccountNotFound, "no user has the id %q", account)
 	}
@@ -107,9 +107,9 @@ func (s *store) lookup(account string) (user, *sdk.Error) {
 
 func inDomain(list []user, domain string) []user {
 	var found []user
-	for _, u := range list {
-		if strings.EqualFold(string(u.Domain), domain) {
-			found = append(found, u)
+	for _, user := range list {
+		if strings.EqualFold(string(user.Domain), domain) {
+			found = append(found, user)
 		}
 	}
 	return found
@@ -118,9 +118,9 @@ func inDomain(list []user, domain string) []user {
 // only returns the active user if there is one, else all.
 func only(list []user) []user {
 	var active []user
-	for _, u := range list {
-		if !u.Obsolete.On && (!u.Active.Known || u.Active.On) {
-			active = append(active, u)
+	for _, user := range list {
+		if !user.Obsolete.On && (!user.Active.Known || user.Active.On) {
+			active = append(active, user)
 		}
 	}
 	if len(active) == 1 {
@@ -131,76 +131,76 @@ func only(list []user) []user {
 
 // refresh reads the list; the store's lock is held.
 func (i *Instance) refresh(ctx context.Context) *rest.Failure {
-	users, f := i.users(ctx)
-	if f != nil {
-		return f
+	users, failure := i.users(ctx)
+	if failure != nil {
+		return failure
 	}
-	s := &i.store
-	s.logins, s.ids = map[string][]user{}, map[string]user{}
-	for _, u := range users {
-		login := strings.ToLower(u.Login)
-		s.logins[login] = append(s.logins[login], u)
-		s.ids[strings.ToLower(u.ID)] = u
+	store := &i.store
+	store.logins, store.ids = map[string][]user{}, map[string]user{}
+	for _, user := range users {
+		login := strings.ToLower(user.Login)
+		store.logins[login] = append(store.logins[login], user)
+		store.ids[strings.ToLower(user.ID)] = user
 	}
-	s.read, s.fresh = time.Now(), true
+	store.read, store.fresh = time.Now(), true
 	return nil
 }
 
 // users asks for all users: by GetUserStore, which has their flags, or where
 // that is refused by GetAllUsersSimple, which has not.
 func (i *Instance) users(ctx context.Context) ([]user, *rest.Failure) {
-	result, f := i.in(ctx, call{service: "Common", method: "GetUserStore", readOnly: true, bulk: true})
-	if f == nil {
+	result, failure := i.in(ctx, call{service: "Common", method: "GetUserStore", readOnly: true, bulk: true})
+	if failure == nil {
 		var all struct{ Users []user }
-		f = decode(result, &all)
-		return all.Users, f
+		failure = decode(result, &all)
+		return all.Users, failure
 	}
-	switch f.Err.Code {
+	switch failure.Err.Code {
 	case sdk.PermissionDenied, sdk.InvalidConfig, sdk.TargetError:
 	default:
-		return nil, f
+		return nil, failure
 	}
 	simple, second := i.simpleUsers(ctx)
 	if second != nil {
-		return nil, f
+		return nil, failure
 	}
 	return simple, nil
 }
 
 func (i *Instance) simpleUsers(ctx context.Context) ([]user, *rest.Failure) {
 	filter := map[string]any{"RemoveDeletedUsers": false, "RemoveInactiveUsers": false, "RemoveHiddenUsers": false, "RemoveExternalLicenseUsers": false}
-	result, f := i.in(ctx, call{service: "Common", method: "GetAllUsersSimple", arguments: map[string]any{"userFilter": filter}, readOnly: true, bulk: true})
-	if f != nil {
-		return nil, f
+	result, failure := i.in(ctx, call{service: "Common", method: "GetAllUsersSimple", arguments: map[string]any{"userFilter": filter}, readOnly: true, bulk: true})
+	if failure != nil {
+		return nil, failure
 	}
 	var all struct{ ActiveUsers, InactiveAndObsoleteUsers []user }
-	if f := decode(result, &all); f != nil {
-		return nil, f
+	if failed := decode(result, &all); failed != nil {
+		return nil, failed
 	}
-	for n := range all.InactiveAndObsoleteUsers {
-		all.InactiveAndObsoleteUsers[n].Active = rest.Bool{Known: true}
+	for index := range all.InactiveAndObsoleteUsers {
+		all.InactiveAndObsoleteUsers[index].Active = rest.Bool{Known: true}
 	}
 	return append(all.ActiveUsers, all.InactiveAndObsoleteUsers...), nil
 }
 
 // Find returns what the list of users says of one.
 func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
-	u, f := i.resolve(ctx, account)
-	if f != nil {
-		return sdk.Account{}, f.AsError()
+	user, failure := i.resolve(ctx, account)
+	if failure != nil {
+		return sdk.Account{}, failure.AsError()
 	}
-	return u.account(account), nil
+	return user.account(account), nil
 }
 
 func (u user) account(name string) sdk.Account {
-	a := sdk.Account{Account: name, ID: u.ID, Login: u.Login, Name: string(u.Name), Mail: string(u.Mail), Status: sdk.StatusActive}
+	account := sdk.Account{Account: name, ID: u.ID, Login: u.Login, Name: string(u.Name), Mail: string(u.Mail), Status: sdk.StatusActive}
 	switch {
 	case u.Obsolete.On:
-		a.Status = sdk.StatusDeleted
+		account.Status = sdk.StatusDeleted
 	case u.Active.Known && !u.Active.On:
-		a.Status = sdk.StatusDisabled
+		account.Status = sdk.StatusDisabled
 	}
-	return a
+	return account
 }
 
 // List calls yield for the users whose login name matches the pattern, deleted
@@ -209,17 +209,17 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 	if _, err := path.Match(filter, ""); err != nil {
 		return sdk.Errorf(sdk.InvalidOperation, "filter %q: is not a shell pattern", filter)
 	}
-	users, f := i.users(ctx)
-	if f != nil {
-		return f.AsError()
+	users, failure := i.users(ctx)
+	if failure != nil {
+		return failure.AsError()
 	}
-	for _, u := range users {
-		if ok, _ := path.Match(strings.ToLower(filter), strings.ToLower(u.Login)); u.Obsolete.On || filter != "" && !ok {
+	for _, user := range users {
+		if ok, _ := path.Match(strings.ToLower(filter), strings.ToLower(user.Login)); user.Obsolete.On || filter != "" && !ok {
 			continue
 		}
-		a := u.account(u.Login)
-		a.Attributes = u.attributes(attributes)
-		if err := yield(a); err != nil {
+		account := user.account(user.Login)
+		account.Attributes = user.attributes(attributes)
+		if err := yield(account); err != nil {
 			return err
 		}
 	}
@@ -231,12 +231,12 @@ func (u user) attributes(names []string) map[string]string {
 	if len(names) == 0 {
 		return nil
 	}
-	m := map[string]string{}
+	table := map[string]string{}
 	for _, name := range names {
-		var v any
-		if raw, ok := u.fields[name]; ok && json.Unmarshal(raw, &v) == nil && v != nil {
-			m[name] = fmt.Sprint(v)
+		var value any
+		if raw, ok := u.fields[name]; ok && json.Unmarshal(raw, &value) == nil && value != nil {
+			table[name] = fmt.Sprint(value)
 		}
 	}
-	return m
+	return table
 }

@@ -27,21 +27,21 @@ func (i *Instance) wanted() []string {
 
 // Find returns what the directory tells of an account. ID is the DN.
 func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
-	t, failed := i.find(ctx, account)
+	target, failed := i.find(ctx, account)
 	if failed != nil {
 		return sdk.Account{}, failed
 	}
-	e, failed := i.read(ctx, t.dn, i.wanted())
-	if failed != nil && failed.Code == sdk.AccountNotFound && t.known {
+	entry, failed := i.read(ctx, target.dn, i.wanted())
+	if failed != nil && failed.Code == sdk.AccountNotFound && target.known {
 		i.names.forget(account)
 		return i.Find(ctx, account)
 	}
 	if failed != nil {
 		return sdk.Account{}, failed
 	}
-	a := i.account(e)
+	a := i.account(entry)
 	a.Account = account
-	if a.Status == sdk.StatusLocked && i.mode != modeAD && !i.stillLocked(ctx, e) {
+	if a.Status == sdk.StatusLocked && i.mode != modeAD && !i.stillLocked(ctx, entry) {
 		a.Status = sdk.StatusActive
 	}
 	return a, nil
@@ -50,54 +50,54 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 // read returns one entry.
 func (i *Instance) read(ctx context.Context, dn string, attributes []string) (entry, *sdk.Error) {
 	var found []entry
-	s := search{base: dn, scope: scopeBase, filter: filterPresent("objectClass"), attributes: attributes}
-	r, failed := i.query(ctx, s, func(e entry) { found = append(found, e) })
+	made := search{base: dn, scope: scopeBase, filter: filterPresent("objectClass"), attributes: attributes}
+	result, failed := i.query(ctx, made, func(item entry) { found = append(found, item) })
 	switch {
 	case failed != nil:
 		return entry{}, failed
-	case r.code == resultNoSuchObject, r.code == resultSuccess && len(found) == 0:
-		return entry{}, &sdk.Error{Code: sdk.AccountNotFound, Native: r.native(), Message: "account " + strconv.Quote(dn) + ": no such entry, or bind_dn may not see it"}
-	case r.code != resultSuccess:
-		return entry{}, r.error(readMeaning(r))
+	case result.code == resultNoSuchObject, result.code == resultSuccess && len(found) == 0:
+		return entry{}, &sdk.Error{Code: sdk.AccountNotFound, Native: result.native(), Message: "account " + strconv.Quote(dn) + ": no such entry, or bind_dn may not see it"}
+	case result.code != resultSuccess:
+		return entry{}, result.error(readMeaning(result))
 	}
 	return found[0], nil
 }
 
 // account reads an entry; Account is its DN.
-func (i *Instance) account(e entry) sdk.Account {
-	a := sdk.Account{
-		Account: e.dn, ID: e.dn,
-		Login: e.first(i.loginAttribute), Name: either(e.first("displayName"), e.first("cn")), Mail: e.first("mail"),
+func (i *Instance) account(entry entry) sdk.Account {
+	account := sdk.Account{
+		Account: entry.dn, ID: entry.dn,
+		Login: entry.first(i.loginAttribute), Name: either(entry.first("displayName"), entry.first("cn")), Mail: entry.first("mail"),
 		Status: sdk.StatusActive,
 	}
 	if i.mode == modeAD {
-		i.windowsState(&a, e)
-		return a
+		i.windowsState(&account, entry)
+		return account
 	}
-	a.ChangedAt = generalizedTime(e.first("pwdChangedTime"))
+	account.ChangedAt = generalizedTime(entry.first("pwdChangedTime"))
 	// The change time has seconds only; the other two move with every change
 	// of the entry, and so with every change of the value.
-	a.Stamp = strings.Trim(e.first("pwdChangedTime")+"/"+either(e.first("entryCSN"), e.first("modifyTimestamp")), "/")
-	if reset := e.first("pwdReset"); reset != "" || !a.ChangedAt.IsZero() {
-		a.MustChange = new(strings.EqualFold(reset, "TRUE"))
+	account.Stamp = strings.Trim(entry.first("pwdChangedTime")+"/"+either(entry.first("entryCSN"), entry.first("modifyTimestamp")), "/")
+	if reset := entry.first("pwdReset"); reset != "" || !account.ChangedAt.IsZero() {
+		account.MustChange = new(strings.EqualFold(reset, "TRUE"))
 	}
 	switch {
-	case strings.EqualFold(e.first("nsAccountLock"), "true"), strings.EqualFold(e.first("loginDisabled"), "true"):
-		a.Status = sdk.StatusDisabled
-	case e.first("pwdAccountLockedTime") != "":
-		a.Status = sdk.StatusLocked
-	case slices.ContainsFunc(e.all("userPassword"), func(v string) bool { return passThrough(v) != "" }):
-		a.Status = sdk.StatusFederated
-	case i.shadowExpired(e.first("shadowExpire")):
-		a.Status = sdk.StatusExpired
+	case strings.EqualFold(entry.first("nsAccountLock"), "true"), strings.EqualFold(entry.first("loginDisabled"), "true"):
+		account.Status = sdk.StatusDisabled
+	case entry.first("pwdAccountLockedTime") != "":
+		account.Status = sdk.StatusLocked
+	case slices.ContainsFunc(entry.all("userPassword"), func(value string) bool { return passThrough(value) != "" }):
+		account.Status = sdk.StatusFederated
+	case i.shadowExpired(entry.first("shadowExpire")):
+		account.Status = sdk.StatusExpired
 	}
-	return a
+	return account
 }
 
 // shadowExpired reads days since 1970; 0 and less is never.
 func (i *Instance) shadowExpired(days string) bool {
-	n, err := strconv.ParseInt(days, 10, 32)
-	return err == nil && n > 0 && !i.now().Before(time.Unix(n*24*60*60, 0))
+	count, err := strconv.ParseInt(days, 10, 32)
+	return err == nil && count > 0 && !i.now().Before(time.Unix(count*24*60*60, 0))
 }
 
 // forGood is the pwdAccountLockedTime of a lock that no time lifts.
@@ -105,9 +105,9 @@ const forGood = "000001010000Z"
 
 // stillLocked reports whether a lock has not run out under the account's
 // policy. A policy that cannot be read lifts none.
-func (i *Instance) stillLocked(ctx context.Context, e entry) bool {
-	since := e.first("pwdAccountLockedTime")
-	dn := either(e.first("pwdPolicySubentry"), i.policyDN)
+func (i *Instance) stillLocked(ctx context.Context, entry entry) bool {
+	since := entry.first("pwdAccountLockedTime")
+	dn := either(entry.first("pwdPolicySubentry"), i.policyDN)
 	if since == forGood || dn == "" {
 		return true
 	}
@@ -128,17 +128,17 @@ const (
 	uacLockout  = 0x10
 )
 
-func (i *Instance) windowsState(a *sdk.Account, e entry) {
+func (i *Instance) windowsState(account *sdk.Account, entry entry) {
 	number := func(name string) int64 {
-		n, _ := strconv.ParseInt(e.first(name), 10, 64)
-		return n
+		count, _ := strconv.ParseInt(entry.first(name), 10, 64)
+		return count
 	}
-	a.ChangedAt = fileTime(number("pwdLastSet"))
-	a.Stamp = strings.Trim(e.first("pwdLastSet")+"/"+e.first("uSNChanged"), "/")
-	if e.first("pwdLastSet") != "" {
-		a.MustChange = new(number("pwdLastSet") == 0)
+	account.ChangedAt = fileTime(number("pwdLastSet"))
+	account.Stamp = strings.Trim(entry.first("pwdLastSet")+"/"+entry.first("uSNChanged"), "/")
+	if entry.first("pwdLastSet") != "" {
+		account.MustChange = new(number("pwdLastSet") == 0)
 	}
-	computed := e.first("msDS-User-Account-Control-Computed")
+	computed := entry.first("msDS-User-Account-Control-Computed")
 	locked := number("lockoutTime") > 0
 	if computed != "" { // knows that a lock has run out
 		locked = number("msDS-User-Account-Control-Computed")&uacLockout != 0
@@ -146,35 +146,35 @@ func (i *Instance) windowsState(a *sdk.Account, e entry) {
 	expires := fileTime(number("accountExpires"))
 	switch {
 	case number("userAccountControl")&uacDisabled != 0:
-		a.Status = sdk.StatusDisabled
+		account.Status = sdk.StatusDisabled
 	case locked:
-		a.Status = sdk.StatusLocked
+		account.Status = sdk.StatusLocked
 	case !expires.IsZero() && !i.now().Before(expires):
-		a.Status = sdk.StatusExpired
+		account.Status = sdk.StatusExpired
 	}
 }
 
 // fileTime reads Windows' hundreds of nanoseconds since 1601; 0 and the far
 // end are no time.
-func fileTime(n int64) time.Time {
+func fileTime(count int64) time.Time {
 	const epoch, never = 116444736000000000, 1<<63 - 1
-	if n <= 0 || n == never {
+	if count <= 0 || count == never {
 		return time.Time{}
 	}
-	n -= epoch
-	return time.Unix(n/1e7, n%1e7*100).UTC()
+	count -= epoch
+	return time.Unix(count/1e7, count%1e7*100).UTC()
 }
 
 // generalizedTime reads the times of operational attributes, which are UTC.
-func generalizedTime(s string) time.Time {
-	t, err := time.Parse("20060102150405Z", s)
+func generalizedTime(text string) time.Time {
+	at, err := time.Parse("20060102150405Z", text)
 	if err != nil {
-		t, err = time.Parse("20060102150405.999999Z", s)
+		at, err = time.Parse("20060102150405.999999Z", text)
 	}
 	if err != nil {
 		return time.Time{}
 	}
-	return t
+	return at
 }
 
 // List calls yield for the entries under base_dn that filter selects, a page
@@ -184,23 +184,23 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 	if i.base == "" {
 		return sdk.Errorf(sdk.InvalidConfig, "base_dn: missing")
 	}
-	for _, a := range attributes {
-		if secretAttribute(a) {
-			return sdk.Errorf(sdk.InvalidOperation, "attribute %q: holds credentials", a)
+	for _, text := range attributes {
+		if secretAttribute(text) {
+			return sdk.Errorf(sdk.InvalidOperation, "attribute %q: holds credentials", text)
 		}
 	}
 	compiled, failed := i.filter(filter)
 	if failed != nil {
 		return failed
 	}
-	s := search{base: i.base, scope: scopeSubtree, filter: compiled, attributes: append(i.wanted(), attributes...)}
-	return i.pages(ctx, s, func(e entry) error {
-		if e.isAlias() {
+	made := search{base: i.base, scope: scopeSubtree, filter: compiled, attributes: append(i.wanted(), attributes...)}
+	return i.pages(ctx, made, func(item entry) error {
+		if item.isAlias() {
 			return nil // the entry that it stands for is there by itself
 		}
-		a := i.account(e)
-		a.Attributes, a.Lists = e.texts(attributes), e.lists(attributes)
-		return yield(a)
+		account := i.account(item)
+		account.Attributes, account.Lists = item.texts(attributes), item.lists(attributes)
+		return yield(account)
 	})
 }
 
@@ -235,20 +235,20 @@ func (i *Instance) filter(text string) ([]byte, *sdk.Error) {
 
 // pages runs a search in pages on one connection, for a server knows its place
 // by that. A list that the server cut is an error.
-func (i *Instance) pages(ctx context.Context, s search, yield func(entry) error) error {
+func (i *Instance) pages(ctx context.Context, search search, yield func(entry) error) error {
 	var mine error
-	failed := i.admin.use(ctx, func(c *conn) error {
+	failed := i.admin.use(ctx, func(link *conn) error {
 		var cookie []byte
 		for {
-			last, r, err := c.search(ctx, s, i.paging(cookie), func(e entry) error {
-				mine = yield(e)
+			last, result, err := link.search(ctx, search, i.paging(cookie), func(item entry) error {
+				mine = yield(item)
 				return mine
 			})
 			if err != nil {
 				return err
 			}
-			if r.code != resultSuccess {
-				return i.cut(r)
+			if result.code != resultSuccess {
+				return i.cut(result)
 			}
 			if cookie = nextPage(last); len(cookie) == 0 {
 				return nil
@@ -265,16 +265,16 @@ func (i *Instance) pages(ctx context.Context, s search, yield func(entry) error)
 }
 
 // cut is the error of a list that ends before its end.
-func (i *Instance) cut(r result) error {
-	if r.code == resultNoSuchObject {
-		return &sdk.Error{Code: sdk.InvalidConfig, Native: r.native(), Message: "base_dn: " + i.base + " does not exist, or bind_dn may not see it"}
+func (i *Instance) cut(result result) error {
+	if result.code == resultNoSuchObject {
+		return &sdk.Error{Code: sdk.InvalidConfig, Native: result.native(), Message: "base_dn: " + i.base + " does not exist, or bind_dn may not see it"}
 	}
-	e := r.error(readMeaning(r))
-	if r.code == resultSizeLimit || r.code == resultAdminLimit {
-		e.Code = sdk.TargetError
-		e.Message += "; the list would be short: raise the server's limit for bind_dn, or set page_size"
+	failure := result.error(readMeaning(result))
+	if result.code == resultSizeLimit || result.code == resultAdminLimit {
+		failure.Code = sdk.TargetError
+		failure.Message += "; the list would be short: raise the server's limit for bind_dn, or set page_size"
 	}
-	return e
+	return failure
 }
 
 // paging is the control of RFC 2696, nil if all is asked for at once.
@@ -286,8 +286,8 @@ func (i *Instance) paging(cookie []byte) []byte {
 }
 
 // nextPage is where the next page begins, empty after the last.
-func nextPage(m message) []byte {
-	value, ok := m.control(oidPaging)
+func nextPage(message message) []byte {
+	value, ok := message.control(oidPaging)
 	if !ok {
 		return nil
 	}
@@ -305,16 +305,16 @@ func nextPage(m message) []byte {
 // texts returns attributes as text, several values joined by commas.
 func (e entry) texts(names []string) map[string]string {
 	have := make(map[string]string, len(names))
-	for _, n := range names {
-		values := e.all(n)
+	for _, name := range names {
+		values := e.all(name)
 		if values == nil {
 			continue
 		}
 		texts := make([]string, len(values))
-		for k, v := range values {
-			texts[k] = asText(v)
+		for index, value := range values {
+			texts[index] = asText(value)
 		}
-		have[n] = strings.Join(texts, ",")
+		have[name] = strings.Join(texts, ",")
 	}
 	return have
 }
@@ -322,24 +322,24 @@ func (e entry) texts(names []string) map[string]string {
 // lists returns the values of attributes that have several.
 func (e entry) lists(names []string) map[string][]string {
 	var have map[string][]string
-	for _, n := range names {
-		values := e.all(n)
+	for _, name := range names {
+		values := e.all(name)
 		if len(values) < 2 {
 			continue
 		}
 		if have == nil {
 			have = map[string][]string{}
 		}
-		for _, v := range values {
-			have[n] = append(have[n], asText(v))
+		for _, value := range values {
+			have[name] = append(have[name], asText(value))
 		}
 	}
 	return have
 }
 
-func asText(v string) string {
-	if utf8.ValidString(v) {
-		return v
+func asText(value string) string {
+	if utf8.ValidString(value) {
+		return value
 	}
-	return base64.StdEncoding.EncodeToString([]byte(v))
+	return base64.StdEncoding.EncodeToString([]byte(value))
 }

@@ -11,8 +11,8 @@ import (
 
 // Apply sets or changes one value.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if e := i.refuse(op); e != nil {
-		return sdk.Refuse(e)
+	if failure := i.refuse(op); failure != nil {
+		return sdk.Refuse(failure)
 	}
 	do := i.set
 	if op.Verb == sdk.Change {
@@ -25,22 +25,22 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // is gone is looked for once more.
 func (i *Instance) onEntry(ctx context.Context, op sdk.Operation, do func(context.Context, string, sdk.Operation) sdk.Receipt) sdk.Receipt {
 	for try := 0; ; try++ {
-		t, failed := i.entryOf(ctx, op.Account)
+		target, failed := i.entryOf(ctx, op.Account)
 		if failed == nil {
-			failed = i.protect(ctx, t)
+			failed = i.protect(ctx, target)
 		}
 		if failed == nil && op.Verb != sdk.Unlock {
-			failed = t.foreign
+			failed = target.foreign
 		}
 		if failed != nil {
 			return sdk.Refuse(failed)
 		}
-		r := do(ctx, t.dn, op)
-		if gone := r.Err != nil && r.Err.Code == sdk.AccountNotFound; gone && t.known && try == 0 {
+		receipt := do(ctx, target.dn, op)
+		if gone := receipt.Err != nil && receipt.Err.Code == sdk.AccountNotFound; gone && target.known && try == 0 {
 			i.names.forget(op.Account)
 			continue
 		}
-		return scrub(r, op)
+		return scrub(receipt, op)
 	}
 }
 
@@ -75,18 +75,18 @@ func (i *Instance) refuseHashed(op sdk.Operation) *sdk.Error {
 
 // refuseValue returns the rule that every server has for a plain value.
 func (i *Instance) refuseValue(value string) *sdk.Error {
-	var v sdk.Violation
+	var violation sdk.Violation
 	switch {
 	case value == "":
-		v = sdk.Violation{Rule: sdk.RuleMinLength, Limit: 1, Message: "the value is empty"}
+		violation = sdk.Violation{Rule: sdk.RuleMinLength, Limit: 1, Message: "the value is empty"}
 	case !utf8.ValidString(value):
-		v = sdk.Violation{Rule: sdk.RuleEncoding, Message: "the value is not UTF-8"}
+		violation = sdk.Violation{Rule: sdk.RuleEncoding, Message: "the value is not UTF-8"}
 	case i.mode == modeAttribute && i.hash == hashPlain && schemed.MatchString(value):
-		v = sdk.Violation{Rule: sdk.RuleCustom, Message: "the value starts like a hash, and the server would take it for one"}
+		violation = sdk.Violation{Rule: sdk.RuleCustom, Message: "the value starts like a hash, and the server would take it for one"}
 	default:
 		return nil
 	}
-	return &sdk.Error{Code: sdk.PolicyViolation, Message: v.Message, Violations: []sdk.Violation{v}}
+	return &sdk.Error{Code: sdk.PolicyViolation, Message: violation.Message, Violations: []sdk.Violation{violation}}
 }
 
 // set gives an entry a value, as the service account.
@@ -95,19 +95,19 @@ func (i *Instance) set(ctx context.Context, dn string, op sdk.Operation) sdk.Rec
 	if mark {
 		// First as a trial: once the value is set it is too late to find out
 		// that the mark may not be written.
-		if r := i.mark(ctx, dn, *op.MustChange); r.Outcome != sdk.Applied {
-			return r
+		if receipt := i.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
+			return receipt
 		}
 	}
-	r, failed := i.admin.ask(ctx, i.setRequest(dn, op), i.controls())
+	result, failed := i.admin.ask(ctx, i.setRequest(dn, op), i.controls())
 	if failed != nil {
 		return failed.receipt()
 	}
-	receipt := i.settle(ctx, dn, op, i.explain(r))
+	receipt := i.settle(ctx, dn, op, i.explain(result))
 	if mark && (receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied) {
 		// The server's own policy may have changed it.
-		if m := i.mark(ctx, dn, *op.MustChange); m.Outcome != sdk.Applied {
-			return sdk.Lost(m.Err)
+		if receipt := i.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
+			return sdk.Lost(receipt.Err)
 		}
 	}
 	return receipt
@@ -167,15 +167,15 @@ func pwdReset(mustChange bool) modification {
 
 // mark writes pwdReset alone.
 func (i *Instance) mark(ctx context.Context, dn string, mustChange bool) sdk.Receipt {
-	r, failed := i.admin.ask(ctx, modifyRequest(dn, pwdReset(mustChange)), nil)
+	result, failed := i.admin.ask(ctx, modifyRequest(dn, pwdReset(mustChange)), nil)
 	if failed != nil {
 		// The value is as it was.
 		return sdk.Refuse(reading(failed))
 	}
-	if r.code == resultUndefinedType && !mustChange {
+	if result.code == resultUndefinedType && !mustChange {
 		return sdk.OK() // without ppolicy nothing asks for a change
 	}
-	receipt := r.receipt()
+	receipt := result.receipt()
 	if receipt.Err != nil {
 		receipt.Err.Message = "must_change: " + receipt.Err.Message
 	}
@@ -183,13 +183,13 @@ func (i *Instance) mark(ctx context.Context, dn string, mustChange bool) sdk.Rec
 }
 
 // explain is the receipt of an answer, with hints that only the mode can give.
-func (i *Instance) explain(r result) sdk.Receipt {
-	receipt := r.receipt()
+func (i *Instance) explain(result result) sdk.Receipt {
+	receipt := result.receipt()
 	if receipt.Err == nil {
 		return receipt
 	}
 	switch {
-	case i.mode == modeAttribute && i.hash != hashPlain && r.policy.code() == ppQuality:
+	case i.mode == modeAttribute && i.hash != hashPlain && result.policy.code() == ppQuality:
 		receipt.Err.Message += "; a hash cannot be checked for quality: use mode rfc3062"
 	case i.mode == modeRFC3062 && receipt.Err.Code == sdk.Unsupported:
 		receipt.Err.Message += "; the server may not know RFC 3062: see mode"
@@ -199,42 +199,42 @@ func (i *Instance) explain(r result) sdk.Receipt {
 
 // settle looks twice at a refusal that an earlier attempt of the same
 // operation would explain.
-func (i *Instance) settle(ctx context.Context, dn string, op sdk.Operation, r sdk.Receipt) sdk.Receipt {
-	same, history := repeated(r)
+func (i *Instance) settle(ctx context.Context, dn string, op sdk.Operation, receipt sdk.Receipt) sdk.Receipt {
+	same, history := repeated(receipt)
 	switch {
 	case op.Attempt < 2 || !history:
-		return r
+		return receipt
 	case same:
 		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 	}
 	verdict, err := i.prove(ctx, dn, op.Value)
 	switch {
 	case err != nil:
-		return sdk.Lost(r.Err)
+		return sdk.Lost(receipt.Err)
 	case verdict == sdk.Accepted, verdict == sdk.AcceptedMustChange:
 		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 	case verdict == sdk.Rejected:
-		return r
+		return receipt
 	}
-	return sdk.Lost(r.Err)
+	return sdk.Lost(receipt.Err)
 }
 
 // scrub takes the values out of what a server says about them.
-func scrub(r sdk.Receipt, op sdk.Operation) sdk.Receipt {
-	if r.Err == nil {
-		return r
+func scrub(receipt sdk.Receipt, op sdk.Operation) sdk.Receipt {
+	if receipt.Err == nil {
+		return receipt
 	}
 	clean := func(text string) string {
-		for _, v := range []secret.Value{op.Value, op.Old} {
-			if plain := v.Reveal(); plain != "" {
+		for _, value := range []secret.Value{op.Value, op.Old} {
+			if plain := value.Reveal(); plain != "" {
 				text = strings.ReplaceAll(text, plain, secret.Redacted)
 			}
 		}
 		return text
 	}
-	r.Err.Message = clean(r.Err.Message)
-	for n := range r.Err.Violations {
-		r.Err.Violations[n].Message = clean(r.Err.Violations[n].Message)
+	receipt.Err.Message = clean(receipt.Err.Message)
+	for index := range receipt.Err.Violations {
+		receipt.Err.Violations[index].Message = clean(receipt.Err.Violations[index].Message)
 	}
-	return r
+	return receipt
 }

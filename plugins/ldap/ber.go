@@ -32,44 +32,44 @@ const (
 
 // ber returns one element: tag, length, and the parts one after the other.
 func ber(tag byte, parts ...[]byte) []byte {
-	n := 0
-	for _, p := range parts {
-		n += len(p)
+	count := 0
+	for _, data := range parts {
+		count += len(data)
 	}
-	out := append(make([]byte, 0, n+6), tag)
+	out := append(make([]byte, 0, count+6), tag)
 	switch {
-	case n < 0x80:
-		out = append(out, byte(n))
-	case n < 0x100:
-		out = append(out, 0x81, byte(n))
-	case n < 0x10000:
-		out = append(out, 0x82, byte(n>>8), byte(n))
+	case count < 0x80:
+		out = append(out, byte(count))
+	case count < 0x100:
+		out = append(out, 0x81, byte(count))
+	case count < 0x10000:
+		out = append(out, 0x82, byte(count>>8), byte(count))
 	default:
-		out = append(out, 0x84, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		out = append(out, 0x84, byte(count>>24), byte(count>>16), byte(count>>8), byte(count))
 	}
-	for _, p := range parts {
-		out = append(out, p...)
+	for _, data := range parts {
+		out = append(out, data...)
 	}
 	return out
 }
 
 // berText is ber of a text. The text is copied once.
-func berText(tag byte, s string) []byte { return ber(tag, []byte(s)) }
+func berText(tag byte, text string) []byte { return ber(tag, []byte(text)) }
 
 // berInt is ber of a number, in as few bytes as it needs.
-func berInt(tag byte, n int) []byte {
-	var b []byte
+func berInt(tag byte, count int) []byte {
+	var data []byte
 	for {
-		b = append([]byte{byte(n)}, b...)
-		if n >= -0x80 && n < 0x80 {
-			return ber(tag, b)
+		data = append([]byte{byte(count)}, data...)
+		if count >= -0x80 && count < 0x80 {
+			return ber(tag, data)
 		}
-		n >>= 8
+		count >>= 8
 	}
 }
 
-func berBool(tag byte, v bool) []byte {
-	if v {
+func berBool(tag byte, ok bool) []byte {
+	if ok {
 		return ber(tag, []byte{0xff})
 	}
 	return ber(tag, []byte{0})
@@ -84,39 +84,39 @@ type element struct {
 	body []byte
 }
 
-// next takes the first element off b. Lengths need not be minimal: Active
+// next takes the first element off data. Lengths need not be minimal: Active
 // Directory's are not.
-func next(b []byte) (e element, rest []byte, err error) {
-	if len(b) < 2 {
+func next(data []byte) (e element, rest []byte, err error) {
+	if len(data) < 2 {
 		return element{}, nil, errMalformed
 	}
-	n, head := int(b[1]), 2
-	if n >= 0x80 {
-		count := n & 0x7f
-		if count == 0 || count > 4 || len(b) < 2+count {
+	number, head := int(data[1]), 2
+	if number >= 0x80 {
+		count := number & 0x7f
+		if count == 0 || count > 4 || len(data) < 2+count {
 			return element{}, nil, errMalformed
 		}
-		n = 0
-		for _, c := range b[2 : 2+count] {
-			n = n<<8 | int(c)
+		number = 0
+		for _, char := range data[2 : 2+count] {
+			number = number<<8 | int(char)
 		}
 		head += count
 	}
-	if n < 0 || n > len(b)-head {
+	if number < 0 || number > len(data)-head {
 		return element{}, nil, errMalformed
 	}
-	return element{tag: b[0], body: b[head : head+n]}, b[head+n:], nil
+	return element{tag: data[0], body: data[head : head+number]}, data[head+number:], nil
 }
 
-// elements takes b apart; want is how many there must be at least.
-func elements(b []byte, want int) ([]element, error) {
+// elements takes data apart; want is how many there must be at least.
+func elements(data []byte, want int) ([]element, error) {
 	var all []element
-	for len(b) > 0 {
-		e, rest, err := next(b)
+	for len(data) > 0 {
+		element, rest, err := next(data)
 		if err != nil {
 			return nil, err
 		}
-		all, b = append(all, e), rest
+		all, data = append(all, element), rest
 	}
 	if len(all) < want {
 		return nil, errMalformed
@@ -129,19 +129,19 @@ func (e element) number() (int, error) {
 	if len(e.body) == 0 || len(e.body) > 8 {
 		return 0, errMalformed
 	}
-	n := int64(int8(e.body[0]))
-	for _, c := range e.body[1:] {
-		n = n<<8 | int64(c)
+	count := int64(int8(e.body[0]))
+	for _, char := range e.body[1:] {
+		count = count<<8 | int64(char)
 	}
-	return int(n), nil
+	return int(count), nil
 }
 
 // maxMessage bounds what one message of a server may take of our memory.
 const maxMessage = 16 << 20
 
 // readElement reads one whole element off a stream.
-func readElement(r *bufio.Reader) (element, error) {
-	head, err := r.Peek(2)
+func readElement(reader *bufio.Reader) (element, error) {
+	head, err := reader.Peek(2)
 	if err != nil {
 		return element{}, err
 	}
@@ -152,25 +152,25 @@ func readElement(r *bufio.Reader) (element, error) {
 	if size > 6 || head[1] == 0x80 {
 		return element{}, errMalformed
 	}
-	if head, err = r.Peek(size); err != nil {
+	if head, err = reader.Peek(size); err != nil {
 		return element{}, err
 	}
-	n := int(head[1])
+	count := int(head[1])
 	if size > 2 {
-		n = 0
-		for _, c := range head[2:] {
-			n = n<<8 | int(c)
+		count = 0
+		for _, char := range head[2:] {
+			count = count<<8 | int(char)
 		}
 	}
-	if n > maxMessage {
-		return element{}, fmt.Errorf("%w: %d bytes, want at most %d", errMalformed, n, maxMessage)
+	if count > maxMessage {
+		return element{}, fmt.Errorf("%w: %d bytes, want at most %d", errMalformed, count, maxMessage)
 	}
 	tag := head[0]
-	if _, err := r.Discard(size); err != nil {
+	if _, err := reader.Discard(size); err != nil {
 		return element{}, err
 	}
-	body := make([]byte, n)
-	if _, err := io.ReadFull(r, body); err != nil {
+	body := make([]byte, count)
+	if _, err := io.ReadFull(reader, body); err != nil {
 		return element{}, err
 	}
 	return element{tag: tag, body: body}, nil

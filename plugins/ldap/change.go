@@ -11,7 +11,7 @@ func (i *Instance) change(ctx context.Context, dn string, op sdk.Operation) sdk.
 	if i.mode == modeAD {
 		return i.changeAD(ctx, dn, op)
 	}
-	r, bound, denied, failed := i.changeAsOwner(ctx, dn, op)
+	result, bound, denied, failed := i.changeAsOwner(ctx, dn, op)
 	switch {
 	case failed != nil:
 		return failed.receipt()
@@ -21,37 +21,37 @@ func (i *Instance) change(ctx context.Context, dn string, op sdk.Operation) sdk.
 		return i.notOwner(ctx, dn, op, bound)
 	}
 	if denied {
-		r, failed = i.admin.ask(ctx, i.changeRequest(dn, op), askPPolicy)
+		result, failed = i.admin.ask(ctx, i.changeRequest(dn, op), askPPolicy)
 		if failed != nil {
 			return failed.receipt()
 		}
 	}
-	return i.settle(ctx, dn, op, i.explain(r))
+	return i.settle(ctx, dn, op, i.explain(result))
 }
 
 // changeAsOwner logs on with the old value and sends the request on that
 // connection: only then does the server know that it was the owner. denied
 // says that access rules keep owners from it; a policy that does is a refusal.
-func (i *Instance) changeAsOwner(ctx context.Context, dn string, op sdk.Operation) (r, bound result, denied bool, failed *failure) {
+func (i *Instance) changeAsOwner(ctx context.Context, dn string, op sdk.Operation) (result, bound result, denied bool, failed *failure) {
 	logon := true
-	failed = i.guests.use(ctx, func(c *conn) (err error) {
+	failed = i.guests.use(ctx, func(link *conn) (err error) {
 		logon = true
-		bound, err = c.ask(ctx, bindRequest(dn, op.Old.Reveal()), askPPolicy)
+		bound, err = link.ask(ctx, bindRequest(dn, op.Old.Reveal()), askPPolicy)
 		if err != nil || bound.code != resultSuccess {
 			return err
 		}
 		logon = false
-		r, err = c.ask(ctx, i.changeRequest(dn, op), askPPolicy)
+		result, err = link.ask(ctx, i.changeRequest(dn, op), askPPolicy)
 		return err
 	})
 	if failed != nil && logon {
 		failed = &failure{err: reading(failed)} // a logon changes no value
 	}
-	switch r.meaning().code {
+	switch result.meaning().code {
 	case sdk.PermissionDenied, sdk.WrongCurrentPassword: // the latter was just proven wrong
-		denied = !logon && r.code != resultSuccess
+		denied = !logon && result.code != resultSuccess
 	}
-	return r, bound, denied, failed
+	return result, bound, denied, failed
 }
 
 // changeRequest is the request, as the owner or as somebody who knows the old
@@ -87,25 +87,25 @@ func (i *Instance) notOwner(ctx context.Context, dn string, op sdk.Operation, bo
 
 // blocked is the refusal of an account that cannot be logged on to.
 func (i *Instance) blocked(ctx context.Context, dn string, bound result) *sdk.Error {
-	e := bound.error(sdk.AccountStatus)
-	if e.AccountStatus != sdk.StatusUnknown {
-		return e
+	failure := bound.error(sdk.AccountStatus)
+	if failure.AccountStatus != sdk.StatusUnknown {
+		return failure
 	}
 	if found, err := i.Find(ctx, dn); err == nil {
-		e.AccountStatus = found.Status
+		failure.AccountStatus = found.Status
 	}
-	return e
+	return failure
 }
 
 // changeAD is one request: the server compares the old value.
 func (i *Instance) changeAD(ctx context.Context, dn string, op sdk.Operation) sdk.Receipt {
-	r, failed := i.admin.ask(ctx, modifyRequest(dn,
+	result, failed := i.admin.ask(ctx, modifyRequest(dn,
 		modification{modDelete, "unicodePwd", []string{unicodePwd(op.Old.Reveal())}},
 		modification{modAdd, "unicodePwd", []string{unicodePwd(op.Value.Reveal())}}), nil)
 	if failed != nil {
 		return failed.receipt()
 	}
-	receipt := r.receipt()
+	receipt := result.receipt()
 	if receipt.Err != nil && receipt.Err.Code == sdk.WrongCurrentPassword && op.Attempt > 1 {
 		if verdict, err := i.prove(ctx, dn, op.Value); err != nil {
 			return sdk.Lost(receipt.Err)

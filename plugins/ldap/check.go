@@ -24,7 +24,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	found = append(found, i.checkLogin(ctx)...)
 	base := i.checkBase(ctx)
 	found = append(found, base...)
-	if i.mode == modeAD || i.base == "" || slices.ContainsFunc(base, func(f sdk.Finding) bool { return f.Severity == sdk.Bad }) {
+	if i.mode == modeAD || i.base == "" || slices.ContainsFunc(base, func(finding sdk.Finding) bool { return finding.Severity == sdk.Bad }) {
 		return found
 	}
 	return append(found, i.checkLeft(ctx)...)
@@ -33,16 +33,16 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 // checkLogin passes on what the server says of the service account's own
 // password: each connection is a logon.
 func (i *Instance) checkLogin(ctx context.Context) []sdk.Finding {
-	p := i.login.told(ctx)
+	ppolicy := i.login.told(ctx)
 	const fix = "give bind_dn a new password"
 	switch {
-	case p.onGrace && p.grace < 1:
-		e := sdk.Errorf(sdk.LoginExpired, "bind_dn: its password has expired, and this was the last of its grace logins")
-		return []sdk.Finding{bad(e, fix)}
-	case p.onGrace:
-		return []sdk.Finding{warning(fmt.Sprintf("bind_dn: its password has expired; %d grace logins are left, and each connection uses one", p.grace), fix)}
-	case p.expires > 0:
-		return []sdk.Finding{warning(fmt.Sprintf("bind_dn: its password expires in %s", time.Duration(p.expires)*time.Second), fix)}
+	case ppolicy.onGrace && ppolicy.grace < 1:
+		failure := sdk.Errorf(sdk.LoginExpired, "bind_dn: its password has expired, and this was the last of its grace logins")
+		return []sdk.Finding{bad(failure, fix)}
+	case ppolicy.onGrace:
+		return []sdk.Finding{warning(fmt.Sprintf("bind_dn: its password has expired; %d grace logins are left, and each connection uses one", ppolicy.grace), fix)}
+	case ppolicy.expires > 0:
+		return []sdk.Finding{warning(fmt.Sprintf("bind_dn: its password expires in %s", time.Duration(ppolicy.expires)*time.Second), fix)}
 	}
 	return nil
 }
@@ -60,17 +60,17 @@ var left = []struct {
 func (i *Instance) checkLeft(ctx context.Context) []sdk.Finding {
 	var found []sdk.Finding
 	for _, l := range left {
-		n, more, failed := i.count(ctx, filterAnd(filterEqual("objectClass", l.class), filterPresent(l.attribute)))
-		if failed == nil && n == 0 { // it may be hidden from bind_dn
-			n, more, failed = i.count(ctx, filterEqual("objectClass", l.class))
+		count, more, failed := i.count(ctx, filterAnd(filterEqual("objectClass", l.class), filterPresent(l.attribute)))
+		if failed == nil && count == 0 { // it may be hidden from bind_dn
+			count, more, failed = i.count(ctx, filterEqual("objectClass", l.class))
 			if l.attribute == "shadowLastChange" {
-				n = 0
+				count = 0
 			}
 		}
-		if failed != nil || n == 0 {
+		if failed != nil || count == 0 {
 			continue // a server that does not tell has been asked
 		}
-		many := fmt.Sprint(n)
+		many := fmt.Sprint(count)
 		if more {
 			many = "at least " + many
 		}
@@ -80,10 +80,10 @@ func (i *Instance) checkLeft(ctx context.Context) []sdk.Finding {
 }
 
 // count counts entries, up to a limit and for a moment.
-func (i *Instance) count(ctx context.Context, filter []byte) (n int, more bool, failed *sdk.Error) {
-	s := search{base: i.base, scope: scopeSubtree, limit: 1000, seconds: 3, filter: filter, attributes: []string{"1.1"}}
-	r, failed := i.query(ctx, s, func(entry) { n++ })
-	return n, r.code == resultSizeLimit || r.code == resultTimeLimit, failed
+func (i *Instance) count(ctx context.Context, filter []byte) (count int, more bool, failed *sdk.Error) {
+	made := search{base: i.base, scope: scopeSubtree, limit: 1000, seconds: 3, filter: filter, attributes: []string{"1.1"}}
+	result, failed := i.query(ctx, made, func(entry) { count++ })
+	return count, result.code == resultSizeLimit || result.code == resultTimeLimit, failed
 }
 
 // checkMode compares the mode with what the server says it can do.
@@ -93,11 +93,11 @@ func (i *Instance) checkMode(root entry) []sdk.Finding {
 	case i.mode == modeAD && !windows:
 		return []sdk.Finding{warning("the server does not say that it is Active Directory", `see mode: "rfc3062" is for other servers`)}
 	case i.mode != modeAD && windows:
-		e := sdk.Errorf(sdk.InvalidConfig, "mode: got %q, but the server is Active Directory", i.mode)
-		return []sdk.Finding{bad(e, `mode = "ad"`)}
+		failure := sdk.Errorf(sdk.InvalidConfig, "mode: got %q, but the server is Active Directory", i.mode)
+		return []sdk.Finding{bad(failure, `mode = "ad"`)}
 	case i.mode == modeRFC3062 && !slices.Contains(root.all("supportedExtension"), oidPasswordModify):
-		e := sdk.Errorf(sdk.Unsupported, "the server does not offer the Password Modify operation (RFC 3062)")
-		return []sdk.Finding{bad(e, `mode = "attribute"`)}
+		failure := sdk.Errorf(sdk.Unsupported, "the server does not offer the Password Modify operation (RFC 3062)")
+		return []sdk.Finding{bad(failure, `mode = "attribute"`)}
 	case i.mode == modeAttribute && i.hash == hashPlain && slices.Contains(root.all("objectClass"), "OpenLDAProotDSE"):
 		return []sdk.Finding{warning("OpenLDAP stores userPassword as it is sent: in clear, unless ppolicy_hash_cleartext is on", `mode = "rfc3062"`)}
 	}
@@ -112,8 +112,8 @@ func (i *Instance) checkBase(ctx context.Context) []sdk.Finding {
 	}
 	_, failed := i.read(ctx, i.base, []string{"1.1"})
 	if failed != nil && failed.Code == sdk.AccountNotFound {
-		e := &sdk.Error{Code: sdk.InvalidConfig, Message: fmt.Sprintf("base_dn: %q does not exist, or bind_dn may not see it", i.base)}
-		return []sdk.Finding{bad(e, "")}
+		failure := &sdk.Error{Code: sdk.InvalidConfig, Message: fmt.Sprintf("base_dn: %q does not exist, or bind_dn may not see it", i.base)}
+		return []sdk.Finding{bad(failure, "")}
 	}
 	if failed != nil {
 		return []sdk.Finding{bad(failed, "")}
@@ -129,8 +129,8 @@ func (i *Instance) checkBase(ctx context.Context) []sdk.Finding {
 func (i *Instance) checkWritable(ctx context.Context) []sdk.Finding {
 	var sample entry
 	compiled, _ := i.filter("")
-	s := search{base: i.base, scope: scopeSubtree, limit: 1, filter: compiled, attributes: []string{"allowedAttributesEffective"}}
-	if _, failed := i.query(ctx, s, func(e entry) { sample = e }); failed != nil {
+	made := search{base: i.base, scope: scopeSubtree, limit: 1, filter: compiled, attributes: []string{"allowedAttributesEffective"}}
+	if _, failed := i.query(ctx, made, func(item entry) { sample = item }); failed != nil {
 		return []sdk.Finding{bad(failed, "")}
 	}
 	may := sample.all("allowedAttributesEffective")
@@ -140,8 +140,8 @@ func (i *Instance) checkWritable(ctx context.Context) []sdk.Finding {
 	return []sdk.Finding{warning(fmt.Sprintf("bind_dn may not write unicodePwd of %q", sample.dn), `delegate "Reset password" to it`)}
 }
 
-func bad(e *sdk.Error, fix string) sdk.Finding {
-	return sdk.Finding{Severity: sdk.Bad, Code: e.Code, Message: e.Message, Fix: fix}
+func bad(failure *sdk.Error, fix string) sdk.Finding {
+	return sdk.Finding{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message, Fix: fix}
 }
 
 func warning(message, fix string) sdk.Finding {

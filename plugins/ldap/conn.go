@@ -46,53 +46,53 @@ type dialer struct {
 func (d dialer) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := bounded(ctx, d.patience)
 	defer cancel()
-	var n net.Dialer
-	raw, err := n.DialContext(ctx, d.network, d.address)
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, d.network, d.address)
 	if err != nil {
 		return nil, &wireError{err: cause(ctx, err)}
 	}
-	c := newConn(raw, d.patience)
-	if err := d.secure(ctx, c); err != nil {
+	conn := newConn(raw, d.patience)
+	if err := d.secure(ctx, conn); err != nil {
 		_ = raw.Close()
 		return nil, &wireError{err: cause(ctx, err)}
 	}
-	return c, nil
+	return conn, nil
 }
 
 func newConn(raw net.Conn, patience time.Duration) *conn {
 	return &conn{net: raw, raw: raw, r: bufio.NewReader(raw), patience: patience}
 }
 
-func (d dialer) secure(ctx context.Context, c *conn) error {
+func (d dialer) secure(ctx context.Context, conn *conn) error {
 	if d.tls == nil {
 		return nil
 	}
 	if d.startTLS {
-		if err := c.startTLS(ctx); err != nil {
+		if err := conn.startTLS(ctx); err != nil {
 			return err
 		}
 	}
-	secured := tls.Client(c.raw, d.tls)
+	secured := tls.Client(conn.raw, d.tls)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return err
 	}
-	c.net, c.r = secured, bufio.NewReader(secured)
+	conn.net, conn.r = secured, bufio.NewReader(secured)
 	return nil
 }
 
 // startTLS asks the server to begin. Bytes that came with its consent were put
 // there by somebody else.
 func (c *conn) startTLS(ctx context.Context) error {
-	m, err := c.do(ctx, extendedRequest(oidStartTLS, nil), nil)
+	message, err := c.do(ctx, extendedRequest(oidStartTLS, nil), nil)
 	if err != nil {
 		return err
 	}
-	r, err := m.result()
+	result, err := message.result()
 	if err != nil {
 		return err
 	}
-	if r.code != resultSuccess {
-		return &startTLSError{r}
+	if result.code != resultSuccess {
+		return &startTLSError{result}
 	}
 	if c.r.Buffered() > 0 {
 		return fmt.Errorf("start_tls: %w", errMalformed)
@@ -103,8 +103,8 @@ func (c *conn) startTLS(ctx context.Context) error {
 // do sends one request and returns its answer.
 func (c *conn) do(ctx context.Context, op, controls []byte) (message, error) {
 	var answer message
-	err := c.roundTrip(ctx, op, controls, func(m message) (bool, error) {
-		answer = m
+	err := c.roundTrip(ctx, op, controls, func(reply message) (bool, error) {
+		answer = reply
 		return true, nil
 	})
 	return answer, err
@@ -131,12 +131,12 @@ func (c *conn) roundTrip(ctx context.Context, op, controls []byte, one func(mess
 		return &wireError{err: cause(ctx, err)}
 	}
 	for {
-		m, err := c.receive(c.id)
+		message, err := c.receive(c.id)
 		if err != nil {
 			c.broken = true
 			return &wireError{sent: true, err: cause(ctx, err)}
 		}
-		if done, err := one(m); done || err != nil {
+		if done, err := one(message); done || err != nil {
 			c.broken = c.broken || err != nil
 			return err
 		}
@@ -146,49 +146,49 @@ func (c *conn) roundTrip(ctx context.Context, op, controls []byte, one func(mess
 // receive reads one answer to the present request, or to one of those since
 // from.
 func (c *conn) receive(from int) (message, error) {
-	e, err := readElement(c.r)
+	element, err := readElement(c.r)
 	if err != nil {
 		return message{}, err
 	}
-	m, err := decodeMessage(e)
+	reply, err := decodeMessage(element)
 	if err != nil {
 		return message{}, err
 	}
-	if m.id == 0 {
-		return message{}, farewell(m)
+	if reply.id == 0 {
+		return message{}, farewell(reply)
 	}
-	if m.id < from || m.id > c.id {
-		return message{}, fmt.Errorf("%w: an answer to request %d, want %d", errMalformed, m.id, c.id)
+	if reply.id < from || reply.id > c.id {
+		return message{}, fmt.Errorf("%w: an answer to request %d, want %d", errMalformed, reply.id, c.id)
 	}
-	return m, nil
+	return reply, nil
 }
 
 // farewell is the error of a notice of disconnection, the one message that
 // answers nothing.
-func farewell(m message) error {
-	r, err := m.result()
+func farewell(message message) error {
+	result, err := message.result()
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("the server says goodbye: %d %s", r.code, r.text)
+	return fmt.Errorf("the server says goodbye: %d %s", result.code, result.text)
 }
 
 // search runs a search and gives each entry to yield. It returns the result
 // of the whole, with its controls.
-func (c *conn) search(ctx context.Context, s search, controls []byte, yield func(entry) error) (message, result, error) {
+func (c *conn) search(ctx context.Context, search search, controls []byte, yield func(entry) error) (message, result, error) {
 	var last message
-	err := c.roundTrip(ctx, s.request(), controls, func(m message) (bool, error) {
-		switch m.op.tag {
+	err := c.roundTrip(ctx, search.request(), controls, func(reply message) (bool, error) {
+		switch reply.op.tag {
 		case tagSearchEntry:
-			e, err := decodeEntry(m.op)
+			entry, err := decodeEntry(reply.op)
 			if err != nil {
 				return false, &wireError{sent: true, err: err}
 			}
-			return false, yield(e)
+			return false, yield(entry)
 		case tagSearchReference:
 			return false, nil // another server's part of the tree
 		}
-		last = m
+		last = reply
 		return true, nil
 	})
 	if err != nil {
@@ -204,7 +204,7 @@ func (c *conn) search(ctx context.Context, s search, controls []byte, yield func
 
 // searches sends many searches at once and gives each entry, with the number of
 // its search, to yield. One that finds nothing is not told of.
-func (c *conn) searches(ctx context.Context, list []search, yield func(n int, e entry)) error {
+func (c *conn) searches(ctx context.Context, list []search, yield func(count int, entry entry)) error {
 	ctx, cancel := bounded(ctx, c.patience)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
@@ -218,27 +218,27 @@ func (c *conn) searches(ctx context.Context, list []search, yield func(n int, e 
 	}()
 	first := c.id + 1
 	var all []byte
-	for _, s := range list {
+	for _, search := range list {
 		c.id++
-		all = append(all, ber(tagSequence, berInt(tagInteger, c.id), s.request())...)
+		all = append(all, ber(tagSequence, berInt(tagInteger, c.id), search.request())...)
 	}
 	if _, err := c.net.Write(all); err != nil {
 		c.broken = true
 		return &wireError{err: cause(ctx, err)}
 	}
 	for left := len(list); left > 0; {
-		m, err := c.receive(first)
-		var e entry
-		if err == nil && m.op.tag == tagSearchEntry {
-			e, err = decodeEntry(m.op)
+		message, err := c.receive(first)
+		var item entry
+		if err == nil && message.op.tag == tagSearchEntry {
+			item, err = decodeEntry(message.op)
 		}
 		if err != nil {
 			c.broken = true
 			return &wireError{sent: true, err: cause(ctx, err)}
 		}
-		switch m.op.tag {
+		switch message.op.tag {
 		case tagSearchEntry:
-			yield(m.id-first, e)
+			yield(message.id-first, item)
 		case tagSearchDone:
 			left--
 		}
@@ -248,16 +248,16 @@ func (c *conn) searches(ctx context.Context, list []search, yield func(n int, e 
 
 // ask is do for requests that have a result.
 func (c *conn) ask(ctx context.Context, op, controls []byte) (result, error) {
-	m, err := c.do(ctx, op, controls)
+	message, err := c.do(ctx, op, controls)
 	if err != nil {
 		return result{}, err
 	}
-	r, err := m.result()
+	reply, err := message.result()
 	if err != nil {
 		c.broken = true
 		return result{}, &wireError{sent: true, err: err}
 	}
-	return r, nil
+	return reply, nil
 }
 
 // stale reports whether the server has hung up, or said something that nobody

@@ -38,12 +38,12 @@ func userPassword(kind, value string) string {
 }
 
 // salted is RFC 2307 with a salt behind the digest.
-func salted(scheme string, h hash.Hash, value string) string {
+func salted(scheme string, sum hash.Hash, value string) string {
 	salt := make([]byte, 8)
 	_, _ = rand.Read(salt) // never fails
-	h.Write([]byte(value))
-	h.Write(salt)
-	return scheme + base64.StdEncoding.EncodeToString(append(h.Sum(nil), salt...))
+	sum.Write([]byte(value))
+	sum.Write(salt)
+	return scheme + base64.StdEncoding.EncodeToString(append(sum.Sum(nil), salt...))
 }
 
 // schemed is what a server takes for a hash instead of hashing it.
@@ -53,8 +53,8 @@ var schemed = regexp.MustCompile(`^\{[A-Za-z0-9./_-]+\}`)
 func unicodePwd(value string) string {
 	units := utf16.Encode([]rune(`"` + value + `"`))
 	out := make([]byte, 0, 2*len(units))
-	for _, u := range units {
-		out = append(out, byte(u), byte(u>>8))
+	for _, count := range units {
+		out = append(out, byte(count), byte(count>>8))
 	}
 	return string(out)
 }

@@ -31,31 +31,31 @@ var _ interface {
 	sdk.Resolver
 } = (*resetting)(nil)
 
-func newInstance(s settings, now func() time.Time) *Instance {
-	i := &Instance{settings: s, now: now, login: newLogin(s.bindDN, s.password, s.directory, now)}
-	i.login.external, i.login.where = s.external, i.place()
-	i.admin = newPool(s.concurrency, func(ctx context.Context) (*conn, *sdk.Error) {
-		c, failed := i.connect(ctx)
+func newInstance(settings settings, now func() time.Time) *Instance {
+	instance := &Instance{settings: settings, now: now, login: newLogin(settings.bindDN, settings.password, settings.directory, now)}
+	instance.login.external, instance.login.where = settings.external, instance.place()
+	instance.admin = newPool(settings.concurrency, func(ctx context.Context) (*conn, *sdk.Error) {
+		link, failed := instance.connect(ctx)
 		if failed != nil {
 			return nil, failed
 		}
-		if failed := i.login.bind(ctx, c); failed != nil {
-			c.broken = true
-			c.close()
+		if failed := instance.login.bind(ctx, link); failed != nil {
+			link.broken = true
+			link.close()
 			return nil, failed
 		}
-		return c, nil
+		return link, nil
 	})
-	i.guests = newPool(s.concurrency, i.connect)
-	return i
+	instance.guests = newPool(settings.concurrency, instance.connect)
+	return instance
 }
 
 func (i *Instance) connect(ctx context.Context) (*conn, *sdk.Error) {
-	c, err := i.dial(ctx)
+	conn, err := i.dial(ctx)
 	if err != nil {
 		return nil, i.place().fault(err)
 	}
-	return c, nil
+	return conn, nil
 }
 
 // Close ends the connections.

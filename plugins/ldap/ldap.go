@@ -138,8 +138,8 @@ func fields() []sdk.Field {
 // Configure opens an instance; the server is met by Check and by the
 // operations. A connection that would carry passwords in clear is
 // InsecureTransport.
-func (b *Backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
-	s, err := newSettings(c)
+func (b *Backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
+	settings, err := newSettings(config)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +147,9 @@ func (b *Backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, erro
 	if now == nil {
 		now = time.Now
 	}
-	i := newInstance(s, now)
-	if s.mode == modeRFC3062 {
-		return &resetting{i}, nil
+	instance := newInstance(settings, now)
+	if settings.mode == modeRFC3062 {
+		return &resetting{instance}, nil
 	}
-	return i, nil
+	return instance, nil
 }

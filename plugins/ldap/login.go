@@ -37,16 +37,16 @@ type login struct {
 // cooling is how long a refused logon is not tried again.
 const cooling = 5 * time.Second
 
-func newLogin(dn string, password secret.Value, d directory, now func() time.Time) *login {
-	l := &login{dn: dn, password: password, directory: d, now: now, gate: make(chan struct{}, 1)}
+func newLogin(dn string, password secret.Value, directory directory, now func() time.Time) *login {
+	made := &login{dn: dn, password: password, directory: directory, now: now, gate: make(chan struct{}, 1)}
 	if parsed, ok := parseDN(dn); ok {
-		l.self.Store(parsed)
+		made.self.Store(parsed)
 	}
-	return l
+	return made
 }
 
 // bind logs a new connection in.
-func (l *login) bind(ctx context.Context, c *conn) *sdk.Error {
+func (l *login) bind(ctx context.Context, conn *conn) *sdk.Error {
 	select {
 	case l.gate <- struct{}{}:
 		defer func() { <-l.gate }()
@@ -56,16 +56,16 @@ func (l *login) bind(ctx context.Context, c *conn) *sdk.Error {
 	if l.failed != nil && l.now().Before(l.until) {
 		return new(*l.failed) // each caller writes into its own
 	}
-	r, err := c.ask(ctx, l.request(), askPPolicy)
+	result, err := conn.ask(ctx, l.request(), askPPolicy)
 	if err != nil {
 		return l.where.fault(err)
 	}
-	l.failed, l.policy = l.refusal(r), r.policy
+	l.failed, l.policy = l.refusal(result), result.policy
 	if l.failed != nil {
 		l.until = l.now().Add(cooling)
 		return new(*l.failed)
 	}
-	return l.recognise(ctx, c)
+	return l.recognise(ctx, conn)
 }
 
 // request is the logon.
@@ -89,39 +89,39 @@ func (l *login) told(ctx context.Context) ppolicy {
 }
 
 // refusal says why the service account is not logged in; nil if it is.
-func (l *login) refusal(r result) *sdk.Error {
+func (l *login) refusal(result result) *sdk.Error {
 	code := sdk.LoginExpired
 	switch {
-	case r.code == resultSuccess && r.policy.code() != ppChangeAfterReset:
+	case result.code == resultSuccess && result.policy.code() != ppChangeAfterReset:
 		return nil
-	case r.code == resultSuccess:
-		r.text = "its password has to be changed first"
-	case r.code == resultBusy, r.code == resultAdminLimit:
+	case result.code == resultSuccess:
+		result.text = "its password has to be changed first"
+	case result.code == resultBusy, result.code == resultAdminLimit:
 		code = sdk.RateLimited
-	case r.code == resultUnavailable:
+	case result.code == resultUnavailable:
 		code = sdk.TargetUnavailable
-	case r.code == resultStrongerAuth, r.code == resultConfidentiality:
+	case result.code == resultStrongerAuth, result.code == resultConfidentiality:
 		code = sdk.InsecureTransport
-	case r.code == resultInvalidDN, r.code == resultInvalidSyntax:
+	case result.code == resultInvalidDN, result.code == resultInvalidSyntax:
 		code = sdk.InvalidConfig
 	}
-	message := fmt.Sprintf("bind_dn %q: the server refuses the logon: %s", l.dn, r.describe())
+	message := fmt.Sprintf("bind_dn %q: the server refuses the logon: %s", l.dn, result.describe())
 	switch {
 	case l.external:
-		message = fmt.Sprintf("auth: the server refuses the logon as whom the socket says (SASL EXTERNAL): %s", r.describe())
+		message = fmt.Sprintf("auth: the server refuses the logon as whom the socket says (SASL EXTERNAL): %s", result.describe())
 	case code == sdk.InvalidConfig:
 		message += "; write a DN, such as cn=rotator,dc=acme,dc=example"
 	}
-	return &sdk.Error{Code: code, Native: r.native(), Message: message}
+	return &sdk.Error{Code: code, Native: result.native(), Message: message}
 }
 
 // recognise finds out who a bind name that is no DN is, so that nobody changes
 // the password with which all this is done.
-func (l *login) recognise(ctx context.Context, c *conn) *sdk.Error {
+func (l *login) recognise(ctx context.Context, conn *conn) *sdk.Error {
 	if l.self.Load() != nil {
 		return nil
 	}
-	dn, err := l.whoAmI(ctx, c)
+	dn, err := l.whoAmI(ctx, conn)
 	if err != nil {
 		return wireFault(err, false)
 	}
@@ -133,12 +133,12 @@ func (l *login) recognise(ctx context.Context, c *conn) *sdk.Error {
 
 // whoAmI asks the server, and one that cannot tell, as Active Directory, for
 // the entry that has this name.
-func (l *login) whoAmI(ctx context.Context, c *conn) (string, error) {
-	m, err := c.do(ctx, extendedRequest(oidWhoAmI, nil), nil)
+func (l *login) whoAmI(ctx context.Context, conn *conn) (string, error) {
+	message, err := conn.do(ctx, extendedRequest(oidWhoAmI, nil), nil)
 	if err != nil {
 		return "", err
 	}
-	if name, ok := strings.CutPrefix(authorizationID(m), "dn:"); ok {
+	if name, ok := strings.CutPrefix(authorizationID(message), "dn:"); ok {
 		return name, nil
 	}
 	if l.base == "" || l.external {
@@ -146,24 +146,24 @@ func (l *login) whoAmI(ctx context.Context, c *conn) (string, error) {
 	}
 	_, short, _ := strings.Cut(l.dn, `\`)
 	found := ""
-	s := search{base: l.base, scope: scopeSubtree, limit: 2, attributes: []string{"1.1"},
+	made := search{base: l.base, scope: scopeSubtree, limit: 2, attributes: []string{"1.1"},
 		filter: filterOr(filterEqual("userPrincipalName", l.dn), filterEqual("sAMAccountName", short), filterEqual("sAMAccountName", l.dn))}
-	_, _, err = c.search(ctx, s, nil, func(e entry) error {
-		found = e.dn
+	_, _, err = conn.search(ctx, made, nil, func(item entry) error {
+		found = item.dn
 		return nil
 	})
 	return found, err
 }
 
 // authorizationID reads the answer of a "Who am I?", RFC 4532.
-func authorizationID(m message) string {
-	parts, err := elements(m.op.body, 3)
+func authorizationID(message message) string {
+	parts, err := elements(message.op.body, 3)
 	if err != nil {
 		return ""
 	}
-	for _, p := range parts[3:] {
-		if p.tag == 0x8b {
-			return string(p.body)
+	for _, element := range parts[3:] {
+		if element.tag == 0x8b {
+			return string(element.body)
 		}
 	}
 	return ""

@@ -28,10 +28,10 @@ var askPPolicy = encodeControls([]control{{oid: oidPPolicy}})
 // goes on without.
 func encodeControls(list []control) []byte {
 	var parts [][]byte
-	for _, c := range list {
-		sequence := [][]byte{berText(tagOctets, c.oid)}
-		if c.value != nil {
-			sequence = append(sequence, ber(tagOctets, c.value))
+	for _, control := range list {
+		sequence := [][]byte{berText(tagOctets, control.oid)}
+		if control.value != nil {
+			sequence = append(sequence, ber(tagOctets, control.value))
 		}
 		parts = append(parts, ber(tagSequence, sequence...))
 	}
@@ -85,13 +85,13 @@ type modification struct {
 
 func modifyRequest(dn string, mods ...modification) []byte {
 	var list [][]byte
-	for _, m := range mods {
+	for _, modification := range mods {
 		var values [][]byte
-		for _, v := range m.values {
-			values = append(values, berText(tagOctets, v))
+		for _, value := range modification.values {
+			values = append(values, berText(tagOctets, value))
 		}
-		list = append(list, ber(tagSequence, berInt(tagEnumerated, m.kind),
-			ber(tagSequence, berText(tagOctets, m.name), ber(tagSet, values...))))
+		list = append(list, ber(tagSequence, berInt(tagEnumerated, modification.kind),
+			ber(tagSequence, berText(tagOctets, modification.name), ber(tagSet, values...))))
 	}
 	return ber(tagModifyRequest, berText(tagOctets, dn), ber(tagSequence, list...))
 }
@@ -115,8 +115,8 @@ type search struct {
 
 func (s search) request() []byte {
 	var names [][]byte
-	for _, a := range s.attributes {
-		names = append(names, berText(tagOctets, a))
+	for _, text := range s.attributes {
+		names = append(names, berText(tagOctets, text))
 	}
 	return ber(tagSearchRequest, berText(tagOctets, s.base), berInt(tagEnumerated, s.scope), berInt(tagEnumerated, 0),
 		berInt(tagInteger, s.limit), berInt(tagInteger, s.seconds), berBool(tagBoolean, false), s.filter, ber(tagSequence, names...))
@@ -139,46 +139,46 @@ type message struct {
 
 // control returns the value of a control, and whether there is one.
 func (m message) control(oid string) ([]byte, bool) {
-	n := slices.IndexFunc(m.controls, func(c control) bool { return c.oid == oid })
-	if n < 0 {
+	count := slices.IndexFunc(m.controls, func(c control) bool { return c.oid == oid })
+	if count < 0 {
 		return nil, false
 	}
-	return m.controls[n].value, true
+	return m.controls[count].value, true
 }
 
 // decodeMessage takes the body of a message's sequence apart.
-func decodeMessage(e element) (message, error) {
-	parts, err := elements(e.body, 2)
-	if err != nil || e.tag != tagSequence || parts[0].tag != tagInteger {
+func decodeMessage(element element) (message, error) {
+	parts, err := elements(element.body, 2)
+	if err != nil || element.tag != tagSequence || parts[0].tag != tagInteger {
 		return message{}, errMalformed
 	}
 	id, err := parts[0].number()
 	if err != nil {
 		return message{}, err
 	}
-	m := message{id: id, op: parts[1]}
+	made := message{id: id, op: parts[1]}
 	if len(parts) > 2 && parts[2].tag == tagControls {
-		m.controls, err = decodeControls(parts[2].body)
+		made.controls, err = decodeControls(parts[2].body)
 	}
-	return m, err
+	return made, err
 }
 
-func decodeControls(b []byte) ([]control, error) {
-	list, err := elements(b, 0)
+func decodeControls(data []byte) ([]control, error) {
+	list, err := elements(data, 0)
 	if err != nil {
 		return nil, err
 	}
 	var controls []control
-	for _, e := range list {
-		parts, err := elements(e.body, 1)
+	for _, element := range list {
+		parts, err := elements(element.body, 1)
 		if err != nil {
 			return nil, err
 		}
-		c := control{oid: string(parts[0].body)}
+		made := control{oid: string(parts[0].body)}
 		if last := parts[len(parts)-1]; len(parts) > 1 && last.tag == tagOctets {
-			c.value = last.body
+			made.value = last.body
 		}
-		controls = append(controls, c)
+		controls = append(controls, made)
 	}
 	return controls, nil
 }
@@ -202,21 +202,21 @@ func (m message) result() (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	r := result{code: code, text: readable(string(parts[2].body))}
-	for _, p := range parts[3:] {
-		switch p.tag {
+	made := result{code: code, text: readable(string(parts[2].body))}
+	for _, element := range parts[3:] {
+		switch element.tag {
 		case 0xa3:
-			if uris, err := elements(p.body, 1); err == nil {
-				r.referral = readable(string(uris[0].body))
+			if uris, err := elements(element.body, 1); err == nil {
+				made.referral = readable(string(uris[0].body))
 			}
 		case 0x8b:
-			r.password = madePassword(p.body)
+			made.password = madePassword(element.body)
 		}
 	}
 	if value, ok := m.control(oidPPolicy); ok {
-		r.policy = decodePPolicy(value)
+		made.policy = decodePPolicy(value)
 	}
-	return r, nil
+	return made, nil
 }
 
 // madePassword reads PasswdModifyResponseValue.
@@ -234,19 +234,19 @@ func madePassword(value []byte) string {
 
 // readable cuts what a server says to one line without control characters:
 // Active Directory ends its with a NUL.
-func readable(s string) string {
+func readable(text string) string {
 	const most = 300
-	s = strings.ToValidUTF8(s, "?")
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+	text = strings.ToValidUTF8(text, "?")
+	text = strings.Map(func(letter rune) rune {
+		if letter < ' ' || letter == 0x7f {
 			return ' '
 		}
-		return r
-	}, s)
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
+		return letter
+	}, text)
+	if list := []rune(text); len(list) > most {
+		text = string(list[:most]) + "…"
 	}
-	return strings.TrimSpace(s)
+	return strings.TrimSpace(text)
 }
 
 // The errors of the policy control, draft-behera-ldap-password-policy. none is
@@ -285,41 +285,41 @@ func (p ppolicy) code() int {
 }
 
 func decodePPolicy(value []byte) ppolicy {
-	p := ppolicy{answered: true, err: ppNone}
+	made := ppolicy{answered: true, err: ppNone}
 	sequence, _, err := next(value)
 	if err != nil {
-		return p
+		return made
 	}
 	parts, err := elements(sequence.body, 0)
 	if err != nil {
-		return p
+		return made
 	}
-	for _, e := range parts {
-		switch e.tag {
+	for _, element := range parts {
+		switch element.tag {
 		case 0x81:
-			if n, err := e.number(); err == nil {
-				p.err = n
+			if count, err := element.number(); err == nil {
+				made.err = count
 			}
 		case 0xa0:
-			p.warn(e.body)
+			made.warn(element.body)
 		}
 	}
-	return p
+	return made
 }
 
 // warn reads the warning of a policy control.
 func (p *ppolicy) warn(body []byte) {
-	w, _, err := next(body)
+	element, _, err := next(body)
 	if err != nil {
 		return
 	}
-	n, err := w.number()
+	count, err := element.number()
 	switch {
 	case err != nil:
-	case w.tag == policyWarningExpiry:
-		p.expires = n
-	case w.tag == policyWarningGrace:
-		p.onGrace, p.grace = true, n
+	case element.tag == policyWarningExpiry:
+		p.expires = count
+	case element.tag == policyWarningGrace:
+		p.onGrace, p.grace = true, count
 	}
 }
 
@@ -344,9 +344,9 @@ func decodeEntry(op element) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{dn: string(parts[0].body)}
-	for _, a := range list {
-		pair, err := elements(a.body, 2)
+	made := entry{dn: string(parts[0].body)}
+	for _, element := range list {
+		pair, err := elements(element.body, 2)
 		if err != nil {
 			return entry{}, err
 		}
@@ -355,19 +355,19 @@ func decodeEntry(op element) (entry, error) {
 			return entry{}, err
 		}
 		one := attribute{name: string(pair[0].body)}
-		for _, v := range values {
-			one.values = append(one.values, string(v.body))
+		for _, element := range values {
+			one.values = append(one.values, string(element.body))
 		}
-		e.attributes = append(e.attributes, one)
+		made.attributes = append(made.attributes, one)
 	}
-	return e, nil
+	return made, nil
 }
 
 // all returns the values of an attribute, nil if it has none.
 func (e entry) all(name string) []string {
-	for _, a := range e.attributes {
-		if strings.EqualFold(a.name, name) {
-			return a.values
+	for _, attribute := range e.attributes {
+		if strings.EqualFold(attribute.name, name) {
+			return attribute.values
 		}
 	}
 	return nil
@@ -375,8 +375,8 @@ func (e entry) all(name string) []string {
 
 // first returns the first value of an attribute, "" if it has none.
 func (e entry) first(name string) string {
-	if v := e.all(name); len(v) > 0 {
-		return v[0]
+	if list := e.all(name); len(list) > 0 {
+		return list[0]
 	}
 	return ""
 }

@@ -27,8 +27,8 @@ func parseDN(name string) (*goldap.DN, bool) {
 		return nil, false
 	}
 	for _, rdn := range dn.RDNs {
-		for _, a := range rdn.Attributes {
-			if !attributeName.MatchString(a.Type) {
+		for _, attributeTypeAndValue := range rdn.Attributes {
+			if !attributeName.MatchString(attributeTypeAndValue.Type) {
 				return nil, false
 			}
 		}
@@ -48,9 +48,9 @@ const remembered = 4096
 func (n *names) get(login string) (target, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	t, ok := n.entries[login]
-	t.known = true
-	return t, ok
+	target, ok := n.entries[login]
+	target.known = true
+	return target, ok
 }
 
 func (n *names) put(login string, t target) {
@@ -84,17 +84,17 @@ func (i *Instance) find(ctx context.Context, account string) (target, *sdk.Error
 	if failed := refuseName(account); failed != nil {
 		return target{}, failed
 	}
-	if t, ok := i.names.get(account); ok {
-		return t, nil
+	if target, ok := i.names.get(account); ok {
+		return target, nil
 	}
 	if parsed, ok := parseDN(account); ok {
 		return target{dn: account, parsed: parsed}, nil
 	}
-	e, failed := i.look(ctx, account)
+	entry, failed := i.look(ctx, account)
 	if failed != nil {
 		return target{}, failed
 	}
-	return i.remember(account, e), nil
+	return i.remember(account, entry), nil
 }
 
 // refuseName returns why no account can have the name.
@@ -114,21 +114,21 @@ func (i *Instance) look(ctx context.Context, login string) (entry, *sdk.Error) {
 		return entry{}, sdk.Errorf(sdk.InvalidConfig, "base_dn: missing, and account %q is not a DN", login)
 	}
 	var found []entry
-	s := search{base: i.base, scope: scopeSubtree, limit: 2, filter: filterEqual(i.loginAttribute, login), attributes: i.telling()}
-	r, failed := i.query(ctx, s, func(e entry) { found = append(found, e) })
+	made := search{base: i.base, scope: scopeSubtree, limit: 2, filter: filterEqual(i.loginAttribute, login), attributes: i.telling()}
+	result, failed := i.query(ctx, made, func(item entry) { found = append(found, item) })
 	switch {
 	case failed != nil:
 		return entry{}, failed
 	case len(found) > 1:
 		return entry{}, sdk.Errorf(sdk.Ambiguous, "account %q: several entries under %q have this %s", login, i.base, i.loginAttribute)
-	case r.code == resultNoSuchObject:
-		return entry{}, &sdk.Error{Code: sdk.InvalidConfig, Native: r.native(), Message: "base_dn: " + i.base + " does not exist, or bind_dn may not see it"}
-	case r.code != resultSuccess:
-		return entry{}, r.error(readMeaning(r))
+	case result.code == resultNoSuchObject:
+		return entry{}, &sdk.Error{Code: sdk.InvalidConfig, Native: result.native(), Message: "base_dn: " + i.base + " does not exist, or bind_dn may not see it"}
+	case result.code != resultSuccess:
+		return entry{}, result.error(readMeaning(result))
 	case len(found) == 0:
 		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: no entry under %q has this %s", login, i.base, i.loginAttribute)
 	}
-	if names := found[0].all(i.loginAttribute); len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return sameLogin(n, login) }) {
+	if names := found[0].all(i.loginAttribute); len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return sameLogin(name, login) }) {
 		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: the server takes it for %q; spell it so", login, names[0])
 	}
 	return found[0], nil
@@ -137,71 +137,71 @@ func (i *Instance) look(ctx context.Context, login string) (entry, *sdk.Error) {
 // sameLogin reports whether two spellings differ in case and Unicode form at
 // most. Servers see past more than that, spaces for one, and two rows of a file
 // would be one account of which nobody says so.
-func sameLogin(a, b string) bool {
-	return strings.EqualFold(norm.NFC.String(a), norm.NFC.String(b))
+func sameLogin(first, second string) bool {
+	return strings.EqualFold(norm.NFC.String(first), norm.NFC.String(second))
 }
 
 // query runs a search. It changes nothing, so a connection that is lost is
 // replaced once.
-func (i *Instance) query(ctx context.Context, s search, yield func(entry)) (result, *sdk.Error) {
+func (i *Instance) query(ctx context.Context, search search, yield func(entry)) (result, *sdk.Error) {
 	for try := 0; ; try++ {
 		var entries []entry
-		var r result
-		failed := i.admin.use(ctx, func(c *conn) (err error) {
+		var reply result
+		failed := i.admin.use(ctx, func(link *conn) (err error) {
 			entries = nil
-			_, r, err = c.search(ctx, s, nil, func(e entry) error {
-				entries = append(entries, e)
+			_, reply, err = link.search(ctx, search, nil, func(item entry) error {
+				entries = append(entries, item)
 				return nil
 			})
-			c.broken = c.broken || err == nil && r.loggedOut()
+			link.broken = link.broken || err == nil && reply.loggedOut()
 			return err
 		})
-		if again := failed != nil && failed.sent || failed == nil && r.loggedOut(); again && try == 0 && ctx.Err() == nil {
+		if again := failed != nil && failed.sent || failed == nil && reply.loggedOut(); again && try == 0 && ctx.Err() == nil {
 			continue
 		}
 		if failed != nil {
 			return result{}, reading(failed)
 		}
-		for _, e := range entries {
-			yield(e)
+		for _, entry := range entries {
+			yield(entry)
 		}
-		return r, nil
+		return reply, nil
 	}
 }
 
 // reading is the error of a search that has no answer: nothing was changed, so
 // it is as if it had not been sent.
-func reading(f *failure) *sdk.Error {
-	if f.err.Code == sdk.ConnectionLost {
-		return &sdk.Error{Code: sdk.Unreachable, Message: f.err.Message}
+func reading(failure *failure) *sdk.Error {
+	if failure.err.Code == sdk.ConnectionLost {
+		return &sdk.Error{Code: sdk.Unreachable, Message: failure.err.Message}
 	}
-	return f.err
+	return failure.err
 }
 
 // readMeaning is the code of a search that the server refused.
-func readMeaning(r result) sdk.Code {
-	switch c := r.meaning().code; c {
+func readMeaning(result result) sdk.Code {
+	switch code := result.meaning().code; code {
 	case sdk.PolicyViolation, sdk.WrongCurrentPassword, sdk.ChangeNotAllowed, sdk.NoCredential:
 		return sdk.TargetError
 	default:
-		return c
+		return code
 	}
 }
 
 // protect refuses the account that rekey is logged in as, and krbtgt, whose
 // key holds a Windows domain together.
-func (i *Instance) protect(ctx context.Context, t target) *sdk.Error {
-	if t.parsed == nil {
+func (i *Instance) protect(ctx context.Context, target target) *sdk.Error {
+	if target.parsed == nil {
 		return nil
 	}
 	self, failed := i.self(ctx)
 	switch {
 	case failed != nil:
 		return failed
-	case self != nil && t.parsed.EqualFold(self):
-		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", t.dn)
-	case i.mode == modeAD && strings.EqualFold(t.parsed.RDNs[0].Attributes[0].Value, "krbtgt"):
-		return sdk.Errorf(sdk.Protected, "account %q: its key holds the domain together; rotate it as Microsoft says", t.dn)
+	case self != nil && target.parsed.EqualFold(self):
+		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", target.dn)
+	case i.mode == modeAD && strings.EqualFold(target.parsed.RDNs[0].Attributes[0].Value, "krbtgt"):
+		return sdk.Errorf(sdk.Protected, "account %q: its key holds the domain together; rotate it as Microsoft says", target.dn)
 	}
 	return nil
 }

@@ -102,11 +102,11 @@ func (p place) certificate(bad *tls.CertificateVerificationError) string {
 	case errors.As(bad, &name):
 		return at + p.wrongName(name)
 	case errors.As(bad, &invalid) && invalid.Reason == x509.Expired:
-		c := invalid.Cert
-		if p.now().Before(c.NotBefore) {
-			return fmt.Sprintf("%s is not valid before %s: is the clock of this machine right?", at, c.NotBefore.UTC().Format(time.RFC3339))
+		certificate := invalid.Cert
+		if p.now().Before(certificate.NotBefore) {
+			return fmt.Sprintf("%s is not valid before %s: is the clock of this machine right?", at, certificate.NotBefore.UTC().Format(time.RFC3339))
 		}
-		return fmt.Sprintf("%s expired at %s: have it renewed", at, c.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s expired at %s: have it renewed", at, certificate.NotAfter.UTC().Format(time.RFC3339))
 	case errors.As(bad, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return at + " is not one for servers: have one issued with the extended key usage serverAuth"
 	case errors.As(bad, &authority):
@@ -115,28 +115,28 @@ func (p place) certificate(bad *tls.CertificateVerificationError) string {
 	return fmt.Sprintf("%s: %v", at, bad.Err)
 }
 
-func issuer(c *x509.Certificate) string {
-	if c == nil {
+func issuer(certificate *x509.Certificate) string {
+	if certificate == nil {
 		return "unknown"
 	}
-	return c.Issuer.String()
+	return certificate.Issuer.String()
 }
 
 // wrongName says which names a certificate has instead of the one that was
 // asked for.
-func (p place) wrongName(e x509.HostnameError) string {
-	names := append([]string(nil), e.Certificate.DNSNames...)
-	for _, ip := range e.Certificate.IPAddresses {
+func (p place) wrongName(hostnameError x509.HostnameError) string {
+	names := append([]string(nil), hostnameError.Certificate.DNSNames...)
+	for _, ip := range hostnameError.Certificate.IPAddresses {
 		names = append(names, ip.String())
 	}
 	if len(names) == 0 {
-		return fmt.Sprintf(" has a common name only (%s), which nobody goes by any more: have it issued with a subject alternative name for %s", e.Certificate.Subject.CommonName, e.Host)
+		return fmt.Sprintf(" has a common name only (%s), which nobody goes by any more: have it issued with a subject alternative name for %s", hostnameError.Certificate.Subject.CommonName, hostnameError.Host)
 	}
 	const most = 5
 	if len(names) > most {
 		names = append(names[:most], "…")
 	}
-	return fmt.Sprintf(" is for %s, not for %s: write one of its names in url, or in server_name where url has to have another", strings.Join(names, ", "), e.Host)
+	return fmt.Sprintf(" is for %s, not for %s: write one of its names in url, or in server_name where url has to have another", strings.Join(names, ", "), hostnameError.Host)
 }
 
 // startTLSError is what a server answers to a start_tls that it does not do.

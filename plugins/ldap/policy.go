@@ -17,27 +17,27 @@ func (i *Instance) Policy(ctx context.Context, account, _ string) (sdk.Policy, e
 	}
 	dn := i.policyDN
 	if account != "" {
-		t, failed := i.find(ctx, account)
+		target, failed := i.find(ctx, account)
 		if failed != nil {
 			return sdk.Policy{}, failed
 		}
-		e, failed := i.read(ctx, t.dn, []string{"pwdPolicySubentry"})
+		entry, failed := i.read(ctx, target.dn, []string{"pwdPolicySubentry"})
 		if failed != nil {
 			return sdk.Policy{}, failed
 		}
-		dn = either(e.first("pwdPolicySubentry"), dn)
+		dn = either(entry.first("pwdPolicySubentry"), dn)
 	}
-	p, err := i.ppolicies(ctx, dn)
-	return i.own(p), err
+	policy, err := i.ppolicies(ctx, dn)
+	return i.own(policy), err
 }
 
 // own adds the rules that are ours.
-func (i *Instance) own(p sdk.Policy) sdk.Policy {
-	p.MinLength = max(p.MinLength, 1)
+func (i *Instance) own(policy sdk.Policy) sdk.Policy {
+	policy.MinLength = max(policy.MinLength, 1)
 	if i.mode == modeAttribute && i.hash == hashPlain {
-		p.ForbidFirst = "{"
+		policy.ForbidFirst = "{"
 	}
-	return p
+	return policy
 }
 
 // ppolicies reads the policy at dn, or what satisfies all policies under
@@ -45,21 +45,21 @@ func (i *Instance) own(p sdk.Policy) sdk.Policy {
 func (i *Instance) ppolicies(ctx context.Context, dn string) (sdk.Policy, error) {
 	attributes := []string{"pwdMinLength", "pwdMaxLength", "pwdInHistory", "pwdCheckQuality", "pwdCheckModule", "pwdUseCheckModule"}
 	if dn != "" {
-		e, failed := i.read(ctx, dn, attributes)
+		entry, failed := i.read(ctx, dn, attributes)
 		if failed != nil && failed.Code == sdk.AccountNotFound {
 			return sdk.Policy{}, nil
 		}
 		if failed != nil {
 			return sdk.Policy{}, failed
 		}
-		return ppolicyOf(e), nil
+		return ppolicyOf(entry), nil
 	}
 	if i.base == "" {
 		return sdk.Policy{}, nil
 	}
 	all := sdk.Policy{}
-	s := search{base: i.base, scope: scopeSubtree, filter: filterEqual("objectClass", "pwdPolicy"), attributes: attributes}
-	_, failed := i.query(ctx, s, func(e entry) { all = strictest(all, ppolicyOf(e)) })
+	made := search{base: i.base, scope: scopeSubtree, filter: filterEqual("objectClass", "pwdPolicy"), attributes: attributes}
+	_, failed := i.query(ctx, made, func(item entry) { all = strictest(all, ppolicyOf(item)) })
 	if failed != nil {
 		return sdk.Policy{}, failed
 	}
@@ -68,29 +68,29 @@ func (i *Instance) ppolicies(ctx context.Context, dn string) (sdk.Policy, error)
 
 // ppolicyOf reads a pwdPolicy entry. Lengths are enforced only where quality
 // is checked at all.
-func ppolicyOf(e entry) sdk.Policy {
+func ppolicyOf(entry entry) sdk.Policy {
 	number := func(name string) int {
-		n, _ := strconv.Atoi(e.first(name))
-		return max(n, 0)
+		count, _ := strconv.Atoi(entry.first(name))
+		return max(count, 0)
 	}
-	p := sdk.Policy{History: number("pwdInHistory")}
+	policy := sdk.Policy{History: number("pwdInHistory")}
 	if number("pwdCheckQuality") > 0 {
-		p.MinLength, p.MaxLength = number("pwdMinLength"), number("pwdMaxLength")
-		if e.first("pwdCheckModule") != "" || strings.EqualFold(e.first("pwdUseCheckModule"), "TRUE") {
-			p.Note = "a module of the server checks quality by rules that it does not tell"
+		policy.MinLength, policy.MaxLength = number("pwdMinLength"), number("pwdMaxLength")
+		if entry.first("pwdCheckModule") != "" || strings.EqualFold(entry.first("pwdUseCheckModule"), "TRUE") {
+			policy.Note = "a module of the server checks quality by rules that it does not tell"
 		}
 	}
-	return p
+	return policy
 }
 
 // strictest satisfies both.
-func strictest(a, b sdk.Policy) sdk.Policy {
-	a.MinLength, a.History = max(a.MinLength, b.MinLength), max(a.History, b.History)
-	if a.MaxLength == 0 || b.MaxLength > 0 && b.MaxLength < a.MaxLength {
-		a.MaxLength = b.MaxLength
+func strictest(policy, b sdk.Policy) sdk.Policy {
+	policy.MinLength, policy.History = max(policy.MinLength, b.MinLength), max(policy.History, b.History)
+	if policy.MaxLength == 0 || b.MaxLength > 0 && b.MaxLength < policy.MaxLength {
+		policy.MaxLength = b.MaxLength
 	}
-	a.Note = either(a.Note, b.Note)
-	return a
+	policy.Note = either(policy.Note, b.Note)
+	return policy
 }
 
 // complex is the bit of pwdProperties that asks for three of four classes.
@@ -114,30 +114,30 @@ func (i *Instance) windowsPolicy(ctx context.Context, account string) (sdk.Polic
 			dn, names = settings, [3]string{"msDS-MinimumPasswordLength", "msDS-PasswordHistoryLength", "msDS-PasswordComplexityEnabled"}
 		}
 	}
-	e, failed := i.read(ctx, dn, names[:])
+	entry, failed := i.read(ctx, dn, names[:])
 	if failed != nil {
 		return sdk.Policy{}, failed
 	}
-	return windowsPolicyOf(e, names), nil
+	return windowsPolicyOf(entry, names), nil
 }
 
 func (i *Instance) settingsObject(ctx context.Context, account string) (string, *sdk.Error) {
-	t, failed := i.find(ctx, account)
+	target, failed := i.find(ctx, account)
 	if failed != nil {
 		return "", failed
 	}
-	e, failed := i.read(ctx, t.dn, []string{"msDS-ResultantPSO"})
-	return e.first("msDS-ResultantPSO"), failed
+	entry, failed := i.read(ctx, target.dn, []string{"msDS-ResultantPSO"})
+	return entry.first("msDS-ResultantPSO"), failed
 }
 
-func windowsPolicyOf(e entry, names [3]string) sdk.Policy {
+func windowsPolicyOf(entry entry, names [3]string) sdk.Policy {
 	number := func(name string) int {
-		n, _ := strconv.Atoi(e.first(name))
-		return n
+		count, _ := strconv.Atoi(entry.first(name))
+		return count
 	}
-	p := sdk.Policy{MinLength: max(number(names[0]), 1), History: number(names[1])}
-	if number(names[2])&complex != 0 || strings.EqualFold(e.first(names[2]), "TRUE") {
-		p.Classes, p.NoAccountName = 3, true
+	policy := sdk.Policy{MinLength: max(number(names[0]), 1), History: number(names[1])}
+	if number(names[2])&complex != 0 || strings.EqualFold(entry.first(names[2]), "TRUE") {
+		policy.Classes, policy.NoAccountName = 3, true
 	}
-	return p
+	return policy
 }

@@ -38,9 +38,9 @@ func (f *failure) receipt() sdk.Receipt {
 	return sdk.Refuse(f.err)
 }
 
-// use gives f a connection. If a kept one turns out to be dead before f has
-// sent anything on it, f runs again on another.
-func (p *pool) use(ctx context.Context, f func(*conn) error) *failure {
+// use gives call a connection. If a kept one turns out to be dead before call has
+// sent anything on it, call runs again on another.
+func (p *pool) use(ctx context.Context, call func(*conn) error) *failure {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
@@ -48,18 +48,18 @@ func (p *pool) use(ctx context.Context, f func(*conn) error) *failure {
 		return &failure{err: wireFault(ctx.Err(), false)}
 	}
 	for {
-		c, kept, failed := p.take(ctx)
+		conn, kept, failed := p.take(ctx)
 		if failed != nil {
 			return &failure{err: failed}
 		}
-		before := c.id
-		err := f(c)
-		p.give(c)
+		before := conn.id
+		err := call(conn)
+		p.give(conn)
 		var wire *wireError
 		if !errors.As(err, &wire) {
 			return asFailure(err)
 		}
-		if kept && !wire.sent && c.id <= before+1 && ctx.Err() == nil {
+		if kept && !wire.sent && conn.id <= before+1 && ctx.Err() == nil {
 			continue
 		}
 		return &failure{sent: wire.sent, err: wireFault(wire.err, wire.sent)}
@@ -78,31 +78,31 @@ func asFailure(err error) *failure {
 // ask sends one request. An answer that the login is gone is cured by a new
 // connection, once.
 func (p *pool) ask(ctx context.Context, op, controls []byte) (result, *failure) {
-	var r result
+	var reply result
 	for try := 0; ; try++ {
-		failed := p.use(ctx, func(c *conn) (err error) {
-			r, err = c.ask(ctx, op, controls)
-			c.broken = c.broken || err == nil && r.loggedOut()
+		failed := p.use(ctx, func(link *conn) (err error) {
+			reply, err = link.ask(ctx, op, controls)
+			link.broken = link.broken || err == nil && reply.loggedOut()
 			return err
 		})
-		if failed != nil || !r.loggedOut() || try > 0 {
-			return r, failed
+		if failed != nil || !reply.loggedOut() || try > 0 {
+			return reply, failed
 		}
 	}
 }
 
-func (p *pool) take(ctx context.Context) (c *conn, kept bool, failed *sdk.Error) {
+func (p *pool) take(ctx context.Context) (conn *conn, kept bool, failed *sdk.Error) {
 	for {
-		c := p.pop()
-		if c == nil {
-			c, failed := p.open(ctx)
-			return c, false, failed
+		link := p.pop()
+		if link == nil {
+			conn, failed := p.open(ctx)
+			return conn, false, failed
 		}
-		if !c.stale() {
-			return c, true, nil
+		if !link.stale() {
+			return link, true, nil
 		}
-		c.broken = true
-		c.close()
+		link.broken = true
+		link.close()
 	}
 }
 
@@ -112,20 +112,20 @@ func (p *pool) pop() *conn {
 	if len(p.idle) == 0 {
 		return nil
 	}
-	c := p.idle[len(p.idle)-1]
+	conn := p.idle[len(p.idle)-1]
 	p.idle = p.idle[:len(p.idle)-1]
-	return c
+	return conn
 }
 
-func (p *pool) give(c *conn) {
+func (p *pool) give(conn *conn) {
 	p.mu.Lock()
-	keep := !p.closed && !c.broken
+	keep := !p.closed && !conn.broken
 	if keep {
-		p.idle = append(p.idle, c)
+		p.idle = append(p.idle, conn)
 	}
 	p.mu.Unlock()
 	if !keep {
-		c.close()
+		conn.close()
 	}
 }
 
@@ -135,7 +135,7 @@ func (p *pool) close() {
 	idle := p.idle
 	p.idle, p.closed = nil, true
 	p.mu.Unlock()
-	for _, c := range idle {
-		c.close()
+	for _, conn := range idle {
+		conn.close()
 	}
 }

@@ -17,23 +17,23 @@ func (i *resetting) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 
 func (i *resetting) reset(ctx context.Context, dn string, op sdk.Operation) sdk.Receipt {
 	if op.MustChange != nil {
-		if r := i.mark(ctx, dn, *op.MustChange); r.Outcome != sdk.Applied {
-			return r
+		if receipt := i.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
+			return receipt
 		}
 	}
-	r, failed := i.admin.ask(ctx, passwordModify(dn, "", ""), askPPolicy)
+	result, failed := i.admin.ask(ctx, passwordModify(dn, "", ""), askPPolicy)
 	if failed != nil {
 		return failed.receipt()
 	}
-	receipt := i.explain(r)
+	receipt := i.explain(result)
 	if receipt.Outcome != sdk.Applied {
 		if receipt.Err.Code == sdk.PolicyViolation {
 			receipt.Err.Message += "; the server's own values do not satisfy its policy: use set"
 		}
 		return receipt
 	}
-	if r.password != "" {
-		receipt.Value = secret.New(r.password)
+	if result.password != "" {
+		receipt.Value = secret.New(result.password)
 	}
 	if op.MustChange != nil {
 		if m := i.mark(ctx, dn, *op.MustChange); m.Outcome != sdk.Applied {
@@ -50,13 +50,13 @@ func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
 }
 
 func (i *Instance) unlock(ctx context.Context, dn string, _ sdk.Operation) sdk.Receipt {
-	m := modification{modReplace, "pwdAccountLockedTime", nil}
+	made := modification{modReplace, "pwdAccountLockedTime", nil}
 	if i.mode == modeAD {
-		m = modification{modReplace, "lockoutTime", []string{"0"}}
+		made = modification{modReplace, "lockoutTime", []string{"0"}}
 	}
-	r, failed := i.admin.ask(ctx, modifyRequest(dn, m), nil)
+	result, failed := i.admin.ask(ctx, modifyRequest(dn, made), nil)
 	if failed != nil {
 		return failed.receipt()
 	}
-	return r.receipt()
+	return result.receipt()
 }

@@ -33,41 +33,41 @@ func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity,
 		return nil, failed
 	}
 	found := make([]sdk.Identity, len(names))
-	for n, name := range names {
-		t, failed := i.entryOf(ctx, name)
+	for index, name := range names {
+		target, failed := i.entryOf(ctx, name)
 		switch {
 		case failed != nil && !ofName(failed.Code):
 			return nil, failed
 		case failed != nil:
-			found[n].Err = failed
-		case t.id != "":
-			found[n] = sdk.Identity{Target: "entry", ID: t.id}
+			found[index].Err = failed
+		case target.id != "":
+			found[index] = sdk.Identity{Target: "entry", ID: target.id}
 		default:
-			found[n] = sdk.Identity{Target: strings.ToLower(i.network + " " + i.address), ID: t.folded()}
+			found[index] = sdk.Identity{Target: strings.ToLower(i.network + " " + i.address), ID: target.folded()}
 		}
 	}
 	return found, nil
 }
 
 // ofName reports whether an error is about one name and not about the server.
-func ofName(c sdk.Code) bool {
-	return c == sdk.AccountNotFound || c == sdk.Ambiguous || c == sdk.InvalidOperation
+func ofName(code sdk.Code) bool {
+	return code == sdk.AccountNotFound || code == sdk.Ambiguous || code == sdk.InvalidOperation
 }
 
 // entryOf is find, and knows of a DN too what stands in its entry.
 func (i *Instance) entryOf(ctx context.Context, account string) (target, *sdk.Error) {
-	t, failed := i.find(ctx, account)
-	if failed != nil || t.seen {
-		return t, failed
+	target, failed := i.find(ctx, account)
+	if failed != nil || target.seen {
+		return target, failed
 	}
-	e, failed := i.read(ctx, t.dn, i.telling())
+	entry, failed := i.read(ctx, target.dn, i.telling())
 	switch {
 	case failed == nil:
-		return i.remember(account, e), nil
+		return i.remember(account, entry), nil
 	case failed.Code == sdk.AccountNotFound, failed.Code == sdk.PermissionDenied:
-		return i.unseen(account, t), nil // bind_dn may write what it may not see; the write will tell
+		return i.unseen(account, target), nil // bind_dn may write what it may not see; the write will tell
 	}
-	return t, failed
+	return target, failed
 }
 
 // telling are the attributes that say what kind of entry an account is.
@@ -85,8 +85,8 @@ func (i *Instance) lookAll(ctx context.Context, names []string) *sdk.Error {
 	var logins, dns []string
 	for _, name := range names {
 		_, isDN := parseDN(name)
-		switch t, known := i.names.get(name); {
-		case known && t.seen, refuseName(name) != nil:
+		switch target, known := i.names.get(name); {
+		case known && target.seen, refuseName(name) != nil:
 		case isDN:
 			dns = append(dns, name)
 		case i.base != "":
@@ -109,14 +109,14 @@ func (i *Instance) lookLogins(ctx context.Context, logins []string) *sdk.Error {
 		filters = append(filters, filterEqual(i.loginAttribute, login))
 	}
 	var found []entry
-	s := search{base: i.base, scope: scopeSubtree, filter: filterOr(filters...), attributes: i.telling()}
-	r, failed := i.query(ctx, s, func(e entry) { found = append(found, e) })
-	if failed != nil || r.code != resultSuccess {
+	made := search{base: i.base, scope: scopeSubtree, filter: filterOr(filters...), attributes: i.telling()}
+	result, failed := i.query(ctx, made, func(item entry) { found = append(found, item) })
+	if failed != nil || result.code != resultSuccess {
 		return failed
 	}
 	for _, login := range logins {
-		if e := i.only(found, login); e != nil {
-			i.remember(login, *e)
+		if entry := i.only(found, login); entry != nil {
+			i.remember(login, *entry)
 		}
 	}
 	return nil
@@ -132,8 +132,8 @@ func (i *Instance) lookDNs(ctx context.Context, dns []string) *sdk.Error {
 		list = append(list, search{base: dn, scope: scopeBase, filter: filterPresent("objectClass"), attributes: i.telling()})
 	}
 	for try := 0; ; try++ {
-		failed := i.admin.use(ctx, func(c *conn) error {
-			return c.searches(ctx, list, func(n int, e entry) { i.remember(dns[n], e) })
+		failed := i.admin.use(ctx, func(link *conn) error {
+			return link.searches(ctx, list, func(count int, item entry) { i.remember(dns[count], item) })
 		})
 		if failed != nil && failed.sent && try == 0 && ctx.Err() == nil {
 			continue
@@ -148,49 +148,49 @@ func (i *Instance) lookDNs(ctx context.Context, dns []string) *sdk.Error {
 // only returns the one entry that has the login, nil if it is not one.
 func (i *Instance) only(found []entry, login string) *entry {
 	var mine *entry
-	for n := range found {
-		if slices.ContainsFunc(found[n].all(i.loginAttribute), func(name string) bool { return sameLogin(name, login) }) {
+	for index := range found {
+		if slices.ContainsFunc(found[index].all(i.loginAttribute), func(name string) bool { return sameLogin(name, login) }) {
 			if mine != nil {
 				return nil
 			}
-			mine = &found[n]
+			mine = &found[index]
 		}
 	}
 	return mine
 }
 
 // remember keeps which entry an account is.
-func (i *Instance) remember(account string, e entry) target {
-	t := target{dn: e.dn, id: e.uniqueID(), seen: true}
-	t.parsed, _ = parseDN(e.dn)
-	t.foreign = i.foreign(account, e)
-	i.names.put(account, t)
-	return t
+func (i *Instance) remember(account string, entry entry) target {
+	made := target{dn: entry.dn, id: entry.uniqueID(), seen: true}
+	made.parsed, _ = parseDN(entry.dn)
+	made.foreign = i.foreign(account, entry)
+	i.names.put(account, made)
+	return made
 }
 
 // unseen keeps that an entry could not be looked at.
-func (i *Instance) unseen(account string, t target) target {
-	t.seen = true
-	i.names.put(account, t)
-	return t
+func (i *Instance) unseen(account string, target target) target {
+	target.seen = true
+	i.names.put(account, target)
+	return target
 }
 
 // isAlias reports an entry that stands for another.
 func (e entry) isAlias() bool {
-	return slices.ContainsFunc(e.all("objectClass"), func(c string) bool { return strings.EqualFold(c, "alias") })
+	return slices.ContainsFunc(e.all("objectClass"), func(code string) bool { return strings.EqualFold(code, "alias") })
 }
 
 // foreign is the refusal of an entry whose password is not its own: one that
 // stands for another entry, or whose value points to another system.
-func (i *Instance) foreign(account string, e entry) *sdk.Error {
-	if e.isAlias() {
-		return sdk.Errorf(sdk.NoCredential, "account %q: is an alias of %q; name that entry", account, e.first("aliasedObjectName"))
+func (i *Instance) foreign(account string, entry entry) *sdk.Error {
+	if entry.isAlias() {
+		return sdk.Errorf(sdk.NoCredential, "account %q: is an alias of %q; name that entry", account, entry.first("aliasedObjectName"))
 	}
 	if i.replaceSASL {
 		return nil
 	}
-	for _, v := range e.all("userPassword") {
-		if scheme := passThrough(v); scheme != "" {
+	for _, value := range entry.all("userPassword") {
+		if scheme := passThrough(value); scheme != "" {
 			return &sdk.Error{Code: sdk.NoCredential, AccountStatus: sdk.StatusFederated, Message: fmt.Sprintf(
 				"account %q: its userPassword is %s, which points to a password in another system; set it there, or say replace_sasl = True", account, scheme)}
 		}
@@ -225,12 +225,12 @@ func (t target) folded() string {
 
 func foldRDN(rdn *goldap.RelativeDN) string {
 	var list []string
-	for _, a := range rdn.Attributes {
-		name := strings.ToLower(a.Type)
+	for _, attributeTypeAndValue := range rdn.Attributes {
+		name := strings.ToLower(attributeTypeAndValue.Type)
 		if one, ok := sameAttributes[name]; ok {
 			name = one
 		}
-		list = append(list, name+"="+escapeFolded.Replace(foldValue(a.Value)))
+		list = append(list, name+"="+escapeFolded.Replace(foldValue(attributeTypeAndValue.Value)))
 	}
 	slices.Sort(list)
 	return strings.Join(list, "+")
@@ -239,16 +239,16 @@ func foldRDN(rdn *goldap.RelativeDN) string {
 var escapeFolded = strings.NewReplacer(`\`, `\\`, ",", `\,`, "+", `\+`, "=", `\=`)
 
 // foldValue prepares a value as RFC 4518 does for the rules that ignore case.
-func foldValue(v string) string {
-	v = strings.Map(func(r rune) rune {
+func foldValue(value string) string {
+	value = strings.Map(func(letter rune) rune {
 		switch {
-		case r == 0xad, r == 0x1806, r == 0x34f, r >= 0x180b && r <= 0x180d, r >= 0xfe00 && r <= 0xfe0f, r == 0xfffc, r >= 0x200b && r <= 0x200d, r == 0xfeff:
+		case letter == 0xad, letter == 0x1806, letter == 0x34f, letter >= 0x180b && letter <= 0x180d, letter >= 0xfe00 && letter <= 0xfe0f, letter == 0xfffc, letter >= 0x200b && letter <= 0x200d, letter == 0xfeff:
 			return -1
 		}
-		return r
-	}, v)
-	v = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(v)))
-	return strings.Join(strings.Fields(v), " ")
+		return letter
+	}, value)
+	value = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(value)))
+	return strings.Join(strings.Fields(value), " ")
 }
 
 // sameAttributes are other names of the attributes of which DNs are made.

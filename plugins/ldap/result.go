@@ -119,27 +119,27 @@ var (
 
 // windows is Active Directory's own code of a write, "" from other servers.
 func (r result) windows() string {
-	if m := windowsCode.FindStringSubmatch(r.text); m != nil {
-		return strings.ToUpper(m[1])
+	if list := windowsCode.FindStringSubmatch(r.text); list != nil {
+		return strings.ToUpper(list[1])
 	}
 	return ""
 }
 
 // data is Active Directory's own code of a bind, "" from other servers.
 func (r result) data() string {
-	if m := bindData.FindStringSubmatch(r.text); m != nil && r.windows() != "" {
-		return strings.TrimLeft(strings.ToLower(m[1]), "0")
+	if list := bindData.FindStringSubmatch(r.text); list != nil && r.windows() != "" {
+		return strings.TrimLeft(strings.ToLower(list[1]), "0")
 	}
 	return ""
 }
 
 // native is the most telling code there is: "52e", "0000052D", "53".
 func (r result) native() string {
-	if d := r.data(); d != "" && r.code == resultInvalidLogin {
-		return d
+	if dir := r.data(); dir != "" && r.code == resultInvalidLogin {
+		return dir
 	}
-	if w := r.windows(); w != "" {
-		return w
+	if word := r.windows(); word != "" {
+		return word
 	}
 	return strconv.Itoa(r.code)
 }
@@ -165,8 +165,8 @@ func (r result) loggedOut() bool { return r.code == resultOperations && r.window
 
 // meaning of the answer to a write.
 func (r result) meaning() meaning {
-	if m, ok := windows[r.windows()]; ok && r.code != resultSuccess {
-		return m
+	if meaning, ok := windows[r.windows()]; ok && r.code != resultSuccess {
+		return meaning
 	}
 	switch r.policy.code() {
 	case ppModNotAllowed, ppMustSupplyOld:
@@ -181,8 +181,8 @@ func (r result) meaning() meaning {
 		// slapd takes a DN that is in none of its trees for another kind of name.
 		return meaning{sdk.Refused, sdk.AccountNotFound}
 	}
-	if m, ok := meanings[r.code]; ok {
-		return m
+	if meaning, ok := meanings[r.code]; ok {
+		return meaning
 	}
 	return meaning{sdk.Unknown, sdk.TargetError}
 }
@@ -214,25 +214,25 @@ func (r result) receipt() sdk.Receipt {
 	if r.code == resultSuccess {
 		return sdk.OK()
 	}
-	m := r.meaning()
-	return sdk.Receipt{Outcome: m.outcome, Err: r.error(m.code)}
+	meaning := r.meaning()
+	return sdk.Receipt{Outcome: meaning.outcome, Err: r.error(meaning.code)}
 }
 
 // error of an answer, with what belongs to its code.
 func (r result) error(code sdk.Code) *sdk.Error {
-	e := &sdk.Error{Code: code, Native: r.native(), Message: "the server answers " + r.describe()}
+	failure := &sdk.Error{Code: code, Native: r.native(), Message: "the server answers " + r.describe()}
 	switch code {
 	case sdk.PolicyViolation:
-		e.Violations = []sdk.Violation{r.violation()}
-		e.Message += policyReasons[r.policy.code()]
+		failure.Violations = []sdk.Violation{r.violation()}
+		failure.Message += policyReasons[r.policy.code()]
 	case sdk.AccountStatus:
-		e.AccountStatus = r.status()
+		failure.AccountStatus = r.status()
 	case sdk.ChangeNotAllowed:
 		if r.policy.code() == ppMustSupplyOld {
-			e.Message += "; its policy wants the old value: use change"
+			failure.Message += "; its policy wants the old value: use change"
 		}
 	}
-	return e
+	return failure
 }
 
 // policyReasons are what the policy control says beyond the text of the answer.
@@ -245,11 +245,11 @@ func (r result) status() sdk.Status {
 	if r.policy.code() == ppLocked {
 		return sdk.StatusLocked
 	}
-	if s, ok := states[r.data()]; ok && r.code == resultInvalidLogin {
-		return s
+	if status, ok := states[r.data()]; ok && r.code == resultInvalidLogin {
+		return status
 	}
-	if w := r.windows(); w != "" {
-		return states[strings.TrimLeft(w, "0")]
+	if word := r.windows(); word != "" {
+		return states[strings.TrimLeft(word, "0")]
 	}
 	if r.code == resultUnwilling {
 		return sdk.StatusDisabled
@@ -259,37 +259,37 @@ func (r result) status() sdk.Status {
 
 // violation is the broken rule: from the policy control, else from the words.
 func (r result) violation() sdk.Violation {
-	v := sdk.Violation{Rule: sdk.RuleOpaque, Native: r.native(), Message: r.text}
+	violation := sdk.Violation{Rule: sdk.RuleOpaque, Native: r.native(), Message: r.text}
 	text := strings.ToLower(r.text)
-	switch p := r.policy.code(); {
+	switch position := r.policy.code(); {
 	case strings.Contains(text, "not being changed from existing value"), r.code == 20:
-		v.Rule = sdk.RuleSameAsCurrent
-	case p == ppInHistory, strings.Contains(text, "history"):
-		v.Rule = sdk.RuleHistory
-	case p == ppTooYoung, strings.Contains(text, "too young"), strings.Contains(text, "minimum age"):
-		v.Rule = sdk.RuleMinAge
-	case p == ppTooShort, strings.Contains(text, "too short"), atLeast.MatchString(text), v.Native == "800708C5":
-		v.Rule = sdk.RuleMinLength
-	case p == ppTooLong, strings.Contains(text, "too long"):
-		v.Rule = sdk.RuleMaxLength
+		violation.Rule = sdk.RuleSameAsCurrent
+	case position == ppInHistory, strings.Contains(text, "history"):
+		violation.Rule = sdk.RuleHistory
+	case position == ppTooYoung, strings.Contains(text, "too young"), strings.Contains(text, "minimum age"):
+		violation.Rule = sdk.RuleMinAge
+	case position == ppTooShort, strings.Contains(text, "too short"), atLeast.MatchString(text), violation.Native == "800708C5":
+		violation.Rule = sdk.RuleMinLength
+	case position == ppTooLong, strings.Contains(text, "too long"):
+		violation.Rule = sdk.RuleMaxLength
 	case strings.Contains(text, "complexity"):
-		v.Rule, v.Limit = sdk.RuleClasses, 3
-	case p == ppQuality, strings.Contains(text, "quality"):
-		v.Rule = sdk.RuleQuality
+		violation.Rule, violation.Limit = sdk.RuleClasses, 3
+	case position == ppQuality, strings.Contains(text, "quality"):
+		violation.Rule = sdk.RuleQuality
 	}
-	if m := atLeast.FindStringSubmatch(text); m != nil && v.Rule == sdk.RuleMinLength {
-		v.Limit, _ = strconv.Atoi(m[1])
+	if list := atLeast.FindStringSubmatch(text); list != nil && violation.Rule == sdk.RuleMinLength {
+		violation.Limit, _ = strconv.Atoi(list[1])
 	}
-	return v
+	return violation
 }
 
 // repeated reports a refusal that the same request, made before, explains.
-func repeated(r sdk.Receipt) (same, history bool) {
-	if r.Outcome != sdk.Refused || r.Err == nil {
+func repeated(receipt sdk.Receipt) (same, history bool) {
+	if receipt.Outcome != sdk.Refused || receipt.Err == nil {
 		return false, false
 	}
-	for _, v := range r.Err.Violations {
-		switch v.Rule {
+	for _, violation := range receipt.Err.Violations {
+		switch violation.Rule {
 		case sdk.RuleSameAsCurrent:
 			return true, true
 		case sdk.RuleHistory, sdk.RuleMinAge:

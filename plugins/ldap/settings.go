@@ -56,36 +56,36 @@ type settings struct {
 	clear       bool // passwords travel in clear to another machine
 }
 
-func newSettings(c sdk.Config) (settings, error) {
-	s := settings{
-		directory:   directory{base: c.Text("base_dn"), loginAttribute: c.Text("login_attribute"), mode: mode(c.Text("mode"))},
-		bindDN:      c.Text("bind_dn"),
-		password:    c.Secret("bind_password"),
-		hash:        c.Text("hash"),
-		page:        c.Int("page_size"),
-		policyDN:    c.Text("policy_dn"),
-		replaceSASL: c.Bool("replace_sasl"),
-		external:    c.Text("auth") == authExternal,
-		concurrency: max(c.Concurrency, 1),
+func newSettings(config sdk.Config) (settings, error) {
+	made := settings{
+		directory:   directory{base: config.Text("base_dn"), loginAttribute: config.Text("login_attribute"), mode: mode(config.Text("mode"))},
+		bindDN:      config.Text("bind_dn"),
+		password:    config.Secret("bind_password"),
+		hash:        config.Text("hash"),
+		page:        config.Int("page_size"),
+		policyDN:    config.Text("policy_dn"),
+		replaceSASL: config.Bool("replace_sasl"),
+		external:    config.Text("auth") == authExternal,
+		concurrency: max(config.Concurrency, 1),
 	}
-	s.defaults()
-	if err := s.check(); err != nil {
+	made.defaults()
+	if err := made.check(); err != nil {
 		return settings{}, err
 	}
-	d, err := newDialer(c)
+	dialer, err := newDialer(config)
 	if err != nil {
 		return settings{}, err
 	}
-	if s.external && d.network != "unix" {
+	if made.external && dialer.network != "unix" {
 		return settings{}, sdk.Errorf(sdk.InvalidConfig, "auth: external is for ldapi://, where the system tells who asks")
 	}
-	s.dialer = d
-	s.patience = c.Timeout
-	if s.patience <= 0 {
-		s.patience = defaultPatience
+	made.dialer = dialer
+	made.patience = config.Timeout
+	if made.patience <= 0 {
+		made.patience = defaultPatience
 	}
-	s.clear, err = clear(d, s.mode, c.Bool("insecure"))
-	return s, err
+	made.clear, err = clear(dialer, made.mode, config.Bool("insecure"))
+	return made, err
 }
 
 func (s *settings) defaults() {
@@ -147,12 +147,12 @@ func (s *settings) check() error {
 }
 
 // newDialer reads url, start_tls and ca_file.
-func newDialer(c sdk.Config) (dialer, error) {
-	d, host, err := parseURL(c.Text("url"))
+func newDialer(config sdk.Config) (dialer, error) {
+	d, host, err := parseURL(config.Text("url"))
 	if err != nil {
 		return dialer{}, err
 	}
-	d.startTLS = c.Bool("start_tls")
+	d.startTLS = config.Bool("start_tls")
 	switch {
 	case d.startTLS && d.tls != nil:
 		return dialer{}, sdk.Errorf(sdk.InvalidConfig, "start_tls: an ldaps:// connection is secure from its first byte; leave it out")
@@ -161,7 +161,7 @@ func newDialer(c sdk.Config) (dialer, error) {
 	case d.startTLS:
 		d.tls = &tls.Config{}
 	}
-	file, name := c.Text("ca_file"), c.Text("server_name")
+	file, name := config.Text("ca_file"), config.Text("server_name")
 	if d.tls == nil {
 		for setting, value := range map[string]string{"ca_file": file, "server_name": name} {
 			if value != "" {
@@ -189,29 +189,29 @@ func parseURL(text string) (dialer, string, error) {
 		}
 		return dialer{network: "unix", address: path}, "", nil
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+	address, err := url.Parse(text)
+	if err != nil || address.Hostname() == "" || address.User != nil || strings.Trim(address.Path, "/") != "" || address.RawQuery != "" || address.Fragment != "" {
 		return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: want ldaps://HOST[:PORT] or ldap://HOST[:PORT] and nothing else")
 	}
-	d, port := dialer{network: "tcp"}, u.Port()
-	switch strings.ToLower(u.Scheme) {
+	made, port := dialer{network: "tcp"}, address.Port()
+	switch strings.ToLower(address.Scheme) {
 	case "ldaps":
-		d.tls = &tls.Config{}
+		made.tls = &tls.Config{}
 		port = either(port, "636")
 	case "ldap":
 		port = either(port, "389")
 	default:
-		return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: got scheme %q, want ldaps, ldap or ldapi", u.Scheme)
+		return dialer{}, "", sdk.Errorf(sdk.InvalidConfig, "url: got scheme %q, want ldaps, ldap or ldapi", address.Scheme)
 	}
-	d.address = net.JoinHostPort(u.Hostname(), port)
-	return d, u.Hostname(), nil
+	made.address = net.JoinHostPort(address.Hostname(), port)
+	return made, address.Hostname(), nil
 }
 
-func either(a, b string) string {
-	if a != "" {
-		return a
+func either(first, second string) string {
+	if first != "" {
+		return first
 	}
-	return b
+	return second
 }
 
 func authorities(file string) (*x509.CertPool, error) {
@@ -230,18 +230,18 @@ func authorities(file string) (*x509.CertPool, error) {
 // connection that is neither secure nor a socket of this machine is refused
 // unless it is wanted, to loopback too: who listens on a port of this machine
 // nobody knows. Active Directory takes no password in clear at all.
-func clear(d dialer, m mode, insecure bool) (bool, error) {
+func clear(dialer dialer, mode mode, insecure bool) (bool, error) {
 	switch {
-	case d.tls != nil:
+	case dialer.tls != nil:
 		return false, nil
-	case m == modeAD:
+	case mode == modeAD:
 		return false, sdk.Errorf(sdk.InsecureTransport, "url: mode ad needs ldaps:// or start_tls")
-	case d.network == "unix":
+	case dialer.network == "unix":
 		return false, nil
 	case !insecure:
 		return false, sdk.Errorf(sdk.InsecureTransport, "url: ldap:// would carry passwords in clear; use ldaps:// or start_tls = True, or say insecure = True")
 	}
-	return !loopback(d.address), nil
+	return !loopback(dialer.address), nil
 }
 
 func loopback(address string) bool {

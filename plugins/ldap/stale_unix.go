@@ -11,8 +11,8 @@ import (
 // hungUp reports whether there is anything to read, the end included. On a
 // connection that waits for nothing both mean that it is over. It does not
 // block and takes nothing away.
-func hungUp(n net.Conn) bool {
-	s, ok := n.(syscall.Conn)
+func hungUp(conn net.Conn) bool {
+	s, ok := conn.(syscall.Conn)
 	if !ok {
 		return false
 	}

@@ -14,24 +14,24 @@ func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.V
 		// Most servers let in anybody who gives no password, as nobody.
 		return sdk.CannotTell, sdk.Errorf(sdk.InvalidOperation, "an empty value cannot be verified")
 	}
-	t, failed := i.find(ctx, account)
+	target, failed := i.find(ctx, account)
 	if failed != nil {
 		return sdk.CannotTell, failed
 	}
-	return i.prove(ctx, t.dn, value)
+	return i.prove(ctx, target.dn, value)
 }
 
 // prove is one logon.
 func (i *Instance) prove(ctx context.Context, dn string, value secret.Value) (sdk.Verdict, error) {
-	var r result
-	failed := i.guests.use(ctx, func(c *conn) (err error) {
-		r, err = c.ask(ctx, bindRequest(dn, value.Reveal()), askPPolicy)
+	var reply result
+	failed := i.guests.use(ctx, func(link *conn) (err error) {
+		reply, err = link.ask(ctx, bindRequest(dn, value.Reveal()), askPPolicy)
 		return err
 	})
 	if failed != nil {
 		return sdk.CannotTell, reading(failed)
 	}
-	return i.judge(ctx, dn, r)
+	return i.judge(ctx, dn, reply)
 }
 
 // expired reports the answer to a right value that is too old or was set by
@@ -42,30 +42,30 @@ func (r result) expired() bool {
 
 // judge says what the answer to a logon means. Servers like to answer 49 to
 // everything: then the entry is looked at.
-func (i *Instance) judge(ctx context.Context, dn string, r result) (sdk.Verdict, error) {
+func (i *Instance) judge(ctx context.Context, dn string, result result) (sdk.Verdict, error) {
 	switch {
-	case r.code == resultSuccess && r.policy.code() == ppChangeAfterReset, r.expired():
+	case result.code == resultSuccess && result.policy.code() == ppChangeAfterReset, result.expired():
 		return sdk.AcceptedMustChange, nil
-	case r.code == resultSuccess:
+	case result.code == resultSuccess:
 		return sdk.Accepted, nil
-	case r.policy.code() == ppLocked, r.code == resultUnwilling, r.code == resultConstraint:
+	case result.policy.code() == ppLocked, result.code == resultUnwilling, result.code == resultConstraint:
 		return sdk.Blocked, nil // the last: 389 Directory Server's "retry limit"
-	case r.code == resultInvalidLogin && states[r.data()] != sdk.StatusUnknown:
+	case result.code == resultInvalidLogin && states[result.data()] != sdk.StatusUnknown:
 		return sdk.Blocked, nil
-	case r.code == resultInappropriate:
-		return sdk.CannotTell, r.error(sdk.NoCredential)
-	case r.code == resultInvalidLogin:
+	case result.code == resultInappropriate:
+		return sdk.CannotTell, result.error(sdk.NoCredential)
+	case result.code == resultInvalidLogin:
 		return i.rejected(ctx, dn)
 	}
-	return sdk.CannotTell, r.error(readMeaning(r))
+	return sdk.CannotTell, result.error(readMeaning(result))
 }
 
 // rejected tells a wrong value from an account that is locked or missing.
 func (i *Instance) rejected(ctx context.Context, dn string) (sdk.Verdict, error) {
 	found, err := i.Find(ctx, dn)
 	if err != nil {
-		if e := sdk.AsError(err, sdk.Internal); e.Code == sdk.AccountNotFound {
-			return sdk.CannotTell, e
+		if failure := sdk.AsError(err, sdk.Internal); failure.Code == sdk.AccountNotFound {
+			return sdk.CannotTell, failure
 		}
 		return sdk.Rejected, nil // it was; that bind_dn may not look is no reason to doubt it
 	}

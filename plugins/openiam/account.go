@@ -12,24 +12,24 @@ type target struct{ domain, principal, system string }
 
 // target reads an account: [domain][:system]/principal, or a principal alone.
 func (i *Instance) target(account string) (target, *sdk.Error) {
-	t := target{i.domain, account, i.system}
+	made := target{i.domain, account, i.system}
 	if before, after, ok := strings.Cut(account, "/"); ok {
 		domain, system, named := strings.Cut(before, ":")
-		t.principal = after
+		made.principal = after
 		if domain != "" {
-			t.domain = domain
+			made.domain = domain
 		}
 		if named {
-			t.system = system
+			made.system = system
 		}
 	}
-	if t.principal == "" || t.system == "" {
-		return t, sdk.Errorf(sdk.InvalidOperation, "account %q: is not [DOMAIN][:SYSTEM]/PRINCIPAL or a principal", account)
+	if made.principal == "" || made.system == "" {
+		return made, sdk.Errorf(sdk.InvalidOperation, "account %q: is not [DOMAIN][:SYSTEM]/PRINCIPAL or a principal", account)
 	}
 	if !writable(account) {
-		return t, sdk.Errorf(sdk.InvalidOperation, "account %q: has a character that XML cannot carry", account)
+		return made, sdk.Errorf(sdk.InvalidOperation, "account %q: has a character that XML cannot carry", account)
 	}
-	return t, nil
+	return made, nil
 }
 
 // String names the identity for people.

@@ -18,9 +18,9 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	if len(found) > 0 && found[0].Severity == sdk.Bad {
 		return found
 	}
-	if _, f := i.call(ctx, i.logins, message{operation: "loginExists", readOnly: true,
-		fields: target{i.domain, "rekey-check", i.system}.fields()}); f != nil {
-		found = append(found, i.without(f)...)
+	if _, failure := i.call(ctx, i.logins, message{operation: "loginExists", readOnly: true,
+		fields: target{i.domain, "rekey-check", i.system}.fields()}); failure != nil {
+		found = append(found, i.without(failure)...)
 	}
 	return append(found, i.policyKnown(ctx)...)
 }
@@ -29,13 +29,13 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 // does not publish it may still be right.
 func (i *Instance) described(ctx context.Context) []sdk.Finding {
 	// ?wsdl= is another address to some stacks, and not there.
-	answer, f := i.provision.client.Do(ctx, rest.Request{Method: http.MethodGet, RawQuery: "wsdl",
+	answer, failure := i.provision.client.Do(ctx, rest.Request{Method: http.MethodGet, RawQuery: "wsdl",
 		Header: http.Header{"Accept": {"text/xml"}}, ReadOnly: true})
-	if f != nil && (f.Answer.Status == 0 || f.Err.Code == sdk.TargetUnavailable) {
-		return bad(f, "check url, and that OpenIAM runs")
+	if failure != nil && (failure.Answer.Status == 0 || failure.Err.Code == sdk.TargetUnavailable) {
+		return bad(failure, "check url, and that OpenIAM runs")
 	}
-	if f != nil {
-		return i.undescribed(ctx, fmt.Sprintf("the server publishes no service description: HTTP %d to ?wsdl", f.Answer.Status))
+	if failure != nil {
+		return i.undescribed(ctx, fmt.Sprintf("the server publishes no service description: HTTP %d to ?wsdl", failure.Answer.Status))
 	}
 	root, err := parseXML(answer.Body)
 	if err != nil || root.name != "definitions" {
@@ -48,19 +48,19 @@ func (i *Instance) described(ctx context.Context) []sdk.Finding {
 // with a fault and does nothing; where there is no service, nothing else will
 // work.
 func (i *Instance) undescribed(ctx context.Context, why string) []sdk.Finding {
-	_, f := i.call(ctx, i.provision, message{operation: "rekeyCheck", readOnly: true})
+	_, failure := i.call(ctx, i.provision, message{operation: "rekeyCheck", readOnly: true})
 	switch {
-	case f == nil, strings.HasPrefix(f.Err.Native, "Fault") && f.Err.Code != sdk.InvalidConfig, unrecognised(f):
+	case failure == nil, strings.HasPrefix(failure.Err.Native, "Fault") && failure.Err.Code != sdk.InvalidConfig, unrecognised(failure):
 		return []sdk.Finding{{Severity: sdk.Warning, Message: why + "; the service is there", Fix: "compare namespace and fields with it before a long run"}}
 	}
-	if strings.Contains(f.Err.Message, "; check ") { // it says what already
-		return bad(f, why)
+	if strings.Contains(failure.Err.Message, "; check ") { // it says what already
+		return bad(failure, why)
 	}
-	return bad(f, "check url, user and password: "+why)
+	return bad(failure, "check url, user and password: "+why)
 }
 
-func bad(f *rest.Failure, fix string) []sdk.Finding {
-	return []sdk.Finding{{Severity: sdk.Bad, Code: f.Err.Code, Message: f.Err.Message, Fix: fix}}
+func bad(failure *rest.Failure, fix string) []sdk.Finding {
+	return []sdk.Finding{{Severity: sdk.Bad, Code: failure.Err.Code, Message: failure.Err.Message, Fix: fix}}
 }
 
 func (i *Instance) differs(root *node) []sdk.Finding {
@@ -99,9 +99,9 @@ func fieldsOf(root *node) map[string]bool {
 		return names
 	}
 	for _, schema := range types.children {
-		for _, t := range schema.children {
-			if t.attribute("name") == "PasswordSync" {
-				t.elements(names)
+		for _, node := range schema.children {
+			if node.attribute("name") == "PasswordSync" {
+				node.elements(names)
 			}
 		}
 	}
@@ -109,29 +109,29 @@ func fieldsOf(root *node) map[string]bool {
 }
 
 func (n *node) elements(into map[string]bool) {
-	for _, c := range n.children {
-		if c.name == "element" {
-			into[c.attribute("name")] = true
+	for _, node := range n.children {
+		if node.name == "element" {
+			into[node.attribute("name")] = true
 		}
-		c.elements(into)
+		node.elements(into)
 	}
 }
 
 // without says what cannot be done where LoginDataWebService does not answer.
-func (i *Instance) without(f *rest.Failure) []sdk.Finding {
-	if f.Err.Code == sdk.InvalidConfig && !absent(f) {
-		return bad(f, "check user, password and url")
+func (i *Instance) without(failure *rest.Failure) []sdk.Finding {
+	if failure.Err.Code == sdk.InvalidConfig && !absent(failure) {
+		return bad(failure, "check user, password and url")
 	}
-	why := f.Err.Message
-	if f.Answer.Status == http.StatusNotFound || f.Answer.Status == http.StatusGone {
-		why = fmt.Sprintf("it is not there (HTTP %d)", f.Answer.Status)
+	why := failure.Err.Message
+	if failure.Answer.Status == http.StatusNotFound || failure.Answer.Status == http.StatusGone {
+		why = fmt.Sprintf("it is not there (HTTP %d)", failure.Answer.Status)
 	}
 	if i.lookup {
 		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig,
 			Message: "LoginDataWebService does not answer: " + why + "; the script looks identities up there",
 			Fix:     "name the place of the services with services, or leave the look-up out: lookup=false of openiam_sync.star, lookup = \"optional\" of a backend"}}
 	}
-	return []sdk.Finding{{Severity: sdk.Warning, Code: f.Err.Code,
+	return []sdk.Finding{{Severity: sdk.Warning, Code: failure.Err.Code,
 		Message: "LoginDataWebService does not answer: " + why + "; find and verify will not work, and a set whose answer is lost stays unknown",
 		Fix:     "name the place of the services with services, or verify = \"none\""}}
 }
@@ -143,19 +143,19 @@ func (i *Instance) policyKnown(ctx context.Context) []sdk.Finding {
 			Message: "the password policy is not known beforehand; OpenIAM is shipped with 8 to 12 characters",
 			Fix:     "policy_principal = an account whose policy stands for all, or policy(length = 12)"}}
 	}
-	t, err := i.target(i.policyPrincipal)
+	target, err := i.target(i.policyPrincipal)
 	if err != nil {
 		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + err.Message}}
 	}
-	if _, f := i.rules(ctx, t); f != nil {
+	if _, failure := i.rules(ctx, target); failure != nil {
 		fix := "name an account that exists"
-		if absent(f) {
+		if absent(failure) {
 			fix = "PasswordWebService is not there: name the place of the services with services, or leave policy_principal out"
 		}
-		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + f.Err.Message, Fix: fix}}
+		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + failure.Err.Message, Fix: fix}}
 	}
-	answer, f := i.call(ctx, i.passwords, message{operation: "isPasswordChangeAllowed", fields: t.fields(), readOnly: true})
-	if f == nil && answer.attribute("value") == "false" {
+	answer, failed := i.call(ctx, i.passwords, message{operation: "isPasswordChangeAllowed", fields: target.fields(), readOnly: true})
+	if failed == nil && answer.attribute("value") == "false" {
 		return []sdk.Finding{{Severity: sdk.Warning, Code: sdk.ChangeNotAllowed,
 			Message: "the policy of policy_principal allows no change; setPassword will be refused",
 			Fix:     "set with must_change = True, or change PASSWORD_CHANGE_ALLOWED"}}

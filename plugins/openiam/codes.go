@@ -73,19 +73,19 @@ var meanings = map[string]meaning{
 	"OBJECTIDINVALID":             doubt(sdk.TargetError, "an object id is not valid"),
 }
 
-func refuse(c sdk.Code, text string) meaning { return meaning{sdk.Refused, c, "", text} }
+func refuse(code sdk.Code, text string) meaning { return meaning{sdk.Refused, code, "", text} }
 
-func policy(r sdk.Rule, text string) meaning {
-	return meaning{sdk.Refused, sdk.PolicyViolation, r, text}
+func policy(rule sdk.Rule, text string) meaning {
+	return meaning{sdk.Refused, sdk.PolicyViolation, rule, text}
 }
 
-func doubt(c sdk.Code, text string) meaning { return meaning{sdk.Unknown, c, "", text} }
+func doubt(code sdk.Code, text string) meaning { return meaning{sdk.Unknown, code, "", text} }
 
 // mean returns what a code means. One that nobody knows leaves the outcome
 // open.
 func mean(native string) meaning {
-	if m, ok := meanings[normal(native)]; ok {
-		return m
+	if meaning, ok := meanings[normal(native)]; ok {
+		return meaning
 	}
 	if native == "" {
 		return meaning{sdk.Unknown, sdk.TargetError, "", "a failure without a code"}
@@ -95,12 +95,12 @@ func mean(native string) meaning {
 
 // normal reduces a code to its letters and digits, in upper case.
 func normal(native string) string {
-	return strings.Map(func(r rune) rune {
+	return strings.Map(func(letter rune) rune {
 		switch {
-		case r >= 'a' && r <= 'z':
-			return r - 'a' + 'A'
-		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
-			return r
+		case letter >= 'a' && letter <= 'z':
+			return letter - 'a' + 'A'
+		case letter >= 'A' && letter <= 'Z', letter >= '0' && letter <= '9':
+			return letter
 		}
 		return -1
 	}, native)
@@ -108,9 +108,9 @@ func normal(native string) string {
 
 // err is the meaning as an error with the server's own name for it.
 func (m meaning) err(native, detail string) *sdk.Error {
-	e := &sdk.Error{Code: m.code, Native: native, Message: m.text + detail}
+	failure := &sdk.Error{Code: m.code, Native: native, Message: m.text + detail}
 	if m.rule != "" {
-		e.Violations = []sdk.Violation{{Rule: m.rule, Native: native, Message: m.text}}
+		failure.Violations = []sdk.Violation{{Rule: m.rule, Native: native, Message: m.text}}
 	}
-	return e
+	return failure
 }

@@ -31,8 +31,8 @@ type audit struct{ login, domain, ip string }
 
 // Close drops the connections. There is no session to end.
 func (i *Instance) Close() error {
-	for _, c := range i.clients {
-		c.Close()
+	for _, client := range i.clients {
+		client.Close()
 	}
 	return nil
 }
@@ -40,69 +40,69 @@ func (i *Instance) Close() error {
 // Apply sets a value: by setPassword, or where the owner has to change it by
 // resetPassword. A further attempt first asks whether an earlier one did it.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	t, err := i.accept(op)
+	target, err := i.accept(op)
 	if err != nil {
 		return sdk.Refuse(err)
 	}
 	ctx = rest.WithSecrets(ctx, op.Value)
 	doubtful := false
 	if op.Attempt > 1 {
-		same, f := i.holds(ctx, t, op.Value)
+		same, failure := i.holds(ctx, target, op.Value)
 		if same {
 			return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 		}
-		doubtful = f != nil
+		doubtful = failure != nil
 	}
-	f := i.set(ctx, op, t)
-	if f == nil {
+	failed := i.set(ctx, op, target)
+	if failed == nil {
 		return sdk.OK()
 	}
-	if doubtful && repeated(f) {
-		f.Outcome = sdk.Unknown
-		f.Err.Message += "; an earlier attempt may be why, and the server could not be asked"
+	if doubtful && repeated(failed) {
+		failed.Outcome = sdk.Unknown
+		failed.Err.Message += "; an earlier attempt may be why, and the server could not be asked"
 	}
-	return f.Receipt()
+	return failed.Receipt()
 }
 
 // accept checks an Apply before anything is sent.
 func (i *Instance) accept(op sdk.Operation) (target, *sdk.Error) {
-	t, err := i.target(op.Account)
+	target, err := i.target(op.Account)
 	switch {
 	case err != nil:
-		return t, err
+		return target, err
 	case op.Verb != sdk.Set:
-		return t, sdk.Errorf(sdk.Unsupported, "%s: OpenIAM never asks for the old password; use set", op.Verb)
+		return target, sdk.Errorf(sdk.Unsupported, "%s: OpenIAM never asks for the old password; use set", op.Verb)
 	case op.Kind != "":
-		return t, sdk.Errorf(sdk.InvalidOperation, "kind %q: an identity has one password, whose kind is \"\"", op.Kind)
+		return target, sdk.Errorf(sdk.InvalidOperation, "kind %q: an identity has one password, whose kind is \"\"", op.Kind)
 	case op.HashFormat != "":
-		return t, sdk.Errorf(sdk.Unsupported, "hash_format %q: OpenIAM takes plain values only", op.HashFormat)
+		return target, sdk.Errorf(sdk.Unsupported, "hash_format %q: OpenIAM takes plain values only", op.HashFormat)
 	case op.Value.Empty():
-		return t, sdk.Errorf(sdk.InvalidOperation, "a set needs a value; the server would make one and tell nobody")
+		return target, sdk.Errorf(sdk.InvalidOperation, "a set needs a value; the server would make one and tell nobody")
 	case !writable(op.Value.Reveal()):
-		return t, unwritable()
+		return target, unwritable()
 	}
-	return t, i.protects(t)
+	return target, i.protects(target)
 }
 
 func unwritable() *sdk.Error {
-	e := sdk.Errorf(sdk.PolicyViolation, "the value has a character that XML cannot carry")
-	e.Violations = []sdk.Violation{{Rule: sdk.RuleEncoding, Message: e.Message}}
-	return e
+	failure := sdk.Errorf(sdk.PolicyViolation, "the value has a character that XML cannot carry")
+	failure.Violations = []sdk.Violation{{Rule: sdk.RuleEncoding, Message: failure.Message}}
+	return failure
 }
 
 // protects refuses the account that the instance logs in with.
-func (i *Instance) protects(t target) *sdk.Error {
-	if i.token.user != "" && strings.EqualFold(t.principal, i.token.user) {
-		return sdk.Errorf(sdk.Protected, "%q is the account that this backend logs in with", t.principal)
+func (i *Instance) protects(target target) *sdk.Error {
+	if i.token.user != "" && strings.EqualFold(target.principal, i.token.user) {
+		return sdk.Errorf(sdk.Protected, "%q is the account that this backend logs in with", target.principal)
 	}
 	return nil
 }
 
 // repeated reports whether a refusal is what a second set of the same value
 // meets.
-func repeated(f *rest.Failure) bool {
-	for _, v := range f.Err.Violations {
-		if v.Rule == sdk.RuleHistory || v.Rule == sdk.RuleChangeCount || v.Rule == sdk.RuleOpaque {
+func repeated(failure *rest.Failure) bool {
+	for _, violation := range failure.Err.Violations {
+		if violation.Rule == sdk.RuleHistory || violation.Rule == sdk.RuleChangeCount || violation.Rule == sdk.RuleOpaque {
 			return true
 		}
 	}
@@ -110,28 +110,28 @@ func repeated(f *rest.Failure) bool {
 }
 
 // set sends one setPassword or resetPassword with the operation's value.
-func (i *Instance) set(ctx context.Context, op sdk.Operation, t target) *rest.Failure {
+func (i *Instance) set(ctx context.Context, op sdk.Operation, target target) *rest.Failure {
 	name := "setPassword"
 	if op.MustChange != nil && *op.MustChange {
 		name = "resetPassword"
 	}
-	told, f := i.change(ctx, name, op, t)
-	if f == nil && told.Present() && !told.Equal(op.Value) {
-		f = &rest.Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError,
+	told, failure := i.change(ctx, name, op, target)
+	if failure == nil && told.Present() && !told.Equal(op.Value) {
+		failure = &rest.Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError,
 			"the server answered success and another password than the one it was given")}
 	}
-	return f
+	return failure
 }
 
 // Reset lets the server pick the value, which the receipt has if the server
 // tells it.
 func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	t, err := i.target(op.Account)
+	target, err := i.target(op.Account)
 	if err == nil && op.Kind != "" {
 		err = sdk.Errorf(sdk.InvalidOperation, "kind %q: an identity has one password, whose kind is \"\"", op.Kind)
 	}
 	if err == nil {
-		err = i.protects(t)
+		err = i.protects(target)
 	}
 	if err == nil && !i.blankReset {
 		err = sdk.Errorf(sdk.Unsupported, "reset: switched off by blank_reset = False; set a generated value with must_change = True")
@@ -139,25 +139,25 @@ func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if err != nil {
 		return sdk.Refuse(err)
 	}
-	told, f := i.change(ctx, "resetPassword", op, t)
-	if f != nil {
-		return f.Receipt()
+	told, failure := i.change(ctx, "resetPassword", op, target)
+	if failure != nil {
+		return failure.Receipt()
 	}
 	return sdk.Receipt{Outcome: sdk.Applied, Value: told}
 }
 
 // change sends one of the two operations and returns the password that the
 // answer has, absent if it has none.
-func (i *Instance) change(ctx context.Context, name string, op sdk.Operation, t target) (secret.Value, *rest.Failure) {
-	answer, f := i.call(ctx, i.provision, message{operation: name, inside: "passwordSync", fields: i.sync(op, t), secrets: secrets(op.Value)})
-	if f != nil {
-		return secret.Value{}, f
+func (i *Instance) change(ctx context.Context, name string, op sdk.Operation, target target) (secret.Value, *rest.Failure) {
+	answer, failure := i.call(ctx, i.provision, message{operation: name, inside: "passwordSync", fields: i.sync(op, target), secrets: secrets(op.Value)})
+	if failure != nil {
+		return secret.Value{}, failure
 	}
 	switch status := answer.attribute("status"); status {
 	case "success":
 		return answer.password(), nil
 	case "failure":
-		return secret.Value{}, i.failure(ctx, answer, op, t)
+		return secret.Value{}, i.failure(ctx, answer, op, target)
 	}
 	return secret.Value{}, &rest.Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError, "the answer says neither success nor failure")}
 }
@@ -165,21 +165,21 @@ func (i *Instance) change(ctx context.Context, name string, op sdk.Operation, t 
 // password is the value that an answer tells. Its text is taken as it is: a
 // blank may be part of it.
 func (n *node) password() secret.Value {
-	if c := n.child("password"); c != nil && c.text != "" {
-		return secret.New(c.text)
+	if node := n.child("password"); node != nil && node.text != "" {
+		return secret.New(node.text)
 	}
 	return secret.Value{}
 }
 
-func secrets(v secret.Value) []secret.Value {
-	if v.Present() {
-		return []secret.Value{v}
+func secrets(value secret.Value) []secret.Value {
+	if value.Present() {
+		return []secret.Value{value}
 	}
 	return nil
 }
 
 // sync is PasswordSync, in the schema's order.
-func (i *Instance) sync(op sdk.Operation, t target) []field {
+func (i *Instance) sync(op sdk.Operation, target target) []field {
 	var list []field
 	add := func(name, value string) {
 		if value != "" {
@@ -191,9 +191,9 @@ func (i *Instance) sync(op sdk.Operation, t target) []field {
 		add("requestorDomain", i.audit.domain)
 		add("requestClientIP", i.audit.ip)
 	}
-	add("securityDomain", t.domain)
-	add("managedSystemId", t.system)
-	add("principal", t.principal)
+	add("securityDomain", target.domain)
+	add("managedSystemId", target.system)
+	add("principal", target.principal)
 	add("password", op.Value.Reveal())
 	add("srcSystemId", op.SourceSystem)
 	add("validateRequest", strconv.FormatBool(i.validate))
@@ -206,48 +206,48 @@ func (i *Instance) sync(op sdk.Operation, t target) []field {
 
 // clean replaces what XML cannot carry; accounts and values that have such
 // characters were refused before, so it touches audit texts only.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !writable(string(r)) {
+func clean(text string) string {
+	return strings.Map(func(letter rune) rune {
+		if !writable(string(letter)) {
 			return '?'
 		}
-		return r
-	}, s)
+		return letter
+	}, text)
 }
 
 // failure reads an answer whose status is failure.
-func (i *Instance) failure(ctx context.Context, answer *node, op sdk.Operation, t target) *rest.Failure {
+func (i *Instance) failure(ctx context.Context, answer *node, op sdk.Operation, target target) *rest.Failure {
 	native := answer.value("errorCode")
-	m := mean(native)
+	meaning := mean(native)
 	detail := ""
-	if m.code == sdk.AccountNotFound {
-		detail = ": " + t.String()
+	if meaning.code == sdk.AccountNotFound {
+		detail = ": " + target.String()
 	}
 	if text := answer.value("errorText"); text != "" {
 		detail += ": " + text
 	}
-	e := m.err(native, detail)
-	i.enrich(ctx, e, op, t)
-	e.Message = i.provision.client.Scrub(ctx, e.Message, op.Value)
-	e.Native = i.provision.client.Scrub(ctx, e.Native, op.Value)
-	for n := range e.Violations {
-		e.Violations[n].Native = e.Native
+	failure := meaning.err(native, detail)
+	i.enrich(ctx, failure, op, target)
+	failure.Message = i.provision.client.Scrub(ctx, failure.Message, op.Value)
+	failure.Native = i.provision.client.Scrub(ctx, failure.Native, op.Value)
+	for index := range failure.Violations {
+		failure.Violations[index].Native = failure.Native
 	}
-	return &rest.Failure{Outcome: m.outcome, Err: e}
+	return &rest.Failure{Outcome: meaning.outcome, Err: failure}
 }
 
 // enrich asks the server for what the code alone does not say: the number that
 // a rule has, the status that refuses. If it does not answer, nothing is added.
-func (i *Instance) enrich(ctx context.Context, e *sdk.Error, op sdk.Operation, t target) {
-	switch e.Code {
+func (i *Instance) enrich(ctx context.Context, failure *sdk.Error, op sdk.Operation, target target) {
+	switch failure.Code {
 	case sdk.AccountStatus:
-		if a, f := i.find(ctx, t); f == nil {
-			e.AccountStatus = a.Status
-			e.Message += ": " + a.Status.String()
+		if account, failed := i.find(ctx, target); failed == nil {
+			failure.AccountStatus = account.Status
+			failure.Message += ": " + account.Status.String()
 		}
 	case sdk.PolicyViolation:
-		if p, f := i.rules(ctx, t); f == nil {
-			p.limits(e, op.Value)
+		if rules, failed := i.rules(ctx, target); failed == nil {
+			rules.limits(failure, op.Value)
 		}
 	}
 }

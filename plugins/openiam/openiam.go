@@ -154,58 +154,58 @@ after OpenIAM's own copy was changed, which is why those are unknown outcomes.
 A 401 or a refused token stops the run: it would refuse every user.`
 
 // Configure opens an instance; it connects to nothing.
-func (backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
-	i := &Instance{
-		domain: text(c, "security_domain", defaultDomain), system: text(c, "managed_system", defaultSystem),
-		policyPrincipal: c.Text("policy_principal"), verify: text(c, "verify", verifyEqual),
-		blankReset: flag(c, "blank_reset"), validate: flag(c, "validate_request"),
-		basic: c.Text("fields") == fieldsBasic, lookup: c.Text("lookup") == lookupRequired,
-		audit: audit{c.Text("requestor_login"), c.Text("requestor_domain"), c.Text("request_client_ip")},
-		token: token{c.Text("user"), c.Secret("password")},
+func (backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
+	instance := &Instance{
+		domain: text(config, "security_domain", defaultDomain), system: text(config, "managed_system", defaultSystem),
+		policyPrincipal: config.Text("policy_principal"), verify: text(config, "verify", verifyEqual),
+		blankReset: flag(config, "blank_reset"), validate: flag(config, "validate_request"),
+		basic: config.Text("fields") == fieldsBasic, lookup: config.Text("lookup") == lookupRequired,
+		audit: audit{config.Text("requestor_login"), config.Text("requestor_domain"), config.Text("request_client_ip")},
+		token: token{config.Text("user"), config.Secret("password")},
 	}
-	if (i.token.user == "") != i.token.password.Empty() {
+	if (instance.token.user == "") != instance.token.password.Empty() {
 		return nil, sdk.Errorf(sdk.InvalidConfig, "user and password: give both or neither")
 	}
-	for name, value := range map[string]string{"security_domain": i.domain, "managed_system": i.system, "user": i.token.user} {
+	for name, value := range map[string]string{"security_domain": instance.domain, "managed_system": instance.system, "user": instance.token.user} {
 		if !writable(value) {
 			return nil, sdk.Errorf(sdk.InvalidConfig, "%s: has a character that XML cannot carry", name)
 		}
 	}
-	if err := i.connect(c); err != nil {
+	if err := instance.connect(config); err != nil {
 		return nil, err
 	}
-	return i, nil
+	return instance, nil
 }
 
 // connect makes the clients of the endpoint and of the services beside it.
-func (i *Instance) connect(c sdk.Config) error {
-	endpoint := strings.TrimRight(strings.TrimSuffix(strings.TrimSuffix(c.Text("url"), "?wsdl"), "?WSDL"), "/")
-	main, err := client(c, endpoint)
+func (i *Instance) connect(config sdk.Config) error {
+	endpoint := strings.TrimRight(strings.TrimSuffix(strings.TrimSuffix(config.Text("url"), "?wsdl"), "?WSDL"), "/")
+	main, err := client(config, endpoint)
 	if err != nil {
 		return err
 	}
-	beside := c.Text("services")
+	beside := config.Text("services")
 	if beside == "" {
 		if beside, err = directory(endpoint); err != nil {
 			return err
 		}
 	}
-	others, err := client(c, beside)
+	others, err := client(config, beside)
 	if err != nil {
 		return err
 	}
 	i.clients = []*rest.Client{main, others}
-	i.provision = service{main, "", text(c, "namespace", defaultNamespace)}
+	i.provision = service{main, "", text(config, "namespace", defaultNamespace)}
 	i.logins = service{others, "/LoginDataWebService", loginNamespace}
 	i.passwords = service{others, "/PasswordWebService", passwordNamespace}
-	i.logons = service{others, "/AuthenticationService", text(c, "auth_namespace", defaultAuth)}
+	i.logons = service{others, "/AuthenticationService", text(config, "auth_namespace", defaultAuth)}
 	return nil
 }
 
-func client(c sdk.Config, base string) (*rest.Client, error) {
-	return rest.New(rest.Options{Base: base, Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Proxy: rest.ProxyOf(c),
-		Concurrency: c.Concurrency, Timeout: c.Timeout, UserAgent: "rekey-openiam/" + Version,
-		Secrets: []secret.Value{c.Secret("password")}, Explain: explain, Log: c.Log})
+func client(config sdk.Config, base string) (*rest.Client, error) {
+	return rest.New(rest.Options{Base: base, Insecure: config.Bool("insecure"), CAFile: config.Text("ca_file"), Proxy: rest.ProxyOf(config),
+		Concurrency: config.Concurrency, Timeout: config.Timeout, UserAgent: "rekey-openiam/" + Version,
+		Secrets: []secret.Value{config.Secret("password")}, Explain: explain, Log: config.Log})
 }
 
 // directory returns what the last part of the endpoint's path is in.
@@ -218,15 +218,15 @@ func directory(endpoint string) (string, error) {
 	return scheme + "://" + dir, nil
 }
 
-func text(c sdk.Config, name, otherwise string) string {
-	if v := c.Text(name); v != "" {
-		return v
+func text(config sdk.Config, name, otherwise string) string {
+	if value := config.Text(name); value != "" {
+		return value
 	}
 	return otherwise
 }
 
 // flag is a field of type Bool whose default is true.
-func flag(c sdk.Config, name string) bool {
-	v, ok := c.Values[name].(bool)
-	return v || !ok
+func flag(config sdk.Config, name string) bool {
+	yes, ok := config.Values[name].(bool)
+	return yes || !ok
 }

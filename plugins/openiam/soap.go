@@ -46,47 +46,47 @@ type token struct {
 
 // call sends the message and returns the element "return" of the answer, nil
 // if the answer has none.
-func (i *Instance) call(ctx context.Context, s service, m message) (*node, *rest.Failure) {
-	answer, f := s.client.Do(ctx, rest.Request{Method: http.MethodPost, Path: s.path, Body: i.envelope(s.namespace, m),
+func (i *Instance) call(ctx context.Context, service service, message message) (*node, *rest.Failure) {
+	answer, failure := service.client.Do(ctx, rest.Request{Method: http.MethodPost, Path: service.path, Body: i.envelope(service.namespace, message),
 		ContentType: "text/xml; charset=UTF-8", Header: http.Header{"Soapaction": {`""`}, "Accept": {"text/xml"}},
-		Secrets: m.secrets, ReadOnly: m.readOnly})
-	if f != nil {
-		i.advise(f)
-		return nil, f
+		Secrets: message.secrets, ReadOnly: message.readOnly})
+	if failure != nil {
+		i.advise(failure)
+		return nil, failure
 	}
-	ret, f := read(answer, m)
-	if f != nil {
-		i.advise(f)
-		f.Err.Message, f.Err.Native = s.client.Scrub(ctx, f.Err.Message, m.secrets...), s.client.Scrub(ctx, f.Err.Native, m.secrets...)
+	ret, failure := read(answer, message)
+	if failure != nil {
+		i.advise(failure)
+		failure.Err.Message, failure.Err.Native = service.client.Scrub(ctx, failure.Err.Message, message.secrets...), service.client.Scrub(ctx, failure.Err.Native, message.secrets...)
 	}
-	return ret, f
+	return ret, failure
 }
 
-func (i *Instance) advise(f *rest.Failure) {
+func (i *Instance) advise(failure *rest.Failure) {
 	if i.basic {
-		f.Err.Message = strings.TrimSuffix(f.Err.Message, basicHint)
+		failure.Err.Message = strings.TrimSuffix(failure.Err.Message, basicHint)
 	}
 }
 
 // read finds the element "return" in a 2xx answer, or the fault that some
 // servers send as one.
-func read(answer rest.Answer, m message) (*node, *rest.Failure) {
+func read(answer rest.Answer, message message) (*node, *rest.Failure) {
 	body, err := open(answer)
 	if fault := body.child("Fault"); fault != nil {
-		f := &rest.Failure{Err: &sdk.Error{}}
-		fault.explain(f)
-		if m.readOnly {
-			f.Outcome = sdk.Refused
+		failure := &rest.Failure{Err: &sdk.Error{}}
+		fault.explain(failure)
+		if message.readOnly {
+			failure.Outcome = sdk.Refused
 		}
-		return nil, f
+		return nil, failure
 	}
-	if err == nil && body.child(m.operation+"Response") == nil {
+	if err == nil && body.child(message.operation+"Response") == nil {
 		err = errXML("answers something else")
 	}
 	if err != nil {
-		return nil, &rest.Failure{Outcome: outcome(m.readOnly), Err: sdk.Errorf(sdk.TargetError, "the answer %v", err)}
+		return nil, &rest.Failure{Outcome: outcome(message.readOnly), Err: sdk.Errorf(sdk.TargetError, "the answer %v", err)}
 	}
-	return body.child(m.operation+"Response", "return"), nil
+	return body.child(message.operation+"Response", "return"), nil
 }
 
 // outcome is what it means that an answer cannot be understood.
@@ -99,52 +99,52 @@ func outcome(readOnly bool) sdk.Outcome {
 
 // envelope writes the request. The values are the only parts that vary, and
 // all of them are escaped.
-func (i *Instance) envelope(namespace string, m message) []byte {
-	var b bytes.Buffer
-	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?><soap:Envelope xmlns:soap="` + envelopeNamespace + `">`)
+func (i *Instance) envelope(namespace string, message message) []byte {
+	var buffer bytes.Buffer
+	buffer.WriteString(`<?xml version="1.0" encoding="UTF-8"?><soap:Envelope xmlns:soap="` + envelopeNamespace + `">`)
 	if i.token.user != "" {
-		i.token.write(&b)
+		i.token.write(&buffer)
 	}
-	b.WriteString(`<soap:Body><p:` + m.operation + ` xmlns:p="`)
-	escape(&b, namespace)
-	b.WriteString(`">`)
-	if m.inside != "" {
-		b.WriteString("<" + m.inside + ">")
+	buffer.WriteString(`<soap:Body><p:` + message.operation + ` xmlns:p="`)
+	escape(&buffer, namespace)
+	buffer.WriteString(`">`)
+	if message.inside != "" {
+		buffer.WriteString("<" + message.inside + ">")
 	}
-	for _, f := range m.fields {
-		element(&b, f.name, f.value)
+	for _, field := range message.fields {
+		element(&buffer, field.name, field.value)
 	}
-	if m.inside != "" {
-		b.WriteString("</" + m.inside + ">")
+	if message.inside != "" {
+		buffer.WriteString("</" + message.inside + ">")
 	}
-	b.WriteString(`</p:` + m.operation + `></soap:Body></soap:Envelope>`)
-	return b.Bytes()
+	buffer.WriteString(`</p:` + message.operation + `></soap:Body></soap:Envelope>`)
+	return buffer.Bytes()
 }
 
-func (t token) write(b *bytes.Buffer) {
-	b.WriteString(`<soap:Header><wsse:Security soap:mustUnderstand="1" xmlns:wsse="` + securityNamespace + `"><wsse:UsernameToken>`)
-	element(b, "wsse:Username", t.user)
-	b.WriteString(`<wsse:Password Type="` + passwordText + `">`)
-	escape(b, t.password.Reveal())
-	b.WriteString(`</wsse:Password></wsse:UsernameToken></wsse:Security></soap:Header>`)
+func (t token) write(buffer *bytes.Buffer) {
+	buffer.WriteString(`<soap:Header><wsse:Security soap:mustUnderstand="1" xmlns:wsse="` + securityNamespace + `"><wsse:UsernameToken>`)
+	element(buffer, "wsse:Username", t.user)
+	buffer.WriteString(`<wsse:Password Type="` + passwordText + `">`)
+	escape(buffer, t.password.Reveal())
+	buffer.WriteString(`</wsse:Password></wsse:UsernameToken></wsse:Security></soap:Header>`)
 }
 
-func element(b *bytes.Buffer, name, value string) {
-	b.WriteString("<" + name + ">")
-	escape(b, value)
-	b.WriteString("</" + name + ">")
+func element(buffer *bytes.Buffer, name, value string) {
+	buffer.WriteString("<" + name + ">")
+	escape(buffer, value)
+	buffer.WriteString("</" + name + ">")
 }
 
-func escape(b *bytes.Buffer, s string) { _ = xml.EscapeText(b, []byte(s)) }
+func escape(buffer *bytes.Buffer, text string) { _ = xml.EscapeText(buffer, []byte(text)) }
 
 // open returns the body of an answer's envelope.
-func open(a rest.Answer) (*node, error) {
-	if _, p, err := mime.ParseMediaType(a.Header.Get("Content-Type")); err == nil {
-		if set := p["charset"]; set != "" && !strings.EqualFold(set, "utf-8") {
+func open(answer rest.Answer) (*node, error) {
+	if _, table, err := mime.ParseMediaType(answer.Header.Get("Content-Type")); err == nil {
+		if set := table["charset"]; set != "" && !strings.EqualFold(set, "utf-8") {
 			return nil, errXML("is not UTF-8")
 		}
 	}
-	root, err := parseXML(a.Body)
+	root, err := parseXML(answer.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -156,19 +156,19 @@ func open(a rest.Answer) (*node, error) {
 }
 
 // explain reads what a status other than 2xx came with.
-func explain(f *rest.Failure) {
-	switch f.Answer.Status {
+func explain(failure *rest.Failure) {
+	switch failure.Answer.Status {
 	case http.StatusNotFound, http.StatusGone:
-		f.Err.Code, f.Err.Message = sdk.InvalidConfig, "there is no such service; check the url"
+		failure.Err.Code, failure.Err.Message = sdk.InvalidConfig, "there is no such service; check the url"
 	case http.StatusUnauthorized:
-		f.Err.Code, f.Err.Message = sdk.InvalidConfig, "the server wants a login of its own, or another one; check user and password"
+		failure.Err.Code, failure.Err.Message = sdk.InvalidConfig, "the server wants a login of its own, or another one; check user and password"
 	}
-	if f.Answer.Form() != "XML" {
+	if failure.Answer.Form() != "XML" {
 		return
 	}
-	body, err := open(f.Answer)
+	body, err := open(failure.Answer)
 	if fault := body.child("Fault"); err == nil && fault != nil {
-		fault.explain(f)
+		fault.explain(failure)
 	}
 }
 
@@ -178,29 +178,29 @@ const basicHint = `; a server with an older schema needs fields = "basic"`
 // explain turns a fault into what it says of the operation. One whose code is
 // Client was refused before the operation began; after any other the effect is
 // possible.
-func (n *node) explain(f *rest.Failure) {
+func (n *node) explain(failure *rest.Failure) {
 	code, reason := n.value("faultcode"), n.value("faultstring")
 	_, local, ok := strings.Cut(code, ":")
 	if !ok {
 		local = code
 	}
-	f.Outcome = sdk.Unknown
-	f.Err.Code, f.Err.Native, f.Err.Message = sdk.TargetError, "Fault "+code, "fault: "+reason
+	failure.Outcome = sdk.Unknown
+	failure.Err.Code, failure.Err.Native, failure.Err.Message = sdk.TargetError, "Fault "+code, "fault: "+reason
 	switch local {
 	case "FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken", "SecurityError", "FailedCheck", "UnsupportedSecurityToken", "SecurityTokenUnavailable":
-		f.Outcome, f.Err.Code = sdk.Refused, sdk.InvalidConfig
-		f.Err.Message += "; check user and password"
+		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidConfig
+		failure.Err.Message += "; check user and password"
 	case "MustUnderstand":
-		f.Outcome, f.Err.Code = sdk.Refused, sdk.InvalidConfig
-		f.Err.Message += "; the server takes no UsernameToken: leave out user and password"
+		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidConfig
+		failure.Err.Message += "; the server takes no UsernameToken: leave out user and password"
 	case "Client", "VersionMismatch":
-		f.Outcome, f.Err.Code = sdk.Refused, sdk.InvalidOperation
+		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidOperation
 		if noOperation(reason) {
-			f.Err.Code = sdk.InvalidConfig
-			f.Err.Message += "; check namespace and url"
+			failure.Err.Code = sdk.InvalidConfig
+			failure.Err.Message += "; check namespace and url"
 		}
 		if strings.Contains(reason, "Unmarshalling") {
-			f.Err.Message += basicHint
+			failure.Err.Message += basicHint
 		}
 	}
 }
@@ -217,11 +217,11 @@ func noOperation(reason string) bool {
 }
 
 // unrecognised reports whether a service was there and knew no such operation.
-func unrecognised(f *rest.Failure) bool {
-	return strings.HasPrefix(f.Err.Native, "Fault") && noOperation(f.Err.Message)
+func unrecognised(failure *rest.Failure) bool {
+	return strings.HasPrefix(failure.Err.Native, "Fault") && noOperation(failure.Err.Message)
 }
 
 // absent reports whether a service, or an operation of it, is not there.
-func absent(f *rest.Failure) bool {
-	return f.Answer.Status == http.StatusNotFound || f.Answer.Status == http.StatusGone || unrecognised(f)
+func absent(failure *rest.Failure) bool {
+	return failure.Answer.Status == http.StatusNotFound || failure.Answer.Status == http.StatusGone || unrecognised(failure)
 }

@@ -37,9 +37,9 @@ func (n *node) first(name string) *node {
 	if n == nil {
 		return nil
 	}
-	for _, c := range n.children {
-		if c.name == name {
-			return c
+	for _, node := range n.children {
+		if node.name == name {
+			return node
 		}
 	}
 	return nil
@@ -47,11 +47,11 @@ func (n *node) first(name string) *node {
 
 // value returns the trimmed text of the child of that name, "" if there is none.
 func (n *node) value(name string) string {
-	c := n.child(name)
-	if c == nil {
+	node := n.child(name)
+	if node == nil {
 		return ""
 	}
-	return strings.TrimSpace(c.text)
+	return strings.TrimSpace(node.text)
 }
 
 func (n *node) attribute(name string) string {
@@ -73,17 +73,17 @@ func parseXML(body []byte) (*node, error) {
 	if !utf8.Valid(body) {
 		return nil, errXML("is not UTF-8")
 	}
-	d := xml.NewDecoder(bytes.NewReader(body))
-	p := parser{}
+	decoder := xml.NewDecoder(bytes.NewReader(body))
+	made := parser{}
 	for {
-		t, err := d.Token()
+		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
-			return p.done()
+			return made.done()
 		}
 		if err != nil {
 			return nil, malformed(err)
 		}
-		if err := p.take(t); err != nil {
+		if err := made.take(token); err != nil {
 			return nil, err
 		}
 	}
@@ -130,14 +130,14 @@ func (p *parser) take(t xml.Token) error {
 	return nil
 }
 
-func (p *parser) open(t xml.StartElement) error {
-	n := &node{space: t.Name.Space, name: t.Name.Local}
-	for _, a := range t.Attr {
-		if a.Name.Space == "" {
-			if n.attributes == nil {
-				n.attributes = map[string]string{}
+func (p *parser) open(startElement xml.StartElement) error {
+	made := &node{space: startElement.Name.Space, name: startElement.Name.Local}
+	for _, attr := range startElement.Attr {
+		if attr.Name.Space == "" {
+			if made.attributes == nil {
+				made.attributes = map[string]string{}
 			}
-			n.attributes[a.Name.Local] = a.Value
+			made.attributes[attr.Name.Local] = attr.Value
 		}
 	}
 	p.nodes++
@@ -149,12 +149,12 @@ func (p *parser) open(t xml.StartElement) error {
 	case p.nodes > maxNodes:
 		return errXML("has too many elements")
 	case len(p.stack) == 0:
-		p.root = n
+		p.root = made
 	default:
 		top := p.stack[len(p.stack)-1]
-		top.children = append(top.children, n)
+		top.children = append(top.children, made)
 	}
-	p.stack, p.text = append(p.stack, n), append(p.text, &strings.Builder{})
+	p.stack, p.text = append(p.stack, made), append(p.text, &strings.Builder{})
 	return nil
 }
 
@@ -172,15 +172,15 @@ func (p *parser) done() (*node, error) {
 }
 
 // writable reports whether XML 1.0 can carry the text.
-func writable(s string) bool {
-	for i, r := range s {
-		if r == utf8.RuneError {
-			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
+func writable(text string) bool {
+	for i, letter := range text {
+		if letter == utf8.RuneError {
+			if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 {
 				return false
 			}
 		}
-		control := r < 0x20 && r != '\t' && r != '\n' && r != '\r'
-		if control || r == 0xFFFE || r == 0xFFFF {
+		control := letter < 0x20 && letter != '\t' && letter != '\n' && letter != '\r'
+		if control || letter == 0xFFFE || letter == 0xFFFF {
 			return false
 		}
 	}

@@ -16,8 +16,8 @@ import (
 
 // Apply sets or changes the password of one account.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if e := i.admissible(op); e != nil {
-		return sdk.Refuse(e)
+	if failure := i.admissible(op); failure != nil {
+		return sdk.Refuse(failure)
 	}
 	return i.perform(ctx, op)
 }
@@ -25,8 +25,8 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // Reset has a new password mailed to the user; the receipt holds none.
 func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	op.Verb = sdk.Reset
-	if e := i.target(op); e != nil {
-		return sdk.Refuse(e)
+	if failure := i.target(op); failure != nil {
+		return sdk.Refuse(failure)
 	}
 	return i.perform(ctx, op)
 }
@@ -36,19 +36,19 @@ func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 func (i *Instance) perform(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	receipt := sdk.OK()
 	ctx = rest.WithSecrets(ctx, op.Value, op.Old)
-	f := i.session.Do(ctx, func(secret.Value) *rest.Failure {
-		found, f := i.subscriber(ctx, op.Account)
-		if f != nil {
-			return f
+	failure := i.session.Do(ctx, func(secret.Value) *rest.Failure {
+		found, failed := i.subscriber(ctx, op.Account)
+		if failed != nil {
+			return failed
 		}
-		if e := found.refuses(op); e != nil {
-			return i.settled(ctx, op, found, rest.Refusal(e), &receipt)
+		if failure := found.refuses(op); failure != nil {
+			return i.settled(ctx, op, found, rest.Refusal(failure), &receipt)
 		}
-		answer, f := i.do(ctx, weightOf(op), request(op, i.bypass))
-		return i.settled(ctx, op, found, judge(op, found, answer, f), &receipt)
+		answer, failed := i.do(ctx, weightOf(op), request(op, i.bypass))
+		return i.settled(ctx, op, found, judge(op, found, answer, failed), &receipt)
 	})
-	if f != nil {
-		return f.Receipt()
+	if failure != nil {
+		return failure.Receipt()
 	}
 	return receipt
 }
@@ -58,28 +58,28 @@ func (i *Instance) perform(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // one is one of the last 8 because it is the present one. The look is a logon,
 // so it is made only then, and only its success counts. A one-time password
 // would be used up by a logon; see held.
-func (i *Instance) settled(ctx context.Context, op sdk.Operation, found subscriber, f *rest.Failure, receipt *sdk.Receipt) *rest.Failure {
-	if f == nil || f.Outcome != sdk.Refused || op.Attempt < 2 || !i.look || op.Verb == sdk.Reset {
-		return f
+func (i *Instance) settled(ctx context.Context, op sdk.Operation, found subscriber, failure *rest.Failure, receipt *sdk.Receipt) *rest.Failure {
+	if failure == nil || failure.Outcome != sdk.Refused || op.Attempt < 2 || !i.look || op.Verb == sdk.Reset {
+		return failure
 	}
 	switch {
 	case oneTime(op):
-		if remembered(f.Err) && i.held(ctx, op, found) {
+		if remembered(failure.Err) && i.held(ctx, op, found) {
 			*receipt = sdk.Receipt{Outcome: sdk.AlreadyApplied}
 			return nil
 		}
-		return f
-	case f.Err.Code == sdk.PolicyViolation && len(broken(op.Value.Reveal(), op.Account)) == 0:
-	case f.Err.Code == sdk.WrongCurrentPassword:
-	case f.Err.Code == sdk.AccountStatus && found.status() == sdk.StatusPending:
+		return failure
+	case failure.Err.Code == sdk.PolicyViolation && len(broken(op.Value.Reveal(), op.Account)) == 0:
+	case failure.Err.Code == sdk.WrongCurrentPassword:
+	case failure.Err.Code == sdk.AccountStatus && found.status() == sdk.StatusPending:
 	default:
-		return f
+		return failure
 	}
 	if verdict, _ := i.logon(ctx, op.Account, op.Value); verdict == sdk.Accepted {
 		*receipt = sdk.Receipt{Outcome: sdk.AlreadyApplied}
 		return nil
 	}
-	return f
+	return failure
 }
 
 // held asks whether a one-time password that the system remembers is the
@@ -88,24 +88,24 @@ func (i *Instance) settled(ctx context.Context, op sdk.Operation, found subscrib
 // changes anything.
 func (i *Instance) held(ctx context.Context, op sdk.Operation, found subscriber) bool {
 	op.Verb, op.Old, op.MustChange = sdk.Change, op.Value, nil
-	a, f := i.do(ctx, weightOf(op), request(op, i.bypass))
-	f = judge(op, found, a, f)
-	return f != nil && f.Outcome == sdk.Refused && remembered(f.Err)
+	answer, failure := i.do(ctx, weightOf(op), request(op, i.bypass))
+	failure = judge(op, found, answer, failure)
+	return failure != nil && failure.Outcome == sdk.Refused && remembered(failure.Err)
 }
 
 // remembered reports whether a value was refused for being one of the last 8,
 // and for nothing else.
-func remembered(e *sdk.Error) bool {
-	return e.Code == sdk.PolicyViolation && len(e.Violations) == 1 && e.Violations[0].Rule == sdk.RuleHistory
+func remembered(failure *sdk.Error) bool {
+	return failure.Code == sdk.PolicyViolation && len(failure.Violations) == 1 && failure.Violations[0].Rule == sdk.RuleHistory
 }
 
 // admissible refuses what cannot be asked of this system.
 func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
-	if e := i.target(op); e != nil {
-		return e
+	if failure := i.target(op); failure != nil {
+		return failure
 	}
-	for _, v := range []secret.Value{op.Value, op.Old} {
-		if !utf8.ValidString(v.Reveal()) {
+	for _, value := range []secret.Value{op.Value, op.Old} {
+		if !utf8.ValidString(value.Reveal()) {
 			return sdk.Errorf(sdk.InvalidOperation, "a password is not valid UTF-8, which JSON needs")
 		}
 	}
@@ -150,22 +150,22 @@ type credential struct {
 
 // request is the operation as the interface wants it.
 func request(op sdk.Operation, bypass bool) rest.Request {
-	r := rest.Request{Method: http.MethodPost}
-	c := credential{LoginName: op.Account, NewPassword: op.Value.Reveal()}
+	request := rest.Request{Method: http.MethodPost}
+	made := credential{LoginName: op.Account, NewPassword: op.Value.Reveal()}
 	switch {
 	case op.Verb == sdk.Reset:
-		r.Path, r.Query = authentication+"resetPassword", query("loginName", op.Account)
-		return r
+		request.Path, request.Query = authentication+"resetPassword", query("loginName", op.Account)
+		return request
 	case op.Verb == sdk.Change:
-		r.Path = authentication + "changePassword"
-		c.OldPassword, c.ConfirmPassword = op.Old.Reveal(), op.Value.Reveal()
+		request.Path = authentication + "changePassword"
+		made.OldPassword, made.ConfirmPassword = op.Old.Reveal(), op.Value.Reveal()
 	case oneTime(op):
-		r.Path = authentication + "setOneTimePassword"
+		request.Path = authentication + "setOneTimePassword"
 	default:
-		r.Path, r.Query = authentication+"setUserPassword", query("bypassPolicy", strconv.FormatBool(bypass))
+		request.Path, request.Query = authentication+"setUserPassword", query("bypassPolicy", strconv.FormatBool(bypass))
 	}
-	r.Body, _ = json.Marshal(map[string]credential{"UserCredential": c}) // strings always encode
-	return r
+	request.Body, _ = json.Marshal(map[string]credential{"UserCredential": made}) // strings always encode
+	return request
 }
 
 func weightOf(op sdk.Operation) string {
@@ -179,20 +179,20 @@ func query(name, value string) url.Values { return url.Values{name: {value}} }
 
 // logon tries a password as its owner, by reading the own profile. It is
 // CannotTell, with the reason, where the answer says neither yes nor no.
-func (i *Instance) logon(ctx context.Context, account string, v secret.Value) (sdk.Verdict, *rest.Failure) {
-	if f := i.budget.spend(ctx, "subscriber"); f != nil {
-		return sdk.CannotTell, f
+func (i *Instance) logon(ctx context.Context, account string, value secret.Value) (sdk.Verdict, *rest.Failure) {
+	if failure := i.budget.spend(ctx, "subscriber"); failure != nil {
+		return sdk.CannotTell, failure
 	}
-	r := byMail(account)
-	r.Authorization = rest.Basic(account, v)
-	_, f := i.client.Do(rest.WithSecrets(ctx, v), r)
+	request := byMail(account)
+	request.Authorization = rest.Basic(account, value)
+	_, failed := i.client.Do(rest.WithSecrets(ctx, value), request)
 	switch {
-	case f == nil || f.Answer.Status == http.StatusForbidden || f.Answer.Status == http.StatusNotFound:
+	case failed == nil || failed.Answer.Status == http.StatusForbidden || failed.Answer.Status == http.StatusNotFound:
 		return sdk.Accepted, nil // known, whatever it may see
-	case f.Answer.Status == http.StatusUnauthorized:
+	case failed.Answer.Status == http.StatusUnauthorized:
 		return sdk.Rejected, nil
 	}
-	return sdk.CannotTell, f
+	return sdk.CannotTell, failed
 }
 
 // verifying is an Instance that offers logons as an ability.
@@ -202,12 +202,12 @@ type verifying struct{ *Instance }
 // an account whose state forbids logons is Blocked.
 func (v *verifying) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
 	op := sdk.Operation{Verb: sdk.Set, Account: account, Kind: kind, Value: value}
-	if e := v.admissible(op); e != nil {
-		return sdk.CannotTell, e
+	if failure := v.admissible(op); failure != nil {
+		return sdk.CannotTell, failure
 	}
-	verdict, f := v.logon(ctx, account, value)
+	verdict, failed := v.logon(ctx, account, value)
 	if verdict != sdk.Rejected {
-		return verdict, f.AsError()
+		return verdict, failed.AsError()
 	}
 	found, err := v.Find(ctx, account)
 	switch {

@@ -30,34 +30,34 @@ type budget struct {
 // parseBudget reads the settings budget ("600/m", "20/30s") and weights
 // ("changepassword=2"). Its errors are InvalidConfig.
 func parseBudget(text string, weights []string) (*budget, error) {
-	b := &budget{weights: map[string]int{}}
+	made := &budget{weights: map[string]int{}}
 	for _, name := range weighted {
-		b.weights[name] = 1
+		made.weights[name] = 1
 	}
-	for _, w := range weights {
-		name, number, _ := strings.Cut(w, "=")
-		n, err := strconv.Atoi(strings.TrimSpace(number))
-		if _, ok := b.weights[strings.TrimSpace(name)]; !ok || err != nil || n < 0 {
-			return nil, sdk.Errorf(sdk.InvalidConfig, "weights: %q: want NAME=N, NAME one of %s", w, strings.Join(weighted, ", "))
+	for _, word := range weights {
+		name, number, _ := strings.Cut(word, "=")
+		count, err := strconv.Atoi(strings.TrimSpace(number))
+		if _, ok := made.weights[strings.TrimSpace(name)]; !ok || err != nil || count < 0 {
+			return nil, sdk.Errorf(sdk.InvalidConfig, "weights: %q: want NAME=N, NAME one of %s", word, strings.Join(weighted, ", "))
 		}
-		b.weights[strings.TrimSpace(name)] = n
+		made.weights[strings.TrimSpace(name)] = count
 	}
 	if text == "" {
 		return nil, nil
 	}
 	number, period, _ := strings.Cut(text, "/")
-	n, err := strconv.Atoi(strings.TrimSpace(number))
-	d := parsePeriod(strings.TrimSpace(period))
-	if err != nil || n < 1 || d <= 0 {
+	index, err := strconv.Atoi(strings.TrimSpace(number))
+	span := parsePeriod(strings.TrimSpace(period))
+	if err != nil || index < 1 || span <= 0 {
 		return nil, sdk.Errorf(sdk.InvalidConfig, "budget: %q: want N/s, N/m, N/h or N/30s", text)
 	}
-	b.limit, b.period = n, d
-	for name, w := range b.weights {
-		if w > n {
-			return nil, sdk.Errorf(sdk.InvalidConfig, "weights: %s=%d is more than the whole budget of %d", name, w, n)
+	made.limit, made.period = index, span
+	for name, width := range made.weights {
+		if width > index {
+			return nil, sdk.Errorf(sdk.InvalidConfig, "weights: %s=%d is more than the whole budget of %d", name, width, index)
 		}
 	}
-	return b, nil
+	return made, nil
 }
 
 func parsePeriod(text string) time.Duration {
@@ -65,11 +65,11 @@ func parsePeriod(text string) time.Duration {
 	case "s", "m", "h":
 		text = "1" + text
 	}
-	d, err := time.ParseDuration(text)
+	span, err := time.ParseDuration(text)
 	if err != nil {
 		return 0
 	}
-	return d
+	return span
 }
 
 // spend waits until a request of this name fits. Where that is after the
@@ -85,9 +85,9 @@ func (b *budget) spend(ctx context.Context, name string) *rest.Failure {
 			return nil
 		}
 		if end, bounded := ctx.Deadline(); bounded && time.Until(end) < wait {
-			e := sdk.Errorf(sdk.RateLimited, "the budget of %d in %v is spent", b.limit, b.period)
-			e.RetryAfter = wait
-			return rest.Refusal(e)
+			failure := sdk.Errorf(sdk.RateLimited, "the budget of %d in %v is spent", b.limit, b.period)
+			failure.RetryAfter = wait
+			return rest.Refusal(failure)
 		}
 		timer := time.NewTimer(wait)
 		select {

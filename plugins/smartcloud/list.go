@@ -16,32 +16,32 @@ import (
 // other is InvalidOperation. A subscriber that moves between two pages while
 // they are read is yielded once.
 func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
-	q, state, err := parseFilter(filter)
+	values, state, err := parseFilter(filter)
 	if err != nil {
 		return err
 	}
 	seen := map[string]bool{}
 	for page := 1; ; page++ {
-		list, f := i.page(ctx, q, page)
-		if f != nil {
-			return f.AsError()
+		list, failure := i.page(ctx, values, page)
+		if failure != nil {
+			return failure.AsError()
 		}
 		if len(list) == 0 {
 			return nil // a short page may not be the last one: the server may have a limit of its own
 		}
 		fresh := 0
-		for _, s := range list {
-			if seen[string(s.Id)] {
+		for _, subscriber := range list {
+			if seen[string(subscriber.Id)] {
 				continue
 			}
-			seen[string(s.Id)] = true
+			seen[string(subscriber.Id)] = true
 			fresh++
-			if state != "" && string(s.SubscriberState) != state {
+			if state != "" && string(subscriber.SubscriberState) != state {
 				continue
 			}
-			a := s.account()
-			a.Attributes = s.attributes(attributes)
-			if err := yield(a); err != nil {
+			account := subscriber.account()
+			account.Attributes = subscriber.attributes(attributes)
+			if err := yield(account); err != nil {
 				return err
 			}
 		}
@@ -51,38 +51,38 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 	}
 }
 
-func (i *Instance) page(ctx context.Context, q url.Values, page int) (list []subscriber, f *rest.Failure) {
-	q.Set("_pageNumber", strconv.Itoa(page))
-	q.Set("_pageSize", strconv.Itoa(pageSize))
-	f = i.session.Do(ctx, func(secret.Value) (f *rest.Failure) {
-		list, f = i.list(ctx, rest.Request{Method: http.MethodGet, Path: resource, Query: q, ReadOnly: true})
-		return f
+func (i *Instance) page(ctx context.Context, values url.Values, page int) (list []subscriber, failure *rest.Failure) {
+	values.Set("_pageNumber", strconv.Itoa(page))
+	values.Set("_pageSize", strconv.Itoa(pageSize))
+	failure = i.session.Do(ctx, func(secret.Value) (failed *rest.Failure) {
+		list, failed = i.list(ctx, rest.Request{Method: http.MethodGet, Path: resource, Query: values, ReadOnly: true})
+		return failed
 	})
-	return list, f
+	return list, failure
 }
 
-func parseFilter(filter string) (q url.Values, state string, err error) {
+func parseFilter(filter string) (values url.Values, state string, err error) {
 	given, err := url.ParseQuery(filter)
 	if err != nil {
 		return nil, "", sdk.Errorf(sdk.InvalidOperation, "filter %q: is not a query such as customer=ID&SubscriberState=ACTIVE", filter)
 	}
-	q = url.Values{}
+	values = url.Values{}
 	for name := range given {
 		switch name {
 		case "customer":
-			q.Set("_namedQuery", "getSubscriberByCustomer")
+			values.Set("_namedQuery", "getSubscriberByCustomer")
 		case "emailAddress":
-			q.Set("_namedQuery", "getSubscriberByEmailAddress")
+			values.Set("_namedQuery", "getSubscriberByEmailAddress")
 		case "SubscriberState":
 			state = given.Get(name)
 			continue
 		default:
 			return nil, "", sdk.Errorf(sdk.InvalidOperation, "filter %q: %q is none of customer, emailAddress, SubscriberState", filter, name)
 		}
-		q.Set(name, given.Get(name))
+		values.Set(name, given.Get(name))
 	}
-	if q.Has("customer") && q.Has("emailAddress") {
+	if values.Has("customer") && values.Has("emailAddress") {
 		return nil, "", sdk.Errorf(sdk.InvalidOperation, "filter %q: customer and emailAddress are two different queries", filter)
 	}
-	return q, state, nil
+	return values, state, nil
 }

@@ -25,14 +25,14 @@ func (i *Instance) Policy(_ context.Context, account, _ string) (sdk.Policy, err
 	if i.bypass {
 		return sdk.Policy{Note: "bypass_policy: setUserPassword takes anything; a one-time password and a change are still checked by the system"}, nil
 	}
-	p := sdk.Policy{
+	policy := sdk.Policy{
 		MinLength: minLength, Letters: minLetters, NonLetters: minOthers, Forbid: blanks, MaxRepeat: maxRepeat,
 		NoAccountName: true, History: history, Note: "as documented by IBM; the system cannot be asked for it",
 	}
 	if name := userName(account); name != "" {
-		p.ForbidWords = []string{name}
+		policy.ForbidWords = []string{name}
 	}
-	return p, nil
+	return policy, nil
 }
 
 // userName is the part of an address before the @. One of a letter or two is
@@ -49,14 +49,14 @@ func userName(account string) string {
 // be checked without the system.
 func broken(value, account string) []sdk.Violation {
 	letters, others, run, longest, last := 0, 0, 0, 0, rune(-1)
-	for _, r := range value {
-		if unicode.IsLetter(r) {
+	for _, letter := range value {
+		if unicode.IsLetter(letter) {
 			letters++
 		} else {
 			others++
 		}
-		if run++; r != last {
-			run, last = 1, r
+		if run++; letter != last {
+			run, last = 1, letter
 		}
 		longest = max(longest, run)
 	}

@@ -106,29 +106,29 @@ IBM's numbers for the load that an organisation may cause are not public: set
 budget and weights if you know yours.`
 
 // Configure checks the settings; it connects to nothing.
-func (b backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
-	i := &Instance{admin: c.Text("admin"), bypass: c.Bool("bypass_policy"), look: c.Text("logon_check") != checkNever}
-	if i.admin == "" {
+func (b backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
+	instance := &Instance{admin: config.Text("admin"), bypass: config.Bool("bypass_policy"), look: config.Text("logon_check") != checkNever}
+	if instance.admin == "" {
 		return nil, sdk.Errorf(sdk.InvalidConfig, "admin: is empty")
 	}
-	i.basic = rest.Basic(i.admin, c.Secret("password"))
-	limit, err := parseBudget(c.Text("budget"), c.List("weights"))
+	instance.basic = rest.Basic(instance.admin, config.Secret("password"))
+	limit, err := parseBudget(config.Text("budget"), config.List("weights"))
 	if err != nil {
 		return nil, err
 	}
-	i.budget = limit
-	i.client, err = rest.New(rest.Options{
-		Base: c.Text("url"), Insecure: c.Bool("insecure"), CAFile: c.Text("ca_file"), Proxy: rest.ProxyOf(c), Concurrency: c.Concurrency, Timeout: c.Timeout,
-		UserAgent: "rekey-backend-smartcloud/" + version, Secrets: []secret.Value{c.Secret("password"), i.basic}, Explain: explain, Log: c.Log,
+	instance.budget = limit
+	instance.client, err = rest.New(rest.Options{
+		Base: config.Text("url"), Insecure: config.Bool("insecure"), CAFile: config.Text("ca_file"), Proxy: rest.ProxyOf(config), Concurrency: config.Concurrency, Timeout: config.Timeout,
+		UserAgent: "rekey-backend-smartcloud/" + version, Secrets: []secret.Value{config.Secret("password"), instance.basic}, Explain: explain, Log: config.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	i.session = rest.NewSession(rest.SessionOptions{Login: i.login, Timeout: c.Timeout, Now: b.now})
-	if c.Text("logon_check") == checkVerify {
-		return &verifying{i}, nil
+	instance.session = rest.NewSession(rest.SessionOptions{Login: instance.login, Timeout: config.Timeout, Now: b.now})
+	if config.Text("logon_check") == checkVerify {
+		return &verifying{instance}, nil
 	}
-	return i, nil
+	return instance, nil
 }
 
 // Instance is one organisation as one administrator sees it.
@@ -169,11 +169,11 @@ const (
 // 401 asks this once before it gives up, and after three such answers in a row
 // nothing more is sent: two thousand users must not lock the administrator.
 func (i *Instance) login(ctx context.Context, old secret.Value) (secret.Value, *rest.Failure) {
-	_, f := i.roles(ctx)
-	if f == nil || f.Answer.Status != 0 && f.Answer.Status != http.StatusUnauthorized && f.Answer.Status < 500 {
+	_, failure := i.roles(ctx)
+	if failure == nil || failure.Answer.Status != 0 && failure.Answer.Status != http.StatusUnauthorized && failure.Answer.Status < 500 {
 		return nextToken(old), nil
 	}
-	return secret.Value{}, f
+	return secret.Value{}, failure
 }
 
 // nextToken tells one belief that the login works from the next.
@@ -181,12 +181,12 @@ func nextToken(old secret.Value) secret.Value { return secret.New(old.Reveal() +
 
 // roles returns the administrator's own roles.
 func (i *Instance) roles(ctx context.Context) ([]string, *rest.Failure) {
-	a, f := i.do(ctx, "getrolelist", rest.Request{Method: http.MethodPost, Path: authorization + "getRoleList", Query: query("loginName", i.admin), ReadOnly: true})
-	if f != nil {
-		return nil, f
+	answer, failure := i.do(ctx, "getrolelist", rest.Request{Method: http.MethodPost, Path: authorization + "getRoleList", Query: query("loginName", i.admin), ReadOnly: true})
+	if failure != nil {
+		return nil, failure
 	}
 	var body struct{ List []rest.Text }
-	if err := a.JSON(&body); err != nil {
+	if err := answer.JSON(&body); err != nil {
 		return nil, rest.Refusal(sdk.AsError(err, sdk.TargetError))
 	}
 	return texts(body.List), nil
@@ -194,42 +194,42 @@ func (i *Instance) roles(ctx context.Context) ([]string, *rest.Failure) {
 
 func texts(list []rest.Text) []string {
 	all := make([]string, len(list))
-	for n, t := range list {
-		all[n] = string(t)
+	for index, text := range list {
+		all[index] = string(text)
 	}
 	return all
 }
 
 // do sends a request as the administrator, when the budget allows.
-func (i *Instance) do(ctx context.Context, weight string, r rest.Request) (rest.Answer, *rest.Failure) {
-	if f := i.budget.spend(ctx, weight); f != nil {
-		return rest.Answer{}, f
+func (i *Instance) do(ctx context.Context, weight string, request rest.Request) (rest.Answer, *rest.Failure) {
+	if failure := i.budget.spend(ctx, weight); failure != nil {
+		return rest.Answer{}, failure
 	}
-	r.Authorization = i.basic
-	return i.client.Do(ctx, r)
+	request.Authorization = i.basic
+	return i.client.Do(ctx, request)
 }
 
 // Check logs in and looks at the administrator's roles.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
-	roles, f := i.roles(ctx)
+	roles, failure := i.roles(ctx)
 	switch {
-	case f == nil && !administers(roles):
+	case failure == nil && !administers(roles):
 		return bad(sdk.PermissionDenied, "the administrator's roles are "+strings.Join(roles, ", ")+"; none of them may set passwords", "give it the role CustomerAdministrator")
-	case f == nil:
+	case failure == nil:
 		return []sdk.Finding{{Message: "logged in at " + i.client.Host() + " with the roles " + strings.Join(roles, ", ")}}
-	case f.Answer.Status == http.StatusUnauthorized:
+	case failure.Answer.Status == http.StatusUnauthorized:
 		return bad(sdk.InvalidConfig, "the administrator's e-mail address or password is refused", "check admin and password")
-	case f.Err.Code == sdk.PermissionDenied:
+	case failure.Err.Code == sdk.PermissionDenied:
 		return bad(sdk.PermissionDenied, "the administrator may not use the BSS interface", "have BSS access enabled for the organisation, and give it the role CustomerAdministrator")
-	case f.Answer.Status == http.StatusNotFound:
+	case failure.Answer.Status == http.StatusNotFound:
 		return bad(sdk.InvalidConfig, "there is no BSS interface at "+i.client.Host(), "check url: the data centre's host, without a path")
 	}
-	return bad(f.Err.Code, f.Err.Message, "check url, and that the system is up")
+	return bad(failure.Err.Code, failure.Err.Message, "check url, and that the system is up")
 }
 
 func administers(roles []string) bool {
-	for _, r := range roles {
-		if r == "CustomerAdministrator" || r == "VSR" {
+	for _, text := range roles {
+		if text == "CustomerAdministrator" || text == "VSR" {
 			return true
 		}
 	}

@@ -74,9 +74,9 @@ func (s subscriber) refuses(op sdk.Operation) *sdk.Error {
 }
 
 func (s subscriber) state(why string) *sdk.Error {
-	e := sdk.Errorf(sdk.AccountStatus, "is %s: %s", s.SubscriberState, why)
-	e.AccountStatus = s.status()
-	return e
+	failure := sdk.Errorf(sdk.AccountStatus, "is %s: %s", s.SubscriberState, why)
+	failure.AccountStatus = s.status()
+	return failure
 }
 
 func (s subscriber) account() sdk.Account {
@@ -90,11 +90,11 @@ func (s subscriber) attributes(names []string) map[string]string {
 	person, _ := s.fields["Person"].(map[string]any)
 	picked := make(map[string]string, len(names))
 	for _, name := range names {
-		v, ok := person[name]
+		value, ok := person[name]
 		if !ok {
-			v = s.fields[name]
+			value = s.fields[name]
 		}
-		picked[name] = text(v)
+		picked[name] = text(value)
 	}
 	return picked
 }
@@ -105,8 +105,8 @@ func text(v any) string {
 		return ""
 	case []any:
 		parts := make([]string, len(v))
-		for n, part := range v {
-			parts[n] = text(part)
+		for index, part := range v {
+			parts[index] = text(part)
 		}
 		return strings.Join(parts, ",")
 	case float64:
@@ -121,25 +121,25 @@ func text(v any) string {
 // none, Ambiguous if several that are not deleted have it.
 func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
 	var found subscriber
-	f := i.session.Do(ctx, func(secret.Value) (f *rest.Failure) {
-		found, f = i.subscriber(ctx, account)
-		return f
+	failure := i.session.Do(ctx, func(secret.Value) (failed *rest.Failure) {
+		found, failed = i.subscriber(ctx, account)
+		return failed
 	})
-	if f != nil {
-		return sdk.Account{}, f.AsError()
+	if failure != nil {
+		return sdk.Account{}, failure.AsError()
 	}
 	return found.account(), nil
 }
 
 func byMail(account string) rest.Request {
-	q := url.Values{"_namedQuery": {"getSubscriberByEmailAddress"}, "emailAddress": {account}}
-	return rest.Request{Method: http.MethodGet, Path: resource, Query: q, ReadOnly: true}
+	values := url.Values{"_namedQuery": {"getSubscriberByEmailAddress"}, "emailAddress": {account}}
+	return rest.Request{Method: http.MethodGet, Path: resource, Query: values, ReadOnly: true}
 }
 
 func (i *Instance) subscriber(ctx context.Context, account string) (subscriber, *rest.Failure) {
-	list, f := i.list(ctx, byMail(account))
-	if f != nil {
-		return subscriber{}, f
+	list, failure := i.list(ctx, byMail(account))
+	if failure != nil {
+		return subscriber{}, failure
 	}
 	return only(list, account)
 }
@@ -148,13 +148,13 @@ func (i *Instance) subscriber(ctx context.Context, account string) (subscriber, 
 // a deleted one if there is no other.
 func only(list []subscriber, account string) (subscriber, *rest.Failure) {
 	var alive, dead []subscriber
-	for _, s := range list {
+	for _, subscriber := range list {
 		switch {
-		case !strings.EqualFold(s.Person.EmailAddress, account):
-		case s.status() == sdk.StatusDeleted:
-			dead = append(dead, s)
+		case !strings.EqualFold(subscriber.Person.EmailAddress, account):
+		case subscriber.status() == sdk.StatusDeleted:
+			dead = append(dead, subscriber)
 		default:
-			alive = append(alive, s)
+			alive = append(alive, subscriber)
 		}
 	}
 	switch {
@@ -169,21 +169,21 @@ func only(list []subscriber, account string) (subscriber, *rest.Failure) {
 }
 
 // list sends a query and returns its subscribers; none is an empty list or 404.
-func (i *Instance) list(ctx context.Context, r rest.Request) ([]subscriber, *rest.Failure) {
-	a, f := i.do(ctx, "subscriber", r)
-	if f != nil && f.Err.Code == sdk.AccountNotFound {
+func (i *Instance) list(ctx context.Context, request rest.Request) ([]subscriber, *rest.Failure) {
+	answer, failure := i.do(ctx, "subscriber", request)
+	if failure != nil && failure.Err.Code == sdk.AccountNotFound {
 		return nil, nil
 	}
-	if f != nil {
-		return nil, f
+	if failure != nil {
+		return nil, failure
 	}
-	return subscribers(a)
+	return subscribers(answer)
 }
 
 // subscribers reads the answer to a query.
-func subscribers(a rest.Answer) ([]subscriber, *rest.Failure) {
+func subscribers(answer rest.Answer) ([]subscriber, *rest.Failure) {
 	var body struct{ List *[]subscriber }
-	err := a.JSON(&body)
+	err := answer.JSON(&body)
 	if err == nil && body.List == nil {
 		err = sdk.Errorf(sdk.TargetError, "the answer has no List")
 	}

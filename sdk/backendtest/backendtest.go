@@ -148,30 +148,30 @@ type Wrong struct {
 // Run checks a backend as it stands ("direct") and over the wire, served by a
 // child process ("wire"). The child is this test binary: it calls the test
 // again, up to Run, so that what the test does before is done there too.
-func Run(t *testing.T, o Options) {
+func Run(t *testing.T, options Options) {
 	t.Helper()
-	serveIfChild(t, o)
-	t.Run("direct", func(t *testing.T) { runAll(t, o, &direct{backend: o.Backend}) })
-	t.Run("wire", func(t *testing.T) { runWire(t, o, self(t)) })
+	serveIfChild(t, options)
+	t.Run("direct", func(t *testing.T) { runAll(t, options, &direct{backend: options.Backend}) })
+	t.Run("wire", func(t *testing.T) { runWire(t, options, self(t)) })
 }
 
 // RunExecutable checks a plugin of any language over the wire. path is its
 // executable, args its arguments. The process gets what a host would give it:
 // no standard input, the root as its working directory, an environment of PATH,
 // HOME, TMPDIR and LANG, a directory for its socket.
-func RunExecutable(t *testing.T, o Options, path string, args ...string) {
+func RunExecutable(t *testing.T, options Options, path string, args ...string) {
 	t.Helper()
 	path, err := filepath.Abs(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	runWire(t, o, command{path: path, args: args})
+	runWire(t, options, command{path: path, args: args})
 }
 
 // runWire runs every check over the wire, and those of the process itself.
-func runWire(t *testing.T, o Options, c command) {
+func runWire(t *testing.T, options Options, c command) {
 	t.Helper()
-	runAll(t, o, startWired(t, c))
+	runAll(t, options, startWired(t, c))
 	for name, look := range map[string]func(command) []string{
 		"process/ends with its host":                 withoutHost,
 		"process/says what it is if started by hand": byHand,
@@ -186,18 +186,18 @@ func runWire(t *testing.T, o Options, c command) {
 }
 
 // runAll runs every check that applies as a subtest.
-func runAll(t *testing.T, o Options, p plugin) {
+func runAll(t *testing.T, options Options, plugin plugin) {
 	t.Helper()
-	if o.Patience == 0 {
-		o.Patience = 30 * time.Second
+	if options.Patience == 0 {
+		options.Patience = 30 * time.Second
 	}
-	d, err := describe(o, p)
+	description, err := describe(options, plugin)
 	if err != nil {
-		t.Fatalf("Describe: %v\n%s", err, p.logged())
+		t.Fatalf("Describe: %v\n%s", err, plugin.logged())
 	}
-	for _, c := range applicable(o, p, d, o.Target(t)) {
-		t.Run(c.name, func(t *testing.T) {
-			for _, problem := range c.try(t, o, p, d) {
+	for _, check := range applicable(options, plugin, description, options.Target(t)) {
+		t.Run(check.name, func(t *testing.T) {
+			for _, problem := range check.try(t, options, plugin, description) {
 				t.Error(problem)
 			}
 		})

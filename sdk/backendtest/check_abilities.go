@@ -11,67 +11,67 @@ import (
 // farAbilities are those that cross the wire: batches are the sdk's affair.
 func (p *probe) declared() []sdk.Ability {
 	var list []sdk.Ability
-	for _, a := range p.d.Abilities {
-		if p.can(a) && (p.near || a != sdk.CanBatch) {
-			list = append(list, a)
+	for _, ability := range p.d.Abilities {
+		if p.can(ability) && (p.near || ability != sdk.CanBatch) {
+			list = append(list, ability)
 		}
 	}
 	slices.Sort(list)
 	return list
 }
 
-func abilitiesAreDeclared(p *probe) {
-	have := slices.Clone(p.open().abilities())
-	if !p.near {
-		have = slices.DeleteFunc(have, func(a sdk.Ability) bool { return a == sdk.CanBatch })
+func abilitiesAreDeclared(probe *probe) {
+	have := slices.Clone(probe.open().abilities())
+	if !probe.near {
+		have = slices.DeleteFunc(have, func(ability sdk.Ability) bool { return ability == sdk.CanBatch })
 	}
 	slices.Sort(have)
-	if want := p.declared(); !slices.Equal(have, want) {
-		p.fail("the instance has the abilities %q, the Description declares %q", have, want)
+	if want := probe.declared(); !slices.Equal(have, want) {
+		probe.fail("the instance has the abilities %q, the Description declares %q", have, want)
 	}
 }
 
-func othersAreUnsupported(p *probe) {
-	s, ctx, account := p.open(), p.t.Context(), p.target.Accounts[0]
-	lacks := func(a sdk.Ability) bool { return !slices.Contains(s.abilities(), a) }
-	want := func(a sdk.Ability, err error) {
-		if lacks(a) {
-			p.wantCode(err, string(a)+", which the instance lacks", sdk.Unsupported)
+func othersAreUnsupported(probe *probe) {
+	subject, ctx, account := probe.open(), probe.t.Context(), probe.target.Accounts[0]
+	lacks := func(ability sdk.Ability) bool { return !slices.Contains(subject.abilities(), ability) }
+	want := func(ability sdk.Ability, err error) {
+		if lacks(ability) {
+			probe.wantCode(err, string(ability)+", which the instance lacks", sdk.Unsupported)
 		}
 	}
-	receipt := func(r sdk.Receipt) error {
-		if r.Outcome != sdk.Refused || r.Err == nil {
-			return fmt.Errorf("%s", said(r))
+	receipt := func(receipt sdk.Receipt) error {
+		if receipt.Outcome != sdk.Refused || receipt.Err == nil {
+			return fmt.Errorf("%s", said(receipt))
 		}
-		return r.Err
+		return receipt.Err
 	}
 	if lacks(sdk.CanReset) {
-		want(sdk.CanReset, receipt(s.reset(ctx, p.op(sdk.Reset, account, ""))))
+		want(sdk.CanReset, receipt(subject.reset(ctx, probe.op(sdk.Reset, account, ""))))
 	}
 	if lacks(sdk.CanUnlock) {
-		want(sdk.CanUnlock, receipt(s.unlock(ctx, p.op(sdk.Unlock, account, ""))))
+		want(sdk.CanUnlock, receipt(subject.unlock(ctx, probe.op(sdk.Unlock, account, ""))))
 	}
 	if lacks(sdk.CanFind) {
-		_, err := s.find(ctx, account)
+		_, err := subject.find(ctx, account)
 		want(sdk.CanFind, err)
 	}
 	if lacks(sdk.CanList) {
-		want(sdk.CanList, s.list(ctx, "", nil, func(sdk.Account) error { return nil }))
+		want(sdk.CanList, subject.list(ctx, "", nil, func(sdk.Account) error { return nil }))
 	}
 	if lacks(sdk.CanResolve) {
-		_, err := s.resolve(ctx, []string{account})
+		_, err := subject.resolve(ctx, []string{account})
 		want(sdk.CanResolve, err)
 	}
 	if lacks(sdk.CanPolicy) {
-		_, err := s.policy(ctx, account, p.kind())
+		_, err := subject.policy(ctx, account, probe.kind())
 		want(sdk.CanPolicy, err)
 	}
 	if lacks(sdk.CanVerify) {
-		_, err := s.verify(ctx, account, p.kind(), secret.New("x"))
+		_, err := subject.verify(ctx, account, probe.kind(), secret.New("x"))
 		want(sdk.CanVerify, err)
 	}
 	if lacks(sdk.CanGenerate) {
-		_, err := s.generate(ctx, p.kind(), 1)
+		_, err := subject.generate(ctx, probe.kind(), 1)
 		want(sdk.CanGenerate, err)
 	}
 }

@@ -8,30 +8,30 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-func setTakesEffect(p *probe) {
-	s, v := p.open(), p.value()
-	r := p.give(s, p.target.Accounts[0], v)
-	if r.Outcome != sdk.Applied {
-		p.fail("a first set: %v, want applied", r.Outcome)
+func setTakesEffect(probe *probe) {
+	subject, value := probe.open(), probe.value()
+	receipt := probe.give(subject, probe.target.Accounts[0], value)
+	if receipt.Outcome != sdk.Applied {
+		probe.fail("a first set: %v, want applied", receipt.Outcome)
 	}
-	p.wantHolds(p.target.Accounts[0], v, "a set")
+	probe.wantHolds(probe.target.Accounts[0], value, "a set")
 }
 
-func setReplaces(p *probe) {
-	s, a, old, v := p.open(), p.target.Accounts[0], p.value(), p.value()
-	p.give(s, a, old)
-	p.give(s, a, v)
-	p.wantHolds(a, v, "a second set")
-	if p.holds(a, p.kind(), old) {
-		p.fail("after a second set the first value is still accepted")
+func setReplaces(probe *probe) {
+	subject, text, old, value := probe.open(), probe.target.Accounts[0], probe.value(), probe.value()
+	probe.give(subject, text, old)
+	probe.give(subject, text, value)
+	probe.wantHolds(text, value, "a second set")
+	if probe.holds(text, probe.kind(), old) {
+		probe.fail("after a second set the first value is still accepted")
 	}
 }
 
-func othersAreLeftAlone(p *probe) {
-	s, v, w := p.open(), p.value(), p.value()
-	p.give(s, p.target.Accounts[1], v)
-	p.give(s, p.target.Accounts[0], w)
-	p.wantHolds(p.target.Accounts[1], v, "a set of another account")
+func othersAreLeftAlone(probe *probe) {
+	subject, value, word := probe.open(), probe.value(), probe.value()
+	probe.give(subject, probe.target.Accounts[1], value)
+	probe.give(subject, probe.target.Accounts[0], word)
+	probe.wantHolds(probe.target.Accounts[1], value, "a set of another account")
 }
 
 // awkward are values that careless code cuts, quotes or decodes.
@@ -39,133 +39,133 @@ func awkward() []string {
 	return []string{canary, "4A-trailing space ", " leading space-4A", "4A-colon:slash/hash#$1{}", "4A-percent%20%s%n", "4A-dollar$(id)`id`", "4Aa üñí 漢字 🔑", strings.Repeat("long4A-", 12)}
 }
 
-func everyCharacterIsKept(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
-	was := p.value()
-	p.give(s, a, was)
-	for _, v := range awkward() {
-		op := p.set(a, v)
-		if !p.d.Does(sdk.Set) {
-			op = p.change(a, was, v)
+func everyCharacterIsKept(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
+	was := probe.value()
+	probe.give(subject, text, was)
+	for _, value := range awkward() {
+		op := probe.set(text, value)
+		if !probe.d.Does(sdk.Set) {
+			op = probe.change(text, was, value)
 		}
-		r := s.apply(p.t.Context(), op)
-		if ok(r) {
-			p.wantHolds(a, v, fmt.Sprintf("a value of %d bytes with odd characters (%.8q…)", len(v), v))
-			was = v
+		receipt := subject.apply(probe.t.Context(), op)
+		if ok(receipt) {
+			probe.wantHolds(text, value, fmt.Sprintf("a value of %d bytes with odd characters (%.8q…)", len(value), value))
+			was = value
 			continue
 		}
-		p.wantRefused(r, fmt.Sprintf("a value with odd characters (%.8q…)", v), sdk.PolicyViolation, sdk.InvalidOperation)
+		probe.wantRefused(receipt, fmt.Sprintf("a value with odd characters (%.8q…)", value), sdk.PolicyViolation, sdk.InvalidOperation)
 	}
 }
 
-func everyKind(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
+func everyKind(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
 	given := map[string]string{}
-	for _, k := range p.d.Kinds {
-		op := p.set(a, p.valueOf(k.Name))
-		op.Kind, given[k.Name] = k.Name, op.Value.Reveal()
-		if r := s.apply(p.t.Context(), op); !ok(r) {
-			p.stop("set of kind %q: %s, want applied", k.Name, said(r))
+	for _, kind := range probe.d.Kinds {
+		op := probe.set(text, probe.valueOf(kind.Name))
+		op.Kind, given[kind.Name] = kind.Name, op.Value.Reveal()
+		if receipt := subject.apply(probe.t.Context(), op); !ok(receipt) {
+			probe.stop("set of kind %q: %s, want applied", kind.Name, said(receipt))
 		}
 	}
-	for kind, v := range given {
-		if !p.holds(a, kind, v) {
-			p.fail("kind %q: the target does not accept its value after all kinds were set", kind)
+	for kind, value := range given {
+		if !probe.holds(text, kind, value) {
+			probe.fail("kind %q: the target does not accept its value after all kinds were set", kind)
 		}
 	}
 }
 
-func hashedValues(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
-	for format, h := range p.target.Hashed {
-		op := p.set(a, h.Hash)
+func hashedValues(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
+	for format, hashed := range probe.target.Hashed {
+		op := probe.set(text, hashed.Hash)
 		op.HashFormat = format
-		if r := s.apply(p.t.Context(), op); !ok(r) {
-			p.fail("set of a value hashed as %q: %s, want applied", format, said(r))
+		if receipt := subject.apply(probe.t.Context(), op); !ok(receipt) {
+			probe.fail("set of a value hashed as %q: %s, want applied", format, said(receipt))
 			continue
 		}
-		p.wantHolds(a, h.Value, "a set of a value hashed as "+format)
+		probe.wantHolds(text, hashed.Value, "a set of a value hashed as "+format)
 	}
 }
 
-func mustChange(p *probe) {
-	s, a, yes := p.open(), p.target.Accounts[0], true
-	op := p.set(a, p.value())
+func mustChange(probe *probe) {
+	subject, text, yes := probe.open(), probe.target.Accounts[0], true
+	op := probe.set(text, probe.value())
 	op.MustChange = &yes
-	r := s.apply(p.t.Context(), op)
-	if !ok(r) {
-		p.wantRefused(r, "a set with must_change", sdk.Unsupported, sdk.InvalidOperation)
+	receipt := subject.apply(probe.t.Context(), op)
+	if !ok(receipt) {
+		probe.wantRefused(receipt, "a set with must_change", sdk.Unsupported, sdk.InvalidOperation)
 		return
 	}
-	if !p.can(sdk.CanFind) {
+	if !probe.can(sdk.CanFind) {
 		return
 	}
-	found, err := s.find(p.t.Context(), a)
+	found, err := subject.find(probe.t.Context(), text)
 	if err != nil {
-		p.stop("Find: %v", err)
+		probe.stop("Find: %v", err)
 	}
 	if found.MustChange != nil && !*found.MustChange {
-		p.fail("after a set with must_change Find says that the owner need not change it")
+		probe.fail("after a set with must_change Find says that the owner need not change it")
 	}
 }
 
-func changeTakesEffect(p *probe) {
-	s, a, v := p.open(), p.target.Accounts[0], p.value()
-	old := p.start(s, a)
-	r := s.apply(p.t.Context(), p.change(a, old, v))
-	if !ok(r) {
-		p.stop("change from the present value: %s, want applied", said(r))
+func changeTakesEffect(probe *probe) {
+	subject, text, value := probe.open(), probe.target.Accounts[0], probe.value()
+	old := probe.start(subject, text)
+	receipt := subject.apply(probe.t.Context(), probe.change(text, old, value))
+	if !ok(receipt) {
+		probe.stop("change from the present value: %s, want applied", said(receipt))
 	}
-	p.wantHolds(a, v, "a change")
+	probe.wantHolds(text, value, "a change")
 }
 
 // start makes sure that the account's present value is known.
-func (p *probe) start(s subject, account string) string {
+func (p *probe) start(subject subject, account string) string {
 	if !p.d.Does(sdk.Set) {
 		return p.target.Present
 	}
-	v := p.value()
-	p.give(s, account, v)
-	return v
+	value := p.value()
+	p.give(subject, account, value)
+	return value
 }
 
-func changeNeedsOld(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
-	old, v := p.start(s, a), p.value()
-	r := s.apply(p.t.Context(), p.change(a, p.value(), v))
-	p.wantRefused(r, "change from a value that is not the present one", sdk.WrongCurrentPassword)
-	p.wantHolds(a, old, "a refused change")
-	op := p.change(a, old, v)
+func changeNeedsOld(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
+	old, value := probe.start(subject, text), probe.value()
+	receipt := subject.apply(probe.t.Context(), probe.change(text, probe.value(), value))
+	probe.wantRefused(receipt, "change from a value that is not the present one", sdk.WrongCurrentPassword)
+	probe.wantHolds(text, old, "a refused change")
+	op := probe.change(text, old, value)
 	op.Old = secret.Value{}
-	p.wantRefused(s.apply(p.t.Context(), op), "change without the old value", sdk.InvalidOperation, sdk.WrongCurrentPassword, sdk.Unsupported)
+	probe.wantRefused(subject.apply(probe.t.Context(), op), "change without the old value", sdk.InvalidOperation, sdk.WrongCurrentPassword, sdk.Unsupported)
 }
 
-func resetTells(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
+func resetTells(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
 	old := ""
-	if p.d.Does(sdk.Set) {
-		old = p.start(s, a)
+	if probe.d.Does(sdk.Set) {
+		old = probe.start(subject, text)
 	}
-	r := s.reset(p.t.Context(), p.op(sdk.Reset, a, ""))
+	receipt := subject.reset(probe.t.Context(), probe.op(sdk.Reset, text, ""))
 	switch {
-	case !ok(r):
-		p.stop("reset: %s, want applied", said(r))
-	case r.Value.Present():
-		p.wantHolds(a, r.Value.Reveal(), "a reset, by the value that it told")
-	case old != "" && p.holds(a, p.kind(), old):
-		p.fail("after a reset the value from before is still accepted")
+	case !ok(receipt):
+		probe.stop("reset: %s, want applied", said(receipt))
+	case receipt.Value.Present():
+		probe.wantHolds(text, receipt.Value.Reveal(), "a reset, by the value that it told")
+	case old != "" && probe.holds(text, probe.kind(), old):
+		probe.fail("after a reset the value from before is still accepted")
 	}
 }
 
-func unlockUnlocks(p *probe) {
-	s, v := p.open(), p.value()
-	if r := s.unlock(p.t.Context(), p.op(sdk.Unlock, p.target.Locked, "")); !ok(r) {
-		p.stop("unlock: %s, want applied", said(r))
+func unlockUnlocks(probe *probe) {
+	subject, value := probe.open(), probe.value()
+	if receipt := subject.unlock(probe.t.Context(), probe.op(sdk.Unlock, probe.target.Locked, "")); !ok(receipt) {
+		probe.stop("unlock: %s, want applied", said(receipt))
 	}
-	p.give(s, p.target.Locked, v)
-	p.wantHolds(p.target.Locked, v, "an unlock and a set")
-	if p.target.Missing != "" {
-		p.wantRefused(s.unlock(p.t.Context(), p.op(sdk.Unlock, p.target.Missing, "")), "unlock of a missing account", sdk.AccountNotFound)
+	probe.give(subject, probe.target.Locked, value)
+	probe.wantHolds(probe.target.Locked, value, "an unlock and a set")
+	if probe.target.Missing != "" {
+		probe.wantRefused(subject.unlock(probe.t.Context(), probe.op(sdk.Unlock, probe.target.Missing, "")), "unlock of a missing account", sdk.AccountNotFound)
 	}
 }
 

@@ -10,113 +10,113 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-func describeIsStable(p *probe) {
-	again, err := describe(p.o, p.plugin)
+func describeIsStable(probe *probe) {
+	again, err := describe(probe.o, probe.plugin)
 	if err != nil {
-		p.stop("Describe: %v", err)
+		probe.stop("Describe: %v", err)
 	}
-	p.open()
-	after, err := describe(p.o, p.plugin)
+	probe.open()
+	after, err := describe(probe.o, probe.plugin)
 	if err != nil {
-		p.stop("Describe: %v", err)
+		probe.stop("Describe: %v", err)
 	}
 	for _, other := range []sdk.Description{again, after} {
-		if !reflect.DeepEqual(p.d, other) {
-			p.fail("Describe: two calls differ:\n%+v\n%+v", p.d, other)
+		if !reflect.DeepEqual(probe.d, other) {
+			probe.fail("Describe: two calls differ:\n%+v\n%+v", probe.d, other)
 		}
 	}
 }
 
 var fieldTypes = []sdk.FieldType{sdk.String, sdk.Int, sdk.Bool, sdk.Duration, sdk.Choice, sdk.List, sdk.Path, sdk.URL, sdk.Secret}
 
-func describeMakesSense(p *probe) {
+func describeMakesSense(probe *probe) {
 	word := regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
-	if !word.MatchString(p.d.Name) {
-		p.fail("Name: %q, want a lower-case word: the executable is rekey-backend-NAME", p.d.Name)
+	if !word.MatchString(probe.d.Name) {
+		probe.fail("Name: %q, want a lower-case word: the executable is rekey-backend-NAME", probe.d.Name)
 	}
-	if p.d.Version == "" || p.d.Summary == "" || strings.Contains(p.d.Summary, "\n") {
-		p.fail("Version %q, Summary %q: want both, the summary in one line", p.d.Version, p.d.Summary)
+	if probe.d.Version == "" || probe.d.Summary == "" || strings.Contains(probe.d.Summary, "\n") {
+		probe.fail("Version %q, Summary %q: want both, the summary in one line", probe.d.Version, probe.d.Summary)
 	}
-	p.fields("Config", word, p.d.Config)
-	p.fields("Options", word, p.d.Options)
-	if !p.d.Does(sdk.Set) && !p.d.Does(sdk.Change) && !p.d.Does(sdk.Reset) {
-		p.fail("Verbs: %q, want at least one of set, change and reset", p.d.Verbs)
+	probe.fields("Config", word, probe.d.Config)
+	probe.fields("Options", word, probe.d.Options)
+	if !probe.d.Does(sdk.Set) && !probe.d.Does(sdk.Change) && !probe.d.Does(sdk.Reset) {
+		probe.fail("Verbs: %q, want at least one of set, change and reset", probe.d.Verbs)
 	}
-	for _, v := range p.d.ReplaySafe {
-		if !p.d.Does(v) {
-			p.fail("ReplaySafe: %q is not one of Verbs", v)
+	for _, verb := range probe.d.ReplaySafe {
+		if !probe.d.Does(verb) {
+			probe.fail("ReplaySafe: %q is not one of Verbs", verb)
 		}
 	}
-	for v, a := range map[sdk.Verb]sdk.Ability{sdk.Reset: sdk.CanReset, sdk.Unlock: sdk.CanUnlock} {
-		if p.d.Does(v) != p.d.Can(a) {
-			p.fail("Verbs and Abilities disagree about %q", v)
+	for verb, ability := range map[sdk.Verb]sdk.Ability{sdk.Reset: sdk.CanReset, sdk.Unlock: sdk.CanUnlock} {
+		if probe.d.Does(verb) != probe.d.Can(ability) {
+			probe.fail("Verbs and Abilities disagree about %q", verb)
 		}
 	}
-	if l := p.d.Limits; l.Concurrency < 0 || l.PerSecond < 0 || l.Batch < 0 || l.Timeout < 0 {
-		p.fail("Limits: %+v, want none below zero", l)
+	if limits := probe.d.Limits; limits.Concurrency < 0 || limits.PerSecond < 0 || limits.Batch < 0 || limits.Timeout < 0 {
+		probe.fail("Limits: %+v, want none below zero", limits)
 	}
-	for _, name := range p.d.Target {
-		if !slices.ContainsFunc(p.d.Config, func(f sdk.Field) bool { return f.Name == name && f.Type != sdk.Secret }) {
-			p.fail("Target: %q is no setting, or a secret", name)
+	for _, name := range probe.d.Target {
+		if !slices.ContainsFunc(probe.d.Config, func(field sdk.Field) bool { return field.Name == name && field.Type != sdk.Secret }) {
+			probe.fail("Target: %q is no setting, or a secret", name)
 		}
 	}
-	for n, k := range p.d.Kinds {
-		if slices.IndexFunc(p.d.Kinds, func(o sdk.Kind) bool { return o.Name == k.Name }) != n {
-			p.fail("Kinds: %q is there twice", k.Name)
+	for index, kind := range probe.d.Kinds {
+		if slices.IndexFunc(probe.d.Kinds, func(o sdk.Kind) bool { return o.Name == kind.Name }) != index {
+			probe.fail("Kinds: %q is there twice", kind.Name)
 		}
 	}
 }
 
 func (p *probe) fields(list string, word *regexp.Regexp, fields []sdk.Field) {
 	names := map[string]bool{}
-	for _, f := range fields {
+	for _, field := range fields {
 		switch {
-		case !word.MatchString(f.Name) || names[f.Name]:
-			p.fail("%s: name %q, want a lower-case word that is there once", list, f.Name)
-		case !slices.Contains(fieldTypes, f.Type):
-			p.fail("%s: %s has the type %q, want one of %q", list, f.Name, f.Type, fieldTypes)
-		case (f.Type == sdk.Choice) != (len(f.Choices) > 0):
-			p.fail("%s: %s has the type %q and %d choices", list, f.Name, f.Type, len(f.Choices))
-		case f.Default != nil && !fits(f, f.Default):
-			p.fail("%s: %s has the default %v (%T), which is no %s", list, f.Name, f.Default, f.Default, f.Type)
-		case f.Required && f.Default != nil:
-			p.fail("%s: %s is required and has a default", list, f.Name)
-		case f.Doc == "":
-			p.fail("%s: %s has no Doc", list, f.Name)
+		case !word.MatchString(field.Name) || names[field.Name]:
+			p.fail("%s: name %q, want a lower-case word that is there once", list, field.Name)
+		case !slices.Contains(fieldTypes, field.Type):
+			p.fail("%s: %s has the type %q, want one of %q", list, field.Name, field.Type, fieldTypes)
+		case (field.Type == sdk.Choice) != (len(field.Choices) > 0):
+			p.fail("%s: %s has the type %q and %d choices", list, field.Name, field.Type, len(field.Choices))
+		case field.Default != nil && !fits(field, field.Default):
+			p.fail("%s: %s has the default %v (%T), which is no %s", list, field.Name, field.Default, field.Default, field.Type)
+		case field.Required && field.Default != nil:
+			p.fail("%s: %s is required and has a default", list, field.Name)
+		case field.Doc == "":
+			p.fail("%s: %s has no Doc", list, field.Name)
 		}
-		names[f.Name] = true
+		names[field.Name] = true
 	}
-	for _, f := range fields {
-		for _, other := range f.Conflicts {
+	for _, field := range fields {
+		for _, other := range field.Conflicts {
 			if !names[other] {
-				p.fail("%s: %s conflicts with %q, which there is not", list, f.Name, other)
+				p.fail("%s: %s conflicts with %q, which there is not", list, field.Name, other)
 			}
 		}
 	}
 }
 
 // fits reports whether v can be a default of the field.
-func fits(f sdk.Field, v any) bool {
+func fits(field sdk.Field, v any) bool {
 	switch v := v.(type) {
 	case string:
-		return slices.Contains([]sdk.FieldType{sdk.String, sdk.Path, sdk.URL}, f.Type) || f.Type == sdk.Choice && slices.Contains(f.Choices, v)
+		return slices.Contains([]sdk.FieldType{sdk.String, sdk.Path, sdk.URL}, field.Type) || field.Type == sdk.Choice && slices.Contains(field.Choices, v)
 	case int, int64:
-		return f.Type == sdk.Int
+		return field.Type == sdk.Int
 	case bool:
-		return f.Type == sdk.Bool
+		return field.Type == sdk.Bool
 	case time.Duration:
-		return f.Type == sdk.Duration
+		return field.Type == sdk.Duration
 	case []string:
-		return f.Type == sdk.List
+		return field.Type == sdk.List
 	}
 	return false
 }
 
-func describeSecrets(p *probe) {
-	for _, f := range append(slices.Clone(p.d.Config), p.d.Options...) {
+func describeSecrets(probe *probe) {
+	for _, field := range append(slices.Clone(probe.d.Config), probe.d.Options...) {
 		for _, hint := range []string{"password", "passwd", "passphrase", "secret", "token", "private_key", "api_key"} {
-			if strings.HasSuffix(f.Name, hint) && f.Type != sdk.Secret && f.Type != sdk.Bool {
-				p.fail("field %s has the type %q: by its name it is a secret", f.Name, f.Type)
+			if strings.HasSuffix(field.Name, hint) && field.Type != sdk.Secret && field.Type != sdk.Bool {
+				probe.fail("field %s has the type %q: by its name it is a secret", field.Name, field.Type)
 			}
 		}
 	}

@@ -11,51 +11,53 @@ import (
 
 // noLeaks provokes every refusal with values that can be recognised, and looks
 // for them, and for the settings' secrets, in all that is shown.
-func noLeaks(p *probe) {
-	s, a, ctx := p.open(), p.target.Accounts[0], p.t.Context()
-	was := p.start(s, a)
+func noLeaks(probe *probe) {
+	subject, text, ctx := probe.open(), probe.target.Accounts[0], probe.t.Context()
+	was := probe.start(subject, text)
 	secrets := []string{canary, canary + "-old", was}
-	if len(p.target.Weak) >= 6 {
-		secrets = append(secrets, p.target.Weak)
+	if len(probe.target.Weak) >= 6 {
+		secrets = append(secrets, probe.target.Weak)
 	}
-	for _, v := range p.target.Config.Secrets {
-		secrets = append(secrets, v.Reveal())
+	for _, value := range probe.target.Config.Secrets {
+		secrets = append(secrets, value.Reveal())
 	}
-	look := func(what string, r sdk.Receipt) { p.wantClean("the answer to "+what, texts(r), secrets...) }
-	look("a set of a weak value", s.apply(ctx, p.anyOp(a, p.target.Weak)))
-	for what, edit := range provocations(p) {
-		op := p.anyOp(a, canary)
+	look := func(what string, receipt sdk.Receipt) {
+		probe.wantClean("the answer to "+what, texts(receipt), secrets...)
+	}
+	look("a set of a weak value", subject.apply(ctx, probe.anyOp(text, probe.target.Weak)))
+	for what, edit := range provocations(probe) {
+		op := probe.anyOp(text, canary)
 		edit(&op)
-		look(what, s.apply(ctx, op))
+		look(what, subject.apply(ctx, op))
 	}
 	late, stop := context.WithTimeout(ctx, time.Microsecond)
 	defer stop()
-	look("an operation that is too late", s.apply(late, p.anyOp(a, canary)))
-	look("a set of an awkward value", s.apply(ctx, p.anyOp(a, canary)))
-	if p.can(sdk.CanVerify) {
-		_, err := s.verify(ctx, p.target.Missing, p.kind(), secret.New(canary))
-		p.wantClean("the answer to a verify", fmt.Sprint(err), secrets...)
+	look("an operation that is too late", subject.apply(late, probe.anyOp(text, canary)))
+	look("a set of an awkward value", subject.apply(ctx, probe.anyOp(text, canary)))
+	if probe.can(sdk.CanVerify) {
+		_, err := subject.verify(ctx, probe.target.Missing, probe.kind(), secret.New(canary))
+		probe.wantClean("the answer to a verify", fmt.Sprint(err), secrets...)
 	}
-	p.wantClean("the log", p.log.String(), secrets...)
-	p.wantClean("what the plugin printed", p.plugin.logged(), secrets...)
+	probe.wantClean("the log", probe.log.String(), secrets...)
+	probe.wantClean("what the plugin printed", probe.plugin.logged(), secrets...)
 }
 
-func closeIsClean(p *probe) {
-	before := goroutines(p)
+func closeIsClean(probe *probe) {
+	before := goroutines(probe)
 	for range 3 {
-		s, err := p.configure(p.target.Config)
+		subject, err := probe.configure(probe.target.Config)
 		if err != nil {
-			p.stop("Configure: %v", err)
+			probe.stop("Configure: %v", err)
 		}
-		p.give(s, p.target.Accounts[0], p.value())
-		if err := s.close(); err != nil {
-			p.fail("Close: %v", err)
+		probe.give(subject, probe.target.Accounts[0], probe.value())
+		if err := subject.close(); err != nil {
+			probe.fail("Close: %v", err)
 		}
-		if !p.d.Does(sdk.Set) {
+		if !probe.d.Does(sdk.Set) {
 			break
 		}
 	}
-	if left := settled(p, before); left > before {
-		p.fail("Close: %d goroutines before the instances were opened, %d after they were closed", before, left)
+	if left := settled(probe, before); left > before {
+		probe.fail("Close: %d goroutines before the instances were opened, %d after they were closed", before, left)
 	}
 }

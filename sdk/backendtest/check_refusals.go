@@ -9,25 +9,25 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-func missingAccount(p *probe) {
-	s := p.open()
-	p.wantRefused(s.apply(p.t.Context(), p.anyOp(p.target.Missing, p.value())), "an operation on a missing account", sdk.AccountNotFound)
-	if p.can(sdk.CanReset) {
-		p.wantRefused(s.reset(p.t.Context(), p.op(sdk.Reset, p.target.Missing, "")), "reset of a missing account", sdk.AccountNotFound)
+func missingAccount(probe *probe) {
+	subject := probe.open()
+	probe.wantRefused(subject.apply(probe.t.Context(), probe.anyOp(probe.target.Missing, probe.value())), "an operation on a missing account", sdk.AccountNotFound)
+	if probe.can(sdk.CanReset) {
+		probe.wantRefused(subject.reset(probe.t.Context(), probe.op(sdk.Reset, probe.target.Missing, "")), "reset of a missing account", sdk.AccountNotFound)
 	}
-	if p.can(sdk.CanFind) {
-		_, err := s.find(p.t.Context(), p.target.Missing)
-		p.wantCode(err, "Find of a missing account", sdk.AccountNotFound)
+	if probe.can(sdk.CanFind) {
+		_, err := subject.find(probe.t.Context(), probe.target.Missing)
+		probe.wantCode(err, "Find of a missing account", sdk.AccountNotFound)
 	}
 }
 
-func refusingAccounts(p *probe) {
-	s := p.open()
-	for account, code := range p.target.Refusing {
-		r := s.apply(p.t.Context(), p.anyOp(account, p.value()))
-		p.wantRefused(r, fmt.Sprintf("an operation on account %q", account), code)
-		if code == sdk.AccountStatus && r.Err != nil && r.Err.AccountStatus == sdk.StatusUnknown {
-			p.fail("account %q: AccountStatus does not say which", account)
+func refusingAccounts(probe *probe) {
+	subject := probe.open()
+	for account, code := range probe.target.Refusing {
+		receipt := subject.apply(probe.t.Context(), probe.anyOp(account, probe.value()))
+		probe.wantRefused(receipt, fmt.Sprintf("an operation on account %q", account), code)
+		if code == sdk.AccountStatus && receipt.Err != nil && receipt.Err.AccountStatus == sdk.StatusUnknown {
+			probe.fail("account %q: AccountStatus does not say which", account)
 		}
 	}
 }
@@ -36,79 +36,79 @@ var rules = []sdk.Rule{sdk.RuleMinLength, sdk.RuleMaxLength, sdk.RuleLetters, sd
 	sdk.RuleNonLetters, sdk.RuleClasses, sdk.RuleForbidden, sdk.RuleMaxRepeat, sdk.RuleMaxSequence, sdk.RuleContainsName, sdk.RuleContainsWord,
 	sdk.RuleSameAsCurrent, sdk.RuleHistory, sdk.RuleMinAge, sdk.RuleChangeCount, sdk.RuleDictionary, sdk.RuleQuality, sdk.RuleEncoding, sdk.RuleOpaque, sdk.RuleCustom}
 
-func weakValue(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
-	was := p.start(s, a)
-	op := p.set(a, p.target.Weak)
-	if !p.d.Does(sdk.Set) {
-		op = p.change(a, was, p.target.Weak)
+func weakValue(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
+	was := probe.start(subject, text)
+	op := probe.set(text, probe.target.Weak)
+	if !probe.d.Does(sdk.Set) {
+		op = probe.change(text, was, probe.target.Weak)
 	}
-	r := s.apply(p.t.Context(), op)
-	p.wantRefused(r, "a weak value", sdk.PolicyViolation)
-	p.wantHolds(a, was, "a refusal by policy")
-	if r.Err == nil {
+	receipt := subject.apply(probe.t.Context(), op)
+	probe.wantRefused(receipt, "a weak value", sdk.PolicyViolation)
+	probe.wantHolds(text, was, "a refusal by policy")
+	if receipt.Err == nil {
 		return
 	}
-	for _, v := range r.Err.Violations {
-		if !slices.Contains(rules, v.Rule) {
-			p.fail("violation of %q: the contract has no such rule; use custom and Native", v.Rule)
+	for _, violation := range receipt.Err.Violations {
+		if !slices.Contains(rules, violation.Rule) {
+			probe.fail("violation of %q: the contract has no such rule; use custom and Native", violation.Rule)
 		}
 	}
 }
 
-func historyIsKept(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
-	first := p.start(s, a)
-	last := p.value()
-	next := func(old, v string) sdk.Operation {
-		if p.d.Does(sdk.Set) {
-			return p.set(a, v)
+func historyIsKept(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
+	first := probe.start(subject, text)
+	last := probe.value()
+	next := func(old, value string) sdk.Operation {
+		if probe.d.Does(sdk.Set) {
+			return probe.set(text, value)
 		}
-		return p.change(a, old, v)
+		return probe.change(text, old, value)
 	}
-	if r := s.apply(p.t.Context(), next(first, last)); !ok(r) {
-		p.stop("a second value: %s, want applied", said(r))
+	if receipt := subject.apply(probe.t.Context(), next(first, last)); !ok(receipt) {
+		probe.stop("a second value: %s, want applied", said(receipt))
 	}
-	r := s.apply(p.t.Context(), next(last, first))
-	p.wantRefused(r, "a value from before", sdk.PolicyViolation)
+	r := subject.apply(probe.t.Context(), next(last, first))
+	probe.wantRefused(r, "a value from before", sdk.PolicyViolation)
 	if r.Err != nil && !remembered(r) {
-		p.fail("a value from before: violations %+v, want the rule history", r.Err.Violations)
+		probe.fail("a value from before: violations %+v, want the rule history", r.Err.Violations)
 	}
-	p.wantHolds(a, last, "a refusal by history")
+	probe.wantHolds(text, last, "a refusal by history")
 }
 
 // remembered reports whether a refusal may be about a value from before.
-func remembered(r sdk.Receipt) bool {
-	return r.Err != nil && slices.ContainsFunc(r.Err.Violations, func(v sdk.Violation) bool {
-		return slices.Contains([]sdk.Rule{sdk.RuleHistory, sdk.RuleSameAsCurrent, sdk.RuleOpaque}, v.Rule)
+func remembered(receipt sdk.Receipt) bool {
+	return receipt.Err != nil && slices.ContainsFunc(receipt.Err.Violations, func(violation sdk.Violation) bool {
+		return slices.Contains([]sdk.Rule{sdk.RuleHistory, sdk.RuleSameAsCurrent, sdk.RuleOpaque}, violation.Rule)
 	})
 }
 
-func nonsense(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
-	was := p.start(s, a)
-	edit := func(f func(*sdk.Operation)) sdk.Operation {
-		op := p.anyOp(a, p.value())
-		f(&op)
+func nonsense(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
+	was := probe.start(subject, text)
+	edit := func(call func(*sdk.Operation)) sdk.Operation {
+		op := probe.anyOp(text, probe.value())
+		call(&op)
 		return op
 	}
 	for what, op := range map[string]sdk.Operation{
-		"an empty account":        edit(func(o *sdk.Operation) { o.Account = "" }),
-		"an unknown verb":         edit(func(o *sdk.Operation) { o.Verb = "delete" }),
-		"an unknown kind":         edit(func(o *sdk.Operation) { o.Kind = "no-such-kind" }),
-		"an unknown hash format":  edit(func(o *sdk.Operation) { o.HashFormat = "no-such-format" }),
-		"an absent value":         edit(func(o *sdk.Operation) { o.Value = secret.Value{} }),
-		"an empty value":          edit(func(o *sdk.Operation) { o.Value = secret.New("") }),
-		"a verb without its data": edit(func(o *sdk.Operation) { o.Verb, o.Value = sdk.Unlock, secret.Value{} }),
+		"an empty account":        edit(func(op *sdk.Operation) { op.Account = "" }),
+		"an unknown verb":         edit(func(op *sdk.Operation) { op.Verb = "delete" }),
+		"an unknown kind":         edit(func(op *sdk.Operation) { op.Kind = "no-such-kind" }),
+		"an unknown hash format":  edit(func(op *sdk.Operation) { op.HashFormat = "no-such-format" }),
+		"an absent value":         edit(func(op *sdk.Operation) { op.Value = secret.Value{} }),
+		"an empty value":          edit(func(op *sdk.Operation) { op.Value = secret.New("") }),
+		"a verb without its data": edit(func(op *sdk.Operation) { op.Verb, op.Value = sdk.Unlock, secret.Value{} }),
 	} {
-		p.wantRefused(s.apply(p.t.Context(), op), what, sdk.InvalidOperation, sdk.Unsupported, sdk.PolicyViolation, sdk.AccountNotFound)
-		p.wantHolds(a, was, what)
+		probe.wantRefused(subject.apply(probe.t.Context(), op), what, sdk.InvalidOperation, sdk.Unsupported, sdk.PolicyViolation, sdk.AccountNotFound)
+		probe.wantHolds(text, was, what)
 	}
-	for _, v := range []sdk.Verb{sdk.Set, sdk.Change} {
-		if !p.d.Does(v) {
-			op := p.change(a, was, p.value())
-			op.Verb = v
-			p.wantRefused(s.apply(p.t.Context(), op), string(v)+", which is not declared", sdk.Unsupported)
+	for _, verb := range []sdk.Verb{sdk.Set, sdk.Change} {
+		if !probe.d.Does(verb) {
+			op := probe.change(text, was, probe.value())
+			op.Verb = verb
+			probe.wantRefused(subject.apply(probe.t.Context(), op), string(verb)+", which is not declared", sdk.Unsupported)
 		}
 	}
 }
@@ -119,31 +119,31 @@ func hostile(account string) []string {
 		`x" OR "1"="1`, "x' OR '1'='1", `x'; DROP TABLE users; --`, ")(uid=*", "../../../../etc/passwd", "%00", "%2e%2e/", "$(id)", "<a>&amp;", strings.Repeat("n", 5000), "-h", "\u202enna"}
 }
 
-func hostileNames(p *probe) {
-	s := p.open()
+func hostileNames(probe *probe) {
+	subject := probe.open()
 	held := map[string]string{}
-	for _, a := range p.target.Accounts {
-		if p.d.Does(sdk.Set) {
-			held[a] = p.start(s, a)
+	for _, text := range probe.target.Accounts {
+		if probe.d.Does(sdk.Set) {
+			held[text] = probe.start(subject, text)
 		} else {
-			held[a] = p.target.Present
+			held[text] = probe.target.Present
 		}
 	}
-	for _, name := range hostile(p.target.Accounts[0]) {
-		if slices.Contains(p.target.Accounts, name) {
+	for _, name := range hostile(probe.target.Accounts[0]) {
+		if slices.Contains(probe.target.Accounts, name) {
 			continue
 		}
-		r := s.apply(p.t.Context(), p.anyOp(name, p.value()))
-		if r.Outcome == sdk.Unknown {
-			p.fail("account %.40q: %s, want applied or refused", name, said(r))
+		receipt := subject.apply(probe.t.Context(), probe.anyOp(name, probe.value()))
+		if receipt.Outcome == sdk.Unknown {
+			probe.fail("account %.40q: %s, want applied or refused", name, said(receipt))
 		}
-		if p.can(sdk.CanFind) {
-			if found, err := s.find(p.t.Context(), name); err == nil && slices.Contains(p.target.Accounts, found.Account) {
-				p.fail("Find of account %.40q found %q", name, found.Account)
+		if probe.can(sdk.CanFind) {
+			if found, err := subject.find(probe.t.Context(), name); err == nil && slices.Contains(probe.target.Accounts, found.Account) {
+				probe.fail("Find of account %.40q found %q", name, found.Account)
 			}
 		}
 	}
-	for a, v := range held {
-		p.wantHolds(a, v, "operations on accounts with hostile names")
+	for text, value := range held {
+		probe.wantHolds(text, value, "operations on accounts with hostile names")
 	}
 }

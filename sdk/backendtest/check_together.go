@@ -11,37 +11,37 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// parallel calls f n times at once and waits.
-func (p *probe) parallel(n int, f func(n int)) {
+// parallel calls call number times at once and waits.
+func (p *probe) parallel(count int, call func(number int)) {
 	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { p.guard(func() { f(i) }) })
+	for i := range count {
+		wg.Go(func() { p.guard(func() { call(i) }) })
 	}
 	wg.Wait()
 }
 
-func manyAtOnce(p *probe) {
-	s := p.open()
+func manyAtOnce(probe *probe) {
+	subject := probe.open()
 	values := map[string]string{}
 	var ops []sdk.Operation
-	for _, a := range p.target.Accounts {
-		op := p.anyOp(a, p.value())
-		values[a], ops = op.Value.Reveal(), append(ops, op)
+	for _, text := range probe.target.Accounts {
+		op := probe.anyOp(text, probe.value())
+		values[text], ops = op.Value.Reveal(), append(ops, op)
 	}
-	for n, r := range s.submit(ops) {
-		if !ok(r) {
-			p.fail("%d accounts at once: account %q: %s, want applied", len(ops), ops[n].Account, said(r))
+	for index, receipt := range subject.submit(ops) {
+		if !ok(receipt) {
+			probe.fail("%d accounts at once: account %q: %s, want applied", len(ops), ops[index].Account, said(receipt))
 		}
 	}
-	for a, v := range values {
-		p.wantHolds(a, v, "operations on many accounts at once")
+	for text, value := range values {
+		probe.wantHolds(text, value, "operations on many accounts at once")
 	}
 }
 
 // moments are contexts that end before, during and after an operation.
 func moments(ctx context.Context) map[string]func() (context.Context, context.CancelFunc) {
-	in := func(d time.Duration) func() (context.Context, context.CancelFunc) {
-		return func() (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, d) }
+	in := func(span time.Duration) func() (context.Context, context.CancelFunc) {
+		return func() (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, span) }
 	}
 	return map[string]func() (context.Context, context.CancelFunc){
 		"a deadline that has passed": in(-time.Second),
@@ -55,25 +55,25 @@ func moments(ctx context.Context) map[string]func() (context.Context, context.Ca
 	}
 }
 
-func deadlines(p *probe) {
-	s, a := p.open(), p.target.Accounts[0]
-	for what, moment := range moments(p.t.Context()) {
-		was := p.start(s, a)
-		op := p.set(a, p.value())
-		if !p.d.Does(sdk.Set) {
-			op = p.change(a, was, p.value())
+func deadlines(probe *probe) {
+	subject, text := probe.open(), probe.target.Accounts[0]
+	for what, moment := range moments(probe.t.Context()) {
+		was := probe.start(subject, text)
+		op := probe.set(text, probe.value())
+		if !probe.d.Does(sdk.Set) {
+			op = probe.change(text, was, probe.value())
 		}
 		ctx, stop := moment()
-		r := s.apply(ctx, op)
+		receipt := subject.apply(ctx, op)
 		stop()
-		p.wantTruth(r, a, was, op.Value.Reveal(), what)
-		if r.Outcome == sdk.Applied && ctx.Err() != nil && strings.HasPrefix(what, "a deadline that has") {
-			p.fail("%s: applied, want a refusal before anything was sent", what)
+		probe.wantTruth(receipt, text, was, op.Value.Reveal(), what)
+		if receipt.Outcome == sdk.Applied && ctx.Err() != nil && strings.HasPrefix(what, "a deadline that has") {
+			probe.fail("%s: applied, want a refusal before anything was sent", what)
 		}
-		if !ok(r) && r.Err != nil && !slices.Contains([]sdk.Code{sdk.Timeout, sdk.Cancelled, sdk.ConnectionLost, sdk.Unreachable, sdk.RateLimited}, r.Err.Code) {
-			p.fail("%s: %s, want Timeout, Cancelled, ConnectionLost, Unreachable or RateLimited", what, said(r))
+		if !ok(receipt) && receipt.Err != nil && !slices.Contains([]sdk.Code{sdk.Timeout, sdk.Cancelled, sdk.ConnectionLost, sdk.Unreachable, sdk.RateLimited}, receipt.Err.Code) {
+			probe.fail("%s: %s, want Timeout, Cancelled, ConnectionLost, Unreachable or RateLimited", what, said(receipt))
 		}
-		if !p.d.Does(sdk.Set) {
+		if !probe.d.Does(sdk.Set) {
 			return // the present value may be another now
 		}
 	}
@@ -83,9 +83,9 @@ func deadlines(p *probe) {
 // that is refused.
 func (p *probe) batch(ctx context.Context) (ops []sdk.Operation, was []string, receipts []sdk.Receipt) {
 	w := p.open().(watched)
-	for _, a := range p.target.Accounts[:3] {
-		was = append(was, p.start(w, a))
-		ops = append(ops, p.anyOp(a, p.value()))
+	for _, text := range p.target.Accounts[:3] {
+		was = append(was, p.start(w, text))
+		ops = append(ops, p.anyOp(text, p.value()))
 	}
 	if limit := p.d.Limits.Batch; limit == 0 || limit > 3 {
 		bad := p.anyOp(p.target.Accounts[0], p.value())
@@ -94,35 +94,35 @@ func (p *probe) batch(ctx context.Context) (ops []sdk.Operation, was []string, r
 	} else {
 		ops, was = ops[:limit], was[:limit]
 	}
-	b := w.subject.(near).Instance.(sdk.BatchApplier)
-	p.within("ApplyBatch", func() { receipts = b.ApplyBatch(ctx, ops) })
+	batchApplier := w.subject.(near).Instance.(sdk.BatchApplier)
+	p.within("ApplyBatch", func() { receipts = batchApplier.ApplyBatch(ctx, ops) })
 	if len(receipts) != len(ops) {
 		p.stop("ApplyBatch: %d receipts for %d operations", len(receipts), len(ops))
 	}
 	return ops, was, receipts
 }
 
-func batchOrder(p *probe) {
-	ops, was, receipts := p.batch(p.t.Context())
-	for n, r := range receipts {
-		if ops[n].Account == p.target.Missing {
-			p.wantRefused(r, fmt.Sprintf("operation %d of a batch, on a missing account", n), sdk.AccountNotFound, sdk.InvalidOperation)
+func batchOrder(probe *probe) {
+	ops, was, receipts := probe.batch(probe.t.Context())
+	for index, receipt := range receipts {
+		if ops[index].Account == probe.target.Missing {
+			probe.wantRefused(receipt, fmt.Sprintf("operation %d of a batch, on a missing account", index), sdk.AccountNotFound, sdk.InvalidOperation)
 			continue
 		}
-		if !ok(r) {
-			p.fail("operation %d of a batch: %s, want applied", n, said(r))
+		if !ok(receipt) {
+			probe.fail("operation %d of a batch: %s, want applied", index, said(receipt))
 		}
-		p.wantTruth(r, ops[n].Account, was[n], ops[n].Value.Reveal(), fmt.Sprintf("operation %d of a batch", n))
+		probe.wantTruth(receipt, ops[index].Account, was[index], ops[index].Value.Reveal(), fmt.Sprintf("operation %d of a batch", index))
 	}
 }
 
-func batchDeadline(p *probe) {
-	ctx, cancel := context.WithCancel(p.t.Context())
+func batchDeadline(probe *probe) {
+	ctx, cancel := context.WithCancel(probe.t.Context())
 	cancel()
-	ops, was, receipts := p.batch(ctx)
-	for n, r := range receipts {
-		if ops[n].Account != p.target.Missing {
-			p.wantTruth(r, ops[n].Account, was[n], ops[n].Value.Reveal(), fmt.Sprintf("operation %d of a batch with a cancelled context", n))
+	ops, was, receipts := probe.batch(ctx)
+	for index, receipt := range receipts {
+		if ops[index].Account != probe.target.Missing {
+			probe.wantTruth(receipt, ops[index].Account, was[index], ops[index].Value.Reveal(), fmt.Sprintf("operation %d of a batch with a cancelled context", index))
 		}
 	}
 }

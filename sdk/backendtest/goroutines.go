@@ -6,8 +6,8 @@ import (
 )
 
 // goroutines counts those of this process; 0 if the backend is in another.
-func goroutines(p *probe) int {
-	if !p.near {
+func goroutines(probe *probe) int {
+	if !probe.near {
 		return 0
 	}
 	return runtime.NumGoroutine()
@@ -15,14 +15,14 @@ func goroutines(p *probe) int {
 
 // settled waits until there are no more goroutines than before, for two
 // seconds at most: those that are about to end may.
-func settled(p *probe, before int) int {
-	n := goroutines(p)
+func settled(probe *probe, before int) int {
+	count := goroutines(probe)
 	for range 200 {
-		if n <= before {
+		if count <= before {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
-		n = goroutines(p)
+		count = goroutines(probe)
 	}
-	return n
+	return count
 }

@@ -44,12 +44,12 @@ func (d *direct) describe(context.Context) (sdk.Description, error) {
 	return d.backend.Describe(), nil
 }
 
-func (d *direct) configure(ctx context.Context, c sdk.Config) (subject, error) {
-	i, err := d.backend.Configure(ctx, c)
+func (d *direct) configure(ctx context.Context, config sdk.Config) (subject, error) {
+	instance, err := d.backend.Configure(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	return near{i}, nil
+	return near{instance}, nil
 }
 
 func (d *direct) restart() error { return nil }
@@ -69,80 +69,80 @@ func (n near) submit(ops []sdk.Operation) []sdk.Receipt {
 	receipts := make([]sdk.Receipt, len(ops))
 	panics := make([]any, len(ops))
 	var wg sync.WaitGroup
-	for k, op := range ops {
+	for index, op := range ops {
 		wg.Go(func() {
-			defer func() { panics[k] = recover() }()
-			receipts[k] = n.Apply(context.Background(), op)
+			defer func() { panics[index] = recover() }()
+			receipts[index] = n.Apply(context.Background(), op)
 		})
 	}
 	wg.Wait()
-	for _, p := range panics {
-		if p != nil {
-			panic(p)
+	for _, value := range panics {
+		if value != nil {
+			panic(value)
 		}
 	}
 	return receipts
 }
 
 func (n near) reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if i, ok := n.Instance.(sdk.Resetter); ok {
-		return i.Reset(ctx, op)
+	if resetter, ok := n.Instance.(sdk.Resetter); ok {
+		return resetter.Reset(ctx, op)
 	}
 	return sdk.Refuse(errUnsupported)
 }
 
 func (n near) unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if i, ok := n.Instance.(sdk.Unlocker); ok {
-		return i.Unlock(ctx, op)
+	if unlocker, ok := n.Instance.(sdk.Unlocker); ok {
+		return unlocker.Unlock(ctx, op)
 	}
 	return sdk.Refuse(errUnsupported)
 }
 
 func (n near) find(ctx context.Context, account string) (sdk.Account, error) {
-	if i, ok := n.Instance.(sdk.Finder); ok {
-		return i.Find(ctx, account)
+	if finder, ok := n.Instance.(sdk.Finder); ok {
+		return finder.Find(ctx, account)
 	}
 	return sdk.Account{}, errUnsupported
 }
 
 func (n near) list(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
-	if i, ok := n.Instance.(sdk.Lister); ok {
-		return i.List(ctx, filter, attributes, yield)
+	if lister, ok := n.Instance.(sdk.Lister); ok {
+		return lister.List(ctx, filter, attributes, yield)
 	}
 	return errUnsupported
 }
 
 func (n near) resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
-	if i, ok := n.Instance.(sdk.Resolver); ok {
-		return i.Resolve(ctx, names)
+	if resolver, ok := n.Instance.(sdk.Resolver); ok {
+		return resolver.Resolve(ctx, names)
 	}
 	return nil, errUnsupported
 }
 
 func (n near) policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
-	if i, ok := n.Instance.(sdk.PolicyReader); ok {
-		return i.Policy(ctx, account, kind)
+	if policyReader, ok := n.Instance.(sdk.PolicyReader); ok {
+		return policyReader.Policy(ctx, account, kind)
 	}
 	return sdk.Policy{}, errUnsupported
 }
 
-func (n near) verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
-	if i, ok := n.Instance.(sdk.Verifier); ok {
-		return i.Verify(ctx, account, kind, v)
+func (n near) verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
+	if verifier, ok := n.Instance.(sdk.Verifier); ok {
+		return verifier.Verify(ctx, account, kind, value)
 	}
 	return sdk.CannotTell, errUnsupported
 }
 
 func (n near) generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
-	if i, ok := n.Instance.(sdk.Generator); ok {
-		return i.Generate(ctx, kind, count)
+	if generator, ok := n.Instance.(sdk.Generator); ok {
+		return generator.Generate(ctx, kind, count)
 	}
 	return nil, errUnsupported
 }
 
 func (n near) check(ctx context.Context) []sdk.Finding {
-	if i, ok := n.Instance.(sdk.Checker); ok {
-		return i.Check(ctx)
+	if checker, ok := n.Instance.(sdk.Checker); ok {
+		return checker.Check(ctx)
 	}
 	return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.Unsupported, Message: errUnsupported.Message}}
 }

@@ -31,7 +31,9 @@ type scene struct {
 	near   bool // the backend is in this process
 }
 
-func (s scene) can(a sdk.Ability) bool { return s.d.Can(a) && !slices.Contains(s.target.Lacks, a) }
+func (s scene) can(ability sdk.Ability) bool {
+	return s.d.Can(ability) && !slices.Contains(s.target.Lacks, ability)
+}
 
 // sees reports whether a value can be looked at other than by trust.
 func (s scene) sees() bool {
@@ -39,23 +41,23 @@ func (s scene) sees() bool {
 }
 
 // applicable are the checks for a plugin and its target.
-func applicable(_ Options, p plugin, d sdk.Description, target Target) []check {
-	_, isNear := p.(*direct)
-	s := scene{d: d, target: target, near: isNear}
+func applicable(_ Options, plugin plugin, description sdk.Description, target Target) []check {
+	_, isNear := plugin.(*direct)
+	made := scene{d: description, target: target, near: isNear}
 	var list []check
-	for _, c := range checks() {
-		if c.when == nil || c.when(s) {
-			list = append(list, c)
+	for _, check := range checks() {
+		if check.when == nil || check.when(made) {
+			list = append(list, check)
 		}
 	}
 	return list
 }
 
 // describe asks for the Description, for as long as patience lasts.
-func describe(o Options, p plugin) (sdk.Description, error) {
-	ctx, stop := context.WithTimeout(context.Background(), o.Patience)
+func describe(options Options, plugin plugin) (sdk.Description, error) {
+	ctx, stop := context.WithTimeout(context.Background(), options.Patience)
 	defer stop()
-	return p.describe(ctx)
+	return plugin.describe(ctx)
 }
 
 // probe runs one check. Its methods are for one goroutine, but for fail.
@@ -78,28 +80,28 @@ type probe struct {
 type stopped struct{}
 
 // try runs the check on a target of its own and returns what is wrong.
-func (c check) try(t testing.TB, o Options, p plugin, d sdk.Description) []string {
-	_, isNear := p.(*direct)
-	x := &probe{t: t, o: o, plugin: p, log: &journal{}}
-	x.scene = scene{d: d, target: o.Target(t), near: isNear}
-	x.guard(func() {
-		x.sane()
-		c.run(x)
+func (c check) try(t testing.TB, options Options, plugin plugin, description sdk.Description) []string {
+	_, isNear := plugin.(*direct)
+	made := &probe{t: t, o: options, plugin: plugin, log: &journal{}}
+	made.scene = scene{d: description, target: options.Target(t), near: isNear}
+	made.guard(func() {
+		made.sane()
+		c.run(made)
 	})
-	x.guard(x.closeAll)
-	return x.problems
+	made.guard(made.closeAll)
+	return made.problems
 }
 
 // guard turns the end of a check, and a panic of the backend, into a problem.
-func (p *probe) guard(f func()) {
+func (p *probe) guard(call func()) {
 	defer func() {
-		switch r := recover(); r.(type) {
+		switch value := recover(); value.(type) {
 		case nil, stopped:
 		default:
-			p.fail("panic: %v", r)
+			p.fail("panic: %v", value)
 		}
 	}()
-	f()
+	call()
 }
 
 func (p *probe) sane() {
@@ -114,8 +116,8 @@ func (p *probe) sane() {
 }
 
 func (p *probe) closeAll() {
-	for _, s := range p.opened {
-		if err := s.close(); err != nil {
+	for _, subject := range p.opened {
+		if err := subject.close(); err != nil {
 			p.fail("Close: %v", err)
 		}
 	}
@@ -136,84 +138,84 @@ func (p *probe) stop(format string, args ...any) {
 
 // open configures an instance on the check's target; it is closed at the end.
 func (p *probe) open() subject {
-	s, err := p.configure(p.target.Config)
+	subject, err := p.configure(p.target.Config)
 	if err != nil {
 		p.stop("Configure: %v", err)
 	}
-	p.opened = append(p.opened, s)
-	return s
+	p.opened = append(p.opened, subject)
+	return subject
 }
 
-// configure fills in what c lacks and opens an instance.
-func (p *probe) configure(c sdk.Config) (subject, error) {
-	c = filled(c, p.d)
-	c.Log = slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+// configure fills in what config lacks and opens an instance.
+func (p *probe) configure(config sdk.Config) (subject, error) {
+	config = filled(config, p.d)
+	config.Log = slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var s subject
 	var err error
-	p.patiently("Configure", func(ctx context.Context) { s, err = p.plugin.configure(ctx, c) })
+	p.patiently("Configure", func(ctx context.Context) { s, err = p.plugin.configure(ctx, config) })
 	if err != nil {
 		return nil, err
 	}
 	return watched{s, p}, nil
 }
 
-// filled returns c as the host would make it: with defaults, a deadline and a
+// filled returns config as the host would make it: with defaults, a deadline and a
 // concurrency within the limits.
-func filled(c sdk.Config, d sdk.Description) sdk.Config {
-	c.Values = maps.Clone(c.Values)
-	if c.Values == nil {
-		c.Values = map[string]any{}
+func filled(config sdk.Config, description sdk.Description) sdk.Config {
+	config.Values = maps.Clone(config.Values)
+	if config.Values == nil {
+		config.Values = map[string]any{}
 	}
-	for _, f := range d.Config {
-		if _, given := c.Values[f.Name]; !given && f.Default != nil && f.Type != sdk.Secret {
-			c.Values[f.Name] = asValue(f.Default)
+	for _, field := range description.Config {
+		if _, given := config.Values[field.Name]; !given && field.Default != nil && field.Type != sdk.Secret {
+			config.Values[field.Name] = asValue(field.Default)
 		}
 	}
-	if c.Label == "" {
-		c.Label = "kit"
+	if config.Label == "" {
+		config.Label = "kit"
 	}
-	if c.Concurrency == 0 {
-		c.Concurrency = 4
+	if config.Concurrency == 0 {
+		config.Concurrency = 4
 	}
-	if d.Limits.Concurrency > 0 {
-		c.Concurrency = min(c.Concurrency, d.Limits.Concurrency)
+	if description.Limits.Concurrency > 0 {
+		config.Concurrency = min(config.Concurrency, description.Limits.Concurrency)
 	}
-	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
+	if config.Timeout == 0 {
+		config.Timeout = 10 * time.Second
 	}
-	return c
+	return config
 }
 
 // asValue is a default as Config.Values has it.
-func asValue(v any) any {
-	if n, ok := v.(int); ok {
-		return int64(n)
+func asValue(value any) any {
+	if count, ok := value.(int); ok {
+		return int64(count)
 	}
-	return v
+	return value
 }
 
-// patiently calls f and ends the check if it hangs.
-func (p *probe) patiently(what string, f func(context.Context)) {
+// patiently calls call and ends the check if it hangs.
+func (p *probe) patiently(what string, call func(context.Context)) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.Patience)
 	defer cancel()
-	p.within(what, func() { f(ctx) })
+	p.within(what, func() { call(ctx) })
 }
 
-func (p *probe) within(what string, f func()) {
+func (p *probe) within(what string, call func()) {
 	type end struct{ panicked any }
 	done := make(chan end, 1)
 	go func() {
 		var e end
 		defer func() { done <- e }()
 		defer func() { e.panicked = recover() }()
-		f()
+		call()
 	}()
 	limit := time.NewTimer(p.o.Patience + p.o.Patience/2)
 	defer limit.Stop()
 	select {
-	case e := <-done:
-		if e.panicked != nil {
-			panic(e.panicked)
+	case end := <-done:
+		if end.panicked != nil {
+			panic(end.panicked)
 		}
 	case <-limit.C:
 		p.stop("%s: no answer after %v", what, p.o.Patience)
@@ -225,13 +227,13 @@ func (p *probe) value() string { return p.valueOf(p.kind()) }
 
 // valueOf returns a good value for a kind that was not used before.
 func (p *probe) valueOf(kind string) string {
-	n := p.values
+	count := p.values
 	p.values++
-	switch f := p.target.Values[kind]; {
-	case f != nil:
-		return f(n)
+	switch call := p.target.Values[kind]; {
+	case call != nil:
+		return call(count)
 	case p.target.Value != nil:
-		return p.target.Value(n)
+		return p.target.Value(count)
 	}
 	return goodValue()
 }
@@ -239,11 +241,11 @@ func (p *probe) valueOf(kind string) string {
 // goodValue pairs each random letter with one of the other case, so that none
 // stands beside its like.
 func goodValue() string {
-	v := "x7."
-	for _, c := range strings.ToLower(rand.Text()[:8]) {
-		v += string(c) + "Q"
+	value := "x7."
+	for _, letter := range strings.ToLower(rand.Text()[:8]) {
+		value += string(letter) + "Q"
 	}
-	return v + "z"
+	return value + "z"
 }
 
 // op is a new operation.
@@ -276,26 +278,28 @@ func (p *probe) kind() string {
 
 // give makes value the account's present one, whatever the backend has for
 // that, and ends the check if it cannot.
-func (p *probe) give(s subject, account, value string) sdk.Receipt {
+func (p *probe) give(subject subject, account, value string) sdk.Receipt {
 	op := p.set(account, value)
 	if !p.d.Does(sdk.Set) {
 		op = p.change(account, p.target.Present, value)
 	}
-	r := s.apply(p.t.Context(), op)
-	if !ok(r) {
-		p.stop("%s of account %q: %s, want applied", op.Verb, account, said(r))
+	receipt := subject.apply(p.t.Context(), op)
+	if !ok(receipt) {
+		p.stop("%s of account %q: %s, want applied", op.Verb, account, said(receipt))
 	}
-	return r
+	return receipt
 }
 
-func ok(r sdk.Receipt) bool { return r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied }
+func ok(receipt sdk.Receipt) bool {
+	return receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied
+}
 
 // said is a receipt in a message.
-func said(r sdk.Receipt) string {
-	if r.Err == nil {
-		return r.Outcome.String()
+func said(receipt sdk.Receipt) string {
+	if receipt.Err == nil {
+		return receipt.Outcome.String()
 	}
-	return fmt.Sprintf("%v (%v)", r.Outcome, r.Err)
+	return fmt.Sprintf("%v (%v)", receipt.Outcome, receipt.Err)
 }
 
 // holds reports whether the target accepts the value now.
@@ -306,11 +310,11 @@ func (p *probe) holds(account, kind, value string) bool {
 	if p.extra == nil {
 		p.extra = p.open()
 	}
-	v, err := p.extra.verify(p.t.Context(), account, kind, secret.New(value))
+	verdict, err := p.extra.verify(p.t.Context(), account, kind, secret.New(value))
 	if err != nil {
 		p.stop("Verify of account %q: %v", account, err)
 	}
-	return v == sdk.Accepted || v == sdk.AcceptedMustChange
+	return verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange
 }
 
 // wantHolds notes a problem unless the target accepts the value.
@@ -321,28 +325,28 @@ func (p *probe) wantHolds(account, value, after string) {
 	}
 }
 
-// wantRefused notes a problem unless r is a refusal with one of the codes.
-func (p *probe) wantRefused(r sdk.Receipt, what string, codes ...sdk.Code) {
-	if r.Outcome != sdk.Refused || r.Err == nil || !slices.Contains(codes, r.Err.Code) {
-		p.fail("%s: %s, want refused %v", what, said(r), codes)
+// wantRefused notes a problem unless receipt is a refusal with one of the codes.
+func (p *probe) wantRefused(receipt sdk.Receipt, what string, codes ...sdk.Code) {
+	if receipt.Outcome != sdk.Refused || receipt.Err == nil || !slices.Contains(codes, receipt.Err.Code) {
+		p.fail("%s: %s, want refused %v", what, said(receipt), codes)
 	}
 }
 
 // wantTruth notes a problem unless the target is as the answer says: was held
 // before, want is what was sent.
-func (p *probe) wantTruth(r sdk.Receipt, account, was, want, what string) {
+func (p *probe) wantTruth(receipt sdk.Receipt, account, was, want, what string) {
 	switch {
-	case ok(r) && !p.holds(account, p.kind(), want):
-		p.fail("%s: the answer is %v, but the target does not accept the new value", what, r.Outcome)
-	case r.Outcome == sdk.Refused && !p.holds(account, p.kind(), was):
-		p.fail("%s: the answer is refused (%v), but the target no longer accepts the value from before", what, r.Err)
+	case ok(receipt) && !p.holds(account, p.kind(), want):
+		p.fail("%s: the answer is %v, but the target does not accept the new value", what, receipt.Outcome)
+	case receipt.Outcome == sdk.Refused && !p.holds(account, p.kind(), was):
+		p.fail("%s: the answer is refused (%v), but the target no longer accepts the value from before", what, receipt.Err)
 	}
 }
 
 // wantCode notes a problem unless err is an *sdk.Error of one of the codes.
 func (p *probe) wantCode(err error, what string, codes ...sdk.Code) {
-	e := sdk.AsError(err, "no code")
-	if e == nil || !slices.Contains(codes, e.Code) {
+	failure := sdk.AsError(err, "no code")
+	if failure == nil || !slices.Contains(codes, failure.Code) {
 		p.fail("%s: %v, want %v", what, err, codes)
 	}
 }
@@ -354,10 +358,10 @@ type journal struct {
 }
 
 // Write adds to the journal.
-func (j *journal) Write(b []byte) (int, error) {
+func (j *journal) Write(data []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.b.Write(b)
+	return j.b.Write(data)
 }
 
 // String returns all that was written.
@@ -374,30 +378,30 @@ type watched struct {
 	p *probe
 }
 
-func (w watched) apply(ctx context.Context, op sdk.Operation) (r sdk.Receipt) {
-	w.p.within("Apply", func() { r = w.subject.apply(ctx, op) })
-	w.sound(r, op.Verb)
-	return r
+func (w watched) apply(ctx context.Context, op sdk.Operation) (receipt sdk.Receipt) {
+	w.p.within("Apply", func() { receipt = w.subject.apply(ctx, op) })
+	w.sound(receipt, op.Verb)
+	return receipt
 }
 
 func (w watched) submit(ops []sdk.Operation) (receipts []sdk.Receipt) {
 	w.p.within("operations at once", func() { receipts = w.subject.submit(ops) })
-	for n, r := range receipts {
-		w.sound(r, ops[n].Verb)
+	for index, receipt := range receipts {
+		w.sound(receipt, ops[index].Verb)
 	}
 	return receipts
 }
 
-func (w watched) reset(ctx context.Context, op sdk.Operation) (r sdk.Receipt) {
-	w.p.within("Reset", func() { r = w.subject.reset(ctx, op) })
-	w.sound(r, op.Verb)
-	return r
+func (w watched) reset(ctx context.Context, op sdk.Operation) (receipt sdk.Receipt) {
+	w.p.within("Reset", func() { receipt = w.subject.reset(ctx, op) })
+	w.sound(receipt, op.Verb)
+	return receipt
 }
 
-func (w watched) unlock(ctx context.Context, op sdk.Operation) (r sdk.Receipt) {
-	w.p.within("Unlock", func() { r = w.subject.unlock(ctx, op) })
-	w.sound(r, op.Verb)
-	return r
+func (w watched) unlock(ctx context.Context, op sdk.Operation) (receipt sdk.Receipt) {
+	w.p.within("Unlock", func() { receipt = w.subject.unlock(ctx, op) })
+	w.sound(receipt, op.Verb)
+	return receipt
 }
 
 func (w watched) find(ctx context.Context, account string) (a sdk.Account, err error) {
@@ -410,24 +414,24 @@ func (w watched) list(ctx context.Context, filter string, attributes []string, y
 	return err
 }
 
-func (w watched) policy(ctx context.Context, account, kind string) (x sdk.Policy, err error) {
-	w.p.within("Policy", func() { x, err = w.subject.policy(ctx, account, kind) })
-	return x, err
+func (w watched) policy(ctx context.Context, account, kind string) (policy sdk.Policy, err error) {
+	w.p.within("Policy", func() { policy, err = w.subject.policy(ctx, account, kind) })
+	return policy, err
 }
 
-func (w watched) verify(ctx context.Context, account, kind string, v secret.Value) (x sdk.Verdict, err error) {
-	w.p.within("Verify", func() { x, err = w.subject.verify(ctx, account, kind, v) })
-	return x, err
+func (w watched) verify(ctx context.Context, account, kind string, value secret.Value) (verdict sdk.Verdict, err error) {
+	w.p.within("Verify", func() { verdict, err = w.subject.verify(ctx, account, kind, value) })
+	return verdict, err
 }
 
-func (w watched) generate(ctx context.Context, kind string, n int) (x []secret.Value, err error) {
-	w.p.within("Generate", func() { x, err = w.subject.generate(ctx, kind, n) })
-	return x, err
+func (w watched) generate(ctx context.Context, kind string, count int) (values []secret.Value, err error) {
+	w.p.within("Generate", func() { values, err = w.subject.generate(ctx, kind, count) })
+	return values, err
 }
 
-func (w watched) check(ctx context.Context) (x []sdk.Finding) {
-	w.p.within("Check", func() { x = w.subject.check(ctx) })
-	return x
+func (w watched) check(ctx context.Context) (findings []sdk.Finding) {
+	w.p.within("Check", func() { findings = w.subject.check(ctx) })
+	return findings
 }
 
 func (w watched) close() (err error) {
@@ -436,15 +440,15 @@ func (w watched) close() (err error) {
 }
 
 // sound notes an answer that contradicts itself.
-func (w watched) sound(r sdk.Receipt, verb sdk.Verb) {
+func (w watched) sound(receipt sdk.Receipt, verb sdk.Verb) {
 	switch {
-	case ok(r) && r.Err != nil:
-		w.p.fail("%s: the answer is %v and has an error: %v", verb, r.Outcome, r.Err)
-	case !ok(r) && r.Err == nil:
-		w.p.fail("%s: the answer is %v and does not say why", verb, r.Outcome)
-	case r.Err != nil && !slices.Contains(sdk.Codes(), r.Err.Code):
-		w.p.fail("%s: code %q is not one of the contract", verb, r.Err.Code)
-	case r.Err != nil && (r.Err.Code == sdk.PolicyViolation) != (len(r.Err.Violations) > 0):
-		w.p.fail("%s: %s has %d violations: PolicyViolation lists the rules, others have none", verb, r.Err.Code, len(r.Err.Violations))
+	case ok(receipt) && receipt.Err != nil:
+		w.p.fail("%s: the answer is %v and has an error: %v", verb, receipt.Outcome, receipt.Err)
+	case !ok(receipt) && receipt.Err == nil:
+		w.p.fail("%s: the answer is %v and does not say why", verb, receipt.Outcome)
+	case receipt.Err != nil && !slices.Contains(sdk.Codes(), receipt.Err.Code):
+		w.p.fail("%s: code %q is not one of the contract", verb, receipt.Err.Code)
+	case receipt.Err != nil && (receipt.Err.Code == sdk.PolicyViolation) != (len(receipt.Err.Violations) > 0):
+		w.p.fail("%s: %s has %d violations: PolicyViolation lists the rules, others have none", verb, receipt.Err.Code, len(receipt.Err.Violations))
 	}
 }

@@ -55,57 +55,57 @@ type process struct {
 
 // start starts a plugin and reads its handshake. What it says on standard error
 // goes to log.
-func start(c command, log io.Writer) (*process, error) {
-	p := &process{gone: make(chan struct{}), rest: &journal{}, ends: cmp.Or(c.ends, endTimeout)}
+func start(command command, log io.Writer) (*process, error) {
+	made := &process{gone: make(chan struct{}), rest: &journal{}, ends: cmp.Or(command.ends, endTimeout)}
 	cert, certPEM, err := certificate()
 	if err != nil {
 		return nil, err
 	}
-	if p.dir, err = os.MkdirTemp("", "rk"); err != nil {
+	if made.dir, err = os.MkdirTemp("", "rk"); err != nil {
 		return nil, err
 	}
 	theirs, mine, err := os.Pipe()
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(p.dir))
+		return nil, errors.Join(err, os.RemoveAll(made.dir))
 	}
-	p.liveness = mine
-	p.cmd = exec.Command(c.path, c.args...)
-	p.cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "TMPDIR=" + p.dir, "LANG=C.UTF-8",
-		"REKEY_PLUGIN=rekey-backend-v1", "PLUGIN_PROTOCOL_VERSIONS=1", "PLUGIN_UNIX_SOCKET_DIR=" + p.dir,
+	made.liveness = mine
+	made.cmd = exec.Command(command.path, command.args...)
+	made.cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + made.dir, "TMPDIR=" + made.dir, "LANG=C.UTF-8",
+		"REKEY_PLUGIN=rekey-backend-v1", "PLUGIN_PROTOCOL_VERSIONS=1", "PLUGIN_UNIX_SOCKET_DIR=" + made.dir,
 		"PLUGIN_MIN_PORT=0", "PLUGIN_MAX_PORT=0", "PLUGIN_CLIENT_CERT=" + certPEM, "PLUGIN_LIVENESS_FD=3",
-	}, c.env...)
-	p.cmd.Stderr, p.cmd.Dir = log, "/"
-	p.cmd.ExtraFiles = []*os.File{theirs}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.WaitDelay = time.Second
+	}, command.env...)
+	made.cmd.Stderr, made.cmd.Dir = log, "/"
+	made.cmd.ExtraFiles = []*os.File{theirs}
+	made.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	made.cmd.WaitDelay = time.Second
 	stdout, printed := io.Pipe()
-	p.cmd.Stdout = printed
-	err = p.cmd.Start()
+	made.cmd.Stdout = printed
+	err = made.cmd.Start()
 	_ = theirs.Close()
 	if err != nil {
-		return nil, errors.Join(err, mine.Close(), os.RemoveAll(p.dir))
+		return nil, errors.Join(err, mine.Close(), os.RemoveAll(made.dir))
 	}
 	go func() {
-		_ = p.cmd.Wait()
+		_ = made.cmd.Wait()
 		_ = printed.Close()
-		close(p.gone)
+		close(made.gone)
 	}()
-	if err := p.handshake(stdout, cert); err != nil {
-		return nil, errors.Join(err, p.end())
+	if err := made.handshake(stdout, cert); err != nil {
+		return nil, errors.Join(err, made.end())
 	}
-	return p, nil
+	return made, nil
 }
 
 // byHand starts a plugin as a curious user would, without a host, and returns
 // what is wrong with how it takes that: it should say what it is and end.
-func byHand(c command) []string {
+func byHand(command command) []string {
 	ctx, stop := context.WithTimeout(context.Background(), startTimeout)
 	defer stop()
 	var stdout, stderr strings.Builder
-	cmd := exec.CommandContext(ctx, c.path, c.args...)
+	cmd := exec.CommandContext(ctx, command.path, command.args...)
 	cmd.Dir = "/"
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}, c.env...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}, command.env...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, time.Second
 	err := cmd.Run()
 	var problems []string
@@ -120,13 +120,13 @@ func byHand(c command) []string {
 
 // withoutHost starts a plugin, takes its host away and returns what is wrong
 // with how it ends.
-func withoutHost(c command) []string {
+func withoutHost(command command) []string {
 	log := &journal{}
-	p, err := start(c, log)
+	process, err := start(command, log)
 	if err != nil {
 		return []string{fmt.Sprintf("start: %v\n%s", err, log)}
 	}
-	if err := p.end(); err != nil {
+	if err := process.end(); err != nil {
 		return []string{err.Error()}
 	}
 	return nil
@@ -134,22 +134,22 @@ func withoutHost(c command) []string {
 
 // interrupted sends a plugin what a terminal sends to everybody, and returns
 // what is wrong with how it takes that: whether to end is the host's to say.
-func interrupted(c command) []string {
+func interrupted(command command) []string {
 	log := &journal{}
-	p, err := start(c, log)
+	process, err := start(command, log)
 	if err != nil {
 		return []string{fmt.Sprintf("start: %v\n%s", err, log)}
 	}
 	var problems []string
-	_ = syscall.Kill(p.cmd.Process.Pid, syscall.SIGINT)
+	_ = syscall.Kill(process.cmd.Process.Pid, syscall.SIGINT)
 	limit := time.NewTimer(200 * time.Millisecond)
 	defer limit.Stop()
 	select {
-	case <-p.gone:
+	case <-process.gone:
 		problems = append(problems, "the process ended at an interrupt")
 	case <-limit.C:
 	}
-	if err := p.end(); err != nil {
+	if err := process.end(); err != nil {
 		problems = append(problems, err.Error())
 	}
 	return problems
@@ -164,19 +164,19 @@ func (p *process) handshake(stdout io.Reader, cert tls.Certificate) error {
 	}
 	first := make(chan read, 1)
 	go func() {
-		r := bufio.NewReader(stdout)
-		line, err := r.ReadString('\n')
+		reader := bufio.NewReader(stdout)
+		line, err := reader.ReadString('\n')
 		first <- read{strings.TrimSuffix(line, "\n"), err}
-		_, _ = io.Copy(p.rest, r)
+		_, _ = io.Copy(p.rest, reader)
 	}()
 	limit := time.NewTimer(startTimeout)
 	defer limit.Stop()
 	select {
-	case f := <-first:
-		if f.err != nil {
-			return fmt.Errorf("standard output: %q and %w before a handshake", f.line, f.err)
+	case read := <-first:
+		if read.err != nil {
+			return fmt.Errorf("standard output: %q and %w before a handshake", read.line, read.err)
 		}
-		return p.shake(f.line, cert)
+		return p.shake(read.line, cert)
 	case <-limit.C:
 		return fmt.Errorf("no handshake after %v", startTimeout)
 	}
@@ -205,8 +205,8 @@ func (p *process) shake(line string, cert tls.Certificate) error {
 
 // connect opens one private connection to the plugin.
 func (p *process) connect(ctx context.Context) (net.Conn, error) {
-	d := tls.Dialer{Config: p.tls}
-	return d.DialContext(ctx, p.network, p.address)
+	dialer := tls.Dialer{Config: p.tls}
+	return dialer.DialContext(ctx, p.network, p.address)
 }
 
 // end takes the host away, as its death would, and reports a process that does

@@ -42,13 +42,13 @@ type line struct {
 }
 
 // call opens the line and ends it with the check.
-func (p *probe) call(f func(line)) {
+func (p *probe) call(call func(line)) {
 	rpc, hangUp, err := p.plugin.(caller).raw()
 	if err != nil {
 		p.stop("connection: %v", err)
 	}
 	defer func() { _ = hangUp() }()
-	f(line{p, rpc})
+	call(line{p, rpc})
 }
 
 func (l line) configure(name string) error {
@@ -57,40 +57,40 @@ func (l line) configure(name string) error {
 }
 
 func (l line) open(name string) (*pb.ConfigureResponse, error) {
-	c := filled(l.p.target.Config, l.p.d)
-	values, err := wire.EncodeValues(c.Values)
+	config := filled(l.p.target.Config, l.p.d)
+	values, err := wire.EncodeValues(config.Values)
 	if err != nil {
 		l.p.stop("settings: %v", err)
 	}
-	var r *pb.ConfigureResponse
+	var configureResponse *pb.ConfigureResponse
 	l.p.patiently("Configure", func(ctx context.Context) {
-		r, err = l.rpc.Configure(ctx, &pb.ConfigureRequest{Instance: name, Label: c.Label, Values: values,
-			Secrets: wire.EncodeSecrets(c.Secrets), Concurrency: int64(c.Concurrency), TimeoutNs: int64(c.Timeout), LogLevel: "trace"})
+		configureResponse, err = l.rpc.Configure(ctx, &pb.ConfigureRequest{Instance: name, Label: config.Label, Values: values,
+			Secrets: wire.EncodeSecrets(config.Secrets), Concurrency: int64(config.Concurrency), TimeoutNs: int64(config.Timeout), LogLevel: "trace"})
 	})
-	if e := wire.DecodeError(r.GetError()); e != nil {
-		l.p.stop("Configure: %v", e)
+	if failure := wire.DecodeError(configureResponse.GetError()); failure != nil {
+		l.p.stop("Configure: %v", failure)
 	}
-	return r, err
+	return configureResponse, err
 }
 
 // stream sends one frame and returns all answers to it.
 func (l line) stream(name string, ops ...sdk.Operation) (answers []*pb.Answer) {
-	f := &pb.OperationFrame{Instance: name}
-	for n, op := range ops {
-		o, err := wire.EncodeOperation(op)
+	operationFrame := &pb.OperationFrame{Instance: name}
+	for index, op := range ops {
+		operation, err := wire.EncodeOperation(op)
 		if err != nil {
 			l.p.stop("operation: %v", err)
 		}
-		f.Operations = append(f.Operations, &pb.NumberedOperation{Number: uint64(n), Operation: o})
+		operationFrame.Operations = append(operationFrame.Operations, &pb.NumberedOperation{Number: uint64(index), Operation: operation})
 	}
 	l.p.patiently("ApplyStream", func(ctx context.Context) {
-		s, err := l.rpc.ApplyStream(ctx)
+		bidiStreamingClient, err := l.rpc.ApplyStream(ctx)
 		if err == nil {
-			err = errors.Join(s.Send(f), s.CloseSend())
+			err = errors.Join(bidiStreamingClient.Send(operationFrame), bidiStreamingClient.CloseSend())
 		}
 		for err == nil {
 			var some *pb.AnswerFrame
-			some, err = s.Recv()
+			some, err = bidiStreamingClient.Recv()
 			answers = append(answers, some.GetAnswers()...)
 		}
 		if !errors.Is(err, io.EOF) {
@@ -107,14 +107,14 @@ func (l line) close(name string) (err error) {
 	return err
 }
 
-func (l line) apply(name string, op sdk.Operation) (r sdk.Receipt, err error) {
-	o, err := wire.EncodeOperation(op)
+func (l line) apply(name string, op sdk.Operation) (receipt sdk.Receipt, err error) {
+	operation, err := wire.EncodeOperation(op)
 	if err != nil {
 		l.p.stop("operation: %v", err)
 	}
 	var answer *pb.ApplyResponse
 	l.p.patiently("Apply", func(ctx context.Context) {
-		answer, err = l.rpc.Apply(ctx, &pb.ApplyRequest{Instance: name, Operation: o})
+		answer, err = l.rpc.Apply(ctx, &pb.ApplyRequest{Instance: name, Operation: operation})
 	})
 	return wire.DecodeReceipt(answer.GetReceipt()), err
 }
@@ -128,108 +128,108 @@ func (l line) wantStatus(err error, what string, want codes.Code) {
 
 // instancesByName makes the calls that a host should not make: the wrong name
 // may never reach another instance.
-func instancesByName(p *probe) {
-	a := p.target.Accounts[0]
-	v := p.start(p.open(), a)
-	p.call(func(l line) {
-		_, err := l.apply("nobody's", p.anyOp(a, p.value()))
+func instancesByName(probe *probe) {
+	text := probe.target.Accounts[0]
+	value := probe.start(probe.open(), text)
+	probe.call(func(l line) {
+		_, err := l.apply("nobody's", probe.anyOp(text, probe.value()))
 		l.wantStatus(err, "an operation on an instance that was never opened", codes.NotFound)
 		l.wantStatus(l.close("nobody's"), "Close of an instance that was never opened", codes.OK)
 		l.wantStatus(l.configure("mine"), "Configure", codes.OK)
 		l.wantStatus(l.configure("mine"), "Configure with the name of an open instance", codes.AlreadyExists)
 		l.wantStatus(l.close("mine"), "Close", codes.OK)
 		l.wantStatus(l.close("mine"), "a second Close", codes.OK)
-		_, err = l.apply("mine", p.anyOp(a, p.value()))
+		_, err = l.apply("mine", probe.anyOp(text, probe.value()))
 		l.wantStatus(err, "an operation on an instance that was closed", codes.NotFound)
 		l.wantStatus(l.configure("mine"), "Configure with the name of a closed instance", codes.OK)
 		l.wantStatus(l.close("mine"), "Close", codes.OK)
 	})
-	p.wantHolds(a, v, "operations on instances that there are not")
+	probe.wantHolds(text, value, "operations on instances that there are not")
 }
 
 // idsAreOperations uses an id for another account.
-func idsAreOperations(p *probe) {
-	a, b := p.target.Accounts[0], p.target.Accounts[1]
-	was := p.start(p.open(), b)
-	p.call(func(l line) {
+func idsAreOperations(probe *probe) {
+	text, name := probe.target.Accounts[0], probe.target.Accounts[1]
+	was := probe.start(probe.open(), name)
+	probe.call(func(l line) {
 		if err := l.configure("mine"); err != nil {
-			p.stop("Configure: %v", err)
+			probe.stop("Configure: %v", err)
 		}
 		defer func() { _ = l.close("mine") }()
-		first, second := p.anyOp(a, p.value()), p.anyOp(b, p.value())
+		first, second := probe.anyOp(text, probe.value()), probe.anyOp(name, probe.value())
 		second.ID = first.ID
-		if r, err := l.apply("mine", first); err != nil || !ok(r) {
-			p.stop("%s: %s, %v, want applied", first.Verb, said(r), err)
+		if receipt, err := l.apply("mine", first); err != nil || !ok(receipt) {
+			probe.stop("%s: %s, %v, want applied", first.Verb, said(receipt), err)
 		}
 		r, err := l.apply("mine", second)
 		l.wantStatus(err, "the id of one operation for another", codes.OK)
-		p.wantRefused(r, "the id of one operation for another", sdk.InvalidOperation)
+		probe.wantRefused(r, "the id of one operation for another", sdk.InvalidOperation)
 	})
-	p.wantHolds(b, was, "a refusal of an id that was used before")
+	probe.wantHolds(name, was, "a refusal of an id that was used before")
 }
 
 // verifyInFrames asks by the stream, of a plugin that takes verifies there.
-func verifyInFrames(p *probe) {
-	a := p.target.Accounts[0]
-	v := p.start(p.open(), a)
-	right, wrong := p.anyOp(a, v), p.anyOp(a, p.value())
+func verifyInFrames(probe *probe) {
+	text := probe.target.Accounts[0]
+	value := probe.start(probe.open(), text)
+	right, wrong := probe.anyOp(text, value), probe.anyOp(text, probe.value())
 	right.Verb, wrong.Verb = sdk.Verify, sdk.Verify
 	wants := [][]sdk.Verdict{{sdk.Accepted, sdk.AcceptedMustChange}, {sdk.Rejected}}
-	p.call(func(l line) {
+	probe.call(func(l line) {
 		opened, err := l.open("mine")
 		if err != nil {
-			p.stop("Configure: %v", err)
+			probe.stop("Configure: %v", err)
 		}
 		defer func() { _ = l.close("mine") }()
 		if !slices.Contains(opened.GetStreamVerbs(), string(sdk.Verify)) {
 			return
 		}
 		answers := l.stream("mine", right, wrong)
-		for n, want := range wants {
+		for index, want := range wants {
 			var got []string
-			for _, r := range answers {
-				if r.GetNumber() == uint64(n) {
-					got = append(got, verdictOf(wire.DecodeReceipt(r.GetReceipt()), want))
+			for _, answer := range answers {
+				if answer.GetNumber() == uint64(index) {
+					got = append(got, verdictOf(wire.DecodeReceipt(answer.GetReceipt()), want))
 				}
 			}
 			if !slices.Equal(got, []string{""}) {
-				p.fail("a verify in a frame: the answers %q, want one of %v", got, want)
+				probe.fail("a verify in a frame: the answers %q, want one of %v", got, want)
 			}
 		}
 	})
-	p.wantHolds(a, v, "two verifies in a frame")
+	probe.wantHolds(text, value, "two verifies in a frame")
 }
 
 // verdictOf is "" for an answer that is one of the verdicts.
-func verdictOf(r sdk.Receipt, want []sdk.Verdict) string {
-	if r.Outcome == sdk.Applied && slices.Contains(want, r.Verdict) {
+func verdictOf(receipt sdk.Receipt, want []sdk.Verdict) string {
+	if receipt.Outcome == sdk.Applied && slices.Contains(want, receipt.Verdict) {
 		return ""
 	}
-	return said(r) + " " + r.Verdict.String()
+	return said(receipt) + " " + receipt.Verdict.String()
 }
 
 // noTraces does operations while it watches what others could see.
-func noTraces(p *probe) {
-	w := p.plugin.(watchable).watched()
+func noTraces(probe *probe) {
+	process := probe.plugin.(watchable).watched()
 	secrets := []string{canary}
-	for _, v := range p.target.Config.Secrets {
-		secrets = append(secrets, v.Reveal())
+	for _, value := range probe.target.Config.Secrets {
+		secrets = append(secrets, value.Reveal())
 	}
-	s, a := p.open(), p.target.Accounts[0]
-	t := follow(w.cmd.Process.Pid)
-	was := p.start(s, a)
+	subject, first := probe.open(), probe.target.Accounts[0]
+	traces := follow(process.cmd.Process.Pid)
+	was := probe.start(subject, first)
 	for range 3 {
-		s.apply(p.t.Context(), p.anyOp(a, canary))
-		if p.can(sdk.CanVerify) {
-			_, _ = s.verify(p.t.Context(), a, p.kind(), secret.New(canary))
+		subject.apply(probe.t.Context(), probe.anyOp(first, canary))
+		if probe.can(sdk.CanVerify) {
+			_, _ = subject.verify(probe.t.Context(), first, probe.kind(), secret.New(canary))
 		}
 	}
 	secrets = append(secrets, was)
-	for _, seen := range t.end() {
-		p.wantClean("the arguments or the environment of a process", seen, secrets...)
+	for _, seen := range traces.end() {
+		probe.wantClean("the arguments or the environment of a process", seen, secrets...)
 	}
-	for name, text := range left(w.dir) {
-		p.wantClean("the file "+name, text, secrets...)
+	for name, text := range left(process.dir) {
+		probe.wantClean("the file "+name, text, secrets...)
 	}
 }
 
@@ -239,36 +239,36 @@ type watchable interface{ watched() *process }
 func (w *wired) watched() *process { return w.process }
 
 // noRawLeaks provokes refusals whose answers the host's end has not scrubbed.
-func noRawLeaks(p *probe) {
-	a := p.target.Accounts[0]
-	p.call(func(l line) {
+func noRawLeaks(probe *probe) {
+	name := probe.target.Accounts[0]
+	probe.call(func(l line) {
 		if err := l.configure("mine"); err != nil {
-			p.stop("Configure: %v", err)
+			probe.stop("Configure: %v", err)
 		}
 		defer func() { _ = l.close("mine") }()
-		for what, edit := range provocations(p) {
-			op := p.anyOp(a, canary)
+		for what, edit := range provocations(probe) {
+			op := probe.anyOp(name, canary)
 			edit(&op)
-			r, err := l.apply("mine", op)
-			text := texts(r)
+			receipt, err := l.apply("mine", op)
+			text := texts(receipt)
 			if err != nil {
 				text = err.Error()
 			}
-			p.wantClean("the answer to "+what, text, canary, canary+"-old")
+			probe.wantClean("the answer to "+what, text, canary, canary+"-old")
 		}
 	})
-	p.wantClean("what the plugin printed", p.plugin.logged(), canary)
+	probe.wantClean("what the plugin printed", probe.plugin.logged(), canary)
 }
 
 // provocations turn an operation with the canary into one that is refused.
-func provocations(p *probe) map[string]func(*sdk.Operation) {
+func provocations(probe *probe) map[string]func(*sdk.Operation) {
 	return map[string]func(*sdk.Operation){
-		"a change from a wrong value": func(o *sdk.Operation) { o.Verb, o.Old = sdk.Change, secret.New(canary+"-old") },
-		"an unknown kind":             func(o *sdk.Operation) { o.Kind = "no-such-kind" },
-		"an unknown hash format":      func(o *sdk.Operation) { o.HashFormat = "no-such-format" },
-		"an unknown verb":             func(o *sdk.Operation) { o.Verb = "delete" },
-		"a very long value":           func(o *sdk.Operation) { o.Value = secret.New(longCanary) },
-		"a missing account":           func(o *sdk.Operation) { o.Account = p.target.Missing },
-		"a hostile account":           func(o *sdk.Operation) { o.Account = "no/such,account*" },
+		"a change from a wrong value": func(op *sdk.Operation) { op.Verb, op.Old = sdk.Change, secret.New(canary+"-old") },
+		"an unknown kind":             func(op *sdk.Operation) { op.Kind = "no-such-kind" },
+		"an unknown hash format":      func(op *sdk.Operation) { op.HashFormat = "no-such-format" },
+		"an unknown verb":             func(op *sdk.Operation) { op.Verb = "delete" },
+		"a very long value":           func(op *sdk.Operation) { op.Value = secret.New(longCanary) },
+		"a missing account":           func(op *sdk.Operation) { op.Account = probe.target.Missing },
+		"a hostile account":           func(op *sdk.Operation) { op.Account = "no/such,account*" },
 	}
 }

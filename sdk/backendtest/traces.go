@@ -21,20 +21,20 @@ type traces struct {
 
 // follow looks again and again at the processes of a group until end.
 func follow(group int) *traces {
-	t := &traces{seen: map[string]bool{}, stop: make(chan struct{})}
-	t.wg.Go(func() {
+	made := &traces{seen: map[string]bool{}, stop: make(chan struct{})}
+	made.wg.Go(func() {
 		again := time.NewTicker(2 * time.Millisecond)
 		defer again.Stop()
 		for {
-			t.look(group)
+			made.look(group)
 			select {
 			case <-again.C:
-			case <-t.stop:
+			case <-made.stop:
 				return
 			}
 		}
 	})
-	return t
+	return made
 }
 
 func (t *traces) look(group int) {
@@ -42,12 +42,12 @@ func (t *traces) look(group int) {
 	if err != nil {
 		return
 	}
-	for _, e := range entries {
-		if _, err := strconv.Atoi(e.Name()); err != nil || groupOf(e.Name()) != group {
+	for _, dirEntry := range entries {
+		if _, err := strconv.Atoi(dirEntry.Name()); err != nil || groupOf(dirEntry.Name()) != group {
 			continue
 		}
 		for _, name := range []string{"cmdline", "environ"} {
-			if text, err := os.ReadFile(filepath.Join("/proc", e.Name(), name)); err == nil {
+			if text, err := os.ReadFile(filepath.Join("/proc", dirEntry.Name(), name)); err == nil {
 				t.seen[string(text)] = true
 			}
 		}
@@ -84,8 +84,8 @@ func (t *traces) end() []string {
 // directory, which it was told is its home and the place for temporary files.
 func left(dir string) map[string]string {
 	files := map[string]string{}
-	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
+	_ = filepath.WalkDir(dir, func(path string, dirEntry fs.DirEntry, err error) error {
+		if err == nil && dirEntry.Type().IsRegular() {
 			if text, err := os.ReadFile(path); err == nil {
 				files[path] = string(text)
 			}

@@ -20,11 +20,11 @@ const childKey = "REKEY_BACKENDTEST_SERVE"
 
 // serveIfChild serves the backend and ends the process, if this process was
 // started for that by the same test.
-func serveIfChild(t *testing.T, o Options) {
+func serveIfChild(t *testing.T, options Options) {
 	if os.Getenv(childKey) != t.Name() {
 		return
 	}
-	if err := serve.Serve(o.Backend); err != nil {
+	if err := serve.Serve(options.Backend); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -48,14 +48,14 @@ func self(t *testing.T) command {
 
 // quoteMeta quotes what a pattern of tests would read.
 func quoteMeta(name string) string {
-	var b strings.Builder
-	for _, r := range name {
-		if strings.ContainsRune(`\.+*?()|[]{}^$`, r) {
-			b.WriteByte('\\')
+	var out strings.Builder
+	for _, letter := range name {
+		if strings.ContainsRune(`\.+*?()|[]{}^$`, letter) {
+			out.WriteByte('\\')
 		}
-		b.WriteRune(r)
+		out.WriteRune(letter)
 	}
-	return b.String()
+	return out.String()
 }
 
 // wired is a plugin in a process of its own.
@@ -70,44 +70,44 @@ type wired struct {
 }
 
 // startWired starts a plugin's process; the test ends it.
-func startWired(t *testing.T, c command) *wired {
+func startWired(t *testing.T, command command) *wired {
 	t.Helper()
-	w := &wired{command: c, log: &journal{}}
+	made := &wired{command: command, log: &journal{}}
 	t.Cleanup(func() {
-		if err := w.stop(); err != nil {
+		if err := made.stop(); err != nil {
 			t.Errorf("end of the plugin: %v", err)
 		}
 	})
-	if err := w.start(); err != nil {
-		t.Fatalf("start of the plugin: %v\n%s", err, w.log)
+	if err := made.start(); err != nil {
+		t.Fatalf("start of the plugin: %v\n%s", err, made.log)
 	}
-	return w
+	return made
 }
 
 func (w *wired) start() error {
-	p, err := start(w.command, w.log)
+	process, err := start(w.command, w.log)
 	if err != nil {
 		return err
 	}
-	client, closeConn, err := dial.Over(p.connect, dial.Options{Gone: p.gone})
+	client, closeConn, err := dial.Over(process.connect, dial.Options{Gone: process.gone})
 	if err != nil {
-		return errors.Join(err, p.end())
+		return errors.Join(err, process.end())
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.process, w.client, w.close = p, client, closeConn
+	w.process, w.client, w.close = process, client, closeConn
 	return nil
 }
 
 func (w *wired) stop() error {
 	w.mu.Lock()
-	p, closeConn := w.process, w.close
+	process, closeConn := w.process, w.close
 	w.process = nil
 	w.mu.Unlock()
-	if p == nil {
+	if process == nil {
 		return nil
 	}
-	return errors.Join(closeConn(), p.end())
+	return errors.Join(closeConn(), process.end())
 }
 
 func (w *wired) restart() error { return errors.Join(w.stop(), w.start()) }
@@ -118,12 +118,12 @@ func (w *wired) describe(ctx context.Context) (sdk.Description, error) {
 	return w.client.Describe(ctx)
 }
 
-func (w *wired) configure(ctx context.Context, c sdk.Config) (subject, error) {
-	i, err := w.client.Configure(ctx, c)
+func (w *wired) configure(ctx context.Context, config sdk.Config) (subject, error) {
+	instance, err := w.client.Configure(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	return far{i}, nil
+	return far{instance}, nil
 }
 
 // far is an instance in another process.
@@ -143,11 +143,11 @@ func (f far) submit(ops []sdk.Operation) []sdk.Receipt {
 		r sdk.Receipt
 	}
 	answers := make(chan answer, 2*len(ops))
-	f.Submit(ops, func(n int, r sdk.Receipt) { answers <- answer{n, r} })
+	f.Submit(ops, func(count int, receipt sdk.Receipt) { answers <- answer{count, receipt} })
 	receipts := make([]sdk.Receipt, len(ops))
 	for range ops {
-		a := <-answers
-		receipts[a.n] = a.r
+		answer := <-answers
+		receipts[answer.n] = answer.r
 	}
 	return receipts
 }
@@ -172,12 +172,12 @@ func (f far) policy(ctx context.Context, account, kind string) (sdk.Policy, erro
 	return f.Policy(ctx, account, kind)
 }
 
-func (f far) verify(ctx context.Context, account, kind string, v secret.Value) (sdk.Verdict, error) {
-	return f.Verify(ctx, account, kind, v)
+func (f far) verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
+	return f.Verify(ctx, account, kind, value)
 }
 
-func (f far) generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
-	return f.Generate(ctx, kind, n)
+func (f far) generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
+	return f.Generate(ctx, kind, count)
 }
 
 func (f far) check(ctx context.Context) []sdk.Finding { return f.Check(ctx) }

@@ -63,25 +63,25 @@ type Client struct {
 }
 
 // New returns a client on a connection, which stays the caller's.
-func New(conn grpc.ClientConnInterface, o Options) *Client {
-	c := &Client{conn: conn, rpc: pb.NewBackendClient(conn), options: o, redact: o.Redact, log: o.logger()}
-	if c.redact == nil {
-		c.redact = &Redactor{}
+func New(conn grpc.ClientConnInterface, options Options) *Client {
+	client := &Client{conn: conn, rpc: pb.NewBackendClient(conn), options: options, redact: options.Redact, log: options.logger()}
+	if client.redact == nil {
+		client.redact = &Redactor{}
 	}
-	return c
+	return client
 }
 
 // Over connects by the given function, without a handshake or certificates: the
 // counterpart of serve.On, for tests of a backend over the wire. close ends the
 // connection.
-func Over(connect func(context.Context) (net.Conn, error), o Options) (c *Client, close func() error, err error) {
+func Over(connect func(context.Context) (net.Conn, error), options Options) (client *Client, close func() error, err error) {
 	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return connect(ctx) }
 	conn, err := grpc.NewClient("passthrough:///plugin", append(dialOptions(),
 		grpc.WithContextDialer(dialer), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		return nil, nil, err
 	}
-	return New(conn, o), conn.Close, nil
+	return New(conn, options), conn.Close, nil
 }
 
 // dialOptions are the limits of the contract. Nothing is sent twice by itself.
@@ -100,14 +100,14 @@ const callTimeout = 30 * time.Second
 func (c *Client) Describe(ctx context.Context) (sdk.Description, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r, err := c.rpc.Describe(ctx, &pb.DescribeRequest{})
+	describeResponse, err := c.rpc.Describe(ctx, &pb.DescribeRequest{})
 	if err != nil {
 		return sdk.Description{}, c.failed(ctx, "describe", err)
 	}
-	if r.GetDescription() == nil {
+	if describeResponse.GetDescription() == nil {
 		return sdk.Description{}, sdk.Errorf(sdk.Internal, "the plugin describes nothing")
 	}
-	return c.redact.Description(wire.DecodeDescription(r.GetDescription())), nil
+	return c.redact.Description(wire.DecodeDescription(describeResponse.GetDescription())), nil
 }
 
 // Configure opens an instance. c.Log is not sent; its level is. The error is an
@@ -117,32 +117,32 @@ func (c *Client) Configure(ctx context.Context, config sdk.Config) (*Instance, e
 	if err != nil {
 		return nil, sdk.Errorf(sdk.InvalidConfig, "%s", err)
 	}
-	for _, v := range config.Secrets {
-		c.redact.Keep(v)
+	for _, value := range config.Secrets {
+		c.redact.Keep(value)
 	}
 	config = withDefaults(config)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	name := strconv.FormatUint(c.last.Add(1), 10)
-	r, err := c.rpc.Configure(ctx, &pb.ConfigureRequest{
+	configureResponse, err := c.rpc.Configure(ctx, &pb.ConfigureRequest{
 		Instance: name, Label: config.Label, Values: values, Secrets: wire.EncodeSecrets(config.Secrets),
 		Concurrency: int64(config.Concurrency), TimeoutNs: int64(config.Timeout), LogLevel: levelOf(ctx, config.Log),
 	})
 	if err != nil {
 		return nil, c.failed(ctx, "configure", err)
 	}
-	if e := c.redact.Error(wire.DecodeError(r.GetError())); e != nil {
-		return nil, e
+	if failure := c.redact.Error(wire.DecodeError(configureResponse.GetError())); failure != nil {
+		return nil, failure
 	}
-	return c.instance(name, config, r)
+	return c.instance(name, config, configureResponse)
 }
 
-func withDefaults(c sdk.Config) sdk.Config {
-	c.Concurrency = max(1, c.Concurrency)
-	if c.Timeout <= 0 {
-		c.Timeout = callTimeout
+func withDefaults(config sdk.Config) sdk.Config {
+	config.Concurrency = max(1, config.Concurrency)
+	if config.Timeout <= 0 {
+		config.Timeout = callTimeout
 	}
-	return c
+	return config
 }
 
 // levelOf is the least level that the log takes; without a log, what a plugin

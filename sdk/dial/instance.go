@@ -47,22 +47,22 @@ type Instance struct {
 // grace is how long after its deadline a plugin may still answer.
 const grace = 2 * time.Second
 
-func (c *Client) instance(name string, config sdk.Config, r *pb.ConfigureResponse) (*Instance, error) {
-	i := &Instance{client: c, name: name, config: config, abilities: c.redact.Abilities(wire.DecodeAbilities(r.GetAbilities())), done: make(chan struct{})}
-	i.load.born = time.Now()
-	i.ctx, i.stop = context.WithCancel(context.Background())
-	i.slots = make(chan struct{}, config.Concurrency)
-	if r.GetStream() {
-		i.asks = slices.Contains(r.GetStreamVerbs(), string(sdk.Verify))
-		if err := i.openStream(); err != nil {
-			i.stop()
+func (c *Client) instance(name string, config sdk.Config, configureResponse *pb.ConfigureResponse) (*Instance, error) {
+	instance := &Instance{client: c, name: name, config: config, abilities: c.redact.Abilities(wire.DecodeAbilities(configureResponse.GetAbilities())), done: make(chan struct{})}
+	instance.load.born = time.Now()
+	instance.ctx, instance.stop = context.WithCancel(context.Background())
+	instance.slots = make(chan struct{}, config.Concurrency)
+	if configureResponse.GetStream() {
+		instance.asks = slices.Contains(configureResponse.GetStreamVerbs(), string(sdk.Verify))
+		if err := instance.openStream(); err != nil {
+			instance.stop()
 			return nil, err
 		}
 	}
 	if c.options.Gone != nil {
-		i.wg.Go(i.watch)
+		instance.wg.Go(instance.watch)
 	}
-	return i, nil
+	return instance, nil
 }
 
 // watch ends the instance with its process.
@@ -111,14 +111,14 @@ func (i *Instance) Overdue(now time.Time, slack time.Duration) bool {
 // missedMost is how many questions in a row may get no answer at all.
 const missedMost = 2
 
-// rounds is how long n operations may take.
-func (i *Instance) rounds(n int64) time.Duration {
-	c := int64(i.config.Concurrency)
-	return i.config.Timeout * time.Duration((n+c-1)/c)
+// rounds is how long count operations may take.
+func (i *Instance) rounds(count int64) time.Duration {
+	number := int64(i.config.Concurrency)
+	return i.config.Timeout * time.Duration((count+number-1)/number)
 }
 
 // Submit sends operations with the verbs Set, Change and Verify, in any mixture.
-// answer is called exactly once for each n of ops, from any goroutine, in any
+// answer is called exactly once for each count of ops, from any goroutine, in any
 // order, maybe before Submit returns; it must not block. Submit blocks for the
 // transport's flow control; what a plugin does not take in frames waits for one
 // of Config.Concurrency calls as well.
@@ -127,7 +127,7 @@ func (i *Instance) rounds(n int64) time.Duration {
 // Unreachable, one that was and got no answer is Unknown with ConnectionLost.
 // The receipt of a Verify is Applied, with a Verdict, if the plugin asked the
 // target; whatever else it is, nothing changed.
-func (i *Instance) Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
+func (i *Instance) Submit(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) {
 	if i.stream == nil {
 		i.submitSingly(ops, nil, answer)
 		return
@@ -138,11 +138,11 @@ func (i *Instance) Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)
 		framed, places, single = apart(ops)
 	}
 	for from := 0; from < len(framed); from += wire.FrameOperations {
-		i.stream.submit(framed[from:min(len(framed), from+wire.FrameOperations)], func(n int, r sdk.Receipt) {
-			if n += from; places != nil {
-				n = places[n]
+		i.stream.submit(framed[from:min(len(framed), from+wire.FrameOperations)], func(count int, receipt sdk.Receipt) {
+			if count += from; places != nil {
+				count = places[count]
 			}
-			answer(n, r)
+			answer(count, receipt)
 		})
 	}
 	if len(single) > 0 {
@@ -157,25 +157,25 @@ func apart(ops []sdk.Operation) (changes []sdk.Operation, places, verifies []int
 	if !slices.ContainsFunc(ops, isVerify) {
 		return ops, nil, nil
 	}
-	for n, op := range ops {
+	for index, op := range ops {
 		if isVerify(op) {
-			verifies = append(verifies, n)
+			verifies = append(verifies, index)
 			continue
 		}
-		changes, places = append(changes, op), append(places, n)
+		changes, places = append(changes, op), append(places, index)
 	}
 	return changes, places, verifies
 }
 
 // submitSingly sends the operations at the places, nil for all, one a call.
-func (i *Instance) submitSingly(ops []sdk.Operation, places []int, answer func(n int, r sdk.Receipt)) {
+func (i *Instance) submitSingly(ops []sdk.Operation, places []int, answer func(count int, receipt sdk.Receipt)) {
 	if places == nil {
-		for n := range ops {
-			i.submitOne(ops[n], func(r sdk.Receipt) { answer(n, r) })
+		for index := range ops {
+			i.submitOne(ops[index], func(receipt sdk.Receipt) { answer(index, receipt) })
 		}
 	}
-	for _, n := range places {
-		i.submitOne(ops[n], func(r sdk.Receipt) { answer(n, r) })
+	for _, count := range places {
+		i.submitOne(ops[count], func(receipt sdk.Receipt) { answer(count, receipt) })
 	}
 }
 
@@ -202,19 +202,19 @@ func (i *Instance) single(op sdk.Operation) sdk.Receipt {
 		}
 		return sdk.Receipt{Outcome: sdk.Applied, Verdict: verdict}
 	}
-	r := i.operation(i.ctx, pb.Backend_Apply_FullMethodName, op)
-	r.Value = secret.Value{} // only a reset has one
-	return r
+	receipt := i.operation(i.ctx, pb.Backend_Apply_FullMethodName, op)
+	receipt.Value = secret.Value{} // only a reset has one
+	return receipt
 }
 
 // run starts a goroutine that Close waits for, unless the instance has ended.
-func (i *Instance) run(f func()) bool {
+func (i *Instance) run(call func()) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed || i.hasEnded() {
 		return false
 	}
-	i.wg.Go(f)
+	i.wg.Go(call)
 	return true
 }
 
@@ -231,7 +231,7 @@ func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // operation makes one unary call that may change the target, and knows whether
 // it was handed to the connection.
 func (i *Instance) operation(parent context.Context, method string, op sdk.Operation) sdk.Receipt {
-	p, err := wire.EncodeOperation(op)
+	operation, err := wire.EncodeOperation(op)
 	if err != nil {
 		return sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "%s", err))
 	}
@@ -243,14 +243,14 @@ func (i *Instance) operation(parent context.Context, method string, op sdk.Opera
 	defer cancel()
 	i.load.begin(1)
 	var out pb.ApplyResponse
-	sent, err := i.client.call(ctx, method, &pb.ApplyRequest{Instance: i.name, Operation: p}, &out)
+	sent, err := i.client.call(ctx, method, &pb.ApplyRequest{Instance: i.name, Operation: operation}, &out)
 	i.over(parent, err)
 	switch {
 	case err == nil:
-		r := wire.DecodeReceipt(out.GetReceipt())
-		r.Verdict = sdk.CannotTell // only a verify has one
-		i.client.redact.Note(r.Value)
-		return i.client.redact.Receipt(r)
+		receipt := wire.DecodeReceipt(out.GetReceipt())
+		receipt.Verdict = sdk.CannotTell // only a verify has one
+		i.client.redact.Note(receipt.Value)
+		return i.client.redact.Receipt(receipt)
 	case !sent, status.Code(err) == codes.Unimplemented:
 		return sdk.Refuse(i.client.failed(ctx, "not sent", err))
 	}
@@ -293,17 +293,17 @@ func (i *Instance) lost(ctx context.Context, err error) *sdk.Error {
 // connection. As a stream of one message, because grpc's own unary call does
 // not tell.
 func (c *Client) call(ctx context.Context, method string, in, out any) (sent bool, err error) {
-	s, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method)
+	clientStream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method)
 	if err != nil {
 		return false, err
 	}
-	if err := s.SendMsg(in); err != nil {
-		return false, s.RecvMsg(out)
+	if err := clientStream.SendMsg(in); err != nil {
+		return false, clientStream.RecvMsg(out)
 	}
-	if err := s.CloseSend(); err != nil {
+	if err := clientStream.CloseSend(); err != nil {
 		return true, err
 	}
-	return true, s.RecvMsg(out)
+	return true, clientStream.RecvMsg(out)
 }
 
 // deadline bounds a question to a worker: its own time and that of all that is
@@ -314,33 +314,33 @@ func (i *Instance) deadline(ctx context.Context) (context.Context, context.Cance
 }
 
 // question makes a unary call that changes nothing.
-func question[R interface{ GetError() *pb.Error }](parent context.Context, i *Instance, what string, call func(context.Context) (R, error)) (R, error) {
-	ctx, cancel := i.deadline(parent)
+func question[R interface{ GetError() *pb.Error }](parent context.Context, instance *Instance, what string, call func(context.Context) (R, error)) (R, error) {
+	ctx, cancel := instance.deadline(parent)
 	defer cancel()
-	i.load.begin(1)
+	instance.load.begin(1)
 	r, err := call(ctx)
-	i.over(parent, err)
+	instance.over(parent, err)
 	if err != nil {
-		return r, i.client.failed(ctx, what, err)
+		return r, instance.client.failed(ctx, what, err)
 	}
-	if e := i.client.redact.Error(wire.DecodeError(r.GetError())); e != nil {
-		return r, e
+	if failure := instance.client.redact.Error(wire.DecodeError(r.GetError())); failure != nil {
+		return r, failure
 	}
 	return r, nil
 }
 
 // Find returns the state of an account. The error is an *sdk.Error.
 func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
-	r, err := question(ctx, i, "find", func(ctx context.Context) (*pb.FindResponse, error) {
+	findResponse, err := question(ctx, i, "find", func(ctx context.Context) (*pb.FindResponse, error) {
 		return i.client.rpc.Find(ctx, &pb.FindRequest{Instance: i.name, Account: account})
 	})
 	if err != nil {
 		return sdk.Account{}, err
 	}
-	if r.GetAccount() == nil {
+	if findResponse.GetAccount() == nil {
 		return sdk.Account{}, sdk.Errorf(sdk.Internal, "the plugin answered a find with nothing")
 	}
-	a := i.client.redact.Account(wire.DecodeAccount(r.GetAccount()), account)
+	a := i.client.redact.Account(wire.DecodeAccount(findResponse.GetAccount()), account)
 	a.Attributes, a.Lists = i.client.redact.Attributes(a.Attributes, nil), i.client.redact.Lists(a.Lists, nil)
 	return a, nil
 }
@@ -348,19 +348,19 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 // Resolve returns one Identity a name, in the same order. The error is an
 // *sdk.Error.
 func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
-	r, err := question(ctx, i, "resolve", func(ctx context.Context) (*pb.ResolveResponse, error) {
+	resolveResponse, err := question(ctx, i, "resolve", func(ctx context.Context) (*pb.ResolveResponse, error) {
 		return i.client.rpc.Resolve(ctx, &pb.ResolveRequest{Instance: i.name, Accounts: names})
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(r.GetIdentities()) != len(names) {
-		return nil, sdk.Errorf(sdk.Internal, "the plugin resolved %d names, want %d", len(r.GetIdentities()), len(names))
+	if len(resolveResponse.GetIdentities()) != len(names) {
+		return nil, sdk.Errorf(sdk.Internal, "the plugin resolved %d names, want %d", len(resolveResponse.GetIdentities()), len(names))
 	}
 	found := make([]sdk.Identity, len(names))
-	for n, p := range r.GetIdentities() {
-		found[n] = wire.DecodeIdentity(p)
-		found[n].Err = i.client.redact.Error(found[n].Err)
+	for index, identity := range resolveResponse.GetIdentities() {
+		found[index] = wire.DecodeIdentity(identity)
+		found[index].Err = i.client.redact.Error(found[index].Err)
 	}
 	return found, nil
 }
@@ -368,42 +368,42 @@ func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity,
 // Policy returns the rules that the target will enforce. The error is an
 // *sdk.Error.
 func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy, error) {
-	r, err := question(ctx, i, "policy", func(ctx context.Context) (*pb.PolicyResponse, error) {
+	policyResponse, err := question(ctx, i, "policy", func(ctx context.Context) (*pb.PolicyResponse, error) {
 		return i.client.rpc.Policy(ctx, &pb.PolicyRequest{Instance: i.name, Account: account, Kind: kind})
 	})
 	if err != nil {
 		return sdk.Policy{}, err
 	}
-	return i.client.redact.Policy(wire.DecodePolicy(r.GetPolicy())), nil
+	return i.client.redact.Policy(wire.DecodePolicy(policyResponse.GetPolicy())), nil
 }
 
 // Verify asks the target once whether it accepts a value. The error is an
 // *sdk.Error.
 func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
 	i.client.redact.Note(value)
-	r, err := question(ctx, i, "verify", func(ctx context.Context) (*pb.VerifyResponse, error) {
+	verifyResponse, err := question(ctx, i, "verify", func(ctx context.Context) (*pb.VerifyResponse, error) {
 		return i.client.rpc.Verify(ctx, &pb.VerifyRequest{Instance: i.name, Account: account, Kind: kind, Value: wire.EncodeSecret(value)})
 	})
 	if err != nil {
 		return sdk.CannotTell, err
 	}
-	return wire.DecodeVerdict(r.GetVerdict()), nil
+	return wire.DecodeVerdict(verifyResponse.GetVerdict()), nil
 }
 
-// Generate returns n values that the target would accept. The error is an
+// Generate returns count values that the target would accept. The error is an
 // *sdk.Error.
-func (i *Instance) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
-	r, err := question(ctx, i, "generate", func(ctx context.Context) (*pb.GenerateResponse, error) {
-		return i.client.rpc.Generate(ctx, &pb.GenerateRequest{Instance: i.name, Kind: kind, Count: int64(n)})
+func (i *Instance) Generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
+	generateResponse, err := question(ctx, i, "generate", func(ctx context.Context) (*pb.GenerateResponse, error) {
+		return i.client.rpc.Generate(ctx, &pb.GenerateRequest{Instance: i.name, Kind: kind, Count: int64(count)})
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(r.GetValues()) != n {
-		return nil, sdk.Errorf(sdk.Internal, "the plugin generated %d values, want %d", len(r.GetValues()), n)
+	if len(generateResponse.GetValues()) != count {
+		return nil, sdk.Errorf(sdk.Internal, "the plugin generated %d values, want %d", len(generateResponse.GetValues()), count)
 	}
-	values := make([]secret.Value, 0, n)
-	for _, s := range r.GetValues() {
+	values := make([]secret.Value, 0, count)
+	for _, s := range generateResponse.GetValues() {
 		values = append(values, wire.DecodeSecret(s))
 	}
 	i.client.redact.Note(values...)
@@ -415,14 +415,14 @@ func (i *Instance) Generate(ctx context.Context, kind string, n int) ([]secret.V
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	ctx, cancel := context.WithTimeout(ctx, i.config.Timeout+grace)
 	defer cancel()
-	r, err := i.client.rpc.Check(ctx, &pb.CheckRequest{Instance: i.name})
+	checkResponse, err := i.client.rpc.Check(ctx, &pb.CheckRequest{Instance: i.name})
 	if err != nil {
-		e := i.client.failed(ctx, "check", err)
-		return []sdk.Finding{{Severity: sdk.Bad, Code: e.Code, Message: e.Message}}
+		failure := i.client.failed(ctx, "check", err)
+		return []sdk.Finding{{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message}}
 	}
 	var out []sdk.Finding
-	for _, f := range r.GetFindings() {
-		out = append(out, i.client.redact.Finding(wire.DecodeFinding(f)))
+	for _, finding := range checkResponse.GetFindings() {
+		out = append(out, i.client.redact.Finding(wire.DecodeFinding(finding)))
 	}
 	return out
 }
@@ -441,20 +441,20 @@ func (i *Instance) Accounts(ctx context.Context, filter string, attributes, secr
 	defer cancel(nil)
 	idle := time.AfterFunc(i.config.Timeout+grace, func() { cancel(errIdle) })
 	defer idle.Stop()
-	s, err := i.client.rpc.List(ctx, &pb.ListRequest{Instance: i.name, Filter: filter, Attributes: attributes})
+	serverStreamingClient, err := i.client.rpc.List(ctx, &pb.ListRequest{Instance: i.name, Filter: filter, Attributes: attributes})
 	for err == nil {
 		var piece *pb.ListResponse
-		if piece, err = s.Recv(); err != nil {
+		if piece, err = serverStreamingClient.Recv(); err != nil {
 			break
 		}
 		idle.Stop()
-		for _, a := range piece.GetAccounts() {
-			if err := yield(i.client.account(a, secrets)); err != nil {
+		for _, account := range piece.GetAccounts() {
+			if err := yield(i.client.account(account, secrets)); err != nil {
 				return err
 			}
 		}
-		if e := i.client.redact.Error(wire.DecodeError(piece.GetError())); e != nil {
-			return e
+		if failure := i.client.redact.Error(wire.DecodeError(piece.GetError())); failure != nil {
+			return failure
 		}
 		idle.Reset(i.config.Timeout + grace)
 	}
@@ -468,8 +468,8 @@ func (i *Instance) Accounts(ctx context.Context, filter string, attributes, secr
 }
 
 // account decodes one of a list.
-func (c *Client) account(p *pb.Account, secrets []string) sdk.Account {
-	a := c.redact.Account(wire.DecodeAccount(p), "")
+func (c *Client) account(account *pb.Account, secrets []string) sdk.Account {
+	a := c.redact.Account(wire.DecodeAccount(account), "")
 	a.Attributes, a.Lists = c.redact.Attributes(a.Attributes, secrets), c.redact.Lists(a.Lists, secrets)
 	return a
 }
@@ -494,8 +494,8 @@ func (i *Instance) Close() error { return i.CloseWithin(closeGrace) }
 const closeGrace = time.Second
 
 // CloseWithin is Close with another time.
-func (i *Instance) CloseWithin(d time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), d+closeGrace/2)
+func (i *Instance) CloseWithin(span time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), span+closeGrace/2)
 	defer cancel()
 	defer i.wg.Wait()
 	defer i.stop()
@@ -507,7 +507,7 @@ func (i *Instance) CloseWithin(d time.Duration) error {
 	if i.hasEnded() {
 		return nil
 	}
-	_, err := i.client.rpc.Close(ctx, &pb.CloseRequest{Instance: i.name, GraceNs: int64(d)})
+	_, err := i.client.rpc.Close(ctx, &pb.CloseRequest{Instance: i.name, GraceNs: int64(span)})
 	if i.stream != nil {
 		i.stream.close(ctx)
 	}
@@ -537,21 +537,21 @@ type load struct {
 	missed atomic.Int64 // questions without an answer since the last answer
 }
 
-func (l *load) begin(n int) {
-	if l.owed.Add(int64(n)) == int64(n) {
+func (l *load) begin(count int) {
+	if l.owed.Add(int64(count)) == int64(count) {
 		l.since.Store(int64(time.Since(l.born)))
 	}
 }
 
-// answered takes n off that were answered.
-func (l *load) answered(n int) {
+// answered takes count off that were answered.
+func (l *load) answered(count int) {
 	l.since.Store(int64(time.Since(l.born)))
 	l.missed.Store(0)
-	l.dropped(n)
+	l.dropped(count)
 }
 
-// dropped takes n off that nobody waits for any more.
-func (l *load) dropped(n int) { l.owed.Add(-int64(n)) }
+// dropped takes count off that nobody waits for any more.
+func (l *load) dropped(count int) { l.owed.Add(-int64(count)) }
 
 func (l *load) state() (owed int64, since time.Time) {
 	return l.owed.Load(), l.born.Add(time.Duration(l.since.Load()))

@@ -25,21 +25,21 @@ func Handshake() plugin.HandshakeConfig {
 // Config returns go-plugin's settings for a plugin whose Dispense("backend") is
 // a *Client: gRPC only, certificates made for this one process, the limits of
 // the contract. The caller adds how the process is started.
-func Config(o Options) *plugin.ClientConfig {
+func Config(options Options) *plugin.ClientConfig {
 	return &plugin.ClientConfig{
 		HandshakeConfig:  Handshake(),
-		Plugins:          plugin.PluginSet{"backend": &dispenser{options: o}},
+		Plugins:          plugin.PluginSet{"backend": &dispenser{options: options}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		GRPCDialOptions:  dialOptions(),
 		StartTimeout:     10 * time.Second,
-		Logger:           o.logger(),
+		Logger:           options.logger(),
 	}
 }
 
 // Dispense returns the Client of a plugin that was started with Config.
-func Dispense(p *plugin.Client) (*Client, error) {
-	protocol, err := p.Client()
+func Dispense(client *plugin.Client) (*Client, error) {
+	protocol, err := client.Client()
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +61,11 @@ type dispenser struct {
 
 // GRPCClient returns a *Client.
 func (d *dispenser) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	o := d.options
-	if o.Gone == nil {
-		o.Gone = ctx.Done()
+	options := d.options
+	if options.Gone == nil {
+		options.Gone = ctx.Done()
 	}
-	return New(conn, o), nil
+	return New(conn, options), nil
 }
 
 // GRPCServer is not used on this side.

@@ -53,39 +53,39 @@ func (i *Instance) openStream() error {
 }
 
 // submit sends one frame, or more if its operations are large.
-func (s *stream) submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt)) {
-	var f pb.OperationFrame
+func (s *stream) submit(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) {
+	var operationFrame pb.OperationFrame
 	var places []int
 	size := 0
-	for n, op := range ops {
-		p, err := wire.EncodeOperation(op)
+	for index, op := range ops {
+		operation, err := wire.EncodeOperation(op)
 		if err != nil {
-			answer(n, sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "%s", err)))
+			answer(index, sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "%s", err)))
 			continue
 		}
 		s.instance.client.redact.Note(op.Value, op.Old)
-		if more := wire.OperationSize(p); size+more > wire.MaxMessage/2 && len(places) > 0 {
-			s.send(&f, places, answer)
-			f, places, size = pb.OperationFrame{}, nil, 0
+		if more := wire.OperationSize(operation); size+more > wire.MaxMessage/2 && len(places) > 0 {
+			s.send(&operationFrame, places, answer)
+			operationFrame, places, size = pb.OperationFrame{}, nil, 0
 		}
-		size += wire.OperationSize(p)
-		f.Operations = append(f.Operations, &pb.NumberedOperation{Operation: p})
-		places = append(places, n)
+		size += wire.OperationSize(operation)
+		operationFrame.Operations = append(operationFrame.Operations, &pb.NumberedOperation{Operation: operation})
+		places = append(places, index)
 	}
 	if len(places) > 0 {
-		s.send(&f, places, answer)
+		s.send(&operationFrame, places, answer)
 	}
 }
 
-func (s *stream) send(f *pb.OperationFrame, places []int, answer func(n int, r sdk.Receipt)) {
-	n := len(places)
-	entry := &frame{open: 1<<n - 1, answer: func(n int, r sdk.Receipt) { answer(places[n], r) }}
-	for i, op := range f.Operations {
+func (s *stream) send(operationFrame *pb.OperationFrame, places []int, answer func(count int, receipt sdk.Receipt)) {
+	number := len(places)
+	entry := &frame{open: 1<<number - 1, answer: func(count int, receipt sdk.Receipt) { answer(places[count], receipt) }}
+	for i, op := range operationFrame.Operations {
 		if op.Operation.Verb == string(sdk.Verify) {
 			entry.asks |= 1 << i
 		}
 	}
-	id, sent, refused := s.hand(f, entry, n)
+	id, sent, refused := s.hand(operationFrame, entry, number)
 	if refused != nil {
 		entry.rest(sdk.Refuse(refused))
 		return
@@ -94,21 +94,21 @@ func (s *stream) send(f *pb.OperationFrame, places []int, answer func(n int, r s
 }
 
 // hand gives the frame its number and hands it to the connection.
-func (s *stream) hand(f *pb.OperationFrame, entry *frame, n int) (id uint64, sent bool, refused *sdk.Error) {
+func (s *stream) hand(operationFrame *pb.OperationFrame, entry *frame, count int) (id uint64, sent bool, refused *sdk.Error) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	id, refused = s.enter(entry, n)
+	id, refused = s.enter(entry, count)
 	if refused != nil {
 		return 0, false, refused
 	}
-	for i, op := range f.Operations {
+	for i, op := range operationFrame.Operations {
 		op.Number = id<<6 | uint64(i)
 	}
-	return id, s.rpc.Send(f) == nil, nil
+	return id, s.rpc.Send(operationFrame) == nil, nil
 }
 
 // enter gives the frame its number.
-func (s *stream) enter(entry *frame, n int) (id uint64, refused *sdk.Error) {
+func (s *stream) enter(entry *frame, count int) (id uint64, refused *sdk.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -119,7 +119,7 @@ func (s *stream) enter(entry *frame, n int) (id uint64, refused *sdk.Error) {
 	}
 	s.next++
 	s.frames[s.next] = entry
-	s.instance.load.begin(n)
+	s.instance.load.begin(count)
 	owed, _ := s.instance.load.state()
 	entry.due = time.Now().Add(s.instance.rounds(owed))
 	return s.next, nil
@@ -129,8 +129,8 @@ func (s *stream) enter(entry *frame, n int) (id uint64, refused *sdk.Error) {
 func (s *stream) late(then time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.frames {
-		if f.due.Before(then) {
+	for _, frame := range s.frames {
+		if frame.due.Before(then) {
 			return true
 		}
 	}
@@ -164,27 +164,27 @@ func (s *stream) why() *sdk.Error {
 
 // rest answers what is open and returns how many that was. The frame is no
 // longer in the table.
-func (f *frame) rest(r sdk.Receipt) (n int) {
+func (f *frame) rest(receipt sdk.Receipt) (count int) {
 	for i := 0; f.open != 0; i++ {
 		if bit := uint64(1) << i; f.open&bit != 0 {
 			f.open &^= bit
-			f.answer(i, r)
-			n++
+			f.answer(i, receipt)
+			count++
 		}
 	}
-	return n
+	return count
 }
 
 // receive hands out answers until the stream ends, then answers what is left.
 func (s *stream) receive() {
 	var err error
 	for {
-		var f *pb.AnswerFrame
-		if f, err = s.rpc.Recv(); err != nil {
+		var answerFrame *pb.AnswerFrame
+		if answerFrame, err = s.rpc.Recv(); err != nil {
 			break
 		}
-		for _, a := range f.GetAnswers() {
-			s.answer(a)
+		for _, answer := range answerFrame.GetAnswers() {
+			s.answer(answer)
 		}
 	}
 	s.breakWith(sdk.Errorf(sdk.ConnectionLost, "%s", s.reason(err)))
@@ -199,18 +199,18 @@ func (s *stream) reason(err error) string {
 	return s.instance.client.reason(err)
 }
 
-func (s *stream) answer(a *pb.Answer) {
-	entry, n := s.settle(a.GetNumber())
+func (s *stream) answer(answer *pb.Answer) {
+	entry, count := s.settle(answer.GetNumber())
 	if entry == nil {
 		return
 	}
-	r := s.instance.client.redact.Receipt(wire.DecodeReceipt(a.GetReceipt()))
-	r.Value = secret.Value{} // only a reset has one
-	if entry.asks>>n&1 == 0 {
-		r.Verdict = sdk.CannotTell
+	receipt := s.instance.client.redact.Receipt(wire.DecodeReceipt(answer.GetReceipt()))
+	receipt.Value = secret.Value{} // only a reset has one
+	if entry.asks>>count&1 == 0 {
+		receipt.Verdict = sdk.CannotTell
 	}
 	s.instance.load.answered(1)
-	entry.answer(n, r)
+	entry.answer(count, receipt)
 }
 
 // settle takes an operation off the table. An answer that nobody asked for, or
@@ -234,20 +234,20 @@ func (s *stream) settle(number uint64) (*frame, int) {
 	return entry, int(number & 63)
 }
 
-func (s *stream) breakWith(e *sdk.Error) {
+func (s *stream) breakWith(failure *sdk.Error) {
 	s.mu.Lock()
-	s.broken = e
+	s.broken = failure
 	var lost []*frame
-	for id, f := range s.frames {
-		if f.sent {
+	for id, frame := range s.frames {
+		if frame.sent {
 			delete(s.frames, id)
-			lost = append(lost, f)
+			lost = append(lost, frame)
 		}
 	}
 	s.mu.Unlock()
 	close(s.gone)
-	for _, f := range lost {
-		s.instance.load.dropped(f.rest(sdk.Lost(e)))
+	for _, frame := range lost {
+		s.instance.load.dropped(frame.rest(sdk.Lost(failure)))
 	}
 	s.instance.end()
 }

@@ -64,8 +64,8 @@ func (s scrubbed) ResetNamed(name string) hclog.Logger {
 }
 
 // StandardLogger keeps the scrubbing.
-func (s scrubbed) StandardLogger(o *hclog.StandardLoggerOptions) *log.Logger {
-	return log.New(s.StandardWriter(o), "", 0)
+func (s scrubbed) StandardLogger(standardLoggerOptions *hclog.StandardLoggerOptions) *log.Logger {
+	return log.New(s.StandardWriter(standardLoggerOptions), "", 0)
 }
 
 // StandardWriter takes each write for a line at the level info.
@@ -82,8 +82,8 @@ func (l lines) Write(line []byte) (int, error) {
 // args are names and values as hclog writes them, scrubbed.
 func (s scrubbed) args(args []any) []any {
 	out := make([]any, len(args))
-	for i, a := range args {
-		out[i] = s.value(a)
+	for i, first := range args {
+		out[i] = s.value(first)
 	}
 	return out
 }
@@ -120,18 +120,18 @@ func (h handler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 // Handle passes a record on.
-func (h handler) Handle(_ context.Context, r slog.Record) error {
+func (h handler) Handle(_ context.Context, record slog.Record) error {
 	var args []any
-	r.Attrs(func(a slog.Attr) bool { args = flat(args, h.prefix, a); return true })
-	h.log.Log(LevelOf(r.Level), r.Message, args...)
+	record.Attrs(func(attr slog.Attr) bool { args = flat(args, h.prefix, attr); return true })
+	h.log.Log(LevelOf(record.Level), record.Message, args...)
 	return nil
 }
 
 // WithAttrs keeps attributes for every line.
 func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	var args []any
-	for _, a := range attrs {
-		args = flat(args, h.prefix, a)
+	for _, attr := range attrs {
+		args = flat(args, h.prefix, attr)
 	}
 	return handler{h.log.With(args...), h.prefix}
 }
@@ -145,15 +145,15 @@ func (h handler) WithGroup(name string) slog.Handler {
 }
 
 // flat adds an attribute as a name and a value, a group as several.
-func flat(args []any, prefix string, a slog.Attr) []any {
-	v := a.Value.Resolve()
-	if v.Kind() != slog.KindGroup {
-		return append(args, prefix+a.Key, v.Any())
+func flat(args []any, prefix string, attr slog.Attr) []any {
+	value := attr.Value.Resolve()
+	if value.Kind() != slog.KindGroup {
+		return append(args, prefix+attr.Key, value.Any())
 	}
-	if a.Key != "" {
-		prefix += a.Key + "."
+	if attr.Key != "" {
+		prefix += attr.Key + "."
 	}
-	for _, inner := range v.Group() {
+	for _, inner := range value.Group() {
 		args = flat(args, prefix, inner)
 	}
 	return args

@@ -42,15 +42,15 @@ type needle struct {
 // New returns a finder of the secrets and of their pieces of six bytes. They
 // have to be made such that none of these occurs by accident.
 func New(secrets ...string) *Finder {
-	f := &Finder{needles: map[[4]byte][]needle{}, known: map[string]bool{}}
-	for _, s := range secrets {
-		for _, form := range [...]string{s, norm.NFD.String(s), strings.ToUpper(s), reversed(s)} {
+	finder := &Finder{needles: map[[4]byte][]needle{}, known: map[string]bool{}}
+	for _, text := range secrets {
+		for _, form := range [...]string{text, norm.NFD.String(text), strings.ToUpper(text), reversed(text)} {
 			for _, piece := range pieces(form) {
-				f.addPiece(piece)
+				finder.addPiece(piece)
 			}
 		}
 	}
-	return f
+	return finder
 }
 
 // Find returns the form of the first piece of a secret that stands in the text,
@@ -61,9 +61,9 @@ func (f *Finder) Find(text []byte) string {
 		if bit := mix(small[i:]); f.maybe[bit>>6]&(1<<(bit&63)) == 0 {
 			continue
 		}
-		for _, n := range f.needles[[4]byte(small[i:i+4])] {
-			if n.at(text, small, i) {
-				return n.form
+		for _, needle := range f.needles[[4]byte(small[i:i+4])] {
+			if needle.at(text, small, i) {
+				return needle.form
 			}
 		}
 	}
@@ -81,12 +81,12 @@ func (n needle) at(text, small []byte, i int) bool {
 }
 
 // pieces are the shortest runs of whole characters of at least Piece bytes.
-func pieces(s string) []string {
+func pieces(text string) []string {
 	var out []string
-	for from := range s {
-		for to := from + Piece; to <= len(s); to++ {
-			if to == len(s) || s[to]&0xC0 != 0x80 {
-				out = append(out, s[from:to])
+	for from := range text {
+		for to := from + Piece; to <= len(text); to++ {
+			if to == len(text) || text[to]&0xC0 != 0x80 {
+				out = append(out, text[from:to])
 				break
 			}
 		}
@@ -144,76 +144,76 @@ var escapes = map[string]func(string) string{
 func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
 
 // special writes all but letters, digits and a few signs in a format.
-func special(s, format string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c < '!' || c > '~' || strings.IndexByte(`\"+,;<>=#()*`, c) >= 0 {
-			fmt.Fprintf(&b, format, c)
+func special(text, format string) string {
+	var out strings.Builder
+	for _, char := range []byte(text) {
+		if char < '!' || char > '~' || strings.IndexByte(`\"+,;<>=#()*`, char) >= 0 {
+			fmt.Fprintf(&out, format, char)
 			continue
 		}
-		b.WriteByte(c)
+		out.WriteByte(char)
 	}
-	return b.String()
+	return out.String()
 }
 
-func characters(s, format string) string {
-	var b strings.Builder
-	for _, r := range s {
-		fmt.Fprintf(&b, format, r)
+func characters(text, format string) string {
+	var out strings.Builder
+	for _, letter := range text {
+		fmt.Fprintf(&out, format, letter)
 	}
-	return b.String()
+	return out.String()
 }
 
-func listed(s, format, between string) string {
+func listed(text, format, between string) string {
 	var parts []string
-	for _, c := range []byte(s) {
-		parts = append(parts, fmt.Sprintf(format, c))
+	for _, char := range []byte(text) {
+		parts = append(parts, fmt.Sprintf(format, char))
 	}
 	return strings.Join(parts, between)
 }
 
-func wide(s string, order binary.AppendByteOrder) string {
-	var b []byte
-	for _, u := range utf16.Encode([]rune(s)) {
-		b = order.AppendUint16(b, u)
+func wide(text string, order binary.AppendByteOrder) string {
+	var data []byte
+	for _, count := range utf16.Encode([]rune(text)) {
+		data = order.AppendUint16(data, count)
 	}
-	return string(b)
+	return string(data)
 }
 
-func reversed(s string) string {
-	r := []rune(s)
-	slices.Reverse(r)
-	return string(r)
+func reversed(text string) string {
+	list := []rune(text)
+	slices.Reverse(list)
+	return string(list)
 }
 
 // formsOf are the forms in which case does not matter.
-func formsOf(s string) map[string]string {
-	out := map[string]string{"UTF-16LE": wide(s, binary.LittleEndian), "UTF-16BE": wide(s, binary.BigEndian)}
+func formsOf(text string) map[string]string {
+	out := map[string]string{"UTF-16LE": wide(text, binary.LittleEndian), "UTF-16BE": wide(text, binary.BigEndian)}
 	for name, one := range escapes {
-		out[name] = one(s)
+		out[name] = one(text)
 		for over, other := range escapes {
-			out[name+" in "+over] = other(one(s))
+			out[name+" in "+over] = other(one(text))
 		}
 	}
 	for _, between := range []string{"", " ", ":", "-", ", ", ","} {
-		out["hex "+between] = listed(s, "%02x", between)
-		out["0x "+between] = listed(s, "0x%02x", between)
-		out[`\x `+between] = listed(s, `\x%02x`, between)
+		out["hex "+between] = listed(text, "%02x", between)
+		out["0x "+between] = listed(text, "0x%02x", between)
+		out[`\x `+between] = listed(text, `\x%02x`, between)
 	}
 	for _, between := range []string{" ", ",", ", ", ";", "."} {
-		out["decimal "+between] = listed(s, "%d", between)
+		out["decimal "+between] = listed(text, "%d", between)
 	}
 	for _, between := range []string{" ", "-", ".", ":", ",", "_"} {
-		out["spaced "+between] = strings.Join(strings.Split(s, ""), between)
+		out["spaced "+between] = strings.Join(strings.Split(text, ""), between)
 	}
 	return out
 }
 
 // exact are the forms in which case matters: of base64 and base32 the letters
 // that a piece alone decides, wherever it stands in a longer text.
-func exact(s string) map[string]string {
+func exact(name string) map[string]string {
 	out := map[string]string{}
-	for _, text := range [...]string{s, wide(s, binary.LittleEndian)} {
+	for _, text := range [...]string{name, wide(name, binary.LittleEndian)} {
 		for shift := range 3 {
 			padded := string(make([]byte, shift)) + text
 			core := func(letters string, bits int) string { return letters[(shift*8+bits-1)/bits : len(padded)*8/bits] }
@@ -232,16 +232,16 @@ func exact(s string) map[string]string {
 // lower keeps every byte in its place.
 func lower(text []byte) []byte {
 	out := make([]byte, len(text))
-	for i, c := range text {
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
+	for i, char := range text {
+		if char >= 'A' && char <= 'Z' {
+			char += 'a' - 'A'
 		}
-		out[i] = c
+		out[i] = char
 	}
 	return out
 }
 
 // mix spreads four bytes over the bits of Finder.maybe.
-func mix(b []byte) uint32 {
-	return (uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24) * 2654435761 >> 13
+func mix(data []byte) uint32 {
+	return (uint32(data[0]) | uint32(data[1])<<8 | uint32(data[2])<<16 | uint32(data[3])<<24) * 2654435761 >> 13
 }

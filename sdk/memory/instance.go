@@ -57,10 +57,10 @@ func (i *Instance) Close() error { return nil }
 // wait is the way to the target and back.
 func (i *Instance) wait(ctx context.Context) *sdk.Error {
 	if i.latency > 0 {
-		t := time.NewTimer(i.latency)
-		defer t.Stop()
+		timer := time.NewTimer(i.latency)
+		defer timer.Stop()
 		select {
-		case <-t.C:
+		case <-timer.C:
 		case <-ctx.Done():
 		}
 	}
@@ -84,14 +84,14 @@ func (i *Instance) do(ctx context.Context, op sdk.Operation, act func(sdk.Operat
 	if i.inject == nil {
 		return act(op)
 	}
-	f := i.inject(ctx, op)
-	if f == nil {
+	fault := i.inject(ctx, op)
+	if fault == nil {
 		return act(op)
 	}
-	if f.Applied {
+	if fault.Applied {
 		act(op)
 	}
-	return f.Receipt
+	return fault.Receipt
 }
 
 // give is Set and Change.
@@ -106,23 +106,23 @@ func (i *Instance) give(op sdk.Operation) sdk.Receipt {
 	sh := i.accounts.shard(op.Account)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	a, err := i.enter(sh, op)
+	account, err := i.enter(sh, op)
 	if err != nil {
 		return sdk.Refuse(err)
 	}
-	c := a.credential(op.Kind)
-	if c.op != 0 && c.op == i.accounts.mark(op.ID) {
-		return i.done(sdk.AlreadyApplied, c)
+	credential := account.credential(op.Kind)
+	if credential.op != 0 && credential.op == i.accounts.mark(op.ID) {
+		return i.done(sdk.AlreadyApplied, credential)
 	}
-	if err := i.allowed(c, op, value); err != nil {
-		if op.Attempt > 1 && c.set && c.digest == value {
-			return i.done(sdk.AlreadyApplied, c) // an earlier attempt is the reason for the refusal
+	if err := i.allowed(credential, op, value); err != nil {
+		if op.Attempt > 1 && credential.set && credential.digest == value {
+			return i.done(sdk.AlreadyApplied, credential) // an earlier attempt is the reason for the refusal
 		}
 		return sdk.Refuse(err)
 	}
-	i.take(c, op, value)
-	sh.put(op.Account, a)
-	return i.done(sdk.Applied, c)
+	i.take(credential, op, value)
+	sh.put(op.Account, account)
+	return i.done(sdk.Applied, credential)
 }
 
 // sane refuses what can be refused without a look at the account.
@@ -178,62 +178,62 @@ func missing(name string) *sdk.Error {
 }
 
 // allowed refuses what the account's own state forbids.
-func (i *Instance) allowed(c *credential, op sdk.Operation, value [32]byte) *sdk.Error {
-	if op.Verb == sdk.Change && (!c.set || c.digest != i.accounts.digest(op.Account, op.Kind, op.Old)) {
+func (i *Instance) allowed(credential *credential, op sdk.Operation, value [32]byte) *sdk.Error {
+	if op.Verb == sdk.Change && (!credential.set || credential.digest != i.accounts.digest(op.Account, op.Kind, op.Old)) {
 		return sdk.Errorf(sdk.WrongCurrentPassword, "the old value is not the present one")
 	}
-	if n := i.policy.History; n > 0 && c.remembers(value, n) {
-		v := sdk.Violation{Rule: sdk.RuleHistory, Limit: n, Message: "the value is the present one or one of those before it"}
-		return &sdk.Error{Code: sdk.PolicyViolation, Message: v.Message, Violations: []sdk.Violation{v}}
+	if count := i.policy.History; count > 0 && credential.remembers(value, count) {
+		violation := sdk.Violation{Rule: sdk.RuleHistory, Limit: count, Message: "the value is the present one or one of those before it"}
+		return &sdk.Error{Code: sdk.PolicyViolation, Message: violation.Message, Violations: []sdk.Violation{violation}}
 	}
 	return nil
 }
 
-func (i *Instance) take(c *credential, op sdk.Operation, value [32]byte) {
-	c.take(value, i.policy.History)
-	c.op = i.accounts.mark(op.ID)
-	c.must = op.Verb != sdk.Change && op.MustChange != nil && *op.MustChange
-	c.version = i.accounts.version.Add(1)
-	c.dated(i.now())
+func (i *Instance) take(credential *credential, op sdk.Operation, value [32]byte) {
+	credential.take(value, i.policy.History)
+	credential.op = i.accounts.mark(op.ID)
+	credential.must = op.Verb != sdk.Change && op.MustChange != nil && *op.MustChange
+	credential.version = i.accounts.version.Add(1)
+	credential.dated(i.now())
 }
 
-func (i *Instance) done(o sdk.Outcome, c *credential) sdk.Receipt {
-	return sdk.Receipt{Outcome: o, Stamp: i.accounts.stamp(c)}
+func (i *Instance) done(outcome sdk.Outcome, credential *credential) sdk.Receipt {
+	return sdk.Receipt{Outcome: outcome, Stamp: i.accounts.stamp(credential)}
 }
 
 // pick is Reset.
 func (i *Instance) pick(op sdk.Operation) sdk.Receipt {
-	v, err := generate(i.rand, i.policy)
+	value, err := generate(i.rand, i.policy)
 	if err != nil {
 		return sdk.Refuse(sdk.AsError(err, sdk.Internal))
 	}
 	sh := i.accounts.shard(op.Account)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	a, refusal := i.enter(sh, op)
+	account, refusal := i.enter(sh, op)
 	if refusal != nil {
 		return sdk.Refuse(refusal)
 	}
-	c := a.credential(op.Kind)
-	i.take(c, op, i.accounts.digest(op.Account, op.Kind, v))
-	sh.put(op.Account, a)
-	r := i.done(sdk.Applied, c)
-	r.Value = v
-	return r
+	credential := account.credential(op.Kind)
+	i.take(credential, op, i.accounts.digest(op.Account, op.Kind, value))
+	sh.put(op.Account, account)
+	receipt := i.done(sdk.Applied, credential)
+	receipt.Value = value
+	return receipt
 }
 
 func (i *Instance) unlock(op sdk.Operation) sdk.Receipt {
 	sh := i.accounts.shard(op.Account)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	a, err := i.enter(sh, op)
+	account, err := i.enter(sh, op)
 	if err != nil {
 		return sdk.Refuse(err)
 	}
-	if a.status == sdk.StatusLocked {
-		a.status = sdk.StatusActive
+	if account.status == sdk.StatusLocked {
+		account.status = sdk.StatusActive
 	}
-	return i.done(sdk.Applied, a.lookup(op.Kind))
+	return i.done(sdk.Applied, account.lookup(op.Kind))
 }
 
 // Find returns the account. Its stamp is that of kind "", or of the first kind
@@ -254,12 +254,12 @@ func (i *Instance) look(name string) (sdk.Account, bool) {
 	sh := i.accounts.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	a := sh.m[name]
-	if a == nil {
+	account := sh.m[name]
+	if account == nil {
 		return sdk.Account{}, false
 	}
-	found := a.about()
-	found.Account, found.Status, found.Kinds = name, a.status, nil
+	found := account.about()
+	found.Account, found.Status, found.Kinds = name, account.status, nil
 	if found.ID == "" {
 		found.ID = name
 	}
@@ -267,16 +267,16 @@ func (i *Instance) look(name string) (sdk.Account, bool) {
 		found.Login = name
 	}
 	main := ""
-	for n, k := range i.kinds {
-		found.Kinds = append(found.Kinds, k.Name)
-		if n == 0 {
-			main = k.Name
+	for index, kind := range i.kinds {
+		found.Kinds = append(found.Kinds, kind.Name)
+		if index == 0 {
+			main = kind.Name
 		}
 	}
-	c := a.lookup(main)
-	found.Stamp = i.accounts.stamp(c)
-	if c != nil && c.set {
-		found.MustChange, found.ChangedAt = new(c.must), c.changedAt()
+	credential := account.lookup(main)
+	found.Stamp = i.accounts.stamp(credential)
+	if credential != nil && credential.set {
+		found.MustChange, found.ChangedAt = new(credential.must), credential.changedAt()
 	}
 	return found, true
 }
@@ -288,8 +288,8 @@ func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity,
 		return nil, err
 	}
 	found := make([]sdk.Identity, len(names))
-	for n, name := range names {
-		found[n] = i.identity(name)
+	for index, name := range names {
+		found[index] = i.identity(name)
 	}
 	return found, nil
 }
@@ -298,13 +298,13 @@ func (i *Instance) identity(name string) sdk.Identity {
 	sh := i.accounts.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	switch a := sh.m[name]; {
-	case a == nil && !i.create:
+	switch account := sh.m[name]; {
+	case account == nil && !i.create:
 		return sdk.Identity{Err: missing(name)}
-	case a == nil || a.about().ID == "":
+	case account == nil || account.about().ID == "":
 		return sdk.Identity{ID: name}
 	default:
-		return sdk.Identity{ID: a.about().ID}
+		return sdk.Identity{ID: account.about().ID}
 	}
 }
 
@@ -324,22 +324,22 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 		if match, _ := path.Match(filter, name); filter != "" && !match {
 			continue
 		}
-		a, ok := i.look(name)
+		account, ok := i.look(name)
 		if !ok {
 			continue
 		}
-		a.Attributes = only(a.Attributes, attributes)
-		if err := yield(a); err != nil {
+		account.Attributes = only(account.Attributes, attributes)
+		if err := yield(account); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// only returns the entries of m that names lists.
-func only(m map[string]string, names []string) map[string]string {
+// only returns the entries of table that names lists.
+func only(table map[string]string, names []string) map[string]string {
 	kept := make(map[string]string, len(names))
-	for name, text := range m {
+	for name, text := range table {
 		if slices.Contains(names, name) {
 			kept[name] = text
 		}
@@ -361,32 +361,32 @@ func (i *Instance) Policy(ctx context.Context, _, kind string) (sdk.Policy, erro
 
 // Verify compares the value with the present one. It is no logon: nothing is
 // counted. An account that never got a value has none that works.
-func (i *Instance) Verify(ctx context.Context, name, kind string, v secret.Value) (sdk.Verdict, error) {
+func (i *Instance) Verify(ctx context.Context, name, kind string, value secret.Value) (sdk.Verdict, error) {
 	if err := i.wait(ctx); err != nil {
 		return sdk.CannotTell, err
 	}
 	if err := i.names(name, kind); err != nil {
 		return sdk.CannotTell, err
 	}
-	d := i.accounts.digest(name, kind, v)
+	digest := i.accounts.digest(name, kind, value)
 	sh := i.accounts.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	a := sh.m[name]
-	if a == nil {
+	account := sh.m[name]
+	if account == nil {
 		return sdk.CannotTell, missing(name)
 	}
-	return a.verdict(kind, d), nil
+	return account.verdict(kind, digest), nil
 }
 
-func (a *account) verdict(kind string, d [32]byte) sdk.Verdict {
-	c := a.lookup(kind)
+func (a *account) verdict(kind string, digest [32]byte) sdk.Verdict {
+	credential := a.lookup(kind)
 	switch {
 	case a.status != sdk.StatusActive:
 		return sdk.Blocked
-	case c == nil || !c.set || c.digest != d:
+	case credential == nil || !credential.set || credential.digest != digest:
 		return sdk.Rejected
-	case c.must:
+	case credential.must:
 		return sdk.AcceptedMustChange
 	default:
 		return sdk.Accepted
@@ -396,21 +396,21 @@ func (a *account) verdict(kind string, d [32]byte) sdk.Verdict {
 // Check finds nothing: the target is always there.
 func (i *Instance) Check(context.Context) []sdk.Finding { return nil }
 
-// Generate returns n values that the policy allows.
-func (i *Instance) Generate(ctx context.Context, kind string, n int) ([]secret.Value, error) {
+// Generate returns count values that the policy allows.
+func (i *Instance) Generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
 	if err := i.wait(ctx); err != nil {
 		return nil, err
 	}
 	if err := i.names("any", kind); err != nil {
 		return nil, err
 	}
-	values := make([]secret.Value, 0, max(0, n))
-	for range n {
-		v, err := generate(i.rand, i.policy)
+	values := make([]secret.Value, 0, max(0, count))
+	for range count {
+		value, err := generate(i.rand, i.policy)
 		if err != nil {
 			return nil, err
 		}
-		values = append(values, v)
+		values = append(values, value)
 	}
 	return values, nil
 }
@@ -423,12 +423,12 @@ type batching struct{ *Instance }
 func (b *batching) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
 	err := b.wait(ctx)
 	receipts := make([]sdk.Receipt, len(ops))
-	for n, op := range ops {
+	for index, op := range ops {
 		if err != nil {
-			receipts[n] = sdk.Refuse(err)
+			receipts[index] = sdk.Refuse(err)
 			continue
 		}
-		receipts[n] = b.do(ctx, op, b.give)
+		receipts[index] = b.do(ctx, op, b.give)
 	}
 	return receipts
 }

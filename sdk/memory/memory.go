@@ -102,33 +102,33 @@ func (b *Backend) abilities() []sdk.Ability {
 }
 
 // Configure opens an instance on the accounts that the store has under the
-// label of c; instances of different labels share none.
-func (b *Backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
-	if err := check(c); err != nil {
+// label of config; instances of different labels share none.
+func (b *Backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
+	if err := check(config); err != nil {
 		return nil, err
 	}
-	i := b.instance(c)
-	for _, name := range c.List("accounts") {
-		i.accounts.seed(name, sdk.StatusActive)
+	instance := b.instance(config)
+	for _, name := range config.List("accounts") {
+		instance.accounts.seed(name, sdk.StatusActive)
 	}
-	for _, name := range c.List("locked") {
-		i.accounts.seed(name, sdk.StatusLocked)
+	for _, name := range config.List("locked") {
+		instance.accounts.seed(name, sdk.StatusLocked)
 	}
 	if b.Batch > 0 {
-		return &batching{i}, nil
+		return &batching{instance}, nil
 	}
-	return i, nil
+	return instance, nil
 }
 
-func check(c sdk.Config) *sdk.Error {
-	if d := c.Duration("latency"); d < 0 {
-		return sdk.Errorf(sdk.InvalidConfig, "latency: got %v, want at least 0s", d)
+func check(config sdk.Config) *sdk.Error {
+	if span := config.Duration("latency"); span < 0 {
+		return sdk.Errorf(sdk.InvalidConfig, "latency: got %v, want at least 0s", span)
 	}
-	if n := c.Int("history"); n < 0 || n > maxHistory {
-		return sdk.Errorf(sdk.InvalidConfig, "history: got %d, want 0 to %d", n, maxHistory)
+	if count := config.Int("history"); count < 0 || count > maxHistory {
+		return sdk.Errorf(sdk.InvalidConfig, "history: got %d, want 0 to %d", count, maxHistory)
 	}
 	for _, list := range []string{"accounts", "locked"} {
-		for _, name := range c.List(list) {
+		for _, name := range config.List(list) {
 			if name == "" {
 				return sdk.Errorf(sdk.InvalidConfig, "%s: an account's name is empty", list)
 			}
@@ -137,31 +137,31 @@ func check(c sdk.Config) *sdk.Error {
 	return nil
 }
 
-func (b *Backend) instance(c sdk.Config) *Instance {
+func (b *Backend) instance(config sdk.Config) *Instance {
 	store := b.Store
 	if store == nil {
 		store = &b.own
 	}
-	i := &Instance{
-		accounts: store.open(c.Label),
+	instance := &Instance{
+		accounts: store.open(config.Label),
 		create:   true,
-		latency:  c.Duration("latency"),
+		latency:  config.Duration("latency"),
 		kinds:    b.Kinds,
 		policy:   b.Policy,
 		inject:   b.Inject,
 		rand:     b.Rand,
 		now:      b.Now,
 	}
-	if create, given := c.Values["create"].(bool); given {
-		i.create = create
+	if create, given := config.Values["create"].(bool); given {
+		instance.create = create
 	}
-	i.policy.MinLength = max(1, i.policy.MinLength)
-	i.policy.History = c.Int("history")
-	if i.rand == nil {
-		i.rand = rand.Reader
+	instance.policy.MinLength = max(1, instance.policy.MinLength)
+	instance.policy.History = config.Int("history")
+	if instance.rand == nil {
+		instance.rand = rand.Reader
 	}
-	if i.now == nil {
-		i.now = time.Now
+	if instance.now == nil {
+		instance.now = time.Now
 	}
-	return i
+	return instance
 }

@@ -17,46 +17,46 @@ const alphabet = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789.:;!*~
 const generatedLength = 20
 
 // generate returns a value that the policy allows.
-func generate(rand io.Reader, p sdk.Policy) (secret.Value, error) {
-	length := max(generatedLength, p.MinLength)
-	if p.MaxLength > 0 {
-		length = min(length, p.MaxLength)
+func generate(rand io.Reader, policy sdk.Policy) (secret.Value, error) {
+	length := max(generatedLength, policy.MinLength)
+	if policy.MaxLength > 0 {
+		length = min(length, policy.MaxLength)
 	}
-	b := make([]byte, length)
+	data := make([]byte, length)
 	for range 1000 {
-		if _, err := io.ReadFull(rand, b); err != nil {
+		if _, err := io.ReadFull(rand, data); err != nil {
 			return secret.Value{}, fmt.Errorf("randomness: %w", err)
 		}
-		for n := range b {
-			b[n] = alphabet[b[n]&63]
+		for index := range data {
+			data[index] = alphabet[data[index]&63]
 		}
-		if text := string(b); len(violations(p, text, "")) == 0 {
+		if text := string(data); len(violations(policy, text, "")) == 0 {
 			return secret.New(text), nil
 		}
 	}
 	return secret.Value{}, sdk.Errorf(sdk.Internal, "no value satisfies the policy")
 }
 
-// violations returns the rules of p that the value breaks, in a fixed order.
-func violations(p sdk.Policy, value, account string) []sdk.Violation {
+// violations returns the rules of policy that the value breaks, in a fixed order.
+func violations(policy sdk.Policy, value, account string) []sdk.Violation {
 	var broken []sdk.Violation
 	add := func(is bool, rule sdk.Rule, limit int, format string) {
 		if is {
 			broken = append(broken, sdk.Violation{Rule: rule, Limit: limit, Message: fmt.Sprintf(format, limit)})
 		}
 	}
-	n := countsOf(value)
-	add(n.all < p.MinLength, sdk.RuleMinLength, p.MinLength, "the value is too short: the least is %d")
-	add(p.MaxLength > 0 && n.all > p.MaxLength, sdk.RuleMaxLength, p.MaxLength, "the value is too long: the most is %d")
-	add(n.lower < p.Lower, sdk.RuleLower, p.Lower, "too few lower-case letters: the least is %d")
-	add(n.upper < p.Upper, sdk.RuleUpper, p.Upper, "too few upper-case letters: the least is %d")
-	add(n.digits < p.Digits, sdk.RuleDigits, p.Digits, "too few digits: the least is %d")
-	add(n.symbols < p.Symbols, sdk.RuleSymbols, p.Symbols, "too few symbols: the least is %d")
-	add(p.MaxRepeat > 0 && n.run > p.MaxRepeat, sdk.RuleMaxRepeat, p.MaxRepeat, "a character repeats too often: the most is %d")
-	if strings.ContainsAny(value, p.Forbid) {
+	counts := countsOf(value)
+	add(counts.all < policy.MinLength, sdk.RuleMinLength, policy.MinLength, "the value is too short: the least is %d")
+	add(policy.MaxLength > 0 && counts.all > policy.MaxLength, sdk.RuleMaxLength, policy.MaxLength, "the value is too long: the most is %d")
+	add(counts.lower < policy.Lower, sdk.RuleLower, policy.Lower, "too few lower-case letters: the least is %d")
+	add(counts.upper < policy.Upper, sdk.RuleUpper, policy.Upper, "too few upper-case letters: the least is %d")
+	add(counts.digits < policy.Digits, sdk.RuleDigits, policy.Digits, "too few digits: the least is %d")
+	add(counts.symbols < policy.Symbols, sdk.RuleSymbols, policy.Symbols, "too few symbols: the least is %d")
+	add(policy.MaxRepeat > 0 && counts.run > policy.MaxRepeat, sdk.RuleMaxRepeat, policy.MaxRepeat, "a character repeats too often: the most is %d")
+	if strings.ContainsAny(value, policy.Forbid) {
 		broken = append(broken, sdk.Violation{Rule: sdk.RuleForbidden, Message: "the value has a forbidden character"})
 	}
-	if p.NoAccountName && account != "" && strings.Contains(strings.ToLower(value), strings.ToLower(account)) {
+	if policy.NoAccountName && account != "" && strings.Contains(strings.ToLower(value), strings.ToLower(account)) {
 		broken = append(broken, sdk.Violation{Rule: sdk.RuleContainsName, Message: "the value contains the account's name"})
 	}
 	return broken
@@ -70,23 +70,23 @@ func countsOf(value string) counts {
 	var n counts
 	var last rune
 	run := 0
-	for _, r := range value {
+	for _, letter := range value {
 		n.all++
 		switch {
-		case unicode.IsLower(r):
+		case unicode.IsLower(letter):
 			n.lower++
-		case unicode.IsUpper(r):
+		case unicode.IsUpper(letter):
 			n.upper++
-		case unicode.IsDigit(r):
+		case unicode.IsDigit(letter):
 			n.digits++
-		case !unicode.IsLetter(r):
+		case !unicode.IsLetter(letter):
 			n.symbols++
 		}
-		if r != last {
+		if letter != last {
 			run = 0
 		}
 		run++
-		last = r
+		last = letter
 		n.run = max(n.run, run)
 	}
 	return n

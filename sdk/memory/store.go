@@ -34,33 +34,33 @@ type Store struct {
 // as in a, its credentials as in values by kind. Account.MustChange holds for
 // all of them.
 func (s *Store) Put(label string, a sdk.Account, values map[string]secret.Value) {
-	t := s.open(label)
+	accounts := s.open(label)
 	made := &account{status: a.Status, more: &more{about: a}}
-	for kind, v := range values {
-		c := made.credential(kind)
-		c.take(t.digest(a.Account, kind, v), 0)
-		c.version = t.version.Add(1)
-		c.dated(a.ChangedAt)
-		c.must = a.MustChange != nil && *a.MustChange
+	for kind, value := range values {
+		credential := made.credential(kind)
+		credential.take(accounts.digest(a.Account, kind, value), 0)
+		credential.version = accounts.version.Add(1)
+		credential.dated(a.ChangedAt)
+		credential.must = a.MustChange != nil && *a.MustChange
 	}
-	sh := t.shard(a.Account)
+	sh := accounts.shard(a.Account)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.put(a.Account, made)
 }
 
-// Holds reports whether v is the present value of the account's credential.
-func (s *Store) Holds(label, name, kind string, v secret.Value) bool {
-	t := s.open(label)
-	sh := t.shard(name)
+// Holds reports whether value is the present value of the account's credential.
+func (s *Store) Holds(label, name, kind string, value secret.Value) bool {
+	accounts := s.open(label)
+	sh := accounts.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	a := sh.m[name]
-	if a == nil {
+	account := sh.m[name]
+	if account == nil {
 		return false
 	}
-	c := a.lookup(kind)
-	return c != nil && c.set && c.digest == t.digest(name, kind, v)
+	credential := account.lookup(kind)
+	return credential != nil && credential.set && credential.digest == accounts.digest(name, kind, value)
 }
 
 // Len returns how many accounts the instances with the label have.
@@ -99,23 +99,23 @@ type shard struct {
 
 // put gives the account its place. The name is kept by itself: it may be a piece
 // of something larger.
-func (s *shard) put(name string, a *account) {
+func (s *shard) put(name string, account *account) {
 	if _, there := s.m[name]; !there {
 		name = strings.Clone(name)
 	}
-	s.m[name] = a
+	s.m[name] = account
 }
 
 func newAccounts() *accounts {
-	t := &accounts{seedOf: maphash.MakeSeed()}
+	made := &accounts{seedOf: maphash.MakeSeed()}
 	var p [4]byte
-	_, _ = rand.Read(t.key[:]) // never fails: it ends the process instead
+	_, _ = rand.Read(made.key[:]) // never fails: it ends the process instead
 	_, _ = rand.Read(p[:])
-	t.prefix = hex.EncodeToString(p[:]) + "-"
-	for i := range t.shards {
-		t.shards[i].m = make(map[string]*account)
+	made.prefix = hex.EncodeToString(p[:]) + "-"
+	for i := range made.shards {
+		made.shards[i].m = make(map[string]*account)
 	}
-	return t
+	return made
 }
 
 func (t *accounts) shard(name string) *shard {
@@ -133,13 +133,13 @@ func (t *accounts) seed(name string, status sdk.Status) {
 }
 
 func (t *accounts) len() int {
-	n := 0
+	count := 0
 	for i := range t.shards {
 		t.shards[i].mu.Lock()
-		n += len(t.shards[i].m)
+		count += len(t.shards[i].m)
 		t.shards[i].mu.Unlock()
 	}
-	return n
+	return count
 }
 
 // names returns the names of all accounts, sorted.
@@ -159,16 +159,16 @@ func (t *accounts) names() []string {
 
 // digest stands for a value. The account and the kind go in, so that equal
 // values of two accounts do not look equal.
-func (t *accounts) digest(name, kind string, v secret.Value) [32]byte {
+func (t *accounts) digest(name, kind string, value secret.Value) [32]byte {
 	var room [256]byte
-	b := append(room[:0], t.key[:]...)
-	b = binary.AppendUvarint(b, uint64(len(name)))
-	b = append(b, name...)
-	b = binary.AppendUvarint(b, uint64(len(kind)))
-	b = append(b, kind...)
-	b = append(b, v.Reveal()...)
-	sum := sha256.Sum256(b)
-	clear(b)
+	data := append(room[:0], t.key[:]...)
+	data = binary.AppendUvarint(data, uint64(len(name)))
+	data = append(data, name...)
+	data = binary.AppendUvarint(data, uint64(len(kind)))
+	data = append(data, kind...)
+	data = append(data, value.Reveal()...)
+	sum := sha256.Sum256(data)
+	clear(data)
 	return sum
 }
 
@@ -180,11 +180,11 @@ func (t *accounts) mark(id string) uint64 {
 	return max(1, maphash.String(t.seedOf, id))
 }
 
-func (t *accounts) stamp(c *credential) string {
-	if c == nil || c.version == 0 {
+func (t *accounts) stamp(credential *credential) string {
+	if credential == nil || credential.version == 0 {
 		return t.prefix + "0"
 	}
-	return t.prefix + strconv.FormatUint(c.version, 10)
+	return t.prefix + strconv.FormatUint(credential.version, 10)
 }
 
 // account is one principal. Its shard's mutex guards it. There may be millions,
@@ -211,8 +211,8 @@ func (a *account) about() sdk.Account {
 
 // credential returns the credential of the kind, making an empty one.
 func (a *account) credential(kind string) *credential {
-	if c := a.lookup(kind); c != nil {
-		return c
+	if credential := a.lookup(kind); credential != nil {
+		return credential
 	}
 	if a.more == nil {
 		a.more = &more{}
@@ -220,9 +220,9 @@ func (a *account) credential(kind string) *credential {
 	if a.more.others == nil {
 		a.more.others = make(map[string]*credential)
 	}
-	c := &credential{}
-	a.more.others[kind] = c
-	return c
+	made := &credential{}
+	a.more.others[kind] = made
+	return made
 }
 
 // lookup returns the credential of the kind, or nil.
@@ -263,17 +263,17 @@ func (c *credential) changedAt() time.Time {
 	return time.Unix(0, c.changed).UTC()
 }
 
-// remembers reports whether d is the present value or one of the newest n
+// remembers reports whether digest is the present value or one of the newest count
 // earlier ones.
-func (c *credential) remembers(d [32]byte, n int) bool {
-	return c.set && c.digest == d || slices.Contains(c.old[:min(n, len(c.old))], d)
+func (c *credential) remembers(digest [32]byte, count int) bool {
+	return c.set && c.digest == digest || slices.Contains(c.old[:min(count, len(c.old))], digest)
 }
 
-// take makes d the present value and keeps the newest n earlier ones.
-func (c *credential) take(d [32]byte, n int) {
-	if c.set && n > 0 {
+// take makes digest the present value and keeps the newest count earlier ones.
+func (c *credential) take(digest [32]byte, count int) {
+	if c.set && count > 0 {
 		c.old = slices.Insert(c.old, 0, c.digest)
-		c.old = c.old[:min(n, len(c.old))]
+		c.old = c.old[:min(count, len(c.old))]
 	}
-	c.digest, c.set = d, true
+	c.digest, c.set = digest, true
 }

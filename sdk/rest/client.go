@@ -83,27 +83,27 @@ type Client struct {
 
 // New makes a client; it connects to nothing. Its errors are *sdk.Error:
 // InvalidConfig, or InsecureTransport for http to another machine.
-func New(o Options) (*Client, error) {
-	base, err := parseBase(o.Base, o.Insecure)
+func New(options Options) (*Client, error) {
+	base, err := parseBase(options.Base, options.Insecure)
 	if err != nil {
 		return nil, err
 	}
-	roots, err := readRoots(o.CAFile)
+	roots, err := readRoots(options.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := o.Proxy.parse()
+	proxy, err := options.Proxy.parse()
 	if err != nil {
 		return nil, err
 	}
-	if err := keepSecret(base, proxy, o.Insecure); err != nil {
+	if err := keepSecret(base, proxy, options.Insecure); err != nil {
 		return nil, err
 	}
-	t := newTransport(max(1, o.Concurrency), roots)
-	through(t, proxy)
-	c := &Client{base: base, proxy: proxy, transport: t, options: o.withDefaults()}
-	c.http = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return c, nil
+	transport := newTransport(max(1, options.Concurrency), roots)
+	through(transport, proxy)
+	client := &Client{base: base, proxy: proxy, transport: transport, options: options.withDefaults()}
+	client.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return client, nil
 }
 
 // Close drops the connections that are kept for reuse.
@@ -150,23 +150,23 @@ func newTransport(concurrency int, roots *x509.CertPool) *http.Transport {
 // parseBase checks Options.Base. What is wrong with it is said without quoting
 // it, because it may hold a password.
 func parseBase(text string, insecure bool) (*url.URL, error) {
-	u, err := url.Parse(text)
+	address, err := url.Parse(text)
 	switch {
 	case err != nil:
 		return nil, sdk.Errorf(sdk.InvalidConfig, "url: is not one")
-	case u.User != nil:
+	case address.User != nil:
 		return nil, sdk.Errorf(sdk.InvalidConfig, "url: has a user in it; use the settings for user and password")
-	case u.Scheme != "https" && u.Scheme != "http":
+	case address.Scheme != "https" && address.Scheme != "http":
 		return nil, sdk.Errorf(sdk.InvalidConfig, "url: starts with neither https:// nor http://")
-	case u.Hostname() == "":
+	case address.Hostname() == "":
 		return nil, sdk.Errorf(sdk.InvalidConfig, "url: names no host")
-	case u.RawQuery != "" || u.Fragment != "":
+	case address.RawQuery != "" || address.Fragment != "":
 		return nil, sdk.Errorf(sdk.InvalidConfig, "url: has a query or a fragment")
-	case u.Scheme == "http" && !insecure && !IsLoopback(u.Hostname()):
-		return nil, sdk.Errorf(sdk.InsecureTransport, "url: http:// to %s would send passwords in clear; use https://, or insecure = True", u.Host)
+	case address.Scheme == "http" && !insecure && !IsLoopback(address.Hostname()):
+		return nil, sdk.Errorf(sdk.InsecureTransport, "url: http:// to %s would send passwords in clear; use https://, or insecure = True", address.Host)
 	}
-	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
-	return u, nil
+	address.Path, address.RawPath = strings.TrimRight(address.Path, "/"), strings.TrimRight(address.RawPath, "/")
+	return address, nil
 }
 
 // IsLoopback reports whether host, without a port, is this machine: localhost

@@ -45,9 +45,9 @@ type Request struct {
 
 // Basic returns the Authorization of a user and a password.
 func Basic(user string, password secret.Value) secret.Value {
-	r := http.Request{Header: http.Header{}}
-	r.SetBasicAuth(user, password.Reveal())
-	return secret.New(r.Header.Get("Authorization"))
+	request := http.Request{Header: http.Header{}}
+	request.SetBasicAuth(user, password.Reveal())
+	return secret.New(request.Header.Get("Authorization"))
 }
 
 // Bearer returns the Authorization of a token.
@@ -80,31 +80,31 @@ func secretsOf(ctx context.Context) []secret.Value {
 //	any other status                          see Classify, then Options.Explain
 //
 // A Failure's texts hold no secret, no URL and no body.
-func (c *Client) Do(ctx context.Context, r Request) (Answer, *Failure) {
+func (c *Client) Do(ctx context.Context, request Request) (Answer, *Failure) {
 	begun := time.Now()
-	r.Secrets = slices.Concat(r.Secrets, secretsOf(ctx))
-	a, f := c.exchange(ctx, r)
-	if f != nil {
-		c.finish(r, f)
+	request.Secrets = slices.Concat(request.Secrets, secretsOf(ctx))
+	answer, failure := c.exchange(ctx, request)
+	if failure != nil {
+		c.finish(request, failure)
 	}
-	c.trace(ctx, r, a, f, time.Since(begun))
-	return a, f
+	c.trace(ctx, request, answer, failure, time.Since(begun))
+	return answer, failure
 }
 
 // finish completes a failure: the target's own words, then what must not be
 // in them.
-func (c *Client) finish(r Request, f *Failure) {
-	if f.Answer.Status != 0 && c.options.Explain != nil {
-		c.options.Explain(f)
+func (c *Client) finish(request Request, failure *Failure) {
+	if failure.Answer.Status != 0 && c.options.Explain != nil {
+		c.options.Explain(failure)
 	}
-	if r.ReadOnly {
-		f.unchanged()
+	if request.ReadOnly {
+		failure.unchanged()
 	}
-	f.scrub(c.scrubber(r))
+	failure.scrub(c.scrubber(request))
 }
 
-func (c *Client) scrubber(r Request) scrubber {
-	return newScrubber(slices.Concat(c.options.Secrets, c.options.Proxy.secrets(), r.Secrets, authorization(r.Authorization)))
+func (c *Client) scrubber(request Request) scrubber {
+	return newScrubber(slices.Concat(c.options.Secrets, c.options.Proxy.secrets(), request.Secrets, authorization(request.Authorization)))
 }
 
 // Scrub removes the client's secrets, the context's (see WithSecrets) and the
@@ -125,8 +125,8 @@ func (c *Client) exchange(ctx context.Context, r Request) (Answer, *Failure) {
 	request, err := c.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		// Before the last header nothing that a server could act on has left.
 		WroteHeaders: func() { sent.Store(true) },
-		WroteRequest: func(i httptrace.WroteRequestInfo) {
-			if i.Err == nil {
+		WroteRequest: func(wroteRequestInfo httptrace.WroteRequestInfo) {
+			if wroteRequestInfo.Err == nil {
 				sent.Store(true)
 			}
 		},
@@ -141,41 +141,41 @@ func (c *Client) exchange(ctx context.Context, r Request) (Answer, *Failure) {
 	return c.read(ctx, response)
 }
 
-func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) {
-	u := *c.base
+func (c *Client) request(ctx context.Context, request Request) (*http.Request, error) {
+	address := *c.base
 	var err error
-	if u.Path, err = url.PathUnescape(c.base.EscapedPath() + r.Path); err != nil {
+	if address.Path, err = url.PathUnescape(c.base.EscapedPath() + request.Path); err != nil {
 		return nil, err
 	}
-	u.RawPath, u.RawQuery = c.base.EscapedPath()+r.Path, cmp.Or(r.RawQuery, r.Query.Encode())
-	q, err := http.NewRequestWithContext(ctx, r.Method, u.String(), nil)
+	address.RawPath, address.RawQuery = c.base.EscapedPath()+request.Path, cmp.Or(request.RawQuery, request.Query.Encode())
+	q, err := http.NewRequestWithContext(ctx, request.Method, address.String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range r.Header {
+	for name, values := range request.Header {
 		q.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	q.Header.Set("User-Agent", c.options.UserAgent)
 	if q.Header.Get("Accept") == "" {
 		q.Header.Set("Accept", "application/json")
 	}
-	if r.Authorization.Present() {
-		q.Header.Set("Authorization", r.Authorization.Reveal())
+	if request.Authorization.Present() {
+		q.Header.Set("Authorization", request.Authorization.Reveal())
 	}
-	if r.Body != nil {
-		setBody(q, r)
+	if request.Body != nil {
+		setBody(q, request)
 	}
 	return q, nil
 }
 
-func setBody(q *http.Request, r Request) {
-	q.ContentLength = int64(len(r.Body))
-	q.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
-	q.Body, _ = q.GetBody()
+func setBody(request *http.Request, r Request) {
+	request.ContentLength = int64(len(r.Body))
+	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+	request.Body, _ = request.GetBody()
 	if r.ContentType == "" {
 		r.ContentType = "application/json"
 	}
-	q.Header.Set("Content-Type", r.ContentType)
+	request.Header.Set("Content-Type", r.ContentType)
 }
 
 // read takes what it may of an answer and closes it; the rest of a longer one
@@ -183,25 +183,25 @@ func setBody(q *http.Request, r Request) {
 func (c *Client) read(ctx context.Context, response *http.Response) (Answer, *Failure) {
 	defer func() { _ = response.Body.Close() }() // it was only read, or nobody could do anything about it
 	body, err := io.ReadAll(io.LimitReader(response.Body, c.options.MaxBody+1))
-	a := Answer{Status: response.StatusCode, Header: response.Header, Body: body}
+	answer := Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 	if int64(len(body)) > c.options.MaxBody {
-		a.Body, a.TooLong = nil, true
+		answer.Body, answer.TooLong = nil, true
 	}
-	good := a.Status >= 200 && a.Status < 300
+	good := answer.Status >= 200 && answer.Status < 300
 	switch {
 	case err != nil && good:
-		return a, c.broken(ctx, err, true)
+		return answer, c.broken(ctx, err, true)
 	case err != nil:
-		a.Body = nil // the status is whole, its explanation is not
-	case a.TooLong && good:
-		return a, &Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError, "the answer is longer than %d bytes", c.options.MaxBody)}
+		answer.Body = nil // the status is whole, its explanation is not
+	case answer.TooLong && good:
+		return answer, &Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError, "the answer is longer than %d bytes", c.options.MaxBody)}
 	case good:
-		return a, nil
+		return answer, nil
 	}
-	if a.Status == http.StatusProxyAuthRequired && c.proxy != nil {
+	if answer.Status == http.StatusProxyAuthRequired && c.proxy != nil {
 		return Answer{}, Refusal(c.unknownToProxy()) // not the words of the server: nothing to explain
 	}
-	return a, failed(a, c.options.Now())
+	return answer, failed(answer, c.options.Now())
 }
 
 // broken says what an exchange without a whole answer means. The error's text
@@ -221,10 +221,10 @@ func (c *Client) broken(ctx context.Context, err error, sent bool) *Failure {
 	return Refusal(c.unsent(err))
 }
 
-func (c *Client) trace(ctx context.Context, r Request, a Answer, f *Failure, took time.Duration) {
-	facts := []any{"method", r.Method, "path", c.scrubber(r).clean(r.Path), "status", a.Status, "took", took.Round(time.Millisecond)}
-	if f != nil && f.Err != nil {
-		facts = append(facts, "outcome", f.Outcome.String(), "code", string(f.Err.Code))
+func (c *Client) trace(ctx context.Context, request Request, answer Answer, failure *Failure, took time.Duration) {
+	facts := []any{"method", request.Method, "path", c.scrubber(request).clean(request.Path), "status", answer.Status, "took", took.Round(time.Millisecond)}
+	if failure != nil && failure.Err != nil {
+		facts = append(facts, "outcome", failure.Outcome.String(), "code", string(failure.Err.Code))
 	}
 	c.options.Log.DebugContext(ctx, "http exchange", facts...)
 }

@@ -106,27 +106,27 @@ func Classify(status int) (sdk.Outcome, sdk.Code) {
 }
 
 // failed makes the failure of a whole answer that is not a success.
-func failed(a Answer, now time.Time) *Failure {
-	outcome, code := Classify(a.Status)
-	e := &sdk.Error{Code: code, Native: "HTTP " + strconv.Itoa(a.Status), Message: plain(a), RetryAfter: RetryAfter(a.Header, now)}
+func failed(answer Answer, now time.Time) *Failure {
+	outcome, code := Classify(answer.Status)
+	failure := &sdk.Error{Code: code, Native: "HTTP " + strconv.Itoa(answer.Status), Message: plain(answer), RetryAfter: RetryAfter(answer.Header, now)}
 	if code == sdk.AccountStatus {
-		e.AccountStatus = sdk.StatusLocked
+		failure.AccountStatus = sdk.StatusLocked
 	}
-	return &Failure{Outcome: outcome, Err: e, Answer: a}
+	return &Failure{Outcome: outcome, Err: failure, Answer: answer}
 }
 
 // plain says what came, without quoting it.
-func plain(a Answer) string {
-	text := "HTTP " + strconv.Itoa(a.Status)
-	if name := http.StatusText(a.Status); name != "" {
+func plain(answer Answer) string {
+	text := "HTTP " + strconv.Itoa(answer.Status)
+	if name := http.StatusText(answer.Status); name != "" {
 		text += " " + name
 	}
 	switch {
-	case a.Status/100 == 3:
+	case answer.Status/100 == 3:
 		text += ": a redirect, which is not followed; check the url"
-	case a.TooLong:
+	case answer.TooLong:
 		text += ", with a body too long to read"
-	case a.Form() == "HTML":
+	case answer.Form() == "HTML":
 		text += ", as an HTML page: it may come from a proxy"
 	}
 	return text
@@ -134,10 +134,10 @@ func plain(a Answer) string {
 
 // RetryAfter returns how long the header of that name asks to wait, given as
 // seconds or as a date: 0 if it is absent, past or malformed, an hour at most.
-func RetryAfter(h http.Header, now time.Time) time.Duration {
-	text := strings.TrimSpace(h.Get("Retry-After"))
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return time.Duration(min(max(n, 0), int64(maxRetryAfter/time.Second))) * time.Second
+func RetryAfter(header http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(header.Get("Retry-After"))
+	if count, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.Duration(min(max(count, 0), int64(maxRetryAfter/time.Second))) * time.Second
 	}
 	at, err := http.ParseTime(text)
 	if err != nil {
@@ -151,8 +151,8 @@ func (f *Failure) clone() *Failure {
 	if f == nil {
 		return nil
 	}
-	e := *f.Err
-	return &Failure{Outcome: f.Outcome, Err: &e, Answer: f.Answer}
+	failure := *f.Err
+	return &Failure{Outcome: f.Outcome, Err: &failure, Answer: f.Answer}
 }
 
 // unchanged is what a failure means for a request that changes nothing.
@@ -163,11 +163,11 @@ func (f *Failure) unchanged() {
 	}
 }
 
-func (f *Failure) scrub(s scrubber) {
-	f.Err.Message, f.Err.Native = tidy(s.clean(f.Err.Message)), tidy(s.clean(f.Err.Native))
+func (f *Failure) scrub(scrubber scrubber) {
+	f.Err.Message, f.Err.Native = tidy(scrubber.clean(f.Err.Message)), tidy(scrubber.clean(f.Err.Native))
 	for i := range f.Err.Violations {
-		v := &f.Err.Violations[i]
-		v.Message, v.Native = tidy(s.clean(v.Message)), tidy(s.clean(v.Native))
+		violation := &f.Err.Violations[i]
+		violation.Message, violation.Native = tidy(scrubber.clean(violation.Message)), tidy(scrubber.clean(violation.Native))
 	}
 }
 

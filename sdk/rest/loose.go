@@ -37,13 +37,13 @@ type Int struct {
 // UnmarshalJSON never fails.
 func (i *Int) UnmarshalJSON(raw []byte) error {
 	text := strings.TrimSpace(strings.Trim(string(raw), `"`))
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		*i = Int{n, true}
+	if count, err := strconv.ParseInt(text, 10, 64); err == nil {
+		*i = Int{count, true}
 		return nil
 	}
 	*i = Int{}
-	if f, err := strconv.ParseFloat(text, 64); err == nil && f == float64(int64(f)) {
-		*i = Int{int64(f), true}
+	if amount, err := strconv.ParseFloat(text, 64); err == nil && amount == float64(int64(amount)) {
+		*i = Int{int64(amount), true}
 	}
 	return nil
 }

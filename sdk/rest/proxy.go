@@ -38,8 +38,8 @@ func ProxyFields() []sdk.Field {
 }
 
 // ProxyOf returns the proxy that settings of ProxyFields name.
-func ProxyOf(c sdk.Config) Proxy {
-	return Proxy{URL: c.Text(proxySetting), User: c.Text(proxyUser), Password: c.Secret(proxyPassword)}
+func ProxyOf(config sdk.Config) Proxy {
+	return Proxy{URL: config.Text(proxySetting), User: config.Text(proxyUser), Password: config.Secret(proxyPassword)}
 }
 
 // parse returns the proxy's URL with its login, nil if there is no proxy. What
@@ -51,26 +51,26 @@ func (p Proxy) parse() (*url.URL, error) {
 		}
 		return nil, nil
 	}
-	u, err := url.Parse(p.URL)
+	address, err := url.Parse(p.URL)
 	switch {
 	case err != nil:
 		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy: is no URL; write http://HOST:PORT")
-	case u.User != nil:
+	case address.User != nil:
 		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy: has a login in it; use proxy_user and proxy_password")
-	case u.Scheme != "http" && u.Scheme != "https":
+	case address.Scheme != "http" && address.Scheme != "https":
 		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy: starts with neither http:// nor https://")
-	case u.Hostname() == "":
+	case address.Hostname() == "":
 		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy: names no host; write http://HOST:PORT")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+	case address.Path != "" && address.Path != "/" || address.RawQuery != "" || address.Fragment != "":
 		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy: has more than a host and a port; write http://HOST:PORT")
 	case (p.User == "") != p.Password.Empty():
 		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy_user and proxy_password: give both or neither")
 	}
-	u.Path = ""
+	address.Path = ""
 	if p.User != "" {
-		u.User = url.UserPassword(p.User, p.Password.Reveal())
+		address.User = url.UserPassword(p.User, p.Password.Reveal())
 	}
-	return u, nil
+	return address, nil
 }
 
 // secrets are what must not be said of the proxy's login.
@@ -91,12 +91,12 @@ func keepSecret(base, proxy *url.URL, insecure bool) error {
 }
 
 // through sends every request of a transport to the proxy.
-func through(t *http.Transport, proxy *url.URL) {
+func through(transport *http.Transport, proxy *url.URL) {
 	if proxy == nil {
 		return
 	}
-	t.Proxy = http.ProxyURL(proxy)
-	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	transport.Proxy = http.ProxyURL(proxy)
+	transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 		if answer.StatusCode == http.StatusOK {
 			return nil
 		}

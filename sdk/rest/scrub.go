@@ -15,29 +15,29 @@ const maxText = 300
 type scrubber struct{ redactor *scrub.Redactor }
 
 func newScrubber(secrets []secret.Value) scrubber {
-	s := scrubber{&scrub.Redactor{}}
-	s.redactor.Keep(secrets...)
-	return s
+	made := scrubber{&scrub.Redactor{}}
+	made.redactor.Keep(secrets...)
+	return made
 }
 
 func (s scrubber) clean(text string) string { return s.redactor.Scrub(text) }
 
 // authorization returns a header's value and its part after the scheme.
-func authorization(v secret.Value) []secret.Value {
-	if !v.Present() {
+func authorization(value secret.Value) []secret.Value {
+	if !value.Present() {
 		return nil
 	}
-	_, credentials, _ := strings.Cut(v.Reveal(), " ")
-	return []secret.Value{v, secret.New(credentials)}
+	_, credentials, _ := strings.Cut(value.Reveal(), " ")
+	return []secret.Value{value, secret.New(credentials)}
 }
 
 // tidy makes a text one line of at most maxText characters.
 func tidy(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+	text = strings.Map(func(letter rune) rune {
+		if unicode.IsControl(letter) || letter == unicode.ReplacementChar {
 			return ' '
 		}
-		return r
+		return letter
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
 	if runes := []rune(text); len(runes) > maxText {

@@ -59,16 +59,16 @@ type login struct {
 }
 
 // NewSession makes a session; it logs in at the first Do.
-func NewSession(o SessionOptions) *Session {
-	if o.Timeout <= 0 {
-		o.Timeout = 30 * time.Second
+func NewSession(sessionOptions SessionOptions) *Session {
+	if sessionOptions.Timeout <= 0 {
+		sessionOptions.Timeout = 30 * time.Second
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if sessionOptions.Now == nil {
+		sessionOptions.Now = time.Now
 	}
-	s := &Session{options: o}
-	s.context, s.cancel = context.WithCancel(context.Background())
-	return s
+	session := &Session{options: sessionOptions}
+	session.context, session.cancel = context.WithCancel(context.Background())
+	return session
 }
 
 // Do calls op with a token. If op's failure is refused and LoginExpired, the
@@ -77,15 +77,15 @@ func NewSession(o SessionOptions) *Session {
 // InvalidConfig after the third refusal, or what kept the login from the
 // target.
 func (s *Session) Do(ctx context.Context, op func(token secret.Value) *Failure) *Failure {
-	token, f := s.get(ctx, secret.Value{})
-	if f != nil {
-		return f
+	token, failure := s.get(ctx, secret.Value{})
+	if failure != nil {
+		return failure
 	}
-	if f = op(token); !expired(f) {
-		return f
+	if failure = op(token); !expired(failure) {
+		return failure
 	}
-	if token, f = s.get(ctx, token); f != nil {
-		return f
+	if token, failure = s.get(ctx, token); failure != nil {
+		return failure
 	}
 	return op(token)
 }
@@ -103,16 +103,16 @@ func (s *Session) Close() {
 	s.logins.Wait()
 }
 
-func expired(f *Failure) bool {
-	return f != nil && f.Outcome == sdk.Refused && f.Err.Code == sdk.LoginExpired
+func expired(failure *Failure) bool {
+	return failure != nil && failure.Outcome == sdk.Refused && failure.Err.Code == sdk.LoginExpired
 }
 
 // get returns the present token, or a new one if there is none, if it is the
 // stale one, or if it is too old.
 func (s *Session) get(ctx context.Context, stale secret.Value) (secret.Value, *Failure) {
-	call, token, f := s.join(stale)
+	call, token, failure := s.join(stale)
 	if call == nil {
-		return token, f
+		return token, failure
 	}
 	select {
 	case <-call.done:
@@ -158,13 +158,13 @@ func (s *Session) renew(call *login, old secret.Value) {
 	defer s.logins.Done()
 	ctx, cancel := context.WithTimeout(s.context, s.options.Timeout)
 	defer cancel()
-	token, f := s.options.Login(ctx, old)
+	token, failure := s.options.Login(ctx, old)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token, s.since, s.call = token, s.options.Now(), nil
-	if f != nil {
+	if failure != nil {
 		s.token = secret.Value{}
-		call.failure = s.failure(f)
+		call.failure = s.failure(failure)
 	} else {
 		s.refused, s.hold = 0, time.Time{}
 		call.token = token
@@ -174,19 +174,19 @@ func (s *Session) renew(call *login, old secret.Value) {
 
 // failure is what a failed login means for the operations that wait for it:
 // they were not sent.
-func (s *Session) failure(f *Failure) *Failure {
-	e := *f.Err
-	switch c := e.Code; {
-	case c == sdk.LoginExpired, c == sdk.PermissionDenied:
+func (s *Session) failure(failure *Failure) *Failure {
+	e := *failure.Err
+	switch code := e.Code; {
+	case code == sdk.LoginExpired, code == sdk.PermissionDenied:
 		s.refused++
 		s.hold = s.options.Now().Add(time.Duration(s.refused) * time.Second)
 		e.Code = sdk.LoginExpired
-	case c == sdk.ConnectionLost:
+	case code == sdk.ConnectionLost:
 		e.Code = sdk.TargetUnavailable
-	case c.Unsent(), c.StopsRun(), c.Away(), c == sdk.RateLimited: // says by itself what kept the login
+	case code.Unsent(), code.StopsRun(), code.Away(), code == sdk.RateLimited: // says by itself what kept the login
 	default:
 		e.Code = sdk.LoginExpired
 	}
 	e.Message = "login: " + e.Message
-	return &Failure{Outcome: sdk.Refused, Err: &e, Answer: f.Answer}
+	return &Failure{Outcome: sdk.Refused, Err: &e, Answer: failure.Answer}
 }

@@ -32,9 +32,9 @@ type Value struct {
 	reveal func() string
 }
 
-// New returns a Value that holds s.
-func New(s string) Value {
-	return Value{reveal: func() string { return s }}
+// New returns a Value that holds text.
+func New(text string) Value {
+	return Value{reveal: func() string { return text }}
 }
 
 // Reveal returns the secret text; for the zero Value it is "".
@@ -53,11 +53,11 @@ func (v Value) Empty() bool { return v.Reveal() == "" }
 
 // Equal reports whether both hold the same text, in time that depends on the
 // lengths only. An absent value equals no present one.
-func (v Value) Equal(w Value) bool {
-	if v.Present() != w.Present() {
+func (v Value) Equal(value Value) bool {
+	if v.Present() != value.Present() {
 		return false
 	}
-	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(w.Reveal())) == 1
+	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(value.Reveal())) == 1
 }
 
 // String returns Redacted.
@@ -67,7 +67,7 @@ func (v Value) String() string { return Redacted }
 func (v Value) GoString() string { return Redacted }
 
 // Format writes Redacted for every verb and flag.
-func (v Value) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Redacted)) }
+func (v Value) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte(Redacted)) }
 
 // LogValue returns Redacted.
 func (v Value) LogValue() slog.Value { return slog.StringValue(Redacted) }

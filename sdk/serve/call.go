@@ -26,9 +26,9 @@ type call struct {
 var _ context.Context = (*call)(nil)
 
 func newCall(jobs []*job, deadline time.Time) *call {
-	c := &call{deadline: deadline}
-	c.jobs = append(c.one[:0], jobs...)
-	return c
+	made := &call{deadline: deadline}
+	made.jobs = append(made.one[:0], jobs...)
+	return made
 }
 
 // Deadline is the operation's.
@@ -48,7 +48,7 @@ func (c *call) Err() error {
 func (c *call) Value(any) any { return nil }
 
 // AfterFunc spares a context that is derived from this one its goroutine.
-func (c *call) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.waited(), f) }
+func (c *call) AfterFunc(call func()) (stop func() bool) { return context.AfterFunc(c.waited(), call) }
 
 func (c *call) waited() context.Context {
 	c.mu.Lock()

@@ -21,20 +21,20 @@ type instance struct {
 	past    *outcomes
 }
 
-func newInstance(s *service, inst sdk.Instance, c sdk.Config, batch int) *instance {
-	i := &instance{service: s, inst: inst, timeout: c.Timeout, past: newOutcomes()}
-	i.pool = newPool(c.Concurrency, i.do)
-	i.watch = newWatch(i.timeout, i.pool.calls, i.abandon)
+func newInstance(service *service, inst sdk.Instance, config sdk.Config, batch int) *instance {
+	made := &instance{service: service, inst: inst, timeout: config.Timeout, past: newOutcomes()}
+	made.pool = newPool(config.Concurrency, made.do)
+	made.watch = newWatch(made.timeout, made.pool.calls, made.abandon)
 	base, cancel := context.WithCancel(context.Background())
-	i.base, i.stop = base, func() { cancel(); i.watch.close() }
-	if b, ok := inst.(sdk.BatchApplier); ok {
-		i.batcher = b
-		i.pool.batch = min(c.Concurrency, maxBatch)
+	made.base, made.stop = base, func() { cancel(); made.watch.close() }
+	if batchApplier, ok := inst.(sdk.BatchApplier); ok {
+		made.batcher = batchApplier
+		made.pool.batch = min(config.Concurrency, maxBatch)
 		if batch > 0 {
-			i.pool.batch = min(batch, i.pool.batch)
+			made.pool.batch = min(batch, made.pool.batch)
 		}
 	}
-	return i
+	return made
 }
 
 // maxBatch bounds a batch where the backend does not.
@@ -62,13 +62,13 @@ func (i *instance) close(grace time.Duration) []string {
 // obey is how long a cancelled call may take to return.
 const obey = 250 * time.Millisecond
 
-func within(done <-chan struct{}, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+func within(done <-chan struct{}, span time.Duration) bool {
+	timer := time.NewTimer(span)
+	defer timer.Stop()
 	select {
 	case <-done:
 		return true
-	case <-t.C:
+	case <-timer.C:
 		return false
 	}
 }
@@ -76,7 +76,7 @@ func within(done <-chan struct{}, d time.Duration) bool {
 func (i *instance) release() {
 	i.stop()
 	var err error
-	if e := i.service.guard("Close", func() { err = i.inst.Close() }); e == nil && err != nil {
+	if failure := i.service.guard("Close", func() { err = i.inst.Close() }); failure == nil && err != nil {
 		i.service.log.Warn("the backend did not close well", "error", err)
 	}
 }
@@ -92,16 +92,16 @@ func (i *instance) applyJob(ctx context.Context, op sdk.Operation, answer func(s
 		answer(sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "verb %q is not one of Apply", op.Verb)))
 		return nil
 	}
-	j := &job{ctx: ctx, room: op, method: "Apply", answer: answer}
-	j.op = &j.room
+	made := &job{ctx: ctx, room: op, method: "Apply", answer: answer}
+	made.op = &made.room
 	if op.ID == "" {
-		return j
+		return made
 	}
-	j.past = i.past
-	if !i.past.begin(j.op, answer, i.timeout+grace) {
+	made.past = i.past
+	if !i.past.begin(made.op, answer, i.timeout+grace) {
 		return nil
 	}
-	return j
+	return made
 }
 
 // streamJob returns the job of an operation of a stream: as applyJob, or a verify.
@@ -109,13 +109,13 @@ func (i *instance) streamJob(ctx context.Context, op sdk.Operation, answer func(
 	if op.Verb != sdk.Verify {
 		return i.applyJob(ctx, op, answer)
 	}
-	v, ok := i.inst.(sdk.Verifier)
+	verifier, ok := i.inst.(sdk.Verifier)
 	if !ok {
 		answer(sdk.Refuse(unsupported("verify")))
 		return nil
 	}
 	return i.task(ctx, "Verify", answer, func(ctx context.Context) sdk.Receipt {
-		verdict, err := v.Verify(ctx, op.Account, op.Kind, op.Value)
+		verdict, err := verifier.Verify(ctx, op.Account, op.Kind, op.Value)
 		if err != nil {
 			return sdk.Refuse(sdk.AsError(err, sdk.TargetError))
 		}
@@ -130,10 +130,10 @@ func (i *instance) task(ctx context.Context, method string, answer func(sdk.Rece
 
 // ask has a question answered by a worker. The answer of one that comes too
 // late is dropped.
-func ask[T any](ctx context.Context, i *instance, method string, question func(context.Context) (T, error)) (T, *sdk.Error) {
+func ask[T any](ctx context.Context, instance *instance, method string, question func(context.Context) (T, error)) (T, *sdk.Error) {
 	var found T // written before the receipt is sent, read after
 	got := make(chan sdk.Receipt, 1)
-	i.submit([]*job{i.task(ctx, method, func(r sdk.Receipt) { got <- r }, func(ctx context.Context) sdk.Receipt {
+	instance.submit([]*job{instance.task(ctx, method, func(receipt sdk.Receipt) { got <- receipt }, func(ctx context.Context) sdk.Receipt {
 		v, err := question(ctx)
 		if err != nil {
 			return sdk.Refuse(sdk.AsError(err, sdk.TargetError))
@@ -141,9 +141,9 @@ func ask[T any](ctx context.Context, i *instance, method string, question func(c
 		found = v
 		return sdk.OK()
 	})})
-	if r := <-got; r.Outcome != sdk.Applied {
+	if receipt := <-got; receipt.Outcome != sdk.Applied {
 		var none T
-		return none, r.Err
+		return none, receipt.Err
 	}
 	return found, nil
 }
@@ -162,42 +162,42 @@ func (i *instance) visit(ctx context.Context, method string, call func(context.C
 }
 
 // do carries jobs out: one, or a batch of operations.
-func (i *instance) do(w *worker, jobs []*job) {
+func (i *instance) do(worker *worker, jobs []*job) {
 	jobs = i.inTime(jobs)
 	if len(jobs) == 0 {
 		return
 	}
-	c := i.begin(w, jobs)
-	if j := jobs[0]; len(jobs) == 1 && !j.shared && j.ctx != nil && j.ctx.Done() != nil {
-		defer context.AfterFunc(j.ctx, c.giveUp)()
+	call := i.begin(worker, jobs)
+	if job := jobs[0]; len(jobs) == 1 && !job.shared && job.ctx != nil && job.ctx.Done() != nil {
+		defer context.AfterFunc(job.ctx, call.giveUp)()
 	}
-	receipts := i.call(c, jobs)
-	w.calling.Store(nil)
-	c.giveUp()
+	receipts := i.call(call, jobs)
+	worker.calling.Store(nil)
+	call.giveUp()
 	i.settle(jobs, receipts)
 }
 
 // begin makes the call known to who watches it. Whoever ended meanwhile could
 // not see it, so it is looked at again.
-func (i *instance) begin(w *worker, jobs []*job) *call {
-	c := newCall(jobs, time.Now().Add(i.timeout))
-	w.calling.Store(c)
+func (i *instance) begin(worker *worker, jobs []*job) *call {
+	call := newCall(jobs, time.Now().Add(i.timeout))
+	worker.calling.Store(call)
 	i.watch.began()
 	if i.base.Err() != nil || len(jobs) == 1 && jobs[0].expired() != nil {
-		c.giveUp()
+		call.giveUp()
 	}
-	return c
+	return call
 }
 
 // inTime answers the jobs whose caller has gone while they waited.
 func (i *instance) inTime(jobs []*job) []*job {
 	kept := jobs[:0]
-	for _, j := range jobs {
-		if e := j.expired(); e != nil {
-			j.finish(sdk.Refuse(e))
+	for _, job := range jobs {
+		if failure := job.expired(); failure != nil {
+			job.finish(sdk.Refuse(failure))
 			continue
 		}
-		kept = append(kept, j)
+		kept = append(kept, job)
 	}
 	return kept
 }
@@ -205,25 +205,25 @@ func (i *instance) inTime(jobs []*job) []*job {
 // call calls the backend. A panic is an outcome that is not known, of all of a
 // batch.
 func (i *instance) call(ctx context.Context, jobs []*job) (receipts []sdk.Receipt) {
-	j := jobs[0]
-	method := j.method
-	if j.op != nil && i.batcher != nil {
+	job := jobs[0]
+	method := job.method
+	if job.op != nil && i.batcher != nil {
 		method = "ApplyBatch"
 	}
-	e := i.service.guard(method, func() {
+	failure := i.service.guard(method, func() {
 		switch {
-		case j.work != nil:
-			receipts = []sdk.Receipt{j.work(ctx)}
+		case job.work != nil:
+			receipts = []sdk.Receipt{job.work(ctx)}
 		case i.batcher == nil:
-			receipts = []sdk.Receipt{i.inst.Apply(ctx, *j.op)}
+			receipts = []sdk.Receipt{i.inst.Apply(ctx, *job.op)}
 		default:
 			receipts = i.batcher.ApplyBatch(ctx, operations(jobs))
 		}
 	})
-	if e != nil {
+	if failure != nil {
 		receipts = nil
 		for range jobs {
-			receipts = append(receipts, sdk.Lost(e))
+			receipts = append(receipts, sdk.Lost(failure))
 		}
 	}
 	return receipts
@@ -231,8 +231,8 @@ func (i *instance) call(ctx context.Context, jobs []*job) (receipts []sdk.Receip
 
 func operations(jobs []*job) []sdk.Operation {
 	ops := make([]sdk.Operation, len(jobs))
-	for n, j := range jobs {
-		ops[n] = *j.op
+	for index, job := range jobs {
+		ops[index] = *job.op
 	}
 	return ops
 }
@@ -240,14 +240,14 @@ func operations(jobs []*job) []sdk.Operation {
 // settle gives each job its receipt.
 func (i *instance) settle(jobs []*job, receipts []sdk.Receipt) {
 	back := 0
-	for n, j := range jobs {
-		var r sdk.Receipt
-		if n < len(receipts) {
-			r = receipts[n]
+	for index, job := range jobs {
+		var receipt sdk.Receipt
+		if index < len(receipts) {
+			receipt = receipts[index]
 		} else {
-			r = sdk.Lost(sdk.Errorf(sdk.Internal, "the backend gave %d receipts for %d operations", len(receipts), len(jobs)))
+			receipt = sdk.Lost(sdk.Errorf(sdk.Internal, "the backend gave %d receipts for %d operations", len(receipts), len(jobs)))
 		}
-		if !j.finish(r) {
+		if !job.finish(receipt) {
 			back++
 		}
 	}
@@ -261,8 +261,8 @@ func (i *instance) settle(jobs []*job, receipts []sdk.Receipt) {
 // taken until the calls return; when all are, nothing that waits can ever start.
 func (i *instance) abandon(jobs []*job) {
 	lost := 0
-	for _, j := range jobs {
-		if j.reply(sdk.Lost(sdk.Errorf(sdk.Timeout, "no answer within %s, and the call goes on", i.timeout))) {
+	for _, job := range jobs {
+		if job.reply(sdk.Lost(sdk.Errorf(sdk.Timeout, "no answer within %s, and the call goes on", i.timeout))) {
 			lost++
 		}
 	}

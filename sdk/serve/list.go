@@ -26,11 +26,11 @@ type pieces struct {
 
 // yield scrubs all but the attributes: which of them are secrets themselves the
 // host knows.
-func (p *pieces) yield(a sdk.Account) error {
+func (p *pieces) yield(account sdk.Account) error {
 	if p.err != nil {
 		return p.err
 	}
-	e := wire.EncodeAccount(p.redact.Account(a, ""))
+	e := wire.EncodeAccount(p.redact.Account(account, ""))
 	p.piece.Accounts = append(p.piece.Accounts, e)
 	p.size += proto.Size(e)
 	if len(p.piece.Accounts) < wire.FrameOperations && p.size < wire.MaxMessage/4 && time.Since(p.last) < time.Second {

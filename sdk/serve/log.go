@@ -33,7 +33,7 @@ func encoder(w io.Writer, redact *wire.Redactor, level hclog.Level) hclog.Logger
 }
 
 func scrubber(redact *wire.Redactor) func(string) string {
-	return func(s string) string { return shorten(redact.Scrub(s)) }
+	return func(text string) string { return shorten(redact.Scrub(text)) }
 }
 
 // takeLogs makes the loggers that a whole process shares write to log: slog's,
@@ -52,11 +52,11 @@ func parseLevel(name string) hclog.Level {
 	return hclog.Info
 }
 
-func shorten(s string) string {
-	if len(s) <= maxLine/4 {
-		return s
+func shorten(text string) string {
+	if len(text) <= maxLine/4 {
+		return text
 	}
-	return strings.ToValidUTF8(s[:maxLine/4], "") + "…"
+	return strings.ToValidUTF8(text[:maxLine/4], "") + "…"
 }
 
 // lines writes whole scrubbed lines.

@@ -46,9 +46,9 @@ func newOutcomes() *outcomes {
 // before and answer is called at once, or it runs and answer is called when it
 // ends, at the latest after patience.
 func (o *outcomes) begin(op *sdk.Operation, answer func(sdk.Receipt), patience time.Duration) bool {
-	r, again := o.look(op, answer, patience)
-	if r != nil {
-		answer(*r)
+	receipt, again := o.look(op, answer, patience)
+	if receipt != nil {
+		answer(*receipt)
 	}
 	return !again
 }
@@ -57,21 +57,21 @@ func (o *outcomes) look(op *sdk.Operation, answer func(sdk.Receipt), patience ti
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	what := targetOf(op)
-	if a, ok := o.find(op.ID); ok {
-		if a.what != what {
+	if applied, ok := o.find(op.ID); ok {
+		if applied.what != what {
 			return reused(), true
 		}
-		return &sdk.Receipt{Outcome: sdk.AlreadyApplied, Ref: a.ref, Stamp: a.stamp}, true
+		return &sdk.Receipt{Outcome: sdk.AlreadyApplied, Ref: applied.ref, Stamp: applied.stamp}, true
 	}
-	if p, ok := o.running[op.ID]; ok {
-		if p.what != what {
+	if present, ok := o.running[op.ID]; ok {
+		if present.what != what {
 			return reused(), true
 		}
-		j := &job{answer: answer}
-		p.joins = append(p.joins, j)
-		o.running[op.ID] = p
+		made := &job{answer: answer}
+		present.joins = append(present.joins, made)
+		o.running[op.ID] = present
 		time.AfterFunc(patience, func() {
-			j.reply(sdk.Lost(sdk.Errorf(sdk.Timeout, "an earlier attempt still runs")))
+			made.reply(sdk.Lost(sdk.Errorf(sdk.Timeout, "an earlier attempt still runs")))
 		})
 		return nil, true
 	}
@@ -80,14 +80,14 @@ func (o *outcomes) look(op *sdk.Operation, answer func(sdk.Receipt), patience ti
 }
 
 func reused() *sdk.Receipt {
-	r := sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "the id was used for another operation"))
-	return &r
+	receipt := sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "the id was used for another operation"))
+	return &receipt
 }
 
 // find looks in both generations; what is used stays. The caller holds the lock.
 func (o *outcomes) find(id string) (applied, bool) {
-	if a, ok := o.current[id]; ok {
-		return a, true
+	if applied, ok := o.current[id]; ok {
+		return applied, true
 	}
 	a, ok := o.previous[id]
 	if ok {
@@ -104,18 +104,18 @@ func (o *outcomes) put(id string, a applied) {
 }
 
 // end tells what came of an operation that began.
-func (o *outcomes) end(op *sdk.Operation, r sdk.Receipt) {
+func (o *outcomes) end(op *sdk.Operation, receipt sdk.Receipt) {
 	o.mu.Lock()
-	p := o.running[op.ID]
+	present := o.running[op.ID]
 	delete(o.running, op.ID)
-	if r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied {
-		o.put(op.ID, applied{targetOf(op), r.Ref, r.Stamp})
+	if receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied {
+		o.put(op.ID, applied{targetOf(op), receipt.Ref, receipt.Stamp})
 	}
 	o.mu.Unlock()
-	if r.Outcome == sdk.Applied {
-		r.Outcome = sdk.AlreadyApplied
+	if receipt.Outcome == sdk.Applied {
+		receipt.Outcome = sdk.AlreadyApplied
 	}
-	for _, j := range p.joins {
-		j.reply(r)
+	for _, job := range present.joins {
+		job.reply(receipt)
 	}
 }

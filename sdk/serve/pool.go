@@ -23,21 +23,21 @@ type job struct {
 }
 
 // reply answers the caller and reports whether nobody did before.
-func (j *job) reply(r sdk.Receipt) bool {
+func (j *job) reply(receipt sdk.Receipt) bool {
 	if j.replied.Swap(true) {
 		return false
 	}
-	j.answer(r)
+	j.answer(receipt)
 	return true
 }
 
 // finish tells what came of the job and reports whether that is also its
 // answer.
-func (j *job) finish(r sdk.Receipt) bool {
+func (j *job) finish(receipt sdk.Receipt) bool {
 	if j.past != nil {
-		j.past.end(j.op, r)
+		j.past.end(j.op, receipt)
 	}
-	return j.reply(r)
+	return j.reply(receipt)
 }
 
 // pool runs jobs in the order of their arrival, at most size operations at once.
@@ -68,9 +68,9 @@ type worker struct {
 }
 
 func newPool(size int, do func(*worker, []*job)) *pool {
-	p := &pool{size: size, free: size, batch: 1, do: do}
-	p.more = sync.NewCond(&p.mu)
-	return p
+	made := &pool{size: size, free: size, batch: 1, do: do}
+	made.more = sync.NewCond(&made.mu)
+	return made
 }
 
 // push queues jobs; nil ones are left out. It never waits.
@@ -82,9 +82,9 @@ func (p *pool) push(jobs []*job) {
 		refuse(jobs, reason)
 		return
 	}
-	for _, j := range jobs {
-		if j != nil {
-			p.queue = append(p.queue, j)
+	for _, job := range jobs {
+		if job != nil {
+			p.queue = append(p.queue, job)
 		}
 	}
 	p.waiting.Store(int64(len(p.queue)))
@@ -104,27 +104,27 @@ func (p *pool) wake() {
 		p.more.Signal()
 	case len(p.workers) < p.size:
 		p.waking = true
-		w := &worker{}
-		p.workers = append(p.workers, w)
-		go p.work(w)
+		made := &worker{}
+		p.workers = append(p.workers, made)
+		go p.work(made)
 	}
 }
 
 // work carries jobs out until the pool is shut.
-func (p *pool) work(w *worker) {
+func (p *pool) work(worker *worker) {
 	var jobs []*job
 	p.mu.Lock()
 	p.waking = false
 	for {
 		jobs = p.take(jobs[:0])
-		switch n := len(jobs); {
-		case n > 0:
+		switch count := len(jobs); {
+		case count > 0:
 			p.wake()
 			p.mu.Unlock()
-			p.do(w, jobs)
+			p.do(worker, jobs)
 			clear(jobs)
 			p.mu.Lock()
-			p.free += n
+			p.free += count
 			p.maybeIdle()
 		case p.shutBy != nil:
 			p.mu.Unlock()
@@ -143,9 +143,9 @@ func (p *pool) calls() []*call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []*call
-	for _, w := range p.workers {
-		if c := w.calling.Load(); c != nil {
-			all = append(all, c)
+	for _, worker := range p.workers {
+		if call := worker.calling.Load(); call != nil {
+			all = append(all, call)
 		}
 	}
 	return all
@@ -202,17 +202,17 @@ func (p *pool) pick(jobs []*job) []*job {
 	most := min(p.batch, p.free)
 	taken := map[credential]bool{{first.op.Account, first.op.Kind}: true}
 	rest := p.queue[:0]
-	for n, j := range p.queue {
+	for index, job := range p.queue {
 		if len(jobs) == most {
-			rest = append(rest, p.queue[n:]...)
+			rest = append(rest, p.queue[index:]...)
 			break
 		}
-		if j.op == nil || taken[credential{j.op.Account, j.op.Kind}] {
-			rest = append(rest, j)
+		if job.op == nil || taken[credential{job.op.Account, job.op.Kind}] {
+			rest = append(rest, job)
 			continue
 		}
-		taken[credential{j.op.Account, j.op.Kind}] = true
-		jobs = append(jobs, j)
+		taken[credential{job.op.Account, job.op.Kind}] = true
+		jobs = append(jobs, job)
 	}
 	clear(p.queue[len(rest):])
 	p.queue = rest
@@ -221,9 +221,9 @@ func (p *pool) pick(jobs []*job) []*job {
 
 // lose counts operations whose call ignores its deadline. When no worker is
 // left, what waits is refused: it would wait for ever.
-func (p *pool) lose(n int) {
+func (p *pool) lose(count int) {
 	p.mu.Lock()
-	p.stuck += n
+	p.stuck += count
 	if p.stuck < p.size {
 		p.mu.Unlock()
 		return
@@ -236,9 +236,9 @@ func (p *pool) lose(n int) {
 }
 
 // back counts operations whose call has come back after all.
-func (p *pool) back(n int) {
+func (p *pool) back(count int) {
 	p.mu.Lock()
-	p.stuck -= n
+	p.stuck -= count
 	p.mu.Unlock()
 }
 
@@ -272,20 +272,20 @@ func (p *pool) refusal() *sdk.Error {
 // running returns the ids of the operations that run.
 func (p *pool) running() []string {
 	var ids []string
-	for _, c := range p.calls() {
-		for _, j := range c.jobs {
-			if j.op != nil {
-				ids = append(ids, j.op.ID)
+	for _, call := range p.calls() {
+		for _, job := range call.jobs {
+			if job.op != nil {
+				ids = append(ids, job.op.ID)
 			}
 		}
 	}
 	return ids
 }
 
-func refuse(jobs []*job, e *sdk.Error) {
-	for _, j := range jobs {
-		if j != nil {
-			j.finish(sdk.Refuse(e))
+func refuse(jobs []*job, failure *sdk.Error) {
+	for _, job := range jobs {
+		if job != nil {
+			job.finish(sdk.Refuse(failure))
 		}
 	}
 }

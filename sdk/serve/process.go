@@ -40,9 +40,9 @@ const (
 // less than the two seconds within which it has to be gone.
 const closeGrace = 1500 * time.Millisecond
 
-// Run serves b until its host is done with it or gone. It takes the process
+// Run serves backend until its host is done with it or gone. It takes the process
 // over: standard output, signals, limits.
-func Run(b sdk.Backend, o Options) error {
+func Run(backend sdk.Backend, options Options) error {
 	if os.Getenv(cookieKey) != cookieValue {
 		return ErrNoHost
 	}
@@ -50,20 +50,20 @@ func Run(b sdk.Backend, o Options) error {
 	if err != nil {
 		return fmt.Errorf("standard output: %w", err)
 	}
-	if !o.Dumpable {
+	if !options.Dumpable {
 		forbidDumps()
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
-	s := newService(b, os.Stderr)
-	takeLogs(s.log)
+	service := newService(backend, os.Stderr)
+	takeLogs(service.log)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go s.endWithHost(stop)
-	go s.endOnSignal(takeSignals(), stop)
-	err = s.servePlugin(ctx, handshake)
-	s.close(closeGrace)
+	go service.endWithHost(stop)
+	go service.endOnSignal(takeSignals(), stop)
+	err = service.servePlugin(ctx, handshake)
+	service.close(closeGrace)
 	return err
 }
 
@@ -74,8 +74,8 @@ func (s *service) endWithHost(stop func()) {
 		return
 	}
 	syscall.CloseOnExec(fd)
-	f := os.NewFile(uintptr(fd), "liveness")
-	_, _ = io.Copy(io.Discard, f)
+	file := os.NewFile(uintptr(fd), "liveness")
+	_, _ = io.Copy(io.Discard, file)
 	s.log.Warn("the host is gone")
 	time.AfterFunc(closeGrace, func() { os.Exit(1) })
 	s.close(closeGrace)
@@ -86,9 +86,9 @@ func (s *service) endWithHost(stop func()) {
 // before the handshake on, and returns the requests to terminate.
 func takeSignals() <-chan os.Signal {
 	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE)
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGTERM)
-	return c
+	queue := make(chan os.Signal, 1)
+	signal.Notify(queue, syscall.SIGTERM)
+	return queue
 }
 
 // endOnSignal ends in good order on a request to terminate.
@@ -116,8 +116,8 @@ func (s *service) servePlugin(ctx context.Context, handshake *os.File) error {
 		Test:            &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: started, CloseCh: ended},
 	})
 	select {
-	case r := <-started:
-		_, err := fmt.Fprintf(handshake, "%d|%d|%s|%s|grpc|%s\n", plugin.CoreProtocolVersion, protocolVersion, r.Addr.Network(), r.Addr.String(), cert)
+	case reattachConfig := <-started:
+		_, err := fmt.Fprintf(handshake, "%d|%d|%s|%s|grpc|%s\n", plugin.CoreProtocolVersion, protocolVersion, reattachConfig.Addr.Network(), reattachConfig.Addr.String(), cert)
 		if err = errors.Join(err, handshake.Close()); err != nil {
 			return fmt.Errorf("handshake: %w", err)
 		}
@@ -135,8 +135,8 @@ type grpcPlugin struct {
 }
 
 // GRPCServer registers the service.
-func (p *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
-	p.service.register(g)
+func (p *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
+	p.service.register(server)
 	return nil
 }
 

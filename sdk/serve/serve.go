@@ -40,50 +40,50 @@ type Options struct {
 	Dumpable bool
 }
 
-// Main serves b until its host is done with it, and ends the process. Started
+// Main serves backend until its host is done with it, and ends the process. Started
 // by hand it says what it is and exits with 2.
-func Main(b sdk.Backend) {
-	err := Run(b, Options{})
+func Main(backend sdk.Backend) {
+	err := Run(backend, Options{})
 	switch {
 	case errors.Is(err, ErrNoHost):
-		d := b.Describe()
-		fmt.Fprintf(os.Stderr, "rekey-backend-%s %s is a plugin of rekey: put it in $REKEY_PLUGIN_DIR and see `rekey backends %s`\n", d.Name, d.Version, d.Name)
+		description := backend.Describe()
+		fmt.Fprintf(os.Stderr, "rekey-backend-%s %s is a plugin of rekey: put it in $REKEY_PLUGIN_DIR and see `rekey backends %s`\n", description.Name, description.Version, description.Name)
 		os.Exit(2)
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "rekey-backend-%s: %s\n", b.Describe().Name, err)
+		fmt.Fprintf(os.Stderr, "rekey-backend-%s: %s\n", backend.Describe().Name, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
 // Serve is Run with the usual options.
-func Serve(b sdk.Backend) error { return Run(b, Options{}) }
+func Serve(backend sdk.Backend) error { return Run(backend, Options{}) }
 
 // ErrNoHost says that the process was not started by a host of plugins.
 var ErrNoHost = errors.New("not started by rekey")
 
-// On serves b to whoever connects to l, without a handshake, certificates or
+// On serves backend to whoever connects to listener, without a handshake, certificates or
 // any change to the process: for tests of a backend over the wire. stop ends it
 // and waits.
-func On(l net.Listener, b sdk.Backend) (stop func()) {
-	s := newService(b, os.Stderr)
-	g := newGRPC(nil)
-	s.register(g)
+func On(listener net.Listener, backend sdk.Backend) (stop func()) {
+	service := newService(backend, os.Stderr)
+	server := newGRPC(nil)
+	service.register(server)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = g.Serve(l)
+		_ = server.Serve(listener)
 	}()
 	return func() {
-		s.close(closeGrace)
-		g.Stop()
+		service.close(closeGrace)
+		server.Stop()
 		<-done
 	}
 }
 
 // newGRPC returns a server with the limits of the contract.
-func newGRPC(o []grpc.ServerOption) *grpc.Server {
-	return grpc.NewServer(append(o,
+func newGRPC(serverOptions []grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(append(serverOptions,
 		grpc.MaxRecvMsgSize(wire.MaxMessage), grpc.MaxSendMsgSize(wire.MaxMessage),
 		grpc.InitialWindowSize(wire.MaxMessage), grpc.InitialConnWindowSize(wire.MaxMessage),
 	)...)

@@ -33,13 +33,13 @@ type service struct {
 	closed    bool
 }
 
-func newService(b sdk.Backend, stderr io.Writer) *service {
-	s := &service{backend: b, redact: &wire.Redactor{}, stderr: stderr, instances: map[string]*instance{}}
-	s.log = newLogger(stderr, s.redact, hclog.Info)
-	return s
+func newService(backend sdk.Backend, stderr io.Writer) *service {
+	made := &service{backend: backend, redact: &wire.Redactor{}, stderr: stderr, instances: map[string]*instance{}}
+	made.log = newLogger(stderr, made.redact, hclog.Info)
+	return made
 }
 
-func (s *service) register(g *grpc.Server) { pb.RegisterBackendServer(g, s) }
+func (s *service) register(server *grpc.Server) { pb.RegisterBackendServer(server, s) }
 
 // close ends every instance at once.
 func (s *service) close(grace time.Duration) {
@@ -49,8 +49,8 @@ func (s *service) close(grace time.Duration) {
 	s.instances = map[string]*instance{}
 	s.mu.Unlock()
 	var wg sync.WaitGroup
-	for _, i := range all {
-		wg.Go(func() { i.close(grace) })
+	for _, instance := range all {
+		wg.Go(func() { instance.close(grace) })
 	}
 	wg.Wait()
 }
@@ -58,57 +58,57 @@ func (s *service) close(grace time.Duration) {
 func (s *service) instance(name string) (*instance, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.instances[name]
-	if i == nil {
+	instance := s.instances[name]
+	if instance == nil {
 		return nil, status.Errorf(codes.NotFound, "there is no instance %q", name)
 	}
-	return i, nil
+	return instance, nil
 }
 
 // Describe tells what the backend says of itself.
 func (s *service) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeResponse, error) {
-	d, e := s.describe()
-	if e != nil {
-		return nil, status.Error(codes.Internal, s.redact.Scrub(e.Error()))
+	description, failure := s.describe()
+	if failure != nil {
+		return nil, status.Error(codes.Internal, s.redact.Scrub(failure.Error()))
 	}
-	p, err := wire.EncodeDescription(s.redact.Description(d))
+	p, err := wire.EncodeDescription(s.redact.Description(description))
 	if err != nil {
 		return nil, status.Error(codes.Internal, s.redact.Scrub(err.Error()))
 	}
 	return &pb.DescribeResponse{Description: p}, nil
 }
 
-func (s *service) describe() (d sdk.Description, e *sdk.Error) {
-	e = s.guard("Describe", func() { d = s.backend.Describe() })
-	return d, e
+func (s *service) describe() (description sdk.Description, failure *sdk.Error) {
+	failure = s.guard("Describe", func() { description = s.backend.Describe() })
+	return description, failure
 }
 
 // Configure opens an instance.
 func (s *service) Configure(ctx context.Context, in *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
-	d, err := s.describe()
+	description, err := s.describe()
 	if err != nil {
 		return &pb.ConfigureResponse{Error: s.error(err)}, nil
 	}
-	c, err := s.config(d, in)
+	config, err := s.config(description, in)
 	if err != nil {
 		return &pb.ConfigureResponse{Error: s.error(err)}, nil
 	}
-	inst, err := s.configure(ctx, c)
+	inst, err := s.configure(ctx, config)
 	if err != nil {
 		return &pb.ConfigureResponse{Error: s.error(err)}, nil
 	}
-	i := newInstance(s, inst, c, d.Limits.Batch)
-	if refused := s.add(in.GetInstance(), i); refused != nil {
-		i.close(0)
+	instance := newInstance(s, inst, config, description.Limits.Batch)
+	if refused := s.add(in.GetInstance(), instance); refused != nil {
+		instance.close(0)
 		return nil, refused
 	}
 	return &pb.ConfigureResponse{Abilities: wire.EncodeAbilities(s.redact.Abilities(sdk.AbilitiesOf(inst))), Stream: true, StreamVerbs: []string{string(sdk.Verify)}}, nil
 }
 
-func (s *service) configure(ctx context.Context, c sdk.Config) (inst sdk.Instance, e *sdk.Error) {
+func (s *service) configure(ctx context.Context, config sdk.Config) (inst sdk.Instance, failure *sdk.Error) {
 	var err error
-	if e := s.guard("Configure", func() { inst, err = s.backend.Configure(ctx, c) }); e != nil {
-		return nil, e
+	if failure := s.guard("Configure", func() { inst, err = s.backend.Configure(ctx, config) }); failure != nil {
+		return nil, failure
 	}
 	if err != nil {
 		return nil, sdk.AsError(err, sdk.InvalidConfig)
@@ -121,39 +121,39 @@ func (s *service) configure(ctx context.Context, c sdk.Config) (inst sdk.Instanc
 
 // config checks the settings against the description once more: the host may
 // be older than the plugin, or not be rekey.
-func (s *service) config(d sdk.Description, in *pb.ConfigureRequest) (sdk.Config, *sdk.Error) {
+func (s *service) config(description sdk.Description, in *pb.ConfigureRequest) (sdk.Config, *sdk.Error) {
 	secrets := wire.DecodeSecrets(in.GetSecrets())
 	given := wire.DecodeValues(in.GetValues())
 	if given == nil {
 		given = map[string]any{}
 	}
-	for name, v := range secrets {
-		s.redact.Keep(v)
-		given[name] = v
+	for name, value := range secrets {
+		s.redact.Keep(value)
+		given[name] = value
 	}
-	values, problems := sdk.Fill(d.Config, given)
+	values, problems := sdk.Fill(description.Config, given)
 	if len(problems) > 0 {
 		return sdk.Config{}, sdk.Errorf(sdk.InvalidConfig, "%s", problems[0].Error())
 	}
-	c := sdk.Config{
+	config := sdk.Config{
 		Label: in.GetLabel(), Values: map[string]any{}, Secrets: map[string]secret.Value{},
 		Concurrency: int(max(1, min(in.GetConcurrency(), 1<<16))), Timeout: time.Duration(in.GetTimeoutNs()),
 		Log: newLogger(s.stderr, s.redact, parseLevel(in.GetLogLevel())).With("instance", in.GetLabel()),
 	}
-	if c.Timeout <= 0 {
-		c.Timeout = 30 * time.Second
+	if config.Timeout <= 0 {
+		config.Timeout = 30 * time.Second
 	}
-	for name, v := range values {
-		if v, ok := v.(secret.Value); ok {
-			c.Secrets[name] = v
+	for name, value := range values {
+		if v, ok := value.(secret.Value); ok {
+			config.Secrets[name] = v
 			continue
 		}
-		c.Values[name] = v
+		config.Values[name] = value
 	}
-	return c, nil
+	return config, nil
 }
 
-func (s *service) add(name string, i *instance) error {
+func (s *service) add(name string, instance *instance) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -162,20 +162,20 @@ func (s *service) add(name string, i *instance) error {
 	if s.instances[name] != nil {
 		return status.Errorf(codes.AlreadyExists, "there is an instance %q already", name)
 	}
-	s.instances[name] = i
+	s.instances[name] = instance
 	return nil
 }
 
 // Close ends an instance.
 func (s *service) Close(_ context.Context, in *pb.CloseRequest) (*pb.CloseResponse, error) {
 	s.mu.Lock()
-	i := s.instances[in.GetInstance()]
+	instance := s.instances[in.GetInstance()]
 	delete(s.instances, in.GetInstance())
 	s.mu.Unlock()
-	if i == nil {
+	if instance == nil {
 		return &pb.CloseResponse{}, nil
 	}
-	return &pb.CloseResponse{Unfinished: i.close(time.Duration(in.GetGraceNs()))}, nil
+	return &pb.CloseResponse{Unfinished: instance.close(time.Duration(in.GetGraceNs()))}, nil
 }
 
 // Apply does one operation.
@@ -188,24 +188,24 @@ func (s *service) Apply(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResp
 // Reset lets the target pick the value.
 func (s *service) Reset(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResponse, error) {
 	return s.one(ctx, in, func(i *instance, op sdk.Operation, answer func(sdk.Receipt)) {
-		r, ok := i.inst.(sdk.Resetter)
+		resetter, ok := i.inst.(sdk.Resetter)
 		if !ok {
 			answer(sdk.Refuse(unsupported("reset")))
 			return
 		}
-		i.submit([]*job{i.task(ctx, "Reset", answer, func(ctx context.Context) sdk.Receipt { return r.Reset(ctx, op) })})
+		i.submit([]*job{i.task(ctx, "Reset", answer, func(ctx context.Context) sdk.Receipt { return resetter.Reset(ctx, op) })})
 	})
 }
 
 // Unlock lifts a lock.
 func (s *service) Unlock(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResponse, error) {
 	return s.one(ctx, in, func(i *instance, op sdk.Operation, answer func(sdk.Receipt)) {
-		u, ok := i.inst.(sdk.Unlocker)
+		unlocker, ok := i.inst.(sdk.Unlocker)
 		if !ok {
 			answer(sdk.Refuse(unsupported("unlock")))
 			return
 		}
-		i.submit([]*job{i.task(ctx, "Unlock", answer, func(ctx context.Context) sdk.Receipt { return u.Unlock(ctx, op) })})
+		i.submit([]*job{i.task(ctx, "Unlock", answer, func(ctx context.Context) sdk.Receipt { return unlocker.Unlock(ctx, op) })})
 	})
 }
 
@@ -215,65 +215,65 @@ func unsupported(what string) *sdk.Error {
 
 // one decodes an operation, has it done and encodes its receipt.
 func (s *service) one(ctx context.Context, in *pb.ApplyRequest, do func(*instance, sdk.Operation, func(sdk.Receipt))) (*pb.ApplyResponse, error) {
-	i, err := s.instance(in.GetInstance())
+	instance, err := s.instance(in.GetInstance())
 	if err != nil {
 		return nil, err
 	}
 	op := wire.DecodeOperation(in.GetOperation())
 	s.redact.Note(op.Value, op.Old)
 	got := make(chan sdk.Receipt, 1)
-	do(i, op, func(r sdk.Receipt) { got <- r })
+	do(instance, op, func(receipt sdk.Receipt) { got <- receipt })
 	return &pb.ApplyResponse{Receipt: s.encode(<-got)}, nil
 }
 
 // encode scrubs the texts of a receipt and encodes it.
-func (s *service) encode(r sdk.Receipt) *pb.Receipt {
-	s.redact.Note(r.Value)
-	return wire.EncodeReceipt(s.redact.Receipt(r))
+func (s *service) encode(receipt sdk.Receipt) *pb.Receipt {
+	s.redact.Note(receipt.Value)
+	return wire.EncodeReceipt(s.redact.Receipt(receipt))
 }
 
 // Find reads one account.
 func (s *service) Find(ctx context.Context, in *pb.FindRequest) (*pb.FindResponse, error) {
-	i, err := s.instance(in.GetInstance())
+	instance, err := s.instance(in.GetInstance())
 	if err != nil {
 		return nil, err
 	}
-	f, ok := i.inst.(sdk.Finder)
+	finder, ok := instance.inst.(sdk.Finder)
 	if !ok {
 		return &pb.FindResponse{Error: wire.EncodeError(unsupported("find"))}, nil
 	}
-	a, e := ask(ctx, i, "Find", func(ctx context.Context) (sdk.Account, error) { return f.Find(ctx, in.GetAccount()) })
-	if e != nil {
-		return &pb.FindResponse{Error: s.error(e)}, nil
+	account, failure := ask(ctx, instance, "Find", func(ctx context.Context) (sdk.Account, error) { return finder.Find(ctx, in.GetAccount()) })
+	if failure != nil {
+		return &pb.FindResponse{Error: s.error(failure)}, nil
 	}
-	a = s.redact.Account(a, in.GetAccount())
-	a.Attributes, a.Lists = s.redact.Attributes(a.Attributes, nil), s.redact.Lists(a.Lists, nil)
-	return &pb.FindResponse{Account: wire.EncodeAccount(a)}, nil
+	account = s.redact.Account(account, in.GetAccount())
+	account.Attributes, account.Lists = s.redact.Attributes(account.Attributes, nil), s.redact.Lists(account.Lists, nil)
+	return &pb.FindResponse{Account: wire.EncodeAccount(account)}, nil
 }
 
 // Resolve tells which accounts names mean. It waits for no worker: an operation
 // of somebody else's may take as long as it likes.
 func (s *service) Resolve(ctx context.Context, in *pb.ResolveRequest) (*pb.ResolveResponse, error) {
-	i, err := s.instance(in.GetInstance())
+	instance, err := s.instance(in.GetInstance())
 	if err != nil {
 		return nil, err
 	}
-	r, ok := i.inst.(sdk.Resolver)
+	resolver, ok := instance.inst.(sdk.Resolver)
 	if !ok {
 		return &pb.ResolveResponse{Error: wire.EncodeError(unsupported("resolve"))}, nil
 	}
 	var found []sdk.Identity
-	ctx, cancel := context.WithTimeout(ctx, i.timeout)
+	ctx, cancel := context.WithTimeout(ctx, instance.timeout)
 	defer cancel()
-	e := i.visit(ctx, "Resolve", func(ctx context.Context) { found, err = r.Resolve(ctx, in.GetAccounts()) })
-	if e == nil && err != nil {
-		e = sdk.AsError(err, sdk.TargetError)
+	failure := instance.visit(ctx, "Resolve", func(ctx context.Context) { found, err = resolver.Resolve(ctx, in.GetAccounts()) })
+	if failure == nil && err != nil {
+		failure = sdk.AsError(err, sdk.TargetError)
 	}
-	if e == nil && len(found) != len(in.GetAccounts()) {
-		e = sdk.Errorf(sdk.Internal, "the backend gave %d identities for %d names", len(found), len(in.GetAccounts()))
+	if failure == nil && len(found) != len(in.GetAccounts()) {
+		failure = sdk.Errorf(sdk.Internal, "the backend gave %d identities for %d names", len(found), len(in.GetAccounts()))
 	}
-	if e != nil {
-		return &pb.ResolveResponse{Error: s.error(e)}, nil
+	if failure != nil {
+		return &pb.ResolveResponse{Error: s.error(failure)}, nil
 	}
 	out := &pb.ResolveResponse{}
 	for _, who := range found {
@@ -285,62 +285,64 @@ func (s *service) Resolve(ctx context.Context, in *pb.ResolveRequest) (*pb.Resol
 
 // Policy reads the rules of the target.
 func (s *service) Policy(ctx context.Context, in *pb.PolicyRequest) (*pb.PolicyResponse, error) {
-	i, err := s.instance(in.GetInstance())
+	instance, err := s.instance(in.GetInstance())
 	if err != nil {
 		return nil, err
 	}
-	r, ok := i.inst.(sdk.PolicyReader)
+	policyReader, ok := instance.inst.(sdk.PolicyReader)
 	if !ok {
 		return &pb.PolicyResponse{Error: wire.EncodeError(unsupported("policy"))}, nil
 	}
-	p, e := ask(ctx, i, "Policy", func(ctx context.Context) (sdk.Policy, error) { return r.Policy(ctx, in.GetAccount(), in.GetKind()) })
-	if e != nil {
-		return &pb.PolicyResponse{Error: s.error(e)}, nil
+	policy, failure := ask(ctx, instance, "Policy", func(ctx context.Context) (sdk.Policy, error) {
+		return policyReader.Policy(ctx, in.GetAccount(), in.GetKind())
+	})
+	if failure != nil {
+		return &pb.PolicyResponse{Error: s.error(failure)}, nil
 	}
-	return &pb.PolicyResponse{Policy: wire.EncodePolicy(s.redact.Policy(p))}, nil
+	return &pb.PolicyResponse{Policy: wire.EncodePolicy(s.redact.Policy(policy))}, nil
 }
 
 // Verify asks the target whether it accepts a value.
 func (s *service) Verify(ctx context.Context, in *pb.VerifyRequest) (*pb.VerifyResponse, error) {
-	i, err := s.instance(in.GetInstance())
+	instance, err := s.instance(in.GetInstance())
 	if err != nil {
 		return nil, err
 	}
-	v, ok := i.inst.(sdk.Verifier)
+	verifier, ok := instance.inst.(sdk.Verifier)
 	if !ok {
 		return &pb.VerifyResponse{Error: wire.EncodeError(unsupported("verify"))}, nil
 	}
 	value := wire.DecodeSecret(in.GetValue())
 	s.redact.Note(value)
-	verdict, e := ask(ctx, i, "Verify", func(ctx context.Context) (sdk.Verdict, error) {
-		return v.Verify(ctx, in.GetAccount(), in.GetKind(), value)
+	verdict, failure := ask(ctx, instance, "Verify", func(ctx context.Context) (sdk.Verdict, error) {
+		return verifier.Verify(ctx, in.GetAccount(), in.GetKind(), value)
 	})
-	if e != nil {
-		return &pb.VerifyResponse{Error: s.error(e)}, nil
+	if failure != nil {
+		return &pb.VerifyResponse{Error: s.error(failure)}, nil
 	}
 	return &pb.VerifyResponse{Verdict: wire.EncodeVerdict(verdict)}, nil
 }
 
 // Generate asks the target for values.
 func (s *service) Generate(ctx context.Context, in *pb.GenerateRequest) (*pb.GenerateResponse, error) {
-	i, err := s.instance(in.GetInstance())
+	instance, err := s.instance(in.GetInstance())
 	if err != nil {
 		return nil, err
 	}
-	g, ok := i.inst.(sdk.Generator)
+	generator, ok := instance.inst.(sdk.Generator)
 	if !ok {
 		return &pb.GenerateResponse{Error: wire.EncodeError(unsupported("generator"))}, nil
 	}
-	values, e := ask(ctx, i, "Generate", func(ctx context.Context) ([]secret.Value, error) {
-		return g.Generate(ctx, in.GetKind(), int(in.GetCount()))
+	values, failure := ask(ctx, instance, "Generate", func(ctx context.Context) ([]secret.Value, error) {
+		return generator.Generate(ctx, in.GetKind(), int(in.GetCount()))
 	})
 	s.redact.Note(values...)
-	if e != nil {
-		return &pb.GenerateResponse{Error: s.error(e)}, nil
+	if failure != nil {
+		return &pb.GenerateResponse{Error: s.error(failure)}, nil
 	}
 	out := &pb.GenerateResponse{}
-	for _, v := range values {
-		out.Values = append(out.Values, wire.EncodeSecret(secret.New(v.Reveal())))
+	for _, value := range values {
+		out.Values = append(out.Values, wire.EncodeSecret(secret.New(value.Reveal())))
 	}
 	return out, nil
 }
@@ -348,21 +350,21 @@ func (s *service) Generate(ctx context.Context, in *pb.GenerateRequest) (*pb.Gen
 // Check asks whether the instance can do its job. It waits for no worker: a
 // busy instance can be asked too.
 func (s *service) Check(ctx context.Context, in *pb.CheckRequest) (*pb.CheckResponse, error) {
-	i, err := s.instance(in.GetInstance())
+	instance, err := s.instance(in.GetInstance())
 	if err != nil {
 		return nil, err
 	}
-	c, ok := i.inst.(sdk.Checker)
+	checker, ok := instance.inst.(sdk.Checker)
 	if !ok {
 		return &pb.CheckResponse{}, nil
 	}
 	var findings []sdk.Finding
-	if e := i.visit(ctx, "Check", func(ctx context.Context) { findings = c.Check(ctx) }); e != nil {
-		findings = []sdk.Finding{{Severity: sdk.Bad, Code: e.Code, Message: e.Message}}
+	if failure := instance.visit(ctx, "Check", func(ctx context.Context) { findings = checker.Check(ctx) }); failure != nil {
+		findings = []sdk.Finding{{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message}}
 	}
 	out := &pb.CheckResponse{}
-	for _, f := range findings {
-		out.Findings = append(out.Findings, wire.EncodeFinding(s.redact.Finding(f)))
+	for _, finding := range findings {
+		out.Findings = append(out.Findings, wire.EncodeFinding(s.redact.Finding(finding)))
 	}
 	return out, nil
 }
@@ -370,43 +372,45 @@ func (s *service) Check(ctx context.Context, in *pb.CheckRequest) (*pb.CheckResp
 // List streams accounts in pieces. It takes no worker, because it may last as
 // long as its reader likes.
 func (s *service) List(in *pb.ListRequest, to grpc.ServerStreamingServer[pb.ListResponse]) error {
-	i, err := s.instance(in.GetInstance())
+	instance, err := s.instance(in.GetInstance())
 	if err != nil {
 		return err
 	}
-	l, ok := i.inst.(sdk.Lister)
+	lister, ok := instance.inst.(sdk.Lister)
 	if !ok {
 		return to.Send(&pb.ListResponse{Error: wire.EncodeError(unsupported("list"))})
 	}
-	p := &pieces{to: to, redact: s.redact, last: time.Now()}
-	e := i.visit(to.Context(), "List", func(ctx context.Context) {
-		err = l.List(ctx, in.GetFilter(), in.GetAttributes(), p.yield)
+	made := &pieces{to: to, redact: s.redact, last: time.Now()}
+	failure := instance.visit(to.Context(), "List", func(ctx context.Context) {
+		err = lister.List(ctx, in.GetFilter(), in.GetAttributes(), made.yield)
 	})
-	if e == nil && err != nil {
-		e = sdk.AsError(err, sdk.TargetError)
+	if failure == nil && err != nil {
+		failure = sdk.AsError(err, sdk.TargetError)
 	}
-	if p.err != nil {
-		return p.err
+	if made.err != nil {
+		return made.err
 	}
-	p.piece.Error = s.error(e)
-	return p.flush()
+	made.piece.Error = s.error(failure)
+	return made.flush()
 }
 
-func (s *service) error(e *sdk.Error) *pb.Error { return wire.EncodeError(s.redact.Error(e)) }
+func (s *service) error(failure *sdk.Error) *pb.Error {
+	return wire.EncodeError(s.redact.Error(failure))
+}
 
 // guard turns a panic of the backend into an error that tells nothing of the
 // values that were at hand; the log has the rest, scrubbed.
-func (s *service) guard(method string, do func()) (e *sdk.Error) {
+func (s *service) guard(method string, do func()) (failure *sdk.Error) {
 	defer func() {
-		if v := recover(); v != nil {
-			e = panicked(s.log, method, v)
+		if value := recover(); value != nil {
+			failure = panicked(s.log, method, value)
 		}
 	}()
 	do()
 	return nil
 }
 
-func panicked(log *slog.Logger, method string, v any) *sdk.Error {
-	log.Error("the backend panicked", "method", method, "panic", fmt.Sprint(v), "stack", stack())
-	return sdk.Errorf(sdk.Internal, "the backend panicked in %s (%T); its log has the rest", method, v)
+func panicked(log *slog.Logger, method string, value any) *sdk.Error {
+	log.Error("the backend panicked", "method", method, "panic", fmt.Sprint(value), "stack", stack())
+	return sdk.Errorf(sdk.Internal, "the backend panicked in %s (%T); its log has the rest", method, value)
 }

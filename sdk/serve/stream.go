@@ -24,14 +24,14 @@ func (s *service) ApplyStream(stream grpc.BidiStreamingServer[pb.OperationFrame,
 	if err != nil {
 		return err
 	}
-	i, err := s.instance(frame.GetInstance())
+	instance, err := s.instance(frame.GetInstance())
 	if err != nil {
 		return err
 	}
-	out := newOutbox(stream, i.pool)
-	defer context.AfterFunc(stream.Context(), func() { i.watch.caller(stream.Context()) })()
+	out := newOutbox(stream, instance.pool)
+	defer context.AfterFunc(stream.Context(), func() { instance.watch.caller(stream.Context()) })()
 	for err == nil {
-		s.accept(i, frame, stream, out)
+		s.accept(instance, frame, stream, out)
 		frame, err = stream.Recv()
 	}
 	if errors.Is(err, io.EOF) {
@@ -42,24 +42,24 @@ func (s *service) ApplyStream(stream grpc.BidiStreamingServer[pb.OperationFrame,
 	return err
 }
 
-func (s *service) accept(i *instance, frame *pb.OperationFrame, stream grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame], out *outbox) {
+func (s *service) accept(instance *instance, frame *pb.OperationFrame, stream grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame], out *outbox) {
 	jobs := make([]*job, 0, len(frame.GetOperations()))
 	out.open.Add(len(frame.GetOperations()))
-	for _, n := range frame.GetOperations() {
-		op := wire.DecodeOperation(n.GetOperation())
+	for _, numberedOperation := range frame.GetOperations() {
+		op := wire.DecodeOperation(numberedOperation.GetOperation())
 		s.redact.Note(op.Value, op.Old)
-		number := n.GetNumber()
-		j := i.streamJob(stream.Context(), op, func(r sdk.Receipt) {
-			r.Value = secret.Value{} // only a reset has one
-			out.add(&pb.Answer{Number: number, Receipt: s.encode(r)})
+		number := numberedOperation.GetNumber()
+		job := instance.streamJob(stream.Context(), op, func(receipt sdk.Receipt) {
+			receipt.Value = secret.Value{} // only a reset has one
+			out.add(&pb.Answer{Number: number, Receipt: s.encode(receipt)})
 			out.open.Done()
 		})
-		if j != nil {
-			j.shared = true
-			jobs = append(jobs, j)
+		if job != nil {
+			job.shared = true
+			jobs = append(jobs, job)
 		}
 	}
-	i.submit(jobs)
+	instance.submit(jobs)
 }
 
 // The holding of answers, so that frames are not crumbs.
@@ -84,12 +84,12 @@ type outbox struct {
 	err   error
 }
 
-func newOutbox(stream grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame], p *pool) *outbox {
-	o := &outbox{stream: stream, pool: p, wake: make(chan struct{}, 1), end: make(chan struct{}), ended: make(chan struct{})}
-	o.timer = time.AfterFunc(time.Hour, o.signal)
-	o.timer.Stop()
-	go o.run()
-	return o
+func newOutbox(stream grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame], pool *pool) *outbox {
+	made := &outbox{stream: stream, pool: pool, wake: make(chan struct{}, 1), end: make(chan struct{}), ended: make(chan struct{})}
+	made.timer = time.AfterFunc(time.Hour, made.signal)
+	made.timer.Stop()
+	go made.run()
+	return made
 }
 
 func (o *outbox) signal() {
@@ -99,15 +99,15 @@ func (o *outbox) signal() {
 	}
 }
 
-func (o *outbox) add(a *pb.Answer) {
+func (o *outbox) add(answer *pb.Answer) {
 	o.mu.Lock()
-	o.held = append(o.held, a)
-	n := len(o.held)
+	o.held = append(o.held, answer)
+	count := len(o.held)
 	o.mu.Unlock()
 	switch {
-	case n >= holdAnswers || o.pool.waiting.Load() == 0:
+	case count >= holdAnswers || o.pool.waiting.Load() == 0:
 		o.signal()
-	case n == 1:
+	case count == 1:
 		o.timer.Reset(holdTime)
 	}
 }
@@ -131,9 +131,9 @@ func (o *outbox) send() {
 	o.held = make([]*pb.Answer, 0, holdAnswers*2)
 	o.mu.Unlock()
 	for len(held) > 0 && o.err == nil {
-		n := min(len(held), wire.FrameOperations)
-		o.err = o.stream.Send(&pb.AnswerFrame{Answers: held[:n]})
-		held = held[n:]
+		count := min(len(held), wire.FrameOperations)
+		o.err = o.stream.Send(&pb.AnswerFrame{Answers: held[:count]})
+		held = held[count:]
 	}
 }
 

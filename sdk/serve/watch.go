@@ -23,10 +23,10 @@ type watch struct {
 }
 
 func newWatch(timeout time.Duration, calls func() []*call, abandon func([]*job)) *watch {
-	w := &watch{timeout: timeout, calls: calls, abandon: abandon}
-	w.timer = time.AfterFunc(time.Hour, w.look)
-	w.timer.Stop()
-	return w
+	made := &watch{timeout: timeout, calls: calls, abandon: abandon}
+	made.timer = time.AfterFunc(time.Hour, made.look)
+	made.timer.Stop()
+	return made
 }
 
 // began tells of a call that calls returns already.
@@ -43,8 +43,8 @@ func (w *watch) look() {
 		return
 	}
 	w.set.Store(false)
-	for _, c := range w.calls() { // one that began meanwhile took the timer for set
-		if !c.given.Load() {
+	for _, call := range w.calls() { // one that began meanwhile took the timer for set
+		if !call.given.Load() {
 			w.began()
 			return
 		}
@@ -54,18 +54,18 @@ func (w *watch) look() {
 // due deals with the calls whose time is over and returns when the next one's
 // is; zero if there is none.
 func (w *watch) due(now time.Time) (next time.Time) {
-	for _, c := range w.calls() {
-		if c.given.Load() {
+	for _, call := range w.calls() {
+		if call.given.Load() {
 			continue
 		}
-		at := c.deadline
+		at := call.deadline
 		if !now.Before(at) {
-			c.end(context.DeadlineExceeded)
+			call.end(context.DeadlineExceeded)
 			at = at.Add(grace)
 		}
 		if !now.Before(at) {
-			c.given.Store(true)
-			w.abandon(c.jobs)
+			call.given.Store(true)
+			w.abandon(call.jobs)
 			continue
 		}
 		if next.IsZero() || at.Before(next) {
@@ -77,16 +77,16 @@ func (w *watch) due(now time.Time) (next time.Time) {
 
 // close ends every call. Those that ignore it are abandoned in their time.
 func (w *watch) close() {
-	for _, c := range w.calls() {
-		c.giveUp()
+	for _, call := range w.calls() {
+		call.giveUp()
 	}
 }
 
 // caller ends the calls of one that has gone.
 func (w *watch) caller(gone context.Context) {
-	for _, c := range w.calls() {
-		if c.of(gone) {
-			c.giveUp()
+	for _, call := range w.calls() {
+		if call.of(gone) {
+			call.giveUp()
 		}
 	}
 }

@@ -47,7 +47,7 @@ type File struct {
 // Open opens a file for reading until the context ends. It does not wait for
 // the writer of a pipe: Read does.
 func Open(ctx context.Context, path string) (*File, error) {
-	return withinOr(ctx, func() (*File, error) { return open(ctx, path) }, func(f *File) { _ = f.Close() })
+	return withinOr(ctx, func() (*File, error) { return open(ctx, path) }, func(file *File) { _ = file.Close() })
 }
 
 func open(ctx context.Context, path string) (*File, error) {
@@ -55,14 +55,14 @@ func open(ctx context.Context, path string) (*File, error) {
 	if errors.Is(err, unix.ENXIO) {
 		err = ErrSocket
 	}
-	var f *File
+	var file *File
 	if err == nil {
-		f, err = newFile(ctx, fd, path)
+		file, err = newFile(ctx, fd, path)
 	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return f, nil
+	return file, nil
 }
 
 // newFile finds out what was opened.
@@ -72,19 +72,19 @@ func newFile(ctx context.Context, fd int, path string) (*File, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	f := &File{ctx: ctx, fd: fd, file: os.NewFile(uintptr(fd), path), since: time.Now()}
-	if f.info, err = f.file.Stat(); err == nil {
-		err = f.acceptable()
+	file := &File{ctx: ctx, fd: fd, file: os.NewFile(uintptr(fd), path), since: time.Now()}
+	if file.info, err = file.file.Stat(); err == nil {
+		err = file.acceptable()
 	}
-	if err == nil && f.isPipe() {
-		f.writers = isAnonymous(fd)
+	if err == nil && file.isPipe() {
+		file.writers = isAnonymous(fd)
 		err = unix.SetNonblock(fd, true)
 	}
 	if err != nil {
-		_ = f.file.Close()
+		_ = file.file.Close()
 		return nil, err
 	}
-	return f, nil
+	return file, nil
 }
 
 // acceptable refuses what is no file, and devices other than terminals and the
@@ -116,36 +116,36 @@ func (f *File) Stat() (fs.FileInfo, error) { return f.info, nil }
 func (f *File) Close() error { return f.file.Close() }
 
 // Read reads from the file. Its error is that of the context when that has ended.
-func (f *File) Read(p []byte) (int, error) {
+func (f *File) Read(data []byte) (int, error) {
 	if err := f.ctx.Err(); err != nil {
 		return 0, context.Cause(f.ctx)
 	}
 	switch {
-	case len(p) == 0:
+	case len(data) == 0:
 		return 0, nil
 	case f.isPipe():
-		return f.readPipe(p)
+		return f.readPipe(data)
 	case !f.info.Mode().IsRegular():
 		if err := readable(f.ctx, f.fd); err != nil {
 			return 0, err
 		}
 	}
-	n, err := read(f.ctx, f.file, p)
-	f.read += int64(n)
+	count, err := read(f.ctx, f.file, data)
+	f.read += int64(count)
 	if size := f.info.Size(); size > 0 && f.read > size { // of a file of the kernel's it is 0
 		return 0, ErrGrew
 	}
-	return n, err
+	return count, err
 }
 
 // readPipe waits for what comes out of a pipe, or for its end.
-func (f *File) readPipe(p []byte) (int, error) {
+func (f *File) readPipe(data []byte) (int, error) {
 	for {
-		n, err := unix.Read(f.fd, p)
+		count, err := unix.Read(f.fd, data)
 		switch {
-		case n > 0:
+		case count > 0:
 			f.writers = true
-			return n, nil
+			return count, nil
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 			f.writers = f.writers || errors.Is(err, unix.EAGAIN)
 		case err != nil:
@@ -206,27 +206,27 @@ type until struct {
 }
 
 // Read reads.
-func (u until) Read(p []byte) (int, error) {
+func (u until) Read(data []byte) (int, error) {
 	if u.ctx.Err() != nil {
 		return 0, context.Cause(u.ctx)
 	}
-	if f, ok := u.r.(*os.File); ok {
-		if err := readable(u.ctx, int(f.Fd())); err != nil {
+	if file, ok := u.r.(*os.File); ok {
+		if err := readable(u.ctx, int(file.Fd())); err != nil {
 			return 0, err
 		}
-		return read(u.ctx, f, p)
+		return read(u.ctx, file, data)
 	}
-	return u.r.Read(p)
+	return u.r.Read(data)
 }
 
 // ReadFile returns a whole file that is to be small.
 func ReadFile(ctx context.Context, path string, most int64) ([]byte, error) {
-	f, err := Open(ctx, path)
+	file, err := Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, most+1))
 	switch {
 	case err != nil:
 		return nil, &fs.PathError{Op: "read", Path: path, Err: err}

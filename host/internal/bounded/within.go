@@ -33,8 +33,8 @@ func withinOr[T any](ctx context.Context, do func() (T, error), drop func(T)) (T
 		}
 	}()
 	select {
-	case r := <-done:
-		return r.found, r.err
+	case result := <-done:
+		return result.found, result.err
 	case <-ctx.Done():
 		var none T
 		return none, context.Cause(ctx)
@@ -46,13 +46,13 @@ const most = 64 << 10
 
 // read is a Read until the context ends. It may come to its end later: what it
 // reads into is its own.
-func read(ctx context.Context, r io.Reader, p []byte) (int, error) {
+func read(ctx context.Context, r io.Reader, data []byte) (int, error) {
 	if ctx.Done() == nil {
-		return r.Read(p)
+		return r.Read(data)
 	}
-	own := make([]byte, min(len(p), most))
-	n, err := Within(ctx, func() (int, error) { return r.Read(own) })
-	copy(p, own[:n])
-	clear(own[:n]) // of a read that came to its end
-	return n, err
+	own := make([]byte, min(len(data), most))
+	count, err := Within(ctx, func() (int, error) { return r.Read(own) })
+	copy(data, own[:count])
+	clear(own[:count]) // of a read that came to its end
+	return count, err
 }

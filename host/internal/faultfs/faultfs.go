@@ -113,17 +113,17 @@ type change struct {
 }
 
 // Mount mounts an empty file system on a directory that exists.
-func Mount(dir string, o Options) (*FS, error) {
-	f := &FS{dir: dir, options: o, counts: map[Op]int{}}
-	f.root = f.newThing(true, 0o700)
+func Mount(dir string, options Options) (*FS, error) {
+	made := &FS{dir: dir, options: options, counts: map[Op]int{}}
+	made.root = made.newThing(true, 0o700)
 	never := time.Duration(0)
-	server, err := gofs.Mount(dir, &node{fs: f, at: f.root}, &gofs.Options{
+	server, err := gofs.Mount(dir, &node{fs: made, at: made.root}, &gofs.Options{
 		EntryTimeout: &never, AttrTimeout: &never, NegativeTimeout: &never,
-		RootStableAttr: &gofs.StableAttr{Ino: f.root.ino, Mode: fuse.S_IFDIR},
+		RootStableAttr: &gofs.StableAttr{Ino: made.root.ino, Mode: fuse.S_IFDIR},
 		MountOptions:   fuse.MountOptions{DirectMount: true, FsName: "faultfs", Name: "faultfs", DisableReadDirPlus: true},
 	})
-	f.server = server
-	return f, err
+	made.server = server
+	return made, err
 }
 
 // Unmount ends the file system; nothing of it is left.
@@ -133,10 +133,10 @@ func (f *FS) Unmount() error { return f.server.Unmount() }
 func (f *FS) Dir() string { return f.dir }
 
 // Set replaces the options.
-func (f *FS) Set(o Options) {
+func (f *FS) Set(options Options) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.options = o
+	f.options = options
 }
 
 // Counts returns how many operations there were since the last Restore.
@@ -182,26 +182,26 @@ func (f *FS) Restore(image Image) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(image)) {
 		file := image[name]
-		t := f.newThing(strings.HasSuffix(name, "/"), uint32(file.Mode.Perm()))
+		thing := f.newThing(strings.HasSuffix(name, "/"), uint32(file.Mode.Perm()))
 		if file.Ino != 0 {
-			t.ino = file.Ino
+			thing.ino = file.Ino
 		}
-		t.data, t.durable = bytes.Clone(file.Data), bytes.Clone(file.Data)
-		f.used += int64(len(t.data))
+		thing.data, thing.durable = bytes.Clone(file.Data), bytes.Clone(file.Data)
+		f.used += int64(len(thing.data))
 		up, base := f.root, strings.TrimSuffix(name, "/")
 		if i := strings.LastIndexByte(base, '/'); i >= 0 {
 			up, base = f.find(base[:i]), base[i+1:]
 		}
-		up.names[base], up.kept[base] = t, t
+		up.names[base], up.kept[base] = thing, thing
 	}
 }
 
 func (f *FS) find(name string) *thing {
-	t := f.root
+	thing := f.root
 	for _, part := range strings.Split(name, "/") {
-		t = t.names[part]
+		thing = thing.names[part]
 	}
-	return t
+	return thing
 }
 
 // Now returns what programs see.
@@ -209,7 +209,7 @@ func (f *FS) Now() Image {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	image := Image{}
-	collect(image, "", f.root, func(t *thing) map[string]*thing { return t.names }, func(t *thing) []byte { return t.data })
+	collect(image, "", f.root, func(node *thing) map[string]*thing { return node.names }, func(node *thing) []byte { return node.data })
 	return image
 }
 
@@ -220,12 +220,12 @@ func (f *FS) Cut(luck *rand.Rand) Image {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	image := Image{}
-	collect(image, "", f.root, func(t *thing) map[string]*thing { return t.namesAfter(luck) }, func(t *thing) []byte { return t.dataAfter(luck) })
+	collect(image, "", f.root, func(node *thing) map[string]*thing { return node.namesAfter(luck) }, func(node *thing) []byte { return node.dataAfter(luck) })
 	return image
 }
 
-func collect(image Image, prefix string, t *thing, names func(*thing) map[string]*thing, data func(*thing) []byte) {
-	list := names(t)
+func collect(image Image, prefix string, thing *thing, names func(*thing) map[string]*thing, data func(*thing) []byte) {
+	list := names(thing)
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		child := list[name]
 		if child.dir {
@@ -242,8 +242,8 @@ func (t *thing) namesAfter(luck *rand.Rand) map[string]*thing {
 	if luck == nil {
 		return left
 	}
-	for _, c := range t.changes[:luck.IntN(len(t.changes)+1)] {
-		c.apply(left)
+	for _, change := range t.changes[:luck.IntN(len(t.changes)+1)] {
+		change.apply(left)
 	}
 	return left
 }
@@ -266,43 +266,43 @@ func (t *thing) dataAfter(luck *rand.Rand) []byte {
 		return left
 	}
 	left = bytes.Clone(left)
-	for _, w := range t.pending {
-		if w.data == nil {
+	for _, write := range t.pending {
+		if write.data == nil {
 			if luck.IntN(2) == 0 {
-				left = resized(left, w.off)
+				left = resized(left, write.off)
 			}
 			continue
 		}
-		for at := 0; at < len(w.data); {
-			n := min(len(w.data)-at, sector-int((w.off+int64(at))%sector))
+		for at := 0; at < len(write.data); {
+			count := min(len(write.data)-at, sector-int((write.off+int64(at))%sector))
 			if luck.IntN(2) == 0 {
-				left = written(left, w.data[at:at+n], w.off+int64(at))
+				left = written(left, write.data[at:at+count], write.off+int64(at))
 			}
-			at += n
+			at += count
 		}
 	}
 	return left
 }
 
-func written(b, data []byte, off int64) []byte {
-	if end := off + int64(len(data)); end > int64(len(b)) {
-		b = resized(b, end)
+func written(text, data []byte, off int64) []byte {
+	if end := off + int64(len(data)); end > int64(len(text)) {
+		text = resized(text, end)
 	}
-	copy(b[off:], data)
-	return b
+	copy(text[off:], data)
+	return text
 }
 
-func resized(b []byte, size int64) []byte {
-	if size <= int64(len(b)) {
-		return b[:size:size]
+func resized(data []byte, size int64) []byte {
+	if size <= int64(len(data)) {
+		return data[:size:size]
 	}
-	return append(b, make([]byte, size-int64(len(b)))...)
+	return append(data, make([]byte, size-int64(len(data)))...)
 }
 
 // Load returns the image of a directory on the disk.
 func Load(dir string) (Image, error) {
 	image := Image{}
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(name string, dirEntry fs.DirEntry, err error) error {
 		if err != nil || name == dir {
 			return err
 		}
@@ -310,11 +310,11 @@ func Load(dir string) (Image, error) {
 		if err != nil {
 			return err
 		}
-		info, err := d.Info()
+		info, err := dirEntry.Info()
 		if err != nil {
 			return err
 		}
-		if d.IsDir() {
+		if dirEntry.IsDir() {
 			image[rel+"/"] = File{Mode: info.Mode().Perm()}
 			return nil
 		}
@@ -347,11 +347,11 @@ func (i Image) Save(dir string) error {
 
 func (f *FS) newThing(dir bool, mode uint32) *thing {
 	f.nextIno++
-	t := &thing{ino: f.nextIno, life: f.lives, dir: dir, mode: mode & 0o7777}
+	made := &thing{ino: f.nextIno, life: f.lives, dir: dir, mode: mode & 0o7777}
 	if dir {
-		t.names, t.kept = map[string]*thing{}, map[string]*thing{}
+		made.names, made.kept = map[string]*thing{}, map[string]*thing{}
 	}
-	return t
+	return made
 }
 
 // before counts an operation and says whether it fails; the lock is held.

@@ -51,19 +51,19 @@ func (n *node) name(child string) string {
 
 func (n *node) lock() func() { n.fs.mu.Lock(); return n.fs.mu.Unlock }
 
-func (n *node) child(ctx context.Context, t *thing, out *fuse.EntryOut) *gofs.Inode {
-	attr(t, &out.Attr)
+func (n *node) child(ctx context.Context, thing *thing, out *fuse.EntryOut) *gofs.Inode {
+	attr(thing, &out.Attr)
 	mode := uint32(fuse.S_IFREG)
-	if t.dir {
+	if thing.dir {
 		mode = fuse.S_IFDIR
 	}
-	return n.NewInode(ctx, &node{fs: n.fs, at: t}, gofs.StableAttr{Ino: t.ino, Gen: t.life, Mode: mode})
+	return n.NewInode(ctx, &node{fs: n.fs, at: thing}, gofs.StableAttr{Ino: thing.ino, Gen: thing.life, Mode: mode})
 }
 
-func attr(t *thing, out *fuse.Attr) {
-	out.Ino, out.Nlink, out.Mode, out.Size = t.ino, 1, fuse.S_IFREG|t.mode, uint64(len(t.data))
-	if t.dir {
-		out.Mode, out.Nlink = fuse.S_IFDIR|t.mode, 2
+func attr(thing *thing, out *fuse.Attr) {
+	out.Ino, out.Nlink, out.Mode, out.Size = thing.ino, 1, fuse.S_IFREG|thing.mode, uint64(len(thing.data))
+	if thing.dir {
+		out.Mode, out.Nlink = fuse.S_IFDIR|thing.mode, 2
 	}
 	out.Blksize, out.Blocks = 4096, (out.Size+511)/512
 }
@@ -71,11 +71,11 @@ func attr(t *thing, out *fuse.Attr) {
 // Lookup finds a name.
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	defer n.lock()()
-	t := n.at.names[name]
-	if t == nil {
+	thing := n.at.names[name]
+	if thing == nil {
 		return nil, syscall.ENOENT
 	}
-	return n.child(ctx, t, out), 0
+	return n.child(ctx, thing, out), 0
 }
 
 // Readdir lists the names.
@@ -83,24 +83,24 @@ func (n *node) Readdir(context.Context) (gofs.DirStream, syscall.Errno) {
 	defer n.lock()()
 	var list []fuse.DirEntry
 	for _, name := range slices.Sorted(maps.Keys(n.at.names)) {
-		t, mode := n.at.names[name], uint32(fuse.S_IFREG)
-		if t.dir {
+		thing, mode := n.at.names[name], uint32(fuse.S_IFREG)
+		if thing.dir {
 			mode = fuse.S_IFDIR
 		}
-		list = append(list, fuse.DirEntry{Name: name, Ino: t.ino, Mode: mode})
+		list = append(list, fuse.DirEntry{Name: name, Ino: thing.ino, Mode: mode})
 	}
 	return gofs.NewListDirStream(list), 0
 }
 
 // change changes the names of the directory.
-func (n *node) change(c change) {
-	for _, name := range []string{c.gone, c.name} {
-		if was := n.at.names[name]; was != nil && was != c.to {
+func (n *node) change(change change) {
+	for _, name := range []string{change.gone, change.name} {
+		if was := n.at.names[name]; was != nil && was != change.to {
 			n.fs.used -= int64(len(was.data))
 		}
 	}
-	c.apply(n.at.names)
-	n.at.changes = append(n.at.changes, c)
+	change.apply(n.at.names)
+	n.at.changes = append(n.at.changes, change)
 }
 
 // Create makes a file.
@@ -131,9 +131,9 @@ func (n *node) make(ctx context.Context, name string, dir bool, mode uint32, out
 	if errno := n.fs.before(Create, n.name(name)); errno != 0 {
 		return nil, errno
 	}
-	t := n.fs.newThing(dir, mode)
-	n.change(change{name: name, to: t})
-	return n.child(ctx, t, out), 0
+	thing := n.fs.newThing(dir, mode)
+	n.change(change{name: name, to: thing})
+	return n.child(ctx, thing, out), 0
 }
 
 // Link gives a file a further name.
@@ -145,9 +145,9 @@ func (n *node) Link(ctx context.Context, target gofs.InodeEmbedder, name string,
 	if errno := n.fs.before(Link, n.name(name)); errno != 0 {
 		return nil, errno
 	}
-	t := target.(*node).at
-	n.change(change{name: name, to: t})
-	return n.child(ctx, t, out), 0
+	thing := target.(*node).at
+	n.change(change{name: name, to: thing})
+	return n.child(ctx, thing, out), 0
 }
 
 // Unlink takes a name from a file.
@@ -158,11 +158,11 @@ func (n *node) Rmdir(_ context.Context, name string) syscall.Errno { return n.re
 
 func (n *node) remove(name string) syscall.Errno {
 	defer n.lock()()
-	t := n.at.names[name]
+	thing := n.at.names[name]
 	switch {
-	case t == nil:
+	case thing == nil:
 		return syscall.ENOENT
-	case len(t.names) > 0:
+	case len(thing.names) > 0:
 		return syscall.ENOTEMPTY
 	}
 	if errno := n.fs.before(Remove, n.name(name)); errno != 0 {
@@ -175,8 +175,8 @@ func (n *node) remove(name string) syscall.Errno {
 // Rename gives a thing another name; what had that is gone.
 func (n *node) Rename(_ context.Context, name string, to gofs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	defer n.lock()()
-	t := n.at.names[name]
-	if t == nil {
+	thing := n.at.names[name]
+	if thing == nil {
 		return syscall.ENOENT
 	}
 	if flags != 0 {
@@ -187,10 +187,10 @@ func (n *node) Rename(_ context.Context, name string, to gofs.InodeEmbedder, new
 	}
 	there := to.(*node)
 	if there.at == n.at {
-		n.change(change{gone: name, name: newName, to: t})
+		n.change(change{gone: name, name: newName, to: thing})
 		return 0
 	}
-	there.change(change{name: newName, to: t})
+	there.change(change{name: newName, to: thing})
 	n.at.changes = append(n.at.changes, change{gone: name})
 	delete(n.at.names, name)
 	return 0

@@ -25,30 +25,32 @@ type pile struct {
 // New returns so many empty piles. A pile that has most bytes in memory, a multiple
 // of a thing's size, writes them to a file that it makes in dir; "" is the system's
 // directory for such files.
-func New(dir string, n, most int) *Piles { return &Piles{dir: dir, most: most, piles: make([]pile, n)} }
+func New(dir string, count, most int) *Piles {
+	return &Piles{dir: dir, most: most, piles: make([]pile, count)}
+}
 
 // Add puts a thing onto a pile. After an error, which says that it could not be
 // written, it is there all the same.
-func (p *Piles) Add(n int, thing []byte) error {
-	x := &p.piles[n]
-	x.recent = append(x.recent, thing...)
-	if len(x.recent) < p.most {
+func (p *Piles) Add(count int, thing []byte) error {
+	pile := &p.piles[count]
+	pile.recent = append(pile.recent, thing...)
+	if len(pile.recent) < p.most {
 		return nil
 	}
-	return p.spill(x)
+	return p.spill(pile)
 }
 
-func (p *Piles) spill(x *pile) error {
+func (p *Piles) spill(pile *pile) error {
 	if err := p.open(); err != nil {
 		return err
 	}
-	for len(x.recent) >= p.most {
-		if _, err := p.file.WriteAt(x.recent[:p.most], p.end); err != nil {
+	for len(pile.recent) >= p.most {
+		if _, err := p.file.WriteAt(pile.recent[:p.most], p.end); err != nil {
 			return err
 		}
-		x.parts = append(x.parts, p.end)
+		pile.parts = append(pile.parts, p.end)
 		p.end += int64(p.most)
-		x.recent = x.recent[:copy(x.recent, x.recent[p.most:])]
+		pile.recent = pile.recent[:copy(pile.recent, pile.recent[p.most:])]
 	}
 	return nil
 }
@@ -57,29 +59,29 @@ func (p *Piles) open() error {
 	if p.file != nil {
 		return nil
 	}
-	f, err := os.CreateTemp(p.dir, "rekey-")
+	file, err := os.CreateTemp(p.dir, "rekey-")
 	if err != nil {
 		return err
 	}
-	p.file = f
-	return os.Remove(f.Name())
+	p.file = file
+	return os.Remove(file.Name())
 }
 
 // Len returns how many piles there are.
 func (p *Piles) Len() int { return len(p.piles) }
 
-// Read returns what is on a pile, in the order in which it came, in b's memory
+// Read returns what is on a pile, in the order in which it came, in data's memory
 // where that suffices.
-func (p *Piles) Read(b []byte, n int) ([]byte, error) {
-	x := &p.piles[n]
-	written := len(x.parts) * p.most
-	b = slices.Grow(b[:0], written+len(x.recent))[:written]
-	for i, at := range x.parts {
-		if _, err := p.file.ReadAt(b[i*p.most:][:p.most], at); err != nil {
+func (p *Piles) Read(data []byte, count int) ([]byte, error) {
+	pile := &p.piles[count]
+	written := len(pile.parts) * p.most
+	data = slices.Grow(data[:0], written+len(pile.recent))[:written]
+	for i, at := range pile.parts {
+		if _, err := p.file.ReadAt(data[i*p.most:][:p.most], at); err != nil {
 			return nil, err
 		}
 	}
-	return append(b, x.recent...), nil
+	return append(data, pile.recent...), nil
 }
 
 // InFile reports whether something is in the file.
@@ -90,7 +92,7 @@ func (p *Piles) Close() error {
 	if p.file == nil {
 		return nil
 	}
-	f := p.file
+	file := p.file
 	p.file = nil
-	return f.Close()
+	return file.Close()
 }

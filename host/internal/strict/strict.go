@@ -38,18 +38,18 @@ func Keep(path string, uid int) (fs.FileInfo, error) {
 	return follow(path, &walk{uid: uid, sticky: true})
 }
 
-func follow(path string, w *walk) (fs.FileInfo, error) {
+func follow(path string, walk *walk) (fs.FileInfo, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	w.rest = names(path)
+	walk.rest = names(path)
 	info, err := os.Lstat("/")
 	if err == nil {
-		err = w.judge("/", info, w.above())
+		err = walk.judge("/", info, walk.above())
 	}
-	for at := "/"; err == nil && len(w.rest) > 0; {
-		at, info, err = w.step(at)
+	for at := "/"; err == nil && len(walk.rest) > 0; {
+		at, info, err = walk.step(at)
 	}
 	return info, err
 }
@@ -65,7 +65,7 @@ type walk struct {
 }
 
 func names(path string) []string {
-	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
+	return strings.FieldsFunc(path, func(letter rune) bool { return letter == filepath.Separator })
 }
 
 // step follows the next name from a directory that has no links in its path.
@@ -89,8 +89,8 @@ func (w *walk) above() bool { return len(w.rest) > 1 || w.sticky && len(w.rest) 
 
 // link goes on where a link leads to. Its own mode means nothing.
 func (w *walk) link(at, path string, info fs.FileInfo) (string, fs.FileInfo, error) {
-	if p := w.owner(path, info); p != nil {
-		return path, nil, p
+	if problem := w.owner(path, info); problem != nil {
+		return path, nil, problem
 	}
 	target, err := os.Readlink(path)
 	if err != nil {
@@ -110,8 +110,8 @@ func (w *walk) link(at, path string, info fs.FileInfo) (string, fs.FileInfo, err
 
 // judge looks at a directory or a file. above: it may be sticky.
 func (w *walk) judge(path string, info fs.FileInfo, above bool) error {
-	if p := w.owner(path, info); p != nil {
-		return p
+	if problem := w.owner(path, info); problem != nil {
+		return problem
 	}
 	if above && info.IsDir() && info.Mode()&fs.ModeSticky != 0 {
 		return nil
@@ -122,19 +122,19 @@ func (w *walk) judge(path string, info fs.FileInfo, above bool) error {
 // Opened judges a file that was opened and that only root, the user of that
 // number and nobody else may own or use, as ssh judges its keys.
 func Opened(path string, info fs.FileInfo, uid int) error {
-	w := &walk{uid: uid}
-	if p := w.owner(path, info); p != nil {
-		return p
+	made := &walk{uid: uid}
+	if problem := made.owner(path, info); problem != nil {
+		return problem
 	}
 	return errorOf(Secret(path, info.Mode()))
 }
 
 // errorOf keeps a nil pointer from being an error.
-func errorOf(p *Problem) error {
-	if p == nil {
+func errorOf(problem *Problem) error {
+	if problem == nil {
 		return nil
 	}
-	return p
+	return problem
 }
 
 func (w *walk) owner(path string, info fs.FileInfo) *Problem {

@@ -26,10 +26,10 @@ type ParamDoc struct {
 }
 
 // Docs returns every name of the language, in the order of the documentation.
-func Docs(t *Table) []Doc {
+func Docs(table *Table) []Doc {
 	var all []Doc
-	for i := range t.entries {
-		all = append(all, docOf(&t.entries[i]))
+	for i := range table.entries {
+		all = append(all, docOf(&table.entries[i]))
 	}
 	return all
 }
@@ -37,8 +37,8 @@ func Docs(t *Table) []Doc {
 // docOf returns the entry as the documentation has it.
 func docOf(entry *Entry) Doc {
 	shown := Doc{Name: entry.Name, Signature: entry.Signature(), Where: entry.At.String(), Doc: entry.Doc, Example: entry.Example, Later: entry.Later}
-	for _, p := range entry.Params {
-		shown.Params = append(shown.Params, ParamDoc{Name: p.Name, Default: p.Default, Doc: p.Doc})
+	for _, param := range entry.Params {
+		shown.Params = append(shown.Params, ParamDoc{Name: param.Name, Default: param.Default, Doc: param.Doc})
 	}
 	return shown
 }
@@ -56,14 +56,14 @@ func Statements() []Doc {
 
 // Near returns the name that is most like the one asked for, by its whole name
 // or by what follows the dot; "": none is.
-func Near(t *Table, asked string) string {
+func Near(table *Table, asked string) string {
 	var names, members []string
 	whole := map[string]string{} // by member, the first of several
-	for _, s := range Statements() {
-		names = append(names, s.Name)
+	for _, doc := range Statements() {
+		names = append(names, doc.Name)
 	}
-	for i := range t.entries {
-		name := t.entries[i].Name
+	for i := range table.entries {
+		name := table.entries[i].Name
 		names = append(names, name)
 		_, member, dotted := strings.Cut(name, ".")
 		if _, known := whole[member]; dotted && !known {

@@ -59,12 +59,12 @@ func (e *Entry) Signature() string {
 		return e.Name
 	}
 	var parts []string
-	for _, p := range e.Params {
-		switch p.Default {
+	for _, param := range e.Params {
+		switch param.Default {
 		case "", Unset:
-			parts = append(parts, p.Name)
+			parts = append(parts, param.Name)
 		default:
-			parts = append(parts, p.Name+" = "+p.Default)
+			parts = append(parts, param.Name+" = "+param.Default)
 		}
 	}
 	if e.Many != "" {
@@ -79,8 +79,8 @@ func (e *Entry) Signature() string {
 // ParamNames returns the names of the parameters, in their order.
 func (e *Entry) ParamNames() []string {
 	names := make([]string, len(e.Params))
-	for i, p := range e.Params {
-		names[i] = p.Name
+	for i, param := range e.Params {
+		names[i] = param.Name
 	}
 	return names
 }

@@ -70,9 +70,9 @@ func stepEntries() []Entry {
 	}
 	all := []Entry{{Name: "step", At: InRotate, Use: Namespace, Doc: "What rotate may do to the user's accounts. Every step is journalled. step.X fails the user if the backend refuses; " +
 		"its twin step.try_X returns what the backend said instead: .ok .outcome .code .message .native .value, where value is what step.X gives."}}
-	for _, s := range steps {
-		s.At = InRotate
-		all = append(all, s, twin(s))
+	for _, entry := range steps {
+		entry.At = InRotate
+		all = append(all, entry, twin(entry))
 	}
 	return all
 }
@@ -80,16 +80,16 @@ func stepEntries() []Entry {
 // twin is the entry of a step's try_ form.
 func twin(step Entry) Entry {
 	args := strings.Join(map[bool][]string{true: {"target", "user.login"}}[len(step.Params) > 0 && step.Params[0].Kind == KindBackend], ", ")
-	for _, p := range step.Params {
-		if p.Required() && p.Kind == KindValue {
+	for _, param := range step.Params {
+		if param.Required() && param.Kind == KindValue {
 			args += ", user.temporary"
 		}
 	}
-	t := step
-	t.Name, t.Gives = "step.try_"+strings.TrimPrefix(step.Name, "step."), KindResult
-	t.Doc = "Like " + step.Name + "(), but returns what the backend said: .ok .outcome .code .message .native .value."
-	t.Example = "result = " + t.Name + "(" + args + ")\nif not result.ok:\n    return failed(result.message)"
-	return t
+	entry := step
+	entry.Name, entry.Gives = "step.try_"+strings.TrimPrefix(step.Name, "step."), KindResult
+	entry.Doc = "Like " + step.Name + "(), but returns what the backend said: .ok .outcome .code .message .native .value."
+	entry.Example = "result = " + entry.Name + "(" + args + ")\nif not result.ok:\n    return failed(result.message)"
+	return entry
 }
 
 func rowEntries() []Entry {

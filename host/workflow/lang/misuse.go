@@ -52,8 +52,8 @@ func Listed(names []string) string {
 // Quoted returns the words in quotes.
 func Quoted(words []string) []string {
 	all := make([]string, len(words))
-	for i, w := range words {
-		all[i] = strconv.Quote(w)
+	for i, word := range words {
+		all[i] = strconv.Quote(word)
 	}
 	return all
 }
@@ -61,8 +61,8 @@ func Quoted(words []string) []string {
 // Prefixed returns the names with a prefix.
 func Prefixed(prefix string, names []string) []string {
 	all := make([]string, len(names))
-	for i, n := range names {
-		all[i] = prefix + n
+	for i, name := range names {
+		all[i] = prefix + name
 	}
 	return all
 }

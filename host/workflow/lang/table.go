@@ -15,11 +15,11 @@ type Table struct {
 
 // New returns the table.
 func New() *Table {
-	t := &Table{entries: entries(), byName: map[string]*Entry{}}
-	for i := range t.entries {
-		t.byName[t.entries[i].Name] = &t.entries[i]
+	table := &Table{entries: entries(), byName: map[string]*Entry{}}
+	for i := range table.entries {
+		table.byName[table.entries[i].Name] = &table.entries[i]
 	}
-	return t
+	return table
 }
 
 // entries lists the names in the order of the documentation.

@@ -24,8 +24,8 @@ func inputFix(message string) string {
 	if !is {
 		return ""
 	}
-	r, _ := utf8.DecodeRuneInString(rest)
-	if plain := typographic()[r]; plain != "" {
+	letter, _ := utf8.DecodeRuneInString(rest)
+	if plain := typographic()[letter]; plain != "" {
 		return fmt.Sprintf("type %s on the keyboard: a word processor or a mail program has put another one there", plain)
 	}
 	switch rest {
@@ -61,18 +61,18 @@ func openBracket(lines []string, at syntax.Position, atEnd bool) (bracket string
 	}
 	var stack []open
 	for i, text := range lines[:min(int(at.Line), len(lines))] {
-		for col, r := range withoutStrings(text) {
+		for col, letter := range withoutStrings(text) {
 			switch {
 			case i+1 == int(at.Line) && col+1 >= int(at.Col):
-			case strings.ContainsRune("([{", r):
-				stack = append(stack, open{r, i + 1})
-			case strings.ContainsRune(")]}", r) && len(stack) > 0:
+			case strings.ContainsRune("([{", letter):
+				stack = append(stack, open{letter, i + 1})
+			case strings.ContainsRune(")]}", letter) && len(stack) > 0:
 				stack = stack[:len(stack)-1]
 			}
 		}
 	}
-	if n := len(stack); n > 0 && (stack[n-1].line < int(at.Line) || atEnd) {
-		return string(stack[n-1].r), stack[n-1].line
+	if count := len(stack); count > 0 && (stack[count-1].line < int(at.Line) || atEnd) {
+		return string(stack[count-1].r), stack[count-1].line
 	}
 	return "", 0
 }
@@ -84,20 +84,20 @@ func withoutStrings(line string) string {
 	var out strings.Builder
 	var quote rune
 	escaped := false
-	for _, r := range line {
+	for _, letter := range line {
 		switch {
-		case quote == 0 && r == '#':
+		case quote == 0 && letter == '#':
 			return out.String()
-		case quote == 0 && (r == '"' || r == '\''):
-			quote = r
+		case quote == 0 && (letter == '"' || letter == '\''):
+			quote = letter
 		case quote != 0 && escaped:
 			escaped = false
-		case quote != 0 && r == '\\':
+		case quote != 0 && letter == '\\':
 			escaped = true
-		case r == quote:
+		case letter == quote:
 			quote = 0
 		case quote == 0:
-			out.WriteRune(r)
+			out.WriteRune(letter)
 			continue
 		}
 		out.WriteByte(' ')

@@ -53,21 +53,21 @@ func (f *File) Place(at syntax.Position) (name string, line, column int) {
 	if line < 1 || line > len(f.lines) || column < 1 {
 		return f.Shown, max(line, 0), max(column, 0)
 	}
-	n := 1
+	count := 1
 	for i := range f.lines[line-1] {
-		if n == column {
+		if count == column {
 			return f.Shown, line, i + 1
 		}
-		n++
+		count++
 	}
 	return f.Shown, line, len(f.lines[line-1]) + 1
 }
 
 // Problem is one at a place of the file.
 func (f *File) Problem(at syntax.Position, fix, format string, args ...any) diag.Problem {
-	x := diag.Problem{Message: fmt.Sprintf(format, args...), Fix: fix}
-	x.File, x.Line, x.Column = f.Place(at)
-	return x
+	problem := diag.Problem{Message: fmt.Sprintf(format, args...), Fix: fix}
+	problem.File, problem.Line, problem.Column = f.Place(at)
+	return problem
 }
 
 // Start turns the position that the interpreter gives an error of a call or an
@@ -160,8 +160,8 @@ func (f *File) indexFunction(node syntax.Node) {
 	switch n := node.(type) {
 	case *syntax.AssignStmt:
 		name, isName := n.LHS.(*syntax.Ident)
-		if l, ok := n.RHS.(*syntax.LambdaExpr); ok && isName {
-			f.defs[name] = spotOf(l.Lambda)
+		if lambdaExpr, ok := n.RHS.(*syntax.LambdaExpr); ok && isName {
+			f.defs[name] = spotOf(lambdaExpr.Lambda)
 		}
 	case *syntax.DefStmt:
 		f.defs[n.Name] = spotOf(n.Def)
@@ -173,8 +173,8 @@ func (f *File) indexFunction(node syntax.Node) {
 
 // Calls returns every call of the file, in no order.
 func (f *File) Calls(yield func(*syntax.CallExpr) bool) {
-	for _, n := range f.calls {
-		if !yield(n) {
+	for _, call := range f.calls {
+		if !yield(call) {
 			return
 		}
 	}
@@ -208,8 +208,8 @@ func (f *File) Functions(yield func(*Function) bool) {
 // without resolving.
 func (f *File) Globals() []string {
 	var names []string
-	for _, s := range f.Tree.Stmts {
-		for _, id := range Bound(s) {
+	for _, stmt := range f.Tree.Stmts {
+		for _, id := range Bound(stmt) {
 			names = append(names, id.Name)
 		}
 	}
@@ -221,11 +221,11 @@ func (f *File) Docstring() string {
 	if len(f.Tree.Stmts) == 0 {
 		return ""
 	}
-	s, _ := f.Tree.Stmts[0].(*syntax.ExprStmt)
-	if s == nil {
+	exprStmt, _ := f.Tree.Stmts[0].(*syntax.ExprStmt)
+	if exprStmt == nil {
 		return ""
 	}
-	text, _ := Text(s.X)
+	text, _ := Text(exprStmt.X)
 	return strings.TrimSpace(text)
 }
 
@@ -245,13 +245,13 @@ func (f *File) Callee(node *syntax.CallExpr) *Function {
 // Loaded returns the file that a name is loaded from, and its name there; nil:
 // it is not loaded.
 func (f *File) Loaded(first *syntax.Ident) (*File, string) {
-	for _, s := range f.Tree.Stmts {
-		l, ok := s.(*syntax.LoadStmt)
+	for _, stmt := range f.Tree.Stmts {
+		loadStmt, ok := stmt.(*syntax.LoadStmt)
 		if !ok {
 			continue
 		}
-		if i := slices.Index(l.To, first); i >= 0 && f.Loads[l.ModuleName()] != nil {
-			return f.Loads[l.ModuleName()], l.From[i].Name
+		if i := slices.Index(loadStmt.To, first); i >= 0 && f.Loads[loadStmt.ModuleName()] != nil {
+			return f.Loads[loadStmt.ModuleName()], loadStmt.From[i].Name
 		}
 	}
 	return nil, ""
@@ -268,8 +268,8 @@ func (f *File) named(first *syntax.Ident) *Function {
 
 // exported returns the function that a name of the top level is bound to.
 func (f *File) exported(name string) *Function {
-	for _, s := range f.Tree.Stmts {
-		for _, id := range Bound(s) {
+	for _, stmt := range f.Tree.Stmts {
+		for _, id := range Bound(stmt) {
 			if id.Name == name {
 				return f.named(id)
 			}
@@ -315,8 +315,8 @@ func (fn *Function) Returned(yield func(syntax.Expr)) {
 	if fn.Result != nil {
 		yield(fn.Result)
 	}
-	for _, s := range fn.Body {
-		syntax.Walk(s, func(node syntax.Node) bool {
+	for _, stmt := range fn.Body {
+		syntax.Walk(stmt, func(node syntax.Node) bool {
 			switch n := node.(type) {
 			case *syntax.DefStmt, *syntax.LambdaExpr:
 				return false
@@ -332,8 +332,8 @@ func (fn *Function) Returned(yield func(syntax.Expr)) {
 
 // Walk visits the nodes of the body, or of the expression that a lambda is.
 func (fn *Function) Walk(visit func(syntax.Node) bool) {
-	for _, s := range fn.Body {
-		syntax.Walk(s, visit)
+	for _, stmt := range fn.Body {
+		syntax.Walk(stmt, visit)
 	}
 	if fn.Result != nil {
 		syntax.Walk(fn.Result, visit)

@@ -29,8 +29,8 @@ func encoding(file string, text []byte, lines []string) *diag.Problem {
 		return unseen(file, lines)
 	}
 	for i, line := range lines {
-		for at, r := range line {
-			if r == utf8.RuneError && !strings.HasPrefix(line[at:], "\ufffd") {
+		for at, letter := range line {
+			if letter == utf8.RuneError && !strings.HasPrefix(line[at:], "\ufffd") {
 				return &diag.Problem{File: file, Line: i + 1, Column: at + 1, Message: "not valid UTF-8", Fix: "save the file as UTF-8"}
 			}
 		}
@@ -43,9 +43,9 @@ func encoding(file string, text []byte, lines []string) *diag.Problem {
 func unseen(file string, lines []string) *diag.Problem {
 	for i, line := range lines {
 		if at := visible.Find(line); at >= 0 {
-			r, _ := utf8.DecodeRuneInString(line[at:])
-			return &diag.Problem{File: file, Line: i + 1, Column: at + 1, Message: "the script has " + visible.Name(r),
-				Fix: "remove it; in a string that needs it, write " + strings.Trim(strconv.QuoteToASCII(string(r)), `"`)}
+			letter, _ := utf8.DecodeRuneInString(line[at:])
+			return &diag.Problem{File: file, Line: i + 1, Column: at + 1, Message: "the script has " + visible.Name(letter),
+				Fix: "remove it; in a string that needs it, write " + strings.Trim(strconv.QuoteToASCII(string(letter)), `"`)}
 		}
 	}
 	return nil

@@ -29,12 +29,12 @@ func Targets(expr syntax.Expr) []*syntax.Ident {
 	case *syntax.ParenExpr:
 		return Targets(x.X)
 	case *syntax.TupleExpr:
-		for _, e := range x.List {
-			all = append(all, Targets(e)...)
+		for _, expr := range x.List {
+			all = append(all, Targets(expr)...)
 		}
 	case *syntax.ListExpr:
-		for _, e := range x.List {
-			all = append(all, Targets(e)...)
+		for _, expr := range x.List {
+			all = append(all, Targets(expr)...)
 		}
 	}
 	return all
@@ -42,17 +42,17 @@ func Targets(expr syntax.Expr) []*syntax.Ident {
 
 // First returns the first binding of a name; nil: it has none in its file.
 func First(id *syntax.Ident) *syntax.Ident {
-	if b, ok := id.Binding.(*resolve.Binding); ok {
-		return b.First
+	if binding, ok := id.Binding.(*resolve.Binding); ok {
+		return binding.First
 	}
 	return nil
 }
 
 // Same reports whether both names are the same variable.
 func Same(one, other *syntax.Ident) bool {
-	x, _ := one.Binding.(*resolve.Binding)
+	binding, _ := one.Binding.(*resolve.Binding)
 	y, _ := other.Binding.(*resolve.Binding)
-	return x != nil && y != nil && (x == y || x.First != nil && x.First == y.First)
+	return binding != nil && y != nil && (binding == y || binding.First != nil && binding.First == y.First)
 }
 
 // Predeclared returns the name of the language that an expression is; "": it
@@ -62,7 +62,7 @@ func Predeclared(expr syntax.Expr) string {
 	if !ok {
 		return ""
 	}
-	if b, ok := id.Binding.(*resolve.Binding); ok && b.Scope == resolve.Predeclared {
+	if binding, ok := id.Binding.(*resolve.Binding); ok && binding.Scope == resolve.Predeclared {
 		return id.Name
 	}
 	return ""
@@ -70,8 +70,8 @@ func Predeclared(expr syntax.Expr) string {
 
 // Text returns the text that an expression is as a literal.
 func Text(expr syntax.Expr) (string, bool) {
-	if l, ok := expr.(*syntax.Literal); ok && l.Token == syntax.STRING {
-		return l.Value.(string), true
+	if literal, ok := expr.(*syntax.Literal); ok && literal.Token == syntax.STRING {
+		return literal.Value.(string), true
 	}
 	return "", false
 }
@@ -116,8 +116,8 @@ func Hidden(name string, expr syntax.Expr) syntax.Expr {
 
 // Unhidden is what a script has written there.
 func Unhidden(expr syntax.Expr) syntax.Expr {
-	if n, ok := expr.(*syntax.CallExpr); ok && isHidden(n) {
-		return n.Args[0]
+	if call, ok := expr.(*syntax.CallExpr); ok && isHidden(call) {
+		return call.Args[0]
 	}
 	return expr
 }

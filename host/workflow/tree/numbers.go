@@ -33,14 +33,14 @@ func tooLong(file string, text []byte, at int) *diag.Problem {
 
 // token is how long the token is that a text begins with, or the comment.
 func token(text []byte) int {
-	switch c := text[0]; {
-	case c == '#':
+	switch char := text[0]; {
+	case char == '#':
 		return until(text, '\n')
-	case c == '"' || c == '\'':
+	case char == '"' || char == '\'':
 		return quoted(text)
-	case isDigit(c):
-		return run(text, func(c byte) bool { return isWord(c) || c == '.' })
-	case isWord(c):
+	case isDigit(char):
+		return run(text, func(octet byte) bool { return isWord(octet) || octet == '.' })
+	case isWord(char):
 		return run(text, isWord)
 	}
 	return 1
@@ -74,17 +74,17 @@ func until(text []byte, end byte) int {
 }
 
 func run(text []byte, of func(byte) bool) int {
-	for i, c := range text {
-		if !of(c) {
+	for i, char := range text {
+		if !of(char) {
 			return i
 		}
 	}
 	return len(text)
 }
 
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+func isDigit(char byte) bool { return '0' <= char && char <= '9' }
 
 // isWord reports whether a byte may be of a name.
-func isWord(c byte) bool {
-	return isDigit(c) || c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf
+func isWord(char byte) bool {
+	return isDigit(char) || char == '_' || 'a' <= char && char <= 'z' || 'A' <= char && char <= 'Z' || char >= utf8.RuneSelf
 }

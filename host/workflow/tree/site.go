@@ -19,18 +19,18 @@ func (s Site) Written(entry *lang.Entry, name string) syntax.Expr {
 		return nil
 	}
 	place := entry.Index(name)
-	for i, a := range s.Node.Args {
-		if kw, ok := Keyword(a); ok {
+	for i, arg := range s.Node.Args {
+		if kw, ok := Keyword(arg); ok {
 			if kw == name {
-				return a
+				return arg
 			}
 			continue
 		}
-		if _, star := a.(*syntax.UnaryExpr); star {
+		if _, star := arg.(*syntax.UnaryExpr); star {
 			return nil
 		}
 		if i == place {
-			return a
+			return arg
 		}
 	}
 	return nil
@@ -43,16 +43,16 @@ func (s Site) Argument(entry *lang.Entry, name string) syntax.Expr {
 
 // Keyword returns the name of a name = value argument.
 func Keyword(expr syntax.Expr) (string, bool) {
-	if b, ok := expr.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
-		return b.X.(*syntax.Ident).Name, true
+	if binaryExpr, ok := expr.(*syntax.BinaryExpr); ok && binaryExpr.Op == syntax.EQ {
+		return binaryExpr.X.(*syntax.Ident).Name, true
 	}
 	return "", false
 }
 
 // Unkeyed returns the value of an argument, whether it has a keyword or not.
 func Unkeyed(expr syntax.Expr) syntax.Expr {
-	if b, ok := expr.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
-		return b.Y
+	if binaryExpr, ok := expr.(*syntax.BinaryExpr); ok && binaryExpr.Op == syntax.EQ {
+		return binaryExpr.Y
 	}
 	return expr
 }

@@ -38,8 +38,8 @@ func (b *Backend) Can(verb string) bool {
 // Kinds returns the names of the plugin's kinds of credentials.
 func (b *Backend) Kinds() []string {
 	names := make([]string, len(b.Desc.Kinds))
-	for i, k := range b.Desc.Kinds {
-		names[i] = k.Name
+	for i, kind := range b.Desc.Kinds {
+		names[i] = kind.Name
 	}
 	return names
 }
@@ -84,8 +84,8 @@ func (b *Backend) NoOption(name string) *lang.Misuse {
 // FieldNames returns the names of settings or options.
 func FieldNames(fields []sdk.Field) []string {
 	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.Name
+	for i, field := range fields {
+		names[i] = field.Name
 	}
 	return names
 }

@@ -70,11 +70,11 @@ func (c *checker) hook(hook Hook) {
 // hooked returns a hook's function and the roles of its parameters; nil: it is
 // not seen.
 func (c *checker) hooked(hook Hook) (*tree.Function, roles) {
-	f := c.Files[hook.At.Filename()]
-	if f == nil || f.FunctionAt(hook.At) == nil {
+	file := c.Files[hook.At.Filename()]
+	if file == nil || file.FunctionAt(hook.At) == nil {
 		return nil, nil
 	}
-	fn := f.FunctionAt(hook.At)
+	fn := file.FunctionAt(hook.At)
 	given := roles{}
 	for i, id := range fn.Params() {
 		if i < len(hook.Roles) && id != nil {
@@ -138,10 +138,10 @@ type body struct {
 
 // newBody finds what the names of a function stand for.
 func newBody(check *checker, fn *tree.Function, phase lang.Phase, given roles) *body {
-	b := &body{checker: check, fn: fn, phase: phase, roles: given}
-	b.forget()
-	b.alias()
-	return b
+	made := &body{checker: check, fn: fn, phase: phase, roles: given}
+	made.forget()
+	made.alias()
+	return made
 }
 
 // assigned calls yield for every name that the function binds, and what to, if
@@ -165,16 +165,16 @@ func (b *body) assigned(yield func(id *syntax.Ident, to syntax.Expr)) {
 		}
 		return true
 	}
-	for _, s := range b.fn.Body {
-		syntax.Walk(s, walk)
+	for _, stmt := range b.fn.Body {
+		syntax.Walk(stmt, walk)
 	}
 }
 
 // forget takes the role from a parameter that is assigned to.
 func (b *body) forget() {
 	b.assigned(func(id *syntax.Ident, _ syntax.Expr) {
-		if x := tree.First(id); x != nil {
-			delete(b.roles, x)
+		if ident := tree.First(id); ident != nil {
+			delete(b.roles, ident)
 		}
 	})
 }
@@ -184,9 +184,9 @@ func (b *body) alias() {
 	times := map[*syntax.Ident]int{}
 	b.assigned(func(id *syntax.Ident, _ syntax.Expr) { times[tree.First(id)]++ })
 	b.assigned(func(id *syntax.Ident, to syntax.Expr) {
-		if x := tree.First(id); x != nil && to != nil && times[x] == 1 {
-			if r := b.role(to); r != "" {
-				b.roles[x] = r
+		if ident := tree.First(id); ident != nil && to != nil && times[ident] == 1 {
+			if role := b.role(to); role != "" {
+				b.roles[ident] = role
 			}
 		}
 	})
@@ -198,8 +198,8 @@ func (b *body) role(expr syntax.Expr) role {
 	case *syntax.ParenExpr:
 		return b.role(x.X)
 	case *syntax.Ident:
-		if f := tree.First(x); f != nil {
-			return b.roles[f]
+		if ident := tree.First(x); ident != nil {
+			return b.roles[ident]
 		}
 	case *syntax.DotExpr:
 		of := b.role(x.X)
@@ -321,11 +321,11 @@ func (b *body) later(node *syntax.DotExpr) {
 	if of == "" {
 		return
 	}
-	switch e := b.Table.Member(of, node.Name.Name); {
-	case e == nil:
+	switch entry := b.Table.Member(of, node.Name.Name); {
+	case entry == nil:
 		b.misuse(b.fn.File, node.Name.NamePos, b.Table.NoMember(of, node.Name.Name))
-	case e.Later != "":
-		b.misuse(b.fn.File, syntax.Start(node), e.ComesLater())
+	case entry.Later != "":
+		b.misuse(b.fn.File, syntax.Start(node), entry.ComesLater())
 	}
 }
 
@@ -352,9 +352,9 @@ func (b *body) comparison(node *syntax.BinaryExpr) {
 // secret and a string with False, without asking the secret. That something is
 // None may be asked: a reset's value and r.password can be.
 func (b *body) secrets(node *syntax.BinaryExpr) {
-	for _, x := range []syntax.Expr{node.X, node.Y} {
-		if b.role(x) == roleSecret && !tree.IsNone(node.X) && !tree.IsNone(node.Y) {
-			b.problem(syntax.Start(x), "ask only whether it is empty: if "+nameOf(x)+": …", "a secret cannot be compared")
+	for _, expr := range []syntax.Expr{node.X, node.Y} {
+		if b.role(expr) == roleSecret && !tree.IsNone(node.X) && !tree.IsNone(node.Y) {
+			b.problem(syntax.Start(expr), "ask only whether it is empty: if "+nameOf(expr)+": …", "a secret cannot be compared")
 		}
 	}
 }
@@ -386,8 +386,8 @@ func nameOf(expr syntax.Expr) string {
 
 // call checks the call of a builtin or step, and follows that of a function.
 func (b *body) call(node *syntax.CallExpr) {
-	if e := b.called(node.Fn); e != nil {
-		b.builtin(b, e, tree.Site{File: b.fn.File, Node: node})
+	if entry := b.called(node.Fn); entry != nil {
+		b.builtin(b, entry, tree.Site{File: b.fn.File, Node: node})
 		return
 	}
 	if fn := b.fn.File.Callee(node); fn != nil {
@@ -399,18 +399,18 @@ func (b *body) call(node *syntax.CallExpr) {
 func (b *body) rolesOf(node *syntax.CallExpr, fn *tree.Function) roles {
 	given := roles{}
 	params := fn.Params()
-	for i, a := range node.Args {
-		kw, isKeyword := tree.Keyword(a)
-		r := b.role(tree.Unkeyed(a))
-		for j, id := range params {
-			if id != nil && r != "" && (isKeyword && id.Name == kw || !isKeyword && j == i) {
-				given[id] = r
+	for i, arg := range node.Args {
+		kw, isKeyword := tree.Keyword(arg)
+		role := b.role(tree.Unkeyed(arg))
+		for index, id := range params {
+			if id != nil && role != "" && (isKeyword && id.Name == kw || !isKeyword && index == i) {
+				given[id] = role
 			}
 		}
 	}
 	if fn.File == b.fn.File && fn.Captures() {
-		for id, r := range b.roles {
-			given[id] = r
+		for id, role := range b.roles {
+			given[id] = role
 		}
 	}
 	return given

@@ -5,17 +5,17 @@ import "github.com/rekey-host/rekey/host/workflow/lang"
 // Check follows users, steps and results through the hooks of a script and the
 // functions that they are given to.
 func Check(script Script) Findings {
-	c := &checker{Script: script, columns: newColumns(script.Schema), seen: map[visit]bool{}, builtin: checkCall}
-	for _, h := range script.Hooks {
-		c.hook(h)
+	made := &checker{Script: script, columns: newColumns(script.Schema), seen: map[visit]bool{}, builtin: checkCall}
+	for _, hook := range script.Hooks {
+		made.hook(hook)
 	}
-	for _, h := range script.Hooks {
-		if h.Phase == lang.InRotate {
-			warnIdle(c, h)
+	for _, hook := range script.Hooks {
+		if hook.Phase == lang.InRotate {
+			warnIdle(made, hook)
 		}
 	}
-	if c.columns != nil {
-		checkOrder(c)
+	if made.columns != nil {
+		checkOrder(made)
 	}
-	return c.found
+	return made.found
 }

@@ -12,12 +12,12 @@ func newColumns(schema *source.Schema) *columns {
 	if schema == nil {
 		return nil
 	}
-	c := &columns{byName: map[string]source.Column{}}
+	made := &columns{byName: map[string]source.Column{}}
 	for _, column := range schema.Columns {
-		c.names = append(c.names, column.Name)
-		c.byName[column.Name] = column
+		made.names = append(made.names, column.Name)
+		made.byName[column.Name] = column
 	}
-	return c
+	return made
 }
 
 // has reports whether a column of the name is known.

@@ -15,8 +15,8 @@ import (
 func Discarded(file *tree.File) []diag.Problem {
 	var found []diag.Problem
 	syntax.Walk(file.Tree, func(node syntax.Node) bool {
-		if s, ok := node.(*syntax.ExprStmt); ok {
-			found = append(found, dropped(file, s.X)...)
+		if exprStmt, ok := node.(*syntax.ExprStmt); ok {
+			found = append(found, dropped(file, exprStmt.X)...)
 		}
 		return true
 	})
@@ -25,9 +25,9 @@ func Discarded(file *tree.File) []diag.Problem {
 
 // dropped finds what a statement that is only an expression throws away.
 func dropped(file *tree.File, expr syntax.Expr) []diag.Problem {
-	if n, ok := expr.(*syntax.CallExpr); ok {
-		if p := droppedCall(file, n); p != nil {
-			return []diag.Problem{*p}
+	if call, ok := expr.(*syntax.CallExpr); ok {
+		if problem := droppedCall(file, call); problem != nil {
+			return []diag.Problem{*problem}
 		}
 	}
 	var found []diag.Problem
@@ -67,15 +67,15 @@ func choices(expr syntax.Expr) []syntax.Expr {
 
 func droppedCall(file *tree.File, node *syntax.CallExpr) *diag.Problem {
 	name, what := verdictCall(node)
-	var p diag.Problem
+	var problem diag.Problem
 	switch what {
 	case isVerdict:
-		p = file.Problem(syntax.Start(node), "write return "+name+"(…)", "the result of %s() is thrown away, so it says nothing", name)
-		return &p
+		problem = file.Problem(syntax.Start(node), "write return "+name+"(…)", "the result of %s() is thrown away, so it says nothing", name)
+		return &problem
 	case isResult:
 		plain := strings.Replace(name, "try_", "", 1)
-		p = file.Problem(syntax.Start(node), "look at its .ok, or use "+plain+"(), which fails the user", "the result of %s() is thrown away", name)
-		return &p
+		problem = file.Problem(syntax.Start(node), "look at its .ok, or use "+plain+"(), which fails the user", "the result of %s() is thrown away", name)
+		return &problem
 	}
 	fn := file.Callee(node)
 	if fn == nil {
@@ -86,8 +86,8 @@ func droppedCall(file *tree.File, node *syntax.CallExpr) *diag.Problem {
 		return nil
 	}
 	called := node.Fn.(*syntax.Ident).Name
-	p = file.Problem(syntax.Start(node), "write return "+called+"(…), or look at what it returns", "the result of %s() is thrown away, and it may be that of %s()", called, inner)
-	return &p
+	problem = file.Problem(syntax.Start(node), "write return "+called+"(…), or look at what it returns", "the result of %s() is thrown away, and it may be that of %s()", called, inner)
+	return &problem
 }
 
 // What a call gives that has to be used.
@@ -132,11 +132,11 @@ func verdictOfUnseen(fn *tree.Function, seen map[*tree.Function]bool) string {
 // verdictIn returns the name of the verdict or try_ step that an expression may
 // be, or "".
 func verdictIn(file *tree.File, expr syntax.Expr, seen map[*tree.Function]bool) string {
-	if n, ok := expr.(*syntax.CallExpr); ok {
-		if name, what := verdictCall(n); what != isNeither {
+	if call, ok := expr.(*syntax.CallExpr); ok {
+		if name, what := verdictCall(call); what != isNeither {
 			return name
 		}
-		if fn := file.Callee(n); fn != nil {
+		if fn := file.Callee(call); fn != nil {
 			return verdictOfUnseen(fn, seen)
 		}
 	}

@@ -23,12 +23,12 @@ func warnIdle(check *checker, hook Hook) {
 	if fn == nil {
 		return
 	}
-	x := &idle{body: newBody(check, fn, lang.InRotate, given), looked: map[visit]look{}}
-	open := x.open(fn)
-	if !open && !x.at.IsValid() {
+	made := &idle{body: newBody(check, fn, lang.InRotate, given), looked: map[visit]look{}}
+	open := made.open(fn)
+	if !open && !made.at.IsValid() {
 		return
 	}
-	at := x.at
+	at := made.at
 	if !at.IsValid() {
 		at = hook.At
 	}
@@ -47,8 +47,8 @@ func (x *idle) open(fn *tree.Function) bool {
 // block reports whether control can come behind the statements with nothing
 // asked.
 func (x *idle) block(list []syntax.Stmt) bool {
-	for _, s := range list {
-		if !x.statement(s) {
+	for _, stmt := range list {
+		if !x.statement(stmt) {
 			return false
 		}
 	}
@@ -97,10 +97,10 @@ func (x *idle) round(body []syntax.Stmt) bool {
 // mentions reports whether a step that asks stands in the statements.
 func (x *idle) mentions(list []syntax.Stmt) bool {
 	found := false
-	for _, s := range list {
-		syntax.Walk(s, func(node syntax.Node) bool {
-			if e, ok := node.(syntax.Expr); ok && !found {
-				found = x.asksHere(e)
+	for _, stmt := range list {
+		syntax.Walk(stmt, func(node syntax.Node) bool {
+			if expr, ok := node.(syntax.Expr); ok && !found {
+				found = x.asksHere(expr)
 			}
 			return !found
 		})
@@ -202,8 +202,8 @@ func (x *idle) into(fn *tree.Function, given roles) look {
 // among what it is given.
 func (x *idle) passed(node *syntax.CallExpr, fn *tree.Function) (roles, bool) {
 	handed := false
-	for _, a := range node.Args {
-		handed = handed || x.role(tree.Unkeyed(a)) == roleStep
+	for _, arg := range node.Args {
+		handed = handed || x.role(tree.Unkeyed(arg)) == roleStep
 	}
 	if fn == nil {
 		return nil, handed

@@ -13,10 +13,10 @@ import (
 // function the name is the function's own from its first line.
 func Shadowed(table *lang.Table, file *tree.File) []diag.Problem {
 	var found []diag.Problem
-	for _, s := range file.Tree.Stmts {
-		for _, id := range tree.Bound(s) {
-			if e := inScope(table, id); e != nil && clashes(file, s, id) {
-				found = append(found, shadows(file, id, e))
+	for _, stmt := range file.Tree.Stmts {
+		for _, id := range tree.Bound(stmt) {
+			if entry := inScope(table, id); entry != nil && clashes(file, stmt, id) {
+				found = append(found, shadows(file, id, entry))
 			}
 		}
 	}
@@ -32,8 +32,8 @@ func shadows(file *tree.File, id *syntax.Ident, entry *lang.Entry) diag.Problem 
 
 // inScope returns the entry of a name that every script has in its scope.
 func inScope(table *lang.Table, id *syntax.Ident) *lang.Entry {
-	if e := table.Lookup(id.Name); e != nil && e.InScope() {
-		return e
+	if entry := table.Lookup(id.Name); entry != nil && entry.InScope() {
+		return entry
 	}
 	return nil
 }
@@ -41,19 +41,19 @@ func inScope(table *lang.Table, id *syntax.Ident) *lang.Entry {
 func shadowedInside(table *lang.Table, fn *tree.Function) []diag.Problem {
 	var found []diag.Problem
 	look := func(node syntax.Node) bool {
-		s, ok := node.(*syntax.AssignStmt)
-		if !ok || s.Op != syntax.EQ {
+		assignStmt, ok := node.(*syntax.AssignStmt)
+		if !ok || assignStmt.Op != syntax.EQ {
 			return true
 		}
-		for _, id := range tree.Targets(s.LHS) {
-			if e := inScope(table, id); e != nil && mentions(s.RHS, id) && !boundBefore(id) {
-				found = append(found, shadows(fn.File, id, e))
+		for _, id := range tree.Targets(assignStmt.LHS) {
+			if entry := inScope(table, id); entry != nil && mentions(assignStmt.RHS, id) && !boundBefore(id) {
+				found = append(found, shadows(fn.File, id, entry))
 			}
 		}
 		return true
 	}
-	for _, s := range fn.Body {
-		syntax.Walk(s, look)
+	for _, stmt := range fn.Body {
+		syntax.Walk(stmt, look)
 	}
 	return found
 }
@@ -99,8 +99,8 @@ func clashes(file *tree.File, stmt syntax.Stmt, id *syntax.Ident) bool {
 }
 
 func sameName(expr syntax.Expr, id *syntax.Ident) bool {
-	n, ok := expr.(*syntax.Ident)
-	return ok && tree.Same(n, id)
+	ident, ok := expr.(*syntax.Ident)
+	return ok && tree.Same(ident, id)
 }
 
 func isTarget(stmt syntax.Stmt, name *syntax.Ident) bool {

@@ -11,30 +11,30 @@ import (
 // checkOrder checks the columns of order_by.
 func checkOrder(check *checker) {
 	for _, name := range check.OrderBy {
-		var x diag.Problem
+		var problem diag.Problem
 		switch {
 		case !check.columns.has(name):
-			m := lang.NoColumn(name, check.columns.names)
-			x.Message, x.Fix = "order_by: "+m.Message, m.Fix
+			misuse := lang.NoColumn(name, check.columns.names)
+			problem.Message, problem.Fix = "order_by: "+misuse.Message, misuse.Fix
 		case check.columns.isSecret(name):
-			x.Message = "order_by: column " + quoted(name) + " is secret"
+			problem.Message = "order_by: column " + quoted(name) + " is secret"
 		default:
 			continue
 		}
-		x.File, x.Line, x.Column = orderPlace(check)
-		check.note(x)
+		problem.File, problem.Line, problem.Column = orderPlace(check)
+		check.note(problem)
 	}
 }
 
 // orderPlace is where order_by stands.
 func orderPlace(check *checker) (file string, line, column int) {
 	file = check.Main.Shown
-	for n := range check.Main.Calls {
-		if tree.Predeclared(n.Fn) != "workflow" {
+	for call := range check.Main.Calls {
+		if tree.Predeclared(call.Fn) != "workflow" {
 			continue
 		}
-		if x := (tree.Site{File: check.Main, Node: n}).Written(check.Table.Lookup("workflow"), "order_by"); x != nil {
-			return check.Main.Place(syntax.Start(x))
+		if expr := (tree.Site{File: check.Main, Node: call}).Written(check.Table.Lookup("workflow"), "order_by"); expr != nil {
+			return check.Main.Place(syntax.Start(expr))
 		}
 	}
 	return file, 0, 0

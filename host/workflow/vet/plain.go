@@ -27,13 +27,13 @@ func checkPasswords(within *body, entry *lang.Entry, site tree.Site) {
 		if entry.Index(name) < 0 {
 			continue
 		}
-		x := site.Argument(entry, name)
-		if x == nil {
+		expr := site.Argument(entry, name)
+		if expr == nil {
 			continue
 		}
-		warnPlain(within, entry, x)
-		hashed(within, site.Argument(entry, "hash_format"), x)
-		uses(within, x, name != "old" && verb(entry) != "verify")
+		warnPlain(within, entry, expr)
+		hashed(within, site.Argument(entry, "hash_format"), expr)
+		uses(within, expr, name != "old" && verb(entry) != "verify")
 	}
 }
 

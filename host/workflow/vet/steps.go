@@ -21,15 +21,15 @@ type builtinCall struct {
 
 // checkCall checks a call's place, and the arguments that can be seen.
 func checkCall(within *body, entry *lang.Entry, site tree.Site) {
-	c := &builtinCall{body: within, entry: entry, site: site}
+	made := &builtinCall{body: within, entry: entry, site: site}
 	switch {
 	case entry.Later != "" && !entry.Dotted(): // a dotted one is found as an attribute
-		c.misuse(c.fn.File, syntax.Start(c.site.Node), entry.ComesLater())
+		made.misuse(made.fn.File, syntax.Start(made.site.Node), entry.ComesLater())
 	case entry.Later != "" || entry.Use != lang.Function:
-	case entry.At&c.phase == 0:
-		c.misuse(c.fn.File, syntax.Start(c.site.Node), entry.Misplaced(c.phase, c.fn.Name))
+	case entry.At&made.phase == 0:
+		made.misuse(made.fn.File, syntax.Start(made.site.Node), entry.Misplaced(made.phase, made.fn.Name))
 	default:
-		c.arguments()
+		made.arguments()
 	}
 }
 
@@ -39,9 +39,9 @@ func (c *builtinCall) arguments() {
 	if !seen {
 		return
 	}
-	for _, p := range c.entry.Params {
-		if p.Required() && !given[p.Name] {
-			c.complain(nil, p.Help(), p.Name+" is missing")
+	for _, param := range c.entry.Params {
+		if param.Required() && !given[param.Name] {
+			c.complain(nil, param.Help(), param.Name+" is missing")
 		}
 	}
 	c.literals()
@@ -60,23 +60,23 @@ func (c *builtinCall) arguments() {
 // given returns the names of the parameters that are given; false: that is not
 // seen, or there are too many.
 func (c *builtinCall) given() (map[string]bool, bool) {
-	e, args := c.entry, c.site.Node.Args
+	entry, args := c.entry, c.site.Node.Args
 	given := map[string]bool{}
-	for i, a := range args {
-		kw, isKeyword := tree.Keyword(a)
+	for i, arg := range args {
+		kw, isKeyword := tree.Keyword(arg)
 		switch {
-		case isStar(a):
+		case isStar(arg):
 			return nil, false
-		case isKeyword && e.Index(kw) < 0 && e.More == "":
-			m := lang.Unknown(e.Name+": there is no argument", kw, e.ParamNames(), "")
-			c.misuse(c.fn.File, syntax.Start(a), m)
+		case isKeyword && entry.Index(kw) < 0 && entry.More == "":
+			misuse := lang.Unknown(entry.Name+": there is no argument", kw, entry.ParamNames(), "")
+			c.misuse(c.fn.File, syntax.Start(arg), misuse)
 		case isKeyword:
 			given[kw] = true
-		case i >= len(e.Params) && e.Many == "":
-			c.problem(syntax.Start(a), "", "%s: %d arguments, want at most %d", e.Name, len(args), len(e.Params))
+		case i >= len(entry.Params) && entry.Many == "":
+			c.problem(syntax.Start(arg), "", "%s: %d arguments, want at most %d", entry.Name, len(args), len(entry.Params))
 			return nil, false
-		case i < len(e.Params):
-			given[e.Params[i].Name] = true
+		case i < len(entry.Params):
+			given[entry.Params[i].Name] = true
 		}
 	}
 	return given, true
@@ -84,8 +84,8 @@ func (c *builtinCall) given() (map[string]bool, bool) {
 
 // isStar reports whether an argument is *args or **kwargs.
 func isStar(expr syntax.Expr) bool {
-	u, ok := expr.(*syntax.UnaryExpr)
-	return ok && (u.Op == syntax.STAR || u.Op == syntax.STARSTAR)
+	unaryExpr, ok := expr.(*syntax.UnaryExpr)
+	return ok && (unaryExpr.Op == syntax.STAR || unaryExpr.Op == syntax.STARSTAR)
 }
 
 // complain notes a mistake of an argument, or of the call if there is none.
@@ -100,21 +100,21 @@ func (c *builtinCall) argument(name string) syntax.Expr { return c.site.Argument
 
 // text returns an argument that is absent, or a text as a literal; false: it is
 // neither.
-func (c *builtinCall) text(name string) (x syntax.Expr, text string, seen bool) {
-	x = c.argument(name)
-	text, isText := tree.Text(x)
-	return x, text, x == nil || isText
+func (c *builtinCall) text(name string) (expr syntax.Expr, text string, seen bool) {
+	expr = c.argument(name)
+	text, isText := tree.Text(expr)
+	return expr, text, expr == nil || isText
 }
 
 // literals checks the type of each argument that is a literal.
 func (c *builtinCall) literals() {
-	for _, p := range c.entry.Params {
-		x := c.argument(p.Name)
-		t := literalType(x)
-		if t == "" || t == noneType && !p.Required() || p.Kind.Takes(t) {
+	for _, param := range c.entry.Params {
+		expr := c.argument(param.Name)
+		text := literalType(expr)
+		if text == "" || text == noneType && !param.Required() || param.Kind.Takes(text) {
 			continue
 		}
-		c.complain(x, "", p.Name+": "+p.Kind.Mismatch(t))
+		c.complain(expr, "", param.Name+": "+param.Kind.Mismatch(text))
 	}
 }
 
@@ -127,7 +127,7 @@ func literalType(expr syntax.Expr) string {
 	case *syntax.Literal:
 		return map[syntax.Token]string{syntax.STRING: "string", syntax.INT: "int", syntax.FLOAT: "float"}[x.Token]
 	case *syntax.Ident:
-		if b, ok := x.Binding.(*resolve.Binding); ok && b.Scope == resolve.Universal {
+		if binding, ok := x.Binding.(*resolve.Binding); ok && binding.Scope == resolve.Universal {
 			return map[string]string{"True": "bool", "False": "bool", "None": noneType}[x.Name]
 		}
 	}
@@ -144,14 +144,14 @@ func (c *builtinCall) backend(expr syntax.Expr) *Backend {
 	if !ok {
 		return nil
 	}
-	b, ok := id.Binding.(*resolve.Binding)
+	binding, ok := id.Binding.(*resolve.Binding)
 	if !ok {
 		return nil
 	}
-	if b.Scope == resolve.Global {
+	if binding.Scope == resolve.Global {
 		return c.Values.Backend(c.fn.File, id.Name)
 	}
-	if from, name := c.fn.File.Loaded(b.First); from != nil {
+	if from, name := c.fn.File.Loaded(binding.First); from != nil {
 		return c.Values.Backend(from, name)
 	}
 	return nil
@@ -187,8 +187,8 @@ func (c *builtinCall) able() {
 
 // said checks an argument that is absent, or a text as a literal.
 func (c *builtinCall) said(name string, flaw func(string) *lang.Misuse) {
-	if x, text, seen := c.text(name); seen {
-		c.complainOf(x, flaw(text))
+	if expr, text, seen := c.text(name); seen {
+		c.complainOf(expr, flaw(text))
 	}
 }
 
@@ -201,7 +201,7 @@ func (c *builtinCall) complainOf(at syntax.Expr, misuse *lang.Misuse) {
 // generates checks the kind of a value that is generated, where the script says
 // which backends it is for.
 func (c *builtinCall) generates() {
-	x, kind, seen := c.text("kind")
+	expr, kind, seen := c.text("kind")
 	if !seen {
 		return
 	}
@@ -211,7 +211,7 @@ func (c *builtinCall) generates() {
 		return
 	}
 	names := of[0].Kinds()
-	c.complain(x, diag.DidYouMean(kind, names),
+	c.complain(expr, diag.DidYouMean(kind, names),
 		"backend "+quoted(of[0].Label)+" has no credential of kind "+quoted(kind)+"; it has "+strings.Join(names, ", "))
 }
 
@@ -228,8 +228,8 @@ func (c *builtinCall) targets() []*Backend {
 		return c.Backends
 	}
 	var all []*Backend
-	for _, x := range names {
-		if to := c.backend(x); to != nil {
+	for _, expr := range names {
+		if to := c.backend(expr); to != nil {
 			all = append(all, to)
 		}
 	}

@@ -32,15 +32,15 @@ type Params struct {
 
 // Vary finds what varies. Files come after what they load.
 func Vary(files []*tree.File, params Params) *Varying {
-	v := &Varying{params: params, first: map[*syntax.Ident]bool{}, globals: map[*tree.File]map[string]bool{}}
-	for _, f := range files {
-		v.globals[f] = map[string]bool{}
-		for v.learn(f) {
+	varying := &Varying{params: params, first: map[*syntax.Ident]bool{}, globals: map[*tree.File]map[string]bool{}}
+	for _, file := range files {
+		varying.globals[file] = map[string]bool{}
+		for varying.learn(file) {
 		}
-		v.any = v.any || v.mentions(f.Tree)
+		varying.any = varying.any || varying.mentions(file.Tree)
 	}
-	v.any = v.any || len(v.first) > 0
-	return v
+	varying.any = varying.any || len(varying.first) > 0
+	return varying
 }
 
 // learn goes over the top level once and reports whether it learnt anything.
@@ -90,8 +90,8 @@ func (v *Varying) search(node syntax.Node, varies func(*syntax.Ident, *resolve.B
 	syntax.Walk(node, func(inner syntax.Node) bool {
 		switch n := inner.(type) {
 		case *syntax.Ident:
-			b, _ := n.Binding.(*resolve.Binding)
-			found = found || b != nil && varies(n, b)
+			binding, _ := n.Binding.(*resolve.Binding)
+			found = found || binding != nil && varies(n, binding)
 		case *syntax.CallExpr:
 			found = found || v.params.missing(n)
 		}
@@ -127,13 +127,13 @@ func (v *Varying) Argument(site tree.Site, entry *lang.Entry, name string) bool 
 		return false
 	}
 	place := entry.Index(name)
-	for i, a := range site.Node.Args {
-		kw, isKeyword := tree.Keyword(a)
-		_, isStar := a.(*syntax.UnaryExpr)
+	for i, arg := range site.Node.Args {
+		kw, isKeyword := tree.Keyword(arg)
+		_, isStar := arg.(*syntax.UnaryExpr)
 		if name != "" && (isKeyword && kw != name || !isKeyword && !isStar && i != place) {
 			continue
 		}
-		if v.varies(site.File, tree.Unkeyed(a)) {
+		if v.varies(site.File, tree.Unkeyed(arg)) {
 			return true
 		}
 	}
@@ -143,13 +143,13 @@ func (v *Varying) Argument(site tree.Site, entry *lang.Entry, name string) bool 
 // At reports whether the operation at the position, or the statement of the top
 // level around it, depends on a parameter without a value.
 func (v *Varying) At(file *tree.File, at syntax.Position) bool {
-	if n := file.NodeAt(at); n != nil {
-		return v.varies(file, n)
+	if node := file.NodeAt(at); node != nil {
+		return v.varies(file, node)
 	}
-	for _, s := range file.Tree.Stmts {
-		start, end := s.Span()
+	for _, stmt := range file.Tree.Stmts {
+		start, end := stmt.Span()
 		if !tree.Before(at, start) && tree.Before(at, end) {
-			return v.varies(file, s)
+			return v.varies(file, stmt)
 		}
 	}
 	return false
@@ -170,14 +170,14 @@ func (p Params) missing(node *syntax.CallExpr) bool {
 
 // hasDefault reports whether a param.X() call is given a default.
 func (p Params) hasDefault(node *syntax.CallExpr, member string) bool {
-	e := p.Table.Member("param", member)
-	if e == nil {
+	entry := p.Table.Member("param", member)
+	if entry == nil {
 		return true
 	}
-	for i, a := range node.Args {
-		kw, isKeyword := tree.Keyword(a)
-		_, isStar := a.(*syntax.UnaryExpr)
-		if isKeyword && kw == "default" || isStar || !isKeyword && i == e.Index("default") {
+	for i, arg := range node.Args {
+		kw, isKeyword := tree.Keyword(arg)
+		_, isStar := arg.(*syntax.UnaryExpr)
+		if isKeyword && kw == "default" || isStar || !isKeyword && i == entry.Index("default") {
 			return true
 		}
 	}
@@ -186,11 +186,11 @@ func (p Params) hasDefault(node *syntax.CallExpr, member string) bool {
 
 // paramName is the literal name of a param.X() call, or "".
 func paramName(node *syntax.CallExpr) string {
-	for i, a := range node.Args {
-		if kw, ok := tree.Keyword(a); ok && kw != "name" || !ok && i > 0 {
+	for i, arg := range node.Args {
+		if kw, ok := tree.Keyword(arg); ok && kw != "name" || !ok && i > 0 {
 			continue
 		}
-		if text, ok := tree.Text(tree.Unkeyed(a)); ok {
+		if text, ok := tree.Text(tree.Unkeyed(arg)); ok {
 			return text
 		}
 	}

@@ -117,14 +117,14 @@ func (r Rules) passcode() PasscodeRules {
 // breaks returns what a value breaks, "" if nothing. history is newest last.
 func (r PasswordRules) breaks(value string, names, history []string) string {
 	digits, upper, lower, others, length := 0, 0, 0, 0, 0
-	for _, c := range value {
+	for _, letter := range value {
 		length++
 		switch {
-		case unicode.IsDigit(c):
+		case unicode.IsDigit(letter):
 			digits++
-		case unicode.IsUpper(c):
+		case unicode.IsUpper(letter):
 			upper++
-		case unicode.IsLower(c):
+		case unicode.IsLower(letter):
 			lower++
 		default:
 			others++
@@ -150,11 +150,11 @@ func (r PasswordRules) breaks(value string, names, history []string) string {
 	return remembered(value, history, r.DisallowOldPassword, r.DisallowReversedOldPassword, previous(r.DisallowPreviousPasswords, r.NumberOfPreviousPasswords), "password")
 }
 
-func previous(on bool, n int) int {
+func previous(on bool, count int) int {
 	if !on {
 		return 0
 	}
-	return n
+	return count
 }
 
 // remembered is the part of the rules that needs what was before.
@@ -174,10 +174,10 @@ func remembered(value string, history []string, old, reversed bool, earlier int,
 	return ""
 }
 
-func reverse(s string) string {
-	r := []rune(s)
-	slices.Reverse(r)
-	return string(r)
+func reverse(text string) string {
+	list := []rune(text)
+	slices.Reverse(list)
+	return string(list)
 }
 
 // breaks returns what a passcode breaks, "" if nothing.
@@ -198,8 +198,8 @@ func (r PasscodeRules) breaks(value string, numbers, history []string) string {
 	case r.DisallowRepeatedPatterns && pattern(value):
 		return "must not contain repeated patterns"
 	}
-	for _, n := range numbers {
-		if n != "" && (r.DisallowUserNumber && value == n || r.DisallowReversedUserNumber && value == reverse(n)) {
+	for _, name := range numbers {
+		if name != "" && (r.DisallowUserNumber && value == name || r.DisallowReversedUserNumber && value == reverse(name)) {
 			return "must not be the user's number, forwards or backwards"
 		}
 	}
@@ -220,8 +220,8 @@ func run(value string, step int) int {
 
 // pattern reports whether the value is one group of digits over and over.
 func pattern(value string) bool {
-	for n := 2; n <= len(value)/2; n++ {
-		if len(value)%n == 0 && strings.Repeat(value[:n], len(value)/n) == value {
+	for index := 2; index <= len(value)/2; index++ {
+		if len(value)%index == 0 && strings.Repeat(value[:index], len(value)/index) == value {
 			return true
 		}
 	}
@@ -231,28 +231,28 @@ func pattern(value string) bool {
 // generate makes a value that breaks nothing; it need not be a good secret.
 func (r PasswordRules) generate() string {
 	const digits, upper, lower, others = "23456789", "ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijkmnpqrstuvwxyz", "!#%&*+-/=?@_"
-	pick := func(from string, n int) string {
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = from[rand.IntN(len(from))]
+	pick := func(from string, count int) string {
+		data := make([]byte, count)
+		for i := range data {
+			data[i] = from[rand.IntN(len(from))]
 		}
-		return string(b)
+		return string(data)
 	}
-	v := pick(digits, max(1, r.MinDigits)) + pick(upper, max(1, r.MinUpperCaseLetters)) + pick(lower, max(1, r.MinLowerCaseLetters)) + pick(others, max(1, r.MinNonAlphanumericCharacters))
-	v += pick(lower+upper+digits, max(0, max(12, r.MinLength)-len(v)))
-	b := []byte(v)
-	rand.Shuffle(len(b), func(i, j int) { b[i], b[j] = b[j], b[i] })
-	return string(b)
+	value := pick(digits, max(1, r.MinDigits)) + pick(upper, max(1, r.MinUpperCaseLetters)) + pick(lower, max(1, r.MinLowerCaseLetters)) + pick(others, max(1, r.MinNonAlphanumericCharacters))
+	value += pick(lower+upper+digits, max(0, max(12, r.MinLength)-len(value)))
+	text := []byte(value)
+	rand.Shuffle(len(text), func(i, other int) { text[i], text[other] = text[other], text[i] })
+	return string(text)
 }
 
 func (r PasscodeRules) generate() string {
 	for {
-		v := ""
-		for len(v) < r.MaxCodeLength {
-			v += strconv.Itoa(rand.IntN(10))
+		value := ""
+		for len(value) < r.MaxCodeLength {
+			value += strconv.Itoa(rand.IntN(10))
 		}
-		if r.breaks(v, nil, nil) == "" {
-			return v
+		if r.breaks(value, nil, nil) == "" {
+			return value
 		}
 	}
 }

@@ -41,8 +41,8 @@ type call struct {
 }
 
 func (c *call) text(name string) string {
-	v, _ := c.body[name].(string)
-	return v
+	value, _ := c.body[name].(string)
+	return value
 }
 
 // mux serves the interface below /api/v2.
@@ -76,8 +76,8 @@ func (s *Simulator) mux() http.Handler {
 		"GET /groups/password-rules":                               func(c *call) (any, *problem) { return c.ofGroup(c.s.rules.GroupWeb) },
 		"GET /groups/passcode-rules":                               func(c *call) (any, *problem) { return c.ofGroup(c.s.rules.GroupPasscode) },
 		"GET /system/passcode-rules":                               func(c *call) (any, *problem) { return c.s.rules.SystemPasscode, nil },
-		"PUT /groups/password-rules":                               putRules(func(r *Rules) any { return &r.GroupWeb }),
-		"PUT /groups/passcode-rules":                               putRules(func(r *Rules) any { return &r.GroupPasscode }),
+		"PUT /groups/password-rules":                               putRules(func(rules *Rules) any { return &rules.GroupWeb }),
+		"PUT /groups/passcode-rules":                               putRules(func(rules *Rules) any { return &rules.GroupPasscode }),
 		"GET /service-providers/passcode-rules":                    func(c *call) (any, *problem) { return c.ofProvider(c.s.rules.ProviderPasscode) },
 		"GET /service-providers/sip-authentication-password-rules": func(c *call) (any, *problem) { return c.ofProvider(c.s.rules.ProviderSIP) },
 		"GET /system/sip-authentication-password-rules":            func(c *call) (any, *problem) { return c.s.rules.SystemSIP, nil },
@@ -93,9 +93,9 @@ var own = []string{"/auth/session", "/auth/token", "/auth/password", "/users/log
 
 func (s *Simulator) handler(where string, serve func(*call) (any, *problem)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, p := s.serve(where, serve, r)
-		if p != nil {
-			writeJSON(w, p.status, map[string]any{"error": p.text, "status": p.status, "details": http.StatusText(p.status)})
+		body, problem := s.serve(where, serve, r)
+		if problem != nil {
+			writeJSON(w, problem.status, map[string]any{"error": problem.text, "status": problem.status, "details": http.StatusText(problem.status)})
 			return
 		}
 		writeJSON(w, http.StatusOK, body)
@@ -106,23 +106,23 @@ func (s *Simulator) serve(where string, serve func(*call) (any, *problem), r *ht
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests[operation(r)]++
-	c := &call{Request: r, s: s, body: map[string]any{}}
+	made := &call{Request: r, s: s, body: map[string]any{}}
 	if r.Method != http.MethodGet {
-		if p := c.read(where); p != nil {
-			return nil, p
+		if problem := made.read(where); problem != nil {
+			return nil, problem
 		}
 	}
 	open := r.Method == http.MethodPost && where == "/auth/token" || where == "/auth/password"
-	if p := c.authenticate(); p != nil && !open {
-		return nil, p
+	if problem := made.authenticate(); problem != nil && !open {
+		return nil, problem
 	}
-	if !c.admin && !open && !slices.Contains(own, where) {
+	if !made.admin && !open && !slices.Contains(own, where) {
 		return nil, forbidden
 	}
 	if status := s.o.NoRules; status != 0 && strings.HasSuffix(where, "-rules") {
 		return nil, &problem{status, "[Error 5404] Unauthorized transaction."}
 	}
-	return serve(c)
+	return serve(made)
 }
 
 // read takes the body: JSON, or for a login a form, unless the options are
@@ -150,22 +150,22 @@ func (c *call) read(where string) *problem {
 // authenticate reads the bearer token.
 func (c *call) authenticate() *problem {
 	text, ok := strings.CutPrefix(c.Header.Get("Authorization"), "Bearer ")
-	t, known := c.s.tokens[text]
-	if !ok || !known || !t.until.IsZero() && !c.s.o.Now().Before(t.until) {
+	token, known := c.s.tokens[text]
+	if !ok || !known || !token.until.IsZero() && !c.s.o.Now().Before(token.until) {
 		delete(c.s.tokens, text)
 		return unauthorised
 	}
-	c.by, c.admin = t.login, strings.EqualFold(t.login, c.s.o.Login)
+	c.by, c.admin = token.login, strings.EqualFold(token.login, c.s.o.Login)
 	return nil
 }
 
 func (s *Simulator) issue(login string) map[string]any {
-	t := token{login: login}
+	made := token{login: login}
 	if s.o.TokenLife > 0 {
-		t.until = s.o.Now().Add(s.o.TokenLife)
+		made.until = s.o.Now().Add(s.o.TokenLife)
 	}
 	text := rand.Text()
-	s.tokens[text] = t
+	s.tokens[text] = made
 	s.issued++
 	answer := s.sessionOf(login)
 	answer["token"] = text
@@ -194,12 +194,12 @@ func (s *Simulator) expires() any {
 	}
 }
 
-func login(c *call) (any, *problem) {
-	name, password := c.text("username"), c.text("password")
-	if p := c.s.try(name, password); p != nil {
-		return nil, p
+func login(call *call) (any, *problem) {
+	name, password := call.text("username"), call.text("password")
+	if problem := call.s.try(name, password); problem != nil {
+		return nil, problem
 	}
-	return c.s.issue(name), nil
+	return call.s.issue(name), nil
 }
 
 // try is one login with a password, the administrator's or a user's web one.
@@ -214,25 +214,25 @@ func (s *Simulator) try(name, password string) *problem {
 		}
 		return nil
 	}
-	u := s.users[strings.ToLower(name)]
+	user := s.users[strings.ToLower(name)]
 	switch {
-	case u == nil:
+	case user == nil:
 		return wrong
-	case u.locked:
+	case user.locked:
 		return &problem{http.StatusUnauthorized, "[Error 5202] Account is disabled."}
-	case password == "" || password != u.present(Web):
-		if u.failed++; s.rules.GroupWeb.MaxFailedLoginAttempts > 0 && u.failed >= s.rules.GroupWeb.MaxFailedLoginAttempts {
-			u.locked = true
+	case password == "" || password != user.present(Web):
+		if user.failed++; s.rules.GroupWeb.MaxFailedLoginAttempts > 0 && user.failed >= s.rules.GroupWeb.MaxFailedLoginAttempts {
+			user.locked = true
 		}
 		return wrong
 	}
-	u.failed = 0
+	user.failed = 0
 	return nil
 }
 
 func (u *user) present(kind string) string {
-	if h := u.history[kind]; len(h) > 0 {
-		return h[len(h)-1]
+	if list := u.history[kind]; len(list) > 0 {
+		return list[len(list)-1]
 	}
 	return ""
 }
@@ -242,14 +242,14 @@ func (u *user) take(kind, value string) {
 	u.sets[kind]++
 }
 
-func changeOwn(c *call) (any, *problem) {
-	if !strings.EqualFold(c.text("userId"), c.s.o.Login) || c.text("oldPassword") != c.s.o.Password {
+func changeOwn(call *call) (any, *problem) {
+	if !strings.EqualFold(call.text("userId"), call.s.o.Login) || call.text("oldPassword") != call.s.o.Password {
 		return nil, &problem{http.StatusUnauthorized, "[Error 4962] Invalid password"}
 	}
-	if rule := c.s.rules.SystemWeb.breaks(c.text("newPassword"), []string{c.s.o.Login}, []string{c.s.o.Password}); rule != "" {
+	if rule := call.s.rules.SystemWeb.breaks(call.text("newPassword"), []string{call.s.o.Login}, []string{call.s.o.Password}); rule != "" {
 		return nil, bad("[Error 4964] Invalid password: it " + rule + ".")
 	}
-	c.s.o.Password, c.s.o.MustChange = c.text("newPassword"), false
+	call.s.o.Password, call.s.o.MustChange = call.text("newPassword"), false
 	return map[string]any{}, nil
 }
 
@@ -263,75 +263,75 @@ func renew(way string) func(*call) (any, *problem) {
 	}
 }
 
-func session(c *call) (any, *problem) { return c.s.sessionOf(c.by), nil }
+func session(call *call) (any, *problem) { return call.s.sessionOf(call.by), nil }
 
-func switchUser(c *call) (any, *problem) {
-	if c.s.users[strings.ToLower(c.text("username"))] == nil {
-		return nil, notFound("User", c.text("username"))
+func switchUser(call *call) (any, *problem) {
+	if call.s.users[strings.ToLower(call.text("username"))] == nil {
+		return nil, notFound("User", call.text("username"))
 	}
-	return c.s.issue(c.text("username")), nil
+	return call.s.issue(call.text("username")), nil
 }
 
 // many answers one value, or a list of limit.
-func many(c *call, one, several string, make func() string) (any, *problem) {
-	limit := c.URL.Query().Get("limit")
+func many(call *call, one, several string, make func() string) (any, *problem) {
+	limit := call.URL.Query().Get("limit")
 	if limit == "" {
 		return map[string]any{one: make()}, nil
 	}
-	n, err := strconv.Atoi(limit)
-	if err != nil || n < 1 {
+	count, err := strconv.Atoi(limit)
+	if err != nil || count < 1 {
 		return nil, bad("limit is not valid.")
 	}
 	list := []string{}
-	for range n - c.s.o.Short {
+	for range count - call.s.o.Short {
 		list = append(list, make())
 	}
 	return map[string]any{several: list}, nil
 }
 
-func generatePasswords(c *call) (any, *problem) {
-	rules := c.s.rules.SystemWeb
-	if q := c.URL.Query(); q.Get("serviceProviderId") != "" || q.Get("groupId") != "" {
-		if p := c.group(); p != nil {
-			return nil, p
+func generatePasswords(call *call) (any, *problem) {
+	rules := call.s.rules.SystemWeb
+	if values := call.URL.Query(); values.Get("serviceProviderId") != "" || values.Get("groupId") != "" {
+		if problem := call.group(); problem != nil {
+			return nil, problem
 		}
-		rules = c.s.rules.GroupWeb
+		rules = call.s.rules.GroupWeb
 	}
-	return many(c, "password", "passwords", rules.generate)
+	return many(call, "password", "passwords", rules.generate)
 }
 
-func generatePasscodes(c *call) (any, *problem) {
-	if p := c.group(); p != nil {
-		return nil, p
+func generatePasscodes(call *call) (any, *problem) {
+	if problem := call.group(); problem != nil {
+		return nil, problem
 	}
-	return many(c, "passcode", "passcodes", c.s.rules.passcode().generate)
+	return many(call, "passcode", "passcodes", call.s.rules.passcode().generate)
 }
 
-func generateSIP(c *call) (any, *problem) {
-	return map[string]any{"password": c.s.rules.sip().generate()}, nil
+func generateSIP(call *call) (any, *problem) {
+	return map[string]any{"password": call.s.rules.sip().generate()}, nil
 }
 
 // group checks that provider and group of the query are there.
 func (c *call) group() *problem {
-	q := c.URL.Query()
-	if p := c.provider(); p != nil {
-		return p
+	values := c.URL.Query()
+	if problem := c.provider(); problem != nil {
+		return problem
 	}
-	for _, u := range c.s.order {
-		if u.Provider == q.Get("serviceProviderId") && u.Group == q.Get("groupId") {
+	for _, user := range c.s.order {
+		if user.Provider == values.Get("serviceProviderId") && user.Group == values.Get("groupId") {
 			return nil
 		}
 	}
-	if q.Get("groupId") == c.s.o.Group && q.Get("serviceProviderId") == c.s.o.Provider {
+	if values.Get("groupId") == c.s.o.Group && values.Get("serviceProviderId") == c.s.o.Provider {
 		return nil
 	}
-	return notFound("Group", q.Get("groupId"))
+	return notFound("Group", values.Get("groupId"))
 }
 
 func (c *call) provider() *problem {
 	name := c.URL.Query().Get("serviceProviderId")
-	for _, u := range c.s.order {
-		if u.Provider == name {
+	for _, user := range c.s.order {
+		if user.Provider == name {
 			return nil
 		}
 	}
@@ -346,8 +346,8 @@ func (c *call) ofProvider(rules any) (any, *problem) { return rules, c.provider(
 
 func putRules(which func(*Rules) any) func(*call) (any, *problem) {
 	return func(c *call) (any, *problem) {
-		if p := c.group(); p != nil {
-			return nil, p
+		if problem := c.group(); problem != nil {
+			return nil, problem
 		}
 		text, _ := json.Marshal(c.body)
 		if json.Unmarshal(text, which(&c.s.rules)) != nil {
@@ -360,20 +360,20 @@ func putRules(which func(*Rules) any) func(*call) (any, *problem) {
 // target finds the user that a call names, by the query or the body.
 func (c *call) target() (*user, *problem) {
 	id := c.URL.Query().Get("userId") + c.text("userId")
-	u := c.s.users[strings.ToLower(id)]
-	if u == nil {
+	user := c.s.users[strings.ToLower(id)]
+	if user == nil {
 		return nil, notFound("User", id)
 	}
-	return u, nil
+	return user, nil
 }
 
 // with finds the user and demands a service.
 func (c *call) with(service string) (*user, *problem) {
-	u, p := c.target()
-	if p == nil && !slices.Contains(u.services(true), service) {
+	user, problem := c.target()
+	if problem == nil && !slices.Contains(user.services(true), service) {
 		return nil, bad("[Error 4410] User service is not assigned: " + service)
 	}
-	return u, p
+	return user, problem
 }
 
 // services are the names in force.
@@ -388,122 +388,122 @@ func (u *user) services(packs bool) []string {
 	return slices.Compact(list)
 }
 
-func getSIP(c *call) (any, *problem) {
-	u, p := c.with(Authentication)
-	if p != nil {
-		return nil, p
+func getSIP(call *call) (any, *problem) {
+	user, problem := call.with(Authentication)
+	if problem != nil {
+		return nil, problem
 	}
-	return map[string]any{"userId": u.ID, "userName": u.SIPName}, nil
+	return map[string]any{"userId": user.ID, "userName": user.SIPName}, nil
 }
 
-func setSIP(c *call) (any, *problem) {
-	u, p := c.with(Authentication)
-	if p != nil {
-		return nil, p
+func setSIP(call *call) (any, *problem) {
+	user, problem := call.with(Authentication)
+	if problem != nil {
+		return nil, problem
 	}
-	if name := c.text("userName"); name != "" {
-		u.SIPName = name
+	if name := call.text("userName"); name != "" {
+		user.SIPName = name
 	}
-	if rule := c.s.rules.sip().breaks(c.text("newPassword"), []string{u.SIPName}, u.history[SIP]); rule != "" {
+	if rule := call.s.rules.sip().breaks(call.text("newPassword"), []string{user.SIPName}, user.history[SIP]); rule != "" {
 		return nil, bad("[Error 4964] Invalid password: it " + rule + ".")
 	}
-	u.take(SIP, c.text("newPassword"))
-	return map[string]any{"userId": u.ID, "userName": u.SIPName, "newPassword": ""}, nil
+	user.take(SIP, call.text("newPassword"))
+	return map[string]any{"userId": user.ID, "userName": user.SIPName, "newPassword": ""}, nil
 }
 
-func getPasscode(c *call) (any, *problem) {
-	u, p := c.with(VoiceMessaging)
-	if p != nil {
-		return nil, p
+func getPasscode(call *call) (any, *problem) {
+	user, problem := call.with(VoiceMessaging)
+	if problem != nil {
+		return nil, problem
 	}
-	return map[string]any{"userId": u.ID, "isLoginDisabled": u.vmOff, "expirationDays": 0, "passcode": "*****"}, nil
+	return map[string]any{"userId": user.ID, "isLoginDisabled": user.vmOff, "expirationDays": 0, "passcode": "*****"}, nil
 }
 
-func setPasscode(c *call) (any, *problem) {
-	u, p := c.with(VoiceMessaging)
-	if p != nil {
-		return nil, p
+func setPasscode(call *call) (any, *problem) {
+	user, problem := call.with(VoiceMessaging)
+	if problem != nil {
+		return nil, problem
 	}
-	if rule := c.s.rules.passcode().breaks(c.text("newPasscode"), []string{u.DN, u.Extension}, u.history[Voicemail]); rule != "" {
+	if rule := call.s.rules.passcode().breaks(call.text("newPasscode"), []string{user.DN, user.Extension}, user.history[Voicemail]); rule != "" {
 		return nil, bad("[Error 4970] Invalid passcode: it " + rule + ".")
 	}
-	u.take(Voicemail, c.text("newPasscode"))
-	u.vmOff = false
+	user.take(Voicemail, call.text("newPasscode"))
+	user.vmOff = false
 	return []any{}, nil
 }
 
-func getWeb(c *call) (any, *problem) {
-	u, p := c.target()
-	if p != nil {
-		return nil, p
+func getWeb(call *call) (any, *problem) {
+	user, problem := call.target()
+	if problem != nil {
+		return nil, problem
 	}
-	return map[string]any{"userId": u.ID, "passwordExpiresDays": c.s.expires(), "isLoginDisabled": u.locked}, nil
+	return map[string]any{"userId": user.ID, "passwordExpiresDays": call.s.expires(), "isLoginDisabled": user.locked}, nil
 }
 
-func setWeb(c *call) (any, *problem) {
-	u, p := c.target()
-	if p != nil {
-		return nil, p
+func setWeb(call *call) (any, *problem) {
+	user, problem := call.target()
+	if problem != nil {
+		return nil, problem
 	}
-	if rule := c.s.rules.GroupWeb.breaks(c.text("newPassword"), []string{u.ID}, u.history[Web]); rule != "" {
+	if rule := call.s.rules.GroupWeb.breaks(call.text("newPassword"), []string{user.ID}, user.history[Web]); rule != "" {
 		return nil, bad("[Error 4964] Invalid password: it " + rule + ".")
 	}
-	u.take(Web, c.text("newPassword"))
-	u.locked, u.failed = false, 0
+	user.take(Web, call.text("newPassword"))
+	user.locked, user.failed = false, 0
 	return map[string]any{}, nil
 }
 
-func loginInfo(c *call) (any, *problem) {
-	u, p := c.target()
-	if p != nil {
-		return nil, p
+func loginInfo(call *call) (any, *problem) {
+	user, problem := call.target()
+	if problem != nil {
+		return nil, problem
 	}
-	if !c.admin && !strings.EqualFold(c.by, u.ID) {
+	if !call.admin && !strings.EqualFold(call.by, user.ID) {
 		return nil, forbidden
 	}
-	return map[string]any{"userId": u.ID, "loginType": "User", "groupId": u.Group, "serviceProviderId": u.Provider, "firstName": u.First, "lastName": u.Last,
-		"passwordExpiresDays": c.s.expires(), "isAlternateUserId": false, "broadworksUserId": u.ID}, nil
+	return map[string]any{"userId": user.ID, "loginType": "User", "groupId": user.Group, "serviceProviderId": user.Provider, "firstName": user.First, "lastName": user.Last,
+		"passwordExpiresDays": call.s.expires(), "isAlternateUserId": false, "broadworksUserId": user.ID}, nil
 }
 
-func servicesAssigned(c *call) (any, *problem) {
-	u, p := c.target()
-	if p != nil {
-		return nil, p
+func servicesAssigned(call *call) (any, *problem) {
+	user, problem := call.target()
+	if problem != nil {
+		return nil, problem
 	}
 	list := []any{}
-	for _, name := range u.services(!c.s.o.PacksHidden) {
+	for _, name := range user.services(!call.s.o.PacksHidden) {
 		list = append(list, map[string]any{"serviceName": name, "isActive": true})
 	}
-	return map[string]any{"userId": u.ID, "userServices": list, "groupServices": []any{map[string]any{"serviceName": "Auto Attendant"}}}, nil
+	return map[string]any{"userId": user.ID, "userServices": list, "groupServices": []any{map[string]any{"serviceName": "Auto Attendant"}}}, nil
 }
 
-func services(c *call) (any, *problem) {
-	u, p := c.target()
-	if p != nil {
-		return nil, p
+func services(call *call) (any, *problem) {
+	user, problem := call.target()
+	if problem != nil {
+		return nil, problem
 	}
 	list, packs := []any{}, []any{}
 	for _, name := range []string{Authentication, "Call Forwarding Always", VoiceMessaging} {
-		list = append(list, map[string]any{"serviceName": name, "assigned": slices.Contains(u.Services, name)})
+		list = append(list, map[string]any{"serviceName": name, "assigned": slices.Contains(user.Services, name)})
 	}
-	for name := range u.Packs {
+	for name := range user.Packs {
 		packs = append(packs, map[string]any{"serviceName": name, "assigned": true})
 	}
-	return map[string]any{"userId": u.ID, "serviceProviderId": u.Provider, "groupId": u.Group, "userServices": list, "servicePackServices": packs}, nil
+	return map[string]any{"userId": user.ID, "serviceProviderId": user.Provider, "groupId": user.Group, "userServices": list, "servicePackServices": packs}, nil
 }
 
-func assignServices(c *call) (any, *problem) {
-	u, p := c.target()
-	if p != nil {
-		return nil, p
+func assignServices(call *call) (any, *problem) {
+	user, problem := call.target()
+	if problem != nil {
+		return nil, problem
 	}
-	list, _ := c.body["userServices"].([]any)
+	list, _ := call.body["userServices"].([]any)
 	for _, item := range list {
-		o, _ := item.(map[string]any)
-		name, _ := o["serviceName"].(string)
-		u.Services = slices.DeleteFunc(slices.Clone(u.Services), func(have string) bool { return have == name })
-		if on, _ := o["assigned"].(bool); on {
-			u.Services = append(u.Services, name)
+		table, _ := item.(map[string]any)
+		name, _ := table["serviceName"].(string)
+		user.Services = slices.DeleteFunc(slices.Clone(user.Services), func(have string) bool { return have == name })
+		if on, _ := table["assigned"].(bool); on {
+			user.Services = append(user.Services, name)
 		}
 	}
 	return map[string]any{}, nil
@@ -521,43 +521,43 @@ var fields = map[string]func(*user) string{
 	"macAddress": func(*user) string { return "" },
 }
 
-func getUsers(c *call) (any, *problem) {
-	q := c.URL.Query()
-	if !q.Has("serviceProviderId") && !q.Has("groupId") {
-		u, p := c.target()
-		if p != nil {
-			return nil, p
+func getUsers(call *call) (any, *problem) {
+	values := call.URL.Query()
+	if !values.Has("serviceProviderId") && !values.Has("groupId") {
+		user, problem := call.target()
+		if problem != nil {
+			return nil, problem
 		}
-		return u.object(), nil
+		return user.object(), nil
 	}
-	whole := !q.Has("groupId") // of an enterprise
-	if p := c.provider(); whole && p != nil {
-		return nil, p
+	whole := !values.Has("groupId") // of an enterprise
+	if problem := call.provider(); whole && problem != nil {
+		return nil, problem
 	}
-	if p := c.group(); !whole && p != nil {
-		return nil, p
+	if problem := call.group(); !whole && problem != nil {
+		return nil, problem
 	}
 	list := []any{}
-	for _, u := range c.s.order {
-		if u.Provider == q.Get("serviceProviderId") && (whole || u.Group == q.Get("groupId")) && selected(u, q) {
-			list = append(list, u.object())
+	for _, user := range call.s.order {
+		if user.Provider == values.Get("serviceProviderId") && (whole || user.Group == values.Get("groupId")) && selected(user, values) {
+			list = append(list, user.object())
 		}
 	}
-	if n, err := strconv.Atoi(q.Get("limit")); err == nil && n < len(list) && c.s.o.Paged == 0 {
-		list = list[:n]
+	if count, err := strconv.Atoi(values.Get("limit")); err == nil && count < len(list) && call.s.o.Paged == 0 {
+		list = list[:count]
 	}
-	if c.s.o.Paged == 0 {
+	if call.s.o.Paged == 0 {
 		return list, nil
 	}
-	return c.page(list), nil
+	return call.page(list), nil
 }
 
 // selected goes by the filters: v, v* and *v*, ignoring case.
-func selected(u *user, q map[string][]string) bool {
+func selected(user *user, table map[string][]string) bool {
 	for name, value := range fields {
-		if want := q[name]; len(want) > 0 {
+		if want := table[name]; len(want) > 0 {
 			escaped := strings.NewReplacer("[", `\[`, "?", `\?`, `\`, `\\`, "/", "\x00").Replace(strings.ToLower(want[0]))
-			have := strings.ReplaceAll(strings.ToLower(value(u)), "/", "\x00")
+			have := strings.ReplaceAll(strings.ToLower(value(user)), "/", "\x00")
 			if ok, _ := path.Match(escaped, have); !ok {
 				return false
 			}
@@ -574,16 +574,16 @@ func (c *call) page(list []any) any {
 }
 
 // groups are those of a provider, or the one that the query names.
-func groups(c *call) (any, *problem) {
-	if name := c.URL.Query().Get("groupId"); name != "" {
-		return groupObject(c.URL.Query().Get("serviceProviderId"), name), c.group()
+func groups(call *call) (any, *problem) {
+	if name := call.URL.Query().Get("groupId"); name != "" {
+		return groupObject(call.URL.Query().Get("serviceProviderId"), name), call.group()
 	}
-	if p := c.provider(); p != nil {
-		return nil, p
+	if problem := call.provider(); problem != nil {
+		return nil, problem
 	}
 	seen, list := map[string]bool{}, []any{}
-	for _, u := range append(c.s.order, &user{User: User{Provider: c.s.o.Provider, Group: c.s.o.Group}}) {
-		if u.Provider == c.URL.Query().Get("serviceProviderId") && !seen[u.Group] {
+	for _, u := range append(call.s.order, &user{User: User{Provider: call.s.o.Provider, Group: call.s.o.Group}}) {
+		if u.Provider == call.URL.Query().Get("serviceProviderId") && !seen[u.Group] {
 			seen[u.Group] = true
 			list = append(list, groupObject(u.Provider, u.Group))
 		}
@@ -596,19 +596,19 @@ func groupObject(provider, group string) map[string]any {
 }
 
 // providers are all, or the one that the query names.
-func providers(c *call) (any, *problem) {
+func providers(call *call) (any, *problem) {
 	one := func(name string) map[string]any {
 		return map[string]any{"serviceProviderId": name, "serviceProviderName": name, "isEnterprise": true, "defaultDomain": "acme.example"}
 	}
-	if name := c.URL.Query().Get("serviceProviderId"); name != "" {
-		return one(name), c.provider()
+	if name := call.URL.Query().Get("serviceProviderId"); name != "" {
+		return one(name), call.provider()
 	}
-	return []any{one(c.s.o.Provider)}, nil
+	return []any{one(call.s.o.Provider)}, nil
 }
 
-func groupServices(c *call) (any, *problem) {
-	if p := c.group(); p != nil {
-		return nil, p
+func groupServices(call *call) (any, *problem) {
+	if problem := call.group(); problem != nil {
+		return nil, problem
 	}
 	list := []any{map[string]any{"serviceName": Authentication}, map[string]any{"serviceName": VoiceMessaging}}
 	return map[string]any{"userServices": list, "groupServices": []any{map[string]any{"serviceName": "Auto Attendant"}}}, nil

@@ -93,24 +93,24 @@ type Simulator struct {
 }
 
 // New makes a simulator with these users. It does not listen yet.
-func New(o Options, users ...User) *Simulator {
+func New(options Options, users ...User) *Simulator {
 	for _, d := range []struct {
 		field *string
 		value string
-	}{{&o.Login, "admin"}, {&o.Provider, "Acme"}, {&o.Group, "Sales"}} {
+	}{{&options.Login, "admin"}, {&options.Provider, "Acme"}, {&options.Group, "Sales"}} {
 		if *d.field == "" {
 			*d.field = d.value
 		}
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if options.Now == nil {
+		options.Now = time.Now
 	}
-	s := &Simulator{o: o, rules: DefaultRules(), users: map[string]*user{}, tokens: map[string]token{}, requests: map[string]int{}}
-	if o.Rules != nil {
-		s.rules = *o.Rules
+	simulator := &Simulator{o: options, rules: DefaultRules(), users: map[string]*user{}, tokens: map[string]token{}, requests: map[string]int{}}
+	if options.Rules != nil {
+		simulator.rules = *options.Rules
 	}
-	s.Add(users...)
-	return s
+	simulator.Add(users...)
+	return simulator
 }
 
 // Add adds users.
@@ -130,24 +130,24 @@ func (s *Simulator) Add(users ...User) {
 		if u.SIPName == "" {
 			u.SIPName, _, _ = strings.Cut(u.ID, "@")
 		}
-		n := &user{User: u, history: map[string][]string{}, sets: map[string]int{}}
-		for kind, v := range u.Values {
-			n.history[kind] = []string{v}
+		made := &user{User: u, history: map[string][]string{}, sets: map[string]int{}}
+		for kind, value := range u.Values {
+			made.history[kind] = []string{value}
 		}
-		s.order = append(s.order, n)
-		s.users[strings.ToLower(u.ID)] = n
+		s.order = append(s.order, made)
+		s.users[strings.ToLower(u.ID)] = made
 	}
 }
 
 // Listen serves on an address, such as 127.0.0.1:0, until Close.
 func (s *Simulator) Listen(address string) error {
-	l, err := net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
-	s.url, s.done = "http://"+l.Addr().String()+"/api/v2", make(chan struct{})
+	s.url, s.done = "http://"+listener.Addr().String()+"/api/v2", make(chan struct{})
 	s.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() { defer close(s.done); _ = s.server.Serve(l) }()
+	go func() { defer close(s.done); _ = s.server.Serve(listener) }()
 	return nil
 }
 
@@ -184,8 +184,8 @@ func (s *Simulator) Value(id, kind string) string {
 func (s *Simulator) Values(id, kind string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u := s.users[strings.ToLower(id)]; u != nil {
-		return slices.Clone(u.history[kind])
+	if user := s.users[strings.ToLower(id)]; user != nil {
+		return slices.Clone(user.history[kind])
 	}
 	return nil
 }
@@ -194,16 +194,16 @@ func (s *Simulator) Values(id, kind string) []string {
 func (s *Simulator) Locked(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.users[strings.ToLower(id)]
-	return u != nil && u.locked
+	user := s.users[strings.ToLower(id)]
+	return user != nil && user.locked
 }
 
 // DisableVoicemail locks a user's voicemail, as wrong passcodes by phone do.
 func (s *Simulator) DisableVoicemail(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u := s.users[strings.ToLower(id)]; u != nil {
-		u.vmOff = true
+	if user := s.users[strings.ToLower(id)]; user != nil {
+		user.vmOff = true
 	}
 }
 
@@ -224,8 +224,8 @@ func (s *Simulator) Requests() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := map[string]int{}
-	for op, n := range s.requests {
-		counts[op] = n
+	for op, count := range s.requests {
+		counts[op] = count
 	}
 	return counts
 }
@@ -240,27 +240,27 @@ type status struct {
 }
 
 func (s *Simulator) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	t := status{Set: map[string]int{SIP: 0, Voicemail: 0, Web: 0}, Requests: s.Requests()}
+	made := status{Set: map[string]int{SIP: 0, Voicemail: 0, Web: 0}, Requests: s.Requests()}
 	s.mu.Lock()
-	t.Users, t.Tokens = len(s.order), len(s.tokens)
-	for _, u := range s.order {
-		for kind, n := range u.sets {
-			if n > 0 {
-				t.Set[kind]++
+	made.Users, made.Tokens = len(s.order), len(s.tokens)
+	for _, user := range s.order {
+		for kind, count := range user.sets {
+			if count > 0 {
+				made.Set[kind]++
 			}
 		}
-		if u.locked {
-			t.Locked++
+		if user.locked {
+			made.Locked++
 		}
 	}
 	s.mu.Unlock()
-	writeJSON(w, http.StatusOK, t)
+	writeJSON(w, http.StatusOK, made)
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	_ = e.Encode(v)
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(value)
 }

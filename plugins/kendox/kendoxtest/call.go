@@ -47,7 +47,7 @@ func raise(code int, format string, args ...any) *exception {
 // arguments are a call's parameters by name.
 type arguments map[string]any
 
-func (a arguments) text(name string) string { v, _ := a[name].(string); return v }
+func (a arguments) text(name string) string { value, _ := a[name].(string); return value }
 
 // method answers with its result, or nil for a void one.
 type method func(arguments) (any, *exception)
@@ -80,7 +80,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		path = strings.TrimSuffix(path, "/")
 	}
 	name, ok := strings.CutPrefix(path, Base+"/")
-	m, known := s.method(name)
+	method, known := s.method(name)
 	if !ok || !known {
 		http.NotFound(w, r)
 		return
@@ -98,7 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The server encountered an error processing the request.", http.StatusBadRequest)
 		return
 	}
-	s.serve(w, r, name[strings.LastIndexByte(name, '/')+1:], func() (any, *exception) { return m(a) }, a)
+	s.serve(w, r, name[strings.LastIndexByte(name, '/')+1:], func() (any, *exception) { return method(a) }, a)
 }
 
 // parameters are the documented ones by call, each with a value of its type.
@@ -118,57 +118,57 @@ var parameters = map[string]map[string]any{
 
 // documented reports whether a request is as the reference has it; null stands
 // for any type.
-func documented(r *http.Request, name string, a arguments) bool {
+func documented(r *http.Request, name string, arguments arguments) bool {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
 		return false
 	}
-	for argument, v := range a {
+	for argument, value := range arguments {
 		want, ok := parameters[name][argument]
-		if !ok || v != nil && reflect.TypeOf(v) != reflect.TypeOf(want) {
+		if !ok || value != nil && reflect.TypeOf(value) != reflect.TypeOf(want) {
 			return false
 		}
 	}
 	return true
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, do func() (any, *exception), a arguments) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, do func() (any, *exception), arguments arguments) {
 	s.count(name)
-	f := s.fault(name, a.text("userId"))
-	if f != nil && f.Expire {
+	fault := s.fault(name, arguments.text("userId"))
+	if fault != nil && fault.Expire {
 		s.Expire()
 	}
-	if f == nil || f.Expire {
+	if fault == nil || fault.Expire {
 		s.answer(w, name, do)
 		return
 	}
-	if f.After {
-		result, e := do()
-		if !f.spoil(w, r) {
-			s.write(w, name, result, e)
+	if fault.After {
+		result, exception := do()
+		if !fault.spoil(w, r) {
+			s.write(w, name, result, exception)
 		}
 		return
 	}
-	if f.Code != 0 {
-		s.write(w, name, nil, raise(f.Code, "%s", f.text()))
+	if fault.Code != 0 {
+		s.write(w, name, nil, raise(fault.Code, "%s", fault.text()))
 		return
 	}
-	if !f.spoil(w, r) {
+	if !fault.spoil(w, r) {
 		s.answer(w, name, do)
 	}
 }
 
 func (s *Server) answer(w http.ResponseWriter, name string, do func() (any, *exception)) {
-	result, e := do()
-	s.write(w, name, result, e)
+	result, exception := do()
+	s.write(w, name, result, exception)
 }
 
 // write sends a result or an error in the form that the options say.
-func (s *Server) write(w http.ResponseWriter, name string, result any, e *exception) {
+func (s *Server) write(w http.ResponseWriter, name string, result any, exception *exception) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	switch {
-	case e != nil:
+	case exception != nil:
 		w.WriteHeader(s.o.Status)
-		_, _ = io.WriteString(w, s.o.body(e))
+		_, _ = io.WriteString(w, s.o.body(exception))
 	case result == nil:
 		_, _ = io.WriteString(w, "{ }")
 	default:
@@ -176,17 +176,17 @@ func (s *Server) write(w http.ResponseWriter, name string, result any, e *except
 	}
 }
 
-func (o Options) body(e *exception) string {
-	encode := func(v any) string { b, _ := json.Marshal(v); return string(b) }
+func (o Options) body(exception *exception) string {
+	encode := func(value any) string { data, _ := json.Marshal(value); return string(data) }
 	switch o.Form {
 	case FormMessage:
-		return encode(map[string]any{"Message": e.text})
+		return encode(map[string]any{"Message": exception.text})
 	case FormFault:
-		return encode(map[string]any{"Reason": e.text, "Detail": map[string]any{"FaultCode": fmt.Sprint(e.code)}})
+		return encode(map[string]any{"Reason": exception.text, "Detail": map[string]any{"FaultCode": fmt.Sprint(exception.code)}})
 	case FormText:
-		return e.text
+		return exception.text
 	}
-	return encode(map[string]any{"ErrorCode": e.code, "Message": e.text})
+	return encode(map[string]any{"ErrorCode": exception.code, "Message": exception.text})
 }
 
 func (s *Server) count(name string) {
@@ -222,13 +222,13 @@ func (f *Fault) text() string {
 }
 
 // Fail makes matching calls go wrong. Faults are tried in the order given.
-func (s *Server) Fail(f Fault) {
+func (s *Server) Fail(fault Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.Times == 0 {
-		f.Times = 1
+	if fault.Times == 0 {
+		fault.Times = 1
 	}
-	s.faults = append(s.faults, &f)
+	s.faults = append(s.faults, &fault)
 }
 
 // Mend takes back every fault.
@@ -242,14 +242,14 @@ func (s *Server) Mend() {
 func (s *Server) fault(name, user string) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.faults {
-		if f.Times == 0 || f.Method != "" && f.Method != name || f.User != "" && !sameID(f.User, user) {
+	for _, fault := range s.faults {
+		if fault.Times == 0 || fault.Method != "" && fault.Method != name || fault.User != "" && !sameID(fault.User, user) {
 			continue
 		}
-		if f.Times > 0 {
-			f.Times--
+		if fault.Times > 0 {
+			fault.Times--
 		}
-		return f
+		return fault
 	}
 	return nil
 }
@@ -266,8 +266,8 @@ func (f *Fault) spoil(w http.ResponseWriter, r *http.Request) bool {
 		_, _ = io.CopyN(w, zeros{}, f.Huge)
 	case f.Status != 0:
 		w.Header().Set("Content-Type", "application/json")
-		for k, v := range f.Header {
-			w.Header()[k] = v
+		for key, list := range f.Header {
+			w.Header()[key] = list
 		}
 		w.WriteHeader(f.Status)
 		_, _ = io.WriteString(w, f.Body)
@@ -279,17 +279,17 @@ func (f *Fault) spoil(w http.ResponseWriter, r *http.Request) bool {
 
 // cut resets the connection without an answer.
 func cut(w http.ResponseWriter) {
-	c, _, err := http.NewResponseController(w).Hijack()
+	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetLinger(0)
+	if tcpConn, ok := conn.(*net.TCPConn); ok {
+		_ = tcpConn.SetLinger(0)
 	}
-	_ = c.Close()
+	_ = conn.Close()
 }
 
 // zeros is a stream of the digit zero.
 type zeros struct{}
 
-func (zeros) Read(p []byte) (int, error) { return copy(p, strings.Repeat("0", len(p))), nil }
+func (zeros) Read(data []byte) (int, error) { return copy(data, strings.Repeat("0", len(data))), nil }

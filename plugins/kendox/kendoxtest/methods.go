@@ -9,128 +9,128 @@ import (
 )
 
 // enter finds the session of a call and restarts its idle time.
-func (s *Server) enter(a arguments) (*session, *exception) {
-	id := a.text("connectionId")
+func (s *Server) enter(arguments arguments) (*session, *exception) {
+	id := arguments.text("connectionId")
 	s.sweep()
-	n := s.sessions[strings.ToLower(id)]
-	if n == nil {
+	session := s.sessions[strings.ToLower(id)]
+	if session == nil {
 		return nil, raise(codeConnection, "The connection id %s isn't valid or has expired", id)
 	}
-	n.used = s.now()
-	return n, nil
+	session.used = s.now()
+	return session, nil
 }
 
 // admit is enter for calls that need a confirmed second factor.
-func (s *Server) admit(a arguments) (*session, *exception) {
-	n, e := s.enter(a)
-	if e == nil && !n.verified {
-		e = raise(codeVerify, "Verification code is needed: Verification code not yet verified")
+func (s *Server) admit(arguments arguments) (*session, *exception) {
+	session, exception := s.enter(arguments)
+	if exception == nil && !session.verified {
+		exception = raise(codeVerify, "Verification code is needed: Verification code not yet verified")
 	}
-	return n, e
+	return session, exception
 }
 
-func (s *Server) logon(a arguments) (any, *exception) {
+func (s *Server) logon(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.o.Tenant != "" && !strings.EqualFold(a.text("tenantName"), s.o.Tenant) {
-		return nil, raise(codeTenant, "Unknown tenant %s", a.text("tenantName"))
+	if s.o.Tenant != "" && !strings.EqualFold(arguments.text("tenantName"), s.o.Tenant) {
+		return nil, raise(codeTenant, "Unknown tenant %s", arguments.text("tenantName"))
 	}
-	u := s.byLogin(a.text("userName"))
-	if u == nil || u.Inactive || u.Obsolete || u.NoInternalPassword || a.text("passwordHashed") != u.Hash {
-		return nil, raise(codeLogon, "Cannot log in user %s", a.text("userName"))
+	user := s.byLogin(arguments.text("userName"))
+	if user == nil || user.Inactive || user.Obsolete || user.NoInternalPassword || arguments.text("passwordHashed") != user.Hash {
+		return nil, raise(codeLogon, "Cannot log in user %s", arguments.text("userName"))
 	}
 	s.sweep()
 	if s.o.Licences > 0 && len(s.sessions) >= s.o.Licences {
 		return nil, raise(codeLicence, "No licence left")
 	}
-	if s.o.Sessions > 0 && s.sessionsOf(u) >= s.o.Sessions {
-		return nil, raise(codeSessions, "The user %s has too many sessions", u.Login)
+	if s.o.Sessions > 0 && s.sessionsOf(user) >= s.o.Sessions {
+		return nil, raise(codeSessions, "The user %s has too many sessions", user.Login)
 	}
 	id := newID()
-	s.sessions[id] = &session{user: u, used: s.now(), verified: !u.SecondFactor}
+	s.sessions[id] = &session{user: user, used: s.now(), verified: !user.SecondFactor}
 	return s.result(id), nil
 }
 
-func (s *Server) sessionsOf(u *User) int {
-	n := 0
+func (s *Server) sessionsOf(user *User) int {
+	count := 0
 	for _, open := range s.sessions {
-		if open.user == u {
-			n++
+		if open.user == user {
+			count++
 		}
 	}
-	return n
+	return count
 }
 
 func (s *Server) result(id string) map[string]any {
-	n := s.sessions[id]
+	session := s.sessions[id]
 	kind := "None"
-	if !n.verified {
+	if !session.verified {
 		kind = "Mail"
 	}
-	return map[string]any{"ConnectionId": id, "ConnectionTimeoutSeconds": int(s.o.Idle.Seconds()), "OwnUserId": n.user.ID,
+	return map[string]any{"ConnectionId": id, "ConnectionTimeoutSeconds": int(s.o.Idle.Seconds()), "OwnUserId": session.user.ID,
 		"IsApplicationLicence": false, "IsConcurrentLicence": true, "IsNamedLicence": false, "IsReadOnlyLicence": false,
-		"IsVerificationCodeNeeded": !n.verified, "PossibleTwoWayAuthenticationType": kind, "TwoWayAuthenticationTargetMail": "",
+		"IsVerificationCodeNeeded": !session.verified, "PossibleTwoWayAuthenticationType": kind, "TwoWayAuthenticationTargetMail": "",
 		"JWTToken": "jwt-of-" + id, "AbsenceInfo": map[string]any{}}
 }
 
-func (s *Server) logoff(a arguments) (any, *exception) {
+func (s *Server) logoff(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, e := s.enter(a); e != nil {
-		return nil, e
+	if _, exception := s.enter(arguments); exception != nil {
+		return nil, exception
 	}
-	delete(s.sessions, strings.ToLower(a.text("connectionId")))
+	delete(s.sessions, strings.ToLower(arguments.text("connectionId")))
 	return nil, nil
 }
 
-func (s *Server) getLogonResult(a arguments) (any, *exception) {
+func (s *Server) getLogonResult(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, e := s.enter(a); e != nil {
-		return nil, e
+	if _, exception := s.enter(arguments); exception != nil {
+		return nil, exception
 	}
-	return s.result(strings.ToLower(a.text("connectionId"))), nil
+	return s.result(strings.ToLower(arguments.text("connectionId"))), nil
 }
 
-func (s *Server) verifyCode(a arguments) (any, *exception) {
+func (s *Server) verifyCode(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, e := s.enter(a)
+	session, exception := s.enter(arguments)
 	switch {
-	case e != nil:
-		return nil, e
-	case n.verified:
+	case exception != nil:
+		return nil, exception
+	case session.verified:
 		return nil, raise(codeNoCode, "Verification code is not needed")
-	case a.text("verificationCode") != s.o.Code:
+	case arguments.text("verificationCode") != s.o.Code:
 		return nil, raise(codeWrongCode, "Verification code is wrong")
 	}
-	n.verified = true
+	session.verified = true
 	return nil, nil
 }
 
-func (s *Server) setUserPasswordHashed(a arguments) (any, *exception) {
+func (s *Server) setUserPasswordHashed(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u, e := s.target(a)
-	if e != nil {
-		return nil, e
+	user, exception := s.target(arguments)
+	if exception != nil {
+		return nil, exception
 	}
-	hash := a.text("newPasswordHashed")
+	hash := arguments.text("newPasswordHashed")
 	if !s.o.Loose && !isHash(hash) {
 		return nil, raise(codeNotSet, "The password could not be set")
 	}
-	s.take(u, hash)
+	s.take(user, hash)
 	return nil, nil
 }
 
-func (s *Server) setUserPassword(a arguments) (any, *exception) {
+func (s *Server) setUserPassword(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u, e := s.target(a)
-	if e != nil {
-		return nil, e
+	user, exception := s.target(arguments)
+	if exception != nil {
+		return nil, exception
 	}
-	password := a.text("newPassword")
+	password := arguments.text("newPassword")
 	if code := s.o.Rules.broken(password); code != 0 {
 		return nil, raise(code, "%s", map[int]string{codeTooShort: "The password is too short", codeLetter: "The password must contain a character",
 			codeSpecial: "The password must contain a special character", codeMixed: "The password must contain upper and lower characters",
@@ -139,64 +139,64 @@ func (s *Server) setUserPassword(a arguments) (any, *exception) {
 	if password == "" {
 		return nil, raise(codeNotSet, "The password could not be set")
 	}
-	s.take(u, s.Hash(password))
+	s.take(user, s.Hash(password))
 	return nil, nil
 }
 
 // target finds the user that a password call is about, if the caller may.
-func (s *Server) target(a arguments) (*User, *exception) {
-	n, e := s.admit(a)
-	if e != nil {
-		return nil, e
+func (s *Server) target(arguments arguments) (*User, *exception) {
+	session, exception := s.admit(arguments)
+	if exception != nil {
+		return nil, exception
 	}
 	for _, right := range []struct{ name, id string }{{"Access to users and user groups", RightUsers},
 		{"Access to security edit access right", RightSecurity}, {"Reset user password", RightPassword}} {
-		if !slices.ContainsFunc(n.user.Rights, func(id string) bool { return sameID(id, right.id) }) {
+		if !slices.ContainsFunc(session.user.Rights, func(id string) bool { return sameID(id, right.id) }) {
 			return nil, raise(codeRights, "Not enough rights (%s, %s)", right.name, right.id)
 		}
 	}
-	if sameID(a.text("userId"), DCIAdmin) && !sameID(n.user.ID, DCIAdmin) {
+	if sameID(arguments.text("userId"), DCIAdmin) && !sameID(session.user.ID, DCIAdmin) {
 		return nil, raise(codeAdmin, "Only the DCIAdmin user can set the password for the DCIAdmin user")
 	}
-	u := s.users[strings.ToLower(a.text("userId"))]
-	if u == nil || u.Obsolete {
-		return nil, raise(codeUser, "User %s not found", a.text("userId"))
+	user := s.users[strings.ToLower(arguments.text("userId"))]
+	if user == nil || user.Obsolete {
+		return nil, raise(codeUser, "User %s not found", arguments.text("userId"))
 	}
 	if s.checks != 0 && s.checked != "" {
 		s.checks--
 		return nil, raise(codeCheckedOut, "The administrative context users is already checked out by user %s", s.checked)
 	}
-	return u, nil
+	return user, nil
 }
 
-func (s *Server) getUserAdminAccessRights(a arguments) (any, *exception) {
+func (s *Server) getUserAdminAccessRights(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, e := s.admit(a)
-	if e != nil {
-		return nil, e
+	session, exception := s.admit(arguments)
+	if exception != nil {
+		return nil, exception
 	}
-	u := n.user
-	if id := a.text("userId"); id != "" {
-		if u = s.users[strings.ToLower(id)]; u == nil {
+	user := session.user
+	if id := arguments.text("userId"); id != "" {
+		if user = s.users[strings.ToLower(id)]; user == nil {
 			return nil, raise(codeUser, "User %s not found", id)
 		}
 	}
-	return append([]string{"01002010-38a7-11d8-a902-0050bf427e8f"}, u.Rights...), nil
+	return append([]string{"01002010-38a7-11d8-a902-0050bf427e8f"}, user.Rights...), nil
 }
 
-func (s *Server) getUserStore(a arguments) (any, *exception) {
+func (s *Server) getUserStore(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, e := s.admit(a)
-	if e != nil {
-		return nil, e
+	session, exception := s.admit(arguments)
+	if exception != nil {
+		return nil, exception
 	}
 	users := []any{}
-	for _, u := range s.sorted() {
-		users = append(users, u.contract())
+	for _, user := range s.sorted() {
+		users = append(users, user.contract())
 	}
-	return map[string]any{"Users": users, "Groups": []any{}, "OwnUserId": n.user.ID, "SessionCount": s.changed}, nil
+	return map[string]any{"Users": users, "Groups": []any{}, "OwnUserId": session.user.ID, "SessionCount": s.changed}, nil
 }
 
 func (u *User) contract() map[string]any {
@@ -206,21 +206,21 @@ func (u *User) contract() map[string]any {
 		"LoginWithoutPassword": false, "HasEmailNotification": false, "CanChangeLanguage": true, "CanChangeOptions": true, "CanExecuteDefaultSearch": true}
 }
 
-func (s *Server) getAllUsersSimple(a arguments) (any, *exception) {
+func (s *Server) getAllUsersSimple(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, e := s.admit(a); e != nil {
-		return nil, e
+	if _, exception := s.admit(arguments); exception != nil {
+		return nil, exception
 	}
-	filter, _ := a["userFilter"].(map[string]any)
+	filter, _ := arguments["userFilter"].(map[string]any)
 	deleted, _ := filter["RemoveDeletedUsers"].(bool)
 	inactive, given := filter["RemoveInactiveUsers"].(bool)
 	active, others := []any{}, []any{}
-	for _, u := range s.sorted() {
-		simple := map[string]any{"Id": u.ID, "LoginName": u.Login, "DisplayName": u.Name, "ExternalUser": false, "HiddenInUI": false}
+	for _, user := range s.sorted() {
+		simple := map[string]any{"Id": user.ID, "LoginName": user.Login, "DisplayName": user.Name, "ExternalUser": false, "HiddenInUI": false}
 		switch {
-		case u.Obsolete && deleted, u.Inactive && (inactive || !given):
-		case u.Obsolete || u.Inactive:
+		case user.Obsolete && deleted, user.Inactive && (inactive || !given):
+		case user.Obsolete || user.Inactive:
 			others = append(others, simple)
 		default:
 			active = append(active, simple)
@@ -229,28 +229,28 @@ func (s *Server) getAllUsersSimple(a arguments) (any, *exception) {
 	return map[string]any{"ActiveUsers": active, "InactiveAndObsoleteUsers": others, "SessionCount": s.changed}, nil
 }
 
-func (s *Server) getUserSimple(a arguments) (any, *exception) {
+func (s *Server) getUserSimple(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, e := s.admit(a); e != nil {
-		return nil, e
+	if _, exception := s.admit(arguments); exception != nil {
+		return nil, exception
 	}
-	u := s.users[strings.ToLower(a.text("userId"))]
-	if u == nil {
-		return nil, raise(codeUser, "User %s not found", a.text("userId"))
+	user := s.users[strings.ToLower(arguments.text("userId"))]
+	if user == nil {
+		return nil, raise(codeUser, "User %s not found", arguments.text("userId"))
 	}
-	return map[string]any{"Id": u.ID, "LoginName": u.Login, "DisplayName": u.Name}, nil
+	return map[string]any{"Id": user.ID, "LoginName": user.Login, "DisplayName": user.Name}, nil
 }
 
-func (s *Server) getOwnUser(a arguments) (any, *exception) {
+func (s *Server) getOwnUser(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, e := s.admit(a)
-	if e != nil {
-		return nil, e
+	session, exception := s.admit(arguments)
+	if exception != nil {
+		return nil, exception
 	}
-	own := n.user.contract()
-	own["UserMustChangePassword"] = n.user.MustChange
+	own := session.user.contract()
+	own["UserMustChangePassword"] = session.user.MustChange
 	return own, nil
 }
 
@@ -275,15 +275,15 @@ func (s *Server) Status() Status {
 	defer s.mu.Unlock()
 	s.sweep()
 	st := Status{Calls: maps.Clone(s.calls), Sessions: len(s.sessions)}
-	for _, u := range s.sorted() {
-		st.Users = append(st.Users, StatusRow{u.ID, u.Login, !u.Inactive && !u.Obsolete, len(u.Hashes) - 1})
+	for _, user := range s.sorted() {
+		st.Users = append(st.Users, StatusRow{user.ID, user.Login, !user.Inactive && !user.Obsolete, len(user.Hashes) - 1})
 	}
 	return st
 }
 
 func (s *Server) serveStatus(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	_ = e.Encode(s.Status())
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(s.Status())
 }

@@ -88,22 +88,22 @@ type session struct {
 
 // New returns a server with DCIAdmin as its only user, whose password is
 // "dciadmin". It is an http.Handler; Start makes it listen.
-func New(o Options) *Server {
-	s := &Server{o: o, now: o.Now, users: map[string]*User{}, sessions: map[string]*session{}, calls: map[string]int{}}
-	if s.now == nil {
-		s.now = time.Now
+func New(options Options) *Server {
+	server := &Server{o: options, now: options.Now, users: map[string]*User{}, sessions: map[string]*session{}, calls: map[string]int{}}
+	if server.now == nil {
+		server.now = time.Now
 	}
-	if s.o.Idle == 0 {
-		s.o.Idle = 10 * time.Minute
+	if server.o.Idle == 0 {
+		server.o.Idle = 10 * time.Minute
 	}
-	if s.o.Status == 0 {
-		s.o.Status = http.StatusInternalServerError
+	if server.o.Status == 0 {
+		server.o.Status = http.StatusInternalServerError
 	}
-	if s.o.Code == "" {
-		s.o.Code = "123456"
+	if server.o.Code == "" {
+		server.o.Code = "123456"
 	}
-	s.Add(User{ID: DCIAdmin, Login: "dciadmin", Name: "DCIAdmin", Rights: AllRights()}, "dciadmin")
-	return s
+	server.Add(User{ID: DCIAdmin, Login: "dciadmin", Name: "DCIAdmin", Rights: AllRights()}, "dciadmin")
+	return server
 }
 
 // AllRights returns the three rights that setting a password needs.
@@ -111,16 +111,16 @@ func AllRights() []string { return []string{RightUsers, RightSecurity, RightPass
 
 // Start listens on the address, such as "127.0.0.1:0", and serves until Close.
 func (s *Server) Start(address string) error {
-	l, err := net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	s.listener = l
+	s.listener = listener
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	s.served = make(chan struct{})
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(l)
+		_ = s.http.Serve(listener)
 	}()
 	return nil
 }
@@ -170,8 +170,8 @@ func (s *Server) CheckOut(who string, calls int) {
 
 // sweep drops sessions that have idled out.
 func (s *Server) sweep() {
-	for id, n := range s.sessions {
-		if s.now().Sub(n.used) >= s.o.Idle {
+	for id, session := range s.sessions {
+		if s.now().Sub(session.used) >= s.o.Idle {
 			delete(s.sessions, id)
 		}
 	}
@@ -179,22 +179,22 @@ func (s *Server) sweep() {
 
 // newID makes a GUID.
 func newID() string {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b)
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	data := make([]byte, 16)
+	_, _ = rand.Read(data)
+	return fmt.Sprintf("%x-%x-%x-%x-%x", data[:4], data[4:6], data[6:8], data[8:10], data[10:])
 }
 
-func sameID(a, b string) bool { return strings.EqualFold(a, b) }
+func sameID(first, second string) bool { return strings.EqualFold(first, second) }
 
 // pause waits, or until the caller is gone.
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
+func pause(ctx context.Context, span time.Duration) {
+	if span <= 0 {
 		return
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
+	timer := time.NewTimer(span)
+	defer timer.Stop()
 	select {
-	case <-t.C:
+	case <-timer.C:
 	case <-ctx.Done():
 	}
 }

@@ -42,52 +42,52 @@ func (s *Server) Hash(password string) string {
 
 // Add adds a user with a password and returns its id; without one it gets a
 // new id.
-func (s *Server) Add(u User, password string) string {
+func (s *Server) Add(user User, password string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u.ID == "" {
-		u.ID = newID()
+	if user.ID == "" {
+		user.ID = newID()
 	}
-	u.Hash = s.Hash(password)
-	u.Hashes = []string{u.Hash}
-	s.users[strings.ToLower(u.ID)] = &u
+	user.Hash = s.Hash(password)
+	user.Hashes = []string{user.Hash}
+	s.users[strings.ToLower(user.ID)] = &user
 	s.order = nil
-	return u.ID
+	return user.ID
 }
 
 // User returns a copy of the user of that login and whether there is one.
 func (s *Server) User(login string) (User, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.byLogin(login)
-	if u == nil {
+	user := s.byLogin(login)
+	if user == nil {
 		return User{}, false
 	}
-	c := *u
+	c := *user
 	c.Hashes, c.Rights = slices.Clone(c.Hashes), slices.Clone(c.Rights)
 	return c, true
 }
 
 // Accepts reports whether the user could log on with the password.
 func (s *Server) Accepts(login, password string) bool {
-	u, ok := s.User(login)
-	return ok && u.Hash == s.Hash(password)
+	user, ok := s.User(login)
+	return ok && user.Hash == s.Hash(password)
 }
 
 // Update changes a user behind the back of the protocol.
-func (s *Server) Update(login string, f func(*User)) {
+func (s *Server) Update(login string, call func(*User)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u := s.byLogin(login); u != nil {
-		f(u)
+	if user := s.byLogin(login); user != nil {
+		call(user)
 		s.order = nil
 	}
 }
 
 func (s *Server) byLogin(login string) *User {
-	for _, u := range s.sorted() {
-		if strings.EqualFold(u.Login, login) {
-			return u
+	for _, user := range s.sorted() {
+		if strings.EqualFold(user.Login, login) {
+			return user
 		}
 	}
 	return nil
@@ -96,24 +96,24 @@ func (s *Server) byLogin(login string) *User {
 // sorted returns the users by login, then id.
 func (s *Server) sorted() []*User {
 	if s.order == nil {
-		s.order = slices.SortedFunc(maps.Values(s.users), func(a, b *User) int {
-			return cmp.Or(strings.Compare(a.Login, b.Login), strings.Compare(a.ID, b.ID))
+		s.order = slices.SortedFunc(maps.Values(s.users), func(user, b *User) int {
+			return cmp.Or(strings.Compare(user.Login, b.Login), strings.Compare(user.ID, b.ID))
 		})
 	}
 	return s.order
 }
 
 // take gives the user a new hash.
-func (s *Server) take(u *User, hash string) {
-	u.Hash = hash
-	u.Hashes = append(u.Hashes, hash)
+func (s *Server) take(user *User, hash string) {
+	user.Hash = hash
+	user.Hashes = append(user.Hashes, hash)
 	s.changed++
 }
 
 // isHash reports whether the text is the Base64 of 64 bytes.
 func isHash(text string) bool {
-	b, err := base64.StdEncoding.DecodeString(text)
-	return err == nil && len(b) == sha512.Size
+	data, err := base64.StdEncoding.DecodeString(text)
+	return err == nil && len(data) == sha512.Size
 }
 
 // broken returns the code of the first rule that a password breaks; 0: none.
@@ -124,7 +124,7 @@ func (r Rules) broken(password string) int {
 		return codeTooShort
 	case r.Letter && !has(unicode.IsLetter):
 		return codeLetter
-	case r.Special && !has(func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) }):
+	case r.Special && !has(func(letter rune) bool { return !unicode.IsLetter(letter) && !unicode.IsDigit(letter) }):
 		return codeSpecial
 	case r.Mixed && (!has(unicode.IsUpper) || !has(unicode.IsLower)):
 		return codeMixed

@@ -51,39 +51,39 @@ type way struct {
 }
 
 // sent notes that the server has a request that was held.
-func (y *way) sent(w *wait) {
+func (y *way) sent(wait *wait) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.gone {
-		close(w.settled)
+		close(wait.settled)
 		return
 	}
-	y.waiting = append(y.waiting, w)
+	y.waiting = append(y.waiting, wait)
 }
 
 // heard notes that the server answered, or is gone.
 func (y *way) heard(gone bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	for _, w := range y.waiting {
-		close(w.settled)
+	for _, wait := range y.waiting {
+		close(wait.settled)
 	}
 	y.waiting, y.gone = nil, gone
 }
 
 // StartHolder relays to a server's plain port until the test ends. It holds
 // nothing until Hold is called.
-func StartHolder(t testing.TB, s *Server, seed uint64) *Holder {
+func StartHolder(t testing.TB, server *Server, seed uint64) *Holder {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Holder{URL: "ldap://" + l.Addr().String(), target: strings.TrimPrefix(s.URL, "ldap://"), listener: l,
+	holder := &Holder{URL: "ldap://" + listener.Addr().String(), target: strings.TrimPrefix(server.URL, "ldap://"), listener: listener,
 		luck: rand.New(rand.NewPCG(seed, 1)), held: map[*wait]bool{}, conns: map[net.Conn]bool{}}
-	h.running.Go(h.accept)
-	t.Cleanup(h.Stop)
-	return h
+	holder.running.Go(holder.accept)
+	t.Cleanup(holder.Stop)
+	return holder
 }
 
 // Hold holds so many of a hundred requests from now on, each for a random time
@@ -99,15 +99,15 @@ func (h *Holder) Hold(percent int, longest time.Duration) {
 func (h *Holder) Release() {
 	h.mu.Lock()
 	var all []*wait
-	for w := range h.held { // the order of a map is a random one
-		all = append(all, w)
+	for wait := range h.held { // the order of a map is a random one
+		all = append(all, wait)
 	}
 	h.mu.Unlock()
-	for _, w := range all {
-		w.release()
+	for _, wait := range all {
+		wait.release()
 	}
-	for _, w := range all {
-		<-w.settled
+	for _, wait := range all {
+		<-wait.settled
 	}
 }
 
@@ -130,8 +130,8 @@ func (h *Holder) Seen() int {
 func (h *Holder) Drop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for c := range h.conns {
-		_ = c.Close()
+	for conn := range h.conns {
+		_ = conn.Close()
 	}
 }
 
@@ -157,9 +157,9 @@ func (h *Holder) accept() {
 		h.mu.Lock()
 		h.conns[client] = true
 		h.mu.Unlock()
-		y := &way{Conn: server}
-		h.running.Go(func() { h.forth(client, y) })
-		h.running.Go(func() { back(y, client) })
+		made := &way{Conn: server}
+		h.running.Go(func() { h.forth(client, made) })
+		h.running.Go(func() { back(made, client) })
 	}
 }
 
@@ -170,15 +170,15 @@ func (h *Holder) forth(client net.Conn, server *way) {
 	defer time.AfterFunc(lingering, func() { _ = server.Close() })
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := client.Read(buffer)
+		count, err := client.Read(buffer)
 		if err != nil {
 			return
 		}
 		var w *wait
-		if bytes.Contains(buffer[:n], passwordModify) {
+		if bytes.Contains(buffer[:count], passwordModify) {
 			w = h.keep()
 		}
-		_, err = server.Write(buffer[:n])
+		_, err = server.Write(buffer[:count])
 		if w != nil {
 			server.sent(w)
 		}
@@ -208,33 +208,33 @@ func (h *Holder) keep() *wait {
 		h.mu.Unlock()
 		return nil
 	}
-	w := &wait{pass: make(chan struct{}), settled: make(chan struct{})}
-	h.held[w] = true
+	made := &wait{pass: make(chan struct{}), settled: make(chan struct{})}
+	h.held[made] = true
 	h.total++
 	if h.longest > 0 {
-		time.AfterFunc(time.Duration(h.luck.Int64N(int64(h.longest))), w.release)
+		time.AfterFunc(time.Duration(h.luck.Int64N(int64(h.longest))), made.release)
 	}
 	h.mu.Unlock()
-	<-w.pass
+	<-made.pass
 	go func() {
-		<-w.settled
+		<-made.settled
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.held, w)
+		delete(h.held, made)
 	}()
-	return w
+	return made
 }
 
 // back relays what the server sends; a client that is gone loses it.
 func back(server *way, client net.Conn) {
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := server.Read(buffer)
+		count, err := server.Read(buffer)
 		server.heard(err != nil)
 		if err != nil {
 			_ = client.Close()
 			return
 		}
-		_, _ = client.Write(buffer[:n])
+		_, _ = client.Write(buffer[:count])
 	}
 }

@@ -69,11 +69,13 @@ const (
 	startLimit = 15 * time.Second
 )
 
-// UserDN is the name of account n.
-func (s *Server) UserDN(n int) string { return fmt.Sprintf("uid=user%d,ou=people,%s", n, base) }
+// UserDN is the name of account number.
+func (s *Server) UserDN(number int) string {
+	return fmt.Sprintf("uid=user%d,ou=people,%s", number, base)
+}
 
-// UserPassword is what account n is provisioned with.
-func (s *Server) UserPassword(n int) string { return fmt.Sprintf("old-password-%d", n) }
+// UserPassword is what account number is provisioned with.
+func (s *Server) UserPassword(number int) string { return fmt.Sprintf("old-password-%d", number) }
 
 // DeniedDN is an account that the rotator may read and not write. Its first
 // password is UserPassword(0).
@@ -89,61 +91,61 @@ func (s *Server) StrictPolicyDN() string { return "cn=strict,ou=policies," + bas
 
 // Start runs a server until the test ends. What is missing on this machine
 // fails the test with the package to install.
-func Start(t testing.TB, o Options) *Server {
+func Start(t testing.TB, options Options) *Server {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "rk")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Run(context.Background(), dir, o)
+	server, err := Run(context.Background(), dir, options)
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.Stop()
+		server.Stop()
 		_ = os.RemoveAll(dir)
 	})
-	return s
+	return server
 }
 
 // Run provisions a server in the empty directory dir, starts it and waits
 // until it answers. dir has to be short, for it holds a socket. The caller
 // calls Stop; ctx bounds the start only.
-func Run(ctx context.Context, dir string, o Options) (*Server, error) {
+func Run(ctx context.Context, dir string, options Options) (*Server, error) {
 	slapd, err := program("slapd")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, slapd: slapd, BaseDN: base, RootDN: "cn=root," + base, RootPW: rootPW, BindDN: "cn=rotator," + base, Password: rotatorPW}
-	if err := s.provision(ctx, o); err != nil {
+	server := &Server{dir: dir, slapd: slapd, BaseDN: base, RootDN: "cn=root," + base, RootPW: rootPW, BindDN: "cn=rotator," + base, Password: rotatorPW}
+	if err := server.provision(ctx, options); err != nil {
 		return nil, err
 	}
 	for try := 0; ; try++ {
-		if err := s.choosePorts(o); err != nil {
+		if err := server.choosePorts(options); err != nil {
 			return nil, err
 		}
-		err := s.start(ctx)
+		err := server.start(ctx)
 		if err == nil || try == 4 || !errors.Is(err, errDied) {
-			return s, err
+			return server, err
 		}
 	}
 }
 
 // program finds a server program, which may be outside a user's PATH.
 func program(name string) (string, error) {
-	if p, err := exec.LookPath(name); err == nil {
-		return p, nil
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
 	}
-	if p, err := exec.LookPath(filepath.Join("/usr/sbin", name)); err == nil {
-		return p, nil
+	if path, err := exec.LookPath(filepath.Join("/usr/sbin", name)); err == nil {
+		return path, nil
 	}
 	return "", fmt.Errorf("ldaptest: %s is missing: apt-get install slapd", name)
 }
 
 // choosePorts takes free ones below the range that the kernel gives to
 // clients: one of those may stay taken by a closed connection.
-func (s *Server) choosePorts(o Options) error {
+func (s *Server) choosePorts(options Options) error {
 	plain, err := freePort()
 	if err != nil {
 		return err
@@ -152,7 +154,7 @@ func (s *Server) choosePorts(o Options) error {
 	s.URL = fmt.Sprintf("ldap://127.0.0.1:%d", plain)
 	s.Socket = "ldapi://" + socket
 	s.urls = s.URL + " ldapi://" + escapeSlashes(socket)
-	if !o.TLS {
+	if !options.TLS {
 		return nil
 	}
 	secure, err := freePort()
@@ -181,8 +183,8 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.ended = make(chan struct{})
-	go func(p *exec.Cmd, ended chan struct{}) {
-		s.exit = p.Wait()
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		s.exit = cmd.Wait()
 		close(ended)
 	}(s.process, s.ended)
 	if err := s.ready(ctx); err != nil {
@@ -220,34 +222,34 @@ func (s *Server) log() string {
 
 // Bind tries a logon on a connection of its own; nil is success.
 func (s *Server) Bind(dn, password string) error {
-	c, err := s.dial()
+	conn, err := s.dial()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.Close() }() // it was only read, or nobody could do anything about it
-	return c.Bind(dn, password)
+	defer func() { _ = conn.Close() }() // it was only read, or nobody could do anything about it
+	return conn.Bind(dn, password)
 }
 
 // Root returns a connection that may do everything. The caller closes it.
 func (s *Server) Root() (*ldap.Conn, error) {
-	c, err := s.dial()
+	conn, err := s.dial()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Bind(s.RootDN, s.RootPW); err != nil {
-		_ = c.Close() // it was only read, or nobody could do anything about it
+	if err := conn.Bind(s.RootDN, s.RootPW); err != nil {
+		_ = conn.Close() // it was only read, or nobody could do anything about it
 		return nil, err
 	}
-	return c, nil
+	return conn, nil
 }
 
 func (s *Server) dial() (*ldap.Conn, error) {
-	c, err := ldap.DialURL(s.Socket, ldap.DialWithDialer(&net.Dialer{Timeout: startLimit}))
+	conn, err := ldap.DialURL(s.Socket, ldap.DialWithDialer(&net.Dialer{Timeout: startLimit}))
 	if err != nil {
 		return nil, err
 	}
-	c.SetTimeout(startLimit)
-	return c, nil
+	conn.SetTimeout(startLimit)
+	return conn, nil
 }
 
 // Pid is the process, for faults that only a signal can make.

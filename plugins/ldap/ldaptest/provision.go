@@ -22,20 +22,20 @@ import (
 )
 
 // provision writes configuration, keys and entries.
-func (s *Server) provision(ctx context.Context, o Options) error {
+func (s *Server) provision(ctx context.Context, options Options) error {
 	if err := os.MkdirAll(filepath.Join(s.dir, "db"), 0o700); err != nil {
 		return err
 	}
-	if o.TLS {
+	if options.TLS {
 		if err := s.certify(); err != nil {
 			return err
 		}
 	}
 	conf, ldif := filepath.Join(s.dir, "slapd.conf"), filepath.Join(s.dir, "init.ldif")
-	if err := os.WriteFile(conf, []byte(s.config(o)), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte(s.config(options)), 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(ldif, []byte(s.entries(o)), 0o600); err != nil {
+	if err := os.WriteFile(ldif, []byte(s.entries(options)), 0o600); err != nil {
 		return err
 	}
 	add, err := program("slapadd")
@@ -49,34 +49,34 @@ func (s *Server) provision(ctx context.Context, o Options) error {
 }
 
 // config is slapd.conf: nobody starts a test from cn=config.
-func (s *Server) config(o Options) string {
-	var c strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&c, format+"\n", args...) }
+func (s *Server) config(options Options) string {
+	var builder strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&builder, format+"\n", args...) }
 	for _, schema := range []string{"core", "cosine", "inetorgperson", "nis"} {
 		line("include /etc/ldap/schema/%s.schema", schema)
 	}
 	line("modulepath /usr/lib/ldap\nmoduleload back_mdb\npidfile %s/pid\nargsfile %s/args\npassword-hash {SSHA}", s.dir, s.dir)
-	if o.PPolicy {
+	if options.PPolicy {
 		line("moduleload ppolicy")
 	}
-	if o.TLS {
+	if options.TLS {
 		line("TLSCACertificateFile %[1]s/ca.pem\nTLSCertificateFile %[1]s/server.pem\nTLSCertificateKeyFile %[1]s/server.key", s.dir)
 	}
-	c.WriteString(strings.Join(append(o.Global, ""), "\n"))
+	builder.WriteString(strings.Join(append(options.Global, ""), "\n"))
 	line("database mdb\nmaxsize 1073741824\nsuffix %q\ndirectory %s/db\nrootdn %q\nrootpw %s\nindex objectClass,uid,cn,mail eq", base, s.dir, s.RootDN, rootPW)
-	if !o.Sync {
+	if !options.Sync {
 		line("dbnosync")
 	}
-	if !o.NoLimits {
+	if !options.NoLimits {
 		line("limits dn.exact=%q size=unlimited", s.BindDN)
 	}
-	c.WriteString(strings.Join(append(o.Before, ""), "\n"))
-	line(access, o.lockable())
-	if o.PPolicy {
+	builder.WriteString(strings.Join(append(options.Before, ""), "\n"))
+	line(access, options.lockable())
+	if options.PPolicy {
 		line("overlay ppolicy\nppolicy_default %q\nppolicy_use_lockout", s.PolicyDN())
 	}
-	c.WriteString(strings.Join(append(o.Extra, ""), "\n"))
-	return c.String()
+	builder.WriteString(strings.Join(append(options.Extra, ""), "\n"))
+	return builder.String()
 }
 
 // access gives the rotator write, and no more: manage would bypass policies.
@@ -104,25 +104,25 @@ func (o Options) lockable() string {
 	return "userPassword"
 }
 
-func (s *Server) entries(o Options) string {
-	var l strings.Builder
-	add := func(format string, args ...any) { fmt.Fprintf(&l, format+"\n\n", args...) }
+func (s *Server) entries(options Options) string {
+	var builder strings.Builder
+	add := func(format string, args ...any) { fmt.Fprintf(&builder, format+"\n\n", args...) }
 	add("dn: %s\nobjectClass: domain\ndc: rekey", base)
 	for _, ou := range []string{"people", "denied", "policies"} {
 		add("dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s", ou, base, ou)
 	}
 	add("dn: %s\nobjectClass: person\ncn: rotator\nsn: rotator\nuserPassword: %s", s.BindDN, ssha(rotatorPW))
 	add("%s", Entry("denied0", "ou=denied,"+base, s.UserPassword(0)))
-	if o.PPolicy {
+	if options.PPolicy {
 		const policy = "dn: %s\nobjectClass: device\nobjectClass: pwdPolicy\ncn: %s\npwdAttribute: userPassword\npwdAllowUserChange: TRUE\npwdCheckQuality: 2\n"
 		add(policy+"pwdMinLength: 8\npwdInHistory: 3\npwdLockout: TRUE\npwdMaxFailure: 3", s.PolicyDN(), "default")
 		add(policy+"pwdMinLength: 12\npwdInHistory: 5\npwdMustChange: TRUE", s.StrictPolicyDN(), "strict")
 	}
-	for n := range o.Users {
-		add("%s", Entry(fmt.Sprint("user", n), "ou=people,"+base, s.UserPassword(n)))
+	for index := range options.Users {
+		add("%s", Entry(fmt.Sprint("user", index), "ou=people,"+base, s.UserPassword(index)))
 	}
-	l.WriteString(o.LDIF)
-	return l.String()
+	builder.WriteString(options.LDIF)
+	return builder.String()
 }
 
 // Entry is the LDIF of an account uid=LOGIN under parent; more lines may be
@@ -146,9 +146,9 @@ func ssha(password string) string {
 func freePort() (int, error) {
 	for range 100 {
 		port := 20000 + mrand.IntN(12000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
-			return port, l.Close()
+			return port, listener.Close()
 		}
 	}
 	return 0, fmt.Errorf("ldaptest: no free port from 20000 to 31999")
@@ -173,17 +173,17 @@ func (s *Server) certify() error {
 }
 
 // certificate writes NAME.pem and NAME.key; without a parent it signs itself.
-func (s *Server) certificate(name string, c, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+func (s *Server) certificate(name string, certificate, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
 	if parent == nil {
-		parent, parentKey = c, key
+		parent, parentKey = certificate, key
 	}
-	c.SerialNumber = big.NewInt(time.Now().UnixNano())
-	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, parentKey)
+	certificate.SerialNumber = big.NewInt(time.Now().UnixNano())
+	certificate.NotBefore, certificate.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	der, err := x509.CreateCertificate(rand.Reader, certificate, parent, &key.PublicKey, parentKey)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,23 +34,23 @@ type Proxy struct {
 }
 
 // StartProxy relays to a server's plain port until the test ends.
-func StartProxy(t testing.TB, s *Server) *Proxy {
+func StartProxy(t testing.TB, server *Server) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{URL: "ldap://" + l.Addr().String(), target: strings.TrimPrefix(s.URL, "ldap://"), listener: l, conns: make(map[net.Conn]bool)}
-	p.running.Go(p.accept)
-	t.Cleanup(p.Stop)
-	return p
+	proxy := &Proxy{URL: "ldap://" + listener.Addr().String(), target: strings.TrimPrefix(server.URL, "ldap://"), listener: listener, conns: make(map[net.Conn]bool)}
+	proxy.running.Go(proxy.accept)
+	t.Cleanup(proxy.Stop)
+	return proxy
 }
 
 // Next arms a fault for the next request on any connection.
-func (p *Proxy) Next(f Fault) { p.fault.Store(int32(f)) }
+func (p *Proxy) Next(fault Fault) { p.fault.Store(int32(fault)) }
 
-// After makes the fault that is armed next wait until n requests have passed.
-func (p *Proxy) After(n int) { p.wait.Store(int32(n)) }
+// After makes the fault that is armed next wait until count requests have passed.
+func (p *Proxy) After(count int) { p.wait.Store(int32(count)) }
 
 // Connections is how many clients have connected so far.
 func (p *Proxy) Connections() int {
@@ -63,8 +63,8 @@ func (p *Proxy) Connections() int {
 func (p *Proxy) Drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range p.conns {
-		_ = c.Close()
+	for conn := range p.conns {
+		_ = conn.Close()
 	}
 }
 
@@ -97,8 +97,8 @@ func (p *Proxy) keep(conns ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.accepted++
-	for _, c := range conns {
-		p.conns[c] = true
+	for _, conn := range conns {
+		p.conns[conn] = true
 	}
 }
 
@@ -108,12 +108,12 @@ func (p *Proxy) requests(answers *atomic.Int32) func() Fault {
 		if Fault(p.fault.Load()) != Pass && p.wait.Add(-1) >= 0 {
 			return Pass
 		}
-		f := Fault(p.fault.Swap(int32(Pass)))
-		if f == CutAnswer || f == BlackHole {
-			answers.Store(int32(f))
+		fault := Fault(p.fault.Swap(int32(Pass)))
+		if fault == CutAnswer || fault == BlackHole {
+			answers.Store(int32(fault))
 			return Pass
 		}
-		return f
+		return fault
 	}
 }
 
@@ -124,7 +124,7 @@ func (p *Proxy) relay(from, to net.Conn, fate func() Fault) {
 	defer func() { _ = to.Close() }()   // it was only read, or nobody could do anything about it
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := from.Read(buffer)
+		count, err := from.Read(buffer)
 		if err != nil {
 			return
 		}
@@ -134,7 +134,7 @@ func (p *Proxy) relay(from, to net.Conn, fate func() Fault) {
 		case BlackHole:
 			continue
 		}
-		if _, err := to.Write(buffer[:n]); err != nil {
+		if _, err := to.Write(buffer[:count]); err != nil {
 			return
 		}
 	}

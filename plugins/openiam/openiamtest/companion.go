@@ -16,26 +16,26 @@ func (c call) key() Key {
 
 // find returns the identity of a call; the source dereferences a missing
 // domain or principal.
-func (s *Server) find(c call) (*identity, reply) {
+func (s *Server) find(call call) (*identity, reply) {
 	for _, name := range []string{"domainId", "principal"} {
-		if _, ok := c.body.value(name); !ok {
+		if _, ok := call.body.value(name); !ok {
 			return nil, serverFault("java.lang.NullPointerException: %s is null", name)
 		}
 	}
-	return s.identities[c.key()], reply{}
+	return s.identities[call.key()], reply{}
 }
 
-func (s *Server) getLoginByManagedSys(c call) reply {
+func (s *Server) getLoginByManagedSys(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	if i == nil {
+	if identity == nil {
 		return reply{xml: `<return status="failure"/>`}
 	}
-	return success("<principal>" + i.login() + "</principal>")
+	return success("<principal>" + identity.login() + "</principal>")
 }
 
 // login is the Login of an identity. The server answers with the reversibly
@@ -55,88 +55,88 @@ func (i *identity) login() string {
 		tag("selected", "false") + tag("passwordChangeCount", strconv.Itoa(i.ChangeCount))
 }
 
-func (s *Server) getUserByLogin(c call) reply {
+func (s *Server) getUserByLogin(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	if i == nil || s.users[i.UserID] == nil {
+	if identity == nil || s.users[identity.UserID] == nil {
 		return reply{xml: `<return status="failure"/>`}
 	}
-	u := s.users[i.UserID]
+	user := s.users[identity.UserID]
 	// The children of user are qualified by another schema.
 	return success(`<user xmlns:u="urn:idm.openiam.org/srvc/user/dto">` +
-		tag("u:firstName", u.First) + tag("u:lastName", u.Last) + tag("u:status", strings.ToLower(u.Status)) +
-		tag("u:secondaryStatus", strings.ToLower(u.SecondaryStatus)) + tag("u:userId", u.ID) + tag("u:email", u.Mail) + "</user>")
+		tag("u:firstName", user.First) + tag("u:lastName", user.Last) + tag("u:status", strings.ToLower(user.Status)) +
+		tag("u:secondaryStatus", strings.ToLower(user.SecondaryStatus)) + tag("u:userId", user.ID) + tag("u:email", user.Mail) + "</user>")
 }
 
-func (s *Server) isPasswordEq(c call) reply {
+func (s *Server) isPasswordEq(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	value, ok := c.body.value("newPassword")
-	if ok && i != nil && value == i.Password {
+	value, ok := call.body.value("newPassword")
+	if ok && identity != nil && value == identity.Password {
 		return success(anyValue("boolean", "true"))
 	}
 	return reply{xml: `<return status="failure">` + anyValue("boolean", "false") + `</return>`}
 }
 
-func (s *Server) loginExists(c call) reply {
+func (s *Server) loginExists(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	if i == nil {
+	if identity == nil {
 		return reply{xml: `<return status="failure">` + anyValue("boolean", "false") + `</return>`}
 	}
 	return success(anyValue("boolean", "true"))
 }
 
-func (s *Server) unLockLogin(c call) reply {
+func (s *Server) unLockLogin(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	if i == nil || s.users[i.UserID] == nil {
+	if identity == nil || s.users[identity.UserID] == nil {
 		return nullPointer()
 	}
-	i.Locked = false
-	s.users[i.UserID].SecondaryStatus = ""
+	identity.Locked = false
+	s.users[identity.UserID].SecondaryStatus = ""
 	return success("")
 }
 
 func (s *Server) bulkResetPasswordChangeCount(call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, i := range s.identities {
-		i.ChangeCount = 0
+	for _, identity := range s.identities {
+		identity.ChangeCount = 0
 	}
 	return success(anyValue("int", strconv.Itoa(len(s.identities))))
 }
 
-func (s *Server) isPasswordValid(c call) reply {
+func (s *Server) isPasswordValid(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := c.body.child("", "pswd")
-	i := s.identities[Key{p.get("domainId"), p.get("principal"), p.get("managedSysId")}]
-	if i == nil || s.users[i.UserID] == nil {
+	element := call.body.child("", "pswd")
+	identity := s.identities[Key{element.get("domainId"), element.get("principal"), element.get("managedSysId")}]
+	if identity == nil || s.users[identity.UserID] == nil {
 		return nullPointer()
 	}
-	policy, ok := s.policyOf(i)
+	policy, ok := s.policyOf(identity)
 	if !ok {
 		return failure("PASSWORD_POLICY_NOT_FOUND")
 	}
-	value := p.get("password")
-	code, null := candidate{policy, i, s.users[i.UserID], value, value == ""}.broken()
+	value := element.get("password")
+	code, null := candidate{policy, identity, s.users[identity.UserID], value, value == ""}.broken()
 	switch {
 	case null:
 		return nullPointer()
@@ -146,64 +146,64 @@ func (s *Server) isPasswordValid(c call) reply {
 	return success("")
 }
 
-func (s *Server) isPasswordChangeAllowed(c call) reply {
+func (s *Server) isPasswordChangeAllowed(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	if i == nil {
+	if identity == nil {
 		return nullPointer()
 	}
-	policy, ok := s.policyOf(i)
+	policy, ok := s.policyOf(identity)
 	if !ok {
 		return nullPointer()
 	}
 	return reply{xml: fmt.Sprintf(`<return value="%t"/>`, policy.first("PASSWORD_CHANGE_ALLOWED") != "0")}
 }
 
-func (s *Server) daysToPasswordExpiration(c call) reply {
+func (s *Server) daysToPasswordExpiration(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	if i == nil {
+	if identity == nil {
 		return reply{xml: `<return status="failure">` + anyValue("int", "-1") + `</return>`}
 	}
 	days := 9999
-	if !i.Expires.IsZero() {
-		days = max(0, int(i.Expires.Sub(s.now())/(24*time.Hour)))
+	if !identity.Expires.IsZero() {
+		days = max(0, int(identity.Expires.Sub(s.now())/(24*time.Hour)))
 	}
 	return success(anyValue("int", strconv.Itoa(days)))
 }
 
-func (s *Server) passwordChangeCount(c call) reply {
+func (s *Server) passwordChangeCount(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	if i == nil {
+	if identity == nil {
 		return reply{xml: `<return status="failure"/>`}
 	}
-	return success(anyValue("int", strconv.Itoa(i.ChangeCount)))
+	return success(anyValue("int", strconv.Itoa(identity.ChangeCount)))
 }
 
-func (s *Server) getPasswordPolicy(c call) reply {
+func (s *Server) getPasswordPolicy(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, refused := s.find(c)
+	identity, refused := s.find(call)
 	if refused.fault != nil {
 		return refused
 	}
-	if i == nil || s.users[i.UserID] == nil {
+	if identity == nil || s.users[identity.UserID] == nil {
 		return nullPointer()
 	}
-	policy, ok := s.policyOf(i)
+	policy, ok := s.policyOf(identity)
 	if !ok {
 		return reply{xml: `<return status="failure"/>`}
 	}
@@ -228,10 +228,10 @@ const (
 )
 
 // passwordAuth logs on. It looks at identities of the default system only.
-func (s *Server) passwordAuth(c call) reply {
+func (s *Server) passwordAuth(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	domain, principal, value := c.body.get("domainId"), c.body.get("principal"), c.body.get("password")
+	domain, principal, value := call.body.get("domainId"), call.body.get("principal"), call.body.get("password")
 	if !s.hasDomain(domain) {
 		return logonFailed(logonBadDomain)
 	}
@@ -241,26 +241,26 @@ func (s *Server) passwordAuth(c call) reply {
 	if value == "" {
 		return logonFailed(logonBadValue)
 	}
-	i := s.identities[Key{domain, principal, "0"}]
-	if i == nil {
+	identity := s.identities[Key{domain, principal, "0"}]
+	if identity == nil {
 		return logonFailed(logonBadLogin)
 	}
-	u := s.users[i.UserID]
-	if u == nil {
+	user := s.users[identity.UserID]
+	if user == nil {
 		return nullPointer()
 	}
-	if code := u.mayLogOn(); code != 0 {
+	if code := user.mayLogOn(); code != 0 {
 		return logonFailed(code)
 	}
-	if value != i.Password {
-		return logonFailed(s.wrongLogon(i, u))
+	if value != identity.Password {
+		return logonFailed(s.wrongLogon(identity, user))
 	}
-	return s.logon(i, u)
+	return s.logon(identity, user)
 }
 
 func (s *Server) hasDomain(domain string) bool {
-	for k := range s.identities {
-		if k.Domain == domain {
+	for key := range s.identities {
+		if key.Domain == domain {
 			return true
 		}
 	}
@@ -281,39 +281,39 @@ func (u *User) mayLogOn() int {
 }
 
 // wrongLogon counts a wrong password and locks when there are too many.
-func (s *Server) wrongLogon(i *identity, u *User) int {
-	i.FailedLogons++
-	if s.o.FailedLogons > 0 && i.FailedLogons >= s.o.FailedLogons {
-		i.Locked = true
-		u.SecondaryStatus = Locked
+func (s *Server) wrongLogon(identity *identity, user *User) int {
+	identity.FailedLogons++
+	if s.o.FailedLogons > 0 && identity.FailedLogons >= s.o.FailedLogons {
+		identity.Locked = true
+		user.SecondaryStatus = Locked
 		return logonLocked
 	}
 	return logonBadValue
 }
 
-func (s *Server) logon(i *identity, u *User) reply {
+func (s *Server) logon(identity *identity, user *User) reply {
 	now := s.now()
-	if !i.Expires.IsZero() && now.After(i.Expires) && now.After(i.GraceEnds) {
+	if !identity.Expires.IsZero() && now.After(identity.Expires) && now.After(identity.GraceEnds) {
 		return logonFailed(logonExpired)
 	}
 	result := 0 // the source leaves it so where an expiry date is in the future
 	switch {
-	case i.Expires.IsZero():
+	case identity.Expires.IsZero():
 		result = 1
-	case now.After(i.Expires):
+	case now.After(identity.Expires):
 		result = 2
 	}
-	i.FailedLogons, i.FirstLogin = 0, false
-	if u.Status == PendingInitialLogin {
-		u.Status = Active
+	identity.FailedLogons, identity.FirstLogin = 0, false
+	if user.Status == PendingInitialLogin {
+		user.Status = Active
 	}
 	days := 0
-	if i.Expires.After(now) {
-		days = int(i.Expires.Sub(now) / (24 * time.Hour))
+	if identity.Expires.After(now) {
+		days = int(identity.Expires.Sub(now) / (24 * time.Hour))
 	}
 	return reply{xml: fmt.Sprintf(`<return status="success"><subject><readOnly>false</readOnly><expirationTime>0</expirationTime>`+
 		`<resultCode>%d</resultCode><daysToPwdExp>%d</daysToPwdExp>%s%s%s</subject><authErrorCode>0</authErrorCode></return>`,
-		result, days, tag("domainId", i.Domain), tag("userId", u.ID), tag("principal", i.Principal))}
+		result, days, tag("domainId", identity.Domain), tag("userId", user.ID), tag("principal", identity.Principal))}
 }
 
 func logonFailed(code int) reply {

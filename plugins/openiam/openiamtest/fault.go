@@ -26,27 +26,27 @@ type Fault struct {
 }
 
 // Fail makes matching calls go wrong. Faults are tried in the order given.
-func (s *Server) Fail(f Fault) {
+func (s *Server) Fail(fault Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.Times == 0 {
-		f.Times = 1
+	if fault.Times == 0 {
+		fault.Times = 1
 	}
-	s.faults = append(s.faults, &f)
+	s.faults = append(s.faults, &fault)
 }
 
 // fault takes the fault that the call meets, if any.
 func (s *Server) fault(operation, principal string) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.faults {
-		if f.Times == 0 || f.Operation != "" && f.Operation != operation || f.Principal != "" && f.Principal != principal {
+	for _, fault := range s.faults {
+		if fault.Times == 0 || fault.Operation != "" && fault.Operation != operation || fault.Principal != "" && fault.Principal != principal {
 			continue
 		}
-		if f.Times > 0 {
-			f.Times--
+		if fault.Times > 0 {
+			fault.Times--
 		}
-		return f
+		return fault
 	}
 	return nil
 }
@@ -63,8 +63,8 @@ func (f *Fault) spoil(w http.ResponseWriter, r *http.Request) bool {
 		_, _ = io.CopyN(w, zeros{}, f.Huge)
 	case f.Status != 0:
 		w.Header().Set("Content-Type", "text/xml; charset=UTF-8")
-		for k, v := range f.Header {
-			w.Header()[k] = v
+		for key, list := range f.Header {
+			w.Header()[key] = list
 		}
 		w.WriteHeader(f.Status)
 		_, _ = io.WriteString(w, f.Body)
@@ -76,20 +76,20 @@ func (f *Fault) spoil(w http.ResponseWriter, r *http.Request) bool {
 
 // cut resets the connection without an answer.
 func cut(w http.ResponseWriter) {
-	c, _, err := http.NewResponseController(w).Hijack()
+	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetLinger(0)
+	if tcpConn, ok := conn.(*net.TCPConn); ok {
+		_ = tcpConn.SetLinger(0)
 	}
-	_ = c.Close()
+	_ = conn.Close()
 }
 
 // zeros is a stream of the digit zero.
 type zeros struct{}
 
-func (zeros) Read(p []byte) (int, error) { return copy(p, strings.Repeat("0", len(p))), nil }
+func (zeros) Read(data []byte) (int, error) { return copy(data, strings.Repeat("0", len(data))), nil }
 
 // Mend takes back every fault.
 func (s *Server) Mend() {

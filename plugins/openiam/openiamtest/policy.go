@@ -29,8 +29,8 @@ func DefaultPolicy() Policy {
 // the attribute is there without a value.
 func (p Policy) With(name string, values ...string) Policy {
 	attributes := map[string][2]string{}
-	for k, v := range p.Attributes {
-		attributes[k] = v
+	for key, v := range p.Attributes {
+		attributes[key] = v
 	}
 	var pair [2]string
 	copy(pair[:], values)
@@ -41,22 +41,22 @@ func (p Policy) With(name string, values ...string) Policy {
 
 // SetPolicy associates a policy: with "GLOBAL", or with "DOMAIN x", "TYPE x" or
 // "CLASSIFICATION x".
-func (s *Server) SetPolicy(where string, p Policy) {
+func (s *Server) SetPolicy(where string, policy Policy) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.policies[where] = p
+	s.policies[where] = policy
 }
 
 // policyOf selects the policy of an identity: by classification, type, domain,
 // and then the global one.
-func (s *Server) policyOf(i *identity) (Policy, bool) {
-	u := s.users[i.UserID]
-	if u == nil {
+func (s *Server) policyOf(identity *identity) (Policy, bool) {
+	user := s.users[identity.UserID]
+	if user == nil {
 		return Policy{}, false
 	}
-	for _, where := range []string{"CLASSIFICATION " + u.Classification, "TYPE " + u.Type, "DOMAIN " + i.Domain, "GLOBAL"} {
-		if p, ok := s.policies[where]; ok {
-			return p, true
+	for _, where := range []string{"CLASSIFICATION " + user.Classification, "TYPE " + user.Type, "DOMAIN " + identity.Domain, "GLOBAL"} {
+		if policy, ok := s.policies[where]; ok {
+			return policy, true
 		}
 	}
 	return Policy{}, false
@@ -65,8 +65,8 @@ func (s *Server) policyOf(i *identity) (Policy, bool) {
 func (p Policy) first(name string) string { return p.Attributes[name][0] }
 
 func (p Policy) number(name string) (int, bool) {
-	n, err := strconv.Atoi(p.first(name))
-	return n, err == nil
+	count, err := strconv.Atoi(p.first(name))
+	return count, err == nil
 }
 
 // candidate is a value that somebody wants to set.
@@ -105,13 +105,13 @@ func (c candidate) historyOn() bool {
 }
 
 func (c candidate) history() string {
-	n, ok := c.policy.number("PWD_HIST_VER")
+	count, ok := c.policy.number("PWD_HIST_VER")
 	if !ok {
 		return ""
 	}
 	recent := c.identity.History
-	if len(recent) > n {
-		recent = recent[len(recent)-n:]
+	if len(recent) > count {
+		recent = recent[len(recent)-count:]
 	}
 	if slices.Contains(recent, c.value) {
 		return codeHistory
@@ -124,7 +124,7 @@ func (c candidate) length() string {
 }
 
 // between checks a count against the two values of an attribute.
-func (c candidate) between(name string, n int, code string) string {
+func (c candidate) between(name string, count int, code string) string {
 	pair, ok := c.policy.Attributes[name]
 	if !ok {
 		return ""
@@ -134,7 +134,7 @@ func (c candidate) between(name string, n int, code string) string {
 	}
 	lowest, _ := strconv.Atoi(pair[0])
 	highest, _ := strconv.Atoi(pair[1])
-	if lowest > 0 && n < lowest || highest > 0 && n > highest {
+	if lowest > 0 && count < lowest || highest > 0 && count > highest {
 		return code
 	}
 	return ""
@@ -143,15 +143,15 @@ func (c candidate) between(name string, n int, code string) string {
 // classes checks the character classes, all of them ASCII.
 func (c candidate) classes() string {
 	in := func(ranges ...byte) int {
-		n := 0
+		count := 0
 		for i := 0; i < len(c.value); i++ {
-			for r := 0; r < len(ranges); r += 2 {
-				if c.value[i] >= ranges[r] && c.value[i] <= ranges[r+1] {
-					n++
+			for index := 0; index < len(ranges); index += 2 {
+				if c.value[i] >= ranges[index] && c.value[i] <= ranges[index+1] {
+					count++
 				}
 			}
 		}
-		return n
+		return count
 	}
 	for _, rule := range []struct {
 		name string
@@ -196,7 +196,7 @@ func (c candidate) name() string {
 func (c candidate) word() string { return c.contains("PWD_EQ_PWD", "password", "FAIL_NEQ_PASSWORD") }
 
 func (c candidate) frequency() string {
-	if n, ok := c.policy.number("PASSWORD_CHANGE_ALLOWED"); ok && c.identity.ChangeCount >= n {
+	if count, ok := c.policy.number("PASSWORD_CHANGE_ALLOWED"); ok && c.identity.ChangeCount >= count {
 		return codeFrequency
 	}
 	return ""

@@ -27,18 +27,18 @@ func (s *Server) fits(sync *element) reply {
 	}
 	at := 0
 	order := s.sequence()
-	for _, c := range sync.children {
-		for at < len(order) && order[at] != c.name.Local {
+	for _, element := range sync.children {
+		for at < len(order) && order[at] != element.name.Local {
 			at++
 		}
-		if at == len(order) || c.name.Space != "" {
-			return clientFault("Unmarshalling Error: unexpected element (uri:%q, local:%q)", c.name.Space, c.name.Local)
+		if at == len(order) || element.name.Space != "" {
+			return clientFault("Unmarshalling Error: unexpected element (uri:%q, local:%q)", element.name.Space, element.name.Local)
 		}
 	}
 	for _, name := range []string{"validateRequest", "passThruAttributes"} {
-		v, ok := sync.value(name)
+		value, ok := sync.value(name)
 		needed := name == "validateRequest" || !s.o.BasicFields
-		if needed && !ok || ok && !slices.Contains([]string{"true", "false", "1", "0"}, v) {
+		if needed && !ok || ok && !slices.Contains([]string{"true", "false", "1", "0"}, value) {
 			return clientFault("Unmarshalling Error: cvc-complex-type.2.4: %s is missing or not a boolean", name)
 		}
 	}
@@ -47,9 +47,9 @@ func (s *Server) fits(sync *element) reply {
 
 func (s *Server) readable(sync *element) reply {
 	known := s.sequence()
-	for _, c := range sync.children {
-		if c.name.Space != "" || !slices.Contains(known, c.name.Local) {
-			return clientFault("Unmarshalling Error: unexpected element (uri:%q, local:%q)", c.name.Space, c.name.Local)
+	for _, element := range sync.children {
+		if element.name.Space != "" || !slices.Contains(known, element.name.Local) {
+			return clientFault("Unmarshalling Error: unexpected element (uri:%q, local:%q)", element.name.Space, element.name.Local)
 		}
 	}
 	return reply{}
@@ -65,8 +65,8 @@ type request struct {
 }
 
 // begin finds whom the request is about.
-func (s *Server) begin(c call, action string) (*request, reply) {
-	sync := c.body.child("", "passwordSync")
+func (s *Server) begin(call call, action string) (*request, reply) {
+	sync := call.body.child("", "passwordSync")
 	if sync == nil {
 		return nil, nullPointer()
 	}
@@ -79,18 +79,18 @@ func (s *Server) begin(c call, action string) (*request, reply) {
 	if _, ok := sync.value("principal"); !ok {
 		return nil, serverFault("java.lang.NullPointerException: Login is null")
 	}
-	r := &request{action: action, id: "R" + randomID(), sync: sync}
-	r.identity = s.identities[Key{sync.get("securityDomain"), sync.get("principal"), s.system(sync)}]
-	if r.identity == nil {
-		return nil, s.refuse(r, "principalNotFound")
+	made := &request{action: action, id: "R" + randomID(), sync: sync}
+	made.identity = s.identities[Key{sync.get("securityDomain"), sync.get("principal"), s.system(sync)}]
+	if made.identity == nil {
+		return nil, s.refuse(made, "principalNotFound")
 	}
-	if r.user = s.users[r.identity.UserID]; r.user == nil {
-		return nil, s.refuse(r, "userNotFound")
+	if made.user = s.users[made.identity.UserID]; made.user == nil {
+		return nil, s.refuse(made, "userNotFound")
 	}
-	if s.o.CheckStatus && r.user.Status != Active && r.user.Status != PendingInitialLogin {
-		return nil, s.refuse(r, "userStatus")
+	if s.o.CheckStatus && made.user.Status != Active && made.user.Status != PendingInitialLogin {
+		return nil, s.refuse(made, "userStatus")
 	}
-	return r, reply{}
+	return made, reply{}
 }
 
 // system is the managed system that a request names.
@@ -103,8 +103,8 @@ func (s *Server) system(sync *element) string {
 }
 
 // refuse writes an audit row and answers a failure.
-func (s *Server) refuse(r *request, code string) reply {
-	s.log(r, "FAILURE", code)
+func (s *Server) refuse(request *request, code string) reply {
+	s.log(request, "FAILURE", code)
 	return failure(s.spelling(code))
 }
 
@@ -129,72 +129,72 @@ func (s *Server) spelling(code string) string {
 	return code
 }
 
-func (s *Server) log(r *request, result, reason string) {
-	row := AuditRow{At: s.now(), Action: r.action, Result: result, Reason: reason, RequestID: r.id,
-		Domain: r.sync.get("securityDomain"), Principal: r.sync.get("principal"), System: r.sync.get("managedSystemId"),
-		RequestorID: r.sync.get("requestorId"), RequestorLogin: r.sync.get("requestorLogin"),
-		RequestorDomain: r.sync.get("requestorDomain"), ClientIP: r.sync.get("requestClientIP"), SourceSystem: r.sync.get("srcSystemId")}
-	if r.identity != nil {
-		row.UserID = r.identity.UserID
+func (s *Server) log(request *request, result, reason string) {
+	row := AuditRow{At: s.now(), Action: request.action, Result: result, Reason: reason, RequestID: request.id,
+		Domain: request.sync.get("securityDomain"), Principal: request.sync.get("principal"), System: request.sync.get("managedSystemId"),
+		RequestorID: request.sync.get("requestorId"), RequestorLogin: request.sync.get("requestorLogin"),
+		RequestorDomain: request.sync.get("requestorDomain"), ClientIP: request.sync.get("requestClientIP"), SourceSystem: request.sync.get("srcSystemId")}
+	if request.identity != nil {
+		row.UserID = request.identity.UserID
 	}
 	s.audit = append(s.audit, row)
 }
 
 // setPassword gives a value under the policy.
-func (s *Server) setPassword(c call) reply {
+func (s *Server) setPassword(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, refused := s.begin(c, "SET PASSWORD")
-	if r == nil {
+	request, refused := s.begin(call, "SET PASSWORD")
+	if request == nil {
 		return refused
 	}
-	value := r.sync.get("password")
-	policy, ok := s.policyOf(r.identity)
+	value := request.sync.get("password")
+	policy, ok := s.policyOf(request.identity)
 	if !ok {
-		return s.refuse(r, "PASSWORD_POLICY_NOT_FOUND")
+		return s.refuse(request, "PASSWORD_POLICY_NOT_FOUND")
 	}
 	if value == "" && s.o.BlankSets {
-		value = s.conforming(policy, r)
+		value = s.conforming(policy, request)
 	}
-	code, null := candidate{policy, r.identity, r.user, value, value == ""}.broken()
+	code, null := candidate{policy, request.identity, request.user, value, value == ""}.broken()
 	if null {
 		return nullPointer()
 	}
 	if code != "" {
-		return s.refuse(r, code)
+		return s.refuse(request, code)
 	}
-	s.spread(r, value, s.set)
-	if r.user.SecondaryStatus == Locked {
-		r.user.SecondaryStatus = ""
+	s.spread(request, value, s.set)
+	if request.user.SecondaryStatus == Locked {
+		request.user.SecondaryStatus = ""
 	}
-	s.log(r, "SUCCESS", "")
+	s.log(request, "SUCCESS", "")
 	return success("")
 }
 
 // set is what setPassword does to one identity.
-func (s *Server) set(i *identity, value string) {
-	policy, _ := s.policyOf(i)
-	s.take(i, value)
-	i.ChangeCount++
-	i.MustChange = false
-	i.History = append(i.History, value)
-	s.expire(i, policy, "PWD_EXPIRATION")
+func (s *Server) set(identity *identity, value string) {
+	policy, _ := s.policyOf(identity)
+	s.take(identity, value)
+	identity.ChangeCount++
+	identity.MustChange = false
+	identity.History = append(identity.History, value)
+	s.expire(identity, policy, "PWD_EXPIRATION")
 }
 
 // resetPassword gives a value, or makes one, without looking at the policy.
-func (s *Server) resetPassword(c call) reply {
+func (s *Server) resetPassword(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, refused := s.begin(c, "RESET PASSWORD")
-	if r == nil {
+	request, refused := s.begin(call, "RESET PASSWORD")
+	if request == nil {
 		return refused
 	}
-	value := r.sync.get("password")
+	value := request.sync.get("password")
 	if value == "" {
 		value = generate()
 	}
-	s.spread(r, value, s.reset)
-	s.log(r, "SUCCESS", "")
+	s.spread(request, value, s.reset)
+	s.log(request, "SUCCESS", "")
 	if s.o.ReturnResets {
 		return success(tag("password", value))
 	}
@@ -203,40 +203,40 @@ func (s *Server) resetPassword(c call) reply {
 
 // reset is what resetPassword does to one identity: nothing goes into the
 // history.
-func (s *Server) reset(i *identity, value string) {
-	policy, _ := s.policyOf(i)
-	s.take(i, value)
-	i.FailedLogons, i.Locked = 0, false
-	i.ChangeCount, i.MustChange = 0, true
-	s.users[i.UserID].SecondaryStatus = ""
-	s.expire(i, policy, "PWD_EXPIRATION_ON_RESET")
+func (s *Server) reset(identity *identity, value string) {
+	policy, _ := s.policyOf(identity)
+	s.take(identity, value)
+	identity.FailedLogons, identity.Locked = 0, false
+	identity.ChangeCount, identity.MustChange = 0, true
+	s.users[identity.UserID].SecondaryStatus = ""
+	s.expire(identity, policy, "PWD_EXPIRATION_ON_RESET")
 }
 
 // spread does it to the identity, and from the default system to the user's
 // identities on every system that takes part in synchronisation.
-func (s *Server) spread(r *request, value string, one func(*identity, string)) {
-	one(r.identity, value)
-	s.pass(r.identity, value)
-	if r.identity.System != "0" {
+func (s *Server) spread(request *request, value string, one func(*identity, string)) {
+	one(request.identity, value)
+	s.pass(request.identity, value)
+	if request.identity.System != "0" {
 		return
 	}
-	for _, i := range s.ofUser(r.identity.UserID) {
-		if i.System != "0" && !s.systems[i.System].NoSync {
-			one(i, value)
-			s.pass(i, value)
+	for _, identity := range s.ofUser(request.identity.UserID) {
+		if identity.System != "0" && !s.systems[identity.System].NoSync {
+			one(identity, value)
+			s.pass(identity, value)
 		}
 	}
 }
 
 // expire computes when the value expires and until when it is still taken.
-func (s *Server) expire(i *identity, p Policy, attribute string) {
-	days, ok := p.number(attribute)
+func (s *Server) expire(identity *identity, policy Policy, attribute string) {
+	days, ok := policy.number(attribute)
 	if !ok {
 		return
 	}
-	i.Expires = s.now().AddDate(0, 0, days)
-	if grace, ok := p.number("PWD_EXP_GRACE"); ok {
-		i.GraceEnds = i.Expires.AddDate(0, 0, grace)
+	identity.Expires = s.now().AddDate(0, 0, days)
+	if grace, ok := policy.number("PWD_EXP_GRACE"); ok {
+		identity.GraceEnds = identity.Expires.AddDate(0, 0, grace)
 	}
 }
 
@@ -246,17 +246,17 @@ const generated = "!$@%&0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRST
 // generate makes eight characters. The source seeds its generator with the
 // clock, which makes the values easy to guess; that is not imitated.
 func generate() string {
-	b := make([]byte, 8)
-	_, _ = rand.Read(b)
-	for i := range b {
-		b[i] = generated[int(b[i])%len(generated)]
+	data := make([]byte, 8)
+	_, _ = rand.Read(data)
+	for i := range data {
+		data[i] = generated[int(data[i])%len(generated)]
 	}
-	return string(b)
+	return string(data)
 }
 
 // conforming makes a value under the policy, as the documentation says; one
 // that breaks a rule if the policy allows none.
-func (s *Server) conforming(policy Policy, r *request) (value string) {
+func (s *Server) conforming(policy Policy, request *request) (value string) {
 	for range 1000 {
 		value = generate()
 		if length, ok := policy.number("PWD_LEN"); ok {
@@ -265,7 +265,7 @@ func (s *Server) conforming(policy Policy, r *request) (value string) {
 			}
 			value = value[:max(length, 8)]
 		}
-		if code, _ := (candidate{policy, r.identity, r.user, value, false}).broken(); code == "" {
+		if code, _ := (candidate{policy, request.identity, request.user, value, false}).broken(); code == "" {
 			return value
 		}
 	}
@@ -273,15 +273,15 @@ func (s *Server) conforming(policy Policy, r *request) (value string) {
 }
 
 func randomID() string {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b)
-	return fmt.Sprintf("%x", b)
+	data := make([]byte, 16)
+	_, _ = rand.Read(data)
+	return fmt.Sprintf("%x", data)
 }
 
 // stamp is an xs:dateTime.
-func stamp(t time.Time) string {
-	if t.IsZero() {
+func stamp(at time.Time) string {
+	if at.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+	return at.UTC().Format("2006-01-02T15:04:05.000Z")
 }

@@ -82,25 +82,25 @@ type Server struct {
 
 // New returns a server with the default policy, the managed system 0, and no
 // identities. It is an http.Handler; Start makes it listen.
-func New(o Options) *Server {
-	s := &Server{o: o, now: o.Now, mux: http.NewServeMux(),
+func New(options Options) *Server {
+	server := &Server{o: options, now: options.Now, mux: http.NewServeMux(),
 		users: map[string]*User{}, identities: map[Key]*identity{}, calls: map[string]int{},
 		systems:  map[string]System{"0": {ID: "0"}},
 		policies: map[string]Policy{"GLOBAL": DefaultPolicy()}}
-	if s.now == nil {
-		s.now = time.Now
+	if server.now == nil {
+		server.now = time.Now
 	}
-	if s.o.Namespace == "" {
-		s.o.Namespace = ProvisionNamespace
+	if server.o.Namespace == "" {
+		server.o.Namespace = ProvisionNamespace
 	}
-	if s.o.AuthNamespace == "" {
-		s.o.AuthNamespace = AuthNamespace
+	if server.o.AuthNamespace == "" {
+		server.o.AuthNamespace = AuthNamespace
 	}
-	if s.o.FailedLogons == 0 {
-		s.o.FailedLogons = 3
+	if server.o.FailedLogons == 0 {
+		server.o.FailedLogons = 3
 	}
-	s.routes()
-	return s
+	server.routes()
+	return server
 }
 
 func (s *Server) routes() {
@@ -130,16 +130,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 
 // Start listens on the address, such as "127.0.0.1:0", and serves until Close.
 func (s *Server) Start(address string) error {
-	l, err := net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	s.listener = l
+	s.listener = listener
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	s.served = make(chan struct{})
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(l)
+		_ = s.http.Serve(listener)
 	}()
 	return nil
 }
@@ -173,14 +173,14 @@ func (s *Server) Calls(operation string) int {
 }
 
 // pause waits, or until the caller is gone.
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
+func pause(ctx context.Context, span time.Duration) {
+	if span <= 0 {
 		return
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
+	timer := time.NewTimer(span)
+	defer timer.Stop()
 	select {
-	case <-t.C:
+	case <-timer.C:
 	case <-ctx.Done():
 	}
 }

@@ -30,9 +30,9 @@ func (e *element) child(space, local string) *element {
 	if e == nil {
 		return nil
 	}
-	for _, c := range e.children {
-		if c.name.Space == space && c.name.Local == local {
-			return c
+	for _, element := range e.children {
+		if element.name.Space == space && element.name.Local == local {
+			return element
 		}
 	}
 	return nil
@@ -40,23 +40,23 @@ func (e *element) child(space, local string) *element {
 
 // value returns the text of an unqualified child and whether it is there.
 func (e *element) value(local string) (string, bool) {
-	c := e.child("", local)
-	if c == nil {
+	element := e.child("", local)
+	if element == nil {
 		return "", false
 	}
-	return c.text, true
+	return element.text, true
 }
 
 // text of an unqualified child, "" if it is missing.
-func (e *element) get(local string) string { v, _ := e.value(local); return v }
+func (e *element) get(local string) string { value, _ := e.value(local); return value }
 
 // parse reads a document; a DTD is refused.
 func parse(body []byte) (*element, error) {
-	d := xml.NewDecoder(bytes.NewReader(body))
+	decoder := xml.NewDecoder(bytes.NewReader(body))
 	root := &element{}
 	stack := []*element{root}
 	for {
-		t, err := d.Token()
+		t, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -68,9 +68,9 @@ func parse(body []byte) (*element, error) {
 		case xml.Directive:
 			return nil, errors.New("document type declarations are not allowed")
 		case xml.StartElement:
-			e := &element{name: t.Name, attrs: t.Attr}
-			top.children = append(top.children, e)
-			stack = append(stack, e)
+			made := &element{name: t.Name, attrs: t.Attr}
+			top.children = append(top.children, made)
+			stack = append(stack, made)
 		case xml.EndElement:
 			stack = stack[:len(stack)-1]
 		case xml.CharData:
@@ -119,12 +119,12 @@ func (s *Server) service(namespace string, ops map[string]operation) http.Handle
 			s.describe(w, r, namespace)
 			return
 		}
-		c, answer := s.receive(r, namespace)
+		call, answer := s.receive(r, namespace)
 		if answer.fault != nil {
-			write(w, c, answer)
+			write(w, call, answer)
 			return
 		}
-		s.serve(w, r, c, ops)
+		s.serve(w, r, call, ops)
 	})
 }
 
@@ -138,31 +138,31 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request, namespace stri
 	_, _ = io.WriteString(w, s.wsdl(namespace, "http://"+r.Host+r.URL.Path))
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, c call, ops map[string]operation) {
-	op := ops[c.operation]
-	if op == nil || c.body.name.Space != c.namespace {
-		write(w, c, clientFault("Message part {%s}%s was not recognized.  (Does it exist in service WSDL?)", c.body.name.Space, c.operation))
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, call call, ops map[string]operation) {
+	op := ops[call.operation]
+	if op == nil || call.body.name.Space != call.namespace {
+		write(w, call, clientFault("Message part {%s}%s was not recognized.  (Does it exist in service WSDL?)", call.body.name.Space, call.operation))
 		return
 	}
-	s.count(c.operation)
-	f := s.fault(c.operation, c.principal)
-	if f == nil {
-		write(w, c, op(c))
+	s.count(call.operation)
+	fault := s.fault(call.operation, call.principal)
+	if fault == nil {
+		write(w, call, op(call))
 		return
 	}
-	if f.After {
-		answer := op(c)
-		if !f.spoil(w, r) {
-			write(w, c, answer)
+	if fault.After {
+		answer := op(call)
+		if !fault.spoil(w, r) {
+			write(w, call, answer)
 		}
 		return
 	}
-	if f.Code != "" {
-		write(w, c, failure(f.Code))
+	if fault.Code != "" {
+		write(w, call, failure(fault.Code))
 		return
 	}
-	if !f.spoil(w, r) {
-		write(w, c, op(c))
+	if !fault.spoil(w, r) {
+		write(w, call, op(call))
 	}
 }
 
@@ -174,47 +174,47 @@ func (s *Server) count(operation string) {
 
 // receive reads a request up to the operation's element.
 func (s *Server) receive(r *http.Request, namespace string) (call, reply) {
-	c := call{namespace: namespace, body: &element{}}
+	made := call{namespace: namespace, body: &element{}}
 	if r.Method != http.MethodPost {
-		return c, clientFault("Method %s is not supported", r.Method)
+		return made, clientFault("Method %s is not supported", r.Method)
 	}
 	if kind := r.Header.Get("Content-Type"); !strings.HasPrefix(strings.ToLower(kind), "text/xml") {
-		return c, clientFault("Cannot create message for content type %q", kind)
+		return made, clientFault("Cannot create message for content type %q", kind)
 	}
 	if _, ok := r.Header["Soapaction"]; !ok && s.o.Strict {
-		return c, clientFault("The SOAPAction header is missing")
+		return made, clientFault("The SOAPAction header is missing")
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, largestRequest))
 	if err != nil {
-		return c, clientFault("Couldn't read the message")
+		return made, clientFault("Couldn't read the message")
 	}
 	root, err := parse(body)
 	if err != nil {
-		return c, clientFault("Error reading XMLStreamReader: %v", err)
+		return made, clientFault("Error reading XMLStreamReader: %v", err)
 	}
-	return s.open(c, root)
+	return s.open(made, root)
 }
 
-func (s *Server) open(c call, root *element) (call, reply) {
+func (s *Server) open(call call, root *element) (call, reply) {
 	if root.name != (xml.Name{Space: envelopeNamespace, Local: "Envelope"}) {
-		return c, clientFault("%q is not a SOAP 1.1 envelope", root.name.Local)
+		return call, clientFault("%q is not a SOAP 1.1 envelope", root.name.Local)
 	}
 	if refused := s.authenticate(root.child(envelopeNamespace, "Header")); refused.fault != nil {
-		return c, refused
+		return call, refused
 	}
 	body := root.child(envelopeNamespace, "Body")
 	if body == nil || len(body.children) != 1 {
-		return c, clientFault("The body does not hold one operation")
+		return call, clientFault("The body does not hold one operation")
 	}
-	c.body = body.children[0]
-	c.operation = c.body.name.Local
-	c.principal = c.body.get("principal")
-	for _, inner := range c.body.children {
-		if p := inner.get("principal"); p != "" {
-			c.principal = p
+	call.body = body.children[0]
+	call.operation = call.body.name.Local
+	call.principal = call.body.get("principal")
+	for _, inner := range call.body.children {
+		if path := inner.get("principal"); path != "" {
+			call.principal = path
 		}
 	}
-	return c, reply{}
+	return call, reply{}
 }
 
 func (s *Server) authenticate(header *element) reply {
@@ -236,22 +236,22 @@ func (s *Server) authenticate(header *element) reply {
 }
 
 // write sends an answer in its envelope.
-func write(w http.ResponseWriter, c call, answer reply) {
+func write(w http.ResponseWriter, call call, answer reply) {
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-	if f := answer.fault; f != nil {
+	if fault := answer.fault; fault != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = fmt.Fprintf(w, `%s<soap:Fault xmlns:wsse="%s"><faultcode>%s</faultcode><faultstring>%s</faultstring></soap:Fault>%s`,
-			envelopeStart, securityNamespace, f.code, escape(f.text), envelopeEnd)
+			envelopeStart, securityNamespace, fault.code, escape(fault.text), envelopeEnd)
 		return
 	}
 	_, _ = fmt.Fprintf(w, `%s<ns2:%sResponse xmlns:ns2="%s">%s</ns2:%sResponse>%s`,
-		envelopeStart, c.operation, escape(c.namespace), answer.xml, c.operation, envelopeEnd)
+		envelopeStart, call.operation, escape(call.namespace), answer.xml, call.operation, envelopeEnd)
 }
 
-func escape(s string) string {
-	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s))
-	return b.String()
+func escape(text string) string {
+	var out strings.Builder
+	_ = xml.EscapeText(&out, []byte(text))
+	return out.String()
 }
 
 // tag returns an element with text, or nothing for no text.

@@ -61,26 +61,26 @@ type identity struct{ Identity }
 // Add adds a user and its first identity; empty parts of the key take
 // DefaultDomain and system 0. A user of that ID that exists gets a further
 // identity.
-func (s *Server) Add(u User, k Key, password string) {
+func (s *Server) Add(user User, key Key, password string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u.ID == "" {
-		u.ID = fmt.Sprintf("%d", 3000+len(s.users))
+	if user.ID == "" {
+		user.ID = fmt.Sprintf("%d", 3000+len(s.users))
 	}
-	if u.Status == "" {
-		u.Status = Active
+	if user.Status == "" {
+		user.Status = Active
 	}
-	if s.users[u.ID] == nil {
-		s.users[u.ID] = &u
+	if s.users[user.ID] == nil {
+		s.users[user.ID] = &user
 	}
-	s.put(k.orDefault(), u.ID, password)
+	s.put(key.orDefault(), user.ID, password)
 }
 
 // AddOrphan adds an identity whose user is missing.
-func (s *Server) AddOrphan(k Key, password string) {
+func (s *Server) AddOrphan(key Key, password string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(k.orDefault(), "gone", password)
+	s.put(key.orDefault(), "gone", password)
 }
 
 // AddSystem adds or replaces a managed system.
@@ -90,12 +90,12 @@ func (s *Server) AddSystem(sys System) {
 	s.systems[sys.ID] = sys
 }
 
-func (s *Server) put(k Key, user, password string) {
-	if _, ok := s.systems[k.System]; !ok {
-		s.systems[k.System] = System{ID: k.System}
+func (s *Server) put(key Key, user, password string) {
+	if _, ok := s.systems[key.System]; !ok {
+		s.systems[key.System] = System{ID: key.System}
 	}
-	i := &identity{Identity{Key: k, UserID: user, Password: password, Passed: password, Values: []string{password}, Changed: s.now()}}
-	s.identities[k] = i
+	made := &identity{Identity{Key: key, UserID: user, Password: password, Passed: password, Values: []string{password}, Changed: s.now()}}
+	s.identities[key] = made
 }
 
 func (k Key) orDefault() Key {
@@ -109,34 +109,34 @@ func (k Key) orDefault() Key {
 }
 
 // Identity returns a copy of an identity's state and whether it exists.
-func (s *Server) Identity(k Key) (Identity, bool) {
+func (s *Server) Identity(key Key) (Identity, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.identities[k.orDefault()]
-	if i == nil {
+	identity := s.identities[key.orDefault()]
+	if identity == nil {
 		return Identity{}, false
 	}
-	c := i.Identity
+	c := identity.Identity
 	c.Values, c.History = slices.Clone(c.Values), slices.Clone(c.History)
 	return c, true
 }
 
 // Update changes an identity's state and that of its user behind the back of
 // the protocol.
-func (s *Server) Update(k Key, f func(*Identity, *User)) {
+func (s *Server) Update(key Key, call func(*Identity, *User)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := s.identities[k.orDefault()]; i != nil {
-		f(&i.Identity, s.users[i.UserID])
+	if identity := s.identities[key.orDefault()]; identity != nil {
+		call(&identity.Identity, s.users[identity.UserID])
 	}
 }
 
 // ofUser returns the identities of a user in a fixed order.
 func (s *Server) ofUser(id string) []*identity {
 	var list []*identity
-	for _, i := range s.identities {
-		if i.UserID == id {
-			list = append(list, i)
+	for _, identity := range s.identities {
+		if identity.UserID == id {
+			list = append(list, identity)
 		}
 	}
 	slices.SortFunc(list, func(a, b *identity) int { return strings.Compare(a.sortKey(), b.sortKey()) })
@@ -148,15 +148,15 @@ func (i *identity) sortKey() string {
 }
 
 // take gives the identity a value and its system's connector too.
-func (s *Server) take(i *identity, value string) {
-	i.Password = value
-	i.Values = append(i.Values, value)
-	i.Changed = s.now()
+func (s *Server) take(identity *identity, value string) {
+	identity.Password = value
+	identity.Values = append(identity.Values, value)
+	identity.Changed = s.now()
 }
 
-func (s *Server) pass(i *identity, value string) {
-	if i.System != "0" && !s.systems[i.System].Broken {
-		i.Passed = value
+func (s *Server) pass(identity *identity, value string) {
+	if identity.System != "0" && !s.systems[identity.System].Broken {
+		identity.Passed = value
 	}
 }
 

@@ -35,17 +35,17 @@ func (s *Server) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{Calls: maps.Clone(s.calls), Identities: []StatusRow{}}
-	for _, i := range s.identities {
-		row := StatusRow{Domain: i.Domain, Principal: i.Principal, System: i.System, User: i.UserID, Status: "missing",
-			ChangeCount: i.ChangeCount, MustChange: i.MustChange, Locked: i.Locked, Changes: len(i.Values) - 1,
-			Passed: i.System == "0" || i.Passed == i.Password, Changed: i.Changed}
-		if u := s.users[i.UserID]; u != nil {
-			row.Status = strings.TrimSpace(u.Status + " " + u.SecondaryStatus)
+	for _, identity := range s.identities {
+		row := StatusRow{Domain: identity.Domain, Principal: identity.Principal, System: identity.System, User: identity.UserID, Status: "missing",
+			ChangeCount: identity.ChangeCount, MustChange: identity.MustChange, Locked: identity.Locked, Changes: len(identity.Values) - 1,
+			Passed: identity.System == "0" || identity.Passed == identity.Password, Changed: identity.Changed}
+		if user := s.users[identity.UserID]; user != nil {
+			row.Status = strings.TrimSpace(user.Status + " " + user.SecondaryStatus)
 		}
 		st.Identities = append(st.Identities, row)
 	}
-	slices.SortFunc(st.Identities, func(a, b StatusRow) int {
-		return strings.Compare(a.Domain+"\x00"+a.Principal+"\x00"+a.System, b.Domain+"\x00"+b.Principal+"\x00"+b.System)
+	slices.SortFunc(st.Identities, func(statusRow, b StatusRow) int {
+		return strings.Compare(statusRow.Domain+"\x00"+statusRow.Principal+"\x00"+statusRow.System, b.Domain+"\x00"+b.Principal+"\x00"+b.System)
 	})
 	return st
 }
@@ -53,9 +53,9 @@ func (s *Server) Status() Status {
 func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Status()) }
 func (s *Server) serveAudit(w http.ResponseWriter, _ *http.Request)  { writeJSON(w, s.Audit()) }
 
-func writeJSON(w http.ResponseWriter, v any) {
+func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	_ = e.Encode(v)
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(value)
 }

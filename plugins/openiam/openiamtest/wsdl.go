@@ -28,17 +28,17 @@ type signature struct {
 const userNamespace = "urn:idm.openiam.org/srvc/user/dto"
 
 func sequence(list ...parameter) string {
-	var b strings.Builder
-	b.WriteString("<xs:sequence>")
-	for _, p := range list {
+	var out strings.Builder
+	out.WriteString("<xs:sequence>")
+	for _, parameter := range list {
 		bounds := ` minOccurs="0"`
-		if before, many := strings.CutSuffix(p.kind, "*"); many {
-			p.kind, bounds = before, bounds+` maxOccurs="unbounded"`
+		if before, many := strings.CutSuffix(parameter.kind, "*"); many {
+			parameter.kind, bounds = before, bounds+` maxOccurs="unbounded"`
 		}
-		fmt.Fprintf(&b, `<xs:element%s name="%s" type="%s"/>`, bounds, p.name, typeName(p.kind))
+		fmt.Fprintf(&out, `<xs:element%s name="%s" type="%s"/>`, bounds, parameter.name, typeName(parameter.kind))
 	}
-	b.WriteString("</xs:sequence>")
-	return b.String()
+	out.WriteString("</xs:sequence>")
+	return out.String()
 }
 
 func typeName(kind string) string {
@@ -50,8 +50,8 @@ func typeName(kind string) string {
 
 func texts(names ...string) []parameter {
 	list := make([]parameter, len(names))
-	for i, n := range names {
-		list[i] = parameter{n, "xs:string"}
+	for i, name := range names {
+		list[i] = parameter{name, "xs:string"}
 	}
 	return list
 }
@@ -141,56 +141,56 @@ func authPort() port {
 
 // wsdl writes the description: document/literal wrapped, as CXF and JAX-WS do.
 func (s *Server) wsdl(namespace, address string) string {
-	p := s.port(namespace)
-	var b strings.Builder
-	fmt.Fprintf(&b, `<?xml version="1.0" encoding="UTF-8"?>
+	port := s.port(namespace)
+	var out strings.Builder
+	fmt.Fprintf(&out, `<?xml version="1.0" encoding="UTF-8"?>
 <wsdl:definitions xmlns:wsdl="http://schemas.xmlsoap.org/wsdl/" xmlns:soap="http://schemas.xmlsoap.org/wsdl/soap/" xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:u="%s" xmlns:tns="%s" name="%s" targetNamespace="%[2]s">
 <wsdl:types>
-`, userNamespace, escape(namespace), p.service)
-	p.schemas(&b, escape(namespace))
-	b.WriteString("</wsdl:types>\n")
-	p.messages(&b)
-	p.bound(&b, escape(address))
-	b.WriteString("</wsdl:definitions>\n")
-	return b.String()
+`, userNamespace, escape(namespace), port.service)
+	port.schemas(&out, escape(namespace))
+	out.WriteString("</wsdl:types>\n")
+	port.messages(&out)
+	port.bound(&out, escape(address))
+	out.WriteString("</wsdl:definitions>\n")
+	return out.String()
 }
 
 // schemas writes the types: those of a user are another schema's, qualified.
-func (p port) schemas(b *strings.Builder, namespace string) {
-	fmt.Fprintf(b, `<xs:schema elementFormDefault="qualified" targetNamespace="%s">%s</xs:schema>`+"\n", userNamespace,
+func (p port) schemas(out *strings.Builder, namespace string) {
+	fmt.Fprintf(out, `<xs:schema elementFormDefault="qualified" targetNamespace="%s">%s</xs:schema>`+"\n", userNamespace,
 		complexType("User", texts("firstName", "lastName", "status", "secondaryStatus", "userId", "email")...))
-	fmt.Fprintf(b, `<xs:schema elementFormDefault="unqualified" targetNamespace="%s"><xs:import namespace="%s"/>`+"\n", namespace, userNamespace)
-	for _, t := range p.types {
-		b.WriteString(t + "\n")
+	fmt.Fprintf(out, `<xs:schema elementFormDefault="unqualified" targetNamespace="%s"><xs:import namespace="%s"/>`+"\n", namespace, userNamespace)
+	for _, text := range p.types {
+		out.WriteString(text + "\n")
 	}
-	for _, o := range p.operations {
-		fmt.Fprintf(b, `<xs:element name="%s"><xs:complexType>%s</xs:complexType></xs:element>`+"\n", o.name, sequence(o.in...))
-		fmt.Fprintf(b, `<xs:element name="%sResponse"><xs:complexType>%s</xs:complexType></xs:element>`+"\n", o.name, sequence(parameter{"return", o.returns}))
+	for _, signature := range p.operations {
+		fmt.Fprintf(out, `<xs:element name="%s"><xs:complexType>%s</xs:complexType></xs:element>`+"\n", signature.name, sequence(signature.in...))
+		fmt.Fprintf(out, `<xs:element name="%sResponse"><xs:complexType>%s</xs:complexType></xs:element>`+"\n", signature.name, sequence(parameter{"return", signature.returns}))
 	}
-	b.WriteString("</xs:schema>\n")
+	out.WriteString("</xs:schema>\n")
 }
 
-func (p port) messages(b *strings.Builder) {
-	for _, o := range p.operations {
-		for _, name := range []string{o.name, o.name + "Response"} {
-			fmt.Fprintf(b, `<wsdl:message name="%[1]s"><wsdl:part name="parameters" element="tns:%[1]s"/></wsdl:message>`+"\n", name)
+func (p port) messages(out *strings.Builder) {
+	for _, signature := range p.operations {
+		for _, name := range []string{signature.name, signature.name + "Response"} {
+			fmt.Fprintf(out, `<wsdl:message name="%[1]s"><wsdl:part name="parameters" element="tns:%[1]s"/></wsdl:message>`+"\n", name)
 		}
 	}
 }
 
 // bound writes port type, binding and service.
-func (p port) bound(b *strings.Builder, address string) {
-	fmt.Fprintf(b, `<wsdl:portType name="%s">`+"\n", p.name)
-	for _, o := range p.operations {
-		fmt.Fprintf(b, `<wsdl:operation name="%[1]s"><wsdl:input message="tns:%[1]s"/><wsdl:output message="tns:%[1]sResponse"/></wsdl:operation>`+"\n", o.name)
+func (p port) bound(out *strings.Builder, address string) {
+	fmt.Fprintf(out, `<wsdl:portType name="%s">`+"\n", p.name)
+	for _, signature := range p.operations {
+		fmt.Fprintf(out, `<wsdl:operation name="%[1]s"><wsdl:input message="tns:%[1]s"/><wsdl:output message="tns:%[1]sResponse"/></wsdl:operation>`+"\n", signature.name)
 	}
-	fmt.Fprintf(b, `</wsdl:portType>
+	fmt.Fprintf(out, `</wsdl:portType>
 <wsdl:binding name="%[1]sSoapBinding" type="tns:%[1]s"><soap:binding style="document" transport="http://schemas.xmlsoap.org/soap/http"/>
 `, p.name)
-	for _, o := range p.operations {
-		fmt.Fprintf(b, `<wsdl:operation name="%s"><soap:operation soapAction="" style="document"/><wsdl:input><soap:body use="literal"/></wsdl:input><wsdl:output><soap:body use="literal"/></wsdl:output></wsdl:operation>`+"\n", o.name)
+	for _, signature := range p.operations {
+		fmt.Fprintf(out, `<wsdl:operation name="%s"><soap:operation soapAction="" style="document"/><wsdl:input><soap:body use="literal"/></wsdl:input><wsdl:output><soap:body use="literal"/></wsdl:output></wsdl:operation>`+"\n", signature.name)
 	}
-	fmt.Fprintf(b, `</wsdl:binding>
+	fmt.Fprintf(out, `</wsdl:binding>
 <wsdl:service name="%[2]s"><wsdl:port name="%[1]sPort" binding="tns:%[1]sSoapBinding"><soap:address location="%[3]s"/></wsdl:port></wsdl:service>
 `, p.name, p.service, address)
 }

@@ -49,24 +49,24 @@ type subscriber struct {
 	mails   int      // reset mails
 }
 
-func newSubscriber(id int64, a Account, now time.Time) *subscriber {
-	if a.State == "" {
-		a.State = Active
+func newSubscriber(id int64, account Account, now time.Time) *subscriber {
+	if account.State == "" {
+		account.State = Active
 	}
-	if a.Realm == "" {
-		a.Realm = NonFederated
+	if account.Realm == "" {
+		account.Realm = NonFederated
 	}
-	if a.Roles == nil {
-		a.Roles = []string{"User"}
+	if account.Roles == nil {
+		account.Roles = []string{"User"}
 	}
-	if a.Customer == 0 {
-		a.Customer = 1
+	if account.Customer == 0 {
+		account.Customer = 1
 	}
-	s := &subscriber{Account: a, id: id, created: now, changed: now}
-	if a.Password != "" {
-		s.history = []string{a.Password}
+	made := &subscriber{Account: account, id: id, created: now, changed: now}
+	if account.Password != "" {
+		made.history = []string{account.Password}
 	}
-	return s
+	return made
 }
 
 // take gives the account a value.
@@ -100,17 +100,17 @@ func (s *subscriber) mayHavePassword() *problem {
 // breaks returns the rule that a value breaks, "" if it breaks none.
 func (s *subscriber) breaks(value string, repeatAllowed bool) string {
 	letters, others, run, last := 0, 0, 0, rune(-1)
-	for _, r := range value {
+	for _, letter := range value {
 		switch {
-		case unicode.IsSpace(r):
+		case unicode.IsSpace(letter):
 			return "must not contain blanks"
-		case unicode.IsLetter(r):
+		case unicode.IsLetter(letter):
 			letters++
 		default:
 			others++
 		}
-		if run++; r != last {
-			run, last = 1, r
+		if run++; letter != last {
+			run, last = 1, letter
 		}
 		if run > 2 {
 			return "must not contain a character more than twice in a row"

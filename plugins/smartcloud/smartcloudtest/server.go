@@ -19,20 +19,20 @@ type problem struct {
 }
 
 // reply writes the envelope in the spelling that the options ask for.
-func (s *Simulator) reply(w http.ResponseWriter, p *problem) {
-	code := strconv.Itoa(p.status)
+func (s *Simulator) reply(w http.ResponseWriter, problem *problem) {
+	code := strconv.Itoa(problem.status)
 	action := "Correct the request and try again."
-	body := map[string]string{"ResponseMessage": p.text, "ResponseCode": code, "Severity": "Error", "Useraction": action, "MessageCode": p.id}
+	body := map[string]string{"ResponseMessage": problem.text, "ResponseCode": code, "Severity": "Error", "Useraction": action, "MessageCode": problem.id}
 	if s.o.Spelling == "B" {
-		body = map[string]string{"ResponseMessage": p.text, "responseCode": code, "severity": "Error", "userAction": action, "messageId": p.id}
+		body = map[string]string{"ResponseMessage": problem.text, "responseCode": code, "severity": "Error", "userAction": action, "messageId": problem.id}
 	}
-	writeJSON(w, p.status, map[string]any{"BSSResponse": body})
+	writeJSON(w, problem.status, map[string]any{"BSSResponse": body})
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+	_ = json.NewEncoder(w).Encode(value)
 }
 
 // caller is who a request comes from.
@@ -90,7 +90,7 @@ func (s *Simulator) slashes(next http.Handler) http.Handler {
 }
 
 // stamp is a date as the interface writes it.
-func stamp(t time.Time) string { return t.UTC().Format("01/02/2006 15:04:05") }
+func stamp(at time.Time) string { return at.UTC().Format("01/02/2006 15:04:05") }
 
 // customer is an organisation as the interface shows it.
 func (s *Simulator) customer(id int64) map[string]any {
@@ -113,54 +113,54 @@ func organisation(id int64) string { return fmt.Sprintf("Organisation %d", id) }
 // customerIDs are the organisations of all accounts, in their order.
 func (s *Simulator) customerIDs() []int64 {
 	var list []int64
-	for _, a := range s.order {
-		if !slices.Contains(list, a.Customer) {
-			list = append(list, a.Customer)
+	for _, subscriber := range s.order {
+		if !slices.Contains(list, subscriber.Customer) {
+			list = append(list, subscriber.Customer)
 		}
 	}
 	return list
 }
 
 // listCustomers is the list, and the named query for a name.
-func listCustomers(s *Simulator, r *http.Request, _ caller) (any, *problem) {
-	q := r.URL.Query()
-	named := q.Get("_namedQuery")
+func listCustomers(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
+	values := r.URL.Query()
+	named := values.Get("_namedQuery")
 	if named != "" && named != "getCustomerByOrgName" {
 		return nil, &problem{400, "BZSBS0400E", "The query is not known."}
 	}
 	var list []any
-	for _, id := range s.customerIDs() {
-		if named == "" || strings.EqualFold(organisation(id), q.Get("orgName")) {
-			list = append(list, s.customer(id))
+	for _, id := range simulator.customerIDs() {
+		if named == "" || strings.EqualFold(organisation(id), values.Get("orgName")) {
+			list = append(list, simulator.customer(id))
 		}
 	}
 	if len(list) == 0 {
 		return nil, &problem{404, "BZSCU1004E", "The customer was not found."}
 	}
-	page, err := s.page(list, q.Get("_pageNumber"), q.Get("_pageSize"))
+	page, err := simulator.page(list, values.Get("_pageNumber"), values.Get("_pageSize"))
 	return map[string]any{"List": page}, err
 }
 
-func readCustomer(s *Simulator, r *http.Request, _ caller) (any, *problem) {
+func readCustomer(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
 	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if !slices.Contains(s.customerIDs(), id) {
+	if !slices.Contains(simulator.customerIDs(), id) {
 		return nil, &problem{404, "BZSCU1004E", "The customer was not found."}
 	}
-	return map[string]any{"Customer": s.customer(id)}, nil
+	return map[string]any{"Customer": simulator.customer(id)}, nil
 }
 
-func (s *Simulator) handler(h handle) http.HandlerFunc {
+func (s *Simulator) handler(handle handle) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		body, p, wait := s.serve(h, r)
+		body, problem, wait := s.serve(handle, r)
 		switch {
-		case p != nil:
+		case problem != nil:
 			if wait > 0 {
 				w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
 			}
-			if p.status == http.StatusUnauthorized {
+			if problem.status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", `Basic realm="BSS"`)
 			}
-			s.reply(w, p)
+			s.reply(w, problem)
 		case body == nil:
 			w.WriteHeader(http.StatusNoContent)
 		default:
@@ -169,7 +169,7 @@ func (s *Simulator) handler(h handle) http.HandlerFunc {
 	}
 }
 
-func (s *Simulator) serve(h handle, r *http.Request) (any, *problem, time.Duration) {
+func (s *Simulator) serve(handle handle, r *http.Request) (any, *problem, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); s.o.Strict && r.ContentLength > 0 && kind != "application/json" {
@@ -185,32 +185,32 @@ func (s *Simulator) serve(h handle, r *http.Request) (any, *problem, time.Durati
 		return nil, &problem{503, "BZSBS0503E", "The system is busy. Try again later."}, wait
 	}
 	by, p := s.authenticate(r)
-	if p == nil && !by.administers && !h.owner {
+	if p == nil && !by.administers && !handle.owner {
 		p = &problem{403, "BZSAU1003E", "The caller is not authorized."}
 	}
 	if p != nil {
 		return nil, p, 0
 	}
-	body, p := h.serve(s, r, by)
+	body, p := handle.serve(s, r, by)
 	return body, p, 0
 }
 
 // overload returns how long until the budget is fresh, 0 if there is room.
 func (s *Simulator) overload(op string) time.Duration {
-	b := s.o.Budget
-	if b.Limit == 0 {
+	budget := s.o.Budget
+	if budget.Limit == 0 {
 		return 0
 	}
 	now := s.o.Now()
-	if now.Sub(s.period) >= b.Period {
+	if now.Sub(s.period) >= budget.Period {
 		s.period, s.spent = now, 0
 	}
-	weight, ok := b.Weights[op]
+	weight, ok := budget.Weights[op]
 	if !ok {
 		weight = 1
 	}
-	if s.spent+weight > b.Limit {
-		return max(time.Nanosecond, b.Period-now.Sub(s.period))
+	if s.spent+weight > budget.Limit {
+		return max(time.Nanosecond, budget.Period-now.Sub(s.period))
 	}
 	s.spent += weight
 	return 0
@@ -218,12 +218,12 @@ func (s *Simulator) overload(op string) time.Duration {
 
 func (s *Simulator) authenticate(r *http.Request) (caller, *problem) {
 	login, password, ok := r.BasicAuth()
-	a := s.accounts[strings.ToLower(login)]
-	if !ok || a == nil || !a.logon(password) {
+	subscriber := s.accounts[strings.ToLower(login)]
+	if !ok || subscriber == nil || !subscriber.logon(password) {
 		return caller{}, &problem{401, "BZSAU1001E", "The user name or the password is not valid."}
 	}
-	administers := slices.Contains(a.Roles, "CustomerAdministrator") || slices.Contains(a.Roles, "VSR")
-	return caller{a, administers && !a.OneTime}, nil
+	administers := slices.Contains(subscriber.Roles, "CustomerAdministrator") || slices.Contains(subscriber.Roles, "VSR")
+	return caller{subscriber, administers && !subscriber.OneTime}, nil
 }
 
 // credential is the body of the password operations. Pointers tell an absent
@@ -245,190 +245,190 @@ func (s *Simulator) credentials(r *http.Request) (*subscriber, credential, *prob
 	if c.NewPassword == nil || *c.NewPassword == "" {
 		return nil, c, &problem{400, "BZSAU1011E", "NewPassword is missing."}
 	}
-	a, p := s.find(c.LoginName)
-	return a, c, p
+	subscriber, p := s.find(c.LoginName)
+	return subscriber, c, p
 }
 
 func (s *Simulator) find(login string) (*subscriber, *problem) {
 	if login == "" {
 		return nil, &problem{400, "BZSAU1010E", "LoginName is missing."}
 	}
-	a := s.accounts[strings.ToLower(login)]
-	if a == nil {
+	subscriber := s.accounts[strings.ToLower(login)]
+	if subscriber == nil {
 		return nil, &problem{404, "BZSAU1004E", "The subscriber was not found."}
 	}
-	return a, a.mayHavePassword()
+	return subscriber, subscriber.mayHavePassword()
 }
 
-func (s *Simulator) policy(a *subscriber, value string) *problem {
-	if rule := a.breaks(value, s.o.RepeatAllowed); rule != "" {
+func (s *Simulator) policy(subscriber *subscriber, value string) *problem {
+	if rule := subscriber.breaks(value, s.o.RepeatAllowed); rule != "" {
 		return &problem{400, "BZSAU1015E", "The password does not comply with the password policy: it " + rule + "."}
 	}
 	return nil
 }
 
-func (s *Simulator) take(a *subscriber, value string, oneTime bool) {
-	a.take(value, oneTime)
-	a.changed = s.o.Now()
+func (s *Simulator) take(subscriber *subscriber, value string, oneTime bool) {
+	subscriber.take(value, oneTime)
+	subscriber.changed = s.o.Now()
 }
 
-func setOneTimePassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
-	a, c, p := s.credentials(r)
-	if p != nil {
-		return nil, p
+func setOneTimePassword(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
+	subscriber, credential, problem := simulator.credentials(r)
+	if problem != nil {
+		return nil, problem
 	}
-	if p := s.policy(a, *c.NewPassword); p != nil {
-		return nil, p
+	if problem := simulator.policy(subscriber, *credential.NewPassword); problem != nil {
+		return nil, problem
 	}
-	s.take(a, *c.NewPassword, true)
+	simulator.take(subscriber, *credential.NewPassword, true)
 	return nil, nil
 }
 
-func changePassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
-	a, c, p := s.credentials(r)
+func changePassword(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
+	subscriber, credential, p := simulator.credentials(r)
 	switch {
 	case p != nil:
 		return nil, p
-	case c.OldPassword == nil:
+	case credential.OldPassword == nil:
 		return nil, &problem{400, "BZSAU1012E", "OldPassword is missing."}
-	case c.ConfirmPassword == nil:
+	case credential.ConfirmPassword == nil:
 		return nil, &problem{400, "BZSAU1013E", "ConfirmPassword is missing."}
-	case a.Password == "" || *c.OldPassword != a.Password:
+	case subscriber.Password == "" || *credential.OldPassword != subscriber.Password:
 		return nil, &problem{400, "BZSAU1014E", "The old password is not correct."}
-	case *c.ConfirmPassword != *c.NewPassword:
+	case *credential.ConfirmPassword != *credential.NewPassword:
 		return nil, &problem{400, "BZSAU1016E", "NewPassword and ConfirmPassword are not the same."}
 	}
-	if p := s.policy(a, *c.NewPassword); p != nil {
-		return nil, p
+	if problem := simulator.policy(subscriber, *credential.NewPassword); problem != nil {
+		return nil, problem
 	}
-	s.take(a, *c.NewPassword, false)
-	if a.State == Pending && !s.o.StayPending {
-		a.State = Active
+	simulator.take(subscriber, *credential.NewPassword, false)
+	if subscriber.State == Pending && !simulator.o.StayPending {
+		subscriber.State = Active
 	}
 	return nil, nil
 }
 
-func setUserPassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
-	a, c, p := s.credentials(r)
+func setUserPassword(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
+	subscriber, credential, p := simulator.credentials(r)
 	if p != nil {
 		return nil, p
 	}
-	if a.State != Active {
-		return nil, &problem{409, "BZSAU1020E", "The operation is not allowed while the subscriber is in state " + a.State + "."}
+	if subscriber.State != Active {
+		return nil, &problem{409, "BZSAU1020E", "The operation is not allowed while the subscriber is in state " + subscriber.State + "."}
 	}
 	if !strings.EqualFold(r.URL.Query().Get("bypassPolicy"), "true") {
-		if p := s.policy(a, *c.NewPassword); p != nil {
-			return nil, p
+		if problem := simulator.policy(subscriber, *credential.NewPassword); problem != nil {
+			return nil, problem
 		}
 	}
-	s.take(a, *c.NewPassword, false)
+	simulator.take(subscriber, *credential.NewPassword, false)
 	return nil, nil
 }
 
-func resetPassword(s *Simulator, r *http.Request, _ caller) (any, *problem) {
+func resetPassword(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
 	login := r.URL.Query().Get("loginName")
-	if !s.o.Strict {
+	if !simulator.o.Strict {
 		login = strings.TrimSpace(login) // a public client sends a blank after it
 	}
-	a, p := s.find(login)
-	if p != nil {
-		return nil, p
+	subscriber, problem := simulator.find(login)
+	if problem != nil {
+		return nil, problem
 	}
-	s.take(a, mailed(), true)
-	a.mails++
+	simulator.take(subscriber, mailed(), true)
+	subscriber.mails++
 	return nil, nil
 }
 
-func getRoleList(s *Simulator, r *http.Request, by caller) (any, *problem) {
-	a, p := s.roles(r, by)
-	if p != nil {
-		return nil, p
+func getRoleList(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
+	subscriber, problem := simulator.roles(r, by)
+	if problem != nil {
+		return nil, problem
 	}
-	return map[string]any{"List": a.Roles}, nil
+	return map[string]any{"List": subscriber.Roles}, nil
 }
 
-func assignRole(s *Simulator, r *http.Request, by caller) (any, *problem) {
-	a, p := s.roles(r, by)
-	if role := r.URL.Query().Get("role"); p == nil && !slices.Contains(a.Roles, role) {
-		a.Roles = append(a.Roles, role)
+func assignRole(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
+	subscriber, problem := simulator.roles(r, by)
+	if role := r.URL.Query().Get("role"); problem == nil && !slices.Contains(subscriber.Roles, role) {
+		subscriber.Roles = append(subscriber.Roles, role)
 	}
-	return nil, p
+	return nil, problem
 }
 
-func unassignRole(s *Simulator, r *http.Request, by caller) (any, *problem) {
-	a, p := s.roles(r, by)
-	if p == nil {
-		a.Roles = slices.DeleteFunc(slices.Clone(a.Roles), func(role string) bool { return role == r.URL.Query().Get("role") })
+func unassignRole(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
+	subscriber, problem := simulator.roles(r, by)
+	if problem == nil {
+		subscriber.Roles = slices.DeleteFunc(slices.Clone(subscriber.Roles), func(role string) bool { return role == r.URL.Query().Get("role") })
 	}
-	return nil, p
+	return nil, problem
 }
 
 func (s *Simulator) roles(r *http.Request, by caller) (*subscriber, *problem) {
-	a := s.accounts[strings.ToLower(r.URL.Query().Get("loginName"))]
+	subscriber := s.accounts[strings.ToLower(r.URL.Query().Get("loginName"))]
 	switch {
-	case a == nil && by.administers:
+	case subscriber == nil && by.administers:
 		return nil, &problem{404, "BZSAU1004E", "The subscriber was not found."}
-	case a == nil || !by.administers && a != by.subscriber:
+	case subscriber == nil || !by.administers && subscriber != by.subscriber:
 		return nil, &problem{403, "BZSAU1003E", "The caller is not authorized."}
 	}
-	return a, nil
+	return subscriber, nil
 }
 
 // listSubscribers is the list, whole or in pages, and the two named queries.
-func listSubscribers(s *Simulator, r *http.Request, by caller) (any, *problem) {
-	q := r.URL.Query()
-	selects, err := s.selection(r)
+func listSubscribers(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
+	values := r.URL.Query()
+	selects, err := simulator.selection(r)
 	if err != nil {
 		return nil, err
 	}
 	var list []any
-	for _, a := range s.order {
-		if !selects(a) {
+	for _, subscriber := range simulator.order {
+		if !selects(subscriber) {
 			continue
 		}
-		if !by.administers && a != by.subscriber {
+		if !by.administers && subscriber != by.subscriber {
 			return nil, &problem{403, "BZSAU1003E", "The caller is not authorized."}
 		}
-		list = append(list, a.object())
+		list = append(list, subscriber.object())
 	}
-	if len(list) == 0 && q.Get("_namedQuery") != "" {
+	if len(list) == 0 && values.Get("_namedQuery") != "" {
 		return nil, &problem{404, "BZSAU1004E", "The subscriber was not found."}
 	}
-	page, err := s.page(list, q.Get("_pageNumber"), q.Get("_pageSize"))
+	page, err := simulator.page(list, values.Get("_pageNumber"), values.Get("_pageSize"))
 	return map[string]any{"List": page}, err
 }
 
 func (s *Simulator) selection(r *http.Request) (func(*subscriber) bool, *problem) {
-	q := r.URL.Query()
-	switch name := q.Get("_namedQuery"); name {
+	values := r.URL.Query()
+	switch name := values.Get("_namedQuery"); name {
 	case "":
 		return func(*subscriber) bool { return true }, nil
 	case "getSubscriberByEmailAddress":
-		return func(a *subscriber) bool { return strings.EqualFold(a.Login, q.Get("emailAddress")) }, nil
+		return func(a *subscriber) bool { return strings.EqualFold(a.Login, values.Get("emailAddress")) }, nil
 	case "getSubscriberByCustomer":
-		return func(a *subscriber) bool { return strconv.FormatInt(a.Customer, 10) == q.Get("customer") }, nil
+		return func(a *subscriber) bool { return strconv.FormatInt(a.Customer, 10) == values.Get("customer") }, nil
 	}
 	return nil, &problem{400, "BZSBS0400E", "The query is not known."}
 }
 
 func (s *Simulator) page(list []any, number, size string) ([]any, *problem) {
-	n, err1 := strconv.Atoi(cmpOr(number, "1"))
-	m, err2 := strconv.Atoi(cmpOr(size, strconv.Itoa(max(1, len(list)))))
-	if err1 != nil || err2 != nil || n < 1 || m < 1 {
+	count, err1 := strconv.Atoi(cmpOr(number, "1"))
+	most, err2 := strconv.Atoi(cmpOr(size, strconv.Itoa(max(1, len(list)))))
+	if err1 != nil || err2 != nil || count < 1 || most < 1 {
 		return nil, &problem{400, "BZSBS0400E", "The page is not valid."}
 	}
 	if s.o.MaxPage > 0 && size != "" {
-		m = min(m, s.o.MaxPage)
+		most = min(most, s.o.MaxPage)
 	}
-	from := min(len(list), (n-1)*m)
-	return append([]any{}, list[from:min(len(list), from+m)]...), nil
+	from := min(len(list), (count-1)*most)
+	return append([]any{}, list[from:min(len(list), from+most)]...), nil
 }
 
-func cmpOr(a, b string) string {
-	if a == "" {
-		return b
+func cmpOr(first, second string) string {
+	if first == "" {
+		return second
 	}
-	return a
+	return first
 }
 
 // object is the subscriber as the interface shows it.
@@ -445,25 +445,25 @@ func (a *subscriber) object() map[string]any {
 
 func (s *Simulator) withID(r *http.Request, by caller) (*subscriber, *problem) {
 	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	a := s.byID[id]
+	subscriber := s.byID[id]
 	switch {
-	case a == nil:
+	case subscriber == nil:
 		return nil, &problem{404, "BZSAU1004E", "The subscriber was not found."}
-	case !by.administers && a != by.subscriber:
+	case !by.administers && subscriber != by.subscriber:
 		return nil, &problem{403, "BZSAU1003E", "The caller is not authorized."}
 	}
-	return a, nil
+	return subscriber, nil
 }
 
-func readSubscriber(s *Simulator, r *http.Request, by caller) (any, *problem) {
-	a, p := s.withID(r, by)
-	if p != nil {
-		return nil, p
+func readSubscriber(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
+	subscriber, problem := simulator.withID(r, by)
+	if problem != nil {
+		return nil, problem
 	}
-	return map[string]any{"Subscriber": a.object()}, nil
+	return map[string]any{"Subscriber": subscriber.object()}, nil
 }
 
-func addSubscriber(s *Simulator, r *http.Request, _ caller) (any, *problem) {
+func addSubscriber(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
 	var body struct {
 		Subscriber struct {
 			CustomerId any
@@ -476,16 +476,16 @@ func addSubscriber(s *Simulator, r *http.Request, _ caller) (any, *problem) {
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Subscriber.Person.EmailAddress == "" {
 		return nil, &problem{400, "BZSBS0400E", "The request body is not valid."}
 	}
-	customer, ok := s.customerID(body.Subscriber.CustomerId)
+	customer, ok := simulator.customerID(body.Subscriber.CustomerId)
 	if !ok {
 		return nil, &problem{400, "BZSBS0400E", "The CustomerId is not valid."}
 	}
 	p := body.Subscriber.Person
-	if s.accounts[strings.ToLower(p.EmailAddress)] != nil {
+	if simulator.accounts[strings.ToLower(p.EmailAddress)] != nil {
 		return nil, &problem{409, "BZSSU1001E", "The e-mail address already exists."}
 	}
-	a := s.add(Account{Login: p.EmailAddress, State: Pending, Given: p.GivenName, Family: p.FamilyName, Roles: p.RoleSet, Customer: customer})
-	return map[string]any{"Long": a.id}, nil
+	subscriber := simulator.add(Account{Login: p.EmailAddress, State: Pending, Given: p.GivenName, Family: p.FamilyName, Roles: p.RoleSet, Customer: customer})
+	return map[string]any{"Long": subscriber.id}, nil
 }
 
 // customerID reads an organisation's id: a number, or unless the options are
@@ -512,8 +512,8 @@ var moves = map[string]struct{ from, to string }{
 	"restoreSubscriber":   {SoftDeleted, Active},
 }
 
-func moveSubscriber(s *Simulator, r *http.Request, by caller) (any, *problem) {
-	a, p := s.withID(r, by)
+func moveSubscriber(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
+	subscriber, p := simulator.withID(r, by)
 	if p != nil {
 		return nil, p
 	}
@@ -521,24 +521,24 @@ func moveSubscriber(s *Simulator, r *http.Request, by caller) (any, *problem) {
 	switch {
 	case !ok:
 		return nil, &problem{400, "BZSBS0400E", "The operation is not known."}
-	case a.State != move.from:
-		return nil, &problem{409, "BZSAU1020E", "The operation is not allowed while the subscriber is in state " + a.State + "."}
+	case subscriber.State != move.from:
+		return nil, &problem{409, "BZSAU1020E", "The operation is not allowed while the subscriber is in state " + subscriber.State + "."}
 	}
-	a.State, a.changed = move.to, s.o.Now()
+	subscriber.State, subscriber.changed = move.to, simulator.o.Now()
 	return nil, nil
 }
 
-func deleteSubscriber(s *Simulator, r *http.Request, by caller) (any, *problem) {
-	a, p := s.withID(r, by)
-	if p != nil {
-		return nil, p
+func deleteSubscriber(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
+	a, problem := simulator.withID(r, by)
+	if problem != nil {
+		return nil, problem
 	}
 	if r.URL.Query().Get("moveToSoftDelete") == "true" {
 		a.State = SoftDeleted
 		return nil, nil
 	}
-	delete(s.byID, a.id)
-	delete(s.accounts, strings.ToLower(a.Login))
-	s.order = slices.DeleteFunc(s.order, func(o *subscriber) bool { return o == a })
+	delete(simulator.byID, a.id)
+	delete(simulator.accounts, strings.ToLower(a.Login))
+	simulator.order = slices.DeleteFunc(simulator.order, func(o *subscriber) bool { return o == a })
 	return nil, nil
 }

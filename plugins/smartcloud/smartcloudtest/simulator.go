@@ -60,28 +60,28 @@ type Simulator struct {
 
 // New makes a simulator with its administrator and these accounts. It does not
 // listen yet.
-func New(o Options, accounts ...Account) *Simulator {
-	if o.Admin == "" {
-		o.Admin = "admin@acme.example"
+func New(options Options, accounts ...Account) *Simulator {
+	if options.Admin == "" {
+		options.Admin = "admin@acme.example"
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if options.Now == nil {
+		options.Now = time.Now
 	}
-	s := &Simulator{o: o, accounts: map[string]*subscriber{}, byID: map[int64]*subscriber{}, requests: map[string]int{}}
-	s.Add(Account{Login: o.Admin, Password: o.AdminPassword, Roles: []string{"CustomerAdministrator", "User"}})
-	s.Add(accounts...)
-	return s
+	simulator := &Simulator{o: options, accounts: map[string]*subscriber{}, byID: map[int64]*subscriber{}, requests: map[string]int{}}
+	simulator.Add(Account{Login: options.Admin, Password: options.AdminPassword, Roles: []string{"CustomerAdministrator", "User"}})
+	simulator.Add(accounts...)
+	return simulator
 }
 
 // Listen serves on an address, such as 127.0.0.1:0, until Close.
 func (s *Simulator) Listen(address string) error {
-	l, err := net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
-	s.url, s.done = "http://"+l.Addr().String(), make(chan struct{})
+	s.url, s.done = "http://"+listener.Addr().String(), make(chan struct{})
 	s.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() { defer close(s.done); _ = s.server.Serve(l) }()
+	go func() { defer close(s.done); _ = s.server.Serve(listener) }()
 	return nil
 }
 
@@ -120,18 +120,18 @@ func operation(r *http.Request) string {
 func (s *Simulator) Add(accounts ...Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range accounts {
-		s.add(a)
+	for _, account := range accounts {
+		s.add(account)
 	}
 }
 
-func (s *Simulator) add(a Account) *subscriber {
-	n := newSubscriber(int64(20000000+s.added), a, s.o.Now())
+func (s *Simulator) add(account Account) *subscriber {
+	subscriber := newSubscriber(int64(20000000+s.added), account, s.o.Now())
 	s.added++
-	s.order = append(s.order, n)
-	s.byID[n.id] = n
-	s.accounts[strings.ToLower(a.Login)] = n
-	return n
+	s.order = append(s.order, subscriber)
+	s.byID[subscriber.id] = subscriber
+	s.accounts[strings.ToLower(account.Login)] = subscriber
+	return subscriber
 }
 
 // Password returns an account's present value and whether it is a one-time
@@ -139,8 +139,8 @@ func (s *Simulator) add(a Account) *subscriber {
 func (s *Simulator) Password(login string) (value string, oneTime bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a := s.accounts[strings.ToLower(login)]; a != nil {
-		return a.Password, a.OneTime
+	if subscriber := s.accounts[strings.ToLower(login)]; subscriber != nil {
+		return subscriber.Password, subscriber.OneTime
 	}
 	return "", false
 }
@@ -149,8 +149,8 @@ func (s *Simulator) Password(login string) (value string, oneTime bool) {
 func (s *Simulator) State(login string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a := s.accounts[strings.ToLower(login)]; a != nil {
-		return a.State
+	if subscriber := s.accounts[strings.ToLower(login)]; subscriber != nil {
+		return subscriber.State
 	}
 	return ""
 }
@@ -160,8 +160,8 @@ func (s *Simulator) State(login string) string {
 func (s *Simulator) Values(login string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a := s.accounts[strings.ToLower(login)]; a != nil {
-		return slices.Clone(a.history)
+	if subscriber := s.accounts[strings.ToLower(login)]; subscriber != nil {
+		return slices.Clone(subscriber.history)
 	}
 	return nil
 }
@@ -173,8 +173,8 @@ func (s *Simulator) Requests() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counts := map[string]int{}
-	for op, n := range s.requests {
-		counts[op] = n
+	for op, count := range s.requests {
+		counts[op] = count
 	}
 	return counts
 }
@@ -194,32 +194,32 @@ type status struct {
 func (s *Simulator) status() status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := status{Accounts: len(s.order), States: map[string]int{}, Requests: s.requests, Refused: s.refused}
-	for _, a := range s.order {
-		t.States[a.State]++
+	made := status{Accounts: len(s.order), States: map[string]int{}, Requests: s.requests, Refused: s.refused}
+	for _, subscriber := range s.order {
+		made.States[subscriber.State]++
 		switch {
-		case a.OneTime:
-			t.OneTime++
-		case a.Password != "":
-			t.Permanent++
+		case subscriber.OneTime:
+			made.OneTime++
+		case subscriber.Password != "":
+			made.Permanent++
 		}
-		if a.sets > 0 {
-			t.Changed++
+		if subscriber.sets > 0 {
+			made.Changed++
 		}
-		t.Mails += a.mails
+		made.Mails += subscriber.mails
 	}
-	t.Requests = map[string]int{}
-	for op, n := range s.requests {
-		t.Requests[op] = n
+	made.Requests = map[string]int{}
+	for op, count := range s.requests {
+		made.Requests[op] = count
 	}
-	return t
+	return made
 }
 
 func (s *Simulator) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetIndent("", "  ")
-	_ = e.Encode(s.status())
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(s.status())
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(text.Bytes())
 }

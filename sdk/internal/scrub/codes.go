@@ -10,19 +10,19 @@ type code struct {
 
 // passed are the signs between the letters of one run.
 func newCode(bits int, passed string, alphabets ...string) *code {
-	c := &code{bits: bits}
-	for i := range c.value {
-		c.value[i] = -1
+	made := &code{bits: bits}
+	for i := range made.value {
+		made.value[i] = -1
 	}
 	for _, alphabet := range alphabets {
 		for i := range len(alphabet) {
-			c.value[alphabet[i]] = int8(i)
+			made.value[alphabet[i]] = int8(i)
 		}
 	}
 	for i := range len(passed) {
-		c.value[passed[i]] = -2
+		made.value[passed[i]] = -2
 	}
-	return c
+	return made
 }
 
 // The alphabets.
@@ -37,11 +37,11 @@ const letters64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 // alignments is how many letters apart two places are at which bytes begin.
 func (c *code) alignments() int {
-	n := 1
-	for n*c.bits%8 != 0 {
-		n++
+	count := 1
+	for count*c.bits%8 != 0 {
+		count++
 	}
-	return n
+	return count
 }
 
 // run is a part of a text that consists of letters of a code and of what is
@@ -76,11 +76,11 @@ func (c *code) runs(text string, least int, to []run) []run {
 
 // decode appends the bytes of a run, the first of which begins with a letter of
 // the given number, and a barrier.
-func (c *code) decode(r run, skip int, b *builder) {
-	begun := len(b.text)
+func (c *code) decode(run run, skip int, builder *builder) {
+	begun := len(builder.text)
 	var bits, have, first int
-	for i := r.from; i < r.to; i++ {
-		value := int(c.value[b.of.text[i]])
+	for i := run.from; i < run.to; i++ {
+		value := int(c.value[builder.of.text[i]])
 		if value < 0 {
 			continue
 		}
@@ -94,18 +94,18 @@ func (c *code) decode(r run, skip int, b *builder) {
 		bits, have = bits<<c.bits|value, have+c.bits
 		if have >= 8 {
 			have -= 8
-			b.byte(byte(bits>>have), first, i+1)
+			builder.byte(byte(bits>>have), first, i+1)
 			bits &= 1<<have - 1
 			first = i
 		}
 	}
-	if len(b.text) > begun {
-		b.add(string(barrier), r.to-1, r.to)
+	if len(builder.text) > begun {
+		builder.add(string(barrier), run.to-1, run.to)
 	}
 }
 
-func (b *builder) byte(c byte, from, to int) {
-	b.text, b.from, b.to = append(b.text, c), append(b.from, b.of.start(from)), append(b.to, b.of.end(to-1))
+func (b *builder) byte(char byte, from, to int) {
+	b.text, b.from, b.to = append(b.text, char), append(b.from, b.of.start(from)), append(b.to, b.of.end(to-1))
 }
 
 // texts returns the stretches of at least so many bytes that may be text, which
@@ -114,12 +114,12 @@ func (b *builder) texts(least int) builder {
 	out := builder{of: b.of}
 	from := 0
 	for i := 0; i < len(b.text); {
-		r, n := utf8.DecodeRune(b.text[i:])
-		if r == utf8.RuneError && n == 1 || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == barrier {
+		letter, count := utf8.DecodeRune(b.text[i:])
+		if letter == utf8.RuneError && count == 1 || letter < ' ' && letter != '\t' && letter != '\n' && letter != '\r' || letter == barrier {
 			out.stretch(b, from, i, least)
-			from = i + n
+			from = i + count
 		}
-		i += n
+		i += count
 	}
 	out.stretch(b, from, len(b.text), least)
 	return out
@@ -144,15 +144,15 @@ func number(token string, base int) (rune, bool) {
 	if len(token) == 0 || len(token) > 7 {
 		return 0, false
 	}
-	n := 0
+	count := 0
 	for i := range len(token) {
-		d := int(codes[0].value[token[i]])
-		if d < 0 || d >= base {
+		depth := int(codes[0].value[token[i]])
+		if depth < 0 || depth >= base {
 			return 0, false
 		}
-		n = n*base + d
+		count = count*base + depth
 	}
-	return rune(n), n <= utf8.MaxRune
+	return rune(count), count <= utf8.MaxRune
 }
 
 // hexToken takes the mark of a number in hex away.
@@ -173,7 +173,7 @@ var bases = [...]int{10, 16, 8}
 func listBases(text string, least int) []int {
 	found, before := 0, byte(' ')
 	for i := range len(text) {
-		if c := text[i]; c >= '0' && c <= '9' && (before < '0' || before > '9') {
+		if char := text[i]; char >= '0' && char <= '9' && (before < '0' || before > '9') {
 			if found++; found == least {
 				return bases[:]
 			}
@@ -187,33 +187,33 @@ func listBases(text string, least int) []int {
 const gap = 4
 
 // numbers returns what lists of at least so many numbers stand for.
-func numbers(v view, base, least int) (view, bool) {
-	b := builder{of: v}
+func numbers(view view, base, least int) (view, bool) {
+	made := builder{of: view}
 	var list []listed
 	last := 0
-	for i := 0; i < len(v.text); {
-		if separates(v.text[i]) || v.text[i] >= utf8.RuneSelf {
+	for i := 0; i < len(view.text); {
+		if separates(view.text[i]) || view.text[i] >= utf8.RuneSelf {
 			i++
 			continue
 		}
 		from := i
-		for i < len(v.text) && v.text[i] < utf8.RuneSelf && !separates(v.text[i]) {
+		for i < len(view.text) && view.text[i] < utf8.RuneSelf && !separates(view.text[i]) {
 			i++
 		}
-		n, ok := number(v.text[from:i], base)
+		letter, ok := number(view.text[from:i], base)
 		if !ok || from-last > gap {
-			b.list(list, least)
+			made.list(list, least)
 			list = list[:0]
 		}
 		if ok {
-			list = append(list, listed{n, from, i})
+			list = append(list, listed{letter, from, i})
 		}
 		last = i
 	}
-	b.list(list, least)
-	w := b.view()
+	made.list(list, least)
+	w := made.view()
 	w.coded = true
-	return w, len(b.text) > 0
+	return w, len(made.text) > 0
 }
 
 // listed is a number of a list.
@@ -226,12 +226,12 @@ func (b *builder) list(list []listed, least int) {
 	if len(list) < least {
 		return
 	}
-	for _, x := range list {
-		if x.n < 256 {
-			b.byte(byte(x.n), x.from, x.to)
+	for _, listed := range list {
+		if listed.n < 256 {
+			b.byte(byte(listed.n), listed.from, listed.to)
 			continue
 		}
-		b.add(string(x.n), x.from, x.to)
+		b.add(string(listed.n), listed.from, listed.to)
 	}
 	b.add(string(barrier), list[len(list)-1].to-1, list[len(list)-1].to)
 }

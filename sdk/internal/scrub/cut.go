@@ -23,13 +23,13 @@ func cut(text string, pieces []span, from, to int) string {
 		return text[from:to]
 	}
 	var out strings.Builder
-	for _, p := range joined(joined(pieces, 0), near) {
-		if p.to <= from || p.from >= to {
+	for _, span := range joined(joined(pieces, 0), near) {
+		if span.to <= from || span.from >= to {
 			continue
 		}
-		out.WriteString(text[from:max(from, p.from)])
+		out.WriteString(text[from:max(from, span.from)])
 		out.WriteString(secret.Redacted)
-		from = min(p.to, to)
+		from = min(span.to, to)
 	}
 	out.WriteString(text[from:to])
 	return out.String()
@@ -41,12 +41,12 @@ func joined(pieces []span, gap int) []span {
 	slices.SortFunc(pieces, func(a, b span) int { return a.from - b.from })
 	out := pieces[:0]
 	for i := 0; i < len(pieces); {
-		p := pieces[i]
-		for i++; i < len(pieces) && pieces[i].from <= p.to+gap; i++ {
-			p.to, p.weak = max(p.to, pieces[i].to), p.weak && pieces[i].weak
+		span := pieces[i]
+		for i++; i < len(pieces) && pieces[i].from <= span.to+gap; i++ {
+			span.to, span.weak = max(span.to, pieces[i].to), span.weak && pieces[i].weak
 		}
-		if !p.weak {
-			out = append(out, p)
+		if !span.weak {
+			out = append(out, span)
 		}
 	}
 	return out
@@ -73,22 +73,22 @@ func occurrences(text, name string) []span {
 	text, name = lowerASCII(text), lowerASCII(name)
 	var out []span
 	for at := 0; ; {
-		n := strings.Index(text[at:], name)
-		if n < 0 {
+		count := strings.Index(text[at:], name)
+		if count < 0 {
 			return out
 		}
-		out = append(out, span{from: at + n, to: at + n + len(name)})
-		at += n + 1
+		out = append(out, span{from: at + count, to: at + count + len(name)})
+		at += count + 1
 	}
 }
 
 // lowerASCII keeps every byte in its place.
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
+func lowerASCII(text string) string {
+	data := []byte(text)
+	for i, char := range data {
+		if char >= 'A' && char <= 'Z' {
+			data[i] = char + 'a' - 'A'
 		}
 	}
-	return string(b)
+	return string(data)
 }

@@ -23,44 +23,44 @@ func (s *stream) add(is rune, from, to int32) { *s = append(*s, unit{is, from, t
 const barrier = unicode.MaxRune
 
 // alphanumeric takes barriers too: what they part is never neighbours.
-func alphanumeric(u rune) bool { return letter(u) || digit(u) || u == barrier }
+func alphanumeric(char rune) bool { return letter(char) || digit(char) || char == barrier }
 
 // mark reports whether a unit is the accent of the one before. Pieces pass over
 // them; of what is found whole they tell one word from another.
-func mark(u rune) bool { return u >= 0x300 && unicode.Is(unicode.M, u) }
+func mark(letter rune) bool { return letter >= 0x300 && unicode.Is(unicode.M, letter) }
 
-func letter(u rune) bool {
-	return u >= 'a' && u <= 'z' || u >= utf8.RuneSelf && unicode.IsLetter(u)
+func letter(letter rune) bool {
+	return letter >= 'a' && letter <= 'z' || letter >= utf8.RuneSelf && unicode.IsLetter(letter)
 }
 
-func digit(u rune) bool {
-	return u >= '0' && u <= '9' || u >= utf8.RuneSelf && unicode.IsNumber(u)
+func digit(letter rune) bool {
+	return letter >= '0' && letter <= '9' || letter >= utf8.RuneSelf && unicode.IsNumber(letter)
 }
 
 // fold appends the normal form of a view. Blanks, line ends and + (a blank in
 // queries) are ' '; what is not seen is nothing. Where nothing wide is looked
 // for, bytes that are not UTF-8 are not asked for their letter.
-func (s *stream) fold(v view, wide bool) {
+func (s *stream) fold(view view, wide bool) {
 	*s = (*s)[:0]
-	for i := 0; i < len(v.text); {
-		if c := v.text[i]; c < utf8.RuneSelf {
-			if u := foldASCII(c); u != 0 {
-				s.add(u, v.start(i), v.end(i))
+	for i := 0; i < len(view.text); {
+		if char := view.text[i]; char < utf8.RuneSelf {
+			if letter := foldASCII(char); letter != 0 {
+				s.add(letter, view.start(i), view.end(i))
 			}
 			i++
 			continue
 		}
-		r, n := utf8.DecodeRuneInString(v.text[i:])
-		if r == utf8.RuneError && n == 1 {
-			r = latin1(v.text[i])
+		r, count := utf8.DecodeRuneInString(view.text[i:])
+		if r == utf8.RuneError && count == 1 {
+			r = latin1(view.text[i])
 			if !wide {
-				s.add(r|unseen, v.start(i), v.end(i))
+				s.add(r|unseen, view.start(i), view.end(i))
 				i++
 				continue
 			}
 		}
-		s.foldRune(r, v.start(i), v.end(i+n-1))
-		i += n
+		s.foldRune(r, view.start(i), view.end(i+count-1))
+		i += count
 	}
 }
 
@@ -68,54 +68,54 @@ func (s *stream) fold(v view, wide bool) {
 const unseen = 1 << 24
 
 // latin1 is what a byte stands for that is not UTF-8.
-func latin1(b byte) rune {
-	if b < 0xA0 {
+func latin1(value byte) rune {
+	if value < 0xA0 {
 		return 0
 	}
-	return rune(b)
+	return rune(value)
 }
 
 // foldASCII returns 0 for what is not seen.
-func foldASCII(c byte) rune {
+func foldASCII(char byte) rune {
 	switch {
-	case c >= 'A' && c <= 'Z':
-		return rune(c) + 'a' - 'A'
-	case c > ' ' && c != '+' && c != 0x7F:
-		return rune(c)
-	case c == ' ' || c == '+' || c == '\n' || c == '\r' || c == '\t':
+	case char >= 'A' && char <= 'Z':
+		return rune(char) + 'a' - 'A'
+	case char > ' ' && char != '+' && char != 0x7F:
+		return rune(char)
+	case char == ' ' || char == '+' || char == '\n' || char == '\r' || char == '\t':
 		return ' '
 	}
 	return 0
 }
 
 // foldRune appends a character that is not ASCII.
-func (s *stream) foldRune(r rune, from, to int32) {
+func (s *stream) foldRune(letter rune, from, to int32) {
 	switch {
-	case r == barrier, r >= 0x3400 && r < 0xA000:
-		s.add(r, from, to)
+	case letter == barrier, letter >= 0x3400 && letter < 0xA000:
+		s.add(letter, from, to)
 		return
-	case r == 0 || r == utf8.RuneError:
+	case letter == 0 || letter == utf8.RuneError:
 		return
 	}
 	var buf [64]byte
-	for _, d := range string(norm.NFKD.AppendString(buf[:0], string(r))) {
-		s.foldPlain(d, from, to)
+	for _, char := range string(norm.NFKD.AppendString(buf[:0], string(letter))) {
+		s.foldPlain(char, from, to)
 	}
 }
 
 // foldPlain appends a character that is not composed.
-func (s *stream) foldPlain(r rune, from, to int32) {
+func (s *stream) foldPlain(letter rune, from, to int32) {
 	switch {
-	case r < utf8.RuneSelf:
-		if u := foldASCII(byte(r)); u != 0 {
-			s.add(u, from, to)
+	case letter < utf8.RuneSelf:
+		if char := foldASCII(byte(letter)); char != 0 {
+			s.add(char, from, to)
 		}
-	case unicode.IsSpace(r):
+	case unicode.IsSpace(letter):
 		s.add(' ', from, to)
-	case r == 'ß', r == 'ẞ':
+	case letter == 'ß', letter == 'ẞ':
 		s.add('s', from, to)
 		s.add('s', from, to)
-	case !unicode.Is(unicode.C, r):
-		s.add(unicode.ToLower(unicode.ToUpper(r)), from, to)
+	case !unicode.Is(unicode.C, letter):
+		s.add(unicode.ToLower(unicode.ToUpper(letter)), from, to)
 	}
 }

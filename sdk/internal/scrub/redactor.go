@@ -36,13 +36,13 @@ const generation = 4096
 func (r *Redactor) Keep(values ...secret.Value) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range values {
-		if s := v.Reveal(); s != "" && !r.known[s] {
+	for _, value := range values {
+		if text := value.Reveal(); text != "" && !r.known[text] {
 			if r.known == nil {
 				r.known, r.kept = map[string]bool{}, &table{}
 			}
-			r.known[s] = true
-			r.kept.note(v)
+			r.known[text] = true
+			r.kept.note(value)
 		}
 	}
 }
@@ -51,14 +51,14 @@ func (r *Redactor) Keep(values ...secret.Value) {
 func (r *Redactor) Note(values ...secret.Value) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, v := range values {
-		if v.Empty() {
+	for _, value := range values {
+		if value.Empty() {
 			continue
 		}
 		if r.current == nil || len(r.current.values) >= generation {
 			r.previous, r.current = r.current, &table{}
 		}
-		r.current.note(v)
+		r.current.note(value)
 	}
 }
 
@@ -91,7 +91,7 @@ type question struct {
 	after  string // what comes after
 }
 
-func (r *Redactor) scrub(text string, q question) string {
+func (r *Redactor) scrub(text string, question question) string {
 	rest := ""
 	if len(text) > MaxText {
 		text, rest = strings.ToValidUTF8(text[:MaxText], ""), "…"
@@ -99,13 +99,13 @@ func (r *Redactor) scrub(text string, q question) string {
 	if text == "" {
 		return text
 	}
-	whole := q.before + text + q.after
+	whole := question.before + text + question.after
 	tables := r.tables(len(whole))
 	if len(tables) == 0 {
 		return text + rest
 	}
 	r.index(tables)
-	return cut(whole, r.find(whole, tables, q), len(q.before), len(q.before)+len(text)) + rest
+	return cut(whole, r.find(whole, tables, question), len(question.before), len(question.before)+len(text)) + rest
 }
 
 // index folds the secrets that came since the last text.
@@ -115,16 +115,16 @@ func (r *Redactor) index(tables []indexed) {
 	}
 	r.finding.Lock()
 	defer r.finding.Unlock()
-	for _, t := range tables {
-		t.index(t.values)
+	for _, indexed := range tables {
+		indexed.index(indexed.values)
 	}
 }
 
 func (r *Redactor) allIndexed(tables []indexed) bool {
 	r.finding.RLock()
 	defer r.finding.RUnlock()
-	for _, t := range tables {
-		if t.indexed < len(t.values) {
+	for _, indexed := range tables {
+		if indexed.indexed < len(indexed.values) {
 			return false
 		}
 	}
@@ -132,7 +132,7 @@ func (r *Redactor) allIndexed(tables []indexed) bool {
 }
 
 // find returns the pieces of the text that hold secrets.
-func (r *Redactor) find(text string, tables []indexed, q question) []span {
+func (r *Redactor) find(text string, tables []indexed, question question) []span {
 	s, ok := r.scratches.Get().(*scratch)
 	if !ok {
 		s = &scratch{}
@@ -140,9 +140,9 @@ func (r *Redactor) find(text string, tables []indexed, q question) []span {
 	defer r.scratches.Put(s)
 	r.finding.RLock()
 	defer r.finding.RUnlock()
-	s.begin(tables, q)
+	s.begin(tables, question)
 	s.search(text)
-	return spare(text, q.asked, slices.Clone(s.hits)) // s serves the next text at once
+	return spare(text, question.asked, slices.Clone(s.hits)) // s serves the next text at once
 }
 
 // indexed is a table and the secrets that it holds now.
@@ -151,13 +151,13 @@ type indexed struct {
 	values []secret.Value
 }
 
-// tables returns those with a secret that fits a text of n bytes.
-func (r *Redactor) tables(n int) []indexed {
+// tables returns those with a secret that fits a text of count bytes.
+func (r *Redactor) tables(count int) []indexed {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []indexed
 	for _, t := range [...]*table{r.kept, r.current, r.previous} {
-		if t != nil && t.shortest <= n {
+		if t != nil && t.shortest <= count {
 			out = append(out, indexed{t, t.values})
 		}
 	}

@@ -24,13 +24,13 @@ type scratch struct {
 	seen  map[uint64]struct{}
 }
 
-func (s *scratch) begin(tables []indexed, q question) {
+func (s *scratch) begin(tables []indexed, question question) {
 	s.tables, s.hits, s.queue = tables, s.hits[:0], s.queue[:0]
-	s.least, s.wide, s.whole = window, false, !q.pieces
-	for _, t := range tables {
-		s.wide = s.wide || t.wide
-		if s.whole && t.fewest > 0 {
-			s.least = min(s.least, t.fewest)
+	s.least, s.wide, s.whole = window, false, !question.pieces
+	for _, indexed := range tables {
+		s.wide = s.wide || indexed.wide
+		if s.whole && indexed.fewest > 0 {
+			s.least = min(s.least, indexed.fewest)
 		}
 	}
 	if s.seen == nil {
@@ -58,133 +58,133 @@ func (s *scratch) search(text string) {
 }
 
 // look searches a view as it stands and queues it.
-func (s *scratch) look(v view) {
-	if s.left -= len(v.text) + 64; s.left < 0 {
+func (s *scratch) look(view view) {
+	if s.left -= len(view.text) + 64; s.left < 0 {
 		return
 	}
-	key := s.key(v)
+	key := s.key(view)
 	if _, ok := s.seen[key]; ok {
 		return
 	}
 	s.seen[key] = struct{}{}
-	s.find(v)
-	if v.depth < layers && len(v.text) >= 2*s.least {
-		s.queue = append(s.queue, v)
+	s.find(view)
+	if view.depth < layers && len(view.text) >= 2*s.least {
+		s.queue = append(s.queue, view)
 	}
 }
 
 // key tells a view from others: the same text from elsewhere is another one,
 // and has its own hits.
-func (s *scratch) key(v view) uint64 {
+func (s *scratch) key(view view) uint64 {
 	const prime = 1099511628211
-	key := maphash.String(s.seed, v.text)
-	for i, from := range v.from {
-		key = key*prime ^ uint64(from)<<32 ^ uint64(v.to[i])
+	key := maphash.String(s.seed, view.text)
+	for i, from := range view.from {
+		key = key*prime ^ uint64(from)<<32 ^ uint64(view.to[i])
 	}
-	if v.coded {
+	if view.coded {
 		key = ^key
 	}
 	return key
 }
 
 // open looks behind a view.
-func (s *scratch) open(v view) {
-	eachDecoded(v, false, s.look)
-	if v.depth >= layers-1 {
+func (s *scratch) open(view view) {
+	eachDecoded(view, false, s.look)
+	if view.depth >= layers-1 {
 		return
 	}
-	if w, ok := spaced(v); ok {
+	if w, ok := spaced(view); ok {
 		s.look(w)
 	}
-	for _, base := range listBases(v.text, max(4, s.least)) {
-		if w, ok := numbers(v, base, max(4, s.least)); ok {
+	for _, base := range listBases(view.text, max(4, s.least)) {
+		if w, ok := numbers(view, base, max(4, s.least)); ok {
 			s.look(w)
 		}
 	}
-	for _, c := range codes {
-		s.decode(v, c)
+	for _, code := range codes {
+		s.decode(view, code)
 	}
-	s.widen(v)
+	s.widen(view)
 }
 
 // decode looks at what the runs of a code's letters stand for.
-func (s *scratch) decode(v view, c *code) {
-	s.runs = c.runs(v.text, (8*s.least+c.bits-1)/c.bits, s.runs)
+func (s *scratch) decode(view view, code *code) {
+	s.runs = code.runs(view.text, (8*s.least+code.bits-1)/code.bits, s.runs)
 	if len(s.runs) == 0 {
 		return
 	}
-	for skip := range c.alignments() {
-		b := &s.decoded
-		b.reset(v)
-		for _, r := range s.runs {
-			c.decode(r, skip, b)
+	for skip := range code.alignments() {
+		builder := &s.decoded
+		builder.reset(view)
+		for _, run := range s.runs {
+			code.decode(run, skip, builder)
 		}
-		s.bytes(b)
+		s.bytes(builder)
 	}
 }
 
 // bytes searches decoded bytes, and goes deeper where they are text.
-func (s *scratch) bytes(b *builder) {
-	w := b.view()
-	w.coded = true
-	if s.left -= len(w.text); s.left < 0 {
+func (s *scratch) bytes(builder *builder) {
+	view := builder.view()
+	view.coded = true
+	if s.left -= len(view.text); s.left < 0 {
 		return
 	}
-	s.find(w)
-	s.widen(w)
-	if texts := b.texts(s.least + 1); len(texts.text) > 0 {
-		w := texts.view()
-		w.coded = true
-		s.look(w)
+	s.find(view)
+	s.widen(view)
+	if texts := builder.texts(s.least + 1); len(texts.text) > 0 {
+		view := texts.view()
+		view.coded = true
+		s.look(view)
 	}
 }
 
 // widen searches bytes as UTF-16, which is rich in zeros. Of ASCII in UTF-16 the
 // normal form is that of ASCII.
-func (s *scratch) widen(v view) {
-	if !s.wide || 8*strings.Count(v.text, "\x00") < len(v.text) {
+func (s *scratch) widen(view view) {
+	if !s.wide || 8*strings.Count(view.text, "\x00") < len(view.text) {
 		return
 	}
 	for _, order := range [...]binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 		for at := range 2 {
-			if s.left -= len(v.text); s.left < 0 {
+			if s.left -= len(view.text); s.left < 0 {
 				return
 			}
-			s.find(wide(v, order, at))
+			s.find(wide(view, order, at))
 		}
 	}
 }
 
 // find notes the secrets that stand in a view.
-func (s *scratch) find(v view) {
-	s.units.fold(v, s.wide)
+func (s *scratch) find(view view) {
+	s.units.fold(view, s.wide)
 	s.units.windows(s.findPiece)
 	if s.whole {
-		for _, t := range s.tables {
-			s.findWhole(t.table, s.units, v.coded)
+		for _, indexed := range s.tables {
+			s.findWhole(indexed.table, s.units, view.coded)
 		}
 	}
 }
 
-func (s *scratch) findPiece(w *roller, _ int) {
-	key := w.key()
-	for _, t := range s.tables {
-		strong := t.pieces.has(key)
-		if !strong && !t.weak.has(key) {
+func (s *scratch) findPiece(roller *roller, _ int) {
+	key := roller.key()
+	for _, indexed := range s.tables {
+		strong := indexed.pieces.has(key)
+		if !strong && !indexed.weak.has(key) {
 			continue
 		}
-		at := w.span()
+		at := roller.span()
 		at.weak = !strong
 		s.hits = append(s.hits, at)
 	}
 }
 
-func (s *scratch) findWhole(t *table, in stream, coded bool) {
-	for _, n := range t.lengths {
-		for i := 0; i+n <= len(in); i++ {
-			rule, ok := t.wholes[wholeKey(in[i:i+n])]
-			if ok && rule.allows(in, i, i+n, coded) {
-				s.hits = append(s.hits, span{from: int(in[i].from), to: int(in[i+n-1].to)})
+func (s *scratch) findWhole(table *table, in stream, coded bool) {
+	for _, count := range table.lengths {
+		for i := 0; i+count <= len(in); i++ {
+			rule, ok := table.wholes[wholeKey(in[i:i+count])]
+			if ok && rule.allows(in, i, i+count, coded) {
+				s.hits = append(s.hits, span{from: int(in[i].from), to: int(in[i+count-1].to)})
 			}
 		}
 	}

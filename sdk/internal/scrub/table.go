@@ -23,41 +23,41 @@ type table struct {
 	wide    bool            // whether a secret has characters outside of ASCII
 }
 
-func (t *table) note(v secret.Value) {
-	if n := shortest(v.Reveal()); len(t.values) == 0 || n < t.shortest {
-		t.shortest = n
+func (t *table) note(value secret.Value) {
+	if count := shortest(value.Reveal()); len(t.values) == 0 || count < t.shortest {
+		t.shortest = count
 	}
-	t.values = append(t.values, v)
+	t.values = append(t.values, value)
 }
 
 // shortest is at most how many bytes a text has that holds a secret: what has
 // no blanks counts, and of other alphabets nothing, because a form in fewer
 // bytes may exist.
-func shortest(s string) int {
-	n := 0
-	for i := 0; i < len(s) && n < window; i++ {
-		if s[i] > ' ' && s[i] != '+' && s[i] < utf8.RuneSelf {
-			n++
+func shortest(text string) int {
+	count := 0
+	for i := 0; i < len(text) && count < window; i++ {
+		if text[i] > ' ' && text[i] != '+' && text[i] < utf8.RuneSelf {
+			count++
 		}
 	}
-	return max(1, n)
+	return max(1, count)
 }
 
 // index folds the secrets that came since the last call.
 func (t *table) index(values []secret.Value) {
 	var f stream
 	for ; t.indexed < len(values); t.indexed++ {
-		s := values[t.indexed].Reveal()
-		t.wide = t.wide || !ascii(s)
-		for _, text := range plainForms(s) {
+		name := values[t.indexed].Reveal()
+		t.wide = t.wide || !ascii(name)
+		for _, text := range plainForms(name) {
 			t.add(&f, text)
 		}
 	}
 }
 
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
+func ascii(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
 			return false
 		}
 	}
@@ -65,10 +65,10 @@ func ascii(s string) bool {
 }
 
 // add indexes one form of a secret.
-func (t *table) add(f *stream, text string) {
-	f.fold(view{text: text}, true)
+func (t *table) add(stream *stream, text string) {
+	stream.fold(view{text: text}, true)
 	pieces := 0
-	f.windows(func(w *roller, at int) {
+	stream.windows(func(w *roller, at int) {
 		if at > dense && at%window != 0 {
 			return
 		}
@@ -79,13 +79,13 @@ func (t *table) add(f *stream, text string) {
 		t.pieces.add(w.key())
 		pieces++
 	})
-	if seen := count(*f, visible); pieces == 0 && seen > 0 {
-		t.addWhole(*f)
+	if seen := count(*stream, visible); pieces == 0 && seen > 0 {
+		t.addWhole(*stream)
 		t.fewest = min(cmp.Or(t.fewest, seen), seen)
 	}
 }
 
-func visible(u rune) bool { return u != ' ' && !mark(u) }
+func visible(letter rune) bool { return letter != ' ' && !mark(letter) }
 
 // dense is how many units of a secret are indexed at every place; of the rest
 // every eighth window is, which covers any longer piece without a gap.
@@ -102,8 +102,8 @@ func (t *table) addWhole(units stream) {
 }
 
 func wholeKey(units stream) (key uint64) {
-	for _, u := range units {
-		key = (key + uint64(u.is)) * factor
+	for _, unit := range units {
+		key = (key + uint64(unit.is)) * factor
 	}
 	return mix(key)
 }
@@ -130,13 +130,13 @@ func ruleOf(units stream) rule {
 	return anywhere
 }
 
-func count(units stream, is func(rune) bool) (n int) {
-	for _, u := range units {
-		if is(u.is) {
-			n++
+func count(units stream, is func(rune) bool) (count int) {
+	for _, unit := range units {
+		if is(unit.is) {
+			count++
 		}
 	}
-	return n
+	return count
 }
 
 // allows reports whether the rule lets units from..to of a stream count. What
@@ -168,7 +168,7 @@ func (r rule) allows(units stream, from, to int, coded bool) bool {
 	return true
 }
 
-func wordly(u rune) bool { return letter(u) || digit(u) || u == '_' }
+func wordly(char rune) bool { return letter(char) || digit(char) || char == '_' }
 
 // set is a set of hashes.
 type set struct {
@@ -180,9 +180,9 @@ func (s *set) add(key uint64) {
 	if 2*s.n >= len(s.slots) {
 		s.grow()
 	}
-	i := s.place(key)
-	if s.slots[i] == 0 {
-		s.slots[i] = key
+	count := s.place(key)
+	if s.slots[count] == 0 {
+		s.slots[count] = key
 		s.n++
 	}
 }
@@ -192,11 +192,11 @@ func (s *set) has(key uint64) bool { return s.n > 0 && s.slots[s.place(key)] == 
 // place is where the key is, or would be.
 func (s *set) place(key uint64) uint64 {
 	mask := uint64(len(s.slots) - 1)
-	i := key & mask
-	for s.slots[i] != 0 && s.slots[i] != key {
-		i = (i + 1) & mask
+	count := key & mask
+	for s.slots[count] != 0 && s.slots[count] != key {
+		count = (count + 1) & mask
 	}
-	return i
+	return count
 }
 
 func (s *set) grow() {

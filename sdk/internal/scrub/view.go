@@ -56,11 +56,11 @@ func (b *builder) add(bytes string, from, to int) {
 }
 
 func newBuilder(of view, plain bool) *builder {
-	b := &builder{of: of, plain: plain, text: make([]byte, 0, len(of.text))}
+	made := &builder{of: of, plain: plain, text: make([]byte, 0, len(of.text))}
 	if !plain {
-		b.from, b.to = make([]int32, 0, len(of.text)), make([]int32, 0, len(of.text))
+		made.from, made.to = make([]int32, 0, len(of.text)), make([]int32, 0, len(of.text))
 	}
-	return b
+	return made
 }
 
 // reset makes room for another view.
@@ -113,10 +113,10 @@ func present(text string) (mask int) {
 		if unescaped(text[i]) {
 			continue
 		}
-		for n := range escapes {
-			if mask&(1<<n) == 0 && strings.IndexByte(escapes[n].triggers, text[i]) >= 0 {
-				if _, took := escapes[n].next(text[i:]); took > 0 {
-					mask |= 1 << n
+		for index := range escapes {
+			if mask&(1<<index) == 0 && strings.IndexByte(escapes[index].triggers, text[i]) >= 0 {
+				if _, took := escapes[index].next(text[i:]); took > 0 {
+					mask |= 1 << index
 				}
 			}
 		}
@@ -125,56 +125,56 @@ func present(text string) (mask int) {
 }
 
 // unescaped reports whether a byte begins no escape.
-func unescaped(c byte) bool {
-	return c >= utf8.RuneSelf || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c <= ' '
+func unescaped(char byte) bool {
+	return char >= utf8.RuneSelf || char >= '0' && char <= '9' || char >= 'A' && char <= 'Z' || char >= 'a' && char <= 'z' || char <= ' '
 }
 
 // eachDecoded calls do with the text behind each chain of escapes.
-func eachDecoded(v view, plain bool, do func(view)) {
-	mask := present(v.text)
+func eachDecoded(view view, plain bool, do func(view)) {
+	mask := present(view.text)
 	if mask == 0 {
 		return
 	}
 	var done [len(chains)]int
-	for n, chain := range chains {
+	for index, chain := range chains {
 		use := chain & mask
-		if use == 0 || slices.Contains(done[:n], use) {
+		if use == 0 || slices.Contains(done[:index], use) {
 			continue
 		}
-		done[n] = use
-		if w, changed := v.decode(use, plain); changed {
+		done[index] = use
+		if w, changed := view.decode(use, plain); changed {
 			do(w)
 		}
 	}
 }
 
 func (v view) decode(use int, plain bool) (view, bool) {
-	b := newBuilder(v, plain)
+	builder := newBuilder(v, plain)
 	changed := false
 	for i := 0; i < len(v.text); {
-		text, n := next(v.text[i:], use)
-		if n == 0 {
-			text, n = v.text[i:i+1], 1
+		text, count := next(v.text[i:], use)
+		if count == 0 {
+			text, count = v.text[i:i+1], 1
 		} else {
 			changed = true
 		}
-		b.add(text, i, i+n)
-		i += n
+		builder.add(text, i, i+count)
+		i += count
 	}
-	return b.view(), changed
+	return builder.view(), changed
 }
 
-func next(s string, use int) (string, int) {
-	c := s[0]
-	if unescaped(c) {
+func next(name string, use int) (string, int) {
+	char := name[0]
+	if unescaped(char) {
 		return "", 0
 	}
 	for i := range escapes {
-		if use&(1<<i) == 0 || strings.IndexByte(escapes[i].triggers, c) < 0 {
+		if use&(1<<i) == 0 || strings.IndexByte(escapes[i].triggers, char) < 0 {
 			continue
 		}
-		if text, n := escapes[i].next(s); n > 0 {
-			return text, n
+		if text, count := escapes[i].next(name); count > 0 {
+			return text, count
 		}
 	}
 	return "", 0
@@ -182,8 +182,8 @@ func next(s string, use int) (string, int) {
 
 // plainForms returns the forms of a secret that text is compared with: as it
 // is, and with the escapes taken away that it seems to have itself.
-func plainForms(s string) []string {
-	forms := []string{s}
+func plainForms(text string) []string {
+	forms := []string{text}
 	for at := 0; at < len(forms) && len(forms) < 8; at++ {
 		eachDecoded(view{text: forms[at]}, true, func(v view) {
 			for _, have := range forms {
@@ -197,62 +197,62 @@ func plainForms(s string) []string {
 	return forms
 }
 
-func percent(s string) (string, int) {
-	if len(s) < 3 {
+func percent(text string) (string, int) {
+	if len(text) < 3 {
 		return "", 0
 	}
-	if n, err := strconv.ParseUint(s[1:3], 16, 8); err == nil {
-		return string([]byte{byte(n)}), 3
+	if count, err := strconv.ParseUint(text[1:3], 16, 8); err == nil {
+		return string([]byte{byte(count)}), 3
 	}
-	if s[1] == 'u' || s[1] == 'U' { // of JavaScript's escape()
-		return escapedUTF16(s)
+	if text[1] == 'u' || text[1] == 'U' { // of JavaScript's escape()
+		return escapedUTF16(text)
 	}
 	return "", 0
 }
 
 // printable is quoted-printable.
-func printable(s string) (string, int) {
+func printable(text string) (string, int) {
 	switch {
-	case strings.HasPrefix(s, "=\n"):
+	case strings.HasPrefix(text, "=\n"):
 		return "", 2
-	case strings.HasPrefix(s, "=\r\n"):
+	case strings.HasPrefix(text, "=\r\n"):
 		return "", 3
-	case len(s) < 3:
+	case len(text) < 3:
 		return "", 0
 	}
-	n, err := strconv.ParseUint(s[1:3], 16, 8)
+	count, err := strconv.ParseUint(text[1:3], 16, 8)
 	if err != nil {
 		return "", 0
 	}
-	return string([]byte{byte(n)}), 3
+	return string([]byte{byte(count)}), 3
 }
 
 // doubled is a quote twice where it stands for itself, and what shells make of
 // one within quotes.
-func doubled(s string) (string, int) {
+func doubled(text string) (string, int) {
 	switch {
-	case strings.HasPrefix(s, `'\''`), strings.HasPrefix(s, `"\""`):
-		return s[:1], 4
-	case strings.HasPrefix(s, `'"'"'`), strings.HasPrefix(s, `"'"'"`):
-		return s[:1], 5
-	case len(s) > 1 && s[0] == '^' && strings.IndexByte(`"^&|<>%!()`, s[1]) >= 0:
-		return s[1:2], 2
-	case len(s) > 1 && s[1] == s[0]:
-		return s[:1], 2
+	case strings.HasPrefix(text, `'\''`), strings.HasPrefix(text, `"\""`):
+		return text[:1], 4
+	case strings.HasPrefix(text, `'"'"'`), strings.HasPrefix(text, `"'"'"`):
+		return text[:1], 5
+	case len(text) > 1 && text[0] == '^' && strings.IndexByte(`"^&|<>%!()`, text[1]) >= 0:
+		return text[1:2], 2
+	case len(text) > 1 && text[1] == text[0]:
+		return text[:1], 2
 	}
 	return "", 0
 }
 
 // backslashHex is the escape of LDAP.
-func backslashHex(s string) (string, int) {
-	if len(s) < 3 {
+func backslashHex(text string) (string, int) {
+	if len(text) < 3 {
 		return "", 0
 	}
-	n, err := strconv.ParseUint(s[1:3], 16, 8)
+	count, err := strconv.ParseUint(text[1:3], 16, 8)
 	if err != nil {
 		return "", 0
 	}
-	return string([]byte{byte(n)}), 3
+	return string([]byte{byte(count)}), 3
 }
 
 // controls are the escapes of control characters.
@@ -260,71 +260,71 @@ var controls = [...]byte{'a': '\a', 'b': '\b', 'e': 0x1B, 'f': '\f', 'n': '\n', 
 
 // backslash knows the escapes of Go, JSON and C, and takes any other sign for
 // itself.
-func backslash(s string) (string, int) {
-	if len(s) < 2 {
+func backslash(name string) (string, int) {
+	if len(name) < 2 {
 		return "", 0
 	}
-	switch c := s[1]; {
-	case c == 'x':
-		return escapedByte(s, 2, 4, 16)
-	case c == 'u':
-		return escapedUTF16(s)
-	case c == 'U':
-		return escapedRune(s, 10)
-	case c >= '0' && c <= '7':
-		if text, n := escapedByte(s, 1, 4, 8); n > 0 {
-			return text, n
+	switch char := name[1]; {
+	case char == 'x':
+		return escapedByte(name, 2, 4, 16)
+	case char == 'u':
+		return escapedUTF16(name)
+	case char == 'U':
+		return escapedRune(name, 10)
+	case char >= '0' && char <= '7':
+		if text, count := escapedByte(name, 1, 4, 8); count > 0 {
+			return text, count
 		}
 		return "\x00", 2
-	case int(c) < len(controls) && controls[c] != 0:
-		return string(rune(controls[c])), 2
-	case c == '\n':
+	case int(char) < len(controls) && controls[char] != 0:
+		return string(rune(controls[char])), 2
+	case char == '\n':
 		return "", 2
-	case c >= ' ' && c < 0x7F && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9'):
-		return s[1:2], 2
+	case char >= ' ' && char < 0x7F && (char < 'A' || char > 'Z') && (char < 'a' || char > 'z') && (char < '0' || char > '9'):
+		return name[1:2], 2
 	}
 	return "", 0
 }
 
-func escapedByte(s string, from, to, base int) (string, int) {
-	if len(s) < to {
+func escapedByte(text string, from, to, base int) (string, int) {
+	if len(text) < to {
 		return "", 0
 	}
-	n, err := strconv.ParseUint(s[from:to], base, 8)
+	count, err := strconv.ParseUint(text[from:to], base, 8)
 	if err != nil {
 		return "", 0
 	}
-	return string([]byte{byte(n)}), to
+	return string([]byte{byte(count)}), to
 }
 
-func escapedRune(s string, to int) (string, int) {
-	if len(s) < to {
+func escapedRune(text string, to int) (string, int) {
+	if len(text) < to {
 		return "", 0
 	}
-	n, err := strconv.ParseUint(s[2:to], 16, 32)
-	if err != nil || n > utf8.MaxRune {
+	count, err := strconv.ParseUint(text[2:to], 16, 32)
+	if err != nil || count > utf8.MaxRune {
 		return "", 0
 	}
-	return string(rune(n)), to
+	return string(rune(count)), to
 }
 
 // escapedUTF16 is \uXXXX, twice for a character outside the first plane, and
 // \u{X}.
-func escapedUTF16(s string) (string, int) {
+func escapedUTF16(text string) (string, int) {
 	const one = 6
-	if len(s) > 2 && s[2] == '{' {
-		end := strings.IndexByte(s[:min(len(s), 12)], '}')
+	if len(text) > 2 && text[2] == '{' {
+		end := strings.IndexByte(text[:min(len(text), 12)], '}')
 		if end < 0 {
 			return "", 0
 		}
-		return reference(s[3:end], 16, end+1)
+		return reference(text[3:end], 16, end+1)
 	}
-	hi, err := strconv.ParseUint(s[2:min(len(s), one)], 16, 16)
-	if err != nil || len(s) < one {
+	hi, err := strconv.ParseUint(text[2:min(len(text), one)], 16, 16)
+	if err != nil || len(text) < one {
 		return "", 0
 	}
-	if utf16.IsSurrogate(rune(hi)) && len(s) >= 2*one && s[one:one+2] == s[:2] {
-		if lo, err := strconv.ParseUint(s[one+2:2*one], 16, 16); err == nil {
+	if utf16.IsSurrogate(rune(hi)) && len(text) >= 2*one && text[one:one+2] == text[:2] {
+		if lo, err := strconv.ParseUint(text[one+2:2*one], 16, 16); err == nil {
 			return string(utf16.DecodeRune(rune(hi), rune(lo))), 2 * one
 		}
 	}
@@ -332,46 +332,46 @@ func escapedUTF16(s string) (string, int) {
 }
 
 // entity knows the character references of HTML.
-func entity(s string) (string, int) {
-	end := strings.IndexByte(s[:min(len(s), 34)], ';')
+func entity(value string) (string, int) {
+	end := strings.IndexByte(value[:min(len(value), 34)], ';')
 	if end < 2 {
 		return "", 0
 	}
-	switch name := s[1:end]; {
+	switch name := value[1:end]; {
 	case strings.HasPrefix(name, "#x"), strings.HasPrefix(name, "#X"):
 		return reference(name[2:], 16, end+1)
 	case name[0] == '#':
 		return reference(name[1:], 10, end+1)
 	}
-	if text := html.UnescapeString(s[:end+1]); !strings.HasSuffix(text, ";") {
+	if text := html.UnescapeString(value[:end+1]); !strings.HasSuffix(text, ";") {
 		return text, end + 1
 	}
 	return "", 0
 }
 
-func reference(digits string, base, n int) (string, int) {
-	r, err := strconv.ParseUint(digits, base, 32)
-	if err != nil || r > utf8.MaxRune {
+func reference(digits string, base, count int) (string, int) {
+	number, err := strconv.ParseUint(digits, base, 32)
+	if err != nil || number > utf8.MaxRune {
 		return "", 0
 	}
-	return string(rune(r)), n
+	return string(rune(number)), count
 }
 
 // spaced returns what stands with one and the same sign between its
 // characters.
-func spaced(v view) (view, bool) {
-	b := builder{of: v}
-	for i := 0; i < len(v.text); {
-		if n := b.spacedRun(i); n > 0 {
-			i += n
+func spaced(view view) (view, bool) {
+	made := builder{of: view}
+	for i := 0; i < len(view.text); {
+		if count := made.spacedRun(i); count > 0 {
+			i += count
 			continue
 		}
-		_, n := utf8.DecodeRuneInString(v.text[i:])
-		i += n
+		_, number := utf8.DecodeRuneInString(view.text[i:])
+		i += number
 	}
-	w := b.view()
+	w := made.view()
 	w.coded = true
-	return w, len(b.text) > 0
+	return w, len(made.text) > 0
 }
 
 // spacedRun adds the run that starts at a place, of four characters at least,
@@ -384,39 +384,39 @@ func (b *builder) spacedRun(at int) int {
 	}
 	sep, count, end := text[at+first], 1, at+first
 	for end+1 < len(text) && text[end] == sep {
-		_, n := utf8.DecodeRuneInString(text[end+1:])
-		end += 1 + n
+		_, number := utf8.DecodeRuneInString(text[end+1:])
+		end += 1 + number
 		count++
 	}
 	if count < 4 {
 		return 0
 	}
 	for i := at; i < end; {
-		_, n := utf8.DecodeRuneInString(text[i:])
-		b.add(text[i:i+n], i, i+n)
-		i += n + 1
+		_, count := utf8.DecodeRuneInString(text[i:])
+		b.add(text[i:i+count], i, i+count)
+		i += count + 1
 	}
 	b.add(string(barrier), end-1, end)
 	return end - at
 }
 
 // separates reports whether a byte may stand between the characters of a word.
-func separates(c byte) bool {
-	return c < utf8.RuneSelf && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+func separates(char byte) bool {
+	return char < utf8.RuneSelf && (char < '0' || char > '9') && (char < 'A' || char > 'Z') && (char < 'a' || char > 'z')
 }
 
 // wide returns the text as UTF-16 of one order of bytes, from one of two places
 // on.
-func wide(v view, order binary.ByteOrder, at int) view {
-	b := builder{of: v}
-	for i := at; i+1 < len(v.text); {
-		n := 2
-		r := rune(order.Uint16([]byte(v.text[i : i+2])))
-		if utf16.IsSurrogate(r) && i+3 < len(v.text) {
-			r, n = utf16.DecodeRune(r, rune(order.Uint16([]byte(v.text[i+2:i+4])))), 4
+func wide(view view, order binary.ByteOrder, at int) view {
+	made := builder{of: view}
+	for i := at; i+1 < len(view.text); {
+		count := 2
+		letter := rune(order.Uint16([]byte(view.text[i : i+2])))
+		if utf16.IsSurrogate(letter) && i+3 < len(view.text) {
+			letter, count = utf16.DecodeRune(letter, rune(order.Uint16([]byte(view.text[i+2:i+4])))), 4
 		}
-		b.add(string(r), i, i+n)
-		i += n
+		made.add(string(letter), i, i+count)
+		i += count
 	}
-	return b.view()
+	return made.view()
 }

@@ -6,23 +6,23 @@ const window = 8
 // windows calls do with each window of the stream, blanks and accents passed over, and with
 // each of its letters and digits alone that is not the same, and the window's
 // number.
-func (s stream) windows(do func(w *roller, at int)) {
+func (s stream) windows(do func(roller *roller, at int)) {
 	var all, alnum roller
 	pure := 0 // letters and digits since the last sign
-	for _, u := range s {
-		if !visible(u.is) {
+	for _, unit := range s {
+		if !visible(unit.is) {
 			continue
 		}
-		sign := !alphanumeric(u.is)
+		sign := !alphanumeric(unit.is)
 		if sign {
 			pure = 0
 		} else {
 			pure++
 		}
-		if all.push(u) {
+		if all.push(unit) {
 			do(&all, all.n-window)
 		}
-		if !sign && alnum.push(u) && pure < window {
+		if !sign && alnum.push(unit) && pure < window {
 			do(&alnum, alnum.n-window)
 		}
 	}
@@ -45,10 +45,10 @@ const (
 
 // push takes a unit in, and out the eighth before it. It reports whether there
 // are eight.
-func (w *roller) push(u unit) bool {
+func (w *roller) push(unit unit) bool {
 	place := &w.last[w.n%window]
-	out, in := uint64(place.is), uint64(u.is)
-	*place = u
+	out, in := uint64(place.is), uint64(unit.is)
+	*place = unit
 	w.n++
 	w.forth = (w.forth-out*power)*factor + in
 	w.back = (w.back-out)*inverse + in*power
@@ -58,10 +58,10 @@ func (w *roller) push(u unit) bool {
 // key is never 0.
 func (w *roller) key() uint64 { return max(1, mix(w.forth)+mix(w.back)) }
 
-func mix(x uint64) uint64 {
-	x ^= x >> 32
-	x *= 0xD6E8FEB86659FD93
-	return x ^ x>>32
+func mix(count uint64) uint64 {
+	count ^= count >> 32
+	count *= 0xD6E8FEB86659FD93
+	return count ^ count>>32
 }
 
 // units returns the window in its order.

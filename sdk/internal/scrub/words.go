@@ -13,11 +13,11 @@ const words = " password passwords passwort kennwort username accounts administr
 // ordinary reports whether a piece lies within a word.
 func ordinary(units [window]rune) bool {
 	var text [window]byte
-	for i, u := range units {
-		if u < 'a' || u > 'z' {
+	for i, letter := range units {
+		if letter < 'a' || letter > 'z' {
 			return false
 		}
-		text[i] = byte(u)
+		text[i] = byte(letter)
 	}
 	return strings.Contains(words, string(text[:]))
 }

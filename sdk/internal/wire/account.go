@@ -12,78 +12,78 @@ import (
 
 // EncodeAccount encodes an account; texts are made valid UTF-8, and a status that
 // it does not know is the unknown one.
-func EncodeAccount(a sdk.Account) *pb.Account {
-	p := &pb.Account{
-		Account: clip(a.Account, maxText), Id: clip(a.ID, maxText), Login: clip(a.Login, maxText), Name: clip(a.Name, maxText),
-		Mail: clip(a.Mail, maxText), Status: string(knownStatus(a.Status)), MustChange: a.MustChange,
-		Kinds: a.Kinds, Stamp: clip(a.Stamp, maxShort),
+func EncodeAccount(account sdk.Account) *pb.Account {
+	made := &pb.Account{
+		Account: clip(account.Account, maxText), Id: clip(account.ID, maxText), Login: clip(account.Login, maxText), Name: clip(account.Name, maxText),
+		Mail: clip(account.Mail, maxText), Status: string(knownStatus(account.Status)), MustChange: account.MustChange,
+		Kinds: account.Kinds, Stamp: clip(account.Stamp, maxShort),
 	}
-	if !a.ChangedAt.IsZero() {
-		p.ChangedAtUnixNs = a.ChangedAt.UnixNano()
+	if !account.ChangedAt.IsZero() {
+		made.ChangedAtUnixNs = account.ChangedAt.UnixNano()
 	}
-	if len(a.Attributes) > 0 {
-		p.Attributes = make(map[string]string, len(a.Attributes))
-		for k, v := range a.Attributes {
-			p.Attributes[clip(k, maxText)] = clip(v, MaxMessage/FrameOperations)
+	if len(account.Attributes) > 0 {
+		made.Attributes = make(map[string]string, len(account.Attributes))
+		for key, value := range account.Attributes {
+			made.Attributes[clip(key, maxText)] = clip(value, MaxMessage/FrameOperations)
 		}
 	}
-	for k, list := range a.Lists {
-		if p.Lists == nil {
-			p.Lists = make(map[string]*pb.TextList, len(a.Lists))
+	for key, list := range account.Lists {
+		if made.Lists == nil {
+			made.Lists = make(map[string]*pb.TextList, len(account.Lists))
 		}
 		items := make([]string, len(list))
-		for n, v := range list {
-			items[n] = clip(v, maxText)
+		for index, value := range list {
+			items[index] = clip(value, maxText)
 		}
-		p.Lists[clip(k, maxText)] = &pb.TextList{Items: items}
+		made.Lists[clip(key, maxText)] = &pb.TextList{Items: items}
 	}
-	return p
+	return made
 }
 
 // DecodeAccount is the inverse of EncodeAccount; times are UTC.
-func DecodeAccount(p *pb.Account) sdk.Account {
-	a := sdk.Account{
-		Account: p.GetAccount(), ID: p.GetId(), Login: p.GetLogin(), Name: p.GetName(), Mail: p.GetMail(),
-		Status: knownStatus(sdk.Status(p.GetStatus())), MustChange: nil, Kinds: p.GetKinds(), Stamp: p.GetStamp(), Attributes: p.GetAttributes(),
+func DecodeAccount(account *pb.Account) sdk.Account {
+	made := sdk.Account{
+		Account: account.GetAccount(), ID: account.GetId(), Login: account.GetLogin(), Name: account.GetName(), Mail: account.GetMail(),
+		Status: knownStatus(sdk.Status(account.GetStatus())), MustChange: nil, Kinds: account.GetKinds(), Stamp: account.GetStamp(), Attributes: account.GetAttributes(),
 	}
-	for k, list := range p.GetLists() {
-		if a.Lists == nil {
-			a.Lists = make(map[string][]string, len(p.GetLists()))
+	for key, list := range account.GetLists() {
+		if made.Lists == nil {
+			made.Lists = make(map[string][]string, len(account.GetLists()))
 		}
-		a.Lists[k] = list.GetItems()
+		made.Lists[key] = list.GetItems()
 	}
-	if p != nil {
-		a.MustChange = flag(p.MustChange)
+	if account != nil {
+		made.MustChange = flag(account.MustChange)
 	}
-	if ns := p.GetChangedAtUnixNs(); ns != 0 {
-		a.ChangedAt = time.Unix(0, ns).UTC()
+	if ns := account.GetChangedAtUnixNs(); ns != 0 {
+		made.ChangedAt = time.Unix(0, ns).UTC()
 	}
-	return a
+	return made
 }
 
 // EncodeIdentity encodes an identity. What is too long for a name is replaced
 // by its digest: cut, two accounts could be one.
-func EncodeIdentity(i sdk.Identity) *pb.Identity {
-	return &pb.Identity{Target: whole(i.Target), Id: whole(i.ID), Error: EncodeError(i.Err)}
+func EncodeIdentity(identity sdk.Identity) *pb.Identity {
+	return &pb.Identity{Target: whole(identity.Target), Id: whole(identity.ID), Error: EncodeError(identity.Err)}
 }
 
 // DecodeIdentity is the inverse of EncodeIdentity.
-func DecodeIdentity(p *pb.Identity) sdk.Identity {
-	return sdk.Identity{Target: whole(p.GetTarget()), ID: whole(p.GetId()), Err: DecodeError(p.GetError())}
+func DecodeIdentity(identity *pb.Identity) sdk.Identity {
+	return sdk.Identity{Target: whole(identity.GetTarget()), ID: whole(identity.GetId()), Err: DecodeError(identity.GetError())}
 }
 
 // whole returns a text that may cross the wire and stands for no other.
-func whole(s string) string {
-	if len(s) <= maxText && utf8.ValidString(s) {
-		return s
+func whole(text string) string {
+	if len(text) <= maxText && utf8.ValidString(text) {
+		return text
 	}
-	sum := sha256.Sum256([]byte(s))
+	sum := sha256.Sum256([]byte(text))
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // EncodeVerdict encodes a verdict.
-func EncodeVerdict(v sdk.Verdict) pb.Verdict {
-	switch v {
+func EncodeVerdict(verdict sdk.Verdict) pb.Verdict {
+	switch verdict {
 	case sdk.Accepted:
 		return pb.Verdict_VERDICT_ACCEPTED
 	case sdk.AcceptedMustChange:
@@ -98,8 +98,8 @@ func EncodeVerdict(v sdk.Verdict) pb.Verdict {
 }
 
 // DecodeVerdict returns CannotTell for a verdict that it does not know.
-func DecodeVerdict(v pb.Verdict) sdk.Verdict {
-	switch v {
+func DecodeVerdict(verdict pb.Verdict) sdk.Verdict {
+	switch verdict {
 	case pb.Verdict_VERDICT_ACCEPTED:
 		return sdk.Accepted
 	case pb.Verdict_VERDICT_ACCEPTED_MUST_CHANGE:
@@ -114,31 +114,31 @@ func DecodeVerdict(v pb.Verdict) sdk.Verdict {
 }
 
 // EncodeFinding encodes a finding.
-func EncodeFinding(f sdk.Finding) *pb.Finding {
-	p := &pb.Finding{Code: clip(string(f.Code), maxName), Message: clip(f.Message, maxText), Fix: clip(f.Fix, maxText)}
-	switch f.Severity {
+func EncodeFinding(finding sdk.Finding) *pb.Finding {
+	made := &pb.Finding{Code: clip(string(finding.Code), maxName), Message: clip(finding.Message, maxText), Fix: clip(finding.Fix, maxText)}
+	switch finding.Severity {
 	case sdk.Info:
-		p.Severity = pb.Severity_SEVERITY_INFO
+		made.Severity = pb.Severity_SEVERITY_INFO
 	case sdk.Warning:
-		p.Severity = pb.Severity_SEVERITY_WARNING
+		made.Severity = pb.Severity_SEVERITY_WARNING
 	default:
-		p.Severity = pb.Severity_SEVERITY_BAD
+		made.Severity = pb.Severity_SEVERITY_BAD
 	}
-	return p
+	return made
 }
 
 // DecodeFinding takes a severity that it does not know for Bad. A bad finding
 // always has a code.
-func DecodeFinding(p *pb.Finding) sdk.Finding {
-	f := sdk.Finding{Severity: sdk.Bad, Message: clip(p.GetMessage(), maxText), Fix: clip(p.GetFix(), maxText)}
-	switch p.GetSeverity() {
+func DecodeFinding(finding *pb.Finding) sdk.Finding {
+	made := sdk.Finding{Severity: sdk.Bad, Message: clip(finding.GetMessage(), maxText), Fix: clip(finding.GetFix(), maxText)}
+	switch finding.GetSeverity() {
 	case pb.Severity_SEVERITY_INFO:
-		f.Severity = sdk.Info
+		made.Severity = sdk.Info
 	case pb.Severity_SEVERITY_WARNING:
-		f.Severity = sdk.Warning
+		made.Severity = sdk.Warning
 	}
-	if f.Severity == sdk.Bad || p.GetCode() != "" {
-		f.Code = decodeCode(p.GetCode())
+	if made.Severity == sdk.Bad || finding.GetCode() != "" {
+		made.Code = decodeCode(finding.GetCode())
 	}
-	return f
+	return made
 }

@@ -9,64 +9,64 @@ import (
 )
 
 // EncodeDescription fails on a default of a field that cannot be sent.
-func EncodeDescription(d sdk.Description) (*pb.Description, error) {
-	config, err := encodeFields(d.Config)
+func EncodeDescription(description sdk.Description) (*pb.Description, error) {
+	config, err := encodeFields(description.Config)
 	if err != nil {
 		return nil, fmt.Errorf("config field %w", err)
 	}
-	options, err := encodeFields(d.Options)
+	options, err := encodeFields(description.Options)
 	if err != nil {
 		return nil, fmt.Errorf("option %w", err)
 	}
-	p := &pb.Description{
-		Name: d.Name, Version: d.Version, Summary: d.Summary, Doc: d.Doc, Config: config, Options: options,
-		HashFormats: d.HashFormats, Verbs: names(d.Verbs), ReplaySafe: names(d.ReplaySafe), Abilities: names(d.Abilities),
-		Recover: string(d.Recover), Egress: d.Egress, Paths: d.Paths, VerifyIsLogon: d.VerifyIsLogon, Target: d.Target,
-		Limits: &pb.Limits{Concurrency: int64(d.Limits.Concurrency), PerSecond: d.Limits.PerSecond,
-			Batch: int64(d.Limits.Batch), TimeoutNs: int64(d.Limits.Timeout)},
+	made := &pb.Description{
+		Name: description.Name, Version: description.Version, Summary: description.Summary, Doc: description.Doc, Config: config, Options: options,
+		HashFormats: description.HashFormats, Verbs: names(description.Verbs), ReplaySafe: names(description.ReplaySafe), Abilities: names(description.Abilities),
+		Recover: string(description.Recover), Egress: description.Egress, Paths: description.Paths, VerifyIsLogon: description.VerifyIsLogon, Target: description.Target,
+		Limits: &pb.Limits{Concurrency: int64(description.Limits.Concurrency), PerSecond: description.Limits.PerSecond,
+			Batch: int64(description.Limits.Batch), TimeoutNs: int64(description.Limits.Timeout)},
 	}
-	for _, k := range d.Kinds {
-		p.Kinds = append(p.Kinds, &pb.Kind{Name: k.Name, Doc: k.Doc})
+	for _, kind := range description.Kinds {
+		made.Kinds = append(made.Kinds, &pb.Kind{Name: kind.Name, Doc: kind.Doc})
 	}
-	return p, nil
+	return made, nil
 }
 
 // DecodeDescription is the inverse of EncodeDescription.
-func DecodeDescription(p *pb.Description) sdk.Description {
-	l := p.GetLimits()
-	d := sdk.Description{
-		Name: Line(p.GetName()), Version: Line(p.GetVersion()), Summary: Line(p.GetSummary()), Doc: paragraphs(p.GetDoc()),
-		Config: decodeFields(p.GetConfig()), Options: decodeFields(p.GetOptions()),
-		HashFormats: p.GetHashFormats(), Verbs: decodeNames[sdk.Verb](p.GetVerbs()), ReplaySafe: decodeNames[sdk.Verb](p.GetReplaySafe()),
-		Abilities: decodeNames[sdk.Ability](p.GetAbilities()), Recover: sdk.Recovery(p.GetRecover()),
-		Egress: p.GetEgress(), Paths: p.GetPaths(), VerifyIsLogon: p.GetVerifyIsLogon(), Target: p.GetTarget(),
-		Limits: sdk.Limits{Concurrency: count(l.GetConcurrency()), PerSecond: max(l.GetPerSecond(), 0),
-			Batch: count(l.GetBatch()), Timeout: time.Duration(max(l.GetTimeoutNs(), 0))},
+func DecodeDescription(description *pb.Description) sdk.Description {
+	limits := description.GetLimits()
+	made := sdk.Description{
+		Name: Line(description.GetName()), Version: Line(description.GetVersion()), Summary: Line(description.GetSummary()), Doc: paragraphs(description.GetDoc()),
+		Config: decodeFields(description.GetConfig()), Options: decodeFields(description.GetOptions()),
+		HashFormats: description.GetHashFormats(), Verbs: decodeNames[sdk.Verb](description.GetVerbs()), ReplaySafe: decodeNames[sdk.Verb](description.GetReplaySafe()),
+		Abilities: decodeNames[sdk.Ability](description.GetAbilities()), Recover: sdk.Recovery(description.GetRecover()),
+		Egress: description.GetEgress(), Paths: description.GetPaths(), VerifyIsLogon: description.GetVerifyIsLogon(), Target: description.GetTarget(),
+		Limits: sdk.Limits{Concurrency: count(limits.GetConcurrency()), PerSecond: max(limits.GetPerSecond(), 0),
+			Batch: count(limits.GetBatch()), Timeout: time.Duration(max(limits.GetTimeoutNs(), 0))},
 	}
-	for _, k := range p.GetKinds() {
-		d.Kinds = append(d.Kinds, sdk.Kind{Name: Line(k.GetName()), Doc: Line(k.GetDoc())})
+	for _, kind := range description.GetKinds() {
+		made.Kinds = append(made.Kinds, sdk.Kind{Name: Line(kind.GetName()), Doc: Line(kind.GetDoc())})
 	}
-	return d
+	return made
 }
 
 func encodeFields(fields []sdk.Field) ([]*pb.Field, error) {
 	var out []*pb.Field
-	for _, f := range fields {
-		v, err := EncodeValue(f.Default)
+	for _, field := range fields {
+		value, err := EncodeValue(field.Default)
 		if err != nil {
-			return nil, fmt.Errorf("%s: default: %w", f.Name, err)
+			return nil, fmt.Errorf("%s: default: %w", field.Name, err)
 		}
-		out = append(out, &pb.Field{Name: f.Name, Type: string(f.Type), Required: f.Required, Default: v,
-			Choices: f.Choices, Doc: f.Doc, Conflicts: f.Conflicts})
+		out = append(out, &pb.Field{Name: field.Name, Type: string(field.Type), Required: field.Required, Default: value,
+			Choices: field.Choices, Doc: field.Doc, Conflicts: field.Conflicts})
 	}
 	return out, nil
 }
 
 func decodeFields(fields []*pb.Field) []sdk.Field {
 	var out []sdk.Field
-	for _, f := range fields {
-		out = append(out, sdk.Field{Name: Line(f.GetName()), Type: sdk.FieldType(Line(f.GetType())), Required: f.GetRequired(),
-			Default: DecodeValue(f.GetDefault()), Choices: f.GetChoices(), Doc: Line(f.GetDoc()), Conflicts: f.GetConflicts()})
+	for _, field := range fields {
+		out = append(out, sdk.Field{Name: Line(field.GetName()), Type: sdk.FieldType(Line(field.GetType())), Required: field.GetRequired(),
+			Default: DecodeValue(field.GetDefault()), Choices: field.GetChoices(), Doc: Line(field.GetDoc()), Conflicts: field.GetConflicts()})
 	}
 	return out
 }
@@ -87,8 +87,8 @@ func names[T ~string](list []T) []string {
 
 func decodeNames[T ~string](list []string) []T {
 	var out []T
-	for _, v := range list {
-		out = append(out, T(v))
+	for _, value := range list {
+		out = append(out, T(value))
 	}
 	return out
 }

@@ -30,62 +30,62 @@ const (
 	maxViolations = 16
 )
 
-// clip returns s as valid UTF-8 of at most n bytes: protobuf refuses to send a
+// clip returns text as valid UTF-8 of at most count bytes: protobuf refuses to send a
 // whole frame for one bad byte in one text.
-func clip(s string, n int) string {
-	s = s[:min(len(s), n+utf8.UTFMax)] // half a letter at the end is cut off below
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
+func clip(text string, count int) string {
+	text = text[:min(len(text), count+utf8.UTFMax)] // half a letter at the end is cut off below
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\uFFFD")
 	}
-	if len(s) <= n {
-		return s
+	if len(text) <= count {
+		return text
 	}
-	n -= len("…")
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
+	count -= len("…")
+	for count > 0 && !utf8.RuneStart(text[count]) {
+		count--
 	}
-	return s[:n] + "…"
+	return text[:count] + "…"
 }
 
 // Line returns a text on one line: what ends lines or separates is a space, and
 // what a terminal might obey, or shows in another order than it stands, is gone.
-func Line(s string) string {
-	if strings.IndexFunc(s, commands) < 0 {
-		return s
+func Line(text string) string {
+	if strings.IndexFunc(text, commands) < 0 {
+		return text
 	}
-	return strings.Map(func(r rune) rune {
+	return strings.Map(func(letter rune) rune {
 		switch {
-		case r == '\n', r == '\r', r == '\t', r == '\u2028', r == '\u2029':
+		case letter == '\n', letter == '\r', letter == '\t', letter == '\u2028', letter == '\u2029':
 			return ' '
-		case commands(r):
+		case commands(letter):
 			return -1
 		}
-		return r
-	}, s)
+		return letter
+	}, text)
 }
 
 // commands reports whether a letter is none but says how others are shown.
-func commands(r rune) bool {
-	return unicode.IsControl(r) || r >= '\u2028' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+func commands(letter rune) bool {
+	return unicode.IsControl(letter) || letter >= '\u2028' && letter <= '\u202e' || letter >= '\u2066' && letter <= '\u2069'
 }
 
 // paragraphs is Line for a text of several lines.
-func paragraphs(s string) string {
-	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
-	for n, l := range lines {
-		lines[n] = Line(l)
+func paragraphs(text string) string {
+	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	for index, line := range lines {
+		lines[index] = Line(line)
 	}
 	return strings.Join(lines, "\n")
 }
 
-func count(n int64) int { return int(min(max(n, 0), math.MaxInt32)) }
+func count(count int64) int { return int(min(max(count, 0), math.MaxInt32)) }
 
 // EncodeSecret returns nil for an absent value.
-func EncodeSecret(v secret.Value) *pb.Secret {
-	if !v.Present() {
+func EncodeSecret(value secret.Value) *pb.Secret {
+	if !value.Present() {
 		return nil
 	}
-	return &pb.Secret{Value: []byte(v.Reveal())}
+	return &pb.Secret{Value: []byte(value.Reveal())}
 }
 
 // DecodeSecret returns the absent value for nil.

@@ -13,9 +13,9 @@ import (
 // EncodeOperation fails on an option that cannot be sent and on a text that is
 // not UTF-8: a name that was mended on the way would be another account.
 func EncodeOperation(op sdk.Operation) (*pb.Operation, error) {
-	for _, s := range [...]string{op.ID, op.Account, op.Kind, op.HashFormat, op.Requestor, op.SourceSystem} {
-		if !utf8.ValidString(s) {
-			return nil, fmt.Errorf("%q is not UTF-8", s)
+	for _, text := range [...]string{op.ID, op.Account, op.Kind, op.HashFormat, op.Requestor, op.SourceSystem} {
+		if !utf8.ValidString(text) {
+			return nil, fmt.Errorf("%q is not UTF-8", text)
 		}
 	}
 	options, err := EncodeValues(op.Options)
@@ -38,24 +38,24 @@ const maxSecret = 64 << 10
 var errTooLarge = errors.New("a value of more than 64 KiB cannot be sent")
 
 // DecodeOperation is the inverse of EncodeOperation.
-func DecodeOperation(p *pb.Operation) sdk.Operation {
+func DecodeOperation(operation *pb.Operation) sdk.Operation {
 	return sdk.Operation{
-		ID: p.GetId(), Attempt: max(1, count(p.GetAttempt())), Verb: sdk.Verb(p.GetVerb()), Account: p.GetAccount(), Kind: p.GetKind(),
-		Value: DecodeSecret(p.GetValue()), Old: DecodeSecret(p.GetOld()), HashFormat: p.GetHashFormat(),
-		MustChange: flag(p.MustChange), Options: DecodeValues(p.GetOptions()),
-		Requestor: p.GetRequestor(), SourceSystem: p.GetSourceSystem(),
+		ID: operation.GetId(), Attempt: max(1, count(operation.GetAttempt())), Verb: sdk.Verb(operation.GetVerb()), Account: operation.GetAccount(), Kind: operation.GetKind(),
+		Value: DecodeSecret(operation.GetValue()), Old: DecodeSecret(operation.GetOld()), HashFormat: operation.GetHashFormat(),
+		MustChange: flag(operation.MustChange), Options: DecodeValues(operation.GetOptions()),
+		Requestor: operation.GetRequestor(), SourceSystem: operation.GetSourceSystem(),
 	}
 }
 
 // flag copies an optional flag, so that no message is kept alive by it.
-func flag(b *bool) *bool {
-	if b == nil {
+func flag(ok *bool) *bool {
+	if ok == nil {
 		return nil
 	}
-	v := *b
-	return &v
+	yes := *ok
+	return &yes
 }
 
 // OperationSize returns the bytes that an operation takes in a message, or a
 // little more.
-func OperationSize(p *pb.Operation) int { return proto.Size(p) + 32 }
+func OperationSize(operation *pb.Operation) int { return proto.Size(operation) + 32 }

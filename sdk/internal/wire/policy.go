@@ -6,25 +6,25 @@ import (
 )
 
 // EncodePolicy encodes a policy.
-func EncodePolicy(p sdk.Policy) *pb.Policy {
+func EncodePolicy(policy sdk.Policy) *pb.Policy {
 	return &pb.Policy{
-		MinLength: int64(p.MinLength), MaxLength: int64(p.MaxLength), MaxBytes: int64(p.MaxBytes),
-		Letters: int64(p.Letters), Lower: int64(p.Lower), Upper: int64(p.Upper), Digits: int64(p.Digits),
-		Symbols: int64(p.Symbols), NonLetters: int64(p.NonLetters), Classes: int64(p.Classes),
-		Alphabet: p.Alphabet, AllowedSymbols: p.AllowedSymbols, Forbid: p.Forbid, ForbidFirst: p.ForbidFirst,
-		MaxRepeat: int64(p.MaxRepeat), MaxSequence: int64(p.MaxSequence), NoAccountName: p.NoAccountName,
-		ForbidWords: p.ForbidWords, History: int64(p.History), Note: clip(p.Note, maxText),
+		MinLength: int64(policy.MinLength), MaxLength: int64(policy.MaxLength), MaxBytes: int64(policy.MaxBytes),
+		Letters: int64(policy.Letters), Lower: int64(policy.Lower), Upper: int64(policy.Upper), Digits: int64(policy.Digits),
+		Symbols: int64(policy.Symbols), NonLetters: int64(policy.NonLetters), Classes: int64(policy.Classes),
+		Alphabet: policy.Alphabet, AllowedSymbols: policy.AllowedSymbols, Forbid: policy.Forbid, ForbidFirst: policy.ForbidFirst,
+		MaxRepeat: int64(policy.MaxRepeat), MaxSequence: int64(policy.MaxSequence), NoAccountName: policy.NoAccountName,
+		ForbidWords: policy.ForbidWords, History: int64(policy.History), Note: clip(policy.Note, maxText),
 	}
 }
 
 // DecodePolicy is the inverse of EncodePolicy; a negative count is no rule.
-func DecodePolicy(p *pb.Policy) sdk.Policy {
+func DecodePolicy(policy *pb.Policy) sdk.Policy {
 	return sdk.Policy{
-		MinLength: count(p.GetMinLength()), MaxLength: count(p.GetMaxLength()), MaxBytes: count(p.GetMaxBytes()),
-		Letters: count(p.GetLetters()), Lower: count(p.GetLower()), Upper: count(p.GetUpper()), Digits: count(p.GetDigits()),
-		Symbols: count(p.GetSymbols()), NonLetters: count(p.GetNonLetters()), Classes: count(p.GetClasses()),
-		Alphabet: p.GetAlphabet(), AllowedSymbols: p.GetAllowedSymbols(), Forbid: p.GetForbid(), ForbidFirst: p.GetForbidFirst(),
-		MaxRepeat: count(p.GetMaxRepeat()), MaxSequence: count(p.GetMaxSequence()), NoAccountName: p.GetNoAccountName(),
-		ForbidWords: p.GetForbidWords(), History: count(p.GetHistory()), Note: clip(p.GetNote(), maxText),
+		MinLength: count(policy.GetMinLength()), MaxLength: count(policy.GetMaxLength()), MaxBytes: count(policy.GetMaxBytes()),
+		Letters: count(policy.GetLetters()), Lower: count(policy.GetLower()), Upper: count(policy.GetUpper()), Digits: count(policy.GetDigits()),
+		Symbols: count(policy.GetSymbols()), NonLetters: count(policy.GetNonLetters()), Classes: count(policy.GetClasses()),
+		Alphabet: policy.GetAlphabet(), AllowedSymbols: policy.GetAllowedSymbols(), Forbid: policy.GetForbid(), ForbidFirst: policy.GetForbidFirst(),
+		MaxRepeat: count(policy.GetMaxRepeat()), MaxSequence: count(policy.GetMaxSequence()), NoAccountName: policy.GetNoAccountName(),
+		ForbidWords: policy.GetForbidWords(), History: count(policy.GetHistory()), Note: clip(policy.GetNote(), maxText),
 	}
 }

@@ -10,35 +10,35 @@ import (
 )
 
 // EncodeReceipt encodes a receipt; its texts are scrubbed by the caller.
-func EncodeReceipt(r sdk.Receipt) *pb.Receipt {
+func EncodeReceipt(receipt sdk.Receipt) *pb.Receipt {
 	return &pb.Receipt{
-		Outcome: encodeOutcome(r.Outcome), Error: EncodeError(r.Err), Value: EncodeSecret(r.Value),
-		Ref: clip(r.Ref, maxShort), Stamp: clip(r.Stamp, maxShort), Verdict: EncodeVerdict(r.Verdict),
+		Outcome: encodeOutcome(receipt.Outcome), Error: EncodeError(receipt.Err), Value: EncodeSecret(receipt.Value),
+		Ref: clip(receipt.Ref, maxShort), Stamp: clip(receipt.Stamp, maxShort), Verdict: EncodeVerdict(receipt.Verdict),
 	}
 }
 
 // DecodeReceipt never claims more than the message does: no message, and an
 // outcome that it does not know, are Unknown. A receipt that is not applied
 // always has an error, one that is has none. A verdict without an answer is none.
-func DecodeReceipt(p *pb.Receipt) sdk.Receipt {
-	r := sdk.Receipt{
-		Outcome: decodeOutcome(p.GetOutcome()), Err: DecodeError(p.GetError()), Value: DecodeSecret(p.GetValue()),
-		Ref: clip(p.GetRef(), maxShort), Stamp: clip(p.GetStamp(), maxShort),
+func DecodeReceipt(receipt *pb.Receipt) sdk.Receipt {
+	made := sdk.Receipt{
+		Outcome: decodeOutcome(receipt.GetOutcome()), Err: DecodeError(receipt.GetError()), Value: DecodeSecret(receipt.GetValue()),
+		Ref: clip(receipt.GetRef(), maxShort), Stamp: clip(receipt.GetStamp(), maxShort),
 	}
-	if r.Outcome == sdk.Applied {
-		r.Verdict = DecodeVerdict(p.GetVerdict())
+	if made.Outcome == sdk.Applied {
+		made.Verdict = DecodeVerdict(receipt.GetVerdict())
 	}
 	switch {
-	case r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied:
-		r.Err = nil
-	case r.Err == nil:
-		r.Err = sdk.Errorf(sdk.Internal, "the plugin gave no reason")
+	case made.Outcome == sdk.Applied || made.Outcome == sdk.AlreadyApplied:
+		made.Err = nil
+	case made.Err == nil:
+		made.Err = sdk.Errorf(sdk.Internal, "the plugin gave no reason")
 	}
-	return r
+	return made
 }
 
-func encodeOutcome(o sdk.Outcome) pb.Outcome {
-	switch o {
+func encodeOutcome(outcome sdk.Outcome) pb.Outcome {
+	switch outcome {
 	case sdk.Applied:
 		return pb.Outcome_OUTCOME_APPLIED
 	case sdk.AlreadyApplied:
@@ -50,8 +50,8 @@ func encodeOutcome(o sdk.Outcome) pb.Outcome {
 	}
 }
 
-func decodeOutcome(o pb.Outcome) sdk.Outcome {
-	switch o {
+func decodeOutcome(outcome pb.Outcome) sdk.Outcome {
+	switch outcome {
 	case pb.Outcome_OUTCOME_APPLIED:
 		return sdk.Applied
 	case pb.Outcome_OUTCOME_ALREADY_APPLIED:
@@ -64,22 +64,22 @@ func decodeOutcome(o pb.Outcome) sdk.Outcome {
 }
 
 // EncodeError returns nil for nil. Texts and lists are cut to their bounds.
-func EncodeError(e *sdk.Error) *pb.Error {
-	if e == nil {
+func EncodeError(failure *sdk.Error) *pb.Error {
+	if failure == nil {
 		return nil
 	}
-	p := &pb.Error{
-		Code: clip(string(e.Code), maxName), Message: clip(e.Message, maxText), Native: clip(e.Native, maxShort),
-		AccountStatus: string(knownStatus(e.AccountStatus)), RetryAfterNs: int64(max(e.RetryAfter, 0)),
+	made := &pb.Error{
+		Code: clip(string(failure.Code), maxName), Message: clip(failure.Message, maxText), Native: clip(failure.Native, maxShort),
+		AccountStatus: string(knownStatus(failure.AccountStatus)), RetryAfterNs: int64(max(failure.RetryAfter, 0)),
 	}
-	for i, v := range e.Violations {
+	for i, violation := range failure.Violations {
 		if i == maxViolations {
 			break
 		}
-		p.Violations = append(p.Violations, &pb.Violation{Rule: string(knownRule(v.Rule)), Limit: int64(v.Limit),
-			Native: clip(v.Native, maxName), Message: clip(v.Message, maxShort)})
+		made.Violations = append(made.Violations, &pb.Violation{Rule: string(knownRule(violation.Rule)), Limit: int64(violation.Limit),
+			Native: clip(violation.Native, maxName), Message: clip(violation.Message, maxShort)})
 	}
-	return p
+	return made
 }
 
 // DecodeError returns nil for nil. A code that is not a name is Internal; a
@@ -89,43 +89,45 @@ func DecodeError(p *pb.Error) *sdk.Error {
 	if p == nil {
 		return nil
 	}
-	e := &sdk.Error{
+	failure := &sdk.Error{
 		Code: decodeCode(p.GetCode()), Message: clip(p.GetMessage(), maxText), Native: clip(p.GetNative(), maxShort),
 		AccountStatus: knownStatus(sdk.Status(p.GetAccountStatus())), RetryAfter: time.Duration(max(p.GetRetryAfterNs(), 0)),
 	}
-	for i, v := range p.GetViolations() {
+	for i, violation := range p.GetViolations() {
 		if i == maxViolations {
 			break
 		}
-		e.Violations = append(e.Violations, sdk.Violation{Rule: knownRule(sdk.Rule(v.GetRule())), Limit: count(v.GetLimit()),
-			Native: clip(v.GetNative(), maxName), Message: clip(v.GetMessage(), maxShort)})
+		failure.Violations = append(failure.Violations, sdk.Violation{Rule: knownRule(sdk.Rule(violation.GetRule())), Limit: count(violation.GetLimit()),
+			Native: clip(violation.GetNative(), maxName), Message: clip(violation.GetMessage(), maxShort)})
 	}
-	return e
+	return failure
 }
 
 // knownRule lets no text pass for a rule.
-func knownRule(r sdk.Rule) sdk.Rule {
+func knownRule(rule sdk.Rule) sdk.Rule {
 	switch {
-	case r == "":
+	case rule == "":
 		return sdk.RuleOpaque
-	case slices.Contains(sdk.Rules(), r):
-		return r
+	case slices.Contains(sdk.Rules(), rule):
+		return rule
 	}
 	return sdk.RuleCustom
 }
 
 // knownStatus lets no text pass for a status.
-func knownStatus(s sdk.Status) sdk.Status {
-	if slices.Contains(sdk.Statuses(), s) {
-		return s
+func knownStatus(status sdk.Status) sdk.Status {
+	if slices.Contains(sdk.Statuses(), status) {
+		return status
 	}
 	return sdk.StatusUnknown
 }
 
-func decodeCode(s string) sdk.Code {
-	letter := func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' }
-	if s == "" || len(s) > maxName || strings.ContainsFunc(s, func(r rune) bool { return !letter(r) }) {
+func decodeCode(text string) sdk.Code {
+	letter := func(letter rune) bool {
+		return letter >= 'a' && letter <= 'z' || letter >= 'A' && letter <= 'Z' || letter >= '0' && letter <= '9'
+	}
+	if text == "" || len(text) > maxName || strings.ContainsFunc(text, func(char rune) bool { return !letter(char) }) {
 		return sdk.Internal
 	}
-	return sdk.Code(s)
+	return sdk.Code(text)
 }

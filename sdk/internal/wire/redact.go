@@ -12,51 +12,51 @@ import (
 type Redactor struct{ scrub.Redactor }
 
 // Error returns a copy with scrubbed texts, each on one line; nil for nil.
-func (r *Redactor) Error(e *sdk.Error) *sdk.Error {
-	if e == nil {
+func (r *Redactor) Error(failure *sdk.Error) *sdk.Error {
+	if failure == nil {
 		return nil
 	}
-	c := *e
-	c.Code, c.Message, c.Native = r.code(e.Code), r.line(e.Message), r.line(e.Native)
-	c.Violations = slices.Clone(e.Violations)
+	c := *failure
+	c.Code, c.Message, c.Native = r.code(failure.Code), r.line(failure.Message), r.line(failure.Native)
+	c.Violations = slices.Clone(failure.Violations)
 	for i := range c.Violations {
-		v := &c.Violations[i]
-		v.Native, v.Message = r.line(v.Native), r.line(v.Message)
+		violation := &c.Violations[i]
+		violation.Native, violation.Message = r.line(violation.Native), r.line(violation.Message)
 	}
 	return &c
 }
 
 // code returns Internal for what is no code but a text. One that is not known
 // may be of a newer contract.
-func (r *Redactor) code(c sdk.Code) sdk.Code {
-	if slices.Contains(sdk.Codes(), c) || r.Scrub(string(c)) == string(c) {
-		return c
+func (r *Redactor) code(code sdk.Code) sdk.Code {
+	if slices.Contains(sdk.Codes(), code) || r.Scrub(string(code)) == string(code) {
+		return code
 	}
 	return sdk.Internal
 }
 
 // Receipt returns the receipt with scrubbed texts, each on one line.
-func (r *Redactor) Receipt(x sdk.Receipt) sdk.Receipt {
-	x.Err, x.Ref, x.Stamp = r.Error(x.Err), r.line(x.Ref), r.line(x.Stamp)
-	return x
+func (r *Redactor) Receipt(receipt sdk.Receipt) sdk.Receipt {
+	receipt.Err, receipt.Ref, receipt.Stamp = r.Error(receipt.Err), r.line(receipt.Ref), r.line(receipt.Stamp)
+	return receipt
 }
 
 // Finding returns the finding with scrubbed texts, each on one line.
-func (r *Redactor) Finding(f sdk.Finding) sdk.Finding {
-	f.Code = r.code(f.Code)
-	f.Message, f.Fix = r.line(f.Message), r.line(f.Fix)
-	return f
+func (r *Redactor) Finding(finding sdk.Finding) sdk.Finding {
+	finding.Code = r.code(finding.Code)
+	finding.Message, finding.Fix = r.line(finding.Message), r.line(finding.Fix)
+	return finding
 }
 
 // Account returns the account that was asked for with scrubbed texts: its name
 // as it was asked for stays wherever it stands. Attributes are left alone: see
 // Attributes.
-func (r *Redactor) Account(a sdk.Account, asked string) sdk.Account {
-	for _, text := range [...]*string{&a.Account, &a.ID, &a.Login, &a.Name, &a.Mail, &a.Stamp} {
+func (r *Redactor) Account(account sdk.Account, asked string) sdk.Account {
+	for _, text := range [...]*string{&account.Account, &account.ID, &account.Login, &account.Name, &account.Mail, &account.Stamp} {
 		*text = r.ScrubName(*text, asked)
 	}
-	a.Kinds = r.names(a.Kinds)
-	return a
+	account.Kinds = r.names(account.Kinds)
+	return account
 }
 
 // Attributes returns a copy of an account's attributes, scrubbed but for the
@@ -95,50 +95,50 @@ func (r *Redactor) Lists(of map[string][]string, secrets []string) map[string][]
 
 // Policy returns the policy with scrubbed texts. Sets of characters that look
 // like a secret are sorted: they mean the same.
-func (r *Redactor) Policy(p sdk.Policy) sdk.Policy {
-	for _, characters := range [...]*string{&p.Alphabet, &p.AllowedSymbols, &p.Forbid, &p.ForbidFirst} {
+func (r *Redactor) Policy(policy sdk.Policy) sdk.Policy {
+	for _, characters := range [...]*string{&policy.Alphabet, &policy.AllowedSymbols, &policy.Forbid, &policy.ForbidFirst} {
 		if r.ScrubName(*characters, "") != *characters {
 			*characters = sortedCharacters(*characters)
 		}
 	}
-	p.ForbidWords = slices.Clone(p.ForbidWords)
-	for i, word := range p.ForbidWords {
-		p.ForbidWords[i] = r.Scrub(word)
+	policy.ForbidWords = slices.Clone(policy.ForbidWords)
+	for i, word := range policy.ForbidWords {
+		policy.ForbidWords[i] = r.Scrub(word)
 	}
-	p.Note = r.line(p.Note)
-	return p
+	policy.Note = r.line(policy.Note)
+	return policy
 }
 
-func sortedCharacters(s string) string {
-	all := []rune(s)
+func sortedCharacters(text string) string {
+	all := []rune(text)
 	slices.Sort(all)
 	return string(slices.Compact(all))
 }
 
 // Description returns the description with scrubbed texts. Its names keep short
 // secrets that happen to be words.
-func (r *Redactor) Description(d sdk.Description) sdk.Description {
-	for _, name := range [...]*string{&d.Name, &d.Version} {
+func (r *Redactor) Description(description sdk.Description) sdk.Description {
+	for _, name := range [...]*string{&description.Name, &description.Version} {
 		*name = r.ScrubName(*name, "")
 	}
-	d.Summary, d.Doc = r.Scrub(d.Summary), r.Scrub(d.Doc)
-	d.Config, d.Options = r.fields(d.Config), r.fields(d.Options)
-	d.Kinds = slices.Clone(d.Kinds)
-	for i, k := range d.Kinds {
-		d.Kinds[i] = sdk.Kind{Name: r.ScrubName(k.Name, ""), Doc: r.Scrub(k.Doc)}
+	description.Summary, description.Doc = r.Scrub(description.Summary), r.Scrub(description.Doc)
+	description.Config, description.Options = r.fields(description.Config), r.fields(description.Options)
+	description.Kinds = slices.Clone(description.Kinds)
+	for i, kind := range description.Kinds {
+		description.Kinds[i] = sdk.Kind{Name: r.ScrubName(kind.Name, ""), Doc: r.Scrub(kind.Doc)}
 	}
-	d.HashFormats, d.Egress, d.Paths = r.names(d.HashFormats), r.names(d.Egress), r.names(d.Paths)
-	d.Verbs, d.ReplaySafe, d.Abilities = scrubNames(r, d.Verbs), scrubNames(r, d.ReplaySafe), scrubNames(r, d.Abilities)
-	d.Recover = sdk.Recovery(r.ScrubName(string(d.Recover), ""))
-	return d
+	description.HashFormats, description.Egress, description.Paths = r.names(description.HashFormats), r.names(description.Egress), r.names(description.Paths)
+	description.Verbs, description.ReplaySafe, description.Abilities = scrubNames(r, description.Verbs), scrubNames(r, description.ReplaySafe), scrubNames(r, description.Abilities)
+	description.Recover = sdk.Recovery(r.ScrubName(string(description.Recover), ""))
+	return description
 }
 
 func (r *Redactor) fields(of []sdk.Field) []sdk.Field {
 	of = slices.Clone(of)
-	for i, f := range of {
-		of[i].Name, of[i].Type = r.ScrubName(f.Name, ""), sdk.FieldType(r.ScrubName(string(f.Type), ""))
-		of[i].Doc, of[i].Choices, of[i].Conflicts = r.Scrub(f.Doc), r.names(f.Choices), r.names(f.Conflicts)
-		switch v := f.Default.(type) {
+	for i, field := range of {
+		of[i].Name, of[i].Type = r.ScrubName(field.Name, ""), sdk.FieldType(r.ScrubName(string(field.Type), ""))
+		of[i].Doc, of[i].Choices, of[i].Conflicts = r.Scrub(field.Doc), r.names(field.Choices), r.names(field.Conflicts)
+		switch v := field.Default.(type) {
 		case string:
 			of[i].Default = r.ScrubName(v, "")
 		case []string:
@@ -150,10 +150,10 @@ func (r *Redactor) fields(of []sdk.Field) []sdk.Field {
 
 func (r *Redactor) names(of []string) []string { return scrubNames(r, of) }
 
-func scrubNames[T ~string](r *Redactor, of []T) []T {
+func scrubNames[T ~string](redactor *Redactor, of []T) []T {
 	of = slices.Clone(of)
 	for i, name := range of {
-		of[i] = T(r.ScrubName(string(name), ""))
+		of[i] = T(redactor.ScrubName(string(name), ""))
 	}
 	return of
 }

@@ -30,9 +30,9 @@ func EncodeValue(v any) (*pb.Value, error) {
 	case time.Duration:
 		return &pb.Value{Kind: &pb.Value_DurationNs{DurationNs: int64(v)}}, nil
 	case []string:
-		for _, s := range v {
-			if !utf8.ValidString(s) {
-				return nil, fmt.Errorf("%q is not UTF-8", s)
+		for _, text := range v {
+			if !utf8.ValidString(text) {
+				return nil, fmt.Errorf("%q is not UTF-8", text)
 			}
 		}
 		return &pb.Value{Kind: &pb.Value_List{List: &pb.TextList{Items: v}}}, nil
@@ -43,8 +43,8 @@ func EncodeValue(v any) (*pb.Value, error) {
 
 // DecodeValue returns a string, an int64, a bool, a time.Duration, a []string
 // or nil.
-func DecodeValue(v *pb.Value) any {
-	switch k := v.GetKind().(type) {
+func DecodeValue(value *pb.Value) any {
+	switch k := value.GetKind().(type) {
 	case *pb.Value_Text:
 		return k.Text
 	case *pb.Value_Number:
@@ -61,13 +61,13 @@ func DecodeValue(v *pb.Value) any {
 }
 
 // EncodeValues encodes a map of values; the error names the key.
-func EncodeValues(m map[string]any) (map[string]*pb.Value, error) {
-	if len(m) == 0 {
+func EncodeValues(table map[string]any) (map[string]*pb.Value, error) {
+	if len(table) == 0 {
 		return nil, nil
 	}
-	out := make(map[string]*pb.Value, len(m))
-	for name, v := range m {
-		e, err := EncodeValue(v)
+	out := make(map[string]*pb.Value, len(table))
+	for name, value := range table {
+		e, err := EncodeValue(value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -79,24 +79,24 @@ func EncodeValues(m map[string]any) (map[string]*pb.Value, error) {
 }
 
 // DecodeValues returns nil for an empty map.
-func DecodeValues(m map[string]*pb.Value) map[string]any {
-	if len(m) == 0 {
+func DecodeValues(table map[string]*pb.Value) map[string]any {
+	if len(table) == 0 {
 		return nil
 	}
-	out := make(map[string]any, len(m))
-	for name, v := range m {
-		if d := DecodeValue(v); d != nil {
-			out[name] = d
+	out := make(map[string]any, len(table))
+	for name, value := range table {
+		if item := DecodeValue(value); item != nil {
+			out[name] = item
 		}
 	}
 	return out
 }
 
 // EncodeSecrets leaves absent values out.
-func EncodeSecrets(m map[string]secret.Value) map[string]*pb.Secret {
-	out := make(map[string]*pb.Secret, len(m))
-	for name, v := range m {
-		if s := EncodeSecret(v); s != nil {
+func EncodeSecrets(table map[string]secret.Value) map[string]*pb.Secret {
+	out := make(map[string]*pb.Secret, len(table))
+	for name, value := range table {
+		if s := EncodeSecret(value); s != nil {
 			out[name] = s
 		}
 	}
@@ -104,9 +104,9 @@ func EncodeSecrets(m map[string]secret.Value) map[string]*pb.Secret {
 }
 
 // DecodeSecrets never returns nil.
-func DecodeSecrets(m map[string]*pb.Secret) map[string]secret.Value {
-	out := make(map[string]secret.Value, len(m))
-	for name, s := range m {
+func DecodeSecrets(table map[string]*pb.Secret) map[string]secret.Value {
+	out := make(map[string]secret.Value, len(table))
+	for name, s := range table {
 		out[name] = DecodeSecret(s)
 	}
 	return out

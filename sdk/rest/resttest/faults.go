@@ -49,9 +49,9 @@ type armed struct {
 func (f *Faults) Add(fault Fault) (hits func() int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := &armed{Fault: fault}
-	f.list = append(f.list, a)
-	return func() int { f.mu.Lock(); defer f.mu.Unlock(); return a.hits }
+	made := &armed{Fault: fault}
+	f.list = append(f.list, made)
+	return func() int { f.mu.Lock(); defer f.mu.Unlock(); return made.hits }
 }
 
 // Clear disarms all.
@@ -79,13 +79,13 @@ func (f *Faults) Wrap(next http.Handler, name func(r *http.Request, body []byte)
 func (f *Faults) pick(op, account string) *armed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, a := range f.list {
-		if a.Op != "" && a.Op != op || a.Account != "" && !strings.EqualFold(a.Account, account) {
+	for _, armed := range f.list {
+		if armed.Op != "" && armed.Op != op || armed.Account != "" && !strings.EqualFold(armed.Account, account) {
 			continue
 		}
-		if a.seen++; a.seen > a.Skip && (a.Times == 0 || a.hits < a.Times) {
-			a.hits++
-			return a
+		if armed.seen++; armed.seen > armed.Skip && (armed.Times == 0 || armed.hits < armed.Times) {
+			armed.hits++
+			return armed
 		}
 	}
 	return nil
@@ -137,13 +137,13 @@ func Malformed(status int) Answer {
 	return Say(status, "application/json", `{"List":[{"Id":1,`)
 }
 
-// Huge answers with a body of n bytes.
-func Huge(status int, n int64) Answer {
+// Huge answers with a body of count bytes.
+func Huge(status int, count int64) Answer {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		chunk := bytes.Repeat([]byte(" "), 64<<10)
-		for left := n; left > 0; {
+		for left := count; left > 0; {
 			wrote, err := w.Write(chunk[:min(left, int64(len(chunk)))])
 			if err != nil {
 				return
@@ -158,8 +158,8 @@ func Drop() Answer { return hijacked(func(net.Conn) {}) }
 
 // Reset resets the connection without an answer.
 func Reset() Answer {
-	return hijacked(func(c net.Conn) {
-		if tcp, ok := c.(*net.TCPConn); ok {
+	return hijacked(func(conn net.Conn) {
+		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
 		}
 	})
@@ -167,8 +167,8 @@ func Reset() Answer {
 
 // Half sends the status and a part of the body that it announced.
 func Half(status int) Answer {
-	return hijacked(func(c net.Conn) {
-		_, _ = fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"a\":", status, http.StatusText(status))
+	return hijacked(func(conn net.Conn) {
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"a\":", status, http.StatusText(status))
 	})
 }
 
@@ -183,11 +183,11 @@ func hijacked(do func(net.Conn)) Answer {
 		if !ok {
 			return
 		}
-		c, _, err := hijacker.Hijack()
+		conn, _, err := hijacker.Hijack()
 		if err != nil {
 			return
 		}
-		defer func() { _ = c.Close() }() // it was only read, or nobody could do anything about it
-		do(c)
+		defer func() { _ = conn.Close() }() // it was only read, or nobody could do anything about it
+		do(conn)
 	}
 }

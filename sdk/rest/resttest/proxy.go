@@ -27,9 +27,9 @@ type Proxy struct {
 
 // NewProxy starts a proxy.
 func NewProxy(route func(string) string) *Proxy {
-	p := &Proxy{Route: route}
-	p.Server = httptest.NewServer(http.HandlerFunc(p.serve))
-	return p
+	proxy := &Proxy{Route: route}
+	proxy.Server = httptest.NewServer(http.HandlerFunc(proxy.serve))
+	return proxy
 }
 
 // Asked returns what was asked for so far: "CONNECT host:port", or the method

@@ -52,50 +52,50 @@ func run(ctx context.Context, args []string, password string, out io.Writer) err
 		return err
 	}
 	set.options.Password = password
-	s := broadworkstest.New(set.options, users...)
-	if err := s.Listen(set.listen); err != nil {
+	simulator := broadworkstest.New(set.options, users...)
+	if err := simulator.Listen(set.listen); err != nil {
 		return err
 	}
-	defer s.Close()
-	o := set.options
-	_, _ = fmt.Fprintf(out, "Odin simulator: url = %s, user = %s, password from ODIN_PASSWORD, provider = %s, group = %s\n", s.URL(), o.Login, o.Provider, o.Group)
-	_, _ = fmt.Fprintf(out, "%d users; numbers at %s/simulator; stop it with Ctrl-C\n", len(users), strings.TrimSuffix(s.URL(), "/api/v2"))
-	_, _ = fmt.Fprintf(out, "try a web password: curl -d '{\"username\":\"USER\",\"password\":\"PASSWORD\"}' %s/auth/token\n", s.URL())
+	defer simulator.Close()
+	options := set.options
+	_, _ = fmt.Fprintf(out, "Odin simulator: url = %s, user = %s, password from ODIN_PASSWORD, provider = %s, group = %s\n", simulator.URL(), options.Login, options.Provider, options.Group)
+	_, _ = fmt.Fprintf(out, "%d users; numbers at %s/simulator; stop it with Ctrl-C\n", len(users), strings.TrimSuffix(simulator.URL(), "/api/v2"))
+	_, _ = fmt.Fprintf(out, "try a web password: curl -d '{\"username\":\"USER\",\"password\":\"PASSWORD\"}' %s/auth/token\n", simulator.URL())
 	<-ctx.Done()
 	return nil
 }
 
 func parse(args []string) (settings, error) {
 	var set settings
-	o := &set.options
+	options := &set.options
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.StringVar(&set.listen, "listen", "127.0.0.1:8082", "`address` to serve on")
 	flags.StringVar(&set.accounts, "accounts", "", "`file` of user ids, one a line")
-	flags.StringVar(&o.Login, "user", "admin", "who administers")
-	flags.StringVar(&o.Provider, "provider", "Acme", "the service provider")
-	flags.StringVar(&o.Group, "group", "Sales", "the group of all users")
-	flags.DurationVar(&o.TokenLife, "token-life", 0, "how long a login lasts; 0: for ever")
-	flags.BoolVar(&o.Strict, "strict", false, "take only JSON that says it is; inferred")
-	flags.BoolVar(&o.MustChange, "must-change", false, "402: the administrator's password has to be changed first; seen in the web interface")
-	flags.StringVar(&o.Refresh, "refresh", "", "which `path` renews a login: token or session; both without it")
-	flags.BoolVar(&o.PacksHidden, "packs-hidden", false, "/users/services/assigned leaves out what a service pack brings; inferred")
-	flags.IntVar(&o.Short, "short", 0, "generators answer so many `values` fewer than asked for")
-	flags.IntVar(&o.NoRules, "no-rules", 0, "answer every page of rules with this `status`, such as 403 or 404")
+	flags.StringVar(&options.Login, "user", "admin", "who administers")
+	flags.StringVar(&options.Provider, "provider", "Acme", "the service provider")
+	flags.StringVar(&options.Group, "group", "Sales", "the group of all users")
+	flags.DurationVar(&options.TokenLife, "token-life", 0, "how long a login lasts; 0: for ever")
+	flags.BoolVar(&options.Strict, "strict", false, "take only JSON that says it is; inferred")
+	flags.BoolVar(&options.MustChange, "must-change", false, "402: the administrator's password has to be changed first; seen in the web interface")
+	flags.StringVar(&options.Refresh, "refresh", "", "which `path` renews a login: token or session; both without it")
+	flags.BoolVar(&options.PacksHidden, "packs-hidden", false, "/users/services/assigned leaves out what a service pack brings; inferred")
+	flags.IntVar(&options.Short, "short", 0, "generators answer so many `values` fewer than asked for")
+	flags.IntVar(&options.NoRules, "no-rules", 0, "answer every page of rules with this `status`, such as 403 or 404")
 	flags.Func("expires", "passwordExpiresDays in `days`, a string if negative as the platform writes it; never without it", func(text string) error {
 		days, err := strconv.Atoi(text)
-		o.Expires = &days
+		options.Expires = &days
 		return err
 	})
 	rules := broadworkstest.DefaultRules()
-	o.Rules = &rules
+	options.Rules = &rules
 	flags.Func("passcode", "least and greatest length of a passcode, `4-6` without it; the schema has 2-15 and 3-30", func(text string) error {
 		code := &rules.GroupPasscode
-		if n, err := fmt.Sscanf(text, "%d-%d", &code.MinCodeLength, &code.MaxCodeLength); n != 2 || err != nil || code.MinCodeLength < 2 || code.MinCodeLength > code.MaxCodeLength || code.MaxCodeLength > 30 {
+		if count, err := fmt.Sscanf(text, "%d-%d", &code.MinCodeLength, &code.MaxCodeLength); count != 2 || err != nil || code.MinCodeLength < 2 || code.MinCodeLength > code.MaxCodeLength || code.MaxCodeLength > 30 {
 			return errors.New("want two lengths, such as 4-6")
 		}
 		return nil
 	})
-	flags.IntVar(&o.Paged, "page", 0, "answer lists of users in pages of so many; 0: at once")
+	flags.IntVar(&options.Paged, "page", 0, "answer lists of users in pages of so many; 0: at once")
 	err := flags.Parse(args)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("%q: is not a flag", flags.Arg(0))
@@ -113,11 +113,11 @@ func readUsers(path string) ([]broadworkstest.User, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
-	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.TrimLeadingSpace = ';', -1, true, true
+	reader := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
+	reader.Comma, reader.FieldsPerRecord, reader.LazyQuotes, reader.TrimLeadingSpace = ';', -1, true, true
 	var list []broadworkstest.User
 	for {
-		fields, err := r.Read()
+		fields, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return list, nil
 		}

@@ -52,75 +52,75 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	s := kendoxtest.New(*o)
-	if err := load(s, *accounts); err != nil {
+	server := kendoxtest.New(*o)
+	if err := load(server, *accounts); err != nil {
 		return err
 	}
-	return serve(s, *listen, stdout)
+	return serve(server, *listen, stdout)
 }
 
 // options are the flags that say how the server behaves.
 func options(flags *flag.FlagSet) *kendoxtest.Options {
-	o := &kendoxtest.Options{}
-	flags.BoolVar(&o.Strict, "strict", false, "take only what the reference lists: JSON that says it is, parameters by their names and types; inferred")
-	flags.BoolVar(&o.Loose, "loose", false, "SetUserPasswordHashed takes anything, as the sample in the reference suggests")
-	flags.StringVar(&o.Tenant, "tenant", "", "the tenant that a logon has to name; documented")
-	flags.BoolVar(&o.UTF16, "utf-16le", false, "hash passwords as UTF-16LE instead of UTF-8; neither is documented")
-	flags.DurationVar(&o.Idle, "idle", 0, "after which a session ends (default 10m0s); documented")
-	flags.IntVar(&o.Sessions, "sessions", 0, "most sessions of a user at once, 10055 above it; documented; 0: any number")
-	flags.IntVar(&o.Licences, "licences", 0, "most sessions of all users at once, 10054 above it; 0: any number")
-	flags.StringVar(&o.Code, "code", "123456", "the second factor's code")
-	flags.StringVar(&o.Form, "error-form", kendoxtest.FormCode, "of an error's body: message, fault, text, or without it a code and a message; none is documented")
-	flags.IntVar(&o.Status, "error-status", 500, "HTTP status of an error; not documented")
-	flags.IntVar(&o.Rules.MinLength, "min-length", 0, "of SetUserPassword's values, 10081; the hashed call cannot check")
-	flags.BoolVar(&o.Rules.Letter, "letter", false, "SetUserPassword wants a letter, 10082")
-	flags.BoolVar(&o.Rules.Special, "special", false, "SetUserPassword wants a special character, 10083")
-	flags.BoolVar(&o.Rules.Mixed, "mixed", false, "SetUserPassword wants upper and lower case, 10084")
-	flags.BoolVar(&o.Rules.Digit, "digit", false, "SetUserPassword wants a digit, 10086")
-	return o
+	options := &kendoxtest.Options{}
+	flags.BoolVar(&options.Strict, "strict", false, "take only what the reference lists: JSON that says it is, parameters by their names and types; inferred")
+	flags.BoolVar(&options.Loose, "loose", false, "SetUserPasswordHashed takes anything, as the sample in the reference suggests")
+	flags.StringVar(&options.Tenant, "tenant", "", "the tenant that a logon has to name; documented")
+	flags.BoolVar(&options.UTF16, "utf-16le", false, "hash passwords as UTF-16LE instead of UTF-8; neither is documented")
+	flags.DurationVar(&options.Idle, "idle", 0, "after which a session ends (default 10m0s); documented")
+	flags.IntVar(&options.Sessions, "sessions", 0, "most sessions of a user at once, 10055 above it; documented; 0: any number")
+	flags.IntVar(&options.Licences, "licences", 0, "most sessions of all users at once, 10054 above it; 0: any number")
+	flags.StringVar(&options.Code, "code", "123456", "the second factor's code")
+	flags.StringVar(&options.Form, "error-form", kendoxtest.FormCode, "of an error's body: message, fault, text, or without it a code and a message; none is documented")
+	flags.IntVar(&options.Status, "error-status", 500, "HTTP status of an error; not documented")
+	flags.IntVar(&options.Rules.MinLength, "min-length", 0, "of SetUserPassword's values, 10081; the hashed call cannot check")
+	flags.BoolVar(&options.Rules.Letter, "letter", false, "SetUserPassword wants a letter, 10082")
+	flags.BoolVar(&options.Rules.Special, "special", false, "SetUserPassword wants a special character, 10083")
+	flags.BoolVar(&options.Rules.Mixed, "mixed", false, "SetUserPassword wants upper and lower case, 10084")
+	flags.BoolVar(&options.Rules.Digit, "digit", false, "SetUserPassword wants a digit, 10086")
+	return options
 }
 
-func serve(s *kendoxtest.Server, listen string, stdout io.Writer) error {
+func serve(server *kendoxtest.Server, listen string, stdout io.Writer) error {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(ended)
-	if err := s.Start(listen); err != nil {
+	if err := server.Start(listen); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(stdout, "Kendox InfoShare at", s.URL())
+	_, _ = fmt.Fprintln(stdout, "Kendox InfoShare at", server.URL())
 	<-ended
-	if err := s.Close(); err != nil {
+	if err := server.Close(); err != nil {
 		return err
 	}
-	e := json.NewEncoder(stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(s.Status())
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(server.Status())
 }
 
 // load reads the users.
-func load(s *kendoxtest.Server, name string) error {
+func load(server *kendoxtest.Server, name string) error {
 	if name == "" {
 		return errors.New("--accounts is missing; see --help")
 	}
-	f, err := os.Open(name)
+	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // it was only read, or nobody could do anything about it
+	defer func() { _ = file.Close() }() // it was only read, or nobody could do anything about it
 	admins := 0
-	rows := csv.NewReader(f)
+	rows := csv.NewReader(file)
 	rows.Comma, rows.Comment, rows.FieldsPerRecord, rows.TrimLeadingSpace = ';', '#', -1, true
 	for first := true; ; first = false {
 		row, err := rows.Read()
 		switch {
 		case errors.Is(err, io.EOF):
-			return finish(s, admins)
+			return finish(server, admins)
 		case err != nil:
 			return fmt.Errorf("%s: %w", name, err)
 		case first && slices.Equal(row, []string{"login", "password"}):
 			continue
 		}
-		admin, err := add(s, row)
+		admin, err := add(server, row)
 		if err != nil {
 			line, _ := rows.FieldPos(0)
 			return fmt.Errorf("%s:%d: %w", name, line, err)
@@ -132,29 +132,29 @@ func load(s *kendoxtest.Server, name string) error {
 }
 
 // finish adds the service account if the file has none.
-func finish(s *kendoxtest.Server, admins int) error {
+func finish(server *kendoxtest.Server, admins int) error {
 	if admins == 0 {
-		s.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "rekey")
+		server.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "rekey")
 	}
 	return nil
 }
 
-func add(s *kendoxtest.Server, parts []string) (admin bool, err error) {
+func add(server *kendoxtest.Server, parts []string) (admin bool, err error) {
 	if len(parts) < 2 || len(parts) > 3 {
 		return false, fmt.Errorf("%d columns, want login;password[;right]", len(parts))
 	}
 	for i := range parts {
 		parts[i] = strings.TrimSpace(parts[i])
 	}
-	u := kendoxtest.User{Login: parts[0], Name: parts[0]}
+	user := kendoxtest.User{Login: parts[0], Name: parts[0]}
 	switch {
 	case parts[0] == "":
 		return false, errors.New("the login is empty")
 	case len(parts) == 3 && parts[2] == "admin":
-		u.Rights, admin = kendoxtest.AllRights(), true
+		user.Rights, admin = kendoxtest.AllRights(), true
 	case len(parts) == 3 && parts[2] != "":
 		return false, fmt.Errorf("right %q, want admin or nothing", parts[2])
 	}
-	s.Add(u, parts[1])
+	server.Add(user, parts[1])
 	return admin, nil
 }

@@ -64,12 +64,12 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if o.User != "" {
 		o.Password = os.Getenv(passwordVariable)
 	}
-	s := openiamtest.New(*o)
-	s.SetPolicy("GLOBAL", openiamtest.DefaultPolicy().With("PASSWORD_CHANGE_ALLOWED", *changes).With("PWD_LEN", lowest, highest))
-	if err := load(s, *accounts); err != nil {
+	server := openiamtest.New(*o)
+	server.SetPolicy("GLOBAL", openiamtest.DefaultPolicy().With("PASSWORD_CHANGE_ALLOWED", *changes).With("PWD_LEN", lowest, highest))
+	if err := load(server, *accounts); err != nil {
 		return err
 	}
-	return serve(s, *listen, stdout)
+	return serve(server, *listen, stdout)
 }
 
 // passwordVariable holds the password of the UsernameToken: no secret is a flag.
@@ -78,65 +78,65 @@ const passwordVariable = "OPENIAM_PASSWORD"
 // options are the flags that say how the server behaves. "Documented" is what
 // OpenIAM's wiki says; without the flag the server does as its sources of 2011.
 func options(flags *flag.FlagSet) *openiamtest.Options {
-	o := &openiamtest.Options{}
-	flags.BoolVar(&o.Strict, "strict", false, "take only requests that keep to the schema and to SOAP 1.1 to the letter; inferred")
-	flags.BoolVar(&o.ReturnResets, "return-resets", false, "a reset answers with the new password; documented")
-	flags.BoolVar(&o.CheckStatus, "check-status", false, "a user who is not active is refused with userStatus; documented")
-	flags.BoolVar(&o.BlankSets, "blank-sets", false, "setPassword without a password makes one under the policy; documented")
-	flags.BoolVar(&o.HomeSystem, "home-system", false, "a request without managedSystemId means system 0; the documentation lists no such field")
-	flags.BoolVar(&o.Constants, "constants", false, "failures have the names of the documentation, such as PRINCIPAL_NOT_FOUND")
-	flags.BoolVar(&o.PolicyCode, "policy-code", false, "a broken rule is failPasswordPolicy, whichever it is; documented")
-	flags.BoolVar(&o.NoCompanions, "no-companions", false, "only the provisioning service is there")
-	flags.BoolVar(&o.NoWSDL, "no-wsdl", false, "?wsdl is not published")
-	flags.BoolVar(&o.BasicFields, "basic-fields", false, "the older schema: no passThruAttributes, no requestor fields")
-	flags.StringVar(&o.Namespace, "namespace", "", "of the provisioning operations; the documentation shows http://www.openiam.org/service/connector")
-	flags.StringVar(&o.AuthNamespace, "auth-namespace", "", "of AuthenticationService")
-	flags.StringVar(&o.User, "user", "", "want a WS-Security UsernameToken of this user; its password is "+passwordVariable+"; inferred")
-	flags.IntVar(&o.FailedLogons, "failed-logons", 3, "wrong logons that lock; below 0: never")
-	return o
+	options := &openiamtest.Options{}
+	flags.BoolVar(&options.Strict, "strict", false, "take only requests that keep to the schema and to SOAP 1.1 to the letter; inferred")
+	flags.BoolVar(&options.ReturnResets, "return-resets", false, "a reset answers with the new password; documented")
+	flags.BoolVar(&options.CheckStatus, "check-status", false, "a user who is not active is refused with userStatus; documented")
+	flags.BoolVar(&options.BlankSets, "blank-sets", false, "setPassword without a password makes one under the policy; documented")
+	flags.BoolVar(&options.HomeSystem, "home-system", false, "a request without managedSystemId means system 0; the documentation lists no such field")
+	flags.BoolVar(&options.Constants, "constants", false, "failures have the names of the documentation, such as PRINCIPAL_NOT_FOUND")
+	flags.BoolVar(&options.PolicyCode, "policy-code", false, "a broken rule is failPasswordPolicy, whichever it is; documented")
+	flags.BoolVar(&options.NoCompanions, "no-companions", false, "only the provisioning service is there")
+	flags.BoolVar(&options.NoWSDL, "no-wsdl", false, "?wsdl is not published")
+	flags.BoolVar(&options.BasicFields, "basic-fields", false, "the older schema: no passThruAttributes, no requestor fields")
+	flags.StringVar(&options.Namespace, "namespace", "", "of the provisioning operations; the documentation shows http://www.openiam.org/service/connector")
+	flags.StringVar(&options.AuthNamespace, "auth-namespace", "", "of AuthenticationService")
+	flags.StringVar(&options.User, "user", "", "want a WS-Security UsernameToken of this user; its password is "+passwordVariable+"; inferred")
+	flags.IntVar(&options.FailedLogons, "failed-logons", 3, "wrong logons that lock; below 0: never")
+	return options
 }
 
-func serve(s *openiamtest.Server, listen string, stdout io.Writer) error {
+func serve(server *openiamtest.Server, listen string, stdout io.Writer) error {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(ended)
-	if err := s.Start(listen); err != nil {
+	if err := server.Start(listen); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(stdout, "OpenIAM at", s.URL())
+	_, _ = fmt.Fprintln(stdout, "OpenIAM at", server.URL())
 	<-ended
-	if err := s.Close(); err != nil {
+	if err := server.Close(); err != nil {
 		return err
 	}
-	e := json.NewEncoder(stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(s.Status())
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(server.Status())
 }
 
 // load reads the identities.
-func load(s *openiamtest.Server, name string) error {
+func load(server *openiamtest.Server, name string) error {
 	if name == "" {
 		return errors.New("--accounts is missing; see --help")
 	}
-	f, err := os.Open(name)
+	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // it was only read, or nobody could do anything about it
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
+	defer func() { _ = file.Close() }() // it was only read, or nobody could do anything about it
+	lines := bufio.NewScanner(file)
+	for index := 1; lines.Scan(); index++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		if err := add(s, strings.Split(line, ";")); err != nil {
-			return fmt.Errorf("%s:%d: %w", name, n, err)
+		if err := add(server, strings.Split(line, ";")); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, index, err)
 		}
 	}
 	return lines.Err()
 }
 
-func add(s *openiamtest.Server, parts []string) error {
+func add(server *openiamtest.Server, parts []string) error {
 	if len(parts) < 2 || len(parts) > 5 {
 		return fmt.Errorf("%d columns, want principal;password[;user[;managed system[;domain]]]", len(parts))
 	}
@@ -150,6 +150,6 @@ func add(s *openiamtest.Server, parts []string) error {
 		return errors.New("the principal is empty")
 	}
 	key := openiamtest.Key{Principal: parts[0], System: parts[3], Domain: parts[4]}
-	s.Add(openiamtest.User{ID: cmp.Or(parts[2], "user of "+parts[0])}, key, parts[1])
+	server.Add(openiamtest.User{ID: cmp.Or(parts[2], "user of "+parts[0])}, key, parts[1])
 	return nil
 }

@@ -51,34 +51,34 @@ func run(ctx context.Context, args []string, password string, out io.Writer) err
 		return err
 	}
 	set.options.AdminPassword = password
-	s := smartcloudtest.New(set.options, accounts...)
-	if err := s.Listen(set.listen); err != nil {
+	simulator := smartcloudtest.New(set.options, accounts...)
+	if err := simulator.Listen(set.listen); err != nil {
 		return err
 	}
-	defer s.Close()
-	_, _ = fmt.Fprintf(out, "SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD\n", s.URL(), set.options.Admin)
-	_, _ = fmt.Fprintf(out, "%d accounts, %s; numbers at %s/simulator; stop it with Ctrl-C\n", len(accounts), set.state, s.URL())
-	_, _ = fmt.Fprintf(out, "try a password: curl -u LOGIN '%s/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress=LOGIN'\n", s.URL())
+	defer simulator.Close()
+	_, _ = fmt.Fprintf(out, "SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD\n", simulator.URL(), set.options.Admin)
+	_, _ = fmt.Fprintf(out, "%d accounts, %s; numbers at %s/simulator; stop it with Ctrl-C\n", len(accounts), set.state, simulator.URL())
+	_, _ = fmt.Fprintf(out, "try a password: curl -u LOGIN '%s/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress=LOGIN'\n", simulator.URL())
 	<-ctx.Done()
 	return nil
 }
 
 func parse(args []string) (settings, error) {
 	var set settings
-	o := &set.options
+	options := &set.options
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.StringVar(&set.listen, "listen", "127.0.0.1:8081", "`address` to serve on")
 	flags.StringVar(&set.accounts, "accounts", "", "`file` of login;temporary lines")
-	flags.StringVar(&o.Admin, "admin", "admin@acme.example", "the administrator's `e-mail`")
+	flags.StringVar(&options.Admin, "admin", "admin@acme.example", "the administrator's `e-mail`")
 	flags.StringVar(&set.state, "state", smartcloudtest.Pending, "`state` of the accounts: PENDING, ACTIVE, SUSPENDED, SOFT_DELETED")
-	flags.BoolVar(&o.Strict, "strict", false, "take only what the documents list: no final slash, CustomerId as a number, JSON that says it is; inferred")
-	flags.StringVar(&o.Spelling, "spelling", "A", "of the keys of errors: A (ResponseCode) or B (responseCode); both are in clients")
-	flags.BoolVar(&o.RepeatAllowed, "repeat-allowed", false, "the present password may be set again; inferred")
-	flags.BoolVar(&o.StayPending, "stay-pending", false, "a change leaves a PENDING account PENDING; inferred")
-	flags.IntVar(&o.MaxPage, "max-page", 0, "most subscribers of a page, however many are asked for; 0: no limit")
-	flags.IntVar(&o.Budget.Limit, "budget", 0, "most requests in a period, 503 above it; 0: no limit")
-	flags.DurationVar(&o.Budget.Period, "period", 0, "the period of --budget")
-	flags.BoolVar(&o.Budget.RetryAfter, "retry-after", false, "tell how long to wait with a 503")
+	flags.BoolVar(&options.Strict, "strict", false, "take only what the documents list: no final slash, CustomerId as a number, JSON that says it is; inferred")
+	flags.StringVar(&options.Spelling, "spelling", "A", "of the keys of errors: A (ResponseCode) or B (responseCode); both are in clients")
+	flags.BoolVar(&options.RepeatAllowed, "repeat-allowed", false, "the present password may be set again; inferred")
+	flags.BoolVar(&options.StayPending, "stay-pending", false, "a change leaves a PENDING account PENDING; inferred")
+	flags.IntVar(&options.MaxPage, "max-page", 0, "most subscribers of a page, however many are asked for; 0: no limit")
+	flags.IntVar(&options.Budget.Limit, "budget", 0, "most requests in a period, 503 above it; 0: no limit")
+	flags.DurationVar(&options.Budget.Period, "period", 0, "the period of --budget")
+	flags.BoolVar(&options.Budget.RetryAfter, "retry-after", false, "tell how long to wait with a 503")
 	err := flags.Parse(args)
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("%q: is not a flag", flags.Arg(0))
@@ -97,12 +97,12 @@ func readAccounts(path, state string) ([]smartcloudtest.Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
-	r.Comma, r.FieldsPerRecord, r.LazyQuotes, r.TrimLeadingSpace = ';', -1, true, true
+	reader := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
+	reader.Comma, reader.FieldsPerRecord, reader.LazyQuotes, reader.TrimLeadingSpace = ';', -1, true, true
 	var list []smartcloudtest.Account
 	for {
-		fields, err := r.Read()
-		switch line, _ := r.FieldPos(0); {
+		fields, err := reader.Read()
+		switch line, _ := reader.FieldPos(0); {
 		case errors.Is(err, io.EOF):
 			return list, nil
 		case err != nil:

@@ -32,8 +32,8 @@ func (backend) Describe() sdk.Description {
 	}
 }
 
-func (backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
-	return &instance{path: c.Text("path")}, nil
+func (backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
+	return &instance{path: config.Text("path")}, nil
 }
 
 type instance struct {
@@ -73,12 +73,12 @@ func (i *instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 }
 
 // Verify tells whether the value is the present one.
-func (i *instance) Verify(_ context.Context, name, _ string, v secret.Value) (sdk.Verdict, error) {
+func (i *instance) Verify(_ context.Context, name, _ string, value secret.Value) (sdk.Verdict, error) {
 	accounts, err := i.read(name)
-	switch a := accounts[name]; {
+	switch account := accounts[name]; {
 	case err != nil:
 		return sdk.CannotTell, err
-	case subtle.ConstantTimeCompare(a.Hash, hash(v, a.Salt)) == 1:
+	case subtle.ConstantTimeCompare(account.Hash, hash(value, account.Salt)) == 1:
 		return sdk.Accepted, nil
 	}
 	return sdk.Rejected, nil
@@ -101,7 +101,7 @@ func (i *instance) read(name string) (accounts map[string]account, _ *sdk.Error)
 	return accounts, nil
 }
 
-func hash(v secret.Value, salt []byte) []byte {
-	sum, _ := pbkdf2.Key(sha256.New, v.Reveal(), salt, 4096, 32) // fails for lengths that are not these
+func hash(value secret.Value, salt []byte) []byte {
+	sum, _ := pbkdf2.Key(sha256.New, value.Reveal(), salt, 4096, 32) // fails for lengths that are not these
 	return sum
 }
