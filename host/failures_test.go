@@ -94,7 +94,7 @@ var failuresOfOthers = []ruled{
 	{"a byte order mark becomes part of the first name",
 		"TestCSVReadsRows", ""},
 	{"an empty password is accepted; of two lines for a user the last wins",
-		"TestCSVNamesWhatIsWrong TestDuplicateKeyIsFoundAtOnceWithItsFirstLine TestASecondUserOfAnAccountIsRefusedBeforeAnythingIsSent", ""},
+		"TestCSVNamesWhatIsWrong TestDuplicatesAreFoundWithTheirFirstLine TestASecondUserOfAnAccountIsRefusedBeforeAnythingIsSent", ""},
 	{"a comma in a name, a leading zero, a sheet that was saved again",
 		"TestCSVReadsRows TestCSVNamesWhatIsWrong TestCellsAreTyped TestAccountsAreFoundByLoginAndByDN", "a column is text unless the script gives it a type, and a line with another number of columns is refused"},
 	{"a spreadsheet runs a password as a formula, or the cure changes the password",
