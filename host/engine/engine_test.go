@@ -220,6 +220,30 @@ func TestRefusalsByCode(t *testing.T) {
 	}
 }
 
+// TestOnlyARefusalStopsARun: what is not known to have been refused may have been
+// something else, and the others go on.
+func TestOnlyARefusalStopsARun(t *testing.T) {
+	for outcome, stops := range map[sdk.Outcome]bool{sdk.Refused: true, sdk.Unknown: false} {
+		b := newBook(3)
+		x := newTarget(t, b)
+		x.say = func(_ int, op sdk.Operation) sdk.Receipt {
+			if op.Account == keyOf(1) {
+				return sdk.Receipt{Outcome: outcome, Err: sdk.Errorf(sdk.InvalidConfig, "no")}
+			}
+			x.take(op)
+			return sdk.OK()
+		}
+		be := x.backend("a")
+		be.Abilities, be.Attempts = nil, 1
+		if ending := apply(t, jobOf(b, generateAndSet("a"), be)); (ending.Stopped != "") != stops {
+			t.Errorf("%s: the run is stopped: %q, want %v", outcome, ending.Stopped, stops)
+		}
+		if done := b.counts()[journal.Done]; !stops && done != 2 {
+			t.Errorf("%s: %v", outcome, b.counts())
+		}
+	}
+}
+
 // misconfigured answers every question as a backend does whose login is
 // refused.
 type misconfigured struct{ *target }
