@@ -163,12 +163,12 @@ func everyTampering(t *testing.T, store func(t bench, s *Store, id string)) {
 		tampering{"text of a head", sql("UPDATE head SET note = replace(note, 'rekey/run/', 'rekey/run/x') WHERE size = 3"), "signed head at 3 records: its text was changed"},
 		tampering{"signature of a head", sql("UPDATE head SET note = replace(note, 'rekey-test-host ', 'rekey-test-host A') WHERE size = 3"), "signed head at 3 records: its signature does not fit"},
 	)
+	if !isOfRows(t, crashed(t, s), id) { // of a group nothing of one record stands beside it
+		table = slices.DeleteFunc(table, func(c tampering) bool { return strings.HasSuffix(c.name, "beside") })
+	}
 	for _, c := range table {
 		t.Run(c.name, func(t *testing.T) {
 			copied := crashed(t, s)
-			if !isOfRows(t, copied, id) && strings.HasSuffix(c.name, "beside") {
-				t.Skip("of a group nothing of one record stands beside it")
-			}
 			audited(t, copied, id, head)
 			c.how(t, copied, id)
 			a, err := copied.Verify(id, head)

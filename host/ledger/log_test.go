@@ -287,15 +287,30 @@ func TestLedgerOfRowsGoesOnInGroups(t *testing.T) {
 	}
 }
 
-// TestGroupThatIsListedWronglyIsNamed: readers find records by what groups are
-// listed under.
-func TestGroupThatIsListedWronglyIsNamed(t *testing.T) {
-	t.Parallel()
+// namesEach makes each edit of a ledger by itself, and wants verification to say
+// of it what is beside it.
+func namesEach(t *testing.T, edits map[string]string) {
+	t.Helper()
 	s := newStore(t)
 	r := fuzzedRun(t, s)
 	id := r.ID()
 	must(t, r.Close())
-	for query, want := range map[string]string{
+	for query, want := range edits {
+		copied := crashed(t, s)
+		edit(t, copied, id, query)
+		a, err := copied.Verify(id, "")
+		must(t, err)
+		if text := listed(a); a.OK || !strings.Contains(text, want) {
+			t.Errorf("%s: found:\n%swant %q", query, text, want)
+		}
+	}
+}
+
+// TestGroupThatIsListedWronglyIsNamed: readers find records by what groups are
+// listed under.
+func TestGroupThatIsListedWronglyIsNamed(t *testing.T) {
+	t.Parallel()
+	namesEach(t, map[string]string{
 		"UPDATE grp SET n = n + 1 WHERE first = 7":                                   "record 6: its group is listed with 5 records, and has 4",
 		"UPDATE grp SET n = n - 1 WHERE first = 7":                                   "record 6: its group is listed with 3 records, and has 4",
 		"UPDATE grp SET lo = 3 WHERE first = 7":                                      "record 6: its group is listed under the users at positions 3 to 3",
@@ -309,15 +324,7 @@ func TestGroupThatIsListedWronglyIsNamed(t *testing.T) {
 		"UPDATE grp SET body = body || x'0101' WHERE first = 7":                      "record 10",
 		"UPDATE grp SET body = substr(body, 1, length(body) - 3)":                    "its bytes were changed: they are no record",
 		"INSERT INTO grp SELECT 12, n, lo, hi, span, body FROM grp WHERE first = 11": "record 11",
-	} {
-		copied := crashed(t, s)
-		edit(t, copied, id, query)
-		a, err := copied.Verify(id, "")
-		must(t, err)
-		if text := listed(a); a.OK || !strings.Contains(text, want) {
-			t.Errorf("%s: found:\n%swant %q", query, text, want)
-		}
-	}
+	})
 }
 
 // TestLostPageOfALargeGroupHidesOnlyItself: it leads to the rest of the group.
@@ -360,11 +367,7 @@ func TestLostPageOfALargeGroupHidesOnlyItself(t *testing.T) {
 // TestByteOfAUserThatWasChangedIsNamed: it says as much as a row.
 func TestByteOfAUserThatWasChangedIsNamed(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
-	r := fuzzedRun(t, s)
-	id := r.ID()
-	must(t, r.Close())
-	for query, want := range map[string]string{
+	namesEach(t, map[string]string{
 		"DELETE FROM done":                                                                      `record 5 (user "user-1"): its status is missing from the table of users`,
 		"UPDATE done SET bytes = zeroblob(1024)":                                                `record 5 (user "user-1"): its status is missing`,
 		"UPDATE done SET bytes = CAST(x'0002' || zeroblob(1022) AS BLOB)":                       `record 5 (user "user-1"): the table of users says failed, the records say done`,
@@ -375,15 +378,7 @@ func TestByteOfAUserThatWasChangedIsNamed(t *testing.T) {
 		"UPDATE done SET bytes = x'0001'":                                                       "has 2 bytes, want 1024",
 		"INSERT INTO done VALUES (-1, CAST(x'01' || zeroblob(1023) AS BLOB))":                   "position -1024 is not in the plan",
 		"INSERT INTO [user] VALUES (1, 1, '', 6)":                                               `user "user-1"): it has a second status in the table of users`,
-	} {
-		copied := crashed(t, s)
-		edit(t, copied, id, query)
-		a, err := copied.Verify(id, "")
-		must(t, err)
-		if text := listed(a); a.OK || !strings.Contains(text, want) {
-			t.Errorf("%s: found:\n%swant %q", query, text, want)
-		}
-	}
+	})
 }
 
 // TestDamageWithinAGroupHidesNoOtherRecord: what follows a place that is not
