@@ -8,7 +8,6 @@ import (
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
-	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -35,7 +34,6 @@ type batch struct {
 type member struct {
 	batch   *batch
 	user    ledger.User
-	row     source.Row
 	ticket  ticket
 	taken   []takenStep // the steps that the hook takes if each does what it is asked
 	at      int         // which of them is under way

@@ -155,8 +155,8 @@ func (x *executor) refuse(ctx context.Context) *sdk.Error {
 	return &sdk.Error{Code: sdk.PolicyViolation, Message: "checked before sending: " + rulesOf(found), Violations: found}
 }
 
-// broken are the rules of a policy that the step's value breaks.
-func broken(policy sdk.Policy, step journal.Step) []sdk.Violation {
+// violated are the rules of a policy that the step's value breaks.
+func violated(policy sdk.Policy, step journal.Step) []sdk.Violation {
 	return password.Check(policy, step.Value.Secret(), []string{step.Account})
 }
 
@@ -170,7 +170,7 @@ func (c *crew) violations(ctx context.Context, step journal.Step, l *lane) []sdk
 	if err != nil {
 		return nil
 	}
-	return broken(policy, step)
+	return violated(policy, step)
 }
 
 func rulesOf(broken []sdk.Violation) string {

@@ -33,7 +33,6 @@ func (m *member) try() (carried bool, lacks *unmade) {
 	if err != nil {
 		return false, nil // whoever serves the user says so
 	}
-	m.row = row
 	s := &Steps{crew: c, user: m.user, row: row, names: namesOf(row), history: &journal.History{}}
 	t := &trial{steps: s, member: m}
 	s.trial = t
@@ -74,7 +73,7 @@ func (t *trial) takes(ctx context.Context, step journal.Step, l *lane) bool {
 	if traits, _ := journal.TraitsOf(step.Verb); !traits.Carries {
 		return false
 	}
-	return step.HashFormat != "" || len(broken(t.policy(ctx, l.backend, step.Kind), step)) == 0
+	return step.HashFormat != "" || len(violated(t.policy(ctx, l.backend, step.Kind), step)) == 0
 }
 
 // policy returns the rules of a kind. The users of a batch share a failure to
