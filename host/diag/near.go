@@ -36,24 +36,24 @@ func Nearest(name string, candidates []string) string {
 // neighbours from first to second (Damerau and Levenshtein, each place edited once), in
 // letters, not bytes. Case counts.
 func Distance(first, second string) int {
-	list, items := []rune(first), []rune(second)
-	last, row, next := make([]int, len(items)+1), make([]int, len(items)+1), make([]int, len(items)+1)
+	one, other := []rune(first), []rune(second)
+	last, row, next := make([]int, len(other)+1), make([]int, len(other)+1), make([]int, len(other)+1)
 	for index := range row {
 		row[index] = index
 	}
-	for i, letter := range list {
+	for i, letter := range one {
 		next[0] = i + 1
-		for index, char := range items {
+		for index, char := range other {
 			cost := 1
 			if letter == char {
 				cost = 0
 			}
 			next[index+1] = min(row[index]+cost, row[index+1]+1, next[index]+1)
-			if i > 0 && index > 0 && letter == items[index-1] && list[i-1] == char {
+			if i > 0 && index > 0 && letter == other[index-1] && one[i-1] == char {
 				next[index+1] = min(next[index+1], last[index-1]+1)
 			}
 		}
 		last, row, next = row, next, last
 	}
-	return row[len(items)]
+	return row[len(other)]
 }
