@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -217,10 +218,15 @@ func (e *export) chosen() error {
 	for _, key := range e.o.Keys {
 		found := false
 		err := e.run.reading(func(c *conn) error {
-			return c.each("SELECT pos FROM plan WHERE fold = ?", func(r row) error {
-				e.users[r.int(0)], found = true, true
-				return nil
-			}, diag.Fold(key))
+			l, err := logOf(c)
+			if err != nil {
+				return err
+			}
+			list, err := l.positions(diag.Fold(key))
+			for _, pos := range list {
+				e.users[pos], found = true, true
+			}
+			return err
 		})
 		if err != nil {
 			return err
@@ -363,22 +369,31 @@ func (e *export) record(body []byte, proofs *forest) error {
 
 func (e *export) rows() error {
 	if e.users == nil {
-		return e.c.pages("SELECT pos, seq, key, reason, row, digest FROM plan WHERE pos > ? ORDER BY pos LIMIT 4096", 0, func(found row) error { return e.row(found, nil) })
+		return e.log.eachPlanned(1, math.MaxInt64, func(p *plannedRow) error { return e.row(p, nil) })
 	}
+	var private []byte
 	proofs := newForest(e.run.total, func(from, to int64, yield func(tlog.Hash)) error {
-		return e.c.each("SELECT pos, seq, digest FROM plan WHERE pos > ? AND pos <= ? ORDER BY pos", func(found row) error {
-			if len(found.bytes(2)) != 32 {
-				return errors.New("a row of the plan has no digest")
+		return e.log.eachPlanned(from+1, to, func(p *plannedRow) error {
+			hidden, ok := p.is(&e.enc, &private)
+			if !ok {
+				return fmt.Errorf("row %d of the plan was changed", p.pos)
 			}
-			yield(e.enc.rowLeaf(found.int(0), found.int(1), waveAt(e.run.bounds, found.int(0)), [32]byte(found.bytes(2))))
+			yield(e.enc.rowLeaf(p.pos, p.Seq, waveAt(e.run.bounds, p.pos), hidden))
 			return nil
-		}, from, to)
+		})
 	})
 	if err := e.build(proofs, treeOfPlan); err != nil {
 		return err
 	}
 	for _, pos := range slices.Sorted(maps.Keys(e.users)) {
-		err := e.c.each("SELECT pos, seq, key, reason, row, digest FROM plan WHERE pos = ?", func(found row) error { return e.row(found, proofs) }, pos)
+		var found []plannedRow
+		err := e.log.eachPlanned(pos, pos, func(p *plannedRow) error {
+			found = append(found, *p)
+			return nil
+		})
+		for i := 0; i < len(found) && err == nil; i++ {
+			err = e.row(&found[i], proofs)
+		}
 		if err != nil {
 			return err
 		}
@@ -394,14 +409,16 @@ func (e *export) build(proofs *forest, of treeOf) (err error) {
 	return proofs.build()
 }
 
-func (e *export) row(found row, proofs *forest) error {
-	v := rowView{Pos: found.int(0), Seq: found.int(1), Wave: waveAt(e.run.bounds, found.int(0))}
+func (e *export) row(p *plannedRow, proofs *forest) error {
+	v := rowView{Pos: p.pos, Seq: p.Seq, Wave: waveAt(e.run.bounds, p.pos)}
 	l := leaf{Public: appendRowPublic(nil, v.Pos, v.Seq, v.Wave)}
 	if e.o.Withhold {
-		l.Hidden = found.bytes(5)
+		var private []byte
+		hidden, _ := p.is(&e.enc, &private)
+		l.Hidden = hidden[:]
 	} else {
-		v.Key, v.Reason = found.text(2), found.text(3)
-		l.Private = e.run.names.appendRowPrivate(nil, v.Seq, v.Key, v.Reason, found.bytes(4))
+		v.Key, v.Reason = p.Key, p.Reason
+		l.Private = e.run.names.appendRowPrivate(nil, v.Seq, v.Key, v.Reason, p.Row)
 		salt, _ := e.run.names.rowSalts(v.Seq)
 		l.Salt = salt[:]
 	}

@@ -13,9 +13,9 @@ func TestRowsInAnotherOrderEndAReading(t *testing.T) {
 	r := fuzzedRun(t, s)
 	defer r.Close()
 	for name, query := range map[string]string{
-		"backwards": "SELECT pos FROM plan WHERE pos > ? ORDER BY pos DESC LIMIT 2",
-		"twice":     "SELECT 1 FROM plan WHERE pos > ? LIMIT 2",
-		"negative":  "SELECT -pos FROM plan WHERE pos > ? LIMIT 2",
+		"backwards": "SELECT column1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? ORDER BY column1 DESC LIMIT 2",
+		"twice":     "SELECT 1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? LIMIT 2",
+		"negative":  "SELECT -column1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? LIMIT 2",
 	} {
 		var seen []int64
 		err := r.reading(func(c *conn) error {

@@ -34,6 +34,52 @@ func (l *log) plan() string {
 	return from
 }
 
+// statuses reads those of users, some at a time.
+type statuses struct {
+	from, to int64            // of whom they were read
+	done     map[int64][]byte // by the place of the row
+	rows     map[int64]row    // status and code, of those in the table user
+}
+
+// read reads the statuses of the users from one position to another, unless it
+// has.
+func (s *statuses) read(l *log, from, to int64) error {
+	if from >= s.from && to <= s.to {
+		return nil
+	}
+	*s = statuses{from: from, to: max(to, from+blockSize)}
+	from, to = s.from, s.to
+	err := l.c.each("SELECT pos, status, code FROM user WHERE pos BETWEEN ? AND ?", func(found row) error {
+		if s.rows == nil {
+			s.rows = map[int64]row{}
+		}
+		s.rows[found.int(0)] = row{found[1], found[2]}
+		return nil
+	}, from, to)
+	if err != nil || !l.groups {
+		return err
+	}
+	s.done = map[int64][]byte{}
+	return l.c.each("SELECT n, bytes FROM done WHERE n BETWEEN ? AND ?", func(found row) error {
+		s.done[found.int(0)] = found.bytes(1)
+		return nil
+	}, from>>blockBits, to>>blockBits)
+}
+
+// of returns the status of a user, and its code.
+func (s *statuses) of(pos int64) (n statusNumber, code string) {
+	if found, ok := s.rows[pos]; ok {
+		return statusNumber(found.int(0)), found.text(1)
+	}
+	if bytes, at := s.done[pos>>blockBits], int(pos&(blockSize-1)); at < len(bytes) && bytes[at] == 1 {
+		return numDone, ""
+	}
+	return noStatus, ""
+}
+
+// listed reports whether the user is in the table user.
+func (s *statuses) listed(pos int64) bool { _, ok := s.rows[pos]; return ok }
+
 // eachDone calls fn for the blocks of the table done.
 func (l *log) eachDone(fn func(n int64, bytes []byte) error) error {
 	if !l.groups {

@@ -23,10 +23,10 @@ import (
 
 // schema is that of a run's database.
 //
-// run, wave and plan are written once. grp is only appended to, see log. user has
+// run, wave, plan and sheet are written once. grp is only appended to, see log. user has
 // a row for each user with a status, but for those who have a byte in done. state has one row, rewritten with every
 // commit.
-const schema = schemaBefore + groupSchema + schemaBehind
+const schema = schemaBefore + groupSchema + schemaBehind + sheetSchema
 
 // schemaOfRows is that of format 1, where each record is a row.
 const schemaOfRows = schemaBefore + rowSchema + schemaBehind
@@ -54,8 +54,9 @@ const stageSchema = `CREATE TABLE temp.stage (seq INTEGER PRIMARY KEY, line INTE
 
 // format is the version of the schema, oldest the first that is read.
 const (
-	format = 2
-	oldest = 1
+	format         = 3
+	formatOfGroups = 2 // without sheets
+	oldest         = 1
 )
 
 // PlannedUser is one row of the source as the plan has it.
@@ -106,7 +107,7 @@ type Draft struct {
 	keys    twins
 	front   front
 	tiles   []tile      // of the plan
-	insert  driver.Stmt // into the plan
+	insert  driver.Stmt // of a sheet
 	stage   driver.Stmt
 	args    [8]driver.NamedValue
 	enc     encoder
@@ -121,7 +122,7 @@ func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
 		h.Created = s.now()
 	}
 	h.Created = h.Created.UTC()
-	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp()), front: front{tree: frontier{keeps: true}}}
+	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp()), front: front{tree: frontier{keeps: true}, sheet: sheetWriter{sheet: sheet{first: 1}}}}
 	d.enc.key = &d.names
 	var err error
 	if d.lock, err = s.nameRun(&h); err != nil {
@@ -188,7 +189,7 @@ func (d *Draft) begin(k Keys) error {
 			return err
 		}
 	}
-	if d.insert, err = d.db.prepared("INSERT INTO plan VALUES (?,?,?,?,?,?,?,?)"); err != nil {
+	if d.insert, err = d.db.prepared("INSERT INTO sheet VALUES (?,?,?,?,?,?)"); err != nil {
 		return err
 	}
 	if d.stage, err = d.db.prepared("INSERT INTO temp.stage VALUES (?,?,?,?,?,?,?,?)"); err != nil {
@@ -279,6 +280,8 @@ func (d *Draft) put(p *PlannedUser, fold string) error {
 type front struct {
 	tree frontier // over their leaves, as if all were of the first wave
 	last int64    // number of the last one's row
+
+	sheet sheetWriter // that is not full
 }
 
 // place puts a row behind those that are in the plan.
@@ -289,7 +292,27 @@ func (d *Draft) place(p *PlannedUser, fold string, hidden [32]byte) error {
 	pos := d.front.tree.size + 1
 	d.front.tree.push(d.enc.rowLeaf(pos, p.Seq, 0, hidden))
 	d.front.last = p.Seq
-	return d.exec(d.insert, pos, p.Seq, int64(p.Line), p.Key, fold, p.Row, nil, hidden[:])
+	if !d.front.sheet.fits(p) {
+		if err := d.flush(); err != nil {
+			return err
+		}
+	}
+	d.front.sheet.add(p, fold, &hidden)
+	return nil
+}
+
+// flush writes the sheet that was begun.
+func (d *Draft) flush() error {
+	w := &d.front.sheet
+	if w.n == 0 {
+		return nil
+	}
+	sum := w.sumOf(&d.names)
+	if err := d.exec(d.insert, w.first, w.n, w.seq, w.keys, sum[:], w.body); err != nil {
+		return err
+	}
+	w.begin()
+	return nil
 }
 
 func (d *Draft) exec(s driver.Stmt, values ...driver.Value) error {
@@ -342,22 +365,21 @@ func (d *Draft) row(seq int64) (row, error) {
 	if err != nil || found != nil {
 		return found, err
 	}
-	// The numbers of those in the plan ascend with their places, so that a search
-	// needs no index.
-	from, to := int64(1), d.front.tree.size
-	for from < to {
-		middle := from + (to-from)/2
-		at, err := d.db.count("SELECT seq FROM plan WHERE pos = ?", middle)
-		if err != nil {
-			return nil, err
-		}
-		if at < seq {
-			from = middle + 1
-		} else {
-			to = middle
-		}
+	if err := d.flush(); err != nil {
+		return nil, err
 	}
-	found, err = d.db.one("SELECT key, line FROM plan WHERE pos = ? AND seq = ?", from, seq)
+	l := &log{c: d.db, sheets: true}
+	first, err := l.sheetBefore(seq)
+	if err == nil {
+		err = l.eachSheet(first, first, func(s *sheet) error {
+			return s.rows(func(p *plannedRow) error {
+				if p.Seq == seq {
+					found = row{p.Key, int64(p.Line)}
+				}
+				return nil
+			})
+		})
+	}
 	if err == nil && found == nil {
 		err = fmt.Errorf("draft of run %s: row %d is lost", d.header.ID, seq)
 	}
@@ -398,17 +420,14 @@ func (d *Draft) freeze(waves []WavePlan) error {
 	}
 	d.keys.close()
 	bounds, err := d.fill(waves)
+	if err == nil {
+		err = d.flush()
+	}
+	if err == nil {
+		err = d.sort()
+	}
 	if err != nil {
 		return err
-	}
-	for _, q := range []string{
-		"INSERT INTO plan (seq, line, key, fold, row, reason, digest) SELECT seq, line, key, fold, row, reason, digest FROM temp.stage ORDER BY ord, seq",
-		"DROP TABLE temp.stage",
-		"CREATE UNIQUE INDEX plan_fold ON plan (fold)",
-	} {
-		if err := d.db.run(q); err != nil {
-			return err
-		}
 	}
 	d.store.crash.at(CrashDraftFilled)
 	root, ordered, err := d.digest(bounds)
@@ -424,6 +443,23 @@ func (d *Draft) freeze(waves []WavePlan) error {
 		return err
 	}
 	return d.publish()
+}
+
+// sort puts the rows behind those on sheets into their order.
+func (d *Draft) sort() error {
+	for _, q := range []string{
+		// A row before the first: SQLite numbers those that have no number from it on.
+		fmt.Sprintf("INSERT INTO plan VALUES (%d, 0, 0, '', '', NULL, NULL, x'')", d.front.tree.size),
+		"INSERT INTO plan (seq, line, key, fold, row, reason, digest) SELECT seq, line, key, fold, row, reason, digest FROM temp.stage ORDER BY ord, seq",
+		fmt.Sprintf("DELETE FROM plan WHERE pos = %d", d.front.tree.size),
+		"DROP TABLE temp.stage",
+		"CREATE UNIQUE INDEX plan_fold ON plan (fold)",
+	} {
+		if err := d.db.run(q); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // waveRow is one wave of a frozen plan: the positions from First to Last.
@@ -470,16 +506,16 @@ func (d *Draft) digest(bounds []waveRow) (tlog.Hash, bool, error) {
 	if tree.size > 0 && waveAt(bounds, tree.size) != 0 { // the first wave takes fewer
 		tree, last = frontier{keeps: true}, 0
 	}
-	ordered := true
-	err := d.db.each("SELECT pos, seq, digest FROM plan WHERE pos > ? ORDER BY pos", func(r row) error {
-		pos, seq := r.int(0), r.int(1)
-		if len(r.bytes(2)) != 32 {
-			return fmt.Errorf("plan: position %d has no digest", pos)
+	ordered, l := true, &log{c: d.db, sheets: true}
+	err := l.eachPlanned(tree.size+1, math.MaxInt64, func(p *plannedRow) error {
+		hidden, ok := p.is(&d.enc, &d.private)
+		if !ok {
+			return fmt.Errorf("plan: row %d is not what was planned", p.pos)
 		}
-		tree.push(d.enc.rowLeaf(pos, seq, waveAt(bounds, pos), [32]byte(r.bytes(2))))
-		ordered, last = ordered && seq > last, seq
+		tree.push(d.enc.rowLeaf(p.pos, p.Seq, waveAt(bounds, p.pos), hidden))
+		ordered, last = ordered && p.Seq > last, p.Seq
 		return nil
-	}, tree.size)
+	})
 	d.tiles = tree.tiles
 	return tree.root(), ordered, err
 }

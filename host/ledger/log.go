@@ -25,6 +25,7 @@ type log struct {
 	rows   bool // there is a table rec
 	groups bool // there is a table grp
 	byUser bool // there is the index rec_user, of format 1
+	sheets bool // there is a table sheet
 }
 
 // groupSchema is what a ledger of format 1 lacks.
@@ -45,7 +46,7 @@ const (
 // logOf returns the log that a connection reads or writes.
 func logOf(c *conn) (*log, error) {
 	l := &log{c: c}
-	err := c.each("SELECT name FROM sqlite_schema WHERE name IN ('rec', 'grp', 'rec_user')", func(found row) error {
+	err := c.each("SELECT name FROM sqlite_schema WHERE name IN ('rec', 'grp', 'rec_user', 'sheet')", func(found row) error {
 		switch found.text(0) {
 		case "rec":
 			l.rows = true
@@ -53,6 +54,8 @@ func logOf(c *conn) (*log, error) {
 			l.groups = true
 		case "rec_user":
 			l.byUser = true
+		case "sheet":
+			l.sheets = true
 		}
 		return nil
 	})
@@ -165,14 +168,14 @@ func peek(frame []byte) (kind journal.Kind, user int64, ok bool) {
 	return journal.Kind(frame[1]), user, !r.bad
 }
 
-// put appends a group to the log. A ledger of format 1 becomes one of this: an
-// older rekey, which would not see all of it, refuses it from then on.
+// put appends a group to the log. A ledger of format 1 becomes one of format 2:
+// an older rekey, which would not see all of it, refuses it from then on.
 func (l *log) put(g *group) error {
 	if !l.groups {
 		if err := l.c.run(groupSchema); err != nil {
 			return err
 		}
-		if err := l.c.run("UPDATE run SET format = ?", int64(format)); err != nil {
+		if err := l.c.run("UPDATE run SET format = ?", int64(formatOfGroups)); err != nil {
 			return err
 		}
 		l.groups = true

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -35,9 +36,40 @@ func edit(t bench, s *Store, id string, queries ...string) {
 	if strings.Contains(strings.Join(queries, "")+" ", " user ") {
 		must(t, c.within(func() error { doneAsRows(t, l); return nil }))
 	}
+	if strings.Contains(strings.Join(queries, "")+" ", " plan ") {
+		must(t, c.within(func() error { plannedAsRows(t, l); return nil }))
+	}
 	for _, q := range queries {
 		must(t, c.run(words.Replace(q)))
 	}
+}
+
+// plannedAsRows takes the rows of the plan from their sheets to the table plan.
+func plannedAsRows(t bench, l *log) {
+	t.Helper()
+	if !l.sheets {
+		return
+	}
+	found, err := l.c.one("SELECT names FROM run")
+	must(t, err)
+	names, private := namesKey(found.bytes(0)), []byte(nil)
+	enc := encoder{key: &names}
+	var list []plannedRow
+	must(t, l.eachSheet(1, 1<<62, func(s *sheet) error {
+		return s.rows(func(p *plannedRow) error {
+			list = append(list, *p)
+			return nil
+		})
+	}))
+	for i := range list {
+		p := &list[i]
+		hidden, ok := p.is(&enc, &private)
+		if !ok {
+			t.Fatalf("row %d is not what was planned", p.pos)
+		}
+		must(t, l.c.run("INSERT INTO plan VALUES (?,?,?,?,?,?,NULL,?)", p.pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Row, hidden[:]))
+	}
+	must(t, l.c.run("DELETE FROM sheet"))
 }
 
 func sql(queries ...string) func(t bench, s *Store, run string) {
@@ -98,7 +130,8 @@ func asRows(t bench, s *Store, id string) {
 	defer c.close()
 	must(t, c.run("BEGIN"))
 	must(t, c.run(rowSchema))
-	l := &log{c: c, groups: true}
+	l := &log{c: c, groups: true, sheets: true}
+	withoutSheets(t, l)
 	for _, p := range recordsOf(t, l) {
 		kind, user, _ := peek(p.frame)
 		must(t, c.run("INSERT INTO rec VALUES (?,?,?,?)", p.id, int64(kind), user, p.frame))
@@ -109,6 +142,24 @@ func asRows(t bench, s *Store, id string) {
 	must(t, c.run("DROP TABLE grp"))
 	must(t, c.run("UPDATE run SET format = 1"))
 	must(t, c.run("COMMIT"))
+}
+
+// withoutSheets makes a ledger one of format 2.
+func withoutSheets(t bench, l *log) {
+	t.Helper()
+	plannedAsRows(t, l)
+	must(t, l.c.run("DROP TABLE sheet"))
+	must(t, l.c.run("UPDATE run SET format = 2"))
+}
+
+// asGroups makes a run one of format 2.
+func asGroups(t bench, s *Store, id string) {
+	t.Helper()
+	c, err := openConn(s.runFile(id), readWrite, s.temp())
+	must(t, err)
+	defer c.close()
+	must(t, c.within(func() error { withoutSheets(t, &log{c: c, groups: true, sheets: true}); return nil }))
+	must(t, c.run("VACUUM")) // another table is where the sheets were
 }
 
 // isOfRows reports whether a ledger has records of format 1.

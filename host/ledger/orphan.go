@@ -22,7 +22,11 @@ const family = 200
 // orphans calls fn for the rows on all leaves of the file, those of other tables
 // among them, in no order. It does nothing if the table has all its rows.
 func (c *copier) orphans(table, query string, want int64, fn func(row) error) error {
-	have, err := c.to.count("SELECT count(*) FROM " + table)
+	copied := table
+	if table == "sheet" {
+		copied = "plan" // its rows are copied there
+	}
+	have, err := c.to.count("SELECT count(*) FROM " + copied)
 	if err != nil || have >= want || !c.known {
 		return err
 	}

@@ -52,7 +52,7 @@ func TestUsersUnderALostInnerPageAreFound(t *testing.T) {
 	r := newRun(t, s, newKeys(t, s), manyPages)
 	must(t, r.Close())
 	path := s.runFile(r.ID())
-	root, leaf := rootOf(t, s, r.ID(), "plan"), someLeaf(t, path)
+	root, leaf := rootOf(t, s, r.ID(), "sheet"), someLeaf(t, path)
 	rest := func() (users int) {
 		t.Helper()
 		r, err := s.Rest(r.ID())
@@ -72,7 +72,7 @@ func TestUsersUnderALostInnerPageAreFound(t *testing.T) {
 	}
 	onPage(t, path, root, make([]byte, pageSize))
 	if got := rest(); got != manyPages {
-		t.Errorf("without the root of the plan: %d users are found, want %d", got, manyPages)
+		t.Errorf("without the root of the sheets: %d users are found, want %d", got, manyPages)
 	}
 	junk := make([]byte, pageSize)
 	for i := range junk {

@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/rekey-host/rekey/host/diag"
+import (
+	"math"
+
+	"github.com/rekey-host/rekey/host/diag"
+)
 
 // planReading hashes the rows of a plan while the log is read: they never change,
 // and there are as many as the log has users.
@@ -38,18 +42,39 @@ func (p *planReading) wait() {
 func (p *planReading) read(c *conn, names *namesKey) error {
 	enc, private := encoder{key: names}, []byte(nil)
 	next := int64(1)
-	return c.each("SELECT pos, seq, key, fold, row, reason, digest FROM plan ORDER BY pos", func(found row) error {
-		pos := found.int(0)
-		for ; next < pos; next++ {
+	l, err := logOf(c)
+	if err != nil {
+		return err
+	}
+	each := func(at *plannedRow, findable bool) error {
+		for ; next < at.pos; next++ {
 			p.audit.add(Problem{Index: -1, User: next, Message: "its row of the plan is missing"})
 		}
-		next = pos + 1
-		planned := PlannedUser{Seq: found.int(1), Key: found.text(2), Row: found.bytes(4), Reason: found.text(5)}
-		hidden := enc.hideRow(&private, &planned)
-		if string(hidden[:]) != string(found.bytes(6)) || diag.Fold(planned.Key) != found.text(3) {
-			p.audit.add(Problem{Index: -1, User: pos, Key: planned.Key, Message: "its row of the plan was changed"})
+		next = at.pos + 1
+		hidden, ok := at.is(&enc, &private)
+		if !ok || !findable {
+			p.audit.add(Problem{Index: -1, User: at.pos, Key: at.Key, Message: "its row of the plan was changed"})
 		}
-		p.tree.push(enc.rowLeaf(pos, planned.Seq, waveAt(p.bounds, pos), hidden))
+		p.tree.push(enc.rowLeaf(at.pos, at.Seq, waveAt(p.bounds, at.pos), hidden))
 		return nil
+	}
+	err = l.eachSheet(1, math.MaxInt64, func(s *sheet) error {
+		next := 0
+		err := s.rows(func(at *plannedRow) error {
+			mark := s.keys[min(keyMarkIs*next, len(s.keys)):]
+			next++
+			return each(at, len(mark) >= keyMarkIs && marked(mark[:keyMarkIs], keyMark(diag.Fold(at.Key))))
+		})
+		if sum := s.sumOf(names); err == nil && string(sum[:]) != string(s.sum) {
+			p.audit.general("plan: what is kept of its rows %d to %d was changed", s.first, s.first+s.n-1)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.each("SELECT "+planColumns+", fold FROM plan ORDER BY pos", func(found row) error {
+		at := plannedOf(found)
+		return each(&at, diag.Fold(at.Key) == found.text(7))
 	})
 }

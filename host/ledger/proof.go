@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -121,15 +122,16 @@ func (w *writer) provePlan(c *conn) error {
 	enc := encoder{key: &w.run.names}
 	var private []byte
 	next := int64(1)
-	err := c.each("SELECT pos, seq, key, row, reason, digest FROM plan ORDER BY pos", func(found row) error {
-		p := PlannedUser{Seq: found.int(1), Key: found.text(2), Row: found.bytes(3), Reason: found.text(4)}
-		hidden := enc.hideRow(&private, &p)
-		if found.int(0) != next || string(hidden[:]) != string(found.bytes(5)) {
-			return w.differs("row %d of its plan was changed", next)
-		}
-		next++
-		return nil
-	})
+	l, err := logOf(c)
+	if err == nil {
+		err = l.eachPlanned(1, math.MaxInt64, func(p *plannedRow) error {
+			if _, ok := p.is(&enc, &private); !ok || p.pos != next {
+				return w.differs("row %d of its plan was changed", next)
+			}
+			next++
+			return nil
+		})
+	}
 	switch {
 	case errors.Is(err, ErrGone):
 		return err

@@ -145,7 +145,10 @@ func TestFilterSelects(t *testing.T) {
 		t.Cleanup(func() { ro.Close() })
 		stores[name] = ro
 	}
-	read("groups", s)
+	read("sheets", s)
+	groups := crashed(t, s)
+	asGroups(t, groups, r.ID())
+	read("groups", groups)
 	rows := crashed(t, s)
 	asRows(t, rows, r.ID())
 	read("rows", rows)

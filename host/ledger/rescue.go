@@ -159,7 +159,8 @@ func (r *Run) openDamaged(scratch string) (*conn, error) {
 }
 
 // openGuessed opens a file with the first page of an empty ledger: of the format
-// in which its state is found, or of the newest if that is lost too.
+// in which its state is found, or of the newest if that is lost too. In a file of
+// format 2 something else is where sheets are looked for: their sums tell.
 func (r *Run) openGuessed(path string) (c *conn, err error) {
 	for _, tables := range []string{schema, schemaOfRows, schema} {
 		if c != nil {
@@ -388,9 +389,10 @@ func (c *copier) waves() error {
 }
 
 const (
-	planQuery = "SELECT pos, seq, line, key, fold, row, reason, digest FROM plan"
-	recQuery  = "SELECT id, kind, user, body FROM rec"
-	grpQuery  = "SELECT first, n, lo, hi, span, body FROM grp"
+	planQuery  = "SELECT pos, seq, line, key, fold, row, reason, digest FROM plan"
+	sheetQuery = "SELECT " + sheetColumns + " FROM sheet"
+	recQuery   = "SELECT id, kind, user, body FROM rec"
+	grpQuery   = "SELECT first, n, lo, hi, span, body FROM grp"
 )
 
 // plan copies the rows of the plan. A place stays for those that are lost.
@@ -403,6 +405,9 @@ func (c *copier) plan() error {
 		return err
 	}
 	err := salvage(c.from, planQuery+" WHERE pos BETWEEN ? AND ? ORDER BY pos", 1, c.total, put)
+	if err == nil {
+		err = c.sheets(put)
+	}
 	if err == nil {
 		err = c.orphans("plan", planQuery, c.total, func(p row) error {
 			if !c.asFrozen(p) {
@@ -428,6 +433,42 @@ func (c *copier) plan() error {
 		err = c.placeholders()
 	}
 	return err
+}
+
+// sheets copies the rows of the plan that are on sheets.
+func (c *copier) sheets(put func(row) error) error {
+	if !c.log.sheets {
+		return nil
+	}
+	err := salvage(c.from, sheetQuery+" WHERE first BETWEEN ? AND ? ORDER BY first", 1, c.total, func(r row) error { return c.sheet(r, put) })
+	if err != nil {
+		return err
+	}
+	return c.orphans("sheet", sheetQuery, c.total, func(r row) error {
+		s := sheetOf(r)
+		if sum := s.sumOf(c.enc.key); string(sum[:]) != string(s.sum) {
+			return nil
+		}
+		return c.sheet(r, put)
+	})
+}
+
+// sheet copies the rows of a sheet up to the first that is none.
+func (c *copier) sheet(r row, put func(row) error) error {
+	s := sheetOf(r)
+	var failed error
+	broken := s.rows(func(p *plannedRow) error {
+		digest := p.sum
+		if hidden, ok := p.is(&c.enc, &c.private); ok {
+			digest = hidden[:]
+		}
+		failed = put(row{p.pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Row, nil, digest})
+		return failed
+	})
+	if failed == nil && broken != nil {
+		return nil // gaps tell of it
+	}
+	return failed
 }
 
 // asFrozen compares a row of the plan with what was frozen.
@@ -663,9 +704,9 @@ func (c *copier) named(pos int64) error {
 		c.moreOf++
 		return nil
 	}
-	found, err := c.to.one("SELECT key FROM plan WHERE pos = ?", pos)
-	if err == nil && found != nil {
-		c.again = append(c.again, found.text(0))
+	key, err := keyAt(c.to, pos)
+	if err == nil && key != "" {
+		c.again = append(c.again, key)
 	}
 	return err
 }

@@ -102,11 +102,11 @@ func (w *writer) named(users []int64) string {
 }
 
 func (w *writer) keyOf(pos int64) string {
-	found, err := w.db.one("SELECT key FROM plan WHERE pos = ?", pos)
-	if err != nil || found == nil {
+	key, err := keyAt(w.db, pos)
+	if err != nil || key == "" {
 		return fmt.Sprintf("the user at position %d", pos)
 	}
-	return found.text(0)
+	return key
 }
 
 // save writes what this process has open of the database to a new file and says

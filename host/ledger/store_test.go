@@ -176,7 +176,7 @@ func TestBackupNamesARunWithADamagedPage(t *testing.T) {
 	sound, err := os.ReadFile(s.runFile(r.ID()))
 	must(t, err)
 	const page = 4096
-	for _, table := range []string{"plan", "plan_fold", "grp", "grp_user"} {
+	for _, table := range []string{"sheet", "plan", "plan_fold", "grp", "grp_user"} {
 		c, err := openConn(s.runFile(r.ID()), immutable, s.temp())
 		must(t, err)
 		root, err := c.one("SELECT rootpage FROM sqlite_schema WHERE name = ?", table)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -67,18 +68,18 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 		return nil, err
 	}
 	var list []User
-	enc, private := encoder{key: &r.names}, []byte(nil)
-	up := climb{max(after, b.First-1)}
 	err = r.moment(func(l *log) error {
-		return l.c.each("SELECT "+l.userColumns()+" FROM "+l.plan()+" WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL AND NOT "+l.isDone()+" ORDER BY p.pos LIMIT ?",
-			func(found row) error {
-				u := r.user(s, found)
-				list = append(list, u)
-				if err := up.to(u.Pos); err != nil {
-					return gone(r.store.runFile(r.id), "does not hold what was written to it: of its plan, %v", err)
-				}
-				return r.asFrozen(&enc, &private, &u, found.bytes(8))
-			}, up.last, b.Last, int64(limit))
+		list, err = r.openOnSheets(l, s, max(after+1, b.First), b.Last, limit)
+		if err != nil || len(list) == limit {
+			return err
+		}
+		front, err := l.front()
+		if err != nil {
+			return err
+		}
+		more, err := r.openBehind(l, s, max(after, b.First-1, front), b.Last, limit-len(list))
+		list = append(list, more...)
+		return err
 	})
 	if err == nil {
 		err = r.fillBegun(list)
@@ -87,6 +88,59 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 		return nil, ofRun(r.id, err)
 	}
 	return list, nil
+}
+
+// openOnSheets returns the users without a status whose rows are on sheets, from
+// one position to another.
+func (r *Run) openOnSheets(l *log, s *standing, from, to int64, limit int) (list []User, err error) {
+	var ends statuses
+	err = l.eachSheet(from, to, func(x *sheet) error {
+		if sum := x.sumOf(&r.names); string(sum[:]) != string(x.sum) {
+			return r.unlikeFrozen(x)
+		}
+		if err := ends.read(l, x.first, x.first+x.n-1); err != nil {
+			return err
+		}
+		return x.rows(func(p *plannedRow) error {
+			if n, _ := ends.of(p.pos); p.pos < from || p.pos > to || n != noStatus {
+				return nil
+			}
+			if len(list) == limit {
+				return errDone
+			}
+			list = append(list, r.userOf(s, p, noStatus, ""))
+			return nil
+		})
+	})
+	return list, ended(err)
+}
+
+// unlikeFrozen says which row of a sheet was changed.
+func (r *Run) unlikeFrozen(s *sheet) error {
+	enc, private, changed := encoder{key: &r.names}, []byte(nil), s.first
+	_ = s.rows(func(p *plannedRow) error {
+		changed = p.pos
+		if _, ok := p.is(&enc, &private); ok {
+			return nil
+		}
+		return errDone
+	})
+	return gone(r.store.runFile(r.id), "does not hold what was written to it: row %d of its plan was changed", changed)
+}
+
+// openBehind is openOnSheets of the rows behind those.
+func (r *Run) openBehind(l *log, s *standing, after, to int64, limit int) (list []User, err error) {
+	enc, private := encoder{key: &r.names}, []byte(nil)
+	up := climb{after}
+	return list, l.c.each("SELECT "+l.userColumns()+" FROM "+l.plan()+" WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL AND NOT "+l.isDone()+" ORDER BY p.pos LIMIT ?",
+		func(found row) error {
+			u := r.user(s, found)
+			list = append(list, u)
+			if err := up.to(u.Pos); err != nil {
+				return gone(r.store.runFile(r.id), "does not hold what was written to it: of its plan, %v", err)
+			}
+			return r.asFrozen(&enc, &private, &u, found.bytes(8))
+		}, after, to, int64(limit))
 }
 
 // moment calls fn with the log as of one moment: another process may be making a
@@ -142,13 +196,19 @@ func (r *Run) fillBegun(list []User) error {
 
 // user turns a row of userColumns into a User.
 func (r *Run) user(s *standing, found row) User {
-	u := User{Pos: found.int(0), Seq: found.int(1), Line: int(found.int(2)), Key: found.text(3), Row: found.bytes(4), Wave: waveAt(r.bounds, found.int(0))}
-	switch n := statusNumber(found.int(6)); {
+	p := plannedRow{pos: found.int(0), PlannedUser: PlannedUser{Seq: found.int(1), Line: int(found.int(2)), Key: found.text(3), Row: found.bytes(4), Reason: found.text(5)}}
+	return r.userOf(s, &p, statusNumber(found.int(6)), found.text(7))
+}
+
+// userOf turns a row of the plan into a User; noStatus: it has none.
+func (r *Run) userOf(s *standing, p *plannedRow, n statusNumber, code string) User {
+	u := User{Pos: p.pos, Seq: p.Seq, Line: p.Line, Key: p.Key, Row: p.Row, Wave: waveAt(r.bounds, p.pos)}
+	switch {
 	case u.Wave < 0:
-		u.Status, u.Reason = journal.Skipped, found.text(5)
+		u.Status, u.Reason = journal.Skipped, p.Reason
 		return u
 	case n != noStatus:
-		u.Status, u.Code = statusOfNumber[n], sdk.Code(found.text(7))
+		u.Status, u.Code = statusOfNumber[n], sdk.Code(code)
 	case s.held(u.Wave):
 		u.Status = journal.HeldPending
 	default:
@@ -182,10 +242,9 @@ func (r *Run) User(key string) (User, error) {
 func (r *Run) KeyOf(pos int64) string {
 	key := ""
 	_ = r.reading(func(c *conn) error {
-		return c.each("SELECT key FROM plan WHERE pos = ?", func(found row) error {
-			key = found.text(0)
-			return nil
-		}, pos)
+		var err error
+		key, err = keyAt(c, pos)
+		return err
 	})
 	return key
 }
@@ -285,13 +344,17 @@ func (o Order) column() string {
 type userQuery struct {
 	run   *Run
 	now   *standing
+	f     Filter         // its keys folded
+	wave  int            // of the filter; -1: there is none of that name
 	where string         // with isDone for what log.isDone returns
 	args  []driver.Value // behind the place
 	sums  *encoder       // compares rows with what was frozen; nil: nobody asked
+
+	from, to int64 // positions on sheets that are asked for; to is 0: all
 }
 
 func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
-	q := &userQuery{run: r, now: s}
+	q := &userQuery{run: r, now: s, f: f, wave: slices.IndexFunc(r.bounds, func(b waveRow) bool { return b.Name == f.Wave })}
 	where := []string{order.column() + " > ?"}
 	add := func(condition string, ok bool) {
 		if ok {
@@ -304,8 +367,9 @@ func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
 	for i, k := range f.Keys {
 		folded[i] = diag.Fold(k)
 	}
+	q.f.Keys = folded
 	add("p.fold IN ("+q.list(folded)+")", len(f.Keys) > 0)
-	add(q.wave(f.Wave), f.Wave != "")
+	add(q.ofWave(), f.Wave != "")
 	q.where = strings.Join(where, " AND ")
 	return q
 }
@@ -358,16 +422,122 @@ func (r *Run) due() int64 {
 	return r.bounds[len(r.bounds)-1].Last
 }
 
-func (q *userQuery) wave(name string) string {
-	for _, b := range q.run.bounds {
-		if b.Name == name {
-			return fmt.Sprintf("p.pos BETWEEN %d AND %d", b.First, b.Last)
-		}
+func (q *userQuery) ofWave() string {
+	if q.wave < 0 {
+		return "0"
 	}
-	return "0"
+	return fmt.Sprintf("p.pos BETWEEN %d AND %d", q.run.bounds[q.wave].First, q.run.bounds[q.wave].Last)
 }
 
+// page returns the next users behind a place: those on sheets, then those behind
+// them, which in the order of the source are between them.
 func (q *userQuery) page(l *log, after int64, order Order) ([]User, error) {
+	front, err := l.front()
+	if err != nil {
+		return nil, err
+	}
+	var list []User
+	if front > 0 {
+		list, err = q.onSheets(l, after, front, order)
+	}
+	if err != nil || order == OrderApply && len(list) >= page {
+		return list, err
+	}
+	more, err := q.behind(l, after, order)
+	if len(list) == 0 || err != nil {
+		return more, err
+	}
+	list = append(list, more...)
+	slices.SortStableFunc(list, func(a, b User) int { return cmp.Compare(a.place(order), b.place(order)) })
+	return list[:min(len(list), page)], nil
+}
+
+// onSheets returns the next users whose rows are on sheets.
+func (q *userQuery) onSheets(l *log, after, front int64, order Order) ([]User, error) {
+	if len(q.f.Keys) > 0 {
+		return q.withKeys(l, after, front, order)
+	}
+	from, err := after+1, error(nil)
+	if order == OrderSource {
+		from, err = l.sheetBefore(after)
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, ends := make([]User, 0, page), statuses{}
+	err = l.eachSheet(from, front, func(s *sheet) error {
+		if err := q.take(l, &ends, s, after, order, &list); err != nil {
+			return err
+		}
+		if len(list) >= page {
+			list = list[:page]
+			return errDone
+		}
+		return nil
+	})
+	return list, ended(err)
+}
+
+// withKeys returns those of them that the filter names.
+func (q *userQuery) withKeys(l *log, after, front int64, order Order) (list []User, err error) {
+	var found []int64
+	var ends statuses
+	for _, fold := range q.f.Keys {
+		at, err := l.positions(fold)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, at...)
+	}
+	slices.Sort(found)
+	for _, pos := range slices.Compact(found) {
+		if pos > front {
+			break
+		}
+		err := l.eachSheet(pos, pos, func(s *sheet) error {
+			only := *q
+			only.from, only.to = pos, pos
+			return only.take(l, &ends, s, after, order, &list)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list[:min(len(list), page)], nil
+}
+
+// take appends the users of a sheet that the filter selects.
+func (q *userQuery) take(l *log, ends *statuses, s *sheet, after int64, order Order, list *[]User) error {
+	if err := ends.read(l, s.first, s.first+s.n-1); err != nil {
+		return err
+	}
+	var private []byte
+	return s.rows(func(p *plannedRow) error {
+		n, code := ends.of(p.pos)
+		u := q.run.userOf(q.now, p, n, code)
+		if u.place(order) <= after || q.to > 0 && (p.pos < q.from || p.pos > q.to) || !q.selects(&u, ends.listed(p.pos)) {
+			return nil
+		}
+		if q.sums != nil {
+			if _, ok := p.is(q.sums, &private); !ok {
+				return unsound{fmt.Errorf("row %d of the plan was changed", u.Pos)}
+			}
+		}
+		*list = append(*list, u)
+		return nil
+	})
+}
+
+// selects reports whether the filter selects a user, but for its keys. Only who is
+// listed in the table of users has a code.
+func (q *userQuery) selects(u *User, listed bool) bool {
+	return (len(q.f.Status) == 0 || slices.Contains(q.f.Status, u.Status)) &&
+		(len(q.f.Codes) == 0 || listed && slices.Contains(q.f.Codes, string(u.Code))) &&
+		(q.f.Wave == "" || u.Wave >= 0 && u.Wave == q.wave)
+}
+
+// behind returns the next users whose rows are not on sheets.
+func (q *userQuery) behind(l *log, after int64, order Order) ([]User, error) {
 	up := climb{after}
 	var list []User
 	var private []byte

@@ -544,8 +544,8 @@ func (v *verification) named(p Problem) Problem {
 	if p.User <= 0 {
 		return p
 	}
-	if found, err := v.c.one("SELECT key FROM plan WHERE pos = ?", p.User); err == nil && found != nil {
-		p.Key = found.text(0)
+	if key, err := v.log.keyAt(p.User); err == nil {
+		p.Key = key
 	}
 	return p
 }

@@ -1,0 +1,261 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// mixedPlan freezes a plan of users of all kinds, so many that there are several
+// sheets, and lets some of them end.
+func mixedPlan(t *testing.T, s *Store, rnd *rand.Rand, n int) *Run {
+	t.Helper()
+	kind := rnd.IntN(5)
+	d, err := s.Draft(Header{Script: "mixed.star"}, newKeys(t, s))
+	must(t, err)
+	for i := 1; i <= n; i++ {
+		p := planned(i)
+		p.Line, p.Key = i+rnd.IntN(3), strings.ToUpper(p.Key[:1])+p.Key[1:]
+		p.Row = bytes.Repeat([]byte{byte(i)}, rnd.IntN(400))
+		switch kind {
+		case 1:
+			p.Skipped, p.Reason = rnd.IntN(3) == 0, "not due"
+		case 2:
+			p.Wave = rnd.IntN(2)
+		case 3:
+			p.Sort = []any{rnd.IntN(n)}
+		case 4:
+			p.Wave, p.Skipped = rnd.IntN(2), rnd.IntN(9) == 0
+		}
+		if rnd.IntN(200) == 0 {
+			p.Row = bytes.Repeat([]byte("long"), 3000) // a sheet of its own
+		}
+		must(t, d.Add(p))
+	}
+	waves := []WavePlan{{Name: "one"}, {Name: "two"}}
+	if kind < 2 && rnd.IntN(2) == 0 {
+		waves[0].Take = 1 + rnd.IntN(n)
+	}
+	r, err := d.Freeze(waves)
+	must(t, err)
+	commit(t, r, &journal.Record{Kind: journal.Started})
+	for pos := int64(1); pos <= r.due(); pos++ {
+		switch rnd.IntN(4) {
+		case 0:
+			commit(t, r, finished(pos, journal.Done, ""))
+		case 1:
+			commit(t, r, finished(pos, journal.Failed, sdk.AccountNotFound))
+		}
+	}
+	return r
+}
+
+// readings is all that is read of a run by its plan, one text each.
+func readings(t *testing.T, r *Run, n int) (list []string) {
+	t.Helper()
+	told := func(u *User) string {
+		return fmt.Sprintf("%d %d %d %d %s %s %x %s %s %s %d", u.Pos, u.Seq, u.Line, u.Wave, u.WaveName, u.Key, u.Row, u.Status, u.Code, u.Reason, len(u.History))
+	}
+	for _, order := range []Order{OrderApply, OrderSource} {
+		for _, f := range []Filter{{}, {Wave: "two"}, {Wave: "three"}, {Status: []journal.Status{journal.Done, journal.Skipped}}, {Status: []journal.Status{journal.Pending}},
+			{Codes: []string{"", string(sdk.AccountNotFound)}}, {Keys: []string{"user-7", "USER-2", "nobody"}}, {Keys: []string{"user-3"}, Status: []journal.Status{journal.Failed}}} {
+			must(t, r.Each(f, order, func(u User) error {
+				list = append(list, fmt.Sprintf("%v %+v: %s", order, f, told(&u)))
+				return nil
+			}))
+		}
+	}
+	for wave := range 2 {
+		for _, limit := range []int{1, 13, 10_000} {
+			for after, more := int64(0), true; more && after < 40; {
+				found, err := r.OpenUsers(wave, after, limit)
+				must(t, err)
+				for i := range found {
+					list = append(list, fmt.Sprintf("open in %d behind %d, %d: %s", wave, after, limit, told(&found[i])))
+				}
+				if more = len(found) > 0; more {
+					after = found[len(found)-1].Pos
+				}
+			}
+		}
+	}
+	for pos := int64(0); pos <= int64(n)+1; pos += 7 {
+		list = append(list, fmt.Sprint(pos, r.KeyOf(pos)))
+	}
+	return list
+}
+
+// TestAPlanOnSheetsReadsAsOneInRows, whatever it is made of.
+func TestAPlanOnSheetsReadsAsOneInRows(t *testing.T) {
+	for seed := range uint64(12) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		n := []int{1, 12, 130, 1300}[seed%4]
+		s := newStore(t)
+		r := mixedPlan(t, s, rnd, n)
+		sheets := readings(t, r, n)
+		must(t, r.Close())
+		if a := audited(t, s, r.ID(), ""); !a.OK {
+			t.Errorf("seed %d: %v", seed, a.Problems)
+		}
+		edit(t, s, r.ID(), "UPDATE plan SET pos = pos")
+		ro, err := s.Read(r.ID())
+		must(t, err)
+		if d := cmp.Diff(readings(t, ro, n), sheets); d != "" {
+			t.Fatalf("seed %d, %d users (-rows +sheets):\n%s", seed, n, d)
+		}
+		must(t, ro.Close())
+	}
+}
+
+// TestASheetFitsAPage, whatever its rows are, so that a page that is lost takes
+// nothing else with it.
+func TestASheetFitsAPage(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 7))
+	w := sheetWriter{sheet: sheet{first: 1 << 40}}
+	most, hidden := 0, [32]byte{}
+	for i := range 20_000 {
+		p := PlannedUser{Seq: int64(i) << 20, Line: rnd.IntN(1 << 31), Key: strings.Repeat("k", rnd.IntN(90)), Row: make([]byte, rnd.IntN(400))}
+		if !w.fits(&p) {
+			most = max(most, len(w.keys)+len(w.body))
+			w.begin()
+		}
+		w.add(&p, p.Key, &hidden)
+	}
+	const header, numbers, cell = 7, 3 * 8, 9 + 9 // of a row of SQLite
+	if most+sheetSum+header+numbers+cell > 4096-8-2-17 || most < maxSheet*9/10 {
+		t.Errorf("a sheet has up to %d bytes", most)
+	}
+}
+
+// onSheet changes the rows of the first sheet of a run, and makes its sum anew.
+func onSheet(t bench, s *Store, id string, change func(list []plannedRow) []plannedRow) {
+	t.Helper()
+	c, err := openConn(s.runFile(id), readWrite, s.temp())
+	must(t, err)
+	defer c.close()
+	found, err := c.one("SELECT names FROM run")
+	must(t, err)
+	names := namesKey(found.bytes(0))
+	l := &log{c: c, sheets: true}
+	var list []plannedRow
+	must(t, l.eachSheet(1, 1, func(x *sheet) error {
+		return x.rows(func(p *plannedRow) error {
+			list = append(list, *p)
+			return nil
+		})
+	}))
+	w := sheetWriter{sheet: sheet{first: 1}}
+	for _, p := range change(list) {
+		var hidden [32]byte
+		copy(hidden[:], p.sum)
+		w.add(&p.PlannedUser, diag.Fold(p.Key), &hidden)
+	}
+	sum := w.sumOf(&names)
+	must(t, c.run("UPDATE sheet SET n = ?, seq = ?, keys = ?, sum = ?, body = ? WHERE first = 1", w.n, w.seq, w.keys, sum[:], w.body))
+}
+
+// TestEveryChangeOfASheetIsNamed by a verification.
+func TestEveryChangeOfASheetIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		name, query string
+		change      func(list []plannedRow) []plannedRow
+		want        string
+	}{
+		{name: "a key", change: func(list []plannedRow) []plannedRow { list[0].Key = "eve"; return list }, want: `user "eve": its row of the plan was changed`},
+		{name: "cells", change: func(list []plannedRow) []plannedRow { list[1].Row = []byte("x"); return list }, want: `user "user-2": its row of the plan was changed`},
+		{name: "a number in the source", change: func(list []plannedRow) []plannedRow { list[2].Seq++; return list }, want: `user "user-3": its row of the plan was changed`},
+		{name: "the sum of a row", change: func(list []plannedRow) []plannedRow { list[1].sum = bytes.Repeat([]byte{1}, sumSize); return list }, want: `user "user-2": its row of the plan was changed`},
+		{name: "the last row", change: func(list []plannedRow) []plannedRow { return list[:len(list)-1] }, want: "plan: 2 rows, frozen were 3"},
+		{name: "the order", change: func(list []plannedRow) []plannedRow { list[0], list[1] = list[1], list[0]; return list }, want: "plan: rows, their order or the bounds"},
+		{name: "a row that was put in", change: func(list []plannedRow) []plannedRow { return append(list, list[0]) }, want: "plan: 4 rows, frozen were 3"},
+		{name: "what finds a key", query: "UPDATE sheet SET keys = x'000000000000'", want: `user "user-1": its row of the plan was changed`},
+		{name: "a key that cannot be found", query: "UPDATE sheet SET keys = x''", want: `user "user-3": its row of the plan was changed`},
+		{name: "the sum", query: "UPDATE sheet SET sum = zeroblob(16)", want: "plan: what is kept of its rows 1 to 3 was changed"},
+		{name: "the sheet", query: "DELETE FROM sheet", want: "plan: 0 rows, frozen were 3"},
+		{name: "its place", query: "UPDATE sheet SET first = 2", want: `user at position 1: its row of the plan is missing`},
+	} {
+		s := newStore(t)
+		r := newRun(t, s, newKeys(t, s), 3)
+		must(t, r.Close())
+		audited(t, s, r.ID(), "")
+		if c.query != "" {
+			edit(t, s, r.ID(), c.query)
+		} else {
+			onSheet(t, s, r.ID(), c.change)
+		}
+		a, err := s.Verify(r.ID(), "")
+		if text := listed(a); err != nil || a.OK || !strings.Contains(text, c.want) {
+			t.Errorf("%s: %v, found:\n%swant %q", c.name, err, text, c.want)
+		}
+	}
+}
+
+// TestNobodyIsServedFromASheetThatWasChanged, however much of it was.
+func TestNobodyIsServedFromASheetThatWasChanged(t *testing.T) {
+	for _, query := range []string{"UPDATE sheet SET body = CAST(replace(body, 'user-2', 'user-9') AS BLOB)", "UPDATE sheet SET sum = zeroblob(16)",
+		"UPDATE sheet SET keys = x''", "UPDATE sheet SET seq = 2", "UPDATE sheet SET n = 4", "UPDATE sheet SET body = substr(body, 1, 30)"} {
+		s := newStore(t)
+		r := newRun(t, s, newKeys(t, s), 3)
+		edit(t, s, r.ID(), query)
+		if list, err := r.OpenUsers(0, 0, 10); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: %d users, %v, want ErrGone", query, len(list), err)
+		}
+	}
+}
+
+// TestAPlaceOfTheSourceIsFound on the sheet whose rows begin before it.
+func TestAPlaceOfTheSourceIsFound(t *testing.T) {
+	s := newStore(t)
+	d, err := s.Draft(Header{Script: "x"}, newKeys(t, s))
+	must(t, err)
+	defer d.Discard()
+	var firsts []int64
+	for seq := int64(3); seq < 3000; seq += 3 {
+		must(t, d.Add(PlannedUser{Seq: seq, Key: fmt.Sprint(seq), Row: make([]byte, 300)}))
+		if w := &d.front.sheet; w.n == 1 {
+			firsts = append(firsts, w.seq)
+		}
+	}
+	must(t, d.flush())
+	l := &log{c: d.db, sheets: true}
+	for seq := range int64(3100) {
+		want := int64(1)
+		if i := slices.IndexFunc(firsts, func(first int64) bool { return first > seq }); i != 0 {
+			want = firsts[(i+len(firsts)+1)%(len(firsts)+1)-1] / 3
+		}
+		if got, err := l.sheetBefore(seq); err != nil || got != want {
+			t.Fatalf("row %d: %d, %v, want %d", seq, got, err, want)
+		}
+	}
+}
+
+// BenchmarkUserByKey looks a user up in a plan of a million.
+func BenchmarkUserByKey(b *testing.B) {
+	const n = 1_000_000
+	s := newStore(b)
+	d, err := s.Draft(Header{Script: "test.star"}, newKeys(b, s))
+	must(b, err)
+	for i := 1; i <= n; i++ {
+		if err := d.Add(planned(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r, err := d.Freeze([]WavePlan{{Name: "all"}})
+	must(b, err)
+	defer r.Close()
+	for i := 0; b.Loop(); i++ {
+		if _, err := r.User(fmt.Sprintf("USER-%d", i*7919%n+1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
