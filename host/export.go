@@ -200,7 +200,7 @@ func (e exporter) results(fn func(report.Result) error) error {
 		view.Unseal = e.run.Unseal
 	}
 	bad := notOpened{}
-	err = e.run.Each(ledger.Filter{}, ledger.OrderSource, func(user ledger.User) error {
+	err = e.run.Pass(ledger.OrderSource, func(user ledger.User) error {
 		result, err := report.Build(view, user)
 		if err != nil && e.options.Reveal {
 			bad.note(user.Key, err)

@@ -28,9 +28,9 @@ type reporter struct {
 	left    left
 	note    func(*journal.Record) error // records that a report was written
 
-	about report.Run
-	view  report.View
-	errs  []error
+	about   report.Run
+	builder report.Builder
+	errs    []error
 }
 
 // look reads what reports say of the run as a whole.
@@ -41,15 +41,15 @@ func (p *reporter) look() error {
 		return err
 	}
 	p.about, p.about.Status, p.about.Reason = about, p.left.state, p.left.reason
-	if p.view, err = viewOf(run); err != nil {
+	if p.builder.View, err = viewOf(run); err != nil {
 		return err
 	}
-	p.view.Row = rowReader(run, p.view.Schema)
+	p.builder.Row = rowReader(run, p.builder.Schema)
 	if slices.ContainsFunc(p.session.flow.Reports, func(spec workflow.ReportSpec) bool { return spec.HasRow }) {
 		if err := run.Sealable(); err != nil {
 			return &UsageError{Message: err.Error()}
 		}
-		p.view.Unseal = run.Unseal
+		p.builder.Unseal = run.Unseal
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func (p *reporter) write(ctx context.Context, order string) {
 	if order == "apply" {
 		by = ledger.OrderApply
 	}
-	err := p.session.run.Each(ledger.Filter{}, by, func(user ledger.User) error { return p.user(ctx, sheets, user) })
+	err := p.session.run.Pass(by, func(user ledger.User) error { return p.user(ctx, sheets, user) })
 	for _, sheet := range sheets {
 		if sheet.err == nil {
 			sheet.err = err
@@ -234,7 +234,7 @@ func columnsOf(spec workflow.ReportSpec) []string {
 
 // user adds a user to every report that is still sound.
 func (p *reporter) user(ctx context.Context, sheets []*sheet, user ledger.User) error {
-	result, err := report.Build(p.view, user)
+	result, err := p.builder.Build(user)
 	if err != nil {
 		return err
 	}

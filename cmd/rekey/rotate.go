@@ -186,8 +186,8 @@ func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, o
 // the window of users under way, with half of it to spare.
 const steadyMemory = 72 << 20
 
-// tuneMemory lets the heap of a process that applies a run fill that before it
-// is collected: an eighth less processor time than with Go's defaults, at the
+// tuneMemory lets the heap of a process that applies or reports a run fill that
+// before it is collected: an eighth less processor time than with Go's defaults, at the
 // same peak. GOGC and GOMEMLIMIT have the last word.
 func (a *app) tuneMemory() {
 	if a.env("GOGC") == "" && a.env("GOMEMLIMIT") == "" {

@@ -39,13 +39,20 @@ const few = 8
 // Read returns the history of records. They must not be changed afterwards.
 func Read(records []Record) *History {
 	history := &History{}
-	if len(records) > len(history.room.records) {
-		history.records = make([]*Record, 0, len(records))
+	history.Reset(records)
+	return history
+}
+
+// Reset makes the history one of other records. Nothing that it gave out before is
+// valid then.
+func (h *History) Reset(records []Record) {
+	*h = History{}
+	if len(records) > len(h.room.records) {
+		h.records = make([]*Record, 0, len(records))
 	}
 	for i := range records {
-		history.Add(&records[i])
+		h.Add(&records[i])
 	}
-	return history
 }
 
 // Add takes the next record over.

@@ -259,3 +259,59 @@ func BenchmarkUserByKey(b *testing.B) {
 		}
 	}
 }
+
+// TestAPassTellsWhatEachTells, although its memory is used again.
+func TestAPassTellsWhatEachTells(t *testing.T) {
+	s := newStore(t)
+	rnd := rand.New(rand.NewPCG(3, 3))
+	r := mixedPlan(t, s, rnd, 3*page/2)
+	defer r.Close()
+	must(t, r.Each(Filter{Status: []journal.Status{journal.Failed}}, OrderApply, func(u User) error {
+		if rnd.IntN(2) == 0 {
+			return r.Commit([]*journal.Record{{Kind: journal.Reopened, User: u.Pos}})
+		}
+		return nil
+	}))
+	told := func(u *User) string {
+		text := fmt.Sprintf("%d %d %s %x %s %s", u.Pos, u.Seq, u.Key, u.Row, u.Status, u.Reason)
+		for i := range u.History {
+			text += fmt.Sprintf("; %d %s %d %s", u.History[i].Index, u.History[i].Kind, u.History[i].User, u.History[i].Detail.Status)
+		}
+		return text
+	}
+	for _, order := range []Order{OrderApply, OrderSource} {
+		var each, pass []string
+		must(t, r.Each(Filter{}, order, func(u User) error { each = append(each, told(&u)); return nil }))
+		must(t, r.Pass(order, func(u User) error { pass = append(pass, told(&u)); return nil }))
+		if d := cmp.Diff(each, pass); d != "" || len(each) != 3*page/2 {
+			t.Errorf("%v: %d users (-Each +Pass):\n%s", order, len(each), d)
+		}
+	}
+}
+
+// TestRoomThatWasGivenOutStays as it is until the next page.
+func TestRoomThatWasGivenOutStays(t *testing.T) {
+	var memory room
+	for range 3 {
+		memory.begin()
+		var lists [][]journal.Record
+		var texts [][]byte
+		for i := range 200 {
+			records, frames := memory.history(i%90, i*40)
+			for n := range records {
+				records[n].Index = int64(i)
+			}
+			lists, texts = append(lists, records), append(texts, append(frames, bytes.Repeat([]byte{byte(i)}, i*40)...))
+		}
+		for i := range lists {
+			for n := range lists[i] {
+				if lists[i][n].Index != int64(i) {
+					t.Fatalf("a record of user %d is of user %d", i, lists[i][n].Index)
+				}
+			}
+			if len(texts[i]) != i*40 || !bytes.Equal(texts[i], bytes.Repeat([]byte{byte(i)}, i*40)) {
+				t.Fatalf("the bytes of user %d are another's", i)
+			}
+		}
+	}
+}

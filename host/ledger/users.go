@@ -254,6 +254,56 @@ func (r *Run) KeyOf(pos int64) string {
 // returned. A user whose status changes meanwhile is listed as before or as
 // after, history and all.
 func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
+	return r.walk(f, order, nil, fn)
+}
+
+// Pass is Each of all users for who keeps nothing of them: what a User points to is
+// valid during the call only, and is used again for others.
+func (r *Run) Pass(order Order, fn func(User) error) error {
+	return r.walk(Filter{}, order, &room{}, fn)
+}
+
+// room is the memory of one page of users. It is used again for the next.
+type room struct {
+	users   []User
+	records []journal.Record
+	frames  []byte
+}
+
+// begin takes a page's memory back.
+func (m *room) begin() {
+	if m != nil {
+		m.users, m.records, m.frames = m.users[:0], m.records[:0], m.frames[:0]
+	}
+}
+
+// list returns room for so many users of a page; nil where none is kept.
+func (m *room) list(n int) []User {
+	if m == nil {
+		return make([]User, 0, n)
+	}
+	m.users = slices.Grow(m.users, n)
+	return m.users
+}
+
+// history returns room for a user's records and the bytes of their frames. What
+// was given out before stays as it is.
+func (m *room) history(records, bytes int) ([]journal.Record, []byte) {
+	if m == nil {
+		return make([]journal.Record, records), make([]byte, 0, bytes)
+	}
+	if len(m.records)+records > cap(m.records) {
+		m.records = make([]journal.Record, 0, max(2*cap(m.records), records, page))
+	}
+	if len(m.frames)+bytes > cap(m.frames) {
+		m.frames = make([]byte, 0, max(2*cap(m.frames), bytes, 100*page))
+	}
+	r, f := len(m.records), len(m.frames)
+	m.records, m.frames = m.records[:r+records], m.frames[:f+bytes]
+	return m.records[r : r+records : r+records], m.frames[f : f : f+bytes]
+}
+
+func (r *Run) walk(f Filter, order Order, memory *room, fn func(User) error) error {
 	s, err := r.standing()
 	if err != nil {
 		return err
@@ -262,6 +312,7 @@ func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
 		order = OrderApply
 	}
 	q := r.query(s, f, order)
+	q.room = memory
 	var stopped error
 	n := int64(0)
 	after := int64(0) // where a copy of a damaged run goes on
@@ -274,7 +325,9 @@ func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
 		if err != nil {
 			return err
 		}
+		h.room = memory
 		for {
+			memory.begin()
 			list, err := h.page(q, after, order)
 			if err == nil && len(list) == 0 && h.sums != nil && f.all() && n < r.total {
 				err = unsound{fmt.Errorf("%d of %d rows of the plan are there", n, r.total)}
@@ -349,6 +402,7 @@ type userQuery struct {
 	where string         // with isDone for what log.isDone returns
 	args  []driver.Value // behind the place
 	sums  *encoder       // compares rows with what was frozen; nil: nobody asked
+	room  *room          // nil: each user has memory of his own
 
 	from, to int64 // positions on sheets that are asked for; to is 0: all
 }
@@ -464,7 +518,7 @@ func (q *userQuery) onSheets(l *log, after, front int64, order Order) ([]User, e
 	if err != nil {
 		return nil, err
 	}
-	list, ends := make([]User, 0, page), statuses{}
+	list, ends := q.room.list(page+maxSheet/sumSize), statuses{} // a sheet may be more than what is asked for
 	err = l.eachSheet(from, front, func(s *sheet) error {
 		if err := q.take(l, &ends, s, after, order, &list); err != nil {
 			return err
@@ -562,7 +616,8 @@ func (q *userQuery) behind(l *log, after int64, order Order) ([]User, error) {
 type histories struct {
 	byUser
 	dec  decoder
-	told bool // there is a list for the order of the source: all is read in the one transaction that made it
+	room *room // nil: each user has memory of his own
+	told bool  // there is a list for the order of the source: all is read in the one transaction that made it
 }
 
 // histories returns what reads users' records through a connection.
@@ -703,8 +758,8 @@ func (h *histories) take(u *User, records []place) error {
 	for i := range records {
 		size += len(records[i].frame)
 	}
-	frames := make([]byte, 0, size) // so that the group they are from need not stay
-	u.History = make([]journal.Record, len(records))
+	var frames []byte // so that the group they are from need not stay
+	u.History, frames = h.room.history(len(records), size)
 	for i := range records {
 		at := len(frames)
 		frames = append(frames, records[i].frame...)
@@ -718,7 +773,7 @@ func (h *histories) take(u *User, records []place) error {
 func (h *histories) decode(rec *journal.Record, body []byte) error {
 	f, _, _, err := h.dec.split(body)
 	if err == nil {
-		*rec, err = f.record()
+		err = f.into(rec)
 	}
 	return err
 }

@@ -60,7 +60,21 @@ func (v *View) onBehalf(user *ledger.User) (requestor, sourceSystem string) {
 // Build returns what a user came to, from its records in the order of the
 // ledger.
 func Build(view View, user ledger.User) (Result, error) {
-	past := journal.Read(user.History)
+	builder := Builder{View: view}
+	return builder.Build(user)
+}
+
+// Builder is Build for many users, one after the other. A result is valid until
+// the next is built.
+type Builder struct {
+	View
+	past journal.History
+}
+
+// Build returns what a user came to.
+func (b *Builder) Build(user ledger.User) (Result, error) {
+	view, past := &b.View, &b.past
+	past.Reset(user.History)
 	result := Result{Schema: view.Schema, Row: source.Row{Line: user.Line, Key: user.Key}, Status: user.Status, Wave: user.WaveName,
 		Code: user.Code, Message: user.Reason, run: view.Run, user: user.Pos, past: past}
 	result.Requestor, result.SourceSystem = view.onBehalf(&user)
@@ -78,7 +92,7 @@ func Build(view View, user ledger.User) (Result, error) {
 	if view.Unseal == nil {
 		return result, nil
 	}
-	if err := result.values(&view, user.Pos, past.Touched()); err != nil {
+	if err := result.values(view, user.Pos, past.Touched()); err != nil {
 		return result, fmt.Errorf("values of user %q: %w", user.Key, err)
 	}
 	return result, nil
