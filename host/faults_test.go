@@ -38,7 +38,7 @@ type scale struct {
 // scales are what REKEY_FAULTS may be: unset in make test.
 var scales = map[string]scale{
 	"":      {kills: 90, points: 0, nested: 5, errors: 400, cuts: 5, losses: 2, disks: 2, pauses: 3, draws: 12, signals: 1, holds: 3, wantAll: 20},
-	"short": {kills: 36, points: 5, nested: 20, errors: 200, cuts: 15, losses: 8, disks: 6, pauses: 10, draws: 50, signals: 2, holds: 12, wantAll: 130},
+	"short": {kills: 45, points: 3, nested: 15, errors: 250, cuts: 12, losses: 6, disks: 5, pauses: 8, draws: 40, signals: 2, holds: 9, wantAll: 90},
 	"full":  {kills: 2, points: 20, nested: 500, errors: 6, cuts: 150, losses: 100, disks: 60, pauses: 40, draws: 1000, signals: 20, holds: 150, wantAll: 1200},
 }
 

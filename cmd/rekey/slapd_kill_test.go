@@ -21,7 +21,7 @@ func kills() (host, plugin int) {
 	case "full":
 		return 400, 60
 	case "short":
-		return 20, 8
+		return 15, 6
 	default:
 		return 10, 6
 	}
