@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -168,7 +169,7 @@ func TestActiveDirectory(t *testing.T) {
 	domain{
 		dn:    f.dn,
 		first: func(login string) string { return "First value of " + login + " 1" },
-		logon: func(dn, value string) bool { return f.bind(dn, value).code == resultSuccess },
+		logon: func(dn, value string) bool { return f.bind(dn, value).Code == resultSuccess },
 		write: func(_ *testing.T, dn, attribute, value string) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -241,16 +242,12 @@ func (f *fakeDomain) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	r := bufio.NewReader(c)
 	for {
-		e, err := readElement(r)
-		if err != nil {
+		m, err := ldapwire.ReadMessage(r)
+		if err != nil || m.Op.Tag == ldapwire.TagUnbindRequest {
 			return
 		}
-		m, err := decodeMessage(e)
-		if err != nil || m.op.tag == tagUnbindRequest {
-			return
-		}
-		for _, op := range f.answer(m.op) {
-			if _, err := c.Write(ber(tagSequence, berInt(tagInteger, m.id), op)); err != nil {
+		for _, op := range f.answer(m.Op) {
+			if _, err := c.Write(ldapwire.Frame(m.ID, op)); err != nil {
 				return
 			}
 		}
@@ -258,30 +255,35 @@ func (f *fakeDomain) serve(c net.Conn) {
 }
 
 // answer returns the operations that answer one.
-func (f *fakeDomain) answer(op element) [][]byte {
+func (f *fakeDomain) answer(op ldapwire.Element) [][]byte {
 	done := func(tag byte, r result) []byte {
-		return ber(tag, berInt(tagEnumerated, r.code), berText(tagOctets, ""), berText(tagOctets, r.text))
+		return ldapwire.Encode(tag, ldapwire.Int(ldapwire.TagEnumerated, r.Code), ldapwire.Text(ldapwire.TagOctets, ""), ldapwire.Text(ldapwire.TagOctets, r.Text))
 	}
-	parts, err := elements(op.body, 1)
+	parts, err := ldapwire.Elements(op.Body, 1)
 	if err != nil {
 		return nil
 	}
-	switch op.tag {
-	case tagBindRequest:
-		return [][]byte{done(tagBindResponse, f.bind(string(parts[1].body), string(parts[2].body)))}
-	case tagModifyRequest:
-		return [][]byte{done(tagModifyResponse, f.modify(string(parts[0].body), parts[1].body))}
-	case tagSearchRequest:
-		return append(f.search(string(parts[0].body), parts[6]), done(tagSearchDone, f.exists(string(parts[0].body))))
+	switch op.Tag {
+	case ldapwire.TagBindRequest:
+		return [][]byte{done(ldapwire.TagBindResponse, f.bind(string(parts[1].Body), string(parts[2].Body)))}
+	case ldapwire.TagModifyRequest:
+		return [][]byte{done(ldapwire.TagModifyResponse, f.modify(string(parts[0].Body), parts[1].Body))}
+	case ldapwire.TagSearchRequest:
+		return append(f.search(string(parts[0].Body), parts[6]), done(ldapwire.TagSearchDone, f.exists(string(parts[0].Body))))
 	}
-	return [][]byte{done(tagExtendedResponse, result{code: 2, text: "Extended Operation not supported"})}
+	return [][]byte{done(ldapwire.TagExtendedResponse, answered(2, "Extended Operation not supported"))}
+}
+
+// answered is an answer of the domain.
+func answered(code int, text string) result {
+	return result{ldapwire.Result{Code: code, Text: text}}
 }
 
 func (f *fakeDomain) bind(name, value string) result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	refused := func(data string) result {
-		return result{code: resultInvalidLogin, text: "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data " + data + ", v1db1"}
+		return answered(resultInvalidLogin, "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data "+data+", v1db1")
 	}
 	var a *fakeAccount
 	for _, one := range f.accounts {
@@ -314,18 +316,18 @@ func (f *fakeDomain) exists(base string) result {
 	if base == "" || strings.EqualFold(base, f.base) || f.accounts[strings.ToLower(base)] != nil {
 		return result{}
 	}
-	return result{code: resultNoSuchObject, text: "00002030: No such Base DN: " + base}
+	return answered(resultNoSuchObject, "00002030: No such Base DN: "+base)
 }
 
 // search knows the searches for an entry, for the domain and the server, and
 // for accounts by a filter.
-func (f *fakeDomain) search(base string, filter element) [][]byte {
+func (f *fakeDomain) search(base string, filter ldapwire.Element) [][]byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case base == "":
-		return [][]byte{asEntry("", map[string]string{"supportedCapabilities": oidActiveDir, "defaultNamingContext": f.base})}
-	case strings.EqualFold(base, f.base) && filter.tag == 0x87:
+		return [][]byte{asEntry("", map[string]string{"supportedCapabilities": ldapwire.OIDActiveDir, "defaultNamingContext": f.base})}
+	case strings.EqualFold(base, f.base) && filter.Tag == 0x87:
 		return [][]byte{asEntry(f.base, map[string]string{"minPwdLength": "7", "pwdHistoryLength": "24", "pwdProperties": "1"})}
 	}
 	var found [][]byte
@@ -337,22 +339,22 @@ func (f *fakeDomain) search(base string, filter element) [][]byte {
 	return found
 }
 
-func (a *fakeAccount) matches(filter element) bool {
-	parts, err := elements(filter.body, 0)
+func (a *fakeAccount) matches(filter ldapwire.Element) bool {
+	parts, err := ldapwire.Elements(filter.Body, 0)
 	if err != nil {
 		return false
 	}
-	any := func(p element) bool { return a.matches(p) }
-	switch filter.tag {
+	any := func(p ldapwire.Element) bool { return a.matches(p) }
+	switch filter.Tag {
 	case 0xa0:
-		return !slices.ContainsFunc(parts, func(p element) bool { return !a.matches(p) })
+		return !slices.ContainsFunc(parts, func(p ldapwire.Element) bool { return !a.matches(p) })
 	case 0xa1:
 		return slices.ContainsFunc(parts, any)
 	case 0xa3:
-		return strings.EqualFold(a.attributes[string(parts[0].body)], string(parts[1].body))
+		return strings.EqualFold(a.attributes[string(parts[0].Body)], string(parts[1].Body))
 	case 0xa4: // the one with a beginning
-		start, _, err := next(parts[1].body)
-		return err == nil && strings.HasPrefix(a.attributes[string(parts[0].body)], string(start.body))
+		start, _, err := ldapwire.Next(parts[1].Body)
+		return err == nil && strings.HasPrefix(a.attributes[string(parts[0].Body)], string(start.Body))
 	}
 	return true
 }
@@ -360,9 +362,9 @@ func (a *fakeAccount) matches(filter element) bool {
 func asEntry(dn string, attributes map[string]string) []byte {
 	var list [][]byte
 	for name, value := range attributes {
-		list = append(list, ber(tagSequence, berText(tagOctets, name), ber(tagSet, berText(tagOctets, value))))
+		list = append(list, ldapwire.Encode(ldapwire.TagSequence, ldapwire.Text(ldapwire.TagOctets, name), ldapwire.Encode(ldapwire.TagSet, ldapwire.Text(ldapwire.TagOctets, value))))
 	}
-	return ber(tagSearchEntry, berText(tagOctets, dn), ber(tagSequence, list...))
+	return ldapwire.Encode(ldapwire.TagSearchEntry, ldapwire.Text(ldapwire.TagOctets, dn), ldapwire.Encode(ldapwire.TagSequence, list...))
 }
 
 // modify knows the modifications of values, marks and locks.
@@ -370,9 +372,9 @@ func (f *fakeDomain) modify(dn string, body []byte) result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a := f.accounts[strings.ToLower(dn)]
-	mods, err := elements(body, 1)
+	mods, err := ldapwire.Elements(body, 1)
 	if a == nil || err != nil {
-		return result{code: resultNoSuchObject, text: "00002030: objectclass: Cannot modify " + dn + ", no such object"}
+		return answered(resultNoSuchObject, "00002030: objectclass: Cannot modify "+dn+", no such object")
 	}
 	for _, m := range mods {
 		kind, name, value := modificationOf(m)
@@ -393,42 +395,42 @@ func (f *fakeDomain) modify(dn string, body []byte) result {
 		plain, opened := strings.CutPrefix(string(utf16.Decode(units)), `"`)
 		plain, closed := strings.CutSuffix(plain, `"`)
 		if !opened || !closed {
-			return result{code: resultUnwilling, text: "00002035: setup_io: it's not allowed to set the NT hash password directly"}
+			return answered(resultUnwilling, "00002035: setup_io: it's not allowed to set the NT hash password directly")
 		}
-		if r := a.give(kind, plain); r.code != resultSuccess {
+		if r := a.give(kind, plain); r.Code != resultSuccess {
 			return r
 		}
 	}
 	return result{}
 }
 
-func modificationOf(m element) (kind int, name, value string) {
-	parts, err := elements(m.body, 2)
+func modificationOf(m ldapwire.Element) (kind int, name, value string) {
+	parts, err := ldapwire.Elements(m.Body, 2)
 	if err != nil {
 		return 0, "", ""
 	}
-	kind, _ = parts[0].number()
-	inner, err := elements(parts[1].body, 2)
+	kind, _ = parts[0].Number()
+	inner, err := ldapwire.Elements(parts[1].Body, 2)
 	if err != nil {
 		return 0, "", ""
 	}
-	if v, _, err := next(inner[1].body); err == nil {
-		value = string(v.body)
+	if v, _, err := ldapwire.Next(inner[1].Body); err == nil {
+		value = string(v.Body)
 	}
-	return kind, string(inner[0].body), value
+	return kind, string(inner[0].Body), value
 }
 
 func (a *fakeAccount) give(kind int, plain string) result {
 	const refused = "Constraint violation - check_password_restrictions: "
 	switch {
-	case kind == modDelete && plain != a.value:
-		return result{code: resultConstraint, text: "00000056: " + refused + "The old password specified doesn't match!"}
-	case kind == modDelete:
+	case kind == ldapwire.ModDelete && plain != a.value:
+		return answered(resultConstraint, "00000056: "+refused+"The old password specified doesn't match!")
+	case kind == ldapwire.ModDelete:
 		return result{}
 	case len(plain) < 7:
-		return result{code: resultConstraint, text: "0000052D: " + refused + "the password is too short. It should be equal or longer than 7 characters!"}
+		return answered(resultConstraint, "0000052D: "+refused+"the password is too short. It should be equal or longer than 7 characters!")
 	case strings.ToLower(plain) == plain:
-		return result{code: resultConstraint, text: "0000052D: " + refused + "the password does not meet the complexity criteria!"}
+		return answered(resultConstraint, "0000052D: "+refused+"the password does not meet the complexity criteria!")
 	}
 	a.value = plain
 	a.attributes["pwdLastSet"] = windowsNow()

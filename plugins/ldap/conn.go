@@ -3,11 +3,12 @@ package ldap
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 )
 
 // conn is one connection to the server. It is used by one goroutine at a time
@@ -33,77 +34,34 @@ type wireError struct {
 func (e *wireError) Error() string { return e.err.Error() }
 func (e *wireError) Unwrap() error { return e.err }
 
-// dialer opens connections.
-type dialer struct {
-	network, address string
-	tls              *tls.Config // nil: neither LDAPS nor StartTLS
-	startTLS         bool
-	patience         time.Duration
-}
-
-// dial connects, and secures the connection if it is to be. Its errors are
-// never of a request that was sent.
-func (d dialer) dial(ctx context.Context) (*conn, error) {
-	ctx, cancel := bounded(ctx, d.patience)
-	defer cancel()
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, d.network, d.address)
-	if err != nil {
-		return nil, &wireError{err: cause(ctx, err)}
-	}
-	conn := newConn(raw, d.patience)
-	if err := d.secure(ctx, conn); err != nil {
-		_ = raw.Close()
-		return nil, &wireError{err: cause(ctx, err)}
-	}
-	return conn, nil
-}
-
 func newConn(raw net.Conn, patience time.Duration) *conn {
 	return &conn{net: raw, raw: raw, r: bufio.NewReader(raw), patience: patience}
-}
-
-func (d dialer) secure(ctx context.Context, conn *conn) error {
-	if d.tls == nil {
-		return nil
-	}
-	if d.startTLS {
-		if err := conn.startTLS(ctx); err != nil {
-			return err
-		}
-	}
-	secured := tls.Client(conn.raw, d.tls)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	conn.net, conn.r = secured, bufio.NewReader(secured)
-	return nil
 }
 
 // startTLS asks the server to begin. Bytes that came with its consent were put
 // there by somebody else.
 func (c *conn) startTLS(ctx context.Context) error {
-	message, err := c.do(ctx, extendedRequest(oidStartTLS, nil), nil)
+	message, err := c.do(ctx, ldapwire.ExtendedRequest(ldapwire.OIDStartTLS, nil))
 	if err != nil {
 		return err
 	}
-	result, err := message.result()
+	answer, err := message.Result()
 	if err != nil {
 		return err
 	}
-	if result.code != resultSuccess {
-		return &startTLSError{result}
+	if answer.Code != resultSuccess {
+		return &startTLSError{result{answer}}
 	}
 	if c.r.Buffered() > 0 {
-		return fmt.Errorf("start_tls: %w", errMalformed)
+		return fmt.Errorf("start_tls: %w", ldapwire.ErrMalformed)
 	}
 	return nil
 }
 
 // do sends one request and returns its answer.
-func (c *conn) do(ctx context.Context, op, controls []byte) (message, error) {
-	var answer message
-	err := c.roundTrip(ctx, op, controls, func(reply message) (bool, error) {
+func (c *conn) do(ctx context.Context, op []byte, controls ...ldapwire.Control) (ldapwire.Message, error) {
+	var answer ldapwire.Message
+	err := c.roundTrip(ctx, op, controls, func(reply ldapwire.Message) (bool, error) {
 		answer = reply
 		return true, nil
 	})
@@ -113,7 +71,7 @@ func (c *conn) do(ctx context.Context, op, controls []byte) (message, error) {
 // roundTrip sends one request and gives each answer to one, until that says
 // done. An error from one is returned as it is and leaves the connection
 // broken, others are wireErrors.
-func (c *conn) roundTrip(ctx context.Context, op, controls []byte, one func(message) (done bool, err error)) error {
+func (c *conn) roundTrip(ctx context.Context, op []byte, controls []ldapwire.Control, one func(ldapwire.Message) (done bool, err error)) error {
 	ctx, cancel := bounded(ctx, c.patience)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
@@ -126,7 +84,7 @@ func (c *conn) roundTrip(ctx context.Context, op, controls []byte, one func(mess
 		}
 	}()
 	c.id++
-	if _, err := c.net.Write(ber(tagSequence, berInt(tagInteger, c.id), op, controls)); err != nil {
+	if _, err := c.net.Write(ldapwire.Frame(c.id, op, controls...)); err != nil {
 		c.broken = true
 		return &wireError{err: cause(ctx, err)}
 	}
@@ -145,66 +103,62 @@ func (c *conn) roundTrip(ctx context.Context, op, controls []byte, one func(mess
 
 // receive reads one answer to the present request, or to one of those since
 // from.
-func (c *conn) receive(from int) (message, error) {
-	element, err := readElement(c.r)
+func (c *conn) receive(from int) (ldapwire.Message, error) {
+	reply, err := ldapwire.ReadMessage(c.r)
 	if err != nil {
-		return message{}, err
+		return ldapwire.Message{}, err
 	}
-	reply, err := decodeMessage(element)
-	if err != nil {
-		return message{}, err
+	if reply.ID == 0 {
+		return ldapwire.Message{}, farewell(reply)
 	}
-	if reply.id == 0 {
-		return message{}, farewell(reply)
-	}
-	if reply.id < from || reply.id > c.id {
-		return message{}, fmt.Errorf("%w: an answer to request %d, want %d", errMalformed, reply.id, c.id)
+	if reply.ID < from || reply.ID > c.id {
+		return ldapwire.Message{}, fmt.Errorf("%w: an answer to request %d, want %d", ldapwire.ErrMalformed, reply.ID, c.id)
 	}
 	return reply, nil
 }
 
 // farewell is the error of a notice of disconnection, the one message that
 // answers nothing.
-func farewell(message message) error {
-	result, err := message.result()
+func farewell(message ldapwire.Message) error {
+	result, err := message.Result()
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("the server says goodbye: %d %s", result.code, result.text)
+	return fmt.Errorf("the server says goodbye: %d %s", result.Code, result.Text)
 }
 
 // search runs a search and gives each entry to yield. It returns the result
 // of the whole, with its controls.
-func (c *conn) search(ctx context.Context, search search, controls []byte, yield func(entry) error) (message, result, error) {
-	var last message
-	err := c.roundTrip(ctx, search.request(), controls, func(reply message) (bool, error) {
-		switch reply.op.tag {
-		case tagSearchEntry:
-			entry, err := decodeEntry(reply.op)
+func (c *conn) search(ctx context.Context, search ldapwire.Search, controls []ldapwire.Control, yield func(entry) error) (ldapwire.Message, result, error) {
+	var last ldapwire.Message
+	err := c.roundTrip(ctx, search.Request(), controls, func(reply ldapwire.Message) (bool, error) {
+		switch reply.Op.Tag {
+		case ldapwire.TagSearchEntry:
+			item, err := ldapwire.DecodeEntry(reply.Op)
 			if err != nil {
 				return false, &wireError{sent: true, err: err}
 			}
-			return false, yield(entry)
-		case tagSearchReference:
+			return false, yield(entry{item})
+		case ldapwire.TagSearchReference:
 			return false, nil // another server's part of the tree
 		}
 		last = reply
 		return true, nil
 	})
 	if err != nil {
-		return message{}, result{}, err
+		return ldapwire.Message{}, result{}, err
 	}
-	r, err := last.result()
+	answer, err := last.Result()
 	if err != nil {
 		c.broken = true
-		return message{}, result{}, &wireError{sent: true, err: err}
+		return ldapwire.Message{}, result{}, &wireError{sent: true, err: err}
 	}
-	return last, r, nil
+	return last, result{answer}, nil
 }
 
 // searches sends many searches at once and gives each entry, with the number of
 // its search, to yield. One that finds nothing is not told of.
-func (c *conn) searches(ctx context.Context, list []search, yield func(count int, entry entry)) error {
+func (c *conn) searches(ctx context.Context, list []ldapwire.Search, yield func(count int, entry entry)) error {
 	ctx, cancel := bounded(ctx, c.patience)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
@@ -220,7 +174,7 @@ func (c *conn) searches(ctx context.Context, list []search, yield func(count int
 	var all []byte
 	for _, search := range list {
 		c.id++
-		all = append(all, ber(tagSequence, berInt(tagInteger, c.id), search.request())...)
+		all = append(all, ldapwire.Frame(c.id, search.Request())...)
 	}
 	if _, err := c.net.Write(all); err != nil {
 		c.broken = true
@@ -228,18 +182,18 @@ func (c *conn) searches(ctx context.Context, list []search, yield func(count int
 	}
 	for left := len(list); left > 0; {
 		message, err := c.receive(first)
-		var item entry
-		if err == nil && message.op.tag == tagSearchEntry {
-			item, err = decodeEntry(message.op)
+		var item ldapwire.Entry
+		if err == nil && message.Op.Tag == ldapwire.TagSearchEntry {
+			item, err = ldapwire.DecodeEntry(message.Op)
 		}
 		if err != nil {
 			c.broken = true
 			return &wireError{sent: true, err: cause(ctx, err)}
 		}
-		switch message.op.tag {
-		case tagSearchEntry:
-			yield(message.id-first, item)
-		case tagSearchDone:
+		switch message.Op.Tag {
+		case ldapwire.TagSearchEntry:
+			yield(message.ID-first, entry{item})
+		case ldapwire.TagSearchDone:
 			left--
 		}
 	}
@@ -247,17 +201,17 @@ func (c *conn) searches(ctx context.Context, list []search, yield func(count int
 }
 
 // ask is do for requests that have a result.
-func (c *conn) ask(ctx context.Context, op, controls []byte) (result, error) {
-	message, err := c.do(ctx, op, controls)
+func (c *conn) ask(ctx context.Context, op []byte, controls ...ldapwire.Control) (result, error) {
+	message, err := c.do(ctx, op, controls...)
 	if err != nil {
 		return result{}, err
 	}
-	reply, err := message.result()
+	reply, err := message.Result()
 	if err != nil {
 		c.broken = true
 		return result{}, &wireError{sent: true, err: err}
 	}
-	return reply, nil
+	return result{reply}, nil
 }
 
 // stale reports whether the server has hung up, or said something that nobody
@@ -268,7 +222,7 @@ func (c *conn) stale() bool { return c.broken || c.r.Buffered() > 0 || hungUp(c.
 func (c *conn) close() {
 	if !c.broken {
 		_ = c.net.SetDeadline(time.Now().Add(time.Second))
-		_, _ = c.net.Write(ber(tagSequence, berInt(tagInteger, c.id+1), ber(tagUnbindRequest)))
+		_, _ = c.net.Write(ldapwire.Frame(c.id+1, ldapwire.UnbindRequest()))
 	}
 	_ = c.net.Close()
 }

@@ -11,6 +11,7 @@ import (
 
 	goldap "github.com/go-ldap/ldap/v3"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -97,7 +98,7 @@ func TestIdleConnectionsThatWereClosedAreReplaced(t *testing.T) {
 	wantVerdict(t, i, s.UserDN(0), "before the fault", sdk.Accepted)
 	for _, drop := range []func(){p.Drop, func() {}} { // the latter: the server does
 		drop()
-		wantStale(t, i.admin.idle)
+		wantStale(t, i.server.admin.idle)
 		wantReceipt(t, i.Apply(t.Context(), set(s.UserDN(0), "before the fault")), "applied")
 		wantVerdict(t, i, s.UserDN(0), "before the fault", sdk.Accepted)
 	}
@@ -270,8 +271,8 @@ func TestBytesBehindTheConsentToTLSAreRefused(t *testing.T) {
 		}
 		defer func() { _ = c.Close() }()
 		_, _ = c.Read(make([]byte, 4096))
-		consent := ber(tagSequence, berInt(tagInteger, 1), ber(tagExtendedResponse, berInt(tagEnumerated, 0), berText(tagOctets, ""), berText(tagOctets, "")))
-		_, _ = c.Write(append(consent, wire(tagBindResponse, 0, "")...))
+		consent := ldapwire.Encode(ldapwire.TagSequence, ldapwire.Int(ldapwire.TagInteger, 1), ldapwire.Encode(ldapwire.TagExtendedResponse, ldapwire.Int(ldapwire.TagEnumerated, 0), ldapwire.Text(ldapwire.TagOctets, ""), ldapwire.Text(ldapwire.TagOctets, "")))
+		_, _ = c.Write(append(consent, wire(ldapwire.TagBindResponse, 0, "")...))
 		_, _ = c.Read(make([]byte, 4096))
 	})
 	d := dialer{network: "tcp", address: l.Addr().String(), startTLS: true, patience: 5 * time.Second}

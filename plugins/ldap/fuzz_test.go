@@ -11,6 +11,7 @@ import (
 
 	goldap "github.com/go-ldap/ldap/v3"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -22,17 +23,17 @@ func FuzzLoginInAFilter(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		filter := filterEqual("uid", login)
+		filter := ldapwire.FilterEqual("uid", login)
 		if login != "" && !bytes.Equal(filter, other.Bytes()) { // "" it takes for (uid=*)
 			t.Fatalf("%q: % x, another writes % x", login, filter, other.Bytes())
 		}
-		s := search{base: "dc=x", scope: scopeSubtree, limit: 2, filter: filter, attributes: []string{"uid"}}
-		e, rest, err := next(s.request())
+		s := ldapwire.Search{Base: "dc=x", Scope: ldapwire.ScopeSubtree, Limit: 2, Filter: filter, Attributes: []string{"uid"}}
+		e, rest, err := ldapwire.Next(s.Request())
 		if err != nil || len(rest) > 0 {
 			t.Fatalf("%q: the request is not one element", login)
 		}
-		parts, err := elements(e.body, 8)
-		if err != nil || len(parts) != 8 || !bytes.Equal(ber(parts[6].tag, parts[6].body), filter) {
+		parts, err := ldapwire.Elements(e.Body, 8)
+		if err != nil || len(parts) != 8 || !bytes.Equal(ldapwire.Encode(parts[6].Tag, parts[6].Body), filter) {
 			t.Fatalf("%q: %d parts, %v", login, len(parts), err)
 		}
 	})
@@ -41,17 +42,16 @@ func FuzzLoginInAFilter(f *testing.F) {
 // A filter that somebody wrote is refused or is one whole filter; a value that was escaped for it matches itself and no more.
 func FuzzFilterText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
-		i := &Instance{}
-		i.loginAttribute = "uid"
-		if b, failed := i.filter(text); failed == nil {
-			if _, rest, err := next(b); err != nil || len(rest) > 0 {
+		r := &reader{dialect: standard{loginAttribute: "uid"}}
+		if b, failed := r.filter(text); failed == nil {
+			if _, rest, err := ldapwire.Next(b); err != nil || len(rest) > 0 {
 				t.Fatalf("filter %q is not one element", text)
 			}
 		} else if failed.Code != sdk.InvalidOperation {
 			t.Fatalf("filter %q: %v", text, failed)
 		}
-		b, failed := i.filter("(uid=" + goldap.EscapeFilter(text) + ")")
-		if failed != nil || text != "" && !bytes.Equal(b, filterEqual("uid", text)) {
+		b, failed := r.filter("(uid=" + goldap.EscapeFilter(text) + ")")
+		if failed != nil || text != "" && !bytes.Equal(b, ldapwire.FilterEqual("uid", text)) {
 			t.Fatalf("%q escaped: %v", text, failed)
 		}
 	})
@@ -108,23 +108,24 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		r := bufio.NewReader(bytes.NewReader(stream))
 		for {
-			e, err := readElement(r)
+			e, err := ldapwire.ReadElement(r)
 			if err != nil {
 				return
 			}
-			m, err := decodeMessage(e)
+			m, err := ldapwire.DecodeMessage(e)
 			if err != nil {
 				continue
 			}
-			_, _ = decodeEntry(m.op)
-			_, _ = nextPage(m), authorizationID(m)
-			answer, err := m.result()
+			_, _ = ldapwire.DecodeEntry(m.Op)
+			_, _ = m.NextPage(), m.AuthorizationID()
+			read, err := m.Result()
 			if err != nil {
 				continue
 			}
+			answer := result{read}
 			receipt := answer.receipt()
-			if (receipt.Outcome == sdk.Applied) != (answer.code == resultSuccess) || (receipt.Err == nil) != (answer.code == resultSuccess) {
-				t.Fatalf("result %d is %v, %v", answer.code, receipt.Outcome, receipt.Err)
+			if (receipt.Outcome == sdk.Applied) != (answer.Code == resultSuccess) || (receipt.Err == nil) != (answer.Code == resultSuccess) {
+				t.Fatalf("result %d is %v, %v", answer.Code, receipt.Outcome, receipt.Err)
 			}
 			if receipt.Err != nil && strings.ContainsFunc(receipt.Err.Message, func(r rune) bool { return r < ' ' }) {
 				t.Fatalf("the message %q has control characters", receipt.Err.Message)

@@ -14,6 +14,7 @@ import (
 	goldap "github.com/go-ldap/ldap/v3"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -177,7 +178,7 @@ func TestTwoThousandAccountsGetNewValues(t *testing.T) {
 	}
 	close(numbers)
 	running.Wait()
-	if got := len(i.admin.idle); got > workers {
+	if got := len(i.server.admin.idle); got > workers {
 		t.Errorf("%d connections, want at most %d", got, workers)
 	}
 	for n := range accounts {
@@ -330,13 +331,14 @@ func TestHistoryRefusalOfALostSetIsLookedAt(t *testing.T) {
 	// This overlay does not say "existing value", as other servers do not.
 	s := ldaptest.Start(t, ldaptest.Options{Users: 1, PPolicy: true})
 	i := open(t, s)
-	history := result{code: resultConstraint, text: "Password is in history of old passwords", policy: ppolicy{answered: true, err: ppInHistory}}
+	history := result{ldapwire.Result{Code: resultConstraint, Text: "Password is in history of old passwords",
+		Policy: ldapwire.PolicyAnswer{Answered: true, Err: ldapwire.PolicyInHistory}}}
 	op := again(set(s.UserDN(0), s.UserPassword(0)))
-	wantReceipt(t, i.settle(t.Context(), s.UserDN(0), op, history.receipt()), "already-applied")
+	wantReceipt(t, i.writer.settle(t.Context(), s.UserDN(0), op, history.receipt()), "already-applied")
 	op.Value = secret.New("never was")
-	wantReceipt(t, i.settle(t.Context(), s.UserDN(0), op, history.receipt()), "refused PolicyViolation history")
+	wantReceipt(t, i.writer.settle(t.Context(), s.UserDN(0), op, history.receipt()), "refused PolicyViolation history")
 	asRoot(t, s, s.UserDN(0), "pwdAccountLockedTime", forGood)
-	wantReceipt(t, i.settle(t.Context(), s.UserDN(0), op, history.receipt()), "unknown PolicyViolation history")
+	wantReceipt(t, i.writer.settle(t.Context(), s.UserDN(0), op, history.receipt()), "unknown PolicyViolation history")
 }
 
 func TestResetReturnsTheServersValue(t *testing.T) {

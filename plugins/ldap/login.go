@@ -2,7 +2,6 @@ package ldap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 
 	goldap "github.com/go-ldap/ldap/v3"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -27,7 +27,7 @@ type login struct {
 	gate   chan struct{}             // guards the two below
 	failed *sdk.Error                // the last refusal
 	until  time.Time                 // when to try again
-	policy ppolicy                   // what the last logon was told of its password
+	policy ldapwire.PolicyAnswer     // what the last logon was told of its password
 	self   atomic.Pointer[goldap.DN] // who that is; nil while it is not known
 
 	external bool // the transport says who rekey is
@@ -56,11 +56,11 @@ func (l *login) bind(ctx context.Context, conn *conn) *sdk.Error {
 	if l.failed != nil && l.now().Before(l.until) {
 		return new(*l.failed) // each caller writes into its own
 	}
-	result, err := conn.ask(ctx, l.request(), askPPolicy)
+	result, err := conn.ask(ctx, l.request(), ldapwire.AskPolicy())
 	if err != nil {
 		return l.where.fault(err)
 	}
-	l.failed, l.policy = l.refusal(result), result.policy
+	l.failed, l.policy = l.refusal(result), result.Policy
 	if l.failed != nil {
 		l.until = l.now().Add(cooling)
 		return new(*l.failed)
@@ -71,20 +71,20 @@ func (l *login) bind(ctx context.Context, conn *conn) *sdk.Error {
 // request is the logon.
 func (l *login) request() []byte {
 	if l.external {
-		return externalBind()
+		return ldapwire.ExternalBind()
 	}
-	return bindRequest(l.dn, l.password.Reveal())
+	return ldapwire.BindRequest(l.dn, l.password.Reveal())
 }
 
 // told is what the server said of the service account's password at its last
 // logon.
-func (l *login) told(ctx context.Context) ppolicy {
+func (l *login) told(ctx context.Context) ldapwire.PolicyAnswer {
 	select {
 	case l.gate <- struct{}{}:
 		defer func() { <-l.gate }()
 		return l.policy
 	case <-ctx.Done():
-		return ppolicy{}
+		return ldapwire.PolicyAnswer{}
 	}
 }
 
@@ -92,17 +92,17 @@ func (l *login) told(ctx context.Context) ppolicy {
 func (l *login) refusal(result result) *sdk.Error {
 	code := sdk.LoginExpired
 	switch {
-	case result.code == resultSuccess && result.policy.code() != ppChangeAfterReset:
+	case result.Code == resultSuccess && result.Policy.Code() != ldapwire.PolicyChangeAfterReset:
 		return nil
-	case result.code == resultSuccess:
-		result.text = "its password has to be changed first"
-	case result.code == resultBusy, result.code == resultAdminLimit:
+	case result.Code == resultSuccess:
+		result.Text = "its password has to be changed first"
+	case result.Code == resultBusy, result.Code == resultAdminLimit:
 		code = sdk.RateLimited
-	case result.code == resultUnavailable:
+	case result.Code == resultUnavailable:
 		code = sdk.TargetUnavailable
-	case result.code == resultStrongerAuth, result.code == resultConfidentiality:
+	case result.Code == resultStrongerAuth, result.Code == resultConfidentiality:
 		code = sdk.InsecureTransport
-	case result.code == resultInvalidDN, result.code == resultInvalidSyntax:
+	case result.Code == resultInvalidDN, result.Code == resultInvalidSyntax:
 		code = sdk.InvalidConfig
 	}
 	message := fmt.Sprintf("bind_dn %q: the server refuses the logon: %s", l.dn, result.describe())
@@ -134,11 +134,11 @@ func (l *login) recognise(ctx context.Context, conn *conn) *sdk.Error {
 // whoAmI asks the server, and one that cannot tell, as Active Directory, for
 // the entry that has this name.
 func (l *login) whoAmI(ctx context.Context, conn *conn) (string, error) {
-	message, err := conn.do(ctx, extendedRequest(oidWhoAmI, nil), nil)
+	message, err := conn.do(ctx, ldapwire.ExtendedRequest(ldapwire.OIDWhoAmI, nil))
 	if err != nil {
 		return "", err
 	}
-	if name, ok := strings.CutPrefix(authorizationID(message), "dn:"); ok {
+	if name, ok := strings.CutPrefix(message.AuthorizationID(), "dn:"); ok {
 		return name, nil
 	}
 	if l.base == "" || l.external {
@@ -146,46 +146,11 @@ func (l *login) whoAmI(ctx context.Context, conn *conn) (string, error) {
 	}
 	_, short, _ := strings.Cut(l.dn, `\`)
 	found := ""
-	made := search{base: l.base, scope: scopeSubtree, limit: 2, attributes: []string{"1.1"},
-		filter: filterOr(filterEqual("userPrincipalName", l.dn), filterEqual("sAMAccountName", short), filterEqual("sAMAccountName", l.dn))}
+	made := ldapwire.Search{Base: l.base, Scope: ldapwire.ScopeSubtree, Limit: 2, Attributes: []string{"1.1"},
+		Filter: ldapwire.FilterOr(ldapwire.FilterEqual("userPrincipalName", l.dn), ldapwire.FilterEqual("sAMAccountName", short), ldapwire.FilterEqual("sAMAccountName", l.dn))}
 	_, _, err = conn.search(ctx, made, nil, func(item entry) error {
-		found = item.dn
+		found = item.DN
 		return nil
 	})
 	return found, err
-}
-
-// authorizationID reads the answer of a "Who am I?", RFC 4532.
-func authorizationID(message message) string {
-	parts, err := elements(message.op.body, 3)
-	if err != nil {
-		return ""
-	}
-	for _, element := range parts[3:] {
-		if element.tag == 0x8b {
-			return string(element.body)
-		}
-	}
-	return ""
-}
-
-// wireFault is the error of a connection that failed; sent says whether a
-// request was under way on it.
-func wireFault(err error, sent bool) *sdk.Error {
-	var known *sdk.Error
-	switch {
-	case errors.As(err, &known):
-		return known
-	case errors.Is(err, context.DeadlineExceeded) && sent:
-		return sdk.Errorf(sdk.Timeout, "the server did not answer in time")
-	case errors.Is(err, context.DeadlineExceeded):
-		return sdk.Errorf(sdk.Timeout, "the server was not reached in time")
-	case errors.Is(err, context.Canceled) && sent:
-		return sdk.Errorf(sdk.Cancelled, "given up before the server answered")
-	case errors.Is(err, context.Canceled):
-		return sdk.Errorf(sdk.Cancelled, "given up before anything was sent")
-	case sent:
-		return sdk.Errorf(sdk.ConnectionLost, "the connection was lost before the answer: %v", err)
-	}
-	return sdk.Errorf(sdk.Unreachable, "%v", err)
 }

@@ -23,8 +23,6 @@ type place struct {
 	now func() time.Time
 }
 
-func (i *Instance) place() place { return place{dialer: i.dialer, now: i.now} }
-
 // fault is the error of a connection that could not be opened, secured or
 // logged in on. Nothing was changed.
 func (p place) fault(err error) *sdk.Error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -21,21 +22,6 @@ type pool struct {
 
 func newPool(size int, open func(context.Context) (*conn, *sdk.Error)) *pool {
 	return &pool{open: open, slots: make(chan struct{}, size)}
-}
-
-// failure is why a request has no answer. Sent says whether the server may
-// have acted on it.
-type failure struct {
-	sent bool
-	err  *sdk.Error
-}
-
-// receipt is Unknown if the server may have acted.
-func (f *failure) receipt() sdk.Receipt {
-	if f.sent {
-		return sdk.Lost(f.err)
-	}
-	return sdk.Refuse(f.err)
 }
 
 // use gives call a connection. If a kept one turns out to be dead before call has
@@ -66,22 +52,13 @@ func (p *pool) use(ctx context.Context, call func(*conn) error) *failure {
 	}
 }
 
-// asFailure is for errors that f made up itself; a target that answered has
-// not failed.
-func asFailure(err error) *failure {
-	if err == nil {
-		return nil
-	}
-	return &failure{err: sdk.AsError(err, sdk.Internal)}
-}
-
 // ask sends one request. An answer that the login is gone is cured by a new
 // connection, once.
-func (p *pool) ask(ctx context.Context, op, controls []byte) (result, *failure) {
+func (p *pool) ask(ctx context.Context, op []byte, controls ...ldapwire.Control) (result, *failure) {
 	var reply result
 	for try := 0; ; try++ {
 		failed := p.use(ctx, func(link *conn) (err error) {
-			reply, err = link.ask(ctx, op, controls)
+			reply, err = link.ask(ctx, op, controls...)
 			link.broken = link.broken || err == nil && reply.loggedOut()
 			return err
 		})

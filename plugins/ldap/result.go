@@ -8,6 +8,7 @@ import (
 
 	goldap "github.com/go-ldap/ldap/v3"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -34,6 +35,9 @@ const (
 	resultUnwilling       = 53
 	resultOther           = 80
 )
+
+// result is the answer of a server, read for what it means to rekey.
+type result struct{ ldapwire.Result }
 
 // meaning is what a result code says of a write.
 type meaning struct {
@@ -86,9 +90,9 @@ var meanings = map[int]meaning{
 	123: {sdk.Refused, sdk.PermissionDenied},     // authorizationDenied
 }
 
-// windows are the codes that Active Directory puts in front of its texts; they
+// windowsMeanings are of the codes that Active Directory puts in front of its texts; they
 // say more than the result code.
-var windows = map[string]meaning{
+var windowsMeanings = map[string]meaning{
 	"00000056": {sdk.Refused, sdk.WrongCurrentPassword}, // ERROR_INVALID_PASSWORD
 	"0000052B": {sdk.Refused, sdk.WrongCurrentPassword}, // ERROR_WRONG_PASSWORD
 	"0000052C": {sdk.Refused, sdk.PolicyViolation},      // ERROR_ILL_FORMED_PASSWORD
@@ -119,7 +123,7 @@ var (
 
 // windows is Active Directory's own code of a write, "" from other servers.
 func (r result) windows() string {
-	if list := windowsCode.FindStringSubmatch(r.text); list != nil {
+	if list := windowsCode.FindStringSubmatch(r.Text); list != nil {
 		return strings.ToUpper(list[1])
 	}
 	return ""
@@ -127,7 +131,7 @@ func (r result) windows() string {
 
 // data is Active Directory's own code of a bind, "" from other servers.
 func (r result) data() string {
-	if list := bindData.FindStringSubmatch(r.text); list != nil && r.windows() != "" {
+	if list := bindData.FindStringSubmatch(r.Text); list != nil && r.windows() != "" {
 		return strings.TrimLeft(strings.ToLower(list[1]), "0")
 	}
 	return ""
@@ -135,53 +139,53 @@ func (r result) data() string {
 
 // native is the most telling code there is: "52e", "0000052D", "53".
 func (r result) native() string {
-	if dir := r.data(); dir != "" && r.code == resultInvalidLogin {
+	if dir := r.data(); dir != "" && r.Code == resultInvalidLogin {
 		return dir
 	}
 	if word := r.windows(); word != "" {
 		return word
 	}
-	return strconv.Itoa(r.code)
+	return strconv.Itoa(r.Code)
 }
 
 // describe says in words what the server answered.
 func (r result) describe() string {
-	name := goldap.LDAPResultCodeMap[uint16(r.code)]
+	name := goldap.LDAPResultCodeMap[uint16(r.Code)]
 	if name == "" {
 		name = "an unknown result"
 	}
-	text := fmt.Sprintf("%d %s", r.code, strings.ToLower(name))
-	if r.text != "" {
-		text += ": " + r.text
+	text := fmt.Sprintf("%d %s", r.Code, strings.ToLower(name))
+	if r.Text != "" {
+		text += ": " + r.Text
 	}
-	if r.referral != "" {
-		text += ", refers to " + r.referral
+	if r.Referral != "" {
+		text += ", refers to " + r.Referral
 	}
 	return text
 }
 
 // loggedOut reports that the connection is no longer bound.
-func (r result) loggedOut() bool { return r.code == resultOperations && r.windows() == "000004DC" }
+func (r result) loggedOut() bool { return r.Code == resultOperations && r.windows() == "000004DC" }
 
 // meaning of the answer to a write.
 func (r result) meaning() meaning {
-	if meaning, ok := windows[r.windows()]; ok && r.code != resultSuccess {
+	if meaning, ok := windowsMeanings[r.windows()]; ok && r.Code != resultSuccess {
 		return meaning
 	}
-	switch r.policy.code() {
-	case ppModNotAllowed, ppMustSupplyOld:
+	switch r.Policy.Code() {
+	case ldapwire.PolicyModNotAllowed, ldapwire.PolicyMustSupplyOld:
 		return meaning{sdk.Refused, sdk.ChangeNotAllowed}
-	case ppQuality, ppTooShort, ppTooYoung, ppInHistory, ppTooLong:
+	case ldapwire.PolicyQuality, ldapwire.PolicyTooShort, ldapwire.PolicyTooYoung, ldapwire.PolicyInHistory, ldapwire.PolicyTooLong:
 		return meaning{sdk.Refused, sdk.PolicyViolation}
 	}
 	switch {
-	case r.code == resultUnwilling:
-		return meaning{sdk.Refused, unwilling(r.text)}
-	case r.code == resultOther && strings.Contains(r.text, "unable to retrieve SASL username"):
+	case r.Code == resultUnwilling:
+		return meaning{sdk.Refused, unwilling(r.Text)}
+	case r.Code == resultOther && strings.Contains(r.Text, "unable to retrieve SASL username"):
 		// slapd takes a DN that is in none of its trees for another kind of name.
 		return meaning{sdk.Refused, sdk.AccountNotFound}
 	}
-	if meaning, ok := meanings[r.code]; ok {
+	if meaning, ok := meanings[r.Code]; ok {
 		return meaning
 	}
 	return meaning{sdk.Unknown, sdk.TargetError}
@@ -209,9 +213,25 @@ func unwilling(text string) sdk.Code {
 	return sdk.ChangeNotAllowed
 }
 
+// readCode is the code of a search that the server refused.
+func (r result) readCode() sdk.Code {
+	switch code := r.meaning().code; code {
+	case sdk.PolicyViolation, sdk.WrongCurrentPassword, sdk.ChangeNotAllowed, sdk.NoCredential:
+		return sdk.TargetError
+	default:
+		return code
+	}
+}
+
+// expired reports the answer to a right value that is too old or was set by
+// somebody else.
+func (r result) expired() bool {
+	return r.Code == resultInvalidLogin && (r.Policy.Code() == ldapwire.PolicyExpired || r.data() == "532" || r.data() == "773")
+}
+
 // receipt of a write.
 func (r result) receipt() sdk.Receipt {
-	if r.code == resultSuccess {
+	if r.Code == resultSuccess {
 		return sdk.OK()
 	}
 	meaning := r.meaning()
@@ -224,11 +244,11 @@ func (r result) error(code sdk.Code) *sdk.Error {
 	switch code {
 	case sdk.PolicyViolation:
 		failure.Violations = []sdk.Violation{r.violation()}
-		failure.Message += policyReasons[r.policy.code()]
+		failure.Message += policyReasons[r.Policy.Code()]
 	case sdk.AccountStatus:
 		failure.AccountStatus = r.status()
 	case sdk.ChangeNotAllowed:
-		if r.policy.code() == ppMustSupplyOld {
+		if r.Policy.Code() == ldapwire.PolicyMustSupplyOld {
 			failure.Message += "; its policy wants the old value: use change"
 		}
 	}
@@ -237,21 +257,21 @@ func (r result) error(code sdk.Code) *sdk.Error {
 
 // policyReasons are what the policy control says beyond the text of the answer.
 var policyReasons = map[int]string{
-	ppTooShort: "; it is too short", ppTooLong: "; it is too long", ppInHistory: "; the account had it before", ppTooYoung: "; the present one is too young to be changed",
+	ldapwire.PolicyTooShort: "; it is too short", ldapwire.PolicyTooLong: "; it is too long", ldapwire.PolicyInHistory: "; the account had it before", ldapwire.PolicyTooYoung: "; the present one is too young to be changed",
 }
 
 // status of an account that the answer tells.
 func (r result) status() sdk.Status {
-	if r.policy.code() == ppLocked {
+	if r.Policy.Code() == ldapwire.PolicyLocked {
 		return sdk.StatusLocked
 	}
-	if status, ok := states[r.data()]; ok && r.code == resultInvalidLogin {
+	if status, ok := states[r.data()]; ok && r.Code == resultInvalidLogin {
 		return status
 	}
 	if word := r.windows(); word != "" {
 		return states[strings.TrimLeft(word, "0")]
 	}
-	if r.code == resultUnwilling {
+	if r.Code == resultUnwilling {
 		return sdk.StatusDisabled
 	}
 	return sdk.StatusUnknown
@@ -259,22 +279,22 @@ func (r result) status() sdk.Status {
 
 // violation is the broken rule: from the policy control, else from the words.
 func (r result) violation() sdk.Violation {
-	violation := sdk.Violation{Rule: sdk.RuleOpaque, Native: r.native(), Message: r.text}
-	text := strings.ToLower(r.text)
-	switch position := r.policy.code(); {
-	case strings.Contains(text, "not being changed from existing value"), r.code == 20:
+	violation := sdk.Violation{Rule: sdk.RuleOpaque, Native: r.native(), Message: r.Text}
+	text := strings.ToLower(r.Text)
+	switch position := r.Policy.Code(); {
+	case strings.Contains(text, "not being changed from existing value"), r.Code == 20:
 		violation.Rule = sdk.RuleSameAsCurrent
-	case position == ppInHistory, strings.Contains(text, "history"):
+	case position == ldapwire.PolicyInHistory, strings.Contains(text, "history"):
 		violation.Rule = sdk.RuleHistory
-	case position == ppTooYoung, strings.Contains(text, "too young"), strings.Contains(text, "minimum age"):
+	case position == ldapwire.PolicyTooYoung, strings.Contains(text, "too young"), strings.Contains(text, "minimum age"):
 		violation.Rule = sdk.RuleMinAge
-	case position == ppTooShort, strings.Contains(text, "too short"), atLeast.MatchString(text), violation.Native == "800708C5":
+	case position == ldapwire.PolicyTooShort, strings.Contains(text, "too short"), atLeast.MatchString(text), violation.Native == "800708C5":
 		violation.Rule = sdk.RuleMinLength
-	case position == ppTooLong, strings.Contains(text, "too long"):
+	case position == ldapwire.PolicyTooLong, strings.Contains(text, "too long"):
 		violation.Rule = sdk.RuleMaxLength
 	case strings.Contains(text, "complexity"):
 		violation.Rule, violation.Limit = sdk.RuleClasses, 3
-	case position == ppQuality, strings.Contains(text, "quality"):
+	case position == ldapwire.PolicyQuality, strings.Contains(text, "quality"):
 		violation.Rule = sdk.RuleQuality
 	}
 	if list := atLeast.FindStringSubmatch(text); list != nil && violation.Rule == sdk.RuleMinLength {

@@ -5,53 +5,47 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
 )
 
 // wire is an answer as a server sends it.
-func wire(tag byte, code int, text string, controls ...control) []byte {
-	parts := [][]byte{berInt(tagInteger, 7), ber(tag, berInt(tagEnumerated, code), berText(tagOctets, ""), berText(tagOctets, text))}
-	if len(controls) > 0 {
-		parts = append(parts, encodeControls(controls))
-	}
-	return ber(tagSequence, parts...)
+func wire(tag byte, code int, text string, controls ...ldapwire.Control) []byte {
+	op := ldapwire.Encode(tag, ldapwire.Int(ldapwire.TagEnumerated, code), ldapwire.Text(ldapwire.TagOctets, ""), ldapwire.Text(ldapwire.TagOctets, text))
+	return ldapwire.Frame(7, op, controls...)
 }
 
 // ppError is the control with an error of a policy.
-func ppError(n byte) control {
-	return control{oidPPolicy, ber(tagSequence, ber(0x81, []byte{n}))}
+func ppError(n byte) ldapwire.Control {
+	return ldapwire.Control{OID: ldapwire.OIDPPolicy, Value: ldapwire.Encode(ldapwire.TagSequence, ldapwire.Encode(0x81, []byte{n}))}
 }
 
 // received takes an answer off the wire.
 func received(t *testing.T, b []byte) result {
 	t.Helper()
-	e, err := readElement(bufio.NewReader(bytes.NewReader(b)))
+	m, err := ldapwire.ReadMessage(bufio.NewReader(bytes.NewReader(b)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := decodeMessage(e)
+	r, err := m.Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := m.result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return result{r}
 }
 
 func TestAnswersToWritesFromTheBytesToTheReceipt(t *testing.T) {
-	pp := func(n byte) []control { return []control{ppError(n)} }
+	pp := func(n byte) []ldapwire.Control { return []ldapwire.Control{ppError(n)} }
 	tests := []struct {
 		name     string
 		code     int
 		text     string
-		controls []control
+		controls []ldapwire.Control
 		want     string
 		native   string
 	}{
 		{"success", 0, "", nil, "applied", ""},
-		{"success with a warning", 0, "", []control{{oidPPolicy, ber(tagSequence, ber(0xa0, ber(policyWarningExpiry, []byte{60})))}}, "applied", ""},
+		{"success with a warning", 0, "", []ldapwire.Control{{OID: ldapwire.OIDPPolicy, Value: ldapwire.Encode(ldapwire.TagSequence, ldapwire.Encode(0xa0, ldapwire.Encode(ldapwire.PolicyWarningExpiry, []byte{60})))}}, "applied", ""},
 		{"operationsError", 1, "", nil, "unknown TargetError", "1"},
 		{"protocolError", 2, "unsupported extended operation", nil, "refused Unsupported", "2"},
 		{"timeLimitExceeded", 3, "", nil, "unknown Timeout", "3"},
@@ -117,7 +111,7 @@ func TestAnswersToWritesFromTheBytesToTheReceipt(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := received(t, wire(tagModifyResponse, tt.code, tt.text, tt.controls...)).receipt()
+			r := received(t, wire(ldapwire.TagModifyResponse, tt.code, tt.text, tt.controls...)).receipt()
 			wantReceipt(t, r, tt.want)
 			if r.Err != nil && r.Err.Native != tt.native {
 				t.Errorf("native code %q, want %q", r.Err.Native, tt.native)
@@ -132,7 +126,7 @@ func TestEveryResultCodeHasAMeaningOfTheContract(t *testing.T) {
 		known[c] = true
 	}
 	for code := range 130 {
-		r := received(t, wire(tagExtendedResponse, code, "")).receipt()
+		r := received(t, wire(ldapwire.TagExtendedResponse, code, "")).receipt()
 		switch {
 		case code == resultSuccess:
 			wantReceipt(t, r, "applied")
@@ -150,14 +144,14 @@ func TestAnswersToTheOwnLogon(t *testing.T) {
 		name     string
 		code     int
 		text     string
-		controls []control
+		controls []ldapwire.Control
 		want     sdk.Code // "": logged in
 	}{
 		{"success", 0, "", nil, ""},
-		{"success, has to be changed first", 0, "", []control{ppError(2)}, sdk.LoginExpired},
+		{"success, has to be changed first", 0, "", []ldapwire.Control{ppError(2)}, sdk.LoginExpired},
 		{"wrong", 49, "", nil, sdk.LoginExpired},
-		{"locked", 49, "", []control{ppError(1)}, sdk.LoginExpired},
-		{"expired", 49, "", []control{ppError(0)}, sdk.LoginExpired},
+		{"locked", 49, "", []ldapwire.Control{ppError(1)}, sdk.LoginExpired},
+		{"expired", 49, "", []ldapwire.Control{ppError(0)}, sdk.LoginExpired},
 		{"AD: wrong", 49, "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data 52e, v3839\x00", nil, sdk.LoginExpired},
 		{"TLS wanted", 13, "confidentiality required", nil, sdk.InsecureTransport},
 		{"signing wanted", 8, "", nil, sdk.InsecureTransport},
@@ -167,7 +161,7 @@ func TestAnswersToTheOwnLogon(t *testing.T) {
 	}
 	l := &login{dn: "cn=rotator,dc=x"}
 	for _, tt := range tests {
-		got := l.refusal(received(t, wire(tagBindResponse, tt.code, tt.text, tt.controls...)))
+		got := l.refusal(received(t, wire(ldapwire.TagBindResponse, tt.code, tt.text, tt.controls...)))
 		if tt.want == "" && got != nil || tt.want != "" && (got == nil || got.Code != tt.want) {
 			t.Errorf("%s: %v, want %s", tt.name, got, tt.want)
 		}
@@ -184,14 +178,14 @@ func TestAnswersToALogon(t *testing.T) {
 		name     string
 		code     int
 		text     string
-		controls []control
+		controls []ldapwire.Control
 		want     sdk.Verdict
 		err      sdk.Code
 	}{
 		{"success", 0, "", nil, sdk.Accepted, ""},
-		{"has to be changed", 0, "", []control{ppError(2)}, sdk.AcceptedMustChange, ""},
-		{"expired", 49, "", []control{ppError(0)}, sdk.AcceptedMustChange, ""},
-		{"locked", 49, "", []control{ppError(1)}, sdk.Blocked, ""},
+		{"has to be changed", 0, "", []ldapwire.Control{ppError(2)}, sdk.AcceptedMustChange, ""},
+		{"expired", 49, "", []ldapwire.Control{ppError(0)}, sdk.AcceptedMustChange, ""},
+		{"locked", 49, "", []ldapwire.Control{ppError(1)}, sdk.Blocked, ""},
 		{"AD: has to be changed", 49, ad("773"), nil, sdk.AcceptedMustChange, ""},
 		{"AD: expired", 49, ad("532"), nil, sdk.AcceptedMustChange, ""},
 		{"AD: locked", 49, ad("775"), nil, sdk.Blocked, ""},
@@ -204,9 +198,9 @@ func TestAnswersToALogon(t *testing.T) {
 		{"busy", 51, "", nil, sdk.CannotTell, sdk.RateLimited},
 		{"TLS wanted", 13, "", nil, sdk.CannotTell, sdk.InsecureTransport},
 	}
-	i := &Instance{}
+	i := &prover{}
 	for _, tt := range tests {
-		got, err := i.judge(t.Context(), "uid=a,dc=b", received(t, wire(tagBindResponse, tt.code, tt.text, tt.controls...)))
+		got, err := i.judge(t.Context(), "uid=a,dc=b", received(t, wire(ldapwire.TagBindResponse, tt.code, tt.text, tt.controls...)))
 		if e := sdk.AsError(err, sdk.Internal); got != tt.want || tt.err == "" && err != nil || tt.err != "" && (e == nil || e.Code != tt.err) {
 			t.Errorf("%s: %v, %v, want %v %s", tt.name, got, err, tt.want, tt.err)
 		}
@@ -214,7 +208,7 @@ func TestAnswersToALogon(t *testing.T) {
 }
 
 func TestTextsOfServersAreOneLine(t *testing.T) {
-	r := received(t, wire(tagModifyResponse, 32, "0000208D: NameErr\n\t'DC=acme'\n\x00\x1b[31m\xff"))
+	r := received(t, wire(ldapwire.TagModifyResponse, 32, "0000208D: NameErr\n\t'DC=acme'\n\x00\x1b[31m\xff"))
 	if want := "32 no such object: 0000208D: NameErr  'DC=acme'   [31m?"; r.describe() != want {
 		t.Errorf("describe() = %q, want %q", r.describe(), want)
 	}

@@ -5,36 +5,42 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// Policy returns the rules for an account: those of the ppolicy entry or the
-// Windows settings object that it names, else what holds for all. What bind_dn
-// may not read is no rule.
-func (i *Instance) Policy(ctx context.Context, account, _ string) (sdk.Policy, error) {
-	if i.mode == modeAD {
-		return i.windowsPolicy(ctx, account)
+// policies reads the rules that hold for accounts.
+type policies struct {
+	*server
+	resolver *resolver
+}
+
+// of returns the rules for an account: those of the ppolicy entry or the
+// Windows settings object that it names, else what holds for all.
+func (p *policies) of(ctx context.Context, account string) (sdk.Policy, error) {
+	if p.mode == modeAD {
+		return p.windowsPolicy(ctx, account)
 	}
-	dn := i.policyDN
+	dn := p.policyDN
 	if account != "" {
-		target, failed := i.find(ctx, account)
+		target, failed := p.resolver.find(ctx, account)
 		if failed != nil {
 			return sdk.Policy{}, failed
 		}
-		entry, failed := i.read(ctx, target.dn, []string{"pwdPolicySubentry"})
+		entry, failed := p.read(ctx, target.dn, []string{"pwdPolicySubentry"})
 		if failed != nil {
 			return sdk.Policy{}, failed
 		}
-		dn = either(entry.first("pwdPolicySubentry"), dn)
+		dn = either(entry.First("pwdPolicySubentry"), dn)
 	}
-	policy, err := i.ppolicies(ctx, dn)
-	return i.own(policy), err
+	policy, err := p.ppolicies(ctx, dn)
+	return p.own(policy), err
 }
 
 // own adds the rules that are ours.
-func (i *Instance) own(policy sdk.Policy) sdk.Policy {
+func (p *policies) own(policy sdk.Policy) sdk.Policy {
 	policy.MinLength = max(policy.MinLength, 1)
-	if i.mode == modeAttribute && i.hash == hashPlain {
+	if p.mode == modeAttribute && p.hash == hashPlain {
 		policy.ForbidFirst = "{"
 	}
 	return policy
@@ -42,10 +48,10 @@ func (i *Instance) own(policy sdk.Policy) sdk.Policy {
 
 // ppolicies reads the policy at dn, or what satisfies all policies under
 // base_dn: a directory does not say which of them is its default.
-func (i *Instance) ppolicies(ctx context.Context, dn string) (sdk.Policy, error) {
+func (p *policies) ppolicies(ctx context.Context, dn string) (sdk.Policy, error) {
 	attributes := []string{"pwdMinLength", "pwdMaxLength", "pwdInHistory", "pwdCheckQuality", "pwdCheckModule", "pwdUseCheckModule"}
 	if dn != "" {
-		entry, failed := i.read(ctx, dn, attributes)
+		entry, failed := p.read(ctx, dn, attributes)
 		if failed != nil && failed.Code == sdk.AccountNotFound {
 			return sdk.Policy{}, nil
 		}
@@ -54,12 +60,12 @@ func (i *Instance) ppolicies(ctx context.Context, dn string) (sdk.Policy, error)
 		}
 		return ppolicyOf(entry), nil
 	}
-	if i.base == "" {
+	if p.base == "" {
 		return sdk.Policy{}, nil
 	}
 	all := sdk.Policy{}
-	made := search{base: i.base, scope: scopeSubtree, filter: filterEqual("objectClass", "pwdPolicy"), attributes: attributes}
-	_, failed := i.query(ctx, made, func(item entry) { all = strictest(all, ppolicyOf(item)) })
+	made := ldapwire.Search{Base: p.base, Scope: ldapwire.ScopeSubtree, Filter: ldapwire.FilterEqual("objectClass", "pwdPolicy"), Attributes: attributes}
+	_, failed := p.query(ctx, made, func(item entry) { all = strictest(all, ppolicyOf(item)) })
 	if failed != nil {
 		return sdk.Policy{}, failed
 	}
@@ -70,13 +76,13 @@ func (i *Instance) ppolicies(ctx context.Context, dn string) (sdk.Policy, error)
 // is checked at all.
 func ppolicyOf(entry entry) sdk.Policy {
 	number := func(name string) int {
-		count, _ := strconv.Atoi(entry.first(name))
+		count, _ := strconv.Atoi(entry.First(name))
 		return max(count, 0)
 	}
 	policy := sdk.Policy{History: number("pwdInHistory")}
 	if number("pwdCheckQuality") > 0 {
 		policy.MinLength, policy.MaxLength = number("pwdMinLength"), number("pwdMaxLength")
-		if entry.first("pwdCheckModule") != "" || strings.EqualFold(entry.first("pwdUseCheckModule"), "TRUE") {
+		if entry.First("pwdCheckModule") != "" || strings.EqualFold(entry.First("pwdUseCheckModule"), "TRUE") {
 			policy.Note = "a module of the server checks quality by rules that it does not tell"
 		}
 	}
@@ -98,15 +104,15 @@ const complex = 1
 
 // windowsPolicy reads the domain's policy, or the settings object that holds
 // for the account.
-func (i *Instance) windowsPolicy(ctx context.Context, account string) (sdk.Policy, error) {
-	root, failed := i.read(ctx, "", []string{"defaultNamingContext"})
+func (p *policies) windowsPolicy(ctx context.Context, account string) (sdk.Policy, error) {
+	root, failed := p.read(ctx, "", []string{"defaultNamingContext"})
 	if failed != nil {
 		return sdk.Policy{}, failed
 	}
 	names := [3]string{"minPwdLength", "pwdHistoryLength", "pwdProperties"}
-	dn := root.first("defaultNamingContext")
+	dn := root.First("defaultNamingContext")
 	if account != "" {
-		settings, failed := i.settingsObject(ctx, account)
+		settings, failed := p.settingsObject(ctx, account)
 		if failed != nil {
 			return sdk.Policy{}, failed
 		}
@@ -114,29 +120,29 @@ func (i *Instance) windowsPolicy(ctx context.Context, account string) (sdk.Polic
 			dn, names = settings, [3]string{"msDS-MinimumPasswordLength", "msDS-PasswordHistoryLength", "msDS-PasswordComplexityEnabled"}
 		}
 	}
-	entry, failed := i.read(ctx, dn, names[:])
+	entry, failed := p.read(ctx, dn, names[:])
 	if failed != nil {
 		return sdk.Policy{}, failed
 	}
 	return windowsPolicyOf(entry, names), nil
 }
 
-func (i *Instance) settingsObject(ctx context.Context, account string) (string, *sdk.Error) {
-	target, failed := i.find(ctx, account)
+func (p *policies) settingsObject(ctx context.Context, account string) (string, *sdk.Error) {
+	target, failed := p.resolver.find(ctx, account)
 	if failed != nil {
 		return "", failed
 	}
-	entry, failed := i.read(ctx, target.dn, []string{"msDS-ResultantPSO"})
-	return entry.first("msDS-ResultantPSO"), failed
+	entry, failed := p.read(ctx, target.dn, []string{"msDS-ResultantPSO"})
+	return entry.First("msDS-ResultantPSO"), failed
 }
 
 func windowsPolicyOf(entry entry, names [3]string) sdk.Policy {
 	number := func(name string) int {
-		count, _ := strconv.Atoi(entry.first(name))
+		count, _ := strconv.Atoi(entry.First(name))
 		return count
 	}
 	policy := sdk.Policy{MinLength: max(number(names[0]), 1), History: number(names[1])}
-	if number(names[2])&complex != 0 || strings.EqualFold(entry.first(names[2]), "TRUE") {
+	if number(names[2])&complex != 0 || strings.EqualFold(entry.First(names[2]), "TRUE") {
 		policy.Classes, policy.NoAccountName = 3, true
 	}
 	return policy

@@ -1,0 +1,247 @@
+package ldap
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// resolver finds the entries of accounts, remembers them, and says which of
+// them may not be touched. It is safe for concurrent use.
+type resolver struct {
+	*server
+	names names
+}
+
+// resolve returns the entry behind each name: its unique id, else its DN. All
+// logins go in one search and all DNs in one flight, and what is found is
+// remembered for the operations that follow.
+func (r *resolver) resolve(ctx context.Context, names []string) ([]sdk.Identity, error) {
+	if failed := r.lookAll(ctx, names); failed != nil {
+		return nil, failed
+	}
+	found := make([]sdk.Identity, len(names))
+	for index, name := range names {
+		target, failed := r.entryOf(ctx, name)
+		switch {
+		case failed != nil && !ofName(failed.Code):
+			return nil, failed
+		case failed != nil:
+			found[index].Err = failed
+		case target.id != "":
+			found[index] = sdk.Identity{Target: "entry", ID: target.id}
+		default:
+			found[index] = sdk.Identity{Target: strings.ToLower(r.network + " " + r.address), ID: target.folded()}
+		}
+	}
+	return found, nil
+}
+
+// ofName reports whether an error is about one name and not about the server.
+func ofName(code sdk.Code) bool {
+	return code == sdk.AccountNotFound || code == sdk.Ambiguous || code == sdk.InvalidOperation
+}
+
+// entryOf is find, and knows of a DN too what stands in its entry.
+func (r *resolver) entryOf(ctx context.Context, account string) (target, *sdk.Error) {
+	target, failed := r.find(ctx, account)
+	if failed != nil || target.seen {
+		return target, failed
+	}
+	entry, failed := r.read(ctx, target.dn, r.telling())
+	switch {
+	case failed == nil:
+		return r.remember(account, entry), nil
+	case failed.Code == sdk.AccountNotFound, failed.Code == sdk.PermissionDenied:
+		return r.unseen(account, target), nil // bind_dn may write what it may not see; the write will tell
+	}
+	return target, failed
+}
+
+// telling are the attributes that say what kind of entry an account is.
+func (r *resolver) telling() []string {
+	list := append([]string{r.loginAttribute, "objectClass", "aliasedObjectName"}, uniqueIDs...)
+	if r.mode != modeAD {
+		list = append(list, "userPassword")
+	}
+	return list
+}
+
+// lookAll finds what is not known yet of the names. What that leaves open,
+// entryOf asks one by one.
+func (r *resolver) lookAll(ctx context.Context, names []string) *sdk.Error {
+	var logins, dns []string
+	for _, name := range names {
+		_, isDN := parseDN(name)
+		switch target, known := r.names.get(name); {
+		case known && target.seen, refuseName(name) != nil:
+		case isDN:
+			dns = append(dns, name)
+		case r.base != "":
+			logins = append(logins, name)
+		}
+	}
+	if failed := r.lookLogins(ctx, logins); failed != nil {
+		return failed
+	}
+	return r.lookDNs(ctx, dns)
+}
+
+// lookLogins is one search for all.
+func (r *resolver) lookLogins(ctx context.Context, logins []string) *sdk.Error {
+	if len(logins) < 2 {
+		return nil
+	}
+	var filters [][]byte
+	for _, login := range logins {
+		filters = append(filters, ldapwire.FilterEqual(r.loginAttribute, login))
+	}
+	var found []entry
+	made := ldapwire.Search{Base: r.base, Scope: ldapwire.ScopeSubtree, Filter: ldapwire.FilterOr(filters...), Attributes: r.telling()}
+	result, failed := r.query(ctx, made, func(item entry) { found = append(found, item) })
+	if failed != nil || result.Code != resultSuccess {
+		return failed
+	}
+	for _, login := range logins {
+		if entry := r.only(found, login); entry != nil {
+			r.remember(login, *entry)
+		}
+	}
+	return nil
+}
+
+// lookDNs reads the entries in one flight.
+func (r *resolver) lookDNs(ctx context.Context, dns []string) *sdk.Error {
+	if len(dns) < 2 {
+		return nil
+	}
+	var list []ldapwire.Search
+	for _, dn := range dns {
+		list = append(list, ldapwire.Search{Base: dn, Scope: ldapwire.ScopeBase, Filter: ldapwire.FilterPresent("objectClass"), Attributes: r.telling()})
+	}
+	for try := 0; ; try++ {
+		failed := r.admin.use(ctx, func(link *conn) error {
+			return link.searches(ctx, list, func(count int, item entry) { r.remember(dns[count], item) })
+		})
+		if failed != nil && failed.sent && try == 0 && ctx.Err() == nil {
+			continue
+		}
+		if failed != nil {
+			return reading(failed)
+		}
+		return nil
+	}
+}
+
+// only returns the one entry that has the login, nil if it is not one.
+func (r *resolver) only(found []entry, login string) *entry {
+	var mine *entry
+	for index := range found {
+		if slices.ContainsFunc(found[index].All(r.loginAttribute), func(name string) bool { return sameLogin(name, login) }) {
+			if mine != nil {
+				return nil
+			}
+			mine = &found[index]
+		}
+	}
+	return mine
+}
+
+// remember keeps which entry an account is.
+func (r *resolver) remember(account string, entry entry) target {
+	made := target{dn: entry.DN, id: entry.uniqueID(), seen: true}
+	made.parsed, _ = parseDN(entry.DN)
+	made.foreign = r.foreign(account, entry)
+	r.names.put(account, made)
+	return made
+}
+
+// unseen keeps that an entry could not be looked at.
+func (r *resolver) unseen(account string, target target) target {
+	target.seen = true
+	r.names.put(account, target)
+	return target
+}
+
+// foreign is the refusal of an entry whose password is not its own: one that
+// stands for another entry, or whose value points to another system.
+func (r *resolver) foreign(account string, entry entry) *sdk.Error {
+	if entry.isAlias() {
+		return sdk.Errorf(sdk.NoCredential, "account %q: is an alias of %q; name that entry", account, entry.First("aliasedObjectName"))
+	}
+	if r.replaceSASL {
+		return nil
+	}
+	if scheme := entry.passThrough(); scheme != "" {
+		return &sdk.Error{Code: sdk.NoCredential, AccountStatus: sdk.StatusFederated, Message: fmt.Sprintf(
+			"account %q: its userPassword is %s, which points to a password in another system; set it there, or say replace_sasl = True", account, scheme)}
+	}
+	return nil
+}
+
+// find returns the entry of an account, or AccountNotFound, Ambiguous,
+// InvalidOperation for what cannot be one.
+func (r *resolver) find(ctx context.Context, account string) (target, *sdk.Error) {
+	if failed := refuseName(account); failed != nil {
+		return target{}, failed
+	}
+	if target, ok := r.names.get(account); ok {
+		return target, nil
+	}
+	if parsed, ok := parseDN(account); ok {
+		return target{dn: account, parsed: parsed}, nil
+	}
+	entry, failed := r.look(ctx, account)
+	if failed != nil {
+		return target{}, failed
+	}
+	return r.remember(account, entry), nil
+}
+
+// look asks the server for the one entry of a login.
+func (r *resolver) look(ctx context.Context, login string) (entry, *sdk.Error) {
+	if r.base == "" {
+		return entry{}, sdk.Errorf(sdk.InvalidConfig, "base_dn: missing, and account %q is not a DN", login)
+	}
+	var found []entry
+	made := ldapwire.Search{Base: r.base, Scope: ldapwire.ScopeSubtree, Limit: 2, Filter: ldapwire.FilterEqual(r.loginAttribute, login), Attributes: r.telling()}
+	result, failed := r.query(ctx, made, func(item entry) { found = append(found, item) })
+	switch {
+	case failed != nil:
+		return entry{}, failed
+	case len(found) > 1:
+		return entry{}, sdk.Errorf(sdk.Ambiguous, "account %q: several entries under %q have this %s", login, r.base, r.loginAttribute)
+	case result.Code == resultNoSuchObject:
+		return entry{}, r.noBase(result)
+	case result.Code != resultSuccess:
+		return entry{}, result.error(result.readCode())
+	case len(found) == 0:
+		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: no entry under %q has this %s", login, r.base, r.loginAttribute)
+	}
+	if names := found[0].All(r.loginAttribute); len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return sameLogin(name, login) }) {
+		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: the server takes it for %q; spell it so", login, names[0])
+	}
+	return found[0], nil
+}
+
+// protect refuses the account that rekey is logged in as, and krbtgt, whose
+// key holds a Windows domain together.
+func (r *resolver) protect(ctx context.Context, target target) *sdk.Error {
+	if target.parsed == nil {
+		return nil
+	}
+	self, failed := r.self(ctx)
+	switch {
+	case failed != nil:
+		return failed
+	case self != nil && target.parsed.EqualFold(self):
+		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", target.dn)
+	case r.mode == modeAD && strings.EqualFold(target.parsed.RDNs[0].Attributes[0].Value, "krbtgt"):
+		return sdk.Errorf(sdk.Protected, "account %q: its key holds the domain together; rotate it as Microsoft says", target.dn)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package ldap
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// standard is the dialect of all servers but Windows': userPassword, by the
+// Password Modify operation or as an attribute, and the attributes of password
+// policies.
+type standard struct {
+	mode           mode
+	hash           string
+	loginAttribute string
+}
+
+func (standard) stateAttributes() []string {
+	return []string{"objectClass", "userPassword", "entryCSN", "modifyTimestamp", "pwdChangedTime", "pwdAccountLockedTime", "pwdReset", "pwdPolicySubentry",
+		"nsAccountLock", "loginDisabled", "shadowExpire"}
+}
+
+func (standard) state(account *sdk.Account, entry entry, now time.Time) {
+	account.ChangedAt = generalizedTime(entry.First("pwdChangedTime"))
+	// The change time has seconds only; the other two move with every change
+	// of the entry, and so with every change of the value.
+	account.Stamp = strings.Trim(entry.First("pwdChangedTime")+"/"+either(entry.First("entryCSN"), entry.First("modifyTimestamp")), "/")
+	if reset := entry.First("pwdReset"); reset != "" || !account.ChangedAt.IsZero() {
+		account.MustChange = new(strings.EqualFold(reset, "TRUE"))
+	}
+	switch {
+	case strings.EqualFold(entry.First("nsAccountLock"), "true"), strings.EqualFold(entry.First("loginDisabled"), "true"):
+		account.Status = sdk.StatusDisabled
+	case entry.First("pwdAccountLockedTime") != "":
+		account.Status = sdk.StatusLocked
+	case entry.passThrough() != "":
+		account.Status = sdk.StatusFederated
+	case shadowExpired(entry.First("shadowExpire"), now):
+		account.Status = sdk.StatusExpired
+	}
+}
+
+// shadowExpired reads days since 1970; 0 and less is never.
+func shadowExpired(days string, now time.Time) bool {
+	count, err := strconv.ParseInt(days, 10, 32)
+	return err == nil && count > 0 && !now.Before(time.Unix(count*24*60*60, 0))
+}
+
+func (s standard) everyone() []byte { return ldapwire.FilterPresent(s.loginAttribute) }
+
+// refuse looks for what a server would take for a hash, and for none.
+func (s standard) refuse(op sdk.Operation) *sdk.Error {
+	hashed := schemed.MatchString(op.Value.Reveal())
+	switch {
+	case op.HashFormat != "" && !hashed:
+		return sdk.Errorf(sdk.InvalidOperation, "hash_format: the value does not start with a {SCHEME}")
+	case op.HashFormat == "" && hashed && s.mode == modeAttribute && s.hash == hashPlain:
+		return broken(sdk.Violation{Rule: sdk.RuleCustom, Message: "the value starts like a hash, and the server would take it for one"})
+	}
+	return nil
+}
+
+// set is one request with the mark but for a plain value in mode rfc3062.
+func (s standard) set(dn string, op sdk.Operation) ([]byte, bool) {
+	value := op.Value.Reveal()
+	switch {
+	case s.mode == modeRFC3062 && op.HashFormat == "":
+		return ldapwire.PasswordModify(dn, "", value), false
+	case op.HashFormat == "":
+		value = userPassword(s.hash, value)
+	}
+	mods := []ldapwire.Modification{ldapwire.Replace("userPassword", value)}
+	if op.MustChange != nil {
+		mods = append(mods, pwdReset(*op.MustChange))
+	}
+	return ldapwire.ModifyRequest(dn, mods...), true
+}
+
+// pwdReset TRUE asks for a change at the next logon.
+func pwdReset(mustChange bool) ldapwire.Modification {
+	if mustChange {
+		return ldapwire.Replace("pwdReset", "TRUE")
+	}
+	return ldapwire.Replace("pwdReset")
+}
+
+func (standard) swap(string, sdk.Operation) []byte { return nil }
+
+func (standard) unlock() ldapwire.Modification { return ldapwire.Replace("pwdAccountLockedTime") }
+
+func (standard) controls() []ldapwire.Control { return []ldapwire.Control{ldapwire.AskPolicy()} }
+
+func (s standard) hint(result result, receipt sdk.Receipt) string {
+	switch {
+	case s.mode == modeAttribute && s.hash != hashPlain && result.Policy.Code() == ldapwire.PolicyQuality:
+		return "; a hash cannot be checked for quality: use mode rfc3062"
+	case s.mode == modeRFC3062 && receipt.Err.Code == sdk.Unsupported:
+		return "; the server may not know RFC 3062: see mode"
+	}
+	return ""
+}

@@ -1,0 +1,208 @@
+package ldap
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// writer gives accounts values, and lifts locks.
+type writer struct {
+	*server
+	dialect  dialect
+	resolver *resolver
+	prover   *prover
+}
+
+// onEntry does op on the entry of its account. A login whose remembered entry
+// is gone is looked for once more.
+func (w *writer) onEntry(ctx context.Context, op sdk.Operation, do func(context.Context, string, sdk.Operation) sdk.Receipt) sdk.Receipt {
+	for try := 0; ; try++ {
+		target, failed := w.resolver.entryOf(ctx, op.Account)
+		if failed == nil {
+			failed = w.resolver.protect(ctx, target)
+		}
+		if failed == nil && op.Verb != sdk.Unlock {
+			failed = target.foreign
+		}
+		if failed != nil {
+			return sdk.Refuse(failed)
+		}
+		receipt := do(ctx, target.dn, op)
+		if gone := receipt.Err != nil && receipt.Err.Code == sdk.AccountNotFound; gone && target.known && try == 0 {
+			w.resolver.names.forget(op.Account)
+			continue
+		}
+		return scrub(receipt, op)
+	}
+}
+
+// refuse returns why an operation makes no sense whatever the entry is.
+func (w *writer) refuse(op sdk.Operation) *sdk.Error {
+	switch {
+	case op.Verb != sdk.Set && op.Verb != sdk.Change:
+		return sdk.Errorf(sdk.Unsupported, "not done by Apply: %s", op.Verb)
+	case op.Kind != "":
+		return sdk.Errorf(sdk.Unsupported, "kind %q: an entry has one credential", op.Kind)
+	case op.Verb == sdk.Change && op.Old.Empty():
+		return sdk.Errorf(sdk.InvalidOperation, "old: empty")
+	case op.Verb == sdk.Change && (op.HashFormat != "" || op.MustChange != nil):
+		return sdk.Errorf(sdk.Unsupported, "change takes neither hash_format nor must_change; use set")
+	case op.HashFormat != "" && op.HashFormat != formatRFC2307:
+		return sdk.Errorf(sdk.Unsupported, "hash_format: got %q, want rfc2307", op.HashFormat)
+	}
+	if failed := refuseValue(op.Value.Reveal()); failed != nil {
+		return failed
+	}
+	return w.dialect.refuse(op)
+}
+
+// refuseValue returns the rule that every server has.
+func refuseValue(value string) *sdk.Error {
+	switch {
+	case value == "":
+		return broken(sdk.Violation{Rule: sdk.RuleMinLength, Limit: 1, Message: "the value is empty"})
+	case !utf8.ValidString(value):
+		return broken(sdk.Violation{Rule: sdk.RuleEncoding, Message: "the value is not UTF-8"})
+	}
+	return nil
+}
+
+// broken is the refusal of a value that breaks a rule of ours.
+func broken(violation sdk.Violation) *sdk.Error {
+	return &sdk.Error{Code: sdk.PolicyViolation, Message: violation.Message, Violations: []sdk.Violation{violation}}
+}
+
+// set gives an entry a value, as the service account.
+func (w *writer) set(ctx context.Context, dn string, op sdk.Operation) sdk.Receipt {
+	request, whole := w.dialect.set(dn, op)
+	mark := op.MustChange != nil && !whole
+	if mark {
+		// First as a trial: once the value is set it is too late to find out
+		// that the mark may not be written.
+		if receipt := w.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
+			return receipt
+		}
+	}
+	result, failed := w.admin.ask(ctx, request, w.dialect.controls()...)
+	if failed != nil {
+		return failed.receipt()
+	}
+	receipt := w.settle(ctx, dn, op, w.explain(result))
+	if mark && (receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied) {
+		// The server's own policy may have changed it.
+		if receipt := w.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
+			return sdk.Lost(receipt.Err)
+		}
+	}
+	return receipt
+}
+
+// mark writes pwdReset alone.
+func (w *writer) mark(ctx context.Context, dn string, mustChange bool) sdk.Receipt {
+	result, failed := w.admin.ask(ctx, ldapwire.ModifyRequest(dn, pwdReset(mustChange)))
+	if failed != nil {
+		// The value is as it was.
+		return sdk.Refuse(reading(failed))
+	}
+	if result.Code == resultUndefinedType && !mustChange {
+		return sdk.OK() // without ppolicy nothing asks for a change
+	}
+	receipt := result.receipt()
+	if receipt.Err != nil {
+		receipt.Err.Message = "must_change: " + receipt.Err.Message
+	}
+	return receipt
+}
+
+// explain is the receipt of an answer, with hints that only the dialect can give.
+func (w *writer) explain(result result) sdk.Receipt {
+	receipt := result.receipt()
+	if receipt.Err != nil {
+		receipt.Err.Message += w.dialect.hint(result, receipt)
+	}
+	return receipt
+}
+
+// settle looks twice at a refusal that an earlier attempt of the same
+// operation would explain.
+func (w *writer) settle(ctx context.Context, dn string, op sdk.Operation, receipt sdk.Receipt) sdk.Receipt {
+	same, history := repeated(receipt)
+	switch {
+	case op.Attempt < 2 || !history:
+		return receipt
+	case same:
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
+	}
+	verdict, err := w.prover.prove(ctx, dn, op.Value)
+	switch {
+	case err != nil:
+		return sdk.Lost(receipt.Err)
+	case verdict == sdk.Accepted, verdict == sdk.AcceptedMustChange:
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
+	case verdict == sdk.Rejected:
+		return receipt
+	}
+	return sdk.Lost(receipt.Err)
+}
+
+// reset lets the server make the value, and returns it.
+func (w *writer) reset(ctx context.Context, dn string, op sdk.Operation) sdk.Receipt {
+	if op.MustChange != nil {
+		if receipt := w.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
+			return receipt
+		}
+	}
+	result, failed := w.admin.ask(ctx, ldapwire.PasswordModify(dn, "", ""), ldapwire.AskPolicy())
+	if failed != nil {
+		return failed.receipt()
+	}
+	receipt := w.explain(result)
+	if receipt.Outcome != sdk.Applied {
+		if receipt.Err.Code == sdk.PolicyViolation {
+			receipt.Err.Message += "; the server's own values do not satisfy its policy: use set"
+		}
+		return receipt
+	}
+	if result.Password != "" {
+		receipt.Value = secret.New(result.Password)
+	}
+	if op.MustChange != nil {
+		if marked := w.mark(ctx, dn, *op.MustChange); marked.Outcome != sdk.Applied {
+			receipt.Outcome, receipt.Err = sdk.Unknown, marked.Err
+		}
+	}
+	return receipt
+}
+
+func (w *writer) unlock(ctx context.Context, dn string, _ sdk.Operation) sdk.Receipt {
+	result, failed := w.admin.ask(ctx, ldapwire.ModifyRequest(dn, w.dialect.unlock()))
+	if failed != nil {
+		return failed.receipt()
+	}
+	return result.receipt()
+}
+
+// scrub takes the values out of what a server says about them.
+func scrub(receipt sdk.Receipt, op sdk.Operation) sdk.Receipt {
+	if receipt.Err == nil {
+		return receipt
+	}
+	clean := func(text string) string {
+		for _, value := range []secret.Value{op.Value, op.Old} {
+			if plain := value.Reveal(); plain != "" {
+				text = strings.ReplaceAll(text, plain, secret.Redacted)
+			}
+		}
+		return text
+	}
+	receipt.Err.Message = clean(receipt.Err.Message)
+	for index := range receipt.Err.Violations {
+		receipt.Err.Violations[index].Message = clean(receipt.Err.Violations[index].Message)
+	}
+	return receipt
+}
