@@ -11,13 +11,13 @@ import (
 	"syscall"
 
 	"github.com/rekey-host/rekey/host/catalog"
-	"github.com/rekey-host/rekey/host/internal/strict"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/output"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/strict"
 )
 
 // Host opens sessions, each over one run of a state directory, and looks at

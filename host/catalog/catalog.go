@@ -15,9 +15,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/rekey-host/rekey/host/internal/strict"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/strict"
 )
 
 // prefix is what the names of external plugins start with.

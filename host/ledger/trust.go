@@ -12,7 +12,7 @@ import (
 	"syscall"
 
 	"github.com/rekey-host/rekey/host/internal/bounded"
-	"github.com/rekey-host/rekey/host/internal/strict"
+	"github.com/rekey-host/rekey/sdk/strict"
 )
 
 // trusted refuses a state directory in which others than root and this user

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rekey-host/rekey/host/internal/strict"
+	"github.com/rekey-host/rekey/sdk/strict"
 )
 
 // stranger is somebody who is neither root nor the user of these tests.

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/rekey-host/rekey/host/internal/strict"
+	"github.com/rekey-host/rekey/sdk/strict"
 )
 
 // me and other are the user of these tests and somebody else who is not root.
