@@ -22,7 +22,7 @@ type Description struct {
 	Recover     Recovery  // how a lost change is settled
 	Limits      Limits    //
 	Egress      []string  // what it connects to: "{url}", "api.example.com:443"
-	Paths       []string  // what it opens: "{ca_file}", "/etc/krb5.conf"; "write {path}": what it replaces
+	Paths       []string  // what it opens: "{ca_file}", "/etc/krb5.conf"; "write {path}": what it replaces; "run {set}": a program that it starts
 
 	// Target names the settings that say which system an instance reaches and
 	// whom its account names mean there: "url", "base_dn". Under a label that
@@ -108,11 +108,15 @@ const (
 )
 
 // AbilitiesOf returns the abilities of an instance's type, in the order of
-// their declaration. A typed nil pointer will do, so that Describe can call it.
+// their declaration, but for those that a Partial lacks. A typed nil pointer
+// will do, so that Describe can call it.
 func AbilitiesOf(instance Instance) []Ability {
-	var can []Ability
+	var can, lacks []Ability
+	if partial, ok := instance.(Partial); ok {
+		lacks = partial.Lacks()
+	}
 	add := func(ok bool, ability Ability) {
-		if ok {
+		if ok && !slices.Contains(lacks, ability) {
 			can = append(can, ability)
 		}
 	}

@@ -1,12 +1,14 @@
 package sdk_test
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // TestWhatAnInstanceReaches: what a description names, else all but secrets.
@@ -30,5 +32,28 @@ func TestWhatAnInstanceReaches(t *testing.T) {
 		if names := strings.Join(slices.Sorted(maps.Keys(got)), " "); names != x.want {
 			t.Errorf("%q of %v: %s, want %s", x.target, x.values, names, x.want)
 		}
+	}
+}
+
+// half is an instance that cannot verify with its settings.
+type half struct{ whole }
+
+func (*half) Lacks() []sdk.Ability { return []sdk.Ability{sdk.CanVerify} }
+
+type whole struct{}
+
+func (whole) Apply(context.Context, sdk.Operation) sdk.Receipt { return sdk.Receipt{} }
+func (whole) Close() error                                     { return nil }
+func (whole) Verify(context.Context, string, string, secret.Value) (sdk.Verdict, error) {
+	return sdk.CannotTell, nil
+}
+func (whole) Check(context.Context) []sdk.Finding { return nil }
+
+func TestAPartialInstanceLacksAbilitiesOfItsType(t *testing.T) {
+	if got := sdk.AbilitiesOf(whole{}); !slices.Equal(got, []sdk.Ability{sdk.CanVerify, sdk.CanCheck}) {
+		t.Errorf("%v", got)
+	}
+	if got := sdk.AbilitiesOf(&half{}); !slices.Equal(got, []sdk.Ability{sdk.CanCheck}) {
+		t.Errorf("%v, want what it does not lack", got)
 	}
 }

@@ -50,6 +50,13 @@ type Instance interface {
 	Close() error
 }
 
+// Partial is an instance that with its settings lacks abilities of its type.
+type Partial interface {
+	// Lacks returns the abilities whose methods the host must not call, and
+	// which answer Unsupported. A nil instance lacks none.
+	Lacks() []Ability
+}
+
 // Finder reads the state of one account.
 type Finder interface {
 	// Find returns the account, or an *Error: AccountNotFound, Ambiguous.
