@@ -26,8 +26,9 @@ type Grants struct {
 // GrantsOf returns what a description asks for, with the settings of one
 // instance: the ports of its egress, and its paths. A path after the word
 // "write" is granted with its directory, because a file that is replaced needs
-// another beside it. No grant may reach a protected path, which would be the
-// host's own; the error says what to do.
+// another beside it; one after the word "run", a program to start, is granted to
+// nobody. No grant may reach a protected path, which would be the host's own; the
+// error says what to do.
 func GrantsOf(description sdk.Description, config sdk.Config, protected []string) (Grants, error) {
 	var grants Grants
 	config.Values = withDefaults(description, config.Values)
@@ -44,6 +45,12 @@ func GrantsOf(description sdk.Description, config sdk.Config, protected []string
 		}
 	}
 	for _, text := range description.Paths {
+		if program, runs := strings.CutPrefix(text, "run "); runs {
+			if started := filled(program, config); len(started) > 0 {
+				return Grants{}, fmt.Errorf("sandbox: backend %q starts %s, and no program may be started there; run without --sandbox", description.Name, started[0])
+			}
+			continue
+		}
 		name, write := strings.CutPrefix(text, "write ")
 		for _, path := range filled(name, config) {
 			if err := grants.path(path, write, protected); err != nil {
