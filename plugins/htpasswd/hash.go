@@ -11,16 +11,14 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/rekey-host/rekey/plugins/internal/shacrypt"
 	"github.com/rekey-host/rekey/sdk"
 )
 
 const (
-	defaultCost   = 10
-	defaultRounds = 5000     // of sha-crypt, whose hashes then leave it out
-	minRounds     = 1000     // what is less counts as this
-	maxRounds     = 10000000 // a few seconds; the format allows a hundred times more
-	bcryptBytes   = 72       // bcrypt ignores what comes after
-	otherBytes    = 255      // Apache's htpasswd takes no more, -v included
+	defaultCost = 10
+	bcryptBytes = 72  // bcrypt ignores what comes after
+	otherBytes  = 255 // Apache's htpasswd takes no more, -v included
 )
 
 // scheme is one kind of hash.
@@ -34,8 +32,8 @@ type scheme struct {
 // schemes are tried in order.
 var schemes = []scheme{
 	{name: "bcrypt", prefixes: []string{"$2y$", "$2b$", "$2a$"}, matches: bcryptMatches},
-	{name: "sha512", prefixes: []string{"$6$"}, matches: shaMatches},
-	{name: "sha256", prefixes: []string{"$5$"}, matches: shaMatches},
+	{name: "sha512", prefixes: []string{"$6$"}, matches: shacrypt.Matches},
+	{name: "sha256", prefixes: []string{"$5$"}, matches: shacrypt.Matches},
 	{name: "apr1", prefixes: []string{"$apr1$"}, matches: md5Matches},
 	{name: "md5", prefixes: []string{"$1$"}, matches: md5Matches},
 	{name: "sha", prefixes: []string{"{SHA}"}, matches: shaLDAPMatches, unsalted: true},
@@ -57,7 +55,7 @@ func schemeOf(hash string) scheme {
 	if strings.HasPrefix(hash, "$7$") && !mosquitto.MatchString(hash) {
 		return scheme{name: "scrypt"}
 	}
-	if len(hash) == 13 && strings.Trim(hash, cryptAlphabet) == "" {
+	if len(hash) == 13 && strings.Trim(hash, shacrypt.Alphabet) == "" {
 		return scheme{name: "des"}
 	}
 	return scheme{unsalted: true}
@@ -69,7 +67,7 @@ func verdict(hash string, password []byte) sdk.Verdict {
 	switch {
 	case scheme.matches == nil:
 		return sdk.CannotTell
-	case tooSlow(hash):
+	case shacrypt.TooSlow(hash):
 		return sdk.CannotTell
 	case scheme.matches(hash, password):
 		return sdk.Accepted
@@ -124,9 +122,9 @@ func newHasher(kind string, cost int, rand io.Reader) (hasher, error) {
 	switch kind {
 	case "bcrypt":
 	case "sha512", "sha256":
-		low, high = minRounds, maxRounds
+		low, high = shacrypt.MinRounds, shacrypt.MaxRounds
 		if cost == defaultCost {
-			cost = defaultRounds
+			cost = shacrypt.DefaultRounds
 		}
 	case "apr1":
 		low, high = defaultCost, defaultCost
@@ -176,11 +174,11 @@ func violation(violation sdk.Violation) *sdk.Error {
 func (h hasher) hash(password []byte) (string, error) {
 	switch h.kind {
 	case "sha512":
-		return h.sha(sha512Crypt, password)
+		return h.sha(shacrypt.SHA512, password)
 	case "sha256":
-		return h.sha(sha256Crypt, password)
+		return h.sha(shacrypt.SHA256, password)
 	case "apr1":
-		salt, err := h.salt(8)
+		salt, err := shacrypt.Salt(h.rand, 8)
 		if err != nil {
 			return "", err
 		}
@@ -194,22 +192,10 @@ func (h hasher) hash(password []byte) (string, error) {
 	return "$2y$" + strings.TrimPrefix(string(sum), "$2a$"), nil
 }
 
-func (h hasher) sha(shaVariant shaVariant, password []byte) (string, error) {
-	salt, err := h.salt(16)
+func (h hasher) sha(variant shacrypt.Variant, password []byte) (string, error) {
+	salt, err := shacrypt.Salt(h.rand, 16)
 	if err != nil {
 		return "", err
 	}
-	return shaVariant.crypt(password, salt, h.cost), nil
-}
-
-// salt returns count random characters of the crypt alphabet.
-func (h hasher) salt(count int) ([]byte, error) {
-	salt := make([]byte, count)
-	if _, err := io.ReadFull(h.rand, salt); err != nil {
-		return nil, err
-	}
-	for i, value := range salt {
-		salt[i] = cryptAlphabet[value&63]
-	}
-	return salt, nil
+	return variant.Crypt(password, salt, h.cost), nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/plugins/internal/shacrypt"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -68,13 +69,13 @@ func TestPublishedHashesAreMadeAgain(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", v.name, got, v.hash)
 			}
 		case strings.HasPrefix(v.hash, "$6$"), strings.HasPrefix(v.hash, "$5$"):
-			variant := sha512Crypt
+			variant := shacrypt.SHA512
 			if v.hash[1] == '5' {
-				variant = sha256Crypt
+				variant = shacrypt.SHA256
 			}
-			rounds, salt, _, _ := cutSHA(v.hash)
+			rounds, salt, _, _ := shacrypt.Cut(v.hash)
 			want := strings.Replace(v.hash, "rounds=5000$", "", 1)
-			if got := variant.crypt([]byte(v.password), []byte(salt), rounds); got != want {
+			if got := variant.Crypt([]byte(v.password), []byte(salt), rounds); got != want {
 				t.Errorf("%s: got %s, want %s", v.name, got, want)
 			}
 		}

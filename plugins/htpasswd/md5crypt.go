@@ -4,6 +4,8 @@ import (
 	"crypto/md5"
 	"crypto/subtle"
 	"strings"
+
+	"github.com/rekey-host/rekey/plugins/internal/shacrypt"
 )
 
 // md5Order is the order of the digest's bytes in the text.
@@ -22,7 +24,7 @@ func md5Crypt(magic string, password, salt []byte) string {
 	hash.Write(password)
 	hash.Write([]byte(magic))
 	hash.Write(salt)
-	hash.Write(stretch(inner, len(password)))
+	hash.Write(shacrypt.Stretch(inner, len(password)))
 	for index := len(password); index > 0; index >>= 1 {
 		if index&1 == 1 {
 			hash.Write([]byte{0})
@@ -52,7 +54,7 @@ func md5Crypt(magic string, password, salt []byte) string {
 		}
 		sum = hash.Sum(sum[:0])
 	}
-	return magic + string(salt) + "$" + encode(sum, md5Order)
+	return magic + string(salt) + "$" + shacrypt.Encode(sum, md5Order)
 }
 
 // md5Matches compares with a $1$ or $apr1$ text.
