@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/rekey-host/rekey/plugins/broadworks"
+	programs "github.com/rekey-host/rekey/plugins/command"
 	"github.com/rekey-host/rekey/plugins/htpasswd"
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/ldap"
@@ -16,6 +17,7 @@ import (
 func bundled() map[string]sdk.Backend {
 	return map[string]sdk.Backend{
 		"broadworks": broadworks.New(),
+		"command":    programs.New(),
 		"htpasswd":   htpasswd.New(),
 		"kendox":     kendox.New(),
 		"ldap":       ldap.New(),
