@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
 
 // guard serves a simulator over HTTP and calls before ahead of the n-th
@@ -362,7 +363,7 @@ func TestKendoxProtectedAccountsAreLeftAlone(t *testing.T) {
 	j := newKendoxJob(t, 2, kendoxtest.Options{})
 	j.users(append(j.logins, "dciadmin", "rekey", "nobody")...)
 	id := j.sim.Add(kendoxtest.User{Login: "admin2"}, "x")
-	j.sim.Fail(kendoxtest.Fault{Method: "SetUserPasswordHashed", User: id, Code: 10369, Text: "Only the DCIAdmin user can set the password for the DCIAdmin user", Times: -1})
+	j.sim.Faults.Add(resttest.Fault{Op: "SetUserPasswordHashed", Account: id, Answer: j.sim.Exception(10369, "Only the DCIAdmin user can set the password for the DCIAdmin user")})
 	j.users(append(j.logins, "dciadmin", "rekey", "admin2", "nobody")...)
 	r := j.must(3, j.run()...)
 	report := j.report()
@@ -442,7 +443,7 @@ func TestKendoxEveryCodeHasItsExitCodeAndItsLine(t *testing.T) {
 		{10085, "", 3, "failed PolicyViolation: the server could not set it and does not say why"},
 		{10086, "", 3, "failed PolicyViolation: needs a digit"},
 		{10129, "The administrative context users is already checked out by user root", 3,
-			"failed Conflict: somebody else has the administrative context; it is tried again: The administrative context users is already checked out by user root"},
+			"failed Conflict: another user has the administrative context; it is tried again: The administrative context users is already checked out by user root"},
 		{10144, "", 4, "SecondFactorNeeded: the second factor's code could not be sent"},
 		{10145, "", 3, "failed TargetError: the server's mail settings are wrong"},
 		{10146, "", 3, "failed TargetError: the user has no mail address"},
@@ -471,7 +472,7 @@ func TestKendoxEveryCodeHasItsExitCodeAndItsLine(t *testing.T) {
 	} {
 		j := newKendoxJob(t, 0, kendoxtest.Options{})
 		j.sim.Add(kendoxtest.User{Login: "jdoe"}, "old-password")
-		j.sim.Fail(kendoxtest.Fault{Method: "SetUserPasswordHashed", Code: test.code, Text: test.text, Times: -1})
+		j.sim.Faults.Add(resttest.Fault{Op: "SetUserPasswordHashed", Answer: j.sim.Exception(test.code, test.text)})
 		j.write("one.star", kendoxOne)
 		r := j.rekey("run", "one.star", j.url(), "--yes")
 		if r.exit != test.exit {
@@ -517,42 +518,41 @@ workflow(
 // effect is found out by asking for the value.
 var wrongAnswers = []struct {
 	name, want string
-	after, cut bool // it takes effect; the connection breaks
-	silent     bool
+	after      bool // it takes effect
 	once       bool
-	status     int
-	header     http.Header
-	body       string
-	huge       int64
+	answer     resttest.Answer
 }{
-	{name: "lost after", want: "done ", after: true, cut: true},
-	{name: "reset before", want: "unknown ConnectionLost", cut: true},
-	{name: "silence", want: "unknown Timeout", silent: true, cut: true},
-	{name: "silence after", want: "done ", silent: true, after: true, cut: true},
-	{name: "throttled", want: "failed RateLimited", status: 429},
-	{name: "throttled a while", want: "done ", once: true, status: 429, header: http.Header{"Retry-After": {"1"}}},
-	{name: "busy", want: "failed TargetUnavailable", status: 503},
-	{name: "HTML", want: "unknown TargetError: HTTP 500 Internal Server Error, as an HTML page", status: 500, body: "<html><body>Runtime Error</body></html>"},
-	{name: "huge after", want: "done ", after: true, huge: 100 << 20},
-	{name: "malformed after", want: "done ", after: true, status: 200, body: `{"<`},
-	{name: "huge", want: "unknown TargetError: the answer is longer than 1048576 bytes", huge: 100 << 20},
-	{name: "malformed", want: "unknown TargetError: the answer", status: 200, body: `<a>{`},
+	{name: "lost after", want: "done ", after: true, answer: resttest.Reset()},
+	{name: "reset before", want: "unknown ConnectionLost", answer: resttest.Reset()},
+	{name: "silence", want: "unknown Timeout", answer: resttest.Silence()},
+	{name: "silence after", want: "done ", after: true, answer: resttest.Silence()},
+	{name: "throttled", want: "failed RateLimited", answer: resttest.Say(429, "", "")},
+	{name: "throttled a while", want: "done ", once: true, answer: resttest.Say(429, "", "", "Retry-After", "1")},
+	{name: "busy", want: "failed TargetUnavailable", answer: resttest.Say(503, "", "")},
+	{name: "HTML", want: "unknown TargetError: HTTP 500 Internal Server Error, as an HTML page", answer: resttest.HTML(500)},
+	{name: "huge after", want: "done ", after: true, answer: resttest.Huge(200, 100<<20)},
+	{name: "malformed after", want: "done ", after: true, answer: resttest.Say(200, "", `{"<`)},
+	{name: "huge", want: "unknown TargetError: the answer is longer than 1048576 bytes", answer: resttest.Huge(200, 100<<20)},
+	{name: "malformed", want: "unknown TargetError: the answer", answer: resttest.Say(200, "", `<a>{`)},
+}
+
+// wrongAnswer is a fault that answers one of the wrong answers to an operation
+// on an account.
+func wrongAnswer(n int, operation, account string) resttest.Fault {
+	fault := resttest.Fault{Op: operation, Account: account, Effect: wrongAnswers[n].after, Answer: wrongAnswers[n].answer}
+	if wrongAnswers[n].once {
+		fault.Times = 1
+	}
+	return fault
 }
 
 func TestKendoxFaultsAreToldApartAndMended(t *testing.T) {
 	j := newKendoxJob(t, 0, kendoxtest.Options{})
 	want := map[string]string{}
-	for _, w := range wrongAnswers {
+	for n, w := range wrongAnswers {
 		id := j.sim.Add(kendoxtest.User{Login: w.name}, "old-password")
 		j.logins, want[w.name] = append(j.logins, w.name), w.want
-		f := kendoxtest.Fault{Method: "SetUserPasswordHashed", User: id, Times: -1, After: w.after, Cut: w.cut, Status: w.status, Header: w.header, Body: w.body, Huge: w.huge}
-		if w.silent {
-			f.Delay = time.Hour
-		}
-		if w.once {
-			f.Times = 1
-		}
-		j.sim.Fail(f)
+		j.sim.Faults.Add(wrongAnswer(n, "SetUserPasswordHashed", id))
 	}
 	j.logins = append(j.logins, `o'br"<ien> & co%2f`)
 	j.sim.Add(kendoxtest.User{Login: j.logins[len(j.logins)-1]}, "old-password")
@@ -569,7 +569,7 @@ func TestKendoxFaultsAreToldApartAndMended(t *testing.T) {
 	if peak := memory(); peak == 0 || peak > 96<<10 {
 		t.Errorf("the plugin took %d KiB at most, want little and a figure", peak)
 	}
-	j.sim.Mend()
+	j.sim.Faults.Clear()
 	j.outcome(3, "resume", "last", "--yes")
 	j.outcome(0, "retry", "last", "--yes")
 	j.settled()
@@ -615,13 +615,13 @@ func TestKendoxSecretsAndHashesAreInNoOutput(t *testing.T) {
 	j.env = append(j.env, "REKEY_LOG=trace", "GODEBUG=http2debug=2,tlsdebug=1")
 	hash := j.sim.Hash(canary)
 	echo := fmt.Sprintf(`{"ErrorCode":19999,"Message":%s}`, strconv.Quote("cannot take "+hash+" of "+kendoxService+" "+j.sim.Hash(kendoxService)))
-	for login, f := range map[string]kendoxtest.Fault{
-		"fine": {Delay: time.Millisecond}, "echoes": {Times: -1, Status: 500, Body: echo}, "echoes as success": {Times: -1, Status: 200, Body: echo},
-		"page": {Times: -1, Status: 500, Body: "<html>" + hash + "</html>"}, "moved": {Times: -1, Status: 302, Header: http.Header{"Location": {"/" + hash}}},
-		"cut": {Times: -1, After: true, Cut: true},
+	for login, f := range map[string]resttest.Fault{
+		"fine": {Delay: time.Millisecond}, "echoes": {Answer: resttest.Say(500, "application/json", echo)}, "echoes as success": {Answer: resttest.Say(200, "application/json", echo)},
+		"page": {Answer: resttest.Say(500, "application/json", "<html>"+hash+"</html>")}, "moved": {Answer: resttest.Say(302, "application/json", "", "Location", "/"+hash)},
+		"cut": {Effect: true, Answer: resttest.Reset()},
 	} {
-		f.Method, f.User = "SetUserPasswordHashed", j.sim.Add(kendoxtest.User{Login: login}, "old-password")
-		j.sim.Fail(f)
+		f.Op, f.Account = "SetUserPasswordHashed", j.sim.Add(kendoxtest.User{Login: login}, "old-password")
+		j.sim.Faults.Add(f)
 		j.logins = append(j.logins, login+"\t"+canary)
 	}
 	j.users(j.logins...)

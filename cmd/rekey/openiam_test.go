@@ -14,6 +14,7 @@ import (
 
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
 	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
 
 // person is one identity of the job: its account by system, "" for none.
@@ -298,7 +299,7 @@ func TestOpenIAMScriptProvesWhatItCan(t *testing.T) {
 
 func TestOpenIAMValueThatIsNotAcceptedIsNotCalledDone(t *testing.T) {
 	j := newOpenIAMJob(t, 1, openiamtest.Options{}, nil)
-	j.sim.Fail(openiamtest.Fault{Operation: "isPasswordEq", Principal: "person0000", Code: "principalNotFound", Times: -1})
+	j.sim.Faults.Add(resttest.Fault{Op: "isPasswordEq", Account: "person0000", Answer: j.sim.Failure("principalNotFound")})
 	j.must(3, j.run()...)
 	row := j.report()["e0000"]
 	if row.Status != "partial" || row.Code != "NotAccepted" || !strings.HasPrefix(row.Message, "openiam: the target does not accept the value; not reverted, as the earlier value is not known: ") {
@@ -462,7 +463,7 @@ func TestOpenIAMEveryCodeHasItsExitCodeAndItsLine(t *testing.T) {
 					login := "has " + native
 					logins, want[login] = append(logins, login), c.line
 					j.sim.Add(openiamtest.User{}, openiamtest.Key{Principal: login}, "Old-pass-1")
-					j.sim.Fail(openiamtest.Fault{Operation: operation, Principal: login, Code: native, Times: -1})
+					j.sim.Faults.Add(resttest.Fault{Op: operation, Account: login, Answer: j.sim.Failure(native)})
 				}
 			}
 			j.must(exit, j.many(reset, logins...)...)
@@ -500,7 +501,7 @@ func TestOpenIAMWhatWouldRefuseEveryUserStopsTheRun(t *testing.T) {
 	} {
 		j := newOpenIAMJob(t, 0, openiamtest.Options{}, nil)
 		j.sim.Add(openiamtest.User{}, openiamtest.Key{Principal: "jdoe"}, "Old-pass-1")
-		j.sim.Fail(openiamtest.Fault{Operation: "setPassword", Status: test.status, Body: test.body, Times: -1})
+		j.sim.Faults.Add(resttest.Fault{Op: "setPassword", Answer: resttest.Say(test.status, "text/xml; charset=UTF-8", test.body)})
 		r := j.must(test.exit, j.many(false, "jdoe")...)
 		told := r.stderr
 		if test.exit != 4 {
@@ -516,23 +517,16 @@ func TestOpenIAMFaultsAreToldApartAndMended(t *testing.T) {
 	j := newOpenIAMJob(t, 0, openiamtest.Options{}, nil)
 	want := map[string]string{`o'br"<ien> & co%2f`: "done ", "Zoë 漢字 🙂": "done "}
 	var logins []string
-	for _, w := range wrongAnswers {
+	for n, w := range wrongAnswers {
 		want[w.name] = w.want
-		f := openiamtest.Fault{Operation: "setPassword", Principal: w.name, Times: -1, After: w.after, Cut: w.cut, Status: w.status, Header: w.header, Body: w.body, Huge: w.huge}
-		if w.silent {
-			f.Delay = time.Hour
-		}
-		if w.once {
-			f.Times = 1
-		}
-		j.sim.Fail(f)
+		j.sim.Faults.Add(wrongAnswer(n, "setPassword", w.name))
 	}
 	for name, body := range map[string]string{
 		"doctype": `<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body>&e;</Body></Envelope>`,
 		"deep":    `<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/">` + strings.Repeat("<a>", 100000),
 	} {
 		want[name] = map[string]string{"doctype": "unknown TargetError: the answer has a document type declaration", "deep": "unknown TargetError: the answer is nested too deeply"}[name]
-		j.sim.Fail(openiamtest.Fault{Operation: "setPassword", Principal: name, Times: -1, Status: 200, Body: body})
+		j.sim.Faults.Add(resttest.Fault{Op: "setPassword", Account: name, Answer: resttest.Say(200, "text/xml; charset=UTF-8", body)})
 	}
 	for login := range want {
 		j.sim.Add(openiamtest.User{}, openiamtest.Key{Principal: login}, "Old-pass-1")
@@ -549,7 +543,7 @@ func TestOpenIAMFaultsAreToldApartAndMended(t *testing.T) {
 	if peak := memory(); peak == 0 || peak > 96<<10 {
 		t.Errorf("the plugin took %d KiB at most, want little and a figure", peak)
 	}
-	j.sim.Mend()
+	j.sim.Faults.Clear()
 	j.outcome(3, "resume", "last", "--yes")
 	j.outcome(0, "retry", "last", "--yes")
 	for login, row := range j.manyReport() {
@@ -570,16 +564,16 @@ func TestOpenIAMSecretsAreInNoOutput(t *testing.T) {
 		return `<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Body>` + inside + `</soap:Body></soap:Envelope>`
 	}
 	var logins []string
-	for login, f := range map[string]openiamtest.Fault{
+	for login, f := range map[string]resttest.Fault{
 		"fine":    {Delay: time.Millisecond},
-		"fault":   {Times: -1, Status: 500, Body: envelope(`<soap:Fault><faultcode>soap:Server</faultcode><faultstring>` + escaped + `</faultstring></soap:Fault>`)},
-		"failure": {Times: -1, Status: 200, Body: envelope(`<setPasswordResponse><return status="failure"><errorCode>` + escaped + `</errorCode><errorText>` + escaped + `</errorText></return></setPasswordResponse>`)},
-		"page":    {Times: -1, Status: 500, Body: "<html>" + canary + "</html>"},
-		"moved":   {Times: -1, Status: 302, Header: http.Header{"Location": {"/" + canary}}},
-		"cut":     {Times: -1, After: true, Cut: true},
+		"fault":   {Answer: resttest.Say(500, "text/xml; charset=UTF-8", envelope(`<soap:Fault><faultcode>soap:Server</faultcode><faultstring>`+escaped+`</faultstring></soap:Fault>`))},
+		"failure": {Answer: resttest.Say(200, "text/xml; charset=UTF-8", envelope(`<setPasswordResponse><return status="failure"><errorCode>`+escaped+`</errorCode><errorText>`+escaped+`</errorText></return></setPasswordResponse>`))},
+		"page":    {Answer: resttest.Say(500, "text/xml; charset=UTF-8", "<html>"+canary+"</html>")},
+		"moved":   {Answer: resttest.Say(302, "text/xml; charset=UTF-8", "", "Location", "/"+canary)},
+		"cut":     {Effect: true, Answer: resttest.Reset()},
 	} {
-		f.Operation, f.Principal = "setPassword", login
-		j.sim.Fail(f)
+		f.Op, f.Account = "setPassword", login
+		j.sim.Faults.Add(f)
 		j.sim.Add(openiamtest.User{}, openiamtest.Key{Principal: login}, "Old-pass-1")
 		logins = append(logins, login+"\t"+canary)
 	}

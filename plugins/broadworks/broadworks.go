@@ -172,7 +172,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	}
 	findings := []sdk.Finding{{Message: "logged in at " + i.client.Host() + " as " + i.user + " for " + i.provider + ", " + i.group}}
 	if strings.EqualFold(string(who.LoginType), "User") {
-		findings = append(findings, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: i.user + " is an ordinary user and sets nobody's passwords", Fix: "log in as an administrator of the group, the provider or the system"})
+		findings = append(findings, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: i.user + " is an ordinary user and cannot set passwords", Fix: "log in as an administrator of the group, the provider or the system"})
 	}
 	return append(findings, who.expiry()...)
 }

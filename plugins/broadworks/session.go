@@ -51,7 +51,7 @@ type session struct {
 }
 
 // expiry warns of a password that has expired or soon will: the largest number
-// means never, and the smallest that nobody has counted.
+// means never, and the smallest, that the days were never counted.
 func (s session) expiry() []sdk.Finding {
 	if days := s.PasswordExpiresDays; !days.Known || days.N > 14 || days.N == math.MinInt32 {
 		return nil

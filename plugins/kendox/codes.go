@@ -43,7 +43,7 @@ var meanings = map[int]meaning{
 	10084: {sdk.PolicyViolation, []sdk.Rule{sdk.RuleUpper, sdk.RuleLower}, "needs upper-case and lower-case letters"},
 	10085: {sdk.PolicyViolation, []sdk.Rule{sdk.RuleOpaque}, "the server could not set it and does not say why"},
 	10086: {sdk.PolicyViolation, []sdk.Rule{sdk.RuleDigits}, "needs a digit"},
-	10129: {sdk.Conflict, nil, "somebody else has the administrative context; it is tried again"},
+	10129: {sdk.Conflict, nil, "another user has the administrative context; it is tried again"},
 	10144: {sdk.SecondFactorNeeded, nil, "the second factor's code could not be sent"},
 	10145: {sdk.TargetError, nil, "the server's mail settings are wrong"},
 	10146: {sdk.TargetError, nil, "the user has no mail address"},

@@ -13,10 +13,10 @@ import (
 // it holds to its own rules.
 func contractTarget(t testing.TB, plain bool) backendtest.Target {
 	s := kendoxtest.New(kendoxtest.Options{Strict: !plain, Rules: kendoxtest.Rules{MinLength: 8, Letter: true, Digit: true}})
-	if err := s.Start("127.0.0.1:0"); err != nil {
+	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(s.Close)
 	logins := []string{"jdoe", "bob", "cy@acme.example", "o'dee"}
 	for _, login := range logins {
 		s.Add(kendoxtest.User{Login: login, Name: login, Domain: "ACME"}, "old-pass-0")
@@ -40,7 +40,7 @@ func contractTarget(t testing.TB, plain bool) backendtest.Target {
 			{Field: "min_length", Value: int64(-1)},
 			{Field: "max_length", Value: int64(5)},
 		},
-		Down: func() { _ = s.Close() },
+		Down: s.Close,
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -68,7 +69,7 @@ func TestEveryExceptionHasItsMeaning(t *testing.T) {
 		{10085, "", []sdk.Rule{sdk.RuleOpaque}, 3, "refused PolicyViolation: the server could not set it and does not say why"},
 		{10086, "", []sdk.Rule{sdk.RuleDigits}, 3, "refused PolicyViolation: needs a digit"},
 		{10129, "The administrative context users is already checked out by user root", nil, 3,
-			"refused Conflict: somebody else has the administrative context; it is tried again: The administrative context users is already checked out by user root"},
+			"refused Conflict: another user has the administrative context; it is tried again: The administrative context users is already checked out by user root"},
 		{10144, "", nil, 4, "refused SecondFactorNeeded: the second factor's code could not be sent"},
 		{10145, "", nil, 3, "refused TargetError: the server's mail settings are wrong"},
 		{10146, "", nil, 3, "refused TargetError: the user has no mail address"},
@@ -100,7 +101,7 @@ func TestEveryExceptionHasItsMeaning(t *testing.T) {
 		for _, o := range []kendoxtest.Options{{}, {Status: 400}, {Status: 200}, {Form: kendoxtest.FormMessage}, {Form: kendoxtest.FormFault}, {Form: kendoxtest.FormText},
 			{Form: kendoxtest.FormText, Status: 200}} {
 			s, i := begin(t, o)
-			s.Fail(kendoxtest.Fault{Method: "SetUserPasswordHashed", Code: test.code, Text: test.text, Times: -1})
+			s.Faults.Add(resttest.Fault{Op: "SetUserPasswordHashed", Answer: s.Exception(test.code, test.text)})
 			r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
 			if line(r) != test.line || exit(r) != test.exit || r.Err.Native != strconv.Itoa(test.code) {
 				t.Errorf("%d as %+v: %s, exit %d, native %q; want %s, %d", test.code, o, line(r), exit(r), r.Err.Native, test.line, test.exit)
@@ -137,39 +138,42 @@ func TestFaultsOnTheWay(t *testing.T) {
 	const odd = "unknown TargetError: the answer is not what SetUserPasswordHashed answers"
 	for _, test := range []struct {
 		name  string
-		fault kendoxtest.Fault
+		fault resttest.Fault
 		line  string
 		retry time.Duration
 		took  bool // it took effect
 	}{
-		{"session expired", kendoxtest.Fault{Expire: true}, "applied", 0, true},
-		{"answer lost after the effect", kendoxtest.Fault{After: true, Cut: true}, lost, 0, true},
-		{"reset before the effect", kendoxtest.Fault{Cut: true}, lost, 0, false},
-		{"silence", kendoxtest.Fault{Delay: time.Hour, Cut: true}, "unknown Timeout: HOST: no answer in time", 0, false},
-		{"silence after the effect", kendoxtest.Fault{After: true, Delay: time.Hour, Cut: true}, "unknown Timeout: HOST: no answer in time", 0, true},
-		{"throttled", kendoxtest.Fault{Status: 429}, "refused RateLimited: HTTP 429 Too Many Requests", 0, false},
-		{"throttled with Retry-After", kendoxtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, "refused RateLimited: HTTP 429 Too Many Requests", 7 * time.Second, false},
-		{"busy with Retry-After", kendoxtest.Fault{Status: 503, Header: http.Header{"Retry-After": {"2"}}}, "refused TargetUnavailable: HTTP 503 Service Unavailable", 2 * time.Second, false},
-		{"500 as HTML", kendoxtest.Fault{Status: 500, Body: "<html><body>Runtime Error</body></html>"},
+		{"session expired", resttest.Fault{}, "applied", 0, true},
+		{"answer lost after the effect", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Reset()}, lost, 0, true},
+		{"reset before the effect", resttest.Fault{Times: 1, Answer: resttest.Reset()}, lost, 0, false},
+		{"silence", resttest.Fault{Times: 1, Answer: resttest.Silence()}, "unknown Timeout: HOST: no answer in time", 0, false},
+		{"silence after the effect", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Silence()}, "unknown Timeout: HOST: no answer in time", 0, true},
+		{"throttled", resttest.Fault{Times: 1, Answer: resttest.Say(429, "application/json", "")}, "refused RateLimited: HTTP 429 Too Many Requests", 0, false},
+		{"throttled with Retry-After", resttest.Fault{Times: 1, Answer: resttest.Say(429, "application/json", "", "Retry-After", "7")}, "refused RateLimited: HTTP 429 Too Many Requests", 7 * time.Second, false},
+		{"busy with Retry-After", resttest.Fault{Times: 1, Answer: resttest.Say(503, "application/json", "", "Retry-After", "2")}, "refused TargetUnavailable: HTTP 503 Service Unavailable", 2 * time.Second, false},
+		{"500 as HTML", resttest.Fault{Times: 1, Answer: resttest.Say(500, "application/json", "<html><body>Runtime Error</body></html>")},
 			"unknown TargetError: HTTP 500 Internal Server Error, as an HTML page: it may come from a proxy", 0, false},
-		{"401", kendoxtest.Fault{Status: 401}, "refused InvalidConfig: something before InfoShare wants a login of its own", 0, false},
-		{"400", kendoxtest.Fault{Status: 400}, "refused InvalidOperation: the server does not understand the request", 0, false},
-		{"100 MB", kendoxtest.Fault{After: true, Huge: 100 << 20}, "unknown TargetError: the answer is longer than 1048576 bytes", 0, true},
-		{"empty", kendoxtest.Fault{After: true, Status: 200}, odd, 0, true},
-		{"HTML", kendoxtest.Fault{After: true, Status: 200, Body: "<html>Welcome</html>"}, odd, 0, true},
-		{"cut JSON", kendoxtest.Fault{After: true, Status: 200, Body: `{"SetUserPasswordHashedRes`}, odd, 0, true},
-		{"another object", kendoxtest.Fault{After: true, Status: 200, Body: `{"LogonResult":{}}`}, odd, 0, true},
-		{"two values", kendoxtest.Fault{After: true, Status: 200, Body: `{ }{ }`}, odd, 0, true},
-		{"null", kendoxtest.Fault{After: true, Status: 200, Body: `null`}, odd, 0, true},
-		{"nested deeply", kendoxtest.Fault{After: true, Status: 200, Body: strings.Repeat(`{"a":`, 100000)}, odd, 0, true},
-		{"nested deeply, as 500", kendoxtest.Fault{After: true, Status: 500, Body: strings.Repeat("[", 5000) + strings.Repeat("]", 5000)}, "unknown TargetError: HTTP 500 Internal Server Error", 0, true},
-		{"a null result", kendoxtest.Fault{After: true, Status: 200, Body: `{"SetUserPasswordHashedResult":null}`}, "applied", 0, true},
-		{"late", kendoxtest.Fault{Delay: 20 * time.Millisecond}, "applied", 0, true},
+		{"401", resttest.Fault{Times: 1, Answer: resttest.Say(401, "application/json", "")}, "refused InvalidConfig: something before InfoShare wants a login of its own", 0, false},
+		{"400", resttest.Fault{Times: 1, Answer: resttest.Say(400, "application/json", "")}, "refused InvalidOperation: the server does not understand the request", 0, false},
+		{"100 MB", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Huge(200, 100<<20)}, "unknown TargetError: the answer is longer than 1048576 bytes", 0, true},
+		{"empty", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(200, "application/json", "")}, odd, 0, true},
+		{"HTML", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(200, "application/json", "<html>Welcome</html>")}, odd, 0, true},
+		{"cut JSON", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(200, "application/json", `{"SetUserPasswordHashedRes`)}, odd, 0, true},
+		{"another object", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(200, "application/json", `{"LogonResult":{}}`)}, odd, 0, true},
+		{"two values", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(200, "application/json", `{ }{ }`)}, odd, 0, true},
+		{"null", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(200, "application/json", `null`)}, odd, 0, true},
+		{"nested deeply", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(200, "application/json", strings.Repeat(`{"a":`, 100000))}, odd, 0, true},
+		{"nested deeply, as 500", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(500, "application/json", strings.Repeat("[", 5000)+strings.Repeat("]", 5000))}, "unknown TargetError: HTTP 500 Internal Server Error", 0, true},
+		{"a null result", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Say(200, "application/json", `{"SetUserPasswordHashedResult":null}`)}, "applied", 0, true},
+		{"late", resttest.Fault{Times: 1, Delay: 20 * time.Millisecond}, "applied", 0, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, i := begin(t, kendoxtest.Options{})
-			test.fault.Method = "SetUserPasswordHashed"
-			s.Fail(test.fault)
+			test.fault.Op, test.fault.Times = "SetUserPasswordHashed", 1
+			if test.name == "session expired" {
+				test.fault.Answer = s.Expired()
+			}
+			s.Faults.Add(test.fault)
 			limit := 10 * time.Second
 			if strings.HasPrefix(test.name, "silence") {
 				limit = 150 * time.Millisecond
@@ -231,7 +235,7 @@ func TestAnExpiredSessionLosesNobody(t *testing.T) {
 
 func TestASessionThatExpiresAtOnceIsRenewedOncePerOperation(t *testing.T) {
 	s, i := begin(t, kendoxtest.Options{})
-	s.Fail(kendoxtest.Fault{Method: "SetUserPasswordHashed", Expire: true, Times: -1})
+	s.Faults.Add(resttest.Fault{Op: "SetUserPasswordHashed", Answer: s.Expired()})
 	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
 	if line(r) != "refused LoginExpired: the session is not valid or has ended" || s.Calls("Logon") != 2 {
 		t.Errorf("Apply = %s after %d logons; want refused LoginExpired after 2", line(r), s.Calls("Logon"))
@@ -264,7 +268,7 @@ func TestTheAdministrativeContextIsWaitedFor(t *testing.T) {
 
 func TestALogonWhoseAnswerIsLostIsNotAnUnknownOutcome(t *testing.T) {
 	s, i := begin(t, kendoxtest.Options{})
-	s.Fail(kendoxtest.Fault{Method: "Logon", After: true, Cut: true})
+	s.Faults.Add(resttest.Fault{Op: "Logon", Times: 1, Effect: true, Answer: resttest.Reset()})
 	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
 	if r.Outcome != sdk.Refused || r.Err.Code != sdk.TargetUnavailable {
 		t.Errorf("Apply = %s, want refused TargetUnavailable", line(r))
@@ -273,7 +277,7 @@ func TestALogonWhoseAnswerIsLostIsNotAnUnknownOutcome(t *testing.T) {
 
 func TestNobodyListensIsRefused(t *testing.T) {
 	s, i := begin(t, kendoxtest.Options{})
-	_ = s.Close()
+	s.Close()
 	if r := i.Apply(t.Context(), set("jdoe", "new-pass-1")); r.Outcome != sdk.Refused || r.Err.Code != sdk.Unreachable {
 		t.Errorf("Apply = %s, want refused Unreachable", line(r))
 	}
@@ -287,8 +291,8 @@ func TestALongListOfUsersIsRead(t *testing.T) {
 	if got := line(i.Apply(t.Context(), set("u4711", "new-pass-1"))); got != "applied" {
 		t.Errorf("Apply = %s", got)
 	}
-	s.Fail(kendoxtest.Fault{Method: "GetUserStore", Huge: 100 << 20, Times: -1})
-	s.Fail(kendoxtest.Fault{Method: "GetAllUsersSimple", Code: 10071, Times: -1})
+	s.Faults.Add(resttest.Fault{Op: "GetUserStore", Answer: resttest.Huge(200, 100<<20)})
+	s.Faults.Add(resttest.Fault{Op: "GetAllUsersSimple", Answer: s.Exception(10071, "")})
 	other := configure(t, s)
 	if got := line(other.Apply(t.Context(), set("u4711", "new-pass-1"))); got != "refused TargetError: the answer is longer than 67108864 bytes" {
 		t.Errorf("Apply with a list of 100 MB = %s", got)
@@ -326,26 +330,33 @@ func TestNoSecretAndNoHashInLogsAndErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	docs := i.(*kendox.Instance)
-	for _, fault := range []kendoxtest.Fault{{}, {Cut: true}, {Delay: 300 * time.Millisecond},
-		{Status: 500, Body: "Cannot take " + canary + " or " + digest(canary) + " of " + service + " " + digest(service)},
-		{Status: 500, Body: `{"ErrorCode":19999,"Message":` + strconv.Quote(canary+" "+digest(canary)+" "+digest(service)) + `}`},
-		{Status: 200, Body: `{"ErrorCode":19998,"Message":` + strconv.Quote(canary+" "+digest(canary)+" "+digest(service)) + `}`},
-		{Status: 500, Body: "Cannot take " + digest(canary)},
-		{Status: 302, Header: http.Header{"Location": {"/" + digest(canary)}}}} {
-		fault.Times = -1
+	secrets := strconv.Quote(canary + " " + digest(canary) + " " + digest(service))
+	for _, test := range []struct {
+		fault  resttest.Fault
+		echoes bool // the value, not only its hash
+	}{
+		{resttest.Fault{}, false},
+		{resttest.Fault{Answer: resttest.Reset()}, false},
+		{resttest.Fault{Delay: 300 * time.Millisecond}, false},
+		{resttest.Fault{Answer: resttest.Say(500, "application/json", "Cannot take "+canary+" or "+digest(canary)+" of "+service+" "+digest(service))}, true},
+		{resttest.Fault{Answer: resttest.Say(500, "application/json", `{"ErrorCode":19999,"Message":`+secrets+`}`)}, true},
+		{resttest.Fault{Answer: resttest.Say(200, "application/json", `{"ErrorCode":19998,"Message":`+secrets+`}`)}, true},
+		{resttest.Fault{Answer: resttest.Say(500, "application/json", "Cannot take "+digest(canary))}, false},
+		{resttest.Fault{Answer: resttest.Say(302, "application/json", "", "Location", "/"+digest(canary))}, false},
+	} {
 		for _, method := range []string{"SetUserPasswordHashed", "SetUserPassword", "Logon", ""} {
-			fault.Method = method
-			s.Fail(fault)
+			test.fault.Op = method
+			s.Faults.Add(test.fault)
 			told.tell(line(docs.Apply(t.Context(), set("jdoe", canary))))
 			told.tell(line(docs.Apply(t.Context(), plain(set("jdoe", canary)))))
 			// Of a given hash the plugin does not know the value, nor does the server.
-			if !strings.Contains(fault.Body, canary) && !strings.Contains(fault.Body, strconv.Quote(canary)[1:9]) {
+			if !test.echoes {
 				told.tell(line(docs.Apply(t.Context(), hashed(set("jdoe", digest(canary))))))
 			}
 			if _, err := docs.Verify(t.Context(), "jdoe", "", secret.New(canary)); err != nil {
 				told.tell(err.Error())
 			}
-			s.Mend()
+			s.Faults.Clear()
 		}
 	}
 	for _, f := range docs.Check(t.Context()) {
@@ -370,7 +381,7 @@ func TestNoSecretAndNoHashInLogsAndErrors(t *testing.T) {
 func TestALongAnswerIsNotKept(t *testing.T) {
 	s, i := begin(t, kendoxtest.Options{})
 	i.Apply(t.Context(), set("jdoe", "new-pass-1"))
-	s.Fail(kendoxtest.Fault{Method: "SetUserPasswordHashed", Huge: 100 << 20})
+	s.Faults.Add(resttest.Fault{Op: "SetUserPasswordHashed", Times: 1, Answer: resttest.Huge(200, 100<<20)})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	r := i.Apply(t.Context(), set("jdoe", "new-pass-2"))

@@ -42,10 +42,10 @@ func (c *clock) after(d time.Duration) <-chan time.Time {
 func TestTheSessionIsKeptAliveWhileNothingHappens(t *testing.T) {
 	c := &clock{now: time.Unix(0, 0), asked: make(chan time.Duration, 100), ticks: make(chan time.Time)}
 	s := kendoxtest.New(kendoxtest.Options{Now: c.Now})
-	if err := s.Start("127.0.0.1:0"); err != nil {
+	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = s.Close() }()
+	defer s.Close()
 	s.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "pw")
 	s.Add(kendoxtest.User{Login: "jdoe"}, "old-pass-0")
 	i, err := backend{after: c.after}.Configure(t.Context(), sdk.Config{Values: map[string]any{"url": s.URL(), "user": "rekey"},

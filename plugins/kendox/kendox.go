@@ -71,13 +71,13 @@ func settings() []sdk.Field {
 		{Name: "hash_encoding", Type: sdk.Choice, Default: utf8Text, Choices: []string{utf8Text, utf16leText}, Doc: "of the text under the hash; Check proves it with the service account's own logon"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "allow http:// to another machine: hashes are as good as passwords to InfoShare, and cross the network in clear"},
 		{Name: "ca_file", Type: sdk.Path, Doc: "PEM certificates to trust in place of the system's"},
-		{Name: "client_id", Type: sdk.String, Doc: "clientId of the logon, for licences that are bound to one"},
+		{Name: "client_id", Type: sdk.String, Doc: "clientId of the logon, for licences bound to one"},
 		{Name: "min_length", Type: sdk.Int, Default: 0, Doc: "of a password; the rules here are checked before a hash is sent, because the server cannot"},
 		{Name: "max_length", Type: sdk.Int, Default: 0, Doc: "of a password; 0 is no limit"},
 		{Name: "lower", Type: sdk.Int, Default: 0, Doc: "at least so many lower-case letters"},
 		{Name: "upper", Type: sdk.Int, Default: 0, Doc: "at least so many upper-case letters"},
 		{Name: "digits", Type: sdk.Int, Default: 0, Doc: "at least so many digits"},
-		{Name: "symbols", Type: sdk.Int, Default: 0, Doc: "at least so many characters that are neither letters nor digits"},
+		{Name: "symbols", Type: sdk.Int, Default: 0, Doc: "at least so many characters besides letters and digits"},
 	}, rest.ProxyFields()...)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -34,10 +35,10 @@ func serve(t *testing.T, o kendoxtest.Options) *kendoxtest.Server {
 	t.Helper()
 	o.Strict = true // the contract is held against a lenient one, too
 	s := kendoxtest.New(o)
-	if err := s.Start("127.0.0.1:0"); err != nil {
+	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(s.Close)
 	s.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, service)
 	s.Add(kendoxtest.User{Login: "jdoe", Name: "Jane Doe", Domain: "ACME", Mail: "jdoe@example.com"}, "old-pass-0")
 	return s
@@ -306,7 +307,7 @@ func TestFindAndList(t *testing.T) {
 func TestUsersAreFoundByTheSimplerCallToo(t *testing.T) {
 	s, i := begin(t, kendoxtest.Options{})
 	s.Add(kendoxtest.User{Login: "off", Inactive: true}, "x")
-	s.Fail(kendoxtest.Fault{Method: "GetUserStore", Code: 10071, Times: -1})
+	s.Faults.Add(resttest.Fault{Op: "GetUserStore", Answer: s.Exception(10071, "")})
 	if got := line(i.Apply(t.Context(), set("jdoe", "new-pass-1"))); got != "applied" {
 		t.Errorf("Apply = %s", got)
 	}
@@ -385,8 +386,8 @@ func TestCheck(t *testing.T) {
 			s.Update("rekey", func(u *kendoxtest.User) { u.SecondFactor = true })
 		}, findings{"2 SecondFactorNeeded login: the service account has a second factor; use an account without one, or switch it off for this one | use a service account without a second factor"}, 1},
 		{"no users", kendoxtest.Options{}, ruled, func(s *kendoxtest.Server) {
-			s.Fail(kendoxtest.Fault{Method: "GetUserStore", Code: 10071, Text: "Not enough rights (X, 1)", Times: -1})
-			s.Fail(kendoxtest.Fault{Method: "GetAllUsersSimple", Code: 10071, Times: -1})
+			s.Faults.Add(resttest.Fault{Op: "GetUserStore", Answer: s.Exception(10071, "Not enough rights (X, 1)")})
+			s.Faults.Add(resttest.Fault{Op: "GetAllUsersSimple", Answer: s.Exception(10071, "")})
 		}, findings{"2 PermissionDenied the list of users cannot be read, so login names cannot be resolved: the service account lacks a right: Not enough rights (X, 1) | "}, 1},
 		{"wrong url", kendoxtest.Options{}, append(ruled, "url", ""), nil,
 			findings{"2 InvalidConfig login: there is no such service; check the url, which ends in /InfoShare/Json | "}, 0},
@@ -416,7 +417,7 @@ func TestCheck(t *testing.T) {
 
 func TestCheckOfNothing(t *testing.T) {
 	s, i := begin(t, kendoxtest.Options{})
-	_ = s.Close()
+	s.Close()
 	found := i.Check(t.Context())
 	if len(found) != 1 || found[0].Severity != sdk.Bad || found[0].Code != sdk.Unreachable || found[0].Fix == "" {
 		t.Errorf("Check = %+v, want one bad finding Unreachable with a fix", found)

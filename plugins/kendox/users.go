@@ -147,7 +147,7 @@ func (i *Instance) refresh(ctx context.Context) *rest.Failure {
 }
 
 // users asks for all users: by GetUserStore, which has their flags, or where
-// that is refused by GetAllUsersSimple, which has not.
+// refused, by GetAllUsersSimple, which has not.
 func (i *Instance) users(ctx context.Context) ([]user, *rest.Failure) {
 	result, failure := i.in(ctx, call{service: "Common", method: "GetUserStore", readOnly: true, bulk: true})
 	if failure == nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // Check asks for the service's description, or for the service itself where
-// none is published, and for the services beside it, without which lost
+// the description is missing, and for the services beside it, without which lost
 // answers cannot be settled.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	found := i.described(ctx)

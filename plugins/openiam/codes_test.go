@@ -8,6 +8,7 @@ import (
 
 	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -86,7 +87,7 @@ func TestEveryFailureCodeHasItsMeaning(t *testing.T) {
 		for _, native := range strings.Fields(test.native) {
 			for _, operation := range []string{"setPassword", "resetPassword"} {
 				s, i := begin(t, openiamtest.Options{})
-				s.Fail(openiamtest.Fault{Operation: operation, Code: native})
+				s.Faults.Add(resttest.Fault{Op: operation, Times: 1, Answer: s.Failure(native)})
 				r := i.Apply(t.Context(), mustChange(set("jdoe", "new-password-1"), operation == "resetPassword"))
 				if line(r) != test.line || exit(r) != test.exit {
 					t.Errorf("%s %s: %s, exit %d; want %s, %d", operation, native, line(r), exit(r), test.line, test.exit)
@@ -204,7 +205,7 @@ func TestHistoryAndChangeCounter(t *testing.T) {
 
 func TestAResetOfAnotherValueThanTheGivenIsNotTakenForSuccess(t *testing.T) {
 	s, i := begin(t, openiamtest.Options{})
-	s.Fail(openiamtest.Fault{Operation: "resetPassword", Status: 200, Body: envelope(`<n:resetPasswordResponse xmlns:n="x"><return status="success"><password>other</password></return></n:resetPasswordResponse>`)})
+	s.Faults.Add(resttest.Fault{Op: "resetPassword", Times: 1, Answer: resttest.Say(200, "text/xml; charset=UTF-8", envelope(`<n:resetPasswordResponse xmlns:n="x"><return status="success"><password>other</password></return></n:resetPasswordResponse>`))})
 	r := i.Apply(t.Context(), mustChange(set("jdoe", "new-pass-1"), true))
 	if line(r) != "unknown TargetError: the server answered success and another password than the one it was given" {
 		t.Errorf("Apply = %s", line(r))
@@ -238,7 +239,7 @@ func TestFaults(t *testing.T) {
 		{"secret in the text, as 200", fault("soap:Server", "cannot parse new-pass-1"), 200, `unknown TargetError: fault: cannot parse [redacted]`},
 	} {
 		s, i := begin(t, openiamtest.Options{})
-		s.Fail(openiamtest.Fault{Operation: "setPassword", Status: test.status, Body: test.body})
+		s.Faults.Add(resttest.Fault{Op: "setPassword", Times: 1, Answer: resttest.Say(test.status, "text/xml; charset=UTF-8", test.body)})
 		if r := i.Apply(t.Context(), set("jdoe", "new-pass-1")); line(r) != test.line {
 			t.Errorf("%s: %s, want %s", test.name, line(r), test.line)
 		}
@@ -247,8 +248,8 @@ func TestFaults(t *testing.T) {
 
 func TestErrorTextIsToldWithoutTheSecret(t *testing.T) {
 	s, i := begin(t, openiamtest.Options{})
-	s.Fail(openiamtest.Fault{Operation: "setPassword", Status: 200, Body: envelope(`<n:setPasswordResponse xmlns:n="x"><return status="failure">` +
-		`<errorCode>FAIL_OTHER</errorCode><errorText>value new-pass-1 &lt;b&gt; refused</errorText></return></n:setPasswordResponse>`)})
+	s.Faults.Add(resttest.Fault{Op: "setPassword", Times: 1, Answer: resttest.Say(200, "text/xml; charset=UTF-8", envelope(`<n:setPasswordResponse xmlns:n="x"><return status="failure">`+
+		`<errorCode>FAIL_OTHER</errorCode><errorText>value new-pass-1 &lt;b&gt; refused</errorText></return></n:setPasswordResponse>`))})
 	r := i.Apply(t.Context(), sdk.Operation{Attempt: 1, Verb: sdk.Set, Account: "jdoe", Value: secret.New("new-pass-1")})
 	if line(r) != `unknown TargetError: it failed for a reason that the server does not tell: value [redacted] <b> refused` {
 		t.Errorf("Apply = %s", line(r))

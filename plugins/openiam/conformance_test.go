@@ -14,10 +14,10 @@ import (
 // values.
 func contractTarget(t testing.TB, strict bool, verify string) backendtest.Target {
 	s := openiamtest.New(openiamtest.Options{Strict: strict, User: "svc", Password: "svc-canary-9", ReturnResets: true, CheckStatus: true})
-	if err := s.Start("127.0.0.1:0"); err != nil {
+	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(s.Close)
 	s.SetPolicy("GLOBAL", openiamtest.DefaultPolicy().With("PWD_LEN", "8", "40").With("PASSWORD_CHANGE_ALLOWED", "100"))
 	principals := []string{"jdoe", "bob", "cy@acme.example", "o'dee"}
 	for _, p := range append(principals, "lou", "tom", "svc") {
@@ -46,7 +46,7 @@ func contractTarget(t testing.TB, strict bool, verify string) backendtest.Target
 			{Field: "security_domain", Value: "a\x00b"},
 			{Field: "managed_system", Value: "\x01"},
 		},
-		Down: func() { _ = s.Close() },
+		Down: s.Close,
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"runtime"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/openiam"
 	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -33,8 +33,8 @@ func bomb() string {
 	return b.String()
 }
 
-func answer(body string) openiamtest.Fault {
-	return openiamtest.Fault{Operation: "setPassword", Status: 200, Body: body, After: true}
+func answer(body string) resttest.Fault {
+	return resttest.Fault{Op: "setPassword", Times: 1, Effect: true, Answer: resttest.Say(200, "text/xml; charset=UTF-8", body)}
 }
 
 // Every case ends as it should, and the host's way of settling an unknown one
@@ -43,30 +43,30 @@ func TestFaultsOnTheWay(t *testing.T) {
 	const lost = "unknown ConnectionLost: HOST: the connection broke before the whole answer came"
 	for _, test := range []struct {
 		name  string
-		fault openiamtest.Fault
+		fault resttest.Fault
 		line  string
 		retry time.Duration
 		took  bool // it took effect
 	}{
-		{"answer lost after the effect", openiamtest.Fault{After: true, Cut: true}, lost, 0, true},
-		{"reset before the effect", openiamtest.Fault{Cut: true}, lost, 0, false},
-		{"silence", openiamtest.Fault{Delay: time.Hour, Cut: true}, "unknown Timeout: HOST: no answer in time", 0, false},
-		{"silence after the effect", openiamtest.Fault{After: true, Delay: time.Hour, Cut: true}, "unknown Timeout: HOST: no answer in time", 0, true},
-		{"throttled", openiamtest.Fault{Status: 429}, "refused RateLimited: HTTP 429 Too Many Requests", 0, false},
-		{"throttled with Retry-After", openiamtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, "refused RateLimited: HTTP 429 Too Many Requests", 7 * time.Second, false},
-		{"busy with Retry-After", openiamtest.Fault{Status: 503, Header: http.Header{"Retry-After": {"2"}}}, "refused TargetUnavailable: HTTP 503 Service Unavailable", 2 * time.Second, false},
-		{"500 as HTML", openiamtest.Fault{Status: 500, Body: "<html><body>old-pass-0</body></html>"},
+		{"answer lost after the effect", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Reset()}, lost, 0, true},
+		{"reset before the effect", resttest.Fault{Times: 1, Answer: resttest.Reset()}, lost, 0, false},
+		{"silence", resttest.Fault{Times: 1, Answer: resttest.Silence()}, "unknown Timeout: HOST: no answer in time", 0, false},
+		{"silence after the effect", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Silence()}, "unknown Timeout: HOST: no answer in time", 0, true},
+		{"throttled", resttest.Fault{Times: 1, Answer: resttest.Say(429, "text/xml; charset=UTF-8", "")}, "refused RateLimited: HTTP 429 Too Many Requests", 0, false},
+		{"throttled with Retry-After", resttest.Fault{Times: 1, Answer: resttest.Say(429, "text/xml; charset=UTF-8", "", "Retry-After", "7")}, "refused RateLimited: HTTP 429 Too Many Requests", 7 * time.Second, false},
+		{"busy with Retry-After", resttest.Fault{Times: 1, Answer: resttest.Say(503, "text/xml; charset=UTF-8", "", "Retry-After", "2")}, "refused TargetUnavailable: HTTP 503 Service Unavailable", 2 * time.Second, false},
+		{"500 as HTML", resttest.Fault{Times: 1, Answer: resttest.Say(500, "text/xml; charset=UTF-8", "<html><body>old-pass-0</body></html>")},
 			"unknown TargetError: HTTP 500 Internal Server Error, as an HTML page: it may come from a proxy", 0, false},
 		{"200 as HTML", answer("<html><body>Welcome</body></html>"), "unknown TargetError: the answer is not a SOAP 1.1 envelope", 0, true},
-		{"401", openiamtest.Fault{Status: 401}, "refused InvalidConfig: the server wants a login of its own, or another one; check user and password", 0, false},
-		{"404", openiamtest.Fault{Status: 404}, "refused InvalidConfig: there is no such service; check the url", 0, false},
-		{"100 MB", openiamtest.Fault{After: true, Huge: 100 << 20}, "unknown TargetError: the answer is longer than 1048576 bytes", 0, true},
+		{"401", resttest.Fault{Times: 1, Answer: resttest.Say(401, "text/xml; charset=UTF-8", "")}, "refused InvalidConfig: the server wants a login of its own, or another one; check user and password", 0, false},
+		{"404", resttest.Fault{Times: 1, Answer: resttest.Say(404, "text/xml; charset=UTF-8", "")}, "refused InvalidConfig: there is no such service; check the url", 0, false},
+		{"100 MB", resttest.Fault{Times: 1, Effect: true, Answer: resttest.Huge(200, 100<<20)}, "unknown TargetError: the answer is longer than 1048576 bytes", 0, true},
 		{"empty", answer(""), "unknown TargetError: the answer is empty", 0, true},
 		{"not XML", answer("{}"), "unknown TargetError: the answer is not well-formed XML", 0, true},
 		{"cut XML", answer(envelope("")[:60]), "unknown TargetError: the answer is not well-formed XML", 0, true},
 		{"entity bomb", answer(bomb()), "unknown TargetError: the answer has a document type declaration", 0, true},
 		{"external entity", answer(`<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>` + envelope("&e;")), "unknown TargetError: the answer has a document type declaration", 0, true},
-		{"entity without a declaration", answer(envelope("&lol;")), "unknown TargetError: the answer uses an entity that is not one of the five", 0, true},
+		{"entity without a declaration", answer(envelope("&lol;")), "unknown TargetError: the answer uses an entity other than the five", 0, true},
 		{"processing instruction", answer(envelope("<?php x?>")), "unknown TargetError: the answer has a processing instruction", 0, true},
 		{"nested deeply", answer(envelope(strings.Repeat("<a>", 100000))), "unknown TargetError: the answer is nested too deeply", 0, true},
 		{"many elements", answer(envelope(strings.Repeat("<a/>", 100000))), "unknown TargetError: the answer has too many elements", 0, true},
@@ -77,12 +77,12 @@ func TestFaultsOnTheWay(t *testing.T) {
 		{"no return", answer(envelope(`<setPasswordResponse/>`)), "unknown TargetError: the answer says neither success nor failure", 0, true},
 		{"status as an element", answer(envelope(`<setPasswordResponse><return><status>success</status></return></setPasswordResponse>`)), "unknown TargetError: the answer says neither success nor failure", 0, true},
 		{"failure without a code", answer(envelope(`<setPasswordResponse><return status="failure"/></setPasswordResponse>`)), "unknown TargetError: a failure without a code", 0, true},
-		{"late", openiamtest.Fault{Delay: 20 * time.Millisecond}, "applied", 0, true},
+		{"late", resttest.Fault{Times: 1, Delay: 20 * time.Millisecond}, "applied", 0, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, i := begin(t, openiamtest.Options{})
-			test.fault.Operation = "setPassword"
-			s.Fail(test.fault)
+			test.fault.Op, test.fault.Times = "setPassword", 1
+			s.Faults.Add(test.fault)
 			r := apply(t, i, set("jdoe", "new-pass-1"))
 			if got := strings.ReplaceAll(line(r), s.Host()[len("http://"):], "HOST"); got != test.line {
 				t.Errorf("Apply = %s, want %s", got, test.line)
@@ -140,7 +140,7 @@ func settle(t *testing.T, s *openiamtest.Server, i *openiam.Instance, r sdk.Rece
 
 func TestALostResetIsSafeToRepeat(t *testing.T) {
 	s, i := begin(t, openiamtest.Options{ReturnResets: true})
-	s.Fail(openiamtest.Fault{Operation: "resetPassword", After: true, Cut: true})
+	s.Faults.Add(resttest.Fault{Op: "resetPassword", Times: 1, Effect: true, Answer: resttest.Reset()})
 	op := sdk.Operation{Attempt: 1, Verb: sdk.Reset, Account: "jdoe"}
 	if r := i.Reset(t.Context(), op); r.Outcome != sdk.Unknown {
 		t.Fatalf("Reset = %s, want unknown", line(r))
@@ -155,7 +155,7 @@ func TestALostResetIsSafeToRepeat(t *testing.T) {
 
 func TestNobodyListensIsRefused(t *testing.T) {
 	s, i := begin(t, openiamtest.Options{})
-	_ = s.Close()
+	s.Close()
 	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))
 	if r.Outcome != sdk.Refused || r.Err.Code != sdk.Unreachable {
 		t.Errorf("Apply = %s, want refused Unreachable", line(r))
@@ -206,26 +206,25 @@ func TestNoSecretInLogsAndErrors(t *testing.T) {
 	echo := func(kind string) string {
 		return envelope(`<soap:Fault><faultcode>` + kind + xmlText(canary) + `</faultcode><faultstring>` + xmlText(canary+" token-"+canary) + `</faultstring></soap:Fault>`)
 	}
-	for _, fault := range []openiamtest.Fault{{}, {Status: 500, Body: echo("soap:Server ")}, {Status: 200, Body: echo("")}, {Status: 400, Body: canary}, {Cut: true}, {Status: 302, Header: http.Header{"Location": {canary}}}, {Delay: 300 * time.Millisecond},
-		{Status: 200, Body: envelope(`<setPasswordResponse><return status="failure"><errorCode>` + xmlText(canary) + `</errorCode><errorText>` + xmlText(canary) + `</errorText></return></setPasswordResponse>`)}} {
-		fault.Times = -1
-		s.Fail(fault)
+	for _, fault := range []resttest.Fault{{}, {Answer: resttest.Say(500, "text/xml; charset=UTF-8", echo("soap:Server "))}, {Answer: resttest.Say(200, "text/xml; charset=UTF-8", echo(""))}, {Answer: resttest.Say(400, "text/xml; charset=UTF-8", canary)}, {Answer: resttest.Reset()}, {Answer: resttest.Say(302, "text/xml; charset=UTF-8", "", "Location", canary)}, {Delay: 300 * time.Millisecond},
+		{Answer: resttest.Say(200, "text/xml; charset=UTF-8", envelope(`<setPasswordResponse><return status="failure"><errorCode>`+xmlText(canary)+`</errorCode><errorText>`+xmlText(canary)+`</errorText></return></setPasswordResponse>`))}} {
+		s.Faults.Add(fault)
 		told.write(line(iam.Apply(t.Context(), set("jdoe", canary))))
 		told.write(line(iam.Apply(t.Context(), attempt(mustChange(set("jdoe", canary), true), 2))))
 		_, err := iam.Verify(t.Context(), "jdoe", "", secret.New(canary))
 		told.write(errorText(err))
-		s.Mend()
+		s.Faults.Clear()
 	}
 	// These do not have the value; what they do have is the token's password.
 	for _, body := range []string{"", strings.ReplaceAll(echo("soap:Server"), xmlText(canary+" "), "")} {
-		s.Fail(openiamtest.Fault{Times: -1, Status: 500, Body: strings.Replace(body, "Server"+xmlText(canary), "Server", 1)})
+		s.Faults.Add(resttest.Fault{Answer: resttest.Say(500, "text/xml; charset=UTF-8", strings.Replace(body, "Server"+xmlText(canary), "Server", 1))})
 		told.write(line(iam.Reset(t.Context(), sdk.Operation{Verb: sdk.Reset, Account: "jdoe"})))
 		_, err = iam.Find(t.Context(), "jdoe")
 		told.write(errorText(err))
 		for _, f := range iam.Check(t.Context()) {
 			told.write(f.Message + f.Fix)
 		}
-		s.Mend()
+		s.Faults.Clear()
 	}
 	text := told.b.String()
 	for _, v := range []string{canary, "token-" + canary} {
@@ -257,7 +256,7 @@ func xmlText(s string) string {
 // megabyte that it may, and drops the connection.
 func TestALongAnswerIsNotKept(t *testing.T) {
 	s, i := begin(t, openiamtest.Options{})
-	s.Fail(openiamtest.Fault{Operation: "setPassword", Huge: 100 << 20})
+	s.Faults.Add(resttest.Fault{Op: "setPassword", Times: 1, Answer: resttest.Huge(200, 100<<20)})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	r := i.Apply(t.Context(), set("jdoe", "new-pass-1"))

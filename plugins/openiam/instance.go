@@ -77,7 +77,7 @@ func (i *Instance) accept(op sdk.Operation) (target, *sdk.Error) {
 	case op.HashFormat != "":
 		return target, sdk.Errorf(sdk.Unsupported, "hash_format %q: OpenIAM takes plain values only", op.HashFormat)
 	case op.Value.Empty():
-		return target, sdk.Errorf(sdk.InvalidOperation, "a set needs a value; the server would make one and tell nobody")
+		return target, sdk.Errorf(sdk.InvalidOperation, "a set needs a value; the server would make one and keep it to itself")
 	case !writable(op.Value.Reveal()):
 		return target, unwritable()
 	}

@@ -80,9 +80,9 @@ func (backend) Describe() sdk.Description {
 func settings() []sdk.Field {
 	return append([]sdk.Field{
 		{Name: "url", Type: sdk.URL, Required: true, Doc: "the endpoint, such as https://idm.example/openiam-idm-esb/idmsrvc/ProvisionControllerService; some releases call it ProvisioningService"},
-		{Name: "security_domain", Type: sdk.String, Default: defaultDomain, Doc: "the domain of accounts that name none"},
-		{Name: "managed_system", Type: sdk.String, Default: defaultSystem, Doc: "the managed system of accounts that name none; 0 is OpenIAM itself, whose changes go on to the user's other systems"},
-		{Name: "user", Type: sdk.String, Doc: "sends a WS-Security UsernameToken with every request; the community edition asks for none"},
+		{Name: "security_domain", Type: sdk.String, Default: defaultDomain, Doc: "the domain of accounts that do not name one"},
+		{Name: "managed_system", Type: sdk.String, Default: defaultSystem, Doc: "the managed system of accounts that do not name one; 0 is OpenIAM itself, whose changes go on to the user's other systems"},
+		{Name: "user", Type: sdk.String, Doc: "sends a WS-Security UsernameToken with every request; the community edition does not ask for it"},
 		{Name: "password", Type: sdk.Secret, Doc: "of that token"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "allow http:// to another machine: passwords cross the network in clear"},
 		{Name: "ca_file", Type: sdk.Path, Doc: "PEM certificates to trust in place of the system's"},
@@ -91,8 +91,8 @@ func settings() []sdk.Field {
 			Doc: "whether LoginDataWebService has to be there. required: without it no run starts. optional: without it step.find is Unsupported, a verify cannot tell, and a set whose answer is lost stays unknown"},
 		{Name: "policy_principal", Type: sdk.String, Doc: "an account whose password policy stands for all: OpenIAM tells a policy only for an account, and step.generate() needs it before it has one"},
 		{Name: "verify", Type: sdk.Choice, Default: verifyEqual, Choices: []string{verifyEqual, verifyLogon, verifyNone},
-			Doc: "equal: isPasswordEq, which compares with what OpenIAM holds and counts as no logon; logon: passwordAuth, which does and works on managed system 0 only; none"},
-		{Name: "blank_reset", Type: sdk.Bool, Default: true, Doc: "allow step.reset, a resetPassword without a value; False refuses it, because the community edition makes a guessable value and tells nobody"},
+			Doc: "equal: isPasswordEq, which compares with OpenIAM's value and is not a logon; logon: passwordAuth, which does and works on managed system 0 only; none"},
+		{Name: "blank_reset", Type: sdk.Bool, Default: true, Doc: "allow step.reset, a resetPassword without a value; False refuses it, because the community edition makes a guessable value and tells no one"},
 		{Name: "fields", Type: sdk.Choice, Default: fieldsCurrent, Choices: []string{fieldsCurrent, fieldsBasic},
 			Doc: "which elements a request has: current adds passThruAttributes and the requestor_* settings; basic has those of the documentation, for a server whose older schema refuses the rest"},
 		{Name: "validate_request", Type: sdk.Bool, Default: true, Doc: "the value of validateRequest; the documentation wants true, the community edition does not read it"},

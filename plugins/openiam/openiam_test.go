@@ -13,6 +13,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/openiam"
 	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -32,10 +33,10 @@ func serve(t *testing.T, o openiamtest.Options) *openiamtest.Server {
 	t.Helper()
 	o.Strict = true
 	s := openiamtest.New(o)
-	if err := s.Start("127.0.0.1:0"); err != nil {
+	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(s.Close)
 	s.Add(openiamtest.User{ID: "3001", First: "Jane", Last: "Doe", Mail: "jdoe@example.com"}, openiamtest.Key{Principal: "jdoe"}, "old-pass-0")
 	return s
 }
@@ -553,7 +554,7 @@ func TestWithoutTheLookUpServiceOnlyTheLookUpIsMissing(t *testing.T) {
 
 func TestCheckOfNothing(t *testing.T) {
 	s, i := begin(t, openiamtest.Options{})
-	_ = s.Close()
+	s.Close()
 	found := i.Check(t.Context())
 	if len(found) != 1 || found[0].Severity != sdk.Bad || found[0].Code != sdk.Unreachable {
 		t.Errorf("Check = %+v, want one bad finding Unreachable", found)
@@ -591,7 +592,7 @@ func TestManyAtOnce(t *testing.T) {
 func TestTheHintToAnOlderSchemaIsNotGivenWhereItIsFollowed(t *testing.T) {
 	for fields, want := range map[string]bool{"current": true, "basic": false} {
 		s, i := begin(t, openiamtest.Options{}, "fields", fields)
-		s.Fail(openiamtest.Fault{Status: 500, Body: envelope("<Fault><faultcode>Client</faultcode><faultstring>Unmarshalling Error: x</faultstring></Fault>")})
+		s.Faults.Add(resttest.Fault{Times: 1, Answer: resttest.Say(500, "text/xml; charset=UTF-8", envelope("<Fault><faultcode>Client</faultcode><faultstring>Unmarshalling Error: x</faultstring></Fault>"))})
 		if got := line(i.Apply(t.Context(), set("jdoe", "new-pass-1"))); strings.Contains(got, `fields = "basic"`) != want {
 			t.Errorf("fields %s: %s", fields, got)
 		}

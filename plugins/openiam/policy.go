@@ -19,8 +19,8 @@ const symbols = "!\"#$%&'()*+,-./:;<=>?@"
 type rules map[string][2]string
 
 // Policy returns the policy of the account, or of policy_principal where no
-// account is named. Without both OpenIAM has nothing to tell, and there are no
-// rules.
+// account is named. Without both OpenIAM has nothing to tell, and the policy
+// is empty.
 func (i *Instance) Policy(ctx context.Context, account, _ string) (sdk.Policy, error) {
 	named := account
 	if named == "" {

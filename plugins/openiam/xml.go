@@ -93,7 +93,7 @@ func parseXML(body []byte) (*node, error) {
 func malformed(err error) error {
 	var syntax *xml.SyntaxError
 	if errors.As(err, &syntax) && strings.Contains(syntax.Msg, "entity") {
-		return errXML("uses an entity that is not one of the five")
+		return errXML("uses an entity other than the five")
 	}
 	return errXML("is not well-formed XML")
 }

@@ -214,7 +214,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	roles, failure := i.roles(ctx)
 	switch {
 	case failure == nil && !administers(roles):
-		return bad(sdk.PermissionDenied, "the administrator's roles are "+strings.Join(roles, ", ")+"; none of them may set passwords", "give it the role CustomerAdministrator")
+		return bad(sdk.PermissionDenied, "the administrator's roles are "+strings.Join(roles, ", ")+"; not one of them may set passwords", "give it the role CustomerAdministrator")
 	case failure == nil:
 		return []sdk.Finding{{Message: "logged in at " + i.client.Host() + " with the roles " + strings.Join(roles, ", ")}}
 	case failure.Answer.Status == http.StatusUnauthorized:

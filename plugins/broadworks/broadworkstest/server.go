@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
 )
 
 // problem is an error answer.
@@ -48,7 +50,7 @@ func (c *call) text(name string) string {
 // mux serves the interface below /api/v2.
 func (s *Simulator) mux() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /simulator", s.serveStatus)
+	mux.HandleFunc("GET /simulator", simulator.ServeJSON(func() any { return s.Status() }))
 	for pattern, serve := range map[string]func(*call) (any, *problem){
 		"POST /auth/token":                                         login,
 		"PUT /auth/password":                                       changeOwn,

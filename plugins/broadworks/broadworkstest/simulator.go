@@ -2,13 +2,13 @@ package broadworkstest
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
 	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
 
@@ -76,6 +76,7 @@ type token struct {
 
 // Simulator is the system. It is safe for concurrent use.
 type Simulator struct {
+	simulator.Server
 	Faults resttest.Faults // how it misbehaves
 	o      Options
 
@@ -86,10 +87,6 @@ type Simulator struct {
 	tokens   map[string]token
 	issued   int
 	requests map[string]int
-
-	server *http.Server
-	url    string
-	done   chan struct{}
 }
 
 // New makes a simulator with these users. It does not listen yet.
@@ -140,22 +137,10 @@ func (s *Simulator) Add(users ...User) {
 }
 
 // Listen serves on an address, such as 127.0.0.1:0, until Close.
-func (s *Simulator) Listen(address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	s.url, s.done = "http://"+listener.Addr().String()+"/api/v2", make(chan struct{})
-	s.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() { defer close(s.done); _ = s.server.Serve(listener) }()
-	return nil
-}
+func (s *Simulator) Listen(address string) error { return s.Serve(address, s.Handler()) }
 
 // URL is what the backend's setting url is set to; it ends in /api/v2.
-func (s *Simulator) URL() string { return s.url }
-
-// Close stops listening and drops all connections.
-func (s *Simulator) Close() { _ = s.server.Close(); <-s.done }
+func (s *Simulator) URL() string { return s.Host() + "/api/v2" }
 
 // Handler returns the system as a handler, faults included. Faults know an
 // operation as "PUT /users/passwords" and its account by userId.
@@ -230,8 +215,8 @@ func (s *Simulator) Requests() map[string]int {
 	return counts
 }
 
-// status is what GET /simulator tells.
-type status struct {
+// Status is what GET /simulator tells.
+type Status struct {
 	Users    int            `json:"users"`
 	Set      map[string]int `json:"set"` // users whose value was set since the start, by kind
 	Locked   int            `json:"locked"`
@@ -239,9 +224,11 @@ type status struct {
 	Requests map[string]int `json:"requests"`
 }
 
-func (s *Simulator) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	made := status{Set: map[string]int{SIP: 0, Voicemail: 0, Web: 0}, Requests: s.Requests()}
+// Status returns the numbers of users and requests, without secrets.
+func (s *Simulator) Status() Status {
+	made := Status{Set: map[string]int{SIP: 0, Voicemail: 0, Web: 0}, Requests: s.Requests()}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	made.Users, made.Tokens = len(s.order), len(s.tokens)
 	for _, user := range s.order {
 		for kind, count := range user.sets {
@@ -253,8 +240,7 @@ func (s *Simulator) serveStatus(w http.ResponseWriter, _ *http.Request) {
 			made.Locked++
 		}
 	}
-	s.mu.Unlock()
-	writeJSON(w, http.StatusOK, made)
+	return made
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {

@@ -1,15 +1,17 @@
 package kendoxtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"reflect"
 	"strings"
-	"time"
+
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
 
 // The codes that this server answers.
@@ -69,12 +71,18 @@ func (s *Server) method(name string) (method, bool) {
 	return m, ok
 }
 
-// ServeHTTP answers one call.
+// ServeHTTP answers one request, faults included. Faults know a method as
+// "SetUserPasswordHashed" and the user by its id.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && r.URL.Path == "/simulator/status" {
-		s.serveStatus(w)
+		simulator.ServeJSON(func() any { return s.Status() })(w, r)
 		return
 	}
+	s.faulty.ServeHTTP(w, r)
+}
+
+// call answers one call.
+func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	if !s.o.Strict {
 		path = strings.TrimSuffix(path, "/")
@@ -98,7 +106,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The server encountered an error processing the request.", http.StatusBadRequest)
 		return
 	}
-	s.serve(w, r, name[strings.LastIndexByte(name, '/')+1:], func() (any, *exception) { return method(a) }, a)
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	s.count(name)
+	result, exception := method(a)
+	s.write(w, name, result, exception)
 }
 
 // parameters are the documented ones by call, each with a value of its type.
@@ -129,37 +140,6 @@ func documented(r *http.Request, name string, arguments arguments) bool {
 		}
 	}
 	return true
-}
-
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, do func() (any, *exception), arguments arguments) {
-	s.count(name)
-	fault := s.fault(name, arguments.text("userId"))
-	if fault != nil && fault.Expire {
-		s.Expire()
-	}
-	if fault == nil || fault.Expire {
-		s.answer(w, name, do)
-		return
-	}
-	if fault.After {
-		result, exception := do()
-		if !fault.spoil(w, r) {
-			s.write(w, name, result, exception)
-		}
-		return
-	}
-	if fault.Code != 0 {
-		s.write(w, name, nil, raise(fault.Code, "%s", fault.text()))
-		return
-	}
-	if !fault.spoil(w, r) {
-		s.answer(w, name, do)
-	}
-}
-
-func (s *Server) answer(w http.ResponseWriter, name string, do func() (any, *exception)) {
-	result, exception := do()
-	s.write(w, name, result, exception)
 }
 
 // write sends a result or an error in the form that the options say.
@@ -195,101 +175,26 @@ func (s *Server) count(name string) {
 	s.calls[name]++
 }
 
-// Fault is something that goes wrong with matching calls. The zero value
-// matches the next call of any method.
-type Fault struct {
-	Method string // such as "SetUserPasswordHashed"; "": any
-	User   string // the id of the user that the call is about; "": any
-	Times  int    // how often; 0: once; below 0: for ever
-
-	Expire bool          // end all sessions before the call
-	After  bool          // the call is carried out first, then this happens
-	Delay  time.Duration // wait first; with nothing else set the answer is only late
-	Cut    bool          // reset the connection instead of answering
-	Status int           // answer this instead, with Header and Body
-	Header http.Header
-	Body   string
-	Huge   int64  // answer with a body of so many bytes
-	Code   int    // answer a ServiceException of this code
-	Text   string // of that exception; "": one that names the code only
+// named tells a fault the method and the user of a call.
+func named(r *http.Request, body []byte) (name, user string) {
+	var a arguments
+	_ = json.Unmarshal(body, &a)
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	return path[strings.LastIndexByte(path, '/')+1:], a.text("userId")
 }
 
-func (f *Fault) text() string {
-	if f.Text == "" {
-		return "ServiceException"
+// Exception is a fault's answer: a ServiceException of a code; without a text
+// it names the code only.
+func (s *Server) Exception(code int, text string) resttest.Answer {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		s.write(w, "", nil, raise(code, "%s", cmp.Or(text, "ServiceException")))
 	}
-	return f.Text
 }
 
-// Fail makes matching calls go wrong. Faults are tried in the order given.
-func (s *Server) Fail(fault Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if fault.Times == 0 {
-		fault.Times = 1
+// Expired is a fault's answer: every session ends before the call.
+func (s *Server) Expired() resttest.Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.Expire()
+		s.call(w, r)
 	}
-	s.faults = append(s.faults, &fault)
 }
-
-// Mend takes back every fault.
-func (s *Server) Mend() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = nil
-}
-
-// fault takes the fault that the call meets, if any.
-func (s *Server) fault(name, user string) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, fault := range s.faults {
-		if fault.Times == 0 || fault.Method != "" && fault.Method != name || fault.User != "" && !sameID(fault.User, user) {
-			continue
-		}
-		if fault.Times > 0 {
-			fault.Times--
-		}
-		return fault
-	}
-	return nil
-}
-
-// spoil answers as the fault says and reports whether it did.
-func (f *Fault) spoil(w http.ResponseWriter, r *http.Request) bool {
-	pause(r.Context(), f.Delay)
-	switch {
-	case f.Cut:
-		cut(w)
-	case f.Huge > 0:
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"x":"`)
-		_, _ = io.CopyN(w, zeros{}, f.Huge)
-	case f.Status != 0:
-		w.Header().Set("Content-Type", "application/json")
-		for key, list := range f.Header {
-			w.Header()[key] = list
-		}
-		w.WriteHeader(f.Status)
-		_, _ = io.WriteString(w, f.Body)
-	default:
-		return false
-	}
-	return true
-}
-
-// cut resets the connection without an answer.
-func cut(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	if tcpConn, ok := conn.(*net.TCPConn); ok {
-		_ = tcpConn.SetLinger(0)
-	}
-	_ = conn.Close()
-}
-
-// zeros is a stream of the digit zero.
-type zeros struct{}
-
-func (zeros) Read(data []byte) (int, error) { return copy(data, strings.Repeat("0", len(data))), nil }

@@ -24,6 +24,6 @@
 //	    Options.Status switch between plausible ones. Whether hashes are made of
 //	    UTF-8 or UTF-16LE text: Options.UTF16
 //
-// The simulator keeps its state in memory, can be told to fail (Fault), and
+// The simulator keeps its state in memory, can be told to fail (Faults), and
 // knows nothing of rekey.
 package kendoxtest

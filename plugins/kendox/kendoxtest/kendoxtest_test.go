@@ -21,10 +21,10 @@ type client struct {
 func begin(t *testing.T, o kendoxtest.Options) client {
 	t.Helper()
 	s := kendoxtest.New(o)
-	if err := s.Start("127.0.0.1:0"); err != nil {
+	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(s.Close)
 	s.Add(kendoxtest.User{Login: "admin", Rights: kendoxtest.AllRights()}, "pw")
 	s.Add(kendoxtest.User{Login: "jdoe", ID: "11111111-2222-3333-4444-555555555555"}, "old-pass-0")
 	return client{t: t, s: s}

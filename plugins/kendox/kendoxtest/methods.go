@@ -1,9 +1,7 @@
 package kendoxtest
 
 import (
-	"encoding/json"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -279,11 +277,4 @@ func (s *Server) Status() Status {
 		st.Users = append(st.Users, StatusRow{user.ID, user.Login, !user.Inactive && !user.Obsolete, len(user.Hashes) - 1})
 	}
 	return st
-}
-
-func (s *Server) serveStatus(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(s.Status())
 }

@@ -1,15 +1,15 @@
 package kendoxtest
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
 
 // Base is the path that all calls are under.
@@ -62,8 +62,11 @@ type Rules struct {
 
 // Server is one simulated InfoShare. Its methods may be called concurrently.
 type Server struct {
-	o   Options
-	now func() time.Time
+	simulator.Server
+	Faults resttest.Faults // how it misbehaves
+	o      Options
+	now    func() time.Time
+	faulty http.Handler // the calls behind Faults
 
 	mu       sync.Mutex
 	users    map[string]*User // by id
@@ -72,12 +75,7 @@ type Server struct {
 	checked  string // who has the administrative context; "": nobody
 	checks   int    // for how many calls yet; below 0: for ever
 	calls    map[string]int
-	faults   []*Fault
 	changed  int // counts changes of users
-
-	listener net.Listener
-	http     *http.Server
-	served   chan struct{}
 }
 
 type session struct {
@@ -87,7 +85,7 @@ type session struct {
 }
 
 // New returns a server with DCIAdmin as its only user, whose password is
-// "dciadmin". It is an http.Handler; Start makes it listen.
+// "dciadmin". It is an http.Handler; Listen makes it listen.
 func New(options Options) *Server {
 	server := &Server{o: options, now: options.Now, users: map[string]*User{}, sessions: map[string]*session{}, calls: map[string]int{}}
 	if server.now == nil {
@@ -102,6 +100,7 @@ func New(options Options) *Server {
 	if server.o.Code == "" {
 		server.o.Code = "123456"
 	}
+	server.faulty = server.Faults.Wrap(http.HandlerFunc(server.call), named)
 	server.Add(User{ID: DCIAdmin, Login: "dciadmin", Name: "DCIAdmin", Rights: AllRights()}, "dciadmin")
 	return server
 }
@@ -109,36 +108,14 @@ func New(options Options) *Server {
 // AllRights returns the three rights that setting a password needs.
 func AllRights() []string { return []string{RightUsers, RightSecurity, RightPassword} }
 
-// Start listens on the address, such as "127.0.0.1:0", and serves until Close.
-func (s *Server) Start(address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	s.listener = listener
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	s.served = make(chan struct{})
-	go func() {
-		defer close(s.served)
-		_ = s.http.Serve(listener)
-	}()
-	return nil
-}
+// Listen serves on an address, such as "127.0.0.1:0", until Close.
+func (s *Server) Listen(address string) error { return s.Serve(address, s) }
 
 // URL returns what a client is given.
 func (s *Server) URL() string { return s.Host() + Base }
 
-// Host returns scheme, host and port.
-func (s *Server) Host() string { return "http://" + s.listener.Addr().String() }
-
-// Close stops a started server, cutting what is open.
-func (s *Server) Close() error {
-	err := s.http.Close()
-	<-s.served
-	return err
-}
-
-// Calls returns how often a method was called, refused calls included.
+// Calls returns how often a method was called, refused calls included. Those that a
+// fault swallowed do not count.
 func (s *Server) Calls(method string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,16 +162,3 @@ func newID() string {
 }
 
 func sameID(first, second string) bool { return strings.EqualFold(first, second) }
-
-// pause waits, or until the caller is gone.
-func pause(ctx context.Context, span time.Duration) {
-	if span <= 0 {
-		return
-	}
-	timer := time.NewTimer(span)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}

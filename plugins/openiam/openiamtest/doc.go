@@ -36,6 +36,6 @@
 //	    Options.CheckStatus asks for that
 //
 // Options switch the behaviours in which documentation and source differ. The
-// simulator keeps its state in memory, can be told to fail (Fault), and knows
+// simulator keeps its state in memory, can be told to fail (Faults), and knows
 // nothing of rekey.
 package openiamtest

@@ -15,10 +15,10 @@ var jdoe = openiamtest.Key{Principal: "jdoe"}
 func begin(t *testing.T, o openiamtest.Options) *openiamtest.Server {
 	t.Helper()
 	s := openiamtest.New(o)
-	if err := s.Start("127.0.0.1:0"); err != nil {
+	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(s.Close)
 	s.Add(openiamtest.User{ID: "3001", First: "Jane", Last: "Doe"}, jdoe, "old-pass-0")
 	return s
 }

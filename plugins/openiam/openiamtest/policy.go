@@ -25,8 +25,8 @@ func DefaultPolicy() Policy {
 	}}
 }
 
-// With returns a copy with one attribute set to one or two values; with none
-// the attribute is there without a value.
+// With returns a copy with one attribute set to one or two values, or present
+// without a value.
 func (p Policy) With(name string, values ...string) Policy {
 	attributes := map[string][2]string{}
 	for key, v := range p.Attributes {

@@ -1,14 +1,13 @@
 package openiamtest
 
 import (
-	"context"
-	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"path"
 	"sync"
 	"time"
+
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
 
 // The namespaces of the services.
@@ -62,9 +61,12 @@ func (o Options) Documented() Options {
 
 // Server is one simulated OpenIAM. Its methods may be called concurrently.
 type Server struct {
-	o   Options
-	now func() time.Time
-	mux *http.ServeMux
+	simulator.Server
+	Faults resttest.Faults // how it misbehaves
+	o      Options
+	now    func() time.Time
+	mux    *http.ServeMux
+	faulty http.Handler // mux behind Faults
 
 	mu         sync.Mutex
 	users      map[string]*User
@@ -73,15 +75,10 @@ type Server struct {
 	policies   map[string]Policy // by level and value: "GLOBAL", "DOMAIN x", "TYPE x", "CLASSIFICATION x"
 	audit      []AuditRow
 	calls      map[string]int
-	faults     []*Fault
-
-	listener net.Listener
-	http     *http.Server
-	served   chan struct{}
 }
 
 // New returns a server with the default policy, the managed system 0, and no
-// identities. It is an http.Handler; Start makes it listen.
+// identities. It is an http.Handler; Listen makes it listen.
 func New(options Options) *Server {
 	server := &Server{o: options, now: options.Now, mux: http.NewServeMux(),
 		users: map[string]*User{}, identities: map[Key]*identity{}, calls: map[string]int{},
@@ -100,6 +97,7 @@ func New(options Options) *Server {
 		server.o.FailedLogons = 3
 	}
 	server.routes()
+	server.faulty = server.Faults.Wrap(server.mux, named)
 	return server
 }
 
@@ -108,8 +106,8 @@ func (s *Server) routes() {
 		"setPassword": s.setPassword, "resetPassword": s.resetPassword})
 	s.mux.Handle(Services+"ProvisionControllerService", provision)
 	s.mux.Handle(Services+"ProvisioningService", provision)
-	s.mux.HandleFunc("GET /simulator/status", s.serveStatus)
-	s.mux.HandleFunc("GET /simulator/audit", s.serveAudit)
+	s.mux.HandleFunc("GET /simulator/status", simulator.ServeJSON(func() any { return s.Status() }))
+	s.mux.HandleFunc("GET /simulator/audit", simulator.ServeJSON(func() any { return s.Audit() }))
 	if s.o.NoCompanions {
 		return
 	}
@@ -125,37 +123,15 @@ func (s *Server) routes() {
 		"passwordAuth": s.passwordAuth}))
 }
 
-// ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+// ServeHTTP answers one request, faults included. Faults know an operation as
+// "setPassword" and its account by the principal.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.faulty.ServeHTTP(w, r) }
 
-// Start listens on the address, such as "127.0.0.1:0", and serves until Close.
-func (s *Server) Start(address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	s.listener = listener
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	s.served = make(chan struct{})
-	go func() {
-		defer close(s.served)
-		_ = s.http.Serve(listener)
-	}()
-	return nil
-}
+// Listen serves on an address, such as "127.0.0.1:0", until Close.
+func (s *Server) Listen(address string) error { return s.Serve(address, s) }
 
 // URL returns the endpoint that a client is given.
 func (s *Server) URL() string { return s.Host() + path.Join(Services, "ProvisionControllerService") }
-
-// Host returns scheme, host and port.
-func (s *Server) Host() string { return "http://" + s.listener.Addr().String() }
-
-// Close stops a started server, cutting what is open.
-func (s *Server) Close() error {
-	err := s.http.Close()
-	<-s.served
-	return err
-}
 
 // SetToken changes the UsernameToken that every call needs from now on; without
 // a user none is needed.
@@ -165,22 +141,10 @@ func (s *Server) SetToken(user, password string) {
 	s.o.User, s.o.Password = user, password
 }
 
-// Calls returns how often an operation was asked for, refused calls included.
+// Calls returns how often an operation was asked for, refused calls included. Those that a
+// fault swallowed do not count.
 func (s *Server) Calls(operation string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[operation]
-}
-
-// pause waits, or until the caller is gone.
-func pause(ctx context.Context, span time.Duration) {
-	if span <= 0 {
-		return
-	}
-	timer := time.NewTimer(span)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -2,12 +2,15 @@ package openiamtest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
 
 const (
@@ -36,6 +39,14 @@ func (e *element) child(space, local string) *element {
 		}
 	}
 	return nil
+}
+
+// all returns the children; a missing element has an empty list.
+func (e *element) all() []*element {
+	if e == nil {
+		return nil
+	}
+	return e.children
 }
 
 // value returns the text of an unqualified child and whether it is there.
@@ -88,7 +99,6 @@ type call struct {
 	operation string
 	namespace string
 	body      *element // the operation's element
-	principal string
 }
 
 // reply is the inner XML of an answer, or a fault.
@@ -124,7 +134,7 @@ func (s *Server) service(namespace string, ops map[string]operation) http.Handle
 			write(w, call, answer)
 			return
 		}
-		s.serve(w, r, call, ops)
+		s.serve(w, call, ops)
 	})
 }
 
@@ -138,32 +148,14 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request, namespace stri
 	_, _ = io.WriteString(w, s.wsdl(namespace, "http://"+r.Host+r.URL.Path))
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, call call, ops map[string]operation) {
+func (s *Server) serve(w http.ResponseWriter, call call, ops map[string]operation) {
 	op := ops[call.operation]
 	if op == nil || call.body.name.Space != call.namespace {
 		write(w, call, clientFault("Message part {%s}%s was not recognized.  (Does it exist in service WSDL?)", call.body.name.Space, call.operation))
 		return
 	}
 	s.count(call.operation)
-	fault := s.fault(call.operation, call.principal)
-	if fault == nil {
-		write(w, call, op(call))
-		return
-	}
-	if fault.After {
-		answer := op(call)
-		if !fault.spoil(w, r) {
-			write(w, call, answer)
-		}
-		return
-	}
-	if fault.Code != "" {
-		write(w, call, failure(fault.Code))
-		return
-	}
-	if !fault.spoil(w, r) {
-		write(w, call, op(call))
-	}
+	write(w, call, op(call))
 }
 
 func (s *Server) count(operation string) {
@@ -208,13 +200,33 @@ func (s *Server) open(call call, root *element) (call, reply) {
 	}
 	call.body = body.children[0]
 	call.operation = call.body.name.Local
-	call.principal = call.body.get("principal")
-	for _, inner := range call.body.children {
-		if path := inner.get("principal"); path != "" {
-			call.principal = path
+	return call, reply{}
+}
+
+// named tells a fault the operation and the principal of a request.
+func named(_ *http.Request, body []byte) (operation, principal string) {
+	root, err := parse(body)
+	if err != nil {
+		return "", ""
+	}
+	for _, element := range root.child(envelopeNamespace, "Body").all() {
+		operation, principal = element.name.Local, element.get("principal")
+		for _, inner := range element.children {
+			principal = cmp.Or(inner.get("principal"), principal)
 		}
 	}
-	return call, reply{}
+	return operation, principal
+}
+
+// Failure is a fault's answer: a Response of status failure with a code.
+func (s *Server) Failure(code string) resttest.Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		call, answer := s.receive(r, "")
+		if answer.fault == nil {
+			call.namespace, answer = call.body.name.Space, failure(code)
+		}
+		write(w, call, answer)
+	}
 }
 
 func (s *Server) authenticate(header *element) reply {

@@ -1,9 +1,7 @@
 package openiamtest
 
 import (
-	"encoding/json"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -48,14 +46,4 @@ func (s *Server) Status() Status {
 		return strings.Compare(statusRow.Domain+"\x00"+statusRow.Principal+"\x00"+statusRow.System, b.Domain+"\x00"+b.Principal+"\x00"+b.System)
 	})
 	return st
-}
-
-func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Status()) }
-func (s *Server) serveAudit(w http.ResponseWriter, _ *http.Request)  { writeJSON(w, s.Audit()) }
-
-func writeJSON(w http.ResponseWriter, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(value)
 }

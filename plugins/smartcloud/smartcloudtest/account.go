@@ -122,7 +122,7 @@ func (s *subscriber) breaks(value string, repeatAllowed bool) string {
 	case letters < 4:
 		return "must have at least 4 letters"
 	case others < 1:
-		return "must have at least 1 character that is not a letter"
+		return "must have at least 1 character besides letters"
 	case containsName(value, s.Login):
 		return "must not contain the user name or e-mail address"
 	case s.remembers(value, repeatAllowed):

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
 )
 
 // problem is an error answer.
@@ -50,7 +52,7 @@ type handle struct {
 
 func (s *Simulator) mux() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /simulator", s.serveStatus)
+	mux.HandleFunc("GET /simulator", simulator.ServeJSON(func() any { return s.Status() }))
 	const service, resource = "/api/bss/service/", "/api/bss/resource/subscriber"
 	for pattern, h := range map[string]handle{
 		"POST " + service + "authentication/setOneTimePassword": {serve: setOneTimePassword},

@@ -1,15 +1,14 @@
 package smartcloudtest
 
 import (
-	"bytes"
 	"encoding/json"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
 	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
 
@@ -40,6 +39,7 @@ type Budget struct {
 
 // Simulator is the system. It is safe for concurrent use.
 type Simulator struct {
+	simulator.Server
 	Faults resttest.Faults // how it misbehaves
 	o      Options
 
@@ -52,10 +52,6 @@ type Simulator struct {
 	refused  int // by the budget
 	spent    int
 	period   time.Time
-
-	server *http.Server
-	url    string
-	done   chan struct{}
 }
 
 // New makes a simulator with its administrator and these accounts. It does not
@@ -74,22 +70,10 @@ func New(options Options, accounts ...Account) *Simulator {
 }
 
 // Listen serves on an address, such as 127.0.0.1:0, until Close.
-func (s *Simulator) Listen(address string) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	s.url, s.done = "http://"+listener.Addr().String(), make(chan struct{})
-	s.server = &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() { defer close(s.done); _ = s.server.Serve(listener) }()
-	return nil
-}
+func (s *Simulator) Listen(address string) error { return s.Serve(address, s.Handler()) }
 
 // URL is what the backend's setting url is set to.
-func (s *Simulator) URL() string { return s.url }
-
-// Close stops listening and drops all connections.
-func (s *Simulator) Close() { _ = s.server.Close(); <-s.done }
+func (s *Simulator) URL() string { return s.Host() }
 
 // Handler returns the system as a handler, faults included.
 func (s *Simulator) Handler() http.Handler {
@@ -179,8 +163,8 @@ func (s *Simulator) Requests() map[string]int {
 	return counts
 }
 
-// status is what GET /simulator tells.
-type status struct {
+// Status is what GET /simulator tells.
+type Status struct {
 	Accounts  int            `json:"accounts"`
 	States    map[string]int `json:"states"`
 	OneTime   int            `json:"one_time"`  // have a one-time or temporary password
@@ -191,10 +175,12 @@ type status struct {
 	Refused   int            `json:"refused_by_budget"`
 }
 
-func (s *Simulator) status() status {
+// Status returns the numbers of accounts and requests, without logins and
+// without secrets.
+func (s *Simulator) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	made := status{Accounts: len(s.order), States: map[string]int{}, Requests: s.requests, Refused: s.refused}
+	made := Status{Accounts: len(s.order), States: map[string]int{}, Requests: s.requests, Refused: s.refused}
 	for _, subscriber := range s.order {
 		made.States[subscriber.State]++
 		switch {
@@ -213,13 +199,4 @@ func (s *Simulator) status() status {
 		made.Requests[op] = count
 	}
 	return made
-}
-
-func (s *Simulator) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(s.status())
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(text.Bytes())
 }

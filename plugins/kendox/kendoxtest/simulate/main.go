@@ -1,19 +1,12 @@
-// Command simulate serves a simulated Kendox InfoShare until it is interrupted.
+// Command simulate serves a simulated Kendox InfoShare to try rekey on.
 package main
 
 import (
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"slices"
-	"strings"
-	"syscall"
 
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
 	"github.com/rekey-host/rekey/plugins/kendox/kendoxtest"
 )
 
@@ -29,39 +22,24 @@ with # and a first line of column names are skipped. If no line has "admin",
 there is a service account "rekey" with the password "rekey".
 
 The state, without secrets, is at http://ADDRESS/simulator/status, and is
-printed when the simulator ends, too.
-
+printed at the end, too.
 `
 
-func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "simulate:", err)
-			os.Exit(1)
-		}
-	}
+func main() { simulator.Main(program(&infoshare{})) }
+
+func program(system *infoshare) simulator.Program {
+	return simulator.Program{System: system, Usage: usage, Address: "127.0.0.1:8084", Header: "login;password", Comment: '#'}
 }
 
-func run(args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { _, _ = fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	listen := flags.String("listen", "127.0.0.1:8084", "address to listen on")
-	accounts := flags.String("accounts", "", "file of users")
-	o := options(flags)
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	server := kendoxtest.New(*o)
-	if err := load(server, *accounts); err != nil {
-		return err
-	}
-	return serve(server, *listen, stdout)
+// infoshare is the simulated InfoShare as the command knows it.
+type infoshare struct {
+	*kendoxtest.Server
+	options kendoxtest.Options
+	admins  int // lines of service accounts
 }
 
-// options are the flags that say how the server behaves.
-func options(flags *flag.FlagSet) *kendoxtest.Options {
-	options := &kendoxtest.Options{}
+func (i *infoshare) Flags(flags *flag.FlagSet) {
+	options := &i.options
 	flags.BoolVar(&options.Strict, "strict", false, "take only what the reference lists: JSON that says it is, parameters by their names and types; inferred")
 	flags.BoolVar(&options.Loose, "loose", false, "SetUserPasswordHashed takes anything, as the sample in the reference suggests")
 	flags.StringVar(&options.Tenant, "tenant", "", "the tenant that a logon has to name; documented")
@@ -77,84 +55,38 @@ func options(flags *flag.FlagSet) *kendoxtest.Options {
 	flags.BoolVar(&options.Rules.Special, "special", false, "SetUserPassword wants a special character, 10083")
 	flags.BoolVar(&options.Rules.Mixed, "mixed", false, "SetUserPassword wants upper and lower case, 10084")
 	flags.BoolVar(&options.Rules.Digit, "digit", false, "SetUserPassword wants a digit, 10086")
-	return options
 }
 
-func serve(server *kendoxtest.Server, listen string, stdout io.Writer) error {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(ended)
-	if err := server.Start(listen); err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintln(stdout, "Kendox InfoShare at", server.URL())
-	<-ended
-	if err := server.Close(); err != nil {
-		return err
-	}
-	encoder := json.NewEncoder(stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(server.Status())
-}
-
-// load reads the users.
-func load(server *kendoxtest.Server, name string) error {
-	if name == "" {
-		return errors.New("--accounts is missing; see --help")
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }() // it was only read, or nobody could do anything about it
-	admins := 0
-	rows := csv.NewReader(file)
-	rows.Comma, rows.Comment, rows.FieldsPerRecord, rows.TrimLeadingSpace = ';', '#', -1, true
-	for first := true; ; first = false {
-		row, err := rows.Read()
-		switch {
-		case errors.Is(err, io.EOF):
-			return finish(server, admins)
-		case err != nil:
-			return fmt.Errorf("%s: %w", name, err)
-		case first && slices.Equal(row, []string{"login", "password"}):
-			continue
-		}
-		admin, err := add(server, row)
-		if err != nil {
-			line, _ := rows.FieldPos(0)
-			return fmt.Errorf("%s:%d: %w", name, line, err)
-		}
-		if admin {
-			admins++
-		}
-	}
-}
-
-// finish adds the service account if the file has none.
-func finish(server *kendoxtest.Server, admins int) error {
-	if admins == 0 {
-		server.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "rekey")
-	}
+func (i *infoshare) Begin(string) error {
+	i.Server = kendoxtest.New(i.options)
 	return nil
 }
 
-func add(server *kendoxtest.Server, parts []string) (admin bool, err error) {
-	if len(parts) < 2 || len(parts) > 3 {
-		return false, fmt.Errorf("%d columns, want login;password[;right]", len(parts))
+func (i *infoshare) Line(fields []string) error {
+	if len(fields) < 2 || len(fields) > 3 {
+		return fmt.Errorf("%d columns, want login;password[;right]", len(fields))
 	}
-	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
-	}
-	user := kendoxtest.User{Login: parts[0], Name: parts[0]}
+	user := kendoxtest.User{Login: fields[0], Name: fields[0]}
 	switch {
-	case parts[0] == "":
-		return false, errors.New("the login is empty")
-	case len(parts) == 3 && parts[2] == "admin":
-		user.Rights, admin = kendoxtest.AllRights(), true
-	case len(parts) == 3 && parts[2] != "":
-		return false, fmt.Errorf("right %q, want admin or nothing", parts[2])
+	case fields[0] == "":
+		return errors.New("the login is empty")
+	case len(fields) == 3 && fields[2] == "admin":
+		user.Rights = kendoxtest.AllRights()
+		i.admins++
+	case len(fields) == 3 && fields[2] != "":
+		return fmt.Errorf("right %q, want admin or nothing", fields[2])
 	}
-	server.Add(user, parts[1])
-	return admin, nil
+	i.Add(user, fields[1])
+	return nil
 }
+
+// Listen adds the service account if the file has none, and listens.
+func (i *infoshare) Listen(address string) error {
+	if i.admins == 0 {
+		i.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "rekey")
+	}
+	return i.Server.Listen(address)
+}
+
+func (i *infoshare) Greeting() string { return "Kendox InfoShare at " + i.URL() + "\n" }
+func (i *infoshare) Status() any      { return i.Server.Status() }

@@ -1,19 +1,15 @@
-// Command simulate serves a simulated OpenIAM until it is interrupted.
+// Command simulate serves a simulated OpenIAM to try rekey on.
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
 	"github.com/rekey-host/rekey/plugins/openiam/openiamtest"
 )
 
@@ -31,54 +27,30 @@ USR_SEC_DOMAIN.
 
 Statuses and the audit log, without secrets, are at
 http://ADDRESS/simulator/status and http://ADDRESS/simulator/audit; the statuses
-are printed when the simulator ends, too.
-
+are printed at the end, too.
 `
-
-func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "simulate:", err)
-			os.Exit(1)
-		}
-	}
-}
-
-func run(args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { _, _ = fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	listen := flags.String("listen", "127.0.0.1:8083", "address to listen on")
-	accounts := flags.String("accounts", "", "file of identities")
-	o := options(flags)
-	documented := flags.Bool("documented", false, "all that the documentation says, at once: --return-resets --check-status --blank-sets --home-system --constants --policy-code")
-	changes := flags.String("changes", "1", `value of PASSWORD_CHANGE_ALLOWED; "" switches the change counter off`)
-	length := flags.String("length", "8-12", "least and greatest length of a password")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	lowest, highest, _ := strings.Cut(*length, "-")
-	if *documented {
-		*o = o.Documented()
-	}
-	if o.User != "" {
-		o.Password = os.Getenv(passwordVariable)
-	}
-	server := openiamtest.New(*o)
-	server.SetPolicy("GLOBAL", openiamtest.DefaultPolicy().With("PASSWORD_CHANGE_ALLOWED", *changes).With("PWD_LEN", lowest, highest))
-	if err := load(server, *accounts); err != nil {
-		return err
-	}
-	return serve(server, *listen, stdout)
-}
 
 // passwordVariable holds the password of the UsernameToken: no secret is a flag.
 const passwordVariable = "OPENIAM_PASSWORD"
 
-// options are the flags that say how the server behaves. "Documented" is what
-// OpenIAM's wiki says; without the flag the server does as its sources of 2011.
-func options(flags *flag.FlagSet) *openiamtest.Options {
-	options := &openiamtest.Options{}
+func main() { simulator.Main(program(&identities{})) }
+
+func program(system *identities) simulator.Program {
+	return simulator.Program{System: system, Usage: usage, Address: "127.0.0.1:8083", Comment: '#'}
+}
+
+// identities is the simulated OpenIAM as the command knows it.
+type identities struct {
+	*openiamtest.Server
+	options         openiamtest.Options
+	documented      bool
+	changes, length string
+}
+
+// Flags says how the server behaves. "Documented" is what OpenIAM's wiki says;
+// without the flag the server does as its sources of 2011.
+func (i *identities) Flags(flags *flag.FlagSet) {
+	options := &i.options
 	flags.BoolVar(&options.Strict, "strict", false, "take only requests that keep to the schema and to SOAP 1.1 to the letter; inferred")
 	flags.BoolVar(&options.ReturnResets, "return-resets", false, "a reset answers with the new password; documented")
 	flags.BoolVar(&options.CheckStatus, "check-status", false, "a user who is not active is refused with userStatus; documented")
@@ -93,63 +65,36 @@ func options(flags *flag.FlagSet) *openiamtest.Options {
 	flags.StringVar(&options.AuthNamespace, "auth-namespace", "", "of AuthenticationService")
 	flags.StringVar(&options.User, "user", "", "want a WS-Security UsernameToken of this user; its password is "+passwordVariable+"; inferred")
 	flags.IntVar(&options.FailedLogons, "failed-logons", 3, "wrong logons that lock; below 0: never")
-	return options
+	flags.BoolVar(&i.documented, "documented", false, "all that the documentation says, at once: --return-resets --check-status --blank-sets --home-system --constants --policy-code")
+	flags.StringVar(&i.changes, "changes", "1", `value of PASSWORD_CHANGE_ALLOWED; "" switches the change counter off`)
+	flags.StringVar(&i.length, "length", "8-12", "least and greatest length of a password")
 }
 
-func serve(server *openiamtest.Server, listen string, stdout io.Writer) error {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(ended)
-	if err := server.Start(listen); err != nil {
-		return err
+func (i *identities) Begin(string) error {
+	if i.documented {
+		i.options = i.options.Documented()
 	}
-	_, _ = fmt.Fprintln(stdout, "OpenIAM at", server.URL())
-	<-ended
-	if err := server.Close(); err != nil {
-		return err
+	if i.options.User != "" {
+		i.options.Password = os.Getenv(passwordVariable)
 	}
-	encoder := json.NewEncoder(stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(server.Status())
-}
-
-// load reads the identities.
-func load(server *openiamtest.Server, name string) error {
-	if name == "" {
-		return errors.New("--accounts is missing; see --help")
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }() // it was only read, or nobody could do anything about it
-	lines := bufio.NewScanner(file)
-	for index := 1; lines.Scan(); index++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		if err := add(server, strings.Split(line, ";")); err != nil {
-			return fmt.Errorf("%s:%d: %w", name, index, err)
-		}
-	}
-	return lines.Err()
-}
-
-func add(server *openiamtest.Server, parts []string) error {
-	if len(parts) < 2 || len(parts) > 5 {
-		return fmt.Errorf("%d columns, want principal;password[;user[;managed system[;domain]]]", len(parts))
-	}
-	for len(parts) < 5 {
-		parts = append(parts, "")
-	}
-	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
-	}
-	if parts[0] == "" {
-		return errors.New("the principal is empty")
-	}
-	key := openiamtest.Key{Principal: parts[0], System: parts[3], Domain: parts[4]}
-	server.Add(openiamtest.User{ID: cmp.Or(parts[2], "user of "+parts[0])}, key, parts[1])
+	i.Server = openiamtest.New(i.options)
+	lowest, highest, _ := strings.Cut(i.length, "-")
+	i.SetPolicy("GLOBAL", openiamtest.DefaultPolicy().With("PASSWORD_CHANGE_ALLOWED", i.changes).With("PWD_LEN", lowest, highest))
 	return nil
 }
+
+func (i *identities) Line(fields []string) error {
+	if len(fields) < 2 || len(fields) > 5 {
+		return fmt.Errorf("%d columns, want principal;password[;user[;managed system[;domain]]]", len(fields))
+	}
+	if fields[0] == "" {
+		return errors.New("the principal is empty")
+	}
+	parts := append(fields, "", "", "")
+	key := openiamtest.Key{Principal: parts[0], System: parts[3], Domain: parts[4]}
+	i.Add(openiamtest.User{ID: cmp.Or(parts[2], "user of "+parts[0])}, key, parts[1])
+	return nil
+}
+
+func (i *identities) Greeting() string { return "OpenIAM at " + i.URL() + "\n" }
+func (i *identities) Status() any      { return i.Server.Status() }

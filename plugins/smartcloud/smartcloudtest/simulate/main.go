@@ -1,76 +1,48 @@
 // Command simulate serves a simulated SmartCloud to try rekey on.
 //
 //	CLOUD_PASSWORD=secret simulate --listen 127.0.0.1:8081 --accounts users.txt
-//
-// The file has one line an account, login;temporary. The temporary value is
-// the account's present password and has to be changed at the first login.
-// The administrator's password is $CLOUD_PASSWORD.
 package main
 
 import (
-	"bytes"
-	"context"
-	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
+	"github.com/rekey-host/rekey/plugins/internal/simulator"
 	"github.com/rekey-host/rekey/plugins/smartcloud/smartcloudtest"
 )
 
-type settings struct {
-	listen, accounts, state string
-	options                 smartcloudtest.Options
+const usage = `usage: CLOUD_PASSWORD=secret simulate --accounts FILE [flags]
+
+Serves a simulated SmartCloud. FILE holds one account a line,
+
+    login;temporary
+
+where temporary is the account's present password, which has to be changed at
+the first login; it may be empty. Blank lines and a first line of column names
+are skipped. The administrator's password is $CLOUD_PASSWORD. The state, without
+secrets, is at http://ADDRESS/simulator, and is printed at the end, too.
+`
+
+func main() { simulator.Main(program(&cloud{})) }
+
+func program(system *cloud) simulator.Program {
+	return simulator.Program{System: system, Usage: usage, Address: "127.0.0.1:8081", Secret: "CLOUD_PASSWORD", Header: "login;temporary"}
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Getenv("CLOUD_PASSWORD"), os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "simulate:", err)
-		os.Exit(2)
-	}
+// cloud is the simulated SmartCloud as the command knows it.
+type cloud struct {
+	*smartcloudtest.Simulator
+	options  smartcloudtest.Options
+	state    string // of the accounts
+	accounts int
 }
 
-// run serves until ctx ends.
-func run(ctx context.Context, args []string, password string, out io.Writer) error {
-	set, err := parse(args)
-	if err != nil {
-		return err
-	}
-	if password == "" {
-		return errors.New("CLOUD_PASSWORD: is not set; it is the administrator's password, here and for rekey")
-	}
-	accounts, err := readAccounts(set.accounts, set.state)
-	if err != nil {
-		return err
-	}
-	set.options.AdminPassword = password
-	simulator := smartcloudtest.New(set.options, accounts...)
-	if err := simulator.Listen(set.listen); err != nil {
-		return err
-	}
-	defer simulator.Close()
-	_, _ = fmt.Fprintf(out, "SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD\n", simulator.URL(), set.options.Admin)
-	_, _ = fmt.Fprintf(out, "%d accounts, %s; numbers at %s/simulator; stop it with Ctrl-C\n", len(accounts), set.state, simulator.URL())
-	_, _ = fmt.Fprintf(out, "try a password: curl -u LOGIN '%s/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress=LOGIN'\n", simulator.URL())
-	<-ctx.Done()
-	return nil
-}
-
-func parse(args []string) (settings, error) {
-	var set settings
-	options := &set.options
-	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
-	flags.StringVar(&set.listen, "listen", "127.0.0.1:8081", "`address` to serve on")
-	flags.StringVar(&set.accounts, "accounts", "", "`file` of login;temporary lines")
+func (c *cloud) Flags(flags *flag.FlagSet) {
+	options := &c.options
 	flags.StringVar(&options.Admin, "admin", "admin@acme.example", "the administrator's `e-mail`")
-	flags.StringVar(&set.state, "state", smartcloudtest.Pending, "`state` of the accounts: PENDING, ACTIVE, SUSPENDED, SOFT_DELETED")
+	flags.StringVar(&c.state, "state", smartcloudtest.Pending, "`state` of the accounts: PENDING, ACTIVE, SUSPENDED, SOFT_DELETED")
 	flags.BoolVar(&options.Strict, "strict", false, "take only what the documents list: no final slash, CustomerId as a number, JSON that says it is; inferred")
 	flags.StringVar(&options.Spelling, "spelling", "A", "of the keys of errors: A (ResponseCode) or B (responseCode); both are in clients")
 	flags.BoolVar(&options.RepeatAllowed, "repeat-allowed", false, "the present password may be set again; inferred")
@@ -79,40 +51,30 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&options.Budget.Limit, "budget", 0, "most requests in a period, 503 above it; 0: no limit")
 	flags.DurationVar(&options.Budget.Period, "period", 0, "the period of --budget")
 	flags.BoolVar(&options.Budget.RetryAfter, "retry-after", false, "tell how long to wait with a 503")
-	err := flags.Parse(args)
-	if err == nil && flags.NArg() > 0 {
-		err = fmt.Errorf("%q: is not a flag", flags.Arg(0))
-	}
-	return set, err
 }
 
-// readAccounts reads login;temporary lines as rekey does: blank lines and a
-// header line are skipped, spaces around values trimmed, values that have a
-// semicolon stand in quotes. The temporary value may be empty.
-func readAccounts(path, state string) ([]smartcloudtest.Account, error) {
-	if path == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	reader := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
-	reader.Comma, reader.FieldsPerRecord, reader.LazyQuotes, reader.TrimLeadingSpace = ';', -1, true, true
-	var list []smartcloudtest.Account
-	for {
-		fields, err := reader.Read()
-		switch line, _ := reader.FieldPos(0); {
-		case errors.Is(err, io.EOF):
-			return list, nil
-		case err != nil:
-			return nil, fmt.Errorf("%s: %w", path, err)
-		case len(fields) < 2 || strings.TrimSpace(fields[0]) == "":
-			return nil, fmt.Errorf("%s:%d: is not login;temporary", path, line)
-		case line == 1 && fields[0] == "login":
-			continue
-		}
-		login, temporary := strings.TrimSpace(fields[0]), strings.TrimSpace(strings.Join(fields[1:], ";"))
-		list = append(list, smartcloudtest.Account{Login: login, Password: temporary, OneTime: temporary != "", State: state})
-	}
+func (c *cloud) Begin(secret string) error {
+	c.options.AdminPassword = secret
+	c.Simulator = smartcloudtest.New(c.options)
+	return nil
 }
+
+// Line adds an account. A temporary value may have semicolons without quotes.
+func (c *cloud) Line(fields []string) error {
+	if len(fields) < 2 || fields[0] == "" {
+		return errors.New("is not login;temporary")
+	}
+	temporary := strings.Join(fields[1:], ";")
+	c.Add(smartcloudtest.Account{Login: fields[0], Password: temporary, OneTime: temporary != "", State: c.state})
+	c.accounts++
+	return nil
+}
+
+func (c *cloud) Greeting() string {
+	return fmt.Sprintf(`SmartCloud simulator: url = %s, admin = %s, password from CLOUD_PASSWORD
+%d accounts, %s; numbers at %s/simulator; stop it with Ctrl-C
+try a password: curl -u LOGIN '%s/api/bss/resource/subscriber?_namedQuery=getSubscriberByEmailAddress&emailAddress=LOGIN'
+`, c.URL(), c.options.Admin, c.accounts, c.state, c.URL(), c.URL())
+}
+
+func (c *cloud) Status() any { return c.Simulator.Status() }
