@@ -18,8 +18,8 @@ const (
 	StatusFederated Status = "federated"
 )
 
-// Statuses returns every state but the unknown one, which a plugin's state that
-// is none of them arrives as.
+// Statuses returns every state but the unknown one. A plugin's state outside
+// this list arrives as the unknown one.
 func Statuses() []Status {
 	return []Status{StatusActive, StatusDisabled, StatusSuspended, StatusLocked, StatusExpired, StatusPending, StatusDeleted, StatusFederated}
 }
@@ -43,7 +43,7 @@ type Account struct {
 	MustChange *bool             // whether the owner has to change it at the next logon; nil: not known
 	ChangedAt  time.Time         // of the credential; zero: not known
 	Kinds      []string          // the credentials it has; nil: the only one
-	Stamp      string            // differs after every credential change; "": there is no such thing
+	Stamp      string            // differs after every credential change; "": the target keeps no stamp
 	Attributes map[string]string // what List was asked for; several values are joined by a comma
 
 	// Lists are the values, one by one, of the attributes that have several: a
@@ -94,6 +94,6 @@ const (
 type Finding struct {
 	Severity Severity
 	Code     Code   // of a Bad finding
-	Message  string // what is so
+	Message  string // the fact, in words
 	Fix      string // what to do about it
 }

@@ -20,7 +20,7 @@ const (
 	PermissionDenied     Code = "PermissionDenied"     // the service account may not do this
 	SecondFactorNeeded   Code = "SecondFactorNeeded"   // the service account's logon is not complete
 	LoginExpired         Code = "LoginExpired"         // the service account's logon could not be renewed
-	Conflict             Code = "Conflict"             // somebody else is changing it; try again
+	Conflict             Code = "Conflict"             // another user is changing it; try again
 	RateLimited          Code = "RateLimited"          // see Error.RetryAfter
 	Unreachable          Code = "Unreachable"          // never sent
 	InsecureTransport    Code = "InsecureTransport"    // would send a secret in clear
@@ -37,7 +37,7 @@ const (
 )
 
 // trait is one property of a code. They are apart from each other: a code has
-// any of them, or none.
+// any number of them.
 type trait uint8
 
 // The traits.
@@ -97,8 +97,8 @@ func Codes() []Code {
 	return all
 }
 
-// has reports whether the code has a trait. A code that is not in the table has
-// none.
+// has reports whether the code has a trait. A code missing in the table has
+// no trait.
 func (c Code) has(trait trait) bool {
 	for i := range table {
 		if table[i].code == c {
@@ -113,7 +113,7 @@ func (c Code) has(trait trait) bool {
 func (c Code) Transient() bool { return c.has(transient) }
 
 // Definite reports whether a refusal tells of earlier attempts too: they cannot
-// have been applied either. That is so only where the code speaks of the
+// have been applied either. This holds only where the code speaks of the
 // operation itself. Accounts come and go, rights are given and taken, servers
 // turn read-only: what such a state refuses now it may have let pass a moment
 // ago.

@@ -45,11 +45,11 @@ func (c Config) List(name string) []string { list, _ := c.Values[name].([]string
 // Secret returns a field of type Secret; the zero Value if it is absent.
 func (c Config) Secret(name string) secret.Value { return c.Secrets[name] }
 
-// FieldProblem is what is wrong with one setting or option.
+// FieldProblem is a mistake in one setting or option.
 type FieldProblem struct {
 	Field   string
 	Message string // names the field
-	Fix     string // what to do about it; "" if that is plain
+	Fix     string // what to do about it; "" if it is plain
 }
 
 // Error returns the message and the fix.
@@ -65,7 +65,7 @@ func (p FieldProblem) Error() string {
 // JSON has them), the text of a duration a time.Duration, a list of any a
 // []string, a string for a Secret a secret.Value; what was left out gets its
 // default. nil counts as left out. The problems are sorted by field: unknown
-// names, wrong types, values that are no choice, required fields left out,
+// names, wrong types, values outside the choices, required fields left out,
 // fields that conflict. A field with a problem is not in the result.
 func Fill(fields []Field, given map[string]any) (map[string]any, []FieldProblem) {
 	made := filler{fields: fields, given: given, out: map[string]any{}}
@@ -185,7 +185,7 @@ func takeDuration(value any) (any, error) {
 	case string:
 		got, err := time.ParseDuration(d)
 		if err != nil || got < 0 {
-			return nil, fmt.Errorf("%q is no duration; write 30s, 5m or 1h30m", d)
+			return nil, fmt.Errorf("%q is not a duration; write 30s, 5m or 1h30m", d)
 		}
 		return got, nil
 	}

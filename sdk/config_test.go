@@ -19,7 +19,7 @@ func TestFillTakesEveryTypeAsAPluginWantsIt(t *testing.T) {
 		{sdk.Field{Type: sdk.Int}, 3.5, "f: got a number, want a whole number"},
 		{sdk.Field{Type: sdk.Bool}, "yes", "f: got a string, want True or False"},
 		{sdk.Field{Type: sdk.Duration}, "1h30m", ""},
-		{sdk.Field{Type: sdk.Duration}, "-5s", `f: "-5s" is no duration; write 30s, 5m or 1h30m`},
+		{sdk.Field{Type: sdk.Duration}, "-5s", `f: "-5s" is not a duration; write 30s, 5m or 1h30m`},
 		{sdk.Field{Type: sdk.List}, []any{"a", "b"}, ""},
 		{sdk.Field{Type: sdk.List}, []any{"a", 1}, "f: got a list, want a list of strings"},
 		{sdk.Field{Type: sdk.Secret}, "s3cret", ""},

@@ -10,7 +10,7 @@ type Description struct {
 	Name    string // of the executable rekey-backend-NAME, and in scripts
 	Version string
 	Summary string // one line
-	Doc     string // for `rekey backends NAME`: quirks, what is inferred, examples
+	Doc     string // for `rekey backends NAME`: quirks, inferred facts, examples
 
 	Config      []Field   // settings of an instance
 	Options     []Field   // of an operation
@@ -21,13 +21,13 @@ type Description struct {
 	Abilities   []Ability // use AbilitiesOf
 	Recover     Recovery  // how a lost change is settled
 	Limits      Limits    //
-	Egress      []string  // what it connects to: "{url}", "api.example.com:443"
-	Paths       []string  // what it opens: "{ca_file}", "/etc/krb5.conf"; "write {path}": what it replaces; "run {set}": a program that it starts
+	Egress      []string  // where it connects: "{url}", "api.example.com:443"
+	Paths       []string  // opened files: "{ca_file}", "/etc/krb5.conf"; "write {path}": replaced ones; "run {set}": started programs
 
 	// Target names the settings that say which system an instance reaches and
 	// whom its account names mean there: "url", "base_dn". Under a label that
-	// users have begun with they never change. Without it all settings that are
-	// no secrets do; who logs in, how values are hashed and how long to wait are
+	// users have begun with they never change. Without it all settings
+	// but secrets do; who logs in, how values are hashed and how long to wait are
 	// then among them.
 	Target []string
 
@@ -54,7 +54,7 @@ const (
 	SetThenChange Recovery = "set-then-change"
 )
 
-// Limits are what an instance bears. Zero is no limit.
+// Limits are the load that an instance bears. Zero means without limit.
 type Limits struct {
 	Concurrency int           // operations at once
 	PerSecond   float64       // operations a second

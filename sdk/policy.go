@@ -1,6 +1,6 @@
 package sdk
 
-// Policy is a set of rules for the values of a credential. A zero field is no
+// Policy is a set of rules for the values of a credential. A zero field adds no
 // rule. Counts are of characters (Unicode code points), MaxBytes of UTF-8
 // bytes.
 type Policy struct {
@@ -12,13 +12,13 @@ type Policy struct {
 	Lower      int // at least so many lower-case letters
 	Upper      int
 	Digits     int
-	Symbols    int // at least so many that are neither letters nor digits
+	Symbols    int // at least so many besides letters and digits
 	NonLetters int // at least so many digits or symbols
 	Classes    int // at least so many of: lower, upper, digits, symbols
 
 	Alphabet       string // only these characters; "" for any
 	AllowedSymbols string // of the symbols only these; "" for any
-	Forbid         string // none of these characters
+	Forbid         string // characters that must not occur
 	ForbidFirst    string // not as the first character
 
 	MaxRepeat   int // no run of one character longer than this
@@ -62,7 +62,7 @@ const (
 )
 
 // Rules returns every rule, in the order of their declaration. A plugin's rule
-// that is none of them arrives as RuleCustom: a rule is shown and kept as it is,
+// unknown here arrives as RuleCustom: a rule is shown and kept as it is,
 // so it must not be a text.
 func Rules() []Rule {
 	return []Rule{RuleMinLength, RuleMaxLength, RuleLetters, RuleLower, RuleUpper, RuleDigits, RuleSymbols,

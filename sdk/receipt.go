@@ -12,7 +12,7 @@ import (
 // which says why.
 type Outcome uint8
 
-// The outcomes. The zero value is Unknown, so that a receipt nobody filled in
+// The outcomes. The zero value is Unknown, so that a receipt left empty
 // claims nothing.
 const (
 	Unknown        Outcome = iota // sent, and whether it took effect is not known
@@ -41,8 +41,8 @@ type Receipt struct {
 	Err     *Error       // why; nil when applied
 	Value   secret.Value // of a reset, if the target tells it
 	Ref     string       // the target's own reference, for its support
-	Stamp   string       // differs after every credential change; "" if there is no such thing
-	Verdict Verdict      // of a Verify that is Applied, which means: the target was asked
+	Stamp   string       // differs after every credential change; "" if the target keeps no stamp
+	Verdict Verdict      // of an Applied Verify, which means: the target was asked
 }
 
 // OK returns the receipt of an operation that took effect.
@@ -51,7 +51,7 @@ func OK() Receipt { return Receipt{Outcome: Applied} }
 // Refuse returns the receipt of an operation that certainly changed nothing.
 func Refuse(err *Error) Receipt { return Receipt{Outcome: Refused, Err: err} }
 
-// Lost returns the receipt of an operation that was sent and whose effect is
+// Lost returns the receipt of a sent operation whose effect is
 // not known.
 func Lost(err *Error) Receipt { return Receipt{Outcome: Unknown, Err: err} }
 
@@ -84,7 +84,7 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// AsError returns the *Error in err's chain, or one of the given code that has
+// AsError returns the *Error in err's chain, or one of the given code with
 // err's text. It is nil for a nil err.
 func AsError(err error, otherwise Code) *Error {
 	if err == nil {

@@ -33,7 +33,7 @@ type Backend interface {
 	// Configure opens one instance. It is called many times in one process,
 	// with other settings each time, and concurrently; instances share no
 	// state that depends on their settings. It validates c and should not wait
-	// for the target: whether that is reachable is Checker's to say. An error
+	// for the target: whether it is reachable is Checker's to say. An error
 	// is InvalidConfig unless it is an *Error with another code.
 	Configure(ctx context.Context, c Config) (Instance, error)
 }
@@ -81,7 +81,7 @@ type PolicyReader interface {
 
 // Verifier tells whether the target accepts a value.
 type Verifier interface {
-	// Verify asks the target once. Where that is a logon attempt, which counts
+	// Verify asks the target once. Where this is a logon attempt, which counts
 	// towards a lock, Description.VerifyIsLogon says so. An error means that
 	// the question could not be asked.
 	Verify(ctx context.Context, account, kind string, value secret.Value) (Verdict, error)
@@ -89,7 +89,7 @@ type Verifier interface {
 
 // Checker tells whether the instance can do its job now.
 type Checker interface {
-	// Check returns what is wrong or worth knowing: reachable, logged in, may
+	// Check returns mistakes and facts worth knowing: reachable, logged in, may
 	// do what. No finding of severity Bad means ready.
 	Check(ctx context.Context) []Finding
 }
@@ -117,8 +117,8 @@ type Unlocker interface {
 // names for one account only if they differ in case or Unicode form.
 type Resolver interface {
 	// Resolve returns one Identity a name, in the same order. It changes
-	// nothing. An error says that the question could not be asked; what is
-	// wrong with one name stands in its Identity.
+	// nothing. An error says that the question could not be asked; a
+	// mistake in one name stands in its Identity.
 	Resolve(ctx context.Context, names []string) ([]Identity, error)
 }
 

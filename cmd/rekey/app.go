@@ -54,7 +54,7 @@ func (a *app) open() (*host.Host, error) {
 }
 
 // openWithoutRuns makes the host of a command that looks at scripts and plugins
-// only: without a home directory there is no state directory, and none is needed.
+// only: it needs no state directory, and so no home directory.
 func (a *app) openWithoutRuns() (*host.Host, error) {
 	config, err := a.config()
 	if errors.Is(err, errHomeless) {
@@ -100,7 +100,7 @@ func (a *app) config() (host.Config, error) {
 	return config, err
 }
 
-// home is the home directory; "" where there is none.
+// home is the home directory; "" if unknown.
 func home() string {
 	dir, err := os.UserHomeDir()
 	if err != nil {
@@ -109,7 +109,7 @@ func home() string {
 	return dir
 }
 
-// errHomeless is that there is no place for a state directory.
+// errHomeless says that the state directory has no place.
 var errHomeless = &host.UsageError{Message: "there is no home directory", Fix: "give --state DIR"}
 
 // recipients are those of REKEY_RECIPIENTS.
@@ -213,7 +213,7 @@ func answered(ctx context.Context, read func() (string, error)) (string, error) 
 }
 
 // signals returns two contexts: stop ends at the first signal, hard at the
-// second. The third ends the process, whatever it waits for: a file that nobody
+// second. The third ends the process, whatever it waits for: a file that no one
 // writes, a target that hangs. The ledger makes that safe. They are caught until
 // the process is gone: one that comes at its very end does not change its status.
 func (a *app) signals() (hard, stop context.Context) {
@@ -230,9 +230,9 @@ func (a *app) signals() (hard, stop context.Context) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		<-got
-		cancelStop() // first: standard error may be read by nobody
+		cancelStop() // first: standard error may block
 		a.process.stderr.hurry()
-		go fmt.Fprintln(a.process.stderr, "rekey: stopping: what is in flight finishes; a second signal cancels it, a third ends rekey at once")
+		go fmt.Fprintln(a.process.stderr, "rekey: stopping: work in flight finishes; a second signal cancels it, a third ends rekey at once")
 		<-got
 		cancelHard()
 		<-got

@@ -21,9 +21,9 @@ type auditCmd struct {
 
 type auditVerifyCmd struct {
 	Name       string `arg:"" optional:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
-	Checkpoint string `help:"A head that was kept elsewhere, or the file that --checkpoint-to wrote." placeholder:"HEAD|FILE"`
+	Checkpoint string `help:"A head kept elsewhere, or the file that --checkpoint-to wrote." placeholder:"HEAD|FILE"`
 	Bundle     string `help:"Check this bundle instead of a run; wants --key." type:"path" placeholder:"FILE"`
-	Open       bool   `help:"Also prove that every sealed value opens with the identity at hand; none is shown."`
+	Open       bool   `help:"Also prove that every sealed value opens with the identity at hand, without showing any."`
 	Key        string `help:"The key that \"rekey audit key\" prints where the bundle was made, or a file with it." placeholder:"VKEY"`
 }
 
@@ -36,7 +36,7 @@ type auditResult struct {
 	ConsistencyOnly bool           `json:"consistency_only"`
 	Complete        bool           `json:"complete"`
 	Records         int64          `json:"records"`          // of a bundle: how many of size it has
-	Unsigned        int64          `json:"unsigned"`         // records at the end that are under no signed head
+	Unsigned        int64          `json:"unsigned"`         // records at the end under no signed head
 	Opened          *int64         `json:"opened,omitempty"` // with --open: how many sealed values open
 	Problems        []auditProblem `json:"problems"`
 	ExitCode        int            `json:"exit_code"`
@@ -130,14 +130,14 @@ func (a *app) showAudit(auditResult auditResult) error {
 		fmt.Fprintf(a.process.stdout, "run %s: consistent up to record %d of %d, head %s\n", auditResult.Run, auditResult.Size-auditResult.Unsigned, auditResult.Size, auditResult.Head)
 		fmt.Fprintf(a.process.stdout, "the last %s are under no signed head: %s\n", counted(auditResult.Unsigned, "record"), whyUnsigned(auditResult))
 	case !auditResult.Complete:
-		fmt.Fprintf(a.process.stdout, "run %s: what is here is intact: %d of %d records of the log; others may be left out; head %s\n", auditResult.Run, auditResult.Records, auditResult.Size, auditResult.Head)
+		fmt.Fprintf(a.process.stdout, "run %s: the records here are intact: %d of %d records of the log; others may be left out; head %s\n", auditResult.Run, auditResult.Records, auditResult.Size, auditResult.Head)
 	case auditResult.ConsistencyOnly:
 		fmt.Fprintf(a.process.stdout, "run %s: consistent, %d records, head %s\n", auditResult.Run, auditResult.Size, auditResult.Head)
 	default:
 		fmt.Fprintf(a.process.stdout, "run %s: intact, %d records, head %s\n", auditResult.Run, auditResult.Size, auditResult.Head)
 	}
 	if auditResult.OK && auditResult.ConsistencyOnly {
-		fmt.Fprintln(a.process.stdout, "nothing that was kept elsewhere was compared: whoever holds the state directory could have written all of it anew; give --checkpoint")
+		fmt.Fprintln(a.process.stdout, "nothing kept elsewhere was compared: whoever holds the state directory could have written all of it anew; give --checkpoint")
 	}
 	if auditResult.Opened != nil && auditResult.OK {
 		fmt.Fprintf(a.process.stdout, "all %s open with the identity at hand\n", counted(*auditResult.Opened, "sealed value"))

@@ -52,7 +52,7 @@ func (c *backupCmd) Run(app *app) error {
 	}
 	fmt.Fprintf(app.process.stderr, "rekey: wrote %s: %s\n", backup.Dir, counted(int64(backup.Runs), "run"))
 	if !c.Identity {
-		fmt.Fprintf(app.process.stderr, "rekey: keep a copy of %s elsewhere too: without it, or another recipient's, nobody opens the passwords in the backup\n", opened.IdentityPath)
+		fmt.Fprintf(app.process.stderr, "rekey: keep a copy of %s elsewhere too: without it, or another recipient's, the passwords in the backup cannot be opened\n", opened.IdentityPath)
 	}
 	return errExit(out.ExitCode)
 }

@@ -51,7 +51,7 @@ type cli struct {
 	Backup backupCmd `cmd:"" group:"Keep:" help:"Copy the state directory, also while runs go on."`
 	Keygen keygenCmd `cmd:"" group:"Keep:" help:"Make an age identity that can open sealed values."`
 
-	Check      checkCmd      `cmd:"" group:"Write:" help:"Find what is wrong with a script, without starting anything."`
+	Check      checkCmd      `cmd:"" group:"Write:" help:"Find the mistakes in a script, without starting anything."`
 	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
 	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
 	Completion completionCmd `cmd:"" group:"Write:" help:"Print a completion script for bash, zsh or fish."`
@@ -124,7 +124,7 @@ func command(process process) (int, error) {
 const serveBackend = "serve-backend <name>"
 
 // paths reads a flag that names a file: "~/" is expanded as everywhere else,
-// then comes further; "-" is no name.
+// then comes further; "-" names nothing.
 func paths(further func(string) (string, error)) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		var path string

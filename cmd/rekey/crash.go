@@ -12,7 +12,7 @@ import (
 )
 
 // lastWords sees to it that a process that ends before its time says so on one
-// line, with what it was about, instead of the stacks of all that it did. They
+// line, with the task under way, instead of the stacks of all that it did. They
 // are in the log at debug and trace.
 func (a *app) lastWords() {
 	if !a.logsStacks() {
@@ -57,7 +57,7 @@ func defect(reason any) string {
 	return fmt.Sprintf("a defect in rekey ends the process: a panic of type %T", reason)
 }
 
-// die ends the process with what there is to say, if that is read within a
+// die ends the process with its last words, if they are read within a
 // moment. The ledger makes that safe.
 func (a *app) die(why string, stack []byte) {
 	if log, err := a.logger(); err == nil {

@@ -73,7 +73,7 @@ func slips() []slip {
 		{18, "a state directory in a file", script(memory("")), nil, []string{"plan", "r.star", "--state", "users.csv/x"}, 2, []string{"state directory ", "--state DIR"}, ""},
 		{19, "--max-users of nothing", script(memory("")), nil, []string{"run", "r.star", "--max-users"}, 2, []string{"--max-users wants a number", "--max-users 10", "rekey run --help"}, "EOL"},
 		{19, "--max-users of another flag", script(memory("")), nil, []string{"run", "r.star", "--max-users", "--yes"}, 2, []string{"--max-users wants a number"}, ""},
-		{19, "--max-users of a word", script(memory("")), nil, []string{"run", "r.star", "--max-users", "all"}, 2, []string{`--max-users: "all" is no whole number`}, ""},
+		{19, "--max-users of a word", script(memory("")), nil, []string{"run", "r.star", "--max-users", "all"}, 2, []string{`--max-users: "all" is not a whole number`}, ""},
 		{20, "no such command", nil, nil, []string{"bogus"}, 2, []string{`there is no command "bogus"`, `"rekey --help"`}, ""},
 		{20, "nearly a command", nil, nil, []string{"chek", "r.star"}, 2, []string{`there is no command "chek"; did you mean "check"?`}, ""},
 		{20, "help", nil, nil, []string{"help"}, 0, []string{"Usage: rekey <command>"}, ""},

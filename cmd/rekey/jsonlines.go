@@ -16,8 +16,8 @@ import (
 type jsonLines struct {
 	to   io.Writer
 	log  hclog.Logger
-	rest []byte // of a line that has not ended
-	open bool   // pass what does not end its line: a question to somebody at a terminal
+	rest []byte // of an unfinished line
+	open bool   // pass what does not end its line: a question at a terminal
 }
 
 func newJSONLines(to io.Writer, terminal bool) *jsonLines {
@@ -93,7 +93,7 @@ func (s *screen) complain(line string) {
 	_, _ = io.WriteString(s, "rekey: "+line+"\n")
 }
 
-// wantsJSONLog is what --log-format says in a command line that is no good.
+// wantsJSONLog is what --log-format says in a wrong command line.
 func wantsJSONLog(args []string) bool {
 	at := slices.Index(args, "--log-format")
 	return slices.Contains(args, "--log-format=json") || at >= 0 && at+1 < len(args) && args[at+1] == "json"

@@ -113,7 +113,7 @@ func showRun(screen *screen, out host.Outcome) error {
 	return nil
 }
 
-// showTrust shows which programs get a run's passwords, what they may use, and
+// showTrust shows which programs get a run's passwords, their grants, and
 // who can open the sealed values.
 func showTrust(screen *screen, backends []host.BackendLine, recipients []string) {
 	for _, backendLine := range backends {
@@ -124,7 +124,7 @@ func showTrust(screen *screen, backends []host.BackendLine, recipients []string)
 	}
 }
 
-// confinement is which file a plugin is, and what it may use.
+// confinement is a plugin's file and its grants.
 func confinement(backendLine host.BackendLine) string {
 	text := "in rekey itself"
 	if backendLine.SHA256 != "" {
@@ -176,7 +176,7 @@ type reportCmd struct {
 	unaudited
 }
 
-// unaudited is the flag of every command that shows what is only shown to who
+// unaudited is the flag of every command that shows things reserved for who
 // is recorded.
 type unaudited struct {
 	Unaudited bool `help:"Show it although the act cannot be recorded in the ledger."`

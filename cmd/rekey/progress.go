@@ -52,7 +52,7 @@ func (b *bar) Finished(status journal.Status, _ sdk.Code) {
 	b.bar.Increment()
 }
 
-// End leaves the bar as it is. It waits for a terminal that is held no longer
+// End leaves the bar as it is. It waits for a held terminal no longer
 // than who prints.
 func (b *bar) End() {
 	shown := make(chan struct{})

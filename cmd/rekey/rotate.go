@@ -22,7 +22,7 @@ type applying struct {
 
 // moved is the flag of every command that goes on with a run.
 type moved struct {
-	Moved bool `help:"The run was last applied on another host or with another state directory, and nobody goes on with it there."`
+	Moved bool `help:"The run was last applied on another host or with another state directory, and is not continued there."`
 }
 
 // goingOn are the flags of the commands that go on with a run.
@@ -153,7 +153,7 @@ func (c *retryCmd) Run(app *app) error {
 	})
 }
 
-// withHost runs a command that applies, and shows what it came to.
+// withHost runs a command that applies, and shows its result.
 func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error)) error {
 	config, err := a.config()
 	if err != nil {
@@ -227,7 +227,7 @@ func showOutcome(screen *screen, out host.Outcome) {
 	}
 }
 
-// counts returns the counts that are not zero.
+// counts returns the counts above zero.
 func counts(counts host.Counts) string {
 	parts := []string{counted(counts.Total, "user")}
 	for _, p := range []struct {

@@ -16,13 +16,13 @@ import (
 )
 
 // screen is standard output or standard error. What a terminal would obey, and
-// what is not seen, is shown escaped on a terminal: a password, an account's
+// invisible characters, are shown escaped on a terminal: a password, an account's
 // name and a target's message may hold it. A result that goes to a file or
 // another program stays as it is; messages for people never do.
 type screen struct {
 	file *os.File
 	to   io.Writer
-	late *spool // nil: what is written is written at once
+	late *spool // nil: writes happen at once
 
 	mu  sync.Mutex
 	err error // the first of a write, so that no command has to keep it
@@ -37,7 +37,7 @@ func results(file *os.File) *screen {
 	return made
 }
 
-// messages is standard error. Whoever does not read it does not hold up what is
+// messages is standard error. Whoever does not read it does not hold up the text
 // told there: a run, or the end of one.
 func messages(file *os.File) *screen {
 	spool := newSpool(&visible.Writer{To: file})
@@ -58,7 +58,7 @@ func (s *screen) flush() {
 	}
 }
 
-// Write writes to it, until that fails. Nobody reads a closed pipe: what is
+// Write writes to it, until that fails. A closed pipe has no reader: text
 // written to it is dropped.
 func (s *screen) Write(data []byte) (int, error) {
 	s.mu.Lock()
@@ -75,7 +75,7 @@ func (s *screen) Write(data []byte) (int, error) {
 }
 
 // whole returns the exit code of a command, which is another if its results
-// are not whole; said is the error that has been told.
+// are not whole; said is the error told already.
 func (p process) whole(code int, said error) int {
 	p.stdout.mu.Lock()
 	defer p.stdout.mu.Unlock()

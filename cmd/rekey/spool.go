@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// patience is how long who prints waits for what is not read.
+	// patience is how long a writer waits for a slow reader.
 	patience = time.Second
 	// unread is how many bytes are kept for who does not read.
 	unread = 1 << 20
 )
 
-// spool writes to what may not be read for a while: a pipe that is full, a
-// terminal that is held. Who prints waits until it is written, and no longer
-// than patience; from then on, until all is written, nobody waits, and what does
+// spool writes to an output whose reader may pause: a full pipe, a
+// held terminal. Who prints waits until it is written, and no longer
+// than patience; from then on, until all is written, no one waits, and what does
 // not fit is counted. It is safe for concurrent use.
 type spool struct {
 	to io.Writer
@@ -25,7 +25,7 @@ type spool struct {
 	texts   []printed
 	size    int
 	left    int           // texts that did not fit
-	stalled bool          // nobody waits
+	stalled bool          // writers no longer wait
 	idle    chan struct{} // nil: nothing is being written; closed when all is
 	hurried chan struct{} // closed: the process is to end soon
 	shaped  func([]byte) []byte
@@ -90,7 +90,7 @@ func (s *spool) confess() {
 	}
 }
 
-// shape sets the form of what is said here itself.
+// shape sets the form of the spool's own messages.
 func (s *spool) shape(to func([]byte) []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

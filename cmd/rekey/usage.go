@@ -24,7 +24,7 @@ func asked(args []string) []string {
 	return args
 }
 
-// inWords says what is wrong with a command line, and where its help is.
+// inWords explains a wrong command line, and where its help is.
 func inWords(err error) *host.UsageError {
 	command := "rekey"
 	var at *kong.ParseError
@@ -78,7 +78,7 @@ func flagFlaw(flag, what string) (plain, fix string) {
 		return flag + " wants a value", ""
 	}
 	if _, given, is := strings.Cut(what, "bit int but got "); is {
-		return fmt.Sprintf("%s: %s is no whole number", flag, given), ""
+		return fmt.Sprintf("%s: %s is not a whole number", flag, given), ""
 	}
 	return flag + ": " + what, ""
 }

@@ -9,7 +9,7 @@ import (
 
 // together returns the arguments with words that come after a flag moved
 // before the first one: the parser takes the words of a list for one as long
-// as no flag is between them, and "run x.star a=1 --yes b=2" is no mistake.
+// as no flag is between them, and "run x.star a=1 --yes b=2" is correct.
 func together(parser *kong.Kong, args []string) []string {
 	first := slices.IndexFunc(args, isFlag)
 	if first < 0 {

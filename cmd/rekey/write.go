@@ -357,7 +357,7 @@ func (c *keygenCmd) Run(app *app) error {
 }
 
 // path is where the identity goes. That of a state directory whose runs are
-// sealed to another is no such place.
+// sealed to another does not count.
 func (c *keygenCmd) path(own host.Config) (string, error) {
 	if c.Out != "" {
 		return c.Out, own.MayMakeIdentity(c.Out)

@@ -26,7 +26,7 @@ func (c *Catalog) cacheFile(digest string) string {
 }
 
 // cached returns the description that the executable of this digest gave. A
-// cache that cannot be read has none.
+// cache that cannot be read is empty.
 func (c *Catalog) cached(digest string) (sdk.Description, bool) {
 	if c.options.CacheDir == "" || digest == "" {
 		return sdk.Description{}, false
@@ -54,7 +54,7 @@ func typed(fields []sdk.Field) bool {
 	return true
 }
 
-// keep stores a description. A cache that cannot be written is none.
+// keep stores a description. Failing to write the cache harms nothing.
 func (c *Catalog) keep(digest string, description sdk.Description) {
 	if c.options.CacheDir == "" || digest == "" {
 		return
@@ -85,7 +85,7 @@ func untyped(fields []sdk.Field) []sdk.Field {
 }
 
 // digest returns the digest of a file, which is read again only if it looks
-// changed: launch compares it with what is started.
+// changed: launch compares it with the started program.
 func (c *Catalog) digest(path string, now fs.FileInfo) (string, error) {
 	c.mu.Lock()
 	seen, ok := c.digests[path]

@@ -1,6 +1,6 @@
 // Package catalog knows which backends exist and how each is started: those in
 // the rekey binary, which starts itself again to serve them, and executables
-// rekey-backend-NAME in the plugin directory. It refuses to know what they do
+// rekey-backend-NAME in the plugin directory. It refuses to know their work
 // and what a script wants of them.
 package catalog
 
@@ -49,13 +49,13 @@ func New(bundled map[string]sdk.Backend, self, dir string, options launch.Option
 		plugins: map[key]*launch.Plugin{}, digests: map[string]digested{}}
 }
 
-// key is one executable and what it may use: a file that is replaced while its
+// key is one executable and its grants: a file replaced while its
 // plugin runs is another.
 type key struct{ name, digest, grants string }
 
 // Names returns the names of all backends, sorted. An external one that cannot
 // be used, because its name is taken for example, is among them once: Describe
-// and Open tell what is wrong.
+// and Open tell the problem.
 func (c *Catalog) Names() []string {
 	var names []string
 	for name := range c.bundled {
@@ -67,8 +67,8 @@ func (c *Catalog) Names() []string {
 	return slices.Compact(names)
 }
 
-// external lists the names in the plugin directory. A directory that is not
-// there has none.
+// external lists the names in the plugin directory. A missing directory
+// has no names.
 func (c *Catalog) external() ([]string, error) {
 	if c.dir == "" {
 		return nil, nil
@@ -128,7 +128,7 @@ func (c *Catalog) fits(description sdk.Description, command launch.Command) erro
 
 // Open configures an instance of a backend. There is one process a backend, for
 // all its instances, started on first use; with Options.Sandbox one for all
-// that are granted the same.
+// with the same grants.
 func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*launch.Instance, error) {
 	command, err := c.confined(ctx, name, config)
 	if err != nil {
@@ -149,7 +149,7 @@ func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*la
 	return instance, nil
 }
 
-// Program is which executable a backend is, and what it may use.
+// Program is a backend's executable and its grants.
 type Program struct {
 	Path     string
 	Digest   string // SHA-256 in hex; "" of a backend in rekey itself
@@ -244,7 +244,7 @@ func (c *Catalog) command(name string) (launch.Command, error) {
 	return c.executable(path, name)
 }
 
-// executable checks a file in the plugin directory. Nobody but root and the user
+// executable checks a file in the plugin directory. Only root and the user
 // who runs rekey may be able to put another in its place.
 func (c *Catalog) executable(path, name string) (launch.Command, error) {
 	path, err := filepath.Abs(path)
@@ -275,7 +275,7 @@ func (c *Catalog) trusted(path string) (fs.FileInfo, error) {
 	var problem *strict.Problem
 	switch {
 	case errors.As(err, &problem):
-		return nil, fmt.Errorf("%s: %s, so somebody else could replace the plugin %s; %s", problem.Path, problem.Message, filepath.Base(path), problem.Fix)
+		return nil, fmt.Errorf("%s: %s, so another user could replace the plugin %s; %s", problem.Path, problem.Message, filepath.Base(path), problem.Fix)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: a symbolic link to nothing; install the plugin again, or remove it", path)
 	}

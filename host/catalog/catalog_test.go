@@ -361,7 +361,7 @@ func TestAFileThatIsNoPluginIsExplained(t *testing.T) {
 	c := p.catalog(t)
 	for _, x := range []struct{ name, want string }{
 		{"plain", "rekey-backend-plain: not an executable file; chmod +x it, or remove it"},
-		{"open", "rekey-backend-open: everybody may write it, so somebody else could replace the plugin rekey-backend-open; chmod o-w "},
+		{"open", "rekey-backend-open: everybody may write it, so another user could replace the plugin rekey-backend-open; chmod o-w "},
 		{"ldap", `rekey-backend-ldap: the name "ldap" is that of a backend in rekey itself; rename or remove the file`},
 		{"directory", `there is no backend "directory"`},
 		{"dangling", "rekey-backend-dangling: a symbolic link to nothing; install the plugin again, or remove it"},
@@ -381,7 +381,7 @@ func TestAFileThatIsNoPluginIsExplained(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.install(t, "acme")
-	if _, err := c.Describe(t.Context(), "acme"); err == nil || !strings.Contains(err.Error(), p.dir+": its group and everybody else may write it, so somebody else could replace the plugin rekey-backend-acme; chmod go-w "+p.dir) {
+	if _, err := c.Describe(t.Context(), "acme"); err == nil || !strings.Contains(err.Error(), p.dir+": its group and everybody else may write it, so another user could replace the plugin rekey-backend-acme; chmod go-w "+p.dir) {
 		t.Errorf("in a directory that is open to all: %v", err)
 	}
 }

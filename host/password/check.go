@@ -17,10 +17,10 @@ import (
 const leastName = 3
 
 // Check returns the rules of the policy that a value breaks, in the order of
-// the policy's fields; nil for a value that breaks none that can be known
+// the policy's fields; nil for a value that breaks no known rule
 // here. names are what the value must not contain under NoAccountName; those
 // of one or two characters do not count. Messages quote neither the value nor
-// a word found in it. A value that is not UTF-8 is RuleEncoding, and nothing
+// a word found in it. A value that breaks UTF-8 is RuleEncoding, and nothing
 // else is said of it.
 func Check(policy sdk.Policy, value secret.Value, names []string) []sdk.Violation {
 	return checkText(policy, value.Reveal(), names)
@@ -33,8 +33,8 @@ func (f *findings) add(rule sdk.Rule, limit int, message string) {
 	*f = append(*f, sdk.Violation{Rule: rule, Limit: limit, Message: message})
 }
 
-// least and most write what they say only of a rule that is broken: nearly all
-// values break none.
+// least and most write their text only for a broken rule: nearly all
+// values are good.
 func (f *findings) least(have, want int, rule sdk.Rule, noun string) {
 	if have < want {
 		f.add(rule, want, counted(want, noun)+" at least")
@@ -86,16 +86,16 @@ func (f *findings) characters(policy sdk.Policy, text []rune) {
 		case policy.Alphabet != "" && !strings.ContainsRune(policy.Alphabet, letter),
 			policy.AllowedSymbols != "" && classOf(letter) == symbol && !strings.ContainsRune(policy.AllowedSymbols, letter),
 			strings.ContainsRune(policy.Forbid, letter):
-			f.add(sdk.RuleForbidden, 0, "contains a character that is not allowed")
+			f.add(sdk.RuleForbidden, 0, "contains a forbidden character")
 			return
 		case i == 0 && strings.ContainsRune(policy.ForbidFirst, letter):
-			f.add(sdk.RuleForbidden, 0, "starts with a character that is not allowed there")
+			f.add(sdk.RuleForbidden, 0, "starts with a forbidden character")
 			return
 		}
 	}
 }
 
-// runs adds what is wrong with characters that follow each other.
+// runs adds the violations of characters that follow each other.
 func (f *findings) runs(policy sdk.Policy, text []rune) {
 	if policy.MaxRepeat > 0 && longestRepeat(text) > policy.MaxRepeat {
 		f.add(sdk.RuleMaxRepeat, policy.MaxRepeat, fmt.Sprintf("a character %d times in a row at most", policy.MaxRepeat))
@@ -199,7 +199,7 @@ func checkOf(spec *Spec, demands []Demand, recipe *Recipe) func(text string, nam
 	}
 }
 
-// join adds the violations that are not there yet.
+// join adds the missing violations.
 func (f *findings) join(more []sdk.Violation) {
 	for _, violation := range more {
 		known := false
@@ -217,7 +217,7 @@ func (l *limits) strange(text string) []sdk.Violation {
 	var f findings
 	for _, letter := range text {
 		if classOf(letter) != none && !l.allows(letter) {
-			f.add(sdk.RuleForbidden, 0, "contains a character that is not allowed")
+			f.add(sdk.RuleForbidden, 0, "contains a forbidden character")
 			break
 		}
 	}

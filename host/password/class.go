@@ -16,7 +16,7 @@ const (
 	digit
 	symbol
 	classCount
-	none class = -1 // a letter without case: it is counted by nobody and never generated
+	none class = -1 // a letter without case: never counted and never generated
 )
 
 func classes() []class { return []class{lower, upper, digit, symbol} }
@@ -75,7 +75,7 @@ const friendly = "!#%*+-.=?_~"
 func lookAlikes() []string { return []string{"0O", "1lI|", "'`"} }
 
 // withoutLookAlikes leaves out the groups of which two or more are among all
-// characters: of one alone, nobody takes it for another.
+// characters: one alone is not mistaken for another.
 func withoutLookAlikes(all, set []rune) []rune {
 	return slices.DeleteFunc(slices.Clone(set), func(letter rune) bool {
 		for _, group := range lookAlikes() {

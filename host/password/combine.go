@@ -62,10 +62,10 @@ func granted(spec *Spec, rules []rule) (*Recipe, bool) {
 			continue
 		}
 		if w.noRuns != all.noRuns {
-			recipe.dropped = append(recipe.dropped, "no trivial runs: hardly any value has none")
+			recipe.dropped = append(recipe.dropped, "no trivial runs: nearly every value has one")
 		}
 		if w.noCommon != all.noCommon {
-			recipe.dropped = append(recipe.dropped, "no common password: hardly any value is none")
+			recipe.dropped = append(recipe.dropped, "no common password: nearly every value is one")
 		}
 		return recipe, true
 	}
@@ -79,8 +79,8 @@ func build(spec *Spec, rules []rule, wishes wishes) (*Recipe, bool) {
 	return made.recipe(wishes)
 }
 
-// coreOf returns rules that cannot be met together, of which none can be left
-// out.
+// coreOf returns rules that cannot be met together, though the others can be
+// met without any one of them.
 func coreOf(rules []rule, possible func([]rule) bool) []string {
 	core := slices.Clone(rules)
 	for i := 0; i < len(core); {
@@ -335,11 +335,11 @@ func (b *builder) whyShort(length int) string {
 			return rule.text()
 		}
 	}
-	return "the characters that are left allow no more than " + counted(length, "character")
+	return "the remaining characters allow no more than " + counted(length, "character")
 }
 
 // prefer returns the characters of a class that values are made of: those that
-// are easy to read and safe to paste, or all if there are none of these.
+// are easy to read and safe to paste, or all if the set lacks these.
 func (b *builder) prefer(class class, sets [classCount][]rune) []rune {
 	all := sets[class]
 	told := func(letter rune) bool { return slices.Contains(b.limits.told, letter) }

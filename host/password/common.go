@@ -13,7 +13,7 @@ var commonText string
 // looked up.
 const longestCommon = 13
 
-// commonPasswords returns the passwords that are tried first, in lower case.
+// commonPasswords returns the passwords that attackers try first, in lower case.
 func commonPasswords() map[string]bool {
 	lines := strings.Fields(commonText)
 	all := make(map[string]bool, len(lines))

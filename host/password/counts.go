@@ -5,7 +5,7 @@ import "math"
 // counts picks how many characters of each class a value has, so that every
 // value of the length with the needed characters is equally likely. Picking
 // the needed ones first and the rest from all, as is often done, would favour
-// values that have just what is needed.
+// values that just meet the counts.
 //
 // A value is an arrangement of its classes and, at each place, a character of
 // the class. So the weight of some counts is the number of arrangements times
@@ -71,7 +71,7 @@ func (o odds) pick(dice *dice) int {
 }
 
 // oddsOf turns the logarithms of weights into odds and the logarithm of their
-// sum, leaving out what is impossible at both ends.
+// sum, leaving out the impossible at both ends.
 func oddsOf(first int, weights []float64) (odds, float64) {
 	for len(weights) > 1 && math.IsInf(weights[0], -1) {
 		first, weights = first+1, weights[1:]

@@ -127,7 +127,7 @@ func TestWishesGiveWayToDemands(t *testing.T) {
 		{"needs more than the wish", nil, []Demand{{"a", sdk.Policy{Digits: 30}}}, 33, nil},
 		{"pin", &Spec{Pin: true}, nil, 6, nil},
 		{"pin with a maximum", &Spec{Pin: true}, []Demand{{"a", sdk.Policy{MaxLength: 4}}}, 4, []string{"6 characters: a wants 4 or fewer characters"}},
-		{"pin without a choice", &Spec{Pin: true}, []Demand{{"a", sdk.Policy{Alphabet: "7"}}}, 6, []string{"no trivial runs: hardly any value has none", "no common password: hardly any value is none"}},
+		{"pin without a choice", &Spec{Pin: true}, []Demand{{"a", sdk.Policy{Alphabet: "7"}}}, 6, []string{"no trivial runs: nearly every value has one", "no common password: nearly every value is one"}},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -540,10 +540,10 @@ func TestCheckFindsEachBrokenRule(t *testing.T) {
 		{"symbols", sdk.Policy{Symbols: 1}, "aé1", sdk.Violation{Rule: sdk.RuleSymbols, Limit: 1, Message: "1 symbol at least"}},
 		{"others", sdk.Policy{NonLetters: 3}, "a1-", sdk.Violation{Rule: sdk.RuleNonLetters, Limit: 3, Message: "3 non-letters at least"}},
 		{"classes", sdk.Policy{Classes: 4}, "a1-", sdk.Violation{Rule: sdk.RuleClasses, Limit: 4, Message: "4 at least of lower, upper, digits, symbols"}},
-		{"alphabet", sdk.Policy{Alphabet: "abc"}, "abd", sdk.Violation{Rule: sdk.RuleForbidden, Message: "contains a character that is not allowed"}},
-		{"symbols allowed", sdk.Policy{AllowedSymbols: "-"}, "a1+", sdk.Violation{Rule: sdk.RuleForbidden, Message: "contains a character that is not allowed"}},
-		{"forbidden", sdk.Policy{Forbid: "é"}, "aé", sdk.Violation{Rule: sdk.RuleForbidden, Message: "contains a character that is not allowed"}},
-		{"first", sdk.Policy{ForbidFirst: "a"}, "aa", sdk.Violation{Rule: sdk.RuleForbidden, Message: "starts with a character that is not allowed there"}},
+		{"alphabet", sdk.Policy{Alphabet: "abc"}, "abd", sdk.Violation{Rule: sdk.RuleForbidden, Message: "contains a forbidden character"}},
+		{"symbols allowed", sdk.Policy{AllowedSymbols: "-"}, "a1+", sdk.Violation{Rule: sdk.RuleForbidden, Message: "contains a forbidden character"}},
+		{"forbidden", sdk.Policy{Forbid: "é"}, "aé", sdk.Violation{Rule: sdk.RuleForbidden, Message: "contains a forbidden character"}},
+		{"first", sdk.Policy{ForbidFirst: "a"}, "aa", sdk.Violation{Rule: sdk.RuleForbidden, Message: "starts with a forbidden character"}},
 		{"repeat", sdk.Policy{MaxRepeat: 2}, "xaaay", sdk.Violation{Rule: sdk.RuleMaxRepeat, Limit: 2, Message: "a character 2 times in a row at most"}},
 		{"up", sdk.Policy{MaxSequence: 2}, "x123", sdk.Violation{Rule: sdk.RuleMaxSequence, Limit: 2, Message: "2 digits in sequence at most"}},
 		{"down after up", sdk.Policy{MaxSequence: 3}, "x2343210", sdk.Violation{Rule: sdk.RuleMaxSequence, Limit: 3, Message: "3 digits in sequence at most"}},

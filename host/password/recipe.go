@@ -49,7 +49,7 @@ type Recipe struct {
 func (r *Recipe) Length() int { return r.length }
 
 // Entropy returns the bits of a value. All values of the length that have the
-// characters of each class that are needed are equally likely, so it is the
+// needed characters of each class are equally likely, so it is the
 // logarithm of their number, exactly; less what the other rules (first
 // character, runs, words, common passwords) take, which is measured when the
 // recipe is made, to a twentieth of a bit. What a user's names take is not in
@@ -60,7 +60,7 @@ func (r *Recipe) Entropy() float64 { return r.counts.bits - r.loss }
 func (r *Recipe) Dropped() []string { return slices.Clone(r.dropped) }
 
 // Check returns what a value breaks of the demands that the recipe was made
-// of, and of the wishes that are not about its make: names in it, where the
+// of, and of the wishes beyond its make: names in it, where the
 // script does not allow them, and common passwords (sdk.RuleDictionary).
 func (r *Recipe) Check(value secret.Value, names []string) []sdk.Violation {
 	return r.check(value.Reveal(), names)
@@ -69,7 +69,7 @@ func (r *Recipe) Check(value secret.Value, names []string) []sdk.Violation {
 // Generate returns a new value: how many characters of each class it has, a
 // shuffle of the classes, then a character of its class at each place. Values
 // that break a rule about more than counts are discarded whole, so that those
-// that remain are equally likely too. names are what it must not contain,
+// that remain are equally likely too. names must not occur in it,
 // ignoring case; empty ones do not count. It fails if the reader does, and if
 // names leave hardly any value. It may be called concurrently if rand may be
 // read so.
@@ -126,7 +126,7 @@ func (r *Recipe) roll(dice *dice, text []rune) {
 	}
 }
 
-// meets reports whether a value meets the rules that are not about counts.
+// meets reports whether a value meets the rules beyond counts.
 func (r *Recipe) meets(text []rune) bool {
 	switch {
 	case strings.ContainsRune(r.first, text[0]),
@@ -144,7 +144,7 @@ func (r *Recipe) meets(text []rune) bool {
 }
 
 // calibrate measures how many values the rules discard, with random numbers
-// that are the same every time; it reports whether enough are left.
+// the same every time; it reports whether enough are left.
 func (r *Recipe) calibrate() bool {
 	made := &dice{from: rand.NewChaCha8([32]byte{})}
 	text := make([]rune, r.length)
@@ -171,7 +171,7 @@ func (r *Recipe) sizes() (n [classCount]int) {
 }
 
 // containsFolded reports whether the word, folded already, is in the text,
-// ignoring case. What is generated has no characters whose case folds to more
+// ignoring case. Generated values have no characters whose case folds to more
 // than one.
 func containsFolded(text []rune, word string) bool {
 	count := utf8.RuneCountInString(word)
@@ -183,7 +183,7 @@ func containsFolded(text []rune, word string) bool {
 	return false
 }
 
-// startsFolded is containsFolded of the start of a text that is long enough.
+// startsFolded is containsFolded of the start of a long enough text.
 func startsFolded(text []rune, word string) bool {
 	i := 0
 	for _, letter := range word {

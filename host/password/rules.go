@@ -9,7 +9,7 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// rule is one demand of one owner, in words and as what it does to limits.
+// rule is one demand of one owner, in words and as a change of limits.
 // Rules only ever narrow, in any order.
 type rule struct {
 	owner string
@@ -123,7 +123,7 @@ func rulesOfSpec(spec *Spec) []rule {
 // maxValue is the longest value that anybody wants made.
 const maxValue = 1024
 
-// ownRules hold for every value that is generated.
+// ownRules hold for every generated value.
 func ownRules() []rule {
 	made := &ruleSet{owner: ownerRekey}
 	made.add("starts no value with one of = + - @", func(l *limits) { l.first += unsafeFirst })
@@ -131,7 +131,7 @@ func ownRules() []rule {
 	return made.rules
 }
 
-// least returns the smaller of two limits, of which 0 is none.
+// least returns the smaller of two limits, of which 0 means unlimited.
 func least(first, second int) int {
 	if first == 0 || second != 0 && second < first {
 		return second
@@ -165,7 +165,7 @@ func (s *ruleSet) add(words string, apply func(*limits)) {
 	s.rules = append(s.rules, rule{s.owner, words, apply})
 }
 
-// count adds a rule with a number, of which 0 is none.
+// count adds a rule with a number, of which 0 means no rule.
 func (s *ruleSet) count(count int, words string, apply func(*limits, int)) {
 	if count > 0 {
 		s.add(fmt.Sprintf(words, count), func(l *limits) { apply(l, count) })

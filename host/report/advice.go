@@ -18,7 +18,7 @@ const (
 	Retry        Then = iota // rekey retry RUN --code CODE
 	RetryChanged             // the same with --accept-change: the script has to change
 	Look                     // rekey show RUN --code CODE: one has to look at each
-	Nothing                  // there is none: those users need a run of their own, or none
+	Nothing                  // no advice: those users need a run of their own, if anything
 )
 
 // Advice is what to do about a code.
@@ -43,7 +43,7 @@ var advice = map[sdk.Code]Advice{
 	sdk.PermissionDenied:     {"let the service account set passwords", Retry},
 	sdk.SecondFactorNeeded:   {"use a service account that needs no second factor", RetryChanged},
 	sdk.LoginExpired:         {"renew the service account's password", Retry},
-	sdk.Conflict:             {"wait until nobody else changes them", Retry},
+	sdk.Conflict:             {"wait until no one else changes them", Retry},
 	sdk.RateLimited:          {"lower rate, or wait", Retry},
 	sdk.Unreachable:          {"mend the connection", Retry},
 	sdk.InsecureTransport:    {"use TLS", RetryChanged},
@@ -67,13 +67,13 @@ var advice = map[sdk.Code]Advice{
 // how often a password may change.
 var tooEarly = Advice{"wait until their passwords may be changed again, or let who keeps the target's rules lift the minimum age or set the count of changes back", Retry}
 
-// AdviceFor returns what to do about a code; for one that is not known, to
+// AdviceFor returns what to do about a code; for an unknown one, to
 // look.
 func AdviceFor(code sdk.Code) Advice {
 	if a, ok := advice[code]; ok {
 		return a
 	}
-	return Advice{"see what is said of each", Look}
+	return Advice{"read the message of each", Look}
 }
 
 // Group is the users that failed, or are unknown, with one code.
@@ -160,7 +160,7 @@ func (t *Tally) Add(key string, status journal.Status, code sdk.Code, message st
 
 func noValueHelps(violation sdk.Violation) bool { return !violation.AnotherValueHelps() }
 
-// Groups returns the groups: unknown users first, because nobody may touch
+// Groups returns the groups: unknown users first, because no one may touch
 // them, then the larger ones first.
 func (t *Tally) Groups() []Group {
 	var all []Group

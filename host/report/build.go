@@ -23,7 +23,7 @@ type View struct {
 	// Row decodes a user's row. Nil: rows have a line and a key only.
 	Row func(ledger.User) (source.Row, error)
 	// Unseal opens a sealed value. Nil: results hold no values, for reports
-	// that name none.
+	// without them.
 	Unseal func(user int64, step, try int, role string, sealed []byte) (secret.Value, error)
 }
 
@@ -98,7 +98,7 @@ func (b *Builder) Build(user ledger.User) (Result, error) {
 	return result, nil
 }
 
-// finish takes the status's reason over; nil is a user that has no status.
+// finish takes the status's reason over; nil is a user without a status.
 func (r *Result) finish(record *journal.Record) {
 	if record == nil {
 		return
@@ -131,10 +131,10 @@ func (r *Result) values(view *View, user int64, touched []*journal.CredentialHis
 
 // open returns every value that may be the present one of a credential, newest
 // first, and the one that certainly is, if there is one. Where a change is in
-// doubt and nothing else is known, what it was to replace may still be in
+// doubt and nothing else is known, the value it was to replace may still be in
 // force.
 func (v *View) open(user int64, of *journal.CredentialHistory) (list []secret.Value, certain secret.Value, err error) {
-	var before *journal.Record // with the value that was there before anything was sent
+	var before *journal.Record // with the value from before anything was sent
 	add := func(role string, record *journal.Record, sealed []byte) secret.Value {
 		value, failure := v.Unseal(user, record.Step, record.Try, role, sealed)
 		if failure != nil {

@@ -151,7 +151,7 @@ func (j jsonCells) text(data []byte, text string) ([]byte, error) {
 	return append(data, '"'), nil
 }
 
-// text returns a value as a cell of text: what is nested as JSON.
+// text returns a value as a cell of text: nested values as JSON.
 func text(v any) (string, error) {
 	switch v := v.(type) {
 	case nil:

@@ -17,7 +17,7 @@ type CSV struct {
 	out      *bufio.Writer
 	cols     columns
 	cells    []string
-	header   []string // written when there is no row
+	header   []string // written even without rows
 	begun    bool
 	formulas []Formula
 }
@@ -71,7 +71,7 @@ func (c *CSV) Add(result Result, row Row) error {
 	return c.line(c.cells)
 }
 
-// look notes a value that a spreadsheet would run. Numbers are none.
+// look notes a value that a spreadsheet would run. Numbers are safe.
 func (c *CSV) look(column int, key string, value any, cell string) {
 	switch value.(type) {
 	case int, int64, float64:
@@ -140,7 +140,7 @@ func (c *CSV) Formulas() []Formula {
 	return found
 }
 
-// Close writes what is buffered.
+// Close writes the buffer.
 func (c *CSV) Close() error {
 	if !c.begun && len(c.header) > 0 {
 		_ = c.line(c.header)

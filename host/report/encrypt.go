@@ -8,9 +8,9 @@ import (
 	"filippo.io/age"
 )
 
-// CheckEncrypted reports what is wrong with a report that is sealed to
-// recipients: the name has to end in .age, so that nobody takes the file for
-// what it is not, and the recipients have to be ones of age.
+// CheckEncrypted reports a problem of a report sealed to
+// recipients: the name has to end in .age, so that the file is not taken for
+// clear text, and the recipients have to be ones of age.
 func CheckEncrypted(path string, recipients []string) error {
 	if !strings.HasSuffix(path, ".age") {
 		return fmt.Errorf("%s: a report with encrypt_to needs a name that ends in .age", path)

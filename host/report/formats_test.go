@@ -336,7 +336,7 @@ func TestNextSaysWhatToDoByCode(t *testing.T) {
 		"1 Timeout, outcome unknown: see what each may have with rekey reveal r7k2, then rekey resume r7k2",
 		"37 AccountNotFound: create them, then rekey retry r7k2 --code AccountNotFound",
 		"2 PolicyViolation: wait until their passwords may be changed again, or let who keeps the target's rules lift the minimum age or set the count of changes back, then rekey retry r7k2 --code PolicyViolation",
-		"1 without a code: see what is said of each, then rekey show r7k2",
+		"1 without a code: read the message of each, then rekey show r7k2",
 		"1 AccountStatus: enable or unlock them, then rekey retry r7k2 --code AccountStatus",
 		"1 DuplicateAccount: nothing was sent for them: keep one line for each account",
 		"1 NotAccepted: find out why the target does not take the new value with rekey show r7k2 --code NotAccepted, then rekey retry r7k2 --code NotAccepted",

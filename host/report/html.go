@@ -33,7 +33,7 @@ const rowsInBlock = 1000
 
 // HTML writes one page that needs nothing beside itself: totals, waves,
 // failures with what to do, and a table of the users that can be searched. It
-// never holds a secret: a row that has one is refused.
+// never holds a secret: a row with one is refused.
 type HTML struct {
 	out   *bufio.Writer
 	run   Run
@@ -263,7 +263,7 @@ func (r Run) verdict() string {
 	return text
 }
 
-// changed says who has a new password: nobody who was only verified or left
+// changed says who has a new password: not users who were only verified or left
 // alone.
 func (r Run) changed() string {
 	due := r.Counts.Total - r.Counts.Skipped
@@ -316,7 +316,7 @@ func grouped(count int64) string {
 	return text
 }
 
-// tiles are the counts; done and failed are shown even if nobody is.
+// tiles are the counts; done and failed are shown even if zero.
 func tiles(counts ledger.Counts) []tile {
 	var list []tile
 	for _, counted := range statusCounts(counts) {

@@ -68,7 +68,7 @@ func object(data []byte, key string, row Row) ([]byte, error) {
 	return append(data, '}'), nil
 }
 
-// Close ends the array and writes what is buffered.
+// Close ends the array and writes the buffer.
 func (j *JSON) Close() error {
 	switch {
 	case j.array && j.rows == 0:

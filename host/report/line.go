@@ -21,7 +21,7 @@ type Line struct {
 	SourceSystem string         `json:"source_system"`
 	Steps        []LineStep     `json:"steps"`
 
-	// With --reveal: what is certain by name, null where nothing is, and all
+	// With --reveal: the certain values by name, null where nothing is, and all
 	// that may be the present one.
 	Passwords  map[string]*string  `json:"passwords,omitempty"`
 	Candidates map[string][]string `json:"candidates,omitempty"`

@@ -11,7 +11,7 @@ import (
 
 // Result is what one user came to, as a row function sees it. Code, Native and
 // Message are those of the status and "" where there is nothing to say, as for
-// a user that is done.
+// a done user.
 type Result struct {
 	Row    source.Row // a script's user
 	Schema source.Schema
@@ -53,8 +53,8 @@ func (r *Result) Steps() []Step {
 }
 
 // Values has an entry for each account that a set, change or reset was about, and
-// one for every backend of the run that is in no other; a script's look-up of any
-// other name gives None.
+// one for every other backend of the run; a script's look-up of any
+// other name is None.
 type Values []Named
 
 // Named is the value of one credential.
@@ -62,7 +62,7 @@ type Named struct {
 	// Name is "label", or "label/kind" where the kind has a name. Two accounts of
 	// one backend and kind are "label:account" or "label/kind:account".
 	Name string
-	// Certain is the present value, absent where that is not certain.
+	// Certain is the present value, absent if uncertain.
 	Certain secret.Value
 	// Candidates is every value that may be the present one, newest first. A
 	// certain one is alone in its list.
@@ -94,7 +94,7 @@ type Step struct {
 	Backend       string // label
 	Account       string
 	Kind          string
-	Outcome       sdk.Outcome // Unknown also where none is recorded
+	Outcome       sdk.Outcome // Unknown also if not recorded
 	Code          sdk.Code
 	Native        string
 	Message       string

@@ -18,14 +18,14 @@ type Run struct {
 	ID     string
 	Script string
 	Status journal.State
-	Reason string // why it stopped, what it is held for; "" if there is nothing to say
+	Reason string // why it stopped or is held; "" if there is nothing to say
 	Over   bool   // a wave has failed more often than it may
 	Counts ledger.Counts
 	Waves  []ledger.WaveCounts
 	Groups []Group // of a Tally
 
 	Untold    int64 // resets that were applied, and whose value only the target knows
-	Unchanged int64 // users that are done without a change of a password
+	Unchanged int64 // done users without a change of a password
 
 	Started, Ended time.Time     // zero: not known
 	Took           time.Duration // in which it was being applied; 0: from Started to Ended

@@ -33,7 +33,7 @@ func cellOf(column Column, text []byte, guarded bool) (any, *complaint) {
 	return cell, bad
 }
 
-// howToWrite is the fix of what is not of a type.
+// howToWrite is the fix of a value of another type.
 func howToWrite(kind Type) string {
 	switch kind {
 	case Int:
@@ -83,8 +83,8 @@ func mistyped(column Column, text, fix string) *complaint {
 	return &complaint{Message: fmt.Sprintf("column %q: %q is not a value of type %s", column.Name, shorten(text), column.Type), Fix: fix}
 }
 
-// noDay tells a day that does not exist from one that is written in another
-// way, and says how that is written here.
+// noDay tells a day that does not exist from one written in another
+// way, and says how it is written here.
 func noDay(column Column, text string) *complaint {
 	if looksLikeDay(text) {
 		return &complaint{Message: fmt.Sprintf("column %q: there is no day %q", column.Name, shorten(text)), Fix: "correct it"}
@@ -157,7 +157,7 @@ func hasControl(text []byte) bool {
 	return false
 }
 
-// textFlaw returns what is wrong with a text that a script made, or nil.
+// textFlaw returns the flaw of a text that a script made, or nil.
 func textFlaw(column Column, text string) *complaint {
 	switch {
 	case !utf8.ValidString(text):

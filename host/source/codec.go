@@ -117,7 +117,7 @@ func appendMap(data []byte, table map[string]any) []byte {
 
 // Decode returns the row that Encode has made bytes of; File is not kept. open
 // returns the secret of what seal made; its error is returned as it is. Bytes
-// that are not a row of the schema are ErrRow.
+// that hold no row of the schema are ErrRow.
 func Decode(schema Schema, data []byte, open func(column string, sealed []byte) (secret.Value, error)) (Row, error) {
 	made := &decoder{data: data, open: open}
 	if made.byte() != codecVersion {
@@ -168,7 +168,7 @@ func (d *decoder) byte() byte {
 	return value
 }
 
-// uvarint reads a number that is not above most.
+// uvarint reads a number up to most.
 func (d *decoder) uvarint(most int) int {
 	count, size := binary.Uvarint(d.data)
 	if size <= 0 || count > uint64(most) {

@@ -16,7 +16,7 @@ type wanted struct {
 	optional []string
 	mayLack  []string // are made where the input lacks them
 	anyCase  bool     // the input spells names in any case
-	named    string   // how columns get their names: the fix for one that is not there
+	named    string   // how columns get their names: the fix for a missing one
 }
 
 // complaint is a problem without a place yet.
@@ -46,7 +46,7 @@ func (w wanted) lacking(names []string) []string {
 	return list
 }
 
-// misuse finds what is wrong whatever the columns are.
+// misuse finds the mistakes of any columns.
 func (w wanted) misuse() []complaint {
 	var list []complaint
 	if w.key == "" {
@@ -82,7 +82,7 @@ func sortedKeys(table map[string]Type) []string {
 	return keys
 }
 
-// schema puts the columns of those names together with what is wanted of them.
+// schema puts the columns of those names together with their types and rules.
 func (w wanted) schema(names []string, untyped Type) (Schema, []complaint) {
 	schema := Schema{Key: slices.Index(names, w.key), Columns: make([]Column, len(names))}
 	for i, name := range names {

@@ -112,7 +112,7 @@ func (s *concatSource) fit(common *Schema, part Schema, source Source, problems 
 	return places
 }
 
-// Rows reads all parts, also those after one that has problems.
+// Rows reads all parts, also those after one with problems.
 func (s *concatSource) Rows(ctx context.Context, yield func(Row) error) error {
 	_, places, err := s.schemas(ctx)
 	if err != nil {

@@ -20,7 +20,7 @@ type CSVOptions struct {
 	Key       string          // column that tells users apart
 	Columns   []string        // names of the columns of a file without a header line; nil: line 1 is the header
 	Delimiter string          // one character; "": a comma
-	Quote     *rune           // nil: there is none, and values are taken as they are
+	Quote     *rune           // nil: values are taken as they are
 	Types     map[string]Type // of String, Int, Bool, Date; a column not listed is a String
 	Secrets   []string        // columns whose cells are secret.Value
 	Optional  []string        // of them, those whose cells may be empty
@@ -31,14 +31,14 @@ type CSVOptions struct {
 	Files
 }
 
-// OtherKind is a kind of file that is read in another way.
+// OtherKind is a kind of file with a reader of its own.
 type OtherKind struct {
 	Column string // its header line has it, in any case, behind any delimiter
 	Fix    string // how it is read
 }
 
-// CSV returns the source of a CSV file. It reads nothing: what is wrong with
-// the options is a *Problems without a file, what is wrong with the file is
+// CSV returns the source of a CSV file. It reads nothing: mistakes in
+// the options are a *Problems without a file, those in the file are
 // found by Schema and Rows.
 //
 // The file's line ends are LF or CRLF; a byte order mark and blank lines are
@@ -215,7 +215,7 @@ func headerError(name string, err error) error {
 	return err
 }
 
-// otherDelimiter replaces what is said of a header that is one column by the
+// otherDelimiter replaces the message about a header of one column by the
 // reason, where another delimiter makes the key one of several.
 func otherDelimiter(header, key string, flaws []complaint) []complaint {
 	for dir := range strings.SplitSeq(delimiters, "") {
@@ -231,8 +231,8 @@ func otherDelimiter(header, key string, flaws []complaint) []complaint {
 // maxHead is how many bytes of a first line are looked at for another kind of file.
 const maxHead = 2 << 10
 
-// otherKind returns what to say of a first line that is the header of a file of
-// another kind; nil if it is none.
+// otherKind returns the message about a first line that looks like the header of
+// another kind of file; nil if it does not.
 func (s *csvSource) otherKind(line []byte) *complaint {
 	for name := range strings.FieldsFuncSeq(string(line), func(letter rune) bool { return strings.ContainsRune(";,|\t", letter) }) {
 		name = strings.Trim(name, " \"'\r")
@@ -330,7 +330,7 @@ func (r *csvReader) row(lines *lines, line []byte, note noteFunc) (Row, bool) {
 }
 
 // ofOpenQuote reports whether a line with a wrong number of values is the rest
-// of one whose quote is open: what is wrong has been said there. The line with
+// of one whose quote is open: the flaw has been reported there. The line with
 // the next odd quote ends it.
 func (r *csvReader) ofOpenQuote(line []byte, values int) bool {
 	if !r.open {
@@ -355,7 +355,7 @@ func count(count int) string {
 func (r *csvReader) countFix(more bool) string {
 	switch {
 	case !more:
-		return "add what is missing or set delimiter="
+		return "add the missing values or set delimiter="
 	case r.source.format.quote == nil:
 		return "set quote= and quote the delimiter, or set delimiter="
 	}

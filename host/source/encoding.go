@@ -63,10 +63,10 @@ func charsetOf(name string) (charset, error) {
 			return charset{name: wanted, decoder: e.NewDecoder}, nil
 		}
 	}
-	return charset{}, fmt.Errorf("encoding %q is not one of %s, or of the IANA's names that are known, such as windows-1250, iso-8859-2, koi8-r, shift_jis, euc-kr, gb18030, big5", name, strings.Join(names, ", "))
+	return charset{}, fmt.Errorf("encoding %q is not one of %s, or a known name of the IANA, such as windows-1250, iso-8859-2, koi8-r, shift_jis, euc-kr, gb18030, big5", name, strings.Join(names, ", "))
 }
 
-// kindHead is how much of a file is looked at to tell what it is.
+// kindHead is how much of a file is read to tell its kind.
 const kindHead = 512
 
 var (

@@ -9,8 +9,8 @@ import (
 // format is how lines are made of values.
 type format struct {
 	delimiter []byte
-	quote     []byte // nil: there is none
-	space     string // characters that are trimmed around values
+	quote     []byte // nil: without quotes
+	space     string // characters trimmed around values
 }
 
 func (f format) trim(value []byte) []byte {
@@ -32,7 +32,7 @@ func (f format) isSpace(char byte) bool {
 	return false
 }
 
-// splitFlaw says what is wrong with a line and where.
+// splitFlaw is a flaw of a line and its place.
 type splitFlaw struct {
 	column int // from 1, in bytes
 	complaint
@@ -63,7 +63,7 @@ func (s *splitter) split(line []byte) ([][]byte, *splitFlaw) {
 	return s.quoted(line)
 }
 
-// bare splits a line that has no quotes.
+// bare splits a line without quotes.
 func (s *splitter) bare(line []byte, trim bool) {
 	for more := true; more; {
 		var value []byte
@@ -76,7 +76,7 @@ func (s *splitter) bare(line []byte, trim bool) {
 	}
 }
 
-// quoted splits a line that has quotes.
+// quoted splits a line with quotes.
 func (s *splitter) quoted(line []byte) ([][]byte, *splitFlaw) {
 	if cap(s.scratch) < len(line) { // so that it never moves under a value
 		s.scratch = make([]byte, 0, 2*len(line))
@@ -147,7 +147,7 @@ func openQuote() complaint {
 }
 
 // afterQuote is what to say of text between a closing quote and the delimiter:
-// where it begins with another delimiter, that is what the file is written with.
+// where it begins with another delimiter, the file is written with that one.
 func (s *splitter) afterQuote(text []byte) complaint {
 	if dir := string(text[:1]); strings.Contains(delimiters, dir) {
 		return complaint{Message: fmt.Sprintf("a quoted value is followed by %q, and delimiter= is %q", dir, s.delimiter), Fix: fmt.Sprintf("set delimiter=%q", dir)}

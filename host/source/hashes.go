@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// A hash that was made elsewhere is sent as it is, and no target says of one
-// that is malformed whose it was: nobody can log in. So its form is looked at.
+// A hash made elsewhere is sent as it is, and no target refuses a malformed one:
+// its user cannot log in. So its form is checked.
 
-// rfc2307 is a scheme in braces and what it says.
+// rfc2307 is a scheme in braces and its form.
 var rfc2307 = regexp.MustCompile(`^\{[A-Za-z0-9./_-]+\}.+$`)
 
-// hashFlaw is what is wrong with the text of a hash of that form; nil if nothing
+// hashFlaw is the flaw of the text of a hash of that form; nil if nothing
 // is, or the form is a plugin's own. It does not quote the text.
 func hashFlaw(column, form, text string) *complaint {
 	switch form {

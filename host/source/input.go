@@ -19,8 +19,8 @@ import (
 // Files says where the files of a source come from.
 type Files struct {
 	Dir      string // that paths are relative to; "": the process's working directory
-	Embedded fs.FS  // holds the paths that start with "@rekey/"; nil: there are none
-	Stdin    *Spool // is read for the path "-"; all sources of a process share one; nil: there is none
+	Embedded fs.FS  // holds the paths that start with "@rekey/"; nil: without them
+	Stdin    *Spool // is read for the path "-"; all sources of a process share one; nil: without it
 	SpoolDir string // where a pipe is kept that does not fit into memory; "": os.TempDir
 }
 
@@ -37,7 +37,7 @@ type input struct {
 	files Files
 
 	mu   sync.Mutex
-	pipe *Spool // of a path that is not a regular file
+	pipe *Spool // of a path other than a regular file
 	sum  string // of the first complete reading
 }
 
@@ -151,7 +151,7 @@ func one(problem diag.Problem) *diag.Problems {
 	return problems
 }
 
-// hashed counts what is read through it into a digest.
+// hashed adds all bytes read through it to a digest.
 type hashed struct {
 	io.Reader
 	sum hash.Hash
@@ -187,14 +187,14 @@ type Fingerprint struct {
 	Stdin  bool   // it was stdin or a pipe: there is nothing to compare it with later
 }
 
-// Fingerprinter is a Source that is read from files.
+// Fingerprinter is a Source of files.
 type Fingerprinter interface {
 	// Fingerprints returns one for each file, in order, reading each to its end.
 	Fingerprints(ctx context.Context) ([]Fingerprint, error)
 }
 
-// Fingerprints returns those of the source's files; none for a source that has
-// no files.
+// Fingerprints returns those of the source's files; empty for a source without
+// files.
 func Fingerprints(ctx context.Context, src Source) ([]Fingerprint, error) {
 	fingerprinter, ok := src.(Fingerprinter)
 	if !ok {

@@ -14,7 +14,7 @@ const maxDepth = 64
 // would change a password without a word: a half surrogate pair, a name given
 // twice, and a whole number that does not fit are errors.
 //
-// Its errors say where, and never what is there.
+// Its errors name the place, and never the value.
 type jsonParser struct {
 	text  []byte
 	at    int
@@ -22,7 +22,7 @@ type jsonParser struct {
 	dry   bool // checks the text and makes no values
 }
 
-// jsonFlaw is what is wrong at a place of the text.
+// jsonFlaw is a flaw at a place of the text.
 type jsonFlaw struct {
 	at      int
 	message string
@@ -32,7 +32,7 @@ func (f *jsonFlaw) Error() string { return f.message }
 
 func (p *jsonParser) fail(message string) error { return &jsonFlaw{p.at, message} }
 
-// peek returns the next byte that is not white space, 0 at the end.
+// peek returns the next byte after white space, 0 at the end.
 func (p *jsonParser) peek() byte {
 	for p.at < len(p.text) {
 		switch char := p.text[p.at]; char {
@@ -196,13 +196,13 @@ func (p *jsonParser) numeric(text string, whole bool) (any, error) {
 	if whole {
 		count, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return nil, p.fail("a number that is too large: write it as a string")
+			return nil, p.fail("the number is too large: write it as a string")
 		}
 		return count, nil
 	}
 	amount, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return nil, p.fail("a number that is too large: write it as a string")
+		return nil, p.fail("the number is too large: write it as a string")
 	}
 	return amount, nil
 }

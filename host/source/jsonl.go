@@ -25,7 +25,7 @@ type JSONLOptions struct {
 const maxNames = 1000
 
 // JSONL returns the source of a file with one JSON object a line, in UTF-8. It
-// reads nothing: what is wrong with the options is a *Problems without a file.
+// reads nothing: mistakes in the options are a *Problems without a file.
 //
 // The columns are all names that occur, in the order of their first
 // appearance; Schema reads the file for them. What an object lacks is nil.
@@ -187,7 +187,7 @@ func (r *jsonlReader) parse(line []byte) ([]any, error) {
 		i, known := r.index[string(name)]
 		switch {
 		case !known:
-			return made.fail("a name that was not there when the file was read first")
+			return made.fail("a name missing when the file was read first")
 		case r.given[i]:
 			return made.fail("a name that the object has already")
 		}
@@ -202,7 +202,7 @@ func (r *jsonlReader) parse(line []byte) ([]any, error) {
 	return cells, made.end()
 }
 
-// cell checks one cell of a row, makes secrets of those that are, and the
+// cell checks one cell of a row, makes secrets of secret columns, and the
 // row's key of the key's.
 func (r *jsonlReader) cell(row *Row, i int) *complaint {
 	column := r.schema.Columns[i]
@@ -222,7 +222,7 @@ func (r *jsonlReader) cell(row *Row, i int) *complaint {
 	return cellFlaw(column, i == r.schema.Key, row.Cells[i])
 }
 
-// secretCell makes a secret of a value that has to be a string.
+// secretCell makes a secret of a string value.
 func secretCell(column Column, cell any) (any, *complaint) {
 	switch v := cell.(type) {
 	case secret.Value:
@@ -275,7 +275,7 @@ func controlIn(cell any) bool {
 	return false
 }
 
-// cellFlaw is valueFlaw for a cell that is a text.
+// cellFlaw is valueFlaw for a cell of text.
 func cellFlaw(column Column, key bool, cell any) *complaint {
 	switch v := cell.(type) {
 	case string:

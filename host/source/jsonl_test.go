@@ -70,7 +70,7 @@ func TestJSONLNamesWhatIsWrong(t *testing.T) {
 		{"twice inside", `{"login":"ann","pw":"x","o":{"a":1,"a":2}}`, "users.csv:1:40: a name that the object has already"},
 		{"half a pair", `{"login":"ann","pw":"\ud83d"}`, "users.csv:1:28: half of a surrogate pair"},
 		{"wrong pair", `{"login":"ann","pw":"\ud83d\u0041"}`, "users.csv:1:34: half of a surrogate pair"},
-		{"too large", `{"login":"ann","pw":"x","n":9223372036854775808}`, "users.csv:1:48: a number that is too large: write it as a string"},
+		{"too large", `{"login":"ann","pw":"x","n":9223372036854775808}`, "users.csv:1:48: the number is too large: write it as a string"},
 		{"leading zero", `{"login":"ann","pw":"x","n":007}`, "users.csv:1:32: not a number"},
 		{"control character", `{"login":"ann","pw":"\u0007"}`, `users.csv:1: control character in column "pw"; remove it; a value is one line of text`},
 		{"control character inside", `{"login":"ann","pw":"x","o":["\n"]}`, `users.csv:1: control character in column "o"; remove it; a value is one line of text`},

@@ -13,7 +13,7 @@ import (
 	"github.com/rekey-host/rekey/host/visible"
 )
 
-// kindFlaw says of the beginning of a file what it is, where it is no text in
+// kindFlaw names the kind of a file by its beginning, if it is not a text in
 // the encoding that it is to be read in; nil if it may be.
 func kindFlaw(head []byte, charset charset) *diag.Problem {
 	for _, kind := range kinds() {
@@ -30,7 +30,7 @@ func kindFlaw(head []byte, charset charset) *diag.Problem {
 	return nil
 }
 
-// kind is a kind of file that is taken for a list of users.
+// kind is a kind of file often mistaken for a list of users.
 type kind struct{ magic, is, fix string }
 
 func kinds() []kind {
@@ -92,20 +92,20 @@ func valueFlaw(column Column, key bool, text string) *complaint {
 		return nil
 	case isSpreadsheetError(text):
 		return &complaint{Message: fmt.Sprintf("column %q holds %s, the error text of a spreadsheet", column.Name, strings.ToUpper(strings.TrimSpace(text))),
-			Fix: "the value that was there began with = + - or @: import the column as text and export it again"}
+			Fix: "the original value began with = + - or @: import the column as text and export it again"}
 	case tooNarrow(text):
 		return &complaint{Message: fmt.Sprintf("column %q holds nothing but #, which a spreadsheet shows where a column is too narrow", column.Name), Fix: "widen the column, or import it as text, and export it again"}
 	case strings.ContainsRune(text, utf8.RuneError):
-		return &complaint{Message: fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", column.Name), Fix: "export it again in UTF-8, or with encoding= set to what it is in"}
+		return &complaint{Message: fmt.Sprintf("column %q has a replacement character (U+FFFD): a letter was lost before", column.Name), Fix: "export it again in UTF-8, or set encoding= to its encoding"}
 	case key:
 		return edgeFlaw(column, text)
 	}
 	return nil
 }
 
-// doubtful says of a password that it is what a system writes where it has
-// none, or what is left of one; "" if it may well be one. Somebody may have it
-// all the same.
+// doubtful says why a password may be a stand-in, as systems write for a
+// missing one, or the rest of one; "" if it may well be a password. A user may
+// have it all the same.
 func doubtful(text string) string {
 	text = strings.TrimSpace(text)
 	switch {
@@ -119,7 +119,7 @@ func doubtful(text string) string {
 	return ""
 }
 
-// standIns are, in capitals, what is written where there is no value.
+// standIns are, in capitals, what people write in place of a missing value.
 func standIns() []string {
 	return []string{"NULL", "(NULL)", "<NULL>", "[NULL]", `\N`, "NIL", "NONE", "NAN", "UNDEFINED", "N/A", "N.A.", "NA", "K.A.", "TBD", "-", "--", "---",
 		"\u2013", "\u2014", "?", "??", "???", "EMPTY", "(EMPTY)", "(BLANK)", "UNKNOWN", "[REDACTED]", "REDACTED", "HIDDEN", "[OBJECT OBJECT]"}
@@ -148,7 +148,7 @@ func tooNarrow(text string) bool {
 	return len(text) >= 3 && strings.Trim(text, "#") == ""
 }
 
-// edgeFlaw finds what nobody sees at the ends of a key.
+// edgeFlaw finds invisible characters at the ends of a key.
 func edgeFlaw(column Column, text string) *complaint {
 	first, _ := utf8.DecodeRuneInString(text)
 	last, _ := utf8.DecodeLastRuneInString(text)
@@ -157,13 +157,13 @@ func edgeFlaw(column Column, text string) *complaint {
 		where string
 	}{{first, "begins"}, {last, "ends"}} {
 		if text != "" && unseen(end.r) {
-			return &complaint{Message: fmt.Sprintf("key column %q %s with %s, which nobody sees", column.Name, end.where, nameOf(end.r)), Fix: "remove it"}
+			return &complaint{Message: fmt.Sprintf("key column %q %s with %s, which is invisible", column.Name, end.where, nameOf(end.r)), Fix: "remove it"}
 		}
 	}
 	return hiddenInKey(column, text)
 }
 
-// hiddenInKey finds a character within a key that is not seen: two keys that
+// hiddenInKey finds an invisible character within a key: two keys that
 // look the same would be two users, and one would not be found.
 func hiddenInKey(column Column, key string) *complaint {
 	at := visible.Find(key)

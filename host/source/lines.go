@@ -14,7 +14,7 @@ import (
 
 const (
 	lineBuffer = 64 << 10
-	maxLine    = 1 << 20 // bytes: what is longer is not a list of users
+	maxLine    = 1 << 20 // bytes: longer lines belong to no list of users
 )
 
 // lines reads the lines of an input, one after the other.
@@ -46,9 +46,9 @@ func (in *input) read(ctx context.Context, charset charset, space string) (*line
 	return &lines{in: in, charset: charset, hash: hashed, text: text, close: readCloser.Close, space: space}, nil
 }
 
-// next returns the next line that is not blank, without its end, valid until
+// next returns the next line with text, without its end, valid until
 // the next call. At the end it is io.EOF, after checking that the input is the
-// one that was read before; a *Problem is about this line only.
+// one read before; a *Problem is about this line only.
 func (l *lines) next(ctx context.Context) ([]byte, error) {
 	for {
 		line, err := l.one()
@@ -94,7 +94,7 @@ func (l *lines) one() ([]byte, error) {
 	return bytes.TrimSuffix(line, []byte{'\r'}), nil
 }
 
-// gather collects a line that is longer than the buffer.
+// gather collects a line longer than the buffer.
 func (l *lines) gather(head []byte) ([]byte, error) {
 	l.long = append(l.long[:0], head...)
 	for {
@@ -154,7 +154,7 @@ func (f *flaw) Error() string { return f.String() }
 // noteFunc notes a problem of the present line.
 type noteFunc func(column int, message, fix string)
 
-// each makes a row of every line and yields it. row notes what is wrong with
+// each makes a row of every line and yields it. row notes the problems of
 // its line and returns false; the reading goes on, so that problems are found
 // together.
 func (l *lines) each(ctx context.Context, row func(*lines, []byte, noteFunc) (Row, bool), yield func(Row) error) error {

@@ -19,7 +19,7 @@ type ListOptions struct {
 
 const listName = "rows"
 
-// At says where a row stands in the file that is spoken of: a list of the script
+// At says where a row stands in the named file: a list of the script
 // has no lines.
 func At(file string, line int) string {
 	if file == listName {
@@ -31,7 +31,7 @@ func At(file string, line int) string {
 // List returns the source of users that stand in the script, which has to hold
 // still from now on. Its lines are the numbers of the elements. The columns
 // are the key, then all others by name; a column whose cells are all of one
-// type has it, else it is Any. What is wrong is a *Problems of the file "rows".
+// type has it, else it is Any. Mistakes are a *Problems of the file "rows".
 func List(listOptions ListOptions) (Source, error) {
 	made := wanted{key: listOptions.Key, secrets: slices.Clone(listOptions.Secrets), optional: listOptions.Optional, named: "no element has it"}
 	list := made.misuse()

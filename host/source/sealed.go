@@ -14,16 +14,16 @@ import (
 const sealedChunk = 64 << 10
 
 // sealed is a file on a disk that only this process can read: it is encrypted
-// and authenticated with a key that is nowhere else and goes with the process.
+// and authenticated with a key that lives and ends with the process.
 // It is written once, to its end, and then read from its start as often as
 // wanted. A key is used for one file, so the number of a chunk is its nonce.
 type sealed struct {
 	file  *os.File
 	aead  cipher.AEAD
-	plain []byte // of the chunk that is being written
+	plain []byte // of the chunk under way
 	buf   []byte
-	n     uint64 // chunks that are written
-	size  int64  // of what is in the file, in clear
+	n     uint64 // written chunks
+	size  int64  // of the file's content, in clear
 }
 
 // newSealed returns a sealed file without a name in a directory.
@@ -66,7 +66,7 @@ func (s *sealed) Write(data []byte) (int, error) {
 	return written, nil
 }
 
-// flush writes the chunk that is being written. After the last one there is no
+// flush writes the chunk under way. After the last one comes no
 // more Write.
 func (s *sealed) flush() error {
 	s.buf = s.aead.Seal(s.buf[:0], s.nonce(s.n), s.plain, nil)
@@ -93,7 +93,7 @@ type sealedReader struct {
 	buf  []byte
 }
 
-// Read opens a chunk after the other. A file that is not as it was written is
+// Read opens a chunk after the other. A changed file is
 // an error.
 func (r *sealedReader) Read(data []byte) (int, error) {
 	if len(r.left) == 0 {
@@ -118,7 +118,7 @@ func (r *sealedReader) open() error {
 	}
 	text := r.buf[:length]
 	if _, err := r.of.file.ReadAt(text, int64(r.next)*int64(sealedChunk+r.of.aead.Overhead())); err != nil {
-		if err == io.EOF { // a short file is no short list
+		if err == io.EOF { // a short file is not a short list
 			err = io.ErrUnexpectedEOF
 		}
 		return err

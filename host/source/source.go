@@ -84,7 +84,7 @@ type Source interface {
 	Schema(ctx context.Context) (Schema, error)
 	// Rows calls yield for each row in order. Problems of the input are
 	// collected into one *Problems error; yield's own error ends the reading
-	// and is returned as it is. Rows of a part that has problems may or may
+	// and is returned as it is. Rows of a part with problems may or may
 	// not have been yielded before Rows returns the error.
 	Rows(ctx context.Context, yield func(Row) error) error
 }

@@ -26,7 +26,7 @@ var (
 )
 
 // Spool makes a stream readable again: it reads it once, to its end, into
-// memory and, from a bound on, into a file that has no name and that only this
+// memory and, from a bound on, into a file without a name that only this
 // process can read: streams hold passwords. It is safe for concurrent use.
 type Spool struct {
 	dir   string
@@ -80,7 +80,7 @@ func (s *Spool) fill(from io.Reader) error {
 	return s.spill(mem.Bytes(), from)
 }
 
-// spill moves to a file: what is in memory, then the rest of the stream.
+// spill moves to a file: first the bytes in memory, then the rest of the stream.
 func (s *Spool) spill(head []byte, from io.Reader) error {
 	sealed, err := newSealed(s.dir)
 	if err != nil {

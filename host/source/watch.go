@@ -32,12 +32,12 @@ type Watched struct {
 
 // double is a column that gives one value to several users.
 type double struct {
-	row   Row // the first that has the value of an earlier one
+	row   Row // the first with the value of an earlier one
 	of    Row
 	users int64
 }
 
-// doubt is a column with values that may be none.
+// doubt is a column with values that may be stand-ins.
 type doubt struct {
 	row   Row // the first
 	holds string
@@ -46,7 +46,7 @@ type doubt struct {
 
 // Watch looks at the passwords of a source: those of its secret columns, and of
 // the columns whose values are given to steps, used. What cannot be a password
-// is a problem, as it is in a secret column from the start; what may be none is
+// is a problem, as it is in a secret column from the start; a stand-in is
 // warned of, and so is one value for several users in the columns given. forms
 // are those of the columns that hold hashes.
 func Watch(src Source, given, used []string, forms map[string]string) *Watched {
@@ -114,7 +114,7 @@ func (d *Watched) password(column Column, row Row, cell any) bool {
 	return true
 }
 
-// doubt counts a value that may be none.
+// doubt counts a value that may be a stand-in.
 func (d *Watched) doubt(column string, row Row, holds string) {
 	switch x := d.doubts[column]; {
 	case holds == "":
@@ -166,8 +166,7 @@ func (d *Watched) Warnings() []string {
 	return list
 }
 
-// Warner is a Source that has something to say about what was read, which
-// keeps nobody from going on.
+// Warner is a Source with warnings about the rows that it read.
 type Warner interface {
 	Warnings() []string
 }

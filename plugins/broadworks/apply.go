@@ -23,7 +23,7 @@ const (
 type credential struct {
 	path    string // of its PUT
 	field   string // that carries the value
-	service string // that the user needs; "": none
+	service string // that the user needs; "": any
 	page    string // of its GET, which fails without the service
 }
 

@@ -101,7 +101,7 @@ func (r passcodeRules) policy() sdk.Policy {
 	return policy
 }
 
-// shorter is the smaller of two numbers that are set.
+// shorter is the smaller of two set numbers.
 func shorter(first, second int) int {
 	if first == 0 || second != 0 && second < first {
 		return second
@@ -173,7 +173,7 @@ func (i *Instance) fetch(do exchange, kind string) (sdk.Policy, *rest.Failure) {
 	return r.policy(), failure
 }
 
-// unknownRules stand for rules that are not where they were looked for, or not
+// unknownRules stand for rules missing where they were looked for, or not
 // for this login.
 const unknownRules = "the rules could not be read; the platform checks them"
 

@@ -50,7 +50,7 @@ type session struct {
 	PasswordExpiresDays rest.Int // negative ones are written as strings
 }
 
-// expiry warns of a password that has expired or soon will: the largest number
+// expiry warns of a password that expired or soon will: the largest number
 // means never, and the smallest, that the days were never counted.
 func (s session) expiry() []sdk.Finding {
 	if days := s.PasswordExpiresDays; !days.Known || days.N > 14 || days.N == math.MinInt32 {
@@ -81,7 +81,7 @@ func (i *Instance) login(ctx context.Context, old secret.Value) (secret.Value, *
 	return token, failed
 }
 
-// logon asks for a token with a password; 402 is a right one that has to be
+// logon asks for a token with a password; 402 is a right one due to be
 // changed.
 func (i *Instance) logon(ctx context.Context, user string, password secret.Value) (secret.Value, *rest.Failure) {
 	body, _ := json.Marshal(map[string]string{"username": user, "password": password.Reveal()}) // strings always encode

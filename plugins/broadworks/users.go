@@ -37,7 +37,7 @@ func (u user) text(name string) string {
 	}
 }
 
-// account takes a user that is there for active: the interface tells no other
+// account takes every existing user for active: the interface tells no other
 // state.
 func (u user) account() sdk.Account {
 	id := u.text("userId")
@@ -46,7 +46,7 @@ func (u user) account() sdk.Account {
 }
 
 // Find returns the user and which of the kinds it has, by its services:
-// AccountNotFound if there is none.
+// AccountNotFound without one.
 func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
 	if account == "" {
 		return sdk.Account{}, sdk.Errorf(sdk.InvalidOperation, "the account is empty")
@@ -153,7 +153,7 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 	}
 }
 
-// whole refuses a list that is shorter than its own total.
+// whole refuses a list shorter than its own total.
 func whole(page page, count int) error {
 	if page.paged && count < page.total {
 		return sdk.Errorf(sdk.TargetError, "the list has %d of %d users", count, page.total)

@@ -105,7 +105,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	return found
 }
 
-// diagnose says why there is no session.
+// diagnose says why the login failed.
 func (i *Instance) diagnose(ctx context.Context, failure *rest.Failure) sdk.Finding {
 	bad := sdk.Finding{Severity: sdk.Bad, Code: failure.Err.Code, Message: "" + failure.Err.Message}
 	switch {

@@ -76,7 +76,7 @@ type exception struct {
 	text string // the server's own words
 }
 
-// describe turns an exception into a failure. A code that nobody knows leaves
+// describe turns an exception into a failure. An unknown code leaves
 // the outcome open.
 func (e exception) describe(failure *rest.Failure) {
 	failure.Err.Native = strconv.Itoa(e.code)

@@ -27,7 +27,7 @@ func digest(value secret.Value, encoding string) secret.Value {
 }
 
 // isDigest reports whether a given hash is Base64 of 64 bytes, in the one
-// spelling that has no stray bits.
+// spelling without stray bits.
 func isDigest(value secret.Value) bool {
 	data, err := base64.StdEncoding.Strict().DecodeString(value.Reveal())
 	return err == nil && len(data) == sha512.Size && len(value.Reveal()) == base64.StdEncoding.EncodedLen(sha512.Size)

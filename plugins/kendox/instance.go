@@ -46,7 +46,7 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if err != nil {
 		return sdk.Refuse(err)
 	}
-	// A server that is sent the value knows its hash too.
+	// A server that gets the value knows its hash too.
 	known := []secret.Value{op.Value, value, digest(op.Value, i.encoding)}
 	if failure := i.set(rest.WithSecrets(ctx, known...), op.Account, method, name, value); failure != nil {
 		return i.scrubbed(ctx, failure, known).Receipt()
@@ -74,7 +74,7 @@ func (i *Instance) set(ctx context.Context, account, method, parameter string, v
 	return failed
 }
 
-// scrubbed takes an operation's secrets out of a failure that was read from an
+// scrubbed takes an operation's secrets out of a failure read from an
 // answer of status 200, of which the client does not know.
 func (i *Instance) scrubbed(ctx context.Context, failure *rest.Failure, known []secret.Value) *rest.Failure {
 	failure.Err.Message = i.client.Scrub(ctx, failure.Err.Message, known...)
@@ -127,7 +127,7 @@ func (i *Instance) refuses(user user) *sdk.Error {
 	return nil
 }
 
-// Policy returns the rules of the settings: the server tells nobody its own.
+// Policy returns the rules of the settings: the server does not tell its own.
 func (i *Instance) Policy(context.Context, string, string) (sdk.Policy, error) { return i.policy, nil }
 
 // Verify logs on as the user and off again, once.

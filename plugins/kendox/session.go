@@ -18,7 +18,7 @@ type logonResult struct {
 	NeedsCode    rest.Bool `json:"IsVerificationCodeNeeded"`
 }
 
-// authenticate logs somebody on with a hash.
+// authenticate logs a user on with a hash.
 func (i *Instance) authenticate(ctx context.Context, user string, hash secret.Value) (logonResult, *rest.Failure) {
 	arguments := map[string]any{"userName": user, "passwordHashed": hash, "timeZoneOffsetMinutes": 0}
 	if i.tenant != "" {

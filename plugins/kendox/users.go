@@ -38,7 +38,7 @@ func (u *user) UnmarshalJSON(data []byte) error {
 }
 
 // store is the list of all users, which is the only way from a login name to an
-// id: there is no search. It is read once, and again when a name is missing.
+// id: the server has no search. It is read once, and again when a name is missing.
 type store struct {
 	mu     sync.Mutex // also held while the list is read: one reads, all wait
 	read   time.Time

@@ -45,7 +45,7 @@ func (i *Instance) described(ctx context.Context) []sdk.Finding {
 }
 
 // undescribed asks for an operation that no service has. A service refuses it
-// with a fault and does nothing; where there is no service, nothing else will
+// with a fault and does nothing; without the service, nothing else will
 // work.
 func (i *Instance) undescribed(ctx context.Context, why string) []sdk.Finding {
 	_, failure := i.call(ctx, i.provision, message{operation: "rekeyCheck", readOnly: true})
@@ -91,7 +91,7 @@ func operations(root *node) map[string]bool {
 	return names
 }
 
-// fieldsOf are the elements of PasswordSync; none if the schema is elsewhere.
+// fieldsOf are the elements of PasswordSync; empty if the schema is elsewhere.
 func fieldsOf(root *node) map[string]bool {
 	names := map[string]bool{}
 	types := root.child("types")

@@ -81,7 +81,7 @@ func policy(rule sdk.Rule, text string) meaning {
 
 func doubt(code sdk.Code, text string) meaning { return meaning{sdk.Unknown, code, "", text} }
 
-// mean returns what a code means. One that nobody knows leaves the outcome
+// mean returns what a code means. An unknown one leaves the outcome
 // open.
 func mean(native string) meaning {
 	if meaning, ok := meanings[normal(native)]; ok {

@@ -29,7 +29,7 @@ type Instance struct {
 // audit is what OpenIAM's audit log is told beyond the operation's own fields.
 type audit struct{ login, domain, ip string }
 
-// Close drops the connections. There is no session to end.
+// Close drops the connections. No session has to end.
 func (i *Instance) Close() error {
 	for _, client := range i.clients {
 		client.Close()
@@ -147,7 +147,7 @@ func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 }
 
 // change sends one of the two operations and returns the password that the
-// answer has, absent if it has none.
+// answer has, absent without one.
 func (i *Instance) change(ctx context.Context, name string, op sdk.Operation, target target) (secret.Value, *rest.Failure) {
 	answer, failure := i.call(ctx, i.provision, message{operation: name, inside: "passwordSync", fields: i.sync(op, target), secrets: secrets(op.Value)})
 	if failure != nil {

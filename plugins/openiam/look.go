@@ -109,7 +109,7 @@ func status(first, second string) sdk.Status {
 }
 
 // date reads an xs:dateTime; one without a zone is taken as UTC. It is zero if
-// the text is none.
+// the text is unreadable.
 func date(text string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
 		if at, err := time.Parse(layout, text); err == nil {
@@ -120,7 +120,7 @@ func date(text string) time.Time {
 }
 
 // holds asks whether OpenIAM holds this value for the identity. It is not a
-// logon and counts as none.
+// logon and does not count.
 func (i *Instance) holds(ctx context.Context, target target, value secret.Value) (bool, *rest.Failure) {
 	answer, failure := i.call(ctx, i.logins, message{operation: "isPasswordEq", readOnly: true, secrets: secrets(value),
 		fields: append(target.fields(), field{"newPassword", value.Reveal()})})
@@ -229,7 +229,7 @@ func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if err != nil {
 		return sdk.Refuse(err)
 	}
-	// The server fails in a way of its own where there is no such identity.
+	// The server fails in a way of its own for a missing identity.
 	if _, failure := i.find(ctx, target); failure != nil {
 		return failure.Receipt()
 	}

@@ -41,7 +41,7 @@ func (i *Instance) Policy(ctx context.Context, account, _ string) (sdk.Policy, e
 }
 
 // rules reads the policy of an identity. The server answers a fault for one
-// that does not exist, so that is looked up before it is believed.
+// that does not exist, so the identity is looked up before this is believed.
 func (i *Instance) rules(ctx context.Context, target target) (rules, *rest.Failure) {
 	answer, failure := i.call(ctx, i.passwords, message{operation: "getPasswordPolicy", fields: target.fields(), readOnly: true})
 	if failure != nil {
@@ -123,7 +123,7 @@ func (r rules) changes() (int, bool) {
 	return count, err == nil
 }
 
-// limits adds to a refusal the number of the rule that was broken, and says of
+// limits adds to a refusal the number of the broken rule, and says of
 // a length which end of it.
 func (r rules) limits(failure *sdk.Error, value secret.Value) {
 	for index := range failure.Violations {

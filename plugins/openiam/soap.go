@@ -38,14 +38,14 @@ type message struct {
 	readOnly  bool
 }
 
-// token is a WS-Security UsernameToken; the zero value is none.
+// token is a WS-Security UsernameToken; the zero value is absent.
 type token struct {
 	user     string
 	password secret.Value
 }
 
 // call sends the message and returns the element "return" of the answer, nil
-// if the answer has none.
+// without one.
 func (i *Instance) call(ctx context.Context, service service, message message) (*node, *rest.Failure) {
 	answer, failure := service.client.Do(ctx, rest.Request{Method: http.MethodPost, Path: service.path, Body: i.envelope(service.namespace, message),
 		ContentType: "text/xml; charset=UTF-8", Header: http.Header{"Soapaction": {`""`}, "Accept": {"text/xml"}},
@@ -89,7 +89,7 @@ func read(answer rest.Answer, message message) (*node, *rest.Failure) {
 	return body.child(message.operation+"Response", "return"), nil
 }
 
-// outcome is what it means that an answer cannot be understood.
+// outcome is the meaning of an answer that cannot be understood.
 func outcome(readOnly bool) sdk.Outcome {
 	if readOnly {
 		return sdk.Refused
@@ -172,10 +172,10 @@ func explain(failure *rest.Failure) {
 	}
 }
 
-// basicHint is no advice where it is followed already.
+// basicHint is silent where it is followed already.
 const basicHint = `; a server with an older schema needs fields = "basic"`
 
-// explain turns a fault into what it says of the operation. One whose code is
+// explain turns a fault into a failure of the operation. One whose code is
 // Client was refused before the operation began; after any other the effect is
 // possible.
 func (n *node) explain(failure *rest.Failure) {

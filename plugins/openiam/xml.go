@@ -45,7 +45,7 @@ func (n *node) first(name string) *node {
 	return nil
 }
 
-// value returns the trimmed text of the child of that name, "" if there is none.
+// value returns the trimmed text of the child of that name, "" without one.
 func (n *node) value(name string) string {
 	node := n.child(name)
 	if node == nil {
@@ -61,7 +61,7 @@ func (n *node) attribute(name string) string {
 	return n.attributes[name]
 }
 
-// errXML says what is wrong with a document without quoting it.
+// errXML names the flaw of a document without quoting it.
 type errXML string
 
 func (e errXML) Error() string { return string(e) }

@@ -22,7 +22,7 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	return i.perform(ctx, op)
 }
 
-// Reset has a new password mailed to the user; the receipt holds none.
+// Reset has a new password mailed to the user; the receipt lacks it.
 func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	op.Verb = sdk.Reset
 	if failure := i.target(op); failure != nil {

@@ -16,7 +16,7 @@ import (
 var weighted = []string{"subscriber", "authentication", "changepassword", "getrolelist"}
 
 // budget holds requests back so that the sum of their weights in a period
-// stays within what the organisation may cause. A nil budget holds none back.
+// stays within what the organisation may cause. A nil budget holds nothing back.
 type budget struct {
 	limit   int
 	period  time.Duration
@@ -72,7 +72,7 @@ func parsePeriod(text string) time.Duration {
 	return span
 }
 
-// spend waits until a request of this name fits. Where that is after the
+// spend waits until a request of this name fits. If this is after the
 // context's deadline it does not wait: RateLimited tells the host how long to
 // leave the operation alone, which costs no attempt and no worker.
 func (b *budget) spend(ctx context.Context, name string) *rest.Failure {

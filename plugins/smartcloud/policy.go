@@ -20,7 +20,7 @@ const (
 )
 
 // Policy returns the documented rules, the same for all accounts: the system
-// cannot be asked. With bypass_policy there are none to check beforehand.
+// cannot be asked. With bypass_policy nothing is checked beforehand.
 func (i *Instance) Policy(_ context.Context, account, _ string) (sdk.Policy, error) {
 	if i.bypass {
 		return sdk.Policy{Note: "bypass_policy: setUserPassword takes anything; a one-time password and a change are still checked by the system"}, nil
@@ -36,7 +36,7 @@ func (i *Instance) Policy(_ context.Context, account, _ string) (sdk.Policy, err
 }
 
 // userName is the part of an address before the @. One of a letter or two is
-// taken for none: nearly every value contains it.
+// ignored: nearly every value contains it.
 func userName(account string) string {
 	name, _, _ := strings.Cut(account, "@")
 	if len(name) < 3 {

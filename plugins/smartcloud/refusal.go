@@ -49,7 +49,7 @@ func explain(failure *rest.Failure) {
 	}
 }
 
-// said is the text of an answer as it came: what is in a Failure has been
+// said is the text of an answer as it came: the text in a Failure has been
 // scrubbed, and a password may be a word that tells two refusals apart.
 func said(answer rest.Answer) string {
 	var e envelope
@@ -61,7 +61,7 @@ func said(answer rest.Answer) string {
 
 // judge says what the answer to a password operation means for the account it
 // was sent for. Only 204 is success: any other 2xx is not this system's, or one
-// that has accepted the request and not done it yet.
+// that accepted the request and has not done it yet.
 func judge(op sdk.Operation, found subscriber, answer rest.Answer, failure *rest.Failure) *rest.Failure {
 	switch {
 	case failure == nil && answer.Status != http.StatusNoContent:
@@ -82,7 +82,7 @@ func judge(op sdk.Operation, found subscriber, answer rest.Answer, failure *rest
 	return failure
 }
 
-// badRequest tells the reasons of a 400 apart. None of the texts is
+// badRequest tells the reasons of a 400 apart. No text is
 // documented, so words decide, and the rules that can be checked here.
 func badRequest(op sdk.Operation, found subscriber, failure *sdk.Error, said string) {
 	has := func(words ...string) bool {

@@ -165,7 +165,7 @@ const (
 )
 
 // login finds out whether the administrator's password is still taken. Basic
-// authentication has no session to renew; but an operation that is answered
+// authentication has no session to renew; but an operation answered
 // 401 asks this once before it gives up, and after three such answers in a row
 // nothing more is sent: two thousand users must not lock the administrator.
 func (i *Instance) login(ctx context.Context, old secret.Value) (secret.Value, *rest.Failure) {

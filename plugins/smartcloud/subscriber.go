@@ -118,7 +118,7 @@ func text(v any) string {
 }
 
 // Find returns the account of an e-mail address: AccountNotFound if there is
-// none, Ambiguous if several that are not deleted have it.
+// any, Ambiguous if several undeleted ones have it.
 func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
 	var found subscriber
 	failure := i.session.Do(ctx, func(secret.Value) (failed *rest.Failure) {
@@ -144,8 +144,8 @@ func (i *Instance) subscriber(ctx context.Context, account string) (subscriber, 
 	return only(list, account)
 }
 
-// only returns the one of the list that has the address and is not deleted, or
-// a deleted one if there is no other.
+// only returns the one of the list with the address that is not deleted, or
+// else a deleted one.
 func only(list []subscriber, account string) (subscriber, *rest.Failure) {
 	var alive, dead []subscriber
 	for _, subscriber := range list {
@@ -168,7 +168,7 @@ func only(list []subscriber, account string) (subscriber, *rest.Failure) {
 	return subscriber{}, rest.Refusal(sdk.Errorf(sdk.AccountNotFound, "no subscriber has this e-mail address"))
 }
 
-// list sends a query and returns its subscribers; none is an empty list or 404.
+// list sends a query and returns its subscribers; an empty list or 404 has none.
 func (i *Instance) list(ctx context.Context, request rest.Request) ([]subscriber, *rest.Failure) {
 	answer, failure := i.do(ctx, "subscriber", request)
 	if failure != nil && failure.Err.Code == sdk.AccountNotFound {

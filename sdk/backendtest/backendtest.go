@@ -1,6 +1,6 @@
 // Package backendtest is the conformance kit of backends: it finds out whether
 // one keeps the contract of package sdk, as it stands and over the wire, and
-// names the promise that is broken.
+// names the broken promise.
 //
 // An author writes one function, which makes a target with a few accounts, and
 // one test:
@@ -15,14 +15,14 @@
 //			Config:   sdk.Config{Values: map[string]any{"url": server.URL}},
 //			Accounts: []string{"ann", "bob", "cy"},
 //			Holds:    func(account, _, value string) bool { return server.Logon(account, value) },
-//			Missing:  "nobody",
+//			Missing:  "missing",
 //			Refusing: map[string]sdk.Code{"lou": sdk.AccountStatus},
 //			Weak:     "short",
 //			Down:     server.Close,
 //		}
 //	}
 //
-// A program that is a plugin, in Go or in any other language, is tested as it
+// A plugin's program, in Go or in any other language, is tested as it
 // will run:
 //
 //	backendtest.RunExecutable(t, backendtest.Options{Target: target}, "./rekey-backend-example")
@@ -36,7 +36,7 @@
 // are about:
 //
 //	describe      the same at every call, complete, secrets typed as such
-//	abilities     those that are declared, and no others
+//	abilities     those declared, and no others
 //	config        wrong settings are named; instances share nothing
 //	set, change,  the target has the value, all of it, and only that account's
 //	reset, unlock
@@ -47,7 +47,7 @@
 //	concurrency,  many at once; late and cancelled ones tell the truth
 //	deadline,
 //	batch
-//	verify, find, what is read agrees with the target; a list is never cut
+//	verify, find, reading agrees with the target; a list is never cut
 //	list, policy, in silence
 //	generate,
 //	check, down
@@ -72,7 +72,7 @@ import (
 
 // Options is what the kit has to know.
 type Options struct {
-	// Backend is what is tested; not used by RunExecutable.
+	// Backend is the one under test; not used by RunExecutable.
 	Backend sdk.Backend
 	// Target makes a fresh target. It is called at least once a check and
 	// cleans up by t.Cleanup. Two targets are independent of each other.
@@ -112,7 +112,7 @@ type Target struct {
 	// Refusing are accounts that must not be set, and the code of the refusal:
 	// AccountStatus, Protected, NoCredential, …
 	Refusing map[string]sdk.Code
-	// Aliases are further names of accounts: by the name, what it stands for.
+	// Aliases are further names of accounts: by the name, the account's own.
 	Aliases map[string]string
 	// Locked is an account that an Unlock makes usable.
 	Locked string
@@ -120,7 +120,7 @@ type Target struct {
 	Weak string
 	// History says that the target refuses values that an account had before.
 	History bool
-	// Hashed are values by hash format: their hash, and what they verify as.
+	// Hashed are values by hash format: their hash, and the verdict of a verify.
 	Hashed map[string]Hashed
 	// Options are given to every set, by the name of the option.
 	Options map[string]any
@@ -135,7 +135,7 @@ type Target struct {
 	Lacks []sdk.Ability
 }
 
-// Hashed is one value that is given as a hash.
+// Hashed is one value given as a hash.
 type Hashed struct{ Hash, Value string }
 
 // Wrong is a setting that makes no sense: the error has to be InvalidConfig, or

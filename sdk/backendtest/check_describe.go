@@ -57,7 +57,7 @@ func describeMakesSense(probe *probe) {
 	}
 	for _, name := range probe.d.Target {
 		if !slices.ContainsFunc(probe.d.Config, func(field sdk.Field) bool { return field.Name == name && field.Type != sdk.Secret }) {
-			probe.fail("Target: %q is no setting, or a secret", name)
+			probe.fail("Target: %q is not a setting, or a secret", name)
 		}
 	}
 	for index, kind := range probe.d.Kinds {
@@ -72,13 +72,13 @@ func (p *probe) fields(list string, word *regexp.Regexp, fields []sdk.Field) {
 	for _, field := range fields {
 		switch {
 		case !word.MatchString(field.Name) || names[field.Name]:
-			p.fail("%s: name %q, want a lower-case word that is there once", list, field.Name)
+			p.fail("%s: name %q, want a lower-case word that occurs once", list, field.Name)
 		case !slices.Contains(fieldTypes, field.Type):
 			p.fail("%s: %s has the type %q, want one of %q", list, field.Name, field.Type, fieldTypes)
 		case (field.Type == sdk.Choice) != (len(field.Choices) > 0):
 			p.fail("%s: %s has the type %q and %d choices", list, field.Name, field.Type, len(field.Choices))
 		case field.Default != nil && !fits(field, field.Default):
-			p.fail("%s: %s has the default %v (%T), which is no %s", list, field.Name, field.Default, field.Default, field.Type)
+			p.fail("%s: %s has the default %v (%T), which is not a %s", list, field.Name, field.Default, field.Default, field.Type)
 		case field.Required && field.Default != nil:
 			p.fail("%s: %s is required and has a default", list, field.Name)
 		case field.Doc == "":

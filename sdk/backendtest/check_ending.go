@@ -10,7 +10,7 @@ import (
 )
 
 // noLeaks provokes every refusal with values that can be recognised, and looks
-// for them, and for the settings' secrets, in all that is shown.
+// for them, and for the settings' secrets, in all texts shown.
 func noLeaks(probe *probe) {
 	subject, text, ctx := probe.open(), probe.target.Accounts[0], probe.t.Context()
 	was := probe.start(subject, text)

@@ -115,7 +115,7 @@ func stampsDiffer(probe *probe) {
 		case err != nil || again.Stamp != found.Stamp:
 			probe.fail("Stamp: %q, then %q without a change (%v)", found.Stamp, again.Stamp, err)
 		case found.Stamp == "":
-			return // there is no such thing
+			return // the target has nothing like it
 		case seen[found.Stamp]:
 			probe.fail("Stamp: %q again after another set", found.Stamp)
 		case receipt.Stamp != "" && receipt.Stamp != found.Stamp:
@@ -228,7 +228,7 @@ func lostTarget(probe *probe) {
 	probe.start(subject, text)
 	probe.target.Down()
 	receipt := subject.apply(probe.t.Context(), probe.anyOp(text, probe.value()))
-	// InvalidConfig is what a file that is gone looks like; it too stops a run.
+	// InvalidConfig is how a missing file looks; it too stops a run.
 	lost := []sdk.Code{sdk.Unreachable, sdk.TargetUnavailable, sdk.TargetError, sdk.ConnectionLost, sdk.Timeout, sdk.InvalidConfig}
 	if ok(receipt) || receipt.Err == nil || !slices.Contains(lost, receipt.Err.Code) {
 		probe.fail("an operation on a target that is gone: %s, want one of %v", said(receipt), lost)

@@ -4,7 +4,7 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// replay sends one operation twice. Only a verb that is declared safe has to
+// replay sends one operation twice. Only a verb declared safe has to
 // succeed again; any other has to tell the truth.
 func replay(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]

@@ -80,7 +80,7 @@ func deadlines(probe *probe) {
 }
 
 // batch applies operations to the target's accounts, with one in the middle
-// that is refused.
+// refused.
 func (p *probe) batch(ctx context.Context) (ops []sdk.Operation, was []string, receipts []sdk.Receipt) {
 	w := p.open().(watched)
 	for _, text := range p.target.Accounts[:3] {

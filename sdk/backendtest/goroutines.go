@@ -13,8 +13,8 @@ func goroutines(probe *probe) int {
 	return runtime.NumGoroutine()
 }
 
-// settled waits until there are no more goroutines than before, for two
-// seconds at most: those that are about to end may.
+// settled waits until the goroutines are no more than before, for two
+// seconds at most: those about to end may.
 func settled(probe *probe, before int) int {
 	count := goroutines(probe)
 	for range 200 {

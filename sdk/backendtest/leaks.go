@@ -66,7 +66,7 @@ func (p *probe) wantClean(where, text string, secrets ...string) {
 	}
 }
 
-// texts is everything of a receipt that is shown or kept in clear.
+// texts is everything of a receipt shown or kept in clear.
 func texts(receipt sdk.Receipt) string {
 	text := fmt.Sprintf("%s %s", receipt.Ref, receipt.Stamp)
 	if failure := receipt.Err; failure != nil {

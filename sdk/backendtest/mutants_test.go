@@ -464,13 +464,13 @@ func mutants() []mutant {
 		}}, nil},
 		{"promises a longer value than it wants", "policy/agrees with the target", &broken{policy: func(p sdk.Policy) sdk.Policy { p.MinLength = 1; p.History = 0; return p }}, nil},
 		{"wants less than its policy says", "policy/agrees with the target", &broken{policy: func(p sdk.Policy) sdk.Policy { p.MinLength = 99; p.MaxLength = 12; return p }}, nil},
-		{"generates one value", "generate/gives values that are accepted", &broken{generate: func(n int, v []secret.Value) []secret.Value {
+		{"generates one value", "generate/gives accepted values", &broken{generate: func(n int, v []secret.Value) []secret.Value {
 			for i := range v {
 				v[i] = v[0]
 			}
 			return v
 		}}, nil},
-		{"generates values that it refuses", "generate/gives values that are accepted", &broken{generate: func(n int, v []secret.Value) []secret.Value {
+		{"generates values that it refuses", "generate/gives accepted values", &broken{generate: func(n int, v []secret.Value) []secret.Value {
 			for i := range v {
 				v[i] = secret.New(fmt.Sprint("v", i))
 			}
@@ -656,7 +656,7 @@ func TestAPluginThatCanMoreThanItSaysIsFound(t *testing.T) {
 // The checks of plugins that are not built on the sdk.
 const (
 	checkOfNames    = "close/instances are known by their names"
-	checkOfRawLeaks = "leaks/no secret in answers that nobody scrubbed"
+	checkOfRawLeaks = "leaks/no secret in unscrubbed answers"
 	checkOfIDs      = "replay/an id stands for one operation"
 	checkOfTraces   = "leaks/no secret where others can look"
 	checkOfFrames   = "verify/in frames says the same"

@@ -79,7 +79,7 @@ type probe struct {
 // stopped ends a check that cannot go on.
 type stopped struct{}
 
-// try runs the check on a target of its own and returns what is wrong.
+// try runs the check on a target of its own and returns its complaints.
 func (c check) try(t testing.TB, options Options, plugin plugin, description sdk.Description) []string {
 	_, isNear := plugin.(*direct)
 	made := &probe{t: t, o: options, plugin: plugin, log: &journal{}}
@@ -222,10 +222,10 @@ func (p *probe) within(what string, call func()) {
 	}
 }
 
-// value returns a good value that was not used before.
+// value returns a fresh good value.
 func (p *probe) value() string { return p.valueOf(p.kind()) }
 
-// valueOf returns a good value for a kind that was not used before.
+// valueOf returns a fresh good value for a kind.
 func (p *probe) valueOf(kind string) string {
 	count := p.values
 	p.values++
@@ -238,7 +238,7 @@ func (p *probe) valueOf(kind string) string {
 	return goodValue()
 }
 
-// goodValue pairs each random letter with one of the other case, so that none
+// goodValue pairs each random letter with one of the other case, so that no letter
 // stands beside its like.
 func goodValue() string {
 	value := "x7."
@@ -268,7 +268,7 @@ func (p *probe) change(account, old, value string) sdk.Operation {
 	return op
 }
 
-// kind is the one that the target names, else the first that is declared.
+// kind is the one that the target names, else the first declared one.
 func (p *probe) kind() string {
 	if p.target.Kind != "" || len(p.d.Kinds) == 0 {
 		return p.target.Kind
@@ -364,7 +364,7 @@ func (j *journal) Write(data []byte) (int, error) {
 	return j.b.Write(data)
 }
 
-// String returns all that was written.
+// String returns all text written.
 func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -38,7 +38,7 @@ const (
 	endTimeout   = 5 * time.Second // the contract says two seconds; a busy machine may take longer
 )
 
-// process is a plugin that was started as its README says: a handshake on
+// process is a plugin started as its README says: a handshake on
 // standard output, certificates for one connection, a pipe whose end is the
 // end of the host.
 type process struct {
@@ -49,12 +49,12 @@ type process struct {
 	network  string
 	address  string
 	gone     chan struct{} // closed when the process has ended
-	rest     *journal      // what it printed on standard output after the handshake
+	rest     *journal      // its lines on standard output after the handshake
 	ends     time.Duration
 }
 
-// start starts a plugin and reads its handshake. What it says on standard error
-// goes to log.
+// start starts a plugin and reads its handshake. Its lines on standard error
+// go to log.
 func start(command command, log io.Writer) (*process, error) {
 	made := &process{gone: make(chan struct{}), rest: &journal{}, ends: cmp.Or(command.ends, endTimeout)}
 	cert, certPEM, err := certificate()
@@ -98,7 +98,7 @@ func start(command command, log io.Writer) (*process, error) {
 }
 
 // byHand starts a plugin as a curious user would, without a host, and returns
-// what is wrong with how it takes that: it should say what it is and end.
+// its mistakes then: it should name itself and end.
 func byHand(command command) []string {
 	ctx, stop := context.WithTimeout(context.Background(), startTimeout)
 	defer stop()
@@ -118,7 +118,7 @@ func byHand(command command) []string {
 	return problems
 }
 
-// withoutHost starts a plugin, takes its host away and returns what is wrong
+// withoutHost starts a plugin, takes its host away and returns the mistakes
 // with how it ends.
 func withoutHost(command command) []string {
 	log := &journal{}
@@ -133,7 +133,7 @@ func withoutHost(command command) []string {
 }
 
 // interrupted sends a plugin what a terminal sends to everybody, and returns
-// what is wrong with how it takes that: whether to end is the host's to say.
+// its mistakes then: whether to end is the host's to say.
 func interrupted(command command) []string {
 	log := &journal{}
 	process, err := start(command, log)
@@ -221,7 +221,7 @@ func (p *process) end() error {
 	case <-limit.C:
 		err = fmt.Errorf("the process still runs %v after its host is gone", p.ends)
 	}
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // what it left behind
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // its own children
 	<-p.gone
 	if printed := p.rest.String(); printed != "" {
 		err = errors.Join(err, fmt.Errorf("standard output holds %.200q after the handshake; it belongs to the host", printed))

@@ -200,7 +200,7 @@ func verifyInFrames(probe *probe) {
 	probe.wantHolds(text, value, "two verifies in a frame")
 }
 
-// verdictOf is "" for an answer that is one of the verdicts.
+// verdictOf is "" for one of the verdicts.
 func verdictOf(receipt sdk.Receipt, want []sdk.Verdict) string {
 	if receipt.Outcome == sdk.Applied && slices.Contains(want, receipt.Verdict) {
 		return ""
@@ -260,7 +260,7 @@ func noRawLeaks(probe *probe) {
 	probe.wantClean("what the plugin printed", probe.plugin.logged(), canary)
 }
 
-// provocations turn an operation with the canary into one that is refused.
+// provocations turn an operation with the canary into a refused one.
 func provocations(probe *probe) map[string]func(*sdk.Operation) {
 	return map[string]func(*sdk.Operation){
 		"a change from a wrong value": func(op *sdk.Operation) { op.Verb, op.Old = sdk.Change, secret.New(canary+"-old") },

@@ -32,7 +32,7 @@ type Redactor = wire.Redactor
 
 // Options are how a Client treats its plugin. The zero Options will do.
 type Options struct {
-	Log    hclog.Logger // of odd answers, and of go-plugin; nil: none
+	Log    hclog.Logger // of odd answers, and of go-plugin; nil: dropped
 	Redact *Redactor    // shared with whoever reads the plugin's logs; nil: one of its own
 	// Gone is closed when the plugin's process is; nil: not known.
 	Gone <-chan struct{}
@@ -93,10 +93,10 @@ func dialOptions() []grpc.DialOption {
 	}
 }
 
-// callTimeout bounds the calls that are no operations.
+// callTimeout bounds the calls besides operations.
 const callTimeout = 30 * time.Second
 
-// Describe asks the plugin what it is.
+// Describe asks the plugin for its description.
 func (c *Client) Describe(ctx context.Context) (sdk.Description, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

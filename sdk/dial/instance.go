@@ -24,7 +24,7 @@ import (
 //
 // A question of a worker (Reset, Unlock, Find, Policy, Verify, Generate) has
 // the deadline of its context, and of Config.Timeout for itself and everything
-// that is before it, whichever is earlier.
+// before it, whichever is earlier.
 type Instance struct {
 	client    *Client
 	name      string
@@ -32,7 +32,7 @@ type Instance struct {
 	abilities []sdk.Ability
 	load      load
 
-	stream *stream       // nil: the plugin has none, operations go one by one
+	stream *stream       // nil: the plugin cannot, operations go one by one
 	slots  chan struct{} // for what goes one by one: operations at once
 	asks   bool          // the stream takes verifies
 	done   chan struct{}
@@ -93,9 +93,9 @@ func (i *Instance) Abilities() []sdk.Ability { return i.abilities }
 // called.
 func (i *Instance) Done() <-chan struct{} { return i.done }
 
-// Overdue reports whether the plugin is stuck: it owes answers and gave none for
+// Overdue reports whether the plugin is stuck: it owes answers and stayed silent for
 // longer than all that it owes may take, and slack; or it owes one operation's
-// for longer than that and all that was before it may take; or it answered none
+// for longer than that and all before it may take; or it left unanswered all
 // of the last questions in their time.
 func (i *Instance) Overdue(now time.Time, slack time.Duration) bool {
 	owed, since := i.load.state()
@@ -123,8 +123,8 @@ func (i *Instance) rounds(count int64) time.Duration {
 // transport's flow control; what a plugin does not take in frames waits for one
 // of Config.Concurrency calls as well.
 //
-// An operation that was not handed to the connection is Refused with
-// Unreachable, one that was and got no answer is Unknown with ConnectionLost.
+// An operation that never reached the connection is Refused with
+// Unreachable, a sent one without an answer is Unknown with ConnectionLost.
 // The receipt of a Verify is Applied, with a Verdict, if the plugin asked the
 // target; whatever else it is, nothing changed.
 func (i *Instance) Submit(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) {
@@ -151,7 +151,7 @@ func (i *Instance) Submit(ops []sdk.Operation, answer func(count int, receipt sd
 }
 
 // apart returns the operations that change something, with their places, and the
-// places of the verifies. Without a verify there are no places.
+// places of the verifies. Without a verify it returns no places.
 func apart(ops []sdk.Operation) (changes []sdk.Operation, places, verifies []int) {
 	isVerify := func(op sdk.Operation) bool { return op.Verb == sdk.Verify }
 	if !slices.ContainsFunc(ops, isVerify) {
@@ -273,7 +273,7 @@ func (i *Instance) over(parent context.Context, err error) {
 	i.load.dropped(1)
 }
 
-// lost is why an operation that was sent got no answer.
+// lost is why a sent operation got no answer.
 func (i *Instance) lost(ctx context.Context, err error) *sdk.Error {
 	switch code := status.Code(err); {
 	case i.ctx.Err() != nil:
@@ -306,7 +306,7 @@ func (c *Client) call(ctx context.Context, method string, in, out any) (sent boo
 	return true, clientStream.RecvMsg(out)
 }
 
-// deadline bounds a question to a worker: its own time and that of all that is
+// deadline bounds a question to a worker: its own time and that of all
 // before it.
 func (i *Instance) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	owed, _ := i.load.state()
@@ -410,7 +410,7 @@ func (i *Instance) Generate(ctx context.Context, kind string, count int) ([]secr
 	return values, nil
 }
 
-// Check returns what is wrong or worth knowing. A plugin that cannot be asked is
+// Check returns mistakes and facts worth knowing. A plugin that cannot be asked is
 // a bad finding.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	ctx, cancel := context.WithTimeout(ctx, i.config.Timeout+grace)
@@ -434,7 +434,7 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 	return i.Accounts(ctx, filter, attributes, nil, yield)
 }
 
-// Accounts is List with the names of the attributes that are secrets: what these
+// Accounts is List with the names of the secret attributes: what these
 // hold is not scrubbed.
 func (i *Instance) Accounts(ctx context.Context, filter string, attributes, secrets []string, yield func(sdk.Account) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -550,7 +550,7 @@ func (l *load) answered(count int) {
 	l.dropped(count)
 }
 
-// dropped takes count off that nobody waits for any more.
+// dropped takes off count operations whose callers have gone.
 func (l *load) dropped(count int) { l.owed.Add(-int64(count)) }
 
 func (l *load) state() (owed int64, since time.Time) {

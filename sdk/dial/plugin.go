@@ -37,7 +37,7 @@ func Config(options Options) *plugin.ClientConfig {
 	}
 }
 
-// Dispense returns the Client of a plugin that was started with Config.
+// Dispense returns the Client of a plugin started with Config.
 func Dispense(client *plugin.Client) (*Client, error) {
 	protocol, err := client.Client()
 	if err != nil {

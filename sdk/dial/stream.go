@@ -13,7 +13,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// stream is the stream of one instance: what is on it, and to whom its answers
+// stream is the stream of one instance: the open operations, and to whom their answers
 // go.
 type stream struct {
 	instance *Instance
@@ -23,7 +23,7 @@ type stream struct {
 
 	mu     sync.Mutex
 	next   uint64            // of frame
-	frames map[uint64]*frame // with operations that are not answered
+	frames map[uint64]*frame // with unanswered operations
 	broken *sdk.Error        // once it is: why
 	odd    bool              // an odd answer was logged
 	gone   chan struct{}     // closed when the receiver has ended
@@ -32,8 +32,8 @@ type stream struct {
 // frame is up to 64 operations that were sent together. Operation n of frame f
 // has the number f<<6 | n.
 type frame struct {
-	open   uint64 // a bit for each operation that is not answered
-	asks   uint64 // and for each that is a verify
+	open   uint64 // a bit for each unanswered operation
+	asks   uint64 // and for each verify
 	sent   bool
 	due    time.Time // when all its answers should be there
 	answer func(n int, r sdk.Receipt)
@@ -162,7 +162,7 @@ func (s *stream) why() *sdk.Error {
 	return s.broken
 }
 
-// rest answers what is open and returns how many that was. The frame is no
+// rest answers the open operations and returns their number. The frame is no
 // longer in the table.
 func (f *frame) rest(receipt sdk.Receipt) (count int) {
 	for i := 0; f.open != 0; i++ {
@@ -175,7 +175,7 @@ func (f *frame) rest(receipt sdk.Receipt) (count int) {
 	return count
 }
 
-// receive hands out answers until the stream ends, then answers what is left.
+// receive hands out answers until the stream ends, then answers the rest.
 func (s *stream) receive() {
 	var err error
 	for {
@@ -190,7 +190,7 @@ func (s *stream) receive() {
 	s.breakWith(sdk.Errorf(sdk.ConnectionLost, "%s", s.reason(err)))
 }
 
-// reason is why the stream ended. One that was closed needs no asking what
+// reason is why the stream ended. A closed one needs no asking what
 // became of the plugin, which takes a moment.
 func (s *stream) reason(err error) string {
 	if s.instance.isClosed() {
@@ -213,7 +213,7 @@ func (s *stream) answer(answer *pb.Answer) {
 	entry.answer(count, receipt)
 }
 
-// settle takes an operation off the table. An answer that nobody asked for, or
+// settle takes an operation off the table. An unexpected answer, or
 // the second to the same operation, is dropped.
 func (s *stream) settle(number uint64) (*frame, int) {
 	s.mu.Lock()
@@ -223,7 +223,7 @@ func (s *stream) settle(number uint64) (*frame, int) {
 	if entry == nil || entry.open&bit == 0 {
 		if !s.odd {
 			s.odd = true
-			s.instance.client.log.Warn("the plugin answers what it was not asked, or twice", "instance", s.instance.config.Label)
+			s.instance.client.log.Warn("the plugin answers unasked, or twice", "instance", s.instance.config.Label)
 		}
 		return nil, 0
 	}
@@ -253,7 +253,7 @@ func (s *stream) breakWith(failure *sdk.Error) {
 }
 
 // close tells the plugin that nothing more will come and waits for the answers
-// that are under way.
+// under way.
 func (s *stream) close(ctx context.Context) {
 	s.sending.Lock()
 	_ = s.rpc.CloseSend()

@@ -1,6 +1,6 @@
 // Package hlog joins the two loggers of this project: slog, in which backends
 // and their authors write, and hclog, in which go-plugin and the host do. Every
-// text is scrubbed on its way. It refuses to know what is a secret.
+// text is scrubbed on its way. It refuses to know secrets.
 package hlog
 
 import (
@@ -88,7 +88,7 @@ func (s scrubbed) args(args []any) []any {
 	return out
 }
 
-// value turns everything that is no number into scrubbed text: whatever else
+// value turns everything but numbers into scrubbed text: whatever else
 // hclog were given it would format after the scrubbing.
 func (s scrubbed) value(v any) any {
 	switch v := v.(type) {

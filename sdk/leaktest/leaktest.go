@@ -40,7 +40,7 @@ type needle struct {
 }
 
 // New returns a finder of the secrets and of their pieces of six bytes. They
-// have to be made such that none of these occurs by accident.
+// have to be made such that these do not occur by accident.
 func New(secrets ...string) *Finder {
 	finder := &Finder{needles: map[[4]byte][]needle{}, known: map[string]bool{}}
 	for _, text := range secrets {
@@ -54,7 +54,7 @@ func New(secrets ...string) *Finder {
 }
 
 // Find returns the form of the first piece of a secret that stands in the text,
-// and nothing of the secret itself; "" if there is none.
+// and nothing of the secret itself; "" without a leak.
 func (f *Finder) Find(text []byte) string {
 	small := lower(text)
 	for i := 0; i+4 <= len(small); i++ {

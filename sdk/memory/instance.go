@@ -249,7 +249,7 @@ func (i *Instance) Find(ctx context.Context, name string) (sdk.Account, error) {
 	return found, nil
 }
 
-// look returns what is known of an account.
+// look returns the facts about an account.
 func (i *Instance) look(name string) (sdk.Account, bool) {
 	sh := i.accounts.shard(name)
 	sh.mu.Lock()
@@ -359,8 +359,8 @@ func (i *Instance) Policy(ctx context.Context, _, kind string) (sdk.Policy, erro
 	return i.policy, nil
 }
 
-// Verify compares the value with the present one. It is no logon: nothing is
-// counted. An account that never got a value has none that works.
+// Verify compares the value with the present one. It is not a logon: nothing is
+// counted. An account that never got a value accepts nothing.
 func (i *Instance) Verify(ctx context.Context, name, kind string, value secret.Value) (sdk.Verdict, error) {
 	if err := i.wait(ctx); err != nil {
 		return sdk.CannotTell, err

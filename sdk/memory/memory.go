@@ -10,7 +10,7 @@
 // which then takes the old value for the present one.
 //
 // Values are kept as keyed hashes only: the process can tell whether a value
-// is the present one, and cannot tell what it is.
+// is the present one, and cannot tell it.
 package memory
 
 import (
@@ -88,7 +88,7 @@ func fields() []sdk.Field {
 	return []sdk.Field{
 		{Name: "create", Type: sdk.Bool, Default: true, Doc: "make missing accounts"},
 		{Name: "latency", Type: sdk.Duration, Default: time.Duration(0), Doc: "how long each operation takes, as a target on a network would"},
-		{Name: "history", Type: sdk.Int, Default: 0, Doc: "how many old values of an account are refused, besides the present one; 0 refuses none"},
+		{Name: "history", Type: sdk.Int, Default: 0, Doc: "how many old values of an account are refused, besides the present one; 0: refuse nothing"},
 		{Name: "accounts", Type: sdk.List, Doc: "accounts that exist from the start, without a password"},
 		{Name: "locked", Type: sdk.List, Doc: "accounts that exist from the start and are locked"},
 	}
@@ -102,7 +102,7 @@ func (b *Backend) abilities() []sdk.Ability {
 }
 
 // Configure opens an instance on the accounts that the store has under the
-// label of config; instances of different labels share none.
+// label of config; instances of different labels share no target.
 func (b *Backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
 	if err := check(config); err != nil {
 		return nil, err

@@ -172,7 +172,7 @@ func (t *accounts) digest(name, kind string, value secret.Value) [32]byte {
 	return sum
 }
 
-// mark stands for an operation, in 8 bytes; 0: for none.
+// mark stands for an operation, in 8 bytes; 0: for an absent one.
 func (t *accounts) mark(id string) uint64 {
 	if id == "" {
 		return 0
@@ -255,7 +255,7 @@ func (c *credential) dated(at time.Time) {
 	}
 }
 
-// changedAt is when the value was given, zero if that is not known.
+// changedAt is when the value was given, zero if unknown.
 func (c *credential) changedAt() time.Time {
 	if c.changed == 0 {
 		return time.Time{}

@@ -19,7 +19,7 @@ type Answer struct {
 }
 
 // Form returns JSON, HTML, XML, text or nothing, by the first bytes of the
-// body: servers and the proxies before them mislabel what they send.
+// body: servers and the proxies before them mislabel their bodies.
 func (a Answer) Form() string {
 	body := a.trimmed()
 	start := strings.ToLower(string(body[:min(len(body), 64)]))

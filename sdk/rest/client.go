@@ -1,7 +1,7 @@
 // Package rest is for authors of backends that speak HTTP. It knows whether a
 // request left this process, which outcome and code a status or a broken
 // exchange means, how long a server asks to wait, how a login is renewed once
-// for all who need it, and how to keep secrets out of what is printed.
+// for all who need it, and how to keep secrets out of printed texts.
 //
 // A backend makes one Client for an instance, describes each exchange as a
 // Request and turns a Failure into a Receipt:
@@ -11,7 +11,7 @@
 //		return failure.Receipt()
 //	}
 //
-// It never retries (that is the host's), never follows a redirect, uses no
+// It never retries (the host does), never follows a redirect, uses no
 // proxy but Options.Proxy, keeps no cookies, and reads no more of an answer
 // than Options.MaxBody. It knows no target system: what an error body means is
 // for Options.Explain to say.
@@ -32,7 +32,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// Limits of what is read of an answer.
+// Limits of reading an answer.
 const (
 	DefaultMaxBody = 1 << 20  // bytes of a body, unless Options.MaxBody says otherwise
 	maxHeader      = 64 << 10 // bytes of all headers
@@ -51,16 +51,16 @@ type Options struct {
 	Proxy Proxy
 	// Concurrency is how many connections are kept for reuse; at least 1.
 	Concurrency int
-	// Timeout ends an exchange whose context has no deadline; 0: none.
+	// Timeout ends an exchange whose context has no deadline; 0: unbounded.
 	Timeout time.Duration
-	// MaxBody is the most bytes of a body that are read; 0: DefaultMaxBody.
+	// MaxBody is the most bytes read of a body; 0: DefaultMaxBody.
 	MaxBody int64
 	// UserAgent is the header's value; "" is "rekey".
 	UserAgent string
 	// Secrets are scrubbed from every message and log line, like those of a
 	// Request: the service account's password belongs here.
 	Secrets []secret.Value
-	// Explain, if there is one, is called with every failure that has a whole
+	// Explain, if set, is called with every failure that has a whole
 	// answer and may change any of its fields: this is where a target's own
 	// error bodies are read. Texts that it sets are scrubbed and shortened
 	// afterwards. It is called concurrently.
@@ -75,7 +75,7 @@ type Options struct {
 // Client does exchanges with one server. It is safe for concurrent use.
 type Client struct {
 	base      *url.URL
-	proxy     *url.URL // nil: none
+	proxy     *url.URL // nil: direct
 	http      *http.Client
 	transport *http.Transport
 	options   Options
@@ -106,7 +106,7 @@ func New(options Options) (*Client, error) {
 	return client, nil
 }
 
-// Close drops the connections that are kept for reuse.
+// Close drops the connections kept for reuse.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Host returns the server's name and port as they stand in Options.Base.
@@ -142,12 +142,12 @@ func newTransport(concurrency int, roots *x509.CertPool) *http.Transport {
 		DisableCompression:     true, // a small body that unpacks to a large one
 		MaxIdleConns:           concurrency,
 		MaxIdleConnsPerHost:    concurrency,
-		IdleConnTimeout:        15 * time.Second, // below what servers use: a request on a connection that is being closed is lost
+		IdleConnTimeout:        15 * time.Second, // below what servers use: a request on a closing connection is lost
 		MaxResponseHeaderBytes: maxHeader,
 	}
 }
 
-// parseBase checks Options.Base. What is wrong with it is said without quoting
+// parseBase checks Options.Base. Its mistakes are told without quoting
 // it, because it may hold a password.
 func parseBase(text string, insecure bool) (*url.URL, error) {
 	address, err := url.Parse(text)

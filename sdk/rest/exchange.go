@@ -35,7 +35,7 @@ type Request struct {
 	Header http.Header
 	// Authorization is the whole value of that header. It is scrubbed.
 	Authorization secret.Value
-	// Secrets are scrubbed from what is said of this exchange: every password
+	// Secrets are scrubbed from all texts about this exchange: every password
 	// that Body or Query carries belongs here.
 	Secrets []secret.Value
 	// ReadOnly says that the request changes nothing, so that no outcome of it
@@ -178,10 +178,10 @@ func setBody(request *http.Request, r Request) {
 	request.Header.Set("Content-Type", r.ContentType)
 }
 
-// read takes what it may of an answer and closes it; the rest of a longer one
+// read takes the allowed bytes of an answer and closes it; the rest of a longer one
 // stays where it is, and its connection is dropped.
 func (c *Client) read(ctx context.Context, response *http.Response) (Answer, *Failure) {
-	defer func() { _ = response.Body.Close() }() // it was only read, or nobody could do anything about it
+	defer func() { _ = response.Body.Close() }() // it was only read, or the error helps no one
 	body, err := io.ReadAll(io.LimitReader(response.Body, c.options.MaxBody+1))
 	answer := Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 	if int64(len(body)) > c.options.MaxBody {

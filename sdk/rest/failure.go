@@ -22,7 +22,7 @@ const maxRetryAfter = time.Hour
 type Failure struct {
 	Outcome sdk.Outcome // Refused or Unknown
 	Err     *sdk.Error  // never nil
-	Answer  Answer      // the whole answer; Status 0: there is none
+	Answer  Answer      // the whole answer; Status 0: no answer came
 }
 
 // Refusal returns the failure of an operation that certainly changed nothing.
@@ -105,7 +105,7 @@ func Classify(status int) (sdk.Outcome, sdk.Code) {
 	return sdk.Refused, sdk.TargetError
 }
 
-// failed makes the failure of a whole answer that is not a success.
+// failed makes the failure of a whole answer other than a success.
 func failed(answer Answer, now time.Time) *Failure {
 	outcome, code := Classify(answer.Status)
 	failure := &sdk.Error{Code: code, Native: "HTTP " + strconv.Itoa(answer.Status), Message: plain(answer), RetryAfter: RetryAfter(answer.Header, now)}
@@ -171,7 +171,7 @@ func (f *Failure) scrub(scrubber scrubber) {
 	}
 }
 
-// dialReason names the usual causes; others may quote what they should not.
+// dialReason names the usual causes; others may quote secrets.
 func dialReason(err error) string {
 	var dns *net.DNSError
 	var unknown x509.UnknownAuthorityError
@@ -184,7 +184,7 @@ func dialReason(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(err, &unknown):
-		return "its certificate is signed by an authority that is not trusted; name it with ca_file"
+		return "its certificate is signed by an untrusted authority; name it with ca_file"
 	case errors.As(err, &host):
 		return "its certificate is for another name"
 	case errors.As(err, &invalid):

@@ -13,10 +13,10 @@ import (
 )
 
 // Proxy is an HTTP proxy on the way to a server: CONNECT where the server's
-// scheme is https, forwarding where it is http. The zero Proxy is none.
+// scheme is https, forwarding where it is http. The zero Proxy means direct.
 type Proxy struct {
 	URL      string       // http://HOST:PORT or https://HOST:PORT
-	User     string       // Basic; "": none
+	User     string       // Basic; "": without
 	Password secret.Value // of User
 }
 
@@ -42,7 +42,7 @@ func ProxyOf(config sdk.Config) Proxy {
 	return Proxy{URL: config.Text(proxySetting), User: config.Text(proxyUser), Password: config.Secret(proxyPassword)}
 }
 
-// parse returns the proxy's URL with its login, nil if there is no proxy. What
+// parse returns the proxy's URL with its login, nil without a proxy. What
 // is wrong is said without quoting it, because it may hold a password.
 func (p Proxy) parse() (*url.URL, error) {
 	if p.URL == "" {
@@ -54,7 +54,7 @@ func (p Proxy) parse() (*url.URL, error) {
 	address, err := url.Parse(p.URL)
 	switch {
 	case err != nil:
-		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy: is no URL; write http://HOST:PORT")
+		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy: is not a URL; write http://HOST:PORT")
 	case address.User != nil:
 		return nil, sdk.Errorf(sdk.InvalidConfig, "proxy: has a login in it; use proxy_user and proxy_password")
 	case address.Scheme != "http" && address.Scheme != "https":

@@ -9,7 +9,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// maxRefused is after how many refused logins in a row none is tried again:
+// maxRefused is after how many refused logins in a row no further one is tried:
 // below what usually locks an account.
 const maxRefused = 3
 
@@ -44,10 +44,10 @@ type Session struct {
 	logins  sync.WaitGroup
 
 	mu      sync.Mutex
-	token   secret.Value // absent: none yet, or the last login failed
+	token   secret.Value // absent: before the first login, or after a failed one
 	since   time.Time
 	refused int       // logins in a row
-	hold    time.Time // until then none is tried
+	hold    time.Time // until then no login is tried
 	call    *login    // in flight
 }
 
@@ -90,7 +90,7 @@ func (s *Session) Do(ctx context.Context, op func(token secret.Value) *Failure) 
 	return op(token)
 }
 
-// Token returns the present token, absent if there is none: for a log-off.
+// Token returns the present token, absent without a session: for a log-off.
 func (s *Session) Token() secret.Value {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +107,7 @@ func expired(failure *Failure) bool {
 	return failure != nil && failure.Outcome == sdk.Refused && failure.Err.Code == sdk.LoginExpired
 }
 
-// get returns the present token, or a new one if there is none, if it is the
+// get returns the present token, or a new one if absent, if it is the
 // stale one, or if it is too old.
 func (s *Session) get(ctx context.Context, stale secret.Value) (secret.Value, *Failure) {
 	call, token, failure := s.join(stale)

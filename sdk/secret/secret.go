@@ -26,7 +26,7 @@ var ErrEncoded = errors.New("secret: a secret value cannot be encoded")
 // present and empty. Values are immutable and safe for concurrent use.
 //
 // The text sits behind a closure: fmt does not call methods of values in
-// unexported fields and prints what it finds there, and of a func it finds an
+// unexported fields and prints their content, and of a func it finds an
 // address only. For the same reason Values cannot be compared with ==.
 type Value struct {
 	reveal func() string

@@ -17,7 +17,7 @@ type call struct {
 
 	mu     sync.Mutex
 	err    error
-	inner  context.Context // made when somebody waits for the end
+	inner  context.Context // made when a caller waits for the end
 	cancel context.CancelFunc
 
 	one [1]*job // room for jobs
@@ -44,10 +44,10 @@ func (c *call) Err() error {
 	return c.err
 }
 
-// Value knows none.
+// Value knows nothing.
 func (c *call) Value(any) any { return nil }
 
-// AfterFunc spares a context that is derived from this one its goroutine.
+// AfterFunc spares a context derived from this one its goroutine.
 func (c *call) AfterFunc(call func()) (stop func() bool) { return context.AfterFunc(c.waited(), call) }
 
 func (c *call) waited() context.Context {
@@ -75,7 +75,7 @@ func (c *call) end(why error) {
 	}
 }
 
-// giveUp ends the context for a caller that has gone.
+// giveUp ends the context for a caller that went away.
 func (c *call) giveUp() { c.end(context.Canceled) }
 
 // of reports whether the call is of that caller alone: the others of a batch

@@ -202,7 +202,7 @@ func (i *instance) inTime(jobs []*job) []*job {
 	return kept
 }
 
-// call calls the backend. A panic is an outcome that is not known, of all of a
+// call calls the backend. A panic is an unknown outcome, of all of a
 // batch.
 func (i *instance) call(ctx context.Context, jobs []*job) (receipts []sdk.Receipt) {
 	job := jobs[0]

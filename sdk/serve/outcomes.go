@@ -84,7 +84,7 @@ func reused() *sdk.Receipt {
 	return &receipt
 }
 
-// find looks in both generations; what is used stays. The caller holds the lock.
+// find looks in both generations; a used one stays. The caller holds the lock.
 func (o *outcomes) find(id string) (applied, bool) {
 	if applied, ok := o.current[id]; ok {
 		return applied, true

@@ -10,7 +10,7 @@ import (
 
 // job is one call of the backend: an operation, or any other work.
 type job struct {
-	ctx    context.Context // the caller's: once it has ended nobody wants the answer
+	ctx    context.Context // the caller's: once it has ended no one wants the answer
 	shared bool            // by the jobs of a stream, which tells of its end itself
 	method string
 	op     *sdk.Operation // of Apply
@@ -22,7 +22,7 @@ type job struct {
 	room    sdk.Operation // where op is
 }
 
-// reply answers the caller and reports whether nobody did before.
+// reply answers the caller and reports whether it is the first to do so.
 func (j *job) reply(receipt sdk.Receipt) bool {
 	if j.replied.Swap(true) {
 		return false
@@ -31,7 +31,7 @@ func (j *job) reply(receipt sdk.Receipt) bool {
 	return true
 }
 
-// finish tells what came of the job and reports whether that is also its
+// finish tells what came of the job and reports whether this is also its
 // answer.
 func (j *job) finish(receipt sdk.Receipt) bool {
 	if j.past != nil {
@@ -59,12 +59,12 @@ type pool struct {
 	workers []*worker
 	idle    int        // workers that wait
 	waking  bool       // one of them was told of work and has not looked yet
-	more    *sync.Cond // of mu: there is work, or there will be none
+	more    *sync.Cond // of mu: work has come, or no more will
 }
 
 // worker is one goroutine of a pool.
 type worker struct {
-	calling atomic.Pointer[call] // nil: none
+	calling atomic.Pointer[call] // nil: idle
 }
 
 func newPool(size int, do func(*worker, []*job)) *pool {
@@ -177,7 +177,7 @@ func (p *pool) maybeIdle() {
 }
 
 // take adds the jobs of the next call to room and removes them from the queue:
-// none if there are none or no worker is free. The caller holds the lock.
+// an empty list if all are taken or no worker is free. The caller holds the lock.
 func (p *pool) take(room []*job) []*job {
 	if p.free == 0 || len(p.queue) == 0 {
 		return room

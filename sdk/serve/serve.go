@@ -7,16 +7,16 @@
 // and the service (instances, workers, deadlines, replays, logs). It refuses to
 // know targets, ledgers and scripts.
 //
-// What it does for an author:
+// It does this for an author:
 //
 //   - Operations run on at most Config.Concurrency workers. The deadline of
 //     one, Config.Timeout, starts when a worker takes it. What ignores its
 //     deadline is answered as Unknown a moment later, and its late answer counts
 //     only for replays.
-//   - An operation that was applied is remembered by its id: sent again it is
+//   - An applied operation is remembered by its id: sent again it is
 //     AlreadyApplied, and one that still runs is joined, not done twice.
 //   - A panic is an Unknown Internal, never the end of the process.
-//   - Standard output belongs to the handshake; what is printed goes to
+//   - Standard output belongs to the handshake; printed text goes to
 //     standard error. Secrets are scrubbed from errors and log lines.
 //   - The process ends within two seconds of its host.
 package serve
@@ -41,7 +41,7 @@ type Options struct {
 }
 
 // Main serves backend until its host is done with it, and ends the process. Started
-// by hand it says what it is and exits with 2.
+// by hand it names itself and exits with 2.
 func Main(backend sdk.Backend) {
 	err := Run(backend, Options{})
 	switch {

@@ -252,7 +252,7 @@ func (s *service) Find(ctx context.Context, in *pb.FindRequest) (*pb.FindRespons
 }
 
 // Resolve tells which accounts names mean. It waits for no worker: an operation
-// of somebody else's may take as long as it likes.
+// of another caller may take as long as it likes.
 func (s *service) Resolve(ctx context.Context, in *pb.ResolveRequest) (*pb.ResolveResponse, error) {
 	instance, err := s.instance(in.GetInstance())
 	if err != nil {

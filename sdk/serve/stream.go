@@ -137,7 +137,7 @@ func (o *outbox) send() {
 	}
 }
 
-// close sends what is held. Later answers are dropped: nobody reads them.
+// close sends the held answers. Later ones are dropped: the reader is gone.
 func (o *outbox) close() error {
 	close(o.end)
 	<-o.ended

@@ -36,7 +36,7 @@ func (w *watch) began() {
 	}
 }
 
-// look ends and abandons what is due, and sets the timer for what is next.
+// look ends and abandons due calls, and sets the timer for the next.
 func (w *watch) look() {
 	if next := w.due(time.Now()); !next.IsZero() {
 		w.timer.Reset(time.Until(next))
@@ -52,7 +52,7 @@ func (w *watch) look() {
 }
 
 // due deals with the calls whose time is over and returns when the next one's
-// is; zero if there is none.
+// is; zero without one.
 func (w *watch) due(now time.Time) (next time.Time) {
 	for _, call := range w.calls() {
 		if call.given.Load() {

@@ -12,7 +12,7 @@
 //
 //   - POST /auth/token with username and password answers a token; PUT
 //     /auth/token and PUT /auth/session renew it (Options.Refresh chooses). [C]
-//     402 is a right password that has to be changed first; PUT /auth/password
+//     402 is a right password due for a change first; PUT /auth/password
 //     changes it. [O]
 //   - GET /password/generate, /passcode/generate and /sip-password/generate make
 //     values; with limit=N the first two answer a list. /password/generate
@@ -49,7 +49,7 @@
 //   - Rules may be hidden from a login (Options.NoRules).
 //   - Tokens live for Options.TokenLife; a dead one cannot be renewed.
 //   - A service may come by a service pack: /users/services then shows the pack
-//     as assigned, /users/services/assigned shows what is in force
+//     as assigned, /users/services/assigned shows those in force
 //     (Options.PacksHidden: it does not).
 //   - After maxFailedLoginAttempts a web login answers 401 until a new password
 //     is set; a new passcode lifts isLoginDisabled.

@@ -156,7 +156,7 @@ func operation(r *http.Request) string {
 	return r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v2")
 }
 
-// Value returns a user's present value of a kind, "" if it has none.
+// Value returns a user's present value of a kind, "" without one.
 func (s *Simulator) Value(id, kind string) string {
 	values := s.Values(id, kind)
 	if len(values) == 0 {

@@ -16,7 +16,7 @@
 //	    case, the user's state that a call needs, which code says that no licence
 //	    is left (10054), the rule codes of SetUserPassword, that a locked user
 //	    does not exist (nothing documents a lock), the strictness of what counts
-//	    as a hash (Options.Loose), and of requests: whether parameters that are
+//	    as a hash (Options.Loose), and of requests: whether parameters
 //	    not listed, a final slash or another Content-Type are taken
 //	    (Options.Strict: they are not)
 //	invented, because nothing states it

@@ -54,7 +54,7 @@ type Options struct {
 	Rules Rules // of SetUserPassword; the hashed call cannot check them
 }
 
-// Rules are the server's password configuration; a zero field is no rule.
+// Rules are the server's password configuration; a zero field rules nothing.
 type Rules struct {
 	MinLength                     int
 	Letter, Special, Mixed, Digit bool
@@ -72,7 +72,7 @@ type Server struct {
 	users    map[string]*User // by id
 	order    []*User          // sorted; nil: out of date
 	sessions map[string]*session
-	checked  string // who has the administrative context; "": nobody
+	checked  string // who has the administrative context; "": it is free
 	checks   int    // for how many calls yet; below 0: for ever
 	calls    map[string]int
 	changed  int // counts changes of users
@@ -137,7 +137,7 @@ func (s *Server) Expire() {
 	clear(s.sessions)
 }
 
-// CheckOut lets somebody else hold the administrative context for that many
+// CheckOut lets another user hold the administrative context for that many
 // calls that need it; below 0 for ever, 0 returns it.
 func (s *Server) CheckOut(who string, calls int) {
 	s.mu.Lock()

@@ -116,7 +116,7 @@ func isHash(text string) bool {
 	return err == nil && len(data) == sha512.Size
 }
 
-// broken returns the code of the first rule that a password breaks; 0: none.
+// broken returns the code of the first rule that a password breaks; 0: it is good.
 func (r Rules) broken(password string) int {
 	has := func(is func(rune) bool) bool { return strings.IndexFunc(password, is) >= 0 }
 	switch {

@@ -10,13 +10,13 @@
 //	    setPassword and resetPassword; securityDomain, principal,
 //	    validateRequest, password, srcSystemId, requestorId; the four failure
 //	    codes (Constants, CheckStatus, PolicyCode); "a reset returns the new
-//	    password" (ReturnResets); a password that is left out is made, in both
+//	    password" (ReturnResets); a missing password is made, in both
 //	    operations (BlankSets); no managed system in a request (HomeSystem);
 //	    the namespace .../service/connector (Namespace)
 //	[C] read from the community edition's source of December 2011
 //	    (henrik242/openiam-idm-ce @b36f5ff), and tried with its own classes
 //	    under the reference implementation of JAXB and JAX-WS: without Strict
-//	    elements in any order, none missed, 1 for true, no SOAPAction; ?wsdl,
+//	    elements in any order, any left out, 1 for true, no SOAPAction; ?wsdl,
 //	    not ?wsdl=; the order and namespaces of the elements, the status attribute, the wire
 //	    names of the codes with their typing errors, the key of an identity
 //	    (domain, principal, managed system), the policy rules in the order of

@@ -14,7 +14,7 @@ type Policy struct {
 	Attributes map[string][2]string
 }
 
-// DefaultPolicy returns a copy of policy 4000, the one that is shipped and
+// DefaultPolicy returns a copy of policy 4000, the shipped one,
 // associated with GLOBAL.
 func DefaultPolicy() Policy {
 	return Policy{ID: "4000", Attributes: map[string][2]string{
@@ -69,7 +69,7 @@ func (p Policy) number(name string) (int, bool) {
 	return count, err == nil
 }
 
-// candidate is a value that somebody wants to set.
+// candidate is a value about to be set.
 type candidate struct {
 	policy   Policy
 	identity *identity

@@ -244,7 +244,7 @@ func (s *Server) expire(identity *identity, policy Policy, attribute string) {
 const generated = "!$@%&0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // generate makes eight characters. The source seeds its generator with the
-// clock, which makes the values easy to guess; that is not imitated.
+// clock, which makes the values easy to guess; this is not imitated.
 func generate() string {
 	data := make([]byte, 8)
 	_, _ = rand.Read(data)
@@ -255,7 +255,7 @@ func generate() string {
 }
 
 // conforming makes a value under the policy, as the documentation says; one
-// that breaks a rule if the policy allows none.
+// that breaks a rule if the policy allows no value.
 func (s *Server) conforming(policy Policy, request *request) (value string) {
 	for range 1000 {
 		value = generate()

@@ -48,7 +48,7 @@ type Options struct {
 	NoWSDL       bool // no service publishes its description
 	BasicFields  bool // the older schema: no passThruAttributes and no base fields
 
-	User, Password string // a WS-Security UsernameToken that every call needs; "": none
+	User, Password string // a WS-Security UsernameToken that every call needs; "": not needed
 	FailedLogons   int    // wrong logons that lock; 0: three; below 0: never
 }
 
@@ -134,7 +134,7 @@ func (s *Server) Listen(address string) error { return s.Serve(address, s) }
 func (s *Server) URL() string { return s.Host() + path.Join(Services, "ProvisionControllerService") }
 
 // SetToken changes the UsernameToken that every call needs from now on; without
-// a user none is needed.
+// a user it is not needed.
 func (s *Server) SetToken(user, password string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

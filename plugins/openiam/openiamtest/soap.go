@@ -274,7 +274,7 @@ func tag(name, text string) string {
 	return "<" + name + ">" + escape(text) + "</" + name + ">"
 }
 
-// success returns a Response of status success with what is inside it.
+// success returns a Response of status success with its content.
 func success(inner string) reply {
 	if inner == "" {
 		return reply{xml: `<return status="success"/>`}

@@ -32,7 +32,7 @@ type User struct {
 type System struct {
 	ID     string
 	NoSync bool // a change of the default system is not passed on to it
-	Broken bool // its connector fails, which nobody is told
+	Broken bool // its connector fails in silence
 }
 
 // Key names an identity.

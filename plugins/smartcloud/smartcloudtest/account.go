@@ -27,7 +27,7 @@ const remembered = 8
 // Account is a subscriber to begin with.
 type Account struct {
 	Login    string   // the e-mail address; unique, ignoring case
-	Password string   // the present value; "": none
+	Password string   // the present value; "": without
 	OneTime  bool     // the value works for one login
 	State    string   // "": ACTIVE
 	Realm    string   // "": NON_FEDERATED
@@ -97,7 +97,7 @@ func (s *subscriber) mayHavePassword() *problem {
 	return nil
 }
 
-// breaks returns the rule that a value breaks, "" if it breaks none.
+// breaks returns the rule that a value breaks, "" for a good value.
 func (s *subscriber) breaks(value string, repeatAllowed bool) string {
 	letters, others, run, last := 0, 0, 0, rune(-1)
 	for _, letter := range value {
@@ -148,5 +148,5 @@ func (s *subscriber) remembers(value string, repeatAllowed bool) bool {
 	return false
 }
 
-// mailed is the value that a reset makes and nobody but the owner sees.
+// mailed is the value that a reset makes and only the owner sees.
 func mailed() string { return "Rst-" + rand.Text()[:12] }

@@ -19,8 +19,8 @@
 //   - setUserPassword wants an ACTIVE account and, without bypassPolicy, a value
 //     that meets the policy. [D] The one-time call and the change also work
 //     while the account is PENDING. [C]
-//   - The policy: 8 characters, 4 letters, 1 that is no letter, no blanks, no
-//     character more than twice in a row, none of the last 8, neither user name
+//   - The policy: 8 characters, 4 letters, 1 other character, no blanks, no
+//     character more than twice in a row, not one of the last 8, neither user name
 //     nor e-mail in it. [D]
 //   - Subscribers are listed in pages, found by e-mail, by organisation and by
 //     id, added, and moved between states by x-operation. [C]
@@ -47,11 +47,11 @@
 //   - Overload is 503: requests have weights, and above a budget in a period
 //     all are refused (Options.Budget). The numbers of the real one are unknown.
 //   - Any account may read its own profile with its own password, others not:
-//     401 for a wrong password, 403 for somebody else's profile. This stands for
+//     401 for a wrong password, 403 for another one's profile. This stands for
 //     a logon. With a one-time password it works once.
 //   - Options.Strict refuses what the documents do not list; that the real one
 //     does is not known. A blank after the address of a reset, as a public client
-//     sends it, is taken for none, with Strict for another address.
+//     sends it, is ignored, with Strict taken for another address.
 //   - State changes take effect at once; the real ones are asynchronous.
 //
 // Beside the interface, GET /simulator tells the numbers of accounts and

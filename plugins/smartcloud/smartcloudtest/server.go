@@ -43,7 +43,7 @@ type caller struct {
 	administers bool
 }
 
-// handle is one operation: who may call it, and what it does with the state
+// handle is one operation: who may call it, and its work with the state
 // locked. It returns a body for status 200, nothing for 204, or a problem.
 type handle struct {
 	owner bool // an ordinary account may call it too, about itself
@@ -80,7 +80,7 @@ func (s *Simulator) mux() http.Handler {
 
 const customers = "/api/bss/resource/customer"
 
-// slashes takes a final slash for none, unless the options are strict.
+// slashes ignores a final slash, unless the options are strict.
 func (s *Simulator) slashes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path, ends := strings.CutSuffix(r.URL.Path, "/"); ends && path != "" && !s.o.Strict {

@@ -13,7 +13,7 @@ import (
 )
 
 // Options are what the simulated system is like. The zero Options have an
-// administrator admin@acme.example without a password, whom nobody can be.
+// administrator admin@acme.example without a password, as whom no one can log in.
 type Options struct {
 	// Strict takes only what the documents list: no final slash, a number for
 	// CustomerId, bodies that say that they are JSON. Without it requests are
@@ -119,7 +119,7 @@ func (s *Simulator) add(account Account) *subscriber {
 }
 
 // Password returns an account's present value and whether it is a one-time
-// one; "" for an account that is not there.
+// one; "" for a missing account.
 func (s *Simulator) Password(login string) (value string, oneTime bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

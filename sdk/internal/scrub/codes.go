@@ -44,7 +44,7 @@ func (c *code) alignments() int {
 	return count
 }
 
-// run is a part of a text that consists of letters of a code and of what is
+// run is a part of a text that consists of letters of a code and of whatever is
 // passed over.
 type run struct{ from, to, letters int }
 
@@ -168,7 +168,7 @@ func hexToken(token string) string {
 // bases are those of lists of numbers.
 var bases = [...]int{10, 16, 8}
 
-// listBases returns those of the lists that a text may have: none, if fewer
+// listBases returns those of the lists that a text may have: an empty list, if fewer
 // numbers stand in it.
 func listBases(text string, least int) []int {
 	found, before := 0, byte(' ')

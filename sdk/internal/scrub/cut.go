@@ -16,7 +16,7 @@ type span struct {
 // near is how many bytes between two pieces are cut with them.
 const near = 2
 
-// cut replaces pieces of a text, which may overlap, and returns what is then at
+// cut replaces pieces of a text, which may overlap, and returns the text then at
 // from..to.
 func cut(text string, pieces []span, from, to int) string {
 	if len(pieces) == 0 {
@@ -35,7 +35,7 @@ func cut(text string, pieces []span, from, to int) string {
 	return out.String()
 }
 
-// joined makes one of pieces that touch, or almost, and leaves out what is weak
+// joined makes one of pieces that touch, or almost, and leaves out the weak ones
 // nevertheless.
 func joined(pieces []span, gap int) []span {
 	slices.SortFunc(pieces, func(a, b span) int { return a.from - b.from })
@@ -52,7 +52,7 @@ func joined(pieces []span, gap int) []span {
 	return out
 }
 
-// spare leaves out the pieces that lie within the name that was asked for: who
+// spare leaves out the pieces that lie within the requested name: who
 // asked has it.
 func spare(text, asked string, pieces []span) []span {
 	if asked == "" || len(pieces) == 0 {

@@ -22,11 +22,11 @@ func (s *stream) add(is rune, from, to int32) { *s = append(*s, unit{is, from, t
 // belong together.
 const barrier = unicode.MaxRune
 
-// alphanumeric takes barriers too: what they part is never neighbours.
+// alphanumeric takes barriers too: the characters they part are never neighbours.
 func alphanumeric(char rune) bool { return letter(char) || digit(char) || char == barrier }
 
 // mark reports whether a unit is the accent of the one before. Pieces pass over
-// them; of what is found whole they tell one word from another.
+// them; in a secret found whole they tell one word from another.
 func mark(letter rune) bool { return letter >= 0x300 && unicode.Is(unicode.M, letter) }
 
 func letter(letter rune) bool {
@@ -38,8 +38,8 @@ func digit(letter rune) bool {
 }
 
 // fold appends the normal form of a view. Blanks, line ends and + (a blank in
-// queries) are ' '; what is not seen is nothing. Where nothing wide is looked
-// for, bytes that are not UTF-8 are not asked for their letter.
+// queries) are ' '; invisible characters are nothing. Where nothing wide is looked
+// for, bytes outside UTF-8 are not asked for their letter.
 func (s *stream) fold(view view, wide bool) {
 	*s = (*s)[:0]
 	for i := 0; i < len(view.text); {
@@ -67,7 +67,7 @@ func (s *stream) fold(view view, wide bool) {
 // unseen makes a unit of a byte that no secret has.
 const unseen = 1 << 24
 
-// latin1 is what a byte stands for that is not UTF-8.
+// latin1 is the character of a byte outside UTF-8.
 func latin1(value byte) rune {
 	if value < 0xA0 {
 		return 0
@@ -75,7 +75,7 @@ func latin1(value byte) rune {
 	return rune(value)
 }
 
-// foldASCII returns 0 for what is not seen.
+// foldASCII returns 0 for invisible characters.
 func foldASCII(char byte) rune {
 	switch {
 	case char >= 'A' && char <= 'Z':
@@ -88,7 +88,7 @@ func foldASCII(char byte) rune {
 	return 0
 }
 
-// foldRune appends a character that is not ASCII.
+// foldRune appends a character outside ASCII.
 func (s *stream) foldRune(letter rune, from, to int32) {
 	switch {
 	case letter == barrier, letter >= 0x3400 && letter < 0xA000:
@@ -103,7 +103,7 @@ func (s *stream) foldRune(letter rune, from, to int32) {
 	}
 }
 
-// foldPlain appends a character that is not composed.
+// foldPlain appends an uncomposed character.
 func (s *stream) foldPlain(letter rune, from, to int32) {
 	switch {
 	case letter < utf8.RuneSelf:

@@ -8,15 +8,15 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// MaxText is the most bytes of a text that are looked at. The rest is cut off.
+// MaxText is the most bytes of a text that scrubbing reads. The rest is cut off.
 const MaxText = 64 << 10
 
 // Redactor scrubs secrets from texts.
 //
 // It remembers the secrets of operations for a while: the last 4096 at least,
 // which is more than can be in flight. Remembering is cheap and waits for
-// nobody who scrubs; secrets are folded when the first text has to be scrubbed
-// that is long enough to hold one. The zero Redactor is ready for use by many
+// no caller that scrubs; secrets are folded when the first text long enough to
+// hold one has to be scrubbed. The zero Redactor is ready for use by many
 // goroutines.
 type Redactor struct {
 	mu       sync.Mutex
@@ -67,7 +67,7 @@ func (r *Redactor) Scrub(text string) string { return r.scrub(text, question{}) 
 
 // ScrubName is Scrub for what names something: of it only pieces of eight
 // characters are replaced, so that a short secret that happens to be a word
-// does not make another name of it. Where the name that was asked for stands
+// does not make another name of it. Where the requested name stands
 // in the text, it stays.
 func (r *Redactor) ScrubName(text, asked string) string {
 	if asked != "" && strings.EqualFold(text, asked) {
@@ -77,7 +77,7 @@ func (r *Redactor) ScrubName(text, asked string) string {
 }
 
 // ScrubBetween is Scrub for one piece of what comes in pieces: of a secret that
-// began in what was before, or ends in what comes after, it cuts out what is in
+// began in what was before, or ends in what comes after, it cuts out the part in
 // the text.
 func (r *Redactor) ScrubBetween(before, text, after string) string {
 	return r.scrub(text, question{before: before, after: after})

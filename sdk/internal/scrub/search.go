@@ -9,9 +9,9 @@ import (
 // scratch is one search, and room for the next.
 type scratch struct {
 	tables []indexed
-	least  int  // units of the shortest thing that is looked for
+	least  int  // units of the shortest thing looked for
 	wide   bool // whether there is a character outside of ASCII in it
-	whole  bool // whether secrets are looked for that are found whole
+	whole  bool // whether to look for secrets found whole
 
 	units   stream
 	decoded builder
@@ -39,7 +39,7 @@ func (s *scratch) begin(tables []indexed, question question) {
 	clear(s.seen)
 }
 
-// The bound of what is looked at: so many times the text, and some bytes; of
+// The bound of the search: so many times the text, and some bytes; of
 // long texts less.
 const (
 	budgetTimes = 64
@@ -47,7 +47,7 @@ const (
 	budgetLong  = 512 << 10
 )
 
-// search looks at the text and at what it may stand for, the plainest first.
+// search looks at the text and at its decoded forms, the plainest first.
 func (s *scratch) search(text string) {
 	s.left = min(budgetTimes*len(text)+budgetMore, 8*len(text)+budgetLong)
 	s.look(view{text: text})

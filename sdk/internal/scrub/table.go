@@ -19,7 +19,7 @@ type table struct {
 	weak    set             // pieces that count beside others only
 	wholes  map[uint64]rule // by wholeKey of the normal form
 	lengths []int           // of wholes in units, in order
-	fewest  int             // characters of a whole; 0: there is none
+	fewest  int             // characters of a whole; 0: no whole
 	wide    bool            // whether a secret has characters outside of ASCII
 }
 
@@ -108,7 +108,7 @@ func wholeKey(units stream) (key uint64) {
 	return mix(key)
 }
 
-// rule says where a secret counts that is found whole.
+// rule says where a secret found whole counts.
 type rule uint8
 
 const (

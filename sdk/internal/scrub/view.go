@@ -18,7 +18,7 @@ type view struct {
 	text     string
 	from, to []int32 // of each byte, in the source; nil: the source itself
 	depth    int     // how many layers were taken away
-	coded    bool    // it was decoded from something that has no words
+	coded    bool    // it was decoded from something without words
 }
 
 func (v view) start(i int) int32 {
@@ -43,7 +43,7 @@ type builder struct {
 	plain    bool // the texts alone are wanted
 }
 
-// add appends bytes that stand for what is at from..to of the view below.
+// add appends bytes that stand for the text at from..to of the view below.
 func (b *builder) add(bytes string, from, to int) {
 	b.text = append(b.text, bytes...)
 	if b.plain {
@@ -74,7 +74,7 @@ func (b *builder) view() view {
 
 // escape is one kind of them.
 type escape struct {
-	triggers string                       // the bytes without which there are none
+	triggers string                       // the bytes without which no such code occurs
 	next     func(s string) (string, int) // what s starts with, and how many bytes that takes; 0: nothing
 }
 
@@ -98,7 +98,7 @@ var escapes = [...]escape{
 	{"'\"`%$]}^", doubled},
 }
 
-// chains are the escapes that are taken away at once, each of which hides
+// chains are the escapes taken away at once, each of which hides
 // nothing of the others: what one misreads, another does not.
 var chains = [...]int{
 	percents | slashes | entities | doubles,

@@ -4,7 +4,7 @@ package scrub
 const window = 8
 
 // windows calls do with each window of the stream, blanks and accents passed over, and with
-// each of its letters and digits alone that is not the same, and the window's
+// each single letter and digit that differs, and the window's
 // number.
 func (s stream) windows(do func(roller *roller, at int)) {
 	var all, alnum roller

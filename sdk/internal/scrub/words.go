@@ -4,7 +4,7 @@ import "strings"
 
 // words are what messages of targets are made of, of eight letters and more. A
 // piece of a secret that lies within one tells nothing, and cutting it out
-// would leave no message readable once somebody picks "Password-2026".
+// would leave no message readable once a user picks "Password-2026".
 const words = " password passwords passwort kennwort username accounts administrator temporary temporarily directory operation " +
 	"constraint violation attribute character characters complexity permission permitted required requirements " +
 	"authentication credential credentials connection unavailable exception certificate organization organisation " +

@@ -61,7 +61,7 @@ func DecodeAccount(account *pb.Account) sdk.Account {
 	return made
 }
 
-// EncodeIdentity encodes an identity. What is too long for a name is replaced
+// EncodeIdentity encodes an identity. A text too long for a name is replaced
 // by its digest: cut, two accounts could be one.
 func EncodeIdentity(identity sdk.Identity) *pb.Identity {
 	return &pb.Identity{Target: whole(identity.Target), Id: whole(identity.ID), Error: EncodeError(identity.Err)}

@@ -64,7 +64,7 @@ func Line(text string) string {
 	}, text)
 }
 
-// commands reports whether a letter is none but says how others are shown.
+// commands reports whether a letter is a control or bidi character.
 func commands(letter rune) bool {
 	return unicode.IsControl(letter) || letter >= '\u2028' && letter <= '\u202e' || letter >= '\u2066' && letter <= '\u2069'
 }

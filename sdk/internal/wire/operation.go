@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// EncodeOperation fails on an option that cannot be sent and on a text that is
-// not UTF-8: a name that was mended on the way would be another account.
+// EncodeOperation fails on an option that cannot be sent and on a text
+// outside UTF-8: a name mended on the way would be another account.
 func EncodeOperation(op sdk.Operation) (*pb.Operation, error) {
 	for _, text := range [...]string{op.ID, op.Account, op.Kind, op.HashFormat, op.Requestor, op.SourceSystem} {
 		if !utf8.ValidString(text) {

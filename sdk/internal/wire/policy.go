@@ -17,7 +17,7 @@ func EncodePolicy(policy sdk.Policy) *pb.Policy {
 	}
 }
 
-// DecodePolicy is the inverse of EncodePolicy; a negative count is no rule.
+// DecodePolicy is the inverse of EncodePolicy; a negative count is ignored.
 func DecodePolicy(policy *pb.Policy) sdk.Policy {
 	return sdk.Policy{
 		MinLength: count(policy.GetMinLength()), MaxLength: count(policy.GetMaxLength()), MaxBytes: count(policy.GetMaxBytes()),

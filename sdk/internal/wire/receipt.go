@@ -18,8 +18,8 @@ func EncodeReceipt(receipt sdk.Receipt) *pb.Receipt {
 }
 
 // DecodeReceipt never claims more than the message does: no message, and an
-// outcome that it does not know, are Unknown. A receipt that is not applied
-// always has an error, one that is has none. A verdict without an answer is none.
+// outcome that it does not know, are Unknown. A receipt of another outcome
+// always has an error, an applied one never. A verdict without an answer is dropped.
 func DecodeReceipt(receipt *pb.Receipt) sdk.Receipt {
 	made := sdk.Receipt{
 		Outcome: decodeOutcome(receipt.GetOutcome()), Err: DecodeError(receipt.GetError()), Value: DecodeSecret(receipt.GetValue()),
@@ -82,7 +82,7 @@ func EncodeError(failure *sdk.Error) *pb.Error {
 	return made
 }
 
-// DecodeError returns nil for nil. A code that is not a name is Internal; a
+// DecodeError returns nil for nil. A code that looks like text is Internal; a
 // name that it does not know is kept. A rule that it does not know is Custom, a
 // status that it does not know is the unknown one.
 func DecodeError(p *pb.Error) *sdk.Error {

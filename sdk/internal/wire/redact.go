@@ -26,7 +26,7 @@ func (r *Redactor) Error(failure *sdk.Error) *sdk.Error {
 	return &c
 }
 
-// code returns Internal for what is no code but a text. One that is not known
+// code returns Internal for a text. An unknown code
 // may be of a newer contract.
 func (r *Redactor) code(code sdk.Code) sdk.Code {
 	if slices.Contains(sdk.Codes(), code) || r.Scrub(string(code)) == string(code) {
@@ -48,7 +48,7 @@ func (r *Redactor) Finding(finding sdk.Finding) sdk.Finding {
 	return finding
 }
 
-// Account returns the account that was asked for with scrubbed texts: its name
+// Account returns the requested account with scrubbed texts: its name
 // as it was asked for stays wherever it stands. Attributes are left alone: see
 // Attributes.
 func (r *Redactor) Account(account sdk.Account, asked string) sdk.Account {
@@ -60,7 +60,7 @@ func (r *Redactor) Account(account sdk.Account, asked string) sdk.Account {
 }
 
 // Attributes returns a copy of an account's attributes, scrubbed but for the
-// values of those that are secrets themselves: half of one would be another.
+// values of secret ones: half of one would be another.
 func (r *Redactor) Attributes(of map[string]string, secrets []string) map[string]string {
 	if len(of) == 0 {
 		return of

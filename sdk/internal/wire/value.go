@@ -10,7 +10,7 @@ import (
 )
 
 // EncodeValue encodes a string, an int, an int64, a bool, a time.Duration or a
-// []string; nil is no value. Other types are an error, and so is what is not
+// []string; nil is absent. Other types are an error, and so is text outside
 // UTF-8.
 func EncodeValue(v any) (*pb.Value, error) {
 	switch v := v.(type) {

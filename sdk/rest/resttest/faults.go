@@ -1,7 +1,7 @@
 // Package resttest makes HTTP servers misbehave on purpose, for simulators of
 // target systems and the tests of the backends that talk to them. It knows how
 // answers get lost, late, cut, mangled or far too long; it knows nothing of
-// what they say.
+// their content.
 package resttest
 
 import (
@@ -30,11 +30,11 @@ type Fault struct {
 	Answer  Answer        // nil: the server's own answer
 }
 
-// Answer is what is sent in place of the server's own answer.
+// Answer replaces the server's own answer.
 type Answer func(w http.ResponseWriter, r *http.Request)
 
 // Faults is a list of faults that may change while the server runs. The zero
-// Faults has none. It is safe for concurrent use.
+// Faults is empty. It is safe for concurrent use.
 type Faults struct {
 	mu   sync.Mutex
 	list []*armed
@@ -75,7 +75,7 @@ func (f *Faults) Wrap(next http.Handler, name func(r *http.Request, body []byte)
 	})
 }
 
-// pick returns the first fault that hits, nil if none does.
+// pick returns the first fault that hits, or nil.
 func (f *Faults) pick(op, account string) *armed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -187,7 +187,7 @@ func hijacked(do func(net.Conn)) Answer {
 		if err != nil {
 			return
 		}
-		defer func() { _ = conn.Close() }() // it was only read, or nobody could do anything about it
+		defer func() { _ = conn.Close() }() // it was only read, or the error helps no one
 		do(conn)
 	}
 }

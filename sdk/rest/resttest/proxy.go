@@ -13,10 +13,10 @@ import (
 // Route says, by default to where it is asked to.
 type Proxy struct {
 	*httptest.Server
-	// Route maps the host and port that a client names to the one that is
+	// Route maps the host and port that a client names to the one
 	// reached; nil: the same.
 	Route func(hostport string) string
-	// Login, if not "", is the value of Proxy-Authorization that is wanted.
+	// Login, if not "", is the wanted value of Proxy-Authorization.
 	Login string
 	// Answer, if there is one, is sent in place of a tunnel or of forwarding.
 	Answer Answer
@@ -78,12 +78,12 @@ func (p *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no way", http.StatusBadGateway)
 		return
 	}
-	defer func() { _ = there.Close() }() // it was only read, or nobody could do anything about it
+	defer func() { _ = there.Close() }() // it was only read, or the error helps no one
 	here, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
-	defer func() { _ = here.Close() }() // it was only read, or nobody could do anything about it
+	defer func() { _ = here.Close() }() // it was only read, or the error helps no one
 	_, _ = io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n")
 	done := make(chan struct{}, 2)
 	go func() { _, _ = io.Copy(there, buffered); done <- struct{}{} }()
@@ -104,7 +104,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no way", http.StatusBadGateway)
 		return
 	}
-	defer func() { _ = answer.Body.Close() }() // it was only read, or nobody could do anything about it
+	defer func() { _ = answer.Body.Close() }() // it was only read, or the error helps no one
 	for name, values := range answer.Header {
 		w.Header()[name] = values
 	}

@@ -80,7 +80,7 @@ func (i *infoshare) Line(fields []string) error {
 	return nil
 }
 
-// Listen adds the service account if the file has none, and listens.
+// Listen adds the service account if the file lacks one, and listens.
 func (i *infoshare) Listen(address string) error {
 	if i.admins == 0 {
 		i.Add(kendoxtest.User{Login: "rekey", Rights: kendoxtest.AllRights()}, "rekey")

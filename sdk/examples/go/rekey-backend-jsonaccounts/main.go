@@ -102,6 +102,6 @@ func (i *instance) read(name string) (accounts map[string]account, _ *sdk.Error)
 }
 
 func hash(value secret.Value, salt []byte) []byte {
-	sum, _ := pbkdf2.Key(sha256.New, value.Reveal(), salt, 4096, 32) // fails for lengths that are not these
+	sum, _ := pbkdf2.Key(sha256.New, value.Reveal(), salt, 4096, 32) // fails for other lengths only
 	return sum
 }
