@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -24,14 +25,14 @@ type Auditor struct {
 
 // Verify reads a run from end to end and compares it with a checkpoint: "",
 // SIZE:HASH, a hash, or the name of a file with a signed head.
-func (a Auditor) Verify(ctx context.Context, name, checkpoint string) (ledger.Audit, error) {
+func (a Auditor) Verify(ctx context.Context, name, checkpoint string) (hashlog.Audit, error) {
 	id, err := a.runs.store.Resolve(name)
 	if err != nil {
-		return ledger.Audit{}, &UsageError{Message: err.Error()}
+		return hashlog.Audit{}, &UsageError{Message: err.Error()}
 	}
 	kept, err := a.keptHead(ctx, checkpoint)
 	if err != nil {
-		return ledger.Audit{}, err
+		return hashlog.Audit{}, err
 	}
 	found, err := a.runs.store.Verify(id, kept)
 	if err != nil {
@@ -57,7 +58,7 @@ func (a Auditor) keptHead(ctx context.Context, checkpoint string) (string, error
 
 // Open opens every sealed value of a run with the identity at hand, shows none,
 // and adds to the audit which do not open. It returns how many do.
-func (a Auditor) Open(ctx context.Context, name string, found *ledger.Audit) (int64, error) {
+func (a Auditor) Open(ctx context.Context, name string, found *hashlog.Audit) (int64, error) {
 	run, err := a.runs.opened(ctx, name)
 	if err != nil {
 		return 0, err
@@ -83,16 +84,16 @@ func (a Auditor) Open(ctx context.Context, name string, found *ledger.Audit) (in
 
 // Bundle checks a bundle offline, with a key or a file that holds it, and calls
 // record for every record that it proves.
-func (a Auditor) Bundle(ctx context.Context, path, vkey string, record func(journal.Record) error) (ledger.Bundle, error) {
+func (a Auditor) Bundle(ctx context.Context, path, vkey string, record func(journal.Record) error) (hashlog.Bundle, error) {
 	if text, err := bounded.ReadFile(ctx, a.place.absolute(vkey), headLimit); err == nil {
 		vkey = string(text)
 	}
 	file, err := bounded.Open(ctx, a.place.absolute(path))
 	if err != nil {
-		return ledger.Bundle{}, &UsageError{Message: fmt.Sprintf("bundle %q: %s", path, reasonOf(err))}
+		return hashlog.Bundle{}, &UsageError{Message: fmt.Sprintf("bundle %q: %s", path, reasonOf(err))}
 	}
 	defer file.Close()
-	bundle, err := ledger.VerifyBundle(file, vkey, record)
+	bundle, err := hashlog.VerifyBundle(file, vkey, record)
 	if err != nil {
 		return bundle, &UsageError{Message: fmt.Sprintf("bundle %q: %s", path, err)}
 	}

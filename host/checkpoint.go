@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
@@ -87,7 +88,7 @@ func (c checkpoint) compare(ctx context.Context, run *ledger.Run) error {
 // compared, and would be lost. "" is a run that is not planned yet.
 func (c checkpoint) spare(ctx context.Context, run string) error {
 	text, err := readHead(ctx, c.file)
-	kept := ledger.HeadOf(text)
+	kept := hashlog.HeadOf(text)
 	if err != nil || kept == "" || kept == run || c.overwrite {
 		return nil
 	}
@@ -124,7 +125,7 @@ func (c checkpoint) run(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	return ledger.HeadOf(text)
+	return hashlog.HeadOf(text)
 }
 
 // headLimit is more than the text of a signed head, or a key, ever has.

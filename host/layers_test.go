@@ -34,6 +34,7 @@ var floors = []struct {
 	{"host/workflow/tree", []string{module + "host/engine", module + "host/report", module + "host/ledger", module + "host/workflow", module + "host/workflow/vet", "net/http"}, "syntax knows no values"},
 	{"host/workflow/vet", []string{module + "host/engine", module + "host/report", module + "host/ledger", module + "host/workflow", "net/http"}, "the static checks read a table and a tree: the evaluation hands them the rest"},
 	{"host/journal", []string{module + "host/...", module + "plugins/...", module + "cmd/...", "github.com/hashicorp/...", "go.starlark.net/...", "modernc.org/...", "google.golang.org/...", "golang.org/x/...", "os/exec", "net"}, "it is pure: what records say, and nothing of where they come from"},
+	{"host/hashlog", []string{module + "host/ledger", module + "host/engine", module + "host/source", module + "plugins/...", module + "cmd/...", "modernc.org/...", "database/sql", "os/exec", "net"}, "it is pure: proofs are checked without what keeps the records"},
 	{"host/password", []string{module + "host/...", "os/exec", "net"}, "values are made without looking at anything"},
 	{"host/source", []string{module + "host/ledger", module + "host/engine", "net/http"}, "reading users knows no runs"},
 	{"host/ledger", []string{module + "host/engine", module + "host/source", module + "host/workflow", "go.starlark.net/..."}, "records know nothing of who writes them"},
@@ -44,7 +45,7 @@ var floors = []struct {
 var owners = map[string]string{
 	"go.starlark.net/...":        "host/workflow/...",
 	"modernc.org/sqlite":         "host/ledger",
-	"golang.org/x/mod/sumdb/...": "host/ledger",
+	"golang.org/x/mod/sumdb/...": "host/hashlog",
 }
 
 // unbounded are the files of the host that may make a context of their own, and

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
@@ -41,7 +42,7 @@ type auditResult struct {
 	Problems        []auditProblem `json:"problems"`
 	ExitCode        int            `json:"exit_code"`
 
-	tail ledger.Tail
+	tail hashlog.Tail
 }
 
 type auditProblem struct {
@@ -100,7 +101,7 @@ func (c *auditVerifyCmd) bundle(opened *host.Host) (auditResult, error) {
 	return auditResult{Run: bundle.Run, OK: bundle.OK, Size: bundle.Size, Head: bundle.Head, Complete: bundle.Complete, Records: bundle.Records, Problems: auditProblems(bundle.Problems, bundle.More)}, err
 }
 
-func auditProblems(list []ledger.Problem, more int) []auditProblem {
+func auditProblems(list []hashlog.Problem, more int) []auditProblem {
 	out := []auditProblem{}
 	for _, problem := range list {
 		out = append(out, auditProblem{problem.Index, problem.Key, problem.Message, problem.String()})
@@ -126,7 +127,7 @@ func (a *app) showAudit(auditResult auditResult) error {
 	switch {
 	case !auditResult.OK:
 		fmt.Fprintf(a.process.stdout, "run %s: broken\n", auditResult.Run)
-	case auditResult.tail != ledger.TailSigned:
+	case auditResult.tail != hashlog.TailSigned:
 		fmt.Fprintf(a.process.stdout, "run %s: consistent up to record %d of %d, head %s\n", auditResult.Run, auditResult.Size-auditResult.Unsigned, auditResult.Size, auditResult.Head)
 		fmt.Fprintf(a.process.stdout, "the last %s are under no signed head: %s\n", counted(auditResult.Unsigned, "record"), whyUnsigned(auditResult))
 	case !auditResult.Complete:
@@ -147,7 +148,7 @@ func (a *app) showAudit(auditResult auditResult) error {
 
 // whyUnsigned says what became of who should have signed.
 func whyUnsigned(auditResult auditResult) string {
-	if auditResult.tail == ledger.TailRunning {
+	if auditResult.tail == hashlog.TailRunning {
 		return "a process applies the run, and signs a few times a second"
 	}
 	return "the process that wrote them was killed before it signed; rekey resume " + auditResult.Run + " goes on and signs"

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // TestAuditSaysWhatItDidNotCompare, with an unsigned tail too.
@@ -17,10 +17,10 @@ func TestAuditSaysWhatItDidNotCompare(t *testing.T) {
 		warns  bool
 	}{
 		{"signed", auditResult{OK: true, Complete: true, ConsistencyOnly: true}, true},
-		{"a process that was killed", auditResult{OK: true, Complete: true, ConsistencyOnly: true, Unsigned: 2, tail: ledger.TailKilled}, true},
-		{"a process that applies", auditResult{OK: true, Complete: true, ConsistencyOnly: true, Unsigned: 2, tail: ledger.TailRunning}, true},
+		{"a process that was killed", auditResult{OK: true, Complete: true, ConsistencyOnly: true, Unsigned: 2, tail: hashlog.TailKilled}, true},
+		{"a process that applies", auditResult{OK: true, Complete: true, ConsistencyOnly: true, Unsigned: 2, tail: hashlog.TailRunning}, true},
 		{"with a checkpoint", auditResult{OK: true, Complete: true}, false},
-		{"with a checkpoint and a tail", auditResult{OK: true, Complete: true, Unsigned: 2, tail: ledger.TailKilled}, false},
+		{"with a checkpoint and a tail", auditResult{OK: true, Complete: true, Unsigned: 2, tail: hashlog.TailKilled}, false},
 		{"a part", auditResult{OK: true}, false},
 		{"broken", auditResult{Complete: true, ConsistencyOnly: true}, false},
 	} {

@@ -13,13 +13,14 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // audited verifies a run and demands that nothing is wrong.
-func audited(t bench, s *Store, id, checkpoint string) Audit {
+func audited(t bench, s *Store, id, checkpoint string) hashlog.Audit {
 	t.Helper()
 	a, err := s.Verify(id, checkpoint)
 	must(t, err)
@@ -184,7 +185,7 @@ func everyTampering(t *testing.T, store func(t bench, s *Store, id string)) {
 	}
 }
 
-func listed(a Audit) string {
+func listed(a hashlog.Audit) string {
 	text := ""
 	for _, p := range a.Problems {
 		text += p.String() + "\n"
@@ -217,44 +218,44 @@ func rewrite(id int64) func(t bench, s *Store, run string) {
 		must(t, err)
 		defer c.close()
 		names := namesOf(t, c)
-		enc, dec := encoder{key: &names}, decoder{}
+		enc, dec := hashlog.Encoder{Key: &names}, hashlog.Decoder{}
 		editRecord(t, s, run, id, func(frame []byte) []byte {
-			rec, err := dec.record(frame)
+			rec, err := dec.Record(frame)
 			must(t, err)
 			rec.Detail.Ref = "forged"
-			f, err := frameOf(&rec)
+			f, err := hashlog.FrameOf(&rec)
 			must(t, err)
-			body, _ := enc.stored(nil, &f)
+			body, _ := enc.Stored(nil, &f)
 			return body
 		})
 		settle(t, c, run)
 	}
 }
 
-func namesOf(t bench, c *conn) namesKey {
+func namesOf(t bench, c *conn) hashlog.NamesKey {
 	found, err := c.one("SELECT names FROM run")
 	must(t, err)
-	return namesKey(found.bytes(0))
+	return hashlog.NamesKey(found.bytes(0))
 }
 
 // settle makes the row of the state what the records say.
 func settle(t bench, c *conn, _ string) {
 	t.Helper()
 	names := namesOf(t, c)
-	enc, dec := encoder{key: &names}, decoder{}
-	var bounds []waveRow
+	enc, dec := hashlog.Encoder{Key: &names}, hashlog.Decoder{}
+	var bounds []hashlog.Wave
 	must(t, c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
-		bounds = append(bounds, waveRow{w.text(0), w.int(1), w.int(2)})
+		bounds = append(bounds, hashlog.Wave{Name: w.text(0), First: w.int(1), Last: w.int(2)})
 		return nil
 	}))
-	now, tree, was := newStanding(bounds), frontier{}, map[int64]statusNumber{}
+	now, tree, was := newStanding(bounds), hashlog.Frontier{}, map[int64]statusNumber{}
 	l, err := logOf(c)
 	must(t, err)
-	must(t, l.each(0, 1<<62, func(found *stored) error {
-		f, public, private, err := dec.split(found.body)
+	must(t, l.each(0, 1<<62, func(found *hashlog.Stored) error {
+		f, err := dec.Split(found.Body)
 		must(t, err)
-		tree.push(enc.leaf(found.body[:public], found.body[public:public+private], f.Index))
-		rec, err := f.record()
+		tree.Push(enc.Leaf(&f, found.Body))
+		rec, err := f.Record()
 		now.apply(&rec, was[rec.User])
 		if rec.Kind == journal.Finished {
 			was[rec.User] = finalStatuses[rec.Detail.Status]
@@ -263,7 +264,7 @@ func settle(t bench, c *conn, _ string) {
 	}))
 	text, err := json.Marshal(now)
 	must(t, err)
-	must(t, c.run("UPDATE state SET size = ?, frontier = ?, standing = ?", tree.size, tree.bytes(), string(text)))
+	must(t, c.run("UPDATE state SET size = ?, frontier = ?, standing = ?", tree.Size, tree.Bytes(), string(text)))
 }
 
 func TestWithoutACheckpointOnlyConsistencyIsProved(t *testing.T) {
@@ -277,7 +278,7 @@ func TestWithoutACheckpointOnlyConsistencyIsProved(t *testing.T) {
 		t.Fatalf("Verify() = %+v", a)
 	}
 	_, hash, _ := strings.Cut(head, ":")
-	_, _, root, err := parseHead(text)
+	_, _, root, err := hashlog.ParseHead(text)
 	must(t, err)
 	for _, kept := range []string{head, hash, text, fmt.Sprintf("%d:%s", size, root), root.String(), " " + head + "\n", strings.ReplaceAll(text, "\n", "\r\n")} {
 		if a := audited(t, s, r.ID(), kept); a.ConsistencyOnly {
@@ -383,14 +384,14 @@ func TestHeadsAreFewWhileRecordsAreMany(t *testing.T) {
 }
 
 // bundled exports and verifies.
-func bundled(t *testing.T, s *Store, r *Run, o ExportOptions) (Bundle, []journal.Record, []byte) {
+func bundled(t *testing.T, s *Store, r *Run, o ExportOptions) (hashlog.Bundle, []journal.Record, []byte) {
 	t.Helper()
 	var out bytes.Buffer
 	must(t, r.Export(&out, o))
 	vkey, err := s.VerifierKey()
 	must(t, err)
 	var recs []journal.Record
-	b, err := VerifyBundle(bytes.NewReader(out.Bytes()), vkey, func(r journal.Record) error { recs = append(recs, r); return nil })
+	b, err := hashlog.VerifyBundle(bytes.NewReader(out.Bytes()), vkey, func(r journal.Record) error { recs = append(recs, r); return nil })
 	must(t, err)
 	return b, recs, out.Bytes()
 }
@@ -441,7 +442,7 @@ func TestWhatFollowsABundleIsNotProved(t *testing.T) {
 		more string
 		ok   bool
 	}{{"", true}, {"\n \r\n", true}, {`{"shows":{"kind":"outcome"}}`, false}, {"x", false}, {",", false}, {"}", false}, {"\x00", false}, {string(text), false}} {
-		b, err := VerifyBundle(strings.NewReader(string(text)+c.more), vkey, nil)
+		b, err := hashlog.VerifyBundle(strings.NewReader(string(text)+c.more), vkey, nil)
 		must(t, err)
 		if b.OK != c.ok {
 			t.Errorf("followed by %.20q: OK %v %v, want %v", c.more, b.OK, b.Problems, c.ok)
@@ -472,7 +473,7 @@ func TestProofOfARunThatIsReadIsUnderAFreshHead(t *testing.T) {
 	must(t, err)
 	vkey, err := s.VerifierKey()
 	must(t, err)
-	b, err := VerifyBundle(bytes.NewReader(text), vkey, nil)
+	b, err := hashlog.VerifyBundle(bytes.NewReader(text), vkey, nil)
 	must(t, err)
 	if !b.OK || b.Records != 3 || b.Size != 4 {
 		t.Fatalf("VerifyBundle() = %+v", b)
@@ -510,27 +511,27 @@ func TestTamperedBundleProvesNothing(t *testing.T) {
 			{"a claim to be a part", `"complete": true`, `"complete": false`},
 			{"a proof", `"proof":["`, `"proof":["AAAA`},
 			{"a name withheld", `"withheld": false`, `"withheld": true`},
-			{"the format", bundleFormat, "x"},
+			{"the format", "rekey-audit-bundle/1", "x"},
 		} {
 			bad := bytes.Replace(text, []byte(c.old), []byte(c.new), 1)
 			if bytes.Equal(bad, text) {
 				continue // not in this one
 			}
-			b, err := VerifyBundle(bytes.NewReader(bad), vkey, nil)
+			b, err := hashlog.VerifyBundle(bytes.NewReader(bad), vkey, nil)
 			if err == nil && b.OK {
 				t.Errorf("%s was changed, keys %v: it proves", c.name, o.Keys)
 			}
 		}
-		if b, err := VerifyBundle(bytes.NewReader(text), foreign, nil); err == nil && b.OK {
+		if b, err := hashlog.VerifyBundle(bytes.NewReader(text), foreign, nil); err == nil && b.OK {
 			t.Error("it proves under another key")
 		}
 		for n := 0; n < len(text)-2; n += 97 {
-			if b, err := VerifyBundle(bytes.NewReader(text[:n]), vkey, nil); err == nil && b.OK {
+			if b, err := hashlog.VerifyBundle(bytes.NewReader(text[:n]), vkey, nil); err == nil && b.OK {
 				t.Errorf("cut off at %d it proves", n)
 			}
 		}
 	}
-	if _, err := VerifyBundle(strings.NewReader("{}"), "nonsense", nil); err == nil {
+	if _, err := hashlog.VerifyBundle(strings.NewReader("{}"), "nonsense", nil); err == nil {
 		t.Error("a key that is none is taken")
 	}
 }
@@ -564,7 +565,7 @@ func TestBundleOfTheSameTwiceProvesNothing(t *testing.T) {
 			if !json.Valid([]byte(bad)) {
 				t.Fatalf("%s: the test makes no JSON", c.name)
 			}
-			if b, err := VerifyBundle(strings.NewReader(bad), vkey, nil); err == nil && b.OK {
+			if b, err := hashlog.VerifyBundle(strings.NewReader(bad), vkey, nil); err == nil && b.OK {
 				t.Errorf("%s, keys %v: it proves %d of %d records", c.name, o.Keys, b.Records, b.Size)
 			}
 		}
@@ -596,7 +597,7 @@ func TestCompleteBundleWithoutARecordProvesNothing(t *testing.T) {
 			continue
 		}
 		bad := strings.Join(append(append([]string(nil), lines[:i]...), lines[i+1:]...), "")
-		b, err := VerifyBundle(strings.NewReader(bad), vkey, nil)
+		b, err := hashlog.VerifyBundle(strings.NewReader(bad), vkey, nil)
 		if err == nil && b.OK {
 			t.Errorf("without line %d it proves: %s", i, line)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // Backup is what a copy of a state directory holds.
@@ -134,7 +136,7 @@ func (c *conn) sound() error {
 }
 
 // copyRun copies a run that can be read, and reads the copy.
-func (s *Store) copyRun(to *Store, id string) (*frontier, error) {
+func (s *Store) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 	r, err := s.Read(id)
 	if err != nil {
 		return nil, err
@@ -155,15 +157,15 @@ func (s *Store) copyRun(to *Store, id string) (*frontier, error) {
 	if err != nil || found == nil {
 		return nil, errors.Join(err, errors.New("the row of its state cannot be read"))
 	}
-	want, err := frontierFrom(found.int(0), found.bytes(1))
+	want, err := hashlog.FrontierFrom(found.int(0), found.bytes(1))
 	if err != nil {
 		return nil, err
 	}
-	var tree frontier
-	if err := r.extend(c, &tree, want.size, nil); err != nil {
+	var tree hashlog.Frontier
+	if err := r.extend(c, &tree, want.Size, nil); err != nil {
 		return nil, err
 	}
-	if tree.root() != want.root() {
+	if tree.Root() != want.Root() {
 		return nil, errors.New("its records are not those of its head")
 	}
 	return &tree, nil

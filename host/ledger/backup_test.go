@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // backedUp makes a store with three runs: one under way, one planned, one
@@ -228,7 +230,7 @@ func TestFullDiskSaysNothingOfARun(t *testing.T) {
 		{&fs.PathError{Op: "write", Path: "x", Err: unix.ENOSPC}, true},
 		{&fs.PathError{Op: "write", Path: "x", Err: unix.EDQUOT}, true},
 		{&fs.PathError{Op: "write", Path: "x", Err: unix.EIO}, false},
-		{ErrFrame, false},
+		{hashlog.ErrFrame, false},
 	} {
 		if got := diskFull(c.err); got != c.want {
 			t.Errorf("diskFull(%v) = %v", c.err, got)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -22,6 +23,16 @@ type bundleText struct {
 	Head     string `json:"head"`
 	Records  []leaf `json:"records"`
 	Rows     []leaf `json:"rows"`
+}
+
+// leaf is one element of a bundle as its file has it.
+type leaf struct {
+	Shows   json.RawMessage `json:"shows"`
+	Public  []byte          `json:"public"`
+	Private []byte          `json:"private,omitempty"`
+	Salt    []byte          `json:"salt,omitempty"`
+	Hidden  []byte          `json:"hidden,omitempty"`
+	Proof   json.RawMessage `json:"proof,omitempty"`
 }
 
 // flipped returns bytes whose first is another.
@@ -87,8 +98,8 @@ func TestEachChangeOfABundleIsNamed(t *testing.T) {
 			c.edit(&b)
 			text, err := json.Marshal(&b)
 			must(t, err)
-			got, err := VerifyBundle(bytes.NewReader(text), vkey, nil)
-			said := listed(Audit{Problems: got.Problems})
+			got, err := hashlog.VerifyBundle(bytes.NewReader(text), vkey, nil)
+			said := listed(hashlog.Audit{Problems: got.Problems})
 			if err != nil {
 				said += err.Error()
 			}
@@ -119,7 +130,7 @@ func TestBundleIsLaidOutInOneWay(t *testing.T) {
 		if bytes.Equal(bad, text) {
 			t.Fatalf("%s is not in the bundle", c.old)
 		}
-		if _, err := VerifyBundle(bytes.NewReader(bad), vkey, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := hashlog.VerifyBundle(bytes.NewReader(bad), vkey, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s for %s: %v, want %q", c.new, c.old, err, c.want)
 		}
 	}
@@ -133,7 +144,7 @@ func TestBundleShowsOutcomesOfWhatHasOne(t *testing.T) {
 	must(t, json.Unmarshal(text, &b))
 	seen := map[string]int{}
 	for _, l := range b.Records {
-		var v recordView
+		var v struct{ Kind, Outcome string }
 		must(t, json.Unmarshal(l.Shows, &v))
 		has := v.Kind == journal.Outcome.String() || v.Kind == journal.Answer.String()
 		if (v.Outcome != "") != has {
@@ -164,7 +175,7 @@ func TestBundleOfWhatCannotBeSigned(t *testing.T) {
 	defer ro.Close()
 	var out bytes.Buffer
 	must(t, ro.Export(&out, ExportOptions{}))
-	b, err := VerifyBundle(bytes.NewReader(out.Bytes()), vkey, nil)
+	b, err := hashlog.VerifyBundle(bytes.NewReader(out.Bytes()), vkey, nil)
 	must(t, err)
 	if !b.OK || b.Size != 2 || ro.Uncovered() != 3 {
 		t.Errorf("VerifyBundle() = %+v, %d are left out", b, ro.Uncovered())

@@ -4,15 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // byUser reads records by user. It keeps the groups that it read last: users
 // come in order, and the next ones' records are mostly in the same groups.
 type byUser struct {
 	log  *log
-	sums *encoder  // compares what is read with its sums; nil: nobody asked
-	dec  decoder   // for that
-	kept []*sorted // what was used last stands last
+	sums *hashlog.Encoder // compares what is read with its sums; nil: nobody asked
+	dec  hashlog.Decoder  // for that
+	kept []*sorted        // what was used last stands last
 	size int
 	all  []place // of one reading
 }
@@ -23,7 +25,7 @@ const maxKept = 4 << 20
 // sorted is a group of which it is known where in it the records of each user
 // are.
 type sorted struct {
-	group
+	hashlog.Group
 	places []place // by user, then as in the log
 }
 
@@ -37,7 +39,7 @@ type place struct {
 // placeSize is how much memory a place takes.
 const placeSize = 40
 
-func (o *sorted) size() int { return len(o.body) + placeSize*len(o.places) }
+func (o *sorted) memory() int { return len(o.Body) + placeSize*len(o.places) }
 
 // order is by user, then as in the log.
 func (p place) order(q place) int {
@@ -45,16 +47,16 @@ func (p place) order(q place) int {
 }
 
 // open finds the records of users in a group.
-func (b *byUser) open(g *group) (*sorted, error) {
-	if err := g.asListed(); err != nil {
+func (b *byUser) open(g *hashlog.Group) (*sorted, error) {
+	if err := g.AsListed(); err != nil {
 		return nil, err
 	}
-	o := &sorted{group: *g, places: make([]place, 0, g.n)}
-	err := g.each(func(r *stored) error {
-		if r.user > 0 {
-			o.places = append(o.places, place{r.user, r.id, r.body})
+	o := &sorted{Group: *g, places: make([]place, 0, g.N)}
+	err := g.Each(func(r *hashlog.Stored) error {
+		if r.User > 0 {
+			o.places = append(o.places, place{r.User, r.ID, r.Body})
 		}
-		return b.fits(r.body)
+		return b.fits(r.Body)
 	})
 	if !slices.IsSortedFunc(o.places, place.order) {
 		slices.SortFunc(o.places, place.order)
@@ -67,11 +69,11 @@ func (b *byUser) fits(frame []byte) error {
 	if b.sums == nil {
 		return nil
 	}
-	f, public, private, err := b.dec.split(frame)
+	f, err := b.dec.Split(frame)
 	if err != nil {
 		return err
 	}
-	return b.sums.fits(&f, frame, public, private)
+	return b.sums.Fits(&f, frame)
 }
 
 // between calls fn for the users from one to another that have records, with
@@ -91,7 +93,7 @@ func (b *byUser) between(first, last int64, fn func(user int64, records []place)
 		n := 1
 		for n < len(list) && list[n].user == list[0].user {
 			if list[n].id == list[n-1].id {
-				return unsound{fmt.Errorf("record %d is there twice", list[n].id-1)}
+				return hashlog.NotAsWritten("record %d is there twice", list[n].id-1)
 			}
 			n++
 		}
@@ -140,18 +142,18 @@ func (b *byUser) ofGroups(first, last int64) error {
 // group returns a group, from memory if it is there.
 func (b *byUser) group(first int64) (*sorted, error) {
 	for i, o := range b.kept {
-		if o.first == first {
+		if o.First == first {
 			b.kept = append(slices.Delete(b.kept, i, i+1), o)
 			return o, nil
 		}
 	}
 	var o *sorted
-	err := b.log.eachGroup(first-1, first, func(g *group) (err error) {
+	err := b.log.eachGroup(first-1, first, func(g *hashlog.Group) (err error) {
 		o, err = b.open(g)
 		return err
 	})
 	if err == nil && o == nil {
-		err = unsound{fmt.Errorf("the records from %d on are missing", first-1)}
+		err = hashlog.NotAsWritten("the records from %d on are missing", first-1)
 	}
 	if err != nil {
 		return nil, err
@@ -163,9 +165,9 @@ func (b *byUser) group(first int64) (*sorted, error) {
 // keep keeps a group instead of those that were not used for longest.
 func (b *byUser) keep(o *sorted) {
 	b.kept = append(b.kept, o)
-	b.size += o.size()
+	b.size += o.memory()
 	for b.size > maxKept && len(b.kept) > 1 {
-		b.size -= b.kept[0].size()
+		b.size -= b.kept[0].memory()
 		b.kept[0] = nil
 		b.kept = b.kept[1:]
 	}

@@ -5,8 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/mod/sumdb/tlog"
-
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -16,20 +15,20 @@ func TestEachHeadThatTheLogHadIsKnown(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	r := story(t, s, newKeys(t, s))
-	var tree frontier
+	var tree hashlog.Frontier
 	must(t, r.reading(func(c *conn) error {
-		return r.leaves(c, 0, storySize, func(_ int64, leaf tlog.Hash, _ bool) error {
-			tree.push(leaf)
-			size, root := tree.size, tree.root()
-			head := headString(size, root)
+		return r.leaves(c, 0, storySize, func(_ int64, leaf hashlog.Hash, _ bool) error {
+			tree.Push(leaf)
+			size, root := tree.Size, tree.Root()
+			head := hashlog.HeadString(size, root)
 			_, hash, _ := strings.Cut(head, ":")
 			for _, kept := range []string{head, hash} {
 				audited(t, s, r.ID(), kept)
 			}
-			if err := r.Contains(headText(r.ID(), size, root)); err != nil {
+			if err := r.Contains(hashlog.HeadText(r.ID(), size, root)); err != nil {
 				t.Errorf("Contains() of %d records: %v", size, err)
 			}
-			a, err := s.Verify(r.ID(), headString(size%storySize+1, root))
+			a, err := s.Verify(r.ID(), hashlog.HeadString(size%storySize+1, root))
 			must(t, err)
 			if a.OK {
 				t.Errorf("the head of %d records is one of another size", size)
@@ -39,7 +38,7 @@ func TestEachHeadThatTheLogHadIsKnown(t *testing.T) {
 	}))
 	for text, want := range map[string]string{
 		"0:" + strings.Repeat("ab", 32): "checkpoint: the log had 0 records when it was taken",
-		headString(storySize+1, tlog.Hash{}): fmt.Sprintf("checkpoint: the log had %d records when it was taken and has %d now: its end was cut off",
+		hashlog.HeadString(storySize+1, hashlog.Hash{}): fmt.Sprintf("checkpoint: the log had %d records when it was taken and has %d now: its end was cut off",
 			storySize+1, storySize),
 	} {
 		a, err := s.Verify(r.ID(), text)
@@ -48,7 +47,7 @@ func TestEachHeadThatTheLogHadIsKnown(t *testing.T) {
 			t.Errorf("Verify(%q) found %q, want %q", text, listed(a), want)
 		}
 	}
-	if err := r.Contains(headText(r.ID(), storySize+1, tree.root())); err == nil || !strings.Contains(err.Error(), "is older than it") {
+	if err := r.Contains(hashlog.HeadText(r.ID(), storySize+1, tree.Root())); err == nil || !strings.Contains(err.Error(), "is older than it") {
 		t.Errorf("Contains() of a longer log: %v", err)
 	}
 }
@@ -87,30 +86,6 @@ func TestContainsAsksTheSignedHeadElseTheRecords(t *testing.T) {
 			t.Errorf("%s: Contains() = %v", c.name, err)
 		}
 		must(t, ro.Close())
-	}
-}
-
-// TestHeadsNarrowDownWhereTheLogWasChanged: those that are none say nothing.
-func TestHeadsNarrowDownWhereTheLogWasChanged(t *testing.T) {
-	root := func(n byte) tlog.Hash { return tlog.Hash{n} }
-	for _, c := range []struct {
-		name  string
-		heads []signedHead // by size; what the log has at a size is root(size)
-		want  string
-	}{
-		{"none", nil, ""},
-		{"all fit", []signedHead{{size: 2, root: root(2)}, {size: 5, root: root(5)}}, ""},
-		{"the last does not", []signedHead{{size: 2, root: root(2)}, {size: 5, root: root(9)}}, "; the signed heads say it is one of records 2 to 4"},
-		{"none does", []signedHead{{size: 2, root: root(9)}, {size: 5, root: root(9)}}, "; the signed heads say it is one of records 0 to 1"},
-		{"one behind it fits again", []signedHead{{size: 2, root: root(2)}, {size: 5, root: root(9)}, {size: 7, root: root(7)}}, "; the signed heads say it is one of records 2 to 4"},
-	} {
-		var h heads
-		for _, next := range c.heads {
-			h.compare(next, root(byte(next.size)))
-		}
-		if got := h.since(); got != c.want {
-			t.Errorf("%s: since() = %q, want %q", c.name, got, c.want)
-		}
 	}
 }
 

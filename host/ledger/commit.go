@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -26,7 +27,7 @@ type writer struct {
 	db     *conn
 	broken error
 
-	tree   frontier
+	tree   hashlog.Frontier
 	proof  proof
 	mark   *marker   // nil: none
 	doubts int       // how often somebody else had written to the files
@@ -34,11 +35,11 @@ type writer struct {
 	recent []valueOf // what a write-ahead file may be alone to hold
 	now    *standing
 	watch  watch
-	enc    encoder
+	enc    hashlog.Encoder
 	signed time.Time // when the last head was
 
 	log               *log
-	group             group          // records to insert
+	group             hashlog.Group  // records to insert
 	frame             []byte         // the last of them
 	done              done           // bytes of users to write
 	users             []driver.Value // rows to insert
@@ -50,7 +51,7 @@ func newWriter(r *Run) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{run: r, db: db, enc: encoder{key: &r.names}, insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
+	w := &writer{run: r, db: db, enc: hashlog.Encoder{Key: &r.names}, insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
 	w.insUser = w.insUser1 + strings.Repeat(",(?,?,?,?)", batch-1)
 	w.proof.sum.SetSeed(maphash.MakeSeed())
 	w.watch = watch{known: r.known}
@@ -58,7 +59,7 @@ func newWriter(r *Run) (*writer, error) {
 		_ = db.close()
 		return nil, err
 	}
-	w.proof.from = w.tree.size
+	w.proof.from = w.tree.Size
 	return w, nil
 }
 
@@ -72,12 +73,12 @@ func (w *writer) load() error {
 	if err := w.now.decode(found); err != nil {
 		return err
 	}
-	if w.tree, err = frontierFrom(found.int(1), found.bytes(2)); err != nil {
+	if w.tree, err = hashlog.FrontierFrom(found.int(1), found.bytes(2)); err != nil {
 		return err
 	}
 	w.log, err = logOf(w.db)
 	w.done = done{log: w.log}
-	w.tree.keeps = true
+	w.tree.Keeps = true
 	return err
 }
 
@@ -200,10 +201,10 @@ func (w *writer) noteSent(recs []*journal.Record) {
 // what it was, and more.
 func (w *writer) catchUp() error {
 	size, err := w.db.count("SELECT size FROM state")
-	if err != nil || size == w.tree.size {
+	if err != nil || size == w.tree.Size {
 		return err
 	}
-	if size < w.tree.size {
+	if size < w.tree.Size {
 		return w.differs("it lacks records")
 	}
 	was := w.tree
@@ -214,7 +215,7 @@ func (w *writer) catchUp() error {
 	if err := w.load(); err != nil {
 		return w.unreadable(err)
 	}
-	if was.size != w.tree.size || was.root() != w.tree.root() {
+	if was.Size != w.tree.Size || was.Root() != w.tree.Root() {
 		return w.differs("its log is another")
 	}
 	return nil
@@ -237,7 +238,7 @@ func (w *writer) append(r *journal.Record, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	r.Index = w.tree.size
+	r.Index = w.tree.Size
 	if r.At.IsZero() {
 		r.At = now
 	}
@@ -245,14 +246,14 @@ func (w *writer) append(r *journal.Record, now time.Time) error {
 	if r.Kind == journal.Started && r.Detail.Home == "" {
 		r.Detail.Home = w.run.store.home()
 	}
-	f, err := frameOf(r)
+	f, err := hashlog.FrameOf(r)
 	if err != nil {
 		return err
 	}
-	frame, leaf := w.enc.stored(w.frame[:0], &f)
+	frame, leaf := w.enc.Stored(w.frame[:0], &f)
 	w.frame = frame
 	_, _ = w.proof.sum.Write(frame)
-	w.tree.push(leaf)
+	w.tree.Push(leaf)
 	w.now.apply(r, was)
 	if err := w.put(r, frame); err != nil {
 		return err
@@ -296,27 +297,27 @@ func (w *writer) statusOf(user int64) (statusNumber, error) {
 
 // put adds a record to the group that waits.
 func (w *writer) put(r *journal.Record, frame []byte) error {
-	if w.group.full() {
+	if w.group.Full() {
 		if err := w.flushGroup(); err != nil {
 			return err
 		}
 	}
-	if w.group.n == 0 {
-		w.group.first = r.Index + 1
+	if w.group.N == 0 {
+		w.group.First = r.Index + 1
 	}
-	w.group.add(r.User, frame)
+	w.group.Add(r.User, frame)
 	return nil
 }
 
 // flushGroup writes the group that waits.
 func (w *writer) flushGroup() error {
-	if w.group.n == 0 {
+	if w.group.N == 0 {
 		return nil
 	}
 	if err := w.log.put(&w.group); err != nil {
 		return err
 	}
-	w.group = group{body: w.group.body[:0]}
+	w.group = hashlog.Group{Body: w.group.Body[:0]}
 	return nil
 }
 
@@ -328,10 +329,10 @@ func (w *writer) flush() error {
 	if err := w.done.flush(); err != nil {
 		return err
 	}
-	if err := w.log.putTiles(treeOfLog, w.tree.tiles); err != nil {
+	if err := w.log.putTiles(treeOfLog, w.tree.Tiles); err != nil {
 		return err
 	}
-	w.tree.tiles = w.tree.tiles[:0]
+	w.tree.Tiles = w.tree.Tiles[:0]
 	err := w.insertUsers(w.users)
 	w.users = w.users[:0]
 	return err
@@ -359,7 +360,7 @@ func (w *writer) saveState() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.db.exec("UPDATE state SET size = ?, frontier = ?, standing = ?", w.tree.size, w.tree.bytes(), string(text))
+	_, err = w.db.exec("UPDATE state SET size = ?, frontier = ?, standing = ?", w.tree.Size, w.tree.Bytes(), string(text))
 	return err
 }
 
@@ -375,7 +376,7 @@ func (w *writer) admit(r *journal.Record) (was statusNumber, err error) {
 	if r.User == 0 {
 		return 0, w.admitRun(r)
 	}
-	if waveAt(w.run.bounds, r.User) < 0 {
+	if hashlog.WaveAt(w.run.bounds, r.User) < 0 {
 		return 0, contradiction(r, "the plan skips the user")
 	}
 	return w.admitUser(r)

@@ -348,8 +348,8 @@ func TestWhatAnotherNotesMeanwhileMakesNoOlderCopy(t *testing.T) {
 	mk, m, err := s.openMark(id, os.O_RDWR)
 	must(t, err)
 	defer mk.close()
-	if err := w.known(mk, &m); err != nil || w.tree.size != m.tree.size {
-		t.Errorf("known() = %v, with %d records of %d", err, w.tree.size, m.tree.size)
+	if err := w.known(mk, &m); err != nil || w.tree.Size != m.tree.Size {
+		t.Errorf("known() = %v, with %d records of %d", err, w.tree.Size, m.tree.Size)
 	}
 	again, err := s.Lock(id, k)
 	must(t, err)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // Damage says what of a run cannot be read. Everything else of it can.
@@ -27,15 +29,10 @@ func (d *Damage) Error() string {
 // Unwrap returns the cause.
 func (d *Damage) Unwrap() error { return d.Cause }
 
-// unsound is what is read and cannot be what was written.
-type unsound struct{ error }
-
-func (u unsound) Unwrap() error { return u.error }
-
 // Damaged reports whether the error is of a ledger whose file does not hold
 // what was written to it: not of one that is busy, gone or may not be opened.
 func Damaged(err error) bool {
-	if errors.Is(err, ErrFrame) || errors.As(err, new(unsound)) || errors.As(err, new(*Damage)) {
+	if errors.Is(err, hashlog.ErrFrame) || errors.As(err, new(hashlog.Unsound)) || errors.As(err, new(*Damage)) {
 		return true
 	}
 	switch sqliteCode(err) {

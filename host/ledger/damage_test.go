@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // TestGapsAreSaidInWords: what is missing of a log is what somebody looks for
@@ -44,7 +46,7 @@ func TestDamageSaysWhatIsLost(t *testing.T) {
 		{nil, "nothing of it is lost"},
 		{[]string{"its waves", "records 3"}, "what cannot be read: its waves; records 3; the rest is shown"},
 	} {
-		d := &Damage{Run: "r1", File: "/x/r1.db", Cause: ErrFrame, Lost: c.lost}
+		d := &Damage{Run: "r1", File: "/x/r1.db", Cause: hashlog.ErrFrame, Lost: c.lost}
 		if got := d.Error(); !strings.Contains(got, c.want) {
 			t.Errorf("Error() = %q, want %q", got, c.want)
 		}
@@ -56,8 +58,8 @@ func TestDamagedIsWhatDoesNotHoldWhatWasWritten(t *testing.T) {
 		err  error
 		want bool
 	}{
-		{fmt.Errorf("run r: %w", ErrFrame), true},
-		{fmt.Errorf("run r: %w", unsound{errors.New("x")}), true},
+		{fmt.Errorf("run r: %w", hashlog.ErrFrame), true},
+		{fmt.Errorf("run r: %w", hashlog.NotAsWritten("x")), true},
 		{&Damage{Cause: errors.New("x")}, true},
 		{ErrGone, false},
 		{fs.ErrPermission, false},

@@ -12,6 +12,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // conn is one connection to a database, used by one goroutine at a time. It
@@ -122,9 +124,6 @@ func (c *conn) rollback() error {
 	return c.run("ROLLBACK")
 }
 
-// errDone ends each without an error.
-var errDone = errors.New("done")
-
 // each calls fn for every row of the answer. The row is valid during the call.
 func (c *conn) each(query string, fn func(row row) error, args ...driver.Value) (err error) {
 	s, err := c.prepared(query)
@@ -149,7 +148,7 @@ func (c *conn) each(query string, fn func(row row) error, args ...driver.Value) 
 			return err
 		}
 		switch err := fn(values); {
-		case errors.Is(err, errDone):
+		case errors.Is(err, hashlog.ErrDone):
 			return nil
 		case err != nil:
 			return err
@@ -161,18 +160,18 @@ func (c *conn) each(query string, fn func(row row) error, args ...driver.Value) 
 // first parameter is the last one seen, until it answers nothing. Ids ascend. An
 // error of fn ends it, errDone too, and is returned.
 func (c *conn) pages(query string, after int64, fn func(found row) error, args ...driver.Value) error {
-	for up := (climb{after}); ; {
+	for up := (hashlog.Climb{Last: after}); ; {
 		n, stop := 0, error(nil)
 		err := c.each(query, func(found row) error {
 			n++
-			if stop = up.to(found.int(0)); stop == nil {
+			if stop = up.To(found.int(0)); stop == nil {
 				stop = fn(found)
 			}
 			if stop != nil {
-				return errDone
+				return hashlog.ErrDone
 			}
 			return nil
-		}, append([]driver.Value{up.last}, args...)...)
+		}, append([]driver.Value{up.Last}, args...)...)
 		if stop != nil {
 			return stop
 		}
@@ -187,7 +186,7 @@ func (c *conn) one(query string, args ...driver.Value) (row, error) {
 	var found row
 	err := c.each(query, func(r row) error {
 		found = append(row(nil), r...)
-		return errDone
+		return hashlog.ErrDone
 	}, args...)
 	return found, err
 }

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
-	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -71,6 +71,11 @@ type PlannedUser struct {
 	Reason  string // why it is skipped
 }
 
+// row is what is hashed and kept of it.
+func (p *PlannedUser) row() hashlog.Row {
+	return hashlog.Row{Seq: p.Seq, Line: p.Line, Key: p.Key, Cells: p.Row, Reason: p.Reason}
+}
+
 // WavePlan is one wave of the plan. Take is how many users it takes where
 // waves fill in order; 0: all that are left.
 type WavePlan struct {
@@ -96,21 +101,21 @@ type Draft struct {
 	lock   *lock
 	db     *conn
 	seal   *sealer
-	names  namesKey
-	home   string   // name of the state directory
-	key    string   // digest of the wrapped data key
-	tree   frontier // of the log
+	names  hashlog.NamesKey
+	home   string           // name of the state directory
+	key    string           // digest of the wrapped data key
+	tree   hashlog.Frontier // of the log
 
 	waves   map[int]int64 // users of each wave
 	total   int64
 	skipped int64
 	keys    twins
 	front   front
-	tiles   []tile      // of the plan
-	insert  driver.Stmt // of a sheet
+	tiles   []hashlog.Tile // of the plan
+	insert  driver.Stmt    // of a sheet
 	stage   driver.Stmt
 	args    [8]driver.NamedValue
-	enc     encoder
+	enc     hashlog.Encoder
 	private []byte
 	ord     []byte
 }
@@ -122,8 +127,8 @@ func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
 		h.Created = s.now()
 	}
 	h.Created = h.Created.UTC()
-	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp()), front: front{tree: frontier{keeps: true}, sheet: sheetWriter{sheet: sheet{first: 1}}}}
-	d.enc.key = &d.names
+	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp()), front: front{tree: hashlog.Frontier{Keeps: true}, sheet: hashlog.SheetWriter{Sheet: hashlog.Sheet{First: 1}}}}
+	d.enc.Key = &d.names
 	var err error
 	if d.lock, err = s.nameRun(&h); err != nil {
 		return nil, err
@@ -264,7 +269,8 @@ func (d *Draft) Add(p PlannedUser) error {
 // put writes a row where it belongs: one of the first wave that nothing is sorted
 // by stands before all others, behind those like it that came before.
 func (d *Draft) put(p *PlannedUser, fold string) error {
-	hidden := d.enc.hideRow(&d.private, p)
+	r := p.row()
+	hidden := d.enc.HideRow(&d.private, &r)
 	if p.Wave == 0 && len(p.Sort) == 0 {
 		return d.place(p, fold, hidden)
 	}
@@ -278,10 +284,10 @@ func (d *Draft) put(p *PlannedUser, fold string) error {
 
 // front is the rows that are in the plan already.
 type front struct {
-	tree frontier // over their leaves, as if all were of the first wave
-	last int64    // number of the last one's row
+	tree hashlog.Frontier // over their leaves, as if all were of the first wave
+	last int64            // number of the last one's row
 
-	sheet sheetWriter // that is not full
+	sheet hashlog.SheetWriter // that is not full
 }
 
 // place puts a row behind those that are in the plan.
@@ -289,29 +295,30 @@ func (d *Draft) place(p *PlannedUser, fold string, hidden [32]byte) error {
 	if p.Seq <= d.front.last {
 		return fmt.Errorf("row %d came behind row %d", p.Seq, d.front.last)
 	}
-	pos := d.front.tree.size + 1
-	d.front.tree.push(d.enc.rowLeaf(pos, p.Seq, 0, hidden))
+	pos := d.front.tree.Size + 1
+	d.front.tree.Push(d.enc.RowLeaf(pos, p.Seq, 0, hidden))
 	d.front.last = p.Seq
-	if !d.front.sheet.fits(p) {
+	r := p.row()
+	if !d.front.sheet.Fits(&r) {
 		if err := d.flush(); err != nil {
 			return err
 		}
 	}
-	d.front.sheet.add(p, fold, &hidden)
+	d.front.sheet.Add(&r, fold, &hidden)
 	return nil
 }
 
 // flush writes the sheet that was begun.
 func (d *Draft) flush() error {
 	w := &d.front.sheet
-	if w.n == 0 {
+	if w.N == 0 {
 		return nil
 	}
-	sum := w.sumOf(&d.names)
-	if err := d.exec(d.insert, w.first, w.n, w.seq, w.keys, sum[:], w.body); err != nil {
+	sum := w.SumOf(&d.names)
+	if err := d.exec(d.insert, w.First, w.N, w.Seq, w.Keys, sum[:], w.Body); err != nil {
 		return err
 	}
-	w.begin()
+	w.Begin()
 	return nil
 }
 
@@ -371,8 +378,8 @@ func (d *Draft) row(seq int64) (row, error) {
 	l := &log{c: d.db, sheets: true}
 	first, err := l.sheetBefore(seq)
 	if err == nil {
-		err = l.eachSheet(first, first, func(s *sheet) error {
-			return s.rows(func(p *plannedRow) error {
+		err = l.eachSheet(first, first, func(s *hashlog.Sheet) error {
+			return s.Rows(func(p *hashlog.PlannedRow) error {
 				if p.Seq == seq {
 					found = row{p.Key, int64(p.Line)}
 				}
@@ -449,9 +456,9 @@ func (d *Draft) freeze(waves []WavePlan) error {
 func (d *Draft) sort() error {
 	for _, q := range []string{
 		// A row before the first: SQLite numbers those that have no number from it on.
-		fmt.Sprintf("INSERT INTO plan VALUES (%d, 0, 0, '', '', NULL, NULL, x'')", d.front.tree.size),
+		fmt.Sprintf("INSERT INTO plan VALUES (%d, 0, 0, '', '', NULL, NULL, x'')", d.front.tree.Size),
 		"INSERT INTO plan (seq, line, key, fold, row, reason, digest) SELECT seq, line, key, fold, row, reason, digest FROM temp.stage ORDER BY ord, seq",
-		fmt.Sprintf("DELETE FROM plan WHERE pos = %d", d.front.tree.size),
+		fmt.Sprintf("DELETE FROM plan WHERE pos = %d", d.front.tree.Size),
 		"DROP TABLE temp.stage",
 		"CREATE UNIQUE INDEX plan_fold ON plan (fold)",
 	} {
@@ -462,17 +469,8 @@ func (d *Draft) sort() error {
 	return nil
 }
 
-// waveRow is one wave of a frozen plan: the positions from First to Last.
-type waveRow struct {
-	Name        string
-	First, Last int64
-}
-
-// size returns how many users the wave has.
-func (w waveRow) size() int64 { return w.Last - w.First + 1 }
-
 // fill finds the bounds of the waves.
-func (d *Draft) fill(waves []WavePlan) ([]waveRow, error) {
+func (d *Draft) fill(waves []WavePlan) ([]hashlog.Wave, error) {
 	due := d.total - d.skipped
 	byTake := false
 	for _, w := range waves {
@@ -484,7 +482,7 @@ func (d *Draft) fill(waves []WavePlan) ([]waveRow, error) {
 		}
 	}
 	next := int64(1)
-	var bounds []waveRow
+	var bounds []hashlog.Wave
 	for i, w := range waves {
 		n := d.waves[i]
 		if byTake {
@@ -493,7 +491,7 @@ func (d *Draft) fill(waves []WavePlan) ([]waveRow, error) {
 				n = min(n, int64(w.Take))
 			}
 		}
-		bounds = append(bounds, waveRow{w.Name, next, next + n - 1})
+		bounds = append(bounds, hashlog.Wave{Name: w.Name, First: next, Last: next + n - 1})
 		next += n
 	}
 	return bounds, nil
@@ -501,37 +499,27 @@ func (d *Draft) fill(waves []WavePlan) ([]waveRow, error) {
 
 // digest computes the root over the rows of the plan, and whether they are in
 // the order of the source.
-func (d *Draft) digest(bounds []waveRow) (tlog.Hash, bool, error) {
+func (d *Draft) digest(bounds []hashlog.Wave) (hashlog.Hash, bool, error) {
 	tree, last := d.front.tree, d.front.last
-	if tree.size > 0 && waveAt(bounds, tree.size) != 0 { // the first wave takes fewer
-		tree, last = frontier{keeps: true}, 0
+	if tree.Size > 0 && hashlog.WaveAt(bounds, tree.Size) != 0 { // the first wave takes fewer
+		tree, last = hashlog.Frontier{Keeps: true}, 0
 	}
 	ordered, l := true, &log{c: d.db, sheets: true}
-	err := l.eachPlanned(tree.size+1, math.MaxInt64, func(p *plannedRow) error {
-		hidden, ok := p.is(&d.enc, &d.private)
+	err := l.eachPlanned(tree.Size+1, math.MaxInt64, func(p *hashlog.PlannedRow) error {
+		hidden, ok := p.Is(&d.enc, &d.private)
 		if !ok {
-			return fmt.Errorf("plan: row %d is not what was planned", p.pos)
+			return fmt.Errorf("plan: row %d is not what was planned", p.Pos)
 		}
-		tree.push(d.enc.rowLeaf(p.pos, p.Seq, waveAt(bounds, p.pos), hidden))
+		tree.Push(d.enc.RowLeaf(p.Pos, p.Seq, hashlog.WaveAt(bounds, p.Pos), hidden))
 		ordered, last = ordered && p.Seq > last, p.Seq
 		return nil
 	})
-	d.tiles = tree.tiles
-	return tree.root(), ordered, err
-}
-
-// waveAt returns the index of the wave of a position, -1 behind the last.
-func waveAt(bounds []waveRow, pos int64) int {
-	for i, w := range bounds {
-		if pos >= w.First && pos <= w.Last {
-			return i
-		}
-	}
-	return -1
+	d.tiles = tree.Tiles
+	return tree.Root(), ordered, err
 }
 
 // write adds all that is not the plan itself, the first two records among it.
-func (d *Draft) write(bounds []waveRow, root tlog.Hash, ordered bool) error {
+func (d *Draft) write(bounds []hashlog.Wave, root hashlog.Hash, ordered bool) error {
 	text, digest, err := d.header.encode()
 	if err != nil {
 		return err
@@ -548,26 +536,26 @@ func (d *Draft) write(bounds []waveRow, root tlog.Hash, ordered bool) error {
 		if err := d.db.run("INSERT INTO wave VALUES (?,?,?,?)", int64(i), w.Name, w.First, w.Last); err != nil {
 			return err
 		}
-		counts["wave "+w.Name] = w.size()
+		counts["wave "+w.Name] = w.Size()
 	}
 	h := d.header
 	opened := &journal.Record{Kind: journal.Opened, Index: 0, At: h.Created, Detail: journal.Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
 		Home: d.home, Requestor: h.Requestor, SourceSystem: h.SourceSystem, Facts: map[string]string{keyFact: d.key}}}
-	planned := &journal.Record{Kind: journal.Planned, Index: 1, At: d.store.now(), Detail: journal.Detail{Digest: planDigest(d.total, root), Counts: counts}}
+	planned := &journal.Record{Kind: journal.Planned, Index: 1, At: d.store.now(), Detail: journal.Detail{Digest: hashlog.PlanDigest(d.total, root), Counts: counts}}
 	return d.firstRecords(newStanding(bounds), opened, planned)
 }
 
 func (d *Draft) firstRecords(s *standing, recs ...*journal.Record) error {
-	g := group{first: 1}
+	g := hashlog.Group{First: 1}
 	for _, r := range recs {
-		f, err := frameOf(r)
+		f, err := hashlog.FrameOf(r)
 		if err != nil {
 			return err
 		}
-		frame, leaf := d.enc.stored(nil, &f)
-		d.tree.push(leaf)
+		frame, leaf := d.enc.Stored(nil, &f)
+		d.tree.Push(leaf)
 		s.apply(r, 0)
-		g.add(r.User, frame)
+		g.Add(r.User, frame)
 	}
 	l := &log{c: d.db, groups: true}
 	if err := l.put(&g); err != nil {
@@ -580,7 +568,7 @@ func (d *Draft) firstRecords(s *standing, recs ...*journal.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := d.db.run("INSERT INTO state VALUES (1,?,?,?)", d.tree.size, d.tree.bytes(), string(text)); err != nil {
+	if err := d.db.run("INSERT INTO state VALUES (1,?,?,?)", d.tree.Size, d.tree.Bytes(), string(text)); err != nil {
 		return err
 	}
 	return d.firstHead(recs[len(recs)-1].At)
@@ -593,11 +581,11 @@ func (d *Draft) firstHead(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	text, err := k.sign(d.header.ID, d.tree.size, d.tree.root())
+	text, err := k.Sign(d.header.ID, d.tree.Size, d.tree.Root())
 	if err != nil {
 		return err
 	}
-	return d.db.run("INSERT INTO head VALUES (?,?,?)", d.tree.size, now.UnixMicro(), text)
+	return d.db.run("INSERT INTO head VALUES (?,?,?)", d.tree.Size, now.UnixMicro(), text)
 }
 
 // publish gives the draft its name when it is whole and durable.

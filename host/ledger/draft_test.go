@@ -425,7 +425,7 @@ func TestWaveWithoutATakeTakesTheRest(t *testing.T) {
 		must(t, err)
 		var got []int64
 		for _, w := range bounds {
-			got = append(got, w.size())
+			got = append(got, w.Size())
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("takes %v: waves of %v, want %v", c.takes, got, c.want)

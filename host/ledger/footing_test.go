@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -680,14 +681,14 @@ func before(t bench, s *Store, k Keys) string {
 
 func TestMarkIsReadBack(t *testing.T) {
 	for _, size := range []int{0, 1, 2, 3, 1000, 1<<10 - 1} {
-		var tree frontier
+		var tree hashlog.Frontier
 		for _, l := range leaves(size) {
-			tree.push(l)
+			tree.Push(l)
 		}
 		want := mark{"rabc", tree, birth{7, 1}}
 		line := want.line()
 		got, err := parseMark(line)
-		if err != nil || len(line) != markSlot || got.run != want.run || got.self != want.self || got.tree.root() != tree.root() {
+		if err != nil || len(line) != markSlot || got.run != want.run || got.self != want.self || got.tree.Root() != tree.Root() {
 			t.Errorf("%d records: %+v, %v", size, got, err)
 		}
 		line[20] ^= 1
@@ -709,11 +710,11 @@ func TestMarkNeverLeadsAndSurvivesATornWrite(t *testing.T) {
 		if slot < 0 {
 			return -1
 		}
-		return m.tree.size
+		return m.tree.Size
 	}
 	was := read()
-	if was != r.writer.tree.size {
-		t.Fatalf("the mark says %d records of %d", was, r.writer.tree.size)
+	if was != r.writer.tree.Size {
+		t.Fatalf("the mark says %d records of %d", was, r.writer.tree.Size)
 	}
 	s.crash = func(point string) {
 		if point == CrashCommitReady && read() > was {
@@ -746,7 +747,7 @@ func TestCheckpointIsComparedWithTheLog(t *testing.T) {
 		must(t, err)
 		text, err := r.Checkpoint()
 		must(t, err)
-		kept[r.writer.tree.size] = text
+		kept[r.writer.tree.Size] = text
 		commit(t, r, intent(r, int64(10+i), 1, 0, canary))
 	}
 	for size, text := range kept {
@@ -754,18 +755,18 @@ func TestCheckpointIsComparedWithTheLog(t *testing.T) {
 		must(t, r.Contains(strings.ReplaceAll(text, "\n", "\r\n")))
 		edit(t, s, r.ID(), fmt.Sprintf("DELETE FROM head WHERE size = %d", size))
 		must(t, r.Contains(text)) // from the records
-		if HeadOf(text) != r.ID() || HeadOf("x"+text) != "" {
-			t.Errorf("HeadOf() = %q", HeadOf(text))
+		if hashlog.HeadOf(text) != r.ID() || hashlog.HeadOf("x"+text) != "" {
+			t.Errorf("HeadOf() = %q", hashlog.HeadOf(text))
 		}
 	}
-	var tree frontier
+	var tree hashlog.Frontier
 	for _, l := range leaves(100) {
-		tree.push(l)
+		tree.Push(l)
 	}
-	if err := r.Contains(headText(r.ID(), 100, tree.root())); err == nil || !strings.Contains(err.Error(), "older than it: the checkpoint has 100 records") {
+	if err := r.Contains(hashlog.HeadText(r.ID(), 100, tree.Root())); err == nil || !strings.Contains(err.Error(), "older than it: the checkpoint has 100 records") {
 		t.Errorf("Contains() of a newer head = %v", err)
 	}
-	if err := r.Contains(headText(r.ID(), 3, tree.root())); err == nil || !strings.Contains(err.Error(), "another than the one") {
+	if err := r.Contains(hashlog.HeadText(r.ID(), 3, tree.Root())); err == nil || !strings.Contains(err.Error(), "another than the one") {
 		t.Errorf("Contains() of another head = %v", err)
 	}
 	if err := r.Contains("nothing"); err == nil {

@@ -4,9 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"time"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -61,7 +61,7 @@ func digestOf(text []byte) string {
 func decodeHeader(text []byte) (Header, error) {
 	var h Header
 	if err := json.Unmarshal(text, &h); err != nil {
-		return h, unsound{fmt.Errorf("header: %w", err)}
+		return h, hashlog.NotAsWritten("header: %w", err)
 	}
 	return h, nil
 }

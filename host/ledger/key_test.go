@@ -1,12 +1,10 @@
 package ledger
 
 import (
-	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -25,30 +23,6 @@ func TestKeyNameIsOneWordOfPrintableLetters(t *testing.T) {
 			t.Errorf("keyName() of %q = %q, want %q", host, got, want)
 		}
 	}
-}
-
-func TestAuditKeyThatIsNoneIsRefused(t *testing.T) {
-	skey, _, err := note.GenerateKey(&counter{}, "x")
-	must(t, err)
-	if _, err := parseAuditKey(skey); err != nil {
-		t.Fatal(err)
-	}
-	for _, bad := range []string{"", "x", skey[:len(skey)-4], skey + "AAAA", "PRIVATE+KEY", strings.Replace(skey, "PRIVATE", "PUBLIC", 1), skey + "+" + skey} {
-		if _, err := parseAuditKey(bad); err == nil || strings.Contains(err.Error(), skey[len(skey)-8:]) {
-			t.Errorf("a key of %d bytes: %v", len(bad), err)
-		}
-	}
-}
-
-// counter is a source of bytes that are all different for a while.
-type counter struct{ n byte }
-
-func (c *counter) Read(b []byte) (int, error) {
-	for i := range b {
-		c.n++
-		b[i] = c.n
-	}
-	return len(b), nil
 }
 
 // TestCommitThatCannotBeSignedIsNone: nobody takes it for one that is.
@@ -89,8 +63,8 @@ func TestAHeadIsOfARunWithASizeAndARoot(t *testing.T) {
 		{"other/run/rx\n7\n" + root + "\n", "", 0, false},
 		{"", "", 0, false},
 	} {
-		run, size, _, err := parseHead(c.text)
-		if (err == nil) != c.ok || c.ok && (run != c.run || size != c.size) || HeadOf(c.text) != c.run {
+		run, size, _, err := hashlog.ParseHead(c.text)
+		if (err == nil) != c.ok || c.ok && (run != c.run || size != c.size) || hashlog.HeadOf(c.text) != c.run {
 			t.Errorf("%q: run %q, size %d, %v; want %q, %d, %v", c.text, run, size, err, c.run, c.size, c.ok)
 		}
 	}
@@ -110,7 +84,7 @@ func TestAHeadIsSignedAWhileAfterTheLast(t *testing.T) {
 		return n
 	}
 	commit(t, r, &journal.Record{Kind: journal.Revealed}) // at once
-	last := r.writer.tree.size
+	last := r.writer.tree.Size
 	if signed() != last {
 		t.Fatalf("%d of %d records are signed", signed(), last)
 	}
@@ -123,15 +97,15 @@ func TestAHeadIsSignedAWhileAfterTheLast(t *testing.T) {
 		t.Errorf("%d of %d records are signed when it is time", signed(), last+2)
 	}
 	for _, kind := range []journal.Kind{journal.Stopped, journal.Reported, journal.Accepted} {
-		if commit(t, r, &journal.Record{Kind: kind}); signed() != r.writer.tree.size {
-			t.Errorf("%s: %d of %d records are signed", kind, signed(), r.writer.tree.size)
+		if commit(t, r, &journal.Record{Kind: kind}); signed() != r.writer.tree.Size {
+			t.Errorf("%s: %d of %d records are signed", kind, signed(), r.writer.tree.Size)
 		}
 	}
-	if commit(t, r, &journal.Record{Kind: journal.Started}); signed() == r.writer.tree.size {
+	if commit(t, r, &journal.Record{Kind: journal.Started}); signed() == r.writer.tree.Size {
 		t.Error("a start was signed at once")
 	}
 	size, head, err := r.SignHead()
-	if err != nil || signed() != size || size != r.writer.tree.size {
+	if err != nil || signed() != size || size != r.writer.tree.Size {
 		t.Errorf("SignHead() = %d, %s, %v", size, head, err)
 	}
 }

@@ -1,10 +1,12 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -74,6 +76,14 @@ func outcome(user int64, step, try int, o sdk.Outcome, c sdk.Code) *journal.Reco
 
 func finished(user int64, s journal.Status, c sdk.Code) *journal.Record {
 	return &journal.Record{Kind: journal.Finished, User: user, Code: c, Detail: journal.Detail{Status: s, Attempt: 1}}
+}
+
+// leaves are those of a log of n records.
+func leaves(n int) (list []hashlog.Hash) {
+	for i := range n {
+		list = append(list, sha256.Sum256(fmt.Appendf(nil, "record %d", i)))
+	}
+	return list
 }
 
 func commit(t bench, r *Run, recs ...*journal.Record) {

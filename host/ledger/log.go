@@ -2,10 +2,8 @@ package ledger
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"math/bits"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -36,13 +34,6 @@ CREATE TABLE done (n INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 CREATE TABLE tile (tree INTEGER NOT NULL, n INTEGER NOT NULL, root BLOB NOT NULL, PRIMARY KEY (tree, n)) WITHOUT ROWID;
 `
 
-// The most that one group has. A row is read as a whole, so it is not to be too
-// large; of a commit that is, each group is one more row.
-const (
-	maxGroup = 4096
-	maxBody  = 1 << 20
-)
-
 // logOf returns the log that a connection reads or writes.
 func logOf(c *conn) (*log, error) {
 	l := &log{c: c}
@@ -60,7 +51,7 @@ func logOf(c *conn) (*log, error) {
 		return nil
 	})
 	if err == nil && !l.rows && !l.groups {
-		err = unsound{errors.New("the tables of its records are missing")}
+		err = hashlog.NotAsWritten("the tables of its records are missing")
 	}
 	return l, err
 }
@@ -76,101 +67,9 @@ func (r *Run) logged(fn func(l *log) error) error {
 	})
 }
 
-// stored is one record as it is stored.
-type stored struct {
-	id   int64        // its place in the log, from 1
-	kind journal.Kind // as it is listed
-	user int64
-	body []byte // the frame
-}
-
-// group is one row of the table grp.
-type group struct {
-	first, n, lo, hi int64
-	listed           int64 // its span, as it was read
-	body             []byte
-}
-
-// add appends a record.
-func (g *group) add(user int64, frame []byte) {
-	g.count(user)
-	g.body = binary.AppendUvarint(g.body, uint64(len(frame)))
-	g.body = append(g.body, frame...)
-}
-
-// count takes a record into account.
-func (g *group) count(user int64) {
-	g.n++
-	if user > 0 {
-		if g.hi == 0 || user < g.lo {
-			g.lo = user
-		}
-		g.hi = max(g.hi, user)
-	}
-}
-
-// full reports whether the next record is for another group.
-func (g *group) full() bool { return g.n >= maxGroup || len(g.body) >= maxBody }
-
-// span is the class of the group's range of users.
-func (g *group) span() int64 { return int64(bits.Len64(uint64(g.hi - g.lo))) }
-
-// asListed returns an error for a group that is listed with other numbers than
-// those of what it has: it would not be found.
-func (g *group) asListed() error {
-	is, list := group{}, frames{g.body}
-	for frame := list.next(); frame != nil; frame = list.next() {
-		_, user, ok := peek(frame)
-		if !ok {
-			return unsound{fmt.Errorf("record %d: %w", g.first-1+is.n, ErrFrame)}
-		}
-		is.count(user)
-	}
-	switch {
-	case is.n != g.n:
-		return unsound{fmt.Errorf("its group is listed with %d records, and has %d", g.n, is.n)}
-	case is.lo != g.lo || is.hi != g.hi || is.span() != g.listed:
-		return unsound{fmt.Errorf("its group is listed under the users at positions %d to %d, and has those at %d to %d", g.lo, g.hi, is.lo, is.hi)}
-	}
-	return nil
-}
-
-// frames takes the body of a group apart. What cannot be taken apart is its
-// last.
-type frames struct{ rest []byte }
-
-// next returns the next frame; nil at the end.
-func (f *frames) next() []byte {
-	if len(f.rest) == 0 {
-		return nil
-	}
-	n, head := binary.Uvarint(f.rest)
-	if head <= 0 || n > uint64(len(f.rest)-head) {
-		broken := f.rest
-		f.rest = nil
-		return broken
-	}
-	end := head + int(n)
-	frame := f.rest[head:end:end]
-	f.rest = f.rest[end:]
-	return frame
-}
-
-// peek returns kind and user of a stored frame.
-func peek(frame []byte) (kind journal.Kind, user int64, ok bool) {
-	if len(frame) < 2 || frame[0] != frameVersion {
-		return 0, 0, false
-	}
-	r := reader{rest: frame[2:]}
-	r.uint() // index
-	r.int()  // at
-	user = r.uint()
-	return journal.Kind(frame[1]), user, !r.bad
-}
-
 // put appends a group to the log. A ledger of format 1 becomes one of format 2:
 // an older rekey, which would not see all of it, refuses it from then on.
-func (l *log) put(g *group) error {
+func (l *log) put(g *hashlog.Group) error {
 	if !l.groups {
 		if err := l.c.run(groupSchema); err != nil {
 			return err
@@ -180,95 +79,75 @@ func (l *log) put(g *group) error {
 		}
 		l.groups = true
 	}
-	_, err := l.c.exec("INSERT INTO grp VALUES (?,?,?,?,?,?)", g.first, g.n, g.lo, g.hi, g.span(), g.body)
+	_, err := l.c.exec("INSERT INTO grp VALUES (?,?,?,?,?,?)", g.First, g.N, g.Lo, g.Hi, g.Span(), g.Body)
 	return err
 }
 
 // each calls fn for the records from one place on to another, [from, to) from
-// 0, in the order of the log. errDone ends it.
-func (l *log) each(from, to int64, fn func(r *stored) error) error {
-	up := climb{from}
-	one := func(r *stored) error {
-		if err := up.to(r.id); err != nil {
-			return err
-		}
-		return fn(r)
+// 0, in the order of the log. hashlog.ErrDone ends it.
+func (l *log) each(from, to int64, fn func(r *hashlog.Stored) error) error {
+	up := hashlog.Climb{Last: from}
+	return hashlog.Ended(l.eachOf(from, to, func(g *hashlog.Group) error {
+		return g.Each(func(r *hashlog.Stored) error {
+			switch {
+			case r.ID <= from:
+				return nil
+			case r.ID > to:
+				return hashlog.ErrDone
+			}
+			if err := up.To(r.ID); err != nil {
+				return err
+			}
+			return fn(r)
+		})
+	}))
+}
+
+// eachOf calls fn for the groups that have records from one place on to another,
+// [from, to) from 0, in the order of the log. Each record of format 1 is one.
+func (l *log) eachOf(from, to int64, fn func(g *hashlog.Group) error) error {
+	if from >= to {
+		return nil
 	}
-	err := l.eachRow(from, to, one)
-	if err == nil {
-		err = l.eachOfGroups(from, to, one)
+	if err := l.eachRow(from, to, fn); err != nil || !l.groups {
+		return err
 	}
-	if errors.Is(err, errDone) {
-		err = nil
+	first, err := l.c.count("SELECT coalesce(max(first), ?) FROM grp WHERE first <= ?", from+1, from+1)
+	if err != nil {
+		return err
 	}
-	return err
+	return l.eachGroup(first-1, to, fn)
 }
 
 // eachRow calls fn for the records of format 1.
-func (l *log) eachRow(from, to int64, fn func(r *stored) error) error {
+func (l *log) eachRow(from, to int64, fn func(g *hashlog.Group) error) error {
 	if !l.rows {
 		return nil
 	}
 	return l.c.pages("SELECT id, kind, user, body FROM rec WHERE id > ? AND id <= ? ORDER BY id LIMIT 4096", from, func(found row) error {
-		return fn(&stored{found.int(0), journal.Kind(found.int(1)), found.int(2), found.bytes(3)})
+		body := found.bytes(3)
+		g := hashlog.Group{First: found.int(0), N: 1, Lo: found.int(2), Hi: found.int(2), Alone: true, Kind: journal.Kind(found.int(1))}
+		g.Body = append(binary.AppendUvarint(make([]byte, 0, len(body)+binary.MaxVarintLen32), uint64(len(body))), body...)
+		return fn(&g)
 	}, to)
 }
 
 // eachGroup calls fn for the groups whose first record has an id in (after, to].
-func (l *log) eachGroup(after, to int64, fn func(g *group) error) error {
+func (l *log) eachGroup(after, to int64, fn func(g *hashlog.Group) error) error {
 	if !l.groups {
 		return nil
 	}
 	return l.c.pages("SELECT first, n, lo, hi, span, body FROM grp WHERE first > ? AND first <= ? ORDER BY first LIMIT 64", after, func(found row) error {
-		return fn(&group{found.int(0), found.int(1), found.int(2), found.int(3), found.int(4), found.bytes(5)})
+		return fn(&hashlog.Group{First: found.int(0), N: found.int(1), Lo: found.int(2), Hi: found.int(3), Listed: found.int(4), Body: found.bytes(5)})
 	}, to)
-}
-
-// eachOfGroups calls fn for the records in groups.
-func (l *log) eachOfGroups(from, to int64, fn func(r *stored) error) error {
-	if !l.groups {
-		return nil
-	}
-	first, err := l.c.count("SELECT coalesce(max(first), 0) FROM grp WHERE first <= ?", from+1)
-	if err != nil {
-		return err
-	}
-	return l.eachGroup(first-1, to, func(g *group) error {
-		return g.each(func(r *stored) error {
-			switch {
-			case r.id <= from:
-				return nil
-			case r.id > to:
-				return errDone
-			}
-			return fn(r)
-		})
-	})
-}
-
-// each calls fn for the records of a group.
-func (g *group) each(fn func(r *stored) error) error {
-	list := frames{g.body}
-	r := stored{id: g.first}
-	for r.body = list.next(); r.body != nil; r.body = list.next() {
-		r.kind, r.user, _ = peek(r.body)
-		if err := fn(&r); err != nil {
-			return err
-		}
-		r.id++
-	}
-	if r.id != g.first+g.n {
-		return unsound{fmt.Errorf("of the records %d to %d there are %d", g.first-1, g.first+g.n-2, r.id-g.first)}
-	}
-	return nil
 }
 
 // record returns the record with an id, counted from 1; nil if it is missing.
 func (l *log) record(id int64) ([]byte, error) {
 	var body []byte
-	err := l.each(id-1, id, func(r *stored) error {
-		body = r.body
-		return errDone
+	err := l.each(id-1, id, func(r *hashlog.Stored) error {
+		body = r.Body
+		return hashlog.ErrDone
 	})
 	return body, err
 }
@@ -335,14 +214,10 @@ func (l *log) unlisted(after int64) (int64, error) {
 		WHERE x.span = g.span AND x.lo = g.lo AND x.hi = g.hi AND x.n = g.n AND x.first = g.first)`, after)
 }
 
-// beforeFirst counts what stands before the first record.
-func (l *log) beforeFirst() (n int64, err error) {
-	if l.groups {
-		n, err = l.c.count("SELECT coalesce(sum(n), 0) FROM grp WHERE first < 1")
-	}
-	if err != nil || !l.rows {
-		return n, err
-	}
-	old, err := l.c.count("SELECT count(*) FROM rec WHERE id < 1")
-	return n + old, err
+// heads calls fn for the signed heads over more records than that, in order.
+// hashlog.ErrDone ends it.
+func (l *log) heads(after int64, fn func(h hashlog.Head) error) error {
+	return l.c.each("SELECT size, at, note FROM head WHERE size > ? ORDER BY size", func(found row) error {
+		return fn(hashlog.Head{Size: found.int(0), At: found.int(1), Note: found.text(2)})
+	}, after)
 }

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -52,22 +53,22 @@ func plannedAsRows(t bench, l *log) {
 	}
 	found, err := l.c.one("SELECT names FROM run")
 	must(t, err)
-	names, private := namesKey(found.bytes(0)), []byte(nil)
-	enc := encoder{key: &names}
-	var list []plannedRow
-	must(t, l.eachSheet(1, 1<<62, func(s *sheet) error {
-		return s.rows(func(p *plannedRow) error {
+	names, private := hashlog.NamesKey(found.bytes(0)), []byte(nil)
+	enc := hashlog.Encoder{Key: &names}
+	var list []hashlog.PlannedRow
+	must(t, l.eachSheet(1, 1<<62, func(s *hashlog.Sheet) error {
+		return s.Rows(func(p *hashlog.PlannedRow) error {
 			list = append(list, *p)
 			return nil
 		})
 	}))
 	for i := range list {
 		p := &list[i]
-		hidden, ok := p.is(&enc, &private)
+		hidden, ok := p.Is(&enc, &private)
 		if !ok {
-			t.Fatalf("row %d is not what was planned", p.pos)
+			t.Fatalf("row %d is not what was planned", p.Pos)
 		}
-		must(t, l.c.run("INSERT INTO plan VALUES (?,?,?,?,?,?,NULL,?)", p.pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Row, hidden[:]))
+		must(t, l.c.run("INSERT INTO plan VALUES (?,?,?,?,?,?,NULL,?)", p.Pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Cells, hidden[:]))
 	}
 	must(t, l.c.run("DELETE FROM sheet"))
 }
@@ -79,13 +80,19 @@ func sql(queries ...string) func(t bench, s *Store, run string) {
 // recordsOf returns the records that the groups have.
 func recordsOf(t bench, l *log) (list []place) {
 	t.Helper()
-	must(t, l.eachGroup(0, 1<<62, func(g *group) error {
-		return g.each(func(r *stored) error {
-			list = append(list, place{r.user, r.id, r.body})
+	must(t, l.eachGroup(0, 1<<62, func(g *hashlog.Group) error {
+		return g.Each(func(r *hashlog.Stored) error {
+			list = append(list, place{r.User, r.ID, r.Body})
 			return nil
 		})
 	}))
 	return list
+}
+
+// kindOf returns the kind of a stored record; 0: it is none.
+func kindOf(body []byte) journal.Kind {
+	f, _ := (&hashlog.Decoder{}).Split(body)
+	return f.Kind
 }
 
 // oneByOne makes each record a group.
@@ -94,8 +101,8 @@ func oneByOne(t bench, l *log) {
 	list := recordsOf(t, l)
 	must(t, l.c.run("DELETE FROM grp"))
 	for _, p := range list {
-		g := group{first: p.id}
-		g.add(p.user, p.frame)
+		g := hashlog.Group{First: p.id}
+		g.Add(p.user, p.frame)
 		must(t, l.put(&g))
 	}
 }
@@ -105,7 +112,7 @@ func doneAsRows(t bench, l *log) {
 	t.Helper()
 	finishedBy := map[int64]int64{}
 	for _, p := range recordsOf(t, l) {
-		if kind, _, _ := peek(p.frame); kind == journal.Finished {
+		if kindOf(p.frame) == journal.Finished {
 			finishedBy[p.user] = p.id
 		}
 	}
@@ -133,8 +140,7 @@ func asRows(t bench, s *Store, id string) {
 	l := &log{c: c, groups: true, sheets: true}
 	withoutSheets(t, l)
 	for _, p := range recordsOf(t, l) {
-		kind, user, _ := peek(p.frame)
-		must(t, c.run("INSERT INTO rec VALUES (?,?,?,?)", p.id, int64(kind), user, p.frame))
+		must(t, c.run("INSERT INTO rec VALUES (?,?,?,?)", p.id, int64(kindOf(p.frame)), p.user, p.frame))
 	}
 	doneAsRows(t, l)
 	must(t, c.run("DROP TABLE done"))
@@ -191,16 +197,16 @@ func editRecord(t bench, s *Store, run string, id int64, change func(frame []byt
 	}
 	found, err := c.one("SELECT first, body FROM grp WHERE first <= ? ORDER BY first DESC LIMIT 1", id)
 	must(t, err)
-	var g group
-	at, list := found.int(0), frames{found.bytes(1)}
-	for frame := list.next(); frame != nil; frame = list.next() {
+	var g hashlog.Group
+	at, list := found.int(0), hashlog.Frames{Rest: found.bytes(1)}
+	for frame := list.Next(); frame != nil; frame = list.Next() {
 		if at == id {
 			frame = change(bytes.Clone(frame))
 		}
-		g.add(0, frame)
+		g.Add(0, frame)
 		at++
 	}
-	must(t, c.run("UPDATE grp SET body = ? WHERE first = ?", g.body, found.int(0)))
+	must(t, c.run("UPDATE grp SET body = ? WHERE first = ?", g.Body, found.int(0)))
 }
 
 // TestLogGivesBackWhatWasPutIn, whatever the groups are, in the order of the log
@@ -220,7 +226,7 @@ func TestLogGivesBackWhatWasPutIn(t *testing.T) {
 		from := rapid.Int64Range(0, int64(len(want))).Draw(rt, "from")
 		to := rapid.Int64Range(from, int64(len(want))+2).Draw(rt, "to")
 		var got []place
-		must(b, l.each(from, to, func(r *stored) error { got = append(got, place{r.user, r.id, r.body}); return nil }))
+		must(b, l.each(from, to, func(r *hashlog.Stored) error { got = append(got, place{r.User, r.ID, r.Body}); return nil }))
 		same(rt, "each", got, want[from:min(to, int64(len(want)))])
 		users := &byUser{log: l}
 		for range 3 {
@@ -238,11 +244,11 @@ func TestLogGivesBackWhatWasPutIn(t *testing.T) {
 // drawGroups puts groups into a log and returns the records in them.
 func drawGroups(t bothTests, l *log) (list []place) {
 	for range rapid.IntRange(0, 8).Draw(t.T, "groups") {
-		g := group{first: int64(len(list) + 1)}
+		g := hashlog.Group{First: int64(len(list) + 1)}
 		for range rapid.IntRange(1, 12).Draw(t.T, "records") {
-			f := frame{Kind: journal.Intent, Index: int64(len(list)), User: rapid.Int64Range(0, 200).Draw(t.T, "user"), Verb: "set"}
-			body, _ := (&encoder{key: &namesKey{}}).stored(nil, &f)
-			g.add(f.User, body)
+			f := hashlog.Frame{Kind: journal.Intent, Index: int64(len(list)), User: rapid.Int64Range(0, 200).Draw(t.T, "user"), Verb: "set"}
+			body, _ := (&hashlog.Encoder{Key: &hashlog.NamesKey{}}).Stored(nil, &f)
+			g.Add(f.User, body)
 			list = append(list, place{f.User, f.Index + 1, body})
 		}
 		must(t, l.put(&g))
@@ -261,7 +267,7 @@ func same(t *rapid.T, what string, got, want []place) {
 func TestLargeCommitIsMoreThanOneGroup(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
-	const users = 2*maxGroup + 10
+	const users = 2*hashlog.MaxGroup + 10
 	r := newRun(t, s, k, users)
 	var recs []*journal.Record
 	for user := int64(1); user <= users; user++ {
@@ -269,13 +275,13 @@ func TestLargeCommitIsMoreThanOneGroup(t *testing.T) {
 	}
 	commit(t, r, recs...)
 	large := finished(1, journal.Unresolved, "")
-	large.Detail.Backtrace = strings.Repeat("x", maxBody)
+	large.Detail.Backtrace = strings.Repeat("x", hashlog.MaxBody)
 	commit(t, r, large, finished(2, journal.Unresolved, ""))
 	var sizes []int64
 	l, err := logOf(r.writer.db)
 	must(t, err)
-	must(t, l.eachGroup(2, 1<<62, func(g *group) error { sizes = append(sizes, g.n); return nil }))
-	if want := []int64{maxGroup, maxGroup, 10, 1, 1}; !slices.Equal(sizes, want) {
+	must(t, l.eachGroup(2, 1<<62, func(g *hashlog.Group) error { sizes = append(sizes, g.N); return nil }))
+	if want := []int64{hashlog.MaxGroup, hashlog.MaxGroup, 10, 1, 1}; !slices.Equal(sizes, want) {
 		t.Errorf("groups of %d records, want %d", sizes, want)
 	}
 	must(t, r.Confirm())
@@ -333,7 +339,7 @@ func TestLedgerOfRowsGoesOnInGroups(t *testing.T) {
 	must(t, err)
 	key, err := s.VerifierKey()
 	must(t, err)
-	if b, err := VerifyBundle(bytes.NewReader(bundle), key, nil); err != nil || !b.OK || b.Records != 5 {
+	if b, err := hashlog.VerifyBundle(bytes.NewReader(bundle), key, nil); err != nil || !b.OK || b.Records != 5 {
 		t.Fatalf("VerifyBundle() = %+v, %v", b, err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // marks are kept beside the runs, not among them: whoever puts an older file of
@@ -31,7 +33,7 @@ const (
 // mark is what one slot says.
 type mark struct {
 	run  string
-	tree frontier
+	tree hashlog.Frontier
 	self birth
 }
 
@@ -61,7 +63,7 @@ func (s *Store) markFile(id string) string { return filepath.Join(s.marks(), id)
 
 // line is the text of a slot: fields, and a sum against one that was torn.
 func (m *mark) line() []byte {
-	text := fmt.Appendf(make([]byte, 0, markSlot), "%s %s %d %x %s", markFormat, m.run, m.tree.size, m.tree.bytes(), m.self)
+	text := fmt.Appendf(make([]byte, 0, markSlot), "%s %s %d %x %s", markFormat, m.run, m.tree.Size, m.tree.Bytes(), m.self)
 	text = fmt.Appendf(text, " %08x", crc32.ChecksumIEEE(text))
 	for len(text) < markSlot-1 {
 		text = append(text, ' ')
@@ -88,7 +90,7 @@ func parseMark(slot []byte) (mark, error) {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return mark{}, bad
 	}
-	tree, err := frontierFrom(size, edges)
+	tree, err := hashlog.FrontierFrom(size, edges)
 	return mark{run: field[1], tree: tree, self: birth{ino, born}}, err
 }
 
@@ -110,7 +112,7 @@ func readMark(f *os.File, run string) (newest mark, slot int) {
 			continue
 		}
 		m, err := parseMark(b)
-		if err == nil && m.run == run && (slot < 0 || m.tree.size > newest.tree.size) {
+		if err == nil && m.run == run && (slot < 0 || m.tree.Size > newest.tree.Size) {
 			newest, slot = m, i
 		}
 	}
@@ -127,7 +129,7 @@ type marker struct {
 
 // makeMark makes the file of a mark, durable when makeMark returns, in place of
 // one that may be there.
-func (s *Store) makeMark(run string, tree *frontier) error {
+func (s *Store) makeMark(run string, tree *hashlog.Frontier) error {
 	if !exists(s.marks()) {
 		if err := makePrivateDir(s.marks()); err != nil {
 			return err
@@ -156,7 +158,7 @@ func (s *Store) dropMark(run string) {
 		return
 	}
 	mk.close()
-	if m.tree.size <= draftSize {
+	if m.tree.Size <= draftSize {
 		_ = os.Remove(s.markFile(run))
 	}
 }
@@ -185,7 +187,7 @@ func (s *Store) openMark(run string, flags int) (*marker, mark, error) {
 
 // write notes where the log stands. What cannot be noted is not: a mark that
 // lags is one.
-func (m *marker) write(tree *frontier) {
+func (m *marker) write(tree *hashlog.Frontier) {
 	if m == nil {
 		return
 	}
@@ -219,21 +221,21 @@ func (w *writer) known(mk *marker, m *mark) error {
 		return nil
 	}
 	r := w.run
-	if m.tree.size > w.tree.size {
+	if m.tree.Size > w.tree.Size {
 		if err := w.catchUpNow(); err != nil {
 			return ofRun(r.id, err)
 		}
 	}
 	now := w.tree
-	if m.tree.size > now.size {
-		return r.older(now.size, m.tree.size)
+	if m.tree.Size > now.Size {
+		return r.older(now.Size, m.tree.Size)
 	}
-	tree := m.tree.clone()
-	if err := r.extend(w.db, &tree, now.size, nil); err != nil {
+	tree := m.tree.Clone()
+	if err := r.extend(w.db, &tree, now.Size, nil); err != nil {
 		return ofRun(r.id, err)
 	}
-	if tree.root() != now.root() {
-		return r.stale("its ledger is not the one that had %d records here: another copy was put in its place", m.tree.size)
+	if tree.Root() != now.Root() {
+		return r.stale("its ledger is not the one that had %d records here: another copy was put in its place", m.tree.Size)
 	}
 	return nil
 }
@@ -256,10 +258,10 @@ func (r *Run) Stale() error {
 	}
 	mk.close()
 	size, err := r.store.sizeNow(r.id)
-	if err != nil || size >= m.tree.size {
+	if err != nil || size >= m.tree.Size {
 		return nil
 	}
-	return r.older(size, m.tree.size)
+	return r.older(size, m.tree.Size)
 }
 
 // sizeNow is how many records a run has, whatever of it was opened before.

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // slot is a slot of a mark that says something, with its sum.
@@ -18,19 +20,19 @@ func slot(text string) []byte {
 }
 
 func TestASlotOfAMarkIsReadWholeOrNotAtAll(t *testing.T) {
-	var tree frontier
+	var tree hashlog.Frontier
 	for range 3 {
-		tree.push([32]byte{1})
+		tree.Push([32]byte{1})
 	}
 	m := mark{"rx", tree, birth{7, 8}}
 	sound := m.line()
 	if len(sound) != markSlot || sound[markSlot-1] != '\n' {
 		t.Fatalf("a slot has %d bytes", len(sound))
 	}
-	if got, err := parseMark(sound); err != nil || got.run != "rx" || got.tree.root() != tree.root() || got.tree.size != 3 || got.self != m.self {
+	if got, err := parseMark(sound); err != nil || got.run != "rx" || got.tree.Root() != tree.Root() || got.tree.Size != 3 || got.self != m.self {
 		t.Errorf("%+v, %v", got, err)
 	}
-	edges := fmt.Sprintf("%x", tree.bytes())
+	edges := fmt.Sprintf("%x", tree.Bytes())
 	if _, err := parseMark(slot(markFormat + " rx 3 " + edges + " 7 8")); err != nil {
 		t.Errorf("what the test makes is no mark: %v", err)
 	}
@@ -59,9 +61,9 @@ func TestASlotOfAMarkIsReadWholeOrNotAtAll(t *testing.T) {
 // TestAMarkIsTheNewestSoundSlotOfItsOwnRun.
 func TestAMarkIsTheNewestSoundSlotOfItsOwnRun(t *testing.T) {
 	line := func(run string, size int64) []byte {
-		var tree frontier
-		for tree.size < size {
-			tree.push([32]byte{1})
+		var tree hashlog.Frontier
+		for tree.Size < size {
+			tree.Push([32]byte{1})
 		}
 		m := mark{run, tree, birth{7, 8}}
 		return m.line()
@@ -87,8 +89,8 @@ func TestAMarkIsTheNewestSoundSlotOfItsOwnRun(t *testing.T) {
 		must(t, os.WriteFile(path, bytes.Join(c.slots, nil), 0o600))
 		f, err := os.Open(path)
 		must(t, err)
-		if m, slot := readMark(f, "rx"); m.tree.size != c.size || slot != c.slot {
-			t.Errorf("%s: %d records in slot %d, want %d in %d", c.name, m.tree.size, slot, c.size, c.slot)
+		if m, slot := readMark(f, "rx"); m.tree.Size != c.size || slot != c.slot {
+			t.Errorf("%s: %d records in slot %d, want %d in %d", c.name, m.tree.Size, slot, c.size, c.slot)
 		}
 		must(t, f.Close())
 	}
@@ -125,8 +127,8 @@ func TestAMarkThatIsWrittenKeepsItsFirstSlot(t *testing.T) {
 		}
 		mk, m, err := s.openMark(r.ID(), os.O_RDONLY)
 		must(t, err)
-		if mk.close(); m.tree.size != r.writer.tree.size || m.tree.root() != r.writer.tree.root() {
-			t.Errorf("after %d commits it says %d records of %d", user, m.tree.size, r.writer.tree.size)
+		if mk.close(); m.tree.Size != r.writer.tree.Size || m.tree.Root() != r.writer.tree.Root() {
+			t.Errorf("after %d commits it says %d records of %d", user, m.tree.Size, r.writer.tree.Size)
 		}
 		if n := strings.Count(string(text), markFormat); n > markSlots {
 			t.Errorf("%d slots", n)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // Where an inner page of a table is lost, its rows are still on pages of their
@@ -101,7 +103,7 @@ func (c *copier) adopt(root int64, leaves []uint32, query string, fn func(row) e
 	var stopped error
 	err = db.each(query, func(found row) error {
 		if stopped = fn(found); stopped != nil {
-			return errDone
+			return hashlog.ErrDone
 		}
 		return nil
 	})

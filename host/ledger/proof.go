@@ -8,7 +8,7 @@ import (
 	"math"
 	"slices"
 
-	"golang.org/x/mod/sumdb/tlog"
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // proof follows what is written to the log while a process has it open, so that
@@ -119,13 +119,13 @@ func (w *writer) provePlan(c *conn) error {
 	if w.run.total > planProof {
 		return nil
 	}
-	enc := encoder{key: &w.run.names}
+	enc := hashlog.Encoder{Key: &w.run.names}
 	var private []byte
 	next := int64(1)
 	l, err := logOf(c)
 	if err == nil {
-		err = l.eachPlanned(1, math.MaxInt64, func(p *plannedRow) error {
-			if _, ok := p.is(&enc, &private); !ok || p.pos != next {
+		err = l.eachPlanned(1, math.MaxInt64, func(p *hashlog.PlannedRow) error {
+			if _, ok := p.Is(&enc, &private); !ok || p.Pos != next {
 				return w.differs("row %d of its plan was changed", next)
 			}
 			next++
@@ -150,17 +150,17 @@ func (w *writer) proveState(c *conn) error {
 	switch {
 	case err != nil:
 		return w.unreadable(err)
-	case found == nil || found.int(0) < w.tree.size:
+	case found == nil || found.int(0) < w.tree.Size:
 		return w.differs("it lacks records")
 	}
-	tree := w.tree.clone()
+	tree := w.tree.Clone()
 	if err := w.run.extend(c, &tree, found.int(0), nil); err != nil {
 		return w.unreadable(err)
 	}
-	if string(tree.bytes()) != string(found.bytes(1)) {
+	if string(tree.Bytes()) != string(found.bytes(1)) {
 		return w.differs("its head is another")
 	}
-	if found.int(0) > w.tree.size {
+	if found.int(0) > w.tree.Size {
 		return nil
 	}
 	have := newStanding(w.run.bounds)
@@ -175,8 +175,8 @@ func (w *writer) proveState(c *conn) error {
 func (w *writer) proveRecords(c *conn) error {
 	var sum maphash.Hash
 	sum.SetSeed(w.proof.sum.Seed())
-	add := func(r *stored) error {
-		_, err := sum.Write(r.body)
+	add := func(r *hashlog.Stored) error {
+		_, err := sum.Write(r.Body)
 		return err
 	}
 	l, err := logOf(c)
@@ -184,15 +184,12 @@ func (w *writer) proveRecords(c *conn) error {
 		return w.unreadable(err)
 	}
 	var listed error
-	err = l.eachRow(w.proof.from, w.tree.size, add)
-	if err == nil {
-		err = l.eachGroup(w.proof.from, w.tree.size, func(g *group) error {
-			listed = cmp.Or(listed, g.asListed())
-			return g.each(add)
-		})
-	}
+	err = l.eachOf(w.proof.from, w.tree.Size, func(g *hashlog.Group) error {
+		listed = cmp.Or(listed, g.AsListed())
+		return g.Each(add)
+	})
 	switch {
-	case err != nil && !errors.As(err, new(unsound)):
+	case err != nil && !errors.As(err, new(hashlog.Unsound)):
 		return w.unreadable(err)
 	case sum.Sum64() != w.proof.sum.Sum64():
 		return w.firstBad(c)
@@ -216,13 +213,11 @@ func (w *writer) proveIndex(l *log) error {
 // firstBad names the first record that is not what it was.
 func (w *writer) firstBad(c *conn) error {
 	next := w.proof.from
-	tree := frontier{}
-	err := w.run.leaves(c, w.proof.from, w.tree.size, func(index int64, _ tlog.Hash, sound bool) error {
+	err := w.run.leaves(c, w.proof.from, w.tree.Size, func(index int64, _ hashlog.Hash, sound bool) error {
 		if index != next || !sound {
-			return errDone
+			return hashlog.ErrDone
 		}
 		next++
-		tree.size++
 		return nil
 	})
 	if err != nil {
@@ -271,48 +266,47 @@ func (w *writer) proveUsers(c *conn) error {
 
 // leaves calls fn for the records [from, to): their places, their leaves, and
 // whether their bytes fit the sum that is kept with them.
-func (r *Run) leaves(c *conn, from, to int64, fn func(index int64, leaf tlog.Hash, sound bool) error) error {
-	enc := encoder{key: &r.names}
-	var dec decoder
+func (r *Run) leaves(c *conn, from, to int64, fn func(index int64, leaf hashlog.Hash, sound bool) error) error {
+	enc := hashlog.Encoder{Key: &r.names}
+	var dec hashlog.Decoder
 	l, err := logOf(c)
 	if err != nil {
 		return err
 	}
-	return l.each(from, to, func(r *stored) error {
-		f, public, private, err := dec.split(r.body)
+	return l.each(from, to, func(r *hashlog.Stored) error {
+		f, err := dec.Split(r.Body)
 		if err != nil {
-			return fn(r.id-1, tlog.Hash{}, false)
+			return fn(r.ID-1, hashlog.Hash{}, false)
 		}
-		leaf := enc.leaf(r.body[:public], r.body[public:public+private], f.Index)
-		return fn(r.id-1, leaf, string(leaf[:sumSize]) == string(r.body[public+private:]))
+		return fn(r.ID-1, enc.Leaf(&f, r.Body), enc.Fits(&f, r.Body) == nil)
 	})
 }
 
 // extend pushes the records from the tree's size on to a size. also is called
 // with each as it is stored; it may be nil.
-func (r *Run) extend(c *conn, tree *frontier, to int64, also func(body []byte)) error {
-	if tree.size >= to {
+func (r *Run) extend(c *conn, tree *hashlog.Frontier, to int64, also func(body []byte)) error {
+	if tree.Size >= to {
 		return nil
 	}
-	enc := encoder{key: &r.names}
-	var dec decoder
+	enc := hashlog.Encoder{Key: &r.names}
+	var dec hashlog.Decoder
 	l, err := logOf(c)
 	if err != nil {
 		return err
 	}
-	err = l.each(tree.size, to, func(r *stored) error {
-		f, public, private, err := dec.split(r.body)
+	err = l.each(tree.Size, to, func(r *hashlog.Stored) error {
+		f, err := dec.Split(r.Body)
 		if err != nil {
-			return fmt.Errorf("record %d: %w", tree.size, err)
+			return fmt.Errorf("record %d: %w", tree.Size, err)
 		}
-		tree.push(enc.leaf(r.body[:public], r.body[public:public+private], f.Index))
+		tree.Push(enc.Leaf(&f, r.Body))
 		if also != nil {
-			also(r.body)
+			also(r.Body)
 		}
 		return nil
 	})
-	if err == nil && tree.size != to {
-		err = fmt.Errorf("record %d is missing", tree.size)
+	if err == nil && tree.Size != to {
+		err = fmt.Errorf("record %d is missing", tree.Size)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -187,7 +188,7 @@ func isState(c *conn) bool {
 	if err != nil || found == nil || found.int(0) != 1 {
 		return false
 	}
-	_, err = frontierFrom(found.int(1), found.bytes(2))
+	_, err = hashlog.FrontierFrom(found.int(1), found.bytes(2))
 	return err == nil
 }
 
@@ -258,14 +259,14 @@ type copier struct {
 	log     *log   // of the damaged file
 	scratch string // a copy of it to try things with
 
-	names   namesKey
-	enc     encoder
-	dec     decoder
+	names   hashlog.NamesKey
+	enc     hashlog.Encoder
+	dec     hashlog.Decoder
 	private []byte
 	known   bool // the key of the names: what is read can be compared with its sums
 	total   int64
 	size    int64
-	bounds  []waveRow
+	bounds  []hashlog.Wave
 	now     *standing
 	again   []string // users whose last record is lost
 	moreOf  int
@@ -317,9 +318,9 @@ func (c *copier) head() (err error) {
 	}
 	names, _ := c.value("names", "run")
 	if b := (row{names}).bytes(0); len(b) == len(c.names) {
-		c.names, c.known = namesKey(b), true
+		c.names, c.known = hashlog.NamesKey(b), true
 	}
-	c.enc.key = &c.names
+	c.enc.Key = &c.names
 	c.total = c.number("total", "run")
 	if c.total == 0 || c.total > c.atMost() {
 		c.total = min(max(c.number("max(pos)", "plan"), c.number("max(last)", "wave")), c.atMost())
@@ -350,7 +351,7 @@ func (c *copier) marked() int64 {
 		return 0
 	}
 	mk.close()
-	return m.tree.size
+	return m.tree.Size
 }
 
 func (c *copier) key() error {
@@ -370,14 +371,14 @@ func (c *copier) waves() error {
 			next = c.bounds[n-1].Last + 1
 		}
 		if w.int(0) != int64(len(c.bounds)) || w.int(2) != next || w.int(3) < next-1 || w.int(3) > c.total {
-			return unsound{errors.New("waves")}
+			return hashlog.NotAsWritten("waves")
 		}
-		c.bounds = append(c.bounds, waveRow{w.text(1), w.int(2), w.int(3)})
+		c.bounds = append(c.bounds, hashlog.Wave{Name: w.text(1), First: w.int(2), Last: w.int(3)})
 		return nil
 	})
 	if err != nil || len(c.bounds) == 0 {
 		c.lost("its waves")
-		c.bounds = []waveRow{{"all", 1, c.total}}
+		c.bounds = []hashlog.Wave{{Name: "all", First: 1, Last: c.total}}
 	}
 	for i, w := range c.bounds {
 		if err := c.to.run("INSERT INTO wave VALUES (?,?,?,?)", int64(i), w.Name, w.First, w.Last); err != nil {
@@ -446,7 +447,7 @@ func (c *copier) sheets(put func(row) error) error {
 	}
 	return c.orphans("sheet", sheetQuery, c.total, func(r row) error {
 		s := sheetOf(r)
-		if sum := s.sumOf(c.enc.key); string(sum[:]) != string(s.sum) {
+		if !s.Sound(c.enc.Key) {
 			return nil
 		}
 		return c.sheet(r, put)
@@ -457,12 +458,12 @@ func (c *copier) sheets(put func(row) error) error {
 func (c *copier) sheet(r row, put func(row) error) error {
 	s := sheetOf(r)
 	var failed error
-	broken := s.rows(func(p *plannedRow) error {
-		digest := p.sum
-		if hidden, ok := p.is(&c.enc, &c.private); ok {
+	broken := s.Rows(func(p *hashlog.PlannedRow) error {
+		digest := p.Sum
+		if hidden, ok := p.Is(&c.enc, &c.private); ok {
 			digest = hidden[:]
 		}
-		failed = put(row{p.pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Row, nil, digest})
+		failed = put(row{p.Pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Cells, nil, digest})
 		return failed
 	})
 	if failed == nil && broken != nil {
@@ -473,7 +474,7 @@ func (c *copier) sheet(r row, put func(row) error) error {
 
 // asFrozen compares a row of the plan with what was frozen.
 func (c *copier) asFrozen(p row) bool {
-	hidden := c.enc.hideRow(&c.private, &PlannedUser{Seq: p.int(1), Key: p.text(3), Row: p.bytes(5), Reason: p.text(6)})
+	hidden := c.enc.HideRow(&c.private, &hashlog.Row{Seq: p.int(1), Key: p.text(3), Cells: p.bytes(5), Reason: p.text(6)})
 	return string(hidden[:]) == string(p.bytes(7))
 }
 
@@ -517,16 +518,16 @@ func (c *copier) records() error {
 		return err
 	}
 	missing, changed := gaps{}, gaps{}
-	err = copied.each(0, math.MaxInt64, func(r *stored) error {
-		missing.seen(r.id)
-		f, public, private, err := c.dec.split(r.body)
+	err = copied.each(0, math.MaxInt64, func(r *hashlog.Stored) error {
+		missing.seen(r.ID)
+		f, err := c.dec.Split(r.Body)
 		if err != nil {
 			return err
 		}
-		if c.known && c.enc.fits(&f, r.body, public, private) != nil {
-			changed.lack(r.id, r.id)
+		if c.known && c.enc.Fits(&f, r.Body) != nil {
+			changed.lack(r.ID, r.ID)
 		}
-		rec, err := f.record()
+		rec, err := f.Record()
 		if err != nil {
 			return err
 		}
@@ -564,14 +565,14 @@ func (c *copier) groups() error {
 // group copies the records of a group that are whole. Behind one that is not it
 // looks for the next whose sum fits.
 func (c *copier) group(id int64, body []byte) error {
-	for list := (frames{body}); len(list.rest) > 0; id++ {
-		at := list.rest
-		frame := list.next()
+	for list := (hashlog.Frames{Rest: body}); len(list.Rest) > 0; id++ {
+		at := list.Rest
+		frame := list.Next()
 		if c.known && !c.isAt(frame, id) {
-			if frame, list.rest = c.resync(at); frame == nil {
+			if frame, list.Rest = c.resync(at); frame == nil {
 				return nil
 			}
-			f, _, _, err := c.dec.split(frame)
+			f, err := c.dec.Split(frame)
 			if err != nil {
 				return err
 			}
@@ -586,23 +587,23 @@ func (c *copier) group(id int64, body []byte) error {
 
 // isAt reports whether a frame is the record with an id, perhaps changed.
 func (c *copier) isAt(frame []byte, id int64) bool {
-	f, _, _, err := c.dec.split(frame)
+	f, err := c.dec.Split(frame)
 	return err == nil && f.Index == id-1
 }
 
 // whole reports whether a frame has its sum.
 func (c *copier) whole(frame []byte) bool {
-	f, public, private, err := c.dec.split(frame)
-	return err == nil && c.enc.fits(&f, frame, public, private) == nil
+	f, err := c.dec.Split(frame)
+	return err == nil && c.enc.Fits(&f, frame) == nil
 }
 
 // resync finds the first whole frame in what is left of a group, and what is
 // behind it.
 func (c *copier) resync(rest []byte) (frame, behind []byte) {
 	for ; len(rest) > 0; rest = rest[1:] {
-		list := frames{rest}
-		if frame := list.next(); len(frame) > sumSize && frame[0] == frameVersion && c.whole(frame) {
-			return frame, list.rest
+		list := hashlog.Frames{Rest: rest}
+		if frame := list.Next(); c.whole(frame) {
+			return frame, list.Rest
 		}
 	}
 	return nil, nil
@@ -610,12 +611,12 @@ func (c *copier) resync(rest []byte) (frame, behind []byte) {
 
 // record copies a record that is one. sure: and has its sum.
 func (c *copier) record(id int64, body []byte, sure bool) error {
-	f, public, private, err := c.dec.split(body)
+	f, err := c.dec.Split(body)
 	if err == nil {
-		_, err = f.record()
+		_, err = f.Record()
 	}
 	if err == nil && sure {
-		err = c.enc.fits(&f, body, public, private)
+		err = c.enc.Fits(&f, body)
 	}
 	if err != nil || id < 1 || id > c.size || f.Index != id-1 || f.User > c.total {
 		return nil // a gap tells of it
@@ -727,7 +728,7 @@ func (c *copier) state() error {
 	found, err := c.from.one("SELECT size, frontier, standing FROM state")
 	if err == nil && found != nil {
 		kept := newStanding(c.bounds)
-		_, ferr := frontierFrom(found.int(0), found.bytes(1))
+		_, ferr := hashlog.FrontierFrom(found.int(0), found.bytes(1))
 		if kept.decode(row{found.text(2)}) == nil && ferr == nil && kept.Hold <= len(c.bounds) {
 			return c.to.run("INSERT INTO state VALUES (1,?,?,?)", found.int(0), found.bytes(1), found.text(2))
 		}
@@ -759,7 +760,7 @@ func salvage(c *conn, query string, from, to int64, fn func(row) error) error {
 		next, err := from, error(nil)
 		broken := c.each(query, func(found row) error {
 			if err = fn(found); err != nil {
-				return errDone
+				return hashlog.ErrDone
 			}
 			next = max(next, found.int(0)+1)
 			return nil

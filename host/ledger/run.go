@@ -12,6 +12,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -25,8 +26,8 @@ type Run struct {
 	header  Header
 	total   int64
 	ordered bool // the plan is in the order of the source
-	names   namesKey
-	bounds  []waveRow
+	names   hashlog.NamesKey
+	bounds  []hashlog.Wave
 
 	seal    *sealer
 	sealErr error // why there is none
@@ -235,11 +236,11 @@ func (r *Run) load(c *conn) error {
 	if r.header, err = decodeHeader([]byte(found.text(1))); err != nil {
 		return err
 	}
-	r.names = namesKey(found.bytes(2))
+	r.names = hashlog.NamesKey(found.bytes(2))
 	r.total, r.ordered = found.int(3), found.int(4) == 1
 	r.bounds = nil
 	return c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
-		r.bounds = append(r.bounds, waveRow{w.text(0), w.int(1), w.int(2)})
+		r.bounds = append(r.bounds, hashlog.Wave{Name: w.text(0), First: w.int(1), Last: w.int(2)})
 		return nil
 	})
 }
@@ -247,12 +248,12 @@ func (r *Run) load(c *conn) error {
 // readable returns an error for a row of the table run, its format first and the
 // key of its names in a column, that this version does not read.
 func readable(found row, names int) error {
-	if found != nil && found.int(0) >= oldest && found.int(0) <= format && len(found.bytes(names)) == len(namesKey{}) {
+	if found != nil && found.int(0) >= oldest && found.int(0) <= format && len(found.bytes(names)) == len(hashlog.NamesKey{}) {
 		return nil
 	}
 	err := errors.New("the file is not a ledger that this version of rekey reads")
 	if found == nil || found.int(0) <= format {
-		err = unsound{err}
+		err = hashlog.NotAsWritten("%w", err)
 	}
 	return err
 }
@@ -460,13 +461,13 @@ func (r *Run) standing() (*standing, error) {
 // decode reads the column standing of the table state.
 func (s *standing) decode(found row) error {
 	if found == nil {
-		return unsound{errors.New("the row of its state is missing")}
+		return hashlog.NotAsWritten("the row of its state is missing")
 	}
 	if err := json.Unmarshal([]byte(found.text(0)), s); err != nil {
-		return unsound{fmt.Errorf("its state: %w", err)}
+		return hashlog.NotAsWritten("its state: %w", err)
 	}
 	if len(s.Waves) != len(s.bounds) {
-		return unsound{fmt.Errorf("its state: %d waves, the plan has %d", len(s.Waves), len(s.bounds))}
+		return hashlog.NotAsWritten("its state: %d waves, the plan has %d", len(s.Waves), len(s.bounds))
 	}
 	return nil
 }
@@ -538,8 +539,8 @@ func (r *Run) LastAt() (time.Time, error) {
 		if err != nil || body == nil {
 			return err
 		}
-		var dec decoder
-		newest, err := dec.record(body)
+		var dec hashlog.Decoder
+		newest, err := dec.Record(body)
 		at = newest.At
 		return err
 	})

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"modernc.org/sqlite"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // Salvage makes of an error that ended the work on a locked run what there is
@@ -53,7 +55,7 @@ func (r *Run) lostValues() string {
 			return ""
 		}
 	}
-	if size >= r.writer.tree.size {
+	if size >= r.writer.tree.Size {
 		return ""
 	}
 	var users []int64
@@ -65,7 +67,7 @@ func (r *Run) lostValues() string {
 	if len(users) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; lost are %d records, and with them the last values of: %s", r.writer.tree.size-size, r.writer.named(users))
+	return fmt.Sprintf("; lost are %d records, and with them the last values of: %s", r.writer.tree.Size-size, r.writer.named(users))
 }
 
 // maxNamed is how many users are named.
@@ -171,11 +173,11 @@ func (w *writer) holdsAll(path, temp string) error {
 		return err
 	}
 	defer c.close()
-	var tree frontier
-	if err := w.run.extend(c, &tree, w.tree.size, nil); err != nil {
+	var tree hashlog.Frontier
+	if err := w.run.extend(c, &tree, w.tree.Size, nil); err != nil {
 		return err
 	}
-	if tree.root() != w.tree.root() {
+	if tree.Root() != w.tree.Root() {
 		return errors.New("the copy is another log")
 	}
 	return nil

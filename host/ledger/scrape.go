@@ -47,7 +47,7 @@ func (c *copier) sift(piece []byte) error {
 		if frame, piece = c.resync(piece); frame == nil {
 			return nil
 		}
-		f, _, _, err := c.dec.split(frame)
+		f, err := c.dec.Split(frame)
 		if err == nil {
 			err = c.record(f.Index+1, frame, true)
 		}

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/rekey-host/rekey/sdk/secret"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // ErrNoKey is why sealed values of a run cannot be read: none of the
@@ -57,6 +59,11 @@ func (s *sealer) cellPlace(role string, seq int64) []byte {
 	b := appendString(append(make([]byte, 0, 64), "rekey cell\x00"...), s.run)
 	b = binary.AppendUvarint(b, uint64(seq))
 	return appendString(b, role)
+}
+
+// appendString appends a text with its length before it.
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // seal returns nil for an absent value. A source of randomness that fails is a
@@ -162,8 +169,8 @@ func (r *Run) keyFits(c *conn, forgot bool) error {
 	if err != nil || first == nil {
 		return err
 	}
-	var dec decoder
-	opened, err := dec.record(first)
+	var dec hashlog.Decoder
+	opened, err := dec.Record(first)
 	if err != nil {
 		return err
 	}

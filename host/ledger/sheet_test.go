@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -117,67 +118,50 @@ func TestAPlanOnSheetsReadsAsOneInRows(t *testing.T) {
 	}
 }
 
-// TestASheetFitsAPage, whatever its rows are, so that a page that is lost takes
-// nothing else with it.
-func TestASheetFitsAPage(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(7, 7))
-	w := sheetWriter{sheet: sheet{first: 1 << 40}}
-	most, hidden := 0, [32]byte{}
-	for i := range 20_000 {
-		p := PlannedUser{Seq: int64(i) << 20, Line: rnd.IntN(1 << 31), Key: strings.Repeat("k", rnd.IntN(90)), Row: make([]byte, rnd.IntN(400))}
-		if !w.fits(&p) {
-			most = max(most, len(w.keys)+len(w.body))
-			w.begin()
-		}
-		w.add(&p, p.Key, &hidden)
-	}
-	const header, numbers, cell = 7, 3 * 8, 9 + 9 // of a row of SQLite
-	if most+sheetSum+header+numbers+cell > 4096-8-2-17 || most < maxSheet*9/10 {
-		t.Errorf("a sheet has up to %d bytes", most)
-	}
-}
-
 // onSheet changes the rows of the first sheet of a run, and makes its sum anew.
-func onSheet(t bench, s *Store, id string, change func(list []plannedRow) []plannedRow) {
+func onSheet(t bench, s *Store, id string, change func(list []hashlog.PlannedRow) []hashlog.PlannedRow) {
 	t.Helper()
 	c, err := openConn(s.runFile(id), readWrite, s.temp())
 	must(t, err)
 	defer c.close()
 	found, err := c.one("SELECT names FROM run")
 	must(t, err)
-	names := namesKey(found.bytes(0))
+	names := hashlog.NamesKey(found.bytes(0))
 	l := &log{c: c, sheets: true}
-	var list []plannedRow
-	must(t, l.eachSheet(1, 1, func(x *sheet) error {
-		return x.rows(func(p *plannedRow) error {
+	var list []hashlog.PlannedRow
+	must(t, l.eachSheet(1, 1, func(x *hashlog.Sheet) error {
+		return x.Rows(func(p *hashlog.PlannedRow) error {
 			list = append(list, *p)
 			return nil
 		})
 	}))
-	w := sheetWriter{sheet: sheet{first: 1}}
+	w := hashlog.SheetWriter{Sheet: hashlog.Sheet{First: 1}}
 	for _, p := range change(list) {
 		var hidden [32]byte
-		copy(hidden[:], p.sum)
-		w.add(&p.PlannedUser, diag.Fold(p.Key), &hidden)
+		copy(hidden[:], p.Sum)
+		w.Add(&p.Row, diag.Fold(p.Key), &hidden)
 	}
-	sum := w.sumOf(&names)
-	must(t, c.run("UPDATE sheet SET n = ?, seq = ?, keys = ?, sum = ?, body = ? WHERE first = 1", w.n, w.seq, w.keys, sum[:], w.body))
+	sum := w.SumOf(&names)
+	must(t, c.run("UPDATE sheet SET n = ?, seq = ?, keys = ?, sum = ?, body = ? WHERE first = 1", w.N, w.Seq, w.Keys, sum[:], w.Body))
 }
 
 // TestEveryChangeOfASheetIsNamed by a verification.
 func TestEveryChangeOfASheetIsNamed(t *testing.T) {
 	for _, c := range []struct {
 		name, query string
-		change      func(list []plannedRow) []plannedRow
+		change      func(list []hashlog.PlannedRow) []hashlog.PlannedRow
 		want        string
 	}{
-		{name: "a key", change: func(list []plannedRow) []plannedRow { list[0].Key = "eve"; return list }, want: `user "eve": its row of the plan was changed`},
-		{name: "cells", change: func(list []plannedRow) []plannedRow { list[1].Row = []byte("x"); return list }, want: `user "user-2": its row of the plan was changed`},
-		{name: "a number in the source", change: func(list []plannedRow) []plannedRow { list[2].Seq++; return list }, want: `user "user-3": its row of the plan was changed`},
-		{name: "the sum of a row", change: func(list []plannedRow) []plannedRow { list[1].sum = bytes.Repeat([]byte{1}, sumSize); return list }, want: `user "user-2": its row of the plan was changed`},
-		{name: "the last row", change: func(list []plannedRow) []plannedRow { return list[:len(list)-1] }, want: "plan: 2 rows, frozen were 3"},
-		{name: "the order", change: func(list []plannedRow) []plannedRow { list[0], list[1] = list[1], list[0]; return list }, want: "plan: rows, their order or the bounds"},
-		{name: "a row that was put in", change: func(list []plannedRow) []plannedRow { return append(list, list[0]) }, want: "plan: 4 rows, frozen were 3"},
+		{name: "a key", change: func(list []hashlog.PlannedRow) []hashlog.PlannedRow { list[0].Key = "eve"; return list }, want: `user "eve": its row of the plan was changed`},
+		{name: "cells", change: func(list []hashlog.PlannedRow) []hashlog.PlannedRow { list[1].Cells = []byte("x"); return list }, want: `user "user-2": its row of the plan was changed`},
+		{name: "a number in the source", change: func(list []hashlog.PlannedRow) []hashlog.PlannedRow { list[2].Seq++; return list }, want: `user "user-3": its row of the plan was changed`},
+		{name: "the sum of a row", change: func(list []hashlog.PlannedRow) []hashlog.PlannedRow {
+			list[1].Sum = bytes.Repeat([]byte{1}, len(list[1].Sum))
+			return list
+		}, want: `user "user-2": its row of the plan was changed`},
+		{name: "the last row", change: func(list []hashlog.PlannedRow) []hashlog.PlannedRow { return list[:len(list)-1] }, want: "plan: 2 rows, frozen were 3"},
+		{name: "the order", change: func(list []hashlog.PlannedRow) []hashlog.PlannedRow { list[0], list[1] = list[1], list[0]; return list }, want: "plan: rows, their order or the bounds"},
+		{name: "a row that was put in", change: func(list []hashlog.PlannedRow) []hashlog.PlannedRow { return append(list, list[0]) }, want: "plan: 4 rows, frozen were 3"},
 		{name: "what finds a key", query: "UPDATE sheet SET keys = x'000000000000'", want: `user "user-1": its row of the plan was changed`},
 		{name: "a key that cannot be found", query: "UPDATE sheet SET keys = x''", want: `user "user-3": its row of the plan was changed`},
 		{name: "the sum", query: "UPDATE sheet SET sum = zeroblob(16)", want: "plan: what is kept of its rows 1 to 3 was changed"},
@@ -222,8 +206,8 @@ func TestAPlaceOfTheSourceIsFound(t *testing.T) {
 	var firsts []int64
 	for seq := int64(3); seq < 3000; seq += 3 {
 		must(t, d.Add(PlannedUser{Seq: seq, Key: fmt.Sprint(seq), Row: make([]byte, 300)}))
-		if w := &d.front.sheet; w.n == 1 {
-			firsts = append(firsts, w.seq)
+		if w := &d.front.sheet; w.N == 1 {
+			firsts = append(firsts, w.Seq)
 		}
 	}
 	must(t, d.flush())

@@ -3,6 +3,7 @@ package ledger
 import (
 	"time"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -58,7 +59,7 @@ type standing struct {
 
 	Backends []journal.BackendPin `json:"backends,omitempty"` // that were accepted last; none: those of the header
 
-	bounds []waveRow
+	bounds []hashlog.Wave
 }
 
 // Start says on whose behalf everything from a record on was done.
@@ -101,7 +102,7 @@ func (s Span) same(o Span) bool {
 	return s.Began.Equal(o.Began) && s.Since.Equal(o.Since) && s.Until.Equal(o.Until) && s.Spent == o.Spent
 }
 
-func newStanding(bounds []waveRow) *standing {
+func newStanding(bounds []hashlog.Wave) *standing {
 	return &standing{State: journal.StatePlanned, Waves: make([]tally, len(bounds)), bounds: bounds}
 }
 
@@ -156,7 +157,7 @@ func (s *standing) started(now Start) {
 }
 
 func (s *standing) count(user int64, n statusNumber, by int64) {
-	if w := waveAt(s.bounds, user); w >= 0 {
+	if w := hashlog.WaveAt(s.bounds, user); w >= 0 {
 		s.Waves[w][n] += by
 	}
 }
@@ -193,7 +194,7 @@ func (s *standing) counts(total int64) Counts {
 
 func (s *standing) waveCounts(i int) Counts {
 	t := s.Waves[i]
-	c := Counts{Total: s.bounds[i].size(), Done: t[numDone], Failed: t[numFailed], Skipped: t[numSkipped], Partial: t[numPartial], Unknown: t[numUnknown]}
+	c := Counts{Total: s.bounds[i].Size(), Done: t[numDone], Failed: t[numFailed], Skipped: t[numSkipped], Partial: t[numPartial], Unknown: t[numUnknown]}
 	open := c.Total - c.Done - c.Failed - c.Skipped - c.Partial - c.Unknown
 	if s.held(i) {
 		c.Held = open

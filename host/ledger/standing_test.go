@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -36,7 +37,7 @@ func TestUntoldIsAResetThatWasAppliedAndIsNotSealed(t *testing.T) {
 
 // TestUnchangedAreThoseWhoAreDoneWithoutAChange.
 func TestUnchangedAreThoseWhoAreDoneWithoutAChange(t *testing.T) {
-	s := newStanding([]waveRow{{"a", 1, 9}})
+	s := newStanding([]hashlog.Wave{{Name: "a", First: 1, Last: 9}})
 	for user, unchanged := range []bool{true, false, true} {
 		rec := finished(int64(user+1), journal.Done, "")
 		rec.Detail.Unchanged = unchanged
@@ -49,7 +50,7 @@ func TestUnchangedAreThoseWhoAreDoneWithoutAChange(t *testing.T) {
 
 // TestAnApprovalIsOfTheHoldThatIsOpen, and a run that was held then goes on.
 func TestAnApprovalIsOfTheHoldThatIsOpen(t *testing.T) {
-	s := newStanding([]waveRow{{"a", 1, 2}, {"b", 3, 4}, {"c", 5, 6}})
+	s := newStanding([]hashlog.Wave{{Name: "a", First: 1, Last: 2}, {Name: "b", First: 3, Last: 4}, {Name: "c", First: 5, Last: 6}})
 	held := func(wave string) *journal.Record {
 		return &journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: wave}}
 	}
@@ -114,7 +115,7 @@ func TestStartsAreKeptWhereWhoAskedChanges(t *testing.T) {
 }
 
 func TestCountsAddUp(t *testing.T) {
-	s := newStanding([]waveRow{{"a", 1, 10}, {"b", 11, 15}})
+	s := newStanding([]hashlog.Wave{{Name: "a", First: 1, Last: 10}, {Name: "b", First: 11, Last: 15}})
 	s.Waves[0] = tally{0, 1, 2, 1, 1, 1}
 	s.Waves[1] = tally{0, 1, 0, 0, 0, 0}
 	for _, c := range []struct {
@@ -151,7 +152,7 @@ func TestRunThatHadEndedAndHasUsersToApplyIsInterrupted(t *testing.T) {
 		{journal.StatePlanned, 1, false, journal.StatePlanned},
 		{journal.StateHeld, 1, false, journal.StateHeld},
 	} {
-		s := newStanding([]waveRow{{"a", 1, 1}})
+		s := newStanding([]hashlog.Wave{{Name: "a", First: 1, Last: 1}})
 		s.State, s.Waves[0][numDone] = c.kept, 1-c.open
 		if got := s.state(1, c.alive); got != c.want {
 			t.Errorf("%s with %d open, alive %v: %s, want %s", c.kept, c.open, c.alive, got, c.want)

@@ -19,6 +19,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 )
 
@@ -43,7 +44,7 @@ type Store struct {
 	crash  crash
 
 	mu     sync.Mutex
-	signer *auditKey // read on first use
+	signer *hashlog.Signer // read on first use
 	past   map[string]*past
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -35,49 +36,49 @@ func TestTailWithoutASignedHead(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		make func(t bench, s *Store, k Keys) string
-		want Tail
+		want hashlog.Tail
 		ok   bool
 		n    int64
 	}{
-		{"killed", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, 0) }, TailKilled, true, 1},
-		{"killed a second after", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, 950*time.Millisecond) }, TailKilled, true, 1},
-		{"too late", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, time.Second) }, TailSigned, false, 1},
+		{"killed", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, 0) }, hashlog.TailKilled, true, 1},
+		{"killed a second after", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, 950*time.Millisecond) }, hashlog.TailKilled, true, 1},
+		{"too late", func(t bench, s *Store, k Keys) string { return unsignedTail(t, s, k, time.Second) }, hashlog.TailSigned, false, 1},
 		{"no head at all", func(t bench, s *Store, k Keys) string {
 			id := unsignedTail(t, s, k, 0)
 			edit(t, s, id, "DELETE FROM head")
 			return id
-		}, TailSigned, false, 4},
+		}, hashlog.TailSigned, false, 4},
 		{"ended", func(t bench, s *Store, k Keys) string {
 			r := fuzzedRun(t, s)
 			must(t, r.Close())
 			edit(t, s, r.ID(), "DELETE FROM head WHERE size = (SELECT max(size) FROM head)")
 			return r.ID()
-		}, TailSigned, false, -1},
+		}, hashlog.TailSigned, false, -1},
 		{"planned", func(t bench, s *Store, k Keys) string {
 			id := before(t, s, k)
 			edit(t, s, id, "DELETE FROM head")
 			return id
-		}, TailKilled, true, 2},
+		}, hashlog.TailKilled, true, 2},
 		{"planned, and put in", func(t bench, s *Store, k Keys) string {
 			id := before(t, s, k)
 			must(t, s.Note(id, &journal.Record{Kind: journal.Revealed}))
 			edit(t, s, id, "DELETE FROM head WHERE size = 3")
 			return id
-		}, TailSigned, false, 1},
+		}, hashlog.TailSigned, false, 1},
 		{"a note of before notes were signed", func(t bench, s *Store, k Keys) string {
 			id := before(t, s, k)
 			must(t, s.Note(id, &journal.Record{Kind: journal.Reported}))
 			edit(t, s, id, "DELETE FROM head WHERE size = 3")
 			return id
-		}, TailKilled, true, 1},
+		}, hashlog.TailKilled, true, 1},
 		{"under way without a start", func(t bench, s *Store, k Keys) string {
 			r := newRun(t, s, k, 5)
 			r.writer.signed = time.Now().Add(time.Hour)
 			commit(t, r, intent(r, 1, 1, 0, canary))
 			must(t, r.Close())
 			return r.ID()
-		}, TailSigned, false, 1},
-		{"signed", func(t bench, s *Store, k Keys) string { return before(t, s, k) }, TailSigned, true, 0},
+		}, hashlog.TailSigned, false, 1},
+		{"signed", func(t bench, s *Store, k Keys) string { return before(t, s, k) }, hashlog.TailSigned, true, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStore(t)
@@ -99,7 +100,7 @@ func TestTailOfARunThatIsAppliedIsNotSignedYet(t *testing.T) {
 	commit(t, r, &journal.Record{Kind: journal.Started})
 	r.writer.signed = time.Now().Add(time.Hour)
 	commit(t, r, intent(r, 1, 1, 0, canary))
-	if a := audited(t, s, r.ID(), ""); a.Tail != TailRunning || a.Unsigned() != 1 {
+	if a := audited(t, s, r.ID(), ""); a.Tail != hashlog.TailRunning || a.Unsigned() != 1 {
 		t.Errorf("Verify() = %+v", a)
 	}
 }
@@ -165,7 +166,7 @@ func TestEverySealedValueIsOpened(t *testing.T) {
 	}{{k, nil, 3, 1}, {k, errors.New("no"), 3, 5}, {Keys{}, nil, 0, 1}} {
 		ro, err := s.ReadWith(r.ID(), c.keys)
 		must(t, err)
-		a := Audit{OK: true}
+		a := hashlog.Audit{OK: true}
 		n, err := ro.OpenAll(&a, func(User) error { return c.cells })
 		must(t, err)
 		must(t, ro.Close())
@@ -243,8 +244,8 @@ func TestWriteAheadFileThatCannotBeFoldedInIsReadFromACopy(t *testing.T) {
 	defer c.close()
 	n, err := c.count("SELECT sum(n) FROM grp")
 	must(t, err)
-	if n != r.writer.tree.size {
-		t.Errorf("%d records, want %d", n, r.writer.tree.size)
+	if n != r.writer.tree.Size {
+		t.Errorf("%d records, want %d", n, r.writer.tree.Size)
 	}
 	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "rekey-read-*")); len(left) > 0 {
 		t.Errorf("%v are left", left)

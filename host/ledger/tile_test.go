@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -36,12 +37,12 @@ func TestProofsStandOnTheRootsThatAreKept(t *testing.T) {
 	for of, size := range map[treeOf]int64{treeOfLog: a.Size, treeOfPlan: users} {
 		kept, err := l.tiles(of)
 		must(t, err)
-		if int64(len(kept)) != size>>tileLevel {
+		if int64(len(kept)) != size>>10 {
 			t.Errorf("tree %d: %d roots of %d leaves are kept", of, len(kept), size)
 		}
 	}
 	must(t, c.close())
-	proved := func(s *Store) Bundle {
+	proved := func(s *Store) hashlog.Bundle {
 		ro, err := s.Read(id)
 		must(t, err)
 		defer ro.Close()
@@ -49,7 +50,7 @@ func TestProofsStandOnTheRootsThatAreKept(t *testing.T) {
 		must(t, err)
 		key, err := s.VerifierKey()
 		must(t, err)
-		b, err := VerifyBundle(bytes.NewReader(text), key, nil)
+		b, err := hashlog.VerifyBundle(bytes.NewReader(text), key, nil)
 		must(t, err)
 		return b
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/diag"
+	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -52,7 +53,7 @@ const page = 1000
 
 // userColumns are those of Run.user, and the digest of the row.
 func (l *log) userColumns() string {
-	return "p.pos, p.seq, p.line, p.key, p.row, p.reason, coalesce(u.status, " + l.isDone() + "), u.code, p.digest"
+	return "p.Pos, p.seq, p.line, p.key, p.row, p.reason, coalesce(u.status, " + l.isDone() + "), u.code, p.digest"
 }
 
 // OpenUsers returns up to limit users of the wave behind a position that have
@@ -94,49 +95,49 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 // one position to another.
 func (r *Run) openOnSheets(l *log, s *standing, from, to int64, limit int) (list []User, err error) {
 	var ends statuses
-	err = l.eachSheet(from, to, func(x *sheet) error {
-		if sum := x.sumOf(&r.names); string(sum[:]) != string(x.sum) {
+	err = l.eachSheet(from, to, func(x *hashlog.Sheet) error {
+		if !x.Sound(&r.names) {
 			return r.unlikeFrozen(x)
 		}
-		if err := ends.read(l, x.first, x.first+x.n-1); err != nil {
+		if err := ends.read(l, x.First, x.First+x.N-1); err != nil {
 			return err
 		}
-		return x.rows(func(p *plannedRow) error {
-			if n, _ := ends.of(p.pos); p.pos < from || p.pos > to || n != noStatus {
+		return x.Rows(func(p *hashlog.PlannedRow) error {
+			if n, _ := ends.of(p.Pos); p.Pos < from || p.Pos > to || n != noStatus {
 				return nil
 			}
 			if len(list) == limit {
-				return errDone
+				return hashlog.ErrDone
 			}
 			list = append(list, r.userOf(s, p, noStatus, ""))
 			return nil
 		})
 	})
-	return list, ended(err)
+	return list, hashlog.Ended(err)
 }
 
 // unlikeFrozen says which row of a sheet was changed.
-func (r *Run) unlikeFrozen(s *sheet) error {
-	enc, private, changed := encoder{key: &r.names}, []byte(nil), s.first
-	_ = s.rows(func(p *plannedRow) error {
-		changed = p.pos
-		if _, ok := p.is(&enc, &private); ok {
+func (r *Run) unlikeFrozen(s *hashlog.Sheet) error {
+	enc, private, changed := hashlog.Encoder{Key: &r.names}, []byte(nil), s.First
+	_ = s.Rows(func(p *hashlog.PlannedRow) error {
+		changed = p.Pos
+		if _, ok := p.Is(&enc, &private); ok {
 			return nil
 		}
-		return errDone
+		return hashlog.ErrDone
 	})
 	return gone(r.store.runFile(r.id), "does not hold what was written to it: row %d of its plan was changed", changed)
 }
 
 // openBehind is openOnSheets of the rows behind those.
 func (r *Run) openBehind(l *log, s *standing, after, to int64, limit int) (list []User, err error) {
-	enc, private := encoder{key: &r.names}, []byte(nil)
-	up := climb{after}
-	return list, l.c.each("SELECT "+l.userColumns()+" FROM "+l.plan()+" WHERE p.pos > ? AND p.pos <= ? AND u.pos IS NULL AND NOT "+l.isDone()+" ORDER BY p.pos LIMIT ?",
+	enc, private := hashlog.Encoder{Key: &r.names}, []byte(nil)
+	up := hashlog.Climb{Last: after}
+	return list, l.c.each("SELECT "+l.userColumns()+" FROM "+l.plan()+" WHERE p.Pos > ? AND p.Pos <= ? AND u.pos IS NULL AND NOT "+l.isDone()+" ORDER BY p.Pos LIMIT ?",
 		func(found row) error {
 			u := r.user(s, found)
 			list = append(list, u)
-			if err := up.to(u.Pos); err != nil {
+			if err := up.To(u.Pos); err != nil {
 				return gone(r.store.runFile(r.id), "does not hold what was written to it: of its plan, %v", err)
 			}
 			return r.asFrozen(&enc, &private, &u, found.bytes(8))
@@ -165,8 +166,8 @@ func (r *Run) moment(fn func(l *log) error) error {
 
 // asFrozen checks a row of the plan before anything is done with it: it is what
 // says whose password is changed.
-func (r *Run) asFrozen(enc *encoder, private *[]byte, u *User, digest []byte) error {
-	hidden := enc.hideRow(private, &PlannedUser{Seq: u.Seq, Key: u.Key, Row: u.Row})
+func (r *Run) asFrozen(enc *hashlog.Encoder, private *[]byte, u *User, digest []byte) error {
+	hidden := enc.HideRow(private, &hashlog.Row{Seq: u.Seq, Key: u.Key, Cells: u.Row})
 	if string(hidden[:]) != string(digest) {
 		return gone(r.store.runFile(r.id), "does not hold what was written to it: row %d of its plan was changed", u.Pos)
 	}
@@ -196,13 +197,13 @@ func (r *Run) fillBegun(list []User) error {
 
 // user turns a row of userColumns into a User.
 func (r *Run) user(s *standing, found row) User {
-	p := plannedRow{pos: found.int(0), PlannedUser: PlannedUser{Seq: found.int(1), Line: int(found.int(2)), Key: found.text(3), Row: found.bytes(4), Reason: found.text(5)}}
+	p := hashlog.PlannedRow{Pos: found.int(0), Row: hashlog.Row{Seq: found.int(1), Line: int(found.int(2)), Key: found.text(3), Cells: found.bytes(4), Reason: found.text(5)}}
 	return r.userOf(s, &p, statusNumber(found.int(6)), found.text(7))
 }
 
 // userOf turns a row of the plan into a User; noStatus: it has none.
-func (r *Run) userOf(s *standing, p *plannedRow, n statusNumber, code string) User {
-	u := User{Pos: p.pos, Seq: p.Seq, Line: p.Line, Key: p.Key, Row: p.Row, Wave: waveAt(r.bounds, p.pos)}
+func (r *Run) userOf(s *standing, p *hashlog.PlannedRow, n statusNumber, code string) User {
+	u := User{Pos: p.Pos, Seq: p.Seq, Line: p.Line, Key: p.Key, Row: p.Cells, Wave: hashlog.WaveAt(r.bounds, p.Pos)}
 	switch {
 	case u.Wave < 0:
 		u.Status, u.Reason = journal.Skipped, p.Reason
@@ -330,7 +331,7 @@ func (r *Run) walk(f Filter, order Order, memory *room, fn func(User) error) err
 			memory.begin()
 			list, err := h.page(q, after, order)
 			if err == nil && len(list) == 0 && h.sums != nil && f.all() && n < r.total {
-				err = unsound{fmt.Errorf("%d of %d rows of the plan are there", n, r.total)}
+				err = hashlog.NotAsWritten("%d of %d rows of the plan are there", n, r.total)
 			}
 			if err != nil || len(list) == 0 {
 				return errors.Join(err, h.end())
@@ -355,11 +356,11 @@ func (f *Filter) all() bool { return len(f.Status)+len(f.Codes)+len(f.Keys) == 0
 
 // sums returns what compares what is read with what was written, where what is
 // damaged is to be found out; else nil.
-func (r *Run) sums() *encoder {
+func (r *Run) sums() *hashlog.Encoder {
 	if r.rest == nil || r.rest.copied() {
 		return nil
 	}
-	return &encoder{key: &r.names}
+	return &hashlog.Encoder{Key: &r.names}
 }
 
 // countQuickly is how many records are counted for one user.
@@ -374,7 +375,7 @@ func (r *Run) indexHasAll(c *conn, l *log, fewUsers bool) error {
 	}
 	n, err := l.indexed()
 	if err == nil && n != size {
-		err = unsound{fmt.Errorf("its index by user lacks %d records", size-n)}
+		err = hashlog.NotAsWritten("its index by user lacks %d records", size-n)
 	}
 	return err
 }
@@ -390,25 +391,25 @@ func (o Order) column() string {
 	if o == OrderSource {
 		return "p.seq"
 	}
-	return "p.pos"
+	return "p.Pos"
 }
 
 // userQuery selects users in pages.
 type userQuery struct {
 	run   *Run
 	now   *standing
-	f     Filter         // its keys folded
-	wave  int            // of the filter; -1: there is none of that name
-	where string         // with isDone for what log.isDone returns
-	args  []driver.Value // behind the place
-	sums  *encoder       // compares rows with what was frozen; nil: nobody asked
-	room  *room          // nil: each user has memory of his own
+	f     Filter           // its keys folded
+	wave  int              // of the filter; -1: there is none of that name
+	where string           // with isDone for what log.isDone returns
+	args  []driver.Value   // behind the place
+	sums  *hashlog.Encoder // compares rows with what was frozen; nil: nobody asked
+	room  *room            // nil: each user has memory of his own
 
 	from, to int64 // positions on sheets that are asked for; to is 0: all
 }
 
 func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
-	q := &userQuery{run: r, now: s, f: f, wave: slices.IndexFunc(r.bounds, func(b waveRow) bool { return b.Name == f.Wave })}
+	q := &userQuery{run: r, now: s, f: f, wave: slices.IndexFunc(r.bounds, func(b hashlog.Wave) bool { return b.Name == f.Wave })}
 	where := []string{order.column() + " > ?"}
 	add := func(condition string, ok bool) {
 		if ok {
@@ -451,7 +452,7 @@ func (q *userQuery) status(list []journal.Status) string {
 			open = journal.HeldPending
 		}
 		if slices.Contains(list, open) {
-			parts = append(parts, fmt.Sprintf("u.pos IS NULL AND NOT isDone AND p.pos BETWEEN %d AND %d", b.First, b.Last))
+			parts = append(parts, fmt.Sprintf("u.pos IS NULL AND NOT isDone AND p.Pos BETWEEN %d AND %d", b.First, b.Last))
 		}
 	}
 	for _, s := range list {
@@ -462,7 +463,7 @@ func (q *userQuery) status(list []journal.Status) string {
 			parts = append(parts, "isDone")
 		}
 		if s == journal.Skipped {
-			parts = append(parts, fmt.Sprintf("p.pos > %d", q.run.due()))
+			parts = append(parts, fmt.Sprintf("p.Pos > %d", q.run.due()))
 		}
 	}
 	return "(" + strings.Join(parts, " OR ") + ")"
@@ -480,7 +481,7 @@ func (q *userQuery) ofWave() string {
 	if q.wave < 0 {
 		return "0"
 	}
-	return fmt.Sprintf("p.pos BETWEEN %d AND %d", q.run.bounds[q.wave].First, q.run.bounds[q.wave].Last)
+	return fmt.Sprintf("p.Pos BETWEEN %d AND %d", q.run.bounds[q.wave].First, q.run.bounds[q.wave].Last)
 }
 
 // page returns the next users behind a place: those on sheets, then those behind
@@ -518,18 +519,18 @@ func (q *userQuery) onSheets(l *log, after, front int64, order Order) ([]User, e
 	if err != nil {
 		return nil, err
 	}
-	list, ends := q.room.list(page+maxSheet/sumSize), statuses{} // a sheet may be more than what is asked for
-	err = l.eachSheet(from, front, func(s *sheet) error {
+	list, ends := q.room.list(page+hashlog.MaxRows), statuses{} // a sheet may be more than what is asked for
+	err = l.eachSheet(from, front, func(s *hashlog.Sheet) error {
 		if err := q.take(l, &ends, s, after, order, &list); err != nil {
 			return err
 		}
 		if len(list) >= page {
 			list = list[:page]
-			return errDone
+			return hashlog.ErrDone
 		}
 		return nil
 	})
-	return list, ended(err)
+	return list, hashlog.Ended(err)
 }
 
 // withKeys returns those of them that the filter names.
@@ -548,7 +549,7 @@ func (q *userQuery) withKeys(l *log, after, front int64, order Order) (list []Us
 		if pos > front {
 			break
 		}
-		err := l.eachSheet(pos, pos, func(s *sheet) error {
+		err := l.eachSheet(pos, pos, func(s *hashlog.Sheet) error {
 			only := *q
 			only.from, only.to = pos, pos
 			return only.take(l, &ends, s, after, order, &list)
@@ -561,20 +562,20 @@ func (q *userQuery) withKeys(l *log, after, front int64, order Order) (list []Us
 }
 
 // take appends the users of a sheet that the filter selects.
-func (q *userQuery) take(l *log, ends *statuses, s *sheet, after int64, order Order, list *[]User) error {
-	if err := ends.read(l, s.first, s.first+s.n-1); err != nil {
+func (q *userQuery) take(l *log, ends *statuses, s *hashlog.Sheet, after int64, order Order, list *[]User) error {
+	if err := ends.read(l, s.First, s.First+s.N-1); err != nil {
 		return err
 	}
 	var private []byte
-	return s.rows(func(p *plannedRow) error {
-		n, code := ends.of(p.pos)
+	return s.Rows(func(p *hashlog.PlannedRow) error {
+		n, code := ends.of(p.Pos)
 		u := q.run.userOf(q.now, p, n, code)
-		if u.place(order) <= after || q.to > 0 && (p.pos < q.from || p.pos > q.to) || !q.selects(&u, ends.listed(p.pos)) {
+		if u.place(order) <= after || q.to > 0 && (p.Pos < q.from || p.Pos > q.to) || !q.selects(&u, ends.listed(p.Pos)) {
 			return nil
 		}
 		if q.sums != nil {
-			if _, ok := p.is(q.sums, &private); !ok {
-				return unsound{fmt.Errorf("row %d of the plan was changed", u.Pos)}
+			if _, ok := p.Is(q.sums, &private); !ok {
+				return hashlog.NotAsWritten("row %d of the plan was changed", u.Pos)
 			}
 		}
 		*list = append(*list, u)
@@ -592,18 +593,18 @@ func (q *userQuery) selects(u *User, listed bool) bool {
 
 // behind returns the next users whose rows are not on sheets.
 func (q *userQuery) behind(l *log, after int64, order Order) ([]User, error) {
-	up := climb{after}
+	up := hashlog.Climb{Last: after}
 	var list []User
 	var private []byte
 	err := l.c.each(q.text(l, order), func(found row) error {
 		u := q.run.user(q.now, found)
-		if err := up.to(u.place(order)); err != nil {
+		if err := up.To(u.place(order)); err != nil {
 			return err
 		}
 		if q.sums != nil {
-			hidden := q.sums.hideRow(&private, &PlannedUser{Seq: u.Seq, Key: u.Key, Row: u.Row, Reason: found.text(5)})
+			hidden := q.sums.HideRow(&private, &hashlog.Row{Seq: u.Seq, Key: u.Key, Cells: u.Row, Reason: found.text(5)})
 			if string(hidden[:]) != string(found.bytes(8)) {
-				return unsound{fmt.Errorf("row %d of the plan was changed", u.Pos)}
+				return hashlog.NotAsWritten("row %d of the plan was changed", u.Pos)
 			}
 		}
 		list = append(list, u)
@@ -615,7 +616,7 @@ func (q *userQuery) behind(l *log, after int64, order Order) ([]User, error) {
 // histories reads users' records.
 type histories struct {
 	byUser
-	dec  decoder
+	dec  hashlog.Decoder
 	room *room // nil: each user has memory of his own
 	told bool  // there is a list for the order of the source: all is read in the one transaction that made it
 }
@@ -674,14 +675,14 @@ func (h *histories) pageNow(q *userQuery, after int64, order Order) ([]User, err
 // order of the source they are all over the log.
 func (h *histories) tell(last int64) error {
 	err := h.log.c.run("CREATE TEMP TABLE told (pos INTEGER PRIMARY KEY, body BLOB)")
-	var told group
+	var told hashlog.Group
 	for pos := int64(1); pos <= last && err == nil; pos += page {
 		err = h.between(pos, pos+page-1, func(user int64, records []place) error {
-			told = group{body: told.body[:0]}
+			told = hashlog.Group{Body: told.Body[:0]}
 			for i := range records {
-				told.add(user, records[i].frame)
+				told.Add(user, records[i].frame)
 			}
-			_, err := h.log.c.exec("INSERT INTO temp.told VALUES (?,?)", user, told.body)
+			_, err := h.log.c.exec("INSERT INTO temp.told VALUES (?,?)", user, told.Body)
 			return err
 		})
 	}
@@ -739,8 +740,8 @@ func (h *histories) fillTold(list []User) error {
 		u := &list[i]
 		err := h.log.c.each("SELECT body FROM temp.told WHERE pos = ?", func(found row) error {
 			var records []place
-			told := frames{found.bytes(0)}
-			for frame := told.next(); frame != nil; frame = told.next() {
+			told := hashlog.Frames{Rest: found.bytes(0)}
+			for frame := told.Next(); frame != nil; frame = told.Next() {
 				records = append(records, place{frame: frame})
 			}
 			return h.take(u, records)
@@ -771,9 +772,9 @@ func (h *histories) take(u *User, records []place) error {
 }
 
 func (h *histories) decode(rec *journal.Record, body []byte) error {
-	f, _, _, err := h.dec.split(body)
+	f, err := h.dec.Split(body)
 	if err == nil {
-		err = f.into(rec)
+		err = f.Into(rec)
 	}
 	return err
 }
@@ -808,9 +809,9 @@ func (h *histories) explain(u *User) error {
 	switch {
 	case h.sums == nil:
 	case final && says == "":
-		return unsound{fmt.Errorf("user %q: how it came to be %s is missing", u.Key, u.Status)}
+		return hashlog.NotAsWritten("user %q: how it came to be %s is missing", u.Key, u.Status)
 	case final && says != u.Status || !final && says != "":
-		return unsound{fmt.Errorf("user %q: its last record says that it is %s", u.Key, says)}
+		return hashlog.NotAsWritten("user %q: its last record says that it is %s", u.Key, says)
 	}
 	return nil
 }
@@ -820,19 +821,19 @@ func (h *histories) explain(u *User) error {
 func (r *Run) Intents(fn func(backend, account, cred, identity string, user int64) error) error {
 	var stopped error
 	err := r.logged(func(l *log) error {
-		var dec decoder
-		return l.each(0, math.MaxInt64, func(found *stored) error {
-			if found.kind != journal.Intent {
+		var dec hashlog.Decoder
+		return l.each(0, math.MaxInt64, func(found *hashlog.Stored) error {
+			if found.Kind != journal.Intent {
 				return nil
 			}
-			f, _, _, err := dec.split(found.body)
+			f, err := dec.Split(found.Body)
 			if err != nil {
 				return err
 			}
 			if traits, _ := journal.TraitsOf(f.Verb); !traits.Changes {
 				return nil // an unlock owns nothing
 			}
-			rec, err := f.record()
+			rec, err := f.Record()
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,9 @@
 package ledger
 
-import "github.com/rekey-host/rekey/host/journal"
+import (
+	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/journal"
+)
 
 // watch knows of the users in flight what is needed to notice a contradiction:
 // their lives, dropped when the user is finished, and one bit for each that this
@@ -99,10 +102,10 @@ func (w *writer) lookUp(r *journal.Record, u *life) error {
 	if w.watch.past == nil || w.watch.past.log != w.log {
 		w.watch.past = &byUser{log: w.log}
 	}
-	var dec decoder
+	var dec hashlog.Decoder
 	err = w.watch.past.between(r.User, r.User, func(_ int64, records []place) error {
 		for i := range records {
-			old, err := dec.record(records[i].frame)
+			old, err := dec.Record(records[i].frame)
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package ledger
+package hashlog
 
 import (
 	"fmt"
@@ -27,29 +27,29 @@ func leaves(n int) (list []tlog.Hash) {
 
 func TestFrontierRootIsTreeHash(t *testing.T) {
 	var all allHashes
-	var f frontier
+	var f Frontier
 	for n, leaf := range leaves(600) {
 		want, err := tlog.TreeHash(int64(n), all)
 		must(t, err)
-		if got := f.root(); got != want {
+		if got := f.Root(); got != want {
 			t.Fatalf("root of %d records = %v, want %v", n, got, want)
 		}
-		again, err := frontierFrom(f.size, f.bytes())
+		again, err := FrontierFrom(f.Size, f.Bytes())
 		must(t, err)
-		if again.root() != want {
+		if again.Root() != want {
 			t.Fatalf("root of %d records differs after bytes", n)
 		}
 		more, err := tlog.StoredHashesForRecordHash(int64(n), leaf, all)
 		must(t, err)
 		all = append(all, more...)
-		f.push(leaf)
+		f.Push(leaf)
 	}
 }
 
 func TestFrontierOfAnotherSizeIsRefused(t *testing.T) {
 	for _, c := range []struct{ size, bytes int64 }{{-1, 0}, {1, 0}, {2, 64}, {3, 32}, {0, 32}} {
-		if _, err := frontierFrom(c.size, make([]byte, c.bytes)); err == nil {
-			t.Errorf("frontierFrom(%d, %d bytes) gave no error", c.size, c.bytes)
+		if _, err := FrontierFrom(c.size, make([]byte, c.bytes)); err == nil {
+			t.Errorf("FrontierFrom(%d, %d bytes) gave no error", c.size, c.bytes)
 		}
 	}
 }
@@ -64,13 +64,13 @@ func TestForestProvesWhatTlogProves(t *testing.T) {
 		all = append(all, more...)
 	}
 	for _, size := range []int64{1, 2, 1000, 1024, 1025, 2048, 4097, 5000} {
-		f := newForest(size, func(from, to int64, yield func(tlog.Hash)) error {
+		f := NewForest(size, func(from, to int64, yield func(tlog.Hash)) error {
 			for i := from; i < to; i++ {
 				yield(list[i])
 			}
 			return nil
 		})
-		must(t, f.build())
+		must(t, f.Build())
 		root, err := tlog.TreeHash(size, all)
 		must(t, err)
 		for n := int64(0); n < size; n += 1 + size/37 {
@@ -85,17 +85,17 @@ func TestForestProvesWhatTlogProves(t *testing.T) {
 
 func BenchmarkFrontier(b *testing.B) {
 	leaf := tlog.RecordHash(nil)
-	var f frontier
+	var f Frontier
 	for b.Loop() {
-		f.push(leaf)
+		f.Push(leaf)
 	}
 }
 
 // TestForestHasNoHashThatTheLogHasNot: of what is missing it says so.
 func TestForestHasNoHashThatTheLogHasNot(t *testing.T) {
 	list := leaves(5000)
-	forestOf := func(size, there int64) *forest {
-		return newForest(size, func(from, to int64, yield func(tlog.Hash)) error {
+	forestOf := func(size, there int64) *Forest {
+		return NewForest(size, func(from, to int64, yield func(tlog.Hash)) error {
 			for i := from; i < min(to, there); i++ {
 				yield(list[i])
 			}
@@ -103,7 +103,7 @@ func TestForestHasNoHashThatTheLogHasNot(t *testing.T) {
 		})
 	}
 	f := forestOf(4096, 5000)
-	must(t, f.build())
+	must(t, f.Build())
 	for _, c := range []struct {
 		level int
 		n     int64
@@ -114,16 +114,16 @@ func TestForestHasNoHashThatTheLogHasNot(t *testing.T) {
 			t.Errorf("level %d place %d: %v", c.level, c.n, err)
 			continue
 		}
-		var want frontier
+		var want Frontier
 		for i := c.n << c.level; c.fine && i < (c.n+1)<<c.level; i++ {
-			want.push(list[i])
+			want.Push(list[i])
 		}
-		if c.fine && got[0] != want.root() {
+		if c.fine && got[0] != want.Root() {
 			t.Errorf("level %d place %d: another hash", c.level, c.n)
 		}
 	}
-	if err := forestOf(4096, 2000).build(); err == nil {
-		t.Error("a forest was built of a log that lacks records")
+	if err := forestOf(4096, 2000).Build(); err == nil {
+		t.Error("a Forest was built of a log that lacks records")
 	}
 	if _, err := forestOf(1000, 500).ReadHashes([]int64{tlog.StoredHashIndex(0, 500)}); err == nil {
 		t.Error("there is a hash of a record that is missing")

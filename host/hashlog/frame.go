@@ -1,4 +1,4 @@
-package ledger
+package hashlog
 
 import (
 	"crypto/sha256"
@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
@@ -22,7 +20,7 @@ const frameVersion = 1
 // proved by the tree.
 const sumSize = 8
 
-// frame is a record as it is stored and hashed. Its bytes are canonical: one
+// Frame is a record as it is stored and hashed. Its bytes are canonical: one
 // record has one encoding, and what decodes encodes to the same bytes.
 //
 //	public  = version kind index at user step try origin outcome attempt
@@ -39,7 +37,7 @@ const sumSize = 8
 // before them. index is 8 bytes big-endian in salt. key is 32 random bytes of
 // the run. detail is the JSON of a Detail without what stands in the public
 // part, or empty.
-type frame struct {
+type Frame struct {
 	Kind    journal.Kind
 	Index   int64
 	At      int64
@@ -60,15 +58,17 @@ type frame struct {
 
 	Account string
 	Detail  []byte
+
+	public, private int // lengths of the parts, of a frame that was split
 }
 
 // ErrFrame is what a stored record that cannot be decoded is.
 var ErrFrame = errors.New("not a record")
 
-// frameOf turns a record into its frame.
-func frameOf(r *journal.Record) (frame, error) {
+// FrameOf turns a record into its frame.
+func FrameOf(r *journal.Record) (Frame, error) {
 	d := r.Detail
-	f := frame{Kind: r.Kind, Index: r.Index, At: r.At.UnixMicro(), User: r.User, Step: int64(r.Step), Try: int64(r.Try),
+	f := Frame{Kind: r.Kind, Index: r.Index, At: r.At.UnixMicro(), User: r.User, Step: int64(r.Step), Try: int64(r.Try),
 		Origin: int64(r.Origin), Outcome: r.Outcome, Attempt: int64(d.Attempt), Verb: r.Verb, Backend: r.Backend, Cred: r.Cred,
 		Code: string(r.Code), Status: string(d.Status), Digest: d.Digest, Sealed: r.Sealed, Old: r.SealedOld, Account: r.Account}
 	if f.User < 0 || f.Step < 0 || f.Try < 0 || f.Origin < 0 || f.Attempt < 0 {
@@ -83,15 +83,15 @@ func frameOf(r *journal.Record) (frame, error) {
 	return f, err
 }
 
-// record turns a frame into its record.
-func (f *frame) record() (journal.Record, error) {
+// Record turns a frame into its record.
+func (f *Frame) Record() (journal.Record, error) {
 	var r journal.Record
-	err := f.into(&r)
+	err := f.Into(&r)
 	return r, err
 }
 
-// into writes the record of a frame into one that was used before.
-func (f *frame) into(r *journal.Record) error {
+// Into writes the record of a frame into one that was used before.
+func (f *Frame) Into(r *journal.Record) error {
 	*r = journal.Record{Kind: f.Kind, Index: f.Index, At: time.UnixMicro(f.At).UTC(), User: f.User, Step: int(f.Step), Try: int(f.Try),
 		Origin: int(f.Origin), Outcome: f.Outcome, Verb: f.Verb, Backend: f.Backend, Cred: f.Cred, Code: sdk.Code(f.Code),
 		Sealed: f.Sealed, SealedOld: f.Old, Account: f.Account}
@@ -104,12 +104,15 @@ func (f *frame) into(r *journal.Record) error {
 	return nil
 }
 
+// sum is what follows the parts of a stored frame that was split.
+func (f *Frame) sum(body []byte) []byte { return body[f.public+f.private:] }
+
 func appendString[T ~string | ~[]byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // appendPublic appends the public part.
-func (f *frame) appendPublic(b []byte) []byte {
+func (f *Frame) appendPublic(b []byte) []byte {
 	b = append(b, frameVersion, byte(f.Kind))
 	b = binary.AppendUvarint(b, uint64(f.Index))
 	b = binary.AppendVarint(b, f.At)
@@ -127,53 +130,53 @@ func (f *frame) appendPublic(b []byte) []byte {
 }
 
 // appendPrivate appends the private part.
-func (f *frame) appendPrivate(b []byte) []byte {
+func (f *Frame) appendPrivate(b []byte) []byte {
 	return appendString(appendString(b, f.Account), f.Detail)
 }
 
-// namesKey makes commitments to private parts. It is no secret from the owner
+// NamesKey makes commitments to private parts. It is no secret from the owner
 // of the ledger; it keeps a receiver of proofs from guessing names.
-type namesKey [32]byte
+type NamesKey [32]byte
 
 // recordSalt is what hides the private part of one record.
-func (k *namesKey) recordSalt(index int64) [16]byte {
+func (k *NamesKey) recordSalt(index int64) [16]byte {
 	sum := k.sum("rekey record salt", index)
 	return [16]byte(sum[:16])
 }
 
 // rowSalts are what hides one row of the plan: its names, and its cells.
-func (k *namesKey) rowSalts(seq int64) (names, cells [16]byte) {
+func (k *NamesKey) rowSalts(seq int64) (names, cells [16]byte) {
 	sum := k.sum("rekey row salt", seq)
 	return [16]byte(sum[:16]), [16]byte(sum[16:])
 }
 
-func (k *namesKey) sum(domain string, n int64) [32]byte {
+func (k *NamesKey) sum(domain string, n int64) [32]byte {
 	var b [64]byte
 	text := append(append(b[:0], domain...), k[:]...)
 	return sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(n)))
 }
 
-// encoder turns frames into stored bytes and leaves. It reuses its memory.
-type encoder struct {
-	key     *namesKey
+// Encoder turns frames into stored bytes and leaves. It reuses its memory.
+type Encoder struct {
+	Key     *NamesKey // of the run
 	scratch []byte
 }
 
 // commitment hides a private part behind a salt.
-func (e *encoder) commitment(salt [16]byte, private []byte) [32]byte {
+func (e *Encoder) commitment(salt [16]byte, private []byte) [32]byte {
 	e.scratch = append(append(e.scratch[:0], salt[:]...), private...)
 	return sha256.Sum256(e.scratch)
 }
 
 // leafOf hashes a public part and a commitment: tlog.RecordHash of the two,
 // without a copy.
-func (e *encoder) leafOf(public []byte, hidden [32]byte) tlog.Hash {
+func (e *Encoder) leafOf(public []byte, hidden [32]byte) Hash {
 	e.scratch = append(append(append(e.scratch[:0], 0), public...), hidden[:]...)
 	return sha256.Sum256(e.scratch)
 }
 
-// stored appends the frame as it is stored, and returns its leaf.
-func (e *encoder) stored(b []byte, f *frame) ([]byte, tlog.Hash) {
+// Stored appends the frame as it is stored, and returns its leaf.
+func (e *Encoder) Stored(b []byte, f *Frame) ([]byte, Hash) {
 	start := len(b)
 	b = f.appendPublic(b)
 	public := len(b)
@@ -182,25 +185,45 @@ func (e *encoder) stored(b []byte, f *frame) ([]byte, tlog.Hash) {
 	return append(b, leaf[:sumSize]...), leaf
 }
 
-func (e *encoder) leaf(public, private []byte, index int64) tlog.Hash {
-	return e.leafOf(public, e.commitment(e.key.recordSalt(index), private))
+func (e *Encoder) leaf(public, private []byte, index int64) Hash {
+	return e.leafOf(public, e.commitment(e.Key.recordSalt(index), private))
 }
 
-// fits returns an error for a stored frame whose bytes are not those of its sum.
-func (e *encoder) fits(f *frame, body []byte, public, private int) error {
-	leaf := e.leaf(body[:public], body[public:public+private], f.Index)
-	if string(leaf[:sumSize]) != string(body[public+private:]) {
-		return unsound{fmt.Errorf("record %d was changed", f.Index)}
+// Leaf returns the leaf of a stored frame that was split.
+func (e *Encoder) Leaf(f *Frame, body []byte) Hash {
+	return e.leaf(body[:f.public], body[f.public:f.public+f.private], f.Index)
+}
+
+// Fits returns an error for a stored frame whose bytes are not those of its sum.
+func (e *Encoder) Fits(f *Frame, body []byte) error {
+	leaf := e.Leaf(f, body)
+	if string(leaf[:sumSize]) != string(f.sum(body)) {
+		return NotAsWritten("record %d was changed", f.Index)
 	}
 	return nil
 }
 
-// decoder reads stored frames. It shares the strings that recur.
-type decoder struct {
+// HideRow returns the commitment to a row's private part. Its memory is used
+// again.
+func (e *Encoder) HideRow(memory *[]byte, row *Row) [32]byte {
+	*memory = e.Key.appendRowPrivate((*memory)[:0], row)
+	salt, _ := e.Key.rowSalts(row.Seq)
+	return e.commitment(salt, *memory)
+}
+
+// RowLeaf returns the leaf of a row at a place, which is hidden by what HideRow
+// returned.
+func (e *Encoder) RowLeaf(pos, seq int64, wave int, hidden [32]byte) Hash {
+	var b [rowPublicSize]byte
+	return e.leafOf(appendRowPublic(b[:0], pos, seq, wave), hidden)
+}
+
+// Decoder reads stored frames. It shares the strings that recur.
+type Decoder struct {
 	known map[string]string
 }
 
-func (d *decoder) shared(b []byte) string {
+func (d *Decoder) shared(b []byte) string {
 	if s, ok := d.known[string(b)]; ok {
 		return s
 	}
@@ -214,13 +237,11 @@ func (d *decoder) shared(b []byte) string {
 	return s
 }
 
-// split decodes a stored frame and returns the lengths of its public and
-// private parts together with the sum that follows. The frame's byte slices
-// point into b.
-func (d *decoder) split(b []byte) (f frame, public, private int, err error) {
-	r := reader{rest: b}
+// Split decodes a stored frame. The frame's byte slices point into it.
+func (d *Decoder) Split(body []byte) (f Frame, err error) {
+	r := reader{rest: body}
 	if r.byte() != frameVersion {
-		return f, 0, 0, ErrFrame
+		return f, ErrFrame
 	}
 	f.Kind = journal.Kind(r.byte())
 	f.Index, f.At = r.uint(), r.int()
@@ -232,22 +253,22 @@ func (d *decoder) split(b []byte) (f frame, public, private int, err error) {
 	}
 	f.Digest = string(r.bytes())
 	f.Sealed, f.Old = r.bytes(), r.bytes()
-	public = len(b) - len(r.rest)
+	f.public = len(body) - len(r.rest)
 	f.Account, f.Detail = string(r.bytes()), r.bytes()
-	private = len(b) - len(r.rest) - public
+	f.private = len(body) - len(r.rest) - f.public
 	if len(r.rest) != sumSize { // nothing is left where something before is none
-		return frame{}, 0, 0, ErrFrame
+		return Frame{}, ErrFrame
 	}
-	return f, public, private, nil
+	return f, nil
 }
 
-// record decodes a stored record.
-func (d *decoder) record(b []byte) (journal.Record, error) {
-	f, _, _, err := d.split(b)
+// Record decodes a stored record.
+func (d *Decoder) Record(body []byte) (journal.Record, error) {
+	f, err := d.Split(body)
 	if err != nil {
 		return journal.Record{}, err
 	}
-	return f.record()
+	return f.Record()
 }
 
 // reader takes a frame apart and remembers whether it could.

@@ -1,6 +1,4 @@
-package ledger
-
-import "golang.org/x/mod/sumdb/tlog"
+package hashlog
 
 // hashing takes the records of groups apart and computes their leaves, in
 // goroutines of its own: that is most of what a verification does.
@@ -18,26 +16,25 @@ const (
 
 // hashed is a group on its way.
 type hashed struct {
-	group   group
+	group   Group
 	records []checked
-	listed  error // what group.asListed returns
+	listed  error // what Group.AsListed returns
 	done    chan struct{}
 }
 
 // checked is a record with its leaf.
 type checked struct {
-	stored
-	frame           frame
-	public, private int
-	leaf            tlog.Hash
-	err             error // it is no record
+	Stored
+	frame Frame
+	leaf  Hash
+	err   error // it is no record
 }
 
-func newHashing(names *namesKey) *hashing {
+func newHashing(names *NamesKey) *hashing {
 	h := &hashing{work: make(chan *hashed, ahead)}
 	for range hashers {
 		go func() {
-			enc, dec := encoder{key: names}, decoder{}
+			enc, dec := Encoder{Key: names}, Decoder{}
 			for g := range h.work {
 				g.hash(&enc, &dec)
 				g.done <- struct{}{}
@@ -51,7 +48,7 @@ func newHashing(names *namesKey) *hashing {
 func (h *hashing) stop() { close(h.work) }
 
 // give takes a group.
-func (h *hashing) give(g *group) {
+func (h *hashing) give(g *Group) {
 	var next *hashed
 	if n := len(h.idle); n > 0 {
 		next, h.idle = h.idle[n-1], h.idle[:n-1]
@@ -74,27 +71,24 @@ func (h *hashing) next() *hashed {
 // back takes a group back to use its memory for another one.
 func (h *hashing) back(g *hashed) { h.idle = append(h.idle, g) }
 
-func (g *hashed) hash(enc *encoder, dec *decoder) {
+func (g *hashed) hash(enc *Encoder, dec *Decoder) {
 	g.records = g.records[:0]
-	_ = g.group.each(func(r *stored) error { // that there are fewer is known from listed
-		g.records = append(g.records, checked{stored: *r})
+	_ = g.group.Each(func(r *Stored) error { // that there are fewer is known from listed
+		g.records = append(g.records, checked{Stored: *r})
 		g.records[len(g.records)-1].check(enc, dec)
 		return nil
 	})
-	g.listed = g.group.asListed()
+	g.listed = g.group.AsListed()
 }
 
 // check takes a record apart and computes its leaf.
-func (c *checked) check(enc *encoder, dec *decoder) {
-	c.frame, c.public, c.private, c.err = dec.split(c.body)
-	if c.err != nil {
-		c.leaf = enc.leafOf(c.body, [32]byte{})
+func (c *checked) check(enc *Encoder, dec *Decoder) {
+	if c.frame, c.err = dec.Split(c.Body); c.err != nil {
+		c.leaf = enc.leafOf(c.Body, [32]byte{})
 		return
 	}
-	c.leaf = enc.leaf(c.body[:c.public], c.body[c.public:c.public+c.private], c.frame.Index)
+	c.leaf = enc.Leaf(&c.frame, c.Body)
 }
 
 // sound reports whether the record has its sum.
-func (c *checked) sound() bool {
-	return string(c.leaf[:sumSize]) == string(c.body[c.public+c.private:])
-}
+func (c *checked) sound() bool { return string(c.leaf[:sumSize]) == string(c.frame.sum(c.Body)) }

@@ -1,4 +1,4 @@
-package ledger
+package hashlog
 
 import (
 	"bytes"
@@ -44,16 +44,16 @@ func anyRecord(t *rapid.T) journal.Record {
 }
 
 func TestRecordSurvivesItsFrame(t *testing.T) {
-	enc := encoder{key: &namesKey{1}}
+	enc := Encoder{Key: &NamesKey{1}}
 	rapid.Check(t, func(t *rapid.T) {
 		want := anyRecord(t)
-		f, err := frameOf(&want)
+		f, err := FrameOf(&want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, _ := enc.stored(nil, &f)
-		var dec decoder
-		got, err := dec.record(body)
+		body, _ := enc.Stored(nil, &f)
+		var dec Decoder
+		got, err := dec.Record(body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,18 +95,18 @@ func TestEmptyDetailIsOneWithoutAField(t *testing.T) {
 
 func TestRecordWithANegativeNumberHasNoFrame(t *testing.T) {
 	for _, r := range []journal.Record{{User: -1}, {Step: -1}, {Try: -1}, {Origin: -1}, {Detail: journal.Detail{Attempt: -1}}} {
-		if _, err := frameOf(&r); err == nil {
-			t.Errorf("frameOf(%+v) gave no error", r)
+		if _, err := FrameOf(&r); err == nil {
+			t.Errorf("FrameOf(%+v) gave no error", r)
 		}
 	}
 }
 
 func TestLeafIsOfPublicPartAndCommitment(t *testing.T) {
-	key := namesKey{3}
-	enc := encoder{key: &key}
-	f, err := frameOf(&journal.Record{Kind: journal.Intent, Index: 5, User: 2, Account: "ann", Sealed: []byte("s")})
+	key := NamesKey{3}
+	enc := Encoder{Key: &key}
+	f, err := FrameOf(&journal.Record{Kind: journal.Intent, Index: 5, User: 2, Account: "ann", Sealed: []byte("s")})
 	must(t, err)
-	_, got := enc.stored(nil, &f)
+	_, got := enc.Stored(nil, &f)
 	hidden := enc.commitment(key.recordSalt(5), f.appendPrivate(nil))
 	if want := tlog.RecordHash(append(f.appendPublic(nil), hidden[:]...)); got != want {
 		t.Fatalf("leaf = %v, want %v", got, want)
@@ -116,29 +116,29 @@ func TestLeafIsOfPublicPartAndCommitment(t *testing.T) {
 // FuzzFrame holds that what decodes is canonical: it encodes to the same
 // bytes, but for the sum behind it.
 func FuzzFrame(f *testing.F) {
-	enc := encoder{key: &namesKey{1}}
+	enc := Encoder{Key: &NamesKey{1}}
 	for _, r := range []journal.Record{
 		{},
 		{Kind: journal.Intent, Index: 300, User: 1, Step: 2, Try: 1, Verb: "set", Backend: "b", Account: "ann", Cred: "sip", Sealed: []byte("sealed"), SealedOld: []byte("old")},
 		{Kind: journal.Outcome, Index: 1 << 40, User: 9, Outcome: sdk.Refused, Code: sdk.PolicyViolation, Detail: journal.Detail{Message: canary, Attempt: 3}},
 		{Kind: journal.Finished, User: 1, Detail: journal.Detail{Status: journal.Done}, At: time.UnixMicro(-5)},
 	} {
-		x, err := frameOf(&r)
+		x, err := FrameOf(&r)
 		must(f, err)
-		body, _ := enc.stored(nil, &x)
+		body, _ := enc.Stored(nil, &x)
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var dec decoder
-		x, public, private, err := dec.split(body)
+		var dec Decoder
+		x, err := dec.Split(body)
 		if err != nil {
 			return
 		}
 		again := x.appendPrivate(x.appendPublic(nil))
-		if !bytes.Equal(again, body[:public+private]) {
+		if !bytes.Equal(again, body[:x.public+x.private]) {
 			t.Fatalf("%x decodes to what encodes to %x", body, again)
 		}
-		if _, err := x.record(); err != nil && len(x.Detail) == 0 {
+		if _, err := x.Record(); err != nil && len(x.Detail) == 0 {
 			t.Fatal(err)
 		}
 	})
@@ -190,17 +190,17 @@ func TestNumberHasOneEncoding(t *testing.T) {
 
 // TestFrameIsWholeOrNone: what lacks a byte, or has one more, is no record.
 func TestFrameIsWholeOrNone(t *testing.T) {
-	enc := encoder{key: &namesKey{1}}
-	f, err := frameOf(&journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: "set", Account: "ann", Sealed: []byte("x")})
+	enc := Encoder{Key: &NamesKey{1}}
+	f, err := FrameOf(&journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: "set", Account: "ann", Sealed: []byte("x")})
 	must(t, err)
-	body, _ := enc.stored(nil, &f)
-	var dec decoder
+	body, _ := enc.Stored(nil, &f)
+	var dec Decoder
 	for n := range body {
-		if _, err := dec.record(body[:n]); !errors.Is(err, ErrFrame) {
+		if _, err := dec.Record(body[:n]); !errors.Is(err, ErrFrame) {
 			t.Errorf("%d of %d bytes: %v", n, len(body), err)
 		}
 	}
-	if _, err := dec.record(append(body, 0)); !errors.Is(err, ErrFrame) {
+	if _, err := dec.Record(append(body, 0)); !errors.Is(err, ErrFrame) {
 		t.Errorf("a byte more: %v", err)
 	}
 }

@@ -1,0 +1,42 @@
+package hashlog
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrDone is what a function returns to an iterator that is to end without an
+// error.
+var ErrDone = errors.New("done")
+
+// Ended takes ErrDone for no error.
+func Ended(err error) error {
+	if errors.Is(err, ErrDone) {
+		return nil
+	}
+	return err
+}
+
+// Unsound is an error about what is read and cannot be what was written.
+type Unsound struct{ error }
+
+// Unwrap returns what is wrong.
+func (u Unsound) Unwrap() error { return u.error }
+
+// NotAsWritten makes an error Unsound.
+func NotAsWritten(format string, args ...any) error { return Unsound{fmt.Errorf(format, args...)} }
+
+// Climb checks that places come in ascending order, as they were written. Pages
+// of a file are asked for by the last place of the one before: one that is
+// damaged, and whose rows stand in another order, would give the same rows for
+// ever.
+type Climb struct{ Last int64 }
+
+// To takes the next place.
+func (c *Climb) To(next int64) error {
+	if next <= c.Last {
+		return NotAsWritten("row %d stands behind row %d", next, c.Last)
+	}
+	c.Last = next
+	return nil
+}
