@@ -191,6 +191,7 @@ func TestActiveDirectory(t *testing.T) {
 // these are.
 type fakeDomain struct {
 	base, address string
+	service       string // what it calls itself
 
 	mu       sync.Mutex
 	accounts map[string]*fakeAccount // by DN, lower case
@@ -326,7 +327,7 @@ func (f *fakeDomain) search(base string, filter ldapwire.Element) [][]byte {
 	defer f.mu.Unlock()
 	switch {
 	case base == "":
-		return [][]byte{asEntry("", map[string]string{"supportedCapabilities": ldapwire.OIDActiveDir, "defaultNamingContext": f.base})}
+		return [][]byte{asEntry("", map[string]string{"supportedCapabilities": ldapwire.OIDActiveDir, "defaultNamingContext": f.base, "dsServiceName": f.service})}
 	case strings.EqualFold(base, f.base) && filter.Tag == 0x87:
 		return [][]byte{asEntry(f.base, map[string]string{"minPwdLength": "7", "pwdHistoryLength": "24", "pwdProperties": "1"})}
 	}

@@ -18,11 +18,12 @@ type server struct {
 	login  *login
 	admin  *pool // bound as the service account
 	guests *pool // bound as anybody: to prove values
+	pin    *pin
 	now    func() time.Time
 }
 
 func newServer(settings settings, now func() time.Time) *server {
-	made := &server{settings: settings, now: now, login: newLogin(settings.bindDN, settings.password, settings.directory, now)}
+	made := &server{settings: settings, now: now, pin: &pin{wanted: settings.mode == modeAD}, login: newLogin(settings.bindDN, settings.password, settings.directory, now)}
 	made.login.external, made.login.where = settings.external, made.place()
 	made.admin = newPool(settings.concurrency, func(ctx context.Context) (*conn, *sdk.Error) {
 		link, failed := made.connect(ctx)
@@ -43,11 +44,23 @@ func newServer(settings settings, now func() time.Time) *server {
 func (s *server) place() place { return place{dialer: s.dialer, now: s.now} }
 
 func (s *server) connect(ctx context.Context) (*conn, *sdk.Error) {
-	conn, err := s.dial(ctx)
-	if err != nil {
-		return nil, s.place().fault(err)
+	for {
+		where := s.place()
+		where.address = s.pin.at(where.address)
+		link, err := where.dial(ctx)
+		if err != nil {
+			return nil, where.fault(err)
+		}
+		kept, err := s.pin.keep(ctx, link)
+		if kept {
+			return link, nil
+		}
+		link.broken = true
+		link.close()
+		if err != nil {
+			return nil, where.fault(err)
+		}
 	}
-	return conn, nil
 }
 
 func (s *server) close() {
