@@ -65,9 +65,16 @@ func (d domain) set(t *testing.T) {
 		{"itself", set("rotator", "New value 1"), "refused Protected"},
 		{"itself, by its DN", set(d.dn("rotator"), "New value 1"), "refused Protected"},
 		{"krbtgt", set("krbtgt", "New value 1"), "refused Protected"},
+		{"krbtgt, by its DN", set(d.dn("krbtgt"), "New value 1"), "refused Protected"},
+		{"an administrator", set("Administrator", "New value 1"), "refused Protected"},
+		{"an administrator, unlocked", sdk.Operation{Verb: sdk.Unlock, Account: "Administrator"}, "refused Protected"},
 		{"a hash", sdk.Operation{Verb: sdk.Set, Account: "user0", Value: secret.New("{SSHA}x"), HashFormat: "rfc2307"}, "refused Unsupported"},
 	} {
-		r := i.Apply(t.Context(), tt.op)
+		do := i.Apply
+		if tt.op.Verb == sdk.Unlock {
+			do = i.Unlock
+		}
+		r := do(t.Context(), tt.op)
 		if got := say(r); got != tt.want {
 			t.Errorf("%s: %s (%v), want %s", tt.name, got, r.Err, tt.want)
 		}
@@ -210,12 +217,15 @@ func startFakeDomain(t *testing.T) *fakeDomain {
 		t.Fatal(err)
 	}
 	f := &fakeDomain{base: "DC=ad,DC=test", address: l.Addr().String(), accounts: map[string]*fakeAccount{}}
-	for _, login := range []string{"user0", "user1", "user2", "user3", "user4", "rotator", "krbtgt"} {
+	for _, login := range []string{"user0", "user1", "user2", "user3", "user4", "rotator", "krbtgt", "Administrator"} {
 		a := &fakeAccount{dn: f.dn(login), value: "First value of " + login + " 1", attributes: map[string]string{
 			"sAMAccountName": login, "userPrincipalName": login + "@ad.test", "objectClass": "user", "objectCategory": "person",
 			"userAccountControl": "512", "pwdLastSet": "134000000000000000", "uSNChanged": "1", "lockoutTime": "0"}}
-		if login == "rotator" {
+		switch login {
+		case "rotator":
 			a.value = "Rotator 123"
+		case "krbtgt", "Administrator":
+			a.attributes["adminCount"] = "1"
 		}
 		f.accounts[strings.ToLower(a.dn)] = a
 	}

@@ -68,12 +68,14 @@ insecure = True, to this machine too. insecure does not switch off certificate
 checks: name the authority with ca_file.
 
 A refused logon of bind_dn is not tried again for 5 seconds, lest the account
-be locked. The entry that bind_dn is may not be rotated (Protected), nor krbtgt.
+be locked. The entry that bind_dn is may not be rotated (Protected). Of a Windows
+domain neither may krbtgt, its controllers and its trusts, nor, without
+rotate_admins = True, who has adminCount: administrators now or once.
 
 Two names of one entry (values of login_attribute, its DN however spelled, names
 over other labels) are one account, which one user of a run may have. An alias,
 and a userPassword that points to another system ({SASL}name@realm), are refused
-as NoCredential; replace_sasl = True replaces the latter.
+as NoCredential; replace_passthrough = True replaces the latter.
 
 A set leaves other attributes as they are: sambaNTPassword, with which Samba goes
 on taking the old password, and shadowLastChange, by which Linux counts the age.
@@ -130,7 +132,9 @@ func fields() []sdk.Field {
 		{Name: "ca_file", Type: sdk.Path, Doc: "PEM file of the authorities to trust instead of the system's"},
 		{Name: "server_name", Type: sdk.String, Doc: "the name that the server's certificate has, where url has to have another: tunnels, proxies"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "send passwords in clear over ldap://; without it such a connection is refused"},
-		{Name: "replace_sasl", Type: sdk.Bool, Default: false, Doc: "replace userPassword values that point to another system ({SASL}name@realm); without it such an account is refused as NoCredential"},
+		{Name: "replace_passthrough", Type: sdk.Bool, Default: false, Doc: "replace userPassword values that point to another system ({SASL}name@realm); without it such an account is refused as NoCredential"},
+		{Name: "replace_sasl", Type: sdk.Bool, Default: false, Doc: "the earlier name of replace_passthrough"},
+		{Name: "rotate_admins", Type: sdk.Bool, Default: false, Doc: "mode ad: rotate accounts with adminCount, of administrators, too; without it they are refused as Protected"},
 		{Name: "page_size", Type: sdk.Int, Default: defaultPage, Doc: "entries a page of accounts(); 0 asks for all at once"},
 		{Name: "policy_dn", Type: sdk.String, Doc: "the ppolicy entry that holds for accounts that name none; else all under base_dn are respected"},
 	}

@@ -131,24 +131,40 @@ func (l *login) recognise(ctx context.Context, conn *conn) *sdk.Error {
 	return nil
 }
 
-// whoAmI asks the server, and one that cannot tell, as Active Directory, for
-// the entry that has this name.
+// whoAmI asks the server.
 func (l *login) whoAmI(ctx context.Context, conn *conn) (string, error) {
+	if l.mode == modeAD {
+		return l.whoInDomain(ctx, conn)
+	}
 	message, err := conn.do(ctx, ldapwire.ExtendedRequest(ldapwire.OIDWhoAmI, nil))
 	if err != nil {
 		return "", err
 	}
-	if name, ok := strings.CutPrefix(message.AuthorizationID(), "dn:"); ok {
-		return name, nil
-	}
-	if l.base == "" || l.external {
-		return "", nil
+	name, _ := strings.CutPrefix(message.AuthorizationID(), "dn:")
+	return name, nil
+}
+
+// whoInDomain finds the user whose security identifier the connection has;
+// where a domain controller does not tell that, the one with the name that it
+// logged on with.
+func (l *login) whoInDomain(ctx context.Context, conn *conn) (string, error) {
+	var root entry
+	made := ldapwire.Search{Scope: ldapwire.ScopeBase, Filter: ldapwire.FilterPresent("objectClass"), Attributes: []string{"defaultNamingContext", "tokenGroups"}}
+	if _, _, err := conn.search(ctx, made, nil, func(item entry) error { root = item; return nil }); err != nil {
+		return "", err
 	}
 	_, short, _ := strings.Cut(l.dn, `\`)
+	either := [][]byte{ldapwire.FilterEqual("userPrincipalName", l.dn), ldapwire.FilterEqual("sAMAccountName", short), ldapwire.FilterEqual("sAMAccountName", l.dn)}
+	if sids := root.All("tokenGroups"); len(sids) > 0 {
+		either = nil
+		for _, sid := range sids { // of its groups too, which are no users
+			either = append(either, ldapwire.FilterEqual("objectSid", sid))
+		}
+	}
 	found := ""
-	made := ldapwire.Search{Base: l.base, Scope: ldapwire.ScopeSubtree, Limit: 2, Attributes: []string{"1.1"},
-		Filter: ldapwire.FilterOr(ldapwire.FilterEqual("userPrincipalName", l.dn), ldapwire.FilterEqual("sAMAccountName", short), ldapwire.FilterEqual("sAMAccountName", l.dn))}
-	_, _, err = conn.search(ctx, made, nil, func(item entry) error {
+	made = ldapwire.Search{Base: root.First("defaultNamingContext"), Scope: ldapwire.ScopeSubtree, Limit: 2, Attributes: []string{"1.1"},
+		Filter: ldapwire.FilterAnd(ldapwire.FilterEqual("objectClass", "user"), ldapwire.FilterOr(either...))}
+	_, _, err := conn.search(ctx, made, nil, func(item entry) error {
 		found = item.DN
 		return nil
 	})

@@ -227,8 +227,10 @@ func TestAValueThatPointsToAnotherSystemIsKept(t *testing.T) {
 			}
 		}
 	}
-	wantReceipt(t, open(t, s, "replace_sasl", true).Apply(t.Context(), set("far0", "local")), "applied")
-	wantBind(t, s, "uid=far0,"+people, "local", true)
+	for n, setting := range []string{"replace_sasl", "replace_passthrough"} {
+		wantReceipt(t, open(t, s, setting, true).Apply(t.Context(), set(fmt.Sprint("far", n), "local")), "applied")
+		wantBind(t, s, fmt.Sprintf("uid=far%d,%s", n, people), "local", true)
+	}
 }
 
 func TestAServerThatIsAwayResolvesNothing(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
@@ -65,10 +66,10 @@ func (r *resolver) entryOf(ctx context.Context, account string) (target, *sdk.Er
 // telling are the attributes that say what kind of entry an account is.
 func (r *resolver) telling() []string {
 	list := append([]string{r.loginAttribute, "objectClass", "aliasedObjectName"}, uniqueIDs...)
-	if r.mode != modeAD {
-		list = append(list, "userPassword")
+	if r.mode == modeAD {
+		return append(list, "sAMAccountName", "userAccountControl", "adminCount")
 	}
-	return list
+	return append(list, "userPassword")
 }
 
 // lookAll finds what is not known yet of the names. What that leaves open,
@@ -155,7 +156,7 @@ func (r *resolver) only(found []entry, login string) *entry {
 func (r *resolver) remember(account string, entry entry) target {
 	made := target{dn: entry.DN, id: entry.uniqueID(), seen: true}
 	made.parsed, _ = parseDN(entry.DN)
-	made.foreign = r.foreign(account, entry)
+	made.foreign, made.guarded = r.foreign(account, entry), r.guarded(account, entry)
 	r.names.put(account, made)
 	return made
 }
@@ -173,12 +174,12 @@ func (r *resolver) foreign(account string, entry entry) *sdk.Error {
 	if entry.isAlias() {
 		return sdk.Errorf(sdk.NoCredential, "account %q: is an alias of %q; name that entry", account, entry.First("aliasedObjectName"))
 	}
-	if r.replaceSASL {
+	if r.replacePassthrough {
 		return nil
 	}
 	if scheme := entry.passThrough(); scheme != "" {
 		return &sdk.Error{Code: sdk.NoCredential, AccountStatus: sdk.StatusFederated, Message: fmt.Sprintf(
-			"account %q: its userPassword is %s, which points to a password in another system; set it there, or say replace_sasl = True", account, scheme)}
+			"account %q: its userPassword is %s, which points to a password in another system; set it there, or say replace_passthrough = True", account, scheme)}
 	}
 	return nil
 }
@@ -228,20 +229,44 @@ func (r *resolver) look(ctx context.Context, login string) (entry, *sdk.Error) {
 	return found[0], nil
 }
 
-// protect refuses the account that rekey is logged in as, and krbtgt, whose
-// key holds a Windows domain together.
-func (r *resolver) protect(ctx context.Context, target target) *sdk.Error {
-	if target.parsed == nil {
+// guarded is the refusal of an entry on which a Windows domain stands: its key,
+// its controllers, what other domains trust it by, and administrators unless
+// they are meant.
+func (r *resolver) guarded(account string, entry entry) *sdk.Error {
+	if r.mode != modeAD {
+		return nil
+	}
+	flags, _ := strconv.ParseInt(entry.First("userAccountControl"), 10, 64)
+	count, _ := strconv.Atoi(entry.First("adminCount"))
+	name := strings.ToLower(entry.First("sAMAccountName"))
+	switch {
+	case name == "krbtgt" || strings.HasPrefix(name, "krbtgt_"):
+		return sdk.Errorf(sdk.Protected, "account %q: its key holds the domain together; rotate it as Microsoft says", account)
+	case flags&uacController != 0:
+		return sdk.Errorf(sdk.Protected, "account %q: is a domain controller, which changes its password itself", account)
+	case flags&uacTrust != 0:
+		return sdk.Errorf(sdk.Protected, "account %q: is the trust of another domain, which has to change it too; use netdom", account)
+	case count > 0 && !r.rotateAdmins:
+		return sdk.Errorf(sdk.Protected, "account %q: is or was an administrator (adminCount = %d); say rotate_admins = True if it is meant", account, count)
+	}
+	return nil
+}
+
+// protect refuses the account that rekey is logged in as, and those that are
+// guarded.
+func (r *resolver) protect(ctx context.Context, found target) *sdk.Error {
+	if found.guarded != nil {
+		return found.guarded
+	}
+	if found.parsed == nil {
 		return nil
 	}
 	self, failed := r.self(ctx)
 	switch {
 	case failed != nil:
 		return failed
-	case self != nil && target.parsed.EqualFold(self):
-		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", target.dn)
-	case r.mode == modeAD && strings.EqualFold(target.parsed.RDNs[0].Attributes[0].Value, "krbtgt"):
-		return sdk.Errorf(sdk.Protected, "account %q: its key holds the domain together; rotate it as Microsoft says", target.dn)
+	case self != nil && found.folded() == (target{parsed: self}).folded():
+		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", found.dn)
 	}
 	return nil
 }

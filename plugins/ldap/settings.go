@@ -45,28 +45,30 @@ type directory struct {
 type settings struct {
 	directory
 	dialer
-	bindDN      string
-	password    secret.Value
-	hash        string
-	page        int
-	policyDN    string
-	concurrency int
-	external    bool // the transport says who rekey is
-	replaceSASL bool // a value that points to another system may be replaced
-	clear       bool // passwords travel in clear to another machine
+	bindDN             string
+	password           secret.Value
+	hash               string
+	page               int
+	policyDN           string
+	concurrency        int
+	external           bool // the transport says who rekey is
+	replacePassthrough bool // a value that points to another system may be replaced
+	rotateAdmins       bool // accounts with adminCount are meant too
+	clear              bool // passwords travel in clear to another machine
 }
 
 func newSettings(config sdk.Config) (settings, error) {
 	made := settings{
-		directory:   directory{base: config.Text("base_dn"), loginAttribute: config.Text("login_attribute"), mode: mode(config.Text("mode"))},
-		bindDN:      config.Text("bind_dn"),
-		password:    config.Secret("bind_password"),
-		hash:        config.Text("hash"),
-		page:        config.Int("page_size"),
-		policyDN:    config.Text("policy_dn"),
-		replaceSASL: config.Bool("replace_sasl"),
-		external:    config.Text("auth") == authExternal,
-		concurrency: max(config.Concurrency, 1),
+		directory:          directory{base: config.Text("base_dn"), loginAttribute: config.Text("login_attribute"), mode: mode(config.Text("mode"))},
+		bindDN:             config.Text("bind_dn"),
+		password:           config.Secret("bind_password"),
+		hash:               config.Text("hash"),
+		page:               config.Int("page_size"),
+		policyDN:           config.Text("policy_dn"),
+		replacePassthrough: config.Bool("replace_passthrough") || config.Bool("replace_sasl"),
+		rotateAdmins:       config.Bool("rotate_admins"),
+		external:           config.Text("auth") == authExternal,
+		concurrency:        max(config.Concurrency, 1),
 	}
 	made.defaults()
 	if err := made.check(); err != nil {

@@ -18,6 +18,7 @@ type target struct {
 	id      string     // that it keeps for good; "": not known
 	seen    bool       // what follows is known, as far as bind_dn may know it
 	foreign *sdk.Error // why its password is not its own; nil: it is
+	guarded *sdk.Error // why nothing of it may be changed; nil: it may
 	known   bool       // from memory: it may have been renamed since
 }
 

@@ -18,8 +18,10 @@ func (windows) stateAttributes() []string {
 
 // Bits of userAccountControl and its computed twin.
 const (
-	uacDisabled = 0x2
-	uacLockout  = 0x10
+	uacDisabled   = 0x2
+	uacLockout    = 0x10
+	uacTrust      = 0x800  // of another domain
+	uacController = 0x2000 // of this one
 )
 
 func (windows) state(account *sdk.Account, entry entry, now time.Time) {
