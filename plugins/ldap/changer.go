@@ -68,8 +68,7 @@ func (c *changer) changeAsOwner(ctx context.Context, dn string, op sdk.Operation
 // value. In mode attribute that has been proven before.
 func (c *changer) changeRequest(dn string, op sdk.Operation) []byte {
 	if c.mode == modeAttribute {
-		request, _ := c.dialect.set(dn, op)
-		return request
+		return c.dialect.set(dn, op)
 	}
 	return ldapwire.PasswordModify(dn, op.Old.Reveal(), op.Value.Reveal())
 }

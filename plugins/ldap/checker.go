@@ -58,15 +58,19 @@ func (c *checker) checkLogin(ctx context.Context) []sdk.Finding {
 // them.
 var left = []struct {
 	class, attribute, means, fix string
+	written                      func(settings) bool
 }{
-	{"sambaSamAccount", "sambaNTPassword", "Samba goes on taking the old password", "let the server keep it in step (smbk5pwd), or change it in Samba too"},
-	{"shadowAccount", "shadowLastChange", "Linux counts the age of the password from the old day", "let the server keep it in step (smbk5pwd), or write it after the run"},
+	{"sambaSamAccount", "sambaNTPassword", "Samba goes on taking the old password", "say update_samba = True, or let the server keep it in step (smbk5pwd)", func(s settings) bool { return s.updateSamba }},
+	{"shadowAccount", "shadowLastChange", "Linux counts the age of the password from the old day", "say update_shadow = True, or let the server keep it in step (smbk5pwd)", func(s settings) bool { return s.updateShadow }},
 }
 
 // checkLeft counts the entries that have more than the one credential.
 func (c *checker) checkLeft(ctx context.Context) []sdk.Finding {
 	var found []sdk.Finding
 	for _, l := range left {
+		if l.written(c.settings) {
+			continue
+		}
 		count, more, failed := c.count(ctx, ldapwire.FilterAnd(ldapwire.FilterEqual("objectClass", l.class), ldapwire.FilterPresent(l.attribute)))
 		if failed == nil && count == 0 { // it may be hidden from bind_dn
 			count, more, failed = c.count(ctx, ldapwire.FilterEqual("objectClass", l.class))

@@ -20,8 +20,8 @@ type dialect interface {
 	// refuse returns why the server cannot take op, nil if it can.
 	refuse(op sdk.Operation) *sdk.Error
 	// set is the request that gives an entry op's value; only here does the value
-	// leave its wrapping. whole says that op's must-change mark goes with it.
-	set(dn string, op sdk.Operation) (request []byte, whole bool)
+	// leave its wrapping.
+	set(dn string, op sdk.Operation) []byte
 	// swap is the request with which the server itself compares op's old value;
 	// nil where its owner has to log on.
 	swap(dn string, op sdk.Operation) []byte

@@ -6,10 +6,15 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/hex"
 	"hash"
 	"regexp"
 	"slices"
+	"strings"
 	"unicode/utf16"
+
+	//lint:ignore SA1019 Samba takes no other hash
+	"golang.org/x/crypto/md4" //nolint:staticcheck // as above
 )
 
 // What mode attribute does to a value before it is sent.
@@ -48,6 +53,15 @@ func salted(scheme string, sum hash.Hash, value string) string {
 
 // schemed is what a server takes for a hash instead of hashing it.
 var schemed = regexp.MustCompile(`^\{[A-Za-z0-9./_-]+\}`)
+
+// ntHash is what Samba and Windows keep of a password: MD4 of UTF-16LE.
+func ntHash(value string) string {
+	sum := md4.New()
+	for _, count := range utf16.Encode([]rune(value)) {
+		sum.Write([]byte{byte(count), byte(count >> 8)})
+	}
+	return strings.ToUpper(hex.EncodeToString(sum.Sum(nil)))
+}
 
 // unicodePwd is the value of Active Directory's attribute: quoted, UTF-16LE.
 func unicodePwd(value string) string {

@@ -41,7 +41,7 @@ func newInstance(settings settings, now func() time.Time) *Instance {
 	made.reader = &reader{server: made.server, dialect: dialect, resolver: made.resolver}
 	made.prover = &prover{server: made.server, resolver: made.resolver, reader: made.reader}
 	made.policies = &policies{server: made.server, resolver: made.resolver}
-	made.writer = &writer{server: made.server, dialect: dialect, resolver: made.resolver, prover: made.prover}
+	made.writer = &writer{server: made.server, dialect: dialect, resolver: made.resolver, prover: made.prover, companions: &companions{made.server}}
 	made.changer = &changer{server: made.server, dialect: dialect, reader: made.reader, prover: made.prover, writer: made.writer}
 	made.checker = &checker{server: made.server, reader: made.reader}
 	return made

@@ -52,10 +52,12 @@ where owners may not; in mode ad the server compares. verify is a logon too.
 
 A set is repeated safely. On OpenLDAP with ppolicy and on 389 Directory Server
 A SET UNLOCKS A LOCKED ENTRY, even one that was locked for good: leave such
-accounts out with select, or look first with step.find. On Active Directory a
-set lifts neither lock nor disablement, and the old value works beside the new
-one for an hour unless "OldPasswordAllowedPeriod" is 0. An identity that has
-manage rights (or is the rootdn) bypasses ppolicy; write is enough.
+accounts out with select, or say keep_lock = True, which puts the lock back at
+once; if rekey is killed in between, the entry stays unlocked. On Active
+Directory a set lifts neither lock nor disablement, and the old value works
+beside the new one for an hour unless "OldPasswordAllowedPeriod" is 0. An
+identity that has manage rights (or is the rootdn) bypasses ppolicy; write is
+enough.
 
 must_change = True or False writes pwdReset (ppolicy; it counts where the
 policy has pwdMustChange TRUE) or pwdLastSet (ad); None leaves it to the server.
@@ -79,8 +81,10 @@ as NoCredential; replace_passthrough = True replaces the latter.
 
 A set leaves other attributes as they are: sambaNTPassword, with which Samba goes
 on taking the old password, and shadowLastChange, by which Linux counts the age.
-Servers keep them in step with smbk5pwd. Check counts the entries that have them,
-and says when the password of bind_dn expires or lives on grace logins.
+update_samba and update_shadow write them where an entry has them; that they may
+is tried before a value is set. Servers keep them in step with smbk5pwd. Check
+counts the entries that would be left behind, and says when the password of
+bind_dn expires or lives on grace logins.
 
 accounts(): filter is an LDAP filter, attributes are those of the entries, a list
 where one has several values; id is the DN. Aliases, and entries that other
@@ -134,6 +138,9 @@ func fields() []sdk.Field {
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "send passwords in clear over ldap://; without it such a connection is refused"},
 		{Name: "replace_passthrough", Type: sdk.Bool, Default: false, Doc: "replace userPassword values that point to another system ({SASL}name@realm); without it such an account is refused as NoCredential"},
 		{Name: "replace_sasl", Type: sdk.Bool, Default: false, Doc: "the earlier name of replace_passthrough"},
+		{Name: "keep_lock", Type: sdk.Bool, Default: false, Doc: "put back the lock of an entry that a set lifts; between the two the entry is unlocked"},
+		{Name: "update_samba", Type: sdk.Bool, Default: false, Doc: "write sambaNTPassword and sambaPwdLastSet of entries of Samba (sambaSamAccount) too, and remove sambaLMPassword"},
+		{Name: "update_shadow", Type: sdk.Bool, Default: false, Doc: "write today into shadowLastChange of entries that have it"},
 		{Name: "rotate_admins", Type: sdk.Bool, Default: false, Doc: "mode ad: rotate accounts with adminCount, of administrators, too; without it they are refused as Protected"},
 		{Name: "page_size", Type: sdk.Int, Default: defaultPage, Doc: "entries a page of accounts(); 0 asks for all at once"},
 		{Name: "policy_dn", Type: sdk.String, Doc: "the ppolicy entry that holds for accounts that name none; else all under base_dn are respected"},

@@ -69,7 +69,7 @@ func (r *resolver) telling() []string {
 	if r.mode == modeAD {
 		return append(list, "sAMAccountName", "userAccountControl", "adminCount")
 	}
-	return append(list, "userPassword")
+	return append(list, "userPassword", "shadowLastChange")
 }
 
 // lookAll finds what is not known yet of the names. What that leaves open,
@@ -157,13 +157,14 @@ func (r *resolver) remember(account string, entry entry) target {
 	made := target{dn: entry.DN, id: entry.uniqueID(), seen: true}
 	made.parsed, _ = parseDN(entry.DN)
 	made.foreign, made.guarded = r.foreign(account, entry), r.guarded(account, entry)
+	made.samba, made.shadow = entry.is("sambaSamAccount"), entry.First("shadowLastChange") != ""
 	r.names.put(account, made)
 	return made
 }
 
 // unseen keeps that an entry could not be looked at.
 func (r *resolver) unseen(account string, target target) target {
-	target.seen = true
+	target.seen, target.hidden = true, true
 	r.names.put(account, target)
 	return target
 }

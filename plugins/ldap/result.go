@@ -23,6 +23,7 @@ const (
 	resultConfidentiality = 13
 	resultNoSuchAttribute = 16
 	resultUndefinedType   = 17
+	resultNoMatching      = 18
 	resultConstraint      = 19
 	resultInvalidSyntax   = 21
 	resultNoSuchObject    = 32

@@ -53,6 +53,9 @@ type settings struct {
 	concurrency        int
 	external           bool // the transport says who rekey is
 	replacePassthrough bool // a value that points to another system may be replaced
+	keepLock           bool // a lock that a set lifts is put back
+	updateSamba        bool // Samba's hash goes with a value
+	updateShadow       bool // so does the day by which Linux counts its age
 	rotateAdmins       bool // accounts with adminCount are meant too
 	clear              bool // passwords travel in clear to another machine
 }
@@ -66,6 +69,9 @@ func newSettings(config sdk.Config) (settings, error) {
 		page:               config.Int("page_size"),
 		policyDN:           config.Text("policy_dn"),
 		replacePassthrough: config.Bool("replace_passthrough") || config.Bool("replace_sasl"),
+		keepLock:           config.Bool("keep_lock"),
+		updateSamba:        config.Bool("update_samba"),
+		updateShadow:       config.Bool("update_shadow"),
 		rotateAdmins:       config.Bool("rotate_admins"),
 		external:           config.Text("auth") == authExternal,
 		concurrency:        max(config.Concurrency, 1),
@@ -142,6 +148,8 @@ func (s *settings) check() error {
 	switch {
 	case !attributeName.MatchString(s.loginAttribute):
 		return sdk.Errorf(sdk.InvalidConfig, "login_attribute: %q is not the name of an attribute", s.loginAttribute)
+	case s.mode == modeAD && (s.updateSamba || s.updateShadow):
+		return sdk.Errorf(sdk.InvalidConfig, "mode: ad has no entries for update_samba and update_shadow; leave them out")
 	case s.page < 0:
 		return sdk.Errorf(sdk.InvalidConfig, "page_size: got %d, want at least 0", s.page)
 	}

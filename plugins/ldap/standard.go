@@ -63,28 +63,21 @@ func (s standard) refuse(op sdk.Operation) *sdk.Error {
 	return nil
 }
 
-// set is one request with the mark but for a plain value in mode rfc3062.
-func (s standard) set(dn string, op sdk.Operation) ([]byte, bool) {
+// set carries the must-change mark but for a plain value in mode rfc3062.
+func (s standard) set(dn string, op sdk.Operation) []byte {
 	value := op.Value.Reveal()
 	switch {
 	case s.mode == modeRFC3062 && op.HashFormat == "":
-		return ldapwire.PasswordModify(dn, "", value), false
+		return ldapwire.PasswordModify(dn, "", value)
 	case op.HashFormat == "":
 		value = userPassword(s.hash, value)
 	}
 	mods := []ldapwire.Modification{ldapwire.Replace("userPassword", value)}
 	if op.MustChange != nil {
-		mods = append(mods, pwdReset(*op.MustChange))
+		mark := mustChange(*op.MustChange)
+		mods = append(mods, ldapwire.Replace(mark.name, mark.values("")...))
 	}
-	return ldapwire.ModifyRequest(dn, mods...), true
-}
-
-// pwdReset TRUE asks for a change at the next logon.
-func pwdReset(mustChange bool) ldapwire.Modification {
-	if mustChange {
-		return ldapwire.Replace("pwdReset", "TRUE")
-	}
-	return ldapwire.Replace("pwdReset")
+	return ldapwire.ModifyRequest(dn, mods...)
 }
 
 func (standard) swap(string, sdk.Operation) []byte { return nil }

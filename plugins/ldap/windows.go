@@ -60,12 +60,12 @@ func (windows) refuse(op sdk.Operation) *sdk.Error {
 	return nil
 }
 
-func (windows) set(dn string, op sdk.Operation) ([]byte, bool) {
+func (windows) set(dn string, op sdk.Operation) []byte {
 	mods := []ldapwire.Modification{ldapwire.Replace("unicodePwd", unicodePwd(op.Value.Reveal()))}
 	if op.MustChange != nil {
 		mods = append(mods, ldapwire.Replace("pwdLastSet", pwdLastSet(*op.MustChange)))
 	}
-	return ldapwire.ModifyRequest(dn, mods...), true
+	return ldapwire.ModifyRequest(dn, mods...)
 }
 
 // pwdLastSet 0 asks for a change at the next logon, -1 is now.

@@ -13,32 +13,51 @@ import (
 // writer gives accounts values, and lifts locks.
 type writer struct {
 	*server
-	dialect  dialect
-	resolver *resolver
-	prover   *prover
+	dialect    dialect
+	resolver   *resolver
+	prover     *prover
+	companions *companions
 }
+
+// doing is what does an operation on the entry of a DN.
+type doing func(ctx context.Context, dn string, op sdk.Operation) sdk.Receipt
 
 // onEntry does op on the entry of its account. A login whose remembered entry
 // is gone is looked for once more.
-func (w *writer) onEntry(ctx context.Context, op sdk.Operation, do func(context.Context, string, sdk.Operation) sdk.Receipt) sdk.Receipt {
+func (w *writer) onEntry(ctx context.Context, op sdk.Operation, do doing) sdk.Receipt {
 	for try := 0; ; try++ {
-		target, failed := w.resolver.entryOf(ctx, op.Account)
-		if failed == nil {
-			failed = w.resolver.protect(ctx, target)
-		}
-		if failed == nil && op.Verb != sdk.Unlock {
-			failed = target.foreign
-		}
+		target, failed := w.admit(ctx, op)
 		if failed != nil {
 			return sdk.Refuse(failed)
 		}
-		receipt := do(ctx, target.dn, op)
+		receipt := w.once(ctx, target, op, do)
 		if gone := receipt.Err != nil && receipt.Err.Code == sdk.AccountNotFound; gone && target.known && try == 0 {
 			w.resolver.names.forget(op.Account)
 			continue
 		}
 		return scrub(receipt, op)
 	}
+}
+
+// admit returns the entry of op's account, unless op may not be done on it.
+func (w *writer) admit(ctx context.Context, op sdk.Operation) (target, *sdk.Error) {
+	found, failed := w.resolver.entryOf(ctx, op.Account)
+	if failed == nil {
+		failed = w.resolver.protect(ctx, found)
+	}
+	if failed == nil && op.Verb != sdk.Unlock {
+		failed = found.foreign
+	}
+	return found, failed
+}
+
+// once does op, and writes what goes with its value.
+func (w *writer) once(ctx context.Context, found target, op sdk.Operation, do doing) sdk.Receipt {
+	along, failed := w.companions.of(ctx, found, op)
+	if failed != nil {
+		return sdk.Refuse(failed)
+	}
+	return w.companions.finish(ctx, found.dn, along, op.Value, do(ctx, found.dn, op))
 }
 
 // refuse returns why an operation makes no sense whatever the entry is.
@@ -55,8 +74,10 @@ func (w *writer) refuse(op sdk.Operation) *sdk.Error {
 	case op.HashFormat != "" && op.HashFormat != formatRFC2307:
 		return sdk.Errorf(sdk.Unsupported, "hash_format: got %q, want rfc2307", op.HashFormat)
 	}
-	if failed := refuseValue(op.Value.Reveal()); failed != nil {
-		return failed
+	if op.HashFormat == "" {
+		if failed := refuseValue(op.Value.Reveal()); failed != nil {
+			return failed
+		}
 	}
 	return w.dialect.refuse(op)
 }
@@ -79,44 +100,11 @@ func broken(violation sdk.Violation) *sdk.Error {
 
 // set gives an entry a value, as the service account.
 func (w *writer) set(ctx context.Context, dn string, op sdk.Operation) sdk.Receipt {
-	request, whole := w.dialect.set(dn, op)
-	mark := op.MustChange != nil && !whole
-	if mark {
-		// First as a trial: once the value is set it is too late to find out
-		// that the mark may not be written.
-		if receipt := w.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
-			return receipt
-		}
-	}
-	result, failed := w.admin.ask(ctx, request, w.dialect.controls()...)
+	result, failed := w.admin.ask(ctx, w.dialect.set(dn, op), w.dialect.controls()...)
 	if failed != nil {
 		return failed.receipt()
 	}
-	receipt := w.settle(ctx, dn, op, w.explain(result))
-	if mark && (receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied) {
-		// The server's own policy may have changed it.
-		if receipt := w.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
-			return sdk.Lost(receipt.Err)
-		}
-	}
-	return receipt
-}
-
-// mark writes pwdReset alone.
-func (w *writer) mark(ctx context.Context, dn string, mustChange bool) sdk.Receipt {
-	result, failed := w.admin.ask(ctx, ldapwire.ModifyRequest(dn, pwdReset(mustChange)))
-	if failed != nil {
-		// The value is as it was.
-		return sdk.Refuse(reading(failed))
-	}
-	if result.Code == resultUndefinedType && !mustChange {
-		return sdk.OK() // without ppolicy nothing asks for a change
-	}
-	receipt := result.receipt()
-	if receipt.Err != nil {
-		receipt.Err.Message = "must_change: " + receipt.Err.Message
-	}
-	return receipt
+	return w.settle(ctx, dn, op, w.explain(result))
 }
 
 // explain is the receipt of an answer, with hints that only the dialect can give.
@@ -151,12 +139,7 @@ func (w *writer) settle(ctx context.Context, dn string, op sdk.Operation, receip
 }
 
 // reset lets the server make the value, and returns it.
-func (w *writer) reset(ctx context.Context, dn string, op sdk.Operation) sdk.Receipt {
-	if op.MustChange != nil {
-		if receipt := w.mark(ctx, dn, *op.MustChange); receipt.Outcome != sdk.Applied {
-			return receipt
-		}
-	}
+func (w *writer) reset(ctx context.Context, dn string, _ sdk.Operation) sdk.Receipt {
 	result, failed := w.admin.ask(ctx, ldapwire.PasswordModify(dn, "", ""), ldapwire.AskPolicy())
 	if failed != nil {
 		return failed.receipt()
@@ -170,11 +153,6 @@ func (w *writer) reset(ctx context.Context, dn string, op sdk.Operation) sdk.Rec
 	}
 	if result.Password != "" {
 		receipt.Value = secret.New(result.Password)
-	}
-	if op.MustChange != nil {
-		if marked := w.mark(ctx, dn, *op.MustChange); marked.Outcome != sdk.Applied {
-			receipt.Outcome, receipt.Err = sdk.Unknown, marked.Err
-		}
 	}
 	return receipt
 }
