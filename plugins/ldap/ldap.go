@@ -65,7 +65,8 @@ A must-change answer to a verify is an acceptance.
 
 The password travels over ldaps://, over ldap:// with start_tls, or over
 ldapi:///path/of/socket (or ldapi://%2Fpath%2Fof%2Fsocket), where
-auth = "external" logs on as the user that rekey runs as. Plain ldap:// is refused as InsecureTransport unless
+auth = "external" logs on as the user that rekey runs as; over TLS it does so as
+whom the certificate of cert_file says. Plain ldap:// is refused as InsecureTransport unless
 insecure = True, to this machine too. insecure does not switch off certificate
 checks: name the authority with ca_file.
 
@@ -116,7 +117,7 @@ func (*Backend) Describe() sdk.Description {
 		Limits:      sdk.Limits{Concurrency: 16},
 		Egress:      []string{"{url}"},
 		Target:      []string{"url", "base_dn", "login_attribute"},
-		Paths:       []string{"{ca_file}"},
+		Paths:       []string{"{ca_file}", "{cert_file}", "{key_file}"},
 
 		VerifyIsLogon: true,
 	}
@@ -127,13 +128,15 @@ func fields() []sdk.Field {
 		{Name: "url", Type: sdk.URL, Required: true, Doc: "ldaps://HOST[:PORT], ldap://HOST[:PORT] or ldapi:///SOCKET"},
 		{Name: "bind_dn", Type: sdk.String, Doc: "who rekey is: a DN; in mode ad also user@domain or DOMAIN\\user; required unless auth is external"},
 		{Name: "bind_password", Type: sdk.Secret, Doc: "its password"},
-		{Name: "auth", Type: sdk.Choice, Default: "simple", Choices: []string{"simple", authExternal}, Doc: "external: over ldapi:// the system tells who rekey is (SASL EXTERNAL), without bind_dn and password"},
+		{Name: "auth", Type: sdk.Choice, Default: "simple", Choices: []string{"simple", authExternal}, Doc: "external: over ldapi:// the system, over TLS the certificate of cert_file tells who rekey is (SASL EXTERNAL), without bind_dn and password"},
 		{Name: "base_dn", Type: sdk.String, Doc: "where logins are looked for; not needed where all accounts are DNs"},
 		{Name: "login_attribute", Type: sdk.String, Default: defaultLogin, Doc: "what a login is; sAMAccountName in mode ad unless given"},
 		{Name: "mode", Type: sdk.Choice, Default: string(modeRFC3062), Choices: []string{string(modeRFC3062), string(modeAD), string(modeAttribute)}, Doc: "how the server takes a password"},
 		{Name: "hash", Type: sdk.Choice, Default: hashSSHA, Choices: []string{hashSSHA, hashSSHA256, hashSSHA512, hashPlain}, Doc: "mode attribute: what is done to a value before it is sent"},
 		{Name: "start_tls", Type: sdk.Bool, Default: false, Doc: "make an ldap:// connection secure before anything is sent"},
 		{Name: "ca_file", Type: sdk.Path, Doc: "PEM file of the authorities to trust instead of the system's"},
+		{Name: "cert_file", Type: sdk.Path, Doc: "PEM file of the certificate that rekey shows the server"},
+		{Name: "key_file", Type: sdk.Path, Doc: "PEM file of its key, without a passphrase"},
 		{Name: "server_name", Type: sdk.String, Doc: "the name that the server's certificate has, where url has to have another: tunnels, proxies"},
 		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "send passwords in clear over ldap://; without it such a connection is refused"},
 		{Name: "replace_passthrough", Type: sdk.Bool, Default: false, Doc: "replace userPassword values that point to another system ({SASL}name@realm); without it such an account is refused as NoCredential"},

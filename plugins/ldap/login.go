@@ -58,7 +58,7 @@ func (l *login) bind(ctx context.Context, conn *conn) *sdk.Error {
 	}
 	result, err := conn.ask(ctx, l.request(), ldapwire.AskPolicy())
 	if err != nil {
-		return l.where.fault(err)
+		return l.where.dropped(err)
 	}
 	l.failed, l.policy = l.refusal(result), result.Policy
 	if l.failed != nil {
@@ -108,7 +108,7 @@ func (l *login) refusal(result result) *sdk.Error {
 	message := fmt.Sprintf("bind_dn %q: the server refuses the logon: %s", l.dn, result.describe())
 	switch {
 	case l.external:
-		message = fmt.Sprintf("auth: the server refuses the logon as whom the socket says (SASL EXTERNAL): %s", result.describe())
+		message = fmt.Sprintf("auth: the server refuses the logon as whom the socket or the certificate says (SASL EXTERNAL): %s", result.describe())
 	case code == sdk.InvalidConfig:
 		message += "; write a DN, such as cn=rotator,dc=acme,dc=example"
 	}

@@ -38,15 +38,41 @@ func (p place) fault(err error) *sdk.Error {
 		return sdk.Errorf(sdk.InvalidConfig, "start_tls: the server does not offer it (%s): use ldaps://, or have it switched on", refused)
 	case errors.Is(err, context.DeadlineExceeded):
 		return sdk.Errorf(sdk.Timeout, "url: %s was not reached within %s: is there a firewall in between, and is the port right?", p.address, p.patience)
+	case alerted(err):
+		return sdk.Errorf(sdk.InvalidConfig, "url: %s %s", p.address, p.unwelcome(err))
 	case noTLS(err), hungUpOn(err):
 		return sdk.Errorf(sdk.Unreachable, "url: %s", p.otherPort(err))
 	}
 	return sdk.Errorf(sdk.Unreachable, "url: %s", p.away(err))
 }
 
+// dropped is the error of a connection that was opened, and failed before rekey
+// was logged on. Nothing was changed.
+func (p place) dropped(err error) *sdk.Error {
+	if p.tls != nil && hungUpOn(err) && !alerted(err) { // TLS 1.3 looks at certificates after its handshake
+		return sdk.Errorf(sdk.Unreachable, "url: %s %s", p.address, p.unwelcome(err))
+	}
+	return p.fault(err)
+}
+
 // hungUpOn reports a server that ended the connection without a word.
 func hungUpOn(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// alerted reports a server that ends a handshake by saying why.
+func alerted(err error) bool {
+	var remote *net.OpError
+	return errors.As(err, &remote) && remote.Op == "remote error"
+}
+
+// unwelcome says what a server has against the certificate that it was shown, or
+// that it was shown none.
+func (p place) unwelcome(err error) string {
+	if p.tls != nil && len(p.tls.Certificates) > 0 {
+		return fmt.Sprintf("ended TLS over the certificate of cert_file (%v): is it valid, and does the server trust who signed it?", err)
+	}
+	return fmt.Sprintf("ended TLS before the logon (%v): it may want a certificate of rekey's own (cert_file and key_file); its log says why", err)
 }
 
 // noTLS reports an answer that is none of TLS.

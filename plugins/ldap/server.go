@@ -58,7 +58,7 @@ func (s *server) connect(ctx context.Context) (*conn, *sdk.Error) {
 		link.broken = true
 		link.close()
 		if err != nil {
-			return nil, where.fault(err)
+			return nil, where.dropped(err)
 		}
 	}
 }

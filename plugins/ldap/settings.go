@@ -84,8 +84,8 @@ func newSettings(config sdk.Config) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	if made.external && dialer.network != "unix" {
-		return settings{}, sdk.Errorf(sdk.InvalidConfig, "auth: external is for ldapi://, where the system tells who asks")
+	if made.external && dialer.network != "unix" && (dialer.tls == nil || len(dialer.tls.Certificates) == 0) {
+		return settings{}, sdk.Errorf(sdk.InvalidConfig, "auth: external is for ldapi://, where the system tells who asks, and for TLS with cert_file and key_file, where the certificate does")
 	}
 	made.dialer = dialer
 	made.patience = config.Timeout
@@ -137,7 +137,7 @@ func (s *settings) check() error {
 	}
 	switch {
 	case s.external && (s.bindDN != "" || s.password.Present()):
-		return sdk.Errorf(sdk.InvalidConfig, "auth: with external the system tells who rekey is; leave bind_dn and bind_password out")
+		return sdk.Errorf(sdk.InvalidConfig, "auth: with external the system or the certificate tells who rekey is; leave bind_dn and bind_password out")
 	case s.bindDN == "" && !s.external:
 		return sdk.Errorf(sdk.InvalidConfig, `bind_dn: missing; over ldapi:// auth = "external" (SASL EXTERNAL) does without`)
 	case s.external:
@@ -156,7 +156,7 @@ func (s *settings) check() error {
 	return nil
 }
 
-// newDialer reads url, start_tls and ca_file.
+// newDialer reads url, start_tls, and what concerns TLS.
 func newDialer(config sdk.Config) (dialer, error) {
 	d, host, err := parseURL(config.Text("url"))
 	if err != nil {
@@ -171,20 +171,47 @@ func newDialer(config sdk.Config) (dialer, error) {
 	case d.startTLS:
 		d.tls = &tls.Config{}
 	}
-	file, name := config.Text("ca_file"), config.Text("server_name")
 	if d.tls == nil {
-		for setting, value := range map[string]string{"ca_file": file, "server_name": name} {
-			if value != "" {
+		for _, setting := range []string{"ca_file", "server_name", "cert_file", "key_file"} {
+			if config.Text(setting) != "" {
 				return dialer{}, sdk.Errorf(sdk.InvalidConfig, "%s: needs ldaps:// or start_tls", setting)
 			}
 		}
 		return d, nil
 	}
-	d.tls.ServerName, d.tls.MinVersion = either(name, host), tls.VersionTLS12
-	if file != "" {
-		d.tls.RootCAs, err = authorities(file)
+	d.tls.ServerName, d.tls.MinVersion = either(config.Text("server_name"), host), tls.VersionTLS12
+	if file := config.Text("ca_file"); file != "" {
+		if d.tls.RootCAs, err = authorities(file); err != nil {
+			return dialer{}, err
+		}
 	}
+	d.tls.Certificates, err = ownCertificate(config.Text("cert_file"), config.Text("key_file"))
 	return d, err
+}
+
+// ownCertificate is what rekey shows of itself, nothing if neither file is named.
+func ownCertificate(cert, key string) ([]tls.Certificate, error) {
+	switch {
+	case cert == "" && key == "":
+		return nil, nil
+	case cert == "":
+		return nil, sdk.Errorf(sdk.InvalidConfig, "cert_file: missing; key_file is the key of a certificate")
+	case key == "":
+		return nil, sdk.Errorf(sdk.InvalidConfig, "key_file: missing; a certificate is shown with its key")
+	}
+	text, err := os.ReadFile(cert)
+	if err != nil {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "cert_file: %v", err)
+	}
+	secret, err := os.ReadFile(key)
+	if err != nil {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "key_file: %v", err)
+	}
+	pair, err := tls.X509KeyPair(text, secret)
+	if err != nil {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "cert_file, key_file: no pair of a PEM certificate and its PEM key without a passphrase: %v", err)
+	}
+	return []tls.Certificate{pair}, nil
 }
 
 // parseURL returns how to connect and the name that a certificate has to have.

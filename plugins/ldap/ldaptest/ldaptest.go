@@ -48,6 +48,9 @@ type Server struct {
 	Socket string // ldapi:///PATH
 	CAFile string // the authority of its certificate; "" without TLS
 
+	CertFile string // of a client whose common name is rotator; "" without TLS
+	KeyFile  string // its key
+
 	BaseDN   string
 	RootDN   string // bypasses every policy and access rule
 	RootPW   string

@@ -156,7 +156,8 @@ func freePort() (int, error) {
 
 func escapeSlashes(path string) string { return strings.ReplaceAll(path, "/", "%2F") }
 
-// certify makes an authority and a certificate for 127.0.0.1 and localhost.
+// certify makes an authority, a certificate for 127.0.0.1 and localhost, and one
+// for a client named rotator.
 func (s *Server) certify() error {
 	ca, caKey, err := s.certificate("ca", &x509.Certificate{
 		Subject: pkix.Name{CommonName: "ldaptest CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
@@ -168,6 +169,13 @@ func (s *Server) certify() error {
 	_, _, err = s.certificate("server", &x509.Certificate{
 		Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, ca, caKey)
+	if err != nil {
+		return err
+	}
+	s.CertFile, s.KeyFile = filepath.Join(s.dir, "client.pem"), filepath.Join(s.dir, "client.key")
+	_, _, err = s.certificate("client", &x509.Certificate{
+		Subject: pkix.Name{CommonName: "rotator"}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, ca, caKey)
 	return err
 }
