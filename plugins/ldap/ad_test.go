@@ -42,6 +42,7 @@ func (d domain) test(t *testing.T) {
 	t.Run("must change", d.mustChange)
 	t.Run("lock and disablement", d.states)
 	t.Run("reading", d.reading)
+	t.Run("names", d.names)
 }
 
 func (d domain) set(t *testing.T) {
@@ -156,6 +157,26 @@ func (d domain) reading(t *testing.T) {
 	}
 }
 
+// A user of a domain has four names.
+func (d domain) names(t *testing.T) {
+	i := d.instance(t)
+	all := []string{"user0", `ADTEST\user0`, `adtest\USER0`, "user0@ad.test", `ad.test\user0`, d.dn("user0")}
+	found := ask(t, i, append(all, "user1", `ADTEST\user1`)...)
+	for n := range all {
+		if found[n] != found[0] || found[n] == found[len(all)] {
+			t.Errorf("%q is %+v, %q is %+v: want one", all[0], found[0], all[n], found[n])
+		}
+	}
+	if found[len(all)] != found[len(all)+1] {
+		t.Errorf("got %+v, want user1 to be one too", found[len(all):])
+	}
+	wantReceipt(t, i.Apply(t.Context(), set(`ADTEST\user0`, "By its name 1")), "applied")
+	wantVerdict(t, i, "user0@ad.test", "By its name 1", sdk.Accepted)
+	for _, name := range []string{`OTHER\user0`, `\user0`, "user0@other.test", "user0@", "@ad.test", `ADTEST\nobody`} {
+		wantReceipt(t, i.Apply(t.Context(), set(name, "New value 1")), "refused AccountNotFound")
+	}
+}
+
 func TestUnicodePwdIsQuotedUTF16LE(t *testing.T) {
 	for value, want := range map[string]string{
 		"a":       "\"\x00a\x00\"\x00",
@@ -182,15 +203,7 @@ func TestActiveDirectory(t *testing.T) {
 			defer f.mu.Unlock()
 			f.accounts[strings.ToLower(dn)].attributes[attribute] = value
 		},
-		instance: func(t *testing.T) *Instance {
-			i := newInstance(settings{
-				directory: directory{base: f.base, loginAttribute: defaultLoginAD, mode: modeAD},
-				dialer:    dialer{network: "tcp", address: f.address, patience: 10 * time.Second}, // newSettings wants TLS
-				bindDN:    "rotator@ad.test", password: secret.New("Rotator 123"), concurrency: 4, page: 2,
-			}, time.Now)
-			t.Cleanup(func() { _ = i.Close() })
-			return i
-		},
+		instance: f.instance,
 	}.test(t)
 }
 
@@ -220,7 +233,7 @@ func startFakeDomain(t *testing.T) *fakeDomain {
 	for _, login := range []string{"user0", "user1", "user2", "user3", "user4", "rotator", "krbtgt", "Administrator"} {
 		a := &fakeAccount{dn: f.dn(login), value: "First value of " + login + " 1", attributes: map[string]string{
 			"sAMAccountName": login, "userPrincipalName": login + "@ad.test", "objectClass": "user", "objectCategory": "person",
-			"userAccountControl": "512", "pwdLastSet": "134000000000000000", "uSNChanged": "1", "lockoutTime": "0"}}
+			"objectGUID": "id of " + login, "userAccountControl": "512", "pwdLastSet": "134000000000000000", "uSNChanged": "1", "lockoutTime": "0"}}
 		switch login {
 		case "rotator":
 			a.value = "Rotator 123"
@@ -245,6 +258,17 @@ func startFakeDomain(t *testing.T) *fakeDomain {
 	})
 	t.Cleanup(func() { stop(); _ = l.Close(); serving.Wait() })
 	return f
+}
+
+// instance is one in clear, which newSettings would refuse.
+func (f *fakeDomain) instance(t *testing.T) *Instance {
+	i := newInstance(settings{
+		directory: directory{base: f.base, loginAttribute: defaultLoginAD, mode: modeAD},
+		dialer:    dialer{network: "tcp", address: f.address, patience: 10 * time.Second},
+		bindDN:    "rotator@ad.test", password: secret.New("Rotator 123"), concurrency: 4, page: 2,
+	}, time.Now)
+	t.Cleanup(func() { _ = i.Close() })
+	return i
 }
 
 func (f *fakeDomain) dn(login string) string { return "CN=" + login + ",CN=Users," + f.base }
@@ -324,7 +348,7 @@ func (f *fakeDomain) bind(name, value string) result {
 func (f *fakeDomain) exists(base string) result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if base == "" || strings.EqualFold(base, f.base) || f.accounts[strings.ToLower(base)] != nil {
+	if base == "" || strings.EqualFold(base, f.base) || strings.HasPrefix(base, "CN=Partitions,") || f.accounts[strings.ToLower(base)] != nil {
 		return result{}
 	}
 	return answered(resultNoSuchObject, "00002030: No such Base DN: "+base)
@@ -337,7 +361,9 @@ func (f *fakeDomain) search(base string, filter ldapwire.Element) [][]byte {
 	defer f.mu.Unlock()
 	switch {
 	case base == "":
-		return [][]byte{asEntry("", map[string]string{"supportedCapabilities": ldapwire.OIDActiveDir, "defaultNamingContext": f.base, "dsServiceName": f.service})}
+		return [][]byte{asEntry("", map[string]string{"supportedCapabilities": ldapwire.OIDActiveDir, "defaultNamingContext": f.base, "dsServiceName": f.service, "configurationNamingContext": "CN=Configuration," + f.base})}
+	case strings.HasPrefix(base, "CN=Partitions,"):
+		return [][]byte{asEntry("CN=ADTEST,"+base, map[string]string{"nETBIOSName": "ADTEST"})}
 	case strings.EqualFold(base, f.base) && filter.Tag == 0x87:
 		return [][]byte{asEntry(f.base, map[string]string{"minPwdLength": "7", "pwdHistoryLength": "24", "pwdProperties": "1"})}
 	}

@@ -29,6 +29,7 @@ func (c *checker) check(ctx context.Context) []sdk.Finding {
 	}
 	found = append(found, c.checkMode(root)...)
 	found = append(found, c.checkLogin(ctx)...)
+	found = append(found, c.checkSelf(ctx)...)
 	base := c.checkBase(ctx)
 	found = append(found, base...)
 	if c.mode == modeAD || c.base == "" || slices.ContainsFunc(base, func(finding sdk.Finding) bool { return finding.Severity == sdk.Bad }) {
@@ -52,6 +53,47 @@ func (c *checker) checkLogin(ctx context.Context) []sdk.Finding {
 		return []sdk.Finding{warning(fmt.Sprintf("bind_dn: its password expires in %s", time.Duration(policy.Expires)*time.Second), fix)}
 	}
 	return nil
+}
+
+// soon is when an end of the service account is worth a word.
+const soon = 14 * 24 * time.Hour
+
+// checkSelf reads when the service account ends, from servers that say so in its
+// entry.
+func (c *checker) checkSelf(ctx context.Context) []sdk.Finding {
+	self, failed := c.self(ctx)
+	if failed != nil || self == nil {
+		return nil // the logon has said what is wrong
+	}
+	item, failed := c.read(ctx, self.String(), []string{"msDS-UserPasswordExpiryTimeComputed", "passwordExpirationTime", "accountExpires"})
+	if failed != nil {
+		return nil // it may not see itself
+	}
+	password := fileTime(item.number("msDS-UserPasswordExpiryTimeComputed"))
+	if text := item.First("passwordExpirationTime"); text != "" {
+		password = generalizedTime(text)
+	}
+	var found []sdk.Finding
+	for _, end := range []struct {
+		at        time.Time
+		what, fix string
+	}{
+		{password, "its password expires", "give bind_dn a new password"},
+		{fileTime(item.number("accountExpires")), "the account expires", "have the end of the account moved"},
+	} {
+		if left := end.at.Sub(c.now()); !end.at.IsZero() && left < soon {
+			found = append(found, warning(fmt.Sprintf("bind_dn: %s in %s, at %s", end.what, inWords(left), end.at.UTC().Format(time.RFC3339)), end.fix))
+		}
+	}
+	return found
+}
+
+// inWords is a time that is left, in days or else in less.
+func inWords(left time.Duration) string {
+	if days := int(left / (24 * time.Hour)); days > 0 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return left.Truncate(time.Minute).String()
 }
 
 // left are attributes that a set leaves as they are, although somebody goes by

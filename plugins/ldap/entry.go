@@ -3,6 +3,7 @@ package ldap
 import (
 	"encoding/base64"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,6 +13,12 @@ import (
 
 // entry is an entry of the directory, read for what is in it of an account.
 type entry struct{ ldapwire.Entry }
+
+// number is the first value of an attribute as a number, 0 if it is none.
+func (e entry) number(name string) int64 {
+	count, _ := strconv.ParseInt(e.First(name), 10, 64)
+	return count
+}
 
 // uniqueIDs are what servers call the id that an entry keeps for good.
 var uniqueIDs = []string{"entryUUID", "nsUniqueId", "objectGUID", "ibm-entryUUID", "GUID"}

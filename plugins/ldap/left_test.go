@@ -112,3 +112,33 @@ func TestAccountsListsNoAliasesAndSaysFederated(t *testing.T) {
 		t.Errorf("find: %v %v", a.Status, err)
 	}
 }
+
+// What a server tells in the entry of the service account, told in days.
+func TestCheckSaysWhenTheServiceAccountEnds(t *testing.T) {
+	domain := startFakeDomain(t)
+	in := func(left time.Duration) string {
+		return fmt.Sprint(time.Now().Add(left).UnixNano()/100 + 116444736000000000)
+	}
+	for _, tt := range []struct {
+		name, attribute, value, says string
+	}{
+		{"password, soon", "msDS-UserPasswordExpiryTimeComputed", in(73 * time.Hour), "its password expires in 3 days"},
+		{"password, very soon", "msDS-UserPasswordExpiryTimeComputed", in(90*time.Minute + 30*time.Second), "its password expires in 1h30m"},
+		{"password, later", "msDS-UserPasswordExpiryTimeComputed", in(1000 * time.Hour), ""},
+		{"password, never", "msDS-UserPasswordExpiryTimeComputed", "9223372036854775807", ""},
+		{"account, soon", "accountExpires", in(49 * time.Hour), "the account expires in 2 days"},
+		{"account, never", "accountExpires", "0", ""},
+	} {
+		rotator := domain.accounts[strings.ToLower(domain.dn("rotator"))]
+		domain.mu.Lock()
+		rotator.attributes[tt.attribute] = tt.value
+		domain.mu.Unlock()
+		f := domain.instance(t).Check(t.Context())
+		if tt.says == "" && len(f) > 0 || tt.says != "" && (len(f) != 1 || f[0].Severity != sdk.Warning || !strings.Contains(f[0].Message, tt.says)) {
+			t.Errorf("%s: %+v, want %q", tt.name, f, tt.says)
+		}
+		domain.mu.Lock()
+		delete(rotator.attributes, tt.attribute)
+		domain.mu.Unlock()
+	}
+}

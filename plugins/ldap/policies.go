@@ -2,7 +2,6 @@ package ldap
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
@@ -75,10 +74,7 @@ func (p *policies) ppolicies(ctx context.Context, dn string) (sdk.Policy, error)
 // ppolicyOf reads a pwdPolicy entry. Lengths are enforced only where quality
 // is checked at all.
 func ppolicyOf(entry entry) sdk.Policy {
-	number := func(name string) int {
-		count, _ := strconv.Atoi(entry.First(name))
-		return max(count, 0)
-	}
+	number := func(name string) int { return max(int(entry.number(name)), 0) }
 	policy := sdk.Policy{History: number("pwdInHistory")}
 	if number("pwdCheckQuality") > 0 {
 		policy.MinLength, policy.MaxLength = number("pwdMinLength"), number("pwdMaxLength")
@@ -137,10 +133,7 @@ func (p *policies) settingsObject(ctx context.Context, account string) (string, 
 }
 
 func windowsPolicyOf(entry entry, names [3]string) sdk.Policy {
-	number := func(name string) int {
-		count, _ := strconv.Atoi(entry.First(name))
-		return count
-	}
+	number := func(name string) int { return int(entry.number(name)) }
 	policy := sdk.Policy{MinLength: max(number(names[0]), 1), History: number(names[1])}
 	if number(names[2])&complex != 0 || strings.EqualFold(entry.First(names[2]), "TRUE") {
 		policy.Classes, policy.NoAccountName = 3, true

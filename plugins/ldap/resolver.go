@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
@@ -204,28 +203,93 @@ func (r *resolver) find(ctx context.Context, account string) (target, *sdk.Error
 	return r.remember(account, entry), nil
 }
 
-// look asks the server for the one entry of a login.
+// look asks the server for the one entry of a login. In a domain users have two
+// more names, DOMAIN\name and name@domain.
 func (r *resolver) look(ctx context.Context, login string) (entry, *sdk.Error) {
 	if r.base == "" {
 		return entry{}, sdk.Errorf(sdk.InvalidConfig, "base_dn: missing, and account %q is not a DN", login)
 	}
+	found, failed := r.lookBy(ctx, r.loginAttribute, login)
+	if failed == nil || failed.Code != sdk.AccountNotFound || r.mode != modeAD || r.loginAttribute != defaultLoginAD {
+		return found, failed
+	}
+	if domain, name, ok := strings.Cut(login, `\`); ok {
+		return r.lookInDomain(ctx, name, domain, failed)
+	}
+	local, domain, ok := cutLast(login, "@")
+	if !ok {
+		return found, failed
+	}
+	found, absent := r.lookBy(ctx, "userPrincipalName", login)
+	if absent == nil || absent.Code != sdk.AccountNotFound {
+		return found, absent
+	}
+	return r.lookInDomain(ctx, local, domain, failed) // every user has this one
+}
+
+// lookInDomain looks for a user by its name in a domain, unless that is another
+// one than the server's: then the login is as unknown as it was.
+func (r *resolver) lookInDomain(ctx context.Context, name, domain string, unknown *sdk.Error) (entry, *sdk.Error) {
+	names, failed := r.domainNames(ctx)
+	if failed != nil {
+		return entry{}, failed
+	}
+	if !slices.ContainsFunc(names, func(one string) bool { return one != "" && strings.EqualFold(one, domain) }) {
+		return entry{}, unknown
+	}
+	return r.lookBy(ctx, r.loginAttribute, name)
+}
+
+func cutLast(text, separator string) (before, after string, found bool) {
+	at := strings.LastIndex(text, separator)
+	if at < 0 {
+		return text, "", false
+	}
+	return text[:at], text[at+len(separator):], true
+}
+
+// domainNames are the names of the server's domain, the DNS one and the short
+// one.
+func (r *resolver) domainNames(ctx context.Context) ([]string, *sdk.Error) {
+	root, failed := r.read(ctx, "", []string{"defaultNamingContext", "configurationNamingContext"})
+	if failed != nil {
+		return nil, failed
+	}
+	domain := root.First("defaultNamingContext")
+	var parts []string
+	if parsed, ok := parseDN(domain); ok {
+		for _, rdn := range parsed.RDNs {
+			parts = append(parts, rdn.Attributes[0].Value)
+		}
+	}
+	short := ""
+	made := ldapwire.Search{Base: "CN=Partitions," + root.First("configurationNamingContext"), Scope: ldapwire.ScopeSubtree, Limit: 2,
+		Filter: ldapwire.FilterEqual("nCName", domain), Attributes: []string{"nETBIOSName"}}
+	if _, failed = r.query(ctx, made, func(item entry) { short = either(item.First("nETBIOSName"), short) }); failed != nil {
+		return nil, failed
+	}
+	return []string{strings.Join(parts, "."), short}, nil
+}
+
+// lookBy asks for the one entry with a value of an attribute.
+func (r *resolver) lookBy(ctx context.Context, attribute, value string) (entry, *sdk.Error) {
 	var found []entry
-	made := ldapwire.Search{Base: r.base, Scope: ldapwire.ScopeSubtree, Limit: 2, Filter: ldapwire.FilterEqual(r.loginAttribute, login), Attributes: r.telling()}
+	made := ldapwire.Search{Base: r.base, Scope: ldapwire.ScopeSubtree, Limit: 2, Filter: ldapwire.FilterEqual(attribute, value), Attributes: append(r.telling(), attribute)}
 	result, failed := r.query(ctx, made, func(item entry) { found = append(found, item) })
 	switch {
 	case failed != nil:
 		return entry{}, failed
 	case len(found) > 1:
-		return entry{}, sdk.Errorf(sdk.Ambiguous, "account %q: several entries under %q have this %s", login, r.base, r.loginAttribute)
+		return entry{}, sdk.Errorf(sdk.Ambiguous, "account %q: several entries under %q have this %s", value, r.base, attribute)
 	case result.Code == resultNoSuchObject:
 		return entry{}, r.noBase(result)
 	case result.Code != resultSuccess:
 		return entry{}, result.error(result.readCode())
 	case len(found) == 0:
-		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: no entry under %q has this %s", login, r.base, r.loginAttribute)
+		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: no entry under %q has this %s", value, r.base, attribute)
 	}
-	if names := found[0].All(r.loginAttribute); len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return sameLogin(name, login) }) {
-		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: the server takes it for %q; spell it so", login, names[0])
+	if names := found[0].All(attribute); len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return sameLogin(name, value) }) {
+		return entry{}, sdk.Errorf(sdk.AccountNotFound, "account %q: the server takes it for %q; spell it so", value, names[0])
 	}
 	return found[0], nil
 }
@@ -237,8 +301,7 @@ func (r *resolver) guarded(account string, entry entry) *sdk.Error {
 	if r.mode != modeAD {
 		return nil
 	}
-	flags, _ := strconv.ParseInt(entry.First("userAccountControl"), 10, 64)
-	count, _ := strconv.Atoi(entry.First("adminCount"))
+	flags, count := entry.number("userAccountControl"), entry.number("adminCount")
 	name := strings.ToLower(entry.First("sAMAccountName"))
 	switch {
 	case name == "krbtgt" || strings.HasPrefix(name, "krbtgt_"):

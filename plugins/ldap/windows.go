@@ -1,7 +1,6 @@
 package ldap
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,22 +24,18 @@ const (
 )
 
 func (windows) state(account *sdk.Account, entry entry, now time.Time) {
-	number := func(name string) int64 {
-		count, _ := strconv.ParseInt(entry.First(name), 10, 64)
-		return count
-	}
-	account.ChangedAt = fileTime(number("pwdLastSet"))
+	account.ChangedAt = fileTime(entry.number("pwdLastSet"))
 	account.Stamp = strings.Trim(entry.First("pwdLastSet")+"/"+entry.First("uSNChanged"), "/")
 	if entry.First("pwdLastSet") != "" {
-		account.MustChange = new(number("pwdLastSet") == 0)
+		account.MustChange = new(entry.number("pwdLastSet") == 0)
 	}
-	locked := number("lockoutTime") > 0
+	locked := entry.number("lockoutTime") > 0
 	if entry.First("msDS-User-Account-Control-Computed") != "" { // knows that a lock has run out
-		locked = number("msDS-User-Account-Control-Computed")&uacLockout != 0
+		locked = entry.number("msDS-User-Account-Control-Computed")&uacLockout != 0
 	}
-	expires := fileTime(number("accountExpires"))
+	expires := fileTime(entry.number("accountExpires"))
 	switch {
-	case number("userAccountControl")&uacDisabled != 0:
+	case entry.number("userAccountControl")&uacDisabled != 0:
 		account.Status = sdk.StatusDisabled
 	case locked:
 		account.Status = sdk.StatusLocked
