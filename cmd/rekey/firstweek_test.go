@@ -67,7 +67,7 @@ func slips() []slip {
 		{15, "a module of no known place", script("load(\"@lib//x.star\", \"x\")\n" + memory("")), nil, check, 2, []string{"r.star:1:6:", `"@rekey//lib/…" is what ships with rekey`}, ""},
 		{15, "what the docs know of it", nil, nil, []string{"docs", "load"}, 0, []string{"load(", "@rekey//lib/given.star", "relative to the script's directory"}, ""},
 		{15, "a module that does not ship", script("load(\"@rekey//lib/entirely-else.star\", \"x\")\n" + memory("")), nil, check, 2, []string{"does not exist", "what ships with rekey is @rekey//lib/given.star"}, ""},
-		{16, "a script that does not ship", nil, nil, []string{"check", "@rekey/nope.star"}, 2, []string{"does not exist; there are @rekey/broadworks_bulk_reset.star", "@rekey/rotate.star"}, ""},
+		{16, "a script that does not ship", nil, nil, []string{"check", "@rekey/nope.star"}, 2, []string{"does not exist; there are @rekey/ad_rotate.star", "@rekey/rotate.star"}, ""},
 		{16, "one that nearly does", nil, nil, []string{"check", "@rekey/quikstart"}, 2, []string{`did you mean "@rekey/quickstart.star"?`}, ""},
 		{18, "a state directory that is a file", script(memory("")), nil, []string{"plan", "r.star", "--state", "users.csv"}, 2, []string{"users.csv: it is no directory", "--state DIR"}, ""},
 		{18, "a state directory in a file", script(memory("")), nil, []string{"plan", "r.star", "--state", "users.csv/x"}, 2, []string{"state directory ", "--state DIR"}, ""},
