@@ -184,6 +184,21 @@ func TestAnAliasEntryIsNoAccount(t *testing.T) {
 	wantBind(t, s, "uid=cy,"+people, "x", true)
 }
 
+// TestAReferenceIsNoAccount: an entry that stands for another server's part of the
+// tree is refused alone, and the names beside it are found.
+func TestAReferenceIsNoAccount(t *testing.T) {
+	const elsewhere = "ou=elsewhere," + people
+	s := ldaptest.Start(t, ldaptest.Options{Users: 2, LDIF: "dn: " + elsewhere + "\nobjectClass: referral\nobjectClass: extensibleObject\nou: elsewhere\nuid: elsewhere\nref: ldap://other.example/ou=x\n\n"})
+	i := open(t, s)
+	found, err := i.Resolve(t.Context(), []string{"user0", elsewhere, "uid=user1," + people})
+	if err != nil || found[0].ID == "" || found[2].ID == "" || found[1].Err == nil || found[1].Err.Code != sdk.NoCredential {
+		t.Errorf("got %+v, %v, want the second alone refused", found, err)
+	}
+	for name, want := range map[string]string{elsewhere: "refused NoCredential", "elsewhere": "refused AccountNotFound"} {
+		wantReceipt(t, i.Apply(t.Context(), set(name, "not here")), want)
+	}
+}
+
 // TestTreesThatShowTheSameEntries: a relay shows the tree under another suffix,
 // and an entry of both has one id.
 func TestTreesThatShowTheSameEntries(t *testing.T) {

@@ -43,7 +43,7 @@ func (r *resolver) resolve(ctx context.Context, names []string) ([]sdk.Identity,
 
 // ofName reports whether an error is about one name and not about the server.
 func ofName(code sdk.Code) bool {
-	return code == sdk.AccountNotFound || code == sdk.Ambiguous || code == sdk.InvalidOperation
+	return code == sdk.AccountNotFound || code == sdk.Ambiguous || code == sdk.InvalidOperation || code == sdk.NoCredential
 }
 
 // entryOf is find, and knows of a DN too what stands in its entry.
@@ -58,6 +58,8 @@ func (r *resolver) entryOf(ctx context.Context, account string) (target, *sdk.Er
 		return r.remember(account, entry), nil
 	case failed.Code == sdk.AccountNotFound, failed.Code == sdk.PermissionDenied:
 		return r.unseen(account, target), nil // bind_dn may write what it may not see; the write will tell
+	case failed.Code == sdk.ReadOnly: // of a search that is a referral
+		return target, &sdk.Error{Code: sdk.NoCredential, Native: failed.Native, Message: fmt.Sprintf("account %q: another server holds it: %s", account, failed.Message)}
 	}
 	return target, failed
 }
