@@ -60,7 +60,8 @@ identity that has manage rights (or is the rootdn) bypasses ppolicy; write is
 enough.
 
 must_change = True or False writes pwdReset (ppolicy; it counts where the
-policy has pwdMustChange TRUE) or pwdLastSet (ad); None leaves it to the server.
+policy has pwdMustChange TRUE) or pwdLastSet (ad, where True is refused for a
+password that never expires); None leaves it to the server.
 A must-change answer to a verify is an acceptance.
 
 The password travels over ldaps://, over ldap:// with start_tls, or over

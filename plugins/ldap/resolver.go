@@ -158,6 +158,7 @@ func (r *resolver) remember(account string, entry entry) target {
 	made := target{dn: entry.DN, id: entry.uniqueID(), seen: true}
 	made.parsed, _ = parseDN(entry.DN)
 	made.foreign, made.guarded = r.foreign(account, entry), r.guarded(account, entry)
+	made.forever = r.mode == modeAD && entry.number("userAccountControl")&uacForever != 0
 	made.samba, made.shadow = entry.is("sambaSamAccount"), entry.First("shadowLastChange") != ""
 	r.names.put(account, made)
 	return made

@@ -63,6 +63,20 @@ func TestSamba(t *testing.T) {
 	t.Run("hostile names and values", c.hostile)
 	t.Run("administrators who are meant", c.administrators)
 	t.Run("rights", c.rights)
+	t.Run("passwords that never expire", c.forever)
+}
+
+// The mark would be written, and the domain would ask nobody.
+func (c controller) forever(t *testing.T) {
+	c.account(t, "service", c.first("service"))
+	c.write(t, c.DN("service"), "userAccountControl", fmt.Sprint(512|uacForever))
+	i := c.instance(t)
+	wantReceipt(t, i.Apply(t.Context(), must(set("service", "New value 1"), true)), "refused Unsupported")
+	c.wantValue(t, "service", c.first("service"))
+	wantReceipt(t, i.Apply(t.Context(), must(set("service", "New value 1"), false)), "applied")
+	c.wantValue(t, "service", "New value 1")
+	c.write(t, c.DN("service"), "pwdLastSet", "0")
+	c.wantValue(t, "service", "New value 1") // which is why
 }
 
 // However it logs on, it knows which entry it is: the names of a logon need not

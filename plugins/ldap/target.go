@@ -19,6 +19,7 @@ type target struct {
 	seen    bool       // what follows is known, as far as bind_dn may know it
 	foreign *sdk.Error // why its password is not its own; nil: it is
 	guarded *sdk.Error // why nothing of it may be changed; nil: it may
+	forever bool       // Windows asks for no other password, whatever the mark says
 	hidden  bool       // bind_dn may not see it
 	samba   bool       // Samba has a hash of its own of its password
 	shadow  bool       // Linux counts the age of its password

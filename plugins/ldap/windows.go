@@ -19,8 +19,9 @@ func (windows) stateAttributes() []string {
 const (
 	uacDisabled   = 0x2
 	uacLockout    = 0x10
-	uacTrust      = 0x800  // of another domain
-	uacController = 0x2000 // of this one
+	uacTrust      = 0x800   // of another domain
+	uacController = 0x2000  // of this one
+	uacForever    = 0x10000 // the password never expires
 )
 
 func (windows) state(account *sdk.Account, entry entry, now time.Time) {

@@ -48,6 +48,9 @@ func (w *writer) admit(ctx context.Context, op sdk.Operation) (target, *sdk.Erro
 	if failed == nil && op.Verb != sdk.Unlock {
 		failed = found.foreign
 	}
+	if failed == nil && found.forever && op.MustChange != nil && *op.MustChange {
+		failed = sdk.Errorf(sdk.Unsupported, "account %q: its password never expires, so the domain would not ask for another one: leave must_change out, or have that taken off the account", op.Account)
+	}
 	return found, failed
 }
 
