@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
@@ -117,10 +118,14 @@ func (p *policies) windowsPolicy(ctx context.Context, account string) (sdk.Polic
 		}
 	}
 	entry, failed := p.read(ctx, dn, names[:])
-	if failed != nil {
+	if failed != nil && failed.Code != sdk.AccountNotFound && failed.Code != sdk.PermissionDenied {
 		return sdk.Policy{}, failed
 	}
-	return windowsPolicyOf(entry, names), nil
+	policy := windowsPolicyOf(entry, names)
+	if entry.First(names[0]) == "" { // settings objects are for administrators to see, unless that is changed
+		policy.Note = fmt.Sprintf("bind_dn may not see the rules in %q", dn)
+	}
+	return policy, nil
 }
 
 func (p *policies) settingsObject(ctx context.Context, account string) (string, *sdk.Error) {
