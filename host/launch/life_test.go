@@ -165,7 +165,7 @@ func TestAPluginThatAnswersTwiceOrForOthersIsHeardOnce(t *testing.T) {
 					t.Fatalf("%v %v", r.Outcome, r.Err)
 				}
 			}
-			if n := strings.Count(w.told(), "answers what it was not asked, or twice"); n != 1 {
+			if n := strings.Count(w.told(), "answers unasked, or twice"); n != 1 {
 				t.Errorf("the log tells it %d times, want 1", n)
 			}
 		})

@@ -69,7 +69,7 @@ func TestAnswersThatNobodyAskedForAreIgnored(t *testing.T) {
 			t.Errorf("operation %d: %v %q %v, want applied for its own account", k, r.Outcome, r.Ref, r.Err)
 		}
 	}
-	if log := p.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "answers what it was not asked, or twice") {
+	if log := p.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "answers unasked, or twice") {
 		t.Errorf("log %q, want one line", log)
 	}
 }
