@@ -26,40 +26,40 @@ type batch struct {
 	begun   bool      // its users' hooks were tried
 	held    int       // members that have not ended, records that are not durable, and visits
 
-	untold  map[[2]string]bool // backends and kinds whose rules were not told; used by whoever tries the hooks
-	sending sync.RWMutex       // held while members' records are queued: nobody gives those up meanwhile
+	policyFailed map[[2]string]bool // backends and kinds whose rules were not told; used by whoever tries the hooks
+	sending      sync.RWMutex       // held while members' records are queued: nobody gives those up meanwhile
 }
 
 // member is one user of a batch.
 type member struct {
 	batch   *batch
 	user    ledger.User
-	ticket  ticket
-	taken   []takenStep // the steps that the hook takes if each does what it is asked
+	permit  permit
+	steps   []trialStep // the steps that the hook takes if each does what it is asked
 	at      int         // which of them is under way
 	tries   int         // operations that were sent to change something
 	records []journal.Record
 
-	parcel parcel
-	open   atomic.Bool // the parcel has no answer
-	got    reply
+	request request
+	open    atomic.Bool // the request has no answer
+	got     reply
 }
 
-// takenStep is a step that a hook took on trial.
-type takenStep struct {
+// trialStep is a step that a hook took on trial.
+type trialStep struct {
 	journal.Step
-	ordinal  int
-	lane     *lane
-	identity string // what the target takes the account's name for; see identityOf
-	known    bool   // the target has told
-	told     *named // what the backend said of the name, where that does not do
+	ordinal    int
+	dispatcher *dispatcher
+	identity   string     // what the target takes the account's name for; see identityOf
+	known      bool       // the target has told
+	told       *nameReply // what the backend said of the name, where that does not do
 }
 
 // place is where the step stands.
-func (t *takenStep) place(user int64) place { return place{user, t.ordinal, 0} }
+func (t *trialStep) place(user int64) place { return place{user, t.ordinal, 0} }
 
 // changes reports whether the step sends a value.
-func (t *takenStep) changes() bool { return t.Verb != journal.Verify }
+func (t *trialStep) changes() bool { return t.Verb != journal.Verify }
 
 // load fills the batch with users.
 func (b *batch) load(users []ledger.User) {
@@ -69,14 +69,14 @@ func (b *batch) load(users []ledger.User) {
 		b.members = make([]member, len(users))
 	}
 	b.members = b.members[:len(users)]
-	b.answers, b.waiting, b.queued, b.begun, b.untold = nil, 0, true, false, nil
+	b.answers, b.waiting, b.queued, b.begun, b.policyFailed = nil, 0, true, false, nil
 	b.held, b.began = len(users)+1, time.Now()
 	for i := range users {
 		m := &b.members[i]
 		m.batch, m.user, m.at, m.tries = b, users[i], 0, 0
-		m.ticket.admitted.Store(false)
-		m.ticket.outside = true
-		m.taken, m.records = m.taken[:0], m.records[:0]
+		m.permit.admitted.Store(false)
+		m.permit.outside = true
+		m.steps, m.records = m.steps[:0], m.records[:0]
 	}
 }
 
@@ -149,7 +149,7 @@ func (m *member) giveUp() {
 	if !m.open.Load() {
 		return
 	}
-	if m.parcel.lane.abandon(&m.parcel) {
+	if m.request.dispatcher.abandon(&m.request) {
 		m.answered(reply{err: errNotSent})
 	} else {
 		m.answered(reply{err: errUnderWay})
@@ -178,13 +178,13 @@ func (b *batch) advance(members []*member) {
 
 // advance takes the answer of the member's step over.
 func (m *member) advance(out *outbox) {
-	c, got := m.batch.of.crew, m.got
+	c, got := m.batch.of.run, m.got
 	defer c.panics.guard(m.user.Key)
 	if got.err == nil && c.hard.Err() != nil && got.receipt.Outcome == sdk.Unknown {
 		got.err = errUnderWay
 	}
-	got.receipt = heard(got.receipt)
-	step := &m.taken[m.at]
+	got.receipt = normalized(got.receipt)
+	step := &m.steps[m.at]
 	switch {
 	case got.err != nil:
 		m.unsent(out, got.err)
@@ -195,7 +195,7 @@ func (m *member) advance(out *outbox) {
 	}
 	m.record(out, m.answer(got.receipt))
 	m.at++
-	if m.at < len(m.taken) {
+	if m.at < len(m.steps) {
 		m.begin(out)
 		return
 	}
@@ -208,12 +208,12 @@ func accepted(r sdk.Receipt) bool { return applied(r) && accepts(r.Verdict) }
 
 // answer is the record of a good answer.
 func (m *member) answer(r sdk.Receipt) journal.Record {
-	step := &m.taken[m.at]
+	step := &m.steps[m.at]
 	if step.changes() {
-		m.batch.of.crew.at(CrashOutcomeMade)
+		m.batch.of.run.at(CrashOutcomeMade)
 		return outcomeOf(&m.records[len(m.records)-1], 1, r)
 	}
-	m.batch.of.crew.at(CrashReadAnswered)
+	m.batch.of.run.at(CrashReadAnswered)
 	a := step.Record(journal.Answer, m.user.Pos, step.ordinal)
 	a.Outcome, a.Detail.Verdict = sdk.Applied, r.Verdict.String()
 	return a
@@ -228,37 +228,37 @@ func (m *member) record(out *outbox, r journal.Record) {
 // begin begins the step at which the member is. Of a run that stops nobody
 // begins who has sent nothing, and whose account is another user's leaves.
 func (m *member) begin(out *outbox) {
-	c, step := m.batch.of.crew, &m.taken[m.at]
-	if c.dead() || c.hard.Err() != nil || c.soft.Err() != nil && !m.ticket.sent() {
+	c, step := m.batch.of.run, &m.steps[m.at]
+	if c.isBroken() || c.hard.Err() != nil || c.soft.Err() != nil && !m.permit.sent() {
 		m.end(out)
 		return
 	}
 	if step.changes() && !m.owns(step) {
-		out.left = append(out.left, leaver{user: m.user, records: m.copied(), tries: m.tries, sent: m.ticket.sent()})
+		out.left = append(out.left, fallback{user: m.user, records: m.copied(), tries: m.tries, sent: m.permit.sent()})
 		return
 	}
-	m.parcel = parcel{user: &m.ticket, lane: step.lane, member: m}
+	m.request = request{user: &m.permit, dispatcher: step.dispatcher, member: m}
 	if step.changes() {
 		what := wanted(step.Step)
 		intent := c.intent(step.Step, step.place(m.user.Pos), what)
 		intent.Detail.Identity = step.identity
 		m.tries++
-		m.parcel.op = c.operation(step.Step, step.place(m.user.Pos), what)
+		m.request.op = c.operation(step.Step, step.place(m.user.Pos), what)
 		m.records = append(m.records, intent)
 		c.at(CrashIntentMade)
-		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], lane: step.lane, then: &m.parcel})
+		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], dispatcher: step.dispatcher, then: &m.request})
 	} else {
-		m.parcel.op = c.question(step.Step, step.place(m.user.Pos))
-		m.parcel.durable, m.parcel.looks = true, true
-		out.questions = append(out.questions, &m.parcel)
+		m.request.op = c.question(step.Step, step.place(m.user.Pos))
+		m.request.durable, m.request.looks = true, true
+		out.questions = append(out.questions, &m.request)
 	}
 	out.began = append(out.began, m)
 }
 
 // finish ends a user who is done.
 func (m *member) finish(out *outbox) {
-	c := m.batch.of.crew
-	if c.dead() {
+	c := m.batch.of.run
+	if c.isBroken() {
 		m.end(out)
 		return
 	}
@@ -277,8 +277,8 @@ func (m *member) unsent(out *outbox, err error) {
 	switch {
 	case errors.Is(err, errUnderWay):
 	case !errors.Is(err, errNotSent):
-		_ = m.batch.of.crew.broken(err)
-	case m.taken[m.at].changes():
+		_ = m.batch.of.run.broken(err)
+	case m.steps[m.at].changes():
 		intent := unwritten(&m.records[len(m.records)-1]) // the ledger may be writing it just now
 		m.record(out, outcomeOf(&intent, 1, notSent()))
 	}
@@ -292,15 +292,15 @@ func (m *member) end(out *outbox) { out.ended++ }
 type outbox struct {
 	batch       *batch
 	records     []entry
-	questions   []*parcel
+	questions   []*request
 	began       []*member
-	left        []leaver // before a step, with records that may be among these
+	left        []fallback // before a step, with records that may be among these
 	ended, done int
 }
 
 // send writes the records, sends what needs none, and ends the visit.
 func (o *outbox) send() {
-	b, c := o.batch, o.batch.of.crew
+	b, c := o.batch, o.batch.of.run
 	c.tellDone(o.done)
 	o.queue()
 	for _, x := range o.left {
@@ -311,12 +311,12 @@ func (o *outbox) send() {
 			m.giveUp()
 		}
 	}
-	c.pools.wants.ended(o.ended)
+	c.pools.demand.ended(o.ended)
 	b.of.ended(o.ended)
 	b.release(o.ended + len(o.left) + 1)
 }
 
-// queue hands the records to the writer, and what needs none to the lanes.
+// queue hands the records to the committer, and what needs none to the dispatchers.
 func (o *outbox) queue() {
 	b := o.batch
 	b.sending.RLock()
@@ -335,10 +335,10 @@ func (o *outbox) queue() {
 	}
 	b.hold(kept)
 	if len(o.records) > 0 {
-		b.of.crew.writer.add(o.records...)
+		b.of.run.committer.add(o.records...)
 	}
 	for _, p := range o.questions {
-		p.lane.push(p)
+		p.dispatcher.push(p)
 	}
 }
 
@@ -351,13 +351,13 @@ func unwritten(r *journal.Record) journal.Record {
 // leave hands the user over to an executor, with what came of the step at which
 // it is.
 func (m *member) leave(got reply) {
-	m.batch.of.crew.at(CrashBatchLeft)
+	m.batch.of.run.at(CrashBatchLeft)
 	tries := m.tries
-	if m.taken[m.at].changes() {
+	if m.steps[m.at].changes() {
 		tries-- // the executor counts it
 	}
-	m.batch.of.handOver(leaver{user: m.user, records: m.copied(), tries: tries, sent: m.ticket.sent(),
-		endsRow: m.batch.of.endsRow.Swap(false), handed: &handed{m.parcel.op.ID, got}})
+	m.batch.of.handOver(fallback{user: m.user, records: m.copied(), tries: tries, sent: m.permit.sent(),
+		endsRow: m.batch.of.endsRow.Swap(false), batchReply: &batchReply{m.request.op.ID, got}})
 	m.batch.release(1)
 }
 
@@ -370,17 +370,17 @@ func (m *member) copied() []journal.Record {
 	return records
 }
 
-// handed is what came of an operation that a batch sent.
-type handed struct {
+// batchReply is what came of an operation that a batch sent.
+type batchReply struct {
 	id  string
 	got reply
 }
 
 // is reports whether it came of that operation.
-func (h *handed) is(id string) bool { return h != nil && h.id == id }
+func (h *batchReply) is(id string) bool { return h != nil && h.id == id }
 
 // take returns what came of the operation, once.
-func (h *handed) take(id string) (reply, bool) {
+func (h *batchReply) take(id string) (reply, bool) {
 	if !h.is(id) {
 		return reply{}, false
 	}

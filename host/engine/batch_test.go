@@ -195,19 +195,19 @@ func TestAnAccountOfTwoUsersIsRefusedInABatch(t *testing.T) {
 	}
 }
 
-// TestTheGateLeavesRoomForBatches: of those who are outside and those who are
+// TestTheSemaphoreLeavesRoomForBatches: of those who are outside and those who are
 // inside no more can fail than the wave allows, and the concurrency.
-func TestTheGateLeavesRoomForBatches(t *testing.T) {
+func TestTheSemaphoreLeavesRoomForBatches(t *testing.T) {
 	luck := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		limit, left := luck.IntN(6), luck.Int64N(40)
-		g := newGate(0)
+		g := newSemaphore(0)
 		g.bound(limit, left)
-		var inside []*ticket
+		var inside []*permit
 		for range 60 {
 			if luck.IntN(2) == 0 {
 				g.reserve(luck.IntN(8))
-			} else if p := (&ticket{}); g.room(p) != g.admit(p) {
+			} else if p := (&permit{}); g.room(p) != g.admit(p) {
 				t.Fatal("room and admit differ")
 			} else if p.sent() {
 				inside = append(inside, p)

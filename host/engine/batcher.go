@@ -24,7 +24,7 @@ const (
 
 // batcher carries users who have no records yet in batches.
 type batcher struct {
-	crew    *crew
+	run     *run
 	limit   int // users of a batch; below 2: there are no batches
 	least   int
 	size    atomic.Int64  // of the next batch
@@ -43,8 +43,8 @@ type batcher struct {
 	detach  func() bool
 }
 
-func newBatcher(c *crew, limit int) *batcher {
-	b := &batcher{crew: c, limit: min(limit, batchLimit), free: make(chan *batch, batchesUnderWay),
+func newBatcher(c *run, limit int) *batcher {
+	b := &batcher{run: c, limit: min(limit, batchLimit), free: make(chan *batch, batchesUnderWay),
 		work: make(chan *batch, batchesUnderWay), stop: make(chan struct{}), fewer: make(chan struct{}, 1)}
 	credit := 0
 	for _, x := range c.Backends {
@@ -58,7 +58,7 @@ func newBatcher(c *crew, limit int) *batcher {
 		b.free <- x
 	}
 	for range min(4, max(2, runtime.GOMAXPROCS(0))) {
-		b.workers.Go(c.panics.guarded(b.run))
+		b.workers.Go(c.panics.guarded(b.serve))
 	}
 	b.workers.Go(c.panics.guarded(b.remind))
 	b.detach = context.AfterFunc(c.hard, c.panics.guarded(func() {
@@ -105,7 +105,7 @@ func (b *batcher) flush() (rest []ledger.User, ok bool) {
 	}
 	n := 0
 	if !b.away() {
-		n = b.crew.gate.reserve(len(users))
+		n = b.run.semaphore.reserve(len(users))
 	}
 	if n == 0 {
 		return users, true
@@ -116,8 +116,8 @@ func (b *batcher) flush() (rest []ledger.User, ok bool) {
 		x.load(users[:n])
 		b.work <- x
 		return users[n:], true
-	case <-b.crew.soft.Done():
-		b.crew.gate.giveUp(n)
+	case <-b.run.soft.Done():
+		b.run.semaphore.giveUp(n)
 		return nil, false
 	}
 }
@@ -129,7 +129,7 @@ func (b *batcher) roomy() bool {
 	for b.left.Load() >= window {
 		select {
 		case <-b.fewer:
-		case <-b.crew.soft.Done():
+		case <-b.run.soft.Done():
 			return false
 		}
 	}
@@ -138,7 +138,7 @@ func (b *batcher) roomy() bool {
 
 // away reports whether a backend is: whoever is sent there waits by himself.
 func (b *batcher) away() bool {
-	for _, l := range b.crew.lanes {
+	for _, l := range b.run.dispatchers {
 		if l.circuit.holds() {
 			return true
 		}
@@ -146,8 +146,8 @@ func (b *batcher) away() bool {
 	return false
 }
 
-// run is a worker: it tries hooks, and takes answers over.
-func (b *batcher) run() {
+// serve is a worker: it tries hooks, and takes answers over.
+func (b *batcher) serve() {
 	for x := range b.work {
 		x.visit()
 	}
@@ -182,7 +182,7 @@ func (x *batch) visit() {
 // begin tries the hooks of the batch's users and begins the first steps of those
 // that it carries.
 func (x *batch) begin() {
-	c := x.of.crew
+	c := x.of.run
 	carried := x.tried()
 	c.at(CrashBatchTried)
 	x.of.judge(len(carried), len(x.members))
@@ -200,8 +200,8 @@ func (x *batch) tried() []*member {
 	lacking := false
 	for i := range x.members {
 		m, ok := &x.members[i], false
-		var failed *unmade
-		if !lacking && x.of.crew.soft.Err() == nil {
+		var failed *mintFailure
+		if !lacking && x.of.run.soft.Err() == nil {
 			ok, failed = m.try()
 		}
 		lacking = lacking || failed != nil
@@ -209,7 +209,7 @@ func (x *batch) tried() []*member {
 			carried = append(carried, m)
 			continue
 		}
-		m.leaveUnsent(leaver{unmade: failed})
+		m.leaveUnsent(fallback{mintFailure: failed})
 	}
 	return carried
 }
@@ -228,7 +228,7 @@ func (b *batcher) judge(carried, users int) {
 func (x *batch) send(members []*member) {
 	out := &outbox{batch: x}
 	for _, m := range members {
-		if n := 2*len(m.taken) + 1; cap(m.records) < n {
+		if n := 2*len(m.steps) + 1; cap(m.records) < n {
 			m.records = make([]journal.Record, 0, n) // they are never moved: the ledger is given their addresses
 		}
 		m.begin(out)
@@ -239,8 +239,8 @@ func (x *batch) send(members []*member) {
 // owns claims the account of a step that is about to be sent: by its name and,
 // where the target has told, by what it takes that for. Who does not get it, or
 // cannot be told, asks again by himself.
-func (m *member) owns(step *takenStep) bool {
-	owners := m.batch.of.crew.owners
+func (m *member) owns(step *trialStep) bool {
+	owners := m.batch.of.run.owners
 	_, mine, err := owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos)
 	if err != nil || !mine || !step.known {
 		return err == nil && mine
@@ -252,7 +252,7 @@ func (m *member) owns(step *takenStep) bool {
 // asksNames reports whether a backend has to be asked which accounts are meant.
 func (x *batch) asksNames(members []*member) bool {
 	return slices.ContainsFunc(members, func(m *member) bool {
-		return slices.ContainsFunc(m.taken, func(t takenStep) bool { return t.changes() && t.lane.names.instance != nil })
+		return slices.ContainsFunc(m.steps, func(t trialStep) bool { return t.changes() && t.dispatcher.names.instance != nil })
 	})
 }
 
@@ -261,11 +261,11 @@ func (x *batch) asksNames(members []*member) bool {
 func (x *batch) named(members []*member) []*member {
 	var asks sync.WaitGroup
 	for _, m := range members {
-		for i := range m.taken {
-			step := &m.taken[i]
-			if step.told = nil; step.changes() && step.lane.names.instance != nil {
+		for i := range m.steps {
+			step := &m.steps[i]
+			if step.told = nil; step.changes() && step.dispatcher.names.instance != nil {
 				asks.Go(func() {
-					defer x.of.crew.panics.guard(m.user.Key)
+					defer x.of.run.panics.guard(m.user.Key)
 					step.name()
 				})
 			}
@@ -274,8 +274,8 @@ func (x *batch) named(members []*member) []*member {
 	asks.Wait()
 	known := members[:0]
 	for _, m := range members {
-		if told := m.unsure(); told != nil || m.twice() {
-			m.leaveUnsent(leaver{unsure: told})
+		if told := m.unknownName(); told != nil || m.aliased() {
+			m.leaveUnsent(fallback{nameReply: told})
 			continue
 		}
 		known = append(known, m)
@@ -285,34 +285,34 @@ func (x *batch) named(members []*member) []*member {
 
 // name asks which account the step means. A name of no account is sent as it is:
 // it will be refused.
-func (t *takenStep) name() {
-	who, err := t.lane.names.of(t.Account)
+func (t *trialStep) name() {
+	who, err := t.dispatcher.names.of(t.Account)
 	if err != nil || who.Err != nil && passing(who.Err.Code) {
-		t.told = &named{t.Backend, t.Account, who, err}
+		t.told = &nameReply{t.Backend, t.Account, who, err}
 		return
 	}
 	if who.ID != "" {
-		t.identity, t.known = identityOf(t.lane.backend, t.Account, who), true
+		t.identity, t.known = identityOf(t.dispatcher.backend, t.Account, who), true
 	}
 }
 
-// unsure returns what was said of a name that has to be asked for again; nil:
+// unknownName returns what was said of a name that has to be asked for again; nil:
 // every name is known.
-func (m *member) unsure() *named {
-	for i := range m.taken {
-		if m.taken[i].told != nil {
-			return m.taken[i].told
+func (m *member) unknownName() *nameReply {
+	for i := range m.steps {
+		if m.steps[i].told != nil {
+			return m.steps[i].told
 		}
 	}
 	return nil
 }
 
-// twice reports whether two steps of the member mean one account by different
+// aliased reports whether two steps of the member mean one account by different
 // names.
-func (m *member) twice() bool {
-	for i := range m.taken {
-		for j := range m.taken[:i] {
-			a, b := &m.taken[i], &m.taken[j]
+func (m *member) aliased() bool {
+	for i := range m.steps {
+		for j := range m.steps[:i] {
+			a, b := &m.steps[i], &m.steps[j]
 			if a.changes() && b.changes() && a.Kind == b.Kind && a.Call().Credential != b.Call().Credential &&
 				claimOf(a.identity, a.Call().Credential) == claimOf(b.identity, b.Call().Credential) {
 				return true
@@ -323,33 +323,33 @@ func (m *member) twice() bool {
 }
 
 // leaveUnsent hands over a user for whom nothing was sealed.
-func (m *member) leaveUnsent(x leaver) {
+func (m *member) leaveUnsent(x fallback) {
 	x.user = m.user
 	m.batch.of.handOver(x)
 	m.batch.release(1)
 }
 
-// leaver is a user who leaves a batch, with what it did.
-type leaver struct {
-	user    ledger.User
-	records []journal.Record
-	tries   int
-	sent    bool
-	endsRow bool // somebody was done since the one before left
-	handed  *handed
-	unmade  *unmade
-	unsure  *named
+// fallback is a user who leaves a batch, with what it did.
+type fallback struct {
+	user        ledger.User
+	records     []journal.Record
+	tries       int
+	sent        bool
+	endsRow     bool // somebody was done since the one before left
+	batchReply  *batchReply
+	mintFailure *mintFailure
+	nameReply   *nameReply
 }
 
 // handOver serves a user by himself who has left a batch.
-func (b *batcher) handOver(x leaver) {
-	c := b.crew
+func (b *batcher) handOver(x fallback) {
+	c := b.run
 	b.left.Add(1)
 	go func() {
 		defer b.gone()
 		defer c.panics.guard(x.user.Key)
 		if c.soft.Err() != nil && !x.sent {
-			c.pools.wants.ended(1)
+			c.pools.demand.ended(1)
 			return
 		}
 		c.serveOn(x)
@@ -371,14 +371,14 @@ func (b *batcher) ended(users int) {
 	if users == 0 {
 		return
 	}
-	b.crew.gate.giveUp(users)
+	b.run.semaphore.giveUp(users)
 	b.users.Add(-users)
 }
 
 // giveBack takes a batch back whose users have ended and whose records are
 // durable. Those of a cancelled run are not used again: answers may yet come.
 func (b *batcher) giveBack(x *batch) {
-	if b.crew.hard.Err() != nil {
+	if b.run.hard.Err() != nil {
 		return
 	}
 	switch took := time.Since(x.began); {
@@ -391,17 +391,17 @@ func (b *batcher) giveBack(x *batch) {
 }
 
 // tellDone counts users of a batch who are done.
-func (c *crew) tellDone(users int) {
+func (r *run) tellDone(users int) {
 	if users == 0 {
 		return
 	}
-	c.mu.Lock()
-	_ = c.wavering.add(journal.Done, "") // it ends a row of failures, and stops nothing
-	c.mu.Unlock()
-	if c.Finished == nil {
+	r.mu.Lock()
+	_ = r.waveFailures.add(journal.Done, "") // it ends a row of failures, and stops nothing
+	r.mu.Unlock()
+	if r.Finished == nil {
 		return
 	}
 	for range users {
-		c.Finished(journal.Done, sdk.Code(""))
+		r.Finished(journal.Done, sdk.Code(""))
 	}
 }

@@ -28,7 +28,7 @@ func (m *mute) Submit(ops []sdk.Operation, _ func(int, sdk.Receipt)) {
 	for _, op := range ops {
 		m.take(op)
 	}
-	m.once.Do(func() { close(m.taken) })
+	m.once.Do(func() { close(m.steps) })
 }
 
 func TestACancelledRunWaitsForNoAnswer(t *testing.T) {
@@ -38,7 +38,7 @@ func TestACancelledRunWaitsForNoAnswer(t *testing.T) {
 	backend.Instance = m
 	job := jobOf(b, generateAndSet("mute"), backend)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-m.taken; cancel() }()
+	go func() { <-m.steps; cancel() }()
 	ending, err := Apply(ctx, job)
 	if err != nil || !ending.Interrupted {
 		t.Fatalf("got %+v, %v", ending, err)
@@ -201,15 +201,15 @@ func checkCancelled(t *testing.T, name string, step journal.Step, after int, tri
 func TestAnAnswerThatComesWithTheCancellation(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s := &Steps{crew: &crew{hard: ctx}}
+	s := &Steps{run: &run{hard: ctx}}
 	for name, c := range map[string]struct {
 		answer sdk.Receipt
 		want   error
 	}{"applied": {sdk.OK(), nil}, "refused": {sdk.Refuse(nil), nil}, "unknown": {cut, errUnderWay}} {
 		for range 20 { // which of the two is seen first is not fixed
-			p := &parcel{answer: make(chan reply, 1), sent: true}
+			p := &request{answer: make(chan reply, 1), sent: true}
 			p.answer <- reply{receipt: c.answer}
-			got := s.await(&lane{}, p)
+			got := s.await(&dispatcher{}, p)
 			if !errors.Is(got.err, c.want) || got.err == nil && got.receipt.Outcome == sdk.Refused && got.receipt.Err == nil {
 				t.Fatalf("%s: %+v, want %v", name, got, c.want)
 			}

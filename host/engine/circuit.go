@@ -33,8 +33,8 @@ func (c *circuit) init() {
 	c.pass = make(chan struct{}, 1)
 }
 
-// saw counts an answer; err is nil for a good one.
-func (c *circuit) saw(err *sdk.Error) {
+// observe counts an answer; err is nil for a good one.
+func (c *circuit) observe(err *sdk.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil || !err.Code.Away() {
@@ -70,8 +70,8 @@ func (c *circuit) holds() bool {
 	return c.isOpen
 }
 
-// letOne lets one operation through an open circuit.
-func (c *circuit) letOne() {
+// allowProbe lets one operation through an open circuit.
+func (c *circuit) allowProbe() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.isOpen {
@@ -131,52 +131,52 @@ func (c *circuit) reset() {
 	}
 }
 
-// probe watches a lane's circuit until ctx ends: when it opens, the backend is
+// probe watches a dispatcher's circuit until ctx ends: when it opens, the backend is
 // looked at for its patience, then giveUp is called.
-func (l *lane) probe(ctx context.Context, c *crew) {
+func (d *dispatcher) probe(ctx context.Context, c *run) {
 	for {
 		select {
-		case <-l.circuit.opening():
+		case <-d.circuit.opening():
 		case <-ctx.Done():
 			return
 		}
-		end := c.Clock.Now().Add(l.backend.Patience)
-		c.notice("backend %s is away: nothing new is sent to it; it is looked at again until %s, then the run stops", l.backend.Label, end.Local().Format(time.TimeOnly))
-		if !l.comesBack(ctx, c.Clock, end) {
+		end := c.Clock.Now().Add(d.backend.Patience)
+		c.notice("backend %s is away: nothing new is sent to it; it is looked at again until %s, then the run stops", d.backend.Label, end.Local().Format(time.TimeOnly))
+		if !d.waitForTarget(ctx, c.Clock, end) {
 			if ctx.Err() == nil {
-				c.stop("backend " + l.backend.Label + " stays unreachable")
+				c.stop("backend " + d.backend.Label + " stays unreachable")
 			}
 			return
 		}
-		l.circuit.reset()
-		l.signal()
-		c.notice("backend %s is back: the run goes on", l.backend.Label)
+		d.circuit.reset()
+		d.signal()
+		c.notice("backend %s is back: the run goes on", d.backend.Label)
 	}
 }
 
-// comesBack reports whether the target came back before the end.
-func (l *lane) comesBack(ctx context.Context, clock Clock, end time.Time) bool {
+// waitForTarget reports whether the target came back before the end.
+func (d *dispatcher) waitForTarget(ctx context.Context, clock Clock, end time.Time) bool {
 	for wait := time.Second; clock.Now().Before(end); wait = min(2*wait, 15*time.Second) {
 		if clock.Sleep(ctx, wait) != nil {
 			return false
 		}
 		switch {
-		case !l.circuit.holds():
+		case !d.circuit.holds():
 			return true
-		case !l.backend.Can(sdk.CanCheck):
-			l.circuit.letOne()
-			l.signal()
-		case l.ready(ctx):
+		case !d.backend.Can(sdk.CanCheck):
+			d.circuit.allowProbe()
+			d.signal()
+		case d.ready(ctx):
 			return true
 		}
 	}
-	return !l.circuit.holds()
+	return !d.circuit.holds()
 }
 
-func (l *lane) ready(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, l.backend.Timeout)
+func (d *dispatcher) ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, d.backend.Timeout)
 	defer cancel()
-	for _, f := range l.backend.Instance.Check(ctx) {
+	for _, f := range d.backend.Instance.Check(ctx) {
 		if f.Severity == sdk.Bad {
 			return false
 		}

@@ -255,11 +255,11 @@ func TestAnAttemptIsFreeWhileAllWait(t *testing.T) {
 		{"open, applied", true, false, nil, false}, {"open, and the run stops", true, true, gone, false},
 	} {
 		soft, stop := context.WithCancel(context.Background())
-		l := &lane{soft: soft}
+		l := &dispatcher{soft: soft}
 		l.circuit.init()
 		for range circuitLimit {
 			if c.open {
-				l.circuit.saw(gone)
+				l.circuit.observe(gone)
 			}
 		}
 		if c.stopped {
@@ -277,7 +277,7 @@ func opened() *circuit {
 	var c circuit
 	c.init()
 	for range circuitLimit {
-		c.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+		c.observe(sdk.Errorf(sdk.Unreachable, "gone"))
 	}
 	return &c
 }
@@ -286,19 +286,19 @@ func opened() *circuit {
 // that was sent before it opened tells nothing of the target now.
 func TestACircuitClosesForTheAnswerOfWhatItLetThrough(t *testing.T) {
 	c := opened()
-	c.saw(nil)
+	c.observe(nil)
 	if !c.holds() {
 		t.Error("it was closed by an answer from before")
 	}
-	c.letOne()
+	c.allowProbe()
 	if !c.passes() || c.passes() {
 		t.Error("it lets one operation through, and no second one")
 	}
-	c.saw(nil)
+	c.observe(nil)
 	if c.holds() || c.passes() {
 		t.Error("the answer of what it let through closes it, and nothing passes for itself then")
 	}
-	c.letOne()
+	c.allowProbe()
 	if c.passes() {
 		t.Error("a closed circuit has nothing to let through")
 	}
@@ -311,7 +311,7 @@ func TestWhoWaitsForACircuitKnowsWhetherItIsTheProbe(t *testing.T) {
 	shut := opened()
 	shut.reset()
 	probed, back := opened(), opened()
-	probed.letOne()
+	probed.allowProbe()
 	time.AfterFunc(5*time.Millisecond, back.reset)
 	for _, c := range []struct {
 		name    string
@@ -348,18 +348,18 @@ func TestATargetIsLookedAtUntilItIsBack(t *testing.T) {
 	} {
 		x := newTarget(t, newBook(0))
 		x.bad = c.bad
-		l := &lane{backend: x.backend("a")}
+		l := &dispatcher{backend: x.backend("a")}
 		l.cond = sync.NewCond(&l.mu)
 		if l.circuit.init(); !c.closed {
 			for range circuitLimit {
-				l.circuit.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+				l.circuit.observe(sdk.Errorf(sdk.Unreachable, "gone"))
 			}
 		}
 		if c.checks {
 			l.backend.Abilities = append(l.backend.Abilities, sdk.CanCheck)
 		}
 		clock := &skipClock{now: time.Now()}
-		if got := l.comesBack(c.ctx, clock, clock.now.Add(time.Second)); got != c.want {
+		if got := l.waitForTarget(c.ctx, clock, clock.now.Add(time.Second)); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

@@ -49,4 +49,4 @@ func (c crash) at(point string) {
 }
 
 // at passes a crash point.
-func (c *crew) at(point string) { crash(c.Crash).at(point) }
+func (r *run) at(point string) { crash(r.Crash).at(point) }

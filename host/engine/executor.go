@@ -18,16 +18,16 @@ const newValues = 3
 // end.
 type executor struct {
 	*Steps
-	step     journal.Step
-	lane     *lane
-	recorded *journal.RecordedStep
+	step       journal.Step
+	dispatcher *dispatcher
+	recorded   *journal.RecordedStep
 
 	identity string // what the target takes the account's name for; see identityOf
 	handled  bool   // this process has sent it or tried to settle it
 }
 
-func (s *Steps) executor(step journal.Step, l *lane, recorded *journal.RecordedStep) *executor {
-	return &executor{Steps: s, step: step, lane: l, recorded: recorded, identity: recorded.Identity}
+func (s *Steps) executor(step journal.Step, l *dispatcher, recorded *journal.RecordedStep) *executor {
+	return &executor{Steps: s, step: step, dispatcher: l, recorded: recorded, identity: recorded.Identity}
 }
 
 // apply is a set or a change.
@@ -47,7 +47,7 @@ func (x *executor) apply(ctx context.Context) (journal.Result, error) {
 			return x.answer(x.step, sdk.Refused, refusal, journal.Detail{}), nil
 		}
 	}
-	if x.handed != nil && x.handed.is(journal.OperationID(x.crew.ID, x.user.Pos, x.recorded.Ordinal, 0)) {
+	if x.batchReply != nil && x.batchReply.is(journal.OperationID(x.run.ID, x.user.Pos, x.recorded.Ordinal, 0)) {
 		if err := x.takeUp(ctx); err != nil {
 			return journal.Result{}, err
 		}
@@ -148,7 +148,7 @@ func (x *executor) refuse(ctx context.Context) *sdk.Error {
 	if x.unresolved(x.step.Value.Secret()) {
 		return sdk.Errorf(sdk.Conflict, "an earlier value of this account is not settled")
 	}
-	found := x.crew.violations(ctx, x.step, x.lane)
+	found := x.run.violations(ctx, x.step, x.dispatcher)
 	if len(found) == 0 {
 		return nil
 	}
@@ -162,11 +162,11 @@ func violated(policy sdk.Policy, step journal.Step) []sdk.Violation {
 
 // violations are the rules of the backend that the step's value breaks, as far
 // as they are known: the backend says the others itself.
-func (c *crew) violations(ctx context.Context, step journal.Step, l *lane) []sdk.Violation {
+func (r *run) violations(ctx context.Context, step journal.Step, l *dispatcher) []sdk.Violation {
 	if step.HashFormat != "" {
 		return nil
 	}
-	policy, err := c.policies.of(ctx, l.backend, step.Kind)
+	policy, err := r.policies.of(ctx, l.backend, step.Kind)
 	if err != nil {
 		return nil
 	}
@@ -210,7 +210,7 @@ func (x *executor) allEqual(attempts []*journal.Attempt, value secret.Value) boo
 
 // unseal opens a value of a record.
 func (s *Steps) unseal(r *journal.Record, role string, sealed []byte) (secret.Value, error) {
-	return s.crew.Vault.Unseal(r.User, r.Step, r.Try, role, sealed)
+	return s.run.Vault.Unseal(r.User, r.Step, r.Try, role, sealed)
 }
 
 // replaceable reports whether a refusal by policy may be answered with another
@@ -233,6 +233,6 @@ func (x *executor) replace(ctx context.Context, last *journal.Attempt) error {
 		return notMinted(err, "after "+string(last.Outcome.Code))
 	}
 	x.step.Value.Replace(v)
-	x.crew.at(CrashValueReplaced)
+	x.run.at(CrashValueReplaced)
 	return nil
 }

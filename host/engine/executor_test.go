@@ -82,9 +82,9 @@ func TestTheHostRefusesWhatItCanTell(t *testing.T) {
 		if c.broken {
 			be.Instance = &slow{target: x}
 		}
-		cr := newCrew(t.Context(), jobOf(b, nil, be))
-		s := &Steps{crew: cr, history: journal.Read(nil)}
-		ex := s.executor(journal.Step{Backend: "a", Account: "ann", Value: given(c.value), HashFormat: c.hash}, &lane{backend: be}, &journal.RecordedStep{})
+		cr := newRun(t.Context(), jobOf(b, nil, be))
+		s := &Steps{run: cr, history: journal.Read(nil)}
+		ex := s.executor(journal.Step{Backend: "a", Account: "ann", Value: given(c.value), HashFormat: c.hash}, &dispatcher{backend: be}, &journal.RecordedStep{})
 		if got := ex.refuse(t.Context()); (got != nil) != c.want {
 			t.Errorf("%s: %v, want a refusal: %v", c.name, got, c.want)
 		}
@@ -136,7 +136,7 @@ func TestAFurtherValueOfAStepIsNoneOfTwo(t *testing.T) {
 	} {
 		cr := idle(t.Context())
 		cr.Vault = newBook(0)
-		s := &Steps{crew: cr, history: journal.Read([]journal.Record{open})}
+		s := &Steps{run: cr, history: journal.Read([]journal.Record{open})}
 		call := journal.Call{Verb: journal.Set, Credential: journal.Credential{Backend: "a", Account: "ann"}}
 		x := s.executor(journal.Step{}, nil, &journal.RecordedStep{Call: call, Attempts: c.attempts})
 		if err := x.oneValue(sending{value: secret.New("second"), bridge: c.bridge}); (err != nil) != c.fails {

@@ -310,17 +310,17 @@ func jobOf(b *book, hooks Hooks, backends ...Backend) Job {
 		Clock: fastClock{}, Random: rand.Reader, Stop: context.Background()}
 }
 
-// working is a crew at work, for tests of what its users do.
-func working(t *testing.T, job Job) *crew {
+// working is a run at work, for tests of what its users do.
+func working(t *testing.T, job Job) *run {
 	t.Helper()
-	c := newCrew(t.Context(), job)
+	c := newRun(t.Context(), job)
 	stop := c.start()
 	t.Cleanup(func() {
 		stop()
-		for _, l := range c.lanes {
+		for _, l := range c.dispatchers {
 			l.close()
 		}
-		_ = c.writer.close()
+		_ = c.committer.close()
 	})
 	return c
 }

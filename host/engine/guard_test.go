@@ -67,13 +67,13 @@ var rots = []struct {
 			return set.Rotate(ctx, row, s)
 		})
 	}, true},
-	{"the lane", func(_ *Job, x *rotten) { x.submits = true }, false},
+	{"the dispatcher", func(_ *Job, x *rotten) { x.submits = true }, false},
 	{"an answer", func(_ *Job, x *rotten) { x.answers = true }, false},
 	{"the resolver", func(j *Job, x *rotten) {
 		x.resolves = true
 		j.Backends[0].Abilities = append(j.Backends[0].Abilities, sdk.CanResolve)
 	}, false},
-	{"the writer", func(j *Job, _ *rotten) { j.Journal = rottenBook{j.Journal.(*book)} }, false},
+	{"the committer", func(j *Job, _ *rotten) { j.Journal = rottenBook{j.Journal.(*book)} }, false},
 }
 
 // rotEnv tells the test to be a process that panics: which of rots, over how many

@@ -16,9 +16,9 @@ import (
 // resolver asks one instance which accounts names mean, many names at once:
 // what comes while a question is under way goes with the next one.
 type resolver struct {
-	instance sdk.Resolver // nil: it cannot tell
-	lane     *lane
-	hard     context.Context
+	instance   sdk.Resolver // nil: it cannot tell
+	dispatcher *dispatcher
+	hard       context.Context
 
 	mu      sync.Mutex
 	waiting []*question
@@ -43,8 +43,8 @@ const (
 	mostNames     = 64
 )
 
-func newResolver(hard context.Context, l *lane) *resolver {
-	r := &resolver{lane: l, hard: hard}
+func newResolver(hard context.Context, l *dispatcher) *resolver {
+	r := &resolver{dispatcher: l, hard: hard}
 	if b := l.backend; b.Can(sdk.CanResolve) {
 		r.instance, _ = b.Instance.(sdk.Resolver)
 	}
@@ -59,7 +59,7 @@ func (r *resolver) of(name string) (sdk.Identity, error) {
 	r.waiting = append(r.waiting, q)
 	if r.asking < mostQuestions {
 		r.asking++
-		r.asks.Go(r.lane.writer.panics.guarded(r.ask))
+		r.asks.Go(r.dispatcher.committer.panics.guarded(r.ask))
 	}
 	r.mu.Unlock()
 	select {
@@ -83,7 +83,7 @@ func (r *resolver) ask() {
 		}
 		var found []sdk.Identity
 		var err error
-		if failed := r.lane.direct(r.hard, func(ctx context.Context) { found, err = r.instance.Resolve(ctx, names) }); failed != nil {
+		if failed := r.dispatcher.direct(r.hard, func(ctx context.Context) { found, err = r.instance.Resolve(ctx, names) }); failed != nil {
 			err = failed
 		}
 		if err == nil && len(found) != len(names) {
@@ -137,27 +137,27 @@ func plainIdentity(label, name string) string {
 // says whose it is; an error sends the user back to pending.
 func (x *executor) own() (*sdk.Error, error) {
 	step := x.step
-	owner, mine, err := x.crew.owners.claim(step.Backend, step.Account, step.Kind, x.user.Pos)
+	owner, mine, err := x.run.owners.claim(step.Backend, step.Account, step.Kind, x.user.Pos)
 	switch {
 	case err != nil:
-		return nil, x.crew.broken(err)
+		return nil, x.run.broken(err)
 	case !mine:
-		return sdk.Errorf(journal.DuplicateAccount, "%s has this account", x.crew.who(owner)), nil
+		return sdk.Errorf(journal.DuplicateAccount, "%s has this account", x.run.who(owner)), nil
 	}
-	if x.lane.names.instance == nil {
+	if x.dispatcher.names.instance == nil {
 		return nil, nil
 	}
-	who, refusal, err := x.resolve(step, x.lane)
+	who, refusal, err := x.resolve(step, x.dispatcher)
 	if who.ID == "" {
 		return refusal, err // a name of no account: what is sent will be refused
 	}
-	x.identity = identityOf(x.lane.backend, step.Account, who)
-	owner, mine, err = x.crew.owners.claimIdentity(x.claimed(), step.Kind, x.user.Pos)
+	x.identity = identityOf(x.dispatcher.backend, step.Account, who)
+	owner, mine, err = x.run.owners.claimIdentity(x.claimed(), step.Kind, x.user.Pos)
 	switch {
 	case err != nil:
-		return nil, x.crew.broken(err)
+		return nil, x.run.broken(err)
 	case !mine:
-		return sdk.Errorf(journal.DuplicateAccount, "%s has this account, under another name", x.crew.who(owner)), nil
+		return sdk.Errorf(journal.DuplicateAccount, "%s has this account, under another name", x.run.who(owner)), nil
 	}
 	if other := x.otherName(step.Value.Secret()); other != "" {
 		return sdk.Errorf(journal.DuplicateAccount, "%s is this account under another name, and was given another value", other), nil
@@ -179,13 +179,13 @@ func claimOf(identity string, name journal.Credential) string {
 
 // resolve asks for the account behind a step's name, as often as an operation
 // would be sent.
-func (s *Steps) resolve(step journal.Step, l *lane) (sdk.Identity, *sdk.Error, error) {
+func (s *Steps) resolve(step journal.Step, l *dispatcher) (sdk.Identity, *sdk.Error, error) {
 	for spent, backoff := 0, time.Second; ; backoff = min(2*backoff, time.Minute) {
-		if err := s.crew.admit(s, l); err != nil {
+		if err := s.run.admit(s, l); err != nil {
 			return sdk.Identity{}, nil, err
 		}
 		who, err := s.ask(step, l)
-		if s.crew.hard.Err() != nil {
+		if s.run.hard.Err() != nil {
 			return sdk.Identity{}, nil, cancelled()
 		}
 		e := uncancelled(sdk.AsError(err, sdk.TargetError))
@@ -196,31 +196,31 @@ func (s *Steps) resolve(step journal.Step, l *lane) (sdk.Identity, *sdk.Error, e
 		s.through = false
 		if e == nil {
 			if through {
-				l.circuit.letOne() // what is sent next shall find out
+				l.circuit.allowProbe() // what is sent next shall find out
 			}
 			return who, nil, nil
 		}
 		if pending(e.Code) { // it would say so to every user
-			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
+			s.run.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
 			return sdk.Identity{}, nil, cancelled()
 		}
-		l.saw(sdk.Refuse(e))
+		l.observe(sdk.Refuse(e))
 		if !l.free(e) {
 			spent++
 		}
 		if !passing(e.Code) || spent >= l.backend.Attempts {
 			return sdk.Identity{}, e, nil
 		}
-		wait := max(e.RetryAfter, s.crew.jitter(backoff))
-		s.crew.tellWait(l, e, wait)
+		wait := max(e.RetryAfter, s.run.jitter(backoff))
+		s.run.tellWait(l, e, wait)
 		if s.pause(l, wait, s.changed()) != nil {
 			return sdk.Identity{}, nil, cancelled()
 		}
 	}
 }
 
-// named is what a backend says that a name means.
-type named struct {
+// nameReply is what a backend says that a name means.
+type nameReply struct {
 	label, name string
 	who         sdk.Identity
 	err         error
@@ -228,9 +228,9 @@ type named struct {
 
 // ask asks for the account behind a step's name, or takes over what a batch was
 // told, once.
-func (s *Steps) ask(step journal.Step, l *lane) (sdk.Identity, error) {
-	if told := s.unsure; told != nil && told.label == step.Backend && told.name == step.Account {
-		s.unsure = nil
+func (s *Steps) ask(step journal.Step, l *dispatcher) (sdk.Identity, error) {
+	if told := s.nameReply; told != nil && told.label == step.Backend && told.name == step.Account {
+		s.nameReply = nil
 		return told.who, told.err
 	}
 	return l.names.of(step.Account)

@@ -9,9 +9,9 @@ import (
 // one of its own promises: a defect of rekey. The run stops before that.
 var ErrInvariant = errors.New("rekey was about to break a promise of its own; please report it")
 
-// durable are the parcels of a frame whose intents are on the disk; the others
+// durable are the requests of a frame whose intents are on the disk; the others
 // are answered with an error, and not sent.
-func durable(frame []*parcel) []*parcel {
+func durable(frame []*request) []*request {
 	kept := frame[:0]
 	for _, p := range frame {
 		if !p.durable {
@@ -31,7 +31,7 @@ func (x *executor) oneValue(what sending) error {
 		return nil // of a step's first value refuse has asked
 	}
 	if x.unresolved(what.value) {
-		return x.crew.broken(fmt.Errorf("%w: a second value of %s would be sent while the first may be in force", ErrInvariant, x.recorded.Account))
+		return x.run.broken(fmt.Errorf("%w: a second value of %s would be sent while the first may be in force", ErrInvariant, x.recorded.Account))
 	}
 	return nil
 }

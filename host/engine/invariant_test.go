@@ -16,9 +16,9 @@ func TestWhatIsNotDurableIsNotSent(t *testing.T) {
 	b := newBook(0)
 	x := newTarget(t, b)
 	be := x.backend("a")
-	w := newWriter(b, nil, nil)
-	l := newLane(context.Background(), be, w, newGate(0))
-	p := &parcel{op: sdk.Operation{Verb: sdk.Set, Account: "ann", Value: secret.New("x")}, user: &ticket{}, answer: make(chan reply, 1)}
+	w := newCommitter(b, nil, nil)
+	l := newDispatcher(context.Background(), be, w, newSemaphore(0))
+	p := &request{op: sdk.Operation{Verb: sdk.Set, Account: "ann", Value: secret.New("x")}, user: &permit{}, answer: make(chan reply, 1)}
 	l.push(p)
 	got := <-p.answer
 	l.close()
@@ -32,7 +32,7 @@ func TestWhatIsNotDurableIsNotSent(t *testing.T) {
 
 func TestASecondValueBesideAnUnknownOneStopsTheRun(t *testing.T) {
 	b := newBook(1)
-	c := newCrew(context.Background(), jobOf(b, nil))
+	c := newRun(context.Background(), jobOf(b, nil))
 	s := c.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
 	intent := journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("first")}
 	settled := journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("of an earlier round")}

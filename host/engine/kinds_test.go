@@ -11,7 +11,7 @@ import (
 // TestTheKindOfAGeneratedValueIsChecked before any user fails of it.
 func TestTheKindOfAGeneratedValueIsChecked(t *testing.T) {
 	phones := sdk.Description{Name: "phones", Kinds: []sdk.Kind{{Name: "sip"}, {Name: "web"}}}
-	c := newCrew(t.Context(), Job{Clock: fastClock{}, Backends: []Backend{{Label: "odin", Description: phones}, {Label: "ldap"}}})
+	c := newRun(t.Context(), Job{Clock: fastClock{}, Backends: []Backend{{Label: "odin", Description: phones}, {Label: "ldap"}}})
 	for _, tt := range []struct {
 		name string
 		step GenerateStep

@@ -37,16 +37,16 @@ func (o loss) and(other loss) loss {
 }
 
 // lostHere is the loss of an attempt that this process gives up now.
-func (c *crew) lostHere(b Backend) loss {
-	return loss{here: true, until: c.Clock.Now().Add(b.Late())}
+func (r *run) lostHere(b Backend) loss {
+	return loss{here: true, until: r.Clock.Now().Add(b.Late())}
 }
 
 // lostBefore is the loss of an attempt of an earlier process, given up at the
 // latest at that time. A clock that was set back meanwhile makes nobody wait
 // longer than from the start of this process.
-func (c *crew) lostBefore(b Backend, at time.Time) loss {
-	if at.IsZero() || at.After(c.began) {
-		at = c.began
+func (r *run) lostBefore(b Backend, at time.Time) loss {
+	if at.IsZero() || at.After(r.began) {
+		at = r.began
 	}
 	return loss{until: at.Add(b.Late())}
 }
@@ -94,7 +94,7 @@ func (x *executor) cannotOvertake(intent *journal.Record, value secret.Value) (b
 // unsealed turns a value that does not open into the end of the run.
 func (s *Steps) unsealed(err error) error {
 	if err != nil {
-		return s.crew.broken(err)
+		return s.run.broken(err)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (x *executor) lossOf(a *journal.Attempt) loss {
 	case a.Newest() >= x.before: // of this process
 		return x.lost[a]
 	case a.Unknown(): // a later process may have sent it again, without a record
-		return x.crew.lostBefore(x.lane.backend, x.crew.LastRecord).and(x.recordedLoss(a))
+		return x.run.lostBefore(x.dispatcher.backend, x.run.LastRecord).and(x.recordedLoss(a))
 	}
 	return x.recordedLoss(a)
 }
@@ -121,7 +121,7 @@ func (x *executor) recordedLoss(a *journal.Attempt) loss {
 	}
 	until := *a.Outcome.Detail.Late
 	if at := a.Outcome.At; !at.IsZero() {
-		if longest := x.crew.began.Add(max(until.Sub(at), 0)); until.After(longest) {
+		if longest := x.run.began.Add(max(until.Sub(at), 0)); until.After(longest) {
 			until = longest
 		}
 	}
@@ -156,14 +156,14 @@ func (x *executor) nothingComes(value secret.Value) error {
 // any deadline, so another process goes on, and the user ends unknown until
 // then.
 func (x *executor) outwait(o loss) error {
-	label := x.lane.backend.Label
+	label := x.dispatcher.backend.Label
 	if o.here {
 		return postponed(label, x.step.Account)
 	}
-	if wait := o.until.Sub(x.crew.Clock.Now()); wait > 0 {
-		x.crew.notice("backend %s: an attempt of an earlier process got no answer and may still reach %s: waiting until %s",
+	if wait := o.until.Sub(x.run.Clock.Now()); wait > 0 {
+		x.run.notice("backend %s: an attempt of an earlier process got no answer and may still reach %s: waiting until %s",
 			label, x.step.Account, o.until.Local().Format(time.TimeOnly))
-		if x.pause(x.lane, wait, x.changed()) != nil {
+		if x.pause(x.dispatcher, wait, x.changed()) != nil {
 			return cancelled()
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // owners knows which user of the run a credential belongs to: the first whose
 // intent named it. It keeps 96 bits of two keyed hashes of the name, so that two
 // names are never taken for one, on piles by the hash; most of them are in a file
-// where there are many. Nearly all credentials are new, which a sieve tells
+// where there are many. Nearly all credentials are new, which a bloomFilter tells
 // without a look at the pile.
 //
 // In memory a credential takes two bytes: users are many, and a map of them would
@@ -22,7 +22,7 @@ type owners struct {
 	seeds [2]maphash.Seed
 
 	mu    sync.Mutex
-	known sieve
+	known bloomFilter
 	piles *piles.Piles
 	pile  []byte // memory of the pile that was read last
 }
@@ -36,7 +36,7 @@ const (
 // newOwners is made for about so many credentials; they may be more. The file is
 // made in dir.
 func newOwners(dir string, about int64) *owners {
-	return &owners{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, known: sieve{about: about}, piles: piles.New(dir, ownerPiles, ownerPart*ownerSize)}
+	return &owners{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, known: bloomFilter{about: about}, piles: piles.New(dir, ownerPiles, ownerPart*ownerSize)}
 }
 
 func (o *owners) close() { _ = o.piles.Close() }
@@ -100,10 +100,10 @@ func (o *owners) hash(seed int, backend, account, cred string) uint64 {
 	return h.Sum64()
 }
 
-// sieve tells of most hashes that they are new: a Bloom filter in blocks of a
+// bloomFilter tells of most hashes that they are new: a Bloom filter in blocks of a
 // cache line, with 16 bits a hash, which takes one new hash in about 700 for a
 // known one. It grows by layers, each twice as large as the one before.
-type sieve struct {
+type bloomFilter struct {
 	about  int64 // how many hashes are expected
 	layers []layer
 }
@@ -115,12 +115,12 @@ type layer struct {
 
 // hashes that the first layer takes
 const (
-	leastSieve = 1 << 12
-	mostSieve  = 1 << 21
+	leastBloom = 1 << 12
+	mostBloom  = 1 << 21
 )
 
 // add takes a hash, and reports whether it may be known already.
-func (s *sieve) add(sum uint64) bool {
+func (s *bloomFilter) add(sum uint64) bool {
 	for i := range s.layers {
 		if s.layers[i].has(sum) {
 			return true
@@ -128,7 +128,7 @@ func (s *sieve) add(sum uint64) bool {
 	}
 	last := len(s.layers) - 1
 	if last < 0 || s.layers[last].room == 0 {
-		room := min(max(leastSieve, s.about), mostSieve)
+		room := min(max(leastBloom, s.about), mostBloom)
 		if last >= 0 {
 			room = 2 * int64(len(s.layers[last].blocks)) * 32
 		}
@@ -139,8 +139,8 @@ func (s *sieve) add(sum uint64) bool {
 	return false
 }
 
-// sieveBits is how many bits stand for a hash.
-const sieveBits = 6
+// bloomBits is how many bits stand for a hash.
+const bloomBits = 6
 
 // block picks the block by the upper half of the hash; its bits by the lower.
 func (l *layer) block(sum uint64) *[8]uint64 {
@@ -149,7 +149,7 @@ func (l *layer) block(sum uint64) *[8]uint64 {
 
 func (l *layer) has(sum uint64) bool {
 	b := l.block(sum)
-	for bits, i := spread(sum), 0; i < sieveBits; bits, i = bits>>9, i+1 {
+	for bits, i := spread(sum), 0; i < bloomBits; bits, i = bits>>9, i+1 {
 		if b[bits>>6&7]&(1<<(bits&63)) == 0 {
 			return false
 		}
@@ -160,7 +160,7 @@ func (l *layer) has(sum uint64) bool {
 func (l *layer) put(sum uint64) {
 	l.room--
 	b := l.block(sum)
-	for bits, i := spread(sum), 0; i < sieveBits; bits, i = bits>>9, i+1 {
+	for bits, i := spread(sum), 0; i < bloomBits; bits, i = bits>>9, i+1 {
 		b[bits>>6&7] |= 1 << (bits & 63)
 	}
 }

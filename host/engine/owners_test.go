@@ -102,13 +102,13 @@ func TestAClaimIsOfBackendAccountAndKind(t *testing.T) {
 	}
 }
 
-// TestASieveKnowsWhatItWasGiven, and takes little else for it.
-func TestASieveKnowsWhatItWasGiven(t *testing.T) {
+// TestABloomFilterKnowsWhatItWasGiven, and takes little else for it.
+func TestABloomFilterKnowsWhatItWasGiven(t *testing.T) {
 	const n = 100_000
 	o := newOwners("", 0)
 	sum := func(i int) uint64 { return o.hash(0, "web", fmt.Sprint(i), "") }
 	for _, about := range []int64{0, n} {
-		s := sieve{about: about}
+		s := bloomFilter{about: about}
 		known := 0
 		for i := range n {
 			if s.add(sum(i)) {

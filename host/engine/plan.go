@@ -117,9 +117,9 @@ func (p *planner) lastingNotes() (list []string) {
 
 // setUp makes what simulated steps need.
 func (p *planner) setUp(ctx context.Context) {
-	p.stage = newCrew(ctx, Job{Backends: p.Backends, Policy: p.Policy, Random: p.Random, Clock: SystemClock{}})
+	p.stage = newRun(ctx, Job{Backends: p.Backends, Policy: p.Policy, Random: p.Random, Clock: SystemClock{}})
 	for _, b := range p.Backends {
-		p.stage.lanes[b.Label] = &lane{backend: b}
+		p.stage.dispatchers[b.Label] = &dispatcher{backend: b}
 	}
 }
 
@@ -134,7 +134,7 @@ type planner struct {
 	first    map[int]source.Row     // of each wave
 	lasting  map[string]int64       // by label, the users of whom no earlier value is known
 	changes  map[int][]journal.Step // what its first user's rotate changed on simulated steps
-	stage    *crew                  // for simulated steps
+	stage    *run                   // for simulated steps
 	parts    []part
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // read is a verify or a find: recorded once, the same at every replay.
-func (s *Steps) read(ctx context.Context, step journal.Step, l *lane, recorded *journal.RecordedStep) (journal.Result, error) {
+func (s *Steps) read(ctx context.Context, step journal.Step, l *dispatcher, recorded *journal.RecordedStep) (journal.Result, error) {
 	if recorded.Answer != nil && !s.outdated(recorded) {
 		return journal.ResultOf(recorded.Answer), nil
 	}
@@ -23,19 +23,19 @@ func (s *Steps) read(ctx context.Context, step journal.Step, l *lane, recorded *
 	lost := false // an answer was: a verify counts as a logon, so it is asked once more only
 	for spent, backoff := 0, time.Second; ; backoff = min(2*backoff, time.Minute) {
 		outcome, detail, err := ask(ctx, step, l)
-		s.crew.at(CrashReadAnswered)
-		if isCancelled(err) || s.crew.hard.Err() != nil { // whatever it says was said to a call that was given up
+		s.run.at(CrashReadAnswered)
+		if isCancelled(err) || s.run.hard.Err() != nil { // whatever it says was said to a call that was given up
 			return journal.Result{}, cancelled()
 		}
 		e := uncancelled(sdk.AsError(err, sdk.TargetError))
 		if e != nil && pending(e.Code) { // it would say so to every user
-			s.crew.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
+			s.run.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
 			return journal.Result{}, cancelled()
 		}
 		passes := e != nil && (e.Code.Transient() || e.Code == sdk.ConnectionLost && (step.Verb == journal.Find || !lost))
 		lost = lost || e != nil && e.Code == sdk.ConnectionLost
-		if step.Verb != journal.Verify || !l.backend.StreamsVerify { // of the stream the lane has seen it
-			l.saw(sdk.Receipt{Outcome: outcome, Err: e})
+		if step.Verb != journal.Verify || !l.backend.StreamsVerify { // of the stream the dispatcher has seen it
+			l.observe(sdk.Receipt{Outcome: outcome, Err: e})
 		}
 		if !l.free(e) {
 			spent++
@@ -43,8 +43,8 @@ func (s *Steps) read(ctx context.Context, step journal.Step, l *lane, recorded *
 		if !passes || spent >= l.backend.Attempts {
 			return s.answer(step, outcome, e, detail), nil
 		}
-		wait := max(e.RetryAfter, s.crew.jitter(backoff))
-		s.crew.tellWait(l, e, wait)
+		wait := max(e.RetryAfter, s.run.jitter(backoff))
+		s.run.tellWait(l, e, wait)
 		if s.pause(l, wait, s.changed()) != nil {
 			return journal.Result{}, cancelled()
 		}
@@ -57,16 +57,16 @@ func (s *Steps) outdated(recorded *journal.RecordedStep) bool {
 	return recorded.Verb == journal.Verify && s.fresh[recorded.Credential]
 }
 
-// query makes a call that changes nothing. It waits for the lane's circuit, also
+// query makes a call that changes nothing. It waits for the dispatcher's circuit, also
 // where that opened while others were before it.
-func (s *Steps) query(l *lane, call func(context.Context)) error {
+func (s *Steps) query(l *dispatcher, call func(context.Context)) error {
 	for made := false; !made; {
-		if err := s.crew.admit(s, l); err != nil {
+		if err := s.run.admit(s, l); err != nil {
 			return err
 		}
 		through := s.through
 		s.through = false
-		err := l.direct(s.crew.hard, func(ctx context.Context) {
+		err := l.direct(s.run.hard, func(ctx context.Context) {
 			if made = through || !l.circuit.holds() || l.soft.Err() != nil; made {
 				call(ctx)
 			}
@@ -78,7 +78,7 @@ func (s *Steps) query(l *lane, call func(context.Context)) error {
 	return nil
 }
 
-func (s *Steps) verify(ctx context.Context, step journal.Step, l *lane) (sdk.Outcome, journal.Detail, error) {
+func (s *Steps) verify(ctx context.Context, step journal.Step, l *dispatcher) (sdk.Outcome, journal.Detail, error) {
 	ask := s.verifyByCall
 	if l.backend.StreamsVerify {
 		ask = s.verifyInStream
@@ -106,7 +106,7 @@ func (s *Steps) verify(ctx context.Context, step journal.Step, l *lane) (sdk.Out
 	}
 }
 
-func (s *Steps) verifyByCall(step journal.Step, l *lane) (verdict sdk.Verdict, failure, err error) {
+func (s *Steps) verifyByCall(step journal.Step, l *dispatcher) (verdict sdk.Verdict, failure, err error) {
 	err = s.query(l, func(ctx context.Context) {
 		verdict, failure = l.backend.Instance.Verify(ctx, step.Account, step.Kind, step.Value.Secret())
 	})
@@ -114,11 +114,11 @@ func (s *Steps) verifyByCall(step journal.Step, l *lane) (verdict sdk.Verdict, f
 }
 
 // verifyInStream asks among the operations of others: a frame carries many.
-func (s *Steps) verifyInStream(step journal.Step, l *lane) (sdk.Verdict, error, error) {
-	if err := s.crew.admit(s, l); err != nil {
+func (s *Steps) verifyInStream(step journal.Step, l *dispatcher) (sdk.Verdict, error, error) {
+	if err := s.run.admit(s, l); err != nil {
 		return sdk.CannotTell, nil, err
 	}
-	got := s.askInStream(l, s.crew.question(step, place{s.user.Pos, s.n, 0}))
+	got := s.askInStream(l, s.run.question(step, place{s.user.Pos, s.n, 0}))
 	switch r := got.receipt; {
 	case got.err != nil:
 		return sdk.CannotTell, nil, got.err
@@ -129,23 +129,23 @@ func (s *Steps) verifyInStream(step journal.Step, l *lane) (sdk.Verdict, error, 
 	}
 }
 
-func (s *Steps) askInStream(l *lane, op sdk.Operation) reply {
-	if got, ok := s.handed.take(op.ID); ok {
+func (s *Steps) askInStream(l *dispatcher, op sdk.Operation) reply {
+	if got, ok := s.batchReply.take(op.ID); ok {
 		return s.weighed(got)
 	}
-	p := &parcel{op: op, user: &s.ticket, lane: l, answer: make(chan reply, 1), durable: true, looks: true, through: s.through}
+	p := &request{op: op, user: &s.permit, dispatcher: l, answer: make(chan reply, 1), durable: true, looks: true, through: s.through}
 	s.through = false
 	l.push(p)
 	return s.await(l, p)
 }
 
 // question is the operation of a verify.
-func (c *crew) question(step journal.Step, at place) sdk.Operation {
+func (r *run) question(step journal.Step, at place) sdk.Operation {
 	return sdk.Operation{Verb: sdk.Verify, Account: step.Account, Kind: step.Kind, Value: step.Value.Secret(), Attempt: 1,
-		ID: journal.OperationID(c.ID, at.user, at.step, at.try), Requestor: c.Requestor, SourceSystem: c.SourceSystem}
+		ID: journal.OperationID(r.ID, at.user, at.step, at.try), Requestor: r.Requestor, SourceSystem: r.SourceSystem}
 }
 
-func (s *Steps) find(ctx context.Context, step journal.Step, l *lane) (sdk.Outcome, journal.Detail, error) {
+func (s *Steps) find(ctx context.Context, step journal.Step, l *dispatcher) (sdk.Outcome, journal.Detail, error) {
 	var found sdk.Account
 	var failure error
 	err := s.query(l, func(ctx context.Context) {
@@ -177,10 +177,10 @@ func (x *executor) ask() (journal.Result, error) {
 	}
 	a := x.begin(sending{verb: verbOf(x.step)})
 	rec := *a.Intent
-	if err := x.crew.writer.write(&rec); err != nil {
-		return journal.Result{}, x.crew.broken(err)
+	if err := x.run.committer.write(&rec); err != nil {
+		return journal.Result{}, x.run.broken(err)
 	}
-	x.crew.at(CrashResetBegun)
+	x.run.at(CrashResetBegun)
 	if err := x.askUntil(a); err != nil {
 		return journal.Result{}, err
 	}
@@ -194,7 +194,7 @@ func (x *executor) mayAsk() (*sdk.Error, error) {
 			return refusal, err
 		}
 	}
-	if err := x.crew.admit(x.Steps, x.lane); err != nil {
+	if err := x.run.admit(x.Steps, x.dispatcher); err != nil {
 		return nil, err
 	}
 	if x.step.Verb == journal.Reset {
@@ -202,7 +202,7 @@ func (x *executor) mayAsk() (*sdk.Error, error) {
 			return nil, err
 		}
 	}
-	if err := x.crew.gate.wait(x.crew.soft, &x.ticket); err != nil {
+	if err := x.run.semaphore.wait(x.run.soft, &x.permit); err != nil {
 		return nil, cancelled()
 	}
 	return nil, nil
@@ -213,18 +213,18 @@ func (x *executor) askUntil(a *journal.Attempt) error {
 	x.fresh[x.recorded.Credential] = true
 	d := delivery{attempt: a, op: x.operation(sending{verb: verbOf(x.step), mustChange: x.step.MustChange})}
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
-		r, err := x.askOnce(x.lane, d.op)
+		r, err := x.askOnce(x.dispatcher, d.op)
 		if err != nil {
 			return x.unsent(d, err)
 		}
 		if r.Outcome == sdk.Unknown {
-			d.lost = d.lost.and(x.crew.lostHere(x.lane.backend))
+			d.lost = d.lost.and(x.run.lostHere(x.dispatcher.backend))
 		}
 		again := r.Outcome == sdk.Unknown || r.Err != nil && r.Err.Code.Transient()
-		if !again || d.op.Attempt >= x.lane.backend.Attempts {
+		if !again || d.op.Attempt >= x.dispatcher.backend.Attempts {
 			return x.concludeReset(d, inDoubt(r, d.lost))
 		}
-		if err := x.crew.Clock.Sleep(x.crew.hard, max(x.crew.jitter(backoff), retryAfter(r))); err != nil {
+		if err := x.run.Clock.Sleep(x.run.hard, max(x.run.jitter(backoff), retryAfter(r))); err != nil {
 			return x.unsent(d, errNotSent)
 		}
 		d.op.Attempt++
@@ -240,23 +240,23 @@ func retryAfter(r sdk.Receipt) time.Duration {
 
 // askOnce makes one attempt. Its error is errNotSent, or errUnderWay where the
 // run was cancelled before an answer told what became of it.
-func (s *Steps) askOnce(l *lane, op sdk.Operation) (sdk.Receipt, error) {
+func (s *Steps) askOnce(l *dispatcher, op sdk.Operation) (sdk.Receipt, error) {
 	s.attempts++
 	call := l.backend.Instance.Reset
 	if op.Verb == sdk.Unlock {
 		call = l.backend.Instance.Unlock
 	}
 	var r sdk.Receipt
-	err := l.direct(s.crew.hard, func(ctx context.Context) { r = call(ctx, op) })
+	err := l.direct(s.run.hard, func(ctx context.Context) { r = call(ctx, op) })
 	if err != nil {
 		return r, errNotSent
 	}
-	s.crew.at(CrashResetAnswered)
-	if s.crew.hard.Err() != nil && r.Outcome == sdk.Unknown {
+	s.run.at(CrashResetAnswered)
+	if s.run.hard.Err() != nil && r.Outcome == sdk.Unknown {
 		return r, errUnderWay
 	}
-	r = heard(r)
-	l.saw(r)
+	r = normalized(r)
+	l.observe(r)
 	return r, nil
 }
 
@@ -285,7 +285,7 @@ func (x *executor) concludeReset(d delivery, r sdk.Receipt) error {
 	}
 	o := *d.attempt.Intent
 	o.Kind, o.Outcome = journal.Outcome, r.Outcome
-	o.Sealed = x.crew.Vault.Seal(o.User, o.Step, o.Try, journal.RoleValue, r.Value)
+	o.Sealed = x.run.Vault.Seal(o.User, o.Step, o.Try, journal.RoleValue, r.Value)
 	o.Detail = journal.Detail{Attempt: d.op.Attempt, Ref: r.Ref, Stamp: r.Stamp}
 	o.Blame(r.Err)
 	x.mayCome(d.attempt, &o, d.lost)
@@ -300,7 +300,7 @@ func (x *executor) asked(a *journal.Attempt) (journal.Result, error) {
 	}
 	v, err := x.unseal(a.Outcome, journal.RoleValue, a.Outcome.Sealed)
 	if err != nil {
-		return journal.Result{}, x.crew.broken(err)
+		return journal.Result{}, x.run.broken(err)
 	}
 	r.Value = journal.Given(v)
 	return r, nil

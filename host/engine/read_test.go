@@ -135,7 +135,7 @@ func TestARefusedReadCountsOnceForTheCircuit(t *testing.T) {
 		if r, err := s.Do(t.Context(), journal.Step{Verb: c.verb, Backend: "a", Account: "ann", Value: given("x")}); err != nil || r.Code != sdk.Unreachable {
 			t.Errorf("%s: %+v, %v", c.verb, r, err)
 		}
-		if got := cr.lanes["a"].circuit.away; got != 1 {
+		if got := cr.dispatchers["a"].circuit.away; got != 1 {
 			t.Errorf("%s, in a frame %v: counted %d times", c.verb, c.streams, got)
 		}
 	}
@@ -159,8 +159,8 @@ func TestAReadOfARunThatEndsSaysNothing(t *testing.T) {
 		b := newBook(1)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		cr := newCrew(ctx, jobOf(b, nil))
-		cr.writer = &writer{wake: make(chan struct{}, 1)}
+		cr := newRun(ctx, jobOf(b, nil))
+		cr.committer = &committer{wake: make(chan struct{}, 1)}
 		x := &ending{target: newTarget(t, b), end: cancel}
 		l := queued(0)
 		l.slots, l.backend, l.soft = make(chan struct{}, 1), x.backend("a"), cr.soft
@@ -170,8 +170,8 @@ func TestAReadOfARunThatEndsSaysNothing(t *testing.T) {
 		}
 		s := cr.stepsOf(ledger.User{Pos: 1}, source.Row{})
 		_, err := s.read(t.Context(), journal.Step{Verb: journal.Find, Backend: "a", Account: "ann"}, l, &journal.RecordedStep{})
-		if !isCancelled(err) || len(cr.writer.queue) != 0 || x.found != cancels {
-			t.Errorf("cancelled %v: %v, %d records, asked %v", cancels, err, len(cr.writer.queue), x.found)
+		if !isCancelled(err) || len(cr.committer.queue) != 0 || x.found != cancels {
+			t.Errorf("cancelled %v: %v, %d records, asked %v", cancels, err, len(cr.committer.queue), x.found)
 		}
 	}
 }
@@ -196,10 +196,10 @@ func TestAQuestionWaitsForACircuitThatOpensBeforeIt(t *testing.T) {
 	l.slots, l.soft = make(chan struct{}, 1), cr.soft
 	l.slots <- struct{}{} // somebody is before it
 	made, asked := make(chan struct{}), make(chan error)
-	go func() { asked <- (&Steps{crew: cr}).query(l, func(context.Context) { close(made) }) }()
+	go func() { asked <- (&Steps{run: cr}).query(l, func(context.Context) { close(made) }) }()
 	time.Sleep(5 * time.Millisecond)
 	for range circuitLimit {
-		l.circuit.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+		l.circuit.observe(sdk.Errorf(sdk.Unreachable, "gone"))
 	}
 	<-l.slots
 	select {
@@ -216,9 +216,9 @@ func TestAQuestionWaitsForACircuitThatOpensBeforeIt(t *testing.T) {
 	}
 }
 
-// TestAResetEntersTheGate, and waits for what may still arrive; an unlock gives
+// TestAResetEntersTheSemaphore, and waits for what may still arrive; an unlock gives
 // no value, and need not.
-func TestAResetEntersTheGate(t *testing.T) {
+func TestAResetEntersTheSemaphore(t *testing.T) {
 	for _, c := range []struct {
 		name, verb    string
 		lost, stopped bool
@@ -240,9 +240,9 @@ func TestAResetEntersTheGate(t *testing.T) {
 		if c.stopped {
 			cr.softEnd(errStopped)
 		}
-		refusal, err := s.executor(step, cr.lanes["a"], &journal.RecordedStep{Call: step.Call(), Ordinal: 2}).mayAsk()
-		if refusal != nil || (err != nil) != c.waits || s.ticket.sent() == c.waits {
-			t.Errorf("%s: %v, %v, inside %v", c.name, refusal, err, s.ticket.sent())
+		refusal, err := s.executor(step, cr.dispatchers["a"], &journal.RecordedStep{Call: step.Call(), Ordinal: 2}).mayAsk()
+		if refusal != nil || (err != nil) != c.waits || s.permit.sent() == c.waits {
+			t.Errorf("%s: %v, %v, inside %v", c.name, refusal, err, s.permit.sent())
 		}
 	}
 }
@@ -292,7 +292,7 @@ func TestAResetThatComesWithTheCancellation(t *testing.T) {
 		l := queued(0)
 		l.slots, l.backend = make(chan struct{}, 1), x.backend("a")
 		l.backend.Instance = x
-		got, err := (&Steps{crew: cr}).askOnce(l, sdk.Operation{Verb: sdk.Reset})
+		got, err := (&Steps{run: cr}).askOnce(l, sdk.Operation{Verb: sdk.Reset})
 		if !errors.Is(err, c.want) || got.Outcome != c.said.Outcome {
 			t.Errorf("%s: %v, %v; want %v", name, got.Outcome, err, c.want)
 		}

@@ -62,7 +62,7 @@ func raisedBy(err error) journal.Verdict {
 // setBack gives one credential the value it had before. Where that is not
 // known the account stays as it is, and the user partial.
 func (s *Steps) setBack(c *journal.CredentialHistory) error {
-	l := s.crew.lanes[c.Backend]
+	l := s.run.dispatchers[c.Backend]
 	old, known := s.valueBefore(c)
 	switch {
 	case l == nil || !l.backend.Description.Does(sdk.Set):
@@ -79,8 +79,8 @@ func (s *Steps) setBack(c *journal.CredentialHistory) error {
 	if last := recorded.Last(); last != nil && !redone(last) {
 		return nil // as it came out before
 	}
-	s.crew.at(CrashReverting)
-	return s.executor(stepOf(recorded.Call, journal.Given(old)), l, recorded).send(s.crew.hard, sending{verb: sdk.Set, value: old})
+	s.run.at(CrashReverting)
+	return s.executor(stepOf(recorded.Call, journal.Given(old)), l, recorded).send(s.run.hard, sending{verb: sdk.Set, value: old})
 }
 
 // backStep is the step that sets a credential back: the last one, or a new one
@@ -98,11 +98,11 @@ func (s *Steps) backStep(name journal.Credential) (*journal.RecordedStep, error)
 // the hook is called again: where the accounts stand decides what it may do.
 func (s *Steps) settleReverts() error {
 	for _, recorded := range s.history.Replay.Backs() {
-		l := s.crew.lanes[recorded.Backend]
+		l := s.run.dispatchers[recorded.Backend]
 		if recorded.Standing() != journal.StandsDoubtful || l == nil {
 			continue
 		}
-		if err := s.executor(stepOf(recorded.Call, nil), l, recorded).settle(s.crew.hard); err != nil {
+		if err := s.executor(stepOf(recorded.Call, nil), l, recorded).settle(s.run.hard); err != nil {
 			return err
 		}
 	}
@@ -121,9 +121,9 @@ func (s *Steps) valueBefore(c *journal.CredentialHistory) (secret.Value, bool) {
 		old, err := s.unseal(first, journal.RoleOld, first.SealedOld)
 		return old, err == nil
 	}
-	if s.crew.Known == nil {
+	if s.run.Known == nil {
 		return secret.Value{}, false
 	}
-	v, ok, err := s.crew.Known(c.Backend, c.Account, c.Kind)
+	v, ok, err := s.run.Known(c.Backend, c.Account, c.Kind)
 	return v, ok && err == nil
 }

@@ -94,16 +94,16 @@ func TestWhatIsNotSetBackSaysWhy(t *testing.T) {
 func TestWhatNothingCanSetBackStays(t *testing.T) {
 	changes := sdk.Description{Verbs: []sdk.Verb{sdk.Change}}
 	for _, c := range []struct {
-		name string
-		lane *lane
-		want string
+		name       string
+		dispatcher *dispatcher
+		want       string
 	}{
-		{"no backend", nil, "the backend cannot set a value"}, {"one that cannot set", &lane{backend: Backend{Description: changes}}, "the backend cannot set a value"},
-		{"no value", &lane{backend: Backend{Description: sdk.Description{Verbs: []sdk.Verb{sdk.Set}}}}, "the earlier value is not known"},
+		{"no backend", nil, "the backend cannot set a value"}, {"one that cannot set", &dispatcher{backend: Backend{Description: changes}}, "the backend cannot set a value"},
+		{"no value", &dispatcher{backend: Backend{Description: sdk.Description{Verbs: []sdk.Verb{sdk.Set}}}}, "the earlier value is not known"},
 	} {
 		cr := idle(t.Context())
-		cr.lanes["a"] = c.lane
-		s := &Steps{crew: cr, history: journal.Read([]journal.Record{
+		cr.dispatchers["a"] = c.dispatcher
+		s := &Steps{run: cr, history: journal.Read([]journal.Record{
 			{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"},
 			{Kind: journal.Outcome, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Outcome: sdk.Applied},
 		})}

@@ -44,7 +44,7 @@ func wanted(step journal.Step) sending {
 // send records an intent, sends it when it is durable, and follows it to its
 // outcome, which it records.
 func (x *executor) send(ctx context.Context, what sending) error {
-	if err := x.crew.admit(x.Steps, x.lane); err != nil {
+	if err := x.run.admit(x.Steps, x.dispatcher); err != nil {
 		return err
 	}
 	if err := x.oneValue(what); err != nil {
@@ -59,7 +59,7 @@ func (x *executor) send(ctx context.Context, what sending) error {
 
 // begin makes the record of a value that is about to be sent.
 func (x *executor) begin(what sending) *journal.Attempt {
-	r := x.crew.intent(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)), what)
+	r := x.run.intent(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)), what)
 	r.Detail.Identity = x.identity
 	x.history.Add(&r)
 	return x.history.Attempt(r.Step, r.Try)
@@ -67,7 +67,7 @@ func (x *executor) begin(what sending) *journal.Attempt {
 
 // operation is what is sent of the step's newest try.
 func (x *executor) operation(what sending) sdk.Operation {
-	return x.crew.operation(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)-1), what)
+	return x.run.operation(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)-1), what)
 }
 
 // place is where the executor's step stands.
@@ -81,7 +81,7 @@ type place struct {
 }
 
 // intent is the record of a value that is about to be sent.
-func (c *crew) intent(step journal.Step, at place, what sending) journal.Record {
+func (c *run) intent(step journal.Step, at place, what sending) journal.Record {
 	r := step.Record(journal.Intent, at.user, at.step)
 	r.Try, r.Origin = at.try, what.origin
 	r.Sealed = c.Vault.Seal(at.user, at.step, at.try, journal.RoleValue, what.value)
@@ -96,27 +96,27 @@ func (c *crew) intent(step journal.Step, at place, what sending) journal.Record 
 }
 
 // operation is what is sent of a value.
-func (c *crew) operation(step journal.Step, at place, what sending) sdk.Operation {
+func (r *run) operation(step journal.Step, at place, what sending) sdk.Operation {
 	attempt := 1
 	if what.again {
 		attempt = 2
 	}
 	return sdk.Operation{
-		ID:   journal.OperationID(c.ID, at.user, at.step, at.try),
+		ID:   journal.OperationID(r.ID, at.user, at.step, at.try),
 		Verb: what.verb, Account: step.Account, Kind: step.Kind, Value: what.value, Old: what.old,
 		HashFormat: step.HashFormat, MustChange: what.mustChange, Options: step.Options,
-		Requestor: c.Requestor, SourceSystem: c.SourceSystem, Attempt: attempt,
+		Requestor: r.Requestor, SourceSystem: r.SourceSystem, Attempt: attempt,
 	}
 }
 
 // exchange sends an operation once. With an intent, the record is made durable
 // first.
-func (s *Steps) exchange(l *lane, op sdk.Operation, intent *journal.Record) reply {
-	if got, ok := s.handed.take(op.ID); ok {
+func (s *Steps) exchange(l *dispatcher, op sdk.Operation, intent *journal.Record) reply {
+	if got, ok := s.batchReply.take(op.ID); ok {
 		s.attempts++
 		return s.weighed(got)
 	}
-	p := &parcel{op: op, user: &s.ticket, lane: l, answer: make(chan reply, 1), through: s.through}
+	p := &request{op: op, user: &s.permit, dispatcher: l, answer: make(chan reply, 1), through: s.through}
 	s.through = false
 	s.attempts++
 	if intent == nil {
@@ -125,18 +125,18 @@ func (s *Steps) exchange(l *lane, op sdk.Operation, intent *journal.Record) repl
 		return s.await(l, p)
 	}
 	rec := *intent
-	s.crew.at(CrashIntentMade)
-	s.crew.writer.add(entry{rec: &rec, lane: l, pressing: s.crew.gate.pressing(&s.ticket), then: p})
+	s.run.at(CrashIntentMade)
+	s.run.committer.add(entry{rec: &rec, dispatcher: l, pressing: s.run.semaphore.pressing(&s.permit), then: p})
 	return s.await(l, p)
 }
 
-// await returns what came of a parcel. A cancelled run waits for nobody: what
+// await returns what came of a request. A cancelled run waits for nobody: what
 // was sent is lost from sight then, and settled by the next resume.
-func (s *Steps) await(l *lane, p *parcel) reply {
+func (s *Steps) await(l *dispatcher, p *request) reply {
 	select {
 	case r := <-p.answer:
 		return s.weighed(r)
-	case <-s.crew.hard.Done():
+	case <-s.run.hard.Done():
 	}
 	if l.abandon(p) {
 		return reply{err: errNotSent}
@@ -152,10 +152,10 @@ func (s *Steps) await(l *lane, p *parcel) reply {
 // weighed is what an answer is worth: one of unknown outcome that comes after
 // the cancellation is none.
 func (s *Steps) weighed(r reply) reply {
-	if s.crew.hard.Err() != nil && r.receipt.Outcome == sdk.Unknown && r.err == nil {
+	if s.run.hard.Err() != nil && r.receipt.Outcome == sdk.Unknown && r.err == nil {
 		return reply{err: errUnderWay}
 	}
-	r.receipt = heard(r.receipt)
+	r.receipt = normalized(r.receipt)
 	return r
 }
 
@@ -173,9 +173,9 @@ func (x *executor) deliver(ctx context.Context, d delivery) error {
 	x.fresh[x.recorded.Credential] = true
 	may := d.op.Attempt > 1 && !d.contradicted // the target may have the value already
 	spent := 0                                 // of the backend's attempts
-	patience := x.lane.backend.Patience
+	patience := x.dispatcher.backend.Patience
 	for backoff := time.Second; ; backoff = min(2*backoff, time.Minute) {
-		got := x.exchange(x.lane, d.op, d.intent())
+		got := x.exchange(x.dispatcher, d.op, d.intent())
 		d.unwritten = false
 		if got.err != nil {
 			return x.unsent(d, got.err)
@@ -183,27 +183,27 @@ func (x *executor) deliver(ctx context.Context, d delivery) error {
 		r := got.receipt
 		if r.Outcome == sdk.AlreadyApplied && !may {
 			d.contradicted = true
-			return x.conclude(d, contradiction(x.lane, r))
+			return x.conclude(d, contradiction(x.dispatcher, r))
 		}
 		if r.Outcome == sdk.Unknown {
-			d.lost, may = d.lost.and(x.crew.lostHere(x.lane.backend)), true
+			d.lost, may = d.lost.and(x.run.lostHere(x.dispatcher.backend)), true
 		}
 		switch {
-		case x.lane.free(r.Err):
+		case x.dispatcher.free(r.Err):
 		case r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown || patience <= 0:
 			spent++
 		default:
 			patience -= r.Err.RetryAfter // waiting as asked costs no attempt, but has an end
 		}
-		next, wait := x.judge(d, r, spent < x.lane.backend.Attempts, backoff)
+		next, wait := x.judge(d, r, spent < x.dispatcher.backend.Attempts, backoff)
 		switch next {
 		case conclude:
 			return x.conclude(d, r)
 		case investigate:
 			return x.investigate(ctx, d, r)
 		}
-		x.crew.tellWait(x.lane, r.Err, wait)
-		if err := x.pause(x.lane, wait, d.lost.happened() || x.history.Live(d.attempt)); err != nil {
+		x.run.tellWait(x.dispatcher, r.Err, wait)
+		if err := x.pause(x.dispatcher, wait, d.lost.happened() || x.history.Live(d.attempt)); err != nil {
 			return x.unsent(d, err)
 		}
 		d.op.Attempt++
@@ -239,15 +239,15 @@ func (x *executor) judge(d delivery, r sdk.Receipt, left bool, backoff time.Dura
 	case r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied:
 		return conclude, 0
 	case r.Outcome == sdk.Unknown:
-		if left && x.lane.backend.Description.CanReplay(d.op.Verb) {
-			return again, x.crew.jitter(backoff)
+		if left && x.dispatcher.backend.Description.CanReplay(d.op.Verb) {
+			return again, x.run.jitter(backoff)
 		}
 		return investigate, 0
 	case code.Transient() && left:
 		if r.Err.RetryAfter > 0 {
 			return again, r.Err.RetryAfter
 		}
-		return again, x.crew.jitter(backoff)
+		return again, x.run.jitter(backoff)
 	case d.lost.happened() && !code.Definite():
 		return investigate, 0
 	default:
@@ -258,7 +258,7 @@ func (x *executor) judge(d delivery, r sdk.Receipt, left bool, backoff time.Dura
 // contradiction is what an operation came to of which the plugin says that it
 // was applied before, although every attempt so far was refused, or none was
 // made: which of the two is wrong nobody knows.
-func contradiction(l *lane, r sdk.Receipt) sdk.Receipt {
+func contradiction(l *dispatcher, r sdk.Receipt) sdk.Receipt {
 	lie := sdk.Lost(sdk.Errorf(sdk.Internal, "plugin %s contradicts itself: it says that the value was applied before, and no attempt was without an answer",
 		l.backend.Description.Name))
 	lie.Ref, lie.Stamp = r.Ref, r.Stamp
@@ -267,19 +267,19 @@ func contradiction(l *lane, r sdk.Receipt) sdk.Receipt {
 
 // pause waits before another attempt. When the run stops, a user of whom
 // nothing is applied or in doubt does not wait on.
-func (s *Steps) pause(l *lane, d time.Duration, goesOn bool) error {
+func (s *Steps) pause(l *dispatcher, d time.Duration, goesOn bool) error {
 	if goesOn {
-		if err := s.crew.Clock.Sleep(s.crew.hard, d); err != nil {
+		if err := s.run.Clock.Sleep(s.run.hard, d); err != nil {
 			return errNotSent
 		}
-		s.through, _ = l.circuit.waitClosed(s.crew.soft)
+		s.through, _ = l.circuit.waitClosed(s.run.soft)
 		return nil
 	}
-	if s.crew.Clock.Sleep(s.crew.soft, d) != nil {
+	if s.run.Clock.Sleep(s.run.soft, d) != nil {
 		return errNotSent
 	}
 	var err error
-	if s.through, err = l.circuit.waitClosed(s.crew.soft); err != nil {
+	if s.through, err = l.circuit.waitClosed(s.run.soft); err != nil {
 		return errNotSent
 	}
 	return nil
@@ -296,7 +296,7 @@ func (x *executor) unsent(d delivery, err error) error {
 	case errors.Is(err, errUnderWay), errors.Is(err, errNotSent) && d.lost.happened():
 		return cancelled()
 	case !errors.Is(err, errNotSent):
-		return x.crew.broken(err)
+		return x.run.broken(err)
 	}
 	d.lost = loss{}
 	if err := x.conclude(d, notSent()); err != nil {
@@ -313,10 +313,10 @@ func (x *executor) conclude(d delivery, r sdk.Receipt) error {
 	if r.Outcome != sdk.Refused {
 		x.mayCome(d.attempt, &o, d.lost)
 	}
-	x.crew.at(CrashOutcomeMade)
+	x.run.at(CrashOutcomeMade)
 	x.record(&o)
 	if r.Outcome == sdk.Refused && r.Err != nil && r.Err.Code.StopsRun() {
-		x.crew.stop(fmt.Sprintf("backend %s: %s", o.Backend, r.Err.Error()))
+		x.run.stop(fmt.Sprintf("backend %s: %s", o.Backend, r.Err.Error()))
 		return cancelled()
 	}
 	return nil

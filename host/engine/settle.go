@@ -12,7 +12,7 @@ import (
 // settle follows an intent that an earlier process, or an earlier round, left
 // without an outcome.
 func (x *executor) settle(ctx context.Context) error {
-	x.crew.at(CrashSettling)
+	x.run.at(CrashSettling)
 	if x.recorded.Recovering() {
 		return x.recover(ctx)
 	}
@@ -20,8 +20,8 @@ func (x *executor) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if x.lane.backend.Description.CanReplay(d.op.Verb) {
-		if err := x.crew.admit(x.Steps, x.lane); err != nil {
+	if x.dispatcher.backend.Description.CanReplay(d.op.Verb) {
+		if err := x.run.admit(x.Steps, x.dispatcher); err != nil {
 			return err
 		}
 		return x.deliver(ctx, d)
@@ -34,14 +34,14 @@ func (x *executor) settle(ctx context.Context) error {
 func (x *executor) reopened(a *journal.Attempt) (delivery, error) {
 	value, err := x.unseal(a.Intent, journal.RoleValue, a.Intent.Sealed)
 	if err != nil {
-		return delivery{}, x.crew.broken(err)
+		return delivery{}, x.run.broken(err)
 	}
 	what := sending{verb: verbOf(x.step), value: value, mustChange: x.step.MustChange, again: true}
 	if x.step.Verb == journal.Change {
 		what.old = x.step.Old.Secret()
 	}
 	op := x.operation(what)
-	op.ID = journal.OperationID(x.crew.ID, x.user.Pos, a.Intent.Step, a.Intent.Try)
+	op.ID = journal.OperationID(x.run.ID, x.user.Pos, a.Intent.Step, a.Intent.Try)
 	return delivery{attempt: a, op: op, lost: x.lossOf(a), contradicted: a.Outcome != nil && a.Outcome.Detail.Contradicted}, nil
 }
 
@@ -63,7 +63,7 @@ func (x *executor) investigate(ctx context.Context, d delivery, r sdk.Receipt) e
 	case verdict == sdk.Rejected && r.Outcome == sdk.Unknown:
 		return x.once(d)
 	}
-	recovers := d.op.Verb == sdk.Change && !x.recorded.Recovering() && x.lane.backend.Description.Recover == sdk.SetThenChange
+	recovers := d.op.Verb == sdk.Change && !x.recorded.Recovering() && x.dispatcher.backend.Description.Recover == sdk.SetThenChange
 	if err := x.conclude(d, doubtful(r)); err != nil || !recovers {
 		return err
 	}
@@ -91,9 +91,9 @@ func doubtful(r sdk.Receipt) sdk.Receipt {
 // once sends the operation again after it was seen not to have taken effect.
 func (x *executor) once(d delivery) error {
 	d.op.Attempt++
-	got := x.exchange(x.lane, d.op, nil)
+	got := x.exchange(x.dispatcher, d.op, nil)
 	if got.err != nil {
-		d.lost = d.lost.and(x.crew.lostHere(x.lane.backend)) // in doubt as before
+		d.lost = d.lost.and(x.run.lostHere(x.dispatcher.backend)) // in doubt as before
 		return x.unsent(d, got.err)
 	}
 	r := got.receipt
@@ -101,7 +101,7 @@ func (x *executor) once(d delivery) error {
 	case remembered(d.attempt, r):
 		return x.conclude(d, overtaken(r))
 	case r.Outcome == sdk.Unknown:
-		d.lost = d.lost.and(x.crew.lostHere(x.lane.backend))
+		d.lost = d.lost.and(x.run.lostHere(x.dispatcher.backend))
 		return x.conclude(d, r)
 	case r.Outcome != sdk.Refused || r.Err.Code.Definite():
 		return x.conclude(d, r)
@@ -156,7 +156,7 @@ func (x *executor) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
 	if verdict == sdk.CannotTell {
 		verdict = x.verdictOn(d.op.Value)
 	}
-	if x.crew.hard.Err() != nil {
+	if x.run.hard.Err() != nil {
 		return sdk.CannotTell, cancelled()
 	}
 	return verdict, nil
@@ -170,19 +170,19 @@ func absent(r sdk.Receipt) bool {
 
 // verdictOn is one verify, where the backend can.
 func (x *executor) verdictOn(v secret.Value) sdk.Verdict {
-	l := x.lane
-	if !l.backend.Can(sdk.CanVerify) || x.step.HashFormat != "" || x.crew.hard.Err() != nil {
+	l := x.dispatcher
+	if !l.backend.Can(sdk.CanVerify) || x.step.HashFormat != "" || x.run.hard.Err() != nil {
 		return sdk.CannotTell
 	}
 	verdict := sdk.CannotTell
-	x.crew.at(CrashEvidenceAsked)
-	_ = l.direct(x.crew.hard, func(ctx context.Context) {
+	x.run.at(CrashEvidenceAsked)
+	_ = l.direct(x.run.hard, func(ctx context.Context) {
 		got, err := l.backend.Instance.Verify(ctx, x.step.Account, x.step.Kind, v)
 		if err == nil {
 			verdict = got
 		}
 	})
-	x.crew.at(CrashEvidenceGot)
+	x.run.at(CrashEvidenceGot)
 	return verdict
 }
 
@@ -191,7 +191,7 @@ func (x *executor) verdictOn(v secret.Value) sdk.Verdict {
 // it to the same new value. It can be begun again at any point: what it sends
 // last is always that value.
 func (x *executor) recover(ctx context.Context) error {
-	x.crew.at(CrashRecovering)
+	x.run.at(CrashRecovering)
 	final, err := x.finalValue()
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func bridgeable(a *journal.Attempt) bool {
 
 // bridge sets a value that is only meant to be changed from, and changes it.
 func (x *executor) bridge(ctx context.Context, final secret.Value) error {
-	value, err := x.crew.mint(ctx, GenerateStep{Kind: x.step.Kind, Targets: []string{x.step.Backend}}, x.names)
+	value, err := x.run.mint(ctx, GenerateStep{Kind: x.step.Kind, Targets: []string{x.step.Backend}}, x.names)
 	if err != nil {
 		return notMinted(err, "bridge value")
 	}
@@ -226,7 +226,7 @@ func (x *executor) bridge(ctx context.Context, final secret.Value) error {
 	if err := x.send(ctx, set); err != nil || !x.recorded.Last().Applied() {
 		return err
 	}
-	x.crew.at(CrashBridgeSet)
+	x.run.at(CrashBridgeSet)
 	change := sending{verb: sdk.Change, value: final, old: value, origin: x.recorded.Attempts[0].Intent.Origin, again: true}
 	return x.send(ctx, change)
 }
@@ -236,7 +236,7 @@ func (x *executor) finalValue() (secret.Value, error) {
 	first := x.recorded.Attempts[0].Intent
 	v, err := x.unseal(first, journal.RoleValue, first.Sealed)
 	if err != nil {
-		return v, x.crew.broken(err)
+		return v, x.run.broken(err)
 	}
 	return v, nil
 }

@@ -52,9 +52,9 @@ func (s *silence) lasts(now time.Time, wait time.Duration) bool {
 	return true
 }
 
-// tellWait tells the operator what a lane waits for, once.
-func (c *crew) tellWait(l *lane, err *sdk.Error, wait time.Duration) {
-	now := c.Clock.Now()
+// tellWait tells the operator what a dispatcher waits for, once.
+func (r *run) tellWait(l *dispatcher, err *sdk.Error, wait time.Duration) {
+	now := r.Clock.Now()
 	if err == nil || l.circuit.holds() || !l.silence.lasts(now, wait) {
 		return
 	}
@@ -62,6 +62,6 @@ func (c *crew) tellWait(l *lane, err *sdk.Error, wait time.Duration) {
 	if err.Message != "" {
 		text += fmt.Sprintf(" (%s)", err.Message)
 	}
-	c.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", l.backend.Label, text,
+	r.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", l.backend.Label, text,
 		now.Add(wait).Local().Format(time.TimeOnly), l.backend.Attempts)
 }

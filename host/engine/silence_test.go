@@ -57,7 +57,7 @@ func TestWhatIsWaitedForIsNamed(t *testing.T) {
 		l.backend.Label = "a"
 		for range circuitLimit {
 			if c.open {
-				l.circuit.saw(c.err)
+				l.circuit.observe(c.err)
 			}
 		}
 		if cr.tellWait(l, c.err, time.Minute); !strings.HasPrefix(told, c.want) || (told == "") != (c.want == "") {

@@ -17,11 +17,11 @@ import (
 // TestAFrameHasNoMoreThanItMay, and what is left waits in its order.
 func TestAFrameHasNoMoreThanItMay(t *testing.T) {
 	for _, n := range []int{0, 1, 3, 5, 9} {
-		w := newWriter(newBook(0), nil, nil)
-		l := newLane(t.Context(), Backend{Concurrency: 1}, w, newGate(0))
+		w := newCommitter(newBook(0), nil, nil)
+		l := newDispatcher(t.Context(), Backend{Concurrency: 1}, w, newSemaphore(0))
 		l.mu.Lock()
 		for i := range 5 {
-			l.queue = append(l.queue, &parcel{op: sdk.Operation{Attempt: i}, user: &ticket{}, answer: make(chan reply, 1)})
+			l.queue = append(l.queue, &request{op: sdk.Operation{Attempt: i}, user: &permit{}, answer: make(chan reply, 1)})
 		}
 		frame := l.pick(n)
 		rest := l.queue
@@ -72,12 +72,12 @@ func TestTheValueOfBeforeIsOneThatIsKnown(t *testing.T) {
 		err  error
 		want bool
 	}{{true, nil, true}, {false, nil, false}, {true, broken, false}, {false, broken, false}} {
-		s := &Steps{crew: &crew{Job: Job{Known: func(string, string, string) (secret.Value, bool, error) { return secret.New("before"), r.ok, r.err }}}}
+		s := &Steps{run: &run{Job: Job{Known: func(string, string, string) (secret.Value, bool, error) { return secret.New("before"), r.ok, r.err }}}}
 		if _, known := s.valueBefore(c); known != r.want {
 			t.Errorf("found %v, %v: known %v, want %v", r.ok, r.err, known, r.want)
 		}
 	}
-	if _, known := (&Steps{crew: &crew{}}).valueBefore(c); known {
+	if _, known := (&Steps{run: &run{}}).valueBefore(c); known {
 		t.Error("where no ledger is asked nothing is known")
 	}
 }

@@ -13,13 +13,13 @@ import (
 // where the backend cannot verify at all: others' stamps may move with any change
 // of an entry. CannotTell: there is no stamp to compare.
 func (x *executor) stamped(a *journal.Attempt) sdk.Verdict {
-	l, was := x.lane, stampBefore(x.history, a)
-	if was == "" || !l.backend.Can(sdk.CanFind) || len(l.backend.Description.Kinds) > 1 || x.crew.hard.Err() != nil {
+	l, was := x.dispatcher, stampBefore(x.history, a)
+	if was == "" || !l.backend.Can(sdk.CanFind) || len(l.backend.Description.Kinds) > 1 || x.run.hard.Err() != nil {
 		return sdk.CannotTell
 	}
 	var found sdk.Account
 	var failure error
-	err := l.direct(x.crew.hard, func(ctx context.Context) {
+	err := l.direct(x.run.hard, func(ctx context.Context) {
 		found, failure = l.backend.Instance.Find(ctx, x.step.Account)
 	})
 	switch {

@@ -18,11 +18,11 @@ import (
 // goroutine. They return an error only for what always raises in a script, and
 // that error is a *Fault.
 type Steps struct {
-	crew   *crew
+	run    *run
 	user   ledger.User
 	row    source.Row
 	names  []string // that a value must not contain
-	ticket ticket
+	permit permit
 	n      int // ordinal of the step
 
 	history   *journal.History // the user's records, old and new
@@ -32,15 +32,15 @@ type Steps struct {
 	through   bool                      // the next operation goes through an open circuit
 	lost      map[*journal.Attempt]loss // of what this process concluded
 	simulated bool
-	taken     []poolKey           // values of backends' own generators
+	drawn     []poolKey           // values of backends' own generators
 	changedBy []journal.Step      // simulated steps that would change something
 	quiet     bool                // simulated once more, for the host alone
 	kept      map[string][]string // labels that could not be set back, by why
 
-	trial  *trial  // takes the steps down without taking them; nil: they are taken
-	handed *handed // what came of an operation that a batch sent; nil: nothing
-	unmade *unmade // a value that a batch could not make; nil: none
-	unsure *named  // what a batch was told of a name; nil: nothing
+	trial       *trial       // takes the steps down without taking them; nil: they are taken
+	batchReply  *batchReply  // what came of an operation that a batch sent; nil: nothing
+	mintFailure *mintFailure // a value that a batch could not make; nil: none
+	nameReply   *nameReply   // what a batch was told of a name; nil: nothing
 
 	endsRow bool // users of a batch were done before this one left it
 }
@@ -76,7 +76,7 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 		}
 		return simulate(step), nil
 	}
-	if err := s.crew.goOn(s); err != nil {
+	if err := s.run.mayContinue(s); err != nil {
 		return journal.Result{}, err
 	}
 	was, err := s.history.Replay.At(s.n, step.Call())
@@ -93,9 +93,9 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 	}
 }
 
-// admissible returns the step's lane, or a *Fault if the step makes no sense.
-func (s *Steps) admissible(step journal.Step) (*lane, error) {
-	l := s.crew.lanes[step.Backend]
+// admissible returns the step's dispatcher, or a *Fault if the step makes no sense.
+func (s *Steps) admissible(step journal.Step) (*dispatcher, error) {
+	l := s.run.dispatchers[step.Backend]
 	if l == nil {
 		return nil, static(misuse("no backend is labelled %q", step.Backend))
 	}
@@ -160,15 +160,15 @@ func simulate(step journal.Step) journal.Result {
 func (s *Steps) record(r *journal.Record) {
 	s.history.Add(r)
 	rec := *r
-	s.crew.writer.add(entry{rec: &rec})
+	s.run.committer.add(entry{rec: &rec})
 }
 
 // recordNow is record that waits until it is durable.
 func (s *Steps) recordNow(r *journal.Record) error {
 	s.history.Add(r)
 	rec := *r
-	if err := s.crew.writer.write(&rec); err != nil {
-		return s.crew.broken(err)
+	if err := s.run.committer.write(&rec); err != nil {
+		return s.run.broken(err)
 	}
 	return nil
 }
@@ -190,9 +190,9 @@ func diverged(err error) *journal.Fault {
 // cancelled is the fault of a user who goes back to pending.
 func cancelled() *journal.Fault { return &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"} }
 
-// heard is an answer as the engine reads it: a refusal has a reason, and what a
+// normalized is an answer as the engine reads it: a refusal has a reason, and what a
 // plugin gave up by itself is no cancellation.
-func heard(r sdk.Receipt) sdk.Receipt {
+func normalized(r sdk.Receipt) sdk.Receipt {
 	if r.Outcome == sdk.Refused && r.Err == nil {
 		r.Err = sdk.Errorf(sdk.Internal, "the plugin refused it without a reason")
 	}

@@ -22,6 +22,6 @@ type GenerateStep struct {
 	Generator string   // label of the backend whose own generator is asked; "": the host generates
 	Targets   []string // labels whose policies it must satisfy; nil: every backend of the workflow
 
-	taken  *[]poolKey // what its user has taken of generators' values; nil: it is no user's
+	drawn  *[]poolKey // what its user has taken of generators' values; nil: it is no user's
 	failed *error     // why a batch could not make the value; it counts as an attempt, once
 }

@@ -21,25 +21,25 @@ import (
 // replay it is the value that the ledger holds, if an intent carried it.
 func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, error) {
 	s.n++
-	if f := s.crew.ofKind(g); f != nil {
+	if f := s.run.ofKind(g); f != nil {
 		return nil, f
 	}
 	if s.trial != nil {
 		return s.trial.generate(ctx, g)
 	}
 	v := &journal.Value{Origin: s.n}
-	g.taken = &s.taken
-	if s.unmade != nil && s.unmade.ordinal == s.n {
-		g.failed = &s.unmade.err
+	g.drawn = &s.drawn
+	if s.mintFailure != nil && s.mintFailure.ordinal == s.n {
+		g.failed = &s.mintFailure.err
 	}
-	v.Another = func(ctx context.Context) (secret.Value, error) { return s.crew.mint(ctx, g, s.names) }
+	v.Another = func(ctx context.Context) (secret.Value, error) { return s.run.mint(ctx, g, s.names) }
 	if err := s.history.Replay.NoStepAt(s.n, "generate"); err != nil {
 		return nil, diverged(err)
 	}
 	if kept := s.history.Replay.Generated(s.n); kept != nil {
 		was, err := s.unseal(kept, journal.RoleValue, kept.Sealed)
 		if err != nil {
-			return nil, s.crew.broken(err)
+			return nil, s.run.broken(err)
 		}
 		v.Replace(was)
 		return v, nil
@@ -55,9 +55,9 @@ func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, e
 // ofKind returns a *Fault if the backends that the value is for have kinds of
 // credentials, and none has that one. Where none is given the backend's rules
 // are asked without one.
-func (c *crew) ofKind(g GenerateStep) *journal.Fault {
+func (r *run) ofKind(g GenerateStep) *journal.Fault {
 	var other *Backend
-	for _, b := range c.kinds {
+	for _, b := range r.kinds {
 		if !g.isFor(b.Label) {
 			continue
 		}
@@ -111,30 +111,30 @@ func notMinted(err error, why string) error {
 // values, it is asked again as often as an operation is tried, where a moment
 // may mend what kept it from answering: no user fails because a plugin was
 // restarted just then.
-func (c *crew) mint(ctx context.Context, g GenerateStep, names []string) (v secret.Value, err error) {
+func (r *run) mint(ctx context.Context, g GenerateStep, names []string) (v secret.Value, err error) {
 	for attempt, backoff := 1, time.Second; ; attempt, backoff = attempt+1, min(2*backoff, time.Minute) {
-		v, err = c.mintOnce(ctx, g, names)
+		v, err = r.mintOnce(ctx, g, names)
 		e := uncancelled(sdk.AsError(err, sdk.PolicyViolation))
 		passes := e != nil && (e.Code.Transient() || e.Code == sdk.ConnectionLost)
-		if c.writer == nil || !passes || attempt >= c.attempts() {
+		if r.committer == nil || !passes || attempt >= r.attempts() {
 			return v, err
 		}
-		if c.Clock.Sleep(c.soft, max(e.RetryAfter, c.jitter(backoff))) != nil {
+		if r.Clock.Sleep(r.soft, max(e.RetryAfter, r.jitter(backoff))) != nil {
 			return v, cancelled()
 		}
 	}
 }
 
 // attempts is the most that a backend of the run is given.
-func (c *crew) attempts() int {
+func (r *run) attempts() int {
 	n := 1
-	for _, b := range c.Backends {
+	for _, b := range r.Backends {
 		n = max(n, b.Attempts)
 	}
 	return n
 }
 
-func (c *crew) mintOnce(ctx context.Context, g GenerateStep, names []string) (secret.Value, error) {
+func (c *run) mintOnce(ctx context.Context, g GenerateStep, names []string) (secret.Value, error) {
 	if g.failed != nil && *g.failed != nil {
 		err := *g.failed
 		*g.failed = nil
@@ -152,19 +152,19 @@ func (c *crew) mintOnce(ctx context.Context, g GenerateStep, names []string) (se
 
 // suggested is a value of a backend's own generator; at plan, where nothing is
 // written, the backend is not asked.
-func (c *crew) suggested(ctx context.Context, g GenerateStep) (secret.Value, error) {
-	if err := c.generates(g.Generator); err != nil {
+func (r *run) suggested(ctx context.Context, g GenerateStep) (secret.Value, error) {
+	if err := r.generates(g.Generator); err != nil {
 		return secret.Value{}, err
 	}
-	if c.writer == nil {
+	if r.committer == nil {
 		return secret.New("simulated"), nil
 	}
-	return c.pools.next(ctx, c.lanes[g.Generator], g)
+	return r.pools.next(ctx, r.dispatchers[g.Generator], g)
 }
 
 // generates returns a *Fault if the backend has no generator of its own.
-func (c *crew) generates(label string) error {
-	if l := c.lanes[label]; l == nil || !l.backend.Can(sdk.CanGenerate) {
+func (r *run) generates(label string) error {
+	if l := r.dispatchers[label]; l == nil || !l.backend.Can(sdk.CanGenerate) {
 		return static(misuse("generate: backend %q has no generator", label))
 	}
 	return nil
@@ -173,7 +173,7 @@ func (c *crew) generates(label string) error {
 // policies asks each backend once for the rules of a kind. It is safe for
 // concurrent use.
 type policies struct {
-	asking cells[[2]string]
+	asking keyLocks[[2]string]
 
 	mu     sync.Mutex
 	known  map[[2]string]sdk.Policy
@@ -360,23 +360,23 @@ type poolKey [2]string
 // pools hold values that backends suggested and nobody has taken yet. They are
 // sealed when an intent carries them, like any other.
 type pools struct {
-	asking cells[poolKey]
+	asking keyLocks[poolKey]
 
 	mu     sync.Mutex
 	values map[poolKey][]secret.Value
-	wants  wants
+	demand demand
 }
 
-// wants counts the users for whom a value may be asked yet, so that no more are
+// demand counts the users for whom a value may be asked yet, so that no more are
 // asked for: some generators make one value a request. It is safe for
 // concurrent use.
-type wants struct {
+type demand struct {
 	mu    sync.Mutex
 	users int             // read from the plan and not ended
 	taken map[poolKey]int // of them, those that have taken a value
 }
 
-func (w *wants) come(users int) {
+func (w *demand) come(users int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.users += users
@@ -384,7 +384,7 @@ func (w *wants) come(users int) {
 
 // take notes that a user has taken a value; a second one of a user was not
 // foreseen and is not counted.
-func (w *wants) take(key poolKey, taken *[]poolKey) {
+func (w *demand) take(key poolKey, taken *[]poolKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if taken == nil || slices.Contains(*taken, key) {
@@ -398,7 +398,7 @@ func (w *wants) take(key poolKey, taken *[]poolKey) {
 }
 
 // leave notes that a user has ended.
-func (w *wants) leave(taken []poolKey) {
+func (w *demand) leave(taken []poolKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.users--
@@ -408,21 +408,21 @@ func (w *wants) leave(taken []poolKey) {
 }
 
 // ended is leave of users who have taken nothing.
-func (w *wants) ended(users int) {
+func (w *demand) ended(users int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.users -= users
 }
 
 // left is how many values to ask for, at least one.
-func (w *wants) left(key poolKey) int {
+func (w *demand) left(key poolKey) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return max(1, min(poolSize, w.users-w.taken[key]))
 }
 
 // next returns a value that the backend's own generator made.
-func (p *pools) next(ctx context.Context, l *lane, g GenerateStep) (secret.Value, error) {
+func (p *pools) next(ctx context.Context, l *dispatcher, g GenerateStep) (secret.Value, error) {
 	key := poolKey{l.backend.Label, g.Kind}
 	done, err := p.asking.take(ctx, key)
 	if err != nil {
@@ -431,14 +431,14 @@ func (p *pools) next(ctx context.Context, l *lane, g GenerateStep) (secret.Value
 	defer done()
 	v, left := p.take(key)
 	if left {
-		p.wants.take(key, g.taken)
+		p.demand.take(key, g.drawn)
 		return v, nil
 	}
 	got, err := p.refill(ctx, l, key)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	p.wants.take(key, g.taken)
+	p.demand.take(key, g.drawn)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.values[key] = got[1:]
@@ -457,11 +457,11 @@ func (p *pools) take(key poolKey) (secret.Value, bool) {
 	return list[0], true
 }
 
-func (p *pools) refill(ctx context.Context, l *lane, key poolKey) ([]secret.Value, error) {
+func (p *pools) refill(ctx context.Context, l *dispatcher, key poolKey) ([]secret.Value, error) {
 	var got []secret.Value
 	var failure error
 	if err := l.direct(ctx, func(ctx context.Context) {
-		got, failure = l.backend.Instance.Generate(ctx, key[1], p.wants.left(key))
+		got, failure = l.backend.Instance.Generate(ctx, key[1], p.demand.left(key))
 	}); err != nil {
 		return nil, cancelled()
 	}

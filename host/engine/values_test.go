@@ -218,7 +218,7 @@ func TestThePlanSaysWhatValuesOfAKindAreLike(t *testing.T) {
 
 // TestAGeneratorIsOneOfABackendThatHasOne.
 func TestAGeneratorIsOneOfABackendThatHasOne(t *testing.T) {
-	c := &crew{lanes: map[string]*lane{"a": {backend: Backend{Abilities: []sdk.Ability{sdk.CanGenerate}}}, "b": {}}}
+	c := &run{dispatchers: map[string]*dispatcher{"a": {backend: Backend{Abilities: []sdk.Ability{sdk.CanGenerate}}}, "b": {}}}
 	for label, want := range map[string]bool{"a": true, "b": false, "c": false} {
 		if err := c.generates(label); (err == nil) != want {
 			t.Errorf("%s: %v", label, err)
@@ -228,7 +228,7 @@ func TestAGeneratorIsOneOfABackendThatHasOne(t *testing.T) {
 
 // TestAUserCountsOnceForAKindOfValue: how many are left is a question of users.
 func TestAUserCountsOnceForAKindOfValue(t *testing.T) {
-	var w wants
+	var w demand
 	w.come(5)
 	sip, web := poolKey{"a", "sip"}, poolKey{"a", "web"}
 	var ann []poolKey

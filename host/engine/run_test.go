@@ -75,10 +75,10 @@ func TestAWaveWithALimitIsGated(t *testing.T) {
 	for _, c := range []struct {
 		failures, percent, want int
 	}{{-1, -1, 0}, {0, -1, 9}, {3, -1, 9}, {-1, 0, 9}, {-1, 50, 9}} {
-		cr := newCrew(t.Context(), Job{Clock: fastClock{}, Planned: []int64{10}, Backends: []Backend{{Concurrency: 4}, {Concurrency: 9}, {Concurrency: 2}}})
+		cr := newRun(t.Context(), Job{Clock: fastClock{}, Planned: []int64{10}, Backends: []Backend{{Concurrency: 4}, {Concurrency: 9}, {Concurrency: 2}}})
 		cr.enter(0, journal.WaveRule{MaxFailures: c.failures, MaxPercent: float64(c.percent)})
-		if cr.gate.limit != c.want {
-			t.Errorf("max_failures %d, max_percent %d: %d, want %d", c.failures, c.percent, cr.gate.limit, c.want)
+		if cr.semaphore.limit != c.want {
+			t.Errorf("max_failures %d, max_percent %d: %d, want %d", c.failures, c.percent, cr.semaphore.limit, c.want)
 		}
 	}
 }
@@ -120,10 +120,10 @@ func TestAHoldIsForUsersThatAreLeft(t *testing.T) {
 		if c.broken {
 			job.Plan = unreadable{b}
 		}
-		cr := newCrew(t.Context(), job)
-		cr.writer = newWriter(b, nil, nil)
+		cr := newRun(t.Context(), job)
+		cr.committer = newCommitter(b, nil, nil)
 		held, err := cr.hold(c.wave, journal.WaveRule{Name: "w", Hold: c.asks})
-		_ = cr.writer.close()
+		_ = cr.committer.close()
 		if held != c.held || (err != nil) != c.broken || len(b.records) != c.records || (cr.ending.Held == "w") != c.held {
 			t.Errorf("%s: held %v (%q), %v, %d records; want %v, %d", c.name, held, cr.ending.Held, err, len(b.records), c.held, c.records)
 		}
@@ -136,7 +136,7 @@ func TestUsersBeyondAPositionAreThoseOfItsWaveAndOfAllLaterOnes(t *testing.T) {
 	b.waveOf = func(pos int64) int { return map[int64]int{1: 0, 2: 0, 3: 2, 4: 2}[pos] }
 	job := jobOf(b, nil)
 	job.Waves = append(append(all(), all()...), all()...)
-	cr := newCrew(t.Context(), job)
+	cr := newRun(t.Context(), job)
 	for _, c := range []struct {
 		wave  int
 		after int64
@@ -190,10 +190,10 @@ func TestAnEndingHasToFitWhatWasDone(t *testing.T) {
 	}
 }
 
-// idle is a crew whose records nobody commits.
-func idle(ctx context.Context) *crew {
-	c := newCrew(ctx, Job{Clock: fastClock{}})
-	c.writer = &writer{wake: make(chan struct{}, 1)}
+// idle is a run whose records nobody commits.
+func idle(ctx context.Context) *run {
+	c := newRun(ctx, Job{Clock: fastClock{}})
+	c.committer = &committer{wake: make(chan struct{}, 1)}
 	return c
 }
 
@@ -213,8 +213,8 @@ func TestWhoFailsOfTheStopGoesBackToPending(t *testing.T) {
 		{"done, nothing sent", journal.Done, true, false, false, true},
 	} {
 		cr := idle(t.Context())
-		s := &Steps{crew: cr, history: journal.Read(nil)}
-		s.ticket.admitted.Store(c.sent)
+		s := &Steps{run: cr, history: journal.Read(nil)}
+		s.permit.admitted.Store(c.sent)
 		s.history.Replay.Sent = c.earlier
 		if c.stopped {
 			cr.softEnd(errStopped)
@@ -230,14 +230,14 @@ func TestARunSaysFirstWhyItStopped(t *testing.T) {
 	cr := idle(t.Context())
 	cr.stop("first")
 	cr.stop("second")
-	if cr.ending.Stopped != "first" || len(cr.writer.queue) != 1 {
-		t.Errorf("stopped for %q, %d records; want the first reason, once", cr.ending.Stopped, len(cr.writer.queue))
+	if cr.ending.Stopped != "first" || len(cr.committer.queue) != 1 {
+		t.Errorf("stopped for %q, %d records; want the first reason, once", cr.ending.Stopped, len(cr.committer.queue))
 	}
 	cr = idle(t.Context())
 	cr.interrupt()
 	cr.stop("later")
-	if cr.ending.Stopped != "" || len(cr.writer.queue) != 0 || cr.soft.Err() == nil {
-		t.Errorf("interrupted, and stopped for %q, %d records", cr.ending.Stopped, len(cr.writer.queue))
+	if cr.ending.Stopped != "" || len(cr.committer.queue) != 0 || cr.soft.Err() == nil {
+		t.Errorf("interrupted, and stopped for %q, %d records", cr.ending.Stopped, len(cr.committer.queue))
 	}
 }
 
@@ -254,8 +254,8 @@ func TestWhoHasSentSomethingGoesOnWhenARunStops(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cr := idle(ctx)
-		s := &Steps{crew: cr}
-		s.ticket.admitted.Store(c.sent)
+		s := &Steps{run: cr}
+		s.permit.admitted.Store(c.sent)
 		if c.stopped {
 			cr.softEnd(errStopped)
 		}
@@ -265,7 +265,7 @@ func TestWhoHasSentSomethingGoesOnWhenARunStops(t *testing.T) {
 		if c.broken {
 			cr.fatal = errors.New("no space left on device")
 		}
-		if err := cr.goOn(s); (err == nil) != c.want {
+		if err := cr.mayContinue(s); (err == nil) != c.want {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		cancel()
@@ -275,15 +275,15 @@ func TestWhoHasSentSomethingGoesOnWhenARunStops(t *testing.T) {
 // TestWhoIsLetThroughAnOpenCircuitStaysSo until it has sent something.
 func TestWhoIsLetThroughAnOpenCircuitStaysSo(t *testing.T) {
 	for _, c := range []struct{ before, now, want bool }{{false, false, false}, {false, true, true}, {true, false, true}, {true, true, true}} {
-		l := &lane{}
+		l := &dispatcher{}
 		if l.circuit.init(); c.now {
 			for range circuitLimit {
-				l.circuit.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+				l.circuit.observe(sdk.Errorf(sdk.Unreachable, "gone"))
 			}
-			l.circuit.letOne()
+			l.circuit.allowProbe()
 		}
 		cr := idle(t.Context())
-		s := &Steps{crew: cr, through: c.before}
+		s := &Steps{run: cr, through: c.before}
 		if err := cr.admit(s, l); err != nil || s.through != c.want {
 			t.Errorf("let through before %v, now %v: %v, %v; want %v", c.before, c.now, s.through, err, c.want)
 		}

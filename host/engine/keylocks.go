@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// cells are turns by key: whoever asks a backend for what others want too has
+// keyLocks are turns by key: whoever asks a backend for what others want too has
 // them wait, and nobody waits for another key. They are safe for concurrent use.
-type cells[K comparable] struct {
+type keyLocks[K comparable] struct {
 	mu    sync.Mutex
 	turns map[K]chan struct{}
 }
 
 // take waits for the key's turn. The caller ends it with done.
-func (c *cells[K]) take(ctx context.Context, key K) (done func(), err error) {
+func (c *keyLocks[K]) take(ctx context.Context, key K) (done func(), err error) {
 	turn := c.of(key)
 	select {
 	case turn <- struct{}{}:
@@ -23,7 +23,7 @@ func (c *cells[K]) take(ctx context.Context, key K) (done func(), err error) {
 	}
 }
 
-func (c *cells[K]) of(key K) chan struct{} {
+func (c *keyLocks[K]) of(key K) chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.turns == nil {

@@ -14,9 +14,9 @@ import (
 
 // TestWhatIsAbandonedIsNeverSent, and what was sent is not abandoned.
 func TestWhatIsAbandonedIsNeverSent(t *testing.T) {
-	l := &lane{writer: &writer{wake: make(chan struct{}, 1)}}
+	l := &dispatcher{committer: &committer{wake: make(chan struct{}, 1)}}
 	l.cond = sync.NewCond(&l.mu)
-	queued, early, sent := &parcel{}, &parcel{}, &parcel{sent: true}
+	queued, early, sent := &request{}, &request{}, &request{sent: true}
 	l.push(queued)
 	if !l.abandon(queued) || !l.abandon(early) || l.abandon(sent) {
 		t.Error("what was queued, and what was not durable yet, can be abandoned; what was sent cannot")
@@ -27,19 +27,19 @@ func TestWhatIsAbandonedIsNeverSent(t *testing.T) {
 	}
 }
 
-// queued is a lane that nobody runs, with so many operations in its queue.
-func queued(n int) *lane {
-	l := &lane{backend: Backend{Concurrency: 1}, writer: &writer{wake: make(chan struct{}, 1)}, gate: newGate(0)}
+// queued is a dispatcher that nobody runs, with so many operations in its queue.
+func queued(n int) *dispatcher {
+	l := &dispatcher{backend: Backend{Concurrency: 1}, committer: &committer{wake: make(chan struct{}, 1)}, semaphore: newSemaphore(0)}
 	l.cond = sync.NewCond(&l.mu)
 	l.circuit.init()
 	for range n {
-		l.push(&parcel{user: &ticket{}, answer: make(chan reply, 1)})
+		l.push(&request{user: &permit{}, answer: make(chan reply, 1)})
 	}
 	return l
 }
 
-// TestALaneWaitsForRoomForAGoodFrame rather than sending crumbs.
-func TestALaneWaitsForRoomForAGoodFrame(t *testing.T) {
+// TestADispatcherWaitsForRoomForAGoodFrame rather than sending crumbs.
+func TestADispatcherWaitsForRoomForAGoodFrame(t *testing.T) {
 	credit := Backend{Concurrency: 1}.credit()
 	for _, c := range []struct{ queued, unanswered, want int }{
 		{5, 0, 5}, {200, 0, frameSize}, {200, credit - credit/4, credit / 4}, {200, credit - credit/4 + 1, 0}, {200, credit, 0},
@@ -53,20 +53,20 @@ func TestALaneWaitsForRoomForAGoodFrame(t *testing.T) {
 	}
 }
 
-// TestALaneIsHungryWhenWhatItHasIsOneCredit, and wakes the writer as soon as it is.
-func TestALaneIsHungryWhenWhatItHasIsOneCredit(t *testing.T) {
+// TestADispatcherIsHungryWhenWhatItHasIsOneCredit, and wakes the committer as soon as it is.
+func TestADispatcherIsHungryWhenWhatItHasIsOneCredit(t *testing.T) {
 	credit := Backend{Concurrency: 1}.credit()
 	for _, c := range []struct {
-		had, took     int
-		hungry, wakes bool
+		had, took      int
+		runsDry, wakes bool
 	}{
 		{credit + 2, 1, false, false}, {credit + 2, 2, true, true}, {credit, 1, true, true}, {credit, 0, true, false}, {0, 0, true, false},
 	} {
 		l := queued(0)
 		l.durable.Store(int64(c.had))
 		l.took(c.took)
-		if woken := len(l.writer.wake) > 0; woken != c.wakes || l.hungry() != c.hungry {
-			t.Errorf("%d of %d left: hungry %v, woken %v; want %v, %v", c.took, c.had, l.hungry(), woken, c.hungry, c.wakes)
+		if woken := len(l.committer.wake) > 0; woken != c.wakes || l.runsDry() != c.runsDry {
+			t.Errorf("%d of %d left: runsDry %v, woken %v; want %v, %v", c.took, c.had, l.runsDry(), woken, c.runsDry, c.wakes)
 		}
 	}
 }
@@ -81,10 +81,10 @@ func TestWhatIsLetThroughPassesAnOpenCircuit(t *testing.T) {
 		l := queued(3)
 		l.queue[1].through = c.through
 		for range circuitLimit {
-			l.circuit.saw(sdk.Errorf(sdk.Unreachable, "gone"))
+			l.circuit.observe(sdk.Errorf(sdk.Unreachable, "gone"))
 		}
 		if c.pass {
-			l.circuit.letOne()
+			l.circuit.allowProbe()
 		}
 		if frame := l.pick(frameSize); len(frame) != c.want || c.through && !frame[0].through {
 			t.Errorf("%s: %d pass, want %d", c.name, len(frame), c.want)
@@ -106,7 +106,7 @@ func TestAGoodAnswerEndsASilence(t *testing.T) {
 	} {
 		l := queued(0)
 		l.silence.since = time.Now()
-		if l.saw(c.said); l.silence.since.IsZero() != c.ends {
+		if l.observe(c.said); l.silence.since.IsZero() != c.ends {
 			t.Errorf("%s: ended %v, want %v", c.name, !c.ends, c.ends)
 		}
 	}
@@ -119,9 +119,9 @@ func TestOfAFrameOnlyWhatIsDurableIsSent(t *testing.T) {
 	x := newTarget(t, b)
 	l := queued(0)
 	l.backend, l.inFlight = x.backend("a"), 2
-	good := &parcel{op: sdk.Operation{Verb: sdk.Set, Account: "ann", Value: secret.New("x")}, answer: make(chan reply, 1), durable: true}
-	bad := &parcel{op: sdk.Operation{Verb: sdk.Set, Account: "ben", Value: secret.New("y")}, answer: make(chan reply, 1)}
-	l.submit([]*parcel{bad, good})
+	good := &request{op: sdk.Operation{Verb: sdk.Set, Account: "ann", Value: secret.New("x")}, answer: make(chan reply, 1), durable: true}
+	bad := &request{op: sdk.Operation{Verb: sdk.Set, Account: "ben", Value: secret.New("y")}, answer: make(chan reply, 1)}
+	l.submit([]*request{bad, good})
 	if got, lost := <-good.answer, <-bad.answer; got.err != nil || lost.err == nil || x.n != 1 || l.inFlight != 0 {
 		t.Errorf("durable: %v, not durable: %v, %d sent, %d unanswered", got.err, lost.err, x.n, l.inFlight)
 	}

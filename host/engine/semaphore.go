@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// gate bounds how many users are between their first send and their end. In a
+// semaphore bounds how many users are between their first send and their end. In a
 // wave with max_failures that is the concurrency, so that when the wave stops
 // no more than so many can still fail. Users of batches are outside: they are so
 // many that the wave would not stop if all of them failed.
-type gate struct {
+type semaphore struct {
 	mu      sync.Mutex
 	limit   int   // 0: no bound
 	left    int64 // failures that the wave has room for
@@ -20,76 +20,76 @@ type gate struct {
 	freed   chan struct{} // closed and renewed at each release
 }
 
-// ticket is one user's place at the gate.
-type ticket struct {
+// permit is one user's place at the semaphore.
+type permit struct {
 	admitted atomic.Bool
 	outside  bool // the user takes no place: the threshold has room for its failure
 }
 
 // sent reports whether the user has sent something.
-func (t *ticket) sent() bool { return t.admitted.Load() }
+func (p *permit) sent() bool { return p.admitted.Load() }
 
-func newGate(limit int) *gate { return &gate{limit: limit, freed: make(chan struct{})} }
+func newSemaphore(limit int) *semaphore { return &semaphore{limit: limit, freed: make(chan struct{})} }
 
 // onRelease adds a function to call when a user has ended.
-func (g *gate) onRelease(f func()) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.release = append(g.release, f)
+func (s *semaphore) onRelease(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release = append(s.release, f)
 }
 
 // bound sets the limit for the users to come, and how many of them may fail;
 // nobody is inside then.
-func (g *gate) bound(limit int, left int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.limit, g.left = limit, left
+func (s *semaphore) bound(limit int, left int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit, s.left = limit, left
 }
 
 // spare sets how many users may fail yet.
-func (g *gate) spare(left int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.left = left
+func (s *semaphore) spare(left int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = left
 }
 
 // full reports whether nobody else may go in. The caller holds the lock.
-func (g *gate) full() bool {
-	if g.limit == 0 {
+func (s *semaphore) full() bool {
+	if s.limit == 0 {
 		return false
 	}
-	return g.active >= g.limit || int64(g.active+g.outside) >= int64(g.limit)+max(0, g.left)
+	return s.active >= s.limit || int64(s.active+s.outside) >= int64(s.limit)+max(0, s.left)
 }
 
-// reserve returns how many of the users may be outside the gate, and counts
+// reserve returns how many of the users may be outside the semaphore, and counts
 // them: so many that the wave does not stop if all who are under way fail.
-func (g *gate) reserve(users int) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.limit > 0 {
-		users = int(max(0, min(int64(users), g.left-int64(g.outside+g.active))))
+func (s *semaphore) reserve(users int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.limit > 0 {
+		users = int(max(0, min(int64(users), s.left-int64(s.outside+s.active))))
 	}
-	g.outside += users
+	s.outside += users
 	return users
 }
 
 // giveUp takes back what reserve gave.
-func (g *gate) giveUp(users int) {
-	g.mu.Lock()
-	g.outside -= users
-	g.mu.Unlock()
-	g.tell()
+func (s *semaphore) giveUp(users int) {
+	s.mu.Lock()
+	s.outside -= users
+	s.mu.Unlock()
+	s.tell()
 }
 
 // pressing reports whether the user is inside while others have to wait.
-func (g *gate) pressing(t *ticket) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.limit > 0 && t.sent() && !t.outside
+func (s *semaphore) pressing(t *permit) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.limit > 0 && t.sent() && !t.outside
 }
 
 // admit lets a user through if there is room or it is inside already.
-func (g *gate) admit(t *ticket) bool {
+func (s *semaphore) admit(t *permit) bool {
 	if t.admitted.Load() {
 		return true
 	}
@@ -97,34 +97,34 @@ func (g *gate) admit(t *ticket) bool {
 		t.admitted.Store(true)
 		return true
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.full() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full() {
 		return false
 	}
-	g.active++
+	s.active++
 	t.admitted.Store(true)
 	return true
 }
 
 // room reports whether admit would let the user through just now: who asks
 // first spends nothing else on a user that has to wait.
-func (g *gate) room(t *ticket) bool {
+func (s *semaphore) room(t *permit) bool {
 	if t.outside {
 		return true
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return t.admitted.Load() || !g.full()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return t.admitted.Load() || !s.full()
 }
 
 // wait is admit that waits for room.
-func (g *gate) wait(ctx context.Context, t *ticket) error {
+func (s *semaphore) wait(ctx context.Context, t *permit) error {
 	for {
-		g.mu.Lock()
-		freed := g.freed
-		g.mu.Unlock()
-		if g.admit(t) {
+		s.mu.Lock()
+		freed := s.freed
+		s.mu.Unlock()
+		if s.admit(t) {
 			return nil
 		}
 		select {
@@ -136,26 +136,26 @@ func (g *gate) wait(ctx context.Context, t *ticket) error {
 }
 
 // leave ends a user.
-func (g *gate) leave(t *ticket) {
+func (s *semaphore) leave(t *permit) {
 	if t.outside || !t.admitted.Load() {
 		return
 	}
-	g.mu.Lock()
-	g.active--
-	g.mu.Unlock()
-	g.tell()
+	s.mu.Lock()
+	s.active--
+	s.mu.Unlock()
+	s.tell()
 }
 
 // tell tells those who wait that there may be room.
-func (g *gate) tell() {
-	g.mu.Lock()
-	bounded := g.limit > 0
+func (s *semaphore) tell() {
+	s.mu.Lock()
+	bounded := s.limit > 0
 	if bounded {
-		close(g.freed)
-		g.freed = make(chan struct{})
+		close(s.freed)
+		s.freed = make(chan struct{})
 	}
-	release := g.release
-	g.mu.Unlock()
+	release := s.release
+	s.mu.Unlock()
 	if bounded {
 		for _, f := range release {
 			f()

@@ -96,29 +96,29 @@ type Ending struct {
 	Held        string // the wave whose hold is open
 }
 
-// crew applies one run.
-type crew struct {
+// run applies one run.
+type run struct {
 	Job
-	panics   panics
-	writer   *writer
-	lanes    map[string]*lane
-	gate     *gate
-	owners   *owners
-	kinds    []*Backend // those whose credentials have kinds
-	policies *policies
-	recipes  *recipes
-	pools    *pools
-	began    time.Time
+	panics      panics
+	committer   *committer
+	dispatchers map[string]*dispatcher
+	semaphore   *semaphore
+	owners      *owners
+	kinds       []*Backend // those whose credentials have kinds
+	policies    *policies
+	recipes     *recipes
+	pools       *pools
+	began       time.Time
 
 	hard, soft context.Context // soft ends when the run stops, hard when it is cancelled
 	softEnd    context.CancelCauseFunc
 
 	batcher *batcher
 
-	mu       sync.Mutex
-	ending   Ending
-	fatal    error
-	wavering threshold // of the wave that is being applied
+	mu           sync.Mutex
+	ending       Ending
+	fatal        error
+	waveFailures threshold // of the wave that is being applied
 }
 
 // users is how many the plan has, of all waves.
@@ -133,7 +133,7 @@ func (j *Job) users() (n int64) {
 // hold, a stop or an interruption. ctx cancels: what is in flight then stays
 // unknown. An error means that the ledger could not be read or written.
 func Apply(ctx context.Context, job Job) (Ending, error) {
-	c := newCrew(ctx, job)
+	c := newRun(ctx, job)
 	defer c.owners.close()
 	if err := c.ownersFromLedger(); err != nil {
 		return Ending{}, err
@@ -146,11 +146,11 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 		c.interrupt() // what watches the context may be slower than a run that ends by it
 	}
 	stopProbes()
-	for _, l := range c.lanes {
+	for _, l := range c.dispatchers {
 		l.names.asks.Wait()
 		l.close()
 	}
-	if werr := c.writer.close(); err == nil {
+	if werr := c.committer.close(); err == nil {
 		err = werr
 	}
 	c.mu.Lock()
@@ -161,9 +161,9 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 	return c.ending, err
 }
 
-func newCrew(ctx context.Context, job Job) *crew {
-	c := &crew{Job: job, panics: job.Panicked, lanes: map[string]*lane{}, gate: newGate(0), owners: newOwners(job.Scratch, job.users()),
-		began: job.Clock.Now(), hard: ctx, wavering: threshold{limit: -1}}
+func newRun(ctx context.Context, job Job) *run {
+	c := &run{Job: job, panics: job.Panicked, dispatchers: map[string]*dispatcher{}, semaphore: newSemaphore(0), owners: newOwners(job.Scratch, job.users()),
+		began: job.Clock.Now(), hard: ctx, waveFailures: threshold{limit: -1}}
 	for i := range job.Backends {
 		if len(job.Backends[i].Description.Kinds) > 0 {
 			c.kinds = append(c.kinds, &job.Backends[i])
@@ -176,21 +176,21 @@ func newCrew(ctx context.Context, job Job) *crew {
 	return c
 }
 
-// start begins the writer and the lanes, and what watches them.
-func (c *crew) start() (stop func()) {
-	c.writer = newWriter(c.Journal, c.Crash, c.panics)
-	probing, end := context.WithCancel(c.soft)
+// start begins the committer and the dispatchers, and what watches them.
+func (r *run) start() (stop func()) {
+	r.committer = newCommitter(r.Journal, r.Crash, r.panics)
+	probing, end := context.WithCancel(r.soft)
 	var watching sync.WaitGroup
-	for _, b := range c.Backends {
-		l := newLane(c.soft, b, c.writer, c.gate)
-		l.names = newResolver(c.hard, l)
-		c.lanes[b.Label] = l
+	for _, b := range r.Backends {
+		l := newDispatcher(r.soft, b, r.committer, r.semaphore)
+		l.names = newResolver(r.hard, l)
+		r.dispatchers[b.Label] = l
 	}
-	for _, l := range c.lanes {
-		watching.Go(c.panics.guarded(func() { l.probe(probing, c) }))
+	for _, l := range r.dispatchers {
+		watching.Go(r.panics.guarded(func() { l.probe(probing, r) }))
 	}
-	detach := context.AfterFunc(c.Stop, c.panics.guarded(c.interrupt))
-	abort := context.AfterFunc(c.hard, c.panics.guarded(c.interrupt))
+	detach := context.AfterFunc(r.Stop, r.panics.guarded(r.interrupt))
+	abort := context.AfterFunc(r.hard, r.panics.guarded(r.interrupt))
 	return func() {
 		detach()
 		abort()
@@ -199,23 +199,23 @@ func (c *crew) start() (stop func()) {
 	}
 }
 
-func (c *crew) ownersFromLedger() error {
-	return c.Plan.Intents(func(backend, account, cred, identity string, user int64) error {
-		if _, _, err := c.owners.claim(backend, account, cred, user); err != nil {
+func (r *run) ownersFromLedger() error {
+	return r.Plan.Intents(func(backend, account, cred, identity string, user int64) error {
+		if _, _, err := r.owners.claim(backend, account, cred, user); err != nil {
 			return err
 		}
 		if identity == "" {
 			identity = plainIdentity(backend, account)
 		}
-		_, _, err := c.owners.claimIdentity(identity, cred, user)
+		_, _, err := r.owners.claimIdentity(identity, cred, user)
 		return err
 	})
 }
 
 // who names a user to somebody who looks for the row.
-func (c *crew) who(pos int64) string {
-	if c.KeyOf != nil {
-		if key := c.KeyOf(pos); key != "" {
+func (r *run) who(pos int64) string {
+	if r.KeyOf != nil {
+		if key := r.KeyOf(pos); key != "" {
 			return fmt.Sprintf("user %q, %d of the plan,", key, pos)
 		}
 	}
@@ -223,20 +223,20 @@ func (c *crew) who(pos int64) string {
 }
 
 // waves applies the waves in order.
-func (c *crew) waves() error {
-	for i, rule := range c.Waves {
-		if c.soft.Err() != nil {
+func (r *run) waves() error {
+	for i, rule := range r.Waves {
+		if r.soft.Err() != nil {
 			return nil
 		}
-		c.enter(i, rule)
-		if err := c.wave(i, rule); err != nil {
+		r.enter(i, rule)
+		if err := r.wave(i, rule); err != nil {
 			return err
 		}
-		c.at(CrashWaveEnded)
-		if c.soft.Err() != nil {
+		r.at(CrashWaveEnded)
+		if r.soft.Err() != nil {
 			return nil
 		}
-		if held, err := c.hold(i, rule); held || err != nil {
+		if held, err := r.hold(i, rule); held || err != nil {
 			return err
 		}
 	}
@@ -245,39 +245,39 @@ func (c *crew) waves() error {
 
 // enter sets the wave's threshold: users that have sent and not ended are then
 // bounded by the concurrency, so that no more can fail after it stops.
-func (c *crew) enter(i int, rule journal.WaveRule) {
-	limit := rule.Limit(c.Planned[i])
+func (r *run) enter(i int, rule journal.WaveRule) {
+	limit := rule.Limit(r.Planned[i])
 	bound := 0
 	if limit >= 0 {
-		for _, b := range c.Backends {
+		for _, b := range r.Backends {
 			bound = max(bound, b.Concurrency)
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.wavering = threshold{rule: rule, limit: limit}
-	if c.Failed != nil {
-		c.wavering.failed = c.Failed[i]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waveFailures = threshold{rule: rule, limit: limit}
+	if r.Failed != nil {
+		r.waveFailures.failed = r.Failed[i]
 	}
-	c.gate.bound(bound, limit-c.wavering.failed)
-	if c.Waived != nil {
-		c.wavering.waived = c.Waived[i]
+	r.semaphore.bound(bound, limit-r.waveFailures.failed)
+	if r.Waived != nil {
+		r.waveFailures.waived = r.Waived[i]
 	}
 }
 
-func (c *crew) wave(i int, rule journal.WaveRule) error {
+func (r *run) wave(i int, rule journal.WaveRule) error {
 	for after := int64(0); ; {
-		next, err := c.batch(i, rule, after)
-		if err != nil || next == after || c.soft.Err() != nil {
+		next, err := r.batch(i, rule, after)
+		if err != nil || next == after || r.soft.Err() != nil {
 			return err
 		}
 		after = next
 		if rule.Pause > 0 {
-			more, err := c.moreAfter(i, after)
+			more, err := r.moreAfter(i, after)
 			if err != nil || !more {
 				return err
 			}
-			if c.Clock.Sleep(c.soft, rule.Pause) != nil {
+			if r.Clock.Sleep(r.soft, rule.Pause) != nil {
 				return nil
 			}
 		}
@@ -286,20 +286,20 @@ func (c *crew) wave(i int, rule journal.WaveRule) error {
 
 // batch applies up to a batch of the wave's open users after a position, waits
 // for them, and returns the last one's position.
-func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
+func (r *run) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 	slots := make(chan struct{}, window)
 	var users sync.WaitGroup
-	defer c.batcher.users.Wait()
+	defer r.batcher.users.Wait()
 	defer users.Wait()
 	alone := func(u ledger.User) bool {
 		select {
 		case slots <- struct{}{}:
-		case <-c.soft.Done():
+		case <-r.soft.Done():
 			return false
 		}
 		users.Go(func() {
-			defer c.panics.guard(u.Key)
-			c.serve(u)
+			defer r.panics.guard(u.Key)
+			r.serve(u)
 			<-slots
 		})
 		return true
@@ -309,23 +309,23 @@ func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 		if rule.Size > 0 {
 			want = min(page, left)
 		}
-		list, err := c.Plan.OpenUsers(i, after, want)
+		list, err := r.Plan.OpenUsers(i, after, want)
 		if err != nil {
 			return after, err
 		}
-		c.pools.wants.come(len(list))
+		r.pools.demand.come(len(list))
 		for _, u := range list {
-			if !c.dispatch(u, alone) {
+			if !r.dispatch(u, alone) {
 				return after, nil
 			}
 			after = u.Pos
 		}
-		if !c.dispatchRest(alone) {
+		if !r.dispatchRest(alone) {
 			return after, nil
 		}
 		left -= len(list)
 		if len(list) < want || left == 0 {
-			c.at(CrashBatchDispatched)
+			r.at(CrashBatchDispatched)
 			return after, nil
 		}
 	}
@@ -333,17 +333,17 @@ func (c *crew) batch(i int, rule journal.WaveRule, after int64) (int64, error) {
 
 // dispatch hands a user to a batch, or has it served alone. It reports false
 // when the run stops.
-func (c *crew) dispatch(u ledger.User, alone func(ledger.User) bool) bool {
-	if !c.batcher.takes(u) {
+func (r *run) dispatch(u ledger.User, alone func(ledger.User) bool) bool {
+	if !r.batcher.takes(u) {
 		return alone(u)
 	}
-	rest, ok := c.batcher.put(u)
+	rest, ok := r.batcher.put(u)
 	return ok && each(rest, alone)
 }
 
 // dispatchRest is dispatch of those who wait for others.
-func (c *crew) dispatchRest(alone func(ledger.User) bool) bool {
-	rest, ok := c.batcher.flush()
+func (r *run) dispatchRest(alone func(ledger.User) bool) bool {
+	rest, ok := r.batcher.flush()
 	return ok && each(rest, alone)
 }
 
@@ -358,17 +358,17 @@ func each(users []ledger.User, f func(ledger.User) bool) bool {
 }
 
 // batchLimit is the most users of a batch.
-func (c *crew) batchLimit() int {
-	if c.Batch > 0 {
-		return c.Batch
+func (r *run) batchLimit() int {
+	if r.Batch > 0 {
+		return r.Batch
 	}
 	return batchLimit
 }
 
 // moreAfter reports whether the run has open users beyond the position.
-func (c *crew) moreAfter(wave int, after int64) (bool, error) {
-	for i := range c.Waves[wave:] {
-		list, err := c.Plan.OpenUsers(wave+i, after, 1)
+func (r *run) moreAfter(wave int, after int64) (bool, error) {
+	for i := range r.Waves[wave:] {
+		list, err := r.Plan.OpenUsers(wave+i, after, 1)
 		if err != nil || len(list) > 0 {
 			return len(list) > 0, err
 		}
@@ -378,60 +378,60 @@ func (c *crew) moreAfter(wave int, after int64) (bool, error) {
 }
 
 // hold ends the run for approval after a wave that asks for it.
-func (c *crew) hold(i int, rule journal.WaveRule) (bool, error) {
-	if !rule.Hold || c.Approved(rule.Name) {
+func (r *run) hold(i int, rule journal.WaveRule) (bool, error) {
+	if !rule.Hold || r.Approved(rule.Name) {
 		return false, nil
 	}
-	later, err := c.moreAfter(i+1, 0)
+	later, err := r.moreAfter(i+1, 0)
 	if err != nil || !later {
 		return false, err
 	}
-	c.at(CrashHolding)
-	c.mu.Lock()
-	c.ending.Held = rule.Name
-	c.mu.Unlock()
-	if c.Held == rule.Name {
+	r.at(CrashHolding)
+	r.mu.Lock()
+	r.ending.Held = rule.Name
+	r.mu.Unlock()
+	if r.Held == rule.Name {
 		return true, nil // users of a wave that was held already were put back
 	}
-	return true, c.writer.write(&journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: rule.Name}})
+	return true, r.committer.write(&journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: rule.Name}})
 }
 
 // serve runs one user's rotate and records what came of it.
-func (c *crew) serve(u ledger.User) {
-	row, err := c.Row(u)
+func (r *run) serve(u ledger.User) {
+	row, err := r.Row(u)
 	if err != nil {
-		_ = c.broken(fmt.Errorf("row of user %q: %w", u.Key, err))
+		_ = r.broken(fmt.Errorf("row of user %q: %w", u.Key, err))
 		return
 	}
-	s := c.stepsOf(u, row)
-	defer c.gate.leave(&s.ticket)
-	defer func() { c.pools.wants.leave(s.taken) }()
+	s := r.stepsOf(u, row)
+	defer r.semaphore.leave(&s.permit)
+	defer func() { r.pools.demand.leave(s.drawn) }()
 	if s.settleReverts() != nil {
 		return
 	}
-	c.finish(s, c.Hooks.Rotate(c.hard, row, s))
+	r.finish(s, r.Hooks.Rotate(r.hard, row, s))
 }
 
 // serveOn is serve of a user who has left a batch: what that did is of this
 // process.
-func (c *crew) serveOn(x leaver) {
-	row, err := c.Row(x.user)
+func (r *run) serveOn(x fallback) {
+	row, err := r.Row(x.user)
 	if err != nil {
-		_ = c.broken(fmt.Errorf("row of user %q: %w", x.user.Key, err))
+		_ = r.broken(fmt.Errorf("row of user %q: %w", x.user.Key, err))
 		return
 	}
 	x.user.History = x.records
-	s := c.stepsOf(x.user, row)
-	s.before, s.attempts, s.handed, s.unmade, s.unsure = 0, x.tries, x.handed, x.unmade, x.unsure
+	s := r.stepsOf(x.user, row)
+	s.before, s.attempts, s.batchReply, s.mintFailure, s.nameReply = 0, x.tries, x.batchReply, x.mintFailure, x.nameReply
 	s.endsRow = x.endsRow
-	s.ticket.outside = true
-	s.ticket.admitted.Store(x.sent)
-	defer func() { c.pools.wants.leave(s.taken) }()
-	c.finish(s, c.Hooks.Rotate(c.hard, row, s))
+	s.permit.outside = true
+	s.permit.admitted.Store(x.sent)
+	defer func() { r.pools.demand.leave(s.drawn) }()
+	r.finish(s, r.Hooks.Rotate(r.hard, row, s))
 }
 
-func (c *crew) stepsOf(u ledger.User, row source.Row) *Steps {
-	return &Steps{crew: c, user: u, row: row, names: namesOf(row), history: journal.Read(u.History), before: len(u.History),
+func (r *run) stepsOf(u ledger.User, row source.Row) *Steps {
+	return &Steps{run: r, user: u, row: row, names: namesOf(row), history: journal.Read(u.History), before: len(u.History),
 		fresh: map[journal.Credential]bool{}}
 }
 
@@ -449,12 +449,12 @@ func namesOf(row source.Row) []string {
 
 // finish decides a user's status. A user that goes back to pending leaves no
 // record.
-func (c *crew) finish(s *Steps, v journal.Verdict) {
-	if v.Kind == journal.Raised && v.Fault != nil && v.Fault.Code == sdk.Cancelled || c.dead() {
+func (r *run) finish(s *Steps, v journal.Verdict) {
+	if v.Kind == journal.Raised && v.Fault != nil && v.Fault.Code == sdk.Cancelled || r.isBroken() {
 		return
 	}
 	v = s.checked(v)
-	if c.Revert {
+	if r.Revert {
 		back, err := s.revert(v)
 		if isCancelled(err) {
 			return
@@ -464,13 +464,13 @@ func (c *crew) finish(s *Steps, v journal.Verdict) {
 	rec := s.history.Conclude(v)
 	s.sayKept(&rec)
 	rec.User, rec.Detail.Attempt = s.user.Pos, s.attempts
-	if !c.count(s, rec) {
+	if !r.count(s, rec) {
 		return
 	}
-	c.at(CrashStatusMade)
-	c.writer.add(entry{rec: &rec})
-	if c.Finished != nil {
-		c.Finished(rec.Detail.Status, rec.Code)
+	r.at(CrashStatusMade)
+	r.committer.add(entry{rec: &rec})
+	if r.Finished != nil {
+		r.Finished(rec.Detail.Status, rec.Code)
 	}
 }
 
@@ -493,89 +493,89 @@ func (s *Steps) checked(v journal.Verdict) journal.Verdict {
 // count counts a failure against the wave's threshold. It reports false for a
 // user that fails without having sent anything after the run has stopped:
 // that one goes back to pending.
-func (c *crew) count(s *Steps, rec journal.Record) bool {
-	c.mu.Lock()
-	if rec.Detail.Status.Failure() && c.soft.Err() != nil && !s.ticket.sent() && !s.history.Replay.Sent {
-		c.mu.Unlock()
+func (r *run) count(s *Steps, rec journal.Record) bool {
+	r.mu.Lock()
+	if rec.Detail.Status.Failure() && r.soft.Err() != nil && !s.permit.sent() && !s.history.Replay.Sent {
+		r.mu.Unlock()
 		return false
 	}
 	if s.endsRow {
-		c.wavering.alike = 0
+		r.waveFailures.alike = 0
 	}
-	over := c.wavering.add(rec.Detail.Status, rec.Code)
-	c.gate.spare(c.wavering.limit - c.wavering.failed)
+	over := r.waveFailures.add(rec.Detail.Status, rec.Code)
+	r.semaphore.spare(r.waveFailures.limit - r.waveFailures.failed)
 	if over != "" {
-		c.softEnd(errStopped) // under the lock: nobody else may count in between
+		r.softEnd(errStopped) // under the lock: nobody else may count in between
 	}
-	c.mu.Unlock()
+	r.mu.Unlock()
 	if over != "" {
-		c.stop(over)
+		r.stop(over)
 	}
 	return true
 }
 
 // stop ends the dispatching: what is in flight finishes.
-func (c *crew) stop(reason string) {
-	c.mu.Lock()
-	first := c.ending.Stopped == "" && !c.ending.Interrupted
+func (r *run) stop(reason string) {
+	r.mu.Lock()
+	first := r.ending.Stopped == "" && !r.ending.Interrupted
 	if first {
-		c.ending.Stopped = reason
+		r.ending.Stopped = reason
 	}
-	c.mu.Unlock()
-	c.wind()
+	r.mu.Unlock()
+	r.windDown()
 	if first {
-		c.at(CrashStopping)
-		c.writer.add(entry{rec: &journal.Record{Kind: journal.Stopped, Detail: journal.Detail{Message: reason}}})
+		r.at(CrashStopping)
+		r.committer.add(entry{rec: &journal.Record{Kind: journal.Stopped, Detail: journal.Detail{Message: reason}}})
 	}
 }
 
-func (c *crew) interrupt() {
-	c.mu.Lock()
-	c.ending.Interrupted = true
-	c.mu.Unlock()
-	c.wind()
+func (r *run) interrupt() {
+	r.mu.Lock()
+	r.ending.Interrupted = true
+	r.mu.Unlock()
+	r.windDown()
 }
 
-func (c *crew) wind() {
-	c.softEnd(errStopped)
-	for _, l := range c.lanes {
+func (r *run) windDown() {
+	r.softEnd(errStopped)
+	for _, l := range r.dispatchers {
 		l.stop()
 	}
 }
 
 // broken notes that the ledger cannot be read or written: nothing more is sent.
-func (c *crew) broken(err error) error {
-	c.mu.Lock()
-	if c.fatal == nil {
-		c.fatal = err
+func (r *run) broken(err error) error {
+	r.mu.Lock()
+	if r.fatal == nil {
+		r.fatal = err
 	}
-	c.mu.Unlock()
-	c.wind()
+	r.mu.Unlock()
+	r.windDown()
 	return cancelled()
 }
 
-func (c *crew) dead() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.fatal != nil
+func (r *run) isBroken() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fatal != nil
 }
 
-// goOn returns a *Fault that cancels a user who has sent nothing when the run
+// mayContinue returns a *Fault that cancels a user who has sent nothing when the run
 // stops, and everybody when the ledger is gone.
-func (c *crew) goOn(s *Steps) error {
-	if c.dead() || c.hard.Err() != nil || c.soft.Err() != nil && !s.ticket.sent() {
+func (r *run) mayContinue(s *Steps) error {
+	if r.isBroken() || r.hard.Err() != nil || r.soft.Err() != nil && !s.permit.sent() {
 		return cancelled()
 	}
 	return nil
 }
 
-// admit waits for the lane's circuit before something new is sent.
-func (c *crew) admit(s *Steps, l *lane) error {
-	if err := c.goOn(s); err != nil {
+// admit waits for the dispatcher's circuit before something new is sent.
+func (r *run) admit(s *Steps, l *dispatcher) error {
+	if err := r.mayContinue(s); err != nil {
 		return err
 	}
-	through, err := l.circuit.waitClosed(c.soft)
-	if err != nil && !s.ticket.sent() {
+	through, err := l.circuit.waitClosed(r.soft)
+	if err != nil && !s.permit.sent() {
 		return cancelled()
 	}
 	s.through = s.through || through
@@ -583,13 +583,13 @@ func (c *crew) admit(s *Steps, l *lane) error {
 }
 
 // notice tells the operator what is waited for.
-func (c *crew) notice(format string, args ...any) {
-	if c.Notice != nil {
-		c.Notice(fmt.Sprintf(format, args...))
+func (r *run) notice(format string, args ...any) {
+	if r.Notice != nil {
+		r.Notice(fmt.Sprintf(format, args...))
 	}
 }
 
 // jitter spreads a back-off between three quarters and five quarters of it.
-func (c *crew) jitter(d time.Duration) time.Duration {
+func (r *run) jitter(d time.Duration) time.Duration {
 	return d*3/4 + rand.N(d/2)
 }

@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// TestAGateLetsSoManyIn, those who are inside as often as they like, and others
+// TestASemaphoreLetsSoManyIn, those who are inside as often as they like, and others
 // when one has left.
-func TestAGateLetsSoManyIn(t *testing.T) {
-	g := newGate(2)
+func TestASemaphoreLetsSoManyIn(t *testing.T) {
+	g := newSemaphore(2)
 	woken := 0
 	g.onRelease(func() { woken++ })
-	ann, ben, cy := &ticket{}, &ticket{}, &ticket{}
-	for _, in := range []*ticket{ann, ben, ann} {
+	ann, ben, cy := &permit{}, &permit{}, &permit{}
+	for _, in := range []*permit{ann, ben, ann} {
 		if !g.room(in) || !g.admit(in) {
 			t.Error("there is room for two")
 		}
@@ -35,17 +35,17 @@ func TestAGateLetsSoManyIn(t *testing.T) {
 	if err := <-waits; err != nil || woken != 1 || !cy.sent() {
 		t.Errorf("one has left: %v, woken %d times", err, woken)
 	}
-	if g.room(&ticket{}) {
+	if g.room(&permit{}) {
 		t.Error("the place that was left is taken")
 	}
 }
 
-// TestAGateWithoutABoundWakesNobody: nobody waits at it.
-func TestAGateWithoutABoundWakesNobody(t *testing.T) {
-	g := newGate(0)
+// TestASemaphoreWithoutABoundWakesNobody: nobody waits at it.
+func TestASemaphoreWithoutABoundWakesNobody(t *testing.T) {
+	g := newSemaphore(0)
 	g.onRelease(func() { t.Error("woken") })
 	for range 100 {
-		in := &ticket{}
+		in := &permit{}
 		if !g.room(in) || !g.admit(in) {
 			t.Fatal("there is no bound")
 		}

@@ -9,29 +9,29 @@ import (
 )
 
 // A wave with max_failures lets few users in at once. What the others have
-// queued at the lane cannot be sent before one of those is done, so it is no
+// queued at the dispatcher cannot be sent before one of those is done, so it is no
 // reason to let their second step wait.
 func TestAnIntentIsWorthASyncWhereOthersWaitForItsUser(t *testing.T) {
-	bounded, open := newGate(2), newGate(0)
-	inside, outside := &ticket{}, &ticket{}
+	bounded, open := newSemaphore(2), newSemaphore(0)
+	inside, outside := &permit{}, &permit{}
 	inside.admitted.Store(true)
 	for _, c := range []struct {
-		name   string
-		queued int64 // durable operations that the lane has not sent
-		gate   *gate
-		ticket *ticket
-		want   bool
+		name      string
+		queued    int64 // durable operations that the dispatcher has not sent
+		semaphore *semaphore
+		permit    *permit
+		want      bool
 	}{
-		{"the lane would run dry", 0, open, outside, true},
-		{"the lane has enough", 1000, open, outside, false},
-		{"the lane has enough, and everybody may pass", 1000, open, inside, false},
-		{"the lane has what may not be sent yet", 1000, bounded, inside, true},
+		{"the dispatcher would run dry", 0, open, outside, true},
+		{"the dispatcher has enough", 1000, open, outside, false},
+		{"the dispatcher has enough, and everybody may pass", 1000, open, inside, false},
+		{"the dispatcher has what may not be sent yet", 1000, bounded, inside, true},
 		{"one of those that may not be sent yet", 1000, bounded, outside, false},
 	} {
-		l := &lane{backend: Backend{Concurrency: 2}}
+		l := &dispatcher{backend: Backend{Concurrency: 2}}
 		l.durable.Store(c.queued)
-		e := entry{rec: &journal.Record{}, lane: l, pressing: c.gate.pressing(c.ticket)}
-		w := &writer{queue: []entry{e}}
+		e := entry{rec: &journal.Record{}, dispatcher: l, pressing: c.semaphore.pressing(c.permit)}
+		w := &committer{queue: []entry{e}}
 		w.waiting.add(e)
 		if group, _ := w.take(linger, linger); (len(group) == 1) != c.want {
 			t.Errorf("%s: taken %v, want %v", c.name, len(group) == 1, c.want)
@@ -39,10 +39,10 @@ func TestAnIntentIsWorthASyncWhereOthersWaitForItsUser(t *testing.T) {
 	}
 }
 
-// TestALaneThatRunsDryLingers for others, but not long, and not where there are
+// TestADispatcherThatRunsDryLingers for others, but not long, and not where there are
 // many or somebody presses.
-func TestALaneThatRunsDryLingers(t *testing.T) {
-	dry, full := &lane{}, &lane{}
+func TestADispatcherThatRunsDryLingers(t *testing.T) {
+	dry, full := &dispatcher{}, &dispatcher{}
 	full.durable.Store(1000)
 	queue := func(n int, e entry) []entry {
 		list := make([]entry, n)
@@ -58,23 +58,23 @@ func TestALaneThatRunsDryLingers(t *testing.T) {
 		want            int
 	}{
 		{"nothing", nil, time.Hour, time.Hour, 0},
-		{"one, at once", queue(1, entry{lane: dry}), 0, 0, 0},
-		{"one, in time", queue(1, entry{lane: dry}), linger, linger, 1},
-		{"many", queue(goodGroup, entry{lane: dry}), 0, 0, goodGroup},
-		{"nearly many", queue(goodGroup-1, entry{lane: dry}), 0, 0, 0},
-		{"many, but nobody runs dry", queue(goodGroup, entry{lane: full}), linger, 0, 0},
-		{"too many", queue(groupLimit+1, entry{lane: full}), 0, 0, groupLimit},
-		{"just enough", queue(groupLimit, entry{lane: full}), 0, 0, groupLimit},
+		{"one, at once", queue(1, entry{dispatcher: dry}), 0, 0, 0},
+		{"one, in time", queue(1, entry{dispatcher: dry}), linger, linger, 1},
+		{"many", queue(goodGroup, entry{dispatcher: dry}), 0, 0, goodGroup},
+		{"nearly many", queue(goodGroup-1, entry{dispatcher: dry}), 0, 0, 0},
+		{"many, but nobody runs dry", queue(goodGroup, entry{dispatcher: full}), linger, 0, 0},
+		{"too many", queue(groupLimit+1, entry{dispatcher: full}), 0, 0, groupLimit},
+		{"just enough", queue(groupLimit, entry{dispatcher: full}), 0, 0, groupLimit},
 		{"old", queue(1, entry{}), lazyCommit, 0, 1},
 		{"nearly old", queue(1, entry{}), lazyCommit - 1, 0, 0},
-		{"somebody presses", queue(1, entry{lane: full, pressing: true}), 0, 0, 1},
+		{"somebody presses", queue(1, entry{dispatcher: full, pressing: true}), 0, 0, 1},
 	} {
-		w := &writer{queue: c.queue}
+		w := &committer{queue: c.queue}
 		for _, e := range c.queue {
 			w.waiting.add(e)
 		}
 		group, _ := w.take(c.queued, c.starved)
-		if len(group) != c.want || len(w.queue) != len(c.queue)-c.want || len(w.queue) == 0 && len(w.waiting.lanes) > 0 && c.want > 0 {
+		if len(group) != c.want || len(w.queue) != len(c.queue)-c.want || len(w.queue) == 0 && len(w.waiting.dispatchers) > 0 && c.want > 0 {
 			t.Errorf("%s: took %d and left %d, want %d", c.name, len(group), len(w.queue), c.want)
 		}
 	}
@@ -88,9 +88,9 @@ type guarded struct {
 
 func (g *guarded) Intact() error { return g.gone }
 
-// TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes, with and without
+// TestACommitterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes, with and without
 // somebody who waits.
-func TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
+func TestACommitterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
 	gone, full := errors.New("the files are gone"), errors.New("no space left on device")
 	for _, c := range []struct {
 		name    string
@@ -102,7 +102,7 @@ func TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
 		{"well", true, nil, nil, nil}, {"nobody guards it", false, gone, nil, nil}, {"gone", true, gone, nil, gone},
 		{"failed, and intact", true, nil, full, full}, {"failed, nobody guards it", false, nil, full, full}, {"failed, then gone", true, gone, full, full},
 	} {
-		w := &writer{wake: make(chan struct{}, 1), err: c.failed}
+		w := &committer{wake: make(chan struct{}, 1), err: c.failed}
 		if c.guarded {
 			w.guard = &guarded{gone: c.lost}
 		}
@@ -122,17 +122,17 @@ func TestAWriterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
 			t.Errorf("%s: a further record is answered: %v", c.name, len(answered) > before)
 		}
 	}
-	w := &writer{closed: true}
+	w := &committer{closed: true}
 	var got error
 	if w.add(entry{then: call(func(err error) { got = err })}); !errors.Is(got, errClosed) {
 		t.Errorf("a closed one says %v", got)
 	}
 }
 
-// TestARecordWakesTheWriterWhereThatMayMatter: the first, since its time begins,
+// TestARecordWakesTheCommitterWhereThatMayMatter: the first, since its time begins,
 // what makes a good group or a full one, and what somebody waits for.
-func TestARecordWakesTheWriterWhereThatMayMatter(t *testing.T) {
-	dry, full := &lane{}, &lane{}
+func TestARecordWakesTheCommitterWhereThatMayMatter(t *testing.T) {
+	dry, full := &dispatcher{}, &dispatcher{}
 	full.durable.Store(1000)
 	for _, c := range []struct {
 		name   string
@@ -140,23 +140,23 @@ func TestARecordWakesTheWriterWhereThatMayMatter(t *testing.T) {
 		comes  entry
 		want   bool
 	}{
-		{"the first", 0, entry{}, true}, {"a second one, for nobody", 1, entry{}, false}, {"for a lane that has enough", 1, entry{lane: full}, false},
-		{"for one that runs dry", 1, entry{lane: dry}, true}, {"of a user who presses", 1, entry{lane: full, pressing: true}, true},
-		{"nearly a good group", goodGroup - 2, entry{lane: full}, false}, {"a good group", goodGroup - 1, entry{lane: full}, true},
-		{"more than one, though a lane runs dry", goodGroup, entry{lane: dry}, false}, {"nearly a full one", groupLimit - 2, entry{}, false},
+		{"the first", 0, entry{}, true}, {"a second one, for nobody", 1, entry{}, false}, {"for a dispatcher that has enough", 1, entry{dispatcher: full}, false},
+		{"for one that runs dry", 1, entry{dispatcher: dry}, true}, {"of a user who presses", 1, entry{dispatcher: full, pressing: true}, true},
+		{"nearly a good group", goodGroup - 2, entry{dispatcher: full}, false}, {"a good group", goodGroup - 1, entry{dispatcher: full}, true},
+		{"more than one, though a dispatcher runs dry", goodGroup, entry{dispatcher: dry}, false}, {"nearly a full one", groupLimit - 2, entry{}, false},
 		{"a full one", groupLimit - 1, entry{}, true}, {"more than that", groupLimit, entry{}, true},
 	} {
-		w := &writer{wake: make(chan struct{}, 1), queue: make([]entry, c.before)}
+		w := &committer{wake: make(chan struct{}, 1), queue: make([]entry, c.before)}
 		if w.add(c.comes); (len(w.wake) > 0) != c.want || len(w.queue) != c.before+1 {
 			t.Errorf("%s: woken %v, want %v", c.name, len(w.wake) > 0, c.want)
 		}
 	}
 }
 
-// TestAWriterKnowsSinceWhenWhoWaits: who has begun to wait goes on waiting from
-// then, and a lane that has enough does not run dry.
-func TestAWriterKnowsSinceWhenWhoWaits(t *testing.T) {
-	dry, full := &lane{}, &lane{}
+// TestACommitterKnowsSinceWhenWhoWaits: who has begun to wait goes on waiting from
+// then, and a dispatcher that has enough does not run dry.
+func TestACommitterKnowsSinceWhenWhoWaits(t *testing.T) {
+	dry, full := &dispatcher{}, &dispatcher{}
 	full.durable.Store(1000)
 	ago := time.Now().Add(-time.Hour)
 	const never, now, before = 0, 1, 2
@@ -176,10 +176,10 @@ func TestAWriterKnowsSinceWhenWhoWaits(t *testing.T) {
 		queued, starved int
 	}{
 		{"nothing", nil, time.Time{}, never, never}, {"nothing any more", nil, ago, never, never},
-		{"a lane that has enough", []entry{{lane: full}}, time.Time{}, now, never}, {"one that runs dry", []entry{{lane: dry}}, time.Time{}, now, now},
-		{"one that has run dry for long", []entry{{lane: dry}}, ago, before, before},
+		{"a dispatcher that has enough", []entry{{dispatcher: full}}, time.Time{}, now, never}, {"one that runs dry", []entry{{dispatcher: dry}}, time.Time{}, now, now},
+		{"one that has run dry for long", []entry{{dispatcher: dry}}, ago, before, before},
 	} {
-		w := &writer{wake: make(chan struct{}, 1), queue: c.queue}
+		w := &committer{wake: make(chan struct{}, 1), queue: c.queue}
 		for _, e := range c.queue {
 			w.waiting.add(e)
 		}

@@ -1,0 +1,340 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// frameSize is the most operations of one frame.
+const frameSize = 64
+
+// errNotSent answers an operation that was given up before its first byte left.
+var errNotSent = errors.New("given up before it was sent")
+
+// errUnderWay answers an operation that was under way when the run was
+// cancelled. Nothing is recorded of it: its intent stays open, and the next
+// process settles it.
+var errUnderWay = errors.New("under way when the run was cancelled")
+
+// request is one durable operation on its way to a plugin.
+type request struct {
+	op         sdk.Operation
+	user       *permit
+	dispatcher *dispatcher
+	answer     chan reply // of capacity 1; nil: of a user of a batch
+	member     *member    // the user of a batch
+
+	durable bool // its intent is on the disk
+	through bool // it goes through an open circuit
+	looks   bool // it changes nothing: there is no intent, and its user need not be inside the semaphore
+
+	sent, abandoned bool // guarded by dispatcher.mu
+}
+
+// reply is what came of a request: a receipt, or an error if it was not sent.
+type reply struct {
+	receipt sdk.Receipt
+	err     error
+}
+
+// end tells the request's user what came of it. It is called once and does not
+// block.
+func (p *request) end(r reply) {
+	if p.member != nil {
+		p.member.answered(r)
+		return
+	}
+	p.answer <- r
+}
+
+// written sends the operation whose intent is durable, or cannot be.
+func (r *request) written(err error) {
+	if err != nil {
+		r.end(reply{err: err})
+		return
+	}
+	r.durable = true
+	r.dispatcher.push(r)
+}
+
+// dispatcher is the way to one instance: the queue of durable operations, the credit
+// that bounds what is sent and unanswered, the rate, the circuit.
+type dispatcher struct {
+	backend   Backend
+	committer *committer
+	semaphore *semaphore
+	limiter   *rate.Limiter   // nil: no limit
+	soft      context.Context // ends when the run stops
+	end       func()          // ends it with the dispatcher
+	circuit   circuit
+	silence   silence
+	names     *resolver // set by the run
+
+	durable atomic.Int64 // operations that are durable and not yet sent
+
+	mu       sync.Mutex
+	cond     *sync.Cond
+	queue    []*request
+	inFlight int
+	stopping bool // nothing new for users that have sent nothing
+	closed   bool
+	done     chan struct{}
+
+	slots chan struct{} // of reads and resets, which do not go through the stream
+}
+
+func newDispatcher(soft context.Context, b Backend, w *committer, g *semaphore) *dispatcher {
+	l := &dispatcher{backend: b, committer: w, semaphore: g, done: make(chan struct{}), slots: make(chan struct{}, max(1, b.Concurrency))}
+	l.cond = sync.NewCond(&l.mu)
+	l.soft, l.end = context.WithCancel(soft)
+	if b.Rate > 0 {
+		l.limiter = rate.NewLimiter(rate.Limit(b.Rate), max(1, int(b.Rate/10)))
+	}
+	l.circuit.init()
+	g.onRelease(l.signal)
+	go w.panics.guarded(l.run)()
+	return l
+}
+
+// observe takes an answer of the backend over.
+func (d *dispatcher) observe(r sdk.Receipt) {
+	d.circuit.observe(r.Err)
+	if r.Err == nil || r.Outcome != sdk.Unknown && !r.Err.Code.Transient() {
+		d.silence.broken()
+	}
+}
+
+// free reports whether an attempt costs a user nothing: the circuit is open, and
+// all wait for the target to come back.
+func (d *dispatcher) free(err *sdk.Error) bool {
+	return err != nil && err.Code.Away() && d.circuit.holds() && d.soft.Err() == nil
+}
+
+// runsDry reports whether the plugin would run dry unless intents become
+// durable soon.
+func (d *dispatcher) runsDry() bool {
+	return d.durable.Load() <= int64(d.backend.credit())
+}
+
+// push queues an operation whose intent is durable.
+func (d *dispatcher) push(p *request) {
+	d.mu.Lock()
+	if !p.abandoned {
+		d.durable.Add(1)
+		d.queue = append(d.queue, p)
+	}
+	d.mu.Unlock()
+	d.cond.Signal()
+}
+
+// abandon gives up on an operation whose user waits no longer, and reports
+// whether it was, and is, never sent.
+func (d *dispatcher) abandon(p *request) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p.sent {
+		return false
+	}
+	p.abandoned = true
+	if i := slices.Index(d.queue, p); i >= 0 {
+		d.queue = slices.Delete(d.queue, i, i+1)
+		d.took(1)
+	}
+	return true
+}
+
+func (d *dispatcher) signal() { d.mu.Lock(); d.cond.Signal(); d.mu.Unlock() }
+
+// stop answers the operations of users that have sent nothing, now and later,
+// with errNotSent.
+func (d *dispatcher) stop() {
+	d.mu.Lock()
+	d.stopping = true
+	d.mu.Unlock()
+	d.cond.Signal()
+}
+
+// close ends the dispatcher; its queue is empty by then, because every user has ended.
+func (d *dispatcher) close() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.end()
+	d.cond.Signal()
+	<-d.done
+}
+
+func (d *dispatcher) run() {
+	defer close(d.done)
+	for {
+		frame, dropped, ok := d.next(d.allowed())
+		for _, p := range dropped {
+			p.end(reply{err: errNotSent})
+		}
+		if len(frame) > 0 {
+			d.submit(frame)
+		}
+		if !ok {
+			return
+		}
+	}
+}
+
+// next waits for operations that may be sent now, and takes up to limit of them. It waits for room for a good
+// frame rather than sending crumbs: a backend that takes 2 ms a frame would
+// never recover from them.
+func (d *dispatcher) next(limit int) (frame, dropped []*request, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		if d.stopping {
+			dropped = d.dropUnsent()
+		}
+		room := d.backend.credit() - d.inFlight
+		if room >= min(frameSize, d.backend.credit()/4) {
+			frame = d.pick(min(limit, room))
+		}
+		if len(frame) > 0 || len(dropped) > 0 || d.closed {
+			d.inFlight += len(frame)
+			return frame, dropped, !d.closed
+		}
+		d.cond.Wait()
+	}
+}
+
+// pick takes up to n operations, those of admitted users first; while the
+// circuit is open, the one that is let through.
+func (d *dispatcher) pick(n int) []*request {
+	open := !d.stopping && d.circuit.holds()
+	if open {
+		n = min(n, 1)
+	}
+	var frame []*request
+	rest := d.queue[:0]
+	looked := 0
+	for ; looked < len(d.queue) && len(frame) < n; looked++ {
+		p := d.queue[looked]
+		if d.mayEnter(p) && (!open || p.through || d.circuit.passes()) && (p.looks || d.semaphore.admit(p.user)) {
+			p.sent = true
+			frame = append(frame, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	rest = append(rest, d.queue[looked:]...)
+	clear(d.queue[len(rest):])
+	d.queue = rest
+	d.took(len(frame))
+	return frame
+}
+
+// mayEnter reports whether the request's user is inside the semaphore, or may enter it.
+func (d *dispatcher) mayEnter(p *request) bool { return p.looks || d.semaphore.room(p.user) }
+
+// dropUnsent takes the operations of users that have sent nothing.
+func (d *dispatcher) dropUnsent() []*request {
+	var dropped []*request
+	rest := d.queue[:0]
+	for _, p := range d.queue {
+		if p.user.sent() {
+			rest = append(rest, p)
+		} else {
+			dropped = append(dropped, p)
+		}
+	}
+	clear(d.queue[len(rest):])
+	d.queue = rest
+	d.took(len(dropped))
+	return dropped
+}
+
+// took counts operations that left the queue, and wakes the committer when what
+// is left would not last.
+func (d *dispatcher) took(n int) {
+	if n > 0 && d.durable.Add(int64(-n)) <= int64(d.backend.credit()) {
+		d.committer.kick()
+	}
+}
+
+// allowed waits until the rate lets something go and returns how many
+// operations that is. Of a run that stops only users that have sent something
+// go on: a handful, which is let through rather than kept waiting for a slow
+// rate with the others behind them.
+func (d *dispatcher) allowed() int {
+	if d.limiter == nil || d.limiter.Wait(d.soft) != nil {
+		return frameSize
+	}
+	return 1
+}
+
+func (d *dispatcher) submit(frame []*request) {
+	if sound := durable(frame); len(sound) < len(frame) {
+		d.mu.Lock()
+		d.inFlight -= len(frame) - len(sound)
+		d.mu.Unlock()
+		if frame = sound; len(frame) == 0 {
+			return
+		}
+	}
+	if err := d.committer.intact(); err != nil {
+		d.keep(frame, err)
+		return
+	}
+	ops := make([]sdk.Operation, len(frame))
+	for i, p := range frame {
+		ops[i] = p.op
+	}
+	d.committer.crash.at(CrashFramePicked)
+	d.backend.Instance.Submit(ops, func(n int, r sdk.Receipt) {
+		defer d.committer.panics.guard("")
+		d.committer.crash.at(CrashAnswered)
+		d.observe(r)
+		d.mu.Lock()
+		d.inFlight--
+		d.mu.Unlock()
+		d.cond.Signal() // also where the answer closed the circuit
+		frame[n].end(reply{receipt: r})
+	})
+	d.committer.crash.at(CrashFrameSent)
+}
+
+// keep answers operations that may not be sent.
+func (d *dispatcher) keep(frame []*request, err error) {
+	d.mu.Lock()
+	d.inFlight -= len(frame)
+	d.mu.Unlock()
+	for _, p := range frame {
+		p.end(reply{err: err})
+	}
+}
+
+// direct runs a call that does not go through the stream, inside the
+// instance's concurrency and rate.
+func (d *dispatcher) direct(ctx context.Context, call func(context.Context)) error {
+	select {
+	case d.slots <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-d.slots }()
+	if d.limiter != nil {
+		if err := d.limiter.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	if err := d.committer.intact(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.backend.Timeout+5*time.Second)
+	defer cancel()
+	call(ctx)
+	return nil
+}
