@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -52,3 +53,22 @@ func (b Backend) Can(a sdk.Ability) bool { return slices.Contains(b.Abilities, a
 // plugin's workers busy and frames full, and no more, because it is also all
 // that a crash can leave unknown.
 func (b Backend) credit() int { return max(64, 4*b.Concurrency) }
+
+// lateFactor times an operation's timeout is how long after rekey gave an
+// attempt up its request may still reach the target: proxies, full queues and
+// retransmissions hold requests far longer than any answer is waited for.
+const lateFactor = 4
+
+// Late is how long an attempt that was given up may still take effect.
+func (b Backend) Late() time.Duration { return lateFactor * b.Timeout }
+
+func kindsOf(d sdk.Description) string {
+	if len(d.Kinds) == 0 {
+		return "only one, without a kind"
+	}
+	names := make([]string, len(d.Kinds))
+	for i, k := range d.Kinds {
+		names[i] = k.Name
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,14 +1,12 @@
 package engine
 
 import (
-	"errors"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
-	"github.com/rekey-host/rekey/sdk"
 )
 
 // batch carries users together while every answer is the good one: nobody
@@ -29,37 +27,6 @@ type batch struct {
 	policyFailed map[[2]string]bool // backends and kinds whose rules were not told; used by whoever tries the hooks
 	sending      sync.RWMutex       // held while members' records are queued: nobody gives those up meanwhile
 }
-
-// member is one user of a batch.
-type member struct {
-	batch   *batch
-	user    ledger.User
-	permit  permit
-	steps   []trialStep // the steps that the hook takes if each does what it is asked
-	at      int         // which of them is under way
-	tries   int         // operations that were sent to change something
-	records []journal.Record
-
-	request request
-	open    atomic.Bool // the request has no answer
-	got     reply
-}
-
-// trialStep is a step that a hook took on trial.
-type trialStep struct {
-	journal.Step
-	ordinal    int
-	dispatcher *dispatcher
-	identity   string     // what the target takes the account's name for; see identityOf
-	known      bool       // the target has told
-	told       *nameReply // what the backend said of the name, where that does not do
-}
-
-// place is where the step stands.
-func (t *trialStep) place(user int64) place { return place{user, t.ordinal, 0} }
-
-// changes reports whether the step sends a value.
-func (t *trialStep) changes() bool { return t.Verb != journal.Verify }
 
 // load fills the batch with users.
 func (b *batch) load(users []ledger.User) {
@@ -102,24 +69,6 @@ func (b *batch) release(n int) {
 	}
 }
 
-// answered takes over what came of the member's operation, once.
-func (m *member) answered(r reply) {
-	if !m.open.CompareAndSwap(true, false) {
-		return
-	}
-	m.got = r
-	b := m.batch
-	b.mu.Lock()
-	b.answers = append(b.answers, m)
-	b.waiting--
-	due := !b.queued && (len(b.answers) >= frameSize || b.waiting == 0)
-	b.queued = b.queued || due
-	b.mu.Unlock()
-	if due {
-		b.of.work <- b
-	}
-}
-
 // nudge queues a batch whose answers wait for others that may take long.
 func (b *batch) nudge() {
 	b.mu.Lock()
@@ -145,17 +94,6 @@ func (b *batch) giveUp() {
 	}
 }
 
-func (m *member) giveUp() {
-	if !m.open.Load() {
-		return
-	}
-	if m.request.dispatcher.abandon(&m.request) {
-		m.answered(reply{err: errNotSent})
-	} else {
-		m.answered(reply{err: errUnderWay})
-	}
-}
-
 // takeAnswers returns the members whose answers came, or that the batch has to
 // begin.
 func (b *batch) takeAnswers() (list []*member, fresh bool) {
@@ -175,118 +113,6 @@ func (b *batch) advance(members []*member) {
 	}
 	out.send()
 }
-
-// advance takes the answer of the member's step over.
-func (m *member) advance(out *outbox) {
-	c, got := m.batch.of.run, m.got
-	defer c.panics.guard(m.user.Key)
-	if got.err == nil && c.hard.Err() != nil && got.receipt.Outcome == sdk.Unknown {
-		got.err = errUnderWay
-	}
-	got.receipt = normalized(got.receipt)
-	step := &m.steps[m.at]
-	switch {
-	case got.err != nil:
-		m.unsent(out, got.err)
-		return
-	case step.changes() && !applied(got.receipt) || !step.changes() && !accepted(got.receipt):
-		m.leave(got)
-		return
-	}
-	m.record(out, m.answer(got.receipt))
-	m.at++
-	if m.at < len(m.steps) {
-		m.begin(out)
-		return
-	}
-	m.finish(out)
-}
-
-func applied(r sdk.Receipt) bool { return r.Outcome == sdk.Applied && r.Err == nil }
-
-func accepted(r sdk.Receipt) bool { return applied(r) && accepts(r.Verdict) }
-
-// answer is the record of a good answer.
-func (m *member) answer(r sdk.Receipt) journal.Record {
-	step := &m.steps[m.at]
-	if step.changes() {
-		m.batch.of.run.at(CrashOutcomeMade)
-		return outcomeOf(&m.records[len(m.records)-1], 1, r)
-	}
-	m.batch.of.run.at(CrashReadAnswered)
-	a := step.Record(journal.Answer, m.user.Pos, step.ordinal)
-	a.Outcome, a.Detail.Verdict = sdk.Applied, r.Verdict.String()
-	return a
-}
-
-// record keeps a record and has it written.
-func (m *member) record(out *outbox, r journal.Record) {
-	m.records = append(m.records, r)
-	out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], then: m.batch})
-}
-
-// begin begins the step at which the member is. Of a run that stops nobody
-// begins who has sent nothing, and whose account is another user's leaves.
-func (m *member) begin(out *outbox) {
-	c, step := m.batch.of.run, &m.steps[m.at]
-	if c.isBroken() || c.hard.Err() != nil || c.soft.Err() != nil && !m.permit.sent() {
-		m.end(out)
-		return
-	}
-	if step.changes() && !m.owns(step) {
-		out.left = append(out.left, fallback{user: m.user, records: m.copied(), tries: m.tries, sent: m.permit.sent()})
-		return
-	}
-	m.request = request{user: &m.permit, dispatcher: step.dispatcher, member: m}
-	if step.changes() {
-		what := wanted(step.Step)
-		intent := c.intent(step.Step, step.place(m.user.Pos), what)
-		intent.Detail.Identity = step.identity
-		m.tries++
-		m.request.op = c.operation(step.Step, step.place(m.user.Pos), what)
-		m.records = append(m.records, intent)
-		c.at(CrashIntentMade)
-		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], dispatcher: step.dispatcher, then: &m.request})
-	} else {
-		m.request.op = c.question(step.Step, step.place(m.user.Pos))
-		m.request.durable, m.request.looks = true, true
-		out.questions = append(out.questions, &m.request)
-	}
-	out.began = append(out.began, m)
-}
-
-// finish ends a user who is done.
-func (m *member) finish(out *outbox) {
-	c := m.batch.of.run
-	if c.isBroken() {
-		m.end(out)
-		return
-	}
-	done := journal.Fulfilled()
-	done.User, done.Detail.Attempt = m.user.Pos, m.tries
-	c.at(CrashStatusMade)
-	m.record(out, done)
-	out.done++
-	m.batch.of.endsRow.Store(true)
-	m.end(out)
-}
-
-// unsent ends a user whose operation did not leave, or whose answer nobody
-// waits for any more: it goes back to pending.
-func (m *member) unsent(out *outbox, err error) {
-	switch {
-	case errors.Is(err, errUnderWay):
-	case !errors.Is(err, errNotSent):
-		_ = m.batch.of.run.broken(err)
-	case m.steps[m.at].changes():
-		intent := unwritten(&m.records[len(m.records)-1]) // the ledger may be writing it just now
-		m.record(out, outcomeOf(&intent, 1, notSent()))
-	}
-	m.end(out)
-}
-
-// end ends a user in the batch.
-func (m *member) end(out *outbox) { out.ended++ }
 
 // outbox is what members of a batch want written and sent.
 type outbox struct {
@@ -342,48 +168,93 @@ func (o *outbox) queue() {
 	}
 }
 
-// unwritten is a copy of a record without what the ledger adds to it.
-func unwritten(r *journal.Record) journal.Record {
-	return journal.Record{Kind: r.Kind, User: r.User, Step: r.Step, Try: r.Try, Verb: r.Verb, Backend: r.Backend, Account: r.Account,
-		Cred: r.Cred, Origin: r.Origin, Outcome: r.Outcome, Code: r.Code, Sealed: r.Sealed, SealedOld: r.SealedOld, Detail: r.Detail}
-}
-
-// leave hands the user over to an executor, with what came of the step at which
-// it is.
-func (m *member) leave(got reply) {
-	m.batch.of.run.at(CrashBatchLeft)
-	tries := m.tries
-	if m.steps[m.at].changes() {
-		tries-- // the executor counts it
+// visit does what there is to do for a batch.
+func (b *batch) visit() {
+	answered, fresh := b.takeAnswers()
+	if fresh {
+		b.begin()
+		return
 	}
-	m.batch.of.handOver(fallback{user: m.user, records: m.copied(), tries: tries, sent: m.permit.sent(),
-		endsRow: m.batch.of.endsRow.Swap(false), batchReply: &batchReply{m.request.op.ID, got}})
-	m.batch.release(1)
+	b.advance(answered)
 }
 
-// copied are the member's records without what the ledger adds to them.
-func (m *member) copied() []journal.Record {
-	records := make([]journal.Record, len(m.records))
-	for i := range m.records {
-		records[i] = unwritten(&m.records[i])
+// begin tries the hooks of the batch's users and begins the first steps of those
+// that it carries.
+func (b *batch) begin() {
+	c := b.of.run
+	carried := b.tried()
+	c.at(CrashBatchTried)
+	b.of.judge(len(carried), len(b.members))
+	if b.asksNames(carried) {
+		b.of.workers.Go(c.panics.guarded(func() { b.send(b.named(carried)) }))
+		return
 	}
-	return records
+	b.send(carried)
 }
 
-// batchReply is what came of an operation that a batch sent.
-type batchReply struct {
-	id  string
-	got reply
-}
-
-// is reports whether it came of that operation.
-func (h *batchReply) is(id string) bool { return h != nil && h.id == id }
-
-// take returns what came of the operation, once.
-func (h *batchReply) take(id string) (reply, bool) {
-	if !h.is(id) {
-		return reply{}, false
+// tried returns the members that the batch carries. Where a value cannot be made
+// the others are not tried: they ask for it together.
+func (b *batch) tried() []*member {
+	carried := make([]*member, 0, len(b.members))
+	lacking := false
+	for i := range b.members {
+		m, ok := &b.members[i], false
+		var failed *mintFailure
+		if !lacking && b.of.run.soft.Err() == nil {
+			ok, failed = m.try()
+		}
+		lacking = lacking || failed != nil
+		if ok {
+			carried = append(carried, m)
+			continue
+		}
+		m.leaveUnsent(fallback{mintFailure: failed})
 	}
-	h.id = ""
-	return h.got, true
+	return carried
+}
+
+// send begins the members' first steps.
+func (b *batch) send(members []*member) {
+	out := &outbox{batch: b}
+	for _, m := range members {
+		if n := 2*len(m.steps) + 1; cap(m.records) < n {
+			m.records = make([]journal.Record, 0, n) // they are never moved: the ledger is given their addresses
+		}
+		m.begin(out)
+	}
+	out.send()
+}
+
+// asksNames reports whether a backend has to be asked which accounts are meant.
+func (b *batch) asksNames(members []*member) bool {
+	return slices.ContainsFunc(members, func(m *member) bool {
+		return slices.ContainsFunc(m.steps, func(t trialStep) bool { return t.changes() && t.dispatcher.names.instance != nil })
+	})
+}
+
+// named asks the backends which accounts the members' steps mean, all of them at
+// once, and returns the members of whom that is known.
+func (b *batch) named(members []*member) []*member {
+	var asks sync.WaitGroup
+	for _, m := range members {
+		for i := range m.steps {
+			step := &m.steps[i]
+			if step.told = nil; step.changes() && step.dispatcher.names.instance != nil {
+				asks.Go(func() {
+					defer b.of.run.panics.guard(m.user.Key)
+					step.name()
+				})
+			}
+		}
+	}
+	asks.Wait()
+	known := members[:0]
+	for _, m := range members {
+		if told := m.unknownName(); told != nil || m.aliased() {
+			m.leaveUnsent(fallback{nameReply: told})
+			continue
+		}
+		known = append(known, m)
+	}
+	return known
 }

@@ -3,14 +3,11 @@ package engine
 import (
 	"context"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
-	"github.com/rekey-host/rekey/sdk"
 )
 
 const (
@@ -37,14 +34,15 @@ type batcher struct {
 	free    chan *batch
 	work    chan *batch
 	all     []*batch
+	serveOn func(fallback) // serves a user who has left a batch
 	users   sync.WaitGroup // of batches, and those who left them
 	workers sync.WaitGroup
 	stop    chan struct{}
 	detach  func() bool
 }
 
-func newBatcher(c *run, limit int) *batcher {
-	b := &batcher{run: c, limit: min(limit, batchLimit), free: make(chan *batch, batchesUnderWay),
+func newBatcher(c *run, limit int, serveOn func(fallback)) *batcher {
+	b := &batcher{run: c, serveOn: serveOn, limit: min(limit, batchLimit), free: make(chan *batch, batchesUnderWay),
 		work: make(chan *batch, batchesUnderWay), stop: make(chan struct{}), fewer: make(chan struct{}, 1)}
 	credit := 0
 	for _, x := range c.Backends {
@@ -169,51 +167,6 @@ func (b *batcher) remind() {
 	}
 }
 
-// visit does what there is to do for a batch.
-func (x *batch) visit() {
-	answered, fresh := x.takeAnswers()
-	if fresh {
-		x.begin()
-		return
-	}
-	x.advance(answered)
-}
-
-// begin tries the hooks of the batch's users and begins the first steps of those
-// that it carries.
-func (x *batch) begin() {
-	c := x.of.run
-	carried := x.tried()
-	c.at(CrashBatchTried)
-	x.of.judge(len(carried), len(x.members))
-	if x.asksNames(carried) {
-		x.of.workers.Go(c.panics.guarded(func() { x.send(x.named(carried)) }))
-		return
-	}
-	x.send(carried)
-}
-
-// tried returns the members that the batch carries. Where a value cannot be made
-// the others are not tried: they ask for it together.
-func (x *batch) tried() []*member {
-	carried := make([]*member, 0, len(x.members))
-	lacking := false
-	for i := range x.members {
-		m, ok := &x.members[i], false
-		var failed *mintFailure
-		if !lacking && x.of.run.soft.Err() == nil {
-			ok, failed = m.try()
-		}
-		lacking = lacking || failed != nil
-		if ok {
-			carried = append(carried, m)
-			continue
-		}
-		m.leaveUnsent(fallback{mintFailure: failed})
-	}
-	return carried
-}
-
 // judge notes whether batches carry anybody: a hook that is never for a batch is
 // not tried for ever.
 func (b *batcher) judge(carried, users int) {
@@ -222,123 +175,6 @@ func (b *batcher) judge(carried, users int) {
 		return
 	}
 	b.useless.Add(1)
-}
-
-// send begins the members' first steps.
-func (x *batch) send(members []*member) {
-	out := &outbox{batch: x}
-	for _, m := range members {
-		if n := 2*len(m.steps) + 1; cap(m.records) < n {
-			m.records = make([]journal.Record, 0, n) // they are never moved: the ledger is given their addresses
-		}
-		m.begin(out)
-	}
-	out.send()
-}
-
-// owns claims the account of a step that is about to be sent: by its name and,
-// where the target has told, by what it takes that for. Who does not get it, or
-// cannot be told, asks again by himself.
-func (m *member) owns(step *trialStep) bool {
-	owners := m.batch.of.run.owners
-	_, mine, err := owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos)
-	if err != nil || !mine || !step.known {
-		return err == nil && mine
-	}
-	_, mine, err = owners.claimIdentity(claimOf(step.identity, step.Call().Credential), step.Kind, m.user.Pos)
-	return err == nil && mine
-}
-
-// asksNames reports whether a backend has to be asked which accounts are meant.
-func (x *batch) asksNames(members []*member) bool {
-	return slices.ContainsFunc(members, func(m *member) bool {
-		return slices.ContainsFunc(m.steps, func(t trialStep) bool { return t.changes() && t.dispatcher.names.instance != nil })
-	})
-}
-
-// named asks the backends which accounts the members' steps mean, all of them at
-// once, and returns the members of whom that is known.
-func (x *batch) named(members []*member) []*member {
-	var asks sync.WaitGroup
-	for _, m := range members {
-		for i := range m.steps {
-			step := &m.steps[i]
-			if step.told = nil; step.changes() && step.dispatcher.names.instance != nil {
-				asks.Go(func() {
-					defer x.of.run.panics.guard(m.user.Key)
-					step.name()
-				})
-			}
-		}
-	}
-	asks.Wait()
-	known := members[:0]
-	for _, m := range members {
-		if told := m.unknownName(); told != nil || m.aliased() {
-			m.leaveUnsent(fallback{nameReply: told})
-			continue
-		}
-		known = append(known, m)
-	}
-	return known
-}
-
-// name asks which account the step means. A name of no account is sent as it is:
-// it will be refused.
-func (t *trialStep) name() {
-	who, err := t.dispatcher.names.of(t.Account)
-	if err != nil || who.Err != nil && passing(who.Err.Code) {
-		t.told = &nameReply{t.Backend, t.Account, who, err}
-		return
-	}
-	if who.ID != "" {
-		t.identity, t.known = identityOf(t.dispatcher.backend, t.Account, who), true
-	}
-}
-
-// unknownName returns what was said of a name that has to be asked for again; nil:
-// every name is known.
-func (m *member) unknownName() *nameReply {
-	for i := range m.steps {
-		if m.steps[i].told != nil {
-			return m.steps[i].told
-		}
-	}
-	return nil
-}
-
-// aliased reports whether two steps of the member mean one account by different
-// names.
-func (m *member) aliased() bool {
-	for i := range m.steps {
-		for j := range m.steps[:i] {
-			a, b := &m.steps[i], &m.steps[j]
-			if a.changes() && b.changes() && a.Kind == b.Kind && a.Call().Credential != b.Call().Credential &&
-				claimOf(a.identity, a.Call().Credential) == claimOf(b.identity, b.Call().Credential) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// leaveUnsent hands over a user for whom nothing was sealed.
-func (m *member) leaveUnsent(x fallback) {
-	x.user = m.user
-	m.batch.of.handOver(x)
-	m.batch.release(1)
-}
-
-// fallback is a user who leaves a batch, with what it did.
-type fallback struct {
-	user        ledger.User
-	records     []journal.Record
-	tries       int
-	sent        bool
-	endsRow     bool // somebody was done since the one before left
-	batchReply  *batchReply
-	mintFailure *mintFailure
-	nameReply   *nameReply
 }
 
 // handOver serves a user by himself who has left a batch.
@@ -352,7 +188,7 @@ func (b *batcher) handOver(x fallback) {
 			c.pools.demand.ended(1)
 			return
 		}
-		c.serveOn(x)
+		b.serveOn(x)
 	}()
 }
 
@@ -388,20 +224,4 @@ func (b *batcher) giveBack(x *batch) {
 		b.size.Store(max(b.size.Load()/2, int64(b.least)))
 	}
 	b.free <- x
-}
-
-// tellDone counts users of a batch who are done.
-func (r *run) tellDone(users int) {
-	if users == 0 {
-		return
-	}
-	r.mu.Lock()
-	_ = r.waveFailures.add(journal.Done, "") // it ends a row of failures, and stops nothing
-	r.mu.Unlock()
-	if r.Finished == nil {
-		return
-	}
-	for range users {
-		r.Finished(journal.Done, sdk.Code(""))
-	}
 }

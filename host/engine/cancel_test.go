@@ -201,7 +201,7 @@ func checkCancelled(t *testing.T, name string, step journal.Step, after int, tri
 func TestAnAnswerThatComesWithTheCancellation(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s := &Steps{run: &run{hard: ctx}}
+	s := &userState{run: &run{hard: ctx}}
 	for name, c := range map[string]struct {
 		answer sdk.Receipt
 		want   error

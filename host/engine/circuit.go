@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -129,57 +128,4 @@ func (c *circuit) reset() {
 	if c.isOpen {
 		c.shut()
 	}
-}
-
-// probe watches a dispatcher's circuit until ctx ends: when it opens, the backend is
-// looked at for its patience, then giveUp is called.
-func (d *dispatcher) probe(ctx context.Context, c *run) {
-	for {
-		select {
-		case <-d.circuit.opening():
-		case <-ctx.Done():
-			return
-		}
-		end := c.Clock.Now().Add(d.backend.Patience)
-		c.notice("backend %s is away: nothing new is sent to it; it is looked at again until %s, then the run stops", d.backend.Label, end.Local().Format(time.TimeOnly))
-		if !d.waitForTarget(ctx, c.Clock, end) {
-			if ctx.Err() == nil {
-				c.stop("backend " + d.backend.Label + " stays unreachable")
-			}
-			return
-		}
-		d.circuit.reset()
-		d.signal()
-		c.notice("backend %s is back: the run goes on", d.backend.Label)
-	}
-}
-
-// waitForTarget reports whether the target came back before the end.
-func (d *dispatcher) waitForTarget(ctx context.Context, clock Clock, end time.Time) bool {
-	for wait := time.Second; clock.Now().Before(end); wait = min(2*wait, 15*time.Second) {
-		if clock.Sleep(ctx, wait) != nil {
-			return false
-		}
-		switch {
-		case !d.circuit.holds():
-			return true
-		case !d.backend.Can(sdk.CanCheck):
-			d.circuit.allowProbe()
-			d.signal()
-		case d.ready(ctx):
-			return true
-		}
-	}
-	return !d.circuit.holds()
-}
-
-func (d *dispatcher) ready(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, d.backend.Timeout)
-	defer cancel()
-	for _, f := range d.backend.Instance.Check(ctx) {
-		if f.Severity == sdk.Bad {
-			return false
-		}
-	}
-	return true
 }

@@ -26,10 +26,23 @@ const (
 // entry is one record on its way to the ledger.
 type entry struct {
 	rec        *journal.Record
-	dispatcher *dispatcher // whose operation waits for it; nil: nobody's
-	pressing   bool        // its user is inside a bounded semaphore, and others wait for that place
-	then       waiter      // told once it is durable, or cannot be; nil: nobody waits
+	dispatcher consumer // whose operation waits for it; nil: nobody's
+	pressing   bool     // its user holds a permit, and others wait for one
+	then       waiter   // told once it is durable, or cannot be; nil: nobody waits
 }
+
+// consumer sends what becomes durable: a dispatcher.
+type consumer interface {
+	// runsDry reports whether it would have nothing to send unless intents become
+	// durable soon.
+	runsDry() bool
+}
+
+// impatient is the consumer of records that are waited for and that no operation
+// follows.
+type impatient struct{}
+
+func (impatient) runsDry() bool { return true }
 
 // waiter is told that a record is durable, or why it cannot be. It must not
 // block.
@@ -60,8 +73,7 @@ type committer struct {
 	journal Journal
 	crash   crash
 	panics  panics
-	guard   guard       // nil: the journal cannot be lost
-	urgent  *dispatcher // of records that somebody waits for and that no operation follows
+	guard   guard // nil: the journal cannot be lost
 
 	mu      sync.Mutex
 	queue   []entry
@@ -74,7 +86,7 @@ type committer struct {
 }
 
 func newCommitter(j Journal, c crash, p panics) *committer {
-	w := &committer{journal: j, crash: c, panics: p, urgent: &dispatcher{}, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &committer{journal: j, crash: c, panics: p, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	w.guard, _ = j.(guard)
 	go p.guarded(w.run)()
 	return w
@@ -139,7 +151,7 @@ func (c *committer) add(entries ...entry) {
 // write queues a record and waits until it is durable.
 func (c *committer) write(rec *journal.Record) error {
 	got := make(chan error, 1)
-	c.add(entry{rec: rec, dispatcher: c.urgent, then: call(func(err error) { got <- err })})
+	c.add(entry{rec: rec, dispatcher: impatient{}, then: call(func(err error) { got <- err })})
 	return <-got
 }
 
@@ -252,13 +264,13 @@ func (c *committer) due(queued, starved time.Duration) bool {
 
 // starving reports whether a dispatcher of a queued record would run dry.
 func (c *committer) starving() bool {
-	return slices.ContainsFunc(c.waiting.dispatchers, (*dispatcher).runsDry)
+	return slices.ContainsFunc(c.waiting.dispatchers, consumer.runsDry)
 }
 
 // waiting is who waits for the queued records.
 type waiting struct {
-	dispatchers []*dispatcher // each once
-	pressing    bool          // what a dispatcher has may not be sent before one of the users is done
+	dispatchers []consumer // each once
+	pressing    bool       // what a dispatcher has may not be sent before one of the users is done
 }
 
 func (w *waiting) add(e entry) {

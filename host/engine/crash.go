@@ -47,6 +47,3 @@ func (c crash) at(point string) {
 		c(point)
 	}
 }
-
-// at passes a crash point.
-func (r *run) at(point string) { crash(r.Crash).at(point) }

@@ -30,14 +30,17 @@ type request struct {
 	user       *permit
 	dispatcher *dispatcher
 	answer     chan reply // of capacity 1; nil: of a user of a batch
-	member     *member    // the user of a batch
+	member     answerer   // the user of a batch
 
 	durable bool // its intent is on the disk
 	through bool // it goes through an open circuit
-	looks   bool // it changes nothing: there is no intent, and its user need not be inside the semaphore
+	looks   bool // it changes nothing: there is no intent, and its user needs no permit
 
 	sent, abandoned bool // guarded by dispatcher.mu
 }
+
+// answerer takes over what came of its request. It must not block.
+type answerer interface{ answered(reply) }
 
 // reply is what came of a request: a receipt, or an error if it was not sent.
 type reply struct {
@@ -337,4 +340,57 @@ func (d *dispatcher) direct(ctx context.Context, call func(context.Context)) err
 	defer cancel()
 	call(ctx)
 	return nil
+}
+
+// watch watches the circuit until ctx ends: when it opens, the target is looked
+// at for the backend's patience, then giveUp is called.
+func (d *dispatcher) watch(ctx context.Context, job *Job, giveUp func(reason string)) {
+	for {
+		select {
+		case <-d.circuit.opening():
+		case <-ctx.Done():
+			return
+		}
+		end := job.Clock.Now().Add(d.backend.Patience)
+		job.notice("backend %s is away: nothing new is sent to it; it is looked at again until %s, then the run stops", d.backend.Label, end.Local().Format(time.TimeOnly))
+		if !d.waitForTarget(ctx, job.Clock, end) {
+			if ctx.Err() == nil {
+				giveUp("backend " + d.backend.Label + " stays unreachable")
+			}
+			return
+		}
+		d.circuit.reset()
+		d.signal()
+		job.notice("backend %s is back: the run goes on", d.backend.Label)
+	}
+}
+
+// waitForTarget reports whether the target came back before the end.
+func (d *dispatcher) waitForTarget(ctx context.Context, clock Clock, end time.Time) bool {
+	for wait := (backoff{time.Second, 15 * time.Second}); clock.Now().Before(end); {
+		if clock.Sleep(ctx, wait.take()) != nil {
+			return false
+		}
+		switch {
+		case !d.circuit.holds():
+			return true
+		case !d.backend.Can(sdk.CanCheck):
+			d.circuit.allowProbe()
+			d.signal()
+		case d.ready(ctx):
+			return true
+		}
+	}
+	return !d.circuit.holds()
+}
+
+func (d *dispatcher) ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, d.backend.Timeout)
+	defer cancel()
+	for _, f := range d.backend.Instance.Check(ctx) {
+		if f.Severity == sdk.Bad {
+			return false
+		}
+	}
+	return true
 }

@@ -35,7 +35,7 @@ func TestAStepSaysWhatItsAttemptsCameTo(t *testing.T) {
 		{"open behind a refusal", []*journal.Attempt{refused, open}, sdk.Unknown, sdk.ConnectionLost},
 		{"open and unknown", []*journal.Attempt{open, lost}, sdk.Unknown, sdk.Timeout},
 	} {
-		x := &executor{recorded: &journal.RecordedStep{Attempts: c.list}}
+		x := newExecutor(&userState{}, journal.Step{}, nil, &journal.RecordedStep{Attempts: c.list})
 		if got := x.result(); got.Outcome != c.outcome || got.Code != c.code {
 			t.Errorf("%s: %s %s, want %s %s", c.name, got.Outcome, got.Code, c.outcome, c.code)
 		}
@@ -55,7 +55,7 @@ func TestValuesThatWereReplacedAreCounted(t *testing.T) {
 		{"none", nil, 0}, {"the last one is not replaced yet", []*journal.Attempt{policy}, 0}, {"one", []*journal.Attempt{policy, policy}, 1},
 		{"two", []*journal.Attempt{policy, policy, open}, 2}, {"others", []*journal.Attempt{gone, lost, open, policy}, 0},
 	} {
-		x := &executor{recorded: &journal.RecordedStep{Attempts: c.list}}
+		x := newExecutor(&userState{}, journal.Step{}, nil, &journal.RecordedStep{Attempts: c.list})
 		if got := x.replaced(); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
@@ -83,8 +83,8 @@ func TestTheHostRefusesWhatItCanTell(t *testing.T) {
 			be.Instance = &slow{target: x}
 		}
 		cr := newRun(t.Context(), jobOf(b, nil, be))
-		s := &Steps{run: cr, history: journal.Read(nil)}
-		ex := s.executor(journal.Step{Backend: "a", Account: "ann", Value: given(c.value), HashFormat: c.hash}, &dispatcher{backend: be}, &journal.RecordedStep{})
+		s := &userState{run: cr, history: journal.Read(nil)}
+		ex := newExecutor(s, journal.Step{Backend: "a", Account: "ann", Value: given(c.value), HashFormat: c.hash}, &dispatcher{backend: be}, &journal.RecordedStep{})
 		if got := ex.refuse(t.Context()); (got != nil) != c.want {
 			t.Errorf("%s: %v, want a refusal: %v", c.name, got, c.want)
 		}
@@ -111,9 +111,9 @@ func TestAValueIsReplacedOnlyWhereNothingElseHasIt(t *testing.T) {
 		{"too young", generated, aged, nil, false, false}, {"not there", generated, tried(2, 1, sdk.Refused, sdk.AccountNotFound), nil, false, false},
 		{"unknown", generated, tried(2, 1, sdk.Unknown, sdk.PolicyViolation), nil, false, false},
 	} {
-		s := &Steps{history: journal.Read(c.log)}
+		s := &userState{history: journal.Read(c.log)}
 		s.history.Replay.Settles = c.settles
-		if got := (&executor{Steps: s, step: journal.Step{Value: c.value}}).replaceable(c.last); got != c.want {
+		if got := newExecutor(s, journal.Step{Value: c.value}, nil, &journal.RecordedStep{}).replaceable(c.last); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -136,9 +136,9 @@ func TestAFurtherValueOfAStepIsNoneOfTwo(t *testing.T) {
 	} {
 		cr := idle(t.Context())
 		cr.Vault = newBook(0)
-		s := &Steps{run: cr, history: journal.Read([]journal.Record{open})}
+		s := &userState{run: cr, history: journal.Read([]journal.Record{open})}
 		call := journal.Call{Verb: journal.Set, Credential: journal.Credential{Backend: "a", Account: "ann"}}
-		x := s.executor(journal.Step{}, nil, &journal.RecordedStep{Call: call, Attempts: c.attempts})
+		x := newExecutor(s, journal.Step{}, nil, &journal.RecordedStep{Call: call, Attempts: c.attempts})
 		if err := x.oneValue(sending{value: secret.New("second"), bridge: c.bridge}); (err != nil) != c.fails {
 			t.Errorf("%s: %v", c.name, err)
 		}

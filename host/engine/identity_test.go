@@ -282,9 +282,9 @@ func TestAnotherNameWithAnotherValueIsFound(t *testing.T) {
 	} {
 		cr := idle(t.Context())
 		cr.Vault = newBook(0)
-		s := &Steps{run: cr, history: journal.Read(c.log)}
+		s := &userState{run: cr, history: journal.Read(c.log)}
 		call := journal.Call{Verb: journal.Set, Credential: journal.Credential{Backend: "web", Account: "cy"}}
-		x := s.executor(journal.Step{Backend: "web", Account: "cy"}, nil, &journal.RecordedStep{Call: call, Identity: "one"})
+		x := claimer{newStepState(s, journal.Step{Backend: "web", Account: "cy"}, nil, &journal.RecordedStep{Call: call, Identity: "one"})}
 		if got := x.otherName(secret.New("value")); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}

@@ -22,16 +22,3 @@ func durable(frame []*request) []*request {
 	}
 	return kept
 }
-
-// oneValue refuses a further value of a step while another one of the credential
-// may be in force. The recovery of a lost change is the declared exception: it
-// sends the same value, or a bridge to it.
-func (x *executor) oneValue(what sending) error {
-	if len(x.recorded.Attempts) == 0 || what.bridge || x.recorded.Recovering() {
-		return nil // of a step's first value refuse has asked
-	}
-	if x.unresolved(what.value) {
-		return x.run.broken(fmt.Errorf("%w: a second value of %s would be sent while the first may be in force", ErrInvariant, x.recorded.Account))
-	}
-	return nil
-}

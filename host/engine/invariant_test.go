@@ -33,7 +33,7 @@ func TestWhatIsNotDurableIsNotSent(t *testing.T) {
 func TestASecondValueBesideAnUnknownOneStopsTheRun(t *testing.T) {
 	b := newBook(1)
 	c := newRun(context.Background(), jobOf(b, nil))
-	s := c.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
+	s := newSteps(c, ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
 	intent := journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("first")}
 	settled := journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("of an earlier round")}
 	after, applied := settled, settled
@@ -42,7 +42,7 @@ func TestASecondValueBesideAnUnknownOneStopsTheRun(t *testing.T) {
 	intent.Try = 2
 	s.history = journal.Read([]journal.Record{settled, after, applied, intent})
 	step := journal.Step{Verb: journal.Set, Backend: "a", Account: "ann"}
-	x := s.executor(step, nil, &journal.RecordedStep{Call: step.Call(), Ordinal: 2, Attempts: []*journal.Attempt{{Intent: &journal.Record{Step: 2}}}})
+	x := newExecutor(&s.userState, step, nil, &journal.RecordedStep{Call: step.Call(), Ordinal: 2, Attempts: []*journal.Attempt{{Intent: &journal.Record{Step: 2}}}})
 	for _, v := range []struct {
 		value string
 		bad   bool

@@ -498,8 +498,8 @@ func TestWhatWasLostIsWaitedForAsLongAsItMayCome(t *testing.T) {
 		clock, told := &frozen{now: now}, 0
 		cr := idle(t.Context())
 		cr.Clock, cr.Notice = clock, func(string) { told++ }
-		s := &Steps{run: cr, history: journal.Read(nil)}
-		err := s.executor(journal.Step{}, queued(0), &journal.RecordedStep{}).outwait(c.lost)
+		s := &userState{run: cr, history: journal.Read(nil)}
+		err := newExecutor(s, journal.Step{}, queued(0), &journal.RecordedStep{}).outwait(c.lost)
 		if (err != nil) != c.late || (told == 1) != (c.want > 0) || len(clock.waited) != told || told == 1 && clock.waited[0] != c.want {
 			t.Errorf("%s: %v, waited %v, told %d times; want %v", c.name, err, clock.waited, told, c.want)
 		}
@@ -533,7 +533,7 @@ func TestWhatCannotReplaceAValue(t *testing.T) {
 		}
 		cr := idle(t.Context())
 		cr.Vault = newBook(0)
-		if got, err := (&executor{Steps: &Steps{run: cr}}).cannotOvertake(intent, value); got != c.cannotReplace || err != nil {
+		if got, err := newExecutor(&userState{run: cr}, journal.Step{}, nil, &journal.RecordedStep{}).cannotOvertake(intent, value); got != c.cannotReplace || err != nil {
 			t.Errorf("%s: %v, %v; want %v", c.name, got, err, c.cannotReplace)
 		}
 	}

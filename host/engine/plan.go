@@ -11,7 +11,6 @@ import (
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/password"
 	"github.com/rekey-host/rekey/host/source"
-	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -95,7 +94,7 @@ func (p *planner) look(ctx context.Context, row source.Row) {
 	if p.Known == nil {
 		return
 	}
-	s := p.stage.stepsOf(ledger.User{Key: row.Key}, row)
+	s := newSteps(p.stage, ledger.User{Key: row.Key}, row)
 	s.simulated, s.quiet = true, true
 	p.Hooks.Rotate(ctx, row, s)
 	said := map[string]bool{}
@@ -404,7 +403,7 @@ func (p *planner) fillByTake() {
 
 // exercise rotates the first user of a wave on simulated steps.
 func (p *planner) exercise(ctx context.Context, wave int, row source.Row) {
-	s := p.stage.stepsOf(ledger.User{Key: row.Key}, row)
+	s := newSteps(p.stage, ledger.User{Key: row.Key}, row)
 	s.simulated = true
 	v := p.Hooks.Rotate(ctx, row, s)
 	p.changes[wave] = s.changedBy
@@ -420,13 +419,4 @@ func mendable(v journal.Verdict) bool {
 		return false
 	}
 	return v.Fault.Static || v.Fault.Code == journal.ScriptError && !v.Fault.OfRow
-}
-
-// static marks a fault that does not depend on the row.
-func static(f *journal.Fault) *journal.Fault { f.Static = true; return f }
-
-func isContradiction(err error) bool {
-	var c *password.Contradiction
-	var e *sdk.Error
-	return errors.As(err, &c) || errors.As(err, &e) && e.Code == sdk.Unsupported
 }

@@ -113,8 +113,8 @@ func TestARecordedVerifyIsOutdated(t *testing.T) {
 		fresh bool
 		want  bool
 	}{{journal.Verify, true, true}, {journal.Verify, false, false}, {journal.Find, true, false}, {journal.Find, false, false}} {
-		s := &Steps{fresh: map[journal.Credential]bool{name: c.fresh}}
-		if got := s.outdated(&journal.RecordedStep{Call: journal.Call{Verb: c.verb, Credential: name}}); got != c.want {
+		s := &userState{fresh: map[journal.Credential]bool{name: c.fresh}}
+		if got := newReader(s, journal.Step{}, nil, &journal.RecordedStep{Call: journal.Call{Verb: c.verb, Credential: name}}).outdated(); got != c.want {
 			t.Errorf("%s, sent since %v: %v, want %v", c.verb, c.fresh, got, c.want)
 		}
 	}
@@ -131,7 +131,7 @@ func TestARefusedReadCountsOnceForTheCircuit(t *testing.T) {
 		be := x.backend("a")
 		be.Instance, be.Attempts, be.StreamsVerify = &unseen{x}, 1, c.streams
 		cr := working(t, jobOf(x.book, nil, be))
-		s := cr.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
+		s := newSteps(cr, ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
 		if r, err := s.Do(t.Context(), journal.Step{Verb: c.verb, Backend: "a", Account: "ann", Value: given("x")}); err != nil || r.Code != sdk.Unreachable {
 			t.Errorf("%s: %+v, %v", c.verb, r, err)
 		}
@@ -168,8 +168,8 @@ func TestAReadOfARunThatEndsSaysNothing(t *testing.T) {
 		if !cancels {
 			cr.softEnd(errStopped)
 		}
-		s := cr.stepsOf(ledger.User{Pos: 1}, source.Row{})
-		_, err := s.read(t.Context(), journal.Step{Verb: journal.Find, Backend: "a", Account: "ann"}, l, &journal.RecordedStep{})
+		s := newSteps(cr, ledger.User{Pos: 1}, source.Row{})
+		_, err := newReader(&s.userState, journal.Step{Verb: journal.Find, Backend: "a", Account: "ann"}, l, &journal.RecordedStep{}).read()
 		if !isCancelled(err) || len(cr.committer.queue) != 0 || x.found != cancels {
 			t.Errorf("cancelled %v: %v, %d records, asked %v", cancels, err, len(cr.committer.queue), x.found)
 		}
@@ -196,7 +196,9 @@ func TestAQuestionWaitsForACircuitThatOpensBeforeIt(t *testing.T) {
 	l.slots, l.soft = make(chan struct{}, 1), cr.soft
 	l.slots <- struct{}{} // somebody is before it
 	made, asked := make(chan struct{}), make(chan error)
-	go func() { asked <- (&Steps{run: cr}).query(l, func(context.Context) { close(made) }) }()
+	go func() {
+		asked <- newReader(&userState{run: cr}, journal.Step{}, l, &journal.RecordedStep{}).query(func(context.Context) { close(made) })
+	}()
 	time.Sleep(5 * time.Millisecond)
 	for range circuitLimit {
 		l.circuit.observe(sdk.Errorf(sdk.Unreachable, "gone"))
@@ -231,7 +233,7 @@ func TestAResetEntersTheSemaphore(t *testing.T) {
 		b := newBook(1)
 		x := newTarget(t, b)
 		cr := working(t, jobOf(b, nil, x.backend("a")))
-		s := cr.stepsOf(ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
+		s := newSteps(cr, ledger.User{Pos: 1, Key: "ann"}, source.Row{Key: "ann"})
 		step := journal.Step{Verb: c.verb, Backend: "a", Account: "ann"}
 		if c.lost {
 			s.history.Add(&journal.Record{Kind: journal.Intent, User: 1, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Sealed: []byte("x")})
@@ -240,7 +242,7 @@ func TestAResetEntersTheSemaphore(t *testing.T) {
 		if c.stopped {
 			cr.softEnd(errStopped)
 		}
-		refusal, err := s.executor(step, cr.dispatchers["a"], &journal.RecordedStep{Call: step.Call(), Ordinal: 2}).mayAsk()
+		refusal, err := newResetter(&s.userState, step, cr.dispatchers["a"], &journal.RecordedStep{Call: step.Call(), Ordinal: 2}).mayAsk()
 		if refusal != nil || (err != nil) != c.waits || s.permit.sent() == c.waits {
 			t.Errorf("%s: %v, %v, inside %v", c.name, refusal, err, s.permit.sent())
 		}
@@ -292,7 +294,7 @@ func TestAResetThatComesWithTheCancellation(t *testing.T) {
 		l := queued(0)
 		l.slots, l.backend = make(chan struct{}, 1), x.backend("a")
 		l.backend.Instance = x
-		got, err := (&Steps{run: cr}).askOnce(l, sdk.Operation{Verb: sdk.Reset})
+		got, err := newResetter(&userState{run: cr}, journal.Step{}, l, &journal.RecordedStep{}).askOnce(sdk.Operation{Verb: sdk.Reset})
 		if !errors.Is(err, c.want) || got.Outcome != c.said.Outcome {
 			t.Errorf("%s: %v, %v; want %v", name, got.Outcome, err, c.want)
 		}

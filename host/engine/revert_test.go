@@ -79,12 +79,12 @@ func TestWhatIsNotSetBackSaysWhy(t *testing.T) {
 	for message, want := range map[string]string{
 		"": "not reverted, as x: a, b; not reverted, as y: c", "no": "no; not reverted, as x: a, b; not reverted, as y: c",
 	} {
-		s := &Steps{}
+		s := &reverter{}
 		for _, k := range [][2]string{{"y", "c"}, {"x", "a"}, {"x", "b"}} {
 			s.keep(k[0], &journal.CredentialHistory{Credential: journal.Credential{Backend: k[1]}})
 		}
 		rec := journal.Record{Detail: journal.Detail{Message: message}}
-		if s.sayKept(&rec); rec.Detail.Message != want {
+		if s.explain(&rec); rec.Detail.Message != want {
 			t.Errorf("%q: %q, want %q", message, rec.Detail.Message, want)
 		}
 	}
@@ -103,10 +103,10 @@ func TestWhatNothingCanSetBackStays(t *testing.T) {
 	} {
 		cr := idle(t.Context())
 		cr.dispatchers["a"] = c.dispatcher
-		s := &Steps{run: cr, history: journal.Read([]journal.Record{
+		s := &reverter{userState: &userState{run: cr, history: journal.Read([]journal.Record{
 			{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"},
 			{Kind: journal.Outcome, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann", Outcome: sdk.Applied},
-		})}
+		})}}
 		if err := s.setBack(s.history.Touched()[0]); err != nil || len(s.kept) != 1 || s.kept[c.want] == nil {
 			t.Errorf("%s: %v, kept %v; want %q", c.name, err, s.kept, c.want)
 		}

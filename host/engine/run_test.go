@@ -76,7 +76,7 @@ func TestAWaveWithALimitIsGated(t *testing.T) {
 		failures, percent, want int
 	}{{-1, -1, 0}, {0, -1, 9}, {3, -1, 9}, {-1, 0, 9}, {-1, 50, 9}} {
 		cr := newRun(t.Context(), Job{Clock: fastClock{}, Planned: []int64{10}, Backends: []Backend{{Concurrency: 4}, {Concurrency: 9}, {Concurrency: 2}}})
-		cr.enter(0, journal.WaveRule{MaxFailures: c.failures, MaxPercent: float64(c.percent)})
+		(&scheduler{run: cr}).enter(0, journal.WaveRule{MaxFailures: c.failures, MaxPercent: float64(c.percent)})
 		if cr.semaphore.limit != c.want {
 			t.Errorf("max_failures %d, max_percent %d: %d, want %d", c.failures, c.percent, cr.semaphore.limit, c.want)
 		}
@@ -122,7 +122,7 @@ func TestAHoldIsForUsersThatAreLeft(t *testing.T) {
 		}
 		cr := newRun(t.Context(), job)
 		cr.committer = newCommitter(b, nil, nil)
-		held, err := cr.hold(c.wave, journal.WaveRule{Name: "w", Hold: c.asks})
+		held, err := (&scheduler{run: cr}).hold(c.wave, journal.WaveRule{Name: "w", Hold: c.asks})
 		_ = cr.committer.close()
 		if held != c.held || (err != nil) != c.broken || len(b.records) != c.records || (cr.ending.Held == "w") != c.held {
 			t.Errorf("%s: held %v (%q), %v, %d records; want %v, %d", c.name, held, cr.ending.Held, err, len(b.records), c.held, c.records)
@@ -142,12 +142,12 @@ func TestUsersBeyondAPositionAreThoseOfItsWaveAndOfAllLaterOnes(t *testing.T) {
 		after int64
 		want  bool
 	}{{0, 1, true}, {0, 2, true}, {1, 0, true}, {2, 3, true}, {2, 4, false}, {3, 0, false}} {
-		if got, err := cr.moreAfter(c.wave, c.after); got != c.want || err != nil {
+		if got, err := (&scheduler{run: cr}).moreAfter(c.wave, c.after); got != c.want || err != nil {
 			t.Errorf("wave %d after %d: %v, %v; want %v", c.wave, c.after, got, err, c.want)
 		}
 	}
 	cr.Plan = unreadable{b}
-	if more, err := cr.moreAfter(0, 0); more || err == nil {
+	if more, err := (&scheduler{run: cr}).moreAfter(0, 0); more || err == nil {
 		t.Errorf("unreadable: %v, %v", more, err)
 	}
 }
@@ -178,7 +178,7 @@ func TestAnEndingHasToFitWhatWasDone(t *testing.T) {
 		{"done before a step that was taken", journal.Verdict{}, []journal.Record{intent}, 1, journal.Diverged},
 		{"raised before a step that was taken", journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: journal.ScriptFailed}}, []journal.Record{intent}, 1, journal.ScriptFailed},
 	} {
-		s := &Steps{history: journal.Read(c.log), n: c.steps}
+		s := &Steps{userState: userState{history: journal.Read(c.log), n: c.steps}}
 		got := s.checked(c.verdict)
 		code := sdk.Code("")
 		if got.Fault != nil {
@@ -213,13 +213,13 @@ func TestWhoFailsOfTheStopGoesBackToPending(t *testing.T) {
 		{"done, nothing sent", journal.Done, true, false, false, true},
 	} {
 		cr := idle(t.Context())
-		s := &Steps{run: cr, history: journal.Read(nil)}
+		s := &userState{run: cr, history: journal.Read(nil)}
 		s.permit.admitted.Store(c.sent)
 		s.history.Replay.Sent = c.earlier
 		if c.stopped {
 			cr.softEnd(errStopped)
 		}
-		if got := cr.count(s, journal.Record{Detail: journal.Detail{Status: c.status}}); got != c.want {
+		if got := cr.end(ended{rec: &journal.Record{Detail: journal.Detail{Status: c.status}}, sent: s.hasSent()}); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -254,7 +254,7 @@ func TestWhoHasSentSomethingGoesOnWhenARunStops(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cr := idle(ctx)
-		s := &Steps{run: cr}
+		s := &userState{run: cr}
 		s.permit.admitted.Store(c.sent)
 		if c.stopped {
 			cr.softEnd(errStopped)
@@ -265,7 +265,7 @@ func TestWhoHasSentSomethingGoesOnWhenARunStops(t *testing.T) {
 		if c.broken {
 			cr.fatal = errors.New("no space left on device")
 		}
-		if err := cr.mayContinue(s); (err == nil) != c.want {
+		if err := s.mayContinue(); (err == nil) != c.want {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		cancel()
@@ -283,8 +283,8 @@ func TestWhoIsLetThroughAnOpenCircuitStaysSo(t *testing.T) {
 			l.circuit.allowProbe()
 		}
 		cr := idle(t.Context())
-		s := &Steps{run: cr, through: c.before}
-		if err := cr.admit(s, l); err != nil || s.through != c.want {
+		s := &userState{run: cr, through: c.before}
+		if err := s.admit(l); err != nil || s.through != c.want {
 			t.Errorf("let through before %v, now %v: %v, %v; want %v", c.before, c.now, s.through, err, c.want)
 		}
 	}

@@ -9,9 +9,37 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
+// settler sends values of a step, and ends every doubt about them by evidence as
+// far as that goes.
+type settler struct{ sender }
+
+func newSettler(u *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) settler {
+	return settler{sender{lateness{newStepState(u, step, to, recorded)}}}
+}
+
+// send is the sender's, with the doubt ended.
+func (x settler) send(ctx context.Context, what sending) error {
+	return x.follow(ctx)(x.sender.send(what))
+}
+
+// deliver is the sender's, with the doubt ended.
+func (x settler) deliver(ctx context.Context, d delivery) error {
+	return x.follow(ctx)(x.sender.deliver(d))
+}
+
+// follow returns what ends the doubt of a delivery.
+func (x settler) follow(ctx context.Context) func(*doubt, error) error {
+	return func(left *doubt, err error) error {
+		if err != nil || left == nil {
+			return err
+		}
+		return x.investigate(ctx, left.delivery, left.receipt)
+	}
+}
+
 // settle follows an intent that an earlier process, or an earlier round, left
 // without an outcome.
-func (x *executor) settle(ctx context.Context) error {
+func (x settler) settle(ctx context.Context) error {
 	x.run.at(CrashSettling)
 	if x.recorded.Recovering() {
 		return x.recover(ctx)
@@ -21,7 +49,7 @@ func (x *executor) settle(ctx context.Context) error {
 		return err
 	}
 	if x.dispatcher.backend.Description.CanReplay(d.op.Verb) {
-		if err := x.run.admit(x.Steps, x.dispatcher); err != nil {
+		if err := x.admit(x.dispatcher); err != nil {
 			return err
 		}
 		return x.deliver(ctx, d)
@@ -31,7 +59,7 @@ func (x *executor) settle(ctx context.Context) error {
 
 // reopened makes the operation of a recorded intent anew, with its sealed
 // value and as a further attempt.
-func (x *executor) reopened(a *journal.Attempt) (delivery, error) {
+func (x settler) reopened(a *journal.Attempt) (delivery, error) {
 	value, err := x.unseal(a.Intent, journal.RoleValue, a.Intent.Sealed)
 	if err != nil {
 		return delivery{}, x.run.broken(err)
@@ -48,7 +76,7 @@ func (x *executor) reopened(a *journal.Attempt) (delivery, error) {
 // investigate settles an outcome by evidence: one verify, and where that shows
 // the target unchanged, the same value once more; else by the plugin's
 // recovery; else it stays unknown.
-func (x *executor) investigate(ctx context.Context, d delivery, r sdk.Receipt) error {
+func (x settler) investigate(ctx context.Context, d delivery, r sdk.Receipt) error {
 	x.fresh[x.recorded.Credential] = true
 	verdict, err := x.evidence(d, r)
 	switch {
@@ -70,26 +98,15 @@ func (x *executor) investigate(ctx context.Context, d delivery, r sdk.Receipt) e
 	return x.recover(ctx)
 }
 
-func accepts(v sdk.Verdict) bool { return v == sdk.Accepted || v == sdk.AcceptedMustChange }
-
 // concludeCertain records a refusal that is the last word: nothing that was lost
 // can take effect any more.
-func (x *executor) concludeCertain(d delivery, r sdk.Receipt) error {
+func (x settler) concludeCertain(d delivery, r sdk.Receipt) error {
 	d.lost = loss{}
 	return x.conclude(d, r)
 }
 
-// doubtful turns the refusal of a later attempt into what the whole operation
-// is: unknown.
-func doubtful(r sdk.Receipt) sdk.Receipt {
-	if r.Outcome == sdk.Unknown {
-		return r
-	}
-	return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer, a later one: %s", r.Err.Error()))
-}
-
 // once sends the operation again after it was seen not to have taken effect.
-func (x *executor) once(d delivery) error {
+func (x settler) once(d delivery) error {
 	d.op.Attempt++
 	got := x.exchange(x.dispatcher, d.op, nil)
 	if got.err != nil {
@@ -120,30 +137,11 @@ func (x *executor) once(d delivery) error {
 	return x.conclude(d, doubtful(r))
 }
 
-// remembered reports whether the target refuses a value because it has it, or
-// had it. A generated value can be in the target's history only if the attempt
-// whose answer was lost took effect, so that this refusal is no failure of the
-// operation.
-func remembered(a *journal.Attempt, r sdk.Receipt) bool {
-	if a.Intent.Origin == 0 || r.Outcome != sdk.Refused || r.Err == nil || r.Err.Code != sdk.PolicyViolation {
-		return false
-	}
-	return slices.ContainsFunc(r.Err.Violations, func(v sdk.Violation) bool {
-		return v.Rule == sdk.RuleHistory || v.Rule == sdk.RuleSameAsCurrent
-	})
-}
-
-// overtaken is what an operation came to whose value the target remembers and
-// does not accept: it took effect, and what is in force now nobody here knows.
-func overtaken(r sdk.Receipt) sdk.Receipt {
-	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", r.Err.Error()))
-}
-
 // evidence asks the target whether it has the value. Before a refusal can be
 // the last word, nothing that an earlier process lost may still be on its way.
 // Of a run that is cancelled operations may still be under way: what the target
 // says then may not be true a moment later, and the user goes back to pending.
-func (x *executor) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
+func (x settler) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
 	if !d.lost.here && absent(r) {
 		return sdk.Rejected, nil
 	}
@@ -162,14 +160,35 @@ func (x *executor) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
 	return verdict, nil
 }
 
-// absent reports whether the target says that there is no such account: then
-// none has the value.
-func absent(r sdk.Receipt) bool {
-	return r.Outcome == sdk.Refused && (r.Err.Code == sdk.AccountNotFound || r.Err.Code == sdk.UserNotFound)
+// stamped settles a lost answer by the account's change stamp, without a logon
+// attempt: one that is what it was before the attempt says that nothing took
+// effect; another one that something did, which is taken for the attempt only
+// where the backend cannot verify at all: others' stamps may move with any change
+// of an entry. CannotTell: there is no stamp to compare.
+func (x settler) stamped(a *journal.Attempt) sdk.Verdict {
+	l, was := x.dispatcher, stampBefore(x.history, a)
+	if was == "" || !l.backend.Can(sdk.CanFind) || len(l.backend.Description.Kinds) > 1 || x.run.hard.Err() != nil {
+		return sdk.CannotTell
+	}
+	var found sdk.Account
+	var failure error
+	err := l.direct(x.run.hard, func(ctx context.Context) {
+		found, failure = l.backend.Instance.Find(ctx, x.step.Account)
+	})
+	switch {
+	case err != nil || failure != nil || found.Stamp == "":
+		return sdk.CannotTell
+	case found.Stamp == was:
+		return sdk.Rejected
+	case l.backend.Can(sdk.CanVerify):
+		return sdk.CannotTell // a verify says whose change it was
+	default:
+		return sdk.Accepted
+	}
 }
 
 // verdictOn is one verify, where the backend can.
-func (x *executor) verdictOn(v secret.Value) sdk.Verdict {
+func (x settler) verdictOn(v secret.Value) sdk.Verdict {
 	l := x.dispatcher
 	if !l.backend.Can(sdk.CanVerify) || x.step.HashFormat != "" || x.run.hard.Err() != nil {
 		return sdk.CannotTell
@@ -190,7 +209,7 @@ func (x *executor) verdictOn(v secret.Value) sdk.Verdict {
 // value, or where the target refuses that, by a bridge value and a change from
 // it to the same new value. It can be begun again at any point: what it sends
 // last is always that value.
-func (x *executor) recover(ctx context.Context) error {
+func (x settler) recover(ctx context.Context) error {
 	x.run.at(CrashRecovering)
 	final, err := x.finalValue()
 	if err != nil {
@@ -209,14 +228,8 @@ func (x *executor) recover(ctx context.Context) error {
 	return x.bridge(ctx, final)
 }
 
-// bridgeable reports whether an administrative set was refused in a way that
-// leaves the bridge.
-func bridgeable(a *journal.Attempt) bool {
-	return a.Refused() && (a.Outcome.Code == sdk.Unsupported || a.Outcome.Code == sdk.AccountStatus)
-}
-
 // bridge sets a value that is only meant to be changed from, and changes it.
-func (x *executor) bridge(ctx context.Context, final secret.Value) error {
+func (x settler) bridge(ctx context.Context, final secret.Value) error {
 	value, err := x.run.mint(ctx, GenerateStep{Kind: x.step.Kind, Targets: []string{x.step.Backend}}, x.names)
 	if err != nil {
 		return notMinted(err, "bridge value")
@@ -232,11 +245,53 @@ func (x *executor) bridge(ctx context.Context, final secret.Value) error {
 }
 
 // finalValue is the new value that the step began with.
-func (x *executor) finalValue() (secret.Value, error) {
+func (x settler) finalValue() (secret.Value, error) {
 	first := x.recorded.Attempts[0].Intent
 	v, err := x.unseal(first, journal.RoleValue, first.Sealed)
 	if err != nil {
 		return v, x.run.broken(err)
 	}
 	return v, nil
+}
+
+func accepts(v sdk.Verdict) bool { return v == sdk.Accepted || v == sdk.AcceptedMustChange }
+
+// doubtful turns the refusal of a later attempt into what the whole operation
+// is: unknown.
+func doubtful(r sdk.Receipt) sdk.Receipt {
+	if r.Outcome == sdk.Unknown {
+		return r
+	}
+	return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer, a later one: %s", r.Err.Error()))
+}
+
+// remembered reports whether the target refuses a value because it has it, or
+// had it. A generated value can be in the target's history only if the attempt
+// whose answer was lost took effect, so that this refusal is no failure of the
+// operation.
+func remembered(a *journal.Attempt, r sdk.Receipt) bool {
+	if a.Intent.Origin == 0 || r.Outcome != sdk.Refused || r.Err == nil || r.Err.Code != sdk.PolicyViolation {
+		return false
+	}
+	return slices.ContainsFunc(r.Err.Violations, func(v sdk.Violation) bool {
+		return v.Rule == sdk.RuleHistory || v.Rule == sdk.RuleSameAsCurrent
+	})
+}
+
+// overtaken is what an operation came to whose value the target remembers and
+// does not accept: it took effect, and what is in force now nobody here knows.
+func overtaken(r sdk.Receipt) sdk.Receipt {
+	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", r.Err.Error()))
+}
+
+// absent reports whether the target says that there is no such account: then
+// none has the value.
+func absent(r sdk.Receipt) bool {
+	return r.Outcome == sdk.Refused && (r.Err.Code == sdk.AccountNotFound || r.Err.Code == sdk.UserNotFound)
+}
+
+// bridgeable reports whether an administrative set was refused in a way that
+// leaves the bridge.
+func bridgeable(a *journal.Attempt) bool {
+	return a.Refused() && (a.Outcome.Code == sdk.Unsupported || a.Outcome.Code == sdk.AccountStatus)
 }

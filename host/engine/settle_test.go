@@ -382,7 +382,7 @@ func TestAVerifyTellsOfPlainValuesOnly(t *testing.T) {
 		if c.cancelled {
 			cancel()
 		}
-		got := (&executor{Steps: &Steps{run: idle(ctx)}, dispatcher: l, step: journal.Step{Account: "ann", HashFormat: c.hash}}).verdictOn(secret.New("x"))
+		got := newExecutor(&userState{run: idle(ctx)}, journal.Step{Account: "ann", HashFormat: c.hash}, l, &journal.RecordedStep{}).verdictOn(secret.New("x"))
 		if got != c.want || asked != (c.want == sdk.Accepted) {
 			t.Errorf("%s: %s, asked %v; want %s", c.name, got, asked, c.want)
 		}
@@ -395,9 +395,9 @@ func TestARecordedOperationIsMadeAnewAsItWas(t *testing.T) {
 	for verb, old := range map[string]string{journal.Change: "old", journal.Set: ""} {
 		cr := idle(t.Context())
 		cr.Vault = newBook(0)
-		s := &Steps{run: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: verb, Backend: "a", Account: "ann", Sealed: []byte("new")}})}
+		s := &userState{run: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: verb, Backend: "a", Account: "ann", Sealed: []byte("new")}})}
 		step := journal.Step{Verb: verb, Backend: "a", Account: "ann", Value: given("another"), Old: given("old")}
-		d, err := s.executor(step, queued(0), &journal.RecordedStep{Call: step.Call(), Ordinal: 1}).reopened(s.history.Attempt(1, 0))
+		d, err := newExecutor(s, step, queued(0), &journal.RecordedStep{Call: step.Call(), Ordinal: 1}).reopened(s.history.Attempt(1, 0))
 		if err != nil || string(d.op.Verb) != verb || d.op.Value.Reveal() != "new" || d.op.Old.Present() != (old != "") || old != "" && d.op.Old.Reveal() != old || d.op.Attempt < 2 {
 			t.Errorf("%s: %s from an old value: %v, attempt %d, %v", verb, d.op.Verb, d.op.Old.Present(), d.op.Attempt, err)
 		}
@@ -420,8 +420,8 @@ func TestWhatDidNotLeaveIsRefusedAndWhatMayHaveIsLeftOpen(t *testing.T) {
 		{"no ledger", loss{}, full, 0, full}, {"no ledger, and lost", lost, full, 0, full},
 	} {
 		cr := idle(t.Context())
-		s := &Steps{run: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
-		err := s.executor(journal.Step{}, queued(0), &journal.RecordedStep{}).unsent(delivery{attempt: s.history.Attempt(1, 0), lost: c.lost}, c.err)
+		s := &userState{run: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
+		err := newExecutor(s, journal.Step{}, queued(0), &journal.RecordedStep{}).unsent(delivery{attempt: s.history.Attempt(1, 0), lost: c.lost}, c.err)
 		if !isCancelled(err) || len(cr.committer.queue) != c.records || !errors.Is(cr.fatal, c.fatal) {
 			t.Errorf("%s: %v, %d records, the run ends with %v; want %d, %v", c.name, err, len(cr.committer.queue), cr.fatal, c.records, c.fatal)
 			continue
@@ -438,9 +438,9 @@ func TestWhatDidNotLeaveIsRefusedAndWhatMayHaveIsLeftOpen(t *testing.T) {
 func TestWhatTookEffectHasNoCode(t *testing.T) {
 	for outcome, want := range map[sdk.Outcome]sdk.Code{sdk.Applied: "", sdk.AlreadyApplied: "", sdk.Refused: sdk.Conflict, sdk.Unknown: sdk.Conflict} {
 		cr := idle(t.Context())
-		s := &Steps{run: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
+		s := &userState{run: cr, history: journal.Read([]journal.Record{{Kind: journal.Intent, Step: 1, Verb: journal.Set, Backend: "a", Account: "ann"}})}
 		r := sdk.Receipt{Outcome: outcome, Err: sdk.Errorf(sdk.Conflict, "odd")}
-		if err := s.executor(journal.Step{}, queued(0), &journal.RecordedStep{}).conclude(delivery{attempt: s.history.Attempt(1, 0)}, r); err != nil {
+		if err := newExecutor(s, journal.Step{}, queued(0), &journal.RecordedStep{}).conclude(delivery{attempt: s.history.Attempt(1, 0)}, r); err != nil {
 			t.Fatal(err)
 		}
 		if got := cr.committer.queue[0].rec; got.Outcome != outcome || got.Code != want {

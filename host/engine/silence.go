@@ -1,11 +1,8 @@
 package engine
 
 import (
-	"fmt"
 	"sync"
 	"time"
-
-	"github.com/rekey-host/rekey/sdk"
 )
 
 // tellAgain is how soon the operator is told of another silence, and remindAgain
@@ -50,18 +47,4 @@ func (s *silence) lasts(now time.Time, wait time.Duration) bool {
 	}
 	s.told = now
 	return true
-}
-
-// tellWait tells the operator what a dispatcher waits for, once.
-func (r *run) tellWait(l *dispatcher, err *sdk.Error, wait time.Duration) {
-	now := r.Clock.Now()
-	if err == nil || l.circuit.holds() || !l.silence.lasts(now, wait) {
-		return
-	}
-	text := string(err.Code)
-	if err.Message != "" {
-		text += fmt.Sprintf(" (%s)", err.Message)
-	}
-	r.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", l.backend.Label, text,
-		now.Add(wait).Local().Format(time.TimeOnly), l.backend.Attempts)
 }

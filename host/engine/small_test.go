@@ -72,12 +72,12 @@ func TestTheValueOfBeforeIsOneThatIsKnown(t *testing.T) {
 		err  error
 		want bool
 	}{{true, nil, true}, {false, nil, false}, {true, broken, false}, {false, broken, false}} {
-		s := &Steps{run: &run{Job: Job{Known: func(string, string, string) (secret.Value, bool, error) { return secret.New("before"), r.ok, r.err }}}}
+		s := &reverter{userState: &userState{run: &run{Job: Job{Known: func(string, string, string) (secret.Value, bool, error) { return secret.New("before"), r.ok, r.err }}}}}
 		if _, known := s.valueBefore(c); known != r.want {
 			t.Errorf("found %v, %v: known %v, want %v", r.ok, r.err, known, r.want)
 		}
 	}
-	if _, known := (&Steps{run: &run{}}).valueBefore(c); known {
+	if _, known := (&reverter{userState: &userState{run: &run{}}}).valueBefore(c); known {
 		t.Error("where no ledger is asked nothing is known")
 	}
 }

@@ -99,8 +99,8 @@ func TestAStampTellsWhatItCan(t *testing.T) {
 		found, intent := r, r
 		found.Kind, found.Verb, found.Detail.Stamp = journal.Answer, journal.Find, c.was
 		intent.Kind, intent.Verb, intent.Step = journal.Intent, journal.Set, 2
-		s := &Steps{run: cr, history: journal.Read([]journal.Record{found, intent})}
-		got := s.executor(journal.Step{Backend: "a", Account: "ann"}, l, &journal.RecordedStep{}).stamped(s.history.Attempt(2, 0))
+		s := &userState{run: cr, history: journal.Read([]journal.Record{found, intent})}
+		got := newExecutor(s, journal.Step{Backend: "a", Account: "ann"}, l, &journal.RecordedStep{}).stamped(s.history.Attempt(2, 0))
 		if got != c.want || c.blind && x.asked {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -18,31 +17,21 @@ import (
 // goroutine. They return an error only for what always raises in a script, and
 // that error is a *Fault.
 type Steps struct {
-	run    *run
-	user   ledger.User
-	row    source.Row
-	names  []string // that a value must not contain
-	permit permit
-	n      int // ordinal of the step
+	userState
+	simulated   bool
+	changedBy   []journal.Step // simulated steps that would change something
+	quiet       bool           // simulated once more, for the host alone
+	trial       recorder       // takes the steps down instead of taking them; nil: they are taken
+	drawn       []poolKey      // values of backends' own generators
+	mintFailure *mintFailure   // a value that a batch could not make; nil: none
+	endsRow     bool           // users of a batch were done before this one left it
+}
 
-	history   *journal.History // the user's records, old and new
-	before    int              // how many of them are of earlier processes
-	fresh     map[journal.Credential]bool
-	attempts  int
-	through   bool                      // the next operation goes through an open circuit
-	lost      map[*journal.Attempt]loss // of what this process concluded
-	simulated bool
-	drawn     []poolKey           // values of backends' own generators
-	changedBy []journal.Step      // simulated steps that would change something
-	quiet     bool                // simulated once more, for the host alone
-	kept      map[string][]string // labels that could not be set back, by why
-
-	trial       *trial       // takes the steps down without taking them; nil: they are taken
-	batchReply  *batchReply  // what came of an operation that a batch sent; nil: nothing
-	mintFailure *mintFailure // a value that a batch could not make; nil: none
-	nameReply   *nameReply   // what a batch was told of a name; nil: nothing
-
-	endsRow bool // users of a batch were done before this one left it
+// recorder takes the steps of a hook down; see trial.
+type recorder interface {
+	step(ctx context.Context, ordinal int, step journal.Step, to *dispatcher) (journal.Result, error)
+	generate(ctx context.Context, ordinal int, g GenerateStep) (*journal.Value, error)
+	fails() // the user is not for a batch
 }
 
 // Started reports whether an earlier process applied something of the user, or
@@ -68,7 +57,7 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 		return journal.Result{}, err
 	}
 	if s.trial != nil {
-		return s.trial.step(ctx, step, l)
+		return s.trial.step(ctx, s.n, step, l)
 	}
 	if s.simulated {
 		if traits, _ := journal.TraitsOf(step.Verb); traits.Changes {
@@ -76,7 +65,7 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 		}
 		return simulate(step), nil
 	}
-	if err := s.run.mayContinue(s); err != nil {
+	if err := s.mayContinue(); err != nil {
 		return journal.Result{}, err
 	}
 	was, err := s.history.Replay.At(s.n, step.Call())
@@ -85,11 +74,11 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 	}
 	switch traits, _ := journal.TraitsOf(step.Verb); {
 	case traits.Carries:
-		return s.executor(step, l, was).apply(ctx)
+		return newExecutor(&s.userState, step, l, was).apply(ctx)
 	case traits.Operation != "":
-		return s.executor(step, l, was).ask()
+		return newResetter(&s.userState, step, l, was).ask()
 	default:
-		return s.read(ctx, step, l, was)
+		return newReader(&s.userState, step, l, was).read()
 	}
 }
 
@@ -129,21 +118,6 @@ func needs(b Backend, step journal.Step) error {
 	return nil
 }
 
-func kindsOf(d sdk.Description) string {
-	if len(d.Kinds) == 0 {
-		return "only one, without a kind"
-	}
-	names := make([]string, len(d.Kinds))
-	for i, k := range d.Kinds {
-		names[i] = k.Name
-	}
-	return strings.Join(names, ", ")
-}
-
-func misuse(format string, args ...any) *journal.Fault {
-	return &journal.Fault{Code: sdk.InvalidOperation, Message: fmt.Sprintf(format, args...)}
-}
-
 // simulate is a step at plan: it succeeds.
 func simulate(step journal.Step) journal.Result {
 	r := journal.Result{Outcome: sdk.Applied}
@@ -156,63 +130,58 @@ func simulate(step journal.Step) journal.Result {
 	return r
 }
 
-// record takes a record into the history and queues it.
-func (s *Steps) record(r *journal.Record) {
-	s.history.Add(r)
-	rec := *r
-	s.run.committer.add(entry{rec: &rec})
-}
-
-// recordNow is record that waits until it is durable.
-func (s *Steps) recordNow(r *journal.Record) error {
-	s.history.Add(r)
-	rec := *r
-	if err := s.run.committer.write(&rec); err != nil {
-		return s.run.broken(err)
+// Generate mints a value that satisfies the policies of its targets. On a
+// replay it is the value that the ledger holds, if an intent carried it.
+func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, error) {
+	s.n++
+	if f := s.run.ofKind(g); f != nil {
+		return nil, f
 	}
-	return nil
-}
-
-// answer records what a reading step, or the host itself, said.
-func (s *Steps) answer(step journal.Step, outcome sdk.Outcome, err *sdk.Error, d journal.Detail) journal.Result {
-	r := step.Record(journal.Answer, s.user.Pos, s.n)
-	r.Outcome, r.Detail = outcome, d
-	r.Blame(err)
-	s.record(&r)
-	return journal.ResultOf(&r)
-}
-
-// diverged is the fault of a hook that takes another step than the recorded one.
-func diverged(err error) *journal.Fault {
-	return &journal.Fault{Code: journal.Diverged, Message: err.Error()}
-}
-
-// cancelled is the fault of a user who goes back to pending.
-func cancelled() *journal.Fault { return &journal.Fault{Code: sdk.Cancelled, Message: "the run stops"} }
-
-// normalized is an answer as the engine reads it: a refusal has a reason, and what a
-// plugin gave up by itself is no cancellation.
-func normalized(r sdk.Receipt) sdk.Receipt {
-	if r.Outcome == sdk.Refused && r.Err == nil {
-		r.Err = sdk.Errorf(sdk.Internal, "the plugin refused it without a reason")
+	if s.trial != nil {
+		return s.trial.generate(ctx, s.n, g)
 	}
-	r.Err = uncancelled(r.Err)
-	return r
-}
-
-// uncancelled names what a plugin gave up by itself for what it is: the run was
-// not cancelled, and the call may be made again.
-func uncancelled(err *sdk.Error) *sdk.Error {
-	if err == nil || err.Code != sdk.Cancelled {
-		return err
+	v := &journal.Value{Origin: s.n}
+	g.drawn = &s.drawn
+	if s.mintFailure != nil && s.mintFailure.ordinal == s.n {
+		g.failed = &s.mintFailure.err
 	}
-	other := *err
-	other.Code, other.Message = sdk.TargetUnavailable, "the plugin gave it up: "+err.Message
-	return &other
+	v.Another = func(ctx context.Context) (secret.Value, error) { return s.run.mint(ctx, g, s.names) }
+	if err := s.history.Replay.NoStepAt(s.n, "generate"); err != nil {
+		return nil, diverged(err)
+	}
+	if kept := s.history.Replay.Generated(s.n); kept != nil {
+		was, err := s.unseal(kept, journal.RoleValue, kept.Sealed)
+		if err != nil {
+			return nil, s.run.broken(err)
+		}
+		v.Replace(was)
+		return v, nil
+	}
+	fresh, err := v.Another(ctx)
+	if err != nil {
+		return nil, generateFault(err)
+	}
+	v.Replace(fresh)
+	return v, nil
 }
 
-// isCancelled reports whether err is that fault.
-func isCancelled(err error) bool {
-	var f *journal.Fault
-	return errors.As(err, &f) && f.Code == sdk.Cancelled
+func newSteps(run *run, u ledger.User, row source.Row) *Steps {
+	return &Steps{userState: userState{run: run, user: u, row: row, names: namesOf(row), history: journal.Read(u.History), before: len(u.History),
+		fresh: map[journal.Credential]bool{}}}
+}
+
+// checked turns an ending that the hook may not have into a fault.
+func (s *Steps) checked(v journal.Verdict) journal.Verdict {
+	fault := func(code sdk.Code, format string, args ...any) journal.Verdict {
+		return journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: code, Message: fmt.Sprintf(format, args...)}}
+	}
+	if v.Kind == journal.SaidSkip && len(s.history.Touched()) > 0 {
+		return fault(journal.ScriptError, "skip() after the first set, change or reset")
+	}
+	if v.Kind != journal.Raised {
+		if err := s.history.Replay.Beyond(s.n); err != nil {
+			return journal.Verdict{Kind: journal.Raised, Fault: diverged(err)}
+		}
+	}
+	return v
 }

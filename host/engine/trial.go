@@ -12,55 +12,24 @@ import (
 // the same ones when they are taken, as it does at every resume. Nothing of a
 // trial reaches an account.
 type trial struct {
-	steps       *Steps
-	member      *member
-	failed      bool // the user is not for a batch
-	mintFailure *mintFailure
-}
-
-// mintFailure is a value that could not be made on trial.
-type mintFailure struct {
-	ordinal int // of the generate
-	err     error
-}
-
-// try runs the user's hook on trial, and reports whether a batch can carry the
-// user; lacks is a value that could not be made, nil: none.
-func (m *member) try() (carried bool, lacks *mintFailure) {
-	c := m.batch.of.run
-	defer c.panics.guard(m.user.Key)
-	row, err := c.Row(m.user)
-	if err != nil {
-		return false, nil // whoever serves the user says so
-	}
-	s := &Steps{run: c, user: m.user, row: row, names: namesOf(row), history: &journal.History{}}
-	t := &trial{steps: s, member: m}
-	s.trial = t
-	v := c.Hooks.Rotate(c.hard, row, s)
-	return !t.failed && (v.Kind == journal.Returned || v.Kind == journal.SaidDone) && m.sends(), t.mintFailure
-}
-
-// sends reports whether one of the member's steps sends a value: a user for whom
-// nothing is changed is not simply done.
-func (m *member) sends() bool {
-	for i := range m.steps {
-		if m.steps[i].changes() {
-			return true
-		}
-	}
-	return false
+	run          *run
+	names        []string // that a value must not contain
+	steps        []trialStep
+	failed       bool // the user is not for a batch
+	mintFailure  *mintFailure
+	policyFailed *map[[2]string]bool // of the batch: backends and kinds whose rules were not told
 }
 
 // fails notes that the user is not for a batch.
 func (t *trial) fails() { t.failed = true }
 
 // step takes a step down. One that is not for a batch ends the hook.
-func (t *trial) step(ctx context.Context, step journal.Step, l *dispatcher) (journal.Result, error) {
+func (t *trial) step(ctx context.Context, ordinal int, step journal.Step, l *dispatcher) (journal.Result, error) {
 	if t.failed || !t.takes(ctx, step, l) {
 		t.fails()
 		return journal.Result{}, cancelled()
 	}
-	t.member.steps = append(t.member.steps, trialStep{Step: step, ordinal: t.steps.n, dispatcher: l})
+	t.steps = append(t.steps, trialStep{Step: step, ordinal: ordinal, dispatcher: l})
 	return journal.Result{Outcome: sdk.Applied}, nil
 }
 
@@ -79,34 +48,62 @@ func (t *trial) takes(ctx context.Context, step journal.Step, l *dispatcher) boo
 // policy returns the rules of a kind. The users of a batch share a failure to
 // ask for them: the backend says them itself then.
 func (t *trial) policy(ctx context.Context, b Backend, kind string) sdk.Policy {
-	x, key := t.member.batch, [2]string{b.Label, kind}
-	if x.policyFailed[key] {
+	key := [2]string{b.Label, kind}
+	if (*t.policyFailed)[key] {
 		return sdk.Policy{}
 	}
-	policy, err := t.steps.run.policies.of(ctx, b, kind)
+	policy, err := t.run.policies.of(ctx, b, kind)
 	if err != nil {
-		if x.policyFailed == nil {
-			x.policyFailed = map[[2]string]bool{}
+		if *t.policyFailed == nil {
+			*t.policyFailed = map[[2]string]bool{}
 		}
-		x.policyFailed[key] = true
+		(*t.policyFailed)[key] = true
 	}
 	return policy
 }
 
 // generate mints a value, unless it is a backend's own.
-func (t *trial) generate(ctx context.Context, g GenerateStep) (*journal.Value, error) {
-	c := t.steps.run
+func (t *trial) generate(ctx context.Context, ordinal int, g GenerateStep) (*journal.Value, error) {
 	if t.failed || g.Generator != "" {
 		t.fails()
 		return nil, cancelled()
 	}
-	fresh, err := c.mintOnce(ctx, g, t.steps.names)
+	fresh, err := t.run.mintOnce(ctx, g, t.names)
 	if err != nil {
 		t.fails()
-		t.mintFailure = &mintFailure{t.steps.n, err}
+		t.mintFailure = &mintFailure{ordinal, err}
 		return nil, cancelled()
 	}
-	v := &journal.Value{Origin: t.steps.n}
+	v := &journal.Value{Origin: ordinal}
 	v.Replace(fresh)
 	return v, nil
+}
+
+// trialStep is a step that a hook took on trial.
+type trialStep struct {
+	journal.Step
+	ordinal    int
+	dispatcher *dispatcher
+	identity   string     // what the target takes the account's name for; see identityOf
+	known      bool       // the target has told
+	told       *nameReply // what the backend said of the name, where that does not do
+}
+
+// place is where the step stands.
+func (t *trialStep) place(user int64) place { return place{user, t.ordinal, 0} }
+
+// changes reports whether the step sends a value.
+func (t *trialStep) changes() bool { return t.Verb != journal.Verify }
+
+// name asks which account the step means. A name of no account is sent as it is:
+// it will be refused.
+func (t *trialStep) name() {
+	who, err := t.dispatcher.names.of(t.Account)
+	if err != nil || who.Err != nil && passing(who.Err.Code) {
+		t.told = &nameReply{t.Backend, t.Account, who, err}
+		return
+	}
+	if who.ID != "" {
+		t.identity, t.known = identityOf(t.dispatcher.backend, t.Account, who), true
+	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/password"
@@ -24,4 +25,12 @@ type GenerateStep struct {
 
 	drawn  *[]poolKey // what its user has taken of generators' values; nil: it is no user's
 	failed *error     // why a batch could not make the value; it counts as an attempt, once
+}
+
+// isFor reports whether the value has to satisfy the backend.
+func (g GenerateStep) isFor(label string) bool {
+	if g.Generator != "" {
+		return label == g.Generator
+	}
+	return g.Targets == nil || slices.Contains(g.Targets, label)
 }

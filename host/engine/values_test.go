@@ -218,7 +218,7 @@ func TestThePlanSaysWhatValuesOfAKindAreLike(t *testing.T) {
 
 // TestAGeneratorIsOneOfABackendThatHasOne.
 func TestAGeneratorIsOneOfABackendThatHasOne(t *testing.T) {
-	c := &run{dispatchers: map[string]*dispatcher{"a": {backend: Backend{Abilities: []sdk.Ability{sdk.CanGenerate}}}, "b": {}}}
+	c := &minter{dispatchers: map[string]*dispatcher{"a": {backend: Backend{Abilities: []sdk.Ability{sdk.CanGenerate}}}, "b": {}}}
 	for label, want := range map[string]bool{"a": true, "b": false, "c": false} {
 		if err := c.generates(label); (err == nil) != want {
 			t.Errorf("%s: %v", label, err)

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// claimer claims the account of a step for its user.
+type claimer struct{ *stepState }
+
+// own claims the account of a step that sends for the first time, by its name
+// and, where the backend can tell, by what the target takes that for. A refusal
+// says whose it is; an error sends the user back to pending.
+func (x claimer) own() (*sdk.Error, error) {
+	step := x.step
+	owner, mine, err := x.run.owners.claim(step.Backend, step.Account, step.Kind, x.user.Pos)
+	switch {
+	case err != nil:
+		return nil, x.run.broken(err)
+	case !mine:
+		return sdk.Errorf(journal.DuplicateAccount, "%s has this account", x.run.nameOf(owner)), nil
+	}
+	if x.dispatcher.names.instance == nil {
+		return nil, nil
+	}
+	who, refusal, err := x.resolve()
+	if who.ID == "" {
+		return refusal, err // a name of no account: what is sent will be refused
+	}
+	x.identity = identityOf(x.dispatcher.backend, step.Account, who)
+	owner, mine, err = x.run.owners.claimIdentity(x.claimed(), step.Kind, x.user.Pos)
+	switch {
+	case err != nil:
+		return nil, x.run.broken(err)
+	case !mine:
+		return sdk.Errorf(journal.DuplicateAccount, "%s has this account, under another name", x.run.nameOf(owner)), nil
+	}
+	if other := x.otherName(step.Value.Secret()); other != "" {
+		return sdk.Errorf(journal.DuplicateAccount, "%s is this account under another name, and was given another value", other), nil
+	}
+	return nil, nil
+}
+
+// resolve asks for the account behind a step's name, as often as an operation
+// would be sent.
+func (x claimer) resolve() (sdk.Identity, *sdk.Error, error) {
+	step, l := x.step, x.dispatcher
+	for tries := newRetry(l.backend.Attempts); ; {
+		if err := x.admit(l); err != nil {
+			return sdk.Identity{}, nil, err
+		}
+		who, err := x.ask()
+		if x.run.hard.Err() != nil {
+			return sdk.Identity{}, nil, cancelled()
+		}
+		e := uncancelled(sdk.AsError(err, sdk.TargetError))
+		if e == nil && who.Err != nil && passing(who.Err.Code) {
+			e = who.Err
+		}
+		through := x.through
+		x.through = false
+		if e == nil {
+			if through {
+				l.circuit.allowProbe() // what is sent next shall find out
+			}
+			return who, nil, nil
+		}
+		if pending(e.Code) { // it would say so to every user
+			x.run.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
+			return sdk.Identity{}, nil, cancelled()
+		}
+		l.observe(sdk.Refuse(e))
+		if !l.free(e) {
+			tries.spend()
+		}
+		if !passing(e.Code) || tries.spent() {
+			return sdk.Identity{}, e, nil
+		}
+		wait := tries.wait(e.RetryAfter)
+		x.run.tellWait(l, e, wait)
+		if x.pause(l, wait, x.changed()) != nil {
+			return sdk.Identity{}, nil, cancelled()
+		}
+	}
+}
+
+// ask asks for the account behind a step's name, or takes over what a batch was
+// told, once.
+func (x claimer) ask() (sdk.Identity, error) {
+	if told := x.nameReply; told != nil && told.label == x.step.Backend && told.name == x.step.Account {
+		x.nameReply = nil
+		return told.who, told.err
+	}
+	return x.dispatcher.names.of(x.step.Account)
+}
+
+// otherName returns another name under which this user's account has, or may
+// have, another value: the older one would be reported and not be in force.
+func (x claimer) otherName(v secret.Value) string {
+	mine := x.claimed()
+	for _, c := range x.history.Touched() {
+		if c.Credential == x.recorded.Credential || c.Kind != x.step.Kind || c.Standing < journal.StandsApplied {
+			continue
+		}
+		held := c.Held().Intent
+		if claimOf(held.Detail.Identity, c.Credential) == mine && !x.carries(held, v) {
+			return fmt.Sprintf("%s %s", c.Backend, c.Account)
+		}
+	}
+	return ""
+}
+
+// carries reports whether a recorded intent has the value.
+func (x claimer) carries(intent *journal.Record, v secret.Value) bool {
+	if intent.Sealed == nil {
+		return false
+	}
+	was, err := x.unseal(intent, journal.RoleValue, intent.Sealed)
+	return err == nil && was.Equal(v)
+}

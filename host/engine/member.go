@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// member is one user of a batch.
+type member struct {
+	batch   *batch
+	user    ledger.User
+	permit  permit
+	steps   []trialStep // the steps that the hook takes if each does what it is asked
+	at      int         // which of them is under way
+	tries   int         // operations that were sent to change something
+	records []journal.Record
+
+	request request
+	open    atomic.Bool // the request has no answer
+	got     reply
+}
+
+// try runs the user's hook on trial, and reports whether a batch can carry the
+// user; lacks is a value that could not be made, nil: none.
+func (m *member) try() (carried bool, lacks *mintFailure) {
+	c := m.batch.of.run
+	defer c.panics.guard(m.user.Key)
+	row, err := c.Row(m.user)
+	if err != nil {
+		return false, nil // whoever serves the user says so
+	}
+	t := &trial{run: c, names: namesOf(row), steps: m.steps, policyFailed: &m.batch.policyFailed}
+	s := &Steps{userState: userState{run: c, user: m.user, row: row, names: t.names, history: &journal.History{}}, trial: t}
+	v := c.Hooks.Rotate(c.hard, row, s)
+	m.steps = t.steps
+	return !t.failed && (v.Kind == journal.Returned || v.Kind == journal.SaidDone) && m.sends(), t.mintFailure
+}
+
+// sends reports whether one of the member's steps sends a value: a user for whom
+// nothing is changed is not simply done.
+func (m *member) sends() bool {
+	for i := range m.steps {
+		if m.steps[i].changes() {
+			return true
+		}
+	}
+	return false
+}
+
+// answered takes over what came of the member's operation, once.
+func (m *member) answered(r reply) {
+	if !m.open.CompareAndSwap(true, false) {
+		return
+	}
+	m.got = r
+	b := m.batch
+	b.mu.Lock()
+	b.answers = append(b.answers, m)
+	b.waiting--
+	due := !b.queued && (len(b.answers) >= frameSize || b.waiting == 0)
+	b.queued = b.queued || due
+	b.mu.Unlock()
+	if due {
+		b.of.work <- b
+	}
+}
+
+func (m *member) giveUp() {
+	if !m.open.Load() {
+		return
+	}
+	if m.request.dispatcher.abandon(&m.request) {
+		m.answered(reply{err: errNotSent})
+	} else {
+		m.answered(reply{err: errUnderWay})
+	}
+}
+
+// advance takes the answer of the member's step over.
+func (m *member) advance(out *outbox) {
+	c, got := m.batch.of.run, m.got
+	defer c.panics.guard(m.user.Key)
+	if got.err == nil && c.hard.Err() != nil && got.receipt.Outcome == sdk.Unknown {
+		got.err = errUnderWay
+	}
+	got.receipt = normalized(got.receipt)
+	step := &m.steps[m.at]
+	switch {
+	case got.err != nil:
+		m.unsent(out, got.err)
+		return
+	case step.changes() && !applied(got.receipt) || !step.changes() && !accepted(got.receipt):
+		m.leave(got)
+		return
+	}
+	m.record(out, m.answer(got.receipt))
+	m.at++
+	if m.at < len(m.steps) {
+		m.begin(out)
+		return
+	}
+	m.finish(out)
+}
+
+func applied(r sdk.Receipt) bool { return r.Outcome == sdk.Applied && r.Err == nil }
+
+func accepted(r sdk.Receipt) bool { return applied(r) && accepts(r.Verdict) }
+
+// answer is the record of a good answer.
+func (m *member) answer(r sdk.Receipt) journal.Record {
+	step := &m.steps[m.at]
+	if step.changes() {
+		m.batch.of.run.at(CrashOutcomeMade)
+		return outcomeOf(&m.records[len(m.records)-1], 1, r)
+	}
+	m.batch.of.run.at(CrashReadAnswered)
+	a := step.Record(journal.Answer, m.user.Pos, step.ordinal)
+	a.Outcome, a.Detail.Verdict = sdk.Applied, r.Verdict.String()
+	return a
+}
+
+// record keeps a record and has it written.
+func (m *member) record(out *outbox, r journal.Record) {
+	m.records = append(m.records, r)
+	out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], then: m.batch})
+}
+
+// begin begins the step at which the member is. Of a run that stops nobody
+// begins who has sent nothing, and whose account is another user's leaves.
+func (m *member) begin(out *outbox) {
+	c, step := m.batch.of.run, &m.steps[m.at]
+	if c.isBroken() || c.hard.Err() != nil || c.soft.Err() != nil && !m.permit.sent() {
+		m.end(out)
+		return
+	}
+	if step.changes() && !m.owns(step) {
+		out.left = append(out.left, fallback{user: m.user, records: m.copied(), tries: m.tries, sent: m.permit.sent()})
+		return
+	}
+	m.request = request{user: &m.permit, dispatcher: step.dispatcher, member: m}
+	if step.changes() {
+		what := wanted(step.Step)
+		intent := c.intent(step.Step, step.place(m.user.Pos), what)
+		intent.Detail.Identity = step.identity
+		m.tries++
+		m.request.op = c.operation(step.Step, step.place(m.user.Pos), what)
+		m.records = append(m.records, intent)
+		c.at(CrashIntentMade)
+		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], dispatcher: step.dispatcher, then: &m.request})
+	} else {
+		m.request.op = c.question(step.Step, step.place(m.user.Pos))
+		m.request.durable, m.request.looks = true, true
+		out.questions = append(out.questions, &m.request)
+	}
+	out.began = append(out.began, m)
+}
+
+// owns claims the account of a step that is about to be sent: by its name and,
+// where the target has told, by what it takes that for. Who does not get it, or
+// cannot be told, asks again by himself.
+func (m *member) owns(step *trialStep) bool {
+	owners := m.batch.of.run.owners
+	_, mine, err := owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos)
+	if err != nil || !mine || !step.known {
+		return err == nil && mine
+	}
+	_, mine, err = owners.claimIdentity(claimOf(step.identity, step.Call().Credential), step.Kind, m.user.Pos)
+	return err == nil && mine
+}
+
+// unknownName returns what was said of a name that has to be asked for again; nil:
+// every name is known.
+func (m *member) unknownName() *nameReply {
+	for i := range m.steps {
+		if m.steps[i].told != nil {
+			return m.steps[i].told
+		}
+	}
+	return nil
+}
+
+// aliased reports whether two steps of the member mean one account by different
+// names.
+func (m *member) aliased() bool {
+	for i := range m.steps {
+		for j := range m.steps[:i] {
+			a, b := &m.steps[i], &m.steps[j]
+			if a.changes() && b.changes() && a.Kind == b.Kind && a.Call().Credential != b.Call().Credential &&
+				claimOf(a.identity, a.Call().Credential) == claimOf(b.identity, b.Call().Credential) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// finish ends a user who is done.
+func (m *member) finish(out *outbox) {
+	c := m.batch.of.run
+	if c.isBroken() {
+		m.end(out)
+		return
+	}
+	done := journal.Fulfilled()
+	done.User, done.Detail.Attempt = m.user.Pos, m.tries
+	c.at(CrashStatusMade)
+	m.record(out, done)
+	out.done++
+	m.batch.of.endsRow.Store(true)
+	m.end(out)
+}
+
+// unsent ends a user whose operation did not leave, or whose answer nobody
+// waits for any more: it goes back to pending.
+func (m *member) unsent(out *outbox, err error) {
+	switch {
+	case errors.Is(err, errUnderWay):
+	case !errors.Is(err, errNotSent):
+		_ = m.batch.of.run.broken(err)
+	case m.steps[m.at].changes():
+		intent := unwritten(&m.records[len(m.records)-1]) // the ledger may be writing it just now
+		m.record(out, outcomeOf(&intent, 1, notSent()))
+	}
+	m.end(out)
+}
+
+// end ends a user in the batch.
+func (m *member) end(out *outbox) { out.ended++ }
+
+// leave hands the user over to an executor, with what came of the step at which
+// it is.
+func (m *member) leave(got reply) {
+	m.batch.of.run.at(CrashBatchLeft)
+	tries := m.tries
+	if m.steps[m.at].changes() {
+		tries-- // the executor counts it
+	}
+	m.batch.of.handOver(fallback{user: m.user, records: m.copied(), tries: tries, sent: m.permit.sent(),
+		endsRow: m.batch.of.endsRow.Swap(false), batchReply: &batchReply{m.request.op.ID, got}})
+	m.batch.release(1)
+}
+
+// leaveUnsent hands over a user for whom nothing was sealed.
+func (m *member) leaveUnsent(x fallback) {
+	x.user = m.user
+	m.batch.of.handOver(x)
+	m.batch.release(1)
+}
+
+// copied are the member's records without what the ledger adds to them.
+func (m *member) copied() []journal.Record {
+	records := make([]journal.Record, len(m.records))
+	for i := range m.records {
+		records[i] = unwritten(&m.records[i])
+	}
+	return records
+}
+
+// unwritten is a copy of a record without what the ledger adds to it.
+func unwritten(r *journal.Record) journal.Record {
+	return journal.Record{Kind: r.Kind, User: r.User, Step: r.Step, Try: r.Try, Verb: r.Verb, Backend: r.Backend, Account: r.Account,
+		Cred: r.Cred, Origin: r.Origin, Outcome: r.Outcome, Code: r.Code, Sealed: r.Sealed, SealedOld: r.SealedOld, Detail: r.Detail}
+}
+
+// fallback is a user who leaves a batch, with what it did.
+type fallback struct {
+	user        ledger.User
+	records     []journal.Record
+	tries       int
+	sent        bool
+	endsRow     bool // somebody was done since the one before left
+	batchReply  *batchReply
+	mintFailure *mintFailure
+	nameReply   *nameReply
+}

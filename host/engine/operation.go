@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// sending is one value to send: what the intent says and the operation does.
+type sending struct {
+	verb       sdk.Verb
+	value, old secret.Value
+	origin     int
+	mustChange *bool
+	bridge     bool
+	again      bool // the value may have been sent before, in another operation: the plugin has to look first
+}
+
+// place is where a value stands in a run: whose it is, at which step, and which
+// value of that.
+type place struct {
+	user      int64
+	step, try int
+}
+
+// verbOf is the operation that a step is made of: a revert is a set.
+func verbOf(step journal.Step) sdk.Verb {
+	traits, _ := journal.TraitsOf(step.Verb)
+	return traits.Operation
+}
+
+// wanted is what a step asks to send.
+func wanted(step journal.Step) sending {
+	what := sending{verb: verbOf(step), value: step.Value.Secret(), origin: step.Value.Origin, mustChange: step.MustChange}
+	if step.Verb == journal.Change {
+		what.old = step.Old.Secret()
+	}
+	return what
+}
+
+// outcomeOf is the record of what became of an intent at its last attempt.
+func outcomeOf(intent *journal.Record, attempt int, r sdk.Receipt) journal.Record {
+	o := *intent
+	o.Kind, o.Index, o.At, o.Sealed, o.SealedOld = journal.Outcome, 0, time.Time{}, nil, nil
+	o.Outcome = r.Outcome
+	o.Detail = journal.Detail{Op: intent.Detail.Op, Bridge: intent.Detail.Bridge, Attempt: attempt, Ref: r.Ref, Stamp: r.Stamp}
+	o.Blame(r.Err)
+	if r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied {
+		o.Code = ""
+	}
+	return o
+}
+
+// notSent is what an operation came to that never left: the target certainly
+// has what it had.
+func notSent() sdk.Receipt {
+	return sdk.Refuse(sdk.Errorf(sdk.Cancelled, "the run stopped before it was sent"))
+}
