@@ -17,6 +17,7 @@ const (
 	longBatch       = 250 * time.Millisecond // and one that lasts longer smaller: outcomes are to be recorded soon
 	answerWait      = 5 * time.Millisecond   // the longest that answers wait for others
 	manyLeft        = 8                      // batches in a row of which most users left before they sent anything
+	asideFor        = 1 << 16                // users who are served alone after those, before another batch is tried
 )
 
 // batcher carries users who have no records yet in batches.
@@ -26,11 +27,12 @@ type batcher struct {
 	least   int
 	size    atomic.Int64  // of the next batch
 	useless atomic.Int64  // batches in a row that carried few
+	aside   int           // users who were served alone for that; used by the scheduler only
 	endsRow atomic.Bool   // a user was done since the last one left with an answer
 	left    atomic.Int64  // users who have left batches and not ended
 	fewer   chan struct{} // told when they become fewer
 
-	pending []ledger.User // of the next batch; used by the dispatcher only
+	pending []ledger.User // of the next batch; used by the scheduler only
 	free    chan *batch
 	work    chan *batch
 	all     []*batch
@@ -76,9 +78,28 @@ func (b *batcher) close() {
 	b.workers.Wait()
 }
 
-// takes reports whether a batch may carry the user.
+// takes reports whether a batch may carry the user. Where batches carried few the
+// others are served alone, until so many were that another batch is worth a try.
 func (b *batcher) takes(u ledger.User) bool {
-	return b.limit > 1 && len(u.History) == 0 && b.useless.Load() < manyLeft
+	if b.limit < 2 || len(u.History) > 0 {
+		return false
+	}
+	if b.useless.Load() < manyLeft {
+		return true
+	}
+	if b.aside++; b.aside >= asideFor {
+		b.tryAgain()
+	}
+	return false
+}
+
+// tryAgain lets one more batch be tried where batches carried few: the users to
+// come may be others, as those of another wave.
+func (b *batcher) tryAgain() {
+	b.aside = 0
+	if b.useless.Load() >= manyLeft {
+		b.useless.Store(manyLeft - 1)
+	}
 }
 
 // put adds a user to the next batch, and begins that when it is full. It returns
@@ -168,7 +189,7 @@ func (b *batcher) remind() {
 }
 
 // judge notes whether batches carry anybody: a hook that is never for a batch is
-// not tried for ever.
+// not tried for each user.
 func (b *batcher) judge(carried, users int) {
 	if 2*carried >= users {
 		b.useless.Store(0)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -68,6 +69,69 @@ func TestAnAccountIsClaimedByWhoSends(t *testing.T) {
 		if c := b.counts(); c[journal.Done] != 20 || c[journal.Failed] != 20 {
 			t.Errorf("batches of %d: %v; user2: %+v", batch, c, b.finished(2))
 		}
+	}
+}
+
+// TestBatchesAreTriedAgainInTheNextWave: a hook that prints for the users of one
+// wave may carry those of the next one.
+func TestBatchesAreTriedAgainInTheNextWave(t *testing.T) {
+	const size, first, second = 16, 40 * 16, 64 * 16
+	for _, c := range []struct {
+		name  string
+		waves func(pos int64) int
+		want  func(printing, silent int64) bool
+	}{
+		{"two waves", func(pos int64) int { return int((pos - 1) / first) }, func(printing, silent int64) bool { return printing < first/2 && silent == second }},
+		{"one wave", func(int64) int { return 0 }, func(printing, silent int64) bool { return printing < first/2 && silent < second/2 }},
+	} {
+		b := newBook(first + second)
+		b.waveOf = c.waves
+		var printing, silent atomic.Int64
+		hook := generateAndSet("a")
+		job := jobOf(b, script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+			prints := numberOf(row.Key) <= first
+			switch {
+			case s.Quiet() && prints:
+				printing.Add(1)
+				s.Printed()
+			case s.Quiet():
+				silent.Add(1)
+			}
+			return hook(ctx, row, s)
+		}), newTarget(t, b).backend("a"))
+		job.Batch, job.Waves, job.Planned = size, append(all(), all()...), []int64{first, second}
+		apply(t, job)
+		if n := b.counts()[journal.Done]; n != first+second || !c.want(printing.Load(), silent.Load()) {
+			t.Errorf("%s: %d done; tried in batches: %d of %d who print, %d of %d who do not", c.name, n, printing.Load(), first, silent.Load(), second)
+		}
+	}
+}
+
+// TestBatchesAreTriedAgainAfterManyUsers, one at a time.
+func TestBatchesAreTriedAgainAfterManyUsers(t *testing.T) {
+	b := &batcher{limit: batchLimit}
+	next := func() (alone int) {
+		for ; !b.takes(ledger.User{}); alone++ {
+		}
+		return alone
+	}
+	for range manyLeft {
+		if alone := next(); alone > 0 {
+			t.Fatalf("%d users are served alone after %d batches", alone, b.useless.Load())
+		}
+		b.judge(0, 1)
+	}
+	for range 3 {
+		if alone := next(); alone != asideFor {
+			t.Errorf("%d users were served alone, want %d", alone, asideFor)
+		}
+		b.judge(0, 1)
+	}
+	next()
+	b.judge(1, 1)
+	b.judge(0, 1)
+	if alone := next(); alone > 0 {
+		t.Errorf("%d users are served alone after a batch that carried all", alone)
 	}
 }
 

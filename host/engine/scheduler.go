@@ -31,6 +31,7 @@ func (c *scheduler) apply() error {
 			return nil
 		}
 		c.enter(i, rule)
+		c.batcher.tryAgain()
 		if err := c.wave(i, rule); err != nil {
 			return err
 		}
