@@ -81,8 +81,8 @@ func TestBatchesAreTriedAgainInTheNextWave(t *testing.T) {
 		waves func(pos int64) int
 		want  func(printing, silent int64) bool
 	}{
-		{"two waves", func(pos int64) int { return int((pos - 1) / first) }, func(printing, silent int64) bool { return printing < first/2 && silent == second }},
-		{"one wave", func(int64) int { return 0 }, func(printing, silent int64) bool { return printing < first/2 && silent < second/2 }},
+		{"two waves", func(pos int64) int { return int((pos - 1) / first) }, func(printing, silent int64) bool { return printing < first && silent == second }},
+		{"one wave", func(int64) int { return 0 }, func(printing, silent int64) bool { return printing < first && silent == 0 }},
 	} {
 		b := newBook(first + second)
 		b.waveOf = c.waves

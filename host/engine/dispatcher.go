@@ -68,12 +68,20 @@ func (r *request) written(err error) {
 	r.dispatcher.push(r)
 }
 
+// upstream is where operations become durable: the committer.
+type upstream interface {
+	intact() error // why nothing may be sent any more, or nil
+	kick()         // looks at what waits there: a dispatcher may run dry
+}
+
 // dispatcher is the way to one instance: the queue of durable operations, the credit
 // that bounds what is sent and unanswered, the rate, the circuit.
 type dispatcher struct {
 	backend   Backend
-	committer *committer
+	upstream  upstream
 	semaphore *semaphore
+	crash     crash
+	panics    panics
 	limiter   *rate.Limiter   // nil: no limit
 	soft      context.Context // ends when the run stops
 	end       func()          // ends it with the dispatcher
@@ -94,8 +102,8 @@ type dispatcher struct {
 	slots chan struct{} // of reads and resets, which do not go through the stream
 }
 
-func newDispatcher(soft context.Context, b Backend, w *committer, g *semaphore) *dispatcher {
-	l := &dispatcher{backend: b, committer: w, semaphore: g, done: make(chan struct{}), slots: make(chan struct{}, max(1, b.Concurrency))}
+func newDispatcher(soft context.Context, job *Job, b Backend, from upstream, g *semaphore) *dispatcher {
+	l := &dispatcher{backend: b, upstream: from, semaphore: g, crash: job.Crash, panics: job.Panicked, done: make(chan struct{}), slots: make(chan struct{}, max(1, b.Concurrency))}
 	l.cond = sync.NewCond(&l.mu)
 	l.soft, l.end = context.WithCancel(soft)
 	if b.Rate > 0 {
@@ -103,7 +111,7 @@ func newDispatcher(soft context.Context, b Backend, w *committer, g *semaphore) 
 	}
 	l.circuit.init()
 	g.onRelease(l.signal)
-	go w.panics.guarded(l.run)()
+	go l.panics.guarded(l.run)()
 	return l
 }
 
@@ -259,11 +267,11 @@ func (d *dispatcher) dropUnsent() []*request {
 	return dropped
 }
 
-// took counts operations that left the queue, and wakes the committer when what
-// is left would not last.
+// took counts operations that left the queue, and has more made durable when
+// what is left would not last.
 func (d *dispatcher) took(n int) {
 	if n > 0 && d.durable.Add(int64(-n)) <= int64(d.backend.credit()) {
-		d.committer.kick()
+		d.upstream.kick()
 	}
 }
 
@@ -287,7 +295,7 @@ func (d *dispatcher) submit(frame []*request) {
 			return
 		}
 	}
-	if err := d.committer.intact(); err != nil {
+	if err := d.upstream.intact(); err != nil {
 		d.keep(frame, err)
 		return
 	}
@@ -295,10 +303,10 @@ func (d *dispatcher) submit(frame []*request) {
 	for i, p := range frame {
 		ops[i] = p.op
 	}
-	d.committer.crash.at(CrashFramePicked)
+	d.crash.at(CrashFramePicked)
 	d.backend.Instance.Submit(ops, func(n int, r sdk.Receipt) {
-		defer d.committer.panics.guard("")
-		d.committer.crash.at(CrashAnswered)
+		defer d.panics.guard("")
+		d.crash.at(CrashAnswered)
 		d.observe(r)
 		d.mu.Lock()
 		d.inFlight--
@@ -306,7 +314,7 @@ func (d *dispatcher) submit(frame []*request) {
 		d.cond.Signal() // also where the answer closed the circuit
 		frame[n].end(reply{receipt: r})
 	})
-	d.committer.crash.at(CrashFrameSent)
+	d.crash.at(CrashFrameSent)
 }
 
 // keep answers operations that may not be sent.
@@ -333,7 +341,7 @@ func (d *dispatcher) direct(ctx context.Context, call func(context.Context)) err
 			return err
 		}
 	}
-	if err := d.committer.intact(); err != nil {
+	if err := d.upstream.intact(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.backend.Timeout+5*time.Second)

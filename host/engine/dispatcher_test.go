@@ -14,7 +14,7 @@ import (
 
 // TestWhatIsAbandonedIsNeverSent, and what was sent is not abandoned.
 func TestWhatIsAbandonedIsNeverSent(t *testing.T) {
-	l := &dispatcher{committer: &committer{wake: make(chan struct{}, 1)}}
+	l := &dispatcher{upstream: &committer{wake: make(chan struct{}, 1)}}
 	l.cond = sync.NewCond(&l.mu)
 	queued, early, sent := &request{}, &request{}, &request{sent: true}
 	l.push(queued)
@@ -29,7 +29,7 @@ func TestWhatIsAbandonedIsNeverSent(t *testing.T) {
 
 // queued is a dispatcher that nobody runs, with so many operations in its queue.
 func queued(n int) *dispatcher {
-	l := &dispatcher{backend: Backend{Concurrency: 1}, committer: &committer{wake: make(chan struct{}, 1)}, semaphore: newSemaphore(0)}
+	l := &dispatcher{backend: Backend{Concurrency: 1}, upstream: &committer{wake: make(chan struct{}, 1)}, semaphore: newSemaphore(0)}
 	l.cond = sync.NewCond(&l.mu)
 	l.circuit.init()
 	for range n {

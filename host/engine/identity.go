@@ -56,7 +56,7 @@ func (r *resolver) of(name string) (sdk.Identity, error) {
 	r.waiting = append(r.waiting, q)
 	if r.asking < mostQuestions {
 		r.asking++
-		r.asks.Go(r.dispatcher.committer.panics.guarded(r.ask))
+		r.asks.Go(r.dispatcher.panics.guarded(r.ask))
 	}
 	r.mu.Unlock()
 	select {

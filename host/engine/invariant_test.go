@@ -17,7 +17,7 @@ func TestWhatIsNotDurableIsNotSent(t *testing.T) {
 	x := newTarget(t, b)
 	be := x.backend("a")
 	w := newCommitter(b, nil, nil)
-	l := newDispatcher(context.Background(), be, w, newSemaphore(0))
+	l := newDispatcher(context.Background(), &Job{}, be, w, newSemaphore(0))
 	p := &request{op: sdk.Operation{Verb: sdk.Set, Account: "ann", Value: secret.New("x")}, user: &permit{}, answer: make(chan reply, 1)}
 	l.push(p)
 	got := <-p.answer

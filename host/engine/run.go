@@ -51,7 +51,7 @@ func (r *run) start() (stop func()) {
 	probing, end := context.WithCancel(r.soft)
 	var watching sync.WaitGroup
 	for _, b := range r.Backends {
-		l := newDispatcher(r.soft, b, r.committer, r.semaphore)
+		l := newDispatcher(r.soft, &r.Job, b, r.committer, r.semaphore)
 		l.names = newResolver(r.hard, l)
 		r.dispatchers[b.Label] = l
 	}

@@ -18,7 +18,7 @@ import (
 func TestAFrameHasNoMoreThanItMay(t *testing.T) {
 	for _, n := range []int{0, 1, 3, 5, 9} {
 		w := newCommitter(newBook(0), nil, nil)
-		l := newDispatcher(t.Context(), Backend{Concurrency: 1}, w, newSemaphore(0))
+		l := newDispatcher(t.Context(), &Job{}, Backend{Concurrency: 1}, w, newSemaphore(0))
 		l.mu.Lock()
 		for i := range 5 {
 			l.queue = append(l.queue, &request{op: sdk.Operation{Attempt: i}, user: &permit{}, answer: make(chan reply, 1)})
