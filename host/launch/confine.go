@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 )
 
 // confinement is what Confine is asked for.
@@ -72,36 +71,10 @@ func Confine(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := confinement.apply(); err != nil {
+	if err := enter(confinement); err != nil {
 		return fmt.Errorf("cannot be confined: %w", err)
 	}
-	return confinement.become()
-}
-
-// confine makes the command of a plugin that of its confinement.
-func (r *pluginRunner) confine() error {
-	if !r.options.Sandbox {
-		return nil
-	}
-	missing, err := Confinable()
-	if err != nil {
-		return err
-	}
-	if len(missing) > 0 {
-		r.log.Warn("this kernel cannot deny a confined plugin everything", "allowed", strings.Join(missing, ", "))
-	}
-	if len(r.options.Confine) == 0 {
-		return errors.New("cannot be confined: the host does not say by which command")
-	}
-	memory := r.options.Memory
-	if memory == 0 {
-		memory = defaultMemory
-	}
-	made := confinement{grants: r.command.Grants, scratch: r.scratch, memory: memory, exec: r.cmd.Path, argv: r.cmd.Args}
-	r.cmd.Path = r.options.Confine[0]
-	r.cmd.Args = append(append([]string{}, r.options.Confine...), made.arguments()...)
-	r.cmd.Env = append(r.cmd.Env, "TMPDIR="+r.scratch, "HOME="+r.scratch)
-	return nil
+	return become(confinement)
 }
 
 // certificates are what the environment names as such: a plugin has it too.

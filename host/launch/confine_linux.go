@@ -68,8 +68,8 @@ func landlock() (version int, err error) {
 	return int(count), nil
 }
 
-// apply gives up rights, for this thread and what it becomes.
-func (c confinement) apply() error {
+// enter gives up rights, for this thread and what it becomes.
+func enter(c confinement) error {
 	runtime.LockOSThread() // for good: rights belong to threads
 	if err := limit(c.memory); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (c confinement) apply() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no new privileges: %w", err)
 	}
-	if err := c.restrict(); err != nil {
+	if err := restrict(c); err != nil {
 		return err
 	}
 	return filterCalls(len(c.grants.Connect) > 0)
@@ -88,7 +88,7 @@ func (c confinement) apply() error {
 
 // become replaces this program by the plugin's. The kernel still ends it with
 // the thread that started it.
-func (c confinement) become() error {
+func become(c confinement) error {
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return fmt.Errorf("cannot be confined: end with its host: %w", err)
 	}
@@ -139,7 +139,7 @@ func dropCapabilities() error {
 }
 
 // restrict makes Landlock's rules and enters them.
-func (c confinement) restrict() error {
+func restrict(c confinement) error {
 	version, err := landlock()
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (c confinement) restrict() error {
 		return fmt.Errorf("landlock: %w", errno)
 	}
 	defer func() { _ = unix.Close(int(set)) }()
-	if err := c.rules(ruleset{int(set), all}); err != nil {
+	if err := allowAll(c, ruleset{int(set), all}); err != nil {
 		return err
 	}
 	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0); errno != 0 {
@@ -185,7 +185,7 @@ var (
 	programs        = []string{"/bin", "/sbin", "/usr", "/lib", "/lib64", "/opt"} // for a plugin in a language that needs some
 )
 
-func (c confinement) rules(ruleset ruleset) error {
+func allowAll(c confinement, ruleset ruleset) error {
 	for _, path := range append(certificates(), everybodyReads...) {
 		if err := ruleset.allow(path, readRights); err != nil {
 			return err
@@ -211,12 +211,12 @@ func (c confinement) rules(ruleset ruleset) error {
 			return err
 		}
 	}
-	return c.program(ruleset)
+	return allowProgram(c, ruleset)
 }
 
-// program allows to run the plugin: of a program itself, its loader and the
+// allowProgram allows to run the plugin: of a program itself, its loader and the
 // libraries; of a script what an interpreter may need, and its own directory.
-func (c confinement) program(ruleset ruleset) error {
+func allowProgram(c confinement, ruleset ruleset) error {
 	if err := ruleset.allow(c.exec, execRights); err != nil {
 		return err
 	}

@@ -13,9 +13,9 @@ func Confinable() (missing []string, err error) {
 	return nil, errors.New("cannot be confined: " + runtime.GOOS + " has no Landlock; run without --sandbox")
 }
 
-func (c confinement) apply() error {
+func enter(c confinement) error {
 	_, err := Confinable()
 	return err
 }
 
-func (c confinement) become() error { return c.apply() }
+func become(c confinement) error { return enter(c) }

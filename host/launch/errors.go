@@ -1,14 +1,9 @@
 package launch
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/hashicorp/go-plugin"
 
@@ -77,62 +72,3 @@ func looksLikeHandshake(line string) bool {
 	_, err := strconv.Atoi(parts[0])
 	return err == nil
 }
-
-// startError classifies the failure of a start by what the runner saw, never by
-// the text of err.
-func (r *pluginRunner) startError(err error) *StartError {
-	r.settle()
-	startError := r.stdout.failure()
-	var spawning *StartError
-	switch {
-	case r.failed != nil:
-		startError = r.failed
-	case errors.As(err, &spawning):
-		startError = spawning
-	case startError != nil:
-	case errors.Is(err, errReplaced):
-		startError = &StartError{Phase: PhaseStart, Message: errReplaced.Error() + ": " + r.command.Path + "; nothing was sent to it, see who did that, then run the command again"}
-	case errors.Is(err, errLate):
-		startError = r.late()
-	case r.hasExited() && !r.stdout.shaken():
-		startError = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.epitaph() + "; start " + r.command.Path + " by hand to see more"}
-	case r.hasExited():
-		startError = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.epitaph() + "; report it to the plugin's author"}
-	default:
-		startError = &StartError{Phase: PhaseConnect, Message: "cannot be asked what it is: " + shorten(oneLine(r.redact.Scrub(err.Error())), maxNoise) + "; rebuild it with the SDK"}
-	}
-	startError.Plugin, startError.Stderr = r.command.Name, r.tail.lines()
-	return startError
-}
-
-// late is the failure of a plugin that took all of its time.
-func (r *pluginRunner) late() *StartError {
-	if r.stdout.shaken() {
-		return &StartError{Phase: PhaseTimeout, Message: fmt.Sprintf("shook hands and then did not say within %s what it is; report it to the plugin's author", r.options.StartTimeout)}
-	}
-	return &StartError{Phase: PhaseTimeout, Message: fmt.Sprintf("said nothing on standard output within %s; is %s a rekey plugin?", r.options.StartTimeout, r.command.Path)}
-}
-
-// spawnError says why a program could not be run, and what to do about it.
-func (r *pluginRunner) spawnError(err error) error {
-	path := r.command.Path
-	_, stat := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && stat == nil:
-		return fmt.Errorf("cannot be started: the interpreter that the first line of %s names does not exist; install it", path)
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("cannot be started: %s does not exist; install it again", path)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("cannot be started: %s may not be executed; chmod +x it, and see whether its directory is mounted noexec", path)
-	case errors.Is(err, syscall.ENOEXEC):
-		return fmt.Errorf("cannot be started: %s is no program for this system; build it for %s/%s", path, runtime.GOOS, runtime.GOARCH)
-	}
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		err = at.Err
-	}
-	return fmt.Errorf("cannot be started: %s: %w", path, err)
-}
-
-// oneLine keeps a text on its line.
-func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }

@@ -93,7 +93,7 @@ func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
 	d, err := proc.client.Configure(ctx, i.config)
 	if err != nil {
 		if errors.Is(err, &sdk.Error{Code: sdk.Timeout}) && ctx.Err() == nil {
-			proc.doom("it did not answer when it was configured")
+			proc.kill("it did not answer when it was configured")
 		}
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (i *Instance) discard() {
 		return
 	}
 	if proc := i.process.Load(); proc != nil && proc.why() == "" {
-		proc.kill("it broke the stream of its operations")
+		proc.killAndWait("it broke the stream of its operations")
 	}
 	_ = old.Close()
 }

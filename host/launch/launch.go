@@ -218,7 +218,7 @@ func (p *Plugin) clear() {
 	if dead != nil {
 		dead.end()
 		p.mu.Lock()
-		p.last = dead.death()
+		p.last = dead.exitError()
 		p.mu.Unlock()
 	}
 }

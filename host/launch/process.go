@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"sync"
@@ -56,7 +55,7 @@ func start(ctx context.Context, command Command, options Options, redact *dial.R
 		return nil, failure
 	}
 	made.runner.log.Debug("plugin started", "version", made.description.Version, "pid", made.runner.pid)
-	made.wg.Go(made.mourn)
+	made.wg.Go(made.logExit)
 	return made, nil
 }
 
@@ -64,7 +63,7 @@ func start(ctx context.Context, command Command, options Options, redact *dial.R
 func (p *process) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.options.StartTimeout, errLate)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { p.doom(context.Cause(ctx).Error()) })()
+	defer context.AfterFunc(ctx, func() { p.kill(context.Cause(ctx).Error()) })()
 	client, err := dial.Dispense(p.plugin)
 	if err == nil {
 		p.client = client
@@ -79,8 +78,6 @@ func (p *process) connect(ctx context.Context) error {
 	return err
 }
 
-var errLate = errors.New("it was not ready in time")
-
 func (p *process) alive() bool {
 	select {
 	case <-p.runner.exited:
@@ -92,15 +89,15 @@ func (p *process) alive() bool {
 	}
 }
 
-// kill ends the process at once and remembers why.
-func (p *process) kill(reason string) {
-	p.doom(reason)
+// killAndWait ends the process at once and remembers why.
+func (p *process) killAndWait(reason string) {
+	p.kill(reason)
 	<-p.runner.exited
 }
 
-// doom is kill without waiting. A process that has ended by itself keeps its
+// kill is killAndWait without waiting. A process that has ended by itself keeps its
 // own reason.
-func (p *process) doom(reason string) {
+func (p *process) kill(reason string) {
 	p.mu.Lock()
 	if p.reason == "" && !p.runner.hasExited() {
 		p.reason = reason
@@ -112,18 +109,18 @@ func (p *process) doom(reason string) {
 // why tells what became of a process whose connection was lost, after a moment
 // in which that may be learned; "" if it lives.
 func (p *process) why() string {
-	if p.runner.endsWithin(bereaved) {
-		return p.death().Error()
+	if p.runner.endsWithin(exitGrace) {
+		return p.exitError().Error()
 	}
 	return ""
 }
 
-// bereaved is how long after its connection a plugin's end is waited for: on a
+// exitGrace is how long after its connection a plugin's end is waited for: on a
 // loaded machine the kernel closes the socket long before it tells the parent.
-const bereaved = 2 * time.Second
+const exitGrace = 2 * time.Second
 
-// death is how a process that has exited ended.
-func (p *process) death() error {
+// exitError is how a process that has exited ended.
+func (p *process) exitError() error {
 	p.runner.readers.Wait()
 	p.mu.Lock()
 	reason := p.reason
@@ -131,11 +128,11 @@ func (p *process) death() error {
 	if reason != "" {
 		return fmt.Errorf("plugin %s: killed: %s", p.runner.command.Name, reason)
 	}
-	return fmt.Errorf("plugin %s: %s", p.runner.command.Name, p.runner.epitaph())
+	return fmt.Errorf("plugin %s: %s", p.runner.command.Name, p.runner.exitStatus())
 }
 
-// mourn logs a death that we did not want, with the last lines of the plugin.
-func (p *process) mourn() {
+// logExit logs an end that we did not want, with the last lines of the plugin.
+func (p *process) logExit() {
 	<-p.runner.exited
 	p.mu.Lock()
 	wanted := p.wanted
@@ -143,7 +140,7 @@ func (p *process) mourn() {
 	if wanted {
 		return
 	}
-	p.runner.log.Error("plugin died", "cause", p.death().Error(), "stderr", p.runner.tail.text())
+	p.runner.log.Error("plugin died", "cause", p.exitError().Error(), "stderr", p.runner.tail.text())
 }
 
 // watch kills the process when stuck says so twice in a row. Once may be the
@@ -158,7 +155,7 @@ func (p *process) watch(stuck func() bool) {
 			case <-ticker.C:
 				now := stuck()
 				if now && before {
-					p.kill("it owes answers and gives none")
+					p.killAndWait("it owes answers and gives none")
 				}
 				before = now
 			case <-p.runner.exited:

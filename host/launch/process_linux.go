@@ -15,18 +15,18 @@ func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// live starts the process and stays until it is buried. It keeps its thread for
+// live starts the process and stays until it is reaped. It keeps its thread for
 // that long: the kernel takes the end of the thread for the end of the host.
-func (r *pluginRunner) live(started chan<- error) {
+func live(c *child, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := r.cmd.Start(); err != nil {
+	if err := c.cmd.Start(); err != nil {
 		started <- err
 		return
 	}
-	r.born()
+	c.started()
 	started <- nil
-	r.bury()
+	c.reap()
 }
 
 // awaitExit returns when the process has ended and is not reaped yet. It reports

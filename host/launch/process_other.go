@@ -7,15 +7,15 @@ import "syscall"
 // ownGroup puts the process in a group of its own.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// live starts the process and stays until it is buried.
-func (r *pluginRunner) live(started chan<- error) {
-	if err := r.cmd.Start(); err != nil {
+// live starts the process and stays until it is reaped.
+func live(c *child, started chan<- error) {
+	if err := c.cmd.Start(); err != nil {
 		started <- err
 		return
 	}
-	r.born()
+	c.started()
 	started <- nil
-	r.bury()
+	c.reap()
 }
 
 // awaitExit cannot wait without reaping here.

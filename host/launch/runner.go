@@ -2,14 +2,16 @@ package launch
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -21,33 +23,23 @@ import (
 // down standard input and the environment, waits for grandchildren that hold a
 // pipe, and leaves orphans.
 type pluginRunner struct {
+	child
 	command Command
 	options Options
 	redact  *dial.Redactor
 	log     hclog.Logger // under the plugin's name, without secrets
 	scratch string       // the directory of its socket
 
-	cmd      *exec.Cmd
-	files    []*os.File // of the child, closed here once it has them
-	liveness *os.File   // held open as long as this process lives
 	stdout   *handshake
 	tail     *tail
 	failed   *StartError // of spawning
 	verified fs.FileInfo // of a script, as it was read; nil of a program
-
-	pid     int
-	exited  chan struct{} // closed when the process is reaped
-	state   *os.ProcessState
-	killing sync.Mutex // of pid, doomed and reaped, and of signals against them
-	doomed  bool
-	reaped  bool
-	readers sync.WaitGroup
 }
 
 func newRunner(command Command, options Options, redact *dial.Redactor) *pluginRunner {
-	made := &pluginRunner{command: command, options: options, redact: redact, exited: make(chan struct{})}
+	made := &pluginRunner{command: command, options: options, redact: redact, child: child{exited: make(chan struct{})}}
 	made.log = hlog.Scrubbed(options.Log.Named(command.Name), func(text string) string { return clean(redact, text) })
-	made.tail = &tail{redact: redact}
+	made.tail = &tail{redact: redact, log: made.log, echo: options.Stderr}
 	return made
 }
 
@@ -81,13 +73,6 @@ func (r *pluginRunner) fail(err error) error {
 	return r.failed
 }
 
-func (r *pluginRunner) closeFiles() {
-	for _, file := range r.files {
-		_ = file.Close()
-	}
-	r.files = nil
-}
-
 func (r *pluginRunner) pipes() error {
 	liveRead, liveWrite, err := os.Pipe()
 	if err != nil {
@@ -99,13 +84,13 @@ func (r *pluginRunner) pipes() error {
 		return err
 	}
 	r.files = append(r.files, outWrite)
-	r.stdout = newHandshake(outRead, r)
+	r.stdout = newHandshake(outRead, r.redact, r.log, &r.child)
 	errRead, errWrite, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	r.files = append(r.files, errWrite)
-	r.tail.from = errRead
+	r.tail.from, r.outputs = errRead, []*os.File{outRead, errRead}
 	r.cmd.ExtraFiles = []*os.File{liveRead}
 	r.cmd.Stdout, r.cmd.Stderr = outWrite, errWrite
 	return nil
@@ -131,7 +116,7 @@ func scrub(environ []string) []string {
 // Start starts the process.
 func (r *pluginRunner) Start(context.Context) error {
 	started := make(chan error, 1)
-	go r.live(started)
+	go live(&r.child, started)
 	err := <-started
 	r.closeFiles()
 	if err != nil {
@@ -141,68 +126,8 @@ func (r *pluginRunner) Start(context.Context) error {
 		return r.fail(r.spawnError(err))
 	}
 	r.readers.Go(r.stdout.read)
-	r.readers.Go(func() { r.tail.read(r) })
+	r.readers.Go(r.tail.read)
 	return nil
-}
-
-// afterwards is how long descendants of a dead plugin may hold its pipes.
-const afterwards = 500 * time.Millisecond
-
-// bury reaps the process and ends what it left behind.
-func (r *pluginRunner) bury() {
-	if awaitExit(r.pid) {
-		r.killGroup() // its descendants: unreaped, the leader keeps the group's number theirs
-		r.killing.Lock()
-		_ = r.cmd.Wait()
-	} else {
-		_ = r.cmd.Wait()
-		r.killing.Lock()
-	}
-	r.state, r.reaped = r.cmd.ProcessState, true
-	r.killing.Unlock()
-	deadline := time.Now().Add(afterwards)
-	_ = r.stdout.from.SetReadDeadline(deadline)
-	_ = r.tail.from.SetReadDeadline(deadline)
-	_ = r.liveness.Close()
-	close(r.exited)
-}
-
-// born notes the process, and kills it if that was asked for already.
-func (r *pluginRunner) born() {
-	r.killing.Lock()
-	defer r.killing.Unlock()
-	r.pid = r.cmd.Process.Pid
-	if r.doomed {
-		killGroup(r.pid)
-	}
-}
-
-// killGroup kills the process and its descendants; one that is not started yet
-// as soon as it is. Afterwards it does nothing.
-func (r *pluginRunner) killGroup() {
-	r.killing.Lock()
-	defer r.killing.Unlock()
-	r.doomed = true
-	if r.pid > 0 && !r.reaped {
-		killGroup(r.pid)
-	}
-}
-
-// wait waits until the process is reaped and its pipes are read.
-func (r *pluginRunner) wait() {
-	if r.pid > 0 {
-		<-r.exited
-	}
-	r.readers.Wait()
-}
-
-func (r *pluginRunner) hasExited() bool {
-	select {
-	case <-r.exited:
-		return true
-	default:
-		return false
-	}
 }
 
 // settle gives a process that fails to start a moment to end by itself, so that
@@ -211,25 +136,13 @@ func (r *pluginRunner) settle() {
 	if r.pid == 0 || r.stdout.failure() != nil {
 		return
 	}
-	if r.endsWithin(afterwards) {
+	if r.endsWithin(pipeGrace) {
 		r.readers.Wait()
 	}
 }
 
-// endsWithin waits for the end of the process and reports whether it came.
-func (r *pluginRunner) endsWithin(span time.Duration) bool {
-	timer := time.NewTimer(span)
-	defer timer.Stop()
-	select {
-	case <-r.exited:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
-// epitaph says how the process ended, with its last words.
-func (r *pluginRunner) epitaph() string {
+// exitStatus says how the process ended, with its last words.
+func (r *pluginRunner) exitStatus() string {
 	how := "ended"
 	if r.state != nil {
 		how = r.state.String()
@@ -275,4 +188,136 @@ func (r *pluginRunner) PluginToHost(network, addr string) (string, string, error
 // HostToPlugin leaves an address as it is.
 func (r *pluginRunner) HostToPlugin(network, addr string) (string, string, error) {
 	return network, addr, nil
+}
+
+// confine makes the command of a plugin that of its confinement.
+func (r *pluginRunner) confine() error {
+	if !r.options.Sandbox {
+		return nil
+	}
+	missing, err := Confinable()
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		r.log.Warn("this kernel cannot deny a confined plugin everything", "allowed", strings.Join(missing, ", "))
+	}
+	if len(r.options.Confine) == 0 {
+		return errors.New("cannot be confined: the host does not say by which command")
+	}
+	memory := r.options.Memory
+	if memory == 0 {
+		memory = defaultMemory
+	}
+	made := confinement{grants: r.command.Grants, scratch: r.scratch, memory: memory, exec: r.cmd.Path, argv: r.cmd.Args}
+	r.cmd.Path = r.options.Confine[0]
+	r.cmd.Args = append(append([]string{}, r.options.Confine...), made.arguments()...)
+	r.cmd.Env = append(r.cmd.Env, "TMPDIR="+r.scratch, "HOME="+r.scratch)
+	return nil
+}
+
+// verify compares the executable with its digest. A program is then started
+// from the very file that was read, so that nobody can change the name's
+// meaning in between. A script cannot be: its interpreter needs its name to find
+// what lies beside it. It is compared once more when it runs, by unchanged.
+func (r *pluginRunner) verify() error {
+	if r.command.Digest == "" {
+		return nil
+	}
+	file, err := os.Open(r.command.Path)
+	if err != nil {
+		return r.spawnError(err)
+	}
+	r.files = append(r.files, file)
+	got, err := digest(file)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if got != r.command.Digest {
+		return fmt.Errorf("%s has changed since it was looked at: its SHA-256 is %s, want %s; run the command again", r.command.Path, got, r.command.Digest)
+	}
+	if path := descriptorPath(3 + len(r.cmd.ExtraFiles)); path != "" && isProgram(file) {
+		r.cmd.Path = path
+		r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, file)
+		return nil
+	}
+	r.verified, err = file.Stat()
+	return err
+}
+
+// unchanged reports whether the name of a script still means the file that was
+// verified, with the same content. By then its interpreter has read it, and no
+// secret has been sent.
+func (r *pluginRunner) unchanged() error {
+	if r.verified == nil {
+		return nil
+	}
+	now, err := os.Stat(r.command.Path)
+	if err == nil && os.SameFile(now, r.verified) && changedAt(now) == changedAt(r.verified) {
+		var got string
+		if got, err = Digest(r.command.Path); err == nil && got == r.command.Digest {
+			return nil
+		}
+	}
+	return errReplaced
+}
+
+var errReplaced = errors.New("its file was replaced while it was started")
+
+var errLate = errors.New("it was not ready in time")
+
+// startError classifies the failure of a start by what the runner saw, never by
+// the text of err.
+func (r *pluginRunner) startError(err error) *StartError {
+	r.settle()
+	startError := r.stdout.failure()
+	var spawning *StartError
+	switch {
+	case r.failed != nil:
+		startError = r.failed
+	case errors.As(err, &spawning):
+		startError = spawning
+	case startError != nil:
+	case errors.Is(err, errReplaced):
+		startError = &StartError{Phase: PhaseStart, Message: errReplaced.Error() + ": " + r.command.Path + "; nothing was sent to it, see who did that, then run the command again"}
+	case errors.Is(err, errLate):
+		startError = r.late()
+	case r.hasExited() && !r.stdout.shaken():
+		startError = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.exitStatus() + "; start " + r.command.Path + " by hand to see more"}
+	case r.hasExited():
+		startError = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.exitStatus() + "; report it to the plugin's author"}
+	default:
+		startError = &StartError{Phase: PhaseConnect, Message: "cannot be asked what it is: " + shorten(oneLine(r.redact.Scrub(err.Error())), maxNoise) + "; rebuild it with the SDK"}
+	}
+	startError.Plugin, startError.Stderr = r.command.Name, r.tail.lines()
+	return startError
+}
+
+// late is the failure of a plugin that took all of its time.
+func (r *pluginRunner) late() *StartError {
+	if r.stdout.shaken() {
+		return &StartError{Phase: PhaseTimeout, Message: fmt.Sprintf("shook hands and then did not say within %s what it is; report it to the plugin's author", r.options.StartTimeout)}
+	}
+	return &StartError{Phase: PhaseTimeout, Message: fmt.Sprintf("said nothing on standard output within %s; is %s a rekey plugin?", r.options.StartTimeout, r.command.Path)}
+}
+
+// spawnError says why a program could not be run, and what to do about it.
+func (r *pluginRunner) spawnError(err error) error {
+	path := r.command.Path
+	_, stat := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && stat == nil:
+		return fmt.Errorf("cannot be started: the interpreter that the first line of %s names does not exist; install it", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("cannot be started: %s does not exist; install it again", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("cannot be started: %s may not be executed; chmod +x it, and see whether its directory is mounted noexec", path)
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("cannot be started: %s is no program for this system; build it for %s/%s", path, runtime.GOOS, runtime.GOARCH)
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("cannot be started: %s: %w", path, err)
 }

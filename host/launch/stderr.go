@@ -4,15 +4,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -25,6 +24,8 @@ import (
 type tail struct {
 	from   *os.File
 	redact *dial.Redactor
+	log    hclog.Logger
+	echo   io.Writer // gets the lines too; nil: nobody
 
 	before string // the end of what was read, as it is: a secret may go over a line's end
 
@@ -43,7 +44,7 @@ const (
 
 // read passes lines on. One is held for a moment, because a secret may go over
 // its end: what comes next tells.
-func (t *tail) read(pluginRunner *pluginRunner) {
+func (t *tail) read() {
 	defer func() { _ = t.from.Close() }()
 	lines := make(chan string)
 	go func() {
@@ -52,9 +53,9 @@ func (t *tail) read(pluginRunner *pluginRunner) {
 	}()
 	rate := limiter{}
 	for held := range pairs(lines) {
-		t.take(pluginRunner, &rate, held.text, held.next)
+		t.take(&rate, held.text, held.next)
 	}
-	t.complain(pluginRunner, rate.dropped)
+	t.complain(rate.dropped)
 }
 
 // pair is a line and the one that came within a moment after it.
@@ -81,13 +82,13 @@ func pairs(lines <-chan string) iter.Seq[pair] {
 }
 
 // take passes a line on, if it may pass.
-func (t *tail) take(pluginRunner *pluginRunner, rate *limiter, text, next string) {
+func (t *tail) take(rate *limiter, text, next string) {
 	scrubbed := t.between(text, next)
 	t.keep(scrubbed)
 	ok, dropped := rate.allow(time.Now())
-	t.complain(pluginRunner, dropped)
+	t.complain(dropped)
 	if ok {
-		t.pass(pluginRunner, scrubbed)
+		t.pass(scrubbed)
 	}
 }
 
@@ -105,9 +106,9 @@ func (t *tail) between(text, next string) string {
 	return valid(t.redact.ScrubBetween(before, text[:min(len(text), 2*maxLine)], next))
 }
 
-func (t *tail) complain(pluginRunner *pluginRunner, dropped int) {
+func (t *tail) complain(dropped int) {
 	if dropped > 0 {
-		pluginRunner.log.Warn("plugin writes too much, lines were dropped", "lines", dropped)
+		t.log.Warn("plugin writes too much, lines were dropped", "lines", dropped)
 	}
 }
 
@@ -171,15 +172,15 @@ func (t *tail) words() string {
 
 // pass writes a scrubbed line to the log and to Options.Stderr. An entry that
 // broke when it was scrubbed is a text like any other.
-func (t *tail) pass(pluginRunner *pluginRunner, scrubbed string) {
-	if pluginRunner.options.Stderr != nil {
-		_, _ = fmt.Fprintln(pluginRunner.options.Stderr, shorten(scrubbed, maxLine))
+func (t *tail) pass(scrubbed string) {
+	if t.echo != nil {
+		_, _ = fmt.Fprintln(t.echo, shorten(scrubbed, maxLine))
 	}
 	e, ok := parseEntry(scrubbed)
 	if !ok {
 		e = entry{level: plainLevel(scrubbed), message: scrubbed}
 	}
-	pluginRunner.log.Log(e.level, e.message, e.args...)
+	t.log.Log(e.level, e.message, e.args...)
 }
 
 // entry is a line in hclog's JSON format. go-plugin has a reader of its own, which
@@ -229,43 +230,3 @@ func plainLevel(text string) hclog.Level {
 	}
 	return levelOf(name)
 }
-
-// clean is a text as it may be logged. What is left out might have kept the
-// pieces of a secret apart.
-func clean(redact *dial.Redactor, text string) string {
-	scrubbed := redact.Scrub(text)
-	if shown := visible(scrubbed); shown != scrubbed {
-		scrubbed = redact.Scrub(shown)
-	}
-	return shorten(scrubbed, maxLine)
-}
-
-// visible keeps a line one line, and leaves out what a terminal might obey.
-func visible(text string) string {
-	return printable(strings.NewReplacer("\r\n", " ", "\n", " ").Replace(text))
-}
-
-// printable leaves out what a terminal might obey.
-func printable(text string) string {
-	return strings.Map(func(letter rune) rune {
-		switch {
-		case letter == '\t':
-			return ' '
-		case !unicode.IsPrint(letter):
-			return -1
-		}
-		return letter
-	}, text)
-}
-
-func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
-
-// shorten cuts a text that was scrubbed; cut first, half a secret would stay.
-func shorten(text string, count int) string {
-	if len(text) <= count {
-		return text
-	}
-	return strings.ToValidUTF8(text[:count], "") + "…"
-}
-
-func quote(text string) string { return strconv.Quote(text) }

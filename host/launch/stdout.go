@@ -8,12 +8,17 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/rekey-host/rekey/sdk/dial"
 )
 
 // handshake reads a plugin's standard output. The handshake line goes on to
 // go-plugin; what a library prints before it is forgiven if the line comes soon.
 type handshake struct {
-	runner *pluginRunner
+	redact *dial.Redactor
+	log    hclog.Logger
+	child  *child
 	from   *os.File
 	line   *io.PipeReader // for go-plugin: the line, then nothing until the process ends
 	to     *io.PipeWriter
@@ -27,11 +32,8 @@ type handshake struct {
 // patience is how long after noise the handshake may come.
 const patience = 2 * time.Second
 
-// maxNoise is how much of an offending line is shown.
-const maxNoise = 200
-
-func newHandshake(from *os.File, pluginRunner *pluginRunner) *handshake {
-	made := &handshake{runner: pluginRunner, from: from}
+func newHandshake(from *os.File, redact *dial.Redactor, log hclog.Logger, child *child) *handshake {
+	made := &handshake{redact: redact, log: log, child: child, from: from}
 	made.line, made.to = io.Pipe()
 	return made
 }
@@ -49,7 +51,7 @@ func (h *handshake) read() {
 	defer h.abort()
 	eachLine(bufio.NewReaderSize(h.from, 16<<10), h.take)
 	if !h.shaken() {
-		h.runner.endsWithin(afterwards)
+		h.child.endsWithin(pipeGrace)
 	}
 }
 
@@ -81,7 +83,7 @@ func (h *handshake) take(text string) {
 		return
 	}
 	if bad := parseHandshake(text); bad != nil {
-		bad.Message = valid(h.runner.redact.Scrub(bad.Message))
+		bad.Message = valid(h.redact.Scrub(bad.Message))
 		h.mu.Lock()
 		h.bad = bad
 		h.mu.Unlock()
@@ -102,8 +104,8 @@ func (h *handshake) noted(text string) bool {
 	if h.noise != "" {
 		return false
 	}
-	h.noise = shorten(valid(h.runner.redact.Scrub(text)), maxNoise)
-	h.runner.log.Warn("plugin prints on standard output, which belongs to the handshake", "line", h.noise)
+	h.noise = shorten(valid(h.redact.Scrub(text)), maxNoise)
+	h.log.Warn("plugin prints on standard output, which belongs to the handshake", "line", h.noise)
 	return true
 }
 
