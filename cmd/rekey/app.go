@@ -85,7 +85,7 @@ func (a *app) config() (host.Config, error) {
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
 		Stdin: a.process.stdin, Stdout: a.stdout(), Taken: a.cli.JSON, Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
 		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},
-		Vitals: &a.vitals, Panicked: a.panicked, Fatal: a.fatal,
+		Vitals: &a.vitals, Panicked: abnormalExit{a}.panicked, Fatal: abnormalExit{a}.fatal,
 	}
 	if a.interactive() {
 		config.Prompt, config.Confirm = a.prompt, a.confirm
@@ -93,7 +93,7 @@ func (a *app) config() (host.Config, error) {
 	if !a.cli.JSON {
 		config.Planned = func(preview host.Preview) { showPreview(a.process.stdout, preview) }
 	}
-	if bar := a.progress(); bar != nil {
+	if bar := progressOf(a); bar != nil {
 		config.Progress = bar
 	}
 	config.StateDir, err = a.stateDir()

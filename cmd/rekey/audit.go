@@ -73,7 +73,7 @@ func (c *auditVerifyCmd) Run(app *app) error {
 	if err != nil {
 		return err
 	}
-	return app.showAudit(result)
+	return showAudit(app, result)
 }
 
 func (c *auditVerifyCmd) run(h *host.Host) (auditResult, error) {
@@ -113,7 +113,7 @@ func auditProblems(list []hashlog.Problem, more int) []auditProblem {
 	return out
 }
 
-func (a *app) showAudit(auditResult auditResult) error {
+func showAudit(a *app, auditResult auditResult) error {
 	if !auditResult.OK {
 		auditResult.ExitCode = exitBroken
 	}

@@ -28,7 +28,7 @@ func TestAuditSaysWhatItDidNotCompare(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = (&app{cli: &cli{}, process: process{stdout: results(f)}}).showAudit(c.result)
+		_ = showAudit(&app{cli: &cli{}, process: process{stdout: results(f)}}, c.result)
 		text, err := os.ReadFile(f.Name())
 		_ = f.Close()
 		if warned := strings.Contains(string(text), "nothing kept elsewhere was compared"); err != nil || warned != c.warns {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -98,7 +99,7 @@ func command(process process) (int, error) {
 		return explain(process, false, err), err
 	}
 	made := &app{cli: &c, process: process}
-	made.complete(parser)
+	completer{made}.complete(parser)
 	if exited >= 0 {
 		return exited, nil
 	}
@@ -113,8 +114,8 @@ func command(process process) (int, error) {
 		return explain(process, wantsJSON(process.args), inWords(err)), err
 	}
 	if ctx.Command() != serveBackend {
-		made.lastWords()
-		defer func() { made.caught(recover()) }()
+		abnormalExit{made}.install()
+		defer func() { abnormalExit{made}.caught(recover()) }()
 	}
 	err = ctx.Run(made)
 	return explain(process, c.JSON, err), err
@@ -246,4 +247,23 @@ func (versionCmd) Run(app *app) error {
 	}
 	_, err := io.WriteString(app.process.stdout, "rekey "+version()+"\n")
 	return err
+}
+
+// whole returns the exit code of a command, which is another if its results
+// are not whole; said is the error told already.
+func (p process) whole(code int, said error) int {
+	p.stdout.mu.Lock()
+	defer p.stdout.mu.Unlock()
+	lost := p.stdout.err
+	if lost == nil {
+		return code
+	}
+	if said == nil || !errors.Is(said, lost) {
+		var path *fs.PathError
+		if errors.As(lost, &path) {
+			lost = path.Err
+		}
+		fmt.Fprintf(p.stderr, "rekey: standard output: %s: the results are not whole\n", lost)
+	}
+	return host.ExitUnexpected
 }

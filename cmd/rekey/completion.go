@@ -38,21 +38,24 @@ func (c *completionCmd) Run(app *app) error {
 	return err
 }
 
+// completer tells a shell what may come next.
+type completer struct{ *app }
+
 // complete answers a shell that asks what may come next, and exits.
-func (a *app) complete(parser *kong.Kong) {
-	if a.env("COMP_LINE") == "" {
+func (c completer) complete(parser *kong.Kong) {
+	if c.env("COMP_LINE") == "" {
 		return
 	}
 	kongplete.Complete(parser, kongplete.WithPredictors(map[string]complete.Predictor{
 		"script":  complete.PredictOr(complete.PredictFiles("*.star"), complete.PredictSet(shipped()...)),
-		"run":     complete.PredictFunc(a.predictRuns),
-		"backend": complete.PredictFunc(a.predictBackends),
+		"run":     complete.PredictFunc(c.predictRuns),
+		"backend": complete.PredictFunc(c.predictBackends),
 	}))
 }
 
-func (a *app) predictRuns(complete.Args) []string {
+func (c completer) predictRuns(complete.Args) []string {
 	names := []string{"last"}
-	host, err := a.open()
+	host, err := c.open()
 	if err != nil {
 		return names
 	}
@@ -64,8 +67,8 @@ func (a *app) predictRuns(complete.Args) []string {
 	return names
 }
 
-func (a *app) predictBackends(complete.Args) []string {
-	host, err := a.openWithoutRuns()
+func (c completer) predictBackends(complete.Args) []string {
+	host, err := c.openWithoutRuns()
 	if err != nil {
 		return nil
 	}

@@ -11,41 +11,44 @@ import (
 	"github.com/rekey-host/rekey/host"
 )
 
-// lastWords sees to it that a process that ends before its time says so on one
+// abnormalExit is the end of a process before its time, and what that says.
+type abnormalExit struct{ *app }
+
+// install sees to it that a process that ends before its time says so on one
 // line, with the task under way, instead of the stacks of all that it did. They
 // are in the log at debug and trace.
-func (a *app) lastWords() {
-	if !a.logsStacks() {
+func (e abnormalExit) install() {
+	if !e.logsStacks() {
 		debug.SetTraceback("none")
 	}
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT)
 	go func() {
 		<-quit
-		a.die("SIGQUIT ends the process", everyStack())
+		e.die("SIGQUIT ends the process", everyStack())
 	}()
 }
 
-func (a *app) logsStacks() bool {
-	log, err := a.logger()
+func (e abnormalExit) logsStacks() bool {
+	log, err := e.logger()
 	return err == nil && log.IsDebug()
 }
 
 // caught ends a command whose own goroutine has panicked.
-func (a *app) caught(reason any) {
+func (e abnormalExit) caught(reason any) {
 	if reason != nil {
-		a.die(defect(reason), debug.Stack())
+		e.die(defect(reason), debug.Stack())
 	}
 }
 
 // panicked ends a command in which a goroutine has that applies a run: that of a
 // user, or of many.
-func (a *app) panicked(user string, reason any, stack []byte) {
+func (e abnormalExit) panicked(user string, reason any, stack []byte) {
 	why := defect(reason)
 	if user != "" {
 		why += fmt.Sprintf(", at user %q", user)
 	}
-	a.die(why, stack)
+	e.die(why, stack)
 }
 
 // defect describes a panic. What the runtime says holds no secret; what others
@@ -59,25 +62,25 @@ func defect(reason any) string {
 
 // die ends the process with its last words, if they are read within a
 // moment. The ledger makes that safe.
-func (a *app) die(why string, stack []byte) {
-	if log, err := a.logger(); err == nil {
+func (e abnormalExit) die(why string, stack []byte) {
+	if log, err := e.logger(); err == nil {
 		log.Debug("the stack at the end", "stack", string(stack))
 	}
-	a.process.stderr.complain(fmt.Sprintf("%s, %s", why, a.vitals.Last()))
-	a.end()
+	e.process.stderr.complain(fmt.Sprintf("%s, %s", why, e.vitals.Last()))
+	e.end()
 }
 
 // fatal ends a process that nothing else can stop, as inside of a script's
 // multiplication of huge numbers.
-func (a *app) fatal(line string) {
-	_, _ = fmt.Fprintf(a.process.stderr, "rekey: %s\n", line)
-	a.end()
+func (e abnormalExit) fatal(line string) {
+	_, _ = fmt.Fprintf(e.process.stderr, "rekey: %s\n", line)
+	e.end()
 }
 
 // end ends the process, whether or not standard error is read.
-func (a *app) end() {
-	a.process.stderr.hurry()
-	a.process.stderr.flush()
+func (e abnormalExit) end() {
+	e.process.stderr.hurry()
+	e.process.stderr.flush()
 	os.Exit(host.ExitUnexpected)
 }
 

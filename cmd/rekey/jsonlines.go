@@ -63,34 +63,11 @@ func (j *jsonLines) line(text string) {
 // complaint marks a line that says why a command fails; it is not shown.
 const complaint = "\x00"
 
-// inJSON makes the screen one of JSON lines.
-func (s *screen) inJSON() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, is := s.to.(*jsonLines); !is {
-		s.to = newJSONLines(s.to, s.terminal())
-		if s.late != nil {
-			s.late.shape(asJSONLine)
-		}
-	}
-}
-
 // asJSONLine is a message as a line of the log.
 func asJSONLine(text []byte) []byte {
 	var line bytes.Buffer
 	_, _ = newJSONLines(&line, false).Write(text)
 	return line.Bytes()
-}
-
-// complain writes why a command fails.
-func (s *screen) complain(line string) {
-	s.mu.Lock()
-	_, marked := s.to.(*jsonLines)
-	s.mu.Unlock()
-	if marked {
-		line = complaint + line
-	}
-	_, _ = io.WriteString(s, "rekey: "+line+"\n")
 }
 
 // wantsJSONLog is what --log-format says in a wrong command line.

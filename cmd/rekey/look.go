@@ -184,7 +184,7 @@ type unaudited struct {
 
 // Run writes reports again.
 func (c *reportCmd) Run(app *app) error {
-	app.tuneMemory()
+	tuneMemory(app)
 	opened, err := app.open()
 	if err != nil {
 		return err

@@ -20,8 +20,8 @@ type bar struct {
 	make   func() *mpb.Progress
 }
 
-// progress returns a progress bar if standard error is a terminal.
-func (a *app) progress() host.Progress {
+// progressOf returns a progress bar if standard error is a terminal.
+func progressOf(a *app) host.Progress {
 	if a.cli.JSON || a.cli.LogFormat == "json" || !a.process.stderr.terminal() {
 		return nil
 	}

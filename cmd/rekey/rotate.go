@@ -73,7 +73,7 @@ is changed before you confirm (or give --yes). What was killed or stopped goes o
 
 // Run plans and applies.
 func (c *runCmd) Run(app *app) error {
-	return app.withHost(c.Recipient, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+	return withHost(app, c.Recipient, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
 		session, err := opened.Begin(stop, c.script(), c.options())
 		if err != nil {
 			return host.Outcome{}, err
@@ -95,7 +95,7 @@ applies exactly that.`
 
 // Run plans.
 func (c *planCmd) Run(app *app) error {
-	return app.withHost(c.Recipient, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+	return withHost(app, c.Recipient, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
 		out, err := c.freeze(ctx, stop, opened)
 		if err != nil || !app.cli.JSON {
 			return out, err
@@ -122,7 +122,7 @@ type resumeCmd struct {
 
 // Run resumes.
 func (c *resumeCmd) Run(app *app) error {
-	return app.withHost(nil, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+	return withHost(app, nil, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
 		session, err := opened.Continue(stop, c.Name, c.options())
 		if err != nil {
 			return host.Outcome{}, err
@@ -143,7 +143,7 @@ type retryCmd struct {
 func (c *retryCmd) Run(app *app) error {
 	runOptions := c.options()
 	runOptions.Codes, runOptions.Keys = c.Code, c.User
-	return app.withHost(nil, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
+	return withHost(app, nil, func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error) {
 		session, err := opened.Continue(stop, c.Name, runOptions)
 		if err != nil {
 			return host.Outcome{}, err
@@ -154,13 +154,13 @@ func (c *retryCmd) Run(app *app) error {
 }
 
 // withHost runs a command that applies, and shows its result.
-func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error)) error {
+func withHost(a *app, recipients []string, do func(ctx, stop context.Context, opened *host.Host) (host.Outcome, error)) error {
 	config, err := a.config()
 	if err != nil {
 		return err
 	}
 	config.Recipients = append(config.Recipients, recipients...)
-	a.tuneMemory()
+	tuneMemory(a)
 	h, err := host.New(config)
 	if err != nil {
 		return err
@@ -172,7 +172,11 @@ func (a *app) withHost(recipients []string, do func(ctx, stop context.Context, o
 		return err
 	}
 	a.process.stderr.flush() // there is room for what matters most
-	a.showOutcome(out)
+	if a.cli.JSON {
+		printJSON(a.process.stdout, out)
+	} else {
+		showOutcome(a.process.stderr, out)
+	}
 	if err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {
 			a.process.stderr.complain(line)
@@ -189,19 +193,11 @@ const steadyMemory = 72 << 20
 // tuneMemory lets the heap of a process that applies or reports a run fill that
 // before it is collected: an eighth less processor time than with Go's defaults, at the
 // same peak. GOGC and GOMEMLIMIT have the last word.
-func (a *app) tuneMemory() {
+func tuneMemory(a *app) {
 	if a.env("GOGC") == "" && a.env("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(400)
 		debug.SetMemoryLimit(steadyMemory)
 	}
-}
-
-func (a *app) showOutcome(out host.Outcome) {
-	if a.cli.JSON {
-		printJSON(a.process.stdout, out)
-		return
-	}
-	showOutcome(a.process.stderr, out)
 }
 
 // showOutcome says for people what a run came to and what to do next.

@@ -2,16 +2,13 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 	"syscall"
 
 	"golang.org/x/term"
 
-	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/visible"
 )
 
@@ -74,23 +71,27 @@ func (s *screen) Write(data []byte) (int, error) {
 	return count, err
 }
 
-// whole returns the exit code of a command, which is another if its results
-// are not whole; said is the error told already.
-func (p process) whole(code int, said error) int {
-	p.stdout.mu.Lock()
-	defer p.stdout.mu.Unlock()
-	lost := p.stdout.err
-	if lost == nil {
-		return code
-	}
-	if said == nil || !errors.Is(said, lost) {
-		var path *fs.PathError
-		if errors.As(lost, &path) {
-			lost = path.Err
+func (s *screen) terminal() bool { return term.IsTerminal(int(s.file.Fd())) }
+
+// inJSON makes the screen one of JSON lines.
+func (s *screen) inJSON() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, is := s.to.(*jsonLines); !is {
+		s.to = newJSONLines(s.to, s.terminal())
+		if s.late != nil {
+			s.late.shape(asJSONLine)
 		}
-		fmt.Fprintf(p.stderr, "rekey: standard output: %s: the results are not whole\n", lost)
 	}
-	return host.ExitUnexpected
 }
 
-func (s *screen) terminal() bool { return term.IsTerminal(int(s.file.Fd())) }
+// complain writes why a command fails.
+func (s *screen) complain(line string) {
+	s.mu.Lock()
+	_, marked := s.to.(*jsonLines)
+	s.mu.Unlock()
+	if marked {
+		line = complaint + line
+	}
+	_, _ = io.WriteString(s, "rekey: "+line+"\n")
+}

@@ -207,7 +207,7 @@ func (c *backendsCmd) Run(app *app) error {
 	}
 	defer opened.Close()
 	if c.Name == "" {
-		return app.listBackends(opened)
+		return listBackends(app, opened)
 	}
 	description, err := opened.Backend(context.Background(), c.Name)
 	if err != nil {
@@ -221,7 +221,7 @@ func (c *backendsCmd) Run(app *app) error {
 	return nil
 }
 
-func (a *app) listBackends(opened *host.Host) error {
+func listBackends(a *app, opened *host.Host) error {
 	list := []backendLine{}
 	for _, name := range opened.Backends() {
 		description, err := opened.Backend(context.Background(), name)
@@ -324,7 +324,7 @@ type keygenCmd struct {
 // Run makes an identity.
 func (c *keygenCmd) Run(app *app) error {
 	if c.Out == "-" {
-		return app.printIdentity()
+		return printIdentity(app)
 	}
 	own, err := app.config()
 	if err == nil || errors.Is(err, errHomeless) {
@@ -382,7 +382,7 @@ func (c *keygenCmd) path(own host.Config) (string, error) {
 
 // printIdentity prints a new identity to standard output, as age-keygen does,
 // and its recipient to standard error.
-func (a *app) printIdentity() error {
+func printIdentity(a *app) error {
 	if a.cli.JSON {
 		return &host.UsageError{Message: "--json and --out - both want standard output", Fix: "give one of them"}
 	}
