@@ -134,36 +134,6 @@ func (f *filler) conflicts(field Field) {
 	}
 }
 
-// take converts a value to what a plugin expects of the type.
-func (t FieldType) take(value any) (any, error) {
-	switch t {
-	case Int:
-		return takeInt(value)
-	case Bool:
-		if yes, ok := value.(bool); ok {
-			return yes, nil
-		}
-		return nil, wanted(value, "True or False")
-	case Duration:
-		return takeDuration(value)
-	case List:
-		return takeList(value)
-	case Secret:
-		if text, ok := value.(string); ok {
-			return secret.New(text), nil
-		}
-		if s, ok := value.(secret.Value); ok {
-			return s, nil
-		}
-		return nil, wanted(value, "a secret")
-	default:
-		if text, ok := value.(string); ok {
-			return text, nil
-		}
-		return nil, wanted(value, "a string")
-	}
-}
-
 func takeInt(value any) (any, error) {
 	switch n := value.(type) {
 	case int:

@@ -3,6 +3,8 @@ package sdk
 import (
 	"slices"
 	"time"
+
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // Description is what a backend says of itself, offline and without secrets.
@@ -189,4 +191,34 @@ func hasVerb(list []Verb, verb Verb) bool {
 		}
 	}
 	return false
+}
+
+// take converts a value to what a plugin expects of the type.
+func (t FieldType) take(value any) (any, error) {
+	switch t {
+	case Int:
+		return takeInt(value)
+	case Bool:
+		if yes, ok := value.(bool); ok {
+			return yes, nil
+		}
+		return nil, wanted(value, "True or False")
+	case Duration:
+		return takeDuration(value)
+	case List:
+		return takeList(value)
+	case Secret:
+		if text, ok := value.(string); ok {
+			return secret.New(text), nil
+		}
+		if s, ok := value.(secret.Value); ok {
+			return s, nil
+		}
+		return nil, wanted(value, "a secret")
+	default:
+		if text, ok := value.(string); ok {
+			return text, nil
+		}
+		return nil, wanted(value, "a string")
+	}
 }

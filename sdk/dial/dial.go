@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -190,3 +191,45 @@ func (c *Client) reason(err error) string {
 
 // Note makes the redactor remember secrets that came another way.
 func (c *Client) Note(values ...secret.Value) { c.redact.Note(values...) }
+
+func (c *Client) instance(name string, config sdk.Config, configureResponse *pb.ConfigureResponse) (*Instance, error) {
+	instance := &Instance{client: c, name: name, config: config, abilities: c.redact.Abilities(wire.DecodeAbilities(configureResponse.GetAbilities())), done: make(chan struct{})}
+	instance.load.born = time.Now()
+	instance.ctx, instance.stop = context.WithCancel(context.Background())
+	instance.slots = make(chan struct{}, config.Concurrency)
+	if configureResponse.GetStream() {
+		instance.asks = slices.Contains(configureResponse.GetStreamVerbs(), string(sdk.Verify))
+		if err := instance.openStream(); err != nil {
+			instance.stop()
+			return nil, err
+		}
+	}
+	if c.options.Gone != nil {
+		instance.wg.Go(instance.watch)
+	}
+	return instance, nil
+}
+
+// call is a unary call that tells whether the request was handed to the
+// connection. As a stream of one message, because grpc's own unary call does
+// not tell.
+func (c *Client) call(ctx context.Context, method string, in, out any) (sent bool, err error) {
+	clientStream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method)
+	if err != nil {
+		return false, err
+	}
+	if err := clientStream.SendMsg(in); err != nil {
+		return false, clientStream.RecvMsg(out)
+	}
+	if err := clientStream.CloseSend(); err != nil {
+		return true, err
+	}
+	return true, clientStream.RecvMsg(out)
+}
+
+// account decodes one of a list.
+func (c *Client) account(account *pb.Account, secrets []string) sdk.Account {
+	a := c.redact.Account(wire.DecodeAccount(account), "")
+	a.Attributes, a.Lists = c.redact.Attributes(a.Attributes, secrets), c.redact.Lists(a.Lists, secrets)
+	return a
+}

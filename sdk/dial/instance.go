@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -46,24 +45,6 @@ type Instance struct {
 
 // grace is how long after its deadline a plugin may still answer.
 const grace = 2 * time.Second
-
-func (c *Client) instance(name string, config sdk.Config, configureResponse *pb.ConfigureResponse) (*Instance, error) {
-	instance := &Instance{client: c, name: name, config: config, abilities: c.redact.Abilities(wire.DecodeAbilities(configureResponse.GetAbilities())), done: make(chan struct{})}
-	instance.load.born = time.Now()
-	instance.ctx, instance.stop = context.WithCancel(context.Background())
-	instance.slots = make(chan struct{}, config.Concurrency)
-	if configureResponse.GetStream() {
-		instance.asks = slices.Contains(configureResponse.GetStreamVerbs(), string(sdk.Verify))
-		if err := instance.openStream(); err != nil {
-			instance.stop()
-			return nil, err
-		}
-	}
-	if c.options.Gone != nil {
-		instance.wg.Go(instance.watch)
-	}
-	return instance, nil
-}
 
 // watch ends the instance with its process.
 func (i *Instance) watch() {
@@ -289,23 +270,6 @@ func (i *Instance) lost(ctx context.Context, err error) *sdk.Error {
 	}
 }
 
-// call is a unary call that tells whether the request was handed to the
-// connection. As a stream of one message, because grpc's own unary call does
-// not tell.
-func (c *Client) call(ctx context.Context, method string, in, out any) (sent bool, err error) {
-	clientStream, err := c.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method)
-	if err != nil {
-		return false, err
-	}
-	if err := clientStream.SendMsg(in); err != nil {
-		return false, clientStream.RecvMsg(out)
-	}
-	if err := clientStream.CloseSend(); err != nil {
-		return true, err
-	}
-	return true, clientStream.RecvMsg(out)
-}
-
 // deadline bounds a question to a worker: its own time and that of all
 // before it.
 func (i *Instance) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -465,13 +429,6 @@ func (i *Instance) Accounts(ctx context.Context, filter string, attributes, secr
 		return sdk.Errorf(sdk.Timeout, "list: no more accounts within %s", i.config.Timeout+grace)
 	}
 	return i.client.failed(ctx, "list", err)
-}
-
-// account decodes one of a list.
-func (c *Client) account(account *pb.Account, secrets []string) sdk.Account {
-	a := c.redact.Account(wire.DecodeAccount(account), "")
-	a.Attributes, a.Lists = c.redact.Attributes(a.Attributes, secrets), c.redact.Lists(a.Lists, secrets)
-	return a
 }
 
 var (

@@ -18,14 +18,21 @@
 package rest
 
 import (
+	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -192,4 +199,177 @@ func readRoots(file string) (*x509.CertPool, error) {
 		return nil, sdk.Errorf(sdk.InvalidConfig, "ca_file: %s: no PEM certificate in it", file)
 	}
 	return roots, nil
+}
+
+// Do sends the request once and reads the whole answer. An answer whose status
+// is 2xx is returned; everything else is a Failure:
+//
+//	what happened                             outcome  code
+//	no connection, no handshake, no headers   refused  Unreachable, Timeout, Cancelled
+//	sent, no answer or half of one            unknown  ConnectionLost, Timeout
+//	a 2xx answer longer than MaxBody          unknown  TargetError
+//	any other status                          see Classify, then Options.Explain
+//
+// A Failure's texts hold no secret, no URL and no body.
+func (c *Client) Do(ctx context.Context, request Request) (Answer, *Failure) {
+	begun := time.Now()
+	request.Secrets = slices.Concat(request.Secrets, secretsOf(ctx))
+	answer, failure := c.exchange(ctx, request)
+	if failure != nil {
+		c.finish(request, failure)
+	}
+	c.trace(ctx, request, answer, failure, time.Since(begun))
+	return answer, failure
+}
+
+// finish completes a failure: the target's own words, then what must not be
+// in them.
+func (c *Client) finish(request Request, failure *Failure) {
+	if failure.Answer.Status != 0 && c.options.Explain != nil {
+		c.options.Explain(failure)
+	}
+	if request.ReadOnly {
+		failure.unchanged()
+	}
+	failure.scrub(c.scrubber(request))
+}
+
+func (c *Client) scrubber(request Request) scrubber {
+	return newScrubber(slices.Concat(c.options.Secrets, c.options.Proxy.secrets(), request.Secrets, authorization(request.Authorization)))
+}
+
+// Scrub removes the client's secrets, the context's (see WithSecrets) and the
+// given ones from a text, in every form in which they are likely to stand
+// there, makes it one line and cuts it to a length fit for people. It is for
+// texts of answers that Do took for a success.
+func (c *Client) Scrub(ctx context.Context, text string, secrets ...secret.Value) string {
+	return tidy(c.scrubber(Request{Secrets: slices.Concat(secrets, secretsOf(ctx))}).clean(text))
+}
+
+func (c *Client) exchange(ctx context.Context, r Request) (Answer, *Failure) {
+	if _, bounded := ctx.Deadline(); !bounded && c.options.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.options.Timeout)
+		defer cancel()
+	}
+	var sent atomic.Bool
+	request, err := c.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		// Before the last header nothing that a server could act on has left.
+		WroteHeaders: func() { sent.Store(true) },
+		WroteRequest: func(wroteRequestInfo httptrace.WroteRequestInfo) {
+			if wroteRequestInfo.Err == nil {
+				sent.Store(true)
+			}
+		},
+	}), r)
+	if err != nil {
+		return Answer{}, Refusal(sdk.Errorf(sdk.InvalidOperation, "the request cannot be built"))
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return Answer{}, c.broken(ctx, err, sent.Load())
+	}
+	return c.read(ctx, response)
+}
+
+func (c *Client) request(ctx context.Context, request Request) (*http.Request, error) {
+	address := *c.base
+	var err error
+	if address.Path, err = url.PathUnescape(c.base.EscapedPath() + request.Path); err != nil {
+		return nil, err
+	}
+	address.RawPath, address.RawQuery = c.base.EscapedPath()+request.Path, cmp.Or(request.RawQuery, request.Query.Encode())
+	q, err := http.NewRequestWithContext(ctx, request.Method, address.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range request.Header {
+		q.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	q.Header.Set("User-Agent", c.options.UserAgent)
+	if q.Header.Get("Accept") == "" {
+		q.Header.Set("Accept", "application/json")
+	}
+	if request.Authorization.Present() {
+		q.Header.Set("Authorization", request.Authorization.Reveal())
+	}
+	if request.Body != nil {
+		setBody(q, request)
+	}
+	return q, nil
+}
+
+// read takes the allowed bytes of an answer and closes it; the rest of a longer one
+// stays where it is, and its connection is dropped.
+func (c *Client) read(ctx context.Context, response *http.Response) (Answer, *Failure) {
+	defer func() { _ = response.Body.Close() }() // it was only read, or the error helps no one
+	body, err := io.ReadAll(io.LimitReader(response.Body, c.options.MaxBody+1))
+	answer := Answer{Status: response.StatusCode, Header: response.Header, Body: body}
+	if int64(len(body)) > c.options.MaxBody {
+		answer.Body, answer.TooLong = nil, true
+	}
+	good := answer.Status >= 200 && answer.Status < 300
+	switch {
+	case err != nil && good:
+		return answer, c.broken(ctx, err, true)
+	case err != nil:
+		answer.Body = nil // the status is whole, its explanation is not
+	case answer.TooLong && good:
+		return answer, &Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError, "the answer is longer than %d bytes", c.options.MaxBody)}
+	case good:
+		return answer, nil
+	}
+	if answer.Status == http.StatusProxyAuthRequired && c.proxy != nil {
+		return Answer{}, Refusal(c.unknownToProxy()) // not the words of the server: nothing to explain
+	}
+	return answer, failed(answer, c.options.Now())
+}
+
+// broken says what an exchange without a whole answer means. The error's text
+// is not used: it quotes the URL.
+func (c *Client) broken(ctx context.Context, err error, sent bool) *Failure {
+	timeout := ctx.Err() == context.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded)
+	switch {
+	case sent && timeout:
+		return &Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.Timeout, "%s: no answer in time", c.Host())}
+	case sent:
+		return &Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.ConnectionLost, "%s: the connection broke before the whole answer came", c.Host())}
+	case timeout:
+		return Refusal(sdk.Errorf(sdk.Timeout, "%s: no connection in time", c.Host()))
+	case ctx.Err() != nil:
+		return Refusal(sdk.Errorf(sdk.Cancelled, "given up before it was sent"))
+	}
+	return Refusal(c.unsent(err))
+}
+
+func (c *Client) trace(ctx context.Context, request Request, answer Answer, failure *Failure, took time.Duration) {
+	facts := []any{"method", request.Method, "path", c.scrubber(request).clean(request.Path), "status", answer.Status, "took", took.Round(time.Millisecond)}
+	if failure != nil && failure.Err != nil {
+		facts = append(facts, "outcome", failure.Outcome.String(), "code", string(failure.Err.Code))
+	}
+	c.options.Log.DebugContext(ctx, "http exchange", facts...)
+}
+
+// unsent says why a request did not leave: the server's fault, or that of the
+// proxy before it.
+func (c *Client) unsent(err error) *sdk.Error {
+	if c.proxy == nil {
+		return sdk.Errorf(sdk.Unreachable, "%s: %s", c.Host(), dialReason(err))
+	}
+	var dial *net.OpError
+	var refused *noTunnel
+	switch {
+	case errors.As(err, &refused) && refused.status == http.StatusProxyAuthRequired:
+		return c.unknownToProxy()
+	case errors.As(err, &refused):
+		return sdk.Errorf(sdk.Unreachable, "%s: the proxy %s does not connect to it: %s", c.Host(), c.proxy.Host, refused)
+	case errors.As(err, &dial) && dial.Op == "proxyconnect":
+		return sdk.Errorf(sdk.Unreachable, "the proxy %s: %s", c.proxy.Host, dialReason(err))
+	}
+	return sdk.Errorf(sdk.Unreachable, "%s, through the proxy %s: %s", c.Host(), c.proxy.Host, dialReason(err))
+}
+
+// unknownToProxy is what 407 means: no later request can succeed either.
+func (c *Client) unknownToProxy() *sdk.Error {
+	return sdk.Errorf(sdk.InvalidConfig, "the proxy %s wants a login (HTTP 407); check proxy_user and proxy_password", c.proxy.Host)
 }

@@ -2,9 +2,7 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 
@@ -110,28 +108,4 @@ type noTunnel struct{ status int }
 // Error says it without the proxy's own words.
 func (n *noTunnel) Error() string {
 	return fmt.Sprintf("HTTP %d %s to CONNECT", n.status, http.StatusText(n.status))
-}
-
-// unsent says why a request did not leave: the server's fault, or that of the
-// proxy before it.
-func (c *Client) unsent(err error) *sdk.Error {
-	if c.proxy == nil {
-		return sdk.Errorf(sdk.Unreachable, "%s: %s", c.Host(), dialReason(err))
-	}
-	var dial *net.OpError
-	var refused *noTunnel
-	switch {
-	case errors.As(err, &refused) && refused.status == http.StatusProxyAuthRequired:
-		return c.unknownToProxy()
-	case errors.As(err, &refused):
-		return sdk.Errorf(sdk.Unreachable, "%s: the proxy %s does not connect to it: %s", c.Host(), c.proxy.Host, refused)
-	case errors.As(err, &dial) && dial.Op == "proxyconnect":
-		return sdk.Errorf(sdk.Unreachable, "the proxy %s: %s", c.proxy.Host, dialReason(err))
-	}
-	return sdk.Errorf(sdk.Unreachable, "%s, through the proxy %s: %s", c.Host(), c.proxy.Host, dialReason(err))
-}
-
-// unknownToProxy is what 407 means: no later request can succeed either.
-func (c *Client) unknownToProxy() *sdk.Error {
-	return sdk.Errorf(sdk.InvalidConfig, "the proxy %s wants a login (HTTP 407); check proxy_user and proxy_password", c.proxy.Host)
 }

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -267,19 +266,4 @@ func (i *instance) abandon(jobs []*job) {
 		}
 	}
 	i.pool.lose(lost)
-}
-
-// expired returns why a job need not be started any more.
-func (j *job) expired() *sdk.Error {
-	if j.ctx == nil {
-		return nil
-	}
-	switch err := j.ctx.Err(); {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.DeadlineExceeded):
-		return sdk.Errorf(sdk.Timeout, "the deadline passed before it was sent")
-	default:
-		return sdk.Errorf(sdk.Cancelled, "given up before it was sent")
-	}
 }

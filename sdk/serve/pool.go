@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -287,5 +288,20 @@ func refuse(jobs []*job, failure *sdk.Error) {
 		if job != nil {
 			job.finish(sdk.Refuse(failure))
 		}
+	}
+}
+
+// expired returns why a job need not be started any more.
+func (j *job) expired() *sdk.Error {
+	if j.ctx == nil {
+		return nil
+	}
+	switch err := j.ctx.Err(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return sdk.Errorf(sdk.Timeout, "the deadline passed before it was sent")
+	default:
+		return sdk.Errorf(sdk.Cancelled, "given up before it was sent")
 	}
 }
