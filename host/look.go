@@ -89,7 +89,7 @@ func (e *NobodyError) Error() string {
 // show returns where a run stands, and calls user for the users that the filter
 // selects, in the order of application.
 func show(run *ledger.Run, filter ShowFilter, user func(report.Line) error) (Outcome, error) {
-	out, err := look(run)
+	out, err := outcomeOf(run)
 	if err != nil {
 		return out, err
 	}

@@ -76,8 +76,8 @@ type Audit struct {
 	Head string `json:"head"`
 }
 
-// look reads a run's outcome from its ledger.
-func look(run *ledger.Run) (Outcome, error) {
+// outcomeOf reads a run's outcome from its ledger.
+func outcomeOf(run *ledger.Run) (Outcome, error) {
 	outcome := Outcome{Run: run.ID(), Script: run.Header().Script, Reports: []string{}, Waves: []WaveOutcome{}}
 	var err error
 	if outcome.Status, err = run.State(); err != nil {

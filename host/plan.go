@@ -45,7 +45,7 @@ func (p *planner) plan(stop context.Context, script Script) error {
 	if p.backends, err = p.plugins.open(stop, flow); err != nil {
 		return err
 	}
-	if err := p.look(stop); err != nil {
+	if err := p.precheck(stop); err != nil {
 		return err
 	}
 	return p.draft(stop)
@@ -107,8 +107,8 @@ func open(run ledger.Summary) bool {
 	return run.State != journal.StateFinished || run.Counts.Pending+run.Counts.Held+run.Counts.Unknown > 0
 }
 
-// look asks the backends and the other runs whether anything stands in the way.
-func (p *planner) look(ctx context.Context) error {
+// precheck asks the backends and the other runs whether anything stands in the way.
+func (p *planner) precheck(ctx context.Context) error {
 	warnings, err := p.backends.check(ctx, p.host.LookupEnv)
 	if err != nil {
 		return err

@@ -33,8 +33,8 @@ type reporter struct {
 	errs    []error
 }
 
-// look reads what reports say of the run as a whole.
-func (p *reporter) look() error {
+// load reads what reports say of the run as a whole.
+func (p *reporter) load() error {
 	run := p.session.run
 	about, err := aboutOf(run)
 	if err != nil {

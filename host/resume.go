@@ -15,7 +15,7 @@ import (
 type resumption struct{ *Session }
 
 func (p resumption) resume(ctx, stop context.Context) (Outcome, error) {
-	out, err := look(p.run)
+	out, err := outcomeOf(p.run)
 	if err != nil {
 		return out, err
 	}

@@ -119,7 +119,7 @@ func (s *Session) approve() (Outcome, error) {
 	if err := s.note(journal.Approved, journal.Detail{Wave: wave}); err != nil {
 		return Outcome{}, err
 	}
-	out, err := look(s.run)
+	out, err := outcomeOf(s.run)
 	if err != nil {
 		return out, err
 	}
@@ -210,7 +210,7 @@ func (s *Session) conclude(ctx context.Context, ending engine.Ending) (Outcome, 
 
 // concluded returns what the run came to, its log signed and kept.
 func (s *Session) concluded(ctx context.Context, reports []string) (Outcome, error) {
-	out, err := look(s.run)
+	out, err := outcomeOf(s.run)
 	if err != nil {
 		return out, err
 	}
@@ -239,7 +239,7 @@ func (s *Session) report(ctx context.Context, note func(*journal.Record) error, 
 		return nil, err
 	}
 	writer := &reporter{session: s, options: options, left: left, note: note}
-	if err := writer.look(); err != nil {
+	if err := writer.load(); err != nil {
 		return nil, err
 	}
 	for _, order := range []string{"source", "apply"} {

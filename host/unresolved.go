@@ -9,9 +9,9 @@ import (
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
-// loose is what another run has lost on its way to a target that this one is
+// unresolved is what another run has lost on its way to a target that this one is
 // about to change: requests that may still arrive there, after a newer value.
-type loose struct {
+type unresolved struct {
 	run    ledger.Summary
 	target string // as messages show it
 	users  int64
@@ -19,14 +19,14 @@ type loose struct {
 }
 
 // String says whose requests may come, until when, and what to do first.
-func (l loose) String() string {
-	id, now := l.run.Header.ID, l.run.State == journal.StateRunning
-	text := fmt.Sprintf("run %s has %s whose last request may still reach %s", id, countedUsers(l.users), l.target)
+func (u unresolved) String() string {
+	id, now := u.run.Header.ID, u.run.State == journal.StateRunning
+	text := fmt.Sprintf("run %s has %s whose last request may still reach %s", id, countedUsers(u.users), u.target)
 	if now {
-		text = fmt.Sprintf("run %s is being applied now, and has %s whose last request may still reach %s", id, countedUsers(l.users), l.target)
+		text = fmt.Sprintf("run %s is being applied now, and has %s whose last request may still reach %s", id, countedUsers(u.users), u.target)
 	}
-	if !l.until.IsZero() && !now {
-		text += ", until " + l.until.Local().Format("2006-01-02 15:04:05") + " at least"
+	if !u.until.IsZero() && !now {
+		text += ", until " + u.until.Local().Format("2006-01-02 15:04:05") + " at least"
 	}
 	if now {
 		return text + ": wait for its end"
@@ -65,7 +65,7 @@ func (a strayRuns) warnings() ([]string, error) {
 }
 
 // of looks at one run.
-func (a strayRuns) of(summary ledger.Summary) ([]loose, error) {
+func (a strayRuns) of(summary ledger.Summary) ([]unresolved, error) {
 	run, err := a.store.Read(summary.Header.ID)
 	if err != nil {
 		return nil, nil // forgotten meanwhile
@@ -79,7 +79,7 @@ func (a strayRuns) of(summary ledger.Summary) ([]loose, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []loose
+	var found []unresolved
 	for i, mine := range a.backends.pins {
 		search := strays{run: summary, last: last, late: a.backends.list[i].Late(), now: a.now}
 		for _, pin := range pins {
@@ -91,8 +91,8 @@ func (a strayRuns) of(summary ledger.Summary) ([]loose, error) {
 		if err != nil {
 			return nil, err
 		}
-		one := loose{summary, target(mine), users, until}
-		if users > 0 && !slices.ContainsFunc(found, func(other loose) bool { return other.target == one.target }) {
+		one := unresolved{summary, target(mine), users, until}
+		if users > 0 && !slices.ContainsFunc(found, func(other unresolved) bool { return other.target == one.target }) {
 			found = append(found, one)
 		}
 	}
