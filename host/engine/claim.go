@@ -102,7 +102,7 @@ func (x claimer) ask() (sdk.Identity, error) {
 func (x claimer) otherName(v secret.Value) string {
 	mine := x.claimed()
 	for _, c := range x.history.Touched() {
-		if c.Credential == x.recorded.Credential || c.Kind != x.step.Kind || c.Standing < journal.StandsApplied {
+		if c.Credential == x.recorded.Credential || c.Kind != x.step.Kind || c.State < journal.AttemptsApplied {
 			continue
 		}
 		held := c.Held().Intent

@@ -73,13 +73,13 @@ const (
 
 // next decides what follows; replaced is how many values were replaced.
 func (x executor) next(replaced int) move {
-	last, standing := x.recorded.Last(), x.recorded.Standing()
+	last, state := x.recorded.Last(), x.recorded.State()
 	switch {
-	case last == nil || standing == journal.StandsRefused && redone(last):
+	case last == nil || state == journal.AttemptsRefused && redone(last):
 		return moveSend
-	case standing == journal.StandsDoubtful && !x.handled:
+	case state == journal.AttemptsDoubtful && !x.handled:
 		return moveSettle
-	case replaced < newValues && standing == journal.StandsRefused && x.replaceable(last):
+	case replaced < newValues && state == journal.AttemptsRefused && x.replaceable(last):
 		return moveReplace
 	}
 	return moveEnd
@@ -100,10 +100,10 @@ func (x executor) move(ctx context.Context, next move) error {
 
 // result is what the step returns to the script.
 func (x executor) result() journal.Result {
-	switch x.recorded.Standing() {
-	case journal.StandsApplied:
+	switch x.recorded.State() {
+	case journal.AttemptsApplied:
 		return journal.Result{Outcome: sdk.Applied}
-	case journal.StandsRefused:
+	case journal.AttemptsRefused:
 		return journal.ResultOf(x.recorded.Last().Outcome)
 	}
 	for _, a := range x.recorded.Attempts {
@@ -148,7 +148,7 @@ func (x executor) replaceable(last *journal.Attempt) bool {
 			return false
 		}
 	}
-	return !x.history.Replay.Settles && !x.history.InUse(x.step.Value.Origin)
+	return !x.history.Replay.RecoveryRound && !x.history.InUse(x.step.Value.Origin)
 }
 
 func (x executor) replace(ctx context.Context, last *journal.Attempt) error {

@@ -112,7 +112,7 @@ func TestAValueIsReplacedOnlyWhereNothingElseHasIt(t *testing.T) {
 		{"unknown", generated, tried(2, 1, sdk.Unknown, sdk.PolicyViolation), nil, false, false},
 	} {
 		s := &userState{history: journal.Read(c.log)}
-		s.history.Replay.Settles = c.settles
+		s.history.Replay.RecoveryRound = c.settles
 		if got := newExecutor(s, journal.Step{Value: c.value}, nil, &journal.RecordedStep{}).replaceable(c.last); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}

@@ -187,7 +187,7 @@ func checkClaims(t *testing.T, where string, b *book, nets [2]*network) {
 				}
 			}
 			known := has == "old" || b.holds(c.Account, has)
-			final := status == journal.Done || status == journal.Failed || status == journal.Partial && c.Standing != journal.StandsDoubtful
+			final := status == journal.Done || status == journal.Failed || status == journal.Partial && c.State != journal.AttemptsDoubtful
 			if !known || final && has != claimed {
 				t.Errorf("%s: user %d is %s, %s has a value that the ledger knows: %v, the one that is claimed: %v", where, pos, status, c.Credential, known, has == claimed)
 			}

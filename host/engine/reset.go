@@ -23,7 +23,7 @@ func (x resetter) ask() (journal.Result, error) {
 		return journal.ResultOf(x.recorded.Answer), nil
 	}
 	last := x.recorded.Last()
-	if last != nil && !redone(last) && x.recorded.Standing() != journal.StandsDoubtful {
+	if last != nil && !redone(last) && x.recorded.State() != journal.AttemptsDoubtful {
 		return x.asked(last)
 	}
 	if refusal, err := x.mayAsk(); err != nil {

@@ -26,7 +26,7 @@ func (r *reverter) revert(v journal.Verdict) (journal.Verdict, error) {
 		return v, nil
 	}
 	for _, c := range slices.Backward(slices.Clone(r.history.Touched())) {
-		if c.Standing != journal.StandsApplied || c.Reverted {
+		if c.State != journal.AttemptsApplied || c.Reverted {
 			continue
 		}
 		if err := r.setBack(c); err != nil {
@@ -91,7 +91,7 @@ func (r *reverter) backStep(name journal.Credential) (*journal.RecordedStep, err
 func (r *reverter) settle() error {
 	for _, recorded := range r.history.Replay.Backs() {
 		l := r.run.dispatchers[recorded.Backend]
-		if recorded.Standing() != journal.StandsDoubtful || l == nil {
+		if recorded.State() != journal.AttemptsDoubtful || l == nil {
 			continue
 		}
 		if err := newSettler(r.userState, stepOf(recorded.Call, nil), l, recorded).settle(r.run.hard); err != nil {

@@ -46,7 +46,7 @@ func (x *stepState) claimed() string { return claimOf(x.identity, x.recorded.Cre
 // second one is never sent while the first may be in force.
 func (x *stepState) unresolved(value secret.Value) bool {
 	c := x.history.Credential(x.recorded.Credential)
-	return c != nil && c.Standing == journal.StandsDoubtful && !x.allEqual(c.Open(), value)
+	return c != nil && c.State == journal.AttemptsDoubtful && !x.allEqual(c.Open(), value)
 }
 
 // allEqual reports whether each of the attempts carries the value.

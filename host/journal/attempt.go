@@ -44,34 +44,34 @@ func tookEffect(record *Record) bool {
 	return record.Outcome == sdk.Applied || record.Outcome == sdk.AlreadyApplied
 }
 
-// Standing is what attempts came to together.
-type Standing uint8
+// AttemptState is what attempts came to together.
+type AttemptState uint8
 
-// The standings. A zero Standing is that of no attempt.
+// The states. A zero AttemptState is that of no attempt.
 const (
-	Untouched      Standing = iota
-	StandsRefused           // nothing took effect
-	StandsApplied           // the newest value that took effect is in force
-	StandsDoubtful          // which value is in force is not known
+	Untouched        AttemptState = iota
+	AttemptsRefused               // nothing took effect
+	AttemptsApplied               // the newest value that took effect is in force
+	AttemptsDoubtful              // which value is in force is not known
 )
 
-// standingOf sums attempts up, in the order in which they were begun, and
+// stateOf sums attempts up, in the order in which they were begun, and
 // returns the one that decides. A value that took effect settles what came
 // before it, and a refusal leaves what was. A bridge that took effect is as good
 // as in doubt: it is not meant to stay.
-func standingOf(attempts []*Attempt) (standing Standing, decides *Attempt) {
+func stateOf(attempts []*Attempt) (state AttemptState, decides *Attempt) {
 	for _, attempt := range attempts {
 		switch {
 		case attempt.Stays():
-			standing = StandsApplied
+			state = AttemptsApplied
 		case !attempt.Refused():
-			standing = StandsDoubtful
-		case standing > StandsRefused:
+			state = AttemptsDoubtful
+		case state > AttemptsRefused:
 			continue
 		default:
-			standing = StandsRefused
+			state = AttemptsRefused
 		}
 		decides = attempt
 	}
-	return standing, decides
+	return state, decides
 }

@@ -58,11 +58,11 @@ func (h *History) sum() totals {
 	var t totals
 	for _, credential := range h.touched {
 		switch {
-		case credential.Standing == StandsDoubtful:
+		case credential.State == AttemptsDoubtful:
 			t.doubtful = credential
 		case credential.Reverted:
 			t.reverted = true
-		case credential.Standing == StandsApplied:
+		case credential.State == AttemptsApplied:
 			t.applied = true
 		case t.refused == nil:
 			t.refused = credential

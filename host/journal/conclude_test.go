@@ -136,7 +136,7 @@ func TestStatusOfAUser(t *testing.T) {
 		if got.Detail.Status != c.want || got.Code != c.code {
 			t.Errorf("%s: %s %s, want %s %s", c.name, got.Detail.Status, got.Code, c.want, c.code)
 		}
-		if changed := slices.ContainsFunc(Read(c.records).Touched(), func(c *CredentialHistory) bool { return c.Standing == StandsApplied }); got.Detail.Status == Done && got.Detail.Unchanged == changed {
+		if changed := slices.ContainsFunc(Read(c.records).Touched(), func(c *CredentialHistory) bool { return c.State == AttemptsApplied }); got.Detail.Status == Done && got.Detail.Unchanged == changed {
 			t.Errorf("%s: unchanged %v", c.name, got.Detail.Unchanged)
 		}
 		if got.Detail.Status == Skipped && got.Detail.Message == "" {

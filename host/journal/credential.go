@@ -9,10 +9,10 @@ import (
 // CredentialHistory is what records tell of one credential of a user.
 type CredentialHistory struct {
 	Credential
-	Attempts []*Attempt // to change it, in the order in which they were begun
-	Standing Standing   // of the attempts together
-	Deciding *Record    // the outcome that decides the standing; nil: there is none
-	Reverted bool       // the value in force is the one of before
+	Attempts []*Attempt   // to change it, in the order in which they were begun
+	State    AttemptState // of the attempts together
+	Deciding *Record      // the outcome that decides the state; nil: there is none
+	Reverted bool         // the value in force is the one of before
 
 	NotAccepted *Record // the last verify, where it found that the value in force does not work; nil: it did not
 	Unproven    bool    // the last verify got no verdict
@@ -20,10 +20,10 @@ type CredentialHistory struct {
 	first [1]*Attempt // room
 }
 
-// sum works the standing out anew.
+// sum works the state out anew.
 func (c *CredentialHistory) sum() {
 	var decides *Attempt
-	if c.Standing, decides = standingOf(c.Attempts); decides != nil {
+	if c.State, decides = stateOf(c.Attempts); decides != nil {
 		c.Deciding = decides.Outcome
 	}
 	c.Reverted = false
@@ -46,10 +46,10 @@ func (c *CredentialHistory) verified(record *Record) {
 // Untold reports whether only the target knows the value in force: it picked
 // one in a reset and kept it to itself.
 func (c *CredentialHistory) Untold() bool {
-	return c.Standing == StandsApplied && c.Deciding.Verb == Reset && c.Deciding.Sealed == nil
+	return c.State == AttemptsApplied && c.Deciding.Verb == Reset && c.Deciding.Sealed == nil
 }
 
-// Open returns the attempts that the credential's standing leaves in doubt:
+// Open returns the attempts that the credential's state leaves in doubt:
 // those of unknown outcome behind the last value that took effect.
 func (c *CredentialHistory) Open() []*Attempt {
 	var open []*Attempt

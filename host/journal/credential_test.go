@@ -12,50 +12,50 @@ import (
 func TestWhereACredentialStands(t *testing.T) {
 	for _, c := range []struct {
 		story    string
-		standing Standing
+		state    Standing
 		decides  int
 		open     []int
 		first    int // that took effect
 		held     int // the newest that may be in force
 		reverted bool
 	}{
-		{"set open", StandsDoubtful, 0, []int{1}, 0, 1, false},
-		{"set unknown", StandsDoubtful, 1, []int{1}, 0, 1, false},
-		{"set applied", StandsApplied, 1, nil, 1, 1, false},
-		{"set already", StandsApplied, 1, nil, 1, 1, false},
-		{"change applied", StandsApplied, 1, nil, 1, 1, false},
-		{"reset told", StandsApplied, 1, nil, 1, 1, false},
-		{"set refused", StandsRefused, 1, nil, 0, 0, false},
-		{"set refused, set refused", StandsRefused, 2, nil, 0, 0, false},
-		{"set refused, set applied", StandsApplied, 2, nil, 2, 2, false},
-		{"set applied, set refused", StandsApplied, 1, nil, 1, 1, false},
-		{"set applied, set already", StandsApplied, 2, nil, 1, 2, false},
-		{"set unknown, set refused", StandsDoubtful, 1, []int{1}, 0, 1, false},
-		{"set unknown, set applied", StandsApplied, 2, nil, 2, 2, false},
-		{"set applied, set unknown", StandsDoubtful, 2, []int{2}, 1, 2, false},
-		{"set applied, set unknown, set refused", StandsDoubtful, 2, []int{2}, 1, 2, false},
-		{"set unknown, set unknown", StandsDoubtful, 2, []int{1, 2}, 0, 2, false},
-		{"set unknown, set unknown, set applied, set open", StandsDoubtful, 0, []int{4}, 3, 4, false},
-		{"bridge applied", StandsDoubtful, 1, nil, 1, 1, false},
-		{"bridge refused", StandsRefused, 1, nil, 0, 0, false},
-		{"bridge applied, set refused", StandsDoubtful, 1, nil, 1, 1, false},
-		{"bridge unknown, set refused", StandsDoubtful, 1, []int{1}, 0, 1, false},
-		{"bridge applied, set applied", StandsApplied, 2, nil, 1, 2, false},
-		{"set unknown, bridge applied", StandsDoubtful, 2, []int{1}, 2, 2, false},
-		{"set applied, revert applied", StandsApplied, 2, nil, 1, 2, true},
-		{"set applied, revert refused", StandsApplied, 1, nil, 1, 1, false},
-		{"set applied, revert unknown", StandsDoubtful, 2, []int{2}, 1, 2, false},
-		{"set applied, revert applied, set refused", StandsApplied, 2, nil, 1, 2, true},
-		{"set applied, revert applied, bridge applied", StandsDoubtful, 3, nil, 1, 3, true},
-		{"set applied, revert applied, set applied", StandsApplied, 3, nil, 1, 3, false},
+		{"set open", AttemptsDoubtful, 0, []int{1}, 0, 1, false},
+		{"set unknown", AttemptsDoubtful, 1, []int{1}, 0, 1, false},
+		{"set applied", AttemptsApplied, 1, nil, 1, 1, false},
+		{"set already", AttemptsApplied, 1, nil, 1, 1, false},
+		{"change applied", AttemptsApplied, 1, nil, 1, 1, false},
+		{"reset told", AttemptsApplied, 1, nil, 1, 1, false},
+		{"set refused", AttemptsRefused, 1, nil, 0, 0, false},
+		{"set refused, set refused", AttemptsRefused, 2, nil, 0, 0, false},
+		{"set refused, set applied", AttemptsApplied, 2, nil, 2, 2, false},
+		{"set applied, set refused", AttemptsApplied, 1, nil, 1, 1, false},
+		{"set applied, set already", AttemptsApplied, 2, nil, 1, 2, false},
+		{"set unknown, set refused", AttemptsDoubtful, 1, []int{1}, 0, 1, false},
+		{"set unknown, set applied", AttemptsApplied, 2, nil, 2, 2, false},
+		{"set applied, set unknown", AttemptsDoubtful, 2, []int{2}, 1, 2, false},
+		{"set applied, set unknown, set refused", AttemptsDoubtful, 2, []int{2}, 1, 2, false},
+		{"set unknown, set unknown", AttemptsDoubtful, 2, []int{1, 2}, 0, 2, false},
+		{"set unknown, set unknown, set applied, set open", AttemptsDoubtful, 0, []int{4}, 3, 4, false},
+		{"bridge applied", AttemptsDoubtful, 1, nil, 1, 1, false},
+		{"bridge refused", AttemptsRefused, 1, nil, 0, 0, false},
+		{"bridge applied, set refused", AttemptsDoubtful, 1, nil, 1, 1, false},
+		{"bridge unknown, set refused", AttemptsDoubtful, 1, []int{1}, 0, 1, false},
+		{"bridge applied, set applied", AttemptsApplied, 2, nil, 1, 2, false},
+		{"set unknown, bridge applied", AttemptsDoubtful, 2, []int{1}, 2, 2, false},
+		{"set applied, revert applied", AttemptsApplied, 2, nil, 1, 2, true},
+		{"set applied, revert refused", AttemptsApplied, 1, nil, 1, 1, false},
+		{"set applied, revert unknown", AttemptsDoubtful, 2, []int{2}, 1, 2, false},
+		{"set applied, revert applied, set refused", AttemptsApplied, 2, nil, 1, 2, true},
+		{"set applied, revert applied, bridge applied", AttemptsDoubtful, 3, nil, 1, 3, true},
+		{"set applied, revert applied, set applied", AttemptsApplied, 3, nil, 1, 3, false},
 	} {
 		cred := Read(told(t, c.story)).Credential(ann)
 		decides := 0
 		if cred.Deciding != nil {
 			decides = cred.Deciding.Step
 		}
-		if cred.Standing != c.standing || decides != c.decides || cred.Reverted != c.reverted {
-			t.Errorf("%s: stands %d by step %d, reverted %v; want %d by %d, %v", c.story, cred.Standing, decides, cred.Reverted, c.standing, c.decides, c.reverted)
+		if cred.State != c.state || decides != c.decides || cred.Reverted != c.reverted {
+			t.Errorf("%s: stands %d by step %d, reverted %v; want %d by %d, %v", c.story, cred.State, decides, cred.Reverted, c.state, c.decides, c.reverted)
 		}
 		if got := stepsOf(cred.Open()...); !slices.Equal(got, c.open) {
 			t.Errorf("%s: open %v, want %v", c.story, got, c.open)
@@ -79,7 +79,7 @@ func none(step int) []int {
 
 func TestACredentialWithoutAttemptsIsUntouched(t *testing.T) {
 	cred := Read(one(rec(Answer, Verify, 1, sdk.Applied, ""))).Credential(ann)
-	if cred == nil || cred.Standing != Untouched || cred.Deciding != nil || cred.Open() != nil || cred.Last() != nil || cred.First() != nil || cred.Held() != nil {
+	if cred == nil || cred.State != Untouched || cred.Deciding != nil || cred.Open() != nil || cred.Last() != nil || cred.First() != nil || cred.Held() != nil {
 		t.Errorf("%+v", cred)
 	}
 }

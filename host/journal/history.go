@@ -234,7 +234,7 @@ func (h *History) Live(besides *Attempt) bool {
 // every credential stands is known.
 func (h *History) Doubtful() *Attempt {
 	for _, credential := range h.touched {
-		if credential.Standing == StandsDoubtful {
+		if credential.State == AttemptsDoubtful {
 			return credential.doubtful()
 		}
 	}
@@ -257,7 +257,7 @@ func (h *History) InForce() *Attempt {
 // Used returns the labels of the backends on which the user has a value, or may
 // have.
 func (h *History) Used() []string {
-	return h.labels(func(credential *CredentialHistory) bool { return credential.Standing >= StandsApplied })
+	return h.labels(func(credential *CredentialHistory) bool { return credential.State >= AttemptsApplied })
 }
 
 // Given returns the labels of the backends that certainly took a value.

@@ -102,12 +102,12 @@ func TestTheListOfCandidatesIsTrue(t *testing.T) {
 		}
 		for _, c := range h.Touched() {
 			has := w.has[c.Credential]
-			switch c.Standing {
-			case StandsApplied:
+			switch c.State {
+			case AttemptsApplied:
 				if c.Deciding.Step != has {
 					t.Fatalf("%v has the value of step %d, and is said to have that of %d", c.Credential, has, c.Deciding.Step)
 				}
-			case StandsRefused:
+			case AttemptsRefused:
 				if has != 0 {
 					t.Fatalf("%v has the value of step %d, and is said to have none", c.Credential, has)
 				}
@@ -136,7 +136,7 @@ func TestACredentialIsReadAsIfItWereTheOnlyOne(t *testing.T) {
 				}
 				continue
 			}
-			if got.Standing != want.Standing || got.Reverted != want.Reverted || !reflect.DeepEqual(got.Deciding, want.Deciding) ||
+			if got.State != want.State || got.Reverted != want.Reverted || !reflect.DeepEqual(got.Deciding, want.Deciding) ||
 				!slices.Equal(stepsOf(got.Attempts...), stepsOf(want.Attempts...)) {
 				t.Fatalf("%v: among others %+v, alone %+v", name, got, want)
 			}
@@ -175,7 +175,7 @@ func TestAnOutcomeWithoutAnIntentIsAnAttempt(t *testing.T) {
 	end := rec(Outcome, Reset, 1, sdk.Applied, "")
 	end.Sealed = []byte("x")
 	h := Read(one(end))
-	if got := listed(h); got != "1 applied!" || h.Credential(ann).Standing != StandsApplied || !h.Live(nil) {
+	if got := listed(h); got != "1 applied!" || h.Credential(ann).State != AttemptsApplied || !h.Live(nil) {
 		t.Errorf("%q, %+v", got, h.Credential(ann))
 	}
 	unlocked := Read(one(rec(Outcome, Unlock, 1, sdk.Applied, "")))

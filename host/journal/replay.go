@@ -49,10 +49,10 @@ func (s *RecordedStep) Last() *Attempt {
 	return s.Attempts[len(s.Attempts)-1]
 }
 
-// Standing sums the step's attempts up.
-func (s *RecordedStep) Standing() Standing {
-	standing, _ := standingOf(s.Attempts)
-	return standing
+// State sums the step's attempts up.
+func (s *RecordedStep) State() AttemptState {
+	state, _ := stateOf(s.Attempts)
+	return state
 }
 
 // Recovering reports whether the step is in the middle of a recovery: its host
@@ -66,7 +66,7 @@ func (s *RecordedStep) kept() bool {
 	if s.Answer != nil {
 		return tookEffect(s.Answer)
 	}
-	return s.Standing() >= StandsApplied
+	return s.State() >= AttemptsApplied
 }
 
 // tries are the numbers of the tries of each step that has one.
@@ -108,8 +108,8 @@ func (t *tries) next(ordinal int) int {
 // Replay is what was recorded of a hook's steps, so that it finds them again
 // when it is run once more. A user who is put back begins another round.
 type Replay struct {
-	Settles bool // this round is there to settle what the last one left unknown
-	Sent    bool // an operation may have left the process in this round
+	RecoveryRound bool // this round is there to settle what the last one left unknown
+	Sent          bool // an operation may have left the process in this round
 
 	steps   []*RecordedStep // of this round, in any order
 	earlier []*RecordedStep // of earlier rounds, what stays
@@ -204,7 +204,7 @@ func (p *Replay) now(ordinal int) *RecordedStep {
 // that was recorded, and sends no new value for it. A retry keeps what took
 // effect and was not set back.
 func (p *Replay) next(settles bool) {
-	p.Settles, p.Sent = settles, false
+	p.RecoveryRound, p.Sent = settles, false
 	slices.SortStableFunc(p.steps, func(recordedStep, b *RecordedStep) int { return recordedStep.Ordinal - b.Ordinal })
 	p.earlier = append(p.earlier, p.steps...)
 	p.steps, p.highest = nil, 0
@@ -213,7 +213,7 @@ func (p *Replay) next(settles bool) {
 	}
 	back := map[Credential]bool{}
 	for _, recordedStep := range p.earlier {
-		if recordedStep.Verb == Revert && recordedStep.Standing() == StandsApplied {
+		if recordedStep.Verb == Revert && recordedStep.State() == AttemptsApplied {
 			back[recordedStep.Credential] = true
 		}
 	}
@@ -319,7 +319,7 @@ func (p *Replay) Generated(ordinal int) *Record {
 			}
 		}
 	}
-	look(p.earlier, p.Settles)
+	look(p.earlier, p.RecoveryRound)
 	look(p.steps, true)
 	if newest == nil {
 		return nil

@@ -40,7 +40,7 @@ func taken(t *testing.T, h *History, ordinal int, verb string) *RecordedStep {
 
 func TestAReplayedHookFindsItsSteps(t *testing.T) {
 	h := Read(join(told(t, "set applied, unlock refused"), one(rec(Answer, Verify, 3, sdk.Applied, ""))))
-	if s := taken(t, h, 1, Set); len(s.Attempts) != 1 || !s.Last().Applied() || s.Standing() != StandsApplied || s.Answer != nil {
+	if s := taken(t, h, 1, Set); len(s.Attempts) != 1 || !s.Last().Applied() || s.State() != AttemptsApplied || s.Answer != nil {
 		t.Errorf("the set: %+v", s)
 	}
 	if s := taken(t, h, 2, Unlock); len(s.Attempts) != 1 || !s.Last().Refused() || s.Ordinal != 2 {
@@ -50,7 +50,7 @@ func TestAReplayedHookFindsItsSteps(t *testing.T) {
 		t.Errorf("the verify: %+v", s)
 	}
 	fresh := taken(t, h, 4, Set)
-	if len(fresh.Attempts) != 0 || fresh.Answer != nil || fresh.Standing() != Untouched || fresh.Last() != nil {
+	if len(fresh.Attempts) != 0 || fresh.Answer != nil || fresh.State() != Untouched || fresh.Last() != nil {
 		t.Errorf("a step that was never taken: %+v", fresh)
 	}
 	if again := taken(t, h, 4, Set); again != fresh {
@@ -174,8 +174,8 @@ func TestARoundKnowsWhatItIsThereFor(t *testing.T) {
 		{"a settling that sends", join(first, putBack(Unresolved), moved(first[:1], 1, 1)), true, true},
 		{"a retry after a settling", join(first, putBack(Unresolved), putBack(Failed)), false, false},
 	} {
-		if p := Read(c.log).Replay; p.Settles != c.settles || p.Sent != c.sent {
-			t.Errorf("%s: settles %v, sent %v; want %v, %v", c.name, p.Settles, p.Sent, c.settles, c.sent)
+		if p := Read(c.log).Replay; p.RecoveryRound != c.settles || p.Sent != c.sent {
+			t.Errorf("%s: settles %v, sent %v; want %v, %v", c.name, p.RecoveryRound, p.Sent, c.settles, c.sent)
 		}
 	}
 }
