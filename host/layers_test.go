@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -171,4 +172,128 @@ func TestOnePackageImportsEachLargeLibrary(t *testing.T) {
 			}
 		}
 	}
+}
+
+// walk are the files that a password passes from step.set to the plugin, as
+// ARCHITECTURE.md draws them.
+var walk = []string{
+	"host/workflow/steps.go", "host/engine/steps.go", "host/engine/executor.go", "host/engine/settle.go", "host/engine/send.go", "host/engine/userstate.go",
+	"host/engine/committer.go", "host/engine/dispatcher.go", "host/launch/instance.go", "sdk/dial/instance.go",
+}
+
+// TestAPasswordWalksOneWay: it enters each room once, a room knows none that was
+// left, and inside a room no file knows one that was.
+func TestAPasswordWalksOneWay(t *testing.T) {
+	deps := map[string][]string{}
+	for _, p := range list(t) {
+		deps[p.ImportPath] = p.Deps
+	}
+	var left []string
+	room := ""
+	for i, station := range walk {
+		if next := filepath.Dir(station); next != room {
+			left, room = append(left, room), next
+			for _, before := range left {
+				if before == room {
+					t.Errorf("%s is entered again, at %s", room, station)
+				}
+				if slices.Contains(deps[module+room], module+before) {
+					t.Errorf("%s imports %s, which the password has left", room, before)
+				}
+			}
+		}
+		for _, before := range walk[:i] {
+			if filepath.Dir(before) == room {
+				if known := uses(t, station, before); len(known) > 0 {
+					t.Errorf("%s uses %s of %s, which the password has left", station, strings.Join(known, ", "), filepath.Base(before))
+				}
+			}
+		}
+	}
+}
+
+// TestTheWalkIsDrawn.
+func TestTheWalkIsDrawn(t *testing.T) {
+	text, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "## The walk of a password")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var drawn []string
+	for line := range strings.Lines(section) {
+		if first, _, _ := strings.Cut(strings.TrimPrefix(line, " "), " "); strings.HasPrefix(line, " ") && strings.HasSuffix(first, ".go") {
+			drawn = append(drawn, first)
+		}
+	}
+	if !slices.EqualFunc(drawn, walk, func(drawn, file string) bool { return strings.HasSuffix(file, "/"+drawn) }) {
+		t.Errorf("ARCHITECTURE.md draws\n%q\nthe walk is\n%q", drawn, walk)
+	}
+}
+
+// uses returns what one file of a package uses that another one declares: names
+// of the package, and methods that nothing else in the package has.
+func uses(t *testing.T, file, other string) (names []string) {
+	t.Helper()
+	mine, methods := parsed(t, other), map[string]int{}
+	siblings, err := filepath.Glob(filepath.Join("..", filepath.Dir(other), "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range siblings {
+		for name, method := range declared(parsed(t, strings.TrimPrefix(path, "../"))) {
+			if method {
+				methods[name]++
+			}
+		}
+	}
+	known := declared(mine)
+	of := parsed(t, file)
+	for _, name := range of.Unresolved {
+		if method, is := known[name.Name]; is && !method {
+			names = append(names, name.Name)
+		}
+	}
+	ast.Inspect(of, func(node ast.Node) bool {
+		if selector, ok := node.(*ast.SelectorExpr); ok && known[selector.Sel.Name] && methods[selector.Sel.Name] == 1 {
+			names = append(names, selector.Sel.Name)
+		}
+		return true
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func parsed(t *testing.T, file string) *ast.File {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", file), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// declared are the names of a file's declarations at top level, and those of
+// methods, of interfaces and fields too; they are true.
+func declared(file *ast.File) map[string]bool {
+	names := map[string]bool{}
+	for name := range file.Scope.Objects {
+		names[name] = false
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.FuncDecl:
+			if n.Recv != nil {
+				names[n.Name.Name] = true
+			}
+		case *ast.Field:
+			for _, name := range n.Names {
+				if _, top := names[name.Name]; !top {
+					names[name.Name] = true
+				}
+			}
+		}
+		return true
+	})
+	return names
 }

@@ -48,10 +48,10 @@ func (impatient) runsDry() bool { return true }
 // block.
 type waiter interface{ written(error) }
 
-// call is a waiter that is a function.
-type call func(error)
+// waiterFunc is a waiter that is a function.
+type waiterFunc func(error)
 
-func (f call) written(err error) { f(err) }
+func (f waiterFunc) written(err error) { f(err) }
 
 // errClosed is what a record gets that comes after the last one.
 var errClosed = errors.New("the ledger's committer is closed")
@@ -151,7 +151,7 @@ func (c *committer) add(entries ...entry) {
 // write queues a record and waits until it is durable.
 func (c *committer) write(rec *journal.Record) error {
 	got := make(chan error, 1)
-	c.add(entry{rec: rec, dispatcher: impatient{}, then: call(func(err error) { got <- err })})
+	c.add(entry{rec: rec, dispatcher: impatient{}, then: waiterFunc(func(err error) { got <- err })})
 	return <-got
 }
 

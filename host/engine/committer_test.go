@@ -108,7 +108,7 @@ func TestACommitterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
 		}
 		answered := make(chan error, 2)
 		then := func(err error) { answered <- err }
-		w.queue = []entry{{then: call(then)}, {}}
+		w.queue = []entry{{then: waiterFunc(then)}, {}}
 		if got := w.intact(); !errors.Is(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
@@ -117,14 +117,14 @@ func TestACommitterWhoseJournalIsGoneFailsWhatWaitsAndWhatComes(t *testing.T) {
 		}
 		before := len(answered)
 		w.add(entry{})
-		w.add(entry{then: call(then)})
+		w.add(entry{then: waiterFunc(then)})
 		if (len(answered) > before) != (c.want != nil) {
 			t.Errorf("%s: a further record is answered: %v", c.name, len(answered) > before)
 		}
 	}
 	w := &committer{closed: true}
 	var got error
-	if w.add(entry{then: call(func(err error) { got = err })}); !errors.Is(got, errClosed) {
+	if w.add(entry{then: waiterFunc(func(err error) { got = err })}); !errors.Is(got, errClosed) {
 		t.Errorf("a closed one says %v", got)
 	}
 }

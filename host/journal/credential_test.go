@@ -12,7 +12,7 @@ import (
 func TestWhereACredentialStands(t *testing.T) {
 	for _, c := range []struct {
 		story    string
-		state    Standing
+		state    AttemptState
 		decides  int
 		open     []int
 		first    int // that took effect

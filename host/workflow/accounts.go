@@ -44,7 +44,7 @@ func evalAccounts(args *arguments) (starlark.Value, error) {
 	for _, name := range names {
 		made.schema.Columns = append(made.schema.Columns, source.Column{Name: name, Type: source.String, Secret: slices.Contains(secrets, name)})
 	}
-	return &sourceValue{source: made, unknown: args.loose("attributes")}, nil
+	return &sourceValue{source: made, unknown: args.unresolved("attributes")}, nil
 }
 
 func accountColumns() []string { return []string{"id", "login", "name", "mail", "status"} }

@@ -97,7 +97,7 @@ func (a *arguments) bad(arg, fix, format string, args ...any) {
 // badValue is bad about what an argument says, not what it is: it is silent
 // where that depends on a parameter that nobody gave yet.
 func (a *arguments) badValue(arg, fix, format string, args ...any) {
-	if !a.loose(arg) {
+	if !a.unresolved(arg) {
 		a.bad(arg, fix, format, args...)
 	}
 }
@@ -124,7 +124,7 @@ func (a *arguments) end(result starlark.Value, err error) (starlark.Value, error
 	if a.state.phase == lang.AtTop {
 		a.in.notes.add(a.problems...)
 		if result == nil {
-			return nil, told{}
+			return nil, errReported{}
 		}
 		return result, nil
 	}
@@ -162,9 +162,9 @@ func (a *arguments) place(arg string) (file string, line, column int) {
 	return "", 0, 0
 }
 
-// loose reports whether the argument depends on a parameter without a value; of
+// unresolved reports whether the argument depends on a parameter without a value; of
 // the name "" whether any does.
-func (a *arguments) loose(arg string) bool {
+func (a *arguments) unresolved(arg string) bool {
 	return a.in.varying.Argument(a.site(), a.entry, arg)
 }
 

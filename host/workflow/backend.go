@@ -74,7 +74,7 @@ func evalBackend(args *arguments) (starlark.Value, error) {
 // describeBackend asks what the backend says of itself.
 func describeBackend(args *arguments, to *backendValue) {
 	in := args.in
-	if args.loose("name") && to.spec.Name == "" || in.opts.Describe == nil {
+	if args.unresolved("name") && to.spec.Name == "" || in.opts.Describe == nil {
 		return
 	}
 	if len(in.opts.BackendNames) > 0 && !slices.Contains(in.opts.BackendNames, to.spec.Name) {
@@ -95,11 +95,11 @@ func describeBackend(args *arguments, to *backendValue) {
 // checkLabel checks that no other backend has the label.
 func checkLabel(args *arguments, label string) {
 	switch {
-	case label == "" && !args.loose("label") && !args.loose("name"):
+	case label == "" && !args.unresolved("label") && !args.unresolved("name"):
 		args.bad("label", "", "the label is empty")
 	case strings.ContainsAny(label, "/:") || strings.TrimSpace(label) != label || strings.ContainsFunc(label, unicode.IsControl):
 		args.badValue("label", "use letters, digits, _ and -", "label %q has a character that reports give a meaning", label)
-	case slices.ContainsFunc(args.in.backends, func(backend *vet.Backend) bool { return backend.Label == label }) && !args.loose("label") && !args.loose("name"):
+	case slices.ContainsFunc(args.in.backends, func(backend *vet.Backend) bool { return backend.Label == label }) && !args.unresolved("label") && !args.unresolved("name"):
 		fix := fmt.Sprintf("give one of them another: label = %q", label+"-2")
 		args.bad("label", fix, "two backends are labelled %q", label)
 	}
@@ -117,18 +117,23 @@ func checkLimits(args *arguments, to *backendValue) {
 	if most.PerSecond > 0 && to.spec.Rate > most.PerSecond {
 		args.badValue("rate", "", "rate = %q is above the plugin's limit, %g/s", args.text("rate"), most.PerSecond)
 	}
-	switch {
-	case args.has("timeout"):
-	case most.Timeout > 0:
-		to.spec.Timeout = most.Timeout
-	default:
-		to.spec.Timeout = defaultTimeout
-	}
-	if to.spec.Timeout <= 0 {
-		args.badValue("timeout", "", "timeout is zero")
-	}
+	checkTimeout(args, to)
 	if to.spec.Attempts > 100 {
 		args.badValue("attempts", "", "attempts = %d: want at most 100", to.spec.Attempts)
+	}
+}
+
+// checkTimeout fills in a timeout that is not given, and refuses none at all.
+func checkTimeout(args *arguments, to *backendValue) {
+	switch {
+	case args.has("timeout"):
+		if span, bad := parseDuration(args.text("timeout")); bad == nil && span == 0 {
+			args.badValue("timeout", "", "timeout is zero")
+		}
+	case to.Desc.Limits.Timeout > 0:
+		to.spec.Timeout = to.Desc.Limits.Timeout
+	default:
+		to.spec.Timeout = defaultTimeout
 	}
 }
 
@@ -176,7 +181,7 @@ func checkSetting(args *arguments, to *backendValue, field sdk.Field, given map[
 	value := given[field.Name]
 	if value == nil {
 		switch {
-		case field.Required && !args.loose(anyConfig):
+		case field.Required && !args.unresolved(anyConfig):
 			args.bad("", fieldHelp(field), "%s is missing", field.Name)
 		case field.Default != nil && field.Type != sdk.Secret:
 			to.spec.Values[field.Name] = normal(field.Default)

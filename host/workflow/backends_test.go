@@ -54,6 +54,8 @@ func TestBackendsAreCheckedAgainstTheirDescription(t *testing.T) {
 		{"rate of nothing", `b = backend("memory", rate = "0/s")`, `w.star:1:23: backend: rate = "0/s" is not a rate; write N/s, N/m or N/h`},
 		{"no number", `b = backend("memory", rate = "NaN/s")`, `w.star:1:23: backend: rate = "NaN/s" is not a rate; write N/s, N/m or N/h`},
 		{"no time", `b = backend("memory", timeout = "0s")`, `w.star:1:23: backend: timeout is zero`},
+		{"an empty time", `b = backend("memory", timeout = "")`, `w.star:1:23: backend: timeout: "" is not a duration; write a number and a unit: "500ms", "90s", "10m", "1h30m"`},
+		{"a time before now", `b = backend("memory", timeout = "-1s")`, `w.star:1:23: backend: timeout: "-1s" is negative`},
 		{"attempts", `b = backend("memory", attempts = 0)`, `w.star:1:23: backend: attempts = 0: want at least 1`},
 		{"accounts of one that cannot list", `b = backend("ldap", url = "ldaps://ds").accounts()`, `w.star:1:5: BACKEND.accounts: backend "ldap" cannot list its accounts; list them in a file and use csv()`},
 		{"accounts by a strange key", `b = backend("memory").accounts(attributes = ["dept"], key = "depth")`, `w.star:1:55: BACKEND.accounts: key = "depth" is no column that can tell users apart; did you mean "dept"?`},

@@ -12,10 +12,10 @@ import (
 
 // declaration is what workflow() was called with.
 type declaration struct {
-	called     bool
-	looseWaves bool // their names depend on a parameter without a value
-	looseOrder bool // so does order_by
-	hooks      hooks
+	called          bool
+	unresolvedWaves bool // their names depend on a parameter without a value
+	unresolvedOrder bool // so does order_by
+	hooks           hooks
 }
 
 // hooks are the functions of a script that are called for one user.
@@ -48,7 +48,7 @@ func (d *declaration) workflow(args *arguments) (starlark.Value, error) {
 	}
 	d.called = true
 	d.readHooks(args)
-	d.looseWaves, d.looseOrder = args.loose("waves"), args.loose("order_by")
+	d.unresolvedWaves, d.unresolvedOrder = args.unresolved("waves"), args.unresolved("order_by")
 	spec := &in.spec
 	spec.HasSelect, spec.HasWave, spec.HasRotate = d.hooks.choose != nil, d.hooks.wave != nil, d.hooks.rotate != nil
 	spec.OrderBy = readOrderBy(args)

@@ -48,7 +48,7 @@ func evaluateFile(ctx context.Context, in *interp, file *tree.File, scope starla
 	if stopped := state.stopped(); stopped != nil {
 		at, _ := where(innermost(err))
 		in.notes.add(file.Problem(at, "", "%s", stopped))
-		return told{}
+		return errReported{}
 	}
 	return err
 }
@@ -80,10 +80,10 @@ func checkTree(ctx context.Context, in *interp, declared *declaration) {
 		in.schema.Store(newSchema(*columns))
 	}
 	script := vet.Script{Table: in.table, Main: in.script, Files: in.files, Values: evaluated{in}, Backends: in.backends, Schema: columns}
-	if !declared.looseOrder {
+	if !declared.unresolvedOrder {
 		script.OrderBy = in.spec.OrderBy
 	}
-	if !declared.looseWaves {
+	if !declared.unresolvedWaves {
 		script.Waves = waveNames(in.spec.Waves)
 	}
 	for _, hook := range declared.hooks.all() {

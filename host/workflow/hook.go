@@ -29,12 +29,6 @@ func hookArgument(args *arguments, name string, phase lang.Phase, offers ...stri
 		args.bad(name, takes, "%s: %s has * parameters; a hook gets the parameters that it names", name, fn.Name())
 		return nil
 	}
-	required := 0
-	for i := range fn.NumParams() {
-		if fn.ParamDefault(i) == nil {
-			required++
-		}
-	}
 	if fn.Name() == "lambda" && fn.NumParams() == 1 {
 		made.roles = []string{lambdaRole(fn, offers)}
 		return made

@@ -69,19 +69,19 @@ func (in *interp) rank(name string) int {
 // noteEvaluation notes an error of the top level, unless it comes of a
 // parameter that nobody gave.
 func (in *interp) noteEvaluation(err error) {
-	if errors.As(err, new(told)) {
+	if errors.As(err, new(errReported)) {
 		return
 	}
 	evalError := innermost(err)
-	if evalError != nil && in.looseError(evalError) && !errors.As(err, new(*lang.Misuse)) {
+	if evalError != nil && in.isUnresolved(evalError) && !errors.As(err, new(*lang.Misuse)) {
 		return
 	}
 	in.notes.add(problemOf(in.files, err, ""))
 }
 
-// looseError reports whether the operation that failed, or the call of the top
+// isUnresolved reports whether the operation that failed, or the call of the top
 // level that led to it, depends on a parameter without a value.
-func (in *interp) looseError(failed *starlark.EvalError) bool {
+func (in *interp) isUnresolved(failed *starlark.EvalError) bool {
 	for i := range failed.CallStack {
 		position := failed.CallStack.At(i).Pos
 		if file := in.files[position.Filename()]; file != nil && in.varying.At(file, position) {

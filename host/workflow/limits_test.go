@@ -185,8 +185,8 @@ func TestAHookThatIgnoresItsCancellationIsFatal(t *testing.T) {
 func TestMemoryIsLimited(t *testing.T) {
 	l := Limits{Steps: 1 << 60, Compute: time.Hour, Memory: 256 << 20}
 	for _, grow := range []string{"x = [1]\n    for i in range(40):\n        x = x + x", "x = []\n    for i in range(1 << 40):\n        x.append([i])"} {
-		deaf := func(string) {} // on a busy machine the thread may be slow to end
-		w := limitedWorkflow(t, "def rotate(user):\n    "+grow+"\nworkflow(users = users, rotate = rotate)", l, deaf)
+		uninterruptible := func(string) {} // on a busy machine the thread may be slow to end
+		w := limitedWorkflow(t, "def rotate(user):\n    "+grow+"\nworkflow(users = users, rotate = rotate)", l, uninterruptible)
 		v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{})
 		got := said(v) // on a busy machine one list may be too long before the process is too large
 		if !strings.HasPrefix(got, "raised: ScriptError: rotate was computing when the process took more than 256 MiB of memory (w.star:") &&

@@ -50,7 +50,7 @@ func (n *notes) err(rank func(file string) int) error {
 	return list.Err()
 }
 
-// told ends an evaluation whose problems have all been noted.
-type told struct{}
+// errReported ends an evaluation whose problems have all been noted.
+type errReported struct{}
 
-func (told) Error() string { return "see the problems above" }
+func (errReported) Error() string { return "see the problems above" }

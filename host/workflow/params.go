@@ -277,11 +277,11 @@ func checkUnknownParams(in *interp) {
 		if slices.Contains(declared, name) {
 			continue
 		}
-		fix := ""
+		fix := "leave " + name + "=… out: it takes none"
 		if len(declared) > 0 {
-			fix = "it has " + strings.Join(declared, ", ")
+			fix = "it takes " + strings.Join(declared, ", ")
 		}
-		misuse := lang.Unknown("there is no parameter", name, open, fix)
+		misuse := lang.Unknown("the script has no parameter", name, open, fix)
 		in.notes.add(diag.Problem{File: in.script.Shown, Message: misuse.Message, Fix: misuse.Fix})
 	}
 }

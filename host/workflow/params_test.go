@@ -65,8 +65,10 @@ func TestParamsReadTheirText(t *testing.T) {
 		{"json, more", `param.json("p")`, given(`1 2`), `None`, `w.star:1:23: param.json: p: something follows the value at byte 3; write JSON`},
 		{"json, nothing", `param.json("p")`, given(``), `None`, `w.star:1:23: param.json: p: the text is empty; write JSON`},
 		{"json, deep", `param.json("p")`, given(strings.Repeat("[", 100) + strings.Repeat("]", 100)), `None`, `w.star:1:23: param.json: p: the value is nested deeper than 64, or holds itself; write JSON`},
-		{"unknown", `param.string("url", default = "")`, map[string]string{"ulr": "x"}, `""`, `w.star: there is no parameter "ulr"; did you mean "url"?`},
-		{"strange", `param.string("url", default = "")`, map[string]string{"user": "x"}, `""`, `w.star: there is no parameter "user"; it has url`},
+		{"unknown", `param.string("url", default = "")`, map[string]string{"ulr": "x"}, `""`, `w.star: the script has no parameter "ulr"; did you mean "url"?`},
+		{"strange", `param.string("url", default = "")`, map[string]string{"user": "x"}, `""`, `w.star: the script has no parameter "user"; it takes url`},
+		{"of none", `1`, map[string]string{"user": "x"}, `1`, `w.star: the script has no parameter "user"; leave user=… out: it takes none`},
+		{"near one that is given", `[param.string("url"), param.string("user", default = "")]`, map[string]string{"url": "x", "urls": "y"}, `["x", ""]`, `w.star: the script has no parameter "urls"; it takes url, user`},
 		{"twice", `[param.string("p", default = "a"), param.int("p", default = 1)]`, nil, `["a", 1]`, `w.star:1:57: param.int: p is declared twice; give it another name`},
 		{"a bad name", `param.string("a b", default = "")`, nil, `""`, `w.star:1:25: param.string: "a b" is no name of a parameter; use letters, digits, _ and -`},
 	} {

@@ -33,7 +33,7 @@ func evalPolicy(args *arguments) (starlark.Value, error) {
 
 // contradiction notes demands of the policy that no value can meet.
 func contradiction(args *arguments, spec *password.Spec) {
-	if len(args.problems) > 0 || args.loose("") {
+	if len(args.problems) > 0 || args.unresolved("") {
 		return
 	}
 	if _, err := password.Combine(spec, nil); err != nil {

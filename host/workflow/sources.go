@@ -43,6 +43,9 @@ func evalCSV(args *arguments) (starlark.Value, error) {
 		}
 		csvOptions.Quote = &letter
 	}
+	if csvOptions.Delimiter == "" {
+		args.badValue("delimiter", `write one character, such as ";" or "\t"`, `delimiter = "" is not one character`)
+	}
 	if args.has("columns") && len(csvOptions.Columns) == 0 {
 		args.badValue("columns", "", "columns is empty")
 	}
@@ -149,7 +152,7 @@ func evalConcat(args *arguments) (starlark.Value, error) {
 
 // source notes what is wrong with a source's options.
 func sourceOf(args *arguments, users source.Source, err error) (starlark.Value, error) {
-	loose := args.loose("")
+	loose := args.unresolved("")
 	if !loose {
 		noteSource(args, err)
 	}
@@ -160,7 +163,7 @@ func sourceOf(args *arguments, users source.Source, err error) (starlark.Value, 
 		made.unknown = made.unknown || loose && isPlaceholder(args, "path") || args.text("path") == ""
 	}
 	if i := args.entry.Index("list"); i >= 0 {
-		made.unknown = made.unknown || args.loose("list")
+		made.unknown = made.unknown || args.unresolved("list")
 	}
 	return made, nil
 }
@@ -168,7 +171,7 @@ func sourceOf(args *arguments, users source.Source, err error) (starlark.Value, 
 // isPlaceholder reports whether an argument depends on a parameter that has not
 // even a default.
 func isPlaceholder(args *arguments, arg string) bool {
-	return args.loose(arg) && args.text(arg) == ""
+	return args.unresolved(arg) && args.text(arg) == ""
 }
 
 // sourceProblems notes what a constructor says, at the call.

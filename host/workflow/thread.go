@@ -232,8 +232,8 @@ func (s *state) computes() (who string, yes bool) {
 	return s.who(), true
 }
 
-// deaf reports a call that does not end.
-func (s *state) deaf(why stopReason) {
+// uninterruptible reports a call that does not end.
+func (s *state) uninterruptible(why stopReason) {
 	who, next := s.who(), "mend it"
 	if s.phase == lang.InRotate && s.threads.run != nil && s.threads.run() != "" {
 		next += ", and rekey resume " + s.threads.run() + " --accept-change goes on"

@@ -260,6 +260,7 @@ func TestSourcesInAScript(t *testing.T) {
 		{"a column that may not", `csv("u.csv", key = "login", types = {"nick": "int"})`, `u.csv:1: types: there is no column "nick"; line 1 has to name the columns; set columns= if it does not`},
 		{"a file of another kind", `csv("u.csv", key = "mail", others = {"login": "it lists logins: use the other script"})`, `u.csv:1: is the header line of another kind of file: it has "login"; it lists logins: use the other script`},
 
+		{"a delimiter of none", `csv("u.csv", key = "login", delimiter = "")`, `w.star:1:46: csv: delimiter = "" is not one character; write one character, such as ";" or "\t"`},
 		{"a delimiter of two", `csv("u.csv", key = "login", delimiter = "::")`, `w.star:1:18: csv: delimiter "::" is not one character`},
 		{"a quote of two", `csv("u.csv", key = "login", quote = "''")`, `w.star:1:46: csv: quote = "''" is not one character; write one character, or None`},
 		{"a type of none", `csv("u.csv", key = "login", types = {"login": "text"})`, `w.star:1:46: csv: types: "text" of column "login" is no type; write "string", "int", "bool" or "date"`},

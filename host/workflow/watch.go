@@ -27,13 +27,13 @@ const (
 type watched interface {
 	isCancelled() bool
 	cancel()
-	// deaf is told that the call does not end although it was cancelled.
-	deaf(why stopReason)
+	// uninterruptible is told that the call does not end although it was cancelled.
+	uninterruptible(why stopReason)
 }
 
 // watch measures how long a call computes, and how much memory the process has
 // while it does. After the limit it cancels the thread; a call that goes on for
-// as long again is deaf, as inside a multiplication of huge numbers, and only the
+// as long again is uninterruptible, as inside a multiplication of huge numbers, and only the
 // end of the process stops it.
 type watch struct {
 	call  watched
@@ -112,7 +112,7 @@ func (w *watch) tick(heap uint64) bool {
 	case w.reason != notStopped:
 		if w.since++; w.since >= w.most || grown > 2*w.memory {
 			w.running = false
-			w.call.deaf(w.reason)
+			w.call.uninterruptible(w.reason)
 		}
 	case w.call.isCancelled():
 		w.cancel(stopCancelled)

@@ -14,12 +14,12 @@ import (
 type watchedCall struct {
 	gone      bool // nobody waits for it any more
 	cancelled int
-	deafFor   []stopReason
+	reported  []stopReason
 }
 
-func (c *watchedCall) isCancelled() bool   { return c.gone }
-func (c *watchedCall) cancel()             { c.cancelled++ }
-func (c *watchedCall) deaf(why stopReason) { c.deafFor = append(c.deafFor, why) }
+func (c *watchedCall) isCancelled() bool              { return c.gone }
+func (c *watchedCall) cancel()                        { c.cancelled++ }
+func (c *watchedCall) uninterruptible(why stopReason) { c.reported = append(c.reported, why) }
 
 // watching begins to measure a call that may take ten parts and a hundred
 // bytes. No clock ticks but the test's.
@@ -46,18 +46,18 @@ func TestACallIsCancelledAfterItsTimeAndFatalAfterAsMuchAgain(t *testing.T) {
 		t.Errorf("after nine parts: %d, cancelled %d times", w.why(), call.cancelled)
 	}
 	ticks(w, 1, 0)
-	if w.why() != stopTime || call.cancelled != 1 || call.deafFor != nil {
-		t.Errorf("after ten parts: %d, cancelled %d times, deaf %v", w.why(), call.cancelled, call.deafFor)
+	if w.why() != stopTime || call.cancelled != 1 || call.reported != nil {
+		t.Errorf("after ten parts: %d, cancelled %d times, uninterruptible %v", w.why(), call.cancelled, call.reported)
 	}
 	ticks(w, 9, 0)
-	if call.deafFor != nil {
-		t.Errorf("deaf %v before it had as long again", call.deafFor)
+	if call.reported != nil {
+		t.Errorf("uninterruptible %v before it had as long again", call.reported)
 	}
-	if w.tick(0) || !slices.Equal(call.deafFor, []stopReason{stopTime}) {
-		t.Errorf("deaf %v, want once, for its time", call.deafFor)
+	if w.tick(0) || !slices.Equal(call.reported, []stopReason{stopTime}) {
+		t.Errorf("uninterruptible %v, want once, for its time", call.reported)
 	}
-	if ticks(w, 5, 0); len(call.deafFor) != 1 || call.cancelled != 1 {
-		t.Errorf("deaf %v, cancelled %d times, want once", call.deafFor, call.cancelled)
+	if ticks(w, 5, 0); len(call.reported) != 1 || call.cancelled != 1 {
+		t.Errorf("uninterruptible %v, cancelled %d times, want once", call.reported, call.cancelled)
 	}
 }
 
@@ -73,12 +73,12 @@ func TestACallIsCancelledForItsMemoryAndFatalAtTwiceAsMuch(t *testing.T) {
 		t.Errorf("above its bound: %d, cancelled %d times", w.why(), call.cancelled)
 	}
 	ticks(w, 1, 200)
-	if call.deafFor != nil {
-		t.Errorf("deaf %v at twice as much", call.deafFor)
+	if call.reported != nil {
+		t.Errorf("uninterruptible %v at twice as much", call.reported)
 	}
 	ticks(w, 1, 201)
-	if !slices.Equal(call.deafFor, []stopReason{stopMemory}) {
-		t.Errorf("deaf %v above twice as much", call.deafFor)
+	if !slices.Equal(call.reported, []stopReason{stopMemory}) {
+		t.Errorf("uninterruptible %v above twice as much", call.reported)
 	}
 }
 

@@ -71,9 +71,8 @@ func codes() []string {
 // maxFailures reads 5 or "1%".
 func readMaxFailures(args *arguments, rule *journal.WaveRule) {
 	value := args.value("max_failures")
-	if number, ok := value.(starlark.Int); ok {
+	if is[starlark.Int](value) {
 		rule.MaxFailures = args.number("max_failures", 0)
-		_ = number
 		return
 	}
 	text := textOf(value)
