@@ -3,8 +3,8 @@ package engine
 import "context"
 
 // Apply applies a frozen plan from where the ledger stands to its end, or to a
-// hold, a stop or an interruption. ctx cancels: what is in flight then stays
-// unknown. An error means that the ledger could not be read or written.
+// hold, a stop or an interruption. ctx cancels: operations in flight then
+// stay unknown. An error means that the ledger could not be read or written.
 func Apply(ctx context.Context, job Job) (Ending, error) {
 	r := newRun(ctx, job)
 	defer r.owners.close()

@@ -9,9 +9,9 @@ import (
 	"github.com/rekey-host/rekey/host/ledger"
 )
 
-// batch carries users together while every answer is the good one: nobody
-// waits in a goroutine of his own. A user with any other answer leaves it with
-// his records, and an executor goes on.
+// batch carries users together while every answer is the good one, without
+// a goroutine for each. A user with any other answer leaves it with its records,
+// and an executor goes on.
 type batch struct {
 	of      *batcher
 	members []member
@@ -25,7 +25,7 @@ type batch struct {
 	held    int       // members that have not ended, records that are not durable, and visits
 
 	policyFailed map[[2]string]bool // backends and kinds whose rules were not told; used by whoever tries the hooks
-	sending      sync.RWMutex       // held while members' records are queued: nobody gives those up meanwhile
+	sending      sync.RWMutex       // held while members' records are queued: those are not given up meanwhile
 }
 
 // load fills the batch with users.
@@ -50,8 +50,8 @@ func (b *batch) load(users []ledger.User) {
 // written notes that a record is durable: its memory is free.
 func (b *batch) written(error) { b.release(1) }
 
-// hold keeps the batch's memory for a visit, or for records that are about to be
-// written.
+// hold keeps the batch's memory for a visit, or for records on their way to the
+// ledger.
 func (b *batch) hold(records int) {
 	b.mu.Lock()
 	b.held += records
@@ -233,7 +233,7 @@ func (b *batch) asksNames(members []*member) bool {
 }
 
 // named asks the backends which accounts the members' steps mean, all of them at
-// once, and returns the members of whom that is known.
+// once, and returns the members with a clear answer.
 func (b *batch) named(members []*member) []*member {
 	var asks sync.WaitGroup
 	for _, m := range members {

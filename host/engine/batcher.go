@@ -23,7 +23,7 @@ const (
 // batcher carries users who have no records yet in batches.
 type batcher struct {
 	run     *run
-	limit   int // users of a batch; below 2: there are no batches
+	limit   int // users of a batch; below 2: batches are off
 	least   int
 	size    atomic.Int64  // of the next batch
 	useless atomic.Int64  // batches in a row that carried few
@@ -188,8 +188,8 @@ func (b *batcher) remind() {
 	}
 }
 
-// judge notes whether batches carry anybody: a hook that is never for a batch is
-// not tried for each user.
+// judge notes whether batches carry anybody: a hook never fit for one is not
+// tried for each user.
 func (b *batcher) judge(carried, users int) {
 	if 2*carried >= users {
 		b.useless.Store(0)

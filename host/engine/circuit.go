@@ -11,8 +11,8 @@ import (
 // the circuit.
 const circuitLimit = 20
 
-// circuit keeps a run from spending its users' attempts on a target that is
-// away. While it is open nothing new is sent. It closes when the backend's Check
+// circuit keeps a run from spending its users' attempts on an absent
+// target. While it is open nothing new is sent. It closes when the backend's Check
 // finds the target back; of a backend without Check one operation at a time is
 // let through to find out.
 type circuit struct {
@@ -114,7 +114,7 @@ func (c *circuit) passes() bool {
 	}
 }
 
-// opening returns a channel that is closed when the circuit opens.
+// opening returns a channel; it closes when the circuit opens.
 func (c *circuit) opening() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -28,7 +28,7 @@ func (x claimer) own() (*sdk.Error, error) {
 	}
 	who, refusal, err := x.resolve()
 	if who.ID == "" {
-		return refusal, err // a name of no account: what is sent will be refused
+		return refusal, err // a name of no account: the target will refuse it
 	}
 	x.identity = identityOf(x.dispatcher.backend, step.Account, who)
 	owner, mine, err = x.run.owners.claimIdentity(x.claimed(), step.Kind, x.user.Pos)
@@ -64,7 +64,7 @@ func (x claimer) resolve() (sdk.Identity, *sdk.Error, error) {
 		x.through = false
 		if e == nil {
 			if through {
-				l.circuit.allowProbe() // what is sent next shall find out
+				l.circuit.allowProbe() // the next operation shall find out
 			}
 			return who, nil, nil
 		}

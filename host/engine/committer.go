@@ -20,15 +20,15 @@ const (
 	lazyCommit = 100 * time.Millisecond // the longest that a record waits
 	groupLimit = 4096                   // the most records of one commit
 	linger     = time.Millisecond       // how long a dispatcher that runs dry waits for others to come along
-	goodGroup  = 256                    // records that are worth a sync as soon as a dispatcher runs dry
+	goodGroup  = 256                    // records worth a sync as soon as a dispatcher runs dry
 )
 
 // entry is one record on its way to the ledger.
 type entry struct {
 	rec        *journal.Record
-	dispatcher consumer // whose operation waits for it; nil: nobody's
+	dispatcher consumer // whose operation waits for it; nil: none
 	pressing   bool     // its user holds a permit, and others wait for one
-	then       waiter   // told once it is durable, or cannot be; nil: nobody waits
+	then       waiter   // told once it is durable, or cannot be; nil: none
 }
 
 // consumer sends what becomes durable: a dispatcher.
@@ -38,8 +38,8 @@ type consumer interface {
 	runsDry() bool
 }
 
-// impatient is the consumer of records that are waited for and that no operation
-// follows.
+// impatient is the consumer of records that users wait for, without an operation to
+// follow.
 type impatient struct{}
 
 func (impatient) runsDry() bool { return true }
@@ -48,7 +48,7 @@ func (impatient) runsDry() bool { return true }
 // block.
 type waiter interface{ written(error) }
 
-// waiterFunc is a waiter that is a function.
+// waiterFunc makes a waiter of a function.
 type waiterFunc func(error)
 
 func (f waiterFunc) written(err error) { f(err) }
@@ -57,7 +57,7 @@ func (f waiterFunc) written(err error) { f(err) }
 var errClosed = errors.New("the ledger's committer is closed")
 
 // guard is what a Journal may also be: asked before anything is sent whether
-// the records that are durable are still where they will be looked for. It is
+// the durable records are still where readers will look for them. It is
 // safe for concurrent use, and cheap.
 type guard interface {
 	Intact() error
@@ -170,7 +170,7 @@ func (c *committer) failed() error {
 	return c.err
 }
 
-// close commits what is queued and ends the committer.
+// close commits the queue and ends the committer.
 func (c *committer) close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -184,7 +184,7 @@ func (c *committer) run() {
 	defer close(c.done)
 	timer := time.NewTimer(lazyCommit)
 	defer timer.Stop()
-	var queued, starved time.Time // since when records wait, and since when somebody runs dry
+	var queued, starved time.Time // since when records wait, and since when a dispatcher runs dry
 	for {
 		group, closed := c.take(since(queued), since(starved))
 		if len(group) > 0 {
@@ -208,7 +208,7 @@ func since(t time.Time) time.Duration {
 }
 
 // waitFor sleeps until there is something to look at, and returns since when
-// the oldest record waits and since when somebody runs dry.
+// the oldest record waits and since when a dispatcher runs dry.
 func (c *committer) waitFor(queued, starved time.Time, timer *time.Timer) (time.Time, time.Time) {
 	c.mu.Lock()
 	waits, starves := len(c.queue) > 0, c.starving()
@@ -253,7 +253,7 @@ func (c *committer) take(queued, starved time.Duration) (group []entry, closed b
 	return group, false
 }
 
-// due reports whether to commit now what is queued.
+// due reports whether to commit the queue now.
 func (c *committer) due(queued, starved time.Duration) bool {
 	switch {
 	case c.closed, len(c.queue) >= groupLimit, queued >= lazyCommit, c.waiting.pressing:

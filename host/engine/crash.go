@@ -1,12 +1,12 @@
 package engine
 
 // The crash points of an Apply: places where a process that ends leaves
-// something half done. Job.Crash is called with the name of each that is
+// something half done. Job.Crash is called with the name of each one
 // passed.
 const (
 	CrashIntentMade      = "engine/intent-made"      // a value is sealed, in memory only
 	CrashGroupTaken      = "engine/group-taken"      // records are about to be committed
-	CrashGroupDurable    = "engine/group-durable"    // they are, and nobody knows yet
+	CrashGroupDurable    = "engine/group-durable"    // they are, and their users do not know yet
 	CrashFramePicked     = "engine/frame-picked"     // operations are about to be sent
 	CrashFrameSent       = "engine/frame-sent"       // they are sent
 	CrashAnswered        = "engine/answered"         // an answer came
@@ -27,7 +27,7 @@ const (
 	CrashHolding         = "engine/holding"          // a hold is about to be recorded
 	CrashStopping        = "engine/stopping"         // a stop is about to be recorded
 	CrashBatchTried      = "engine/batch-tried"      // the hooks of a batch were tried, nothing is sealed
-	CrashBatchLeft       = "engine/batch-left"       // a user leaves a batch with an answer that is not recorded
+	CrashBatchLeft       = "engine/batch-left"       // a user leaves a batch with an answer without a record
 )
 
 // CrashPoints returns the names of all crash points of an Apply.
@@ -38,7 +38,7 @@ func CrashPoints() []string {
 		CrashBatchDispatched, CrashWaveEnded, CrashHolding, CrashStopping, CrashBatchTried, CrashBatchLeft}
 }
 
-// crash is what is called at each crash point; nil outside tests.
+// crash is called at each crash point; nil outside tests.
 type crash func(point string)
 
 // at passes a crash point.

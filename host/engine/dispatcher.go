@@ -16,11 +16,11 @@ import (
 // frameSize is the most operations of one frame.
 const frameSize = 64
 
-// errNotSent answers an operation that was given up before its first byte left.
+// errNotSent answers an operation given up before its first byte left.
 var errNotSent = errors.New("given up before it was sent")
 
-// errUnderWay answers an operation that was under way when the run was
-// cancelled. Nothing is recorded of it: its intent stays open, and the next
+// errUnderWay answers an operation under way at the cancellation of the
+// run. Nothing is recorded of it: its intent stays open, and the next
 // process settles it.
 var errUnderWay = errors.New("under way when the run was cancelled")
 
@@ -34,7 +34,7 @@ type request struct {
 
 	durable bool // its intent is on the disk
 	through bool // it goes through an open circuit
-	looks   bool // it changes nothing: there is no intent, and its user needs no permit
+	looks   bool // it changes nothing, so it needs neither an intent nor a permit
 
 	sent, abandoned bool // guarded by dispatcher.mu
 }
@@ -75,7 +75,7 @@ type upstream interface {
 }
 
 // dispatcher is the way to one instance: the queue of durable operations, the credit
-// that bounds what is sent and unanswered, the rate, the circuit.
+// that bounds operations without an answer, the rate, the circuit.
 type dispatcher struct {
 	backend   Backend
 	upstream  upstream
@@ -89,7 +89,7 @@ type dispatcher struct {
 	silence   silence
 	names     *resolver // set by the run
 
-	durable atomic.Int64 // operations that are durable and not yet sent
+	durable atomic.Int64 // durable operations not yet sent
 
 	mu       sync.Mutex
 	cond     *sync.Cond
@@ -199,9 +199,9 @@ func (d *dispatcher) run() {
 	}
 }
 
-// next waits for operations that may be sent now, and takes up to limit of them. It waits for room for a good
-// frame rather than sending crumbs: a backend that takes 2 ms a frame would
-// never recover from them.
+// next waits for operations that may be sent now, and takes up to limit of them.
+// It waits for room for a good frame rather than sending crumbs: a backend that
+// takes 2 ms a frame would never recover from them.
 func (d *dispatcher) next(limit int) (frame, dropped []*request, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -222,7 +222,7 @@ func (d *dispatcher) next(limit int) (frame, dropped []*request, ok bool) {
 }
 
 // pick takes up to n operations, those of admitted users first; while the
-// circuit is open, the one that is let through.
+// circuit is open, the probe.
 func (d *dispatcher) pick(n int) []*request {
 	open := !d.stopping && d.circuit.holds()
 	if open {
@@ -247,7 +247,7 @@ func (d *dispatcher) pick(n int) []*request {
 	return frame
 }
 
-// mayEnter reports whether the request's user is inside the semaphore, or may enter it.
+// mayEnter reports whether the request's user holds a permit, or may get one.
 func (d *dispatcher) mayEnter(p *request) bool { return p.looks || d.semaphore.room(p.user) }
 
 // dropUnsent takes the operations of users that have sent nothing.
@@ -268,7 +268,7 @@ func (d *dispatcher) dropUnsent() []*request {
 }
 
 // took counts operations that left the queue, and has more made durable when
-// what is left would not last.
+// the rest would not last.
 func (d *dispatcher) took(n int) {
 	if n > 0 && d.durable.Add(int64(-n)) <= int64(d.backend.credit()) {
 		d.upstream.kick()
@@ -276,8 +276,7 @@ func (d *dispatcher) took(n int) {
 }
 
 // allowed waits until the rate lets something go and returns how many
-// operations that is. Of a run that stops only users that have sent something
-// go on: a handful, which is let through rather than kept waiting for a slow
+// operations may. Of a run that stops only users that have sent something go on: a handful, which is let through rather than kept waiting for a slow
 // rate with the others behind them.
 func (d *dispatcher) allowed() int {
 	if d.limiter == nil || d.limiter.Wait(d.soft) != nil {

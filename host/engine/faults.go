@@ -79,8 +79,8 @@ func raisedBy(err error) journal.Verdict {
 	return journal.Verdict{Kind: journal.Raised, Fault: f}
 }
 
-// uncancelled names what a plugin gave up by itself for what it is: the run was
-// not cancelled, and the call may be made again.
+// uncancelled gives a call that a plugin gave up by itself another code: the run
+// was not cancelled, and the call may be made again.
 func uncancelled(err *sdk.Error) *sdk.Error {
 	if err == nil || err.Code != sdk.Cancelled {
 		return err
@@ -90,8 +90,8 @@ func uncancelled(err *sdk.Error) *sdk.Error {
 	return &other
 }
 
-// normalized is an answer as the engine reads it: a refusal has a reason, and what a
-// plugin gave up by itself is no cancellation.
+// normalized is an answer as the engine reads it: a refusal has a reason, and a call
+// that a plugin gave up by itself is not cancelled.
 func normalized(r sdk.Receipt) sdk.Receipt {
 	if r.Outcome == sdk.Refused && r.Err == nil {
 		r.Err = sdk.Errorf(sdk.Internal, "the plugin refused it without a reason")

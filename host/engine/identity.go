@@ -23,7 +23,7 @@ type resolver struct {
 	asks    sync.WaitGroup // of the goroutines that ask
 }
 
-// question is one name that somebody waits for.
+// question is one name that a user waits for.
 type question struct {
 	name   string
 	answer chan answered // of capacity 1
@@ -67,7 +67,7 @@ func (r *resolver) of(name string) (sdk.Identity, error) {
 	}
 }
 
-// ask puts questions until nobody waits.
+// ask puts questions until none is left.
 func (r *resolver) ask() {
 	for {
 		list := r.take()

@@ -40,9 +40,9 @@ type Job struct {
 
 	Waves    []journal.WaveRule
 	Planned  []int64           // users of each wave
-	Failed   []int64           // of them, those that count against max_failures and stay so; nil: nobody
+	Failed   []int64           // of them, those that count against max_failures and stay so; nil: none
 	Held     string            // the wave whose hold is open in the ledger; "": none
-	Waived   []int64           // of each wave, those that failed before and count no more; nil: nobody
+	Waived   []int64           // of each wave, those that failed before and count no more; nil: none
 	Approved func(string) bool // whether the hold after the wave is released
 	Scratch  string            // directory for files without a name; "": the system's
 	Policy   *password.Spec    // the workflow's; nil: wishes only
@@ -61,11 +61,11 @@ type Job struct {
 	// they sent was given up by then. Zero: not known, as after a process that
 	// was killed, which may have tried again without a record.
 	LastRecord time.Time
-	Notice     func(text string) // told of what is waited for; may be nil; must not block
+	Notice     func(text string) // told why users wait; may be nil; must not block
 
 	Clock    Clock
 	Random   Random
-	Stop     context.Context                // its end stops the dispatching and lets what is in flight finish
+	Stop     context.Context                // its end stops the dispatching; operations in flight finish
 	Finished func(journal.Status, sdk.Code) // told of each user that ends; may be nil; must not block
 	Crash    func(point string)             // called at each crash point, by any goroutine; nil outside tests
 
@@ -74,12 +74,12 @@ type Job struct {
 	// goes on.
 	Panicked func(user string, reason any, stack []byte)
 
-	// Batch is the most users that are carried together; 0: the default, 1: each
+	// Batch is the most users carried together; 0: the default, 1: each
 	// user goes by itself.
 	Batch int
 }
 
-// Ending is how Apply ended when it did what it could.
+// Ending is how Apply ended when it did all it could.
 type Ending struct {
 	Stopped     string // why it stopped early; "" if it did not
 	Interrupted bool   // Job.Stop ended
@@ -97,14 +97,14 @@ func (j *Job) users() (n int64) {
 // at passes a crash point.
 func (j *Job) at(point string) { crash(j.Crash).at(point) }
 
-// notice tells the operator what is waited for.
+// notice tells the operator why users wait.
 func (j *Job) notice(format string, args ...any) {
 	if j.Notice != nil {
 		j.Notice(fmt.Sprintf(format, args...))
 	}
 }
 
-// nameOf names a user to somebody nameOf looks for the row.
+// nameOf names a user for whoever looks for the row.
 func (j *Job) nameOf(pos int64) string {
 	if j.KeyOf != nil {
 		if key := j.KeyOf(pos); key != "" {
@@ -131,7 +131,7 @@ func (j *Job) attempts() int {
 	return n
 }
 
-// intent is the record of a value that is about to be sent.
+// intent is the record of a value about to be sent.
 func (j *Job) intent(step journal.Step, at place, what sending) journal.Record {
 	r := step.Record(journal.Intent, at.user, at.step)
 	r.Try, r.Origin = at.try, what.origin
@@ -146,7 +146,7 @@ func (j *Job) intent(step journal.Step, at place, what sending) journal.Record {
 	return r
 }
 
-// operation is what is sent of a value.
+// operation carries a value to the plugin.
 func (j *Job) operation(step journal.Step, at place, what sending) sdk.Operation {
 	attempt := 1
 	if what.again {

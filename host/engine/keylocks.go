@@ -6,7 +6,7 @@ import (
 )
 
 // keyLocks are turns by key: whoever asks a backend for what others want too has
-// them wait, and nobody waits for another key. They are safe for concurrent use.
+// them wait, and never for another key. They are safe for concurrent use.
 type keyLocks[K comparable] struct {
 	mu    sync.Mutex
 	turns map[K]chan struct{}

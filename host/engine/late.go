@@ -12,8 +12,8 @@ import (
 type lateness struct{ *stepState }
 
 // overtakers returns what was lost of the credential that could still replace
-// the value after it is set: attempts with another value. A lost change is none
-// unless it changes from that very value, because the target compares the old
+// the value after it is set: attempts with another value. A lost change counts
+// only if it changes from that very value, because the target compares the old
 // one. An absent value stands for one that the target picks.
 func (x lateness) overtakers(value secret.Value) (loss, error) {
 	var all loss
@@ -65,8 +65,8 @@ func (x lateness) lossOf(a *journal.Attempt) loss {
 }
 
 // recordedLoss is what an earlier process wrote of a request that it lost. A
-// clock that was set back meanwhile makes nobody wait longer than that process
-// would have.
+// clock set back meanwhile never makes users wait longer than that process would
+// have.
 func (x lateness) recordedLoss(a *journal.Attempt) loss {
 	if a.Outcome == nil || a.Outcome.Detail.Late == nil {
 		return loss{}
@@ -90,8 +90,8 @@ func (x lateness) nothingComes(value secret.Value) error {
 	return x.outwait(lost)
 }
 
-// outwait returns when nothing that was lost can arrive any more. What this
-// process itself lost it never waits for: such a request may be held beyond
+// outwait returns when no lost request can arrive any more. For requests that this
+// process lost it never waits: such a request may be held beyond
 // any deadline, so another process goes on, and the user ends unknown until
 // then.
 func (x lateness) outwait(o loss) error {

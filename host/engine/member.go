@@ -14,7 +14,7 @@ type member struct {
 	batch   *batch
 	user    ledger.User
 	permit  permit
-	steps   []trialStep // the steps that the hook takes if each does what it is asked
+	steps   []trialStep // the steps that the hook takes if each succeeds
 	at      int         // which of them is under way
 	tries   int         // operations that were sent to change something
 	records []journal.Record
@@ -129,8 +129,8 @@ func (m *member) record(out *outbox, r journal.Record) {
 	out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], then: m.batch})
 }
 
-// begin begins the step at which the member is. Of a run that stops nobody
-// begins who has sent nothing, and whose account is another user's leaves.
+// begin begins the step at which the member is. Of a run that stops only those
+// begin who have sent something; whose account is another user's leaves.
 func (m *member) begin(out *outbox) {
 	c, step := m.batch.of.run, &m.steps[m.at]
 	if c.isBroken() || c.hard.Err() != nil || c.soft.Err() != nil && !m.permit.sent() {
@@ -159,9 +159,9 @@ func (m *member) begin(out *outbox) {
 	out.began = append(out.began, m)
 }
 
-// owns claims the account of a step that is about to be sent: by its name and,
-// where the target has told, by what it takes that for. Who does not get it, or
-// cannot be told, asks again by himself.
+// owns claims the account of a step about to be sent: by its name and, where
+// the target has told, by its identity. Who does not get it, or cannot be told, asks
+// again by himself.
 func (m *member) owns(step *trialStep) bool {
 	owners := m.batch.of.run.owners
 	_, mine, err := owners.claim(step.Backend, step.Account, step.Kind, m.user.Pos)
@@ -172,8 +172,8 @@ func (m *member) owns(step *trialStep) bool {
 	return err == nil && mine
 }
 
-// unknownName returns what was said of a name that has to be asked for again; nil:
-// every name is known.
+// unknownName returns the answer about a name to be asked for again; nil: every
+// name is known.
 func (m *member) unknownName() *nameReply {
 	for i := range m.steps {
 		if m.steps[i].told != nil {
@@ -214,8 +214,8 @@ func (m *member) finish(out *outbox) {
 	m.end(out)
 }
 
-// unsent ends a user whose operation did not leave, or whose answer nobody
-// waits for any more: it goes back to pending.
+// unsent ends a user whose operation did not leave, or whose answer is
+// not waited for any more: it goes back to pending.
 func (m *member) unsent(out *outbox, err error) {
 	switch {
 	case errors.Is(err, errUnderWay):
@@ -266,13 +266,13 @@ func unwritten(r *journal.Record) journal.Record {
 		Cred: r.Cred, Origin: r.Origin, Outcome: r.Outcome, Code: r.Code, Sealed: r.Sealed, SealedOld: r.SealedOld, Detail: r.Detail}
 }
 
-// fallback is a user who leaves a batch, with what it did.
+// fallback is a user who leaves a batch, with its records.
 type fallback struct {
 	user        ledger.User
 	records     []journal.Record
 	tries       int
 	sent        bool
-	endsRow     bool // somebody was done since the one before left
+	endsRow     bool // users were done since the one before left
 	batchReply  *batchReply
 	mintFailure *mintFailure
 	nameReply   *nameReply

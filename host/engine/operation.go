@@ -54,7 +54,7 @@ func outcomeOf(intent *journal.Record, attempt int, r sdk.Receipt) journal.Recor
 }
 
 // notSent is what an operation came to that never left: the target certainly
-// has what it had.
+// has its old value.
 func notSent() sdk.Receipt {
 	return sdk.Refuse(sdk.Errorf(sdk.Cancelled, "the run stopped before it was sent"))
 }

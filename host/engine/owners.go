@@ -24,12 +24,12 @@ type owners struct {
 	mu    sync.Mutex
 	known bloomFilter
 	piles *piles.Piles
-	pile  []byte // memory of the pile that was read last
+	pile  []byte // memory of the pile read last
 }
 
 const (
 	ownerPiles = 1024
-	ownerPart  = 128 // credentials of a pile that are written at once
+	ownerPart  = 128 // credentials of a pile written at once
 	ownerSize  = 16  // bytes of a credential: 12 of its hashes, 4 of its owner
 )
 

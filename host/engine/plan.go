@@ -42,8 +42,8 @@ type PlanJob struct {
 	// Known reports whether an earlier value of a credential is known, for a
 	// workflow that reverts; nil: it does not.
 	Known func(label, account, cred string) bool
-	// Rehearse tries what is made of a user once it has ended; what is wrong with
-	// that is a *diag.Problems. nil: nothing is.
+	// Rehearse tries what a report makes of a user once it has ended; its error may
+	// be a *diag.Problems. nil: nothing is tried.
 	Rehearse func(ctx context.Context, end Rehearsed) error
 }
 
@@ -164,7 +164,7 @@ func (p *planner) enter(file string, seq int64) {
 	}
 }
 
-// problem notes what is wrong with a row, or with the whole source.
+// problem notes a mistake in a row, or in the whole source.
 func (p *planner) problem(row source.Row, format string, args ...any) {
 	file := row.File
 	if file == "" {
@@ -173,7 +173,7 @@ func (p *planner) problem(row source.Row, format string, args ...any) {
 	p.note(diag.Problem{File: file, Line: row.Line, Message: fmt.Sprintf(format, args...)})
 }
 
-// note takes a problem of the row that is being read.
+// note takes a problem of the present row.
 func (p *planner) note(x diag.Problem) {
 	p.problems.Add(x)
 	if len(p.problems.List) > len(p.noted) {
@@ -278,7 +278,7 @@ func (p *planner) row(ctx context.Context, row source.Row) error {
 	return p.add(u, row)
 }
 
-// rehearse tries what is made of a user.
+// rehearse tries what a report makes of a user.
 func (p *planner) rehearse(ctx context.Context, end Rehearsed) {
 	if p.Rehearse == nil {
 		return
@@ -355,7 +355,7 @@ func (p *planner) failed(x diag.Problem) {
 	*p.again[d]++
 }
 
-// fold says of each failure that is listed for how many users more it is.
+// fold says of each listed failure how many more users have it.
 func (p *planner) fold() {
 	for i, x := range p.problems.List {
 		n := p.again[defect{x.File, x.Line, x.Column, x.Same}]
@@ -385,7 +385,7 @@ func sortable(cell any) any {
 	}
 }
 
-// fillByTake spreads the due users over the waves where there is no wave hook.
+// fillByTake spreads the due users over the waves of a script without a wave hook.
 func (p *planner) fillByTake() {
 	if p.Wave != nil || len(p.Waves) == 1 {
 		return

@@ -63,8 +63,8 @@ func (p *policies) of(ctx context.Context, b Backend, kind string) (sdk.Policy, 
 	return got, err
 }
 
-// told returns what is known of a key, and what failed; ok is false if the rules
-// are not known.
+// told returns the known rules of a key, and the failure to ask for them; ok is
+// false if the rules are not known.
 func (p *policies) told(key [2]string) (known sdk.Policy, failed failedPolicy, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,7 +15,7 @@ const poolSize = 32
 // poolKey is a backend's label and a kind.
 type poolKey [2]string
 
-// pools hold values that backends suggested and nobody has taken yet. They are
+// pools hold values that backends suggested and no user has taken yet. They are
 // sealed when an intent carries them, like any other.
 type pools struct {
 	asking keyLocks[poolKey]
@@ -49,7 +49,7 @@ func (p *pools) next(ctx context.Context, l *dispatcher, kind string, drawn *[]p
 	return got[0], nil
 }
 
-// take returns a value that nobody has taken yet.
+// take returns a value that no user has taken yet.
 func (p *pools) take(key poolKey) (secret.Value, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

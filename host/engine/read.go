@@ -30,7 +30,7 @@ func (x reader) read() (journal.Result, error) {
 	for tries := newRetry(l.backend.Attempts); ; {
 		outcome, detail, err := ask()
 		x.run.at(CrashReadAnswered)
-		if isCancelled(err) || x.run.hard.Err() != nil { // whatever it says was said to a call that was given up
+		if isCancelled(err) || x.run.hard.Err() != nil { // whatever it says was said to an abandoned call
 			return journal.Result{}, cancelled()
 		}
 		e := uncancelled(sdk.AsError(err, sdk.TargetError))
@@ -57,8 +57,8 @@ func (x reader) read() (journal.Result, error) {
 	}
 }
 
-// outdated reports whether a recorded verify is about a value that has been
-// replaced since.
+// outdated reports whether a recorded verify is about a value replaced
+// since.
 func (x reader) outdated() bool {
 	return x.recorded.Verb == journal.Verify && x.fresh[x.recorded.Credential]
 }

@@ -119,8 +119,8 @@ func (x resetter) askOnce(op sdk.Operation) (sdk.Receipt, error) {
 }
 
 // inDoubt is what a reset came to of which an attempt was lost: that one may
-// still arrive and pick another value than the one that is known, or than the
-// one that a refusal left.
+// still arrive and pick another value than the known one, or than the one
+// that a refusal left.
 func inDoubt(r sdk.Receipt, lost loss) sdk.Receipt {
 	switch {
 	case !lost.happened() || r.Outcome == sdk.Unknown:
@@ -150,7 +150,7 @@ func (x resetter) concludeReset(d delivery, r sdk.Receipt) error {
 	return x.recordNow(&o)
 }
 
-// asked is the result of a reset or an unlock that has an outcome.
+// asked is the result of a reset or an unlock with an outcome.
 func (x resetter) asked(a *journal.Attempt) (journal.Result, error) {
 	r := journal.ResultOf(a.Outcome)
 	if a.Outcome.Sealed == nil {

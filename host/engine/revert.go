@@ -36,7 +36,7 @@ func (r *reverter) revert(v journal.Verdict) (journal.Verdict, error) {
 	return v, nil
 }
 
-// setBack gives one credential the value it had before. Where that is not
+// setBack gives one credential the value it had before. Where it is not
 // known the account stays as it is, and the user partial.
 func (r *reverter) setBack(c *journal.CredentialHistory) error {
 	l := r.run.dispatchers[c.Backend]
@@ -61,8 +61,8 @@ func (r *reverter) setBack(c *journal.CredentialHistory) error {
 }
 
 // valueBefore returns the value that the credential had before this run: what
-// the first value that took effect replaced, where that was a change, because
-// the target compared it; else the newest that the ledger knows.
+// the first value that took effect replaced, if by a change, because the
+// target compared it; else the newest that the ledger knows.
 func (r *reverter) valueBefore(c *journal.CredentialHistory) (secret.Value, bool) {
 	if first := c.First().Intent; first.SealedOld != nil && first.Detail.Op == "" {
 		old, err := r.unseal(first, journal.RoleOld, first.SealedOld)
@@ -87,7 +87,7 @@ func (r *reverter) backStep(name journal.Credential) (*journal.RecordedStep, err
 }
 
 // settle settles the set-backs that an earlier process left open, before
-// the hook is called again: where the accounts stand decides what it may do.
+// the hook is called again: the state of the accounts decides what it may do.
 func (r *reverter) settle() error {
 	for _, recorded := range r.history.Replay.Backs() {
 		l := r.run.dispatchers[recorded.Backend]

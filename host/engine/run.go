@@ -27,7 +27,7 @@ type run struct {
 	mu           sync.Mutex
 	ending       Ending
 	fatal        error
-	waveFailures threshold // of the wave that is being applied
+	waveFailures threshold // of the present wave
 }
 
 // ended is a user who has ended.
@@ -97,7 +97,7 @@ func (r *run) end(user ended) bool {
 	over := r.waveFailures.add(status, user.rec.Code)
 	r.semaphore.spare(r.waveFailures.limit - r.waveFailures.failed)
 	if over != "" {
-		r.softEnd(errStopped) // under the lock: nobody else may count in between
+		r.softEnd(errStopped) // under the lock: no other user may count in between
 	}
 	r.mu.Unlock()
 	if over != "" {
@@ -106,7 +106,7 @@ func (r *run) end(user ended) bool {
 	return true
 }
 
-// stop ends the dispatching: what is in flight finishes.
+// stop ends the dispatching: operations in flight finish.
 func (r *run) stop(reason string) {
 	r.mu.Lock()
 	first := r.ending.Stopped == "" && !r.ending.Interrupted
@@ -158,8 +158,8 @@ func (r *run) lostHere(b Backend) loss {
 }
 
 // lostBefore is the loss of an attempt of an earlier process, given up at the
-// latest at that time. A clock that was set back meanwhile makes nobody wait
-// longer than from the start of this process.
+// latest at that time. A clock set back meanwhile never makes users wait longer
+// than from the start of this process.
 func (r *run) lostBefore(b Backend, at time.Time) loss {
 	if at.IsZero() || at.After(r.began) {
 		at = r.began

@@ -186,7 +186,7 @@ func (c *scheduler) hold(i int, rule journal.WaveRule) (bool, error) {
 	c.ending.Held = rule.Name
 	c.mu.Unlock()
 	if c.Held == rule.Name {
-		return true, nil // users of a wave that was held already were put back
+		return true, nil // the wave was held before, and some of its users were put back
 	}
 	return true, c.committer.write(&journal.Record{Kind: journal.Held, Detail: journal.Detail{Wave: rule.Name}})
 }

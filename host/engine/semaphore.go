@@ -7,7 +7,7 @@ import (
 )
 
 // semaphore bounds how many users are between their first send and their end. In a
-// wave with max_failures that is the concurrency, so that when the wave stops
+// wave with max_failures the bound is the concurrency, so that when the wave stops
 // no more than so many can still fail. Users of batches are outside: they are so
 // many that the wave would not stop if all of them failed.
 type semaphore struct {
@@ -39,7 +39,7 @@ func (s *semaphore) onRelease(f func()) {
 }
 
 // bound sets the limit for the users to come, and how many of them may fail;
-// nobody is inside then.
+// no user is inside then.
 func (s *semaphore) bound(limit int, left int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,7 @@ func (s *semaphore) spare(left int64) {
 	s.left = left
 }
 
-// full reports whether nobody else may go in. The caller holds the lock.
+// full reports whether no other user may go in. The caller holds the lock.
 func (s *semaphore) full() bool {
 	if s.limit == 0 {
 		return false
@@ -108,7 +108,7 @@ func (s *semaphore) admit(t *permit) bool {
 }
 
 // room reports whether admit would let the user through just now: who asks
-// first spends nothing else on a user that has to wait.
+// first spends nothing else on a waiting user.
 func (s *semaphore) room(t *permit) bool {
 	if t.outside {
 		return true

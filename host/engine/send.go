@@ -44,8 +44,8 @@ type delivery struct {
 	contradicted bool // the plugin contradicted itself about it
 }
 
-// intent is the record that has to be durable before the operation is sent; nil
-// where it is.
+// intent is the record to be made durable before the operation is sent; nil where it
+// is durable.
 func (d delivery) intent() *journal.Record {
 	if !d.unwritten {
 		return nil
@@ -133,7 +133,7 @@ func (x sender) judge(d delivery, r sdk.Receipt, left bool) judgement {
 
 // contradiction is what an operation came to of which the plugin says that it
 // was applied before, although every attempt so far was refused, or none was
-// made: which of the two is wrong nobody knows.
+// made: which of the two is wrong cannot be told.
 func contradiction(l *dispatcher, r sdk.Receipt) sdk.Receipt {
 	lie := sdk.Lost(sdk.Errorf(sdk.Internal, "plugin %s contradicts itself: it says that the value was applied before, and no attempt was without an answer",
 		l.backend.Description.Name))

@@ -98,8 +98,8 @@ func (x settler) investigate(ctx context.Context, d delivery, r sdk.Receipt) err
 	return x.recover(ctx)
 }
 
-// concludeCertain records a refusal that is the last word: nothing that was lost
-// can take effect any more.
+// concludeCertain records a refusal as the last word: no lost request can take
+// effect any more.
 func (x settler) concludeCertain(d delivery, r sdk.Receipt) error {
 	d.lost = loss{}
 	return x.conclude(d, r)
@@ -139,13 +139,13 @@ func (x settler) once(d delivery) error {
 
 // evidence asks the target whether it has the value. Before a refusal can be
 // the last word, nothing that an earlier process lost may still be on its way.
-// Of a run that is cancelled operations may still be under way: what the target
-// says then may not be true a moment later, and the user goes back to pending.
+// Operations of a cancelled run may still be under way: the target's answer may not
+// be true a moment later, and the user goes back to pending.
 func (x settler) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
 	if !d.lost.here && absent(r) {
 		return sdk.Rejected, nil
 	}
-	if r.Outcome == sdk.Refused && !d.lost.here && !remembered(d.attempt, r) { // what is remembered has arrived
+	if r.Outcome == sdk.Refused && !d.lost.here && !remembered(d.attempt, r) { // a remembered value has arrived
 		if err := x.outwait(d.lost); err != nil {
 			return sdk.CannotTell, err
 		}
@@ -161,10 +161,9 @@ func (x settler) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
 }
 
 // stamped settles a lost answer by the account's change stamp, without a logon
-// attempt: one that is what it was before the attempt says that nothing took
-// effect; another one that something did, which is taken for the attempt only
-// where the backend cannot verify at all: others' stamps may move with any change
-// of an entry. CannotTell: there is no stamp to compare.
+// attempt: the old stamp says that nothing took effect; a new one that something did,
+// which counts as the attempt only where the backend cannot verify at all: a stamp
+// may move with any change of an entry. CannotTell: no two stamps to compare.
 func (x settler) stamped(a *journal.Attempt) sdk.Verdict {
 	l, was := x.dispatcher, stampBefore(x.history, a)
 	if was == "" || !l.backend.Can(sdk.CanFind) || len(l.backend.Description.Kinds) > 1 || x.run.hard.Err() != nil {
@@ -207,8 +206,8 @@ func (x settler) verdictOn(v secret.Value) sdk.Verdict {
 
 // recover finishes a lost change: by an administrative set of the same new
 // value, or where the target refuses that, by a bridge value and a change from
-// it to the same new value. It can be begun again at any point: what it sends
-// last is always that value.
+// it to the same new value. It can be begun again at any point: the last value
+// sent is always that one.
 func (x settler) recover(ctx context.Context) error {
 	x.run.at(CrashRecovering)
 	final, err := x.finalValue()
@@ -228,7 +227,7 @@ func (x settler) recover(ctx context.Context) error {
 	return x.bridge(ctx, final)
 }
 
-// bridge sets a value that is only meant to be changed from, and changes it.
+// bridge sets a value only meant to be changed from, and changes it.
 func (x settler) bridge(ctx context.Context, final secret.Value) error {
 	value, err := x.run.mint(ctx, GenerateStep{Kind: x.step.Kind, Targets: []string{x.step.Backend}}, x.names)
 	if err != nil {
@@ -267,8 +266,7 @@ func doubtful(r sdk.Receipt) sdk.Receipt {
 
 // remembered reports whether the target refuses a value because it has it, or
 // had it. A generated value can be in the target's history only if the attempt
-// whose answer was lost took effect, so that this refusal is no failure of the
-// operation.
+// whose answer was lost took effect, so this refusal does not mean failure.
 func remembered(a *journal.Attempt, r sdk.Receipt) bool {
 	if a.Intent.Origin == 0 || r.Outcome != sdk.Refused || r.Err == nil || r.Err.Code != sdk.PolicyViolation {
 		return false
@@ -279,13 +277,13 @@ func remembered(a *journal.Attempt, r sdk.Receipt) bool {
 }
 
 // overtaken is what an operation came to whose value the target remembers and
-// does not accept: it took effect, and what is in force now nobody here knows.
+// does not accept: it took effect, and an unknown value is in force now.
 func overtaken(r sdk.Receipt) sdk.Receipt {
 	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", r.Err.Error()))
 }
 
-// absent reports whether the target says that there is no such account: then
-// none has the value.
+// absent reports whether the target says that the account does not exist: then
+// it cannot have the value.
 func absent(r sdk.Receipt) bool {
 	return r.Outcome == sdk.Refused && (r.Err.Code == sdk.AccountNotFound || r.Err.Code == sdk.UserNotFound)
 }

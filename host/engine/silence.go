@@ -13,7 +13,7 @@ const (
 )
 
 // silentFor is how long a backend may give nothing but refusals that pass, or
-// no answers, before the operator is told what is waited for.
+// no answers, before the operator is told why users wait.
 const silentFor = 10 * time.Second
 
 // silence notices that a backend gives no good answer.

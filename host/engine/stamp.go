@@ -6,7 +6,7 @@ import (
 )
 
 // stampBefore returns the newest stamp that the account is known to have had
-// before the attempt, "" if there is none, or something may have changed since.
+// before the attempt, "" if none is known, or something may have changed since.
 func stampBefore(h *journal.History, a *journal.Attempt) string {
 	stamp := ""
 	for _, r := range h.Records() {

@@ -38,8 +38,7 @@ type recorder interface {
 // may have: it has to go on by the script that it began with.
 func (s *Steps) Started() bool { return s.before > 0 && s.changed() }
 
-// Quiet reports whether the call is for the host alone: what it prints is
-// dropped.
+// Quiet reports whether the call is for the host alone: its output is dropped.
 func (s *Steps) Quiet() bool { return s.quiet || s.trial != nil }
 
 // Printed notes that a quiet call would have printed something.

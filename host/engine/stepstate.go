@@ -8,7 +8,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// stepState is one step of a user: what it is, and what is recorded of it.
+// stepState is one step of a user, with its records.
 type stepState struct {
 	*userState
 	step       journal.Step
@@ -26,7 +26,7 @@ func newStepState(u *userState, step journal.Step, to *dispatcher, recorded *jou
 // place is where the executor's step stands.
 func (x *stepState) place(try int) place { return place{x.user.Pos, x.recorded.Ordinal, try} }
 
-// begin makes the record of a value that is about to be sent.
+// begin makes the record of a value about to be sent.
 func (x *stepState) begin(what sending) *journal.Attempt {
 	r := x.run.intent(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)), what)
 	r.Detail.Identity = x.identity
@@ -34,7 +34,7 @@ func (x *stepState) begin(what sending) *journal.Attempt {
 	return x.history.Attempt(r.Step, r.Try)
 }
 
-// operation is what is sent of the step's newest try.
+// operation carries the step's newest try.
 func (x *stepState) operation(what sending) sdk.Operation {
 	return x.run.operation(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)-1), what)
 }

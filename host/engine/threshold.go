@@ -19,7 +19,7 @@ type threshold struct {
 	rule   journal.WaveRule
 	limit  int64 // negative: none
 	failed int64 // those that the ledger had when the process began among them
-	waived int64 // those that the ledger had and that do not count, since somebody has said so
+	waived int64 // those that the ledger had and that do not count, as the operator has said
 
 	code  sdk.Code // of the last failures in a row
 	alike int      // how many they are
@@ -42,8 +42,8 @@ func (t *threshold) add(status journal.Status, code sdk.Code) string {
 	return journal.Over(t.rule.Name, t.failed, t.limit)
 }
 
-// row counts failures of one code in a row. A user that is done ends the row,
-// one that is skipped or has a fault of its own does not.
+// row counts failures of one code in a row. A done user ends the row, a skipped
+// one or one with a fault of its own does not.
 func (t *threshold) row(status journal.Status, code sdk.Code) string {
 	switch {
 	case t.rule.InARow == 0:

@@ -7,7 +7,7 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// trial takes down which steps a hook takes when each does what it is asked: a
+// trial takes down which steps a hook takes when each succeeds: a
 // hook is a pure function of its row and of what its steps return, so it takes
 // the same ones when they are taken, as it does at every resume. Nothing of a
 // trial reaches an account.
@@ -23,7 +23,7 @@ type trial struct {
 // fails notes that the user is not for a batch.
 func (t *trial) fails() { t.failed = true }
 
-// step takes a step down. One that is not for a batch ends the hook.
+// step takes a step down. One not fit for a batch ends the hook.
 func (t *trial) step(ctx context.Context, ordinal int, step journal.Step, l *dispatcher) (journal.Result, error) {
 	if t.failed || !t.takes(ctx, step, l) {
 		t.fails()

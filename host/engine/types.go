@@ -23,7 +23,7 @@ type GenerateStep struct {
 	Generator string   // label of the backend whose own generator is asked; "": the host generates
 	Targets   []string // labels whose policies it must satisfy; nil: every backend of the workflow
 
-	drawn  *[]poolKey // what its user has taken of generators' values; nil: it is no user's
+	drawn  *[]poolKey // the generators' values that its user has taken; nil: it has no user
 	failed *error     // why a batch could not make the value; it counts as an attempt, once
 }
 

@@ -114,8 +114,8 @@ func (u *userState) exchange(l *dispatcher, op sdk.Operation, intent *journal.Re
 	return u.await(l, p)
 }
 
-// await returns what came of a request. A cancelled run waits for nobody: what
-// was sent is lost from sight then, and settled by the next resume.
+// await returns what came of a request. A cancelled run does not wait: a sent
+// operation is lost from sight then, and settled by the next resume.
 func (u *userState) await(l *dispatcher, p *request) reply {
 	select {
 	case r := <-p.answer:
@@ -133,8 +133,8 @@ func (u *userState) await(l *dispatcher, p *request) reply {
 	}
 }
 
-// weighed is what an answer is worth: one of unknown outcome that comes after
-// the cancellation is none.
+// weighed is what an answer is worth: one of unknown outcome that comes after the
+// cancellation is worth nothing.
 func (u *userState) weighed(r reply) reply {
 	if u.run.hard.Err() != nil && r.receipt.Outcome == sdk.Unknown && r.err == nil {
 		return reply{err: errUnderWay}
