@@ -28,7 +28,7 @@ func (m *mute) Submit(ops []sdk.Operation, _ func(int, sdk.Receipt)) {
 	for _, op := range ops {
 		m.take(op)
 	}
-	m.once.Do(func() { close(m.steps) })
+	m.once.Do(func() { close(m.taken) })
 }
 
 func TestACancelledRunWaitsForNoAnswer(t *testing.T) {
@@ -38,7 +38,7 @@ func TestACancelledRunWaitsForNoAnswer(t *testing.T) {
 	backend.Instance = m
 	job := jobOf(b, generateAndSet("mute"), backend)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-m.steps; cancel() }()
+	go func() { <-m.taken; cancel() }()
 	ending, err := Apply(ctx, job)
 	if err != nil || !ending.Interrupted {
 		t.Fatalf("got %+v, %v", ending, err)

@@ -53,8 +53,8 @@ func TestADispatcherWaitsForRoomForAGoodFrame(t *testing.T) {
 	}
 }
 
-// TestADispatcherIsHungryWhenWhatItHasIsOneCredit, and wakes the committer as soon as it is.
-func TestADispatcherIsHungryWhenWhatItHasIsOneCredit(t *testing.T) {
+// TestADispatcherRunsDryWhenItHasOneCredit, and wakes the committer as soon as it is.
+func TestADispatcherRunsDryWhenItHasOneCredit(t *testing.T) {
 	credit := Backend{Concurrency: 1}.credit()
 	for _, c := range []struct {
 		had, took      int
@@ -65,7 +65,7 @@ func TestADispatcherIsHungryWhenWhatItHasIsOneCredit(t *testing.T) {
 		l := queued(0)
 		l.durable.Store(int64(c.had))
 		l.took(c.took)
-		if woken := len(l.committer.wake) > 0; woken != c.wakes || l.runsDry() != c.runsDry {
+		if woken := len(l.upstream.(*committer).wake) > 0; woken != c.wakes || l.runsDry() != c.runsDry {
 			t.Errorf("%d of %d left: runsDry %v, woken %v; want %v, %v", c.took, c.had, l.runsDry(), woken, c.runsDry, c.wakes)
 		}
 	}

@@ -100,7 +100,7 @@ func (s *accountsSource) Rows(ctx context.Context, yield func(source.Row) error)
 	return problems.Err()
 }
 
-// secrets are the attributes that are.
+// secrets are the secret attributes.
 func (s *accountsSource) secrets() []string {
 	var names []string
 	for _, column := range s.schema.Columns {

@@ -17,7 +17,7 @@ import (
 )
 
 // arguments are what one call of a builtin was given, in the order of the
-// table. They note what is wrong with any of them.
+// table. They note every mistake in them.
 type arguments struct {
 	in     *interp
 	state  *state
@@ -34,8 +34,8 @@ type arguments struct {
 	found    *tree.Site // the call in the script, once it was looked for
 }
 
-// unpack puts the arguments in the order of the table and notes what is wrong
-// with any of them.
+// unpack puts the arguments in the order of the table and notes every
+// mistake in them.
 func (a *arguments) unpack(args starlark.Tuple, kwargs []starlark.Tuple) {
 	entry := a.entry
 	a.args = slices.Grow(a.args[:0], len(entry.Params))[:len(entry.Params)]
@@ -94,15 +94,15 @@ func (a *arguments) bad(arg, fix, format string, args ...any) {
 	a.problems = append(a.problems, problem)
 }
 
-// badValue is bad about what an argument says, not what it is: it is silent
-// where that depends on a parameter that nobody gave yet.
+// badValue is bad about an argument's value, not its kind: it is silent where that
+// depends on a parameter without a value yet.
 func (a *arguments) badValue(arg, fix, format string, args ...any) {
 	if !a.unresolved(arg) {
 		a.bad(arg, fix, format, args...)
 	}
 }
 
-// warn notes what is no problem yet.
+// warn notes a warning: the script may run.
 func (a *arguments) warn(arg, fix, format string, args ...any) {
 	count := len(a.problems)
 	a.bad(arg, fix, format, args...)
@@ -138,8 +138,8 @@ func (a *arguments) end(result starlark.Value, err error) (starlark.Value, error
 	return nil, lang.Mistake(strings.Join(texts, "; "), "")
 }
 
-// site returns the call in the script; the zero Site if it is none, as of a
-// builtin that another calls.
+// site returns the call in the script; the zero Site for a builtin that
+// another one calls.
 func (a *arguments) site() tree.Site {
 	if a.found == nil {
 		a.found = &tree.Site{}
@@ -188,7 +188,7 @@ func (a *arguments) text(name string) string {
 	}
 	text, err := strconv.Unquote(a.entry.Params[i].Default)
 	if err != nil {
-		return "" // the default is None, or there is none
+		return "" // the default is None, or missing
 	}
 	return text
 }
@@ -221,7 +221,7 @@ func (a *arguments) number(name string, least int) int {
 	if !ok {
 		count, err := strconv.Atoi(a.entry.Params[i].Default)
 		if err != nil {
-			return 0 // the default is None, or there is none
+			return 0 // the default is None, or missing
 		}
 		return count
 	}
@@ -235,7 +235,7 @@ func (a *arguments) number(name string, least int) int {
 	return number
 }
 
-// choice returns an argument that is one of a few words.
+// choice returns an argument out of a few words.
 func (a *arguments) choice(name string, words ...string) string {
 	got := a.text(name)
 	for _, word := range words {

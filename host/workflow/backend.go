@@ -20,7 +20,7 @@ import (
 )
 
 // backendValue is what backend() makes. Its spec is filled in as far as the
-// arguments allow; about one that is not known nothing is checked.
+// arguments allow; of an unknown one nothing is checked.
 type backendValue struct {
 	*vet.Backend
 	spec   BackendSpec
@@ -123,7 +123,7 @@ func checkLimits(args *arguments, to *backendValue) {
 	}
 }
 
-// checkTimeout fills in a timeout that is not given, and refuses none at all.
+// checkTimeout fills in a missing timeout, and refuses zero.
 func checkTimeout(args *arguments, to *backendValue) {
 	switch {
 	case args.has("timeout"):
@@ -215,7 +215,7 @@ func checkSetting(args *arguments, to *backendValue, field sdk.Field, given map[
 	}
 }
 
-// anyConfig names no argument: a setting that is missing may come out of
+// anyConfig names no argument: a missing setting may come out of
 // **config.
 const anyConfig = "**"
 
@@ -267,7 +267,7 @@ func fieldValue(field sdk.Field, value starlark.Value, option bool) (any, *lang.
 	return text, textFlaw(field, text)
 }
 
-// textFlaw says what is wrong with the text of a setting.
+// textFlaw returns the mistake in the text of a setting.
 func textFlaw(field sdk.Field, text string) *lang.Misuse {
 	switch {
 	case field.Type == sdk.Choice && !slices.Contains(field.Choices, text):

@@ -13,8 +13,8 @@ import (
 )
 
 // The interpreter makes room for a whole result at once: list(range(1 << 40))
-// ends a process in one step, and its fatal error is no panic that could be
-// caught. What multiplies is therefore measured before it is made.
+// ends a process in one step, and its fatal error cannot be caught as a panic
+// can. What multiplies is therefore measured before it is made.
 
 // The bounds of what one call or operation makes.
 const (
@@ -37,8 +37,8 @@ func tooLong(what string) error {
 	return fmt.Errorf("%s: the text would be longer than %d MiB", what, maxBytes>>20)
 }
 
-// measuredNames are the interpreter's own names that make something of what they are
-// given, measured first. values is how many words each element takes.
+// measuredNames are the interpreter's own names that make something of their
+// arguments, measured first. values is how many words each element takes.
 func measuredNames() starlark.StringDict {
 	stringDict := starlark.StringDict{factorName: starlark.NewBuiltin(factorName, factorOf), textName: starlark.NewBuiltin(textName, measuredOf),
 		someName: starlark.NewBuiltin(someName, someOf)}
@@ -118,8 +118,8 @@ func (m *meter) verdict(what string) error {
 	return nil
 }
 
-// What a value takes beside its text, and what a look at it costs: one that is
-// in itself many times over has few texts, and takes for ever.
+// What a value takes beside its text, and the cost of a look at it: one that
+// holds itself many times over has few texts, and takes for ever.
 const (
 	perValue = 8
 	perWhole = 128
@@ -214,8 +214,8 @@ const (
 
 // bind puts a measure into each operation of the tree that multiplies: X * Y
 // becomes X * $factor(Y), as does X + Y, X % Y and X.replace become $text(X) % Y and
-// $text(X).replace, and of what is taken whole, as f(*X), X becomes $some(X).
-// The operations stay where they stand, and say what they said.
+// $text(X).replace, and in f(*X) and the like X becomes $some(X). The operations
+// stay where they stand, and their errors are the same.
 func bind(script *syntax.File) {
 	syntax.Walk(script, func(node syntax.Node) bool {
 		switch n := node.(type) {
@@ -290,7 +290,7 @@ func factorOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []
 }
 
 // factor is the right side of a multiplication or an addition. It lives until
-// that is done.
+// then.
 type factor struct{ starlark.Value }
 
 // Binary multiplies or adds, if the result is not too large.
@@ -358,7 +358,7 @@ func repeated(what, times starlark.Value) error {
 	return nil
 }
 
-// someOf is its argument, if that has not too many elements to take them all.
+// someOf is its argument, if its elements are few enough to take them all.
 func someOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	switch args[0].(type) {
 	case starlark.String, starlark.Bytes:
@@ -367,7 +367,7 @@ func someOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []st
 	return args[0], fewItems(args[0].Type(), 1, args)
 }
 
-// measuredOf marks a text that is formatted, or of which a method is used.
+// measuredOf marks a text before it is formatted, or a method of it used.
 func measuredOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	if text, ok := args[0].(starlark.String); ok {
 		return measuredText{text}, nil
@@ -376,7 +376,7 @@ func measuredOf(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ 
 }
 
 // measuredText is a text whose format and methods are measured. It lives until
-// that is done.
+// then.
 type measuredText struct{ text starlark.String }
 
 var (
@@ -399,7 +399,7 @@ func (s measuredText) Binary(op syntax.Token, value starlark.Value, _ starlark.S
 	return starlark.Binary(op, s.text, value)
 }
 
-// Attr returns a method that measures what it would make.
+// Attr returns a method that measures its result before it makes it.
 func (s measuredText) Attr(name string) (starlark.Value, error) {
 	method, err := s.text.Attr(name)
 	builtin, ok := method.(*starlark.Builtin)
@@ -446,7 +446,7 @@ func replaced(text string, args starlark.Tuple) error {
 	return nil
 }
 
-// joined measures the texts of a list and what is between them.
+// joined measures the texts of a list and those between them.
 func joined(between string, args starlark.Tuple) error {
 	if len(args) != 1 {
 		return nil

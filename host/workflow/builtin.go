@@ -20,7 +20,7 @@ type language struct {
 	names     map[*lang.Entry]*builtin
 	method    func(name string, recv starlark.Value) starlark.Value // makes one of a value
 	// standIn makes a value to go on with after a problem has been noted; nil
-	// where there is none.
+	// where none can be made.
 	standIn func(lang.Kind) starlark.Value
 }
 
@@ -84,7 +84,7 @@ func (b *builtin) Hash() (uint32, error) { return starlark.String(b.entry.Name).
 // Name returns the name in the table.
 func (b *builtin) Name() string { return b.entry.Name }
 
-// AttrNames returns the members that are there already.
+// AttrNames returns the members that exist already.
 func (b *builtin) AttrNames() []string { return b.lang.Members(b.entry.Name) }
 
 // Attr returns a member of the namespace.

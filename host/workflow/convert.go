@@ -15,7 +15,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// The bounds of values that are converted: a value can hold itself, and a
+// The bounds of converted values: a value can hold itself, and a
 // small one can be written in a great many words.
 const (
 	maxDepth  = 64
@@ -30,8 +30,8 @@ var (
 	errLong   = fmt.Errorf("the value has more than %d MiB of text", maxText>>20)
 )
 
-// within says in which part of a value an error arose; of one that is about
-// the whole it is silent.
+// within says in which part of a value an error arose; of one about the
+// whole it is silent.
 func within(part string, err error) error {
 	if errors.Is(err, errDeep) || errors.Is(err, errLarge) || errors.Is(err, errLong) {
 		return err

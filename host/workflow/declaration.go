@@ -18,7 +18,7 @@ type declaration struct {
 	hooks           hooks
 }
 
-// hooks are the functions of a script that are called for one user.
+// hooks are the functions of a script for one user.
 type hooks struct {
 	choose, wave, rotate *hook
 	reports              []*reportValue
@@ -98,7 +98,7 @@ func readOrderBy(args *arguments) []string {
 func checkTarget(args *arguments, to *backendValue) {
 	switch {
 	case args.in.spec.HasRotate:
-	case to == nil && (args.has("rotate") || len(args.problems) > 0): // what is wrong has been said
+	case to == nil && (args.has("rotate") || len(args.problems) > 0): // the mistake has been noted
 	case to == nil:
 		args.bad("", `give it backend = backend("…"), or a rotate hook`, "one of backend and rotate is required")
 	case !to.Known:

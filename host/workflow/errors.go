@@ -14,7 +14,7 @@ import (
 )
 
 // innermost returns the deepest evaluation error of a chain: its stack is the
-// longest. nil: there is none.
+// longest. nil: none.
 func innermost(err error) *starlark.EvalError {
 	var found *starlark.EvalError
 	for {
@@ -27,7 +27,7 @@ func innermost(err error) *starlark.EvalError {
 }
 
 // where returns the place in the script at which an error arose, and from
-// where that was called, innermost first.
+// where it was called, innermost first.
 func where(failed *starlark.EvalError) (at syntax.Position, callers []string) {
 	if failed == nil {
 		return at, nil
@@ -105,8 +105,8 @@ func oneLine(text string) string {
 
 // ofRow reports whether an error of the script comes of what the row holds:
 // the same hook may well treat another user. Names, columns, arguments and
-// types that are wrong are wrong for all; but a None is a cell that is empty,
-// or a pattern that does not match.
+// types that are wrong for one are so for all; but a None is an empty cell, or a
+// pattern without a match.
 func ofRow(err error) bool {
 	text, _ := explain(err)
 	if strings.HasPrefix(text, "fail: ") || strings.HasPrefix(text, "json.decode: ") || strings.HasPrefix(text, "json.indent: ") {

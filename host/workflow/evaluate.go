@@ -54,7 +54,7 @@ func evaluateFile(ctx context.Context, in *interp, file *tree.File, scope starla
 }
 
 // usersSchema returns the columns of the users; nil if nothing can be said of
-// them. What is wrong with the file is noted.
+// them. Mistakes in the file are noted.
 func usersSchema(ctx context.Context, in *interp, users *sourceValue) *source.Schema {
 	if users == nil || users.source == nil || users.unknown || users.stdin || len(in.opts.Kept) > 0 || in.opts.Blind {
 		return nil
@@ -73,7 +73,7 @@ func usersSchema(ctx context.Context, in *interp, users *sourceValue) *source.Sc
 	return nil
 }
 
-// checkTree finds misspelt columns and the like in hooks and what they call.
+// checkTree finds misspelt columns and the like in hooks and the functions that they call.
 func checkTree(ctx context.Context, in *interp, declared *declaration) {
 	columns := usersSchema(ctx, in, declared.hooks.users)
 	if columns != nil {
@@ -126,7 +126,7 @@ func (e evaluated) Backend(file *tree.File, name string) *vet.Backend {
 	return target.Backend
 }
 
-// IsText reports whether a name stands for a text that is not empty.
+// IsText reports whether a name stands for a text, and not an empty one.
 func (e evaluated) IsText(file *tree.File, name string) bool {
 	text, ok := e.in.globals[file][name].(starlark.String)
 	return ok && text != ""

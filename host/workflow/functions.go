@@ -79,7 +79,7 @@ func evalStruct(args *arguments) (starlark.Value, error) {
 }
 
 // standIn is a value to go on with after a problem has been noted; nil where
-// there is none.
+// none can be made.
 func standIn(kind lang.Kind, method func(string, starlark.Value) starlark.Value) starlark.Value {
 	switch kind {
 	case lang.KindNone:

@@ -15,8 +15,8 @@ type hook struct {
 	roles []string // of its parameters, in order: user, step or r
 }
 
-// hookArgument reads an argument that is a function and gives it the parameters that
-// it names, of those on offer.
+// hookArgument reads a function and gives it the parameters that it names, of those
+// on offer.
 func hookArgument(args *arguments, name string, phase lang.Phase, offers ...string) *hook {
 	fn, ok := args.value(name).(*starlark.Function)
 	if !ok {
@@ -41,8 +41,8 @@ func hookArgument(args *arguments, name string, phase lang.Phase, offers ...stri
 	return made
 }
 
-// lambdaRole is what a lambda of one parameter gets: what it names, else the
-// first on offer.
+// lambdaRole is the role of a lambda's only parameter: the one that it names, else
+// the first on offer.
 func lambdaRole(fn *starlark.Function, offers []string) string {
 	name, _ := fn.Param(0)
 	for _, text := range offers {

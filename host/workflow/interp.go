@@ -67,7 +67,7 @@ func (in *interp) rank(name string) int {
 }
 
 // noteEvaluation notes an error of the top level, unless it comes of a
-// parameter that nobody gave.
+// parameter without a value.
 func (in *interp) noteEvaluation(err error) {
 	if errors.As(err, new(errReported)) {
 		return

@@ -19,10 +19,10 @@ type job struct {
 	hook  *hook
 	row   source.Row
 	steps stepper
-	mute  bool // what it prints is dropped
+	mute  bool // its output is dropped
 }
 
-// run calls a hook on a thread of its own. work gets what it returned while
+// run calls a hook on a thread of its own. work gets its result while
 // the thread is still the call's.
 func (j job) run(ctx context.Context, values offers, work func(call *state, value starlark.Value, err error)) {
 	state := j.in.threads.get()

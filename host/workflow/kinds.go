@@ -8,7 +8,7 @@ import (
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
-// accepts reports whether v is of the kind; what it says is not looked at.
+// accepts reports whether v is of the kind, whatever its value.
 func accepts(kind lang.Kind, value starlark.Value) bool {
 	if !kind.Takes(value.Type()) {
 		return false
@@ -20,8 +20,8 @@ func accepts(kind lang.Kind, value starlark.Value) bool {
 	return misfit(kind, all) < 0
 }
 
-// misfit returns the index of the first element that is not of the kind that
-// the container wants, or -1.
+// misfit returns the index of the first element of another kind than the
+// container wants, or -1.
 func misfit(kind lang.Kind, all []starlark.Value) int {
 	want := kind.Element()
 	for i, value := range all {
@@ -33,7 +33,7 @@ func misfit(kind lang.Kind, all []starlark.Value) int {
 }
 
 // mismatch says why v is not of the kind. It names types, never values: a
-// value may be what nobody should read in a log.
+// value may be secret.
 func mismatch(kind lang.Kind, value starlark.Value) string {
 	if all, ok := elements(value); ok {
 		if i := misfit(kind, all); i >= 0 {

@@ -29,7 +29,7 @@ type loader struct {
 	reader   reader
 	script   string // as given
 	byName   map[string]*tree.File
-	order    []*tree.File // a file comes after what it loads
+	order    []*tree.File // a file comes after those that it loads
 	seen     []*tree.File // in the order of their first load
 	problems []diag.Problem
 }
@@ -49,7 +49,7 @@ func loadFiles(ctx context.Context, options Options, scope starlark.StringDict) 
 	return made, nil
 }
 
-// prepare parses a file, then what it loads, then resolves it.
+// prepare parses a file, then those that it loads, then resolves it.
 func (l *loader) prepare(file *tree.File, chain []string) {
 	if flaws := file.Parse(); flaws != nil {
 		l.problems = append(l.problems, flaws...)
@@ -119,7 +119,7 @@ func (l *loader) shown(name string) string {
 	return path.Join(path.Dir(filepath.ToSlash(l.script)), name)
 }
 
-// names checks that the module has what is loaded from it.
+// names checks that the module has the names loaded from it.
 func (l *loader) names(from *tree.File, stmt *syntax.LoadStmt, file *tree.File) {
 	if file.Tree == nil {
 		return

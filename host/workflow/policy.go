@@ -49,7 +49,7 @@ func evalPin(args *arguments) (starlark.Value, error) {
 	return &policyValue{&password.Spec{Pin: true, Length: &count}}, nil
 }
 
-// count returns an optional number that is neither below least nor absurd.
+// count returns an optional number, neither below least nor absurd.
 func count(args *arguments, name string, least int) *int {
 	if !args.has(name) {
 		return nil

@@ -9,8 +9,8 @@ import (
 // maxPrint is how many bytes of one print() are written.
 const maxPrint = 4 << 10
 
-// printer writes what scripts print. Secrets are redacted by their type: there
-// is no way to their text. It is safe for concurrent use.
+// printer writes what scripts print. Secrets are redacted by their type:
+// nothing leads to their text. It is safe for concurrent use.
 type printer struct {
 	mu   sync.Mutex
 	w    io.Writer

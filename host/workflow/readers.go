@@ -30,7 +30,7 @@ const (
 	embeddedModule = "@rekey//" // a module that does
 )
 
-// openScript finds the script and what it loads.
+// openScript finds the script and its modules.
 func openScript(ctx context.Context, options Options) (text []byte, reader reader, done func(), err error) {
 	done = func() {}
 	name := filepath.ToSlash(options.Path)
@@ -58,7 +58,7 @@ func openScript(ctx context.Context, options Options) (text []byte, reader reade
 	return text, diskReader{root: root, embedded: options.Embedded}, func() { closeQuietly(root) }, nil
 }
 
-// otherScript suggests a script where there is none of that name: for one that
+// otherScript suggests a script where none has that name: for one that
 // ships with rekey, all that do.
 func otherScript(options Options, err error) string {
 	if !errors.Is(err, fs.ErrNotExist) || len(options.Kept) > 0 {
@@ -104,7 +104,7 @@ func readScript(full string) ([]byte, error) {
 // nothing of what was read.
 func closeQuietly(file io.Closer) { _ = file.Close() }
 
-// reader reads the text of a script and of what it loads, by canonical names:
+// reader reads the text of a script and of its modules, by canonical names:
 // relative to the script's directory, or @rekey//….
 type reader interface {
 	read(name string) ([]byte, error)
@@ -159,7 +159,7 @@ func modulesThatShip(reader reader) []string { return reader.near(embeddedModule
 // diskReader reads modules of a directory and nothing outside of it, and
 // embedded ones.
 type diskReader struct {
-	root     *os.Root // nil: there is no such directory
+	root     *os.Root // nil: no such directory
 	embedded fs.FS
 }
 

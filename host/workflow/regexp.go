@@ -30,7 +30,7 @@ func patternAndText(args *arguments, before, after string) (*regexp.Regexp, stri
 		return nil, "", args.misuse("the text is longer than %d bytes", maxSearched)
 	}
 	known := &args.in.patterns
-	compiled, err := known.compile(pattern) // first by itself: "a)(b" is no pattern
+	compiled, err := known.compile(pattern) // first by itself: "a)(b" is a mistake
 	if before != "" && err == nil {
 		compiled, err = known.compile(before + pattern + after)
 	}

@@ -68,7 +68,7 @@ func rowOf(value starlark.Value, result *report.Result, scriptSays func() bool) 
 	return row, written(row, result, scriptSays)
 }
 
-// written finds a secret that was put into a text, of which a report would tell
+// written finds a secret put into a text, of which a report would tell
 // only that it is one. What a target said may have been scrubbed, and a script
 // may mean the word.
 func written(row report.Row, result *report.Result, scriptSays func() bool) error {

@@ -89,7 +89,7 @@ func secretOrNone(value secret.Value) starlark.Value {
 }
 
 // namedValues is r.passwords or r.candidates: by "label" or "label/kind", and
-// a name that is not there has the absent value. The names are in order.
+// a missing name has the absent value. The names are in order.
 type namedValues struct {
 	what   string
 	absent starlark.Value
@@ -116,7 +116,7 @@ func (m *namedValues) Hash() (uint32, error) { return 0, fmt.Errorf("%s is no ke
 func (m *namedValues) Len() int              { return len(m.names) }
 func (m *namedValues) AttrNames() []string   { return []string{"get", "items", "keys", "values"} }
 
-// Get never fails: what is not certain, or not there, is the absent value.
+// Get never fails: it gives the absent value for an uncertain or missing one.
 func (m *namedValues) Get(value starlark.Value) (starlark.Value, bool, error) {
 	if v, ok := m.values[textOf(value)]; ok {
 		return v, true, nil

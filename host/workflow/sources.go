@@ -17,7 +17,7 @@ import (
 // host does.
 type sourceValue struct {
 	source  source.Source
-	unknown bool // nothing can be said of its columns: it depends on what nobody gave
+	unknown bool // nothing can be said of its columns: it depends on a parameter without a value
 	stdin   bool // looking at its columns would read standard input
 }
 
@@ -150,7 +150,7 @@ func evalConcat(args *arguments) (starlark.Value, error) {
 	return made, nil
 }
 
-// source notes what is wrong with a source's options.
+// source notes mistakes in a source's options.
 func sourceOf(args *arguments, users source.Source, err error) (starlark.Value, error) {
 	loose := args.unresolved("")
 	if !loose {

@@ -17,7 +17,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// Options say what is loaded, and what it may see of the world.
+// Options say which script to load, and how much of the world it may see.
 type Options struct {
 	Path     string // of the script; relative to WorkDir, or "@rekey/…", an embedded one
 	Embedded fs.FS  // what ships with rekey; nil: nothing does
@@ -29,21 +29,21 @@ type Options struct {
 	Blind bool // nor are the sources of this one
 
 	Params map[string]string // the text of each NAME=VALUE
-	// Placeholders evaluates with stand-ins for parameters that are not given,
+	// Placeholders evaluates with stand-ins for parameters without a value,
 	// as rekey check and rekey docs do: what depends on one is checked for its
-	// type only, and a missing source file is no problem.
+	// type only, and a source file may be missing.
 	Placeholders bool
 
 	WorkDir string    // that sources are relative to; "": the process's
-	Home    string    // that "~/" at the start of a path stands for; "": there is none
-	Stdin   io.Reader // users of csv("-"); nil: there are none
+	Home    string    // that "~/" at the start of a path stands for; "": none
+	Stdin   io.Reader // users of csv("-"); nil: none
 
 	// Describe returns what a backend says of itself; BackendNames are those
 	// that there are, for suggestions.
 	Describe     func(name string) (sdk.Description, error)
 	BackendNames []string
 
-	Print  io.Writer // gets SCRIPT:LINE: text of print(); nil: nobody does
+	Print  io.Writer // gets SCRIPT:LINE: text of print(); nil: dropped
 	Lister func(label string) Lister
 	Limits Limits
 
@@ -75,7 +75,7 @@ type Spec struct {
 	// script cannot be evaluated to its end without values.
 	Users       source.Source
 	Backends    []BackendSpec // in the order of their backend() calls
-	Default     string        // label of workflow(backend =); "": there is none
+	Default     string        // label of workflow(backend =); "": none
 	OrderBy     []string
 	Waves       []journal.WaveRule // one, "all", if the script has none
 	HasSelect   bool
@@ -88,7 +88,7 @@ type Spec struct {
 	Params      []Param // in the order of their declaration
 	Files       []File  // the script first
 	Warnings    []diag.Problem
-	Given       []string          // columns whose values users get, as far as that is seen
+	Given       []string          // columns whose values users get, as far as can be seen
 	Used        []string          // columns whose values are given to steps as passwords, old ones too
 	Forms       map[string]string // of the columns of them that hold hashes, the form
 }

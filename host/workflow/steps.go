@@ -141,7 +141,7 @@ func readCredential(args *arguments, step *journal.Step) {
 	}
 }
 
-// password returns an argument that is a secret or a string; nil if the step
+// password returns a secret or string argument; nil if the step
 // has none of that name.
 func passwordArgument(args *arguments, name string) *journal.Value {
 	i := args.entry.Index(name)

@@ -19,10 +19,10 @@ func shorten(text string, most int) string {
 	return text[:most] + "…"
 }
 
-// harmless shows what a terminal would obey, and what is not seen.
+// harmless shows characters that a terminal would obey, and invisible ones.
 func harmless(line string) string { return visible.Escape(line) }
 
-// halfLetter is the fix of a text that was cut inside of a letter.
+// halfLetter is the fix of a text cut inside of a letter.
 const halfLetter = "text[0] is a byte, which may be half a letter: take list(text.codepoints())[0]"
 
 // isGarbled reports whether a text was cut inside of a letter, or went through

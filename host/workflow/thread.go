@@ -33,7 +33,7 @@ type threads struct {
 	out    *printer
 	load   func(*starlark.Thread, string) (starlark.StringDict, error)
 	fatal  func(line string) // ends the process
-	run    func() string     // that is being applied; "": there is none; nil: there never is
+	run    func() string     // the run under way; "": none; nil: never any
 
 	mu   sync.Mutex
 	all  []*state
@@ -55,7 +55,7 @@ func (ts *threads) start() *state {
 	return made
 }
 
-// get returns a thread that has been used before, or a new one.
+// get returns a used thread, or a new one.
 func (ts *threads) get() *state {
 	ts.mu.Lock()
 	if last := len(ts.idle) - 1; last >= 0 {
@@ -122,7 +122,7 @@ type state struct {
 	user   string // key of the user; "" at top level
 	limit  uint64
 	steps  stepper
-	mute   bool  // what is printed is dropped
+	mute   bool  // its output is dropped
 	raised error // the error of a step: nothing in a script can catch it
 	spare  []*arguments
 }
@@ -138,7 +138,7 @@ func (s *state) take() *arguments {
 	return &arguments{}
 }
 
-// give takes arguments back that nobody reads any more.
+// give takes arguments back after their last use.
 func (s *state) give(a *arguments) {
 	if s.phase == lang.AtTop {
 		return
@@ -151,7 +151,7 @@ func (s *state) give(a *arguments) {
 func stateOf(thread *starlark.Thread) *state { return thread.Local(stateKey).(*state) }
 
 // begin readies the thread for one call. It has been used before, maybe by a
-// call that was cancelled.
+// cancelled call.
 func (s *state) begin(ctx context.Context, phase lang.Phase, hook, user string, steps stepper) {
 	s.ctx, s.phase, s.hook, s.user, s.steps, s.raised = ctx, phase, hook, user, steps, nil
 	s.limit = s.threads.limits.Steps
@@ -181,7 +181,7 @@ func (s *state) onSteps(thread *starlark.Thread) {
 	}
 }
 
-// isCancelled reports whether nobody waits for the call any more.
+// isCancelled reports whether the call was given up.
 func (s *state) isCancelled() bool { return s.ctx.Err() != nil }
 
 // cancel has the interpreter stop where it can.

@@ -8,7 +8,7 @@ import (
 )
 
 // part is how often a call that computes is looked at. Its time is counted in
-// parts: a process that was suspended sees one of them end, however long it
+// parts: a suspended process sees one of them end, however long it
 // slept. It is short, because a doubling list fills a machine in seconds.
 const part = 50 * time.Millisecond
 
@@ -136,7 +136,7 @@ func (w *watch) grown(heap uint64) uint64 {
 // computes.
 type clock struct {
 	wound atomic.Bool
-	heap  atomic.Uint64 // what it had within the last part
+	heap  atomic.Uint64 // its size within the last part
 
 	mu    sync.Mutex
 	timer *time.Timer

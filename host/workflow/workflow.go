@@ -55,8 +55,8 @@ func Load(ctx context.Context, options Options) (flow *Workflow, err error) {
 	return &Workflow{Spec: in.spec, in: in, hooks: made.hooks, step: language.names[language.Lookup("step")]}, nil
 }
 
-// read reads and parses the script and what it loads, and checks what can be
-// seen before anything is evaluated.
+// read reads and parses the script and its modules, and checks all that can be seen
+// before anything is evaluated.
 func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
 	loader, err := loadFiles(ctx, in.opts, scope)
 	if ctx.Err() != nil {
@@ -86,7 +86,7 @@ func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
 	return nil
 }
 
-// finish fills in and checks what is known only at the end.
+// finish fills in and checks all that is known only at the end.
 func finish(in *interp, declared *declaration, complete bool) {
 	in.spec.Doc = in.script.Docstring()
 	if !complete {
@@ -241,8 +241,8 @@ func (w *Workflow) schema(ctx context.Context) (*schema, error) {
 	return s, nil
 }
 
-// newLanguage is the language of one script: what it says is noted in the
-// interp, and its workflow() in the declaration.
+// newLanguage is the language of one script: the interp notes what it
+// says, and its workflow() in the declaration.
 func newLanguage(in *interp, declared *declaration) *language {
 	made := &language{Table: in.table, in: in, functions: functions()}
 	made.functions["workflow"] = declared.workflow
