@@ -81,7 +81,7 @@ func TestBatchesAreTriedAgainInTheNextWave(t *testing.T) {
 		waves func(pos int64) int
 		want  func(printing, silent int64) bool
 	}{
-		{"two waves", func(pos int64) int { return int((pos - 1) / first) }, func(printing, silent int64) bool { return printing < first && silent == second }},
+		{"two waves", func(pos int64) int { return int(min(1, (pos-1)/first)) }, func(printing, silent int64) bool { return printing < first && silent == second }},
 		{"one wave", func(int64) int { return 0 }, func(printing, silent int64) bool { return printing < first && silent == 0 }},
 	} {
 		b := newBook(first + second)

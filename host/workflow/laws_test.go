@@ -172,11 +172,8 @@ func document(depth int) *rapid.Generator[any] {
 func plain(value any) any {
 	switch v := value.(type) {
 	case json.Number:
-		if number, ok := new(big.Int).SetString(v.String(), 10); ok {
-			return number.String()
-		}
-		number, _ := v.Float64()
-		return number
+		number, _ := new(big.Rat).SetString(v.String())
+		return number.RatString()
 	case []any:
 		list := []any{}
 		for _, item := range v {

@@ -19,6 +19,7 @@ func (n *notes) add(problems ...diag.Problem) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, x := range problems {
+		x.Message = oneLine(x.Message) // it may quote whatever a script gave
 		same := func(problem diag.Problem) bool {
 			return x.File == problem.File && x.Line == problem.Line && x.Column == problem.Column && x.Message == problem.Message
 		}

@@ -200,11 +200,13 @@ func evalParamJSON(args *arguments) (starlark.Value, error) {
 func declareParam(args *arguments, paramType paramType) (starlark.Value, error) {
 	in, name := args.in, args.text("name")
 	given, isGiven := in.opts.Params[name]
+	if !checkParamName(args, name) {
+		return paramType.zero, nil
+	}
 	param := Param{Name: name, Type: paramType.name, Help: args.text("help"), Given: isGiven}
 	if i := args.entry.Index("choices"); i >= 0 {
 		param.Choices = args.texts("choices")
 	}
-	checkParamName(args, name)
 	fallback := args.value("default")
 	hasDefault := fallback != nil
 	if hasDefault {
@@ -249,19 +251,23 @@ func defaultOf(args *arguments, paramType paramType, value starlark.Value) (star
 	return checked, text
 }
 
-// declare checks a parameter's name.
-func checkParamName(args *arguments, name string) {
-	ok := name != ""
+// maxName is how many bytes the name of a parameter may have.
+const maxName = 100
+
+// checkParamName checks a parameter's name, and reports whether it can be given.
+func checkParamName(args *arguments, name string) bool {
+	ok := name != "" && len(name) <= maxName
 	for i, char := range name {
 		letter := char >= 'a' && char <= 'z' || char >= 'A' && char <= 'Z' || char == '_'
 		ok = ok && (letter || i > 0 && (char >= '0' && char <= '9' || char == '-'))
 	}
 	if !ok {
-		args.badValue("name", "use letters, digits, _ and -", "%q is no name of a parameter", name)
+		args.badValue("name", "use letters, digits, _ and -", "%q is no name of a parameter", shorten(name, 100))
 	}
 	if slices.ContainsFunc(args.in.spec.Params, func(param Param) bool { return param.Name == name }) {
 		args.badValue("name", "give it another name", "%s is declared twice", name)
 	}
+	return ok || args.unresolved("name")
 }
 
 // checkUnknownParams notes what was given and not declared.
