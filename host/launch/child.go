@@ -3,6 +3,7 @@ package launch
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -21,6 +22,20 @@ type child struct {
 	killed  bool
 	reaped  bool
 	readers sync.WaitGroup // of outputs
+}
+
+// live starts the process and stays until it is reaped. It keeps its thread for
+// that long: the kernel takes the end of the thread for the end of the host.
+func (c *child) live(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := c.cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	c.started()
+	started <- nil
+	c.reap()
 }
 
 func (c *child) closeFiles() {

@@ -3,7 +3,6 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,20 +12,6 @@ import (
 // when the thread that started it ends.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-}
-
-// live starts the process and stays until it is reaped. It keeps its thread for
-// that long: the kernel takes the end of the thread for the end of the host.
-func live(c *child, started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := c.cmd.Start(); err != nil {
-		started <- err
-		return
-	}
-	c.started()
-	started <- nil
-	c.reap()
 }
 
 // awaitExit returns when the process has ended and is not reaped yet. It reports

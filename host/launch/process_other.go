@@ -7,17 +7,6 @@ import "syscall"
 // ownGroup puts the process in a group of its own.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// live starts the process and stays until it is reaped.
-func live(c *child, started chan<- error) {
-	if err := c.cmd.Start(); err != nil {
-		started <- err
-		return
-	}
-	c.started()
-	started <- nil
-	c.reap()
-}
-
 // awaitExit cannot wait without reaping here.
 func awaitExit(int) bool { return false }
 

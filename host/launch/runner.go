@@ -116,7 +116,7 @@ func scrub(environ []string) []string {
 // Start starts the process.
 func (r *pluginRunner) Start(context.Context) error {
 	started := make(chan error, 1)
-	go live(&r.child, started)
+	go r.live(started)
 	err := <-started
 	r.closeFiles()
 	if err != nil {

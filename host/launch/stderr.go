@@ -35,7 +35,6 @@ type tail struct {
 
 // The bounds of standard error.
 const (
-	maxLine   = 8 << 10  // bytes of a line
 	readBytes = 64 << 10 // of a line that are read at once; of them twice maxLine are looked at
 	keepLines = 40
 	keepBytes = 1 << 10 // of each

@@ -53,3 +53,6 @@ func oneLine(text string) string { return printable(strings.Join(strings.Fields(
 
 // maxNoise is how much of an offending line is shown.
 const maxNoise = 200
+
+// maxLine is how many bytes of a line are logged.
+const maxLine = 8 << 10

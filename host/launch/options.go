@@ -1,0 +1,51 @@
+package launch
+
+import (
+	"io"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Command is how a plugin is started.
+type Command struct {
+	Path   string   // absolute
+	Args   []string // after the program's name
+	Name   string   // of the backend
+	Digest string   // SHA-256 of the executable in hex, checked before it is started; "": not checked
+	Grants Grants   // with Options.Sandbox: what it may use
+}
+
+// Options are shared by all plugins of a host. The zero Options will do.
+type Options struct {
+	Log      hclog.Logger     // of the plugins' lines and of their deaths; nil: none
+	Stderr   io.Writer        // gets the plugins' standard error, scrubbed; nil: nobody
+	RunDir   string           // for sockets, short; "": one of the user's own in the temporary directory
+	CacheDir string           // of host/catalog; "": no cache
+	Environ  []string         // what a plugin's environment is picked from; nil: the process's own
+	Now      func() time.Time // nil: time.Now
+
+	Sandbox bool     // confine plugins to their grants; where that cannot be, they do not start
+	Confine []string // with Sandbox: the command, with arguments, that calls Confine with those that follow
+	Protect []string // with Sandbox: paths that no grant may reach, for host/catalog
+	Memory  uint64   // with Sandbox: the most bytes of data; 0: 4 GiB
+
+	StartTimeout time.Duration // until a plugin is ready; 0: 10 s
+	StallSlack   time.Duration // what a plugin may take longer than its operations before it is killed as stuck; 0: 10 s
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = hclog.NewNullLogger()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.StartTimeout == 0 {
+		o.StartTimeout = 10 * time.Second
+	}
+	if o.StallSlack == 0 {
+		o.StallSlack = 10 * time.Second
+	}
+	return o
+}
