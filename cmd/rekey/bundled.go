@@ -8,6 +8,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/ldap"
 	"github.com/rekey-host/rekey/plugins/openiam"
 	"github.com/rekey-host/rekey/plugins/smartcloud"
+	"github.com/rekey-host/rekey/plugins/ssh"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/memory"
 )
@@ -24,5 +25,6 @@ func bundled() map[string]sdk.Backend {
 		"memory":     memory.New(),
 		"openiam":    openiam.New(),
 		"smartcloud": smartcloud.New(),
+		"ssh":        ssh.New(),
 	}
 }
