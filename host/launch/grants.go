@@ -34,7 +34,7 @@ func GrantsOf(description sdk.Description, config sdk.Config, protected []string
 	config.Values = withDefaults(description, config.Values)
 	for _, entry := range description.Egress {
 		for _, target := range filled(entry, config) {
-			if strings.HasPrefix(target, "ldapi://") {
+			if strings.HasPrefix(target, "ldapi://") || strings.HasPrefix(target, "unix://") {
 				continue // a socket in the file system, which has no port
 			}
 			port, err := portOf(target)
@@ -95,7 +95,7 @@ func filled(entry string, config sdk.Config) []string {
 }
 
 // schemes are the ports of URLs that name none.
-var schemes = map[string]int{"https": 443, "http": 80, "ldaps": 636, "ldap": 389}
+var schemes = map[string]int{"https": 443, "http": 80, "ldaps": 636, "ldap": 389, "postgres": 5432, "mysql": 3306, "redis": 6379, "rediss": 6379}
 
 // portOf returns the port of a URL or of HOST:PORT.
 func portOf(target string) (int, error) {

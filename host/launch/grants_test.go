@@ -48,6 +48,8 @@ func TestGrantsAreWhatTheDescriptionNames(t *testing.T) {
 		{name: "the default of a setting", egress: []string{"{service}"}, want: launch.Grants{Connect: []int{8080}}},
 		{name: "a socket by its encoded path", egress: []string{"{url}"}, values: map[string]any{"url": "ldapi://%2Frun%2Fslapd%2Fldapi"}},
 		{name: "a socket", egress: []string{"{url}"}, values: map[string]any{"url": "ldapi:///run/slapd/ldapi"}},
+		{name: "a socket as databases have it", egress: []string{"{url}"}, values: map[string]any{"url": "unix:///run/postgresql"}},
+		{name: "ports of databases", egress: []string{"{services}"}, values: map[string]any{"services": []string{"postgres://h", "mysql://h", "rediss://h", "redis://h:7000"}}, want: launch.Grants{Connect: []int{3306, 5432, 6379, 7000}}},
 		{name: "no port", egress: []string{"{url}"}, values: map[string]any{"url": "gopher://h"},
 			problem: `sandbox: it cannot be told which port "gopher://h" is; write it with its port`},
 		{name: "a file to read", paths: []string{"{ca_file}", "/nowhere/krb5.conf"}, values: map[string]any{"ca_file": ca}, want: launch.Grants{Read: []string{ca}}},

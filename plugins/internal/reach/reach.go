@@ -1,0 +1,162 @@
+// Package reach is the way to a database server as the settings of a backend
+// name it: url, ca_file, server_name, insecure. It opens connections, and says
+// in the words of the settings why one cannot be had.
+//
+// It knows TCP, sockets of this machine and TLS, and nothing of what is spoken
+// over them.
+package reach
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Place is where a server is.
+type Place struct {
+	Network  string        // tcp or unix
+	Address  string        // HOST:PORT, or the path of a socket
+	Host     string        // without the port; "" of a socket
+	TLS      *tls.Config   // nil: in clear
+	Exposed  bool          // in clear, to another machine
+	Patience time.Duration // for a connection, and for an answer where the caller sets no deadline
+	Now      func() time.Time
+}
+
+// Kind is what a kind of server adds to its settings.
+type Kind struct {
+	Scheme string // of url
+	Secure string // the scheme that means TLS; "": the same one, secure unless insecure is said
+	Port   int    // where url names none
+	Socket string // the name of the socket in a directory; "": url names the socket itself
+}
+
+// Fields are the settings of every server of a kind.
+func (k Kind) Fields() []sdk.Field {
+	form := k.Scheme + "://HOST[:PORT]"
+	if k.Secure != "" {
+		form = k.Secure + "://HOST[:PORT], " + form
+	}
+	return []sdk.Field{
+		{Name: "url", Type: sdk.URL, Required: true, Doc: form + ", or unix:///PATH for a socket of this machine"},
+		{Name: "ca_file", Type: sdk.Path, Doc: "PEM file of the authorities to trust instead of the system's"},
+		{Name: "server_name", Type: sdk.String, Doc: "the name that the server's certificate has, where url has to have another: tunnels, proxies"},
+		{Name: "insecure", Type: sdk.Bool, Default: false, Doc: "do without TLS; without it such a connection is refused"},
+	}
+}
+
+// defaultPatience is for a Config that sets no deadline.
+const defaultPatience = 30 * time.Second
+
+// Place reads the settings. A connection that would carry secrets in clear is
+// InsecureTransport unless insecure is said, to this machine too: who listens on
+// a port of this machine is not known. A socket of this machine is safe.
+func (k Kind) Place(config sdk.Config) (Place, error) {
+	place := Place{Patience: config.Timeout, Now: time.Now}
+	if place.Patience <= 0 {
+		place.Patience = defaultPatience
+	}
+	secure, err := k.address(&place, config)
+	if err != nil {
+		return Place{}, err
+	}
+	if !secure {
+		return place, place.clear(config)
+	}
+	place.TLS = &tls.Config{ServerName: cmp.Or(config.Text("server_name"), place.Host), MinVersion: tls.VersionTLS12}
+	if file := config.Text("ca_file"); file != "" {
+		place.TLS.RootCAs, err = authorities(file)
+	}
+	return place, err
+}
+
+// address reads url, and reports whether TLS is spoken there.
+func (k Kind) address(place *Place, config sdk.Config) (bool, error) {
+	text := config.Text("url")
+	if text == "" {
+		return false, sdk.Errorf(sdk.InvalidConfig, "url: missing")
+	}
+	if path, ok := strings.CutPrefix(text, "unix://"); ok {
+		return false, k.socket(place, path)
+	}
+	address, err := url.Parse(text)
+	if err != nil || address.Hostname() == "" || address.User != nil || strings.Trim(address.Path, "/") != "" || address.RawQuery != "" || address.Fragment != "" {
+		return false, sdk.Errorf(sdk.InvalidConfig, "url: want %s://HOST[:PORT] or unix:///PATH, and nothing else", cmp.Or(k.Secure, k.Scheme))
+	}
+	scheme, insecure := strings.ToLower(address.Scheme), config.Bool("insecure")
+	switch {
+	case scheme == k.Secure && k.Secure != "", scheme == k.Scheme && k.Secure == "" && !insecure:
+	case scheme != k.Scheme:
+		return false, sdk.Errorf(sdk.InvalidConfig, "url: got scheme %q, want %s or unix", address.Scheme, cmp.Or(k.Secure, k.Scheme))
+	case !insecure:
+		return false, sdk.Errorf(sdk.InsecureTransport, "url: %s:// would carry passwords in clear; use %s://, or say insecure = True", k.Scheme, k.Secure)
+	}
+	place.Network, place.Host = "tcp", address.Hostname()
+	place.Address = net.JoinHostPort(place.Host, cmp.Or(address.Port(), strconv.Itoa(k.Port)))
+	secure := scheme == k.Secure || k.Secure == "" && !insecure
+	place.Exposed = !secure && !loopback(place.Host)
+	return secure, nil
+}
+
+func (k Kind) socket(place *Place, path string) error {
+	path, err := url.PathUnescape(path)
+	if err != nil || !strings.HasPrefix(path, "/") {
+		return sdk.Errorf(sdk.InvalidConfig, "url: want unix:///PATH/OF/SOCKET")
+	}
+	place.Network, place.Address = "unix", path
+	if info, err := os.Stat(path); err == nil && info.IsDir() && k.Socket != "" {
+		place.Address = strings.TrimSuffix(path, "/") + "/" + k.Socket
+	}
+	return nil
+}
+
+// clear refuses settings that mean nothing without TLS.
+func (p Place) clear(config sdk.Config) error {
+	for _, name := range []string{"ca_file", "server_name"} {
+		if config.Text(name) != "" {
+			return sdk.Errorf(sdk.InvalidConfig, "%s: the connection is without TLS; leave it out", name)
+		}
+	}
+	return nil
+}
+
+// Dial connects. TLS is left to who knows when it begins.
+func (p Place) Dial(ctx context.Context) (net.Conn, error) {
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, p.Network, p.Address)
+}
+
+// Bounded is ctx with a deadline, its own or after the place's patience.
+func (p Place) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, p.Patience)
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "ca_file: %v", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, sdk.Errorf(sdk.InvalidConfig, "ca_file: %q holds no PEM certificate", file)
+	}
+	return pool, nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
+}
