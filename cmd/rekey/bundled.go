@@ -7,6 +7,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/ldap"
 	"github.com/rekey-host/rekey/plugins/openiam"
+	"github.com/rekey-host/rekey/plugins/postgres"
 	"github.com/rekey-host/rekey/plugins/smartcloud"
 	"github.com/rekey-host/rekey/plugins/ssh"
 	"github.com/rekey-host/rekey/sdk"
@@ -24,6 +25,7 @@ func bundled() map[string]sdk.Backend {
 		"ldap":       ldap.New(),
 		"memory":     memory.New(),
 		"openiam":    openiam.New(),
+		"postgres":   postgres.New(),
 		"smartcloud": smartcloud.New(),
 		"ssh":        ssh.New(),
 	}

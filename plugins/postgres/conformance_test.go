@@ -1,0 +1,99 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rekey-host/rekey/plugins/internal/reachtest"
+	"github.com/rekey-host/rekey/plugins/postgres"
+	"github.com/rekey-host/rekey/plugins/postgres/postgrestest"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/backendtest"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// shared is the cluster of the package's tests, started by the first that needs
+// it.
+var shared struct {
+	sync.Once
+	*postgrestest.Server
+}
+
+func cluster(t testing.TB) *postgrestest.Server {
+	t.Helper()
+	shared.Do(func() { shared.Server = postgrestest.Start(t, postgrestest.Options{TLS: true}) })
+	if shared.Server == nil {
+		t.Fatal("the cluster did not start")
+	}
+	return shared.Server
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.Server != nil {
+		shared.Remove()
+	}
+	os.Exit(code)
+}
+
+// sql runs statements as the superuser.
+func sql(t testing.TB, statements ...string) []string {
+	t.Helper()
+	found, err := cluster(t).SQL(t.Context(), statements...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+var targets atomic.Int32
+
+// target is a set of roles of its own, reached through a relay of its own.
+func target(t testing.TB) backendtest.Target {
+	server := cluster(t)
+	relay := reachtest.NewRelay(t, server.Address)
+	number := targets.Add(1)
+	name := func(role string) string { return fmt.Sprintf("%s %d", role, number) }
+	var create, drop []string
+	for _, role := range []string{"ann", "Bob \"'\\", "cy@acme.example"} {
+		create = append(create, `CREATE ROLE `+quote(name(role))+` LOGIN`)
+		drop = append(drop, `DROP ROLE `+quote(name(role)))
+	}
+	create = append(create, `CREATE ROLE `+quote(name("super"))+` LOGIN SUPERUSER`)
+	drop = append(drop, `DROP ROLE `+quote(name("super")))
+	sql(t, create...)
+	t.Cleanup(func() { _, _ = server.SQL(context.Background(), drop...) })
+	return backendtest.Target{
+		Config: sdk.Config{
+			Values:  map[string]any{"url": "postgres://127.0.0.1:" + relay.Port, "user": server.User, "ca_file": server.CAFile, "server_name": "localhost", "iterations": int64(1)},
+			Secrets: map[string]secret.Value{"password": secret.New(server.Password)},
+		},
+		Accounts: []string{name("ann"), name("Bob \"'\\"), name("cy@acme.example")},
+		Missing:  "nobody",
+		Refusing: map[string]sdk.Code{server.User: sdk.Protected, "pg_monitor": sdk.Protected, name("super"): sdk.Protected},
+		Hashed: map[string]backendtest.Hashed{
+			"scram-sha-256": {Hash: "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=", Value: "pencil"},
+		},
+		Wrong: []backendtest.Wrong{
+			{Field: "url"},
+			{Field: "url", Value: "mysql://db.example"},
+			{Field: "user"},
+			{Field: "iterations", Value: int64(-1)},
+			{Field: "ca_file", Value: "/no/such/file"},
+		},
+		Down: relay.Stop,
+	}
+}
+
+func TestBackendKeepsTheContract(t *testing.T) {
+	backendtest.Run(t, backendtest.Options{Backend: postgres.New(), Target: target})
+}
+
+func TestExecutableKeepsTheContract(t *testing.T) {
+	path := backendtest.Build(t, "./rekey-backend-postgres")
+	backendtest.RunExecutable(t, backendtest.Options{Target: target}, path)
+}
