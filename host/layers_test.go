@@ -38,6 +38,8 @@ var floors = []struct {
 	{"host/hashlog", []string{module + "host/ledger", module + "host/engine", module + "host/source", module + "plugins/...", module + "cmd/...", "modernc.org/...", "database/sql", "os/exec", "net"}, "it is pure: proofs are checked without what keeps the records"},
 	{"host/password", []string{module + "host/...", "os/exec", "net"}, "values are made without looking at anything"},
 	{"host/source", []string{module + "host/ledger", module + "host/engine", "net/http"}, "reading users knows no runs"},
+	{"host/ledger/internal/rows", []string{module + "host/ledger/internal/sqlite", "modernc.org/...", "os/exec", "net"}, "what is kept is data, wherever that is"},
+	{"host/ledger/internal/sqlite", []string{module + "host/ledger", module + "host/engine", module + "host/source", module + "host/workflow"}, "it keeps rows, and knows not why"},
 	{"host/ledger", []string{module + "host/engine", module + "host/source", module + "host/workflow", "go.starlark.net/..."}, "records know nothing of who writes them"},
 }
 
@@ -45,16 +47,16 @@ var floors = []struct {
 // imports each.
 var owners = map[string]string{
 	"go.starlark.net/...":        "host/workflow/...",
-	"modernc.org/sqlite":         "host/ledger",
+	"modernc.org/...":            "host/ledger/internal/sqlite",
 	"golang.org/x/mod/sumdb/...": "host/hashlog",
 }
 
 // unbounded are the files of the host that may make a context of their own, and
 // why. All others are given one by the command, and no file ends the process.
 var unbounded = map[string]string{
-	"launch/launch.go": "a plugin lives until it is closed, however long the one lives who started it",
-	"ledger/db.go":     "a statement on a local file is never given up half-way",
-	"ledger/trust.go":  "the host waits for keys beside it, and gives up by itself",
+	"launch/launch.go":               "a plugin lives until it is closed, however long the one lives who started it",
+	"ledger/internal/sqlite/conn.go": "a statement on a local file is never given up half-way",
+	"ledger/trust.go":                "the host waits for keys beside it, and gives up by itself",
 }
 
 func TestOnlyCommandsEndTheProcessOrMakeContexts(t *testing.T) {

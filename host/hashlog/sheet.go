@@ -22,6 +22,8 @@ type Sheet struct {
 	Keys          []byte
 	Sum           []byte
 	Body          []byte
+
+	Loose []PlannedRow // rows that are kept by themselves; the sheet has no others then
 }
 
 const (
@@ -67,15 +69,33 @@ func (s *Sheet) SumOf(names *NamesKey) [sheetSum]byte {
 	return [sheetSum]byte(h.Sum(nil))
 }
 
-// Sound reports whether the sheet has its sum.
-func (s *Sheet) Sound(names *NamesKey) bool {
-	sum := s.SumOf(names)
+// Sound reports whether the sheet has its sum, or each of its rows if they are kept by
+// themselves.
+func (s *Sheet) Sound(enc *Encoder) bool {
+	var private []byte
+	for i := range s.Loose {
+		if _, ok := s.Loose[i].Is(enc, &private); !ok {
+			return false
+		}
+	}
+	if s.Loose != nil {
+		return true
+	}
+	sum := s.SumOf(enc.Key)
 	return string(sum[:]) == string(s.Sum)
 }
 
 // Rows calls fn for the rows of the sheet, in order. The row is valid during the
 // call, what it points to for good. An error of fn ends it, and is returned.
 func (s *Sheet) Rows(fn func(p *PlannedRow) error) error {
+	for i := range s.Loose {
+		if err := fn(&s.Loose[i]); err != nil {
+			return err
+		}
+	}
+	if s.Loose != nil {
+		return nil
+	}
 	r, text := reader{rest: s.Body}, string(s.Body)
 	p := PlannedRow{Pos: s.First, Row: Row{Seq: s.Seq}}
 	for keys := s.Keys; len(r.rest) > 0; p.Pos++ {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -200,8 +201,7 @@ func cutOff(size int64) string {
 // truncateWell cuts a log off as the program itself would have left it.
 func truncateWell(size int64) func(t bench, s *Store, run string) {
 	return func(t bench, s *Store, run string) {
-		c, err := openConn(s.runFile(run), readWrite, s.temp())
-		must(t, err)
+		c := rawly(t, s, run)
 		defer c.close()
 		edit(t, s, run, fmt.Sprintf("DELETE FROM REC WHERE ID > %d", size))
 		must(t, c.run("DELETE FROM head WHERE size > ?", size))
@@ -214,8 +214,7 @@ func truncateWell(size int64) func(t bench, s *Store, run string) {
 // signed with it.
 func rewrite(id int64) func(t bench, s *Store, run string) {
 	return func(t bench, s *Store, run string) {
-		c, err := openConn(s.runFile(run), readWrite, s.temp())
-		must(t, err)
+		c := rawly(t, s, run)
 		defer c.close()
 		names := namesOf(t, c)
 		enc, dec := hashlog.Encoder{Key: &names}, hashlog.Decoder{}
@@ -249,19 +248,17 @@ func settle(t bench, c *conn, _ string) {
 		return nil
 	}))
 	now, tree, was := newStanding(bounds), hashlog.Frontier{}, map[int64]statusNumber{}
-	l, err := logOf(c)
-	must(t, err)
-	must(t, l.each(0, 1<<62, func(found *hashlog.Stored) error {
-		f, err := dec.Split(found.Body)
+	for _, p := range everyRecord(t, c) {
+		f, err := dec.Split(p.frame)
 		must(t, err)
-		tree.Push(enc.Leaf(&f, found.Body))
+		tree.Push(enc.Leaf(&f, p.frame))
 		rec, err := f.Record()
+		must(t, err)
 		now.apply(&rec, was[rec.User])
 		if rec.Kind == journal.Finished {
 			was[rec.User] = finalStatuses[rec.Detail.Status]
 		}
-		return err
-	}))
+	}
 	text, err := json.Marshal(now)
 	must(t, err)
 	must(t, c.run("UPDATE state SET size = ?, frontier = ?, standing = ?", tree.Size, tree.Bytes(), string(text)))
@@ -365,12 +362,7 @@ func TestHeadsAreFewWhileRecordsAreMany(t *testing.T) {
 	for user := int64(1); user <= 300; user++ {
 		commit(t, r, finished(user, journal.Failed, "X"))
 	}
-	n := int64(0)
-	must(t, r.reading(func(c *conn) error {
-		var err error
-		n, err = c.count("SELECT count(*) FROM head")
-		return err
-	}))
+	n := asked(t, s, r.ID(), "SELECT count(*) FROM head")
 	if n > 150 {
 		t.Fatalf("%d heads for 300 quick commits", n)
 	}
@@ -627,7 +619,7 @@ func TestVerifyMakesNoKey(t *testing.T) {
 	s, err := Open(s.Dir(), Options{})
 	must(t, err)
 	audited(t, s, r.ID(), "")
-	if exists(filepath.Join(s.Dir(), "audit.key")) {
+	if files.Exists(filepath.Join(s.Dir(), "audit.key")) {
 		t.Fatal("there is an audit key")
 	}
 }

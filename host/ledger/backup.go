@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // Backup is what a copy of a state directory holds.
@@ -38,16 +40,16 @@ func (s *Store) Backup(ctx context.Context, dir, identity string) (Backup, error
 	if err := makePrivateDir(filepath.Dir(dir)); err != nil {
 		return Backup{}, err
 	}
-	made, err := makePassing(filepath.Dir(dir), ".rekey-backup-")
+	made, err := files.MakePassing(filepath.Dir(dir), ".rekey-backup-")
 	if err != nil {
 		return Backup{}, err
 	}
-	defer made.remove()
+	defer made.Remove()
 	b := Backup{Dir: dir}
-	if err := s.backUp(ctx, made.dir, identity, &b); err != nil {
+	if err := s.backUp(ctx, made.Dir, identity, &b); err != nil {
 		return b, err
 	}
-	if err := unix.Rename(made.dir, dir); err != nil { // an empty directory is replaced
+	if err := unix.Rename(made.Dir, dir); err != nil { // an empty directory is replaced
 		return b, fmt.Errorf("%s: %w; give a directory in it that does not exist", dir, err)
 	}
 	return b, syncDir(filepath.Dir(dir))
@@ -92,7 +94,7 @@ func (s *Store) backUp(ctx context.Context, made, identity string, b *Backup) er
 		return err
 	}
 	if identity != "" {
-		if err := copyFile(filepath.Join(made, "identity.txt"), identity); err != nil {
+		if err := files.Copy(filepath.Join(made, "identity.txt"), identity); err != nil {
 			return err
 		}
 	}
@@ -111,9 +113,9 @@ func (s *Store) backUpRun(to *Store, id string, b *Backup) error {
 		return err
 	}
 	b.Damaged = append(b.Damaged, ofRun(id, err).Error())
-	removeDatabase(to.runFile(id))
+	sqlite.Remove(to.runFile(id))
 	for _, suffix := range []string{"", "-wal"} {
-		if err := copyFile(to.runFile(id)+suffix, s.runFile(id)+suffix); err != nil && !(suffix != "" && errors.Is(err, fs.ErrNotExist)) {
+		if err := files.Copy(to.runFile(id)+suffix, s.runFile(id)+suffix); err != nil && !(suffix != "" && errors.Is(err, fs.ErrNotExist)) {
 			return err
 		}
 	}
@@ -124,17 +126,6 @@ func (s *Store) backUpRun(to *Store, id string, b *Backup) error {
 // it says nothing.
 func diskFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
-// sound returns an error if a page of the database is damaged, also one that
-// has no records, as those of the plan.
-func (c *conn) sound() error {
-	return c.each("PRAGMA quick_check(1)", func(found row) error {
-		if text := found.text(0); text != "ok" {
-			return errors.New(strings.Join(strings.Fields(text), " "))
-		}
-		return nil
-	})
-}
-
 // copyRun copies a run that can be read, and reads the copy.
 func (s *Store) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 	r, err := s.Read(id)
@@ -142,22 +133,22 @@ func (s *Store) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 		return nil, err
 	}
 	defer r.Close()
-	if err := r.reading(func(c *conn) error { return c.copyTo(to.runFile(id)) }); err != nil {
+	if err := r.reading(func(c storage) error { return c.CopyTo(to.runFile(id)) }); err != nil {
 		return nil, err
 	}
-	c, err := openConn(to.runFile(id), immutable, to.temp())
+	c, err := sqlite.OpenStill(to.runFile(id), to.temp())
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
-	if err := c.sound(); err != nil {
+	defer c.Close()
+	if err := c.Sound(); err != nil {
 		return nil, err
 	}
-	found, err := c.one("SELECT size, frontier FROM state")
+	found, err := c.State()
 	if err != nil || found == nil {
 		return nil, errors.Join(err, errors.New("the row of its state cannot be read"))
 	}
-	want, err := hashlog.FrontierFrom(found.int(0), found.bytes(1))
+	want, err := hashlog.FrontierFrom(found.Size, found.Frontier)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +164,7 @@ func (s *Store) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 
 // backUpFiles copies what is not a run: the audit key and the record of outputs.
 func (s *Store) backUpFiles(made string) error {
-	files := map[string]string{"audit.key": filepath.Join(s.dir, "audit.key")}
+	from := map[string]string{"audit.key": filepath.Join(s.dir, "audit.key")}
 	notes, err := os.ReadDir(filepath.Join(s.dir, "files"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -183,11 +174,11 @@ func (s *Store) backUpFiles(made string) error {
 	}
 	for _, n := range notes {
 		if strings.HasSuffix(n.Name(), ".json") {
-			files[filepath.Join("files", n.Name())] = filepath.Join(s.dir, "files", n.Name())
+			from[filepath.Join("files", n.Name())] = filepath.Join(s.dir, "files", n.Name())
 		}
 	}
-	for name, from := range files {
-		err := copyFile(filepath.Join(made, name), from)
+	for name, path := range from {
+		err := files.Copy(filepath.Join(made, name), path)
 		if name == "audit.key" && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -207,6 +198,6 @@ func syncTree(dir string) error {
 		if d.IsDir() {
 			return syncDir(path)
 		}
-		return syncFile(path)
+		return files.Sync(path)
 	})
 }

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // backedUp makes a store with three runs: one under way, one planned, one
@@ -118,7 +120,7 @@ func TestBackupSweepsWhatAKilledOneLeft(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Join(dir, name, "runs"), 0o700))
 		must(t, os.WriteFile(filepath.Join(dir, name, "identity.txt"), []byte("x"), 0o600))
 	}
-	living, err := holdDir(filepath.Join(dir, ".rekey-backup-456"))
+	living, err := files.HoldDir(filepath.Join(dir, ".rekey-backup-456"))
 	must(t, err)
 	defer living.Close()
 	_, err = s.Backup(t.Context(), filepath.Join(dir, "new"), "")
@@ -150,9 +152,9 @@ func TestCopyThatAKilledReaderLeftIsSwept(t *testing.T) {
 	r := underWay(t, s, newKeys(t, s))
 	defer r.Close()
 	must(t, os.MkdirAll(filepath.Join(temp, "rekey-read-77", "x"), 0o700))
-	c, err := s.openCopy(s.runFile(r.ID()))
+	c, err := sqlite.OpenCopy(s.runFile(r.ID()))
 	must(t, err)
-	must(t, c.close())
+	must(t, c.Close())
 	if left := filesIn(t, temp); len(left) > 0 {
 		t.Errorf("left are %v", left)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // ExportOptions says what a bundle holds.
@@ -36,11 +37,8 @@ func (r *Run) Export(w io.Writer, o ExportOptions) error {
 	if err := e.chosen(); err != nil {
 		return ofRun(r.id, err)
 	}
-	return ofRunOrNil(r.id, r.reading(func(c *conn) error {
+	return ofRunOrNil(r.id, r.reading(func(c storage) error {
 		e.c = c
-		if e.log, err = logOf(c); err != nil {
-			return err
-		}
 		return e.write(w, text)
 	}))
 }
@@ -99,11 +97,11 @@ func (r *Run) signElsewhere() error {
 	if err != nil {
 		return err
 	}
-	defer w.db.close()
-	if err := w.db.run(othersFold); err != nil {
+	defer w.db.Close()
+	if err := w.db.OthersFold(); err != nil {
 		return err
 	}
-	return w.db.within(func() error {
+	return w.db.Within(func() error {
 		if err := w.catchUp(); err != nil {
 			return err
 		}
@@ -115,8 +113,7 @@ func (r *Run) signElsewhere() error {
 type export struct {
 	run   *Run
 	o     ExportOptions
-	c     *conn
-	log   *log
+	c     storage
 	size  int64
 	users map[int64]bool // nil: all
 	out   *hashlog.BundleWriter
@@ -130,12 +127,8 @@ func (e *export) chosen() error {
 	e.users = map[int64]bool{}
 	for _, key := range e.o.Keys {
 		found := false
-		err := e.run.reading(func(c *conn) error {
-			l, err := logOf(c)
-			if err != nil {
-				return err
-			}
-			list, err := l.positions(diag.Fold(key))
+		err := e.run.reading(func(c storage) error {
+			list, err := c.Find([]string{diag.Fold(key)})
 			for _, pos := range list {
 				e.users[pos], found = true, true
 			}
@@ -170,7 +163,7 @@ func (e *export) records() error {
 	var proofs *hashlog.Forest
 	if e.users != nil {
 		proofs = hashlog.NewForest(e.size, e.leaves)
-		if err := e.build(proofs, treeOfLog); err != nil {
+		if err := e.build(proofs, rows.TreeOfLog); err != nil {
 			return err
 		}
 	}
@@ -180,7 +173,7 @@ func (e *export) records() error {
 // leaves calls yield for the leaves of the records [from, to).
 func (e *export) leaves(from, to int64, yield func(hashlog.Hash)) error {
 	enc, dec := hashlog.Encoder{Key: &e.run.names}, hashlog.Decoder{}
-	return e.log.each(from, to, func(r *hashlog.Stored) error {
+	return eachRecord(e.c, from, to, func(r *hashlog.Stored) error {
 		f, err := dec.Split(r.Body)
 		if err == nil {
 			yield(enc.Leaf(&f, r.Body))
@@ -193,31 +186,30 @@ func (e *export) leaves(from, to int64, yield func(hashlog.Hash)) error {
 // name header and plan, are always among them.
 func (e *export) wanted(fn func(body []byte) error) error {
 	if e.users == nil {
-		return e.log.each(0, e.size, func(r *hashlog.Stored) error { return fn(r.Body) })
+		return eachRecord(e.c, 0, e.size, func(r *hashlog.Stored) error { return fn(r.Body) })
 	}
-	var list []place
-	err := e.log.each(0, min(draftSize, e.size), func(r *hashlog.Stored) error {
-		list = append(list, place{id: r.ID, frame: r.Body})
+	var list []hashlog.Stored
+	take := func(r *hashlog.Stored) error {
+		list = append(list, *r)
+		return nil
+	}
+	if err := eachRecord(e.c, 0, min(draftSize, e.size), take); err != nil {
+		return err
+	}
+	users := slices.Sorted(maps.Keys(e.users))
+	err := e.c.Histories(users, nil, func(_ int64, records []hashlog.Stored) error {
+		list = append(list, records...)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	users := &byUser{log: e.log}
-	for pos := range e.users {
-		if err := users.between(pos, pos, func(_ int64, records []place) error {
-			list = append(list, records...)
-			return nil
-		}); err != nil {
-			return err
-		}
-	}
-	slices.SortFunc(list, func(p, q place) int { return cmp.Compare(p.id, q.id) })
-	for _, p := range list {
-		if p.id > e.size {
+	slices.SortFunc(list, func(p, q hashlog.Stored) int { return cmp.Compare(p.ID, q.ID) })
+	for i := range list {
+		if list[i].ID > e.size {
 			break
 		}
-		if err := fn(p.frame); err != nil {
+		if err := fn(list[i].Body); err != nil {
 			return err
 		}
 	}
@@ -229,15 +221,15 @@ func (e *export) rows() error {
 		return e.out.Row(p, hashlog.WaveAt(e.run.bounds, p.Pos), proofs)
 	}
 	if e.users == nil {
-		return e.log.eachPlanned(1, math.MaxInt64, func(p *hashlog.PlannedRow) error { return put(p, nil) })
+		return eachPlanned(e.c, 1, math.MaxInt64, func(p *hashlog.PlannedRow) error { return put(p, nil) })
 	}
 	proofs := hashlog.NewForest(e.run.total, e.rowLeaves)
-	if err := e.build(proofs, treeOfPlan); err != nil {
+	if err := e.build(proofs, rows.TreeOfPlan); err != nil {
 		return err
 	}
 	for _, pos := range slices.Sorted(maps.Keys(e.users)) {
 		var found []hashlog.PlannedRow
-		err := e.log.eachPlanned(pos, pos, func(p *hashlog.PlannedRow) error {
+		err := eachPlanned(e.c, pos, pos, func(p *hashlog.PlannedRow) error {
 			found = append(found, *p)
 			return nil
 		})
@@ -254,7 +246,7 @@ func (e *export) rows() error {
 // rowLeaves calls yield for the leaves of the rows of the plan [from, to), from 0.
 func (e *export) rowLeaves(from, to int64, yield func(hashlog.Hash)) error {
 	enc, private := hashlog.Encoder{Key: &e.run.names}, []byte(nil)
-	return e.log.eachPlanned(from+1, to, func(p *hashlog.PlannedRow) error {
+	return eachPlanned(e.c, from+1, to, func(p *hashlog.PlannedRow) error {
 		hidden, ok := p.Is(&enc, &private)
 		if !ok {
 			return fmt.Errorf("row %d of the plan was changed", p.Pos)
@@ -265,8 +257,8 @@ func (e *export) rowLeaves(from, to int64, yield func(hashlog.Hash)) error {
 }
 
 // build builds a forest with the roots that are kept.
-func (e *export) build(proofs *hashlog.Forest, of treeOf) (err error) {
-	if proofs.Kept, err = e.log.tiles(of); err != nil {
+func (e *export) build(proofs *hashlog.Forest, of rows.Tree) (err error) {
+	if proofs.Kept, err = e.c.Tiles(of); err != nil {
 		return err
 	}
 	return proofs.Build()

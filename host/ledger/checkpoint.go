@@ -15,7 +15,7 @@ func (r *Run) Contains(text string) error {
 	if err != nil {
 		return err
 	}
-	return r.reading(func(c *conn) error {
+	return r.reading(func(c storage) error {
 		have, err := r.rootAt(c, size)
 		switch {
 		case errors.Is(err, errOlder):
@@ -32,20 +32,20 @@ var errOlder = errors.New("the log has fewer records")
 
 // rootAt returns the root that the log had at a size: from the head that was
 // signed then, else from the records.
-func (r *Run) rootAt(c *conn, size int64) (hashlog.Hash, error) {
-	now, err := c.count("SELECT size FROM state")
+func (r *Run) rootAt(c storage, size int64) (hashlog.Hash, error) {
+	now, err := sizeOf(c)
 	if err == nil && size > now {
 		err = errOlder
 	}
 	if err != nil {
 		return hashlog.Hash{}, err
 	}
-	found, err := c.one("SELECT note FROM head WHERE size = ?", size)
+	found, err := c.Head(size)
 	if err != nil {
 		return hashlog.Hash{}, err
 	}
 	if found != nil {
-		if run, n, root, err := hashlog.ParseHead(found.text(0)); err == nil && run == r.id && n == size {
+		if run, n, root, err := hashlog.ParseHead(found.Note); err == nil && run == r.id && n == size {
 			return root, nil
 		}
 	}

@@ -16,7 +16,7 @@ func TestEachHeadThatTheLogHadIsKnown(t *testing.T) {
 	s := newStore(t)
 	r := story(t, s, newKeys(t, s))
 	var tree hashlog.Frontier
-	must(t, r.reading(func(c *conn) error {
+	must(t, r.reading(func(c storage) error {
 		return r.leaves(c, 0, storySize, func(_ int64, leaf hashlog.Hash, _ bool) error {
 			tree.Push(leaf)
 			size, root := tree.Size, tree.Root()

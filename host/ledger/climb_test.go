@@ -1,36 +1,9 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 )
-
-// TestRowsInAnotherOrderEndAReading: of a file whose pages were changed, a
-// reading that goes on from the last row would have no end.
-func TestRowsInAnotherOrderEndAReading(t *testing.T) {
-	s := newStore(t)
-	r := fuzzedRun(t, s)
-	defer r.Close()
-	for name, query := range map[string]string{
-		"backwards": "SELECT column1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? ORDER BY column1 DESC LIMIT 2",
-		"twice":     "SELECT 1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? LIMIT 2",
-		"negative":  "SELECT -column1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? LIMIT 2",
-	} {
-		var seen []int64
-		err := r.reading(func(c *conn) error {
-			return c.pages(query, 0, func(found row) error {
-				if seen = append(seen, found.int(0)); len(seen) > 100 {
-					return errors.New("it goes on for ever")
-				}
-				return nil
-			})
-		})
-		if !Damaged(err) {
-			t.Errorf("%s: %v after %v, want damage", name, err, seen)
-		}
-	}
-}
 
 // TestAPlanOfMoreUsersThanThereIsRoomForIsDamage: a number in a file does not
 // decide how much memory is taken.

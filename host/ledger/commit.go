@@ -1,21 +1,17 @@
 package ledger
 
 import (
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"strings"
 	"time"
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
-
-// batch is how many rows one INSERT of users carries. The driver looks its
-// parameters up by scanning, so more is not better.
-const batch = 32
 
 // headEvery is how often heads are signed while records keep coming.
 const headEvery = 100 * time.Millisecond
@@ -24,7 +20,7 @@ const headEvery = 100 * time.Millisecond
 // commit; after an error it is not trusted any more.
 type writer struct {
 	run    *Run
-	db     *conn
+	db     *sqlite.DB
 	broken error
 
 	tree   hashlog.Frontier
@@ -38,25 +34,22 @@ type writer struct {
 	enc    hashlog.Encoder
 	signed time.Time // when the last head was
 
-	log               *log
-	group             hashlog.Group  // records to insert
-	frame             []byte         // the last of them
-	done              done           // bytes of users to write
-	users             []driver.Value // rows to insert
-	insUser1, insUser string
+	group hashlog.Group // records to write
+	frame []byte        // the last of them
+	done  done          // bytes of users to write
+	users []rows.Status // statuses to write
 }
 
 func newWriter(r *Run) (*writer, error) {
-	db, err := openConn(r.store.runFile(r.id), readWrite, r.store.temp())
+	db, err := sqlite.OpenToWrite(r.store.runFile(r.id), r.store.temp())
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{run: r, db: db, enc: hashlog.Encoder{Key: &r.names}, insUser1: "INSERT INTO user VALUES (?,?,?,?)"}
-	w.insUser = w.insUser1 + strings.Repeat(",(?,?,?,?)", batch-1)
+	w := &writer{run: r, db: db, enc: hashlog.Encoder{Key: &r.names}}
 	w.proof.sum.SetSeed(maphash.MakeSeed())
 	w.watch = watch{known: r.known}
 	if err := w.load(); err != nil {
-		_ = db.close()
+		_ = db.Close()
 		return nil, err
 	}
 	w.proof.from = w.tree.Size
@@ -65,7 +58,8 @@ func newWriter(r *Run) (*writer, error) {
 
 // load reads where the log stands.
 func (w *writer) load() error {
-	found, err := w.db.one("SELECT standing, size, frontier FROM state")
+	w.db.Again()
+	found, err := w.db.State()
 	if err != nil {
 		return err
 	}
@@ -73,13 +67,12 @@ func (w *writer) load() error {
 	if err := w.now.decode(found); err != nil {
 		return err
 	}
-	if w.tree, err = hashlog.FrontierFrom(found.int(1), found.bytes(2)); err != nil {
+	if w.tree, err = hashlog.FrontierFrom(found.Size, found.Frontier); err != nil {
 		return err
 	}
-	w.log, err = logOf(w.db)
-	w.done = done{log: w.log}
+	w.done = done{db: w.db}
 	w.tree.Keeps = true
-	return err
+	return nil
 }
 
 // Commit appends records, all or none, and returns when they are synced. It
@@ -110,7 +103,7 @@ func (w *writer) commit(recs []*journal.Record) error {
 		return err
 	}
 	at := w.run.store.crash.at
-	err := w.db.within(func() error {
+	err := w.db.Within(func() error {
 		at(CrashCommitBegun)
 		if err := w.catchUp(); err != nil {
 			return err
@@ -200,7 +193,7 @@ func (w *writer) noteSent(recs []*journal.Record) {
 // catchUp takes over what another process has noted since. The log has to be
 // what it was, and more.
 func (w *writer) catchUp() error {
-	size, err := w.db.count("SELECT size FROM state")
+	size, err := sizeOf(w.db)
 	if err != nil || size == w.tree.Size {
 		return err
 	}
@@ -224,12 +217,7 @@ func (w *writer) catchUp() error {
 // catchUpNow is catchUp outside a transaction that writes: what it reads is of
 // one moment, whoever writes meanwhile.
 func (w *writer) catchUpNow() error {
-	if err := w.db.run("BEGIN"); err != nil {
-		return err
-	}
-	err := w.catchUp()
-	_ = w.db.rollback() // there is nothing to undo
-	return err
+	return w.db.Moment(w.catchUp)
 }
 
 // append puts one record into the log.
@@ -273,7 +261,7 @@ func (w *writer) finish(r *journal.Record) error {
 	if plain(r) {
 		return w.done.set(r.User)
 	}
-	w.users = append(w.users, r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1)
+	w.users = append(w.users, rows.Status{Pos: r.User, Number: int64(finalStatuses[r.Detail.Status]), Code: string(r.Code), Rec: r.Index + 1})
 	return nil
 }
 
@@ -282,17 +270,20 @@ func (w *writer) reopen(user int64) error {
 	if err := w.done.clear(user); err != nil {
 		return err
 	}
-	_, err := w.db.exec("DELETE FROM user WHERE pos = ?", user)
-	return err
+	return w.db.Put(&rows.Change{Reopened: []int64{user}})
 }
 
-// statusOf returns the status of a user; rows that wait are not looked at.
+// statusOf returns the status of a user; those that wait are not looked at.
 func (w *writer) statusOf(user int64) (statusNumber, error) {
 	if is, err := w.done.has(user); is || err != nil {
 		return numDone, err
 	}
-	n, err := w.db.count("SELECT status FROM user WHERE pos = ?", user)
-	return statusNumber(n), err
+	is := noStatus
+	err := w.db.Statuses(rows.One(user), func(found rows.Status) error {
+		is = statusNumber(found.Number)
+		return nil
+	}, nil)
+	return is, err
 }
 
 // put adds a record to the group that waits.
@@ -314,7 +305,7 @@ func (w *writer) flushGroup() error {
 	if w.group.N == 0 {
 		return nil
 	}
-	if err := w.log.put(&w.group); err != nil {
+	if err := w.db.Put(&rows.Change{Group: &w.group}); err != nil {
 		return err
 	}
 	w.group = hashlog.Group{Body: w.group.Body[:0]}
@@ -326,33 +317,9 @@ func (w *writer) flush() error {
 	if err := w.flushGroup(); err != nil {
 		return err
 	}
-	if err := w.done.flush(); err != nil {
-		return err
-	}
-	if err := w.log.putTiles(treeOfLog, w.tree.Tiles); err != nil {
-		return err
-	}
-	w.tree.Tiles = w.tree.Tiles[:0]
-	err := w.insertUsers(w.users)
-	w.users = w.users[:0]
+	err := w.db.Put(&rows.Change{Blocks: w.done.changed(), Tree: rows.TreeOfLog, Tiles: w.tree.Tiles, Statuses: w.users})
+	w.tree.Tiles, w.users = w.tree.Tiles[:0], w.users[:0]
 	return err
-}
-
-// insertUsers writes rows of users, many at a time while there are many.
-func (w *writer) insertUsers(values []driver.Value) error {
-	const width = 4
-	for len(values) >= batch*width {
-		if _, err := w.db.exec(w.insUser, values[:batch*width]...); err != nil {
-			return err
-		}
-		values = values[batch*width:]
-	}
-	for ; len(values) > 0; values = values[width:] {
-		if _, err := w.db.exec(w.insUser1, values[:width]...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (w *writer) saveState() error {
@@ -360,8 +327,7 @@ func (w *writer) saveState() error {
 	if err != nil {
 		return err
 	}
-	_, err = w.db.exec("UPDATE state SET size = ?, frontier = ?, standing = ?", w.tree.Size, w.tree.Bytes(), string(text))
-	return err
+	return w.db.Put(&rows.Change{State: &rows.State{Size: w.tree.Size, Frontier: w.tree.Bytes(), Standing: string(text)}})
 }
 
 // admit checks that the record fits what is there. was is the status of a user

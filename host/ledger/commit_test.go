@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -334,13 +335,13 @@ func TestWhatAnotherNotesMeanwhileMakesNoOlderCopy(t *testing.T) {
 	ro, err := s.Read(id)
 	must(t, err)
 	defer ro.Close()
-	before, err := s.openCopy(s.runFile(id)) // as where nothing may be written beside a run
+	before, err := sqlite.OpenCopy(s.runFile(id)) // as where nothing may be written beside a run
 	must(t, err)
 	ro.closeIdle()
-	ro.idle = []*conn{before}
+	ro.idle = []storage{before}
 	w, err := newWriter(ro)
 	must(t, err)
-	defer w.db.close()
+	defer w.db.Close()
 	note()
 	if err := ro.Stale(); err != nil {
 		t.Errorf("Stale() = %v", err)
@@ -379,9 +380,10 @@ func TestRunsDoNotWaitForEachOther(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	a, b := newRun(t, s, k, 1), newRun(t, s, k, 1)
-	must(t, a.writer.db.run("BEGIN IMMEDIATE")) // a holds its write lock
-	commit(t, b, finished(1, journal.Done, ""))
-	must(t, a.writer.db.run("ROLLBACK"))
+	must(t, a.writer.db.Within(func() error { // a holds its write lock
+		commit(t, b, finished(1, journal.Done, ""))
+		return nil
+	}))
 }
 
 // TestFilesThatSomebodyTouchedAreReadBack, a few times: others may note

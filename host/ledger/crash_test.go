@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -249,7 +250,7 @@ func TestKilledPlanLeavesNothing(t *testing.T) {
 		}
 		for _, name := range filesIn(t, s.runs()) {
 			id, _, _ := strings.Cut(strings.TrimPrefix(name, "."), ".")
-			if !exists(s.runFile(id)) {
+			if !files.Exists(s.runFile(id)) {
 				t.Fatalf("%s is left of a run that is not there", name)
 			}
 		}

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // Damage says what of a run cannot be read. Everything else of it can.
@@ -35,54 +34,13 @@ func Damaged(err error) bool {
 	if errors.Is(err, hashlog.ErrFrame) || errors.As(err, new(hashlog.Unsound)) || errors.As(err, new(*Damage)) {
 		return true
 	}
-	switch sqliteCode(err) {
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT:
-		return true
-	case sqlite3.SQLITE_IOERR: // of a full disk too
-		code := extendedCode(err)
-		return code == sqlite3.SQLITE_IOERR_READ || code == sqlite3.SQLITE_IOERR_SHORT_READ
-	}
-	return false
+	return sqlite.Damaged(err)
 }
 
-// gaps are the numbers from 1 to a last one that are missing in an ascending
-// sequence, in words.
-type gaps struct {
-	next  int64
-	parts []string
-	more  int
-}
-
-// maxGaps is how many of them are named.
-const maxGaps = 8
-
-// seen takes the next number that is there.
-func (g *gaps) seen(n int64) {
-	if n > g.next+1 {
-		g.lack(g.next+1, n-1)
+// Reason is what is wrong with a damaged file, for people who know no SQLite.
+func Reason(err error) string {
+	if text := sqlite.Reason(err); text != "" {
+		return text
 	}
-	g.next = n
-}
-
-// end takes the last number that there should be.
-func (g *gaps) end(last int64) { g.seen(last + 1) }
-
-func (g *gaps) lack(from, to int64) {
-	switch {
-	case len(g.parts) >= maxGaps:
-		g.more++
-	case from == to:
-		g.parts = append(g.parts, fmt.Sprint(from))
-	default:
-		g.parts = append(g.parts, fmt.Sprintf("%d to %d", from, to))
-	}
-}
-
-// String returns "3, 17 to 40 and 5 more places".
-func (g *gaps) String() string {
-	text := strings.Join(g.parts, ", ")
-	if g.more > 0 {
-		text += fmt.Sprintf(" and %d more places", g.more)
-	}
-	return text
+	return err.Error()
 }

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"database/sql/driver"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -18,45 +17,10 @@ import (
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 	"github.com/rekey-host/rekey/sdk/secret"
-)
-
-// schema is that of a run's database.
-//
-// run, wave, plan and sheet are written once. grp is only appended to, see log. user has
-// a row for each user with a status, but for those who have a byte in done. state has one row, rewritten with every
-// commit.
-const schema = schemaBefore + groupSchema + schemaBehind + sheetSchema
-
-// schemaOfRows is that of format 1, where each record is a row.
-const schemaOfRows = schemaBefore + rowSchema + schemaBehind
-
-const schemaBefore = `
-CREATE TABLE run (format INTEGER NOT NULL, header TEXT NOT NULL, names BLOB NOT NULL, total INTEGER NOT NULL, ordered INTEGER NOT NULL);
-CREATE TABLE key (wrapped BLOB);
-CREATE TABLE wave (n INTEGER PRIMARY KEY, name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL);
-CREATE TABLE plan (pos INTEGER PRIMARY KEY, seq INTEGER NOT NULL, line INTEGER NOT NULL, key TEXT NOT NULL, fold TEXT NOT NULL, row BLOB, reason TEXT, digest BLOB NOT NULL);
-`
-
-const rowSchema = `
-CREATE TABLE rec (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, user INTEGER NOT NULL, body BLOB NOT NULL);
-`
-
-const schemaBehind = `
-CREATE TABLE user (pos INTEGER PRIMARY KEY, status INTEGER NOT NULL, code TEXT NOT NULL, rec INTEGER NOT NULL);
-CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL, standing TEXT NOT NULL);
-CREATE TABLE head (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT NULL);
-`
-
-// stageSchema holds the rows whose place is not known before all are. It is a
-// temporary table: its file has no name, so a crash leaves nothing of it.
-const stageSchema = `CREATE TABLE temp.stage (seq INTEGER PRIMARY KEY, line INTEGER, key TEXT, fold TEXT, row BLOB, reason TEXT, digest BLOB, ord BLOB)`
-
-// format is the version of the schema, oldest the first that is read.
-const (
-	format         = 3
-	formatOfGroups = 2 // without sheets
-	oldest         = 1
 )
 
 // PlannedUser is one row of the source as the plan has it.
@@ -99,7 +63,7 @@ type Draft struct {
 	store  *Store
 	header Header
 	lock   *lock
-	db     *conn
+	db     *sqlite.Draft
 	seal   *sealer
 	names  hashlog.NamesKey
 	home   string           // name of the state directory
@@ -112,9 +76,6 @@ type Draft struct {
 	keys    twins
 	front   front
 	tiles   []hashlog.Tile // of the plan
-	insert  driver.Stmt    // of a sheet
-	stage   driver.Stmt
-	args    [8]driver.NamedValue
 	enc     hashlog.Encoder
 	private []byte
 	ord     []byte
@@ -158,7 +119,7 @@ func (s *Store) nameRun(h *Header) (*lock, error) {
 	if err != nil {
 		return nil, ofRun(h.ID, err)
 	}
-	if exists(s.runFile(h.ID)) {
+	if files.Exists(s.runFile(h.ID)) {
 		l.release()
 		return nil, fmt.Errorf("run %s exists already", h.ID)
 	}
@@ -177,31 +138,9 @@ func ofRun(id string, err error) error {
 	return fmt.Errorf("run %s: %w", id, err)
 }
 
-func (d *Draft) begin(k Keys) error {
-	path := d.store.draftFile(d.header.ID)
-	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
-	if err != nil {
+func (d *Draft) begin(k Keys) (err error) {
+	if d.db, err = sqlite.NewDraft(d.store.draftFile(d.header.ID), d.store.temp()); err != nil {
 		return err
-	}
-	_ = f.Close()
-	if d.db, err = openConn(path, readWrite, d.store.temp()); err != nil {
-		return err
-	}
-	// Nothing of a draft outlives a crash, so nothing is journalled or synced
-	// before it is frozen.
-	for _, q := range []string{"PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA temp.cache_size = -2048", "BEGIN", schema, stageSchema} {
-		if err := d.db.run(q); err != nil {
-			return err
-		}
-	}
-	if d.insert, err = d.db.prepared("INSERT INTO sheet VALUES (?,?,?,?,?,?)"); err != nil {
-		return err
-	}
-	if d.stage, err = d.db.prepared("INSERT INTO temp.stage VALUES (?,?,?,?,?,?,?,?)"); err != nil {
-		return err
-	}
-	for i := range d.args {
-		d.args[i].Ordinal = i + 1
 	}
 	d.store.crash.at(CrashDraftBegun)
 	return d.makeKeys(k)
@@ -224,7 +163,7 @@ func (d *Draft) makeKeys(k Keys) error {
 		return err
 	}
 	d.key = digestOf(wrapped)
-	return d.db.run("INSERT INTO key VALUES (?)", wrapped)
+	return d.db.PutKey(wrapped)
 }
 
 // Recipients are those to whom the run's values are sealed, by their public
@@ -274,12 +213,8 @@ func (d *Draft) put(p *PlannedUser, fold string) error {
 	if p.Wave == 0 && len(p.Sort) == 0 {
 		return d.place(p, fold, hidden)
 	}
-	var reason driver.Value
-	if p.Wave < 0 {
-		reason = p.Reason
-	}
 	d.ord = appendOrder(d.ord[:0], p.Wave, p.Sort)
-	return d.exec(d.stage, p.Seq, int64(p.Line), p.Key, fold, p.Row, reason, hidden[:], d.ord)
+	return d.db.Stage(&sqlite.Staged{Row: r, Fold: fold, Hidden: hidden, Order: d.ord, Skipped: p.Wave < 0})
 }
 
 // front is the rows that are in the plan already.
@@ -315,19 +250,12 @@ func (d *Draft) flush() error {
 		return nil
 	}
 	sum := w.SumOf(&d.names)
-	if err := d.exec(d.insert, w.First, w.N, w.Seq, w.Keys, sum[:], w.Body); err != nil {
+	w.Sum = sum[:]
+	if err := d.db.PutSheet(&w.Sheet); err != nil {
 		return err
 	}
 	w.Begin()
 	return nil
-}
-
-func (d *Draft) exec(s driver.Stmt, values ...driver.Value) error {
-	for i, v := range values {
-		d.args[i].Value = v
-	}
-	_, err := s.(driver.StmtExecContext).ExecContext(noContext, d.args[:len(values)])
-	return err
 }
 
 // Duplicates returns the first of the rows so far whose key an earlier row has,
@@ -360,33 +288,19 @@ func (d *Draft) duplicate(x pair) (*Duplicate, error) {
 		return nil, err
 	}
 	again, err := d.row(x.seq)
-	if err != nil || diag.Fold(first.text(0)) != diag.Fold(again.text(0)) {
+	if err != nil || diag.Fold(first.Key) != diag.Fold(again.Key) {
 		return nil, err
 	}
-	return &Duplicate{Seq: x.seq, Line: int(again.int(1)), Key: again.text(0), FirstSeq: x.first, FirstLine: int(first.int(1))}, nil
+	return &Duplicate{Seq: x.seq, Line: again.Line, Key: again.Key, FirstSeq: x.first, FirstLine: first.Line}, nil
 }
 
-// row returns key and line of a row of the source.
-func (d *Draft) row(seq int64) (row, error) {
-	found, err := d.db.one("SELECT key, line FROM temp.stage WHERE seq = ?", seq)
-	if err != nil || found != nil {
-		return found, err
-	}
-	if err := d.flush(); err != nil {
+// row returns a row of the source.
+func (d *Draft) row(seq int64) (*hashlog.Row, error) {
+	err := d.flush()
+	if err != nil {
 		return nil, err
 	}
-	l := &log{c: d.db, sheets: true}
-	first, err := l.sheetBefore(seq)
-	if err == nil {
-		err = l.eachSheet(first, first, func(s *hashlog.Sheet) error {
-			return s.Rows(func(p *hashlog.PlannedRow) error {
-				if p.Seq == seq {
-					found = row{p.Key, int64(p.Line)}
-				}
-				return nil
-			})
-		})
-	}
+	found, err := d.db.Row(seq)
 	if err == nil && found == nil {
 		err = fmt.Errorf("draft of run %s: row %d is lost", d.header.ID, seq)
 	}
@@ -431,7 +345,7 @@ func (d *Draft) freeze(waves []WavePlan) error {
 		err = d.flush()
 	}
 	if err == nil {
-		err = d.sort()
+		err = d.db.Sort(d.front.tree.Size)
 	}
 	if err != nil {
 		return err
@@ -441,32 +355,10 @@ func (d *Draft) freeze(waves []WavePlan) error {
 	if err != nil {
 		return err
 	}
-	if !ordered {
-		if err := d.db.run("CREATE UNIQUE INDEX plan_seq ON plan (seq)"); err != nil {
-			return err
-		}
-	}
 	if err := d.write(bounds, root, ordered); err != nil {
 		return err
 	}
 	return d.publish()
-}
-
-// sort puts the rows behind those on sheets into their order.
-func (d *Draft) sort() error {
-	for _, q := range []string{
-		// A row before the first: SQLite numbers those that have no number from it on.
-		fmt.Sprintf("INSERT INTO plan VALUES (%d, 0, 0, '', '', NULL, NULL, x'')", d.front.tree.Size),
-		"INSERT INTO plan (seq, line, key, fold, row, reason, digest) SELECT seq, line, key, fold, row, reason, digest FROM temp.stage ORDER BY ord, seq",
-		fmt.Sprintf("DELETE FROM plan WHERE pos = %d", d.front.tree.Size),
-		"DROP TABLE temp.stage",
-		"CREATE UNIQUE INDEX plan_fold ON plan (fold)",
-	} {
-		if err := d.db.run(q); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // fill finds the bounds of the waves.
@@ -504,8 +396,8 @@ func (d *Draft) digest(bounds []hashlog.Wave) (hashlog.Hash, bool, error) {
 	if tree.Size > 0 && hashlog.WaveAt(bounds, tree.Size) != 0 { // the first wave takes fewer
 		tree, last = hashlog.Frontier{Keeps: true}, 0
 	}
-	ordered, l := true, &log{c: d.db, sheets: true}
-	err := l.eachPlanned(tree.Size+1, math.MaxInt64, func(p *hashlog.PlannedRow) error {
+	ordered := true
+	err := eachPlanned(d.db, tree.Size+1, math.MaxInt64, func(p *hashlog.PlannedRow) error {
 		hidden, ok := p.Is(&d.enc, &d.private)
 		if !ok {
 			return fmt.Errorf("plan: row %d is not what was planned", p.Pos)
@@ -524,29 +416,28 @@ func (d *Draft) write(bounds []hashlog.Wave, root hashlog.Hash, ordered bool) er
 	if err != nil {
 		return err
 	}
-	inOrder := int64(0)
-	if ordered {
-		inOrder = 1
-	}
-	if err := d.db.run("INSERT INTO run VALUES (?,?,?,?,?)", int64(format), string(text), d.names[:], d.total, inOrder); err != nil {
-		return err
-	}
 	counts := map[string]int64{"total": d.total, "skipped": d.skipped}
-	for i, w := range bounds {
-		if err := d.db.run("INSERT INTO wave VALUES (?,?,?,?)", int64(i), w.Name, w.First, w.Last); err != nil {
-			return err
-		}
+	for _, w := range bounds {
 		counts["wave "+w.Name] = w.Size()
 	}
 	h := d.header
 	opened := &journal.Record{Kind: journal.Opened, Index: 0, At: h.Created, Detail: journal.Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
 		Home: d.home, Requestor: h.Requestor, SourceSystem: h.SourceSystem, Facts: map[string]string{keyFact: d.key}}}
 	planned := &journal.Record{Kind: journal.Planned, Index: 1, At: d.store.now(), Detail: journal.Detail{Digest: hashlog.PlanDigest(d.total, root), Counts: counts}}
-	return d.firstRecords(newStanding(bounds), opened, planned)
+	found := &sqlite.Found{Run: rows.Run{Header: string(text), Names: d.names, Total: d.total, Ordered: ordered, Waves: bounds}, Tiles: d.tiles}
+	if err := d.firstRecords(found, opened, planned); err != nil {
+		return err
+	}
+	if found.Head, err = d.firstHead(planned.At); err != nil {
+		return err
+	}
+	return d.db.Write(found)
 }
 
-func (d *Draft) firstRecords(s *standing, recs ...*journal.Record) error {
-	g := hashlog.Group{First: 1}
+// firstRecords makes the first records, and where they leave the run.
+func (d *Draft) firstRecords(found *sqlite.Found, recs ...*journal.Record) error {
+	now := newStanding(found.Run.Waves)
+	found.Group = &hashlog.Group{First: 1}
 	for _, r := range recs {
 		f, err := hashlog.FrameOf(r)
 		if err != nil {
@@ -554,55 +445,35 @@ func (d *Draft) firstRecords(s *standing, recs ...*journal.Record) error {
 		}
 		frame, leaf := d.enc.Stored(nil, &f)
 		d.tree.Push(leaf)
-		s.apply(r, 0)
-		g.Add(r.User, frame)
+		now.apply(r, 0)
+		found.Group.Add(r.User, frame)
 	}
-	l := &log{c: d.db, groups: true}
-	if err := l.put(&g); err != nil {
-		return err
-	}
-	if err := l.putTiles(treeOfPlan, d.tiles); err != nil {
-		return err
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	if err := d.db.run("INSERT INTO state VALUES (1,?,?,?)", d.tree.Size, d.tree.Bytes(), string(text)); err != nil {
-		return err
-	}
-	return d.firstHead(recs[len(recs)-1].At)
+	text, err := json.Marshal(now)
+	found.State = rows.State{Size: d.tree.Size, Frontier: d.tree.Bytes(), Standing: string(text)}
+	return err
 }
 
 // firstHead signs the log of a run that nobody has applied: from then on what is
 // not signed is a tenth of a second of work.
-func (d *Draft) firstHead(now time.Time) error {
+func (d *Draft) firstHead(now time.Time) (hashlog.Head, error) {
 	k, err := d.store.auditKey()
 	if err != nil {
-		return err
+		return hashlog.Head{}, err
 	}
 	text, err := k.Sign(d.header.ID, d.tree.Size, d.tree.Root())
-	if err != nil {
-		return err
-	}
-	return d.db.run("INSERT INTO head VALUES (?,?,?)", d.tree.Size, now.UnixMicro(), text)
+	return hashlog.Head{Size: d.tree.Size, At: now.UnixMicro(), Note: text}, err
 }
 
 // publish gives the draft its name when it is whole and durable.
 func (d *Draft) publish() error {
-	for _, q := range []string{"COMMIT", "PRAGMA journal_mode = WAL"} {
-		if err := d.db.run(q); err != nil {
-			return err
-		}
-	}
-	if err := d.db.close(); err != nil {
+	if err := d.db.Publish(); err != nil {
 		return err
 	}
 	d.db = nil
 	at := d.store.crash.at
 	at(CrashDraftCommitted)
 	draft, final := d.store.draftFile(d.header.ID), d.store.runFile(d.header.ID)
-	if err := syncFile(draft); err != nil {
+	if err := files.Sync(draft); err != nil {
 		return err
 	}
 	at(CrashDraftSynced)
@@ -630,11 +501,11 @@ func (d *Draft) Discard() error {
 	d.lock = nil
 	d.keys.close()
 	if d.db != nil {
-		_ = d.db.close()
+		_ = d.db.Close()
 		d.db = nil
 	}
-	removeDatabase(d.store.draftFile(d.header.ID))
-	if exists(d.store.runFile(d.header.ID)) {
+	sqlite.Remove(d.store.draftFile(d.header.ID))
+	if files.Exists(d.store.runFile(d.header.ID)) {
 		l.release()
 		return nil
 	}

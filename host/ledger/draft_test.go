@@ -359,13 +359,12 @@ func TestReasonIsOfTheSkippedOnly(t *testing.T) {
 		{Key: "c", Wave: -1, Reason: "x"}, {Key: "d", Skipped: true, Reason: "x"}}).Freeze([]WavePlan{{Name: "one"}, {Name: "two"}})
 	must(t, err)
 	defer r.Close()
-	must(t, r.reading(func(c *conn) error {
-		return c.each("SELECT key, reason FROM plan", func(found row) error {
-			if skipped := found.text(0) >= "c"; (found.text(1) == "x") != skipped || (found[1] == nil) == skipped {
-				t.Errorf("%s has reason %v", found.text(0), found[1])
-			}
-			return nil
-		})
+	c := rawly(t, s, r.ID())
+	must(t, c.each("SELECT key, reason FROM plan", func(found row) error {
+		if skipped := found.text(0) >= "c"; (found.text(1) == "x") != skipped || (found[1] == nil) == skipped {
+			t.Errorf("%s has reason %v", found.text(0), found[1])
+		}
+		return nil
 	}))
 	audited(t, s, r.ID(), "")
 }
@@ -391,7 +390,7 @@ func TestARowThatIsLostIsNoDuplicate(t *testing.T) {
 	d := draftOf(t, s, newKeys(t, s), []PlannedUser{{Key: "a"}, {Key: "b"}, {Key: "c", Wave: 1}})
 	defer d.Discard()
 	for seq, key := range map[int64]string{1: "a", 2: "b", 3: "c"} {
-		if found, err := d.row(seq); err != nil || found.text(0) != key {
+		if found, err := d.row(seq); err != nil || found.Key != key {
 			t.Errorf("row %d: %v, %v", seq, found, err)
 		}
 	}

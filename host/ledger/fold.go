@@ -5,29 +5,19 @@ import (
 	"os"
 	"time"
 
-	"modernc.org/sqlite"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
-// foldPatience is how long folding in waits for readers. Whoever reads longer
-// folds the run in itself when it is done.
-const foldPatience = "PRAGMA busy_timeout = 2000"
-
-// fold takes the write-ahead file into the database and empties it: earlier
-// versions of pages are gone then. whole is false if somebody reads the run.
+// fold takes all into one file: earlier versions of pages are gone then. whole is
+// false if somebody reads the run.
 func (r *Run) fold() (whole bool, err error) {
 	r.closeIdle()
-	c := r.writer.db
-	if err := c.run(foldPatience); err != nil {
-		return false, err
-	}
-	found, err := c.one("PRAGMA wal_checkpoint(TRUNCATE)")
-	if err == nil {
-		err = c.run(patience)
-	}
+	whole, err = r.writer.db.Fold()
 	if err == nil && r.footing != nil {
 		err = r.footing.settle()
 	}
-	return err == nil && found != nil && found.int(0) == 0, err
+	return err == nil && whole, err
 }
 
 // closeWriter closes the connection that writes, which by now is the last of
@@ -39,22 +29,14 @@ func (r *Run) closeWriter() error {
 	w.mark.close()
 	if r.footing != nil {
 		if _, err := r.footing.check(); err != nil {
-			keepNames(w.db)
+			w.db.KeepNames()
 		} else if w.broken == nil && r.lock != nil {
 			r.writer = w
 			_, _ = r.fold() // where somebody reads, the last reader does it
 			r.writer = nil
 		}
 	}
-	return w.db.close()
-}
-
-// keepNames keeps SQLite from removing what bears the name of its write-ahead
-// file.
-func keepNames(c *conn) {
-	if x, ok := c.raw.(sqlite.FileControl); ok {
-		_, _ = x.FileControlPersistWAL("main", 1)
-	}
+	return w.db.Close()
 }
 
 // tidy folds in what a process left that was killed, or that a reader kept from
@@ -62,7 +44,7 @@ func keepNames(c *conn) {
 // run is applied.
 func (s *Store) tidy(id string) {
 	path := s.runFile(id)
-	if !exists(path+"-wal") || !mine(path) {
+	if !files.Exists(path+"-wal") || !mine(path) {
 		return
 	}
 	l, err := holdLock(s.lockFile(id))
@@ -70,20 +52,13 @@ func (s *Store) tidy(id string) {
 		return
 	}
 	defer l.release()
-	c, err := openConn(path, readWrite, s.temp())
-	if err != nil {
-		return
-	}
-	if c.run(foldPatience) == nil {
-		_, _ = c.one("PRAGMA wal_checkpoint(TRUNCATE)")
-	}
-	_ = c.close()
+	sqlite.Tidy(path, s.temp())
 }
 
 // mine reports whether this process's user owns the file: others, root among
 // them, would leave files that the owner cannot open.
 func mine(path string) bool {
-	st, err := statOf(path)
+	st, err := files.Stat(path)
 	return err == nil && int(st.Uid) == os.Geteuid()
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 )
 
 // ErrGone is in the chain of what Commit, Intact and Confirm return when the
@@ -59,7 +61,7 @@ func (s *Store) standOn(id string) (*footing, error) {
 		{path: s.runs()}, {path: db, holds: true}, {path: db + "-wal", holds: true, ahead: true}, {path: db + "-shm"}, {path: s.lockFile(id)},
 	}}
 	for i := range f.files {
-		st, err := statOf(f.files[i].path)
+		st, err := files.Stat(f.files[i].path)
 		if err != nil {
 			return nil, gone(f.files[i].path, "cannot be looked at: %v", err)
 		}
@@ -68,23 +70,13 @@ func (s *Store) standOn(id string) (*footing, error) {
 	return f, f.settle()
 }
 
-func statOf(path string) (unix.Stat_t, error) {
-	var st unix.Stat_t
-	for {
-		err := unix.Stat(path, &st)
-		if err != unix.EINTR {
-			return st, err
-		}
-	}
-}
-
 // settle notes how the files are after this process has written to them.
 func (f *footing) settle() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.files {
 		if x := &f.files[i]; x.holds {
-			st, err := statOf(x.path)
+			st, err := files.Stat(x.path)
 			if err != nil {
 				return x.missing(err)
 			}
@@ -110,7 +102,7 @@ func (f *footing) check() (touched bool, err error) {
 func (f *footing) compare() (touched bool, err error) {
 	for i := range f.files {
 		x := &f.files[i]
-		st, err := statOf(x.path)
+		st, err := files.Stat(x.path)
 		switch {
 		case err != nil:
 			return touched, x.missing(err)
@@ -169,7 +161,7 @@ func (f *footing) is(path string) bool {
 	defer f.mu.Unlock()
 	for _, x := range f.files {
 		if x.path == path {
-			st, err := statOf(path)
+			st, err := files.Stat(path)
 			return err == nil && fileID{uint64(st.Dev), st.Ino} == x.id
 		}
 	}

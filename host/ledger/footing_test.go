@@ -13,6 +13,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -299,7 +300,7 @@ func TestNamesOfOtherFilesAreNotTheRuns(t *testing.T) {
 	r := underWay(t, s, newKeys(t, s))
 	other := s.runFile("other")
 	must(t, os.Link(s.runFile(r.ID()), other)) // the same file under a name that is not the run's
-	st, err := statOf(other)
+	st, err := files.Stat(other)
 	must(t, err)
 	if r.footing.is(other) || r.footing.has(other, st) {
 		t.Error("another name is the run's")
@@ -313,14 +314,13 @@ func TestNamesOfOtherFilesAreNotTheRuns(t *testing.T) {
 func TestPatienceIsAsBeforeAFold(t *testing.T) {
 	s := newStore(t)
 	r := underWay(t, s, newKeys(t, s))
-	before, err := r.writer.db.count("PRAGMA busy_timeout")
-	must(t, err)
+	before := r.writer.db.Patience()
 	if whole, err := r.fold(); err != nil || !whole {
 		t.Fatalf("fold() = %v, %v", whole, err)
 	}
-	after, err := r.writer.db.count("PRAGMA busy_timeout")
-	if err != nil || after != before || before < 10_000 {
-		t.Errorf("%d ms, then %d ms, %v", before, after, err)
+	after := r.writer.db.Patience()
+	if after != before || before < 10_000 {
+		t.Errorf("%d ms, then %d ms", before, after)
 	}
 }
 
@@ -462,14 +462,15 @@ func TestRunIsOneWholeFileWhenNobodyHasItOpen(t *testing.T) {
 	must(t, err)
 	reader, err := s.Read(id)
 	must(t, err)
-	must(t, reader.reading(func(c *conn) error {
-		must(t, c.run("BEGIN"))
-		_, err := c.count("SELECT count(*) FROM grp")
-		must(t, err)
-		commit(t, r, intent(r, 5, 1, 0, canary))
-		must(t, r.Confirm()) // somebody reads: not one file yet
-		must(t, r.Close())
-		return err
+	must(t, reader.reading(func(c storage) error {
+		return c.Moment(func() error {
+			_, err := c.Last()
+			must(t, err)
+			commit(t, r, intent(r, 5, 1, 0, canary))
+			must(t, r.Confirm()) // somebody reads: not one file yet
+			must(t, r.Close())
+			return err
+		})
 	}))
 	must(t, reader.Close())
 	look("a reader that was the last")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // Forget destroys the run's data key in this ledger, so that nobody opens its
@@ -32,11 +33,11 @@ func (r *Run) Forget() error {
 }
 
 func (w *writer) forget() error {
-	if err := w.db.run("PRAGMA secure_delete = ON"); err != nil {
+	if err := w.db.Shred(); err != nil {
 		return err
 	}
 	if !w.now.Forgot {
-		if err := w.db.within(w.destroyKey); err != nil {
+		if err := w.db.Within(w.destroyKey); err != nil {
 			return err
 		}
 	}
@@ -58,7 +59,7 @@ func (w *writer) destroyKey() error {
 	if err := w.saveState(); err != nil {
 		return err
 	}
-	if err := w.db.run("DELETE FROM key"); err != nil { // overwrites its bytes with zeros
+	if err := w.db.Put(&rows.Change{Forget: true}); err != nil {
 		return err
 	}
 	return w.headNow(now, []*journal.Record{rec})
@@ -78,7 +79,7 @@ func (r *Run) closeIdle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.idle {
-		_ = c.close()
+		_ = c.Close()
 	}
 	r.idle = nil
 }

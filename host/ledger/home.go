@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 )
 
 // A state directory has a name that no other has: a random one, kept in a file
@@ -87,7 +89,7 @@ func newName(path string) string {
 // crash leaves is used again.
 func placed(path string, text func(self birth) []byte) error {
 	temp := newName(path)
-	f, err := openPrivate(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+	f, err := files.OpenPrivate(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,11 @@
 package ledger
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +13,8 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // auditKey returns the key that signs heads, making it on first use.
@@ -23,7 +25,7 @@ func (s *Store) auditKey() (*hashlog.Signer, error) {
 		return s.signer, nil
 	}
 	path := filepath.Join(s.dir, "audit.key")
-	if !exists(path) {
+	if !files.Exists(path) {
 		skey, err := hashlog.GenerateSigner(s.rand, s.keyName())
 		if err != nil {
 			return nil, fmt.Errorf("audit key: %w", err)
@@ -75,7 +77,7 @@ func (r *Run) SignHead() (size int64, head string, err error) {
 	if w.broken != nil {
 		return 0, "", ofRun(r.id, w.broken)
 	}
-	err = w.db.within(func() error {
+	err = w.db.Within(func() error {
 		if err := w.catchUp(); err != nil {
 			return err
 		}
@@ -90,15 +92,15 @@ func (r *Run) SignHead() (size int64, head string, err error) {
 
 func (r *Run) unsignedHead() (int64, string, error) {
 	var tree hashlog.Frontier
-	err := r.reading(func(c *conn) error {
-		found, err := c.one("SELECT size, frontier FROM state")
+	err := r.reading(func(c storage) error {
+		found, err := c.State()
 		if err == nil && found == nil {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return err
 		}
-		tree, err = hashlog.FrontierFrom(found.int(0), found.bytes(1))
+		tree, err = hashlog.FrontierFrom(found.Size, found.Frontier)
 		return err
 	})
 	if err != nil {
@@ -111,10 +113,10 @@ func (r *Run) unsignedHead() (int64, string, error) {
 // is worth keeping elsewhere; "" if there is none yet.
 func (r *Run) Checkpoint() (string, error) {
 	text := ""
-	err := r.reading(func(c *conn) error {
-		found, err := c.one("SELECT note FROM head ORDER BY size DESC LIMIT 1")
+	err := r.reading(func(c storage) error {
+		found, err := c.Head(math.MaxInt64)
 		if found != nil {
-			text = found.text(0)
+			text = found.Note
 		}
 		return err
 	})
@@ -147,8 +149,8 @@ func (w *writer) signHead(now time.Time) error {
 		return err
 	}
 	root := w.tree.Root()
-	have, err := w.db.one("SELECT note FROM head WHERE size = ?", w.tree.Size)
-	if err != nil || have != nil && bytes.HasPrefix([]byte(have.text(0)), []byte(hashlog.HeadText(w.run.id, w.tree.Size, root))) {
+	have, err := w.db.Head(w.tree.Size)
+	if err != nil || have != nil && strings.HasPrefix(have.Note, hashlog.HeadText(w.run.id, w.tree.Size, root)) {
 		return err
 	}
 	text, err := k.Sign(w.run.id, w.tree.Size, root)
@@ -156,7 +158,7 @@ func (w *writer) signHead(now time.Time) error {
 		return err
 	}
 	w.signed = now
-	_, err = w.db.exec("INSERT OR REPLACE INTO head VALUES (?,?,?)", w.tree.Size, now.UnixMicro(), text)
+	err = w.db.Put(&rows.Change{Head: &hashlog.Head{Size: w.tree.Size, At: now.UnixMicro(), Note: text}})
 	w.run.store.crash.at(CrashHeadSigned)
 	return err
 }

@@ -79,9 +79,7 @@ func TestAHeadIsSignedAWhileAfterTheLast(t *testing.T) {
 	r := newRun(t, s, newKeys(t, s), 9)
 	signed := func() int64 {
 		t.Helper()
-		n, err := r.writer.db.count("SELECT max(size) FROM head")
-		must(t, err)
-		return n
+		return asked(t, s, r.ID(), "SELECT max(size) FROM head")
 	}
 	commit(t, r, &journal.Record{Kind: journal.Revealed}) // at once
 	last := r.writer.tree.Size

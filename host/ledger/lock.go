@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 )
 
 // LockedError is returned when another process applies the run.
@@ -48,7 +50,7 @@ func takeLock(path string) (*lock, error) {
 // holdLock takes the lock at path without a signature.
 func holdLock(path string) (*lock, error) {
 	for {
-		f, err := openPrivate(path, os.O_RDWR|os.O_CREATE)
+		f, err := files.OpenPrivate(path, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return nil, err
 		}
@@ -124,19 +126,6 @@ func isAt(f *os.File, path string) bool {
 	return err == nil && os.SameFile(have, want)
 }
 
-// openPrivate opens a file that nobody else may read, whatever the umask.
-func openPrivate(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Chmod(0o600); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
 // makePrivateDir makes a directory that nobody else may enter, whatever the
 // umask, and its parents.
 func makePrivateDir(path string) error {
@@ -195,14 +184,4 @@ func syncUp(path string) error {
 		}
 		path = up
 	}
-}
-
-// syncFile makes a file durable.
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 )
 
 func TestLockIsHeldWhileItIsHeldAndSigned(t *testing.T) {
@@ -60,7 +62,7 @@ func TestPrivateDirectoryIsOneOrAnError(t *testing.T) {
 
 func TestWhatIsNotThereIsNotDurable(t *testing.T) {
 	gone := filepath.Join(t.TempDir(), "gone")
-	for name, f := range map[string]func(string) error{"syncDir": syncDir, "syncOwn": syncOwn, "syncUp": syncUp, "syncFile": syncFile} {
+	for name, f := range map[string]func(string) error{"syncDir": syncDir, "syncOwn": syncOwn, "syncUp": syncUp, "syncFile": files.Sync} {
 		if err := f(gone); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -74,7 +76,7 @@ func TestWhatIsNotThereIsNotDurable(t *testing.T) {
 func TestFileIsWhereItIs(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x")
-	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE)
+	f, err := files.OpenPrivate(path, os.O_RDWR|os.O_CREATE)
 	must(t, err)
 	defer f.Close()
 	if !isAt(f, path) || isAt(f, path+"2") {
@@ -87,7 +89,7 @@ func TestFileIsWhereItIs(t *testing.T) {
 	}
 	closed, err := os.Open(path)
 	must(t, err)
-	if must(t, closed.Close()); isAt(closed, path) || stillAt(closed, path) {
+	if must(t, closed.Close()); isAt(closed, path) {
 		t.Error("a file that is closed is where it was")
 	}
 	b, err := birthOf(path)
@@ -99,35 +101,5 @@ func TestFileIsWhereItIs(t *testing.T) {
 	}
 	if _, err := birthOf(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("birthOf() = %v", err)
-	}
-}
-
-// TestADirectoryForAMomentIsHeldByOne of the user's processes, and is not the
-// user's to take where it is another's.
-func TestADirectoryForAMomentIsHeldByOne(t *testing.T) {
-	dir := t.TempDir()
-	f, err := holdDir(dir)
-	must(t, err)
-	if other, err := holdDir(dir); !errors.Is(err, errSwept) {
-		t.Errorf("a second holds it: %v, %v", other, err)
-	}
-	must(t, f.Close())
-	f, err = holdDir(dir)
-	must(t, err)
-	must(t, f.Close())
-	if _, err := holdDir(filepath.Join(dir, "none")); !errors.Is(err, errSwept) {
-		t.Errorf("one that is gone: %v", err)
-	}
-	file := filepath.Join(dir, "file")
-	must(t, os.WriteFile(file, nil, 0o600))
-	if _, err := holdDir(file); err == nil || errors.Is(err, errSwept) {
-		t.Errorf("a file: %v", err)
-	}
-	if os.Getuid() != 0 {
-		return
-	}
-	must(t, os.Chown(dir, 65534, -1))
-	if _, err := holdDir(dir); !errors.Is(err, errSwept) {
-		t.Errorf("another user's: %v", err)
 	}
 }

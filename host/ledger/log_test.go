@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
@@ -23,22 +21,20 @@ import (
 // all users get their rows there first.
 func edit(t bench, s *Store, id string, queries ...string) {
 	t.Helper()
-	c, err := openConn(s.runFile(id), readWrite, s.temp())
-	must(t, err)
+	c := rawly(t, s, id)
 	defer c.close()
-	l, err := logOf(c)
-	must(t, err)
+	all := strings.Join(queries, "") + " "
 	words := strings.NewReplacer("REC", "grp", "ID", "first", "BESIDE", "n, lo, hi, span")
-	if l.rows {
+	if c.has(t, "rec") {
 		words = strings.NewReplacer("REC", "rec", "ID", "id", "BESIDE", "kind, user")
-	} else if strings.Contains(strings.Join(queries, ""), "REC") {
-		must(t, c.within(func() error { oneByOne(t, l); return nil }))
+	} else if strings.Contains(all, "REC") {
+		must(t, c.within(func() error { c.oneByOne(t); return nil }))
 	}
-	if strings.Contains(strings.Join(queries, "")+" ", " user ") {
-		must(t, c.within(func() error { doneAsRows(t, l); return nil }))
+	if strings.Contains(all, " user ") {
+		must(t, c.within(func() error { c.doneAsRows(t, finishedBy(t, c)); return nil }))
 	}
-	if strings.Contains(strings.Join(queries, "")+" ", " plan ") {
-		must(t, c.within(func() error { plannedAsRows(t, l); return nil }))
+	if strings.Contains(all, " plan ") {
+		must(t, c.within(func() error { plannedAsRows(t, c); return nil }))
 	}
 	for _, q := range queries {
 		must(t, c.run(words.Replace(q)))
@@ -46,47 +42,39 @@ func edit(t bench, s *Store, id string, queries ...string) {
 }
 
 // plannedAsRows takes the rows of the plan from their sheets to the table plan.
-func plannedAsRows(t bench, l *log) {
+func plannedAsRows(t bench, c *conn) {
 	t.Helper()
-	if !l.sheets {
+	if !c.has(t, "sheet") {
 		return
 	}
-	found, err := l.c.one("SELECT names FROM run")
-	must(t, err)
-	names, private := hashlog.NamesKey(found.bytes(0)), []byte(nil)
+	names, private := namesOf(t, c), []byte(nil)
 	enc := hashlog.Encoder{Key: &names}
-	var list []hashlog.PlannedRow
-	must(t, l.eachSheet(1, 1<<62, func(s *hashlog.Sheet) error {
-		return s.Rows(func(p *hashlog.PlannedRow) error {
-			list = append(list, *p)
-			return nil
-		})
-	}))
+	list := c.onSheets(t)
 	for i := range list {
 		p := &list[i]
 		hidden, ok := p.Is(&enc, &private)
 		if !ok {
 			t.Fatalf("row %d is not what was planned", p.Pos)
 		}
-		must(t, l.c.run("INSERT INTO plan VALUES (?,?,?,?,?,?,NULL,?)", p.Pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Cells, hidden[:]))
+		must(t, c.run("INSERT INTO plan VALUES (?,?,?,?,?,?,NULL,?)", p.Pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Cells, hidden[:]))
 	}
-	must(t, l.c.run("DELETE FROM sheet"))
+	must(t, c.run("DELETE FROM sheet"))
+}
+
+// finishedBy returns the last record that finished each user.
+func finishedBy(t bench, c *conn) map[int64]int64 {
+	t.Helper()
+	by := map[int64]int64{}
+	for _, p := range recordsOf(t, c) {
+		if kindOf(p.frame) == journal.Finished {
+			by[p.user] = p.id
+		}
+	}
+	return by
 }
 
 func sql(queries ...string) func(t bench, s *Store, run string) {
 	return func(t bench, s *Store, run string) { edit(t, s, run, queries...) }
-}
-
-// recordsOf returns the records that the groups have.
-func recordsOf(t bench, l *log) (list []place) {
-	t.Helper()
-	must(t, l.eachGroup(0, 1<<62, func(g *hashlog.Group) error {
-		return g.Each(func(r *hashlog.Stored) error {
-			list = append(list, place{r.User, r.ID, r.Body})
-			return nil
-		})
-	}))
-	return list
 }
 
 // kindOf returns the kind of a stored record; 0: it is none.
@@ -95,99 +83,56 @@ func kindOf(body []byte) journal.Kind {
 	return f.Kind
 }
 
-// oneByOne makes each record a group.
-func oneByOne(t bench, l *log) {
-	t.Helper()
-	list := recordsOf(t, l)
-	must(t, l.c.run("DELETE FROM grp"))
-	for _, p := range list {
-		g := hashlog.Group{First: p.id}
-		g.Add(p.user, p.frame)
-		must(t, l.put(&g))
-	}
-}
-
-// doneAsRows gives users that are plainly done their rows in the table user.
-func doneAsRows(t bench, l *log) {
-	t.Helper()
-	finishedBy := map[int64]int64{}
-	for _, p := range recordsOf(t, l) {
-		if kindOf(p.frame) == journal.Finished {
-			finishedBy[p.user] = p.id
-		}
-	}
-	must(t, l.eachDone(func(n int64, bytes []byte) error {
-		for i, b := range bytes {
-			if pos := n<<blockBits + int64(i); b != 0 {
-				must(t, l.c.run("INSERT INTO user VALUES (?,?,'',?)", pos, int64(b), finishedBy[pos]))
-			}
-		}
-		return nil
-	}))
-	if l.groups {
-		must(t, l.c.run("DELETE FROM done"))
-	}
-}
-
 // asRows makes a run one of format 1.
 func asRows(t bench, s *Store, id string) {
 	t.Helper()
-	c, err := openConn(s.runFile(id), readWrite, s.temp())
-	must(t, err)
+	c := rawly(t, s, id)
 	defer c.close()
-	must(t, c.run("BEGIN"))
-	must(t, c.run(rowSchema))
-	l := &log{c: c, groups: true, sheets: true}
-	withoutSheets(t, l)
-	for _, p := range recordsOf(t, l) {
-		must(t, c.run("INSERT INTO rec VALUES (?,?,?,?)", p.id, int64(kindOf(p.frame)), p.user, p.frame))
-	}
-	doneAsRows(t, l)
-	must(t, c.run("DROP TABLE done"))
-	must(t, c.run("DROP TABLE tile"))
-	must(t, c.run("DROP TABLE grp"))
-	must(t, c.run("UPDATE run SET format = 1"))
-	must(t, c.run("COMMIT"))
+	must(t, c.within(func() error {
+		must(t, c.run("CREATE TABLE rec (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, user INTEGER NOT NULL, body BLOB NOT NULL)"))
+		withoutSheets(t, c)
+		for _, p := range recordsOf(t, c) {
+			must(t, c.run("INSERT INTO rec VALUES (?,?,?,?)", p.id, int64(kindOf(p.frame)), p.user, p.frame))
+		}
+		c.doneAsRows(t, finishedBy(t, c))
+		for _, q := range []string{"DROP TABLE done", "DROP TABLE tile", "DROP TABLE grp", "UPDATE run SET format = 1"} {
+			must(t, c.run(q))
+		}
+		return nil
+	}))
 }
 
 // withoutSheets makes a ledger one of format 2.
-func withoutSheets(t bench, l *log) {
+func withoutSheets(t bench, c *conn) {
 	t.Helper()
-	plannedAsRows(t, l)
-	must(t, l.c.run("DROP TABLE sheet"))
-	must(t, l.c.run("UPDATE run SET format = 2"))
+	plannedAsRows(t, c)
+	must(t, c.run("DROP TABLE sheet"))
+	must(t, c.run("UPDATE run SET format = 2"))
 }
 
 // asGroups makes a run one of format 2.
 func asGroups(t bench, s *Store, id string) {
 	t.Helper()
-	c, err := openConn(s.runFile(id), readWrite, s.temp())
-	must(t, err)
+	c := rawly(t, s, id)
 	defer c.close()
-	must(t, c.within(func() error { withoutSheets(t, &log{c: c, groups: true, sheets: true}); return nil }))
+	must(t, c.within(func() error { withoutSheets(t, c); return nil }))
 	must(t, c.run("VACUUM")) // another table is where the sheets were
 }
 
 // isOfRows reports whether a ledger has records of format 1.
 func isOfRows(t bench, s *Store, id string) bool {
 	t.Helper()
-	c, err := openConn(s.runFile(id), readOnly, s.temp())
-	must(t, err)
+	c := rawly(t, s, id)
 	defer c.close()
-	l, err := logOf(c)
-	must(t, err)
-	return l.rows
+	return c.has(t, "rec")
 }
 
 // editRecord changes the bytes of one record where they are stored.
 func editRecord(t bench, s *Store, run string, id int64, change func(frame []byte) []byte) {
 	t.Helper()
-	c, err := openConn(s.runFile(run), readWrite, s.temp())
-	must(t, err)
+	c := rawly(t, s, run)
 	defer c.close()
-	l, err := logOf(c)
-	must(t, err)
-	if l.rows {
+	if c.has(t, "rec") {
 		found, err := c.one("SELECT body FROM rec WHERE id = ?", id)
 		must(t, err)
 		if found != nil {
@@ -209,60 +154,6 @@ func editRecord(t bench, s *Store, run string, id int64, change func(frame []byt
 	must(t, c.run("UPDATE grp SET body = ? WHERE first = ?", g.Body, found.int(0)))
 }
 
-// TestLogGivesBackWhatWasPutIn, whatever the groups are, in the order of the log
-// and by user.
-func TestLogGivesBackWhatWasPutIn(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	r := newRun(t, s, newKeys(t, s), 1)
-	rapid.Check(t, func(rt *rapid.T) {
-		b := bothTests{rt, t}
-		c := r.writer.db
-		must(b, c.run("BEGIN"))
-		defer func() { must(b, c.run("ROLLBACK")) }()
-		must(b, c.run("DELETE FROM grp"))
-		l := &log{c: c, groups: true}
-		want := drawGroups(b, l)
-		from := rapid.Int64Range(0, int64(len(want))).Draw(rt, "from")
-		to := rapid.Int64Range(from, int64(len(want))+2).Draw(rt, "to")
-		var got []place
-		must(b, l.each(from, to, func(r *hashlog.Stored) error { got = append(got, place{r.User, r.ID, r.Body}); return nil }))
-		same(rt, "each", got, want[from:min(to, int64(len(want)))])
-		users := &byUser{log: l}
-		for range 3 {
-			first := rapid.Int64Range(1, 200).Draw(rt, "first")
-			last := rapid.Int64Range(first, 210).Draw(rt, "last")
-			got = nil
-			must(b, users.between(first, last, func(_ int64, records []place) error { got = append(got, records...); return nil }))
-			some := slices.DeleteFunc(slices.Clone(want), func(p place) bool { return p.user < first || p.user > last })
-			slices.SortFunc(some, place.order)
-			same(rt, "between", got, some)
-		}
-	})
-}
-
-// drawGroups puts groups into a log and returns the records in them.
-func drawGroups(t bothTests, l *log) (list []place) {
-	for range rapid.IntRange(0, 8).Draw(t.T, "groups") {
-		g := hashlog.Group{First: int64(len(list) + 1)}
-		for range rapid.IntRange(1, 12).Draw(t.T, "records") {
-			f := hashlog.Frame{Kind: journal.Intent, Index: int64(len(list)), User: rapid.Int64Range(0, 200).Draw(t.T, "user"), Verb: "set"}
-			body, _ := (&hashlog.Encoder{Key: &hashlog.NamesKey{}}).Stored(nil, &f)
-			g.Add(f.User, body)
-			list = append(list, place{f.User, f.Index + 1, body})
-		}
-		must(t, l.put(&g))
-	}
-	return list
-}
-
-func same(t *rapid.T, what string, got, want []place) {
-	t.Helper()
-	if !slices.EqualFunc(got, want, func(p, q place) bool { return p.user == q.user && p.id == q.id && bytes.Equal(p.frame, q.frame) }) {
-		t.Fatalf("%s: %d records, want %d", what, len(got), len(want))
-	}
-}
-
 // TestLargeCommitIsMoreThanOneGroup: none has more than a reading can hold.
 func TestLargeCommitIsMoreThanOneGroup(t *testing.T) {
 	s := newStore(t)
@@ -278,9 +169,7 @@ func TestLargeCommitIsMoreThanOneGroup(t *testing.T) {
 	large.Detail.Backtrace = strings.Repeat("x", hashlog.MaxBody)
 	commit(t, r, large, finished(2, journal.Unresolved, ""))
 	var sizes []int64
-	l, err := logOf(r.writer.db)
-	must(t, err)
-	must(t, l.eachGroup(2, 1<<62, func(g *hashlog.Group) error { sizes = append(sizes, g.N); return nil }))
+	must(t, r.writer.db.Groups(2, 1<<62, func(g *hashlog.Group) error { sizes = append(sizes, g.N); return nil }))
 	if want := []int64{hashlog.MaxGroup, hashlog.MaxGroup, 10, 1, 1}; !slices.Equal(sizes, want) {
 		t.Errorf("groups of %d records, want %d", sizes, want)
 	}
@@ -307,11 +196,8 @@ func TestLedgerOfRowsGoesOnInGroups(t *testing.T) {
 	}
 	formatIs := func(want int64) {
 		t.Helper()
-		c, err := s.openReader(s.runFile(id))
-		must(t, err)
-		defer c.close()
-		if n, err := c.count("SELECT format FROM run"); err != nil || n != want {
-			t.Fatalf("format %d, %v, want %d", n, err, want)
+		if n := asked(t, s, id, "SELECT format FROM run"); n != want {
+			t.Fatalf("format %d, want %d", n, want)
 		}
 	}
 	r, err = s.Lock(id, k)

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // marks are kept beside the runs, not among them: whoever puts an older file of
@@ -130,7 +132,7 @@ type marker struct {
 // makeMark makes the file of a mark, durable when makeMark returns, in place of
 // one that may be there.
 func (s *Store) makeMark(run string, tree *hashlog.Frontier) error {
-	if !exists(s.marks()) {
+	if !files.Exists(s.marks()) {
 		if err := makePrivateDir(s.marks()); err != nil {
 			return err
 		}
@@ -266,10 +268,10 @@ func (r *Run) Stale() error {
 
 // sizeNow is how many records a run has, whatever of it was opened before.
 func (s *Store) sizeNow(id string) (int64, error) {
-	c, err := s.openReader(s.runFile(id))
+	c, err := sqlite.Open(s.runFile(id), s.temp())
 	if err != nil {
 		return 0, err
 	}
-	defer c.close()
-	return c.count("SELECT size FROM state")
+	defer c.Close()
+	return sizeOf(c)
 }

@@ -23,7 +23,7 @@ func (s *Store) Note(id string, rec *journal.Record) error {
 	if err != nil {
 		return ofRun(id, err)
 	}
-	defer w.db.close()
+	defer w.db.Close()
 	mk, m, err := s.openMark(id, os.O_RDWR)
 	if err != nil {
 		return ofRun(id, err)
@@ -33,7 +33,7 @@ func (s *Store) Note(id string, rec *journal.Record) error {
 		return err
 	}
 	w.mark = mk
-	if err := w.db.run(othersFold); err != nil {
+	if err := w.db.OthersFold(); err != nil {
 		return ofRun(id, err)
 	}
 	if err := w.commit([]*journal.Record{rec}); err != nil {

@@ -13,8 +13,7 @@ const manyPages = 9_000
 // rootOf returns the number of the page at which a table begins.
 func rootOf(t bench, s *Store, id, table string) int64 {
 	t.Helper()
-	c, err := openConn(s.runFile(id), immutable, s.temp())
-	must(t, err)
+	c := rawly(t, s, id)
 	defer c.close()
 	root, err := c.count("SELECT rootpage FROM sqlite_schema WHERE name = ?", table)
 	must(t, err)

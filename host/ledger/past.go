@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -22,7 +23,7 @@ type past struct {
 type pastRun struct {
 	run    *Run
 	labels []string
-	owners *conn // a temporary table from accounts to users; nil: not needed yet
+	owners *sqlite.Multimap // from accounts to users; nil: not needed yet
 }
 
 // NewestApplied returns the newest value that the runs of this store, all but
@@ -108,7 +109,7 @@ func (p *past) close() {
 	defer p.mu.Unlock()
 	for _, r := range p.runs {
 		if r.owners != nil {
-			_ = r.owners.close()
+			_ = r.owners.Close()
 		}
 		_ = r.run.Close()
 	}
@@ -154,13 +155,7 @@ func appliedAt(history []journal.Record, c journal.Candidate) time.Time {
 // history reads one user's records.
 func (r *Run) history(pos int64) ([]journal.Record, error) {
 	list := []User{{Pos: pos}}
-	err := r.reading(func(c *conn) error {
-		h, err := r.histories(c)
-		if err != nil {
-			return err
-		}
-		return h.fill(list, OrderApply)
-	})
+	err := r.reading(func(c storage) error { return r.histories(c).fill(list) })
 	if err != nil {
 		return nil, ofRun(r.id, err)
 	}
@@ -174,44 +169,21 @@ func (p *pastRun) usersOf(account string) ([]int64, error) {
 			return nil, ofRun(p.run.id, err)
 		}
 	}
-	var users []int64
-	err := p.owners.each("SELECT user FROM temp.owner WHERE account = ?", func(found row) error {
-		users = append(users, found.int(0))
-		return nil
-	}, accountHash(account))
+	users, err := p.owners.Of(accountHash(account))
 	if err != nil {
 		return nil, ofRun(p.run.id, err)
 	}
 	return users, nil
 }
 
-// listOwners makes the table from accounts to users, on disk: a run may have
+// listOwners makes the list from accounts to users, on disk: a run may have
 // millions.
-func (p *pastRun) listOwners() error {
+func (p *pastRun) listOwners() (err error) {
 	r := p.run
-	c, err := r.reader()
-	if err != nil {
-		return err
-	}
-	err = c.run("CREATE TEMP TABLE owner (account INTEGER, user INTEGER, PRIMARY KEY (account, user)) WITHOUT ROWID")
-	if err == nil {
-		err = c.run("BEGIN")
-	}
-	if err == nil {
-		err = r.Intents(func(_, account, _, _ string, user int64) error {
-			_, err := c.exec("INSERT OR IGNORE INTO temp.owner VALUES (?,?)", accountHash(account), user)
-			return err
-		})
-	}
-	if err == nil {
-		err = c.run("COMMIT")
-	}
-	if err != nil {
-		_ = c.close()
-		return err
-	}
-	p.owners = c
-	return nil
+	p.owners, err = sqlite.NewMultimap(r.file(), r.store.temp(), func(add func(account, user int64) error) error {
+		return r.Intents(func(_, account, _, _ string, user int64) error { return add(accountHash(account), user) })
+	})
+	return err
 }
 
 func accountHash(account string) int64 {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // planReading hashes the rows of a plan while the log is read: they never change,
@@ -22,12 +23,12 @@ func (s *Store) readPlan(id string, names hashlog.NamesKey, bounds []hashlog.Wav
 	p := &planReading{bounds: bounds, tree: hashlog.Frontier{Keeps: true}, audit: hashlog.Audit{OK: true}, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		c, err := s.openReader(s.runFile(id))
+		c, err := sqlite.Open(s.runFile(id), s.temp())
 		if err != nil {
 			p.err = err
 			return
 		}
-		defer c.close()
+		defer c.Close()
 		p.err = p.read(c, &names)
 	}()
 	return p
@@ -40,13 +41,9 @@ func (p *planReading) wait() {
 	}
 }
 
-func (p *planReading) read(c *conn, names *hashlog.NamesKey) error {
+func (p *planReading) read(c storage, names *hashlog.NamesKey) error {
 	enc, private := hashlog.Encoder{Key: names}, []byte(nil)
 	next := int64(1)
-	l, err := logOf(c)
-	if err != nil {
-		return err
-	}
 	each := func(at *hashlog.PlannedRow) error {
 		for ; next < at.Pos; next++ {
 			p.audit.Add(hashlog.Problem{Index: -1, User: next, Message: "its row of the plan is missing"})
@@ -59,18 +56,11 @@ func (p *planReading) read(c *conn, names *hashlog.NamesKey) error {
 		p.tree.Push(enc.RowLeaf(at.Pos, at.Seq, hashlog.WaveAt(p.bounds, at.Pos), hidden))
 		return nil
 	}
-	err = l.eachSheet(1, math.MaxInt64, func(s *hashlog.Sheet) error {
+	return c.Sheets(math.MinInt64, math.MaxInt64, func(s *hashlog.Sheet) error {
 		err := s.Rows(each)
-		if err == nil && !s.Sound(names) {
+		if err == nil && s.Loose == nil && !s.Sound(&enc) {
 			p.audit.General("plan: what is kept of its rows %d to %d was changed", s.First, s.First+s.N-1)
 		}
 		return err
-	})
-	if err != nil {
-		return err
-	}
-	return c.each("SELECT "+planColumns+" FROM plan ORDER BY pos", func(found row) error {
-		at := plannedOf(found)
-		return each(&at)
 	})
 }

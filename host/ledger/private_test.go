@@ -216,12 +216,7 @@ func TestForgottenKeyLeavesNoByte(t *testing.T) {
 		k.Recipients = append(k.Recipients, more...)
 	}
 	r := newRun(t, s, k, 2)
-	var wrapped []byte
-	must(t, r.reading(func(c *conn) error {
-		found, err := c.one("SELECT wrapped FROM key")
-		wrapped = bytes.Clone(found.bytes(0))
-		return err
-	}))
+	wrapped := wrappedOf(t, s, r.ID())
 	if err := r.Forget(); err == nil {
 		t.Fatal("Forget() of a run with pending users gave no error")
 	}
@@ -285,14 +280,9 @@ func TestForgetThatDiedBeforeTheEndIsCompletedByTheNextLock(t *testing.T) {
 	k := newKeys(t, s)
 	r := newRun(t, s, k, 1)
 	commit(t, r, finished(1, journal.Done, ""))
-	var wrapped []byte
-	must(t, r.reading(func(c *conn) error {
-		found, err := c.one("SELECT wrapped FROM key")
-		wrapped = bytes.Clone(found.bytes(0))
-		return err
-	}))
-	must(t, r.writer.db.run("PRAGMA secure_delete = ON"))
-	must(t, r.writer.db.within(r.writer.destroyKey)) // and then it dies
+	wrapped := wrappedOf(t, s, r.ID())
+	must(t, r.writer.db.Shred())
+	must(t, r.writer.db.Within(r.writer.destroyKey)) // and then it dies
 	after := crashed(t, s)
 	if keyBytes(t, after, wrapped) == 0 {
 		t.Fatal("the key is gone already: the test shows nothing")

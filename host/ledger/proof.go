@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // proof follows what is written to the log while a process has it open, so that
@@ -61,20 +63,25 @@ func (w *writer) prove() error {
 	if err := w.catchUpNow(); err != nil {
 		return err
 	}
-	c, err := w.run.store.openReader(w.run.store.runFile(w.run.id))
+	c, err := sqlite.Open(w.run.store.runFile(w.run.id), w.run.store.temp())
 	if err != nil {
 		return w.unreadable(err)
 	}
-	defer c.close()
-	if err := c.run("BEGIN"); err != nil { // one moment for all that is read
+	defer c.Close()
+	began := false
+	err = c.Moment(func() error { // one for all that is read
+		began = true
+		for _, part := range []func(storage) error{w.proveRun, w.provePlan, w.proveState, w.proveRecords, w.proveUsers} {
+			if err := part(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && !began {
 		return w.unreadable(err)
 	}
-	for _, part := range []func(*conn) error{w.proveRun, w.provePlan, w.proveState, w.proveRecords, w.proveUsers} {
-		if err := part(c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 func (w *writer) unreadable(err error) error {
@@ -86,7 +93,7 @@ func (w *writer) differs(format string, args ...any) error {
 }
 
 // proveRun compares what never changes: header, key, waves.
-func (w *writer) proveRun(c *conn) error {
+func (w *writer) proveRun(c storage) error {
 	again := &Run{store: w.run.store, id: w.run.id}
 	if err := again.load(c); err != nil {
 		return w.unreadable(err)
@@ -115,23 +122,20 @@ func (w *writer) proveRun(c *conn) error {
 const planProof = 100_000
 
 // provePlan hashes the rows of a plan, each as it was frozen.
-func (w *writer) provePlan(c *conn) error {
+func (w *writer) provePlan(c storage) error {
 	if w.run.total > planProof {
 		return nil
 	}
 	enc := hashlog.Encoder{Key: &w.run.names}
 	var private []byte
 	next := int64(1)
-	l, err := logOf(c)
-	if err == nil {
-		err = l.eachPlanned(1, math.MaxInt64, func(p *hashlog.PlannedRow) error {
-			if _, ok := p.Is(&enc, &private); !ok || p.Pos != next {
-				return w.differs("row %d of its plan was changed", next)
-			}
-			next++
-			return nil
-		})
-	}
+	err := eachPlanned(c, 1, math.MaxInt64, func(p *hashlog.PlannedRow) error {
+		if _, ok := p.Is(&enc, &private); !ok || p.Pos != next {
+			return w.differs("row %d of its plan was changed", next)
+		}
+		next++
+		return nil
+	})
 	switch {
 	case errors.Is(err, ErrGone):
 		return err
@@ -145,26 +149,26 @@ func (w *writer) provePlan(c *conn) error {
 
 // proveState compares size, head and standing. Another process may have noted
 // something since.
-func (w *writer) proveState(c *conn) error {
-	found, err := c.one("SELECT size, frontier, standing FROM state")
+func (w *writer) proveState(c storage) error {
+	found, err := c.State()
 	switch {
 	case err != nil:
 		return w.unreadable(err)
-	case found == nil || found.int(0) < w.tree.Size:
+	case found == nil || found.Size < w.tree.Size:
 		return w.differs("it lacks records")
 	}
 	tree := w.tree.Clone()
-	if err := w.run.extend(c, &tree, found.int(0), nil); err != nil {
+	if err := w.run.extend(c, &tree, found.Size, nil); err != nil {
 		return w.unreadable(err)
 	}
-	if string(tree.Bytes()) != string(found.bytes(1)) {
+	if string(tree.Bytes()) != string(found.Frontier) {
 		return w.differs("its head is another")
 	}
-	if found.int(0) > w.tree.Size {
+	if found.Size > w.tree.Size {
 		return nil
 	}
 	have := newStanding(w.run.bounds)
-	if err := have.decode(row{found.text(2)}); err != nil || !have.same(w.now) {
+	if err := have.decode(found); err != nil || !have.same(w.now) {
 		return w.differs("its state is another")
 	}
 	return nil
@@ -172,19 +176,15 @@ func (w *writer) proveState(c *conn) error {
 
 // proveRecords compares the records, and looks whether those of a user will be
 // found.
-func (w *writer) proveRecords(c *conn) error {
+func (w *writer) proveRecords(c storage) error {
 	var sum maphash.Hash
 	sum.SetSeed(w.proof.sum.Seed())
 	add := func(r *hashlog.Stored) error {
 		_, err := sum.Write(r.Body)
 		return err
 	}
-	l, err := logOf(c)
-	if err != nil {
-		return w.unreadable(err)
-	}
 	var listed error
-	err = l.eachOf(w.proof.from, w.tree.Size, func(g *hashlog.Group) error {
+	err := c.Groups(w.proof.from, w.tree.Size, func(g *hashlog.Group) error {
 		listed = cmp.Or(listed, g.AsListed())
 		return g.Each(add)
 	})
@@ -196,11 +196,11 @@ func (w *writer) proveRecords(c *conn) error {
 	case listed != nil:
 		return w.differs("%v", listed)
 	}
-	return w.proveIndex(l)
+	return w.proveIndex(c)
 }
 
-func (w *writer) proveIndex(l *log) error {
-	n, err := l.unlisted(w.proof.from)
+func (w *writer) proveIndex(c storage) error {
+	n, err := c.Unlisted(w.proof.from)
 	if err != nil {
 		return w.unreadable(err)
 	}
@@ -211,7 +211,7 @@ func (w *writer) proveIndex(l *log) error {
 }
 
 // firstBad names the first record that is not what it was.
-func (w *writer) firstBad(c *conn) error {
+func (w *writer) firstBad(c storage) error {
 	next := w.proof.from
 	err := w.run.leaves(c, w.proof.from, w.tree.Size, func(index int64, _ hashlog.Hash, sound bool) error {
 		if index != next || !sound {
@@ -227,29 +227,22 @@ func (w *writer) firstBad(c *conn) error {
 }
 
 // proveUsers counts the statuses that the records gave.
-func (w *writer) proveUsers(c *conn) error {
+func (w *writer) proveUsers(c storage) error {
 	if w.proof.done == 0 {
 		return nil
 	}
 	var have, want tally
-	err := c.each("SELECT status, count(*) FROM user GROUP BY status", func(found row) error {
-		if n := found.int(0); n > 0 && n < int64(len(have)) {
-			have[n] = found.int(1)
+	err := c.Statuses(rows.All(), func(found rows.Status) error {
+		if n := found.Number; n > 0 && n < int64(len(have)) {
+			have[n]++
+		}
+		return nil
+	}, func(b rows.Block) error {
+		for _, is := range b.Bytes {
+			have[numDone] += int64(is)
 		}
 		return nil
 	})
-	if err != nil {
-		return w.unreadable(err)
-	}
-	l, err := logOf(c)
-	if err == nil {
-		err = l.eachDone(func(_ int64, bytes []byte) error {
-			for _, b := range bytes {
-				have[numDone] += int64(b)
-			}
-			return nil
-		})
-	}
 	if err != nil {
 		return w.unreadable(err)
 	}
@@ -266,14 +259,9 @@ func (w *writer) proveUsers(c *conn) error {
 
 // leaves calls fn for the records [from, to): their places, their leaves, and
 // whether their bytes fit the sum that is kept with them.
-func (r *Run) leaves(c *conn, from, to int64, fn func(index int64, leaf hashlog.Hash, sound bool) error) error {
-	enc := hashlog.Encoder{Key: &r.names}
-	var dec hashlog.Decoder
-	l, err := logOf(c)
-	if err != nil {
-		return err
-	}
-	return l.each(from, to, func(r *hashlog.Stored) error {
+func (r *Run) leaves(c storage, from, to int64, fn func(index int64, leaf hashlog.Hash, sound bool) error) error {
+	enc, dec := hashlog.Encoder{Key: &r.names}, hashlog.Decoder{}
+	return eachRecord(c, from, to, func(r *hashlog.Stored) error {
 		f, err := dec.Split(r.Body)
 		if err != nil {
 			return fn(r.ID-1, hashlog.Hash{}, false)
@@ -284,17 +272,12 @@ func (r *Run) leaves(c *conn, from, to int64, fn func(index int64, leaf hashlog.
 
 // extend pushes the records from the tree's size on to a size. also is called
 // with each as it is stored; it may be nil.
-func (r *Run) extend(c *conn, tree *hashlog.Frontier, to int64, also func(body []byte)) error {
+func (r *Run) extend(c storage, tree *hashlog.Frontier, to int64, also func(body []byte)) error {
 	if tree.Size >= to {
 		return nil
 	}
-	enc := hashlog.Encoder{Key: &r.names}
-	var dec hashlog.Decoder
-	l, err := logOf(c)
-	if err != nil {
-		return err
-	}
-	err = l.each(tree.Size, to, func(r *hashlog.Stored) error {
+	enc, dec := hashlog.Encoder{Key: &r.names}, hashlog.Decoder{}
+	err := eachRecord(c, tree.Size, to, func(r *hashlog.Stored) error {
 		f, err := dec.Split(r.Body)
 		if err != nil {
 			return fmt.Errorf("record %d: %w", tree.Size, err)

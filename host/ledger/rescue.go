@@ -3,18 +3,16 @@ package ledger
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
-	"math"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // Rest opens a run as Read does, for whoever wants what there is of it: where
@@ -49,7 +47,7 @@ func (r *Run) keyIsWhole() error {
 	if err != nil {
 		return err
 	}
-	err = r.reading(func(c *conn) error { return r.keyFits(c, s.Forgot) })
+	err = r.reading(func(c storage) error { return r.keyFits(c, s.Forgot) })
 	if errors.Is(err, errOtherKey) {
 		r.sealErr, err = errOtherKey, nil
 	}
@@ -70,13 +68,13 @@ func (r *Run) Damage() error {
 // rescue is what there is of a damaged run.
 type rescue struct {
 	mu    sync.Mutex
-	made  *passing // where the copy is; nil: there is none
+	made  *files.Passing // where the copy is; nil: there is none
 	found *Damage
 }
 
 func (x *rescue) close() {
 	if x != nil && x.made != nil {
-		x.made.remove()
+		x.made.Remove()
 		x.made = nil
 	}
 }
@@ -87,7 +85,7 @@ func (x *rescue) copied() bool { return x != nil && x.found != nil }
 // file is what is read of a run.
 func (r *Run) file() string {
 	if r.rest.copied() {
-		return filepath.Join(r.rest.made.dir, r.id+".db")
+		return r.copied(r.rest.made)
 	}
 	return r.store.runFile(r.id)
 }
@@ -118,235 +116,21 @@ func (r *Run) copyRest(cause error) (*Damage, error) {
 	if unix.Access(parent, unix.W_OK) != nil {
 		parent = ""
 	}
-	made, err := makePassing(parent, "rekey-rest-")
+	made, err := files.MakePassing(parent, "rekey-rest-")
 	if err != nil {
 		return nil, err
 	}
 	r.rest.made = made
-	dir := made.dir
-	from, err := r.openDamaged(filepath.Join(dir, "damaged"))
-	if err != nil {
-		return nil, err
-	}
-	defer from.close()
-	to, err := r.store.emptyLedger(filepath.Join(dir, r.id+".db"), schemaOfRows) // records come one by one
-	if err != nil {
-		return nil, err
-	}
-	defer to.close()
-	c := &copier{run: r, from: from, to: to, scratch: filepath.Join(dir, "scratch"), damage: &Damage{Run: r.id, File: r.store.runFile(r.id), Cause: cause}}
-	return c.damage, to.within(c.all)
+	lost, err := sqlite.Rescue(&sqlite.Wreck{Path: r.store.runFile(r.id), Temp: r.store.temp(), Dir: made.Dir, Copy: r.copied(made), Marked: r.marked(), Rules: &sense{id: r.id}})
+	return &Damage{Run: r.id, File: r.store.runFile(r.id), Cause: cause, Lost: lost}, err
 }
 
-// openDamaged opens a file of which anything may be damaged. Where not even its
-// tables are found, as on a first page that is lost, it opens a copy with the
-// first page of an empty ledger: all have the same.
-func (r *Run) openDamaged(scratch string) (*conn, error) {
-	path := r.store.runFile(r.id)
-	c, err := r.store.openReader(path)
-	if err == nil {
-		if err = hasTables(c); err == nil {
-			return c, nil
-		}
-		_ = c.close()
-	}
-	if !Damaged(err) {
-		return nil, err
-	}
-	if err := copyFile(scratch, path); err != nil {
-		return nil, err
-	}
-	return r.openGuessed(scratch)
-}
-
-// openGuessed opens a file with the first page of an empty ledger: of the format
-// in which its state is found, or of the newest if that is lost too. In a file of
-// format 2 something else is where sheets are looked for: their sums tell.
-func (r *Run) openGuessed(path string) (c *conn, err error) {
-	for _, tables := range []string{schema, schemaOfRows, schema} {
-		if c != nil {
-			_ = c.close()
-		}
-		if c, err = r.openBeheaded(path, tables); err != nil || isState(c) {
-			break
-		}
-	}
-	return c, err
-}
-
-// openBeheaded opens a file with the first page of an empty ledger.
-func (r *Run) openBeheaded(path, schema string) (*conn, error) {
-	if err := r.store.newFirstPage(path, schema); err != nil {
-		return nil, err
-	}
-	return openConn(path, immutable, r.store.temp())
-}
-
-// isState reports whether the table state is where it is looked for.
-func isState(c *conn) bool {
-	found, err := c.one("SELECT one, size, frontier FROM state")
-	if err != nil || found == nil || found.int(0) != 1 {
-		return false
-	}
-	_, err = hashlog.FrontierFrom(found.int(1), found.bytes(2))
-	return err == nil
-}
-
-// hasTables asks for each table without reading a row.
-func hasTables(c *conn) error {
-	for _, table := range []string{"run", "key", "wave", "plan", "user", "state"} {
-		if err := c.each("SELECT 1 FROM "+table+" LIMIT 0", func(row) error { return nil }); err != nil {
-			return err
-		}
-	}
-	_, err := logOf(c)
-	return err
-}
-
-// emptyLedger makes a ledger without anything in it.
-func (s *Store) emptyLedger(path, schema string) (*conn, error) {
-	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
-	if err != nil {
-		return nil, err
-	}
-	_ = f.Close()
-	c, err := openConn(path, readWrite, s.temp())
-	if err != nil {
-		return nil, err
-	}
-	for _, q := range []string{"PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", schema} {
-		if err := c.run(q); err != nil {
-			_ = c.close()
-			return nil, err
-		}
-	}
-	return c, nil
-}
-
-// pageSize is that of SQLite where nobody asks for another.
-const pageSize = 4096
-
-// newFirstPage writes the first page of an empty ledger over that of a file.
-func (s *Store) newFirstPage(path, schema string) error {
-	empty := path + "-empty"
-	_ = os.Remove(empty)
-	c, err := s.emptyLedger(empty, schema)
-	if err != nil {
-		return err
-	}
-	if err := c.close(); err != nil {
-		return err
-	}
-	page, err := os.ReadFile(empty)
-	if err != nil || len(page) < pageSize {
-		return fmt.Errorf("first page: %d bytes, %w", len(page), errors.Join(err, fs.ErrInvalid))
-	}
-	page[95] = ^page[27] // so that the size of the file counts, not what the page says of it
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(page[:pageSize], 0)
-	return errors.Join(err, f.Close())
-}
-
-// copier copies what can be read of a ledger into an empty one.
-type copier struct {
-	run      *Run
-	from, to *conn
-	damage   *Damage
-
-	log     *log   // of the damaged file
-	scratch string // a copy of it to try things with
-
-	names   hashlog.NamesKey
-	enc     hashlog.Encoder
-	dec     hashlog.Decoder
-	private []byte
-	known   bool // the key of the names: what is read can be compared with its sums
-	total   int64
-	size    int64
-	bounds  []hashlog.Wave
-	now     *standing
-	again   []string // users whose last record is lost
-	moreOf  int
-}
-
-func (c *copier) all() error {
-	for _, part := range []func() error{c.head, c.key, c.waves, c.plan, c.records, c.users, c.state, c.indexes} {
-		if err := part(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *copier) lost(format string, args ...any) {
-	c.damage.Lost = append(c.damage.Lost, fmt.Sprintf(format, args...))
-}
-
-// value reads one column of a table that has one row.
-func (c *copier) value(column, table string) (any, bool) {
-	found, err := c.from.one("SELECT " + column + " FROM " + table)
-	if err != nil || found == nil {
-		return nil, false
-	}
-	return found[0], true
-}
-
-func (c *copier) number(column, table string) int64 {
-	v, _ := c.value(column, table)
-	n, _ := v.(int64)
-	return max(n, 0)
-}
-
-// head copies the table run. Without its header the run is nobody's, of no
-// script.
-func (c *copier) head() (err error) {
-	if c.log, err = logOf(c.from); err != nil {
-		return err
-	}
-	text, _ := c.value("header", "run")
-	header := row{text}.text(0)
-	if h, err := decodeHeader([]byte(header)); err != nil || h.ID != c.run.id {
-		c.lost("its header (script, settings, waves' rules)")
-		empty, _, err := (&Header{ID: c.run.id, Script: "a script that cannot be read"}).encode()
-		if err != nil {
-			return err
-		}
-		header = string(empty)
-	}
-	names, _ := c.value("names", "run")
-	if b := (row{names}).bytes(0); len(b) == len(c.names) {
-		c.names, c.known = hashlog.NamesKey(b), true
-	}
-	c.enc.Key = &c.names
-	c.total = c.number("total", "run")
-	if c.total == 0 || c.total > c.atMost() {
-		c.total = min(max(c.number("max(pos)", "plan"), c.number("max(last)", "wave")), c.atMost())
-	}
-	c.size = c.number("size", "state")
-	if c.size == 0 || c.size > c.atMost() {
-		last, _ := c.log.last()
-		c.size = min(max(last, c.number("max(rec)", "user"), c.marked()), c.atMost())
-	}
-	return c.to.run("INSERT INTO run VALUES (?,?,?,?,?)", int64(oldest), header, c.names[:], c.total, c.number("ordered", "run"))
-}
-
-// atMost is more rows than a file of that size can have.
-func (c *copier) atMost() int64 {
-	n := int64(pageSize)
-	for _, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(c.run.store.runFile(c.run.id) + suffix); err == nil {
-			n += info.Size()
-		}
-	}
-	return n / 8
-}
+// copied is where the copy of a damaged run is.
+func (r *Run) copied(made *files.Passing) string { return made.File(r.id + ".db") }
 
 // marked is how far the log had come here.
-func (c *copier) marked() int64 {
-	mk, m, err := c.run.store.openMark(c.run.id, os.O_RDONLY)
+func (r *Run) marked() int64 {
+	mk, m, err := r.store.openMark(r.id, os.O_RDONLY)
 	if err != nil || mk == nil {
 		return 0
 	}
@@ -354,430 +138,48 @@ func (c *copier) marked() int64 {
 	return m.tree.Size
 }
 
-func (c *copier) key() error {
-	v, ok := c.value("wrapped", "key")
-	if !ok {
-		c.lost("the key to its values")
-		return nil
-	}
-	return c.to.run("INSERT INTO key VALUES (?)", v)
+// sense is what the rows of a damaged run mean, while they are copied.
+type sense struct {
+	id  string
+	now *standing
 }
 
-// waves copies the waves if they are whole, else all users are of one.
-func (c *copier) waves() error {
-	err := c.from.each("SELECT n, name, first, last FROM wave ORDER BY n", func(w row) error {
-		next := int64(1)
-		if n := len(c.bounds); n > 0 {
-			next = c.bounds[n-1].Last + 1
-		}
-		if w.int(0) != int64(len(c.bounds)) || w.int(2) != next || w.int(3) < next-1 || w.int(3) > c.total {
-			return hashlog.NotAsWritten("waves")
-		}
-		c.bounds = append(c.bounds, hashlog.Wave{Name: w.text(1), First: w.int(2), Last: w.int(3)})
-		return nil
-	})
-	if err != nil || len(c.bounds) == 0 {
-		c.lost("its waves")
-		c.bounds = []hashlog.Wave{{Name: "all", First: 1, Last: c.total}}
+// Header returns the header to keep of a run. Without one it is nobody's, of no
+// script.
+func (s *sense) Header(text string) (kept string, whole bool, err error) {
+	if h, err := decodeHeader([]byte(text)); err == nil && h.ID == s.id {
+		return text, true, nil
 	}
-	for i, w := range c.bounds {
-		if err := c.to.run("INSERT INTO wave VALUES (?,?,?,?)", int64(i), w.Name, w.First, w.Last); err != nil {
-			return err
-		}
-	}
-	c.now = newStanding(c.bounds)
-	return nil
+	empty, _, err := (&Header{ID: s.id, Script: "a script that cannot be read"}).encode()
+	return string(empty), false, err
 }
 
-const (
-	planQuery  = "SELECT pos, seq, line, key, fold, row, reason, digest FROM plan"
-	sheetQuery = "SELECT " + sheetColumns + " FROM sheet"
-	recQuery   = "SELECT id, kind, user, body FROM rec"
-	grpQuery   = "SELECT first, n, lo, hi, span, body FROM grp"
-)
+// Waves takes the waves.
+func (s *sense) Waves(list []hashlog.Wave) { s.now = newStanding(list) }
 
-// plan copies the rows of the plan. A place stays for those that are lost.
-func (c *copier) plan() error {
-	put := func(p row) error {
-		if p.int(0) < 1 || p.int(0) > c.total || p.text(3) == "" {
-			return nil
-		}
-		_, err := c.to.exec("INSERT OR IGNORE INTO plan VALUES (?,?,?,?,?,?,?,?)", p...)
-		return err
-	}
-	err := salvage(c.from, planQuery+" WHERE pos BETWEEN ? AND ? ORDER BY pos", 1, c.total, put)
-	if err == nil {
-		err = c.sheets(put)
-	}
-	if err == nil {
-		err = c.orphans("plan", planQuery, c.total, func(p row) error {
-			if !c.asFrozen(p) {
-				return nil
-			}
-			return put(p)
-		})
-	}
-	if err != nil {
-		return err
-	}
-	missing, changed := gaps{}, gaps{}
-	err = c.to.each(planQuery+" ORDER BY pos", func(p row) error {
-		missing.seen(p.int(0))
-		if c.known && !c.asFrozen(p) {
-			changed.lack(p.int(0), p.int(0))
-		}
-		return nil
-	})
-	missing.end(c.total)
-	c.tell("rows of its plan", &missing, &changed)
-	if err == nil && len(missing.parts) > 0 {
-		err = c.placeholders()
-	}
-	return err
+// Number is that of the status that a record gives.
+func (s *sense) Number(r *journal.Record) int64 { return int64(finalStatuses[r.Detail.Status]) }
+
+// Done is the number of users who are done.
+func (s *sense) Done() int64 { return int64(numDone) }
+
+// Final reports whether a number is that of a status.
+func (s *sense) Final(number int64) bool { return statusOfNumber[statusNumber(number)] != "" }
+
+// Apply takes a record into account.
+func (s *sense) Apply(r *journal.Record, was int64) { s.now.apply(r, statusNumber(was)) }
+
+// Count takes a status into account whose record is lost.
+func (s *sense) Count(user, number int64) { s.now.count(user, statusNumber(number), 1) }
+
+// Keeps reports whether a text says where the run stands.
+func (s *sense) Keeps(text string) bool {
+	kept := newStanding(s.now.bounds)
+	return kept.decode(&rows.State{Standing: text}) == nil && kept.Hold <= len(s.now.bounds)
 }
 
-// sheets copies the rows of the plan that are on sheets.
-func (c *copier) sheets(put func(row) error) error {
-	if !c.log.sheets {
-		return nil
-	}
-	err := salvage(c.from, sheetQuery+" WHERE first BETWEEN ? AND ? ORDER BY first", 1, c.total, func(r row) error { return c.sheet(r, put) })
-	if err != nil {
-		return err
-	}
-	return c.orphans("sheet", sheetQuery, c.total, func(r row) error {
-		s := sheetOf(r)
-		if !s.Sound(c.enc.Key) {
-			return nil
-		}
-		return c.sheet(r, put)
-	})
-}
-
-// sheet copies the rows of a sheet up to the first that is none.
-func (c *copier) sheet(r row, put func(row) error) error {
-	s := sheetOf(r)
-	var failed error
-	broken := s.Rows(func(p *hashlog.PlannedRow) error {
-		digest := p.Sum
-		if hidden, ok := p.Is(&c.enc, &c.private); ok {
-			digest = hidden[:]
-		}
-		failed = put(row{p.Pos, p.Seq, int64(p.Line), p.Key, diag.Fold(p.Key), p.Cells, nil, digest})
-		return failed
-	})
-	if failed == nil && broken != nil {
-		return nil // gaps tell of it
-	}
-	return failed
-}
-
-// asFrozen compares a row of the plan with what was frozen.
-func (c *copier) asFrozen(p row) bool {
-	hidden := c.enc.HideRow(&c.private, &hashlog.Row{Seq: p.int(1), Key: p.text(3), Cells: p.bytes(5), Reason: p.text(6)})
-	return string(hidden[:]) == string(p.bytes(7))
-}
-
-func (c *copier) tell(what string, missing, changed *gaps) {
-	if len(missing.parts) > 0 {
-		c.lost("%s %s", what, missing)
-	}
-	if len(changed.parts) > 0 {
-		c.lost("what %s %s were before they were changed", what, changed)
-	}
-}
-
-// lostSeq is behind the places in the source of all rows of which it is known.
-const lostSeq = int64(1) << 40
-
-// placeholders keep the places of rows of the plan that are lost.
-func (c *copier) placeholders() error {
-	for pos := int64(1); pos <= c.total; pos++ {
-		there, err := c.to.count("SELECT EXISTS (SELECT 1 FROM plan WHERE pos = ?)", pos)
-		if err == nil && there == 0 {
-			key := fmt.Sprintf("user at position %d", pos)
-			_, err = c.to.exec("INSERT INTO plan VALUES (?,?,0,?,?,NULL,'',x'')", pos, lostSeq+pos, key, diag.Fold(key))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// records copies the log, and follows what it says of users and of the run.
-func (c *copier) records() error {
-	if err := c.rows(); err != nil {
-		return err
-	}
-	if err := c.groups(); err != nil {
-		return err
-	}
-	copied, err := logOf(c.to)
-	if err != nil {
-		return err
-	}
-	missing, changed := gaps{}, gaps{}
-	err = copied.each(0, math.MaxInt64, func(r *hashlog.Stored) error {
-		missing.seen(r.ID)
-		f, err := c.dec.Split(r.Body)
-		if err != nil {
-			return err
-		}
-		if c.known && c.enc.Fits(&f, r.Body) != nil {
-			changed.lack(r.ID, r.ID)
-		}
-		rec, err := f.Record()
-		if err != nil {
-			return err
-		}
-		return c.follow(&rec)
-	})
-	missing.end(c.size)
-	c.tell("records", &missing, &changed)
-	return err
-}
-
-// rows copies the records of format 1.
-func (c *copier) rows() error {
-	if !c.log.rows {
-		return nil
-	}
-	err := salvage(c.from, recQuery+" WHERE id BETWEEN ? AND ? ORDER BY id", 1, c.size, func(r row) error { return c.record(r.int(0), r.bytes(3), false) })
-	if err != nil {
-		return err
-	}
-	return c.orphans("rec", recQuery, c.size, func(r row) error { return c.record(r.int(0), r.bytes(3), true) })
-}
-
-// groups copies the records of groups.
-func (c *copier) groups() error {
-	if !c.log.groups {
-		return nil
-	}
-	err := salvage(c.from, grpQuery+" WHERE first BETWEEN ? AND ? ORDER BY first", 1, c.size, func(r row) error { return c.group(r.int(0), r.bytes(5)) })
-	if err != nil {
-		return err
-	}
-	return c.scrape()
-}
-
-// group copies the records of a group that are whole. Behind one that is not it
-// looks for the next whose sum fits.
-func (c *copier) group(id int64, body []byte) error {
-	for list := (hashlog.Frames{Rest: body}); len(list.Rest) > 0; id++ {
-		at := list.Rest
-		frame := list.Next()
-		if c.known && !c.isAt(frame, id) {
-			if frame, list.Rest = c.resync(at); frame == nil {
-				return nil
-			}
-			f, err := c.dec.Split(frame)
-			if err != nil {
-				return err
-			}
-			id = f.Index + 1
-		}
-		if err := c.record(id, frame, false); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// isAt reports whether a frame is the record with an id, perhaps changed.
-func (c *copier) isAt(frame []byte, id int64) bool {
-	f, err := c.dec.Split(frame)
-	return err == nil && f.Index == id-1
-}
-
-// whole reports whether a frame has its sum.
-func (c *copier) whole(frame []byte) bool {
-	f, err := c.dec.Split(frame)
-	return err == nil && c.enc.Fits(&f, frame) == nil
-}
-
-// resync finds the first whole frame in what is left of a group, and what is
-// behind it.
-func (c *copier) resync(rest []byte) (frame, behind []byte) {
-	for ; len(rest) > 0; rest = rest[1:] {
-		list := hashlog.Frames{Rest: rest}
-		if frame := list.Next(); c.whole(frame) {
-			return frame, list.Rest
-		}
-	}
-	return nil, nil
-}
-
-// record copies a record that is one. sure: and has its sum.
-func (c *copier) record(id int64, body []byte, sure bool) error {
-	f, err := c.dec.Split(body)
-	if err == nil {
-		_, err = f.Record()
-	}
-	if err == nil && sure {
-		err = c.enc.Fits(&f, body)
-	}
-	if err != nil || id < 1 || id > c.size || f.Index != id-1 || f.User > c.total {
-		return nil // a gap tells of it
-	}
-	_, err = c.to.exec("INSERT OR IGNORE INTO rec VALUES (?,?,?,?)", id, int64(f.Kind), f.User, body)
-	return err
-}
-
-// follow takes a record into account.
-func (c *copier) follow(r *journal.Record) error {
-	was := noStatus
-	switch r.Kind {
-	case journal.Finished:
-		if _, err := c.to.exec("INSERT OR REPLACE INTO user VALUES (?,?,?,?)", r.User, int64(finalStatuses[r.Detail.Status]), string(r.Code), r.Index+1); err != nil {
-			return err
-		}
-	case journal.Reopened:
-		n, err := c.to.count("SELECT status FROM user WHERE pos = ?", r.User)
-		if err != nil || n == 0 {
-			return err // how it had ended is lost
-		}
-		was = statusNumber(n)
-		if _, err := c.to.exec("DELETE FROM user WHERE pos = ?", r.User); err != nil {
-			return err
-		}
-	}
-	c.now.apply(r, was)
-	return nil
-}
-
-// users takes over the statuses of those whose last record is lost.
-func (c *copier) users() error {
-	err := salvage(c.from, "SELECT pos, status, code, rec FROM user WHERE pos BETWEEN ? AND ? ORDER BY pos", 1, c.total, func(u row) error {
-		known, err := c.to.count("SELECT EXISTS (SELECT 1 FROM rec WHERE id = ?) + EXISTS (SELECT 1 FROM user WHERE pos = ?)", u.int(3), u.int(0))
-		if err != nil || known > 0 || statusOfNumber[statusNumber(u.int(1))] == "" {
-			return err
-		}
-		if _, err := c.to.exec("INSERT INTO user VALUES (?,?,?,?)", u.int(0), u.int(1), u.text(2), u.int(3)); err != nil {
-			return err
-		}
-		c.now.count(u.int(0), statusNumber(u.int(1)), 1)
-		return c.named(u.int(0))
-	})
-	if err == nil {
-		err = c.doneUsers()
-	}
-	if len(c.again) > 0 {
-		text := fmt.Sprint("of ", joined(c.again))
-		if c.moreOf > 0 {
-			text += fmt.Sprintf(" and %d more", c.moreOf)
-		}
-		c.lost("among these what became %s", text)
-	}
-	return err
-}
-
-// doneUsers is users for those of whom only a byte says that they are done.
-func (c *copier) doneUsers() error {
-	if !c.log.groups {
-		return nil
-	}
-	return salvage(c.from, "SELECT n, bytes FROM done WHERE n BETWEEN ? AND ? ORDER BY n", 0, c.total>>blockBits, func(d row) error {
-		for i, b := range d.bytes(1) {
-			pos := d.int(0)<<blockBits + int64(i)
-			if b != 1 || pos < 1 || pos > c.total {
-				continue
-			}
-			n, err := c.to.exec("INSERT OR IGNORE INTO user VALUES (?,?,'',0)", pos, int64(numDone))
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				continue // its record is there
-			}
-			c.now.count(pos, numDone, 1)
-			if err := c.named(pos); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func (c *copier) named(pos int64) error {
-	if len(c.again) >= maxNamed {
-		c.moreOf++
-		return nil
-	}
-	key, err := keyAt(c.to, pos)
-	if err == nil && key != "" {
-		c.again = append(c.again, key)
-	}
-	return err
-}
-
-func joined(keys []string) string {
-	text := ""
-	for i, k := range keys {
-		if i > 0 {
-			text += ", "
-		}
-		text += k
-	}
-	return text
-}
-
-// state copies where the run stands, or what the records say of it.
-func (c *copier) state() error {
-	found, err := c.from.one("SELECT size, frontier, standing FROM state")
-	if err == nil && found != nil {
-		kept := newStanding(c.bounds)
-		_, ferr := hashlog.FrontierFrom(found.int(0), found.bytes(1))
-		if kept.decode(row{found.text(2)}) == nil && ferr == nil && kept.Hold <= len(c.bounds) {
-			return c.to.run("INSERT INTO state VALUES (1,?,?,?)", found.int(0), found.bytes(1), found.text(2))
-		}
-	}
-	c.lost("where it stood: that is what the records say")
-	text, err := json.Marshal(c.now)
-	if err != nil {
-		return err
-	}
-	return c.to.run("INSERT INTO state VALUES (1,?,?,?)", int64(0), []byte{}, string(text))
-}
-
-// indexes make what is copied quick to read.
-func (c *copier) indexes() error {
-	for _, q := range []string{"CREATE INDEX rec_user ON rec (user, id)", "CREATE INDEX plan_seq ON plan (seq)", "CREATE INDEX plan_fold ON plan (fold)"} {
-		if err := c.to.run(q); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// salvage calls fn for the rows of a range that can be read, in order. The
-// query's first column is the number of the row, its parameters are the first
-// and the last. A page that is lost costs the search for where it begins and
-// ends.
-func salvage(c *conn, query string, from, to int64, fn func(row) error) error {
-	for from <= to {
-		next, err := from, error(nil)
-		broken := c.each(query, func(found row) error {
-			if err = fn(found); err != nil {
-				return hashlog.ErrDone
-			}
-			next = max(next, found.int(0)+1)
-			return nil
-		}, from, to)
-		if err != nil || broken == nil {
-			return err
-		}
-		if next == from && from == to {
-			return nil // that one is lost
-		}
-		if from = next; from < to {
-			middle := from + (to-from)/2
-			if err := salvage(c, query, from, middle, fn); err != nil {
-				return err
-			}
-			from = middle + 1
-		}
-	}
-	return nil
+// Standing says where the run stands, as far as the records tell.
+func (s *sense) Standing() (string, error) {
+	text, err := json.Marshal(s.now)
+	return string(text), err
 }

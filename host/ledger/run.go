@@ -1,12 +1,8 @@
 package ledger
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,6 +10,8 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -42,8 +40,8 @@ type Run struct {
 	rest      *rescue // nil: what is damaged is an error
 	salvaged  bool
 	uncovered int64
-	idle      []*conn // for reading
-	known     int64   // users behind it had no records when it was locked
+	idle      []storage // for reading
+	known     int64     // users behind it had no records when it was locked
 }
 
 // Lock opens a run for applying. It returns a *LockedError when another
@@ -59,7 +57,7 @@ func (s *Store) Lock(id string, k Keys) (*Run, error) { return s.lock(id, k, fal
 func (s *Store) LockMoved(id string, k Keys) (*Run, error) { return s.lock(id, k, true) }
 
 func (s *Store) lock(id string, k Keys, moved bool) (*Run, error) {
-	if !exists(s.runFile(id)) {
+	if !files.Exists(s.runFile(id)) {
 		return nil, missing(id, os.ErrNotExist)
 	}
 	l, err := waitLock(s.lockFile(id))
@@ -151,7 +149,7 @@ func (s *Store) openLocked(id string, l *lock) (*Run, error) {
 // openOn opens a run for applying and notes which files that are. The name of
 // its database may not change its meaning meanwhile.
 func (s *Store) openOn(id string, l *lock) (*Run, error) {
-	before, err := statOf(s.runFile(id))
+	before, err := files.Stat(s.runFile(id))
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +157,7 @@ func (s *Store) openOn(id string, l *lock) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = r.logged(r.knows); err != nil {
+	if err = r.reading(r.knows); err != nil {
 		return r, err
 	}
 	if r.writer, err = newWriter(r); err != nil {
@@ -176,8 +174,8 @@ func (s *Store) openOn(id string, l *lock) (*Run, error) {
 }
 
 // knows notes how far the run has been applied.
-func (r *Run) knows(l *log) (err error) {
-	r.known, err = l.lastTouched()
+func (r *Run) knows(c storage) (err error) {
+	r.known, err = c.LastUser()
 	return err
 }
 
@@ -209,7 +207,7 @@ func (s *Store) ReadWith(id string, k Keys) (*Run, error) {
 func (s *Store) open(id string) (*Run, error) { return s.openAs(id, nil) }
 
 func (s *Store) openAs(id string, rest *rescue) (*Run, error) {
-	if !validID.MatchString(id) || !exists(s.runFile(id)) {
+	if !validID.MatchString(id) || !files.Exists(s.runFile(id)) {
 		return nil, missing(id, os.ErrNotExist)
 	}
 	if info, err := os.Stat(s.runFile(id)); err == nil && !info.Mode().IsRegular() { // a FIFO would never open
@@ -225,48 +223,24 @@ func (s *Store) openAs(id string, rest *rescue) (*Run, error) {
 }
 
 // load reads what never changes.
-func (r *Run) load(c *conn) error {
-	found, err := c.one("SELECT format, header, names, total, ordered FROM run")
+func (r *Run) load(c storage) error {
+	found, err := c.Run()
 	if err != nil {
 		return err
 	}
-	if err := readable(found, 2); err != nil {
+	if r.header, err = decodeHeader([]byte(found.Header)); err != nil {
 		return err
 	}
-	if r.header, err = decodeHeader([]byte(found.text(1))); err != nil {
-		return err
-	}
-	r.names = hashlog.NamesKey(found.bytes(2))
-	r.total, r.ordered = found.int(3), found.int(4) == 1
-	r.bounds = nil
-	return c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
-		r.bounds = append(r.bounds, hashlog.Wave{Name: w.text(0), First: w.int(1), Last: w.int(2)})
-		return nil
-	})
-}
-
-// readable returns an error for a row of the table run, its format first and the
-// key of its names in a column, that this version does not read.
-func readable(found row, names int) error {
-	if found != nil && found.int(0) >= oldest && found.int(0) <= format && len(found.bytes(names)) == len(hashlog.NamesKey{}) {
-		return nil
-	}
-	err := errors.New("the file is not a ledger that this version of rekey reads")
-	if found == nil || found.int(0) <= format {
-		err = hashlog.NotAsWritten("%w", err)
-	}
-	return err
+	r.names, r.total, r.ordered, r.bounds = found.Names, found.Total, found.Ordered, found.Waves
+	return nil
 }
 
 // unlockValues opens the data key. A key that does not open is remembered, not
 // returned.
 func (r *Run) unlockValues(identities []age.Identity) error {
 	var wrapped []byte
-	err := r.reading(func(c *conn) error {
-		found, err := c.one("SELECT wrapped FROM key")
-		if found != nil {
-			wrapped = found.bytes(0)
-		}
+	err := r.reading(func(c storage) (err error) {
+		wrapped, _, err = c.Key()
 		return err
 	})
 	if err != nil {
@@ -343,7 +317,7 @@ func (r *Run) UnsealCell(role string, seq int64, sealed []byte) (secret.Value, e
 
 // reading calls fn with a connection for reading. Where that finds damage, and
 // what there is of the run is wanted, it calls fn again, for a copy of that.
-func (r *Run) reading(fn func(c *conn) error) error {
+func (r *Run) reading(fn func(c storage) error) error {
 	err := r.readingOnce(fn)
 	if err == nil || !r.rescued(err) {
 		return err
@@ -354,13 +328,13 @@ func (r *Run) reading(fn func(c *conn) error) error {
 	return r.readingOnce(fn)
 }
 
-func (r *Run) readingOnce(fn func(c *conn) error) error {
+func (r *Run) readingOnce(fn func(c storage) error) error {
 	c, err := r.reader()
 	if err != nil {
 		return err
 	}
 	if err := fn(c); err != nil {
-		_ = c.close()
+		_ = c.Close()
 		return err
 	}
 	r.mu.Lock()
@@ -369,84 +343,25 @@ func (r *Run) readingOnce(fn func(c *conn) error) error {
 	return nil
 }
 
-func (r *Run) reader() (*conn, error) {
+func (r *Run) reader() (storage, error) {
 	r.mu.Lock()
 	if n := len(r.idle); n > 0 {
 		c := r.idle[n-1]
 		r.idle = r.idle[:n-1]
 		r.mu.Unlock()
+		c.Again()
 		return c, nil
 	}
 	r.mu.Unlock()
-	return r.store.openReader(r.file())
-}
-
-// openReader opens a database for reading; where nothing can be written beside
-// it, as a file that nobody changes.
-func (s *Store) openReader(path string) (*conn, error) {
-	c, err := openConn(path, readOnly, s.temp())
-	if err == nil {
-		if _, err = c.count("SELECT count(*) FROM sqlite_schema"); err == nil {
-			return c, nil
-		}
-		_ = c.close()
-	}
-	if !cannotOpen(err) {
-		return nil, err
-	}
-	if info, serr := os.Stat(path + "-wal"); serr != nil || info.Size() == 0 {
-		return openConn(path, immutable, s.temp())
-	}
-	return s.openCopy(path)
-}
-
-// openCopy opens a copy of a database whose write-ahead file cannot be folded in
-// where it lies. The copy has no name any more when openCopy returns.
-func (s *Store) openCopy(path string) (*conn, error) {
-	made, err := makePassing("", "rekey-read-")
-	if err != nil {
-		return nil, err
-	}
-	defer made.remove()
-	copied := filepath.Join(made.dir, filepath.Base(path))
-	for _, suffix := range []string{"", "-wal"} {
-		if err := copyFile(copied+suffix, path+suffix); err != nil {
-			return nil, err
-		}
-	}
-	c, err := openConn(copied, readWrite, made.dir)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = c.count("SELECT count(*) FROM sqlite_schema"); err != nil {
-		_ = c.close()
-		return nil, err
-	}
-	keepNames(c)
-	return c, nil
-}
-
-// copyFile copies a file into a new one, 0600.
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	return sqlite.Open(r.file(), r.store.temp())
 }
 
 // standing reads where the run stands.
 func (r *Run) standing() (*standing, error) {
 	var s *standing
-	err := r.reading(func(c *conn) error {
+	err := r.reading(func(c storage) error {
 		s = newStanding(r.bounds)
-		found, err := c.one("SELECT standing FROM state")
+		found, err := c.State()
 		if err != nil {
 			return err
 		}
@@ -456,20 +371,6 @@ func (r *Run) standing() (*standing, error) {
 		return nil, ofRun(r.id, err)
 	}
 	return s, nil
-}
-
-// decode reads the column standing of the table state.
-func (s *standing) decode(found row) error {
-	if found == nil {
-		return hashlog.NotAsWritten("the row of its state is missing")
-	}
-	if err := json.Unmarshal([]byte(found.text(0)), s); err != nil {
-		return hashlog.NotAsWritten("its state: %w", err)
-	}
-	if len(s.Waves) != len(s.bounds) {
-		return hashlog.NotAsWritten("its state: %d waves, the plan has %d", len(s.Waves), len(s.bounds))
-	}
-	return nil
 }
 
 // State tells where the run stands. A run that is Running without a living
@@ -534,8 +435,12 @@ func (r *Run) Starts() ([]Start, error) {
 // LastAt returns when the newest record was made.
 func (r *Run) LastAt() (time.Time, error) {
 	var at time.Time
-	err := r.logged(func(l *log) error {
-		body, err := l.newest()
+	err := r.reading(func(c storage) error {
+		last, err := c.Last()
+		if err != nil {
+			return err
+		}
+		body, err := recordAt(c, last)
 		if err != nil || body == nil {
 			return err
 		}

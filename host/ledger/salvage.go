@@ -11,9 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"modernc.org/sqlite"
-
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // Salvage makes of an error that ended the work on a locked run what there is
@@ -48,9 +47,9 @@ func (r *Run) lostValues() string {
 		return ""
 	}
 	size := int64(0)
-	if c, err := r.store.openCopy(path); err == nil { // as who opens it next will find it
-		size, err = c.count("SELECT size FROM state")
-		_ = c.close()
+	if c, err := sqlite.OpenCopy(path); err == nil { // as who opens it next will find it
+		size, err = sizeOf(c)
+		_ = c.Close()
 		if err != nil {
 			return ""
 		}
@@ -143,8 +142,8 @@ func (r *Run) copyOut() (at string, err error) {
 func (r *Run) copyInto(dir string) (string, error) {
 	path := r.store.runFile(r.id)
 	temp := filepath.Join(dir, "."+r.id+".saved")
-	defer removeDatabase(temp)
-	if err := r.writer.db.copyTo(temp); err != nil {
+	defer sqlite.Remove(temp)
+	if err := r.writer.db.CopyTo(temp); err != nil {
 		return "", err
 	}
 	if err := r.writer.holdsAll(temp, r.store.temp()); err != nil {
@@ -168,11 +167,11 @@ func (r *Run) copyInto(dir string) (string, error) {
 
 // holdsAll checks that a copy has the whole log.
 func (w *writer) holdsAll(path, temp string) error {
-	c, err := openConn(path, immutable, temp)
+	c, err := sqlite.OpenStill(path, temp)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	var tree hashlog.Frontier
 	if err := w.run.extend(c, &tree, w.tree.Size, nil); err != nil {
 		return err
@@ -181,33 +180,4 @@ func (w *writer) holdsAll(path, temp string) error {
 		return errors.New("the copy is another log")
 	}
 	return nil
-}
-
-// copyTo copies the database as of one moment into a new file, 0600 and synced.
-func (c *conn) copyTo(path string) error {
-	f, err := openPrivate(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
-	if err != nil {
-		return err
-	}
-	_ = f.Close()
-	source, ok := c.raw.(interface {
-		NewBackup(uri string) (*sqlite.Backup, error)
-	})
-	if !ok {
-		return errors.New("the driver makes no copies")
-	}
-	b, err := source.NewBackup(fileURI(path, readWrite))
-	if err != nil {
-		return err
-	}
-	for more := true; more && err == nil; {
-		more, err = b.Step(-1)
-	}
-	if ferr := b.Finish(); err == nil {
-		err = ferr
-	}
-	if err != nil {
-		return err
-	}
-	return syncFile(path)
 }

@@ -160,12 +160,8 @@ var errOtherKey = errors.New("its wrapped data key is not the one that it was pl
 
 // keyFits checks the wrapped data key against its digest in the log. Runs from
 // before it was kept there fit.
-func (r *Run) keyFits(c *conn, forgot bool) error {
-	l, err := logOf(c)
-	if err != nil {
-		return err
-	}
-	first, err := l.record(1)
+func (r *Run) keyFits(c storage, forgot bool) error {
+	first, err := recordAt(c, 1)
 	if err != nil || first == nil {
 		return err
 	}
@@ -174,11 +170,11 @@ func (r *Run) keyFits(c *conn, forgot bool) error {
 	if err != nil {
 		return err
 	}
-	found, err := c.one("SELECT wrapped FROM key")
+	wrapped, there, err := c.Key()
 	if err != nil {
 		return err
 	}
-	if want := opened.Detail.Facts[keyFact]; want == "" || keyIs(found, want, forgot) {
+	if want := opened.Detail.Facts[keyFact]; want == "" || keyIs(wrapped, there, want, forgot) {
 		return nil
 	}
 	return errOtherKey
@@ -188,11 +184,11 @@ func (r *Run) keyFits(c *conn, forgot bool) error {
 // wrapped data key.
 const keyFact = "key"
 
-// keyIs reports whether the row of the wrapped data key is the one of that
-// digest; a run that was forgotten has none.
-func keyIs(found row, digest string, forgot bool) bool {
-	if found == nil {
+// keyIs reports whether the wrapped data key is the one of that digest; there is
+// false if there is none, as of a run that was forgotten.
+func keyIs(wrapped []byte, there bool, digest string, forgot bool) bool {
+	if !there {
 		return forgot
 	}
-	return !forgot && digestOf(found.bytes(0)) == digest
+	return !forgot && digestOf(wrapped) == digest
 }

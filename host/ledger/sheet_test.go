@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
@@ -121,20 +120,12 @@ func TestAPlanOnSheetsReadsAsOneInRows(t *testing.T) {
 // onSheet changes the rows of the first sheet of a run, and makes its sum anew.
 func onSheet(t bench, s *Store, id string, change func(list []hashlog.PlannedRow) []hashlog.PlannedRow) {
 	t.Helper()
-	c, err := openConn(s.runFile(id), readWrite, s.temp())
-	must(t, err)
+	c := rawly(t, s, id)
 	defer c.close()
 	found, err := c.one("SELECT names FROM run")
 	must(t, err)
 	names := hashlog.NamesKey(found.bytes(0))
-	l := &log{c: c, sheets: true}
-	var list []hashlog.PlannedRow
-	must(t, l.eachSheet(1, 1, func(x *hashlog.Sheet) error {
-		return x.Rows(func(p *hashlog.PlannedRow) error {
-			list = append(list, *p)
-			return nil
-		})
-	}))
+	list := c.onSheets(t)
 	w := hashlog.SheetWriter{Sheet: hashlog.Sheet{First: 1}}
 	for _, p := range change(list) {
 		var hidden [32]byte
@@ -193,32 +184,6 @@ func TestNobodyIsServedFromASheetThatWasChanged(t *testing.T) {
 		edit(t, s, r.ID(), query)
 		if list, err := r.OpenUsers(0, 0, 10); !errors.Is(err, ErrGone) {
 			t.Errorf("%s: %d users, %v, want ErrGone", query, len(list), err)
-		}
-	}
-}
-
-// TestAPlaceOfTheSourceIsFound on the sheet whose rows begin before it.
-func TestAPlaceOfTheSourceIsFound(t *testing.T) {
-	s := newStore(t)
-	d, err := s.Draft(Header{Script: "x"}, newKeys(t, s))
-	must(t, err)
-	defer d.Discard()
-	var firsts []int64
-	for seq := int64(3); seq < 3000; seq += 3 {
-		must(t, d.Add(PlannedUser{Seq: seq, Key: fmt.Sprint(seq), Row: make([]byte, 300)}))
-		if w := &d.front.sheet; w.N == 1 {
-			firsts = append(firsts, w.Seq)
-		}
-	}
-	must(t, d.flush())
-	l := &log{c: d.db, sheets: true}
-	for seq := range int64(3100) {
-		want := int64(1)
-		if i := slices.IndexFunc(firsts, func(first int64) bool { return first > seq }); i != 0 {
-			want = firsts[(i+len(firsts)+1)%(len(firsts)+1)-1] / 3
-		}
-		if got, err := l.sheetBefore(seq); err != nil || got != want {
-			t.Fatalf("row %d: %d, %v, want %d", seq, got, err, want)
 		}
 	}
 }

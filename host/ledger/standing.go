@@ -1,10 +1,13 @@
 package ledger
 
 import (
+	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -104,6 +107,37 @@ func (s Span) same(o Span) bool {
 
 func newStanding(bounds []hashlog.Wave) *standing {
 	return &standing{State: journal.StatePlanned, Waves: make([]tally, len(bounds)), bounds: bounds}
+}
+
+// decode reads where a run is said to stand.
+func (s *standing) decode(found *rows.State) error {
+	if found == nil {
+		return hashlog.NotAsWritten("the row of its state is missing")
+	}
+	if err := json.Unmarshal([]byte(found.Standing), s); err != nil {
+		return hashlog.NotAsWritten("its state: %w", err)
+	}
+	if len(s.Waves) != len(s.bounds) {
+		return hashlog.NotAsWritten("its state: %d waves, the plan has %d", len(s.Waves), len(s.bounds))
+	}
+	return nil
+}
+
+// same reports whether two standings are one.
+func (s *standing) same(o *standing) bool {
+	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || !s.Span.same(o.Span) || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) ||
+		!slices.EqualFunc(s.Backends, o.Backends, journal.BackendPin.Equal) {
+		return false
+	}
+	if (s.Last == nil) != (o.Last == nil) || s.Last != nil && *s.Last != *o.Last {
+		return false
+	}
+	for i := range s.Waves {
+		if s.Waves[i] != o.Waves[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // apply takes a record into account. was is the status that the user of a

@@ -16,11 +16,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"modernc.org/sqlite"
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // Options is what a Store uses of the machine. The zero value is usable.
@@ -58,9 +59,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host, crash: o.Crash}
 	s.fill()
-	// Without it, whoever closes a run's file in this process, a copy for a
-	// backup say, would drop the database's locks. Not to be had everywhere.
-	_, _ = sqlite.OFDLocking(true)
+	sqlite.Init()
 	if err := s.trusted(); err != nil {
 		return nil, err
 	}
@@ -85,7 +84,7 @@ func (s *Store) makeDirs() error {
 			return err
 		}
 	}
-	if !exists(s.runs()) {
+	if !files.Exists(s.runs()) {
 		if err := syncUp(s.dir); err != nil {
 			return err
 		}
@@ -172,7 +171,7 @@ func (s *Store) sweep() error {
 			s.sweepOne(id[:i])
 			continue
 		}
-		if id, isLock := strings.CutSuffix(e.Name(), ".lock"); isLock && !exists(s.runFile(id)) {
+		if id, isLock := strings.CutSuffix(e.Name(), ".lock"); isLock && !files.Exists(s.runFile(id)) {
 			s.sweepOne(id)
 		}
 	}
@@ -186,24 +185,13 @@ func (s *Store) sweepOne(id string) {
 	if err != nil {
 		return
 	}
-	removeDatabase(s.draftFile(id))
-	if exists(s.runFile(id)) {
+	sqlite.Remove(s.draftFile(id))
+	if files.Exists(s.runFile(id)) {
 		l.release()
 		return
 	}
 	s.dropMark(id)
 	l.remove()
-}
-
-func removeDatabase(path string) {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		_ = os.Remove(path + suffix)
-	}
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }
 
 // letters are those of run names: none that is taken for another.
@@ -222,7 +210,7 @@ func (s *Store) newID() (string, *lock, error) {
 			b[i] = letters[int(b[i])%len(letters)]
 		}
 		id := "r" + string(b[:])
-		if exists(s.runFile(id)) || exists(s.lockFile(id)) {
+		if files.Exists(s.runFile(id)) || files.Exists(s.lockFile(id)) {
 			continue
 		}
 		l, err := takeLock(s.lockFile(id))

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -155,7 +156,7 @@ func TestNameOfARunIsFree(t *testing.T) {
 	id, l, err := s.newID()
 	must(t, err)
 	defer l.remove()
-	if id != "rccccc" || !exists(s.lockFile(id)) {
+	if id != "rccccc" || !files.Exists(s.lockFile(id)) {
 		t.Errorf("the run is called %q", id)
 	}
 	if _, _, err := s.newID(); err == nil {
@@ -177,8 +178,7 @@ func TestBackupNamesARunWithADamagedPage(t *testing.T) {
 	must(t, err)
 	const page = 4096
 	for _, table := range []string{"sheet", "plan", "plan_fold", "grp", "grp_user"} {
-		c, err := openConn(s.runFile(r.ID()), immutable, s.temp())
-		must(t, err)
+		c := rawly(t, s, r.ID())
 		root, err := c.one("SELECT rootpage FROM sqlite_schema WHERE name = ?", table)
 		must(t, err)
 		at := (root.int(0) - 1) * page
@@ -331,7 +331,7 @@ func TestRecipientsThatAreNoneAreNamedEach(t *testing.T) {
 	if strings.Contains(err.Error(), identity) {
 		t.Fatalf("the error quotes an identity")
 	}
-	if _, _, err := LoadKeys(filepath.Join(dir, "id"), []string{"age1x"}); err == nil || exists(filepath.Join(dir, "id")) {
+	if _, _, err := LoadKeys(filepath.Join(dir, "id"), []string{"age1x"}); err == nil || files.Exists(filepath.Join(dir, "id")) {
 		t.Fatalf("LoadKeys() = %v", err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -131,12 +133,7 @@ func TestKeyInTheLogIsCompared(t *testing.T) {
 	k := newKeys(t, s)
 	r := newRun(t, s, k, 1)
 	commit(t, r, finished(1, journal.Done, ""))
-	key := ""
-	must(t, r.reading(func(c *conn) error {
-		found, err := c.one("SELECT hex(wrapped) FROM key")
-		key = found.text(0)
-		return err
-	}))
+	key := fmt.Sprintf("%X", wrappedOf(t, s, r.ID()))
 	must(t, r.Forget())
 	must(t, r.Confirm())
 	must(t, r.Close())
@@ -239,10 +236,10 @@ func TestWriteAheadFileThatCannotBeFoldedInIsReadFromACopy(t *testing.T) {
 	want, err := contents(s, k, r.ID())
 	must(t, err)
 	after := crashed(t, s)
-	c, err := after.openCopy(after.runFile(r.ID()))
+	c, err := sqlite.OpenCopy(after.runFile(r.ID()))
 	must(t, err)
-	defer c.close()
-	n, err := c.count("SELECT sum(n) FROM grp")
+	defer c.Close()
+	n, err := c.Last()
 	must(t, err)
 	if n != r.writer.tree.Size {
 		t.Errorf("%d records, want %d", n, r.writer.tree.Size)
@@ -319,8 +316,8 @@ func TestMarkOfADraftGoesAndThatOfARunStays(t *testing.T) {
 		must(t, os.Remove(s.runFile(r.ID())))
 	}
 	opened(t, s.dir, "test host")
-	if exists(s.markFile(planned.ID())) || !exists(s.markFile(applied.ID())) {
-		t.Errorf("the marks: planned %v, applied %v", exists(s.markFile(planned.ID())), exists(s.markFile(applied.ID())))
+	if files.Exists(s.markFile(planned.ID())) || !files.Exists(s.markFile(applied.ID())) {
+		t.Errorf("the marks: planned %v, applied %v", files.Exists(s.markFile(planned.ID())), files.Exists(s.markFile(applied.ID())))
 	}
 }
 

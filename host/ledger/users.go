@@ -2,12 +2,10 @@ package ledger
 
 import (
 	"cmp"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
@@ -51,11 +49,6 @@ type Filter struct {
 // write-ahead file can be folded in between.
 const page = 1000
 
-// userColumns are those of Run.user, and the digest of the row.
-func (l *log) userColumns() string {
-	return "p.Pos, p.seq, p.line, p.key, p.row, p.reason, coalesce(u.status, " + l.isDone() + "), u.code, p.digest"
-}
-
 // OpenUsers returns up to limit users of the wave behind a position that have
 // no status, in order. Those that earlier processes have begun have their
 // History.
@@ -69,18 +62,11 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 		return nil, err
 	}
 	var list []User
-	err = r.moment(func(l *log) error {
-		list, err = r.openOnSheets(l, s, max(after+1, b.First), b.Last, limit)
-		if err != nil || len(list) == limit {
+	err = r.reading(func(c storage) error {
+		return c.Moment(func() error {
+			list, err = r.openIn(c, s, max(after+1, b.First), b.Last, limit)
 			return err
-		}
-		front, err := l.front()
-		if err != nil {
-			return err
-		}
-		more, err := r.openBehind(l, s, max(after, b.First-1, front), b.Last, limit-len(list))
-		list = append(list, more...)
-		return err
+		})
 	})
 	if err == nil {
 		err = r.fillBegun(list)
@@ -91,15 +77,17 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 	return list, nil
 }
 
-// openOnSheets returns the users without a status whose rows are on sheets, from
-// one position to another.
-func (r *Run) openOnSheets(l *log, s *standing, from, to int64, limit int) (list []User, err error) {
+// openIn returns the users without a status from one position to another. What is
+// read is compared with what was frozen before anything is done with it: it is what
+// says whose password is changed.
+func (r *Run) openIn(c storage, s *standing, from, to int64, limit int) (list []User, err error) {
 	var ends statuses
-	err = l.eachSheet(from, to, func(x *hashlog.Sheet) error {
-		if !x.Sound(&r.names) {
+	enc := hashlog.Encoder{Key: &r.names}
+	err = c.Sheets(from, to, func(x *hashlog.Sheet) error {
+		if !x.Sound(&enc) {
 			return r.unlikeFrozen(x)
 		}
-		if err := ends.read(l, x.First, x.First+x.N-1); err != nil {
+		if err := ends.read(c, x.First, x.First+x.N-1); err != nil {
 			return err
 		}
 		return x.Rows(func(p *hashlog.PlannedRow) error {
@@ -113,7 +101,10 @@ func (r *Run) openOnSheets(l *log, s *standing, from, to int64, limit int) (list
 			return nil
 		})
 	})
-	return list, hashlog.Ended(err)
+	if errors.As(err, new(hashlog.Unsound)) {
+		err = gone(r.store.runFile(r.id), "does not hold what was written to it: of its plan, %v", err)
+	}
+	return list, err
 }
 
 // unlikeFrozen says which row of a sheet was changed.
@@ -129,51 +120,6 @@ func (r *Run) unlikeFrozen(s *hashlog.Sheet) error {
 	return gone(r.store.runFile(r.id), "does not hold what was written to it: row %d of its plan was changed", changed)
 }
 
-// openBehind is openOnSheets of the rows behind those.
-func (r *Run) openBehind(l *log, s *standing, after, to int64, limit int) (list []User, err error) {
-	enc, private := hashlog.Encoder{Key: &r.names}, []byte(nil)
-	up := hashlog.Climb{Last: after}
-	return list, l.c.each("SELECT "+l.userColumns()+" FROM "+l.plan()+" WHERE p.Pos > ? AND p.Pos <= ? AND u.pos IS NULL AND NOT "+l.isDone()+" ORDER BY p.Pos LIMIT ?",
-		func(found row) error {
-			u := r.user(s, found)
-			list = append(list, u)
-			if err := up.To(u.Pos); err != nil {
-				return gone(r.store.runFile(r.id), "does not hold what was written to it: of its plan, %v", err)
-			}
-			return r.asFrozen(&enc, &private, &u, found.bytes(8))
-		}, after, to, int64(limit))
-}
-
-// moment calls fn with the log as of one moment: another process may be making a
-// ledger of format 1 one of this.
-func (r *Run) moment(fn func(l *log) error) error {
-	return r.reading(func(c *conn) error {
-		if _, err := c.exec("BEGIN"); err != nil {
-			return err
-		}
-		l, err := logOf(c)
-		if err == nil {
-			err = fn(l)
-		}
-		if err != nil {
-			_ = c.rollback()
-			return err
-		}
-		_, err = c.exec("COMMIT")
-		return err
-	})
-}
-
-// asFrozen checks a row of the plan before anything is done with it: it is what
-// says whose password is changed.
-func (r *Run) asFrozen(enc *hashlog.Encoder, private *[]byte, u *User, digest []byte) error {
-	hidden := enc.HideRow(private, &hashlog.Row{Seq: u.Seq, Key: u.Key, Cells: u.Row})
-	if string(hidden[:]) != string(digest) {
-		return gone(r.store.runFile(r.id), "does not hold what was written to it: row %d of its plan was changed", u.Pos)
-	}
-	return nil
-}
-
 // fillBegun fills in the histories of users that may have one.
 func (r *Run) fillBegun(list []User) error {
 	begun := list
@@ -186,19 +132,7 @@ func (r *Run) fillBegun(list []User) error {
 	if len(begun) == 0 {
 		return nil
 	}
-	return r.reading(func(c *conn) error {
-		h, err := r.histories(c)
-		if err != nil {
-			return err
-		}
-		return h.fill(begun, OrderApply)
-	})
-}
-
-// user turns a row of userColumns into a User.
-func (r *Run) user(s *standing, found row) User {
-	p := hashlog.PlannedRow{Pos: found.int(0), Row: hashlog.Row{Seq: found.int(1), Line: int(found.int(2)), Key: found.text(3), Cells: found.bytes(4), Reason: found.text(5)}}
-	return r.userOf(s, &p, statusNumber(found.int(6)), found.text(7))
+	return r.reading(func(c storage) error { return r.histories(c).fill(begun) })
 }
 
 // userOf turns a row of the plan into a User; noStatus: it has none.
@@ -242,7 +176,7 @@ func (r *Run) User(key string) (User, error) {
 // be read.
 func (r *Run) KeyOf(pos int64) string {
 	key := ""
-	_ = r.reading(func(c *conn) error {
+	_ = r.reading(func(c storage) error {
 		var err error
 		key, err = keyAt(c, pos)
 		return err
@@ -312,43 +246,82 @@ func (r *Run) walk(f Filter, order Order, memory *room, fn func(User) error) err
 	if r.ordered && order == OrderSource {
 		order = OrderApply
 	}
-	q := r.query(s, f, order)
-	q.room = memory
-	var stopped error
-	n := int64(0)
-	after := int64(0) // where a copy of a damaged run goes on
-	err = r.reading(func(c *conn) error {
-		q.sums = r.sums()
-		h, err := r.histories(c)
-		if err == nil && h.sums != nil {
-			err = r.indexHasAll(c, h.log, len(f.Keys) > 0)
-		}
-		if err != nil {
-			return err
-		}
-		h.room = memory
-		for {
-			memory.begin()
-			list, err := h.page(q, after, order)
-			if err == nil && len(list) == 0 && h.sums != nil && f.all() && n < r.total {
-				err = hashlog.NotAsWritten("%d of %d rows of the plan are there", n, r.total)
-			}
-			if err != nil || len(list) == 0 {
-				return errors.Join(err, h.end())
-			}
-			n += int64(len(list))
-			for _, u := range list {
-				if stopped = fn(u); stopped != nil {
-					return h.end()
-				}
-			}
-			after = list[len(list)-1].place(order)
-		}
-	})
-	if err != nil {
+	w := &walk{run: r, query: r.query(s, f), order: order, room: memory, fn: fn}
+	if err := r.reading(w.pages); err != nil {
 		return ofRun(r.id, err)
 	}
-	return stopped
+	return w.stopped
+}
+
+// walk is one walk over users.
+type walk struct {
+	run     *Run
+	query   *userQuery
+	order   Order
+	room    *room // nil: each user has memory of his own
+	fn      func(User) error
+	list    []User // a page of them
+	n       int64  // so far
+	after   int64  // where a page, or a copy of a damaged run, goes on
+	stopped error  // what fn returned
+	end     bool
+}
+
+// pages reads page by page, each as of one moment, so that the write-ahead file can be
+// folded in between; in the order of the source, where records are all over the log, all
+// as of one.
+func (w *walk) pages(c storage) error {
+	w.query.sums, w.query.ends = w.run.sums(), statuses{}
+	h := w.run.histories(c)
+	h.room = w.room
+	if h.sums != nil {
+		if err := w.run.indexHasAll(c, len(w.query.f.Keys) > 0); err != nil {
+			return err
+		}
+	}
+	one := func() error { return w.page(c, h) }
+	if w.order == OrderSource {
+		return c.Moment(func() error { return w.all(one) })
+	}
+	return w.all(func() error { return c.Moment(one) })
+}
+
+// all reads pages until there is none.
+func (w *walk) all(page func() error) error {
+	for !w.end {
+		w.room.begin()
+		if err := page(); err != nil {
+			return err
+		}
+		w.give()
+	}
+	return nil
+}
+
+// page reads the next users and their histories.
+func (w *walk) page(c storage, h *histories) (err error) {
+	w.list, err = w.query.page(c, w.after, w.order, w.room)
+	switch {
+	case err != nil:
+		return err
+	case len(w.list) > 0:
+		return h.fill(w.list)
+	case h.sums != nil && w.query.f.all() && w.n < w.run.total:
+		return hashlog.NotAsWritten("%d of %d rows of the plan are there", w.n, w.run.total)
+	}
+	w.end = true
+	return nil
+}
+
+// give hands the users of a page out.
+func (w *walk) give() {
+	for _, u := range w.list {
+		w.n, w.after = w.n+1, u.place(w.order)
+		if w.stopped = w.fn(u); w.stopped != nil {
+			w.end = true
+			return
+		}
+	}
 }
 
 // all reports whether the filter selects everybody.
@@ -363,17 +336,14 @@ func (r *Run) sums() *hashlog.Encoder {
 	return &hashlog.Encoder{Key: &r.names}
 }
 
-// countQuickly is how many records are counted for one user.
-const countQuickly = 1 << 20
-
 // indexHasAll checks that all records can be found by user: else a user's newest
 // value would be missing, and nothing would tell.
-func (r *Run) indexHasAll(c *conn, l *log, fewUsers bool) error {
-	size, err := c.count("SELECT size FROM state")
-	if err != nil || fewUsers && l.rows && size > countQuickly {
+func (r *Run) indexHasAll(c storage, fewUsers bool) error {
+	size, err := sizeOf(c)
+	if err != nil || fewUsers && !c.Quick(size) {
 		return err
 	}
-	n, err := l.indexed()
+	n, err := c.Indexed()
 	if err == nil && n != size {
 		err = hashlog.NotAsWritten("its index by user lacks %d records", size-n)
 	}
@@ -387,86 +357,23 @@ func (u *User) place(o Order) int64 {
 	return u.Pos
 }
 
-func (o Order) column() string {
-	if o == OrderSource {
-		return "p.seq"
-	}
-	return "p.Pos"
-}
-
 // userQuery selects users in pages.
 type userQuery struct {
-	run   *Run
-	now   *standing
-	f     Filter           // its keys folded
-	wave  int              // of the filter; -1: there is none of that name
-	where string           // with isDone for what log.isDone returns
-	args  []driver.Value   // behind the place
-	sums  *hashlog.Encoder // compares rows with what was frozen; nil: nobody asked
-	room  *room            // nil: each user has memory of his own
-
-	from, to int64 // positions on sheets that are asked for; to is 0: all
+	run  *Run
+	now  *standing
+	f    Filter           // its keys folded
+	wave int              // of the filter; -1: there is none of that name
+	sums *hashlog.Encoder // compares rows with what was frozen; nil: nobody asked
+	ends statuses         // in the order of the source, which is read as of one moment
 }
 
-func (r *Run) query(s *standing, f Filter, order Order) *userQuery {
+func (r *Run) query(s *standing, f Filter) *userQuery {
 	q := &userQuery{run: r, now: s, f: f, wave: slices.IndexFunc(r.bounds, func(b hashlog.Wave) bool { return b.Name == f.Wave })}
-	where := []string{order.column() + " > ?"}
-	add := func(condition string, ok bool) {
-		if ok {
-			where = append(where, condition)
-		}
-	}
-	add(q.status(f.Status), len(f.Status) > 0)
-	add("u.code IN ("+q.list(f.Codes)+")", len(f.Codes) > 0)
-	folded := make([]string, len(f.Keys))
+	q.f.Keys = make([]string, len(f.Keys))
 	for i, k := range f.Keys {
-		folded[i] = diag.Fold(k)
+		q.f.Keys[i] = diag.Fold(k)
 	}
-	q.f.Keys = folded
-	add("p.fold IN ("+q.list(folded)+")", len(f.Keys) > 0)
-	add(q.ofWave(), f.Wave != "")
-	q.where = strings.Join(where, " AND ")
 	return q
-}
-
-// text is the query of a page.
-func (q *userQuery) text(l *log, order Order) string {
-	where := strings.ReplaceAll(q.where, "isDone", l.isDone())
-	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d", l.userColumns(), l.plan(), where, order.column(), page)
-}
-
-// list adds texts to the arguments and returns their placeholders.
-func (q *userQuery) list(texts []string) string {
-	for _, t := range texts {
-		q.args = append(q.args, t)
-	}
-	return strings.TrimSuffix(strings.Repeat("?,", len(texts)), ",")
-}
-
-// status returns a condition for any of the statuses.
-func (q *userQuery) status(list []journal.Status) string {
-	parts := []string{"0"}
-	for i, b := range q.run.bounds {
-		open := journal.Pending
-		if q.now.held(i) {
-			open = journal.HeldPending
-		}
-		if slices.Contains(list, open) {
-			parts = append(parts, fmt.Sprintf("u.pos IS NULL AND NOT isDone AND p.Pos BETWEEN %d AND %d", b.First, b.Last))
-		}
-	}
-	for _, s := range list {
-		if n := finalStatuses[s]; n != noStatus {
-			parts = append(parts, fmt.Sprintf("u.status = %d", n))
-		}
-		if s == journal.Done {
-			parts = append(parts, "isDone")
-		}
-		if s == journal.Skipped {
-			parts = append(parts, fmt.Sprintf("p.Pos > %d", q.run.due()))
-		}
-	}
-	return "(" + strings.Join(parts, " OR ") + ")"
 }
 
 // due is how many users the plan does not skip: they come first.
@@ -477,110 +384,97 @@ func (r *Run) due() int64 {
 	return r.bounds[len(r.bounds)-1].Last
 }
 
-func (q *userQuery) ofWave() string {
-	if q.wave < 0 {
-		return "0"
+// page returns the next users behind a place.
+func (q *userQuery) page(c storage, after int64, order Order, m *room) ([]User, error) {
+	p := &userPage{q: q, c: c, after: after, order: order, ends: &statuses{}, list: m.list(page + hashlog.MaxRows)} // a sheet may be more than what is asked for
+	var err error
+	switch {
+	case len(q.f.Keys) > 0:
+		err = p.withKeys()
+	case order == OrderSource:
+		p.ends = &q.ends
+		err = p.bySource()
+	default:
+		err = p.sheets(after+1, math.MaxInt64)
 	}
-	return fmt.Sprintf("p.Pos BETWEEN %d AND %d", q.run.bounds[q.wave].First, q.run.bounds[q.wave].Last)
+	return p.list[:min(len(p.list), page)], err
 }
 
-// page returns the next users behind a place: those on sheets, then those behind
-// them, which in the order of the source are between them.
-func (q *userQuery) page(l *log, after int64, order Order) ([]User, error) {
-	front, err := l.front()
-	if err != nil {
-		return nil, err
-	}
-	var list []User
-	if front > 0 {
-		list, err = q.onSheets(l, after, front, order)
-	}
-	if err != nil || order == OrderApply && len(list) >= page {
-		return list, err
-	}
-	more, err := q.behind(l, after, order)
-	if len(list) == 0 || err != nil {
-		return more, err
-	}
-	list = append(list, more...)
-	slices.SortStableFunc(list, func(a, b User) int { return cmp.Compare(a.place(order), b.place(order)) })
-	return list[:min(len(list), page)], nil
+// userPage is one page on its way.
+type userPage struct {
+	q       *userQuery
+	c       storage
+	after   int64
+	order   Order
+	list    []User
+	ends    *statuses
+	private []byte
 }
 
-// onSheets returns the next users whose rows are on sheets.
-func (q *userQuery) onSheets(l *log, after, front int64, order Order) ([]User, error) {
-	if len(q.f.Keys) > 0 {
-		return q.withKeys(l, after, front, order)
-	}
-	from, err := after+1, error(nil)
-	if order == OrderSource {
-		from, err = l.sheetBefore(after)
-	}
-	if err != nil {
-		return nil, err
-	}
-	list, ends := q.room.list(page+hashlog.MaxRows), statuses{} // a sheet may be more than what is asked for
-	err = l.eachSheet(from, front, func(s *hashlog.Sheet) error {
-		if err := q.take(l, &ends, s, after, order, &list); err != nil {
+// sheets adds users from one position to another.
+func (p *userPage) sheets(from, to int64) error {
+	return p.c.Sheets(from, to, func(s *hashlog.Sheet) error {
+		if err := p.ends.read(p.c, s.First, s.First+s.N-1); err != nil {
 			return err
 		}
-		if len(list) >= page {
-			list = list[:page]
-			return hashlog.ErrDone
-		}
-		return nil
-	})
-	return list, hashlog.Ended(err)
-}
-
-// withKeys returns those of them that the filter names.
-func (q *userQuery) withKeys(l *log, after, front int64, order Order) (list []User, err error) {
-	var found []int64
-	var ends statuses
-	for _, fold := range q.f.Keys {
-		at, err := l.positions(fold)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, at...)
-	}
-	slices.Sort(found)
-	for _, pos := range slices.Compact(found) {
-		if pos > front {
-			break
-		}
-		err := l.eachSheet(pos, pos, func(s *hashlog.Sheet) error {
-			only := *q
-			only.from, only.to = pos, pos
-			return only.take(l, &ends, s, after, order, &list)
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return list[:min(len(list), page)], nil
-}
-
-// take appends the users of a sheet that the filter selects.
-func (q *userQuery) take(l *log, ends *statuses, s *hashlog.Sheet, after int64, order Order, list *[]User) error {
-	if err := ends.read(l, s.First, s.First+s.N-1); err != nil {
-		return err
-	}
-	var private []byte
-	return s.Rows(func(p *hashlog.PlannedRow) error {
-		n, code := ends.of(p.Pos)
-		u := q.run.userOf(q.now, p, n, code)
-		if u.place(order) <= after || q.to > 0 && (p.Pos < q.from || p.Pos > q.to) || !q.selects(&u, ends.listed(p.Pos)) {
-			return nil
-		}
-		if q.sums != nil {
-			if _, ok := p.Is(q.sums, &private); !ok {
-				return hashlog.NotAsWritten("row %d of the plan was changed", u.Pos)
+		err := s.Rows(func(row *hashlog.PlannedRow) error {
+			if row.Pos < from || row.Pos > to {
+				return nil
 			}
+			return p.take(row)
+		})
+		if err == nil && len(p.list) >= page {
+			err = hashlog.ErrDone
 		}
-		*list = append(*list, u)
-		return nil
+		return err
 	})
+}
+
+// bySource adds users in the order of the source.
+func (p *userPage) bySource() error {
+	for after, n := p.after, page; n == page && len(p.list) < page; {
+		var found []hashlog.PlannedRow
+		err := p.c.BySource(after, page, func(row *hashlog.PlannedRow) error {
+			found = append(found, *row)
+			return nil
+		})
+		if err == nil {
+			err = p.ends.readOnly(p.c, found)
+		}
+		for i := 0; i < len(found) && err == nil; i++ {
+			after, err = found[i].Seq, p.take(&found[i])
+		}
+		if n = len(found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withKeys adds the users that the filter names.
+func (p *userPage) withKeys() error {
+	found, err := p.c.Find(p.q.f.Keys)
+	for i := 0; i < len(found) && err == nil; i++ {
+		err = p.sheets(found[i], found[i])
+	}
+	slices.SortStableFunc(p.list, func(a, b User) int { return cmp.Compare(a.place(p.order), b.place(p.order)) })
+	return err
+}
+
+// take adds the user of a row, if the filter selects it.
+func (p *userPage) take(row *hashlog.PlannedRow) error {
+	n, code := p.ends.of(row.Pos)
+	u := p.q.run.userOf(p.q.now, row, n, code)
+	if u.place(p.order) <= p.after || !p.q.selects(&u, p.ends.listed(row.Pos)) {
+		return nil
+	}
+	if p.q.sums != nil {
+		if _, ok := row.Is(p.q.sums, &p.private); !ok {
+			return hashlog.NotAsWritten("row %d of the plan was changed", u.Pos)
+		}
+	}
+	p.list = append(p.list, u)
+	return nil
 }
 
 // selects reports whether the filter selects a user, but for its keys. Only who is
@@ -591,179 +485,48 @@ func (q *userQuery) selects(u *User, listed bool) bool {
 		(q.f.Wave == "" || u.Wave >= 0 && u.Wave == q.wave)
 }
 
-// behind returns the next users whose rows are not on sheets.
-func (q *userQuery) behind(l *log, after int64, order Order) ([]User, error) {
-	up := hashlog.Climb{Last: after}
-	var list []User
-	var private []byte
-	err := l.c.each(q.text(l, order), func(found row) error {
-		u := q.run.user(q.now, found)
-		if err := up.To(u.place(order)); err != nil {
-			return err
-		}
-		if q.sums != nil {
-			hidden := q.sums.HideRow(&private, &hashlog.Row{Seq: u.Seq, Key: u.Key, Cells: u.Row, Reason: found.text(5)})
-			if string(hidden[:]) != string(found.bytes(8)) {
-				return hashlog.NotAsWritten("row %d of the plan was changed", u.Pos)
-			}
-		}
-		list = append(list, u)
-		return nil
-	}, append([]driver.Value{after}, q.args...)...)
-	return list, err
-}
-
 // histories reads users' records.
 type histories struct {
-	byUser
+	c    storage
+	sums *hashlog.Encoder // compares what is read with its sums; nil: nobody asked
 	dec  hashlog.Decoder
 	room *room // nil: each user has memory of his own
-	told bool  // there is a list for the order of the source: all is read in the one transaction that made it
+	pos  []int64
 }
 
-// histories returns what reads users' records through a connection.
-func (r *Run) histories(c *conn) (*histories, error) {
-	l, err := logOf(c)
-	return &histories{byUser: byUser{log: l, sums: r.sums()}}, err
-}
+// histories returns what reads users' records.
+func (r *Run) histories(c storage) *histories { return &histories{c: c, sums: r.sums()} }
 
-// end gives the list up.
-func (h *histories) end() error {
-	if !h.told {
-		return nil
+// fill fills in the histories of users.
+func (h *histories) fill(list []User) error {
+	h.pos = h.pos[:0]
+	for i := range list {
+		h.pos = append(h.pos, list[i].Pos)
 	}
-	return h.log.c.rollback()
-}
-
-// page reads users and their histories as of one moment.
-func (h *histories) page(q *userQuery, after int64, order Order) ([]User, error) {
-	if h.told {
-		return h.pageNow(q, after, order)
-	}
-	if _, err := h.log.c.exec("BEGIN"); err != nil {
-		return nil, err
-	}
-	if !h.log.groups { // a process may have made it one with groups since
-		now, err := logOf(h.log.c)
-		if err != nil {
-			return nil, err
+	next := 0
+	err := h.c.Histories(h.pos, h.sums, func(user int64, records []hashlog.Stored) error {
+		for list[next].Pos != user {
+			next++
 		}
-		h.log = now
-	}
-	list, err := h.pageNow(q, after, order)
-	if err != nil || h.told {
-		return list, err
-	}
-	_, err = h.log.c.exec("COMMIT")
-	return list, err
-}
-
-func (h *histories) pageNow(q *userQuery, after int64, order Order) ([]User, error) {
-	list, err := q.page(h.log, after, order)
-	if err != nil {
-		return nil, err
-	}
-	if order == OrderSource && len(list) == page && !h.told {
-		if err := h.tell(q.run.due()); err != nil {
-			return nil, err
-		}
-	}
-	return list, h.fill(list, order)
-}
-
-// tell makes a list of the users that have records, with these, on disk: in the
-// order of the source they are all over the log.
-func (h *histories) tell(last int64) error {
-	err := h.log.c.run("CREATE TEMP TABLE told (pos INTEGER PRIMARY KEY, body BLOB)")
-	var told hashlog.Group
-	for pos := int64(1); pos <= last && err == nil; pos += page {
-		err = h.between(pos, pos+page-1, func(user int64, records []place) error {
-			told = hashlog.Group{Body: told.Body[:0]}
-			for i := range records {
-				told.Add(user, records[i].frame)
-			}
-			_, err := h.log.c.exec("INSERT INTO temp.told VALUES (?,?)", user, told.Body)
-			return err
-		})
-	}
-	h.told = true
-	return err
-}
-
-// fill fills in the histories of users that are in order.
-func (h *histories) fill(list []User, order Order) error {
-	if len(list) == 0 {
-		return nil
-	}
-	var err error
-	switch first, last := list[0].place(order), list[len(list)-1].place(order); {
-	case h.told:
-		err = h.fillTold(list)
-	case order == OrderApply && last-first < 4*int64(len(list)):
-		err = h.fillPage(list)
-	default:
-		err = h.fillOneByOne(list)
-	}
+		return h.take(&list[next], records)
+	})
 	if err != nil {
 		return err
 	}
 	return h.finish(list)
 }
 
-// fillPage fills in the histories of users who stand close together.
-func (h *histories) fillPage(list []User) error {
-	next := 0
-	return h.between(list[0].Pos, list[len(list)-1].Pos, func(user int64, records []place) error {
-		for next < len(list) && list[next].Pos < user {
-			next++
-		}
-		if next == len(list) || list[next].Pos != user {
-			return nil // not selected
-		}
-		return h.take(&list[next], records)
-	})
-}
-
-func (h *histories) fillOneByOne(list []User) error {
-	for i := range list {
-		u := &list[i]
-		if err := h.between(u.Pos, u.Pos, func(_ int64, records []place) error { return h.take(u, records) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fillTold fills in histories from the list.
-func (h *histories) fillTold(list []User) error {
-	for i := range list {
-		u := &list[i]
-		err := h.log.c.each("SELECT body FROM temp.told WHERE pos = ?", func(found row) error {
-			var records []place
-			told := hashlog.Frames{Rest: found.bytes(0)}
-			for frame := told.Next(); frame != nil; frame = told.Next() {
-				records = append(records, place{frame: frame})
-			}
-			return h.take(u, records)
-		}, u.Pos)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // take makes records the history of a user.
-func (h *histories) take(u *User, records []place) error {
+func (h *histories) take(u *User, records []hashlog.Stored) error {
 	size := 0
 	for i := range records {
-		size += len(records[i].frame)
+		size += len(records[i].Body)
 	}
 	var frames []byte // so that the group they are from need not stay
 	u.History, frames = h.room.history(len(records), size)
 	for i := range records {
 		at := len(frames)
-		frames = append(frames, records[i].frame...)
+		frames = append(frames, records[i].Body...)
 		if err := h.decode(&u.History[i], frames[at:]); err != nil {
 			return fmt.Errorf("user %q: %w; rekey audit verify tells more", u.Key, err)
 		}
@@ -820,9 +583,9 @@ func (h *histories) explain(u *User) error {
 // order of the log: whoever was first to name an account owns it.
 func (r *Run) Intents(fn func(backend, account, cred, identity string, user int64) error) error {
 	var stopped error
-	err := r.logged(func(l *log) error {
+	err := r.reading(func(c storage) error {
 		var dec hashlog.Decoder
-		return l.each(0, math.MaxInt64, func(found *hashlog.Stored) error {
+		return eachRecord(c, 0, math.MaxInt64, func(found *hashlog.Stored) error {
 			if found.Kind != journal.Intent {
 				return nil
 			}

@@ -7,11 +7,13 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
+	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // Verify reads a run from end to end, computes every hash anew and names what
@@ -32,24 +34,21 @@ func (s *Store) Verify(id, checkpoint string) (hashlog.Audit, error) {
 		return v.Audit, err
 	}
 	path := s.runFile(id)
-	if !validID.MatchString(id) || !exists(path) {
+	if !validID.MatchString(id) || !files.Exists(path) {
 		return v.Audit, missing(id, os.ErrNotExist)
 	}
 	if err := v.readMark(); err != nil {
 		return v.Audit, ofRun(id, err)
 	}
-	c, err := s.openReader(path)
+	c, err := sqlite.Open(path, s.temp())
 	if err != nil {
 		return v.Audit, ofRun(id, err)
 	}
 	defer s.tidy(id)
-	defer c.close()
+	defer c.Close()
 	defer func() { v.plan.wait() }()
 	v.c = c
-	if err := c.run("BEGIN"); err != nil { // one moment for all that is read
-		return v.Audit, ofRun(id, err)
-	}
-	if err := v.all(); err != nil {
+	if err := c.Moment(v.all); err != nil { // one for all that is read
 		return v.Audit, ofRun(id, err)
 	}
 	return v.Audit, nil
@@ -61,9 +60,9 @@ type verification struct {
 	hashlog.Check
 	store *Store
 	id    string
-	c     *conn
-	log   *log
+	c     storage
 
+	header string
 	names  hashlog.NamesKey
 	total  int64
 	bounds []hashlog.Wave
@@ -113,7 +112,7 @@ func (v *verification) all() error {
 	v.Audit.Size, v.Audit.Head = v.Tree.Size, hashlog.HeadString(v.Tree.Size, v.Tree.Root())
 	v.CompareKept()
 	v.CompareSeen()
-	if err := v.compareTiles(treeOfLog, &v.Tree); err != nil {
+	if err := v.compareTiles(rows.TreeOfLog, &v.Tree); err != nil {
 		return err
 	}
 	return v.judgeTail()
@@ -121,8 +120,8 @@ func (v *verification) all() error {
 
 // compareTiles compares the roots that are kept with those of the tree that was
 // computed.
-func (v *verification) compareTiles(of treeOf, tree *hashlog.Frontier) error {
-	kept, err := v.log.tiles(of)
+func (v *verification) compareTiles(of rows.Tree, tree *hashlog.Frontier) error {
+	kept, err := v.c.Tiles(of)
 	if err == nil {
 		v.CompareTiles(kept, tree)
 	}
@@ -139,7 +138,7 @@ func (v *verification) judgeTail() error {
 		return nil
 	}
 	others := false
-	err := v.log.each(v.Audit.Signed, math.MaxInt64, func(r *hashlog.Stored) error {
+	err := eachRecord(v.c, v.Audit.Signed, math.MaxInt64, func(r *hashlog.Stored) error {
 		if others = r.Kind != journal.Reported; others {
 			return hashlog.ErrDone
 		}
@@ -180,47 +179,29 @@ func (v *verification) readMark() error {
 	return err
 }
 
-// readRun reads the table run and the waves.
-func (v *verification) readRun() error {
-	found, err := v.c.one("SELECT format, names, total FROM run")
-	if err != nil {
-		return err
-	}
-	if err := readable(found, 1); err != nil {
-		return err
-	}
-	v.names, v.total = hashlog.NamesKey(found.bytes(1)), found.int(2)
-	if err := v.hasRoom(); err != nil {
-		return err
-	}
-	v.last = make([]userState, v.total+1)
-	err = v.c.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
-		v.bounds = append(v.bounds, hashlog.Wave{Name: w.text(0), First: w.int(1), Last: w.int(2)})
-		return nil
-	})
-	v.now = newStanding(v.bounds)
-	if err == nil {
-		v.plan = v.store.readPlan(v.id, v.names, v.bounds)
-	}
-	return err
-}
-
 // leastRow is how many bytes a row of the plan takes at least: it has a digest.
 const leastRow = 32
 
-// hasRoom refuses a plan of more users than the file has room for: what is kept
-// of each while it is read would take all memory.
-func (v *verification) hasRoom() error {
-	size, err := v.c.count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
-	if err == nil && (v.total < 0 || v.total > size/leastRow) {
-		err = hashlog.NotAsWritten("it says that its plan has %d users, and has %d bytes", v.total, size)
+// readRun reads what was written once. It refuses a plan of more users than there is
+// room for: what is kept of each while it is read would take all memory.
+func (v *verification) readRun() error {
+	found, err := v.c.Run()
+	if err != nil {
+		return err
 	}
-	return err
+	if found.Total < 0 || found.Total > found.Room/leastRow {
+		return hashlog.NotAsWritten("it says that its plan has %d users, and has %d bytes", found.Total, found.Room)
+	}
+	v.header, v.names, v.total, v.bounds = found.Header, found.Names, found.Total, found.Waves
+	v.last = make([]userState, v.total+1)
+	v.now = newStanding(v.bounds)
+	v.plan = v.store.readPlan(v.id, v.names, v.bounds)
+	return nil
 }
 
 // readKey finds the public key that heads are signed with. It makes none.
 func (v *verification) readKey() error {
-	if !exists(filepath.Join(v.store.dir, "audit.key")) {
+	if !files.Exists(filepath.Join(v.store.dir, "audit.key")) {
 		return nil
 	}
 	k, err := v.store.auditKey()
@@ -233,13 +214,10 @@ func (v *verification) readKey() error {
 }
 
 // readRecords reads the log in order.
-func (v *verification) readRecords() (err error) {
-	if v.log, err = logOf(v.c); err != nil {
-		return err
-	}
-	v.Heads = v.log.heads
+func (v *verification) readRecords() error {
+	v.Heads = v.c.Heads
 	return v.Read(&v.names, func(fn func(g *hashlog.Group) error) error {
-		return v.log.eachOf(math.MinInt64, math.MaxInt64, fn)
+		return v.c.Groups(math.MinInt64, math.MaxInt64, fn)
 	})
 }
 
@@ -270,7 +248,7 @@ func (v *verification) Take(r *journal.Record) {
 
 // KeyOf returns the key of the user at a position.
 func (v *verification) KeyOf(user int64) string {
-	key, err := v.log.keyAt(user)
+	key, err := keyAt(v.c, user)
 	if err != nil {
 		return ""
 	}
@@ -326,8 +304,8 @@ func (v *verification) readWrapped() error {
 	if v.opened == nil || v.opened.Detail.Facts[keyFact] == "" {
 		return nil
 	}
-	found, err := v.c.one("SELECT wrapped FROM key")
-	if err == nil && !keyIs(found, v.opened.Detail.Facts[keyFact], v.now.Forgot) {
+	wrapped, there, err := v.c.Key()
+	if err == nil && !keyIs(wrapped, there, v.opened.Detail.Facts[keyFact], v.now.Forgot) {
 		v.Audit.General("key: the wrapped data key was changed, exchanged or removed")
 	}
 	return err
@@ -335,9 +313,7 @@ func (v *verification) readWrapped() error {
 
 // readPlan compares the plan with what was frozen.
 func (v *verification) readPlan() error {
-	if err := v.compareHeader(); err != nil {
-		return err
-	}
+	v.compareHeader()
 	v.plan.wait()
 	if v.plan.err != nil {
 		return v.plan.err
@@ -347,7 +323,7 @@ func (v *verification) readPlan() error {
 	}
 	v.Audit.More += v.plan.audit.More
 	v.comparePlan(&v.plan.tree, v.plan.audit.OK)
-	return v.compareTiles(treeOfPlan, &v.plan.tree)
+	return v.compareTiles(rows.TreeOfPlan, &v.plan.tree)
 }
 
 func (v *verification) comparePlan(tree *hashlog.Frontier, fine bool) {
@@ -375,23 +351,18 @@ func (v *verification) comparePlan(tree *hashlog.Frontier, fine bool) {
 }
 
 // compareHeader compares the header with the digest in the first record.
-func (v *verification) compareHeader() error {
-	found, err := v.c.one("SELECT header FROM run")
-	if err != nil {
-		return err
-	}
+func (v *verification) compareHeader() {
 	switch {
 	case v.opened == nil:
 		v.Audit.General("header: the record of it is missing or unreadable")
-	case digestOf([]byte(found.text(0))) != v.opened.Detail.Digest:
+	case digestOf([]byte(v.header)) != v.opened.Detail.Digest:
 		v.Audit.General("header: the script, its parameters or other circumstances of the run were changed")
 	}
-	return nil
 }
 
 // readState compares what the database says of the log with the log.
 func (v *verification) readState() error {
-	found, err := v.c.one("SELECT size, frontier, standing FROM state")
+	found, err := v.c.State()
 	if err != nil {
 		return err
 	}
@@ -399,7 +370,7 @@ func (v *verification) readState() error {
 		v.Audit.General("state: its row is missing")
 		return nil
 	}
-	switch size := found.int(0); {
+	switch size := found.Size; {
 	case size > v.Places():
 		for i := v.Places(); i < size && i < v.Places()+hashlog.MaxProblems; i++ {
 			v.Audit.Add(hashlog.Problem{Index: i, Message: "it is missing: the end of the log was cut off"})
@@ -408,11 +379,11 @@ func (v *verification) readState() error {
 		for i := size; i < v.Places() && i < size+hashlog.MaxProblems; i++ {
 			v.Audit.Add(hashlog.Problem{Index: i, Message: "it was put in behind the end of the log"})
 		}
-	case string(found.bytes(1)) != string(v.Tree.Bytes()) && v.Audit.OK:
+	case string(found.Frontier) != string(v.Tree.Bytes()) && v.Audit.OK:
 		v.Audit.General("log: some record or the root that was kept with it was changed, and hashes with it")
 	}
 	want := newStanding(v.bounds)
-	have := want.decode(row{found.text(2)})
+	have := want.decode(found)
 	if have != nil {
 		v.Audit.General("state: %v", have)
 	} else if v.Audit.OK && !want.same(v.now) {
@@ -423,15 +394,11 @@ func (v *verification) readState() error {
 
 // readUsers compares the tables of statuses with the records.
 func (v *verification) readUsers() error {
-	err := v.log.eachDone(func(n int64, bytes []byte) error {
-		v.readBlock(n<<blockBits, bytes)
+	err := v.c.Statuses(rows.All(), func(s rows.Status) error {
+		v.listed(s.Pos, userState{rec: s.Rec, code: v.codes.number(s.Code), status: listedStatus(s.Number)})
 		return nil
-	})
-	if err != nil {
-		return err
-	}
-	err = v.c.each("SELECT pos, status, code, rec FROM user ORDER BY pos", func(found row) error {
-		v.listed(found.int(0), userState{rec: found.int(3), code: v.codes.number(found.text(2)), status: listedStatus(found.int(1))})
+	}, func(b rows.Block) error {
+		v.readBlock(b.N<<rows.BlockBits, b.Bytes)
 		return nil
 	})
 	for pos, said := range v.last {
@@ -444,8 +411,8 @@ func (v *verification) readUsers() error {
 
 // readBlock compares a row of the table done.
 func (v *verification) readBlock(first int64, bytes []byte) {
-	if len(bytes) != blockSize {
-		v.Audit.General("table of done users: the row of positions %d on has %d bytes, want %d", first, len(bytes), blockSize)
+	if len(bytes) != rows.BlockSize {
+		v.Audit.General("table of done users: the row of positions %d on has %d bytes, want %d", first, len(bytes), rows.BlockSize)
 	}
 	for i, b := range bytes {
 		if b == 0 {
@@ -501,21 +468,4 @@ func statusText(u userState) string {
 		return string(s)
 	}
 	return fmt.Sprintf("status %d", u.status)
-}
-
-// same reports whether two standings are one.
-func (s *standing) same(o *standing) bool {
-	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || !s.Span.same(o.Span) || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) ||
-		!slices.EqualFunc(s.Backends, o.Backends, journal.BackendPin.Equal) {
-		return false
-	}
-	if (s.Last == nil) != (o.Last == nil) || s.Last != nil && *s.Last != *o.Last {
-		return false
-	}
-	for i := range s.Waves {
-		if s.Waves[i] != o.Waves[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -12,8 +12,7 @@ type watch struct {
 	known int64 // users behind it have no records from before
 	lives lives
 	done  bitset
-	past  *byUser // reads records of earlier processes; nil: not needed yet
-	stale bool    // rows that wait may be about a user that has to be looked up
+	stale bool // rows that wait may be about a user that has to be looked up
 }
 
 // bitset is a set of small numbers.
@@ -99,13 +98,10 @@ func (w *writer) lookUp(r *journal.Record, u *life) error {
 	if status != noStatus {
 		return contradiction(r, "the user is %s already", statusOfNumber[status])
 	}
-	if w.watch.past == nil || w.watch.past.log != w.log {
-		w.watch.past = &byUser{log: w.log}
-	}
 	var dec hashlog.Decoder
-	err = w.watch.past.between(r.User, r.User, func(_ int64, records []place) error {
+	err = w.db.Histories([]int64{r.User}, nil, func(_ int64, records []hashlog.Stored) error {
 		for i := range records {
-			old, err := dec.Record(records[i].frame)
+			old, err := dec.Record(records[i].Body)
 			if err != nil {
 				return err
 			}

@@ -1,18 +1,34 @@
-package ledger
+package sqlite
 
 import (
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 )
+
+// fatal is what tests and property tests are.
+type fatal interface {
+	Helper()
+	Fatal(...any)
+}
+
+func must(t fatal, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // scratchDB is a database with a table of numbers, and one whose rows need a
 // number: that is asked at the end of a transaction.
 func scratchDB(t *testing.T) *conn {
 	t.Helper()
 	dir := t.TempDir()
-	f, err := openPrivate(filepath.Join(dir, "x.db"), os.O_RDWR|os.O_CREATE)
+	f, err := files.OpenPrivate(filepath.Join(dir, "x.db"), os.O_RDWR|os.O_CREATE)
 	must(t, err)
 	must(t, f.Close())
 	c, err := openConn(filepath.Join(dir, "x.db"), readWrite, dir)
@@ -72,5 +88,27 @@ func TestStatementTellsHowManyRowsItChanged(t *testing.T) {
 	}
 	if err := c.each("SELECT abs(-9223372036854775807 - 1)", func(row) error { return nil }); err == nil {
 		t.Error("a query that fails on its way gave no error")
+	}
+}
+
+// TestRowsInAnotherOrderEndAReading: of a file whose pages were changed, a
+// reading that goes on from the last row would have no end.
+func TestRowsInAnotherOrderEndAReading(t *testing.T) {
+	c := scratchDB(t)
+	for name, query := range map[string]string{
+		"backwards": "SELECT column1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? ORDER BY column1 DESC LIMIT 2",
+		"twice":     "SELECT 1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? LIMIT 2",
+		"negative":  "SELECT -column1 FROM (VALUES (1), (2), (3)) WHERE column1 > ? LIMIT 2",
+	} {
+		var seen []int64
+		err := c.pages(query, 0, func(found row) error {
+			if seen = append(seen, found.int(0)); len(seen) > 100 {
+				return errors.New("it goes on for ever")
+			}
+			return nil
+		})
+		if !errors.As(err, new(hashlog.Unsound)) {
+			t.Errorf("%s: %v after %v, want damage", name, err, seen)
+		}
 	}
 }

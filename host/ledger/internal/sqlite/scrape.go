@@ -1,4 +1,4 @@
-package ledger
+package sqlite
 
 import (
 	"encoding/binary"
@@ -11,11 +11,11 @@ import (
 
 // scrape copies the records that are found anywhere in the file.
 func (c *copier) scrape() error {
-	have, err := c.to.count("SELECT count(*) FROM rec")
+	have, err := c.to.conn.count("SELECT count(*) FROM rec")
 	if err != nil || have >= c.size || !c.known {
 		return err
 	}
-	f, err := os.Open(c.run.store.runFile(c.run.id))
+	f, err := os.Open(c.o.Path)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package ledger
+package sqlite
 
 import (
 	"encoding/binary"
@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/rekey-host/rekey/host/hashlog"
+
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
 )
 
 // Where an inner page of a table is lost, its rows are still on pages of their
@@ -28,7 +30,7 @@ func (c *copier) orphans(table, query string, want int64, fn func(row) error) er
 	if table == "sheet" {
 		copied = "plan" // its rows are copied there
 	}
-	have, err := c.to.count("SELECT count(*) FROM " + copied)
+	have, err := c.to.conn.count("SELECT count(*) FROM " + copied)
 	if err != nil || have >= want || !c.known {
 		return err
 	}
@@ -52,12 +54,12 @@ func (c *copier) orphans(table, query string, want int64, fn func(row) error) er
 
 // leaves copies the file, once, and returns the numbers of its leaves.
 func (c *copier) leaves() ([]uint32, error) {
-	if !exists(c.scratch) {
-		if err := copyFile(c.scratch, c.run.store.runFile(c.run.id)); err != nil {
+	if !files.Exists(c.scratch) {
+		if err := files.Copy(c.scratch, c.o.Path); err != nil {
 			return nil, err
 		}
 	}
-	f, err := os.Open(c.run.store.runFile(c.run.id))
+	f, err := os.Open(c.o.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +83,7 @@ func (c *copier) behead(table string) (root int64, err error) {
 	if table == "rec" {
 		layout = schemaOfRows
 	}
-	db, err := c.run.openBeheaded(c.scratch, layout)
+	db, err := c.openBeheaded(c.scratch, layout)
 	if err != nil {
 		return 0, err
 	}
@@ -95,7 +97,7 @@ func (c *copier) adopt(root int64, leaves []uint32, query string, fn func(row) e
 	if err := c.writeRoot(root, leaves); err != nil {
 		return err
 	}
-	db, err := openConn(c.scratch, immutable, c.run.store.temp())
+	db, err := openConn(c.scratch, immutable, c.o.Temp)
 	if err != nil {
 		return err
 	}

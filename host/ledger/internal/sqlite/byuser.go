@@ -1,4 +1,4 @@
-package ledger
+package sqlite
 
 import (
 	"cmp"
@@ -11,12 +11,15 @@ import (
 // byUser reads records by user. It keeps the groups that it read last: users
 // come in order, and the next ones' records are mostly in the same groups.
 type byUser struct {
-	log  *log
+	db   *DB
 	sums *hashlog.Encoder // compares what is read with its sums; nil: nobody asked
 	dec  hashlog.Decoder  // for that
 	kept []*sorted        // what was used last stands last
 	size int
 	all  []place // of one reading
+
+	listed int64 // records of format 1 in the list of temp.rows; 0: there is none
+	told   bool  // there is temp.told, which goes with the moment
 }
 
 // maxKept is how many bytes of groups are kept.
@@ -44,6 +47,115 @@ func (o *sorted) memory() int { return len(o.Body) + placeSize*len(o.places) }
 // order is by user, then as in the log.
 func (p place) order(q place) int {
 	return cmp.Or(cmp.Compare(p.user, q.user), cmp.Compare(p.id, q.id))
+}
+
+// farApart is how many positions there are for each user where their records are
+// read one by one.
+const farApart = 4
+
+// many is how many users in no order are read from a list that is made for them, on
+// disk: they are all over the log.
+const many = 1000
+
+// Histories calls fn for those of the users that have records, with these as they are
+// stored, in the order of the list; each user is there once. With sums, what is read
+// is compared with its sum. What fn gets is valid during the call.
+func (d *DB) Histories(users []int64, sums *hashlog.Encoder, fn func(user int64, records []hashlog.Stored) error) error {
+	b := &d.users
+	b.sums = sums
+	if len(users) == 0 {
+		return nil
+	}
+	first, last := users[0], users[len(users)-1]
+	ascending := slices.IsSorted(users)
+	if !ascending && !b.told && len(users) >= many {
+		if err := b.tell(); err != nil {
+			return err
+		}
+	}
+	var list []hashlog.Stored
+	give := func(user int64, records []place) error {
+		list = list[:0]
+		for i := range records {
+			list = append(list, hashlog.Stored{ID: records[i].id, User: user, Body: records[i].frame})
+		}
+		return fn(user, list)
+	}
+	switch {
+	case b.told:
+		return b.fromTold(users, give)
+	case ascending && last-first < farApart*int64(len(users)):
+		return b.together(users, give)
+	}
+	for _, user := range users {
+		if err := b.between(user, user, give); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// together reads the records of users who stand close together.
+func (b *byUser) together(users []int64, give func(user int64, records []place) error) error {
+	next := 0
+	return b.between(users[0], users[len(users)-1], func(user int64, records []place) error {
+		for next < len(users) && users[next] < user {
+			next++
+		}
+		if next == len(users) || users[next] != user {
+			return nil // not asked for
+		}
+		return give(user, records)
+	})
+}
+
+// forget forgets what is kept.
+func (b *byUser) forget() { b.kept, b.size = nil, 0 }
+
+// undone takes over that the transaction was undone in which lists may have been
+// made.
+func (b *byUser) undone() { b.listed, b.told = 0, false }
+
+// tell makes a list of the users that have records, with these.
+func (b *byUser) tell() error {
+	last, err := b.db.LastUser()
+	if err == nil {
+		err = b.db.conn.run("CREATE TEMP TABLE told (pos INTEGER PRIMARY KEY, body BLOB)")
+	}
+	if err != nil {
+		return err
+	}
+	b.told = true
+	var told hashlog.Group
+	for pos := int64(1); pos <= last && err == nil; pos += many {
+		err = b.between(pos, pos+many-1, func(user int64, records []place) error {
+			told = hashlog.Group{Body: told.Body[:0]}
+			for i := range records {
+				told.Add(user, records[i].frame)
+			}
+			_, err := b.db.conn.exec("INSERT INTO temp.told VALUES (?,?)", user, told.Body)
+			return err
+		})
+	}
+	return err
+}
+
+// fromTold reads records from the list.
+func (b *byUser) fromTold(users []int64, give func(user int64, records []place) error) error {
+	for _, user := range users {
+		err := b.db.conn.each("SELECT body FROM temp.told WHERE pos = ?", func(found row) error {
+			var records []place
+			told := hashlog.Frames{Rest: found.bytes(0)}
+			for frame := told.Next(); frame != nil; frame = told.Next() {
+				records = append(records, place{frame: frame})
+			}
+			return give(user, records)
+		}, user)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open finds the records of users in a group.
@@ -114,11 +226,11 @@ const reaching = `WITH RECURSIVE class(s) AS (
 WHERE g.span = s AND g.lo > ? - (1 << s) AND g.lo <= ? AND g.hi >= ?`
 
 func (b *byUser) ofGroups(first, last int64) error {
-	if !b.log.groups {
-		return nil
+	if t, err := b.db.has(); err != nil || !t.groups {
+		return err
 	}
 	var list []int64
-	err := b.log.c.each(reaching, func(found row) error {
+	err := b.db.conn.each(reaching, func(found row) error {
 		list = append(list, found.int(0))
 		return nil
 	}, first, last, first)
@@ -148,7 +260,7 @@ func (b *byUser) group(first int64) (*sorted, error) {
 		}
 	}
 	var o *sorted
-	err := b.log.eachGroup(first-1, first, func(g *hashlog.Group) (err error) {
+	err := b.db.eachGroup(first-1, first, func(g *hashlog.Group) (err error) {
 		o, err = b.open(g)
 		return err
 	})
@@ -176,18 +288,19 @@ func (b *byUser) keep(o *sorted) {
 // ofRows adds what is in the table of format 1: through its index, or a sorted
 // list that is made of it once, on disk.
 func (b *byUser) ofRows(first, last int64) error {
-	if !b.log.rows {
-		return nil
+	t, err := b.db.has()
+	if err != nil || !t.rows {
+		return err
 	}
 	from, user := "rec r INDEXED BY rec_user", "r.user"
-	if !b.log.byUser {
-		if err := b.log.list(); err != nil {
+	if !t.byUser {
+		if err := b.list(); err != nil {
 			return err
 		}
 		from, user = "temp.rows h CROSS JOIN rec r ON r.id = h.id", "h.user"
 	}
 	query := fmt.Sprintf("SELECT %s, r.id, r.body FROM %s WHERE %s BETWEEN ? AND ? ORDER BY %s, r.id", user, from, user, user)
-	return b.log.c.each(query, func(found row) error {
+	return b.db.conn.each(query, func(found row) error {
 		b.all = append(b.all, place{found.int(0), found.int(1), found.bytes(2)})
 		return b.fits(found.bytes(2))
 	}, first, last)
@@ -195,9 +308,9 @@ func (b *byUser) ofRows(first, last int64) error {
 
 // list makes the sorted list of the records of format 1. An older rekey may have
 // added to them since it was made for this connection.
-func (l *log) list() error {
-	last, err := l.c.count("SELECT coalesce(max(id), 0) FROM rec")
-	if err != nil || last == l.c.listed {
+func (b *byUser) list() error {
+	last, err := b.db.conn.count("SELECT coalesce(max(id), 0) FROM rec")
+	if err != nil || last == b.listed {
 		return err
 	}
 	for _, query := range []string{
@@ -205,10 +318,10 @@ func (l *log) list() error {
 		"DELETE FROM temp.rows",
 		"INSERT INTO temp.rows SELECT user, id FROM rec WHERE user > 0 ORDER BY user, id",
 	} {
-		if err := l.c.run(query); err != nil {
+		if err := b.db.conn.run(query); err != nil {
 			return err
 		}
 	}
-	l.c.listed = last
+	b.listed = last
 	return nil
 }

@@ -1,4 +1,4 @@
-package ledger
+package files
 
 import (
 	"errors"
@@ -10,41 +10,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// passing is a directory for copies of ledgers that are to be there for a moment
+// Passing is a directory for copies of ledgers that are to be there for a moment
 // only. It is locked while its process lives: one that a killed process left
 // behind is removed by the next that makes one like it there.
-type passing struct {
-	dir  string
+type Passing struct {
+	Dir  string
 	lock *os.File
 }
 
-// makePassing makes a directory in parent, 0700, whose name is the prefix and a
+// MakePassing makes a directory in parent, 0700, whose name is the prefix and a
 // number.
-func makePassing(parent, prefix string) (*passing, error) {
+func MakePassing(parent, prefix string) (*Passing, error) {
 	sweepPassing(parent, prefix)
 	for {
 		dir, err := os.MkdirTemp(parent, prefix+"*")
 		if err != nil {
 			return nil, err
 		}
-		lock, err := holdDir(dir)
+		lock, err := HoldDir(dir)
 		if !errors.Is(err, errSwept) { // without locks on its file system nobody sweeps there
-			return &passing{dir, lock}, nil
+			return &Passing{dir, lock}, nil
 		}
 	}
 }
 
-// remove removes the directory; what was renamed to where it belongs stays.
-func (p *passing) remove() {
-	_ = os.RemoveAll(p.dir)
+// Remove removes the directory; what was renamed to where it belongs stays.
+func (p *Passing) Remove() {
+	_ = os.RemoveAll(p.Dir)
 	_ = p.lock.Close() // nil where there are no locks
 }
+
+// File returns the path of a file in the directory.
+func (p *Passing) File(name string) string { return filepath.Join(p.Dir, name) }
 
 // errSwept is that a directory is another process's to remove.
 var errSwept = errors.New("is being removed")
 
-// holdDir locks a directory of this user that nobody holds.
-func holdDir(dir string) (*os.File, error) {
+// HoldDir locks a directory of this user that nobody holds.
+func HoldDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errSwept
@@ -69,7 +72,7 @@ func stillAt(f *os.File, path string) bool {
 	if unix.Fstat(int(f.Fd()), &open) != nil || int(open.Uid) != os.Geteuid() {
 		return false
 	}
-	now, err := statOf(path)
+	now, err := Stat(path)
 	return err == nil && now.Dev == open.Dev && now.Ino == open.Ino
 }
 
@@ -89,8 +92,8 @@ func sweepPassing(parent, prefix string) {
 			continue
 		}
 		dir := filepath.Join(parent, e.Name())
-		if f, err := holdDir(dir); err == nil {
-			(&passing{dir, f}).remove()
+		if f, err := HoldDir(dir); err == nil {
+			(&Passing{dir, f}).Remove()
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package ledger
+package sqlite
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/rekey-host/rekey/host/hashlog"
 )
@@ -23,40 +22,33 @@ type conn struct {
 	raw   driver.Conn
 	stmts map[string]driver.Stmt
 	args  []driver.NamedValue
-
-	listed int64 // records of format 1 in the list of log.list; 0: there is none
 }
 
-// openMode says what a connection may do to the file.
-type openMode string
+// mode says what a connection may do to the file.
+type mode string
 
 const (
-	readWrite openMode = "mode=rw"
-	readOnly  openMode = "mode=ro"
-	immutable openMode = "mode=ro&immutable=1" // a medium that cannot be written: no locks, no shared memory
+	readWrite mode = "mode=rw"
+	readOnly  mode = "mode=ro"
+	immutable mode = "mode=ro&immutable=1" // a medium that cannot be written: no locks, no shared memory
 )
 
 // patience is how long a statement waits for another process.
 const patience = "PRAGMA busy_timeout = 60000"
 
-// othersFold is for connections of whoever does not apply the run: only who
-// does writes into the database's own file while it is applied, and notices if
-// anybody else did.
-const othersFold = "PRAGMA wal_autocheckpoint = 0"
-
-func fileURI(path string, mode openMode) string {
-	return (&url.URL{Scheme: "file", Path: path}).String() + "?" + string(mode)
+func fileURI(path string, as mode) string {
+	return (&url.URL{Scheme: "file", Path: path}).String() + "?" + string(as)
 }
 
 // openConn opens an existing database file.
-func openConn(path string, mode openMode, tempDir string) (*conn, error) {
-	raw, err := (&sqlite.Driver{}).Open(fileURI(path, mode))
+func openConn(path string, as mode, tempDir string) (*conn, error) {
+	raw, err := (&sqlite.Driver{}).Open(fileURI(path, as))
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{raw: raw, stmts: map[string]driver.Stmt{}}
 	tempSetting := "temp_store = MEMORY"
-	if mode != immutable && unix.Access(tempDir, unix.W_OK|unix.X_OK) == nil {
+	if as != immutable && unix.Access(tempDir, unix.W_OK|unix.X_OK) == nil {
 		tempSetting = "temp_store_directory = '" + strings.ReplaceAll(tempDir, "'", "''") + "'"
 	}
 	settings := []string{strings.TrimPrefix(patience, "PRAGMA "), "cache_size = -8192", "synchronous = FULL", tempSetting}
@@ -118,11 +110,8 @@ func (c *conn) named(args []driver.Value) []driver.NamedValue {
 	return c.args
 }
 
-// rollback undoes a transaction, and the list that log.list may have made in it.
-func (c *conn) rollback() error {
-	c.listed = 0
-	return c.run("ROLLBACK")
-}
+// rollback undoes a transaction.
+func (c *conn) rollback() error { return c.run("ROLLBACK") }
 
 // each calls fn for every row of the answer. The row is valid during the call.
 func (c *conn) each(query string, fn func(row row) error, args ...driver.Value) (err error) {
@@ -238,26 +227,6 @@ func (r row) bytes(i int) []byte {
 	}
 	b, _ := r[i].([]byte)
 	return b
-}
-
-// sqliteCode returns the primary result code of an SQLite error, else 0.
-func sqliteCode(err error) int { return extendedCode(err) & 0xff }
-
-// extendedCode returns the whole result code.
-func extendedCode(err error) int {
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		return e.Code()
-	}
-	return 0
-}
-
-func cannotOpen(err error) bool {
-	switch sqliteCode(err) {
-	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR: // the shared memory is a file too
-		return true
-	}
-	return false
 }
 
 // noContext is passed to the driver: statements on a local file are never

@@ -1,0 +1,358 @@
+package sqlite
+
+import (
+	"os"
+
+	"modernc.org/sqlite"
+
+	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
+)
+
+// DB is the database of one run. It is used by one goroutine at a time.
+type DB struct {
+	conn   *conn
+	tables tables
+	users  byUser
+}
+
+// tables says which of the tables there are that not all formats have.
+type tables struct {
+	known  bool
+	rows   bool // rec: records of format 1
+	groups bool // grp, and what came with it
+	byUser bool // rec_user: the index of rec
+	sheets bool // sheet
+}
+
+func newDB(c *conn) *DB {
+	d := &DB{conn: c}
+	d.users.db = d
+	return d
+}
+
+// Init makes the locks of this process those of open files: without, whoever closes
+// a run's file in this process, a copy for a backup say, would drop the database's.
+// Not to be had everywhere.
+func Init() { _, _ = sqlite.OFDLocking(true) }
+
+// OpenToWrite opens a database for whoever applies the run, or adds to it.
+func OpenToWrite(path, temp string) (*DB, error) {
+	c, err := openConn(path, readWrite, temp)
+	if err != nil {
+		return nil, err
+	}
+	return newDB(c), nil
+}
+
+// Open opens a database for reading; where nothing can be written beside it, as a
+// file that nobody changes.
+func Open(path, temp string) (*DB, error) {
+	c, err := openReader(path, temp)
+	if err != nil {
+		return nil, err
+	}
+	return newDB(c), nil
+}
+
+// OpenStill opens a database that nobody changes.
+func OpenStill(path, temp string) (*DB, error) {
+	c, err := openConn(path, immutable, temp)
+	if err != nil {
+		return nil, err
+	}
+	return newDB(c), nil
+}
+
+// OpenCopy opens a copy of a database as it lies there with its write-ahead file.
+// The copy has no name any more when OpenCopy returns.
+func OpenCopy(path string) (*DB, error) {
+	c, err := openCopy(path)
+	if err != nil {
+		return nil, err
+	}
+	return newDB(c), nil
+}
+
+func openReader(path, temp string) (*conn, error) {
+	c, err := openConn(path, readOnly, temp)
+	if err == nil {
+		if _, err = c.count("SELECT count(*) FROM sqlite_schema"); err == nil {
+			return c, nil
+		}
+		_ = c.close()
+	}
+	if !cannotOpen(err) {
+		return nil, err
+	}
+	if info, serr := os.Stat(path + "-wal"); serr != nil || info.Size() == 0 {
+		return openConn(path, immutable, temp)
+	}
+	return openCopy(path)
+}
+
+func openCopy(path string) (*conn, error) {
+	made, err := files.MakePassing("", "rekey-read-")
+	if err != nil {
+		return nil, err
+	}
+	defer made.Remove()
+	copied := made.File("copy.db")
+	for _, suffix := range []string{"", "-wal"} {
+		if err := files.Copy(copied+suffix, path+suffix); err != nil {
+			return nil, err
+		}
+	}
+	c, err := openConn(copied, readWrite, made.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = c.count("SELECT count(*) FROM sqlite_schema"); err != nil {
+		_ = c.close()
+		return nil, err
+	}
+	keepNames(c)
+	return c, nil
+}
+
+// keepNames keeps SQLite from removing what bears the name of its write-ahead
+// file.
+func keepNames(c *conn) {
+	if x, ok := c.raw.(sqlite.FileControl); ok {
+		_, _ = x.FileControlPersistWAL("main", 1)
+	}
+}
+
+// Close closes the database. The last of all processes to do so folds in what is in
+// the write-ahead file, and removes that.
+func (d *DB) Close() error { return d.conn.close() }
+
+// KeepNames keeps Close from removing what bears the name of the write-ahead file.
+func (d *DB) KeepNames() { keepNames(d.conn) }
+
+// Again forgets what was read: others may have changed the file meanwhile.
+func (d *DB) Again() {
+	d.tables.known = false
+	d.users.forget()
+}
+
+// has returns which tables there are. Another process may make a ledger of format 1
+// one with groups at any time.
+func (d *DB) has() (*tables, error) {
+	t := &d.tables
+	if t.known && t.groups {
+		return t, nil
+	}
+	*t = tables{}
+	err := d.conn.each("SELECT name FROM sqlite_schema WHERE name IN ('rec', 'grp', 'rec_user', 'sheet')", func(found row) error {
+		switch found.text(0) {
+		case "rec":
+			t.rows = true
+		case "grp":
+			t.groups = true
+		case "rec_user":
+			t.byUser = true
+		case "sheet":
+			t.sheets = true
+		}
+		return nil
+	})
+	if err == nil && !t.rows && !t.groups {
+		err = hashlog.NotAsWritten("the tables of its records are missing")
+	}
+	t.known = err == nil
+	return t, err
+}
+
+// Moment calls fn: all that it reads is of one moment. It may not be in another.
+func (d *DB) Moment(fn func() error) error {
+	if _, err := d.conn.exec("BEGIN"); err != nil {
+		return err
+	}
+	err := fn()
+	if err == nil && !d.users.told {
+		if _, err = d.conn.exec("COMMIT"); err == nil {
+			return nil
+		}
+	}
+	d.users.undone()
+	if rerr := d.conn.rollback(); err == nil {
+		err = rerr
+	}
+	return err
+}
+
+// Within calls fn, and keeps all that it puts, or nothing.
+func (d *DB) Within(fn func() error) error {
+	err := d.conn.within(fn)
+	if err != nil {
+		d.tables.known = false
+		d.users.undone()
+	}
+	return err
+}
+
+// Run returns what was written once.
+func (d *DB) Run() (rows.Run, error) {
+	found, err := d.conn.one("SELECT format, header, names, total, ordered FROM run")
+	if err != nil {
+		return rows.Run{}, err
+	}
+	if err := readable(found, 2); err != nil {
+		return rows.Run{}, err
+	}
+	r := rows.Run{Header: found.text(1), Names: hashlog.NamesKey(found.bytes(2)), Total: found.int(3), Ordered: found.int(4) == 1}
+	err = d.conn.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
+		r.Waves = append(r.Waves, hashlog.Wave{Name: w.text(0), First: w.int(1), Last: w.int(2)})
+		return nil
+	})
+	if err == nil {
+		r.Room, err = d.conn.count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+	}
+	return r, err
+}
+
+// Key returns the wrapped data key; there is false if it is none any more.
+func (d *DB) Key() (wrapped []byte, there bool, err error) {
+	found, err := d.conn.one("SELECT wrapped FROM key")
+	if err != nil || found == nil {
+		return nil, false, err
+	}
+	return found.bytes(0), true, nil
+}
+
+// State returns where the run stands; nil if that is missing.
+func (d *DB) State() (*rows.State, error) {
+	found, err := d.conn.one("SELECT size, frontier, standing FROM state")
+	if err != nil || found == nil {
+		return nil, err
+	}
+	return &rows.State{Size: found.int(0), Frontier: found.bytes(1), Standing: found.text(2)}, nil
+}
+
+// Heads calls fn for the signed heads over more records than that, in order.
+// hashlog.ErrDone ends it.
+func (d *DB) Heads(after int64, fn func(h hashlog.Head) error) error {
+	return d.conn.each("SELECT size, at, note FROM head WHERE size > ? ORDER BY size", func(found row) error {
+		return fn(hashlog.Head{Size: found.int(0), At: found.int(1), Note: found.text(2)})
+	}, after)
+}
+
+// Head returns the newest signed head over at most that many records; nil if there
+// is none.
+func (d *DB) Head(most int64) (*hashlog.Head, error) {
+	found, err := d.conn.one("SELECT size, at, note FROM head WHERE size <= ? ORDER BY size DESC LIMIT 1", most)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	return &hashlog.Head{Size: found.int(0), At: found.int(1), Note: found.text(2)}, nil
+}
+
+// Tiles returns the roots of large subtrees that are kept of a tree. A ledger of
+// format 1 has none of what it had.
+func (d *DB) Tiles(of rows.Tree) (map[int64]hashlog.Hash, error) {
+	t, err := d.has()
+	if err != nil || !t.groups {
+		return nil, err
+	}
+	list := map[int64]hashlog.Hash{}
+	return list, d.conn.each("SELECT n, root FROM tile WHERE tree = ?", func(found row) error {
+		if root := found.bytes(1); len(root) == len(hashlog.Hash{}) {
+			list[found.int(0)] = hashlog.Hash(root)
+		}
+		return nil
+	}, int64(of))
+}
+
+// Statuses calls fn for the users at some positions who have a status and are not
+// plainly done, and block for the blocks that those who are may be in: for each span
+// first block and then fn, in order. Either may be nil.
+func (d *DB) Statuses(of []rows.Span, fn func(s rows.Status) error, block func(b rows.Block) error) error {
+	t, err := d.has()
+	for i := 0; i < len(of) && err == nil; i++ {
+		if t.groups && block != nil {
+			err = d.conn.each("SELECT n, bytes FROM done WHERE n BETWEEN ? AND ? ORDER BY n", func(found row) error {
+				return block(rows.Block{N: found.int(0), Bytes: found.bytes(1)})
+			}, of[i].From>>rows.BlockBits, of[i].To>>rows.BlockBits)
+		}
+		if err == nil && fn != nil {
+			err = d.conn.each("SELECT pos, status, code, rec FROM user WHERE pos BETWEEN ? AND ? ORDER BY pos", func(found row) error {
+				return fn(rows.Status{Pos: found.int(0), Number: found.int(1), Code: found.text(2), Rec: found.int(3)})
+			}, of[i].From, of[i].To)
+		}
+	}
+	return err
+}
+
+// Groups calls fn for the groups that have records from one place on to another,
+// [from, to) from 0, in the order of the log. Each record of format 1 is one.
+// hashlog.ErrDone ends it.
+func (d *DB) Groups(from, to int64, fn func(g *hashlog.Group) error) error {
+	return hashlog.Ended(d.groups(from, to, fn))
+}
+
+// Indexed counts the records that can be found by user: SQLite passes over what a
+// damaged page of an index lacks.
+func (d *DB) Indexed() (n int64, err error) {
+	t, err := d.has()
+	if err == nil && t.groups {
+		n, err = d.conn.count("SELECT coalesce(sum(n), 0) FROM grp INDEXED BY grp_user")
+	}
+	if err != nil || !t.rows {
+		return n, err
+	}
+	query := "SELECT count(*) FROM rec"
+	if t.byUser {
+		query += " INDEXED BY rec_user WHERE user > 0 OR id > 0"
+	}
+	old, err := d.conn.count(query)
+	return n + old, err
+}
+
+// Quick reports whether Indexed takes no longer than a few readings, of a log of a
+// size.
+func (d *DB) Quick(size int64) bool {
+	const countQuickly = 1 << 20
+	t, err := d.has()
+	return err == nil && (!t.rows || size <= countQuickly)
+}
+
+// Unlisted counts the groups behind a record that cannot be found by user.
+func (d *DB) Unlisted(after int64) (int64, error) {
+	t, err := d.has()
+	if err != nil || !t.groups {
+		return 0, err
+	}
+	return d.conn.count(`SELECT count(*) FROM grp g NOT INDEXED WHERE g.first > ? AND NOT EXISTS (SELECT 1 FROM grp x INDEXED BY grp_user
+		WHERE x.span = g.span AND x.lo = g.lo AND x.hi = g.hi AND x.n = g.n AND x.first = g.first)`, after)
+}
+
+// LastUser returns the last position that has records.
+func (d *DB) LastUser() (last int64, err error) {
+	t, err := d.has()
+	if err == nil && t.groups {
+		last, err = d.conn.count("SELECT coalesce(max(hi), 0) FROM grp INDEXED BY grp_user")
+	}
+	if err != nil || !t.rows {
+		return last, err
+	}
+	query := "SELECT coalesce(max(user), 0) FROM rec"
+	if t.byUser {
+		query += " INDEXED BY rec_user"
+	}
+	old, err := d.conn.count(query)
+	return max(last, old), err
+}
+
+// Last returns the id of the last record.
+func (d *DB) Last() (last int64, err error) {
+	t, err := d.has()
+	if err == nil && t.groups {
+		last, err = d.conn.count("SELECT first + n - 1 FROM grp ORDER BY first DESC LIMIT 1")
+	}
+	if err == nil && last == 0 && t.rows {
+		last, err = d.conn.count("SELECT coalesce(max(id), 0) FROM rec")
+	}
+	return last, err
+}
