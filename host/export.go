@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,13 +35,41 @@ func (o ReportOptions) withoutFormat() error {
 	return nil
 }
 
+// summaryFormat is the one format without rows.
+const summaryFormat = "summary"
+
+// ReportFormats returns the formats that all users of a run can be written in.
+func ReportFormats() []string {
+	names := []string{summaryFormat}
+	for _, format := range report.Formats() {
+		names = append(names, format.Name)
+	}
+	return names
+}
+
+// revealing returns the formats that may hold passwords.
+func revealing() []string {
+	var names []string
+	for _, format := range report.Formats() {
+		if !format.Bare {
+			names = append(names, format.Name)
+		}
+	}
+	return names
+}
+
 // formatOf returns the format that a file's name speaks of.
 func formatOf(path string) string {
-	switch ext := strings.TrimPrefix(filepath.Ext(path), "."); ext {
-	case "csv", "json", "jsonl", "html":
-		return ext
+	if format, ok := report.FormatOf(strings.TrimPrefix(filepath.Ext(path), ".")); ok {
+		return format.Name
 	}
-	return "summary, json, jsonl, csv or html"
+	return oneOf(ReportFormats())
+}
+
+// oneOf lists words to choose from.
+func oneOf(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // toReport opens a run for its reports. All users in one format are whatever
@@ -109,76 +136,59 @@ func (e exporter) toFile(write func(io.Writer) error) ([]string, error) {
 
 // format returns what writes the users.
 func (e exporter) format() (func(io.Writer) error, error) {
-	switch format := e.options.Format; format {
-	case "summary", "html":
-		if e.options.Reveal {
-			return nil, &UsageError{Message: fmt.Sprintf("format %s never holds a password", format), Fix: "use jsonl, json or csv"}
-		}
-		return e.about, nil
-	case "csv":
-		return func(w io.Writer) error { return e.rows(report.NewCSV(w, report.DefaultColumns()...)) }, nil
-	case "json":
-		return e.array, nil
-	case "jsonl":
-		return e.lines, nil
-	default:
-		return nil, &UsageError{Message: fmt.Sprintf("there is no format %q", format), Fix: "use summary, json, jsonl, csv or html"}
+	name := e.options.Format
+	format, ok := report.FormatOf(name)
+	switch {
+	case !ok && name != summaryFormat:
+		return nil, &UsageError{Message: fmt.Sprintf("there is no format %q", name), Fix: "use " + oneOf(ReportFormats())}
+	case e.options.Reveal && (!ok || format.Bare):
+		return nil, &UsageError{Message: fmt.Sprintf("format %s never holds a password", name), Fix: "use " + oneOf(revealing())}
+	case !ok:
+		return e.summary, nil
+	case format.Lines != nil:
+		return func(w io.Writer) error { return e.lines(format.Lines(w)) }, nil
 	}
+	return func(w io.Writer) error { return e.rows(format, w) }, nil
 }
 
-// about writes what never holds a password.
-func (e exporter) about(w io.Writer) error {
+// summary writes the counts.
+func (e exporter) summary(w io.Writer) error {
 	about, err := aboutOf(e.run)
 	if err != nil {
 		return err
 	}
-	if e.options.Format == "summary" {
-		return report.Summary(w, about)
-	}
-	return e.rows(report.NewHTML(w, about))
+	return report.Summary(w, about)
 }
 
 // rows writes the default columns.
-func (e exporter) rows(rows rowWriter) error {
-	row := report.DefaultRow
+func (e exporter) rows(format report.Format, w io.Writer) error {
+	options := report.Options{Columns: report.DefaultColumns()}
+	if format.Bare {
+		var err error
+		if options.About, err = aboutOf(e.run); err != nil {
+			return err
+		}
+	}
+	row, rows := report.DefaultRow, format.Rows(w, options)
 	if e.options.Reveal {
 		row = report.RevealedRow
 	}
 	err := e.results(func(result report.Result) error { return rows.Add(result, row(result)) })
+	return closed(rows, err)
+}
+
+// lines writes one object a user, with every step.
+func (e exporter) lines(lines report.LineWriter) error {
+	err := e.results(func(result report.Result) error { return lines.Add(e.line(result)) })
+	return closed(lines, err)
+}
+
+// closed closes what was written to its end, though not all could be opened.
+func closed(out interface{ Close() error }, err error) error {
 	if err != nil && !errors.As(err, new(*PartError)) {
 		return err
 	}
-	return errors.Join(rows.Close(), err)
-}
-
-// lines writes one object a user, with every step, on one line.
-func (e exporter) lines(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return e.results(func(result report.Result) error { return encoder.Encode(e.line(result)) })
-}
-
-// array writes one array of what lines writes.
-func (e exporter) array(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	before := "[\n"
-	err := e.results(func(result report.Result) error {
-		if _, err := io.WriteString(w, before); err != nil {
-			return err
-		}
-		before = ","
-		return encoder.Encode(e.line(result))
-	})
-	if err != nil && !errors.As(err, new(*PartError)) {
-		return err
-	}
-	end := "]\n"
-	if before != "," {
-		end = "[]\n"
-	}
-	_, werr := io.WriteString(w, end)
-	return errors.Join(werr, err)
+	return errors.Join(out.Close(), err)
 }
 
 // line returns the object of a user.

@@ -281,11 +281,8 @@ func (d direct) one(op sdk.Operation) sdk.Receipt {
 	return sdk.Receipt{Outcome: sdk.Applied, Verdict: verdict}
 }
 
-func (d direct) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	return d.Instance.(sdk.Resetter).Reset(ctx, op)
-}
-func (d direct) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	return d.Instance.(sdk.Unlocker).Unlock(ctx, op)
+func (d direct) Ask(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return sdk.MethodOf(d.Instance, op.Verb)(ctx, op)
 }
 func (d direct) Find(ctx context.Context, account string) (sdk.Account, error) {
 	return d.Instance.(sdk.Finder).Find(ctx, account)

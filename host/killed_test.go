@@ -77,8 +77,7 @@ func (a *accounts) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
 	}
 }
 
-func (*accounts) Reset(context.Context, sdk.Operation) sdk.Receipt  { return sdk.OK() }
-func (*accounts) Unlock(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
+func (*accounts) Ask(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
 func (*accounts) Find(context.Context, string) (sdk.Account, error) {
 	return sdk.Account{}, sdk.Errorf(sdk.Unsupported, "find")
 }

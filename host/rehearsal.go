@@ -33,7 +33,7 @@ type rehearsal struct {
 type part struct {
 	index int
 	spec  workflow.ReportSpec
-	rows  rowWriter
+	rows  report.RowWriter
 	wrong bool // it has been said
 }
 
@@ -44,8 +44,9 @@ func newRehearsal(flow *workflow.Workflow, backends *backends) *rehearsal {
 		made.labels = append(made.labels, backend.Label)
 	}
 	for i, spec := range flow.Reports {
-		if spec.HasRow {
-			made.parts = append(made.parts, &part{index: i, spec: spec, rows: writerOf(spec, io.Discard, report.Run{ID: "rehearsal", Status: journal.StateFinished})})
+		rows, err := writerOf(spec, io.Discard, report.Run{ID: "rehearsal", Status: journal.StateFinished})
+		if err == nil && spec.HasRow {
+			made.parts = append(made.parts, &part{index: i, spec: spec, rows: rows})
 		}
 	}
 	if len(made.parts) == 0 {

@@ -143,7 +143,7 @@ type sheet struct {
 	spec   workflow.ReportSpec
 	file   *output.File   // nil: it goes to standard output
 	sealed io.WriteCloser // encrypts on the way to the file; nil
-	rows   rowWriter
+	rows   report.RowWriter
 	err    error
 
 	values, lacking int64 // users whose row has a password, and those whose has none
@@ -156,12 +156,6 @@ func (s *sheet) path() string {
 		return s.spec.Path + failedSuffix
 	}
 	return s.spec.Path
-}
-
-// rowWriter is one of the formats.
-type rowWriter interface {
-	Add(r report.Result, row report.Row) error
-	Close() error
 }
 
 // write writes the reports of one order in one pass.
@@ -204,24 +198,17 @@ func (p *reporter) begin(i int, spec workflow.ReportSpec) *sheet {
 		}
 		w = made.sealed
 	}
-	made.rows = writerOf(spec, w, p.about)
+	made.rows, made.err = writerOf(spec, w, p.about)
 	return made
 }
 
 // writerOf writes rows in a report's format.
-func writerOf(spec workflow.ReportSpec, w io.Writer, about report.Run) rowWriter {
-	switch spec.Kind {
-	case "json":
-		return report.NewJSON(w)
-	case "jsonl":
-		return report.NewJSONL(w)
-	case "html":
-		return report.NewHTML(w, about)
-	default:
-		out := report.NewCSV(w, columnsOf(spec)...)
-		out.Delimiter, out.Mark = spec.Delimiter, spec.Mark
-		return out
+func writerOf(spec workflow.ReportSpec, w io.Writer, about report.Run) (report.RowWriter, error) {
+	format, ok := report.FormatOf(spec.Kind)
+	if !ok {
+		return nil, fmt.Errorf("there is no format %q", spec.Kind)
 	}
+	return format.Rows(w, report.Options{About: about, Columns: columnsOf(spec), Delimiter: spec.Delimiter, Mark: spec.Mark}), nil
 }
 
 // columnsOf are those of a report without a user.

@@ -18,7 +18,7 @@ type Description struct {
 	Options     []Field   // of an operation
 	Kinds       []Kind    // empty: there is one credential, whose kind is ""
 	HashFormats []string  // hashed values that Set takes
-	Verbs       []Verb    // of Set, Change, Reset, Unlock, those it can do
+	Verbs       []Verb    // of Set, Change and AskedVerbs, those it can do
 	ReplaySafe  []Verb    // the verbs that may be sent again with the same value
 	Abilities   []Ability // use AbilitiesOf
 	Recover     Recovery  // how a lost change is settled
@@ -103,8 +103,6 @@ const (
 	CanVerify   Ability = "verify"
 	CanCheck    Ability = "check"
 	CanGenerate Ability = "generate"
-	CanReset    Ability = "reset"
-	CanUnlock   Ability = "unlock"
 	CanBatch    Ability = "batch"
 	CanResolve  Ability = "resolve"
 )
@@ -134,10 +132,9 @@ func AbilitiesOf(instance Instance) []Ability {
 	add(ok, CanCheck)
 	_, ok = instance.(Generator)
 	add(ok, CanGenerate)
-	_, ok = instance.(Resetter)
-	add(ok, CanReset)
-	_, ok = instance.(Unlocker)
-	add(ok, CanUnlock)
+	for _, row := range asked {
+		add(row.of(instance) != nil, row.ability)
+	}
 	_, ok = instance.(BatchApplier)
 	add(ok, CanBatch)
 	_, ok = instance.(Resolver)

@@ -2,26 +2,11 @@ package sdk
 
 import "github.com/rekey-host/rekey/sdk/secret"
 
-// Verb is what an operation does to a credential.
-type Verb string
-
-// The verbs. Set is administrative: give this value. Change is the owner's:
-// from the old value to the new. Reset lets the target pick. Unlock leaves the
-// credential alone. Verify changes nothing: it stands among the operations of a
-// stream, never in a Description, and Verifier answers it.
-const (
-	Set    Verb = "set"
-	Change Verb = "change"
-	Reset  Verb = "reset"
-	Unlock Verb = "unlock"
-	Verify Verb = "verify"
-)
-
 // Operation is one request about one credential of one account.
 type Operation struct {
 	ID         string         // the same for every attempt
 	Attempt    int            // from 1; above 1, look before reporting a history refusal
-	Verb       Verb           // Set or Change in Apply, Reset in Reset, Unlock in Unlock
+	Verb       Verb           // Set or Change in Apply, else that of the method
 	Account    string         // as the script named it
 	Kind       string         // one of Description.Kinds; "" where there is only one
 	Value      secret.Value   // the new value, of a Verify the one to try; absent in Reset and Unlock

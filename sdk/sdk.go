@@ -101,18 +101,6 @@ type Generator interface {
 	Generate(ctx context.Context, kind string, n int) ([]secret.Value, error)
 }
 
-// Resetter lets the target pick the value.
-type Resetter interface {
-	// Reset is like Apply; the receipt holds the value if the target tells it.
-	Reset(ctx context.Context, op Operation) Receipt
-}
-
-// Unlocker lifts a lock without touching the credential.
-type Unlocker interface {
-	// Unlock is like Apply.
-	Unlock(ctx context.Context, op Operation) Receipt
-}
-
 // Resolver tells which account a name means. Without it the host knows two
 // names for one account only if they differ in case or Unicode form.
 type Resolver interface {

@@ -94,7 +94,7 @@ func command(process process) (int, error) {
 		kong.Writers(process.stdout, process.stderr), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.NamedMapper("path", paths(filepath.Abs)), kong.NamedMapper("home", paths(asItIs)),
-		kong.Vars{"version": version()}, kong.UsageOnError())
+		kong.Vars{"version": version(), "formats": strings.Join(host.ReportFormats(), ",")}, kong.UsageOnError())
 	if err != nil {
 		return explain(process, false, err), err
 	}

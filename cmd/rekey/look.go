@@ -168,7 +168,7 @@ func showUser(screen *screen, line report.Line, steps bool) error {
 
 type reportCmd struct {
 	Name      string `arg:"" name:"RUN" predictor:"run" help:"A run's id, or last."`
-	Format    string `help:"One format for all users instead of the script's reports: ${enum}." enum:"summary,json,jsonl,csv,html," default:""`
+	Format    string `help:"One format for all users instead of the script's reports: ${enum}." enum:"${formats}," default:""`
 	Out       string `help:"Where to, with --format; - is standard output, as without it." type:"home" placeholder:"PATH"`
 	Reveal    bool   `help:"With --format: include the passwords; an audited act."`
 	Overwrite bool   `help:"Replace files that no run of this state directory wrote."`

@@ -21,8 +21,8 @@ type Instance interface {
 	// exactly once for each n, from any goroutine, in any order, and must not
 	// block.
 	Submit(ops []sdk.Operation, answer func(n int, r sdk.Receipt))
-	Reset(ctx context.Context, op sdk.Operation) sdk.Receipt
-	Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt
+	// Ask carries out one operation of sdk.AskedVerbs.
+	Ask(ctx context.Context, op sdk.Operation) sdk.Receipt
 	Find(ctx context.Context, account string) (sdk.Account, error)
 	Policy(ctx context.Context, account, kind string) (sdk.Policy, error)
 	Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error)

@@ -98,18 +98,14 @@ func (d *deaf) Generate(ctx context.Context, kind string, n int) ([]secret.Value
 	return d.target.Generate(ctx, kind, n)
 }
 
-func (d *deaf) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if err := d.wait(ctx); err != nil {
+func (d *deaf) Ask(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	switch err := d.wait(ctx); {
+	case err != nil && op.Verb == sdk.Unlock:
+		return sdk.Refuse(err)
+	case err != nil:
 		return sdk.Lost(err)
 	}
-	return d.target.Reset(ctx, op)
-}
-
-func (d *deaf) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if err := d.wait(ctx); err != nil {
-		return sdk.Refuse(err)
-	}
-	return d.target.Unlock(ctx, op)
+	return d.target.Ask(ctx, op)
 }
 
 func (d *deaf) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {

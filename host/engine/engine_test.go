@@ -516,7 +516,7 @@ func TestAResetReturnsWhatTheBackendPicked(t *testing.T) {
 // secretive keeps what it picks to itself.
 type secretive struct{ *target }
 
-func (secretive) Reset(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
+func (secretive) Ask(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
 
 func TestAResetWhoseValueNobodyTellsIsReportedSo(t *testing.T) {
 	b := newBook(1)

@@ -212,10 +212,12 @@ func (x *target) asked(op sdk.Operation) sdk.Receipt {
 	return sdk.Receipt{Outcome: sdk.Applied, Verdict: verdict}
 }
 
-func (x *target) Reset(context.Context, sdk.Operation) sdk.Receipt {
-	return sdk.Receipt{Outcome: sdk.Applied, Value: secret.New("picked")}
+func (x *target) Ask(_ context.Context, op sdk.Operation) sdk.Receipt {
+	if op.Verb == sdk.Reset {
+		return sdk.Receipt{Outcome: sdk.Applied, Value: secret.New("picked")}
+	}
+	return sdk.OK()
 }
-func (x *target) Unlock(context.Context, sdk.Operation) sdk.Receipt { return sdk.OK() }
 func (x *target) Find(_ context.Context, account string) (sdk.Account, error) {
 	return sdk.Account{Account: account, Status: sdk.StatusActive}, nil
 }

@@ -408,7 +408,7 @@ type resets struct {
 	answers []sdk.Receipt
 }
 
-func (r *resets) Reset(context.Context, sdk.Operation) sdk.Receipt {
+func (r *resets) Ask(context.Context, sdk.Operation) sdk.Receipt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := r.answers[0]

@@ -273,7 +273,7 @@ type numbered struct {
 	seen []int
 }
 
-func (n *numbered) Reset(_ context.Context, op sdk.Operation) sdk.Receipt {
+func (n *numbered) Ask(_ context.Context, op sdk.Operation) sdk.Receipt {
 	n.seen = append(n.seen, op.Attempt)
 	return sdk.Refuse(&sdk.Error{Code: sdk.RateLimited, RetryAfter: time.Hour})
 }
@@ -309,7 +309,7 @@ type cancelling struct {
 	end  func()
 }
 
-func (c *cancelling) Reset(context.Context, sdk.Operation) sdk.Receipt {
+func (c *cancelling) Ask(context.Context, sdk.Operation) sdk.Receipt {
 	c.end()
 	return c.said
 }

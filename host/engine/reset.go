@@ -100,12 +100,8 @@ func retryAfter(r sdk.Receipt) time.Duration {
 func (x resetter) askOnce(op sdk.Operation) (sdk.Receipt, error) {
 	x.attempts++
 	l := x.dispatcher
-	call := l.backend.Instance.Reset
-	if op.Verb == sdk.Unlock {
-		call = l.backend.Instance.Unlock
-	}
 	var r sdk.Receipt
-	err := l.direct(x.run.hard, func(ctx context.Context) { r = call(ctx, op) })
+	err := l.direct(x.run.hard, func(ctx context.Context) { r = l.backend.Instance.Ask(ctx, op) })
 	if err != nil {
 		return r, errNotSent
 	}

@@ -37,6 +37,17 @@ var verbs = [...]Traits{
 	{Verb: Revert, Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 }
 
+// StepVerbs returns the verbs of steps that scripts take: all but Revert.
+func StepVerbs() []string {
+	var list []string
+	for _, traits := range verbs {
+		if traits.Verb != Revert {
+			list = append(list, traits.Verb)
+		}
+	}
+	return list
+}
+
 // TraitsOf returns what holds of a verb; ok is false for one that there is not.
 func TraitsOf(verb string) (traits Traits, ok bool) {
 	for i := range verbs {

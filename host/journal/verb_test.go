@@ -29,6 +29,15 @@ func TestEveryVerbHasItsTraits(t *testing.T) {
 	}
 }
 
+// TestEveryVerbOfPluginsIsAStep: what plugins can do, a script can ask for.
+func TestEveryVerbOfPluginsIsAStep(t *testing.T) {
+	for _, verb := range append(sdk.AskedVerbs(), sdk.Set, sdk.Change) {
+		if !slices.ContainsFunc(verbs[:], func(traits Traits) bool { return traits.Operation == verb && traits.Ability == verb.Ability() }) {
+			t.Errorf("no verb of steps is carried out by %s", verb)
+		}
+	}
+}
+
 func TestAnUnknownVerbDoesNothing(t *testing.T) {
 	for _, verb := range []string{"", "generate", "Set", "delete"} {
 		if got, ok := TraitsOf(verb); ok || got != (Traits{Verb: verb}) {

@@ -44,7 +44,9 @@ func BenchmarkOperations(b *testing.B) {
 		for n := range b.N {
 			slots <- struct{}{}
 			open.Go(func() {
-				i.Unlock(context.Background(), ops[n%len(ops)])
+				op := ops[n%len(ops)]
+				op.Verb = sdk.Unlock
+				i.Ask(context.Background(), op)
 				<-slots
 			})
 		}

@@ -162,22 +162,13 @@ func (i *Instance) run(call func()) bool {
 	return true
 }
 
-// Reset lets the target pick the value.
-func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+// Ask carries out an operation of one of sdk.AskedVerbs.
+func (i *Instance) Ask(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	instance, err := i.open(ctx)
 	if err != nil {
 		return sdk.Refuse(i.refusal(err))
 	}
-	return instance.Reset(ctx, op)
-}
-
-// Unlock lifts a lock without touching the credential.
-func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	instance, err := i.open(ctx)
-	if err != nil {
-		return sdk.Refuse(i.refusal(err))
-	}
-	return instance.Unlock(ctx, op)
+	return instance.Ask(ctx, op)
 }
 
 // Find returns the state of an account. The error is an *sdk.Error.

@@ -1,8 +1,12 @@
 package workflow
 
 import (
+	"maps"
+
 	"go.starlark.net/starlark"
 
+	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/vet"
 )
@@ -28,14 +32,6 @@ func functions() map[string]function {
 		"policy":           evalPolicy,
 		"policy.pin":       evalPin,
 		"report.summary":   evalReportSummary,
-		"report.json":      evalReportJSON,
-		"report.jsonl":     evalReportJSONL,
-		"report.csv":       evalReportCSV,
-		"report.html":      evalReportHTML,
-		"csv":              evalCSV,
-		"jsonl":            evalJSONL,
-		"rows":             evalRows,
-		"concat":           evalConcat,
 		"struct":           evalStruct,
 		"json.encode":      evalJSONEncode,
 		"json.decode":      evalJSONDecode,
@@ -49,24 +45,17 @@ func functions() map[string]function {
 		"done":             evalDone,
 		"failed":           evalFailed,
 	}
-	for name, step := range stepFunctions() {
-		all["step."+name], all["step.try_"+name] = step, step
+	// A try_ twin is the same function, which asks its entry what to give.
+	all["step.generate"], all["step.try_generate"] = evalStepGenerate, evalStepGenerate
+	for _, verb := range journal.StepVerbs() {
+		all["step."+verb], all["step.try_"+verb] = evalStep, evalStep
 	}
+	for _, format := range report.Formats() {
+		all["report."+format.Name] = evalReport
+	}
+	all["report.csv"] = evalReportCSV
+	maps.Copy(all, sourceFunctions())
 	return all
-}
-
-// stepFunctions are the steps; a try_ twin is the same function, which asks its
-// entry what to give.
-func stepFunctions() map[string]function {
-	return map[string]function{
-		"generate": evalStepGenerate,
-		"set":      evalStepSet,
-		"change":   evalStepChange,
-		"reset":    evalStepReset,
-		"verify":   evalStepVerify,
-		"find":     evalStepFind,
-		"unlock":   evalStepUnlock,
-	}
 }
 
 // evalStruct is struct().

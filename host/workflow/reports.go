@@ -28,12 +28,9 @@ func evalReportSummary(args *arguments) (starlark.Value, error) {
 	return &reportValue{spec: ReportSpec{Kind: "summary", Order: "source"}}, nil
 }
 
-func evalReportJSON(args *arguments) (starlark.Value, error)  { return reportTo(args, "json") }
-func evalReportJSONL(args *arguments) (starlark.Value, error) { return reportTo(args, "jsonl") }
-
-// reportCSV is report.csv().
+// evalReportCSV is report.csv(), which has arguments of its own.
 func evalReportCSV(args *arguments) (starlark.Value, error) {
-	value, err := reportTo(args, "csv")
+	value, err := evalReport(args)
 	r, ok := value.(*reportValue)
 	if err != nil || !ok {
 		return value, err
@@ -49,9 +46,9 @@ func evalReportCSV(args *arguments) (starlark.Value, error) {
 	return r, nil
 }
 
-func evalReportHTML(args *arguments) (starlark.Value, error) { return reportTo(args, "html") }
-
-func reportTo(args *arguments, kind string) (starlark.Value, error) {
+// evalReport is a report to a file; its entry names the format.
+func evalReport(args *arguments) (starlark.Value, error) {
+	kind := strings.TrimPrefix(args.entry.Name, "report.")
 	made := &reportValue{spec: ReportSpec{Kind: kind, Path: args.path("path"), Order: args.choice("order", "source", "apply"), EncryptTo: args.texts("encrypt_to")}}
 	if made.spec.Path == "" {
 		args.badValue("path", "", "the path is empty")

@@ -33,6 +33,16 @@ func (s *sourceValue) Freeze()               {}
 func (s *sourceValue) Truth() starlark.Bool  { return true }
 func (s *sourceValue) Hash() (uint32, error) { return 0, errors.New("a source is no key") }
 
+// sourceFunctions are what the names of sources do.
+func sourceFunctions() map[string]function {
+	return map[string]function{
+		"csv":    evalCSV,
+		"jsonl":  evalJSONL,
+		"rows":   evalRows,
+		"concat": evalConcat,
+	}
+}
+
 func evalCSV(args *arguments) (starlark.Value, error) {
 	csvOptions := source.CSVOptions{Path: args.path("path"), Key: args.text("key"), Columns: args.texts("columns"), Delimiter: args.text("delimiter"),
 		Types: columnTypes(args), Secrets: args.texts("secrets"), Optional: args.texts("optional"), MayLack: args.texts("may_lack"), AnyCase: args.value("any_case") == starlark.True, Encoding: args.text("encoding"), Others: otherKinds(args), Files: args.in.sourceFiles()}

@@ -89,15 +89,9 @@ func (r *refusal) Error() string {
 // tries reports whether the call is of a try_ twin.
 func isTry(args *arguments) bool { return strings.HasPrefix(args.entry.Name, "step.try_") }
 
-func evalStepSet(args *arguments) (starlark.Value, error)    { return doStep(args, "set") }
-func evalStepChange(args *arguments) (starlark.Value, error) { return doStep(args, "change") }
-func evalStepReset(args *arguments) (starlark.Value, error)  { return doStep(args, "reset") }
-func evalStepVerify(args *arguments) (starlark.Value, error) { return doStep(args, "verify") }
-func evalStepFind(args *arguments) (starlark.Value, error)   { return doStep(args, "find") }
-func evalStepUnlock(args *arguments) (starlark.Value, error) { return doStep(args, "unlock") }
-
-// step takes a step that reaches a backend.
-func doStep(args *arguments, verb string) (starlark.Value, error) {
+// evalStep takes a step that reaches a backend; its entry names the verb.
+func evalStep(args *arguments) (starlark.Value, error) {
+	verb := strings.TrimPrefix(strings.TrimPrefix(args.entry.Name, "step."), "try_")
 	target := args.value("backend").(*backendValue)
 	step := journal.Step{Verb: verb, Backend: target.Label, Account: args.text("account")}
 	if isGarbled(step.Account) {

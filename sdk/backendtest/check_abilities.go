@@ -45,11 +45,10 @@ func othersAreUnsupported(probe *probe) {
 		}
 		return receipt.Err
 	}
-	if lacks(sdk.CanReset) {
-		want(sdk.CanReset, receipt(subject.reset(ctx, probe.op(sdk.Reset, account, ""))))
-	}
-	if lacks(sdk.CanUnlock) {
-		want(sdk.CanUnlock, receipt(subject.unlock(ctx, probe.op(sdk.Unlock, account, ""))))
+	for _, verb := range sdk.AskedVerbs() {
+		if lacks(verb.Ability()) {
+			want(verb.Ability(), receipt(subject.ask(ctx, probe.op(verb, account, ""))))
+		}
 	}
 	if lacks(sdk.CanFind) {
 		_, err := subject.find(ctx, account)

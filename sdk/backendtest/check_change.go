@@ -146,7 +146,7 @@ func resetTells(probe *probe) {
 	if probe.d.Does(sdk.Set) {
 		old = probe.start(subject, text)
 	}
-	receipt := subject.reset(probe.t.Context(), probe.op(sdk.Reset, text, ""))
+	receipt := subject.ask(probe.t.Context(), probe.op(sdk.Reset, text, ""))
 	switch {
 	case !ok(receipt):
 		probe.stop("reset: %s, want applied", said(receipt))
@@ -159,13 +159,13 @@ func resetTells(probe *probe) {
 
 func unlockUnlocks(probe *probe) {
 	subject, value := probe.open(), probe.value()
-	if receipt := subject.unlock(probe.t.Context(), probe.op(sdk.Unlock, probe.target.Locked, "")); !ok(receipt) {
+	if receipt := subject.ask(probe.t.Context(), probe.op(sdk.Unlock, probe.target.Locked, "")); !ok(receipt) {
 		probe.stop("unlock: %s, want applied", said(receipt))
 	}
 	probe.give(subject, probe.target.Locked, value)
 	probe.wantHolds(probe.target.Locked, value, "an unlock and a set")
 	if probe.target.Missing != "" {
-		probe.wantRefused(subject.unlock(probe.t.Context(), probe.op(sdk.Unlock, probe.target.Missing, "")), "unlock of a missing account", sdk.AccountNotFound)
+		probe.wantRefused(subject.ask(probe.t.Context(), probe.op(sdk.Unlock, probe.target.Missing, "")), "unlock of a missing account", sdk.AccountNotFound)
 	}
 }
 

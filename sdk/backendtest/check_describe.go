@@ -47,8 +47,8 @@ func describeMakesSense(probe *probe) {
 			probe.fail("ReplaySafe: %q is not one of Verbs", verb)
 		}
 	}
-	for verb, ability := range map[sdk.Verb]sdk.Ability{sdk.Reset: sdk.CanReset, sdk.Unlock: sdk.CanUnlock} {
-		if probe.d.Does(verb) != probe.d.Can(ability) {
+	for _, verb := range sdk.AskedVerbs() {
+		if probe.d.Does(verb) != probe.d.Can(verb.Ability()) {
 			probe.fail("Verbs and Abilities disagree about %q", verb)
 		}
 	}

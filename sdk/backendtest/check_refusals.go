@@ -13,7 +13,7 @@ func missingAccount(probe *probe) {
 	subject := probe.open()
 	probe.wantRefused(subject.apply(probe.t.Context(), probe.anyOp(probe.target.Missing, probe.value())), "an operation on a missing account", sdk.AccountNotFound)
 	if probe.can(sdk.CanReset) {
-		probe.wantRefused(subject.reset(probe.t.Context(), probe.op(sdk.Reset, probe.target.Missing, "")), "reset of a missing account", sdk.AccountNotFound)
+		probe.wantRefused(subject.ask(probe.t.Context(), probe.op(sdk.Reset, probe.target.Missing, "")), "reset of a missing account", sdk.AccountNotFound)
 	}
 	if probe.can(sdk.CanFind) {
 		_, err := subject.find(probe.t.Context(), probe.target.Missing)

@@ -24,9 +24,8 @@ type plugin interface {
 type subject interface {
 	abilities() []sdk.Ability
 	apply(ctx context.Context, op sdk.Operation) sdk.Receipt
-	submit(ops []sdk.Operation) []sdk.Receipt // all at once
-	reset(ctx context.Context, op sdk.Operation) sdk.Receipt
-	unlock(ctx context.Context, op sdk.Operation) sdk.Receipt
+	submit(ops []sdk.Operation) []sdk.Receipt              // all at once
+	ask(ctx context.Context, op sdk.Operation) sdk.Receipt // of sdk.AskedVerbs
 	find(ctx context.Context, account string) (sdk.Account, error)
 	list(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error
 	resolve(ctx context.Context, names []string) ([]sdk.Identity, error)
@@ -84,16 +83,9 @@ func (n near) submit(ops []sdk.Operation) []sdk.Receipt {
 	return receipts
 }
 
-func (n near) reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if resetter, ok := n.Instance.(sdk.Resetter); ok {
-		return resetter.Reset(ctx, op)
-	}
-	return sdk.Refuse(errUnsupported)
-}
-
-func (n near) unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if unlocker, ok := n.Instance.(sdk.Unlocker); ok {
-		return unlocker.Unlock(ctx, op)
+func (n near) ask(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if method := sdk.MethodOf(n.Instance, op.Verb); method != nil {
+		return method(ctx, op)
 	}
 	return sdk.Refuse(errUnsupported)
 }

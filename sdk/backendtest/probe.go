@@ -392,14 +392,8 @@ func (w watched) submit(ops []sdk.Operation) (receipts []sdk.Receipt) {
 	return receipts
 }
 
-func (w watched) reset(ctx context.Context, op sdk.Operation) (receipt sdk.Receipt) {
-	w.p.within("Reset", func() { receipt = w.subject.reset(ctx, op) })
-	w.sound(receipt, op.Verb)
-	return receipt
-}
-
-func (w watched) unlock(ctx context.Context, op sdk.Operation) (receipt sdk.Receipt) {
-	w.p.within("Unlock", func() { receipt = w.subject.unlock(ctx, op) })
+func (w watched) ask(ctx context.Context, op sdk.Operation) (receipt sdk.Receipt) {
+	w.p.within(op.Verb.Method(), func() { receipt = w.subject.ask(ctx, op) })
 	w.sound(receipt, op.Verb)
 	return receipt
 }

@@ -152,9 +152,7 @@ func (f far) submit(ops []sdk.Operation) []sdk.Receipt {
 	return receipts
 }
 
-func (f far) reset(ctx context.Context, op sdk.Operation) sdk.Receipt { return f.Reset(ctx, op) }
-
-func (f far) unlock(ctx context.Context, op sdk.Operation) sdk.Receipt { return f.Unlock(ctx, op) }
+func (f far) ask(ctx context.Context, op sdk.Operation) sdk.Receipt { return f.Ask(ctx, op) }
 
 func (f far) find(ctx context.Context, account string) (sdk.Account, error) {
 	return f.Find(ctx, account)

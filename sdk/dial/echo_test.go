@@ -131,7 +131,7 @@ func says(t *testing.T, i *dial.Instance) map[string]string {
 	out := map[string]string{}
 	applied := make(chan sdk.Receipt, 1)
 	i.Submit([]sdk.Operation{op}, func(_ int, r sdk.Receipt) { applied <- r })
-	for place, r := range map[string]sdk.Receipt{"apply": <-applied, "reset": i.Reset(ctx, op), "unlock": i.Unlock(ctx, op)} {
+	for place, r := range map[string]sdk.Receipt{"apply": <-applied, "reset": i.Ask(ctx, as(op, sdk.Reset)), "unlock": i.Ask(ctx, as(op, sdk.Unlock))} {
 		e := r.Err
 		out[place+" message"], out[place+" native"], out[place+" code"], out[place+" status"] = e.Message, e.Native, string(e.Code), string(e.AccountStatus)
 		v := e.Violations[0]
@@ -228,13 +228,13 @@ func TestAnAccountKeepsTheNameThatItWasAskedForBy(t *testing.T) {
 func TestWhatIsNoRuleAndNoStatusIsAWordOfTheContract(t *testing.T) {
 	e := &echo{text: "surprise"}
 	i := openEcho(t, e)
-	r := i.Reset(t.Context(), sdk.Operation{Account: "u"})
+	r := i.Ask(t.Context(), sdk.Operation{Verb: sdk.Reset, Account: "u"})
 	if r.Err.AccountStatus != sdk.StatusUnknown || r.Err.Violations[0].Rule != sdk.RuleCustom {
 		t.Errorf("%+v", r.Err)
 	}
 	for _, rule := range sdk.Rules() {
 		e.text = string(rule)
-		if r := i.Reset(t.Context(), sdk.Operation{Account: "u"}); r.Err.Violations[0].Rule != rule {
+		if r := i.Ask(t.Context(), sdk.Operation{Verb: sdk.Reset, Account: "u"}); r.Err.Violations[0].Rule != rule {
 			t.Errorf("%s became %s", rule, r.Err.Violations[0].Rule)
 		}
 	}
@@ -326,7 +326,7 @@ func TestTheHostTrustsNoPluginToScrub(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer func() { _ = i.Close() }()
-				_ = i.Unlock(t.Context(), sdk.Operation{ID: "0", Verb: sdk.Set, Account: "u1", Value: secret.New(echoed)})
+				_ = i.Ask(t.Context(), sdk.Operation{ID: "0", Verb: sdk.Unlock, Account: "u1", Value: secret.New(echoed)})
 				said := says(t, i)
 				d, err := client.Describe(t.Context())
 				said["describe"], said["abilities"] = fmt.Sprintf("%+v %v", d, err), fmt.Sprint(i.Abilities())
@@ -356,4 +356,10 @@ func dialBare(t *testing.T, b *bare) *dial.Client {
 	}
 	t.Cleanup(func() { _ = closeConn() })
 	return client
+}
+
+// as is the operation with another verb.
+func as(op sdk.Operation, verb sdk.Verb) sdk.Operation {
+	op.Verb = verb
+	return op
 }

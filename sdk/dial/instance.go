@@ -21,7 +21,7 @@ import (
 // Instance is one configured instance in a plugin process. Its methods are safe
 // for concurrent use.
 //
-// A question of a worker (Reset, Unlock, Find, Policy, Verify, Generate) has
+// A question of a worker (Ask, Find, Policy, Verify, Generate) has
 // the deadline of its context, and of Config.Timeout for itself and everything
 // before it, whichever is earlier.
 type Instance struct {
@@ -199,14 +199,9 @@ func (i *Instance) run(call func()) bool {
 	return true
 }
 
-// Reset lets the target pick the value.
-func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	return i.operation(ctx, pb.Backend_Reset_FullMethodName, op)
-}
-
-// Unlock lifts a lock without touching the credential.
-func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	return i.operation(ctx, pb.Backend_Unlock_FullMethodName, op)
+// Ask carries out an operation of one of sdk.AskedVerbs.
+func (i *Instance) Ask(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return i.operation(ctx, "/"+pb.Backend_ServiceDesc.ServiceName+"/"+op.Verb.Method(), op)
 }
 
 // operation makes one unary call that may change the target, and knows whether

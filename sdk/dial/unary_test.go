@@ -74,7 +74,7 @@ func TestAUnaryOperationIsUnknownOnceItWasSent(t *testing.T) {
 			p = against(t, &hostile{unary: true, apply: func(context.Context, *pb.ApplyRequest) (*pb.ApplyResponse, error) {
 				return c.apply(p, stop)
 			}}, config)
-			r := p.Reset(ctx, sdk.Operation{ID: "1", Verb: sdk.Reset, Account: "u"})
+			r := p.Ask(ctx, sdk.Operation{ID: "1", Verb: sdk.Reset, Account: "u"})
 			if r.Outcome != c.outcome || r.Err == nil || r.Err.Code != c.code {
 				t.Errorf("got %v %v, want %v %s", r.Outcome, r.Err, c.outcome, c.code)
 			}
@@ -86,12 +86,12 @@ func TestAUnaryOperationIsRefusedBeforeItWasSent(t *testing.T) {
 	p := against(t, &hostile{unary: true}, config)
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if r := p.Reset(ctx, sdk.Operation{ID: "1"}); r.Outcome != sdk.Refused || r.Err.Code != sdk.Cancelled {
+	if r := p.Ask(ctx, sdk.Operation{ID: "1", Verb: sdk.Reset}); r.Outcome != sdk.Refused || r.Err.Code != sdk.Cancelled {
 		t.Errorf("cancelled before: %v %v, want refused Cancelled", r.Outcome, r.Err)
 	}
 	p.cut()
 	<-p.Done()
-	if r := p.Reset(t.Context(), sdk.Operation{ID: "1"}); r.Outcome != sdk.Refused || r.Err.Code != sdk.Unreachable {
+	if r := p.Ask(t.Context(), sdk.Operation{ID: "1", Verb: sdk.Reset}); r.Outcome != sdk.Refused || r.Err.Code != sdk.Unreachable {
 		t.Errorf("connection gone: %v %v, want refused Unreachable", r.Outcome, r.Err)
 	}
 	got := newTally(3)
@@ -222,7 +222,7 @@ func TestTextsOfAPluginAreScrubbedAndBounded(t *testing.T) {
 	}}
 	p := against(t, h, config)
 	op := sdk.Operation{ID: "1", Verb: sdk.Reset, Account: "u", Value: canary}
-	r := p.Reset(t.Context(), op)
+	r := p.Ask(t.Context(), op)
 	if r.Outcome != sdk.Refused || r.Err.Code != sdk.Internal || len(r.Err.Message) > 4<<10 {
 		t.Fatalf("got %v %s and %d bytes, want refused Internal and a short text", r.Outcome, r.Err.Code, len(r.Err.Message))
 	}

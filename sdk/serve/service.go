@@ -187,25 +187,23 @@ func (s *service) Apply(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResp
 
 // Reset lets the target pick the value.
 func (s *service) Reset(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResponse, error) {
-	return s.one(ctx, in, func(i *instance, op sdk.Operation, answer func(sdk.Receipt)) {
-		resetter, ok := i.inst.(sdk.Resetter)
-		if !ok {
-			answer(sdk.Refuse(unsupported("reset")))
-			return
-		}
-		i.submit([]*job{i.task(ctx, "Reset", answer, func(ctx context.Context) sdk.Receipt { return resetter.Reset(ctx, op) })})
-	})
+	return s.ask(ctx, in, sdk.Reset)
 }
 
 // Unlock lifts a lock.
 func (s *service) Unlock(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResponse, error) {
+	return s.ask(ctx, in, sdk.Unlock)
+}
+
+// ask has an operation done by the method of its verb.
+func (s *service) ask(ctx context.Context, in *pb.ApplyRequest, verb sdk.Verb) (*pb.ApplyResponse, error) {
 	return s.one(ctx, in, func(i *instance, op sdk.Operation, answer func(sdk.Receipt)) {
-		unlocker, ok := i.inst.(sdk.Unlocker)
-		if !ok {
-			answer(sdk.Refuse(unsupported("unlock")))
+		method := sdk.MethodOf(i.inst, verb)
+		if method == nil {
+			answer(sdk.Refuse(unsupported(string(verb))))
 			return
 		}
-		i.submit([]*job{i.task(ctx, "Unlock", answer, func(ctx context.Context) sdk.Receipt { return unlocker.Unlock(ctx, op) })})
+		i.submit([]*job{i.task(ctx, verb.Method(), answer, func(ctx context.Context) sdk.Receipt { return method(ctx, op) })})
 	})
 }
 

@@ -36,8 +36,8 @@ func TestOperationsAndQuestionsShareTheWorkers(t *testing.T) {
 	ctx, op := t.Context(), sdk.Operation{ID: "q", Verb: sdk.Reset, Account: "q"}
 	for range 5 {
 		wg.Go(func() { submit(t, i, sets("a", "b", "c")).wait() })
-		wg.Go(func() { i.Reset(ctx, op) })
-		wg.Go(func() { i.Unlock(ctx, op) })
+		wg.Go(func() { i.Ask(ctx, as(op, sdk.Reset)) })
+		wg.Go(func() { i.Ask(ctx, as(op, sdk.Unlock)) })
 		wg.Go(func() { _, _ = i.Find(ctx, "f") })
 		wg.Go(func() { _, _ = i.Policy(ctx, "p", "") })
 		wg.Go(func() { _, _ = i.Verify(ctx, "v", "", secret.New("x")) })
@@ -130,8 +130,8 @@ func TestAPanicIsUnknownAndShowsNothing(t *testing.T) {
 		method string
 	}{
 		"apply":  {submit(t, i, []sdk.Operation{op}).wait()[0].Err, "Apply"},
-		"reset":  {i.Reset(t.Context(), op).Err, "Reset"},
-		"unlock": {i.Unlock(t.Context(), op).Err, "Unlock"},
+		"reset":  {i.Ask(t.Context(), as(op, sdk.Reset)).Err, "Reset"},
+		"unlock": {i.Ask(t.Context(), as(op, sdk.Unlock)).Err, "Unlock"},
 		"find":   {found, "Find"}, "policy": {read, "Policy"}, "verify": {verified, "Verify"},
 	} {
 		want := "Internal: the backend panicked in " + c.method + " (string); its log has the rest"
@@ -281,7 +281,7 @@ func TestWhatABackendCannotDoIsUnsupported(t *testing.T) {
 	_, found := i.Find(t.Context(), "f")
 	_, verified := i.Verify(t.Context(), "v", "", secret.New("x"))
 	listed := i.List(t.Context(), "", nil, func(sdk.Account) error { return nil })
-	for name, err := range map[string]error{"find": found, "verify": verified, "list": listed, "reset": i.Reset(t.Context(), sdk.Operation{ID: "1"}).Err} {
+	for name, err := range map[string]error{"find": found, "verify": verified, "list": listed, "reset": i.Ask(t.Context(), sdk.Operation{ID: "1", Verb: sdk.Reset}).Err} {
 		if e := sdk.AsError(err, ""); e == nil || e.Code != sdk.Unsupported {
 			t.Errorf("%s: %v, want Unsupported", name, err)
 		}
@@ -330,7 +330,7 @@ func TestAHostThatGoesAwayCancelsWhatRuns(t *testing.T) {
 	i, hangUp := connected(t, b, sdk.Config{Concurrency: 4, Timeout: time.Minute})
 	submit(t, i, sets("a", "b"))
 	var asked sync.WaitGroup
-	asked.Go(func() { i.Reset(context.Background(), sdk.Operation{ID: "r", Verb: sdk.Reset, Account: "r"}) })
+	asked.Go(func() { i.Ask(context.Background(), sdk.Operation{ID: "r", Verb: sdk.Reset, Account: "r"}) })
 	for range cap(began) {
 		<-began
 	}
@@ -402,5 +402,23 @@ func TestAVerifyOfAStreamIsWhatVerifySays(t *testing.T) {
 	none := serving(t, &fake{}, sdk.Config{Concurrency: 1})
 	if r := submit(t, none, ops[:1]).wait()[0]; r.Outcome != sdk.Refused || r.Err.Code != sdk.Unsupported {
 		t.Errorf("without the ability: %v %v", r.Outcome, r.Err)
+	}
+}
+
+// as is the operation with another verb.
+func as(op sdk.Operation, verb sdk.Verb) sdk.Operation {
+	op.Verb = verb
+	return op
+}
+
+// TestEveryVerbIsAskedOfTheBackend: a verb without a handler is not the
+// backend's to refuse.
+func TestEveryVerbIsAskedOfTheBackend(t *testing.T) {
+	i := serving(t, &fake{}, sdk.Config{})
+	for _, verb := range sdk.AskedVerbs() {
+		r := i.Ask(t.Context(), sdk.Operation{ID: "1", Verb: verb, Account: "ann"})
+		if r.Err == nil || r.Err.Message != "this backend has no "+string(verb) {
+			t.Errorf("%s: %v; service.go has no handler of %s", verb, r.Err, verb.Method())
+		}
 	}
 }

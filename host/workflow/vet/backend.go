@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -16,23 +17,10 @@ type Backend struct {
 	Named bool // the script names the plugin as a literal
 }
 
-// Can reports whether the plugin can do a step.
+// Can reports whether the plugin can do a step; generate needs no plugin.
 func (b *Backend) Can(verb string) bool {
-	switch verb {
-	case "set":
-		return b.Desc.Does(sdk.Set)
-	case "change":
-		return b.Desc.Does(sdk.Change)
-	case "reset":
-		return b.Desc.Can(sdk.CanReset)
-	case "unlock":
-		return b.Desc.Can(sdk.CanUnlock)
-	case "verify":
-		return b.Desc.Can(sdk.CanVerify)
-	case "find":
-		return b.Desc.Can(sdk.CanFind)
-	}
-	return true
+	traits, ok := journal.TraitsOf(verb)
+	return !ok || traits.Can(b.Desc, b.Desc.Abilities)
 }
 
 // Kinds returns the names of the plugin's kinds of credentials.
