@@ -12,7 +12,7 @@ GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0
 SHELL = bash
 
-PACKAGES += postgresql
+PACKAGES += postgresql mariadb-server python3-pymysql
 
 FAULTS ?= full
 FUZZTIME ?= 20s

@@ -6,6 +6,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/htpasswd"
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/ldap"
+	"github.com/rekey-host/rekey/plugins/mysql"
 	"github.com/rekey-host/rekey/plugins/openiam"
 	"github.com/rekey-host/rekey/plugins/postgres"
 	"github.com/rekey-host/rekey/plugins/smartcloud"
@@ -24,6 +25,7 @@ func bundled() map[string]sdk.Backend {
 		"kendox":     kendox.New(),
 		"ldap":       ldap.New(),
 		"memory":     memory.New(),
+		"mysql":      mysql.New(),
 		"openiam":    openiam.New(),
 		"postgres":   postgres.New(),
 		"smartcloud": smartcloud.New(),
