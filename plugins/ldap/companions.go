@@ -55,6 +55,9 @@ func (c *companions) of(ctx context.Context, found target, op sdk.Operation) ([]
 }
 
 func (c *companions) wanted(ctx context.Context, found target, op sdk.Operation) ([]companion, *sdk.Error) {
+	if failed := c.ineffective(ctx, found, op); failed != nil {
+		return nil, failed
+	}
 	if found.hidden && (c.updateSamba || c.updateShadow) {
 		return nil, sdk.Errorf(sdk.PermissionDenied, "account %q: bind_dn may not see the entry, so update_samba and update_shadow cannot be kept", found.dn)
 	}
@@ -76,6 +79,27 @@ func (c *companions) wanted(ctx context.Context, found target, op sdk.Operation)
 	}
 	locks, failed := c.locks(ctx, found.dn)
 	return append(list, locks...), failed
+}
+
+// ineffective is the refusal of a mark that the account's policy makes nothing
+// of: the server would ask nobody. A policy that is not known, or not seen, is
+// no reason.
+func (c *companions) ineffective(ctx context.Context, found target, op sdk.Operation) *sdk.Error {
+	if op.MustChange == nil || !*op.MustChange {
+		return nil
+	}
+	dn := c.policyDN
+	if item, failed := c.read(ctx, found.dn, []string{"pwdPolicySubentry"}); failed == nil {
+		dn = either(item.First("pwdPolicySubentry"), dn)
+	}
+	if dn == "" {
+		return nil
+	}
+	policy, failed := c.read(ctx, dn, []string{"objectClass", "pwdAttribute", "pwdMustChange"})
+	if failed != nil || !policy.is("pwdPolicy") || policy.First("pwdAttribute") == "" || strings.EqualFold(policy.First("pwdMustChange"), "TRUE") {
+		return nil
+	}
+	return sdk.Errorf(sdk.Unsupported, "must_change: the policy %q has not pwdMustChange TRUE, so the server would ask nobody for another password: have it set, or leave must_change out", dn)
 }
 
 // mustChange is the mark of policies, which the server's own rules may change

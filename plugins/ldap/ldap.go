@@ -59,9 +59,10 @@ beside the new one for an hour unless "OldPasswordAllowedPeriod" is 0. An
 identity that has manage rights (or is the rootdn) bypasses ppolicy; write is
 enough.
 
-must_change = True or False writes pwdReset (ppolicy; it counts where the
-policy has pwdMustChange TRUE) or pwdLastSet (ad, where True is refused for a
-password that never expires); None leaves it to the server.
+must_change = True or False writes pwdReset (ppolicy; it counts where the policy
+has pwdMustChange TRUE, and True is refused where that is known and has not) or
+pwdLastSet (ad, where True is refused for a password that never expires); None
+leaves it to the server.
 A must-change answer to a verify is an acceptance.
 
 The password travels over ldaps://, over ldap:// with start_tls, or over

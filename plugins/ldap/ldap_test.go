@@ -477,6 +477,13 @@ func TestMustChangeIsWrittenOrTheSetRefused(t *testing.T) {
 	wantReceipt(t, i.Apply(t.Context(), must(set("user1", "short"), true)), "refused PolicyViolation min_length")
 	wantReceipt(t, i.Apply(t.Context(), must(set(s.DeniedDN(), "new value 1"), true)), "refused PermissionDenied")
 
+	known := open(t, s, "policy_dn", s.PolicyDN())
+	wantReceipt(t, known.Apply(t.Context(), must(set("user2", "new value 1"), true)), "applied")
+	asRoot(t, s, s.PolicyDN(), "pwdMustChange", "FALSE") // the mark would be written, and nobody asked
+	wantReceipt(t, known.Apply(t.Context(), must(set("user2", "new value 2"), true)), "refused Unsupported")
+	wantReceipt(t, known.Reset(t.Context(), must(sdk.Operation{ID: "r", Attempt: 1, Verb: sdk.Reset, Account: "user2"}, true)), "refused Unsupported")
+	wantBind(t, s, s.UserDN(2), "new value 1", true)
+
 	without := ldaptest.Start(t, ldaptest.Options{Users: 1})
 	j := open(t, without)
 	wantReceipt(t, j.Apply(t.Context(), must(set("user0", "new value 1"), true)), "refused Unsupported")
