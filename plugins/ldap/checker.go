@@ -141,6 +141,9 @@ func (c *checker) checkMode(root entry) []sdk.Finding {
 	case c.mode != modeAD && windows:
 		failure := sdk.Errorf(sdk.InvalidConfig, "mode: got %q, but the server is Active Directory", c.mode)
 		return []sdk.Finding{bad(failure, `mode = "ad"`)}
+	case windows && slices.Contains(root.All("supportedCapabilities"), ldapwire.OIDReadOnlyDir):
+		failure := sdk.Errorf(sdk.ReadOnly, "url: the domain controller is a read-only one")
+		return []sdk.Finding{bad(failure, "name one that takes writes")}
 	case c.mode == modeRFC3062 && !slices.Contains(root.All("supportedExtension"), ldapwire.OIDPasswordModify):
 		failure := sdk.Errorf(sdk.Unsupported, "the server does not offer the Password Modify operation (RFC 3062)")
 		return []sdk.Finding{bad(failure, `mode = "attribute"`)}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
+	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -49,4 +50,16 @@ func TestTheServiceAccountIsProtectedHoweverItIsSpelled(t *testing.T) {
 		wantReceipt(t, i.Apply(t.Context(), set(name, "new value")), "refused Protected")
 	}
 	wantBind(t, s, "uid=rotator2,"+people, "x", true)
+}
+
+func TestAReadOnlyControllerIsToldAtCheck(t *testing.T) {
+	root := entry{ldapwire.Entry{Attributes: []ldapwire.Attribute{{Name: "supportedCapabilities", Values: []string{ldapwire.OIDActiveDir, ldapwire.OIDReadOnlyDir}}}}}
+	c := &checker{server: &server{settings: settings{directory: directory{mode: modeAD}}}}
+	if f := c.checkMode(root); len(f) != 1 || f[0].Severity != sdk.Bad || f[0].Code != sdk.ReadOnly {
+		t.Errorf("got %+v, want ReadOnly", f)
+	}
+	root.Attributes[0].Values = root.Attributes[0].Values[:1]
+	if f := c.checkMode(root); len(f) > 0 {
+		t.Errorf("a writable one: %+v", f)
+	}
 }

@@ -733,6 +733,9 @@ func TestConfigureChecksItsSettings(t *testing.T) {
 		{"Windows in clear", func(c sdk.Config) {
 			c.Values["url"], c.Values["mode"], c.Values["insecure"] = "ldap://127.0.0.1", "ad", true
 		}, sdk.InsecureTransport},
+		{"Windows", func(c sdk.Config) { c.Values["mode"] = "ad" }, ""},
+		{"global catalogue", func(c sdk.Config) { c.Values["url"], c.Values["mode"] = "ldaps://dc1.example:3269", "ad" }, sdk.InvalidConfig},
+		{"the same port of another server", func(c sdk.Config) { c.Values["url"] = "ldaps://ds.example:3269" }, ""},
 		{"start_tls over ldaps", func(c sdk.Config) { c.Values["start_tls"] = true }, sdk.InvalidConfig},
 		{"start_tls over a socket", func(c sdk.Config) { c.Values["url"], c.Values["start_tls"] = "ldapi:///x", true }, sdk.InvalidConfig},
 		{"ca_file without TLS", func(c sdk.Config) { c.Values["url"], c.Values["ca_file"] = "ldap://localhost", notPEM }, sdk.InvalidConfig},

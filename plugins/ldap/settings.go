@@ -87,6 +87,9 @@ func newSettings(config sdk.Config) (settings, error) {
 	if made.external && dialer.network != "unix" && (dialer.tls == nil || len(dialer.tls.Certificates) == 0) {
 		return settings{}, sdk.Errorf(sdk.InvalidConfig, "auth: external is for ldapi://, where the system tells who asks, and for TLS with cert_file and key_file, where the certificate does")
 	}
+	if made.mode == modeAD && catalogue(dialer.address) {
+		return settings{}, sdk.Errorf(sdk.InvalidConfig, "url: %s is the port of the global catalogue, which takes no writes; that of ldaps:// is 636", dialer.address)
+	}
 	made.dialer = dialer
 	made.patience = config.Timeout
 	if made.patience <= 0 {
@@ -279,6 +282,12 @@ func clear(dialer dialer, mode mode, insecure bool) (bool, error) {
 		return false, sdk.Errorf(sdk.InsecureTransport, "url: ldap:// would carry passwords in clear; use ldaps:// or start_tls = True, or say insecure = True")
 	}
 	return !loopback(dialer.address), nil
+}
+
+// catalogue reports the ports of Windows' global catalogue.
+func catalogue(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	return err == nil && (port == "3268" || port == "3269")
 }
 
 func loopback(address string) bool {

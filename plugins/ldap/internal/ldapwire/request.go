@@ -8,6 +8,7 @@ const (
 	OIDPPolicy        = "1.3.6.1.4.1.42.2.27.8.5.1"
 	OIDPaging         = "1.2.840.113556.1.4.319"
 	OIDActiveDir      = "1.2.840.113556.1.4.800"
+	OIDReadOnlyDir    = "1.2.840.113556.1.4.1920" // of a controller without most secrets
 )
 
 // Control is one control of a request or a response.
