@@ -72,6 +72,9 @@ whom the certificate of cert_file says. Plain ldap:// is refused as InsecureTran
 insecure = True, to this machine too. insecure does not switch off certificate
 checks: name the authority with ca_file.
 
+Servers do not log passwords, whoever did what; slapd's levels BER and packets
+dump all that it reads, and passwords with it: run with neither.
+
 A refused logon of bind_dn is not tried again for 5 seconds, lest the account
 be locked. The entry that bind_dn is may not be rotated (Protected). Of a Windows
 domain neither may krbtgt, its controllers and its trusts, nor, without

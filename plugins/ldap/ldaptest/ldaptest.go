@@ -38,7 +38,8 @@ type Options struct {
 	Before  []string // more access rules, before the ones there are
 	LDIF    string   // more entries
 
-	NoLimits bool // the rotator has no right to lists of any size
+	Log      string // what slapd writes into Server.Log, a level of its -d; "" for nothing
+	NoLimits bool   // the rotator has no right to lists of any size
 }
 
 // Server is one running slapd.
@@ -58,6 +59,7 @@ type Server struct {
 	Password string // of the rotator
 
 	dir     string
+	level   string // of its log
 	slapd   string
 	urls    string
 	process *exec.Cmd
@@ -120,7 +122,10 @@ func Run(ctx context.Context, dir string, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &Server{dir: dir, slapd: slapd, BaseDN: base, RootDN: "cn=root," + base, RootPW: rootPW, BindDN: "cn=rotator," + base, Password: rotatorPW}
+	server := &Server{dir: dir, level: options.Log, slapd: slapd, BaseDN: base, RootDN: "cn=root," + base, RootPW: rootPW, BindDN: "cn=rotator," + base, Password: rotatorPW}
+	if options.Log == "" {
+		server.level = "0"
+	}
 	if err := server.provision(ctx, options); err != nil {
 		return nil, err
 	}
@@ -179,7 +184,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // it was only read, or nobody could do anything about it
-	s.process = exec.Command(s.slapd, "-h", s.urls, "-f", filepath.Join(s.dir, "slapd.conf"), "-d", "0")
+	s.process = exec.Command(s.slapd, "-h", s.urls, "-f", filepath.Join(s.dir, "slapd.conf"), "-d", s.level)
 	s.process.Stdout, s.process.Stderr = log, log
 	detach(s.process)
 	if err := s.process.Start(); err != nil {
@@ -219,8 +224,14 @@ func (s *Server) ready(ctx context.Context) error {
 }
 
 func (s *Server) log() string {
-	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-	return string(text[max(0, len(text)-1000):])
+	text := s.Log()
+	return text[max(0, len(text)-1000):]
+}
+
+// Log is what the server has written down so far.
+func (s *Server) Log() string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "log")) // what is not there says nothing
+	return string(text)
 }
 
 // Bind tries a logon on a connection of its own; nil is success.
