@@ -88,6 +88,13 @@ func (c *companions) ineffective(ctx context.Context, found target, op sdk.Opera
 	if op.MustChange == nil || !*op.MustChange {
 		return nil
 	}
+	ds, failed := c.is389(ctx)
+	switch {
+	case failed != nil:
+		return failed
+	case ds:
+		return sdk.Errorf(sdk.Unsupported, "must_change: 389 Directory Server takes the mark and forgets it; it asks for another password after each set where its policy has passwordMustChange on, whatever is said here: leave must_change out")
+	}
 	dn := c.policyDN
 	if item, failed := c.read(ctx, found.dn, []string{"pwdPolicySubentry"}); failed == nil {
 		dn = either(item.First("pwdPolicySubentry"), dn)
@@ -141,7 +148,7 @@ func ofShadow(op sdk.Operation, now time.Time) companion {
 // values that they never have.
 var lockAttributes = map[string]string{
 	"pwdAccountLockedTime": "19700101000000Z",
-	"accountUnlockTime":    "19700101000000Z", "passwordRetryCount": "-1", "retryCountResetTime": "19700101000000Z",
+	"accountUnlockTime":    "18000101000000Z", "passwordRetryCount": "-1", "retryCountResetTime": "18000101000000Z",
 }
 
 // locks are the attributes of the lock that an entry has now.

@@ -61,8 +61,9 @@ enough.
 
 must_change = True or False writes pwdReset (ppolicy; it counts where the policy
 has pwdMustChange TRUE, and True is refused where that is known and has not) or
-pwdLastSet (ad, where True is refused for a password that never expires); None
-leaves it to the server.
+pwdLastSet (ad, where True is refused for a password that never expires). 389
+Directory Server knows no such mark, and True is refused. None leaves it to the
+server.
 A must-change answer to a verify is an acceptance.
 
 The password travels over ldaps://, over ldap:// with start_tls, or over

@@ -62,6 +62,7 @@ func TestCheckSaysWhatASetLeavesBehind(t *testing.T) {
 // TestCheckCountsTheGraceLoginsOfBindDN: each connection uses one up, so the
 // operator has to know.
 func TestCheckCountsTheGraceLoginsOfBindDN(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, policy string
 		says         string

@@ -21,7 +21,14 @@ func (p *policies) of(ctx context.Context, account string) (sdk.Policy, error) {
 	if p.mode == modeAD {
 		return p.windowsPolicy(ctx, account)
 	}
+	ds, failed := p.is389(ctx)
+	if failed != nil {
+		return sdk.Policy{}, failed
+	}
 	dn := p.policyDN
+	if dn == "" && ds {
+		dn = "cn=config"
+	}
 	if account != "" {
 		target, failed := p.resolver.find(ctx, account)
 		if failed != nil {
@@ -33,8 +40,38 @@ func (p *policies) of(ctx context.Context, account string) (sdk.Policy, error) {
 		}
 		dn = either(entry.First("pwdPolicySubentry"), dn)
 	}
+	if ds {
+		policy, err := p.policy389(ctx, dn)
+		return p.own(policy), err
+	}
 	policy, err := p.ppolicies(ctx, dn)
 	return p.own(policy), err
+}
+
+// policy389 reads a policy of 389 Directory Server: the one of all accounts stands
+// in its configuration, which few may see.
+func (p *policies) policy389(ctx context.Context, dn string) (sdk.Policy, error) {
+	item, failed := p.read(ctx, dn, []string{"passwordCheckSyntax", "passwordMinLength", "passwordMinDigits", "passwordMinAlphas", "passwordMinUppers", "passwordMinLowers",
+		"passwordMinSpecials", "passwordMinCategories", "passwordMaxRepeats", "passwordHistory", "passwordInHistory"})
+	if failed != nil && failed.Code != sdk.AccountNotFound && failed.Code != sdk.PermissionDenied {
+		return sdk.Policy{}, failed
+	}
+	if failed != nil || len(item.Attributes) == 0 {
+		return sdk.Policy{Note: fmt.Sprintf("bind_dn may not see the rules in %q", dn)}, nil
+	}
+	number := func(name string) int { return max(int(item.number(name)), 0) }
+	policy := sdk.Policy{}
+	if strings.EqualFold(item.First("passwordHistory"), "on") {
+		policy.History = number("passwordInHistory")
+	}
+	if strings.EqualFold(item.First("passwordCheckSyntax"), "on") {
+		policy.MinLength, policy.Digits, policy.Letters = number("passwordMinLength"), number("passwordMinDigits"), number("passwordMinAlphas")
+		policy.Upper, policy.Lower, policy.Symbols = number("passwordMinUppers"), number("passwordMinLowers"), number("passwordMinSpecials")
+		policy.Classes, policy.MaxRepeat = min(number("passwordMinCategories"), 4), number("passwordMaxRepeats")
+		policy.NoAccountName = true
+		policy.Note = "nothing that stands in the entry as a name or an address may be part of a value"
+	}
+	return policy, nil
 }
 
 // own adds the rules that are ours.

@@ -40,7 +40,7 @@ func (r *reader) find(ctx context.Context, account string) (sdk.Account, error) 
 	}
 	found := r.account(entry)
 	found.Account = account
-	if found.Status == sdk.StatusLocked && r.mode != modeAD && !r.stillLocked(ctx, entry) {
+	if found.Status == sdk.StatusLocked && entry.First("pwdAccountLockedTime") != "" && !r.stillLocked(ctx, entry) {
 		found.Status = sdk.StatusActive
 	}
 	return found, nil

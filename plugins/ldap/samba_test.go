@@ -49,6 +49,7 @@ func (c controller) with(t *testing.T, more ...any) *Instance {
 // TestSamba holds a real Samba domain to what TestActiveDirectory says of the
 // simulated one, and to what only a real one can show.
 func TestSamba(t *testing.T) {
+	t.Parallel()
 	c := controller{ldaptest.StartDomain(t)}
 	for n := range 5 {
 		c.account(t, fmt.Sprint("user", n), c.first(fmt.Sprint("user", n)))

@@ -3,6 +3,8 @@ package ldap
 import (
 	"context"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
@@ -19,6 +21,7 @@ type server struct {
 	admin  *pool // bound as the service account
 	guests *pool // bound as anybody: to prove values
 	pin    *pin
+	ds     atomic.Pointer[bool] // what is389 has found out
 	now    func() time.Time
 }
 
@@ -122,6 +125,21 @@ func (s *server) read(ctx context.Context, dn string, attributes []string) (entr
 		return entry{}, result.error(result.readCode())
 	}
 	return found[0], nil
+}
+
+// is389 reports whether the server is 389 Directory Server: it takes writes of
+// attributes by which other servers lock and mark, and does nothing about them.
+func (s *server) is389(ctx context.Context) (bool, *sdk.Error) {
+	if known := s.ds.Load(); known != nil {
+		return *known, nil
+	}
+	root, failed := s.read(ctx, "", []string{"vendorName"})
+	if failed != nil {
+		return false, failed
+	}
+	found := strings.Contains(root.First("vendorName"), "389") || strings.Contains(root.First("vendorName"), "Fedora")
+	s.ds.Store(&found)
+	return found, nil
 }
 
 // pages runs a search in pages on one connection, for a server knows its place

@@ -19,28 +19,38 @@ type standard struct {
 }
 
 func (standard) stateAttributes() []string {
-	return []string{"objectClass", "userPassword", "entryCSN", "modifyTimestamp", "pwdChangedTime", "pwdAccountLockedTime", "pwdReset", "pwdPolicySubentry",
+	return []string{"objectClass", "userPassword", "entryCSN", "entryUSN", "passwordRetryCount", "accountUnlockTime", "pwdChangedTime", "pwdAccountLockedTime", "pwdReset", "pwdPolicySubentry",
 		"nsAccountLock", "loginDisabled", "shadowExpire"}
 }
 
 func (standard) state(account *sdk.Account, entry entry, now time.Time) {
 	account.ChangedAt = generalizedTime(entry.First("pwdChangedTime"))
-	// The change time has seconds only; the other two move with every change
-	// of the entry, and so with every change of the value.
-	account.Stamp = strings.Trim(entry.First("pwdChangedTime")+"/"+either(entry.First("entryCSN"), entry.First("modifyTimestamp")), "/")
+	// What moves with every change of an entry does so with every change of its
+	// value. Times have seconds only, and two changes may be in one: they are no
+	// stamp by themselves.
+	if moves := either(entry.First("entryCSN"), entry.First("entryUSN")); moves != "" {
+		account.Stamp = strings.Trim(entry.First("pwdChangedTime")+"/"+moves, "/")
+	}
 	if reset := entry.First("pwdReset"); reset != "" || !account.ChangedAt.IsZero() {
 		account.MustChange = new(strings.EqualFold(reset, "TRUE"))
 	}
 	switch {
 	case strings.EqualFold(entry.First("nsAccountLock"), "true"), strings.EqualFold(entry.First("loginDisabled"), "true"):
 		account.Status = sdk.StatusDisabled
-	case entry.First("pwdAccountLockedTime") != "":
+	case entry.First("pwdAccountLockedTime") != "", locked389(entry, now):
 		account.Status = sdk.StatusLocked
 	case entry.passThrough() != "":
 		account.Status = sdk.StatusFederated
 	case shadowExpired(entry.First("shadowExpire"), now):
 		account.Status = sdk.StatusExpired
 	}
+}
+
+// locked389 reads the lock of 389 Directory Server: a count that a set takes back,
+// and a time, of which the first is for good.
+func locked389(entry entry, now time.Time) bool {
+	until := generalizedTime(entry.First("accountUnlockTime"))
+	return entry.number("passwordRetryCount") > 0 && !until.IsZero() && (until.Unix() == 0 || now.Before(until))
 }
 
 // shadowExpired reads days since 1970; 0 and less is never.

@@ -161,11 +161,26 @@ func (w *writer) reset(ctx context.Context, dn string, _ sdk.Operation) sdk.Rece
 }
 
 func (w *writer) unlock(ctx context.Context, dn string, _ sdk.Operation) sdk.Receipt {
-	result, failed := w.admin.ask(ctx, ldapwire.ModifyRequest(dn, w.dialect.unlock()))
+	mods := []ldapwire.Modification{w.dialect.unlock()}
+	if w.mode != modeAD {
+		ds, failed := w.is389(ctx)
+		switch {
+		case failed != nil:
+			return sdk.Refuse(failed)
+		case ds:
+			mods = unlock389()
+		}
+	}
+	result, failed := w.admin.ask(ctx, ldapwire.ModifyRequest(dn, mods...))
 	if failed != nil {
 		return failed.receipt()
 	}
 	return result.receipt()
+}
+
+// unlock389 takes away by what 389 Directory Server locks an entry.
+func unlock389() []ldapwire.Modification {
+	return []ldapwire.Modification{ldapwire.Replace("passwordRetryCount"), ldapwire.Replace("retryCountResetTime"), ldapwire.Replace("accountUnlockTime")}
 }
 
 // scrub takes the values out of what a server says about them.

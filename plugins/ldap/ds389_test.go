@@ -1,0 +1,153 @@
+package ldap
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// fedora is a real 389 Directory Server.
+type fedora struct{ *ldaptest.DS389 }
+
+func (f fedora) dn(n int) string    { return fmt.Sprintf("uid=user%d,ou=people,%s", n, f.BaseDN) }
+func (f fedora) first(n int) string { return (&ldaptest.Server{}).UserPassword(n) }
+
+// with is an instance with further settings.
+func (f fedora) with(t *testing.T, more ...any) *resetting {
+	t.Helper()
+	values := map[string]any{"url": f.Socket, "bind_dn": f.BindDN, "base_dn": f.BaseDN}
+	for n := 0; n < len(more); n += 2 {
+		values[more[n].(string)] = more[n+1]
+	}
+	return configure(t, sdk.Config{Concurrency: 4, Timeout: 20 * time.Second, Values: values, Secrets: map[string]secret.Value{"bind_password": secret.New(f.Password)}}).(*resetting)
+}
+
+// lock locks an account as wrong logons do.
+func (f fedora) lock(t *testing.T, n int) {
+	t.Helper()
+	for range 4 {
+		_ = f.Bind(f.dn(n), "wrong") // is refused
+	}
+	if err := f.Bind(f.dn(n), f.first(n)); err == nil {
+		t.Fatalf("user%d is not locked", n)
+	}
+}
+
+// Test389DirectoryServer is what a real one does: it takes much, and does nothing
+// about some of it.
+func Test389DirectoryServer(t *testing.T) {
+	t.Parallel()
+	f := fedora{ldaptest.StartDS389(t, 8)}
+	t.Run("set and change", f.setAndChange)
+	t.Run("locks", f.locks)
+	t.Run("must change", f.mustChange)
+	t.Run("policy", f.policy)
+}
+
+func (f fedora) setAndChange(t *testing.T) {
+	i := f.with(t)
+	if found := i.Check(t.Context()); len(found) > 0 {
+		t.Errorf("Check = %+v", found)
+	}
+	wantReceipt(t, i.Apply(t.Context(), set("user0", canary+"A1")), "applied")
+	wantVerdict(t, i, "user0", canary+"A1", sdk.Accepted)
+	wantVerdict(t, i, "user0", f.first(0), sdk.Rejected)
+	if f.Bind(f.dn(0), canary+"A1") != nil {
+		t.Error("the value that was set does not log on")
+	}
+	for name, tt := range map[string]struct {
+		op   sdk.Operation
+		want string
+	}{
+		"nobody":           {set("nobody", "New value 1"), "refused AccountNotFound"},
+		"itself":           {set(f.BindDN, "New value 1"), "refused Protected"},
+		"too short":        {set("user0", "Ab1 x"), "refused PolicyViolation"},
+		"not its old one":  {change("user1", "not it", "New value 1"), "refused WrongCurrentPassword"},
+		"a change":         {change("user1", f.first(1), "New value 1"), "applied"},
+		"a change, resent": {again(change("user2", "an old one", f.first(2))), "already-applied"},
+	} {
+		if r := i.Apply(t.Context(), tt.op); !strings.HasPrefix(say(r), tt.want) {
+			t.Errorf("%s: %s (%v), want %s", name, say(r), r.Err, tt.want)
+		}
+	}
+	names := []string{"user3", f.dn(3), "USER3", "UID = user3, OU=People," + f.BaseDN}
+	found := ask(t, i, append(names, "user4")...)
+	for n := range names {
+		if found[n] != found[0] || found[n] == found[len(names)] {
+			t.Errorf("%q is %+v, %q is %+v: want one", names[0], found[0], names[n], found[n])
+		}
+	}
+	if a, err := i.Find(t.Context(), "user3"); err != nil || a.Status != sdk.StatusActive || a.Stamp != "" {
+		t.Errorf("Find = %+v, %v: times have seconds, so there is no stamp", a, err)
+	}
+}
+
+func (f fedora) locks(t *testing.T) {
+	i := f.with(t)
+	for n := 3; n < 6; n++ {
+		f.lock(t, n)
+	}
+	if a, err := i.Find(t.Context(), "user3"); err != nil || a.Status != sdk.StatusLocked {
+		t.Errorf("Find = %v, %v, want locked", a.Status, err)
+	}
+	wantVerdict(t, i, "user3", f.first(3), sdk.Blocked)
+	wantReceipt(t, i.Unlock(t.Context(), sdk.Operation{Verb: sdk.Unlock, Account: "user3"}), "applied")
+	wantVerdict(t, i, "user3", f.first(3), sdk.Accepted)
+	wantReceipt(t, i.Apply(t.Context(), set("user4", "New value 1")), "applied") // unlocks
+	wantVerdict(t, i, "user4", "New value 1", sdk.Accepted)
+	wantReceipt(t, f.with(t, "keep_lock", true).Apply(t.Context(), set("user5", "New value 1")), "applied")
+	wantVerdict(t, i, "user5", "New value 1", sdk.Blocked)
+	if a, err := i.Find(t.Context(), "user5"); err != nil || a.Status != sdk.StatusLocked {
+		t.Errorf("Find = %v, %v, want locked as before", a.Status, err)
+	}
+}
+
+// The mark is taken and forgotten: that is no success.
+func (f fedora) mustChange(t *testing.T) {
+	i := f.with(t)
+	wantReceipt(t, i.Apply(t.Context(), must(set("user6", "New value 1"), true)), "refused Unsupported")
+	if f.Bind(f.dn(6), f.first(6)) != nil {
+		t.Error("a refused set has changed the password")
+	}
+	if err := f.Rules("passwordMustChange", "on"); err != nil {
+		t.Fatal(err)
+	}
+	wantReceipt(t, i.Apply(t.Context(), set("user6", "New value 1")), "applied")
+	wantVerdict(t, i, "user6", "New value 1", sdk.AcceptedMustChange)
+	if err := f.Rules("passwordMustChange", "off"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f fedora) policy(t *testing.T) {
+	got, err := f.with(t).Policy(t.Context(), "user7", "")
+	if err != nil || got.MinLength != 1 || !strings.Contains(got.Note, "may not see the rules") {
+		t.Errorf("what is not seen: %+v, %v, want a note", got, err)
+	}
+	open := goldap.NewModifyRequest("cn=config", nil)
+	open.Add("aci", []string{`(targetattr="*")(version 3.0; acl "rules"; allow (read, search, compare) userdn="ldap:///` + f.BindDN + `";)`})
+	if err := f.Admin.Modify(open); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Rules("passwordMinDigits", "2", "passwordMinUppers", "1"); err != nil {
+		t.Fatal(err)
+	}
+	got, err = f.with(t).Policy(t.Context(), "user7", "")
+	got.Note = ""
+	if d := cmp.Diff(sdk.Policy{MinLength: 8, Digits: 2, Upper: 1, Classes: 3, History: 3, NoAccountName: true}, got); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	r := f.with(t).Apply(t.Context(), set("user7", "no upper 12"))
+	if !strings.HasPrefix(say(r), "refused PolicyViolation") {
+		t.Errorf("%s (%v), want the policy", say(r), r.Err)
+	}
+}
