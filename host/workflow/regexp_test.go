@@ -97,7 +97,7 @@ func TestMistakesOfPatternsAreNamed(t *testing.T) {
 		{`re.search("(a)", "a")[-1]`, "", `the pattern has no group -1`},
 		{`re.search("(a)", "a")[1 << 40]`, "", `the pattern has no group 1099511627776`},
 		{`re.search("(a)", "a")[None]`, "", `the pattern has no group None`},
-		{`re.search("(a)", "a").strat`, "", `match has no .strat field or method; did you mean "start"?`},
+		{`re.search("(a)", "a").ends`, "", `match has no .ends field or method; did you mean "end"?`},
 		{`{re.search("(a)", "a"): 1}`, "", `a match is no key`},
 		{`re.findall("(a)(b)?", "aba")`, `[("a", "b"), ("a", None)]`, ""},
 		{`re.findall("(a)|b", "ab")`, `["a", None]`, ""},
