@@ -6,31 +6,31 @@ import "context"
 // hold, a stop or an interruption. ctx cancels: operations in flight then
 // stay unknown. An error means that the ledger could not be read or written.
 func Apply(ctx context.Context, job Job) (Ending, error) {
-	r := newRun(ctx, job)
-	defer r.owners.close()
-	if err := r.ownersFromLedger(); err != nil {
+	run := newRun(ctx, job)
+	defer run.owners.close()
+	if err := run.ownersFromLedger(); err != nil {
 		return Ending{}, err
 	}
-	stopProbes := r.start()
-	waves := &scheduler{run: r}
-	waves.batcher = newBatcher(r, r.batchLimit(), waves.serveOn)
+	stopProbes := run.start()
+	waves := &scheduler{run: run}
+	waves.batcher = newBatcher(run, run.batchLimit(), waves.serveOn)
 	err := waves.apply()
 	waves.batcher.close()
-	if r.hard.Err() != nil {
-		r.interrupt() // what watches the context may be slower than a run that ends by it
+	if run.hard.Err() != nil {
+		run.interrupt() // what watches the context may be slower than a run that ends by it
 	}
 	stopProbes()
-	for _, d := range r.dispatchers {
-		d.names.asks.Wait()
-		d.close()
+	for _, dispatcher := range run.dispatchers {
+		dispatcher.names.asks.Wait()
+		dispatcher.close()
 	}
-	if werr := r.committer.close(); err == nil {
+	if werr := run.committer.close(); err == nil {
 		err = werr
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fatal != nil {
-		err = r.fatal
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	if run.fatal != nil {
+		err = run.fatal
 	}
-	return r.ending, err
+	return run.ending, err
 }

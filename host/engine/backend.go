@@ -47,7 +47,7 @@ type Backend struct {
 }
 
 // Can reports whether the instance has the ability.
-func (b Backend) Can(a sdk.Ability) bool { return slices.Contains(b.Abilities, a) }
+func (b Backend) Can(ability sdk.Ability) bool { return slices.Contains(b.Abilities, ability) }
 
 // credit is how many operations may be sent and unanswered: enough to keep the
 // plugin's workers busy and frames full, and no more, because it is also all
@@ -62,13 +62,13 @@ const lateFactor = 4
 // Late is how long an attempt that was given up may still take effect.
 func (b Backend) Late() time.Duration { return lateFactor * b.Timeout }
 
-func kindsOf(d sdk.Description) string {
-	if len(d.Kinds) == 0 {
+func kindsOf(description sdk.Description) string {
+	if len(description.Kinds) == 0 {
 		return "only one, without a kind"
 	}
-	names := make([]string, len(d.Kinds))
-	for i, k := range d.Kinds {
-		names[i] = k.Name
+	names := make([]string, len(description.Kinds))
+	for i, kind := range description.Kinds {
+		names[i] = kind.Name
 	}
 	return strings.Join(names, ", ")
 }

@@ -39,11 +39,11 @@ func (b *batch) load(users []ledger.User) {
 	b.answers, b.waiting, b.queued, b.begun, b.policyFailed = nil, 0, true, false, nil
 	b.held, b.began = len(users)+1, time.Now()
 	for i := range users {
-		m := &b.members[i]
-		m.batch, m.user, m.at, m.tries = b, users[i], 0, 0
-		m.permit.admitted.Store(false)
-		m.permit.outside = true
-		m.steps, m.records = m.steps[:0], m.records[:0]
+		member := &b.members[i]
+		member.batch, member.user, member.at, member.tries = b, users[i], 0, 0
+		member.permit.admitted.Store(false)
+		member.permit.outside = true
+		member.steps, member.records = member.steps[:0], member.records[:0]
 	}
 }
 
@@ -59,9 +59,9 @@ func (b *batch) hold(records int) {
 }
 
 // release gives the batch back when nothing needs it any more.
-func (b *batch) release(n int) {
+func (b *batch) release(count int) {
 	b.mu.Lock()
-	b.held -= n
+	b.held -= count
 	free := b.held == 0
 	b.mu.Unlock()
 	if free {
@@ -108,8 +108,8 @@ func (b *batch) takeAnswers() (list []*member, fresh bool) {
 func (b *batch) advance(members []*member) {
 	b.hold(1)
 	out := &outbox{batch: b}
-	for _, m := range members {
-		m.advance(out)
+	for _, member := range members {
+		member.advance(out)
 	}
 	out.send()
 }
@@ -126,45 +126,45 @@ type outbox struct {
 
 // send writes the records, sends what needs none, and ends the visit.
 func (o *outbox) send() {
-	b, c := o.batch, o.batch.of.run
-	c.tellDone(o.done)
+	batch, run := o.batch, o.batch.of.run
+	run.tellDone(o.done)
 	o.queue()
-	for _, x := range o.left {
-		b.of.handOver(x)
+	for _, fallback := range o.left {
+		batch.of.handOver(fallback)
 	}
-	if c.hard.Err() != nil { // whoever watches it may have looked before
-		for _, m := range o.began {
-			m.giveUp()
+	if run.hard.Err() != nil { // whoever watches it may have looked before
+		for _, member := range o.began {
+			member.giveUp()
 		}
 	}
-	c.pools.demand.ended(o.ended)
-	b.of.ended(o.ended)
-	b.release(o.ended + len(o.left) + 1)
+	run.pools.demand.ended(o.ended)
+	batch.of.ended(o.ended)
+	batch.release(o.ended + len(o.left) + 1)
 }
 
 // queue hands the records to the committer, and what needs none to the dispatchers.
 func (o *outbox) queue() {
-	b := o.batch
-	b.sending.RLock()
-	defer b.sending.RUnlock()
-	b.mu.Lock()
-	b.waiting += len(o.began)
-	b.mu.Unlock()
-	for _, m := range o.began {
-		m.open.Store(true)
+	batch := o.batch
+	batch.sending.RLock()
+	defer batch.sending.RUnlock()
+	batch.mu.Lock()
+	batch.waiting += len(o.began)
+	batch.mu.Unlock()
+	for _, member := range o.began {
+		member.open.Store(true)
 	}
 	kept := 0
-	for _, e := range o.records {
-		if e.then == waiter(b) {
+	for _, entry := range o.records {
+		if entry.then == waiter(batch) {
 			kept++
 		}
 	}
-	b.hold(kept)
+	batch.hold(kept)
 	if len(o.records) > 0 {
-		b.of.run.committer.add(o.records...)
+		batch.of.run.committer.add(o.records...)
 	}
-	for _, p := range o.questions {
-		p.dispatcher.push(p)
+	for _, request := range o.questions {
+		request.dispatcher.push(request)
 	}
 }
 
@@ -181,12 +181,12 @@ func (b *batch) visit() {
 // begin tries the hooks of the batch's users and begins the first steps of those
 // that it carries.
 func (b *batch) begin() {
-	c := b.of.run
+	run := b.of.run
 	carried := b.tried()
-	c.at(CrashBatchTried)
+	run.at(CrashBatchTried)
 	b.of.judge(len(carried), len(b.members))
 	if b.asksNames(carried) {
-		b.of.workers.Go(c.panics.guarded(func() { b.send(b.named(carried)) }))
+		b.of.workers.Go(run.panics.guarded(func() { b.send(b.named(carried)) }))
 		return
 	}
 	b.send(carried)
@@ -198,17 +198,17 @@ func (b *batch) tried() []*member {
 	carried := make([]*member, 0, len(b.members))
 	lacking := false
 	for i := range b.members {
-		m, ok := &b.members[i], false
+		member, ok := &b.members[i], false
 		var failed *mintFailure
 		if !lacking && b.of.run.soft.Err() == nil {
-			ok, failed = m.try()
+			ok, failed = member.try()
 		}
 		lacking = lacking || failed != nil
 		if ok {
-			carried = append(carried, m)
+			carried = append(carried, member)
 			continue
 		}
-		m.leaveUnsent(fallback{mintFailure: failed})
+		member.leaveUnsent(fallback{mintFailure: failed})
 	}
 	return carried
 }
@@ -216,11 +216,11 @@ func (b *batch) tried() []*member {
 // send begins the members' first steps.
 func (b *batch) send(members []*member) {
 	out := &outbox{batch: b}
-	for _, m := range members {
-		if n := 2*len(m.steps) + 1; cap(m.records) < n {
-			m.records = make([]journal.Record, 0, n) // they are never moved: the ledger is given their addresses
+	for _, member := range members {
+		if count := 2*len(member.steps) + 1; cap(member.records) < count {
+			member.records = make([]journal.Record, 0, count) // they are never moved: the ledger is given their addresses
 		}
-		m.begin(out)
+		member.begin(out)
 	}
 	out.send()
 }
@@ -236,12 +236,12 @@ func (b *batch) asksNames(members []*member) bool {
 // once, and returns the members with a clear answer.
 func (b *batch) named(members []*member) []*member {
 	var asks sync.WaitGroup
-	for _, m := range members {
-		for i := range m.steps {
-			step := &m.steps[i]
+	for _, member := range members {
+		for i := range member.steps {
+			step := &member.steps[i]
 			if step.told = nil; step.changes() && step.dispatcher.names.instance != nil {
 				asks.Go(func() {
-					defer b.of.run.panics.guard(m.user.Key)
+					defer b.of.run.panics.guard(member.user.Key)
 					step.name()
 				})
 			}
@@ -249,12 +249,12 @@ func (b *batch) named(members []*member) []*member {
 	}
 	asks.Wait()
 	known := members[:0]
-	for _, m := range members {
-		if told := m.unknownName(); told != nil || m.aliased() {
-			m.leaveUnsent(fallback{nameReply: told})
+	for _, member := range members {
+		if told := member.unknownName(); told != nil || member.aliased() {
+			member.leaveUnsent(fallback{nameReply: told})
 			continue
 		}
-		known = append(known, m)
+		known = append(known, member)
 	}
 	return known
 }

@@ -43,30 +43,30 @@ type batcher struct {
 	detach  func() bool
 }
 
-func newBatcher(c *run, limit int, serveOn func(fallback)) *batcher {
-	b := &batcher{run: c, serveOn: serveOn, limit: min(limit, batchLimit), free: make(chan *batch, batchesUnderWay),
+func newBatcher(run *run, limit int, serveOn func(fallback)) *batcher {
+	made := &batcher{run: run, serveOn: serveOn, limit: min(limit, batchLimit), free: make(chan *batch, batchesUnderWay),
 		work: make(chan *batch, batchesUnderWay), stop: make(chan struct{}), fewer: make(chan struct{}, 1)}
 	credit := 0
-	for _, x := range c.Backends {
-		credit += x.credit()
+	for _, backend := range run.Backends {
+		credit += backend.credit()
 	}
-	b.least = min(b.limit, max(16, 2*credit/batchesUnderWay))
-	b.size.Store(int64(b.least))
+	made.least = min(made.limit, max(16, 2*credit/batchesUnderWay))
+	made.size.Store(int64(made.least))
 	for range batchesUnderWay {
-		x := &batch{of: b}
-		b.all = append(b.all, x)
-		b.free <- x
+		x := &batch{of: made}
+		made.all = append(made.all, x)
+		made.free <- x
 	}
 	for range min(4, max(2, runtime.GOMAXPROCS(0))) {
-		b.workers.Go(c.panics.guarded(b.serve))
+		made.workers.Go(run.panics.guarded(made.serve))
 	}
-	b.workers.Go(c.panics.guarded(b.remind))
-	b.detach = context.AfterFunc(c.hard, c.panics.guarded(func() {
-		for _, x := range b.all {
-			x.giveUp()
+	made.workers.Go(run.panics.guarded(made.remind))
+	made.detach = context.AfterFunc(run.hard, run.panics.guarded(func() {
+		for _, batch := range made.all {
+			batch.giveUp()
 		}
 	}))
-	return b
+	return made
 }
 
 // close ends the batcher when all its users have ended.
@@ -80,8 +80,8 @@ func (b *batcher) close() {
 
 // takes reports whether a batch may carry the user. Where batches carried few the
 // others are served alone, until so many were that another batch is worth a try.
-func (b *batcher) takes(u ledger.User) bool {
-	if b.limit < 2 || len(u.History) > 0 {
+func (b *batcher) takes(user ledger.User) bool {
+	if b.limit < 2 || len(user.History) > 0 {
 		return false
 	}
 	if b.useless.Load() < manyLeft {
@@ -104,8 +104,8 @@ func (b *batcher) tryAgain() {
 
 // put adds a user to the next batch, and begins that when it is full. It returns
 // users whom no batch may carry just now, and false when the run stops.
-func (b *batcher) put(u ledger.User) (rest []ledger.User, ok bool) {
-	b.pending = append(b.pending, u)
+func (b *batcher) put(user ledger.User) (rest []ledger.User, ok bool) {
+	b.pending = append(b.pending, user)
 	if len(b.pending) < int(b.size.Load()) {
 		return nil, true
 	}
@@ -122,21 +122,21 @@ func (b *batcher) flush() (rest []ledger.User, ok bool) {
 	if !b.roomy() {
 		return nil, false
 	}
-	n := 0
+	count := 0
 	if !b.away() {
-		n = b.run.semaphore.reserve(len(users))
+		count = b.run.semaphore.reserve(len(users))
 	}
-	if n == 0 {
+	if count == 0 {
 		return users, true
 	}
 	select {
-	case x := <-b.free:
-		b.users.Add(n)
-		x.load(users[:n])
-		b.work <- x
-		return users[n:], true
+	case batch := <-b.free:
+		b.users.Add(count)
+		batch.load(users[:count])
+		b.work <- batch
+		return users[count:], true
 	case <-b.run.soft.Done():
-		b.run.semaphore.giveUp(n)
+		b.run.semaphore.giveUp(count)
 		return nil, false
 	}
 }
@@ -157,8 +157,8 @@ func (b *batcher) roomy() bool {
 
 // away reports whether a backend is: whoever is sent there waits by himself.
 func (b *batcher) away() bool {
-	for _, l := range b.run.dispatchers {
-		if l.circuit.holds() {
+	for _, dispatcher := range b.run.dispatchers {
+		if dispatcher.circuit.holds() {
 			return true
 		}
 	}
@@ -167,8 +167,8 @@ func (b *batcher) away() bool {
 
 // serve is a worker: it tries hooks, and takes answers over.
 func (b *batcher) serve() {
-	for x := range b.work {
-		x.visit()
+	for batch := range b.work {
+		batch.visit()
 	}
 }
 
@@ -181,8 +181,8 @@ func (b *batcher) remind() {
 		case <-b.stop:
 			return
 		case <-tick.C:
-			for _, x := range b.all {
-				x.nudge()
+			for _, batch := range b.all {
+				batch.nudge()
 			}
 		}
 	}
@@ -199,17 +199,17 @@ func (b *batcher) judge(carried, users int) {
 }
 
 // handOver serves a user by himself who has left a batch.
-func (b *batcher) handOver(x fallback) {
-	c := b.run
+func (b *batcher) handOver(fallback fallback) {
+	run := b.run
 	b.left.Add(1)
 	go func() {
 		defer b.gone()
-		defer c.panics.guard(x.user.Key)
-		if c.soft.Err() != nil && !x.sent {
-			c.pools.demand.ended(1)
+		defer run.panics.guard(fallback.user.Key)
+		if run.soft.Err() != nil && !fallback.sent {
+			run.pools.demand.ended(1)
 			return
 		}
-		b.serveOn(x)
+		b.serveOn(fallback)
 	}()
 }
 
@@ -234,15 +234,15 @@ func (b *batcher) ended(users int) {
 
 // giveBack takes a batch back whose users have ended and whose records are
 // durable. Those of a cancelled run are not used again: answers may yet come.
-func (b *batcher) giveBack(x *batch) {
+func (b *batcher) giveBack(batch *batch) {
 	if b.run.hard.Err() != nil {
 		return
 	}
-	switch took := time.Since(x.began); {
+	switch took := time.Since(batch.began); {
 	case took < briefBatch:
 		b.size.Store(min(2*b.size.Load(), int64(b.limit)))
 	case took > longBatch:
 		b.size.Store(max(b.size.Load()/2, int64(b.least)))
 	}
-	b.free <- x
+	b.free <- batch
 }

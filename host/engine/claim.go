@@ -47,41 +47,41 @@ func (x claimer) own() (*sdk.Error, error) {
 // resolve asks for the account behind a step's name, as often as an operation
 // would be sent.
 func (x claimer) resolve() (sdk.Identity, *sdk.Error, error) {
-	step, l := x.step, x.dispatcher
-	for tries := newRetry(l.backend.Attempts); ; {
-		if err := x.admit(l); err != nil {
+	step, dispatcher := x.step, x.dispatcher
+	for tries := newRetry(dispatcher.backend.Attempts); ; {
+		if err := x.admit(dispatcher); err != nil {
 			return sdk.Identity{}, nil, err
 		}
 		who, err := x.ask()
 		if x.run.hard.Err() != nil {
 			return sdk.Identity{}, nil, cancelled()
 		}
-		e := uncancelled(sdk.AsError(err, sdk.TargetError))
-		if e == nil && who.Err != nil && passing(who.Err.Code) {
-			e = who.Err
+		failure := uncancelled(sdk.AsError(err, sdk.TargetError))
+		if failure == nil && who.Err != nil && passing(who.Err.Code) {
+			failure = who.Err
 		}
 		through := x.through
 		x.through = false
-		if e == nil {
+		if failure == nil {
 			if through {
-				l.circuit.allowProbe() // the next operation shall find out
+				dispatcher.circuit.allowProbe() // the next operation shall find out
 			}
 			return who, nil, nil
 		}
-		if pending(e.Code) { // it would say so to every user
-			x.run.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
+		if pending(failure.Code) { // it would say so to every user
+			x.run.stop(fmt.Sprintf("backend %s: %s", step.Backend, failure.Error()))
 			return sdk.Identity{}, nil, cancelled()
 		}
-		l.observe(sdk.Refuse(e))
-		if !l.free(e) {
+		dispatcher.observe(sdk.Refuse(failure))
+		if !dispatcher.free(failure) {
 			tries.spend()
 		}
-		if !passing(e.Code) || tries.spent() {
-			return sdk.Identity{}, e, nil
+		if !passing(failure.Code) || tries.spent() {
+			return sdk.Identity{}, failure, nil
 		}
-		wait := tries.wait(e.RetryAfter)
-		x.run.tellWait(l, e, wait)
-		if x.pause(l, wait, x.changed()) != nil {
+		wait := tries.wait(failure.RetryAfter)
+		x.run.tellWait(dispatcher, failure, wait)
+		if x.pause(dispatcher, wait, x.changed()) != nil {
 			return sdk.Identity{}, nil, cancelled()
 		}
 	}
@@ -99,25 +99,25 @@ func (x claimer) ask() (sdk.Identity, error) {
 
 // otherName returns another name under which this user's account has, or may
 // have, another value: the older one would be reported and not be in force.
-func (x claimer) otherName(v secret.Value) string {
+func (x claimer) otherName(value secret.Value) string {
 	mine := x.claimed()
-	for _, c := range x.history.Touched() {
-		if c.Credential == x.recorded.Credential || c.Kind != x.step.Kind || c.State < journal.AttemptsApplied {
+	for _, credential := range x.history.Touched() {
+		if credential.Credential == x.recorded.Credential || credential.Kind != x.step.Kind || credential.State < journal.AttemptsApplied {
 			continue
 		}
-		held := c.Held().Intent
-		if claimOf(held.Detail.Identity, c.Credential) == mine && !x.carries(held, v) {
-			return fmt.Sprintf("%s %s", c.Backend, c.Account)
+		held := credential.Held().Intent
+		if claimOf(held.Detail.Identity, credential.Credential) == mine && !x.carries(held, value) {
+			return fmt.Sprintf("%s %s", credential.Backend, credential.Account)
 		}
 	}
 	return ""
 }
 
 // carries reports whether a recorded intent has the value.
-func (x claimer) carries(intent *journal.Record, v secret.Value) bool {
+func (x claimer) carries(intent *journal.Record, value secret.Value) bool {
 	if intent.Sealed == nil {
 		return false
 	}
 	was, err := x.unseal(intent, journal.RoleValue, intent.Sealed)
-	return err == nil && was.Equal(v)
+	return err == nil && was.Equal(value)
 }

@@ -85,11 +85,11 @@ type committer struct {
 	done chan struct{}
 }
 
-func newCommitter(j Journal, c crash, p panics) *committer {
-	w := &committer{journal: j, crash: c, panics: p, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	w.guard, _ = j.(guard)
-	go p.guarded(w.run)()
-	return w
+func newCommitter(j Journal, crash crash, panics panics) *committer {
+	made := &committer{journal: j, crash: crash, panics: panics, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	made.guard, _ = j.(guard)
+	go panics.guarded(made.run)()
+	return made
 }
 
 // intact returns why nothing may be sent any more, or nil.
@@ -118,9 +118,9 @@ func (c *committer) fail(err error) {
 
 // tell tells those who wait for records what became of them.
 func tell(entries []entry, err error) {
-	for _, e := range entries {
-		if e.then != nil {
-			e.then.written(err)
+	for _, entry := range entries {
+		if entry.then != nil {
+			entry.then.written(err)
 		}
 	}
 }
@@ -136,12 +136,12 @@ func (c *committer) add(entries ...entry) {
 	}
 	was := len(c.queue)
 	c.queue = append(c.queue, entries...)
-	n, look := len(c.queue), false
-	for _, e := range entries {
-		c.waiting.add(e)
-		look = look || e.pressing || n < goodGroup && e.dispatcher != nil && e.dispatcher.runsDry()
+	count, look := len(c.queue), false
+	for _, entry := range entries {
+		c.waiting.add(entry)
+		look = look || entry.pressing || count < goodGroup && entry.dispatcher != nil && entry.dispatcher.runsDry()
 	}
-	look = look || was == 0 || was < goodGroup && n >= goodGroup || n >= groupLimit
+	look = look || was == 0 || was < goodGroup && count >= goodGroup || count >= groupLimit
 	c.mu.Unlock()
 	if look {
 		c.kick()
@@ -200,11 +200,11 @@ func (c *committer) run() {
 }
 
 // since is how long ago something was; a zero time was not.
-func since(t time.Time) time.Duration {
-	if t.IsZero() {
+func since(at time.Time) time.Duration {
+	if at.IsZero() {
 		return 0
 	}
-	return time.Since(t)
+	return time.Since(at)
 }
 
 // waitFor sleeps until there is something to look at, and returns since when
@@ -243,12 +243,12 @@ func (c *committer) take(queued, starved time.Duration) (group []entry, closed b
 	if len(c.queue) == 0 || !c.due(queued, starved) {
 		return nil, c.closed && len(c.queue) == 0
 	}
-	n := min(len(c.queue), groupLimit)
-	group = c.queue[:n:n]
-	c.queue = append([]entry(nil), c.queue[n:]...)
+	count := min(len(c.queue), groupLimit)
+	group = c.queue[:count:count]
+	c.queue = append([]entry(nil), c.queue[count:]...)
 	c.waiting = waiting{}
-	for _, e := range c.queue {
-		c.waiting.add(e)
+	for _, entry := range c.queue {
+		c.waiting.add(entry)
 	}
 	return group, false
 }
@@ -273,10 +273,10 @@ type waiting struct {
 	pressing    bool       // what a dispatcher has may not be sent before one of the users is done
 }
 
-func (w *waiting) add(e entry) {
-	w.pressing = w.pressing || e.pressing
-	if e.dispatcher != nil && !slices.Contains(w.dispatchers, e.dispatcher) {
-		w.dispatchers = append(w.dispatchers, e.dispatcher)
+func (w *waiting) add(entry entry) {
+	w.pressing = w.pressing || entry.pressing
+	if entry.dispatcher != nil && !slices.Contains(w.dispatchers, entry.dispatcher) {
+		w.dispatchers = append(w.dispatchers, entry.dispatcher)
 	}
 }
 

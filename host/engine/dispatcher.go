@@ -50,12 +50,12 @@ type reply struct {
 
 // end tells the request's user what came of it. It is called once and does not
 // block.
-func (p *request) end(r reply) {
+func (p *request) end(reply reply) {
 	if p.member != nil {
-		p.member.answered(r)
+		p.member.answered(reply)
 		return
 	}
-	p.answer <- r
+	p.answer <- reply
 }
 
 // written sends the operation whose intent is durable, or cannot be.
@@ -102,23 +102,23 @@ type dispatcher struct {
 	slots chan struct{} // of reads and resets, which do not go through the stream
 }
 
-func newDispatcher(soft context.Context, job *Job, b Backend, from upstream, g *semaphore) *dispatcher {
-	l := &dispatcher{backend: b, upstream: from, semaphore: g, crash: job.Crash, panics: job.Panicked, done: make(chan struct{}), slots: make(chan struct{}, max(1, b.Concurrency))}
-	l.cond = sync.NewCond(&l.mu)
-	l.soft, l.end = context.WithCancel(soft)
-	if b.Rate > 0 {
-		l.limiter = rate.NewLimiter(rate.Limit(b.Rate), max(1, int(b.Rate/10)))
+func newDispatcher(soft context.Context, job *Job, backend Backend, from upstream, semaphore *semaphore) *dispatcher {
+	made := &dispatcher{backend: backend, upstream: from, semaphore: semaphore, crash: job.Crash, panics: job.Panicked, done: make(chan struct{}), slots: make(chan struct{}, max(1, backend.Concurrency))}
+	made.cond = sync.NewCond(&made.mu)
+	made.soft, made.end = context.WithCancel(soft)
+	if backend.Rate > 0 {
+		made.limiter = rate.NewLimiter(rate.Limit(backend.Rate), max(1, int(backend.Rate/10)))
 	}
-	l.circuit.init()
-	g.onRelease(l.signal)
-	go l.panics.guarded(l.run)()
-	return l
+	made.circuit.init()
+	semaphore.onRelease(made.signal)
+	go made.panics.guarded(made.run)()
+	return made
 }
 
 // observe takes an answer of the backend over.
-func (d *dispatcher) observe(r sdk.Receipt) {
-	d.circuit.observe(r.Err)
-	if r.Err == nil || r.Outcome != sdk.Unknown && !r.Err.Code.Transient() {
+func (d *dispatcher) observe(receipt sdk.Receipt) {
+	d.circuit.observe(receipt.Err)
+	if receipt.Err == nil || receipt.Outcome != sdk.Unknown && !receipt.Err.Code.Transient() {
 		d.silence.broken()
 	}
 }
@@ -136,11 +136,11 @@ func (d *dispatcher) runsDry() bool {
 }
 
 // push queues an operation whose intent is durable.
-func (d *dispatcher) push(p *request) {
+func (d *dispatcher) push(request *request) {
 	d.mu.Lock()
-	if !p.abandoned {
+	if !request.abandoned {
 		d.durable.Add(1)
-		d.queue = append(d.queue, p)
+		d.queue = append(d.queue, request)
 	}
 	d.mu.Unlock()
 	d.cond.Signal()
@@ -148,14 +148,14 @@ func (d *dispatcher) push(p *request) {
 
 // abandon gives up on an operation whose user waits no longer, and reports
 // whether it was, and is, never sent.
-func (d *dispatcher) abandon(p *request) bool {
+func (d *dispatcher) abandon(request *request) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if p.sent {
+	if request.sent {
 		return false
 	}
-	p.abandoned = true
-	if i := slices.Index(d.queue, p); i >= 0 {
+	request.abandoned = true
+	if i := slices.Index(d.queue, request); i >= 0 {
 		d.queue = slices.Delete(d.queue, i, i+1)
 		d.took(1)
 	}
@@ -187,8 +187,8 @@ func (d *dispatcher) run() {
 	defer close(d.done)
 	for {
 		frame, dropped, ok := d.next(d.allowed())
-		for _, p := range dropped {
-			p.end(reply{err: errNotSent})
+		for _, request := range dropped {
+			request.end(reply{err: errNotSent})
 		}
 		if len(frame) > 0 {
 			d.submit(frame)
@@ -221,23 +221,23 @@ func (d *dispatcher) next(limit int) (frame, dropped []*request, ok bool) {
 	}
 }
 
-// pick takes up to n operations, those of admitted users first; while the
+// pick takes up to count operations, those of admitted users first; while the
 // circuit is open, the probe.
-func (d *dispatcher) pick(n int) []*request {
+func (d *dispatcher) pick(count int) []*request {
 	open := !d.stopping && d.circuit.holds()
 	if open {
-		n = min(n, 1)
+		count = min(count, 1)
 	}
 	var frame []*request
 	rest := d.queue[:0]
 	looked := 0
-	for ; looked < len(d.queue) && len(frame) < n; looked++ {
-		p := d.queue[looked]
-		if d.mayEnter(p) && (!open || p.through || d.circuit.passes()) && (p.looks || d.semaphore.admit(p.user)) {
-			p.sent = true
-			frame = append(frame, p)
+	for ; looked < len(d.queue) && len(frame) < count; looked++ {
+		request := d.queue[looked]
+		if d.mayEnter(request) && (!open || request.through || d.circuit.passes()) && (request.looks || d.semaphore.admit(request.user)) {
+			request.sent = true
+			frame = append(frame, request)
 		} else {
-			rest = append(rest, p)
+			rest = append(rest, request)
 		}
 	}
 	rest = append(rest, d.queue[looked:]...)
@@ -248,17 +248,19 @@ func (d *dispatcher) pick(n int) []*request {
 }
 
 // mayEnter reports whether the request's user holds a permit, or may get one.
-func (d *dispatcher) mayEnter(p *request) bool { return p.looks || d.semaphore.room(p.user) }
+func (d *dispatcher) mayEnter(request *request) bool {
+	return request.looks || d.semaphore.room(request.user)
+}
 
 // dropUnsent takes the operations of users that have sent nothing.
 func (d *dispatcher) dropUnsent() []*request {
 	var dropped []*request
 	rest := d.queue[:0]
-	for _, p := range d.queue {
-		if p.user.sent() {
-			rest = append(rest, p)
+	for _, request := range d.queue {
+		if request.user.sent() {
+			rest = append(rest, request)
 		} else {
-			dropped = append(dropped, p)
+			dropped = append(dropped, request)
 		}
 	}
 	clear(d.queue[len(rest):])
@@ -269,8 +271,8 @@ func (d *dispatcher) dropUnsent() []*request {
 
 // took counts operations that left the queue, and has more made durable when
 // the rest would not last.
-func (d *dispatcher) took(n int) {
-	if n > 0 && d.durable.Add(int64(-n)) <= int64(d.backend.credit()) {
+func (d *dispatcher) took(count int) {
+	if count > 0 && d.durable.Add(int64(-count)) <= int64(d.backend.credit()) {
 		d.upstream.kick()
 	}
 }
@@ -299,19 +301,19 @@ func (d *dispatcher) submit(frame []*request) {
 		return
 	}
 	ops := make([]sdk.Operation, len(frame))
-	for i, p := range frame {
-		ops[i] = p.op
+	for i, request := range frame {
+		ops[i] = request.op
 	}
 	d.crash.at(CrashFramePicked)
-	d.backend.Instance.Submit(ops, func(n int, r sdk.Receipt) {
+	d.backend.Instance.Submit(ops, func(count int, receipt sdk.Receipt) {
 		defer d.panics.guard("")
 		d.crash.at(CrashAnswered)
-		d.observe(r)
+		d.observe(receipt)
 		d.mu.Lock()
 		d.inFlight--
 		d.mu.Unlock()
 		d.cond.Signal() // also where the answer closed the circuit
-		frame[n].end(reply{receipt: r})
+		frame[count].end(reply{receipt: receipt})
 	})
 	d.crash.at(CrashFrameSent)
 }
@@ -321,8 +323,8 @@ func (d *dispatcher) keep(frame []*request, err error) {
 	d.mu.Lock()
 	d.inFlight -= len(frame)
 	d.mu.Unlock()
-	for _, p := range frame {
-		p.end(reply{err: err})
+	for _, request := range frame {
+		request.end(reply{err: err})
 	}
 }
 
@@ -394,8 +396,8 @@ func (d *dispatcher) waitForTarget(ctx context.Context, clock Clock, end time.Ti
 func (d *dispatcher) ready(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, d.backend.Timeout)
 	defer cancel()
-	for _, f := range d.backend.Instance.Check(ctx) {
-		if f.Severity == sdk.Bad {
+	for _, finding := range d.backend.Instance.Check(ctx) {
+		if finding.Severity == sdk.Bad {
 			return false
 		}
 	}

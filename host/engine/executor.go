@@ -15,8 +15,8 @@ const newValues = 3
 // end.
 type executor struct{ settler }
 
-func newExecutor(u *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) executor {
-	return executor{newSettler(u, step, to, recorded)}
+func newExecutor(of *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) executor {
+	return executor{newSettler(of, step, to, recorded)}
 }
 
 // apply carries the step out and returns what the script gets.
@@ -106,9 +106,9 @@ func (x executor) result() journal.Result {
 	case journal.AttemptsRefused:
 		return journal.ResultOf(x.recorded.Last().Outcome)
 	}
-	for _, a := range x.recorded.Attempts {
-		if a.Outcome != nil && a.Unknown() {
-			return journal.ResultOf(a.Outcome)
+	for _, attempt := range x.recorded.Attempts {
+		if attempt.Outcome != nil && attempt.Unknown() {
+			return journal.ResultOf(attempt.Outcome)
 		}
 	}
 	return journal.Result{Outcome: sdk.Unknown, Code: sdk.ConnectionLost, Message: "no answer came"}
@@ -116,13 +116,13 @@ func (x executor) result() journal.Result {
 
 // replaced counts the values that this round of the step has replaced already.
 func (x executor) replaced() int {
-	n := 0
-	for i, a := range x.recorded.Attempts {
-		if i < len(x.recorded.Attempts)-1 && a.Outcome != nil && a.Outcome.Code.AnotherValueHelps() {
-			n++
+	count := 0
+	for i, attempt := range x.recorded.Attempts {
+		if i < len(x.recorded.Attempts)-1 && attempt.Outcome != nil && attempt.Outcome.Code.AnotherValueHelps() {
+			count++
 		}
 	}
-	return n
+	return count
 }
 
 // refuse is the host's own refusal, before anything is sent.
@@ -143,8 +143,8 @@ func (x executor) replaceable(last *journal.Attempt) bool {
 	if !last.Refused() || !last.Outcome.Code.AnotherValueHelps() || x.step.Value.Another == nil {
 		return false
 	}
-	for _, v := range last.Outcome.Detail.Violations {
-		if !v.AnotherValueHelps() {
+	for _, violation := range last.Outcome.Detail.Violations {
+		if !violation.AnotherValueHelps() {
 			return false
 		}
 	}
@@ -152,11 +152,11 @@ func (x executor) replaceable(last *journal.Attempt) bool {
 }
 
 func (x executor) replace(ctx context.Context, last *journal.Attempt) error {
-	v, err := x.step.Value.Another(ctx)
+	value, err := x.step.Value.Another(ctx)
 	if err != nil {
 		return notMinted(err, "after "+string(last.Outcome.Code))
 	}
-	x.step.Value.Replace(v)
+	x.step.Value.Replace(value)
 	x.run.at(CrashValueReplaced)
 	return nil
 }

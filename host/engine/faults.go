@@ -23,33 +23,33 @@ func cancelled() *journal.Fault { return &journal.Fault{Code: sdk.Cancelled, Mes
 
 // isCancelled reports whether err is that fault.
 func isCancelled(err error) bool {
-	var f *journal.Fault
-	return errors.As(err, &f) && f.Code == sdk.Cancelled
+	var fault *journal.Fault
+	return errors.As(err, &fault) && fault.Code == sdk.Cancelled
 }
 
 // static marks a fault that does not depend on the row.
-func static(f *journal.Fault) *journal.Fault { f.Static = true; return f }
+func static(fault *journal.Fault) *journal.Fault { fault.Static = true; return fault }
 
 func isContradiction(err error) bool {
-	var c *password.Contradiction
-	var e *sdk.Error
-	return errors.As(err, &c) || errors.As(err, &e) && e.Code == sdk.Unsupported
+	var contradiction *password.Contradiction
+	var failure *sdk.Error
+	return errors.As(err, &contradiction) || errors.As(err, &failure) && failure.Code == sdk.Unsupported
 }
 
 func generateFault(err error) *journal.Fault {
-	var f *journal.Fault
-	if errors.As(err, &f) {
-		return f
+	var fault *journal.Fault
+	if errors.As(err, &fault) {
+		return fault
 	}
-	e := sdk.AsError(err, sdk.PolicyViolation)
-	return &journal.Fault{Code: e.Code, Message: "generate: " + e.Message, Static: isContradiction(err)}
+	failure := sdk.AsError(err, sdk.PolicyViolation)
+	return &journal.Fault{Code: failure.Code, Message: "generate: " + failure.Message, Static: isContradiction(err)}
 }
 
-func noKind(b Backend, given string) *journal.Fault {
+func noKind(backend Backend, given string) *journal.Fault {
 	if given == "" {
-		return misuse("generate: kind is missing: backend %q has %s; give one, or name other targets", b.Label, kindsOf(b.Description))
+		return misuse("generate: kind is missing: backend %q has %s; give one, or name other targets", backend.Label, kindsOf(backend.Description))
 	}
-	return misuse("generate: backend %q has no credential of kind %q; it has %s", b.Label, given, kindsOf(b.Description))
+	return misuse("generate: backend %q has no credential of kind %q; it has %s", backend.Label, given, kindsOf(backend.Description))
 }
 
 // notMinted is the fault of a user for whom no further value could be made; a
@@ -58,9 +58,9 @@ func notMinted(err error, why string) error {
 	if isCancelled(err) {
 		return err
 	}
-	f := *generateFault(err)
-	f.Message = why + ": " + f.Message
-	return &f
+	fault := *generateFault(err)
+	fault.Message = why + ": " + fault.Message
+	return &fault
 }
 
 // postponed is the fault of a user for whom no other value is sent in this
@@ -72,11 +72,11 @@ func postponed(backend, account string) *journal.Fault {
 
 // raisedBy is the verdict of a hook that ends with a fault.
 func raisedBy(err error) journal.Verdict {
-	var f *journal.Fault
-	if !errors.As(err, &f) {
-		f = &journal.Fault{Code: sdk.Internal, Message: err.Error()}
+	var fault *journal.Fault
+	if !errors.As(err, &fault) {
+		fault = &journal.Fault{Code: sdk.Internal, Message: err.Error()}
 	}
-	return journal.Verdict{Kind: journal.Raised, Fault: f}
+	return journal.Verdict{Kind: journal.Raised, Fault: fault}
 }
 
 // uncancelled gives a call that a plugin gave up by itself another code: the run
@@ -92,24 +92,24 @@ func uncancelled(err *sdk.Error) *sdk.Error {
 
 // normalized is an answer as the engine reads it: a refusal has a reason, and a call
 // that a plugin gave up by itself is not cancelled.
-func normalized(r sdk.Receipt) sdk.Receipt {
-	if r.Outcome == sdk.Refused && r.Err == nil {
-		r.Err = sdk.Errorf(sdk.Internal, "the plugin refused it without a reason")
+func normalized(receipt sdk.Receipt) sdk.Receipt {
+	if receipt.Outcome == sdk.Refused && receipt.Err == nil {
+		receipt.Err = sdk.Errorf(sdk.Internal, "the plugin refused it without a reason")
 	}
-	r.Err = uncancelled(r.Err)
-	return r
+	receipt.Err = uncancelled(receipt.Err)
+	return receipt
 }
 
 // errStopped is the cause of a context that ends because the run stops.
 var errStopped = errors.New("the run stops")
 
 // pending reports whether a refusal of the code puts the user back.
-func pending(c sdk.Code) bool { return c == sdk.Cancelled || c.StopsRun() }
+func pending(code sdk.Code) bool { return code == sdk.Cancelled || code.StopsRun() }
 
 // passing reports whether a question that failed with the code may be asked
 // again.
-func passing(c sdk.Code) bool { return c.Transient() || c == sdk.ConnectionLost }
+func passing(code sdk.Code) bool { return code.Transient() || code == sdk.ConnectionLost }
 
 // redone reports whether an attempt ended in a way that leaves the user
 // pending: it is sent again with the same value.
-func redone(a *journal.Attempt) bool { return a.Refused() && pending(a.Outcome.Code) }
+func redone(attempt *journal.Attempt) bool { return attempt.Refused() && pending(attempt.Outcome.Code) }

@@ -40,27 +40,27 @@ const (
 	mostNames     = 64
 )
 
-func newResolver(hard context.Context, l *dispatcher) *resolver {
-	r := &resolver{dispatcher: l, hard: hard}
-	if b := l.backend; b.Can(sdk.CanResolve) {
-		r.instance, _ = b.Instance.(sdk.Resolver)
+func newResolver(hard context.Context, dispatcher *dispatcher) *resolver {
+	made := &resolver{dispatcher: dispatcher, hard: hard}
+	if backend := dispatcher.backend; backend.Can(sdk.CanResolve) {
+		made.instance, _ = backend.Instance.(sdk.Resolver)
 	}
-	return r
+	return made
 }
 
 // of returns the account behind a name. An error says that the question could
 // not be asked.
 func (r *resolver) of(name string) (sdk.Identity, error) {
-	q := &question{name: name, answer: make(chan answered, 1)}
+	made := &question{name: name, answer: make(chan answered, 1)}
 	r.mu.Lock()
-	r.waiting = append(r.waiting, q)
+	r.waiting = append(r.waiting, made)
 	if r.asking < mostQuestions {
 		r.asking++
 		r.asks.Go(r.dispatcher.panics.guarded(r.ask))
 	}
 	r.mu.Unlock()
 	select {
-	case got := <-q.answer:
+	case got := <-made.answer:
 		return got.who, got.err
 	case <-r.hard.Done():
 		return sdk.Identity{}, cancelled()
@@ -75,8 +75,8 @@ func (r *resolver) ask() {
 			return
 		}
 		names := make([]string, len(list))
-		for n, q := range list {
-			names[n] = q.name
+		for index, question := range list {
+			names[index] = question.name
 		}
 		var found []sdk.Identity
 		var err error
@@ -86,12 +86,12 @@ func (r *resolver) ask() {
 		if err == nil && len(found) != len(names) {
 			err = sdk.Errorf(sdk.Internal, "the plugin resolved %d names, want %d", len(found), len(names))
 		}
-		for n, q := range list {
+		for index, question := range list {
 			if err != nil {
-				q.answer <- answered{err: err}
+				question.answer <- answered{err: err}
 				continue
 			}
-			q.answer <- answered{who: found[n]}
+			question.answer <- answered{who: found[index]}
 		}
 	}
 }
@@ -99,10 +99,10 @@ func (r *resolver) ask() {
 func (r *resolver) take() []*question {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := min(mostNames, len(r.waiting))
-	list := r.waiting[:n:n]
-	r.waiting = r.waiting[n:]
-	if n == 0 {
+	count := min(mostNames, len(r.waiting))
+	list := r.waiting[:count:count]
+	r.waiting = r.waiting[count:]
+	if count == 0 {
 		r.asking--
 	}
 	return list
@@ -111,13 +111,13 @@ func (r *resolver) take() []*question {
 // identityOf is the account as claims and intents name it: opaque, short, and
 // the same from every label that works on the target. It is "" where the name
 // itself says as much.
-func identityOf(b Backend, name string, who sdk.Identity) string {
+func identityOf(backend Backend, name string, who sdk.Identity) string {
 	if who.ID == "" || who.Target == "" && who.ID == name {
 		return ""
 	}
-	realm := "label " + b.Label
+	realm := "label " + backend.Label
 	if who.Target != "" {
-		realm = "target " + b.Description.Name + " " + who.Target
+		realm = "target " + backend.Description.Name + " " + who.Target
 	}
 	sum := sha256.Sum256([]byte(realm + "\x00" + who.ID))
 	return base64.RawURLEncoding.EncodeToString(sum[:15])

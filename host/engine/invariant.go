@@ -13,12 +13,12 @@ var ErrInvariant = errors.New("rekey was about to break a promise of its own; pl
 // are answered with an error, and not sent.
 func durable(frame []*request) []*request {
 	kept := frame[:0]
-	for _, p := range frame {
-		if !p.durable {
-			p.end(reply{err: fmt.Errorf("%w: %s of %s would be sent before its value is in the ledger", ErrInvariant, p.op.Verb, p.op.Account)})
+	for _, request := range frame {
+		if !request.durable {
+			request.end(reply{err: fmt.Errorf("%w: %s of %s would be sent before its value is in the ledger", ErrInvariant, request.op.Verb, request.op.Account)})
 			continue
 		}
-		kept = append(kept, p)
+		kept = append(kept, request)
 	}
 	return kept
 }

@@ -87,11 +87,11 @@ type Ending struct {
 }
 
 // users is how many the plan has, of all waves.
-func (j *Job) users() (n int64) {
+func (j *Job) users() (count int64) {
 	for _, planned := range j.Planned {
-		n += planned
+		count += planned
 	}
-	return n
+	return count
 }
 
 // at passes a crash point.
@@ -124,26 +124,26 @@ func (j *Job) batchLimit() int {
 
 // attempts is the most that a backend of the run is given.
 func (j *Job) attempts() int {
-	n := 1
-	for _, b := range j.Backends {
-		n = max(n, b.Attempts)
+	count := 1
+	for _, backend := range j.Backends {
+		count = max(count, backend.Attempts)
 	}
-	return n
+	return count
 }
 
 // intent is the record of a value about to be sent.
 func (j *Job) intent(step journal.Step, at place, what sending) journal.Record {
-	r := step.Record(journal.Intent, at.user, at.step)
-	r.Try, r.Origin = at.try, what.origin
-	r.Sealed = j.Vault.Seal(at.user, at.step, at.try, journal.RoleValue, what.value)
+	record := step.Record(journal.Intent, at.user, at.step)
+	record.Try, record.Origin = at.try, what.origin
+	record.Sealed = j.Vault.Seal(at.user, at.step, at.try, journal.RoleValue, what.value)
 	if what.old.Present() {
-		r.SealedOld = j.Vault.Seal(at.user, at.step, at.try, journal.RoleOld, what.old)
+		record.SealedOld = j.Vault.Seal(at.user, at.step, at.try, journal.RoleOld, what.old)
 	}
-	r.Detail = journal.Detail{Bridge: what.bridge, HashFormat: step.HashFormat, MustChange: what.mustChange}
+	record.Detail = journal.Detail{Bridge: what.bridge, HashFormat: step.HashFormat, MustChange: what.mustChange}
 	if what.verb != verbOf(step) {
-		r.Detail.Op = string(what.verb)
+		record.Detail.Op = string(what.verb)
 	}
-	return r
+	return record
 }
 
 // operation carries a value to the plugin.

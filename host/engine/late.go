@@ -21,12 +21,12 @@ func (x lateness) overtakers(value secret.Value) (loss, error) {
 	if known == nil || len(x.lost) == 0 && x.before == 0 {
 		return all, nil
 	}
-	for _, a := range known.Attempts {
-		lost := x.lossOf(a)
+	for _, attempt := range known.Attempts {
+		lost := x.lossOf(attempt)
 		if !lost.happened() {
 			continue
 		}
-		harmless, err := x.cannotOvertake(a.Intent, value)
+		harmless, err := x.cannotOvertake(attempt.Intent, value)
 		if err != nil {
 			return all, err
 		}
@@ -52,27 +52,27 @@ func (x lateness) cannotOvertake(intent *journal.Record, value secret.Value) (bo
 }
 
 // lossOf is what was lost of an attempt.
-func (x lateness) lossOf(a *journal.Attempt) loss {
+func (x lateness) lossOf(attempt *journal.Attempt) loss {
 	switch {
-	case a.Intent.Kind != journal.Intent:
+	case attempt.Intent.Kind != journal.Intent:
 		return loss{} // the host refused it itself
-	case a.Newest() >= x.before: // of this process
-		return x.lost[a]
-	case a.Unknown(): // a later process may have sent it again, without a record
-		return x.run.lostBefore(x.dispatcher.backend, x.run.LastRecord).and(x.recordedLoss(a))
+	case attempt.Newest() >= x.before: // of this process
+		return x.lost[attempt]
+	case attempt.Unknown(): // a later process may have sent it again, without a record
+		return x.run.lostBefore(x.dispatcher.backend, x.run.LastRecord).and(x.recordedLoss(attempt))
 	}
-	return x.recordedLoss(a)
+	return x.recordedLoss(attempt)
 }
 
 // recordedLoss is what an earlier process wrote of a request that it lost. A
 // clock set back meanwhile never makes users wait longer than that process would
 // have.
-func (x lateness) recordedLoss(a *journal.Attempt) loss {
-	if a.Outcome == nil || a.Outcome.Detail.Late == nil {
+func (x lateness) recordedLoss(attempt *journal.Attempt) loss {
+	if attempt.Outcome == nil || attempt.Outcome.Detail.Late == nil {
 		return loss{}
 	}
-	until := *a.Outcome.Detail.Late
-	if at := a.Outcome.At; !at.IsZero() {
+	until := *attempt.Outcome.Detail.Late
+	if at := attempt.Outcome.At; !at.IsZero() {
 		if longest := x.run.began.Add(max(until.Sub(at), 0)); until.After(longest) {
 			until = longest
 		}
@@ -94,14 +94,14 @@ func (x lateness) nothingComes(value secret.Value) error {
 // process lost it never waits: such a request may be held beyond
 // any deadline, so another process goes on, and the user ends unknown until
 // then.
-func (x lateness) outwait(o loss) error {
+func (x lateness) outwait(lost loss) error {
 	label := x.dispatcher.backend.Label
-	if o.here {
+	if lost.here {
 		return postponed(label, x.step.Account)
 	}
-	if wait := o.until.Sub(x.run.Clock.Now()); wait > 0 {
+	if wait := lost.until.Sub(x.run.Clock.Now()); wait > 0 {
 		x.run.notice("backend %s: an attempt of an earlier process got no answer and may still reach %s: waiting until %s",
-			label, x.step.Account, o.until.Local().Format(time.TimeOnly))
+			label, x.step.Account, lost.until.Local().Format(time.TimeOnly))
 		if x.pause(x.dispatcher, wait, x.changed()) != nil {
 			return cancelled()
 		}

@@ -27,17 +27,17 @@ type member struct {
 // try runs the user's hook on trial, and reports whether a batch can carry the
 // user; lacks is a value that could not be made, nil: none.
 func (m *member) try() (carried bool, lacks *mintFailure) {
-	c := m.batch.of.run
-	defer c.panics.guard(m.user.Key)
-	row, err := c.Row(m.user)
+	run := m.batch.of.run
+	defer run.panics.guard(m.user.Key)
+	row, err := run.Row(m.user)
 	if err != nil {
 		return false, nil // whoever serves the user says so
 	}
-	t := &trial{run: c, names: namesOf(row), steps: m.steps, policyFailed: &m.batch.policyFailed}
-	s := &Steps{userState: userState{run: c, user: m.user, row: row, names: t.names, history: &journal.History{}}, trial: t}
-	v := c.Hooks.Rotate(c.hard, row, s)
-	m.steps = t.steps
-	return !t.failed && (v.Kind == journal.Returned || v.Kind == journal.SaidDone) && m.sends(), t.mintFailure
+	made := &trial{run: run, names: namesOf(row), steps: m.steps, policyFailed: &m.batch.policyFailed}
+	steps := &Steps{userState: userState{run: run, user: m.user, row: row, names: made.names, history: &journal.History{}}, trial: made}
+	verdict := run.Hooks.Rotate(run.hard, row, steps)
+	m.steps = made.steps
+	return !made.failed && (verdict.Kind == journal.Returned || verdict.Kind == journal.SaidDone) && m.sends(), made.mintFailure
 }
 
 // sends reports whether one of the member's steps sends a value: a user for whom
@@ -52,20 +52,20 @@ func (m *member) sends() bool {
 }
 
 // answered takes over what came of the member's operation, once.
-func (m *member) answered(r reply) {
+func (m *member) answered(reply reply) {
 	if !m.open.CompareAndSwap(true, false) {
 		return
 	}
-	m.got = r
-	b := m.batch
-	b.mu.Lock()
-	b.answers = append(b.answers, m)
-	b.waiting--
-	due := !b.queued && (len(b.answers) >= frameSize || b.waiting == 0)
-	b.queued = b.queued || due
-	b.mu.Unlock()
+	m.got = reply
+	batch := m.batch
+	batch.mu.Lock()
+	batch.answers = append(batch.answers, m)
+	batch.waiting--
+	due := !batch.queued && (len(batch.answers) >= frameSize || batch.waiting == 0)
+	batch.queued = batch.queued || due
+	batch.mu.Unlock()
 	if due {
-		b.of.work <- b
+		batch.of.work <- batch
 	}
 }
 
@@ -82,9 +82,9 @@ func (m *member) giveUp() {
 
 // advance takes the answer of the member's step over.
 func (m *member) advance(out *outbox) {
-	c, got := m.batch.of.run, m.got
-	defer c.panics.guard(m.user.Key)
-	if got.err == nil && c.hard.Err() != nil && got.receipt.Outcome == sdk.Unknown {
+	run, got := m.batch.of.run, m.got
+	defer run.panics.guard(m.user.Key)
+	if got.err == nil && run.hard.Err() != nil && got.receipt.Outcome == sdk.Unknown {
 		got.err = errUnderWay
 	}
 	got.receipt = normalized(got.receipt)
@@ -106,34 +106,34 @@ func (m *member) advance(out *outbox) {
 	m.finish(out)
 }
 
-func applied(r sdk.Receipt) bool { return r.Outcome == sdk.Applied && r.Err == nil }
+func applied(receipt sdk.Receipt) bool { return receipt.Outcome == sdk.Applied && receipt.Err == nil }
 
-func accepted(r sdk.Receipt) bool { return applied(r) && accepts(r.Verdict) }
+func accepted(receipt sdk.Receipt) bool { return applied(receipt) && accepts(receipt.Verdict) }
 
 // answer is the record of a good answer.
-func (m *member) answer(r sdk.Receipt) journal.Record {
+func (m *member) answer(receipt sdk.Receipt) journal.Record {
 	step := &m.steps[m.at]
 	if step.changes() {
 		m.batch.of.run.at(CrashOutcomeMade)
-		return outcomeOf(&m.records[len(m.records)-1], 1, r)
+		return outcomeOf(&m.records[len(m.records)-1], 1, receipt)
 	}
 	m.batch.of.run.at(CrashReadAnswered)
-	a := step.Record(journal.Answer, m.user.Pos, step.ordinal)
-	a.Outcome, a.Detail.Verdict = sdk.Applied, r.Verdict.String()
-	return a
+	record := step.Record(journal.Answer, m.user.Pos, step.ordinal)
+	record.Outcome, record.Detail.Verdict = sdk.Applied, receipt.Verdict.String()
+	return record
 }
 
 // record keeps a record and has it written.
-func (m *member) record(out *outbox, r journal.Record) {
-	m.records = append(m.records, r)
+func (m *member) record(out *outbox, record journal.Record) {
+	m.records = append(m.records, record)
 	out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], then: m.batch})
 }
 
 // begin begins the step at which the member is. Of a run that stops only those
 // begin who have sent something; whose account is another user's leaves.
 func (m *member) begin(out *outbox) {
-	c, step := m.batch.of.run, &m.steps[m.at]
-	if c.isBroken() || c.hard.Err() != nil || c.soft.Err() != nil && !m.permit.sent() {
+	run, step := m.batch.of.run, &m.steps[m.at]
+	if run.isBroken() || run.hard.Err() != nil || run.soft.Err() != nil && !m.permit.sent() {
 		m.end(out)
 		return
 	}
@@ -144,15 +144,15 @@ func (m *member) begin(out *outbox) {
 	m.request = request{user: &m.permit, dispatcher: step.dispatcher, member: m}
 	if step.changes() {
 		what := wanted(step.Step)
-		intent := c.intent(step.Step, step.place(m.user.Pos), what)
+		intent := run.intent(step.Step, step.place(m.user.Pos), what)
 		intent.Detail.Identity = step.identity
 		m.tries++
-		m.request.op = c.operation(step.Step, step.place(m.user.Pos), what)
+		m.request.op = run.operation(step.Step, step.place(m.user.Pos), what)
 		m.records = append(m.records, intent)
-		c.at(CrashIntentMade)
+		run.at(CrashIntentMade)
 		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], dispatcher: step.dispatcher, then: &m.request})
 	} else {
-		m.request.op = c.question(step.Step, step.place(m.user.Pos))
+		m.request.op = run.question(step.Step, step.place(m.user.Pos))
 		m.request.durable, m.request.looks = true, true
 		out.questions = append(out.questions, &m.request)
 	}
@@ -187,10 +187,10 @@ func (m *member) unknownName() *nameReply {
 // names.
 func (m *member) aliased() bool {
 	for i := range m.steps {
-		for j := range m.steps[:i] {
-			a, b := &m.steps[i], &m.steps[j]
-			if a.changes() && b.changes() && a.Kind == b.Kind && a.Call().Credential != b.Call().Credential &&
-				claimOf(a.identity, a.Call().Credential) == claimOf(b.identity, b.Call().Credential) {
+		for index := range m.steps[:i] {
+			trialStep, b := &m.steps[i], &m.steps[index]
+			if trialStep.changes() && b.changes() && trialStep.Kind == b.Kind && trialStep.Call().Credential != b.Call().Credential &&
+				claimOf(trialStep.identity, trialStep.Call().Credential) == claimOf(b.identity, b.Call().Credential) {
 				return true
 			}
 		}
@@ -200,14 +200,14 @@ func (m *member) aliased() bool {
 
 // finish ends a user who is done.
 func (m *member) finish(out *outbox) {
-	c := m.batch.of.run
-	if c.isBroken() {
+	run := m.batch.of.run
+	if run.isBroken() {
 		m.end(out)
 		return
 	}
 	done := journal.Fulfilled()
 	done.User, done.Detail.Attempt = m.user.Pos, m.tries
-	c.at(CrashStatusMade)
+	run.at(CrashStatusMade)
 	m.record(out, done)
 	out.done++
 	m.batch.of.endsRow.Store(true)
@@ -245,9 +245,9 @@ func (m *member) leave(got reply) {
 }
 
 // leaveUnsent hands over a user for whom nothing was sealed.
-func (m *member) leaveUnsent(x fallback) {
-	x.user = m.user
-	m.batch.of.handOver(x)
+func (m *member) leaveUnsent(fallback fallback) {
+	fallback.user = m.user
+	m.batch.of.handOver(fallback)
 	m.batch.release(1)
 }
 
@@ -261,9 +261,9 @@ func (m *member) copied() []journal.Record {
 }
 
 // unwritten is a copy of a record without what the ledger adds to it.
-func unwritten(r *journal.Record) journal.Record {
-	return journal.Record{Kind: r.Kind, User: r.User, Step: r.Step, Try: r.Try, Verb: r.Verb, Backend: r.Backend, Account: r.Account,
-		Cred: r.Cred, Origin: r.Origin, Outcome: r.Outcome, Code: r.Code, Sealed: r.Sealed, SealedOld: r.SealedOld, Detail: r.Detail}
+func unwritten(record *journal.Record) journal.Record {
+	return journal.Record{Kind: record.Kind, User: record.User, Step: record.Step, Try: record.Try, Verb: record.Verb, Backend: record.Backend, Account: record.Account,
+		Cred: record.Cred, Origin: record.Origin, Outcome: record.Outcome, Code: record.Code, Sealed: record.Sealed, SealedOld: record.SealedOld, Detail: record.Detail}
 }
 
 // fallback is a user who leaves a batch, with its records.

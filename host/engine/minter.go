@@ -26,86 +26,86 @@ type minter struct {
 }
 
 func newMinter(soft context.Context, job *Job, dispatchers map[string]*dispatcher) minter {
-	m := minter{job: job, dispatchers: dispatchers, soft: soft, simulated: true, policies: &policies{known: map[[2]string]sdk.Policy{}}, pools: &pools{values: map[poolKey][]secret.Value{}}}
+	made := minter{job: job, dispatchers: dispatchers, soft: soft, simulated: true, policies: &policies{known: map[[2]string]sdk.Policy{}}, pools: &pools{values: map[poolKey][]secret.Value{}}}
 	for i := range job.Backends {
 		if len(job.Backends[i].Description.Kinds) > 0 {
-			m.kinds = append(m.kinds, &job.Backends[i])
+			made.kinds = append(made.kinds, &job.Backends[i])
 		}
 	}
-	m.recipes = &recipes{backends: job.Backends, policies: m.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
-	return m
+	made.recipes = &recipes{backends: job.Backends, policies: made.policies, standard: job.Policy, known: map[recipeKey]*recipe{}}
+	return made
 }
 
 // ofKind returns a *Fault if the backends that the value is for have kinds of
 // credentials, and none has that one. Where none is given the backend's rules
 // are asked without one.
-func (m *minter) ofKind(g GenerateStep) *journal.Fault {
+func (m *minter) ofKind(wish GenerateStep) *journal.Fault {
 	var other *Backend
-	for _, b := range m.kinds {
-		if !g.isFor(b.Label) {
+	for _, backend := range m.kinds {
+		if !wish.isFor(backend.Label) {
 			continue
 		}
-		if b.Description.HasKind(g.Kind) {
+		if backend.Description.HasKind(wish.Kind) {
 			return nil
 		}
-		other = b
+		other = backend
 	}
-	if other == nil || g.Kind == "" && g.Generator == "" {
+	if other == nil || wish.Kind == "" && wish.Generator == "" {
 		return nil
 	}
-	return static(noKind(*other, g.Kind))
+	return static(noKind(*other, wish.Kind))
 }
 
 // mint makes one value. What a backend is asked for that, its rules or its own
 // values, it is asked again as often as an operation is tried, where a moment
 // may mend what kept it from answering: no user fails because a plugin was
 // restarted just then.
-func (m *minter) mint(ctx context.Context, g GenerateStep, names []string) (v secret.Value, err error) {
+func (m *minter) mint(ctx context.Context, wish GenerateStep, names []string) (value secret.Value, err error) {
 	for tries := newRetry(m.job.attempts()); ; {
-		v, err = m.mintOnce(ctx, g, names)
-		e := uncancelled(sdk.AsError(err, sdk.PolicyViolation))
+		value, err = m.mintOnce(ctx, wish, names)
+		failure := uncancelled(sdk.AsError(err, sdk.PolicyViolation))
 		tries.spend()
-		passes := e != nil && (e.Code.Transient() || e.Code == sdk.ConnectionLost)
+		passes := failure != nil && (failure.Code.Transient() || failure.Code == sdk.ConnectionLost)
 		if m.simulated || !passes || tries.spent() {
-			return v, err
+			return value, err
 		}
-		if m.job.Clock.Sleep(m.soft, tries.wait(e.RetryAfter)) != nil {
-			return v, cancelled()
+		if m.job.Clock.Sleep(m.soft, tries.wait(failure.RetryAfter)) != nil {
+			return value, cancelled()
 		}
 	}
 }
 
-func (m *minter) mintOnce(ctx context.Context, g GenerateStep, names []string) (secret.Value, error) {
-	if g.failed != nil && *g.failed != nil {
-		err := *g.failed
-		*g.failed = nil
+func (m *minter) mintOnce(ctx context.Context, wish GenerateStep, names []string) (secret.Value, error) {
+	if wish.failed != nil && *wish.failed != nil {
+		err := *wish.failed
+		*wish.failed = nil
 		return secret.Value{}, err
 	}
-	if g.Generator != "" {
-		return m.suggested(ctx, g)
+	if wish.Generator != "" {
+		return m.suggested(ctx, wish)
 	}
-	r, err := m.recipes.of(ctx, g)
+	recipe, err := m.recipes.of(ctx, wish)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	return r.Generate(m.job.Random, names)
+	return recipe.Generate(m.job.Random, names)
 }
 
 // suggested is a value of a backend's own generator; at plan, where nothing is
 // written, the backend is not asked.
-func (m *minter) suggested(ctx context.Context, g GenerateStep) (secret.Value, error) {
-	if err := m.generates(g.Generator); err != nil {
+func (m *minter) suggested(ctx context.Context, wish GenerateStep) (secret.Value, error) {
+	if err := m.generates(wish.Generator); err != nil {
 		return secret.Value{}, err
 	}
 	if m.simulated {
 		return secret.New("simulated"), nil
 	}
-	return m.pools.next(ctx, m.dispatchers[g.Generator], g.Kind, g.drawn)
+	return m.pools.next(ctx, m.dispatchers[wish.Generator], wish.Kind, wish.drawn)
 }
 
 // generates returns a *Fault if the backend has no generator of its own.
 func (m *minter) generates(label string) error {
-	if l := m.dispatchers[label]; l == nil || !l.backend.Can(sdk.CanGenerate) {
+	if dispatcher := m.dispatchers[label]; dispatcher == nil || !dispatcher.backend.Can(sdk.CanGenerate) {
 		return static(misuse("generate: backend %q has no generator", label))
 	}
 	return nil

@@ -41,16 +41,16 @@ func wanted(step journal.Step) sending {
 }
 
 // outcomeOf is the record of what became of an intent at its last attempt.
-func outcomeOf(intent *journal.Record, attempt int, r sdk.Receipt) journal.Record {
-	o := *intent
-	o.Kind, o.Index, o.At, o.Sealed, o.SealedOld = journal.Outcome, 0, time.Time{}, nil, nil
-	o.Outcome = r.Outcome
-	o.Detail = journal.Detail{Op: intent.Detail.Op, Bridge: intent.Detail.Bridge, Attempt: attempt, Ref: r.Ref, Stamp: r.Stamp}
-	o.Blame(r.Err)
-	if r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied {
-		o.Code = ""
+func outcomeOf(intent *journal.Record, attempt int, receipt sdk.Receipt) journal.Record {
+	record := *intent
+	record.Kind, record.Index, record.At, record.Sealed, record.SealedOld = journal.Outcome, 0, time.Time{}, nil, nil
+	record.Outcome = receipt.Outcome
+	record.Detail = journal.Detail{Op: intent.Detail.Op, Bridge: intent.Detail.Bridge, Attempt: attempt, Ref: receipt.Ref, Stamp: receipt.Stamp}
+	record.Blame(receipt.Err)
+	if receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied {
+		record.Code = ""
 	}
-	return o
+	return record
 }
 
 // notSent is what an operation came to that never left: the target certainly

@@ -62,9 +62,9 @@ func (o *owners) take(backend, account, cred string, user int64) (owner int64, m
 	binary.LittleEndian.PutUint32(claim[12:], uint32(user))
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := int(sum % ownerPiles)
+	count := int(sum % ownerPiles)
 	if o.known.add(sum) {
-		has, found, err := o.find(n, claim[:12])
+		has, found, err := o.find(count, claim[:12])
 		if err != nil {
 			return 0, false, sdk.Errorf(sdk.Internal, "which user has an account cannot be read: %v", err)
 		}
@@ -72,13 +72,13 @@ func (o *owners) take(backend, account, cred string, user int64) (owner int64, m
 			return has, has == user, nil
 		}
 	}
-	_ = o.piles.Add(n, claim[:]) // what cannot be written stays in memory
+	_ = o.piles.Add(count, claim[:]) // what cannot be written stays in memory
 	return user, true, nil
 }
 
 // find looks for a credential on its pile.
-func (o *owners) find(n int, name []byte) (owner int64, found bool, err error) {
-	if o.pile, err = o.piles.Read(o.pile, n); err != nil {
+func (o *owners) find(count int, name []byte) (owner int64, found bool, err error) {
+	if o.pile, err = o.piles.Read(o.pile, count); err != nil {
 		return 0, false, err
 	}
 	for rest := o.pile; len(rest) > 0; rest = rest[ownerSize:] {
@@ -90,14 +90,14 @@ func (o *owners) find(n int, name []byte) (owner int64, found bool, err error) {
 }
 
 func (o *owners) hash(seed int, backend, account, cred string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(o.seeds[seed])
-	h.WriteString(backend)
-	h.WriteByte(0)
-	h.WriteString(cred)
-	h.WriteByte(0)
-	h.WriteString(account)
-	return h.Sum64()
+	var hash maphash.Hash
+	hash.SetSeed(o.seeds[seed])
+	hash.WriteString(backend)
+	hash.WriteByte(0)
+	hash.WriteString(cred)
+	hash.WriteByte(0)
+	hash.WriteString(account)
+	return hash.Sum64()
 }
 
 // bloomFilter tells of most hashes that they are new: a Bloom filter in blocks of a

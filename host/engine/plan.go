@@ -73,20 +73,20 @@ func MakePlan(ctx context.Context, job PlanJob) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	p := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, again: map[defect]*int64{}, changes: map[int][]journal.Step{}, lasting: map[string]int64{}}
-	if err := p.columns(); err != nil {
+	made := &planner{PlanJob: job, schema: schema, first: map[int]source.Row{}, again: map[defect]*int64{}, changes: map[int][]journal.Step{}, lasting: map[string]int64{}}
+	if err := made.columns(); err != nil {
 		return Preview{}, err
 	}
-	p.setUp(ctx)
-	defer p.stage.softEnd(nil)
-	p.preview.Waves = make([]int64, len(job.Waves))
-	err = job.Users.Rows(ctx, func(row source.Row) error { return p.row(ctx, row) })
-	if err := p.merge(err); err != nil {
+	made.setUp(ctx)
+	defer made.stage.softEnd(nil)
+	made.preview.Waves = make([]int64, len(job.Waves))
+	err = job.Users.Rows(ctx, func(row source.Row) error { return made.row(ctx, row) })
+	if err := made.merge(err); err != nil {
 		return Preview{}, err
 	}
-	p.fillByTake()
-	p.preview.Notes, p.preview.Lasting = p.stage.recipes.notes(), p.lastingNotes()
-	return p.preview, nil
+	made.fillByTake()
+	made.preview.Notes, made.preview.Lasting = made.stage.recipes.notes(), made.lastingNotes()
+	return made.preview, nil
 }
 
 // look counts the accounts of a user that nothing can set back.
@@ -94,11 +94,11 @@ func (p *planner) look(ctx context.Context, row source.Row) {
 	if p.Known == nil {
 		return
 	}
-	s := newSteps(p.stage, ledger.User{Key: row.Key}, row)
-	s.simulated, s.quiet = true, true
-	p.Hooks.Rotate(ctx, row, s)
+	steps := newSteps(p.stage, ledger.User{Key: row.Key}, row)
+	steps.simulated, steps.quiet = true, true
+	p.Hooks.Rotate(ctx, row, steps)
 	said := map[string]bool{}
-	for _, step := range s.changedBy {
+	for _, step := range steps.changedBy {
 		if step.Verb != journal.Change && !said[step.Backend] && !p.Known(step.Backend, step.Account, step.Kind) {
 			said[step.Backend] = true
 			p.lasting[step.Backend]++
@@ -107,8 +107,8 @@ func (p *planner) look(ctx context.Context, row source.Row) {
 }
 
 func (p *planner) lastingNotes() (list []string) {
-	for label, n := range p.lasting {
-		list = append(list, fmt.Sprintf("on_failure = \"revert\": of %d users no earlier value is known on %s; a change there stays if another one fails", n, label))
+	for label, count := range p.lasting {
+		list = append(list, fmt.Sprintf("on_failure = \"revert\": of %d users no earlier value is known on %s; a change there stays if another one fails", count, label))
 	}
 	slices.Sort(list)
 	return list
@@ -117,8 +117,8 @@ func (p *planner) lastingNotes() (list []string) {
 // setUp makes what simulated steps need.
 func (p *planner) setUp(ctx context.Context) {
 	p.stage = newRun(ctx, Job{Backends: p.Backends, Policy: p.Policy, Random: p.Random, Clock: SystemClock{}})
-	for _, b := range p.Backends {
-		p.stage.dispatchers[b.Label] = &dispatcher{backend: b}
+	for _, backend := range p.Backends {
+		p.stage.dispatchers[backend.Label] = &dispatcher{backend: backend}
 	}
 }
 
@@ -146,9 +146,9 @@ type part struct {
 
 // fileOf returns the file of the row of that number.
 func (p *planner) fileOf(seq int64) string {
-	for _, x := range slices.Backward(p.parts) {
-		if seq >= x.first {
-			return x.file
+	for _, part := range slices.Backward(p.parts) {
+		if seq >= part.first {
+			return part.file
 		}
 	}
 	return p.Users.Name()
@@ -159,7 +159,7 @@ func (p *planner) enter(file string, seq int64) {
 	if file == "" {
 		file = p.Users.Name()
 	}
-	if n := len(p.parts); n == 0 || p.parts[n-1].file != file {
+	if count := len(p.parts); count == 0 || p.parts[count-1].file != file {
 		p.parts = append(p.parts, part{file, seq})
 	}
 }
@@ -174,8 +174,8 @@ func (p *planner) problem(row source.Row, format string, args ...any) {
 }
 
 // note takes a problem of the present row.
-func (p *planner) note(x diag.Problem) {
-	p.problems.Add(x)
+func (p *planner) note(problem diag.Problem) {
+	p.problems.Add(problem)
 	if len(p.problems.List) > len(p.noted) {
 		p.noted = append(p.noted, p.preview.Total)
 	}
@@ -210,8 +210,8 @@ func (p *planner) merge(err error) error {
 		return err
 	}
 	if found != nil && found != &p.problems {
-		for _, x := range found.List {
-			p.problems.Add(x)
+		for _, problem := range found.List {
+			p.problems.Add(problem)
 		}
 		p.problems.Total += found.Total - len(found.List)
 	}
@@ -234,8 +234,8 @@ func (p *planner) duplicates() error {
 		}
 		p.problems.Add(p.duplicate(dup))
 	}
-	for _, x := range mine.List[next:] {
-		p.problems.Add(x)
+	for _, problem := range mine.List[next:] {
+		p.problems.Add(problem)
 	}
 	p.problems.Total = mine.Total + int(total)
 	return nil
@@ -253,29 +253,29 @@ func (p *planner) duplicate(dup ledger.Duplicate) diag.Problem {
 func (p *planner) row(ctx context.Context, row source.Row) error {
 	p.preview.Total++
 	p.enter(row.File, p.preview.Total)
-	u := ledger.PlannedUser{Seq: p.preview.Total, Line: row.Line, Key: row.Key}
+	plannedUser := ledger.PlannedUser{Seq: p.preview.Total, Line: row.Line, Key: row.Key}
 	due, reason, err := p.due(ctx, row)
 	if err != nil {
 		return p.hookFailed("select", row, err)
 	}
 	if !due {
-		u.Wave, u.Skipped, u.Reason = -1, true, reason
+		plannedUser.Wave, plannedUser.Skipped, plannedUser.Reason = -1, true, reason
 		p.preview.Skipped++
 		p.rehearse(ctx, Rehearsed{Row: row, Skipped: true, Reason: reason})
-		return p.add(u, row)
+		return p.add(plannedUser, row)
 	}
-	if u.Wave, err = p.waveOf(ctx, row); err != nil {
+	if plannedUser.Wave, err = p.waveOf(ctx, row); err != nil {
 		return p.hookFailed("wave", row, err)
 	}
 	p.preview.Due++
-	p.preview.Waves[u.Wave]++
-	if _, known := p.first[u.Wave]; !known {
-		p.first[u.Wave] = row
-		p.exercise(ctx, u.Wave, row)
+	p.preview.Waves[plannedUser.Wave]++
+	if _, known := p.first[plannedUser.Wave]; !known {
+		p.first[plannedUser.Wave] = row
+		p.exercise(ctx, plannedUser.Wave, row)
 	}
 	p.look(ctx, row)
-	p.rehearse(ctx, Rehearsed{Row: row, Wave: p.Waves[u.Wave].Name, Steps: p.changes[u.Wave]})
-	return p.add(u, row)
+	p.rehearse(ctx, Rehearsed{Row: row, Wave: p.Waves[plannedUser.Wave].Name, Steps: p.changes[plannedUser.Wave]})
+	return p.add(plannedUser, row)
 }
 
 // rehearse tries what a report makes of a user.
@@ -288,8 +288,8 @@ func (p *planner) rehearse(ctx context.Context, end Rehearsed) {
 	switch {
 	case err == nil:
 	case errors.As(err, &found):
-		for _, x := range found.List {
-			p.note(x)
+		for _, problem := range found.List {
+			p.note(problem)
 		}
 	default:
 		p.problem(end.Row, "%s", err)
@@ -311,8 +311,8 @@ func (p *planner) waveOf(ctx context.Context, row source.Row) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for i, w := range p.Waves {
-		if w.Name == name {
+	for i, waveRule := range p.Waves {
+		if waveRule.Name == name {
 			return i, nil
 		}
 	}
@@ -324,8 +324,8 @@ func (p *planner) waveOf(ctx context.Context, row source.Row) (int, error) {
 func (p *planner) hookFailed(hook string, row source.Row, err error) error {
 	var found *diag.Problems
 	if errors.As(err, &found) {
-		for _, x := range found.List {
-			p.failed(x)
+		for _, problem := range found.List {
+			p.failed(problem)
 		}
 	} else {
 		p.problem(row, "%s(%q): %s", hook, row.Key, err)
@@ -345,32 +345,32 @@ type defect struct {
 
 // failed notes a failure of a hook: of the same one for other users only how
 // many they are.
-func (p *planner) failed(x diag.Problem) {
-	d := defect{x.File, x.Line, x.Column, x.Same}
-	if x.Same == "" || p.again[d] == nil {
-		p.again[d] = new(int64)
-		p.note(x)
+func (p *planner) failed(problem diag.Problem) {
+	made := defect{problem.File, problem.Line, problem.Column, problem.Same}
+	if problem.Same == "" || p.again[made] == nil {
+		p.again[made] = new(int64)
+		p.note(problem)
 		return
 	}
-	*p.again[d]++
+	*p.again[made]++
 }
 
 // fold says of each listed failure how many more users have it.
 func (p *planner) fold() {
-	for i, x := range p.problems.List {
-		n := p.again[defect{x.File, x.Line, x.Column, x.Same}]
-		if x.Same != "" && n != nil && *n > 0 {
-			p.problems.List[i].Message += fmt.Sprintf(" (and so for %d more)", *n)
+	for i, problem := range p.problems.List {
+		count := p.again[defect{problem.File, problem.Line, problem.Column, problem.Same}]
+		if problem.Same != "" && count != nil && *count > 0 {
+			p.problems.List[i].Message += fmt.Sprintf(" (and so for %d more)", *count)
 		}
 	}
 }
 
-func (p *planner) add(u ledger.PlannedUser, row source.Row) error {
-	u.Row = source.Encode(p.schema, row, func(column string, v secret.Value) []byte { return p.Draft.Seal(column, u.Seq, v) })
+func (p *planner) add(plannedUser ledger.PlannedUser, row source.Row) error {
+	plannedUser.Row = source.Encode(p.schema, row, func(column string, value secret.Value) []byte { return p.Draft.Seal(column, plannedUser.Seq, value) })
 	for _, i := range p.keys {
-		u.Sort = append(u.Sort, sortable(row.Cells[i]))
+		plannedUser.Sort = append(plannedUser.Sort, sortable(row.Cells[i]))
 	}
-	return p.Draft.Add(u)
+	return p.Draft.Add(plannedUser)
 }
 
 // sortable turns a cell into what the ledger can sort.
@@ -391,32 +391,32 @@ func (p *planner) fillByTake() {
 		return
 	}
 	left := p.preview.Due
-	for i, w := range p.Waves {
-		n := left
-		if w.Take > 0 && i+1 < len(p.Waves) {
-			n = min(left, int64(w.Take))
+	for i, waveRule := range p.Waves {
+		count := left
+		if waveRule.Take > 0 && i+1 < len(p.Waves) {
+			count = min(left, int64(waveRule.Take))
 		}
-		p.preview.Waves[i] = n
-		left -= n
+		p.preview.Waves[i] = count
+		left -= count
 	}
 }
 
 // exercise rotates the first user of a wave on simulated steps.
 func (p *planner) exercise(ctx context.Context, wave int, row source.Row) {
-	s := newSteps(p.stage, ledger.User{Key: row.Key}, row)
-	s.simulated = true
-	v := p.Hooks.Rotate(ctx, row, s)
-	p.changes[wave] = s.changedBy
-	if mendable(v) {
-		p.problem(row, "rotate(%q), tried on simulated steps: %s", row.Key, v.Fault.Message)
+	steps := newSteps(p.stage, ledger.User{Key: row.Key}, row)
+	steps.simulated = true
+	verdict := p.Hooks.Rotate(ctx, row, steps)
+	p.changes[wave] = steps.changedBy
+	if mendable(verdict) {
+		p.problem(row, "rotate(%q), tried on simulated steps: %s", row.Key, verdict.Fault.Message)
 	}
 }
 
 // mendable reports whether what a simulated rotate raised is a defect of the
 // script, which would hit every user, and not of this row.
-func mendable(v journal.Verdict) bool {
-	if v.Kind != journal.Raised || v.Fault == nil {
+func mendable(verdict journal.Verdict) bool {
+	if verdict.Kind != journal.Raised || verdict.Fault == nil {
 		return false
 	}
-	return v.Fault.Static || v.Fault.Code == journal.ScriptError && !v.Fault.OfRow
+	return verdict.Fault.Static || verdict.Fault.Code == journal.ScriptError && !verdict.Fault.OfRow
 }

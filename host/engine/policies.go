@@ -29,14 +29,14 @@ type failedPolicy struct {
 
 // of returns the rules of a backend for a kind; of a backend that does not
 // tell, none.
-func (p *policies) of(ctx context.Context, b Backend, kind string) (sdk.Policy, error) {
-	if !b.Can(sdk.CanPolicy) {
+func (p *policies) of(ctx context.Context, backend Backend, kind string) (sdk.Policy, error) {
+	if !backend.Can(sdk.CanPolicy) {
 		return sdk.Policy{}, nil
 	}
-	if !b.Description.HasKind(kind) {
+	if !backend.Description.HasKind(kind) {
 		kind = ""
 	}
-	key := [2]string{b.Label, kind}
+	key := [2]string{backend.Label, kind}
 	known, failed, ok := p.told(key)
 	if ok {
 		return known, nil
@@ -53,11 +53,11 @@ func (p *policies) of(ctx context.Context, b Backend, kind string) (sdk.Policy, 
 	case since.calls > failed.calls:
 		return sdk.Policy{}, since.err
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, backend.Timeout)
 	defer cancel()
-	got, err := b.Instance.Policy(ctx, "", kind)
+	got, err := backend.Instance.Policy(ctx, "", kind)
 	if err != nil {
-		err = fmt.Errorf("policy of backend %q: %w", b.Label, err)
+		err = fmt.Errorf("policy of backend %q: %w", backend.Label, err)
 	}
 	p.note(key, got, err)
 	return got, err
@@ -87,11 +87,11 @@ func (p *policies) note(key [2]string, got sdk.Policy, err error) {
 
 // violations are the rules of a backend that a step's value breaks, as far as
 // they are known: the backend says the others itself.
-func (p *policies) violations(ctx context.Context, b Backend, step journal.Step) []sdk.Violation {
+func (p *policies) violations(ctx context.Context, backend Backend, step journal.Step) []sdk.Violation {
 	if step.HashFormat != "" {
 		return nil
 	}
-	policy, err := p.of(ctx, b, step.Kind)
+	policy, err := p.of(ctx, backend, step.Kind)
 	if err != nil {
 		return nil
 	}
@@ -105,13 +105,13 @@ func violated(policy sdk.Policy, step journal.Step) []sdk.Violation {
 
 func rulesOf(broken []sdk.Violation) string {
 	text := ""
-	for i, v := range broken {
+	for i, violation := range broken {
 		if i > 0 {
 			text += ", "
 		}
-		text += string(v.Rule)
-		if v.Limit != 0 {
-			text += fmt.Sprintf(" %d", v.Limit)
+		text += string(violation.Rule)
+		if violation.Limit != 0 {
+			text += fmt.Sprintf(" %d", violation.Limit)
 		}
 	}
 	return text

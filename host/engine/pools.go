@@ -26,19 +26,19 @@ type pools struct {
 }
 
 // next returns a value that the backend's own generator made.
-func (p *pools) next(ctx context.Context, l *dispatcher, kind string, drawn *[]poolKey) (secret.Value, error) {
-	key := poolKey{l.backend.Label, kind}
+func (p *pools) next(ctx context.Context, dispatcher *dispatcher, kind string, drawn *[]poolKey) (secret.Value, error) {
+	key := poolKey{dispatcher.backend.Label, kind}
 	done, err := p.asking.take(ctx, key)
 	if err != nil {
 		return secret.Value{}, cancelled()
 	}
 	defer done()
-	v, left := p.take(key)
+	value, left := p.take(key)
 	if left {
 		p.demand.take(key, drawn)
-		return v, nil
+		return value, nil
 	}
-	got, err := p.refill(ctx, l, key)
+	got, err := p.refill(ctx, dispatcher, key)
 	if err != nil {
 		return secret.Value{}, err
 	}
@@ -61,11 +61,11 @@ func (p *pools) take(key poolKey) (secret.Value, bool) {
 	return list[0], true
 }
 
-func (p *pools) refill(ctx context.Context, l *dispatcher, key poolKey) ([]secret.Value, error) {
+func (p *pools) refill(ctx context.Context, dispatcher *dispatcher, key poolKey) ([]secret.Value, error) {
 	var got []secret.Value
 	var failure error
-	if err := l.direct(ctx, func(ctx context.Context) {
-		got, failure = l.backend.Instance.Generate(ctx, key[1], p.demand.left(key))
+	if err := dispatcher.direct(ctx, func(ctx context.Context) {
+		got, failure = dispatcher.backend.Instance.Generate(ctx, key[1], p.demand.left(key))
 	}); err != nil {
 		return nil, cancelled()
 	}
@@ -73,7 +73,7 @@ func (p *pools) refill(ctx context.Context, l *dispatcher, key poolKey) ([]secre
 		return nil, failure
 	}
 	if len(got) == 0 {
-		return nil, sdk.Errorf(sdk.TargetError, "backend %q generated no value", l.backend.Label)
+		return nil, sdk.Errorf(sdk.TargetError, "backend %q generated no value", dispatcher.backend.Label)
 	}
 	return got, nil
 }

@@ -12,13 +12,13 @@ import (
 // reader carries a verify or a find out.
 type reader struct{ *stepState }
 
-func newReader(u *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) reader {
-	return reader{newStepState(u, step, to, recorded)}
+func newReader(of *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) reader {
+	return reader{newStepState(of, step, to, recorded)}
 }
 
 // read is a verify or a find: recorded once, the same at every replay.
 func (x reader) read() (journal.Result, error) {
-	step, l, recorded := x.step, x.dispatcher, x.recorded
+	step, dispatcher, recorded := x.step, x.dispatcher, x.recorded
 	if recorded.Answer != nil && !x.outdated() {
 		return journal.ResultOf(recorded.Answer), nil
 	}
@@ -27,31 +27,31 @@ func (x reader) read() (journal.Result, error) {
 		ask = x.find
 	}
 	lost := false // an answer was: a verify counts as a logon, so it is asked once more only
-	for tries := newRetry(l.backend.Attempts); ; {
+	for tries := newRetry(dispatcher.backend.Attempts); ; {
 		outcome, detail, err := ask()
 		x.run.at(CrashReadAnswered)
 		if isCancelled(err) || x.run.hard.Err() != nil { // whatever it says was said to an abandoned call
 			return journal.Result{}, cancelled()
 		}
-		e := uncancelled(sdk.AsError(err, sdk.TargetError))
-		if e != nil && pending(e.Code) { // it would say so to every user
-			x.run.stop(fmt.Sprintf("backend %s: %s", step.Backend, e.Error()))
+		failure := uncancelled(sdk.AsError(err, sdk.TargetError))
+		if failure != nil && pending(failure.Code) { // it would say so to every user
+			x.run.stop(fmt.Sprintf("backend %s: %s", step.Backend, failure.Error()))
 			return journal.Result{}, cancelled()
 		}
-		passes := e != nil && (e.Code.Transient() || e.Code == sdk.ConnectionLost && (step.Verb == journal.Find || !lost))
-		lost = lost || e != nil && e.Code == sdk.ConnectionLost
-		if step.Verb != journal.Verify || !l.backend.StreamsVerify { // of the stream the dispatcher has seen it
-			l.observe(sdk.Receipt{Outcome: outcome, Err: e})
+		passes := failure != nil && (failure.Code.Transient() || failure.Code == sdk.ConnectionLost && (step.Verb == journal.Find || !lost))
+		lost = lost || failure != nil && failure.Code == sdk.ConnectionLost
+		if step.Verb != journal.Verify || !dispatcher.backend.StreamsVerify { // of the stream the dispatcher has seen it
+			dispatcher.observe(sdk.Receipt{Outcome: outcome, Err: failure})
 		}
-		if !l.free(e) {
+		if !dispatcher.free(failure) {
 			tries.spend()
 		}
 		if !passes || tries.spent() {
-			return x.answer(step, outcome, e, detail), nil
+			return x.answer(step, outcome, failure, detail), nil
 		}
-		wait := tries.wait(e.RetryAfter)
-		x.run.tellWait(l, e, wait)
-		if x.pause(l, wait, x.changed()) != nil {
+		wait := tries.wait(failure.RetryAfter)
+		x.run.tellWait(dispatcher, failure, wait)
+		if x.pause(dispatcher, wait, x.changed()) != nil {
 			return journal.Result{}, cancelled()
 		}
 	}
@@ -66,15 +66,15 @@ func (x reader) outdated() bool {
 // query makes a call that changes nothing. It waits for the dispatcher's circuit,
 // also where that opened while others were before it.
 func (x reader) query(call func(context.Context)) error {
-	l := x.dispatcher
+	dispatcher := x.dispatcher
 	for made := false; !made; {
-		if err := x.admit(l); err != nil {
+		if err := x.admit(dispatcher); err != nil {
 			return err
 		}
 		through := x.through
 		x.through = false
-		err := l.direct(x.run.hard, func(ctx context.Context) {
-			if made = through || !l.circuit.holds() || l.soft.Err() != nil; made {
+		err := dispatcher.direct(x.run.hard, func(ctx context.Context) {
+			if made = through || !dispatcher.circuit.holds() || dispatcher.soft.Err() != nil; made {
 				call(ctx)
 			}
 		})
@@ -94,22 +94,22 @@ func (x reader) verify() (sdk.Outcome, journal.Detail, error) {
 	if err != nil {
 		return sdk.Refused, journal.Detail{}, cancelled()
 	}
-	d := journal.Detail{Verdict: verdict.String()}
+	detail := journal.Detail{Verdict: verdict.String()}
 	if verdict == sdk.CannotTell && errors.Is(failure, &sdk.Error{Code: sdk.Unsupported}) {
 		failure = nil // it says why
 	}
 	if failure != nil {
-		return sdk.Refused, d, failure
+		return sdk.Refused, detail, failure
 	}
 	switch verdict {
 	case sdk.Accepted, sdk.AcceptedMustChange:
-		return sdk.Applied, d, nil
+		return sdk.Applied, detail, nil
 	case sdk.Rejected:
-		return sdk.Refused, d, sdk.Errorf(sdk.NotAccepted, "the target does not accept the value")
+		return sdk.Refused, detail, sdk.Errorf(sdk.NotAccepted, "the target does not accept the value")
 	case sdk.Blocked:
-		return sdk.Refused, d, sdk.Errorf(sdk.AccountStatus, "the account is locked or disabled: the value cannot be tried")
+		return sdk.Refused, detail, sdk.Errorf(sdk.AccountStatus, "the account is locked or disabled: the value cannot be tried")
 	default:
-		return sdk.Applied, d, sdk.Errorf(sdk.Unsupported, journal.NotProven)
+		return sdk.Applied, detail, sdk.Errorf(sdk.Unsupported, journal.NotProven)
 	}
 }
 
@@ -126,13 +126,13 @@ func (x reader) verifyInStream() (sdk.Verdict, error, error) {
 		return sdk.CannotTell, nil, err
 	}
 	got := x.askInStream(x.run.question(x.step, place{x.user.Pos, x.n, 0}))
-	switch r := got.receipt; {
+	switch receipt := got.receipt; {
 	case got.err != nil:
 		return sdk.CannotTell, nil, got.err
-	case r.Err != nil:
-		return r.Verdict, r.Err, nil
+	case receipt.Err != nil:
+		return receipt.Verdict, receipt.Err, nil
 	default:
-		return r.Verdict, nil, nil
+		return receipt.Verdict, nil, nil
 	}
 }
 
@@ -140,10 +140,10 @@ func (x reader) askInStream(op sdk.Operation) reply {
 	if got, ok := x.batchReply.take(op.ID); ok {
 		return x.weighed(got)
 	}
-	p := &request{op: op, user: &x.permit, dispatcher: x.dispatcher, answer: make(chan reply, 1), durable: true, looks: true, through: x.through}
+	made := &request{op: op, user: &x.permit, dispatcher: x.dispatcher, answer: make(chan reply, 1), durable: true, looks: true, through: x.through}
 	x.through = false
-	x.dispatcher.push(p)
-	return x.await(x.dispatcher, p)
+	x.dispatcher.push(made)
+	return x.await(x.dispatcher, made)
 }
 
 func (x reader) find() (sdk.Outcome, journal.Detail, error) {

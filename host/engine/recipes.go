@@ -35,14 +35,14 @@ type recipeKey struct {
 	targets string
 }
 
-func (r *recipes) of(ctx context.Context, g GenerateStep) (*password.Recipe, error) {
-	spec := g.Policy
+func (r *recipes) of(ctx context.Context, wish GenerateStep) (*password.Recipe, error) {
+	spec := wish.Policy
 	if spec == nil {
 		spec = r.standard
 	}
-	key := recipeKey{spec, g.Kind, "*"}
-	if g.Targets != nil {
-		key.targets = "=" + strings.Join(g.Targets, "\x00")
+	key := recipeKey{spec, wish.Kind, "*"}
+	if wish.Targets != nil {
+		key.targets = "=" + strings.Join(wish.Targets, "\x00")
 	}
 	cell := r.cell(key)
 	if made := cell.made.Load(); made != nil {
@@ -53,7 +53,7 @@ func (r *recipes) of(ctx context.Context, g GenerateStep) (*password.Recipe, err
 	if made := cell.made.Load(); made != nil {
 		return made, nil
 	}
-	demands, err := r.demands(ctx, g)
+	demands, err := r.demands(ctx, wish)
 	if err != nil {
 		return nil, err
 	}
@@ -96,24 +96,24 @@ func (r *recipes) notes() []string {
 	return list
 }
 
-func (r *recipes) demands(ctx context.Context, g GenerateStep) ([]password.Demand, error) {
+func (r *recipes) demands(ctx context.Context, wish GenerateStep) ([]password.Demand, error) {
 	wanted := map[string]bool{}
-	for _, label := range g.Targets {
+	for _, label := range wish.Targets {
 		wanted[label] = true
 	}
 	var demands []password.Demand
-	for _, b := range r.backends {
-		if g.Targets != nil && !wanted[b.Label] {
+	for _, backend := range r.backends {
+		if wish.Targets != nil && !wanted[backend.Label] {
 			continue
 		}
-		p, err := r.policies.of(ctx, b, g.Kind)
-		if e := sdk.AsError(err, sdk.TargetError); e != nil && e.Code == sdk.InvalidOperation && !b.Description.HasKind(g.Kind) {
-			return nil, static(noKind(b, g.Kind))
+		policy, err := r.policies.of(ctx, backend, wish.Kind)
+		if failure := sdk.AsError(err, sdk.TargetError); failure != nil && failure.Code == sdk.InvalidOperation && !backend.Description.HasKind(wish.Kind) {
+			return nil, static(noKind(backend, wish.Kind))
 		}
 		if err != nil {
 			return nil, err
 		}
-		demands = append(demands, password.Demand{Owner: b.Label, Policy: p})
+		demands = append(demands, password.Demand{Owner: backend.Label, Policy: policy})
 	}
 	return demands, nil
 }

@@ -13,8 +13,8 @@ import (
 // nothing to write ahead but that they begin, and repeating one is safe.
 type resetter struct{ sender }
 
-func newResetter(u *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) resetter {
-	return resetter{sender{lateness{newStepState(u, step, to, recorded)}}}
+func newResetter(of *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) resetter {
+	return resetter{sender{lateness{newStepState(of, step, to, recorded)}}}
 }
 
 // ask carries the step out and returns what the script gets.
@@ -31,16 +31,16 @@ func (x resetter) ask() (journal.Result, error) {
 	} else if refusal != nil {
 		return x.answer(x.step, sdk.Refused, refusal, journal.Detail{}), nil
 	}
-	a := x.begin(sending{verb: verbOf(x.step)})
-	rec := *a.Intent
+	attempt := x.begin(sending{verb: verbOf(x.step)})
+	rec := *attempt.Intent
 	if err := x.run.committer.write(&rec); err != nil {
 		return journal.Result{}, x.run.broken(err)
 	}
 	x.run.at(CrashResetBegun)
-	if err := x.askUntil(a); err != nil {
+	if err := x.askUntil(attempt); err != nil {
 		return journal.Result{}, err
 	}
-	return x.asked(a)
+	return x.asked(attempt)
 }
 
 // mayAsk returns the host's own refusal, or the fault of a user who has to wait.
@@ -65,97 +65,97 @@ func (x resetter) mayAsk() (*sdk.Error, error) {
 }
 
 // askUntil repeats a reset or an unlock until it has an outcome.
-func (x resetter) askUntil(a *journal.Attempt) error {
+func (x resetter) askUntil(attempt *journal.Attempt) error {
 	x.fresh[x.recorded.Credential] = true
-	d := delivery{attempt: a, op: x.operation(sending{verb: verbOf(x.step), mustChange: x.step.MustChange})}
+	made := delivery{attempt: attempt, op: x.operation(sending{verb: verbOf(x.step), mustChange: x.step.MustChange})}
 	for tries := newRetry(x.dispatcher.backend.Attempts); ; {
-		r, err := x.askOnce(d.op)
+		receipt, err := x.askOnce(made.op)
 		if err != nil {
-			return x.unsent(d, err)
+			return x.unsent(made, err)
 		}
-		if r.Outcome == sdk.Unknown {
-			d.lost = d.lost.and(x.run.lostHere(x.dispatcher.backend))
+		if receipt.Outcome == sdk.Unknown {
+			made.lost = made.lost.and(x.run.lostHere(x.dispatcher.backend))
 		}
 		tries.spend()
-		again := r.Outcome == sdk.Unknown || r.Err != nil && r.Err.Code.Transient()
+		again := receipt.Outcome == sdk.Unknown || receipt.Err != nil && receipt.Err.Code.Transient()
 		if !again || tries.spent() {
-			return x.concludeReset(d, inDoubt(r, d.lost))
+			return x.concludeReset(made, inDoubt(receipt, made.lost))
 		}
-		if err := x.run.Clock.Sleep(x.run.hard, tries.wait(retryAfter(r))); err != nil {
-			return x.unsent(d, errNotSent)
+		if err := x.run.Clock.Sleep(x.run.hard, tries.wait(retryAfter(receipt))); err != nil {
+			return x.unsent(made, errNotSent)
 		}
-		d.op.Attempt++
+		made.op.Attempt++
 	}
 }
 
-func retryAfter(r sdk.Receipt) time.Duration {
-	if r.Err == nil {
+func retryAfter(receipt sdk.Receipt) time.Duration {
+	if receipt.Err == nil {
 		return 0
 	}
-	return r.Err.RetryAfter
+	return receipt.Err.RetryAfter
 }
 
 // askOnce makes one attempt. Its error is errNotSent, or errUnderWay where the
 // run was cancelled before an answer told what became of it.
 func (x resetter) askOnce(op sdk.Operation) (sdk.Receipt, error) {
 	x.attempts++
-	l := x.dispatcher
-	var r sdk.Receipt
-	err := l.direct(x.run.hard, func(ctx context.Context) { r = l.backend.Instance.Ask(ctx, op) })
+	dispatcher := x.dispatcher
+	var receipt sdk.Receipt
+	err := dispatcher.direct(x.run.hard, func(ctx context.Context) { receipt = dispatcher.backend.Instance.Ask(ctx, op) })
 	if err != nil {
-		return r, errNotSent
+		return receipt, errNotSent
 	}
 	x.run.at(CrashResetAnswered)
-	if x.run.hard.Err() != nil && r.Outcome == sdk.Unknown {
-		return r, errUnderWay
+	if x.run.hard.Err() != nil && receipt.Outcome == sdk.Unknown {
+		return receipt, errUnderWay
 	}
-	r = normalized(r)
-	l.observe(r)
-	return r, nil
+	receipt = normalized(receipt)
+	dispatcher.observe(receipt)
+	return receipt, nil
 }
 
 // inDoubt is what a reset came to of which an attempt was lost: that one may
 // still arrive and pick another value than the known one, or than the one
 // that a refusal left.
-func inDoubt(r sdk.Receipt, lost loss) sdk.Receipt {
+func inDoubt(receipt sdk.Receipt, lost loss) sdk.Receipt {
 	switch {
-	case !lost.happened() || r.Outcome == sdk.Unknown:
-		return r
-	case r.Outcome == sdk.Refused && !r.Err.Code.Definite():
-		return doubtful(r)
-	case r.Value.Present():
+	case !lost.happened() || receipt.Outcome == sdk.Unknown:
+		return receipt
+	case receipt.Outcome == sdk.Refused && !receipt.Err.Code.Definite():
+		return doubtful(receipt)
+	case receipt.Value.Present():
 		in := sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer and may still replace the value"))
-		in.Value, in.Ref, in.Stamp = r.Value, r.Ref, r.Stamp
+		in.Value, in.Ref, in.Stamp = receipt.Value, receipt.Ref, receipt.Stamp
 		return in
 	}
-	return r
+	return receipt
 }
 
 // concludeReset records the outcome; a value that the backend returned has no
 // other copy, so it is durable before anything goes on.
-func (x resetter) concludeReset(d delivery, r sdk.Receipt) error {
-	if !r.Value.Present() {
-		return x.conclude(d, r)
+func (x resetter) concludeReset(delivery delivery, receipt sdk.Receipt) error {
+	if !receipt.Value.Present() {
+		return x.conclude(delivery, receipt)
 	}
-	o := *d.attempt.Intent
-	o.Kind, o.Outcome = journal.Outcome, r.Outcome
-	o.Sealed = x.run.Vault.Seal(o.User, o.Step, o.Try, journal.RoleValue, r.Value)
-	o.Detail = journal.Detail{Attempt: d.op.Attempt, Ref: r.Ref, Stamp: r.Stamp}
-	o.Blame(r.Err)
-	x.noteLoss(d.attempt, &o, d.lost)
-	return x.recordNow(&o)
+	record := *delivery.attempt.Intent
+	record.Kind, record.Outcome = journal.Outcome, receipt.Outcome
+	record.Sealed = x.run.Vault.Seal(record.User, record.Step, record.Try, journal.RoleValue, receipt.Value)
+	record.Detail = journal.Detail{Attempt: delivery.op.Attempt, Ref: receipt.Ref, Stamp: receipt.Stamp}
+	record.Blame(receipt.Err)
+	x.noteLoss(delivery.attempt, &record, delivery.lost)
+	return x.recordNow(&record)
 }
 
 // asked is the result of a reset or an unlock with an outcome.
-func (x resetter) asked(a *journal.Attempt) (journal.Result, error) {
-	r := journal.ResultOf(a.Outcome)
-	if a.Outcome.Sealed == nil {
-		return r, nil
+func (x resetter) asked(attempt *journal.Attempt) (journal.Result, error) {
+	result := journal.ResultOf(attempt.Outcome)
+	if attempt.Outcome.Sealed == nil {
+		return result, nil
 	}
-	v, err := x.unseal(a.Outcome, journal.RoleValue, a.Outcome.Sealed)
+	value, err := x.unseal(attempt.Outcome, journal.RoleValue, attempt.Outcome.Sealed)
 	if err != nil {
 		return journal.Result{}, x.run.broken(err)
 	}
-	r.Value = journal.Given(v)
-	return r, nil
+	result.Value = journal.Given(value)
+	return result, nil
 }

@@ -21,35 +21,35 @@ type reverter struct {
 // steps. Unknown accounts are never reverted, and with one of them nothing is.
 // It returns the verdict with which the user ends, or the fault of one who goes
 // back to pending.
-func (r *reverter) revert(v journal.Verdict) (journal.Verdict, error) {
-	if out := r.history.Conclude(v); out.Detail.Status != journal.Partial {
-		return v, nil
+func (r *reverter) revert(verdict journal.Verdict) (journal.Verdict, error) {
+	if out := r.history.Conclude(verdict); out.Detail.Status != journal.Partial {
+		return verdict, nil
 	}
-	for _, c := range slices.Backward(slices.Clone(r.history.Touched())) {
-		if c.State != journal.AttemptsApplied || c.Reverted {
+	for _, credential := range slices.Backward(slices.Clone(r.history.Touched())) {
+		if credential.State != journal.AttemptsApplied || credential.Reverted {
 			continue
 		}
-		if err := r.setBack(c); err != nil {
+		if err := r.setBack(credential); err != nil {
 			return raisedBy(err), err
 		}
 	}
-	return v, nil
+	return verdict, nil
 }
 
 // setBack gives one credential the value it had before. Where it is not
 // known the account stays as it is, and the user partial.
-func (r *reverter) setBack(c *journal.CredentialHistory) error {
-	l := r.run.dispatchers[c.Backend]
-	old, known := r.valueBefore(c)
+func (r *reverter) setBack(credential *journal.CredentialHistory) error {
+	dispatcher := r.run.dispatchers[credential.Backend]
+	old, known := r.valueBefore(credential)
 	switch {
-	case l == nil || !l.backend.Description.Does(sdk.Set):
-		r.keep("the backend cannot set a value", c)
+	case dispatcher == nil || !dispatcher.backend.Description.Does(sdk.Set):
+		r.keep("the backend cannot set a value", credential)
 		return nil
 	case !known:
-		r.keep("the earlier value is not known", c)
+		r.keep("the earlier value is not known", credential)
 		return nil
 	}
-	recorded, err := r.backStep(c.Credential)
+	recorded, err := r.backStep(credential.Credential)
 	if err != nil {
 		return diverged(err)
 	}
@@ -57,22 +57,22 @@ func (r *reverter) setBack(c *journal.CredentialHistory) error {
 		return nil // as it came out before
 	}
 	r.run.at(CrashReverting)
-	return newSettler(r.userState, stepOf(recorded.Call, journal.Given(old)), l, recorded).send(r.run.hard, sending{verb: sdk.Set, value: old})
+	return newSettler(r.userState, stepOf(recorded.Call, journal.Given(old)), dispatcher, recorded).send(r.run.hard, sending{verb: sdk.Set, value: old})
 }
 
 // valueBefore returns the value that the credential had before this run: what
 // the first value that took effect replaced, if by a change, because the
 // target compared it; else the newest that the ledger knows.
-func (r *reverter) valueBefore(c *journal.CredentialHistory) (secret.Value, bool) {
-	if first := c.First().Intent; first.SealedOld != nil && first.Detail.Op == "" {
+func (r *reverter) valueBefore(credential *journal.CredentialHistory) (secret.Value, bool) {
+	if first := credential.First().Intent; first.SealedOld != nil && first.Detail.Op == "" {
 		old, err := r.unseal(first, journal.RoleOld, first.SealedOld)
 		return old, err == nil
 	}
 	if r.run.Known == nil {
 		return secret.Value{}, false
 	}
-	v, ok, err := r.run.Known(c.Backend, c.Account, c.Kind)
-	return v, ok && err == nil
+	value, ok, err := r.run.Known(credential.Backend, credential.Account, credential.Kind)
+	return value, ok && err == nil
 }
 
 // backStep is the step that sets a credential back: the last one, or a new one
@@ -90,11 +90,11 @@ func (r *reverter) backStep(name journal.Credential) (*journal.RecordedStep, err
 // the hook is called again: the state of the accounts decides what it may do.
 func (r *reverter) settle() error {
 	for _, recorded := range r.history.Replay.Backs() {
-		l := r.run.dispatchers[recorded.Backend]
-		if recorded.State() != journal.AttemptsDoubtful || l == nil {
+		dispatcher := r.run.dispatchers[recorded.Backend]
+		if recorded.State() != journal.AttemptsDoubtful || dispatcher == nil {
 			continue
 		}
-		if err := newSettler(r.userState, stepOf(recorded.Call, nil), l, recorded).settle(r.run.hard); err != nil {
+		if err := newSettler(r.userState, stepOf(recorded.Call, nil), dispatcher, recorded).settle(r.run.hard); err != nil {
 			return err
 		}
 	}
@@ -102,11 +102,11 @@ func (r *reverter) settle() error {
 }
 
 // keep notes why a credential was not set back.
-func (r *reverter) keep(why string, c *journal.CredentialHistory) {
+func (r *reverter) keep(why string, credential *journal.CredentialHistory) {
 	if r.kept == nil {
 		r.kept = map[string][]string{}
 	}
-	r.kept[why] = append(r.kept[why], c.Backend)
+	r.kept[why] = append(r.kept[why], credential.Backend)
 }
 
 // explain adds to a status which accounts could not be set back.
@@ -120,6 +120,6 @@ func (r *reverter) explain(rec *journal.Record) {
 	}
 }
 
-func stepOf(c journal.Call, v *journal.Value) journal.Step {
-	return journal.Step{Verb: c.Verb, Backend: c.Backend, Account: c.Account, Kind: c.Kind, Value: v}
+func stepOf(call journal.Call, value *journal.Value) journal.Step {
+	return journal.Step{Verb: call.Verb, Backend: call.Backend, Account: call.Account, Kind: call.Kind, Value: value}
 }

@@ -38,11 +38,11 @@ type ended struct {
 }
 
 func newRun(ctx context.Context, job Job) *run {
-	r := &run{Job: job, panics: job.Panicked, dispatchers: map[string]*dispatcher{}, semaphore: newSemaphore(0), owners: newOwners(job.Scratch, job.users()),
+	made := &run{Job: job, panics: job.Panicked, dispatchers: map[string]*dispatcher{}, semaphore: newSemaphore(0), owners: newOwners(job.Scratch, job.users()),
 		began: job.Clock.Now(), hard: ctx, waveFailures: threshold{limit: -1}}
-	r.soft, r.softEnd = context.WithCancelCause(ctx)
-	r.minter = newMinter(r.soft, &r.Job, r.dispatchers)
-	return r
+	made.soft, made.softEnd = context.WithCancelCause(ctx)
+	made.minter = newMinter(made.soft, &made.Job, made.dispatchers)
+	return made
 }
 
 // start begins the committer and the dispatchers, and what watches them.
@@ -50,13 +50,13 @@ func (r *run) start() (stop func()) {
 	r.committer, r.simulated = newCommitter(r.Journal, r.Crash, r.panics), false
 	probing, end := context.WithCancel(r.soft)
 	var watching sync.WaitGroup
-	for _, b := range r.Backends {
-		l := newDispatcher(r.soft, &r.Job, b, r.committer, r.semaphore)
-		l.names = newResolver(r.hard, l)
-		r.dispatchers[b.Label] = l
+	for _, backend := range r.Backends {
+		dispatcher := newDispatcher(r.soft, &r.Job, backend, r.committer, r.semaphore)
+		dispatcher.names = newResolver(r.hard, dispatcher)
+		r.dispatchers[backend.Label] = dispatcher
 	}
-	for _, l := range r.dispatchers {
-		watching.Go(r.panics.guarded(func() { l.watch(probing, &r.Job, r.stop) }))
+	for _, dispatcher := range r.dispatchers {
+		watching.Go(r.panics.guarded(func() { dispatcher.watch(probing, &r.Job, r.stop) }))
 	}
 	detach := context.AfterFunc(r.Stop, r.panics.guarded(r.interrupt))
 	abort := context.AfterFunc(r.hard, r.panics.guarded(r.interrupt))
@@ -130,8 +130,8 @@ func (r *run) interrupt() {
 
 func (r *run) windDown() {
 	r.softEnd(errStopped)
-	for _, l := range r.dispatchers {
-		l.stop()
+	for _, dispatcher := range r.dispatchers {
+		dispatcher.stop()
 	}
 }
 
@@ -153,32 +153,32 @@ func (r *run) isBroken() bool {
 }
 
 // lostHere is the loss of an attempt that this process gives up now.
-func (r *run) lostHere(b Backend) loss {
-	return loss{here: true, until: r.Clock.Now().Add(b.Late())}
+func (r *run) lostHere(backend Backend) loss {
+	return loss{here: true, until: r.Clock.Now().Add(backend.Late())}
 }
 
 // lostBefore is the loss of an attempt of an earlier process, given up at the
 // latest at that time. A clock set back meanwhile never makes users wait longer
 // than from the start of this process.
-func (r *run) lostBefore(b Backend, at time.Time) loss {
+func (r *run) lostBefore(backend Backend, at time.Time) loss {
 	if at.IsZero() || at.After(r.began) {
 		at = r.began
 	}
-	return loss{until: at.Add(b.Late())}
+	return loss{until: at.Add(backend.Late())}
 }
 
 // tellWait tells the operator what a dispatcher waits for, once.
-func (r *run) tellWait(l *dispatcher, err *sdk.Error, wait time.Duration) {
+func (r *run) tellWait(dispatcher *dispatcher, err *sdk.Error, wait time.Duration) {
 	now := r.Clock.Now()
-	if err == nil || l.circuit.holds() || !l.silence.lasts(now, wait) {
+	if err == nil || dispatcher.circuit.holds() || !dispatcher.silence.lasts(now, wait) {
 		return
 	}
 	text := string(err.Code)
 	if err.Message != "" {
 		text += fmt.Sprintf(" (%s)", err.Message)
 	}
-	r.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", l.backend.Label, text,
-		now.Add(wait).Local().Format(time.TimeOnly), l.backend.Attempts)
+	r.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", dispatcher.backend.Label, text,
+		now.Add(wait).Local().Format(time.TimeOnly), dispatcher.backend.Attempts)
 }
 
 // tellDone counts users of a batch who are done.

@@ -52,8 +52,8 @@ func (c *scheduler) enter(i int, rule journal.WaveRule) {
 	limit := rule.Limit(c.Planned[i])
 	bound := 0
 	if limit >= 0 {
-		for _, b := range c.Backends {
-			bound = max(bound, b.Concurrency)
+		for _, backend := range c.Backends {
+			bound = max(bound, backend.Concurrency)
 		}
 	}
 	c.mu.Lock()
@@ -94,15 +94,15 @@ func (c *scheduler) batch(i int, rule journal.WaveRule, after int64) (int64, err
 	var users sync.WaitGroup
 	defer c.batcher.users.Wait()
 	defer users.Wait()
-	alone := func(u ledger.User) bool {
+	alone := func(user ledger.User) bool {
 		select {
 		case slots <- struct{}{}:
 		case <-c.soft.Done():
 			return false
 		}
 		users.Go(func() {
-			defer c.panics.guard(u.Key)
-			c.serve(u)
+			defer c.panics.guard(user.Key)
+			c.serve(user)
 			<-slots
 		})
 		return true
@@ -117,11 +117,11 @@ func (c *scheduler) batch(i int, rule journal.WaveRule, after int64) (int64, err
 			return after, err
 		}
 		c.pools.demand.come(len(list))
-		for _, u := range list {
-			if !c.dispatch(u, alone) {
+		for _, user := range list {
+			if !c.dispatch(user, alone) {
 				return after, nil
 			}
-			after = u.Pos
+			after = user.Pos
 		}
 		if !c.dispatchRest(alone) {
 			return after, nil
@@ -136,11 +136,11 @@ func (c *scheduler) batch(i int, rule journal.WaveRule, after int64) (int64, err
 
 // dispatch hands a user to a batch, or has it served alone. It reports false
 // when the run stops.
-func (c *scheduler) dispatch(u ledger.User, alone func(ledger.User) bool) bool {
-	if !c.batcher.takes(u) {
-		return alone(u)
+func (c *scheduler) dispatch(user ledger.User, alone func(ledger.User) bool) bool {
+	if !c.batcher.takes(user) {
+		return alone(user)
 	}
-	rest, ok := c.batcher.put(u)
+	rest, ok := c.batcher.put(user)
 	return ok && each(rest, alone)
 }
 
@@ -150,10 +150,10 @@ func (c *scheduler) dispatchRest(alone func(ledger.User) bool) bool {
 	return ok && each(rest, alone)
 }
 
-// each reports whether f is true of each user, and asks no further.
-func each(users []ledger.User, f func(ledger.User) bool) bool {
-	for _, u := range users {
-		if !f(u) {
+// each reports whether call is true of each user, and asks no further.
+func each(users []ledger.User, call func(ledger.User) bool) bool {
+	for _, user := range users {
+		if !call(user) {
 			return false
 		}
 	}
@@ -192,58 +192,58 @@ func (c *scheduler) hold(i int, rule journal.WaveRule) (bool, error) {
 }
 
 // serve runs one user's rotate and records what came of it.
-func (c *scheduler) serve(u ledger.User) {
-	row, err := c.Row(u)
+func (c *scheduler) serve(user ledger.User) {
+	row, err := c.Row(user)
 	if err != nil {
-		_ = c.broken(fmt.Errorf("row of user %q: %w", u.Key, err))
+		_ = c.broken(fmt.Errorf("row of user %q: %w", user.Key, err))
 		return
 	}
-	s := newSteps(c.run, u, row)
-	defer c.semaphore.leave(&s.permit)
-	defer func() { c.pools.demand.leave(s.drawn) }()
-	if (&reverter{userState: &s.userState}).settle() != nil {
+	steps := newSteps(c.run, user, row)
+	defer c.semaphore.leave(&steps.permit)
+	defer func() { c.pools.demand.leave(steps.drawn) }()
+	if (&reverter{userState: &steps.userState}).settle() != nil {
 		return
 	}
-	c.finish(s, c.Hooks.Rotate(c.hard, row, s))
+	c.finish(steps, c.Hooks.Rotate(c.hard, row, steps))
 }
 
 // serveOn is serve of a user who has left a batch: what that did is of this
 // process.
-func (c *scheduler) serveOn(x fallback) {
-	row, err := c.Row(x.user)
+func (c *scheduler) serveOn(fallback fallback) {
+	row, err := c.Row(fallback.user)
 	if err != nil {
-		_ = c.broken(fmt.Errorf("row of user %q: %w", x.user.Key, err))
+		_ = c.broken(fmt.Errorf("row of user %q: %w", fallback.user.Key, err))
 		return
 	}
-	x.user.History = x.records
-	s := newSteps(c.run, x.user, row)
-	s.before, s.attempts, s.batchReply, s.mintFailure, s.nameReply = 0, x.tries, x.batchReply, x.mintFailure, x.nameReply
-	s.endsRow = x.endsRow
-	s.permit.outside = true
-	s.permit.admitted.Store(x.sent)
-	defer func() { c.pools.demand.leave(s.drawn) }()
-	c.finish(s, c.Hooks.Rotate(c.hard, row, s))
+	fallback.user.History = fallback.records
+	steps := newSteps(c.run, fallback.user, row)
+	steps.before, steps.attempts, steps.batchReply, steps.mintFailure, steps.nameReply = 0, fallback.tries, fallback.batchReply, fallback.mintFailure, fallback.nameReply
+	steps.endsRow = fallback.endsRow
+	steps.permit.outside = true
+	steps.permit.admitted.Store(fallback.sent)
+	defer func() { c.pools.demand.leave(steps.drawn) }()
+	c.finish(steps, c.Hooks.Rotate(c.hard, row, steps))
 }
 
 // finish decides a user's status. A user that goes back to pending leaves no
 // record.
-func (c *scheduler) finish(s *Steps, v journal.Verdict) {
-	if v.Kind == journal.Raised && v.Fault != nil && v.Fault.Code == sdk.Cancelled || c.isBroken() {
+func (c *scheduler) finish(steps *Steps, verdict journal.Verdict) {
+	if verdict.Kind == journal.Raised && verdict.Fault != nil && verdict.Fault.Code == sdk.Cancelled || c.isBroken() {
 		return
 	}
-	v = s.checked(v)
-	back := &reverter{userState: &s.userState}
+	verdict = steps.checked(verdict)
+	back := &reverter{userState: &steps.userState}
 	if c.Revert {
-		reverted, err := back.revert(v)
+		reverted, err := back.revert(verdict)
 		if isCancelled(err) {
 			return
 		}
-		v = reverted
+		verdict = reverted
 	}
-	rec := s.history.Conclude(v)
+	rec := steps.history.Conclude(verdict)
 	back.explain(&rec)
-	rec.User, rec.Detail.Attempt = s.user.Pos, s.attempts
-	if !c.end(ended{rec: &rec, sent: s.hasSent(), endsRow: s.endsRow}) {
+	rec.User, rec.Detail.Attempt = steps.user.Pos, steps.attempts
+	if !c.end(ended{rec: &rec, sent: steps.hasSent(), endsRow: steps.endsRow}) {
 		return
 	}
 	c.at(CrashStatusMade)

@@ -32,10 +32,10 @@ func (p *permit) sent() bool { return p.admitted.Load() }
 func newSemaphore(limit int) *semaphore { return &semaphore{limit: limit, freed: make(chan struct{})} }
 
 // onRelease adds a function to call when a user has ended.
-func (s *semaphore) onRelease(f func()) {
+func (s *semaphore) onRelease(call func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.release = append(s.release, f)
+	s.release = append(s.release, call)
 }
 
 // bound sets the limit for the users to come, and how many of them may fail;
@@ -82,19 +82,19 @@ func (s *semaphore) giveUp(users int) {
 }
 
 // pressing reports whether the user is inside while others have to wait.
-func (s *semaphore) pressing(t *permit) bool {
+func (s *semaphore) pressing(permit *permit) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.limit > 0 && t.sent() && !t.outside
+	return s.limit > 0 && permit.sent() && !permit.outside
 }
 
 // admit lets a user through if there is room or it is inside already.
-func (s *semaphore) admit(t *permit) bool {
-	if t.admitted.Load() {
+func (s *semaphore) admit(permit *permit) bool {
+	if permit.admitted.Load() {
 		return true
 	}
-	if t.outside {
-		t.admitted.Store(true)
+	if permit.outside {
+		permit.admitted.Store(true)
 		return true
 	}
 	s.mu.Lock()
@@ -103,28 +103,28 @@ func (s *semaphore) admit(t *permit) bool {
 		return false
 	}
 	s.active++
-	t.admitted.Store(true)
+	permit.admitted.Store(true)
 	return true
 }
 
 // room reports whether admit would let the user through just now: who asks
 // first spends nothing else on a waiting user.
-func (s *semaphore) room(t *permit) bool {
-	if t.outside {
+func (s *semaphore) room(permit *permit) bool {
+	if permit.outside {
 		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return t.admitted.Load() || !s.full()
+	return permit.admitted.Load() || !s.full()
 }
 
 // wait is admit that waits for room.
-func (s *semaphore) wait(ctx context.Context, t *permit) error {
+func (s *semaphore) wait(ctx context.Context, permit *permit) error {
 	for {
 		s.mu.Lock()
 		freed := s.freed
 		s.mu.Unlock()
-		if s.admit(t) {
+		if s.admit(permit) {
 			return nil
 		}
 		select {
@@ -136,8 +136,8 @@ func (s *semaphore) wait(ctx context.Context, t *permit) error {
 }
 
 // leave ends a user.
-func (s *semaphore) leave(t *permit) {
-	if t.outside || !t.admitted.Load() {
+func (s *semaphore) leave(permit *permit) {
+	if permit.outside || !permit.admitted.Load() {
 		return
 	}
 	s.mu.Lock()
@@ -157,8 +157,8 @@ func (s *semaphore) tell() {
 	release := s.release
 	s.mu.Unlock()
 	if bounded {
-		for _, f := range release {
-			f()
+		for _, call := range release {
+			call()
 		}
 	}
 }

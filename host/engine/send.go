@@ -55,46 +55,46 @@ func (d delivery) intent() *journal.Record {
 
 // deliver sends an operation until it has an outcome, and records that, or until
 // there is a doubt about it.
-func (x sender) deliver(d delivery) (*doubt, error) {
+func (x sender) deliver(delivery delivery) (*doubt, error) {
 	x.fresh[x.recorded.Credential] = true
-	may := d.op.Attempt > 1 && !d.contradicted // the target may have the value already
+	may := delivery.op.Attempt > 1 && !delivery.contradicted // the target may have the value already
 	patience := x.dispatcher.backend.Patience
 	for tries := newRetry(x.dispatcher.backend.Attempts); ; {
-		got := x.exchange(x.dispatcher, d.op, d.intent())
-		d.unwritten = false
+		got := x.exchange(x.dispatcher, delivery.op, delivery.intent())
+		delivery.unwritten = false
 		if got.err != nil {
-			return nil, x.unsent(d, got.err)
+			return nil, x.unsent(delivery, got.err)
 		}
-		r := got.receipt
-		if r.Outcome == sdk.AlreadyApplied && !may {
-			d.contradicted = true
-			return nil, x.conclude(d, contradiction(x.dispatcher, r))
+		receipt := got.receipt
+		if receipt.Outcome == sdk.AlreadyApplied && !may {
+			delivery.contradicted = true
+			return nil, x.conclude(delivery, contradiction(x.dispatcher, receipt))
 		}
-		if r.Outcome == sdk.Unknown {
-			d.lost, may = d.lost.and(x.run.lostHere(x.dispatcher.backend)), true
+		if receipt.Outcome == sdk.Unknown {
+			delivery.lost, may = delivery.lost.and(x.run.lostHere(x.dispatcher.backend)), true
 		}
 		switch {
-		case x.dispatcher.free(r.Err):
-		case r.Err == nil || r.Err.RetryAfter == 0 || r.Outcome == sdk.Unknown || patience <= 0:
+		case x.dispatcher.free(receipt.Err):
+		case receipt.Err == nil || receipt.Err.RetryAfter == 0 || receipt.Outcome == sdk.Unknown || patience <= 0:
 			tries.spend()
 		default:
-			patience -= r.Err.RetryAfter // waiting as asked costs no attempt, but has an end
+			patience -= receipt.Err.RetryAfter // waiting as asked costs no attempt, but has an end
 		}
-		switch x.judge(d, r, !tries.spent()) {
+		switch x.judge(delivery, receipt, !tries.spent()) {
 		case conclude:
-			return nil, x.conclude(d, r)
+			return nil, x.conclude(delivery, receipt)
 		case investigate:
-			return &doubt{d, r}, nil
+			return &doubt{delivery, receipt}, nil
 		}
 		wait := tries.wait(0)
-		if r.Outcome == sdk.Refused && r.Err.RetryAfter > 0 {
-			wait = r.Err.RetryAfter
+		if receipt.Outcome == sdk.Refused && receipt.Err.RetryAfter > 0 {
+			wait = receipt.Err.RetryAfter
 		}
-		x.run.tellWait(x.dispatcher, r.Err, wait)
-		if err := x.pause(x.dispatcher, wait, d.lost.happened() || x.history.Live(d.attempt)); err != nil {
-			return nil, x.unsent(d, err)
+		x.run.tellWait(x.dispatcher, receipt.Err, wait)
+		if err := x.pause(x.dispatcher, wait, delivery.lost.happened() || x.history.Live(delivery.attempt)); err != nil {
+			return nil, x.unsent(delivery, err)
 		}
-		d.op.Attempt++
+		delivery.op.Attempt++
 	}
 }
 
@@ -109,22 +109,22 @@ const (
 
 // judge decides what follows a receipt. left says that the backend's attempts are
 // not used up.
-func (x sender) judge(d delivery, r sdk.Receipt, left bool) judgement {
+func (x sender) judge(delivery delivery, receipt sdk.Receipt, left bool) judgement {
 	code := sdk.Internal
-	if r.Err != nil {
-		code = r.Err.Code
+	if receipt.Err != nil {
+		code = receipt.Err.Code
 	}
 	switch {
-	case r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied:
+	case receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied:
 		return conclude
-	case r.Outcome == sdk.Unknown:
-		if left && x.dispatcher.backend.Description.CanReplay(d.op.Verb) {
+	case receipt.Outcome == sdk.Unknown:
+		if left && x.dispatcher.backend.Description.CanReplay(delivery.op.Verb) {
 			return again
 		}
 		return investigate
 	case code.Transient() && left:
 		return again
-	case d.lost.happened() && !code.Definite():
+	case delivery.lost.happened() && !code.Definite():
 		return investigate
 	default:
 		return conclude
@@ -134,25 +134,25 @@ func (x sender) judge(d delivery, r sdk.Receipt, left bool) judgement {
 // contradiction is what an operation came to of which the plugin says that it
 // was applied before, although every attempt so far was refused, or none was
 // made: which of the two is wrong cannot be told.
-func contradiction(l *dispatcher, r sdk.Receipt) sdk.Receipt {
+func contradiction(dispatcher *dispatcher, receipt sdk.Receipt) sdk.Receipt {
 	lie := sdk.Lost(sdk.Errorf(sdk.Internal, "plugin %s contradicts itself: it says that the value was applied before, and no attempt was without an answer",
-		l.backend.Description.Name))
-	lie.Ref, lie.Stamp = r.Ref, r.Stamp
+		dispatcher.backend.Description.Name))
+	lie.Ref, lie.Stamp = receipt.Ref, receipt.Stamp
 	return lie
 }
 
 // unsent ends an attempt whose operation did not leave, or cannot go on: the
 // user goes back to pending. An attempt in doubt is left as it is recorded, open
 // or unknown: a cancellation is never an answer.
-func (x sender) unsent(d delivery, err error) error {
+func (x sender) unsent(delivery delivery, err error) error {
 	switch {
-	case errors.Is(err, errUnderWay), errors.Is(err, errNotSent) && d.lost.happened():
+	case errors.Is(err, errUnderWay), errors.Is(err, errNotSent) && delivery.lost.happened():
 		return cancelled()
 	case !errors.Is(err, errNotSent):
 		return x.run.broken(err)
 	}
-	d.lost = loss{}
-	if err := x.conclude(d, notSent()); err != nil {
+	delivery.lost = loss{}
+	if err := x.conclude(delivery, notSent()); err != nil {
 		return err
 	}
 	return cancelled()
@@ -160,16 +160,16 @@ func (x sender) unsent(d delivery, err error) error {
 
 // conclude records an attempt's outcome, and until when a request of it that
 // was lost may still arrive.
-func (x sender) conclude(d delivery, r sdk.Receipt) error {
-	o := outcomeOf(d.attempt.Intent, d.op.Attempt, r)
-	o.Detail.Contradicted = d.contradicted
-	if r.Outcome != sdk.Refused {
-		x.noteLoss(d.attempt, &o, d.lost)
+func (x sender) conclude(delivery delivery, receipt sdk.Receipt) error {
+	record := outcomeOf(delivery.attempt.Intent, delivery.op.Attempt, receipt)
+	record.Detail.Contradicted = delivery.contradicted
+	if receipt.Outcome != sdk.Refused {
+		x.noteLoss(delivery.attempt, &record, delivery.lost)
 	}
 	x.run.at(CrashOutcomeMade)
-	x.record(&o)
-	if r.Outcome == sdk.Refused && r.Err != nil && r.Err.Code.StopsRun() {
-		x.run.stop(fmt.Sprintf("backend %s: %s", o.Backend, r.Err.Error()))
+	x.record(&record)
+	if receipt.Outcome == sdk.Refused && receipt.Err != nil && receipt.Err.Code.StopsRun() {
+		x.run.stop(fmt.Sprintf("backend %s: %s", record.Backend, receipt.Err.Error()))
 		return cancelled()
 	}
 	return nil

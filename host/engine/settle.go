@@ -13,8 +13,8 @@ import (
 // far as that goes.
 type settler struct{ sender }
 
-func newSettler(u *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) settler {
-	return settler{sender{lateness{newStepState(u, step, to, recorded)}}}
+func newSettler(of *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) settler {
+	return settler{sender{lateness{newStepState(of, step, to, recorded)}}}
 }
 
 // send is the sender's, with the doubt ended.
@@ -23,8 +23,8 @@ func (x settler) send(ctx context.Context, what sending) error {
 }
 
 // deliver is the sender's, with the doubt ended.
-func (x settler) deliver(ctx context.Context, d delivery) error {
-	return x.follow(ctx)(x.sender.deliver(d))
+func (x settler) deliver(ctx context.Context, delivery delivery) error {
+	return x.follow(ctx)(x.sender.deliver(delivery))
 }
 
 // follow returns what ends the doubt of a delivery.
@@ -44,23 +44,23 @@ func (x settler) settle(ctx context.Context) error {
 	if x.recorded.Recovering() {
 		return x.recover(ctx)
 	}
-	d, err := x.reopened(x.recorded.Last())
+	delivery, err := x.reopened(x.recorded.Last())
 	if err != nil {
 		return err
 	}
-	if x.dispatcher.backend.Description.CanReplay(d.op.Verb) {
+	if x.dispatcher.backend.Description.CanReplay(delivery.op.Verb) {
 		if err := x.admit(x.dispatcher); err != nil {
 			return err
 		}
-		return x.deliver(ctx, d)
+		return x.deliver(ctx, delivery)
 	}
-	return x.investigate(ctx, d, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "rekey ended before the answer came")))
+	return x.investigate(ctx, delivery, sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "rekey ended before the answer came")))
 }
 
 // reopened makes the operation of a recorded intent anew, with its sealed
 // value and as a further attempt.
-func (x settler) reopened(a *journal.Attempt) (delivery, error) {
-	value, err := x.unseal(a.Intent, journal.RoleValue, a.Intent.Sealed)
+func (x settler) reopened(attempt *journal.Attempt) (delivery, error) {
+	value, err := x.unseal(attempt.Intent, journal.RoleValue, attempt.Intent.Sealed)
 	if err != nil {
 		return delivery{}, x.run.broken(err)
 	}
@@ -69,30 +69,30 @@ func (x settler) reopened(a *journal.Attempt) (delivery, error) {
 		what.old = x.step.Old.Secret()
 	}
 	op := x.operation(what)
-	op.ID = journal.OperationID(x.run.ID, x.user.Pos, a.Intent.Step, a.Intent.Try)
-	return delivery{attempt: a, op: op, lost: x.lossOf(a), contradicted: a.Outcome != nil && a.Outcome.Detail.Contradicted}, nil
+	op.ID = journal.OperationID(x.run.ID, x.user.Pos, attempt.Intent.Step, attempt.Intent.Try)
+	return delivery{attempt: attempt, op: op, lost: x.lossOf(attempt), contradicted: attempt.Outcome != nil && attempt.Outcome.Detail.Contradicted}, nil
 }
 
 // investigate settles an outcome by evidence: one verify, and where that shows
 // the target unchanged, the same value once more; else by the plugin's
 // recovery; else it stays unknown.
-func (x settler) investigate(ctx context.Context, d delivery, r sdk.Receipt) error {
+func (x settler) investigate(ctx context.Context, delivery delivery, receipt sdk.Receipt) error {
 	x.fresh[x.recorded.Credential] = true
-	verdict, err := x.evidence(d, r)
+	verdict, err := x.evidence(delivery, receipt)
 	switch {
 	case err != nil:
 		return err
 	case accepts(verdict):
-		return x.conclude(d, sdk.OK())
-	case verdict == sdk.Rejected && remembered(d.attempt, r):
-		return x.conclude(d, overtaken(r))
-	case verdict == sdk.Rejected && r.Outcome == sdk.Refused && !d.lost.here:
-		return x.concludeCertain(d, r)
-	case verdict == sdk.Rejected && r.Outcome == sdk.Unknown:
-		return x.once(d)
+		return x.conclude(delivery, sdk.OK())
+	case verdict == sdk.Rejected && remembered(delivery.attempt, receipt):
+		return x.conclude(delivery, overtaken(receipt))
+	case verdict == sdk.Rejected && receipt.Outcome == sdk.Refused && !delivery.lost.here:
+		return x.concludeCertain(delivery, receipt)
+	case verdict == sdk.Rejected && receipt.Outcome == sdk.Unknown:
+		return x.once(delivery)
 	}
-	recovers := d.op.Verb == sdk.Change && !x.recorded.Recovering() && x.dispatcher.backend.Description.Recover == sdk.SetThenChange
-	if err := x.conclude(d, doubtful(r)); err != nil || !recovers {
+	recovers := delivery.op.Verb == sdk.Change && !x.recorded.Recovering() && x.dispatcher.backend.Description.Recover == sdk.SetThenChange
+	if err := x.conclude(delivery, doubtful(receipt)); err != nil || !recovers {
 		return err
 	}
 	return x.recover(ctx)
@@ -100,59 +100,59 @@ func (x settler) investigate(ctx context.Context, d delivery, r sdk.Receipt) err
 
 // concludeCertain records a refusal as the last word: no lost request can take
 // effect any more.
-func (x settler) concludeCertain(d delivery, r sdk.Receipt) error {
-	d.lost = loss{}
-	return x.conclude(d, r)
+func (x settler) concludeCertain(delivery delivery, receipt sdk.Receipt) error {
+	delivery.lost = loss{}
+	return x.conclude(delivery, receipt)
 }
 
 // once sends the operation again after it was seen not to have taken effect.
-func (x settler) once(d delivery) error {
-	d.op.Attempt++
-	got := x.exchange(x.dispatcher, d.op, nil)
+func (x settler) once(delivery delivery) error {
+	delivery.op.Attempt++
+	got := x.exchange(x.dispatcher, delivery.op, nil)
 	if got.err != nil {
-		d.lost = d.lost.and(x.run.lostHere(x.dispatcher.backend)) // in doubt as before
-		return x.unsent(d, got.err)
+		delivery.lost = delivery.lost.and(x.run.lostHere(x.dispatcher.backend)) // in doubt as before
+		return x.unsent(delivery, got.err)
 	}
-	r := got.receipt
+	receipt := got.receipt
 	switch {
-	case remembered(d.attempt, r):
-		return x.conclude(d, overtaken(r))
-	case r.Outcome == sdk.Unknown:
-		d.lost = d.lost.and(x.run.lostHere(x.dispatcher.backend))
-		return x.conclude(d, r)
-	case r.Outcome != sdk.Refused || r.Err.Code.Definite():
-		return x.conclude(d, r)
-	case d.lost.here:
-		return x.conclude(d, doubtful(r))
+	case remembered(delivery.attempt, receipt):
+		return x.conclude(delivery, overtaken(receipt))
+	case receipt.Outcome == sdk.Unknown:
+		delivery.lost = delivery.lost.and(x.run.lostHere(x.dispatcher.backend))
+		return x.conclude(delivery, receipt)
+	case receipt.Outcome != sdk.Refused || receipt.Err.Code.Definite():
+		return x.conclude(delivery, receipt)
+	case delivery.lost.here:
+		return x.conclude(delivery, doubtful(receipt))
 	}
-	verdict, err := x.evidence(d, r) // the lost attempt may have arrived meanwhile
+	verdict, err := x.evidence(delivery, receipt) // the lost attempt may have arrived meanwhile
 	switch {
 	case err != nil:
 		return err
 	case accepts(verdict):
-		return x.conclude(d, sdk.OK())
+		return x.conclude(delivery, sdk.OK())
 	case verdict == sdk.Rejected:
-		return x.concludeCertain(d, r)
+		return x.concludeCertain(delivery, receipt)
 	}
-	return x.conclude(d, doubtful(r))
+	return x.conclude(delivery, doubtful(receipt))
 }
 
 // evidence asks the target whether it has the value. Before a refusal can be
 // the last word, nothing that an earlier process lost may still be on its way.
 // Operations of a cancelled run may still be under way: the target's answer may not
 // be true a moment later, and the user goes back to pending.
-func (x settler) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
-	if !d.lost.here && absent(r) {
+func (x settler) evidence(delivery delivery, receipt sdk.Receipt) (sdk.Verdict, error) {
+	if !delivery.lost.here && absent(receipt) {
 		return sdk.Rejected, nil
 	}
-	if r.Outcome == sdk.Refused && !d.lost.here && !remembered(d.attempt, r) { // a remembered value has arrived
-		if err := x.outwait(d.lost); err != nil {
+	if receipt.Outcome == sdk.Refused && !delivery.lost.here && !remembered(delivery.attempt, receipt) { // a remembered value has arrived
+		if err := x.outwait(delivery.lost); err != nil {
 			return sdk.CannotTell, err
 		}
 	}
-	verdict := x.stamped(d.attempt)
+	verdict := x.stamped(delivery.attempt)
 	if verdict == sdk.CannotTell {
-		verdict = x.verdictOn(d.op.Value)
+		verdict = x.verdictOn(delivery.op.Value)
 	}
 	if x.run.hard.Err() != nil {
 		return sdk.CannotTell, cancelled()
@@ -164,22 +164,22 @@ func (x settler) evidence(d delivery, r sdk.Receipt) (sdk.Verdict, error) {
 // attempt: the old stamp says that nothing took effect; a new one that something did,
 // which counts as the attempt only where the backend cannot verify at all: a stamp
 // may move with any change of an entry. CannotTell: no two stamps to compare.
-func (x settler) stamped(a *journal.Attempt) sdk.Verdict {
-	l, was := x.dispatcher, stampBefore(x.history, a)
-	if was == "" || !l.backend.Can(sdk.CanFind) || len(l.backend.Description.Kinds) > 1 || x.run.hard.Err() != nil {
+func (x settler) stamped(attempt *journal.Attempt) sdk.Verdict {
+	dispatcher, was := x.dispatcher, stampBefore(x.history, attempt)
+	if was == "" || !dispatcher.backend.Can(sdk.CanFind) || len(dispatcher.backend.Description.Kinds) > 1 || x.run.hard.Err() != nil {
 		return sdk.CannotTell
 	}
 	var found sdk.Account
 	var failure error
-	err := l.direct(x.run.hard, func(ctx context.Context) {
-		found, failure = l.backend.Instance.Find(ctx, x.step.Account)
+	err := dispatcher.direct(x.run.hard, func(ctx context.Context) {
+		found, failure = dispatcher.backend.Instance.Find(ctx, x.step.Account)
 	})
 	switch {
 	case err != nil || failure != nil || found.Stamp == "":
 		return sdk.CannotTell
 	case found.Stamp == was:
 		return sdk.Rejected
-	case l.backend.Can(sdk.CanVerify):
+	case dispatcher.backend.Can(sdk.CanVerify):
 		return sdk.CannotTell // a verify says whose change it was
 	default:
 		return sdk.Accepted
@@ -187,15 +187,15 @@ func (x settler) stamped(a *journal.Attempt) sdk.Verdict {
 }
 
 // verdictOn is one verify, where the backend can.
-func (x settler) verdictOn(v secret.Value) sdk.Verdict {
-	l := x.dispatcher
-	if !l.backend.Can(sdk.CanVerify) || x.step.HashFormat != "" || x.run.hard.Err() != nil {
+func (x settler) verdictOn(value secret.Value) sdk.Verdict {
+	dispatcher := x.dispatcher
+	if !dispatcher.backend.Can(sdk.CanVerify) || x.step.HashFormat != "" || x.run.hard.Err() != nil {
 		return sdk.CannotTell
 	}
 	verdict := sdk.CannotTell
 	x.run.at(CrashEvidenceAsked)
-	_ = l.direct(x.run.hard, func(ctx context.Context) {
-		got, err := l.backend.Instance.Verify(ctx, x.step.Account, x.step.Kind, v)
+	_ = dispatcher.direct(x.run.hard, func(ctx context.Context) {
+		got, err := dispatcher.backend.Instance.Verify(ctx, x.step.Account, x.step.Kind, value)
 		if err == nil {
 			verdict = got
 		}
@@ -246,50 +246,52 @@ func (x settler) bridge(ctx context.Context, final secret.Value) error {
 // finalValue is the new value that the step began with.
 func (x settler) finalValue() (secret.Value, error) {
 	first := x.recorded.Attempts[0].Intent
-	v, err := x.unseal(first, journal.RoleValue, first.Sealed)
+	value, err := x.unseal(first, journal.RoleValue, first.Sealed)
 	if err != nil {
-		return v, x.run.broken(err)
+		return value, x.run.broken(err)
 	}
-	return v, nil
+	return value, nil
 }
 
-func accepts(v sdk.Verdict) bool { return v == sdk.Accepted || v == sdk.AcceptedMustChange }
+func accepts(verdict sdk.Verdict) bool {
+	return verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange
+}
 
 // doubtful turns the refusal of a later attempt into what the whole operation
 // is: unknown.
-func doubtful(r sdk.Receipt) sdk.Receipt {
-	if r.Outcome == sdk.Unknown {
-		return r
+func doubtful(receipt sdk.Receipt) sdk.Receipt {
+	if receipt.Outcome == sdk.Unknown {
+		return receipt
 	}
-	return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer, a later one: %s", r.Err.Error()))
+	return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer, a later one: %s", receipt.Err.Error()))
 }
 
 // remembered reports whether the target refuses a value because it has it, or
 // had it. A generated value can be in the target's history only if the attempt
 // whose answer was lost took effect, so this refusal does not mean failure.
-func remembered(a *journal.Attempt, r sdk.Receipt) bool {
-	if a.Intent.Origin == 0 || r.Outcome != sdk.Refused || r.Err == nil || r.Err.Code != sdk.PolicyViolation {
+func remembered(attempt *journal.Attempt, receipt sdk.Receipt) bool {
+	if attempt.Intent.Origin == 0 || receipt.Outcome != sdk.Refused || receipt.Err == nil || receipt.Err.Code != sdk.PolicyViolation {
 		return false
 	}
-	return slices.ContainsFunc(r.Err.Violations, func(v sdk.Violation) bool {
-		return v.Rule == sdk.RuleHistory || v.Rule == sdk.RuleSameAsCurrent
+	return slices.ContainsFunc(receipt.Err.Violations, func(violation sdk.Violation) bool {
+		return violation.Rule == sdk.RuleHistory || violation.Rule == sdk.RuleSameAsCurrent
 	})
 }
 
 // overtaken is what an operation came to whose value the target remembers and
 // does not accept: it took effect, and an unknown value is in force now.
-func overtaken(r sdk.Receipt) sdk.Receipt {
-	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", r.Err.Error()))
+func overtaken(receipt sdk.Receipt) sdk.Receipt {
+	return sdk.Lost(sdk.Errorf(sdk.Conflict, "an earlier attempt took effect, but the target does not accept the value any more: somebody else may have changed it; the refusal was: %s", receipt.Err.Error()))
 }
 
 // absent reports whether the target says that the account does not exist: then
 // it cannot have the value.
-func absent(r sdk.Receipt) bool {
-	return r.Outcome == sdk.Refused && (r.Err.Code == sdk.AccountNotFound || r.Err.Code == sdk.UserNotFound)
+func absent(receipt sdk.Receipt) bool {
+	return receipt.Outcome == sdk.Refused && (receipt.Err.Code == sdk.AccountNotFound || receipt.Err.Code == sdk.UserNotFound)
 }
 
 // bridgeable reports whether an administrative set was refused in a way that
 // leaves the bridge.
-func bridgeable(a *journal.Attempt) bool {
-	return a.Refused() && (a.Outcome.Code == sdk.Unsupported || a.Outcome.Code == sdk.AccountStatus)
+func bridgeable(attempt *journal.Attempt) bool {
+	return attempt.Refused() && (attempt.Outcome.Code == sdk.Unsupported || attempt.Outcome.Code == sdk.AccountStatus)
 }

@@ -7,19 +7,19 @@ import (
 
 // stampBefore returns the newest stamp that the account is known to have had
 // before the attempt, "" if none is known, or something may have changed since.
-func stampBefore(h *journal.History, a *journal.Attempt) string {
+func stampBefore(history *journal.History, attempt *journal.Attempt) string {
 	stamp := ""
-	for _, r := range h.Records() {
-		if r.Backend != a.Intent.Backend || r.Account != a.Intent.Account {
+	for _, record := range history.Records() {
+		if record.Backend != attempt.Intent.Backend || record.Account != attempt.Intent.Account {
 			continue
 		}
-		if r == a.Intent {
+		if record == attempt.Intent {
 			return stamp
 		}
 		switch {
-		case r.Kind == journal.Answer && r.Verb == journal.Find && r.Outcome == sdk.Applied,
-			r.Kind == journal.Outcome && r.Outcome != sdk.Refused:
-			stamp = r.Detail.Stamp
+		case record.Kind == journal.Answer && record.Verb == journal.Find && record.Outcome == sdk.Applied,
+			record.Kind == journal.Outcome && record.Outcome != sdk.Refused:
+			stamp = record.Detail.Stamp
 		}
 	}
 	return ""

@@ -51,12 +51,12 @@ func (s *Steps) Printed() {
 // Do takes one step and returns after the host has tried to settle it.
 func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, error) {
 	s.n++
-	l, err := s.admissible(step)
+	dispatcher, err := s.admissible(step)
 	if err != nil {
 		return journal.Result{}, err
 	}
 	if s.trial != nil {
-		return s.trial.step(ctx, s.n, step, l)
+		return s.trial.step(ctx, s.n, step, dispatcher)
 	}
 	if s.simulated {
 		if traits, _ := journal.TraitsOf(step.Verb); traits.Changes {
@@ -73,21 +73,21 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 	}
 	switch traits, _ := journal.TraitsOf(step.Verb); {
 	case traits.Carries:
-		return newExecutor(&s.userState, step, l, was).apply(ctx)
+		return newExecutor(&s.userState, step, dispatcher, was).apply(ctx)
 	case traits.Operation != "":
-		return newResetter(&s.userState, step, l, was).ask()
+		return newResetter(&s.userState, step, dispatcher, was).ask()
 	default:
-		return newReader(&s.userState, step, l, was).read()
+		return newReader(&s.userState, step, dispatcher, was).read()
 	}
 }
 
 // admissible returns the step's dispatcher, or a *Fault if the step makes no sense.
 func (s *Steps) admissible(step journal.Step) (*dispatcher, error) {
-	l := s.run.dispatchers[step.Backend]
-	if l == nil {
+	dispatcher := s.run.dispatchers[step.Backend]
+	if dispatcher == nil {
 		return nil, static(misuse("no backend is labelled %q", step.Backend))
 	}
-	if err := needs(l.backend, step); err != nil {
+	if err := needs(dispatcher.backend, step); err != nil {
 		return nil, err
 	}
 	if strings.TrimSpace(step.Account) == "" {
@@ -102,49 +102,49 @@ func (s *Steps) admissible(step journal.Step) (*dispatcher, error) {
 	if step.Verb == journal.Change && step.Old.Empty() {
 		return nil, misuse("change %s %s: the old value is empty", step.Backend, step.Account)
 	}
-	return l, nil
+	return dispatcher, nil
 }
 
 // needs checks the step against what the backend can do.
-func needs(b Backend, step journal.Step) error {
+func needs(backend Backend, step journal.Step) error {
 	traits, _ := journal.TraitsOf(step.Verb)
-	if !traits.Can(b.Description, b.Abilities) {
-		return static(misuse("backend %q (%s) cannot %s", b.Label, b.Description.Name, step.Verb))
+	if !traits.Can(backend.Description, backend.Abilities) {
+		return static(misuse("backend %q (%s) cannot %s", backend.Label, backend.Description.Name, step.Verb))
 	}
-	if traits.Kinded && !b.Description.HasKind(step.Kind) {
-		return static(misuse("backend %q has no credential of kind %q; it has %s", b.Label, step.Kind, kindsOf(b.Description)))
+	if traits.Kinded && !backend.Description.HasKind(step.Kind) {
+		return static(misuse("backend %q has no credential of kind %q; it has %s", backend.Label, step.Kind, kindsOf(backend.Description)))
 	}
 	return nil
 }
 
 // simulate is a step at plan: it succeeds.
 func simulate(step journal.Step) journal.Result {
-	r := journal.Result{Outcome: sdk.Applied}
+	result := journal.Result{Outcome: sdk.Applied}
 	switch step.Verb {
 	case journal.Reset:
-		r.Value = journal.Given(secret.New("simulated"))
+		result.Value = journal.Given(secret.New("simulated"))
 	case journal.Find:
-		r.Account = &sdk.Account{Account: step.Account, ID: step.Account, Login: step.Account, Status: sdk.StatusActive}
+		result.Account = &sdk.Account{Account: step.Account, ID: step.Account, Login: step.Account, Status: sdk.StatusActive}
 	}
-	return r
+	return result
 }
 
 // Generate mints a value that satisfies the policies of its targets. On a
 // replay it is the value that the ledger holds, if an intent carried it.
-func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, error) {
+func (s *Steps) Generate(ctx context.Context, wish GenerateStep) (*journal.Value, error) {
 	s.n++
-	if f := s.run.ofKind(g); f != nil {
-		return nil, f
+	if fault := s.run.ofKind(wish); fault != nil {
+		return nil, fault
 	}
 	if s.trial != nil {
-		return s.trial.generate(ctx, s.n, g)
+		return s.trial.generate(ctx, s.n, wish)
 	}
-	v := &journal.Value{Origin: s.n}
-	g.drawn = &s.drawn
+	value := &journal.Value{Origin: s.n}
+	wish.drawn = &s.drawn
 	if s.mintFailure != nil && s.mintFailure.ordinal == s.n {
-		g.failed = &s.mintFailure.err
+		wish.failed = &s.mintFailure.err
 	}
-	v.Another = func(ctx context.Context) (secret.Value, error) { return s.run.mint(ctx, g, s.names) }
+	value.Another = func(ctx context.Context) (secret.Value, error) { return s.run.mint(ctx, wish, s.names) }
 	if err := s.history.Replay.NoStepAt(s.n, "generate"); err != nil {
 		return nil, diverged(err)
 	}
@@ -153,34 +153,34 @@ func (s *Steps) Generate(ctx context.Context, g GenerateStep) (*journal.Value, e
 		if err != nil {
 			return nil, s.run.broken(err)
 		}
-		v.Replace(was)
-		return v, nil
+		value.Replace(was)
+		return value, nil
 	}
-	fresh, err := v.Another(ctx)
+	fresh, err := value.Another(ctx)
 	if err != nil {
 		return nil, generateFault(err)
 	}
-	v.Replace(fresh)
-	return v, nil
+	value.Replace(fresh)
+	return value, nil
 }
 
-func newSteps(run *run, u ledger.User, row source.Row) *Steps {
-	return &Steps{userState: userState{run: run, user: u, row: row, names: namesOf(row), history: journal.Read(u.History), before: len(u.History),
+func newSteps(run *run, user ledger.User, row source.Row) *Steps {
+	return &Steps{userState: userState{run: run, user: user, row: row, names: namesOf(row), history: journal.Read(user.History), before: len(user.History),
 		fresh: map[journal.Credential]bool{}}}
 }
 
 // checked turns an ending that the hook may not have into a fault.
-func (s *Steps) checked(v journal.Verdict) journal.Verdict {
+func (s *Steps) checked(verdict journal.Verdict) journal.Verdict {
 	fault := func(code sdk.Code, format string, args ...any) journal.Verdict {
 		return journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: code, Message: fmt.Sprintf(format, args...)}}
 	}
-	if v.Kind == journal.SaidSkip && len(s.history.Touched()) > 0 {
+	if verdict.Kind == journal.SaidSkip && len(s.history.Touched()) > 0 {
 		return fault(journal.ScriptError, "skip() after the first set, change or reset")
 	}
-	if v.Kind != journal.Raised {
+	if verdict.Kind != journal.Raised {
 		if err := s.history.Replay.Beyond(s.n); err != nil {
 			return journal.Verdict{Kind: journal.Raised, Fault: diverged(err)}
 		}
 	}
-	return v
+	return verdict
 }

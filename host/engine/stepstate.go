@@ -19,8 +19,8 @@ type stepState struct {
 	handled  bool   // this process has sent it or tried to settle it
 }
 
-func newStepState(u *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) *stepState {
-	return &stepState{userState: u, step: step, dispatcher: to, recorded: recorded, identity: recorded.Identity}
+func newStepState(of *userState, step journal.Step, to *dispatcher, recorded *journal.RecordedStep) *stepState {
+	return &stepState{userState: of, step: step, dispatcher: to, recorded: recorded, identity: recorded.Identity}
 }
 
 // place is where the executor's step stands.
@@ -28,10 +28,10 @@ func (x *stepState) place(try int) place { return place{x.user.Pos, x.recorded.O
 
 // begin makes the record of a value about to be sent.
 func (x *stepState) begin(what sending) *journal.Attempt {
-	r := x.run.intent(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)), what)
-	r.Detail.Identity = x.identity
-	x.history.Add(&r)
-	return x.history.Attempt(r.Step, r.Try)
+	record := x.run.intent(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)), what)
+	record.Detail.Identity = x.identity
+	x.history.Add(&record)
+	return x.history.Attempt(record.Step, record.Try)
 }
 
 // operation carries the step's newest try.
@@ -45,17 +45,17 @@ func (x *stepState) claimed() string { return claimOf(x.identity, x.recorded.Cre
 // unresolved reports whether another value of the credential is in doubt: a
 // second one is never sent while the first may be in force.
 func (x *stepState) unresolved(value secret.Value) bool {
-	c := x.history.Credential(x.recorded.Credential)
-	return c != nil && c.State == journal.AttemptsDoubtful && !x.allEqual(c.Open(), value)
+	credential := x.history.Credential(x.recorded.Credential)
+	return credential != nil && credential.State == journal.AttemptsDoubtful && !x.allEqual(credential.Open(), value)
 }
 
 // allEqual reports whether each of the attempts carries the value.
 func (x *stepState) allEqual(attempts []*journal.Attempt, value secret.Value) bool {
-	for _, a := range attempts {
-		if a.Intent.Sealed == nil {
+	for _, attempt := range attempts {
+		if attempt.Intent.Sealed == nil {
 			continue
 		}
-		was, err := x.unseal(a.Intent, journal.RoleValue, a.Intent.Sealed)
+		was, err := x.unseal(attempt.Intent, journal.RoleValue, attempt.Intent.Sealed)
 		if err != nil || !was.Equal(value) {
 			return false
 		}

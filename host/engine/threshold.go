@@ -9,8 +9,8 @@ import (
 
 // ofTheAccount reports whether a code is about one account, or what a script
 // says of one user: a list may well have twenty retired accounts in a row.
-func ofTheAccount(c sdk.Code) bool {
-	return c.OfAccount() || c == journal.DuplicateAccount || c == journal.ScriptFailed
+func ofTheAccount(code sdk.Code) bool {
+	return code.OfAccount() || code == journal.DuplicateAccount || code == journal.ScriptFailed
 }
 
 // threshold counts the failures of one wave. The zero threshold has no limit

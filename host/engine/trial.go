@@ -24,35 +24,35 @@ type trial struct {
 func (t *trial) fails() { t.failed = true }
 
 // step takes a step down. One not fit for a batch ends the hook.
-func (t *trial) step(ctx context.Context, ordinal int, step journal.Step, l *dispatcher) (journal.Result, error) {
-	if t.failed || !t.takes(ctx, step, l) {
+func (t *trial) step(ctx context.Context, ordinal int, step journal.Step, dispatcher *dispatcher) (journal.Result, error) {
+	if t.failed || !t.takes(ctx, step, dispatcher) {
 		t.fails()
 		return journal.Result{}, cancelled()
 	}
-	t.steps = append(t.steps, trialStep{Step: step, ordinal: ordinal, dispatcher: l})
+	t.steps = append(t.steps, trialStep{Step: step, ordinal: ordinal, dispatcher: dispatcher})
 	return journal.Result{Outcome: sdk.Applied}, nil
 }
 
 // takes reports whether a batch can take the step: it sends a value that the
 // host does not refuse by itself, or asks in the stream whether one is accepted.
-func (t *trial) takes(ctx context.Context, step journal.Step, l *dispatcher) bool {
+func (t *trial) takes(ctx context.Context, step journal.Step, dispatcher *dispatcher) bool {
 	if step.Verb == journal.Verify {
-		return l.backend.StreamsVerify
+		return dispatcher.backend.StreamsVerify
 	}
 	if traits, _ := journal.TraitsOf(step.Verb); !traits.Carries {
 		return false
 	}
-	return step.HashFormat != "" || len(violated(t.policy(ctx, l.backend, step.Kind), step)) == 0
+	return step.HashFormat != "" || len(violated(t.policy(ctx, dispatcher.backend, step.Kind), step)) == 0
 }
 
 // policy returns the rules of a kind. The users of a batch share a failure to
 // ask for them: the backend says them itself then.
-func (t *trial) policy(ctx context.Context, b Backend, kind string) sdk.Policy {
-	key := [2]string{b.Label, kind}
+func (t *trial) policy(ctx context.Context, backend Backend, kind string) sdk.Policy {
+	key := [2]string{backend.Label, kind}
 	if (*t.policyFailed)[key] {
 		return sdk.Policy{}
 	}
-	policy, err := t.run.policies.of(ctx, b, kind)
+	policy, err := t.run.policies.of(ctx, backend, kind)
 	if err != nil {
 		if *t.policyFailed == nil {
 			*t.policyFailed = map[[2]string]bool{}
@@ -63,20 +63,20 @@ func (t *trial) policy(ctx context.Context, b Backend, kind string) sdk.Policy {
 }
 
 // generate mints a value, unless it is a backend's own.
-func (t *trial) generate(ctx context.Context, ordinal int, g GenerateStep) (*journal.Value, error) {
-	if t.failed || g.Generator != "" {
+func (t *trial) generate(ctx context.Context, ordinal int, wish GenerateStep) (*journal.Value, error) {
+	if t.failed || wish.Generator != "" {
 		t.fails()
 		return nil, cancelled()
 	}
-	fresh, err := t.run.mintOnce(ctx, g, t.names)
+	fresh, err := t.run.mintOnce(ctx, wish, t.names)
 	if err != nil {
 		t.fails()
 		t.mintFailure = &mintFailure{ordinal, err}
 		return nil, cancelled()
 	}
-	v := &journal.Value{Origin: ordinal}
-	v.Replace(fresh)
-	return v, nil
+	value := &journal.Value{Origin: ordinal}
+	value.Replace(fresh)
+	return value, nil
 }
 
 // trialStep is a step that a hook took on trial.

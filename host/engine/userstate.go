@@ -32,16 +32,16 @@ type userState struct {
 }
 
 // record takes a record into the history and queues it.
-func (u *userState) record(r *journal.Record) {
-	u.history.Add(r)
-	rec := *r
+func (u *userState) record(record *journal.Record) {
+	u.history.Add(record)
+	rec := *record
 	u.run.committer.add(entry{rec: &rec})
 }
 
 // recordNow is record that waits until it is durable.
-func (u *userState) recordNow(r *journal.Record) error {
-	u.history.Add(r)
-	rec := *r
+func (u *userState) recordNow(record *journal.Record) error {
+	u.history.Add(record)
+	rec := *record
 	if err := u.run.committer.write(&rec); err != nil {
 		return u.run.broken(err)
 	}
@@ -49,20 +49,20 @@ func (u *userState) recordNow(r *journal.Record) error {
 }
 
 // answer records what a reading step, or the host itself, said.
-func (u *userState) answer(step journal.Step, outcome sdk.Outcome, err *sdk.Error, d journal.Detail) journal.Result {
-	r := step.Record(journal.Answer, u.user.Pos, u.n)
-	r.Outcome, r.Detail = outcome, d
-	r.Blame(err)
-	u.record(&r)
-	return journal.ResultOf(&r)
+func (u *userState) answer(step journal.Step, outcome sdk.Outcome, err *sdk.Error, detail journal.Detail) journal.Result {
+	record := step.Record(journal.Answer, u.user.Pos, u.n)
+	record.Outcome, record.Detail = outcome, detail
+	record.Blame(err)
+	u.record(&record)
+	return journal.ResultOf(&record)
 }
 
 // changed reports whether something of the user is applied or not known.
 func (u *userState) changed() bool { return u.history.Live(nil) }
 
 // unseal opens a value of a record.
-func (u *userState) unseal(r *journal.Record, role string, sealed []byte) (secret.Value, error) {
-	return u.run.Vault.Unseal(r.User, r.Step, r.Try, role, sealed)
+func (u *userState) unseal(record *journal.Record, role string, sealed []byte) (secret.Value, error) {
+	return u.run.Vault.Unseal(record.User, record.Step, record.Try, role, sealed)
 }
 
 // unsealed turns a value that does not open into the end of the run.
@@ -75,19 +75,19 @@ func (u *userState) unsealed(err error) error {
 
 // pause waits before another attempt. When the run stops, a user of whom
 // nothing is applied or in doubt does not wait on.
-func (u *userState) pause(l *dispatcher, d time.Duration, goesOn bool) error {
+func (u *userState) pause(dispatcher *dispatcher, span time.Duration, goesOn bool) error {
 	if goesOn {
-		if err := u.run.Clock.Sleep(u.run.hard, d); err != nil {
+		if err := u.run.Clock.Sleep(u.run.hard, span); err != nil {
 			return errNotSent
 		}
-		u.through, _ = l.circuit.waitClosed(u.run.soft)
+		u.through, _ = dispatcher.circuit.waitClosed(u.run.soft)
 		return nil
 	}
-	if u.run.Clock.Sleep(u.run.soft, d) != nil {
+	if u.run.Clock.Sleep(u.run.soft, span) != nil {
 		return errNotSent
 	}
 	var err error
-	if u.through, err = l.circuit.waitClosed(u.run.soft); err != nil {
+	if u.through, err = dispatcher.circuit.waitClosed(u.run.soft); err != nil {
 		return errNotSent
 	}
 	return nil
@@ -95,39 +95,39 @@ func (u *userState) pause(l *dispatcher, d time.Duration, goesOn bool) error {
 
 // exchange sends an operation once. With an intent, the record is made durable
 // first.
-func (u *userState) exchange(l *dispatcher, op sdk.Operation, intent *journal.Record) reply {
+func (u *userState) exchange(dispatcher *dispatcher, op sdk.Operation, intent *journal.Record) reply {
 	if got, ok := u.batchReply.take(op.ID); ok {
 		u.attempts++
 		return u.weighed(got)
 	}
-	p := &request{op: op, user: &u.permit, dispatcher: l, answer: make(chan reply, 1), through: u.through}
+	made := &request{op: op, user: &u.permit, dispatcher: dispatcher, answer: make(chan reply, 1), through: u.through}
 	u.through = false
 	u.attempts++
 	if intent == nil {
-		p.durable = true // as the intent of its first attempt, or of an earlier process, is
-		l.push(p)
-		return u.await(l, p)
+		made.durable = true // as the intent of its first attempt, or of an earlier process, is
+		dispatcher.push(made)
+		return u.await(dispatcher, made)
 	}
 	rec := *intent
 	u.run.at(CrashIntentMade)
-	u.run.committer.add(entry{rec: &rec, dispatcher: l, pressing: u.run.semaphore.pressing(&u.permit), then: p})
-	return u.await(l, p)
+	u.run.committer.add(entry{rec: &rec, dispatcher: dispatcher, pressing: u.run.semaphore.pressing(&u.permit), then: made})
+	return u.await(dispatcher, made)
 }
 
 // await returns what came of a request. A cancelled run does not wait: a sent
 // operation is lost from sight then, and settled by the next resume.
-func (u *userState) await(l *dispatcher, p *request) reply {
+func (u *userState) await(dispatcher *dispatcher, request *request) reply {
 	select {
-	case r := <-p.answer:
-		return u.weighed(r)
+	case reply := <-request.answer:
+		return u.weighed(reply)
 	case <-u.run.hard.Done():
 	}
-	if l.abandon(p) {
+	if dispatcher.abandon(request) {
 		return reply{err: errNotSent}
 	}
 	select {
-	case r := <-p.answer:
-		return u.weighed(r)
+	case reply := <-request.answer:
+		return u.weighed(reply)
 	default:
 		return reply{err: errUnderWay}
 	}
@@ -144,14 +144,14 @@ func (u *userState) weighed(r reply) reply {
 }
 
 // noteLoss notes in an outcome that a request of the attempt was lost.
-func (u *userState) noteLoss(a *journal.Attempt, outcome *journal.Record, lost loss) {
+func (u *userState) noteLoss(attempt *journal.Attempt, outcome *journal.Record, lost loss) {
 	if !lost.happened() {
 		return
 	}
 	if u.lost == nil {
 		u.lost = map[*journal.Attempt]loss{}
 	}
-	u.lost[a] = lost
+	u.lost[attempt] = lost
 	until := lost.until.UTC().Truncate(time.Microsecond)
 	outcome.Detail.Late = &until
 }
@@ -186,8 +186,8 @@ func (u *userState) admit(to *dispatcher) error {
 // is left of an address without its domain.
 func namesOf(row source.Row) []string {
 	names := []string{row.Key}
-	for i, r := range row.Key {
-		if r == '@' && i > 0 {
+	for i, letter := range row.Key {
+		if letter == '@' && i > 0 {
 			return append(names, row.Key[:i])
 		}
 	}
