@@ -111,7 +111,7 @@ func TestBatchesAreTriedAgainInTheNextWave(t *testing.T) {
 func TestBatchesAreTriedAgainAfterManyUsers(t *testing.T) {
 	b := &batcher{limit: batchLimit}
 	next := func() (alone int) {
-		for ; !b.takes(ledger.User{}); alone++ {
+		for ; !b.takes(ledger.User{}) && alone < 2*asideFor; alone++ {
 		}
 		return alone
 	}
