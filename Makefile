@@ -12,7 +12,7 @@ GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0
 SHELL = bash
 
-PACKAGES += postgresql mariadb-server python3-pymysql
+PACKAGES += postgresql mariadb-server python3-pymysql redis-server
 
 FAULTS ?= full
 FUZZTIME ?= 20s

@@ -9,6 +9,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/mysql"
 	"github.com/rekey-host/rekey/plugins/openiam"
 	"github.com/rekey-host/rekey/plugins/postgres"
+	"github.com/rekey-host/rekey/plugins/redis"
 	"github.com/rekey-host/rekey/plugins/smartcloud"
 	"github.com/rekey-host/rekey/plugins/ssh"
 	"github.com/rekey-host/rekey/sdk"
@@ -28,6 +29,7 @@ func bundled() map[string]sdk.Backend {
 		"mysql":      mysql.New(),
 		"openiam":    openiam.New(),
 		"postgres":   postgres.New(),
+		"redis":      redis.New(),
 		"smartcloud": smartcloud.New(),
 		"ssh":        ssh.New(),
 	}

@@ -1,0 +1,260 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/rekey-host/rekey/sdk"
+)
+
+// Apply sets one value.
+func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return i.ApplyBatch(ctx, []sdk.Operation{op})[0]
+}
+
+// job is one operation on its way.
+type job struct {
+	op      sdk.Operation
+	was     user
+	settled bool
+	receipt sdk.Receipt
+}
+
+func (j *job) settle(receipt sdk.Receipt) { j.receipt, j.settled = receipt, true }
+
+// open are the jobs that are not settled.
+func open(jobs []*job) []*job {
+	var left []*job
+	for _, job := range jobs {
+		if !job.settled {
+			left = append(left, job)
+		}
+	}
+	return left
+}
+
+// ApplyBatch sends the commands of many operations at once, and makes them last
+// with one save.
+func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
+	ctx, cancel := i.Bounded(ctx)
+	defer cancel()
+	jobs := make([]*job, len(ops))
+	for index, op := range ops {
+		jobs[index] = &job{op: op}
+		if failed := refuse(op); failed != nil {
+			jobs[index].settle(sdk.Refuse(failed))
+		}
+	}
+	i.look(ctx, open(jobs))
+	if set := i.set(ctx, open(jobs)); i.save != saveNone && len(set) > 0 {
+		i.last(ctx, set)
+	}
+	receipts := make([]sdk.Receipt, len(jobs))
+	for index, job := range jobs {
+		receipts[index] = job.receipt
+	}
+	return receipts
+}
+
+var digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// refuse returns why an operation makes no sense whatever the user is.
+func refuse(op sdk.Operation) *sdk.Error {
+	if failed := refuseName(op.Account); failed != nil {
+		return failed
+	}
+	switch {
+	case op.Verb != sdk.Set:
+		return sdk.Errorf(sdk.Unsupported, "not done by this backend: %s", op.Verb)
+	case op.Kind != "":
+		return sdk.Errorf(sdk.Unsupported, "kind %q: a user has passwords of one kind", op.Kind)
+	case op.MustChange != nil && *op.MustChange:
+		return sdk.Errorf(sdk.Unsupported, "must_change: Redis cannot ask for a change")
+	case op.HashFormat != "" && op.HashFormat != formatSHA256:
+		return sdk.Errorf(sdk.Unsupported, "hash_format: got %q, want %s", op.HashFormat, formatSHA256)
+	case op.HashFormat != "" && !digestForm.MatchString(op.Value.Reveal()):
+		return sdk.Errorf(sdk.InvalidOperation, "hash_format: the value is not 64 digits of 0-9 and a-f")
+	case op.Value.Empty():
+		broken := sdk.Violation{Rule: sdk.RuleMinLength, Limit: 1, Message: "the value is empty"}
+		return &sdk.Error{Code: sdk.PolicyViolation, Message: broken.Message, Violations: []sdk.Violation{broken}}
+	}
+	return nil
+}
+
+// refuseName returns why no user can have the name.
+func refuseName(account string) *sdk.Error {
+	switch {
+	case account == "":
+		return sdk.Errorf(sdk.InvalidOperation, "account: the name is empty")
+	case !utf8.ValidString(account):
+		return sdk.Errorf(sdk.InvalidOperation, "account %q: the name is not UTF-8", account)
+	case strings.ContainsAny(account, " \t\n\v\f\r\x00"):
+		return sdk.Errorf(sdk.AccountNotFound, "account %q: no user has a space, a line end or a NUL in its name", account)
+	}
+	return nil
+}
+
+// digest is what the server gets.
+func (j *job) digest() string {
+	if j.op.HashFormat != "" {
+		return j.op.Value.Reveal()
+	}
+	sum := sha256.Sum256([]byte(j.op.Value.Reveal()))
+	return hex.EncodeToString(sum[:])
+}
+
+// look reads the users, and settles the jobs of those that there are not, or
+// that must not be touched.
+func (i *Instance) look(ctx context.Context, jobs []*job) {
+	if len(jobs) == 0 {
+		return
+	}
+	names := make([]string, len(jobs))
+	for index, job := range jobs {
+		names[index] = job.op.Account
+	}
+	found, failed := i.read(ctx, names)
+	for index, job := range jobs {
+		switch self := i.self.Load(); {
+		case failed != nil:
+			job.settle((&failure{err: failed}).receipt())
+		case self != nil && job.op.Account == *self:
+			job.settle(sdk.Refuse(sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", job.op.Account)))
+		case found[index] == nil:
+			job.settle(sdk.Refuse(missing(job.op.Account)))
+		default:
+			job.was = *found[index]
+		}
+	}
+}
+
+func missing(account string) *sdk.Error {
+	return sdk.Errorf(sdk.AccountNotFound, "account %q: no such ACL user", account)
+}
+
+// set sends the digests, and returns the jobs that the server took.
+func (i *Instance) set(ctx context.Context, jobs []*job) []*job {
+	if len(jobs) == 0 {
+		return nil
+	}
+	commands := make([]command, len(jobs))
+	for index, job := range jobs {
+		commands[index] = command{"ACL", "SETUSER", job.op.Account, "resetpass", "#" + job.digest()}
+		if keep, _ := job.op.Options["keep_others"].(bool); keep {
+			commands[index] = command{"ACL", "SETUSER", job.op.Account, "#" + job.digest()}
+		}
+	}
+	replies, failed := i.send(ctx, i.admin, commands)
+	var taken []*job
+	for index, job := range jobs {
+		if failed != nil {
+			job.settle(failed.receipt())
+			continue
+		}
+		if answer, ok := replies[index].(redis.Error); ok {
+			job.settle(sdk.Refuse(explain(answer)))
+			continue
+		}
+		job.settle(sdk.OK())
+		taken = append(taken, job)
+	}
+	return taken
+}
+
+// last makes what was set last. What could not be saved is put back.
+func (i *Instance) last(ctx context.Context, jobs []*job) {
+	failed := i.saver.save(ctx)
+	if failed == nil {
+		return
+	}
+	for _, job := range jobs {
+		job.settle((&failure{sent: true, err: failed.err}).receipt())
+	}
+	if failed.sent {
+		return // it may have been saved
+	}
+	commands := make([]command, len(jobs))
+	for index, job := range jobs {
+		commands[index] = append(command{"ACL", "SETUSER", job.op.Account, "resetpass"}, job.was.restoring()...)
+	}
+	replies, lost := i.send(context.WithoutCancel(ctx), i.admin, commands)
+	for index, job := range jobs {
+		if lost == nil {
+			if _, refused := replies[index].(redis.Error); !refused {
+				job.settle((&failure{err: failed.err}).receipt())
+			}
+		}
+	}
+}
+
+// write is one save.
+func (i *Instance) write(ctx context.Context) *failure {
+	ctx, cancel := i.Bounded(ctx)
+	defer cancel()
+	saving := command{"ACL", "SAVE"}
+	if i.save == saveConfig {
+		saving = command{"CONFIG", "REWRITE"}
+	}
+	replies, failed := i.send(ctx, i.admin, []command{saving})
+	if failed != nil {
+		return failed
+	}
+	if answer, ok := replies[0].(redis.Error); ok {
+		refusal := explain(answer)
+		return &failure{err: &sdk.Error{Code: refusal.Code, Native: refusal.Native, Message: "the value was set, could not be saved, and was put back: " + refusal.Message}}
+	}
+	return nil
+}
+
+func notSaved(why string) *sdk.Error {
+	return sdk.Errorf(sdk.Timeout, "the value was set; whether it was saved is not known: %s", why)
+}
+
+// meanings of the first word of an error.
+var meanings = map[string]sdk.Code{
+	"NOPERM":     sdk.PermissionDenied,
+	"NOAUTH":     sdk.LoginExpired,
+	"WRONGPASS":  sdk.LoginExpired,
+	"LOADING":    sdk.TargetUnavailable,
+	"BUSY":       sdk.TargetUnavailable,
+	"MASTERDOWN": sdk.TargetUnavailable,
+	"READONLY":   sdk.ReadOnly,
+}
+
+// explain is the error of an answer.
+func explain(answer redis.Error) *sdk.Error {
+	text := string(answer)
+	word, _, _ := strings.Cut(text, " ")
+	failure := &sdk.Error{Code: sdk.TargetError, Native: word, Message: "the server answers " + text}
+	switch code, ok := meanings[word]; {
+	case ok:
+		failure.Code = code
+	case strings.Contains(text, "max number of clients"):
+		failure.Code = sdk.TargetUnavailable
+	case strings.Contains(text, "not configured to use an ACL file"):
+		failure.Code = sdk.InvalidConfig
+		failure.Message += `; give it an aclfile, or say save = "config" or save = "none"`
+	case strings.Contains(text, "without a config file"):
+		failure.Code = sdk.InvalidConfig
+		failure.Message += `; say save = "acl" or save = "none"`
+	case strings.Contains(text, "ACL SETUSER modifier"), strings.Contains(text, "Usernames can't"):
+		failure.Code = sdk.InvalidOperation
+	}
+	return failure
+}
+
+// refusedLogin is the error of a logon of rekey's own user.
+func (i *Instance) refusedLogin(answer redis.Error) *sdk.Error {
+	failure := explain(answer)
+	if failure.Code == sdk.LoginExpired {
+		failure.Message = "user " + strconv.Quote(i.user) + ": the server refuses the logon: " + string(answer)
+	}
+	return failure
+}
