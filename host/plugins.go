@@ -32,6 +32,7 @@ type plugins struct {
 	log       hclog.Logger
 	lookupEnv func(string) (string, bool)
 	prompt    func(ctx context.Context, label string) (secret.Value, error)
+	handed    map[string][]secret.Value // see ledger.Run.Handed
 }
 
 // describe returns the description of a backend.
@@ -86,7 +87,7 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 
 // config returns the configuration of a plugin but for its concurrency.
 func (p plugins) config(ctx context.Context, spec workflow.BackendSpec, description sdk.Description) (sdk.Config, error) {
-	config := sdk.Config{Label: spec.Label, Values: p.values(spec, description), Secrets: map[string]secret.Value{}, Timeout: spec.Timeout, Log: p.slog()}
+	config := sdk.Config{Label: spec.Label, Values: p.values(spec, description), Secrets: map[string]secret.Value{}, Handed: p.handed[spec.Label], Timeout: spec.Timeout, Log: p.slog()}
 	for name, ref := range spec.Secrets {
 		value, err := p.secret(ctx, ref)
 		if err != nil {

@@ -140,7 +140,11 @@ func (p resumption) open(stop context.Context) (changed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p.backends, err = p.plugins.open(stop, flow)
+	plugins := p.plugins
+	if plugins.handed, err = p.run.Handed(); err != nil {
+		return nil, err
+	}
+	p.backends, err = plugins.open(stop, flow)
 	return append(changed, accepted...), err
 }
 

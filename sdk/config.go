@@ -19,6 +19,15 @@ type Config struct {
 	Values  map[string]any          // string, int64, bool, time.Duration or []string
 	Secrets map[string]secret.Value // the fields of type Secret
 
+	// Handed are the values that the account which the instance logs in as may
+	// have instead of the configured one, newest first: this run has sent each of
+	// them by Handover. An instance that does Handover logs in with the first of
+	// them and of the configured one that the target accepts, and asks again at
+	// every logon that fails: what was sent may arrive late. From before it sends
+	// the next value it expects either one; it answers Applied once a second session
+	// has logged in with the new value, and only then closes those before.
+	Handed []secret.Value
+
 	Concurrency int           // operations at once; at least 1
 	Timeout     time.Duration // the deadline of one operation
 	Log         *slog.Logger  // goes to the host, secrets redacted; never nil under serve

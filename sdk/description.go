@@ -18,7 +18,7 @@ type Description struct {
 	Options     []Field   // of an operation
 	Kinds       []Kind    // empty: there is one credential, whose kind is ""
 	HashFormats []string  // hashed values that Set takes
-	Verbs       []Verb    // of Set, Change and AskedVerbs, those it can do
+	Verbs       []Verb    // of Set, Change, Handover and AskedVerbs, those it can do
 	ReplaySafe  []Verb    // the verbs that may be sent again with the same value
 	Abilities   []Ability // use AbilitiesOf
 	Recover     Recovery  // how a lost change is settled

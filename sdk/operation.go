@@ -6,7 +6,7 @@ import "github.com/rekey-host/rekey/sdk/secret"
 type Operation struct {
 	ID         string         // the same for every attempt
 	Attempt    int            // from 1; above 1, look before reporting a history refusal
-	Verb       Verb           // Set or Change in Apply, else that of the method
+	Verb       Verb           // Set, Change or Handover in Apply, else that of the method
 	Account    string         // as the script named it
 	Kind       string         // one of Description.Kinds; "" where there is only one
 	Value      secret.Value   // the new value, of a Verify the one to try; absent in Reset and Unlock

@@ -10,14 +10,16 @@ type Verb string
 
 // The verbs. Set is administrative: give this value. Change is the owner's:
 // from the old value to the new. Reset lets the target pick. Unlock leaves the
-// credential alone. Verify changes nothing: it stands among the operations of a
-// stream, never in a Description, and Verifier answers it.
+// credential alone. Handover is a Set of the account that the instance is logged
+// in as: see Config.Handed. Verify changes nothing: it stands among the operations
+// of a stream, never in a Description, and Verifier answers it.
 const (
-	Set    Verb = "set"
-	Change Verb = "change"
-	Reset  Verb = "reset"
-	Unlock Verb = "unlock"
-	Verify Verb = "verify"
+	Set      Verb = "set"
+	Change   Verb = "change"
+	Reset    Verb = "reset"
+	Unlock   Verb = "unlock"
+	Handover Verb = "handover"
+	Verify   Verb = "verify"
 )
 
 // Resetter lets the target pick the value.

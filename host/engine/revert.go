@@ -45,6 +45,9 @@ func (r *reverter) setBack(credential *journal.CredentialHistory) error {
 	case dispatcher == nil || !dispatcher.backend.Description.Does(sdk.Set):
 		r.keep("the backend cannot set a value", credential)
 		return nil
+	case credential.HandedOver():
+		r.keep("the backend logs in with the new value", credential)
+		return nil
 	case !known:
 		r.keep("the earlier value is not known", credential)
 		return nil

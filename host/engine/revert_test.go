@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/rekey-host/rekey/host/journal"
@@ -127,5 +128,33 @@ func TestEverySetBackThatIsOpenIsSettled(t *testing.T) {
 	apply(t, jobOf(b, hook, x.backend("a"), y.backend("b")))
 	if sent != 2 {
 		t.Errorf("%d of 2 set-backs were sent before the hook was called", sent)
+	}
+}
+
+// TestWhatWasHandedOverIsNotSetBack: the backend goes on with the new value.
+func TestWhatWasHandedOverIsNotSetBack(t *testing.T) {
+	b := newBook(1)
+	x, y := newTarget(t, b), newTarget(t, b)
+	y.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
+	hook := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+		v, err := s.Generate(ctx, GenerateStep{})
+		if err != nil {
+			return *must(journal.Result{}, err)
+		}
+		for _, step := range []journal.Step{{Verb: journal.Handover, Backend: "a"}, {Verb: journal.Set, Backend: "b"}} {
+			step.Account, step.Value = row.Key, v
+			if bad := must(s.Do(ctx, step)); bad != nil {
+				return *bad
+			}
+		}
+		return journal.Verdict{}
+	})
+	job := jobOf(b, hook, x.backend("a"), y.backend("b"))
+	job.Revert = true
+	job.Known = func(string, string, string) (secret.Value, bool, error) { return secret.New("before"), true, nil }
+	apply(t, job)
+	want := "not reverted, as the backend logs in with the new value: a"
+	if got := b.finished(1); got.Detail.Status != journal.Partial || !strings.Contains(got.Detail.Message, want) || !b.holds("user1", x.current("user1")) {
+		t.Errorf("%s %q, the new value stands: %v; want partial with %q", got.Detail.Status, got.Detail.Message, b.holds("user1", x.current("user1")), want)
 	}
 }

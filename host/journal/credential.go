@@ -79,6 +79,13 @@ func (c *CredentialHistory) Carries(origin int) bool {
 	return carries
 }
 
+// HandedOver reports whether the credential is one that a backend itself logs in
+// with: it was handed over.
+func (c *CredentialHistory) HandedOver() bool {
+	last := c.Held()
+	return last != nil && last.Intent.Verb == Handover
+}
+
 // Last returns the newest attempt; nil: there is none.
 func (c *CredentialHistory) Last() *Attempt {
 	if len(c.Attempts) == 0 {

@@ -5,13 +5,14 @@ import "github.com/rekey-host/rekey/sdk"
 // The verbs of steps, as scripts, records and reports name them. Generate is
 // not among them: it reaches no account and leaves no record.
 const (
-	Set    = "set"
-	Change = "change"
-	Reset  = "reset"
-	Verify = "verify"
-	Find   = "find"
-	Unlock = "unlock"
-	Revert = "revert" // the host's own: it sets a credential back
+	Set      = "set"
+	Change   = "change"
+	Reset    = "reset"
+	Verify   = "verify"
+	Find     = "find"
+	Unlock   = "unlock"
+	Handover = "handover"
+	Revert   = "revert" // the host's own: it sets a credential back
 )
 
 // Traits are what holds of every step of a verb.
@@ -34,6 +35,7 @@ var verbs = [...]Traits{
 	{Verb: Verify, Ability: sdk.CanVerify, Kinded: true},
 	{Verb: Find, Ability: sdk.CanFind, Looks: true},
 	{Verb: Unlock, Operation: sdk.Unlock, Ability: sdk.CanUnlock},
+	{Verb: Handover, Operation: sdk.Handover, Kinded: true, Carries: true, Changes: true},
 	{Verb: Revert, Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 }
 

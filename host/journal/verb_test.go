@@ -15,6 +15,7 @@ var table = []Traits{
 	{Verb: "verify", Ability: sdk.CanVerify, Kinded: true},
 	{Verb: "find", Ability: sdk.CanFind, Looks: true},
 	{Verb: "unlock", Operation: sdk.Unlock, Ability: sdk.CanUnlock},
+	{Verb: "handover", Operation: sdk.Handover, Kinded: true, Carries: true, Changes: true},
 	{Verb: "revert", Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 }
 
@@ -31,7 +32,7 @@ func TestEveryVerbHasItsTraits(t *testing.T) {
 
 // TestEveryVerbOfPluginsIsAStep: what plugins can do, a script can ask for.
 func TestEveryVerbOfPluginsIsAStep(t *testing.T) {
-	for _, verb := range append(sdk.AskedVerbs(), sdk.Set, sdk.Change) {
+	for _, verb := range append(sdk.AskedVerbs(), sdk.Set, sdk.Change, sdk.Handover) {
 		if !slices.ContainsFunc(verbs[:], func(traits Traits) bool { return traits.Operation == verb && traits.Ability == verb.Ability() }) {
 			t.Errorf("no verb of steps is carried out by %s", verb)
 		}
@@ -68,6 +69,8 @@ func TestAnInstanceCanDoWhatItsPluginDescribes(t *testing.T) {
 		{Set, []sdk.Verb{sdk.Set}, nil, true},
 		{Set, []sdk.Verb{sdk.Change}, []sdk.Ability{sdk.CanVerify, sdk.CanReset}, false},
 		{Revert, []sdk.Verb{sdk.Set}, nil, true},
+		{Handover, []sdk.Verb{sdk.Set}, nil, false},
+		{Handover, []sdk.Verb{sdk.Handover}, nil, true},
 		{Change, []sdk.Verb{sdk.Set}, nil, false},
 		{Change, []sdk.Verb{sdk.Set, sdk.Change}, nil, true},
 		{Reset, []sdk.Verb{sdk.Reset}, nil, false},

@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,7 @@ type Instance struct {
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 
-	mu     sync.Mutex // of closed, and of wg's counter against its waiter
+	mu     sync.Mutex // of closed, of config.Handed, and of wg's counter against its waiter
 	closed bool
 	wg     sync.WaitGroup // of submissions that wait for a process
 }
@@ -90,7 +91,7 @@ func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := proc.client.Configure(ctx, i.config)
+	d, err := proc.client.Configure(ctx, i.settings())
 	if err != nil {
 		if errors.Is(err, &sdk.Error{Code: sdk.Timeout}) && ctx.Err() == nil {
 			proc.kill("it did not answer when it was configured")
@@ -127,8 +128,33 @@ func (i *Instance) refusal(err error) *sdk.Error {
 	return sdk.AsError(err, sdk.TargetUnavailable)
 }
 
-// Submit sends operations of Set, Change and Verify; see dial.Instance.
+// settings are what the instance is configured with now.
+func (i *Instance) settings() sdk.Config {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.config
+}
+
+// remember keeps what is about to become the password that the instance logs in
+// with: the next process may need it.
+func (i *Instance) remember(ops []sdk.Operation) {
+	for index := range ops {
+		if ops[index].Verb == sdk.Handover {
+			i.hand(ops[index].Value)
+		}
+	}
+}
+
+func (i *Instance) hand(value secret.Value) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	others := slices.DeleteFunc(slices.Clone(i.config.Handed), value.Equal)
+	i.config.Handed = append([]secret.Value{value}, others...)
+}
+
+// Submit sends operations of Set, Change, Handover and Verify; see dial.Instance.
 func (i *Instance) Submit(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) {
+	i.remember(ops)
 	if instance := i.ready(); instance != nil {
 		instance.Submit(ops, answer)
 		return

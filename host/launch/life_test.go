@@ -56,6 +56,34 @@ func TestOperationsOfAKilledPluginAreUnknownAndItIsConfiguredAgain(t *testing.T)
 	}
 }
 
+// TestWhatWasHandedOverIsKnownToTheNextProcess, the newest first and each once:
+// the account that it logs in as may have any of them.
+func TestWhatWasHandedOverIsKnownToTheNextProcess(t *testing.T) {
+	t.Parallel()
+	w := plug(t, command(t, "good"), launch.Options{})
+	i := w.open(t, sdk.Config{Handed: []secret.Value{nth(1), nth(2)}})
+	is := func(want string) {
+		t.Helper()
+		if r := one(t, i, sdk.Operation{Account: "handed"}); r.Outcome != sdk.Applied || r.Ref != want {
+			t.Errorf("handed: %v %q %v, want %q", r.Outcome, r.Ref, r.Err, want)
+		}
+	}
+	is("1 2")
+	for _, n := range []int{3, 2} {
+		if r := one(t, i, sdk.Operation{Verb: sdk.Handover, Account: "x", Value: nth(n)}); r.Outcome != sdk.Applied {
+			t.Fatal(r.Err)
+		}
+	}
+	is("1 2") // it has been configured before
+	pid := pidOf(t, i)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	gone(t, pid, 10*time.Second)
+	for r := one(t, i, sdk.Operation{Account: "handed"}); r.Outcome != sdk.Applied; {
+		r = one(t, i, sdk.Operation{Account: "handed"})
+	}
+	is("2 3 1")
+}
+
 func TestAPluginThatKeepsDyingIsGivenUp(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

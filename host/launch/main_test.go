@@ -2,6 +2,7 @@ package launch_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -142,6 +143,8 @@ func (i instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case "secret":
 		ok := i.config.Secret("password").Equal(secret.New(canary))
 		return sdk.Receipt{Outcome: sdk.Applied, Ref: fmt.Sprint(i.config.Label, " ", ok)}
+	case "handed":
+		return sdk.Receipt{Outcome: sdk.Applied, Ref: handed(i.config)}
 	case "flood":
 		n, _ := strconv.Atoi(arg)
 		flood(n)
@@ -174,6 +177,23 @@ func (i instance) Find(_ context.Context, account string) (sdk.Account, error) {
 	probe(account, a.Attributes)
 	return a, nil
 }
+
+// handed tells which of the values that arg counts the instance was given, in its
+// order.
+func handed(config sdk.Config) string {
+	var list []string
+	for _, value := range config.Handed {
+		for n := range 10 {
+			if value.Equal(nth(n)) {
+				list = append(list, strconv.Itoa(n))
+			}
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// nth is one of a row of passwords.
+func nth(n int) secret.Value { return secret.New(fmt.Sprint(canary, n)) }
 
 func flood(n int) {
 	line := bytes.Repeat([]byte("z"), 99)
@@ -332,7 +352,7 @@ func (l *lines) String() string {
 func one(t testing.TB, i *launch.Instance, op sdk.Operation) sdk.Receipt {
 	t.Helper()
 	op.ID = op.Account + fmt.Sprint(time.Now().UnixNano())
-	op.Verb = sdk.Set
+	op.Verb = cmp.Or(op.Verb, sdk.Set)
 	return all(t, i, []sdk.Operation{op})[0]
 }
 

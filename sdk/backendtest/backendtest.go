@@ -116,6 +116,9 @@ type Target struct {
 	Aliases map[string]string
 	// Locked is an account that an Unlock makes usable.
 	Locked string
+	// Own is the account that Config logs in as, and OwnValue its password: a
+	// Handover gives it another one, and this one back.
+	Own, OwnValue string
 	// Weak is a value that the target's policy refuses.
 	Weak string
 	// History says that the target refuses values that an account had before.

@@ -169,6 +169,27 @@ func unlockUnlocks(probe *probe) {
 	}
 }
 
+// handoverGoesOn: this instance and one that is told the value log in with it; only
+// the instance's own account is handed over, and nothing else is done to that.
+func handoverGoesOn(probe *probe) {
+	ctx, own, value := probe.t.Context(), probe.target.Own, probe.value()
+	subject := probe.open()
+	probe.wantRefused(subject.apply(ctx, probe.op(sdk.Handover, probe.target.Accounts[0], probe.value())), "handover of another account", sdk.InvalidOperation)
+	if probe.d.Does(sdk.Set) {
+		probe.wantRefused(subject.apply(ctx, probe.set(own, probe.value())), "set of the instance's own account", sdk.Protected)
+	}
+	if receipt := subject.apply(ctx, probe.op(sdk.Handover, own, value)); !ok(receipt) {
+		probe.stop("handover: %s, want applied", said(receipt))
+	}
+	probe.start(subject, probe.target.Accounts[0])
+	next := probe.openWith(func(config *sdk.Config) { config.Handed = []secret.Value{secret.New(probe.value()), secret.New(value)} })
+	probe.start(next, probe.target.Accounts[1])
+	if receipt := next.apply(ctx, probe.op(sdk.Handover, own, probe.target.OwnValue)); !ok(receipt) {
+		probe.stop("handover to the value from before, by an instance that is told the newer ones: %s, want applied", said(receipt))
+	}
+	probe.start(probe.open(), probe.target.Accounts[2])
+}
+
 // anyOp is a set where there is one, else a change.
 func (p *probe) anyOp(account, value string) sdk.Operation {
 	if p.d.Does(sdk.Set) {

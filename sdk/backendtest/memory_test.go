@@ -7,6 +7,7 @@ import (
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/memory"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // numbered makes labels that no other target has: a memory backend keeps its
@@ -34,6 +35,14 @@ func (l *numbered) target(values map[string]any) func(testing.TB) Target {
 	}
 }
 
+// loggedIn is a target that logs in as an account of its own.
+func (l *numbered) loggedIn(t testing.TB) Target {
+	x := l.target(map[string]any{"login": "svc"})(t)
+	x.Own, x.OwnValue = "svc", "the configured password"
+	x.Config.Secrets = map[string]secret.Value{"login_password": secret.New(x.OwnValue)}
+	return x
+}
+
 // variants are the memory backends that have to pass: between them they have
 // every ability, with and without kinds, policy, history and batches.
 func variants() map[string]Options {
@@ -45,6 +54,7 @@ func variants() map[string]Options {
 	}
 	return map[string]Options{
 		"plain":  {Backend: memory.New(), Target: l.target(nil)},
+		"login":  {Backend: memory.New(), Target: l.loggedIn},
 		"create": {Backend: memory.New(), Target: func(t testing.TB) Target { x := l.target(map[string]any{"create": true})(t); x.Missing = ""; return x }},
 		"strict": {Backend: &memory.Backend{Batch: 2, Kinds: []sdk.Kind{{Name: "sip"}, {Name: "web"}}, Policy: sdk.Policy{MinLength: 8, Upper: 1, Digits: 1}}, Target: strict},
 		"batch":  {Backend: &memory.Backend{Batch: 64}, Target: l.target(nil)},

@@ -577,6 +577,28 @@ func mutants() []mutant {
 		{"verifies a kind that cannot be", "verify/says where it cannot tell", &broken{}, func(t *Target) {
 			t.Unverifiable, t.Holds = true, func(string, string, string) bool { return true }
 		}},
+		{"forgets what was handed over", "handover/goes on with the new value", &broken{config: func(c *sdk.Config) error { c.Handed = nil; return nil }}, logsIn},
+		{"hands every account over", "handover/goes on with the new value", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			if op.Verb == sdk.Handover && op.Account != "svc" {
+				op.Verb = sdk.Set
+			}
+			return i.real(ctx, op)
+		}}, logsIn},
+	}
+}
+
+// logsIn has the backend log in as an account of its own, which may get the value
+// from before back.
+func logsIn(t *Target) {
+	t.Own, t.OwnValue, t.History = "svc", "the configured password 1", false
+	t.Config.Values["login"], t.Config.Values["history"] = t.Own, int64(0)
+	t.Config.Secrets = map[string]secret.Value{"login_password": secret.New(t.OwnValue)}
+}
+
+func TestABackendThatLogsInPasses(t *testing.T) {
+	target := soundTarget()
+	for name, problems := range findings(t, Options{Backend: &broken{memory: soundBackend()}, Target: func(t testing.TB) Target { x := target(t); logsIn(&x); return x }}) {
+		t.Errorf("%s: %q", name, problems)
 	}
 }
 

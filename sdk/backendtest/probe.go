@@ -138,7 +138,14 @@ func (p *probe) stop(format string, args ...any) {
 
 // open configures an instance on the check's target; it is closed at the end.
 func (p *probe) open() subject {
-	subject, err := p.configure(p.target.Config)
+	return p.openWith(func(*sdk.Config) {})
+}
+
+// openWith opens an instance with another configuration.
+func (p *probe) openWith(edit func(*sdk.Config)) subject {
+	config := p.target.Config
+	edit(&config)
+	subject, err := p.configure(config)
 	if err != nil {
 		p.stop("Configure: %v", err)
 	}
@@ -251,7 +258,7 @@ func goodValue() string {
 // op is a new operation.
 func (p *probe) op(verb sdk.Verb, account, value string) sdk.Operation {
 	op := sdk.Operation{ID: "kit-" + rand.Text(), Attempt: 1, Verb: verb, Account: account, Kind: p.kind(), Requestor: "kit", SourceSystem: "backendtest"}
-	if verb == sdk.Set || verb == sdk.Change {
+	if verb == sdk.Set || verb == sdk.Change || verb == sdk.Handover {
 		op.Value = secret.New(value)
 	}
 	if verb == sdk.Set {

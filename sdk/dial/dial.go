@@ -121,6 +121,9 @@ func (c *Client) Configure(ctx context.Context, config sdk.Config) (*Instance, e
 	for _, value := range config.Secrets {
 		c.redact.Keep(value)
 	}
+	for _, value := range config.Handed {
+		c.redact.Keep(value)
+	}
 	config = withDefaults(config)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -128,6 +131,7 @@ func (c *Client) Configure(ctx context.Context, config sdk.Config) (*Instance, e
 	configureResponse, err := c.rpc.Configure(ctx, &pb.ConfigureRequest{
 		Instance: name, Label: config.Label, Values: values, Secrets: wire.EncodeSecrets(config.Secrets),
 		Concurrency: int64(config.Concurrency), TimeoutNs: int64(config.Timeout), LogLevel: levelOf(ctx, config.Log),
+		Handed: wire.EncodeSecretList(config.Handed),
 	})
 	if err != nil {
 		return nil, c.failed(ctx, "configure", err)

@@ -16,6 +16,7 @@ import (
 // BatchApplier.
 type Instance struct {
 	accounts *accounts
+	login    *login // nil: it needs no account of its own
 	create   bool
 	latency  time.Duration
 	kinds    []sdk.Kind
@@ -25,11 +26,14 @@ type Instance struct {
 	now      func() time.Time
 }
 
-// Apply sets or changes a credential. It refuses with Timeout or Cancelled
+// Apply sets or changes a credential, or hands over the instance's own. It refuses with Timeout or Cancelled
 // when ctx ends within the latency; nothing has changed then.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if err := i.wait(ctx); err != nil {
 		return sdk.Refuse(err)
+	}
+	if op.Verb == sdk.Handover {
+		return i.do(ctx, op, i.handOver)
 	}
 	return i.do(ctx, op, i.give)
 }
@@ -64,7 +68,10 @@ func (i *Instance) wait(ctx context.Context) *sdk.Error {
 		case <-ctx.Done():
 		}
 	}
-	return ended(ctx)
+	if failed := ended(ctx); failed != nil {
+		return failed
+	}
+	return i.enters()
 }
 
 func ended(ctx context.Context) *sdk.Error {
@@ -128,7 +135,7 @@ func (i *Instance) give(op sdk.Operation) sdk.Receipt {
 // sane refuses what can be refused without a look at the account.
 func (i *Instance) sane(op sdk.Operation) *sdk.Error {
 	switch {
-	case op.Verb != sdk.Set && op.Verb != sdk.Change:
+	case op.Verb != sdk.Set && op.Verb != sdk.Change && op.Verb != sdk.Handover:
 		return sdk.Errorf(sdk.Unsupported, "%q is not an operation of apply", op.Verb)
 	case op.HashFormat != "":
 		return sdk.Errorf(sdk.Unsupported, "hash format %q is not known here", op.HashFormat)
@@ -137,7 +144,7 @@ func (i *Instance) sane(op sdk.Operation) *sdk.Error {
 	case op.Verb == sdk.Change && !op.Old.Present():
 		return sdk.Errorf(sdk.InvalidOperation, "a change needs the old value")
 	}
-	return nil
+	return i.ownOnly(op)
 }
 
 // enter returns the account, or a new one that the caller puts in its place when
@@ -203,6 +210,9 @@ func (i *Instance) done(outcome sdk.Outcome, credential *credential) sdk.Receipt
 
 // pick is Reset.
 func (i *Instance) pick(op sdk.Operation) sdk.Receipt {
+	if failed := i.ownOnly(op); failed != nil {
+		return sdk.Refuse(failed)
+	}
 	value, err := generate(i.rand, i.policy)
 	if err != nil {
 		return sdk.Refuse(sdk.AsError(err, sdk.Internal))

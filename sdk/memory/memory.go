@@ -38,7 +38,7 @@ type Backend struct {
 	// Batch is how many operations one ApplyBatch takes. 0: the instances lack
 	// that ability.
 	Batch int
-	// Inject, if set, may interfere with a Set, Change, Reset or Unlock before
+	// Inject, if set, may interfere with any operation before
 	// it reaches the account. It is called concurrently and may block, but not
 	// beyond the end of ctx. Nil lets the operation pass.
 	Inject func(ctx context.Context, op sdk.Operation) *Fault
@@ -69,7 +69,7 @@ func (b *Backend) Describe() sdk.Description {
 		Doc:        doc,
 		Config:     fields(),
 		Kinds:      b.Kinds,
-		Verbs:      []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock},
+		Verbs:      []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Handover},
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  b.abilities(),
 		Limits:     sdk.Limits{Batch: b.Batch},
@@ -90,6 +90,8 @@ func fields() []sdk.Field {
 		{Name: "latency", Type: sdk.Duration, Default: time.Duration(0), Doc: "how long each operation takes, as a target on a network would"},
 		{Name: "history", Type: sdk.Int, Default: 0, Doc: "how many old values of an account are refused, besides the present one; 0: refuse nothing"},
 		{Name: "accounts", Type: sdk.List, Doc: "accounts that exist from the start, without a password"},
+		{Name: "login", Type: sdk.String, Doc: "the account that the backend itself logs in as, made if it is missing: only a handover changes it"},
+		{Name: "login_password", Type: sdk.Secret, Doc: "its password"},
 		{Name: "locked", Type: sdk.List, Doc: "accounts that exist from the start and are locked"},
 	}
 }
@@ -127,6 +129,9 @@ func check(config sdk.Config) *sdk.Error {
 	if count := config.Int("history"); count < 0 || count > maxHistory {
 		return sdk.Errorf(sdk.InvalidConfig, "history: got %d, want 0 to %d", count, maxHistory)
 	}
+	if config.Text("login") != "" && config.Secret("login_password").Empty() {
+		return sdk.Errorf(sdk.InvalidConfig, "login_password: it is missing, and login is given")
+	}
 	for _, list := range []string{"accounts", "locked"} {
 		for _, name := range config.List(list) {
 			if name == "" {
@@ -163,5 +168,7 @@ func (b *Backend) instance(config sdk.Config) *Instance {
 	if instance.now == nil {
 		instance.now = time.Now
 	}
+	instance.login = newLogin(config)
+	instance.makeLogin()
 	return instance
 }

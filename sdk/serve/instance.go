@@ -83,11 +83,11 @@ func (i *instance) release() {
 // submit queues jobs. A nil one is left out.
 func (i *instance) submit(jobs []*job) { i.pool.push(jobs) }
 
-// applyJob returns the job of a Set or Change, or nil if nothing is to be done
+// applyJob returns the job of a Set, Change or Handover, or nil if nothing is to be done
 // because the operation was applied before or runs already; then answer is
 // called without a worker.
 func (i *instance) applyJob(ctx context.Context, op sdk.Operation, answer func(sdk.Receipt)) *job {
-	if op.Verb != sdk.Set && op.Verb != sdk.Change {
+	if op.Verb != sdk.Set && op.Verb != sdk.Change && op.Verb != sdk.Handover {
 		answer(sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "verb %q is not one of Apply", op.Verb)))
 		return nil
 	}

@@ -150,6 +150,10 @@ func (s *service) config(description sdk.Description, in *pb.ConfigureRequest) (
 		}
 		config.Values[name] = value
 	}
+	for _, value := range wire.DecodeSecretList(in.GetHanded()) {
+		s.redact.Keep(value)
+		config.Handed = append(config.Handed, value)
+	}
 	return config, nil
 }
 

@@ -67,6 +67,9 @@ func stepEntries() []Entry {
 			Example: "found = step.find(target, user.login)\nif found.status != \"active\":\n    return skip(found.status)"},
 		{Name: "step.unlock", Gives: KindNone, Use: Function, Params: with(),
 			Doc: "Lifts a lock without touching the password.", Example: "step.unlock(target, user.login)"},
+		{Name: "step.handover", Gives: KindNone, Use: Function, Params: with(value, credential),
+			Doc:     "Gives the account that the backend itself logs in as this password, and goes on with it: a second session has logged in with the new one before the first is closed, and a resumed run logs in with whichever works.",
+			Example: "step.handover(target, user.login, step.generate())"},
 	}
 	all := []Entry{{Name: "step", At: InRotate, Use: Namespace, Doc: "What rotate may do to the user's accounts. Every step is journalled. step.X fails the user if the backend refuses; " +
 		"its twin step.try_X returns what the backend said instead: .ok .outcome .code .message .native .value, where value is what step.X gives."}}

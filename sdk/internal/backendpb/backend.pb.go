@@ -340,7 +340,7 @@ type Description struct {
 	Options       []*Field               `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty"`                            // of an operation
 	Kinds         []*Kind                `protobuf:"bytes,7,rep,name=kinds,proto3" json:"kinds,omitempty"`                                // empty: one credential, whose kind is ""
 	HashFormats   []string               `protobuf:"bytes,8,rep,name=hash_formats,json=hashFormats,proto3" json:"hash_formats,omitempty"` // hashed values that a set takes
-	Verbs         []string               `protobuf:"bytes,9,rep,name=verbs,proto3" json:"verbs,omitempty"`                                // of "set" "change" "reset" "unlock", what it can do
+	Verbs         []string               `protobuf:"bytes,9,rep,name=verbs,proto3" json:"verbs,omitempty"`                                // of "set" "change" "reset" "unlock" "handover", what it can do
 	ReplaySafe    []string               `protobuf:"bytes,10,rep,name=replay_safe,json=replaySafe,proto3" json:"replay_safe,omitempty"`   // verbs that may be sent again with the same value
 	Abilities     []string               `protobuf:"bytes,11,rep,name=abilities,proto3" json:"abilities,omitempty"`                       // "find" "list" "policy" "verify" "check" "generate" "reset" "unlock" "resolve"
 	Recover       string                 `protobuf:"bytes,12,opt,name=recover,proto3" json:"recover,omitempty"`                           // "" or "set-then-change"
@@ -900,6 +900,7 @@ type ConfigureRequest struct {
 	Concurrency   int64                  `protobuf:"varint,5,opt,name=concurrency,proto3" json:"concurrency,omitempty"`                                                                  // operations at once; at least 1
 	TimeoutNs     int64                  `protobuf:"varint,6,opt,name=timeout_ns,json=timeoutNs,proto3" json:"timeout_ns,omitempty"`                                                     // the deadline of one operation, from when work on it starts
 	LogLevel      string                 `protobuf:"bytes,7,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`                                                         // "trace" "debug" "info" "warn" "error": less is dropped by the host
+	Handed        []*Secret              `protobuf:"bytes,8,rep,name=handed,proto3" json:"handed,omitempty"`                                                                             // what the account that the settings log in as may have instead, newest first; see "handover"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -981,6 +982,13 @@ func (x *ConfigureRequest) GetLogLevel() string {
 		return x.LogLevel
 	}
 	return ""
+}
+
+func (x *ConfigureRequest) GetHanded() []*Secret {
+	if x != nil {
+		return x.Handed
+	}
+	return nil
 }
 
 type ConfigureResponse struct {
@@ -1152,7 +1160,7 @@ type Operation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                          // the same for every attempt; the same id means the same content
 	Attempt       int64                  `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`                               // from 1; above 1, look before reporting a history refusal
-	Verb          string                 `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`                                      // "set" or "change" in Apply, "reset" in Reset, "unlock" in Unlock; "verify" in ApplyStream
+	Verb          string                 `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`                                      // "set", "change" or "handover" in Apply, "reset" in Reset, "unlock" in Unlock; "verify" in ApplyStream
 	Account       string                 `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`                                // as the script named it
 	Kind          string                 `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`                                      // one of Description.kinds; "" where there is only one
 	Value         *Secret                `protobuf:"bytes,6,opt,name=value,proto3" json:"value,omitempty"`                                    // the new value, of a verify the one to try; absent in Reset and Unlock
@@ -3088,7 +3096,7 @@ const file_backend_proto_rawDesc = "" +
 	"\x04list\x18\x05 \x01(\v2\x1a.rekey.backend.v1.TextListH\x00R\x04listB\x06\n" +
 	"\x04kind\" \n" +
 	"\bTextList\x12\x14\n" +
-	"\x05items\x18\x01 \x03(\tR\x05items\"\xdf\x03\n" +
+	"\x05items\x18\x01 \x03(\tR\x05items\"\x91\x04\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12F\n" +
@@ -3097,7 +3105,8 @@ const file_backend_proto_rawDesc = "" +
 	"\vconcurrency\x18\x05 \x01(\x03R\vconcurrency\x12\x1d\n" +
 	"\n" +
 	"timeout_ns\x18\x06 \x01(\x03R\ttimeoutNs\x12\x1b\n" +
-	"\tlog_level\x18\a \x01(\tR\blogLevel\x1aR\n" +
+	"\tlog_level\x18\a \x01(\tR\blogLevel\x120\n" +
+	"\x06handed\x18\b \x03(\v2\x18.rekey.backend.v1.SecretR\x06handed\x1aR\n" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
 	"\x05value\x18\x02 \x01(\v2\x17.rekey.backend.v1.ValueR\x05value:\x028\x01\x1aT\n" +
@@ -3390,76 +3399,77 @@ var file_backend_proto_depIdxs = []int32{
 	11, // 6: rekey.backend.v1.Value.list:type_name -> rekey.backend.v1.TextList
 	44, // 7: rekey.backend.v1.ConfigureRequest.values:type_name -> rekey.backend.v1.ConfigureRequest.ValuesEntry
 	45, // 8: rekey.backend.v1.ConfigureRequest.secrets:type_name -> rekey.backend.v1.ConfigureRequest.SecretsEntry
-	18, // 9: rekey.backend.v1.ConfigureResponse.error:type_name -> rekey.backend.v1.Error
-	3,  // 10: rekey.backend.v1.Operation.value:type_name -> rekey.backend.v1.Secret
-	3,  // 11: rekey.backend.v1.Operation.old:type_name -> rekey.backend.v1.Secret
-	46, // 12: rekey.backend.v1.Operation.options:type_name -> rekey.backend.v1.Operation.OptionsEntry
-	0,  // 13: rekey.backend.v1.Receipt.outcome:type_name -> rekey.backend.v1.Outcome
-	18, // 14: rekey.backend.v1.Receipt.error:type_name -> rekey.backend.v1.Error
-	3,  // 15: rekey.backend.v1.Receipt.value:type_name -> rekey.backend.v1.Secret
-	1,  // 16: rekey.backend.v1.Receipt.verdict:type_name -> rekey.backend.v1.Verdict
-	19, // 17: rekey.backend.v1.Error.violations:type_name -> rekey.backend.v1.Violation
-	16, // 18: rekey.backend.v1.ApplyRequest.operation:type_name -> rekey.backend.v1.Operation
-	17, // 19: rekey.backend.v1.ApplyResponse.receipt:type_name -> rekey.backend.v1.Receipt
-	23, // 20: rekey.backend.v1.OperationFrame.operations:type_name -> rekey.backend.v1.NumberedOperation
-	16, // 21: rekey.backend.v1.NumberedOperation.operation:type_name -> rekey.backend.v1.Operation
-	25, // 22: rekey.backend.v1.AnswerFrame.answers:type_name -> rekey.backend.v1.Answer
-	17, // 23: rekey.backend.v1.Answer.receipt:type_name -> rekey.backend.v1.Receipt
-	18, // 24: rekey.backend.v1.FindResponse.error:type_name -> rekey.backend.v1.Error
-	28, // 25: rekey.backend.v1.FindResponse.account:type_name -> rekey.backend.v1.Account
-	47, // 26: rekey.backend.v1.Account.attributes:type_name -> rekey.backend.v1.Account.AttributesEntry
-	48, // 27: rekey.backend.v1.Account.lists:type_name -> rekey.backend.v1.Account.ListsEntry
-	28, // 28: rekey.backend.v1.ListResponse.accounts:type_name -> rekey.backend.v1.Account
-	18, // 29: rekey.backend.v1.ListResponse.error:type_name -> rekey.backend.v1.Error
-	18, // 30: rekey.backend.v1.ResolveResponse.error:type_name -> rekey.backend.v1.Error
-	33, // 31: rekey.backend.v1.ResolveResponse.identities:type_name -> rekey.backend.v1.Identity
-	18, // 32: rekey.backend.v1.Identity.error:type_name -> rekey.backend.v1.Error
-	18, // 33: rekey.backend.v1.PolicyResponse.error:type_name -> rekey.backend.v1.Error
-	36, // 34: rekey.backend.v1.PolicyResponse.policy:type_name -> rekey.backend.v1.Policy
-	3,  // 35: rekey.backend.v1.VerifyRequest.value:type_name -> rekey.backend.v1.Secret
-	18, // 36: rekey.backend.v1.VerifyResponse.error:type_name -> rekey.backend.v1.Error
-	1,  // 37: rekey.backend.v1.VerifyResponse.verdict:type_name -> rekey.backend.v1.Verdict
-	18, // 38: rekey.backend.v1.GenerateResponse.error:type_name -> rekey.backend.v1.Error
-	3,  // 39: rekey.backend.v1.GenerateResponse.values:type_name -> rekey.backend.v1.Secret
-	43, // 40: rekey.backend.v1.CheckResponse.findings:type_name -> rekey.backend.v1.Finding
-	2,  // 41: rekey.backend.v1.Finding.severity:type_name -> rekey.backend.v1.Severity
-	10, // 42: rekey.backend.v1.ConfigureRequest.ValuesEntry.value:type_name -> rekey.backend.v1.Value
-	3,  // 43: rekey.backend.v1.ConfigureRequest.SecretsEntry.value:type_name -> rekey.backend.v1.Secret
-	10, // 44: rekey.backend.v1.Operation.OptionsEntry.value:type_name -> rekey.backend.v1.Value
-	11, // 45: rekey.backend.v1.Account.ListsEntry.value:type_name -> rekey.backend.v1.TextList
-	4,  // 46: rekey.backend.v1.Backend.Describe:input_type -> rekey.backend.v1.DescribeRequest
-	12, // 47: rekey.backend.v1.Backend.Configure:input_type -> rekey.backend.v1.ConfigureRequest
-	14, // 48: rekey.backend.v1.Backend.Close:input_type -> rekey.backend.v1.CloseRequest
-	20, // 49: rekey.backend.v1.Backend.Apply:input_type -> rekey.backend.v1.ApplyRequest
-	22, // 50: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
-	20, // 51: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
-	20, // 52: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
-	26, // 53: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
-	29, // 54: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
-	34, // 55: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
-	37, // 56: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
-	39, // 57: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
-	41, // 58: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
-	31, // 59: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
-	5,  // 60: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
-	13, // 61: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
-	15, // 62: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
-	21, // 63: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
-	24, // 64: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
-	21, // 65: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
-	21, // 66: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
-	27, // 67: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
-	30, // 68: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
-	35, // 69: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
-	38, // 70: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
-	40, // 71: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
-	42, // 72: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
-	32, // 73: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
-	60, // [60:74] is the sub-list for method output_type
-	46, // [46:60] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	3,  // 9: rekey.backend.v1.ConfigureRequest.handed:type_name -> rekey.backend.v1.Secret
+	18, // 10: rekey.backend.v1.ConfigureResponse.error:type_name -> rekey.backend.v1.Error
+	3,  // 11: rekey.backend.v1.Operation.value:type_name -> rekey.backend.v1.Secret
+	3,  // 12: rekey.backend.v1.Operation.old:type_name -> rekey.backend.v1.Secret
+	46, // 13: rekey.backend.v1.Operation.options:type_name -> rekey.backend.v1.Operation.OptionsEntry
+	0,  // 14: rekey.backend.v1.Receipt.outcome:type_name -> rekey.backend.v1.Outcome
+	18, // 15: rekey.backend.v1.Receipt.error:type_name -> rekey.backend.v1.Error
+	3,  // 16: rekey.backend.v1.Receipt.value:type_name -> rekey.backend.v1.Secret
+	1,  // 17: rekey.backend.v1.Receipt.verdict:type_name -> rekey.backend.v1.Verdict
+	19, // 18: rekey.backend.v1.Error.violations:type_name -> rekey.backend.v1.Violation
+	16, // 19: rekey.backend.v1.ApplyRequest.operation:type_name -> rekey.backend.v1.Operation
+	17, // 20: rekey.backend.v1.ApplyResponse.receipt:type_name -> rekey.backend.v1.Receipt
+	23, // 21: rekey.backend.v1.OperationFrame.operations:type_name -> rekey.backend.v1.NumberedOperation
+	16, // 22: rekey.backend.v1.NumberedOperation.operation:type_name -> rekey.backend.v1.Operation
+	25, // 23: rekey.backend.v1.AnswerFrame.answers:type_name -> rekey.backend.v1.Answer
+	17, // 24: rekey.backend.v1.Answer.receipt:type_name -> rekey.backend.v1.Receipt
+	18, // 25: rekey.backend.v1.FindResponse.error:type_name -> rekey.backend.v1.Error
+	28, // 26: rekey.backend.v1.FindResponse.account:type_name -> rekey.backend.v1.Account
+	47, // 27: rekey.backend.v1.Account.attributes:type_name -> rekey.backend.v1.Account.AttributesEntry
+	48, // 28: rekey.backend.v1.Account.lists:type_name -> rekey.backend.v1.Account.ListsEntry
+	28, // 29: rekey.backend.v1.ListResponse.accounts:type_name -> rekey.backend.v1.Account
+	18, // 30: rekey.backend.v1.ListResponse.error:type_name -> rekey.backend.v1.Error
+	18, // 31: rekey.backend.v1.ResolveResponse.error:type_name -> rekey.backend.v1.Error
+	33, // 32: rekey.backend.v1.ResolveResponse.identities:type_name -> rekey.backend.v1.Identity
+	18, // 33: rekey.backend.v1.Identity.error:type_name -> rekey.backend.v1.Error
+	18, // 34: rekey.backend.v1.PolicyResponse.error:type_name -> rekey.backend.v1.Error
+	36, // 35: rekey.backend.v1.PolicyResponse.policy:type_name -> rekey.backend.v1.Policy
+	3,  // 36: rekey.backend.v1.VerifyRequest.value:type_name -> rekey.backend.v1.Secret
+	18, // 37: rekey.backend.v1.VerifyResponse.error:type_name -> rekey.backend.v1.Error
+	1,  // 38: rekey.backend.v1.VerifyResponse.verdict:type_name -> rekey.backend.v1.Verdict
+	18, // 39: rekey.backend.v1.GenerateResponse.error:type_name -> rekey.backend.v1.Error
+	3,  // 40: rekey.backend.v1.GenerateResponse.values:type_name -> rekey.backend.v1.Secret
+	43, // 41: rekey.backend.v1.CheckResponse.findings:type_name -> rekey.backend.v1.Finding
+	2,  // 42: rekey.backend.v1.Finding.severity:type_name -> rekey.backend.v1.Severity
+	10, // 43: rekey.backend.v1.ConfigureRequest.ValuesEntry.value:type_name -> rekey.backend.v1.Value
+	3,  // 44: rekey.backend.v1.ConfigureRequest.SecretsEntry.value:type_name -> rekey.backend.v1.Secret
+	10, // 45: rekey.backend.v1.Operation.OptionsEntry.value:type_name -> rekey.backend.v1.Value
+	11, // 46: rekey.backend.v1.Account.ListsEntry.value:type_name -> rekey.backend.v1.TextList
+	4,  // 47: rekey.backend.v1.Backend.Describe:input_type -> rekey.backend.v1.DescribeRequest
+	12, // 48: rekey.backend.v1.Backend.Configure:input_type -> rekey.backend.v1.ConfigureRequest
+	14, // 49: rekey.backend.v1.Backend.Close:input_type -> rekey.backend.v1.CloseRequest
+	20, // 50: rekey.backend.v1.Backend.Apply:input_type -> rekey.backend.v1.ApplyRequest
+	22, // 51: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
+	20, // 52: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
+	20, // 53: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
+	26, // 54: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
+	29, // 55: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
+	34, // 56: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
+	37, // 57: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
+	39, // 58: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
+	41, // 59: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
+	31, // 60: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
+	5,  // 61: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
+	13, // 62: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
+	15, // 63: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
+	21, // 64: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
+	24, // 65: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
+	21, // 66: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
+	21, // 67: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
+	27, // 68: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
+	30, // 69: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
+	35, // 70: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
+	38, // 71: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
+	40, // 72: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
+	42, // 73: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
+	32, // 74: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
+	61, // [61:75] is the sub-list for method output_type
+	47, // [47:61] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_backend_proto_init() }

@@ -103,6 +103,26 @@ func EncodeSecrets(table map[string]secret.Value) map[string]*pb.Secret {
 	return out
 }
 
+// EncodeSecretList leaves absent values out.
+func EncodeSecretList(list []secret.Value) []*pb.Secret {
+	var out []*pb.Secret
+	for _, value := range list {
+		if s := EncodeSecret(value); s != nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// DecodeSecretList returns nil for an empty list.
+func DecodeSecretList(list []*pb.Secret) []secret.Value {
+	var out []secret.Value
+	for _, s := range list {
+		out = append(out, DecodeSecret(s))
+	}
+	return out
+}
+
 // DecodeSecrets never returns nil.
 func DecodeSecrets(table map[string]*pb.Secret) map[string]secret.Value {
 	out := make(map[string]secret.Value, len(table))
