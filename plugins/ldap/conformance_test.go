@@ -53,6 +53,7 @@ func TestConformanceOfModeAttribute(t *testing.T) {
 		x := target(t, ldaptest.Options{}, "attribute")
 		x.Hashed = map[string]backendtest.Hashed{"rfc2307": {Hash: "{SSHA}xx94JgJAZA3KbaeSb7ydql5GS3dzYWx0c2FsdA==", Value: "behind the hash"}}
 		x.Lacks = []sdk.Ability{sdk.CanReset}
+		x.Own, x.OwnValue = x.Config.Text("bind_dn"), x.Config.Secret("bind_password").Reveal()
 		return x
 	}})
 }

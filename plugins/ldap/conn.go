@@ -20,6 +20,7 @@ type conn struct {
 	r        *bufio.Reader
 	id       int
 	broken   bool          // not to be used again
+	age      int           // of the pool, when it was opened
 	patience time.Duration // for an answer, where the caller sets no deadline
 }
 

@@ -17,6 +17,7 @@ type Instance struct {
 	policies *policies
 	writer   *writer
 	changer  *changer
+	handover *handover
 	checker  *checker
 }
 
@@ -43,6 +44,7 @@ func newInstance(settings settings, now func() time.Time) *Instance {
 	made.policies = &policies{server: made.server, resolver: made.resolver}
 	made.writer = &writer{server: made.server, dialect: dialect, resolver: made.resolver, prover: made.prover, companions: &companions{made.server}}
 	made.changer = &changer{server: made.server, dialect: dialect, reader: made.reader, prover: made.prover, writer: made.writer}
+	made.handover = &handover{server: made.server, resolver: made.resolver, changer: made.changer}
 	made.checker = &checker{server: made.server, reader: made.reader}
 	return made
 }
@@ -83,10 +85,13 @@ func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.V
 // write passwords only Active Directory tells before it is tried.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding { return i.checker.check(ctx) }
 
-// Apply sets or changes one value.
+// Apply sets or changes one value, or hands the service account over.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if failed := i.writer.refuse(op); failed != nil {
 		return sdk.Refuse(failed)
+	}
+	if op.Verb == sdk.Handover {
+		return i.handover.apply(ctx, op)
 	}
 	do := i.writer.set
 	if op.Verb == sdk.Change {

@@ -77,7 +77,9 @@ Servers do not log passwords, whoever did what; slapd's levels BER and packets
 dump all that it reads, and passwords with it: run with neither.
 
 A refused logon of bind_dn is not tried again for 5 seconds, lest the account
-be locked. The entry that bind_dn is may not be rotated (Protected). Of a Windows
+be locked. The entry that bind_dn is may not be rotated (Protected): step.handover
+changes its password, as its owner would, which the server has to allow it, and
+goes on with the new one once a second session has logged on with that. Of a Windows
 domain neither may krbtgt, its controllers and its trusts, nor, without
 rotate_admins = True, who has adminCount: administrators now or once.
 
@@ -117,7 +119,7 @@ func (*Backend) Describe() sdk.Description {
 		Doc:         doc,
 		Config:      fields(),
 		HashFormats: []string{formatRFC2307},
-		Verbs:       []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock},
+		Verbs:       []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Handover},
 		ReplaySafe:  []sdk.Verb{sdk.Set},
 		Abilities:   sdk.AbilitiesOf((*resetting)(nil)),
 		Limits:      sdk.Limits{Concurrency: 16},

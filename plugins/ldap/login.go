@@ -2,7 +2,9 @@ package ldap
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,12 +21,12 @@ import (
 // next seconds so do others. Sixteen connections that all try it would lock
 // the account.
 type login struct {
-	dn       string
-	password secret.Value
+	dn string
 	directory
 	now func() time.Time
 
-	gate   chan struct{}             // guards the two below
+	gate   chan struct{}             // guards those below
+	known  []secret.Value            // what its password may be: what worked last comes first
 	failed *sdk.Error                // the last refusal
 	until  time.Time                 // when to try again
 	policy ldapwire.PolicyAnswer     // what the last logon was told of its password
@@ -37,26 +39,35 @@ type login struct {
 // cooling is how long a refused logon is not tried again.
 const cooling = 5 * time.Second
 
-func newLogin(dn string, password secret.Value, directory directory, now func() time.Time) *login {
-	made := &login{dn: dn, password: password, directory: directory, now: now, gate: make(chan struct{}, 1)}
+func newLogin(dn string, known []secret.Value, directory directory, now func() time.Time) *login {
+	made := &login{dn: dn, known: known, directory: directory, now: now, gate: make(chan struct{}, 1)}
 	if parsed, ok := parseDN(dn); ok {
 		made.self.Store(parsed)
 	}
 	return made
 }
 
-// bind logs a new connection in.
-func (l *login) bind(ctx context.Context, conn *conn) *sdk.Error {
+// enter waits for the gate.
+func (l *login) enter(ctx context.Context) (leave func(), failed *sdk.Error) {
 	select {
 	case l.gate <- struct{}{}:
-		defer func() { <-l.gate }()
+		return func() { <-l.gate }, nil
 	case <-ctx.Done():
-		return wireFault(ctx.Err(), false)
+		return nil, wireFault(ctx.Err(), false)
 	}
+}
+
+// bind logs a new connection in.
+func (l *login) bind(ctx context.Context, conn *conn) *sdk.Error {
+	leave, failed := l.enter(ctx)
+	if failed != nil {
+		return failed
+	}
+	defer leave()
 	if l.failed != nil && l.now().Before(l.until) {
 		return new(*l.failed) // each caller writes into its own
 	}
-	result, err := conn.ask(ctx, l.request(), ldapwire.AskPolicy())
+	result, err := l.knock(ctx, conn)
 	if err != nil {
 		return l.where.dropped(err)
 	}
@@ -68,24 +79,86 @@ func (l *login) bind(ctx context.Context, conn *conn) *sdk.Error {
 	return l.recognise(ctx, conn)
 }
 
-// request is the logon.
-func (l *login) request() []byte {
+// knock tries what the password may be, what worked last first. The caller holds
+// the gate.
+func (l *login) knock(ctx context.Context, conn *conn) (result, error) {
 	if l.external {
-		return ldapwire.ExternalBind()
+		return conn.ask(ctx, ldapwire.ExternalBind(), ldapwire.AskPolicy())
 	}
-	return ldapwire.BindRequest(l.dn, l.password.Reveal())
+	for n, value := range l.known {
+		answer, err := conn.ask(ctx, ldapwire.BindRequest(l.dn, value.Reveal()), ldapwire.AskPolicy())
+		if wrong := err == nil && answer.Code == resultInvalidLogin; wrong && n+1 < len(l.known) {
+			continue
+		}
+		if err == nil && l.refusal(answer) == nil {
+			l.prefer(value)
+		}
+		return answer, err
+	}
+	return result{}, errNoPassword
 }
+
+// errNoPassword is of a login without a password, which settings never make.
+var errNoPassword = errors.New("there is no password to log on with")
 
 // told is what the server said of the service account's password at its last
 // logon.
 func (l *login) told(ctx context.Context) ldapwire.PolicyAnswer {
-	select {
-	case l.gate <- struct{}{}:
-		defer func() { <-l.gate }()
-		return l.policy
-	case <-ctx.Done():
+	leave, failed := l.enter(ctx)
+	if failed != nil {
 		return ldapwire.PolicyAnswer{}
 	}
+	defer leave()
+	return l.policy
+}
+
+// likeliest is the password with which the last logon went.
+func (l *login) likeliest(ctx context.Context) (secret.Value, *sdk.Error) {
+	leave, failed := l.enter(ctx)
+	if failed != nil {
+		return secret.Value{}, failed
+	}
+	defer leave()
+	return l.known[0], nil
+}
+
+// expect notes a value that is about to be sent: from now on the password may be
+// that.
+func (l *login) expect(ctx context.Context, value secret.Value) *sdk.Error {
+	leave, failed := l.enter(ctx)
+	if failed != nil {
+		return failed
+	}
+	defer leave()
+	l.known = slices.Insert(without(l.known, value), 1, value)
+	return nil
+}
+
+// bindWith logs a connection in with one value, which comes first from then on.
+func (l *login) bindWith(ctx context.Context, conn *conn, value secret.Value) *sdk.Error {
+	leave, failed := l.enter(ctx)
+	if failed != nil {
+		return failed
+	}
+	defer leave()
+	answer, err := conn.ask(ctx, ldapwire.BindRequest(l.dn, value.Reveal()), ldapwire.AskPolicy())
+	if err != nil {
+		return l.where.dropped(err)
+	}
+	if failed := l.refusal(answer); failed != nil {
+		return failed
+	}
+	l.prefer(value)
+	return nil
+}
+
+// prefer puts what worked first. The caller holds the gate.
+func (l *login) prefer(value secret.Value) {
+	l.known = append([]secret.Value{value}, without(l.known, value)...)
+}
+
+func without(list []secret.Value, value secret.Value) []secret.Value {
+	return slices.DeleteFunc(slices.Clone(list), value.Equal)
 }
 
 // refusal says why the service account is not logged in; nil if it is.

@@ -17,6 +17,7 @@ type pool struct {
 
 	mu     sync.Mutex
 	idle   []*conn // the last one used is the first one taken
+	age    int     // a connection of another is not kept
 	closed bool
 }
 
@@ -72,7 +73,7 @@ func (p *pool) take(ctx context.Context) (conn *conn, kept bool, failed *sdk.Err
 	for {
 		link := p.pop()
 		if link == nil {
-			conn, failed := p.open(ctx)
+			conn, failed := p.fresh(ctx)
 			return conn, false, failed
 		}
 		if !link.stale() {
@@ -80,6 +81,28 @@ func (p *pool) take(ctx context.Context) (conn *conn, kept bool, failed *sdk.Err
 		}
 		link.broken = true
 		link.close()
+	}
+}
+
+func (p *pool) fresh(ctx context.Context) (*conn, *sdk.Error) {
+	p.mu.Lock()
+	age := p.age
+	p.mu.Unlock()
+	conn, failed := p.open(ctx)
+	if failed == nil {
+		conn.age = age
+	}
+	return conn, failed
+}
+
+// renew ends the idle connections now, and those in use when they come back.
+func (p *pool) renew() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.age = nil, p.age+1
+	p.mu.Unlock()
+	for _, conn := range idle {
+		conn.close()
 	}
 }
 
@@ -96,7 +119,7 @@ func (p *pool) pop() *conn {
 
 func (p *pool) give(conn *conn) {
 	p.mu.Lock()
-	keep := !p.closed && !conn.broken
+	keep := !p.closed && !conn.broken && conn.age == p.age
 	if keep {
 		p.idle = append(p.idle, conn)
 	}

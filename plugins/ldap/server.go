@@ -26,7 +26,7 @@ type server struct {
 }
 
 func newServer(settings settings, now func() time.Time) *server {
-	made := &server{settings: settings, now: now, pin: &pin{wanted: settings.mode == modeAD}, login: newLogin(settings.bindDN, settings.password, settings.directory, now)}
+	made := &server{settings: settings, now: now, pin: &pin{wanted: settings.mode == modeAD}, login: newLogin(settings.bindDN, settings.passwords, settings.directory, now)}
 	made.login.external, made.login.where = settings.external, made.place()
 	made.admin = newPool(settings.concurrency, func(ctx context.Context) (*conn, *sdk.Error) {
 		link, failed := made.connect(ctx)

@@ -89,6 +89,7 @@ access to dn.subtree="ou=people,` + base + `" attrs=%s
   by anonymous auth
   by * none
 access to attrs=userPassword
+  by self write
   by anonymous auth
   by * none
 access to *

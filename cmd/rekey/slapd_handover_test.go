@@ -1,0 +1,94 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
+)
+
+// handoverScript gives everybody a new password, and the account that it logs in
+// as a dozen, one after the other, in the middle of them.
+const handoverScript = `"""The service account among the others."""
+
+a = backend("ldap", label = "a", url = "%s", bind_dn = "%s", bind_password = secret.env("LDAP_BIND_PASSWORD"), base_dn = "%s",
+    insecure = True, timeout = "2s", concurrency = 4)
+
+def rotate(user, step):
+    if user.login != "service":
+        step.set(a, user.login, step.generate())
+        return
+    for n in range(12):
+        step.handover(a, "%s", step.generate())
+
+workflow(users = csv("users.csv", key = "login"), rotate = rotate)
+`
+
+func handoverKills() int {
+	switch os.Getenv("REKEY_FAULTS") {
+	case "full":
+		return 100
+	case "short":
+		return 10
+	default:
+		return 6
+	}
+}
+
+// TestSlapdKilledHandoverLocksNobodyOut: the host or its plugin is killed at any
+// moment while the account with which rekey logs in gets one password after the
+// other. That is always the one from before or one that the ledger holds, and a
+// resume, which is configured with the one from before, goes on to the end.
+func TestSlapdKilledHandoverLocksNobodyOut(t *testing.T) {
+	want := handoverKills()
+	d := newDirectory(t, ldaptest.Options{Users: 40})
+	d.has("service", d.BindDN, d.Password)
+	d.logins = slices.Insert(d.logins[:40:40], 20, "service")
+	d.list()
+	d.write("handover.star", fmt.Sprintf(handoverScript, d.URL, d.BindDN, d.BaseDN, d.BindDN))
+	start := time.Now()
+	d.must(0, "run", "handover.star", "--yes")
+	whole := time.Since(start)
+	d.handedOver(d.last())
+	var c tally
+	for ; c.hits < want && c.tries < 6*want; c.tries++ {
+		before := d.last()
+		killed := d.killed(whole, "run", "handover.star", "--yes", "--new")
+		if d.last() == before {
+			continue
+		}
+		for run := d.last(); killed; killed = c.tries%2 == 0 && d.killed(whole, "resume", run, "--yes") {
+			c.hits, c.tries = c.hits+1, c.tries+1
+			d.wantKnown(run, &c)
+		}
+		d.must(0, "resume", d.last(), "--yes")
+		d.handedOver(d.last())
+	}
+	c.check(t, want)
+}
+
+// handedOver wants a finished run whose last values work, and has the next one
+// log in with them.
+func (d *directory) handedOver(run string) {
+	d.t.Helper()
+	for login, r := range d.rows(run) {
+		if r.Status != "done" {
+			d.t.Errorf("%s: %s %s, want done", login, r.Status, r.Code)
+		}
+	}
+	newest := map[string]string{}
+	for login, values := range d.revealed(run) {
+		newest[login] = values[0].Password
+	}
+	works := d.binds(newest)
+	for _, login := range d.logins {
+		if !works[login] {
+			d.t.Errorf("%s: the newest value of the ledger does not work", login)
+		}
+	}
+	d.now = newest
+	d.env = []string{"LDAP_BIND_PASSWORD=" + newest["service"]}
+}
