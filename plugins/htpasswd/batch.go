@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -80,7 +81,7 @@ func (i *Instance) hash(ctx context.Context, jobs []*job) {
 		switch {
 		case jobs[index].settled:
 		case waits[index] == nil:
-			jobs[index].refuse(fileError(ctx.Err()))
+			jobs[index].refuse(files.Error(ctx.Err()))
 		default:
 			i.await(budget, ctx, jobs[index], waits[index])
 		}
@@ -93,7 +94,7 @@ func (i *Instance) await(budget, ctx context.Context, job *job, making *making) 
 	case <-making.done:
 	case <-budget.Done():
 		if errors.Is(ctx.Err(), context.Canceled) {
-			job.refuse(fileError(ctx.Err()))
+			job.refuse(files.Error(ctx.Err()))
 			return
 		}
 		select {
@@ -105,7 +106,7 @@ func (i *Instance) await(budget, ctx context.Context, job *job, making *making) 
 	}
 	switch {
 	case errors.Is(making.err, context.Canceled):
-		job.refuse(fileError(making.err))
+		job.refuse(files.Error(making.err))
 	case making.err != nil:
 		job.refuse(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.kind, making.err))
 	}
@@ -133,7 +134,7 @@ func (i *Instance) each(ctx context.Context, jobs []*job, do func(*job)) {
 		}
 		if !i.checks.begin(ctx) {
 			if errors.Is(ctx.Err(), context.Canceled) {
-				job.refuse(fileError(ctx.Err()))
+				job.refuse(files.Error(ctx.Err()))
 			} else {
 				job.refuse(i.hashing.later())
 			}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -20,17 +21,10 @@ type book struct {
 
 	mu   sync.RWMutex
 	view *view // nil: nothing is kept
-	is   identity
+	is   files.Identity
 	sure bool // a later change cannot look like none
 
 	spare []byte // room for the next content; of who updates
-}
-
-// identity tells one state of a file from the next.
-type identity struct {
-	device, inode     uint64
-	size              int64
-	modified, changed int64 // in nanoseconds
 }
 
 // place is where the hash of an account stands.
@@ -106,7 +100,7 @@ func (v *view) settle() {
 
 // holds reports whether the kept view is of that file. The caller holds the lock.
 func (b *book) holds(info fs.FileInfo) bool {
-	return info != nil && b.view != nil && b.sure && b.is == identityOf(info)
+	return info != nil && b.view != nil && b.sure && b.is == files.IdentityOf(info)
 }
 
 // lookup returns the entry of an account, with texts of its own.
@@ -154,10 +148,10 @@ func (b *book) refresh() (snapshot, *sdk.Error) {
 	if b.view == nil || !bytes.Equal(b.view.content, now.content) {
 		b.view = b.parse(now.content)
 	}
-	b.is, b.sure = identity{}, false
+	b.is, b.sure = files.Identity{}, false
 	if now.info != nil {
-		b.is = identityOf(now.info)
-		b.sure = began.UnixNano()-max(b.is.modified, b.is.changed) > int64(slow)
+		b.is = files.IdentityOf(now.info)
+		b.sure = began.UnixNano()-b.is.Touched() > int64(slow)
 	}
 	return now, nil
 }
@@ -169,7 +163,7 @@ func (b *book) open() (snapshot, *view, *sdk.Error) {
 	defer b.mu.Unlock()
 	if b.holds(info) {
 		target, err := filepath.EvalSymlinks(b.path)
-		return snapshot{target: target, info: info}, b.view, fileError(err)
+		return snapshot{target: target, info: info}, b.view, files.Error(err)
 	}
 	now, failed := b.refresh()
 	return now, b.view, failed
@@ -209,7 +203,7 @@ func (b *book) update(ctx context.Context, change func(now *view) *view) (sdk.Ou
 		}
 		outcome, err := b.replace(ctx, old, next)
 		if !errors.Is(err, errChanged) {
-			return outcome, fileError(err)
+			return outcome, files.Error(err)
 		}
 	}
 	return sdk.Refused, sdk.Errorf(sdk.Conflict, "%q: another program keeps changing it", b.path)
@@ -232,7 +226,7 @@ func (b *book) replace(ctx context.Context, old snapshot, next *view) (sdk.Outco
 	if err := b.swap(made, old.target, next); err != nil {
 		return sdk.Refused, err
 	}
-	if err := syncDir(filepath.Dir(old.target)); err != nil {
+	if err := files.SyncDir(filepath.Dir(old.target)); err != nil {
 		return sdk.Unknown, err
 	}
 	return sdk.Applied, nil
@@ -256,6 +250,6 @@ func (b *book) swap(made draft, target string, next *view) error {
 		return nil // it is read again when somebody asks
 	}
 	next.settle()
-	b.view, b.is, b.sure = next, identityOf(info), true
+	b.view, b.is, b.sure = next, files.IdentityOf(info), true
 	return nil
 }

@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -37,14 +37,14 @@ func (f file) read() (snapshot, *sdk.Error) {
 	if err != nil {
 		return f.missing(err)
 	}
-	opened, err := openNow(target) // a pipe would wait for its writer
+	opened, err := files.OpenNow(target) // a pipe would wait for its writer
 	if err != nil {
-		return snapshot{}, fileError(err)
+		return snapshot{}, files.Error(err)
 	}
 	defer shut(opened)
 	info, err := opened.Stat()
 	if err != nil {
-		return snapshot{}, fileError(err)
+		return snapshot{}, files.Error(err)
 	}
 	if !info.Mode().IsRegular() {
 		return snapshot{}, sdk.Errorf(sdk.InvalidConfig, "path: %q is not a regular file", f.path)
@@ -52,14 +52,14 @@ func (f file) read() (snapshot, *sdk.Error) {
 	var content bytes.Buffer
 	content.Grow(int(info.Size()) + bytes.MinRead)
 	if _, err := content.ReadFrom(opened); err != nil {
-		return snapshot{}, fileError(err)
+		return snapshot{}, files.Error(err)
 	}
 	return snapshot{target: target, info: info, content: content.Bytes()}, nil
 }
 
 func (f file) missing(err error) (snapshot, *sdk.Error) {
 	if !errors.Is(err, fs.ErrNotExist) {
-		return snapshot{}, fileError(err)
+		return snapshot{}, files.Error(err)
 	}
 	if _, err := os.Lstat(f.path); err == nil {
 		return snapshot{}, sdk.Errorf(sdk.InvalidConfig, "path: %q is a symbolic link to nothing", f.path)
@@ -85,7 +85,7 @@ func (f file) canonical() string {
 // glance returns what the file is, without reading it; nil where a look will say
 // why not. It opens the file: over a network only that asks the server.
 func (f file) glance() fs.FileInfo {
-	opened, err := openNow(f.path)
+	opened, err := files.OpenNow(f.path)
 	if err != nil {
 		return nil
 	}
@@ -104,7 +104,7 @@ func shut(file *os.File) { _ = file.Close() }
 // the file. Not on the file: that is replaced, and may not exist yet.
 func (f file) lock(ctx context.Context) (unlock func(), failed *sdk.Error) {
 	if ctx.Err() != nil {
-		return nil, fileError(ctx.Err())
+		return nil, files.Error(ctx.Err())
 	}
 	target, err := filepath.EvalSymlinks(f.path)
 	if err != nil {
@@ -113,74 +113,32 @@ func (f file) lock(ctx context.Context) (unlock func(), failed *sdk.Error) {
 	dir := filepath.Dir(target)
 	if f.create {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fileError(err)
+			return nil, files.Error(err)
 		}
 	}
 	held, err := os.Open(dir)
 	if err != nil {
-		return nil, fileError(err)
+		return nil, files.Error(err)
 	}
-	if err := wait(ctx, func() error { return flock(held) }); err != nil {
+	if err := files.Wait(ctx, func() error { return files.Flock(held) }); err != nil {
 		shut(held)
 		return nil, f.stillLocked(err)
 	}
-	sweep(target)
+	files.Sweep(target)
 	return func() { shut(held) }, nil
 }
 
 // stillLocked says what was waited for in vain: another process that is
 // changing the file, if it is not the system that refuses the lock.
 func (f file) stillLocked(err error) *sdk.Error {
-	failure := fileError(err)
-	if errors.Is(err, errLocked) {
+	failure := files.Error(err)
+	if errors.Is(err, files.ErrLocked) {
 		failure.Message = fmt.Sprintf("%q: another process is changing it and has not let go of its lock in time; nothing was written", f.path)
 	}
 	return failure
 }
 
-// wait polls: flock(2) cannot be told to give up at a deadline.
-func wait(ctx context.Context, try func() error) error {
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	var held error
-	for {
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), held)
-		case <-pause.C:
-		}
-		if held = try(); !errors.Is(held, errLocked) {
-			return held
-		}
-		pause.Reset(2 * time.Millisecond)
-	}
-}
-
-var (
-	errLocked  = errors.New("another process holds the lock")
-	errChanged = errors.New("it has changed since it was read")
-)
-
-// draftName is the pattern of the names under which a file is written before
-// it takes the place of target.
-func draftName(target string) string { return "." + filepath.Base(target) + ".rekey-*" }
-
-// sweep removes drafts that a killed process left. Under the lock nobody else
-// has one.
-func sweep(target string) {
-	dir := filepath.Dir(target)
-	names, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	prefix := draftName(target)
-	prefix = prefix[:len(prefix)-1]
-	for _, dirEntry := range names {
-		if len(dirEntry.Name()) > len(prefix) && dirEntry.Name()[:len(prefix)] == prefix {
-			_ = os.Remove(filepath.Join(dir, dirEntry.Name())) // a leftover hinders nobody
-		}
-	}
-}
+var errChanged = errors.New("it has changed since it was read")
 
 // draft is a file that is to take the place of another.
 type draft struct {
@@ -200,7 +158,7 @@ func (d draft) stamped(info fs.FileInfo) bool {
 // draft writes a file beside the old one that is like it in all but its content.
 // Where none existed it stays as private as CreateTemp made it.
 func (s snapshot) draft(content []byte) (draft, error) {
-	file, err := os.CreateTemp(filepath.Dir(s.target), draftName(s.target))
+	file, err := os.CreateTemp(filepath.Dir(s.target), files.DraftName(s.target))
 	if err != nil {
 		return draft{}, err
 	}
@@ -219,7 +177,7 @@ func (s snapshot) fill(file *os.File, content []byte) (at time.Time, err error) 
 		return at, err
 	}
 	if s.info != nil {
-		if err := likeness(file, s.target, s.info); err != nil {
+		if err := files.Likeness(file, s.target, s.info); err != nil {
 			return at, err
 		}
 	}
@@ -243,52 +201,8 @@ func (s snapshot) unchanged() error {
 		return errChanged
 	case err != nil:
 		return err
-	case identityOf(now) != identityOf(s.info):
+	case files.IdentityOf(now) != files.IdentityOf(s.info):
 		return errChanged
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	file, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer shut(file)
-	return file.Sync()
-}
-
-// fileError maps what the system says. It is nil for a nil err.
-func fileError(err error) *sdk.Error {
-	var known *sdk.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &known):
-		return known
-	case errors.Is(err, context.DeadlineExceeded):
-		return sdk.Errorf(sdk.Timeout, "the file was not replaced in time")
-	case errors.Is(err, context.Canceled):
-		return sdk.Errorf(sdk.Cancelled, "given up before the file was replaced")
-	}
-	code := sdk.TargetError
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		code = sdk.PermissionDenied
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ELOOP):
-		code = sdk.InvalidConfig
-	case errors.Is(err, syscall.EROFS):
-		code = sdk.ReadOnly
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		code = sdk.TargetUnavailable
-	}
-	return &sdk.Error{Code: code, Message: err.Error(), Native: native(err)}
-}
-
-func native(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno.Error()
-	}
-	return ""
 }

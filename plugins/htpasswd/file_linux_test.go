@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rekey-host/rekey/plugins/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -33,13 +34,13 @@ func TestWhatTheSystemSaysHasACode(t *testing.T) {
 		{sdk.Errorf(sdk.Unsupported, "no"), sdk.Unsupported},
 	}
 	for _, tt := range tests {
-		got := fileError(fmt.Errorf("wrapped: %w", &fs.PathError{Op: "open", Path: "f", Err: tt.err}))
+		got := files.Error(fmt.Errorf("wrapped: %w", &fs.PathError{Op: "open", Path: "f", Err: tt.err}))
 		if got.Code != tt.want {
-			t.Errorf("fileError(%v) = %v, want %s", tt.err, got, tt.want)
+			t.Errorf("files.Error(%v) = %v, want %s", tt.err, got, tt.want)
 		}
 	}
-	if fileError(nil) != nil {
-		t.Error("fileError(nil) is not nil")
+	if files.Error(nil) != nil {
+		t.Error("files.Error(nil) is not nil")
 	}
 }
 

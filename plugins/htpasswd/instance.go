@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -146,7 +147,7 @@ func (i *Instance) Verify(ctx context.Context, account, _ string, value secret.V
 		return sdk.Accepted, nil
 	}
 	if !i.checks.begin(ctx) {
-		return sdk.CannotTell, fileError(ctx.Err())
+		return sdk.CannotTell, files.Error(ctx.Err())
 	}
 	defer i.checks.end()
 	return verdict(string(entry.hash), []byte(value.Reveal())), nil
@@ -162,7 +163,7 @@ func (i *Instance) Check(context.Context) []sdk.Finding {
 	if now.info == nil {
 		return i.checkNew(dir)
 	}
-	found := obstacles(dir, now.target, now.info)
+	found := files.Obstacles(dir, now.target, now.info)
 	found = append(found, i.checkLines(now.content)...)
 	return append(found, i.checkCost()...)
 }
@@ -174,7 +175,7 @@ func (i *Instance) checkNew(dir string) []sdk.Finding {
 		dir = filepath.Dir(dir)
 	}
 	found := []sdk.Finding{{Severity: sdk.Info, Message: fmt.Sprintf("%q does not exist and will be made", i.file.path)}}
-	found = append(found, obstacles(dir, "", nil)...)
+	found = append(found, files.Obstacles(dir, "", nil)...)
 	return append(found, i.checkCost()...)
 }
 

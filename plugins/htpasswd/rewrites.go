@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -63,7 +64,7 @@ func (r *rewrites) join(ctx context.Context, jobs []*job, do rewriter) {
 		<-r.turn
 	case <-ctx.Done():
 		if r.leave(made) {
-			made.settle(sdk.Refused, fileError(ctx.Err()))
+			made.settle(sdk.Refused, files.Error(ctx.Err()))
 		}
 	}
 	<-made.done

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-host/rekey/plugins/internal/files"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -26,7 +27,7 @@ func (d *desk) rewrite(ctx context.Context, jobs []*job) (sdk.Outcome, *sdk.Erro
 	select {
 	case <-d.goOn:
 	case <-ctx.Done():
-		return sdk.Refused, fileError(ctx.Err())
+		return sdk.Refused, files.Error(ctx.Err())
 	}
 	var names []string
 	for _, j := range jobs {

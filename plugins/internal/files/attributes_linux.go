@@ -1,4 +1,4 @@
-package htpasswd
+package files
 
 import (
 	"errors"

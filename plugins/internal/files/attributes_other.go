@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package htpasswd
+package files
 
 import (
 	"os"

@@ -1,6 +1,6 @@
 //go:build unix
 
-package htpasswd
+package files
 
 import (
 	"errors"
@@ -12,19 +12,19 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// flock takes the lock, or returns errLocked at once. Closing file lets it go, as
+// Flock takes the lock, or returns ErrLocked at once. Closing file lets it go, as
 // the end of the process does.
-func flock(file *os.File) error {
+func Flock(file *os.File) error {
 	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return errLocked
+		return ErrLocked
 	}
 	return os.NewSyscallError("flock "+file.Name(), err)
 }
 
-// likeness gives draft the owner, the access lists and the mode of the file at
+// Likeness gives draft the owner, the access lists and the mode of the file at
 // path.
-func likeness(draft *os.File, path string, info fs.FileInfo) error {
+func Likeness(draft *os.File, path string, info fs.FileInfo) error {
 	st := info.Sys().(*syscall.Stat_t)
 	if mine, err := draft.Stat(); err != nil {
 		return err
@@ -39,31 +39,31 @@ func likeness(draft *os.File, path string, info fs.FileInfo) error {
 	return draft.Chmod(info.Mode().Perm())
 }
 
-// identityOf is what the system tells of a file's state.
-func identityOf(info fs.FileInfo) identity {
+// IdentityOf is what the system tells of a file's state.
+func IdentityOf(info fs.FileInfo) Identity {
 	st := info.Sys().(*syscall.Stat_t)
-	return identity{device: uint64(st.Dev), inode: st.Ino, size: info.Size(), modified: info.ModTime().UnixNano(), changed: changedAt(st)}
+	return Identity{device: uint64(st.Dev), inode: st.Ino, size: info.Size(), modified: info.ModTime().UnixNano(), changed: changedAt(st)}
 }
 
-// openNow opens a file for reading and waits for nobody.
-func openNow(path string) (*os.File, error) {
+// OpenNow opens a file for reading and waits for nobody.
+func OpenNow(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
-// obstacles returns what will hinder a replacement of the file at path in dir;
+// Obstacles returns what will hinder a replacement of the file at path in dir;
 // info is nil if it is to be made.
-func obstacles(dir, path string, info fs.FileInfo) []sdk.Finding {
+func Obstacles(dir, path string, info fs.FileInfo) []sdk.Finding {
 	const write, search = 2, 1
 	var found []sdk.Finding
 	if err := syscall.Access(dir, write|search); err != nil {
-		failure := fileError(&fs.PathError{Op: "write to", Path: dir, Err: err})
+		failure := Error(&fs.PathError{Op: "write to", Path: dir, Err: err})
 		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message, Fix: "let rekey create files in the directory"})
 	}
 	if info == nil {
 		return found
 	}
 	if err := syscall.Access(path, write); err != nil {
-		failure := fileError(&fs.PathError{Op: "write", Path: path, Err: err})
+		failure := Error(&fs.PathError{Op: "write", Path: path, Err: err})
 		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message, Fix: "the file is there to be read only; let rekey write it"})
 	}
 	found = append(found, pinned(dir, path)...)
