@@ -132,7 +132,7 @@ func refusal(code sdk.Code, detail string) (*sdk.Error, error) {
 // output that is said.
 func (r rule) fits(end ending) (line string, ok bool) {
 	if r.pattern == nil {
-		return end.last(), slices.Contains(r.exits, end.exit)
+		return end.last(), slices.Contains(r.exits, end.Exit)
 	}
 	span := r.pattern.FindIndex(end.printed())
 	if span == nil {
@@ -171,10 +171,10 @@ func ofAccount(meaning meaning) bool { return meaning.status != "" || meaning.fa
 // receipt is what an ending says of a set or an unlock.
 func (l rules) receipt(end ending) sdk.Receipt {
 	switch {
-	case !end.started:
-		return sdk.Refuse(end.failure)
-	case end.failure != nil:
-		return sdk.Lost(end.failure)
+	case !end.Started:
+		return sdk.Refuse(end.Failure)
+	case end.Failure != nil:
+		return sdk.Lost(end.Failure)
 	}
 	rule, line, ok := l.first(end, ofOutcome)
 	switch {
@@ -184,9 +184,9 @@ func (l rules) receipt(end ending) sdk.Receipt {
 		return sdk.OK()
 	case ok:
 		return sdk.Lost(end.fault(line))
-	case end.exit == 0 && !l.has(isApplied):
+	case end.Exit == 0 && !l.has(isApplied):
 		return sdk.OK()
-	case end.exit == 0:
+	case end.Exit == 0:
 		return sdk.Lost(sdk.Errorf(sdk.TargetError, "%s: exit 0, and none of its answers that mean applied; %s", end.name, end.quoted(end.last())))
 	}
 	return sdk.Lost(end.fault(end.last()))
@@ -194,8 +194,8 @@ func (l rules) receipt(end ending) sdk.Receipt {
 
 // verdict is what an ending says of a value.
 func (l rules) verdict(end ending) (sdk.Verdict, *sdk.Error) {
-	if end.failure != nil {
-		return sdk.CannotTell, end.failure
+	if end.Failure != nil {
+		return sdk.CannotTell, end.Failure
 	}
 	rule, line, ok := l.first(end, ofVerdict)
 	switch {
@@ -203,9 +203,9 @@ func (l rules) verdict(end ending) (sdk.Verdict, *sdk.Error) {
 		return sdk.CannotTell, rule.told(end, line)
 	case ok:
 		return rule.verdict, nil
-	case end.exit == 0 && !l.has(isAccepted):
+	case end.Exit == 0 && !l.has(isAccepted):
 		return sdk.Accepted, nil
-	case end.exit == 0:
+	case end.Exit == 0:
 		return sdk.CannotTell, nil
 	}
 	return sdk.CannotTell, end.fault(end.last())
@@ -213,8 +213,8 @@ func (l rules) verdict(end ending) (sdk.Verdict, *sdk.Error) {
 
 // status is what an ending says of an account.
 func (l rules) status(end ending) (sdk.Status, *sdk.Error) {
-	if end.failure != nil {
-		return sdk.StatusUnknown, end.failure
+	if end.Failure != nil {
+		return sdk.StatusUnknown, end.Failure
 	}
 	rule, line, ok := l.first(end, ofAccount)
 	switch {
@@ -222,7 +222,7 @@ func (l rules) status(end ending) (sdk.Status, *sdk.Error) {
 		return sdk.StatusUnknown, rule.told(end, line)
 	case ok:
 		return rule.status, nil
-	case end.exit == 0:
+	case end.Exit == 0:
 		return sdk.StatusUnknown, nil
 	}
 	return sdk.StatusUnknown, end.fault(end.last())
@@ -231,9 +231,9 @@ func (l rules) status(end ending) (sdk.Status, *sdk.Error) {
 // fault is why an ending is not a good one; nil if it is.
 func (l rules) fault(end ending) *sdk.Error {
 	switch {
-	case end.failure != nil:
-		return end.failure
-	case end.exit == 0:
+	case end.Failure != nil:
+		return end.Failure
+	case end.Exit == 0:
 		return nil
 	}
 	isFailure := func(meaning meaning) bool { return meaning.failure != nil }
@@ -246,7 +246,7 @@ func (l rules) fault(end ending) *sdk.Error {
 // told is the refusal with the words of the tool.
 func (r rule) told(end ending, line string) *sdk.Error {
 	made := *r.failure
-	made.Native = "exit " + strconv.Itoa(end.exit)
+	made.Native = "exit " + strconv.Itoa(end.Exit)
 	made.Message = end.name + ": " + end.quoted(line)
 	return &made
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rekey-host/rekey/plugins/internal/run"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -52,10 +53,10 @@ func (i *Instance) Lacks() []sdk.Ability {
 // is a program that was not started.
 func (i *Instance) start(ctx context.Context, command command, account string, value secret.Value) ending {
 	if !command.given() {
-		return ending{failure: sdk.Errorf(sdk.Unsupported, "no command is given for this")}
+		return ending{Ending: run.Ending{Failure: sdk.Errorf(sdk.Unsupported, "no command is given for this")}}
 	}
 	if failure := i.refuseAccount(account, command); failure != nil {
-		return ending{failure: failure}
+		return ending{Ending: run.Ending{Failure: failure}}
 	}
 	return job{command: command, account: account, value: value, secret: i.secret, env: i.env, most: keptWords}.run(ctx)
 }
@@ -146,7 +147,7 @@ func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error
 	found := sdk.Account{Account: account, ID: account, Login: account, Status: status}
 	matched := len(i.found) == 0
 	for _, pattern := range i.found {
-		if match := pattern.FindSubmatch(end.out); match != nil {
+		if match := pattern.FindSubmatch(end.Out); match != nil {
 			tell(&found, pattern, match)
 			matched = true
 		}
@@ -200,10 +201,10 @@ func (i *Instance) List(ctx context.Context, filter string, _ []string, yield fu
 	if failure := i.answers.fault(end); failure != nil {
 		return failure
 	}
-	if end.cut {
+	if end.Cut {
 		return sdk.Errorf(sdk.TargetError, "%s: lists more than %d bytes", end.name, keptList)
 	}
-	for line := range strings.SplitSeq(string(end.out), "\n") {
+	for line := range strings.SplitSeq(string(end.Out), "\n") {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -249,7 +250,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 		if !command.given() {
 			continue
 		}
-		if failure := sound(command); failure != nil {
+		if failure := run.Sound(command.name, command.path); failure != nil {
 			found = append(found, bad(failure))
 		}
 	}

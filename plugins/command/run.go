@@ -3,17 +3,14 @@ package command
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode"
 
+	"github.com/rekey-host/rekey/plugins/internal/run"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
-	"github.com/rekey-host/rekey/sdk/strict"
 )
 
 // job is one start of a program.
@@ -63,21 +60,17 @@ func (j job) feeds() []string {
 
 // ending is how a program ended.
 type ending struct {
-	name     string // of the program
-	started  bool
-	failure  *sdk.Error // why it was not started, or not left to its end
-	exit     int        // 128 and the signal, if one ended it
-	out, err []byte
-	cut      bool // there was more output
-	hide     []secret.Value
+	run.Ending
+	name string // of the program
+	hide []secret.Value
 }
 
 // printed is all that the program said.
-func (e ending) printed() []byte { return bytes.Join([][]byte{e.err, e.out}, []byte("\n")) }
+func (e ending) printed() []byte { return bytes.Join([][]byte{e.Err, e.Out}, []byte("\n")) }
 
 // last is the last line that the program said, of its errors if it had any.
 func (e ending) last() string {
-	for _, text := range [][]byte{e.err, e.out} {
+	for _, text := range [][]byte{e.Err, e.Out} {
 		if text = bytes.TrimSpace(text); len(text) > 0 {
 			return string(text[bytes.LastIndexByte(text, '\n')+1:])
 		}
@@ -120,67 +113,13 @@ func (e ending) quoted(line string) string {
 
 // fault is an ending that no answer explains.
 func (e ending) fault(line string) *sdk.Error {
-	how := "exit " + strconv.Itoa(e.exit)
+	how := "exit " + strconv.Itoa(e.Exit)
 	return &sdk.Error{Code: sdk.TargetError, Native: how, Message: e.name + ": " + how + ": " + e.quoted(line)}
 }
 
 // run starts the program and waits for its end, at the latest that of ctx.
 func (j job) run(ctx context.Context) ending {
-	end := ending{name: filepath.Base(j.command.path), hide: []secret.Value{j.value, j.secret}}
-	if end.failure = lateness(ctx, "before it was started"); end.failure != nil {
-		return end
-	}
-	if end.failure = sound(j.command); end.failure != nil {
-		return end
-	}
-	started, err := j.start()
-	if err != nil {
-		end.failure = startError(j.command, err)
-		return end
-	}
-	end.started = true
-	if !started.wait(ctx) {
-		end.failure = lateness(ctx, "and was ended; whether it had set anything is not known")
-	}
-	end.exit = started.exit()
-	end.out, end.err, end.cut = started.out.bytes(), started.err.bytes(), started.out.cut
-	return end
-}
-
-// lateness is why ctx has ended; nil if it has not.
-func lateness(ctx context.Context, what string) *sdk.Error {
-	switch err := ctx.Err(); {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.DeadlineExceeded):
-		return sdk.Errorf(sdk.Timeout, "the tool's time was over, %s", what)
-	default:
-		return sdk.Errorf(sdk.Cancelled, "the tool was given up, %s", what)
-	}
-}
-
-// sound returns why a program must not be started: somebody else could have
-// put it there.
-func sound(command command) *sdk.Error {
-	info, err := strict.Walk(command.path, os.Geteuid())
-	switch {
-	case err != nil:
-		return sdk.Errorf(sdk.InvalidConfig, "%s: %s", command.name, err)
-	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
-		return sdk.Errorf(sdk.InvalidConfig, "%s: %q is no executable file", command.name, command.path)
-	}
-	return nil
-}
-
-// startError is why a program could not be started, and nothing was sent.
-func startError(command command, err error) *sdk.Error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	code := sdk.InvalidConfig
-	if errors.Is(err, errBusy) {
-		code = sdk.TargetUnavailable
-	}
-	return sdk.Errorf(code, "%s: %q cannot be started: %s", command.name, command.path, err)
+	argv := j.argv()
+	end := run.Program{Name: j.command.name, Path: argv[0], Args: argv[1:], Env: j.env, Feeds: j.feeds(), Most: j.most}.Run(ctx)
+	return ending{Ending: end, name: filepath.Base(argv[0]), hide: []secret.Value{j.value, j.secret}}
 }

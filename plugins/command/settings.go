@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rekey-host/rekey/plugins/internal/run"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -178,7 +179,7 @@ var (
 
 // environment returns all that a program gets to see of one.
 func environment(lines []string) ([]string, error) {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+	env := run.Environment()
 	for _, line := range lines {
 		name, _, _ := strings.Cut(line, "=")
 		switch {

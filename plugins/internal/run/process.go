@@ -1,6 +1,6 @@
 //go:build unix
 
-package command
+package run
 
 import (
 	"context"
@@ -54,12 +54,11 @@ type process struct {
 
 // start starts the program. Its thread stays until it is reaped: the kernel kills
 // the program when the thread that started it ends, so that none outlives rekey.
-func (j job) start() (*process, error) {
-	made := &process{out: &sink{most: j.most}, err: &sink{most: j.most},
+func (p Program) start() (*process, error) {
+	made := &process{out: &sink{most: p.Most}, err: &sink{most: p.Most},
 		gone: make(chan struct{}), end: make(chan struct{}), reaped: make(chan struct{})}
-	argv := j.argv()
-	made.cmd = &exec.Cmd{Path: argv[0], Args: argv, Env: j.env, Dir: "/", SysProcAttr: apart()}
-	err := made.connect(j.feeds())
+	made.cmd = &exec.Cmd{Path: p.Path, Args: append([]string{p.Path}, p.Args...), Env: p.Env, Dir: "/", SysProcAttr: apart()}
+	err := made.connect(p.Feeds)
 	if err == nil {
 		started := make(chan error)
 		go made.live(started)

@@ -1,0 +1,100 @@
+// Package run starts programs for backends: without a shell, in a session of their
+// own, with nothing of the environment, and to an end whatever becomes of them. It
+// knows nothing of what they do.
+package run
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/strict"
+)
+
+// Program is one start of a program. Everybody on the machine may see its path,
+// arguments and environment.
+type Program struct {
+	Name  string // of the setting that it is from
+	Path  string // absolute
+	Args  []string
+	Env   []string
+	Feeds []string // what it reads on standard input, and on the descriptors from 3 on
+	Most  int      // bytes that are kept of each output
+}
+
+// Ending is how a program ended.
+type Ending struct {
+	Started  bool
+	Failure  *sdk.Error // why it was not started, or not left to its end
+	Exit     int        // 128 and the signal, if one ended it
+	Out, Err []byte
+	Cut      bool // there was more output
+}
+
+// Environment is what every program gets of one, before what it is given.
+func Environment() []string {
+	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+}
+
+// Run starts the program and waits for its end, at the latest that of ctx. Nothing
+// of its process group is left then.
+func (p Program) Run(ctx context.Context) (end Ending) {
+	if end.Failure = lateness(ctx, "before it was started"); end.Failure != nil {
+		return end
+	}
+	if end.Failure = Sound(p.Name, p.Path); end.Failure != nil {
+		return end
+	}
+	started, err := p.start()
+	if err != nil {
+		end.Failure = p.startError(err)
+		return end
+	}
+	end.Started = true
+	if !started.wait(ctx) {
+		end.Failure = lateness(ctx, "and was ended; whether it had set anything is not known")
+	}
+	end.Exit = started.exit()
+	end.Out, end.Err, end.Cut = started.out.bytes(), started.err.bytes(), started.out.cut
+	return end
+}
+
+// lateness is why ctx has ended; nil if it has not.
+func lateness(ctx context.Context, what string) *sdk.Error {
+	switch err := ctx.Err(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return sdk.Errorf(sdk.Timeout, "the tool's time was over, %s", what)
+	default:
+		return sdk.Errorf(sdk.Cancelled, "the tool was given up, %s", what)
+	}
+}
+
+// Sound returns why the program of a setting must not be started: somebody else
+// could have put it there. It is nil if it may.
+func Sound(setting, path string) *sdk.Error {
+	info, err := strict.Walk(path, os.Geteuid())
+	switch {
+	case err != nil:
+		return sdk.Errorf(sdk.InvalidConfig, "%s: %s", setting, err)
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
+		return sdk.Errorf(sdk.InvalidConfig, "%s: %q is no executable file", setting, path)
+	}
+	return nil
+}
+
+// startError is why a program could not be started, and nothing was sent.
+func (p Program) startError(err error) *sdk.Error {
+	var place *fs.PathError
+	if errors.As(err, &place) {
+		err = place.Err
+	}
+	code := sdk.InvalidConfig
+	if errors.Is(err, errBusy) {
+		code = sdk.TargetUnavailable
+	}
+	return sdk.Errorf(code, "%s: %q cannot be started: %s", p.Name, p.Path, err)
+}
