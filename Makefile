@@ -6,7 +6,7 @@
 # make generate the code made from sdk/proto
 
 PACKAGES = slapd slapd-contrib ldap-utils 389-ds-base samba samba-ad-provision samba-dsdb-modules samba-vfs-modules winbind apache2-utils nginx-light chromium openssl python3-grpcio python3-protobuf python3-zeep \
-	krb5-kdc krb5-admin-server krb5-user openssh-server openssh-client sshpass sudo
+	krb5-kdc krb5-admin-server krb5-user openssh-server openssh-client sshpass sudo python3-yaml postgresql-client
 GO ?= go
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/rekey-host/rekey/plugins/broadworks"
 	programs "github.com/rekey-host/rekey/plugins/command"
+	"github.com/rekey-host/rekey/plugins/file"
 	"github.com/rekey-host/rekey/plugins/htpasswd"
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/ldap"
@@ -22,6 +23,7 @@ func bundled() map[string]sdk.Backend {
 	return map[string]sdk.Backend{
 		"broadworks": broadworks.New(),
 		"command":    programs.New(),
+		"file":       file.New(),
 		"htpasswd":   htpasswd.New(),
 		"kendox":     kendox.New(),
 		"ldap":       ldap.New(),
