@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,37 +22,8 @@ type Backup struct {
 	Damaged []string // runs that cannot be read, copied as they lie: with the reason
 }
 
-// Backup copies the state directory: each run as of one moment and as one
-// file, also while it is applied, the audit key, the record of outputs, and
-// the marks of the copies. identity is a file to copy too, last; "" for none. dir
-// must not exist, or be empty: it is there whole, 0700, or not at all. What a
-// killed process leaves beside it is removed by the next backup there; one that
-// ctx ends leaves nothing.
-func (s *Store) Backup(ctx context.Context, dir, identity string) (Backup, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return Backup{}, err
-	}
-	if err := vacant(dir); err != nil {
-		return Backup{}, err
-	}
-	if err := makePrivateDir(filepath.Dir(dir)); err != nil {
-		return Backup{}, err
-	}
-	made, err := files.MakePassing(filepath.Dir(dir), ".rekey-backup-")
-	if err != nil {
-		return Backup{}, err
-	}
-	defer made.Remove()
-	b := Backup{Dir: dir}
-	if err := s.backUp(ctx, made.Dir, identity, &b); err != nil {
-		return b, err
-	}
-	if err := unix.Rename(made.Dir, dir); err != nil { // an empty directory is replaced
-		return b, fmt.Errorf("%s: %w; give a directory in it that does not exist", dir, err)
-	}
-	return b, syncDir(filepath.Dir(dir))
-}
+// backingUp copies the state directory of a store.
+type backingUp struct{ *Store }
 
 // ErrNotVacant is why a backup is not made where something is.
 var ErrNotVacant = errors.New("is there already and not empty")
@@ -71,8 +41,8 @@ func vacant(dir string) error {
 	return err
 }
 
-func (s *Store) backUp(ctx context.Context, made, identity string, b *Backup) error {
-	to := &Store{dir: made, now: s.now, rand: s.rand, osUser: s.osUser, host: s.host}
+func (s *backingUp) backUp(ctx context.Context, made, identity string, b *Backup) error {
+	to := storeAt(&stateDir{dir: made, now: s.now, rand: s.rand, osUser: s.osUser, host: s.host})
 	for _, d := range []string{to.runs(), to.marks()} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			return err
@@ -103,7 +73,7 @@ func (s *Store) backUp(ctx context.Context, made, identity string, b *Backup) er
 
 // backUpRun copies one run. One that cannot be read is copied as it lies: it
 // keeps the others from nothing.
-func (s *Store) backUpRun(to *Store, id string, b *Backup) error {
+func (s *backingUp) backUpRun(to *Store, id string, b *Backup) error {
 	b.Runs++
 	tree, err := s.copyRun(to, id)
 	if err == nil {
@@ -127,7 +97,7 @@ func (s *Store) backUpRun(to *Store, id string, b *Backup) error {
 func diskFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // copyRun copies a run that can be read, and reads the copy.
-func (s *Store) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
+func (s *backingUp) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 	r, err := s.Read(id)
 	if err != nil {
 		return nil, err
@@ -163,7 +133,7 @@ func (s *Store) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 }
 
 // backUpFiles copies what is not a run: the audit key and the record of outputs.
-func (s *Store) backUpFiles(made string) error {
+func (s *backingUp) backUpFiles(made string) error {
 	from := map[string]string{"audit.key": filepath.Join(s.dir, "audit.key")}
 	notes, err := os.ReadDir(filepath.Join(s.dir, "files"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

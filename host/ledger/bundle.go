@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -20,93 +19,11 @@ type ExportOptions struct {
 	Withhold bool     // names, accounts and messages are left out
 }
 
-// Export writes a bundle: the records of users with proofs that they are in
-// the log under its newest signed head, or the whole log. It signs a head
-// first if the newest is not of the last record. A bundle of some users does
-// not prove that they have no other records; one of the whole log does.
-func (r *Run) Export(w io.Writer, o ExportOptions) error {
-	text, err := r.freshHead()
-	if err != nil {
-		return ofRun(r.id, err)
-	}
-	_, size, _, err := hashlog.ParseHead(text)
-	if err != nil {
-		return ofRun(r.id, err)
-	}
-	e := &export{run: r, o: o, size: size}
-	if err := e.chosen(); err != nil {
-		return ofRun(r.id, err)
-	}
-	return ofRunOrNil(r.id, r.reading(func(c storage) error {
-		e.c = c
-		return e.write(w, text)
-	}))
-}
-
 func ofRunOrNil(id string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return ofRun(id, err)
-}
-
-// Prove returns the bundle of one user, names shown.
-func (r *Run) Prove(key string) ([]byte, error) {
-	var out bytes.Buffer
-	err := r.Export(&out, ExportOptions{Keys: []string{key}})
-	return out.Bytes(), err
-}
-
-// freshHead returns the newest signed head, signing one first if records came
-// after it and this medium can be written.
-func (r *Run) freshHead() (string, error) {
-	text, err := r.Checkpoint()
-	if err != nil {
-		return "", err
-	}
-	size, head, err := r.unsignedHead()
-	if err != nil {
-		return "", err
-	}
-	_, have, root, herr := hashlog.ParseHead(text)
-	if hashlog.HeadString(have, root) == head {
-		return text, nil
-	}
-	err = r.signElsewhere()
-	switch {
-	case err == nil:
-		return r.Checkpoint()
-	case herr != nil:
-		return "", fmt.Errorf("no signed head covers its %d records: %w", size, err)
-	}
-	r.uncovered = size - have
-	return text, nil
-}
-
-// Uncovered is how many records at the end of the log the last Export left out:
-// no signed head covers them, and none could be signed.
-func (r *Run) Uncovered() int64 { return r.uncovered }
-
-// signElsewhere signs a head through a writer of its own, or the run's.
-func (r *Run) signElsewhere() error {
-	if r.writer != nil {
-		_, _, err := r.SignHead()
-		return err
-	}
-	w, err := newWriter(r)
-	if err != nil {
-		return err
-	}
-	defer w.db.Close()
-	if err := w.db.OthersFold(); err != nil {
-		return err
-	}
-	return w.db.Within(func() error {
-		if err := w.catchUp(); err != nil {
-			return err
-		}
-		return w.signHead(r.store.now())
-	})
 }
 
 // export is one bundle on its way out.

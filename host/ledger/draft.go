@@ -81,51 +81,6 @@ type Draft struct {
 	ord     []byte
 }
 
-// Draft begins a run: it makes its data key and seals that to the recipients.
-// An empty Header.ID is filled with a new name.
-func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
-	if h.Created.IsZero() {
-		h.Created = s.now()
-	}
-	h.Created = h.Created.UTC()
-	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp()), front: front{tree: hashlog.Frontier{Keeps: true}, sheet: hashlog.SheetWriter{Sheet: hashlog.Sheet{First: 1}}}}
-	d.enc.Key = &d.names
-	var err error
-	if d.lock, err = s.nameRun(&h); err != nil {
-		return nil, err
-	}
-	d.header = h
-	if d.home, err = s.settleHome(); err == nil {
-		err = d.begin(k)
-	}
-	if err != nil {
-		_ = d.Discard()
-		return nil, fmt.Errorf("draft of run %s: %w", h.ID, err)
-	}
-	return d, nil
-}
-
-// nameRun gives the run its name and takes its lock.
-func (s *Store) nameRun(h *Header) (*lock, error) {
-	if h.ID == "" {
-		id, l, err := s.newID()
-		h.ID = id
-		return l, err
-	}
-	if !validID.MatchString(h.ID) {
-		return nil, fmt.Errorf("run %q: not a name; use lower-case letters, digits and hyphens", h.ID)
-	}
-	l, err := takeLock(s.lockFile(h.ID))
-	if err != nil {
-		return nil, ofRun(h.ID, err)
-	}
-	if files.Exists(s.runFile(h.ID)) {
-		l.release()
-		return nil, fmt.Errorf("run %s exists already", h.ID)
-	}
-	return l, nil
-}
-
 // ofRun names the run in an error.
 func ofRun(id string, err error) error {
 	var held *LockedError

@@ -10,6 +10,9 @@ import (
 	"slices"
 )
 
+// outputs remember the files that runs wrote.
+type outputs struct{ *stateDir }
+
 // wrote is what is remembered of one output file.
 type wrote struct {
 	Path    string   `json:"path"`
@@ -26,28 +29,28 @@ type List struct {
 
 // noteFile is where one output file is remembered: a file each, so that
 // processes need no lock and a crash leaves the old or the new note.
-func (s *Store) noteFile(path string) string {
+func (s *outputs) noteFile(path string) string {
 	return filepath.Join(s.dir, "files", digestOf([]byte(path))+".json")
 }
 
 // Wrote remembers that a run of this state directory wrote the file at path,
 // which of its outputs that is, and the digest of what it wrote. It is durable
 // when Wrote returns. path is taken as it is: callers make it absolute and clean.
-func (s *Store) Wrote(path, digest, kind string) error {
+func (s *outputs) Wrote(path, digest, kind string) error {
 	return s.remember(wrote{Path: path, Digests: []string{digest}, Kind: kind})
 }
 
 // WroteList is Wrote for a list of passwords.
-func (s *Store) WroteList(path, digest, kind string, list List) error {
+func (s *outputs) WroteList(path, digest, kind string, list List) error {
 	return s.remember(wrote{Path: path, Digests: []string{digest}, Kind: kind, List: &list})
 }
 
 // KindOf returns which output Wrote or Writes was told a path is; "" if neither
 // was.
-func (s *Store) KindOf(path string) string { return s.written(path).Kind }
+func (s *outputs) KindOf(path string) string { return s.written(path).Kind }
 
 // Listed returns what WroteList was told of a path; false if it was not.
-func (s *Store) Listed(path string) (List, bool) {
+func (s *outputs) Listed(path string) (List, bool) {
 	w := s.written(path)
 	if w.List == nil {
 		return List{}, false
@@ -61,7 +64,7 @@ const attempts = 32
 // Writes remembers that a run is about to write the file at path: until Wrote
 // is called it may have this digest or one from before. It is durable when
 // Writes returns.
-func (s *Store) Writes(path, digest, kind string) error {
+func (s *outputs) Writes(path, digest, kind string) error {
 	w := s.written(path)
 	w.Kind = kind
 	w.Path, w.Digests = path, append(w.Digests, digest)
@@ -71,7 +74,7 @@ func (s *Store) Writes(path, digest, kind string) error {
 	return s.remember(w)
 }
 
-func (s *Store) remember(w wrote) error {
+func (s *outputs) remember(w wrote) error {
 	if err := makePrivateDir(filepath.Join(s.dir, "files")); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
@@ -88,10 +91,10 @@ func (s *Store) remember(w wrote) error {
 // Owns returns the digests that the file at path may have if runs of this
 // state directory wrote it and nobody changed it since; none if no run did. A
 // note that cannot be read counts as none: the file is then nobody's.
-func (s *Store) Owns(path string) []string { return s.written(path).Digests }
+func (s *outputs) Owns(path string) []string { return s.written(path).Digests }
 
 // written reads the note of a file; an empty one if there is none.
-func (s *Store) written(path string) wrote {
+func (s *outputs) written(path string) wrote {
 	text, err := os.ReadFile(s.noteFile(path))
 	if err != nil {
 		return wrote{}

@@ -54,22 +54,6 @@ type standsOn struct {
 	wrote unix.Timespec // when something was last written to it
 }
 
-// standOn notes the files of a run whose database is open.
-func (s *Store) standOn(id string) (*footing, error) {
-	db := s.runFile(id)
-	f := &footing{files: []standsOn{
-		{path: s.runs()}, {path: db, holds: true}, {path: db + "-wal", holds: true, ahead: true}, {path: db + "-shm"}, {path: s.lockFile(id)},
-	}}
-	for i := range f.files {
-		st, err := files.Stat(f.files[i].path)
-		if err != nil {
-			return nil, gone(f.files[i].path, "cannot be looked at: %v", err)
-		}
-		f.files[i].id = fileID{uint64(st.Dev), st.Ino}
-	}
-	return f, f.settle()
-}
-
 // settle notes how the files are after this process has written to them.
 func (f *footing) settle() error {
 	f.mu.Lock()
@@ -176,17 +160,4 @@ func (f *footing) has(path string, st unix.Stat_t) bool {
 		}
 	}
 	return false
-}
-
-// Intact reports whether the run's files are still what their names say, so
-// that what is sent now is known afterwards. It costs a few system calls at
-// most every few milliseconds, and is safe for concurrent use.
-func (r *Run) Intact() error {
-	if r.footing == nil {
-		return nil
-	}
-	if err := r.footing.glance(); err != nil {
-		return ofRun(r.id, err)
-	}
-	return nil
 }

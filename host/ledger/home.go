@@ -1,16 +1,10 @@
 package ledger
 
 import (
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
 )
@@ -21,63 +15,8 @@ import (
 // the file says: its name is another.
 const homeFormat = "rekey-state/1"
 
-func (s *Store) homeFile() string { return filepath.Join(s.dir, "state.id") }
-
-// home returns the name of the state directory; "" if it has none, or has one
-// that is another's.
-func (s *Store) home() string {
-	text, err := os.ReadFile(s.homeFile())
-	if err != nil {
-		return ""
-	}
-	dir, err1 := birthOf(s.dir)
-	self, err2 := birthOf(s.homeFile())
-	id, _, _ := strings.Cut(strings.TrimPrefix(string(text), homeFormat+" "), " ")
-	if errors.Join(err1, err2) != nil || string(text) != homeText(id, dir, self) {
-		return ""
-	}
-	return id
-}
-
 func homeText(id string, dir, self birth) string {
 	return fmt.Sprintf("%s %s %s %s\n", homeFormat, id, dir, self)
-}
-
-// settleHome returns the name of the state directory and gives it one if it
-// has none of its own. It is durable when settleHome returns.
-func (s *Store) settleHome() (string, error) {
-	if id := s.home(); id != "" {
-		return id, nil
-	}
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return "", err
-	}
-	defer d.Close()
-	_ = unix.Flock(int(d.Fd()), unix.LOCK_EX) // one process at a time, where the file system can
-	if id := s.home(); id != "" {
-		return id, nil
-	}
-	id, err := s.nameHome()
-	if err != nil {
-		return "", err
-	}
-	s.crash.at(CrashHomeNamed)
-	return id, d.Sync()
-}
-
-// nameHome gives the state directory a name.
-func (s *Store) nameHome() (string, error) {
-	var random [8]byte
-	if _, err := io.ReadFull(s.rand, random[:]); err != nil {
-		return "", err
-	}
-	id := hex.EncodeToString(random[:])
-	dir, err := birthOf(s.dir)
-	if err != nil {
-		return "", err
-	}
-	return id, placed(s.homeFile(), func(self birth) []byte { return []byte(homeText(id, dir, self)) })
 }
 
 func newName(path string) string {
@@ -142,25 +81,3 @@ type MovedError struct {
 
 // Error says where and when.
 func (e *MovedError) Error() string { return "run " + e.Run + ": " + e.Why }
-
-// elsewhere returns why this is not where the run was last applied, or "".
-func (r *Run) elsewhere(mk *marker, m *mark) string {
-	last := r.writer.now.Last
-	if last == nil {
-		return ""
-	}
-	by := last.String()
-	switch home := r.store.home(); {
-	case last.Host != "" && last.Host != r.store.host:
-		return by + ", and this is " + r.store.host
-	case home == "":
-		return by + ", in a state directory of which this is a copy, or that was put back from one"
-	case home != last.Home:
-		return by + ", with another state directory"
-	case mk == nil:
-		return by + ", and what the state directory knew of it is gone"
-	case m.self != mk.self:
-		return by + ", and what the state directory knows of it was copied, or put back"
-	}
-	return ""
-}

@@ -19,7 +19,7 @@ func TestKeyNameIsOneWordOfPrintableLetters(t *testing.T) {
 		"h\u00e9":    "rekey-h",
 		"x.example.": "rekey-x.example.",
 	} {
-		if got := (&Store{host: host}).keyName(); got != want {
+		if got := (&keyring{stateDir: &stateDir{host: host}}).keyName(); got != want {
 			t.Errorf("keyName() of %q = %q, want %q", host, got, want)
 		}
 	}

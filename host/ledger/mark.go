@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // marks are kept beside the runs, not among them: whoever puts an older file of
@@ -31,6 +31,9 @@ const (
 	markSlots  = 3
 	markFormat = "rekey-mark/1"
 )
+
+// markers know what the state directory is called, and how far its runs had come.
+type markers struct{ *stateDir }
 
 // mark is what one slot says.
 type mark struct {
@@ -60,8 +63,7 @@ func birthOf(path string) (birth, error) {
 	return b, nil
 }
 
-func (s *Store) marks() string             { return filepath.Join(s.dir, "marks") }
-func (s *Store) markFile(id string) string { return filepath.Join(s.marks(), id) }
+func (s *markers) markFile(id string) string { return filepath.Join(s.marks(), id) }
 
 // line is the text of a slot: fields, and a sum against one that was torn.
 func (m *mark) line() []byte {
@@ -131,7 +133,7 @@ type marker struct {
 
 // makeMark makes the file of a mark, durable when makeMark returns, in place of
 // one that may be there.
-func (s *Store) makeMark(run string, tree *hashlog.Frontier) error {
+func (s *markers) makeMark(run string, tree *hashlog.Frontier) error {
 	if !files.Exists(s.marks()) {
 		if err := makePrivateDir(s.marks()); err != nil {
 			return err
@@ -153,7 +155,7 @@ func (s *Store) makeMark(run string, tree *hashlog.Frontier) error {
 
 // dropMark removes the mark of a draft that did not become a run. One of a run
 // that was applied stays, whatever became of the run.
-func (s *Store) dropMark(run string) {
+func (s *markers) dropMark(run string) {
 	_ = os.Remove(newName(s.markFile(run)))
 	mk, m, err := s.openMark(run, os.O_RDWR)
 	if err != nil || mk == nil {
@@ -169,7 +171,7 @@ func (s *Store) dropMark(run string) {
 const draftSize = 2
 
 // openMark opens the mark of a run for writing; nil if there is none.
-func (s *Store) openMark(run string, flags int) (*marker, mark, error) {
+func (s *markers) openMark(run string, flags int) (*marker, mark, error) {
 	path := s.markFile(run)
 	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -215,63 +217,57 @@ type StaleError struct{ Run, Message, Fix string }
 // Error names the run and what is known.
 func (e *StaleError) Error() string { return fmt.Sprintf("run %s: %s; %s", e.Run, e.Message, e.Fix) }
 
-// known checks that the log continues what its mark has seen. Others note
-// something in a run at any time: what a log lacks is looked for again in what
-// is there now, which is behind the mark.
-func (w *writer) known(mk *marker, m *mark) error {
-	if mk == nil {
-		return nil
-	}
-	r := w.run
-	if m.tree.Size > w.tree.Size {
-		if err := w.catchUpNow(); err != nil {
-			return ofRun(r.id, err)
-		}
-	}
-	now := w.tree
-	if m.tree.Size > now.Size {
-		return r.older(now.Size, m.tree.Size)
-	}
-	tree := m.tree.Clone()
-	if err := r.extend(w.db, &tree, now.Size, nil); err != nil {
-		return ofRun(r.id, err)
-	}
-	if tree.Root() != now.Root() {
-		return r.stale("its ledger is not the one that had %d records here: another copy was put in its place", m.tree.Size)
-	}
-	return nil
-}
+func (s *markers) homeFile() string { return filepath.Join(s.dir, "state.id") }
 
-func (r *Run) older(have, had int64) error {
-	return r.stale("its ledger has %d records, and had %d: an older copy was put back", have, had)
-}
-
-func (r *Run) stale(format string, args ...any) error {
-	fix := fmt.Sprintf("put the newest copy back; if none is left, remove %s to go on from this one: accounts that were changed since get a second value", r.store.markFile(r.id))
-	return &StaleError{r.id, fmt.Sprintf(format, args...), fix}
-}
-
-// Stale returns a *StaleError for a run that is open for reading and has fewer
-// records than it had here. What cannot be found out it passes over.
-func (r *Run) Stale() error {
-	mk, m, err := r.store.openMark(r.id, os.O_RDONLY)
-	if err != nil || mk == nil {
-		return nil
-	}
-	mk.close()
-	size, err := r.store.sizeNow(r.id)
-	if err != nil || size >= m.tree.Size {
-		return nil
-	}
-	return r.older(size, m.tree.Size)
-}
-
-// sizeNow is how many records a run has, whatever of it was opened before.
-func (s *Store) sizeNow(id string) (int64, error) {
-	c, err := sqlite.Open(s.runFile(id), s.temp())
+// home returns the name of the state directory; "" if it has none, or has one
+// that is another's.
+func (s *markers) home() string {
+	text, err := os.ReadFile(s.homeFile())
 	if err != nil {
-		return 0, err
+		return ""
 	}
-	defer c.Close()
-	return sizeOf(c)
+	dir, err1 := birthOf(s.dir)
+	self, err2 := birthOf(s.homeFile())
+	id, _, _ := strings.Cut(strings.TrimPrefix(string(text), homeFormat+" "), " ")
+	if errors.Join(err1, err2) != nil || string(text) != homeText(id, dir, self) {
+		return ""
+	}
+	return id
+}
+
+// settleHome returns the name of the state directory and gives it one if it
+// has none of its own. It is durable when settleHome returns.
+func (s *markers) settleHome() (string, error) {
+	if id := s.home(); id != "" {
+		return id, nil
+	}
+	d, err := os.Open(s.dir)
+	if err != nil {
+		return "", err
+	}
+	defer d.Close()
+	_ = unix.Flock(int(d.Fd()), unix.LOCK_EX) // one process at a time, where the file system can
+	if id := s.home(); id != "" {
+		return id, nil
+	}
+	id, err := s.nameHome()
+	if err != nil {
+		return "", err
+	}
+	s.crash.at(CrashHomeNamed)
+	return id, d.Sync()
+}
+
+// nameHome gives the state directory a name.
+func (s *markers) nameHome() (string, error) {
+	var random [8]byte
+	if _, err := io.ReadFull(s.rand, random[:]); err != nil {
+		return "", err
+	}
+	id := hex.EncodeToString(random[:])
+	dir, err := birthOf(s.dir)
+	if err != nil {
+		return "", err
+	}
+	return id, placed(s.homeFile(), func(self birth) []byte { return []byte(homeText(id, dir, self)) })
 }

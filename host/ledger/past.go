@@ -19,6 +19,23 @@ type past struct {
 	runs []*pastRun
 }
 
+// targets are the pasts of the targets that somebody asked for.
+type targets struct {
+	store *Store
+	mu    sync.Mutex
+	past  map[string]*past
+}
+
+// close gives up what is open.
+func (s *targets) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.past {
+		p.close()
+	}
+	s.past = nil
+}
+
 // pastRun is one run, and whose account is whose in it.
 type pastRun struct {
 	run    *Run
@@ -31,7 +48,7 @@ type pastRun struct {
 // BackendPin.Target; ok is false if there is none, or none that the keys open.
 // It is safe for concurrent use. Runs that begin after the first call for a
 // target are not looked at.
-func (s *Store) NewestApplied(k Keys, except, target, account, cred string) (v secret.Value, ok bool, err error) {
+func (s *targets) NewestApplied(k Keys, except, target, account, cred string) (v secret.Value, ok bool, err error) {
 	p, err := s.pastOf(k, except, target)
 	if err != nil {
 		return v, false, err
@@ -56,14 +73,14 @@ func (s *Store) NewestApplied(k Keys, except, target, account, cred string) (v s
 }
 
 // pastOf opens the runs that reached the target.
-func (s *Store) pastOf(k Keys, except, target string) (*past, error) {
+func (s *targets) pastOf(k Keys, except, target string) (*past, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := except + "\x00" + target
 	if p := s.past[key]; p != nil {
 		return p, nil
 	}
-	ids, err := s.ids()
+	ids, err := s.store.ids()
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +102,8 @@ func (s *Store) pastOf(k Keys, except, target string) (*past, error) {
 
 // pastRun opens one run if it reached the target. One that cannot be read, or
 // whose values do not open, tells nothing.
-func (s *Store) pastRun(k Keys, id, target string) *pastRun {
-	r, err := s.ReadWith(id, k)
+func (s *targets) pastRun(k Keys, id, target string) *pastRun {
+	r, err := s.store.ReadWith(id, k)
 	if err != nil {
 		return nil
 	}
@@ -150,16 +167,6 @@ func appliedAt(history []journal.Record, c journal.Candidate) time.Time {
 		}
 	}
 	return at
-}
-
-// history reads one user's records.
-func (r *Run) history(pos int64) ([]journal.Record, error) {
-	list := []User{{Pos: pos}}
-	err := r.reading(func(c storage) error { return r.histories(c).fill(list) })
-	if err != nil {
-		return nil, ofRun(r.id, err)
-	}
-	return list[0].History, nil
 }
 
 // usersOf returns the users whose intents may have named the account.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // planReading hashes the rows of a plan while the log is read: they never change,
@@ -16,22 +15,6 @@ type planReading struct {
 	audit  hashlog.Audit // only its problems
 	err    error
 	done   chan struct{}
-}
-
-// readPlan begins to read the plan of a run.
-func (s *Store) readPlan(id string, names hashlog.NamesKey, bounds []hashlog.Wave) *planReading {
-	p := &planReading{bounds: bounds, tree: hashlog.Frontier{Keeps: true}, audit: hashlog.Audit{OK: true}, done: make(chan struct{})}
-	go func() {
-		defer close(p.done)
-		c, err := sqlite.Open(s.runFile(id), s.temp())
-		if err != nil {
-			p.err = err
-			return
-		}
-		defer c.Close()
-		p.err = p.read(c, &names)
-	}()
-	return p
 }
 
 // wait waits for the end of the reading; of none it does not wait.

@@ -3,7 +3,6 @@ package ledger
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -23,43 +22,8 @@ type proof struct {
 	done int64 // users that were finished since
 }
 
-// Confirm folds the run into one file and reads back, through a connection of
-// its own, what was committed since it was opened: the records, the size and
-// the head of the log, where the run stands. What it returns nil for is in the
-// file as it was written; else the error is ErrGone. Not concurrent with Commit.
-func (r *Run) Confirm() error {
-	if r.writer == nil {
-		return fmt.Errorf("run %s: it is open for reading", r.id)
-	}
-	if err := r.confirm(); err != nil {
-		r.writer.broken = err
-		return ofRun(r.id, err)
-	}
-	return nil
-}
-
-func (r *Run) confirm() error {
-	w := r.writer
-	if w.broken != nil {
-		return w.broken
-	}
-	r.store.crash.at(CrashConfirming)
-	if _, err := r.footing.check(); err != nil {
-		return err
-	}
-	if _, err := r.fold(); err != nil {
-		return err
-	}
-	r.store.crash.at(CrashFolded)
-	if err := w.prove(); err != nil {
-		return err
-	}
-	_, err := r.footing.check() // of what was just read
-	return err
-}
-
 // prove compares the file with what this process knows of it.
-func (w *writer) prove() error {
+func (w *prover) prove() error {
 	if err := w.catchUpNow(); err != nil {
 		return err
 	}
@@ -84,17 +48,9 @@ func (w *writer) prove() error {
 	return err
 }
 
-func (w *writer) unreadable(err error) error {
-	return gone(w.run.store.runFile(w.run.id), "cannot be read back: %v", err)
-}
-
-func (w *writer) differs(format string, args ...any) error {
-	return gone(w.run.store.runFile(w.run.id), "does not hold what was written to it: "+format, args...)
-}
-
 // proveRun compares what never changes: header, key, waves.
-func (w *writer) proveRun(c storage) error {
-	again := &Run{store: w.run.store, id: w.run.id}
+func (w *prover) proveRun(c storage) error {
+	again := &openRun{store: w.run.store, id: w.run.id}
 	if err := again.load(c); err != nil {
 		return w.unreadable(err)
 	}
@@ -117,12 +73,15 @@ func (w *writer) proveRun(c storage) error {
 	return nil
 }
 
+// prover compares the file with what this process knows of it.
+type prover struct{ *writer }
+
 // planProof is the largest plan that is read back: what rekey audit verify does
 // of all takes a fifth of the time of applying it.
 const planProof = 100_000
 
 // provePlan hashes the rows of a plan, each as it was frozen.
-func (w *writer) provePlan(c storage) error {
+func (w *prover) provePlan(c storage) error {
 	if w.run.total > planProof {
 		return nil
 	}
@@ -149,7 +108,7 @@ func (w *writer) provePlan(c storage) error {
 
 // proveState compares size, head and standing. Another process may have noted
 // something since.
-func (w *writer) proveState(c storage) error {
+func (w *prover) proveState(c storage) error {
 	found, err := c.State()
 	switch {
 	case err != nil:
@@ -176,7 +135,7 @@ func (w *writer) proveState(c storage) error {
 
 // proveRecords compares the records, and looks whether those of a user will be
 // found.
-func (w *writer) proveRecords(c storage) error {
+func (w *prover) proveRecords(c storage) error {
 	var sum maphash.Hash
 	sum.SetSeed(w.proof.sum.Seed())
 	add := func(r *hashlog.Stored) error {
@@ -199,7 +158,7 @@ func (w *writer) proveRecords(c storage) error {
 	return w.proveIndex(c)
 }
 
-func (w *writer) proveIndex(c storage) error {
+func (w *prover) proveIndex(c storage) error {
 	n, err := c.Unlisted(w.proof.from)
 	if err != nil {
 		return w.unreadable(err)
@@ -211,7 +170,7 @@ func (w *writer) proveIndex(c storage) error {
 }
 
 // firstBad names the first record that is not what it was.
-func (w *writer) firstBad(c storage) error {
+func (w *prover) firstBad(c storage) error {
 	next := w.proof.from
 	err := w.run.leaves(c, w.proof.from, w.tree.Size, func(index int64, _ hashlog.Hash, sound bool) error {
 		if index != next || !sound {
@@ -227,7 +186,7 @@ func (w *writer) firstBad(c storage) error {
 }
 
 // proveUsers counts the statuses that the records gave.
-func (w *writer) proveUsers(c storage) error {
+func (w *prover) proveUsers(c storage) error {
 	if w.proof.done == 0 {
 		return nil
 	}
@@ -255,41 +214,4 @@ func (w *writer) proveUsers(c storage) error {
 		return w.differs("the statuses of users are others")
 	}
 	return nil
-}
-
-// leaves calls fn for the records [from, to): their places, their leaves, and
-// whether their bytes fit the sum that is kept with them.
-func (r *Run) leaves(c storage, from, to int64, fn func(index int64, leaf hashlog.Hash, sound bool) error) error {
-	enc, dec := hashlog.Encoder{Key: &r.names}, hashlog.Decoder{}
-	return eachRecord(c, from, to, func(r *hashlog.Stored) error {
-		f, err := dec.Split(r.Body)
-		if err != nil {
-			return fn(r.ID-1, hashlog.Hash{}, false)
-		}
-		return fn(r.ID-1, enc.Leaf(&f, r.Body), enc.Fits(&f, r.Body) == nil)
-	})
-}
-
-// extend pushes the records from the tree's size on to a size. also is called
-// with each as it is stored; it may be nil.
-func (r *Run) extend(c storage, tree *hashlog.Frontier, to int64, also func(body []byte)) error {
-	if tree.Size >= to {
-		return nil
-	}
-	enc, dec := hashlog.Encoder{Key: &r.names}, hashlog.Decoder{}
-	err := eachRecord(c, tree.Size, to, func(r *hashlog.Stored) error {
-		f, err := dec.Split(r.Body)
-		if err != nil {
-			return fmt.Errorf("record %d: %w", tree.Size, err)
-		}
-		tree.Push(enc.Leaf(&f, r.Body))
-		if also != nil {
-			also(r.Body)
-		}
-		return nil
-	})
-	if err == nil && tree.Size != to {
-		err = fmt.Errorf("record %d is missing", tree.Size)
-	}
-	return err
 }

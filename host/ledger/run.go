@@ -1,88 +1,35 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"sync"
-	"time"
+	"path/filepath"
 
-	"filippo.io/age"
-
-	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger/internal/files"
 	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
-	"github.com/rekey-host/rekey/sdk/secret"
+	"golang.org/x/sys/unix"
 )
 
 // Run is one frozen run, open for reading or locked for applying. Reading is
 // safe for concurrent use, also beside a Commit; Commit and SignHead have one
 // caller at a time.
 type Run struct {
-	store   *Store
-	id      string
-	header  Header
-	total   int64
-	ordered bool // the plan is in the order of the source
-	names   hashlog.NamesKey
-	bounds  []hashlog.Wave
-
-	seal    *sealer
-	sealErr error // why there is none
-
-	lock    *lock    // nil: open for reading
-	writer  *writer  // nil: open for reading
-	footing *footing // nil: open for reading
-
-	mu     sync.Mutex
-	closed bool
-
-	rest      *rescue // nil: what is damaged is an error
-	salvaged  bool
-	uncovered int64
-	idle      []storage // for reading
-	known     int64     // users behind it had no records when it was locked
+	*openRun
+	*custodian
+	*users
+	*progress
+	*auditor
+	salvaged bool
 }
 
-// Lock opens a run for applying. It returns a *LockedError when another
-// process, or another Run of this one, does so. That the keys do not open its
-// values is no error yet: see Sealable.
-//
-// It returns a *StaleError for a ledger that lacks what it had, and a
-// *MovedError for one that was last applied elsewhere.
-func (s *Store) Lock(id string, k Keys) (*Run, error) { return s.lock(id, k, false) }
-
-// LockMoved is Lock for a run that is known to have been moved here: where it
-// was last applied elsewhere, that is recorded, and this is its place.
-func (s *Store) LockMoved(id string, k Keys) (*Run, error) { return s.lock(id, k, true) }
-
-func (s *Store) lock(id string, k Keys, moved bool) (*Run, error) {
-	if !files.Exists(s.runFile(id)) {
-		return nil, missing(id, os.ErrNotExist)
-	}
-	l, err := waitLock(s.lockFile(id))
-	if err != nil {
-		return nil, ofRun(id, err)
-	}
-	s.crash.at(CrashLocked)
-	if err := syncOwn(s.runs()); err != nil { // whoever planned it may have ended before that
-		l.release()
-		return nil, ofRun(id, err)
-	}
-	r, err := s.openLocked(id, l)
-	if err != nil {
-		return nil, err
-	}
-	err = r.unlockValues(k.Identities)
-	if err == nil {
-		err = r.settle(moved)
-	}
-	if err != nil {
-		_ = r.Close()
-		return nil, err
-	}
-	s.crash.at(CrashOpened)
-	return r, nil
+// runOf returns a run that nothing is known of yet.
+func runOf(s *Store, id string, rest *rescue) *Run {
+	o := &openRun{store: s, id: id, rest: rest}
+	r := &Run{openRun: o, custodian: &custodian{openRun: o, sealErr: ErrNoKey}, users: &users{openRun: o}, progress: &progress{o}}
+	r.auditor = &auditor{run: r}
+	return r
 }
 
 // settle compares a locked run with what is known of it here.
@@ -133,128 +80,6 @@ func (r *Run) moveIn(why string) error {
 	return r.Commit([]*journal.Record{{Kind: journal.Accepted, Detail: journal.Detail{Message: "moved: " + why, Home: home, Host: r.store.host, OSUser: r.store.osUser}}})
 }
 
-// openLocked opens a run whose lock is held. After an error the lock is free.
-func (s *Store) openLocked(id string, l *lock) (*Run, error) {
-	r, err := s.openOn(id, l)
-	if err != nil {
-		if r != nil {
-			_ = r.Close()
-		}
-		l.release()
-		return nil, ofRun(id, err)
-	}
-	return r, nil
-}
-
-// openOn opens a run for applying and notes which files that are. The name of
-// its database may not change its meaning meanwhile.
-func (s *Store) openOn(id string, l *lock) (*Run, error) {
-	before, err := files.Stat(s.runFile(id))
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.open(id)
-	if err != nil {
-		return nil, err
-	}
-	if err = r.reading(r.knows); err != nil {
-		return r, err
-	}
-	if r.writer, err = newWriter(r); err != nil {
-		return r, err
-	}
-	if r.footing, err = s.standOn(id); err != nil {
-		return r, err
-	}
-	if !r.footing.has(s.runFile(id), before) {
-		return r, gone(s.runFile(id), "was replaced by another file")
-	}
-	r.lock = l
-	return r, nil
-}
-
-// knows notes how far the run has been applied.
-func (r *Run) knows(c storage) (err error) {
-	r.known, err = c.LastUser()
-	return err
-}
-
-// Read opens a run for reading. It always works, also while another process
-// applies the run. Its sealed values stay sealed.
-func (s *Store) Read(id string) (*Run, error) {
-	r, err := s.open(id)
-	if err != nil {
-		return nil, err
-	}
-	r.sealErr = ErrNoKey
-	return r, nil
-}
-
-// ReadWith opens a run for reading with the keys to its values. That they do
-// not open them is no error yet: see Sealable.
-func (s *Store) ReadWith(id string, k Keys) (*Run, error) {
-	r, err := s.open(id)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.unlockValues(k.Identities); err != nil {
-		_ = r.Close()
-		return nil, err
-	}
-	return r, nil
-}
-
-func (s *Store) open(id string) (*Run, error) { return s.openAs(id, nil) }
-
-func (s *Store) openAs(id string, rest *rescue) (*Run, error) {
-	if !validID.MatchString(id) || !files.Exists(s.runFile(id)) {
-		return nil, missing(id, os.ErrNotExist)
-	}
-	if info, err := os.Stat(s.runFile(id)); err == nil && !info.Mode().IsRegular() { // a FIFO would never open
-		return nil, fmt.Errorf("run %s: %s is not a regular file", id, s.runFile(id))
-	}
-	r := &Run{store: s, id: id, sealErr: ErrNoKey, rest: rest}
-	err := r.reading(r.load)
-	if err != nil {
-		_ = r.Close()
-		return nil, s.unreadable(id, missing(id, err))
-	}
-	return r, nil
-}
-
-// load reads what never changes.
-func (r *Run) load(c storage) error {
-	found, err := c.Run()
-	if err != nil {
-		return err
-	}
-	if r.header, err = decodeHeader([]byte(found.Header)); err != nil {
-		return err
-	}
-	r.names, r.total, r.ordered, r.bounds = found.Names, found.Total, found.Ordered, found.Waves
-	return nil
-}
-
-// unlockValues opens the data key. A key that does not open is remembered, not
-// returned.
-func (r *Run) unlockValues(identities []age.Identity) error {
-	var wrapped []byte
-	err := r.reading(func(c storage) (err error) {
-		wrapped, _, err = c.Key()
-		return err
-	})
-	if err != nil {
-		return ofRun(r.id, err)
-	}
-	key, err := unwrap(wrapped, identities)
-	defer clear(key)
-	if err == nil {
-		r.seal, err = newSealer(r.id, key, r.store.rand)
-	}
-	r.sealErr = err
-	return nil
-}
-
 // Close gives up the lock and the files. A run that nobody else has open is one
 // whole file then. It is safe to call again.
 func (r *Run) Close() error {
@@ -274,230 +99,267 @@ func (r *Run) Close() error {
 	return err
 }
 
-// ID returns the run's name.
-func (r *Run) ID() string { return r.id }
-
-// Header returns what the run was planned from.
-func (r *Run) Header() Header { return r.header }
-
-// Sealable returns nil if values of the run can be sealed and opened, else
-// ErrNoKey or ErrForgotten with the run's name.
-func (r *Run) Sealable() error {
-	if r.seal != nil {
-		return nil
+// Confirm folds the run into one file and reads back, through a connection of
+// its own, what was committed since it was opened: the records, the size and
+// the head of the log, where the run stands. What it returns nil for is in the
+// file as it was written; else the error is ErrGone. Not concurrent with Commit.
+func (r *Run) Confirm() error {
+	if r.writer == nil {
+		return fmt.Errorf("run %s: it is open for reading", r.id)
 	}
-	return ofRun(r.id, r.sealErr)
-}
-
-// Seal seals a value of a step, bound to its place; role is "value" or "old".
-// An absent value is nil. Without the key it is nil too, and Commit refuses
-// the intent. It is safe for concurrent use.
-func (r *Run) Seal(user int64, step, try int, role string, v secret.Value) []byte {
-	if r.seal == nil {
-		return nil
+	if err := r.confirm(); err != nil {
+		r.writer.broken = err
+		return ofRun(r.id, err)
 	}
-	return r.seal.seal(r.seal.valuePlace(user, step, try, role), v)
-}
-
-// Unseal opens what Seal made. It is safe for concurrent use.
-func (r *Run) Unseal(user int64, step, try int, role string, sealed []byte) (secret.Value, error) {
-	if err := r.Sealable(); err != nil {
-		return secret.Value{}, err
-	}
-	return r.seal.open(r.seal.valuePlace(user, step, try, role), sealed)
-}
-
-// UnsealCell opens what Draft.Seal made. It is safe for concurrent use.
-func (r *Run) UnsealCell(role string, seq int64, sealed []byte) (secret.Value, error) {
-	if err := r.Sealable(); err != nil {
-		return secret.Value{}, err
-	}
-	return r.seal.open(r.seal.cellPlace(role, seq), sealed)
-}
-
-// reading calls fn with a connection for reading. Where that finds damage, and
-// what there is of the run is wanted, it calls fn again, for a copy of that.
-func (r *Run) reading(fn func(c storage) error) error {
-	err := r.readingOnce(fn)
-	if err == nil || !r.rescued(err) {
-		return err
-	}
-	if err := r.readingOnce(r.load); err != nil {
-		return err
-	}
-	return r.readingOnce(fn)
-}
-
-func (r *Run) readingOnce(fn func(c storage) error) error {
-	c, err := r.reader()
-	if err != nil {
-		return err
-	}
-	if err := fn(c); err != nil {
-		_ = c.Close()
-		return err
-	}
-	r.mu.Lock()
-	r.idle = append(r.idle, c)
-	r.mu.Unlock()
 	return nil
 }
 
-func (r *Run) reader() (storage, error) {
-	r.mu.Lock()
-	if n := len(r.idle); n > 0 {
-		c := r.idle[n-1]
-		r.idle = r.idle[:n-1]
-		r.mu.Unlock()
-		c.Again()
-		return c, nil
+func (r *Run) confirm() error {
+	w := r.writer
+	if w.broken != nil {
+		return w.broken
 	}
-	r.mu.Unlock()
-	return sqlite.Open(r.file(), r.store.temp())
+	r.store.crash.at(CrashConfirming)
+	if _, err := r.footing.check(); err != nil {
+		return err
+	}
+	if _, err := r.fold(); err != nil {
+		return err
+	}
+	r.store.crash.at(CrashFolded)
+	if err := (&prover{w}).prove(); err != nil {
+		return err
+	}
+	_, err := r.footing.check() // of what was just read
+	return err
 }
 
-// standing reads where the run stands.
-func (r *Run) standing() (*standing, error) {
-	var s *standing
-	err := r.reading(func(c storage) error {
-		s = newStanding(r.bounds)
-		found, err := c.State()
-		if err != nil {
-			return err
+// Commit appends records, all or none, and returns when they are synced. It
+// sets Index, and At where that is zero, takes the users' statuses and the
+// run's state over, and signs a head now and then. It refuses what would make
+// the ledger contradict itself. After an error the Run takes no more records:
+// what is durable is known when it is opened again. One caller at a time.
+func (r *Run) Commit(recs []*journal.Record) error {
+	if r.writer == nil {
+		return fmt.Errorf("run %s: it is open for reading", r.id)
+	}
+	if len(recs) == 0 {
+		return nil
+	}
+	w := r.writer
+	if w.broken != nil {
+		return fmt.Errorf("run %s: the ledger takes no more records: %w", r.id, w.broken)
+	}
+	if err := w.commit(recs); err != nil {
+		w.broken = err
+		return ofRun(r.id, err)
+	}
+	return nil
+}
+
+func (r *Run) older(have, had int64) error {
+	return r.stale("its ledger has %d records, and had %d: an older copy was put back", have, had)
+}
+
+func (r *Run) stale(format string, args ...any) error {
+	fix := fmt.Sprintf("put the newest copy back; if none is left, remove %s to go on from this one: accounts that were changed since get a second value", r.store.markFile(r.id))
+	return &StaleError{r.id, fmt.Sprintf(format, args...), fix}
+}
+
+// fold takes all into one file: earlier versions of pages are gone then. whole is
+// false if somebody reads the run.
+func (r *Run) fold() (whole bool, err error) {
+	r.closeIdle()
+	whole, err = r.writer.db.Fold()
+	if err == nil && r.footing != nil {
+		err = r.footing.settle()
+	}
+	return err == nil && whole, err
+}
+
+// closeWriter closes the connection that writes, which by now is the last of
+// this process: SQLite then removes the write-ahead file. Where the names mean
+// other files than those that are open, nothing there is touched.
+func (r *Run) closeWriter() error {
+	w := r.writer
+	r.writer = nil
+	w.mark.close()
+	if r.footing != nil {
+		if _, err := r.footing.check(); err != nil {
+			w.db.KeepNames()
+		} else if w.broken == nil && r.lock != nil {
+			r.writer = w
+			_, _ = r.fold() // where somebody reads, the last reader does it
+			r.writer = nil
 		}
-		return s.decode(found)
-	})
-	if err != nil {
-		return nil, ofRun(r.id, err)
 	}
-	return s, nil
+	return w.db.Close()
 }
 
-// State tells where the run stands. A run that is Running without a living
-// process is interrupted; so is one that had ended, or was approved, and has
-// users to apply.
-func (r *Run) State() (journal.State, error) {
-	s, err := r.standing()
-	if err != nil {
+// elsewhere returns why this is not where the run was last applied, or "".
+func (r *Run) elsewhere(mk *marker, m *mark) string {
+	last := r.writer.now.Last
+	if last == nil {
+		return ""
+	}
+	by := last.String()
+	switch home := r.store.home(); {
+	case last.Host != "" && last.Host != r.store.host:
+		return by + ", and this is " + r.store.host
+	case home == "":
+		return by + ", in a state directory of which this is a copy, or that was put back from one"
+	case home != last.Home:
+		return by + ", with another state directory"
+	case mk == nil:
+		return by + ", and what the state directory knew of it is gone"
+	case m.self != mk.self:
+		return by + ", and what the state directory knows of it was copied, or put back"
+	}
+	return ""
+}
+
+// Intact reports whether the run's files are still what their names say, so
+// that what is sent now is known afterwards. It costs a few system calls at
+// most every few milliseconds, and is safe for concurrent use.
+func (r *Run) Intact() error {
+	if r.footing == nil {
+		return nil
+	}
+	if err := r.footing.glance(); err != nil {
+		return ofRun(r.id, err)
+	}
+	return nil
+}
+
+// Salvage makes of an error that ended the work on a locked run what there is
+// to say, if its cause is that the run's files are not what they were: what
+// happened to which file, whose values were sent last, and what to do. What
+// this process still has open it writes to a new file, the run's own where that
+// name is free. The run takes no more records then. Other errors it returns as
+// they are.
+func (r *Run) Salvage(cause error) error {
+	if cause == nil || r.footing == nil || r.writer == nil || r.salvaged {
+		return cause
+	}
+	why := cause
+	if !errors.Is(cause, ErrGone) {
+		_, err := r.footing.check()
+		if !errors.Is(err, ErrGone) {
+			return cause
+		}
+		why = ofRun(r.id, err)
+	}
+	r.writer.broken, r.salvaged = why, true
+	saved := r.save()
+	return fmt.Errorf("%w; nothing was sent after that; %s%s; %s", why, (&remains{r.writer}).sentLast(), r.lostValues(), saved)
+}
+
+// lostValues names the users whose values what is left of a file does not hold,
+// where its name still means what is open: what was cut off a write-ahead file
+// is nowhere else. The values were sent, or were about to be.
+func (r *Run) lostValues() string {
+	path := r.store.runFile(r.id)
+	if !r.footing.is(path) {
+		return ""
+	}
+	size := int64(0)
+	if c, err := sqlite.OpenCopy(path); err == nil { // as who opens it next will find it
+		size, err = sizeOf(c)
+		_ = c.Close()
+		if err != nil {
+			return ""
+		}
+	}
+	if size >= r.writer.tree.Size {
+		return ""
+	}
+	var users []int64
+	for _, v := range r.writer.recent {
+		if v.index >= size {
+			users = append(users, v.user)
+		}
+	}
+	if len(users) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; lost are %d records, and with them the last values of: %s", r.writer.tree.Size-size, (&remains{r.writer}).named(users))
+}
+
+// save writes what this process has open of the database to a new file and says
+// where, or what else to do.
+func (r *Run) save() string {
+	path := r.store.runFile(r.id)
+	if r.footing.is(path) {
+		return "look at what is there with rekey audit verify " + r.id + ", put a sound copy of the file back, then rekey resume " + r.id
+	}
+	at, err := r.copyOut()
+	switch {
+	case err != nil:
+		return fmt.Sprintf("what it held cannot be saved: %v; put the file back, then rekey resume %s", err, r.id)
+	case at == path:
+		return "what it held was written there anew: go on with rekey resume " + r.id
+	}
+	return fmt.Sprintf("what it held is saved in %s: put that at %s, then rekey resume %s", at, path, r.id)
+}
+
+// copyOut copies the database out of what is open, to where the run's file was
+// if that name is free, else beside it; where nothing can be written there, to
+// the state directory, else to the directory for temporary files.
+func (r *Run) copyOut() (at string, err error) {
+	for _, dir := range []string{r.store.runs(), r.store.dir, os.TempDir()} {
+		if at, err = r.copyInto(dir); err == nil {
+			return at, nil
+		}
+	}
+	return "", err
+}
+
+func (r *Run) copyInto(dir string) (string, error) {
+	path := r.store.runFile(r.id)
+	temp := filepath.Join(dir, "."+r.id+".saved")
+	defer sqlite.Remove(temp)
+	if err := r.writer.db.CopyTo(temp); err != nil {
 		return "", err
 	}
-	alive := r.lock != nil
-	if !alive {
-		if alive, err = lockHeld(r.store.lockFile(r.id)); err != nil {
-			return "", ofRun(r.id, err)
+	if err := (&remains{r.writer}).holdsAll(temp, r.store.temp()); err != nil {
+		return "", err
+	}
+	if dir == r.store.runs() && unix.Link(temp, path) == nil {
+		return path, syncDir(dir)
+	}
+	for n := 1; ; n++ {
+		kept := filepath.Join(dir, fmt.Sprintf("%s.saved-%d", r.id, n))
+		err := unix.Link(temp, kept)
+		if errors.Is(err, unix.EEXIST) && n < 1000 {
+			continue
 		}
-	}
-	return s.state(r.total, alive), nil
-}
-
-// Counts counts the users by status.
-func (r *Run) Counts() (Counts, error) {
-	s, err := r.standing()
-	if err != nil {
-		return Counts{}, err
-	}
-	return s.counts(r.total), nil
-}
-
-// WaveCounts counts the users of each wave by status, in the order of the
-// waves.
-func (r *Run) WaveCounts() ([]WaveCounts, error) {
-	s, err := r.standing()
-	if err != nil {
-		return nil, err
-	}
-	list := make([]WaveCounts, len(s.bounds))
-	for i, w := range s.bounds {
-		list[i] = WaveCounts{w.Name, s.waveCounts(i)}
-	}
-	return list, nil
-}
-
-// Hold returns the wave whose hold waits for an approval.
-func (r *Run) Hold() (wave string, open bool, err error) {
-	s, err := r.standing()
-	if err != nil || s.Hold == 0 {
-		return "", false, err
-	}
-	return s.bounds[s.Hold-1].Name, true, nil
-}
-
-// Starts returns on whose behalf the run was applied, in order: one entry where
-// that changed.
-func (r *Run) Starts() ([]Start, error) {
-	s, err := r.standing()
-	if err != nil {
-		return nil, err
-	}
-	return s.Starts, nil
-}
-
-// LastAt returns when the newest record was made.
-func (r *Run) LastAt() (time.Time, error) {
-	var at time.Time
-	err := r.reading(func(c storage) error {
-		last, err := c.Last()
 		if err != nil {
-			return err
+			return "", &fs.PathError{Op: "create", Path: kept, Err: err}
 		}
-		body, err := recordAt(c, last)
-		if err != nil || body == nil {
-			return err
-		}
-		var dec hashlog.Decoder
-		newest, err := dec.Record(body)
-		at = newest.At
-		return err
-	})
-	if err != nil {
-		return time.Time{}, ofRun(r.id, err)
+		return kept, syncDir(dir)
 	}
-	return at, nil
 }
 
-// Backends returns the backends as they were planned, or accepted since. What a
-// label reaches never changes once a value was sent there: what it reaches now
-// is what all its values belong to.
-func (r *Run) Backends() ([]journal.BackendPin, error) {
-	s, err := r.standing()
-	if err != nil || len(s.Backends) == 0 {
-		return r.header.Backends, err
+// Forget destroys the run's data key in this ledger, so that nobody opens its
+// sealed values any more; a copy of the file that was made before still can.
+// The log stays whole and verifiable. It is refused while users are pending,
+// held or unknown, whose values may still be needed. The run has to be locked.
+// Calling it again makes sure that no byte of the key is left.
+func (r *Run) Forget() error {
+	if r.writer == nil {
+		return fmt.Errorf("run %s: it is open for reading", r.id)
 	}
-	return s.Backends, nil
-}
-
-// Untold is how many resets were applied whose value only the target knows.
-func (r *Run) Untold() (int64, error) {
-	s, err := r.standing()
-	if err != nil {
-		return 0, err
+	if r.writer.broken != nil {
+		return ofRun(r.id, r.writer.broken)
 	}
-	return s.Untold, nil
-}
-
-// Unchanged is how many of the users that are done had no change.
-func (r *Run) Unchanged() (int64, error) {
-	s, err := r.standing()
-	if err != nil {
-		return 0, err
+	c := r.writer.now.counts(r.total)
+	if open := c.Pending + c.Held + c.Unknown; open > 0 {
+		return fmt.Errorf("run %s: %d users are pending, held or unknown: their values may still be needed", r.id, open)
 	}
-	return s.Unchanged, nil
-}
-
-// Span is when the run was applied.
-func (r *Run) Span() (Span, error) {
-	s, err := r.standing()
-	if err != nil {
-		return Span{}, err
+	r.seal, r.sealErr = nil, ErrForgotten
+	if err := r.writer.forget(); err != nil {
+		r.writer.broken = err
+		return ofRun(r.id, err)
 	}
-	return s.Span, nil
-}
-
-// Approvals returns the waves whose holds were released, in that order.
-func (r *Run) Approvals() ([]string, error) {
-	s, err := r.standing()
-	if err != nil {
-		return nil, err
-	}
-	return s.Approved, nil
+	return nil
 }

@@ -13,8 +13,6 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/rekey-host/rekey/sdk/secret"
-
-	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // ErrNoKey is why sealed values of a run cannot be read: none of the
@@ -157,28 +155,6 @@ func unwrap(wrapped []byte, identities []age.Identity) ([]byte, error) {
 // was sealed does not open with it, and what would be sealed might not open
 // with any.
 var errOtherKey = errors.New("its wrapped data key is not the one that it was planned with: the row was changed or exchanged; put the newest copy of the run back")
-
-// keyFits checks the wrapped data key against its digest in the log. Runs from
-// before it was kept there fit.
-func (r *Run) keyFits(c storage, forgot bool) error {
-	first, err := recordAt(c, 1)
-	if err != nil || first == nil {
-		return err
-	}
-	var dec hashlog.Decoder
-	opened, err := dec.Record(first)
-	if err != nil {
-		return err
-	}
-	wrapped, there, err := c.Key()
-	if err != nil {
-		return err
-	}
-	if want := opened.Detail.Facts[keyFact]; want == "" || keyIs(wrapped, there, want, forgot) {
-		return nil
-	}
-	return errOtherKey
-}
 
 // keyFact is the name under which the first record has the digest of the
 // wrapped data key.

@@ -49,7 +49,7 @@ func mixedPlan(t *testing.T, s *Store, rnd *rand.Rand, n int) *Run {
 	r, err := d.Freeze(waves)
 	must(t, err)
 	commit(t, r, &journal.Record{Kind: journal.Started})
-	for pos := int64(1); pos <= r.due(); pos++ {
+	for pos := int64(1); pos <= r.bounds[len(r.bounds)-1].Last; pos++ {
 		switch rnd.IntN(4) {
 		case 0:
 			commit(t, r, finished(pos, journal.Done, ""))

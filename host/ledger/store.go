@@ -1,13 +1,12 @@
 package ledger
 
 import (
-	"crypto/rand"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -37,16 +36,19 @@ type Options struct {
 // Store is the runs of one state directory. It is safe for concurrent use, by
 // any number of processes.
 type Store struct {
-	dir    string
-	now    func() time.Time
-	rand   io.Reader
-	osUser string
-	host   string
-	crash  crash
+	*stateDir
+	*markers
+	*outputs
+	*keyring
+	*catalog
+	*targets
+}
 
-	mu     sync.Mutex
-	signer *hashlog.Signer // read on first use
-	past   map[string]*past
+// storeAt returns the store of a place.
+func storeAt(p *stateDir) *Store {
+	s := &Store{stateDir: p, markers: &markers{p}, outputs: &outputs{p}, keyring: &keyring{stateDir: p}}
+	s.catalog, s.targets = &catalog{p, s}, &targets{store: s}
+	return s
 }
 
 // Open opens the state directory, makes what is missing of it (0700), and
@@ -57,7 +59,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host, crash: o.Crash}
+	s := storeAt(&stateDir{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host, crash: o.Crash})
 	s.fill()
 	sqlite.Init()
 	if err := s.trusted(); err != nil {
@@ -76,46 +78,6 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// makeDirs makes what is missing. The directory of runs comes last: where it
-// is, the names above it are on the disk.
-func (s *Store) makeDirs() error {
-	for _, d := range []string{s.dir, s.temp()} {
-		if err := makePrivateDir(d); err != nil {
-			return err
-		}
-	}
-	if !files.Exists(s.runs()) {
-		if err := syncUp(s.dir); err != nil {
-			return err
-		}
-	}
-	if err := makePrivateDir(s.runs()); err != nil {
-		return err
-	}
-	return syncOwn(s.dir)
-}
-
-func (s *Store) fill() {
-	if s.now == nil {
-		s.now = time.Now
-	}
-	switch s.rand {
-	case nil, rand.Reader:
-		s.rand = rand.Reader
-	default:
-		s.rand = &oneAtATime{r: s.rand}
-	}
-	if s.osUser == "" {
-		s.osUser = fmt.Sprint(os.Getuid())
-		if u, err := user.Current(); err == nil {
-			s.osUser = u.Username
-		}
-	}
-	if s.host == "" {
-		s.host, _ = os.Hostname()
-	}
-}
-
 // oneAtATime makes a source of randomness safe for concurrent use.
 type oneAtATime struct {
 	mu sync.Mutex
@@ -130,34 +92,391 @@ func (o *oneAtATime) Read(b []byte) (int, error) {
 
 // Close releases what the store holds. Runs that it gave out stay usable.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.past {
-		p.close()
-	}
-	s.past = nil
+	s.targets.close()
 	return nil
 }
 
-// ReadOnly reports whether the state directory is on a medium that is mounted
-// read-only.
-func (s *Store) ReadOnly() bool {
-	var at unix.Statfs_t
-	return unix.Statfs(s.dir, &at) == nil && at.Flags&unix.ST_RDONLY != 0
+// letters are those of run names: none that is taken for another.
+const letters = "23456789abcdefghjkmnpqrstuvwxyz"
+
+var validID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// ErrNoRun is what Resolve and others return for a run that does not exist.
+var ErrNoRun = errors.New("no such run")
+
+func notFound(name string, list []string) error {
+	closest := slices.MinFunc(append([]string{""}, list...), func(a, b string) int {
+		return diag.Distance(a, name) - diag.Distance(b, name)
+	})
+	if closest == "" || diag.Distance(closest, name) > 2 {
+		return fmt.Errorf("%w: %q; rekey runs lists them", ErrNoRun, name)
+	}
+	return fmt.Errorf("%w: %q; did you mean %s?", ErrNoRun, name, closest)
 }
 
-// Dir returns the absolute path of the state directory.
-func (s *Store) Dir() string { return s.dir }
+// Summary is one run in a list.
+type Summary struct {
+	Header Header // without texts of script and modules
+	State  journal.State
+	Counts Counts
+	Err    error // why the run cannot be read; of Header only the ID is certain to be there
+}
 
-// Scratch returns the directory for files without a name: it is as private as the
-// state directory.
-func (s *Store) Scratch() string { return s.temp() }
+// missing turns a file that is not there into ErrNoRun.
+func missing(id string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %q", ErrNoRun, id)
+	}
+	return fmt.Errorf("run %s: %w", id, err)
+}
 
-func (s *Store) runs() string               { return filepath.Join(s.dir, "runs") }
-func (s *Store) temp() string               { return filepath.Join(s.dir, "tmp") }
-func (s *Store) runFile(id string) string   { return filepath.Join(s.runs(), id+".db") }
-func (s *Store) lockFile(id string) string  { return filepath.Join(s.runs(), id+".lock") }
-func (s *Store) draftFile(id string) string { return filepath.Join(s.runs(), "."+id+".draft") }
+// Backup copies the state directory: each run as of one moment and as one
+// file, also while it is applied, the audit key, the record of outputs, and
+// the marks of the copies. identity is a file to copy too, last; "" for none. dir
+// must not exist, or be empty: it is there whole, 0700, or not at all. What a
+// killed process leaves beside it is removed by the next backup there; one that
+// ctx ends leaves nothing.
+func (s *Store) Backup(ctx context.Context, dir, identity string) (Backup, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return Backup{}, err
+	}
+	if err := vacant(dir); err != nil {
+		return Backup{}, err
+	}
+	if err := makePrivateDir(filepath.Dir(dir)); err != nil {
+		return Backup{}, err
+	}
+	made, err := files.MakePassing(filepath.Dir(dir), ".rekey-backup-")
+	if err != nil {
+		return Backup{}, err
+	}
+	defer made.Remove()
+	b := Backup{Dir: dir}
+	if err := (&backingUp{s}).backUp(ctx, made.Dir, identity, &b); err != nil {
+		return b, err
+	}
+	if err := unix.Rename(made.Dir, dir); err != nil { // an empty directory is replaced
+		return b, fmt.Errorf("%s: %w; give a directory in it that does not exist", dir, err)
+	}
+	return b, syncDir(filepath.Dir(dir))
+}
+
+// Note records an act on a run by a process that does not apply it: that it
+// revealed values, or wrote a report. It is durable when Note returns, and
+// works while another process applies the run.
+func (s *Store) Note(id string, rec *journal.Record) error {
+	if rec.Kind != journal.Revealed && rec.Kind != journal.Reported {
+		return fmt.Errorf("run %s: a record of kind %d needs the run's lock", id, rec.Kind)
+	}
+	r, err := s.Read(id)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := newWriter(r)
+	if err != nil {
+		return ofRun(id, err)
+	}
+	defer w.db.Close()
+	mk, m, err := s.openMark(id, os.O_RDWR)
+	if err != nil {
+		return ofRun(id, err)
+	}
+	defer mk.close()
+	if err := w.known(mk, &m); err != nil { // nothing is added to an older copy
+		return err
+	}
+	w.mark = mk
+	if err := w.db.OthersFold(); err != nil {
+		return ofRun(id, err)
+	}
+	if err := w.commit([]*journal.Record{rec}); err != nil {
+		return ofRun(id, err)
+	}
+	return nil
+}
+
+// Lock opens a run for applying. It returns a *LockedError when another
+// process, or another Run of this one, does so. That the keys do not open its
+// values is no error yet: see Sealable.
+//
+// It returns a *StaleError for a ledger that lacks what it had, and a
+// *MovedError for one that was last applied elsewhere.
+func (s *Store) Lock(id string, k Keys) (*Run, error) { return s.lock(id, k, false) }
+
+// LockMoved is Lock for a run that is known to have been moved here: where it
+// was last applied elsewhere, that is recorded, and this is its place.
+func (s *Store) LockMoved(id string, k Keys) (*Run, error) { return s.lock(id, k, true) }
+
+func (s *Store) lock(id string, k Keys, moved bool) (*Run, error) {
+	if !files.Exists(s.runFile(id)) {
+		return nil, missing(id, os.ErrNotExist)
+	}
+	l, err := waitLock(s.lockFile(id))
+	if err != nil {
+		return nil, ofRun(id, err)
+	}
+	s.crash.at(CrashLocked)
+	if err := syncOwn(s.runs()); err != nil { // whoever planned it may have ended before that
+		l.release()
+		return nil, ofRun(id, err)
+	}
+	r, err := s.openLocked(id, l)
+	if err != nil {
+		return nil, err
+	}
+	err = r.unlockValues(k.Identities)
+	if err == nil {
+		err = r.settle(moved)
+	}
+	if err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	s.crash.at(CrashOpened)
+	return r, nil
+}
+
+// openLocked opens a run whose lock is held. After an error the lock is free.
+func (s *Store) openLocked(id string, l *lock) (*Run, error) {
+	r, err := s.openOn(id, l)
+	if err != nil {
+		if r != nil {
+			_ = r.Close()
+		}
+		l.release()
+		return nil, ofRun(id, err)
+	}
+	return r, nil
+}
+
+// openOn opens a run for applying and notes which files that are. The name of
+// its database may not change its meaning meanwhile.
+func (s *Store) openOn(id string, l *lock) (*Run, error) {
+	before, err := files.Stat(s.runFile(id))
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.open(id)
+	if err != nil {
+		return nil, err
+	}
+	if err = r.reading(r.knows); err != nil {
+		return r, err
+	}
+	if r.writer, err = newWriter(r); err != nil {
+		return r, err
+	}
+	if r.footing, err = s.standOn(id); err != nil {
+		return r, err
+	}
+	if !r.footing.has(s.runFile(id), before) {
+		return r, gone(s.runFile(id), "was replaced by another file")
+	}
+	r.lock = l
+	return r, nil
+}
+
+// Read opens a run for reading. It always works, also while another process
+// applies the run. Its sealed values stay sealed.
+func (s *Store) Read(id string) (*Run, error) {
+	r, err := s.open(id)
+	if err != nil {
+		return nil, err
+	}
+	r.sealErr = ErrNoKey
+	return r, nil
+}
+
+// ReadWith opens a run for reading with the keys to its values. That they do
+// not open them is no error yet: see Sealable.
+func (s *Store) ReadWith(id string, k Keys) (*Run, error) {
+	r, err := s.open(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.unlockValues(k.Identities); err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (s *Store) open(id string) (*Run, error) { return s.openAs(id, nil) }
+
+func (s *Store) openAs(id string, rest *rescue) (*Run, error) {
+	if !validID.MatchString(id) || !files.Exists(s.runFile(id)) {
+		return nil, missing(id, os.ErrNotExist)
+	}
+	if info, err := os.Stat(s.runFile(id)); err == nil && !info.Mode().IsRegular() { // a FIFO would never open
+		return nil, fmt.Errorf("run %s: %s is not a regular file", id, s.runFile(id))
+	}
+	r := runOf(s, id, rest)
+	err := r.reading(r.load)
+	if err != nil {
+		_ = r.Close()
+		return nil, s.unreadable(id, missing(id, err))
+	}
+	return r, nil
+}
+
+// Draft begins a run: it makes its data key and seals that to the recipients.
+// An empty Header.ID is filled with a new name.
+func (s *Store) Draft(h Header, k Keys) (*Draft, error) {
+	if h.Created.IsZero() {
+		h.Created = s.now()
+	}
+	h.Created = h.Created.UTC()
+	d := &Draft{store: s, waves: map[int]int64{}, keys: newTwins(s.temp()), front: front{tree: hashlog.Frontier{Keeps: true}, sheet: hashlog.SheetWriter{Sheet: hashlog.Sheet{First: 1}}}}
+	d.enc.Key = &d.names
+	var err error
+	if d.lock, err = s.nameRun(&h); err != nil {
+		return nil, err
+	}
+	d.header = h
+	if d.home, err = s.settleHome(); err == nil {
+		err = d.begin(k)
+	}
+	if err != nil {
+		_ = d.Discard()
+		return nil, fmt.Errorf("draft of run %s: %w", h.ID, err)
+	}
+	return d, nil
+}
+
+// nameRun gives the run its name and takes its lock.
+func (s *Store) nameRun(h *Header) (*lock, error) {
+	if h.ID == "" {
+		id, l, err := s.newID()
+		h.ID = id
+		return l, err
+	}
+	if !validID.MatchString(h.ID) {
+		return nil, fmt.Errorf("run %q: not a name; use lower-case letters, digits and hyphens", h.ID)
+	}
+	l, err := takeLock(s.lockFile(h.ID))
+	if err != nil {
+		return nil, ofRun(h.ID, err)
+	}
+	if files.Exists(s.runFile(h.ID)) {
+		l.release()
+		return nil, fmt.Errorf("run %s exists already", h.ID)
+	}
+	return l, nil
+}
+
+// sizeNow is how many records a run has, whatever of it was opened before.
+func (s *Store) sizeNow(id string) (int64, error) {
+	c, err := sqlite.Open(s.runFile(id), s.temp())
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	return sizeOf(c)
+}
+
+// tidy folds in what a process left that was killed, or that a reader kept from
+// doing it. It is for whoever owns the run's file, and does nothing while the
+// run is applied.
+func (s *Store) tidy(id string) {
+	path := s.runFile(id)
+	if !files.Exists(path+"-wal") || !mine(path) {
+		return
+	}
+	l, err := holdLock(s.lockFile(id))
+	if err != nil {
+		return
+	}
+	defer l.release()
+	sqlite.Tidy(path, s.temp())
+}
+
+// readPlan begins to read the plan of a run.
+func (s *Store) readPlan(id string, names hashlog.NamesKey, bounds []hashlog.Wave) *planReading {
+	p := &planReading{bounds: bounds, tree: hashlog.Frontier{Keeps: true}, audit: hashlog.Audit{OK: true}, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		c, err := sqlite.Open(s.runFile(id), s.temp())
+		if err != nil {
+			p.err = err
+			return
+		}
+		defer c.Close()
+		p.err = p.read(c, &names)
+	}()
+	return p
+}
+
+// Rest opens a run as Read does, for whoever wants what there is of it: where
+// its file is damaged, what can be read is copied aside, and that is read. What
+// is missing then is in Damage.
+func (s *Store) Rest(id string) (*Run, error) { return s.openRest(id) }
+
+// RestWith opens a run as ReadWith does, and otherwise as Rest.
+func (s *Store) RestWith(id string, k Keys) (*Run, error) {
+	r, err := s.openRest(id)
+	if err != nil {
+		return nil, err
+	}
+	err = r.unlockValues(k.Identities)
+	if err == nil {
+		err = r.keyIsWhole()
+	}
+	if err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (s *Store) openRest(id string) (*Run, error) { return s.openAs(id, &rescue{}) }
+
+// Verify reads a run from end to end, computes every hash anew and names what
+// does not fit: records that were changed, dropped, moved, cut off or put in,
+// rows of the plan, statuses of users, signed heads. checkpoint is what was
+// kept elsewhere: "SIZE:HASH", a hash alone, or the text of a signed head;
+// with "" only consistency is proved. The error is for a run that cannot be
+// read at all, or a checkpoint that is none.
+//
+// Verify works while the run is being applied: it sees it as of one moment.
+func (s *Store) Verify(id, checkpoint string) (hashlog.Audit, error) {
+	v := &verification{store: s, id: id}
+	v.Audit = hashlog.Audit{Run: id, OK: true}
+	v.Tree.Keeps = true
+	v.Rules = v
+	var err error
+	if v.Kept, err = hashlog.ParseCheckpoint(checkpoint); err != nil {
+		return v.Audit, err
+	}
+	path := s.runFile(id)
+	if !validID.MatchString(id) || !files.Exists(path) {
+		return v.Audit, missing(id, os.ErrNotExist)
+	}
+	if err := v.readMark(); err != nil {
+		return v.Audit, ofRun(id, err)
+	}
+	c, err := sqlite.Open(path, s.temp())
+	if err != nil {
+		return v.Audit, ofRun(id, err)
+	}
+	defer s.tidy(id)
+	defer c.Close()
+	defer func() { v.plan.wait() }()
+	v.c = c
+	if err := c.Moment(v.all); err != nil { // one for all that is read
+		return v.Audit, ofRun(id, err)
+	}
+	return v.Audit, nil
+}
+
+// unreadable is the error of a run that does not open, in words.
+func (s *Store) unreadable(id string, err error) error {
+	if !Damaged(err) || errors.As(err, new(*Damage)) || errors.As(err, new(*unreadable)) {
+		return err
+	}
+	return &unreadable{id, s.runFile(id), err}
+}
 
 // sweep removes drafts, and locks without a run, that no process holds.
 func (s *Store) sweep() error {
@@ -192,217 +511,4 @@ func (s *Store) sweepOne(id string) {
 	}
 	s.dropMark(id)
 	l.remove()
-}
-
-// letters are those of run names: none that is taken for another.
-const letters = "23456789abcdefghjkmnpqrstuvwxyz"
-
-var validID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
-// newID makes a name that no run has, and takes its lock.
-func (s *Store) newID() (string, *lock, error) {
-	for range 1000 {
-		var b [5]byte
-		if _, err := io.ReadFull(s.rand, b[:]); err != nil {
-			return "", nil, err
-		}
-		for i := range b {
-			b[i] = letters[int(b[i])%len(letters)]
-		}
-		id := "r" + string(b[:])
-		if files.Exists(s.runFile(id)) || files.Exists(s.lockFile(id)) {
-			continue
-		}
-		l, err := takeLock(s.lockFile(id))
-		var held *LockedError
-		if errors.As(err, &held) {
-			continue
-		}
-		return id, l, err
-	}
-	return "", nil, errors.New("state directory: no free name for a run")
-}
-
-// ids returns the names of all runs, sorted.
-func (s *Store) ids() ([]string, error) {
-	entries, err := os.ReadDir(s.runs())
-	if err != nil {
-		return nil, err
-	}
-	var list []string
-	for _, e := range entries {
-		if id, ok := strings.CutSuffix(e.Name(), ".db"); ok && validID.MatchString(id) {
-			list = append(list, id)
-		}
-	}
-	return list, nil
-}
-
-// Resolve returns the run that a name means: a run's own, a beginning of it
-// that no other run shares, or "last", the newest run of this OS user.
-func (s *Store) Resolve(name string) (string, error) {
-	list, err := s.ids()
-	if err != nil {
-		return "", err
-	}
-	if name == "last" {
-		return s.last()
-	}
-	var found []string
-	for _, id := range list {
-		if id == name {
-			return id, nil
-		}
-		if name != "" && strings.HasPrefix(id, name) {
-			found = append(found, id)
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return "", notFound(name, list)
-	default:
-		return "", fmt.Errorf("run %q could be %s", name, strings.Join(found, " or "))
-	}
-}
-
-// ErrNoRun is what Resolve and others return for a run that does not exist.
-var ErrNoRun = errors.New("no such run")
-
-func notFound(name string, list []string) error {
-	closest := slices.MinFunc(append([]string{""}, list...), func(a, b string) int {
-		return diag.Distance(a, name) - diag.Distance(b, name)
-	})
-	if closest == "" || diag.Distance(closest, name) > 2 {
-		return fmt.Errorf("%w: %q; rekey runs lists them", ErrNoRun, name)
-	}
-	return fmt.Errorf("%w: %q; did you mean %s?", ErrNoRun, name, closest)
-}
-
-func (s *Store) last() (string, error) {
-	list, err := s.Runs()
-	if err != nil {
-		return "", err
-	}
-	for _, r := range list {
-		if r.Header.OSUser == s.osUser {
-			return r.Header.ID, nil
-		}
-	}
-	var nobodys []string // whose header is lost
-	for _, r := range list {
-		if r.Err != nil && r.Header.OSUser == "" {
-			nobodys = append(nobodys, r.Header.ID)
-		}
-	}
-	switch len(nobodys) {
-	case 0:
-	case 1:
-		return nobodys[0], nil
-	default:
-		return "", fmt.Errorf("last could be run %s, none of which can be read; name the run", strings.Join(nobodys, " or "))
-	}
-	return "", fmt.Errorf("%w: %s has not run anything here yet", ErrNoRun, s.osUser)
-}
-
-// ResolveToApply is Resolve for a command that changes something. "last" has to
-// be certain: a run that cannot be read, and was written to after the newest
-// one that can was made, may be the one that is meant, and that another is
-// finished would be taken for its end.
-func (s *Store) ResolveToApply(name string) (string, error) {
-	id, err := s.Resolve(name)
-	if err != nil || name != "last" {
-		return id, err
-	}
-	list, err := s.Runs()
-	if err != nil {
-		return "", err
-	}
-	var made time.Time
-	for _, r := range list {
-		if r.Header.ID == id {
-			made = r.Header.Created
-		}
-	}
-	return id, s.noneNewer(id, made, list)
-}
-
-// noneNewer returns an error if another run than that one cannot be read, and was
-// written to after a time.
-func (s *Store) noneNewer(id string, made time.Time, list []Summary) error {
-	for _, r := range list {
-		if r.Err == nil || r.Header.ID == id || !r.Header.Created.IsZero() {
-			continue
-		}
-		info, err := os.Lstat(s.runFile(r.Header.ID))
-		if err == nil && info.ModTime().After(made) {
-			return fmt.Errorf("last could be run %s, which cannot be read: %w; name the run, rekey runs lists them", r.Header.ID, r.Err)
-		}
-	}
-	return nil
-}
-
-// Summary is one run in a list.
-type Summary struct {
-	Header Header // without texts of script and modules
-	State  journal.State
-	Counts Counts
-	Err    error // why the run cannot be read; of Header only the ID is certain to be there
-}
-
-// Runs returns all runs, newest first. A run that cannot be read is listed
-// last, with the reason.
-func (s *Store) Runs() ([]Summary, error) {
-	ids, err := s.ids()
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Summary, 0, len(ids))
-	for _, id := range ids {
-		list = append(list, s.summary(id))
-	}
-	slices.SortStableFunc(list, func(a, b Summary) int {
-		return b.Header.Created.Compare(a.Header.Created)
-	})
-	return list, nil
-}
-
-func (s *Store) summary(id string) Summary {
-	r, err := s.Read(id)
-	if err != nil {
-		return Summary{Header: s.headerOf(id, err), Err: err}
-	}
-	defer r.Close()
-	out := Summary{Header: r.Header()}
-	out.Header.ScriptText, out.Header.Modules = nil, nil
-	if out.State, err = r.State(); err == nil {
-		out.Counts, err = r.Counts()
-	}
-	out.Err = err
-	return out
-}
-
-// headerOf is what there is of the header of a run that cannot be read: which
-// run is the last does not depend on what was damaged.
-func (s *Store) headerOf(id string, why error) Header {
-	if !Damaged(why) {
-		return Header{ID: id}
-	}
-	r, err := s.Rest(id)
-	if err != nil {
-		return Header{ID: id}
-	}
-	defer r.Close()
-	head := r.Header()
-	head.ScriptText, head.Modules = nil, nil
-	return head
-}
-
-// missing turns a file that is not there into ErrNoRun.
-func missing(id string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %q", ErrNoRun, id)
-	}
-	return fmt.Errorf("run %s: %w", id, err)
 }

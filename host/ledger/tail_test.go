@@ -325,13 +325,13 @@ func TestSentLastNamesTheLastGroupAndTheUnanswered(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	r := newRun(t, s, newKeys(t, s), 40)
-	if got := r.writer.sentLast(); got != "this process had sent nothing" {
+	if got := (&remains{r.writer}).sentLast(); got != "this process had sent nothing" {
 		t.Errorf("sentLast() = %q", got)
 	}
 	commit(t, r, intent(r, 3, 1, 0, canary), intent(r, 4, 1, 0, canary))
 	commit(t, r, outcome(4, 1, 0, sdk.Applied, ""), intent(r, 9, 1, 0, canary))
 	commit(t, r, &journal.Record{Kind: journal.Stopped}) // no intent: the last group stays
-	if got := r.writer.sentLast(); got != "sent, or about to be: user-3, user-9" {
+	if got := (&remains{r.writer}).sentLast(); got != "sent, or about to be: user-3, user-9" {
 		t.Errorf("sentLast() = %q", got)
 	}
 	var many []*journal.Record
@@ -339,7 +339,7 @@ func TestSentLastNamesTheLastGroupAndTheUnanswered(t *testing.T) {
 		many = append(many, intent(r, pos, 1, 0, canary))
 	}
 	commit(t, r, many...)
-	if got := r.writer.sentLast(); !strings.HasSuffix(got, "user-27 and 5 more") {
+	if got := (&remains{r.writer}).sentLast(); !strings.HasSuffix(got, "user-27 and 5 more") {
 		t.Errorf("sentLast() = %q", got)
 	}
 }

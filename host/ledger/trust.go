@@ -7,44 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/sdk/strict"
 )
-
-// trusted refuses a state directory in which others than root and this user
-// could put other files: itself, what is above it, and the directories in it.
-// What is not there yet is made for this user alone, and nobody puts anything
-// on a medium that is read-only. That it cannot be looked at is found later,
-// by whoever needs it.
-func (s *Store) trusted() error {
-	if s.ReadOnly() {
-		return nil
-	}
-	for _, dir := range []string{s.dir, s.runs(), s.marks(), s.temp(), filepath.Join(s.dir, "files"), filepath.Join(s.dir, "cache")} {
-		_, err := strict.Keep(dir, os.Geteuid())
-		var p *strict.Problem
-		if errors.As(err, &p) {
-			return fmt.Errorf("state directory %s: %w", s.dir, s.mended(p))
-		}
-	}
-	return nil
-}
-
-// mended is the problem with a fix that mends all of the state directory: where
-// it could be written, what is in it may be writable too.
-func (s *Store) mended(p *strict.Problem) *strict.Problem {
-	inside := p.Path == s.dir || strings.HasPrefix(p.Path, s.dir+string(filepath.Separator))
-	verb, rest, ok := strings.Cut(p.Fix, " ")
-	what, named := strings.CutSuffix(rest, " "+p.Path)
-	if !inside || !ok || !named || strings.HasPrefix(what, "-") {
-		return p
-	}
-	return &strict.Problem{Path: p.Path, Message: p.Message, Fix: fmt.Sprintf("%s -R %s %s", verb, what, s.dir)}
-}
 
 // readKeys reads a file of keys that only this user and root may own and use,
 // without the mark that some editors put in front.

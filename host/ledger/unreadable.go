@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
 )
 
@@ -16,11 +15,3 @@ func (u *unreadable) Error() string {
 }
 
 func (u *unreadable) Unwrap() error { return u.cause }
-
-// unreadable is the error of a run that does not open, in words.
-func (s *Store) unreadable(id string, err error) error {
-	if !Damaged(err) || errors.As(err, new(*Damage)) || errors.As(err, new(*unreadable)) {
-		return err
-	}
-	return &unreadable{id, s.runFile(id), err}
-}

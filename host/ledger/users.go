@@ -27,6 +27,12 @@ type User struct {
 	History  []journal.Record // in the order of the log
 }
 
+// users are those of a run, as the plan has them, with what became of them.
+type users struct {
+	*openRun
+	known int64 // users behind it had no records when it was locked
+}
+
 // Order is the order in which users are listed.
 type Order uint8
 
@@ -52,7 +58,7 @@ const page = 1000
 // OpenUsers returns up to limit users of the wave behind a position that have
 // no status, in order. Those that earlier processes have begun have their
 // History.
-func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
+func (r *users) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 	if wave < 0 || wave >= len(r.bounds) {
 		return nil, fmt.Errorf("run %s: there is no wave %d", r.id, wave)
 	}
@@ -80,7 +86,7 @@ func (r *Run) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 // openIn returns the users without a status from one position to another. What is
 // read is compared with what was frozen before anything is done with it: it is what
 // says whose password is changed.
-func (r *Run) openIn(c storage, s *standing, from, to int64, limit int) (list []User, err error) {
+func (r *users) openIn(c storage, s *standing, from, to int64, limit int) (list []User, err error) {
 	var ends statuses
 	enc := hashlog.Encoder{Key: &r.names}
 	err = c.Sheets(from, to, func(x *hashlog.Sheet) error {
@@ -108,7 +114,7 @@ func (r *Run) openIn(c storage, s *standing, from, to int64, limit int) (list []
 }
 
 // unlikeFrozen says which row of a sheet was changed.
-func (r *Run) unlikeFrozen(s *hashlog.Sheet) error {
+func (r *users) unlikeFrozen(s *hashlog.Sheet) error {
 	enc, private, changed := hashlog.Encoder{Key: &r.names}, []byte(nil), s.First
 	_ = s.Rows(func(p *hashlog.PlannedRow) error {
 		changed = p.Pos
@@ -121,7 +127,7 @@ func (r *Run) unlikeFrozen(s *hashlog.Sheet) error {
 }
 
 // fillBegun fills in the histories of users that may have one.
-func (r *Run) fillBegun(list []User) error {
+func (r *users) fillBegun(list []User) error {
 	begun := list
 	for i := range list {
 		if list[i].Pos > r.known {
@@ -136,7 +142,7 @@ func (r *Run) fillBegun(list []User) error {
 }
 
 // userOf turns a row of the plan into a User; noStatus: it has none.
-func (r *Run) userOf(s *standing, p *hashlog.PlannedRow, n statusNumber, code string) User {
+func (r *users) userOf(s *standing, p *hashlog.PlannedRow, n statusNumber, code string) User {
 	u := User{Pos: p.Pos, Seq: p.Seq, Line: p.Line, Key: p.Key, Row: p.Cells, Wave: hashlog.WaveAt(r.bounds, p.Pos)}
 	switch {
 	case u.Wave < 0:
@@ -157,7 +163,7 @@ func (r *Run) userOf(s *standing, p *hashlog.PlannedRow, n statusNumber, code st
 var ErrNoUser = errors.New("no such user")
 
 // User returns the user with that key, compared as the plan compares keys.
-func (r *Run) User(key string) (User, error) {
+func (r *users) User(key string) (User, error) {
 	var found *User
 	err := r.Each(Filter{Keys: []string{key}}, OrderApply, func(u User) error {
 		found = &u
@@ -174,7 +180,7 @@ func (r *Run) User(key string) (User, error) {
 
 // KeyOf returns the key of the user at a position of the plan, "" if it cannot
 // be read.
-func (r *Run) KeyOf(pos int64) string {
+func (r *users) KeyOf(pos int64) string {
 	key := ""
 	_ = r.reading(func(c storage) error {
 		var err error
@@ -188,13 +194,13 @@ func (r *Run) KeyOf(pos int64) string {
 // It streams: memory does not grow with the run. fn's error ends it and is
 // returned. A user whose status changes meanwhile is listed as before or as
 // after, history and all.
-func (r *Run) Each(f Filter, order Order, fn func(User) error) error {
+func (r *users) Each(f Filter, order Order, fn func(User) error) error {
 	return r.walk(f, order, nil, fn)
 }
 
 // Pass is Each of all users for who keeps nothing of them: what a User points to is
 // valid during the call only, and is used again for others.
-func (r *Run) Pass(order Order, fn func(User) error) error {
+func (r *users) Pass(order Order, fn func(User) error) error {
 	return r.walk(Filter{}, order, &room{}, fn)
 }
 
@@ -238,7 +244,7 @@ func (m *room) history(records, bytes int) ([]journal.Record, []byte) {
 	return m.records[r : r+records : r+records], m.frames[f : f : f+bytes]
 }
 
-func (r *Run) walk(f Filter, order Order, memory *room, fn func(User) error) error {
+func (r *users) walk(f Filter, order Order, memory *room, fn func(User) error) error {
 	s, err := r.standing()
 	if err != nil {
 		return err
@@ -255,7 +261,7 @@ func (r *Run) walk(f Filter, order Order, memory *room, fn func(User) error) err
 
 // walk is one walk over users.
 type walk struct {
-	run     *Run
+	run     *users
 	query   *userQuery
 	order   Order
 	room    *room // nil: each user has memory of his own
@@ -327,18 +333,9 @@ func (w *walk) give() {
 // all reports whether the filter selects everybody.
 func (f *Filter) all() bool { return len(f.Status)+len(f.Codes)+len(f.Keys) == 0 && f.Wave == "" }
 
-// sums returns what compares what is read with what was written, where what is
-// damaged is to be found out; else nil.
-func (r *Run) sums() *hashlog.Encoder {
-	if r.rest == nil || r.rest.copied() {
-		return nil
-	}
-	return &hashlog.Encoder{Key: &r.names}
-}
-
 // indexHasAll checks that all records can be found by user: else a user's newest
 // value would be missing, and nothing would tell.
-func (r *Run) indexHasAll(c storage, fewUsers bool) error {
+func (r *users) indexHasAll(c storage, fewUsers bool) error {
 	size, err := sizeOf(c)
 	if err != nil || fewUsers && !c.Quick(size) {
 		return err
@@ -359,7 +356,7 @@ func (u *User) place(o Order) int64 {
 
 // userQuery selects users in pages.
 type userQuery struct {
-	run  *Run
+	run  *users
 	now  *standing
 	f    Filter           // its keys folded
 	wave int              // of the filter; -1: there is none of that name
@@ -367,21 +364,13 @@ type userQuery struct {
 	ends statuses         // in the order of the source, which is read as of one moment
 }
 
-func (r *Run) query(s *standing, f Filter) *userQuery {
+func (r *users) query(s *standing, f Filter) *userQuery {
 	q := &userQuery{run: r, now: s, f: f, wave: slices.IndexFunc(r.bounds, func(b hashlog.Wave) bool { return b.Name == f.Wave })}
 	q.f.Keys = make([]string, len(f.Keys))
 	for i, k := range f.Keys {
 		q.f.Keys[i] = diag.Fold(k)
 	}
 	return q
-}
-
-// due is how many users the plan does not skip: they come first.
-func (r *Run) due() int64 {
-	if len(r.bounds) == 0 {
-		return 0
-	}
-	return r.bounds[len(r.bounds)-1].Last
 }
 
 // page returns the next users behind a place.
@@ -495,7 +484,7 @@ type histories struct {
 }
 
 // histories returns what reads users' records.
-func (r *Run) histories(c storage) *histories { return &histories{c: c, sums: r.sums()} }
+func (r *users) histories(c storage) *histories { return &histories{c: c, sums: r.sums()} }
 
 // fill fills in the histories of users.
 func (h *histories) fill(list []User) error {
@@ -581,7 +570,7 @@ func (h *histories) explain(u *User) error {
 
 // Intents calls fn for every intent of a set, change, reset or revert, in the
 // order of the log: whoever was first to name an account owns it.
-func (r *Run) Intents(fn func(backend, account, cred, identity string, user int64) error) error {
+func (r *users) Intents(fn func(backend, account, cred, identity string, user int64) error) error {
 	var stopped error
 	err := r.reading(func(c storage) error {
 		var dec hashlog.Decoder
@@ -611,4 +600,20 @@ func (r *Run) Intents(fn func(backend, account, cred, identity string, user int6
 		return ofRun(r.id, err)
 	}
 	return nil
+}
+
+// knows notes how far the run has been applied.
+func (r *users) knows(c storage) (err error) {
+	r.known, err = c.LastUser()
+	return err
+}
+
+// history reads one user's records.
+func (r *users) history(pos int64) ([]journal.Record, error) {
+	list := []User{{Pos: pos}}
+	err := r.reading(func(c storage) error { return r.histories(c).fill(list) })
+	if err != nil {
+		return nil, ofRun(r.id, err)
+	}
+	return list[0].History, nil
 }

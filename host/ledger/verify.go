@@ -13,46 +13,7 @@ import (
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
-
-// Verify reads a run from end to end, computes every hash anew and names what
-// does not fit: records that were changed, dropped, moved, cut off or put in,
-// rows of the plan, statuses of users, signed heads. checkpoint is what was
-// kept elsewhere: "SIZE:HASH", a hash alone, or the text of a signed head;
-// with "" only consistency is proved. The error is for a run that cannot be
-// read at all, or a checkpoint that is none.
-//
-// Verify works while the run is being applied: it sees it as of one moment.
-func (s *Store) Verify(id, checkpoint string) (hashlog.Audit, error) {
-	v := &verification{store: s, id: id}
-	v.Audit = hashlog.Audit{Run: id, OK: true}
-	v.Tree.Keeps = true
-	v.Rules = v
-	var err error
-	if v.Kept, err = hashlog.ParseCheckpoint(checkpoint); err != nil {
-		return v.Audit, err
-	}
-	path := s.runFile(id)
-	if !validID.MatchString(id) || !files.Exists(path) {
-		return v.Audit, missing(id, os.ErrNotExist)
-	}
-	if err := v.readMark(); err != nil {
-		return v.Audit, ofRun(id, err)
-	}
-	c, err := sqlite.Open(path, s.temp())
-	if err != nil {
-		return v.Audit, ofRun(id, err)
-	}
-	defer s.tidy(id)
-	defer c.Close()
-	defer func() { v.plan.wait() }()
-	v.c = c
-	if err := c.Moment(v.all); err != nil { // one for all that is read
-		return v.Audit, ofRun(id, err)
-	}
-	return v.Audit, nil
-}
 
 // verification is one verification on its way: of the log, and of what is kept
 // beside it.

@@ -11,7 +11,7 @@ import (
 // byUser reads records by user. It keeps the groups that it read last: users
 // come in order, and the next ones' records are mostly in the same groups.
 type byUser struct {
-	db   *DB
+	*records
 	sums *hashlog.Encoder // compares what is read with its sums; nil: nobody asked
 	dec  hashlog.Decoder  // for that
 	kept []*sorted        // what was used last stands last
@@ -57,44 +57,6 @@ const farApart = 4
 // disk: they are all over the log.
 const many = 1000
 
-// Histories calls fn for those of the users that have records, with these as they are
-// stored, in the order of the list; each user is there once. With sums, what is read
-// is compared with its sum. What fn gets is valid during the call.
-func (d *DB) Histories(users []int64, sums *hashlog.Encoder, fn func(user int64, records []hashlog.Stored) error) error {
-	b := &d.users
-	b.sums = sums
-	if len(users) == 0 {
-		return nil
-	}
-	first, last := users[0], users[len(users)-1]
-	ascending := slices.IsSorted(users)
-	if !ascending && !b.told && len(users) >= many {
-		if err := b.tell(); err != nil {
-			return err
-		}
-	}
-	var list []hashlog.Stored
-	give := func(user int64, records []place) error {
-		list = list[:0]
-		for i := range records {
-			list = append(list, hashlog.Stored{ID: records[i].id, User: user, Body: records[i].frame})
-		}
-		return fn(user, list)
-	}
-	switch {
-	case b.told:
-		return b.fromTold(users, give)
-	case ascending && last-first < farApart*int64(len(users)):
-		return b.together(users, give)
-	}
-	for _, user := range users {
-		if err := b.between(user, user, give); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // together reads the records of users who stand close together.
 func (b *byUser) together(users []int64, give func(user int64, records []place) error) error {
 	next := 0
@@ -118,9 +80,9 @@ func (b *byUser) undone() { b.listed, b.told = 0, false }
 
 // tell makes a list of the users that have records, with these.
 func (b *byUser) tell() error {
-	last, err := b.db.LastUser()
+	last, err := b.LastUser()
 	if err == nil {
-		err = b.db.conn.run("CREATE TEMP TABLE told (pos INTEGER PRIMARY KEY, body BLOB)")
+		err = b.conn.run("CREATE TEMP TABLE told (pos INTEGER PRIMARY KEY, body BLOB)")
 	}
 	if err != nil {
 		return err
@@ -133,7 +95,7 @@ func (b *byUser) tell() error {
 			for i := range records {
 				told.Add(user, records[i].frame)
 			}
-			_, err := b.db.conn.exec("INSERT INTO temp.told VALUES (?,?)", user, told.Body)
+			_, err := b.conn.exec("INSERT INTO temp.told VALUES (?,?)", user, told.Body)
 			return err
 		})
 	}
@@ -143,7 +105,7 @@ func (b *byUser) tell() error {
 // fromTold reads records from the list.
 func (b *byUser) fromTold(users []int64, give func(user int64, records []place) error) error {
 	for _, user := range users {
-		err := b.db.conn.each("SELECT body FROM temp.told WHERE pos = ?", func(found row) error {
+		err := b.conn.each("SELECT body FROM temp.told WHERE pos = ?", func(found row) error {
 			var records []place
 			told := hashlog.Frames{Rest: found.bytes(0)}
 			for frame := told.Next(); frame != nil; frame = told.Next() {
@@ -226,11 +188,11 @@ const reaching = `WITH RECURSIVE class(s) AS (
 WHERE g.span = s AND g.lo > ? - (1 << s) AND g.lo <= ? AND g.hi >= ?`
 
 func (b *byUser) ofGroups(first, last int64) error {
-	if t, err := b.db.has(); err != nil || !t.groups {
+	if t, err := b.has(); err != nil || !t.groups {
 		return err
 	}
 	var list []int64
-	err := b.db.conn.each(reaching, func(found row) error {
+	err := b.conn.each(reaching, func(found row) error {
 		list = append(list, found.int(0))
 		return nil
 	}, first, last, first)
@@ -260,7 +222,7 @@ func (b *byUser) group(first int64) (*sorted, error) {
 		}
 	}
 	var o *sorted
-	err := b.db.eachGroup(first-1, first, func(g *hashlog.Group) (err error) {
+	err := b.eachGroup(first-1, first, func(g *hashlog.Group) (err error) {
 		o, err = b.open(g)
 		return err
 	})
@@ -288,7 +250,7 @@ func (b *byUser) keep(o *sorted) {
 // ofRows adds what is in the table of format 1: through its index, or a sorted
 // list that is made of it once, on disk.
 func (b *byUser) ofRows(first, last int64) error {
-	t, err := b.db.has()
+	t, err := b.has()
 	if err != nil || !t.rows {
 		return err
 	}
@@ -300,7 +262,7 @@ func (b *byUser) ofRows(first, last int64) error {
 		from, user = "temp.rows h CROSS JOIN rec r ON r.id = h.id", "h.user"
 	}
 	query := fmt.Sprintf("SELECT %s, r.id, r.body FROM %s WHERE %s BETWEEN ? AND ? ORDER BY %s, r.id", user, from, user, user)
-	return b.db.conn.each(query, func(found row) error {
+	return b.conn.each(query, func(found row) error {
 		b.all = append(b.all, place{found.int(0), found.int(1), found.bytes(2)})
 		return b.fits(found.bytes(2))
 	}, first, last)
@@ -309,7 +271,7 @@ func (b *byUser) ofRows(first, last int64) error {
 // list makes the sorted list of the records of format 1. An older rekey may have
 // added to them since it was made for this connection.
 func (b *byUser) list() error {
-	last, err := b.db.conn.count("SELECT coalesce(max(id), 0) FROM rec")
+	last, err := b.conn.count("SELECT coalesce(max(id), 0) FROM rec")
 	if err != nil || last == b.listed {
 		return err
 	}
@@ -318,7 +280,7 @@ func (b *byUser) list() error {
 		"DELETE FROM temp.rows",
 		"INSERT INTO temp.rows SELECT user, id FROM rec WHERE user > 0 ORDER BY user, id",
 	} {
-		if err := b.db.conn.run(query); err != nil {
+		if err := b.conn.run(query); err != nil {
 			return err
 		}
 	}

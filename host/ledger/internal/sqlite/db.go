@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"errors"
 	"os"
+	"strings"
 
 	"modernc.org/sqlite"
 
@@ -12,24 +14,17 @@ import (
 
 // DB is the database of one run. It is used by one goroutine at a time.
 type DB struct {
-	conn   *conn
-	tables tables
-	users  byUser
-}
-
-// tables says which of the tables there are that not all formats have.
-type tables struct {
-	known  bool
-	rows   bool // rec: records of format 1
-	groups bool // grp, and what came with it
-	byUser bool // rec_user: the index of rec
-	sheets bool // sheet
+	*handle
+	*records
+	*plan
+	*changes
 }
 
 func newDB(c *conn) *DB {
-	d := &DB{conn: c}
-	d.users.db = d
-	return d
+	h := &handle{conn: c}
+	r := &records{handle: h}
+	r.users.records = r
+	return &DB{h, r, &plan{h}, &changes{h}}
 }
 
 // Init makes the locks of this process those of open files: without, whoever closes
@@ -135,34 +130,6 @@ func (d *DB) KeepNames() { keepNames(d.conn) }
 func (d *DB) Again() {
 	d.tables.known = false
 	d.users.forget()
-}
-
-// has returns which tables there are. Another process may make a ledger of format 1
-// one with groups at any time.
-func (d *DB) has() (*tables, error) {
-	t := &d.tables
-	if t.known && t.groups {
-		return t, nil
-	}
-	*t = tables{}
-	err := d.conn.each("SELECT name FROM sqlite_schema WHERE name IN ('rec', 'grp', 'rec_user', 'sheet')", func(found row) error {
-		switch found.text(0) {
-		case "rec":
-			t.rows = true
-		case "grp":
-			t.groups = true
-		case "rec_user":
-			t.byUser = true
-		case "sheet":
-			t.sheets = true
-		}
-		return nil
-	})
-	if err == nil && !t.rows && !t.groups {
-		err = hashlog.NotAsWritten("the tables of its records are missing")
-	}
-	t.known = err == nil
-	return t, err
 }
 
 // Moment calls fn: all that it reads is of one moment. It may not be in another.
@@ -285,74 +252,92 @@ func (d *DB) Statuses(of []rows.Span, fn func(s rows.Status) error, block func(b
 	return err
 }
 
-// Groups calls fn for the groups that have records from one place on to another,
-// [from, to) from 0, in the order of the log. Each record of format 1 is one.
-// hashlog.ErrDone ends it.
-func (d *DB) Groups(from, to int64, fn func(g *hashlog.Group) error) error {
-	return hashlog.Ended(d.groups(from, to, fn))
+// foldPatience is how long folding in waits for readers. Whoever reads longer
+// folds the run in itself when it is done.
+const foldPatience = "PRAGMA busy_timeout = 2000"
+
+// OthersFold is for databases of whoever does not apply the run: only who does writes
+// into the database's own file while it is applied, and notices if anybody else did.
+func (d *DB) OthersFold() error { return d.conn.run("PRAGMA wal_autocheckpoint = 0") }
+
+// Fold takes the write-ahead file into the database and empties it: earlier
+// versions of pages are gone then. whole is false if somebody reads the run.
+func (d *DB) Fold() (whole bool, err error) {
+	if err := d.conn.run(foldPatience); err != nil {
+		return false, err
+	}
+	found, err := d.conn.one("PRAGMA wal_checkpoint(TRUNCATE)")
+	if err == nil {
+		err = d.conn.run(patience)
+	}
+	return err == nil && found != nil && found.int(0) == 0, err
 }
 
-// Indexed counts the records that can be found by user: SQLite passes over what a
-// damaged page of an index lacks.
-func (d *DB) Indexed() (n int64, err error) {
-	t, err := d.has()
-	if err == nil && t.groups {
-		n, err = d.conn.count("SELECT coalesce(sum(n), 0) FROM grp INDEXED BY grp_user")
+// Patience is how many milliseconds a statement waits for another process.
+func (d *DB) Patience() int64 {
+	ms, err := d.conn.count("PRAGMA busy_timeout")
+	if err != nil {
+		return 0
 	}
-	if err != nil || !t.rows {
-		return n, err
-	}
-	query := "SELECT count(*) FROM rec"
-	if t.byUser {
-		query += " INDEXED BY rec_user WHERE user > 0 OR id > 0"
-	}
-	old, err := d.conn.count(query)
-	return n + old, err
+	return ms
 }
 
-// Quick reports whether Indexed takes no longer than a few readings, of a log of a
-// size.
-func (d *DB) Quick(size int64) bool {
-	const countQuickly = 1 << 20
-	t, err := d.has()
-	return err == nil && (!t.rows || size <= countQuickly)
+// Tidy folds in what a process left that was killed, or that a reader kept from doing
+// it.
+func Tidy(path, temp string) {
+	c, err := openConn(path, readWrite, temp)
+	if err != nil {
+		return
+	}
+	if c.run(foldPatience) == nil {
+		_, _ = c.one("PRAGMA wal_checkpoint(TRUNCATE)")
+	}
+	_ = c.close()
 }
 
-// Unlisted counts the groups behind a record that cannot be found by user.
-func (d *DB) Unlisted(after int64) (int64, error) {
-	t, err := d.has()
-	if err != nil || !t.groups {
-		return 0, err
+// Remove removes a database with all that lies beside it.
+func Remove(path string) {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		_ = os.Remove(path + suffix)
 	}
-	return d.conn.count(`SELECT count(*) FROM grp g NOT INDEXED WHERE g.first > ? AND NOT EXISTS (SELECT 1 FROM grp x INDEXED BY grp_user
-		WHERE x.span = g.span AND x.lo = g.lo AND x.hi = g.hi AND x.n = g.n AND x.first = g.first)`, after)
 }
 
-// LastUser returns the last position that has records.
-func (d *DB) LastUser() (last int64, err error) {
-	t, err := d.has()
-	if err == nil && t.groups {
-		last, err = d.conn.count("SELECT coalesce(max(hi), 0) FROM grp INDEXED BY grp_user")
-	}
-	if err != nil || !t.rows {
-		return last, err
-	}
-	query := "SELECT coalesce(max(user), 0) FROM rec"
-	if t.byUser {
-		query += " INDEXED BY rec_user"
-	}
-	old, err := d.conn.count(query)
-	return max(last, old), err
+// Sound returns an error if a page of the database is damaged, also one that
+// has no records, as those of the plan.
+func (d *DB) Sound() error {
+	return d.conn.each("PRAGMA quick_check(1)", func(found row) error {
+		if text := found.text(0); text != "ok" {
+			return errors.New(strings.Join(strings.Fields(text), " "))
+		}
+		return nil
+	})
 }
 
-// Last returns the id of the last record.
-func (d *DB) Last() (last int64, err error) {
-	t, err := d.has()
-	if err == nil && t.groups {
-		last, err = d.conn.count("SELECT first + n - 1 FROM grp ORDER BY first DESC LIMIT 1")
+// CopyTo copies the database as of one moment into a new file, 0600 and synced.
+func (d *DB) CopyTo(path string) error {
+	f, err := files.OpenPrivate(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return err
 	}
-	if err == nil && last == 0 && t.rows {
-		last, err = d.conn.count("SELECT coalesce(max(id), 0) FROM rec")
+	_ = f.Close()
+	source, ok := d.conn.raw.(interface {
+		NewBackup(uri string) (*sqlite.Backup, error)
+	})
+	if !ok {
+		return errors.New("the driver makes no copies")
 	}
-	return last, err
+	b, err := source.NewBackup(fileURI(path, readWrite))
+	if err != nil {
+		return err
+	}
+	for more := true; more && err == nil; {
+		more, err = b.Step(-1)
+	}
+	if ferr := b.Finish(); err == nil {
+		err = ferr
+	}
+	if err != nil {
+		return err
+	}
+	return files.Sync(path)
 }

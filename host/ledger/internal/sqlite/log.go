@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
@@ -14,8 +15,14 @@ import (
 // A ledger of format 1 has a row for each record in the table rec. What is committed
 // to it since is in groups behind them.
 
+// records are those of a run.
+type records struct {
+	*handle
+	users byUser
+}
+
 // groups is Groups, and gives hashlog.ErrDone back.
-func (d *DB) groups(from, to int64, fn func(g *hashlog.Group) error) error {
+func (d *records) groups(from, to int64, fn func(g *hashlog.Group) error) error {
 	t, err := d.has()
 	if err != nil || from >= to {
 		return err
@@ -36,7 +43,7 @@ func (d *DB) groups(from, to int64, fn func(g *hashlog.Group) error) error {
 }
 
 // eachRow calls fn for the records of format 1.
-func (d *DB) eachRow(from, to int64, fn func(g *hashlog.Group) error) error {
+func (d *records) eachRow(from, to int64, fn func(g *hashlog.Group) error) error {
 	return d.conn.pages("SELECT id, kind, user, body FROM rec WHERE id > ? AND id <= ? ORDER BY id LIMIT 4096", from, func(found row) error {
 		body := found.bytes(3)
 		g := hashlog.Group{First: found.int(0), N: 1, Lo: found.int(2), Hi: found.int(2), Alone: true, Kind: journal.Kind(found.int(1))}
@@ -46,8 +53,118 @@ func (d *DB) eachRow(from, to int64, fn func(g *hashlog.Group) error) error {
 }
 
 // eachGroup calls fn for the groups whose first record has an id in (after, to].
-func (d *DB) eachGroup(after, to int64, fn func(g *hashlog.Group) error) error {
+func (d *records) eachGroup(after, to int64, fn func(g *hashlog.Group) error) error {
 	return d.conn.pages("SELECT first, n, lo, hi, span, body FROM grp WHERE first > ? AND first <= ? ORDER BY first LIMIT 64", after, func(found row) error {
 		return fn(&hashlog.Group{First: found.int(0), N: found.int(1), Lo: found.int(2), Hi: found.int(3), Listed: found.int(4), Body: found.bytes(5)})
 	}, to)
+}
+
+// Groups calls fn for the groups that have records from one place on to another,
+// [from, to) from 0, in the order of the log. Each record of format 1 is one.
+// hashlog.ErrDone ends it.
+func (d *records) Groups(from, to int64, fn func(g *hashlog.Group) error) error {
+	return hashlog.Ended(d.groups(from, to, fn))
+}
+
+// Indexed counts the records that can be found by user: SQLite passes over what a
+// damaged page of an index lacks.
+func (d *records) Indexed() (n int64, err error) {
+	t, err := d.has()
+	if err == nil && t.groups {
+		n, err = d.conn.count("SELECT coalesce(sum(n), 0) FROM grp INDEXED BY grp_user")
+	}
+	if err != nil || !t.rows {
+		return n, err
+	}
+	query := "SELECT count(*) FROM rec"
+	if t.byUser {
+		query += " INDEXED BY rec_user WHERE user > 0 OR id > 0"
+	}
+	old, err := d.conn.count(query)
+	return n + old, err
+}
+
+// Quick reports whether Indexed takes no longer than a few readings, of a log of a
+// size.
+func (d *records) Quick(size int64) bool {
+	const countQuickly = 1 << 20
+	t, err := d.has()
+	return err == nil && (!t.rows || size <= countQuickly)
+}
+
+// Unlisted counts the groups behind a record that cannot be found by user.
+func (d *records) Unlisted(after int64) (int64, error) {
+	t, err := d.has()
+	if err != nil || !t.groups {
+		return 0, err
+	}
+	return d.conn.count(`SELECT count(*) FROM grp g NOT INDEXED WHERE g.first > ? AND NOT EXISTS (SELECT 1 FROM grp x INDEXED BY grp_user
+		WHERE x.span = g.span AND x.lo = g.lo AND x.hi = g.hi AND x.n = g.n AND x.first = g.first)`, after)
+}
+
+// LastUser returns the last position that has records.
+func (d *records) LastUser() (last int64, err error) {
+	t, err := d.has()
+	if err == nil && t.groups {
+		last, err = d.conn.count("SELECT coalesce(max(hi), 0) FROM grp INDEXED BY grp_user")
+	}
+	if err != nil || !t.rows {
+		return last, err
+	}
+	query := "SELECT coalesce(max(user), 0) FROM rec"
+	if t.byUser {
+		query += " INDEXED BY rec_user"
+	}
+	old, err := d.conn.count(query)
+	return max(last, old), err
+}
+
+// Last returns the id of the last record.
+func (d *records) Last() (last int64, err error) {
+	t, err := d.has()
+	if err == nil && t.groups {
+		last, err = d.conn.count("SELECT first + n - 1 FROM grp ORDER BY first DESC LIMIT 1")
+	}
+	if err == nil && last == 0 && t.rows {
+		last, err = d.conn.count("SELECT coalesce(max(id), 0) FROM rec")
+	}
+	return last, err
+}
+
+// Histories calls fn for those of the users that have records, with these as they are
+// stored, in the order of the list; each user is there once. With sums, what is read
+// is compared with its sum. What fn gets is valid during the call.
+func (d *records) Histories(users []int64, sums *hashlog.Encoder, fn func(user int64, records []hashlog.Stored) error) error {
+	b := &d.users
+	b.sums = sums
+	if len(users) == 0 {
+		return nil
+	}
+	first, last := users[0], users[len(users)-1]
+	ascending := slices.IsSorted(users)
+	if !ascending && !b.told && len(users) >= many {
+		if err := b.tell(); err != nil {
+			return err
+		}
+	}
+	var list []hashlog.Stored
+	give := func(user int64, records []place) error {
+		list = list[:0]
+		for i := range records {
+			list = append(list, hashlog.Stored{ID: records[i].id, User: user, Body: records[i].frame})
+		}
+		return fn(user, list)
+	}
+	switch {
+	case b.told:
+		return b.fromTold(users, give)
+	case ascending && last-first < farApart*int64(len(users)):
+		return b.together(users, give)
+	}
+	for _, user := range users {
+		if err := b.between(user, user, give); err != nil {
+			return err
+		}
+	}
+	return nil
 }

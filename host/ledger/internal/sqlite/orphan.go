@@ -14,6 +14,9 @@ import (
 // own, the leaves. A copy of the file gets a root for the table that has them
 // all: what of it are rows of this table their sums tell.
 
+// orphans finds the rows of a table of which an inner page is lost.
+type orphans struct{ *copier }
+
 // leafPage and innerPage are how pages of tables begin.
 const (
 	leafPage  = 0x0d
@@ -23,9 +26,9 @@ const (
 // family is how many leaves one root takes: each needs 15 bytes of it at most.
 const family = 200
 
-// orphans calls fn for the rows on all leaves of the file, those of other tables
+// each calls fn for the rows on all leaves of the file, those of other tables
 // among them, in no order. It does nothing if the table has all its rows.
-func (c *copier) orphans(table, query string, want int64, fn func(row) error) error {
+func (c *orphans) each(table, query string, want int64, fn func(row) error) error {
 	copied := table
 	if table == "sheet" {
 		copied = "plan" // its rows are copied there
@@ -53,7 +56,7 @@ func (c *copier) orphans(table, query string, want int64, fn func(row) error) er
 }
 
 // leaves copies the file, once, and returns the numbers of its leaves.
-func (c *copier) leaves() ([]uint32, error) {
+func (c *orphans) leaves() ([]uint32, error) {
 	if !files.Exists(c.scratch) {
 		if err := files.Copy(c.scratch, c.o.Path); err != nil {
 			return nil, err
@@ -78,12 +81,12 @@ func (c *copier) leaves() ([]uint32, error) {
 
 // behead gives the copy the first page of an empty ledger that has the table, and
 // returns the page of the table's root there: the same in all of that format.
-func (c *copier) behead(table string) (root int64, err error) {
+func (c *orphans) behead(table string) (root int64, err error) {
 	layout := schema
 	if table == "rec" {
 		layout = schemaOfRows
 	}
-	db, err := c.openBeheaded(c.scratch, layout)
+	db, err := c.o.openBeheaded(c.scratch, layout)
 	if err != nil {
 		return 0, err
 	}
@@ -93,7 +96,7 @@ func (c *copier) behead(table string) (root int64, err error) {
 
 // adopt reads leaves under a root that is made for them. One that is no leaf
 // after all hides no other.
-func (c *copier) adopt(root int64, leaves []uint32, query string, fn func(row) error) error {
+func (c *orphans) adopt(root int64, leaves []uint32, query string, fn func(row) error) error {
 	if err := c.writeRoot(root, leaves); err != nil {
 		return err
 	}
@@ -123,7 +126,7 @@ func (c *copier) adopt(root int64, leaves []uint32, query string, fn func(row) e
 // bytes that ends with the last child, places of the others, and these from the
 // end on: the number of a page, and the largest number of a row on it, which
 // nobody asks for who reads all.
-func (c *copier) writeRoot(root int64, leaves []uint32) error {
+func (c *orphans) writeRoot(root int64, leaves []uint32) error {
 	page := make([]byte, pageSize)
 	page[0] = innerPage
 	at := pageSize

@@ -15,6 +15,9 @@ import (
 // sheet, so that a page that is lost takes no more rows with it than it had. All other
 // rows are in the table plan, behind those on sheets.
 
+// plan is that of a run.
+type plan struct{ *handle }
+
 const (
 	sheetColumns = "first, n, seq, keys, sum, body"
 	planColumns  = "pos, seq, line, key, row, reason, digest, fold"
@@ -37,7 +40,7 @@ func plannedOf(found row) hashlog.PlannedRow {
 
 // Sheets calls fn for the plan from one position to another, in order. The first and
 // the last sheet may have rows before and behind. hashlog.ErrDone ends it.
-func (d *DB) Sheets(from, to int64, fn func(s *hashlog.Sheet) error) error {
+func (d *plan) Sheets(from, to int64, fn func(s *hashlog.Sheet) error) error {
 	stopped, err := false, error(nil)
 	each := func(s *hashlog.Sheet) error {
 		err := fn(s)
@@ -51,7 +54,7 @@ func (d *DB) Sheets(from, to int64, fn func(s *hashlog.Sheet) error) error {
 }
 
 // eachSheet calls fn for the sheets that have rows from one position to another.
-func (d *DB) eachSheet(from, to int64, fn func(s *hashlog.Sheet) error) error {
+func (d *plan) eachSheet(from, to int64, fn func(s *hashlog.Sheet) error) error {
 	t, err := d.has()
 	if err != nil || !t.sheets {
 		return err
@@ -71,7 +74,7 @@ func (d *DB) eachSheet(from, to int64, fn func(s *hashlog.Sheet) error) error {
 const looseRows = 64
 
 // eachLoose calls fn for the rows of the table plan from one position to another.
-func (d *DB) eachLoose(from, to int64, fn func(s *hashlog.Sheet) error) error {
+func (d *plan) eachLoose(from, to int64, fn func(s *hashlog.Sheet) error) error {
 	s := hashlog.Sheet{Loose: make([]hashlog.PlannedRow, 0, looseRows)}
 	give := func() error {
 		if len(s.Loose) == 0 {
@@ -104,7 +107,7 @@ func (d *DB) eachLoose(from, to int64, fn func(s *hashlog.Sheet) error) error {
 
 // BySource calls fn for the rows behind one of the source, in the order of the source,
 // at most that many.
-func (d *DB) BySource(after int64, most int, fn func(p *hashlog.PlannedRow) error) error {
+func (d *plan) BySource(after int64, most int, fn func(p *hashlog.PlannedRow) error) error {
 	list, err := d.sourceOnSheets(after, most)
 	if err != nil {
 		return err
@@ -127,7 +130,7 @@ func (d *DB) BySource(after int64, most int, fn func(p *hashlog.PlannedRow) erro
 }
 
 // sourceOnSheets returns the rows on sheets behind one of the source.
-func (d *DB) sourceOnSheets(after int64, most int) (list []hashlog.PlannedRow, err error) {
+func (d *plan) sourceOnSheets(after int64, most int) (list []hashlog.PlannedRow, err error) {
 	front, err := d.front()
 	if err != nil || front == 0 {
 		return nil, err
@@ -152,7 +155,7 @@ func (d *DB) sourceOnSheets(after int64, most int) (list []hashlog.PlannedRow, e
 }
 
 // front is the last position that is on a sheet; 0: none is.
-func (d *DB) front() (int64, error) {
+func (d *plan) front() (int64, error) {
 	t, err := d.has()
 	if err != nil || !t.sheets {
 		return 0, err
@@ -162,7 +165,7 @@ func (d *DB) front() (int64, error) {
 
 // sheetBefore is where the last sheet begins whose first row is not behind one of
 // the source: of those on sheets both ascend.
-func (d *DB) sheetBefore(seq int64) (first int64, err error) {
+func (d *plan) sheetBefore(seq int64) (first int64, err error) {
 	first = 1
 	from, to := int64(1), int64(0)
 	for to, err = d.front(); err == nil && from <= to; {
@@ -184,7 +187,7 @@ func (d *DB) sheetBefore(seq int64) (first int64, err error) {
 
 // Find returns where users with one of some keys are, which are folded, in order, each
 // position once.
-func (d *DB) Find(folds []string) (list []int64, err error) {
+func (d *plan) Find(folds []string) (list []int64, err error) {
 	found, err := d.marked(folds)
 	for i := 0; i < len(found) && err == nil; i++ {
 		err = d.eachSheet(found[i], found[i], func(s *hashlog.Sheet) error {
@@ -207,7 +210,7 @@ func (d *DB) Find(folds []string) (list []int64, err error) {
 }
 
 // marked returns the sheets that may have one of some keys.
-func (d *DB) marked(folds []string) (list []int64, err error) {
+func (d *plan) marked(folds []string) (list []int64, err error) {
 	t, err := d.has()
 	if err != nil || !t.sheets {
 		return nil, err
@@ -226,7 +229,7 @@ func (d *DB) marked(folds []string) (list []int64, err error) {
 }
 
 // keyAt returns the key of the user at a position; "": it has none.
-func (d *DB) keyAt(pos int64) (key string, err error) {
+func (d *plan) keyAt(pos int64) (key string, err error) {
 	err = d.Sheets(pos, pos, func(s *hashlog.Sheet) error {
 		return s.Rows(func(p *hashlog.PlannedRow) error {
 			if p.Pos == pos {

@@ -8,8 +8,11 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
+// changes are what is written to a run.
+type changes struct{ *handle }
+
 // Put writes what a change has, within Within.
-func (d *DB) Put(c *rows.Change) error {
+func (d *changes) Put(c *rows.Change) error {
 	if c.Group != nil {
 		if err := d.putGroup(c.Group); err != nil {
 			return err
@@ -45,11 +48,11 @@ func (d *DB) Put(c *rows.Change) error {
 }
 
 // Shred makes what is deleted from now on overwritten. It is called outside Within.
-func (d *DB) Shred() error { return d.conn.run("PRAGMA secure_delete = ON") }
+func (d *changes) Shred() error { return d.conn.run("PRAGMA secure_delete = ON") }
 
 // putGroup appends a group to the log. A ledger of format 1 becomes one of format 2:
 // an older rekey, which would not see all of it, refuses it from then on.
-func (d *DB) putGroup(g *hashlog.Group) error {
+func (d *changes) putGroup(g *hashlog.Group) error {
 	t, err := d.has()
 	if err != nil {
 		return err
@@ -78,7 +81,7 @@ var (
 
 // putStatuses writes rows of users, many at a time while there are many, and removes
 // those of users who lose theirs.
-func (d *DB) putStatuses(c *rows.Change) error {
+func (d *changes) putStatuses(c *rows.Change) error {
 	for _, pos := range c.Reopened {
 		if _, err := d.conn.exec("DELETE FROM user WHERE pos = ?", pos); err != nil {
 			return err

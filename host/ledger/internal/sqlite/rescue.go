@@ -50,7 +50,7 @@ type Rules interface {
 // Rescue copies what can be read into a ledger of format 1, and says what is lost.
 func Rescue(o *Wreck) (lost []string, err error) {
 	c := &copier{o: o, scratch: filepath.Join(o.Dir, "scratch")}
-	from, err := c.openDamaged()
+	from, err := o.openDamaged()
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +68,8 @@ func Rescue(o *Wreck) (lost []string, err error) {
 // openDamaged opens a file of which anything may be damaged. Where not even its
 // tables are found, as on a first page that is lost, it opens a copy with the
 // first page of an empty ledger: all have the same.
-func (c *copier) openDamaged() (*conn, error) {
-	from, err := openReader(c.o.Path, c.o.Temp)
+func (o *Wreck) openDamaged() (*conn, error) {
+	from, err := openReader(o.Path, o.Temp)
 	if err == nil {
 		if err = hasTables(from); err == nil {
 			return from, nil
@@ -79,22 +79,22 @@ func (c *copier) openDamaged() (*conn, error) {
 	if !Damaged(err) && !errors.As(err, new(hashlog.Unsound)) {
 		return nil, err
 	}
-	beheaded := filepath.Join(c.o.Dir, "damaged")
-	if err := files.Copy(beheaded, c.o.Path); err != nil {
+	beheaded := filepath.Join(o.Dir, "damaged")
+	if err := files.Copy(beheaded, o.Path); err != nil {
 		return nil, err
 	}
-	return c.openGuessed(beheaded)
+	return o.openGuessed(beheaded)
 }
 
 // openGuessed opens a file with the first page of an empty ledger: of the format
 // in which its state is found, or of the newest if that is lost too. In a file of
 // format 2 something else is where sheets are looked for: their sums tell.
-func (c *copier) openGuessed(path string) (found *conn, err error) {
+func (o *Wreck) openGuessed(path string) (found *conn, err error) {
 	for _, tables := range []string{schema, schemaOfRows, schema} {
 		if found != nil {
 			_ = found.close()
 		}
-		if found, err = c.openBeheaded(path, tables); err != nil || isState(found) {
+		if found, err = o.openBeheaded(path, tables); err != nil || isState(found) {
 			break
 		}
 	}
@@ -102,11 +102,11 @@ func (c *copier) openGuessed(path string) (found *conn, err error) {
 }
 
 // openBeheaded opens a file with the first page of an empty ledger.
-func (c *copier) openBeheaded(path, schema string) (*conn, error) {
-	if err := newFirstPage(path, schema, c.o.Temp); err != nil {
+func (o *Wreck) openBeheaded(path, schema string) (*conn, error) {
+	if err := newFirstPage(path, schema, o.Temp); err != nil {
 		return nil, err
 	}
-	return openConn(path, immutable, c.o.Temp)
+	return openConn(path, immutable, o.Temp)
 }
 
 // isState reports whether the table state is where it is looked for.
@@ -199,7 +199,7 @@ type copier struct {
 }
 
 func (c *copier) all() error {
-	for _, part := range []func() error{c.head, c.key, c.waves, c.plan, c.records, c.users, c.state, c.indexes} {
+	for _, part := range []func() error{c.head, c.key, c.waves, (&planCopier{c}).plan, c.records, c.users, c.state, c.indexes} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -246,22 +246,22 @@ func (c *copier) head() (err error) {
 	}
 	c.enc.Key = &c.names
 	c.total = c.number("total", "run")
-	if c.total == 0 || c.total > c.atMost() {
-		c.total = min(max(c.number("max(pos)", "plan"), c.number("max(last)", "wave")), c.atMost())
+	if c.total == 0 || c.total > c.o.atMost() {
+		c.total = min(max(c.number("max(pos)", "plan"), c.number("max(last)", "wave")), c.o.atMost())
 	}
 	c.size = c.number("size", "state")
-	if c.size == 0 || c.size > c.atMost() {
+	if c.size == 0 || c.size > c.o.atMost() {
 		last, _ := c.from.Last()
-		c.size = min(max(last, c.number("max(rec)", "user"), c.o.Marked), c.atMost())
+		c.size = min(max(last, c.number("max(rec)", "user"), c.o.Marked), c.o.atMost())
 	}
 	return c.to.conn.run("INSERT INTO run VALUES (?,?,?,?,?)", int64(oldest), header, c.names[:], c.total, c.number("ordered", "run"))
 }
 
 // atMost is more rows than a file of that size can have.
-func (c *copier) atMost() int64 {
+func (o *Wreck) atMost() int64 {
 	n := int64(pageSize)
 	for _, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(c.o.Path + suffix); err == nil {
+		if info, err := os.Stat(o.Path + suffix); err == nil {
 			n += info.Size()
 		}
 	}
@@ -310,8 +310,11 @@ const (
 	grpQuery   = "SELECT first, n, lo, hi, span, body FROM grp"
 )
 
+// planCopier copies the plan.
+type planCopier struct{ *copier }
+
 // plan copies the rows of the plan. A place stays for those that are lost.
-func (c *copier) plan() error {
+func (c *planCopier) plan() error {
 	put := func(p row) error {
 		if p.int(0) < 1 || p.int(0) > c.total || p.text(3) == "" {
 			return nil
@@ -324,7 +327,7 @@ func (c *copier) plan() error {
 		err = c.sheets(put)
 	}
 	if err == nil {
-		err = c.orphans("plan", planQuery, c.total, func(p row) error {
+		err = (&orphans{c.copier}).each("plan", planQuery, c.total, func(p row) error {
 			if !c.asFrozen(p) {
 				return nil
 			}
@@ -351,7 +354,7 @@ func (c *copier) plan() error {
 }
 
 // sheets copies the rows of the plan that are on sheets.
-func (c *copier) sheets(put func(row) error) error {
+func (c *planCopier) sheets(put func(row) error) error {
 	if !c.tables.sheets {
 		return nil
 	}
@@ -359,7 +362,7 @@ func (c *copier) sheets(put func(row) error) error {
 	if err != nil {
 		return err
 	}
-	return c.orphans("sheet", sheetQuery, c.total, func(r row) error {
+	return (&orphans{c.copier}).each("sheet", sheetQuery, c.total, func(r row) error {
 		s := sheetOf(r)
 		if !s.Sound(&c.enc) {
 			return nil
@@ -369,7 +372,7 @@ func (c *copier) sheets(put func(row) error) error {
 }
 
 // sheet copies the rows of a sheet up to the first that is none.
-func (c *copier) sheet(r row, put func(row) error) error {
+func (c *planCopier) sheet(r row, put func(row) error) error {
 	s := sheetOf(r)
 	var failed error
 	broken := s.Rows(func(p *hashlog.PlannedRow) error {
@@ -387,7 +390,7 @@ func (c *copier) sheet(r row, put func(row) error) error {
 }
 
 // asFrozen compares a row of the plan with what was frozen.
-func (c *copier) asFrozen(p row) bool {
+func (c *planCopier) asFrozen(p row) bool {
 	hidden := c.enc.HideRow(&c.private, &hashlog.Row{Seq: p.int(1), Key: p.text(3), Cells: p.bytes(5), Reason: p.text(6)})
 	return string(hidden[:]) == string(p.bytes(7))
 }
@@ -405,7 +408,7 @@ func (c *copier) tell(what string, missing, changed *gaps) {
 const lostSeq = int64(1) << 40
 
 // placeholders keep the places of rows of the plan that are lost.
-func (c *copier) placeholders() error {
+func (c *planCopier) placeholders() error {
 	for pos := int64(1); pos <= c.total; pos++ {
 		there, err := c.to.conn.count("SELECT EXISTS (SELECT 1 FROM plan WHERE pos = ?)", pos)
 		if err == nil && there == 0 {
@@ -459,7 +462,7 @@ func (c *copier) rows() error {
 	if err != nil {
 		return err
 	}
-	return c.orphans("rec", recQuery, c.size, func(r row) error { return c.record(r.int(0), r.bytes(3), true) })
+	return (&orphans{c}).each("rec", recQuery, c.size, func(r row) error { return c.record(r.int(0), r.bytes(3), true) })
 }
 
 // groups copies the records of groups.
@@ -471,7 +474,7 @@ func (c *copier) groups() error {
 	if err != nil {
 		return err
 	}
-	return c.scrape()
+	return (&scraper{c}).scrape()
 }
 
 // group copies the records of a group that are whole. Behind one that is not it

@@ -9,8 +9,11 @@ import (
 // So where records are missing, all pages of the file are searched for them: a
 // record is told by its sum, and says itself which it is.
 
+// scraper finds records anywhere in a file.
+type scraper struct{ *copier }
+
 // scrape copies the records that are found anywhere in the file.
-func (c *copier) scrape() error {
+func (c *scraper) scrape() error {
 	have, err := c.to.conn.count("SELECT count(*) FROM rec")
 	if err != nil || have >= c.size || !c.known {
 		return err
@@ -41,7 +44,7 @@ func (c *copier) scrape() error {
 }
 
 // sift copies the whole records in a piece of a group.
-func (c *copier) sift(piece []byte) error {
+func (c *scraper) sift(piece []byte) error {
 	for len(piece) > 0 {
 		var frame []byte
 		if frame, piece = c.resync(piece); frame == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"time"
 
 	"github.com/rekey-host/rekey/host/hashlog"
@@ -56,6 +57,78 @@ func newWriter(r *Run) (*writer, error) {
 	return w, nil
 }
 
+// maxDoubts is how often what was written is read back because somebody else
+// has touched the files: others may note something in the run, and not all file
+// systems keep times well.
+const maxDoubts = 8
+
+// valueOf is the record that has a value of a user.
+type valueOf struct{ index, user int64 }
+
+// maxRecent is how many of them are kept in mind: more than a write-ahead file
+// has between two folds of SQLite's own.
+const maxRecent = 1 << 16
+
+// ErrContradiction is in the chain of what Commit returns for records that do
+// not fit the ledger: a defect of the caller, or two of them.
+var ErrContradiction = errors.New("the ledger would contradict itself")
+
+func contradiction(r *journal.Record, format string, args ...any) error {
+	where := ""
+	if r.User > 0 {
+		where = fmt.Sprintf(" of user %d", r.User)
+	}
+	if r.Step > 0 {
+		where += fmt.Sprintf(" step %d try %d", r.Step, r.Try)
+	}
+	return fmt.Errorf("%w: %s%s: %s", ErrContradiction, r.Kind, where, fmt.Sprintf(format, args...))
+}
+
+func (w *writer) unreadable(err error) error {
+	return gone(w.run.store.runFile(w.run.id), "cannot be read back: %v", err)
+}
+
+func (w *writer) differs(format string, args ...any) error {
+	return gone(w.run.store.runFile(w.run.id), "does not hold what was written to it: "+format, args...)
+}
+
+// headNow signs a head if the last one is a while ago or the records say that
+// something has come to an end.
+func (w *writer) headNow(now time.Time, recs []*journal.Record) error {
+	due := now.Sub(w.signed) >= headEvery
+	for _, r := range recs {
+		switch r.Kind {
+		case journal.Held, journal.Approved, journal.Stopped, journal.Ended, journal.Revealed, journal.Reported, journal.Accepted, journal.Forgot:
+			due = true
+		}
+	}
+	if !due {
+		return nil
+	}
+	return w.signHead(now)
+}
+
+// signHead signs the log as it stands, within a transaction.
+func (w *writer) signHead(now time.Time) error {
+	k, err := w.run.store.auditKey()
+	if err != nil {
+		return err
+	}
+	root := w.tree.Root()
+	have, err := w.db.Head(w.tree.Size)
+	if err != nil || have != nil && strings.HasPrefix(have.Note, hashlog.HeadText(w.run.id, w.tree.Size, root)) {
+		return err
+	}
+	text, err := k.Sign(w.run.id, w.tree.Size, root)
+	if err != nil {
+		return err
+	}
+	w.signed = now
+	err = w.db.Put(&rows.Change{Head: &hashlog.Head{Size: w.tree.Size, At: now.UnixMicro(), Note: text}})
+	w.run.store.crash.at(CrashHeadSigned)
+	return err
+}
+
 // load reads where the log stands.
 func (w *writer) load() error {
 	w.db.Again()
@@ -72,29 +145,6 @@ func (w *writer) load() error {
 	}
 	w.done = done{db: w.db}
 	w.tree.Keeps = true
-	return nil
-}
-
-// Commit appends records, all or none, and returns when they are synced. It
-// sets Index, and At where that is zero, takes the users' statuses and the
-// run's state over, and signs a head now and then. It refuses what would make
-// the ledger contradict itself. After an error the Run takes no more records:
-// what is durable is known when it is opened again. One caller at a time.
-func (r *Run) Commit(recs []*journal.Record) error {
-	if r.writer == nil {
-		return fmt.Errorf("run %s: it is open for reading", r.id)
-	}
-	if len(recs) == 0 {
-		return nil
-	}
-	w := r.writer
-	if w.broken != nil {
-		return fmt.Errorf("run %s: the ledger takes no more records: %w", r.id, w.broken)
-	}
-	if err := w.commit(recs); err != nil {
-		w.broken = err
-		return ofRun(r.id, err)
-	}
 	return nil
 }
 
@@ -138,11 +188,6 @@ func (w *writer) commit(recs []*journal.Record) error {
 	return w.settled()
 }
 
-// maxDoubts is how often what was written is read back because somebody else
-// has touched the files: others may note something in the run, and not all file
-// systems keep times well.
-const maxDoubts = 8
-
 // stands checks that what is open is what the names say, and that nobody else
 // has written into it.
 func (w *writer) stands() error {
@@ -155,7 +200,7 @@ func (w *writer) stands() error {
 		return err
 	}
 	w.doubts++
-	return w.prove()
+	return (&prover{w}).prove()
 }
 
 func (w *writer) settled() error {
@@ -164,13 +209,6 @@ func (w *writer) settled() error {
 	}
 	return w.run.footing.settle()
 }
-
-// valueOf is the record that has a value of a user.
-type valueOf struct{ index, user int64 }
-
-// maxRecent is how many of them are kept in mind: more than a write-ahead file
-// has between two folds of SQLite's own.
-const maxRecent = 1 << 16
 
 // noteSent keeps in mind whose values may be sent now.
 func (w *writer) noteSent(recs []*journal.Record) {
@@ -222,7 +260,7 @@ func (w *writer) catchUpNow() error {
 
 // append puts one record into the log.
 func (w *writer) append(r *journal.Record, now time.Time) error {
-	was, err := w.admit(r)
+	was, err := (&admission{w}).admit(r)
 	if err != nil {
 		return err
 	}
@@ -273,19 +311,6 @@ func (w *writer) reopen(user int64) error {
 	return w.db.Put(&rows.Change{Reopened: []int64{user}})
 }
 
-// statusOf returns the status of a user; those that wait are not looked at.
-func (w *writer) statusOf(user int64) (statusNumber, error) {
-	if is, err := w.done.has(user); is || err != nil {
-		return numDone, err
-	}
-	is := noStatus
-	err := w.db.Statuses(rows.One(user), func(found rows.Status) error {
-		is = statusNumber(found.Number)
-		return nil
-	}, nil)
-	return is, err
-}
-
 // put adds a record to the group that waits.
 func (w *writer) put(r *journal.Record, frame []byte) error {
 	if w.group.Full() {
@@ -330,64 +355,71 @@ func (w *writer) saveState() error {
 	return w.db.Put(&rows.Change{State: &rows.State{Size: w.tree.Size, Frontier: w.tree.Bytes(), Standing: string(text)}})
 }
 
-// admit checks that the record fits what is there. was is the status of a user
-// that is put back.
-func (w *writer) admit(r *journal.Record) (was statusNumber, err error) {
-	if r.User < 0 || r.User > w.run.total {
-		return 0, contradiction(r, "the plan has %d users", w.run.total)
+// known checks that the log continues what its mark has seen. Others note
+// something in a run at any time: what a log lacks is looked for again in what
+// is there now, which is behind the mark.
+func (w *writer) known(mk *marker, m *mark) error {
+	if mk == nil {
+		return nil
 	}
-	if r.Kind.AboutUser() != (r.User > 0) {
-		return 0, contradiction(r, "user %d", r.User)
+	r := w.run
+	if m.tree.Size > w.tree.Size {
+		if err := w.catchUpNow(); err != nil {
+			return ofRun(r.id, err)
+		}
 	}
-	if r.User == 0 {
-		return 0, w.admitRun(r)
+	now := w.tree
+	if m.tree.Size > now.Size {
+		return r.older(now.Size, m.tree.Size)
 	}
-	if hashlog.WaveAt(w.run.bounds, r.User) < 0 {
-		return 0, contradiction(r, "the plan skips the user")
+	tree := m.tree.Clone()
+	if err := r.extend(w.db, &tree, now.Size, nil); err != nil {
+		return ofRun(r.id, err)
 	}
-	return w.admitUser(r)
-}
-
-// admitRun checks a record about the run.
-func (w *writer) admitRun(r *journal.Record) error {
-	switch r.Kind {
-	case journal.Started, journal.Stopped, journal.Revealed, journal.Reported, journal.Accepted:
-	case journal.Ended:
-		if r.Detail.State == "" {
-			return contradiction(r, "it names no state")
-		}
-	case journal.Held:
-		if w.now.Hold > 0 {
-			return contradiction(r, "the run is held already")
-		}
-		if w.now.wave(r.Detail.Wave) < 0 {
-			return contradiction(r, "there is no wave %q", r.Detail.Wave)
-		}
-	case journal.Approved:
-		if w.now.Hold == 0 {
-			return contradiction(r, "the run is not held")
-		}
-	case journal.Forgot:
-		if w.now.Forgot {
-			return contradiction(r, "the key is destroyed already")
-		}
-	default:
-		return contradiction(r, "records of kind %d are not for Commit", r.Kind)
+	if tree.Root() != now.Root() {
+		return r.stale("its ledger is not the one that had %d records here: another copy was put in its place", m.tree.Size)
 	}
 	return nil
 }
 
-// ErrContradiction is in the chain of what Commit returns for records that do
-// not fit the ledger: a defect of the caller, or two of them.
-var ErrContradiction = errors.New("the ledger would contradict itself")
+func (w *writer) forget() error {
+	if err := w.db.Shred(); err != nil {
+		return err
+	}
+	if !w.now.Forgot {
+		if err := w.db.Within(w.destroyKey); err != nil {
+			return err
+		}
+	}
+	return w.foldIn()
+}
 
-func contradiction(r *journal.Record, format string, args ...any) error {
-	where := ""
-	if r.User > 0 {
-		where = fmt.Sprintf(" of user %d", r.User)
+func (w *writer) destroyKey() error {
+	if err := w.catchUp(); err != nil {
+		return err
 	}
-	if r.Step > 0 {
-		where += fmt.Sprintf(" step %d try %d", r.Step, r.Try)
+	now := w.run.store.now()
+	rec := &journal.Record{Kind: journal.Forgot, Detail: journal.Detail{OSUser: w.run.store.osUser, Host: w.run.store.host}}
+	if err := w.append(rec, now); err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: %s%s: %s", ErrContradiction, r.Kind, where, fmt.Sprintf(format, args...))
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.saveState(); err != nil {
+		return err
+	}
+	if err := w.db.Put(&rows.Change{Forget: true}); err != nil {
+		return err
+	}
+	return w.headNow(now, []*journal.Record{rec})
+}
+
+// foldIn folds the run in, which overwrites what is left of the key.
+func (w *writer) foldIn() error {
+	whole, err := w.run.fold()
+	if err == nil && !whole {
+		err = errors.New("the key is deleted, but another process reads the run: bytes of it stay in the write-ahead file until rekey forget is called again")
+	}
+	return err
 }

@@ -1,0 +1,139 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rekey-host/rekey/host/ledger/internal/files"
+	"github.com/rekey-host/rekey/sdk/strict"
+	"golang.org/x/sys/unix"
+)
+
+// stateDir is a state directory: where it is, and what of the machine is used there.
+type stateDir struct {
+	dir    string
+	now    func() time.Time
+	rand   io.Reader
+	osUser string
+	host   string
+	crash  crash
+}
+
+// trusted refuses a state directory in which others than root and this user
+// could put other files: itself, what is above it, and the directories in it.
+// What is not there yet is made for this user alone, and nobody puts anything
+// on a medium that is read-only. That it cannot be looked at is found later,
+// by whoever needs it.
+func (s *stateDir) trusted() error {
+	if s.ReadOnly() {
+		return nil
+	}
+	for _, dir := range []string{s.dir, s.runs(), s.marks(), s.temp(), filepath.Join(s.dir, "files"), filepath.Join(s.dir, "cache")} {
+		_, err := strict.Keep(dir, os.Geteuid())
+		var p *strict.Problem
+		if errors.As(err, &p) {
+			return fmt.Errorf("state directory %s: %w", s.dir, s.mended(p))
+		}
+	}
+	return nil
+}
+
+// mended is the problem with a fix that mends all of the state directory: where
+// it could be written, what is in it may be writable too.
+func (s *stateDir) mended(p *strict.Problem) *strict.Problem {
+	inside := p.Path == s.dir || strings.HasPrefix(p.Path, s.dir+string(filepath.Separator))
+	verb, rest, ok := strings.Cut(p.Fix, " ")
+	what, named := strings.CutSuffix(rest, " "+p.Path)
+	if !inside || !ok || !named || strings.HasPrefix(what, "-") {
+		return p
+	}
+	return &strict.Problem{Path: p.Path, Message: p.Message, Fix: fmt.Sprintf("%s -R %s %s", verb, what, s.dir)}
+}
+
+// makeDirs makes what is missing. The directory of runs comes last: where it
+// is, the names above it are on the disk.
+func (s *stateDir) makeDirs() error {
+	for _, d := range []string{s.dir, s.temp()} {
+		if err := makePrivateDir(d); err != nil {
+			return err
+		}
+	}
+	if !files.Exists(s.runs()) {
+		if err := syncUp(s.dir); err != nil {
+			return err
+		}
+	}
+	if err := makePrivateDir(s.runs()); err != nil {
+		return err
+	}
+	return syncOwn(s.dir)
+}
+
+// ReadOnly reports whether the state directory is on a medium that is mounted
+// read-only.
+func (s *stateDir) ReadOnly() bool {
+	var at unix.Statfs_t
+	return unix.Statfs(s.dir, &at) == nil && at.Flags&unix.ST_RDONLY != 0
+}
+
+// Dir returns the absolute path of the state directory.
+func (s *stateDir) Dir() string { return s.dir }
+
+// Scratch returns the directory for files without a name: it is as private as the
+// state directory.
+func (s *stateDir) Scratch() string { return s.temp() }
+
+func (s *stateDir) marks() string { return filepath.Join(s.dir, "marks") }
+func (s *stateDir) runs() string  { return filepath.Join(s.dir, "runs") }
+
+func (s *stateDir) temp() string { return filepath.Join(s.dir, "tmp") }
+
+func (s *stateDir) runFile(id string) string { return filepath.Join(s.runs(), id+".db") }
+
+func (s *stateDir) lockFile(id string) string { return filepath.Join(s.runs(), id+".lock") }
+
+func (s *stateDir) draftFile(id string) string { return filepath.Join(s.runs(), "."+id+".draft") }
+
+// standOn notes the files of a run whose database is open.
+func (s *stateDir) standOn(id string) (*footing, error) {
+	db := s.runFile(id)
+	f := &footing{files: []standsOn{
+		{path: s.runs()}, {path: db, holds: true}, {path: db + "-wal", holds: true, ahead: true}, {path: db + "-shm"}, {path: s.lockFile(id)},
+	}}
+	for i := range f.files {
+		st, err := files.Stat(f.files[i].path)
+		if err != nil {
+			return nil, gone(f.files[i].path, "cannot be looked at: %v", err)
+		}
+		f.files[i].id = fileID{uint64(st.Dev), st.Ino}
+	}
+	return f, f.settle()
+}
+
+func (s *stateDir) fill() {
+	if s.now == nil {
+		s.now = time.Now
+	}
+	switch s.rand {
+	case nil, rand.Reader:
+		s.rand = rand.Reader
+	default:
+		s.rand = &oneAtATime{r: s.rand}
+	}
+	if s.osUser == "" {
+		s.osUser = fmt.Sprint(os.Getuid())
+		if u, err := user.Current(); err == nil {
+			s.osUser = u.Username
+		}
+	}
+	if s.host == "" {
+		s.host, _ = os.Hostname()
+	}
+}
