@@ -192,7 +192,7 @@ func checkOf(spec *Spec, demands []Demand, recipe *Recipe) func(text string, nam
 			f.join(checkText(demand.Policy, text, names))
 		}
 		f.join(own.strange(text))
-		if recipe.common != nil && isCommon(recipe.common, []rune(text)) {
+		if recipe.common && isCommon([]rune(text)) {
 			f.add(sdk.RuleDictionary, 0, "is a common password")
 		}
 		return f

@@ -253,9 +253,7 @@ func (b *builder) recipe(wishes wishes) (*Recipe, bool) {
 	length := b.length(needs, sets)
 	recipe := &Recipe{length: length, first: limits.first, repeat: limits.repeat, sequence: limits.sequence, words: limits.words,
 		noNames: limits.noNames || b.spec.NoAccountName == nil, dropped: b.dropped, noRuns: wishes.noRuns}
-	if limits.noCommon || wishes.noCommon {
-		recipe.common = commonPasswords()
-	}
+	recipe.common = limits.noCommon || wishes.noCommon
 	if wishes.noRuns {
 		recipe.repeat, recipe.sequence = least(recipe.repeat, pinRun), least(recipe.sequence, pinRun)
 	}

@@ -6,27 +6,20 @@ import (
 	"unicode"
 )
 
+// commonText has the passwords that attackers try first, in lower case, sorted,
+// one a line: those of zxcvbn-ts, under the licence in common.LICENSE, and a few
+// of our own.
+//
 //go:embed common.txt
 var commonText string
 
-// longestCommon is how long the words of the list are at most: nothing longer is
-// looked up.
-const longestCommon = 13
-
-// commonPasswords returns the passwords that attackers try first, in lower case.
-func commonPasswords() map[string]bool {
-	lines := strings.Fields(commonText)
-	all := make(map[string]bool, len(lines))
-	for _, word := range lines {
-		all[word] = true
-	}
-	return all
-}
+// longestCommon is how many characters the words of the list have at most:
+// longer ones are not looked up.
+const longestCommon = 20
 
 // isCommon reports whether a text is a common password, in any case, or one
 // with digits and symbols around it, as in Summer2026!.
-func isCommon(common map[string]bool, text []rune) bool {
-	var low [longestCommon]byte
+func isCommon(text []rune) bool {
 	core := text
 	for len(core) > 0 && !unicode.IsLetter(core[0]) {
 		core = core[1:]
@@ -34,17 +27,33 @@ func isCommon(common map[string]bool, text []rune) bool {
 	for len(core) > 0 && !unicode.IsLetter(core[len(core)-1]) {
 		core = core[:len(core)-1]
 	}
-	for _, list := range [][]rune{text, core} {
-		if len(list) > longestCommon {
-			continue
+	return listed(commonText, text) || len(core) < len(text) && listed(commonText, core)
+}
+
+// listed reports whether a sorted list has a text, in any case, as a line.
+func listed(list string, text []rune) bool {
+	var room [longestCommon]byte
+	if len(text) == 0 || len(text) > longestCommon {
+		return false
+	}
+	for i, letter := range text {
+		if letter >= 0x80 {
+			return false
 		}
-		ascii := true
-		for i, letter := range list {
-			ascii = ascii && letter < 0x80
-			low[i] = byte(unicode.ToLower(letter))
-		}
-		if ascii && common[string(low[:len(list)])] {
+		room[i] = byte(unicode.ToLower(letter))
+	}
+	word := string(room[:len(text)])
+	for low, high := 0, len(list); low < high; {
+		middle := low + (high-low)/2
+		start := strings.LastIndexByte(list[:middle], '\n') + 1
+		line, _, _ := strings.Cut(list[start:], "\n")
+		switch strings.Compare(line, word) {
+		case 0:
 			return true
+		case -1:
+			low = start + len(line) + 1
+		default:
+			high = start
 		}
 	}
 	return false

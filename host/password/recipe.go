@@ -38,9 +38,9 @@ type Recipe struct {
 	sequence int    // 0: any
 	words    []string
 	noNames  bool
-	noRuns   bool            // of a PIN: in repeat and sequence already
-	common   map[string]bool // nil: allowed
-	loss     float64         // bits that discarding values takes
+	noRuns   bool    // of a PIN: in repeat and sequence already
+	common   bool    // common passwords are refused
+	loss     float64 // bits that discarding values takes
 	dropped  []string
 	check    func(text string, names []string) []sdk.Violation
 }
@@ -132,7 +132,7 @@ func (r *Recipe) meets(text []rune) bool {
 	case strings.ContainsRune(r.first, text[0]),
 		r.repeat > 0 && longestRepeat(text) > r.repeat,
 		r.sequence > 0 && longestSequence(text) > r.sequence,
-		r.common != nil && isCommon(r.common, text):
+		r.common && isCommon(text):
 		return false
 	}
 	for _, word := range r.words {
