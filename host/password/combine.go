@@ -18,11 +18,16 @@ const (
 // others can be met.
 type Contradiction struct {
 	Rules []string
+	Split []Part // values that meet the rules of all owners together; nil: the rules of one alone contradict each other
 }
 
-// Error returns the rules.
+// Error returns the rules, and which owners can share a value.
 func (c *Contradiction) Error() string {
-	return "no password meets all rules: " + strings.Join(c.Rules, ", ")
+	text := "no password meets all rules: " + strings.Join(c.Rules, ", ")
+	if c.Split != nil {
+		text += "; " + c.splitText()
+	}
+	return text
 }
 
 // Combine returns a recipe for values that meet what the script's policy (nil:
@@ -38,12 +43,12 @@ func Combine(spec *Spec, demands []Demand) (*Recipe, error) {
 	}
 	rules = append(rules, ownRules()...)
 	if !possible(rules) {
-		return nil, &Contradiction{coreOf(rules, possible)}
+		return nil, &Contradiction{coreOf(rules, possible), split(spec, demands)}
 	}
 	recipe, ok := granted(spec, rules)
 	if !ok {
 		likely := func(some []rule) bool { _, ok := build(spec, some, wishes{}); return ok }
-		return nil, &Contradiction{append(coreOf(rules, likely), "which hardly any value meets")}
+		return nil, &Contradiction{append(coreOf(rules, likely), "which hardly any value meets"), split(spec, demands)}
 	}
 	recipe.check = checkOf(spec, demands, recipe)
 	return recipe, nil
