@@ -148,6 +148,7 @@ func (p *planner) draft(ctx context.Context) error {
 
 func (p *planner) freeze(ctx context.Context, draft *ledger.Draft) (*ledger.Run, error) {
 	users := source.Watch(p.flow.Users, p.flow.Given, p.flow.Used, p.flow.Forms)
+	users.Held = p.flow.Policy.Held
 	plan, err := engine.MakePlan(ctx, p.job(ctx, users, draft))
 	if err != nil {
 		return nil, err

@@ -130,6 +130,38 @@ workflow(users = USERS, rotate = rotate)
 	}
 }
 
+// TestGivenValuesAreHeldAgainstTheBlocklist of the workflow's policy at plan; no
+// list is asked that the script does not name.
+func TestGivenValuesAreHeldAgainstTheBlocklist(t *testing.T) {
+	const list = "8BE3C943B1609FFFBFC51AAD666D0A04ADF83C9D:7\n" + // Password
+		"F3BBBD66A63D4BF1747940578EC3D0103530E21D:17\n" // hunter2
+	for name, c := range map[string]struct{ policy, value, want string }{
+		"common":           {`policy(blocklist = True)`, "Password", `users.csv:2: the password in column "pw" is a common password`},
+		"breached":         {`policy(blocklist = "hibp:breached.txt")`, "hunter2", `users.csv:2: the password in column "pw" is a `},
+		"neither":          {`policy(blocklist = "hibp:breached.txt")`, "Tq7-vAlue-x", ""},
+		"without a list":   {`policy()`, "Password", ""},
+		"without a wish":   {`policy(blocklist = False)`, "Password", ""},
+		"without a policy": {`None`, "Password", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			p.write("breached.txt", list)
+			p.write("users.csv", "login,pw\nann,"+c.value+"\n")
+			p.write("r.star", fmt.Sprintf(`
+b = backend("memory")
+def rotate(user, step):
+    step.set(b, user.login, user.pw)
+workflow(users = csv("users.csv", key = "login", secrets = ["pw"]), rotate = rotate, policy = %s)
+`, c.policy))
+			r := p.must(0, "plan", "r.star")
+			said := r.stdout + r.stderr
+			if strings.Contains(said, "warning") != (c.want != "") || !strings.Contains(said, c.want) || strings.Contains(said, c.value) {
+				t.Errorf("%s\nwant %q", said, c.want)
+			}
+		})
+	}
+}
+
 // TestHalfALetterIsNoName cuts letters where scripts do.
 func TestHalfALetterIsNoName(t *testing.T) {
 	for name, c := range map[string]struct{ body, want string }{

@@ -83,7 +83,7 @@ func (r *recipes) notes() []string {
 		if made == nil {
 			continue
 		}
-		text := fmt.Sprintf("generated values have %d characters and %.0f bits of entropy", made.Length(), made.Entropy())
+		text := fmt.Sprintf("generated values have %s and %.0f bits of entropy", made.Shape(), made.Entropy())
 		if key.kind != "" {
 			text = fmt.Sprintf("kind %q: %s", key.kind, text)
 		}

@@ -192,6 +192,11 @@ func checkOf(spec *Spec, demands []Demand, recipe *Recipe) func(text string, nam
 			f.join(checkText(demand.Policy, text, names))
 		}
 		f.join(own.strange(text))
+		for _, set := range own.oneOf {
+			if !strings.ContainsAny(text, set) {
+				f.add(sdk.RuleCustom, 0, fmt.Sprintf("one of %q at least", set))
+			}
+		}
 		if recipe.common && isCommon([]rune(text)) {
 			f.add(sdk.RuleDictionary, 0, "is a common password")
 		}

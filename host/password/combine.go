@@ -111,6 +111,9 @@ func possible(rules []rule) bool {
 	if !slices.ContainsFunc(join(sets), func(letter rune) bool { return !strings.ContainsRune(limits.first, letter) }) {
 		return false
 	}
+	if slices.ContainsFunc(limits.oneOf, func(set string) bool { return !strings.ContainsAny(set, string(join(sets))) }) {
+		return false
+	}
 	need, ok := limits.needs(sets)
 	if !ok {
 		return false
@@ -249,6 +252,9 @@ func (b *builder) drop(wish, reason string) {
 // recipe grants the wishes that there is room for.
 func (b *builder) recipe(wishes wishes) (*Recipe, bool) {
 	limits := b.limits
+	if limits.phrase != nil {
+		return b.ofWords(wishes)
+	}
 	sets := limits.sets()
 	needs, ok := limits.needs(sets)
 	if !ok {
@@ -256,7 +262,7 @@ func (b *builder) recipe(wishes wishes) (*Recipe, bool) {
 	}
 	b.wishClasses(&needs, sets)
 	length := b.length(needs, sets)
-	recipe := &Recipe{length: length, first: limits.first, repeat: limits.repeat, sequence: limits.sequence, words: limits.words,
+	recipe := &Recipe{length: length, first: limits.first, repeat: limits.repeat, sequence: limits.sequence, words: limits.words, oneOf: limits.oneOf, breached: b.spec.Breached,
 		noNames: limits.noNames || b.spec.NoAccountName == nil, dropped: b.dropped, noRuns: wishes.noRuns}
 	recipe.common = limits.noCommon || wishes.noCommon
 	if wishes.noRuns {
@@ -269,6 +275,17 @@ func (b *builder) recipe(wishes wishes) (*Recipe, bool) {
 		return nil, false
 	}
 	recipe.counts = newCounts(recipe.sizes(), needs, length)
+	return recipe, recipe.calibrate()
+}
+
+// ofWords makes a recipe for values of words.
+func (b *builder) ofWords(wishes wishes) (*Recipe, bool) {
+	phrase, ok := phraseOf(b.limits)
+	if !ok {
+		return nil, false
+	}
+	recipe := &Recipe{phrase: phrase, noNames: b.limits.noNames || b.spec.NoAccountName == nil, breached: b.spec.Breached,
+		common: b.limits.noCommon || wishes.noCommon}
 	return recipe, recipe.calibrate()
 }
 
@@ -346,7 +363,10 @@ func (b *builder) whyShort(length int) string {
 func (b *builder) prefer(class class, sets [classCount][]rune) []rune {
 	all := sets[class]
 	told := func(letter rune) bool { return slices.Contains(b.limits.told, letter) }
-	if class == symbol && slices.ContainsFunc(all, told) {
+	wanted := func(letter rune) bool {
+		return slices.ContainsFunc(b.limits.oneOf, func(set string) bool { return strings.ContainsRune(set, letter) })
+	}
+	if class == symbol && slices.ContainsFunc(all, told) || slices.ContainsFunc(all, wanted) {
 		return all
 	}
 	if class == symbol {

@@ -132,8 +132,8 @@ func TestWishesGiveWayToDemands(t *testing.T) {
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
 			r := combine(t, c.spec, c.demands...)
-			if diff := cmp.Diff(c.dropped, r.Dropped()); diff != "" || r.Length() != c.length {
-				t.Errorf("length %d, want %d; dropped (-want +got)\n%s", r.Length(), c.length, diff)
+			if diff := cmp.Diff(c.dropped, r.Dropped()); diff != "" || r.length != c.length {
+				t.Errorf("length %d, want %d; dropped (-want +got)\n%s", r.length, c.length, diff)
 			}
 			if got := generate(t, r, seeded(1)); len(got) != c.length {
 				t.Errorf("value of %d characters, want %d", len(got), c.length)
@@ -399,7 +399,7 @@ func TestEveryValueIsEquallyLikely(t *testing.T) {
 		var all []string
 		var fill func(head string)
 		fill = func(head string) {
-			if len(head) < r.Length() {
+			if len(head) < r.length {
 				for _, x := range alphabet {
 					fill(head + string(x))
 				}

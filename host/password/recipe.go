@@ -37,6 +37,9 @@ type Recipe struct {
 	repeat   int    // 0: any
 	sequence int    // 0: any
 	words    []string
+	oneOf    []string
+	phrase   *phrase   // nil: characters
+	breached *Breached // nil: any
 	noNames  bool
 	noRuns   bool    // of a PIN: in repeat and sequence already
 	common   bool    // common passwords are refused
@@ -45,8 +48,13 @@ type Recipe struct {
 	check    func(text string, names []string) []sdk.Violation
 }
 
-// Length returns how many characters a value has.
-func (r *Recipe) Length() int { return r.length }
+// Shape says what a value looks like: "20 characters", "6 words".
+func (r *Recipe) Shape() string {
+	if r.phrase != nil {
+		return r.phrase.shape()
+	}
+	return counted(r.length, "character")
+}
 
 // Entropy returns the bits of a value. All values of the length that have the
 // needed characters of each class are equally likely, so it is the
@@ -54,7 +62,12 @@ func (r *Recipe) Length() int { return r.length }
 // character, runs, words, common passwords) take, which is measured when the
 // recipe is made, to a twentieth of a bit. What a user's names take is not in
 // it.
-func (r *Recipe) Entropy() float64 { return r.counts.bits - r.loss }
+func (r *Recipe) Entropy() float64 {
+	if r.phrase != nil {
+		return r.phrase.bits() - r.loss
+	}
+	return r.counts.bits - r.loss
+}
 
 // Dropped returns the wishes that gave way to demands, each as "wish: why".
 func (r *Recipe) Dropped() []string { return slices.Clone(r.dropped) }
@@ -77,21 +90,53 @@ func (r *Recipe) Generate(rand io.Reader, names []string) (secret.Value, error) 
 	made := &dice{from: rand}
 	var room [32]rune
 	text := room[:0]
-	if r.length > len(room) {
-		text = make([]rune, 0, r.length)
+	if most := r.longest(); most > len(room) {
+		text = make([]rune, 0, most)
 	}
-	text = text[:r.length]
-	defer func() { clear(text); clear(made.buf[:]) }()
+	defer func() { clear(text[:cap(text)]); clear(made.buf[:]) }()
 	for range attempts {
-		r.roll(made, text)
+		text = r.draw(made, text[:0])
 		if made.err != nil {
 			return secret.Value{}, fmt.Errorf("password: random bytes: %w", made.err)
 		}
-		if r.meets(text) && !r.names(text, names) {
+		if !r.meets(text) || r.names(text, names) {
+			continue
+		}
+		breached, err := r.isBreached(text)
+		if err != nil {
+			return secret.Value{}, fmt.Errorf("password: %w", err)
+		}
+		if !breached {
 			return secret.New(string(text)), nil
 		}
 	}
 	return secret.Value{}, fmt.Errorf("password: in %d attempts no value without the user's names in it", attempts)
+}
+
+// isBreached reports whether a value is in the list of breached passwords.
+func (r *Recipe) isBreached(text []rune) (bool, error) {
+	if r.breached == nil {
+		return false, nil
+	}
+	return r.breached.Holds(string(text))
+}
+
+// longest is how many characters a value has at most.
+func (r *Recipe) longest() int {
+	if r.phrase != nil {
+		return r.phrase.longest()
+	}
+	return r.length
+}
+
+// draw appends one of the values that have the needed characters, or words.
+func (r *Recipe) draw(dice *dice, text []rune) []rune {
+	if r.phrase != nil {
+		return r.phrase.roll(dice, text)
+	}
+	text = slices.Grow(text, r.length)[:r.length]
+	r.roll(dice, text)
+	return text
 }
 
 // names reports whether one of the names is in a value that must not hold them.
@@ -128,11 +173,15 @@ func (r *Recipe) roll(dice *dice, text []rune) {
 
 // meets reports whether a value meets the rules beyond counts.
 func (r *Recipe) meets(text []rune) bool {
+	if r.phrase != nil {
+		return r.phrase.limits.met(text) && !(r.common && isCommon(text))
+	}
 	switch {
 	case strings.ContainsRune(r.first, text[0]),
 		r.repeat > 0 && longestRepeat(text) > r.repeat,
 		r.sequence > 0 && longestSequence(text) > r.sequence,
-		r.common && isCommon(text):
+		r.common && isCommon(text),
+		!hasOneOfEach(text, r.oneOf):
 		return false
 	}
 	for _, word := range r.words {
@@ -147,10 +196,10 @@ func (r *Recipe) meets(text []rune) bool {
 // the same every time; it reports whether enough are left.
 func (r *Recipe) calibrate() bool {
 	made := &dice{from: rand.NewChaCha8([32]byte{})}
-	text := make([]rune, r.length)
+	var text []rune
 	met, tries := 0, 0
 	for met < accepted && tries < leastLikely*(16+met) {
-		r.roll(made, text)
+		text = r.draw(made, text[:0])
 		tries++
 		if r.meets(text) {
 			met++

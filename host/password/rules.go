@@ -3,6 +3,7 @@ package password
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/host/diag"
@@ -37,6 +38,8 @@ type limits struct {
 	words      []string                      // lower case
 	noNames    bool
 	noCommon   bool
+	oneOf      []string // sets of which one character each has to occur
+	phrase     *Words   // nil: characters
 }
 
 // rulesOf takes a policy apart.
@@ -108,6 +111,7 @@ func rulesOfSpec(spec *Spec) []rule {
 	if spec.Forbid != nil {
 		made.forbid(*spec.Forbid)
 	}
+	made.ofParsed(spec)
 	if spec.MaxRepeat != nil {
 		made.count(*spec.MaxRepeat, "allows a character %d times in a row at most", func(l *limits, count int) { l.repeat = least(l.repeat, count) })
 	}
@@ -117,7 +121,31 @@ func rulesOfSpec(spec *Spec) []rule {
 	if spec.Blocklist != nil && *spec.Blocklist {
 		made.add("forbids common passwords", func(l *limits) { l.noCommon = true })
 	}
+	if spec.Words != nil {
+		made.add(spec.Words.text(), func(l *limits) { l.phrase = spec.Words })
+	}
 	return made.rules
+}
+
+// ofParsed adds the demands that only passwordrules make.
+func (s *ruleSet) ofParsed(spec *Spec) {
+	for _, class := range classes() {
+		if spec.Allowed != nil && !slices.Equal(ofClass(class), withinClass(class, *spec.Allowed)) {
+			s.only(class, *spec.Allowed)
+		}
+	}
+	for _, set := range spec.OneOf {
+		s.add(fmt.Sprintf("requires one of %q", set), func(l *limits) {
+			l.oneOf = append(l.oneOf, set)
+			l.named = append(l.named, []rune(set)...)
+		})
+	}
+}
+
+// withinClass returns the characters of a text that are of the class and can
+// be seen, sorted.
+func withinClass(class class, text string) []rune {
+	return slices.DeleteFunc(ofClass(class), func(letter rune) bool { return !strings.ContainsRune(text, letter) })
 }
 
 // maxValue is the longest value that anybody wants made.
@@ -234,6 +262,41 @@ func limitsOf(rules []rule) *limits {
 		rule.apply(made)
 	}
 	return made
+}
+
+// met reports whether a value meets the limits.
+func (l *limits) met(text []rune) bool {
+	bytes, tally := 0, tallyOf(text)
+	for i, letter := range text {
+		bytes += utf8.RuneLen(letter)
+		if !l.allows(letter) || i == 0 && strings.ContainsRune(l.first, letter) {
+			return false
+		}
+	}
+	for class, count := range l.need {
+		if tally.of[class] < count {
+			return false
+		}
+	}
+	others := tally.of[digit] + tally.of[symbol]
+	return len(text) >= l.min && (l.max == 0 || len(text) <= l.max) && (l.bytes == 0 || bytes <= l.bytes) &&
+		tally.letters >= l.letters && others >= l.nonLetters && tally.classes() >= l.classes && l.orderly(text)
+}
+
+// orderly reports whether a value meets the limits of runs, words and sets.
+func (l *limits) orderly(text []rune) bool {
+	return (l.repeat == 0 || longestRepeat(text) <= l.repeat) && (l.sequence == 0 || longestSequence(text) <= l.sequence) &&
+		!slices.ContainsFunc(l.words, func(word string) bool { return containsFolded(text, word) }) && hasOneOfEach(text, l.oneOf)
+}
+
+// hasOneOfEach reports whether a character of each set is in the text.
+func hasOneOfEach(text []rune, sets []string) bool {
+	for _, set := range sets {
+		if !slices.ContainsFunc(text, func(letter rune) bool { return strings.ContainsRune(set, letter) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // allows reports whether every rule allows the character.

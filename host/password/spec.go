@@ -7,12 +7,34 @@ import "github.com/rekey-host/rekey/sdk"
 // class, no account name, no common password.
 type Spec struct {
 	Length, MinLength, MaxLength  *int
-	Lower, Upper, Digits, Symbols *int    // at least so many; 0: not one
-	MaxRepeat                     *int    // no run of one character longer than this; 0: no rule
-	AllowedSymbols                *string // of the symbols only these, all of them, look-alikes too
-	Forbid                        *string // characters to avoid
-	NoAccountName, Blocklist      *bool   // false takes the wish back
-	Pin                           bool    // policy.pin: digits only, Length of them (6), no trivial runs
+	Lower, Upper, Digits, Symbols *int      // at least so many; 0: not one
+	MaxRepeat                     *int      // no run of one character longer than this; 0: no rule
+	AllowedSymbols                *string   // of the symbols only these, all of them, look-alikes too
+	Forbid                        *string   // characters to avoid
+	Allowed                       *string   // only these characters; nil: printable ASCII
+	OneOf                         []string  // of each of these sets one character at least
+	NoAccountName, Blocklist      *bool     // false takes the wish back
+	Breached                      *Breached // no password of this list; nil: any
+	Pin                           bool      // policy.pin: digits only, Length of them (6), no trivial runs
+	Words                         *Words    // policy.words: several words; nil: characters
+}
+
+// Held says why the blocklist that the script asks for has a given value: "a
+// common password", "a breached password"; "" if it does not, or without one.
+func (s *Spec) Held(value string) (string, error) {
+	switch {
+	case s == nil || s.Blocklist == nil || !*s.Blocklist:
+		return "", nil
+	case isCommon([]rune(value)):
+		return "a common password", nil
+	case s.Breached == nil:
+		return "", nil
+	}
+	held, err := s.Breached.Holds(value)
+	if err != nil || !held {
+		return "", err
+	}
+	return "a breached password", nil
 }
 
 // Demand is the rules of one owner: a backend's label.

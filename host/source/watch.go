@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -23,10 +24,14 @@ type Watched struct {
 	used  []string          // columns whose values are given to steps
 	forms map[string]string // of the hashes in those columns that hold some
 
+	// Held, if set, says why a given value should not be used; "" if it may.
+	Held func(value string) (string, error)
+
 	seed     maphash.Seed
 	first    map[uint64]Row // the row that had a value first, without its cells
 	again    map[string]*double
 	doubts   map[string]*doubt
+	failed   error // of Held, the first
 	problems diag.Problems
 }
 
@@ -60,15 +65,15 @@ func (d *Watched) Rows(ctx context.Context, yield func(Row) error) error {
 		return err
 	}
 	d.seed, d.first, d.again = maphash.MakeSeed(), map[uint64]Row{}, map[string]*double{}
-	d.doubts, d.problems = map[string]*doubt{}, diag.Problems{}
+	d.doubts, d.problems, d.failed = map[string]*doubt{}, diag.Problems{}, nil
 	passwords := d.passwords(schema)
 	err = d.Source.Rows(ctx, func(row Row) error {
 		sound := true
 		for _, i := range passwords {
 			sound = d.password(schema.Columns[i], row, row.Cells[i]) && sound
 		}
-		if !sound {
-			return nil
+		if !sound || d.failed != nil {
+			return d.failed
 		}
 		return yield(row)
 	})
@@ -107,11 +112,21 @@ func (d *Watched) password(column Column, row Row, cell any) bool {
 		d.problems.Add(diag.Problem{File: row.File, Line: row.Line, Message: bad.Message, Fix: bad.Fix})
 		return false
 	}
-	d.doubt(column.Name, row, doubtful(text))
+	d.doubt(column.Name, row, cmp.Or(doubtful(text), d.held(column, text)))
 	if slices.Contains(d.given, column.Name) {
 		d.compare(column.Name, row, text)
 	}
 	return true
+}
+
+// held says why a value that a user is given should not be used.
+func (d *Watched) held(column Column, text string) string {
+	if d.Held == nil || d.failed != nil || d.forms[column.Name] != "" || !slices.Contains(d.given, column.Name) {
+		return ""
+	}
+	why, err := d.Held(text)
+	d.failed = err
+	return why
 }
 
 // doubt counts a value that may be a stand-in.

@@ -101,3 +101,31 @@ func TestAHashIsOfItsForm(t *testing.T) {
 		}
 	}
 }
+
+// TestGivenValuesAreHeldAgainstABlocklist: they are warned of, but not those that
+// steps are given for something else; a list that fails stops the reading.
+func TestGivenValuesAreHeldAgainstABlocklist(t *testing.T) {
+	open := func(given ...string) *source.Watched {
+		dir := write(t, "login,new,old\nann,hunter2,x\nbob,Fine-one-77,hunter2\ncem,hunter2,hunter2\n")
+		return source.Watch(csvOf(t, source.CSVOptions{Path: "users.csv", Secrets: []string{"new", "old"}, Files: source.Files{Dir: dir}}), given, []string{"new", "old"}, nil)
+	}
+	w := open("new")
+	w.Held = func(value string) (string, error) {
+		if value == "hunter2" {
+			return "a breached password", nil
+		}
+		return "", nil
+	}
+	if err := w.Rows(t.Context(), func(source.Row) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	want := `users.csv:2: the password in column "new" is a breached password; such values are there 2 times in all`
+	if got := w.Warnings(); len(got) != 2 || got[0] != want {
+		t.Errorf("%q, want %q first", got, want)
+	}
+	broken := errors.New("the disk is gone")
+	w.Held = func(string) (string, error) { return "", broken }
+	if err := w.Rows(t.Context(), func(source.Row) error { return nil }); !errors.Is(err, broken) {
+		t.Errorf("Rows with a broken list: %v", err)
+	}
+}

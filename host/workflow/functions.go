@@ -31,6 +31,8 @@ func functions() map[string]function {
 		"secret.prompt":    evalSecretPrompt,
 		"policy":           evalPolicy,
 		"policy.pin":       evalPin,
+		"policy.words":     evalWords,
+		"policy.parse":     evalParse,
 		"report.summary":   evalReportSummary,
 		"struct":           evalStruct,
 		"json.encode":      evalJSONEncode,

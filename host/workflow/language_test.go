@@ -185,7 +185,7 @@ func TestTheLanguage(t *testing.T) {
 		}
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".star"), func(t *testing.T) {
 			s, dir := readStar(t, path), t.TempDir()
-			for _, name := range []string{"assert.star", "people.csv"} {
+			for _, name := range []string{"assert.star", "people.csv", "breached.txt", "prevalence.txt"} {
 				text, err := os.ReadFile(filepath.Join("testdata/lang", name))
 				if err != nil {
 					t.Fatal(err)

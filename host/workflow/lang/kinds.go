@@ -21,6 +21,7 @@ const (
 	KindBackends Kind = "list of backends"
 	KindSource   Kind = "source"
 	KindPolicy   Kind = "policy"
+	KindBlocked  Kind = "bool or string"
 	KindValue    Kind = "secret or string"
 	KindRef      Kind = "secret reference"
 	KindDuration Kind = "duration"
@@ -47,6 +48,8 @@ func (k Kind) Wanted() string {
 		return `a rate such as "40/s"`
 	case KindFailures:
 		return `a number such as 5 or a percentage such as "1%"`
+	case KindBlocked:
+		return `True, False or "hibp:FILE"`
 	case KindSource:
 		return "a source of users such as csv()"
 	case KindPolicy:
@@ -71,6 +74,8 @@ func (k Kind) Types() []string {
 		return []string{string(k)}
 	case KindFailures:
 		return []string{"int", "string"}
+	case KindBlocked:
+		return []string{"bool", "string"}
 	case KindValue:
 		return []string{"secret", "string"}
 	case KindList, KindTexts, KindBackends, KindReports:

@@ -112,14 +112,20 @@ func policyEntries() []Entry {
 			{"forbid", KindText, "None", "characters that must not occur"},
 			{"max_repeat", KindInt, "None", "longest run of one character"},
 			{"no_account_name", KindBool, "None", "must not contain the account's name"},
-			{"blocklist", KindBool, "None", "must not contain a common password"},
-		}, Doc: "Rules for generated passwords. What is written is a demand; the rest are wishes that give way to a backend's rules: length 20, one of each class, no account name, no common password.",
+			{"blocklist", KindBlocked, "None", "must not be a common password; \"hibp:FILE\": nor one of a file of breached ones"},
+		}, Doc: "Rules for generated passwords. What is written is a demand; the rest are wishes that give way to a backend's rules: length 20, one of each class, no account name, no common password. " +
+			"A file of breached passwords is the sorted download of Pwned Passwords, one SHA1:COUNT a line; it is searched where it lies. " +
+			"At plan, values that users are given are held against the blocklist of the workflow's policy, and warned of.",
 			Example: `password_policy = policy(length = 24, symbols = 2, forbid = "\"'")`},
 		{Name: "policy.pin", At: AtTop, Gives: KindPolicy, Use: Function, Params: []Param{{"length", KindInt, "6", "number of digits"}},
 			Doc: "Digits only.", Example: `voicemail = policy.pin(length = 8)`},
-		{Name: "policy.words", At: AtTop, Gives: KindPolicy, Use: Function, Later: "policy()", Params: []Param{
-			{"count", KindInt, "6", "number of words"}, {"separator", KindText, `"-"`, "text between words"}}, Doc: "Words of a list."},
-		{Name: "policy.parse", At: AtTop, Gives: KindPolicy, Use: Function, Later: "policy()", Params: []Param{{"text", KindText, "", "of passwordrules"}},
-			Doc: "The passwordrules grammar of browsers and password managers."},
+		{Name: "policy.words", At: AtTop, Gives: KindPolicy, Use: Function, Params: []Param{
+			{"count", KindInt, "6", "number of words"}, {"separator", KindText, `"-"`, "text between words"}},
+			Doc:     "Words of the EFF's large list, 12.9 bits each. Where a backend requires capitals, digits or symbols, words get capitals and the end the others.",
+			Example: `passphrase = policy.words(count = 5, separator = ".")`},
+		{Name: "policy.parse", At: AtTop, Gives: KindPolicy, Use: Function, Params: []Param{{"text", KindText, "", "rules, with semicolons between them"}},
+			Doc: "The passwordrules of browsers and password managers: minlength, maxlength, max-consecutive, required and allowed with lower, upper, digit, special, " +
+				"ascii-printable, unicode or [characters].",
+			Example: `portal = policy.parse("minlength: 20; required: lower; required: digit, [-_.]; max-consecutive: 2")`},
 	}
 }
