@@ -80,6 +80,32 @@ func TestSambaAndLinuxGetTheNewValueToo(t *testing.T) {
 	}
 }
 
+// A logon proves half of it: where the other half is seen to be another value, the
+// value is not proven.
+func TestAValueThatSambaDoesNotHaveIsNotProven(t *testing.T) {
+	for _, hidden := range []bool{false, true} {
+		before := mayWrite(sambaAndShadow)
+		if hidden {
+			before = []string{strings.Replace(before[0], "write by * read", "=w by * none", 1)}
+		}
+		s := ldaptest.Start(t, ldaptest.Options{Global: samba, LDIF: ofBoth(1), Users: 1, Before: before})
+		i := open(t, s, "update_samba", true)
+		wantReceipt(t, i.Apply(t.Context(), set("both0", "new value 1")), "applied")
+		wantVerdict(t, i, "both0", "new value 1", sdk.Accepted)
+		wantVerdict(t, i, "user0", s.UserPassword(0), sdk.Accepted)
+		asRoot(t, s, "uid=both0,"+people, "sambaNTPassword", "0CB6948805F797BF2A82807973B89537")
+		verdict, err := i.Verify(t.Context(), "both0", "", set("both0", "new value 1").Value)
+		switch {
+		case hidden && (verdict != sdk.Accepted || err != nil):
+			t.Errorf("a hash that is not seen: %v, %v, want Accepted", verdict, err)
+		case !hidden && verdict != sdk.CannotTell:
+			t.Errorf("Samba has another value: %v, %v, want CannotTell", verdict, err)
+		}
+		wantVerdict(t, i, "both0", "not it", sdk.Rejected)
+		wantVerdict(t, open(t, s), "both0", "new value 1", sdk.Accepted)
+	}
+}
+
 // What is refused has changed nothing, in Samba neither.
 func TestWhatGoesWithAValueIsRehearsed(t *testing.T) {
 	for name, before := range map[string][]string{

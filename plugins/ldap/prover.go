@@ -26,7 +26,26 @@ func (p *prover) verify(ctx context.Context, account string, value secret.Value)
 	if failed != nil {
 		return sdk.CannotTell, failed
 	}
-	return p.prove(ctx, target.dn, value)
+	verdict, err := p.prove(ctx, target.dn, value)
+	if p.updateSamba && (verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange) {
+		return p.whole(ctx, target.dn, value, verdict)
+	}
+	return verdict, err
+}
+
+// whole is the verdict on a value that the directory takes, unless Samba is seen to
+// take another one: an answer that was lost may have been that of the first half.
+func (p *prover) whole(ctx context.Context, dn string, value secret.Value, verdict sdk.Verdict) (sdk.Verdict, error) {
+	others := 0
+	made := ldapwire.Search{Base: dn, Scope: ldapwire.ScopeBase, Attributes: []string{"1.1"},
+		Filter: ldapwire.FilterAnd(ldapwire.FilterEqual("objectClass", "sambaSamAccount"), ldapwire.FilterNot(ldapwire.FilterEqual("sambaNTPassword", ntHash(value.Reveal()))))}
+	if _, failed := p.query(ctx, made, func(entry) { others++ }); failed != nil {
+		return sdk.CannotTell, failed
+	}
+	if others > 0 {
+		return sdk.CannotTell, sdk.Errorf(sdk.Conflict, "update_samba: the directory takes the value, and sambaNTPassword is of another one")
+	}
+	return verdict, nil
 }
 
 // prove is one logon.

@@ -156,6 +156,9 @@ func Page(size int, cookie []byte) Control {
 	return Control{OID: OIDPaging, Value: Encode(TagSequence, Int(TagInteger, size), Encode(TagOctets, cookie))}
 }
 
+// FilterNot selects entries that part does not, where that can be told.
+func FilterNot(part []byte) []byte { return Encode(0xa2, part) }
+
 // Frame is a request with its number and controls, as it goes on the wire.
 func Frame(id int, op []byte, controls ...Control) []byte {
 	if len(controls) == 0 {
