@@ -70,3 +70,37 @@ func TestConsumersOfAPassword(t *testing.T) {
 		t.Errorf("a place that is not there is told as\n%s", r.stdout)
 	}
 }
+
+// TestAProgramThatCannotBeToldIsNotDone: the value is in the file, and nobody knows
+// whether anything works with it; once the program can be told, resume finishes.
+func TestAProgramThatCannotBeToldIsNotDone(t *testing.T) {
+	p := newPlace(t)
+	if err := os.Chmod(p.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	reload := filepath.Join(p.dir, "reload")
+	p.write("env", "A=old\n")
+	p.write("s.star", `env = backend("file", path = "env", format = "env", reload = [param.string("reload")], attempts = 2)
+workflow(users = rows(["A"], key = "login"), backend = env, reports = [report.csv("out.csv", row = lambda r: {"login": r.user.login, "status": r.status})])
+`)
+	for _, step := range []struct {
+		reload string
+		exit   int
+		args   []string
+		status string
+	}{
+		{"#!/bin/sh\necho no such unit >&2; exit 5\n", 5, []string{"run", "s.star", "reload=" + reload, "--yes"}, "unknown"},
+		{"#!/bin/sh\nexit 0\n", 0, []string{"resume", "last", "--yes", "--overwrite"}, "done"},
+	} {
+		if err := os.WriteFile(reload, []byte(step.reload), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r := p.must(step.exit, step.args...)
+		if out := p.read("out.csv"); out != "login,status\nA,"+step.status+"\n" {
+			t.Errorf("the report is\n%s%s", out, r.stderr)
+		}
+		if strings.HasPrefix(p.read("env"), "A=old") {
+			t.Error("the value is not in the file")
+		}
+	}
+}

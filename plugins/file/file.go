@@ -48,11 +48,14 @@ from the first byte), synced and renamed into place; mode, owner and access list
 kept, a symbolic link keeps leading there. A file with hard links is refused: the others
 would keep the old value.
 
+A change replaces the old value and no other: a file that holds something else is not
+what the script takes it for (WrongCurrentPassword).
+
 Then the program is told: reload is a command, by its absolute path and without a shell
 (its file may be written by nobody but root and the user of rekey); or signal is sent to
 the process whose number is in pid_file. It is told again where the value is there
 already. If that fails the value is in the file all the same, and the outcome is unknown:
-the next attempt tells the program again.
+the next attempt tells the program again, and until then verify cannot tell.
 
 WHAT SUCCESS PROVES: that a parser of the format reads the value at the place, and that
 reload ended with exit 0 or the signal was sent. verify reads the file, too. That the
@@ -86,8 +89,8 @@ func (*Backend) Describe() sdk.Description {
 		Summary:    "configuration files that hold a password: .env, INI, JSON, YAML, properties, pgpass, templates",
 		Doc:        doc,
 		Config:     fields(),
-		Verbs:      []sdk.Verb{sdk.Set},
-		ReplaySafe: []sdk.Verb{sdk.Set},
+		Verbs:      []sdk.Verb{sdk.Set, sdk.Change},
+		ReplaySafe: []sdk.Verb{sdk.Set, sdk.Change},
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:     sdk.Limits{Concurrency: 8},
 		Paths:      []string{"write {path}", "{template}", "{pid_file}", "run {reload}"},

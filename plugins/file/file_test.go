@@ -377,6 +377,11 @@ func TestTheProgramIsTold(t *testing.T) {
 	if r.Outcome != sdk.Unknown || r.Err.Code != sdk.TargetError || !strings.Contains(r.Err.Message, "the value is in the file, and the program was not told") || !strings.Contains(r.Err.Message, "no such unit") {
 		t.Errorf("a reload that fails: %v %v", r.Outcome, r.Err)
 	}
+	for value, want := range map[string]sdk.Verdict{"new": sdk.CannotTell, "old": sdk.Rejected} {
+		if got, err := i.Verify(t.Context(), "A", "", secret.New(value)); err != nil || got != want {
+			t.Errorf("verify before the program is told: %v, %v, want %v", got, err, want)
+		}
+	}
 	if err := os.Remove(fails); err != nil {
 		t.Fatal(err)
 	}
@@ -384,6 +389,9 @@ func TestTheProgramIsTold(t *testing.T) {
 	op.Attempt = 2
 	if r := i.Apply(t.Context(), op); r.Outcome != sdk.Applied {
 		t.Errorf("once more: %v", r.Err)
+	}
+	if got, err := i.Verify(t.Context(), "A", "", secret.New("new")); err != nil || got != sdk.Accepted {
+		t.Errorf("verify after it was told: %v, %v", got, err)
 	}
 	if got := read(t, seen); got != "A=new\nnow\nA=new\nnow\n" {
 		t.Errorf("the program saw %q", got)

@@ -21,6 +21,7 @@ type Instance struct {
 	pidFile   string       // "": none
 	signal    syscall.Signal
 	minLength int
+	untold    untold
 }
 
 var _ interface {
@@ -37,11 +38,16 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if failure := i.refuse(op); failure != nil {
 		return sdk.Refuse(failure)
 	}
-	receipt := i.write(ctx, op.Account, op.Value.Reveal())
-	if receipt.Outcome != sdk.Applied {
+	known := i.untold.has(op.Account)
+	i.untold.add(op.Account)
+	receipt := i.write(ctx, op)
+	if receipt.Outcome == sdk.Refused && !known {
+		i.untold.drop(op.Account)
+	}
+	if receipt.Outcome == sdk.Refused || receipt.Outcome == sdk.Unknown {
 		return receipt
 	}
-	if failure := i.tell(ctx); failure != nil {
+	if failure := i.told(ctx); failure != nil {
 		return sdk.Lost(failure)
 	}
 	return receipt
@@ -50,7 +56,7 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // refuse returns why an operation makes no sense, whatever the file holds.
 func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 	switch {
-	case op.Verb != sdk.Set:
+	case op.Verb != sdk.Set && op.Verb != sdk.Change:
 		return sdk.Errorf(sdk.Unsupported, "a file has no %s", op.Verb)
 	case op.Kind != "":
 		return sdk.Errorf(sdk.Unsupported, "kind %q: a place holds one value", op.Kind)
@@ -58,6 +64,9 @@ func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 		return sdk.Errorf(sdk.Unsupported, "hash_format %q: the value is written as it is", op.HashFormat)
 	case op.MustChange != nil && *op.MustChange:
 		return sdk.Errorf(sdk.Unsupported, "must_change: a program that reads a file changes no password")
+	}
+	if op.Verb == sdk.Change && !op.Old.Present() {
+		return sdk.Errorf(sdk.InvalidOperation, "a change needs the old value")
 	}
 	if failure := refusePlace(op.Account); failure != nil {
 		return failure
@@ -107,7 +116,8 @@ func (i *Instance) value(place string) (string, *sdk.Error) {
 	return value, nil
 }
 
-// Verify reads the file, and compares.
+// Verify reads the file, and compares. It cannot tell of a value that the program
+// was not told of.
 func (i *Instance) Verify(_ context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
 	if kind != "" {
 		return sdk.CannotTell, sdk.Errorf(sdk.Unsupported, "kind %q: a place holds one value", kind)
@@ -116,10 +126,13 @@ func (i *Instance) Verify(_ context.Context, account, kind string, value secret.
 	if failure != nil {
 		return sdk.CannotTell, failure
 	}
-	if secret.New(there).Equal(value) {
-		return sdk.Accepted, nil
+	switch {
+	case !secret.New(there).Equal(value):
+		return sdk.Rejected, nil
+	case i.untold.has(account):
+		return sdk.CannotTell, nil
 	}
-	return sdk.Rejected, nil
+	return sdk.Accepted, nil
 }
 
 // Find tells whether a place is there.

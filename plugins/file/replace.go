@@ -11,6 +11,7 @@ import (
 
 	"github.com/rekey-host/rekey/plugins/internal/files"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // largest is more than a configuration file has.
@@ -79,7 +80,7 @@ func (s state) obstacles() []sdk.Finding {
 }
 
 // write puts a value to its place, under the lock that all rekey processes take.
-func (i *Instance) write(ctx context.Context, place, value string) sdk.Receipt {
+func (i *Instance) write(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	unlock, failure := i.lock(ctx)
 	if failure != nil {
 		return sdk.Refuse(failure)
@@ -89,7 +90,12 @@ func (i *Instance) write(ctx context.Context, place, value string) sdk.Receipt {
 	if failure != nil {
 		return sdk.Refuse(failure)
 	}
-	text, failure := i.with(now, place, value)
+	if op.Verb == sdk.Change {
+		if done, failure := i.admit(now, op); failure != nil || done {
+			return changed(failure)
+		}
+	}
+	text, failure := i.with(now, op.Account, op.Value.Reveal())
 	if failure == nil && text != now.text {
 		failure = now.linked()
 	}
@@ -100,6 +106,30 @@ func (i *Instance) write(ctx context.Context, place, value string) sdk.Receipt {
 		return sdk.OK()
 	}
 	return i.replace(ctx, now, text)
+}
+
+// admit compares the old value of a change with what is there. done: an earlier
+// attempt has been here.
+func (i *Instance) admit(now state, op sdk.Operation) (done bool, failure *sdk.Error) {
+	if _, failure := find(i.format, now.text, op.Account); failure != nil {
+		return false, failure
+	}
+	there, ok := i.format.read(now.text, op.Account)
+	switch have := secret.New(there); {
+	case ok && have.Equal(op.Old):
+		return false, nil
+	case ok && op.Attempt > 1 && have.Equal(op.Value):
+		return true, nil
+	}
+	return false, sdk.Errorf(sdk.WrongCurrentPassword, "%q: the file holds another value than the old one", op.Account)
+}
+
+// changed is the receipt of a change that has nothing to write.
+func changed(failure *sdk.Error) sdk.Receipt {
+	if failure != nil {
+		return sdk.Refuse(failure)
+	}
+	return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 }
 
 // lock waits for the lock on the file's directory: the file itself is replaced.

@@ -3,9 +3,12 @@ package file
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"unicode"
 
@@ -13,7 +16,58 @@ import (
 	"github.com/rekey-host/rekey/sdk/strict"
 )
 
-// tell has the program read the file again.
+// untold are the places that were written, and that the program has not been told
+// of: a value there is in the file, and nobody works with it.
+type untold struct {
+	mu     sync.Mutex
+	places map[string]bool
+}
+
+// add notes a place, before it is written.
+func (u *untold) add(place string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.places == nil {
+		u.places = map[string]bool{}
+	}
+	u.places[place] = true
+}
+
+// has reports whether a place is noted.
+func (u *untold) has(place string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.places[place]
+}
+
+// all are the noted places.
+func (u *untold) all() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Collect(maps.Keys(u.places))
+}
+
+// drop forgets places.
+func (u *untold) drop(places ...string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, place := range places {
+		delete(u.places, place)
+	}
+}
+
+// told has the program read the file again, which tells it of all that was written
+// before.
+func (i *Instance) told(ctx context.Context) *sdk.Error {
+	places := i.untold.all()
+	failure := i.tell(ctx)
+	if failure == nil {
+		i.untold.drop(places...)
+	}
+	return failure
+}
+
+// tell runs the command, or sends the signal.
 func (i *Instance) tell(ctx context.Context) *sdk.Error {
 	if i.pidFile != "" {
 		pid, failure := i.process()
