@@ -32,12 +32,15 @@ func refuseName(account string) *sdk.Error {
 	return nil
 }
 
-// Apply sets one value.
+// Apply sets one value, or hands rekey's own role over.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	ctx, cancel := i.Bounded(ctx)
 	defer cancel()
 	if failed := refuse(op); failed != nil {
 		return sdk.Refuse(failed)
+	}
+	if op.Verb == sdk.Handover {
+		return i.handOver(ctx, op)
 	}
 	until, failed := validUntil(op.Options, i.Now())
 	if failed != nil {
@@ -70,7 +73,9 @@ func refuse(op sdk.Operation) *sdk.Error {
 		return failed
 	}
 	switch {
-	case op.Verb != sdk.Set:
+	case op.Verb == sdk.Handover && (op.HashFormat != "" || len(op.Options) > 0):
+		return sdk.Errorf(sdk.Unsupported, "a handover takes neither hash_format nor options")
+	case op.Verb != sdk.Set && op.Verb != sdk.Handover:
 		return sdk.Errorf(sdk.Unsupported, "not done by this backend: %s", op.Verb)
 	case op.Kind != "":
 		return sdk.Errorf(sdk.Unsupported, "kind %q: a role has one credential", op.Kind)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rekey-host/rekey/plugins/internal/reach"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // Instance is one cluster. Every method may be called concurrently.
@@ -48,7 +49,7 @@ func newInstance(settings settings) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.ConnConfig, err = settings.config(settings.user, settings.password); err != nil {
+	if config.ConnConfig, err = settings.config(settings.user, secret.Value{}); err != nil {
 		return nil, err
 	}
 	config.ConnConfig.BuildFrontend = (&challenge{}).refusing(settings.TLS == nil && settings.Network != "unix")
@@ -56,6 +57,10 @@ func newInstance(settings settings) (*Instance, error) {
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	config.PrepareConn = func(_ context.Context, conn *pgx.Conn) (bool, error) {
 		return !reach.HungUp(conn.PgConn().Conn()), nil
+	}
+	config.BeforeConnect = func(_ context.Context, made *pgx.ConnConfig) error {
+		made.Password = settings.login.values()[0].Reveal()
+		return nil
 	}
 	config.AfterConnect = instance.meet
 	// The pool ends with Close.
@@ -113,6 +118,12 @@ func (i *Instance) acquire(ctx context.Context) (*pgxpool.Conn, *sdk.Error) {
 		return nil, i.Fault(err)
 	}
 	conn, err := i.admin.Acquire(ctx)
+	if err != nil && wrongPassword(err) && len(i.login.values()) > 1 {
+		if _, failed := i.present(ctx); failed != nil {
+			return nil, failed
+		}
+		conn, err = i.admin.Acquire(ctx)
+	}
 	if err != nil {
 		return nil, i.noConnection(err)
 	}

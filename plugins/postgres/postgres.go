@@ -53,7 +53,8 @@ and does not hand the value over.
 
 The role needs CREATEROLE, from PostgreSQL 16 on also ADMIN OPTION on the roles
 that it changes; superusers take a superuser and are Protected otherwise. The role
-that rekey logs in as is Protected, and so are pg_… roles.
+that rekey logs in as is Protected, and so are pg_… roles: step.handover changes
+the former's password, and goes on with it once a session has logged in with it.
 
 passwordcheck sees no value here. Where it is loaded and the role may read that
 (pg_read_all_settings), its rules are kept by rekey.
@@ -84,7 +85,7 @@ func (*Backend) Describe() sdk.Description {
 		Config:      fields(),
 		Options:     options(),
 		HashFormats: []string{formatSCRAM, formatMD5},
-		Verbs:       []sdk.Verb{sdk.Set},
+		Verbs:       []sdk.Verb{sdk.Set, sdk.Handover},
 		ReplaySafe:  []sdk.Verb{sdk.Set},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:      sdk.Limits{Concurrency: 16},

@@ -1,0 +1,82 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
+)
+
+// handOver changes the password of the role that rekey logs in as, and goes on
+// with the new one when a session of its own has logged in with it.
+func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	met, failed := i.met(ctx)
+	switch {
+	case failed != nil:
+		return sdk.Refuse(failed)
+	case op.Account != met.session:
+		return sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "account %q: rekey is logged in as %q, and hands over that alone", op.Account, met.session))
+	}
+	if failed := met.breaks(op.Account, op.Value.Reveal()); failed != nil {
+		return sdk.Refuse(failed)
+	}
+	present, failed := i.present(ctx)
+	switch {
+	case failed != nil:
+		return sdk.Refuse(failed)
+	case present.Equal(op.Value) && op.Attempt > 1:
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
+	case present.Equal(op.Value):
+		return sdk.OK()
+	}
+	i.login.expect(op.Value)
+	verifier := newVerifier(op.Value, i.iterations)
+	receipt := i.alter(ctx, change{op.Account, statement(op.Account, verifier, ""), met})
+	if receipt.Outcome != sdk.Applied {
+		return scrub(receipt, verifier)
+	}
+	if err := i.session(ctx, op.Value); err != nil {
+		return sdk.Lost(i.noConnection(err))
+	}
+	i.login.prefer(op.Value)
+	i.admin.Reset() // sessions of before end
+	return receipt
+}
+
+// present logs in with each value that the password may be, until one works, and
+// returns it.
+func (i *Instance) present(ctx context.Context) (secret.Value, *sdk.Error) {
+	var err error
+	for _, value := range i.login.values() {
+		if err = i.session(ctx, value); err == nil {
+			i.login.prefer(value)
+			return value, nil
+		}
+		if !wrongPassword(err) {
+			break
+		}
+	}
+	return secret.Value{}, i.noConnection(err)
+}
+
+// session logs in with a value and out again.
+func (i *Instance) session(ctx context.Context, value secret.Value) error {
+	config, err := i.config(i.user, value)
+	if err != nil {
+		return err
+	}
+	config.BuildFrontend = (&challenge{}).refusing(i.TLS == nil && i.Network != "unix")
+	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
+	if err == nil {
+		_ = conn.Close(ctx) // it was only opened
+	}
+	return err
+}
+
+// wrongPassword reports whether a server did not take a password.
+func wrongPassword(err error) bool {
+	answer, ok := answered(err)
+	return ok && answer.Code == stateWrongPassword
+}
