@@ -34,7 +34,7 @@ func handoverKills() int {
 	case "short":
 		return 10
 	default:
-		return 6
+		return 4
 	}
 }
 

@@ -67,31 +67,31 @@ func moment(whole time.Duration) time.Duration { return rand.N(whole) }
 
 // killed starts rekey, kills it at a random moment of whole and reports
 // whether it was still running. Its plugins are gone when it returns.
-func (d *directory) killed(whole time.Duration, args ...string) bool {
-	d.t.Helper()
-	cmd := d.command(args...)
+func (p *place) killed(whole time.Duration, args ...string) bool {
+	p.t.Helper()
+	cmd := p.command(args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
-		d.t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	time.AfterFunc(moment(whole), func() { _ = cmd.Process.Kill() })
 	err := cmd.Wait()
-	d.gone()
+	p.gone()
 	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !status.Signaled() && err != nil {
-		d.t.Fatalf("rekey %s: %v\n%s", strings.Join(args, " "), err, said.String())
+		p.t.Fatalf("rekey %s: %v\n%s", strings.Join(args, " "), err, said.String())
 	}
 	return status.Signaled()
 }
 
 // gone waits until no process of this place's rekey is left: a plugin ends
 // within 2 seconds of its host, and until then it may still send.
-func (d *directory) gone() {
-	d.t.Helper()
+func (p *place) gone() {
+	p.t.Helper()
 	for end := time.Now().Add(10 * time.Second); len(processes()) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			d.t.Fatalf("processes %v outlive their host", processes())
+			p.t.Fatalf("processes %v outlive their host", processes())
 		}
 	}
 }
@@ -180,8 +180,8 @@ func (d *directory) wantFinished(run string, c *tally) {
 }
 
 // last is the newest run, "" if there is none.
-func (d *directory) last() string {
-	r := d.rekey("show", "last", "--json")
+func (p *place) last() string {
+	r := p.rekey("show", "last", "--json")
 	_, id, _ := strings.Cut(r.stdout, `"run": "`)
 	id, _, _ = strings.Cut(id, `"`)
 	return id

@@ -104,11 +104,11 @@ func (d *directory) passwords() map[string]string {
 type candidate struct{ Key, Account, State, Form, Password string }
 
 // revealed are the values that the ledger holds, newest first, by login.
-func (d *directory) revealed(run string) map[string][]candidate {
-	d.t.Helper()
+func (p *place) revealed(run string) map[string][]candidate {
+	p.t.Helper()
 	var all []candidate
-	if err := json.Unmarshal([]byte(d.must(0, "reveal", run, "--json").stdout), &all); err != nil {
-		d.t.Fatal(err)
+	if err := json.Unmarshal([]byte(p.must(0, "reveal", run, "--json").stdout), &all); err != nil {
+		p.t.Fatal(err)
 	}
 	found := map[string][]candidate{}
 	for _, c := range all {
@@ -131,21 +131,29 @@ type row struct {
 // fails the test.
 func (d *directory) rows(run string) map[string]row {
 	d.t.Helper()
-	found := map[string]row{}
-	for line := range strings.Lines(d.must(0, "report", run, "--format", "jsonl", "--out", "-").stdout) {
-		var r row
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			d.t.Fatalf("%v: %q", err, line)
-		}
-		if _, twice := found[r.Key]; twice {
-			d.t.Errorf("%s is there twice", r.Key)
-		}
-		found[r.Key] = r
-	}
+	found := d.reported(run)
 	for _, login := range d.logins {
 		if found[login].Status == "" {
 			d.t.Errorf("%s has no status", login)
 		}
+	}
+	return found
+}
+
+// reported are the lines of rekey report, by key; one that is there twice fails
+// the test.
+func (p *place) reported(run string) map[string]row {
+	p.t.Helper()
+	found := map[string]row{}
+	for line := range strings.Lines(p.must(0, "report", run, "--format", "jsonl", "--out", "-").stdout) {
+		var r row
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			p.t.Fatalf("%v: %q", err, line)
+		}
+		if _, twice := found[r.Key]; twice {
+			p.t.Errorf("%s is there twice", r.Key)
+		}
+		found[r.Key] = r
 	}
 	return found
 }
