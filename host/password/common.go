@@ -14,8 +14,9 @@ import (
 var commonText string
 
 // longestCommon is how many characters the words of the list have at most:
-// longer ones are not looked up.
-const longestCommon = 20
+// longer texts, as generated values are, are not looked up. Ten words of the
+// source were longer.
+const longestCommon = 16
 
 // isCommon reports whether a text is a common password, in any case, or one
 // with digits and symbols around it, as in Summer2026!.
