@@ -35,7 +35,7 @@ func ParseRules(text string) (*Spec, error) {
 	return parser.spec(), nil
 }
 
-// rulesParser reads passwordrules and collects what they say.
+// rulesParser reads passwordrules and collects their demands.
 type rulesParser struct {
 	text []rune
 	at   int

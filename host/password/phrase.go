@@ -61,7 +61,7 @@ func phraseOf(limits *limits) (*phrase, bool) {
 	return made, (made.digits == 0 || len(made.figure) > 0) && (made.marks == 0 || len(made.mark) > 0)
 }
 
-// friendlyOf returns the symbols that are safe to paste, or all without such.
+// friendlyOf returns the symbols safe to paste, or all without such.
 func friendlyOf(set []rune) []rune {
 	var nice []rune
 	for _, letter := range set {

@@ -1,4 +1,4 @@
-// Package strict tells whether somebody else could put another file in the
+// Package strict tells whether another user could put another file in the
 // place of one: it judges owners and modes as sshd does with StrictModes.
 package strict
 
@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// Problem is what is wrong with one file on the way.
+// Problem is the flaw of one file on the way.
 type Problem struct {
 	Path    string
 	Message string // who may do what
@@ -25,7 +25,7 @@ func (p *Problem) Error() string { return p.Path + ": " + p.Message + "; " + p.F
 
 // Walk follows a path from the root, through symbolic links, as the user of
 // that number. Every directory, link and target on the way has to belong to
-// root or to that user, and nobody else may write it. A sticky directory, as
+// root or to that user, and no one else may write it. A sticky directory, as
 // /tmp, may be written by all if it is not the one that holds the file, or a
 // link on the way: what lies in it may be replaced only by its owner, who is
 // judged in turn. Walk returns what the path leads to; the error is a *Problem
@@ -33,7 +33,7 @@ func (p *Problem) Error() string { return p.Path + ": " + p.Message + "; " + p.F
 func Walk(path string, uid int) (fs.FileInfo, error) { return follow(path, &walk{uid: uid}) }
 
 // Keep is Walk for what its owner keeps: a sticky directory may hold it too, as
-// nobody but its owner can replace what is there.
+// only its owner can replace a file there.
 func Keep(path string, uid int) (fs.FileInfo, error) {
 	return follow(path, &walk{uid: uid, sticky: true})
 }
@@ -120,7 +120,7 @@ func (w *walk) judge(path string, info fs.FileInfo, above bool) error {
 }
 
 // Opened judges a file that was opened and that only root, the user of that
-// number and nobody else may own or use, as ssh judges its keys.
+// number and no one else may own or use, as ssh judges its keys.
 func Opened(path string, info fs.FileInfo, uid int) error {
 	made := &walk{uid: uid}
 	if problem := made.owner(path, info); problem != nil {
@@ -154,7 +154,7 @@ func (w *walk) owner(path string, info fs.FileInfo) *Problem {
 }
 
 // Writers is the problem of a file that others than its owner may write; nil
-// if there are none.
+// if only the owner may.
 func Writers(path string, mode fs.FileMode) *Problem {
 	group, world := mode.Perm()&0o020 != 0, mode.Perm()&0o002 != 0
 	switch {
