@@ -26,6 +26,8 @@ func TestShippedScriptsTakeNoEmptyValueForEverything(t *testing.T) {
 	iam := []string{"@rekey/openiam_sync.star", "url=http://127.0.0.1:1/P", "accounts=list"}
 	reset := []string{"@rekey/openiam_reset.star", "url=http://127.0.0.1:1/P", "accounts=list"}
 	ldap := []string{"@rekey/rotate.star", "url=ldap://127.0.0.1:1", "base_dn=dc=x", "bind_dn=cn=x"}
+	fleet := []string{"@rekey/fleet_root.star", "key_file=key", "known_hosts=known"}
+	service := []string{"@rekey/service_account.star", "url=postgres://127.0.0.1:1", "user=a", "env_file=env", "conf_file=conf"}
 	for _, test := range []struct {
 		script []string
 		param  string
@@ -46,6 +48,9 @@ func TestShippedScriptsTakeNoEmptyValueForEverything(t *testing.T) {
 		{reset, "user", "user= is empty"},
 		{reset, "encrypt_to", "encrypt_to= is empty"},
 		{ldap, "filter", "filter= is empty"},
+		{fleet, "jump", "jump= is empty"},
+		{service, "env_reload", "env_reload= is empty"},
+		{service, "conf_reload", "conf_reload= is empty"},
 	} {
 		args := append([]string{"run"}, test.script...)
 		switch {
