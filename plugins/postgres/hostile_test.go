@@ -97,9 +97,10 @@ func TestNoHashThatIsTakenIsAPasswordToTheServer(t *testing.T) {
 	instance := open(t, config(cluster(t)))
 	const scram = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 	texts := map[string]string{scram: "scram-sha-256", "md5" + strings.Repeat("0f", 16): "md5"}
-	short := base64.StdEncoding.EncodeToString(make([]byte, 31))
+	key := func(size int) string { return base64.StdEncoding.EncodeToString(make([]byte, size)) }
+	stored, serverKey := "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=", "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 	for _, text := range []string{scram + " ", " " + scram, scram + "\n", scram + "$", scram + ":", strings.Replace(scram, "4096", "0", 1), strings.Replace(scram, "4096", "-1", 1), strings.Replace(scram, "4096", "99999999999", 1),
-		strings.Replace(scram, "4096", "0x10", 1), strings.Replace(scram, "4096", "+4096", 1), strings.Replace(scram, "W22ZaJ0SNY7soEsUEjb6gQ==", "", 1), strings.ToLower(scram), strings.Replace(scram, "wfPL", short+"wfPL", 1), "SCRAM-SHA-1" + scram[13:], "SCRAM-SHA-256$", ""} {
+		strings.Replace(scram, "4096", "0x10", 1), strings.Replace(scram, "4096", "+4096", 1), strings.Replace(scram, "W22ZaJ0SNY7soEsUEjb6gQ==", "", 1), strings.ToLower(scram), strings.Replace(scram, stored, key(31), 1), strings.Replace(scram, stored, key(33), 1), strings.Replace(scram, serverKey, key(31), 1), strings.Replace(scram, serverKey, key(33), 1), strings.Replace(scram, serverKey, "", 1), "SCRAM-SHA-1" + scram[13:], "SCRAM-SHA-256$", ""} {
 		texts[text] = "scram-sha-256"
 	}
 	for _, text := range []string{"md5", "md5" + strings.Repeat("0F", 16), "md5" + strings.Repeat("0f", 15), "md5" + strings.Repeat("0f", 17), "MD5" + strings.Repeat("0f", 16), "md5" + strings.Repeat("0g", 16)} {
