@@ -12,7 +12,7 @@ GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0
 SHELL = bash
 
-PACKAGES += postgresql mariadb-server python3-pymysql redis-server
+PACKAGES += postgresql mariadb-server python3-pymysql redis-server python3-passlib python3-bcrypt python3-argon2
 
 FAULTS ?= full
 FUZZTIME ?= 20s

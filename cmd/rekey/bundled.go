@@ -12,6 +12,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/postgres"
 	"github.com/rekey-host/rekey/plugins/redis"
 	"github.com/rekey-host/rekey/plugins/smartcloud"
+	"github.com/rekey-host/rekey/plugins/sqltable"
 	"github.com/rekey-host/rekey/plugins/ssh"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/memory"
@@ -33,6 +34,7 @@ func bundled() map[string]sdk.Backend {
 		"postgres":   postgres.New(),
 		"redis":      redis.New(),
 		"smartcloud": smartcloud.New(),
+		"sqltable":   sqltable.New(),
 		"ssh":        ssh.New(),
 	}
 }
