@@ -162,7 +162,7 @@ func TestKilledProcessLosesNothingItWasTold(t *testing.T) {
 	s := newStore(t)
 	k := newKeys(t, s)
 	kills := 0
-	for runs := 0; kills < 50; runs++ {
+	for runs := 0; kills < 30; runs++ {
 		if runs == 20 {
 			t.Fatalf("%d kills are too few to tell", kills)
 		}
@@ -175,7 +175,7 @@ func TestKilledProcessLosesNothingItWasTold(t *testing.T) {
 // its end, and returns how many were.
 func killedUntilDone(t *testing.T, s *Store, k Keys) (kills int) {
 	t.Helper()
-	const users = 600
+	const users = 400
 	r := newRun(t, s, k, users)
 	id := r.ID()
 	must(t, r.Close())

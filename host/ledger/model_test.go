@@ -53,7 +53,12 @@ type model struct {
 	hold    bool
 	records int64
 	head    string
+	steps   int
 }
+
+// auditEvery is after how many steps the log is verified: it only grows, so what is
+// wrong stays.
+const auditEvery = 3
 
 func (m *model) draw(n int, label string) int { return rapid.IntRange(0, n-1).Draw(m.t, label) }
 
@@ -213,6 +218,13 @@ func (m *model) check() {
 		}
 		return nil
 	}))
+	if m.steps++; m.steps%auditEvery == 0 {
+		m.audit()
+	}
+}
+
+// audit verifies the log, and that it continues the one of before.
+func (m *model) audit() {
 	a := audited(m.b, m.store, m.run.ID(), m.head)
 	if a.Size != m.records+2 {
 		m.t.Fatalf("%d records, want %d", a.Size, m.records+2)
@@ -287,6 +299,7 @@ func TestAnySequenceOfCommitsAndCrashesIsWhatTheModelSays(t *testing.T) {
 			}
 			m.check()
 		}
+		m.audit()
 	})
 }
 

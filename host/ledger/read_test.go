@@ -135,7 +135,7 @@ func TestFilterSelects(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	k := newKeys(t, s)
-	const n = 5000
+	const n = 2400
 	r := mixed(t, s, k, n)
 	must(t, r.Close())
 	stores := map[string]*Run{}
@@ -178,11 +178,11 @@ func TestFilterSelects(t *testing.T) {
 		{"held", Filter{Status: []journal.Status{journal.HeldPending}}, func(int) bool { return false }},
 		{"a code", Filter{Codes: []string{"AccountNotFound", "Other"}}, func(i int) bool { return class(i) == journal.Failed }},
 		{"another code", Filter{Codes: []string{"Other"}}, func(int) bool { return false }},
-		{"keys", Filter{Keys: []string{"USER-7", "user-4000", "nobody"}}, func(i int) bool { return i == 7 || i == 4000 }},
+		{"keys", Filter{Keys: []string{"USER-7", "user-2000", "nobody"}}, func(i int) bool { return i == 7 || i == 2000 }},
 		{"a wave", Filter{Wave: "odd"}, func(i int) bool { return i%2 == 1 }},
 		{"no such wave", Filter{Wave: "x"}, func(int) bool { return false }},
 		{"failed of a wave", Filter{Status: []journal.Status{journal.Failed}, Wave: "even"}, func(int) bool { return false }},
-		{"few", Filter{Keys: []string{"user-1", "user-4999"}, Status: []journal.Status{journal.Failed, journal.Pending}}, func(i int) bool { return i == 1 || i == 4999 }},
+		{"few", Filter{Keys: []string{"user-1", "user-2399"}, Status: []journal.Status{journal.Failed, journal.Pending}}, func(i int) bool { return i == 1 || i == 2399 }},
 	} {
 		for _, order := range []Order{OrderSource, OrderApply} {
 			for name, ro := range stores {

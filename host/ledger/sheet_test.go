@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,14 +50,20 @@ func mixedPlan(t *testing.T, s *Store, rnd *rand.Rand, n int) *Run {
 	r, err := d.Freeze(waves)
 	must(t, err)
 	commit(t, r, &journal.Record{Kind: journal.Started})
+	var ends []*journal.Record
 	for pos := int64(1); pos <= r.bounds[len(r.bounds)-1].Last; pos++ {
 		switch rnd.IntN(4) {
 		case 0:
-			commit(t, r, finished(pos, journal.Done, ""))
+			ends = append(ends, finished(pos, journal.Done, ""))
 		case 1:
-			commit(t, r, finished(pos, journal.Failed, sdk.AccountNotFound))
+			ends = append(ends, finished(pos, journal.Failed, sdk.AccountNotFound))
+		}
+		if len(ends) > rnd.IntN(40) {
+			commit(t, r, ends...)
+			ends = nil
 		}
 	}
+	must(t, r.Commit(ends))
 	return r
 }
 
@@ -97,9 +104,13 @@ func readings(t *testing.T, r *Run, n int) (list []string) {
 
 // TestAPlanOnSheetsReadsAsOneInRows, whatever it is made of.
 func TestAPlanOnSheetsReadsAsOneInRows(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(12) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		n := []int{1, 12, 130, 1300}[seed%4]
+		n := []int{1, 12, 130, 260}[seed%4]
+		if seed == 7 {
+			n = page + 200
+		}
 		s := newStore(t)
 		r := mixedPlan(t, s, rnd, n)
 		sheets := readings(t, r, n)
@@ -110,8 +121,8 @@ func TestAPlanOnSheetsReadsAsOneInRows(t *testing.T) {
 		edit(t, s, r.ID(), "UPDATE plan SET pos = pos")
 		ro, err := s.Read(r.ID())
 		must(t, err)
-		if d := cmp.Diff(readings(t, ro, n), sheets); d != "" {
-			t.Fatalf("seed %d, %d users (-rows +sheets):\n%s", seed, n, d)
+		if rows := readings(t, ro, n); !slices.Equal(rows, sheets) {
+			t.Fatalf("seed %d, %d users (-rows +sheets):\n%s", seed, n, cmp.Diff(rows, sheets))
 		}
 		must(t, ro.Close())
 	}

@@ -21,12 +21,17 @@ func TestProofsStandOnTheRootsThatAreKept(t *testing.T) {
 	const users = 2500
 	r := newRun(t, s, k, users)
 	id := r.ID()
+	var recs []*journal.Record
 	for user := int64(1); user <= users; user++ {
 		if user%700 == 0 {
 			r = reopened(t, s, k, r)
 			must(t, s.Note(id, &journal.Record{Kind: journal.Reported}))
 		}
-		commit(t, r, intent(r, user, 1, 0, "x"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, journal.Done, ""))
+		recs = append(recs, intent(r, user, 1, 0, "x"), outcome(user, 1, 0, sdk.Applied, ""), finished(user, journal.Done, ""))
+		if user%7 == 6 || user == users { // before each that is opened again too
+			commit(t, r, recs...)
+			recs = nil
+		}
 	}
 	commit(t, r, &journal.Record{Kind: journal.Ended, Detail: journal.Detail{State: journal.StateStopped}})
 	must(t, r.Close())
