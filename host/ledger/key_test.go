@@ -102,6 +102,9 @@ func TestAHeadIsSignedAWhileAfterTheLast(t *testing.T) {
 	if commit(t, r, &journal.Record{Kind: journal.Started}); signed() == r.writer.tree.Size {
 		t.Error("a start was signed at once")
 	}
+	if commit(t, r, &journal.Record{Kind: journal.Reopened, User: 1}); signed() != r.writer.tree.Size {
+		t.Error("that a user was put back was not signed at once: who is killed before the start leaves what nobody signed")
+	}
 	size, head, err := r.SignHead()
 	if err != nil || signed() != size || size != r.writer.tree.Size {
 		t.Errorf("SignHead() = %d, %s, %v", size, head, err)

@@ -93,12 +93,13 @@ func (w *writer) differs(format string, args ...any) error {
 }
 
 // headNow signs a head if the last one is a while ago or the records say that
-// something has come to an end.
+// something has come to an end, or is taken up again: nobody may be running then who
+// would sign the next.
 func (w *writer) headNow(now time.Time, recs []*journal.Record) error {
 	due := now.Sub(w.signed) >= headEvery
 	for _, r := range recs {
 		switch r.Kind {
-		case journal.Held, journal.Approved, journal.Stopped, journal.Ended, journal.Revealed, journal.Reported, journal.Accepted, journal.Forgot:
+		case journal.Reopened, journal.Held, journal.Approved, journal.Stopped, journal.Ended, journal.Revealed, journal.Reported, journal.Accepted, journal.Forgot:
 			due = true
 		}
 	}
