@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
+	"github.com/rekey-host/rekey/host/ledger/internal/storagetest"
+)
+
+// emptyRun makes the database of a run without users and records.
+func emptyRun(t fatal, path, temp string) {
+	t.Helper()
+	d, err := NewDraft(path, temp)
+	must(t, err)
+	must(t, d.Sort(0))
+	must(t, d.conn.run("INSERT INTO run VALUES (?, '', zeroblob(32), 0, 1)", int64(format)))
+	must(t, d.conn.run("INSERT INTO state VALUES (1, 0, x'', '')"))
+	must(t, d.Publish())
+}
+
+// TestAnySequenceOfChangesIsWhatTheModelSays: what the ledger stands on.
+func TestAnySequenceOfChangesIsWhatTheModelSays(t *testing.T) {
+	t.Parallel()
+	dir, n := t.TempDir(), 0
+	rapid.Check(t, func(rt *rapid.T) {
+		n++
+		path := filepath.Join(dir, fmt.Sprint(n, ".db"))
+		emptyRun(rt, path, dir)
+		defer Remove(path)
+		storagetest.Try(rt, func() (storagetest.Storage, error) { return OpenToWrite(path, dir) })
+	})
+}
+
+// TestALedgerOfFormat1BecomesOneOfGroups with the first change, and not if that is
+// given up.
+func TestALedgerOfFormat1BecomesOneOfGroups(t *testing.T) {
+	dir := t.TempDir()
+	c, err := emptyLedger(filepath.Join(dir, "x.db"), schemaOfRows, dir)
+	must(t, err)
+	must(t, c.run("INSERT INTO run VALUES (1, '', zeroblob(32), 0, 1)"))
+	d := newDB(c)
+	defer d.Close()
+	is := func(want int64) {
+		t.Helper()
+		if n, err := c.count("SELECT format FROM run"); err != nil || n != want {
+			t.Errorf("format %d, %v, want %d", n, err, want)
+		}
+	}
+	put := func(then error) error {
+		g := &hashlog.Group{First: 1}
+		g.Add(1, []byte{1})
+		return d.Within(func() error {
+			if err := d.Put(&rows.Change{Group: g}); err != nil {
+				return err
+			}
+			return then
+		})
+	}
+	must(t, c.run("PRAGMA journal_mode = MEMORY"))
+	if err := put(hashlog.ErrDone); err == nil {
+		t.Error("a change that was given up is no error")
+	}
+	is(1)
+	must(t, put(nil))
+	is(formatOfGroups)
+	if n, err := d.Last(); n != 1 || err != nil {
+		t.Errorf("Last() = %d, %v", n, err)
+	}
+}
