@@ -106,7 +106,7 @@ func (s *backingUp) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 	if err := r.reading(func(c storage) error { return c.CopyTo(to.runFile(id)) }); err != nil {
 		return nil, err
 	}
-	c, err := sqlite.OpenStill(to.runFile(id), to.temp())
+	c, err := to.openStill(to.runFile(id))
 	if err != nil {
 		return nil, err
 	}

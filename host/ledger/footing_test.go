@@ -310,20 +310,6 @@ func TestNamesOfOtherFilesAreNotTheRuns(t *testing.T) {
 	}
 }
 
-// TestPatienceIsAsBeforeAFold: who commits then waits for others as long as ever.
-func TestPatienceIsAsBeforeAFold(t *testing.T) {
-	s := newStore(t)
-	r := underWay(t, s, newKeys(t, s))
-	before := r.writer.db.Patience()
-	if whole, err := r.fold(); err != nil || !whole {
-		t.Fatalf("fold() = %v, %v", whole, err)
-	}
-	after := r.writer.db.Patience()
-	if after != before || before < 10_000 {
-		t.Errorf("%d ms, then %d ms", before, after)
-	}
-}
-
 func TestFlippedByteIsNoticedOrHarmless(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)

@@ -157,7 +157,7 @@ func (r *openRun) reader() (storage, error) {
 		return c, nil
 	}
 	r.mu.Unlock()
-	return sqlite.Open(r.file(), r.store.temp())
+	return r.store.openStorage(r.file())
 }
 
 // standing reads where the run stands.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // proof follows what is written to the log while a process has it open, so that
@@ -27,7 +26,7 @@ func (w *prover) prove() error {
 	if err := w.catchUpNow(); err != nil {
 		return err
 	}
-	c, err := sqlite.Open(w.run.store.runFile(w.run.id), w.run.store.temp())
+	c, err := w.run.store.openStorage(w.run.store.runFile(w.run.id))
 	if err != nil {
 		return w.unreadable(err)
 	}

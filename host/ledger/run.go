@@ -263,7 +263,7 @@ func (r *Run) lostValues() string {
 		return ""
 	}
 	size := int64(0)
-	if c, err := sqlite.OpenCopy(path); err == nil { // as who opens it next will find it
+	if c, err := r.store.openAside(path); err == nil { // as who opens it next will find it
 		size, err = sizeOf(c)
 		_ = c.Close()
 		if err != nil {
@@ -321,7 +321,7 @@ func (r *Run) copyInto(dir string) (string, error) {
 	if err := r.writer.db.CopyTo(temp); err != nil {
 		return "", err
 	}
-	if err := (&remains{r.writer}).holdsAll(temp, r.store.temp()); err != nil {
+	if err := (&remains{r.writer}).holdsAll(temp); err != nil {
 		return "", err
 	}
 	if dir == r.store.runs() && unix.Link(temp, path) == nil {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/hashlog"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // remains are what a process still has of a run whose files are gone.
@@ -55,8 +54,8 @@ func (w *remains) keyOf(pos int64) string {
 }
 
 // holdsAll checks that a copy has the whole log.
-func (w *remains) holdsAll(path, temp string) error {
-	c, err := sqlite.OpenStill(path, temp)
+func (w *remains) holdsAll(path string) error {
+	c, err := w.run.store.openStill(path)
 	if err != nil {
 		return err
 	}

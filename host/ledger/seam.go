@@ -53,8 +53,10 @@ type storage interface {
 	Find(folds []string) ([]int64, error)
 
 	finding
-	// CopyTo copies all as of one moment into a new file, durably.
+	// CopyTo copies all as of one moment into a new file, durably. Sound returns an
+	// error if anything in it cannot be read.
 	CopyTo(path string) error
+	Sound() error
 	Close() error
 }
 
@@ -72,4 +74,44 @@ type finding interface {
 	Quick(size int64) bool
 }
 
-var _ storage = (*sqlite.DB)(nil)
+// written is the storage of whoever adds to a run.
+type written interface {
+	storage
+	// Shred makes what goes from now on go without a byte that stays. It is called
+	// outside Within.
+	Shred() error
+	// Fold makes one file of the run; whole is false while somebody reads it.
+	// OthersFold leaves that to whoever applies the run. KeepNames keeps Close from it.
+	Fold() (whole bool, err error)
+	OthersFold() error
+	KeepNames()
+}
+
+// openStorage opens the storage of a run for reading, as it is at a path.
+func (s *stateDir) openStorage(path string) (storage, error) {
+	return asStorage(sqlite.Open(path, s.temp()))
+}
+
+// openStill opens one that nobody changes, openAside a copy of it as whoever opens it
+// next will find it.
+func (s *stateDir) openStill(path string) (storage, error) {
+	return asStorage(sqlite.OpenStill(path, s.temp()))
+}
+func (s *stateDir) openAside(path string) (storage, error) { return asStorage(sqlite.OpenCopy(path)) }
+
+// openToWrite opens one to add to it.
+func (s *stateDir) openToWrite(path string) (written, error) {
+	db, err := sqlite.OpenToWrite(path, s.temp())
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// asStorage is a storage that was opened; nil if it was not.
+func asStorage(db *sqlite.DB, err error) (storage, error) {
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}

@@ -368,7 +368,7 @@ func (s *Store) nameRun(h *Header) (*lock, error) {
 
 // sizeNow is how many records a run has, whatever of it was opened before.
 func (s *Store) sizeNow(id string) (int64, error) {
-	c, err := sqlite.Open(s.runFile(id), s.temp())
+	c, err := s.openStorage(s.runFile(id))
 	if err != nil {
 		return 0, err
 	}
@@ -397,7 +397,7 @@ func (s *Store) readPlan(id string, names hashlog.NamesKey, bounds []hashlog.Wav
 	p := &planReading{bounds: bounds, tree: hashlog.Frontier{Keeps: true}, audit: hashlog.Audit{OK: true}, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		c, err := sqlite.Open(s.runFile(id), s.temp())
+		c, err := s.openStorage(s.runFile(id))
 		if err != nil {
 			p.err = err
 			return
@@ -456,7 +456,7 @@ func (s *Store) Verify(id, checkpoint string) (hashlog.Audit, error) {
 	if err := v.readMark(); err != nil {
 		return v.Audit, ofRun(id, err)
 	}
-	c, err := sqlite.Open(path, s.temp())
+	c, err := s.openStorage(path)
 	if err != nil {
 		return v.Audit, ofRun(id, err)
 	}

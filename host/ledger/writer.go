@@ -11,7 +11,6 @@ import (
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // headEvery is how often heads are signed while records keep coming.
@@ -21,7 +20,7 @@ const headEvery = 100 * time.Millisecond
 // commit; after an error it is not trusted any more.
 type writer struct {
 	run    *Run
-	db     *sqlite.DB
+	db     written
 	broken error
 
 	tree   hashlog.Frontier
@@ -42,7 +41,7 @@ type writer struct {
 }
 
 func newWriter(r *Run) (*writer, error) {
-	db, err := sqlite.OpenToWrite(r.store.runFile(r.id), r.store.temp())
+	db, err := r.store.openToWrite(r.store.runFile(r.id))
 	if err != nil {
 		return nil, err
 	}

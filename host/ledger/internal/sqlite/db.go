@@ -273,15 +273,6 @@ func (d *DB) Fold() (whole bool, err error) {
 	return err == nil && found != nil && found.int(0) == 0, err
 }
 
-// Patience is how many milliseconds a statement waits for another process.
-func (d *DB) Patience() int64 {
-	ms, err := d.conn.count("PRAGMA busy_timeout")
-	if err != nil {
-		return 0
-	}
-	return ms
-}
-
 // Tidy folds in what a process left that was killed, or that a reader kept from doing
 // it.
 func Tidy(path, temp string) {

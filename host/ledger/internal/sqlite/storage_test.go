@@ -72,3 +72,22 @@ func TestALedgerOfFormat1BecomesOneOfGroups(t *testing.T) {
 		t.Errorf("Last() = %d, %v", n, err)
 	}
 }
+
+// TestPatienceIsAsBeforeAFold: who commits then waits for others as long as ever.
+func TestPatienceIsAsBeforeAFold(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.db")
+	emptyRun(t, path, dir)
+	d, err := OpenToWrite(path, dir)
+	must(t, err)
+	defer d.Close()
+	before, err := d.conn.count("PRAGMA busy_timeout")
+	must(t, err)
+	if whole, err := d.Fold(); err != nil || !whole {
+		t.Fatalf("Fold() = %v, %v", whole, err)
+	}
+	after, err := d.conn.count("PRAGMA busy_timeout")
+	if err != nil || after != before || before < 10_000 {
+		t.Errorf("%d ms, then %d ms, %v", before, after, err)
+	}
+}
