@@ -18,14 +18,14 @@ import (
 // samples are values as scripts write them, and the kinds of parameters that
 // take each: the contract that lang.Kind has to keep.
 func samples() []sample {
-	texts := []lang.Kind{lang.KindText, lang.KindDuration, lang.KindRate, lang.KindFailures, lang.KindValue, lang.KindAny}
+	texts := []lang.Kind{lang.KindText, lang.KindDuration, lang.KindRate, lang.KindFailures, lang.KindValue, lang.KindBlocked, lang.KindAny}
 	lists := []lang.Kind{lang.KindList, lang.KindTexts, lang.KindBackends, lang.KindReports, lang.KindAny}
 	dicts := []lang.Kind{lang.KindDict, lang.KindTypes, lang.KindWaves, lang.KindAny}
 	return []sample{
 		{`"10m"`, "string", texts},
 		{`7`, "int", []lang.Kind{lang.KindInt, lang.KindFailures, lang.KindAny}},
 		{`1.5`, "float", []lang.Kind{lang.KindAny}},
-		{`True`, "bool", []lang.Kind{lang.KindBool, lang.KindAny}},
+		{`True`, "bool", []lang.Kind{lang.KindBool, lang.KindBlocked, lang.KindAny}},
 		{`b"x"`, "bytes", []lang.Kind{lang.KindAny}},
 		{`[]`, "list", lists},
 		{`()`, "tuple", lists},
