@@ -51,7 +51,7 @@ func (x reader) read() (journal.Result, error) {
 		}
 		wait := tries.wait(failure.RetryAfter)
 		x.run.tellWait(dispatcher, failure, wait)
-		if x.pause(dispatcher, wait, x.changed()) != nil {
+		if x.pause(dispatcher, wait, x.patience()) != nil {
 			return journal.Result{}, cancelled()
 		}
 	}

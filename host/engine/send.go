@@ -80,7 +80,7 @@ func (x sender) deliver(delivery delivery) (*doubt, error) {
 		default:
 			patience -= receipt.Err.RetryAfter // waiting as asked costs no attempt, but has an end
 		}
-		switch x.judge(delivery, receipt, !tries.spent()) {
+		switch x.judge(delivery, receipt, tries) {
 		case conclude:
 			return nil, x.conclude(delivery, receipt)
 		case investigate:
@@ -91,7 +91,11 @@ func (x sender) deliver(delivery delivery) (*doubt, error) {
 			wait = receipt.Err.RetryAfter
 		}
 		x.run.tellWait(x.dispatcher, receipt.Err, wait)
-		if err := x.pause(x.dispatcher, wait, delivery.lost.happened() || x.history.Live(delivery.attempt)); err != nil {
+		within := x.run.soft
+		if delivery.lost.happened() || x.history.Live(delivery.attempt) {
+			within = x.run.hard
+		}
+		if err := x.pause(x.dispatcher, wait, within); err != nil {
 			return nil, x.unsent(delivery, err)
 		}
 		delivery.op.Attempt++
@@ -107,9 +111,8 @@ const (
 	investigate
 )
 
-// judge decides what follows a receipt. left says that the backend's attempts are
-// not used up.
-func (x sender) judge(delivery delivery, receipt sdk.Receipt, left bool) judgement {
+// judge decides what follows a receipt.
+func (x sender) judge(delivery delivery, receipt sdk.Receipt, tries retry) judgement {
 	code := sdk.Internal
 	if receipt.Err != nil {
 		code = receipt.Err.Code
@@ -118,11 +121,11 @@ func (x sender) judge(delivery delivery, receipt sdk.Receipt, left bool) judgeme
 	case receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied:
 		return conclude
 	case receipt.Outcome == sdk.Unknown:
-		if left && x.dispatcher.backend.Description.CanReplay(delivery.op.Verb) {
+		if !tries.spent() && x.dispatcher.backend.Description.CanReplay(delivery.op.Verb) {
 			return again
 		}
 		return investigate
-	case code.Transient() && left:
+	case code.Transient() && !tries.spent():
 		return again
 	case delivery.lost.happened() && !code.Definite():
 		return investigate

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
@@ -73,21 +74,22 @@ func (u *userState) unsealed(err error) error {
 	return nil
 }
 
-// pause waits before another attempt. When the run stops, a user of whom
-// nothing is applied or in doubt does not wait on.
-func (u *userState) pause(dispatcher *dispatcher, span time.Duration, goesOn bool) error {
-	if goesOn {
-		if err := u.run.Clock.Sleep(u.run.hard, span); err != nil {
-			return errNotSent
-		}
-		u.through, _ = dispatcher.circuit.waitClosed(u.run.soft)
-		return nil
+// patience is the context of a wait: when the run stops, a user of whom nothing is
+// applied or in doubt does not wait on.
+func (u *userState) patience() context.Context {
+	if u.changed() {
+		return u.run.hard
 	}
-	if u.run.Clock.Sleep(u.run.soft, span) != nil {
+	return u.run.soft
+}
+
+// pause waits before another attempt, within patience, and then for the circuit.
+func (u *userState) pause(to *dispatcher, wait time.Duration, within context.Context) error {
+	if u.run.Clock.Sleep(within, wait) != nil {
 		return errNotSent
 	}
 	var err error
-	if u.through, err = dispatcher.circuit.waitClosed(u.run.soft); err != nil {
+	if u.through, err = to.circuit.waitClosed(u.run.soft); err != nil && within == u.run.soft {
 		return errNotSent
 	}
 	return nil

@@ -75,3 +75,6 @@ func stateOf(attempts []*Attempt) (state AttemptState, decides *Attempt) {
 	}
 	return state, decides
 }
+
+// Back returns the call that sets the credential back.
+func (c Credential) Back() Call { return Call{Revert, c} }

@@ -7,18 +7,19 @@ import "github.com/rekey-host/rekey/sdk"
 // cannot be proven fails nobody.
 const NotProven = "not proven: the target does not tell whether it accepts the value"
 
-// Conclude returns the Finished record of a user whose rotate ended with a
-// verdict: the status, by design section 4 "Status of a user", and why.
-func (h *History) Conclude(verdict Verdict) Record {
+// conclusion is what a user's records come to when its rotate ends.
+type conclusion struct{ *History }
+
+func (c conclusion) record(verdict Verdict) Record {
 	out := Record{Kind: Finished}
-	out.Detail.Status = h.status(verdict)
+	out.Detail.Status = c.status(verdict)
 	switch out.Detail.Status {
 	case Unresolved:
-		h.explainDoubt(&out, verdict)
+		c.explainDoubt(&out, verdict)
 	case Partial, Failed:
-		h.explainFailure(&out, verdict)
+		c.explainFailure(&out, verdict)
 	case Done:
-		h.explainDone(&out)
+		c.explainDone(&out)
 	case Skipped:
 		if out.Detail.Message = verdict.Reason; verdict.Kind != SaidSkip {
 			out.Detail.Message = "nothing was changed"
@@ -28,19 +29,19 @@ func (h *History) Conclude(verdict Verdict) Record {
 }
 
 // status is what a user came to.
-func (h *History) status(verdict Verdict) Status {
-	sum := h.sum()
+func (c conclusion) status(verdict Verdict) Status {
+	sum := c.sum()
 	failed := verdict.Kind == SaidFailed || verdict.Kind == Raised
 	switch {
 	case sum.doubtful != nil || verdict.isPostponed():
 		return Unresolved
-	case sum.applied && (sum.refused != nil || failed || h.notAccepted() != nil):
+	case sum.applied && (sum.refused != nil || failed || c.notAccepted() != nil):
 		return Partial
 	case sum.applied:
 		return Done
 	case sum.reverted || failed || sum.refused != nil && verdict.Kind != SaidDone:
 		return Failed
-	case verdict.Kind == SaidSkip || !h.asked: // who was only looked up is not done
+	case verdict.Kind == SaidSkip || !c.asked: // who was only looked up is not done
 		return Skipped
 	default:
 		return Done
@@ -54,9 +55,9 @@ type totals struct {
 	applied, reverted bool
 }
 
-func (h *History) sum() totals {
+func (c conclusion) sum() totals {
 	var t totals
-	for _, credential := range h.touched {
+	for _, credential := range c.touched {
 		switch {
 		case credential.State == AttemptsDoubtful:
 			t.doubtful = credential
@@ -73,8 +74,8 @@ func (h *History) sum() totals {
 
 // notAccepted returns a verify that found a value in force not to work; nil:
 // none did.
-func (h *History) notAccepted() *Record {
-	for _, credential := range h.credentials {
+func (c conclusion) notAccepted() *Record {
+	for _, credential := range c.credentials {
 		if credential.NotAccepted != nil {
 			return credential.NotAccepted
 		}
@@ -82,8 +83,8 @@ func (h *History) notAccepted() *Record {
 	return nil
 }
 
-func (h *History) explainDoubt(out *Record, verdict Verdict) {
-	doubtful := h.sum().doubtful
+func (c conclusion) explainDoubt(out *Record, verdict Verdict) {
+	doubtful := c.sum().doubtful
 	switch {
 	case doubtful == nil:
 		out.Code, out.Detail.Message = verdict.Fault.Code, verdict.Fault.Message
@@ -98,8 +99,8 @@ func (h *History) explainDoubt(out *Record, verdict Verdict) {
 
 // explainFailure fills in the reason of a failure: the step's that ended the
 // hook, else a refusal, else what the script says.
-func (h *History) explainFailure(out *Record, verdict Verdict) {
-	refused, notAccepted := h.sum().refused, h.notAccepted()
+func (c conclusion) explainFailure(out *Record, verdict Verdict) {
+	refused, notAccepted := c.sum().refused, c.notAccepted()
 	switch {
 	case verdict.Kind == Raised && verdict.Refused != nil:
 		out.Code, out.Detail.Message, out.Detail.Native = verdict.Refused.Code, verdict.Refused.Message, verdict.Refused.Native
@@ -120,18 +121,18 @@ func (h *History) explainFailure(out *Record, verdict Verdict) {
 	}
 }
 
-func (h *History) explainDone(out *Record) {
-	if !h.sum().applied {
+func (c conclusion) explainDone(out *Record) {
+	if !c.sum().applied {
 		out.Detail.Unchanged = true
 		return
 	}
-	for _, credential := range h.touched {
+	for _, credential := range c.touched {
 		if credential.Untold() {
 			out.Detail.Message = "the target picked a value and did not tell it"
 			return
 		}
 	}
-	for _, credential := range h.credentials {
+	for _, credential := range c.credentials {
 		if credential.Unproven {
 			out.Detail.Message = NotProven
 		}

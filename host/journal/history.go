@@ -288,3 +288,21 @@ func (h *History) InUse(origin int) bool {
 	}
 	return false
 }
+
+// Candidates returns every value that was sealed for the user, newest intent
+// first. A value is unknown while it has no definite outcome, until a later one
+// of its credential is applied: that settles what came before. What was applied
+// without a value, by a reset that tells none, supersedes too.
+func (h *History) Candidates() []Candidate {
+	var list []Candidate
+	for _, attempt := range slices.Backward(h.attempts) {
+		if changes(attempt.Intent.Verb) && attempt.Intent.Kind != Answer {
+			list = h.Credential(CredentialOf(attempt.Intent)).appendCandidate(list, attempt)
+		}
+	}
+	return list
+}
+
+// Conclude returns the Finished record of a user whose rotate ended with a
+// verdict: the status, by design section 4 "Status of a user", and why.
+func (h *History) Conclude(verdict Verdict) Record { return conclusion{h}.record(verdict) }

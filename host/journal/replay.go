@@ -26,9 +26,6 @@ func (c Call) String() string {
 	return text
 }
 
-// Back returns the call that sets the credential back.
-func (c Credential) Back() Call { return Call{Revert, c} }
-
 // RecordedStep is a step as it was taken.
 type RecordedStep struct {
 	Call
