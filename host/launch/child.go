@@ -45,7 +45,7 @@ func (c *child) closeFiles() {
 	c.files = nil
 }
 
-// started notes the process, and kills it if that was asked for already.
+// started notes the process, and kills it if asked to already.
 func (c *child) started() {
 	c.killing.Lock()
 	defer c.killing.Unlock()
@@ -55,7 +55,7 @@ func (c *child) started() {
 	}
 }
 
-// reap reaps the process and ends what it left behind.
+// reap reaps the process and ends its descendants.
 func (c *child) reap() {
 	if awaitExit(c.pid) {
 		c.killGroup() // its descendants: unreaped, the leader keeps the group's number theirs
@@ -75,7 +75,7 @@ func (c *child) reap() {
 	close(c.exited)
 }
 
-// killGroup kills the process and its descendants; one that is not started yet
+// killGroup kills the process and its descendants; one not started yet
 // as soon as it is. Afterwards it does nothing.
 func (c *child) killGroup() {
 	c.killing.Lock()

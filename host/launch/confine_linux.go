@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The rights of Landlock, by what they let a process do.
+// The rights of Landlock, by the actions that they allow.
 const (
 	readRights  = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
 	execRights  = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE
@@ -68,7 +68,7 @@ func landlock() (version int, err error) {
 	return int(count), nil
 }
 
-// enter gives up rights, for this thread and what it becomes.
+// enter gives up rights, for this thread and the program that it becomes.
 func enter(c confinement) error {
 	runtime.LockOSThread() // for good: rights belong to threads
 	if err := limit(c.memory); err != nil {
@@ -97,7 +97,7 @@ func become(c confinement) error {
 }
 
 // limit bounds what a plugin can use up. The number of processes is that of the
-// whole user, and for root there is none.
+// whole user, and root has none.
 func limit(memory uint64) error {
 	for _, l := range []struct {
 		what int
@@ -124,7 +124,7 @@ var kept = map[uintptr]bool{unix.CAP_CHOWN: true, unix.CAP_DAC_OVERRIDE: true, u
 func dropCapabilities() error {
 	for index := uintptr(0); ; index++ {
 		if _, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, index, 0, 0, 0); err != nil {
-			return nil // there are no more
+			return nil // no further one exists
 		}
 		if kept[index] {
 			continue
@@ -172,7 +172,7 @@ type ruleset struct {
 }
 
 // What every program may use: names and certificates of the network, time
-// zones, languages, and the devices that are no devices. None of it is secret.
+// zones, languages, and devices like the null device. Nothing of it is secret.
 var (
 	everybodyReads = []string{
 		"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols",
@@ -264,7 +264,7 @@ func interpreter(path string) (loader string, script bool, err error) {
 	}
 	program, err := elf.NewFile(file)
 	if err != nil {
-		return "", false, nil // the kernel will say what is wrong with it
+		return "", false, nil // the kernel will tell the mistake
 	}
 	for _, prog := range program.Progs {
 		if prog.Type == elf.PT_INTERP {

@@ -28,7 +28,7 @@ func digest(file *os.File) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// changedAt is when anything about a file changed last: nobody can set it back.
+// changedAt is when anything about a file changed last: it cannot be set back.
 func changedAt(info fs.FileInfo) syscall.Timespec {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

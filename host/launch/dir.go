@@ -57,7 +57,7 @@ func baseDir(base string) (string, error) {
 	if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
-	if !private(base) { // somebody else was first
+	if !private(base) { // another process was first
 		return os.MkdirTemp(temp, "rk")
 	}
 	return base, nil
@@ -104,7 +104,7 @@ func (d *runDir) remove() {
 	_ = d.lock.Close()
 }
 
-// sweep removes the directories whose lock nobody holds.
+// sweep removes the directories whose lock is free.
 func sweep(base string) {
 	entries, err := os.ReadDir(base)
 	if err != nil {

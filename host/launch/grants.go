@@ -18,14 +18,14 @@ import (
 
 // Grants are what a confined plugin may use beyond what every program needs.
 type Grants struct {
-	Read    []string // files, and directories with all that is in them; absolute
+	Read    []string // files, and directories with all in them; absolute
 	Write   []string // directories whose files may be read, written, made and removed; absolute
 	Connect []int    // TCP ports, on any machine: the kernel does not look at addresses
 }
 
 // GrantsOf returns what a description asks for, with the settings of one
 // instance: the ports of its egress, and its paths. A path after the word
-// "write" is granted with its directory, because a file that is replaced needs
+// "write" is granted with its directory, because replacing a file needs
 // another beside it; one after the word "run", a program to start, is granted to
 // nobody. No grant may reach a protected path, which would be the host's own; the
 // error says what to do.
@@ -80,7 +80,7 @@ func withDefaults(description sdk.Description, values map[string]any) map[string
 }
 
 // filled returns the texts that an entry of a description stands for: those of
-// a setting, or itself. A setting that is not given stands for none.
+// a setting, or itself. A setting without a value stands for none.
 func filled(entry string, config sdk.Config) []string {
 	field, ok := strings.CutPrefix(entry, "{")
 	field, closed := strings.CutSuffix(field, "}")
@@ -124,7 +124,7 @@ func (g *Grants) path(path string, write bool, protected []string) error {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	if !exists && !write {
-		return nil // what is not there cannot be read
+		return nil // a missing file cannot be read
 	}
 	granted := real
 	if info, err := os.Stat(real); write && exists && err == nil && !info.IsDir() {

@@ -15,7 +15,7 @@ import (
 
 // Instance is one configured instance that outlives its process: what was in
 // flight when that died is Unknown with ConnectionLost, what comes after starts
-// another one and is sent there. When there is none to be had, operations are
+// another one and is sent there. When none can be had, operations are
 // Refused with TargetUnavailable. Its secrets stay in memory for that. The
 // methods are those of dial.Instance.
 type Instance struct {
@@ -36,7 +36,7 @@ type Instance struct {
 // Label returns the name that the script gave the instance.
 func (i *Instance) Label() string { return i.config.Label }
 
-// Values returns the settings that are no secrets, as they were given.
+// Values returns the settings that may be shown, as they were given.
 func (i *Instance) Values() map[string]any { return i.config.Values }
 
 // Description returns what the plugin says of itself.
@@ -106,8 +106,8 @@ func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
 	return d, nil
 }
 
-// discard ends what is left of the instance before. If its process lives, it
-// broke the contract, and what it still does is not known: it goes too.
+// discard ends the rest of the instance before. If its process lives, it
+// broke the contract, and it may still do anything: it goes too.
 func (i *Instance) discard() {
 	old := i.current.Load()
 	if old == nil {
@@ -255,7 +255,7 @@ func (i *Instance) Generate(ctx context.Context, kind string, count int) ([]secr
 	return instance.Generate(ctx, kind, count)
 }
 
-// Check returns what is wrong or worth knowing.
+// Check returns mistakes, and whatever is worth knowing.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	instance, err := i.open(ctx)
 	if err != nil {

@@ -26,7 +26,7 @@
 //	                   are made by sending
 //	limits             cores; more than 4,096 descriptors, 4 GiB of data, 8,192
 //	                   processes of the user
-//	no new privileges  programs that would run as somebody else, and of root all
+//	no new privileges  programs that would run as another user, and of root all
 //	                   capabilities but those over files
 //
 // What cannot be denied:
@@ -36,11 +36,11 @@
 //   - UDP, for a plugin with egress: names are asked for over it.
 //   - Sockets in the file system: whoever may reach a service's socket by its
 //     permissions still may, as the user that rekey runs as.
-//   - Files beside a file that is granted for writing: it is replaced, so its
+//   - Files beside a file granted for writing: it is replaced, so its
 //     directory is granted. A grant that would reach a protected path, such as
 //     the state directory, is refused.
 //   - To learn which processes exist: a denied signal says so.
-//   - Time, processor and disk: there is no limit to what is written within a
+//   - Time, processor and disk: nothing limits writing within a
 //     grant.
 //   - A child in a session of its own, which outlives the plugin if the host is
 //     killed; it stays confined.
@@ -88,7 +88,7 @@ type Plugin struct {
 	closed    bool
 }
 
-// New returns a plugin that is not started yet.
+// New returns a plugin before its start.
 func New(command Command, options Options) *Plugin {
 	plugin := &Plugin{command: command, options: options.withDefaults(), redact: &dial.Redactor{},
 		starting: make(chan struct{}, 1), instances: map[*Instance]struct{}{}}
@@ -129,7 +129,7 @@ func (p *Plugin) errorf(format string, args ...any) *sdk.Error {
 	return sdk.Errorf(sdk.TargetUnavailable, "plugin %s: "+format, append([]any{p.command.Name}, args...)...)
 }
 
-// running returns the process, started if there is none.
+// running returns the process, started if need be.
 func (p *Plugin) running(ctx context.Context) (*process, error) {
 	if proc, err := p.current(); proc != nil || err != nil {
 		return proc, err
@@ -162,7 +162,7 @@ func (p *Plugin) givenUp() *sdk.Error {
 	return sdk.Errorf(sdk.Cancelled, "plugin %s: given up before it was started", p.command.Name)
 }
 
-// clear removes what is left of a process that died: its connection, its
+// clear removes the rest of a dead process: its connection, its
 // directory, who watched it. The caller holds starting.
 func (p *Plugin) clear() {
 	p.mu.Lock()
@@ -215,7 +215,7 @@ func (p *Plugin) lastWords() string {
 	return strings.TrimPrefix(p.last.Error(), "plugin "+p.command.Name+": ")
 }
 
-// refund gives a start back that was not the plugin's fault.
+// refund gives a start back if the plugin was not at fault.
 func (p *Plugin) refund() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -229,7 +229,7 @@ func (p *Plugin) started(proc *process, err error) (*process, error) {
 		p.last = err
 		return nil, err
 	}
-	p.process = proc // also of a plugin that was closed: Close waits for it
+	p.process = proc // also of a closed plugin: Close waits for it
 	proc.watch(p.stuck)
 	return proc, nil
 }
@@ -256,7 +256,7 @@ func (p *Plugin) Close() error {
 		all = append(all, instance)
 	}
 	p.mu.Unlock()
-	p.stop() // a process that is being started is not waited for
+	p.stop() // a process about to start is not waited for
 	var wg sync.WaitGroup
 	for _, instance := range all {
 		wg.Go(func() { _ = instance.Close() })

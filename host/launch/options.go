@@ -13,13 +13,13 @@ type Command struct {
 	Args   []string // after the program's name
 	Name   string   // of the backend
 	Digest string   // SHA-256 of the executable in hex, checked before it is started; "": not checked
-	Grants Grants   // with Options.Sandbox: what it may use
+	Grants Grants   // with Options.Sandbox: all that it may use
 }
 
 // Options are shared by all plugins of a host. The zero Options will do.
 type Options struct {
 	Log      hclog.Logger     // of the plugins' lines and of their deaths; nil: none
-	Stderr   io.Writer        // gets the plugins' standard error, scrubbed; nil: nobody
+	Stderr   io.Writer        // gets the plugins' standard error, scrubbed; nil: dropped
 	RunDir   string           // for sockets, short; "": one of the user's own in the temporary directory
 	CacheDir string           // of host/catalog; "": no cache
 	Environ  []string         // what a plugin's environment is picked from; nil: the process's own

@@ -31,7 +31,7 @@ type process struct {
 	wg     sync.WaitGroup
 }
 
-// start starts a plugin and waits until it has said what it is. The error is a
+// start starts a plugin and waits for its description. The error is a
 // *StartError.
 func start(ctx context.Context, command Command, options Options, redact *dial.Redactor) (*process, error) {
 	dir, err := newRunDir(options.RunDir)
@@ -59,7 +59,7 @@ func start(ctx context.Context, command Command, options Options, redact *dial.R
 	return made, nil
 }
 
-// connect waits for the handshake and asks the plugin what it is.
+// connect waits for the handshake and asks the plugin for its description.
 func (p *process) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.options.StartTimeout, errLate)
 	defer cancel()
@@ -95,7 +95,7 @@ func (p *process) killAndWait(reason string) {
 	<-p.runner.exited
 }
 
-// kill is killAndWait without waiting. A process that has ended by itself keeps its
+// kill is killAndWait without waiting. A process ended by itself keeps its
 // own reason.
 func (p *process) kill(reason string) {
 	p.mu.Lock()
@@ -119,7 +119,7 @@ func (p *process) why() string {
 // loaded machine the kernel closes the socket long before it tells the parent.
 const exitGrace = 2 * time.Second
 
-// exitError is how a process that has exited ended.
+// exitError is how an exited process ended.
 func (p *process) exitError() error {
 	p.runner.readers.Wait()
 	p.mu.Lock()

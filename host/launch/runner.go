@@ -131,7 +131,7 @@ func (r *pluginRunner) Start(context.Context) error {
 }
 
 // settle gives a process that fails to start a moment to end by itself, so that
-// its failure is told by what it did.
+// its failure is told by its acts.
 func (r *pluginRunner) settle() {
 	if r.pid == 0 || r.stdout.failure() != nil {
 		return
@@ -217,7 +217,7 @@ func (r *pluginRunner) confine() error {
 }
 
 // verify compares the executable with its digest. A program is then started
-// from the very file that was read, so that nobody can change the name's
+// from the very file just read, so that the name cannot change its
 // meaning in between. A script cannot be: its interpreter needs its name to find
 // what lies beside it. It is compared once more when it runs, by unchanged.
 func (r *pluginRunner) verify() error {

@@ -21,8 +21,8 @@ var forbidden = []uintptr{
 }
 
 // filterCalls lets the kernel refuse the forbidden calls, and what Landlock does
-// not see of the network: all of it to a plugin that is granted no connection,
-// else what is neither TCP nor UDP, and connections that are made by sending. A
+// not see of the network: all of it to a plugin without a granted connection,
+// else all but TCP and UDP, and connections made by sending. A
 // processor that it does not know gets no filter.
 func filterCalls(network bool) error {
 	machine, ok := machines[runtime.GOARCH]
@@ -48,7 +48,7 @@ const (
 // compat is a bit in the numbers of amd64's calls with short pointers.
 const compat = 0x40000000
 
-// socketTypes is the part of a socket's type that is no flag.
+// socketTypes is the part of a socket's type without flags.
 const socketTypes = 0xf
 
 func load(at uint32) unix.SockFilter {

@@ -25,7 +25,7 @@ type tail struct {
 	from   *os.File
 	redact *dial.Redactor
 	log    hclog.Logger
-	echo   io.Writer // gets the lines too; nil: nobody
+	echo   io.Writer // gets the lines too; may be nil
 
 	before string // the end of what was read, as it is: a secret may go over a line's end
 
@@ -35,7 +35,7 @@ type tail struct {
 
 // The bounds of standard error.
 const (
-	readBytes = 64 << 10 // of a line that are read at once; of them twice maxLine are looked at
+	readBytes = 64 << 10 // of a line read at once; of them twice maxLine are looked at
 	keepLines = 40
 	keepBytes = 1 << 10 // of each
 	maxRate   = 1000    // lines logged a second
@@ -183,7 +183,7 @@ func (t *tail) pass(scrubbed string) {
 }
 
 // entry is a line in hclog's JSON format. go-plugin has a reader of its own, which
-// ends the host if a message is no text; a plugin shall not be able to do that.
+// ends the host if a message is not a text; a plugin shall not be able to do that.
 type entry struct {
 	level   hclog.Level
 	message string
@@ -220,7 +220,7 @@ func levelOf(name string) hclog.Level {
 	return hclog.Debug
 }
 
-// plainLevel is the level of a line that is no object: that in front of it, as
+// plainLevel is the level of a line outside JSON: that in front of it, as
 // hclog and go-plugin take it, else Debug.
 func plainLevel(text string) hclog.Level {
 	name, _, tagged := strings.Cut(strings.TrimPrefix(text, "["), "]")

@@ -24,7 +24,7 @@ type handshake struct {
 	to     *io.PipeWriter
 
 	mu    sync.Mutex
-	noise string // the first line that is no handshake, scrubbed
+	noise string // the first line before the handshake, scrubbed
 	bad   *StartError
 	shook bool
 }
@@ -44,8 +44,8 @@ func (h *handshake) abort() {
 	_ = h.to.Close()
 }
 
-// read reads until nobody can write any more. go-plugin kills a plugin whose
-// output ends before the handshake; one that is about to end with an exit status
+// read reads until all writers are gone. go-plugin kills a plugin whose
+// output ends before the handshake; one about to end with an exit status
 // of its own is given the moment for it.
 func (h *handshake) read() {
 	defer h.abort()
@@ -55,9 +55,9 @@ func (h *handshake) read() {
 	}
 }
 
-// eachLine calls do with each line that is not empty, of a longer one with what
-// fits the reader's buffer, as soon as that is there, until there are no more.
-// Bytes that are not UTF-8 stay until the line is scrubbed: they may be a secret's.
+// eachLine calls do with each line but empty ones, of a longer one with what
+// fits the reader's buffer, as soon as it is there, until the end.
+// Bytes outside UTF-8 stay until the line is scrubbed: they may be a secret's.
 func eachLine(reader *bufio.Reader, do func(string)) {
 	for begun := false; ; {
 		line, more, err := reader.ReadLine()

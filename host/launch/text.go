@@ -8,7 +8,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/dial"
 )
 
-// clean is a text as it may be logged. What is left out might have kept the
+// clean is a text as it may be logged. Letters left out might have kept the
 // pieces of a secret apart.
 func clean(redact *dial.Redactor, text string) string {
 	scrubbed := redact.Scrub(text)
@@ -38,7 +38,7 @@ func printable(text string) string {
 
 func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-// shorten cuts a text that was scrubbed; cut first, half a secret would stay.
+// shorten cuts a scrubbed text; cut first, half a secret would stay.
 func shorten(text string, count int) string {
 	if len(text) <= count {
 		return text

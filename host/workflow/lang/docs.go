@@ -54,7 +54,7 @@ func Statements() []Doc {
 	}
 }
 
-// Near returns the name that is most like the one asked for, by its whole name
+// Near returns the name most like the one asked for, by its whole name
 // or by what follows the dot; "": none is.
 func Near(table *Table, asked string) string {
 	var names, members []string

@@ -2,7 +2,7 @@ package lang
 
 import "strings"
 
-// Unset is the default of a parameter that is simply absent without it.
+// Unset is the default of a parameter simply absent without it.
 const Unset = "unset"
 
 // Param is one parameter of a function.

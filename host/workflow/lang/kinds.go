@@ -108,7 +108,7 @@ func (k Kind) Element() Kind {
 }
 
 // Mismatch says why a value of the type is not of the kind. It names types,
-// never values: a value may be what nobody should read in a log.
+// never values: a value may be secret.
 func (k Kind) Mismatch(valueType string) string {
 	return "want " + k.Wanted() + ", got " + valueType
 }

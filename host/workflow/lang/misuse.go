@@ -18,7 +18,7 @@ func Mistake(message, fix string) *Misuse { return &Misuse{Message: message, Fix
 // Error joins message and fix.
 func (m *Misuse) Error() string { return diag.Problem(*m).Text() }
 
-// Unknown is the misuse of a name that is none of the known ones: what, the
+// Unknown is the misuse of a name out of the known ones: what, the
 // name in quotes, and the nearest of them, or fix where none is near.
 func Unknown(what, name string, known []string, fix string) *Misuse {
 	if near := diag.DidYouMean(name, known); near != "" {

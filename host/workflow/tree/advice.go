@@ -37,7 +37,7 @@ func inputFix(message string) string {
 	return ""
 }
 
-// indentation replaces what the parser says of one that is missing or too much.
+// indentation replaces the parser's words of a missing or superfluous one.
 func indentation(message string) (plain, fix string) {
 	switch {
 	case strings.HasSuffix(message, "want indent"):
@@ -52,8 +52,8 @@ func indentation(message string) (plain, fix string) {
 	return message, ""
 }
 
-// openBracket returns the line of the innermost bracket that is open where the
-// parser gave up, if that is an earlier one or the last; 0 if there is none.
+// openBracket returns the line of the innermost bracket still open where the
+// parser gave up, if on an earlier line or the last; 0 if no bracket is open.
 func openBracket(lines []string, at syntax.Position, atEnd bool) (bracket string, line int) {
 	type open struct {
 		r    rune
@@ -78,7 +78,7 @@ func openBracket(lines []string, at syntax.Position, atEnd bool) (bracket string
 }
 
 // withoutStrings blanks the strings and the comment of a line; a string of
-// several lines is taken for what it looks like, which makes a wrong guess and
+// several lines is taken at its looks, which makes a wrong guess and
 // no wrong script.
 func withoutStrings(line string) string {
 	var out strings.Builder

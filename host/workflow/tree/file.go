@@ -35,7 +35,7 @@ type File struct {
 	defs  map[*syntax.Ident]spot    // of them, those that a name is bound to
 }
 
-// New returns a file that is not parsed yet.
+// New returns a file before it is parsed.
 func New(name, shown string, text []byte) *File {
 	return &File{Name: name, Shown: shown, Text: text, lines: Lines(string(text)), Loads: map[string]*File{},
 		calls: map[spot]*syntax.CallExpr{}, nodes: map[spot]syntax.Node{}, funcs: map[spot]*Function{}, defs: map[*syntax.Ident]spot{}}
@@ -229,8 +229,8 @@ func (f *File) Docstring() string {
 	return strings.TrimSpace(text)
 }
 
-// Callee is the function of this file, or of a loaded one, that is called; nil
-// if that is not known.
+// Callee is the function of this file, or of a loaded one, behind a call; nil
+// if unknown.
 func (f *File) Callee(node *syntax.CallExpr) *Function {
 	id, ok := node.Fn.(*syntax.Ident)
 	if !ok || First(id) == nil {
@@ -257,7 +257,7 @@ func (f *File) Loaded(first *syntax.Ident) (*File, string) {
 	return nil, ""
 }
 
-// named returns the function that is bound to a name; nil if that is none.
+// named returns the function bound to a name; nil if something else is.
 func (f *File) named(first *syntax.Ident) *Function {
 	at, ok := f.defs[first]
 	if !ok {

@@ -19,7 +19,7 @@ import (
 // dialect is strict: no recursion, no while, no reassignment of globals.
 func dialect() *syntax.FileOptions { return &syntax.FileOptions{Set: true} }
 
-// encoding finds text that is not UTF-8, which the parser lets pass, and
+// encoding finds text outside UTF-8, which the parser lets pass, and
 // characters that a reader does not see.
 func encoding(file string, text []byte, lines []string) *diag.Problem {
 	if bytes.HasPrefix(text, []byte("\ufeff")) {
@@ -51,7 +51,7 @@ func unseen(file string, lines []string) *diag.Problem {
 	return nil
 }
 
-// syntaxFix is what to say of a flaw, and what to do about it: first what is
+// syntaxFix is how to put a flaw, and how to mend it: first what is
 // certain, then what people try who know Python.
 func syntaxFix(lines []string, flaw syntax.Error) (message, fix string) {
 	if fix := cmp.Or(inputFix(flaw.Msg), resolveFix(flaw.Msg)); fix != "" {

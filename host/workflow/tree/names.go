@@ -82,7 +82,7 @@ func IsNone(expr syntax.Expr) bool {
 	return ok && id.Name == "None"
 }
 
-// Spelt is an expression as it is written, where that is a name or a column.
+// Spelt is an expression as it is written, if a name or a column.
 func Spelt(expr syntax.Expr) string {
 	switch x := Unhidden(expr).(type) {
 	case *syntax.Ident:
@@ -108,7 +108,7 @@ func Before(one, other syntax.Position) bool {
 }
 
 // Hidden is the call of a function whose name no script can write, at the place
-// of its argument: what is put around an operation to measure it.
+// of its argument: the wrapping that measures an operation.
 func Hidden(name string, expr syntax.Expr) syntax.Expr {
 	start, end := expr.Span()
 	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: start, Name: name}, Lparen: start, Args: []syntax.Expr{expr}, Rparen: end}

@@ -8,12 +8,12 @@ import (
 	"github.com/rekey-host/rekey/host/diag"
 )
 
-// MaxDigits is how many digits a number of a script has at most: what is made
+// MaxDigits is how many digits a number of a script has at most: whatever is made
 // of longer ones takes longer than they are long.
 const MaxDigits = 100_000
 
 // longNumber finds a number that the scanner would work on for long. Nothing
-// else is found: what is wrong with the text is for the scanner to say.
+// else is found: mistakes in the text are for the scanner to tell.
 func longNumber(file string, text []byte) *diag.Problem {
 	for at := 0; at < len(text); {
 		end := at + token(text[at:])

@@ -6,14 +6,14 @@ import (
 	"github.com/rekey-host/rekey/host/workflow/lang"
 )
 
-// Site is a call in a script. The zero Site is one that is not known.
+// Site is a call in a script. The zero Site is unknown.
 type Site struct {
 	File *File
 	Node *syntax.CallExpr
 }
 
 // Written returns the expression of an argument: of a keyword the whole of
-// name = value. It is nil if there is none, or if it comes out of *args.
+// name = value. It is nil if absent, or if it comes out of *args.
 func (s Site) Written(entry *lang.Entry, name string) syntax.Expr {
 	if s.Node == nil || name == "" {
 		return nil

@@ -13,7 +13,7 @@ import (
 type Backend struct {
 	Label string
 	Desc  sdk.Description
-	Known bool // Desc is the plugin's; nothing is checked of one that is not known
+	Known bool // Desc is the plugin's; nothing is checked of an unknown one
 	Named bool // the script names the plugin as a literal
 }
 

@@ -40,7 +40,7 @@ func (r roles) of(fn *tree.Function) string {
 
 // visit is one way to come to a function.
 type visit struct {
-	within *tree.Function // that it takes names from; nil where that is no matter
+	within *tree.Function // that it takes names from; nil where it does not matter
 	fn     *tree.Function
 	phase  lang.Phase
 	roles  string
@@ -94,7 +94,7 @@ func (c *checker) function(fn *tree.Function, phase lang.Phase, given roles) {
 	fn.Walk(newBody(c, fn, phase, given).node)
 }
 
-// wave checks an expression that is the name of a wave.
+// wave checks the name of a wave.
 func (c *checker) wave(file *tree.File, expr syntax.Expr) {
 	switch x := expr.(type) {
 	case *syntax.ParenExpr:
@@ -170,7 +170,7 @@ func (b *body) assigned(yield func(id *syntax.Ident, to syntax.Expr)) {
 	}
 }
 
-// forget takes the role from a parameter that is assigned to.
+// forget takes the role from a parameter assigned to.
 func (b *body) forget() {
 	b.assigned(func(id *syntax.Ident, _ syntax.Expr) {
 		if ident := tree.First(id); ident != nil {
@@ -179,7 +179,7 @@ func (b *body) forget() {
 	})
 }
 
-// alias gives the role to a name that is bound once, to what has it.
+// alias gives the role to a name bound once, to a value with it.
 func (b *body) alias() {
 	times := map[*syntax.Ident]int{}
 	b.assigned(func(id *syntax.Ident, _ syntax.Expr) { times[tree.First(id)]++ })
@@ -239,7 +239,7 @@ func roleOfCall(entry *lang.Entry) role {
 }
 
 // columnOf returns the column that an expression is of a user; "" if it is none
-// that is known.
+// of the known ones.
 func (b *body) columnOf(expr syntax.Expr) string {
 	name := ""
 	switch x := tree.Unhidden(expr).(type) {
@@ -336,7 +336,7 @@ func (b *body) column(at syntax.Position, name string) {
 	}
 }
 
-// comparison finds what is not to be compared.
+// comparison finds values not to be compared.
 func (b *body) comparison(node *syntax.BinaryExpr) {
 	switch node.Op {
 	case syntax.EQL, syntax.NEQ, syntax.IN, syntax.NOT_IN:
@@ -348,7 +348,7 @@ func (b *body) comparison(node *syntax.BinaryExpr) {
 	b.days(node)
 }
 
-// secrets finds secrets that are compared: the interpreter answers == between a
+// secrets finds compared secrets: the interpreter answers == between a
 // secret and a string with False, without asking the secret. That something is
 // None may be asked: a reset's value and r.password can be.
 func (b *body) secrets(node *syntax.BinaryExpr) {
@@ -359,7 +359,7 @@ func (b *body) secrets(node *syntax.BinaryExpr) {
 	}
 }
 
-// days finds a day that is compared with a text: they are never equal, and the
+// days finds a day compared with a text: they are never equal, and the
 // interpreter says nothing.
 func (b *body) days(node *syntax.BinaryExpr) {
 	for _, x := range [][2]syntax.Expr{{node.X, node.Y}, {node.Y, node.X}} {
@@ -395,7 +395,7 @@ func (b *body) call(node *syntax.CallExpr) {
 	}
 }
 
-// rolesOf returns the roles of the parameters of a function that is called.
+// rolesOf returns the roles of the parameters of a called function.
 func (b *body) rolesOf(node *syntax.CallExpr, fn *tree.Function) roles {
 	given := roles{}
 	params := fn.Params()
@@ -416,7 +416,7 @@ func (b *body) rolesOf(node *syntax.CallExpr, fn *tree.Function) roles {
 	return given
 }
 
-// called returns the entry that is called; nil if it is none.
+// called returns the called entry; nil if something else is called.
 func (b *body) called(expr syntax.Expr) *lang.Entry {
 	if name := tree.Predeclared(expr); name != "" {
 		return b.Table.Lookup(name)

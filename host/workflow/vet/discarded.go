@@ -10,7 +10,7 @@ import (
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
-// Discarded finds verdicts and results that nobody looks at: failed("…")
+// Discarded finds verdicts and results that are thrown away: failed("…")
 // without return must not mean done.
 func Discarded(file *tree.File) []diag.Problem {
 	var found []diag.Problem
@@ -23,7 +23,7 @@ func Discarded(file *tree.File) []diag.Problem {
 	return found
 }
 
-// dropped finds what a statement that is only an expression throws away.
+// dropped finds the value that a statement of an expression throws away.
 func dropped(file *tree.File, expr syntax.Expr) []diag.Problem {
 	if call, ok := expr.(*syntax.CallExpr); ok {
 		if problem := droppedCall(file, call); problem != nil {
@@ -113,9 +113,9 @@ func verdictCall(node *syntax.CallExpr) (name string, what int) {
 }
 
 // verdictOf returns the name of the verdict or try_ step that the function gives
-// directly or by another function; "" if there is none.
+// directly or by another function; "" if none does.
 func verdictOf(fn *tree.Function) string {
-	seen := map[*tree.Function]bool{} // one that was looked into has nothing to add
+	seen := map[*tree.Function]bool{} // a visited one has nothing to add
 	return verdictOfUnseen(fn, seen)
 }
 

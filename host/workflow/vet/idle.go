@@ -8,13 +8,13 @@ import (
 )
 
 // idle finds ways through rotate on which nothing is asked of a target: whoever
-// takes one is skipped, and maybe nobody meant that. It is silent about what it
+// takes one is skipped, perhaps against the script's intent. It is silent about what it
 // does not see: of two ifs it takes one to be entered, of a loop a round.
 type idle struct {
 	*body
 	looked map[visit]look  // what has been looked into
 	maybe  int             // branches so far that ask something
-	at     syntax.Position // of the first return that has nothing behind it
+	at     syntax.Position // of the first return without a value
 }
 
 // warnIdle warns of a rotate that can end without a change.
@@ -131,8 +131,8 @@ func (x *idle) asks(expr syntax.Expr) bool {
 	return found
 }
 
-// asksHere reports whether the expression itself is a step that is more than a
-// look, may lead to one in a way that is not seen, or ends the hook.
+// asksHere reports whether the expression itself is a step, and more than a
+// look, may lead to one unseen, or ends the hook.
 func (x *idle) asksHere(expr syntax.Expr) bool {
 	switch e := expr.(type) {
 	case *syntax.CallExpr:
@@ -143,13 +143,13 @@ func (x *idle) asksHere(expr syntax.Expr) bool {
 			return !looks(dot.Name.Name)
 		}
 		return x.hands(e)
-	case *syntax.DotExpr: // a method that is not called: step.set goes somewhere
+	case *syntax.DotExpr: // a method not called here: step.set goes somewhere
 		return x.role(e.X) == roleStep && !looks(e.Name.Name)
 	}
 	return false
 }
 
-// looks reports whether a step changes nothing and asks nobody to log on.
+// looks reports whether a step changes nothing and is no logon.
 func looks(step string) bool {
 	switch step {
 	case "generate", "try_generate", "find", "try_find":
@@ -199,7 +199,7 @@ func (x *idle) into(fn *tree.Function, given roles) look {
 }
 
 // passed returns the roles of a callee's parameters, and whether the step is
-// among what it is given.
+// among its arguments.
 func (x *idle) passed(node *syntax.CallExpr, fn *tree.Function) (roles, bool) {
 	handed := false
 	for _, arg := range node.Args {

@@ -58,7 +58,7 @@ func shadowedInside(table *lang.Table, fn *tree.Function) []diag.Problem {
 	return found
 }
 
-// mentions reports whether the expression uses the variable that is bound.
+// mentions reports whether the expression uses the bound variable.
 func mentions(expr syntax.Expr, bound *syntax.Ident) bool {
 	found := false
 	syntax.Walk(expr, func(node syntax.Node) bool {

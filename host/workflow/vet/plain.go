@@ -10,11 +10,11 @@ import (
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
-// A value that is given to a step as a password and is no secret stands in
+// A value given to a step as a password without being a secret stands in
 // clear in the ledger: in the row of the user, in the script, or among the
-// parameters. That is seen in the text here, as far as it stands there.
+// parameters. It is seen in the text here, as far as it stands there.
 
-// plainUse says where a password comes from that is no secret: a column, or the
+// plainUse says where a password outside secrets comes from: a column, or the
 // script itself.
 type plainUse struct {
 	column string
@@ -37,7 +37,7 @@ func checkPasswords(within *body, entry *lang.Entry, site tree.Site) {
 	}
 }
 
-// warnPlain warns of a password that is no secret.
+// warnPlain warns of a password outside secrets.
 func warnPlain(within *body, entry *lang.Entry, expr syntax.Expr) {
 	message, fix := "", ""
 	switch use := plain(within, expr, maxChain); {
@@ -56,7 +56,7 @@ func warnPlain(within *body, entry *lang.Entry, expr syntax.Expr) {
 // maxChain is how many names are followed from one to the next.
 const maxChain = 8
 
-// plain returns what an expression is, if it is no secret.
+// plain returns the kind of an expression, unless it is a secret.
 func plain(within *body, expr syntax.Expr, left int) plainUse {
 	if column := within.columnOf(expr); column != "" && !within.columns.isSecret(column) {
 		return plainUse{column: column}
@@ -90,7 +90,7 @@ func plainMade(within *body, node *syntax.BinaryExpr, left int) plainUse {
 	return use
 }
 
-// plainNamed follows a name to what it is bound to, if that is once.
+// plainNamed follows a name to its value, if bound once.
 func plainNamed(within *body, id *syntax.Ident, left int) plainUse {
 	binding, ok := id.Binding.(*resolve.Binding)
 	if !ok || left == 0 {

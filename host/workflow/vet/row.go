@@ -17,7 +17,7 @@ func RowColumns(fn *tree.Function) (names []string) {
 	return names
 }
 
-// keysOf are the keys of a dict that is written out; nil: it is not.
+// keysOf are the keys of a dict written out; nil: it is not.
 func keysOf(expr syntax.Expr) (names []string) {
 	expr = tree.Unhidden(expr)
 	for _, part := range choices(expr) {

@@ -14,7 +14,7 @@ type Values interface {
 	// Backend returns the backend that a name of a file stands for; nil: it is
 	// none, or the script leaves open which plugin it is.
 	Backend(f *tree.File, name string) *Backend
-	// IsText reports whether a name of a file stands for a text that is not empty.
+	// IsText reports whether a name of a file stands for a text, and not an empty one.
 	IsText(f *tree.File, name string) bool
 }
 
@@ -51,7 +51,7 @@ type Findings struct {
 // mixedForms is the form of a column that holds more than one.
 const mixedForms = "mixed"
 
-// holds notes the form of what is in a column; "": plain values.
+// holds notes the form of a column's values; "": plain values.
 func (f *Findings) holds(column, form string) {
 	if f.Forms == nil {
 		f.Forms = map[string]string{}

@@ -33,7 +33,7 @@ func checkCall(within *body, entry *lang.Entry, site tree.Site) {
 	}
 }
 
-// arguments checks which arguments are given, then what they are.
+// arguments checks which arguments are given, then their types.
 func (c *builtinCall) arguments() {
 	given, seen := c.given()
 	if !seen {
@@ -57,7 +57,7 @@ func (c *builtinCall) arguments() {
 	}
 }
 
-// given returns the names of the parameters that are given; false: that is not
+// given returns the names of the given parameters; false: they are not
 // seen, or there are too many.
 func (c *builtinCall) given() (map[string]bool, bool) {
 	entry, args := c.entry, c.site.Node.Args
@@ -88,7 +88,7 @@ func isStar(expr syntax.Expr) bool {
 	return ok && (unaryExpr.Op == syntax.STAR || unaryExpr.Op == syntax.STARSTAR)
 }
 
-// complain notes a mistake of an argument, or of the call if there is none.
+// complain notes a mistake of an argument, or of the call if the name is "".
 func (c *builtinCall) complain(at syntax.Expr, fix, message string) {
 	if at == nil {
 		at = c.site.Node
@@ -98,7 +98,7 @@ func (c *builtinCall) complain(at syntax.Expr, fix, message string) {
 
 func (c *builtinCall) argument(name string) syntax.Expr { return c.site.Argument(c.entry, name) }
 
-// text returns an argument that is absent, or a text as a literal; false: it is
+// text returns an absent argument, or a text as a literal; false: it is
 // neither.
 func (c *builtinCall) text(name string) (expr syntax.Expr, text string, seen bool) {
 	expr = c.argument(name)
@@ -106,7 +106,7 @@ func (c *builtinCall) text(name string) (expr syntax.Expr, text string, seen boo
 	return expr, text, expr == nil || isText
 }
 
-// literals checks the type of each argument that is a literal.
+// literals checks the type of each literal argument.
 func (c *builtinCall) literals() {
 	for _, param := range c.entry.Params {
 		expr := c.argument(param.Name)
@@ -138,7 +138,7 @@ func literalType(expr syntax.Expr) string {
 func IsLiteral(expr syntax.Expr) bool { return literalType(expr) != "" }
 
 // backend returns the backend that a name stands for, if the script names its
-// plugin: a step in a branch for another plugin is no mistake.
+// plugin: a step in a branch for another plugin may stand there.
 func (c *builtinCall) backend(expr syntax.Expr) *Backend {
 	id, ok := expr.(*syntax.Ident)
 	if !ok {
@@ -185,7 +185,7 @@ func (c *builtinCall) able() {
 	}
 }
 
-// said checks an argument that is absent, or a text as a literal.
+// said checks an absent argument, or a text as a literal.
 func (c *builtinCall) said(name string, flaw func(string) *lang.Misuse) {
 	if expr, text, seen := c.text(name); seen {
 		c.complainOf(expr, flaw(text))
@@ -198,7 +198,7 @@ func (c *builtinCall) complainOf(at syntax.Expr, misuse *lang.Misuse) {
 	}
 }
 
-// generates checks the kind of a value that is generated, where the script says
+// generates checks the kind of a generated value, where the script says
 // which backends it is for.
 func (c *builtinCall) generates() {
 	expr, kind, seen := c.text("kind")

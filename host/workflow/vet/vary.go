@@ -8,8 +8,8 @@ import (
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
-// Varying tells what depends on a parameter that nobody gave. That is not what
-// a run will see: rekey check has to be silent about what it says, and look at
+// Varying tells what depends on a parameter without a value. A run will see
+// another: rekey check has to be silent about its value, and look at
 // its type only. Which values those are is found in the syntax tree: a name
 // varies if it is bound to an expression that mentions param.X() of such a
 // parameter or another name that varies. Inside of functions everything but a
@@ -17,7 +17,7 @@ import (
 type Varying struct {
 	params  Params
 	first   map[*syntax.Ident]bool         // first bindings of names that vary
-	globals map[*tree.File]map[string]bool // those of them that are globals
+	globals map[*tree.File]map[string]bool // the globals among them
 	any     bool
 }
 
@@ -25,12 +25,12 @@ type Varying struct {
 type Params struct {
 	Table *lang.Table
 	Given map[string]string
-	// Placeholders goes on without values: a parameter that is not given varies
+	// Placeholders goes on without values: a parameter without a value varies
 	// though it has a default.
 	Placeholders bool
 }
 
-// Vary finds what varies. Files come after what they load.
+// Vary finds what varies. Files come after those that they load.
 func Vary(files []*tree.File, params Params) *Varying {
 	varying := &Varying{params: params, first: map[*syntax.Ident]bool{}, globals: map[*tree.File]map[string]bool{}}
 	for _, file := range files {
@@ -108,7 +108,7 @@ func (v *Varying) varies(file *tree.File, node syntax.Node) bool {
 }
 
 // insideFunction reports whether the name is a function's own, or a
-// comprehension's: what it is bound to depends on who calls.
+// comprehension's: its value depends on the caller.
 func insideFunction(file *tree.File, binding *resolve.Binding) bool {
 	switch binding.Scope {
 	case resolve.Free, resolve.Cell:
