@@ -25,24 +25,11 @@ const (
 
 // entry is one record on its way to the ledger.
 type entry struct {
-	rec        *journal.Record
-	dispatcher consumer // whose operation waits for it; nil: none
-	pressing   bool     // its user holds a permit, and others wait for one
-	then       waiter   // told once it is durable, or cannot be; nil: none
+	rec      *journal.Record
+	backlog  *backlog // which its operation joins; nil: none
+	pressing bool     // its user holds a permit, and others wait for one
+	then     waiter   // told once it is durable, or cannot be; nil: none
 }
-
-// consumer sends what becomes durable: a dispatcher.
-type consumer interface {
-	// runsDry reports whether it would have nothing to send unless intents become
-	// durable soon.
-	runsDry() bool
-}
-
-// impatient is the consumer of records that users wait for, without an operation to
-// follow.
-type impatient struct{}
-
-func (impatient) runsDry() bool { return true }
 
 // waiter is told that a record is durable, or why it cannot be. It must not
 // block.
@@ -73,7 +60,8 @@ type committer struct {
 	journal Journal
 	crash   crash
 	panics  panics
-	guard   guard // nil: the journal cannot be lost
+	guard   guard   // nil: the journal cannot be lost
+	urgent  backlog // of records that users wait for, without an operation to follow: it is always dry
 
 	mu      sync.Mutex
 	queue   []entry
@@ -139,7 +127,7 @@ func (c *committer) add(entries ...entry) {
 	count, look := len(c.queue), false
 	for _, entry := range entries {
 		c.waiting.add(entry)
-		look = look || entry.pressing || count < goodGroup && entry.dispatcher != nil && entry.dispatcher.runsDry()
+		look = look || entry.pressing || count < goodGroup && entry.backlog != nil && entry.backlog.runsDry()
 	}
 	look = look || was == 0 || was < goodGroup && count >= goodGroup || count >= groupLimit
 	c.mu.Unlock()
@@ -151,7 +139,7 @@ func (c *committer) add(entries ...entry) {
 // write queues a record and waits until it is durable.
 func (c *committer) write(rec *journal.Record) error {
 	got := make(chan error, 1)
-	c.add(entry{rec: rec, dispatcher: impatient{}, then: waiterFunc(func(err error) { got <- err })})
+	c.add(entry{rec: rec, backlog: &c.urgent, then: waiterFunc(func(err error) { got <- err })})
 	return <-got
 }
 
@@ -264,19 +252,19 @@ func (c *committer) due(queued, starved time.Duration) bool {
 
 // starving reports whether a dispatcher of a queued record would run dry.
 func (c *committer) starving() bool {
-	return slices.ContainsFunc(c.waiting.dispatchers, consumer.runsDry)
+	return slices.ContainsFunc(c.waiting.backlogs, (*backlog).runsDry)
 }
 
 // waiting is who waits for the queued records.
 type waiting struct {
-	dispatchers []consumer // each once
-	pressing    bool       // what a dispatcher has may not be sent before one of the users is done
+	backlogs []*backlog // each once
+	pressing bool       // what a dispatcher has may not be sent before one of the users is done
 }
 
 func (w *waiting) add(entry entry) {
 	w.pressing = w.pressing || entry.pressing
-	if entry.dispatcher != nil && !slices.Contains(w.dispatchers, entry.dispatcher) {
-		w.dispatchers = append(w.dispatchers, entry.dispatcher)
+	if entry.backlog != nil && !slices.Contains(w.backlogs, entry.backlog) {
+		w.backlogs = append(w.backlogs, entry.backlog)
 	}
 }
 

@@ -30,7 +30,7 @@ func TestAnIntentIsWorthASyncWhereOthersWaitForItsUser(t *testing.T) {
 	} {
 		l := &dispatcher{backend: Backend{Concurrency: 2}}
 		l.durable.Store(c.queued)
-		e := entry{rec: &journal.Record{}, dispatcher: l, pressing: c.semaphore.pressing(c.permit)}
+		e := entry{rec: &journal.Record{}, backlog: &l.backlog, pressing: c.semaphore.pressing(c.permit)}
 		w := &committer{queue: []entry{e}}
 		w.waiting.add(e)
 		if group, _ := w.take(linger, linger); (len(group) == 1) != c.want {
@@ -58,23 +58,23 @@ func TestADispatcherThatRunsDryLingers(t *testing.T) {
 		want            int
 	}{
 		{"nothing", nil, time.Hour, time.Hour, 0},
-		{"one, at once", queue(1, entry{dispatcher: dry}), 0, 0, 0},
-		{"one, in time", queue(1, entry{dispatcher: dry}), linger, linger, 1},
-		{"many", queue(goodGroup, entry{dispatcher: dry}), 0, 0, goodGroup},
-		{"nearly many", queue(goodGroup-1, entry{dispatcher: dry}), 0, 0, 0},
-		{"many, but nobody runs dry", queue(goodGroup, entry{dispatcher: full}), linger, 0, 0},
-		{"too many", queue(groupLimit+1, entry{dispatcher: full}), 0, 0, groupLimit},
-		{"just enough", queue(groupLimit, entry{dispatcher: full}), 0, 0, groupLimit},
+		{"one, at once", queue(1, entry{backlog: &dry.backlog}), 0, 0, 0},
+		{"one, in time", queue(1, entry{backlog: &dry.backlog}), linger, linger, 1},
+		{"many", queue(goodGroup, entry{backlog: &dry.backlog}), 0, 0, goodGroup},
+		{"nearly many", queue(goodGroup-1, entry{backlog: &dry.backlog}), 0, 0, 0},
+		{"many, but nobody runs dry", queue(goodGroup, entry{backlog: &full.backlog}), linger, 0, 0},
+		{"too many", queue(groupLimit+1, entry{backlog: &full.backlog}), 0, 0, groupLimit},
+		{"just enough", queue(groupLimit, entry{backlog: &full.backlog}), 0, 0, groupLimit},
 		{"old", queue(1, entry{}), lazyCommit, 0, 1},
 		{"nearly old", queue(1, entry{}), lazyCommit - 1, 0, 0},
-		{"somebody presses", queue(1, entry{dispatcher: full, pressing: true}), 0, 0, 1},
+		{"somebody presses", queue(1, entry{backlog: &full.backlog, pressing: true}), 0, 0, 1},
 	} {
 		w := &committer{queue: c.queue}
 		for _, e := range c.queue {
 			w.waiting.add(e)
 		}
 		group, _ := w.take(c.queued, c.starved)
-		if len(group) != c.want || len(w.queue) != len(c.queue)-c.want || len(w.queue) == 0 && len(w.waiting.dispatchers) > 0 && c.want > 0 {
+		if len(group) != c.want || len(w.queue) != len(c.queue)-c.want || len(w.queue) == 0 && len(w.waiting.backlogs) > 0 && c.want > 0 {
 			t.Errorf("%s: took %d and left %d, want %d", c.name, len(group), len(w.queue), c.want)
 		}
 	}
@@ -140,10 +140,10 @@ func TestARecordWakesTheCommitterWhereThatMayMatter(t *testing.T) {
 		comes  entry
 		want   bool
 	}{
-		{"the first", 0, entry{}, true}, {"a second one, for nobody", 1, entry{}, false}, {"for a dispatcher that has enough", 1, entry{dispatcher: full}, false},
-		{"for one that runs dry", 1, entry{dispatcher: dry}, true}, {"of a user who presses", 1, entry{dispatcher: full, pressing: true}, true},
-		{"nearly a good group", goodGroup - 2, entry{dispatcher: full}, false}, {"a good group", goodGroup - 1, entry{dispatcher: full}, true},
-		{"more than one, though a dispatcher runs dry", goodGroup, entry{dispatcher: dry}, false}, {"nearly a full one", groupLimit - 2, entry{}, false},
+		{"the first", 0, entry{}, true}, {"a second one, for nobody", 1, entry{}, false}, {"for a dispatcher that has enough", 1, entry{backlog: &full.backlog}, false},
+		{"for one that runs dry", 1, entry{backlog: &dry.backlog}, true}, {"of a user who presses", 1, entry{backlog: &full.backlog, pressing: true}, true},
+		{"nearly a good group", goodGroup - 2, entry{backlog: &full.backlog}, false}, {"a good group", goodGroup - 1, entry{backlog: &full.backlog}, true},
+		{"more than one, though a dispatcher runs dry", goodGroup, entry{backlog: &dry.backlog}, false}, {"nearly a full one", groupLimit - 2, entry{}, false},
 		{"a full one", groupLimit - 1, entry{}, true}, {"more than that", groupLimit, entry{}, true},
 	} {
 		w := &committer{wake: make(chan struct{}, 1), queue: make([]entry, c.before)}
@@ -176,8 +176,8 @@ func TestACommitterKnowsSinceWhenWhoWaits(t *testing.T) {
 		queued, starved int
 	}{
 		{"nothing", nil, time.Time{}, never, never}, {"nothing any more", nil, ago, never, never},
-		{"a dispatcher that has enough", []entry{{dispatcher: full}}, time.Time{}, now, never}, {"one that runs dry", []entry{{dispatcher: dry}}, time.Time{}, now, now},
-		{"one that has run dry for long", []entry{{dispatcher: dry}}, ago, before, before},
+		{"a dispatcher that has enough", []entry{{backlog: &full.backlog}}, time.Time{}, now, never}, {"one that runs dry", []entry{{backlog: &dry.backlog}}, time.Time{}, now, now},
+		{"one that has run dry for long", []entry{{backlog: &dry.backlog}}, ago, before, before},
 	} {
 		w := &committer{wake: make(chan struct{}, 1), queue: c.queue}
 		for _, e := range c.queue {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -77,6 +76,7 @@ type upstream interface {
 // dispatcher is the way to one instance: the queue of durable operations, the credit
 // that bounds operations without an answer, the rate, the circuit.
 type dispatcher struct {
+	backlog
 	backend   Backend
 	upstream  upstream
 	semaphore *semaphore
@@ -88,8 +88,6 @@ type dispatcher struct {
 	circuit   circuit
 	silence   silence
 	names     *resolver // set by the run
-
-	durable atomic.Int64 // durable operations not yet sent
 
 	mu       sync.Mutex
 	cond     *sync.Cond
@@ -103,7 +101,7 @@ type dispatcher struct {
 }
 
 func newDispatcher(soft context.Context, job *Job, backend Backend, from upstream, semaphore *semaphore) *dispatcher {
-	made := &dispatcher{backend: backend, upstream: from, semaphore: semaphore, crash: job.Crash, panics: job.Panicked, done: make(chan struct{}), slots: make(chan struct{}, max(1, backend.Concurrency))}
+	made := &dispatcher{backlog: backlog{credit: int64(backend.credit())}, backend: backend, upstream: from, semaphore: semaphore, crash: job.Crash, panics: job.Panicked, done: make(chan struct{}), slots: make(chan struct{}, max(1, backend.Concurrency))}
 	made.cond = sync.NewCond(&made.mu)
 	made.soft, made.end = context.WithCancel(soft)
 	if backend.Rate > 0 {
@@ -127,12 +125,6 @@ func (d *dispatcher) observe(receipt sdk.Receipt) {
 // all wait for the target to come back.
 func (d *dispatcher) free(err *sdk.Error) bool {
 	return err != nil && err.Code.Away() && d.circuit.holds() && d.soft.Err() == nil
-}
-
-// runsDry reports whether the plugin would run dry unless intents become
-// durable soon.
-func (d *dispatcher) runsDry() bool {
-	return d.durable.Load() <= int64(d.backend.credit())
 }
 
 // push queues an operation whose intent is durable.
@@ -272,7 +264,7 @@ func (d *dispatcher) dropUnsent() []*request {
 // took counts operations that left the queue, and has more made durable when
 // the rest would not last.
 func (d *dispatcher) took(count int) {
-	if count > 0 && d.durable.Add(int64(-count)) <= int64(d.backend.credit()) {
+	if count > 0 && d.durable.Add(int64(-count)) <= d.credit {
 		d.upstream.kick()
 	}
 }

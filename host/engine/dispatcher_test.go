@@ -30,6 +30,7 @@ func TestWhatIsAbandonedIsNeverSent(t *testing.T) {
 // queued is a dispatcher that nobody runs, with so many operations in its queue.
 func queued(n int) *dispatcher {
 	l := &dispatcher{backend: Backend{Concurrency: 1}, upstream: &committer{wake: make(chan struct{}, 1)}, semaphore: newSemaphore(0)}
+	l.credit = int64(l.backend.credit())
 	l.cond = sync.NewCond(&l.mu)
 	l.circuit.init()
 	for range n {

@@ -150,7 +150,7 @@ func (m *member) begin(out *outbox) {
 		m.request.op = run.operation(step.Step, step.place(m.user.Pos), what)
 		m.records = append(m.records, intent)
 		run.at(CrashIntentMade)
-		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], dispatcher: step.dispatcher, then: &m.request})
+		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], backlog: &step.dispatcher.backlog, then: &m.request})
 	} else {
 		m.request.op = run.question(step.Step, step.place(m.user.Pos))
 		m.request.durable, m.request.looks = true, true

@@ -22,11 +22,12 @@ type minter struct {
 	recipes     *recipes
 	pools       *pools
 	soft        context.Context // ends when the run stops
+	attempts    int             // at one value; counted once, as backends may be many
 	simulated   bool            // as at plan: no backend is asked for a value, and nothing is tried twice
 }
 
 func newMinter(soft context.Context, job *Job, dispatchers map[string]*dispatcher) minter {
-	made := minter{job: job, dispatchers: dispatchers, soft: soft, simulated: true, policies: &policies{known: map[[2]string]sdk.Policy{}}, pools: &pools{values: map[poolKey][]secret.Value{}}}
+	made := minter{job: job, dispatchers: dispatchers, soft: soft, attempts: job.attempts(), simulated: true, policies: &policies{known: map[[2]string]sdk.Policy{}}, pools: &pools{values: map[poolKey][]secret.Value{}}}
 	for i := range job.Backends {
 		if len(job.Backends[i].Description.Kinds) > 0 {
 			made.kinds = append(made.kinds, &job.Backends[i])
@@ -61,7 +62,7 @@ func (m *minter) ofKind(wish GenerateStep) *journal.Fault {
 // may mend what kept it from answering: no user fails because a plugin was
 // restarted just then.
 func (m *minter) mint(ctx context.Context, wish GenerateStep, names []string) (value secret.Value, err error) {
-	for tries := newRetry(m.job.attempts()); ; {
+	for tries := newRetry(m.attempts); ; {
 		value, err = m.mintOnce(ctx, wish, names)
 		failure := uncancelled(sdk.AsError(err, sdk.PolicyViolation))
 		tries.spend()

@@ -112,7 +112,7 @@ func (u *userState) exchange(dispatcher *dispatcher, op sdk.Operation, intent *j
 	}
 	rec := *intent
 	u.run.at(CrashIntentMade)
-	u.run.committer.add(entry{rec: &rec, dispatcher: dispatcher, pressing: u.run.semaphore.pressing(&u.permit), then: made})
+	u.run.committer.add(entry{rec: &rec, backlog: &dispatcher.backlog, pressing: u.run.semaphore.pressing(&u.permit), then: made})
 	return u.await(dispatcher, made)
 }
 

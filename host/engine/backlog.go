@@ -1,0 +1,13 @@
+package engine
+
+import "sync/atomic"
+
+// backlog counts the operations of a dispatcher that are durable and not sent yet.
+type backlog struct {
+	durable atomic.Int64
+	credit  int64 // of its plugin
+}
+
+// runsDry reports whether the plugin would run dry unless intents become durable
+// soon.
+func (b *backlog) runsDry() bool { return b.durable.Load() <= b.credit }
