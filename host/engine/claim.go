@@ -81,7 +81,7 @@ func (x claimer) resolve() (sdk.Identity, *sdk.Error, error) {
 		}
 		wait := tries.wait(failure.RetryAfter)
 		x.run.tellWait(dispatcher, failure, wait)
-		if x.pause(dispatcher, wait, x.patience()) != nil {
+		if x.pause(x.patience(), dispatcher, wait) != nil {
 			return sdk.Identity{}, nil, cancelled()
 		}
 	}

@@ -102,7 +102,7 @@ func (x lateness) outwait(lost loss) error {
 	if wait := lost.until.Sub(x.run.Clock.Now()); wait > 0 {
 		x.run.notice("backend %s: an attempt of an earlier process got no answer and may still reach %s: waiting until %s",
 			label, x.step.Account, lost.until.Local().Format(time.TimeOnly))
-		if x.pause(x.dispatcher, wait, x.patience()) != nil {
+		if x.pause(x.patience(), x.dispatcher, wait) != nil {
 			return cancelled()
 		}
 	}

@@ -51,7 +51,7 @@ func (x reader) read() (journal.Result, error) {
 		}
 		wait := tries.wait(failure.RetryAfter)
 		x.run.tellWait(dispatcher, failure, wait)
-		if x.pause(dispatcher, wait, x.patience()) != nil {
+		if x.pause(x.patience(), dispatcher, wait) != nil {
 			return journal.Result{}, cancelled()
 		}
 	}

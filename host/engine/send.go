@@ -95,7 +95,7 @@ func (x sender) deliver(delivery delivery) (*doubt, error) {
 		if delivery.lost.happened() || x.history.Live(delivery.attempt) {
 			within = x.run.hard
 		}
-		if err := x.pause(x.dispatcher, wait, within); err != nil {
+		if err := x.pause(within, x.dispatcher, wait); err != nil {
 			return nil, x.unsent(delivery, err)
 		}
 		delivery.op.Attempt++

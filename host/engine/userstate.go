@@ -84,7 +84,7 @@ func (u *userState) patience() context.Context {
 }
 
 // pause waits before another attempt, within patience, and then for the circuit.
-func (u *userState) pause(to *dispatcher, wait time.Duration, within context.Context) error {
+func (u *userState) pause(within context.Context, to *dispatcher, wait time.Duration) error {
 	if u.run.Clock.Sleep(within, wait) != nil {
 		return errNotSent
 	}
