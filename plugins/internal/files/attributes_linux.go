@@ -29,7 +29,7 @@ func copyAttributes(draft *os.File, path string) error {
 		if err != nil {
 			return os.NewSyscallError("getxattr "+name, err)
 		}
-		err = syscall.Setxattr(draft.Name(), name, value[:count], 0)
+		err = unix.Fsetxattr(int(draft.Fd()), name, value[:count], 0) // another may have put a link where the draft was
 		if err != nil && !strings.HasPrefix(name, "security.") {
 			return os.NewSyscallError("setxattr "+name, err)
 		}
