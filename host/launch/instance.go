@@ -136,25 +136,59 @@ func (i *Instance) settings() sdk.Config {
 }
 
 // remember keeps what is about to become the password that the instance logs in
-// with: the next process may need it.
-func (i *Instance) remember(ops []sdk.Operation) {
+// with: the next process may need it. What the returned function is told of it
+// decides what stays: each value too many is a failed logon of the next process.
+func (i *Instance) remember(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) func(count int, receipt sdk.Receipt) {
+	var sent map[int]secret.Value
+	fresh := map[int]bool{}
 	for index := range ops {
-		if ops[index].Verb == sdk.Handover {
-			i.hand(ops[index].Value)
+		if ops[index].Verb != sdk.Handover {
+			continue
 		}
+		if sent == nil {
+			sent = map[int]secret.Value{}
+		}
+		sent[index] = ops[index].Value
+		fresh[index] = i.hand(ops[index].Value)
+	}
+	if sent == nil {
+		return answer
+	}
+	return func(count int, receipt sdk.Receipt) {
+		if value, ok := sent[count]; ok {
+			i.settled(value, receipt.Outcome, fresh[count])
+		}
+		answer(count, receipt)
 	}
 }
 
-func (i *Instance) hand(value secret.Value) {
+// hand puts a value first, and reports whether it was not there before.
+func (i *Instance) hand(value secret.Value) (fresh bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	others := slices.DeleteFunc(slices.Clone(i.config.Handed), value.Equal)
+	fresh = len(others) == len(i.config.Handed)
 	i.config.Handed = append([]secret.Value{value}, others...)
+	return fresh
+}
+
+// settled forgets what cannot be in force any more: those before a value that
+// took effect, and one that was refused and never sent before.
+func (i *Instance) settled(value secret.Value, outcome sdk.Outcome, fresh bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch at := slices.IndexFunc(i.config.Handed, value.Equal); {
+	case at < 0:
+	case outcome == sdk.Applied, outcome == sdk.AlreadyApplied:
+		i.config.Handed = slices.Clone(i.config.Handed[:at+1])
+	case outcome == sdk.Refused && fresh:
+		i.config.Handed = slices.Delete(slices.Clone(i.config.Handed), at, at+1)
+	}
 }
 
 // Submit sends operations of Set, Change, Handover and Verify; see dial.Instance.
 func (i *Instance) Submit(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) {
-	i.remember(ops)
+	answer = i.remember(ops, answer)
 	if instance := i.ready(); instance != nil {
 		instance.Submit(ops, answer)
 		return

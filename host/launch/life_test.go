@@ -56,8 +56,9 @@ func TestOperationsOfAKilledPluginAreUnknownAndItIsConfiguredAgain(t *testing.T)
 	}
 }
 
-// TestWhatWasHandedOverIsKnownToTheNextProcess, the newest first and each once:
-// the account that it logs in as may have any of them.
+// TestWhatWasHandedOverIsKnownToTheNextProcess, the newest first and each once: the
+// account that it logs in as may have any of them. One that was refused and never
+// sent before is not among them, nor are those before one that took effect.
 func TestWhatWasHandedOverIsKnownToTheNextProcess(t *testing.T) {
 	t.Parallel()
 	w := plug(t, command(t, "good"), launch.Options{})
@@ -68,20 +69,29 @@ func TestWhatWasHandedOverIsKnownToTheNextProcess(t *testing.T) {
 			t.Errorf("handed: %v %q %v, want %q", r.Outcome, r.Ref, r.Err, want)
 		}
 	}
-	is("1 2")
-	for _, n := range []int{3, 2} {
-		if r := one(t, i, sdk.Operation{Verb: sdk.Handover, Account: "x", Value: nth(n)}); r.Outcome != sdk.Applied {
-			t.Fatal(r.Err)
+	over := func(account string, n int) {
+		one(t, i, sdk.Operation{Verb: sdk.Handover, Account: account, Value: nth(n)})
+	}
+	again := func() {
+		t.Helper()
+		pid := pidOf(t, i)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		gone(t, pid, 10*time.Second)
+		for r := one(t, i, sdk.Operation{Account: "handed"}); r.Outcome != sdk.Applied; {
+			r = one(t, i, sdk.Operation{Account: "handed"})
 		}
 	}
+	over("lose", 3)
+	over("deny", 4)
+	over("deny", 3)
+	over("lose", 2)
 	is("1 2") // it has been configured before
-	pid := pidOf(t, i)
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	gone(t, pid, 10*time.Second)
-	for r := one(t, i, sdk.Operation{Account: "handed"}); r.Outcome != sdk.Applied; {
-		r = one(t, i, sdk.Operation{Account: "handed"})
-	}
+	again()
 	is("2 3 1")
+	over("x", 5)
+	over("lose", 6)
+	again()
+	is("6 5")
 }
 
 func TestAPluginThatKeepsDyingIsGivenUp(t *testing.T) {

@@ -143,6 +143,10 @@ func (i instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case "secret":
 		ok := i.config.Secret("password").Equal(secret.New(canary))
 		return sdk.Receipt{Outcome: sdk.Applied, Ref: fmt.Sprint(i.config.Label, " ", ok)}
+	case "lose":
+		return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "no answer"))
+	case "deny":
+		return sdk.Refuse(sdk.Errorf(sdk.PolicyViolation, "no"))
 	case "handed":
 		return sdk.Receipt{Outcome: sdk.Applied, Ref: handed(i.config)}
 	case "flood":

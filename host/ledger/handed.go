@@ -20,8 +20,9 @@ type handed struct {
 }
 
 // Handed returns, by label, the values that the run has sent by Handover and that
-// were not refused, newest first: one of them, or the configured one, is what the
-// backend logs in with. It reads all records.
+// may be in force, newest first: one of them, or the configured one, is what the
+// backend logs in with. Those that were refused, and those before one that took
+// effect, are not among them: each would be a failed logon. It reads all records.
 func (r *Run) Handed() (map[string][]secret.Value, error) {
 	var sent []handed
 	err := r.reading(func(c storage) error {
@@ -58,7 +59,19 @@ func handedBy(sent []handed, f *hashlog.Frame) []handed {
 	case f.Kind == journal.Intent && f.Verb == journal.Handover:
 		return append(sent, handed{f.Backend, f.User, f.Step, f.Try, slices.Clone(f.Sealed)})
 	case f.Kind == journal.Outcome && f.Outcome == sdk.Refused:
-		return slices.DeleteFunc(sent, func(h handed) bool { return h.user == f.User && h.step == f.Step && h.try == f.Try })
+		return slices.DeleteFunc(sent, func(h handed) bool { return h.of(f) })
+	case f.Kind == journal.Outcome && (f.Outcome == sdk.Applied || f.Outcome == sdk.AlreadyApplied):
+		at := slices.IndexFunc(sent, func(h handed) bool { return h.of(f) })
+		if at < 0 {
+			return sent
+		}
+		older := sent[at] // a value is sent only when none of those before can arrive any more
+		return append(slices.DeleteFunc(sent[:at:at], func(h handed) bool { return h.backend == older.backend }), sent[at:]...)
 	}
 	return sent
+}
+
+// of reports whether an outcome is that of the value.
+func (h *handed) of(f *hashlog.Frame) bool {
+	return h.user == f.User && h.step == f.Step && h.try == f.Try
 }

@@ -29,6 +29,10 @@ func TestHandedIsWhatABackendMayLogInWith(t *testing.T) {
 	commit(t, r, over(1, 1, 0, "a", "one"), intent(r, 2, 1, 0, "never"), over(3, 1, 0, "a", "two"))
 	commit(t, r, came(1, 0, sdk.Applied, ""), came(3, 0, sdk.Refused, sdk.PolicyViolation))
 	commit(t, r, over(3, 1, 1, "a", "three"), over(4, 1, 0, "b", "four"), came(3, 1, sdk.Unknown, sdk.ConnectionLost))
+	commit(t, r, over(5, 1, 0, "c", "before"), over(5, 2, 0, "c", "five"))
+	after := outcome(5, 2, 0, sdk.Applied, "")
+	after.Verb, after.Backend = journal.Handover, "c"
+	commit(t, r, after)
 	must(t, r.Close())
 	again, err := s.Lock(r.ID(), k)
 	must(t, err)
@@ -41,7 +45,7 @@ func TestHandedIsWhatABackendMayLogInWith(t *testing.T) {
 			got[backend] = append(got[backend], value.Reveal())
 		}
 	}
-	if d := cmp.Diff(map[string][]string{"a": {"three", "one"}, "b": {"four"}}, got); d != "" {
+	if d := cmp.Diff(map[string][]string{"a": {"three", "one"}, "b": {"four"}, "c": {"five"}}, got); d != "" {
 		t.Errorf("Handed (-want +got):\n%s", d)
 	}
 }
