@@ -61,7 +61,7 @@ func (h *handover) own(ctx context.Context, op sdk.Operation) (dn string, failed
 	if h.external {
 		return "", sdk.Errorf(sdk.Unsupported, "auth: with external no password is there to hand over")
 	}
-	found, failed := h.resolver.find(ctx, op.Account)
+	found, failed := h.resolver.entryOf(ctx, op.Account)
 	if failed != nil {
 		return "", failed
 	}
@@ -70,9 +70,18 @@ func (h *handover) own(ctx context.Context, op sdk.Operation) (dn string, failed
 	case failed != nil:
 		return "", failed
 	case self == nil || found.parsed == nil || found.folded() != (target{parsed: self}).folded():
-		return "", sdk.Errorf(sdk.InvalidOperation, "account %q: rekey is logged in as %q, and hands over that alone", found.dn, h.bindDN)
+		return "", sdk.Errorf(notOwn(op), "account %q: rekey is logged in as %q, and hands over that alone", found.dn, h.bindDN)
 	}
-	return found.dn, nil
+	return found.dn, found.foreign
+}
+
+// notOwn is the code of a handover of another account. A later attempt may find
+// another bind_dn here than the first did, which says nothing of that.
+func notOwn(op sdk.Operation) sdk.Code {
+	if op.Attempt > 1 {
+		return sdk.PermissionDenied
+	}
+	return sdk.InvalidOperation
 }
 
 // present logs a session on, and returns the password with which that went.

@@ -87,7 +87,8 @@ func (l *login) knock(ctx context.Context, conn *conn) (result, error) {
 	}
 	for n, value := range l.known {
 		answer, err := conn.ask(ctx, ldapwire.BindRequest(l.dn, value.Reveal()), ldapwire.AskPolicy())
-		if wrong := err == nil && answer.Code == resultInvalidLogin; wrong && n+1 < len(l.known) {
+		wrong := err == nil && answer.Code == resultInvalidLogin && !answer.expired() && answer.Policy.Code() != ldapwire.PolicyLocked
+		if wrong && n+1 < len(l.known) {
 			continue
 		}
 		if err == nil && l.refusal(answer) == nil {
