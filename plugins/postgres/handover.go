@@ -17,7 +17,7 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case failed != nil:
 		return sdk.Refuse(failed)
 	case op.Account != met.session:
-		return sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "account %q: rekey is logged in as %q, and hands over that alone", op.Account, met.session))
+		return sdk.Refuse(sdk.Errorf(notOwn(op), "account %q: rekey is logged in as %q, and hands over that alone", op.Account, met.session))
 	}
 	if failed := met.breaks(op.Account, op.Value.Reveal()); failed != nil {
 		return sdk.Refuse(failed)
@@ -37,8 +37,10 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if receipt.Outcome != sdk.Applied {
 		return scrub(receipt, verifier)
 	}
-	if err := i.session(ctx, op.Value); err != nil {
+	if seen, err := i.session(ctx, op.Value); err != nil {
 		return sdk.Lost(i.noConnection(err))
+	} else if failed := seen.proves(); failed != nil {
+		return sdk.Lost(failed)
 	}
 	i.login.prefer(op.Value)
 	i.admin.Reset() // sessions of before end
@@ -48,11 +50,12 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // present logs in with each value that the password may be, until one works, and
 // returns it.
 func (i *Instance) present(ctx context.Context) (secret.Value, *sdk.Error) {
+	var seen *challenge
 	var err error
 	for _, value := range i.login.values() {
-		if err = i.session(ctx, value); err == nil {
+		if seen, err = i.session(ctx, value); err == nil {
 			i.login.prefer(value)
-			return value, nil
+			return value, seen.proves()
 		}
 		if !wrongPassword(err) {
 			break
@@ -61,18 +64,42 @@ func (i *Instance) present(ctx context.Context) (secret.Value, *sdk.Error) {
 	return secret.Value{}, i.noConnection(err)
 }
 
-// session logs in with a value and out again.
-func (i *Instance) session(ctx context.Context, value secret.Value) error {
+// session logs in with a value and out again, and returns what it was asked.
+func (i *Instance) session(ctx context.Context, value secret.Value) (*challenge, error) {
 	config, err := i.config(i.user, value)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	config.BuildFrontend = (&challenge{}).refusing(i.TLS == nil && i.Network != "unix")
+	seen := &challenge{}
+	config.BuildFrontend = seen.refusing(i.TLS == nil && i.Network != "unix")
 	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
 	if err == nil {
 		_ = conn.Close(ctx) // it was only opened
 	}
-	return err
+	return seen, err
+}
+
+// proves refuses a logon that says nothing of the password: who is let in without
+// one would be let in with any.
+func (c *challenge) proves() *sdk.Error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.clear:
+		return unproven("asks for the password itself (password, ldap, pam or radius): the server does not keep it")
+	case !c.asked:
+		return unproven("asks for no password (trust, peer, ident or cert): the role needs none to be handed over")
+	}
+	return nil
+}
+
+// notOwn is the code of a handover of another account. A later attempt may find
+// another role here than the first did, which says nothing of that.
+func notOwn(op sdk.Operation) sdk.Code {
+	if op.Attempt > 1 {
+		return sdk.PermissionDenied
+	}
+	return sdk.InvalidOperation
 }
 
 // wrongPassword reports whether a server did not take a password.

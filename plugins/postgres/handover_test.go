@@ -47,6 +47,20 @@ func TestTheServiceRoleIsHandedOver(t *testing.T) {
 	want(t, open(t, asService(t)).Apply(t.Context(), set("handed-ann", "fourth")), "refused LoginExpired")
 }
 
+// TestARoleThatNeedsNoPasswordIsNotHandedOver: a logon with the new value would
+// prove nothing, so that nothing could be said of it, of a value that was sent
+// before either.
+func TestARoleThatNeedsNoPasswordIsNotHandedOver(t *testing.T) {
+	made := config(cluster(t), "url", cluster(t).Socket, "user", "admin")
+	made.Handed = []secret.Value{secret.New("never-sent")}
+	instance := open(t, made)
+	again := handOver("admin", "never-sent")
+	again.Attempt = 2
+	for _, op := range []sdk.Operation{handOver("admin", "never-sent"), again, handOver("admin", "another")} {
+		want(t, instance.Apply(t.Context(), op), "refused Unsupported")
+	}
+}
+
 // TestOnlyTheServiceRoleIsHandedOver, and it is nothing else than handed over.
 func TestOnlyTheServiceRoleIsHandedOver(t *testing.T) {
 	roles(t, map[string]string{"service": "LOGIN CREATEROLE PASSWORD 'service-0'", "handed-ann": "LOGIN"})

@@ -119,7 +119,7 @@ func (i *Instance) acquire(ctx context.Context) (*pgxpool.Conn, *sdk.Error) {
 	}
 	conn, err := i.admin.Acquire(ctx)
 	if err != nil && wrongPassword(err) && len(i.login.values()) > 1 {
-		if _, failed := i.present(ctx); failed != nil {
+		if _, failed := i.present(ctx); failed != nil && failed.Code != sdk.Unsupported {
 			return nil, failed
 		}
 		conn, err = i.admin.Acquire(ctx)
