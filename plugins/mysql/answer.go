@@ -29,6 +29,8 @@ const (
 	errShutdown      = 1053
 	errOption        = 1290 // --read-only, or strict_password_validation
 	errInterrupted   = 1317
+	errKilled        = 1927
+	errTooLong       = 1969 // max_statement_time
 	errAlterUser     = 1396 // whose reason is a warning
 	errNoSuchUser    = 1410
 	errNoPassword    = 1698
@@ -53,8 +55,8 @@ var meanings = map[uint16]sdk.Code{
 	1792:             sdk.ReadOnly,
 	1205:             sdk.Conflict, // lock wait timeout
 	1213:             sdk.Conflict, // deadlock
-	1969:             sdk.Timeout,  // max_statement_time
-	3024:             sdk.Timeout,  // max_execution_time
+	errTooLong:       sdk.Timeout,
+	3024:             sdk.Timeout, // max_execution_time
 	1524:             sdk.Unsupported,
 	errAccessDenied:  sdk.LoginExpired,
 	errNoPassword:    sdk.LoginExpired,
@@ -71,7 +73,13 @@ var meanings = map[uint16]sdk.Code{
 }
 
 // final reports that nothing was done: the others may have come after it.
-func (a answer) final() bool { return a.Number != errShutdown && a.Number != errInterrupted }
+func (a answer) final() bool {
+	switch a.Number {
+	case errShutdown, errInterrupted, errKilled, errTooLong:
+		return false
+	}
+	return true
+}
 
 // failure is the error of a refusal.
 func (a answer) failure() *sdk.Error {

@@ -2,6 +2,7 @@ package sqltable
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,7 +46,7 @@ func answered(err error) (failure *sdk.Error, final bool) {
 		final = postgres.SeverityUnlocalized != "FATAL" && postgres.SeverityUnlocalized != "PANIC"
 	case errors.As(err, &mysql):
 		native, text = strconv.Itoa(int(mysql.Number)), mysql.Message
-		sign, final = "my "+native, mysql.Number != 1053 && mysql.Number != 1317
+		sign, final = "my "+native, !slices.Contains([]uint16{1053, 1317, 1927, 1969}, mysql.Number)
 	case errors.As(err, &lite):
 		native, text = strconv.Itoa(lite.Code()), lite.Error()
 		sign, final = "lite "+strconv.Itoa(lite.Code()&0xff)+" ", true

@@ -318,7 +318,7 @@ func derived(format string, parts []string, value string) (same, known bool) {
 		}
 		return hmac.Equal(argon2.IDKey([]byte(value), salt, uint32(number(2)), uint32(number(1)), uint8(number(3)), uint32(len(want))), want), true
 	}
-	if number(1) < 1 || number(1) > 22 {
+	if log, r, p := number(1), number(2), number(3); log < 1 || log > 22 || r < 1 || p < 1 || p > 16 || r<<log > 8<<20 { // 128 bytes each
 		return false, false
 	}
 	sum, err := scrypt.Key([]byte(value), salt, 1<<number(1), number(2), number(3), len(want))
