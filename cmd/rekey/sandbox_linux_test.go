@@ -39,9 +39,9 @@ func TestWhatAPluginMayUseIsShownAndPinned(t *testing.T) {
 	}
 	p.write("job.star", `workflow(users = rows(["ann", "bob"], key = "login"), backend = backend("htpasswd", path = "now/users.htpasswd", hash = "sha256", cost = 1000))`)
 	web, other := filepath.Join(realPath(t, p.dir), "web"), filepath.Join(realPath(t, p.dir), "else")
-	for name, args := range map[string][]string{"plan": {"plan", "job.star"}, "show": {"show", "last"}} {
+	for _, args := range [][]string{{"plan", "job.star"}, {"show", "last"}} {
 		if r := p.must(0, append(args, "--sandbox")...); !strings.Contains(r.stdout, "backend htpasswd: htpasswd 1.0.0, in rekey itself, confined to write "+web+"\n") {
-			t.Errorf("%s: %s", name, r.stdout)
+			t.Errorf("%s: %s", args[0], r.stdout)
 		}
 	}
 	if b := p.trusted().Backends[0]; !b.Confined || len(b.Grants) != 1 || b.Grants[0] != "write "+web {

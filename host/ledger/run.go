@@ -104,7 +104,10 @@ func (r *Run) Close() error {
 // the head of the log, where the run stands. What it returns nil for is in the
 // file as it was written; else the error is ErrGone. Not concurrent with Commit.
 func (r *Run) Confirm() error {
-	if r.writer == nil {
+	switch {
+	case r.openRun == nil:
+		return errors.New("the run is not open")
+	case r.writer == nil:
 		return fmt.Errorf("run %s: it is open for reading", r.id)
 	}
 	if err := r.confirm(); err != nil {
@@ -238,7 +241,7 @@ func (r *Run) Intact() error {
 // name is free. The run takes no more records then. Other errors it returns as
 // they are.
 func (r *Run) Salvage(cause error) error {
-	if cause == nil || r.footing == nil || r.writer == nil || r.salvaged {
+	if cause == nil || r.openRun == nil || r.footing == nil || r.writer == nil || r.salvaged {
 		return cause
 	}
 	why := cause
