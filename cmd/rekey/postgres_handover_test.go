@@ -13,7 +13,7 @@ import (
 
 const postgresHandover = `"""The service role among the others."""
 
-a = backend("postgres", label = "a", url = "%s", user = "service", password = secret.env("PG_PASSWORD"), insecure = True, timeout = "3s", concurrency = 4)
+a = backend("postgres", label = "a", url = "%s", user = "service", password = secret.env("PG_PASSWORD"), insecure = True, timeout = "1s", concurrency = 4)
 
 def rotate(user, step):
     if user.login != "service":

@@ -15,7 +15,7 @@ import (
 const handoverScript = `"""The service account among the others."""
 
 a = backend("ldap", label = "a", url = "%s", bind_dn = "%s", bind_password = secret.env("LDAP_BIND_PASSWORD"), base_dn = "%s",
-    insecure = True, timeout = "2s", concurrency = 4)
+    insecure = True, timeout = "1s", concurrency = 4)
 
 def rotate(user, step):
     if user.login != "service":
@@ -30,9 +30,9 @@ workflow(users = csv("users.csv", key = "login"), rotate = rotate)
 func handoverKills() int {
 	switch os.Getenv("REKEY_FAULTS") {
 	case "full":
-		return 100
+		return 60
 	case "short":
-		return 10
+		return 4
 	default:
 		return 4
 	}

@@ -30,7 +30,7 @@ func rounds() (n, places int) {
 	case "full":
 		return 300, 6
 	case "short":
-		return 30, 6
+		return 36, 6
 	default:
 		return 5, 5
 	}
