@@ -69,7 +69,7 @@ such as "root@*". A stamp is a digest of the hash.
 
 Examples:
 
-    backend("ssh", user = "root", key_file = "/root/.ssh/id_ed25519", known_hosts = "/root/.ssh/known_hosts")
+    backend("ssh", user = "root", key_file = "fleet_key", known_hosts = "fleet_hosts")
     backend("ssh", user = "rekey", key_file = "fleet_key", known_hosts = "fleet_hosts",
             jump = ["rekey@bastion.acme.example"], hosts = ["web1.acme.example", "web2.acme.example:2222"])`
 
