@@ -83,7 +83,7 @@ func (x settler) investigate(ctx context.Context, delivery delivery, receipt sdk
 	case err != nil:
 		return err
 	case accepts(verdict):
-		return x.conclude(delivery, sdk.OK())
+		return x.conclude(delivery, delivery.accepted(verdict, receipt))
 	case verdict == sdk.Rejected && remembered(delivery.attempt, receipt):
 		return x.conclude(delivery, overtaken(receipt))
 	case verdict == sdk.Rejected && receipt.Outcome == sdk.Refused && !delivery.lost.here:
@@ -130,7 +130,7 @@ func (x settler) once(delivery delivery) error {
 	case err != nil:
 		return err
 	case accepts(verdict):
-		return x.conclude(delivery, sdk.OK())
+		return x.conclude(delivery, delivery.accepted(verdict, receipt))
 	case verdict == sdk.Rejected:
 		return x.concludeCertain(delivery, receipt)
 	}

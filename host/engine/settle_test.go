@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/source"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -473,6 +474,47 @@ func TestWhoHasLostAnAttemptGoesOnWhenTheRunStops(t *testing.T) {
 		apply(t, job)
 		if got := b.finished(1); statusIn(b.user(1)) != c.want || x.n != c.sent || c.want == journal.Done && got.Detail.Attempt != c.sent {
 			t.Errorf("%s: %s after %d sends, %d counted; want %s, %d", c.name, statusIn(b.user(1)), x.n, got.Detail.Attempt, c.want, c.sent)
+		}
+	}
+}
+
+// TestAMarkIsNotProvenByTheValue: where the answer to a set with must_change is lost, a
+// verify that says no more than that the value works leaves the user unknown.
+func TestAMarkIsNotProvenByTheValue(t *testing.T) {
+	yes, no := true, false
+	for _, c := range []struct {
+		name    string
+		must    *bool
+		verdict sdk.Verdict
+		want    journal.Status
+	}{
+		{"marked", &yes, sdk.AcceptedMustChange, journal.Done},
+		{"marked, and not said to be", &yes, sdk.Accepted, journal.Unresolved},
+		{"without a mark", &no, sdk.Accepted, journal.Done},
+		{"by the backend's default", nil, sdk.Accepted, journal.Done},
+	} {
+		b := newBook(1)
+		x := newTarget(t, b)
+		x.say = func(_ int, op sdk.Operation) sdk.Receipt {
+			x.take(op)
+			return sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "cut"))
+		}
+		x.verify = func(string, string) sdk.Verdict { return c.verdict }
+		hook := script(func(ctx context.Context, row source.Row, s *Steps) journal.Verdict {
+			v, err := s.Generate(ctx, GenerateStep{})
+			if err != nil {
+				return *must(journal.Result{}, err)
+			}
+			if bad := must(s.Do(ctx, journal.Step{Verb: journal.Set, Backend: "a", Account: row.Key, Value: v, MustChange: c.must})); bad != nil {
+				return *bad
+			}
+			return journal.Verdict{}
+		})
+		backend := x.backend("a")
+		backend.Description.ReplaySafe = nil
+		apply(t, jobOf(b, hook, backend))
+		if got := b.finished(1); got.Detail.Status != c.want {
+			t.Errorf("%s: %s %q, want %s", c.name, got.Detail.Status, got.Detail.Message, c.want)
 		}
 	}
 }
