@@ -78,7 +78,10 @@ func (c *companions) wanted(ctx context.Context, found target, op sdk.Operation)
 		return list, nil
 	}
 	locks, failed := c.locks(ctx, found.dn)
-	return append(list, locks...), failed
+	if failed != nil {
+		return nil, failed
+	}
+	return append(list, c.lifted.keep(op, lock{found.dn, locks})...), nil
 }
 
 // ineffective is the refusal of a mark that the account's policy makes nothing

@@ -189,3 +189,41 @@ func TestALockIsKeptWhereTheScriptSaysSo(t *testing.T) {
 	wantReceipt(t, open(t, s).Apply(t.Context(), set("user1", "new value 2")), "applied") // without the setting: see the documentation
 	wantBind(t, s, s.UserDN(1), "new value 2", true)
 }
+
+// TestALockIsKeptWhereverAnAnswerIsLost: until it is put back nothing is proven of the
+// entry, and a later attempt puts back what the first one found.
+func TestALockIsKeptWhereverAnAnswerIsLost(t *testing.T) {
+	s := ldaptest.Start(t, ldaptest.Options{Users: 1, PPolicy: true})
+	p := ldaptest.StartProxy(t, s)
+	i := open(t, s, "keep_lock", true, "url", p.URL)
+	wantReceipt(t, i.Apply(t.Context(), set("user0", "the first value")), "applied") // everything is asked for that is asked once
+	lost := 0
+	for n := range 12 {
+		asRoot(t, s, s.UserDN(0), "pwdAccountLockedTime", forGood)
+		op := set("user0", fmt.Sprint("new value ", n))
+		op.ID = fmt.Sprint("lost ", n)
+		p.After(n)
+		p.Next(ldaptest.CutAnswer)
+		r := i.Apply(t.Context(), op)
+		p.Next(ldaptest.Pass)
+		if open := attributeOf(t, s, s.UserDN(0), "pwdAccountLockedTime") == ""; open && r.Outcome != sdk.Unknown {
+			t.Errorf("cut after %d requests: %s, and the entry is unlocked", n, say(r))
+		}
+		if r.Outcome == sdk.Unknown {
+			lost++
+			if verdict, _ := i.Verify(t.Context(), "user0", "", op.Value); verdict == sdk.Accepted {
+				t.Errorf("cut after %d requests: the value is proven, and the entry is unlocked", n)
+			}
+			op.Attempt = 2
+			if again := i.Apply(t.Context(), op); again.Outcome != sdk.Applied && again.Outcome != sdk.AlreadyApplied {
+				t.Errorf("cut after %d requests, once more: %s, want applied", n, say(again))
+			}
+		}
+		if got := attributeOf(t, s, s.UserDN(0), "pwdAccountLockedTime"); got != forGood {
+			t.Errorf("cut after %d requests: locked %q, want for good", n, got)
+		}
+	}
+	if lost == 0 {
+		t.Error("no answer to a set was lost: the test proves nothing")
+	}
+}

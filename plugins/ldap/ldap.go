@@ -53,7 +53,7 @@ where owners may not; in mode ad the server compares. verify is a logon too.
 A set is repeated safely. On OpenLDAP with ppolicy and on 389 Directory Server
 A SET UNLOCKS A LOCKED ENTRY, even one that was locked for good: leave such
 accounts out with select, or say keep_lock = True, which puts the lock back at
-once; if rekey is killed in between, the entry stays unlocked. On Active
+once; if the plugin is killed in between, the entry stays unlocked. On Active
 Directory a set lifts neither lock nor disablement, and the old value works
 beside the new one for an hour unless "OldPasswordAllowedPeriod" is 0. An
 identity that has manage rights (or is the rootdn) bypasses ppolicy; write is

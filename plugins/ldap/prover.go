@@ -26,6 +26,9 @@ func (p *prover) verify(ctx context.Context, account string, value secret.Value)
 	if failed != nil {
 		return sdk.CannotTell, failed
 	}
+	if p.lifted.isOpen(target.dn) {
+		return sdk.CannotTell, sdk.Errorf(sdk.Conflict, "keep_lock: the lock of the entry is not put back yet")
+	}
 	verdict, err := p.prove(ctx, target.dn, value)
 	if p.updateSamba && (verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange) {
 		return p.whole(ctx, target.dn, value, verdict)

@@ -22,6 +22,7 @@ type server struct {
 	guests *pool // bound as anybody: to prove values
 	pin    *pin
 	ds     atomic.Pointer[bool] // what is389 has found out
+	lifted lifted
 	now    func() time.Time
 }
 

@@ -55,7 +55,8 @@ func (w *writer) admit(ctx context.Context, op sdk.Operation) (target, *sdk.Erro
 }
 
 // once does op, and writes what goes with its value.
-func (w *writer) once(ctx context.Context, found target, op sdk.Operation, do doing) sdk.Receipt {
+func (w *writer) once(ctx context.Context, found target, op sdk.Operation, do doing) (receipt sdk.Receipt) {
+	defer func() { w.lifted.settle(op, receipt.Outcome) }()
 	along, failed := w.companions.of(ctx, found, op)
 	if failed != nil {
 		return sdk.Refuse(failed)
