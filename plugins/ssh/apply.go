@@ -67,7 +67,7 @@ func (i *Instance) proven(ctx context.Context, on *host, before entry, hash stri
 	case failure == nil:
 		return sdk.Lost(sdk.Errorf(sdk.Conflict, "host %s: somebody else changed the password of %s at the same time", on.address, before.user))
 	case reply.exit == 0:
-		return sdk.OK()
+		return sdk.Lost(failure)
 	}
 	return sdk.Lost(reply.failure(on, chpasswd))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -67,8 +68,10 @@ func (i *Instance) refuse(op sdk.Operation) (account, *sdk.Error) {
 		return target, sdk.Errorf(sdk.Unsupported, "kind %q: an account of a host has one password", op.Kind)
 	case op.HashFormat != "":
 		return target, sdk.Errorf(sdk.Unsupported, "hash_format %q: values are hashed here", op.HashFormat)
-	case i.keyFile == "" && target.user == i.user:
+	case i.keyFile == "" && (target.user == i.user || slices.Contains(i.jump, target)):
 		return target, sdk.Errorf(sdk.Protected, "account %s: rekey logs in with its password; use key_file", target)
+	case op.MustChange != nil && *op.MustChange && (target.user == i.user || slices.Contains(i.jump, target)):
+		return target, sdk.Errorf(sdk.Unsupported, "account %s: must_change: rekey logs in as it, and the host would let it do nothing else", target)
 	}
 	return target, i.refuseValue(op.Value)
 }
@@ -109,17 +112,29 @@ func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case !entry.locked():
 		return sdk.OK()
 	}
-	reply, lost := i.fleet.run(ctx, on, usermod+" "+target.user, "")
-	switch {
-	case lost != nil && lost.started:
-		return sdk.Lost(lost.why)
-	case lost != nil:
-		return sdk.Refuse(lost.why)
-	case reply.exit != 0:
-		return sdk.Refuse(reply.failure(on, usermod))
+	for range mostMarks {
+		reply, lost := i.fleet.run(ctx, on, usermod+" "+target.user, "")
+		switch {
+		case lost != nil && lost.started:
+			return sdk.Lost(lost.why)
+		case lost != nil:
+			return sdk.Refuse(lost.why)
+		case reply.exit != 0:
+			return sdk.Refuse(reply.failure(on, usermod))
+		}
+		if entry, failure = i.fleet.entryOf(ctx, on, target.user); failure != nil {
+			return sdk.Lost(failure)
+		}
+		if !entry.locked() {
+			return sdk.OK()
+		}
 	}
-	return sdk.OK()
+	return sdk.Lost(sdk.Errorf(sdk.TargetError, "host %s: %s ended well, and %s is still locked", on.address, usermod, target.user))
 }
+
+// mostMarks is how many marks of a lock are taken away: passwd -l of some systems
+// makes two, of which usermod -U takes one.
+const mostMarks = 3
 
 func noCredential(target account) *sdk.Error {
 	return sdk.Errorf(sdk.NoCredential, "account %s: it has no password of its own", target)
