@@ -1,9 +1,11 @@
 package hashlog
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -39,6 +41,36 @@ type leaf struct {
 	Salt    []byte           `json:"salt,omitempty"`
 	Hidden  []byte           `json:"hidden,omitempty"`
 	Proof   tlog.RecordProof `json:"proof,omitempty"`
+}
+
+// leafFields are the names in a leaf, as they are spelled.
+var leafFields = []string{"shows", "public", "private", "salt", "hidden", "proof"}
+
+// read decodes a leaf whose names are those, each once at most. Decoders differ in
+// which of two they take, and in which they take for one: another than this could
+// show what was not verified.
+func (l *leaf) read(text []byte) error {
+	in := json.NewDecoder(bytes.NewReader(text))
+	if t, err := in.Token(); err != nil || t != json.Delim('{') {
+		return fmt.Errorf("a leaf is %.20q, want an object", text)
+	}
+	seen := map[string]bool{}
+	for in.More() {
+		name, err := in.Token()
+		if err != nil {
+			return err
+		}
+		field, _ := name.(string)
+		if seen[field] || !slices.Contains(leafFields, field) {
+			return fmt.Errorf("a leaf has the field %.40q, which is unknown or there twice", field)
+		}
+		seen[field] = true
+		var value json.RawMessage
+		if err := in.Decode(&value); err != nil {
+			return err
+		}
+	}
+	return json.Unmarshal(text, l)
 }
 
 // recordView is what a record's bytes say.

@@ -134,8 +134,12 @@ func (b *bundleCheck) array(name string, take func(l *leaf) error) error {
 		return err
 	}
 	for b.in.More() {
+		var text json.RawMessage
+		if err := b.in.Decode(&text); err != nil {
+			return err
+		}
 		var l leaf
-		if err := b.in.Decode(&l); err != nil {
+		if err := l.read(text); err != nil {
 			return err
 		}
 		if err := take(&l); err != nil {
