@@ -55,7 +55,9 @@ Then the program is told: reload is a command, by its absolute path and without 
 (its file may be written by nobody but root and the user of rekey); or signal is sent to
 the process whose number is in pid_file. It is told again where the value is there
 already. If that fails the value is in the file all the same, and the outcome is unknown:
-the next attempt tells the program again, and until then verify cannot tell.
+the next attempt tells the program again, and until then verify cannot tell; a plugin
+that was killed in between has forgotten it. What reload leaves running in its process
+group is ended with it: start a program by its service manager, or with setsid.
 
 WHAT SUCCESS PROVES: that a parser of the format reads the value at the place, and that
 reload ended with exit 0 or the signal was sent. verify reads the file, too. That the
