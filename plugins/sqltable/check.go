@@ -84,17 +84,19 @@ func (i *Instance) writable(ctx context.Context) *sdk.Error {
 	return nil
 }
 
-// checkTransactions looks whether what is rolled back is gone.
+// checkTransactions looks whether what is rolled back is gone. Where it is not, what
+// is refused may have been done.
 func (i *Instance) checkTransactions(ctx context.Context) []sdk.Finding {
 	if i.engine.name != engineMySQL {
 		return nil
 	}
-	var engine string
-	err := i.db.QueryRowContext(ctx, "SELECT COALESCE(ENGINE, '') FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND TABLE_NAME = ?", i.schema, i.table).Scan(&engine)
-	if err == nil && (strings.EqualFold(engine, "MyISAM") || strings.EqualFold(engine, "Aria")) {
-		return []sdk.Finding{warning(fmt.Sprintf("table: %s is kept by %s, which has no transactions: what is found wrong after a change stays", i.table, engine), "ALTER TABLE … ENGINE = InnoDB")}
+	var engine, transactions string
+	err := i.db.QueryRowContext(ctx, "SELECT e.ENGINE, COALESCE(e.TRANSACTIONS, '') FROM information_schema.TABLES t JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE"+
+		" WHERE t.TABLE_SCHEMA = COALESCE(NULLIF(?, ''), DATABASE()) AND t.TABLE_NAME = ?", i.schema, i.table).Scan(&engine, &transactions)
+	if err != nil || strings.EqualFold(transactions, "YES") {
+		return nil
 	}
-	return nil
+	return []sdk.Finding{bad(sdk.Errorf(sdk.InvalidConfig, "table: %s is kept by %s, which has no transactions: what is refused may have been done", i.table, engine), "ALTER TABLE … ENGINE = InnoDB")}
 }
 
 func bad(failure *sdk.Error, fix string) sdk.Finding {

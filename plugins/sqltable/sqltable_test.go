@@ -357,6 +357,16 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 			if len(found) != 1 || found[0].Code != sdk.PermissionDenied {
 				t.Errorf("no right: %+v", found)
 			}
+			if b.engine != "mysql" {
+				return
+			}
+			for _, engine := range []string{"MyISAM", "MEMORY"} {
+				b.must(t, "ALTER TABLE "+table+" ENGINE = "+engine)
+				found := open(t, b.config(table)).Check(t.Context())
+				if len(found) != 1 || found[0].Severity != sdk.Bad || !strings.Contains(found[0].Message, "which has no transactions") {
+					t.Errorf("%s: %+v", engine, found)
+				}
+			}
 		})
 	}
 }
