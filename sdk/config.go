@@ -25,7 +25,8 @@ type Config struct {
 	// them and of the configured one that the target accepts, and asks again at
 	// every logon that fails: what was sent may arrive late. From before it sends
 	// the next value it expects either one; it answers Applied once a second session
-	// has logged in with the new value, and only then closes those before.
+	// has logged in with the new value, and only then closes those before. Passwords
+	// keeps the order.
 	Handed []secret.Value
 
 	Concurrency int           // operations at once; at least 1

@@ -265,7 +265,7 @@ func (f *fakeDomain) instance(t *testing.T) *Instance {
 	i := newInstance(settings{
 		directory: directory{base: f.base, loginAttribute: defaultLoginAD, mode: modeAD},
 		dialer:    dialer{network: "tcp", address: f.address, patience: 10 * time.Second},
-		bindDN:    "rotator@ad.test", passwords: []secret.Value{secret.New("Rotator 123")}, concurrency: 4, page: 2,
+		bindDN:    "rotator@ad.test", passwords: sdk.NewPasswords(nil, secret.New("Rotator 123")), concurrency: 4, page: 2,
 	}, time.Now)
 	t.Cleanup(func() { _ = i.Close() })
 	return i

@@ -30,9 +30,7 @@ func (h *handover) apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case present.Equal(op.Value):
 		return sdk.OK()
 	}
-	if failed := h.login.expect(ctx, op.Value); failed != nil {
-		return sdk.Refuse(failed)
-	}
+	h.login.known.Expect(op.Value)
 	change := op
 	change.Verb, change.Old = sdk.Change, present
 	receipt := scrub(h.changer.change(ctx, dn, change), change)
@@ -89,7 +87,7 @@ func (h *handover) present(ctx context.Context) (secret.Value, *sdk.Error) {
 	if failed := h.session(ctx, h.login.bind); failed != nil {
 		return secret.Value{}, failed
 	}
-	return h.login.likeliest(ctx)
+	return h.login.known.Values()[0], nil
 }
 
 // prove logs a session on with a value.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,8 +24,8 @@ type login struct {
 	directory
 	now func() time.Time
 
+	known  *sdk.Passwords
 	gate   chan struct{}             // guards those below
-	known  []secret.Value            // what its password may be: what worked last comes first
 	failed *sdk.Error                // the last refusal
 	until  time.Time                 // when to try again
 	policy ldapwire.PolicyAnswer     // what the last logon was told of its password
@@ -39,7 +38,7 @@ type login struct {
 // cooling is how long a refused logon is not tried again.
 const cooling = 5 * time.Second
 
-func newLogin(dn string, known []secret.Value, directory directory, now func() time.Time) *login {
+func newLogin(dn string, known *sdk.Passwords, directory directory, now func() time.Time) *login {
 	made := &login{dn: dn, known: known, directory: directory, now: now, gate: make(chan struct{}, 1)}
 	if parsed, ok := parseDN(dn); ok {
 		made.self.Store(parsed)
@@ -85,14 +84,15 @@ func (l *login) knock(ctx context.Context, conn *conn) (result, error) {
 	if l.external {
 		return conn.ask(ctx, ldapwire.ExternalBind(), ldapwire.AskPolicy())
 	}
-	for n, value := range l.known {
+	known := l.known.Values()
+	for n, value := range known {
 		answer, err := conn.ask(ctx, ldapwire.BindRequest(l.dn, value.Reveal()), ldapwire.AskPolicy())
 		wrong := err == nil && answer.Code == resultInvalidLogin && !answer.expired() && answer.Policy.Code() != ldapwire.PolicyLocked
-		if wrong && n+1 < len(l.known) {
+		if wrong && n+1 < len(known) {
 			continue
 		}
 		if err == nil && l.refusal(answer) == nil {
-			l.prefer(value)
+			l.known.Prefer(value)
 		}
 		return answer, err
 	}
@@ -113,28 +113,6 @@ func (l *login) told(ctx context.Context) ldapwire.PolicyAnswer {
 	return l.policy
 }
 
-// likeliest is the password with which the last logon went.
-func (l *login) likeliest(ctx context.Context) (secret.Value, *sdk.Error) {
-	leave, failed := l.enter(ctx)
-	if failed != nil {
-		return secret.Value{}, failed
-	}
-	defer leave()
-	return l.known[0], nil
-}
-
-// expect notes a value that is about to be sent: from now on the password may be
-// that.
-func (l *login) expect(ctx context.Context, value secret.Value) *sdk.Error {
-	leave, failed := l.enter(ctx)
-	if failed != nil {
-		return failed
-	}
-	defer leave()
-	l.known = slices.Insert(without(l.known, value), 1, value)
-	return nil
-}
-
 // bindWith logs a connection in with one value, which comes first from then on.
 func (l *login) bindWith(ctx context.Context, conn *conn, value secret.Value) *sdk.Error {
 	leave, failed := l.enter(ctx)
@@ -149,17 +127,8 @@ func (l *login) bindWith(ctx context.Context, conn *conn, value secret.Value) *s
 	if failed := l.refusal(answer); failed != nil {
 		return failed
 	}
-	l.prefer(value)
+	l.known.Prefer(value)
 	return nil
-}
-
-// prefer puts what worked first. The caller holds the gate.
-func (l *login) prefer(value secret.Value) {
-	l.known = append([]secret.Value{value}, without(l.known, value)...)
-}
-
-func without(list []secret.Value, value secret.Value) []secret.Value {
-	return slices.DeleteFunc(slices.Clone(list), value.Equal)
 }
 
 // refusal says why the service account is not logged in; nil if it is.

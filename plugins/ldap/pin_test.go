@@ -60,7 +60,7 @@ func TestARunKeepsToOneDomainController(t *testing.T) {
 	settings := settings{
 		directory: directory{base: first.base, loginAttribute: defaultLoginAD, mode: modeAD},
 		dialer:    dialer{network: "tcp", address: relay(t, &to), patience: 10 * time.Second},
-		bindDN:    "rotator@ad.test", passwords: []secret.Value{secret.New("Rotator 123")}, concurrency: 2, page: 2,
+		bindDN:    "rotator@ad.test", passwords: sdk.NewPasswords(nil, secret.New("Rotator 123")), concurrency: 2, page: 2,
 	}
 	i := newInstance(settings, time.Now)
 	t.Cleanup(func() { _ = i.Close() })
@@ -87,7 +87,7 @@ func TestTheAddressThatAnsweredIsKept(t *testing.T) {
 	i := newInstance(settings{
 		directory: directory{base: domain.base, loginAttribute: defaultLoginAD, mode: modeAD},
 		dialer:    dialer{network: "tcp", address: net.JoinHostPort("localhost", port), patience: 10 * time.Second},
-		bindDN:    "rotator@ad.test", passwords: []secret.Value{secret.New("Rotator 123")}, concurrency: 2,
+		bindDN:    "rotator@ad.test", passwords: sdk.NewPasswords(nil, secret.New("Rotator 123")), concurrency: 2,
 	}, time.Now)
 	t.Cleanup(func() { _ = i.Close() })
 	wantReceipt(t, i.Apply(t.Context(), set("user0", "New value 1")), "applied")

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +47,7 @@ type settings struct {
 	dialer
 	bindDN             string
 	password           secret.Value
-	passwords          []secret.Value // what the password may be by now, the likeliest first
+	passwords          *sdk.Passwords
 	hash               string
 	page               int
 	policyDN           string
@@ -67,7 +66,7 @@ func newSettings(config sdk.Config) (settings, error) {
 		directory:          directory{base: config.Text("base_dn"), loginAttribute: config.Text("login_attribute"), mode: mode(config.Text("mode"))},
 		bindDN:             config.Text("bind_dn"),
 		password:           config.Secret("bind_password"),
-		passwords:          append(slices.Clone(config.Handed), config.Secret("bind_password")),
+		passwords:          sdk.NewPasswords(config.Handed, config.Secret("bind_password")),
 		hash:               config.Text("hash"),
 		page:               config.Int("page_size"),
 		policyDN:           config.Text("policy_dn"),

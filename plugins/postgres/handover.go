@@ -31,7 +31,7 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case present.Equal(op.Value):
 		return sdk.OK()
 	}
-	i.login.expect(op.Value)
+	i.login.Expect(op.Value)
 	verifier := newVerifier(op.Value, i.iterations)
 	receipt := i.alter(ctx, change{op.Account, statement(op.Account, verifier, ""), met})
 	if receipt.Outcome != sdk.Applied {
@@ -42,7 +42,7 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	} else if failed := seen.proves(); failed != nil {
 		return sdk.Lost(failed)
 	}
-	i.login.prefer(op.Value)
+	i.login.Prefer(op.Value)
 	i.admin.Reset() // sessions of before end
 	return receipt
 }
@@ -52,9 +52,9 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
 func (i *Instance) present(ctx context.Context) (secret.Value, *sdk.Error) {
 	var seen *challenge
 	var err error
-	for _, value := range i.login.values() {
+	for _, value := range i.login.Values() {
 		if seen, err = i.session(ctx, value); err == nil {
-			i.login.prefer(value)
+			i.login.Prefer(value)
 			return value, seen.proves()
 		}
 		if !wrongPassword(err) {

@@ -59,7 +59,7 @@ func newInstance(settings settings) (*Instance, error) {
 		return !reach.HungUp(conn.PgConn().Conn()), nil
 	}
 	config.BeforeConnect = func(_ context.Context, made *pgx.ConnConfig) error {
-		made.Password = settings.login.values()[0].Reveal()
+		made.Password = settings.login.Values()[0].Reveal()
 		return nil
 	}
 	config.AfterConnect = instance.meet
@@ -118,7 +118,7 @@ func (i *Instance) acquire(ctx context.Context) (*pgxpool.Conn, *sdk.Error) {
 		return nil, i.Fault(err)
 	}
 	conn, err := i.admin.Acquire(ctx)
-	if err != nil && wrongPassword(err) && len(i.login.values()) > 1 {
+	if err != nil && wrongPassword(err) && len(i.login.Values()) > 1 {
 		if _, failed := i.present(ctx); failed != nil && failed.Code != sdk.Unsupported {
 			return nil, failed
 		}

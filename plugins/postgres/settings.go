@@ -30,7 +30,7 @@ const (
 type settings struct {
 	reach.Place
 	user        string
-	login       *login
+	login       *sdk.Passwords
 	database    string
 	iterations  int
 	concurrency int
@@ -41,7 +41,7 @@ func newSettings(config sdk.Config) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	made := settings{Place: place, user: config.Text("user"), login: newLogin(config.Handed, config.Secret("password")), database: config.Text("database"),
+	made := settings{Place: place, user: config.Text("user"), login: sdk.NewPasswords(config.Handed, config.Secret("password")), database: config.Text("database"),
 		iterations: config.Int("iterations"), concurrency: max(config.Concurrency, 1)}
 	if made.database == "" {
 		made.database = defaultDatabase

@@ -1,20 +1,11 @@
 package memory
 
-import (
-	"slices"
-	"sync"
+import "github.com/rekey-host/rekey/sdk"
 
-	"github.com/rekey-host/rekey/sdk"
-	"github.com/rekey-host/rekey/sdk/secret"
-)
-
-// login is the account that an instance itself logs in as. It is safe for
-// concurrent use.
+// login is the account that an instance itself logs in as.
 type login struct {
-	account string
-
-	mu    sync.Mutex
-	known []secret.Value // one of which the account has to have, the likeliest first
+	account   string
+	passwords *sdk.Passwords // one of which the account has to have
 }
 
 // newLogin returns the account of a configuration; nil: the instance needs none.
@@ -22,21 +13,7 @@ func newLogin(config sdk.Config) *login {
 	if config.Text("login") == "" {
 		return nil
 	}
-	return &login{account: config.Text("login"), known: append(slices.Clone(config.Handed), config.Secret("login_password"))}
-}
-
-// values returns what the account may have.
-func (l *login) values() []secret.Value {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.known
-}
-
-// learn puts a value in front of the others.
-func (l *login) learn(value secret.Value) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.known = append([]secret.Value{value}, l.known...)
+	return &login{config.Text("login"), sdk.NewPasswords(config.Handed, config.Secret("login_password"))}
 }
 
 // makeLogin makes the account that the instance logs in as, if it is missing,
@@ -46,7 +23,7 @@ func (i *Instance) makeLogin() {
 		return
 	}
 	i.accounts.seed(i.login.account, sdk.StatusActive)
-	known := i.login.values()
+	known := i.login.passwords.Values()
 	sh := i.accounts.shard(i.login.account)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -68,7 +45,7 @@ func (i *Instance) enters() *sdk.Error {
 	if i.login == nil {
 		return nil
 	}
-	known := i.login.values()
+	known := i.login.passwords.Values()
 	sh := i.accounts.shard(i.login.account)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -100,7 +77,7 @@ func (i *Instance) ownOnly(op sdk.Operation) *sdk.Error {
 func (i *Instance) handOver(op sdk.Operation) sdk.Receipt {
 	receipt := i.give(op)
 	if receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied {
-		i.login.learn(op.Value)
+		i.login.passwords.Prefer(op.Value)
 	}
 	return receipt
 }
