@@ -30,6 +30,12 @@ func TestServiceAccountScript(t *testing.T) {
 	if err := os.WriteFile(reload, []byte("#!/bin/sh\ncp "+p.dir+"/env "+p.dir+"/told\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	read := p.read("accounts.csv")
+	p.write("accounts.csv", "role,current,env,conf,new password\napp,Current-1,APP_PW,/db/app,x\n")
+	if r := p.must(2, "plan", "@rekey/service_account.star", "url="+server.URL, "user="+server.User, "insecure=true", "env_file=env", "conf_file=conf"); !strings.Contains(r.stderr, "column new password looks like passwords") {
+		t.Errorf("a column of passwords that is passed over: the operator reads\n%s", r.stderr)
+	}
+	p.write("accounts.csv", read)
 	p.must(4, "run", "@rekey/service_account.star", "url="+server.URL, "user="+server.User, "insecure=true", "env_file=env", "env_reload="+reload, "conf_file=conf", "--yes")
 	list := table(t, p.read("passwords.csv"))
 	app, jobs := list["app"]["password"], list["jobs"]["password"]
