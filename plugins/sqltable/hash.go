@@ -45,6 +45,11 @@ func formats() []string {
 	return []string{argon2id, bcrypted, scrypted, django, keycloak, phpass, sha512crypt, ssha, ha1}
 }
 
+// hashable are those of which a hash that is made elsewhere is one text.
+func hashable() []string {
+	return slices.DeleteFunc(formats(), func(name string) bool { return name == keycloak })
+}
+
 // costs are the default, the least and the most of a format; zeros where it has
 // none.
 var costs = map[string][3]int{

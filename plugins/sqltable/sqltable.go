@@ -41,7 +41,8 @@ ssha              {SSHA}…                                 none
 ha1               MD5 of KEY:realm:VALUE, for SIP         none
 
 A value that is hashed already has hash_format, the name of the hash; it has to
-be the one that the instance writes.
+be the one that the instance writes, and cannot be pbkdf2-keycloak, which has two
+columns. A table of MariaDB or MySQL has to have transactions (InnoDB).
 
 A row whose column is empty, or holds what no value fits (NULL, !…, *…), is an
 account without a password of its own: NoCredential, unless replace_unusable =
@@ -77,7 +78,7 @@ func (*Backend) Describe() sdk.Description {
 		Summary:     "an application's own table of users in PostgreSQL, MariaDB, MySQL or SQLite",
 		Doc:         doc,
 		Config:      fields(),
-		HashFormats: formats(),
+		HashFormats: hashable(),
 		Verbs:       []sdk.Verb{sdk.Set},
 		ReplaySafe:  []sdk.Verb{sdk.Set},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
