@@ -26,7 +26,7 @@ var failuresOfOthers = []ruled{
 	{"a check that wrongly says no throws the only copy away",
 		"TestCandidatesTellWhatMayBeCurrent TestOpenIAMValueThatIsNotAcceptedIsNotCalledDone", ""},
 	{"side paths, the tool's own login for one, have no write-ahead record",
-		"TestImportsRunOneWay TestLoginOfTheServiceAccountIsProtectedToo", "steps of the engine are the only way to a plugin's Apply, and a plugin never changes its own login"},
+		"TestImportsRunOneWay TestLoginOfTheServiceAccountIsProtectedToo", "steps of the engine are the only way to a plugin's Apply, and a plugin changes its own login by step.handover alone, which is one"},
 	{"the write-ahead record is in a transaction that is rolled back with what it protects",
 		"TestKilledProcessLosesNothingItWasTold TestFaultsFindAProtectionThatIsOff", ""},
 	{"one place for the password: after a crash it holds the new one or the old one, and nobody knows which is live",

@@ -59,6 +59,8 @@ the next attempt tells the program again, and until then verify cannot tell; a p
 that was killed in between has forgotten it. What reload leaves running in its process
 group is ended with it: start a program by its service manager, or with setsid.
 
+With --sandbox neither reload nor pid_file can be used.
+
 WHAT SUCCESS PROVES: that a parser of the format reads the value at the place, and that
 reload ended with exit 0 or the signal was sent. verify reads the file, too. That the
 program logs in with it is for a step on the backend whose password it is.

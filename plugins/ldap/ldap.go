@@ -34,7 +34,7 @@ mode       set, change, reset
 rfc3062    the Password Modify operation: the server hashes and applies its
            policy. reset returns the value that the server makes.
 ad         Active Directory and Samba, over TLS only: unicodePwd.
-           login_attribute is sAMAccountName unless given. The domain controller
+           login_attribute is sAMAccountName unless another than uid is given. The domain controller
            that answers first is kept to for the whole run: others learn later.
 attribute  userPassword, for servers without the operation. OpenLDAP stores
            what it is sent, so the value is hashed here first, as hash says:

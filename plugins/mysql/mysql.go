@@ -28,11 +28,12 @@ client can log in with it only a verify tells, which is a logon from this machin
 it proves nothing of an account whose host is another one, or for whose user the
 server prefers another account here, and says so.
 
-set keeps the way in which the account proves its password: on MariaDB
+set of a plain value keeps the way in which the account proves its password
+(hash_format makes it the way of that hash): on MariaDB
 mysql_native_password and ed25519, whose hashes are made here, on MySQL that and
 caching_sha2_password, for which the server makes the hash (MySQL keeps values out
 of its logs). An account that logs in without a password of its own (unix_socket,
-pam, gssapi, LDAP) is NoCredential; one with several ways is Unsupported, because
+pam, gssapi, LDAP) is NoCredential; one with several ways (MariaDB) is Unsupported, because
 a set would take the others away.
 
 MariaDB with a plugin that validates passwords (simple_password_check,
@@ -46,6 +47,8 @@ expired is fresh after a set, unless must_change = True, which is PASSWORD EXPIR
 On MySQL from 8.0.14 on the old password goes on working beside the new one with
 
     step.set(db, user.login, value, options = {"retain_current": True})
+
+until ALTER USER … DISCARD OLD PASSWORD, or the next set with it.
 
 A value that is hashed already has hash_format "mysql_native_password" (* and 40
 digits), "ed25519" (43 characters), or on MySQL "caching_sha2_password" ($A$…).

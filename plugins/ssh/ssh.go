@@ -48,8 +48,9 @@ demand what they do in the script's policy.
 WHAT SUCCESS PROVES: the account's line was read again and has the new hash. Whether
 sshd lets the account in is for verify to say: a second connection with the value, by
 password or keyboard-interactive, one attempt, which counts as a logon. Where sshd
-takes no passwords from the account it cannot tell. An account that is locked,
-expired or kept out although the value is right is "blocked".
+takes no passwords from the account it cannot tell. An account that is locked or
+expired is "blocked". Where the value is right and sshd keeps the account out for
+another reason, verify cannot tell.
 
 Minimum and maximum age, warning, inactivity and expiry stay as they are; the day of
 the change is set to today. An account that is locked ("!" before its hash) is
