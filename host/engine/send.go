@@ -44,18 +44,6 @@ type delivery struct {
 	contradicted bool // the plugin contradicted itself about it
 }
 
-// accepted is what a verify that accepts the value makes of a lost answer. It
-// proves the value; that the owner has to change it at the next logon it proves
-// only by saying so.
-func (d delivery) accepted(verdict sdk.Verdict, receipt sdk.Receipt) sdk.Receipt {
-	marked := d.op.MustChange != nil && *d.op.MustChange && !d.attempt.Intent.Detail.Bridge
-	if !marked || verdict == sdk.AcceptedMustChange {
-		return sdk.OK()
-	}
-	lost := doubtful(receipt)
-	return sdk.Lost(sdk.Errorf(lost.Err.Code, "the account takes the value, and whether its owner has to change it is not known: %s", lost.Err.Message))
-}
-
 // intent is the record to be made durable before the operation is sent; nil where it
 // is durable.
 func (d delivery) intent() *journal.Record {

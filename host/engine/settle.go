@@ -83,7 +83,7 @@ func (x settler) investigate(ctx context.Context, delivery delivery, receipt sdk
 	case err != nil:
 		return err
 	case accepts(verdict):
-		return x.conclude(delivery, delivery.accepted(verdict, receipt))
+		return x.conclude(delivery, provenBy(delivery, verdict, receipt))
 	case verdict == sdk.Rejected && remembered(delivery.attempt, receipt):
 		return x.conclude(delivery, overtaken(receipt))
 	case verdict == sdk.Rejected && receipt.Outcome == sdk.Refused && !delivery.lost.here:
@@ -130,7 +130,7 @@ func (x settler) once(delivery delivery) error {
 	case err != nil:
 		return err
 	case accepts(verdict):
-		return x.conclude(delivery, delivery.accepted(verdict, receipt))
+		return x.conclude(delivery, provenBy(delivery, verdict, receipt))
 	case verdict == sdk.Rejected:
 		return x.concludeCertain(delivery, receipt)
 	}
@@ -255,6 +255,18 @@ func (x settler) finalValue() (secret.Value, error) {
 
 func accepts(verdict sdk.Verdict) bool {
 	return verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange
+}
+
+// provenBy is what a verify that accepts the value makes of a lost answer. It
+// proves the value; that the owner has to change it at the next logon it proves
+// only by saying so.
+func provenBy(of delivery, verdict sdk.Verdict, receipt sdk.Receipt) sdk.Receipt {
+	marked := of.op.MustChange != nil && *of.op.MustChange && !of.attempt.Intent.Detail.Bridge
+	if !marked || verdict == sdk.AcceptedMustChange {
+		return sdk.OK()
+	}
+	lost := doubtful(receipt)
+	return sdk.Lost(sdk.Errorf(lost.Err.Code, "the account takes the value, and whether its owner has to change it is not known: %s", lost.Err.Message))
 }
 
 // doubtful turns the refusal of a later attempt into what the whole operation
