@@ -111,7 +111,7 @@ func mustChange(probe *probe) {
 
 func changeTakesEffect(probe *probe) {
 	subject, text, value := probe.open(), probe.target.Accounts[0], probe.value()
-	old := probe.start(subject, text)
+	old := known(probe, subject, text)
 	receipt := subject.apply(probe.t.Context(), probe.change(text, old, value))
 	if !ok(receipt) {
 		probe.stop("change from the present value: %s, want applied", said(receipt))
@@ -119,19 +119,19 @@ func changeTakesEffect(probe *probe) {
 	probe.wantHolds(text, value, "a change")
 }
 
-// start makes sure that the account's present value is known.
-func (p *probe) start(subject subject, account string) string {
-	if !p.d.Does(sdk.Set) {
-		return p.target.Present
+// known makes sure that the account's present value is known.
+func known(probe *probe, subject subject, account string) string {
+	if !probe.d.Does(sdk.Set) {
+		return probe.target.Present
 	}
-	value := p.value()
-	p.give(subject, account, value)
+	value := probe.value()
+	probe.give(subject, account, value)
 	return value
 }
 
 func changeNeedsOld(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	old, value := probe.start(subject, text), probe.value()
+	old, value := known(probe, subject, text), probe.value()
 	receipt := subject.apply(probe.t.Context(), probe.change(text, probe.value(), value))
 	probe.wantRefused(receipt, "change from a value that is not the present one", sdk.WrongCurrentPassword)
 	probe.wantHolds(text, old, "a refused change")
@@ -144,7 +144,7 @@ func resetTells(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
 	old := ""
 	if probe.d.Does(sdk.Set) {
-		old = probe.start(subject, text)
+		old = known(probe, subject, text)
 	}
 	receipt := subject.ask(probe.t.Context(), probe.op(sdk.Reset, text, ""))
 	switch {
@@ -181,19 +181,19 @@ func handoverGoesOn(probe *probe) {
 	if receipt := subject.apply(ctx, probe.op(sdk.Handover, own, value)); !ok(receipt) {
 		probe.stop("handover: %s, want applied", said(receipt))
 	}
-	probe.start(subject, probe.target.Accounts[0])
+	known(probe, subject, probe.target.Accounts[0])
 	next := probe.openWith(func(config *sdk.Config) { config.Handed = []secret.Value{secret.New(probe.value()), secret.New(value)} })
-	probe.start(next, probe.target.Accounts[1])
+	known(probe, next, probe.target.Accounts[1])
 	if receipt := next.apply(ctx, probe.op(sdk.Handover, own, probe.target.OwnValue)); !ok(receipt) {
 		probe.stop("handover to the value from before, by an instance that is told the newer ones: %s, want applied", said(receipt))
 	}
-	probe.start(probe.open(), probe.target.Accounts[2])
+	known(probe, probe.open(), probe.target.Accounts[2])
 }
 
 // anyOp is a set where there is one, else a change.
-func (p *probe) anyOp(account, value string) sdk.Operation {
-	if p.d.Does(sdk.Set) {
-		return p.set(account, value)
+func anyOp(probe *probe, account, value string) sdk.Operation {
+	if probe.d.Does(sdk.Set) {
+		return probe.set(account, value)
 	}
-	return p.change(account, p.target.Present, value)
+	return probe.change(account, probe.target.Present, value)
 }
