@@ -381,6 +381,13 @@ func (t picks) Unlock(ctx context.Context, _ sdk.Operation) sdk.Receipt {
 	return sdk.OK()
 }
 
+func (t picks) Revoke(ctx context.Context, _ sdk.Operation) sdk.Receipt {
+	if err := t.gaveUp(ctx, "revoke"); err != nil {
+		return sdk.Lost(sdk.AsError(err, sdk.Internal))
+	}
+	return sdk.OK()
+}
+
 func (t picks) Generate(ctx context.Context, _ string, n int) ([]secret.Value, error) {
 	if err := t.gaveUp(ctx, "generate"); err != nil {
 		return nil, err
@@ -415,9 +422,9 @@ func describe(label string) (sdk.Description, []sdk.Ability) {
 	case cloud:
 		return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Set, sdk.Change}, ReplaySafe: []sdk.Verb{sdk.Set}, Recover: sdk.SetThenChange}, nil
 	case desk:
-		return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Reset}}, []sdk.Ability{sdk.CanReset, sdk.CanUnlock, sdk.CanGenerate}
+		return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Reset}}, []sdk.Ability{sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke, sdk.CanGenerate}
 	}
-	return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Set}, ReplaySafe: []sdk.Verb{sdk.Set}}, nil
+	return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Set, sdk.Handover}, ReplaySafe: []sdk.Verb{sdk.Set}}, nil
 }
 
 // die ends the process as kill -9 does.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host/engine"
+	"github.com/rekey-host/rekey/host/journal"
 )
 
 // signals are the forms of an interruption: asked to stop once, or a second
@@ -18,7 +19,7 @@ import (
 var signals = []life{{Stop: 1}, {Stop: 2}, {Stop: 2, Later: 1}, {Stop: 2, Later: 7}}
 
 // everyVerb is what a step, or a generate, calls.
-var everyVerb = []string{"set", "change", "reset", "verify", "find", "unlock", "generate"}
+var everyVerb = append(journal.StepVerbs(), "generate")
 
 // cancels adds up what histories with signals came to.
 type cancels struct {

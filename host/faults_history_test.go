@@ -35,7 +35,7 @@ func actsOf(r *ledger.Run, u ledger.User) ([]*act, error) {
 		rec := &u.History[i]
 		try := [2]int{rec.Step, rec.Try}
 		switch {
-		case rec.Verb == "unlock" || rec.Kind != journal.Intent && rec.Kind != journal.Outcome:
+		case rec.Verb == journal.Unlock || rec.Verb == journal.Revoke || rec.Kind != journal.Intent && rec.Kind != journal.Outcome:
 			continue
 		case rec.Kind == journal.Intent:
 			byTry[try] = &act{id: fmt.Sprintf("%s-%d-%d-%d", r.ID(), u.Pos, rec.Step, rec.Try), where: key(rec.Backend, rec.Account), verb: rec.Verb, bridge: rec.Detail.Bridge}

@@ -21,8 +21,8 @@ type tale struct {
 // tales are what a life may be about, by name.
 var tales = map[string]tale{
 	"": {[]string{"plain-1", "picky-2", "fresh-1", "ghost-1", "plain-2", "picky-1", "fresh-2", "ghost-2"}, story{}},
-	"verbs": {[]string{"find-try", "verify-try", "unlock-try", "generate-try", "reset-try", "set-try", "change-try",
-		"find-must", "verify-must", "unlock-must", "generate-must", "reset-must", "set-must", "change-must"}, verbs{}},
+	"verbs": {[]string{"find-try", "verify-try", "unlock-try", "generate-try", "reset-try", "set-try", "change-try", "revoke-try", "handover-try",
+		"find-must", "verify-must", "unlock-must", "generate-must", "reset-must", "set-must", "change-must", "revoke-must", "handover-must"}, verbs{}},
 	"set":             {plainNames, gives{one: []string{vault}}},
 	"two values":      {plainNames, gives{one: []string{plain}, two: []string{plain}}},
 	"with a history":  {plainNames, gives{one: []string{vault}, two: []string{vault}, proves: true}},
@@ -80,7 +80,7 @@ func (verbs) Rotate(ctx context.Context, row source.Row, s *engine.Steps) journa
 	switch {
 	case err != nil:
 		return raised(r, err)
-	case !r.OK() && form == "try" && (verb == "find" || verb == "verify" || verb == "unlock"):
+	case !r.OK() && form == "try" && (verb == "find" || verb == "verify" || verb == "unlock" || verb == "revoke"):
 		return journal.Verdict{Kind: journal.SaidSkip, Reason: "branched on " + string(r.Code)}
 	case !r.OK() && form == "try":
 		return journal.Verdict{Kind: journal.SaidFailed, Reason: "branched on " + string(r.Code)}
@@ -97,16 +97,19 @@ func firstStep(ctx context.Context, verb, account string, s *engine.Steps) (jour
 	switch verb {
 	case "verify":
 		step.Value = was(vault)
-	case "unlock", "reset":
+	case "unlock", "revoke", "reset":
 		step.Backend = desk
-	case "generate", "set", "change":
+	case "generate", "set", "change", "handover":
 		v, err := s.Generate(ctx, generateFor(verb))
 		if err != nil {
 			return journal.Result{}, err
 		}
 		step.Verb, step.Backend, step.Value = "set", plain, v
-		if verb == "change" {
+		switch verb {
+		case "change":
 			step.Verb, step.Backend, step.Old = verb, cloud, was(cloud)
+		case "handover":
+			step.Verb = verb
 		}
 	}
 	return s.Do(ctx, step)

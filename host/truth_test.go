@@ -74,7 +74,7 @@ func newPlay(t *testing.T, dir string, seed uint64) *play {
 	for _, label := range labels {
 		p.open(label)
 	}
-	verbs := []string{"set", "set", "set", "change", "reset", "verify", "find", "unlock"}
+	verbs := []string{"set", "set", "set", "change", "reset", "verify", "find", "unlock", "revoke"}
 	for range 1 + p.dice.IntN(5) {
 		b := p.backends[p.dice.IntN(len(labels))]
 		verb := verbs[p.dice.IntN(len(verbs))]
@@ -100,7 +100,7 @@ func (p *play) open(label string) {
 		instance.Apply(context.Background(), sdk.Operation{ID: fmt.Sprintf("old-%s-%d", label, i), Attempt: 1, Verb: sdk.Set, Account: name, Value: secret.New("old")})
 	}
 	p.calm = false
-	abilities := []sdk.Ability{sdk.CanFind, sdk.CanReset, sdk.CanUnlock, sdk.CanGenerate}
+	abilities := []sdk.Ability{sdk.CanFind, sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke, sdk.CanGenerate}
 	if p.dice.IntN(3) > 0 {
 		abilities = append(abilities, sdk.CanVerify)
 	}
@@ -306,7 +306,7 @@ func (p *play) claim(u ledger.User, res report.Result, owners map[string]string)
 		}
 		owners[place] = u.Key
 	}
-	asked := slices.ContainsFunc(u.History, func(r journal.Record) bool { return r.Verb == "verify" || r.Verb == "unlock" })
+	asked := slices.ContainsFunc(u.History, func(r journal.Record) bool { return r.Verb == "verify" || r.Verb == "unlock" || r.Verb == "revoke" })
 	if !changed && !asked && !slices.ContainsFunc(u.History, func(r journal.Record) bool { return r.Verb == "reset" }) {
 		p.t.Errorf("%v: %s is done, and nothing was changed", p.scenes, u.Key)
 	}

@@ -9,7 +9,7 @@ type Operation struct {
 	Verb       Verb           // Set, Change or Handover in Apply, else that of the method
 	Account    string         // as the script named it
 	Kind       string         // one of Description.Kinds; "" where there is only one
-	Value      secret.Value   // the new value, of a Verify the one to try; absent in Reset and Unlock
+	Value      secret.Value   // the new value, of a Verify the one to try; absent in Reset, Unlock and Revoke
 	Old        secret.Value   // the present value, of a Change
 	HashFormat string         // "" for a plain value, else one of Description.HashFormats
 	MustChange *bool          // whether the owner has to change it at the next logon; nil: the backend's default for the verb

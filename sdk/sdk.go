@@ -15,6 +15,7 @@
 //	Generator      Generate   step.generate(generator = BACKEND) is refused
 //	Resetter       Reset      step.reset is refused
 //	Unlocker       Unlock     step.unlock is refused
+//	Revoker        Revoke     step.revoke is refused
 //	BatchApplier   ApplyBatch operations arrive one by one through Apply
 //	Resolver       Resolve    two names of one account are taken for two accounts
 package sdk

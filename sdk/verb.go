@@ -10,7 +10,8 @@ type Verb string
 
 // The verbs. Set is administrative: give this value. Change is the owner's:
 // from the old value to the new. Reset lets the target pick. Unlock leaves the
-// credential alone. Handover is a Set of the account that the instance is logged
+// credential alone. Revoke ends the sessions that the account has open, and leaves
+// the credential alone too. Handover is a Set of the account that the instance is logged
 // in as: see Config.Handed. Verify changes nothing: it stands among the operations
 // of a stream, never in a Description, and Verifier answers it.
 const (
@@ -18,6 +19,7 @@ const (
 	Change   Verb = "change"
 	Reset    Verb = "reset"
 	Unlock   Verb = "unlock"
+	Revoke   Verb = "revoke"
 	Handover Verb = "handover"
 	Verify   Verb = "verify"
 )
@@ -34,10 +36,20 @@ type Unlocker interface {
 	Unlock(ctx context.Context, op Operation) Receipt
 }
 
+// Revoker ends the sessions of an account: who is logged in already is no
+// longer, and needs the present value to come back.
+type Revoker interface {
+	// Revoke is like Apply. Applied says that no session is left that was open
+	// when it was asked; an account without any is Applied too. The sessions of
+	// the account that the instance itself is logged in as are Protected.
+	Revoke(ctx context.Context, op Operation) Receipt
+}
+
 // The abilities of instances that carry out the verbs of the table below.
 const (
 	CanReset  Ability = "reset"
 	CanUnlock Ability = "unlock"
+	CanRevoke Ability = "revoke"
 )
 
 // method carries out one operation.
@@ -59,6 +71,12 @@ var asked = [...]struct {
 	{Unlock, CanUnlock, func(instance Instance) method {
 		if able, ok := instance.(Unlocker); ok {
 			return able.Unlock
+		}
+		return nil
+	}},
+	{Revoke, CanRevoke, func(instance Instance) method {
+		if able, ok := instance.(Revoker); ok {
+			return able.Revoke
 		}
 		return nil
 	}},

@@ -128,7 +128,7 @@ func TestACancellationIsNeverAnAnswer(t *testing.T) {
 	given := journal.Given(secret.New("given"))
 	steps := map[string]journal.Step{
 		"set": {Verb: journal.Set, Value: given}, "change": {Verb: journal.Change, Value: given, Old: journal.Given(secret.New("old"))},
-		"reset": {Verb: journal.Reset}, "unlock": {Verb: journal.Unlock}, "find": {Verb: journal.Find}, "verify": {Verb: journal.Verify, Value: given},
+		"reset": {Verb: journal.Reset}, "unlock": {Verb: journal.Unlock}, "revoke": {Verb: journal.Revoke}, "find": {Verb: journal.Find}, "verify": {Verb: journal.Verify, Value: given},
 		"generate": {Verb: "generate"},
 	}
 	for name, step := range steps {

@@ -254,8 +254,8 @@ func (x *target) Check(context.Context) []sdk.Finding {
 // backend describes the target as one that can do everything.
 func (x *target) backend(label string) Backend {
 	return Backend{Label: label, Instance: x, Concurrency: 4, Timeout: time.Second, Attempts: 3, Patience: time.Minute,
-		Abilities: []sdk.Ability{sdk.CanFind, sdk.CanVerify, sdk.CanReset, sdk.CanUnlock, sdk.CanGenerate},
-		Description: sdk.Description{Name: "fake", Verbs: []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Handover},
+		Abilities: []sdk.Ability{sdk.CanFind, sdk.CanVerify, sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke, sdk.CanGenerate},
+		Description: sdk.Description{Name: "fake", Verbs: []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Revoke, sdk.Handover},
 			ReplaySafe: []sdk.Verb{sdk.Set}}}
 }
 

@@ -42,9 +42,10 @@ func TestAFrameHasNoMoreThanItMay(t *testing.T) {
 	}
 }
 
-// TestAResetClaimsItsAccountAndAnUnlockDoesNot: an unlock gives nobody a value.
+// TestAResetClaimsItsAccountAndAnUnlockDoesNot: an unlock gives nobody a value, nor
+// does a revoke.
 func TestAResetClaimsItsAccountAndAnUnlockDoesNot(t *testing.T) {
-	for verb, refused := range map[string]int{journal.Reset: 1, journal.Unlock: 0} {
+	for verb, refused := range map[string]int{journal.Reset: 1, journal.Unlock: 0, journal.Revoke: 0} {
 		b := newBook(2)
 		x := newTarget(t, b)
 		apply(t, jobOf(b, tries(journal.Step{Verb: verb, Backend: "a", Account: "shared"}), x.backend("a")))

@@ -11,6 +11,7 @@ const (
 	Verify   = "verify"
 	Find     = "find"
 	Unlock   = "unlock"
+	Revoke   = "revoke"
 	Handover = "handover"
 	Revert   = "revert" // the host's own: it sets a credential back
 )
@@ -35,6 +36,7 @@ var verbs = [...]Traits{
 	{Verb: Verify, Ability: sdk.CanVerify, Kinded: true},
 	{Verb: Find, Ability: sdk.CanFind, Looks: true},
 	{Verb: Unlock, Operation: sdk.Unlock, Ability: sdk.CanUnlock},
+	{Verb: Revoke, Operation: sdk.Revoke, Ability: sdk.CanRevoke},
 	{Verb: Handover, Operation: sdk.Handover, Kinded: true, Carries: true, Changes: true},
 	{Verb: Revert, Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 }

@@ -15,6 +15,7 @@ var table = []Traits{
 	{Verb: "verify", Ability: sdk.CanVerify, Kinded: true},
 	{Verb: "find", Ability: sdk.CanFind, Looks: true},
 	{Verb: "unlock", Operation: sdk.Unlock, Ability: sdk.CanUnlock},
+	{Verb: "revoke", Operation: sdk.Revoke, Ability: sdk.CanRevoke},
 	{Verb: "handover", Operation: sdk.Handover, Kinded: true, Carries: true, Changes: true},
 	{Verb: "revert", Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/internal/home"
+	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/vet"
 	"github.com/rekey-host/rekey/sdk"
@@ -34,13 +35,15 @@ func (b *backendValue) Type() string          { return "backend" }
 func (b *backendValue) Freeze()               {}
 func (b *backendValue) Truth() starlark.Bool  { return true }
 func (b *backendValue) Hash() (uint32, error) { return starlark.String(b.Label).Hash() }
-func (b *backendValue) AttrNames() []string   { return []string{"accounts", "label", "name"} }
+func (b *backendValue) AttrNames() []string   { return []string{"accounts", "can", "label", "name"} }
 
-// Attr returns accounts, name or label.
+// Attr returns accounts, can, name or label.
 func (b *backendValue) Attr(name string) (starlark.Value, error) {
 	switch name {
 	case "accounts":
 		return b.method("BACKEND.accounts", b), nil
+	case "can":
+		return b.method("BACKEND.can", b), nil
 	case "label":
 		return starlark.String(b.Label), nil
 	case "name":
@@ -333,4 +336,14 @@ func secretForm(dict *starlark.Dict) (SecretRef, bool) {
 	form, name, found := strings.Cut(string(text), ":")
 	known := form == "env" || form == "file" || form == "prompt"
 	return SecretRef{Kind: form, Name: name}, ok && found && known && name != "" && dict.Len() == 1
+}
+
+// evalCan is BACKEND.can(): what the plugin says of itself. Of an unknown plugin
+// nothing is known, and so nothing refused.
+func evalCan(args *arguments) (starlark.Value, error) {
+	target, step := args.recv.(*backendValue), args.text("step")
+	if names := append(journal.StepVerbs(), "generate"); !slices.Contains(names, step) && !args.unresolved("step") {
+		args.badValue("step", diag.DidYouMean(step, names), "there is no step %q", step)
+	}
+	return starlark.Bool(!target.Known || target.Can(step)), nil
 }

@@ -17,6 +17,7 @@ func functions() map[string]function {
 	all := map[string]function{
 		"backend":          evalBackend,
 		"BACKEND.accounts": evalAccounts,
+		"BACKEND.can":      evalCan,
 		"wave_rule":        evalWaveRule,
 		"param.string":     evalParamString,
 		"param.int":        evalParamInt,

@@ -38,8 +38,8 @@ func target() sdk.Description {
 			{Name: "history", Type: sdk.Int, Default: 3},
 			{Name: "groups", Type: sdk.List},
 		},
-		Verbs:     []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Handover},
-		Abilities: []sdk.Ability{sdk.CanFind, sdk.CanList, sdk.CanVerify, sdk.CanGenerate, sdk.CanReset, sdk.CanUnlock},
+		Verbs:     []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Revoke, sdk.Handover},
+		Abilities: []sdk.Ability{sdk.CanFind, sdk.CanList, sdk.CanVerify, sdk.CanGenerate, sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke},
 	}
 }
 

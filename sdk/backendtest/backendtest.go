@@ -39,7 +39,8 @@
 //	abilities     those declared, and no others
 //	config        wrong settings are named; instances share nothing
 //	set, change,  the target has the value, all of it, and only that account's
-//	reset, unlock
+//	reset, unlock,
+//	revoke
 //	refuse        missing, locked and protected accounts, weak and remembered
 //	              values, nonsense and hostile names: by their codes, and the
 //	              value from before is still there
@@ -116,6 +117,10 @@ type Target struct {
 	Aliases map[string]string
 	// Locked is an account that an Unlock makes usable.
 	Locked string
+	// Session logs an account in with its value, past the backend, and returns
+	// what asks that session whether it is still open. Nil: a Revoke is tried
+	// without one.
+	Session func(account, value string) (open func() bool)
 	// Own is the account that Config logs in as, and OwnValue its password: a
 	// Handover gives it another one, and this one back.
 	Own, OwnValue string

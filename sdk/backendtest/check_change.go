@@ -111,7 +111,7 @@ func mustChange(probe *probe) {
 
 func changeTakesEffect(probe *probe) {
 	subject, text, value := probe.open(), probe.target.Accounts[0], probe.value()
-	old := known(probe, subject, text)
+	old := probe.start(subject, text)
 	receipt := subject.apply(probe.t.Context(), probe.change(text, old, value))
 	if !ok(receipt) {
 		probe.stop("change from the present value: %s, want applied", said(receipt))
@@ -119,19 +119,19 @@ func changeTakesEffect(probe *probe) {
 	probe.wantHolds(text, value, "a change")
 }
 
-// known makes sure that the account's present value is known.
-func known(probe *probe, subject subject, account string) string {
-	if !probe.d.Does(sdk.Set) {
-		return probe.target.Present
+// start makes sure that the account's present value is known.
+func (p *probe) start(subject subject, account string) string {
+	if !p.d.Does(sdk.Set) {
+		return p.target.Present
 	}
-	value := probe.value()
-	probe.give(subject, account, value)
+	value := p.value()
+	p.give(subject, account, value)
 	return value
 }
 
 func changeNeedsOld(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	old, value := known(probe, subject, text), probe.value()
+	old, value := probe.start(subject, text), probe.value()
 	receipt := subject.apply(probe.t.Context(), probe.change(text, probe.value(), value))
 	probe.wantRefused(receipt, "change from a value that is not the present one", sdk.WrongCurrentPassword)
 	probe.wantHolds(text, old, "a refused change")
@@ -144,7 +144,7 @@ func resetTells(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
 	old := ""
 	if probe.d.Does(sdk.Set) {
-		old = known(probe, subject, text)
+		old = probe.start(subject, text)
 	}
 	receipt := subject.ask(probe.t.Context(), probe.op(sdk.Reset, text, ""))
 	switch {
@@ -169,6 +169,48 @@ func unlockUnlocks(probe *probe) {
 	}
 }
 
+// revokeEnds: the sessions of one account end, those of others and the value stay,
+// and it may be asked again.
+func revokeEnds(probe *probe) {
+	subject, ctx := probe.open(), probe.t.Context()
+	account, other := probe.target.Accounts[0], probe.target.Accounts[1]
+	value, others := probe.start(subject, account), probe.start(subject, other)
+	ended, kept := probe.session(account, value), probe.session(other, others)
+	op := probe.op(sdk.Revoke, account, "")
+	for op.Attempt = 1; op.Attempt <= 2; op.Attempt++ {
+		if receipt := subject.ask(ctx, op); !ok(receipt) {
+			probe.stop("revoke, attempt %d: %s, want applied", op.Attempt, said(receipt))
+		}
+	}
+	if ended() {
+		probe.fail("a session of the account is open after a revoke")
+	}
+	if !kept() {
+		probe.fail("a session of another account has ended with a revoke")
+	}
+	probe.wantHolds(account, value, "a revoke")
+	if probe.target.Missing != "" {
+		probe.wantRefused(subject.ask(ctx, probe.op(sdk.Revoke, probe.target.Missing, "")), "revoke of a missing account", sdk.AccountNotFound)
+	}
+	if probe.target.Own != "" {
+		probe.wantRefused(subject.ask(ctx, probe.op(sdk.Revoke, probe.target.Own, "")), "revoke of the instance's own account", sdk.Protected)
+	}
+	probe.start(subject, account)
+}
+
+// session logs an account in, if the target can be logged in to. What it returns is
+// then what the session says of itself; else, that all is as it has to be.
+func (p *probe) session(account, value string) (open func() bool) {
+	if p.target.Session == nil {
+		return func() bool { return account != p.target.Accounts[0] }
+	}
+	open = p.target.Session(account, value)
+	if !open() {
+		p.stop("the session of %q, opened past the backend, is not open", account)
+	}
+	return open
+}
+
 // handoverGoesOn: this instance and one that is told the value log in with it; only
 // the instance's own account is handed over, and nothing else is done to that.
 func handoverGoesOn(probe *probe) {
@@ -181,19 +223,19 @@ func handoverGoesOn(probe *probe) {
 	if receipt := subject.apply(ctx, probe.op(sdk.Handover, own, value)); !ok(receipt) {
 		probe.stop("handover: %s, want applied", said(receipt))
 	}
-	known(probe, subject, probe.target.Accounts[0])
+	probe.start(subject, probe.target.Accounts[0])
 	next := probe.openWith(func(config *sdk.Config) { config.Handed = []secret.Value{secret.New(probe.value()), secret.New(value)} })
-	known(probe, next, probe.target.Accounts[1])
+	probe.start(next, probe.target.Accounts[1])
 	if receipt := next.apply(ctx, probe.op(sdk.Handover, own, probe.target.OwnValue)); !ok(receipt) {
 		probe.stop("handover to the value from before, by an instance that is told the newer ones: %s, want applied", said(receipt))
 	}
-	known(probe, probe.open(), probe.target.Accounts[2])
+	probe.start(probe.open(), probe.target.Accounts[2])
 }
 
 // anyOp is a set where there is one, else a change.
-func anyOp(probe *probe, account, value string) sdk.Operation {
-	if probe.d.Does(sdk.Set) {
-		return probe.set(account, value)
+func (p *probe) anyOp(account, value string) sdk.Operation {
+	if p.d.Does(sdk.Set) {
+		return p.set(account, value)
 	}
-	return probe.change(account, probe.target.Present, value)
+	return p.change(account, p.target.Present, value)
 }

@@ -29,6 +29,7 @@ func checks() []check {
 		{"change/needs the old value", does(sdk.Change), changeNeedsOld},
 		{"reset/tells the value or keeps it", can(sdk.CanReset), resetTells},
 		{"unlock/makes the account usable", func(stage scene) bool { return stage.can(sdk.CanUnlock) && stage.target.Locked != "" }, unlockUnlocks},
+		{"revoke/ends the sessions and leaves the value alone", can(sdk.CanRevoke), revokeEnds},
 		{"handover/goes on with the new value", func(stage scene) bool { return stage.d.Does(sdk.Handover) && stage.target.Own != "" }, handoverGoesOn},
 		{"refuse/a missing account", func(stage scene) bool { return stage.target.Missing != "" }, missingAccount},
 		{"refuse/accounts by their state", func(stage scene) bool { return len(stage.target.Refusing) > 0 }, refusingAccounts},

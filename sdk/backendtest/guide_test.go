@@ -26,7 +26,7 @@ func TestTheGuideNamesEverything(t *testing.T) {
 	for _, f := range fieldTypes {
 		names = append(names, string(f))
 	}
-	for _, a := range []sdk.Ability{sdk.CanFind, sdk.CanList, sdk.CanPolicy, sdk.CanVerify, sdk.CanCheck, sdk.CanGenerate, sdk.CanReset, sdk.CanUnlock} {
+	for _, a := range []sdk.Ability{sdk.CanFind, sdk.CanList, sdk.CanPolicy, sdk.CanVerify, sdk.CanCheck, sdk.CanGenerate, sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke} {
 		names = append(names, string(a))
 	}
 	for _, s := range []sdk.Status{sdk.StatusActive, sdk.StatusDisabled, sdk.StatusSuspended, sdk.StatusLocked, sdk.StatusExpired, sdk.StatusPending, sdk.StatusDeleted, sdk.StatusFederated} {

@@ -47,6 +47,7 @@ type broken struct {
 	generate func(n int, values []secret.Value) []secret.Value
 	reset    func(r sdk.Receipt) sdk.Receipt
 	unlock   func(op sdk.Operation) *sdk.Receipt
+	revoke   func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt
 	check    func() []sdk.Finding
 	config   func(c *sdk.Config) error
 	close    func(i *instance) error
@@ -184,6 +185,13 @@ func (i *instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	return i.Instance.Unlock(ctx, op)
 }
 
+func (i *instance) Revoke(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if i.b.revoke != nil {
+		return i.b.revoke(ctx, i, op)
+	}
+	return i.Instance.Revoke(ctx, op)
+}
+
 func (i *instance) Check(ctx context.Context) []sdk.Finding {
 	if i.b.check != nil {
 		return i.b.check()
@@ -260,6 +268,7 @@ func mutants() []mutant {
 	policyViolation := func(rule sdk.Rule, text string) sdk.Receipt {
 		return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Message: text, Violations: []sdk.Violation{{Rule: rule, Message: text}}})
 	}
+	logged := openable{soundBackend()}
 	return []mutant{
 		{"answers applied without doing", "set/takes effect", &broken{apply: func(_ context.Context, _ *instance, op sdk.Operation) sdk.Receipt { return sdk.OK() }}, nil},
 		{"does it twice to another account", "set/leaves other accounts alone", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
@@ -584,6 +593,40 @@ func mutants() []mutant {
 			}
 			return i.real(ctx, op)
 		}}, logsIn},
+		{"answers a revoke without doing it", checkOfSessions, logged.but(func(context.Context, *instance, sdk.Operation) sdk.Receipt { return sdk.OK() }), logged.sessions},
+		{"ends every session", checkOfSessions, logged.but(func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			for _, op.Account = range []string{"bob", "ann"} {
+				i.Instance.Revoke(ctx, op)
+			}
+			return sdk.OK()
+		}), logged.sessions},
+		{"takes the value with the sessions", checkOfSessions, &broken{revoke: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			i.Instance.Reset(ctx, sdk.Operation{Verb: sdk.Reset, Account: op.Account})
+			return i.Instance.Revoke(ctx, op)
+		}}, nil},
+		{"ends its own session", checkOfSessions, &broken{revoke: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+			if op.Account == "svc" {
+				return sdk.OK()
+			}
+			return i.Instance.Revoke(ctx, op)
+		}}, logsIn},
+	}
+}
+
+const checkOfSessions = "revoke/ends the sessions and leaves the value alone"
+
+// openable is a target whose accounts the kit can log in.
+type openable struct{ *memory.Backend }
+
+// but returns a backend on the accounts, with another Revoke.
+func (o openable) but(revoke func(context.Context, *instance, sdk.Operation) sdk.Receipt) *broken {
+	return &broken{memory: o.Backend, revoke: revoke}
+}
+
+// sessions has the kit log accounts in.
+func (o openable) sessions(t *Target) {
+	t.Session = func(account, value string) func() bool {
+		return o.Store.Session(t.Config.Label, account, "", secret.New(value))
 	}
 }
 
@@ -668,7 +711,7 @@ func (modest) abilities() []sdk.Ability { return []sdk.Ability{sdk.CanVerify} }
 func TestAPluginThatCanMoreThanItSaysIsFound(t *testing.T) {
 	b := soundBackend()
 	problems := findingsOf(t, Options{Backend: b, Target: soundTarget()}, boastful{&direct{backend: b}})[checkOfBoasts]
-	for _, a := range []sdk.Ability{sdk.CanReset, sdk.CanUnlock, sdk.CanFind, sdk.CanList, sdk.CanPolicy, sdk.CanGenerate} {
+	for _, a := range []sdk.Ability{sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke, sdk.CanFind, sdk.CanList, sdk.CanPolicy, sdk.CanGenerate} {
 		if !slices.ContainsFunc(problems, func(p string) bool { return strings.HasPrefix(p, string(a)+", which the instance lacks") }) {
 			t.Errorf("nothing is said of %q: %q", a, problems)
 		}

@@ -96,6 +96,7 @@ func (e *echo) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
 }
 func (e *echo) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt  { return e.Apply(ctx, op) }
 func (e *echo) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt { return e.Apply(ctx, op) }
+func (e *echo) Revoke(ctx context.Context, op sdk.Operation) sdk.Receipt { return e.Apply(ctx, op) }
 func (e *echo) Close() error                                             { return errors.New(e.text) }
 func (e *echo) Find(_ context.Context, account string) (sdk.Account, error) {
 	if account == "fails" {
@@ -131,7 +132,7 @@ func says(t *testing.T, i *dial.Instance) map[string]string {
 	out := map[string]string{}
 	applied := make(chan sdk.Receipt, 1)
 	i.Submit([]sdk.Operation{op}, func(_ int, r sdk.Receipt) { applied <- r })
-	for place, r := range map[string]sdk.Receipt{"apply": <-applied, "reset": i.Ask(ctx, as(op, sdk.Reset)), "unlock": i.Ask(ctx, as(op, sdk.Unlock))} {
+	for place, r := range map[string]sdk.Receipt{"apply": <-applied, "reset": i.Ask(ctx, as(op, sdk.Reset)), "unlock": i.Ask(ctx, as(op, sdk.Unlock)), "revoke": i.Ask(ctx, as(op, sdk.Revoke))} {
 		e := r.Err
 		out[place+" message"], out[place+" native"], out[place+" code"], out[place+" status"] = e.Message, e.Native, string(e.Code), string(e.AccountStatus)
 		v := e.Violations[0]
@@ -286,6 +287,9 @@ func (b *bare) Reset(context.Context, *pb.ApplyRequest) (*pb.ApplyResponse, erro
 	return &pb.ApplyResponse{Receipt: b.receipt()}, nil
 }
 func (b *bare) Unlock(context.Context, *pb.ApplyRequest) (*pb.ApplyResponse, error) {
+	return &pb.ApplyResponse{Receipt: b.receipt()}, nil
+}
+func (b *bare) Revoke(context.Context, *pb.ApplyRequest) (*pb.ApplyResponse, error) {
 	return &pb.ApplyResponse{Receipt: b.receipt()}, nil
 }
 func (b *bare) Find(_ context.Context, in *pb.FindRequest) (*pb.FindResponse, error) {

@@ -39,18 +39,17 @@ type frame struct {
 	answer func(n int, r sdk.Receipt)
 }
 
-// openStream opens the stream of an instance and receives its answers.
-func openStream(instance *Instance) (*stream, error) {
-	rpc, err := instance.client.rpc.ApplyStream(instance.ctx)
+func (i *Instance) openStream() error {
+	rpc, err := i.client.rpc.ApplyStream(i.ctx)
 	if err == nil {
-		err = rpc.Send(&pb.OperationFrame{Instance: instance.name})
+		err = rpc.Send(&pb.OperationFrame{Instance: i.name})
 	}
 	if err != nil {
-		return nil, instance.client.failed(instance.ctx, "stream", err)
+		return i.client.failed(i.ctx, "stream", err)
 	}
-	made := &stream{instance: instance, rpc: rpc, frames: map[uint64]*frame{}, gone: make(chan struct{})}
-	instance.wg.Go(made.receive)
-	return made, nil
+	i.stream = &stream{instance: i, rpc: rpc, frames: map[uint64]*frame{}, gone: make(chan struct{})}
+	i.wg.Go(i.stream.receive)
+	return nil
 }
 
 // submit sends one frame, or more if its operations are large.

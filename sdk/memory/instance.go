@@ -55,6 +55,14 @@ func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	return i.do(ctx, op, i.unlock)
 }
 
+// Revoke ends the sessions of an account.
+func (i *Instance) Revoke(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if err := i.wait(ctx); err != nil {
+		return sdk.Refuse(err)
+	}
+	return i.do(ctx, op, i.revoke)
+}
+
 // Close does nothing: the accounts belong to the Store.
 func (i *Instance) Close() error { return nil }
 
@@ -71,7 +79,7 @@ func (i *Instance) wait(ctx context.Context) *sdk.Error {
 	if failed := ended(ctx); failed != nil {
 		return failed
 	}
-	return i.login.enters()
+	return i.enters()
 }
 
 func ended(ctx context.Context) *sdk.Error {
@@ -144,7 +152,7 @@ func (i *Instance) sane(op sdk.Operation) *sdk.Error {
 	case op.Verb == sdk.Change && !op.Old.Present():
 		return sdk.Errorf(sdk.InvalidOperation, "a change needs the old value")
 	}
-	return i.login.ownOnly(op)
+	return i.ownOnly(op)
 }
 
 // enter returns the account, or a new one that the caller puts in its place when
@@ -156,7 +164,7 @@ func (i *Instance) enter(sh *shard, op sdk.Operation) (*account, *sdk.Error) {
 	}
 	a := sh.m[op.Account]
 	if a == nil {
-		if !i.create || op.Verb == sdk.Unlock {
+		if !i.create || op.Verb == sdk.Unlock || op.Verb == sdk.Revoke {
 			return nil, missing(op.Account)
 		}
 		a = &account{status: sdk.StatusActive}
@@ -164,7 +172,7 @@ func (i *Instance) enter(sh *shard, op sdk.Operation) (*account, *sdk.Error) {
 			a.credential(op.Kind).take(i.accounts.digest(op.Account, op.Kind, op.Old), 0)
 		}
 	}
-	if a.status != sdk.StatusActive && op.Verb != sdk.Unlock {
+	if a.status != sdk.StatusActive && op.Verb != sdk.Unlock && op.Verb != sdk.Revoke {
 		return nil, &sdk.Error{Code: sdk.AccountStatus, AccountStatus: a.status, Message: "the account is " + a.status.String()}
 	}
 	return a, nil
@@ -210,7 +218,7 @@ func (i *Instance) done(outcome sdk.Outcome, credential *credential) sdk.Receipt
 
 // pick is Reset.
 func (i *Instance) pick(op sdk.Operation) sdk.Receipt {
-	if failed := i.login.ownOnly(op); failed != nil {
+	if failed := i.ownOnly(op); failed != nil {
 		return sdk.Refuse(failed)
 	}
 	value, err := generate(i.rand, i.policy)
@@ -246,14 +254,19 @@ func (i *Instance) unlock(op sdk.Operation) sdk.Receipt {
 	return i.done(sdk.Applied, account.lookup(op.Kind))
 }
 
-// handOver is Handover: the account is given the value, and the instance goes on
-// with it.
-func (i *Instance) handOver(op sdk.Operation) sdk.Receipt {
-	receipt := i.give(op)
-	if receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied {
-		i.login.passwords.Prefer(op.Value)
+func (i *Instance) revoke(op sdk.Operation) sdk.Receipt {
+	if failed := i.ownOnly(op); failed != nil {
+		return sdk.Refuse(failed)
 	}
-	return receipt
+	sh := i.accounts.shard(op.Account)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	account, err := i.enter(sh, op)
+	if err != nil {
+		return sdk.Refuse(err)
+	}
+	account.endSessions()
+	return i.done(sdk.Applied, account.lookup(op.Kind))
 }
 
 // Find returns the account. Its stamp is that of kind "", or of the first kind
@@ -397,6 +410,20 @@ func (i *Instance) Verify(ctx context.Context, name, kind string, value secret.V
 		return sdk.CannotTell, missing(name)
 	}
 	return account.verdict(kind, digest), nil
+}
+
+func (a *account) verdict(kind string, digest [32]byte) sdk.Verdict {
+	credential := a.lookup(kind)
+	switch {
+	case a.status != sdk.StatusActive:
+		return sdk.Blocked
+	case credential == nil || !credential.set || credential.digest != digest:
+		return sdk.Rejected
+	case credential.must:
+		return sdk.AcceptedMustChange
+	default:
+		return sdk.Accepted
+	}
 }
 
 // Check finds nothing: the target is always there.

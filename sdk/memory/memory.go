@@ -69,8 +69,8 @@ func (b *Backend) Describe() sdk.Description {
 		Doc:        doc,
 		Config:     fields(),
 		Kinds:      b.Kinds,
-		Verbs:      []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Handover},
-		ReplaySafe: []sdk.Verb{sdk.Set},
+		Verbs:      []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Revoke, sdk.Handover},
+		ReplaySafe: []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:  b.abilities(),
 		Limits:     sdk.Limits{Batch: b.Batch},
 		Target:     []string{"accounts"},
@@ -168,6 +168,7 @@ func (b *Backend) instance(config sdk.Config) *Instance {
 	if instance.now == nil {
 		instance.now = time.Now
 	}
-	instance.login = newLogin(config, instance.accounts, instance.kinds)
+	instance.login = newLogin(config)
+	instance.makeLogin()
 	return instance
 }

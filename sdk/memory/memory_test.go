@@ -416,3 +416,27 @@ func BenchmarkApply(b *testing.B) {
 		}
 	})
 }
+
+// TestRevokeEndsTheSessionsOfOneAccount, and leaves its value and the sessions of
+// others; a session is opened with the present value only.
+func TestRevokeEndsTheSessionsOfOneAccount(t *testing.T) {
+	b := &memory.Backend{Store: &memory.Store{}}
+	i := open(t, b, map[string]any{"create": false, "accounts": []string{"ann", "ben", "new"}})
+	for _, name := range []string{"ann", "ben"} {
+		applied(t, i.Apply(t.Context(), set(name, "one")))
+	}
+	session := func(name, value string) func() bool { return b.Store.Session("memory", name, "", secret.New(value)) }
+	first, second, other := session("ann", "one"), session("ann", "one"), session("ben", "one")
+	if !first() || !second() || !other() || session("ann", "two")() || session("nobody", "one")() {
+		t.Fatal("an account is logged in by its present value, and by no other")
+	}
+	revoke := func(name string) sdk.Receipt {
+		return i.Revoke(t.Context(), sdk.Operation{ID: "r", Attempt: 1, Verb: sdk.Revoke, Account: name})
+	}
+	applied(t, revoke("ann"))
+	if first() || second() || !other() || !session("ann", "one")() {
+		t.Error("a revoke ends the sessions of one account, and not its value")
+	}
+	applied(t, revoke("new"))
+	refused(t, revoke("nobody"), sdk.AccountNotFound)
+}

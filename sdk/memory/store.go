@@ -63,6 +63,22 @@ func (s *Store) Holds(label, name, kind string, value secret.Value) bool {
 	return credential != nil && credential.set && credential.digest == accounts.digest(name, kind, value)
 }
 
+// Session logs an account of the instances with the label in, with its present
+// value. What it returns tells whether the session is still open; it never was if
+// the value is another.
+func (s *Store) Session(label, name, kind string, value secret.Value) (open func() bool) {
+	if !s.Holds(label, name, kind, value) {
+		return func() bool { return false }
+	}
+	session := new(atomic.Bool)
+	session.Store(true)
+	sh := s.open(label).shard(name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.m[name].log(session)
+	return session.Load
+}
+
 // Len returns how many accounts the instances with the label have.
 func (s *Store) Len(label string) int { return s.open(label).len() }
 
@@ -199,6 +215,7 @@ type account struct {
 type more struct {
 	about  sdk.Account // what Put told
 	others map[string]*credential
+	open   []*atomic.Bool // its sessions
 }
 
 // about is what Put told of the account.
@@ -207,6 +224,25 @@ func (a *account) about() sdk.Account {
 		return sdk.Account{}
 	}
 	return a.more.about
+}
+
+// log keeps a session.
+func (a *account) log(session *atomic.Bool) {
+	if a.more == nil {
+		a.more = &more{}
+	}
+	a.more.open = append(a.more.open, session)
+}
+
+// endSessions ends those that are open.
+func (a *account) endSessions() {
+	if a.more == nil {
+		return
+	}
+	for _, session := range a.more.open {
+		session.Store(false)
+	}
+	a.more.open = nil
 }
 
 // credential returns the credential of the kind, making an empty one.
@@ -234,21 +270,6 @@ func (a *account) lookup(kind string) *credential {
 		return nil
 	}
 	return a.more.others[kind]
-}
-
-// verdict is what a logon with the value would come to.
-func (a *account) verdict(kind string, digest [32]byte) sdk.Verdict {
-	credential := a.lookup(kind)
-	switch {
-	case a.status != sdk.StatusActive:
-		return sdk.Blocked
-	case credential == nil || !credential.set || credential.digest != digest:
-		return sdk.Rejected
-	case credential.must:
-		return sdk.AcceptedMustChange
-	default:
-		return sdk.Accepted
-	}
 }
 
 // credential is a value that the account can be entered with.

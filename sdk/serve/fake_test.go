@@ -56,6 +56,7 @@ func (a able) ask(ctx context.Context, what string) *sdk.Error {
 
 func (a able) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt  { return a.apply(ctx, op) }
 func (a able) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt { return a.apply(ctx, op) }
+func (a able) Revoke(ctx context.Context, op sdk.Operation) sdk.Receipt { return a.apply(ctx, op) }
 
 func (a able) Find(ctx context.Context, account string) (sdk.Account, error) {
 	if e := a.ask(ctx, account); e != nil {

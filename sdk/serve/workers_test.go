@@ -132,6 +132,7 @@ func TestAPanicIsUnknownAndShowsNothing(t *testing.T) {
 		"apply":  {submit(t, i, []sdk.Operation{op}).wait()[0].Err, "Apply"},
 		"reset":  {i.Ask(t.Context(), as(op, sdk.Reset)).Err, "Reset"},
 		"unlock": {i.Ask(t.Context(), as(op, sdk.Unlock)).Err, "Unlock"},
+		"revoke": {i.Ask(t.Context(), as(op, sdk.Revoke)).Err, "Revoke"},
 		"find":   {found, "Find"}, "policy": {read, "Policy"}, "verify": {verified, "Verify"},
 	} {
 		want := "Internal: the backend panicked in " + c.method + " (string); its log has the rest"

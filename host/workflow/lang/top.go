@@ -38,6 +38,10 @@ func topLevel() []Entry {
 			{"key", KindText, `"login"`, "the column that tells users apart"},
 		}, Doc: "The accounts of a backend as users, with the columns id, login, name, mail and status and the attributes asked for.",
 			Example: "directory = backend(\"memory\")\nworkflow(users = directory.accounts(), backend = directory)"},
+		{Name: "BACKEND.can", At: Anywhere, Gives: KindBool, Use: Function, Params: []Param{
+			{"step", KindText, "", `the name of a step, such as "revoke"`},
+		}, Doc: "Whether the backend's plugin can do a step. With its settings an instance may lack what its plugin can.",
+			Example: "target = backend(\"memory\")\nprint(target.can(\"revoke\"))"},
 		{Name: "wave_rule", At: AtTop, Gives: KindWave, Rename: "canary", Use: Function, Params: []Param{
 			{"size", KindInt, "None", "users per batch; default: all"},
 			{"take", KindInt, "None", "users that the wave takes if there is no wave hook; the last wave takes the rest"},

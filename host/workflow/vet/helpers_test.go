@@ -18,8 +18,8 @@ import (
 // do everything, one with kinds, and one that only sets hashes.
 func backends() map[string]*Backend {
 	return map[string]*Backend{
-		"a": {Label: "a", Known: true, Named: true, Desc: sdk.Description{Name: "memory", Verbs: []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Handover},
-			Abilities: []sdk.Ability{sdk.CanFind, sdk.CanVerify, sdk.CanReset, sdk.CanUnlock}, Options: []sdk.Field{{Name: "plain", Type: sdk.Bool}}}},
+		"a": {Label: "a", Known: true, Named: true, Desc: sdk.Description{Name: "memory", Verbs: []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Revoke, sdk.Handover},
+			Abilities: []sdk.Ability{sdk.CanFind, sdk.CanVerify, sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke}, Options: []sdk.Field{{Name: "plain", Type: sdk.Bool}}}},
 		"b": {Label: "b", Known: true, Named: true, Desc: sdk.Description{Name: "phones", Verbs: []sdk.Verb{sdk.Set}, Kinds: []sdk.Kind{{Name: "sip"}, {Name: "voicemail"}}}},
 		"c": {Label: "c", Known: true, Named: true, Desc: sdk.Description{Name: "hashes", Verbs: []sdk.Verb{sdk.Set}, HashFormats: []string{"sha512-crypt"}}},
 	}

@@ -340,9 +340,9 @@ type Description struct {
 	Options       []*Field               `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty"`                            // of an operation
 	Kinds         []*Kind                `protobuf:"bytes,7,rep,name=kinds,proto3" json:"kinds,omitempty"`                                // empty: one credential, whose kind is ""
 	HashFormats   []string               `protobuf:"bytes,8,rep,name=hash_formats,json=hashFormats,proto3" json:"hash_formats,omitempty"` // hashed values that a set takes
-	Verbs         []string               `protobuf:"bytes,9,rep,name=verbs,proto3" json:"verbs,omitempty"`                                // of "set" "change" "reset" "unlock" "handover", what it can do
+	Verbs         []string               `protobuf:"bytes,9,rep,name=verbs,proto3" json:"verbs,omitempty"`                                // of "set" "change" "reset" "unlock" "revoke" "handover", what it can do
 	ReplaySafe    []string               `protobuf:"bytes,10,rep,name=replay_safe,json=replaySafe,proto3" json:"replay_safe,omitempty"`   // verbs that may be sent again with the same value
-	Abilities     []string               `protobuf:"bytes,11,rep,name=abilities,proto3" json:"abilities,omitempty"`                       // "find" "list" "policy" "verify" "check" "generate" "reset" "unlock" "resolve"
+	Abilities     []string               `protobuf:"bytes,11,rep,name=abilities,proto3" json:"abilities,omitempty"`                       // "find" "list" "policy" "verify" "check" "generate" "reset" "unlock" "revoke" "resolve"
 	Recover       string                 `protobuf:"bytes,12,opt,name=recover,proto3" json:"recover,omitempty"`                           // "" or "set-then-change"
 	Limits        *Limits                `protobuf:"bytes,13,opt,name=limits,proto3" json:"limits,omitempty"`
 	Egress        []string               `protobuf:"bytes,14,rep,name=egress,proto3" json:"egress,omitempty"`                                       // "{url}", "api.example.com:443"
@@ -1160,10 +1160,10 @@ type Operation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                          // the same for every attempt; the same id means the same content
 	Attempt       int64                  `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`                               // from 1; above 1, look before reporting a history refusal
-	Verb          string                 `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`                                      // "set", "change" or "handover" in Apply, "reset" in Reset, "unlock" in Unlock; "verify" in ApplyStream
+	Verb          string                 `protobuf:"bytes,3,opt,name=verb,proto3" json:"verb,omitempty"`                                      // "set", "change" or "handover" in Apply, "reset" in Reset, "unlock" in Unlock, "revoke" in Revoke; "verify" in ApplyStream
 	Account       string                 `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`                                // as the script named it
 	Kind          string                 `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`                                      // one of Description.kinds; "" where there is only one
-	Value         *Secret                `protobuf:"bytes,6,opt,name=value,proto3" json:"value,omitempty"`                                    // the new value, of a verify the one to try; absent in Reset and Unlock
+	Value         *Secret                `protobuf:"bytes,6,opt,name=value,proto3" json:"value,omitempty"`                                    // the new value, of a verify the one to try; absent in Reset, Unlock and Revoke
 	Old           *Secret                `protobuf:"bytes,7,opt,name=old,proto3" json:"old,omitempty"`                                        // the present value, of a change
 	HashFormat    string                 `protobuf:"bytes,8,opt,name=hash_format,json=hashFormat,proto3" json:"hash_format,omitempty"`        // "" for a plain value
 	MustChange    *bool                  `protobuf:"varint,9,opt,name=must_change,json=mustChange,proto3,oneof" json:"must_change,omitempty"` // absent: the backend's own default for the verb
@@ -3307,7 +3307,7 @@ const file_backend_proto_rawDesc = "" +
 	"\bSeverity\x12\x11\n" +
 	"\rSEVERITY_INFO\x10\x00\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x01\x12\x10\n" +
-	"\fSEVERITY_BAD\x10\x022\xc6\b\n" +
+	"\fSEVERITY_BAD\x10\x022\x91\t\n" +
 	"\aBackend\x12Q\n" +
 	"\bDescribe\x12!.rekey.backend.v1.DescribeRequest\x1a\".rekey.backend.v1.DescribeResponse\x12T\n" +
 	"\tConfigure\x12\".rekey.backend.v1.ConfigureRequest\x1a#.rekey.backend.v1.ConfigureResponse\x12H\n" +
@@ -3315,7 +3315,8 @@ const file_backend_proto_rawDesc = "" +
 	"\x05Apply\x12\x1e.rekey.backend.v1.ApplyRequest\x1a\x1f.rekey.backend.v1.ApplyResponse\x12R\n" +
 	"\vApplyStream\x12 .rekey.backend.v1.OperationFrame\x1a\x1d.rekey.backend.v1.AnswerFrame(\x010\x01\x12H\n" +
 	"\x05Reset\x12\x1e.rekey.backend.v1.ApplyRequest\x1a\x1f.rekey.backend.v1.ApplyResponse\x12I\n" +
-	"\x06Unlock\x12\x1e.rekey.backend.v1.ApplyRequest\x1a\x1f.rekey.backend.v1.ApplyResponse\x12E\n" +
+	"\x06Unlock\x12\x1e.rekey.backend.v1.ApplyRequest\x1a\x1f.rekey.backend.v1.ApplyResponse\x12I\n" +
+	"\x06Revoke\x12\x1e.rekey.backend.v1.ApplyRequest\x1a\x1f.rekey.backend.v1.ApplyResponse\x12E\n" +
 	"\x04Find\x12\x1d.rekey.backend.v1.FindRequest\x1a\x1e.rekey.backend.v1.FindResponse\x12G\n" +
 	"\x04List\x12\x1d.rekey.backend.v1.ListRequest\x1a\x1e.rekey.backend.v1.ListResponse0\x01\x12K\n" +
 	"\x06Policy\x12\x1f.rekey.backend.v1.PolicyRequest\x1a .rekey.backend.v1.PolicyResponse\x12K\n" +
@@ -3444,29 +3445,31 @@ var file_backend_proto_depIdxs = []int32{
 	22, // 51: rekey.backend.v1.Backend.ApplyStream:input_type -> rekey.backend.v1.OperationFrame
 	20, // 52: rekey.backend.v1.Backend.Reset:input_type -> rekey.backend.v1.ApplyRequest
 	20, // 53: rekey.backend.v1.Backend.Unlock:input_type -> rekey.backend.v1.ApplyRequest
-	26, // 54: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
-	29, // 55: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
-	34, // 56: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
-	37, // 57: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
-	39, // 58: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
-	41, // 59: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
-	31, // 60: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
-	5,  // 61: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
-	13, // 62: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
-	15, // 63: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
-	21, // 64: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
-	24, // 65: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
-	21, // 66: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
-	21, // 67: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
-	27, // 68: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
-	30, // 69: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
-	35, // 70: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
-	38, // 71: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
-	40, // 72: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
-	42, // 73: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
-	32, // 74: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
-	61, // [61:75] is the sub-list for method output_type
-	47, // [47:61] is the sub-list for method input_type
+	20, // 54: rekey.backend.v1.Backend.Revoke:input_type -> rekey.backend.v1.ApplyRequest
+	26, // 55: rekey.backend.v1.Backend.Find:input_type -> rekey.backend.v1.FindRequest
+	29, // 56: rekey.backend.v1.Backend.List:input_type -> rekey.backend.v1.ListRequest
+	34, // 57: rekey.backend.v1.Backend.Policy:input_type -> rekey.backend.v1.PolicyRequest
+	37, // 58: rekey.backend.v1.Backend.Verify:input_type -> rekey.backend.v1.VerifyRequest
+	39, // 59: rekey.backend.v1.Backend.Generate:input_type -> rekey.backend.v1.GenerateRequest
+	41, // 60: rekey.backend.v1.Backend.Check:input_type -> rekey.backend.v1.CheckRequest
+	31, // 61: rekey.backend.v1.Backend.Resolve:input_type -> rekey.backend.v1.ResolveRequest
+	5,  // 62: rekey.backend.v1.Backend.Describe:output_type -> rekey.backend.v1.DescribeResponse
+	13, // 63: rekey.backend.v1.Backend.Configure:output_type -> rekey.backend.v1.ConfigureResponse
+	15, // 64: rekey.backend.v1.Backend.Close:output_type -> rekey.backend.v1.CloseResponse
+	21, // 65: rekey.backend.v1.Backend.Apply:output_type -> rekey.backend.v1.ApplyResponse
+	24, // 66: rekey.backend.v1.Backend.ApplyStream:output_type -> rekey.backend.v1.AnswerFrame
+	21, // 67: rekey.backend.v1.Backend.Reset:output_type -> rekey.backend.v1.ApplyResponse
+	21, // 68: rekey.backend.v1.Backend.Unlock:output_type -> rekey.backend.v1.ApplyResponse
+	21, // 69: rekey.backend.v1.Backend.Revoke:output_type -> rekey.backend.v1.ApplyResponse
+	27, // 70: rekey.backend.v1.Backend.Find:output_type -> rekey.backend.v1.FindResponse
+	30, // 71: rekey.backend.v1.Backend.List:output_type -> rekey.backend.v1.ListResponse
+	35, // 72: rekey.backend.v1.Backend.Policy:output_type -> rekey.backend.v1.PolicyResponse
+	38, // 73: rekey.backend.v1.Backend.Verify:output_type -> rekey.backend.v1.VerifyResponse
+	40, // 74: rekey.backend.v1.Backend.Generate:output_type -> rekey.backend.v1.GenerateResponse
+	42, // 75: rekey.backend.v1.Backend.Check:output_type -> rekey.backend.v1.CheckResponse
+	32, // 76: rekey.backend.v1.Backend.Resolve:output_type -> rekey.backend.v1.ResolveResponse
+	62, // [62:77] is the sub-list for method output_type
+	47, // [47:62] is the sub-list for method input_type
 	47, // [47:47] is the sub-list for extension type_name
 	47, // [47:47] is the sub-list for extension extendee
 	0,  // [0:47] is the sub-list for field type_name

@@ -40,6 +40,7 @@ const (
 	Backend_ApplyStream_FullMethodName = "/rekey.backend.v1.Backend/ApplyStream"
 	Backend_Reset_FullMethodName       = "/rekey.backend.v1.Backend/Reset"
 	Backend_Unlock_FullMethodName      = "/rekey.backend.v1.Backend/Unlock"
+	Backend_Revoke_FullMethodName      = "/rekey.backend.v1.Backend/Revoke"
 	Backend_Find_FullMethodName        = "/rekey.backend.v1.Backend/Find"
 	Backend_List_FullMethodName        = "/rekey.backend.v1.Backend/List"
 	Backend_Policy_FullMethodName      = "/rekey.backend.v1.Backend/Policy"
@@ -75,6 +76,7 @@ type BackendClient interface {
 	// The rest is called only if ConfigureResponse.abilities lists it.
 	Reset(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
 	Unlock(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
+	Revoke(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
 	Find(ctx context.Context, in *FindRequest, opts ...grpc.CallOption) (*FindResponse, error)
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListResponse], error)
 	Policy(ctx context.Context, in *PolicyRequest, opts ...grpc.CallOption) (*PolicyResponse, error)
@@ -159,6 +161,16 @@ func (c *backendClient) Unlock(ctx context.Context, in *ApplyRequest, opts ...gr
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ApplyResponse)
 	err := c.cc.Invoke(ctx, Backend_Unlock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *backendClient) Revoke(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApplyResponse)
+	err := c.cc.Invoke(ctx, Backend_Revoke_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -270,6 +282,7 @@ type BackendServer interface {
 	// The rest is called only if ConfigureResponse.abilities lists it.
 	Reset(context.Context, *ApplyRequest) (*ApplyResponse, error)
 	Unlock(context.Context, *ApplyRequest) (*ApplyResponse, error)
+	Revoke(context.Context, *ApplyRequest) (*ApplyResponse, error)
 	Find(context.Context, *FindRequest) (*FindResponse, error)
 	List(*ListRequest, grpc.ServerStreamingServer[ListResponse]) error
 	Policy(context.Context, *PolicyRequest) (*PolicyResponse, error)
@@ -307,6 +320,9 @@ func (UnimplementedBackendServer) Reset(context.Context, *ApplyRequest) (*ApplyR
 }
 func (UnimplementedBackendServer) Unlock(context.Context, *ApplyRequest) (*ApplyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Unlock not implemented")
+}
+func (UnimplementedBackendServer) Revoke(context.Context, *ApplyRequest) (*ApplyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Revoke not implemented")
 }
 func (UnimplementedBackendServer) Find(context.Context, *FindRequest) (*FindResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Find not implemented")
@@ -465,6 +481,24 @@ func _Backend_Unlock_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Backend_Revoke_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApplyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BackendServer).Revoke(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Backend_Revoke_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BackendServer).Revoke(ctx, req.(*ApplyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Backend_Find_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(FindRequest)
 	if err := dec(in); err != nil {
@@ -614,6 +648,10 @@ var Backend_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Unlock",
 			Handler:    _Backend_Unlock_Handler,
+		},
+		{
+			MethodName: "Revoke",
+			Handler:    _Backend_Revoke_Handler,
 		},
 		{
 			MethodName: "Find",
