@@ -89,6 +89,7 @@ func target(t testing.TB) backendtest.Target {
 			Secrets: map[string]secret.Value{"password": secret.New(running.Password)},
 		},
 		Accounts: []string{name("ann"), name("Bob `'\\"), name("cy@acme.example")},
+		Session:  func(account, value string) func() bool { return session(t, strings.TrimSuffix(account, "@%"), value) },
 		Missing:  "nobody@%",
 		Refusing: map[string]sdk.Code{"rotator": sdk.Protected, "mariadb.sys@localhost": sdk.Protected, name("super"): sdk.Protected, name("socket"): sdk.NoCredential},
 		Aliases:  map[string]string{strings.TrimSuffix(name("ann"), "@%"): name("ann")},

@@ -19,6 +19,7 @@ type Instance struct {
 	settings
 	admin *sql.DB
 	found atomic.Pointer[server]
+	all   atomic.Bool // rekey has seen the sessions of others
 }
 
 var _ interface {
@@ -28,6 +29,7 @@ var _ interface {
 	sdk.Verifier
 	sdk.Checker
 	sdk.Unlocker
+	sdk.Revoker
 	sdk.Resolver
 	sdk.BatchApplier
 } = (*Instance)(nil)

@@ -50,6 +50,11 @@ On MySQL from 8.0.14 on the old password goes on working beside the new one with
 
 until ALTER USER … DISCARD OLD PASSWORD, or the next set with it.
 
+step.revoke ends the sessions of an account (KILL CONNECTION) and waits until they
+are gone: THOSE OF ALL ACCOUNTS OF THE SAME USER, whatever their host, because a
+server does not tell which one a session logged in as. That takes PROCESS and, of
+MariaDB, CONNECTION ADMIN, of MySQL, CONNECTION_ADMIN.
+
 A value that is hashed already has hash_format "mysql_native_password" (* and 40
 digits), "ed25519" (43 characters), or on MySQL "caching_sha2_password" ($A$…).
 
@@ -88,8 +93,8 @@ func (*Backend) Describe() sdk.Description {
 		Config:      fields(),
 		Options:     []sdk.Field{{Name: "retain_current", Type: sdk.Bool, Doc: "MySQL from 8.0.14 on: the old password goes on working (RETAIN CURRENT PASSWORD)"}},
 		HashFormats: []string{native, ed25519, cachingSHA2},
-		Verbs:       []sdk.Verb{sdk.Set, sdk.Unlock},
-		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Unlock},
+		Verbs:       []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Revoke},
+		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:      sdk.Limits{Concurrency: 64, Batch: 64},
 		Egress:      []string{"{url}"},

@@ -73,6 +73,7 @@ func target(t testing.TB) backendtest.Target {
 			Secrets: map[string]secret.Value{"password": secret.New(server.Password)},
 		},
 		Accounts: []string{name("ann"), name("Bob \"'\\"), name("cy@acme.example")},
+		Session:  func(account, value string) func() bool { return session(t, account, value) },
 		Missing:  "nobody",
 		Refusing: map[string]sdk.Code{server.User: sdk.Protected, "pg_monitor": sdk.Protected, name("super"): sdk.Protected},
 		Hashed: map[string]backendtest.Hashed{

@@ -26,6 +26,7 @@ var _ interface {
 	sdk.PolicyReader
 	sdk.Verifier
 	sdk.Checker
+	sdk.Revoker
 	sdk.Resolver
 } = (*Instance)(nil)
 

@@ -34,7 +34,7 @@ against it, so keep the log as you keep the database. What clients
 prepare in different ways (SASLprep) is refused: no-break and other wide spaces,
 characters without width, ligatures, ² and their like, accents that stand alone.
 
-Attributes, memberships and open sessions of the role stay as they are. VALID
+With a set, attributes, memberships and open sessions of the role stay as they are. VALID
 UNTIL stays too, unless options say otherwise:
 
     step.set(db, user.login, value, options = {"valid_days": 90})
@@ -55,6 +55,10 @@ The role needs CREATEROLE, from PostgreSQL 16 on also ADMIN OPTION on the roles
 that it changes; superusers take a superuser and are Protected otherwise. The role
 that rekey logs in as is Protected, and so are pg_… roles: step.handover changes
 the former's password, and goes on with it once a session has logged in with it.
+
+step.revoke ends the sessions that a role has open (pg_terminate_backend) and waits
+until they are gone; that takes pg_signal_backend. One that is logging in at that
+moment with the old password may be missed: call it after the set, and verify.
 
 passwordcheck sees no value here. Where it is loaded and the role may read that
 (pg_read_all_settings), its rules are kept by rekey.
@@ -85,8 +89,8 @@ func (*Backend) Describe() sdk.Description {
 		Config:      fields(),
 		Options:     options(),
 		HashFormats: []string{formatSCRAM, formatMD5},
-		Verbs:       []sdk.Verb{sdk.Set, sdk.Handover},
-		ReplaySafe:  []sdk.Verb{sdk.Set},
+		Verbs:       []sdk.Verb{sdk.Set, sdk.Revoke, sdk.Handover},
+		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:      sdk.Limits{Concurrency: 16},
 		Egress:      []string{"{url}"},

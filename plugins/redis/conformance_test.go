@@ -72,6 +72,7 @@ func target(t testing.TB) backendtest.Target {
 			Secrets: map[string]secret.Value{"password": secret.New(running.Password)},
 		},
 		Accounts: []string{name("ann"), name(`Bob"'\`), name("cy@acme.example")},
+		Session:  func(account, value string) func() bool { return session(t, account, value) },
 		Missing:  "nobody",
 		Refusing: map[string]sdk.Code{"rotator": sdk.Protected},
 		Hashed:   map[string]backendtest.Hashed{"sha256": {Hash: hex.EncodeToString(sum[:]), Value: "pencil"}},

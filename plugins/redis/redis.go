@@ -32,8 +32,8 @@ new one work side by side for a while:
 
     step.set(cache, user.login, value, options = {"keep_others": True})
 
-A user that is off stays off, sessions that are open stay open, and nopass ends
-with the first password. A value that is hashed already has hash_format "sha256",
+A user that is off stays off, sessions that are open stay open until step.revoke ends
+them (CLIENT KILL USER), and nopass ends with the first password. A value that is hashed already has hash_format "sha256",
 64 digits of 0-9 and a-f.
 
 save       what makes a set last
@@ -41,19 +41,16 @@ acl        ACL SAVE, for servers that have an aclfile (default)
 config     CONFIG REWRITE, for those whose users stand in redis.conf
 none       nothing: THE OLD PASSWORDS ARE BACK WHEN THE SERVER STARTS AGAIN
 
-A server that cannot save is found out before anything is set. What a later save
-fails for is put back as it was and saved so, and is refused; if that cannot be
-saved either, it is not known what the server has after its next start. ACL SAVE
-writes all users, also what others have changed and not saved.
+What could not be saved is put back as it was and is refused. ACL SAVE writes all
+users, also what others have changed and not saved.
 
 ACLS ARE NOT REPLICATED: each replica and each node of a cluster has its own
-users. Give each node a backend with a label of its own.
+users. Give each node a backend with a label of its own. Sessions are
+ended on that node alone.
 
 The user that rekey logs in as (default unless user is given) is Protected. It
 needs +acl|getuser +acl|setuser +acl|users +acl|whoami and +acl|save (or
-+config|rewrite); +config|get and +info let Check see more. With +acl|list (where
-sets are saved) or +acl|dryrun (where not; Redis 7) large runs are about twice as
-fast, for ACL GETUSER costs a server fifty times the work of a set.
++config|rewrite), and +client|kill to end sessions; +config|get and +info let Check see more.
 
 accounts(): filter is a pattern as of KEYS, such as "app-*". Attributes are flags,
 passwords (how many), commands, keys and channels.
@@ -88,8 +85,8 @@ func (*Backend) Describe() sdk.Description {
 		Config:      fields(),
 		Options:     []sdk.Field{{Name: "keep_others", Type: sdk.Bool, Doc: "the passwords that the user has go on working beside the new one"}},
 		HashFormats: []string{formatSHA256},
-		Verbs:       []sdk.Verb{sdk.Set},
-		ReplaySafe:  []sdk.Verb{sdk.Set},
+		Verbs:       []sdk.Verb{sdk.Set, sdk.Revoke},
+		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:      sdk.Limits{Concurrency: 128, Batch: 128},
 		Egress:      []string{"{url}"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -199,6 +200,8 @@ func target(t testing.TB, b base) backendtest.Target {
 	table := b.table(t, "ann", "Bob \"'`\\", "cy@acme.example", "federated", "twice", "twice")
 	b.must(t, fmt.Sprintf("UPDATE %s SET %s = '!' WHERE %s = 'federated'", table, b.name("pass`\"word"), b.name("user name")))
 	made := b.config(table)
+	sessions, session := b.sessions(t)
+	made.Values["sessions"] = sessions
 	var down func()
 	if b.server != "" {
 		relay := reachtest.NewRelay(t, b.server)
@@ -211,14 +214,36 @@ func target(t testing.TB, b base) backendtest.Target {
 	return backendtest.Target{
 		Config:   made,
 		Accounts: []string{"ann", "Bob \"'`\\", "cy@acme.example"},
+		Session:  func(account, _ string) func() bool { return session(account) },
 		Missing:  "nobody",
 		Refusing: map[string]sdk.Code{"federated": sdk.NoCredential, "twice": sdk.Ambiguous},
 		Hashed:   map[string]backendtest.Hashed{"ssha": {Hash: "{SSHA}xx94JgJAZA3KbaeSb7ydql5GS3dzYWx0c2FsdA==", Value: "behind the hash"}},
 		Wrong: []backendtest.Wrong{
 			{Field: "engine", Value: "oracle"}, {Field: "table"}, {Field: "column"}, {Field: "key"}, {Field: "hash", Value: "rot13"}, {Field: "cost", Value: int64(-1)},
 			{Field: "set", Value: []string{"failed"}}, {Field: "realm", Value: "x"}, {Field: "data_column", Value: "x"}, {Field: "must_change_values", Value: []string{"1"}},
+			{Field: "sessions", Value: "DELETE FROM sessions"}, {Field: "sessions", Value: "DELETE FROM sessions WHERE who = '{account}'"},
 		},
 		Down: down,
+	}
+}
+
+// sessions makes a table of sessions, and returns the statement that ends those of
+// an account and what opens one.
+func (b base) sessions(t testing.TB) (statement string, session func(account string) (open func() bool)) {
+	t.Helper()
+	table := fmt.Sprintf("sessions_%d", tables.Add(1))
+	grant := b.grant(table)
+	for index := range grant {
+		grant[index] = strings.Replace(grant[index], "UPDATE", "DELETE", 1)
+	}
+	b.must(t, append([]string{fmt.Sprintf("CREATE TABLE %s (id integer, who varchar(200))", table)}, grant...)...)
+	t.Cleanup(func() { _, _ = b.run("DROP TABLE " + table) })
+	return fmt.Sprintf("DELETE FROM %s WHERE who = {account} OR who = {account}", table), func(account string) func() bool {
+		id := tables.Add(1)
+		b.must(t, fmt.Sprintf("INSERT INTO %s VALUES (%d, %s)", table, id, b.text(account)))
+		return func() bool {
+			return len(b.must(t, fmt.Sprintf("SELECT id FROM %s WHERE id = %d", table, id))) == 1
+		}
 	}
 }
 
@@ -233,4 +258,14 @@ func TestBackendKeepsTheContractOnMariaDB(t *testing.T) {
 func TestExecutableKeepsTheContractOnSQLite(t *testing.T) {
 	path := backendtest.Build(t, "./rekey-backend-sqltable")
 	backendtest.RunExecutable(t, backendtest.Options{Target: func(t testing.TB) backendtest.Target { return target(t, sqlite(t)) }}, path)
+}
+
+// TestWithoutAStatementSessionsCannotBeEnded: the instance lacks what its plugin can.
+func TestWithoutAStatementSessionsCannotBeEnded(t *testing.T) {
+	b := sqlite(t)
+	instance := open(t, b.config(b.table(t, "ann")))
+	if able := sdk.AbilitiesOf(instance); slices.Contains(able, sdk.CanRevoke) {
+		t.Errorf("it can %q", able)
+	}
+	want(t, instance.Revoke(t.Context(), sdk.Operation{ID: "r", Attempt: 1, Verb: sdk.Revoke, Account: "ann"}), "refused Unsupported")
 }

@@ -30,6 +30,8 @@ var _ interface {
 	sdk.PolicyReader
 	sdk.Verifier
 	sdk.Checker
+	sdk.Revoker
+	sdk.Partial
 	sdk.Resolver
 } = (*Instance)(nil)
 

@@ -26,6 +26,8 @@ type settings struct {
 	password secret.Value
 	layout
 	hasher
+	sessions        string // the statement that ends those of an account; "": none is given
+	accounts        int    // how often the account stands in it
 	replaceUnusable bool
 	concurrency     int
 }
@@ -53,6 +55,9 @@ func newSettings(config sdk.Config) (settings, error) {
 		return settings{}, err
 	}
 	if made.layout, err = newLayout(config); err != nil {
+		return settings{}, err
+	}
+	if made.sessions, made.accounts, err = sessionsOf(config, made.engine); err != nil {
 		return settings{}, err
 	}
 	made.hasher, err = newHasher(config)

@@ -27,7 +27,9 @@ differs in case alone is the same account where the database says so.
 What success proves: the row holds a hash of the value, read back before the
 commit. WHETHER THE APPLICATION LETS ITS USER IN WITH IT IS NOT PROVEN, nor by a
 verify, which compares with the hash in the table: try one account by hand first.
-Sessions and tokens of the application stay as they are.
+Sessions and tokens of the application stay as they are until step.revoke ends them,
+where sessions says how: one statement, in which {account} is a parameter, such as
+"DELETE FROM sessions WHERE user_id = (SELECT id FROM users WHERE login = {account})".
 
 hash              as the column holds it                  cost (default)
 argon2id          $argon2id$v=19$m=…,t=…,p=…$…$…          passes (2); memory in KiB (19456), parallelism (1)
@@ -55,7 +57,8 @@ parameters and names are quoted; where and filter are SQL conditions as they are
 accounts(): filter is a condition over the table. Attributes are columns of it, but
 not those that hold passwords.
 
-The user needs SELECT and UPDATE on the table. The connection is TLS with the
+The user needs SELECT and UPDATE on the table, and what the statement of sessions
+takes. The connection is TLS with the
 server's certificate checked, or a socket of this machine (unix:///PATH). Without
 TLS it takes insecure = True. engine = "sqlite" has path instead of url; the
 file's directory has to be writable.
@@ -79,8 +82,8 @@ func (*Backend) Describe() sdk.Description {
 		Doc:         doc,
 		Config:      fields(),
 		HashFormats: hashable(),
-		Verbs:       []sdk.Verb{sdk.Set},
-		ReplaySafe:  []sdk.Verb{sdk.Set},
+		Verbs:       []sdk.Verb{sdk.Set, sdk.Revoke},
+		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:      sdk.Limits{Concurrency: 8},
 		Egress:      []string{"{url}"},
@@ -119,6 +122,7 @@ func fields() []sdk.Field {
 		text("updated_column", "a column that says when the password was set"),
 		sdk.Field{Name: "updated_as", Type: sdk.Choice, Default: asTimestamp, Choices: []string{asTimestamp, asUnix, asMillis}, Doc: "how: a time, or seconds or milliseconds since 1970"},
 		sdk.Field{Name: "set", Type: sdk.List, Doc: `further columns: "COLUMN=VALUE"`},
+		text("sessions", "a statement that ends the sessions of {account}, for step.revoke"),
 		sdk.Field{Name: "replace_unusable", Type: sdk.Bool, Default: false, Doc: "give accounts without a password one; without it they are NoCredential"},
 	)
 }

@@ -1,16 +1,13 @@
 package kendoxtest
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
 
-// infoShare is the documented methods: each has its arguments checked and answers with
-// what the reference says.
-type infoShare struct{ *Server }
-
 // enter finds the session of a call and restarts its idle time.
-func (s infoShare) enter(arguments arguments) (*session, *exception) {
+func (s *Server) enter(arguments arguments) (*session, *exception) {
 	id := arguments.text("connectionId")
 	s.sweep()
 	session := s.sessions[strings.ToLower(id)]
@@ -22,7 +19,7 @@ func (s infoShare) enter(arguments arguments) (*session, *exception) {
 }
 
 // admit is enter for calls that need a confirmed second factor.
-func (s infoShare) admit(arguments arguments) (*session, *exception) {
+func (s *Server) admit(arguments arguments) (*session, *exception) {
 	session, exception := s.enter(arguments)
 	if exception == nil && !session.verified {
 		exception = raise(codeVerify, "Verification code is needed: Verification code not yet verified")
@@ -30,13 +27,13 @@ func (s infoShare) admit(arguments arguments) (*session, *exception) {
 	return session, exception
 }
 
-func (s infoShare) logon(arguments arguments) (any, *exception) {
+func (s *Server) logon(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.o.Tenant != "" && !strings.EqualFold(arguments.text("tenantName"), s.o.Tenant) {
 		return nil, raise(codeTenant, "Unknown tenant %s", arguments.text("tenantName"))
 	}
-	user := directory(s).byLogin(arguments.text("userName"))
+	user := s.byLogin(arguments.text("userName"))
 	if user == nil || user.Inactive || user.Obsolete || user.NoInternalPassword || arguments.text("passwordHashed") != user.Hash {
 		return nil, raise(codeLogon, "Cannot log in user %s", arguments.text("userName"))
 	}
@@ -52,7 +49,7 @@ func (s infoShare) logon(arguments arguments) (any, *exception) {
 	return s.result(id), nil
 }
 
-func (s infoShare) sessionsOf(user *User) int {
+func (s *Server) sessionsOf(user *User) int {
 	count := 0
 	for _, open := range s.sessions {
 		if open.user == user {
@@ -62,7 +59,7 @@ func (s infoShare) sessionsOf(user *User) int {
 	return count
 }
 
-func (s infoShare) result(id string) map[string]any {
+func (s *Server) result(id string) map[string]any {
 	session := s.sessions[id]
 	kind := "None"
 	if !session.verified {
@@ -74,7 +71,7 @@ func (s infoShare) result(id string) map[string]any {
 		"JWTToken": "jwt-of-" + id, "AbsenceInfo": map[string]any{}}
 }
 
-func (s infoShare) logoff(arguments arguments) (any, *exception) {
+func (s *Server) logoff(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exception := s.enter(arguments); exception != nil {
@@ -84,7 +81,7 @@ func (s infoShare) logoff(arguments arguments) (any, *exception) {
 	return nil, nil
 }
 
-func (s infoShare) getLogonResult(arguments arguments) (any, *exception) {
+func (s *Server) getLogonResult(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exception := s.enter(arguments); exception != nil {
@@ -93,7 +90,7 @@ func (s infoShare) getLogonResult(arguments arguments) (any, *exception) {
 	return s.result(strings.ToLower(arguments.text("connectionId"))), nil
 }
 
-func (s infoShare) verifyCode(arguments arguments) (any, *exception) {
+func (s *Server) verifyCode(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, exception := s.enter(arguments)
@@ -109,7 +106,7 @@ func (s infoShare) verifyCode(arguments arguments) (any, *exception) {
 	return nil, nil
 }
 
-func (s infoShare) setUserPasswordHashed(arguments arguments) (any, *exception) {
+func (s *Server) setUserPasswordHashed(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	user, exception := s.target(arguments)
@@ -120,11 +117,11 @@ func (s infoShare) setUserPasswordHashed(arguments arguments) (any, *exception) 
 	if !s.o.Loose && !isHash(hash) {
 		return nil, raise(codeNotSet, "The password could not be set")
 	}
-	directory(s).take(user, hash)
+	s.take(user, hash)
 	return nil, nil
 }
 
-func (s infoShare) setUserPassword(arguments arguments) (any, *exception) {
+func (s *Server) setUserPassword(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	user, exception := s.target(arguments)
@@ -140,12 +137,12 @@ func (s infoShare) setUserPassword(arguments arguments) (any, *exception) {
 	if password == "" {
 		return nil, raise(codeNotSet, "The password could not be set")
 	}
-	directory(s).take(user, s.Hash(password))
+	s.take(user, s.Hash(password))
 	return nil, nil
 }
 
 // target finds the user that a password call is about, if the caller may.
-func (s infoShare) target(arguments arguments) (*User, *exception) {
+func (s *Server) target(arguments arguments) (*User, *exception) {
 	session, exception := s.admit(arguments)
 	if exception != nil {
 		return nil, exception
@@ -170,7 +167,7 @@ func (s infoShare) target(arguments arguments) (*User, *exception) {
 	return user, nil
 }
 
-func (s infoShare) getUserAdminAccessRights(arguments arguments) (any, *exception) {
+func (s *Server) getUserAdminAccessRights(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, exception := s.admit(arguments)
@@ -186,7 +183,7 @@ func (s infoShare) getUserAdminAccessRights(arguments arguments) (any, *exceptio
 	return append([]string{"01002010-38a7-11d8-a902-0050bf427e8f"}, user.Rights...), nil
 }
 
-func (s infoShare) getUserStore(arguments arguments) (any, *exception) {
+func (s *Server) getUserStore(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, exception := s.admit(arguments)
@@ -194,13 +191,20 @@ func (s infoShare) getUserStore(arguments arguments) (any, *exception) {
 		return nil, exception
 	}
 	users := []any{}
-	for _, user := range directory(s).sorted() {
+	for _, user := range s.sorted() {
 		users = append(users, user.contract())
 	}
 	return map[string]any{"Users": users, "Groups": []any{}, "OwnUserId": session.user.ID, "SessionCount": s.changed}, nil
 }
 
-func (s infoShare) getAllUsersSimple(arguments arguments) (any, *exception) {
+func (u *User) contract() map[string]any {
+	return map[string]any{"Id": u.ID, "LoginName": u.Login, "DisplayName": u.Name, "Domain": u.Domain, "Email": u.Mail, "PhoneNumber": "",
+		"Language": "en", "Active": !u.Inactive, "Obsolete": u.Obsolete, "NamedUser": false, "ApplicationUser": false,
+		"LoginWithInternalPassword": !u.NoInternalPassword, "LoginWithWindowsUser": u.NoInternalPassword, "LoginWithCertificate": false,
+		"LoginWithoutPassword": false, "HasEmailNotification": false, "CanChangeLanguage": true, "CanChangeOptions": true, "CanExecuteDefaultSearch": true}
+}
+
+func (s *Server) getAllUsersSimple(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exception := s.admit(arguments); exception != nil {
@@ -210,7 +214,7 @@ func (s infoShare) getAllUsersSimple(arguments arguments) (any, *exception) {
 	deleted, _ := filter["RemoveDeletedUsers"].(bool)
 	inactive, given := filter["RemoveInactiveUsers"].(bool)
 	active, others := []any{}, []any{}
-	for _, user := range directory(s).sorted() {
+	for _, user := range s.sorted() {
 		simple := map[string]any{"Id": user.ID, "LoginName": user.Login, "DisplayName": user.Name, "ExternalUser": false, "HiddenInUI": false}
 		switch {
 		case user.Obsolete && deleted, user.Inactive && (inactive || !given):
@@ -223,7 +227,7 @@ func (s infoShare) getAllUsersSimple(arguments arguments) (any, *exception) {
 	return map[string]any{"ActiveUsers": active, "InactiveAndObsoleteUsers": others, "SessionCount": s.changed}, nil
 }
 
-func (s infoShare) getUserSimple(arguments arguments) (any, *exception) {
+func (s *Server) getUserSimple(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exception := s.admit(arguments); exception != nil {
@@ -236,7 +240,7 @@ func (s infoShare) getUserSimple(arguments arguments) (any, *exception) {
 	return map[string]any{"Id": user.ID, "LoginName": user.Login, "DisplayName": user.Name}, nil
 }
 
-func (s infoShare) getOwnUser(arguments arguments) (any, *exception) {
+func (s *Server) getOwnUser(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, exception := s.admit(arguments)
@@ -261,4 +265,16 @@ type Status struct {
 	Calls    map[string]int `json:"calls"`
 	Sessions int            `json:"sessions"`
 	Users    []StatusRow    `json:"users"`
+}
+
+// Status returns the state without secrets, users in a fixed order.
+func (s *Server) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep()
+	st := Status{Calls: maps.Clone(s.calls), Sessions: len(s.sessions)}
+	for _, user := range s.sorted() {
+		st.Users = append(st.Users, StatusRow{user.ID, user.Login, !user.Inactive && !user.Obsolete, len(user.Hashes) - 1})
+	}
+	return st
 }

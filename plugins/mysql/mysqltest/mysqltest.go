@@ -4,7 +4,8 @@
 // not of this repository logs in. It knows nothing of rekey.
 //
 // Accounts of every server: root@localhost (over the socket, without a password)
-// and rotator@% (CREATE USER, and SELECT on the tables of accounts).
+// and rotator@% (CREATE USER, PROCESS, CONNECTION ADMIN, and SELECT on the tables of
+// accounts).
 package mysqltest
 
 import (
@@ -63,7 +64,7 @@ func Start(t testing.TB, options Options) *Server {
 		err = server.Start()
 	}
 	if err == nil {
-		_, err = server.SQL(t.Context(), "CREATE USER rotator@'%' IDENTIFIED BY 'r0tat0r-Secret'", "GRANT CREATE USER ON *.* TO rotator@'%'",
+		_, err = server.SQL(t.Context(), "CREATE USER rotator@'%' IDENTIFIED BY 'r0tat0r-Secret'", "GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO rotator@'%'",
 			"GRANT SELECT ON mysql.user TO rotator@'%'", "GRANT SELECT ON mysql.global_priv TO rotator@'%'")
 	}
 	if err != nil {

@@ -4,7 +4,7 @@
 // log in. It knows nothing of rekey.
 //
 // Roles of every cluster: admin (superuser, over the socket without a password)
-// and rotator (CREATEROLE). pg_hba.conf asks all roles for SCRAM, but trusted_one
+// and rotator (CREATEROLE, pg_signal_backend). pg_hba.conf asks all roles for SCRAM, but trusted_one
 // for nothing, cleartext_one for the password itself, and encrypted_one for TLS;
 // nowhere_one it lets in from nowhere.
 package postgrestest
@@ -72,7 +72,7 @@ func Start(t testing.TB, options Options) *Server {
 		err = server.Start()
 	}
 	if err == nil {
-		_, err = server.SQL(t.Context(), "CREATE ROLE rotator LOGIN CREATEROLE PASSWORD '"+rotatorPassword+"'")
+		_, err = server.SQL(t.Context(), "CREATE ROLE rotator LOGIN CREATEROLE PASSWORD '"+rotatorPassword+"'", "GRANT pg_signal_backend TO rotator")
 	}
 	if err != nil {
 		if server != nil {
