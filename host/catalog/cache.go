@@ -1,9 +1,13 @@
 package catalog
 
 import (
+	"encoding/json"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -15,6 +19,27 @@ const cacheFormat = 2
 type stored struct {
 	Format      int
 	Description sdk.Description
+}
+
+func (c *Catalog) cacheFile(digest string) string {
+	return filepath.Join(c.options.CacheDir, "describe-"+digest+".json")
+}
+
+// cached returns the description that the executable of this digest gave. A
+// cache that cannot be read is empty.
+func (c *Catalog) cached(digest string) (sdk.Description, bool) {
+	if c.options.CacheDir == "" || digest == "" {
+		return sdk.Description{}, false
+	}
+	text, err := os.ReadFile(c.cacheFile(digest))
+	if err != nil {
+		return sdk.Description{}, false
+	}
+	var s stored
+	if json.Unmarshal(text, &s) != nil || s.Format != cacheFormat {
+		return sdk.Description{}, false
+	}
+	return s.Description, typed(s.Description.Config) && typed(s.Description.Options)
 }
 
 // typed gives defaults the types back that JSON does not have.
@@ -29,6 +54,26 @@ func typed(fields []sdk.Field) bool {
 	return true
 }
 
+// keep stores a description. Failing to write the cache harms nothing.
+func (c *Catalog) keep(digest string, description sdk.Description) {
+	if c.options.CacheDir == "" || digest == "" {
+		return
+	}
+	description.Config, description.Options = untyped(description.Config), untyped(description.Options)
+	text, err := json.Marshal(stored{cacheFormat, description})
+	if err != nil || os.MkdirAll(c.options.CacheDir, 0o700) != nil {
+		return
+	}
+	file, err := os.CreateTemp(c.options.CacheDir, "describe-*.new")
+	if err != nil {
+		return
+	}
+	_, err = file.Write(text)
+	if cerr := file.Close(); err != nil || cerr != nil || os.Rename(file.Name(), c.cacheFile(digest)) != nil {
+		_ = os.Remove(file.Name())
+	}
+}
+
 func untyped(fields []sdk.Field) []sdk.Field {
 	out := append([]sdk.Field(nil), fields...)
 	for index := range out {
@@ -37,6 +82,25 @@ func untyped(fields []sdk.Field) []sdk.Field {
 		}
 	}
 	return out
+}
+
+// digest returns the digest of a file, which is read again only if it looks
+// changed: launch compares it with the started program.
+func (c *Catalog) digest(path string, now fs.FileInfo) (string, error) {
+	c.mu.Lock()
+	seen, ok := c.digests[path]
+	c.mu.Unlock()
+	if ok && os.SameFile(seen.info, now) && seen.info.Size() == now.Size() && seen.info.ModTime().Equal(now.ModTime()) {
+		return seen.digest, nil
+	}
+	dir, err := launch.Digest(path)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	c.digests[path] = digested{now, dir}
+	c.mu.Unlock()
+	return dir, nil
 }
 
 type digested struct {

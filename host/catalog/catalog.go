@@ -6,7 +6,6 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,7 +15,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/strict"
@@ -282,78 +280,4 @@ func (c *Catalog) trusted(path string) (fs.FileInfo, error) {
 		return nil, fmt.Errorf("%s: a symbolic link to nothing; install the plugin again, or remove it", path)
 	}
 	return info, err
-}
-
-func (c *Catalog) cacheFile(digest string) string {
-	return filepath.Join(c.options.CacheDir, "describe-"+digest+".json")
-}
-
-// cached returns the description that the executable of this digest gave. A
-// cache that cannot be read is empty.
-func (c *Catalog) cached(digest string) (sdk.Description, bool) {
-	if c.options.CacheDir == "" || digest == "" {
-		return sdk.Description{}, false
-	}
-	text, err := os.ReadFile(c.cacheFile(digest))
-	if err != nil {
-		return sdk.Description{}, false
-	}
-	var s stored
-	if json.Unmarshal(text, &s) != nil || s.Format != cacheFormat {
-		return sdk.Description{}, false
-	}
-	return s.Description, typed(s.Description.Config) && typed(s.Description.Options)
-}
-
-// keep stores a description. Failing to write the cache harms nothing.
-func (c *Catalog) keep(digest string, description sdk.Description) {
-	if c.options.CacheDir == "" || digest == "" {
-		return
-	}
-	description.Config, description.Options = untyped(description.Config), untyped(description.Options)
-	text, err := json.Marshal(stored{cacheFormat, description})
-	if err != nil || os.MkdirAll(c.options.CacheDir, 0o700) != nil {
-		return
-	}
-	file, err := os.CreateTemp(c.options.CacheDir, "describe-*.new")
-	if err != nil {
-		return
-	}
-	_, err = file.Write(text)
-	if cerr := file.Close(); err != nil || cerr != nil || os.Rename(file.Name(), c.cacheFile(digest)) != nil {
-		_ = os.Remove(file.Name())
-	}
-}
-
-// digest returns the digest of a file, which is read again only if it looks
-// changed: launch compares it with the started program.
-func (c *Catalog) digest(path string, now fs.FileInfo) (string, error) {
-	c.mu.Lock()
-	seen, ok := c.digests[path]
-	c.mu.Unlock()
-	if ok && os.SameFile(seen.info, now) && seen.info.Size() == now.Size() && seen.info.ModTime().Equal(now.ModTime()) {
-		return seen.digest, nil
-	}
-	dir, err := launch.Digest(path)
-	if err != nil {
-		return "", err
-	}
-	c.mu.Lock()
-	c.digests[path] = digested{now, dir}
-	c.mu.Unlock()
-	return dir, nil
-}
-
-// unknown is the error of a name that no backend has.
-func (c *Catalog) unknown(name string) error {
-	names := c.Names()
-	like := diag.DidYouMean(name, names)
-	switch {
-	case like != "":
-		return fmt.Errorf("there is no backend %q; %s", name, like)
-	case len(names) == 0:
-		return fmt.Errorf("there is no backend %q, and no other", name)
-	default:
-		return fmt.Errorf("there is no backend %q; there is %s", name, strings.Join(names, ", "))
-	}
 }
