@@ -18,3 +18,14 @@ type Operation struct {
 	Requestor    string // who asked, for the target's audit trail
 	SourceSystem string // from where
 }
+
+// NotOwn returns the refusal of a Handover of another account than that which the
+// instance is logged in as. A later attempt may find another login here than the first
+// did, which says nothing of that one: its code is not Definite.
+func (o Operation) NotOwn(login string) *Error {
+	code := InvalidOperation
+	if o.Attempt > 1 {
+		code = PermissionDenied
+	}
+	return Errorf(code, "account %q: rekey is logged in as %q, and hands over that alone", o.Account, login)
+}

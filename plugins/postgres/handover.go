@@ -17,7 +17,7 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	case failed != nil:
 		return sdk.Refuse(failed)
 	case op.Account != met.session:
-		return sdk.Refuse(sdk.Errorf(notOwn(op), "account %q: rekey is logged in as %q, and hands over that alone", op.Account, met.session))
+		return sdk.Refuse(op.NotOwn(met.session))
 	}
 	if failed := met.breaks(op.Account, op.Value.Reveal()); failed != nil {
 		return sdk.Refuse(failed)
@@ -91,15 +91,6 @@ func (c *challenge) proves() *sdk.Error {
 		return unproven("asks for no password (trust, peer, ident or cert): the role needs none to be handed over")
 	}
 	return nil
-}
-
-// notOwn is the code of a handover of another account. A later attempt may find
-// another role here than the first did, which says nothing of that.
-func notOwn(op sdk.Operation) sdk.Code {
-	if op.Attempt > 1 {
-		return sdk.PermissionDenied
-	}
-	return sdk.InvalidOperation
 }
 
 // wrongPassword reports whether a server did not take a password.
