@@ -14,30 +14,37 @@ type handover struct {
 	changer  *changer
 }
 
-// apply changes the service account's password as its owner would, and goes on
-// with the new one when a session of its own has logged on with it.
+// apply changes the service account's password as its owner would, goes on with the
+// new one when a session of its own has logged on with it, and writes what goes with
+// a value.
 func (h *handover) apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	dn, failed := h.own(ctx, op)
+	found, failed := h.own(ctx, op)
 	if failed != nil {
 		return sdk.Refuse(failed)
 	}
 	present, failed := h.present(ctx)
-	switch {
-	case failed != nil:
+	if failed != nil {
 		return sdk.Refuse(failed)
-	case present.Equal(op.Value) && op.Attempt > 1:
-		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
-	case present.Equal(op.Value):
-		return sdk.OK()
 	}
-	h.login.known.Expect(op.Value)
 	change := op
 	change.Verb, change.Old = sdk.Change, present
-	receipt := scrub(h.changer.change(ctx, dn, change), change)
+	return scrub(h.changer.writer.once(ctx, found, change, h.pass), change)
+}
+
+// pass changes the present password, unless that is the value already.
+func (h *handover) pass(ctx context.Context, dn string, change sdk.Operation) sdk.Receipt {
+	switch there := change.Old.Equal(change.Value); {
+	case there && change.Attempt > 1:
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
+	case there:
+		return sdk.OK()
+	}
+	h.login.known.Expect(change.Value)
+	receipt := h.changer.change(ctx, dn, change)
 	if receipt.Outcome != sdk.Applied && receipt.Outcome != sdk.AlreadyApplied {
 		return kept(receipt)
 	}
-	if failed := h.prove(ctx, op.Value); failed != nil {
+	if failed := h.prove(ctx, change.Value); failed != nil {
 		return sdk.Lost(failed)
 	}
 	h.admin.renew()
@@ -55,31 +62,22 @@ func kept(receipt sdk.Receipt) sdk.Receipt {
 }
 
 // own returns the entry of the operation, if rekey is logged on as that.
-func (h *handover) own(ctx context.Context, op sdk.Operation) (dn string, failed *sdk.Error) {
+func (h *handover) own(ctx context.Context, op sdk.Operation) (target, *sdk.Error) {
 	if h.external {
-		return "", sdk.Errorf(sdk.Unsupported, "auth: with external no password is there to hand over")
+		return target{}, sdk.Errorf(sdk.Unsupported, "auth: with external no password is there to hand over")
 	}
 	found, failed := h.resolver.entryOf(ctx, op.Account)
 	if failed != nil {
-		return "", failed
+		return target{}, failed
 	}
 	self, failed := h.resolver.self(ctx)
 	switch {
 	case failed != nil:
-		return "", failed
+		return target{}, failed
 	case self == nil || found.parsed == nil || found.folded() != (target{parsed: self}).folded():
-		return "", sdk.Errorf(notOwn(op), "account %q: rekey is logged in as %q, and hands over that alone", found.dn, h.bindDN)
+		return target{}, op.NotOwn(h.bindDN)
 	}
-	return found.dn, found.foreign
-}
-
-// notOwn is the code of a handover of another account. A later attempt may find
-// another bind_dn here than the first did, which says nothing of that.
-func notOwn(op sdk.Operation) sdk.Code {
-	if op.Attempt > 1 {
-		return sdk.PermissionDenied
-	}
-	return sdk.InvalidOperation
+	return found, found.foreign
 }
 
 // present logs a session on, and returns the password with which that went.

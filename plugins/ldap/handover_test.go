@@ -3,6 +3,8 @@ package ldap
 import (
 	"testing"
 
+	goldap "github.com/go-ldap/ldap/v3"
+
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -73,5 +75,51 @@ func TestOnlyTheServiceAccountIsHandedOver(t *testing.T) {
 	}
 	if s.Bind(s.BindDN, s.Password) != nil {
 		t.Error("the password of the service account is another one")
+	}
+}
+
+// TestWhatGoesWithAHandedOverValue is written too, also by an attempt that finds the
+// value there; where it may not be, nothing is changed.
+func TestWhatGoesWithAHandedOverValue(t *testing.T) {
+	t.Parallel()
+	dn := "uid=both0," + people
+	own := func(s *ldaptest.Server) sdk.Instance {
+		c := config(s, "bind_dn", dn, "update_samba", true, "update_shadow", true)
+		c.Secrets["bind_password"] = secret.New("first value")
+		return configure(t, c)
+	}
+	s := ldaptest.Start(t, ldaptest.Options{Global: samba, LDIF: ofBoth(1), Before: []string{`access to dn.subtree="` + people + `" attrs=` + sambaAndShadow + ` by self write by * read`}})
+	i := own(s)
+	wants := func(hash string) {
+		t.Helper()
+		if got := attributeOf(t, s, dn, "sambaNTPassword"); got != hash {
+			t.Errorf("sambaNTPassword is %q, want %q", got, hash)
+		}
+		if got := attributeOf(t, s, dn, "shadowLastChange"); got == "15000" {
+			t.Error("shadowLastChange is the old day")
+		}
+	}
+	wantReceipt(t, i.Apply(t.Context(), handOver(dn, "handed-over-1")), "applied")
+	wants(ntHash("handed-over-1"))
+	if s.Bind(dn, "handed-over-1") != nil {
+		t.Error("the new password does not work")
+	}
+	root, err := s.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	before := goldap.NewModifyRequest(dn, nil)
+	before.Replace("sambaNTPassword", []string{"0CB6948805F797BF2A82807973B89537"})
+	if err := root.Modify(before); err != nil {
+		t.Fatal(err)
+	}
+	wantReceipt(t, i.Apply(t.Context(), again(handOver(dn, "handed-over-1"))), "already-applied")
+	wants(ntHash("handed-over-1"))
+
+	s = ldaptest.Start(t, ldaptest.Options{Global: samba, LDIF: ofBoth(1)})
+	wantReceipt(t, own(s).Apply(t.Context(), handOver(dn, "handed-over-1")), "refused PermissionDenied")
+	if s.Bind(dn, "first value") != nil {
+		t.Error("the password is another one")
 	}
 }
