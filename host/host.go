@@ -8,11 +8,14 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/rekey-host/rekey/host/catalog"
+	"github.com/rekey-host/rekey/host/depot"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/host/output"
 	"github.com/rekey-host/rekey/host/report"
 	"github.com/rekey-host/rekey/host/workflow"
@@ -59,7 +62,7 @@ func NewWithoutRuns(config Config) (*Host, error) {
 	options.Protect = slices.DeleteFunc([]string{config.StateDir, config.PluginDir, config.IdentityPath}, func(path string) bool { return path == "" })
 	out := &notices{to: config.Stderr}
 	config.Stderr = out
-	return &Host{Config: config, catalog: catalog.New(config.Bundled, config.Self, config.PluginDir, options), keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
+	return &Host{Config: config, catalog: catalog.New(config.Bundled, config.Self, config.PluginDir, options, config.Unconfined...), keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
 }
 
 // noState explains why this user cannot have the state directory: a matter of
@@ -115,6 +118,10 @@ func (h *Host) Plan(stop context.Context, script Script, options RunOptions) (*S
 
 func (h *Host) planned(stop context.Context, script Script, options RunOptions, ask func(context.Context, Preview) error) (*Session, error) {
 	session := h.session(h.here(), options)
+	if err := session.under(script.Path); err != nil {
+		session.Close()
+		return nil, err
+	}
 	if err := (&planner{Session: session, ask: ask}).plan(stop, script); err != nil {
 		session.Close()
 		return nil, interrupted(stop, err)
@@ -133,6 +140,9 @@ func (h *Host) Continue(ctx context.Context, name string, options RunOptions) (*
 	there, err := h.placeOf(run.Header())
 	session := h.session(there, options)
 	session.run = run
+	if err == nil {
+		err = session.under(run.Header().Script)
+	}
 	if err == nil {
 		err = h.checkpoint(options, h.here()).compare(ctx, run)
 	}
@@ -280,14 +290,54 @@ func (h *Host) Check(ctx context.Context, script Script) (*workflow.Workflow, er
 	if err != nil {
 		return nil, err
 	}
-	options := h.loader(h.here()).options(ctx, script.Path, given)
+	lock, err := h.lockOf(h.here(), script.Path)
+	if err != nil {
+		return nil, err
+	}
+	options := h.loader(h.here()).locked(lock).options(ctx, script.Path, given)
 	options.Placeholders = true
 	return workflow.Load(ctx, options)
 }
 
 // Backend describes one backend.
 func (h *Host) Backend(ctx context.Context, name string) (sdk.Description, error) {
-	return h.plugins(h.here()).describe(ctx, name)
+	lock, err := h.lockOf(h.here(), "")
+	if err != nil {
+		return sdk.Description{}, err
+	}
+	return h.plugins(h.here()).locked(lock).describe(ctx, name)
+}
+
+// lockOf reads the lock file of a script: the one beside it, else the one in the
+// plugin directory; "" is no script.
+func (h *Host) lockOf(at place, script string) (*lockfile.Lock, error) {
+	beside := ""
+	if path, err := ExpandHome(script, h.Home); err == nil && path != "" && !strings.HasPrefix(path, embeddedPrefix) {
+		beside = filepath.Dir(at.absolute(path))
+	}
+	lock, err := lockfile.Find(beside, h.PluginDir)
+	if err != nil {
+		return nil, &UsageError{Message: err.Error()}
+	}
+	return lock, nil
+}
+
+// Depot returns the plugin directory with a lock file: the one at path, "" the
+// one in the directory. Of a path that leads to nothing it makes a new one.
+func (h *Host) Depot(path string) (*depot.Depot, error) {
+	if h.PluginDir == "" {
+		return nil, &UsageError{Message: "there is no plugin directory", Fix: "set REKEY_PLUGIN_DIR to one"}
+	}
+	dir := h.here().absolute(h.PluginDir)
+	path = h.here().absolute(cmp.Or(path, filepath.Join(dir, lockfile.Name)))
+	lock, err := lockfile.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		lock, err = lockfile.New(path), nil
+	}
+	if err != nil {
+		return nil, &UsageError{Message: err.Error()}
+	}
+	return &depot.Depot{Dir: dir, Lock: lock, Taken: func(name string) bool { return h.Bundled[name] != nil }, Describe: h.catalog.DescribeIn}, nil
 }
 
 // Backends lists the names of the backends.

@@ -36,6 +36,8 @@ var floors = []struct {
 	{"host/workflow/vet", []string{module + "host/engine", module + "host/report", module + "host/ledger", module + "host/workflow", "net/http"}, "the static checks read a table and a tree: the evaluation hands them the rest"},
 	{"host/journal", []string{module + "host/...", module + "plugins/...", module + "cmd/...", "github.com/hashicorp/...", "go.starlark.net/...", "modernc.org/...", "google.golang.org/...", "golang.org/x/...", "os/exec", "net"}, "it is pure: what records say, and nothing of where they come from"},
 	{"host/hashlog", []string{module + "host/ledger", module + "host/engine", module + "host/source", module + "plugins/...", module + "cmd/...", "modernc.org/...", "database/sql", "os/exec", "net"}, "it is pure: proofs are checked without what keeps the records"},
+	{"host/lockfile", []string{module + "host/...", "os/exec", "net"}, "which programs may be started is a file, whoever starts them"},
+	{"host/depot", []string{module + "host/engine", module + "host/ledger", module + "host/workflow", module + "host/catalog"}, "it installs plugins, and asks nothing of them but what they are"},
 	{"host/password", []string{module + "host/...", "os/exec", "net"}, "values are made without looking at anything"},
 	{"host/source", []string{module + "host/ledger", module + "host/engine", "net/http"}, "reading users knows no runs"},
 	{"host/ledger/internal/rows", []string{module + "host/ledger/internal/sqlite", "modernc.org/...", "os/exec", "net"}, "what is kept is data, wherever that is"},
@@ -48,7 +50,7 @@ var floors = []struct {
 var owners = map[string][]string{
 	"go.starlark.net/...":        {"host/workflow/..."},
 	"modernc.org/...":            {"host/ledger/internal/sqlite", "plugins/sqltable"},
-	"golang.org/x/mod/sumdb/...": {"host/hashlog"},
+	"golang.org/x/mod/sumdb/...": {"host/hashlog", "host/lockfile", "host/depot"},
 }
 
 // unbounded are the files of the host that may make a context of their own, and

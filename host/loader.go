@@ -6,6 +6,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/catalog"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -16,6 +17,12 @@ type loader struct {
 	place   place
 	catalog *catalog.Catalog
 	vital   *vital
+}
+
+// locked returns the loader of a script under a lock.
+func (l loader) locked(lock *lockfile.Lock) loader {
+	l.catalog = l.catalog.Locked(lock)
+	return l
 }
 
 // load evaluates a script with its parameters.

@@ -18,6 +18,7 @@ import (
 	"github.com/rekey-host/rekey/host/internal/bounded"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger"
+	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/hlog"
@@ -33,6 +34,12 @@ type plugins struct {
 	lookupEnv func(string) (string, bool)
 	prompt    func(ctx context.Context, label string) (secret.Value, error)
 	handed    map[string][]secret.Value // see ledger.Run.Handed
+}
+
+// locked returns the plugins of a script under a lock.
+func (p plugins) locked(lock *lockfile.Lock) plugins {
+	p.catalog = p.catalog.Locked(lock)
+	return p
 }
 
 // describe returns the description of a backend.

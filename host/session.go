@@ -43,6 +43,15 @@ type openHooks interface {
 	io.Closer
 }
 
+// under puts the session under the lock of a script.
+func (s *Session) under(script string) error {
+	lock, err := s.host.lockOf(s.place, script)
+	if err == nil {
+		s.plugins, s.loader = s.plugins.locked(lock), s.loader.locked(lock)
+	}
+	return err
+}
+
 // ID returns the id of the run.
 func (s *Session) ID() string { return s.run.ID() }
 

@@ -57,7 +57,7 @@ func TestWhatIsNotProvenIsSaid(t *testing.T) {
 	if r := p.must(0, "backends", "command"); !strings.Contains(r.stdout, "NOT PROVEN") {
 		t.Error("backends does not say it")
 	}
-	if r := p.must(2, "plan", "s.star", "--sandbox"); !strings.Contains(r.stderr, "run without --sandbox") {
+	if r := p.must(2, "plan", "s.star", "--sandbox"); !strings.Contains(r.stderr, "--no-sandbox command lets it") {
 		t.Errorf("in the sandbox the operator reads\n%s", r.stderr)
 	}
 }

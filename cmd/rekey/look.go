@@ -131,6 +131,8 @@ func confinement(backendLine host.BackendLine) string {
 		text = "SHA-256 " + backendLine.SHA256
 	}
 	switch {
+	case !backendLine.Confined && backendLine.SHA256 != "":
+		return text + ", not confined"
 	case !backendLine.Confined:
 		return text
 	case len(backendLine.Grants) == 0:

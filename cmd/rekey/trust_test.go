@@ -71,33 +71,33 @@ func TestAnotherProgramOfTheSameVersionIsRefusedUntilItIsAccepted(t *testing.T) 
 	p := newPlace(t, "LOGIN=of-the-plugin")
 	script, notes := wrapped(t, p, leakyPlugin(t, "1"))
 	p.write("leaky.star", heldScript)
-	if r := p.must(0, "plan", "leaky.star"); !strings.Contains(r.stdout, "backend leaky: leaky 1, SHA-256 ") {
+	if r := p.must(0, "--no-sandbox", "leaky", "plan", "leaky.star"); !strings.Contains(r.stdout, "backend leaky: leaky 1, SHA-256 ") {
 		t.Errorf("the plan does not name the program: %s", r.stdout)
 	}
 	planned := p.trusted().Backends[0]
 	if planned.Label != "leaky" || planned.Version != "1" || len(planned.SHA256) != 64 {
 		t.Errorf("show --json: %+v", planned)
 	}
-	p.outcome(6, "resume", "last", "--yes")
+	p.outcome(6, "--no-sandbox", "leaky", "resume", "last", "--yes")
 	p.must(0, "approve", "last")
 	appended(t, script)
 	before := p.read("started")
-	r := p.must(2, "resume", "last", "--yes")
+	r := p.must(2, "--no-sandbox", "leaky", "resume", "last", "--yes")
 	if !strings.Contains(r.stderr, "was planned with leaky 1 of SHA-256 "+planned.SHA256[:16]+"…, ") || !strings.Contains(r.stderr, "; use that version, or give --accept-change") {
 		t.Errorf("got %s", r.stderr)
 	}
 	if now := p.read("started"); now != before {
 		t.Errorf("%s: the other program was started to find out", notes)
 	}
-	p.outcome(6, "resume", "last", "--yes", "--accept-change")
+	p.outcome(6, "--no-sandbox", "leaky", "resume", "last", "--yes", "--accept-change")
 	if now := p.trusted().Backends[0].SHA256; now == planned.SHA256 {
 		t.Error("show names the program of the plan, not the one that was accepted")
 	}
 	p.must(0, "approve", "last")
-	p.outcome(0, "resume", "last", "--yes") // what was accepted is what is compared
+	p.outcome(0, "--no-sandbox", "leaky", "resume", "last", "--yes") // what was accepted is what is compared
 	p.must(0, "audit", "verify", "last")
 	appended(t, script)
-	p.must(0, "plan", "leaky.star", "--new") // another run, another pin
+	p.must(0, "--no-sandbox", "leaky", "plan", "leaky.star", "--new") // another run, another pin
 }
 
 const targets = `web = backend("htpasswd", label = "web", path = "A", create = True, hash = "sha256", cost = 1000, timeout = "30s")

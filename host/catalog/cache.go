@@ -14,24 +14,25 @@ import (
 // cacheFormat changes when a description is stored in another way.
 const cacheFormat = 2
 
-// stored is a description in a file of the cache, whose name is the digest of
+// stored is a description in a file of the cache, whose name has the digest of
 // the executable that gave it.
 type stored struct {
 	Format      int
 	Description sdk.Description
 }
 
-func (c *Catalog) cacheFile(digest string) string {
-	return filepath.Join(c.options.CacheDir, "describe-"+digest+".json")
+// cacheFile is by name too: a program may be several plugins, as it is called.
+func (c *Catalog) cacheFile(name, digest string) string {
+	return filepath.Join(c.options.CacheDir, "describe-"+name+"-"+digest+".json")
 }
 
-// cached returns the description that the executable of this digest gave. A
+// cached returns the description that the executable of this digest gave, so called. A
 // cache that cannot be read is empty.
-func (c *Catalog) cached(digest string) (sdk.Description, bool) {
+func (c *Catalog) cached(name, digest string) (sdk.Description, bool) {
 	if c.options.CacheDir == "" || digest == "" {
 		return sdk.Description{}, false
 	}
-	text, err := os.ReadFile(c.cacheFile(digest))
+	text, err := os.ReadFile(c.cacheFile(name, digest))
 	if err != nil {
 		return sdk.Description{}, false
 	}
@@ -55,7 +56,7 @@ func typed(fields []sdk.Field) bool {
 }
 
 // keep stores a description. Failing to write the cache harms nothing.
-func (c *Catalog) keep(digest string, description sdk.Description) {
+func (c *Catalog) keep(name, digest string, description sdk.Description) {
 	if c.options.CacheDir == "" || digest == "" {
 		return
 	}
@@ -69,7 +70,7 @@ func (c *Catalog) keep(digest string, description sdk.Description) {
 		return
 	}
 	_, err = file.Write(text)
-	if cerr := file.Close(); err != nil || cerr != nil || os.Rename(file.Name(), c.cacheFile(digest)) != nil {
+	if cerr := file.Close(); err != nil || cerr != nil || os.Rename(file.Name(), c.cacheFile(name, digest)) != nil {
 		_ = os.Remove(file.Name())
 	}
 }
@@ -84,8 +85,9 @@ func untyped(fields []sdk.Field) []sdk.Field {
 	return out
 }
 
-// digest returns the digest of a file, which is read again only if it looks
-// changed: launch compares it with the started program.
+// digest returns launch.Digest of a program, which is read again only if it
+// looks changed: launch compares it with the started program. What a script is
+// can change without its own file.
 func (c *Catalog) digest(path string, now fs.FileInfo) (string, error) {
 	c.mu.Lock()
 	seen, ok := c.digests[path]
@@ -93,14 +95,14 @@ func (c *Catalog) digest(path string, now fs.FileInfo) (string, error) {
 	if ok && os.SameFile(seen.info, now) && seen.info.Size() == now.Size() && seen.info.ModTime().Equal(now.ModTime()) {
 		return seen.digest, nil
 	}
-	dir, err := launch.Digest(path)
-	if err != nil {
-		return "", err
+	digest, script, err := launch.Digest(path)
+	if err != nil || script {
+		return digest, err
 	}
 	c.mu.Lock()
-	c.digests[path] = digested{now, dir}
+	c.digests[path] = digested{now, digest}
 	c.mu.Unlock()
-	return dir, nil
+	return digest, nil
 }
 
 type digested struct {

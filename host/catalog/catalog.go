@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/rekey-host/rekey/host/launch"
+	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/strict"
 )
@@ -23,12 +24,21 @@ import (
 // prefix is what the names of external plugins start with.
 const prefix = "rekey-backend-"
 
-// Catalog is the backends of one host. Its methods are safe for concurrent use.
+// Catalog is the backends of one host, or of one script there. Its methods are
+// safe for concurrent use.
 type Catalog struct {
+	*shelf
+	lock *lockfile.Lock // of external plugins; nil: none
+}
+
+// shelf is what all catalogs of a host share.
+type shelf struct {
 	bundled map[string]sdk.Backend
 	self    string
 	dir     string
 	options launch.Options
+
+	unconfined []string // external plugins that are trusted like rekey itself
 
 	mu      sync.Mutex
 	plugins map[key]*launch.Plugin
@@ -38,20 +48,27 @@ type Catalog struct {
 
 // New returns the catalog of the bundled backends, which are started as
 // `SELF serve-backend NAME`, and of the executables in dir; dir may be "".
-// With options.Sandbox they are confined by `SELF confine …`, which is
-// launch.Confine, if options.Confine names no other command. Nothing is started or
-// read yet.
-func New(bundled map[string]sdk.Backend, self, dir string, options launch.Options) *Catalog {
-	if options.Sandbox && options.Confine == nil {
+// Those in dir are confined, with options.Sandbox all are, but for the
+// unconfined: by `SELF confine …`, which is launch.Confine, if options.Confine
+// names no other command. Nothing is started or read yet.
+func New(bundled map[string]sdk.Backend, self, dir string, options launch.Options, unconfined ...string) *Catalog {
+	if options.Confine == nil {
 		options.Confine = []string{self, "confine"}
 	}
-	return &Catalog{bundled: bundled, self: self, dir: dir, options: options,
-		plugins: map[key]*launch.Plugin{}, digests: map[string]digested{}}
+	return &Catalog{shelf: &shelf{bundled: bundled, self: self, dir: dir, options: options, unconfined: unconfined,
+		plugins: map[key]*launch.Plugin{}, digests: map[string]digested{}}}
 }
+
+// Locked returns the catalog of those who may start only what a lock admits.
+// Processes are shared.
+func (c *Catalog) Locked(lock *lockfile.Lock) *Catalog { return &Catalog{shelf: c.shelf, lock: lock} }
 
 // key is one executable and its grants: a file replaced while its
 // plugin runs is another.
-type key struct{ name, digest, grants string }
+type key struct {
+	name, digest, grants string
+	confined             bool
+}
 
 // Names returns the names of all backends, sorted. An external one that cannot
 // be used, because its name is taken for example, is among them once: Describe
@@ -82,7 +99,7 @@ func (c *Catalog) external() ([]string, error) {
 	}
 	var names []string
 	for _, dirEntry := range entries {
-		if name, ok := strings.CutPrefix(dirEntry.Name(), prefix); ok && name != "" && !dirEntry.IsDir() {
+		if name, ok := strings.CutPrefix(dirEntry.Name(), prefix); ok && name != "" && !dirEntry.IsDir() && !strings.HasSuffix(name, lockfile.SignatureOf("")) {
 			names = append(names, name)
 		}
 	}
@@ -100,7 +117,7 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 	if backend, ok := c.bundled[name]; ok {
 		return backend.Describe(), nil
 	}
-	if description, ok := c.cached(command.Digest); ok {
+	if description, ok := c.cached(name, command.Digest); ok {
 		return description, c.fits(description, command)
 	}
 	plugin, err := c.plugin(command)
@@ -114,21 +131,35 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 	if err != nil {
 		return sdk.Description{}, err
 	}
-	c.keep(command.Digest, d)
+	c.keep(name, command.Digest, d)
 	return d, nil
 }
 
-// fits refuses a plugin that calls itself something else than its file.
+// DescribeIn is Describe for a plugin in another directory, before it is
+// installed: under no lock, and nothing is cached.
+func (c *Catalog) DescribeIn(ctx context.Context, dir, name string) (sdk.Description, error) {
+	options := c.options
+	options.CacheDir = ""
+	other := New(nil, c.self, dir, options, c.unconfined...)
+	description, err := other.Describe(ctx, name)
+	return description, errors.Join(err, other.Close())
+}
+
+// fits refuses a plugin that calls itself something else than its file, or asks
+// for more than it was granted.
 func (c *Catalog) fits(description sdk.Description, command launch.Command) error {
 	if description.Name != command.Name {
 		return fmt.Errorf("%s: the plugin calls itself %q; rename it to %s%s", command.Path, description.Name, prefix, description.Name)
 	}
-	return nil
+	if command.Digest == "" {
+		return nil // in rekey itself
+	}
+	return c.lock.Covers(command.Name, description.Egress, description.Paths)
 }
 
 // Open configures an instance of a backend. There is one process a backend, for
-// all its instances, started on first use; with Options.Sandbox one for all
-// with the same grants.
+// all its instances, started on first use; of a confined one there is one for
+// all with the same grants.
 func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*launch.Instance, error) {
 	command, err := c.confined(ctx, name, config)
 	if err != nil {
@@ -161,7 +192,7 @@ type Program struct {
 // Describe has not.
 func (c *Catalog) Program(ctx context.Context, name string, config sdk.Config) (Program, error) {
 	command, err := c.confined(ctx, name, config)
-	return Program{command.Path, command.Digest, c.options.Sandbox, command.Grants}, err
+	return Program{command.Path, command.Digest, c.confines(name), command.Grants}, err
 }
 
 // Digest returns the SHA-256 of a backend's executable in hex, "" of one in
@@ -180,9 +211,15 @@ func (c *Catalog) confined(ctx context.Context, name string, config sdk.Config) 
 	return command, err
 }
 
+// confines reports whether a backend is confined to its grants.
+func (c *Catalog) confines(name string) bool {
+	_, bundled := c.bundled[name]
+	return (c.options.Sandbox || !bundled) && !slices.Contains(c.unconfined, name)
+}
+
 // grants returns what an instance may use, if it is to be confined.
 func (c *Catalog) grants(ctx context.Context, name string, config sdk.Config) (launch.Grants, error) {
-	if !c.options.Sandbox {
+	if !c.confines(name) {
 		return launch.Grants{}, nil
 	}
 	description, err := c.Describe(ctx, name)
@@ -199,10 +236,12 @@ func (c *Catalog) plugin(command launch.Command) (*launch.Plugin, error) {
 	if c.closed {
 		return nil, errors.New("the catalog is closed")
 	}
-	made := key{command.Name, command.Digest, command.Grants.String()}
+	options := c.options
+	options.Sandbox = c.confines(command.Name)
+	made := key{command.Name, command.Digest, command.Grants.String(), options.Sandbox}
 	plugin := c.plugins[made]
 	if plugin == nil {
-		plugin = launch.New(command, c.options)
+		plugin = launch.New(command, options)
 		c.plugins[made] = plugin
 	}
 	return plugin, nil
@@ -265,7 +304,7 @@ func (c *Catalog) executable(path, name string) (launch.Command, error) {
 	if err != nil {
 		return launch.Command{}, fmt.Errorf("%s: cannot be read, so it cannot be told whether it changes; chmod u+r it: %w", path, err)
 	}
-	return launch.Command{Path: path, Name: name, Digest: digest}, nil
+	return launch.Command{Path: path, Name: name, Digest: digest}, c.lock.Admits(name, path, digest)
 }
 
 // trusted returns what a plugin's name leads to, judged with every directory

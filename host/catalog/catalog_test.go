@@ -87,6 +87,8 @@ func (b backend) Close() error { return nil }
 type place struct {
 	dir     string
 	options launch.Options
+
+	unconfined []string
 }
 
 func newPlace(t *testing.T) *place {
@@ -96,12 +98,12 @@ func newPlace(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(run) })
-	return &place{dir: t.TempDir(), options: launch.Options{RunDir: run, CacheDir: filepath.Join(t.TempDir(), "cache")}}
+	return &place{dir: t.TempDir(), unconfined: []string{"acme", "linked", "liar", "absent"}, options: launch.Options{RunDir: run, CacheDir: filepath.Join(t.TempDir(), "cache")}}
 }
 
 func (p *place) catalog(t *testing.T) *catalog.Catalog {
 	t.Helper()
-	c := catalog.New(map[string]sdk.Backend{"ldap": backend{"ldap"}, "memory": backend{"memory"}}, self(t), p.dir, p.options)
+	c := catalog.New(map[string]sdk.Backend{"ldap": backend{"ldap"}, "memory": backend{"memory"}}, self(t), p.dir, p.options, p.unconfined...)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }

@@ -28,7 +28,7 @@ func TestConfinedInstancesGetWhatTheyAreGrantedEach(t *testing.T) {
 		return path
 	}
 	one, two, state := file("one"), file("two"), file("state")
-	p.options.Sandbox, p.options.Memory = true, 1<<47
+	p.options.Sandbox, p.options.Memory, p.unconfined = true, 1<<47, nil
 	p.options.Protect = []string{filepath.Dir(state), p.dir}
 	c := p.catalog(t)
 	for _, name := range []string{"ldap", "acme"} {

@@ -4,28 +4,136 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
-// Digest returns the SHA-256 of a file in hex.
-func Digest(path string) (string, error) {
+// Most of what the folder of a script may hold.
+const (
+	mostFiles = 20_000
+	mostBytes = 512 << 20
+)
+
+// Digest returns the SHA-256 of a plugin's program in hex. A script is what its
+// interpreter finds beside it too: its digest is that of its folder, all files
+// with their names and modes, but for other plugins, lock files and signatures,
+// and the caches of Python, which is told not to use them. Files that
+// links in the folder lead to are read, other directories are not.
+func Digest(path string) (digest string, script bool, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	defer func() { _ = file.Close() }()
-	return digest(file)
+	return digestOf(file)
 }
 
-func digest(file *os.File) (string, error) {
+// digestOf is Digest of an open program, which the caller started or will start.
+func digestOf(file *os.File) (digest string, script bool, err error) {
+	if isProgram(file) {
+		digest, err = sum(file)
+		return digest, false, err
+	}
+	real, err := filepath.EvalSymlinks(file.Name())
+	if err != nil {
+		return "", true, err
+	}
+	made := folder{dir: filepath.Dir(real), script: filepath.Base(real)}
+	digest, err = made.digest()
+	return digest, true, err
+}
+
+func sum(file io.Reader) (string, error) {
 	sum := sha256.New()
 	if _, err := io.Copy(sum, file); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// folder is that of a script.
+type folder struct {
+	dir, script string
+	files       int
+	bytes       int64
+}
+
+func (f *folder) digest() (string, error) {
+	whole := sha256.New()
+	err := filepath.WalkDir(f.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if path != f.dir && f.foreign(entry.Name()) {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		line, err := f.line(path, entry)
+		if err == nil {
+			_, err = io.WriteString(whole, line)
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(whole.Sum(nil)), nil
+}
+
+// foreign reports whether a name is not of the script: another plugin or its
+// signature, a lock file, what Python may leave.
+func (f *folder) foreign(name string) bool {
+	return name == "__pycache__" || name == "rekey.lock" || strings.HasPrefix(name, ".rekey-") ||
+		strings.HasPrefix(name, "rekey-backend-") && name != f.script
+}
+
+// line says what an entry is: its name, quoted, its mode, and the SHA-256 of a
+// file or where a link leads.
+func (f *folder) line(path string, entry fs.DirEntry) (string, error) {
+	rel, err := filepath.Rel(f.dir, path)
+	if err != nil {
+		return "", err
+	}
+	info, err := entry.Info()
+	if err != nil {
+		return "", err
+	}
+	what := ""
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if what, err = os.Readlink(path); err != nil {
+			return "", err
+		}
+		if info, err = os.Stat(path); err != nil {
+			return fmt.Sprintf("%q link %q to nothing\n", rel, what), nil
+		}
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Sprintf("%q %s %q\n", rel, info.Mode().Type(), what), nil
+	}
+	digest, err := f.file(path, info)
+	return fmt.Sprintf("%q %o %q %s\n", rel, info.Mode().Perm(), what, digest), err
+}
+
+func (f *folder) file(path string, info fs.FileInfo) (string, error) {
+	f.files++
+	f.bytes += info.Size()
+	if f.files > mostFiles || f.bytes > mostBytes {
+		return "", fmt.Errorf("its folder %s has more than %d files or %d MiB, and all of them may be part of the script; give it a folder of its own, and link to it", f.dir, mostFiles, mostBytes>>20)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	digest, err := sum(file)
+	return digest, errors.Join(err, file.Close())
 }
 
 // changedAt is when anything about a file changed last: it cannot be set back.
@@ -41,6 +149,12 @@ func changedAt(info fs.FileInfo) syscall.Timespec {
 // interpreter.
 func isProgram(file *os.File) bool {
 	magic := make([]byte, 4)
-	_, err := file.ReadAt(magic, 0)
-	return err == nil && bytes.Equal(magic, []byte("\x7fELF"))
+	if _, err := file.ReadAt(magic, 0); err != nil {
+		return false
+	}
+	switch {
+	case bytes.Equal(magic, []byte("\x7fELF")), bytes.HasPrefix(magic, []byte("MZ")):
+		return true
+	}
+	return bytes.Equal(magic, []byte("\xcf\xfa\xed\xfe")) || bytes.Equal(magic, []byte("\xca\xfe\xba\xbe")) // of macOS
 }

@@ -47,7 +47,7 @@ func GrantsOf(description sdk.Description, config sdk.Config, protected []string
 	for _, text := range description.Paths {
 		if program, runs := strings.CutPrefix(text, "run "); runs {
 			if started := filled(program, config); len(started) > 0 {
-				return Grants{}, fmt.Errorf("sandbox: backend %q starts %s, and no program may be started there; run without --sandbox", description.Name, started[0])
+				return Grants{}, fmt.Errorf("sandbox: backend %q starts %s, and no program may be started there; --no-sandbox %s lets it", description.Name, started[0], description.Name)
 			}
 			continue
 		}

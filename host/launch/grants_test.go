@@ -58,7 +58,7 @@ func TestGrantsAreWhatTheDescriptionNames(t *testing.T) {
 		{name: "a file to make", paths: []string{"write {path}"}, values: map[string]any{"path": filepath.Join(data, "new", "users")}, want: launch.Grants{Write: []string{data}}},
 		{name: "a program that is not given", paths: []string{"run {path}"}},
 		{name: "a program to start", paths: []string{"run {path}"}, values: map[string]any{"path": []string{"/usr/bin/tool", "set"}},
-			problem: `starts /usr/bin/tool, and no program may be started there; run without --sandbox`},
+			problem: `starts /usr/bin/tool, and no program may be started there; --no-sandbox `},
 		{name: "relative", paths: []string{"{path}"}, values: map[string]any{"path": "users"}, problem: `sandbox: "users" is not an absolute path`},
 		{name: "beside what is protected", paths: []string{"write {path}"}, values: map[string]any{"path": filepath.Join(dir, "users")},
 			problem: "sandbox: for " + dir + "/users the plugin would be granted " + dir + ", which reaches " + state + "; put the file into a directory of its own"},

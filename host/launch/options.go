@@ -12,7 +12,7 @@ type Command struct {
 	Path   string   // absolute
 	Args   []string // after the program's name
 	Name   string   // of the backend
-	Digest string   // SHA-256 of the executable in hex, checked before it is started; "": not checked
+	Digest string   // see Digest; checked before it is started; "": not checked
 	Grants Grants   // with Options.Sandbox: all that it may use
 }
 

@@ -51,7 +51,7 @@ func (r *pluginRunner) prepare(cmd *exec.Cmd) error {
 	}
 	r.cmd = cmd
 	cmd.Path, cmd.Args = r.command.Path, append([]string{r.command.Path}, r.command.Args...)
-	cmd.Env = append(scrub(environ), append(cmd.Env, "PLUGIN_LIVENESS_FD=3")...)
+	cmd.Env = append(scrub(environ), append(cmd.Env, "PLUGIN_LIVENESS_FD=3", "PYTHONPYCACHEPREFIX="+r.scratch)...)
 	cmd.Stdin = nil // the null device
 	cmd.Dir = "/"
 	cmd.SysProcAttr = ownGroup()
@@ -229,14 +229,14 @@ func (r *pluginRunner) verify() error {
 		return r.spawnError(err)
 	}
 	r.files = append(r.files, file)
-	got, err := digest(file)
+	got, script, err := digestOf(file)
 	if err != nil {
 		return fmt.Errorf("cannot be read: %w", err)
 	}
 	if got != r.command.Digest {
 		return fmt.Errorf("%s has changed since it was looked at: its SHA-256 is %s, want %s; run the command again", r.command.Path, got, r.command.Digest)
 	}
-	if path := descriptorPath(3 + len(r.cmd.ExtraFiles)); path != "" && isProgram(file) {
+	if path := descriptorPath(3 + len(r.cmd.ExtraFiles)); path != "" && !script {
 		r.cmd.Path = path
 		r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, file)
 		return nil
@@ -255,7 +255,7 @@ func (r *pluginRunner) unchanged() error {
 	now, err := os.Stat(r.command.Path)
 	if err == nil && os.SameFile(now, r.verified) && changedAt(now) == changedAt(r.verified) {
 		var got string
-		if got, err = Digest(r.command.Path); err == nil && got == r.command.Digest {
+		if got, _, err = Digest(r.command.Path); err == nil && got == r.command.Digest {
 			return nil
 		}
 	}
@@ -283,7 +283,7 @@ func (r *pluginRunner) startError(err error) *StartError {
 	case errors.Is(err, errLate):
 		startError = r.late()
 	case r.hasExited() && !r.stdout.shaken():
-		startError = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.exitStatus() + "; start " + r.command.Path + " by hand to see more"}
+		startError = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.exitStatus() + "; start " + r.command.Path + " by hand to see more" + r.hint()}
 	case r.hasExited():
 		startError = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.exitStatus() + "; report it to the plugin's author"}
 	default:
@@ -291,6 +291,14 @@ func (r *pluginRunner) startError(err error) *StartError {
 	}
 	startError.Plugin, startError.Stderr = r.command.Name, r.tail.lines()
 	return startError
+}
+
+// hint says what a confined plugin may lack.
+func (r *pluginRunner) hint() string {
+	if !r.options.Sandbox {
+		return ""
+	}
+	return ", and see whether it needs more than it declares: --no-sandbox " + r.command.Name + " lets it"
 }
 
 // late is the failure of a plugin that took all of its time.

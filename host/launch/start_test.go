@@ -105,7 +105,7 @@ func TestAChangedExecutableIsNotStarted(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	var err error
-	if c.Digest, err = launch.Digest(c.Path); err != nil {
+	if c.Digest, _, err = launch.Digest(c.Path); err != nil {
 		t.Fatal(err)
 	}
 	w = plug(t, c, launch.Options{})
@@ -130,7 +130,7 @@ func TestAScriptThatIsReplacedWhileItStartsIsSentNothing(t *testing.T) {
 		`rm "$0"`: "its file was replaced while it was started",
 	} {
 		c := file(t, "#!/bin/sh\n"+mischief+"\nexec '"+self+"' plugin good\n", 0o700)
-		if c.Digest, err = launch.Digest(c.Path); err != nil {
+		if c.Digest, _, err = launch.Digest(c.Path); err != nil {
 			t.Fatal(err)
 		}
 		w := plug(t, c, launch.Options{})

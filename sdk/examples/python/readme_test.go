@@ -40,7 +40,7 @@ func TestCommandsOfTheREADMEWork(t *testing.T) {
 		"go build -o try/rekey ./cmd/rekey", "cp "+backendtest.Build(t, "../../../cmd/rekey")+" try/rekey",
 		"run jsonfile.star --yes", "run jsonfile.star --yes || [ $? = 3 ]").Replace(readme(t))
 	sh := exec.CommandContext(t.Context(), "/bin/sh", "-euc", script+`
-		sed -i 's/"disabled": true/"disabled": false/' accounts.json
+		sed -i 's/"disabled": true/"disabled": false/' data/accounts.json
 		./rekey retry last --yes`)
 	sh.Dir, sh.Env = top, append(os.Environ(), "REKEY_STATE="+t.TempDir())
 	if out, err := sh.CombinedOutput(); err != nil {

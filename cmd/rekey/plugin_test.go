@@ -1,0 +1,109 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const freeScript = `leaky = backend("leaky", password = secret.env("LOGIN"))
+
+def rotate(user, step):
+    step.set(leaky, user.login, step.generate())
+
+workflow(users = rows(["ann", "bob"], key = "login"), rotate = rotate)
+`
+
+// TestARunStartsNoPluginButTheLockedOne: the lock file beside the script, else
+// the one in the plugin directory, is compared before anything is started.
+func TestARunStartsNoPluginButTheLockedOne(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "LOGIN=of-the-plugin")
+	plugins := filepath.Join(p.dir, "plugins")
+	p.env = append(p.env, "REKEY_PLUGIN_DIR="+plugins)
+	p.write("leaky.star", freeScript)
+	first := filepath.Join(leakyPlugin(t, "1"), "rekey-backend-leaky")
+	second := filepath.Join(leakyPlugin(t, "2"), "rekey-backend-leaky")
+
+	if r := p.must(0, "plugin", "add", first); !strings.Contains(r.stdout, "added leaky 1: "+plugins) || !strings.Contains(r.stdout, ", unsigned, in "+plugins+"/rekey.lock") {
+		t.Errorf("add: %s", r.stdout)
+	}
+	p.outcome(0, "run", "leaky.star", "--yes")
+	if r := p.must(0, "plugin", "verify"); r.stdout != "1 plugin as locked in "+plugins+"/rekey.lock\n" {
+		t.Errorf("verify: %s", r.stdout)
+	}
+
+	installed := filepath.Join(plugins, "rekey-backend-leaky")
+	good, err := os.ReadFile(installed)
+	must(t, err)
+	spoilt := append([]byte(nil), good...)
+	spoilt[len(spoilt)-1] ^= 1
+	must(t, os.WriteFile(installed, spoilt, 0o755))
+	for _, args := range [][]string{{"run", "leaky.star", "--yes", "--new"}, {"check", "leaky.star"}, {"backends", "leaky"}} {
+		if r := p.must(2, args...); strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "in "+plugins+"/rekey.lock; if you know why, rekey plugin upgrade leaky") {
+			t.Errorf("a flipped bit: %v: %s", args, r.stderr)
+		}
+	}
+	if r := p.must(2, "plugin", "verify"); !strings.Contains(r.stderr, "plugin leaky: changed: ") {
+		t.Errorf("verify of a flipped bit: %s", r.stderr)
+	}
+	p.must(0, "plugin", "upgrade", "leaky", second)
+	if r := p.must(0, "plugin", "list"); !strings.Contains(r.stdout, "leaky  2  locked  unsigned") {
+		t.Errorf("list: %s", r.stdout)
+	}
+	p.outcome(0, "run", "leaky.star", "--yes", "--new")
+
+	p.must(0, "plugin", "add", first, "--lock", filepath.Join(p.dir, "rekey.lock")) // beside the script: it counts
+	p.outcome(0, "run", "leaky.star", "--yes", "--new")
+	must(t, os.WriteFile(filepath.Join(p.dir, "rekey.lock"), []byte(`{"format": 1, "plugins": {}}`), 0o644))
+	if r := p.must(2, "run", "leaky.star", "--yes", "--new"); !strings.Contains(r.stderr, "it is not in "+p.dir+"/rekey.lock") {
+		t.Errorf("not in the lock beside the script: %s", r.stderr)
+	}
+	must(t, os.WriteFile(filepath.Join(p.dir, "rekey.lock"), []byte(`{"format": 1, "plugins": {"../leaky": {}}}`), 0o644))
+	if r := p.must(2, "run", "leaky.star", "--yes", "--new"); !strings.Contains(r.stderr, `plugin "../leaky": the name is not`) {
+		t.Errorf("a path for a name: %s", r.stderr)
+	}
+}
+
+// TestResumeNeedsThePluginOfTheLock: a program that was swapped between plan
+// and resume is refused by the lock, whatever is accepted of the run's own record.
+func TestResumeNeedsThePluginOfTheLock(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "LOGIN=of-the-plugin")
+	p.env = append(p.env, "REKEY_PLUGIN_DIR="+filepath.Join(p.dir, "plugins"))
+	p.write("leaky.star", freeScript)
+	p.must(0, "plugin", "add", filepath.Join(leakyPlugin(t, "1"), "rekey-backend-leaky"))
+	p.must(0, "plan", "leaky.star")
+	installed := filepath.Join(p.dir, "plugins", "rekey-backend-leaky")
+	good, err := os.ReadFile(installed)
+	must(t, err)
+	must(t, os.WriteFile(installed, append(good[:len(good):len(good)], 0), 0o755))
+	if r := p.must(2, "resume", "last", "--yes", "--accept-change"); !strings.Contains(r.stderr, "/rekey.lock; if you know why") {
+		t.Errorf("got %s", r.stderr)
+	}
+	must(t, os.WriteFile(installed, good, 0o755))
+	if o := p.outcome(0, "resume", "last", "--yes"); o.Counts["done"] != 2 {
+		t.Errorf("got %+v", o)
+	}
+}
+
+// TestPluginsOfOthersAreConfined without a word, and those that are not are on
+// record.
+func TestPluginsOfOthersAreConfined(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "LOGIN=of-the-plugin", "REKEY_PLUGIN_DIR="+leakyPlugin(t, "1"))
+	p.write("leaky.star", freeScript)
+	p.must(0, "plan", "leaky.star")
+	if !p.trusted().Backends[0].Confined {
+		t.Error("a plugin of others is not confined")
+	}
+	p.must(0, "plan", "leaky.star", "--new", "--no-sandbox", "leaky")
+	if p.trusted().Backends[0].Confined {
+		t.Error("--no-sandbox is not on record")
+	}
+	if r := p.must(0, "show", "last"); !strings.Contains(r.stdout, "not confined") {
+		t.Errorf("show: %s", r.stdout)
+	}
+	p.outcome(0, "resume", "last", "--yes", "--no-sandbox", "leaky")
+}
