@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/rekey-host/rekey/sdk"
-	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // refuseName returns why no key can be the name.
@@ -35,16 +35,36 @@ func sameName(first, second string) bool {
 
 // Apply sets one value.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	return i.ApplyBatch(ctx, []sdk.Operation{op})[0]
+}
+
+// ApplyBatch sets many values in one transaction. It is made of good rows alone:
+// whatever does not go well in it is rolled back with all of it, and then each row
+// has a transaction of its own, and the answer that it gets there.
+func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
 	ctx, cancel := i.Bounded(ctx)
 	defer cancel()
-	failed := i.refuse(op)
-	if failed == nil && ctx.Err() != nil {
-		failed = i.Fault(ctx.Err())
+	jobs := make([]*job, len(ops))
+	for index, op := range ops {
+		jobs[index] = &job{op: op}
+		failed := i.refuse(op)
+		if failed == nil && ctx.Err() != nil {
+			failed = i.Fault(ctx.Err())
+		}
+		if failed != nil {
+			jobs[index].refuse(failed)
+		}
 	}
-	if failed != nil {
-		return sdk.Refuse(failed)
+	i.hash(ctx, open(jobs))
+	if good := open(jobs); len(good) > 1 {
+		i.together(ctx, good)
 	}
-	return i.scrubbed(i.set(ctx, op), op)
+	i.oneByOne(ctx, open(jobs))
+	receipts := make([]sdk.Receipt, len(jobs))
+	for index, job := range jobs {
+		receipts[index] = job.scrubbed()
+	}
+	return receipts
 }
 
 // refuse returns why an operation makes no sense whatever the row is.
@@ -69,29 +89,46 @@ func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 	return nil
 }
 
-// set changes one row in a transaction. The hash of ha1 is of the name too, as
-// the row has it, so a row is read before anything is hashed.
-func (i *Instance) set(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	before, err := i.read(ctx, i.db, op.Account, "")
-	if err != nil {
-		return sdk.Refuse(i.failure(err))
-	}
-	if failed := i.usable(op.Account, before); failed != nil {
-		return sdk.Refuse(failed)
-	}
-	held := hashed{text: op.Value.Reveal()}
-	if op.HashFormat == "" {
-		done, failed := i.turn(ctx)
-		if failed != nil {
-			return sdk.Refuse(failed)
-		}
-		held, err = i.hasher.make(before.key, op.Value.Reveal())
-		done()
-		if err != nil {
-			return sdk.Refuse(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.format, err))
+// hash makes the hashes, outside of any transaction. That of ha1 takes no time,
+// and is of the name too, as the row has it: it waits until the row is read.
+func (i *Instance) hash(ctx context.Context, jobs []*job) {
+	var workers sync.WaitGroup
+	for _, job := range jobs {
+		switch {
+		case job.op.HashFormat != "":
+			job.held = hashed{text: job.op.Value.Reveal()}
+		case !i.waitsForKey(job):
+			workers.Go(func() { i.hashOne(ctx, job) })
 		}
 	}
-	return i.write(ctx, op, held)
+	workers.Wait()
+}
+
+func (i *Instance) hashOne(ctx context.Context, job *job) {
+	done, failed := i.turn(ctx)
+	if failed != nil {
+		job.refuse(failed)
+		return
+	}
+	defer done()
+	var err error
+	if job.held, err = i.hasher.make(job.op.Account, job.op.Value.Reveal()); err != nil {
+		job.refuse(sdk.Errorf(sdk.Internal, "hash %s: %v", i.hasher.format, err))
+	}
+}
+
+// waitsForKey reports whether the job's hash is made when its row is read.
+func (i *Instance) waitsForKey(job *job) bool {
+	return i.hasher.format == ha1 && job.op.HashFormat == ""
+}
+
+// fits makes the hash if it waited for the row, and refuses a row that has no
+// password of its own.
+func (i *Instance) fits(job *job, found row) *sdk.Error {
+	if i.waitsForKey(job) {
+		job.held.text = i.hasher.ha1(found.key, job.op.Value.Reveal())
+	}
+	return i.usable(job.op.Account, found)
 }
 
 // usable refuses a row that has no password of its own.
@@ -102,60 +139,48 @@ func (i *Instance) usable(account string, found row) *sdk.Error {
 	return nil
 }
 
-// write is the transaction: the row is locked and looked at again, changed, and
-// read back. Until its commit is sent nothing has changed.
-func (i *Instance) write(ctx context.Context, op sdk.Operation, held hashed) sdk.Receipt {
-	select {
-	case i.turns <- struct{}{}:
-		defer func() { <-i.turns }()
-	case <-ctx.Done():
-		return sdk.Refuse(i.Fault(ctx.Err()))
+// oneByOne gives each job a transaction of its own.
+func (i *Instance) oneByOne(ctx context.Context, jobs []*job) {
+	var workers sync.WaitGroup
+	for _, job := range jobs {
+		workers.Go(func() {
+			failed := i.transact(ctx, func(tx *transaction) ([]target, *sdk.Error) {
+				key, failed := i.within(ctx, tx.Tx, job)
+				return []target{{job, key}}, failed
+			})
+			if failed != nil {
+				job.refuse(failed)
+			}
+		})
 	}
-	tx, err := i.db.BeginTx(ctx, nil)
-	if err != nil {
-		return sdk.Refuse(i.failure(err))
-	}
-	if failed := i.within(ctx, tx, op, held); failed != nil {
-		_ = tx.Rollback() // what is not committed is gone with its connection
-		return sdk.Refuse(failed)
-	}
-	if err := ctx.Err(); err != nil {
-		_ = tx.Rollback() // likewise
-		return sdk.Refuse(i.Fault(err))
-	}
-	if err := tx.Commit(); err != nil {
-		if refused, final := answered(err); final {
-			return sdk.Refuse(refused)
-		}
-		return sdk.Lost(i.Lost(err))
-	}
-	return sdk.Receipt{Outcome: sdk.Applied, Stamp: row{held: held}.stamp()}
+	workers.Wait()
 }
 
-func (i *Instance) within(ctx context.Context, tx *sql.Tx, op sdk.Operation, held hashed) *sdk.Error {
-	found, err := i.read(ctx, tx, op.Account, i.lock)
+// within changes one row: it is locked and looked at, changed, and read back.
+func (i *Instance) within(ctx context.Context, tx *sql.Tx, job *job) (key string, failed *sdk.Error) {
+	found, err := i.read(ctx, tx, job.op.Account, i.lock)
 	if err != nil {
-		return i.failure(err)
+		return "", i.failure(err)
 	}
-	if failed := i.usable(op.Account, found); failed != nil {
-		return failed
+	if failed := i.fits(job, found); failed != nil {
+		return "", failed
 	}
-	text, args := i.update(op, held, found.key)
+	text, args := i.update(job.op, job.held, found.key)
 	result, err := tx.ExecContext(ctx, text, args...)
 	if err != nil {
-		return i.failure(err)
+		return "", i.failure(err)
 	}
 	if count, err := result.RowsAffected(); err != nil || count != 1 {
-		return sdk.Errorf(sdk.Ambiguous, "account %q: %d rows would be changed, want 1", op.Account, count)
+		return "", several(job.op.Account, count)
 	}
-	after, err := i.read(ctx, tx, op.Account, "")
+	after, err := i.read(ctx, tx, job.op.Account, "")
 	switch {
 	case err != nil:
-		return i.failure(err)
-	case after.held != held:
-		return sdk.Errorf(sdk.InvalidConfig, "column: %s does not keep the hash as it was written (%d characters, of which it has %d): is it long enough, or is there a trigger?", i.column, len(held.text), len(after.held.text))
+		return "", i.failure(err)
+	case after.held != job.held:
+		return "", sdk.Errorf(sdk.InvalidConfig, "column: %s does not keep the hash as it was written (%d characters, of which it has %d): is it long enough, or is there a trigger?", i.column, len(job.held.text), len(after.held.text))
 	}
-	return nil
+	return found.key, nil
 }
 
 // update is the statement that changes the row of a key.
@@ -191,12 +216,4 @@ func (i *Instance) update(op sdk.Operation, held hashed, key string) (string, []
 	}
 	args = append(args, key)
 	return fmt.Sprintf("UPDATE %s SET %s WHERE %s = %s%s", i.source(), strings.Join(columns, ", "), i.identifier(i.key), i.mark(len(args)), i.condition()), args
-}
-
-// scrubbed is a receipt without what a database says of the value.
-func (i *Instance) scrubbed(receipt sdk.Receipt, op sdk.Operation) sdk.Receipt {
-	if plain := op.Value.Reveal(); receipt.Err != nil && plain != "" {
-		receipt.Err.Message = strings.ReplaceAll(receipt.Err.Message, plain, secret.Redacted)
-	}
-	return receipt
 }

@@ -28,17 +28,18 @@ const (
 
 // engine is what kinds of databases do each in their own way.
 type engine struct {
-	name string
-	kind reach.Kind
-	lock string // what keeps a row that is read until the end of a transaction
+	name     string
+	kind     reach.Kind
+	lock     string // what keeps a row that is read until the end of a transaction
+	lockFree string // likewise of many, without the rows that another transaction keeps
 }
 
 func engineOf(name string) (engine, error) {
 	switch name {
 	case enginePostgres:
-		return engine{name, reach.Kind{Scheme: "postgres", Port: 5432, Socket: ".s.PGSQL.5432"}, " FOR UPDATE"}, nil
+		return engine{name, reach.Kind{Scheme: "postgres", Port: 5432, Socket: ".s.PGSQL.5432"}, " FOR UPDATE", ""}, nil
 	case engineMySQL:
-		return engine{name, reach.Kind{Scheme: "mysql", Port: 3306, Socket: "mysqld.sock"}, " FOR UPDATE"}, nil
+		return engine{name, reach.Kind{Scheme: "mysql", Port: 3306, Socket: "mysqld.sock"}, " FOR UPDATE", " FOR UPDATE SKIP LOCKED"}, nil
 	case engineSQLite:
 		return engine{name: name}, nil
 	}
@@ -105,8 +106,8 @@ func (s *settings) openPostgres() (*sql.DB, error) {
 	config.Host, config.TLSConfig, config.Fallbacks = cmp.Or(s.Host, "socket"), s.TLS, nil
 	config.RuntimeParams = map[string]string{"application_name": "rekey", "client_encoding": "UTF8"}
 	// Parameters are text, whatever the column is; a pooler may give each
-	// statement another connection.
-	config.DefaultQueryExecMode = pgx.QueryExecModeDescribeExec
+	// statement another connection, so that none is kept on the server.
+	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return s.Dial(ctx) }
 	return stdlib.OpenDB(*config), nil

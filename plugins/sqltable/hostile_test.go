@@ -37,9 +37,13 @@ func TestHostileNamesAndValues(t *testing.T) {
 			was := rows(t, b, table)
 			var proofs []proof
 			for _, value := range hostilePasswords() {
+				var ops []sdk.Operation
 				for _, name := range names {
-					if receipt := instance.Apply(t.Context(), set(name, value)); receipt.Outcome != sdk.Applied {
-						t.Errorf("%q, %.20q: %s: %v", name, value, say(receipt), receipt.Err)
+					ops = append(ops, set(name, value))
+				}
+				for index, receipt := range instance.ApplyBatch(t.Context(), ops) {
+					if receipt.Outcome != sdk.Applied {
+						t.Errorf("%q, %.20q: %s: %v", names[index], value, say(receipt), receipt.Err)
 					}
 				}
 				now := rows(t, b, table)

@@ -33,6 +33,7 @@ var _ interface {
 	sdk.Revoker
 	sdk.Partial
 	sdk.Resolver
+	sdk.BatchApplier
 } = (*Instance)(nil)
 
 func newInstance(settings settings) (*Instance, error) {
@@ -40,8 +41,8 @@ func newInstance(settings settings) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(settings.concurrency + 1) // one for a list
-	db.SetMaxIdleConns(settings.concurrency + 1)
+	db.SetMaxOpenConns(settings.connections() + 1) // one for a list
+	db.SetMaxIdleConns(settings.connections() + 1)
 	return &Instance{settings: settings, db: db, slots: make(chan struct{}, runtime.NumCPU()), turns: make(chan struct{}, settings.writers())}, nil
 }
 
@@ -50,8 +51,13 @@ func (s *settings) writers() int {
 	if s.engine.name == engineSQLite {
 		return 1
 	}
-	return s.concurrency
+	return s.connections()
 }
+
+// most is how many connections there are: one carries many operations.
+const most = 8
+
+func (s *settings) connections() int { return min(s.concurrency, most) }
 
 // Close ends the connections.
 func (i *Instance) Close() error { return i.db.Close() }
@@ -116,10 +122,12 @@ func (s *settings) condition() string {
 	return " AND (" + s.where + "\n)"
 }
 
+// scanner is a row of database/sql, or of PostgreSQL's driver.
+type scanner interface{ Scan(places ...any) error }
+
 // scan reads a row; more are places for further columns.
-func (s *settings) scan(rows *sql.Rows, more ...any) (row, error) {
-	var key string
-	var held, data, must sql.NullString
+func (s *settings) scan(from scanner, more ...any) (row, error) {
+	var key, held, data, must sql.NullString
 	places := []any{&key, &held}
 	if s.data != "" {
 		places = append(places, &data)
@@ -127,14 +135,31 @@ func (s *settings) scan(rows *sql.Rows, more ...any) (row, error) {
 	if s.mustChange != "" {
 		places = append(places, &must)
 	}
-	if err := rows.Scan(append(places, more...)...); err != nil {
+	if err := from.Scan(append(places, more...)...); err != nil {
 		return row{}, err
 	}
-	found := row{key: key, held: hashed{held.String, data.String}, null: !held.Valid}
+	found := row{key: key.String, held: hashed{held.String, data.String}, null: !held.Valid}
 	if must.Valid {
 		found.mustChange = s.flag(must.String)
 	}
 	return found, nil
+}
+
+// scanAll reads all rows.
+func (s *settings) scanAll(rows interface {
+	scanner
+	Next() bool
+	Err() error
+}) ([]row, error) {
+	var found []row
+	for rows.Next() {
+		one, err := s.scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, one)
+	}
+	return found, rows.Err()
 }
 
 // flag reads a must-change column; nil for what is neither.
@@ -174,17 +199,10 @@ func (s *settings) read(ctx context.Context, from querier, account, lock string)
 		return row{}, s.unlike(account, err)
 	}
 	defer rows.Close()
-	var found []row
-	for rows.Next() {
-		one, err := s.scan(rows)
-		if err != nil {
-			return row{}, err
-		}
-		found = append(found, one)
-	}
+	found, err := s.scanAll(rows)
 	switch {
-	case rows.Err() != nil:
-		return row{}, s.unlike(account, rows.Err())
+	case err != nil:
+		return row{}, s.unlike(account, err)
 	case len(found) == 0:
 		return row{}, sdk.Errorf(sdk.AccountNotFound, "account %q: no row has this %s", account, s.key)
 	case len(found) > 1:

@@ -31,6 +31,10 @@ Sessions and tokens of the application stay as they are until step.revoke ends t
 where sessions says how: one statement, in which {account} is a parameter, such as
 "DELETE FROM sessions WHERE user_id = (SELECT id FROM users WHERE login = {account})".
 
+Up to 64 rows are one transaction, made of good rows alone: one that fails has a
+transaction and an answer of its own. A commit whose answer is lost leaves all rows
+of its transaction unknown.
+
 hash              as the column holds it                  cost (default)
 argon2id          $argon2id$v=19$m=…,t=…,p=…$…$…          passes (2); memory in KiB (19456), parallelism (1)
 bcrypt            $2y$10$…; no more than 72 bytes         2 to the power of it (10)
@@ -85,7 +89,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:       []sdk.Verb{sdk.Set, sdk.Revoke},
 		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
-		Limits:      sdk.Limits{Concurrency: 8},
+		Limits:      sdk.Limits{Concurrency: 64, Batch: 64},
 		Egress:      []string{"{url}"},
 		Target:      []string{"engine", "url", "path", "database", "schema", "table", "key", "where"},
 		Paths:       []string{"{ca_file}", "write {path}"},

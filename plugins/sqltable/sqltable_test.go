@@ -147,7 +147,10 @@ func TestHashesAreThoseOfOtherPrograms(t *testing.T) {
 	}
 }
 
-const many = 2000
+const (
+	many  = 2000
+	batch = 64
+)
 
 func TestTwoThousandRowsAreSet(t *testing.T) {
 	for _, b := range bases(t) {
@@ -160,11 +163,17 @@ func TestTwoThousandRowsAreSet(t *testing.T) {
 			b.must(t, "INSERT INTO "+table+" VALUES "+strings.Join(rows, ", "))
 			instance := open(t, b.config(table))
 			var workers sync.WaitGroup
-			for worker := range 4 {
+			for worker := range 2 {
 				workers.Go(func() {
-					for number := worker; number < many; number += 4 {
-						if receipt := instance.Apply(t.Context(), set(fmt.Sprint("user ", number), fmt.Sprint("Valüe $", number))); receipt.Outcome != sdk.Applied {
-							t.Errorf("user %d: %s: %v", number, say(receipt), receipt.Err)
+					for first := worker * batch; first < many; first += 2 * batch {
+						var ops []sdk.Operation
+						for number := first; number < min(first+batch, many); number++ {
+							ops = append(ops, set(fmt.Sprint("user ", number), fmt.Sprint("Valüe $", number)))
+						}
+						for index, receipt := range instance.ApplyBatch(t.Context(), ops) {
+							if receipt.Outcome != sdk.Applied {
+								t.Errorf("%s: %s: %v", ops[index].Account, say(receipt), receipt.Err)
+							}
 						}
 					}
 				})
