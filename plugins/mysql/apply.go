@@ -33,14 +33,15 @@ func (j *job) refuse(failure *sdk.Error) {
 	j.settle(sdk.Refuse(&copied))
 }
 
-// Apply sets one value.
+// Apply sets one value, or hands rekey's own account over.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	return i.ApplyBatch(ctx, []sdk.Operation{op})[0]
 }
 
 // ApplyBatch sets many values with one statement. That is not atomic: where the
 // server refuses it, it is asked which accounts have their hash, and those that
-// have it not are set one by one, each with the answer that it gets.
+// have it not are set one by one, each with the answer that it gets. A handover is
+// done by itself.
 func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
 	ctx, cancel := i.Bounded(ctx)
 	defer cancel()
@@ -55,6 +56,9 @@ func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Re
 			jobs[index].refuse(failed)
 		}
 		jobs[index].name = name
+		if failed == nil && op.Verb == sdk.Handover {
+			jobs[index].settle(i.handOver(ctx, op))
+		}
 	}
 	i.do(ctx, jobs)
 	receipts := make([]sdk.Receipt, len(jobs))
@@ -67,7 +71,9 @@ func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Re
 // refuse returns why an operation makes no sense whatever the account is.
 func refuse(op sdk.Operation) *sdk.Error {
 	switch {
-	case op.Verb != sdk.Set:
+	case op.Verb == sdk.Handover && (op.HashFormat != "" || op.MustChange != nil || len(op.Options) > 0):
+		return sdk.Errorf(sdk.Unsupported, "a handover takes neither hash_format, must_change nor options")
+	case op.Verb != sdk.Set && op.Verb != sdk.Handover:
 		return sdk.Errorf(sdk.Unsupported, "not done by Apply: %s", op.Verb)
 	case op.Kind != "":
 		return sdk.Errorf(sdk.Unsupported, "kind %q: an account has one credential", op.Kind)

@@ -81,19 +81,23 @@ func target(t testing.TB) backendtest.Target {
 	accounts(t, map[string]string{
 		name("ann"): "", name("Bob `'\\"): "", name("cy@acme.example"): "IDENTIFIED VIA ed25519 USING PASSWORD('x')",
 		name("super"): "", name("locked"): "ACCOUNT LOCK", name("socket"): "IDENTIFIED VIA unix_socket",
+		name("own"): "IDENTIFIED BY 'own-Secret-0'",
 	})
+	query(t, rights(name("own"))...)
 	query(t, "GRANT SUPER ON *.* TO "+account(name("super")))
 	return backendtest.Target{
 		Config: sdk.Config{
-			Values:  map[string]any{"url": "mysql://127.0.0.1:" + relay.Port, "user": running.User, "ca_file": running.CAFile, "server_name": "localhost"},
-			Secrets: map[string]secret.Value{"password": secret.New(running.Password)},
+			Values:  map[string]any{"url": "mysql://127.0.0.1:" + relay.Port, "user": strings.TrimSuffix(name("own"), "@%"), "ca_file": running.CAFile, "server_name": "localhost"},
+			Secrets: map[string]secret.Value{"password": secret.New("own-Secret-0")},
 		},
 		Accounts: []string{name("ann"), name("Bob `'\\"), name("cy@acme.example")},
 		Session:  func(account, value string) func() bool { return session(t, strings.TrimSuffix(account, "@%"), value) },
 		Missing:  "nobody@%",
-		Refusing: map[string]sdk.Code{"rotator": sdk.Protected, "mariadb.sys@localhost": sdk.Protected, name("super"): sdk.Protected, name("socket"): sdk.NoCredential},
+		Refusing: map[string]sdk.Code{"mariadb.sys@localhost": sdk.Protected, name("super"): sdk.Protected, name("socket"): sdk.NoCredential},
 		Aliases:  map[string]string{strings.TrimSuffix(name("ann"), "@%"): name("ann")},
 		Locked:   name("locked"),
+		Own:      name("own"),
+		OwnValue: "own-Secret-0",
 		Hashed: map[string]backendtest.Hashed{
 			"mysql_native_password": {Hash: "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19", Value: "password"},
 			"ed25519":               {Hash: "ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY", Value: "secret"},

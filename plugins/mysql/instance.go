@@ -35,7 +35,15 @@ var _ interface {
 } = (*Instance)(nil)
 
 func newInstance(settings settings) (*Instance, error) {
-	connector, err := driver.NewConnector(settings.config(settings.user, settings.password))
+	config := settings.config(settings.user, settings.login.Values()[0])
+	err := config.Apply(driver.BeforeConnect(func(_ context.Context, config *driver.Config) error {
+		config.Passwd = settings.login.Values()[0].Reveal()
+		return nil
+	}))
+	if err != nil {
+		return nil, err
+	}
+	connector, err := driver.NewConnector(config)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +118,12 @@ func (i *Instance) acquire(ctx context.Context) (*sql.Conn, *sdk.Error) {
 		return nil, i.Fault(err)
 	}
 	conn, err := i.admin.Conn(ctx)
+	if answer, ok := answered(err); ok && answer.Number == errAccessDenied && len(i.login.Values()) > 1 {
+		if _, failed := i.present(ctx); failed != nil {
+			return nil, failed
+		}
+		conn, err = i.admin.Conn(ctx)
+	}
 	if err != nil {
 		return nil, i.noConnection(err)
 	}

@@ -59,8 +59,10 @@ A value that is hashed already has hash_format "mysql_native_password" (* and 40
 digits), "ed25519" (43 characters), or on MySQL "caching_sha2_password" ($A$…).
 
 The user needs CREATE USER, and SELECT on mysql.user and mysql.global_priv (of
-MySQL: mysql.user). The account that rekey is logged in as is Protected, and so are
-accounts of the server's own, and those with SUPER where rekey has it not.
+MySQL: mysql.user). The account that rekey is logged in as is Protected: step.handover
+gives it a password, and goes on with that once a second session has logged in with it.
+Accounts of the server's own, and those with SUPER where rekey has it not, are
+Protected, too.
 
 accounts() leaves out roles, anonymous users and those of the server's own. filter
 is an SQL condition over mysql.user, such as "Host = '%' AND User LIKE 'app\_%'".
@@ -93,7 +95,7 @@ func (*Backend) Describe() sdk.Description {
 		Config:      fields(),
 		Options:     []sdk.Field{{Name: "retain_current", Type: sdk.Bool, Doc: "MySQL from 8.0.14 on: the old password goes on working (RETAIN CURRENT PASSWORD)"}},
 		HashFormats: []string{native, ed25519, cachingSHA2},
-		Verbs:       []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Revoke},
+		Verbs:       []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Revoke, sdk.Handover},
 		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:      sdk.Limits{Concurrency: 64, Batch: 64},

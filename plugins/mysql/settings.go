@@ -15,7 +15,7 @@ import (
 type settings struct {
 	reach.Place
 	user        string
-	password    secret.Value
+	login       *sdk.Passwords
 	send        string
 	concurrency int
 }
@@ -29,7 +29,7 @@ func newSettings(config sdk.Config) (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	made := settings{Place: place, user: config.Text("user"), password: config.Secret("password"), send: config.Text("send"),
+	made := settings{Place: place, user: config.Text("user"), login: sdk.NewPasswords(config.Handed, config.Secret("password")), send: config.Text("send"),
 		concurrency: min(max(config.Concurrency, 1), connections)}
 	switch {
 	case made.user == "":
