@@ -105,7 +105,7 @@ func (r *auditor) unsignedHead() (int64, string, error) {
 func (r *auditor) Checkpoint() (string, error) {
 	text := ""
 	err := r.run.reading(func(c storage) error {
-		found, err := c.Head(math.MaxInt64)
+		found, err := headUpTo(c, math.MaxInt64)
 		if found != nil {
 			text = found.Note
 		}
@@ -161,7 +161,7 @@ func (r *auditor) rootAt(c storage, size int64) (hashlog.Hash, error) {
 	if err != nil {
 		return hashlog.Hash{}, err
 	}
-	found, err := c.Head(size)
+	found, err := headUpTo(c, size)
 	if err != nil {
 		return hashlog.Hash{}, err
 	}
@@ -241,14 +241,11 @@ func (r *auditor) signElsewhere() error {
 		_, _, err := r.run.SignHead()
 		return err
 	}
-	w, err := newWriter(r.run)
+	w, err := r.run.writerInPassing()
 	if err != nil {
 		return err
 	}
 	defer w.db.Close()
-	if err := w.db.OthersFold(); err != nil {
-		return err
-	}
 	return w.db.Within(func() error {
 		if err := w.catchUp(); err != nil {
 			return err

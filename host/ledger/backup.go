@@ -12,7 +12,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // Backup is what a copy of a state directory holds.
@@ -83,7 +83,7 @@ func (s *backingUp) backUpRun(to *Store, id string, b *Backup) error {
 		return err
 	}
 	b.Damaged = append(b.Damaged, ofRun(id, err).Error())
-	sqlite.Remove(to.runFile(id))
+	to.kept.Remove(to.runFile(id))
 	for _, suffix := range []string{"", "-wal"} {
 		if err := files.Copy(to.runFile(id)+suffix, s.runFile(id)+suffix); err != nil && !(suffix != "" && errors.Is(err, fs.ErrNotExist)) {
 			return err
@@ -106,14 +106,11 @@ func (s *backingUp) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 	if err := r.reading(func(c storage) error { return c.CopyTo(to.runFile(id)) }); err != nil {
 		return nil, err
 	}
-	c, err := to.openStill(to.runFile(id))
+	c, err := to.kept.Open(to.runFile(id), rows.Proven)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	if err := c.Sound(); err != nil {
-		return nil, err
-	}
 	found, err := c.State()
 	if err != nil || found == nil {
 		return nil, errors.Join(err, errors.New("the row of its state cannot be read"))

@@ -15,7 +15,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // backedUp makes a store with three runs: one under way, one planned, one
@@ -152,7 +152,7 @@ func TestCopyThatAKilledReaderLeftIsSwept(t *testing.T) {
 	r := underWay(t, s, newKeys(t, s))
 	defer r.Close()
 	must(t, os.MkdirAll(filepath.Join(temp, "rekey-read-77", "x"), 0o700))
-	c, err := sqlite.OpenCopy(s.runFile(r.ID()))
+	c, err := s.kept.Open(s.runFile(r.ID()), rows.Aside)
 	must(t, err)
 	must(t, c.Close())
 	if left := filesIn(t, temp); len(left) > 0 {

@@ -45,11 +45,10 @@ func (e *export) chosen() error {
 	for _, key := range e.o.Keys {
 		found := false
 		err := e.run.reading(func(c storage) error {
-			list, err := c.Find([]string{diag.Fold(key)})
-			for _, pos := range list {
-				e.users[pos], found = true, true
-			}
-			return err
+			return c.Rows(rows.Wanted{Keys: []string{diag.Fold(key)}}, func(row *hashlog.PlannedRow) error {
+				e.users[row.Pos], found = true, true
+				return nil
+			})
 		})
 		if err != nil {
 			return err

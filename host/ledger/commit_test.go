@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -335,7 +335,7 @@ func TestWhatAnotherNotesMeanwhileMakesNoOlderCopy(t *testing.T) {
 	ro, err := s.Read(id)
 	must(t, err)
 	defer ro.Close()
-	before, err := sqlite.OpenCopy(s.runFile(id)) // as where nothing may be written beside a run
+	before, err := s.kept.Open(s.runFile(id), rows.Aside) // as where nothing may be written beside a run
 	must(t, err)
 	ro.closeIdle()
 	ro.idle = []storage{before}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 
 	"filippo.io/age"
@@ -18,9 +19,10 @@ type custodian struct {
 // returned.
 func (r *custodian) unlockValues(identities []age.Identity) error {
 	var wrapped []byte
-	err := r.reading(func(c storage) (err error) {
-		wrapped, _, err = c.Key()
-		return err
+	err := r.reading(func(c storage) error {
+		found, err := c.Run()
+		wrapped = found.Key.Wrapped
+		return cmp.Or(err, found.Key.Err)
 	})
 	if err != nil {
 		return ofRun(r.id, err)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/hashlog"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
 // Damage says what of a run cannot be read. Everything else of it can.
@@ -34,12 +33,12 @@ func Damaged(err error) bool {
 	if errors.Is(err, hashlog.ErrFrame) || errors.As(err, new(hashlog.Unsound)) || errors.As(err, new(*Damage)) {
 		return true
 	}
-	return sqlite.Damaged(err)
+	return isDamage(err)
 }
 
 // Reason is what is wrong with a damaged file, for people who know no SQLite.
 func Reason(err error) string {
-	if text := sqlite.Reason(err); text != "" {
+	if text := inWords(err); text != "" {
 		return text
 	}
 	return err.Error()

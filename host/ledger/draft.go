@@ -19,7 +19,6 @@ import (
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -63,11 +62,12 @@ type Draft struct {
 	store  *Store
 	header Header
 	lock   *lock
-	db     *sqlite.Draft
+	db     draft
 	seal   *sealer
 	names  hashlog.NamesKey
 	home   string           // name of the state directory
 	key    string           // digest of the wrapped data key
+	sealed []byte           // the wrapped data key
 	tree   hashlog.Frontier // of the log
 
 	waves   map[int]int64 // users of each wave
@@ -94,7 +94,7 @@ func ofRun(id string, err error) error {
 }
 
 func (d *Draft) begin(k Keys) (err error) {
-	if d.db, err = sqlite.NewDraft(d.store.draftFile(d.header.ID), d.store.temp()); err != nil {
+	if d.db, err = d.store.kept.Begin(d.store.draftFile(d.header.ID)); err != nil {
 		return err
 	}
 	d.store.crash.at(CrashDraftBegun)
@@ -117,8 +117,8 @@ func (d *Draft) makeKeys(k Keys) error {
 	if d.seal, err = newSealer(d.header.ID, key, d.store.rand); err != nil {
 		return err
 	}
-	d.key = digestOf(wrapped)
-	return d.db.PutKey(wrapped)
+	d.sealed, d.key = wrapped, digestOf(wrapped)
+	return nil
 }
 
 // Recipients are those to whom the run's values are sealed, by their public
@@ -169,7 +169,7 @@ func (d *Draft) put(p *PlannedUser, fold string) error {
 		return d.place(p, fold, hidden)
 	}
 	d.ord = appendOrder(d.ord[:0], p.Wave, p.Sort)
-	return d.db.Stage(&sqlite.Staged{Row: r, Fold: fold, Hidden: hidden, Order: d.ord, Skipped: p.Wave < 0})
+	return d.db.Stage(&rows.Staged{Row: r, Fold: fold, Hidden: hidden, Order: d.ord, Skipped: p.Wave < 0})
 }
 
 // front is the rows that are in the plan already.
@@ -310,10 +310,11 @@ func (d *Draft) freeze(waves []WavePlan) error {
 	if err != nil {
 		return err
 	}
-	if err := d.write(bounds, root, ordered); err != nil {
+	found, err := d.found(bounds, root, ordered)
+	if err != nil {
 		return err
 	}
-	return d.publish()
+	return d.publish(found)
 }
 
 // fill finds the bounds of the waves.
@@ -365,11 +366,11 @@ func (d *Draft) digest(bounds []hashlog.Wave) (hashlog.Hash, bool, error) {
 	return tree.Root(), ordered, err
 }
 
-// write adds all that is not the plan itself, the first two records among it.
-func (d *Draft) write(bounds []hashlog.Wave, root hashlog.Hash, ordered bool) error {
+// found makes all that is not the plan itself, the first two records among it.
+func (d *Draft) found(bounds []hashlog.Wave, root hashlog.Hash, ordered bool) (*rows.Found, error) {
 	text, digest, err := d.header.encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	counts := map[string]int64{"total": d.total, "skipped": d.skipped}
 	for _, w := range bounds {
@@ -379,18 +380,16 @@ func (d *Draft) write(bounds []hashlog.Wave, root hashlog.Hash, ordered bool) er
 	opened := &journal.Record{Kind: journal.Opened, Index: 0, At: h.Created, Detail: journal.Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
 		Home: d.home, Requestor: h.Requestor, SourceSystem: h.SourceSystem, Facts: map[string]string{keyFact: d.key}}}
 	planned := &journal.Record{Kind: journal.Planned, Index: 1, At: d.store.now(), Detail: journal.Detail{Digest: hashlog.PlanDigest(d.total, root), Counts: counts}}
-	found := &sqlite.Found{Run: rows.Run{Header: string(text), Names: d.names, Total: d.total, Ordered: ordered, Waves: bounds}, Tiles: d.tiles}
+	found := &rows.Found{Run: rows.Run{Header: string(text), Names: d.names, Total: d.total, Ordered: ordered, Waves: bounds, Key: rows.Key{Wrapped: d.sealed}}, Tiles: d.tiles}
 	if err := d.firstRecords(found, opened, planned); err != nil {
-		return err
+		return nil, err
 	}
-	if found.Head, err = d.firstHead(planned.At); err != nil {
-		return err
-	}
-	return d.db.Write(found)
+	found.Head, err = d.firstHead(planned.At)
+	return found, err
 }
 
 // firstRecords makes the first records, and where they leave the run.
-func (d *Draft) firstRecords(found *sqlite.Found, recs ...*journal.Record) error {
+func (d *Draft) firstRecords(found *rows.Found, recs ...*journal.Record) error {
 	now := newStanding(found.Run.Waves)
 	found.Group = &hashlog.Group{First: 1}
 	for _, r := range recs {
@@ -420,8 +419,8 @@ func (d *Draft) firstHead(now time.Time) (hashlog.Head, error) {
 }
 
 // publish gives the draft its name when it is whole and durable.
-func (d *Draft) publish() error {
-	if err := d.db.Publish(); err != nil {
+func (d *Draft) publish(found *rows.Found) error {
+	if err := d.db.Publish(found); err != nil {
 		return err
 	}
 	d.db = nil
@@ -459,7 +458,7 @@ func (d *Draft) Discard() error {
 		_ = d.db.Close()
 		d.db = nil
 	}
-	sqlite.Remove(d.store.draftFile(d.header.ID))
+	d.store.kept.Remove(d.store.draftFile(d.header.ID))
 	if files.Exists(d.store.runFile(d.header.ID)) {
 		l.release()
 		return nil

@@ -450,7 +450,7 @@ func TestRunIsOneWholeFileWhenNobodyHasItOpen(t *testing.T) {
 	must(t, err)
 	must(t, reader.reading(func(c storage) error {
 		return c.Moment(func() error {
-			_, err := c.Last()
+			_, _, err := c.Ends()
 			must(t, err)
 			commit(t, r, intent(r, 5, 1, 0, canary))
 			must(t, r.Confirm()) // somebody reads: not one file yet

@@ -1,13 +1,14 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"sync"
 
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,11 +45,11 @@ func (r *openRun) keyFits(c storage, forgot bool) error {
 	if err != nil {
 		return err
 	}
-	wrapped, there, err := c.Key()
-	if err != nil {
+	found, err := c.Run()
+	if err = cmp.Or(err, found.Key.Err); err != nil {
 		return err
 	}
-	if want := opened.Detail.Facts[keyFact]; want == "" || keyIs(wrapped, there, want, forgot) {
+	if want := opened.Detail.Facts[keyFact]; want == "" || keyIs(found.Key, want, forgot) {
 		return nil
 	}
 	return errOtherKey
@@ -153,11 +154,10 @@ func (r *openRun) reader() (storage, error) {
 		c := r.idle[n-1]
 		r.idle = r.idle[:n-1]
 		r.mu.Unlock()
-		c.Again()
 		return c, nil
 	}
 	r.mu.Unlock()
-	return r.store.openStorage(r.file())
+	return r.store.kept.Open(r.file(), rows.Live)
 }
 
 // standing reads where the run stands.
@@ -225,7 +225,7 @@ func (r *openRun) copyRest(cause error) (*Damage, error) {
 		return nil, err
 	}
 	r.rest.made = made
-	lost, err := sqlite.Rescue(&sqlite.Wreck{Path: r.store.runFile(r.id), Temp: r.store.temp(), Dir: made.Dir, Copy: r.copied(made), Marked: r.marked(), Rules: &sense{id: r.id}})
+	lost, err := r.store.kept.Rescue(&rows.Wreck{At: r.store.runFile(r.id), Dir: made.Dir, Copy: r.copied(made), Marked: r.marked(), Rules: &sense{id: r.id}})
 	return &Damage{Run: r.id, File: r.store.runFile(r.id), Cause: cause, Lost: lost}, err
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -40,7 +39,7 @@ func (s *targets) close() {
 type pastRun struct {
 	run    *Run
 	labels []string
-	owners *sqlite.Multimap // from accounts to users; nil: not needed yet
+	owners pairs // from accounts to users; nil: not needed yet
 }
 
 // NewestApplied returns the newest value that the runs of this store, all but
@@ -187,7 +186,7 @@ func (p *pastRun) usersOf(account string) ([]int64, error) {
 // millions.
 func (p *pastRun) listOwners() (err error) {
 	r := p.run
-	p.owners, err = sqlite.NewMultimap(r.file(), r.store.temp(), func(add func(account, user int64) error) error {
+	p.owners, err = r.store.kept.Pairs(r.file(), func(add func(account, user int64) error) error {
 		return r.Intents(func(_, account, _, _ string, user int64) error { return add(accountHash(account), user) })
 	})
 	return err

@@ -281,7 +281,6 @@ func TestForgetThatDiedBeforeTheEndIsCompletedByTheNextLock(t *testing.T) {
 	r := newRun(t, s, k, 1)
 	commit(t, r, finished(1, journal.Done, ""))
 	wrapped := wrappedOf(t, s, r.ID())
-	must(t, r.writer.db.Shred())
 	must(t, r.writer.db.Within(r.writer.destroyKey)) // and then it dies
 	after := crashed(t, s)
 	if keyBytes(t, after, wrapped) == 0 {

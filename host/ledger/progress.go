@@ -73,7 +73,7 @@ func (r *progress) Starts() ([]Start, error) {
 func (r *progress) LastAt() (time.Time, error) {
 	var at time.Time
 	err := r.reading(func(c storage) error {
-		last, err := c.Last()
+		last, _, err := c.Ends()
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (w *prover) prove() error {
 	if err := w.catchUpNow(); err != nil {
 		return err
 	}
-	c, err := w.run.store.openStorage(w.run.store.runFile(w.run.id))
+	c, err := w.run.store.kept.Open(w.run.store.runFile(w.run.id), rows.Live)
 	if err != nil {
 		return w.unreadable(err)
 	}
@@ -158,7 +158,7 @@ func (w *prover) proveRecords(c storage) error {
 }
 
 func (w *prover) proveIndex(c storage) error {
-	n, err := c.Unlisted(w.proof.from)
+	n, err := c.Lacks(w.proof.from, w.tree.Size, false)
 	if err != nil {
 		return w.unreadable(err)
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // sizeOf is how many records a log says that it has; 0: it does not say.
@@ -42,9 +43,14 @@ func recordAt(c storage, id int64) (body []byte, err error) {
 	return body, err
 }
 
+// sheeted is a storage, or a draft.
+type sheeted interface {
+	Sheets(from, to int64, fn func(s *hashlog.Sheet) error) error
+}
+
 // eachPlanned calls fn for the rows of the plan from one position to another, in
 // order. hashlog.ErrDone ends it.
-func eachPlanned(c storage, from, to int64, fn func(p *hashlog.PlannedRow) error) error {
+func eachPlanned(c sheeted, from, to int64, fn func(p *hashlog.PlannedRow) error) error {
 	return c.Sheets(from, to, func(s *hashlog.Sheet) error {
 		return s.Rows(func(p *hashlog.PlannedRow) error {
 			if p.Pos < from || p.Pos > to {
@@ -62,4 +68,14 @@ func keyAt(c storage, pos int64) (key string, err error) {
 		return nil
 	})
 	return key, err
+}
+
+// headUpTo returns the newest signed head over at most that many records; nil: no head
+// is.
+func headUpTo(c storage, most int64) (newest *hashlog.Head, err error) {
+	err = c.Heads(rows.Down(most), func(h hashlog.Head) error {
+		newest = &h
+		return hashlog.ErrDone
+	})
+	return newest, err
 }

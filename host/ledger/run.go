@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/rekey-host/rekey/host/journal"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 	"golang.org/x/sys/unix"
 )
 
@@ -169,6 +169,16 @@ func (r *Run) stale(format string, args ...any) error {
 	return &StaleError{r.id, fmt.Sprintf(format, args...), fix}
 }
 
+// writerInPassing returns a writer for whoever notes something in a run that another
+// process may apply.
+func (r *Run) writerInPassing() (*writer, error) {
+	db, err := r.store.kept.OpenInPassing(r.store.runFile(r.id))
+	if err != nil {
+		return nil, err
+	}
+	return writerOn(r, db)
+}
+
 // fold takes all into one file: earlier versions of pages are gone then. whole is
 // false if somebody reads the run.
 func (r *Run) fold() (whole bool, err error) {
@@ -189,8 +199,9 @@ func (r *Run) closeWriter() error {
 	w.mark.close()
 	if r.footing != nil {
 		if _, err := r.footing.check(); err != nil {
-			w.db.KeepNames()
-		} else if w.broken == nil && r.lock != nil {
+			return w.db.Abandon()
+		}
+		if w.broken == nil && r.lock != nil {
 			r.writer = w
 			_, _ = r.fold() // where somebody reads, the last reader does it
 			r.writer = nil
@@ -266,7 +277,7 @@ func (r *Run) lostValues() string {
 		return ""
 	}
 	size := int64(0)
-	if c, err := r.store.openAside(path); err == nil { // as who opens it next will find it
+	if c, err := r.store.kept.Open(path, rows.Aside); err == nil { // as who opens it next will find it
 		size, err = sizeOf(c)
 		_ = c.Close()
 		if err != nil {
@@ -320,7 +331,7 @@ func (r *Run) copyOut() (at string, err error) {
 func (r *Run) copyInto(dir string) (string, error) {
 	path := r.store.runFile(r.id)
 	temp := filepath.Join(dir, "."+r.id+".saved")
-	defer sqlite.Remove(temp)
+	defer r.store.kept.Remove(temp)
 	if err := r.writer.db.CopyTo(temp); err != nil {
 		return "", err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // remains are what a process still has of a run whose files are gone.
@@ -55,7 +56,7 @@ func (w *remains) keyOf(pos int64) string {
 
 // holdsAll checks that a copy has the whole log.
 func (w *remains) holdsAll(path string) error {
-	c, err := w.run.store.openStill(path)
+	c, err := w.run.store.kept.Open(path, rows.Still)
 	if err != nil {
 		return err
 	}

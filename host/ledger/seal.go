@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/crypto/chacha20poly1305"
 
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -160,11 +161,11 @@ var errOtherKey = errors.New("its wrapped data key is not the one that it was pl
 // wrapped data key.
 const keyFact = "key"
 
-// keyIs reports whether the wrapped data key is the one of that digest; there is
-// false if there is none, as of a run that was forgotten.
-func keyIs(wrapped []byte, there bool, digest string, forgot bool) bool {
-	if !there {
+// keyIs reports whether the wrapped data key is the one of that digest, or missing as
+// that of a run that was forgotten.
+func keyIs(key rows.Key, digest string, forgot bool) bool {
+	if !key.There {
 		return forgot
 	}
-	return !forgot && digestOf(wrapped) == digest
+	return !forgot && digestOf(key.Wrapped) == digest
 }

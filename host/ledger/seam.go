@@ -6,30 +6,43 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
-// storage keeps one run. The ledger knows what is kept and why, the storage where: a
-// second one implements these calls. Users are asked for as a group, so that a storage
-// on another machine costs a round trip a group. It is used by one goroutine at a time.
+// keeper is where runs are kept. The ledger knows what is kept and why, the keeper
+// how: a second one implements this and the interfaces that it returns. Where a run
+// is, is a text that only the keeper reads: to SQLite a path.
+type keeper interface {
+	// Open opens a run for reading.
+	Open(at string, how rows.How) (storage, error)
+	// OpenToWrite opens a run to add to it, for whoever applies it, or in passing.
+	OpenToWrite(at string) (written, error)
+	OpenInPassing(at string) (written, error)
+	// Begin begins a run that does not exist before its draft is published.
+	Begin(at string) (draft, error)
+	// Rescue copies what can be read of a damaged run, and says what is lost.
+	Rescue(wreck *rows.Wreck) (lost []string, err error)
+	// Pairs keeps numbers by numbers, beside a run and as long as they are open: there
+	// may be millions. fill is called to add them.
+	Pairs(at string, fill func(add func(key, value int64) error) error) (pairs, error)
+	// Tidy ends what a process left of a run that was killed, or that a reader kept from
+	// doing it. Remove removes all of a run.
+	Tidy(at string)
+	Remove(at string)
+}
+
+// storage reads one run. Users are asked for as a group, so that a storage on another
+// machine costs a round trip a group. It is used by one goroutine at a time.
 //
 // Where an iterator calls a function, hashlog.ErrDone ends it without an error.
 type storage interface {
-	// Again forgets what was read: others may have changed what is kept.
-	Again()
 	// Moment calls fn: all that it reads is of one moment.
 	Moment(fn func() error) error
-	// Within calls fn, and keeps all that it puts, durably, or nothing of it.
-	Within(fn func() error) error
-	// Put puts a change, within Within.
-	Put(c *rows.Change) error
 
-	// Run returns what was written once, Key the wrapped data key while there is one,
-	// State where the run stands; nil: that is missing.
+	// Run returns what was written once, and the wrapped data key. State returns where
+	// the run stands; nil: that is missing.
 	Run() (rows.Run, error)
-	Key() (wrapped []byte, there bool, err error)
 	State() (*rows.State, error)
-	// Heads calls fn for the signed heads over more records than that, in order. Head
-	// returns the newest over at most that many; nil: there is none.
-	Heads(after int64, fn func(h hashlog.Head) error) error
-	Head(most int64) (*hashlog.Head, error)
+	// Heads calls fn for the signed heads over that many records, in the order of the
+	// span.
+	Heads(of rows.Span, fn func(h hashlog.Head) error) error
 	// Tiles returns the roots that are kept of a tree.
 	Tiles(of rows.Tree) (map[int64]hashlog.Hash, error)
 
@@ -39,79 +52,99 @@ type storage interface {
 	// Histories calls fn for those of the users that have records, with these, in the
 	// order of the list. With sums, each record is compared with its sum.
 	Histories(users []int64, sums *hashlog.Encoder, fn func(user int64, records []hashlog.Stored) error) error
+	// Lacks counts what Histories would not find of the records behind one, of a log of
+	// that size: a storage that finds them by an index may have lost some of it. Asked
+	// quickly, it does not count what would take longer than a few histories.
+	Lacks(after, size int64, quickly bool) (int64, error)
+	// Ends returns the id of the last record, and the last position that has records.
+	Ends() (record, user int64, err error)
 	// Statuses calls fn and block for the users at some positions that have a status:
 	// each has the one or the other. Either may be nil.
 	Statuses(of []rows.Span, fn func(s rows.Status) error, block func(b rows.Block) error) error
 
 	// Sheets calls fn for the plan from one position to another, in order; the first
-	// and the last sheet may have more rows.
+	// and the last sheet may have more rows. Rows calls fn for the rows that are wanted.
 	Sheets(from, to int64, fn func(s *hashlog.Sheet) error) error
-	// BySource calls fn for the rows behind one of the source, at most that many, in
-	// the order of the source.
-	BySource(after int64, most int, fn func(p *hashlog.PlannedRow) error) error
-	// Find returns the positions of the users with one of some keys, which are folded.
-	Find(folds []string) ([]int64, error)
+	Rows(of rows.Wanted, fn func(p *hashlog.PlannedRow) error) error
 
-	finding
-	// CopyTo copies all as of one moment into a new file, durably. Sound returns an
-	// error if anything in it cannot be read.
-	CopyTo(path string) error
-	Sound() error
+	// CopyTo copies all as of one moment to where nothing is, durably.
+	CopyTo(at string) error
 	Close() error
-}
-
-// finding is what tells whether records are found by their users: a storage that
-// finds them by an index may have lost some of it.
-type finding interface {
-	// Last returns the id of the last record, LastUser the last position that has
-	// records.
-	Last() (int64, error)
-	LastUser() (int64, error)
-	// Indexed counts the records that can be found by user, Unlisted the groups behind
-	// a record that cannot. Quick reports whether Indexed is, for a log of that size.
-	Indexed() (int64, error)
-	Unlisted(after int64) (int64, error)
-	Quick(size int64) bool
 }
 
 // written is the storage of whoever adds to a run.
 type written interface {
 	storage
-	// Shred makes what goes from now on go without a byte that stays. It is called
-	// outside Within.
-	Shred() error
-	// Fold makes one file of the run; whole is false while somebody reads it.
-	// OthersFold leaves that to whoever applies the run. KeepNames keeps Close from it.
+	// Within calls fn, and keeps all that it puts, durably, or nothing of it. Put puts a
+	// change, within Within.
+	Within(fn func() error) error
+	Put(c *rows.Change) error
+	// Fold leaves no earlier version of anything; whole is false while somebody reads
+	// the run, which keeps it from that.
 	Fold() (whole bool, err error)
-	OthersFold() error
-	KeepNames()
+	// Abandon is Close where what bears the run's name is another's by now.
+	Abandon() error
 }
 
-// openStorage opens the storage of a run for reading, as it is at a path.
-func (s *stateDir) openStorage(path string) (storage, error) {
-	return asStorage(sqlite.Open(path, s.temp()))
+// draft is a run that does not exist yet.
+type draft interface {
+	// Sheets is that of storage, for the sheets so far. Row returns a row of the
+	// source, of which key and line are certain to be there; nil: it was not put.
+	Sheets(from, to int64, fn func(s *hashlog.Sheet) error) error
+	Row(seq int64) (*hashlog.Row, error)
+	// PutSheet puts the next sheet, Stage a row whose place is not known before all are.
+	// Sort puts the staged ones behind that many, in their order.
+	PutSheet(s *hashlog.Sheet) error
+	Stage(s *rows.Staged) error
+	Sort(front int64) error
+	// Publish puts what is not the plan, makes all of it whole, and closes the draft.
+	Publish(f *rows.Found) error
+	Close() error
 }
 
-// openStill opens one that nobody changes, openAside a copy of it as whoever opens it
-// next will find it.
-func (s *stateDir) openStill(path string) (storage, error) {
-	return asStorage(sqlite.OpenStill(path, s.temp()))
+// pairs are numbers by numbers. Of returns those of a key.
+type pairs interface {
+	Of(key int64) ([]int64, error)
+	Close() error
 }
-func (s *stateDir) openAside(path string) (storage, error) { return asStorage(sqlite.OpenCopy(path)) }
 
-// openToWrite opens one to add to it.
-func (s *stateDir) openToWrite(path string) (written, error) {
-	db, err := sqlite.OpenToWrite(path, s.temp())
+// inSQLite keeps each run in a file of its own.
+type inSQLite struct{ sqlite.Files }
+
+func newKeeper(temp string) keeper { return inSQLite{sqlite.NewFiles(temp)} }
+
+// Open opens the database of a run for reading.
+func (k inSQLite) Open(at string, how rows.How) (storage, error) {
+	return asIs[storage](k.Files.Open(at, how))
+}
+
+// OpenToWrite opens the database of a run that is applied.
+func (k inSQLite) OpenToWrite(at string) (written, error) {
+	return asIs[written](k.Files.OpenToWrite(at))
+}
+
+// OpenInPassing opens the database of a run that is noted in.
+func (k inSQLite) OpenInPassing(at string) (written, error) {
+	return asIs[written](k.Files.OpenInPassing(at))
+}
+
+// Begin begins the database of a run.
+func (k inSQLite) Begin(at string) (draft, error) { return asIs[draft](k.Files.Begin(at)) }
+
+// Pairs keeps numbers beside the database of a run.
+func (k inSQLite) Pairs(at string, fill func(add func(key, value int64) error) error) (pairs, error) {
+	return asIs[pairs](k.Files.Pairs(at, fill))
+}
+
+// asIs is what was opened; nil if it was not.
+func asIs[As any, Is any](is *Is, err error) (as As, _ error) {
 	if err != nil {
-		return nil, err
+		return as, err
 	}
-	return db, nil
+	return any(is).(As), nil
 }
 
-// asStorage is a storage that was opened; nil if it was not.
-func asStorage(db *sqlite.DB, err error) (storage, error) {
-	if err != nil {
-		return nil, err
-	}
-	return db, nil
-}
+// isDamage reports whether an error of a storage says that it does not hold what was
+// written to it; inWords is what is wrong then, "" if it is something else.
+func isDamage(err error) bool  { return sqlite.Damaged(err) }
+func inWords(err error) string { return sqlite.Reason(err) }

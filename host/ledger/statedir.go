@@ -24,6 +24,7 @@ type stateDir struct {
 	osUser string
 	host   string
 	crash  crash
+	kept   keeper // of the runs
 }
 
 // trusted refuses a state directory in which others than root and this user

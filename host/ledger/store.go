@@ -20,7 +20,7 @@ import (
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // Options is what a Store uses of the machine. The zero value is usable.
@@ -46,6 +46,7 @@ type Store struct {
 
 // storeAt returns the store of a place.
 func storeAt(p *stateDir) *Store {
+	p.kept = newKeeper(p.temp())
 	s := &Store{stateDir: p, markers: &markers{p}, outputs: &outputs{p}, keyring: &keyring{stateDir: p}}
 	s.catalog, s.targets = &catalog{p, s}, &targets{store: s}
 	return s
@@ -61,7 +62,6 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := storeAt(&stateDir{dir: dir, now: o.Now, rand: o.Rand, osUser: o.OSUser, host: o.Host, crash: o.Crash})
 	s.fill()
-	sqlite.Init()
 	if err := s.trusted(); err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func (s *Store) Note(id string, rec *journal.Record) error {
 		return err
 	}
 	defer r.Close()
-	w, err := newWriter(r)
+	w, err := r.writerInPassing()
 	if err != nil {
 		return ofRun(id, err)
 	}
@@ -188,9 +188,6 @@ func (s *Store) Note(id string, rec *journal.Record) error {
 		return err
 	}
 	w.mark = mk
-	if err := w.db.OthersFold(); err != nil {
-		return ofRun(id, err)
-	}
 	if err := w.commit([]*journal.Record{rec}); err != nil {
 		return ofRun(id, err)
 	}
@@ -368,7 +365,7 @@ func (s *Store) nameRun(h *Header) (*lock, error) {
 
 // sizeNow is how many records a run has, whatever of it was opened before.
 func (s *Store) sizeNow(id string) (int64, error) {
-	c, err := s.openStorage(s.runFile(id))
+	c, err := s.kept.Open(s.runFile(id), rows.Live)
 	if err != nil {
 		return 0, err
 	}
@@ -389,7 +386,7 @@ func (s *Store) tidy(id string) {
 		return
 	}
 	defer l.release()
-	sqlite.Tidy(path, s.temp())
+	s.kept.Tidy(path)
 }
 
 // readPlan begins to read the plan of a run.
@@ -397,7 +394,7 @@ func (s *Store) readPlan(id string, names hashlog.NamesKey, bounds []hashlog.Wav
 	p := &planReading{bounds: bounds, tree: hashlog.Frontier{Keeps: true}, audit: hashlog.Audit{OK: true}, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		c, err := s.openStorage(s.runFile(id))
+		c, err := s.kept.Open(s.runFile(id), rows.Live)
 		if err != nil {
 			p.err = err
 			return
@@ -456,7 +453,7 @@ func (s *Store) Verify(id, checkpoint string) (hashlog.Audit, error) {
 	if err := v.readMark(); err != nil {
 		return v.Audit, ofRun(id, err)
 	}
-	c, err := s.openStorage(path)
+	c, err := s.kept.Open(path, rows.Live)
 	if err != nil {
 		return v.Audit, ofRun(id, err)
 	}
@@ -504,7 +501,7 @@ func (s *Store) sweepOne(id string) {
 	if err != nil {
 		return
 	}
-	sqlite.Remove(s.draftFile(id))
+	s.kept.Remove(s.draftFile(id))
 	if files.Exists(s.runFile(id)) {
 		l.release()
 		return

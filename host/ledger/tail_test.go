@@ -12,7 +12,7 @@ import (
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
-	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -236,10 +236,10 @@ func TestWriteAheadFileThatCannotBeFoldedInIsReadFromACopy(t *testing.T) {
 	want, err := contents(s, k, r.ID())
 	must(t, err)
 	after := crashed(t, s)
-	c, err := sqlite.OpenCopy(after.runFile(r.ID()))
+	c, err := after.kept.Open(after.runFile(r.ID()), rows.Aside)
 	must(t, err)
 	defer c.Close()
-	n, err := c.Last()
+	n, _, err := c.Ends()
 	must(t, err)
 	if n != r.writer.tree.Size {
 		t.Errorf("%d records, want %d", n, r.writer.tree.Size)

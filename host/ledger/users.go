@@ -10,6 +10,7 @@ import (
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
 	"github.com/rekey-host/rekey/host/journal"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -337,12 +338,12 @@ func (f *Filter) all() bool { return len(f.Status)+len(f.Codes)+len(f.Keys) == 0
 // value would be missing, and nothing would tell.
 func (r *users) indexHasAll(c storage, fewUsers bool) error {
 	size, err := sizeOf(c)
-	if err != nil || fewUsers && !c.Quick(size) {
+	if err != nil {
 		return err
 	}
-	n, err := c.Indexed()
-	if err == nil && n != size {
-		err = hashlog.NotAsWritten("its index by user lacks %d records", size-n)
+	n, err := c.Lacks(0, size, fewUsers)
+	if err == nil && n != 0 {
+		err = hashlog.NotAsWritten("its index by user lacks %d records", n)
 	}
 	return err
 }
@@ -422,14 +423,7 @@ func (p *userPage) sheets(from, to int64) error {
 // bySource adds users in the order of the source.
 func (p *userPage) bySource() error {
 	for after, n := p.after, page; n == page && len(p.list) < page; {
-		var found []hashlog.PlannedRow
-		err := p.c.BySource(after, page, func(row *hashlog.PlannedRow) error {
-			found = append(found, *row)
-			return nil
-		})
-		if err == nil {
-			err = p.ends.readOnly(p.c, found)
-		}
+		found, err := p.rows(rows.Wanted{After: after, Most: page})
 		for i := 0; i < len(found) && err == nil; i++ {
 			after, err = found[i].Seq, p.take(&found[i])
 		}
@@ -440,11 +434,23 @@ func (p *userPage) bySource() error {
 	return nil
 }
 
+// rows returns the rows that are wanted, and reads how their users ended.
+func (p *userPage) rows(of rows.Wanted) (found []hashlog.PlannedRow, err error) {
+	err = p.c.Rows(of, func(row *hashlog.PlannedRow) error {
+		found = append(found, *row)
+		return nil
+	})
+	if err == nil {
+		err = p.ends.readOnly(p.c, found)
+	}
+	return found, err
+}
+
 // withKeys adds the users that the filter names.
 func (p *userPage) withKeys() error {
-	found, err := p.c.Find(p.q.f.Keys)
+	found, err := p.rows(rows.Wanted{Keys: p.q.f.Keys})
 	for i := 0; i < len(found) && err == nil; i++ {
-		err = p.sheets(found[i], found[i])
+		err = p.take(&found[i])
 	}
 	slices.SortStableFunc(p.list, func(a, b User) int { return cmp.Compare(a.place(p.order), b.place(p.order)) })
 	return err
@@ -604,7 +610,7 @@ func (r *users) Intents(fn func(backend, account, cred, identity string, user in
 
 // knows notes how far the run has been applied.
 func (r *users) knows(c storage) (err error) {
-	r.known, err = c.LastUser()
+	_, r.known, err = c.Ends()
 	return err
 }
 

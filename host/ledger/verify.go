@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -176,7 +177,7 @@ func (v *verification) readKey() error {
 
 // readRecords reads the log in order.
 func (v *verification) readRecords() error {
-	v.Heads = v.c.Heads
+	v.Heads = func(after int64, fn func(h hashlog.Head) error) error { return v.c.Heads(rows.Behind(after), fn) }
 	return v.Read(&v.names, func(fn func(g *hashlog.Group) error) error {
 		return v.c.Groups(math.MinInt64, math.MaxInt64, fn)
 	})
@@ -265,8 +266,8 @@ func (v *verification) readWrapped() error {
 	if v.opened == nil || v.opened.Detail.Facts[keyFact] == "" {
 		return nil
 	}
-	wrapped, there, err := v.c.Key()
-	if err == nil && !keyIs(wrapped, there, v.opened.Detail.Facts[keyFact], v.now.Forgot) {
+	found, err := v.c.Run()
+	if err = cmp.Or(err, found.Key.Err); err == nil && !keyIs(found.Key, v.opened.Detail.Facts[keyFact], v.now.Forgot) {
 		v.Audit.General("key: the wrapped data key was changed, exchanged or removed")
 	}
 	return err

@@ -40,11 +40,17 @@ type writer struct {
 	users []rows.Status // statuses to write
 }
 
+// newWriter returns the writer of a run that is applied.
 func newWriter(r *Run) (*writer, error) {
-	db, err := r.store.openToWrite(r.store.runFile(r.id))
+	db, err := r.store.kept.OpenToWrite(r.store.runFile(r.id))
 	if err != nil {
 		return nil, err
 	}
+	return writerOn(r, db)
+}
+
+// writerOn returns the writer of a run, which owns its storage.
+func writerOn(r *Run, db written) (*writer, error) {
 	w := &writer{run: r, db: db, enc: hashlog.Encoder{Key: &r.names}}
 	w.proof.sum.SetSeed(maphash.MakeSeed())
 	w.watch = watch{known: r.known}
@@ -115,7 +121,7 @@ func (w *writer) signHead(now time.Time) error {
 		return err
 	}
 	root := w.tree.Root()
-	have, err := w.db.Head(w.tree.Size)
+	have, err := headUpTo(w.db, w.tree.Size)
 	if err != nil || have != nil && strings.HasPrefix(have.Note, hashlog.HeadText(w.run.id, w.tree.Size, root)) {
 		return err
 	}
@@ -131,7 +137,6 @@ func (w *writer) signHead(now time.Time) error {
 
 // load reads where the log stands.
 func (w *writer) load() error {
-	w.db.Again()
 	found, err := w.db.State()
 	if err != nil {
 		return err
@@ -383,9 +388,6 @@ func (w *writer) known(mk *marker, m *mark) error {
 }
 
 func (w *writer) forget() error {
-	if err := w.db.Shred(); err != nil {
-		return err
-	}
 	if !w.now.Forgot {
 		if err := w.db.Within(w.destroyKey); err != nil {
 			return err

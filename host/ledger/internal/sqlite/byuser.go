@@ -80,7 +80,7 @@ func (b *byUser) undone() { b.listed, b.told = 0, false }
 
 // tell makes a list of the users that have records, with these.
 func (b *byUser) tell() error {
-	last, err := b.LastUser()
+	last, err := b.lastUser()
 	if err == nil {
 		err = b.conn.run("CREATE TEMP TABLE told (pos INTEGER PRIMARY KEY, body BLOB)")
 	}

@@ -27,49 +27,6 @@ func newDB(c *conn) *DB {
 	return &DB{h, r, &plan{h}, &changes{h}}
 }
 
-// Init makes the locks of this process those of open files: without, whoever closes
-// a run's file in this process, a copy for a backup say, would drop the database's.
-// Not to be had everywhere.
-func Init() { _, _ = sqlite.OFDLocking(true) }
-
-// OpenToWrite opens a database for whoever applies the run, or adds to it.
-func OpenToWrite(path, temp string) (*DB, error) {
-	c, err := openConn(path, readWrite, temp)
-	if err != nil {
-		return nil, err
-	}
-	return newDB(c), nil
-}
-
-// Open opens a database for reading; where nothing can be written beside it, as a
-// file that nobody changes.
-func Open(path, temp string) (*DB, error) {
-	c, err := openReader(path, temp)
-	if err != nil {
-		return nil, err
-	}
-	return newDB(c), nil
-}
-
-// OpenStill opens a database that nobody changes.
-func OpenStill(path, temp string) (*DB, error) {
-	c, err := openConn(path, immutable, temp)
-	if err != nil {
-		return nil, err
-	}
-	return newDB(c), nil
-}
-
-// OpenCopy opens a copy of a database as it lies there with its write-ahead file.
-// The copy has no name any more when OpenCopy returns.
-func OpenCopy(path string) (*DB, error) {
-	c, err := openCopy(path)
-	if err != nil {
-		return nil, err
-	}
-	return newDB(c), nil
-}
-
 func openReader(path, temp string) (*conn, error) {
 	c, err := openConn(path, readOnly, temp)
 	if err == nil {
@@ -123,13 +80,11 @@ func keepNames(c *conn) {
 // the write-ahead file, and removes that.
 func (d *DB) Close() error { return d.conn.close() }
 
-// KeepNames keeps Close from removing what bears the name of the write-ahead file.
-func (d *DB) KeepNames() { keepNames(d.conn) }
-
-// Again forgets what was read: others may have changed the file meanwhile.
-func (d *DB) Again() {
-	d.tables.known = false
-	d.users.forget()
+// Abandon closes the database, and keeps SQLite from removing what bears the name of
+// its write-ahead file.
+func (d *DB) Abandon() error {
+	keepNames(d.conn)
+	return d.conn.close()
 }
 
 // Moment calls fn: all that it reads is of one moment. It may not be in another.
@@ -155,6 +110,7 @@ func (d *DB) Within(fn func() error) error {
 	err := d.conn.within(fn)
 	if err != nil {
 		d.tables.known = false
+		d.users.forget()
 		d.users.undone()
 	}
 	return err
@@ -174,19 +130,20 @@ func (d *DB) Run() (rows.Run, error) {
 		r.Waves = append(r.Waves, hashlog.Wave{Name: w.text(0), First: w.int(1), Last: w.int(2)})
 		return nil
 	})
+	r.Key = d.key()
 	if err == nil {
 		r.Room, err = d.conn.count("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
 	}
 	return r, err
 }
 
-// Key returns the wrapped data key; there is false if it is none any more.
-func (d *DB) Key() (wrapped []byte, there bool, err error) {
-	found, err := d.conn.one("SELECT wrapped FROM key")
-	if err != nil || found == nil {
-		return nil, false, err
+// key returns the wrapped data key.
+func (d *DB) key() (k rows.Key) {
+	var found row
+	if found, k.Err = d.conn.one("SELECT wrapped FROM key"); found != nil {
+		k.Wrapped, k.There = found.bytes(0), true
 	}
-	return found.bytes(0), true, nil
+	return k
 }
 
 // State returns where the run stands; nil if that is missing.
@@ -198,22 +155,16 @@ func (d *DB) State() (*rows.State, error) {
 	return &rows.State{Size: found.int(0), Frontier: found.bytes(1), Standing: found.text(2)}, nil
 }
 
-// Heads calls fn for the signed heads over more records than that, in order.
+// Heads calls fn for the signed heads over that many records, in the order of the span.
 // hashlog.ErrDone ends it.
-func (d *DB) Heads(after int64, fn func(h hashlog.Head) error) error {
-	return d.conn.each("SELECT size, at, note FROM head WHERE size > ? ORDER BY size", func(found row) error {
-		return fn(hashlog.Head{Size: found.int(0), At: found.int(1), Note: found.text(2)})
-	}, after)
-}
-
-// Head returns the newest signed head over at most that many records; nil if there
-// is none.
-func (d *DB) Head(most int64) (*hashlog.Head, error) {
-	found, err := d.conn.one("SELECT size, at, note FROM head WHERE size <= ? ORDER BY size DESC LIMIT 1", most)
-	if err != nil || found == nil {
-		return nil, err
+func (d *DB) Heads(of rows.Span, fn func(h hashlog.Head) error) error {
+	query := "SELECT size, at, note FROM head WHERE size BETWEEN ? AND ? ORDER BY size"
+	if of.From > of.To {
+		query, of = query+" DESC", rows.Span{From: of.To, To: of.From}
 	}
-	return &hashlog.Head{Size: found.int(0), At: found.int(1), Note: found.text(2)}, nil
+	return d.conn.each(query, func(found row) error {
+		return fn(hashlog.Head{Size: found.int(0), At: found.int(1), Note: found.text(2)})
+	}, of.From, of.To)
 }
 
 // Tiles returns the roots of large subtrees that are kept of a tree. A ledger of
@@ -256,10 +207,6 @@ func (d *DB) Statuses(of []rows.Span, fn func(s rows.Status) error, block func(b
 // folds the run in itself when it is done.
 const foldPatience = "PRAGMA busy_timeout = 2000"
 
-// OthersFold is for databases of whoever does not apply the run: only who does writes
-// into the database's own file while it is applied, and notices if anybody else did.
-func (d *DB) OthersFold() error { return d.conn.run("PRAGMA wal_autocheckpoint = 0") }
-
 // Fold takes the write-ahead file into the database and empties it: earlier
 // versions of pages are gone then. whole is false if somebody reads the run.
 func (d *DB) Fold() (whole bool, err error) {
@@ -273,30 +220,10 @@ func (d *DB) Fold() (whole bool, err error) {
 	return err == nil && found != nil && found.int(0) == 0, err
 }
 
-// Tidy folds in what a process left that was killed, or that a reader kept from doing
-// it.
-func Tidy(path, temp string) {
-	c, err := openConn(path, readWrite, temp)
-	if err != nil {
-		return
-	}
-	if c.run(foldPatience) == nil {
-		_, _ = c.one("PRAGMA wal_checkpoint(TRUNCATE)")
-	}
-	_ = c.close()
-}
-
-// Remove removes a database with all that lies beside it.
-func Remove(path string) {
-	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-		_ = os.Remove(path + suffix)
-	}
-}
-
-// Sound returns an error if a page of the database is damaged, also one that
+// sound returns an error if a page of the database is damaged, also one that
 // has no records, as those of the plan.
-func (d *DB) Sound() error {
-	return d.conn.each("PRAGMA quick_check(1)", func(found row) error {
+func sound(c *conn) error {
+	return c.each("PRAGMA quick_check(1)", func(found row) error {
 		if text := found.text(0); text != "ok" {
 			return errors.New(strings.Join(strings.Fields(text), " "))
 		}

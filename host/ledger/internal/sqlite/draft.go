@@ -18,9 +18,9 @@ type Draft struct {
 	args   [8]driver.NamedValue
 }
 
-// NewDraft makes a database with the key to its values. Nothing of a draft outlives a
+// newDraft makes a database. Nothing of a draft outlives a
 // crash, so nothing is journalled or synced before it is published.
-func NewDraft(path, temp string) (*Draft, error) {
+func newDraft(path, temp string) (*Draft, error) {
 	f, err := files.OpenPrivate(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return nil, err
@@ -57,27 +57,13 @@ func (d *Draft) begin() (err error) {
 	return nil
 }
 
-// PutKey keeps the wrapped data key.
-func (d *Draft) PutKey(wrapped []byte) error {
-	return d.conn.run("INSERT INTO key VALUES (?)", wrapped)
-}
-
 // PutSheet keeps the next sheet, whose sum is made.
 func (d *Draft) PutSheet(s *hashlog.Sheet) error {
 	return d.exec(d.insert, s.First, s.N, s.Seq, s.Keys, s.Sum, s.Body)
 }
 
-// Staged is a row whose place is not known before all are.
-type Staged struct {
-	hashlog.Row
-	Fold    string // the key, folded
-	Hidden  [32]byte
-	Order   []byte // sorts bytewise, before the number in the source
-	Skipped bool
-}
-
 // Stage keeps a row.
-func (d *Draft) Stage(s *Staged) error {
+func (d *Draft) Stage(s *rows.Staged) error {
 	var reason driver.Value
 	if s.Skipped {
 		reason = s.Reason
@@ -137,17 +123,11 @@ func (d *Draft) Sort(front int64) error {
 	return nil
 }
 
-// Found is what the run is made of.
-type Found struct {
-	Run   rows.Run
-	Group *hashlog.Group // the first records
-	Tiles []hashlog.Tile // of the plan
-	State rows.State
-	Head  hashlog.Head
-}
-
-// Write writes all that is not the plan itself.
-func (d *Draft) Write(f *Found) error {
+// write writes all that is not the plan itself.
+func (d *Draft) write(f *rows.Found) error {
+	if err := d.conn.run("INSERT INTO key VALUES (?)", f.Run.Key.Wrapped); err != nil {
+		return err
+	}
 	inOrder := int64(0)
 	if f.Run.Ordered {
 		inOrder = 1
@@ -172,7 +152,10 @@ func (d *Draft) Write(f *Found) error {
 }
 
 // Publish makes the database whole, and closes it. It is not on the disk yet.
-func (d *Draft) Publish() error {
+func (d *Draft) Publish(f *rows.Found) error {
+	if err := d.write(f); err != nil {
+		return err
+	}
 	for _, q := range []string{"COMMIT", "PRAGMA journal_mode = WAL"} {
 		if err := d.conn.run(q); err != nil {
 			return err

@@ -66,9 +66,26 @@ func (d *records) Groups(from, to int64, fn func(g *hashlog.Group) error) error 
 	return hashlog.Ended(d.groups(from, to, fn))
 }
 
-// Indexed counts the records that can be found by user: SQLite passes over what a
+// countQuickly is of how many records of format 1 it is counted quickly which of them
+// can be found by user.
+const countQuickly = 1 << 20
+
+// Lacks counts the records that cannot be found by user.
+func (d *records) Lacks(after, size int64, quickly bool) (int64, error) {
+	if after > 0 {
+		return d.unlisted(after)
+	}
+	t, err := d.has()
+	if err != nil || quickly && t.rows && size > countQuickly {
+		return 0, err
+	}
+	n, err := d.indexed()
+	return size - n, err
+}
+
+// indexed counts the records that can be found by user: SQLite passes over what a
 // damaged page of an index lacks.
-func (d *records) Indexed() (n int64, err error) {
+func (d *records) indexed() (n int64, err error) {
 	t, err := d.has()
 	if err == nil && t.groups {
 		n, err = d.conn.count("SELECT coalesce(sum(n), 0) FROM grp INDEXED BY grp_user")
@@ -84,26 +101,26 @@ func (d *records) Indexed() (n int64, err error) {
 	return n + old, err
 }
 
-// Quick reports whether Indexed takes no longer than a few readings, of a log of a
-// size.
-func (d *records) Quick(size int64) bool {
-	const countQuickly = 1 << 20
-	t, err := d.has()
-	return err == nil && (!t.rows || size <= countQuickly)
-}
-
-// Unlisted counts the groups behind a record that cannot be found by user.
-func (d *records) Unlisted(after int64) (int64, error) {
+// unlisted counts the records behind one whose groups cannot be found by user.
+func (d *records) unlisted(after int64) (int64, error) {
 	t, err := d.has()
 	if err != nil || !t.groups {
 		return 0, err
 	}
-	return d.conn.count(`SELECT count(*) FROM grp g NOT INDEXED WHERE g.first > ? AND NOT EXISTS (SELECT 1 FROM grp x INDEXED BY grp_user
+	return d.conn.count(`SELECT coalesce(sum(n), 0) FROM grp g NOT INDEXED WHERE g.first > ? AND NOT EXISTS (SELECT 1 FROM grp x INDEXED BY grp_user
 		WHERE x.span = g.span AND x.lo = g.lo AND x.hi = g.hi AND x.n = g.n AND x.first = g.first)`, after)
 }
 
-// LastUser returns the last position that has records.
-func (d *records) LastUser() (last int64, err error) {
+// Ends returns the id of the last record, and the last position that has records.
+func (d *records) Ends() (record, user int64, err error) {
+	if record, err = d.last(); err == nil {
+		user, err = d.lastUser()
+	}
+	return record, user, err
+}
+
+// lastUser returns the last position that has records.
+func (d *records) lastUser() (last int64, err error) {
 	t, err := d.has()
 	if err == nil && t.groups {
 		last, err = d.conn.count("SELECT coalesce(max(hi), 0) FROM grp INDEXED BY grp_user")
@@ -119,8 +136,8 @@ func (d *records) LastUser() (last int64, err error) {
 	return max(last, old), err
 }
 
-// Last returns the id of the last record.
-func (d *records) Last() (last int64, err error) {
+// last returns the id of the last record.
+func (d *records) last() (last int64, err error) {
 	t, err := d.has()
 	if err == nil && t.groups {
 		last, err = d.conn.count("SELECT first + n - 1 FROM grp ORDER BY first DESC LIMIT 1")

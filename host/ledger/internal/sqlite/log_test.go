@@ -24,7 +24,7 @@ func TestLogGivesBackWhatWasPutIn(t *testing.T) {
 	defer d.Close()
 	rapid.Check(t, func(rt *rapid.T) {
 		must(rt, c.run("DELETE FROM grp"))
-		d.Again()
+		d.users.forget()
 		want := drawGroups(rt, d)
 		from := rapid.Int64Range(0, int64(len(want))).Draw(rt, "from")
 		to := rapid.Int64Range(from, int64(len(want))+2).Draw(rt, "to")

@@ -4,9 +4,9 @@ package sqlite
 // closing.
 type Multimap struct{ conn *conn }
 
-// NewMultimap makes one that is filled by calls of add, in the directory for temporary
+// newMultimap makes one that is filled by calls of add, in the directory for temporary
 // files of whoever reads the database at a path.
-func NewMultimap(path, temp string, fill func(add func(key, value int64) error) error) (*Multimap, error) {
+func newMultimap(path, temp string, fill func(add func(key, value int64) error) error) (*Multimap, error) {
 	c, err := openReader(path, temp)
 	if err != nil {
 		return nil, err

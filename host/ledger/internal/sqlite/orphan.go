@@ -58,11 +58,11 @@ func (c *orphans) each(table, query string, want int64, fn func(row) error) erro
 // leaves copies the file, once, and returns the numbers of its leaves.
 func (c *orphans) leaves() ([]uint32, error) {
 	if !files.Exists(c.scratch) {
-		if err := files.Copy(c.scratch, c.o.Path); err != nil {
+		if err := files.Copy(c.scratch, c.o.At); err != nil {
 			return nil, err
 		}
 	}
-	f, err := os.Open(c.o.Path)
+	f, err := os.Open(c.o.At)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (c *orphans) adopt(root int64, leaves []uint32, query string, fn func(row) 
 	if err := c.writeRoot(root, leaves); err != nil {
 		return err
 	}
-	db, err := openConn(c.scratch, immutable, c.o.Temp)
+	db, err := openConn(c.scratch, immutable, c.o.temp)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/hashlog"
+	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
 // Rows of the plan that are in the order of the source from the first place on are on
@@ -105,9 +106,32 @@ func (d *plan) eachLoose(from, to int64, fn func(s *hashlog.Sheet) error) error 
 	return give()
 }
 
-// BySource calls fn for the rows behind one of the source, in the order of the source,
+// Rows calls fn for the rows with some keys, each once, by position, or for those behind
+// one of the source. hashlog.ErrDone ends it.
+func (d *plan) Rows(of rows.Wanted, fn func(p *hashlog.PlannedRow) error) error {
+	if len(of.Keys) == 0 {
+		return d.bySource(of.After, of.Most, fn)
+	}
+	list, err := d.byKey(of.Keys)
+	if err != nil {
+		return err
+	}
+	return giveAll(list, fn)
+}
+
+// giveAll calls fn for all rows, until it ends that.
+func giveAll(list []hashlog.PlannedRow, fn func(p *hashlog.PlannedRow) error) error {
+	for i := range list {
+		if err := fn(&list[i]); err != nil {
+			return hashlog.Ended(err)
+		}
+	}
+	return nil
+}
+
+// bySource calls fn for the rows behind one of the source, in the order of the source,
 // at most that many.
-func (d *plan) BySource(after int64, most int, fn func(p *hashlog.PlannedRow) error) error {
+func (d *plan) bySource(after int64, most int, fn func(p *hashlog.PlannedRow) error) error {
 	list, err := d.sourceOnSheets(after, most)
 	if err != nil {
 		return err
@@ -121,12 +145,7 @@ func (d *plan) BySource(after int64, most int, fn func(p *hashlog.PlannedRow) er
 		return err
 	}
 	slices.SortStableFunc(list, func(a, b hashlog.PlannedRow) int { return cmp.Compare(a.Seq, b.Seq) })
-	for i := range list[:min(len(list), most)] {
-		if err := fn(&list[i]); err != nil {
-			return hashlog.Ended(err)
-		}
-	}
-	return nil
+	return giveAll(list[:min(len(list), most)], fn)
 }
 
 // sourceOnSheets returns the rows on sheets behind one of the source.
@@ -185,28 +204,28 @@ func (d *plan) sheetBefore(seq int64) (first int64, err error) {
 	return first, err
 }
 
-// Find returns where users with one of some keys are, which are folded, in order, each
-// position once.
-func (d *plan) Find(folds []string) (list []int64, err error) {
+// byKey returns the rows of the users with one of some keys, which are folded, by
+// position, each once.
+func (d *plan) byKey(folds []string) (list []hashlog.PlannedRow, err error) {
 	found, err := d.marked(folds)
 	for i := 0; i < len(found) && err == nil; i++ {
 		err = d.eachSheet(found[i], found[i], func(s *hashlog.Sheet) error {
 			return s.Rows(func(p *hashlog.PlannedRow) error {
 				if slices.Contains(folds, diag.Fold(p.Key)) {
-					list = append(list, p.Pos)
+					list = append(list, *p)
 				}
 				return nil
 			})
 		})
 	}
 	for i := 0; i < len(folds) && err == nil; i++ {
-		err = d.conn.each("SELECT pos FROM plan WHERE fold = ?", func(at row) error {
-			list = append(list, at.int(0))
+		err = d.conn.each("SELECT "+planColumns+" FROM plan WHERE fold = ?", func(at row) error {
+			list = append(list, plannedOf(at))
 			return nil
 		}, folds[i])
 	}
-	slices.Sort(list)
-	return slices.Compact(list), err
+	slices.SortStableFunc(list, func(a, b hashlog.PlannedRow) int { return cmp.Compare(a.Pos, b.Pos) })
+	return slices.CompactFunc(list, func(a, b hashlog.PlannedRow) bool { return a.Pos == b.Pos }), err
 }
 
 // marked returns the sheets that may have one of some keys.

@@ -12,7 +12,7 @@ import (
 // TestAPlaceOfTheSourceIsFound on the sheet whose rows begin before it.
 func TestAPlaceOfTheSourceIsFound(t *testing.T) {
 	dir := t.TempDir()
-	d, err := NewDraft(filepath.Join(dir, "x.draft"), dir)
+	d, err := newDraft(filepath.Join(dir, "x.draft"), dir)
 	must(t, err)
 	defer d.Close()
 	var firsts []int64

@@ -42,13 +42,18 @@ func (d *changes) Put(c *rows.Change) error {
 		}
 	}
 	if c.Forget {
-		return d.conn.run("DELETE FROM key") // overwrites its bytes with zeros, see Shred
+		return d.forgetKey()
 	}
 	return nil
 }
 
-// Shred makes what is deleted from now on overwritten. It is called outside Within.
-func (d *changes) Shred() error { return d.conn.run("PRAGMA secure_delete = ON") }
+// forgetKey deletes the wrapped key, and overwrites its bytes with zeros.
+func (d *changes) forgetKey() error {
+	if err := d.conn.run("PRAGMA secure_delete = ON"); err != nil {
+		return err
+	}
+	return d.conn.run("DELETE FROM key")
+}
 
 // putGroup appends a group to the log. A ledger of format 1 becomes one of format 2:
 // an older rekey, which would not see all of it, refuses it from then on.

@@ -15,47 +15,21 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
-// Wreck is a file of which anything may be damaged.
-type Wreck struct {
-	Path   string
-	Temp   string // directory for temporary files
-	Dir    string // private, for copies that go with the copy
-	Copy   string // where it is to be
-	Marked int64  // records that the log had at least, as far as is known
-	Rules  Rules
+// damaged is a file of which anything may be damaged.
+type damaged struct {
+	*rows.Wreck
+	temp string // directory for temporary files
 }
 
-// Rules are what knows the sense of rows, while they are copied.
-type Rules interface {
-	// Header returns the header to keep, and whether that is the text.
-	Header(text string) (kept string, whole bool, err error)
-	// Waves takes the waves, before all records.
-	Waves(list []hashlog.Wave)
-	// Number is the number of the status that a Finished record gives, Done that of
-	// users who are done. Final reports whether it is one.
-	Number(r *journal.Record) int64
-	Done() int64
-	Final(number int64) bool
-	// Apply takes a record into account. was is the number of the status of a user who
-	// is put back.
-	Apply(r *journal.Record, was int64)
-	// Count takes a status into account whose record is lost.
-	Count(user, number int64)
-	// Keeps reports whether a text says where the run stands.
-	Keeps(standing string) bool
-	// Standing says so, as far as the records tell.
-	Standing() (string, error)
-}
-
-// Rescue copies what can be read into a ledger of format 1, and says what is lost.
-func Rescue(o *Wreck) (lost []string, err error) {
+// rescue copies what can be read into a ledger of format 1, and says what is lost.
+func rescue(o *damaged) (lost []string, err error) {
 	c := &copier{o: o, scratch: filepath.Join(o.Dir, "scratch")}
 	from, err := o.openDamaged()
 	if err != nil {
 		return nil, err
 	}
 	defer from.close()
-	to, err := emptyLedger(o.Copy, schemaOfRows, o.Temp) // records come one by one
+	to, err := emptyLedger(o.Copy, schemaOfRows, o.temp) // records come one by one
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +42,8 @@ func Rescue(o *Wreck) (lost []string, err error) {
 // openDamaged opens a file of which anything may be damaged. Where not even its
 // tables are found, as on a first page that is lost, it opens a copy with the
 // first page of an empty ledger: all have the same.
-func (o *Wreck) openDamaged() (*conn, error) {
-	from, err := openReader(o.Path, o.Temp)
+func (o *damaged) openDamaged() (*conn, error) {
+	from, err := openReader(o.At, o.temp)
 	if err == nil {
 		if err = hasTables(from); err == nil {
 			return from, nil
@@ -80,7 +54,7 @@ func (o *Wreck) openDamaged() (*conn, error) {
 		return nil, err
 	}
 	beheaded := filepath.Join(o.Dir, "damaged")
-	if err := files.Copy(beheaded, o.Path); err != nil {
+	if err := files.Copy(beheaded, o.At); err != nil {
 		return nil, err
 	}
 	return o.openGuessed(beheaded)
@@ -89,7 +63,7 @@ func (o *Wreck) openDamaged() (*conn, error) {
 // openGuessed opens a file with the first page of an empty ledger: of the format
 // in which its state is found, or of the newest if that is lost too. In a file of
 // format 2 something else is where sheets are looked for: their sums tell.
-func (o *Wreck) openGuessed(path string) (found *conn, err error) {
+func (o *damaged) openGuessed(path string) (found *conn, err error) {
 	for _, tables := range []string{schema, schemaOfRows, schema} {
 		if found != nil {
 			_ = found.close()
@@ -102,11 +76,11 @@ func (o *Wreck) openGuessed(path string) (found *conn, err error) {
 }
 
 // openBeheaded opens a file with the first page of an empty ledger.
-func (o *Wreck) openBeheaded(path, schema string) (*conn, error) {
-	if err := newFirstPage(path, schema, o.Temp); err != nil {
+func (o *damaged) openBeheaded(path, schema string) (*conn, error) {
+	if err := newFirstPage(path, schema, o.temp); err != nil {
 		return nil, err
 	}
-	return openConn(path, immutable, o.Temp)
+	return openConn(path, immutable, o.temp)
 }
 
 // isState reports whether the table state is where it is looked for.
@@ -179,7 +153,7 @@ func newFirstPage(path, schema, temp string) error {
 
 // copier copies what can be read of a ledger into an empty one.
 type copier struct {
-	o        *Wreck
+	o        *damaged
 	from, to *DB
 	lostOf   []string
 
@@ -251,17 +225,17 @@ func (c *copier) head() (err error) {
 	}
 	c.size = c.number("size", "state")
 	if c.size == 0 || c.size > c.o.atMost() {
-		last, _ := c.from.Last()
+		last, _ := c.from.last()
 		c.size = min(max(last, c.number("max(rec)", "user"), c.o.Marked), c.o.atMost())
 	}
 	return c.to.conn.run("INSERT INTO run VALUES (?,?,?,?,?)", int64(oldest), header, c.names[:], c.total, c.number("ordered", "run"))
 }
 
 // atMost is more rows than a file of that size can have.
-func (o *Wreck) atMost() int64 {
+func (o *damaged) atMost() int64 {
 	n := int64(pageSize)
 	for _, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(o.Path + suffix); err == nil {
+		if info, err := os.Stat(o.At + suffix); err == nil {
 			n += info.Size()
 		}
 	}

@@ -18,7 +18,7 @@ func (c *scraper) scrape() error {
 	if err != nil || have >= c.size || !c.known {
 		return err
 	}
-	f, err := os.Open(c.o.Path)
+	f, err := os.Open(c.o.At)
 	if err != nil {
 		return err
 	}

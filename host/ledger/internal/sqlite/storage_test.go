@@ -15,24 +15,25 @@ import (
 // emptyRun makes the database of a run without users and records.
 func emptyRun(t fatal, path, temp string) {
 	t.Helper()
-	d, err := NewDraft(path, temp)
+	d, err := NewFiles(temp).Begin(path)
 	must(t, err)
 	must(t, d.Sort(0))
-	must(t, d.conn.run("INSERT INTO run VALUES (?, '', zeroblob(32), 0, 1)", int64(format)))
-	must(t, d.conn.run("INSERT INTO state VALUES (1, 0, x'', '')"))
-	must(t, d.Publish())
+	must(t, d.Publish(&rows.Found{Run: rows.Run{Ordered: true}, State: rows.State{Frontier: []byte{}}}))
 }
 
 // TestAnySequenceOfChangesIsWhatTheModelSays: what the ledger stands on.
 func TestAnySequenceOfChangesIsWhatTheModelSays(t *testing.T) {
 	t.Parallel()
 	dir, n := t.TempDir(), 0
+	in := NewFiles(dir)
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
 		path := filepath.Join(dir, fmt.Sprint(n, ".db"))
-		emptyRun(rt, path, dir)
-		defer Remove(path)
-		storagetest.Try(rt, func() (storagetest.Storage, error) { return OpenToWrite(path, dir) })
+		defer in.Remove(path)
+		storagetest.Try(rt, storagetest.Keeper{
+			Begin: func() (storagetest.Draft, error) { return in.Begin(path) },
+			Open:  func() (storagetest.Storage, error) { return in.OpenToWrite(path) },
+		})
 	})
 }
 
@@ -68,8 +69,8 @@ func TestALedgerOfFormat1BecomesOneOfGroups(t *testing.T) {
 	is(1)
 	must(t, put(nil))
 	is(formatOfGroups)
-	if n, err := d.Last(); n != 1 || err != nil {
-		t.Errorf("Last() = %d, %v", n, err)
+	if n, _, err := d.Ends(); n != 1 || err != nil {
+		t.Errorf("Ends() = %d, %v", n, err)
 	}
 }
 
@@ -78,7 +79,7 @@ func TestPatienceIsAsBeforeAFold(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x.db")
 	emptyRun(t, path, dir)
-	d, err := OpenToWrite(path, dir)
+	d, err := NewFiles(dir).OpenToWrite(path)
 	must(t, err)
 	defer d.Close()
 	before, err := d.conn.count("PRAGMA busy_timeout")

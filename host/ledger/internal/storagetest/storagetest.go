@@ -24,18 +24,34 @@ type Storage interface {
 	Moment(fn func() error) error
 	Within(fn func() error) error
 	Put(c *rows.Change) error
+	Run() (rows.Run, error)
 	State() (*rows.State, error)
-	Heads(after int64, fn func(h hashlog.Head) error) error
-	Head(most int64) (*hashlog.Head, error)
+	Heads(of rows.Span, fn func(h hashlog.Head) error) error
 	Tiles(of rows.Tree) (map[int64]hashlog.Hash, error)
 	Groups(from, to int64, fn func(g *hashlog.Group) error) error
 	Histories(users []int64, sums *hashlog.Encoder, fn func(user int64, records []hashlog.Stored) error) error
+	Lacks(after, size int64, quickly bool) (int64, error)
+	Ends() (record, user int64, err error)
 	Statuses(of []rows.Span, fn func(s rows.Status) error, block func(b rows.Block) error) error
-	Last() (int64, error)
-	LastUser() (int64, error)
-	Indexed() (int64, error)
-	Unlisted(after int64) (int64, error)
+	Sheets(from, to int64, fn func(s *hashlog.Sheet) error) error
+	Rows(of rows.Wanted, fn func(p *hashlog.PlannedRow) error) error
 	Close() error
+}
+
+// Draft is what is tried of a run that does not exist yet.
+type Draft interface {
+	Row(seq int64) (*hashlog.Row, error)
+	PutSheet(s *hashlog.Sheet) error
+	Stage(s *rows.Staged) error
+	Sort(front int64) error
+	Publish(f *rows.Found) error
+}
+
+// Keeper is where the runs are that are tried. Open opens the run of the draft that was
+// published, as often as it is called.
+type Keeper struct {
+	Begin func() (Draft, error)
+	Open  func() (Storage, error)
 }
 
 // users is how many there are.
@@ -67,17 +83,20 @@ func (k *kept) clone() *kept {
 // model is a storage and the maps beside it.
 type model struct {
 	t    *rapid.T
-	open func() (Storage, error)
+	in   Keeper
 	s    Storage
+	run  rows.Run
+	plan []hashlog.Row // in the order of the plan
 	has  *kept
 }
 
-// Try draws a sequence of changes to a storage of a run that has no records yet, and
-// compares after each. open opens it, as often as it is asked to.
-func Try(t *rapid.T, open func() (Storage, error)) {
-	m := &model{t: t, open: open, has: &kept{statuses: map[int64]rows.Status{}, tiles: map[int64]hashlog.Hash{}, heads: map[int64]string{}}}
+// Try draws a plan and a sequence of changes to its run, and compares after each.
+func Try(t *rapid.T, in Keeper) {
+	m := &model{t: t, in: in, has: &kept{statuses: map[int64]rows.Status{}, tiles: map[int64]hashlog.Hash{}, heads: map[int64]string{0: "first"}}}
+	m.draft()
 	m.again()
 	defer func() { _ = m.s.Close() }()
+	m.must(m.s.Moment(m.planned))
 	for range rapid.IntRange(1, 12).Draw(t, "steps") {
 		switch rapid.IntRange(0, 5).Draw(t, "step") {
 		case 0:
@@ -106,7 +125,7 @@ func (m *model) must(err error) {
 
 func (m *model) again() {
 	var err error
-	m.s, err = m.open()
+	m.s, err = m.in.Open()
 	m.must(err)
 }
 
@@ -281,18 +300,32 @@ func (m *model) rest() error {
 	if len(m.has.records) > 0 {
 		m.same("State", *state, m.has.state)
 	}
-	got := map[int64]string{}
-	err = m.s.Heads(math.MinInt64, func(h hashlog.Head) error { got[h.Size] = h.Note; return nil })
-	m.same("Heads", got, m.has.heads)
-	newest, herr := m.s.Head(math.MaxInt64)
-	if sizes := slices.Sorted(maps.Keys(m.has.heads)); len(sizes) == 0 {
-		m.same("Head", newest == nil, true)
-	} else if last := sizes[len(sizes)-1]; newest == nil || newest.Size != last {
-		m.t.Fatalf("Head() = %v, want that of %d records", newest, last)
-	}
 	tiles, terr := m.s.Tiles(rows.TreeOfLog)
 	m.same("Tiles", tiles, m.has.tiles)
-	return errors.Join(err, herr, terr)
+	return errors.Join(err, m.heads(), terr)
+}
+
+// heads compares the signed heads over some numbers of records, one way and the other.
+func (m *model) heads() error {
+	after := rapid.Int64Range(-1, int64(len(m.has.records))).Draw(m.t, "heads after")
+	var up, down, want []string
+	err := m.s.Heads(rows.Behind(after), func(h hashlog.Head) error { up = append(up, h.Note); return nil })
+	for _, size := range slices.Sorted(maps.Keys(m.has.heads)) {
+		if size > after {
+			want = append(want, m.has.heads[size])
+		}
+	}
+	m.same("Heads", up, want)
+	derr := m.s.Heads(rows.Down(math.MaxInt64), func(h hashlog.Head) error {
+		if h.Size <= after {
+			return hashlog.ErrDone
+		}
+		down = append(down, h.Note)
+		return nil
+	})
+	slices.Reverse(want)
+	m.same("Heads, the newest first", down, want)
+	return errors.Join(err, derr)
 }
 
 // index compares what tells whether records are found by their users.
@@ -301,13 +334,12 @@ func (m *model) index() error {
 	for _, r := range m.has.records {
 		most = max(most, r.user)
 	}
-	last, err := m.s.Last()
-	m.same("Last", last, want)
-	user, uerr := m.s.LastUser()
-	m.same("LastUser", user, most)
-	n, ierr := m.s.Indexed()
-	m.same("Indexed", n, want)
-	lost, lerr := m.s.Unlisted(0)
-	m.same("Unlisted", lost, 0)
-	return errors.Join(err, uerr, ierr, lerr)
+	last, user, err := m.s.Ends()
+	m.same("Ends", []int64{last, user}, []int64{want, most})
+	for _, after := range []int64{0, want / 2, want} {
+		lacks, lerr := m.s.Lacks(after, want, after == 0)
+		m.same("Lacks", lacks, 0)
+		err = errors.Join(err, lerr)
+	}
+	return err
 }
