@@ -13,18 +13,22 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 const module = "github.com/rekey-host/rekey/"
 
-// floors are what packages may not import, directly or through others, and why.
-var floors = []struct {
+// floor is what packages may not import, directly or through others, and why.
+type floor struct {
 	packages string // a package, or a tree ending in /...
 	banned   []string
 	why      string
-}{
+}
+
+// floors are those of the house.
+var floors = []floor{
 	{"sdk", []string{module + "host/...", module + "plugins/...", module + "cmd/...", "google.golang.org/...", "github.com/..."}, "plugin authors import it: the standard library and sdk/secret only"},
 	{"sdk/...", []string{module + "host/...", module + "plugins/...", module + "cmd/..."}, "it is the ground floor"},
 	{"plugins/...", []string{module + "host/...", module + "cmd/...", "go.starlark.net/..."}, "a plugin runs without the host"},
@@ -42,16 +46,56 @@ var floors = []struct {
 	{"host/source", []string{module + "host/ledger", module + "host/engine", "net/http"}, "reading users knows no runs"},
 	{"host/ledger/internal/rows", []string{module + "host/ledger/internal/sqlite", "modernc.org/...", "os/exec", "net"}, "what is kept is data, wherever that is"},
 	{"host/ledger/internal/sqlite", []string{module + "host/ledger", module + "host/engine", module + "host/source", module + "host/workflow"}, "it keeps rows, and knows not why"},
+	{"host/ledger/internal/files", []string{module + "...", "modernc.org/..."}, "it knows files, and nothing of runs"},
+	{"host/ledger/internal/storagetest", []string{module + "host/ledger", module + "host/ledger/internal/sqlite", "modernc.org/..."}, "every storage has to pass it, so it names none"},
+	{"host/report", []string{module + "host/engine", module + "host/workflow", module + "host/launch", module + "host/catalog", module + "host/output", "go.starlark.net/...", "github.com/hashicorp/go-plugin"}, "a report is what the ledger says: it asks neither script nor backend"},
+	{"host/output", []string{module + "host/ledger", module + "host/engine", module + "host/report", module + "host/source", module + "host/workflow", module + "sdk/...", "os/exec", "net"}, "it writes files, whatever is in them"},
+	{"host/launch", []string{module + "host/...", "go.starlark.net/...", "modernc.org/..."}, "it knows processes, and nothing of runs"},
+	{"host/catalog", []string{module + "host/ledger", module + "host/engine", module + "host/report", module + "host/workflow", "go.starlark.net/...", "modernc.org/..."}, "it finds plugins, and knows no runs"},
+	{"host/visible", []string{module + "...", "os/exec", "net"}, "it knows text: everything may print by it"},
+	{"host/workflow", []string{module + "host/launch", module + "host/catalog", module + "host/output", "github.com/hashicorp/go-plugin"}, "scripts know backends by the engine, and no processes"},
+	{"host/internal/bounded", []string{module + "..."}, "it knows files"},
+	{"host/internal/faultfs", []string{module + "..."}, "it knows file systems"},
+	{"host/internal/home", []string{module + "..."}, "it knows a directory"},
+	{"host/internal/piles", []string{module + "..."}, "it knows numbers"},
+	{"host", []string{"go.starlark.net/repl", "github.com/alecthomas/...", "github.com/vbauerster/...", "golang.org/x/term"}, "flags and terminals are the command's"},
 	{"host/ledger", []string{module + "host/engine", module + "host/source", module + "host/workflow", "go.starlark.net/..."}, "records know nothing of who writes them"},
 }
 
-// owners are large libraries and the only packages, or trees of packages, that
-// import each. The ledger and the tables of applications are in files of SQLite.
+// owners are the libraries that are required and the only packages, or trees of
+// packages, that import each. The ledger and the tables of applications are in files
+// of SQLite.
 var owners = map[string][]string{
-	"go.starlark.net/...":        {"host/workflow/..."},
-	"modernc.org/...":            {"host/ledger/internal/sqlite", "plugins/sqltable"},
-	"golang.org/x/mod/sumdb/...": {"host/hashlog", "host/lockfile", "host/depot"},
+	"filippo.io/age/...":                  {"host/ledger", "host/report"},
+	"filippo.io/edwards25519/...":         {"plugins/mysql"},
+	"github.com/alecthomas/kong/...":      {"cmd/rekey"},
+	"github.com/go-crypt/crypt/...":       {"plugins/sqltable"},
+	"github.com/go-ldap/ldap/...":         {"plugins/ldap/..."},
+	"github.com/go-sql-driver/mysql/...":  {"plugins/mysql/...", "plugins/sqltable"},
+	"github.com/gomodule/redigo/...":      {"plugins/redis"},
+	"github.com/hanwen/go-fuse/...":       {"host/internal/faultfs"},
+	"github.com/hashicorp/go-hclog/...":   {"cmd/rekey", "host", "host/launch", "sdk/dial", "sdk/hlog", "sdk/serve"},
+	"github.com/hashicorp/go-plugin/...":  {"host/launch", "sdk/dial", "sdk/serve"},
+	"github.com/jackc/pgx/...":            {"plugins/postgres/...", "plugins/sqltable"},
+	"github.com/posener/complete/...":     {"cmd/rekey"},
+	"github.com/vbauerster/mpb/...":       {"cmd/rekey"},
+	"github.com/willabides/kongplete/...": {"cmd/rekey"},
+	"go.starlark.net/...":                 {"host/workflow/..."},
+	"go.yaml.in/yaml/...":                 {"plugins/file"},
+	"golang.org/x/mod/sumdb/...":          {"host/hashlog", "host/lockfile", "host/depot"},
+	"golang.org/x/crypto/ssh/...":         {"plugins/ssh/..."},
+	"golang.org/x/term/...":               {"cmd/rekey"},
+	"google.golang.org/grpc/...":          {"sdk/..."},
+	"google.golang.org/protobuf/...":      {"sdk/..."},
+	"modernc.org/...":                     {"host/ledger/internal/sqlite", "plugins/sqltable"},
 }
+
+// anywhere are required modules that no package owns: tests and small tools.
+var anywhere = []string{"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "pgregory.net/rapid",
+	"golang.org/x/crypto", "golang.org/x/mod", "golang.org/x/sys", "golang.org/x/text", "golang.org/x/time"}
+
+// seams are packages of the host and the only files that name each.
+var seams = map[string]string{"host/ledger/internal/sqlite": "host/ledger/seam.go"}
 
 // unbounded are the files of the host that may make a context of their own, and
 // why. All others are given one by the command, and no file ends the process.
@@ -176,6 +220,64 @@ func TestOnePackageImportsEachLargeLibrary(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestEveryLibraryHasAnOwner: a module that is required belongs to a room, or anywhere.
+func TestEveryLibraryHasAnOwner(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{if not (or .Main .Indirect)}}{{.Path}}{{end}}", "all").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.FieldsSeq(string(out)) {
+		owned := slices.Contains(anywhere, path)
+		for library := range owners {
+			tree := strings.TrimSuffix(library, "/...")
+			owned = owned || matches(tree, path+"/...") || matches(path, tree+"/...")
+		}
+		if !owned {
+			t.Errorf("go.mod requires %s: name the room that imports it in owners", path)
+		}
+	}
+}
+
+// TestEveryRoomHasARule of its own: that of its tree only keeps host and plugins apart.
+func TestEveryRoomHasARule(t *testing.T) {
+	for _, p := range list(t) {
+		if !matches(p.ImportPath, module+"host/...") {
+			continue
+		}
+		if !slices.ContainsFunc(floors, func(f floor) bool { return module+f.packages == p.ImportPath }) {
+			t.Errorf("%s has no rule in floors: say what it may not import, and why", p.ImportPath)
+		}
+	}
+}
+
+// TestOneFileNamesAStorage: what the rest of a room asks of it can be asked of another.
+func TestOneFileNamesAStorage(t *testing.T) {
+	for pkg, only := range seams {
+		named := 0
+		paths, err := filepath.Glob(filepath.Join("..", filepath.Dir(only), "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			file := strings.TrimPrefix(path, "../")
+			if strings.HasSuffix(file, "_test.go") || !imports(t, file, module+pkg) {
+				continue
+			}
+			if named++; file != only {
+				t.Errorf("%s imports %s: %s is where it is asked", file, pkg, only)
+			}
+		}
+		if named == 0 {
+			t.Errorf("no file imports %s: the rule guards nothing", pkg)
+		}
+	}
+}
+
+// imports reports whether a file does.
+func imports(t *testing.T, file, path string) bool {
+	return slices.ContainsFunc(parsed(t, file).Imports, func(spec *ast.ImportSpec) bool { return spec.Path.Value == strconv.Quote(path) })
 }
 
 // walk are the files that a password passes from step.set to the plugin, as
