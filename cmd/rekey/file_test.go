@@ -104,3 +104,38 @@ workflow(users = rows(["A"], key = "login"), backend = env, reports = [report.cs
 		}
 	}
 }
+
+// TestAPluginKilledBeforeItsProgramWasTold: its reload ends the plugin itself, so that
+// the value is in the file and the answer never comes. That is not done before resume
+// has told the program.
+func TestAPluginKilledBeforeItsProgramWasTold(t *testing.T) {
+	p := newPlace(t)
+	if err := os.Chmod(p.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	reload := filepath.Join(p.dir, "reload")
+	p.write("env", "A=old\n")
+	p.write("s.star", `env = backend("file", path = "env", format = "env", reload = [param.string("reload")], attempts = 1)
+workflow(users = rows(["A"], key = "login"), backend = env, reports = [report.csv("out.csv", row = lambda r: {"login": r.user.login, "status": r.status})])
+`)
+	for _, step := range []struct {
+		reload string
+		exit   int
+		args   []string
+		status string
+	}{
+		{"#!/bin/sh\nkill -9 $PPID; sleep 1\n", 5, []string{"run", "s.star", "reload=" + reload, "--yes"}, "unknown"},
+		{"#!/bin/sh\ncp " + p.dir + "/env " + p.dir + "/told\n", 0, []string{"resume", "last", "--yes", "--overwrite"}, "done"},
+	} {
+		if err := os.WriteFile(reload, []byte(step.reload), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r := p.must(step.exit, step.args...)
+		if out := p.read("out.csv"); out != "login,status\nA,"+step.status+"\n" {
+			t.Errorf("the report is\n%s%s", out, r.stderr)
+		}
+	}
+	if p.read("told") != p.read("env") || strings.HasPrefix(p.read("env"), "A=old") {
+		t.Error("the program was not told of what is in the file")
+	}
+}

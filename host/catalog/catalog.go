@@ -6,6 +6,7 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/sdk"
@@ -319,4 +321,80 @@ func (c *Catalog) trusted(path string) (fs.FileInfo, error) {
 		return nil, fmt.Errorf("%s: a symbolic link to nothing; install the plugin again, or remove it", path)
 	}
 	return info, err
+}
+
+// cacheFile is by name too: a program may be several plugins, as it is called.
+func (c *Catalog) cacheFile(name, digest string) string {
+	return filepath.Join(c.options.CacheDir, "describe-"+name+"-"+digest+".json")
+}
+
+// cached returns the description that the executable of this digest gave, so called. A
+// cache that cannot be read is empty.
+func (c *Catalog) cached(name, digest string) (sdk.Description, bool) {
+	if c.options.CacheDir == "" || digest == "" {
+		return sdk.Description{}, false
+	}
+	text, err := os.ReadFile(c.cacheFile(name, digest))
+	if err != nil {
+		return sdk.Description{}, false
+	}
+	var s stored
+	if json.Unmarshal(text, &s) != nil || s.Format != cacheFormat {
+		return sdk.Description{}, false
+	}
+	return s.Description, typed(s.Description.Config) && typed(s.Description.Options)
+}
+
+// keep stores a description. Failing to write the cache harms nothing.
+func (c *Catalog) keep(name, digest string, description sdk.Description) {
+	if c.options.CacheDir == "" || digest == "" {
+		return
+	}
+	description.Config, description.Options = untyped(description.Config), untyped(description.Options)
+	text, err := json.Marshal(stored{cacheFormat, description})
+	if err != nil || os.MkdirAll(c.options.CacheDir, 0o700) != nil {
+		return
+	}
+	file, err := os.CreateTemp(c.options.CacheDir, "describe-*.new")
+	if err != nil {
+		return
+	}
+	_, err = file.Write(text)
+	if cerr := file.Close(); err != nil || cerr != nil || os.Rename(file.Name(), c.cacheFile(name, digest)) != nil {
+		_ = os.Remove(file.Name())
+	}
+}
+
+// digest returns launch.Digest of a program, which is read again only if it
+// looks changed: launch compares it with the started program. What a script is
+// can change without its own file.
+func (c *Catalog) digest(path string, now fs.FileInfo) (string, error) {
+	c.mu.Lock()
+	seen, ok := c.digests[path]
+	c.mu.Unlock()
+	if ok && os.SameFile(seen.info, now) && seen.info.Size() == now.Size() && seen.info.ModTime().Equal(now.ModTime()) {
+		return seen.digest, nil
+	}
+	digest, script, err := launch.Digest(path)
+	if err != nil || script {
+		return digest, err
+	}
+	c.mu.Lock()
+	c.digests[path] = digested{now, digest}
+	c.mu.Unlock()
+	return digest, nil
+}
+
+// unknown is the error of a name that no backend has.
+func (c *Catalog) unknown(name string) error {
+	names := c.Names()
+	like := diag.DidYouMean(name, names)
+	switch {
+	case like != "":
+		return fmt.Errorf("there is no backend %q; %s", name, like)
+	case len(names) == 0:
+		return fmt.Errorf("there is no backend %q, and no other", name)
+	default:
+		return fmt.Errorf("there is no backend %q; there is %s", name, strings.Join(names, ", "))
+	}
 }

@@ -156,6 +156,17 @@ func (k *NamesKey) sum(domain string, n int64) [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(n)))
 }
 
+// appendRowPrivate appends the private part.
+func (k *NamesKey) appendRowPrivate(b []byte, row *Row) []byte {
+	_, salt := k.rowSalts(row.Seq)
+	h := sha256.New()
+	h.Write(salt[:])
+	h.Write(row.Cells)
+	var cells [32]byte
+	h.Sum(cells[:0])
+	return appendString(appendString(appendString(b, row.Key), row.Reason), cells[:])
+}
+
 // Encoder turns frames into stored bytes and leaves. It reuses its memory.
 type Encoder struct {
 	Key     *NamesKey // of the run

@@ -1,7 +1,6 @@
 package hashlog
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -60,17 +59,6 @@ func appendRowPublic(b []byte, pos, seq int64, wave int) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(pos))
 	b = binary.BigEndian.AppendUint64(b, uint64(seq))
 	return binary.BigEndian.AppendUint32(b, uint32(int32(wave)))
-}
-
-// appendRowPrivate appends the private part.
-func (k *NamesKey) appendRowPrivate(b []byte, row *Row) []byte {
-	_, salt := k.rowSalts(row.Seq)
-	h := sha256.New()
-	h.Write(salt[:])
-	h.Write(row.Cells)
-	var cells [32]byte
-	h.Sum(cells[:0])
-	return appendString(appendString(appendString(b, row.Key), row.Reason), cells[:])
 }
 
 // PlanDigest is how the Planned record names the plan: how many rows, and the

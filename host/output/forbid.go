@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -71,25 +70,6 @@ func KeepsOff(path string, forbidden []string) error {
 		if err := place.keepsOff(name, info); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// keepsOff checks that the path is neither a forbidden one, nor inside it, nor
-// another name of it or of a file inside it. A link to it counts as it,
-// whatever it is replaced by. info is what is at the path; nil: nothing.
-func (p place) keepsOff(path string, info fs.FileInfo) error {
-	forbidden := newForbidden(path)
-	for _, mine := range []string{p.path(), followed(p.path())} {
-		switch {
-		case mine == forbidden.real, forbidden.info == nil && strings.EqualFold(mine, forbidden.real):
-			return p.refuse(elsewhere, "is %s, which rekey needs", forbidden.shown)
-		case forbidden.holds(mine):
-			return p.refuse(elsewhere, "is inside %s, which rekey needs", forbidden.shown)
-		}
-	}
-	if forbidden.isAlso(p.path(), info) {
-		return p.refuse(elsewhere, "is another name of %s, which rekey needs", forbidden.shown)
 	}
 	return nil
 }

@@ -216,6 +216,44 @@ func (p place) isOurs(options Options) error {
 	return nil
 }
 
+// keepsOff checks that the path is neither a forbidden one, nor inside it, nor
+// another name of it or of a file inside it. A link to it counts as it,
+// whatever it is replaced by. info is what is at the path; nil: nothing.
+func (p place) keepsOff(path string, info fs.FileInfo) error {
+	forbidden := newForbidden(path)
+	for _, mine := range []string{p.path(), followed(p.path())} {
+		switch {
+		case mine == forbidden.real, forbidden.info == nil && strings.EqualFold(mine, forbidden.real):
+			return p.refuse(elsewhere, "is %s, which rekey needs", forbidden.shown)
+		case forbidden.holds(mine):
+			return p.refuse(elsewhere, "is inside %s, which rekey needs", forbidden.shown)
+		}
+	}
+	if forbidden.isAlso(p.path(), info) {
+		return p.refuse(elsewhere, "is another name of %s, which rekey needs", forbidden.shown)
+	}
+	return nil
+}
+
+// open opens the directory of the file, making those that are missing.
+func (p place) open() (*os.File, error) {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Open(p.exists, flags, 0)
+	if err != nil {
+		return nil, p.refuse(elsewhere, "cannot open %s: %v", p.exists, err)
+	}
+	dir := os.NewFile(uintptr(fd), p.exists)
+	for _, name := range p.missing {
+		child, err := makeDir(dir, name, flags)
+		_ = dir.Close()
+		if err != nil {
+			return nil, p.refuse(elsewhere, "cannot make %s: %v", filepath.Join(dir.Name(), name), err)
+		}
+		dir = child
+	}
+	return dir, nil
+}
+
 func (o Options) kindOf(path string) string {
 	if o.KindOf == nil {
 		return ""

@@ -216,15 +216,3 @@ func (f *findings) join(more []sdk.Violation) {
 		}
 	}
 }
-
-// strange finds characters that the rules do not allow.
-func (l *limits) strange(text string) []sdk.Violation {
-	var f findings
-	for _, letter := range text {
-		if classOf(letter) != none && !l.allows(letter) {
-			f.add(sdk.RuleForbidden, 0, "contains a forbidden character")
-			break
-		}
-	}
-	return f
-}

@@ -1,9 +1,9 @@
 package password
 
 import (
+	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -28,6 +28,26 @@ func (c *Contradiction) Error() string {
 		text += "; " + c.splitText()
 	}
 	return text
+}
+
+// splitText says which values solve a contradiction, rule by rule where they
+// differ from those named already.
+func (c *Contradiction) splitText() string {
+	var list []string
+	for _, part := range c.Split {
+		text := "one for " + strings.Join(part.Owners, " and ")
+		var others []string
+		for _, clash := range part.Clashes {
+			if !slices.Equal(clash, c.Rules) {
+				others = append(others, strings.Join(clash, ", "))
+			}
+		}
+		if others != nil {
+			text += " (" + strings.Join(others, "; ") + ")"
+		}
+		list = append(list, text)
+	}
+	return fmt.Sprintf("%d values do: %s; make each with step.generate(targets = [...])", len(c.Split), strings.Join(list, ", "))
 }
 
 // Combine returns a recipe for values that meet what the script's policy (nil:
@@ -122,53 +142,6 @@ func possible(rules []rule) bool {
 	return most < 0 || most > 0 && limits.min <= most && need.total() <= most
 }
 
-// most is the most characters that a value of the sets can have; negative: any
-// number.
-func (l *limits) most(sets [classCount][]rune) int {
-	most := l.max
-	switch {
-	case most < 0:
-		most = 0
-	case most == 0:
-		most = -1
-	}
-	if l.bytes > 0 {
-		width := 1
-		for _, letter := range join(sets) {
-			width = max(width, utf8.RuneLen(letter))
-		}
-		if count := l.bytes / width; most < 0 || count < most {
-			most = count
-		}
-	}
-	if count := len(join(sets)); count == 1 && l.repeat > 0 && (most < 0 || l.repeat < most) {
-		most = l.repeat
-	}
-	return most
-}
-
-// sets returns the characters of each class that the rules leave. Those that
-// are not printable ASCII are there only where a rule names them and the class
-// would be empty without.
-func (l *limits) sets() [classCount][]rune {
-	var sets [classCount][]rune
-	add := func(all []rune, to func(class) bool) {
-		for _, letter := range all {
-			if class := classOf(letter); class != none && to(class) && l.allows(letter) && !slices.Contains(sets[class], letter) {
-				sets[class] = append(sets[class], letter)
-			}
-		}
-	}
-	add(printable(), func(class) bool { return true })
-	var empty [classCount]bool
-	for index := range sets {
-		empty[index] = len(sets[index]) == 0
-	}
-	seen := slices.DeleteFunc(slices.Clone(l.named), func(letter rune) bool { return letter != ' ' && !unicode.IsGraphic(letter) || unicode.IsMark(letter) })
-	add(seen, func(c class) bool { return empty[c] })
-	return sets
-}
-
 func join(sets [classCount][]rune) []rune {
 	return slices.Concat(sets[:]...)
 }
@@ -183,26 +156,6 @@ type needs struct {
 
 func (n needs) total() int {
 	return max(n.of[lower]+n.of[upper], n.letters) + max(n.of[digit]+n.of[symbol], n.nonLetters)
-}
-
-// needs returns what the rules require, with as many classes as they require;
-// ok says whether the sets have characters for it.
-func (l *limits) needs(sets [classCount][]rune) (n needs, ok bool) {
-	n = needs{l.need, l.letters, l.nonLetters}
-	for index := range sets {
-		if n.of[index] > 0 && len(sets[index]) == 0 {
-			return n, false
-		}
-	}
-	if l.letters > 0 && len(sets[lower])+len(sets[upper]) == 0 || l.nonLetters > 0 && len(sets[digit])+len(sets[symbol]) == 0 {
-		return n, false
-	}
-	for n.classes() < l.classes {
-		if !n.another(sets) {
-			return n, false
-		}
-	}
-	return n, true
 }
 
 // classes counts those of which there is one.

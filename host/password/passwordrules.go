@@ -219,21 +219,6 @@ func (p *rulesParser) spec() *Spec {
 	return spec
 }
 
-// require demands one of the characters: a whole class is counted, of any
-// other list one has to be found.
-func (s *Spec) require(list []rune) {
-	one := 1
-	for class, count := range map[class]**int{lower: &s.Lower, upper: &s.Upper, digit: &s.Digits, symbol: &s.Symbols} {
-		if whole(list, class) {
-			*count = &one
-			return
-		}
-	}
-	if len(list) > 0 {
-		s.OneOf = append(s.OneOf, string(list))
-	}
-}
-
 // whole reports whether a list is all characters of the class and no others but
 // the blank.
 func whole(list []rune, class class) bool {

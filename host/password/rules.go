@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk"
@@ -20,27 +19,6 @@ type rule struct {
 
 // text is the rule as people read it.
 func (r rule) text() string { return r.owner + " " + r.words }
-
-// limits is what a set of rules leaves.
-type limits struct {
-	min, max   int // characters; max 0: any number
-	bytes      int // 0: any number
-	need       [classCount]int
-	letters    int
-	nonLetters int
-	classes    int
-	char       [classCount][]func(rune) bool // what a character of the class has to satisfy
-	named      []rune                        // that some rule lists by itself
-	told       []rune                        // of them, symbols that the script listed
-	first      string                        // not as the first character
-	repeat     int                           // 0: any
-	sequence   int                           // 0: any
-	words      []string                      // lower case
-	noNames    bool
-	noCommon   bool
-	oneOf      []string // sets of which one character each has to occur
-	phrase     *Words   // nil: characters
-}
 
 // rulesOf takes a policy apart.
 func rulesOf(owner string, policy sdk.Policy) []rule {
@@ -264,49 +242,10 @@ func limitsOf(rules []rule) *limits {
 	return made
 }
 
-// met reports whether a value meets the limits.
-func (l *limits) met(text []rune) bool {
-	bytes, tally := 0, tallyOf(text)
-	for i, letter := range text {
-		bytes += utf8.RuneLen(letter)
-		if !l.allows(letter) || i == 0 && strings.ContainsRune(l.first, letter) {
-			return false
-		}
-	}
-	for class, count := range l.need {
-		if tally.of[class] < count {
-			return false
-		}
-	}
-	others := tally.of[digit] + tally.of[symbol]
-	return len(text) >= l.min && (l.max == 0 || len(text) <= l.max) && (l.bytes == 0 || bytes <= l.bytes) &&
-		tally.letters >= l.letters && others >= l.nonLetters && tally.classes() >= l.classes && l.orderly(text)
-}
-
-// orderly reports whether a value meets the limits of runs, words and sets.
-func (l *limits) orderly(text []rune) bool {
-	return (l.repeat == 0 || longestRepeat(text) <= l.repeat) && (l.sequence == 0 || longestSequence(text) <= l.sequence) &&
-		!slices.ContainsFunc(l.words, func(word string) bool { return containsFolded(text, word) }) && hasOneOfEach(text, l.oneOf)
-}
-
 // hasOneOfEach reports whether a character of each set is in the text.
 func hasOneOfEach(text []rune, sets []string) bool {
 	for _, set := range sets {
 		if !slices.ContainsFunc(text, func(letter rune) bool { return strings.ContainsRune(set, letter) }) {
-			return false
-		}
-	}
-	return true
-}
-
-// allows reports whether every rule allows the character.
-func (l *limits) allows(letter rune) bool {
-	class := classOf(letter)
-	if class == none || !utf8.ValidRune(letter) {
-		return false
-	}
-	for _, ok := range l.char[class] {
-		if !ok(letter) {
 			return false
 		}
 	}

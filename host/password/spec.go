@@ -37,6 +37,21 @@ func (s *Spec) Held(value string) (string, error) {
 	return "a breached password", nil
 }
 
+// require demands one of the characters: a whole class is counted, of any
+// other list one has to be found.
+func (s *Spec) require(list []rune) {
+	one := 1
+	for class, count := range map[class]**int{lower: &s.Lower, upper: &s.Upper, digit: &s.Digits, symbol: &s.Symbols} {
+		if whole(list, class) {
+			*count = &one
+			return
+		}
+	}
+	if len(list) > 0 {
+		s.OneOf = append(s.OneOf, string(list))
+	}
+}
+
 // Demand is the rules of one owner: a backend's label.
 type Demand struct {
 	Owner  string

@@ -1,10 +1,8 @@
 package password
 
 import (
-	"fmt"
 	"math/bits"
 	"slices"
-	"strings"
 )
 
 // Part is one of the values that a contradiction can be solved with.
@@ -114,24 +112,4 @@ func firstFit(owners []string, fits func([]string) bool) [][]string {
 		groups[at] = append(groups[at], owner)
 	}
 	return groups
-}
-
-// splitText says which values solve a contradiction, rule by rule where they
-// differ from those named already.
-func (c *Contradiction) splitText() string {
-	var list []string
-	for _, part := range c.Split {
-		text := "one for " + strings.Join(part.Owners, " and ")
-		var others []string
-		for _, clash := range part.Clashes {
-			if !slices.Equal(clash, c.Rules) {
-				others = append(others, strings.Join(clash, ", "))
-			}
-		}
-		if others != nil {
-			text += " (" + strings.Join(others, "; ") + ")"
-		}
-		list = append(list, text)
-	}
-	return fmt.Sprintf("%d values do: %s; make each with step.generate(targets = [...])", len(c.Split), strings.Join(list, ", "))
 }

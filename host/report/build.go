@@ -85,34 +85,34 @@ func (b *Builder) Build(user ledger.User) (Result, error) {
 		}
 		result.Row = row
 	}
-	result.finish(past.Finished())
+	finish(&result, past.Finished())
 	for _, attempt := range past.Attempts() {
 		result.Attempts += sent(attempt)
 	}
 	if view.Unseal == nil {
 		return result, nil
 	}
-	if err := result.values(view, user.Pos, past.Touched()); err != nil {
+	if err := openValues(&result, view, user.Pos, past.Touched()); err != nil {
 		return result, fmt.Errorf("values of user %q: %w", user.Key, err)
 	}
 	return result, nil
 }
 
 // finish takes the status's reason over; nil is a user without a status.
-func (r *Result) finish(record *journal.Record) {
+func finish(result *Result, record *journal.Record) {
 	if record == nil {
 		return
 	}
-	r.Code, r.Native, r.Message, r.At = record.Code, record.Detail.Native, record.Detail.Message, record.At.UTC()
+	result.Code, result.Native, result.Message, result.At = record.Code, record.Detail.Native, record.Detail.Message, record.At.UTC()
 }
 
-// values opens what may be the present value of each credential.
-func (r *Result) values(view *View, user int64, touched []*journal.CredentialHistory) error {
+// openValues opens what may be the present value of each credential.
+func openValues(result *Result, view *View, user int64, touched []*journal.CredentialHistory) error {
 	names := namesAmong(touched)
-	r.Values = make(Values, 0, len(view.Labels)+len(touched))
+	result.Values = make(Values, 0, len(view.Labels)+len(touched))
 	for _, label := range view.Labels {
 		if !names.has(label) {
-			r.Values = append(r.Values, Named{Name: label})
+			result.Values = append(result.Values, Named{Name: label})
 		}
 	}
 	for _, credential := range touched {
@@ -120,12 +120,12 @@ func (r *Result) values(view *View, user int64, touched []*journal.CredentialHis
 		if err != nil {
 			return err
 		}
-		r.Values = append(r.Values, Named{names.of(credential.Credential), certain, list})
+		result.Values = append(result.Values, Named{names.of(credential.Credential), certain, list})
 		if len(touched) == 1 && certain.Present() {
-			r.Password = &certain
+			result.Password = &certain
 		}
 	}
-	slices.SortStableFunc(r.Values, func(named, b Named) int { return strings.Compare(named.Name, b.Name) })
+	slices.SortStableFunc(result.Values, func(named, b Named) int { return strings.Compare(named.Name, b.Name) })
 	return nil
 }
 

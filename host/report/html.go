@@ -203,8 +203,8 @@ type wave struct {
 
 func pageOf(run Run) page {
 	made := page{
-		Policy: contentPolicy(), ID: run.ID, Version: run.Version, Verdict: run.verdict(), Status: string(run.Status), StateClass: stateClass(run),
-		Facts: run.facts(), Total: grouped(run.Counts.Total), Tiles: tiles(run.Counts), Bar: stretches(run.Counts), Fixes: run.fixes(),
+		Policy: contentPolicy(), ID: run.ID, Version: run.Version, Verdict: verdictOf(run), Status: string(run.Status), StateClass: stateClass(run),
+		Facts: factsOf(run), Total: grouped(run.Counts.Total), Tiles: tiles(run.Counts), Bar: stretches(run.Counts), Fixes: fixesOf(run),
 		Warnings: run.Warnings, Head: run.Head, Records: grouped(run.Size),
 	}
 	made.Title = fmt.Sprintf("Run %s: %s", run.ID, countsOf(run.Counts))
@@ -247,29 +247,29 @@ func stateClass(run Run) string {
 	}
 }
 
-// verdict says in one or two sentences how it went.
-func (r Run) verdict() string {
-	counts := r.Counts
-	text := r.changed()
-	if r.Unchanged > 0 {
-		text += fmt.Sprintf(" %s done without a change.", grouped(r.Unchanged))
+// verdictOf says in one or two sentences how it went.
+func verdictOf(run Run) string {
+	counts := run.Counts
+	text := changedOf(run)
+	if run.Unchanged > 0 {
+		text += fmt.Sprintf(" %s done without a change.", grouped(run.Unchanged))
 	}
 	if counts.Unknown > 0 {
 		text += fmt.Sprintf(" For %s it is not known which password they have: it is one that the ledger holds.", grouped(counts.Unknown))
 	}
-	if r.Reason != "" {
-		text += fmt.Sprintf(" %s%s: %s.", strings.ToUpper(string(r.Status[:1])), r.Status[1:], strings.TrimSuffix(r.Reason, "."))
+	if run.Reason != "" {
+		text += fmt.Sprintf(" %s%s: %s.", strings.ToUpper(string(run.Status[:1])), run.Status[1:], strings.TrimSuffix(run.Reason, "."))
 	}
 	return text
 }
 
-// changed says who has a new password: not users who were only verified or left
+// changedOf says who has a new password: not users who were only verified or left
 // alone.
-func (r Run) changed() string {
-	due := r.Counts.Total - r.Counts.Skipped
-	has := r.Counts.Done - r.Unchanged
+func changedOf(run Run) string {
+	due := run.Counts.Total - run.Counts.Skipped
+	has := run.Counts.Done - run.Unchanged
 	switch {
-	case r.Counts.Total == 0:
+	case run.Counts.Total == 0:
 		return "There were no users."
 	case due == 0:
 		return "Nothing was changed: every user was skipped."
@@ -282,12 +282,12 @@ func (r Run) changed() string {
 	}
 }
 
-func (r Run) facts() []fact {
+func factsOf(run Run) []fact {
 	all := []fact{
-		{"Script", r.Script}, {"Started", stamp(r.Started)}, {"Ended", stamp(r.Ended)}, {"By", by(r.OSUser, r.Host)},
-		{"Requestor", r.Requestor}, {"Source system", r.SourceSystem},
+		{"Script", run.Script}, {"Started", stamp(run.Started)}, {"Ended", stamp(run.Ended)}, {"By", by(run.OSUser, run.Host)},
+		{"Requestor", run.Requestor}, {"Source system", run.SourceSystem},
 	}
-	if span := r.took(); span > 0 {
+	if span := run.took(); span > 0 {
 		all = slices.Insert(all, 3, fact{"Took", span.String()})
 	}
 	return slices.DeleteFunc(all, func(f fact) bool { return f.Text == "" })
@@ -359,29 +359,29 @@ func waveOf(waveCounts ledger.WaveCounts, columns []journal.Status) wave {
 	return out
 }
 
-// fixes are the groups and what else is left to do.
-func (r Run) fixes() []fix {
+// fixesOf are the groups and what else is left to do.
+func fixesOf(run Run) []fix {
 	var list []fix
-	for _, group := range r.Groups {
-		list = append(list, r.fixOf(group))
+	for _, group := range run.Groups {
+		list = append(list, fixOf(run, group))
 	}
-	if count := r.Counts.Held; count > 0 {
+	if count := run.Counts.Held; count > 0 {
 		list = append(list, fix{Users: grouped(count), Class: "s-held", Title: "Held", Do: "Look at the wave before, release the hold, then resume.",
-			Command: "rekey approve " + r.ID + " && rekey resume " + r.ID, Filter: string(journal.HeldPending)})
+			Command: "rekey approve " + run.ID + " && rekey resume " + run.ID, Filter: string(journal.HeldPending)})
 	}
-	if count := r.Counts.Pending; count > 0 {
+	if count := run.Counts.Pending; count > 0 {
 		made := fix{Users: grouped(count), Class: "s-pending", Title: "Pending", Do: "Nothing was sent for them yet.",
-			Command: "rekey resume " + r.ID, Filter: string(journal.Pending)}
-		if r.Over {
-			made.Do, made.Command = "A wave has failed more often than max_failures allows. Mend the cause, then retry, or resume with --over-threshold.", "rekey retry "+r.ID
+			Command: "rekey resume " + run.ID, Filter: string(journal.Pending)}
+		if run.Over {
+			made.Do, made.Command = "A wave has failed more often than max_failures allows. Mend the cause, then retry, or resume with --over-threshold.", "rekey retry "+run.ID
 		}
 		list = append(list, made)
 	}
 	return list
 }
 
-func (r Run) fixOf(group Group) fix {
-	do, command := group.fix(r.ID)
+func fixOf(run Run, group Group) fix {
+	do, command := group.fix(run.ID)
 	made := fix{Users: grouped(group.Users), Class: "s-failed", Title: cmp.Or(string(group.Code), "without a code"), Code: string(group.Code),
 		Do: strings.ToUpper(do[:1]) + do[1:] + ".", Command: command, Said: group.Message}
 	switch {

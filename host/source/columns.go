@@ -146,6 +146,21 @@ func (w wanted) missing(names []string) []complaint {
 	return list
 }
 
+// names returns the names that the script gives, each once.
+func (w wanted) names() []string {
+	names := []string{w.key}
+	known := map[string]bool{w.key: true}
+	for _, list := range [][]string{w.secrets, w.optional} {
+		for _, name := range list {
+			if !known[name] {
+				known[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
 // problemsOf turns complaints into problems of a place.
 func problemsOf(list []complaint, place diag.Problem) *diag.Problems {
 	problems := &diag.Problems{}
@@ -153,13 +168,4 @@ func problemsOf(list []complaint, place diag.Problem) *diag.Problems {
 		problems.Add(problem.At(place))
 	}
 	return problems
-}
-
-// names returns those of the columns.
-func (s Schema) names() []string {
-	names := make([]string, len(s.Columns))
-	for i, column := range s.Columns {
-		names[i] = column.Name
-	}
-	return names
 }

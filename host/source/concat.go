@@ -138,23 +138,6 @@ func (s *concatSource) Rows(ctx context.Context, yield func(Row) error) error {
 	return problems.Err()
 }
 
-// moved returns the row with each cell at its place.
-func (r Row) moved(places []int) Row {
-	inOrder := true
-	for i, at := range places {
-		inOrder = inOrder && i == at
-	}
-	if inOrder {
-		return r
-	}
-	cells := make([]any, len(r.Cells))
-	for i, at := range places {
-		cells[at] = r.Cells[i]
-	}
-	r.Cells = cells
-	return r
-}
-
 // Warnings returns those of all parts.
 func (s *concatSource) Warnings() []string {
 	var all []string

@@ -222,6 +222,23 @@ func (in *input) fingerprints(ctx context.Context) ([]Fingerprint, error) {
 	return []Fingerprint{{Name: in.name(), SHA256: hex.EncodeToString(hashed.sum.Sum(nil)), Stdin: in.once()}}, nil
 }
 
+// read opens the input for reading line by line; lines of the characters in
+// space are blank.
+func (in *input) read(ctx context.Context, charset charset, space string) (*lines, error) {
+	readCloser, err := in.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hashed := newHashed(untilDone{ctx, readCloser})
+	text, problem := charset.decode(hashed)
+	if problem != nil {
+		_ = readCloser.Close()
+		problem.File = in.name()
+		return nil, one(*problem)
+	}
+	return &lines{in: in, charset: charset, hash: hashed, text: text, close: readCloser.Close, space: space}, nil
+}
+
 // untilDone stops reading when its context ends.
 type untilDone struct {
 	ctx context.Context

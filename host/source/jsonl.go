@@ -119,21 +119,6 @@ func (s *jsonlSource) names(ctx context.Context) ([]string, error) {
 	return nil, one(diag.Problem{File: s.Name(), Line: lines.n, Message: fmt.Sprintf("more than %d different names", maxNames), Fix: "names are columns, the same on every line"})
 }
 
-// names returns the names that the script gives, each once.
-func (w wanted) names() []string {
-	names := []string{w.key}
-	known := map[string]bool{w.key: true}
-	for _, list := range [][]string{w.secrets, w.optional} {
-		for _, name := range list {
-			if !known[name] {
-				known[name] = true
-				names = append(names, name)
-			}
-		}
-	}
-	return names
-}
-
 // Rows reads the file.
 func (s *jsonlSource) Rows(ctx context.Context, yield func(Row) error) error {
 	schema, err := s.Schema(ctx)

@@ -29,23 +29,6 @@ type lines struct {
 	n       int    // number of the present line
 }
 
-// read opens the input for reading line by line; lines of the characters in
-// space are blank.
-func (in *input) read(ctx context.Context, charset charset, space string) (*lines, error) {
-	readCloser, err := in.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	hashed := newHashed(untilDone{ctx, readCloser})
-	text, problem := charset.decode(hashed)
-	if problem != nil {
-		_ = readCloser.Close()
-		problem.File = in.name()
-		return nil, one(*problem)
-	}
-	return &lines{in: in, charset: charset, hash: hashed, text: text, close: readCloser.Close, space: space}, nil
-}
-
 // next returns the next line with text, without its end, valid until
 // the next call. At the end it is io.EOF, after checking that the input is the
 // one read before; a *Problem is about this line only.

@@ -58,6 +58,15 @@ func (s Schema) hasSecrets() bool {
 	return false
 }
 
+// names returns those of the columns.
+func (s Schema) names() []string {
+	names := make([]string, len(s.Columns))
+	for i, column := range s.Columns {
+		names[i] = column.Name
+	}
+	return names
+}
+
 // Row is one user. Cells are in the order of the schema's columns; each is nil
 // (an empty typed cell, or absent in JSON), string, int64, float64, bool, Day,
 // secret.Value, []any or map[string]any (the last three of float64, slices and
@@ -68,6 +77,23 @@ type Row struct {
 	Line  int    // from 1; of a list in the script, the element's number
 	Key   string
 	Cells []any
+}
+
+// moved returns the row with each cell at its place.
+func (r Row) moved(places []int) Row {
+	inOrder := true
+	for i, at := range places {
+		inOrder = inOrder && i == at
+	}
+	if inOrder {
+		return r
+	}
+	cells := make([]any, len(r.Cells))
+	for i, at := range places {
+		cells[at] = r.Cells[i]
+	}
+	r.Cells = cells
+	return r
 }
 
 // Day is a calendar day without a zone.

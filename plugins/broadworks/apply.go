@@ -1,12 +1,10 @@
 package broadworks
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
@@ -33,63 +31,7 @@ var credentials = map[string]credential{
 	Web:       {"/users/passwords", "newPassword", "", ""},
 }
 
-// Apply sets one credential of one user.
-func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if failure := i.admissible(op); failure != nil {
-		return sdk.Refuse(failure)
-	}
-	ctx = rest.WithSecrets(ctx, op.Value)
-	failed := i.as(ctx, func(do exchange) *rest.Failure {
-		if credential := credentials[op.Kind]; i.checks && credential.service != "" {
-			if failure := assigned(do, op.Account, credential); failure != nil {
-				return failure
-			}
-		}
-		answer, f := do(request(op))
-		return judge(answer, f)
-	})
-	return i.receipt(ctx, op, failed)
-}
-
-// receipt adds what the rules tell about a refusal.
-func (i *Instance) receipt(ctx context.Context, op sdk.Operation, failure *rest.Failure) sdk.Receipt {
-	if failure == nil {
-		return sdk.OK()
-	}
-	if failure.Outcome == sdk.Refused && (failure.Err.Code == sdk.PolicyViolation || failure.Err.Code == sdk.InvalidOperation) && failure.Answer.Status != 0 {
-		i.attribute(ctx, op, failure)
-	}
-	if failure.Err.Code == sdk.PolicyViolation && op.Attempt > 1 && only(failure.Err.Violations, sdk.RuleSameAsCurrent) {
-		return sdk.Receipt{Outcome: sdk.AlreadyApplied} // the present value is the one that an earlier attempt sent
-	}
-	return failure.Receipt()
-}
-
 func only(list []sdk.Violation, rule sdk.Rule) bool { return len(list) == 1 && list[0].Rule == rule }
-
-// admissible refuses what cannot be asked of this system.
-func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
-	if _, ok := credentials[op.Kind]; !ok {
-		return sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", op.Kind, SIP, Voicemail, Web)
-	}
-	switch {
-	case op.Account == "":
-		return sdk.Errorf(sdk.InvalidOperation, "the account is empty")
-	case strings.EqualFold(strings.TrimSpace(op.Account), i.user):
-		return sdk.Errorf(sdk.Protected, "is the user that rekey is logged in as")
-	case op.Verb != sdk.Set:
-		return sdk.Errorf(sdk.Unsupported, "%s: the system has no such operation", op.Verb)
-	case op.HashFormat != "":
-		return sdk.Errorf(sdk.Unsupported, "the system takes plain passwords only")
-	case op.MustChange != nil && *op.MustChange:
-		return sdk.Errorf(sdk.Unsupported, "must_change: is a rule of the system, not of one call")
-	case op.Value.Empty():
-		return sdk.Errorf(sdk.InvalidOperation, "the new value is empty")
-	case !utf8.ValidString(op.Value.Reveal()):
-		return sdk.Errorf(sdk.InvalidOperation, "the new value is not valid UTF-8, which JSON needs")
-	}
-	return nil
-}
 
 func request(op sdk.Operation) rest.Request {
 	credential := credentials[op.Kind]

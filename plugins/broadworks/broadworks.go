@@ -7,9 +7,13 @@ package broadworks
 
 import (
 	"context"
+	"net/http"
+	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
@@ -121,7 +125,7 @@ func (b backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, 
 	if !base.MatchString(config.Text("url")) {
 		return nil, sdk.Errorf(sdk.InvalidConfig, "url: ends in no /api/vN; want a base such as https://%s/api/v2", instance.client.Host())
 	}
-	instance.session = rest.NewSession(rest.SessionOptions{Login: instance.login, MaxAge: config.Duration("refresh_after"), Timeout: config.Timeout, Now: b.now})
+	instance.session = rest.NewSession(rest.SessionOptions{Login: logins{instance}.login, MaxAge: config.Duration("refresh_after"), Timeout: config.Timeout, Now: b.now})
 	return instance, nil
 }
 
@@ -158,11 +162,11 @@ func (i *Instance) Close() error {
 // Check logs in and reads the group.
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	var who session
-	failure := i.as(ctx, func(do exchange) *rest.Failure {
+	failure := logins{i}.as(ctx, func(do exchange) *rest.Failure {
 		if failed := decode(do, get("/auth/session", nil), &who); failed != nil && failed.Answer.Status != 404 {
 			return failed
 		}
-		values := i.ofGroup()
+		values := rules{i}.ofGroup()
 		values.Set("limit", "1")
 		_, failure := do(get("/users", values))
 		return failure
@@ -191,4 +195,246 @@ func (i *Instance) wrong(failure *rest.Failure) sdk.Finding {
 		bad.Fix = "log in as an administrator of the group, the provider or the system"
 	}
 	return bad
+}
+
+// Apply sets one credential of one user.
+func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if failure := i.admissible(op); failure != nil {
+		return sdk.Refuse(failure)
+	}
+	ctx = rest.WithSecrets(ctx, op.Value)
+	failed := logins{i}.as(ctx, func(do exchange) *rest.Failure {
+		if credential := credentials[op.Kind]; i.checks && credential.service != "" {
+			if failure := assigned(do, op.Account, credential); failure != nil {
+				return failure
+			}
+		}
+		answer, f := do(request(op))
+		return judge(answer, f)
+	})
+	return i.receipt(ctx, op, failed)
+}
+
+// receipt adds what the rules tell about a refusal.
+func (i *Instance) receipt(ctx context.Context, op sdk.Operation, failure *rest.Failure) sdk.Receipt {
+	if failure == nil {
+		return sdk.OK()
+	}
+	if failure.Outcome == sdk.Refused && (failure.Err.Code == sdk.PolicyViolation || failure.Err.Code == sdk.InvalidOperation) && failure.Answer.Status != 0 {
+		i.attribute(ctx, op, failure)
+	}
+	if failure.Err.Code == sdk.PolicyViolation && op.Attempt > 1 && only(failure.Err.Violations, sdk.RuleSameAsCurrent) {
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied} // the present value is the one that an earlier attempt sent
+	}
+	return failure.Receipt()
+}
+
+// admissible refuses what cannot be asked of this system.
+func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
+	if _, ok := credentials[op.Kind]; !ok {
+		return sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", op.Kind, SIP, Voicemail, Web)
+	}
+	switch {
+	case op.Account == "":
+		return sdk.Errorf(sdk.InvalidOperation, "the account is empty")
+	case strings.EqualFold(strings.TrimSpace(op.Account), i.user):
+		return sdk.Errorf(sdk.Protected, "is the user that rekey is logged in as")
+	case op.Verb != sdk.Set:
+		return sdk.Errorf(sdk.Unsupported, "%s: the system has no such operation", op.Verb)
+	case op.HashFormat != "":
+		return sdk.Errorf(sdk.Unsupported, "the system takes plain passwords only")
+	case op.MustChange != nil && *op.MustChange:
+		return sdk.Errorf(sdk.Unsupported, "must_change: is a rule of the system, not of one call")
+	case op.Value.Empty():
+		return sdk.Errorf(sdk.InvalidOperation, "the new value is empty")
+	case !utf8.ValidString(op.Value.Reveal()):
+		return sdk.Errorf(sdk.InvalidOperation, "the new value is not valid UTF-8, which JSON needs")
+	}
+	return nil
+}
+
+// Policy returns the rules of the kind in this group. They hold for all its
+// users; account is not looked at.
+func (i *Instance) Policy(ctx context.Context, _, kind string) (sdk.Policy, error) {
+	if _, ok := credentials[kind]; !ok {
+		return sdk.Policy{}, sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", kind, SIP, Voicemail, Web)
+	}
+	if policy, ok := i.rules.get(kind); ok {
+		return policy, nil
+	}
+	var p sdk.Policy
+	failure := logins{i}.as(ctx, func(do exchange) (failed *rest.Failure) {
+		p, failed = rules{i}.fetch(do, kind)
+		return failed
+	})
+	if failure != nil {
+		return sdk.Policy{}, failure.AsError()
+	}
+	i.rules.put(kind, p)
+	return p, nil
+}
+
+// attribute names the rules that a refused value breaks: those that can be
+// checked here, else what the text speaks of.
+func (i *Instance) attribute(ctx context.Context, op sdk.Operation, failure *rest.Failure) {
+	rules, err := i.Policy(ctx, op.Account, op.Kind)
+	if err == nil {
+		if list := broken(rules, op.Value.Reveal(), op.Account); len(list) > 0 {
+			failure.Err.Code, failure.Err.Violations = sdk.PolicyViolation, list
+			return
+		}
+	}
+	if failure.Err.Code != sdk.PolicyViolation {
+		return
+	}
+	failure.Err.Violations = []sdk.Violation{{Rule: spoken(strings.ToLower(words(failure.Answer))), Native: failure.Err.Native}}
+}
+
+// Verify logs on as the user, for the kind web; for others it cannot tell. It
+// counts towards maxFailedLoginAttempts.
+func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
+	op := sdk.Operation{Verb: sdk.Set, Account: account, Kind: kind, Value: value}
+	if failure := i.admissible(op); failure != nil {
+		return sdk.CannotTell, failure
+	}
+	if kind != Web {
+		return sdk.CannotTell, nil
+	}
+	_, failed := logins{i}.logon(ctx, account, value)
+	switch {
+	case failed == nil:
+		return sdk.Accepted, nil
+	case failed.Answer.Status == http.StatusPaymentRequired:
+		return sdk.AcceptedMustChange, nil
+	case failed.Answer.Status == http.StatusUnauthorized || failed.Answer.Status == http.StatusForbidden:
+		if failed.Err.AccountStatus == sdk.StatusLocked {
+			return sdk.Blocked, nil
+		}
+		return sdk.Rejected, nil
+	}
+	return sdk.CannotTell, failed.AsError()
+}
+
+// Find returns the user and which of the kinds it has, by its services:
+// AccountNotFound without one.
+func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
+	if account == "" {
+		return sdk.Account{}, sdk.Errorf(sdk.InvalidOperation, "the account is empty")
+	}
+	var found user
+	kinds := []string{}
+	failure := logins{i}.as(ctx, func(do exchange) *rest.Failure {
+		kinds = kinds[:0]
+		list, failed := users(do, get("/users", url.Values{"userId": {account}}))
+		if failed != nil {
+			return failed
+		}
+		if len(list.data) != 1 || list.data[0].text("userId") == "" {
+			return rest.Refusal(sdk.Errorf(sdk.AccountNotFound, "there is no such user"))
+		}
+		found = list.data[0]
+		for _, kind := range []string{SIP, Voicemail} {
+			failure := assigned(do, account, credentials[kind])
+			switch {
+			case failure == nil:
+				kinds = append(kinds, kind)
+			case failure.Err.Code != sdk.NoCredential:
+				return failure
+			}
+		}
+		return nil
+	})
+	if failure != nil {
+		return sdk.Account{}, failure.AsError()
+	}
+	a := found.account()
+	a.Kinds = append(kinds, Web)
+	return a, nil
+}
+
+// List calls yield for the users of the group that the filter selects, such as
+// "lastName=B*&extension=10*". A filter by another field is InvalidOperation.
+func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	values, err := directory{i}.query(filter)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for offset := 0; ; {
+		page, failure := directory{i}.page(ctx, values, offset)
+		if failure != nil {
+			return failure.AsError()
+		}
+		for _, user := range page.data {
+			id := user.text("userId")
+			if id == "" {
+				return sdk.Errorf(sdk.TargetError, "the list has a user without userId")
+			}
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+			account := user.account()
+			account.Attributes = map[string]string{}
+			for _, name := range attributes {
+				account.Attributes[name] = user.text(name)
+			}
+			if err := yield(account); err != nil {
+				return err
+			}
+		}
+		if offset += len(page.data); !page.paged || offset >= page.total {
+			return whole(page, len(seen))
+		}
+		if len(page.data) == 0 || len(seen) < offset {
+			return sdk.Errorf(sdk.TargetError, "the list stops at %d of %d users", len(seen), page.total)
+		}
+	}
+}
+
+// Generate asks the platform for count values of the kind. It is TargetError if
+// they are fewer, or more, or empty: a value too few must not become a user
+// without one.
+func (i *Instance) Generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
+	if count < 1 {
+		return nil, sdk.Errorf(sdk.InvalidOperation, "generate: got %d values to make, want at least 1", count)
+	}
+	if _, ok := credentials[kind]; !ok {
+		return nil, sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", kind, SIP, Voicemail, Web)
+	}
+	var values []string
+	failure := logins{i}.as(ctx, func(do exchange) (failed *rest.Failure) {
+		values, failed = i.generate(do, kind, count)
+		return failed
+	})
+	if failure != nil {
+		return nil, failure.AsError()
+	}
+	if len(values) != count {
+		return nil, sdk.Errorf(sdk.TargetError, "the generator made %d values, want %d", len(values), count)
+	}
+	list := make([]secret.Value, count)
+	for index, value := range values {
+		if value == "" {
+			return nil, sdk.Errorf(sdk.TargetError, "the generator made an empty value")
+		}
+		list[index] = secret.New(value)
+	}
+	return list, nil
+}
+
+func (i *Instance) generate(do exchange, kind string, count int) ([]string, *rest.Failure) {
+	path, values := "/password/generate", rules{i}.ofGroup()
+	switch {
+	case kind == Voicemail:
+		path = "/passcode/generate"
+	case kind == SIP && i.generator == byPassword:
+		values = url.Values{}
+	case kind == SIP:
+		return oneByOne(do, count)
+	}
+	if count > 1 {
+		values.Set("limit", strconv.Itoa(count))
+	}
+	return ask(do, path, values)
 }

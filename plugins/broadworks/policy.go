@@ -1,7 +1,6 @@
 package broadworks
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +11,9 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
 )
+
+// rules asks for the rules of each kind of credential.
+type rules struct{ *Instance }
 
 // rulesLife is how long fetched rules are taken for the present ones.
 const rulesLife = 5 * time.Minute
@@ -137,28 +139,7 @@ func (c *cache) put(kind string, policy sdk.Policy) {
 	c.kept[kind] = kept{policy, c.now()}
 }
 
-// Policy returns the rules of the kind in this group. They hold for all its
-// users; account is not looked at.
-func (i *Instance) Policy(ctx context.Context, _, kind string) (sdk.Policy, error) {
-	if _, ok := credentials[kind]; !ok {
-		return sdk.Policy{}, sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", kind, SIP, Voicemail, Web)
-	}
-	if policy, ok := i.rules.get(kind); ok {
-		return policy, nil
-	}
-	var p sdk.Policy
-	failure := i.as(ctx, func(do exchange) (failed *rest.Failure) {
-		p, failed = i.fetch(do, kind)
-		return failed
-	})
-	if failure != nil {
-		return sdk.Policy{}, failure.AsError()
-	}
-	i.rules.put(kind, p)
-	return p, nil
-}
-
-func (i *Instance) fetch(do exchange, kind string) (sdk.Policy, *rest.Failure) {
+func (i rules) fetch(do exchange, kind string) (sdk.Policy, *rest.Failure) {
 	switch kind {
 	case SIP:
 		return i.fetchSIP(do)
@@ -185,7 +166,7 @@ func unread(failure *rest.Failure) bool {
 
 // fetchSIP goes by the provider's rules where it has its own, else by the
 // system's.
-func (i *Instance) fetchSIP(do exchange) (sdk.Policy, *rest.Failure) {
+func (i rules) fetchSIP(do exchange) (sdk.Policy, *rest.Failure) {
 	var r passwordRules
 	failure := decode(do, get("/service-providers/sip-authentication-password-rules", i.ofProvider()), &r)
 	if failure != nil && !unread(failure) {
@@ -204,7 +185,7 @@ func (i *Instance) fetchSIP(do exchange) (sdk.Policy, *rest.Failure) {
 }
 
 // fetchPasscode goes by the level that the group's rules name.
-func (i *Instance) fetchPasscode(do exchange) (sdk.Policy, *rest.Failure) {
+func (i rules) fetchPasscode(do exchange) (sdk.Policy, *rest.Failure) {
 	var r passcodeRules
 	failure := decode(do, get("/groups/passcode-rules", i.ofGroup()), &r)
 	if failure != nil && !unread(failure) {
@@ -237,11 +218,11 @@ func absent(failure *rest.Failure) bool {
 	return false
 }
 
-func (i *Instance) ofGroup() url.Values {
+func (i rules) ofGroup() url.Values {
 	return url.Values{"serviceProviderId": {i.provider}, "groupId": {i.group}}
 }
 
-func (i *Instance) ofProvider() url.Values { return url.Values{"serviceProviderId": {i.provider}} }
+func (i rules) ofProvider() url.Values { return url.Values{"serviceProviderId": {i.provider}} }
 
 // broken returns the rules that a value breaks, of those that need no memory.
 func broken(policy sdk.Policy, value, account string) []sdk.Violation {

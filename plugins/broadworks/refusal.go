@@ -1,7 +1,6 @@
 package broadworks
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -125,22 +124,6 @@ func doubt(answer rest.Answer) *rest.Failure {
 	failure := sdk.Errorf(sdk.TargetError, "HTTP %d: %s", answer.Status, why)
 	failure.Native = "HTTP " + strconv.Itoa(answer.Status)
 	return &rest.Failure{Outcome: sdk.Unknown, Err: failure, Answer: answer}
-}
-
-// attribute names the rules that a refused value breaks: those that can be
-// checked here, else what the text speaks of.
-func (i *Instance) attribute(ctx context.Context, op sdk.Operation, failure *rest.Failure) {
-	rules, err := i.Policy(ctx, op.Account, op.Kind)
-	if err == nil {
-		if list := broken(rules, op.Value.Reveal(), op.Account); len(list) > 0 {
-			failure.Err.Code, failure.Err.Violations = sdk.PolicyViolation, list
-			return
-		}
-	}
-	if failure.Err.Code != sdk.PolicyViolation {
-		return
-	}
-	failure.Err.Violations = []sdk.Violation{{Rule: spoken(strings.ToLower(words(failure.Answer))), Native: failure.Err.Native}}
 }
 
 // spoken is the rule that a text speaks of.

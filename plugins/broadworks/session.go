@@ -13,12 +13,15 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
+// logins logs in with the instance's own account, keeps the token and renews it.
+type logins struct{ *Instance }
+
 // exchange does one request with the token of the session.
 type exchange func(rest.Request) (rest.Answer, *rest.Failure)
 
 // as runs an operation logged in: with a renewed login once more, if a request
 // of it finds the token dead.
-func (i *Instance) as(ctx context.Context, op func(do exchange) *rest.Failure) *rest.Failure {
+func (i logins) as(ctx context.Context, op func(do exchange) *rest.Failure) *rest.Failure {
 	return i.session.Do(ctx, func(token secret.Value) *rest.Failure {
 		return op(func(request rest.Request) (rest.Answer, *rest.Failure) {
 			request.Authorization = rest.Bearer(token)
@@ -64,7 +67,7 @@ func (s session) expiry() []sdk.Finding {
 }
 
 // login renews the token while it lives, and logs in anew where that fails.
-func (i *Instance) login(ctx context.Context, old secret.Value) (secret.Value, *rest.Failure) {
+func (i logins) login(ctx context.Context, old secret.Value) (secret.Value, *rest.Failure) {
 	if old.Present() {
 		if token, failure := i.refresh(ctx, old); failure == nil {
 			return token, nil
@@ -83,13 +86,13 @@ func (i *Instance) login(ctx context.Context, old secret.Value) (secret.Value, *
 
 // logon asks for a token with a password; 402 is a right one due to be
 // changed.
-func (i *Instance) logon(ctx context.Context, user string, password secret.Value) (secret.Value, *rest.Failure) {
+func (i logins) logon(ctx context.Context, user string, password secret.Value) (secret.Value, *rest.Failure) {
 	body, _ := json.Marshal(map[string]string{"username": user, "password": password.Reveal()}) // strings always encode
 	return i.token(rest.WithSecrets(ctx, password), rest.Request{Method: http.MethodPost, Path: "/auth/token", Body: body, ReadOnly: true})
 }
 
 // refresh tries the two paths that the interface has had for it.
-func (i *Instance) refresh(ctx context.Context, old secret.Value) (token secret.Value, failure *rest.Failure) {
+func (i logins) refresh(ctx context.Context, old secret.Value) (token secret.Value, failure *rest.Failure) {
 	for _, path := range []string{"/auth/token", "/auth/session"} {
 		token, failure = i.token(ctx, rest.Request{Method: http.MethodPut, Path: path, Body: []byte("{}"), Authorization: rest.Bearer(old), ReadOnly: true})
 		if failure == nil || failure.Answer.Status != http.StatusNotFound && failure.Answer.Status != http.StatusMethodNotAllowed && failure.Answer.Status != http.StatusNotImplemented {
@@ -99,7 +102,7 @@ func (i *Instance) refresh(ctx context.Context, old secret.Value) (token secret.
 	return token, failure
 }
 
-func (i *Instance) token(ctx context.Context, request rest.Request) (secret.Value, *rest.Failure) {
+func (i logins) token(ctx context.Context, request rest.Request) (secret.Value, *rest.Failure) {
 	answer, failure := i.client.Do(ctx, request)
 	if failure != nil {
 		return secret.Value{}, failure
@@ -112,29 +115,4 @@ func (i *Instance) token(ctx context.Context, request rest.Request) (secret.Valu
 		return secret.Value{}, rest.Refusal(sdk.Errorf(sdk.TargetError, "the answer to the login has no token"))
 	}
 	return secret.New(s.Token), nil
-}
-
-// Verify logs on as the user, for the kind web; for others it cannot tell. It
-// counts towards maxFailedLoginAttempts.
-func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
-	op := sdk.Operation{Verb: sdk.Set, Account: account, Kind: kind, Value: value}
-	if failure := i.admissible(op); failure != nil {
-		return sdk.CannotTell, failure
-	}
-	if kind != Web {
-		return sdk.CannotTell, nil
-	}
-	_, failed := i.logon(ctx, account, value)
-	switch {
-	case failed == nil:
-		return sdk.Accepted, nil
-	case failed.Answer.Status == http.StatusPaymentRequired:
-		return sdk.AcceptedMustChange, nil
-	case failed.Answer.Status == http.StatusUnauthorized || failed.Answer.Status == http.StatusForbidden:
-		if failed.Err.AccountStatus == sdk.StatusLocked {
-			return sdk.Blocked, nil
-		}
-		return sdk.Rejected, nil
-	}
-	return sdk.CannotTell, failed.AsError()
 }

@@ -11,8 +11,10 @@ import (
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
-	"github.com/rekey-host/rekey/sdk/secret"
 )
+
+// directory asks for the users of a group, page by page.
+type directory struct{ *Instance }
 
 // The values of the setting sip_generator.
 const (
@@ -43,43 +45,6 @@ func (u user) account() sdk.Account {
 	id := u.text("userId")
 	name := strings.TrimSpace(u.text("firstName") + " " + u.text("lastName"))
 	return sdk.Account{Account: id, ID: id, Login: id, Name: name, Mail: u.text("emailAddress"), Status: sdk.StatusActive}
-}
-
-// Find returns the user and which of the kinds it has, by its services:
-// AccountNotFound without one.
-func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
-	if account == "" {
-		return sdk.Account{}, sdk.Errorf(sdk.InvalidOperation, "the account is empty")
-	}
-	var found user
-	kinds := []string{}
-	failure := i.as(ctx, func(do exchange) *rest.Failure {
-		kinds = kinds[:0]
-		list, failed := users(do, get("/users", url.Values{"userId": {account}}))
-		if failed != nil {
-			return failed
-		}
-		if len(list.data) != 1 || list.data[0].text("userId") == "" {
-			return rest.Refusal(sdk.Errorf(sdk.AccountNotFound, "there is no such user"))
-		}
-		found = list.data[0]
-		for _, kind := range []string{SIP, Voicemail} {
-			failure := assigned(do, account, credentials[kind])
-			switch {
-			case failure == nil:
-				kinds = append(kinds, kind)
-			case failure.Err.Code != sdk.NoCredential:
-				return failure
-			}
-		}
-		return nil
-	})
-	if failure != nil {
-		return sdk.Account{}, failure.AsError()
-	}
-	a := found.account()
-	a.Kinds = append(kinds, Web)
-	return a, nil
 }
 
 // page is an answer of GET /users: one user, an array of all, or the envelope
@@ -113,46 +78,6 @@ func users(do exchange, request rest.Request) (page, *rest.Failure) {
 	return p, nil
 }
 
-// List calls yield for the users of the group that the filter selects, such as
-// "lastName=B*&extension=10*". A filter by another field is InvalidOperation.
-func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
-	values, err := i.query(filter)
-	if err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	for offset := 0; ; {
-		page, failure := i.page(ctx, values, offset)
-		if failure != nil {
-			return failure.AsError()
-		}
-		for _, user := range page.data {
-			id := user.text("userId")
-			if id == "" {
-				return sdk.Errorf(sdk.TargetError, "the list has a user without userId")
-			}
-			if seen[id] {
-				continue
-			}
-			seen[id] = true
-			account := user.account()
-			account.Attributes = map[string]string{}
-			for _, name := range attributes {
-				account.Attributes[name] = user.text(name)
-			}
-			if err := yield(account); err != nil {
-				return err
-			}
-		}
-		if offset += len(page.data); !page.paged || offset >= page.total {
-			return whole(page, len(seen))
-		}
-		if len(page.data) == 0 || len(seen) < offset {
-			return sdk.Errorf(sdk.TargetError, "the list stops at %d of %d users", len(seen), page.total)
-		}
-	}
-}
-
 // whole refuses a list shorter than its own total.
 func whole(page page, count int) error {
 	if page.paged && count < page.total {
@@ -161,23 +86,23 @@ func whole(page page, count int) error {
 	return nil
 }
 
-func (i *Instance) page(ctx context.Context, values url.Values, offset int) (page page, failure *rest.Failure) {
+func (i directory) page(ctx context.Context, values url.Values, offset int) (page page, failure *rest.Failure) {
 	if offset > 0 {
 		values.Set("offset", strconv.Itoa(offset))
 	}
-	failure = i.as(ctx, func(do exchange) (failed *rest.Failure) {
+	failure = logins(i).as(ctx, func(do exchange) (failed *rest.Failure) {
 		page, failed = users(do, get("/users", values))
 		return failed
 	})
 	return page, failure
 }
 
-func (i *Instance) query(filter string) (url.Values, error) {
+func (i directory) query(filter string) (url.Values, error) {
 	given, err := url.ParseQuery(filter)
 	if err != nil {
 		return nil, sdk.Errorf(sdk.InvalidOperation, "filter %q: is not a query such as lastName=B*&extension=10*", filter)
 	}
-	values := i.ofGroup()
+	values := rules(i).ofGroup()
 	for name := range given {
 		if !slices.Contains(filters, name) {
 			return nil, sdk.Errorf(sdk.InvalidOperation, "filter %q: %q is none of %s", filter, name, strings.Join(filters, ", "))
@@ -187,57 +112,10 @@ func (i *Instance) query(filter string) (url.Values, error) {
 	return values, nil
 }
 
-// Generate asks the platform for count values of the kind. It is TargetError if
-// they are fewer, or more, or empty: a value too few must not become a user
-// without one.
-func (i *Instance) Generate(ctx context.Context, kind string, count int) ([]secret.Value, error) {
-	if count < 1 {
-		return nil, sdk.Errorf(sdk.InvalidOperation, "generate: got %d values to make, want at least 1", count)
-	}
-	if _, ok := credentials[kind]; !ok {
-		return nil, sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", kind, SIP, Voicemail, Web)
-	}
-	var values []string
-	failure := i.as(ctx, func(do exchange) (failed *rest.Failure) {
-		values, failed = i.generate(do, kind, count)
-		return failed
-	})
-	if failure != nil {
-		return nil, failure.AsError()
-	}
-	if len(values) != count {
-		return nil, sdk.Errorf(sdk.TargetError, "the generator made %d values, want %d", len(values), count)
-	}
-	list := make([]secret.Value, count)
-	for index, value := range values {
-		if value == "" {
-			return nil, sdk.Errorf(sdk.TargetError, "the generator made an empty value")
-		}
-		list[index] = secret.New(value)
-	}
-	return list, nil
-}
-
 // made is an answer of a generator.
 type made struct {
 	Password, Passcode   string
 	Passwords, Passcodes []string
-}
-
-func (i *Instance) generate(do exchange, kind string, count int) ([]string, *rest.Failure) {
-	path, values := "/password/generate", i.ofGroup()
-	switch {
-	case kind == Voicemail:
-		path = "/passcode/generate"
-	case kind == SIP && i.generator == byPassword:
-		values = url.Values{}
-	case kind == SIP:
-		return oneByOne(do, count)
-	}
-	if count > 1 {
-		values.Set("limit", strconv.Itoa(count))
-	}
-	return ask(do, path, values)
 }
 
 // oneByOne is for SIP, whose generator makes one value a request.

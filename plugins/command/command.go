@@ -49,8 +49,12 @@ is UNKNOWN: only what an answer calls a refusal is taken for one.
 
 A tool that has not ended at the deadline (timeout) is asked to end (SIGTERM) and a
 quarter of a second later killed, with its process group; the outcome is unknown.
-When it ends, what is left of its group is killed. It has no terminal, so programs
-that ask one for passwords read standard input. Its environment is PATH, LC_ALL=C
+When it ends, what is left of its group is killed. A tool that runs as another user
+(sudo, doas) cannot be ended from here, with use_pty neither: it is waited for no
+longer, the line says that it goes on, and until it has ended nothing else is started
+for the account (Conflict). So put timeout behind sudo, shorter than the backend's:
+["/usr/bin/sudo", "-n", "/usr/bin/timeout", "-k", "1", "20", "/usr/sbin/TOOL"].
+A tool has no terminal, so programs that ask one for passwords read standard input. Its environment is PATH, LC_ALL=C
 and env, no more; its working directory is /. Its file and all directories on the way have to belong
 to root or to the user of rekey, and nobody else may write them.
 
@@ -134,5 +138,5 @@ func (*Backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, e
 	if err != nil {
 		return nil, err
 	}
-	return &Instance{settings}, nil
+	return &Instance{settings, newStrays()}, nil
 }

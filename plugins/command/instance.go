@@ -14,7 +14,10 @@ import (
 )
 
 // Instance is one tool. Every method may be called concurrently.
-type Instance struct{ *settings }
+type Instance struct {
+	*settings
+	strays *strays
+}
 
 var _ interface {
 	sdk.Partial
@@ -50,7 +53,9 @@ func (i *Instance) Lacks() []sdk.Ability {
 }
 
 // start runs a command on an account. An account that must not be given to it
-// is a program that was not started.
+// is a program that was not started, and so is one on which an earlier program
+// still runs: what that sets, or has not set yet, would be taken for what this one
+// finds.
 func (i *Instance) start(ctx context.Context, command command, account string, value secret.Value) ending {
 	if !command.given() {
 		return ending{Ending: run.Ending{Failure: sdk.Errorf(sdk.Unsupported, "no command is given for this")}}
@@ -58,7 +63,12 @@ func (i *Instance) start(ctx context.Context, command command, account string, v
 	if failure := i.refuseAccount(account, command); failure != nil {
 		return ending{Ending: run.Ending{Failure: failure}}
 	}
-	return job{command: command, account: account, value: value, secret: i.secret, env: i.env, most: keptWords}.run(ctx)
+	if i.strays.has(account) {
+		return ending{Ending: run.Ending{Failure: sdk.Errorf(sdk.Conflict, "account %q: a tool that was started for it still runs, after its time: nothing is certain until it has ended", account)}}
+	}
+	end := job{command: command, account: account, value: value, secret: i.secret, env: i.env, most: keptWords}.run(ctx)
+	i.strays.add(account, end.Left)
+	return end
 }
 
 // Apply has the tool set a password.
@@ -272,5 +282,6 @@ func bad(failure *sdk.Error) sdk.Finding {
 	return sdk.Finding{Severity: sdk.Bad, Code: failure.Code, Message: failure.Message}
 }
 
-// Close has nothing to release: no program outlives its operation.
+// Close has nothing to release: a program that outlives its operation is beyond what
+// may be ended.
 func (i *Instance) Close() error { return nil }

@@ -55,8 +55,11 @@ Then the program is told: reload is a command, by its absolute path and without 
 (its file may be written by nobody but root and the user of rekey); or signal is sent to
 the process whose number is in pid_file. It is told again where the value is there
 already. If that fails the value is in the file all the same, and the outcome is unknown:
-the next attempt tells the program again, and until then verify cannot tell; a plugin
-that was killed in between has forgotten it. What reload leaves running in its process
+the next attempt tells the program again, and until then verify cannot tell. That holds
+too where rekey or its plugin was killed in between: a mark beside the file (.NAME.untold-…,
+with the place in it) is there from before the value is written until the program was
+told; check and plan name those that are left, and resume sets the value again, which
+tells the program. What reload leaves running in its process
 group is ended with it: start a program by its service manager, or with setsid.
 
 With --sandbox neither reload nor pid_file can be used.

@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,7 +22,6 @@ type Instance struct {
 	pidFile   string       // "": none
 	signal    syscall.Signal
 	minLength int
-	untold    untold
 }
 
 var _ interface {
@@ -38,12 +38,7 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if failure := i.refuse(op); failure != nil {
 		return sdk.Refuse(failure)
 	}
-	known := i.untold.has(op.Account)
-	i.untold.add(op.Account)
 	receipt := i.write(ctx, op)
-	if receipt.Outcome == sdk.Refused && !known {
-		i.untold.drop(op.Account)
-	}
 	if receipt.Outcome == sdk.Refused || receipt.Outcome == sdk.Unknown {
 		return receipt
 	}
@@ -129,7 +124,7 @@ func (i *Instance) Verify(_ context.Context, account, kind string, value secret.
 	switch {
 	case !secret.New(there).Equal(value):
 		return sdk.Rejected, nil
-	case i.untold.has(account):
+	case i.untold().has(account):
 		return sdk.CannotTell, nil
 	}
 	return sdk.Accepted, nil
@@ -202,7 +197,7 @@ func (i *Instance) Check(context.Context) []sdk.Finding {
 	if failure != nil {
 		return []sdk.Finding{bad(failure)}
 	}
-	found := now.obstacles()
+	found := append(now.obstacles(), marksOf(filepath.Dir(now.target), markName(now.target)).findings()...)
 	if i.reload != nil {
 		if failure := run.Sound(i.reload.Name, i.reload.Path); failure != nil {
 			found = append(found, bad(failure))

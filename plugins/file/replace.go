@@ -90,22 +90,39 @@ func (i *Instance) write(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if failure != nil {
 		return sdk.Refuse(failure)
 	}
-	if op.Verb == sdk.Change {
-		if done, failure := i.admit(now, op); failure != nil || done {
-			return changed(failure)
-		}
-	}
-	text, failure := i.with(now, op.Account, op.Value.Reveal())
-	if failure == nil && text != now.text {
-		failure = now.linked()
-	}
-	switch {
-	case failure != nil:
+	text, done, failure := i.wanted(now, op)
+	if failure != nil {
 		return sdk.Refuse(failure)
+	}
+	unmark, err := i.untold().mark(op.Account)
+	switch {
+	case err != nil:
+		return sdk.Refuse(files.Error(err))
+	case done:
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 	case text == now.text: // an earlier attempt was here
 		return sdk.OK()
 	}
-	return i.replace(ctx, now, text)
+	receipt := i.replace(ctx, now, text)
+	if receipt.Outcome == sdk.Refused {
+		unmark()
+	}
+	return receipt
+}
+
+// wanted is the text that an operation makes of the file's. done: an earlier attempt
+// of the same change has been here.
+func (i *Instance) wanted(now state, op sdk.Operation) (text string, done bool, failure *sdk.Error) {
+	if op.Verb == sdk.Change {
+		if done, failure := i.admit(now, op); failure != nil || done {
+			return now.text, done, failure
+		}
+	}
+	text, failure = i.with(now, op.Account, op.Value.Reveal())
+	if failure == nil && text != now.text {
+		failure = now.linked()
+	}
+	return text, false, failure
 }
 
 // admit compares the old value of a change with what is there. done: an earlier
@@ -122,14 +139,6 @@ func (i *Instance) admit(now state, op sdk.Operation) (done bool, failure *sdk.E
 		return true, nil
 	}
 	return false, sdk.Errorf(sdk.WrongCurrentPassword, "%q: the file holds another value than the old one", op.Account)
-}
-
-// changed is the receipt of a change that has nothing to write.
-func changed(failure *sdk.Error) sdk.Receipt {
-	if failure != nil {
-		return sdk.Refuse(failure)
-	}
-	return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 }
 
 // lock waits for the lock on the file's directory: the file itself is replaced.

@@ -3,68 +3,62 @@ package file
 import (
 	"context"
 	"errors"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
+	"time"
 	"unicode"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/strict"
 )
 
-// untold are the places that were written, and that the program has not been told
-// of: a value there is in the file, and nobody works with it.
-type untold struct {
-	mu     sync.Mutex
-	places map[string]bool
-}
-
-// add notes a place, before it is written.
-func (u *untold) add(place string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.places == nil {
-		u.places = map[string]bool{}
-	}
-	u.places[place] = true
-}
-
-// has reports whether a place is noted.
-func (u *untold) has(place string) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.places[place]
-}
-
-// all are the noted places.
-func (u *untold) all() []string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.Collect(maps.Keys(u.places))
-}
-
-// drop forgets places.
-func (u *untold) drop(places ...string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, place := range places {
-		delete(u.places, place)
-	}
-}
-
 // told has the program read the file again, which tells it of all that was written
 // before.
 func (i *Instance) told(ctx context.Context) *sdk.Error {
-	places := i.untold.all()
-	failure := i.tell(ctx)
-	if failure == nil {
-		i.untold.drop(places...)
+	if i.teller() == "" {
+		return nil
 	}
-	return failure
+	seen, failure := i.marks(ctx)
+	if failure != nil {
+		return written(failure)
+	}
+	if failure := i.tell(ctx); failure != nil {
+		return failure
+	}
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), toUnmark)
+	defer cancel()
+	if unlock, failure := i.lock(after); failure == nil { // else they stay: nothing is said that is not so
+		defer unlock()
+		seen.drop()
+	}
+	return nil
+}
+
+// toUnmark is how long the lock is waited for, once the program was told.
+const toUnmark = time.Second
+
+// marks are those there are. Under the lock whoever made one has written its value,
+// or has been killed.
+func (i *Instance) marks(ctx context.Context) (marks, *sdk.Error) {
+	unlock, failure := i.lock(ctx)
+	if failure != nil {
+		return nil, failure
+	}
+	defer unlock()
+	return i.untold().all(), nil
+}
+
+// teller is how the program is told; "" if it is not.
+func (i *Instance) teller() string {
+	switch {
+	case i.pidFile != "":
+		return i.signal.String() + " " + i.pidFile
+	case i.reload != nil:
+		return strings.Join(append([]string{i.reload.Path}, i.reload.Args...), "\x00")
+	}
+	return ""
 }
 
 // tell runs the command, or sends the signal.

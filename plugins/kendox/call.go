@@ -2,10 +2,8 @@ package kendox
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"maps"
-	"net/http"
 	"slices"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -22,25 +20,6 @@ type call struct {
 }
 
 func sorted(table map[string]any) []string { return slices.Sorted(maps.Keys(table)) }
-
-// do sends the call as the session given and returns its result; "null" for a
-// call without one.
-func (i *Instance) do(ctx context.Context, call call, connection secret.Value) (json.RawMessage, *rest.Failure) {
-	client := i.client
-	if call.bulk {
-		client = i.bulk
-	}
-	body, secrets := call.body(connection)
-	answer, failure := client.Do(ctx, rest.Request{Method: http.MethodPost, Path: "/" + call.service + "/" + call.method, Body: body, Secrets: secrets, ReadOnly: call.readOnly})
-	if failure == nil {
-		var result json.RawMessage
-		if result, failure = read(answer, call); failure == nil {
-			return result, nil
-		}
-		failure.Err.Message = client.Scrub(ctx, failure.Err.Message, secrets...)
-	}
-	return nil, failure
-}
 
 // body encodes the arguments, and says which of them are secret. The session's
 // id is one: who has it is the service account.
@@ -100,16 +79,4 @@ func decode(result json.RawMessage, value any) *rest.Failure {
 		return rest.Refusal(sdk.Errorf(sdk.TargetError, "the answer has another form than documented"))
 	}
 	return nil
-}
-
-// in sends the call as the instance's session, which is renewed once if it
-// has ended.
-func (i *Instance) in(ctx context.Context, call call) (json.RawMessage, *rest.Failure) {
-	var result json.RawMessage
-	failure := i.session.Do(ctx, func(connection secret.Value) *rest.Failure {
-		var failed *rest.Failure
-		result, failed = i.do(ctx, call, connection)
-		return failed
-	})
-	return result, failure
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
+// diagnosis finds what is wrong with an instance that is asked to check.
+type diagnosis struct{ *Instance }
+
 // right is an administrative access right.
 type right struct{ name, id string }
 
@@ -30,7 +33,7 @@ type rights struct {
 
 // mayChange asks, before the first change of an instance, whether the service
 // account has the rights for it.
-func (i *Instance) mayChange(ctx context.Context) *rest.Failure {
+func (i diagnosis) mayChange(ctx context.Context) *rest.Failure {
 	i.rights.mu.Lock()
 	defer i.rights.mu.Unlock()
 	if i.rights.seen {
@@ -58,7 +61,7 @@ func lacks(missing []right) *sdk.Error {
 }
 
 // missing returns which of the needed rights the service account lacks.
-func (i *Instance) missing(ctx context.Context) ([]right, *rest.Failure) {
+func (i diagnosis) missing(ctx context.Context) ([]right, *rest.Failure) {
 	result, failure := i.in(ctx, call{service: "Common", method: "GetUserAdminAccessRights", arguments: map[string]any{"userId": nil}, readOnly: true})
 	if failure != nil {
 		return nil, failure
@@ -80,33 +83,8 @@ func (i *Instance) missing(ctx context.Context) ([]right, *rest.Failure) {
 	return missing, nil
 }
 
-// Check logs on, with the other text encoding if the set one is refused, and
-// asks for the rights and the list of users.
-func (i *Instance) Check(ctx context.Context) []sdk.Finding {
-	missing, failure := i.missing(ctx)
-	if failure != nil {
-		return []sdk.Finding{i.diagnose(ctx, failure)}
-	}
-	var found []sdk.Finding
-	for _, r := range missing {
-		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: "" + lacks([]right{r}).Message,
-			Fix: "give " + i.user + " the right in InfoShare's user administration"})
-	}
-	if i.readOnly.Load() {
-		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "the service account's licence is read-only; changes may be refused", Fix: "use an account with a full licence"})
-	}
-	if _, failed := i.users(ctx); failed != nil {
-		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: failed.Err.Code, Message: "the list of users cannot be read, so login names cannot be resolved: " + failed.Err.Message})
-	}
-	if policy := i.policy; policy.MinLength+policy.MaxLength+policy.Lower+policy.Upper+policy.Digits+policy.Symbols == 0 {
-		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "no password rules are set, and the server cannot check a hash against its own",
-			Fix: "enter the server's rules as min_length, max_length, lower, upper, digits, symbols"})
-	}
-	return found
-}
-
 // diagnose says why the login failed.
-func (i *Instance) diagnose(ctx context.Context, failure *rest.Failure) sdk.Finding {
+func (i diagnosis) diagnose(ctx context.Context, failure *rest.Failure) sdk.Finding {
 	bad := sdk.Finding{Severity: sdk.Bad, Code: failure.Err.Code, Message: "" + failure.Err.Message}
 	switch {
 	case failure.Err.Native == "10006":
@@ -121,17 +99,17 @@ func (i *Instance) diagnose(ctx context.Context, failure *rest.Failure) sdk.Find
 
 // tryOther logs on once with the other encoding: the one thing that a refused
 // logon may mean besides a wrong name or password.
-func (i *Instance) tryOther(ctx context.Context, bad sdk.Finding) sdk.Finding {
+func (i diagnosis) tryOther(ctx context.Context, bad sdk.Finding) sdk.Finding {
 	other := utf16leText
 	if i.encoding == utf16leText {
 		other = utf8Text
 	}
 	bad.Fix = "check tenant, user and password; neither hash_encoding works"
-	logonResult, failure := i.authenticate(ctx, i.user, digest(i.password, other))
+	logonResult, failure := logins(i).authenticate(ctx, i.user, digest(i.password, other))
 	if failure != nil {
 		return bad
 	}
-	i.logoff(ctx, secret.New(logonResult.ConnectionID))
+	logins(i).logoff(ctx, secret.New(logonResult.ConnectionID))
 	bad.Code = sdk.InvalidConfig
 	bad.Message = "the server refuses the logon with hash_encoding = \"" + i.encoding + "\" and takes it with \"" + other + "\""
 	bad.Fix = "hash_encoding = \"" + other + "\""

@@ -6,9 +6,7 @@ import (
 	"encoding/binary"
 	"unicode"
 	"unicode/utf16"
-	"unicode/utf8"
 
-	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -52,31 +50,4 @@ func count(text string) counts {
 		}
 	}
 	return n
-}
-
-// violates checks a plain value against the client's policy. The server sees
-// a hash only and cannot.
-func (i *Instance) violates(value secret.Value) *sdk.Error {
-	if !utf8.ValidString(value.Reveal()) {
-		return &sdk.Error{Code: sdk.PolicyViolation, Message: "the value is not UTF-8",
-			Violations: []sdk.Violation{{Rule: sdk.RuleEncoding, Message: "is not UTF-8"}}}
-	}
-	counts, policy := count(value.Reveal()), i.policy
-	failure := &sdk.Error{Code: sdk.PolicyViolation, Message: "the value breaks the rules of this backend's settings"}
-	add := func(broken bool, rule sdk.Rule, limit int, native string) {
-		if broken {
-			failure.Violations = append(failure.Violations, sdk.Violation{Rule: rule, Limit: limit, Native: native})
-			failure.Message += ", " + native
-		}
-	}
-	add(counts.all < policy.MinLength, sdk.RuleMinLength, policy.MinLength, "min_length")
-	add(policy.MaxLength > 0 && counts.all > policy.MaxLength, sdk.RuleMaxLength, policy.MaxLength, "max_length")
-	add(counts.lower < policy.Lower, sdk.RuleLower, policy.Lower, "lower")
-	add(counts.upper < policy.Upper, sdk.RuleUpper, policy.Upper, "upper")
-	add(counts.digits < policy.Digits, sdk.RuleDigits, policy.Digits, "digits")
-	add(counts.symbols < policy.Symbols, sdk.RuleSymbols, policy.Symbols, "symbols")
-	if failure.Violations == nil {
-		return nil
-	}
-	return failure
 }

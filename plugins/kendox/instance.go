@@ -2,10 +2,14 @@ package kendox
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
@@ -57,10 +61,10 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // set finds the user and makes the call, if all that can be known beforehand
 // allows it.
 func (i *Instance) set(ctx context.Context, account, method, parameter string, value secret.Value) *rest.Failure {
-	if failure := i.mayChange(ctx); failure != nil {
+	if failure := (diagnosis{i}).mayChange(ctx); failure != nil {
 		return failure
 	}
-	user, failed := i.resolve(ctx, account)
+	user, failed := directory{i}.resolve(ctx, account)
 	if failed != nil {
 		return failed
 	}
@@ -135,7 +139,7 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, value secre
 	if err := kindless(kind); err != nil {
 		return sdk.CannotTell, err
 	}
-	user, failure := i.resolve(ctx, account)
+	user, failure := directory{i}.resolve(ctx, account)
 	if failure != nil {
 		return sdk.CannotTell, failure.AsError()
 	}
@@ -146,9 +150,9 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, value secre
 		return sdk.CannotTell, sdk.Errorf(sdk.NoCredential, "the user does not log in with an internal password")
 	}
 	known := []secret.Value{value, digest(value, i.encoding)}
-	logonResult, failure := i.authenticate(rest.WithSecrets(ctx, known...), user.Login, known[1])
+	logonResult, failure := logins{i}.authenticate(rest.WithSecrets(ctx, known...), user.Login, known[1])
 	if failure == nil {
-		i.logoff(ctx, secret.New(logonResult.ConnectionID))
+		logins{i}.logoff(ctx, secret.New(logonResult.ConnectionID))
 		return sdk.Accepted, nil
 	}
 	switch failure.Err.Native {
@@ -158,4 +162,159 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, value secre
 		return sdk.CannotTell, nil
 	}
 	return sdk.CannotTell, i.scrubbed(ctx, failure, known).AsError()
+}
+
+// do sends the call as the session given and returns its result; "null" for a
+// call without one.
+func (i *Instance) do(ctx context.Context, call call, connection secret.Value) (json.RawMessage, *rest.Failure) {
+	client := i.client
+	if call.bulk {
+		client = i.bulk
+	}
+	body, secrets := call.body(connection)
+	answer, failure := client.Do(ctx, rest.Request{Method: http.MethodPost, Path: "/" + call.service + "/" + call.method, Body: body, Secrets: secrets, ReadOnly: call.readOnly})
+	if failure == nil {
+		var result json.RawMessage
+		if result, failure = read(answer, call); failure == nil {
+			return result, nil
+		}
+		failure.Err.Message = client.Scrub(ctx, failure.Err.Message, secrets...)
+	}
+	return nil, failure
+}
+
+// in sends the call as the instance's session, which is renewed once if it
+// has ended.
+func (i *Instance) in(ctx context.Context, call call) (json.RawMessage, *rest.Failure) {
+	var result json.RawMessage
+	failure := i.session.Do(ctx, func(connection secret.Value) *rest.Failure {
+		var failed *rest.Failure
+		result, failed = i.do(ctx, call, connection)
+		return failed
+	})
+	return result, failure
+}
+
+// Check logs on, with the other text encoding if the set one is refused, and
+// asks for the rights and the list of users.
+func (i *Instance) Check(ctx context.Context) []sdk.Finding {
+	missing, failure := diagnosis{i}.missing(ctx)
+	if failure != nil {
+		return []sdk.Finding{diagnosis{i}.diagnose(ctx, failure)}
+	}
+	var found []sdk.Finding
+	for _, r := range missing {
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: "" + lacks([]right{r}).Message,
+			Fix: "give " + i.user + " the right in InfoShare's user administration"})
+	}
+	if i.readOnly.Load() {
+		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "the service account's licence is read-only; changes may be refused", Fix: "use an account with a full licence"})
+	}
+	if _, failed := (directory{i}).users(ctx); failed != nil {
+		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: failed.Err.Code, Message: "the list of users cannot be read, so login names cannot be resolved: " + failed.Err.Message})
+	}
+	if policy := i.policy; policy.MinLength+policy.MaxLength+policy.Lower+policy.Upper+policy.Digits+policy.Symbols == 0 {
+		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "no password rules are set, and the server cannot check a hash against its own",
+			Fix: "enter the server's rules as min_length, max_length, lower, upper, digits, symbols"})
+	}
+	return found
+}
+
+// violates checks a plain value against the client's policy. The server sees
+// a hash only and cannot.
+func (i *Instance) violates(value secret.Value) *sdk.Error {
+	if !utf8.ValidString(value.Reveal()) {
+		return &sdk.Error{Code: sdk.PolicyViolation, Message: "the value is not UTF-8",
+			Violations: []sdk.Violation{{Rule: sdk.RuleEncoding, Message: "is not UTF-8"}}}
+	}
+	counts, policy := count(value.Reveal()), i.policy
+	failure := &sdk.Error{Code: sdk.PolicyViolation, Message: "the value breaks the rules of this backend's settings"}
+	add := func(broken bool, rule sdk.Rule, limit int, native string) {
+		if broken {
+			failure.Violations = append(failure.Violations, sdk.Violation{Rule: rule, Limit: limit, Native: native})
+			failure.Message += ", " + native
+		}
+	}
+	add(counts.all < policy.MinLength, sdk.RuleMinLength, policy.MinLength, "min_length")
+	add(policy.MaxLength > 0 && counts.all > policy.MaxLength, sdk.RuleMaxLength, policy.MaxLength, "max_length")
+	add(counts.lower < policy.Lower, sdk.RuleLower, policy.Lower, "lower")
+	add(counts.upper < policy.Upper, sdk.RuleUpper, policy.Upper, "upper")
+	add(counts.digits < policy.Digits, sdk.RuleDigits, policy.Digits, "digits")
+	add(counts.symbols < policy.Symbols, sdk.RuleSymbols, policy.Symbols, "symbols")
+	if failure.Violations == nil {
+		return nil
+	}
+	return failure
+}
+
+// limits reads the client's policy.
+func (i *Instance) limits(config sdk.Config) error {
+	for _, f := range []struct {
+		name string
+		into *int
+	}{{"min_length", &i.policy.MinLength}, {"max_length", &i.policy.MaxLength}, {"lower", &i.policy.Lower},
+		{"upper", &i.policy.Upper}, {"digits", &i.policy.Digits}, {"symbols", &i.policy.Symbols}} {
+		if *f.into = config.Int(f.name); *f.into < 0 {
+			return sdk.Errorf(sdk.InvalidConfig, "%s: got %d, want at least 0", f.name, *f.into)
+		}
+	}
+	policy := i.policy
+	if needs := max(policy.MinLength, policy.Lower+policy.Upper+policy.Digits+policy.Symbols); policy.MaxLength > 0 && needs > policy.MaxLength {
+		return sdk.Errorf(sdk.InvalidConfig, "max_length: got %d, but the other rules need %d", policy.MaxLength, needs)
+	}
+	return nil
+}
+
+// own are the secrets of the service account: its password and both hashes of
+// it, each as good as the password.
+func (i *Instance) own() []secret.Value {
+	return []secret.Value{i.password, digest(i.password, utf8Text), digest(i.password, utf16leText)}
+}
+
+// Close ends the session, so that its licence is free, and drops the
+// connections.
+func (i *Instance) Close() error {
+	i.cancel()
+	i.session.Close()
+	i.running.Wait()
+	if connection := i.session.Token(); connection.Present() {
+		ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+		defer cancel()
+		logins{i}.logoff(ctx, connection)
+	}
+	i.client.Close()
+	i.bulk.Close()
+	return nil
+}
+
+// Find returns what the list of users says of one.
+func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
+	user, failure := directory{i}.resolve(ctx, account)
+	if failure != nil {
+		return sdk.Account{}, failure.AsError()
+	}
+	return user.account(account), nil
+}
+
+// List calls yield for the users whose login name matches the pattern, deleted
+// ones left out.
+func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	if _, err := path.Match(filter, ""); err != nil {
+		return sdk.Errorf(sdk.InvalidOperation, "filter %q: is not a shell pattern", filter)
+	}
+	users, failure := directory{i}.users(ctx)
+	if failure != nil {
+		return failure.AsError()
+	}
+	for _, user := range users {
+		if ok, _ := path.Match(strings.ToLower(filter), strings.ToLower(user.Login)); user.Obsolete.On || filter != "" && !ok {
+			continue
+		}
+		account := user.account(user.Login)
+		account.Attributes = user.attributes(attributes)
+		if err := yield(account); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
-	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // Version is the plugin's.
@@ -147,33 +146,9 @@ func (b backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, 
 	if instance.bulk, err = rest.New(options); err != nil {
 		return nil, err
 	}
-	instance.session = rest.NewSession(rest.SessionOptions{Login: instance.logon, Timeout: config.Timeout})
+	instance.session = rest.NewSession(rest.SessionOptions{Login: logins{instance}.logon, Timeout: config.Timeout})
 	instance.context, instance.cancel = context.WithCancel(context.Background())
 	return instance, nil
-}
-
-// limits reads the client's policy.
-func (i *Instance) limits(config sdk.Config) error {
-	for _, f := range []struct {
-		name string
-		into *int
-	}{{"min_length", &i.policy.MinLength}, {"max_length", &i.policy.MaxLength}, {"lower", &i.policy.Lower},
-		{"upper", &i.policy.Upper}, {"digits", &i.policy.Digits}, {"symbols", &i.policy.Symbols}} {
-		if *f.into = config.Int(f.name); *f.into < 0 {
-			return sdk.Errorf(sdk.InvalidConfig, "%s: got %d, want at least 0", f.name, *f.into)
-		}
-	}
-	policy := i.policy
-	if needs := max(policy.MinLength, policy.Lower+policy.Upper+policy.Digits+policy.Symbols); policy.MaxLength > 0 && needs > policy.MaxLength {
-		return sdk.Errorf(sdk.InvalidConfig, "max_length: got %d, but the other rules need %d", policy.MaxLength, needs)
-	}
-	return nil
-}
-
-// own are the secrets of the service account: its password and both hashes of
-// it, each as good as the password.
-func (i *Instance) own() []secret.Value {
-	return []secret.Value{i.password, digest(i.password, utf8Text), digest(i.password, utf16leText)}
 }
 
 func kindless(kind string) *sdk.Error {

@@ -9,6 +9,9 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
+// logins opens the instance's session, keeps it alive and ends it.
+type logins struct{ *Instance }
+
 // logonResult is what this plugin reads of a LogonResult.
 type logonResult struct {
 	ConnectionID string    `json:"ConnectionId"`
@@ -19,7 +22,7 @@ type logonResult struct {
 }
 
 // authenticate logs a user on with a hash.
-func (i *Instance) authenticate(ctx context.Context, user string, hash secret.Value) (logonResult, *rest.Failure) {
+func (i logins) authenticate(ctx context.Context, user string, hash secret.Value) (logonResult, *rest.Failure) {
 	arguments := map[string]any{"userName": user, "passwordHashed": hash, "timeZoneOffsetMinutes": 0}
 	if i.tenant != "" {
 		arguments["tenantName"] = i.tenant
@@ -42,7 +45,7 @@ func (i *Instance) authenticate(ctx context.Context, user string, hash secret.Va
 }
 
 // logon gets a session for the service account.
-func (i *Instance) logon(ctx context.Context, _ secret.Value) (secret.Value, *rest.Failure) {
+func (i logins) logon(ctx context.Context, _ secret.Value) (secret.Value, *rest.Failure) {
 	logonResult, failure := i.authenticate(ctx, i.user, digest(i.password, i.encoding))
 	if failure != nil {
 		return secret.Value{}, failure
@@ -66,7 +69,7 @@ func needsCode() *sdk.Error {
 
 // logoff ends a session. Nothing can be done about one that cannot be ended:
 // it idles out.
-func (i *Instance) logoff(ctx context.Context, connection secret.Value) {
+func (i logins) logoff(ctx context.Context, connection secret.Value) {
 	_, _ = i.do(ctx, call{service: "Authentication", method: "Logoff", readOnly: true}, connection)
 }
 
@@ -75,7 +78,7 @@ const shortest = 200 * time.Millisecond
 
 // keepAlive starts, at the first logon, to restart the idle time of whatever
 // session there is well before it ends.
-func (i *Instance) keepAlive(idle time.Duration) {
+func (i logins) keepAlive(idle time.Duration) {
 	if idle <= 0 {
 		return
 	}
@@ -85,7 +88,7 @@ func (i *Instance) keepAlive(idle time.Duration) {
 	})
 }
 
-func (i *Instance) keep(every time.Duration) {
+func (i logins) keep(every time.Duration) {
 	defer i.running.Done()
 	for {
 		select {
@@ -103,19 +106,3 @@ func (i *Instance) keep(every time.Duration) {
 
 // lastWords is how long Close waits for its Logoff.
 const lastWords = 2 * time.Second
-
-// Close ends the session, so that its licence is free, and drops the
-// connections.
-func (i *Instance) Close() error {
-	i.cancel()
-	i.session.Close()
-	i.running.Wait()
-	if connection := i.session.Token(); connection.Present() {
-		ctx, cancel := context.WithTimeout(context.Background(), lastWords)
-		defer cancel()
-		i.logoff(ctx, connection)
-	}
-	i.client.Close()
-	i.bulk.Close()
-	return nil
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path"
 	"regexp"
 	"strings"
 	"sync"
@@ -13,6 +12,9 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
 )
+
+// directory finds users by what an account is called, in the list of all of them.
+type directory struct{ *Instance }
 
 // user is one user as a list has it; flags are not known where it does not say.
 type user struct {
@@ -61,7 +63,7 @@ func (s *store) forget() {
 var guid = regexp.MustCompile(`^\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?$`)
 
 // resolve returns the user that an account names.
-func (i *Instance) resolve(ctx context.Context, account string) (user, *rest.Failure) {
+func (i directory) resolve(ctx context.Context, account string) (user, *rest.Failure) {
 	store := &i.store
 	store.mu.Lock()
 	defer store.mu.Unlock()
@@ -130,7 +132,7 @@ func only(list []user) []user {
 }
 
 // refresh reads the list; the store's lock is held.
-func (i *Instance) refresh(ctx context.Context) *rest.Failure {
+func (i directory) refresh(ctx context.Context) *rest.Failure {
 	users, failure := i.users(ctx)
 	if failure != nil {
 		return failure
@@ -148,7 +150,7 @@ func (i *Instance) refresh(ctx context.Context) *rest.Failure {
 
 // users asks for all users: by GetUserStore, which has their flags, or where
 // refused, by GetAllUsersSimple, which has not.
-func (i *Instance) users(ctx context.Context) ([]user, *rest.Failure) {
+func (i directory) users(ctx context.Context) ([]user, *rest.Failure) {
 	result, failure := i.in(ctx, call{service: "Common", method: "GetUserStore", readOnly: true, bulk: true})
 	if failure == nil {
 		var all struct{ Users []user }
@@ -167,7 +169,7 @@ func (i *Instance) users(ctx context.Context) ([]user, *rest.Failure) {
 	return simple, nil
 }
 
-func (i *Instance) simpleUsers(ctx context.Context) ([]user, *rest.Failure) {
+func (i directory) simpleUsers(ctx context.Context) ([]user, *rest.Failure) {
 	filter := map[string]any{"RemoveDeletedUsers": false, "RemoveInactiveUsers": false, "RemoveHiddenUsers": false, "RemoveExternalLicenseUsers": false}
 	result, failure := i.in(ctx, call{service: "Common", method: "GetAllUsersSimple", arguments: map[string]any{"userFilter": filter}, readOnly: true, bulk: true})
 	if failure != nil {
@@ -183,15 +185,6 @@ func (i *Instance) simpleUsers(ctx context.Context) ([]user, *rest.Failure) {
 	return append(all.ActiveUsers, all.InactiveAndObsoleteUsers...), nil
 }
 
-// Find returns what the list of users says of one.
-func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
-	user, failure := i.resolve(ctx, account)
-	if failure != nil {
-		return sdk.Account{}, failure.AsError()
-	}
-	return user.account(account), nil
-}
-
 func (u user) account(name string) sdk.Account {
 	account := sdk.Account{Account: name, ID: u.ID, Login: u.Login, Name: string(u.Name), Mail: string(u.Mail), Status: sdk.StatusActive}
 	switch {
@@ -201,29 +194,6 @@ func (u user) account(name string) sdk.Account {
 		account.Status = sdk.StatusDisabled
 	}
 	return account
-}
-
-// List calls yield for the users whose login name matches the pattern, deleted
-// ones left out.
-func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
-	if _, err := path.Match(filter, ""); err != nil {
-		return sdk.Errorf(sdk.InvalidOperation, "filter %q: is not a shell pattern", filter)
-	}
-	users, failure := i.users(ctx)
-	if failure != nil {
-		return failure.AsError()
-	}
-	for _, user := range users {
-		if ok, _ := path.Match(strings.ToLower(filter), strings.ToLower(user.Login)); user.Obsolete.On || filter != "" && !ok {
-			continue
-		}
-		account := user.account(user.Login)
-		account.Attributes = user.attributes(attributes)
-		if err := yield(account); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // attributes are fields of a user by InfoShare's names for them.

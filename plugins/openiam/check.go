@@ -10,24 +10,12 @@ import (
 	"github.com/rekey-host/rekey/sdk/rest"
 )
 
-// Check asks for the service's description, or for the service itself where
-// the description is missing, and for the services beside it, without which lost
-// answers cannot be settled.
-func (i *Instance) Check(ctx context.Context) []sdk.Finding {
-	found := i.described(ctx)
-	if len(found) > 0 && found[0].Severity == sdk.Bad {
-		return found
-	}
-	if _, failure := i.call(ctx, i.logins, message{operation: "loginExists", readOnly: true,
-		fields: target{i.domain, "rekey-check", i.system}.fields()}); failure != nil {
-		found = append(found, i.without(failure)...)
-	}
-	return append(found, i.policyKnown(ctx)...)
-}
+// diagnosis finds what is wrong with an instance that is asked to check.
+type diagnosis struct{ *Instance }
 
 // described reads the WSDL and compares it with the settings. A server that
 // does not publish it may still be right.
-func (i *Instance) described(ctx context.Context) []sdk.Finding {
+func (i diagnosis) described(ctx context.Context) []sdk.Finding {
 	// ?wsdl= is another address to some stacks, and not there.
 	answer, failure := i.provision.client.Do(ctx, rest.Request{Method: http.MethodGet, RawQuery: "wsdl",
 		Header: http.Header{"Accept": {"text/xml"}}, ReadOnly: true})
@@ -47,8 +35,8 @@ func (i *Instance) described(ctx context.Context) []sdk.Finding {
 // undescribed asks for an operation that no service has. A service refuses it
 // with a fault and does nothing; without the service, nothing else will
 // work.
-func (i *Instance) undescribed(ctx context.Context, why string) []sdk.Finding {
-	_, failure := i.call(ctx, i.provision, message{operation: "rekeyCheck", readOnly: true})
+func (i diagnosis) undescribed(ctx context.Context, why string) []sdk.Finding {
+	_, failure := soap(i).call(ctx, i.provision, message{operation: "rekeyCheck", readOnly: true})
 	switch {
 	case failure == nil, strings.HasPrefix(failure.Err.Native, "Fault") && failure.Err.Code != sdk.InvalidConfig, unrecognised(failure):
 		return []sdk.Finding{{Severity: sdk.Warning, Message: why + "; the service is there", Fix: "compare namespace and fields with it before a long run"}}
@@ -63,7 +51,7 @@ func bad(failure *rest.Failure, fix string) []sdk.Finding {
 	return []sdk.Finding{{Severity: sdk.Bad, Code: failure.Err.Code, Message: failure.Err.Message, Fix: fix}}
 }
 
-func (i *Instance) differs(root *node) []sdk.Finding {
+func (i diagnosis) differs(root *node) []sdk.Finding {
 	var found []sdk.Finding
 	if ns := root.attribute("targetNamespace"); ns != "" && ns != i.provision.namespace && operations(root)["setPassword"] {
 		found = append(found, sdk.Finding{Severity: sdk.Bad, Code: sdk.InvalidConfig,
@@ -108,17 +96,8 @@ func fieldsOf(root *node) map[string]bool {
 	return names
 }
 
-func (n *node) elements(into map[string]bool) {
-	for _, node := range n.children {
-		if node.name == "element" {
-			into[node.attribute("name")] = true
-		}
-		node.elements(into)
-	}
-}
-
 // without says what cannot be done where LoginDataWebService does not answer.
-func (i *Instance) without(failure *rest.Failure) []sdk.Finding {
+func (i diagnosis) without(failure *rest.Failure) []sdk.Finding {
 	if failure.Err.Code == sdk.InvalidConfig && !absent(failure) {
 		return bad(failure, "check user, password and url")
 	}
@@ -137,7 +116,7 @@ func (i *Instance) without(failure *rest.Failure) []sdk.Finding {
 }
 
 // policyKnown says whether values can be made to fit.
-func (i *Instance) policyKnown(ctx context.Context) []sdk.Finding {
+func (i diagnosis) policyKnown(ctx context.Context) []sdk.Finding {
 	if i.policyPrincipal == "" {
 		return []sdk.Finding{{Severity: sdk.Info,
 			Message: "the password policy is not known beforehand; OpenIAM is shipped with 8 to 12 characters",
@@ -154,7 +133,7 @@ func (i *Instance) policyKnown(ctx context.Context) []sdk.Finding {
 		}
 		return []sdk.Finding{{Severity: sdk.Bad, Code: sdk.InvalidConfig, Message: "policy_principal: " + failure.Err.Message, Fix: fix}}
 	}
-	answer, failed := i.call(ctx, i.passwords, message{operation: "isPasswordChangeAllowed", fields: target.fields(), readOnly: true})
+	answer, failed := soap(i).call(ctx, i.passwords, message{operation: "isPasswordChangeAllowed", fields: target.fields(), readOnly: true})
 	if failed == nil && answer.attribute("value") == "false" {
 		return []sdk.Finding{{Severity: sdk.Warning, Code: sdk.ChangeNotAllowed,
 			Message: "the policy of policy_principal allows no change; setPassword will be refused",

@@ -45,7 +45,7 @@ func FuzzRequest(f *testing.F) {
 		if !writable(principal) || !writable(value) {
 			return
 		}
-		body := i.envelope("urn:n", message{operation: "setPassword", inside: "passwordSync", fields: []field{{"principal", principal}, {"password", value}}})
+		body := soap{i}.envelope("urn:n", message{operation: "setPassword", inside: "passwordSync", fields: []field{{"principal", principal}, {"password", value}}})
 		if !utf8.Valid(body) {
 			t.Fatal("the request is not UTF-8")
 		}

@@ -47,7 +47,7 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	ctx = rest.WithSecrets(ctx, op.Value)
 	doubtful := false
 	if op.Attempt > 1 {
-		same, failure := i.holds(ctx, target, op.Value)
+		same, failure := lookups{i}.holds(ctx, target, op.Value)
 		if same {
 			return sdk.Receipt{Outcome: sdk.AlreadyApplied}
 		}
@@ -149,7 +149,7 @@ func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 // change sends one of the two operations and returns the password that the
 // answer has, absent without one.
 func (i *Instance) change(ctx context.Context, name string, op sdk.Operation, target target) (secret.Value, *rest.Failure) {
-	answer, failure := i.call(ctx, i.provision, message{operation: name, inside: "passwordSync", fields: i.sync(op, target), secrets: secrets(op.Value)})
+	answer, failure := soap{i}.call(ctx, i.provision, message{operation: name, inside: "passwordSync", fields: i.sync(op, target), secrets: secrets(op.Value)})
 	if failure != nil {
 		return secret.Value{}, failure
 	}
@@ -160,15 +160,6 @@ func (i *Instance) change(ctx context.Context, name string, op sdk.Operation, ta
 		return secret.Value{}, i.failure(ctx, answer, op, target)
 	}
 	return secret.Value{}, &rest.Failure{Outcome: sdk.Unknown, Err: sdk.Errorf(sdk.TargetError, "the answer says neither success nor failure")}
-}
-
-// password is the value that an answer tells. Its text is taken as it is: a
-// blank may be part of it.
-func (n *node) password() secret.Value {
-	if node := n.child("password"); node != nil && node.text != "" {
-		return secret.New(node.text)
-	}
-	return secret.Value{}
 }
 
 func secrets(value secret.Value) []secret.Value {
@@ -241,7 +232,7 @@ func (i *Instance) failure(ctx context.Context, answer *node, op sdk.Operation, 
 func (i *Instance) enrich(ctx context.Context, failure *sdk.Error, op sdk.Operation, target target) {
 	switch failure.Code {
 	case sdk.AccountStatus:
-		if account, failed := i.find(ctx, target); failed == nil {
+		if account, failed := (lookups{i}).find(ctx, target); failed == nil {
 			failure.AccountStatus = account.Status
 			failure.Message += ": " + account.Status.String()
 		}
@@ -250,4 +241,215 @@ func (i *Instance) enrich(ctx context.Context, failure *sdk.Error, op sdk.Operat
 			rules.limits(failure, op.Value)
 		}
 	}
+}
+
+// target reads an account: [domain][:system]/principal, or a principal alone.
+func (i *Instance) target(account string) (target, *sdk.Error) {
+	made := target{i.domain, account, i.system}
+	if before, after, ok := strings.Cut(account, "/"); ok {
+		domain, system, named := strings.Cut(before, ":")
+		made.principal = after
+		if domain != "" {
+			made.domain = domain
+		}
+		if named {
+			made.system = system
+		}
+	}
+	if made.principal == "" || made.system == "" {
+		return made, sdk.Errorf(sdk.InvalidOperation, "account %q: is not [DOMAIN][:SYSTEM]/PRINCIPAL or a principal", account)
+	}
+	if !writable(account) {
+		return made, sdk.Errorf(sdk.InvalidOperation, "account %q: has a character that XML cannot carry", account)
+	}
+	return made, nil
+}
+
+// Check asks for the service's description, or for the service itself where
+// the description is missing, and for the services beside it, without which lost
+// answers cannot be settled.
+func (i *Instance) Check(ctx context.Context) []sdk.Finding {
+	found := diagnosis{i}.described(ctx)
+	if len(found) > 0 && found[0].Severity == sdk.Bad {
+		return found
+	}
+	if _, failure := (soap{i}).call(ctx, i.logins, message{operation: "loginExists", readOnly: true,
+		fields: target{i.domain, "rekey-check", i.system}.fields()}); failure != nil {
+		found = append(found, diagnosis{i}.without(failure)...)
+	}
+	return append(found, diagnosis{i}.policyKnown(ctx)...)
+}
+
+// Find returns the state of an identity and of its user. The stamp is made of
+// the time of the last change, which OpenIAM may keep in whole seconds, and
+// the change counter.
+func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
+	target, err := i.target(account)
+	if err != nil {
+		return sdk.Account{}, err
+	}
+	a, failure := lookups{i}.find(ctx, target)
+	if failure != nil && absent(failure) {
+		return sdk.Account{}, sdk.Errorf(sdk.Unsupported, "find: LoginDataWebService is not there; leave the look-up out, or name the place of the services with services")
+	}
+	if failure != nil {
+		return sdk.Account{}, failure.AsError()
+	}
+	a.Account = account
+	return a, nil
+}
+
+// Verify asks in the way that the setting verify says.
+func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
+	target, err := i.target(account)
+	if err == nil && kind != "" {
+		err = sdk.Errorf(sdk.InvalidOperation, "kind %q: an identity has one password, whose kind is \"\"", kind)
+	}
+	if err != nil {
+		return sdk.CannotTell, err
+	}
+	ctx = rest.WithSecrets(ctx, value)
+	switch {
+	case i.verify == verifyNone:
+		return sdk.CannotTell, nil
+	case !writable(value.Reveal()):
+		return sdk.Rejected, nil
+	case i.verify == verifyLogon:
+		return i.logon(ctx, target, value)
+	}
+	return i.compare(ctx, target, value)
+}
+
+// compare asks for equality, then for the identity itself: that the value is
+// not equal also holds of an identity that does not exist.
+func (i *Instance) compare(ctx context.Context, target target, value secret.Value) (sdk.Verdict, error) {
+	same, failure := lookups{i}.holds(ctx, target, value)
+	if failure != nil && absent(failure) && !i.lookup {
+		return sdk.CannotTell, nil
+	}
+	if failure != nil {
+		return sdk.CannotTell, failure.AsError()
+	}
+	login, failure := lookups{i}.login(ctx, target)
+	switch {
+	case failure != nil && failure.Err.Code == sdk.AccountNotFound:
+		return sdk.CannotTell, failure.AsError()
+	case !same:
+		return sdk.Rejected, nil
+	case failure == nil && mustChange(login):
+		return sdk.AcceptedMustChange, nil
+	}
+	return sdk.Accepted, nil
+}
+
+// logon logs on once. Only identities of the default managed system can.
+func (i *Instance) logon(ctx context.Context, target target, value secret.Value) (sdk.Verdict, error) {
+	if target.system != defaultSystem {
+		return sdk.CannotTell, nil
+	}
+	answer, failure := soap{i}.call(ctx, i.logons, message{operation: "passwordAuth", readOnly: true, secrets: secrets(value),
+		fields: []field{{"domainId", target.domain}, {"principal", target.principal}, {"password", value.Reveal()}}})
+	if failure != nil {
+		return sdk.CannotTell, failure.AsError()
+	}
+	if answer.attribute("status") == "success" {
+		if answer.child("subject").value("resultCode") == "3" {
+			return sdk.AcceptedMustChange, nil
+		}
+		return sdk.Accepted, nil
+	}
+	return verdict(answer.value("authErrorCode"), target)
+}
+
+// Unlock lifts the lock of an identity and of its user.
+func (i *Instance) Unlock(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	target, err := i.target(op.Account)
+	if err != nil {
+		return sdk.Refuse(err)
+	}
+	// The server fails in a way of its own for a missing identity.
+	if _, failure := (lookups{i}).find(ctx, target); failure != nil {
+		return failure.Receipt()
+	}
+	answer, failed := soap{i}.call(ctx, i.logins, message{operation: "unLockLogin", fields: target.fields()})
+	if failed != nil {
+		return failed.Receipt()
+	}
+	switch answer.attribute("status") {
+	case "success":
+		return sdk.OK()
+	case "failure":
+		return i.failure(ctx, answer, op, target).Receipt()
+	}
+	return sdk.Lost(sdk.Errorf(sdk.TargetError, "the answer says neither success nor failure"))
+}
+
+// connect makes the clients of the endpoint and of the services beside it.
+func (i *Instance) connect(config sdk.Config) error {
+	endpoint := strings.TrimRight(strings.TrimSuffix(strings.TrimSuffix(config.Text("url"), "?wsdl"), "?WSDL"), "/")
+	main, err := client(config, endpoint)
+	if err != nil {
+		return err
+	}
+	beside := config.Text("services")
+	if beside == "" {
+		if beside, err = directory(endpoint); err != nil {
+			return err
+		}
+	}
+	others, err := client(config, beside)
+	if err != nil {
+		return err
+	}
+	i.clients = []*rest.Client{main, others}
+	i.provision = service{main, "", text(config, "namespace", defaultNamespace)}
+	i.logins = service{others, "/LoginDataWebService", loginNamespace}
+	i.passwords = service{others, "/PasswordWebService", passwordNamespace}
+	i.logons = service{others, "/AuthenticationService", text(config, "auth_namespace", defaultAuth)}
+	return nil
+}
+
+// Policy returns the policy of the account, or of policy_principal where no
+// account is named. Without both OpenIAM has nothing to tell, and the policy
+// is empty.
+func (i *Instance) Policy(ctx context.Context, account, _ string) (sdk.Policy, error) {
+	named := account
+	if named == "" {
+		named = i.policyPrincipal
+	}
+	if named == "" {
+		return sdk.Policy{Note: "OpenIAM tells its policy for an account only: name one with policy_principal"}, nil
+	}
+	target, err := i.target(named)
+	if err != nil {
+		return sdk.Policy{}, err
+	}
+	rules, failure := i.rules(ctx, target)
+	if failure != nil {
+		return sdk.Policy{}, failure.AsError()
+	}
+	return rules.policy(), nil
+}
+
+// rules reads the policy of an identity. The server answers a fault for one
+// that does not exist, so the identity is looked up before this is believed.
+func (i *Instance) rules(ctx context.Context, target target) (rules, *rest.Failure) {
+	answer, failure := soap{i}.call(ctx, i.passwords, message{operation: "getPasswordPolicy", fields: target.fields(), readOnly: true})
+	if failure != nil {
+		if _, missing := (lookups{i}).find(ctx, target); missing != nil && missing.Err.Code == sdk.AccountNotFound {
+			return nil, missing
+		}
+		return nil, failure
+	}
+	policy := answer.child("policy")
+	if answer.attribute("status") != "success" || policy == nil {
+		return nil, rest.Refusal(sdk.Errorf(sdk.TargetError, "the server has no password policy for %s", target))
+	}
+	made := rules{}
+	for _, node := range policy.children {
+		if node.name == "policyAttributes" {
+			made[strings.ToUpper(node.value("name"))] = [2]string{node.raw("value1"), node.raw("value2")}
+		}
+	}
+	return made, nil
 }

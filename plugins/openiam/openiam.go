@@ -177,31 +177,6 @@ func (backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, er
 	return instance, nil
 }
 
-// connect makes the clients of the endpoint and of the services beside it.
-func (i *Instance) connect(config sdk.Config) error {
-	endpoint := strings.TrimRight(strings.TrimSuffix(strings.TrimSuffix(config.Text("url"), "?wsdl"), "?WSDL"), "/")
-	main, err := client(config, endpoint)
-	if err != nil {
-		return err
-	}
-	beside := config.Text("services")
-	if beside == "" {
-		if beside, err = directory(endpoint); err != nil {
-			return err
-		}
-	}
-	others, err := client(config, beside)
-	if err != nil {
-		return err
-	}
-	i.clients = []*rest.Client{main, others}
-	i.provision = service{main, "", text(config, "namespace", defaultNamespace)}
-	i.logins = service{others, "/LoginDataWebService", loginNamespace}
-	i.passwords = service{others, "/PasswordWebService", passwordNamespace}
-	i.logons = service{others, "/AuthenticationService", text(config, "auth_namespace", defaultAuth)}
-	return nil
-}
-
 func client(config sdk.Config, base string) (*rest.Client, error) {
 	return rest.New(rest.Options{Base: base, Insecure: config.Bool("insecure"), CAFile: config.Text("ca_file"), Proxy: rest.ProxyOf(config),
 		Concurrency: config.Concurrency, Timeout: config.Timeout, UserAgent: "rekey-openiam/" + Version,

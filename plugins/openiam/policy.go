@@ -1,14 +1,12 @@
 package openiam
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 
 	"github.com/rekey-host/rekey/sdk"
-	"github.com/rekey-host/rekey/sdk/rest"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -17,59 +15,6 @@ const symbols = "!\"#$%&'()*+,-./:;<=>?@"
 
 // rules is a password policy: by attribute its two values.
 type rules map[string][2]string
-
-// Policy returns the policy of the account, or of policy_principal where no
-// account is named. Without both OpenIAM has nothing to tell, and the policy
-// is empty.
-func (i *Instance) Policy(ctx context.Context, account, _ string) (sdk.Policy, error) {
-	named := account
-	if named == "" {
-		named = i.policyPrincipal
-	}
-	if named == "" {
-		return sdk.Policy{Note: "OpenIAM tells its policy for an account only: name one with policy_principal"}, nil
-	}
-	target, err := i.target(named)
-	if err != nil {
-		return sdk.Policy{}, err
-	}
-	rules, failure := i.rules(ctx, target)
-	if failure != nil {
-		return sdk.Policy{}, failure.AsError()
-	}
-	return rules.policy(), nil
-}
-
-// rules reads the policy of an identity. The server answers a fault for one
-// that does not exist, so the identity is looked up before this is believed.
-func (i *Instance) rules(ctx context.Context, target target) (rules, *rest.Failure) {
-	answer, failure := i.call(ctx, i.passwords, message{operation: "getPasswordPolicy", fields: target.fields(), readOnly: true})
-	if failure != nil {
-		if _, missing := i.find(ctx, target); missing != nil && missing.Err.Code == sdk.AccountNotFound {
-			return nil, missing
-		}
-		return nil, failure
-	}
-	policy := answer.child("policy")
-	if answer.attribute("status") != "success" || policy == nil {
-		return nil, rest.Refusal(sdk.Errorf(sdk.TargetError, "the server has no password policy for %s", target))
-	}
-	made := rules{}
-	for _, node := range policy.children {
-		if node.name == "policyAttributes" {
-			made[strings.ToUpper(node.value("name"))] = [2]string{node.raw("value1"), node.raw("value2")}
-		}
-	}
-	return made, nil
-}
-
-// raw is the text of a child as it stands: blanks may be meant.
-func (n *node) raw(name string) string {
-	if node := n.child(name); node != nil {
-		return node.text
-	}
-	return ""
-}
 
 func (r rules) number(name string, value int) int {
 	count, err := strconv.Atoi(strings.TrimSpace(r[name][value]))

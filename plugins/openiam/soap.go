@@ -13,6 +13,9 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
+// soap calls the operations of the services and reads what they answer.
+type soap struct{ *Instance }
+
 const (
 	envelopeNamespace = "http://schemas.xmlsoap.org/soap/envelope/"
 	securityNamespace = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
@@ -46,7 +49,7 @@ type token struct {
 
 // call sends the message and returns the element "return" of the answer, nil
 // without one.
-func (i *Instance) call(ctx context.Context, service service, message message) (*node, *rest.Failure) {
+func (i soap) call(ctx context.Context, service service, message message) (*node, *rest.Failure) {
 	answer, failure := service.client.Do(ctx, rest.Request{Method: http.MethodPost, Path: service.path, Body: i.envelope(service.namespace, message),
 		ContentType: "text/xml; charset=UTF-8", Header: http.Header{"Soapaction": {`""`}, "Accept": {"text/xml"}},
 		Secrets: message.secrets, ReadOnly: message.readOnly})
@@ -62,7 +65,7 @@ func (i *Instance) call(ctx context.Context, service service, message message) (
 	return ret, failure
 }
 
-func (i *Instance) advise(failure *rest.Failure) {
+func (i soap) advise(failure *rest.Failure) {
 	if i.basic {
 		failure.Err.Message = strings.TrimSuffix(failure.Err.Message, basicHint)
 	}
@@ -99,7 +102,7 @@ func outcome(readOnly bool) sdk.Outcome {
 
 // envelope writes the request. The values are the only parts that vary, and
 // all of them are escaped.
-func (i *Instance) envelope(namespace string, message message) []byte {
+func (i soap) envelope(namespace string, message message) []byte {
 	var buffer bytes.Buffer
 	buffer.WriteString(`<?xml version="1.0" encoding="UTF-8"?><soap:Envelope xmlns:soap="` + envelopeNamespace + `">`)
 	if i.token.user != "" {
@@ -174,36 +177,6 @@ func explain(failure *rest.Failure) {
 
 // basicHint is silent where it is followed already.
 const basicHint = `; a server with an older schema needs fields = "basic"`
-
-// explain turns a fault into a failure of the operation. One whose code is
-// Client was refused before the operation began; after any other the effect is
-// possible.
-func (n *node) explain(failure *rest.Failure) {
-	code, reason := n.value("faultcode"), n.value("faultstring")
-	_, local, ok := strings.Cut(code, ":")
-	if !ok {
-		local = code
-	}
-	failure.Outcome = sdk.Unknown
-	failure.Err.Code, failure.Err.Native, failure.Err.Message = sdk.TargetError, "Fault "+code, "fault: "+reason
-	switch local {
-	case "FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken", "SecurityError", "FailedCheck", "UnsupportedSecurityToken", "SecurityTokenUnavailable":
-		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidConfig
-		failure.Err.Message += "; check user and password"
-	case "MustUnderstand":
-		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidConfig
-		failure.Err.Message += "; the server takes no UsernameToken: leave out user and password"
-	case "Client", "VersionMismatch":
-		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidOperation
-		if noOperation(reason) {
-			failure.Err.Code = sdk.InvalidConfig
-			failure.Err.Message += "; check namespace and url"
-		}
-		if strings.Contains(reason, "Unmarshalling") {
-			failure.Err.Message += basicHint
-		}
-	}
-}
 
 // noOperation reports whether a fault's text is how a stack says that it has no
 // such operation: CXF, the reference implementation of JAX-WS, Axis.

@@ -7,6 +7,10 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/rest"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // Limits of a document: an answer of these services is a few hundred bytes, a
@@ -59,6 +63,62 @@ func (n *node) attribute(name string) string {
 		return ""
 	}
 	return n.attributes[name]
+}
+
+func (n *node) elements(into map[string]bool) {
+	for _, node := range n.children {
+		if node.name == "element" {
+			into[node.attribute("name")] = true
+		}
+		node.elements(into)
+	}
+}
+
+// password is the value that an answer tells. Its text is taken as it is: a
+// blank may be part of it.
+func (n *node) password() secret.Value {
+	if node := n.child("password"); node != nil && node.text != "" {
+		return secret.New(node.text)
+	}
+	return secret.Value{}
+}
+
+// raw is the text of a child as it stands: blanks may be meant.
+func (n *node) raw(name string) string {
+	if node := n.child(name); node != nil {
+		return node.text
+	}
+	return ""
+}
+
+// explain turns a fault into a failure of the operation. One whose code is
+// Client was refused before the operation began; after any other the effect is
+// possible.
+func (n *node) explain(failure *rest.Failure) {
+	code, reason := n.value("faultcode"), n.value("faultstring")
+	_, local, ok := strings.Cut(code, ":")
+	if !ok {
+		local = code
+	}
+	failure.Outcome = sdk.Unknown
+	failure.Err.Code, failure.Err.Native, failure.Err.Message = sdk.TargetError, "Fault "+code, "fault: "+reason
+	switch local {
+	case "FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken", "SecurityError", "FailedCheck", "UnsupportedSecurityToken", "SecurityTokenUnavailable":
+		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidConfig
+		failure.Err.Message += "; check user and password"
+	case "MustUnderstand":
+		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidConfig
+		failure.Err.Message += "; the server takes no UsernameToken: leave out user and password"
+	case "Client", "VersionMismatch":
+		failure.Outcome, failure.Err.Code = sdk.Refused, sdk.InvalidOperation
+		if noOperation(reason) {
+			failure.Err.Code = sdk.InvalidConfig
+			failure.Err.Message += "; check namespace and url"
+		}
+		if strings.Contains(reason, "Unmarshalling") {
+			failure.Err.Message += basicHint
+		}
+	}
 }
 
 // errXML names the flaw of a document without quoting it.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -41,7 +43,7 @@ func open(jobs []*job) []*job {
 }
 
 // ApplyBatch sends the commands of many operations at once, and makes them last
-// with one save.
+// with one save, which operations of other batches share.
 func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Receipt {
 	ctx, cancel := i.Bounded(ctx)
 	defer cancel()
@@ -52,12 +54,17 @@ func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Re
 			jobs[index].settle(sdk.Refuse(failed))
 		}
 	}
-	i.look(ctx, open(jobs))
-	if set := i.set(ctx, open(jobs)); i.save != saveNone && len(set) > 0 {
-		i.last(ctx, set)
-	}
 	receipts := make([]sdk.Receipt, len(jobs))
+	asked := open(jobs)
+	var failed *failure
+	if len(asked) > 0 {
+		failed = i.saver.do(ctx, asked)
+	}
 	for index, job := range jobs {
+		if failed != nil && slices.Contains(asked, job) {
+			receipts[index] = failed.receipt() // the job is still the round's
+			continue
+		}
 		receipts[index] = job.receipt
 	}
 	return receipts
@@ -110,6 +117,53 @@ func (j *job) digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// carry settles the jobs of a round. Before anything is set, the server has shown
+// that it saves.
+func (i *Instance) carry(ctx context.Context, round *round) {
+	ctx, cancel := i.Bounded(ctx)
+	defer cancel()
+	jobs := round.waiting()
+	if failed := i.saves(ctx); failed != nil {
+		settle(jobs, &failure{err: failed})
+		return
+	}
+	i.look(ctx, jobs)
+	i.set(ctx, open(round.freeze()))
+}
+
+func settle(jobs []*job, failed *failure) {
+	for _, job := range jobs {
+		job.settle(failed.receipt())
+	}
+}
+
+// saves returns why nothing that is set would last. A server that has saved the
+// last time is not asked.
+func (i *Instance) saves(ctx context.Context) *sdk.Error {
+	if i.save == saveNone || i.saved {
+		return nil
+	}
+	replies, failed := i.ask(ctx, []command{i.saving()})
+	if failed != nil {
+		return failed
+	}
+	if answer, ok := replies[0].(redis.Error); ok {
+		refusal := explain(answer)
+		refusal.Message = "nothing was set, for it could not be saved: " + refusal.Message
+		return refusal
+	}
+	i.saved = true
+	return nil
+}
+
+// saving is the command that makes what is set last.
+func (i *Instance) saving() command {
+	if i.save == saveConfig {
+		return command{"CONFIG", "REWRITE"}
+	}
+	return command{"ACL", "SAVE"}
+}
+
 // look reads the users, and settles the jobs of those that there are not, or
 // that must not be touched.
 func (i *Instance) look(ctx context.Context, jobs []*job) {
@@ -120,7 +174,7 @@ func (i *Instance) look(ctx context.Context, jobs []*job) {
 	for index, job := range jobs {
 		names[index] = job.op.Account
 	}
-	found, failed := i.read(ctx, names)
+	found, failed := i.before(ctx, names)
 	for index, job := range jobs {
 		switch self := i.self.Load(); {
 		case failed != nil:
@@ -139,25 +193,41 @@ func missing(account string) *sdk.Error {
 	return sdk.Errorf(sdk.AccountNotFound, "account %q: no such ACL user", account)
 }
 
-// set sends the digests, and returns the jobs that the server took.
-func (i *Instance) set(ctx context.Context, jobs []*job) []*job {
+// set sends the digests and the save behind them as one.
+func (i *Instance) set(ctx context.Context, jobs []*job) {
 	if len(jobs) == 0 {
-		return nil
+		return
 	}
-	commands := make([]command, len(jobs))
+	commands := make([]command, len(jobs), len(jobs)+1)
 	for index, job := range jobs {
 		commands[index] = command{"ACL", "SETUSER", job.op.Account, "resetpass", "#" + job.digest()}
 		if keep, _ := job.op.Options["keep_others"].(bool); keep {
 			commands[index] = command{"ACL", "SETUSER", job.op.Account, "#" + job.digest()}
 		}
 	}
+	if i.save != saveNone {
+		commands = append(commands, i.saving())
+	}
 	replies, failed := i.send(ctx, i.admin, commands)
+	if failed != nil {
+		i.saved = false
+		settle(jobs, failed)
+		return
+	}
+	taken := takenBy(jobs, replies)
+	if i.save == saveNone || len(taken) == 0 {
+		return
+	}
+	if answer, ok := replies[len(jobs)].(redis.Error); ok {
+		i.saved = false
+		i.putBack(ctx, taken, explain(answer))
+	}
+}
+
+// takenBy settles jobs by the server's answers, and returns those that it took.
+func takenBy(jobs []*job, replies []any) []*job {
 	var taken []*job
 	for index, job := range jobs {
-		if failed != nil {
-			job.settle(failed.receipt())
-			continue
-		}
 		if answer, ok := replies[index].(redis.Error); ok {
 			job.settle(sdk.Refuse(explain(answer)))
 			continue
@@ -168,53 +238,40 @@ func (i *Instance) set(ctx context.Context, jobs []*job) []*job {
 	return taken
 }
 
-// last makes what was set last. What could not be saved is put back.
-func (i *Instance) last(ctx context.Context, jobs []*job) {
-	failed := i.saver.save(ctx)
-	if failed == nil {
-		return
-	}
-	for _, job := range jobs {
-		job.settle((&failure{sent: true, err: failed.err}).receipt())
-	}
-	if failed.sent {
-		return // it may have been saved
-	}
-	commands := make([]command, len(jobs))
+// putBack gives users the passwords that they had before a save that failed, and
+// saves that. Until it is saved, a save of another client may have taken in
+// what was set meanwhile: such a job is not refused.
+func (i *Instance) putBack(ctx context.Context, jobs []*job, why *sdk.Error) {
+	settle(jobs, &failure{sent: true, err: &sdk.Error{Code: why.Code, Native: why.Native,
+		Message: "the value was set and could not be saved; whether it was put back, and is so after a start of the server, is not known: " + why.Message}})
+	commands := make([]command, len(jobs), len(jobs)+1)
 	for index, job := range jobs {
 		commands[index] = append(command{"ACL", "SETUSER", job.op.Account, "resetpass"}, job.was.restoring()...)
 	}
-	replies, lost := i.send(context.WithoutCancel(ctx), i.admin, commands)
+	replies, lost := i.send(ctx, i.admin, append(commands, i.saving()))
+	if lost != nil {
+		return
+	}
+	if _, unsaved := replies[len(jobs)].(redis.Error); unsaved {
+		return
+	}
+	i.saved = true
 	for index, job := range jobs {
-		if lost == nil {
-			if _, refused := replies[index].(redis.Error); !refused {
-				job.settle((&failure{err: failed.err}).receipt())
-			}
+		if _, unchanged := replies[index].(redis.Error); !unchanged {
+			job.settle(sdk.Refuse(&sdk.Error{Code: why.Code, Native: why.Native, Message: "the value was set, could not be saved, and was put back: " + why.Message}))
 		}
 	}
 }
 
-// write is one save.
-func (i *Instance) write(ctx context.Context) *failure {
-	ctx, cancel := i.Bounded(ctx)
-	defer cancel()
-	saving := command{"ACL", "SAVE"}
-	if i.save == saveConfig {
-		saving = command{"CONFIG", "REWRITE"}
+func notSent(why error) *sdk.Error {
+	if errors.Is(why, context.Canceled) {
+		return sdk.Errorf(sdk.Cancelled, "given up before anything was sent")
 	}
-	replies, failed := i.send(ctx, i.admin, []command{saving})
-	if failed != nil {
-		return failed
-	}
-	if answer, ok := replies[0].(redis.Error); ok {
-		refusal := explain(answer)
-		return &failure{err: &sdk.Error{Code: refusal.Code, Native: refusal.Native, Message: "the value was set, could not be saved, and was put back: " + refusal.Message}}
-	}
-	return nil
+	return sdk.Errorf(sdk.Timeout, "the time was over before anything was sent")
 }
 
-func notSaved(why string) *sdk.Error {
-	return sdk.Errorf(sdk.Timeout, "the value was set; whether it was saved is not known: %s", why)
+func notSaved(why error) *sdk.Error {
+	return sdk.Errorf(sdk.Timeout, "whether the value was set and saved is not known: %v", why)
 }
 
 // meanings of the first word of an error.

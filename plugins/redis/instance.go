@@ -18,6 +18,9 @@ type Instance struct {
 	admin  *pool
 	guests *pool // logged in as anybody: to prove values
 	saver  *saver
+	saved  bool                   // by the last save; of the saver's rounds alone
+	total  int                    // users at the last list; likewise
+	meek   bool                   // may not list users, or not try commands as one; likewise
 	self   atomic.Pointer[string] // the user that rekey is logged in as
 }
 
@@ -69,7 +72,7 @@ func newInstance(settings settings) *Instance {
 	instance := &Instance{settings: settings}
 	instance.admin = instance.pool(instance.login)
 	instance.guests = instance.pool(func(context.Context, *link) error { return nil })
-	instance.saver = newSaver(instance.write)
+	instance.saver = newSaver(instance.carry)
 	return instance
 }
 

@@ -1,6 +1,9 @@
 package redis_test
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -245,26 +248,130 @@ func wantCheck(t *testing.T, instance *redis.Instance, code sdk.Code, warned boo
 	}
 }
 
-// A file that cannot be written makes no false done.
-func TestASetThatCannotBeSavedIsRefused(t *testing.T) {
-	running := redistest.Start(t, redistest.Options{Users: []string{"user ann on >old"}})
-	t.Cleanup(running.Remove)
-	instance := open(t, config(running))
-	want(t, instance.Apply(t.Context(), set("ann", "first")), "applied")
-	// Where a directory stands, no file can be put.
-	if err := os.Remove(running.ACLFile()); err != nil {
-		t.Fatal(err)
+// rights are all that a backend has to have; the rotator has more.
+const rights = "on >meek-secret -@all +acl|getuser +acl|setuser +acl|users +acl|whoami +acl|save"
+
+// What could not be saved is refused if the old passwords are there again and
+// saved. What another client may have saved in between is not.
+func TestWhatCouldNotBeSavedIsPutBack(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		user    string
+		mended  bool // before the old passwords are saved
+		want    string
+		after   string // at once, who is let in
+		restart string // after a start of the server
+	}{
+		{"saved again", "rotator", true, "refused TargetError", "old", "old"},
+		{"not saved again", "rotator", false, "unknown TargetError", "old", "new"},
+		{"without more rights", "meek", true, "refused TargetError", "old", "old"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			running := redistest.Start(t, redistest.Options{Users: []string{"user ann on >old >older", "user eve on nopass", "user meek " + rights}})
+			t.Cleanup(running.Remove)
+			relay := reachtest.NewRelay(t, running.Address)
+			secrets := map[string]string{"rotator": running.Password, "meek": "meek-secret"}
+			instance := open(t, as(config(running, "url", "redis://127.0.0.1:"+relay.Port), test.user, secrets[test.user]))
+			want(t, instance.Apply(t.Context(), set("eve", "the first")), "applied")
+			if _, err := running.CLI("ACL SETUSER eve nopass"); err != nil {
+				t.Fatal(err)
+			}
+			block(t, running)
+			sum := sha256.Sum256([]byte("old"))
+			relay.Before(hex.EncodeToString(sum[:]), func() {
+				mend(t, running)
+				if said, err := running.CLI("ACL SAVE"); err != nil || said != "OK\n" {
+					t.Errorf("ACL SAVE: %q, %v", said, err)
+				}
+				if !test.mended {
+					block(t, running)
+				}
+			})
+			for _, receipt := range instance.ApplyBatch(t.Context(), []sdk.Operation{set("ann", "new"), set("eve", "new")}) {
+				want(t, receipt, test.want)
+			}
+			wantIn(t, running, test.after)
+			if !test.mended {
+				want(t, instance.Apply(t.Context(), set("ann", "the next")), "refused TargetError") // with nothing set
+				mend(t, running)
+			}
+			wantIn(t, running, test.after)
+			running.Stop()
+			if err := running.Start(); err != nil {
+				t.Fatal(err)
+			}
+			wantIn(t, running, test.restart)
+		})
+	}
+}
+
+// wantIn fails unless ann and eve are as they were, "old", or "new".
+func wantIn(t *testing.T, running *redistest.Server, which string) {
+	t.Helper()
+	for _, logon := range []struct{ user, value, of string }{{"ann", "old", "old"}, {"ann", "older", "old"}, {"ann", "new", "new"}, {"eve", "anything", "old"}} {
+		if letIn(t, running, logon.user, logon.value) != (logon.of == which) {
+			t.Errorf("%s with %q: let in %v, want the %s ones", logon.user, logon.value, logon.of != which, which)
+		}
+	}
+}
+
+// block makes saves fail: where a directory stands, no file can be put. Mend
+// puts the file that was saved last there again.
+func block(t *testing.T, running *redistest.Server) {
+	t.Helper()
+	if err := os.Rename(running.ACLFile(), running.ACLFile()+".kept"); err != nil {
+		t.Error(err)
 	}
 	if err := os.MkdirAll(filepath.Join(running.ACLFile(), "x"), 0o700); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	receipt := instance.Apply(t.Context(), set("ann", "second"))
-	if receipt.Outcome != sdk.Refused {
-		t.Errorf("%s: %v, want refused", say(receipt), receipt.Err)
+}
+
+func mend(t *testing.T, running *redistest.Server) {
+	t.Helper()
+	if err := os.RemoveAll(running.ACLFile()); err != nil {
+		t.Error(err)
 	}
-	if !letIn(t, running, "ann", "first") || letIn(t, running, "ann", "second") {
-		t.Error("the value from before was not put back")
+	if err := os.Rename(running.ACLFile()+".kept", running.ACLFile()); err != nil {
+		t.Error(err)
 	}
+}
+
+// A server that cannot save is asked before anything is set.
+func TestNothingIsSetWhereNothingCanBeSaved(t *testing.T) {
+	running := redistest.Start(t, redistest.Options{Users: []string{"user ann on >old"}})
+	t.Cleanup(running.Remove)
+	relay := reachtest.NewRelay(t, running.Address)
+	instance := open(t, config(running, "url", "redis://127.0.0.1:"+relay.Port))
+	block(t, running)
+	relay.Before("SETUSER", func() { t.Error("something was set") })
+	receipt := instance.Apply(t.Context(), set("ann", "new"))
+	want(t, receipt, "refused TargetError")
+	if receipt.Err != nil && !strings.HasPrefix(receipt.Err.Message, "nothing was set, for it could not be saved: ") {
+		t.Error(receipt.Err)
+	}
+	mend(t, running)
+	relay.Before("SETUSER", func() {})
+	want(t, instance.Apply(t.Context(), set("ann", "new")), "applied")
+}
+
+// What waits for a set that is under way has not been sent when its time is over.
+func TestWhatWaitsTooLongIsNotSet(t *testing.T) {
+	running := server(t)
+	users(t, running, map[string]string{"first": "on", "second": "on >old"})
+	relay := reachtest.NewRelay(t, running.Address)
+	instance := open(t, config(running, "url", "redis://127.0.0.1:"+relay.Port))
+	arrived, passes := make(chan struct{}), make(chan struct{})
+	relay.Before("SETUSER", func() { close(arrived); <-passes })
+	var first sync.WaitGroup
+	first.Go(func() { want(t, instance.Apply(t.Context(), set("first", "new")), "applied") })
+	<-arrived
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	want(t, instance.Apply(ctx, set("second", "new")), "refused Timeout")
+	close(passes)
+	first.Wait()
+	wantVerdict(t, instance, "second", "old", sdk.Accepted, "")
 }
 
 // Saves are shared: many sets at once need few.
@@ -316,6 +423,7 @@ func TestALostAnswerIsUnknown(t *testing.T) {
 			wantVerdict(t, instance, "cut", value, sdk.Accepted, "")
 		}
 	}
+	want(t, instance.Apply(t.Context(), set("cut", "the first")), "applied")
 	relay.Next(reachtest.CutAnswer, "SAVE")
 	want(t, instance.Apply(t.Context(), set("cut", "the third")), "unknown ConnectionLost")
 	relay.Drop()

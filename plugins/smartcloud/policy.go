@@ -1,7 +1,6 @@
 package smartcloud
 
 import (
-	"context"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,22 +17,6 @@ const (
 	history    = 8
 	blanks     = " \t\n\v\f\r\u00a0\u0085"
 )
-
-// Policy returns the documented rules, the same for all accounts: the system
-// cannot be asked. With bypass_policy nothing is checked beforehand.
-func (i *Instance) Policy(_ context.Context, account, _ string) (sdk.Policy, error) {
-	if i.bypass {
-		return sdk.Policy{Note: "bypass_policy: setUserPassword takes anything; a one-time password and a change are still checked by the system"}, nil
-	}
-	policy := sdk.Policy{
-		MinLength: minLength, Letters: minLetters, NonLetters: minOthers, Forbid: blanks, MaxRepeat: maxRepeat,
-		NoAccountName: true, History: history, Note: "as documented by IBM; the system cannot be asked for it",
-	}
-	if name := userName(account); name != "" {
-		policy.ForbidWords = []string{name}
-	}
-	return policy, nil
-}
 
 // userName is the part of an address before the @. One of a letter or two is
 // ignored: nearly every value contains it.

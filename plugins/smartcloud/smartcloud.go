@@ -7,8 +7,11 @@ package smartcloud
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
@@ -225,6 +228,220 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 		return bad(sdk.InvalidConfig, "there is no BSS interface at "+i.client.Host(), "check url: the data centre's host, without a path")
 	}
 	return bad(failure.Err.Code, failure.Err.Message, "check url, and that the system is up")
+}
+
+// Apply sets or changes the password of one account.
+func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	if failure := i.admissible(op); failure != nil {
+		return sdk.Refuse(failure)
+	}
+	return i.perform(ctx, op)
+}
+
+// Reset has a new password mailed to the user; the receipt lacks it.
+func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	op.Verb = sdk.Reset
+	if failure := i.target(op); failure != nil {
+		return sdk.Refuse(failure)
+	}
+	return i.perform(ctx, op)
+}
+
+// perform does the operation, and once more if the login turns out to be
+// refused and then good again.
+func (i *Instance) perform(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	receipt := sdk.OK()
+	ctx = rest.WithSecrets(ctx, op.Value, op.Old)
+	failure := i.session.Do(ctx, func(secret.Value) *rest.Failure {
+		found, failed := directory{i}.subscriber(ctx, op.Account)
+		if failed != nil {
+			return failed
+		}
+		if failure := found.refuses(op); failure != nil {
+			return i.settled(ctx, op, found, rest.Refusal(failure), &receipt)
+		}
+		answer, failed := i.do(ctx, weightOf(op), request(op, i.bypass))
+		return i.settled(ctx, op, found, judge(op, found, answer, failed), &receipt)
+	})
+	if failure != nil {
+		return failure.Receipt()
+	}
+	return receipt
+}
+
+// settled looks whether a refusal of a repeated operation comes from its own
+// earlier success: the old password is wrong because it was changed, the new
+// one is one of the last 8 because it is the present one. The look is a logon,
+// so it is made only then, and only its success counts. A one-time password
+// would be used up by a logon; see held.
+func (i *Instance) settled(ctx context.Context, op sdk.Operation, found subscriber, failure *rest.Failure, receipt *sdk.Receipt) *rest.Failure {
+	if failure == nil || failure.Outcome != sdk.Refused || op.Attempt < 2 || !i.look || op.Verb == sdk.Reset {
+		return failure
+	}
+	switch {
+	case oneTime(op):
+		if remembered(failure.Err) && i.held(ctx, op, found) {
+			*receipt = sdk.Receipt{Outcome: sdk.AlreadyApplied}
+			return nil
+		}
+		return failure
+	case failure.Err.Code == sdk.PolicyViolation && len(broken(op.Value.Reveal(), op.Account)) == 0:
+	case failure.Err.Code == sdk.WrongCurrentPassword:
+	case failure.Err.Code == sdk.AccountStatus && found.status() == sdk.StatusPending:
+	default:
+		return failure
+	}
+	if verdict, _ := i.logon(ctx, op.Account, op.Value); verdict == sdk.Accepted {
+		*receipt = sdk.Receipt{Outcome: sdk.AlreadyApplied}
+		return nil
+	}
+	return failure
+}
+
+// held asks whether a one-time password that the system remembers is the
+// present one, without a logon: a change from it to itself is refused for a
+// wrong old password where it is not, and as a repetition where it is. Neither
+// changes anything.
+func (i *Instance) held(ctx context.Context, op sdk.Operation, found subscriber) bool {
+	op.Verb, op.Old, op.MustChange = sdk.Change, op.Value, nil
+	answer, failure := i.do(ctx, weightOf(op), request(op, i.bypass))
+	failure = judge(op, found, answer, failure)
+	return failure != nil && failure.Outcome == sdk.Refused && remembered(failure.Err)
+}
+
+// admissible refuses what cannot be asked of this system.
+func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
+	if failure := i.target(op); failure != nil {
+		return failure
+	}
+	for _, value := range []secret.Value{op.Value, op.Old} {
+		if !utf8.ValidString(value.Reveal()) {
+			return sdk.Errorf(sdk.InvalidOperation, "a password is not valid UTF-8, which JSON needs")
+		}
+	}
+	switch {
+	case op.Verb != sdk.Set && op.Verb != sdk.Change:
+		return sdk.Errorf(sdk.Unsupported, "%s: the system has no such operation", op.Verb)
+	case op.HashFormat != "":
+		return sdk.Errorf(sdk.Unsupported, "the system takes plain passwords only")
+	case op.Value.Empty():
+		return sdk.Errorf(sdk.InvalidOperation, "the new password is empty")
+	case op.Verb == sdk.Change && op.Old.Empty():
+		return sdk.Errorf(sdk.InvalidOperation, "the old password is empty")
+	case op.Verb == sdk.Change && op.MustChange != nil && *op.MustChange:
+		return sdk.Errorf(sdk.Unsupported, "a change makes a permanent password; use set with must_change = True")
+	}
+	return nil
+}
+
+func (i *Instance) target(op sdk.Operation) *sdk.Error {
+	switch {
+	case op.Account == "":
+		return sdk.Errorf(sdk.InvalidOperation, "the account is empty")
+	case op.Kind != "":
+		return sdk.Errorf(sdk.InvalidOperation, "kind %q: an account has one password, whose kind is \"\"", op.Kind)
+	case strings.EqualFold(strings.TrimSpace(op.Account), i.admin):
+		return sdk.Errorf(sdk.Protected, "is the administrator that rekey is logged in as")
+	}
+	return nil
+}
+
+// logon tries a password as its owner, by reading the own profile. It is
+// CannotTell, with the reason, where the answer says neither yes nor no.
+func (i *Instance) logon(ctx context.Context, account string, value secret.Value) (sdk.Verdict, *rest.Failure) {
+	if failure := i.budget.spend(ctx, "subscriber"); failure != nil {
+		return sdk.CannotTell, failure
+	}
+	request := byMail(account)
+	request.Authorization = rest.Basic(account, value)
+	_, failed := i.client.Do(rest.WithSecrets(ctx, value), request)
+	switch {
+	case failed == nil || failed.Answer.Status == http.StatusForbidden || failed.Answer.Status == http.StatusNotFound:
+		return sdk.Accepted, nil // known, whatever it may see
+	case failed.Answer.Status == http.StatusUnauthorized:
+		return sdk.Rejected, nil
+	}
+	return sdk.CannotTell, failed
+}
+
+// List calls yield for the subscribers of a filter: the query parameters
+// customer or emailAddress, and SubscriberState, which is looked at here. Any
+// other is InvalidOperation. A subscriber that moves between two pages while
+// they are read is yielded once.
+func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
+	values, state, err := parseFilter(filter)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for page := 1; ; page++ {
+		list, failure := i.page(ctx, values, page)
+		if failure != nil {
+			return failure.AsError()
+		}
+		if len(list) == 0 {
+			return nil // a short page may not be the last one: the server may have a limit of its own
+		}
+		fresh := 0
+		for _, subscriber := range list {
+			if seen[string(subscriber.Id)] {
+				continue
+			}
+			seen[string(subscriber.Id)] = true
+			fresh++
+			if state != "" && string(subscriber.SubscriberState) != state {
+				continue
+			}
+			account := subscriber.account()
+			account.Attributes = subscriber.attributes(attributes)
+			if err := yield(account); err != nil {
+				return err
+			}
+		}
+		if fresh == 0 {
+			return sdk.Errorf(sdk.TargetError, "page %d of the subscribers repeats earlier ones: the list cannot be trusted to be whole", page)
+		}
+	}
+}
+
+func (i *Instance) page(ctx context.Context, values url.Values, page int) (list []subscriber, failure *rest.Failure) {
+	values.Set("_pageNumber", strconv.Itoa(page))
+	values.Set("_pageSize", strconv.Itoa(pageSize))
+	failure = i.session.Do(ctx, func(secret.Value) (failed *rest.Failure) {
+		list, failed = directory{i}.list(ctx, rest.Request{Method: http.MethodGet, Path: resource, Query: values, ReadOnly: true})
+		return failed
+	})
+	return list, failure
+}
+
+// Policy returns the documented rules, the same for all accounts: the system
+// cannot be asked. With bypass_policy nothing is checked beforehand.
+func (i *Instance) Policy(_ context.Context, account, _ string) (sdk.Policy, error) {
+	if i.bypass {
+		return sdk.Policy{Note: "bypass_policy: setUserPassword takes anything; a one-time password and a change are still checked by the system"}, nil
+	}
+	policy := sdk.Policy{
+		MinLength: minLength, Letters: minLetters, NonLetters: minOthers, Forbid: blanks, MaxRepeat: maxRepeat,
+		NoAccountName: true, History: history, Note: "as documented by IBM; the system cannot be asked for it",
+	}
+	if name := userName(account); name != "" {
+		policy.ForbidWords = []string{name}
+	}
+	return policy, nil
+}
+
+// Find returns the account of an e-mail address: AccountNotFound if there is
+// any, Ambiguous if several undeleted ones have it.
+func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
+	var found subscriber
+	failure := i.session.Do(ctx, func(secret.Value) (failed *rest.Failure) {
+		found, failed = directory{i}.subscriber(ctx, account)
+		return failed
+	})
+	if failure != nil {
+		return sdk.Account{}, failure.AsError()
+	}
+	return found.account(), nil
 }
 
 func administers(roles []string) bool {

@@ -11,8 +11,10 @@ import (
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
-	"github.com/rekey-host/rekey/sdk/secret"
 )
+
+// directory asks for subscribers.
+type directory struct{ *Instance }
 
 // pageSize is how many subscribers are asked for at once.
 const pageSize = 100
@@ -117,26 +119,12 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-// Find returns the account of an e-mail address: AccountNotFound if there is
-// any, Ambiguous if several undeleted ones have it.
-func (i *Instance) Find(ctx context.Context, account string) (sdk.Account, error) {
-	var found subscriber
-	failure := i.session.Do(ctx, func(secret.Value) (failed *rest.Failure) {
-		found, failed = i.subscriber(ctx, account)
-		return failed
-	})
-	if failure != nil {
-		return sdk.Account{}, failure.AsError()
-	}
-	return found.account(), nil
-}
-
 func byMail(account string) rest.Request {
 	values := url.Values{"_namedQuery": {"getSubscriberByEmailAddress"}, "emailAddress": {account}}
 	return rest.Request{Method: http.MethodGet, Path: resource, Query: values, ReadOnly: true}
 }
 
-func (i *Instance) subscriber(ctx context.Context, account string) (subscriber, *rest.Failure) {
+func (i directory) subscriber(ctx context.Context, account string) (subscriber, *rest.Failure) {
 	list, failure := i.list(ctx, byMail(account))
 	if failure != nil {
 		return subscriber{}, failure
@@ -169,7 +157,7 @@ func only(list []subscriber, account string) (subscriber, *rest.Failure) {
 }
 
 // list sends a query and returns its subscribers; an empty list or 404 has none.
-func (i *Instance) list(ctx context.Context, request rest.Request) ([]subscriber, *rest.Failure) {
+func (i directory) list(ctx context.Context, request rest.Request) ([]subscriber, *rest.Failure) {
 	answer, failure := i.do(ctx, "subscriber", request)
 	if failure != nil && failure.Err.Code == sdk.AccountNotFound {
 		return nil, nil

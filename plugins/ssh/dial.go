@@ -61,12 +61,15 @@ func (f *fleet) wire(ctx context.Context, to *host) (net.Conn, *sdk.Error) {
 		if failure != nil {
 			return nil, failure
 		}
-		conn, err = client.DialContext(ctx, "tcp", to.address.String())
+		if conn, err = client.DialContext(ctx, "tcp", to.address.String()); err == nil {
+			conn = newTunnel(conn)
+		}
 	}
 	switch {
 	case err == nil:
 		return conn, nil
 	case ctx.Err() != nil:
+		to.via.probe()
 		return nil, unsent(ctx)
 	}
 	return nil, sdk.Errorf(sdk.Unreachable, "host %s: %s", to.address, err)
@@ -84,6 +87,7 @@ func refusedLogin(ctx context.Context, to *host, as login, err error) *sdk.Error
 	case errors.As(err, &known):
 		return known
 	case ctx.Err() != nil:
+		to.via.probe()
 		return unsent(ctx)
 	case errors.Is(err, errEnough):
 		return &sdk.Error{Code: sdk.PermissionDenied, Native: errEnough.Error(), Message: "host " + to.address.String() + ": it wants more than a password"}

@@ -61,7 +61,8 @@ func (f *fleet) run(ctx context.Context, on *host, program, input string) (reply
 	case err := <-ended:
 		return replied(on, err, out.String(), said.String())
 	case <-ctx.Done():
-		go on.probe(session)
+		go func() { _ = session.Close() }() // which may wait for a host that reads nothing
+		on.probe()
 		return reply{}, &lost{started: true, why: late(ctx, on)}
 	}
 }
@@ -69,14 +70,18 @@ func (f *fleet) run(ctx context.Context, on *host, program, input string) (reply
 // patience is how long a host may take to show that it is there.
 const patience = 2 * time.Second
 
-// probe gives up a session that did not end in time, and the connection if the
-// host does not answer on it at all.
-func (h *host) probe(session *ssh.Session) {
-	_ = session.Close()
-	client := h.live()
-	if client == nil {
-		return
+// probe asks a host that did not answer in time, and those on the way to it, whether
+// they are there, and ends the connections on which no answer comes. It does not wait.
+func (h *host) probe() {
+	for ; h != nil; h = h.via {
+		if client := h.live(); client != nil {
+			go asked(client)
+		}
 	}
+}
+
+// asked ends a connection on which nothing answers.
+func asked(client *ssh.Client) {
 	hung := time.AfterFunc(patience, func() { _ = client.Close() })
 	defer hung.Stop()
 	_, _, _ = client.SendRequest("keepalive@openssh.com", true, nil) // any answer will do
@@ -107,6 +112,7 @@ func (f *fleet) session(ctx context.Context, on *host) (*ssh.Session, *sdk.Error
 		case err == nil:
 			return session, nil
 		case ctx.Err() != nil:
+			on.probe()
 			return nil, unsent(ctx)
 		case errors.As(err, &full):
 			if !waited(ctx, pause) {

@@ -61,7 +61,9 @@ NoCredential. A user that is logged in as by password is Protected.
 A host's key has to stand in known_hosts; rekey adds none. Another key than that is
 refused (InsecureTransport) with the line and what to do. jump are hosts on the way,
 USER@HOST[:PORT], in order; they are logged in to with the same key or password, and
-their keys have to be known too. A connection is kept for each host, 64 at most.
+their keys have to be known too. A connection is kept for each host, 64 at most. After a
+deadline the host, and those on the way to it, are asked whether they are there: a
+connection on which nothing answers for two seconds is given up, and made anew.
 
 With --sandbox, hosts are reached on port 22 only.
 

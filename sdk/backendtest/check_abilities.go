@@ -8,11 +8,11 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// farAbilities are those that cross the wire: batches are the sdk's affair.
-func (p *probe) declared() []sdk.Ability {
+// declared are the abilities of the Description that cross the wire: batches are the sdk's affair.
+func declared(probe *probe) []sdk.Ability {
 	var list []sdk.Ability
-	for _, ability := range p.d.Abilities {
-		if p.can(ability) && (p.near || ability != sdk.CanBatch) {
+	for _, ability := range probe.d.Abilities {
+		if probe.can(ability) && (probe.near || ability != sdk.CanBatch) {
 			list = append(list, ability)
 		}
 	}
@@ -26,7 +26,7 @@ func abilitiesAreDeclared(probe *probe) {
 		have = slices.DeleteFunc(have, func(ability sdk.Ability) bool { return ability == sdk.CanBatch })
 	}
 	slices.Sort(have)
-	if want := probe.declared(); !slices.Equal(have, want) {
+	if want := declared(probe); !slices.Equal(have, want) {
 		probe.fail("the instance has the abilities %q, the Description declares %q", have, want)
 	}
 }

@@ -111,7 +111,7 @@ func mustChange(probe *probe) {
 
 func changeTakesEffect(probe *probe) {
 	subject, text, value := probe.open(), probe.target.Accounts[0], probe.value()
-	old := probe.start(subject, text)
+	old := known(probe, subject, text)
 	receipt := subject.apply(probe.t.Context(), probe.change(text, old, value))
 	if !ok(receipt) {
 		probe.stop("change from the present value: %s, want applied", said(receipt))
@@ -119,19 +119,19 @@ func changeTakesEffect(probe *probe) {
 	probe.wantHolds(text, value, "a change")
 }
 
-// start makes sure that the account's present value is known.
-func (p *probe) start(subject subject, account string) string {
-	if !p.d.Does(sdk.Set) {
-		return p.target.Present
+// known makes sure that the account's present value is known.
+func known(probe *probe, subject subject, account string) string {
+	if !probe.d.Does(sdk.Set) {
+		return probe.target.Present
 	}
-	value := p.value()
-	p.give(subject, account, value)
+	value := probe.value()
+	probe.give(subject, account, value)
 	return value
 }
 
 func changeNeedsOld(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	old, value := probe.start(subject, text), probe.value()
+	old, value := known(probe, subject, text), probe.value()
 	receipt := subject.apply(probe.t.Context(), probe.change(text, probe.value(), value))
 	probe.wantRefused(receipt, "change from a value that is not the present one", sdk.WrongCurrentPassword)
 	probe.wantHolds(text, old, "a refused change")
@@ -144,7 +144,7 @@ func resetTells(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
 	old := ""
 	if probe.d.Does(sdk.Set) {
-		old = probe.start(subject, text)
+		old = known(probe, subject, text)
 	}
 	receipt := subject.ask(probe.t.Context(), probe.op(sdk.Reset, text, ""))
 	switch {
@@ -174,8 +174,8 @@ func unlockUnlocks(probe *probe) {
 func revokeEnds(probe *probe) {
 	subject, ctx := probe.open(), probe.t.Context()
 	account, other := probe.target.Accounts[0], probe.target.Accounts[1]
-	value, others := probe.start(subject, account), probe.start(subject, other)
-	ended, kept := probe.session(account, value), probe.session(other, others)
+	value, others := known(probe, subject, account), known(probe, subject, other)
+	ended, kept := session(probe, account, value), session(probe, other, others)
 	op := probe.op(sdk.Revoke, account, "")
 	for op.Attempt = 1; op.Attempt <= 2; op.Attempt++ {
 		if receipt := subject.ask(ctx, op); !ok(receipt) {
@@ -195,18 +195,18 @@ func revokeEnds(probe *probe) {
 	if probe.target.Own != "" {
 		probe.wantRefused(subject.ask(ctx, probe.op(sdk.Revoke, probe.target.Own, "")), "revoke of the instance's own account", sdk.Protected)
 	}
-	probe.start(subject, account)
+	known(probe, subject, account)
 }
 
 // session logs an account in, if the target can be logged in to. What it returns is
 // then what the session says of itself; else, that all is as it has to be.
-func (p *probe) session(account, value string) (open func() bool) {
-	if p.target.Session == nil {
-		return func() bool { return account != p.target.Accounts[0] }
+func session(probe *probe, account, value string) (open func() bool) {
+	if probe.target.Session == nil {
+		return func() bool { return account != probe.target.Accounts[0] }
 	}
-	open = p.target.Session(account, value)
+	open = probe.target.Session(account, value)
 	if !open() {
-		p.stop("the session of %q, opened past the backend, is not open", account)
+		probe.stop("the session of %q, opened past the backend, is not open", account)
 	}
 	return open
 }
@@ -223,19 +223,19 @@ func handoverGoesOn(probe *probe) {
 	if receipt := subject.apply(ctx, probe.op(sdk.Handover, own, value)); !ok(receipt) {
 		probe.stop("handover: %s, want applied", said(receipt))
 	}
-	probe.start(subject, probe.target.Accounts[0])
+	known(probe, subject, probe.target.Accounts[0])
 	next := probe.openWith(func(config *sdk.Config) { config.Handed = []secret.Value{secret.New(probe.value()), secret.New(value)} })
-	probe.start(next, probe.target.Accounts[1])
+	known(probe, next, probe.target.Accounts[1])
 	if receipt := next.apply(ctx, probe.op(sdk.Handover, own, probe.target.OwnValue)); !ok(receipt) {
 		probe.stop("handover to the value from before, by an instance that is told the newer ones: %s, want applied", said(receipt))
 	}
-	probe.start(probe.open(), probe.target.Accounts[2])
+	known(probe, probe.open(), probe.target.Accounts[2])
 }
 
 // anyOp is a set where there is one, else a change.
-func (p *probe) anyOp(account, value string) sdk.Operation {
-	if p.d.Does(sdk.Set) {
-		return p.set(account, value)
+func anyOp(probe *probe, account, value string) sdk.Operation {
+	if probe.d.Does(sdk.Set) {
+		return probe.set(account, value)
 	}
-	return p.change(account, p.target.Present, value)
+	return probe.change(account, probe.target.Present, value)
 }

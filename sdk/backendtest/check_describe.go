@@ -37,8 +37,8 @@ func describeMakesSense(probe *probe) {
 	if probe.d.Version == "" || probe.d.Summary == "" || strings.Contains(probe.d.Summary, "\n") {
 		probe.fail("Version %q, Summary %q: want both, the summary in one line", probe.d.Version, probe.d.Summary)
 	}
-	probe.fields("Config", word, probe.d.Config)
-	probe.fields("Options", word, probe.d.Options)
+	checkFields(probe, "Config", word, probe.d.Config)
+	checkFields(probe, "Options", word, probe.d.Options)
 	if !probe.d.Does(sdk.Set) && !probe.d.Does(sdk.Change) && !probe.d.Does(sdk.Reset) {
 		probe.fail("Verbs: %q, want at least one of set, change and reset", probe.d.Verbs)
 	}
@@ -67,29 +67,29 @@ func describeMakesSense(probe *probe) {
 	}
 }
 
-func (p *probe) fields(list string, word *regexp.Regexp, fields []sdk.Field) {
+func checkFields(probe *probe, list string, word *regexp.Regexp, fields []sdk.Field) {
 	names := map[string]bool{}
 	for _, field := range fields {
 		switch {
 		case !word.MatchString(field.Name) || names[field.Name]:
-			p.fail("%s: name %q, want a lower-case word that occurs once", list, field.Name)
+			probe.fail("%s: name %q, want a lower-case word that occurs once", list, field.Name)
 		case !slices.Contains(fieldTypes, field.Type):
-			p.fail("%s: %s has the type %q, want one of %q", list, field.Name, field.Type, fieldTypes)
+			probe.fail("%s: %s has the type %q, want one of %q", list, field.Name, field.Type, fieldTypes)
 		case (field.Type == sdk.Choice) != (len(field.Choices) > 0):
-			p.fail("%s: %s has the type %q and %d choices", list, field.Name, field.Type, len(field.Choices))
+			probe.fail("%s: %s has the type %q and %d choices", list, field.Name, field.Type, len(field.Choices))
 		case field.Default != nil && !fits(field, field.Default):
-			p.fail("%s: %s has the default %v (%T), which is not a %s", list, field.Name, field.Default, field.Default, field.Type)
+			probe.fail("%s: %s has the default %v (%T), which is not a %s", list, field.Name, field.Default, field.Default, field.Type)
 		case field.Required && field.Default != nil:
-			p.fail("%s: %s is required and has a default", list, field.Name)
+			probe.fail("%s: %s is required and has a default", list, field.Name)
 		case field.Doc == "":
-			p.fail("%s: %s has no Doc", list, field.Name)
+			probe.fail("%s: %s has no Doc", list, field.Name)
 		}
 		names[field.Name] = true
 	}
 	for _, field := range fields {
 		for _, other := range field.Conflicts {
 			if !names[other] {
-				p.fail("%s: %s conflicts with %q, which there is not", list, field.Name, other)
+				probe.fail("%s: %s conflicts with %q, which there is not", list, field.Name, other)
 			}
 		}
 	}

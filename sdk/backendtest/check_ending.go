@@ -13,7 +13,7 @@ import (
 // for them, and for the settings' secrets, in all texts shown.
 func noLeaks(probe *probe) {
 	subject, text, ctx := probe.open(), probe.target.Accounts[0], probe.t.Context()
-	was := probe.start(subject, text)
+	was := known(probe, subject, text)
 	secrets := []string{canary, canary + "-old", was}
 	if len(probe.target.Weak) >= 6 {
 		secrets = append(secrets, probe.target.Weak)
@@ -22,24 +22,24 @@ func noLeaks(probe *probe) {
 		secrets = append(secrets, value.Reveal())
 	}
 	look := func(what string, receipt sdk.Receipt) {
-		probe.wantClean("the answer to "+what, texts(receipt), secrets...)
+		wantClean(probe, "the answer to "+what, texts(receipt), secrets...)
 	}
-	look("a set of a weak value", subject.apply(ctx, probe.anyOp(text, probe.target.Weak)))
+	look("a set of a weak value", subject.apply(ctx, anyOp(probe, text, probe.target.Weak)))
 	for what, edit := range provocations(probe) {
-		op := probe.anyOp(text, canary)
+		op := anyOp(probe, text, canary)
 		edit(&op)
 		look(what, subject.apply(ctx, op))
 	}
 	late, stop := context.WithTimeout(ctx, time.Microsecond)
 	defer stop()
-	look("an operation that is too late", subject.apply(late, probe.anyOp(text, canary)))
-	look("a set of an awkward value", subject.apply(ctx, probe.anyOp(text, canary)))
+	look("an operation that is too late", subject.apply(late, anyOp(probe, text, canary)))
+	look("a set of an awkward value", subject.apply(ctx, anyOp(probe, text, canary)))
 	if probe.can(sdk.CanVerify) {
 		_, err := subject.verify(ctx, probe.target.Missing, probe.kind(), secret.New(canary))
-		probe.wantClean("the answer to a verify", fmt.Sprint(err), secrets...)
+		wantClean(probe, "the answer to a verify", fmt.Sprint(err), secrets...)
 	}
-	probe.wantClean("the log", probe.log.String(), secrets...)
-	probe.wantClean("what the plugin printed", probe.plugin.logged(), secrets...)
+	wantClean(probe, "the log", probe.log.String(), secrets...)
+	wantClean(probe, "what the plugin printed", probe.plugin.logged(), secrets...)
 }
 
 func closeIsClean(probe *probe) {

@@ -12,7 +12,7 @@ import (
 
 func verifyTells(probe *probe) {
 	subject, text, ctx := probe.open(), probe.target.Accounts[0], probe.t.Context()
-	name := probe.start(subject, text)
+	name := known(probe, subject, text)
 	for what, x := range map[string]struct {
 		value string
 		want  []sdk.Verdict
@@ -37,7 +37,7 @@ func verifyTells(probe *probe) {
 
 func verifyCannotTell(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	name := probe.start(subject, text)
+	name := known(probe, subject, text)
 	for _, value := range []string{name, probe.value()} {
 		got, err := subject.verify(probe.t.Context(), text, probe.kind(), secret.New(value))
 		if failure := sdk.AsError(err, ""); got != sdk.CannotTell || failure != nil && failure.Code != sdk.Unsupported && failure.Code != sdk.InvalidOperation {
@@ -126,10 +126,10 @@ func stampsDiffer(probe *probe) {
 }
 
 // listed are the accounts that List yields.
-func (p *probe) listed(subject subject) []sdk.Account {
+func listed(probe *probe, subject subject) []sdk.Account {
 	var all []sdk.Account
-	if err := subject.list(p.t.Context(), "", nil, func(account sdk.Account) error { all = append(all, account); return nil }); err != nil {
-		p.stop("List: %v", err)
+	if err := subject.list(probe.t.Context(), "", nil, func(account sdk.Account) error { all = append(all, account); return nil }); err != nil {
+		probe.stop("List: %v", err)
 	}
 	return all
 }
@@ -137,7 +137,7 @@ func (p *probe) listed(subject subject) []sdk.Account {
 func listYieldsAll(probe *probe) {
 	subject := probe.open()
 	names := map[string]int{}
-	for _, account := range probe.listed(subject) {
+	for _, account := range listed(probe, subject) {
 		names[account.Account]++
 		names["login "+account.Login]++
 		if names[account.Account] > 1 {
@@ -165,7 +165,7 @@ func listBreaks(probe *probe) {
 	defer cancel()
 	count := 0
 	subject := probe.open()
-	all := len(probe.listed(subject))
+	all := len(listed(probe, subject))
 	err := subject.list(ctx, "", nil, func(sdk.Account) error { count++; cancel(); return nil })
 	if err == nil && count < all {
 		probe.fail("List: cancelled after the first account, it ended after %d of %d without an error", count, all)
@@ -190,7 +190,7 @@ func policyAgrees(probe *probe) {
 			continue
 		}
 		short := "aB3."[:min(4, pol.MinLength-1)]
-		receipt := subject.apply(ctx, probe.anyOp(probe.target.Accounts[1], short))
+		receipt := subject.apply(ctx, anyOp(probe, probe.target.Accounts[1], short))
 		probe.wantRefused(receipt, fmt.Sprintf("a value of %d characters where Policy says at least %d", len(short), pol.MinLength), sdk.PolicyViolation)
 	}
 }
@@ -225,9 +225,9 @@ func checkIsReady(probe *probe) {
 
 func lostTarget(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	probe.start(subject, text)
+	known(probe, subject, text)
 	probe.target.Down()
-	receipt := subject.apply(probe.t.Context(), probe.anyOp(text, probe.value()))
+	receipt := subject.apply(probe.t.Context(), anyOp(probe, text, probe.value()))
 	// InvalidConfig is how a missing file looks; it too stops a run.
 	lost := []sdk.Code{sdk.Unreachable, sdk.TargetUnavailable, sdk.TargetError, sdk.ConnectionLost, sdk.Timeout, sdk.InvalidConfig}
 	if ok(receipt) || receipt.Err == nil || !slices.Contains(lost, receipt.Err.Code) {

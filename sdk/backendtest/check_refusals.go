@@ -11,7 +11,7 @@ import (
 
 func missingAccount(probe *probe) {
 	subject := probe.open()
-	probe.wantRefused(subject.apply(probe.t.Context(), probe.anyOp(probe.target.Missing, probe.value())), "an operation on a missing account", sdk.AccountNotFound)
+	probe.wantRefused(subject.apply(probe.t.Context(), anyOp(probe, probe.target.Missing, probe.value())), "an operation on a missing account", sdk.AccountNotFound)
 	if probe.can(sdk.CanReset) {
 		probe.wantRefused(subject.ask(probe.t.Context(), probe.op(sdk.Reset, probe.target.Missing, "")), "reset of a missing account", sdk.AccountNotFound)
 	}
@@ -24,7 +24,7 @@ func missingAccount(probe *probe) {
 func refusingAccounts(probe *probe) {
 	subject := probe.open()
 	for account, code := range probe.target.Refusing {
-		receipt := subject.apply(probe.t.Context(), probe.anyOp(account, probe.value()))
+		receipt := subject.apply(probe.t.Context(), anyOp(probe, account, probe.value()))
 		probe.wantRefused(receipt, fmt.Sprintf("an operation on account %q", account), code)
 		if code == sdk.AccountStatus && receipt.Err != nil && receipt.Err.AccountStatus == sdk.StatusUnknown {
 			probe.fail("account %q: AccountStatus does not say which", account)
@@ -38,7 +38,7 @@ var rules = []sdk.Rule{sdk.RuleMinLength, sdk.RuleMaxLength, sdk.RuleLetters, sd
 
 func weakValue(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	was := probe.start(subject, text)
+	was := known(probe, subject, text)
 	op := probe.set(text, probe.target.Weak)
 	if !probe.d.Does(sdk.Set) {
 		op = probe.change(text, was, probe.target.Weak)
@@ -58,7 +58,7 @@ func weakValue(probe *probe) {
 
 func historyIsKept(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	first := probe.start(subject, text)
+	first := known(probe, subject, text)
 	last := probe.value()
 	next := func(old, value string) sdk.Operation {
 		if probe.d.Does(sdk.Set) {
@@ -86,9 +86,9 @@ func remembered(receipt sdk.Receipt) bool {
 
 func nonsense(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	was := probe.start(subject, text)
+	was := known(probe, subject, text)
 	edit := func(call func(*sdk.Operation)) sdk.Operation {
-		op := probe.anyOp(text, probe.value())
+		op := anyOp(probe, text, probe.value())
 		call(&op)
 		return op
 	}
@@ -124,7 +124,7 @@ func hostileNames(probe *probe) {
 	held := map[string]string{}
 	for _, text := range probe.target.Accounts {
 		if probe.d.Does(sdk.Set) {
-			held[text] = probe.start(subject, text)
+			held[text] = known(probe, subject, text)
 		} else {
 			held[text] = probe.target.Present
 		}
@@ -133,7 +133,7 @@ func hostileNames(probe *probe) {
 		if slices.Contains(probe.target.Accounts, name) {
 			continue
 		}
-		receipt := subject.apply(probe.t.Context(), probe.anyOp(name, probe.value()))
+		receipt := subject.apply(probe.t.Context(), anyOp(probe, name, probe.value()))
 		if receipt.Outcome == sdk.Unknown {
 			probe.fail("account %.40q: %s, want applied or refused", name, said(receipt))
 		}

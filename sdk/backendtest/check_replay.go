@@ -8,9 +8,9 @@ import (
 // succeed again; any other has to tell the truth.
 func replay(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	was := probe.start(subject, text)
+	was := known(probe, subject, text)
 	value := probe.value()
-	op := probe.anyOp(text, value)
+	op := anyOp(probe, text, value)
 	if receipt := subject.apply(probe.t.Context(), op); !ok(receipt) {
 		probe.stop("%s: %s, want applied", op.Verb, said(receipt))
 	}
@@ -27,7 +27,7 @@ func replay(probe *probe) {
 
 func replayOfAChange(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
-	op := probe.change(text, probe.start(subject, text), probe.value())
+	op := probe.change(text, known(probe, subject, text), probe.value())
 	for attempt := range 2 {
 		op.Attempt = attempt + 1
 		if receipt := subject.apply(probe.t.Context(), op); !ok(receipt) {
@@ -41,7 +41,7 @@ func replayConcurrently(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
 	op := probe.set(text, probe.value())
 	op.Attempt = 2 // a first attempt may be refused by the history that another one made
-	probe.parallel(8, func(int) {
+	parallel(probe, 8, func(int) {
 		receipt := subject.apply(probe.t.Context(), op)
 		// In a process, the sdk joins them before they reach the backend.
 		if !ok(receipt) && (receipt.Err == nil || receipt.Err.Code != sdk.Conflict && (!probe.near || !remembered(receipt))) {

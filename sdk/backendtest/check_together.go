@@ -12,10 +12,10 @@ import (
 )
 
 // parallel calls call number times at once and waits.
-func (p *probe) parallel(count int, call func(number int)) {
+func parallel(probe *probe, count int, call func(number int)) {
 	var wg sync.WaitGroup
 	for i := range count {
-		wg.Go(func() { p.guard(func() { call(i) }) })
+		wg.Go(func() { probe.guard(func() { call(i) }) })
 	}
 	wg.Wait()
 }
@@ -25,7 +25,7 @@ func manyAtOnce(probe *probe) {
 	values := map[string]string{}
 	var ops []sdk.Operation
 	for _, text := range probe.target.Accounts {
-		op := probe.anyOp(text, probe.value())
+		op := anyOp(probe, text, probe.value())
 		values[text], ops = op.Value.Reveal(), append(ops, op)
 	}
 	for index, receipt := range subject.submit(ops) {
@@ -58,7 +58,7 @@ func moments(ctx context.Context) map[string]func() (context.Context, context.Ca
 func deadlines(probe *probe) {
 	subject, text := probe.open(), probe.target.Accounts[0]
 	for what, moment := range moments(probe.t.Context()) {
-		was := probe.start(subject, text)
+		was := known(probe, subject, text)
 		op := probe.set(text, probe.value())
 		if !probe.d.Does(sdk.Set) {
 			op = probe.change(text, was, probe.value())
@@ -81,29 +81,29 @@ func deadlines(probe *probe) {
 
 // batch applies operations to the target's accounts, with one in the middle
 // refused.
-func (p *probe) batch(ctx context.Context) (ops []sdk.Operation, was []string, receipts []sdk.Receipt) {
-	w := p.open().(watched)
-	for _, text := range p.target.Accounts[:3] {
-		was = append(was, p.start(w, text))
-		ops = append(ops, p.anyOp(text, p.value()))
+func batch(ctx context.Context, probe *probe) (ops []sdk.Operation, was []string, receipts []sdk.Receipt) {
+	w := probe.open().(watched)
+	for _, text := range probe.target.Accounts[:3] {
+		was = append(was, known(probe, w, text))
+		ops = append(ops, anyOp(probe, text, probe.value()))
 	}
-	if limit := p.d.Limits.Batch; limit == 0 || limit > 3 {
-		bad := p.anyOp(p.target.Accounts[0], p.value())
-		bad.Account = p.target.Missing
+	if limit := probe.d.Limits.Batch; limit == 0 || limit > 3 {
+		bad := anyOp(probe, probe.target.Accounts[0], probe.value())
+		bad.Account = probe.target.Missing
 		ops, was = slices.Insert(ops, 1, bad), slices.Insert(was, 1, "")
 	} else {
 		ops, was = ops[:limit], was[:limit]
 	}
 	batchApplier := w.subject.(near).Instance.(sdk.BatchApplier)
-	p.within("ApplyBatch", func() { receipts = batchApplier.ApplyBatch(ctx, ops) })
+	probe.within("ApplyBatch", func() { receipts = batchApplier.ApplyBatch(ctx, ops) })
 	if len(receipts) != len(ops) {
-		p.stop("ApplyBatch: %d receipts for %d operations", len(receipts), len(ops))
+		probe.stop("ApplyBatch: %d receipts for %d operations", len(receipts), len(ops))
 	}
 	return ops, was, receipts
 }
 
 func batchOrder(probe *probe) {
-	ops, was, receipts := probe.batch(probe.t.Context())
+	ops, was, receipts := batch(probe.t.Context(), probe)
 	for index, receipt := range receipts {
 		if ops[index].Account == probe.target.Missing {
 			probe.wantRefused(receipt, fmt.Sprintf("operation %d of a batch, on a missing account", index), sdk.AccountNotFound, sdk.InvalidOperation)
@@ -119,7 +119,7 @@ func batchOrder(probe *probe) {
 func batchDeadline(probe *probe) {
 	ctx, cancel := context.WithCancel(probe.t.Context())
 	cancel()
-	ops, was, receipts := probe.batch(ctx)
+	ops, was, receipts := batch(ctx, probe)
 	for index, receipt := range receipts {
 		if ops[index].Account != probe.target.Missing {
 			probe.wantTruth(receipt, ops[index].Account, was[index], ops[index].Value.Reveal(), fmt.Sprintf("operation %d of a batch with a cancelled context", index))

@@ -58,10 +58,10 @@ func leaked(text, name string) string {
 }
 
 // wantClean notes a problem if a secret stands in text.
-func (p *probe) wantClean(where, text string, secrets ...string) {
+func wantClean(probe *probe, where, text string, secrets ...string) {
 	for index, name := range secrets {
 		if form := leaked(text, name); form != "" {
-			p.fail("%s: holds secret %d of %d (%s)", where, index+1, len(secrets), form)
+			probe.fail("%s: holds secret %d of %d (%s)", where, index+1, len(secrets), form)
 		}
 	}
 }

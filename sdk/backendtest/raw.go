@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"slices"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -24,31 +21,20 @@ type caller interface {
 	raw() (rpc pb.BackendClient, hangUp func() error, err error)
 }
 
-// raw opens a connection of its own.
-func (w *wired) raw() (pb.BackendClient, func() error, error) {
-	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return w.process.connect(ctx) }
-	conn, err := grpc.NewClient("passthrough:///plugin", grpc.WithContextDialer(dialer), // w.process makes it private
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig())
-	if err != nil {
-		return nil, nil, err
-	}
-	return pb.NewBackendClient(conn), conn.Close, nil
-}
-
 // line is the raw end of one check.
 type line struct {
 	p   *probe
 	rpc pb.BackendClient
 }
 
-// call opens the line and ends it with the check.
-func (p *probe) call(call func(line)) {
-	rpc, hangUp, err := p.plugin.(caller).raw()
+// onLine opens the line and ends it with the check.
+func onLine(probe *probe, call func(line)) {
+	rpc, hangUp, err := probe.plugin.(caller).raw()
 	if err != nil {
-		p.stop("connection: %v", err)
+		probe.stop("connection: %v", err)
 	}
 	defer func() { _ = hangUp() }()
-	call(line{p, rpc})
+	call(line{probe, rpc})
 }
 
 func (l line) configure(name string) error {
@@ -130,16 +116,16 @@ func (l line) wantStatus(err error, what string, want codes.Code) {
 // may never reach another instance.
 func instancesByName(probe *probe) {
 	text := probe.target.Accounts[0]
-	value := probe.start(probe.open(), text)
-	probe.call(func(l line) {
-		_, err := l.apply("nobody's", probe.anyOp(text, probe.value()))
+	value := known(probe, probe.open(), text)
+	onLine(probe, func(l line) {
+		_, err := l.apply("nobody's", anyOp(probe, text, probe.value()))
 		l.wantStatus(err, "an operation on an instance that was never opened", codes.NotFound)
 		l.wantStatus(l.close("nobody's"), "Close of an instance that was never opened", codes.OK)
 		l.wantStatus(l.configure("mine"), "Configure", codes.OK)
 		l.wantStatus(l.configure("mine"), "Configure with the name of an open instance", codes.AlreadyExists)
 		l.wantStatus(l.close("mine"), "Close", codes.OK)
 		l.wantStatus(l.close("mine"), "a second Close", codes.OK)
-		_, err = l.apply("mine", probe.anyOp(text, probe.value()))
+		_, err = l.apply("mine", anyOp(probe, text, probe.value()))
 		l.wantStatus(err, "an operation on an instance that was closed", codes.NotFound)
 		l.wantStatus(l.configure("mine"), "Configure with the name of a closed instance", codes.OK)
 		l.wantStatus(l.close("mine"), "Close", codes.OK)
@@ -150,13 +136,13 @@ func instancesByName(probe *probe) {
 // idsAreOperations uses an id for another account.
 func idsAreOperations(probe *probe) {
 	text, name := probe.target.Accounts[0], probe.target.Accounts[1]
-	was := probe.start(probe.open(), name)
-	probe.call(func(l line) {
+	was := known(probe, probe.open(), name)
+	onLine(probe, func(l line) {
 		if err := l.configure("mine"); err != nil {
 			probe.stop("Configure: %v", err)
 		}
 		defer func() { _ = l.close("mine") }()
-		first, second := probe.anyOp(text, probe.value()), probe.anyOp(name, probe.value())
+		first, second := anyOp(probe, text, probe.value()), anyOp(probe, name, probe.value())
 		second.ID = first.ID
 		if receipt, err := l.apply("mine", first); err != nil || !ok(receipt) {
 			probe.stop("%s: %s, %v, want applied", first.Verb, said(receipt), err)
@@ -171,11 +157,11 @@ func idsAreOperations(probe *probe) {
 // verifyInFrames asks by the stream, of a plugin that takes verifies there.
 func verifyInFrames(probe *probe) {
 	text := probe.target.Accounts[0]
-	value := probe.start(probe.open(), text)
-	right, wrong := probe.anyOp(text, value), probe.anyOp(text, probe.value())
+	value := known(probe, probe.open(), text)
+	right, wrong := anyOp(probe, text, value), anyOp(probe, text, probe.value())
 	right.Verb, wrong.Verb = sdk.Verify, sdk.Verify
 	wants := [][]sdk.Verdict{{sdk.Accepted, sdk.AcceptedMustChange}, {sdk.Rejected}}
-	probe.call(func(l line) {
+	onLine(probe, func(l line) {
 		opened, err := l.open("mine")
 		if err != nil {
 			probe.stop("Configure: %v", err)
@@ -217,47 +203,45 @@ func noTraces(probe *probe) {
 	}
 	subject, first := probe.open(), probe.target.Accounts[0]
 	traces := follow(process.cmd.Process.Pid)
-	was := probe.start(subject, first)
+	was := known(probe, subject, first)
 	for range 3 {
-		subject.apply(probe.t.Context(), probe.anyOp(first, canary))
+		subject.apply(probe.t.Context(), anyOp(probe, first, canary))
 		if probe.can(sdk.CanVerify) {
 			_, _ = subject.verify(probe.t.Context(), first, probe.kind(), secret.New(canary))
 		}
 	}
 	secrets = append(secrets, was)
 	for _, seen := range traces.end() {
-		probe.wantClean("the arguments or the environment of a process", seen, secrets...)
+		wantClean(probe, "the arguments or the environment of a process", seen, secrets...)
 	}
 	for name, text := range left(process.dir) {
-		probe.wantClean("the file "+name, text, secrets...)
+		wantClean(probe, "the file "+name, text, secrets...)
 	}
 }
 
 // watchable is a plugin in a process of its own.
 type watchable interface{ watched() *process }
 
-func (w *wired) watched() *process { return w.process }
-
 // noRawLeaks provokes refusals whose answers the host's end has not scrubbed.
 func noRawLeaks(probe *probe) {
 	name := probe.target.Accounts[0]
-	probe.call(func(l line) {
+	onLine(probe, func(l line) {
 		if err := l.configure("mine"); err != nil {
 			probe.stop("Configure: %v", err)
 		}
 		defer func() { _ = l.close("mine") }()
 		for what, edit := range provocations(probe) {
-			op := probe.anyOp(name, canary)
+			op := anyOp(probe, name, canary)
 			edit(&op)
 			receipt, err := l.apply("mine", op)
 			text := texts(receipt)
 			if err != nil {
 				text = err.Error()
 			}
-			probe.wantClean("the answer to "+what, text, canary, canary+"-old")
+			wantClean(probe, "the answer to "+what, text, canary, canary+"-old")
 		}
 	})
-	probe.wantClean("what the plugin printed", probe.plugin.logged(), canary)
+	wantClean(probe, "what the plugin printed", probe.plugin.logged(), canary)
 }
 
 // provocations turn an operation with the canary into a refused one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -11,8 +12,11 @@ import (
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/dial"
+	pb "github.com/rekey-host/rekey/sdk/internal/backendpb"
 	"github.com/rekey-host/rekey/sdk/secret"
 	"github.com/rekey-host/rekey/sdk/serve"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 // childKey names, in the environment of a child, the test that serves.
@@ -125,6 +129,19 @@ func (w *wired) configure(ctx context.Context, config sdk.Config) (subject, erro
 	}
 	return far{instance}, nil
 }
+
+// raw opens a connection of its own.
+func (w *wired) raw() (pb.BackendClient, func() error, error) {
+	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return w.process.connect(ctx) }
+	conn, err := grpc.NewClient("passthrough:///plugin", grpc.WithContextDialer(dialer), // w.process makes it private
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig())
+	if err != nil {
+		return nil, nil, err
+	}
+	return pb.NewBackendClient(conn), conn.Close, nil
+}
+
+func (w *wired) watched() *process { return w.process }
 
 // far is an instance in another process.
 type far struct{ *dial.Instance }

@@ -200,10 +200,11 @@ func (c *Client) instance(name string, config sdk.Config, configureResponse *pb.
 	instance := &Instance{client: c, name: name, config: config, abilities: c.redact.Abilities(wire.DecodeAbilities(configureResponse.GetAbilities())), done: make(chan struct{})}
 	instance.load.born = time.Now()
 	instance.ctx, instance.stop = context.WithCancel(context.Background())
-	instance.slots = make(chan struct{}, config.Concurrency)
+	instance.single = newSingle(instance)
 	if configureResponse.GetStream() {
 		instance.asks = slices.Contains(configureResponse.GetStreamVerbs(), string(sdk.Verify))
-		if err := instance.openStream(); err != nil {
+		var err error
+		if instance.stream, err = openStream(instance); err != nil {
 			instance.stop()
 			return nil, err
 		}

@@ -31,9 +31,9 @@ type Instance struct {
 	abilities []sdk.Ability
 	load      load
 
-	stream *stream       // nil: the plugin cannot, operations go one by one
-	slots  chan struct{} // for what goes one by one: operations at once
-	asks   bool          // the stream takes verifies
+	stream *stream // nil: the plugin cannot, operations go one by one
+	single *single
+	asks   bool // the stream takes verifies
 	done   chan struct{}
 	ends   sync.Once
 	mu     sync.Mutex // of closed, and of wg's counter against its waiter
@@ -110,13 +110,13 @@ func (i *Instance) rounds(count int64) time.Duration {
 // target; whatever else it is, nothing changed.
 func (i *Instance) Submit(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) {
 	if i.stream == nil {
-		i.submitSingly(ops, nil, answer)
+		i.single.submitAll(ops, nil, answer)
 		return
 	}
 	framed, places := ops, []int(nil)
-	var single []int
+	var verifies []int
 	if !i.asks {
-		framed, places, single = apart(ops)
+		framed, places, verifies = apart(ops)
 	}
 	for from := 0; from < len(framed); from += wire.FrameOperations {
 		i.stream.submit(framed[from:min(len(framed), from+wire.FrameOperations)], func(count int, receipt sdk.Receipt) {
@@ -126,8 +126,8 @@ func (i *Instance) Submit(ops []sdk.Operation, answer func(count int, receipt sd
 			answer(count, receipt)
 		})
 	}
-	if len(single) > 0 {
-		i.submitSingly(ops, single, answer)
+	if len(verifies) > 0 {
+		i.single.submitAll(ops, verifies, answer)
 	}
 }
 
@@ -146,46 +146,6 @@ func apart(ops []sdk.Operation) (changes []sdk.Operation, places, verifies []int
 		changes, places = append(changes, op), append(places, index)
 	}
 	return changes, places, verifies
-}
-
-// submitSingly sends the operations at the places, nil for all, one a call.
-func (i *Instance) submitSingly(ops []sdk.Operation, places []int, answer func(count int, receipt sdk.Receipt)) {
-	if places == nil {
-		for index := range ops {
-			i.submitOne(ops[index], func(receipt sdk.Receipt) { answer(index, receipt) })
-		}
-	}
-	for _, count := range places {
-		i.submitOne(ops[count], func(receipt sdk.Receipt) { answer(count, receipt) })
-	}
-}
-
-func (i *Instance) submitOne(op sdk.Operation, answer func(sdk.Receipt)) {
-	select {
-	case i.slots <- struct{}{}:
-	case <-i.done:
-	}
-	started := i.run(func() {
-		defer func() { <-i.slots }()
-		answer(i.single(op))
-	})
-	if !started {
-		answer(sdk.Refuse(sdk.Errorf(sdk.Unreachable, "not sent: %s", i.client.reason(errClosed))))
-	}
-}
-
-// single makes one call of what others take in frames.
-func (i *Instance) single(op sdk.Operation) sdk.Receipt {
-	if op.Verb == sdk.Verify {
-		verdict, err := i.Verify(i.ctx, op.Account, op.Kind, op.Value)
-		if err != nil {
-			return sdk.Refuse(sdk.AsError(err, sdk.Internal))
-		}
-		return sdk.Receipt{Outcome: sdk.Applied, Verdict: verdict}
-	}
-	receipt := i.operation(i.ctx, pb.Backend_Apply_FullMethodName, op)
-	receipt.Value = secret.Value{} // only a reset has one
-	return receipt
 }
 
 // run starts a goroutine that Close waits for, unless the instance has ended.

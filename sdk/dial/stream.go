@@ -39,17 +39,18 @@ type frame struct {
 	answer func(n int, r sdk.Receipt)
 }
 
-func (i *Instance) openStream() error {
-	rpc, err := i.client.rpc.ApplyStream(i.ctx)
+// openStream opens the stream of an instance and receives its answers.
+func openStream(instance *Instance) (*stream, error) {
+	rpc, err := instance.client.rpc.ApplyStream(instance.ctx)
 	if err == nil {
-		err = rpc.Send(&pb.OperationFrame{Instance: i.name})
+		err = rpc.Send(&pb.OperationFrame{Instance: instance.name})
 	}
 	if err != nil {
-		return i.client.failed(i.ctx, "stream", err)
+		return nil, instance.client.failed(instance.ctx, "stream", err)
 	}
-	i.stream = &stream{instance: i, rpc: rpc, frames: map[uint64]*frame{}, gone: make(chan struct{})}
-	i.wg.Go(i.stream.receive)
-	return nil
+	made := &stream{instance: instance, rpc: rpc, frames: map[uint64]*frame{}, gone: make(chan struct{})}
+	instance.wg.Go(made.receive)
+	return made, nil
 }
 
 // submit sends one frame, or more if its operations are large.

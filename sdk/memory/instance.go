@@ -79,7 +79,7 @@ func (i *Instance) wait(ctx context.Context) *sdk.Error {
 	if failed := ended(ctx); failed != nil {
 		return failed
 	}
-	return i.enters()
+	return i.login.enters()
 }
 
 func ended(ctx context.Context) *sdk.Error {
@@ -152,7 +152,7 @@ func (i *Instance) sane(op sdk.Operation) *sdk.Error {
 	case op.Verb == sdk.Change && !op.Old.Present():
 		return sdk.Errorf(sdk.InvalidOperation, "a change needs the old value")
 	}
-	return i.ownOnly(op)
+	return i.login.ownOnly(op)
 }
 
 // enter returns the account, or a new one that the caller puts in its place when
@@ -218,7 +218,7 @@ func (i *Instance) done(outcome sdk.Outcome, credential *credential) sdk.Receipt
 
 // pick is Reset.
 func (i *Instance) pick(op sdk.Operation) sdk.Receipt {
-	if failed := i.ownOnly(op); failed != nil {
+	if failed := i.login.ownOnly(op); failed != nil {
 		return sdk.Refuse(failed)
 	}
 	value, err := generate(i.rand, i.policy)
@@ -254,8 +254,18 @@ func (i *Instance) unlock(op sdk.Operation) sdk.Receipt {
 	return i.done(sdk.Applied, account.lookup(op.Kind))
 }
 
+// handOver is Handover: the account is given the value, and the instance goes on
+// with it.
+func (i *Instance) handOver(op sdk.Operation) sdk.Receipt {
+	receipt := i.give(op)
+	if receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied {
+		i.login.passwords.Prefer(op.Value)
+	}
+	return receipt
+}
+
 func (i *Instance) revoke(op sdk.Operation) sdk.Receipt {
-	if failed := i.ownOnly(op); failed != nil {
+	if failed := i.login.ownOnly(op); failed != nil {
 		return sdk.Refuse(failed)
 	}
 	sh := i.accounts.shard(op.Account)
@@ -410,20 +420,6 @@ func (i *Instance) Verify(ctx context.Context, name, kind string, value secret.V
 		return sdk.CannotTell, missing(name)
 	}
 	return account.verdict(kind, digest), nil
-}
-
-func (a *account) verdict(kind string, digest [32]byte) sdk.Verdict {
-	credential := a.lookup(kind)
-	switch {
-	case a.status != sdk.StatusActive:
-		return sdk.Blocked
-	case credential == nil || !credential.set || credential.digest != digest:
-		return sdk.Rejected
-	case credential.must:
-		return sdk.AcceptedMustChange
-	default:
-		return sdk.Accepted
-	}
 }
 
 // Check finds nothing: the target is always there.

@@ -168,7 +168,6 @@ func (b *Backend) instance(config sdk.Config) *Instance {
 	if instance.now == nil {
 		instance.now = time.Now
 	}
-	instance.login = newLogin(config)
-	instance.makeLogin()
+	instance.login = newLogin(config, instance.accounts, instance.kinds)
 	return instance
 }

@@ -272,6 +272,21 @@ func (a *account) lookup(kind string) *credential {
 	return a.more.others[kind]
 }
 
+// verdict is what a logon with the value would come to.
+func (a *account) verdict(kind string, digest [32]byte) sdk.Verdict {
+	credential := a.lookup(kind)
+	switch {
+	case a.status != sdk.StatusActive:
+		return sdk.Blocked
+	case credential == nil || !credential.set || credential.digest != digest:
+		return sdk.Rejected
+	case credential.must:
+		return sdk.AcceptedMustChange
+	default:
+		return sdk.Accepted
+	}
+}
+
 // credential is a value that the account can be entered with.
 type credential struct {
 	digest  [32]byte

@@ -60,15 +60,15 @@ func Run(backend sdk.Backend, options Options) error {
 	takeLogs(service.log)
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go service.endWithHost(stop)
-	go service.endOnSignal(takeSignals(), stop)
-	err = service.servePlugin(ctx, handshake)
+	go endWithHost(service, stop)
+	go endOnSignal(service, takeSignals(), stop)
+	err = servePlugin(ctx, service, handshake)
 	service.close(closeGrace)
 	return err
 }
 
 // endWithHost waits for the end of the pipe that the host holds open.
-func (s *service) endWithHost(stop func()) {
+func endWithHost(service *service, stop func()) {
 	fd, err := strconv.Atoi(os.Getenv(livenessKey))
 	if err != nil || fd < 3 {
 		return
@@ -76,9 +76,9 @@ func (s *service) endWithHost(stop func()) {
 	syscall.CloseOnExec(fd)
 	file := os.NewFile(uintptr(fd), "liveness")
 	_, _ = io.Copy(io.Discard, file)
-	s.log.Warn("the host is gone")
+	service.log.Warn("the host is gone")
 	time.AfterFunc(closeGrace, func() { os.Exit(1) })
-	s.close(closeGrace)
+	service.close(closeGrace)
 	stop()
 }
 
@@ -92,16 +92,16 @@ func takeSignals() <-chan os.Signal {
 }
 
 // endOnSignal ends in good order on a request to terminate.
-func (s *service) endOnSignal(terminate <-chan os.Signal, stop func()) {
+func endOnSignal(service *service, terminate <-chan os.Signal, stop func()) {
 	<-terminate
-	s.close(closeGrace)
+	service.close(closeGrace)
 	stop()
 }
 
 // servePlugin speaks go-plugin's protocol. go-plugin's test mode is the one in
 // which it leaves standard output, signals and the handshake line to us; in the
 // other a library that prints at the wrong moment breaks the handshake.
-func (s *service) servePlugin(ctx context.Context, handshake *os.File) error {
+func servePlugin(ctx context.Context, service *service, handshake *os.File) error {
 	config, cert, err := mutualTLS(os.Getenv(clientCertKey))
 	if err != nil {
 		return err
@@ -109,10 +109,10 @@ func (s *service) servePlugin(ctx context.Context, handshake *os.File) error {
 	started, ended := make(chan *plugin.ReattachConfig, 1), make(chan struct{})
 	go plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{ProtocolVersion: protocolVersion, MagicCookieKey: cookieKey, MagicCookieValue: cookieValue},
-		Plugins:         plugin.PluginSet{"backend": &grpcPlugin{service: s}},
+		Plugins:         plugin.PluginSet{"backend": &grpcPlugin{service: service}},
 		TLSProvider:     func() (*tls.Config, error) { return config, nil },
 		GRPCServer:      newGRPC,
-		Logger:          newHclog(s.stderr, s.redact, hclog.Warn),
+		Logger:          newHclog(service.stderr, service.redact, hclog.Warn),
 		Test:            &plugin.ServeTestConfig{Context: ctx, ReattachConfigCh: started, CloseCh: ended},
 	})
 	select {

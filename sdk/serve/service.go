@@ -2,13 +2,11 @@ package serve
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
-	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -23,10 +21,7 @@ import (
 // translation of each call.
 type service struct {
 	pb.UnimplementedBackendServer
-	backend sdk.Backend
-	redact  *wire.Redactor
-	stderr  io.Writer
-	log     *slog.Logger
+	*guarded
 
 	mu        sync.Mutex
 	instances map[string]*instance
@@ -34,9 +29,7 @@ type service struct {
 }
 
 func newService(backend sdk.Backend, stderr io.Writer) *service {
-	made := &service{backend: backend, redact: &wire.Redactor{}, stderr: stderr, instances: map[string]*instance{}}
-	made.log = newLogger(stderr, made.redact, hclog.Info)
-	return made
+	return &service{guarded: newGuarded(backend, stderr), instances: map[string]*instance{}}
 }
 
 func (s *service) register(server *grpc.Server) { pb.RegisterBackendServer(server, s) }
@@ -78,11 +71,6 @@ func (s *service) Describe(context.Context, *pb.DescribeRequest) (*pb.DescribeRe
 	return &pb.DescribeResponse{Description: p}, nil
 }
 
-func (s *service) describe() (description sdk.Description, failure *sdk.Error) {
-	failure = s.guard("Describe", func() { description = s.backend.Describe() })
-	return description, failure
-}
-
 // Configure opens an instance.
 func (s *service) Configure(ctx context.Context, in *pb.ConfigureRequest) (*pb.ConfigureResponse, error) {
 	description, err := s.describe()
@@ -103,58 +91,6 @@ func (s *service) Configure(ctx context.Context, in *pb.ConfigureRequest) (*pb.C
 		return nil, refused
 	}
 	return &pb.ConfigureResponse{Abilities: wire.EncodeAbilities(s.redact.Abilities(sdk.AbilitiesOf(inst))), Stream: true, StreamVerbs: []string{string(sdk.Verify)}}, nil
-}
-
-func (s *service) configure(ctx context.Context, config sdk.Config) (inst sdk.Instance, failure *sdk.Error) {
-	var err error
-	if failure := s.guard("Configure", func() { inst, err = s.backend.Configure(ctx, config) }); failure != nil {
-		return nil, failure
-	}
-	if err != nil {
-		return nil, sdk.AsError(err, sdk.InvalidConfig)
-	}
-	if inst == nil {
-		return nil, sdk.Errorf(sdk.Internal, "Configure returned neither an instance nor an error")
-	}
-	return inst, nil
-}
-
-// config checks the settings against the description once more: the host may
-// be older than the plugin, or not be rekey.
-func (s *service) config(description sdk.Description, in *pb.ConfigureRequest) (sdk.Config, *sdk.Error) {
-	secrets := wire.DecodeSecrets(in.GetSecrets())
-	given := wire.DecodeValues(in.GetValues())
-	if given == nil {
-		given = map[string]any{}
-	}
-	for name, value := range secrets {
-		s.redact.Keep(value)
-		given[name] = value
-	}
-	values, problems := sdk.Fill(description.Config, given)
-	if len(problems) > 0 {
-		return sdk.Config{}, sdk.Errorf(sdk.InvalidConfig, "%s", problems[0].Error())
-	}
-	config := sdk.Config{
-		Label: in.GetLabel(), Values: map[string]any{}, Secrets: map[string]secret.Value{},
-		Concurrency: int(max(1, min(in.GetConcurrency(), 1<<16))), Timeout: time.Duration(in.GetTimeoutNs()),
-		Log: newLogger(s.stderr, s.redact, parseLevel(in.GetLogLevel())).With("instance", in.GetLabel()),
-	}
-	if config.Timeout <= 0 {
-		config.Timeout = 30 * time.Second
-	}
-	for name, value := range values {
-		if v, ok := value.(secret.Value); ok {
-			config.Secrets[name] = v
-			continue
-		}
-		config.Values[name] = value
-	}
-	for _, value := range wire.DecodeSecretList(in.GetHanded()) {
-		s.redact.Keep(value)
-		config.Handed = append(config.Handed, value)
-	}
-	return config, nil
 }
 
 func (s *service) add(name string, instance *instance) error {
@@ -187,6 +123,33 @@ func (s *service) Apply(ctx context.Context, in *pb.ApplyRequest) (*pb.ApplyResp
 	return s.one(ctx, in, func(i *instance, op sdk.Operation, answer func(sdk.Receipt)) {
 		i.submit([]*job{i.applyJob(ctx, op, answer)})
 	})
+}
+
+// ApplyStream does operations as their frames come.
+func (s *service) ApplyStream(stream grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame]) error {
+	frame, err := stream.Recv()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	instance, err := s.instance(frame.GetInstance())
+	if err != nil {
+		return err
+	}
+	in := inbox{service: s, instance: instance, stream: stream, out: newOutbox(stream, instance.pool)}
+	defer context.AfterFunc(stream.Context(), func() { instance.watch.caller(stream.Context()) })()
+	for err == nil {
+		in.accept(frame)
+		frame, err = stream.Recv()
+	}
+	if errors.Is(err, io.EOF) {
+		in.out.open.Wait()
+		return in.out.close()
+	}
+	_ = in.out.close()
+	return err
 }
 
 // Reset lets the target pick the value.
@@ -403,21 +366,4 @@ func (s *service) List(in *pb.ListRequest, to grpc.ServerStreamingServer[pb.List
 
 func (s *service) error(failure *sdk.Error) *pb.Error {
 	return wire.EncodeError(s.redact.Error(failure))
-}
-
-// guard turns a panic of the backend into an error that tells nothing of the
-// values that were at hand; the log has the rest, scrubbed.
-func (s *service) guard(method string, do func()) (failure *sdk.Error) {
-	defer func() {
-		if value := recover(); value != nil {
-			failure = panicked(s.log, method, value)
-		}
-	}()
-	do()
-	return nil
-}
-
-func panicked(log *slog.Logger, method string, value any) *sdk.Error {
-	log.Error("the backend panicked", "method", method, "panic", fmt.Sprint(value), "stack", stack())
-	return sdk.Errorf(sdk.Internal, "the backend panicked in %s (%T); its log has the rest", method, value)
 }

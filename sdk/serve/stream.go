@@ -1,9 +1,6 @@
 package serve
 
 import (
-	"context"
-	"errors"
-	"io"
 	"sync"
 	"time"
 
@@ -15,51 +12,32 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// ApplyStream does operations as their frames come.
-func (s *service) ApplyStream(stream grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame]) error {
-	frame, err := stream.Recv()
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	instance, err := s.instance(frame.GetInstance())
-	if err != nil {
-		return err
-	}
-	out := newOutbox(stream, instance.pool)
-	defer context.AfterFunc(stream.Context(), func() { instance.watch.caller(stream.Context()) })()
-	for err == nil {
-		s.accept(instance, frame, stream, out)
-		frame, err = stream.Recv()
-	}
-	if errors.Is(err, io.EOF) {
-		out.open.Wait()
-		return out.close()
-	}
-	_ = out.close()
-	return err
+// inbox takes the frames of a stream apart and has their operations done.
+type inbox struct {
+	service  *service
+	instance *instance
+	stream   grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame]
+	out      *outbox
 }
 
-func (s *service) accept(instance *instance, frame *pb.OperationFrame, stream grpc.BidiStreamingServer[pb.OperationFrame, pb.AnswerFrame], out *outbox) {
+func (i inbox) accept(frame *pb.OperationFrame) {
 	jobs := make([]*job, 0, len(frame.GetOperations()))
-	out.open.Add(len(frame.GetOperations()))
+	i.out.open.Add(len(frame.GetOperations()))
 	for _, numberedOperation := range frame.GetOperations() {
 		op := wire.DecodeOperation(numberedOperation.GetOperation())
-		s.redact.Note(op.Value, op.Old)
+		i.service.redact.Note(op.Value, op.Old)
 		number := numberedOperation.GetNumber()
-		job := instance.streamJob(stream.Context(), op, func(receipt sdk.Receipt) {
+		job := i.instance.streamJob(i.stream.Context(), op, func(receipt sdk.Receipt) {
 			receipt.Value = secret.Value{} // only a reset has one
-			out.add(&pb.Answer{Number: number, Receipt: s.encode(receipt)})
-			out.open.Done()
+			i.out.add(&pb.Answer{Number: number, Receipt: i.service.encode(receipt)})
+			i.out.open.Done()
 		})
 		if job != nil {
 			job.shared = true
 			jobs = append(jobs, job)
 		}
 	}
-	instance.submit(jobs)
+	i.instance.submit(jobs)
 }
 
 // The holding of answers, so that frames are not crumbs.

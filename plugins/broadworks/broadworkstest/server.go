@@ -8,12 +8,17 @@ import (
 	"net/http"
 	"path"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
 	"github.com/rekey-host/rekey/plugins/internal/simulator"
 )
+
+// logins is who may call: tokens, sessions, passwords of administrators and users.
+type logins struct{ *Simulator }
+
+// api reads the calls of HTTP, hands them to their handler and writes the answer.
+type api struct{ *Simulator }
 
 // problem is an error answer.
 type problem struct {
@@ -48,7 +53,7 @@ func (c *call) text(name string) string {
 }
 
 // mux serves the interface below /api/v2.
-func (s *Simulator) mux() http.Handler {
+func (s api) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /simulator", simulator.ServeJSON(func() any { return s.Status() }))
 	for pattern, serve := range map[string]func(*call) (any, *problem){
@@ -93,7 +98,7 @@ func (s *Simulator) mux() http.Handler {
 // own are the calls that an ordinary user may make, besides logging in.
 var own = []string{"/auth/session", "/auth/token", "/auth/password", "/users/login-info"}
 
-func (s *Simulator) handler(where string, serve func(*call) (any, *problem)) http.HandlerFunc {
+func (s api) handler(where string, serve func(*call) (any, *problem)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, problem := s.serve(where, serve, r)
 		if problem != nil {
@@ -104,11 +109,11 @@ func (s *Simulator) handler(where string, serve func(*call) (any, *problem)) htt
 	}
 }
 
-func (s *Simulator) serve(where string, serve func(*call) (any, *problem), r *http.Request) (any, *problem) {
+func (s api) serve(where string, serve func(*call) (any, *problem), r *http.Request) (any, *problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests[operation(r)]++
-	made := &call{Request: r, s: s, body: map[string]any{}}
+	made := &call{Request: r, s: s.Simulator, body: map[string]any{}}
 	if r.Method != http.MethodGet {
 		if problem := made.read(where); problem != nil {
 			return nil, problem
@@ -161,7 +166,7 @@ func (c *call) authenticate() *problem {
 	return nil
 }
 
-func (s *Simulator) issue(login string) map[string]any {
+func (s logins) issue(login string) map[string]any {
 	made := token{login: login}
 	if s.o.TokenLife > 0 {
 		made.until = s.o.Now().Add(s.o.TokenLife)
@@ -174,7 +179,7 @@ func (s *Simulator) issue(login string) map[string]any {
 	return answer
 }
 
-func (s *Simulator) sessionOf(login string) map[string]any {
+func (s logins) sessionOf(login string) map[string]any {
 	kind := "User"
 	if strings.EqualFold(login, s.o.Login) {
 		kind = "Provisioning"
@@ -185,7 +190,7 @@ func (s *Simulator) sessionOf(login string) map[string]any {
 
 // expires is passwordExpiresDays as the interface writes it: negative numbers
 // are strings.
-func (s *Simulator) expires() any {
+func (s logins) expires() any {
 	switch days := s.o.Expires; {
 	case days == nil:
 		return math.MaxInt32
@@ -198,14 +203,14 @@ func (s *Simulator) expires() any {
 
 func login(call *call) (any, *problem) {
 	name, password := call.text("username"), call.text("password")
-	if problem := call.s.try(name, password); problem != nil {
+	if problem := (logins{call.s}).try(name, password); problem != nil {
 		return nil, problem
 	}
-	return call.s.issue(name), nil
+	return logins{call.s}.issue(name), nil
 }
 
 // try is one login with a password, the administrator's or a user's web one.
-func (s *Simulator) try(name, password string) *problem {
+func (s logins) try(name, password string) *problem {
 	wrong := &problem{http.StatusUnauthorized, "[Error 4962] Invalid password"}
 	if strings.EqualFold(name, s.o.Login) {
 		switch {
@@ -232,18 +237,6 @@ func (s *Simulator) try(name, password string) *problem {
 	return nil
 }
 
-func (u *user) present(kind string) string {
-	if list := u.history[kind]; len(list) > 0 {
-		return list[len(list)-1]
-	}
-	return ""
-}
-
-func (u *user) take(kind, value string) {
-	u.history[kind] = append(u.history[kind], value)
-	u.sets[kind]++
-}
-
 func changeOwn(call *call) (any, *problem) {
 	if !strings.EqualFold(call.text("userId"), call.s.o.Login) || call.text("oldPassword") != call.s.o.Password {
 		return nil, &problem{http.StatusUnauthorized, "[Error 4962] Invalid password"}
@@ -261,17 +254,17 @@ func renew(way string) func(*call) (any, *problem) {
 			return nil, &problem{http.StatusNotFound, "There is no such resource."}
 		}
 		delete(c.s.tokens, strings.TrimPrefix(c.Header.Get("Authorization"), "Bearer "))
-		return c.s.issue(c.by), nil
+		return logins{c.s}.issue(c.by), nil
 	}
 }
 
-func session(call *call) (any, *problem) { return call.s.sessionOf(call.by), nil }
+func session(call *call) (any, *problem) { return logins{call.s}.sessionOf(call.by), nil }
 
 func switchUser(call *call) (any, *problem) {
 	if call.s.users[strings.ToLower(call.text("username"))] == nil {
 		return nil, notFound("User", call.text("username"))
 	}
-	return call.s.issue(call.text("username")), nil
+	return logins{call.s}.issue(call.text("username")), nil
 }
 
 // many answers one value, or a list of limit.
@@ -378,18 +371,6 @@ func (c *call) with(service string) (*user, *problem) {
 	return user, problem
 }
 
-// services are the names in force.
-func (u *user) services(packs bool) []string {
-	list := slices.Clone(u.Services)
-	for _, service := range u.Packs {
-		if packs {
-			list = append(list, service)
-		}
-	}
-	sort.Strings(list)
-	return slices.Compact(list)
-}
-
 func getSIP(call *call) (any, *problem) {
 	user, problem := call.with(Authentication)
 	if problem != nil {
@@ -439,7 +420,7 @@ func getWeb(call *call) (any, *problem) {
 	if problem != nil {
 		return nil, problem
 	}
-	return map[string]any{"userId": user.ID, "passwordExpiresDays": call.s.expires(), "isLoginDisabled": user.locked}, nil
+	return map[string]any{"userId": user.ID, "passwordExpiresDays": logins{call.s}.expires(), "isLoginDisabled": user.locked}, nil
 }
 
 func setWeb(call *call) (any, *problem) {
@@ -464,7 +445,7 @@ func loginInfo(call *call) (any, *problem) {
 		return nil, forbidden
 	}
 	return map[string]any{"userId": user.ID, "loginType": "User", "groupId": user.Group, "serviceProviderId": user.Provider, "firstName": user.First, "lastName": user.Last,
-		"passwordExpiresDays": call.s.expires(), "isAlternateUserId": false, "broadworksUserId": user.ID}, nil
+		"passwordExpiresDays": logins{call.s}.expires(), "isAlternateUserId": false, "broadworksUserId": user.ID}, nil
 }
 
 func servicesAssigned(call *call) (any, *problem) {
@@ -509,11 +490,6 @@ func assignServices(call *call) (any, *problem) {
 		}
 	}
 	return map[string]any{}, nil
-}
-
-func (u *user) object() map[string]any {
-	return map[string]any{"userId": u.ID, "serviceProviderId": u.Provider, "groupId": u.Group, "firstName": u.First, "lastName": u.Last,
-		"emailAddress": u.Email, "phoneNumber": u.DN, "extension": u.Extension, "inTrunkGroup": false}
 }
 
 // fields are what users can be filtered by.

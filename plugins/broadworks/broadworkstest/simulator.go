@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,35 @@ type user struct {
 	failed  int  // web logins in a row
 	locked  bool // the web login
 	vmOff   bool // isLoginDisabled
+}
+
+func (u *user) present(kind string) string {
+	if list := u.history[kind]; len(list) > 0 {
+		return list[len(list)-1]
+	}
+	return ""
+}
+
+func (u *user) take(kind, value string) {
+	u.history[kind] = append(u.history[kind], value)
+	u.sets[kind]++
+}
+
+// services are the names in force.
+func (u *user) services(packs bool) []string {
+	list := slices.Clone(u.Services)
+	for _, service := range u.Packs {
+		if packs {
+			list = append(list, service)
+		}
+	}
+	sort.Strings(list)
+	return slices.Compact(list)
+}
+
+func (u *user) object() map[string]any {
+	return map[string]any{"userId": u.ID, "serviceProviderId": u.Provider, "groupId": u.Group, "firstName": u.First, "lastName": u.Last,
+		"emailAddress": u.Email, "phoneNumber": u.DN, "extension": u.Extension, "inTrunkGroup": false}
 }
 
 // token is a login.
@@ -145,7 +175,7 @@ func (s *Simulator) URL() string { return s.Host() + "/api/v2" }
 // Handler returns the system as a handler, faults included. Faults know an
 // operation as "PUT /users/passwords" and its account by userId.
 func (s *Simulator) Handler() http.Handler {
-	return s.Faults.Wrap(s.mux(), func(r *http.Request, body []byte) (string, string) {
+	return s.Faults.Wrap(api{s}.mux(), func(r *http.Request, body []byte) (string, string) {
 		var b struct{ UserID string }
 		_ = json.Unmarshal(body, &b)
 		return operation(r), r.URL.Query().Get("userId") + b.UserID
@@ -196,7 +226,7 @@ func (s *Simulator) DisableVoicemail(id string) {
 func (s *Simulator) Token(login string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	token, _ := s.issue(login)["token"].(string)
+	token, _ := logins{s}.issue(login)["token"].(string)
 	return token
 }
 

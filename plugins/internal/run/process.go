@@ -14,11 +14,20 @@ import (
 	"time"
 )
 
-// The times that a program gets after its own is over, and that those who hold
-// its outputs get after its end.
+// The times that a program gets after its own is over, to end when it is asked and
+// when it is killed, and that those who hold its outputs get after its end.
 const (
 	toEnd  = 250 * time.Millisecond
 	toRead = 250 * time.Millisecond
+)
+
+// fate is what became of a program.
+type fate uint8
+
+const (
+	ended   fate = iota // by itself
+	killed              // its time was over, and nothing of it is left
+	goingOn             // its time was over, and it or what it started goes on
 )
 
 // errBusy is what passes by itself: the machine has too many processes or files.
@@ -50,13 +59,14 @@ type process struct {
 	gone   chan struct{} // closed when the program has ended; it may be unreaped
 	end    chan struct{} // closed to have it reaped
 	reaped chan struct{}
+	over   chan struct{} // closed when nothing is left of a program that was late
 }
 
 // start starts the program. Its thread stays until it is reaped: the kernel kills
 // the program when the thread that started it ends, so that none outlives rekey.
 func (p Program) start() (*process, error) {
 	made := &process{out: &sink{most: p.Most}, err: &sink{most: p.Most},
-		gone: make(chan struct{}), end: make(chan struct{}), reaped: make(chan struct{})}
+		gone: make(chan struct{}), end: make(chan struct{}), reaped: make(chan struct{}), over: make(chan struct{})}
 	made.cmd = &exec.Cmd{Path: p.Path, Args: append([]string{p.Path}, p.Args...), Env: p.Env, Dir: "/", SysProcAttr: apart()}
 	err := made.connect(p.Feeds)
 	if err == nil {
@@ -133,47 +143,90 @@ func (p *process) collect(sink *sink) (*os.File, error) {
 	return write, nil
 }
 
-// wait waits for the end of the program, ends it when ctx does, and reports
-// whether it ended by itself. Nothing of its group is left afterwards.
-func (p *process) wait(ctx context.Context) bool {
-	alone := true
+// wait waits for the end of the program, and ends it when ctx does, as far as that
+// is in its power: the kernel lets it end no program of another user. What goes on
+// then is waited for by who closes over.
+func (p *process) wait(ctx context.Context) fate {
 	select {
 	case <-p.gone:
+		p.reap()
+		p.hear()
+		return ended
 	case <-ctx.Done():
-		alone = p.stop()
 	}
-	signal(p.pid, syscall.SIGKILL) // unreaped, the leader keeps the group's number
+	select {
+	case <-p.gone: // at the same moment
+		p.reap()
+		p.hear()
+		return ended
+	default:
+	}
+	dead := p.stop()
+	go p.outlast()
+	if !dead {
+		return goingOn
+	}
+	limit := time.NewTimer(toRead)
+	defer limit.Stop()
+	select {
+	case <-p.over:
+		return killed
+	case <-limit.C:
+		return goingOn
+	}
+}
+
+// reap ends what is left of the group of a program that has ended, and takes its
+// exit code. Unreaped, the leader keeps the group's number.
+func (p *process) reap() {
+	_ = signal(p.pid, syscall.SIGKILL)
 	close(p.end)
 	<-p.reaped
+}
+
+// hear takes what is still in the outputs. Who else holds them does not keep us.
+func (p *process) hear() {
 	deadline := time.Now().Add(toRead)
 	for _, file := range p.ours {
 		_ = file.SetDeadline(deadline)
 	}
 	p.tasks.Wait()
-	return alone
 }
 
-// stop ends the program, and reports whether it had ended already.
+// stop ends the program, and reports whether it has ended.
 func (p *process) stop() bool {
-	select {
-	case <-p.gone:
-		return true
-	default:
-	}
-	signal(p.pid, syscall.SIGTERM)
-	limit := time.NewTimer(toEnd)
-	defer limit.Stop()
-	select {
-	case <-p.gone:
-	case <-limit.C:
-		signal(p.pid, syscall.SIGKILL)
-		<-p.gone
+	for _, which := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if signal(p.pid, which) != nil {
+			return false
+		}
+		limit := time.NewTimer(toEnd)
+		select {
+		case <-p.gone:
+			limit.Stop()
+			return true
+		case <-limit.C:
+		}
 	}
 	return false
 }
 
+// outlast waits, however long that takes, until the program has ended, no other
+// user's program of its group is there, and its outputs are closed.
+func (p *process) outlast() {
+	<-p.gone
+	p.reap()
+	for errors.Is(signal(p.pid, 0), syscall.EPERM) {
+		time.Sleep(toLook)
+	}
+	p.tasks.Wait()
+	close(p.over)
+}
+
+// toLook is how often a group that may not be ended is looked for.
+const toLook = 20 * time.Millisecond
+
 // signal sends to all of the program's group.
-func signal(pid int, which syscall.Signal) { _ = syscall.Kill(-pid, which) }
+func signal(pid int, which syscall.Signal) error { return syscall.Kill(-pid, which) }
 
 // hangUp closes our ends of the pipes of a program that was not started.
 func (p *process) hangUp() {
@@ -194,10 +247,10 @@ func (p *process) exit() int {
 // sink keeps the beginning of what is written to it, and takes the rest.
 type sink struct {
 	most int
-	cut  bool // there was more
 
 	mu   sync.Mutex
 	text []byte
+	cut  bool // there was more
 }
 
 // Write keeps what there is room for.
@@ -210,8 +263,9 @@ func (s *sink) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-func (s *sink) bytes() []byte {
+// kept is what was kept so far, and whether there was more.
+func (s *sink) kept() (text []byte, cut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.text
+	return s.text, s.cut
 }

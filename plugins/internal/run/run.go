@@ -1,6 +1,6 @@
 // Package run starts programs for backends: without a shell, in a session of their
-// own, with nothing of the environment, and to an end whatever becomes of them. It
-// knows nothing of what they do.
+// own, with nothing of the environment, and waits for them no longer than it is told,
+// whatever becomes of them. It knows nothing of what they do.
 package run
 
 import (
@@ -31,6 +31,10 @@ type Ending struct {
 	Exit     int        // 128 and the signal, if one ended it
 	Out, Err []byte
 	Cut      bool // there was more output
+
+	// Left is there if the program goes on, or what it started: closed once nothing
+	// is left of it. What it says meanwhile is no answer, and kept nowhere.
+	Left <-chan struct{}
 }
 
 // Environment is what every program gets of one, before what it is given.
@@ -38,8 +42,9 @@ func Environment() []string {
 	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
 }
 
-// Run starts the program and waits for its end, at the latest that of ctx. Nothing
-// of its process group is left then.
+// Run starts the program and waits for its end, at the latest that of ctx and a
+// moment. Nothing of its process group is left then but what may not be ended:
+// programs of another user (sudo, doas), and what the kernel holds.
 func (p Program) Run(ctx context.Context) (end Ending) {
 	if end.Failure = lateness(ctx, "before it was started"); end.Failure != nil {
 		return end
@@ -53,11 +58,19 @@ func (p Program) Run(ctx context.Context) (end Ending) {
 		return end
 	}
 	end.Started = true
-	if !started.wait(ctx) {
+	switch started.wait(ctx) {
+	case goingOn:
+		end.Failure = lateness(ctx, "and it goes on, or what it started: what runs as another user cannot be ended from here, so put timeout behind sudo ("+
+			"sudo -n /usr/bin/timeout -k 1 20 TOOL); whether it sets anything is not known")
+		end.Left = started.over
+		return end
+	case killed:
 		end.Failure = lateness(ctx, "and was ended; whether it had set anything is not known")
+	case ended:
 	}
 	end.Exit = started.exit()
-	end.Out, end.Err, end.Cut = started.out.bytes(), started.err.bytes(), started.out.cut
+	end.Out, end.Cut = started.out.kept()
+	end.Err, _ = started.err.kept()
 	return end
 }
 

@@ -1,7 +1,9 @@
 package simulator
 
 import (
+	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -9,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -91,4 +95,43 @@ func (p Program) parse(args []string, stderr io.Writer) (settings, error) {
 		err = fmt.Errorf("%q: is not a flag; see --help", flags.Arg(0))
 	}
 	return set, err
+}
+
+// load adds the accounts of a file. It reads lines as rekey does: blank lines
+// and the header are skipped, spaces around values trimmed, and values that
+// have a quote or a semicolon stand in quotes.
+func (p Program) load(path string) error {
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	rows := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
+	rows.Comma, rows.Comment, rows.FieldsPerRecord, rows.LazyQuotes, rows.TrimLeadingSpace = ';', p.Comment, -1, true, true
+	for first := true; ; first = false {
+		fields, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		for i := range fields {
+			fields[i] = strings.TrimSpace(fields[i])
+		}
+		if blank := len(fields) == 1 && fields[0] == ""; blank || first && p.header(fields) {
+			continue
+		}
+		if err := p.System.Line(fields); err != nil {
+			line, _ := rows.FieldPos(0)
+			return fmt.Errorf("%s:%d: %w", path, line, err)
+		}
+	}
+}
+
+// header reports whether the first line of a file names the columns.
+func (p Program) header(fields []string) bool {
+	return p.Header != "" && slices.Equal(fields, strings.Split(p.Header, ";"))
 }

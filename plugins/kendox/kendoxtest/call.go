@@ -1,7 +1,6 @@
 package kendoxtest
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,10 +8,10 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-
-	"github.com/rekey-host/rekey/plugins/internal/simulator"
-	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
+
+// transport reads the calls of HTTP and writes their answers.
+type transport struct{ *Server }
 
 // The codes that this server answers.
 const (
@@ -54,35 +53,25 @@ func (a arguments) text(name string) string { value, _ := a[name].(string); retu
 // method answers with its result, or nil for a void one.
 type method func(arguments) (any, *exception)
 
-func (s *Server) method(name string) (method, bool) {
+func (s transport) method(name string) (method, bool) {
 	m, ok := map[string]method{
-		"Authentication/Logon":                         s.logon,
-		"Authentication/Logoff":                        s.logoff,
-		"Authentication/GetLogonResult":                s.getLogonResult,
-		"Authentication/SetConnectionVerificationCode": s.verifyCode,
-		"Common/SetUserPasswordHashed":                 s.setUserPasswordHashed,
-		"Common/SetUserPassword":                       s.setUserPassword,
-		"Common/GetUserAdminAccessRights":              s.getUserAdminAccessRights,
-		"Common/GetUserStore":                          s.getUserStore,
-		"Common/GetAllUsersSimple":                     s.getAllUsersSimple,
-		"Common/GetUserSimple":                         s.getUserSimple,
-		"Common/GetOwnUser":                            s.getOwnUser,
+		"Authentication/Logon":                         infoShare(s).logon,
+		"Authentication/Logoff":                        infoShare(s).logoff,
+		"Authentication/GetLogonResult":                infoShare(s).getLogonResult,
+		"Authentication/SetConnectionVerificationCode": infoShare(s).verifyCode,
+		"Common/SetUserPasswordHashed":                 infoShare(s).setUserPasswordHashed,
+		"Common/SetUserPassword":                       infoShare(s).setUserPassword,
+		"Common/GetUserAdminAccessRights":              infoShare(s).getUserAdminAccessRights,
+		"Common/GetUserStore":                          infoShare(s).getUserStore,
+		"Common/GetAllUsersSimple":                     infoShare(s).getAllUsersSimple,
+		"Common/GetUserSimple":                         infoShare(s).getUserSimple,
+		"Common/GetOwnUser":                            infoShare(s).getOwnUser,
 	}[name]
 	return m, ok
 }
 
-// ServeHTTP answers one request, faults included. Faults know a method as
-// "SetUserPasswordHashed" and the user by its id.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet && r.URL.Path == "/simulator/status" {
-		simulator.ServeJSON(func() any { return s.Status() })(w, r)
-		return
-	}
-	s.faulty.ServeHTTP(w, r)
-}
-
 // call answers one call.
-func (s *Server) call(w http.ResponseWriter, r *http.Request) {
+func (s transport) call(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	if !s.o.Strict {
 		path = strings.TrimSuffix(path, "/")
@@ -143,7 +132,7 @@ func documented(r *http.Request, name string, arguments arguments) bool {
 }
 
 // write sends a result or an error in the form that the options say.
-func (s *Server) write(w http.ResponseWriter, name string, result any, exception *exception) {
+func (s transport) write(w http.ResponseWriter, name string, result any, exception *exception) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	switch {
 	case exception != nil:
@@ -156,20 +145,7 @@ func (s *Server) write(w http.ResponseWriter, name string, result any, exception
 	}
 }
 
-func (o Options) body(exception *exception) string {
-	encode := func(value any) string { data, _ := json.Marshal(value); return string(data) }
-	switch o.Form {
-	case FormMessage:
-		return encode(map[string]any{"Message": exception.text})
-	case FormFault:
-		return encode(map[string]any{"Reason": exception.text, "Detail": map[string]any{"FaultCode": fmt.Sprint(exception.code)}})
-	case FormText:
-		return exception.text
-	}
-	return encode(map[string]any{"ErrorCode": exception.code, "Message": exception.text})
-}
-
-func (s *Server) count(name string) {
+func (s transport) count(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls[name]++
@@ -181,20 +157,4 @@ func named(r *http.Request, body []byte) (name, user string) {
 	_ = json.Unmarshal(body, &a)
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	return path[strings.LastIndexByte(path, '/')+1:], a.text("userId")
-}
-
-// Exception is a fault's answer: a ServiceException of a code; without a text
-// it names the code only.
-func (s *Server) Exception(code int, text string) resttest.Answer {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		s.write(w, "", nil, raise(code, "%s", cmp.Or(text, "ServiceException")))
-	}
-}
-
-// Expired is a fault's answer: every session ends before the call.
-func (s *Server) Expired() resttest.Answer {
-	return func(w http.ResponseWriter, r *http.Request) {
-		s.Expire()
-		s.call(w, r)
-	}
 }

@@ -1,13 +1,16 @@
 package kendoxtest
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
 
+// infoShare is the documented methods: each has its arguments checked and answers with
+// what the reference says.
+type infoShare struct{ *Server }
+
 // enter finds the session of a call and restarts its idle time.
-func (s *Server) enter(arguments arguments) (*session, *exception) {
+func (s infoShare) enter(arguments arguments) (*session, *exception) {
 	id := arguments.text("connectionId")
 	s.sweep()
 	session := s.sessions[strings.ToLower(id)]
@@ -19,7 +22,7 @@ func (s *Server) enter(arguments arguments) (*session, *exception) {
 }
 
 // admit is enter for calls that need a confirmed second factor.
-func (s *Server) admit(arguments arguments) (*session, *exception) {
+func (s infoShare) admit(arguments arguments) (*session, *exception) {
 	session, exception := s.enter(arguments)
 	if exception == nil && !session.verified {
 		exception = raise(codeVerify, "Verification code is needed: Verification code not yet verified")
@@ -27,13 +30,13 @@ func (s *Server) admit(arguments arguments) (*session, *exception) {
 	return session, exception
 }
 
-func (s *Server) logon(arguments arguments) (any, *exception) {
+func (s infoShare) logon(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.o.Tenant != "" && !strings.EqualFold(arguments.text("tenantName"), s.o.Tenant) {
 		return nil, raise(codeTenant, "Unknown tenant %s", arguments.text("tenantName"))
 	}
-	user := s.byLogin(arguments.text("userName"))
+	user := directory(s).byLogin(arguments.text("userName"))
 	if user == nil || user.Inactive || user.Obsolete || user.NoInternalPassword || arguments.text("passwordHashed") != user.Hash {
 		return nil, raise(codeLogon, "Cannot log in user %s", arguments.text("userName"))
 	}
@@ -49,7 +52,7 @@ func (s *Server) logon(arguments arguments) (any, *exception) {
 	return s.result(id), nil
 }
 
-func (s *Server) sessionsOf(user *User) int {
+func (s infoShare) sessionsOf(user *User) int {
 	count := 0
 	for _, open := range s.sessions {
 		if open.user == user {
@@ -59,7 +62,7 @@ func (s *Server) sessionsOf(user *User) int {
 	return count
 }
 
-func (s *Server) result(id string) map[string]any {
+func (s infoShare) result(id string) map[string]any {
 	session := s.sessions[id]
 	kind := "None"
 	if !session.verified {
@@ -71,7 +74,7 @@ func (s *Server) result(id string) map[string]any {
 		"JWTToken": "jwt-of-" + id, "AbsenceInfo": map[string]any{}}
 }
 
-func (s *Server) logoff(arguments arguments) (any, *exception) {
+func (s infoShare) logoff(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exception := s.enter(arguments); exception != nil {
@@ -81,7 +84,7 @@ func (s *Server) logoff(arguments arguments) (any, *exception) {
 	return nil, nil
 }
 
-func (s *Server) getLogonResult(arguments arguments) (any, *exception) {
+func (s infoShare) getLogonResult(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exception := s.enter(arguments); exception != nil {
@@ -90,7 +93,7 @@ func (s *Server) getLogonResult(arguments arguments) (any, *exception) {
 	return s.result(strings.ToLower(arguments.text("connectionId"))), nil
 }
 
-func (s *Server) verifyCode(arguments arguments) (any, *exception) {
+func (s infoShare) verifyCode(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, exception := s.enter(arguments)
@@ -106,7 +109,7 @@ func (s *Server) verifyCode(arguments arguments) (any, *exception) {
 	return nil, nil
 }
 
-func (s *Server) setUserPasswordHashed(arguments arguments) (any, *exception) {
+func (s infoShare) setUserPasswordHashed(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	user, exception := s.target(arguments)
@@ -117,11 +120,11 @@ func (s *Server) setUserPasswordHashed(arguments arguments) (any, *exception) {
 	if !s.o.Loose && !isHash(hash) {
 		return nil, raise(codeNotSet, "The password could not be set")
 	}
-	s.take(user, hash)
+	directory(s).take(user, hash)
 	return nil, nil
 }
 
-func (s *Server) setUserPassword(arguments arguments) (any, *exception) {
+func (s infoShare) setUserPassword(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	user, exception := s.target(arguments)
@@ -137,12 +140,12 @@ func (s *Server) setUserPassword(arguments arguments) (any, *exception) {
 	if password == "" {
 		return nil, raise(codeNotSet, "The password could not be set")
 	}
-	s.take(user, s.Hash(password))
+	directory(s).take(user, s.Hash(password))
 	return nil, nil
 }
 
 // target finds the user that a password call is about, if the caller may.
-func (s *Server) target(arguments arguments) (*User, *exception) {
+func (s infoShare) target(arguments arguments) (*User, *exception) {
 	session, exception := s.admit(arguments)
 	if exception != nil {
 		return nil, exception
@@ -167,7 +170,7 @@ func (s *Server) target(arguments arguments) (*User, *exception) {
 	return user, nil
 }
 
-func (s *Server) getUserAdminAccessRights(arguments arguments) (any, *exception) {
+func (s infoShare) getUserAdminAccessRights(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, exception := s.admit(arguments)
@@ -183,7 +186,7 @@ func (s *Server) getUserAdminAccessRights(arguments arguments) (any, *exception)
 	return append([]string{"01002010-38a7-11d8-a902-0050bf427e8f"}, user.Rights...), nil
 }
 
-func (s *Server) getUserStore(arguments arguments) (any, *exception) {
+func (s infoShare) getUserStore(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, exception := s.admit(arguments)
@@ -191,20 +194,13 @@ func (s *Server) getUserStore(arguments arguments) (any, *exception) {
 		return nil, exception
 	}
 	users := []any{}
-	for _, user := range s.sorted() {
+	for _, user := range directory(s).sorted() {
 		users = append(users, user.contract())
 	}
 	return map[string]any{"Users": users, "Groups": []any{}, "OwnUserId": session.user.ID, "SessionCount": s.changed}, nil
 }
 
-func (u *User) contract() map[string]any {
-	return map[string]any{"Id": u.ID, "LoginName": u.Login, "DisplayName": u.Name, "Domain": u.Domain, "Email": u.Mail, "PhoneNumber": "",
-		"Language": "en", "Active": !u.Inactive, "Obsolete": u.Obsolete, "NamedUser": false, "ApplicationUser": false,
-		"LoginWithInternalPassword": !u.NoInternalPassword, "LoginWithWindowsUser": u.NoInternalPassword, "LoginWithCertificate": false,
-		"LoginWithoutPassword": false, "HasEmailNotification": false, "CanChangeLanguage": true, "CanChangeOptions": true, "CanExecuteDefaultSearch": true}
-}
-
-func (s *Server) getAllUsersSimple(arguments arguments) (any, *exception) {
+func (s infoShare) getAllUsersSimple(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exception := s.admit(arguments); exception != nil {
@@ -214,7 +210,7 @@ func (s *Server) getAllUsersSimple(arguments arguments) (any, *exception) {
 	deleted, _ := filter["RemoveDeletedUsers"].(bool)
 	inactive, given := filter["RemoveInactiveUsers"].(bool)
 	active, others := []any{}, []any{}
-	for _, user := range s.sorted() {
+	for _, user := range directory(s).sorted() {
 		simple := map[string]any{"Id": user.ID, "LoginName": user.Login, "DisplayName": user.Name, "ExternalUser": false, "HiddenInUI": false}
 		switch {
 		case user.Obsolete && deleted, user.Inactive && (inactive || !given):
@@ -227,7 +223,7 @@ func (s *Server) getAllUsersSimple(arguments arguments) (any, *exception) {
 	return map[string]any{"ActiveUsers": active, "InactiveAndObsoleteUsers": others, "SessionCount": s.changed}, nil
 }
 
-func (s *Server) getUserSimple(arguments arguments) (any, *exception) {
+func (s infoShare) getUserSimple(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exception := s.admit(arguments); exception != nil {
@@ -240,7 +236,7 @@ func (s *Server) getUserSimple(arguments arguments) (any, *exception) {
 	return map[string]any{"Id": user.ID, "LoginName": user.Login, "DisplayName": user.Name}, nil
 }
 
-func (s *Server) getOwnUser(arguments arguments) (any, *exception) {
+func (s infoShare) getOwnUser(arguments arguments) (any, *exception) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, exception := s.admit(arguments)
@@ -265,16 +261,4 @@ type Status struct {
 	Calls    map[string]int `json:"calls"`
 	Sessions int            `json:"sessions"`
 	Users    []StatusRow    `json:"users"`
-}
-
-// Status returns the state without secrets, users in a fixed order.
-func (s *Server) Status() Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sweep()
-	st := Status{Calls: maps.Clone(s.calls), Sessions: len(s.sessions)}
-	for _, user := range s.sorted() {
-		st.Users = append(st.Users, StatusRow{user.ID, user.Login, !user.Inactive && !user.Obsolete, len(user.Hashes) - 1})
-	}
-	return st
 }

@@ -1,12 +1,21 @@
 package kendoxtest
 
 import (
+	"cmp"
 	"crypto/rand"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/rekey-host/rekey/plugins/internal/simulator"
 	"github.com/rekey-host/rekey/sdk/rest/resttest"
@@ -54,10 +63,41 @@ type Options struct {
 	Rules Rules // of SetUserPassword; the hashed call cannot check them
 }
 
+func (o Options) body(exception *exception) string {
+	encode := func(value any) string { data, _ := json.Marshal(value); return string(data) }
+	switch o.Form {
+	case FormMessage:
+		return encode(map[string]any{"Message": exception.text})
+	case FormFault:
+		return encode(map[string]any{"Reason": exception.text, "Detail": map[string]any{"FaultCode": fmt.Sprint(exception.code)}})
+	case FormText:
+		return exception.text
+	}
+	return encode(map[string]any{"ErrorCode": exception.code, "Message": exception.text})
+}
+
 // Rules are the server's password configuration; a zero field rules nothing.
 type Rules struct {
 	MinLength                     int
 	Letter, Special, Mixed, Digit bool
+}
+
+// broken returns the code of the first rule that a password breaks; 0: it is good.
+func (r Rules) broken(password string) int {
+	has := func(is func(rune) bool) bool { return strings.IndexFunc(password, is) >= 0 }
+	switch {
+	case len([]rune(password)) < r.MinLength:
+		return codeTooShort
+	case r.Letter && !has(unicode.IsLetter):
+		return codeLetter
+	case r.Special && !has(func(letter rune) bool { return !unicode.IsLetter(letter) && !unicode.IsDigit(letter) }):
+		return codeSpecial
+	case r.Mixed && (!has(unicode.IsUpper) || !has(unicode.IsLower)):
+		return codeMixed
+	case r.Digit && !has(unicode.IsDigit):
+		return codeDigit
+	}
+	return 0
 }
 
 // Server is one simulated InfoShare. Its methods may be called concurrently.
@@ -100,7 +140,7 @@ func New(options Options) *Server {
 	if server.o.Code == "" {
 		server.o.Code = "123456"
 	}
-	server.faulty = server.Faults.Wrap(http.HandlerFunc(server.call), named)
+	server.faulty = server.Faults.Wrap(http.HandlerFunc(transport{server}.call), named)
 	server.Add(User{ID: DCIAdmin, Login: "dciadmin", Name: "DCIAdmin", Rights: AllRights()}, "dciadmin")
 	return server
 }
@@ -151,6 +191,102 @@ func (s *Server) sweep() {
 		if s.now().Sub(session.used) >= s.o.Idle {
 			delete(s.sessions, id)
 		}
+	}
+}
+
+// ServeHTTP answers one request, faults included. Faults know a method as
+// "SetUserPasswordHashed" and the user by its id.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && r.URL.Path == "/simulator/status" {
+		simulator.ServeJSON(func() any { return s.Status() })(w, r)
+		return
+	}
+	s.faulty.ServeHTTP(w, r)
+}
+
+// Exception is a fault's answer: a ServiceException of a code; without a text
+// it names the code only.
+func (s *Server) Exception(code int, text string) resttest.Answer {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		transport{s}.write(w, "", nil, raise(code, "%s", cmp.Or(text, "ServiceException")))
+	}
+}
+
+// Expired is a fault's answer: every session ends before the call.
+func (s *Server) Expired() resttest.Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.Expire()
+		transport{s}.call(w, r)
+	}
+}
+
+// Status returns the state without secrets, users in a fixed order.
+func (s *Server) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep()
+	st := Status{Calls: maps.Clone(s.calls), Sessions: len(s.sessions)}
+	for _, user := range (directory{s}).sorted() {
+		st.Users = append(st.Users, StatusRow{user.ID, user.Login, !user.Inactive && !user.Obsolete, len(user.Hashes) - 1})
+	}
+	return st
+}
+
+// Hash returns the Base64 of the SHA-512 of a password as this server hashes
+// it.
+func (s *Server) Hash(password string) string {
+	text := []byte(password)
+	if s.o.UTF16 {
+		text = nil
+		for _, unit := range utf16.Encode([]rune(password)) {
+			text = binary.LittleEndian.AppendUint16(text, unit)
+		}
+	}
+	sum := sha512.Sum512(text)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Add adds a user with a password and returns its id; without one it gets a
+// new id.
+func (s *Server) Add(user User, password string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if user.ID == "" {
+		user.ID = newID()
+	}
+	user.Hash = s.Hash(password)
+	user.Hashes = []string{user.Hash}
+	s.users[strings.ToLower(user.ID)] = &user
+	s.order = nil
+	return user.ID
+}
+
+// User returns a copy of the user of that login and whether there is one.
+func (s *Server) User(login string) (User, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user := directory{s}.byLogin(login)
+	if user == nil {
+		return User{}, false
+	}
+	c := *user
+	c.Hashes, c.Rights = slices.Clone(c.Hashes), slices.Clone(c.Rights)
+	return c, true
+}
+
+// Accepts reports whether the user could log on with the password.
+func (s *Server) Accepts(login, password string) bool {
+	user, ok := s.User(login)
+	return ok && user.Hash == s.Hash(password)
+}
+
+// Update changes a user behind the back of the protocol.
+func (s *Server) Update(login string, call func(*User)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if user := (directory{s}).byLogin(login); user != nil {
+		call(user)
+		s.order = nil
 	}
 }
 

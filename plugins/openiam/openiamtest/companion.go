@@ -9,26 +9,13 @@ import (
 	"time"
 )
 
-// key reads the three parts that the companion services name an identity by.
-func (c call) key() Key {
-	return Key{c.body.get("domainId"), c.body.get("principal"), c.body.get("managedSysId")}
-}
+// companion is the services beside it: logins, policies, authentication.
+type companion struct{ *Server }
 
-// find returns the identity of a call; the source dereferences a missing
-// domain or principal.
-func (s *Server) find(call call) (*identity, reply) {
-	for _, name := range []string{"domainId", "principal"} {
-		if _, ok := call.body.value(name); !ok {
-			return nil, serverFault("java.lang.NullPointerException: %s is null", name)
-		}
-	}
-	return s.identities[call.key()], reply{}
-}
-
-func (s *Server) getLoginByManagedSys(call call) reply {
+func (s companion) getLoginByManagedSys(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
@@ -38,27 +25,10 @@ func (s *Server) getLoginByManagedSys(call call) reply {
 	return success("<principal>" + identity.login() + "</principal>")
 }
 
-// login is the Login of an identity. The server answers with the reversibly
-// encrypted password too; here stands what could be anything.
-func (i *identity) login() string {
-	flag := func(name string, on bool) string {
-		if on {
-			return tag(name, "1")
-		}
-		return tag(name, "0")
-	}
-	return "<id>" + tag("domainId", i.Domain) + tag("login", i.Principal) + tag("managedSysId", i.System) + "</id>" +
-		tag("userId", i.UserID) + tag("password", "3des:"+strconv.Itoa(len(i.Values))) +
-		tag("pwdChanged", stamp(i.Changed)) + tag("pwdExp", stamp(i.Expires)) +
-		flag("firstTimeLogin", i.FirstLogin) + flag("resetPassword", i.MustChange) + flag("isLocked", i.Locked) +
-		tag("gracePeriod", stamp(i.GraceEnds)) + tag("authFailCount", strconv.Itoa(i.FailedLogons)) +
-		tag("selected", "false") + tag("passwordChangeCount", strconv.Itoa(i.ChangeCount))
-}
-
-func (s *Server) getUserByLogin(call call) reply {
+func (s companion) getUserByLogin(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
@@ -72,10 +42,10 @@ func (s *Server) getUserByLogin(call call) reply {
 		tag("u:secondaryStatus", strings.ToLower(user.SecondaryStatus)) + tag("u:userId", user.ID) + tag("u:email", user.Mail) + "</user>")
 }
 
-func (s *Server) isPasswordEq(call call) reply {
+func (s companion) isPasswordEq(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
@@ -86,10 +56,10 @@ func (s *Server) isPasswordEq(call call) reply {
 	return reply{xml: `<return status="failure">` + anyValue("boolean", "false") + `</return>`}
 }
 
-func (s *Server) loginExists(call call) reply {
+func (s companion) loginExists(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
@@ -99,10 +69,10 @@ func (s *Server) loginExists(call call) reply {
 	return success(anyValue("boolean", "true"))
 }
 
-func (s *Server) unLockLogin(call call) reply {
+func (s companion) unLockLogin(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
@@ -114,7 +84,7 @@ func (s *Server) unLockLogin(call call) reply {
 	return success("")
 }
 
-func (s *Server) bulkResetPasswordChangeCount(call) reply {
+func (s companion) bulkResetPasswordChangeCount(call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, identity := range s.identities {
@@ -123,7 +93,7 @@ func (s *Server) bulkResetPasswordChangeCount(call) reply {
 	return success(anyValue("int", strconv.Itoa(len(s.identities))))
 }
 
-func (s *Server) isPasswordValid(call call) reply {
+func (s companion) isPasswordValid(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	element := call.body.child("", "pswd")
@@ -131,7 +101,7 @@ func (s *Server) isPasswordValid(call call) reply {
 	if identity == nil || s.users[identity.UserID] == nil {
 		return nullPointer()
 	}
-	policy, ok := s.policyOf(identity)
+	policy, ok := directory(s).policyOf(identity)
 	if !ok {
 		return failure("PASSWORD_POLICY_NOT_FOUND")
 	}
@@ -146,27 +116,27 @@ func (s *Server) isPasswordValid(call call) reply {
 	return success("")
 }
 
-func (s *Server) isPasswordChangeAllowed(call call) reply {
+func (s companion) isPasswordChangeAllowed(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
 	if identity == nil {
 		return nullPointer()
 	}
-	policy, ok := s.policyOf(identity)
+	policy, ok := directory(s).policyOf(identity)
 	if !ok {
 		return nullPointer()
 	}
 	return reply{xml: fmt.Sprintf(`<return value="%t"/>`, policy.first("PASSWORD_CHANGE_ALLOWED") != "0")}
 }
 
-func (s *Server) daysToPasswordExpiration(call call) reply {
+func (s companion) daysToPasswordExpiration(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
@@ -180,10 +150,10 @@ func (s *Server) daysToPasswordExpiration(call call) reply {
 	return success(anyValue("int", strconv.Itoa(days)))
 }
 
-func (s *Server) passwordChangeCount(call call) reply {
+func (s companion) passwordChangeCount(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
@@ -193,17 +163,17 @@ func (s *Server) passwordChangeCount(call call) reply {
 	return success(anyValue("int", strconv.Itoa(identity.ChangeCount)))
 }
 
-func (s *Server) getPasswordPolicy(call call) reply {
+func (s companion) getPasswordPolicy(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	identity, refused := s.find(call)
+	identity, refused := directory(s).find(call)
 	if refused.fault != nil {
 		return refused
 	}
 	if identity == nil || s.users[identity.UserID] == nil {
 		return nullPointer()
 	}
-	policy, ok := s.policyOf(identity)
+	policy, ok := directory(s).policyOf(identity)
 	if !ok {
 		return reply{xml: `<return status="failure"/>`}
 	}
@@ -228,7 +198,7 @@ const (
 )
 
 // passwordAuth logs on. It looks at identities of the default system only.
-func (s *Server) passwordAuth(call call) reply {
+func (s companion) passwordAuth(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	domain, principal, value := call.body.get("domainId"), call.body.get("principal"), call.body.get("password")
@@ -258,7 +228,7 @@ func (s *Server) passwordAuth(call call) reply {
 	return s.logon(identity, user)
 }
 
-func (s *Server) hasDomain(domain string) bool {
+func (s companion) hasDomain(domain string) bool {
 	for key := range s.identities {
 		if key.Domain == domain {
 			return true
@@ -267,21 +237,8 @@ func (s *Server) hasDomain(domain string) bool {
 	return domain == DefaultDomain
 }
 
-func (u *User) mayLogOn() int {
-	if u.Status != Active && u.Status != PendingInitialLogin {
-		return logonStatus
-	}
-	switch u.SecondaryStatus {
-	case Locked, LockedAdmin:
-		return logonLocked
-	case Disabled:
-		return logonDisabled
-	}
-	return 0
-}
-
 // wrongLogon counts a wrong password and locks when there are too many.
-func (s *Server) wrongLogon(identity *identity, user *User) int {
+func (s companion) wrongLogon(identity *identity, user *User) int {
 	identity.FailedLogons++
 	if s.o.FailedLogons > 0 && identity.FailedLogons >= s.o.FailedLogons {
 		identity.Locked = true
@@ -291,7 +248,7 @@ func (s *Server) wrongLogon(identity *identity, user *User) int {
 	return logonBadValue
 }
 
-func (s *Server) logon(identity *identity, user *User) reply {
+func (s companion) logon(identity *identity, user *User) reply {
 	now := s.now()
 	if !identity.Expires.IsZero() && now.After(identity.Expires) && now.After(identity.GraceEnds) {
 		return logonFailed(logonExpired)

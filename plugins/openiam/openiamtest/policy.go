@@ -39,29 +39,6 @@ func (p Policy) With(name string, values ...string) Policy {
 	return p
 }
 
-// SetPolicy associates a policy: with "GLOBAL", or with "DOMAIN x", "TYPE x" or
-// "CLASSIFICATION x".
-func (s *Server) SetPolicy(where string, policy Policy) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.policies[where] = policy
-}
-
-// policyOf selects the policy of an identity: by classification, type, domain,
-// and then the global one.
-func (s *Server) policyOf(identity *identity) (Policy, bool) {
-	user := s.users[identity.UserID]
-	if user == nil {
-		return Policy{}, false
-	}
-	for _, where := range []string{"CLASSIFICATION " + user.Classification, "TYPE " + user.Type, "DOMAIN " + identity.Domain, "GLOBAL"} {
-		if policy, ok := s.policies[where]; ok {
-			return policy, true
-		}
-	}
-	return Policy{}, false
-}
-
 func (p Policy) first(name string) string { return p.Attributes[name][0] }
 
 func (p Policy) number(name string) (int, bool) {

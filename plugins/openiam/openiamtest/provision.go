@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
+// provision is the provisioning service: setPassword and resetPassword.
+type provision struct{ *Server }
+
 // sequence is the order of PasswordSync's children.
-func (s *Server) sequence() []string {
+func (s provision) sequence() []string {
 	basic := []string{"securityDomain", "managedSystemId", "principal", "password", "srcSystemId", "validateRequest", "requestorId", "action"}
 	if s.o.BasicFields {
 		return basic
@@ -21,7 +24,7 @@ func (s *Server) sequence() []string {
 // fits checks a PasswordSync: against the schema if the server is strict, else
 // as its classes read one, which know no order and miss nothing. An element
 // that they do not know is refused either way.
-func (s *Server) fits(sync *element) reply {
+func (s provision) fits(sync *element) reply {
 	if !s.o.Strict {
 		return s.readable(sync)
 	}
@@ -45,7 +48,7 @@ func (s *Server) fits(sync *element) reply {
 	return reply{}
 }
 
-func (s *Server) readable(sync *element) reply {
+func (s provision) readable(sync *element) reply {
 	known := s.sequence()
 	for _, element := range sync.children {
 		if element.name.Space != "" || !slices.Contains(known, element.name.Local) {
@@ -65,7 +68,7 @@ type request struct {
 }
 
 // begin finds whom the request is about.
-func (s *Server) begin(call call, action string) (*request, reply) {
+func (s provision) begin(call call, action string) (*request, reply) {
 	sync := call.body.child("", "passwordSync")
 	if sync == nil {
 		return nil, nullPointer()
@@ -94,7 +97,7 @@ func (s *Server) begin(call call, action string) (*request, reply) {
 }
 
 // system is the managed system that a request names.
-func (s *Server) system(sync *element) string {
+func (s provision) system(sync *element) string {
 	id, named := sync.value("managedSystemId")
 	if !named && s.o.HomeSystem {
 		return "0"
@@ -103,13 +106,13 @@ func (s *Server) system(sync *element) string {
 }
 
 // refuse writes an audit row and answers a failure.
-func (s *Server) refuse(request *request, code string) reply {
+func (s provision) refuse(request *request, code string) reply {
 	s.log(request, "FAILURE", code)
 	return failure(s.spelling(code))
 }
 
 // spelling is how the server writes a code.
-func (s *Server) spelling(code string) string {
+func (s provision) spelling(code string) string {
 	if s.o.PolicyCode && (strings.HasSuffix(code, "_RULE") || strings.HasPrefix(code, "FAIL_NEQ") || strings.HasPrefix(code, "FAIL_REJECT")) {
 		code = "failPasswordPolicy"
 	}
@@ -129,7 +132,7 @@ func (s *Server) spelling(code string) string {
 	return code
 }
 
-func (s *Server) log(request *request, result, reason string) {
+func (s provision) log(request *request, result, reason string) {
 	row := AuditRow{At: s.now(), Action: request.action, Result: result, Reason: reason, RequestID: request.id,
 		Domain: request.sync.get("securityDomain"), Principal: request.sync.get("principal"), System: request.sync.get("managedSystemId"),
 		RequestorID: request.sync.get("requestorId"), RequestorLogin: request.sync.get("requestorLogin"),
@@ -141,7 +144,7 @@ func (s *Server) log(request *request, result, reason string) {
 }
 
 // setPassword gives a value under the policy.
-func (s *Server) setPassword(call call) reply {
+func (s provision) setPassword(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	request, refused := s.begin(call, "SET PASSWORD")
@@ -149,7 +152,7 @@ func (s *Server) setPassword(call call) reply {
 		return refused
 	}
 	value := request.sync.get("password")
-	policy, ok := s.policyOf(request.identity)
+	policy, ok := directory(s).policyOf(request.identity)
 	if !ok {
 		return s.refuse(request, "PASSWORD_POLICY_NOT_FOUND")
 	}
@@ -172,9 +175,9 @@ func (s *Server) setPassword(call call) reply {
 }
 
 // set is what setPassword does to one identity.
-func (s *Server) set(identity *identity, value string) {
-	policy, _ := s.policyOf(identity)
-	s.take(identity, value)
+func (s provision) set(identity *identity, value string) {
+	policy, _ := directory(s).policyOf(identity)
+	directory(s).take(identity, value)
 	identity.ChangeCount++
 	identity.MustChange = false
 	identity.History = append(identity.History, value)
@@ -182,7 +185,7 @@ func (s *Server) set(identity *identity, value string) {
 }
 
 // resetPassword gives a value, or makes one, without looking at the policy.
-func (s *Server) resetPassword(call call) reply {
+func (s provision) resetPassword(call call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	request, refused := s.begin(call, "RESET PASSWORD")
@@ -203,9 +206,9 @@ func (s *Server) resetPassword(call call) reply {
 
 // reset is what resetPassword does to one identity: nothing goes into the
 // history.
-func (s *Server) reset(identity *identity, value string) {
-	policy, _ := s.policyOf(identity)
-	s.take(identity, value)
+func (s provision) reset(identity *identity, value string) {
+	policy, _ := directory(s).policyOf(identity)
+	directory(s).take(identity, value)
 	identity.FailedLogons, identity.Locked = 0, false
 	identity.ChangeCount, identity.MustChange = 0, true
 	s.users[identity.UserID].SecondaryStatus = ""
@@ -214,22 +217,22 @@ func (s *Server) reset(identity *identity, value string) {
 
 // spread does it to the identity, and from the default system to the user's
 // identities on every system that takes part in synchronisation.
-func (s *Server) spread(request *request, value string, one func(*identity, string)) {
+func (s provision) spread(request *request, value string, one func(*identity, string)) {
 	one(request.identity, value)
-	s.pass(request.identity, value)
+	directory(s).pass(request.identity, value)
 	if request.identity.System != "0" {
 		return
 	}
-	for _, identity := range s.ofUser(request.identity.UserID) {
+	for _, identity := range directory(s).ofUser(request.identity.UserID) {
 		if identity.System != "0" && !s.systems[identity.System].NoSync {
 			one(identity, value)
-			s.pass(identity, value)
+			directory(s).pass(identity, value)
 		}
 	}
 }
 
 // expire computes when the value expires and until when it is still taken.
-func (s *Server) expire(identity *identity, policy Policy, attribute string) {
+func (s provision) expire(identity *identity, policy Policy, attribute string) {
 	days, ok := policy.number(attribute)
 	if !ok {
 		return
@@ -256,7 +259,7 @@ func generate() string {
 
 // conforming makes a value under the policy, as the documentation says; one
 // that breaks a rule if the policy allows no value.
-func (s *Server) conforming(policy Policy, request *request) (value string) {
+func (s provision) conforming(policy Policy, request *request) (value string) {
 	for range 1000 {
 		value = generate()
 		if length, ok := policy.number("PWD_LEN"); ok {

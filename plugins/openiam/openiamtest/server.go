@@ -1,8 +1,12 @@
 package openiamtest
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
 	"path"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,8 +106,8 @@ func New(options Options) *Server {
 }
 
 func (s *Server) routes() {
-	provision := s.service(s.o.Namespace, map[string]operation{
-		"setPassword": s.setPassword, "resetPassword": s.resetPassword})
+	provision := soap{s}.service(s.o.Namespace, map[string]operation{
+		"setPassword": provision{s}.setPassword, "resetPassword": provision{s}.resetPassword})
 	s.mux.Handle(Services+"ProvisionControllerService", provision)
 	s.mux.Handle(Services+"ProvisioningService", provision)
 	s.mux.HandleFunc("GET /simulator/status", simulator.ServeJSON(func() any { return s.Status() }))
@@ -111,16 +115,16 @@ func (s *Server) routes() {
 	if s.o.NoCompanions {
 		return
 	}
-	s.mux.Handle(Services+"PasswordWebService", s.service(PasswordNamespace, map[string]operation{
-		"isPasswordValid": s.isPasswordValid, "isPasswordChangeAllowed": s.isPasswordChangeAllowed,
-		"daysToPasswordExpiration": s.daysToPasswordExpiration, "passwordChangeCount": s.passwordChangeCount,
-		"getPasswordPolicy": s.getPasswordPolicy}))
-	s.mux.Handle(Services+"LoginDataWebService", s.service(LoginNamespace, map[string]operation{
-		"getLoginByManagedSys": s.getLoginByManagedSys, "getUserByLogin": s.getUserByLogin,
-		"isPasswordEq": s.isPasswordEq, "loginExists": s.loginExists, "unLockLogin": s.unLockLogin,
-		"bulkResetPasswordChangeCount": s.bulkResetPasswordChangeCount}))
-	s.mux.Handle(Services+"AuthenticationService", s.service(s.o.AuthNamespace, map[string]operation{
-		"passwordAuth": s.passwordAuth}))
+	s.mux.Handle(Services+"PasswordWebService", soap{s}.service(PasswordNamespace, map[string]operation{
+		"isPasswordValid": companion{s}.isPasswordValid, "isPasswordChangeAllowed": companion{s}.isPasswordChangeAllowed,
+		"daysToPasswordExpiration": companion{s}.daysToPasswordExpiration, "passwordChangeCount": companion{s}.passwordChangeCount,
+		"getPasswordPolicy": companion{s}.getPasswordPolicy}))
+	s.mux.Handle(Services+"LoginDataWebService", soap{s}.service(LoginNamespace, map[string]operation{
+		"getLoginByManagedSys": companion{s}.getLoginByManagedSys, "getUserByLogin": companion{s}.getUserByLogin,
+		"isPasswordEq": companion{s}.isPasswordEq, "loginExists": companion{s}.loginExists, "unLockLogin": companion{s}.unLockLogin,
+		"bulkResetPasswordChangeCount": companion{s}.bulkResetPasswordChangeCount}))
+	s.mux.Handle(Services+"AuthenticationService", soap{s}.service(s.o.AuthNamespace, map[string]operation{
+		"passwordAuth": companion{s}.passwordAuth}))
 }
 
 // ServeHTTP answers one request, faults included. Faults know an operation as
@@ -147,4 +151,105 @@ func (s *Server) Calls(operation string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[operation]
+}
+
+// SetPolicy associates a policy: with "GLOBAL", or with "DOMAIN x", "TYPE x" or
+// "CLASSIFICATION x".
+func (s *Server) SetPolicy(where string, policy Policy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.policies[where] = policy
+}
+
+// Failure is a fault's answer: a Response of status failure with a code.
+func (s *Server) Failure(code string) resttest.Answer {
+	return func(w http.ResponseWriter, r *http.Request) {
+		call, answer := soap{s}.receive(r, "")
+		if answer.fault == nil {
+			call.namespace, answer = call.body.name.Space, failure(code)
+		}
+		write(w, call, answer)
+	}
+}
+
+// Add adds a user and its first identity; empty parts of the key take
+// DefaultDomain and system 0. A user of that ID that exists gets a further
+// identity.
+func (s *Server) Add(user User, key Key, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if user.ID == "" {
+		user.ID = fmt.Sprintf("%d", 3000+len(s.users))
+	}
+	if user.Status == "" {
+		user.Status = Active
+	}
+	if s.users[user.ID] == nil {
+		s.users[user.ID] = &user
+	}
+	directory{s}.put(key.orDefault(), user.ID, password)
+}
+
+// AddOrphan adds an identity whose user is missing.
+func (s *Server) AddOrphan(key Key, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	directory{s}.put(key.orDefault(), "gone", password)
+}
+
+// AddSystem adds or replaces a managed system.
+func (s *Server) AddSystem(sys System) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.systems[sys.ID] = sys
+}
+
+// Identity returns a copy of an identity's state and whether it exists.
+func (s *Server) Identity(key Key) (Identity, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	identity := s.identities[key.orDefault()]
+	if identity == nil {
+		return Identity{}, false
+	}
+	c := identity.Identity
+	c.Values, c.History = slices.Clone(c.Values), slices.Clone(c.History)
+	return c, true
+}
+
+// Update changes an identity's state and that of its user behind the back of
+// the protocol.
+func (s *Server) Update(key Key, call func(*Identity, *User)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if identity := s.identities[key.orDefault()]; identity != nil {
+		call(&identity.Identity, s.users[identity.UserID])
+	}
+}
+
+// Audit returns the audit rows, oldest first.
+func (s *Server) Audit() []AuditRow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.audit)
+}
+
+// Status returns the state without secrets, identities in a fixed order.
+func (s *Server) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Status{Calls: maps.Clone(s.calls), Identities: []StatusRow{}}
+	for _, identity := range s.identities {
+		row := StatusRow{Domain: identity.Domain, Principal: identity.Principal, System: identity.System, User: identity.UserID, Status: "missing",
+			ChangeCount: identity.ChangeCount, MustChange: identity.MustChange, Locked: identity.Locked, Changes: len(identity.Values) - 1,
+			Passed: identity.System == "0" || identity.Passed == identity.Password, Changed: identity.Changed}
+		if user := s.users[identity.UserID]; user != nil {
+			row.Status = strings.TrimSpace(user.Status + " " + user.SecondaryStatus)
+		}
+		st.Identities = append(st.Identities, row)
+	}
+	slices.SortFunc(st.Identities, func(statusRow, b StatusRow) int {
+		return strings.Compare(statusRow.Domain+"\x00"+statusRow.Principal+"\x00"+statusRow.System, b.Domain+"\x00"+b.Principal+"\x00"+b.System)
+	})
+	return st
 }

@@ -9,9 +9,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
-
-	"github.com/rekey-host/rekey/sdk/rest/resttest"
 )
+
+// soap reads the calls of SOAP, hands them to their operation and writes the answer.
+type soap struct{ *Server }
 
 const (
 	envelopeNamespace = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -101,6 +102,11 @@ type call struct {
 	body      *element // the operation's element
 }
 
+// key reads the three parts that the companion services name an identity by.
+func (c call) key() Key {
+	return Key{c.body.get("domainId"), c.body.get("principal"), c.body.get("managedSysId")}
+}
+
 // reply is the inner XML of an answer, or a fault.
 type reply struct {
 	xml   string
@@ -123,7 +129,7 @@ func nullPointer() reply { return serverFault("java.lang.NullPointerException") 
 type operation func(c call) reply
 
 // service serves the operations of one port.
-func (s *Server) service(namespace string, ops map[string]operation) http.Handler {
+func (s soap) service(namespace string, ops map[string]operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			s.describe(w, r, namespace)
@@ -139,16 +145,16 @@ func (s *Server) service(namespace string, ops map[string]operation) http.Handle
 }
 
 // describe answers ?wsdl, in any case. ?wsdl= is another address.
-func (s *Server) describe(w http.ResponseWriter, r *http.Request, namespace string) {
+func (s soap) describe(w http.ResponseWriter, r *http.Request, namespace string) {
 	if !strings.EqualFold(r.URL.RawQuery, "wsdl") || s.o.NoWSDL {
 		http.NotFound(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
-	_, _ = io.WriteString(w, s.wsdl(namespace, "http://"+r.Host+r.URL.Path))
+	_, _ = io.WriteString(w, wsdl(s).wsdl(namespace, "http://"+r.Host+r.URL.Path))
 }
 
-func (s *Server) serve(w http.ResponseWriter, call call, ops map[string]operation) {
+func (s soap) serve(w http.ResponseWriter, call call, ops map[string]operation) {
 	op := ops[call.operation]
 	if op == nil || call.body.name.Space != call.namespace {
 		write(w, call, clientFault("Message part {%s}%s was not recognized.  (Does it exist in service WSDL?)", call.body.name.Space, call.operation))
@@ -158,14 +164,14 @@ func (s *Server) serve(w http.ResponseWriter, call call, ops map[string]operatio
 	write(w, call, op(call))
 }
 
-func (s *Server) count(operation string) {
+func (s soap) count(operation string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls[operation]++
 }
 
 // receive reads a request up to the operation's element.
-func (s *Server) receive(r *http.Request, namespace string) (call, reply) {
+func (s soap) receive(r *http.Request, namespace string) (call, reply) {
 	made := call{namespace: namespace, body: &element{}}
 	if r.Method != http.MethodPost {
 		return made, clientFault("Method %s is not supported", r.Method)
@@ -187,7 +193,7 @@ func (s *Server) receive(r *http.Request, namespace string) (call, reply) {
 	return s.open(made, root)
 }
 
-func (s *Server) open(call call, root *element) (call, reply) {
+func (s soap) open(call call, root *element) (call, reply) {
 	if root.name != (xml.Name{Space: envelopeNamespace, Local: "Envelope"}) {
 		return call, clientFault("%q is not a SOAP 1.1 envelope", root.name.Local)
 	}
@@ -218,18 +224,7 @@ func named(_ *http.Request, body []byte) (operation, principal string) {
 	return operation, principal
 }
 
-// Failure is a fault's answer: a Response of status failure with a code.
-func (s *Server) Failure(code string) resttest.Answer {
-	return func(w http.ResponseWriter, r *http.Request) {
-		call, answer := s.receive(r, "")
-		if answer.fault == nil {
-			call.namespace, answer = call.body.name.Space, failure(code)
-		}
-		write(w, call, answer)
-	}
-}
-
-func (s *Server) authenticate(header *element) reply {
+func (s soap) authenticate(header *element) reply {
 	s.mu.Lock()
 	name, secret := s.o.User, s.o.Password
 	s.mu.Unlock()

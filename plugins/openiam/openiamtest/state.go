@@ -1,11 +1,14 @@
 package openiamtest
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
+
+// directory is the users and their identities. Whoever asks it holds the lock.
+type directory struct{ *Server }
 
 // The statuses of a user that matter here; on the wire they are lower case.
 const (
@@ -25,6 +28,19 @@ type User struct {
 	Status                string // "": ACTIVE
 	SecondaryStatus       string // "", LOCKED, LOCKED_ADMIN, DISABLED
 	Classification, Type  string // select a policy
+}
+
+func (u *User) mayLogOn() int {
+	if u.Status != Active && u.Status != PendingInitialLogin {
+		return logonStatus
+	}
+	switch u.SecondaryStatus {
+	case Locked, LockedAdmin:
+		return logonLocked
+	case Disabled:
+		return logonDisabled
+	}
+	return 0
 }
 
 // System is a managed system. Its connector takes the values that OpenIAM
@@ -58,39 +74,7 @@ type Identity struct {
 
 type identity struct{ Identity }
 
-// Add adds a user and its first identity; empty parts of the key take
-// DefaultDomain and system 0. A user of that ID that exists gets a further
-// identity.
-func (s *Server) Add(user User, key Key, password string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if user.ID == "" {
-		user.ID = fmt.Sprintf("%d", 3000+len(s.users))
-	}
-	if user.Status == "" {
-		user.Status = Active
-	}
-	if s.users[user.ID] == nil {
-		s.users[user.ID] = &user
-	}
-	s.put(key.orDefault(), user.ID, password)
-}
-
-// AddOrphan adds an identity whose user is missing.
-func (s *Server) AddOrphan(key Key, password string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.put(key.orDefault(), "gone", password)
-}
-
-// AddSystem adds or replaces a managed system.
-func (s *Server) AddSystem(sys System) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.systems[sys.ID] = sys
-}
-
-func (s *Server) put(key Key, user, password string) {
+func (s directory) put(key Key, user, password string) {
 	if _, ok := s.systems[key.System]; !ok {
 		s.systems[key.System] = System{ID: key.System}
 	}
@@ -108,31 +92,8 @@ func (k Key) orDefault() Key {
 	return k
 }
 
-// Identity returns a copy of an identity's state and whether it exists.
-func (s *Server) Identity(key Key) (Identity, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	identity := s.identities[key.orDefault()]
-	if identity == nil {
-		return Identity{}, false
-	}
-	c := identity.Identity
-	c.Values, c.History = slices.Clone(c.Values), slices.Clone(c.History)
-	return c, true
-}
-
-// Update changes an identity's state and that of its user behind the back of
-// the protocol.
-func (s *Server) Update(key Key, call func(*Identity, *User)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if identity := s.identities[key.orDefault()]; identity != nil {
-		call(&identity.Identity, s.users[identity.UserID])
-	}
-}
-
 // ofUser returns the identities of a user in a fixed order.
-func (s *Server) ofUser(id string) []*identity {
+func (s directory) ofUser(id string) []*identity {
 	var list []*identity
 	for _, identity := range s.identities {
 		if identity.UserID == id {
@@ -147,17 +108,60 @@ func (i *identity) sortKey() string {
 	return i.System + "\x00" + i.Domain + "\x00" + i.Principal
 }
 
+// login is the Login of an identity. The server answers with the reversibly
+// encrypted password too; here stands what could be anything.
+func (i *identity) login() string {
+	flag := func(name string, on bool) string {
+		if on {
+			return tag(name, "1")
+		}
+		return tag(name, "0")
+	}
+	return "<id>" + tag("domainId", i.Domain) + tag("login", i.Principal) + tag("managedSysId", i.System) + "</id>" +
+		tag("userId", i.UserID) + tag("password", "3des:"+strconv.Itoa(len(i.Values))) +
+		tag("pwdChanged", stamp(i.Changed)) + tag("pwdExp", stamp(i.Expires)) +
+		flag("firstTimeLogin", i.FirstLogin) + flag("resetPassword", i.MustChange) + flag("isLocked", i.Locked) +
+		tag("gracePeriod", stamp(i.GraceEnds)) + tag("authFailCount", strconv.Itoa(i.FailedLogons)) +
+		tag("selected", "false") + tag("passwordChangeCount", strconv.Itoa(i.ChangeCount))
+}
+
 // take gives the identity a value and its system's connector too.
-func (s *Server) take(identity *identity, value string) {
+func (s directory) take(identity *identity, value string) {
 	identity.Password = value
 	identity.Values = append(identity.Values, value)
 	identity.Changed = s.now()
 }
 
-func (s *Server) pass(identity *identity, value string) {
+func (s directory) pass(identity *identity, value string) {
 	if identity.System != "0" && !s.systems[identity.System].Broken {
 		identity.Passed = value
 	}
+}
+
+// find returns the identity of a call; the source dereferences a missing
+// domain or principal.
+func (s directory) find(call call) (*identity, reply) {
+	for _, name := range []string{"domainId", "principal"} {
+		if _, ok := call.body.value(name); !ok {
+			return nil, serverFault("java.lang.NullPointerException: %s is null", name)
+		}
+	}
+	return s.identities[call.key()], reply{}
+}
+
+// policyOf selects the policy of an identity: by classification, type, domain,
+// and then the global one.
+func (s directory) policyOf(identity *identity) (Policy, bool) {
+	user := s.users[identity.UserID]
+	if user == nil {
+		return Policy{}, false
+	}
+	for _, where := range []string{"CLASSIFICATION " + user.Classification, "TYPE " + user.Type, "DOMAIN " + identity.Domain, "GLOBAL"} {
+		if policy, ok := s.policies[where]; ok {
+			return policy, true
+		}
+	}
+	return Policy{}, false
 }
 
 // AuditRow is one row of OpenIAM's audit log. SourceSystem is an exception: the
@@ -178,11 +182,4 @@ type AuditRow struct {
 	RequestorDomain string    `json:"requestorDomain,omitempty"`
 	ClientIP        string    `json:"requestClientIP,omitempty"`
 	SourceSystem    string    `json:"srcSystemId"`
-}
-
-// Audit returns the audit rows, oldest first.
-func (s *Server) Audit() []AuditRow {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.audit)
 }

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// wsdl describes the services, so that clients can be made from it.
+type wsdl struct{ *Server }
+
 // parameter is one element of a message or of a type.
 type parameter struct{ name, kind string }
 
@@ -74,7 +77,7 @@ func response() string {
 }
 
 // port returns the description of the service of that namespace.
-func (s *Server) port(namespace string) port {
+func (s wsdl) port(namespace string) port {
 	switch namespace {
 	case s.o.Namespace:
 		return s.provisionPort()
@@ -86,9 +89,9 @@ func (s *Server) port(namespace string) port {
 	return authPort()
 }
 
-func (s *Server) provisionPort() port {
+func (s wsdl) provisionPort() port {
 	fields := make([]parameter, 0, 15)
-	for _, name := range s.sequence() {
+	for _, name := range provision(s).sequence() {
 		switch name {
 		case "selected", "validateRequest", "passThruAttributes":
 			fields = append(fields, parameter{name, "xs:boolean"})
@@ -140,7 +143,7 @@ func authPort() port {
 }
 
 // wsdl writes the description: document/literal wrapped, as CXF and JAX-WS do.
-func (s *Server) wsdl(namespace, address string) string {
+func (s wsdl) wsdl(namespace, address string) string {
 	port := s.port(namespace)
 	var out strings.Builder
 	fmt.Fprintf(&out, `<?xml version="1.0" encoding="UTF-8"?>

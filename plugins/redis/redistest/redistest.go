@@ -76,7 +76,7 @@ func (s *Server) configure(t testing.TB, options Options) error {
 	lines := []string{"bind 127.0.0.1", fmt.Sprintf("port %d", s.port), "dir " + s.dir, "unixsocket " + filepath.Join(s.dir, "redis.sock"), "save \"\"", "daemonize no", "loglevel debug",
 		"logfile " + filepath.Join(s.dir, "log")}
 	users := append([]string{"user default on >" + adminPassword + " ~* &* +@all",
-		"user rotator on >" + s.Password + " -@all +acl|getuser +acl|setuser +acl|users +acl|whoami +acl|save +client|kill +config|get +config|rewrite +info"}, options.Users...)
+		"user rotator on >" + s.Password + " -@all +acl|getuser +acl|setuser +acl|users +acl|whoami +acl|save +acl|list +acl|dryrun +client|kill +config|get +config|rewrite +info"}, options.Users...)
 	if options.NoFile {
 		lines = append(lines, users...)
 	} else {

@@ -148,5 +148,17 @@ func (s *subscriber) remembers(value string, repeatAllowed bool) bool {
 	return false
 }
 
+// object is the subscriber as the interface shows it.
+func (a *subscriber) object() map[string]any {
+	return map[string]any{
+		"Id": a.id, "CustomerId": a.Customer, "SubscriberState": a.State, "PartyRoleType": "SUBSCRIBER", "IsGuest": false, "SeatSet": []any{},
+		"Person": map[string]any{
+			"EmailAddress": a.Login, "GivenName": a.Given, "FamilyName": a.Family, "RoleSet": a.Roles,
+			"SecurityRealm": a.Realm, "LanguagePreference": "EN_US", "OrgName": organisation(a.Customer), "Owner": a.Customer,
+			"Created": stamp(a.created), "Modified": stamp(a.changed), "Deleted": "", "NamePrefix": "", "NameSuffix": "", "EmployeeNumber": "",
+		},
+	}
+}
+
 // mailed is the value that a reset makes and only the owner sees.
 func mailed() string { return "Rst-" + rand.Text()[:12] }

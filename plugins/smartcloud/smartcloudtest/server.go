@@ -13,6 +13,12 @@ import (
 	"github.com/rekey-host/rekey/plugins/internal/simulator"
 )
 
+// api reads the calls of HTTP, hands them to their handle and writes the answer.
+type api struct{ *Simulator }
+
+// directory is the customers and the subscribers. Whoever asks it holds the lock.
+type directory struct{ *Simulator }
+
 // problem is an error answer.
 type problem struct {
 	status int
@@ -21,7 +27,7 @@ type problem struct {
 }
 
 // reply writes the envelope in the spelling that the options ask for.
-func (s *Simulator) reply(w http.ResponseWriter, problem *problem) {
+func (s api) reply(w http.ResponseWriter, problem *problem) {
 	code := strconv.Itoa(problem.status)
 	action := "Correct the request and try again."
 	body := map[string]string{"ResponseMessage": problem.text, "ResponseCode": code, "Severity": "Error", "Useraction": action, "MessageCode": problem.id}
@@ -50,7 +56,7 @@ type handle struct {
 	serve func(s *Simulator, r *http.Request, by caller) (any, *problem)
 }
 
-func (s *Simulator) mux() http.Handler {
+func (s api) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /simulator", simulator.ServeJSON(func() any { return s.Status() }))
 	const service, resource = "/api/bss/service/", "/api/bss/resource/subscriber"
@@ -81,7 +87,7 @@ func (s *Simulator) mux() http.Handler {
 const customers = "/api/bss/resource/customer"
 
 // slashes ignores a final slash, unless the options are strict.
-func (s *Simulator) slashes(next http.Handler) http.Handler {
+func (s api) slashes(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path, ends := strings.CutSuffix(r.URL.Path, "/"); ends && path != "" && !s.o.Strict {
 			r = r.Clone(r.Context())
@@ -95,7 +101,7 @@ func (s *Simulator) slashes(next http.Handler) http.Handler {
 func stamp(at time.Time) string { return at.UTC().Format("01/02/2006 15:04:05") }
 
 // customer is an organisation as the interface shows it.
-func (s *Simulator) customer(id int64) map[string]any {
+func (s directory) customer(id int64) map[string]any {
 	when := stamp(s.order[0].created)
 	return map[string]any{
 		"Id": id, "CustomerState": "ACTIVE", "CustomerType": "DIRECT", "IsGuest": false, "IsPartner": false, "IsSyncPending": false, "LastSyncDate": when,
@@ -113,7 +119,7 @@ func (s *Simulator) customer(id int64) map[string]any {
 func organisation(id int64) string { return fmt.Sprintf("Organisation %d", id) }
 
 // customerIDs are the organisations of all accounts, in their order.
-func (s *Simulator) customerIDs() []int64 {
+func (s directory) customerIDs() []int64 {
 	var list []int64
 	for _, subscriber := range s.order {
 		if !slices.Contains(list, subscriber.Customer) {
@@ -131,27 +137,27 @@ func listCustomers(simulator *Simulator, r *http.Request, _ caller) (any, *probl
 		return nil, &problem{400, "BZSBS0400E", "The query is not known."}
 	}
 	var list []any
-	for _, id := range simulator.customerIDs() {
+	for _, id := range (directory{simulator}).customerIDs() {
 		if named == "" || strings.EqualFold(organisation(id), values.Get("orgName")) {
-			list = append(list, simulator.customer(id))
+			list = append(list, directory{simulator}.customer(id))
 		}
 	}
 	if len(list) == 0 {
 		return nil, &problem{404, "BZSCU1004E", "The customer was not found."}
 	}
-	page, err := simulator.page(list, values.Get("_pageNumber"), values.Get("_pageSize"))
+	page, err := directory{simulator}.page(list, values.Get("_pageNumber"), values.Get("_pageSize"))
 	return map[string]any{"List": page}, err
 }
 
 func readCustomer(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
 	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if !slices.Contains(simulator.customerIDs(), id) {
+	if !slices.Contains((directory{simulator}).customerIDs(), id) {
 		return nil, &problem{404, "BZSCU1004E", "The customer was not found."}
 	}
-	return map[string]any{"Customer": simulator.customer(id)}, nil
+	return map[string]any{"Customer": directory{simulator}.customer(id)}, nil
 }
 
-func (s *Simulator) handler(handle handle) http.HandlerFunc {
+func (s api) handler(handle handle) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, problem, wait := s.serve(handle, r)
 		switch {
@@ -171,7 +177,7 @@ func (s *Simulator) handler(handle handle) http.HandlerFunc {
 	}
 }
 
-func (s *Simulator) serve(handle handle, r *http.Request) (any, *problem, time.Duration) {
+func (s api) serve(handle handle, r *http.Request) (any, *problem, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); s.o.Strict && r.ContentLength > 0 && kind != "application/json" {
@@ -193,12 +199,12 @@ func (s *Simulator) serve(handle handle, r *http.Request) (any, *problem, time.D
 	if p != nil {
 		return nil, p, 0
 	}
-	body, p := handle.serve(s, r, by)
+	body, p := handle.serve(s.Simulator, r, by)
 	return body, p, 0
 }
 
 // overload returns how long until the budget is fresh, 0 if there is room.
-func (s *Simulator) overload(op string) time.Duration {
+func (s api) overload(op string) time.Duration {
 	budget := s.o.Budget
 	if budget.Limit == 0 {
 		return 0
@@ -218,7 +224,7 @@ func (s *Simulator) overload(op string) time.Duration {
 	return 0
 }
 
-func (s *Simulator) authenticate(r *http.Request) (caller, *problem) {
+func (s api) authenticate(r *http.Request) (caller, *problem) {
 	login, password, ok := r.BasicAuth()
 	subscriber := s.accounts[strings.ToLower(login)]
 	if !ok || subscriber == nil || !subscriber.logon(password) {
@@ -238,7 +244,7 @@ type credential struct {
 }
 
 // credentials reads the body and finds its account.
-func (s *Simulator) credentials(r *http.Request) (*subscriber, credential, *problem) {
+func (s api) credentials(r *http.Request) (*subscriber, credential, *problem) {
 	var body struct{ UserCredential *credential }
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.UserCredential == nil {
 		return nil, credential{}, &problem{400, "BZSBS0400E", "The request body is not valid."}
@@ -247,11 +253,11 @@ func (s *Simulator) credentials(r *http.Request) (*subscriber, credential, *prob
 	if c.NewPassword == nil || *c.NewPassword == "" {
 		return nil, c, &problem{400, "BZSAU1011E", "NewPassword is missing."}
 	}
-	subscriber, p := s.find(c.LoginName)
+	subscriber, p := directory(s).find(c.LoginName)
 	return subscriber, c, p
 }
 
-func (s *Simulator) find(login string) (*subscriber, *problem) {
+func (s directory) find(login string) (*subscriber, *problem) {
 	if login == "" {
 		return nil, &problem{400, "BZSAU1010E", "LoginName is missing."}
 	}
@@ -262,32 +268,32 @@ func (s *Simulator) find(login string) (*subscriber, *problem) {
 	return subscriber, subscriber.mayHavePassword()
 }
 
-func (s *Simulator) policy(subscriber *subscriber, value string) *problem {
+func (s directory) policy(subscriber *subscriber, value string) *problem {
 	if rule := subscriber.breaks(value, s.o.RepeatAllowed); rule != "" {
 		return &problem{400, "BZSAU1015E", "The password does not comply with the password policy: it " + rule + "."}
 	}
 	return nil
 }
 
-func (s *Simulator) take(subscriber *subscriber, value string, oneTime bool) {
+func (s directory) take(subscriber *subscriber, value string, oneTime bool) {
 	subscriber.take(value, oneTime)
 	subscriber.changed = s.o.Now()
 }
 
 func setOneTimePassword(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
-	subscriber, credential, problem := simulator.credentials(r)
+	subscriber, credential, problem := api{simulator}.credentials(r)
 	if problem != nil {
 		return nil, problem
 	}
-	if problem := simulator.policy(subscriber, *credential.NewPassword); problem != nil {
+	if problem := (directory{simulator}).policy(subscriber, *credential.NewPassword); problem != nil {
 		return nil, problem
 	}
-	simulator.take(subscriber, *credential.NewPassword, true)
+	directory{simulator}.take(subscriber, *credential.NewPassword, true)
 	return nil, nil
 }
 
 func changePassword(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
-	subscriber, credential, p := simulator.credentials(r)
+	subscriber, credential, p := api{simulator}.credentials(r)
 	switch {
 	case p != nil:
 		return nil, p
@@ -300,10 +306,10 @@ func changePassword(simulator *Simulator, r *http.Request, _ caller) (any, *prob
 	case *credential.ConfirmPassword != *credential.NewPassword:
 		return nil, &problem{400, "BZSAU1016E", "NewPassword and ConfirmPassword are not the same."}
 	}
-	if problem := simulator.policy(subscriber, *credential.NewPassword); problem != nil {
+	if problem := (directory{simulator}).policy(subscriber, *credential.NewPassword); problem != nil {
 		return nil, problem
 	}
-	simulator.take(subscriber, *credential.NewPassword, false)
+	directory{simulator}.take(subscriber, *credential.NewPassword, false)
 	if subscriber.State == Pending && !simulator.o.StayPending {
 		subscriber.State = Active
 	}
@@ -311,7 +317,7 @@ func changePassword(simulator *Simulator, r *http.Request, _ caller) (any, *prob
 }
 
 func setUserPassword(simulator *Simulator, r *http.Request, _ caller) (any, *problem) {
-	subscriber, credential, p := simulator.credentials(r)
+	subscriber, credential, p := api{simulator}.credentials(r)
 	if p != nil {
 		return nil, p
 	}
@@ -319,11 +325,11 @@ func setUserPassword(simulator *Simulator, r *http.Request, _ caller) (any, *pro
 		return nil, &problem{409, "BZSAU1020E", "The operation is not allowed while the subscriber is in state " + subscriber.State + "."}
 	}
 	if !strings.EqualFold(r.URL.Query().Get("bypassPolicy"), "true") {
-		if problem := simulator.policy(subscriber, *credential.NewPassword); problem != nil {
+		if problem := (directory{simulator}).policy(subscriber, *credential.NewPassword); problem != nil {
 			return nil, problem
 		}
 	}
-	simulator.take(subscriber, *credential.NewPassword, false)
+	directory{simulator}.take(subscriber, *credential.NewPassword, false)
 	return nil, nil
 }
 
@@ -332,17 +338,17 @@ func resetPassword(simulator *Simulator, r *http.Request, _ caller) (any, *probl
 	if !simulator.o.Strict {
 		login = strings.TrimSpace(login) // a public client sends a blank after it
 	}
-	subscriber, problem := simulator.find(login)
+	subscriber, problem := directory{simulator}.find(login)
 	if problem != nil {
 		return nil, problem
 	}
-	simulator.take(subscriber, mailed(), true)
+	directory{simulator}.take(subscriber, mailed(), true)
 	subscriber.mails++
 	return nil, nil
 }
 
 func getRoleList(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
-	subscriber, problem := simulator.roles(r, by)
+	subscriber, problem := directory{simulator}.roles(r, by)
 	if problem != nil {
 		return nil, problem
 	}
@@ -350,7 +356,7 @@ func getRoleList(simulator *Simulator, r *http.Request, by caller) (any, *proble
 }
 
 func assignRole(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
-	subscriber, problem := simulator.roles(r, by)
+	subscriber, problem := directory{simulator}.roles(r, by)
 	if role := r.URL.Query().Get("role"); problem == nil && !slices.Contains(subscriber.Roles, role) {
 		subscriber.Roles = append(subscriber.Roles, role)
 	}
@@ -358,14 +364,14 @@ func assignRole(simulator *Simulator, r *http.Request, by caller) (any, *problem
 }
 
 func unassignRole(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
-	subscriber, problem := simulator.roles(r, by)
+	subscriber, problem := directory{simulator}.roles(r, by)
 	if problem == nil {
 		subscriber.Roles = slices.DeleteFunc(slices.Clone(subscriber.Roles), func(role string) bool { return role == r.URL.Query().Get("role") })
 	}
 	return nil, problem
 }
 
-func (s *Simulator) roles(r *http.Request, by caller) (*subscriber, *problem) {
+func (s directory) roles(r *http.Request, by caller) (*subscriber, *problem) {
 	subscriber := s.accounts[strings.ToLower(r.URL.Query().Get("loginName"))]
 	switch {
 	case subscriber == nil && by.administers:
@@ -379,7 +385,7 @@ func (s *Simulator) roles(r *http.Request, by caller) (*subscriber, *problem) {
 // listSubscribers is the list, whole or in pages, and the two named queries.
 func listSubscribers(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
 	values := r.URL.Query()
-	selects, err := simulator.selection(r)
+	selects, err := directory{simulator}.selection(r)
 	if err != nil {
 		return nil, err
 	}
@@ -396,11 +402,11 @@ func listSubscribers(simulator *Simulator, r *http.Request, by caller) (any, *pr
 	if len(list) == 0 && values.Get("_namedQuery") != "" {
 		return nil, &problem{404, "BZSAU1004E", "The subscriber was not found."}
 	}
-	page, err := simulator.page(list, values.Get("_pageNumber"), values.Get("_pageSize"))
+	page, err := directory{simulator}.page(list, values.Get("_pageNumber"), values.Get("_pageSize"))
 	return map[string]any{"List": page}, err
 }
 
-func (s *Simulator) selection(r *http.Request) (func(*subscriber) bool, *problem) {
+func (s directory) selection(r *http.Request) (func(*subscriber) bool, *problem) {
 	values := r.URL.Query()
 	switch name := values.Get("_namedQuery"); name {
 	case "":
@@ -413,7 +419,7 @@ func (s *Simulator) selection(r *http.Request) (func(*subscriber) bool, *problem
 	return nil, &problem{400, "BZSBS0400E", "The query is not known."}
 }
 
-func (s *Simulator) page(list []any, number, size string) ([]any, *problem) {
+func (s directory) page(list []any, number, size string) ([]any, *problem) {
 	count, err1 := strconv.Atoi(cmpOr(number, "1"))
 	most, err2 := strconv.Atoi(cmpOr(size, strconv.Itoa(max(1, len(list)))))
 	if err1 != nil || err2 != nil || count < 1 || most < 1 {
@@ -433,19 +439,7 @@ func cmpOr(first, second string) string {
 	return first
 }
 
-// object is the subscriber as the interface shows it.
-func (a *subscriber) object() map[string]any {
-	return map[string]any{
-		"Id": a.id, "CustomerId": a.Customer, "SubscriberState": a.State, "PartyRoleType": "SUBSCRIBER", "IsGuest": false, "SeatSet": []any{},
-		"Person": map[string]any{
-			"EmailAddress": a.Login, "GivenName": a.Given, "FamilyName": a.Family, "RoleSet": a.Roles,
-			"SecurityRealm": a.Realm, "LanguagePreference": "EN_US", "OrgName": organisation(a.Customer), "Owner": a.Customer,
-			"Created": stamp(a.created), "Modified": stamp(a.changed), "Deleted": "", "NamePrefix": "", "NameSuffix": "", "EmployeeNumber": "",
-		},
-	}
-}
-
-func (s *Simulator) withID(r *http.Request, by caller) (*subscriber, *problem) {
+func (s directory) withID(r *http.Request, by caller) (*subscriber, *problem) {
 	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	subscriber := s.byID[id]
 	switch {
@@ -458,7 +452,7 @@ func (s *Simulator) withID(r *http.Request, by caller) (*subscriber, *problem) {
 }
 
 func readSubscriber(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
-	subscriber, problem := simulator.withID(r, by)
+	subscriber, problem := directory{simulator}.withID(r, by)
 	if problem != nil {
 		return nil, problem
 	}
@@ -478,7 +472,7 @@ func addSubscriber(simulator *Simulator, r *http.Request, _ caller) (any, *probl
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Subscriber.Person.EmailAddress == "" {
 		return nil, &problem{400, "BZSBS0400E", "The request body is not valid."}
 	}
-	customer, ok := simulator.customerID(body.Subscriber.CustomerId)
+	customer, ok := directory{simulator}.customerID(body.Subscriber.CustomerId)
 	if !ok {
 		return nil, &problem{400, "BZSBS0400E", "The CustomerId is not valid."}
 	}
@@ -492,7 +486,7 @@ func addSubscriber(simulator *Simulator, r *http.Request, _ caller) (any, *probl
 
 // customerID reads an organisation's id: a number, or unless the options are
 // strict one in a string, as the templates of public clients have it.
-func (s *Simulator) customerID(v any) (int64, bool) {
+func (s directory) customerID(v any) (int64, bool) {
 	switch v := v.(type) {
 	case nil:
 		return 0, true
@@ -515,7 +509,7 @@ var moves = map[string]struct{ from, to string }{
 }
 
 func moveSubscriber(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
-	subscriber, p := simulator.withID(r, by)
+	subscriber, p := directory{simulator}.withID(r, by)
 	if p != nil {
 		return nil, p
 	}
@@ -531,7 +525,7 @@ func moveSubscriber(simulator *Simulator, r *http.Request, by caller) (any, *pro
 }
 
 func deleteSubscriber(simulator *Simulator, r *http.Request, by caller) (any, *problem) {
-	a, problem := simulator.withID(r, by)
+	a, problem := directory{simulator}.withID(r, by)
 	if problem != nil {
 		return nil, problem
 	}

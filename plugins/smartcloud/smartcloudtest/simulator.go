@@ -77,7 +77,7 @@ func (s *Simulator) URL() string { return s.Host() }
 
 // Handler returns the system as a handler, faults included.
 func (s *Simulator) Handler() http.Handler {
-	return s.Faults.Wrap(s.slashes(s.mux()), func(r *http.Request, body []byte) (string, string) {
+	return s.Faults.Wrap(api{s}.slashes(api{s}.mux()), func(r *http.Request, body []byte) (string, string) {
 		op, login := operation(r), r.URL.Query().Get("loginName")+r.URL.Query().Get("emailAddress")
 		var c struct{ UserCredential credential }
 		if json.Unmarshal(body, &c) == nil {

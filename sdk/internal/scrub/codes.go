@@ -104,38 +104,6 @@ func (c *code) decode(run run, skip int, builder *builder) {
 	}
 }
 
-func (b *builder) byte(char byte, from, to int) {
-	b.text, b.from, b.to = append(b.text, char), append(b.from, b.of.start(from)), append(b.to, b.of.end(to-1))
-}
-
-// texts returns the stretches of at least so many bytes that may be text, which
-// may have something over itself.
-func (b *builder) texts(least int) builder {
-	out := builder{of: b.of}
-	from := 0
-	for i := 0; i < len(b.text); {
-		letter, count := utf8.DecodeRune(b.text[i:])
-		if letter == utf8.RuneError && count == 1 || letter < ' ' && letter != '\t' && letter != '\n' && letter != '\r' || letter == barrier {
-			out.stretch(b, from, i, least)
-			from = i + count
-		}
-		i += count
-	}
-	out.stretch(b, from, len(b.text), least)
-	return out
-}
-
-func (b *builder) stretch(of *builder, from, to, least int) {
-	if to-from < least {
-		return
-	}
-	b.text = append(append(b.text, of.text[from:to]...), string(barrier)...)
-	b.from, b.to = append(b.from, of.from[from:to]...), append(b.to, of.to[from:to]...)
-	for range len(string(barrier)) {
-		b.from, b.to = append(b.from, of.from[to-1]), append(b.to, of.to[to-1])
-	}
-}
-
 // number reads a token as a byte or a character.
 func number(token string, base int) (rune, bool) {
 	if base == 16 {
@@ -202,7 +170,7 @@ func numbers(view view, base, least int) (view, bool) {
 		}
 		letter, ok := number(view.text[from:i], base)
 		if !ok || from-last > gap {
-			made.list(list, least)
+			addList(&made, list, least)
 			list = list[:0]
 		}
 		if ok {
@@ -210,7 +178,7 @@ func numbers(view view, base, least int) (view, bool) {
 		}
 		last = i
 	}
-	made.list(list, least)
+	addList(&made, list, least)
 	w := made.view()
 	w.coded = true
 	return w, len(made.text) > 0
@@ -222,7 +190,7 @@ type listed struct {
 	from, to int
 }
 
-func (b *builder) list(list []listed, least int) {
+func addList(b *builder, list []listed, least int) {
 	if len(list) < least {
 		return
 	}

@@ -119,3 +119,28 @@ func (s *stream) foldPlain(letter rune, from, to int32) {
 		s.add(unicode.ToLower(unicode.ToUpper(letter)), from, to)
 	}
 }
+
+// windows calls do with each window of the stream, blanks and accents passed over, and with
+// each single letter and digit that differs, and the window's
+// number.
+func (s stream) windows(do func(roller *roller, at int)) {
+	var all, alnum roller
+	pure := 0 // letters and digits since the last sign
+	for _, unit := range s {
+		if !visible(unit.is) {
+			continue
+		}
+		sign := !alphanumeric(unit.is)
+		if sign {
+			pure = 0
+		} else {
+			pure++
+		}
+		if all.push(unit) {
+			do(&all, all.n-window)
+		}
+		if !sign && alnum.push(unit) && pure < window {
+			do(&alnum, alnum.n-window)
+		}
+	}
+}

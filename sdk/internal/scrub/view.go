@@ -35,43 +35,6 @@ func (v view) end(i int) int32 {
 	return v.to[i]
 }
 
-// builder makes a view of a view.
-type builder struct {
-	of       view
-	text     []byte
-	from, to []int32
-	plain    bool // the texts alone are wanted
-}
-
-// add appends bytes that stand for the text at from..to of the view below.
-func (b *builder) add(bytes string, from, to int) {
-	b.text = append(b.text, bytes...)
-	if b.plain {
-		return
-	}
-	start, end := b.of.start(from), b.of.end(to-1)
-	for range len(bytes) {
-		b.from, b.to = append(b.from, start), append(b.to, end)
-	}
-}
-
-func newBuilder(of view, plain bool) *builder {
-	made := &builder{of: of, plain: plain, text: make([]byte, 0, len(of.text))}
-	if !plain {
-		made.from, made.to = make([]int32, 0, len(of.text)), make([]int32, 0, len(of.text))
-	}
-	return made
-}
-
-// reset makes room for another view.
-func (b *builder) reset(of view) {
-	b.of, b.text, b.from, b.to = of, b.text[:0], b.from[:0], b.to[:0]
-}
-
-func (b *builder) view() view {
-	return view{text: string(b.text), from: b.from, to: b.to, depth: b.of.depth + 1, coded: b.of.coded}
-}
-
 // escape is one kind of them.
 type escape struct {
 	triggers string                       // the bytes without which no such code occurs
@@ -362,7 +325,7 @@ func reference(digits string, base, count int) (string, int) {
 func spaced(view view) (view, bool) {
 	made := builder{of: view}
 	for i := 0; i < len(view.text); {
-		if count := made.spacedRun(i); count > 0 {
+		if count := addSpaced(&made, i); count > 0 {
 			i += count
 			continue
 		}
@@ -374,9 +337,9 @@ func spaced(view view) (view, bool) {
 	return w, len(made.text) > 0
 }
 
-// spacedRun adds the run that starts at a place, of four characters at least,
+// addSpaced adds the run that starts at a place, of four characters at least,
 // and returns how many bytes it takes.
-func (b *builder) spacedRun(at int) int {
+func addSpaced(b *builder, at int) int {
 	text := b.of.text
 	_, first := utf8.DecodeRuneInString(text[at:])
 	if at+first >= len(text) || !separates(text[at+first]) {

@@ -3,31 +3,6 @@ package scrub
 // window is how many units in a row are a piece.
 const window = 8
 
-// windows calls do with each window of the stream, blanks and accents passed over, and with
-// each single letter and digit that differs, and the window's
-// number.
-func (s stream) windows(do func(roller *roller, at int)) {
-	var all, alnum roller
-	pure := 0 // letters and digits since the last sign
-	for _, unit := range s {
-		if !visible(unit.is) {
-			continue
-		}
-		sign := !alphanumeric(unit.is)
-		if sign {
-			pure = 0
-		} else {
-			pure++
-		}
-		if all.push(unit) {
-			do(&all, all.n-window)
-		}
-		if !sign && alnum.push(unit) && pure < window {
-			do(&alnum, alnum.n-window)
-		}
-	}
-}
-
 // roller is the last eight units of a stream and their hash, which is the same
 // for them backwards.
 type roller struct {
