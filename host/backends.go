@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rekey-host/rekey/host/diag"
@@ -39,6 +40,20 @@ func (b *backends) lister(label string) workflow.Lister {
 		}
 	}
 	return nil
+}
+
+// breaches says of each plugin what it did against the contract, once.
+func (b *backends) breaches() []string {
+	var list []string
+	said := map[string]bool{}
+	for _, instance := range b.open {
+		name := instance.Description().Name
+		if found := instance.Breaches(); len(found) > 0 && !said[name] {
+			said[name] = true
+			list = append(list, fmt.Sprintf("plugin %s broke the contract: %s; report it to its author", name, strings.Join(found, ", ")))
+		}
+	}
+	return list
 }
 
 // check asks each backend whether it can do its job. The warnings are for the

@@ -24,6 +24,7 @@ type Outcome struct {
 	Reason    string        `json:"reason,omitempty"`    // why it stopped, or what it is held for
 	Unwritten []string      `json:"unwritten,omitempty"` // reports that could not be written, and why
 	Next      []string      `json:"next,omitempty"`      // what to do now
+	Breaches  []string      `json:"breaches,omitempty"`  // what plugins did against the contract
 
 	Backends   []BackendLine `json:"backends,omitempty"`   // as they were planned, or accepted since
 	Recipients []string      `json:"recipients,omitempty"` // to whom the values are sealed

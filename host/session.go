@@ -169,7 +169,11 @@ func (s *Session) apply(ctx, stop context.Context, command string) (Outcome, err
 	if err != nil {
 		return Outcome{}, fmt.Errorf("the ledger of run %s: %w; nothing was sent after that; then rekey resume %s", s.run.ID(), err, s.run.ID())
 	}
-	return s.conclude(ctx, ending)
+	broken := s.backends.breaches()
+	s.host.notices.warnAll(broken)
+	out, err := s.conclude(ctx, ending)
+	out.Breaches = broken
+	return out, err
 }
 
 // watched applies with the progress shown.

@@ -107,3 +107,19 @@ func TestPluginsOfOthersAreConfined(t *testing.T) {
 	}
 	p.outcome(0, "resume", "last", "--yes", "--no-sandbox", "leaky")
 }
+
+// TestAPluginThatBreaksTheContractIsNamedOnce: how often and how, with nothing
+// of it believed.
+func TestAPluginThatBreaksTheContractIsNamedOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "LOGIN=of-the-plugin", "REKEY_PLUGIN_DIR="+leakyPlugin(t, "1"))
+	p.write("leaky.star", strings.ReplaceAll(freeScript, "user.login, ", `"contradicts" if user.login == "bob" else user.login, `))
+	r := p.must(5, "run", "leaky.star", "--yes")
+	const want = "rekey: warning: plugin leaky broke the contract: receipts that say applied, with an error (1); report it to its author\n"
+	if strings.Count(r.stderr, want) != 1 {
+		t.Errorf("got\n%s\nwant once\n%s", r.stderr, want)
+	}
+	if o := p.outcome(5, "resume", "last", "--yes"); o.Counts["done"] != 1 || o.Counts["unknown"] != 1 {
+		t.Errorf("got %+v", o)
+	}
+}

@@ -55,6 +55,9 @@ func (i *Instance) Abilities() []sdk.Ability {
 	return nil
 }
 
+// Breaches lists what the instance's plugin did against the contract so far.
+func (i *Instance) Breaches() []string { return i.plugin.Breaches() }
+
 // ready returns the instance in the process if both live.
 func (i *Instance) ready() *dial.Instance {
 	instance := i.current.Load()
@@ -97,6 +100,11 @@ func (i *Instance) open(ctx context.Context) (*dial.Instance, error) {
 			proc.kill("it did not answer when it was configured")
 		}
 		return nil, err
+	}
+	for _, ability := range d.Abilities() {
+		if !proc.description.Can(ability) {
+			i.plugin.breaches.Note(dial.Undeclared)
+		}
 	}
 	i.process.Store(proc)
 	i.current.Store(d)

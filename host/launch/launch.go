@@ -52,6 +52,7 @@ package launch
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -76,14 +77,16 @@ type Plugin struct {
 	options Options
 	redact  *dial.Redactor
 
+	breaches dial.Breaches   // of the contract, by all its processes
 	starting chan struct{}   // of one element: who may start a process
 	ctx      context.Context // ends with Close
 	stop     context.CancelFunc
 
 	mu        sync.Mutex
 	process   *process
-	starts    []time.Time // within the window
-	last      error       // why the newest process died or did not start
+	starts    []time.Time      // within the window
+	says      *sdk.Description // what the first process was
+	last      error            // why the newest process died or did not start
 	instances map[*Instance]struct{}
 	closed    bool
 }
@@ -150,7 +153,7 @@ func (p *Plugin) running(ctx context.Context) (*process, error) {
 	if err := p.spend(); err != nil {
 		return nil, err
 	}
-	proc, err := start(ctx, p.command, p.options, p.redact)
+	proc, err := start(ctx, p.command, p.options, p.redact, &p.breaches)
 	if err != nil && ctx.Err() != nil {
 		p.refund()
 		return nil, p.givenUp()
@@ -230,6 +233,12 @@ func (p *Plugin) started(proc *process, err error) (*process, error) {
 		return nil, err
 	}
 	p.process = proc // also of a closed plugin: Close waits for it
+	if p.says == nil {
+		p.says = &proc.description
+	}
+	if !reflect.DeepEqual(*p.says, proc.description) {
+		p.breaches.Note(dial.Changing)
+	}
 	proc.watch(p.stuck)
 	return proc, nil
 }
@@ -273,6 +282,10 @@ func (p *Plugin) forget(instance *Instance) {
 	defer p.mu.Unlock()
 	delete(p.instances, instance)
 }
+
+// Breaches lists what the plugin did against the contract so far, each kind with
+// its count.
+func (p *Plugin) Breaches() []string { return p.breaches.List() }
 
 // Note makes the scrubbing of the plugin's lines remember secrets.
 func (p *Plugin) Note(values ...secret.Value) { p.redact.Note(values...) }

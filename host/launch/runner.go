@@ -30,6 +30,8 @@ type pluginRunner struct {
 	log     hclog.Logger // under the plugin's name, without secrets
 	scratch string       // the directory of its socket
 
+	breaches *dial.Breaches
+
 	stdout   *handshake
 	tail     *tail
 	failed   *StartError // of spawning
@@ -85,6 +87,7 @@ func (r *pluginRunner) pipes() error {
 	}
 	r.files = append(r.files, outWrite)
 	r.stdout = newHandshake(outRead, r.redact, r.log, &r.child)
+	r.stdout.breaches = r.breaches
 	errRead, errWrite, err := os.Pipe()
 	if err != nil {
 		return err

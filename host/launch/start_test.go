@@ -96,6 +96,18 @@ func TestANoisyLibraryIsForgiven(t *testing.T) {
 	}
 }
 
+// TestBreachesOfAStartAreCounted: its noise, and what it can do without having
+// said so.
+func TestBreachesOfAStartAreCounted(t *testing.T) {
+	t.Parallel()
+	w := plug(t, command(t, "noisy"), launch.Options{})
+	w.open(t, sdk.Config{})
+	got := strings.Join(w.Breaches(), "; ")
+	if !strings.HasSuffix(got, "; lines on standard output, which belongs to the handshake (1)") || !strings.HasPrefix(got, "abilities that its description does not declare (2)") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestAChangedExecutableIsNotStarted(t *testing.T) {
 	t.Parallel()
 	c := plain(t, "good")

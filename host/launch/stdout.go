@@ -16,12 +16,13 @@ import (
 // handshake reads a plugin's standard output. The handshake line goes on to
 // go-plugin; what a library prints before it is forgiven if the line comes soon.
 type handshake struct {
-	redact *dial.Redactor
-	log    hclog.Logger
-	child  *child
-	from   *os.File
-	line   *io.PipeReader // for go-plugin: the line, then nothing until the process ends
-	to     *io.PipeWriter
+	redact   *dial.Redactor
+	log      hclog.Logger
+	child    *child
+	breaches *dial.Breaches
+	from     *os.File
+	line     *io.PipeReader // for go-plugin: the line, then nothing until the process ends
+	to       *io.PipeWriter
 
 	mu    sync.Mutex
 	noise string // the first line before the handshake, scrubbed
@@ -99,6 +100,7 @@ func (h *handshake) take(text string) {
 // noted keeps the first line that does not belong there and reports whether
 // this is it.
 func (h *handshake) noted(text string) bool {
+	h.breaches.Note(dial.Noise)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.noise != "" {

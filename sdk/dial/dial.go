@@ -40,6 +40,8 @@ type Options struct {
 	// Why tells, after the connection broke, what became of the plugin:
 	// "killed by signal 9". It may wait a moment for that. nil: not known.
 	Why func() string
+	// Breaches counts what the plugin does against the contract; nil: not counted.
+	Breaches *Breaches
 }
 
 // logger is the log without secrets.
@@ -68,6 +70,9 @@ func New(conn grpc.ClientConnInterface, options Options) *Client {
 	client := &Client{conn: conn, rpc: pb.NewBackendClient(conn), options: options, redact: options.Redact, log: options.logger()}
 	if client.redact == nil {
 		client.redact = &Redactor{}
+	}
+	if client.options.Breaches == nil {
+		client.options.Breaches = &Breaches{}
 	}
 	return client
 }
@@ -213,6 +218,14 @@ func (c *Client) instance(name string, config sdk.Config, configureResponse *pb.
 		instance.wg.Go(instance.watch)
 	}
 	return instance, nil
+}
+
+// receipt decodes a receipt, with what is wrong with it counted.
+func (c *Client) receipt(receipt *pb.Receipt) sdk.Receipt {
+	made := wire.DecodeReceipt(receipt)
+	c.options.Breaches.receipt(receipt, made)
+	c.redact.Note(made.Value)
+	return c.redact.Receipt(made)
 }
 
 // call is a unary call that tells whether the request was handed to the

@@ -70,6 +70,7 @@ func (h *hostile) Close(ctx context.Context, in *pb.CloseRequest) (*pb.CloseResp
 type peer struct {
 	*dial.Instance
 	log  *lines
+	did  *dial.Breaches
 	cut  func() // ends the connection as a dying process does
 	gone chan struct{}
 	read chan struct{} // for tests: closed when the host has read something
@@ -82,11 +83,11 @@ func against(t testing.TB, h *hostile, c sdk.Config) *peer {
 	pb.RegisterBackendServer(g, h)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
-	p := &peer{log: &lines{}, gone: make(chan struct{}), read: make(chan struct{})}
+	p := &peer{log: &lines{}, did: &dial.Breaches{}, gone: make(chan struct{}), read: make(chan struct{})}
 	p.cut = sync.OnceFunc(func() { g.Stop(); <-served; close(p.gone) })
 	t.Cleanup(p.cut)
 	client, closeConn, err := dial.Over(func(ctx context.Context) (net.Conn, error) { return l.DialContext(ctx) },
-		dial.Options{Log: hclog.New(&hclog.LoggerOptions{Output: p.log}), Gone: p.gone})
+		dial.Options{Log: hclog.New(&hclog.LoggerOptions{Output: p.log}), Gone: p.gone, Breaches: p.did})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,10 +183,9 @@ func (i *Instance) operation(parent context.Context, method string, op sdk.Opera
 	i.over(parent, err)
 	switch {
 	case err == nil:
-		receipt := wire.DecodeReceipt(out.GetReceipt())
+		receipt := i.client.receipt(out.GetReceipt())
 		receipt.Verdict = sdk.CannotTell // only a verify has one
-		i.client.redact.Note(receipt.Value)
-		return i.client.redact.Receipt(receipt)
+		return receipt
 	case !sent, status.Code(err) == codes.Unimplemented:
 		return sdk.Refuse(i.client.failed(ctx, "not sent", err))
 	}

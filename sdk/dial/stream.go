@@ -25,7 +25,6 @@ type stream struct {
 	next   uint64            // of frame
 	frames map[uint64]*frame // with unanswered operations
 	broken *sdk.Error        // once it is: why
-	odd    bool              // an odd answer was logged
 	gone   chan struct{}     // closed when the receiver has ended
 }
 
@@ -205,7 +204,7 @@ func (s *stream) answer(answer *pb.Answer) {
 	if entry == nil {
 		return
 	}
-	receipt := s.instance.client.redact.Receipt(wire.DecodeReceipt(answer.GetReceipt()))
+	receipt := s.instance.client.receipt(answer.GetReceipt())
 	receipt.Value = secret.Value{} // only a reset has one
 	if entry.asks>>count&1 == 0 {
 		receipt.Verdict = sdk.CannotTell
@@ -222,8 +221,7 @@ func (s *stream) settle(number uint64) (*frame, int) {
 	id, bit := number>>6, uint64(1)<<(number&63)
 	entry := s.frames[id]
 	if entry == nil || entry.open&bit == 0 {
-		if !s.odd {
-			s.odd = true
+		if s.instance.client.options.Breaches.Note(OddAnswers) {
 			s.instance.client.log.Warn("the plugin answers unasked, or twice", "instance", s.instance.config.Label)
 		}
 		return nil, 0

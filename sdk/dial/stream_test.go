@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"pgregory.net/rapid"
 
@@ -71,6 +73,42 @@ func TestAnswersThatNobodyAskedForAreIgnored(t *testing.T) {
 	}
 	if log := p.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "answers unasked, or twice") {
 		t.Errorf("log %q, want one line", log)
+	}
+	if got, want := p.did.List(), []string{"answers to operations that had one, or were never sent (14)"}; !slices.Equal(got, want) {
+		t.Errorf("counted %q, want %q", got, want)
+	}
+}
+
+// TestBreachesAreCountedByKind: none of them passes for an applied operation.
+func TestBreachesAreCountedByKind(t *testing.T) {
+	h := &hostile{stream: func(s frames) error {
+		ops, err := numbers(s, 6)
+		if err != nil {
+			return err
+		}
+		timeout := &pb.Error{Code: "Timeout", Message: "late"}
+		for index, receipt := range []*pb.Receipt{
+			{Outcome: pb.Outcome_OUTCOME_APPLIED, Error: timeout}, {Outcome: pb.Outcome_OUTCOME_ALREADY_APPLIED, Error: timeout},
+			{Outcome: 99, Error: timeout}, {Outcome: pb.Outcome_OUTCOME_REFUSED, Error: &pb.Error{Code: "no\ncode"}},
+			{Outcome: pb.Outcome_OUTCOME_REFUSED}, nil,
+		} {
+			_ = s.Send(&pb.AnswerFrame{Answers: []*pb.Answer{{Number: ops[index].Number, Receipt: receipt}}})
+		}
+		_, err = s.Recv()
+		return err
+	}}
+	p := against(t, h, config)
+	got := newTally(6)
+	p.Submit(operations(6), got.from(0))
+	got.wait(t)
+	for k, r := range got.once(t) {
+		if r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied || r.Err == nil {
+			t.Errorf("operation %d: %v %v", k, r.Outcome, r.Err)
+		}
+	}
+	want := []string{"outcomes or codes that the contract does not have (2)", "receipts that say applied, with an error (2)", "receipts without a reason (2)"}
+	if diff := cmp.Diff(want, p.did.List()); diff != "" {
+		t.Error(diff)
 	}
 }
 

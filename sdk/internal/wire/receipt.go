@@ -17,21 +17,23 @@ func EncodeReceipt(receipt sdk.Receipt) *pb.Receipt {
 	}
 }
 
-// DecodeReceipt never claims more than the message does: no message, and an
-// outcome that it does not know, are Unknown. A receipt of another outcome
+// DecodeReceipt never claims more than the message does: no message, an
+// outcome that it does not know, and an applied one with an error are Unknown. A receipt of another outcome
 // always has an error, an applied one never. A verdict without an answer is dropped.
 func DecodeReceipt(receipt *pb.Receipt) sdk.Receipt {
 	made := sdk.Receipt{
 		Outcome: decodeOutcome(receipt.GetOutcome()), Err: DecodeError(receipt.GetError()), Value: DecodeSecret(receipt.GetValue()),
 		Ref: clip(receipt.GetRef(), maxShort), Stamp: clip(receipt.GetStamp(), maxShort),
 	}
+	applied := made.Outcome == sdk.Applied || made.Outcome == sdk.AlreadyApplied
 	if made.Outcome == sdk.Applied {
 		made.Verdict = DecodeVerdict(receipt.GetVerdict())
 	}
 	switch {
-	case made.Outcome == sdk.Applied || made.Outcome == sdk.AlreadyApplied:
-		made.Err = nil
-	case made.Err == nil:
+	case applied && made.Err != nil:
+		made.Outcome, made.Verdict = sdk.Unknown, sdk.CannotTell
+		made.Err = sdk.Errorf(sdk.Internal, "the plugin says that it was applied, and why it was not: %s", made.Err.Message)
+	case !applied && made.Err == nil:
 		made.Err = sdk.Errorf(sdk.Internal, "the plugin gave no reason")
 	}
 	return made

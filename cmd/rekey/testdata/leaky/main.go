@@ -69,6 +69,8 @@ func (i *instance) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
 		return sdk.Refuse(&sdk.Error{Code: sdk.TargetError, Message: "cannot take " + password, Native: fmt.Sprintf("%q %x", password, password)})
 	case "panics":
 		panic("with " + password)
+	case "contradicts":
+		return sdk.Receipt{Outcome: sdk.Applied, Err: &sdk.Error{Code: sdk.Timeout, Message: "late"}}
 	case "unknown":
 		return sdk.Receipt{Outcome: sdk.Unknown, Err: &sdk.Error{Code: sdk.Timeout, Message: "after " + url.PathEscape(password)}}
 	}
