@@ -14,6 +14,7 @@ import (
 	"github.com/rekey-host/rekey/plugins/ssh/sshtest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
+	"github.com/rekey-host/rekey/sdk/secret"
 )
 
 // shared is one host for all targets of the kit: each has users of its own.
@@ -34,22 +35,30 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// someUsers is how many the shared host has; a target takes four.
-const someUsers = 1200
+// someUsers is how many the shared host has; a target takes five, with the last of
+// which rekey logs in.
+const someUsers = 1500
+
+const ownSecret = "own-Secret-0"
 
 func sharedHost(t testing.TB) *sshtest.Server {
 	t.Helper()
 	shared.once.Do(func() {
 		var users []string
+		own := line("own", ownSecret)
 		for n := range someUsers {
-			hash := "$6$saltsalt$x"
-			if n%4 == 3 {
-				hash = "!" + hash
+			name := fmt.Sprint("user", n)
+			text := name + ":$6$saltsalt$x:19000:0:99999:7:::"
+			switch n % 5 {
+			case 3:
+				text = name + ":!$6$saltsalt$x:19000:0:99999:7:::"
+			case 4:
+				text = name + strings.TrimPrefix(own, "own")
 			}
-			users = append(users, fmt.Sprintf("user%d:%s:19000:0:99999:7:::", n, hash))
+			users = append(users, text)
 		}
 		if shared.dir, shared.err = os.MkdirTemp("", "rk"); shared.err == nil {
-			shared.server, shared.err = sshtest.New(shared.dir, sshtest.Options{Users: users, Config: "MaxStartups 100\n"})
+			shared.server, shared.err = sshtest.New(shared.dir, sshtest.Options{Users: users, Config: "MaxStartups 100\n", Sudo: "ALL ALL=(ALL) NOPASSWD: ALL\n"})
 		}
 	})
 	if shared.err != nil {
@@ -149,15 +158,17 @@ func target(t testing.TB) backendtest.Target {
 	server := sharedHost(t)
 	relay := newRelay(t, server.Address)
 	address := relay.Addr().String()
-	first := shared.next.Add(4) - 4
-	if first+4 > someUsers {
+	first := shared.next.Add(5) - 5
+	if first+5 > someUsers {
 		t.Fatal("the shared host has too few users")
 	}
 	name := func(n int64) string { return fmt.Sprintf("user%d@%s", first+n, address) }
 	settings := values(t, server, address)
 	settings["min_length"], settings["rounds"] = int64(6), int64(1000)
+	settings["user"], _, _ = strings.Cut(name(4), "@")
+	delete(settings, "key_file")
 	return backendtest.Target{
-		Config:   sdk.Config{Values: settings},
+		Config:   sdk.Config{Values: settings, Secrets: map[string]secret.Value{"password": secret.New(ownSecret)}},
 		Accounts: []string{name(0), name(1), name(2)},
 		Aliases:  map[string]string{strings.Replace(name(0), "127.0.0.1", "[::ffff:127.0.0.1]", 1): name(0)},
 		Holds: func(account, _, value string) bool {
@@ -167,11 +178,12 @@ func target(t testing.TB) backendtest.Target {
 		Missing:  "nosuch@" + address,
 		Refusing: map[string]sdk.Code{name(3): sdk.AccountStatus, "sshd@" + address: sdk.NoCredential},
 		Locked:   name(3),
+		Own:      name(4),
+		OwnValue: ownSecret,
 		Weak:     "short",
 		Wrong: []backendtest.Wrong{
 			{Field: "user"},
 			{Field: "user", Value: "ro ot"},
-			{Field: "key_file"},
 			{Field: "known_hosts"},
 			{Field: "port", Value: int64(0)},
 			{Field: "sudo", Value: "maybe"},

@@ -176,15 +176,24 @@ func (f *fleet) connected(ctx context.Context, to *host) (*ssh.Client, *sdk.Erro
 		return client, nil
 	}
 	to.drop()
-	auth, failure := f.settings.auth()
-	if failure != nil {
-		return nil, failure
-	}
-	client, failure := f.dial(ctx, to, login{user: to.user, auth: auth})
+	client, failure := f.logIn(ctx, to)
 	if failure != nil {
 		return nil, failure
 	}
 	return client, f.keep(to, client)
+}
+
+// logIn logs in as rekey itself.
+func (f *fleet) logIn(ctx context.Context, to *host) (*ssh.Client, *sdk.Error) {
+	if own, ok := f.settings.own(); ok && to.account == own && len(f.settings.login.Values()) > 1 {
+		client, _, failure := f.enterAny(ctx, to)
+		return client, failure
+	}
+	auth, failure := f.settings.auth()
+	if failure != nil {
+		return nil, failure
+	}
+	return f.dial(ctx, to, login{user: to.user, auth: auth})
 }
 
 // keep notes a new connection, unless all are being closed.

@@ -37,7 +37,7 @@ var _ interface {
 // longestValue is what crypt(3) takes of a value everywhere.
 const longestValue = 255
 
-// Apply gives an account a password.
+// Apply gives an account a password, or hands rekey's own over.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	target, failure := i.refuse(op)
 	if failure != nil {
@@ -45,6 +45,9 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	}
 	if ctx.Err() != nil {
 		return sdk.Refuse(unsent(ctx))
+	}
+	if op.Verb == sdk.Handover {
+		return i.handOver(ctx, op, target)
 	}
 	salt, err := shacrypt.Salt(i.rand, 16)
 	if err != nil {
@@ -62,14 +65,20 @@ func (i *Instance) refuse(op sdk.Operation) (account, *sdk.Error) {
 	switch {
 	case failure != nil:
 		return target, failure
-	case op.Verb != sdk.Set:
+	case op.Verb != sdk.Set && op.Verb != sdk.Handover:
 		return target, sdk.Errorf(sdk.Unsupported, "hosts have no %s here", op.Verb)
 	case op.Kind != "":
 		return target, sdk.Errorf(sdk.Unsupported, "kind %q: an account of a host has one password", op.Kind)
 	case op.HashFormat != "":
 		return target, sdk.Errorf(sdk.Unsupported, "hash_format %q: values are hashed here", op.HashFormat)
+	case op.Verb == sdk.Handover && op.MustChange != nil:
+		return target, sdk.Errorf(sdk.Unsupported, "a handover takes no must_change: rekey logs in as the account")
+	case op.Verb == sdk.Handover:
+		if failure := i.mayHandOver(op, target); failure != nil {
+			return target, failure
+		}
 	case i.keyFile == "" && (target.user == i.user || slices.Contains(i.jump, target)):
-		return target, sdk.Errorf(sdk.Protected, "account %s: rekey logs in with its password; use key_file", target)
+		return target, sdk.Errorf(sdk.Protected, "account %s: rekey logs in with its password: step.handover changes it, or use key_file", target)
 	case op.MustChange != nil && *op.MustChange && (target.user == i.user || slices.Contains(i.jump, target)):
 		return target, sdk.Errorf(sdk.Unsupported, "account %s: must_change: rekey logs in as it, and the host would let it do nothing else", target)
 	}

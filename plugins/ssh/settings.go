@@ -30,6 +30,7 @@ type settings struct {
 	keyFile    string
 	passphrase secret.Value
 	password   secret.Value
+	login      *sdk.Passwords // of own
 	knownHosts string
 	jump       []account
 	hosts      []address
@@ -45,6 +46,7 @@ func newSettings(config sdk.Config) (settings, error) {
 		user: config.Text("user"), keyFile: config.Text("key_file"), passphrase: config.Secret("key_passphrase"), password: config.Secret("password"),
 		knownHosts: config.Text("known_hosts"), port: config.Int("port"), locked: config.Text("locked"), rounds: config.Int("rounds"), minLength: config.Int("min_length"),
 	}
+	made.login = sdk.NewPasswords(config.Handed, made.password)
 	made.sudo = config.Text("sudo") == sudoAlways || config.Text("sudo") == sudoAuto && made.user != "root"
 	if failure := made.wrong(config); failure != nil {
 		return made, failure

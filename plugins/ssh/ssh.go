@@ -56,7 +56,10 @@ Minimum and maximum age, warning, inactivity and expiry stay as they are; the da
 the change is set to today. An account that is locked ("!" before its hash) is
 refused (AccountStatus) with locked = "refuse", gets the value and stays locked with
 "keep", and is unlocked with "unlock". One without a password of its own ("*") is
-NoCredential. A user that is logged in as by password is Protected.
+NoCredential. A user that is logged in as by password is Protected: step.handover
+changes it, and goes on with the new one once a second connection has logged in with
+that. It takes a backend for that host alone (hosts = ["web1.acme.example"]): which
+password is whose would not be known on many.
 
 A host's key has to stand in known_hosts; rekey adds none. Another key than that is
 refused (InsecureTransport) with the line and what to do. jump are hosts on the way,
@@ -92,7 +95,7 @@ func (*Backend) Describe() sdk.Description {
 		Summary:    "local accounts of Unix hosts, over SSH with chpasswd",
 		Doc:        doc,
 		Config:     fields(),
-		Verbs:      []sdk.Verb{sdk.Set, sdk.Unlock},
+		Verbs:      []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Handover},
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
 		Limits:     sdk.Limits{Concurrency: atOnce},

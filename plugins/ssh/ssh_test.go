@@ -34,6 +34,10 @@ func open(t testing.TB, server *sshtest.Server, settings ...any) *ssh.Instance {
 			config.Secrets[settings[0].(string)] = value
 			continue
 		}
+		if handed, ok := settings[1].([]secret.Value); ok {
+			config.Handed = handed
+			continue
+		}
 		config.Values[settings[0].(string)] = settings[1]
 	}
 	instance, err := ssh.New().Configure(t.Context(), config)

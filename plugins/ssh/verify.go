@@ -41,15 +41,7 @@ var (
 // proves nothing.
 func (i *Instance) try(ctx context.Context, on *host, target account, value secret.Value) (sdk.Verdict, *sdk.Error) {
 	asked := false
-	text := value.Reveal()
-	as := login{user: target.user, auth: []ssh.AuthMethod{
-		ssh.PasswordCallback(func() (string, error) { asked = true; return text, nil }),
-		ssh.KeyboardInteractive(func(name, instruction string, questions []string, echos []bool) ([]string, error) {
-			asked = asked || len(questions) > 0
-			return answering(text)(name, instruction, questions, echos)
-		}),
-	}, next: once}
-	client, failure := i.fleet.dial(ctx, on, as)
+	client, failure := i.fleet.dial(ctx, on, login{user: target.user, auth: byPassword(value.Reveal(), &asked), next: once})
 	switch {
 	case failure == nil && asked:
 		return sdk.Accepted, closed(client)
@@ -63,6 +55,17 @@ func (i *Instance) try(ctx context.Context, on *host, target account, value secr
 		return sdk.CannotTell, nil
 	}
 	return sdk.CannotTell, failure
+}
+
+// byPassword proves who somebody is by a password, and notes whether it was asked for.
+func byPassword(text string, asked *bool) []ssh.AuthMethod {
+	return []ssh.AuthMethod{
+		ssh.PasswordCallback(func() (string, error) { *asked = true; return text, nil }),
+		ssh.KeyboardInteractive(func(name, instruction string, questions []string, echos []bool) ([]string, error) {
+			*asked = *asked || len(questions) > 0
+			return answering(text)(name, instruction, questions, echos)
+		}),
+	}
 }
 
 func closed(client *ssh.Client) *sdk.Error {
