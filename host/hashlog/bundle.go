@@ -239,9 +239,8 @@ func (b *BundleWriter) Row(p *PlannedRow, wave int, proofs *Forest) error {
 		l.Hidden = hidden[:]
 	} else {
 		v.Key, v.Reason = p.Key, p.Reason
-		l.Private = b.names.appendRowPrivate(nil, &p.Row)
-		salt, _ := b.names.rowSalts(v.Seq)
-		l.Salt = salt[:]
+		private, salt := b.enc.appendRowPrivate(nil, &p.Row)
+		l.Private, l.Salt = private, salt[:]
 	}
 	var err error
 	if l.Shows, err = json.Marshal(v); err != nil {

@@ -79,9 +79,13 @@ func FrameOf(r *journal.Record) (Frame, error) {
 		return f, nil
 	}
 	var err error
-	f.Detail, err = json.Marshal(&d)
+	f.Detail, err = encoded(d)
 	return f, err
 }
+
+// encoded is the JSON of a detail. By value: few records have one, and only theirs is
+// to be memory of its own.
+func encoded(d journal.Detail) ([]byte, error) { return json.Marshal(&d) }
 
 // Record turns a frame into its record.
 func (f *Frame) Record() (journal.Record, error) {
@@ -156,17 +160,6 @@ func (k *NamesKey) sum(domain string, n int64) [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(n)))
 }
 
-// appendRowPrivate appends the private part.
-func (k *NamesKey) appendRowPrivate(b []byte, row *Row) []byte {
-	_, salt := k.rowSalts(row.Seq)
-	h := sha256.New()
-	h.Write(salt[:])
-	h.Write(row.Cells)
-	var cells [32]byte
-	h.Sum(cells[:0])
-	return appendString(appendString(appendString(b, row.Key), row.Reason), cells[:])
-}
-
 // Encoder turns frames into stored bytes and leaves. It reuses its memory.
 type Encoder struct {
 	Key     *NamesKey // of the run
@@ -217,9 +210,17 @@ func (e *Encoder) Fits(f *Frame, body []byte) error {
 // HideRow returns the commitment to a row's private part. Its memory is used
 // again.
 func (e *Encoder) HideRow(memory *[]byte, row *Row) [32]byte {
-	*memory = e.Key.appendRowPrivate((*memory)[:0], row)
-	salt, _ := e.Key.rowSalts(row.Seq)
-	return e.commitment(salt, *memory)
+	private, salt := e.appendRowPrivate((*memory)[:0], row)
+	*memory = private
+	return e.commitment(salt, private)
+}
+
+// appendRowPrivate appends the private part of a row, and returns the salt that
+// hides it.
+func (e *Encoder) appendRowPrivate(b []byte, row *Row) (private []byte, salt [16]byte) {
+	salt, cellsSalt := e.Key.rowSalts(row.Seq)
+	cells := e.commitment(cellsSalt, row.Cells)
+	return appendString(appendString(appendString(b, row.Key), row.Reason), cells[:]), salt
 }
 
 // RowLeaf returns the leaf of a row at a place, which is hidden by what HideRow
@@ -235,6 +236,9 @@ type Decoder struct {
 }
 
 func (d *Decoder) shared(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
 	if s, ok := d.known[string(b)]; ok {
 		return s
 	}

@@ -41,7 +41,7 @@ func FuzzCheckpoint(f *testing.F) {
 // FuzzPlanRow reads a row that is handed over in a bundle.
 func FuzzPlanRow(f *testing.F) {
 	var k NamesKey
-	private := k.appendRowPrivate(nil, &Row{Seq: 3, Key: "ann", Reason: "a reason", Cells: []byte("cells")})
+	private, _ := (&Encoder{Key: &k}).appendRowPrivate(nil, &Row{Seq: 3, Key: "ann", Reason: "a reason", Cells: []byte("cells")})
 	public := appendRowPublic(nil, 3, 3, 0)
 	for _, s := range edited(private) {
 		f.Add(public, s)
