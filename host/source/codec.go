@@ -119,7 +119,7 @@ func appendMap(data []byte, table map[string]any) []byte {
 // returns the secret of what seal made; its error is returned as it is. Bytes
 // that hold no row of the schema are ErrRow.
 func Decode(schema Schema, data []byte, open func(column string, sealed []byte) (secret.Value, error)) (Row, error) {
-	made := &decoder{data: data, open: open}
+	made := &decoder{text: string(data), data: data, open: open}
 	if made.byte() != codecVersion {
 		return Row{}, ErrRow
 	}
@@ -133,7 +133,7 @@ func Decode(schema Schema, data []byte, open func(column string, sealed []byte) 
 	}
 	row.Key = keyText(row.Cells[schema.Key])
 	if len(made.data) > 0 {
-		row.Key = string(made.bytes())
+		row.Key = made.string()
 	}
 	if len(made.data) > 0 {
 		made.fail(ErrRow)
@@ -146,6 +146,7 @@ func Decode(schema Schema, data []byte, open func(column string, sealed []byte) 
 
 // decoder reads from the front of data. After a failure it reads zeros.
 type decoder struct {
+	text string // all of what data was: texts are parts of it
 	data []byte
 	open func(column string, sealed []byte) (secret.Value, error)
 	err  error
@@ -200,6 +201,12 @@ func (d *decoder) bytes() []byte {
 	return data
 }
 
+func (d *decoder) string() string {
+	size := len(d.bytes())
+	end := len(d.text) - len(d.data)
+	return d.text[end-size : end]
+}
+
 func (d *decoder) float() float64 {
 	if len(d.data) < 8 {
 		d.fail(ErrRow)
@@ -217,7 +224,7 @@ func (d *decoder) cell(column Column, depth int) any {
 	case d.err != nil:
 	case tag == tagNil:
 	case tag == tagString:
-		return string(d.bytes())
+		return d.string()
 	case tag == tagInt:
 		return d.varint()
 	case tag == tagFloat:

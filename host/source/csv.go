@@ -256,7 +256,10 @@ func (s *csvSource) Rows(ctx context.Context, yield func(Row) error) error {
 	if err != nil {
 		return err
 	}
-	made := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets(), width: width}
+	made := &csvReader{source: s, schema: schema, split: newSplitter(s.format), guarded: schema.hasSecrets(), width: width, names: s.columns}
+	if made.names == nil {
+		made.names = schema.names()
+	}
 	err = lines.each(ctx, made.row, yield)
 	s.mu.Lock()
 	s.cut = made.cut
@@ -288,10 +291,11 @@ type csvReader struct {
 	source  *csvSource
 	schema  Schema
 	split   *splitter
-	seen    bool // a line with values
-	open    bool // the last value of an earlier line is
-	width   int  // how many values a line has
-	guarded bool // no cell is quoted: where columns are mixed up, any may be a secret
+	seen    bool     // a line with values
+	open    bool     // the last value of an earlier line is
+	width   int      // how many values a line has
+	names   []string // of the columns, as a header line has them
+	guarded bool     // no cell is quoted: where columns are mixed up, any may be a secret
 }
 
 // row makes a row of a line, or notes why it cannot.
@@ -365,11 +369,8 @@ func (r *csvReader) countFix(more bool) string {
 // isHeader reports whether the fields are the names of the columns; letter
 // case matters only where one word could be a user's name.
 func (r *csvReader) isHeader(fields [][]byte) bool {
-	names := r.source.columns
-	if names == nil {
-		names = r.schema.names()[:min(len(fields), len(r.schema.Columns))]
-	}
-	if count := len(fields); count < len(names) && count >= len(names)-len(r.source.wanted.mayLack) {
+	names := r.names
+	if count := len(fields); count < len(names) && (r.source.columns == nil || count >= len(names)-len(r.source.wanted.mayLack)) {
 		names = names[:count]
 	}
 	return slices.EqualFunc(fields, names, func(data []byte, name string) bool {
@@ -387,14 +388,20 @@ func (r *csvReader) cells(line int, fields [][]byte, note noteFunc) (Row, bool) 
 	}
 	for i, text := range fields {
 		cell, bad := cellOf(r.schema.Columns[i], text, r.guarded)
+		value, whole := cell.(string)
+		if !whole {
+			value = string(text)
+		}
 		if i == r.schema.Key {
-			row.Key = string(r.keyText(text))
+			if row.Key = value; !whole {
+				row.Key = string(r.keyText(text))
+			}
 			if row.Key == "" {
 				bad = &complaint{Message: fmt.Sprintf("key column %q is empty", r.schema.Columns[i].Name), Fix: "give every user a key"}
 			}
 		}
 		if bad == nil {
-			bad = valueFlaw(r.schema.Columns[i], i == r.schema.Key, string(text))
+			bad = valueFlaw(r.schema.Columns[i], i == r.schema.Key, value)
 		}
 		if bad != nil {
 			note(0, bad.Message, bad.Fix)

@@ -35,22 +35,27 @@ type lines struct {
 func (l *lines) next(ctx context.Context) ([]byte, error) {
 	for {
 		line, err := l.one()
-		var bad *flaw
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF):
-			return nil, l.end()
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.As(err, &bad):
-			return nil, bad
-		default:
-			return nil, l.in.broken(l.n, err)
+		if err != nil {
+			return nil, l.stopped(ctx, err)
 		}
 		if len(bytes.Trim(line, l.space)) > 0 {
 			return line, l.sound(line)
 		}
 	}
+}
+
+// stopped is why there is no next line.
+func (l *lines) stopped(ctx context.Context, err error) error {
+	var bad *flaw
+	switch {
+	case errors.Is(err, io.EOF):
+		return l.end()
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &bad):
+		return bad
+	}
+	return l.in.broken(l.n, err)
 }
 
 func (l *lines) end() error {
@@ -142,10 +147,10 @@ type noteFunc func(column int, message, fix string)
 // together.
 func (l *lines) each(ctx context.Context, row func(*lines, []byte, noteFunc) (Row, bool), yield func(Row) error) error {
 	var problems diag.Problems
+	var bad *flaw
 	note := func(column int, message, fix string) { problems.Add(l.flaw(column, message, fix).Problem) }
 	for {
 		line, err := l.next(ctx)
-		var bad *flaw
 		switch {
 		case errors.Is(err, io.EOF):
 			return problems.Err()
