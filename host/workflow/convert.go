@@ -134,8 +134,15 @@ type exporter struct {
 // goValue returns a value as nil, string, bool, int64, *big.Int, float64,
 // source.Day, secret.Value, []any or map[string]any.
 func goValue(value starlark.Value, forRow bool) (any, error) {
-	if text, ok := value.(starlark.String); ok && len(text) <= maxText { // by far the most
-		return string(text), nil
+	switch v := value.(type) { // by far the most
+	case starlark.String:
+		if len(v) <= maxText {
+			return string(v), nil
+		}
+	case *secretValue:
+		if forRow {
+			return v.v.Secret(), nil
+		}
 	}
 	made := &exporter{left: maxValues, text: maxText, forRow: forRow}
 	return made.value(value, 0)

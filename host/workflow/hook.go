@@ -97,11 +97,10 @@ func (o offers) of(role string) starlark.Value {
 	return o.r
 }
 
-// args are the values of a hook's parameters.
-func (h *hook) args(values offers) starlark.Tuple {
-	args := make(starlark.Tuple, len(h.roles))
-	for i, role := range h.roles {
-		args[i] = values.of(role)
+// args appends the values of a hook's parameters.
+func (h *hook) args(args starlark.Tuple, values offers) starlark.Tuple {
+	for _, role := range h.roles {
+		args = append(args, values.of(role))
 	}
 	return args
 }

@@ -28,7 +28,8 @@ func (j job) run(ctx context.Context, values offers, work func(call *state, valu
 	state := j.in.threads.get()
 	state.begin(ctx, j.hook.phase, j.hook.name, j.row.Key, j.steps)
 	state.mute = j.mute
-	value, err := state.call(j.hook.fn, j.hook.args(values))
+	state.args = j.hook.args(state.args[:0], values)
+	value, err := state.call(j.hook.fn, state.args)
 	work(state, value, err)
 	state.end()
 	j.in.threads.put(state)

@@ -14,9 +14,9 @@ import (
 
 // rowValue is r in a row function: what one user came to.
 type rowValue struct {
-	table  *lang.Table
-	schema *schema
-	r      *report.Result
+	table *lang.Table
+	user  userValue
+	r     *report.Result
 }
 
 var _ starlark.HasAttrs = (*rowValue)(nil)
@@ -32,7 +32,7 @@ func (r *rowValue) AttrNames() []string   { return r.table.Members("r") }
 func (r *rowValue) Attr(name string) (starlark.Value, error) {
 	switch name {
 	case "user":
-		return &userValue{schema: r.schema, key: r.r.Row.Key, cells: r.r.Row.Cells}, nil
+		return &r.user, nil
 	case "status":
 		return starlark.String(r.r.Status), nil
 	case "code":

@@ -110,15 +110,15 @@ func evalStep(args *arguments) (starlark.Value, error) {
 		state.raised = err
 		return nil, err
 	}
-	made := &resultValue{step: args.entry.Name, result: result, value: valueOf(result)}
+	value := valueOf(result)
 	switch {
 	case isTry(args):
-		return made, nil
+		return &resultValue{step: args.entry.Name, result: result, value: value}, nil
 	case !result.OK():
 		state.raised = &refusal{args.entry.Name, step.Backend, step.Account, result}
 		return nil, state.raised
 	}
-	return made.value, nil
+	return value, nil
 }
 
 // credential reads the arguments that say which password becomes which.

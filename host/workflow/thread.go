@@ -122,8 +122,9 @@ type state struct {
 	user   string // key of the user; "" at top level
 	limit  uint64
 	steps  stepper
-	mute   bool  // its output is dropped
-	raised error // the error of a step: nothing in a script can catch it
+	mute   bool           // its output is dropped
+	args   starlark.Tuple // of the hook
+	raised error          // the error of a step: nothing in a script can catch it
 	spare  []*arguments
 }
 
@@ -167,6 +168,7 @@ func (s *state) begin(ctx context.Context, phase lang.Phase, hook, user string, 
 func (s *state) end() {
 	s.watch.end()
 	s.ctx, s.steps, s.raised = nil, nil, nil
+	clear(s.args)
 }
 
 // onSteps is called by the interpreter after every chunk.

@@ -206,7 +206,7 @@ func (w *Workflow) reportRow(ctx context.Context, i int, result *report.Result, 
 		w.in.schema.Store(schema)
 	}
 	made := job{in: w.in, hook: hook, row: result.Row, mute: mute}
-	made.run(ctx, offers{r: &rowValue{table: w.in.table, schema: schema, r: result}}, func(st *state, value starlark.Value, failed error) {
+	made.run(ctx, offers{r: &rowValue{table: w.in.table, user: userValue{schema, result.Row.Key, result.Row.Cells}, r: result}}, func(st *state, value starlark.Value, failed error) {
 		if failed == nil {
 			row, failed = rowOf(value, result, w.in.saysRedacted)
 			include = row != nil
