@@ -24,6 +24,7 @@ type batch struct {
 	begun   bool      // its users' hooks were tried
 	held    int       // members that have not ended, records that are not durable, and visits
 
+	trying       trying             // of whoever tries the hooks
 	policyFailed map[[2]string]bool // backends and kinds whose rules were not told; used by whoever tries the hooks
 	sending      sync.RWMutex       // held while members' records are queued: those are not given up meanwhile
 }

@@ -33,8 +33,9 @@ func (m *member) try() (carried bool, lacks *mintFailure) {
 	if err != nil {
 		return false, nil // whoever serves the user says so
 	}
-	made := &trial{run: run, names: namesOf(row), steps: m.steps, policyFailed: &m.batch.policyFailed}
-	steps := &Steps{userState: userState{run: run, user: m.user, row: row, names: made.names, history: &journal.History{}}, trial: made}
+	made, steps := &m.batch.trying.trial, &m.batch.trying.steps
+	*made = trial{run: run, names: namesOf(row), steps: m.steps, policyFailed: &m.batch.policyFailed}
+	*steps = Steps{userState: userState{run: run, user: m.user, row: row, names: made.names, history: &m.batch.trying.history}, trial: made}
 	verdict := run.Hooks.Rotate(run.hard, row, steps)
 	m.steps = made.steps
 	return !made.failed && (verdict.Kind == journal.Returned || verdict.Kind == journal.SaidDone) && m.sends(), made.mintFailure

@@ -2,10 +2,18 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 )
+
+// trying is what a batch tries one user after the other with.
+type trying struct {
+	trial   trial
+	steps   Steps
+	history journal.History // of a user of whom nothing is recorded
+}
 
 // trial takes down which steps a hook takes when each succeeds: a
 // hook is a pure function of its row and of what its steps return, so it takes
@@ -16,6 +24,7 @@ type trial struct {
 	names        []string // that a value must not contain
 	steps        []trialStep
 	failed       bool // the user is not for a batch
+	minted       minted
 	mintFailure  *mintFailure
 	policyFailed *map[[2]string]bool // of the batch: backends and kinds whose rules were not told
 }
@@ -42,7 +51,19 @@ func (t *trial) takes(ctx context.Context, step journal.Step, dispatcher *dispat
 	if traits, _ := journal.TraitsOf(step.Verb); !traits.Carries {
 		return false
 	}
-	return step.HashFormat != "" || len(violated(t.policy(ctx, dispatcher.backend, step.Kind), step)) == 0
+	return step.HashFormat != "" || t.minted.meets(step, t.names) || len(violated(t.policy(ctx, dispatcher.backend, step.Kind), step)) == 0
+}
+
+// minted is the newest value of a trial, and the wish that it meets.
+type minted struct {
+	value *journal.Value
+	wish  GenerateStep
+}
+
+// meets reports whether a step sends the value where it was made for: by the rules
+// of that backend and kind, and without that name in it.
+func (m *minted) meets(step journal.Step, names []string) bool {
+	return step.Value == m.value && m.wish.Kind == step.Kind && m.wish.isFor(step.Backend) && slices.Contains(names, step.Account)
 }
 
 // policy returns the rules of a kind. The users of a batch share a failure to
@@ -76,6 +97,7 @@ func (t *trial) generate(ctx context.Context, ordinal int, wish GenerateStep) (*
 	}
 	value := &journal.Value{Origin: ordinal}
 	value.Replace(fresh)
+	t.minted = minted{value, wish}
 	return value, nil
 }
 

@@ -187,13 +187,12 @@ func (u *userState) admit(to *dispatcher) error {
 // namesOf returns what a generated value must not contain: the key, and what
 // is left of an address without its domain.
 func namesOf(row source.Row) []string {
-	names := []string{row.Key}
 	for i, letter := range row.Key {
 		if letter == '@' && i > 0 {
-			return append(names, row.Key[:i])
+			return []string{row.Key, row.Key[:i]}
 		}
 	}
-	return names
+	return []string{row.Key}
 }
 
 // batchReply is what came of an operation that a batch sent.
