@@ -76,16 +76,16 @@ func schemaOf(run *ledger.Run) (source.Schema, error) {
 // rowReader decodes the rows of a run's plan.
 func rowReader(run *ledger.Run, schema source.Schema) func(ledger.User) (source.Row, error) {
 	return func(user ledger.User) (source.Row, error) {
-		row, err := source.Decode(schema, user.Row, secretCell(run, user))
+		row, err := source.Decode(schema, user.Row, secretCell(run, user.Seq))
 		row.Line, row.Key = user.Line, user.Key
 		return row, err
 	}
 }
 
-// secretCell opens the secret cells of a run's rows.
-func secretCell(run *ledger.Run, user ledger.User) func(string, []byte) (secret.Value, error) {
+// secretCell opens the secret cells of the row with that number.
+func secretCell(run *ledger.Run, seq int64) func(string, []byte) (secret.Value, error) {
 	return func(column string, sealed []byte) (secret.Value, error) {
-		return run.UnsealCell(column, user.Seq, sealed)
+		return run.UnsealCell(column, seq, sealed)
 	}
 }
 

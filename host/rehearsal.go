@@ -26,7 +26,7 @@ type rehearsal struct {
 	flow   *workflow.Workflow
 	labels []string
 	parts  []*part
-	ended  map[string]report.Result // by wave, how its first user was tried first
+	ended  map[string][]*report.Result // by wave, how its first user was tried first: all others end alike but for their rows
 }
 
 // part is one report of a rehearsal.
@@ -39,7 +39,7 @@ type part struct {
 
 // newRehearsal returns nil for a script that makes no rows of its own.
 func newRehearsal(flow *workflow.Workflow, backends *backends) *rehearsal {
-	made := &rehearsal{flow: flow, ended: map[string]report.Result{}}
+	made := &rehearsal{flow: flow, ended: map[string][]*report.Result{}}
 	for _, backend := range backends.list {
 		made.labels = append(made.labels, backend.Label)
 	}
@@ -63,9 +63,9 @@ func (h *rehearsal) user(ctx context.Context, end engine.Rehearsed) error {
 			if part.wrong {
 				continue
 			}
-			for _, problem := range h.problemsOf(h.row(ctx, part, result, end), end.Row) {
+			if err := h.row(ctx, part, result, end); err != nil {
 				part.wrong = true
-				found.Add(problem)
+				found.Join(h.problemsOf(err, end.Row))
 			}
 		}
 	}
@@ -73,30 +73,24 @@ func (h *rehearsal) user(ctx context.Context, end engine.Rehearsed) error {
 }
 
 // ends are the results that a user is tried with: done, and for the first of a
-// wave what else may come.
-func (h *rehearsal) ends(end engine.Rehearsed) []report.Result {
-	first := h.result(end)
-	if _, known := h.ended[end.Wave]; end.Skipped || known {
-		return []report.Result{first}
+// wave what else may come. They are good until those of the next user.
+func (h *rehearsal) ends(end engine.Rehearsed) []*report.Result {
+	if kept := h.ended[end.Wave]; kept != nil && !end.Skipped {
+		kept[0].Row = end.Row
+		return kept
 	}
-	h.ended[end.Wave] = first
-	list := []report.Result{first}
-	bare := h.made(engine.Rehearsed{Row: end.Row, Wave: end.Wave})
+	first := h.made(end)
+	list := []*report.Result{&first}
+	if end.Skipped {
+		return list
+	}
+	h.ended[end.Wave] = list[:1:1]
 	for status, code := range map[journal.Status]sdk.Code{journal.Failed: sdk.AccountNotFound, journal.Pending: ""} {
+		bare := h.made(engine.Rehearsed{Row: end.Row, Wave: end.Wave})
 		bare.Status, bare.Code = status, code
-		list = append(list, bare)
+		list = append(list, &bare)
 	}
 	return list
-}
-
-// result is how a user is tried first. All of a wave end alike but for their rows.
-func (h *rehearsal) result(end engine.Rehearsed) report.Result {
-	result, known := h.ended[end.Wave]
-	if end.Skipped || !known {
-		return h.made(end)
-	}
-	result.Row = end.Row
-	return result
 }
 
 func (h *rehearsal) made(end engine.Rehearsed) report.Result {
@@ -129,29 +123,26 @@ func (h *rehearsal) made(end engine.Rehearsed) report.Result {
 
 // row makes one row. What a script raises over a user that is not done is not
 // said: rows may well look into what only a real end has.
-func (h *rehearsal) row(ctx context.Context, part *part, result report.Result, end engine.Rehearsed) error {
-	row, include, err := h.flow.TryReportRow(ctx, part.index, &result)
+func (h *rehearsal) row(ctx context.Context, part *part, result *report.Result, end engine.Rehearsed) error {
+	row, include, err := h.flow.TryReportRow(ctx, part.index, result)
 	if err != nil || !include {
 		if err != nil && !end.Skipped && result.Status != journal.Done {
 			return nil
 		}
 		return err
 	}
-	if err := part.rows.Add(result, row); err != nil {
+	if err := part.rows.Add(*result, row); err != nil {
 		return fmt.Errorf("report %s, tried with a user that is %s: %w", part.spec.Path, result.Status, err)
 	}
 	return nil
 }
 
 // problemsOf are the problems that an error is, at the place of the row.
-func (h *rehearsal) problemsOf(err error, row source.Row) []diag.Problem {
+func (h *rehearsal) problemsOf(err error, row source.Row) *diag.Problems {
 	var found *diag.Problems
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &found):
-		return found.List
-	default:
-		return []diag.Problem{{File: cmp.Or(row.File, h.flow.Users.Name()), Line: row.Line, Message: err.Error(), Fix: "mend its row function"}}
+	if !errors.As(err, &found) {
+		found = &diag.Problems{}
+		found.Add(diag.Problem{File: cmp.Or(row.File, h.flow.Users.Name()), Line: row.Line, Message: err.Error(), Fix: "mend its row function"})
 	}
+	return found
 }

@@ -283,16 +283,20 @@ func (p *planner) rehearse(ctx context.Context, end Rehearsed) {
 	if p.Rehearse == nil {
 		return
 	}
+	if err := p.Rehearse(ctx, end); err != nil {
+		p.rehearsed(end.Row, err)
+	}
+}
+
+// rehearsed notes what is wrong with a report's row.
+func (p *planner) rehearsed(row source.Row, err error) {
 	var found *diag.Problems
-	err := p.Rehearse(ctx, end)
-	switch {
-	case err == nil:
-	case errors.As(err, &found):
-		for _, problem := range found.List {
-			p.note(problem)
-		}
-	default:
-		p.problem(end.Row, "%s", err)
+	if !errors.As(err, &found) {
+		p.problem(row, "%s", err)
+		return
+	}
+	for _, problem := range found.List {
+		p.note(problem)
 	}
 }
 
