@@ -131,19 +131,18 @@ func (j *Job) attempts() int {
 	return count
 }
 
-// intent is the record of a value about to be sent.
-func (j *Job) intent(step journal.Step, at place, what sending) journal.Record {
-	record := step.Record(journal.Intent, at.user, at.step)
+// writeIntent makes an empty record that of a value about to be sent.
+func (j *Job) writeIntent(record *journal.Record, step *journal.Step, at place, what sending) {
+	step.Write(record, journal.Intent, at.user, at.step)
 	record.Try, record.Origin = at.try, what.origin
 	record.Sealed = j.Vault.Seal(at.user, at.step, at.try, journal.RoleValue, what.value)
 	if what.old.Present() {
 		record.SealedOld = j.Vault.Seal(at.user, at.step, at.try, journal.RoleOld, what.old)
 	}
-	record.Detail = journal.Detail{Bridge: what.bridge, HashFormat: step.HashFormat, MustChange: what.mustChange}
-	if what.verb != verbOf(step) {
+	record.Detail.Bridge, record.Detail.HashFormat, record.Detail.MustChange = what.bridge, step.HashFormat, what.mustChange
+	if what.verb != verbOf(*step) {
 		record.Detail.Op = string(what.verb)
 	}
-	return record
 }
 
 // operation carries a value to the plugin.

@@ -98,7 +98,7 @@ func (m *member) advance(out *outbox) {
 		m.leave(got)
 		return
 	}
-	m.record(out, m.answer(got.receipt))
+	m.write(out, m.answer(got.receipt))
 	m.at++
 	if m.at < len(m.steps) {
 		m.begin(out)
@@ -112,22 +112,28 @@ func applied(receipt sdk.Receipt) bool { return receipt.Outcome == sdk.Applied &
 func accepted(receipt sdk.Receipt) bool { return applied(receipt) && accepts(receipt.Verdict) }
 
 // answer is the record of a good answer.
-func (m *member) answer(receipt sdk.Receipt) journal.Record {
-	step := &m.steps[m.at]
+func (m *member) answer(receipt sdk.Receipt) *journal.Record {
+	step, intent, record := &m.steps[m.at], len(m.records)-1, m.record()
 	if step.changes() {
 		m.batch.of.run.at(CrashOutcomeMade)
-		return outcomeOf(&m.records[len(m.records)-1], 1, receipt)
+		writeOutcome(record, &m.records[intent], 1, receipt)
+		return record
 	}
 	m.batch.of.run.at(CrashReadAnswered)
-	record := step.Record(journal.Answer, m.user.Pos, step.ordinal)
+	step.Write(record, journal.Answer, m.user.Pos, step.ordinal)
 	record.Outcome, record.Detail.Verdict = sdk.Applied, receipt.Verdict.String()
 	return record
 }
 
-// record keeps a record and has it written.
-func (m *member) record(out *outbox, record journal.Record) {
-	m.records = append(m.records, record)
-	out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], then: m.batch})
+// record returns an empty record that the member keeps: to be filled, and written.
+func (m *member) record() *journal.Record {
+	m.records = append(m.records, journal.Record{})
+	return &m.records[len(m.records)-1]
+}
+
+// write has a record written for which nothing waits.
+func (m *member) write(out *outbox, record *journal.Record) {
+	out.records = append(out.records, entry{rec: record, then: m.batch})
 }
 
 // begin begins the step at which the member is. Of a run that stops only those
@@ -145,13 +151,13 @@ func (m *member) begin(out *outbox) {
 	m.request = request{user: &m.permit, dispatcher: step.dispatcher, member: m}
 	if step.changes() {
 		what := wanted(step.Step)
-		intent := run.intent(step.Step, step.place(m.user.Pos), what)
+		intent := m.record()
+		run.writeIntent(intent, &step.Step, step.place(m.user.Pos), what)
 		intent.Detail.Identity = step.identity
 		m.tries++
 		m.request.op = run.operation(step.Step, step.place(m.user.Pos), what)
-		m.records = append(m.records, intent)
 		run.at(CrashIntentMade)
-		out.records = append(out.records, entry{rec: &m.records[len(m.records)-1], backlog: &step.dispatcher.backlog, then: &m.request})
+		out.records = append(out.records, entry{rec: intent, backlog: &step.dispatcher.backlog, then: &m.request})
 	} else {
 		m.request.op = run.question(step.Step, step.place(m.user.Pos))
 		m.request.durable, m.request.looks = true, true
@@ -206,10 +212,11 @@ func (m *member) finish(out *outbox) {
 		m.end(out)
 		return
 	}
-	done := journal.Fulfilled()
+	done := m.record()
+	*done = journal.Fulfilled()
 	done.User, done.Detail.Attempt = m.user.Pos, m.tries
 	run.at(CrashStatusMade)
-	m.record(out, done)
+	m.write(out, done)
 	out.done++
 	m.batch.of.endsRow.Store(true)
 	m.end(out)
@@ -224,7 +231,9 @@ func (m *member) unsent(out *outbox, err error) {
 		_ = m.batch.of.run.broken(err)
 	case m.steps[m.at].changes():
 		intent := unwritten(&m.records[len(m.records)-1]) // the ledger may be writing it just now
-		m.record(out, outcomeOf(&intent, 1, notSent()))
+		outcome := m.record()
+		writeOutcome(outcome, &intent, 1, notSent())
+		m.write(out, outcome)
 	}
 	m.end(out)
 }

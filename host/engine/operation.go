@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"time"
-
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -41,16 +39,22 @@ func wanted(step journal.Step) sending {
 }
 
 // outcomeOf is the record of what became of an intent at its last attempt.
-func outcomeOf(intent *journal.Record, attempt int, receipt sdk.Receipt) journal.Record {
-	record := *intent
-	record.Kind, record.Index, record.At, record.Sealed, record.SealedOld = journal.Outcome, 0, time.Time{}, nil, nil
+func outcomeOf(intent *journal.Record, attempt int, receipt sdk.Receipt) (made journal.Record) {
+	writeOutcome(&made, intent, attempt, receipt)
+	return made
+}
+
+// writeOutcome makes an empty record the one of outcomeOf.
+func writeOutcome(record, intent *journal.Record, attempt int, receipt sdk.Receipt) {
+	record.Kind, record.User, record.Step, record.Try, record.Origin = journal.Outcome, intent.User, intent.Step, intent.Try, intent.Origin
+	record.Verb, record.Backend, record.Account, record.Cred, record.Code = intent.Verb, intent.Backend, intent.Account, intent.Cred, intent.Code
 	record.Outcome = receipt.Outcome
-	record.Detail = journal.Detail{Op: intent.Detail.Op, Bridge: intent.Detail.Bridge, Attempt: attempt, Ref: receipt.Ref, Stamp: receipt.Stamp}
+	detail := &record.Detail
+	detail.Op, detail.Bridge, detail.Attempt, detail.Ref, detail.Stamp = intent.Detail.Op, intent.Detail.Bridge, attempt, receipt.Ref, receipt.Stamp
 	record.Blame(receipt.Err)
 	if receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied {
 		record.Code = ""
 	}
-	return record
 }
 
 // notSent is what an operation came to that never left: the target certainly

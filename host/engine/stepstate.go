@@ -28,7 +28,8 @@ func (x *stepState) place(try int) place { return place{x.user.Pos, x.recorded.O
 
 // begin makes the record of a value about to be sent.
 func (x *stepState) begin(what sending) *journal.Attempt {
-	record := x.run.intent(x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)), what)
+	var record journal.Record
+	x.run.writeIntent(&record, &x.step, x.place(x.history.Replay.NextTry(x.recorded.Ordinal)), what)
 	record.Detail.Identity = x.identity
 	x.history.Add(&record)
 	return x.history.Attempt(record.Step, record.Try)

@@ -37,6 +37,13 @@ func (r Result) OK() bool { return r.Outcome == sdk.Applied || r.Outcome == sdk.
 func (s Step) Call() Call { return Call{s.Verb, Credential{s.Backend, s.Account, s.Kind}} }
 
 // Record returns a record of the step, at an ordinal of the user at a position.
-func (s Step) Record(kind Kind, user int64, ordinal int) Record {
-	return Record{Kind: kind, User: user, Step: ordinal, Verb: s.Verb, Backend: s.Backend, Account: s.Account, Cred: s.Kind}
+func (s Step) Record(kind Kind, user int64, ordinal int) (made Record) {
+	s.Write(&made, kind, user, ordinal)
+	return made
+}
+
+// Write makes an empty record one of the step, as Record does.
+func (s *Step) Write(record *Record, kind Kind, user int64, ordinal int) {
+	record.Kind, record.User, record.Step = kind, user, ordinal
+	record.Verb, record.Backend, record.Account, record.Cred = s.Verb, s.Backend, s.Account, s.Kind
 }
