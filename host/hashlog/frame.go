@@ -306,6 +306,11 @@ func (r *reader) byte() byte {
 
 // uint reads a varint that is as short as it can be and fits an int64.
 func (r *reader) uint() int64 {
+	if len(r.rest) > 0 && r.rest[0] < 0x80 { // by far the most
+		v := r.rest[0]
+		r.rest = r.rest[1:]
+		return int64(v)
+	}
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 || n > 1 && r.rest[n-1] == 0 || v > 1<<63-1 {
 		r.fail()

@@ -18,6 +18,9 @@ type byUser struct {
 	size int
 	all  []place // of one reading
 
+	ordered []place // by user
+	ends    []int   // of each user's places among them
+
 	listed int64 // records of format 1 in the list of temp.rows; 0: there is none
 	told   bool  // there is temp.told, which goes with the moment
 }
@@ -160,13 +163,10 @@ func (b *byUser) between(first, last int64, fn func(user int64, records []place)
 	if err := b.ofGroups(first, last); err != nil {
 		return err
 	}
-	if !slices.IsSortedFunc(b.all, place.order) {
-		slices.SortFunc(b.all, place.order)
-	}
-	for list := b.all; len(list) > 0; {
+	for list := b.inOrder(first, last); len(list) > 0; {
 		n := 1
 		for n < len(list) && list[n].user == list[0].user {
-			if list[n].id == list[n-1].id {
+			if list[n].id <= list[n-1].id {
 				return hashlog.NotAsWritten("record %d is there twice", list[n].id-1)
 			}
 			n++
@@ -177,6 +177,25 @@ func (b *byUser) between(first, last int64, fn func(user int64, records []place)
 		list = list[n:]
 	}
 	return nil
+}
+
+// inOrder returns what was read of the users from one to another by user. Each one's
+// records were read as they stand in the log, and stay so.
+func (b *byUser) inOrder(first, last int64) []place {
+	b.ends = append(b.ends[:0], make([]int, last-first+2)...)
+	for i := range b.all {
+		b.ends[b.all[i].user-first+1]++
+	}
+	for i := 1; i < len(b.ends); i++ {
+		b.ends[i] += b.ends[i-1]
+	}
+	b.ordered = slices.Grow(b.ordered[:0], len(b.all))[:len(b.all)]
+	for i := range b.all {
+		end := &b.ends[b.all[i].user-first]
+		b.ordered[*end] = b.all[i]
+		*end++
+	}
+	return b.ordered
 }
 
 // reaching selects the groups that may have records of users. Of each class of

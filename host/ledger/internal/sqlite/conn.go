@@ -51,7 +51,7 @@ func openConn(path string, as mode, tempDir string) (*conn, error) {
 	if as != immutable && unix.Access(tempDir, unix.W_OK|unix.X_OK) == nil {
 		tempSetting = "temp_store_directory = '" + strings.ReplaceAll(tempDir, "'", "''") + "'"
 	}
-	settings := []string{strings.TrimPrefix(patience, "PRAGMA "), "cache_size = -8192", "synchronous = FULL", tempSetting}
+	settings := []string{strings.TrimPrefix(patience, "PRAGMA "), "cache_size = -4096", "synchronous = FULL", tempSetting}
 	for _, s := range settings {
 		if err := c.run("PRAGMA " + s); err != nil {
 			_ = c.close()
