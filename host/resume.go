@@ -193,8 +193,12 @@ func reopenUnknown(run *ledger.Run) error {
 	return reopen(run, users)
 }
 
-// unknown returns the users with an unknown outcome.
+// unknown returns the users with an unknown outcome. Where none has, they are not
+// looked for among all others.
 func unknown(run *ledger.Run) ([]int64, error) {
+	if counts, err := run.Counts(); err != nil || counts.Unknown == 0 {
+		return nil, err
+	}
 	return positions(run, ledger.Filter{Status: []journal.Status{journal.Unresolved}})
 }
 
