@@ -233,22 +233,10 @@ func (b *batch) asksNames(members []*member) bool {
 	})
 }
 
-// named asks the backends which accounts the members' steps mean, all of them at
-// once, and returns the members with a clear answer.
+// named returns the members of whose names the backends say clearly which accounts
+// they mean.
 func (b *batch) named(members []*member) []*member {
-	var asks sync.WaitGroup
-	for _, member := range members {
-		for i := range member.steps {
-			step := &member.steps[i]
-			if step.told = nil; step.changes() && step.dispatcher.names.instance != nil {
-				asks.Go(func() {
-					defer b.of.run.panics.guard(member.user.Key)
-					step.name()
-				})
-			}
-		}
-	}
-	asks.Wait()
+	b.ask(members)
 	known := members[:0]
 	for _, member := range members {
 		if told := member.unknownName(); told != nil || member.aliased() {
@@ -258,4 +246,22 @@ func (b *batch) named(members []*member) []*member {
 		known = append(known, member)
 	}
 	return known
+}
+
+// ask asks each backend which accounts the members' steps mean there, all at once.
+func (b *batch) ask(members []*member) {
+	steps := map[*resolver][]*trialStep{}
+	for _, member := range members {
+		for i := range member.steps {
+			step := &member.steps[i]
+			if step.told = nil; step.changes() && step.dispatcher.names.instance != nil {
+				steps[step.dispatcher.names] = append(steps[step.dispatcher.names], step)
+			}
+		}
+	}
+	var asks sync.WaitGroup
+	for resolver, list := range steps {
+		asks.Go(b.of.run.panics.guarded(func() { resolver.name(list) }))
+	}
+	asks.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rekey-host/rekey/host/journal"
 	"github.com/rekey-host/rekey/sdk"
@@ -26,12 +27,26 @@ type resolver struct {
 // question is one name that a user waits for.
 type question struct {
 	name   string
-	answer chan answered // of capacity 1
+	answer answered
+	of     *asked
 }
 
 type answered struct {
 	who sdk.Identity
 	err error
+}
+
+// asked is questions that are waited for together.
+type asked struct {
+	open atomic.Int64
+	done chan struct{} // closed when none is open
+}
+
+// end notes that so many questions have their answers.
+func (a *asked) end(count int) {
+	if a.open.Add(int64(-count)) == 0 {
+		close(a.done)
+	}
 }
 
 // most questions of one instance under way, and most names in one of them.
@@ -51,19 +66,46 @@ func newResolver(hard context.Context, dispatcher *dispatcher) *resolver {
 // of returns the account behind a name. An error says that the question could
 // not be asked.
 func (r *resolver) of(name string) (sdk.Identity, error) {
-	made := &question{name: name, answer: make(chan answered, 1)}
+	got := r.all([]string{name})[0]
+	return got.who, got.err
+}
+
+// all is of for many names.
+func (r *resolver) all(names []string) []answered {
+	made, list := &asked{done: make(chan struct{})}, make([]question, len(names))
+	made.open.Store(int64(len(names)))
+	got := make([]answered, len(names))
 	r.mu.Lock()
-	r.waiting = append(r.waiting, made)
-	if r.asking < mostQuestions {
+	for i, name := range names {
+		list[i] = question{name: name, of: made}
+		r.waiting = append(r.waiting, &list[i])
+	}
+	for more := 0; r.asking < mostQuestions && more < len(r.waiting); more += mostNames {
 		r.asking++
 		r.asks.Go(r.dispatcher.panics.guarded(r.ask))
 	}
 	r.mu.Unlock()
 	select {
-	case got := <-made.answer:
-		return got.who, got.err
+	case <-made.done:
+		for i := range list {
+			got[i] = list[i].answer
+		}
 	case <-r.hard.Done():
-		return sdk.Identity{}, cancelled()
+		for i := range got {
+			got[i].err = cancelled()
+		}
+	}
+	return got
+}
+
+// name tells steps which accounts they mean.
+func (r *resolver) name(steps []*trialStep) {
+	names := make([]string, len(steps))
+	for i, step := range steps {
+		names[i] = step.Account
+	}
+	for i, got := range r.all(names) {
+		steps[i].named(got)
 	}
 }
 
@@ -87,11 +129,10 @@ func (r *resolver) ask() {
 			err = sdk.Errorf(sdk.Internal, "the plugin resolved %d names, want %d", len(found), len(names))
 		}
 		for index, question := range list {
-			if err != nil {
-				question.answer <- answered{err: err}
-				continue
+			if question.answer.err = err; err == nil {
+				question.answer.who = found[index]
 			}
-			question.answer <- answered{who: found[index]}
+			question.of.end(1)
 		}
 	}
 }

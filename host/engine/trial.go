@@ -117,12 +117,12 @@ func (t *trialStep) place(user int64) place { return place{user, t.ordinal, 0} }
 // changes reports whether the step sends a value.
 func (t *trialStep) changes() bool { return t.Verb != journal.Verify }
 
-// name asks which account the step means. A name of no account is sent as it is:
-// it will be refused.
-func (t *trialStep) name() {
-	who, err := t.dispatcher.names.of(t.Account)
-	if err != nil || who.Err != nil && passing(who.Err.Code) {
-		t.told = &nameReply{t.Backend, t.Account, who, err}
+// named takes over which account the step means. A name of no account is sent as it
+// is: it will be refused.
+func (t *trialStep) named(got answered) {
+	who := got.who
+	if got.err != nil || who.Err != nil && passing(who.Err.Code) {
+		t.told = &nameReply{t.Backend, t.Account, who, got.err}
 		return
 	}
 	if who.ID != "" {
