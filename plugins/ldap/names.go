@@ -36,17 +36,21 @@ func parseDN(name string) (*goldap.DN, bool) {
 
 // names remembers which entry a login has. It is safe for concurrent use.
 type names struct {
-	mu      sync.Mutex
-	entries map[string]target
+	mu     sync.Mutex
+	newest map[string]target
+	older  map[string]target
 }
 
-// remembered is how many names are kept: more than are in flight at once.
+// remembered is how many names are kept at least: as many as are in flight at once.
 const remembered = 4096
 
 func (n *names) get(login string) (target, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	target, ok := n.entries[login]
+	target, ok := n.newest[login]
+	if !ok {
+		target, ok = n.older[login]
+	}
 	target.known = true
 	return target, ok
 }
@@ -54,16 +58,17 @@ func (n *names) get(login string) (target, bool) {
 func (n *names) put(login string, t target) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.entries == nil || len(n.entries) >= remembered {
-		n.entries = make(map[string]target)
+	if n.newest == nil || len(n.newest) >= remembered {
+		n.newest, n.older = make(map[string]target), n.newest
 	}
-	n.entries[login] = t
+	n.newest[login] = t
 }
 
 func (n *names) forget(login string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.entries, login)
+	delete(n.newest, login)
+	delete(n.older, login)
 }
 
 // refuseName returns why no account can have the name.

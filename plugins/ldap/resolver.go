@@ -78,12 +78,12 @@ func (r *resolver) telling() []string {
 func (r *resolver) lookAll(ctx context.Context, names []string) *sdk.Error {
 	var logins, dns []string
 	for _, name := range names {
-		_, isDN := parseDN(name)
-		switch target, known := r.names.get(name); {
-		case known && target.seen, refuseName(name) != nil:
-		case isDN:
+		if target, known := r.names.get(name); known && target.seen || refuseName(name) != nil {
+			continue
+		}
+		if _, isDN := parseDN(name); isDN {
 			dns = append(dns, name)
-		case r.base != "":
+		} else if r.base != "" {
 			logins = append(logins, name)
 		}
 	}
@@ -332,7 +332,7 @@ func (r *resolver) protect(ctx context.Context, found target) *sdk.Error {
 	switch {
 	case failed != nil:
 		return failed
-	case self != nil && found.folded() == (target{parsed: self}).folded():
+	case self != nil && len(found.parsed.RDNs) == len(self.RDNs) && found.folded() == (target{parsed: self}).folded():
 		return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", found.dn)
 	}
 	return nil

@@ -3,6 +3,8 @@ package ldap
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	goldap "github.com/go-ldap/ldap/v3"
 	"golang.org/x/text/cases"
@@ -57,6 +59,9 @@ var escapeFolded = strings.NewReplacer(`\`, `\\`, ",", `\,`, "+", `\+`, "=", `\=
 
 // foldValue prepares a value as RFC 4518 does for the rules that ignore case.
 func foldValue(value string) string {
+	if !strings.ContainsFunc(value, func(letter rune) bool { return letter >= utf8.RuneSelf }) {
+		return oneSpace(strings.ToLower(value))
+	}
 	value = strings.Map(func(letter rune) rune {
 		switch {
 		case letter == 0xad, letter == 0x1806, letter == 0x34f, letter >= 0x180b && letter <= 0x180d, letter >= 0xfe00 && letter <= 0xfe0f, letter == 0xfffc, letter >= 0x200b && letter <= 0x200d, letter == 0xfeff:
@@ -64,8 +69,15 @@ func foldValue(value string) string {
 		}
 		return letter
 	}, value)
-	value = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(value)))
-	return strings.Join(strings.Fields(value), " ")
+	return oneSpace(norm.NFKC.String(cases.Fold().String(norm.NFKC.String(value))))
+}
+
+// oneSpace is a text with one space between its words, and none around them.
+func oneSpace(text string) string {
+	if !strings.ContainsFunc(text, unicode.IsSpace) {
+		return text
+	}
+	return strings.Join(strings.Fields(text), " ")
 }
 
 // sameAttributes are other names of the attributes of which DNs are made.
