@@ -124,8 +124,8 @@ func (i *Instance) over(ctx context.Context, conn *sql.Conn, jobs []*job) error 
 	if err != nil {
 		return err
 	}
-	var thread int64
-	if err := conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&thread); err != nil {
+	thread, err := i.thread(ctx, conn, met)
+	if err != nil {
 		return err
 	}
 	session := &session{instance: i, conn: conn, met: met, thread: thread}
@@ -139,7 +139,7 @@ type session struct {
 	instance *Instance
 	conn     *sql.Conn
 	met      *server
-	thread   int64 // the connection's number on the server
+	thread   thread
 }
 
 // prepare finds out what is to be sent for each job, and refuses those whose
@@ -340,7 +340,7 @@ func (s *session) cutOff(ctx context.Context, jobs []*job, err error) {
 		return
 	}
 	defer conn.Close()
-	if !s.ended(after, conn) || slices.ContainsFunc(jobs, func(job *job) bool { return job.hash == "" }) {
+	if !s.thread.over(after, conn, s.met) || slices.ContainsFunc(jobs, func(job *job) bool { return job.hash == "" }) {
 		return
 	}
 	have, err := holding(after, conn, jobs)
@@ -356,12 +356,11 @@ func (s *session) cutOff(ctx context.Context, jobs []*job, err error) {
 	}
 }
 
-// ended ends the session's statement, and reports whether it is over.
-func (s *session) ended(ctx context.Context, conn *sql.Conn) bool {
-	_, _ = conn.ExecContext(ctx, fmt.Sprintf("KILL %d", s.thread)) // it may be gone by itself
+// gone reports whether a thread is over, within the time of ctx.
+func gone(ctx context.Context, conn *sql.Conn, thread int64) bool {
 	for ctx.Err() == nil {
 		var count int
-		if err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = ?", s.thread).Scan(&count); err != nil {
+		if err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = ?", thread).Scan(&count); err != nil {
 			return false
 		}
 		if count == 0 {

@@ -66,7 +66,8 @@ func (i *Instance) pass(ctx context.Context, op sdk.Operation, own account) sdk.
 	}
 	defer conn.Close()
 	session := &session{instance: i, conn: conn, met: i.found.Load()}
-	if err := conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&session.thread); err != nil {
+	var err error
+	if session.thread, err = i.thread(ctx, conn, session.met); err != nil {
 		return sdk.Refuse(i.unread(err))
 	}
 	passed := &job{op: op, name: own.name}

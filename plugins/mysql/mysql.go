@@ -70,6 +70,8 @@ Attributes are user, host, plugin and super.
 
 The connection is TLS with the server's certificate checked, or a socket of this
 machine (unix:///run/mysqld/mysqld.sock). Without TLS it takes insecure = True.
+A statement that is cut off at its deadline is ended, and the server asked what came
+of it; behind a proxy it stays unknown, for its session may be on another server.
 MySQL's own forms are by its manual; the tests have a MariaDB.
 
 Example:

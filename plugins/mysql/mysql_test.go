@@ -304,28 +304,52 @@ func TestALostAnswerIsUnknown(t *testing.T) {
 }
 
 // Where a statement is cut off at its deadline the server is asked what became
-// of it.
+// of it. Behind a proxy the session has no number that is known to be its own, and
+// on another server the number is another's: nothing is ended by it, and nothing is
+// said.
 func TestAStatementThatIsCutOffIsSettled(t *testing.T) {
 	running := server(t)
 	accounts(t, map[string]string{"slow@%": ""})
-	instance := open(t, config(running))
-	want(t, instance.Apply(t.Context(), set("slow", "the first")), "applied")
-	db, err := running.Open()
-	if err != nil {
-		t.Fatal(err)
+	relay := reachtest.NewRelay(t, running.Address)
+	for _, way := range []struct {
+		name, url, want string
+		moved           bool // the next connection is to another server
+	}{
+		{"direct", "mysql://" + running.Address, "refused Timeout", false},
+		{"by the socket", running.Socket, "refused Timeout", false},
+		{"behind a proxy", "mysql://127.0.0.1:" + relay.Port, "unknown Timeout", false},
+		{"another server", "mysql://" + running.Address, "unknown Timeout", true},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			instance := open(t, config(running, "url", way.url))
+			want(t, instance.Apply(t.Context(), set("slow", "the first")), "applied")
+			db, err := running.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			db.SetMaxOpenConns(1)
+			if _, err := db.Exec("FLUSH TABLES WITH READ LOCK"); err != nil {
+				t.Fatal(err)
+			}
+			if way.moved {
+				defer query(t, "SET GLOBAL server_id = 1")
+			}
+			relay.Before("KILL", func() { t.Error("a session was ended by a number that may be another's") })
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if way.moved {
+				time.AfterFunc(100*time.Millisecond, func() { query(t, "SET GLOBAL server_id = 4712") })
+			}
+			want(t, instance.Apply(ctx, set("slow", "the second")), way.want)
+			if _, err := db.Exec("UNLOCK TABLES"); err != nil {
+				t.Fatal(err)
+			}
+			if way.want == "refused Timeout" {
+				wantVerdict(t, instance, "slow", "the first", sdk.Accepted, "")
+			}
+		})
 	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("FLUSH TABLES WITH READ LOCK"); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	want(t, instance.Apply(ctx, set("slow", "the second")), "refused Timeout")
-	if _, err := db.Exec("UNLOCK TABLES"); err != nil {
-		t.Fatal(err)
-	}
-	wantVerdict(t, instance, "slow", "the first", sdk.Accepted, "")
 }
 
 func TestCheckSaysWhatIsMissing(t *testing.T) {

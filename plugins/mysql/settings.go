@@ -18,6 +18,7 @@ type settings struct {
 	login       *sdk.Passwords
 	send        string
 	concurrency int
+	dialed      *dialed
 }
 
 // connections is how many an instance has at most: a statement is for many
@@ -30,7 +31,7 @@ func newSettings(config sdk.Config) (settings, error) {
 		return settings{}, err
 	}
 	made := settings{Place: place, user: config.Text("user"), login: sdk.NewPasswords(config.Handed, config.Secret("password")), send: config.Text("send"),
-		concurrency: min(max(config.Concurrency, 1), connections)}
+		concurrency: min(max(config.Concurrency, 1), connections), dialed: new(dialed)}
 	switch {
 	case made.user == "":
 		return settings{}, sdk.Errorf(sdk.InvalidConfig, "user: missing")
@@ -47,7 +48,13 @@ func (s *settings) config(user string, password secret.Value) *driver.Config {
 	config := driver.NewConfig()
 	config.User, config.Passwd = user, password.Reveal()
 	config.Net, config.Addr, config.TLS = "tcp", s.Address, s.TLS
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return s.Dial(ctx) }
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := s.Dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return s.dialed.add(conn), nil
+	}
 	config.Timeout, config.Logger = s.Patience, &driver.NopLogger{}
 	config.Collation = "utf8mb4_bin"
 	config.InterpolateParams = true
