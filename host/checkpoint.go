@@ -82,10 +82,10 @@ func (c checkpoint) compare(ctx context.Context, run *ledger.Run) error {
 	return nil
 }
 
-// spare returns an error if the file has the head of another run that is still
-// worth something: of a run that is not finished, or whose ledger here lacks the
+// spare returns an error if the file has the head of another run still
+// worth something: of an unfinished run, or whose ledger here lacks the
 // head, which tells an older copy of the state directory. That head exists to be
-// compared, and would be lost. "" is a run that is not planned yet.
+// compared, and would be lost. "" is a run not planned yet.
 func (c checkpoint) spare(ctx context.Context, run string) error {
 	text, err := readHead(ctx, c.file)
 	kept := hashlog.HeadOf(text)

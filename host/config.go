@@ -52,7 +52,7 @@ type Config struct {
 	Prompt func(ctx context.Context, label string) (secret.Value, error)
 	// Confirm shows a plan and asks; nil without a terminal.
 	Confirm func(context.Context, Preview) (bool, error)
-	// Planned shows a plan that is frozen and not applied; nil without a viewer.
+	// Planned shows a frozen plan before it is applied; nil without a viewer.
 	Planned func(Preview)
 	// Vitals is told what goes on; may be nil.
 	Vitals *Vitals
@@ -119,7 +119,7 @@ func (c Config) Guarded() []string {
 	return paths
 }
 
-// MayMakeIdentity refuses a path for a new identity that is guarded: a state
+// MayMakeIdentity refuses a guarded path for a new identity: a state
 // directory has one place for it.
 func (c Config) MayMakeIdentity(path string) error {
 	own := []string{c.IdentityPath}

@@ -50,11 +50,11 @@ type ReportError struct{ Lines []string }
 // Error returns the lines.
 func (e *ReportError) Error() string { return strings.Join(e.Lines, "\n") }
 
-// PartError ends a command that has shown all that can be shown, and not all
-// that was recorded.
+// PartError ends a command that could show only a part of the
+// records.
 type PartError struct{ error }
 
-// Unwrap returns what is missing, and why.
+// Unwrap names the missing part, and the cause.
 func (e *PartError) Unwrap() error { return e.error }
 
 // ErrInterrupted is the end of a command that a signal reached before anything

@@ -93,7 +93,7 @@ type exporter struct {
 	options ReportOptions
 }
 
-// write writes the users and returns the paths of what it wrote.
+// write writes the users and returns the paths of the files it wrote.
 func (e exporter) write() ([]string, error) {
 	write, err := e.format()
 	if err != nil {

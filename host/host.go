@@ -106,7 +106,7 @@ func (h *Host) Begin(stop context.Context, script Script, options RunOptions) (*
 	return h.planned(stop, script, options, func(ctx context.Context, shown Preview) error { return h.confirm(ctx, shown, options) })
 }
 
-// Plan is Begin for a run that is applied later: it is shown, not confirmed.
+// Plan is Begin for a run applied later: it is shown, not confirmed.
 func (h *Host) Plan(stop context.Context, script Script, options RunOptions) (*Session, error) {
 	return h.planned(stop, script, options, func(_ context.Context, shown Preview) error {
 		if h.Planned != nil {
@@ -129,8 +129,8 @@ func (h *Host) planned(stop context.Context, script Script, options RunOptions, 
 	return session, nil
 }
 
-// Continue opens a session over a run that was planned before, in the directory
-// where it was planned: its relative paths mean what they meant then. What is to
+// Continue opens a session over a run planned before, in the directory
+// where it was planned, so that its relative paths keep their meaning. What is to
 // be kept of its log is compared with what was kept first.
 func (h *Host) Continue(ctx context.Context, name string, options RunOptions) (*Session, error) {
 	run, err := h.runs().lock(ctx, name, options)
@@ -204,7 +204,7 @@ func (h *Host) Users(name string, user func(PlannedUser) error) error {
 	return whatIsLost(run, err)
 }
 
-// Reveal records the act, and calls show for every value that was ever sealed
+// Reveal records the act, and calls show for every value ever sealed
 // for a user, or for all users, newest intent first in each.
 func (h *Host) Reveal(ctx context.Context, name string, options RevealOptions, show func(Revealed) error) error {
 	run, err := h.runs().restOpened(ctx, name)
@@ -283,7 +283,7 @@ func (h *Host) Backup(stop context.Context, options BackupOptions) (ledger.Backu
 	return backup, err
 }
 
-// Check finds what is wrong with a script without starting anything: its top
+// Check finds mistakes in a script without starting anything: its top
 // level is evaluated with placeholders for what was not given.
 func (h *Host) Check(ctx context.Context, script Script) (*workflow.Workflow, error) {
 	given, err := script.parameters()

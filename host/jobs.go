@@ -93,7 +93,7 @@ func secretCell(run *ledger.Run, seq int64) func(string, []byte) (secret.Value, 
 // applied.
 type knownValue func(label, account, cred string) (secret.Value, bool, error)
 
-// known returns how a revert finds what it sets back, also while the run is
+// known returns how a revert finds the value to set back, also while the run is
 // being cancelled: its keys were read before.
 func known(ctx context.Context, host *Host, run string, opened *backends) knownValue {
 	ctx = context.WithoutCancel(ctx)

@@ -63,7 +63,7 @@ func (l loader) changed(ctx context.Context, run *ledger.Run) (*workflow.Workflo
 }
 
 // mended evaluates another script for the reports of a run. Only its reports are
-// used: what happened stays what it was.
+// used: the records stay as they were.
 func (l loader) mended(ctx context.Context, run *ledger.Run, script string) (*workflow.Workflow, error) {
 	options := l.options(ctx, script, run.Header().Params)
 	options.Blind = true

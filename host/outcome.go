@@ -21,7 +21,7 @@ type Outcome struct {
 	ExitCode  int           `json:"exit_code"`
 	Untold    int64         `json:"untold,omitempty"`    // resets whose value only the target knows
 	Unchanged int64         `json:"unchanged,omitempty"` // done without a change of a password
-	Reason    string        `json:"reason,omitempty"`    // why it stopped, or what it is held for
+	Reason    string        `json:"reason,omitempty"`    // why it stopped, or the reason of the hold
 	Unwritten []string      `json:"unwritten,omitempty"` // reports that could not be written, and why
 	Next      []string      `json:"next,omitempty"`      // what to do now
 	Breaches  []string      `json:"breaches,omitempty"`  // what plugins did against the contract
@@ -56,7 +56,7 @@ func (o *Outcome) unwritten(err error) {
 	}
 }
 
-// preview returns a run that was planned and not applied yet, as a plan is confirmed.
+// preview returns a planned run before it is applied, as a plan is confirmed.
 func (o *Outcome) preview() Preview {
 	shown := Preview{Script: o.Script, Total: o.Counts.Total, Due: o.Counts.Pending, Skipped: o.Counts.Skipped, Backends: o.Backends, Recipients: o.Recipients}
 	for _, wave := range o.Waves {
@@ -111,8 +111,8 @@ func outcomeOf(run *ledger.Run) (Outcome, error) {
 	return outcome, nil
 }
 
-// ended returns the state in which a process leaves a run. One that was
-// stopped, or interrupted, with its last user is finished: nobody is left.
+// ended returns the state in which a process leaves a run. A run
+// stopped, or interrupted, with its last user is finished: no user is left.
 func ended(ending engine.Ending, counts Counts) journal.State {
 	left := counts.Pending+counts.Held > 0
 	switch {

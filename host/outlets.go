@@ -33,7 +33,7 @@ type outlets struct {
 	waived  bool     // what cannot be recorded is done all the same
 }
 
-// writes says where a command may write that has to do with a run: never over
+// writes says where a command about a run may write: never over
 // guarded paths, or what the run was made of, read, or works on. Every file that
 // rekey writes for people is written with it. Relative paths of the run lead
 // from its own directory, that of the output from the command's. What a run

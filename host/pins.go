@@ -22,7 +22,7 @@ type change struct {
 }
 
 // changes compares the backends of a run with those that it would go on with.
-// What is new, and used by nobody yet, is no change.
+// A new label that no user has used yet counts as unchanged.
 func changes(was, now []journal.BackendPin) []change {
 	var list []change
 	for _, old := range was {
@@ -183,7 +183,7 @@ func undo(list []change) string {
 	return list[0].undo
 }
 
-// unmoved refuses another target for a label that somebody has used.
+// unmoved refuses another target for a label in use.
 func unmoved(run *ledger.Run, list []change) error {
 	if !slices.ContainsFunc(list, func(c change) bool { return c.moved }) {
 		return nil
@@ -226,8 +226,8 @@ type BackendLine struct {
 	Name     string          `json:"name"` // of the plugin
 	Version  string          `json:"version"`
 	SHA256   string          `json:"sha256,omitempty"` // of its file; none for a backend in rekey itself
-	Target   json.RawMessage `json:"target"`           // the settings that say what it reaches
-	Confined bool            `json:"confined"`         // to what it may use
+	Target   json.RawMessage `json:"target"`           // the settings that name its target
+	Confined bool            `json:"confined"`         // to the grants
 	Grants   []string        `json:"grants,omitempty"`
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/rekey-host/rekey/host/internal/bounded"
 )
 
-// embeddedPrefix is how the names of files start that are shipped in the binary.
+// embeddedPrefix is the prefix of the names of files shipped in the binary.
 const embeddedPrefix = "@rekey/"
 
 // place is a working directory: where the relative paths of a script lead.

@@ -52,7 +52,7 @@ func (p *planner) plan(stop context.Context, script Script) error {
 }
 
 // unfinished refuses a second run of the same script, parameters and backends
-// while an earlier one that has sent something is not finished.
+// while an earlier one that sent something is unfinished.
 func (p *planner) unfinished(ctx context.Context) error {
 	if p.options.New {
 		return nil
@@ -157,7 +157,7 @@ func (p *planner) freeze(ctx context.Context, draft *ledger.Draft) (*ledger.Run,
 		return nil, err
 	}
 	if plan.Due == 0 {
-		p.warnings = append(p.warnings, nobody(plan))
+		p.warnings = append(p.warnings, noUsers(plan))
 	}
 	p.warnings = slices.Concat(p.warnings, plan.Lasting, users.Warnings())
 	shown := preview(p.flow, plan, p.warnings)
@@ -205,8 +205,8 @@ func wavePlans(flow *workflow.Workflow) []ledger.WavePlan {
 	return waves
 }
 
-// nobody says that a plan is empty: a source that has become empty is no success.
-func nobody(plan engine.Preview) string {
+// noUsers warns of an empty plan: an empty source counts as a failure.
+func noUsers(plan engine.Preview) string {
 	if plan.Total == 0 {
 		return "nobody is due: the source has no users; --min-users N refuses that"
 	}

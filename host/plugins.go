@@ -198,7 +198,7 @@ func (p plugins) pins(ctx context.Context, flow *workflow.Workflow) ([]journal.B
 }
 
 // pin returns which plugin serves a label, its settings but for secrets, and
-// what it may use.
+// its grants.
 func (p plugins) pin(ctx context.Context, spec workflow.BackendSpec, description sdk.Description) (journal.BackendPin, error) {
 	values := p.values(spec, description)
 	program, err := p.catalog.Program(ctx, spec.Name, sdk.Config{Label: spec.Label, Values: values})
@@ -230,7 +230,7 @@ func (p plugins) configured(ctx context.Context, pins []journal.BackendPin, flow
 }
 
 // unchanged refuses to go on with a plugin whose file has changed, before
-// anything of it is started. What is accepted is recorded later.
+// anything of it is started. The acceptance is recorded later.
 func (p plugins) unchanged(run *ledger.Run, options RunOptions) error {
 	was, err := run.Backends()
 	if err != nil || options.AcceptChange {

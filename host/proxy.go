@@ -38,7 +38,7 @@ func canUseProxy(description sdk.Description) bool {
 }
 
 // elsewhere reports whether an instance reaches more than this machine, to
-// which nobody takes a proxy.
+// which no request takes a proxy.
 func elsewhere(description sdk.Description, values map[string]any) bool {
 	return slices.ContainsFunc(description.Config, func(field sdk.Field) bool {
 		text, _ := values[field.Name].(string)

@@ -12,7 +12,7 @@ import (
 )
 
 // realPaths are settings whose paths are those behind all links, sockets in a
-// URL among them: a link that is pointed elsewhere is another target, however
+// URL among them: a link pointed elsewhere is another target, however
 // its path reads. The values are changed and returned.
 func realPaths(description sdk.Description, values map[string]any) map[string]any {
 	for _, field := range description.Config {
@@ -28,7 +28,7 @@ func realPaths(description sdk.Description, values map[string]any) map[string]an
 	return values
 }
 
-// realPath is a path without links. What is not there yet counts as it will be
+// realPath is a path without links. A missing part counts as it will be
 // made, and what a link leads to as it was.
 func realPath(path string) string { return followed(path, 0) }
 

@@ -22,7 +22,7 @@ type recorded struct {
 	run *ledger.Run
 }
 
-// load loads the script as the ledger has it. One that has changed on disk is
+// load loads the script as the ledger has it. One changed on disk is
 // refused, unless the change is accepted for users not yet started; the files
 // that changed are then returned.
 func (r recorded) load(ctx context.Context, options RunOptions) (*workflow.Workflow, openHooks, []string, error) {
@@ -52,8 +52,8 @@ func (r recorded) load(ctx context.Context, options RunOptions) (*workflow.Workf
 	return flow, twoScripts{old: kept, changed: flow}, changed, nil
 }
 
-// changedFiles lists the files of a script that are not on disk as the ledger
-// has them, and where those were that are lost.
+// changedFiles lists the files of a script whose text on disk differs from the ledger,
+// and the former places of lost ones.
 func (r recorded) changedFiles(ctx context.Context) (changed, lost []string) {
 	same := func(name, path string, was []byte) {
 		switch now, err := r.place.read(ctx, path); {
@@ -79,7 +79,7 @@ func (r recorded) changedFiles(ctx context.Context) (changed, lost []string) {
 }
 
 // sameSources refuses a changed source: the plan is frozen and never re-read. A
-// source that is gone has not changed: lists of passwords are removed after use.
+// missing source counts as unchanged: lists of passwords are removed after use.
 func (r recorded) sameSources(ctx context.Context) error {
 	for _, was := range r.run.Header().Sources {
 		if was.Stdin || was.SHA256 == "" {

@@ -21,7 +21,7 @@ import (
 )
 
 // rehearsal makes the rows of the script's reports for users that have not ended
-// yet, as if they had: a row that is wrong is found before anything is changed.
+// yet, as if they had: a wrong row is found before anything is changed.
 type rehearsal struct {
 	flow   *workflow.Workflow
 	labels []string
@@ -121,7 +121,7 @@ func (h *rehearsal) made(end engine.Rehearsed) report.Result {
 	return result
 }
 
-// row makes one row. What a script raises over a user that is not done is not
+// row makes one row. An error over a user who is not done is not
 // said: rows may well look into what only a real end has.
 func (h *rehearsal) row(ctx context.Context, part *part, result *report.Result, end engine.Rehearsed) error {
 	row, include, err := h.flow.TryReportRow(ctx, part.index, result)

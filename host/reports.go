@@ -64,7 +64,7 @@ func viewOf(run *ledger.Run) (report.View, error) {
 	if err != nil && run.Damage() == nil {
 		return view, err
 	}
-	for _, pin := range pins { // a change that was accepted may have others
+	for _, pin := range pins { // an accepted change may have others
 		if !slices.Contains(view.Labels, pin.Label) {
 			view.Labels = append(view.Labels, pin.Label)
 		}
@@ -113,7 +113,7 @@ func aboutOf(run *ledger.Run) (report.Run, error) {
 	return about, err
 }
 
-// groups are the users that are not done, by code.
+// groups are the users not done, by code.
 func groups(run *ledger.Run, counts ledger.Counts) ([]report.Group, error) {
 	var tally report.Tally
 	if counts.Failed+counts.Partial+counts.Unknown == 0 {
@@ -137,7 +137,7 @@ func broken(user ledger.User) []sdk.Violation {
 	return nil
 }
 
-// sheet is one report that is being written.
+// sheet is one report being written.
 type sheet struct {
 	index  int // among the workflow's reports
 	spec   workflow.ReportSpec
@@ -147,7 +147,7 @@ type sheet struct {
 	err    error
 
 	values, lacking int64 // users whose row has a password, and those whose has none
-	failed          bool  // it is written beside the list that is there
+	failed          bool  // it is written beside the present list
 }
 
 // path is where the report is, as the script calls it.
@@ -219,7 +219,7 @@ func columnsOf(spec workflow.ReportSpec) []string {
 	return report.DefaultColumns()
 }
 
-// user adds a user to every report that is still sound.
+// user adds a user to every report still sound.
 func (p *reporter) user(ctx context.Context, sheets []*sheet, user ledger.User) error {
 	result, err := p.builder.Build(user)
 	if err != nil {
@@ -256,7 +256,7 @@ func (p *reporter) row(ctx context.Context, sheet *sheet, result *report.Result)
 	return sheet.rows.Add(*result, row)
 }
 
-// end puts a report that is whole in its place.
+// end puts a whole report in its place.
 func (p *reporter) end(sheet *sheet) {
 	if sheet.file != nil {
 		defer sheet.file.Abort()
@@ -321,8 +321,8 @@ func (p *reporter) summary() {
 }
 
 // spare keeps a list of passwords that another run has written from being
-// replaced by one with fewer of them, in which somebody's is missing: who has
-// the list needs it. The new one goes beside it, and that is said.
+// replaced by one with fewer of them, in which some password is missing: who has
+// the list needs it. The new one goes beside it, with a warning.
 func (p *reporter) spare(sheet *sheet) error {
 	old, there := p.session.host.store.Listed(sheet.file.Path())
 	if !there || old.Run == p.session.run.ID() || sheet.values >= old.Values || sheet.lacking == 0 && sheet.values > 0 || p.options.Overwrite || !sheet.file.Replaces() {

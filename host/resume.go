@@ -65,7 +65,7 @@ func (p resumption) retry(ctx, stop context.Context) (Outcome, error) {
 	return p.again(ctx, stop, "retry", func() error { return reopen(p.run, users) })
 }
 
-// finish ends a run that was killed after its last user, before its reports
+// finish ends a run killed after its last user, before its reports
 // were whole and its end was recorded.
 func (p resumption) finish(ctx context.Context) (Outcome, error) {
 	flow, err := p.loader.kept(ctx, p.run)

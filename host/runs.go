@@ -72,7 +72,7 @@ func (a runs) withKeys(ctx context.Context, name string, open func(id string, ke
 	return a.noticed(open(id, keys))
 }
 
-// noticed warns of a run that is older than it was.
+// noticed warns of a run put back from an older copy.
 func (a runs) noticed(run *ledger.Run, err error) (*ledger.Run, error) {
 	if err == nil {
 		if stale := run.Stale(); stale != nil {
@@ -82,7 +82,7 @@ func (a runs) noticed(run *ledger.Run, err error) (*ledger.Run, error) {
 	return run, err
 }
 
-// lock takes a run for applying: with --moved, also one that was last applied
+// lock takes a run for applying: with --moved, also one last applied
 // elsewhere.
 func (a runs) lock(ctx context.Context, name string, options RunOptions) (*ledger.Run, error) {
 	id, err := a.store.ResolveToApply(name)
@@ -146,7 +146,7 @@ func forget(run *ledger.Run) error {
 	return run.Salvage(run.Confirm())
 }
 
-// whatIsLost ends a command that has shown what remains of a run.
+// whatIsLost ends a command over the remains of a run.
 func whatIsLost(run *ledger.Run, err error) error {
 	damage := run.Damage()
 	switch {

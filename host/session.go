@@ -37,7 +37,7 @@ type Session struct {
 	gaveUp   time.Time // see gaveUp
 }
 
-// openHooks are those of scripts that are open.
+// openHooks are those of open scripts.
 type openHooks interface {
 	engine.Hooks
 	io.Closer
@@ -79,8 +79,8 @@ func (s *Session) Leave(ctx context.Context) (Outcome, error) {
 	return s.whole(out, err)
 }
 
-// Apply applies a run that was planned by this session. stop ends the
-// dispatching, ctx cancels what is in flight.
+// Apply applies the run planned by this session. stop ends the
+// dispatching, ctx cancels the requests in flight.
 func (s *Session) Apply(ctx, stop context.Context) (Outcome, error) {
 	out, err := s.apply(ctx, stop, "run")
 	return s.whole(out, err)
@@ -104,7 +104,7 @@ func (s *Session) Approve() (Outcome, error) {
 	return s.whole(out, err)
 }
 
-// whole ends a command on a locked run: what it committed is in the run's file
+// whole ends a command on a locked run: whatever it committed is in the run's file
 // as it was written, or the error says what became of it. Whatever the users
 // came to, an error decides the process's exit code too.
 func (s *Session) whole(out Outcome, err error) (Outcome, error) {
@@ -193,8 +193,8 @@ func (s *Session) watched(ctx context.Context, job engine.Job) (engine.Ending, e
 }
 
 // conclude records how a process leaves the run, and writes the reports, also
-// after the signal that cancels what is in flight. The state comes after the
-// reports: a run that was killed before they were whole is not finished, and
+// after the signal that cancels the requests in flight. The state comes after the
+// reports: a run killed before they were whole is unfinished, and
 // resume writes them.
 func (s *Session) conclude(ctx context.Context, ending engine.Ending) (Outcome, error) {
 	ctx = context.WithoutCancel(ctx)

@@ -5,7 +5,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// failedSuffix names a list that is written beside a better one.
+// failedSuffix names a list written beside a better one.
 const failedSuffix = ".failed"
 
 // hasSecret reports whether a row has a password in it.

@@ -17,8 +17,8 @@ func wavesOf(run *ledger.Run) ([]journal.WaveRule, error) {
 	return rules, nil
 }
 
-// failedOf counts, for each wave that has a limit, the users that stand against
-// it in the ledger, those that are put back left out.
+// failedOf counts, for each wave with a limit, the users that stand against
+// it in the ledger, without those put back.
 func failedOf(run *ledger.Run, rules []journal.WaveRule, waves []ledger.WaveCounts, back map[int64]bool) ([]int64, error) {
 	failed := make([]int64, len(rules))
 	for i, rule := range rules {

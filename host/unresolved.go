@@ -39,7 +39,7 @@ type strayRuns struct {
 	store    *ledger.Store
 	now      time.Time
 	backends *backends
-	except   string // the run that is about to be applied
+	except   string // the run about to be applied
 }
 
 // warnings describes the requests of other runs that may still arrive.
@@ -108,8 +108,8 @@ type strays struct {
 	now    time.Time
 }
 
-// count returns how many there are, and until when; zero: that has passed, or
-// nobody knows. Of whoever is finished it is certain what he has.
+// count returns how many there are, and until when; zero: the time has passed, or
+// is unknown. A finished user's password is certain.
 func (s strays) count(run *ledger.Run) (users int64, until time.Time, err error) {
 	if len(s.labels) == 0 {
 		return 0, until, nil
@@ -145,8 +145,8 @@ func (s strays) of(history []journal.Record) (strays bool, until time.Time) {
 	return strays, until
 }
 
-// lateOf is until when the attempt's request may arrive. A process that was
-// killed, and may have sent it again, has recorded nothing of that.
+// lateOf is until when the attempt's request may arrive. A killed
+// process may have sent it again, and has recorded nothing of that.
 func (s strays) lateOf(attempt *journal.Attempt) (until time.Time) {
 	if attempt.Outcome != nil && attempt.Outcome.Detail.Late != nil {
 		until = *attempt.Outcome.Detail.Late

@@ -12,7 +12,7 @@ import (
 type Vitals struct {
 	mu   sync.Mutex
 	open []*vital
-	last string // the run of the newest session that has closed after applying
+	last string // the run of the newest session closed after applying
 }
 
 // enter adds a session. Without Vitals the session keeps its own.
@@ -89,7 +89,7 @@ func (v *vital) load(busy func() []string) {
 	v.busy = busy
 }
 
-// apply notes the run that is being applied from now on.
+// apply notes the run being applied from now on.
 func (v *vital) apply(run string) {
 	v.all.mu.Lock()
 	defer v.all.mu.Unlock()

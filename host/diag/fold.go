@@ -1,7 +1,7 @@
 // Package diag is what the host says of problems, and how it compares the
 // names that it is given.
 //
-// It knows text; which names there are, and what two that are alike mean, it
+// It knows text; which names there are, and the meaning of two equal ones, it
 // leaves to those who ask.
 package diag
 

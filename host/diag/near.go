@@ -7,7 +7,7 @@ import (
 )
 
 // DidYouMean returns a fix that names the candidate nearest to name, or "".
-// A candidate that is not near is never shown.
+// A distant candidate is never shown.
 func DidYouMean(name string, candidates []string) string {
 	best := Nearest(name, candidates)
 	if best == "" {

@@ -2,7 +2,7 @@ package diag
 
 import "fmt"
 
-// Problem is one thing that is wrong: where, what, and the fix. It never quotes
+// Problem is one mistake: where, what, and the fix. It never quotes
 // a secret.
 type Problem struct {
 	File    string // "": the problem has no place
@@ -10,7 +10,7 @@ type Problem struct {
 	Column  int    // from 1, in bytes; 0: the whole line
 	Message string
 	Fix     string
-	Same    string // "" or what is said of other users too, for the same reason; not printed
+	Same    string // "" or a text that other users share, for the same reason; not printed
 	Cause   error  // what errors.Is finds in Problems; may be nil; not printed
 }
 

@@ -8,7 +8,7 @@ import (
 // MaxProblems is how many problems are listed; the rest are counted.
 const MaxProblems = 20
 
-// Problems is what is wrong with an input: at most MaxProblems listed, the
+// Problems are the mistakes of an input: at most MaxProblems listed, the
 // others counted. Its zero value is ready for use.
 type Problems struct {
 	List  []Problem

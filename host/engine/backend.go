@@ -59,7 +59,7 @@ func (b Backend) credit() int { return max(64, 4*b.Concurrency) }
 // retransmissions hold requests far longer than any answer is waited for.
 const lateFactor = 4
 
-// Late is how long an attempt that was given up may still take effect.
+// Late is how long an abandoned attempt may still take effect.
 func (b Backend) Late() time.Duration { return lateFactor * b.Timeout }
 
 func kindsOf(description sdk.Description) string {

@@ -2,7 +2,7 @@ package engine
 
 import "sync/atomic"
 
-// backlog counts the operations of a dispatcher that are durable and not sent yet.
+// backlog counts the durable operations of a dispatcher not sent yet.
 type backlog struct {
 	durable atomic.Int64
 	credit  int64 // of its plugin

@@ -22,7 +22,7 @@ type batch struct {
 	waiting int       // operations without an answer
 	queued  bool      // for a worker
 	begun   bool      // its users' hooks were tried
-	held    int       // members that have not ended, records that are not durable, and visits
+	held    int       // members that have not ended, records not durable yet, and visits
 
 	trying       trying             // of whoever tries the hooks
 	policyFailed map[[2]string]bool // backends and kinds whose rules were not told; used by whoever tries the hooks

@@ -90,7 +90,7 @@ func (r *reverter) backStep(name journal.Credential) (*journal.RecordedStep, err
 }
 
 // settle settles the set-backs that an earlier process left open, before
-// the hook is called again: the state of the accounts decides what it may do.
+// the hook is called again: the state of the accounts decides its steps.
 func (r *reverter) settle() error {
 	for _, recorded := range r.history.Replay.Backs() {
 		dispatcher := r.run.dispatchers[recorded.Backend]

@@ -33,7 +33,7 @@ func (a *Attempt) Refused() bool { return a.Outcome != nil && a.Outcome.Outcome 
 // Settled reports whether no later record can say anything else of it.
 func (a *Attempt) Settled() bool { return !a.Unknown() }
 
-// Stays reports whether the attempt took effect with a value that is meant to
+// Stays reports whether the attempt took effect with a value meant to
 // stay: a bridge is not.
 func (a *Attempt) Stays() bool { return a.Applied() && !a.Intent.Detail.Bridge }
 

@@ -9,7 +9,7 @@ const (
 	CandidateUnsent     = "unsent"     // never left the process
 )
 
-// Candidate is one value that was ever sealed for a user.
+// Candidate is one of the values ever sealed for a user.
 type Candidate struct {
 	Backend string // label
 	Account string

@@ -2,7 +2,7 @@ package journal
 
 import "github.com/rekey-host/rekey/sdk"
 
-// The codes that are the host's own. They stand in records and reports beside
+// The host's own codes. They stand in records and reports beside
 // those of plugins, and like these never change their meaning.
 const (
 	ScriptError      sdk.Code = "ScriptError"      // a defect of the script
@@ -11,7 +11,7 @@ const (
 	DuplicateAccount sdk.Code = "DuplicateAccount" // another user of the run owns the account
 )
 
-// HostCodes returns every code that is the host's own.
+// HostCodes returns every code of the host's own.
 func HostCodes() []sdk.Code {
 	return []sdk.Code{ScriptError, ScriptFailed, Diverged, DuplicateAccount}
 }

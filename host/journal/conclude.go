@@ -3,8 +3,8 @@ package journal
 import "github.com/rekey-host/rekey/sdk"
 
 // NotProven is the note on a value whose target answers a verify without a
-// verdict. That is no refusal: the set was applied, and honesty about what
-// cannot be proven fails nobody.
+// verdict. That does not count as a refusal: the set was applied, and honesty about what
+// cannot be proven fails no user.
 const NotProven = "not proven: the target does not tell whether it accepts the value"
 
 // conclusion is what a user's records come to when its rotate ends.
@@ -140,7 +140,7 @@ func (c conclusion) explainDone(out *Record) {
 }
 
 // Fulfilled returns what Conclude returns for a user who is simply done: each
-// step did what it was asked, one of them sent a value, and no verify was left
+// step succeeded, one of them sent a value, and no verify was left
 // without a verdict.
 func Fulfilled() Record {
 	return Record{Kind: Finished, Detail: Detail{Status: Done}}

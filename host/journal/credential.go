@@ -11,7 +11,7 @@ type CredentialHistory struct {
 	Credential
 	Attempts []*Attempt   // to change it, in the order in which they were begun
 	State    AttemptState // of the attempts together
-	Deciding *Record      // the outcome that decides the state; nil: there is none
+	Deciding *Record      // the outcome that decides the state; nil without one
 	Reverted bool         // the value in force is the one of before
 
 	NotAccepted *Record // the last verify, where it found that the value in force does not work; nil: it did not
@@ -86,7 +86,7 @@ func (c *CredentialHistory) HandedOver() bool {
 	return last != nil && last.Intent.Verb == Handover
 }
 
-// Last returns the newest attempt; nil: there is none.
+// Last returns the newest attempt, or nil.
 func (c *CredentialHistory) Last() *Attempt {
 	if len(c.Attempts) == 0 {
 		return nil
@@ -105,7 +105,7 @@ func (c *CredentialHistory) First() *Attempt {
 }
 
 // Held returns the newest attempt whose value the credential has, or may have;
-// nil: there is none.
+// or nil.
 func (c *CredentialHistory) Held() *Attempt {
 	for _, attempt := range slices.Backward(c.Attempts) {
 		if !attempt.Refused() {
@@ -115,7 +115,7 @@ func (c *CredentialHistory) Held() *Attempt {
 	return nil
 }
 
-// Candidates returns every value that was sealed for the credential, newest
+// Candidates returns every value sealed for the credential, newest
 // intent first.
 func (c *CredentialHistory) Candidates() []Candidate {
 	list := make([]Candidate, 0, len(c.Attempts))

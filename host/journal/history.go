@@ -156,7 +156,7 @@ func changes(verb string) bool {
 	return traits.Changes
 }
 
-// credential returns what is known of a credential, made if nothing is.
+// credential returns the history of a credential, made if there was none before.
 func (h *History) credential(name Credential) *CredentialHistory {
 	if credential := h.Credential(name); credential != nil {
 		return credential
@@ -181,7 +181,7 @@ func (h *History) credential(name Credential) *CredentialHistory {
 	return credentialHistory
 }
 
-// Credential returns what is known of a credential; nil: nothing is.
+// Credential returns the history of a credential, or nil.
 func (h *History) Credential(name Credential) *CredentialHistory {
 	if h.byName != nil {
 		return h.byName[name]
@@ -194,7 +194,7 @@ func (h *History) Credential(name Credential) *CredentialHistory {
 	return nil
 }
 
-// Attempt returns the attempt of a step and a try; nil: there is none. A retry
+// Attempt returns the attempt of a step and a try, or nil. A retry
 // never gives a number again.
 func (h *History) Attempt(step, try int) *Attempt {
 	for i := len(h.attempts) - 1; i >= 0; i-- {
@@ -217,7 +217,7 @@ func (h *History) Attempts() []*Attempt { return h.attempts }
 // which they were first named.
 func (h *History) Touched() []*CredentialHistory { return h.touched }
 
-// Finished returns the user's status; nil: there is none.
+// Finished returns the user's status, or nil.
 func (h *History) Finished() *Record { return h.finished }
 
 // Live reports whether something of the user took effect, or may have, besides
@@ -242,7 +242,7 @@ func (h *History) Doubtful() *Attempt {
 }
 
 // InForce returns an attempt that took effect with a value meant to stay; nil:
-// there is none.
+// without one.
 func (h *History) InForce() *Attempt {
 	for _, credential := range h.touched {
 		for _, attempt := range credential.Attempts {
@@ -267,7 +267,7 @@ func (h *History) Given() []string {
 	})
 }
 
-// labels returns the backends of the touched credentials that are so, each once.
+// labels returns the backends of the touched credentials for which the test holds, each once.
 func (h *History) labels(are func(*CredentialHistory) bool) []string {
 	var labels []string
 	for _, credential := range h.touched {
@@ -289,7 +289,7 @@ func (h *History) InUse(origin int) bool {
 	return false
 }
 
-// Candidates returns every value that was sealed for the user, newest intent
+// Candidates returns every value sealed for the user, newest intent
 // first. A value is unknown while it has no definite outcome, until a later one
 // of its credential is applied: that settles what came before. What was applied
 // without a value, by a reset that tells none, supersedes too.

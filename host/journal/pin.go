@@ -28,8 +28,8 @@ type BackendPin struct {
 // same settings reach the same accounts, whatever they are labelled.
 func (p BackendPin) Target() string { return p.Name + " " + cmp.Or(p.Reaches, p.Config) }
 
-// SameTarget reports whether both reach the same accounts. Settings that are
-// all the same do where their plugins differ in which of them say so.
+// SameTarget reports whether both reach the same accounts. Equal settings
+// do where their plugins differ in which of them say so.
 func (p BackendPin) SameTarget(backendPin BackendPin) bool {
 	return p.Target() == backendPin.Target() || p.Name == backendPin.Name && p.Config == backendPin.Config && !slices.Equal(p.reached(), backendPin.reached())
 }

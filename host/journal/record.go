@@ -17,15 +17,15 @@ const (
 	Planned  Kind = 2  // the plan is frozen: its digest and counts
 	Started  Kind = 3  // a process begins to apply: who, where, which command
 	Intent   Kind = 4  // a value is about to be sent: written and synced before its first byte
-	Outcome  Kind = 5  // what became of an intent, or of a step that has none (reset, unlock)
+	Outcome  Kind = 5  // what became of an intent, or of a step without one (reset, unlock)
 	Answer   Kind = 6  // what a reading step returned: verify, find
 	Finished Kind = 7  // a user's status
-	Reopened Kind = 8  // a user is put back: retry, or an unknown that is tried again
+	Reopened Kind = 8  // a user is put back: retry, or an unknown tried again
 	Held     Kind = 9  // a wave ended that holds for approval
 	Approved Kind = 10 // the hold is released
 	Stopped  Kind = 11 // the run stopped early: why
 	Ended    Kind = 12 // a process ends its work on the run: the state
-	Revealed Kind = 13 // somebody read sealed values
+	Revealed Kind = 13 // sealed values were read
 	Reported Kind = 14 // a report was written
 	Accepted Kind = 15 // a changed script or plugin was accepted
 	Forgot   Kind = 16 // the data key was destroyed
@@ -80,7 +80,7 @@ type Record struct {
 
 // Detail holds the rarer fields of a Record. It is kept as JSON.
 type Detail struct {
-	Op            string          `json:"op,omitempty"`      // the action where it differs from the step's: "set" inside a change that is being settled
+	Op            string          `json:"op,omitempty"`      // the action where it differs from the step's: "set" inside a change being settled
 	Bridge        bool            `json:"bridge,omitempty"`  // the value is a bridge, not meant to stay
 	Attempt       int             `json:"attempt,omitempty"` // how often it was sent
 	HashFormat    string          `json:"hash_format,omitempty"`

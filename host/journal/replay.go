@@ -38,7 +38,7 @@ type RecordedStep struct {
 	first   [1]*Attempt // room
 }
 
-// Last returns the newest attempt; nil: there is none.
+// Last returns the newest attempt, or nil.
 func (s *RecordedStep) Last() *Attempt {
 	if len(s.Attempts) == 0 {
 		return nil
@@ -66,7 +66,7 @@ func (s *RecordedStep) kept() bool {
 	return s.State() >= AttemptsApplied
 }
 
-// tries are the numbers of the tries of each step that has one.
+// tries are the numbers of the tries of each step with a value.
 type tries struct {
 	few    [2]struct{ ordinal, next int }
 	used   int
@@ -184,7 +184,7 @@ func (p *Replay) another() *RecordedStep {
 	return &p.made[p.used-1]
 }
 
-// now returns the step of this round at the ordinal; nil: there is none.
+// now returns the step of this round at the ordinal, or nil.
 func (p *Replay) now(ordinal int) *RecordedStep {
 	if ordinal > p.highest { // as of nearly all that a hook takes
 		return nil
@@ -198,7 +198,7 @@ func (p *Replay) now(ordinal int) *RecordedStep {
 }
 
 // next begins another round. One that settles what was left unknown keeps all
-// that was recorded, and sends no new value for it. A retry keeps what took
+// as recorded, and sends no new value for it. A retry keeps what took
 // effect and was not set back.
 func (p *Replay) next(settles bool) {
 	p.RecoveryRound, p.Sent = settles, false
@@ -217,7 +217,7 @@ func (p *Replay) next(settles bool) {
 	p.earlier = slices.DeleteFunc(p.earlier, func(recordedStep *RecordedStep) bool { return !recordedStep.kept() || back[recordedStep.Credential] })
 }
 
-// At returns the step that a call at an ordinal takes up: one that is recorded,
+// At returns the step that a call at an ordinal takes up: a recorded one,
 // or a new one. The error, a *Divergence, says that another step stands there.
 func (p *Replay) At(ordinal int, call Call) (*RecordedStep, error) {
 	recordedStep := p.now(ordinal)
@@ -288,7 +288,7 @@ func (p *Replay) Backs() []*RecordedStep {
 	return backs
 }
 
-// Back returns the last step that set the credential back; nil: there is none.
+// Back returns the last step that set the credential back, or nil.
 func (p *Replay) Back(name Credential) *RecordedStep {
 	for _, recordedStep := range slices.Backward(p.Backs()) {
 		if recordedStep.Credential == name {
@@ -299,7 +299,7 @@ func (p *Replay) Back(name Credential) *RecordedStep {
 }
 
 // Generated returns the newest intent that carries the value which the generate
-// at an ordinal made; nil: there is none. Of rounds before a retry only what
+// at an ordinal made, or nil. Of rounds before a retry only what
 // took effect, or may have, counts.
 func (p *Replay) Generated(ordinal int) *Record {
 	if ordinal > p.origin {

@@ -30,7 +30,7 @@ func ResultOf(record *Record) Result {
 	return Result{Outcome: record.Outcome, Code: record.Code, Message: record.Detail.Message, Native: record.Detail.Native, Account: record.Detail.Account}
 }
 
-// OK reports whether the step did what it was asked.
+// OK reports whether the step succeeded.
 func (r Result) OK() bool { return r.Outcome == sdk.Applied || r.Outcome == sdk.AlreadyApplied }
 
 // Call returns what the step is told from others by.

@@ -33,7 +33,7 @@ type Fault struct {
 	OfRow bool
 
 	Static    bool // it does not depend on the row
-	Postponed bool // the user goes on in another process, when nothing that was lost can arrive any more
+	Postponed bool // the user goes on in another process, when no lost request can arrive any more
 }
 
 // Error returns the code and the message.

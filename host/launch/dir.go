@@ -25,7 +25,7 @@ const (
 )
 
 // newRunDir makes a directory below base, after it swept away those of hosts
-// that are gone.
+// now gone.
 func newRunDir(base string) (*runDir, error) {
 	base, err := baseDir(base)
 	if err != nil {

@@ -27,7 +27,7 @@ type Grants struct {
 // instance: the ports of its egress, and its paths. A path after the word
 // "write" is granted with its directory, because replacing a file needs
 // another beside it; one after the word "run", a program to start, is granted to
-// nobody. No grant may reach a protected path, which would be the host's own; the
+// no plugin. No grant may reach a protected path, which would be the host's own; the
 // error says what to do.
 func GrantsOf(description sdk.Description, config sdk.Config, protected []string) (Grants, error) {
 	var grants Grants

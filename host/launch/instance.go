@@ -143,7 +143,7 @@ func (i *Instance) settings() sdk.Config {
 	return i.config
 }
 
-// remember keeps what is about to become the password that the instance logs in
+// remember keeps the value about to become the password that the instance logs in
 // with: the next process may need it. What the returned function is told of it
 // decides what stays: each value too many is a failed logon of the next process.
 func (i *Instance) remember(ops []sdk.Operation, answer func(count int, receipt sdk.Receipt)) func(count int, receipt sdk.Receipt) {
@@ -181,7 +181,7 @@ func (i *Instance) hand(value secret.Value) (fresh bool) {
 }
 
 // settled forgets what cannot be in force any more: those before a value that
-// took effect, and one that was refused and never sent before.
+// took effect, and of one refused and never sent before.
 func (i *Instance) settled(value secret.Value, outcome sdk.Outcome, fresh bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

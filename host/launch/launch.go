@@ -99,7 +99,7 @@ func New(command Command, options Options) *Plugin {
 	return plugin
 }
 
-// Describe asks the process what it is, and starts it if need be. The error is
+// Describe asks the process for its description, and starts it if need be. The error is
 // a *StartError or an *sdk.Error.
 func (p *Plugin) Describe(ctx context.Context) (sdk.Description, error) {
 	proc, err := p.running(ctx)

@@ -248,7 +248,7 @@ func (r *pluginRunner) verify() error {
 	return err
 }
 
-// unchanged reports whether the name of a script still means the file that was
+// unchanged reports whether the name of a script still means the file
 // verified, with the same content. By then its interpreter has read it, and no
 // secret has been sent.
 func (r *pluginRunner) unchanged() error {

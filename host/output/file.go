@@ -18,7 +18,7 @@ const (
 	bufferSize  = 64 << 10
 )
 
-// File is a file that is being written and has not got its name yet. Its
+// File is a file being written, before it gets its name. Its
 // methods are not safe for concurrent use. Commit or Abort ends it; Abort
 // after Commit does nothing, so it can be deferred.
 type File struct {
@@ -33,7 +33,7 @@ type File struct {
 	sync    func() error
 }
 
-// Create begins a file that Commit will put at the path. Directories that are
+// Create begins a file that Commit will put at the path. Directories
 // missing are made, 0700. The error is a *Refusal where the path is not to be
 // written to.
 func Create(path string, options Options) (*File, error) {
@@ -67,7 +67,7 @@ func (f *File) Replaces() bool {
 }
 
 // Divert puts the file beside its place instead, under the same name with a
-// suffix. The error is a *Refusal where that is not to be written to.
+// suffix. The error is a *Refusal for a path not to be written to.
 func (f *File) Divert(suffix string) error {
 	beside := f.place
 	beside.shown += suffix
@@ -113,7 +113,7 @@ func (f *File) beginNamed() error {
 	return fmt.Errorf("%w: no free name for a file that is not complete", fs.ErrExist)
 }
 
-// lock marks a file as in use for as long as it is open. Where there are no
+// lock marks a file as in use for as long as it is open. Without
 // locks, no Sweep removes anything either.
 func lock(file *os.File) error {
 	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -123,8 +123,8 @@ func lock(file *os.File) error {
 	return err
 }
 
-// tempName is a name for a file that is not complete. It need not be secret:
-// nothing is opened by it that is there already.
+// tempName is a name for an incomplete file. It need not be secret:
+// no existing file is opened by it.
 func (f *File) tempName() string {
 	run := f.options.Run
 	if run == "" {
@@ -171,7 +171,7 @@ func (f *File) flush() error {
 // order, and returns its digest for Options.Owns. If it fails, what was at the
 // path is untouched, and nothing is left behind; except for an error about the
 // directory, which says so: then the file is in place, and only a power cut
-// can undo it. It fails with a *Refusal where the path has become one that is
+// can undo it. It fails with a *Refusal where the path has become one
 // not to be written to.
 func (f *File) Commit() (digest string, err error) {
 	if f.file == nil {
@@ -197,7 +197,7 @@ func (f *File) Commit() (digest string, err error) {
 }
 
 // complete brings everything to disk. A failed sync is not tried again: the
-// kernel may have forgotten what it could not write.
+// kernel may have forgotten a failed write.
 func (f *File) complete() error {
 	if err := f.flush(); err != nil {
 		return err

@@ -21,15 +21,15 @@ import (
 type Options struct {
 	Dir       string      // that paths are relative to; "": the process's working directory
 	Mode      fs.FileMode // of the complete file; 0: 0600; the umask does not count
-	Overwrite bool        // replace a file that is not ours, or that was changed
-	Run       string      // in the names of files that are not complete; letters and digits
-	Forbidden []string    // absolute paths that are never written to, nor anything inside them
-	// Owns returns the digests that the file of that path may have if nobody
+	Overwrite bool        // replace a file of others, or a changed one
+	Run       string      // in the names of incomplete files; letters and digits
+	Forbidden []string    // absolute paths never written to, nor anything inside them
+	// Owns returns the digests that the file of that path may have if no one
 	// but our runs wrote it: that of the last Commit, and those that Writes was
 	// told since. The path is File.Path's. None, or nil: it is not ours.
 	Owns func(path string) (digests []string)
-	// Kind is what is written, in words. A file of ours of another kind, by
-	// KindOf, is not replaced. Either may be absent: then nobody knows.
+	// Kind names the content, in words. A file of ours of another kind, by
+	// KindOf, is not replaced. Either may be absent: then it is unknown.
 	Kind   string
 	KindOf func(path string) string
 	// Writes is told what the path is about to get, by Commit, and has
@@ -51,7 +51,7 @@ const (
 )
 
 // Check reports whether Create and Commit would write to the path now, and
-// where that is: File.Path, also of one that is refused if it leads anywhere. It
+// where: File.Path, also of a refused one if it leads anywhere. It
 // changes nothing. The error is a *Refusal, or
 // that the path cannot be looked at.
 func Check(path string, options Options) (where string, err error) {
@@ -69,8 +69,8 @@ func Check(path string, options Options) (where string, err error) {
 // be a symbolic link.
 type place struct {
 	shown   string   // as it was given
-	exists  string   // the part of the directory that is there
-	missing []string // the directories that are not
+	exists  string   // the existing part of the directory
+	missing []string // the missing directories
 	base    string
 }
 
@@ -149,7 +149,7 @@ func (p place) writable() error {
 }
 
 // permits reports whether the path may be written to, and the file there that
-// would be replaced; nil if there is none.
+// would be replaced, or nil.
 func (p place) permits(options Options) (fs.FileInfo, error) {
 	info, err := os.Lstat(p.path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -185,7 +185,7 @@ func (p place) permits(options Options) (fs.FileInfo, error) {
 }
 
 // leadsToAFile refuses a link to a device or a pipe, /dev/stdout for one,
-// which nobody wants replaced by a file.
+// which no user wants replaced by a file.
 func (p place) leadsToAFile() error {
 	info, err := os.Stat(p.path())
 	if err == nil && !info.Mode().IsRegular() {

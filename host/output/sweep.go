@@ -17,8 +17,8 @@ const tempNames = `^\.rekey-[0-9A-Za-z]+-[0-9a-f]{16}$`
 
 // Sweep removes from directories the files that processes left behind which
 // died before theirs were complete: regular files with such a name, of this
-// user, locked by nobody. Directories that are not there are left out. It
-// returns what it removed, also with an error.
+// user, not locked. Missing directories are left out. It
+// returns the removed paths, also with an error.
 func Sweep(dirs ...string) (removed []string, err error) {
 	names := regexp.MustCompile(tempNames)
 	var errs []error
@@ -44,7 +44,7 @@ func Sweep(dirs ...string) (removed []string, err error) {
 	return removed, errors.Join(errs...)
 }
 
-// sweepFile removes one file that nobody holds.
+// sweepFile removes one file unless a process holds it.
 func sweepFile(path string) (gone bool, err error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unnamed opens a file in a directory that has no name, if the file system has
+// unnamed opens a file without a name in a directory, if the file system has
 // such files and they can be given one.
 func unnamed(dir *os.File) (*os.File, error) {
 	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)

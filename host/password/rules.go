@@ -120,7 +120,7 @@ func (s *ruleSet) ofParsed(spec *Spec) {
 	}
 }
 
-// withinClass returns the characters of a text that are of the class and can
+// withinClass returns the characters of a text in the class that can
 // be seen, sorted.
 func withinClass(class class, text string) []rune {
 	return slices.DeleteFunc(ofClass(class), func(letter rune) bool { return !strings.ContainsRune(text, letter) })

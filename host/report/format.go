@@ -17,7 +17,7 @@ type LineWriter interface {
 
 // Options are what a format may need to know beside the rows.
 type Options struct {
-	About     Run      // of a format that is Bare
+	About     Run      // of a Bare format
 	Columns   []string // the header without rows
 	Delimiter string   // of csv; "": a comma
 	Mark      bool     // of csv: begin with a byte order mark

@@ -54,7 +54,7 @@ func (r *Result) Steps() []Step {
 
 // Values has an entry for each account that a set, change or reset was about, and
 // one for every other backend of the run; a script's look-up of any
-// other name is None.
+// other name gives None.
 type Values []Named
 
 // Named is the value of one credential.

@@ -1,4 +1,4 @@
-// Package visible shows what is not seen: control characters, which a terminal
+// Package visible shows hidden characters: control characters, which a terminal
 // obeys, and characters that change the order or the look of others and leave
 // no mark themselves. It knows nothing of where a text goes.
 package visible
@@ -24,10 +24,10 @@ func Hidden(letter rune) bool {
 	case unicode.Is(unicode.Cf, letter):
 		return !unicode.Is(unicode.Prepended_Concatenation_Mark, letter)
 	}
-	return unicode.In(letter, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) // what is drawn as nothing, fillers among it
+	return unicode.In(letter, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) // drawn as nothing, fillers among them
 }
 
-// Find returns the place of the first hidden character, -1 if there is none.
+// Find returns the place of the first hidden character, or -1.
 func Find(text string) int { return strings.IndexFunc(text, Hidden) }
 
 // Name is how messages call a hidden character.
@@ -41,7 +41,7 @@ func Name(letter rune) string {
 	return fmt.Sprintf("U+%04X, which is not seen", letter)
 }
 
-// Escape shows hidden characters and bytes that are not UTF-8 as \x1b, \u202e
+// Escape shows hidden characters and bytes outside UTF-8 as \x1b, \u202e
 // and \U000e0041. All else stays, backslashes included.
 func Escape(text string) string {
 	if utf8.ValidString(text) && Find(text) < 0 {
@@ -67,7 +67,7 @@ func Escape(text string) string {
 	return out.String()
 }
 
-// Writer escapes what is written to it. It is safe for concurrent use.
+// Writer escapes its input. It is safe for concurrent use.
 type Writer struct {
 	To io.Writer
 

@@ -15,7 +15,7 @@ import (
 const emptyCell = "an empty cell of a typed column is None, and so is a pattern that does not match: ask first, as in "
 
 // evaluationFix is what to do about an error of an evaluation. node is the
-// operation that failed, nil if that is not known.
+// operation that failed, nil if unknown.
 func evaluationFix(message string, node syntax.Node) string {
 	if left, right, is := mixedTypes(message); is {
 		return mixedFix(left, right, sides(node))

@@ -188,7 +188,7 @@ func (a *arguments) text(name string) string {
 	}
 	text, err := strconv.Unquote(a.entry.Params[i].Default)
 	if err != nil {
-		return "" // the default is None, or missing
+		return "" // the default may be None, or missing
 	}
 	return text
 }
@@ -221,7 +221,7 @@ func (a *arguments) number(name string, least int) int {
 	if !ok {
 		count, err := strconv.Atoi(a.entry.Params[i].Default)
 		if err != nil {
-			return 0 // the default is None, or missing
+			return 0 // the default may be None, or missing
 		}
 		return count
 	}

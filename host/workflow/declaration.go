@@ -65,7 +65,7 @@ func (d *declaration) workflow(args *arguments) (starlark.Value, error) {
 	return starlark.None, nil
 }
 
-// readHooks reads what is a function, and what the hooks are called for.
+// readHooks reads the functions, and what the hooks are called for.
 func (d *declaration) readHooks(args *arguments) {
 	d.hooks = hooks{
 		choose:  hookArgument(args, "select", lang.InSelect, "user"),

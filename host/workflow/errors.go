@@ -105,7 +105,7 @@ func oneLine(text string) string {
 
 // ofRow reports whether an error of the script comes of what the row holds:
 // the same hook may well treat another user. Names, columns, arguments and
-// types that are wrong for one are so for all; but a None is an empty cell, or a
+// a wrong type for one is wrong for all; but a None is an empty cell, or a
 // pattern without a match.
 func ofRow(err error) bool {
 	text, _ := explain(err)

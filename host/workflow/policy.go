@@ -38,7 +38,7 @@ func evalPolicy(args *arguments) (starlark.Value, error) {
 	return &policyValue{spec}, nil
 }
 
-// breachPrefix begins a blocklist that is a file of breached passwords.
+// breachPrefix begins the name of a blocklist of breached passwords.
 const breachPrefix = "hibp:"
 
 // blocklist reads the argument of that name: whether common passwords are
@@ -143,7 +143,7 @@ func evalParse(args *arguments) (starlark.Value, error) {
 	return &policyValue{spec}, nil
 }
 
-// count returns an optional number that is neither below least nor absurd.
+// count returns an optional number neither below least nor absurd.
 func count(args *arguments, name string, least int) *int {
 	if !args.has(name) {
 		return nil

@@ -178,7 +178,7 @@ func sourceOf(args *arguments, users source.Source, err error) (starlark.Value, 
 	return made, nil
 }
 
-// isPlaceholder reports whether an argument depends on a parameter that has not
+// isPlaceholder reports whether an argument depends on a parameter not yet
 // even a default.
 func isPlaceholder(args *arguments, arg string) bool {
 	return args.unresolved(arg) && args.text(arg) == ""

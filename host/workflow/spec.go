@@ -51,7 +51,7 @@ type Options struct {
 	// about a hook that does not end although it was cancelled, and has to end
 	// the process: nothing else stops that hook.
 	Fatal func(line string)
-	Run   func() string // that is being applied, which that line says how to go on with; "" or nil: none
+	Run   func() string // being applied, which that line says how to go on with; "" or nil: none
 }
 
 // File is one script or module as it was loaded.

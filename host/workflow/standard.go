@@ -11,7 +11,7 @@ import (
 )
 
 // standard is what a workflow without rotate does: generate, set, and verify
-// unless that is a logon attempt.
+// unless it counts as a logon attempt.
 func standard(ctx context.Context, to *backendValue, row source.Row, steps stepper) journal.Verdict {
 	value, err := steps.Generate(ctx, engine.GenerateStep{})
 	if err != nil {

@@ -86,7 +86,7 @@ func read(ctx context.Context, in *interp, scope starlark.StringDict) error {
 	return nil
 }
 
-// finish fills in and checks all that is known only at the end.
+// finish fills in and checks whatever is known only at the end.
 func finish(in *interp, declared *declaration, complete bool) {
 	in.spec.Doc = in.script.Docstring()
 	if !complete {

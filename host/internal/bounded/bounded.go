@@ -1,5 +1,5 @@
-// Package bounded reads files that people name, whatever they are: pipes that
-// nobody writes to, devices without an end, files that grow while they are
+// Package bounded reads files that people name, whatever they are: pipes
+// without a writer, devices without an end, files that grow while they are
 // read. Reading ends, at the latest with its context.
 package bounded
 
@@ -40,7 +40,7 @@ type File struct {
 	info fs.FileInfo
 	read int64
 
-	writers bool // somebody writes to the pipe, or has
+	writers bool // the pipe has a writer, or had one
 	since   time.Time
 }
 
@@ -87,8 +87,8 @@ func newFile(ctx context.Context, fd int, path string) (*File, error) {
 	return file, nil
 }
 
-// acceptable refuses what is no file, and devices other than terminals and the
-// one that has nothing in it.
+// acceptable refuses directories and sockets, and devices other than terminals and
+// the empty one.
 func (f *File) acceptable() error {
 	null, err := os.Stat(os.DevNull)
 	switch {
@@ -102,7 +102,7 @@ func (f *File) acceptable() error {
 
 func (f *File) isPipe() bool { return f.info.Mode()&fs.ModeNamedPipe != 0 }
 
-// isAnonymous reports whether a pipe has no name: nobody can come to write to
+// isAnonymous reports whether a pipe has no name: no new writer can come to
 // it who does not already.
 func isAnonymous(fd int) bool {
 	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
@@ -115,7 +115,7 @@ func (f *File) Stat() (fs.FileInfo, error) { return f.info, nil }
 // Close closes the file.
 func (f *File) Close() error { return f.file.Close() }
 
-// Read reads from the file. Its error is that of the context when that has ended.
+// Read reads from the file. Its error is that of the context once ended.
 func (f *File) Read(data []byte) (int, error) {
 	if err := f.ctx.Err(); err != nil {
 		return 0, context.Cause(f.ctx)
@@ -196,7 +196,7 @@ func readable(ctx context.Context, fd int) error {
 	}
 }
 
-// Until reads from another reader, until the context ends. Where that is a
+// Until reads from another reader, until the context ends. If it is a
 // file, such as standard input, waiting for it ends too.
 func Until(ctx context.Context, r io.Reader) io.Reader { return until{ctx, r} }
 
@@ -219,7 +219,7 @@ func (u until) Read(data []byte) (int, error) {
 	return u.r.Read(data)
 }
 
-// ReadFile returns a whole file that is to be small.
+// ReadFile returns a whole file, which has to be small.
 func ReadFile(ctx context.Context, path string, most int64) ([]byte, error) {
 	file, err := Open(ctx, path)
 	if err != nil {

@@ -7,12 +7,12 @@ import (
 
 // Within does something that may wait in the kernel, where nothing ends it: on
 // a file system whose server is gone, or a file of the kernel's. It waits for it
-// until the context ends. What it comes to after that is dropped.
+// until the context ends. A later result is dropped.
 func Within[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	return withinOr(ctx, do, func(T) {})
 }
 
-// withinOr is Within for what has to be dropped by somebody.
+// withinOr is Within for a result that needs a hand to drop it.
 func withinOr[T any](ctx context.Context, do func() (T, error), drop func(T)) (T, error) {
 	if ctx.Done() == nil {
 		return do()
@@ -44,7 +44,7 @@ func withinOr[T any](ctx context.Context, do func() (T, error), drop func(T)) (T
 // most is how much one read takes at a time.
 const most = 64 << 10
 
-// read is a Read until the context ends. It may come to its end later: what it
+// read is a Read until the context ends. It may come to its end later: whatever it
 // reads into is its own.
 func read(ctx context.Context, r io.Reader, data []byte) (int, error) {
 	if ctx.Done() == nil {

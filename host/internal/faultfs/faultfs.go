@@ -1,9 +1,9 @@
 // Package faultfs is a file system for tests that fails as told, and that
 // loses what was not synced when its power is cut. It lives in memory and is
-// mounted through FUSE, so that any program meets its faults, one that was
-// started for the purpose and is killed in the middle among them.
+// mounted through FUSE, so that any program meets its faults, one
+// started for the purpose and killed in the middle among them.
 //
-// It is strict, as POSIX allows a disk to be: what is written to a file is
+// It is strict, as POSIX allows a disk to be: data written to a file is
 // durable once that file is synced, and a name once its directory is. It knows
 // nothing of who uses it.
 package faultfs
@@ -45,7 +45,7 @@ const (
 // Ops returns all kinds.
 func Ops() []Op { return []Op{Create, Write, Truncate, Sync, SyncDir, Rename, Link, Remove} }
 
-// Event is one operation that is about to be done.
+// Event is one operation about to be done.
 type Event struct {
 	Op   Op
 	Path string // below the root, as the operation named it
@@ -55,7 +55,7 @@ type Event struct {
 
 // Options is how a file system behaves.
 type Options struct {
-	// Before is called before each operation, one at a time. What it returns is
+	// Before is called before each operation, one at a time. Its result is
 	// what the operation fails with; 0 lets it be done. It may call Stop and
 	// nothing else of the file system.
 	Before func(e Event) syscall.Errno
@@ -213,7 +213,7 @@ func (f *FS) Now() Image {
 	return image
 }
 
-// Cut returns what is on the disk when the power goes now. All that was not
+// Cut returns the content of the disk when the power goes now. All that was not
 // synced is lost if luck is nil; else each sector of it is there or not, and of
 // each directory the first so many changes of names.
 func (f *FS) Cut(luck *rand.Rand) Image {
@@ -325,7 +325,7 @@ func Load(dir string) (Image, error) {
 	return image, err
 }
 
-// Save writes the image to a directory, made if there is none.
+// Save writes the image to a directory, made if missing.
 func (i Image) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -172,7 +172,7 @@ func (n *node) remove(name string) syscall.Errno {
 	return 0
 }
 
-// Rename gives a thing another name; what had that is gone.
+// Rename gives a thing another name; its former owner is gone.
 func (n *node) Rename(_ context.Context, name string, to gofs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	defer n.lock()()
 	thing := n.at.names[name]

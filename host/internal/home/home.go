@@ -10,7 +10,7 @@ import (
 )
 
 // Expand returns a path whose "~" or "~/" at the start stands for the home
-// directory dir, "" where there is none. "~anna/" is an error: whose home that
+// directory dir, "" without one. "~anna/" is an error: whose home that
 // is, is not looked up. Any other path is returned as it is.
 func Expand(path, dir string) (string, error) {
 	first, rest, below := strings.Cut(path, "/")

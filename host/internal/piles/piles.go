@@ -11,7 +11,7 @@ import (
 // Piles are things of one size. Use New. They are for one goroutine.
 type Piles struct {
 	dir   string
-	most  int // bytes of a pile that are kept in memory
+	most  int // bytes of a pile kept in memory
 	file  *os.File
 	end   int64
 	piles []pile
@@ -22,7 +22,7 @@ type pile struct {
 	parts  []int64 // where the others are in the file, each of most bytes
 }
 
-// New returns so many empty piles. A pile that has most bytes in memory, a multiple
+// New returns so many empty piles. A pile with most bytes in memory, a multiple
 // of a thing's size, writes them to a file that it makes in dir; "" is the system's
 // directory for such files.
 func New(dir string, count, most int) *Piles {
@@ -70,7 +70,7 @@ func (p *Piles) open() error {
 // Len returns how many piles there are.
 func (p *Piles) Len() int { return len(p.piles) }
 
-// Read returns what is on a pile, in the order in which it came, in data's memory
+// Read returns the content of a pile in the order of arrival, in data's memory
 // where that suffices.
 func (p *Piles) Read(data []byte, count int) ([]byte, error) {
 	pile := &p.piles[count]

@@ -1,5 +1,5 @@
 // Package lang is the language of scripts as data: every name, where it may be
-// used, what it takes and gives, and its description. Evaluation
+// used, its arguments and result, and its description. Evaluation
 // (host/workflow), the static checks (host/workflow/vet) and rekey docs read
 // the one table.
 //

@@ -43,7 +43,7 @@ func docOf(entry *Entry) Doc {
 	return shown
 }
 
-// Statements are what scripts use of Starlark itself that is another here.
+// Statements are the parts of Starlark itself that differ here.
 func Statements() []Doc {
 	return []Doc{
 		{Name: "load", Signature: `load(FILE, "name", other = "name", …)`, Where: AtTop.String(),

@@ -51,7 +51,7 @@ func unseen(file string, lines []string) *diag.Problem {
 	return nil
 }
 
-// syntaxFix is how to put a flaw, and how to mend it: first what is
+// syntaxFix is how to put a flaw, and how to mend it: first the
 // certain, then what people try who know Python.
 func syntaxFix(lines []string, flaw syntax.Error) (message, fix string) {
 	if fix := cmp.Or(inputFix(flaw.Msg), resolveFix(flaw.Msg)); fix != "" {

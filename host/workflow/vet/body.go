@@ -145,7 +145,7 @@ func newBody(check *checker, fn *tree.Function, phase lang.Phase, given roles) *
 }
 
 // assigned calls yield for every name that the function binds, and what to, if
-// that is an expression of its own.
+// as an expression of its own.
 func (b *body) assigned(yield func(id *syntax.Ident, to syntax.Expr)) {
 	each := func(expr syntax.Expr) {
 		for _, id := range tree.Targets(expr) {

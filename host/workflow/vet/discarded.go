@@ -10,7 +10,7 @@ import (
 	"github.com/rekey-host/rekey/host/workflow/tree"
 )
 
-// Discarded finds verdicts and results that are thrown away: failed("…")
+// Discarded finds verdicts and results thrown away: failed("…")
 // without return must not mean done.
 func Discarded(file *tree.File) []diag.Problem {
 	var found []diag.Problem
@@ -90,7 +90,7 @@ func droppedCall(file *tree.File, node *syntax.CallExpr) *diag.Problem {
 	return &problem
 }
 
-// What a call gives that has to be used.
+// The results of a call that have to be used.
 const (
 	isNeither = iota
 	isVerdict

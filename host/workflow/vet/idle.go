@@ -149,7 +149,7 @@ func (x *idle) asksHere(expr syntax.Expr) bool {
 	return false
 }
 
-// looks reports whether a step changes nothing and is no logon.
+// looks reports whether a step changes nothing and does not log on.
 func looks(step string) bool {
 	switch step {
 	case "generate", "try_generate", "find", "try_find":
