@@ -11,7 +11,7 @@ import (
 // maxLinks is how many links are followed from one to the next.
 const maxLinks = 40
 
-// forbidden is a path that is never written to, as it is on the disk now.
+// forbidden is a path never written to, as it is on the disk now.
 type forbidden struct {
 	shown string
 	real  string      // links followed, as far as there is anything
@@ -54,8 +54,8 @@ func inParent(path string) string {
 	return filepath.Join(followed(dir), filepath.Base(path))
 }
 
-// KeepsOff refuses a path that is a forbidden one, in it, or another name of
-// it, for what is written by other means than a File. Relative paths are those
+// KeepsOff refuses a forbidden path, one inside it, or another name of
+// it, for whatever is written by other means than a File. Relative paths are those
 // of the process's working directory.
 func KeepsOff(path string, forbidden []string) error {
 	place, err := resolve(path, Options{})
@@ -90,7 +90,7 @@ func (f forbidden) holds(path string) bool {
 	}
 }
 
-// isAlso reports whether what is at the path is the forbidden file, or one in
+// isAlso reports whether the file at the path is the forbidden one, or one in
 // the forbidden directory, under another name.
 func (f forbidden) isAlso(path string, info fs.FileInfo) bool {
 	if info == nil || f.info == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // makeDir makes a directory in another, 0700 whatever the umask, and opens it.
-// One that has come up meanwhile will do.
+// One made by others meanwhile will do.
 func makeDir(parent *os.File, name string, flags int) (*os.File, error) {
 	made := unix.Mkdirat(int(parent.Fd()), name, 0o700)
 	if made != nil && !errors.Is(made, unix.EEXIST) {
