@@ -41,11 +41,13 @@ func (s *Steps) Started() bool { return s.before > 0 && s.changed() }
 // Quiet reports whether the call is for the host alone: its output is dropped.
 func (s *Steps) Quiet() bool { return s.quiet || s.trial != nil }
 
-// Printed notes that a quiet call would have printed something.
-func (s *Steps) Printed() {
+// Printed notes that a quiet call would have printed something, and reports whether
+// nothing that it does from then on matters: whoever prints is no batch's.
+func (s *Steps) Printed() (over bool) {
 	if s.trial != nil {
 		s.trial.fails()
 	}
+	return s.trial != nil
 }
 
 // Do takes one step and returns after the host has tried to settle it.

@@ -479,3 +479,25 @@ func TestALambdaOfAReportIsFrozenToo(t *testing.T) {
 		t.Errorf("Select = %v", err)
 	}
 }
+
+// onTrial are the steps of a call that whoever prints is of no use to.
+type onTrial struct {
+	fakeSteps
+	printed int
+}
+
+func (o *onTrial) Quiet() bool { return true }
+
+func (o *onTrial) Printed() bool { o.printed++; return true }
+
+// TestATrialEndsWithThePrint: nothing behind it is computed, or asked for, twice.
+func TestATrialEndsWithThePrint(t *testing.T) {
+	w := staff(t, "def rotate(user, step):\n    print(\"once\")\n    for _ in range(1 << 60):\n        pass\n    step.set(target, user.login, \"x\")\nworkflow(users = users, rotate = rotate)")
+	steps := &onTrial{}
+	if v := w.rotate(context.Background(), rowsOf(t, w)[0], steps); !strings.Contains(said(v), "stopped") || steps.printed != 1 || len(steps.calls) > 0 {
+		t.Errorf("%s, printed %d times, steps %q", said(v), steps.printed, steps.calls)
+	}
+	if v := w.rotate(context.Background(), rowsOf(t, w)[0], &fakeSteps{faults: map[string]error{}}); v.Fault == nil || strings.Contains(v.Fault.Message, "stopped") {
+		t.Errorf("the next call of the same thread: %s", said(v))
+	}
+}

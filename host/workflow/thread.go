@@ -92,8 +92,8 @@ func (ts *threads) busy() []string {
 // print is print() of every thread.
 func (ts *threads) print(thread *starlark.Thread, text string) {
 	if state := stateOf(thread); state.mute {
-		if steps, ok := state.steps.(interface{ Printed() }); ok {
-			steps.Printed()
+		if steps, ok := state.steps.(interface{ Printed() bool }); ok && steps.Printed() {
+			state.cancel()
 		}
 		return
 	}
