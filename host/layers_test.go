@@ -252,6 +252,51 @@ func TestEveryRoomHasARule(t *testing.T) {
 	}
 }
 
+// TestAlonePackagesStartNothing: a package that make test tries without the race
+// detector has no goroutines, in its tests neither, and shares nothing under a lock.
+func TestAlonePackagesStartNothing(t *testing.T) {
+	text, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, alone, found := strings.Cut(string(text), "\nALONE = ")
+	alone, _, _ = strings.Cut(strings.ReplaceAll(alone, "\\\n", ""), "\n")
+	if names := strings.Fields(alone); !found || len(names) == 0 {
+		t.Fatal("the Makefile has no ALONE")
+	}
+	for pkg := range strings.FieldsSeq(alone) {
+		paths, err := filepath.Glob(filepath.Join("..", pkg, "*.go"))
+		if err != nil || len(paths) == 0 {
+			t.Errorf("%s: %d files, %v", pkg, len(paths), err)
+		}
+		for _, path := range paths {
+			if what := startsSomething(parsed(t, strings.TrimPrefix(path, "../"))); what != "" {
+				t.Errorf("%s has %s: take %s off ALONE in the Makefile", path, what, pkg)
+			}
+		}
+	}
+}
+
+// startsSomething returns what in a file may run beside something else.
+func startsSomething(file *ast.File) (what string) {
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.GoStmt:
+			what = "a go statement"
+		case *ast.ImportSpec:
+			if path := strings.Trim(n.Path.Value, `"`); path == "sync" || path == "sync/atomic" {
+				what = path
+			}
+		case *ast.SelectorExpr:
+			if n.Sel.Name == "Parallel" {
+				what = "tests side by side"
+			}
+		}
+		return true
+	})
+	return what
+}
+
 // TestOneFileNamesAStorage: what the rest of a room asks of it can be asked of another.
 func TestOneFileNamesAStorage(t *testing.T) {
 	for pkg, only := range seams {
