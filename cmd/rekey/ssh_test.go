@@ -52,3 +52,22 @@ func TestFleetRootScript(t *testing.T) {
 		t.Errorf("what a logon cannot prove is told as\n%s", r.stdout)
 	}
 }
+
+// TestAHostByTwoNamesIsOne: its second row is refused with the first one named, and
+// nothing is sent for it.
+func TestAHostByTwoNamesIsOne(t *testing.T) {
+	host := sshtest.Start(t, sshtest.Options{})
+	host.SetShadow(t, "root", "root:$6$saltsalt$x:19000:0:99999:7:::")
+	alias := strings.Replace(host.Address, "127.0.0.1", "LocalHost", 1)
+	p := newPlace(t)
+	p.write("hosts.csv", "host\n"+host.Address+"\n"+alias+"\n")
+	p.write("known", sshtest.Line(host.Address, host.HostKey)+sshtest.Line(strings.ToLower(alias), host.HostKey))
+	p.must(3, "run", "@rekey/fleet_root.star", "known_hosts=known", "key_file="+host.KeyFile, "max_failures=100", "--yes")
+	passwords := table(t, p.read("passwords.csv"))
+	if !host.Holds("root", passwords[host.Address]["password"]) || passwords[alias]["password"] != "" {
+		t.Errorf("the list is %v", passwords)
+	}
+	if r := p.must(0, "show", "last", "--user", alias); !strings.Contains(r.stdout, "DuplicateAccount") || !strings.Contains(r.stdout, host.Address) {
+		t.Errorf("the second name is told as\n%s", r.stdout)
+	}
+}

@@ -51,6 +51,7 @@ type host struct {
 	mu     sync.Mutex // of what follows; and of fleet's use of it
 	client *ssh.Client
 	dead   chan struct{} // closed when client is
+	said   *string       // which machine it is; nil: it was not asked yet
 	users  int
 	last   time.Time
 }
@@ -207,7 +208,7 @@ func (f *fleet) keep(to *host, client *ssh.Client) *sdk.Error {
 	closed := f.closed
 	f.mu.Unlock()
 	to.mu.Lock()
-	to.client, to.dead = client, dead
+	to.client, to.dead, to.said = client, dead, nil
 	to.mu.Unlock()
 	if closed {
 		to.drop()

@@ -235,20 +235,6 @@ func (i *Instance) lines(ctx context.Context, where address) ([]string, *sdk.Err
 	return strings.Split(strings.TrimSpace(reply.output), "\n"), nil
 }
 
-// Resolve returns the user with the host, however they are spelled.
-func (i *Instance) Resolve(_ context.Context, names []string) ([]sdk.Identity, error) {
-	found := make([]sdk.Identity, len(names))
-	for index, name := range names {
-		target, failure := i.parse(name)
-		if failure != nil {
-			found[index].Err = failure
-			continue
-		}
-		found[index] = sdk.Identity{Target: "ssh://" + target.address.String(), ID: target.user}
-	}
-	return found, nil
-}
-
 // Policy returns what is known here: hosts apply no rules to hashes.
 func (i *Instance) Policy(context.Context, string, string) (sdk.Policy, error) {
 	return sdk.Policy{MinLength: max(1, i.minLength), MaxBytes: longestValue, Note: "hosts do not apply their own rules to a hash"}, nil

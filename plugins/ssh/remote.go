@@ -38,6 +38,11 @@ func (f *fleet) run(ctx context.Context, on *host, program, input string) (reply
 	if f.settings.sudo {
 		program = "sudo -n " + program
 	}
+	return f.exec(ctx, on, program, input)
+}
+
+// exec runs a program on a host.
+func (f *fleet) exec(ctx context.Context, on *host, program, input string) (reply, *lost) {
 	if !on.channels.begin(ctx) {
 		return reply{}, &lost{why: unsent(ctx)}
 	}
