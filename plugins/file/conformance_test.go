@@ -46,6 +46,7 @@ func target(t testing.TB) backendtest.Target {
 			{Field: "reload", Value: []string{"systemctl"}},
 			{Field: "signal", Value: "KILL"},
 			{Field: "min_length", Value: int64(-1)},
+			{Field: "names", Value: []string{"["}},
 		},
 		Down: func() { _ = os.RemoveAll(filepath.Dir(path)) },
 	}

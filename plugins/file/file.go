@@ -8,7 +8,9 @@ package file
 
 import (
 	"context"
+	"path"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/rekey-host/rekey/plugins/internal/run"
@@ -47,6 +49,17 @@ locked (flock on its directory), read again under the lock, written beside itsel
 from the first byte), synced and renamed into place; mode, owner and access lists are
 kept, a symbolic link keeps leading there. A file with hard links is refused: the others
 would keep the old value.
+
+What goes with a value, such as the name of its account, is written with it, in the same
+replacement of the file (a place with a = in its name cannot be meant):
+
+    step.set(env, "DB_PASSWORD", value, options = {"also": ["DB_USER=app_b"]})
+
+Which account the file has now, step.find tells of the places that names has (shell
+patterns; none may fit a password):
+
+    env = backend("file", path = "/srv/app/.env", format = "env", names = ["DB_USER"])
+    step.find(env, "DB_USER").id    # "app_a"
 
 A change replaces the old value and no other: a file that holds something else is not
 what the script takes it for (WrongCurrentPassword).
@@ -96,6 +109,7 @@ func (*Backend) Describe() sdk.Description {
 		Summary:    "configuration files that hold a password: .env, INI, JSON, YAML, properties, pgpass, templates",
 		Doc:        doc,
 		Config:     fields(),
+		Options:    []sdk.Field{{Name: "also", Type: sdk.List, Doc: "further places that are written with the value: \"PLACE=TEXT\""}},
 		Verbs:      []sdk.Verb{sdk.Set, sdk.Change},
 		ReplaySafe: []sdk.Verb{sdk.Set, sdk.Change},
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
@@ -113,13 +127,14 @@ func fields() []sdk.Field {
 		{Name: "reload", Type: sdk.List, Doc: "a program to run after the file was written, by its absolute path, and its arguments", Conflicts: []string{"pid_file"}},
 		{Name: "pid_file", Type: sdk.Path, Doc: "a file with the number of the process that gets signal after the file was written"},
 		{Name: "signal", Type: sdk.Choice, Default: "HUP", Choices: []string{"HUP", "INT", "TERM", "USR1", "USR2"}, Doc: "what it gets"},
+		{Name: "names", Type: sdk.List, Doc: "shell patterns of places that hold the name of an account, and no secret: find tells as id what is there"},
 		{Name: "min_length", Type: sdk.Int, Default: 1, Doc: "the fewest characters of a value"},
 	}
 }
 
 // Configure opens an instance. The file is met by Check and by the operations.
 func (*Backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, error) {
-	made := &Instance{path: config.Text("path"), minLength: config.Int("min_length"), pidFile: config.Text("pid_file"), signal: signals[config.Text("signal")]}
+	made := &Instance{path: config.Text("path"), minLength: config.Int("min_length"), names: config.List("names"), pidFile: config.Text("pid_file"), signal: signals[config.Text("signal")]}
 	made.format = map[string]format{formatEnv: envFormat, formatINI: iniFormat, formatJSON: jsonFormat{}, formatYAML: yamlFormat{},
 		formatProperties: properties{}, formatPgpass: pgpass{}, formatTemplate: template{config.Text("template")}}[config.Text("format")]
 	reload := config.List("reload")
@@ -134,6 +149,8 @@ func (*Backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, e
 		return nil, sdk.Errorf(sdk.InvalidConfig, "signal: %q is none of HUP, INT, TERM, USR1, USR2", config.Text("signal"))
 	case len(reload) > 0 && !filepath.IsAbs(reload[0]):
 		return nil, sdk.Errorf(sdk.InvalidConfig, "reload: %q is no absolute path", reload[0])
+	case slices.ContainsFunc(made.names, func(pattern string) bool { _, err := path.Match(pattern, ""); return err != nil }):
+		return nil, sdk.Errorf(sdk.InvalidConfig, "names: %q: one of them is no shell pattern", made.names)
 	case made.minLength < 0:
 		return nil, sdk.Errorf(sdk.InvalidConfig, "min_length: %d is below 0", made.minLength)
 	}

@@ -474,3 +474,34 @@ func TestAPlaceThatIsThereTwiceIsNone(t *testing.T) {
 		t.Errorf("Find: %+v, %v", found, err)
 	}
 }
+
+// TestWhatGoesWithAValueIsWrittenWithIt, in one replacement: a program that reads the
+// file at any moment finds the name and the password of one account.
+func TestWhatGoesWithAValueIsWrittenWithIt(t *testing.T) {
+	for format, text := range map[string]string{
+		"env": "DB_USER=app_a\nX=1\nDB_PASSWORD=one-1\n", "json": "{\"DB_PASSWORD\": \"one-1\", \"x\": 1, \"DB_USER\": \"app_a\"}\n", "ini": "DB_PASSWORD=one-1\nDB_USER=app_a\n[other]\nDB_USER=app_a\n",
+	} {
+		slash := map[string]string{"json": "/"}[format]
+		i, path := open(t, text, "format", format, "names", []string{"NONE", slash + "*_USER"})
+		for place, want := range map[string]string{"DB_USER": "app_a", "DB_PASSWORD": slash + "DB_PASSWORD"} {
+			if found, err := i.Find(t.Context(), slash+place); err != nil || found.ID != want {
+				t.Errorf("%s: find %s: %q, %v; want %q", format, place, found.ID, err, want)
+			}
+		}
+		op := set(slash+"DB_PASSWORD", "two-2")
+		op.Options = map[string]any{"also": []string{slash + "DB_USER=app_b"}}
+		if r := i.Apply(t.Context(), op); r.Outcome != sdk.Applied {
+			t.Fatal(format, r.Err)
+		}
+		want := strings.Replace(strings.Replace(text, "app_a", "app_b", 1), "one-1", "two-2", 1)
+		if got := read(t, path); got != want {
+			t.Errorf("%s: %q, want %q", format, got, want)
+		}
+		for _, wrong := range []string{slash + "NOBODY=x", slash + "DB_PASSWORD=x", slash + "DB_USER", slash + "DB_USER=a\nb", "=x"} {
+			op.Options, op.Value = map[string]any{"also": []string{wrong}}, secret.New("three-3")
+			if r := i.Apply(t.Context(), op); r.Outcome != sdk.Refused || read(t, path) != want {
+				t.Errorf("%s: also %q: %v, %v", format, wrong, r.Outcome, r.Err)
+			}
+		}
+	}
+}

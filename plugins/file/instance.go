@@ -22,6 +22,7 @@ type Instance struct {
 	pidFile   string       // "": none
 	signal    syscall.Signal
 	minLength int
+	names     []string // patterns of places whose text is told
 }
 
 var _ interface {
@@ -66,7 +67,39 @@ func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 	if failure := refusePlace(op.Account); failure != nil {
 		return failure
 	}
+	for _, further := range also(op) {
+		if failure := further.refuse(op.Account); failure != nil {
+			return failure
+		}
+	}
 	return i.refuseValue(op.Value)
+}
+
+// also are the places of a file that an operation writes beside its own.
+func also(op sdk.Operation) []further {
+	list, _ := op.Options["also"].([]string)
+	var all []further
+	for _, item := range list {
+		place, text, _ := strings.Cut(item, "=")
+		all = append(all, further{place, text})
+	}
+	return all
+}
+
+// further is a text for another place, such as the name that goes with a password.
+type further struct{ place, text string }
+
+func (f further) refuse(account string) *sdk.Error {
+	if failure := refusePlace(f.place); failure != nil {
+		return failure
+	}
+	switch {
+	case f.place == account:
+		return sdk.Errorf(sdk.InvalidOperation, "also: %q is where the value goes", f.place)
+	case f.text == "" || !utf8.ValidString(f.text) || strings.ContainsFunc(f.text, unprintable):
+		return sdk.Errorf(sdk.InvalidOperation, `also: want "PLACE=TEXT" with a text for %q that a line can hold`, f.place)
+	}
+	return nil
 }
 
 func refusePlace(place string) *sdk.Error {
@@ -130,12 +163,24 @@ func (i *Instance) Verify(_ context.Context, account, kind string, value secret.
 	return sdk.Accepted, nil
 }
 
-// Find tells whether a place is there.
+// Find tells whether a place is there, and of a name what it is.
 func (i *Instance) Find(_ context.Context, account string) (sdk.Account, error) {
-	if _, failure := i.value(account); failure != nil {
+	text, failure := i.value(account)
+	if failure != nil {
 		return sdk.Account{}, failure
 	}
+	if i.tells(account) {
+		return sdk.Account{Account: account, ID: text, Login: text, Status: sdk.StatusActive}, nil
+	}
 	return sdk.Account{Account: account, ID: account, Login: account, Status: sdk.StatusActive}, nil
+}
+
+// tells reports whether a place holds a name, which is no secret.
+func (i *Instance) tells(place string) bool {
+	return slices.ContainsFunc(i.names, func(pattern string) bool {
+		match, _ := path.Match(pattern, place)
+		return match
+	})
 }
 
 // List calls yield for the places that fit the filter, a shell pattern.

@@ -119,6 +119,11 @@ func (i *Instance) wanted(now state, op sdk.Operation) (text string, done bool, 
 		}
 	}
 	text, failure = i.with(now, op.Account, op.Value.Reveal())
+	for _, further := range also(op) {
+		if failure == nil {
+			text, failure = i.with(state{text: text}, further.place, further.text)
+		}
+	}
 	if failure == nil && text != now.text {
 		failure = now.linked()
 	}
