@@ -66,6 +66,9 @@ type Config struct {
 	Fatal func(line string)
 	// Progress is told of users that end, in all sessions; may be nil.
 	Progress Progress
+	// Crash is called at each crash point of engine and ledger, by any goroutine;
+	// nil outside tests.
+	Crash func(point string)
 }
 
 // Progress watches a run being applied.

@@ -41,7 +41,7 @@ func New(config Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	host.store, err = ledger.Open(host.StateDir, ledger.Options{Now: config.Now, Rand: config.Random, OSUser: config.OSUser, Host: config.Hostname})
+	host.store, err = ledger.Open(host.StateDir, ledger.Options{Now: config.Now, Rand: config.Random, OSUser: config.OSUser, Host: config.Hostname, Crash: config.Crash})
 	return host, noState(host.Config, err)
 }
 

@@ -37,7 +37,7 @@ func (j jobs) job(ctx, stop context.Context) (engine.Job, error) {
 		Held: held, Approved: func(wave string) bool { return slices.Contains(approved, wave) },
 		Scratch: host.store.Scratch(), Policy: j.flow.Policy, Revert: j.flow.Revert, Known: known(ctx, host, j.run.ID(), j.backends), KeyOf: j.run.KeyOf,
 		Requestor: runOptions.Requestor, SourceSystem: runOptions.SourceSystem, LastRecord: j.gaveUp,
-		Clock: host.Clock, Random: host.Random, Stop: stop, Panicked: host.Panicked,
+		Clock: host.Clock, Random: host.Random, Stop: stop, Panicked: host.Panicked, Crash: host.Crash,
 		Notice: func(text string) { host.notices.say("%s", text) },
 	}
 	return job, j.waves(&job)

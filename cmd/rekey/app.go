@@ -85,7 +85,7 @@ func (a *app) config() (host.Config, error) {
 		Version: version(), OSUser: osUser(), Hostname: hostname(),
 		Stdin: a.process.stdin, Stdout: a.stdout(), Taken: a.cli.JSON, Stderr: a.process.stderr, Log: log, LookupEnv: a.process.lookupEnv,
 		Random: rand.Reader, Now: time.Now, Clock: engine.SystemClock{},
-		Vitals: &a.vitals, Panicked: abnormalExit{a}.panicked, Fatal: abnormalExit{a}.fatal,
+		Vitals: &a.vitals, Panicked: abnormalExit{a}.panicked, Fatal: abnormalExit{a}.fatal, Crash: crashPoint(),
 	}
 	if a.interactive() {
 		config.Prompt, config.Confirm = a.prompt, a.confirm

@@ -101,7 +101,7 @@ func processes() map[int]string {
 	found := map[int]string{}
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, link := range links {
-		if exe, err := os.Readlink(link); err != nil || exe != binary {
+		if exe, err := os.Readlink(link); err != nil || exe != binary && exe != withPoints {
 			continue
 		}
 		dir := filepath.Dir(link)
