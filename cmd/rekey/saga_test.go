@@ -1,0 +1,89 @@
+package main_test
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
+	"github.com/rekey-host/rekey/plugins/postgres/postgrestest"
+)
+
+// TestServiceAccountKilledAtEveryPoint: the role and both programs have the value of
+// before or one that the ledger holds, and a resume gives all of them one.
+func TestServiceAccountKilledAtEveryPoint(t *testing.T) {
+	s := newTurns(t)
+	s.write("accounts.csv", "role,current,env,conf\napp_a,Now-1,DB_PASSWORD,/db/password\n")
+	args := append([]string{"@rekey/service_account.star"}, s.args()[1:]...)
+	known := func(value string) bool {
+		return value == "Now-1" || slices.ContainsFunc(s.revealed(s.last())["app_a"], func(c candidate) bool { return c.Password == value })
+	}
+	safe := func() {
+		t.Helper()
+		if s.last() == "" {
+			return
+		}
+		for _, has := range s.programs() {
+			if !known(has[1]) {
+				t.Error("a program has a value that nobody can name")
+			}
+		}
+		if !s.logsOn("app_a", "Now-1") && !s.anyLogsOn("app_a", s.revealed(s.last())["app_a"]) {
+			t.Error("the role has a value that nobody can name")
+		}
+	}
+	done := func() {
+		t.Helper()
+		reported := table(t, s.read("passwords.csv"))["app_a"]
+		for _, has := range s.programs() {
+			if has[1] != reported["password"] || !s.logsOn("app_a", has[1]) || s.logsOn("app_a", "Now-1") {
+				t.Error("a program is not let in, or the old value is")
+			}
+		}
+		if reported["status"] != "done" {
+			t.Errorf("it is %s", reported["status"])
+		}
+	}
+	saga{s.points, args, func() { s.begin("app_a", "Now-1", "app_b", "x") }, safe, done}.killedEverywhere("service account")
+}
+
+// few is a script of before, with two handovers.
+func few(script string) string {
+	return regexp.MustCompile(`range\(12\)`).ReplaceAllString(script, "range(2)")
+}
+
+// TestPostgresHandoverKilledAtEveryPoint: rekey's own role is never locked out.
+func TestPostgresHandoverKilledAtEveryPoint(t *testing.T) {
+	p := newPoints(t)
+	c := &cluster{postgrestest.Start(t, postgrestest.Options{}), p.place, map[string]string{}}
+	t.Cleanup(c.Remove)
+	users := "login\n"
+	for name, rights := range map[string]string{"ann": "", "service": "CREATEROLE"} {
+		c.now[name] = name + "-before"
+		if _, err := c.SQL(t.Context(), fmt.Sprintf("CREATE ROLE %s LOGIN %s PASSWORD '%s'", name, rights, c.now[name])); err != nil {
+			t.Fatal(err)
+		}
+		users += name + "\n"
+	}
+	c.env = []string{"PG_PASSWORD=" + c.now["service"]}
+	c.write("users.csv", users)
+	c.write("handover.star", few(fmt.Sprintf(postgresHandover, c.URL)))
+	saga{p, []string{"handover.star", "--new"}, func() {}, func() { c.wantKnown(c.last()) }, func() { c.wantDone(c.last()) }}.killedEverywhere("handover on PostgreSQL")
+}
+
+// TestSlapdHandoverKilledAtEveryPoint: nor is its own entry of a directory.
+func TestSlapdHandoverKilledAtEveryPoint(t *testing.T) {
+	p := newPoints(t)
+	d := newDirectory(t, ldaptest.Options{Users: 1})
+	p.place.env, d.place = d.env, p.place
+	d.has("service", d.BindDN, d.Password)
+	d.logins = append(d.logins[:1:1], "service")
+	d.list()
+	d.write("handover.star", few(fmt.Sprintf(handoverScript, d.URL, d.BindDN, d.BaseDN, d.BindDN)))
+	var c tally
+	saga{p, []string{"handover.star", "--new"}, func() {}, func() { d.wantKnown(d.last(), &c) }, func() { d.handedOver(d.last()) }}.killedEverywhere("handover on slapd")
+	if c.lost > 0 {
+		t.Errorf("%d values that nobody can name", c.lost)
+	}
+}
