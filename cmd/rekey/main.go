@@ -16,6 +16,9 @@ func main() {
 		fmt.Fprintln(os.Stderr, launch.Confine(os.Args[2:])) // it returned, so it could not be
 		os.Exit(host.ExitUsage)
 	}
+	if len(os.Args) > 1 && os.Args[1] == kitCommand {
+		kit(os.Args[2:])
+	}
 	os.Exit(run(process{
 		args: os.Args[1:], stdin: os.Stdin, stdout: results(os.Stdout), stderr: messages(os.Stderr),
 		lookupEnv: os.LookupEnv, bundled: bundled(),

@@ -18,6 +18,7 @@ type pluginCmd struct {
 	Verify  pluginVerifyCmd  `cmd:"" help:"Compare the plugins with the lock file; exit status 2 if one is another."`
 	Upgrade pluginUpgradeCmd `cmd:"" help:"Replace a plugin by one that asks for no more than it was granted."`
 	Remove  pluginRemoveCmd  `cmd:"" help:"Remove a plugin, and its entry in the lock file."`
+	Test    pluginTestCmd    `cmd:"" help:"Hold a plugin to the contract: one line a promise."`
 	Sign    pluginSignCmd    `cmd:"" help:"Sign the programs of a plugin, as its author."`
 }
 

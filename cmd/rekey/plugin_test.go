@@ -123,3 +123,34 @@ func TestAPluginThatBreaksTheContractIsNamedOnce(t *testing.T) {
 		t.Errorf("got %+v", o)
 	}
 }
+
+// TestAPluginIsHeldToTheContract by the kit in rekey itself, without Go: a line
+// a promise, JSON, and what CI systems read.
+func TestAPluginIsHeldToTheContract(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	program := filepath.Join(leakyPlugin(t, "1"), "rekey-backend-leaky")
+	p.write("target.json", `{"secrets": {"password": "of-the-plugin"}, "accounts": ["ann", "bob", "cyd"], "refusing": {"refused": "AccountStatus"}}`)
+	r := p.must(3, "plugin", "test", program, "--target", "target.json", "--only", "describe|refuse/accounts", "--junit", "junit.xml")
+	for _, want := range []string{"kept    describe/is stable\n", "BROKEN  refuse/accounts by their state\n        ", "\n3 promises kept, 1 broken\n"} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("got\n%s\nwant %q", r.stdout, want)
+		}
+	}
+	if got := p.read("junit.xml"); !strings.Contains(got, `tests="4" failures="1"`) || !strings.Contains(got, `<testcase name="refuse/accounts by their state" classname="contract"`) {
+		t.Errorf("junit.xml:\n%s", got)
+	}
+	r = p.must(0, "plugin", "test", program, "--target", "target.json", "--only", "describe", "--json")
+	if !strings.Contains(r.stdout, `"kept": 3,`) || !strings.Contains(r.stdout, `"name": "describe/is stable",`) {
+		t.Errorf("--json: %s", r.stdout)
+	}
+	for want, args := range map[string][]string{
+		"nothing was checked": {"plugin", "test", program, "--target", "target.json", "--only", "nothing"},
+		"--target: ":          {"plugin", "test", program, "--target", "none.json"},
+		"nothing was checked: start of the plugin: ": {"plugin", "test", filepath.Join(p.dir, "none"), "--target", "target.json"},
+	} {
+		if r := p.must(2, args...); !strings.Contains(r.stderr, want) {
+			t.Errorf("%v: %s, want %q", args, r.stderr, want)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bufio"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/sdk/backendtest"
+	"github.com/rekey-host/rekey/sdk/backendtest/targetfile"
+)
+
+// kitCommand is the word by which rekey starts itself as the kit: that is a
+// test, which ends its process.
+const kitCommand = "kit"
+
+// kit checks a plugin's program against the target of a file, and does not
+// return. Its output is that of a test in Go which tells of each check when it ends.
+func kit(args []string) {
+	if len(args) != 3 {
+		fmt.Fprintln(os.Stderr, "rekey: kit is started by rekey plugin test")
+		os.Exit(host.ExitUsage)
+	}
+	program, only := args[0], args[2]
+	file, err := targetfile.Read(args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(host.ExitUsage)
+	}
+	os.Args = []string{os.Args[0], "-test.v=test2json", "-test.timeout=0", "-test.run=" + pattern(only)}
+	testing.Main(regexp.MatchString, []testing.InternalTest{{Name: "contract", F: func(t *testing.T) {
+		backendtest.RunExecutable(t, backendtest.Options{Target: file.Target}, program)
+	}}}, nil, nil)
+}
+
+// pattern is what go test -run takes for the promises that match.
+func pattern(only string) string {
+	var list []string
+	for _, one := range strings.Split(strings.ReplaceAll(only, " ", "_"), "|") {
+		list = append(list, "^contract$/"+one)
+	}
+	return strings.Join(list, "|")
+}
+
+type pluginTestCmd struct {
+	Program string `arg:"" name:"PROGRAM" help:"The plugin's program, in any language." type:"path"`
+	Target  string `required:"" help:"What it works on, in JSON: how to start it, its accounts, how to look." type:"path" placeholder:"FILE"`
+	Only    string `help:"The promises whose names match, as set or refuse/a|leaks." placeholder:"PATTERN"`
+	JUnit   string `name:"junit" help:"Write the results there too, for CI." type:"path" placeholder:"FILE"`
+}
+
+// promise is one check of the kit.
+type promise struct {
+	Name     string   `json:"name"`
+	Kept     bool     `json:"kept"`
+	Seconds  float64  `json:"seconds"`
+	Problems []string `json:"problems,omitempty"`
+}
+
+// tested is what rekey plugin test --json prints.
+type tested struct {
+	Program  string    `json:"program"`
+	Promises []promise `json:"promises"`
+	Kept     int       `json:"kept"`
+	Broken   int       `json:"broken"`
+}
+
+// Run holds a plugin to the contract.
+func (c *pluginTestCmd) Run(app *app) error {
+	if _, err := targetfile.Read(c.Target); err != nil {
+		return &host.UsageError{Message: "--target: " + err.Error()}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, kitCommand, c.Program, c.Target, c.Only)
+	cmd.Stderr = app.process.stderr
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return err
+	}
+	reader := kitReader{show: func(promise promise) { c.show(app, promise) }}
+	reader.read(stdout)
+	waited := cmd.Wait()
+	result := tested{Program: c.Program, Promises: reader.promises}
+	for _, promise := range result.Promises {
+		if promise.Kept {
+			result.Kept++
+		} else {
+			result.Broken++
+		}
+	}
+	return c.ended(app, result, reader.rest, waited)
+}
+
+// show prints the line of a promise, and what is wrong with it.
+func (c *pluginTestCmd) show(app *app, promise promise) {
+	if app.cli.JSON {
+		return
+	}
+	word := "kept"
+	if !promise.Kept {
+		word = "BROKEN"
+	}
+	fmt.Fprintf(app.process.stdout, "%-6s  %s\n", word, promise.Name)
+	for _, problem := range promise.Problems {
+		fmt.Fprintf(app.process.stdout, "        %s\n", problem)
+	}
+}
+
+func (c *pluginTestCmd) ended(app *app, result tested, rest []string, waited error) error {
+	if len(result.Promises) == 0 {
+		return &host.UsageError{Message: "nothing was checked: " + strings.Join(rest, "; "), Fix: "see whether the program starts, and whether --only matches"}
+	}
+	if c.JUnit != "" {
+		if err := os.WriteFile(c.JUnit, junitOf(result), 0o644); err != nil {
+			return &host.UsageError{Message: "--junit: " + err.Error()}
+		}
+	}
+	if app.cli.JSON {
+		printJSON(app.process.stdout, result)
+	} else {
+		fmt.Fprintf(app.process.stdout, "%s kept, %d broken\n", counted(int64(result.Kept), "promise"), result.Broken)
+	}
+	if result.Broken > 0 || waited != nil {
+		return errExit(host.ExitFailures)
+	}
+	return nil
+}
+
+// kitReader reads what the kit prints.
+type kitReader struct {
+	show     func(promise)
+	promises []promise
+	problems []string // of the promise that is under way
+	rest     []string // what belongs to none
+	running  bool
+}
+
+// ending is the line that ends a promise.
+var ending = regexp.MustCompile(`^\s*--- (PASS|FAIL): contract(?:/(.*))? \(([0-9.]+)s\)$`)
+
+// placed is where in the kit a problem was found, which tells an author nothing.
+var placed = regexp.MustCompile(`^    [a-z0-9_]+\.go:[0-9]+: `)
+
+func (r *kitReader) read(from io.Reader) {
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		r.line(lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		r.rest = append(r.rest, err.Error())
+	}
+	_, _ = io.Copy(io.Discard, from)
+}
+
+func (r *kitReader) line(text string) {
+	text = strings.TrimLeft(text, "\x16") // which marks what is not a check's own
+	found := ending.FindStringSubmatch(text)
+	switch {
+	case strings.HasPrefix(text, "=== RUN"):
+		r.running = true
+	case found != nil && found[2] != "":
+		seconds, _ := strconv.ParseFloat(found[3], 64)
+		made := promise{Name: strings.ReplaceAll(found[2], "_", " "), Kept: found[1] == "PASS", Seconds: seconds, Problems: r.problems}
+		if made.Kept {
+			made.Problems = nil
+		}
+		r.promises, r.problems = append(r.promises, made), nil
+		r.show(made)
+	case found != nil, strings.HasPrefix(text, "=== "), text == "PASS", text == "FAIL", strings.TrimSpace(text) == "":
+	case placed.MatchString(text):
+		r.note(placed.ReplaceAllString(text, ""))
+	default:
+		r.note(strings.TrimSpace(text))
+	}
+}
+
+// note keeps a line for the promise that is under way.
+func (r *kitReader) note(text string) {
+	if r.running {
+		r.problems = append(r.problems, text)
+	}
+	r.rest = append(r.rest, text)
+}
+
+// junitOf is a result as CI systems read it.
+func junitOf(result tested) []byte {
+	type failure struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+	type testcase struct {
+		Name    string   `xml:"name,attr"`
+		Class   string   `xml:"classname,attr"`
+		Time    float64  `xml:"time,attr"`
+		Failure *failure `xml:"failure"`
+	}
+	type suite struct {
+		XMLName  xml.Name   `xml:"testsuite"`
+		Name     string     `xml:"name,attr"`
+		Tests    int        `xml:"tests,attr"`
+		Failures int        `xml:"failures,attr"`
+		Cases    []testcase `xml:"testcase"`
+	}
+	made := suite{Name: result.Program, Tests: len(result.Promises), Failures: result.Broken}
+	for _, promise := range result.Promises {
+		one := testcase{Name: promise.Name, Class: "contract", Time: promise.Seconds}
+		if !promise.Kept {
+			one.Failure = &failure{"the promise is broken", strings.Join(promise.Problems, "\n")}
+		}
+		made.Cases = append(made.Cases, one)
+	}
+	text, err := xml.MarshalIndent(made, "", "  ")
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return append([]byte(xml.Header), append(text, '\n')...)
+}
