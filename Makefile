@@ -20,13 +20,20 @@ FUZZTIME ?= 20s
 .PHONY: test lint bench faults fuzz generate packages
 
 # ALONE are packages in which nothing runs beside anything else, so that the race
-# detector only makes their tests slow: TestAlonePackagesStartNothing holds the list.
+# detector only makes their tests slow. SERIAL are tests of the packages SERIAL_OF that
+# compare much and start nothing, beside others that show what runs at once there.
+# TestWhatGoesWithoutTheRaceDetector holds the lists.
 ALONE = host/diag host/internal/piles host/ledger/internal/files host/output host/password host/report host/workflow/lang host/workflow/tree \
 	plugins/internal/shacrypt plugins/ldap/internal/ldapwire scripts sdk/internal/wire sdk/leaktest sdk/secret
+SERIAL = TestTheLanguage TestEveryParameterTakesItsKindAndNothingElse TestFilterSelects TestEveryTamperingIsNamed TestOneDamagedPageHidesOnlyItself \
+	TestAPlanOnSheetsReadsAsOneInRows TestLongTextsAreBounded TestASecretInTwoFormsIsScrubbedInBoth
+SERIAL_OF = host/ledger host/workflow sdk/internal/scrub
+SERIAL_TESTS = '^($(shell echo $(SERIAL) | tr ' ' '|'))$$'
 
 test: packages lint
-	$(GO) test -race -timeout 40m $$($(GO) list ./... | grep -vxF "$$(printf '$(shell $(GO) list -m)/%s\n' $(ALONE))")
+	$(GO) test -race -timeout 40m -skip $(SERIAL_TESTS) $$($(GO) list ./... | grep -vxF "$$(printf '$(shell $(GO) list -m)/%s\n' $(ALONE))")
 	$(GO) test $(ALONE:%=./%)
+	$(GO) test -run $(SERIAL_TESTS) $(SERIAL_OF:%=./%)
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

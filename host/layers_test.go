@@ -252,29 +252,67 @@ func TestEveryRoomHasARule(t *testing.T) {
 	}
 }
 
-// TestAlonePackagesStartNothing: a package that make test tries without the race
-// detector has no goroutines, in its tests neither, and shares nothing under a lock.
-func TestAlonePackagesStartNothing(t *testing.T) {
-	text, err := os.ReadFile("../Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, alone, found := strings.Cut(string(text), "\nALONE = ")
-	alone, _, _ = strings.Cut(strings.ReplaceAll(alone, "\\\n", ""), "\n")
-	if names := strings.Fields(alone); !found || len(names) == 0 {
-		t.Fatal("the Makefile has no ALONE")
-	}
-	for pkg := range strings.FieldsSeq(alone) {
-		paths, err := filepath.Glob(filepath.Join("..", pkg, "*.go"))
-		if err != nil || len(paths) == 0 {
-			t.Errorf("%s: %d files, %v", pkg, len(paths), err)
-		}
-		for _, path := range paths {
-			if what := startsSomething(parsed(t, strings.TrimPrefix(path, "../"))); what != "" {
+// TestWhatGoesWithoutTheRaceDetector: a package that make test tries without it has no
+// goroutines, in its tests neither, and shares nothing under a lock; a test that it
+// tries so is there, and starts nothing itself.
+func TestWhatGoesWithoutTheRaceDetector(t *testing.T) {
+	for _, pkg := range makeList(t, "ALONE") {
+		for path, file := range filesOf(t, pkg) {
+			if what := startsSomething(file); what != "" {
 				t.Errorf("%s has %s: take %s off ALONE in the Makefile", path, what, pkg)
 			}
 		}
 	}
+	missing := makeList(t, "SERIAL")
+	for _, pkg := range makeList(t, "SERIAL_OF") {
+		for path, file := range filesOf(t, pkg) {
+			for _, decl := range file.Decls {
+				test, ok := decl.(*ast.FuncDecl)
+				if !ok || test.Recv != nil || !slices.Contains(missing, test.Name.Name) {
+					continue
+				}
+				missing = slices.DeleteFunc(missing, func(name string) bool { return name == test.Name.Name })
+				ast.Inspect(test, func(node ast.Node) bool {
+					if _, starts := node.(*ast.GoStmt); starts {
+						t.Errorf("%s: %s starts something: take it off SERIAL in the Makefile", path, test.Name.Name)
+					}
+					return true
+				})
+			}
+		}
+	}
+	if len(missing) > 0 {
+		t.Errorf("SERIAL of the Makefile names %q, which no package of SERIAL_OF has: nothing would try them", missing)
+	}
+}
+
+// makeList returns a list of the Makefile.
+func makeList(t *testing.T, name string) []string {
+	t.Helper()
+	text, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n"+name+" = ")
+	list, _, _ := strings.Cut(strings.ReplaceAll(rest, "\\\n", ""), "\n")
+	if strings.TrimSpace(list) == "" {
+		t.Fatalf("the Makefile has no %s", name)
+	}
+	return strings.Fields(list)
+}
+
+// filesOf parses the files of a package, tests included, by their path.
+func filesOf(t *testing.T, pkg string) map[string]*ast.File {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("..", pkg, "*.go"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s: %d files, %v", pkg, len(paths), err)
+	}
+	files := map[string]*ast.File{}
+	for _, path := range paths {
+		files[path] = parsed(t, strings.TrimPrefix(path, "../"))
+	}
+	return files
 }
 
 // startsSomething returns what in a file may run beside something else.
