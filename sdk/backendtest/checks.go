@@ -1,15 +1,26 @@
 package backendtest
 
 import (
+	"slices"
+
 	"github.com/rekey-host/rekey/sdk"
 )
 
 // checks are all promises, in the order in which a report reads best.
 func checks() []check {
-	does := func(verb sdk.Verb) func(scene) bool { return func(stage scene) bool { return stage.d.Does(verb) } }
-	can := func(ability sdk.Ability) func(scene) bool {
-		return func(stage scene) bool { return stage.can(ability) }
-	}
+	return slices.Concat(checksOfSettings(), checksOfVerbs(), checksOfTruth(), checksOfReading(), checksOfTheEnd())
+}
+
+// does and can are when a check of a verb, or of an ability, applies.
+func does(verb sdk.Verb) func(scene) bool {
+	return func(stage scene) bool { return stage.d.Does(verb) }
+}
+func can(ability sdk.Ability) func(scene) bool {
+	return func(stage scene) bool { return stage.can(ability) }
+}
+
+// checksOfSettings are those of descriptions and settings.
+func checksOfSettings() []check {
 	return []check{
 		{"describe/is stable", nil, describeIsStable},
 		{"describe/makes sense", nil, describeMakesSense},
@@ -18,6 +29,12 @@ func checks() []check {
 		{"abilities/others answer Unsupported", nil, othersAreUnsupported},
 		{"config/wrong settings are named", func(stage scene) bool { return len(stage.target.Wrong) > 0 }, wrongSettingsAreNamed},
 		{"config/instances do not share settings", nil, instancesAreApart},
+	}
+}
+
+// checksOfVerbs are those of the effect of each verb.
+func checksOfVerbs() []check {
+	return []check{
 		{"set/takes effect", does(sdk.Set), setTakesEffect},
 		{"set/replaces the value before", does(sdk.Set), setReplaces},
 		{"set/leaves other accounts alone", nil, othersAreLeftAlone},
@@ -31,6 +48,12 @@ func checks() []check {
 		{"unlock/makes the account usable", func(stage scene) bool { return stage.can(sdk.CanUnlock) && stage.target.Locked != "" }, unlockUnlocks},
 		{"revoke/ends the sessions and leaves the value alone", can(sdk.CanRevoke), revokeEnds},
 		{"handover/goes on with the new value", func(stage scene) bool { return stage.d.Does(sdk.Handover) && stage.target.Own != "" }, handoverGoesOn},
+	}
+}
+
+// checksOfTruth are those of refusals, and of answers that say truly whether something changed.
+func checksOfTruth() []check {
+	return []check{
 		{"refuse/a missing account", func(stage scene) bool { return stage.target.Missing != "" }, missingAccount},
 		{"refuse/accounts by their state", func(stage scene) bool { return len(stage.target.Refusing) > 0 }, refusingAccounts},
 		{"refuse/a weak value by its rule", func(stage scene) bool { return stage.target.Weak != "" }, weakValue},
@@ -46,6 +69,12 @@ func checks() []check {
 		{"deadline/answers tell the truth", func(stage scene) bool { return stage.near }, deadlines},
 		{"deadline/a batch tells the truth", func(stage scene) bool { return stage.near && stage.can(sdk.CanBatch) }, batchDeadline},
 		{"batch/keeps length and order", func(stage scene) bool { return stage.near && stage.can(sdk.CanBatch) }, batchOrder},
+	}
+}
+
+// checksOfReading are those of questions, which change nothing.
+func checksOfReading() []check {
+	return []check{
 		{"verify/tells right from wrong", func(stage scene) bool { return stage.can(sdk.CanVerify) && !stage.target.Unverifiable }, verifyTells},
 		{"verify/says where it cannot tell", func(stage scene) bool { return stage.can(sdk.CanVerify) && stage.target.Unverifiable }, verifyCannotTell},
 		{"verify/in frames says the same", func(stage scene) bool { return isFar(stage) && stage.can(sdk.CanVerify) && !stage.target.Unverifiable }, verifyInFrames},
@@ -58,6 +87,12 @@ func checks() []check {
 		{"resolve/knows an account by its other names", func(stage scene) bool { return stage.can(sdk.CanResolve) && len(stage.target.Aliases) > 0 }, resolveAliases},
 		{"policy/agrees with the target", can(sdk.CanPolicy), policyAgrees},
 		{"generate/gives accepted values", func(stage scene) bool { return stage.can(sdk.CanGenerate) && stage.d.Does(sdk.Set) }, generateGives},
+	}
+}
+
+// checksOfTheEnd are those of lost targets, leaks, and the end.
+func checksOfTheEnd() []check {
+	return []check{
 		{"check/finds a good target ready", can(sdk.CanCheck), checkIsReady},
 		{"down/a lost target is told as such", func(stage scene) bool { return stage.target.Down != nil }, lostTarget},
 		{"leaks/no secret in answers or logs", nil, noLeaks},

@@ -147,29 +147,33 @@ func (r PasswordRules) breaks(value string, names, history []string) string {
 			return "must not contain the login or authentication name"
 		}
 	}
-	return remembered(value, history, r.DisallowOldPassword, r.DisallowReversedOldPassword, previous(r.DisallowPreviousPasswords, r.NumberOfPreviousPasswords), "password")
-}
-
-func previous(on bool, count int) int {
-	if !on {
-		return 0
+	past := memory{word: "password", old: r.DisallowOldPassword, reversed: r.DisallowReversedOldPassword}
+	if r.DisallowPreviousPasswords {
+		past.earlier = r.NumberOfPreviousPasswords
 	}
-	return count
+	return past.breaks(value, history)
 }
 
-// remembered is the part of the rules that needs what was before.
-func remembered(value string, history []string, old, reversed bool, earlier int, word string) string {
+// memory is the part of the rules that needs earlier values.
+type memory struct {
+	word          string // for a value
+	old, reversed bool   // the last one is refused, or its reverse
+	earlier       int    // how many earlier ones are refused
+}
+
+// breaks returns what a value breaks, "" if nothing. history is newest last.
+func (m memory) breaks(value string, history []string) string {
 	if len(history) == 0 {
 		return ""
 	}
 	last := history[len(history)-1]
 	switch {
-	case old && value == last:
-		return "must not be the same as the old " + word
-	case reversed && value == reverse(last):
-		return "must not be the reverse of the old " + word
-	case slices.Contains(history[max(0, len(history)-earlier):], value):
-		return fmt.Sprintf("must not be one of the previous %d %ss", earlier, word)
+	case m.old && value == last:
+		return "must not be the same as the old " + m.word
+	case m.reversed && value == reverse(last):
+		return "must not be the reverse of the old " + m.word
+	case slices.Contains(history[max(0, len(history)-m.earlier):], value):
+		return fmt.Sprintf("must not be one of the previous %d %ss", m.earlier, m.word)
 	}
 	return ""
 }
@@ -203,7 +207,11 @@ func (r PasscodeRules) breaks(value string, numbers, history []string) string {
 			return "must not be the user's number, forwards or backwards"
 		}
 	}
-	return remembered(value, history, false, r.DisallowReversedOldPasscode, previous(r.DisallowOldPasscode, max(1, r.NumberOfPreviousPasscodes)), "passcode")
+	past := memory{word: "passcode", reversed: r.DisallowReversedOldPasscode}
+	if r.DisallowOldPasscode {
+		past.earlier = max(1, r.NumberOfPreviousPasscodes)
+	}
+	return past.breaks(value, history)
 }
 
 // run is the length of the longest run of digits that differ by step.
