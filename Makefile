@@ -12,6 +12,8 @@ GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0
 SHELL = bash
 
+# The tools of the examples of command, and what reads what they wrote.
+PACKAGES += mosquitto openipmi ipmitool keepassxc python3-pykeepass curl
 PACKAGES += postgresql mariadb-server python3-pymysql redis-server python3-passlib python3-bcrypt python3-argon2
 
 FAULTS ?= full

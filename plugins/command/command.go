@@ -81,7 +81,37 @@ Examples:
                        "PolicyViolation/min_length: output too short", "rejected: output Password incorrect"])
     backend("command", label = "image",
             set = ["/usr/sbin/chpasswd", "-R", "/srv/image", "-c", "SHA512"], set_input = "{account}:{value}\n",
-            answers = ["AccountNotFound: output does not exist"])`
+            answers = ["AccountNotFound: output does not exist"])
+
+Clients of a Mosquitto broker, by its dynamic security, whose tool exits 0 whatever
+happens; that a client may not ask for itself says that its password was right:
+
+    ctrl = ["/usr/bin/mosquitto_ctrl", "-h", "mqtt.acme.example", "-p", "8883", "--cafile", "/etc/ssl/acme.pem", "-u"]
+    backend("command", label = "broker", secret = secret.env("MQTT_ADMIN_PASSWORD"),
+            set = ctrl + ["admin", "dynsec", "setClientPassword", "{account}"], set_input = "{value}\n{value}\n{secret}\n",
+            verify = ctrl + ["{account}", "dynsec", "getClient", "{account}"], verify_input = "{value}\n",
+            answers = ["accepted: output ^Subscribe error: Not authorized", "rejected: output ^Connection error: Not authorized",
+                       "AccountNotFound: output Client not found", "PermissionDenied: output ^(Connection|Subscribe) error: Not authorized",
+                       "Unreachable: output Connection refused", "unknown: output (?i)error"])
+
+One user of many BMCs: the account is the BMC, 3 the number of the user ann. Over 16
+bytes a BMC may say that it has set what it has not:
+
+    def ipmi(user, level, password):
+        return ["/usr/bin/ipmitool", "-v", "-I", "lanplus", "-N", "1", "-R", "2", "-L", level, "-U", user, "-f", password, "-H", "{account}"]
+    backend("command", label = "bmc", secret = secret.env("IPMI_PASSWORD"), accounts = "[0-9A-Za-z.:-]+", max_bytes = 16,
+            set = ipmi("admin", "ADMINISTRATOR", "/dev/fd/{secret-fd}") + ["user", "set", "password", "3"], set_input = "{value}\n{value}\n",
+            verify = ipmi("ann", "OPERATOR", "/dev/fd/{value-fd}") + ["mc", "info"],
+            answers = ["applied: output ^Set User Password command successful", "accepted: output ^Device ID", "rejected: output RAKP 2 HMAC is invalid",
+                       "PermissionDenied: output RAKP 2 HMAC is invalid|unauthorized name",
+                       "Unreachable: output ^Error issuing Get Channel Authentication Capabilities"])
+
+Entries of a KDBX file, one at a time, since each set writes the whole file:
+
+    backend("command", label = "kdbx", concurrency = 1, secret = secret.env("KDBX_PASSWORD"),
+            set = ["/usr/bin/keepassxc-cli", "edit", "-p", "--", "/srv/team.kdbx", "{account}"], set_input = "{secret}\n{value}\n{value}\n",
+            answers = ["applied: output Successfully edited entry", "AccountNotFound: output ^Could not find entry with path",
+                       "PermissionDenied: output Invalid credentials were provided"])`
 
 // atOnce is how many tools may run at once.
 const atOnce = 8
