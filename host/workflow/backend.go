@@ -338,6 +338,46 @@ func secretForm(dict *starlark.Dict) (SecretRef, bool) {
 	return SecretRef{Kind: form, Name: name}, ok && found && known && name != "" && dict.Len() == 1
 }
 
+// entersAs returns the label of another backend of the script that logs in as the
+// account that a step hands over, as far as settings tell: it has the same plugin and
+// url, and the account's name or its secret. "": none does.
+func (i *interp) entersAs(target *backendValue, step journal.Step) string {
+	if step.Verb != journal.Handover {
+		return ""
+	}
+	for _, other := range i.spec.Backends {
+		if other.Label != target.Label && target.meets(other) && target.names(other, step.Account) {
+			return other.Label
+		}
+	}
+	return ""
+}
+
+// meets reports whether another backend's settings name the same server.
+func (b *backendValue) meets(other BackendSpec) bool {
+	return other.Name == b.spec.Name && slices.ContainsFunc(b.Desc.Config, func(field sdk.Field) bool {
+		mine, given := b.spec.Values[field.Name].(string)
+		theirs, _ := other.Values[field.Name].(string)
+		return field.Type == sdk.URL && given && mine == theirs
+	})
+}
+
+// names reports whether another backend has the name of an account among its
+// settings, or a secret of this one.
+func (b *backendValue) names(other BackendSpec, account string) bool {
+	for _, value := range other.Values {
+		if name, ok := value.(string); ok && strings.EqualFold(name, account) {
+			return true
+		}
+	}
+	for field, ref := range other.Secrets {
+		if ref.Kind != "literal" && ref.sameSource(b.spec.Secrets[field]) {
+			return true
+		}
+	}
+	return false
+}
+
 // evalCan is BACKEND.can(): what the plugin says of itself. Of an unknown plugin
 // nothing is known, and so nothing refused.
 func evalCan(args *arguments) (starlark.Value, error) {

@@ -57,7 +57,7 @@ func directory() sdk.Description {
 		},
 		Options:       []sdk.Field{{Name: "plain", Type: sdk.Bool}, {Name: "wait", Type: sdk.Duration}},
 		HashFormats:   []string{"sha512-base64"},
-		Verbs:         []sdk.Verb{sdk.Set},
+		Verbs:         []sdk.Verb{sdk.Set, sdk.Handover},
 		Abilities:     []sdk.Ability{sdk.CanFind, sdk.CanVerify},
 		VerifyIsLogon: true,
 		Limits:        sdk.Limits{Concurrency: 8, PerSecond: 100, Timeout: 5 * time.Second},

@@ -114,6 +114,11 @@ type SecretRef struct {
 	Value secret.Value // of a literal
 }
 
+// sameSource reports whether two secrets are read at one place.
+func (r SecretRef) sameSource(other SecretRef) bool {
+	return r.Kind == other.Kind && r.Name == other.Name
+}
+
 // ReportSpec is one report.
 type ReportSpec struct {
 	Kind      string // summary, json, jsonl, csv or html

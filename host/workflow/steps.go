@@ -99,6 +99,9 @@ func evalStep(args *arguments) (starlark.Value, error) {
 	}
 	readCredential(args, &step)
 	readOptions(args, &step, target)
+	if other := args.in.entersAs(target, step); other != "" {
+		args.bad("backend", "give one of the two a login of its own", "backend %q logs in as the same account, and would not be told its new password", other)
+	}
 	if len(args.problems) > 0 {
 		return nil, nil
 	}
