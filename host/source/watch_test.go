@@ -87,6 +87,14 @@ func TestAHashIsOfItsForm(t *testing.T) {
 		{"rfc2307", "{SSHA}" + good, ""},
 		{"rfc2307", good, "begins with its scheme, as {SSHA512}"},
 		{"rfc2307", "{SSHA}", "begins with its scheme"},
+		{"bcrypt", "$2y$10$" + strings.Repeat("a", 53), ""},
+		{"bcrypt", "$2y$10$" + strings.Repeat("a", 52), "which looks like $2y$, its cost and 53 characters"},
+		{"bcrypt", "pbkdf2_sha256$1000$salt$aGFzaA==", "it cannot be moved"},
+		{"pbkdf2-django", "pbkdf2_sha256$1000$salt$aGFzaA==", ""},
+		{"pbkdf2-django", "pbkdf2_sha512$1000$salt$aGFzaA==", "which looks like pbkdf2_sha256$ROUNDS"},
+		{"phpass", "$P$B" + strings.Repeat("a", 30), ""},
+		{"phpass", strings.Repeat("a", 32), "which looks like $P$"},
+		{"ha1", strings.Repeat("a", 31), "32 digits"},
 		{"a form of a plugin's own", "anything", ""},
 	} {
 		dir := write(t, "login,hash\nann,"+c.text+"\nbob,\n")

@@ -126,8 +126,8 @@ func (e evaluated) Backend(file *tree.File, name string) *vet.Backend {
 	return target.Backend
 }
 
-// IsText reports whether a name stands for a text, and not an empty one.
-func (e evaluated) IsText(file *tree.File, name string) bool {
-	text, ok := e.in.globals[file][name].(starlark.String)
-	return ok && text != ""
+// Text returns the text that a name stands for; "": it is none.
+func (e evaluated) Text(file *tree.File, name string) string {
+	text, _ := e.in.globals[file][name].(starlark.String)
+	return string(text)
 }

@@ -32,7 +32,9 @@ type values struct {
 }
 
 func (v values) Backend(_ *tree.File, name string) *Backend { return v.backends[name] }
-func (v values) IsText(_ *tree.File, name string) bool      { return v.texts[name] }
+func (v values) Text(_ *tree.File, name string) string {
+	return map[bool]string{true: "a text"}[v.texts[name]]
+}
 
 // head makes the names that scripts of these tests use.
 const head = "a = 1\nb = 2\nc = 3\nword = \"Init-1\"\n"

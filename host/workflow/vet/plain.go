@@ -97,7 +97,7 @@ func plainNamed(within *body, id *syntax.Ident, left int) plainUse {
 		return plainUse{}
 	}
 	if binding.Scope == resolve.Global {
-		return plainUse{text: within.Values.IsText(within.fn.File, id.Name)}
+		return plainUse{text: within.Values.Text(within.fn.File, id.Name) != ""}
 	}
 	var to syntax.Expr
 	times := 0
@@ -119,6 +119,10 @@ func hashed(within *body, form, expr syntax.Expr) {
 	text := ""
 	if form != nil {
 		said, is := tree.Text(form)
+		if id, named := tree.Unhidden(form).(*syntax.Ident); !is && named {
+			said = globalText(within, id)
+			is = said != ""
+		}
 		if text = said; !is {
 			text = mixedForms
 		}
@@ -126,6 +130,14 @@ func hashed(within *body, form, expr syntax.Expr) {
 	for _, column := range columnsOf(within, expr, map[*syntax.Ident]bool{}) {
 		within.found.holds(column, text)
 	}
+}
+
+// globalText is the text of a name of the top level, such as a parameter.
+func globalText(within *body, id *syntax.Ident) string {
+	if binding, ok := id.Binding.(*resolve.Binding); ok && binding.Scope == resolve.Global {
+		return within.Values.Text(within.fn.File, id.Name)
+	}
+	return ""
 }
 
 // uses notes the columns of a password, and whether users get it.

@@ -14,8 +14,8 @@ type Values interface {
 	// Backend returns the backend that a name of a file stands for; nil: it is
 	// none, or the script leaves open which plugin it is.
 	Backend(f *tree.File, name string) *Backend
-	// IsText reports whether a name of a file stands for a text, and not an empty one.
-	IsText(f *tree.File, name string) bool
+	// Text returns the text that a name of a file stands for; "": it is none.
+	Text(f *tree.File, name string) string
 }
 
 // Script is an evaluated script.
