@@ -254,6 +254,9 @@ func (r *users) walk(f Filter, order Order, memory *room, fn func(User) error) e
 		order = OrderApply
 	}
 	w := &walk{run: r, query: r.query(s, f), order: order, room: memory, fn: fn}
+	if memory != nil {
+		w.other = &room{}
+	}
 	if err := r.reading(w.pages); err != nil {
 		return ofRun(r.id, err)
 	}
@@ -265,9 +268,10 @@ type walk struct {
 	run     *users
 	query   *userQuery
 	order   Order
-	room    *room // nil: each user has memory of his own
+	room    *room // of the page that is read; nil: each user has memory of his own
+	other   *room // of the page that is given out
 	fn      func(User) error
-	list    []User // a page of them
+	list    []User // the page read last
 	n       int64  // so far
 	after   int64  // where a page, or a copy of a damaged run, goes on
 	stopped error  // what fn returned
@@ -280,7 +284,6 @@ type walk struct {
 func (w *walk) pages(c storage) error {
 	w.query.sums, w.query.ends = w.run.sums(), statuses{}
 	h := w.run.histories(c)
-	h.room = w.room
 	if h.sums != nil {
 		if err := w.run.indexHasAll(c, len(w.query.f.Keys) > 0); err != nil {
 			return err
@@ -293,20 +296,32 @@ func (w *walk) pages(c storage) error {
 	return w.all(func() error { return c.Moment(one) })
 }
 
-// all reads pages until there is none.
+// all reads pages until there is none, each while the one before is given out.
 func (w *walk) all(page func() error) error {
-	for !w.end {
-		w.room.begin()
-		if err := page(); err != nil {
-			return err
+	err := page()
+	for err == nil && !w.end {
+		list := w.turn()
+		read := make(chan error, 1)
+		go func() { read <- page() }()
+		w.stopped = w.give(list)
+		if err = <-read; w.stopped != nil {
+			return nil
 		}
-		w.give()
 	}
-	return nil
+	return err
+}
+
+// turn returns the page that was read, and lets the next be read behind it.
+func (w *walk) turn() []User {
+	w.n, w.after = w.n+int64(len(w.list)), w.list[len(w.list)-1].place(w.order)
+	w.room, w.other = w.other, w.room
+	return w.list
 }
 
 // page reads the next users and their histories.
 func (w *walk) page(c storage, h *histories) (err error) {
+	w.room.begin()
+	h.room = w.room
 	w.list, err = w.query.page(c, w.after, w.order, w.room)
 	switch {
 	case err != nil:
@@ -320,15 +335,14 @@ func (w *walk) page(c storage, h *histories) (err error) {
 	return nil
 }
 
-// give hands the users of a page out.
-func (w *walk) give() {
-	for _, u := range w.list {
-		w.n, w.after = w.n+1, u.place(w.order)
-		if w.stopped = w.fn(u); w.stopped != nil {
-			w.end = true
-			return
+// give hands the users of a page out, and returns what fn returned.
+func (w *walk) give(list []User) error {
+	for _, u := range list {
+		if err := w.fn(u); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // all reports whether the filter selects everybody.
