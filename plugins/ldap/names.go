@@ -26,12 +26,22 @@ func parseDN(name string) (*goldap.DN, bool) {
 	}
 	for _, rdn := range dn.RDNs {
 		for _, attributeTypeAndValue := range rdn.Attributes {
-			if !attributeName.MatchString(attributeTypeAndValue.Type) {
+			if kind := attributeTypeAndValue.Type; !isWord(kind) && !attributeName.MatchString(kind) {
 				return nil, false
 			}
 		}
 	}
 	return dn, true
+}
+
+// isWord reports the names of attributes that are most of them: letters only.
+func isWord(name string) bool {
+	for i := range len(name) {
+		if letter := name[i] | 0x20; letter < 'a' || letter > 'z' {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // names remembers which entry a login has. It is safe for concurrent use.

@@ -35,3 +35,15 @@ func TestNamesKeepWhatIsInFlight(t *testing.T) {
 		t.Error("a forgotten name is known")
 	}
 }
+
+// TestWordsAreNamesOfAttributes: whatever isWord takes the rule takes.
+func TestWordsAreNamesOfAttributes(t *testing.T) {
+	for _, name := range []string{"", "uid", "CN", "a1", "x-y", "1.2.3", "ü", "a b", "@", "[", "a\x00", "A{", "`"} {
+		if isWord(name) && !attributeName.MatchString(name) {
+			t.Errorf("isWord(%q), and it is no name", name)
+		}
+	}
+	if !isWord("uid") || !isWord("CN") || isWord("") {
+		t.Error("words are not told from others")
+	}
+}

@@ -76,13 +76,14 @@ func (r *resolver) telling() []string {
 // lookAll finds what is not known yet of the names. What that leaves open,
 // entryOf asks one by one.
 func (r *resolver) lookAll(ctx context.Context, names []string) *sdk.Error {
-	var logins, dns []string
+	var logins []string
+	var dns []target
 	for _, name := range names {
 		if target, known := r.names.get(name); known && target.seen || refuseName(name) != nil {
 			continue
 		}
-		if _, isDN := parseDN(name); isDN {
-			dns = append(dns, name)
+		if parsed, isDN := parseDN(name); isDN {
+			dns = append(dns, target{dn: name, parsed: parsed})
 		} else if r.base != "" {
 			logins = append(logins, name)
 		}
@@ -117,17 +118,19 @@ func (r *resolver) lookLogins(ctx context.Context, logins []string) *sdk.Error {
 }
 
 // lookDNs reads the entries in one flight.
-func (r *resolver) lookDNs(ctx context.Context, dns []string) *sdk.Error {
+func (r *resolver) lookDNs(ctx context.Context, dns []target) *sdk.Error {
 	if len(dns) < 2 {
 		return nil
 	}
-	var list []ldapwire.Search
-	for _, dn := range dns {
-		list = append(list, ldapwire.Search{Base: dn, Scope: ldapwire.ScopeBase, Filter: ldapwire.FilterPresent("objectClass"), Attributes: r.telling()})
+	one := ldapwire.Search{Scope: ldapwire.ScopeBase, Filter: ldapwire.FilterPresent("objectClass"), Attributes: r.telling()}
+	list := make([]ldapwire.Search, len(dns))
+	for i, dn := range dns {
+		list[i] = one
+		list[i].Base = dn.dn
 	}
 	for try := 0; ; try++ {
 		failed := r.admin.use(ctx, func(link *conn) error {
-			return link.searches(ctx, list, func(count int, item entry) { r.remember(dns[count], item) })
+			return link.searches(ctx, list, func(count int, item entry) { r.keep(dns[count], item) })
 		})
 		if failed != nil && failed.sent && try == 0 && ctx.Err() == nil {
 			continue
@@ -155,8 +158,16 @@ func (r *resolver) only(found []entry, login string) *entry {
 
 // remember keeps which entry an account is.
 func (r *resolver) remember(account string, entry entry) target {
-	made := target{dn: entry.DN, id: entry.uniqueID(), seen: true}
-	made.parsed, _ = parseDN(entry.DN)
+	return r.keep(target{dn: account}, entry)
+}
+
+// keep is remember of an account that may be a DN, and parsed already: the server
+// mostly spells it as the list does.
+func (r *resolver) keep(named target, entry entry) target {
+	account, made := named.dn, target{dn: entry.DN, parsed: named.parsed, id: entry.uniqueID(), seen: true}
+	if named.parsed == nil || named.dn != entry.DN {
+		made.parsed, _ = parseDN(entry.DN)
+	}
 	made.foreign, made.guarded = r.foreign(account, entry), r.guarded(account, entry)
 	made.forever = r.mode == modeAD && entry.number("userAccountControl")&uacForever != 0
 	made.samba, made.shadow = entry.is("sambaSamAccount"), entry.First("shadowLastChange") != ""
