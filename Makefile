@@ -15,6 +15,8 @@ SHELL = bash
 # The tools of the examples of command, and what reads what they wrote.
 PACKAGES += mosquitto openipmi ipmitool keepassxc python3-pykeepass curl
 PACKAGES += postgresql mariadb-server python3-pymysql redis-server python3-passlib python3-bcrypt python3-argon2
+# The applications that sqltable's users log in to.
+PACKAGES += wordpress php-cli php-mysql python3-django
 
 FAULTS ?= full
 FUZZTIME ?= 20s
