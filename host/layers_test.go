@@ -70,6 +70,7 @@ var owners = map[string][]string{
 	"filippo.io/edwards25519/...":         {"plugins/mysql"},
 	"github.com/alecthomas/kong/...":      {"cmd/rekey"},
 	"github.com/go-crypt/crypt/...":       {"plugins/sqltable"},
+	"github.com/go-crypt/x/...":           {"plugins/sqltable"},
 	"github.com/go-ldap/ldap/...":         {"plugins/ldap/..."},
 	"github.com/go-sql-driver/mysql/...":  {"plugins/mysql/...", "plugins/sqltable"},
 	"github.com/gomodule/redigo/...":      {"plugins/redis"},

@@ -21,6 +21,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-crypt/crypt/algorithm/shacrypt"
+	"github.com/go-crypt/x/yescrypt"
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/scrypt"
@@ -37,12 +38,13 @@ const (
 	keycloak    = "pbkdf2-keycloak"
 	phpass      = "phpass"
 	sha512crypt = "sha512-crypt"
+	yescrypted  = "yescrypt"
 	ssha        = "ssha"
 	ha1         = "ha1"
 )
 
 func formats() []string {
-	return []string{argon2id, bcrypted, scrypted, django, keycloak, phpass, sha512crypt, ssha, ha1}
+	return []string{argon2id, bcrypted, scrypted, django, keycloak, phpass, sha512crypt, yescrypted, ssha, ha1}
 }
 
 // hashable are those of which a hash that is made elsewhere is one text.
@@ -54,7 +56,7 @@ func hashable() []string {
 // none.
 var costs = map[string][3]int{
 	argon2id: {2, 1, 100}, bcrypted: {10, 4, 17}, scrypted: {15, 4, 22}, django: {720_000, 1, 100_000_000}, keycloak: {210_000, 1, 100_000_000},
-	phpass: {13, 7, 30}, sha512crypt: {100_000, 1000, 10_000_000}, ssha: {}, ha1: {},
+	phpass: {13, 7, 30}, sha512crypt: {100_000, 1000, 10_000_000}, yescrypted: {12, 10, 18}, ssha: {}, ha1: {},
 }
 
 // hasher makes hashes of one format.
@@ -144,12 +146,19 @@ func (h hasher) make(key, value string) (hashed, error) {
 		return hashed{text: phpassHash(password, letters(salt)[:8], h.cost)}, nil
 	case sha512crypt:
 		return h.sha512crypt(value)
+	case yescrypted:
+		setting := slices.Concat([]byte("$y$"), yescrypt.EncodeSetting(0, h.cost, yescryptBlocks), []byte("$"), yescrypt.Encode64(salt))
+		text, err := yescrypt.Hash(password, setting)
+		return hashed{text: string(text)}, err
 	case ssha:
 		sum := sha1.Sum(append(password, salt[:8]...))
 		return hashed{text: "{SSHA}" + std.EncodeToString(append(sum[:], salt[:8]...))}, nil
 	}
 	return hashed{text: h.ha1(key, value)}, nil
 }
+
+// yescryptBlocks is the size of a block as crypt(3) has it; 128 bytes each.
+const yescryptBlocks = 32
 
 func (h hasher) sha512crypt(value string) (hashed, error) {
 	made, err := shacrypt.New(shacrypt.WithVariant(shacrypt.VariantSHA512), shacrypt.WithIterations(h.cost))
@@ -241,6 +250,7 @@ var forms = map[string]*regexp.Regexp{
 	django:      regexp.MustCompile(`^pbkdf2_sha256\$(\d{1,9})\$([^$]+)\$([A-Za-z0-9+/=]+)$`),
 	phpass:      regexp.MustCompile(`^\$[PH]\$([./0-9A-Za-z])([./0-9A-Za-z]{8})[./0-9A-Za-z]{22}$`),
 	sha512crypt: regexp.MustCompile(`^\$6\$(rounds=\d{1,9}\$)?[^$]{1,16}\$[./0-9A-Za-z]{86}$`),
+	yescrypted:  regexp.MustCompile(`^\$y\$j[./0-9A-Za-z]{2}\$[./0-9A-Za-z]{2,86}\$[./0-9A-Za-z]{43}$`),
 	ssha:        regexp.MustCompile(`^\{SSHA\}([A-Za-z0-9+/=]+)$`),
 	ha1:         regexp.MustCompile(`^[0-9a-f]{32}$`),
 	keycloak:    regexp.MustCompile(`^\{.*"value".*\}$`),
@@ -284,6 +294,9 @@ func (h hasher) matches(key, value string, held hashed) sdk.Verdict {
 		if known = err == nil; known {
 			same = digest.Match(value)
 		}
+	case yescrypted:
+		made, err := yescrypt.Hash([]byte(value), []byte(held.text))
+		same, known = equal(made, []byte(held.text)), err == nil
 	case ssha:
 		same, known = sshaMatches(held.text, value), true
 	case ha1:

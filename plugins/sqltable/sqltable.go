@@ -45,6 +45,7 @@ pbkdf2-django     pbkdf2_sha256$ROUNDS$…$…                rounds (720000)
 pbkdf2-keycloak   JSON in column and in data_column       rounds (210000, SHA-512)
 phpass            $P$…: WordPress, phpBB                  2 to the power of it (13)
 sha512-crypt      $6$rounds=…$…$…                         rounds (100000)
+yescrypt          $y$j9T$…: crypt(3) of Debian            2 to the power of it (12)
 ssha              {SSHA}…                                 none
 ha1               MD5 of KEY:realm:VALUE, for SIP         none
 

@@ -59,13 +59,15 @@ type proof struct {
 // passlib answers for each line whether the hash is of the value. What passlib
 // does not know is made with the library of Python.
 const passlib = `
-import base64, hashlib, json, sys
+import base64, crypt, hashlib, json, sys
 import passlib.hash as h
 kinds = {"argon2id": h.argon2, "bcrypt": h.bcrypt, "scrypt": h.scrypt, "pbkdf2-django": h.django_pbkdf2_sha256, "phpass": h.phpass, "sha512-crypt": h.sha512_crypt, "ssha": h.ldap_salted_sha1}
 for line in sys.stdin:
     p = json.loads(line)
     if p["format"] == "ha1":
         ok = h.htdigest.verify(p["value"], p["hash"], p["key"], p["realm"])
+    elif p["format"] == "yescrypt":
+        ok = crypt.crypt(p["value"], p["hash"]) == p["hash"]
     elif p["format"] == "pbkdf2-keycloak":
         s, d = json.loads(p["hash"]), json.loads(p["data"])
         made = hashlib.pbkdf2_hmac(d["algorithm"].split("-")[1], p["value"].encode(), base64.b64decode(s["salt"]), d["hashIterations"])
@@ -111,7 +113,7 @@ func TestHashesAreThoseOfOtherPrograms(t *testing.T) {
 	var proofs []proof
 	for format, more := range map[string][]any{
 		"argon2id": {"cost", int64(1), "memory", int64(64)}, "bcrypt": {"cost", int64(4)}, "scrypt": {"cost", int64(4)}, "pbkdf2-django": {"cost", int64(10)},
-		"pbkdf2-keycloak": {"cost", int64(10), "data_column", "data"}, "phpass": {"cost", int64(7)}, "sha512-crypt": {"cost", int64(1000)}, "ssha": {}, "ha1": {"realm", "sip.acme.example"},
+		"pbkdf2-keycloak": {"cost", int64(10), "data_column", "data"}, "phpass": {"cost", int64(7)}, "sha512-crypt": {"cost", int64(1000)}, "yescrypt": {"cost", int64(10)}, "ssha": {}, "ha1": {"realm", "sip.acme.example"},
 	} {
 		plain := append([]any{"table", "u", "key", "login", "column", "hash", "hash", format, "must_change_column", nil, "updated_column", nil, "set", nil, "replace_unusable", true}, more...)
 		instance := open(t, b.config("u", plain...))
