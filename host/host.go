@@ -337,7 +337,11 @@ func (h *Host) Depot(path string) (*depot.Depot, error) {
 	if err != nil {
 		return nil, &UsageError{Message: err.Error()}
 	}
-	return &depot.Depot{Dir: dir, Lock: lock, Taken: func(name string) bool { return h.Bundled[name] != nil }, Describe: h.catalog.DescribeIn}, nil
+	judge := func(lock *lockfile.Lock, name string) error {
+		_, _, err := h.catalog.Locked(lock).Digest(name)
+		return err
+	}
+	return &depot.Depot{Dir: dir, Lock: lock, Taken: func(name string) bool { return h.Bundled[name] != nil }, Describe: h.catalog.DescribeIn, Judge: judge}, nil
 }
 
 // Backends lists the names of the backends.

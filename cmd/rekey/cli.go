@@ -30,7 +30,7 @@ type process struct {
 // cli is the command line, as rekey --help reads it.
 type cli struct {
 	State     string   `help:"Directory of runs, keys and caches." env:"REKEY_STATE" type:"path" placeholder:"DIR"`
-	JSON      bool     `help:"Print one JSON object to standard output." name:"json"`
+	JSON      bool     `help:"Print results as JSON to standard output, those of a run as one object." name:"json"`
 	Sandbox   bool     `help:"Confine the backends in rekey itself too to the ports and paths that they declare (Linux)."`
 	NoSandbox []string `help:"Do not confine this backend; may be repeated." placeholder:"NAME" predictor:"backend"`
 	LogFormat string   `help:"Format of what goes to standard error: ${enum}." enum:"text,json" default:"text"`
@@ -56,7 +56,7 @@ type cli struct {
 	Check      checkCmd      `cmd:"" group:"Write:" help:"Find the mistakes in a script, without starting anything."`
 	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
 	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
-	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Add, list, verify, upgrade or remove plugins of others."`
+	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Add, list, verify, upgrade, remove, test or sign plugins of others."`
 	Completion completionCmd `cmd:"" group:"Write:" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" group:"Write:" help:"Print the version."`
 

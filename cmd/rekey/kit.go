@@ -72,10 +72,26 @@ type tested struct {
 	Broken   int       `json:"broken"`
 }
 
-// Run holds a plugin to the contract.
-func (c *pluginTestCmd) Run(app *app) error {
+// sound refuses what the kit could not begin with.
+func (c *pluginTestCmd) sound() error {
 	if _, err := targetfile.Read(c.Target); err != nil {
 		return &host.UsageError{Message: "--target: " + err.Error()}
+	}
+	if info, err := os.Stat(c.Program); err != nil || !info.Mode().IsRegular() {
+		return &host.UsageError{Message: c.Program + ": no program", Fix: "give the file rekey-backend-NAME"}
+	}
+	for _, one := range strings.FieldsFunc(c.Only, func(letter rune) bool { return letter == '|' || letter == '/' }) {
+		if _, err := regexp.Compile(one); err != nil {
+			return &host.UsageError{Message: "--only: " + err.Error()}
+		}
+	}
+	return nil
+}
+
+// Run holds a plugin to the contract.
+func (c *pluginTestCmd) Run(app *app) error {
+	if err := c.sound(); err != nil {
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -120,8 +136,11 @@ func (c *pluginTestCmd) show(app *app, promise promise) {
 }
 
 func (c *pluginTestCmd) ended(app *app, result tested, rest []string, waited error) error {
-	if len(result.Promises) == 0 {
-		return &host.UsageError{Message: "nothing was checked: " + strings.Join(rest, "; "), Fix: "see whether the program starts, and whether --only matches"}
+	switch {
+	case len(result.Promises) == 0 && c.Only != "" && waited == nil:
+		return &host.UsageError{Message: fmt.Sprintf("--only: no promise matches %q", c.Only), Fix: "leave it away to see them all"}
+	case len(result.Promises) == 0:
+		return &host.UsageError{Message: "nothing was checked: " + strings.Join(rest, "; "), Fix: "see whether the program starts"}
 	}
 	if c.JUnit != "" {
 		if err := os.WriteFile(c.JUnit, junitOf(result), 0o644); err != nil {

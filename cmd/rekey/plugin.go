@@ -18,7 +18,7 @@ type pluginCmd struct {
 	Verify  pluginVerifyCmd  `cmd:"" help:"Compare the plugins with the lock file; exit status 2 if one is another."`
 	Upgrade pluginUpgradeCmd `cmd:"" help:"Replace a plugin by one that asks for no more than it was granted."`
 	Remove  pluginRemoveCmd  `cmd:"" help:"Remove a plugin, and its entry in the lock file."`
-	Test    pluginTestCmd    `cmd:"" help:"Hold a plugin to the contract: one line a promise."`
+	Test    pluginTestCmd    `cmd:"" help:"Hold a plugin to the contract: one line a promise; exit status 3 if one is broken."`
 	Sign    pluginSignCmd    `cmd:"" help:"Sign the programs of a plugin, as its author."`
 }
 
@@ -46,8 +46,8 @@ func (l locked) depot(app *app, do func(*depot.Depot) error) error {
 
 // taking is what Add and Upgrade have in common.
 type taking struct {
-	Key      string `help:"The verifier key of who signs it; rekey verifies PROGRAM.sig by it from now on." placeholder:"KEY"`
-	Platform string `help:"The program is for another system: record its SHA-256 only." placeholder:"OS/ARCH"`
+	Key      string `help:"The verifier key of who signs it; rekey verifies PROGRAM.sig by it until the plugin is removed." placeholder:"KEY"`
+	Platform string `help:"The program is the same version for another system: record its SHA-256, and install nothing." placeholder:"OS/ARCH"`
 	locked
 }
 
@@ -62,7 +62,7 @@ func (t taking) options() (depot.Options, error) {
 }
 
 type pluginAddCmd struct {
-	From string `arg:"" name:"PATH" help:"A program, the folder of a script, or a .tar.gz or .zip of either." type:"path"`
+	From string `arg:"" name:"PATH" help:"A program, a script, the folder of one with all in it, or a .tar.gz or .zip of either." type:"path"`
 	taking
 }
 
@@ -77,13 +77,13 @@ func (c *pluginAddCmd) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		return told(app, "added", place, entry)
+		return c.told(app, "added", place, entry)
 	})
 }
 
 type pluginUpgradeCmd struct {
 	Name string `arg:"" name:"NAME" help:"Of the plugin."`
-	From string `arg:"" name:"PATH" help:"A program, the folder of a script, or a .tar.gz or .zip of either." type:"path"`
+	From string `arg:"" name:"PATH" help:"A program, a script, the folder of one with all in it, or a .tar.gz or .zip of either." type:"path"`
 	taking
 }
 
@@ -98,17 +98,21 @@ func (c *pluginUpgradeCmd) Run(app *app) error {
 		if err != nil {
 			return err
 		}
-		return told(app, "upgraded", place, entry)
+		return c.told(app, "upgraded", place, entry)
 	})
 }
 
 // told shows what became of a plugin, and what it may use.
-func told(app *app, what string, place *depot.Depot, entry depot.Entry) error {
-	if app.cli.JSON {
-		printJSON(app.process.stdout, entry)
+func (t taking) told(app *app, what string, place *depot.Depot, entry depot.Entry) error {
+	out := app.process.stdout
+	switch {
+	case app.cli.JSON:
+		printJSON(out, entry)
+		return nil
+	case t.Platform != "" && t.Platform != lockfile.Platform():
+		fmt.Fprintf(out, "recorded %s for %s in %s; the one installed here is as it was\n", entry.Name, t.Platform, place.Lock.Path())
 		return nil
 	}
-	out := app.process.stdout
 	fmt.Fprintf(out, "%s %s %s: %s\n", what, entry.Name, entry.Version, entry.Path)
 	fmt.Fprintf(out, "  SHA-256 %s, %s, in %s\n", entry.SHA256, signature(entry), place.Lock.Path())
 	fmt.Fprintf(out, "  it may use: %s\n", uses(entry))
@@ -124,6 +128,9 @@ func signature(entry depot.Entry) string {
 
 // uses are the grants of a plugin, as its description says them.
 func uses(entry depot.Entry) string {
+	if entry.State == depot.Unlocked {
+		return "what it may use is not known"
+	}
 	var list []string
 	for _, target := range entry.Egress {
 		list = append(list, "connect "+target)
@@ -168,6 +175,9 @@ func (c *pluginVerifyCmd) Run(app *app) error {
 	wrong := 0
 	err := c.depot(app, func(place *depot.Depot) error {
 		list, err := place.List()
+		if err == nil && !place.Lock.Exists() {
+			err = fmt.Errorf("there is no lock file %s; rekey plugin add makes one", place.Lock.Path())
+		}
 		if err != nil {
 			return err
 		}

@@ -145,9 +145,11 @@ func TestAPluginIsHeldToTheContract(t *testing.T) {
 		t.Errorf("--json: %s", r.stdout)
 	}
 	for want, args := range map[string][]string{
-		"nothing was checked": {"plugin", "test", program, "--target", "target.json", "--only", "nothing"},
-		"--target: ":          {"plugin", "test", program, "--target", "none.json"},
-		"nothing was checked: start of the plugin: ": {"plugin", "test", filepath.Join(p.dir, "none"), "--target", "target.json"},
+		`--only: no promise matches "nothing"`: {"plugin", "test", program, "--target", "target.json", "--only", "nothing"},
+		"--only: error parsing":                {"plugin", "test", program, "--target", "target.json", "--only", "["},
+		"--target: ":                           {"plugin", "test", program, "--target", "none.json"},
+		"none: no program; give the file":      {"plugin", "test", filepath.Join(p.dir, "none"), "--target", "target.json"},
+		"nothing was checked: ":                {"plugin", "test", "/bin/false", "--target", "target.json"},
 	} {
 		if r := p.must(2, args...); !strings.Contains(r.stderr, want) {
 			t.Errorf("%v: %s, want %q", args, r.stderr, want)

@@ -4,6 +4,7 @@
 package depot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,14 +31,17 @@ type Depot struct {
 	// Describe asks the plugin of that name in a directory what it is, with the
 	// checks that a run makes.
 	Describe func(ctx context.Context, dir, name string) (sdk.Description, error)
+	// Judge makes the checks of a run on an installed plugin under a lock, and
+	// starts nothing.
+	Judge func(lock *lockfile.Lock, name string) error
 }
 
 // The states of an installed plugin.
 const (
 	Locked   = "locked"   // it is the one of the lock file
-	Unlocked = "unlocked" // the lock file does not have it: no run starts it
+	Unlocked = "unlocked" // the lock file does not have it, so no run under that starts it; or there is no lock file
 	Missing  = "missing"  // the lock file has it, the directory does not
-	Changed  = "changed"  // it is another, or not signed any more
+	Changed  = "changed"  // no run starts it: it is another, not signed any more, or another user could replace it
 )
 
 // Entry is a plugin as List and Add tell it.
@@ -99,11 +103,13 @@ func (d *Depot) entry(name string) Entry {
 		return made
 	}
 	made.SHA256 = digest
-	switch admitted := d.Lock.Admits(name, made.Path, digest); {
+	switch judged := d.Judge(d.Lock, name); {
+	case !has && !d.Lock.Exists():
+		made.State, made.Problem = Unlocked, "there is no lock file "+d.Lock.Path()+", so whatever lies here is started; rekey plugin add makes one"
 	case !has:
-		made.State, made.Problem = Unlocked, admitted.Error()
-	case admitted != nil:
-		made.State, made.Problem = Changed, admitted.Error()
+		made.State, made.Problem = Unlocked, judged.Error()
+	case judged != nil:
+		made.State, made.Problem = Changed, judged.Error()
 	}
 	return made
 }
@@ -120,24 +126,21 @@ type Options struct {
 	Platform string // "os/arch" that the program is for; "": this one. Of another it is recorded and not installed
 }
 
-// Add installs a program, the folder of a script or an archive of either, and
+// Add installs a program, a script, the folder of one or an archive of either, and
 // writes its entry in the lock file with what it is granted: all that its
-// description asks for now. One that is there is replaced.
+// description asks for now. One that is there is replaced; the key that its entry
+// names stays.
 func (d *Depot) Add(ctx context.Context, from string, options Options) (Entry, error) {
-	return d.take(ctx, from, options, func(string, lockfile.Plugin, bool) error { return nil })
+	return d.take(ctx, from, options, func(string, lockfile.Plugin) error { return nil })
 }
 
 // Upgrade is Add for a plugin that the lock file has, and refuses one that asks
 // for more than that was granted.
 func (d *Depot) Upgrade(ctx context.Context, name, from string, options Options) (Entry, error) {
-	was, had := d.Lock.Of(name)
-	if !had {
-		return Entry{}, fmt.Errorf("plugin %q is not in %s; rekey plugin add it", name, d.Lock.Path())
+	if _, had := d.Lock.Of(name); !had {
+		return Entry{}, fmt.Errorf("plugin %q is not in %s; rekey plugin add %s", name, d.Lock.Path(), from)
 	}
-	if options.Key == "" {
-		options.Key = was.Key
-	}
-	return d.take(ctx, from, options, func(found string, now lockfile.Plugin, _ bool) error {
+	return d.take(ctx, from, options, func(found string, now lockfile.Plugin) error {
 		if found != name {
 			return fmt.Errorf("%s: it is the plugin %s, not %s", from, found, name)
 		}
@@ -146,38 +149,51 @@ func (d *Depot) Upgrade(ctx context.Context, name, from string, options Options)
 }
 
 // take installs what from has, if it may be.
-func (d *Depot) take(ctx context.Context, from string, options Options, may func(name string, now lockfile.Plugin, known bool) error) (Entry, error) {
+func (d *Depot) take(ctx context.Context, from string, options Options, may func(name string, now lockfile.Plugin) error) (Entry, error) {
 	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
 		return Entry{}, err
 	}
-	staged, err := stage(d.Dir, from)
+	staged, err := stage(d.Dir, from, d.Taken)
 	if err != nil {
 		return Entry{}, err
 	}
 	defer staged.discard()
-	if d.Taken(staged.name) {
-		return Entry{}, fmt.Errorf("%s: the name %q is that of a backend in rekey itself; rename the file", from, staged.name)
-	}
 	now, err := d.look(ctx, staged, options)
+	if err == nil {
+		err = may(staged.name, now)
+	}
 	if err != nil {
-		return Entry{}, err
-	}
-	if now.From, err = filepath.Abs(from); err != nil {
-		return Entry{}, err
-	}
-	_, known := d.Lock.Of(staged.name)
-	if err := may(staged.name, now, known); err != nil {
-		return Entry{}, err
+		return Entry{}, errors.New(strings.ReplaceAll(err.Error(), staged.program(), staged.source))
 	}
 	if !d.elsewhere(options) {
-		if err := staged.install(d.path(staged.name)); err != nil {
+		if now.From, err = filepath.Abs(from); err != nil {
 			return Entry{}, err
 		}
 	}
+	return d.keep(staged, now, d.elsewhere(options))
+}
+
+// keep puts the plugin and its entry in place. The entry is written before: one
+// that cannot be leaves everything as it was.
+func (d *Depot) keep(staged *staged, now lockfile.Plugin, elsewhere bool) (Entry, error) {
 	if err := d.Lock.Set(staged.name, now); err != nil {
 		return Entry{}, err
 	}
-	return d.entry(staged.name), d.Lock.Write()
+	commit, err := d.Lock.Prepare()
+	if err != nil {
+		return Entry{}, err
+	}
+	old := d.folderOf(staged.name)
+	if !elsewhere {
+		err = staged.install(d.path(staged.name))
+	}
+	if err = errors.Join(err, commit(err == nil)); err != nil {
+		return Entry{}, err
+	}
+	if old != "" && old != d.folderOf(staged.name) {
+		err = os.RemoveAll(old)
+	}
+	return d.entry(staged.name), err
 }
 
 func (d *Depot) elsewhere(options Options) bool {
@@ -196,13 +212,18 @@ func (d *Depot) look(ctx context.Context, staged *staged, options Options) (lock
 		if !had {
 			return lockfile.Plugin{}, fmt.Errorf("plugin %q is not in %s; add it for %s first", staged.name, d.Lock.Path(), lockfile.Platform())
 		}
+		if key := cmp.Or(options.Key, was.Key); key != "" {
+			if err := lockfile.Signed(key, lockfile.Program{Name: staged.name, Path: staged.program(), Platform: options.Platform, Digest: digest}); err != nil {
+				return lockfile.Plugin{}, err
+			}
+		}
 		return was.With(options.Platform, digest), nil
 	}
 	description, err := d.Describe(ctx, staged.dir, staged.name)
 	if err != nil {
 		return lockfile.Plugin{}, err
 	}
-	now := lockfile.Plugin{Version: description.Version, Egress: description.Egress, Paths: description.Paths, Key: options.Key}
+	now := lockfile.Plugin{Version: description.Version, Egress: description.Egress, Paths: description.Paths, Key: cmp.Or(options.Key, was.Key)}
 	if had && was.Version == now.Version {
 		now.SHA256 = was.SHA256
 	}
@@ -210,32 +231,27 @@ func (d *Depot) look(ctx context.Context, staged *staged, options Options) (lock
 	if now.Key == "" {
 		return now, nil
 	}
-	return now, lockfile.Signed(now.Key, staged.name, staged.program(), digest)
+	return now, lockfile.Signed(now.Key, lockfile.Program{Name: staged.name, Path: staged.program(), Platform: lockfile.Platform(), Digest: digest})
 }
 
 // Remove takes a plugin out of the directory and the lock file.
 func (d *Depot) Remove(name string) error {
-	if !lockfile.ValidName(name) {
-		return fmt.Errorf("there is no plugin %q", name)
-	}
 	_, locked := d.Lock.Of(name)
 	path := d.path(name)
-	folder, err := os.Readlink(path)
-	if err != nil {
-		folder = ""
+	_, err := os.Lstat(path)
+	if there := err == nil; !lockfile.ValidName(name) || !there && !locked {
+		return fmt.Errorf("there is no plugin %q in %s; rekey plugin list shows those there are", name, d.Dir)
 	}
-	err = os.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) && !locked {
-		return fmt.Errorf("there is no plugin %q", name)
+	folder := d.folderOf(name)
+	for _, gone := range []string{path, lockfile.SignatureOf(path)} {
+		if err := os.Remove(gone); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := d.forgetFolder(folder); err != nil {
-		return err
-	}
-	if err := os.Remove(lockfile.SignatureOf(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if folder != "" {
+		if err := os.RemoveAll(folder); err != nil {
+			return err
+		}
 	}
 	if !locked {
 		return nil
@@ -244,12 +260,12 @@ func (d *Depot) Remove(name string) error {
 	return d.Lock.Write()
 }
 
-// forgetFolder removes the folder to which the link of a script led, if it is
-// one that Add made.
-func (d *Depot) forgetFolder(link string) error {
+// folderOf is the folder of an installed script, if Add made it; "" of a program.
+func (d *Depot) folderOf(name string) string {
+	link, err := os.Readlink(d.path(name))
 	folder := filepath.Dir(link)
-	if link == "" || !strings.HasPrefix(folder, folderPrefix) || filepath.Base(folder) != folder {
-		return nil
+	if err != nil || !strings.HasPrefix(folder, folderPrefix) || filepath.Base(folder) != folder {
+		return ""
 	}
-	return os.RemoveAll(filepath.Join(d.Dir, folder))
+	return filepath.Join(d.Dir, folder)
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host/depot"
+	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -28,7 +29,8 @@ func must(t *testing.T, err error) {
 // place is a depot whose plugins say what the test wants.
 type place struct {
 	*depot.Depot
-	says sdk.Description
+	says      sdk.Description
+	distrusts error // what a run would say of every plugin
 }
 
 func newPlace(t *testing.T) *place {
@@ -41,6 +43,11 @@ func newPlace(t *testing.T) *place {
 				return sdk.Description{}, err
 			}
 			return made.says, nil
+		},
+		Judge: func(lock *lockfile.Lock, name string) error {
+			path := filepath.Join(dir, "rekey-backend-"+name)
+			digest, _, err := launch.Digest(path)
+			return errors.Join(err, lock.Admits(name, path, digest), made.distrusts)
 		}}
 	return made
 }
@@ -96,7 +103,7 @@ func TestWhatIsAddedIsLocked(t *testing.T) {
 	if info, err := os.Stat(entry.Path); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("%v, %v", info, err)
 	}
-	p.added(t, script(t, "sh"))
+	p.added(t, filepath.Dir(script(t, "sh")))
 	must(t, os.WriteFile(filepath.Join(p.Dir, "rekey-backend-stray"), []byte("#!/bin/sh\n"), 0o755))
 	want := map[string]string{"acme": depot.Locked, "sh": depot.Locked, "stray": depot.Unlocked}
 	if got := p.states(t); !equal(got, want) {
@@ -123,7 +130,7 @@ func TestWhatIsAddedIsLocked(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(p.Dir, ".rekey-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if err := p.Remove("acme"); err == nil || err.Error() != `there is no plugin "acme"` {
+	if err := p.Remove("acme"); err == nil || !strings.HasPrefix(err.Error(), `there is no plugin "acme" in `) {
 		t.Errorf("once more: %v", err)
 	}
 }
@@ -147,7 +154,7 @@ func TestAnUpgradeMayNotAskForMore(t *testing.T) {
 	was := p.added(t, program(t, "acme", "x"))
 	p.says = sdk.Description{Version: "2", Egress: []string{"{url}", "evil.example:443"}}
 	_, err := p.Upgrade(t.Context(), "acme", program(t, "acme", "y"), depot.Options{})
-	if err == nil || !strings.Contains(err.Error(), "grants it: evil.example:443; if that is right, rekey plugin add it again") {
+	if err == nil || !strings.Contains(err.Error(), "grants it: evil.example:443; if that is right, rekey plugin add it again, with --lock ") {
 		t.Errorf("wider: %v", err)
 	}
 	if now, _ := p.List(); now[0].SHA256 != was.SHA256 || now[0].Version != "1" || now[0].State != depot.Locked {
@@ -215,6 +222,81 @@ func TestWhatIsNoPluginIsNotAdded(t *testing.T) {
 		if left, _ := os.ReadDir(p.Dir); len(left) > 0 {
 			t.Errorf("%s: left behind: %v", from, left)
 		}
+	}
+}
+
+// TestOfAScriptOnlyWhatWasNamedIsCopied: the file alone, or its folder, private
+// files as private as they were, and nothing from outside.
+func TestOfAScriptOnlyWhatWasNamedIsCopied(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	from := script(t, "acme")
+	private := filepath.Join(filepath.Dir(from), "private")
+	must(t, os.Mkdir(private, 0o700))
+	must(t, os.WriteFile(filepath.Join(private, "env"), []byte("secret"), 0o600))
+	must(t, os.MkdirAll(p.Dir, 0o755))
+	must(t, os.WriteFile(filepath.Join(p.Dir, "notes"), nil, 0o644)) // is none of it
+	if entry := p.added(t, from); entry.State != depot.Locked {
+		t.Errorf("got %+v", entry)
+	}
+	if left, _ := filepath.Glob(filepath.Join(p.Dir, ".rekey-plugin-*", "*")); len(left) != 1 {
+		t.Errorf("of a file its folder was copied: %v", left)
+	}
+	entry := p.added(t, filepath.Dir(from))
+	real, err := filepath.EvalSymlinks(entry.Path)
+	must(t, err)
+	for name, mode := range map[string]os.FileMode{"private": 0o700, "private/env": 0o600, "rekey-backend-acme": 0o755} {
+		if info, err := os.Stat(filepath.Join(filepath.Dir(real), name)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	must(t, os.Symlink("/etc/passwd", filepath.Join(filepath.Dir(from), "link")))
+	if _, err := p.Add(t.Context(), filepath.Dir(from), depot.Options{}); err == nil || !strings.Contains(err.Error(), "is a link out of the folder, to /etc/passwd") {
+		t.Errorf("a link out: %v", err)
+	}
+	must(t, os.Remove(filepath.Join(filepath.Dir(from), "link")))
+	p.Dir = filepath.Join(filepath.Dir(from), "plugins")
+	if _, err := p.Add(t.Context(), filepath.Dir(from), depot.Options{}); err == nil || !strings.Contains(err.Error(), "lies in it; give the script a folder of its own") {
+		t.Errorf("a folder with the plugin directory in it: %v", err)
+	}
+}
+
+// TestAnUpgradeOfAFolderLeavesNothingOfTheOldOne.
+func TestAnUpgradeOfAFolderLeavesNothingOfTheOldOne(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	from := script(t, "acme")
+	p.added(t, filepath.Dir(from))
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(from), "lib", "module"), []byte("two"), 0o644))
+	if _, err := p.Upgrade(t.Context(), "acme", filepath.Dir(from), depot.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(p.Dir, ".rekey-*")); len(left) != 1 {
+		t.Errorf("folders: %v, want that of the new one", left)
+	}
+}
+
+// TestALockThatCannotBeWrittenChangesNothing.
+func TestALockThatCannotBeWrittenChangesNothing(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.Lock = lockfile.New(filepath.Join(t.TempDir(), "missing", lockfile.Name))
+	if _, err := p.Add(t.Context(), program(t, "acme", "x"), depot.Options{}); err == nil || !strings.Contains(err.Error(), p.Lock.Path()+": cannot be written: ") || strings.Contains(err.Error(), ".rekey-lock-") {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := os.ReadDir(p.Dir); len(left) > 0 {
+		t.Errorf("installed all the same: %v", left)
+	}
+}
+
+// TestListSaysWhatARunWouldSay, of trust too.
+func TestListSaysWhatARunWouldSay(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.added(t, program(t, "acme", "x"))
+	p.distrusts = errors.New("another user could replace it")
+	if list, err := p.List(); err != nil || list[0].State != depot.Changed || list[0].Problem != "another user could replace it" {
+		t.Errorf("got %+v, %v", list, err)
 	}
 }
 
@@ -315,8 +397,15 @@ func TestSignaturesComeAlong(t *testing.T) {
 	if entry.Signed != "acme" || entry.State != depot.Locked {
 		t.Errorf("got %+v", entry)
 	}
-	if _, err := p.Upgrade(t.Context(), "acme", program(t, "acme", "unsigned"), depot.Options{}); err == nil || !strings.Contains(err.Error(), "it is not signed") {
-		t.Errorf("an upgrade without a signature: %v", err)
+	unsigned := program(t, "acme", "unsigned")
+	for name, take := range map[string]func() (depot.Entry, error){
+		"an upgrade":       func() (depot.Entry, error) { return p.Upgrade(t.Context(), "acme", unsigned, depot.Options{}) },
+		"an addition":      func() (depot.Entry, error) { return p.Add(t.Context(), unsigned, depot.Options{}) },
+		"another platform": func() (depot.Entry, error) { return p.Add(t.Context(), unsigned, depot.Options{Platform: "plan9/arm"}) },
+	} {
+		if _, err := take(); err == nil || !strings.HasPrefix(err.Error(), unsigned+": it is not signed") {
+			t.Errorf("%s without a signature: %v", name, err)
+		}
 	}
 	must(t, os.Remove(lockfile.SignatureOf(entry.Path)))
 	if got := p.states(t); got["acme"] != depot.Changed {

@@ -28,23 +28,25 @@ func Sign(program, keyFile string, others []string) (Signed, error) {
 		return Signed{}, fmt.Errorf("%s: a plugin is named %sNAME, with small letters, digits, - and _; rename it", program, prefix)
 	}
 	name := strings.TrimPrefix(filepath.Base(program), prefix)
-	secret, public, err := signingKey(keyFile, name)
-	if err != nil {
-		return Signed{}, err
-	}
 	digests := map[string]string{}
 	for _, text := range append([]string{lockfile.Platform() + "=" + program}, others...) {
 		platform, path, ok := strings.Cut(text, "=")
 		if !ok {
 			return Signed{}, fmt.Errorf("--other %s: write OS/ARCH=PROGRAM", text)
 		}
-		if digests[platform], _, err = launch.Digest(path); err != nil {
+		digest, _, err := launch.Digest(path)
+		if err != nil {
 			return Signed{}, err
 		}
+		digests[platform] = digest
+	}
+	secret, public, err := signingKey(keyFile, name)
+	if err != nil {
+		return Signed{}, err
 	}
 	text, err := lockfile.Sign(lockfile.Statement(name, digests), secret)
 	if err != nil {
-		return Signed{}, fmt.Errorf("%s: %w", keyFile, err)
+		return Signed{}, fmt.Errorf("%s: no signing key: %w; give a file that rekey plugin sign made", keyFile, err)
 	}
 	path := lockfile.SignatureOf(program)
 	return Signed{path, public}, os.WriteFile(path, text, 0o644)

@@ -28,17 +28,19 @@ const mostUnpacked = 1 << 30
 type staged struct {
 	dir    string
 	name   string
+	source string // the program or script that was found
 	folder string // of a script, below dir; "": a program
 }
 
-// stage copies a program, the folder of a script, or an archive of either.
-func stage(dir, from string) (*staged, error) {
+// stage copies a program, a script, the folder of one, or an archive of either,
+// unless its name is taken.
+func stage(dir, from string, taken func(string) bool) (*staged, error) {
 	temp, err := os.MkdirTemp(dir, ".rekey-new-*")
 	if err != nil {
 		return nil, err
 	}
 	made := &staged{dir: temp}
-	if err := errors.Join(os.Chmod(temp, 0o755), made.fill(from)); err != nil {
+	if err := errors.Join(os.Chmod(temp, 0o755), made.fill(from, taken)); err != nil {
 		made.discard()
 		return nil, err
 	}
@@ -50,7 +52,7 @@ func (s *staged) discard() { _ = os.RemoveAll(s.dir) }
 // program is the file that is started.
 func (s *staged) program() string { return filepath.Join(s.dir, prefix+s.name) }
 
-func (s *staged) fill(from string) error {
+func (s *staged) fill(from string, taken func(string) bool) error {
 	into := filepath.Join(s.dir, "folder")
 	unpacked := into
 	var err error
@@ -69,8 +71,18 @@ func (s *staged) fill(from string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
-	s.name = strings.TrimPrefix(filepath.Base(program), prefix)
-	return s.place(program, into)
+	s.source, s.name = program, strings.TrimPrefix(filepath.Base(program), prefix)
+	if taken(s.name) {
+		return fmt.Errorf("%s: the name %q is that of a backend in rekey itself; rename the file", from, s.name)
+	}
+	whole := ""
+	if info, err := os.Stat(unpacked); err == nil && info.IsDir() {
+		whole = filepath.Dir(program)
+	}
+	if err := s.place(program, whole); err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	return nil
 }
 
 // find returns the one plugin that a file is, or a directory has.
@@ -105,33 +117,90 @@ func plugin(path string) bool {
 	return ok && lockfile.ValidName(name)
 }
 
-// place puts the program, or the folder of a script and a link to it, where it
-// is started from.
-func (s *staged) place(program, into string) error {
-	digest, script, err := launch.Digest(program)
-	if err != nil {
-		return err
-	}
+// place puts the program where it is started from; of a script a link to it, in
+// a folder of its own with what was named beside it. folder is "" if nothing was.
+func (s *staged) place(program, folder string) error {
 	if err := s.signature(program); err != nil {
 		return err
 	}
-	if !script {
-		return copyFile(program, s.program(), 0o755)
+	if program, err := launch.IsProgram(program); err != nil || program {
+		return errors.Join(err, copyFile(s.source, s.program(), 0o755))
 	}
-	s.folder = folderPrefix + s.name + "-" + digest[:12]
-	folder := filepath.Join(s.dir, s.folder)
-	if strings.HasPrefix(program, into+string(filepath.Separator)) {
-		err = os.Rename(filepath.Dir(program), folder)
-	} else {
-		err = os.CopyFS(folder, os.DirFS(filepath.Dir(program)))
+	made := filepath.Join(s.dir, "made")
+	if err := s.copyScript(program, folder, made); err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Chmod(filepath.Join(folder, prefix+s.name), 0o755)
-	}
+	name := prefix + s.name
+	digest, _, err := launch.Digest(filepath.Join(made, name))
 	if err != nil {
 		return err
 	}
-	return os.Symlink(filepath.Join(s.folder, prefix+s.name), s.program())
+	s.folder = folderPrefix + s.name + "-" + digest[:12]
+	if err := os.Rename(made, filepath.Join(s.dir, s.folder)); err != nil {
+		return err
+	}
+	return os.Symlink(filepath.Join(s.folder, name), s.program())
+}
+
+func (s *staged) copyScript(program, folder, to string) error {
+	script := filepath.Join(to, prefix+s.name)
+	if folder == "" {
+		if err := os.Mkdir(to, 0o755); err != nil {
+			return err
+		}
+		return copyFile(program, script, 0o755)
+	}
+	if real, err := filepath.EvalSymlinks(filepath.Dir(s.dir)); err != nil || within(real, folder) && !within(folder, s.dir) {
+		return errors.Join(err, fmt.Errorf("the plugin directory %s lies in it; give the script a folder of its own", filepath.Dir(s.dir)))
+	}
+	if err := copyFolder(folder, to); err != nil {
+		return err
+	}
+	return os.Chmod(script, 0o755)
+}
+
+// within reports whether a path is a directory or lies in it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// copyFolder copies a folder with the modes of its files. Links in it stay
+// links, and may not lead out of it.
+func copyFolder(from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		switch target := filepath.Join(to, rel); {
+		case err != nil:
+			return err
+		case entry.IsDir():
+			return os.Mkdir(target, 0o700|info.Mode().Perm())
+		case info.Mode().IsRegular():
+			return copyFile(path, target, info.Mode().Perm())
+		case info.Mode()&fs.ModeSymlink != 0:
+			return copyLink(path, target, filepath.Dir(rel))
+		}
+		return fmt.Errorf("%s is no file and no directory", path)
+	})
+}
+
+// copyLink copies a link that lies in a directory of the folder.
+func copyLink(path, to, dir string) error {
+	leads, err := os.Readlink(path)
+	if err != nil {
+		return err
+	}
+	if filepath.IsAbs(leads) || !filepath.IsLocal(filepath.Join(dir, leads)) {
+		return fmt.Errorf("%s is a link out of the folder, to %s; put what it means there", path, leads)
+	}
+	return os.Symlink(leads, to)
 }
 
 // signature copies the signature that lies beside a program.

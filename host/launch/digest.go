@@ -34,6 +34,16 @@ func Digest(path string) (digest string, script bool, err error) {
 	return digestOf(file)
 }
 
+// IsProgram reports whether a file is what the kernel runs without an
+// interpreter.
+func IsProgram(path string) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	return isProgram(file), file.Close()
+}
+
 // digestOf is Digest of an open program, which the caller started or will start.
 func digestOf(file *os.File) (digest string, script bool, err error) {
 	if isProgram(file) {

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/rekey-host/rekey/sdk/strict"
 )
@@ -31,6 +32,7 @@ const format = 1
 // Lock is what a lock file says. A nil Lock is none: it admits every plugin.
 type Lock struct {
 	path    string
+	there   bool // the file exists
 	plugins map[string]Plugin
 }
 
@@ -61,7 +63,7 @@ func Find(dirs ...string) (*Lock, error) {
 			continue
 		}
 		lock, err := Read(filepath.Join(dir, Name))
-		if lock != nil || !errors.Is(err, fs.ErrNotExist) {
+		if lock != nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return lock, err
 		}
 	}
@@ -90,7 +92,7 @@ func Read(path string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; restore it, or remove it and add the plugins again by rekey plugin add", path, err)
 	}
-	lock.path = path
+	lock.path, lock.there = path, true
 	return lock, nil
 }
 
@@ -162,6 +164,9 @@ func (p Plugin) valid(name string) error {
 // Path is where the lock file is, or will be.
 func (l *Lock) Path() string { return l.path }
 
+// Exists reports whether there is a file: without one every plugin is started.
+func (l *Lock) Exists() bool { return l != nil && l.there }
+
 // Names are those of the plugins, sorted.
 func (l *Lock) Names() []string {
 	if l == nil {
@@ -202,15 +207,24 @@ func (l *Lock) Admits(name, program, digest string) error {
 	want, here := plugin.SHA256[Platform()]
 	switch {
 	case !locked:
-		return fmt.Errorf("%s: it is not in %s; see what it is, then rekey plugin add %s", program, l.path, program)
+		return fmt.Errorf("%s: it is not in %s; see what it is, then rekey plugin add %s%s", program, l.path, program, l.flag(program))
 	case !here:
-		return fmt.Errorf("%s: %s has no SHA-256 of it for %s; rekey plugin add it here", program, l.path, Platform())
+		return fmt.Errorf("%s: %s has no SHA-256 of it for %s; rekey plugin add %s%s", program, l.path, Platform(), program, l.flag(program))
 	case digest != want:
-		return fmt.Errorf("%s: its SHA-256 is %s, and %s in %s; if you know why, rekey plugin upgrade %s %s, else restore it", program, digest, want, l.path, name, program)
+		return fmt.Errorf("%s: its SHA-256 is %s, and %s in %s; if you know why, rekey plugin upgrade %s %s%s, else restore it", program, digest, want, l.path, name, program, l.flag(program))
 	case plugin.Key != "":
-		return Signed(plugin.Key, name, program, digest)
+		return Signed(plugin.Key, Program{Name: name, Path: program, Platform: Platform(), Digest: digest})
 	}
 	return nil
+}
+
+// flag is what a command needs that is to write this file, and not the one in
+// the plugin directory.
+func (l *Lock) flag(program string) string {
+	if filepath.Dir(l.path) == filepath.Dir(program) {
+		return ""
+	}
+	return " --lock " + l.path
 }
 
 // Covers refuses a plugin that asks for more than it was granted.
@@ -223,7 +237,7 @@ func (l *Lock) Covers(name string, egress, paths []string) error {
 	if len(more) == 0 {
 		return nil
 	}
-	return fmt.Errorf("plugin %s: it asks for more than %s grants it: %s; if that is right, rekey plugin add it again", name, l.path, strings.Join(more, ", "))
+	return fmt.Errorf("plugin %s: it asks for more than %s grants it: %s; if that is right, rekey plugin add it again, with --lock %s", name, l.path, strings.Join(more, ", "), l.path)
 }
 
 // without returns what of a list is not in another.
@@ -233,21 +247,44 @@ func without(list, had []string) []string {
 
 // Write replaces the lock file by what the lock says, whole or not at all.
 func (l *Lock) Write() error {
-	text, err := json.MarshalIndent(stored{format, l.plugins}, "", "  ")
+	commit, err := l.Prepare()
 	if err != nil {
 		return err
+	}
+	return commit(true)
+}
+
+// Prepare writes what the lock says beside its file. commit puts it in place,
+// or removes it.
+func (l *Lock) Prepare() (commit func(bool) error, err error) {
+	text, err := json.MarshalIndent(stored{format, l.plugins}, "", "  ")
+	if err != nil {
+		return nil, err
 	}
 	file, err := os.CreateTemp(filepath.Dir(l.path), ".rekey-lock-*")
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: cannot be written: %w; give --lock a file in a directory that exists and is yours", l.path, reason(err))
 	}
 	_, err = file.Write(append(text, '\n'))
 	err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), l.path)
-	}
 	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
+		return nil, errors.Join(err, os.Remove(file.Name()))
 	}
-	return nil
+	return func(wanted bool) error {
+		if !wanted {
+			return os.Remove(file.Name())
+		}
+		l.there = true
+		return os.Rename(file.Name(), l.path)
+	}, nil
+}
+
+// reason is an error of the file system without the path, which may be that of
+// a temporary file.
+func reason(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }

@@ -131,6 +131,7 @@ func TestOnlyTheLockedProgramIsAdmitted(t *testing.T) {
 		{"acme", one, ""},
 		{"acme", two, "its SHA-256 is " + two + ", and " + one + " in /etc/rekey.lock; if you know why, rekey plugin upgrade acme"},
 		{"other", one, "it is not in /etc/rekey.lock; see what it is, then rekey plugin add"},
+		{"other", one, "rekey plugin add /p/rekey-backend-other --lock /etc/rekey.lock"},
 		{"foreign", one, "has no SHA-256 of it for " + lockfile.Platform()},
 	} {
 		err := lock.Admits(x.name, "/p/rekey-backend-"+x.name, x.digest)
@@ -141,7 +142,7 @@ func TestOnlyTheLockedProgramIsAdmitted(t *testing.T) {
 	if err := lock.Covers("acme", []string{"{url}"}, nil); err != nil {
 		t.Error(err)
 	}
-	if err := lock.Covers("acme", []string{"{url}", "evil.example:443"}, []string{"/etc/shadow"}); err == nil || !strings.Contains(err.Error(), "grants it: evil.example:443, /etc/shadow;") {
+	if err := lock.Covers("acme", []string{"{url}", "evil.example:443"}, []string{"/etc/shadow"}); err == nil || !strings.Contains(err.Error(), "grants it: evil.example:443, /etc/shadow; if that is right, rekey plugin add it again, with --lock /etc/rekey.lock") {
 		t.Errorf("more than was granted: %v", err)
 	}
 	var none *lockfile.Lock

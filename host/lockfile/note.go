@@ -42,29 +42,30 @@ func Sign(statement, key string) ([]byte, error) {
 	return note.Sign(&note.Note{Text: statement}, signer)
 }
 
+// Program is one that may be signed.
+type Program struct{ Name, Path, Platform, Digest string }
+
 // Signed refuses a program whose signature is not of the key, or not of it.
-func Signed(key, name, program, digest string) error {
-	path := SignatureOf(program)
+func Signed(key string, program Program) error {
+	path := SignatureOf(program.Path)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: it is not signed, and the lock file names the key of who signs it; get %s from there", program, path)
+		return fmt.Errorf("%s: it is not signed, and the key says that it is; get %s from who made it", program.Path, path)
 	}
 	if err != nil {
 		return err
 	}
 	verifier, err := note.NewVerifier(key)
 	if err != nil {
-		return fmt.Errorf("plugin %q: key: %w", name, err)
+		return fmt.Errorf("plugin %q: key: %w", program.Name, err)
 	}
 	opened, err := note.Open(text, note.VerifierList(verifier))
 	if err != nil {
 		return fmt.Errorf("%s: no signature of %s: %w; get it from there again", path, verifier.Name(), err)
 	}
 	lines := strings.Split(opened.Text, "\n")
-	for _, line := range lines[1:] {
-		if lines[0] == "rekey plugin "+name && line == Platform()+" "+digest {
-			return nil
-		}
+	if lines[0] == "rekey plugin "+program.Name && slices.Contains(lines[1:], program.Platform+" "+program.Digest) {
+		return nil
 	}
 	return fmt.Errorf("%s: %s signed another program; get both from there again", path, verifier.Name())
 }

@@ -48,7 +48,7 @@ func Statements() []Doc {
 	return []Doc{
 		{Name: "load", Signature: `load(FILE, "name", other = "name", …)`, Where: AtTop.String(),
 			Doc:     "Uses names of another file. FILE is relative to the script's directory and in it or below; \"@rekey//lib/given.star\" is what ships with rekey. A name that begins with _ stays in its file.",
-			Example: `load("lib/teams.star", "frozen")` + "\n" + `load("@rekey//lib/given.star", "no_passwords_beside")`},
+			Example: `load("lib/teams.star", "frozen")` + "\n" + `load("@rekey//lib/given.star", "given")`},
 		{Name: "print", Signature: "print(…)", Where: Anywhere.String(), Doc: "Writes its arguments to standard error, with the place in the script; secrets are redacted."},
 		{Name: "fail", Signature: "fail(…)", Where: Anywhere.String(), Doc: "Stops: at top level, in select and in wave the plan, in rotate that user, whose code is ScriptError. A user whose treatment failed is better told of by return failed(reason)."},
 	}

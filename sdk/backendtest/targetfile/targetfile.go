@@ -20,8 +20,17 @@
 // standard output is an object whose members are added to "config". "holds" gets a
 // value on standard input, and exits with 0 if the target accepts it for the
 // account, with 1 if not. Without "down" the target is taken away by killing what
-// "start" started, or without that by removing the files. The other members are
-// those of backendtest.Target.
+// "start" started, or without that by removing the files.
+//
+// Further members add checks, as those of backendtest.Target do: "kind" is the
+// credential that the checks are about; "present" the value that the accounts have,
+// where they can only be changed; "values" good values, where those of the kit do
+// not fit; "aliases" further names of accounts, by name; "locked" an account that an
+// unlock makes usable; "history" true where a value that was used before is refused;
+// "hashed" {"FORMAT": {"hash": …, "value": …}}; "options" those of every set; "wrong" a list of
+// {"field": …, "value": …} that Configure has to refuse, without a value a missing one;
+// "lacks" declared abilities that this target has not; "unverifiable" true where verify
+// cannot tell.
 package targetfile
 
 import (
