@@ -2,7 +2,9 @@ package ldap
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,11 +48,82 @@ func (f fedora) lock(t *testing.T, n int) {
 // about some of it.
 func Test389DirectoryServer(t *testing.T) {
 	t.Parallel()
-	f := fedora{ldaptest.StartDS389(t, 8)}
+	f := fedora{ldaptest.StartDS389(t, 8+thousands)}
 	t.Run("set and change", f.setAndChange)
 	t.Run("locks", f.locks)
 	t.Run("must change", f.mustChange)
 	t.Run("policy", f.policy)
+	t.Run("hostile names and values", f.hostile)
+	t.Run("two thousand accounts", f.thousands)
+}
+
+// thousands is how many accounts are set at once.
+const thousands = 2000
+
+func (f fedora) thousands(t *testing.T) {
+	i := f.with(t)
+	var workers sync.WaitGroup
+	for worker := range 4 {
+		workers.Go(func() {
+			for n := 8 + worker; n < 8+thousands; n += 4 {
+				if r := i.Apply(t.Context(), set(f.dn(n), fmt.Sprint("New value ", n))); r.Outcome != sdk.Applied {
+					t.Errorf("user%d: %s: %v", n, say(r), r.Err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	for n := 8; n < 8+thousands; n += 50 {
+		if f.Bind(f.dn(n), fmt.Sprint("New value ", n)) != nil || f.Bind(f.dn(n), f.first(n)) == nil {
+			t.Errorf("user%d: want the new value, and it alone", n)
+		}
+	}
+	count := 0
+	err := i.List(t.Context(), "(uid=user1*)", nil, func(sdk.Account) error { count++; return nil })
+	if err != nil || count != 1111 {
+		t.Errorf("List: %d, %v, want 1111", count, err)
+	}
+}
+
+// hostile names are entries here as in slapd, but for those that the server does not
+// take: it wants logins clean of an eighth bit. Four values each go through all.
+func (f fedora) hostile(t *testing.T) {
+	if err := f.Rules("passwordCheckSyntax", "off", "passwordHistory", "off", "passwordLockout", "off"); err != nil {
+		t.Fatal(err)
+	}
+	i, held := f.with(t), map[string]string{}
+	names := slices.DeleteFunc(slices.Clone(hostile), func(login string) bool {
+		return strings.ContainsFunc(login, func(letter rune) bool { return letter > 127 })
+	})
+	dn := func(number int) string { return fmt.Sprintf("cn=hostile%d,ou=people,%s", number, f.BaseDN) }
+	for number, login := range names {
+		add := goldap.NewAddRequest(dn(number), nil)
+		add.Attribute("objectClass", []string{"inetOrgPerson"})
+		add.Attribute("uid", []string{login})
+		add.Attribute("sn", []string{"x"})
+		add.Attribute("userPassword", []string{"First value 1"})
+		if err := f.Admin.Add(add); err != nil {
+			t.Fatalf("%q: %v", login, err)
+		}
+		held[login] = "First value 1"
+	}
+	for round := range 4 {
+		for number, login := range names {
+			value := hostileValues[(4*number+round)%len(hostileValues)]
+			want := "refused PolicyViolation" // what looks like a hash
+			if value != "{SSHA}x" {
+				want, held[login] = "applied", value
+			}
+			if r := i.Apply(t.Context(), set(login, value)); !strings.HasPrefix(say(r), want) {
+				t.Errorf("%q, %q: %s (%v), want %s", login, value, say(r), r.Err, want)
+			}
+		}
+		for number, login := range names { // nobody got another's
+			if f.Bind(dn(number), held[login]) != nil {
+				t.Errorf("%q: %q does not log on", login, held[login])
+			}
+		}
+	}
 }
 
 func (f fedora) setAndChange(t *testing.T) {

@@ -253,6 +253,14 @@ func TestRenamedEntryIsFoundAgain(t *testing.T) {
 var hostile = []string{
 	"*", "user*", ")(uid=*", "*)(|(uid=*", `a,ou=x`, `a,ou=people,dc=rekey,dc=test`, "#x", "#04024869", " lead", "x y", `q"uote`, `back\slash`, `\2a`, `\`,
 	"a+b", "a=b", "<a>", "a;b", "é", "名前", "emoji😀", "O'Brien", "$HOME", "%s", "uid=user0", strings.Repeat("long", 60), "tab\there", "(", ")", "&", "|", "!",
+	"$(id)", "`id`", "../user0", "/etc/passwd", "a:b", "-h", "@a", "%00", "x'; DROP TABLE users; --", "line\u2028sep",
+}
+
+// hostileValues are values that careless code cuts, quotes or takes for something
+// else.
+var hostileValues = []string{
+	"'", `"`, `\`, "'; DROP TABLE users; --", "$$", "$1", "?", ":", "%s", "%00", "--", "/*", ";", " ", " leading", "trailing ", "#hash", ":colon:", "a,b", "{}", "()", "*", ")(uid=*", "`id`", "$(id)",
+	"tab\there", "line\nfeed", "carriage\rreturn", "ünïcödé", "日本語のパスワード", "🔑🔑", "line\u2028sep", "\u202ereverse", strings.Repeat("x", 72), strings.Repeat("y", 256), "{SSHA}x", "{CLEARTEXT}x", "null", `\2a`, "\x01control",
 }
 
 func TestHostileNamesAreOneEntryEach(t *testing.T) {
@@ -294,6 +302,17 @@ func TestHostileNamesAreOneEntryEach(t *testing.T) {
 	}
 	for n, login := range hostile { // nobody got somebody else's
 		wantBind(t, s, dns[login], fmt.Sprint(canary, n), true)
+	}
+	for _, value := range hostileValues {
+		for _, login := range hostile {
+			wantReceipt(t, i.Apply(t.Context(), set(login, value)), "applied")
+		}
+		for _, login := range hostile {
+			wantBind(t, s, dns[login], value, true)
+		}
+	}
+	if len(hostile) < 40 || len(hostileValues) < 40 {
+		t.Errorf("%d names and %d values, want forty of each", len(hostile), len(hostileValues))
 	}
 	for n := range 3 {
 		wantBind(t, s, s.UserDN(n), s.UserPassword(n), true)

@@ -131,6 +131,9 @@ func (d *DS389) start(ctx context.Context) error {
 
 // fill makes the backend, which belongs to the configuration, and the entries.
 func (d *DS389) fill(users int) error {
+	if err := d.Rules("passwordStorageScheme", "SSHA512"); err != nil { // hashing as installed would take a minute
+		return err
+	}
 	adds := []*ldap.AddRequest{
 		entry("cn=userRoot,cn=ldbm database,cn=plugins,cn=config", "objectClass", "extensibleObject", "objectClass", "nsBackendInstance", "cn", "userRoot", "nsslapd-suffix", base),
 		entry(`cn="`+base+`",cn=mapping tree,cn=config`, "objectClass", "extensibleObject", "objectClass", "nsMappingTree", "cn", base, "nsslapd-state", "backend", "nsslapd-backend", "userRoot"),
@@ -148,8 +151,7 @@ func (d *DS389) fill(users int) error {
 			return fmt.Errorf("ldaptest: %s: %w", add.DN, err)
 		}
 	}
-	return d.Rules("passwordLockout", "on", "passwordMaxFailure", "3", "passwordCheckSyntax", "on", "passwordMinLength", "8", "passwordHistory", "on", "passwordInHistory", "3",
-		"passwordStorageScheme", "SSHA512")
+	return d.Rules("passwordLockout", "on", "passwordMaxFailure", "3", "passwordCheckSyntax", "on", "passwordMinLength", "8", "passwordHistory", "on", "passwordInHistory", "3")
 }
 
 // entry is the request for one of names and values in turn.
