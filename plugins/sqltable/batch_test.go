@@ -12,6 +12,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/rekey-host/rekey/plugins/internal/reachtest"
+	"github.com/rekey-host/rekey/plugins/postgres/postgrestest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -196,4 +197,43 @@ func TestALostCommitLeavesItsBatchUnknown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A database that takes no writes refuses each row, and says why.
+func TestAReadOnlyDatabaseIsToldAsSuch(t *testing.T) {
+	for _, b := range []base{postgres(t), mysql(t)} {
+		t.Run(b.engine, func(t *testing.T) {
+			table := b.table(t, "ann", "bob")
+			closing := map[string][2]string{"postgres": {"ALTER ROLE " + user + " SET default_transaction_read_only = on", "ALTER ROLE " + user + " RESET default_transaction_read_only"},
+				"mysql": {"SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"}}[b.engine]
+			b.must(t, closing[0])
+			defer b.must(t, closing[1])
+			ops := sets("ann", "bob")
+			wantEach(t, b, table, ops, open(t, b.config(table)).ApplyBatch(t.Context(), ops), map[string]string{"ann": "refused ReadOnly", "bob": "refused ReadOnly"})
+		})
+	}
+}
+
+// What a server that was stopped did not get is refused; when it is there again the
+// same instance goes on.
+func TestAServerThatStopsInTheMiddle(t *testing.T) {
+	running := postgrestest.Start(t, postgrestest.Options{})
+	t.Cleanup(running.Remove)
+	b := postgres(t)
+	b.server, b.values["url"] = running.Address, running.URL
+	b.run = func(statements ...string) ([]string, error) { return running.SQL(context.Background(), statements...) }
+	b.must(t, "CREATE ROLE "+user+" LOGIN PASSWORD '"+b.secret+"'")
+	table, ops := b.table(t, "ann", "bob"), sets("ann", "bob")
+	instance := open(t, b.config(table))
+	wantEach(t, b, table, ops, instance.ApplyBatch(t.Context(), ops), nil)
+	running.Stop()
+	for _, receipt := range instance.ApplyBatch(t.Context(), ops) {
+		if receipt.Outcome != sdk.Refused || receipt.Err.Code != sdk.Unreachable && receipt.Err.Code != sdk.TargetUnavailable {
+			t.Errorf("while it is away: %s: %v", say(receipt), receipt.Err)
+		}
+	}
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wantEach(t, b, table, ops, instance.ApplyBatch(t.Context(), ops), nil)
 }
