@@ -204,7 +204,7 @@ func (a *attempt) aim(found []row) ([]target, *sdk.Error) {
 	}
 	for key := range rows {
 		if !looks[look(key)] {
-			return nil, sdk.Errorf(sdk.Ambiguous, "the database takes %q for one of the accounts", key)
+			return nil, alsoTaken(key)
 		}
 	}
 	return targets, nil
@@ -249,4 +249,8 @@ func (a *attempt) kept(targets []target, after []row) *sdk.Error {
 
 func several(account string, count int64) *sdk.Error {
 	return sdk.Errorf(sdk.Ambiguous, "account %q: %d rows would be changed, want 1", account, count)
+}
+
+func alsoTaken(key string) *sdk.Error {
+	return sdk.Errorf(sdk.Ambiguous, "the database takes %q for one of the accounts", key)
 }

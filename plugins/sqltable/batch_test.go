@@ -100,6 +100,49 @@ func TestARowThatFailsFailsAlone(t *testing.T) {
 	}
 }
 
+// Two rows of one account are Ambiguous although one of them has no password of its
+// own, and so are two that the database takes for one.
+func TestARowWithoutAPasswordStillMakesTwo(t *testing.T) {
+	for _, b := range bases(t) {
+		t.Run(b.engine, func(t *testing.T) {
+			table := b.table(t, "ann", "twin", "twin", "other", "Other", "bob")
+			key, column := b.name("user name"), b.name("pass`\"word")
+			switch b.engine {
+			case "postgres":
+				b.must(t, "CREATE COLLATION c_"+table+" (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+					fmt.Sprintf("ALTER TABLE %s ALTER COLUMN %s TYPE text COLLATE c_%s", table, key, table),
+					fmt.Sprintf("UPDATE %s SET %s = '!' WHERE ctid IN (SELECT min(ctid) FROM %s WHERE %s = 'twin')", table, column, table, key))
+			case "mysql":
+				b.must(t, fmt.Sprintf("ALTER TABLE %s MODIFY %s varchar(100) COLLATE utf8mb4_general_ci", table, key),
+					fmt.Sprintf("UPDATE %s SET %s = '!' WHERE %s = 'twin' LIMIT 1", table, column, key))
+			default:
+				b.must(t, fmt.Sprintf("UPDATE %s SET %s = '!' WHERE rowid IN (SELECT min(rowid) FROM %s WHERE %s = 'twin')", table, column, table, key))
+			}
+			binary := map[string]string{"postgres": `COLLATE "C"`, "mysql": "COLLATE utf8mb4_bin"}[b.engine]
+			b.must(t, fmt.Sprintf("UPDATE %s SET %s = '*' WHERE %s %s = 'Other'", table, column, key, binary))
+			wanted := map[string]string{"twin": "refused Ambiguous", "other": "refused Ambiguous"}
+			if b.engine == "sqlite" {
+				delete(wanted, "other")
+			}
+			instance, ops := open(t, b.config(table)), sets("ann", "twin", "other", "bob")
+			for index, receipt := range instance.ApplyBatch(t.Context(), ops) {
+				expected := wanted[ops[index].Account]
+				if expected == "" {
+					expected = "applied"
+				}
+				if got := say(receipt); got != expected {
+					t.Errorf("%q: %s (%v), want %s", ops[index].Account, got, receipt.Err, expected)
+				}
+			}
+			for name, text := range map[string]string{"twin": "!", "other": "*"} {
+				if held := b.must(t, fmt.Sprintf("SELECT %s FROM %s WHERE lower(%s) = '%s' ORDER BY 1", column, table, key, name)); wanted[name] != "" && (len(held) != 2 || held[0] != text || held[1] != "{SSHA}MDAwMDAwMDAwMDAwMDAwMDAwMDBzYWx0c2FsdA==") {
+					t.Errorf("%q was refused, and the table has %q", name, held)
+				}
+			}
+		})
+	}
+}
+
 // A batch is one transaction, and each of its rows is written once.
 func TestABatchIsOneTransaction(t *testing.T) {
 	for _, b := range []base{postgres(t), mysql(t)} {

@@ -35,7 +35,7 @@ func (a *attempt) pipelined(ctx context.Context) ([]target, *sdk.Error) {
 			_ = results.Close() // likewise
 			return nil
 		}
-		failed = a.readBack(results, changed)
+		failed = a.readBack(results, targets, changed)
 		return results.Close()
 	})
 	if failed == nil && err != nil {
@@ -83,7 +83,7 @@ func (a *attempt) updated(results pgx.BatchResults, targets []target) (changed [
 	return changed, failed
 }
 
-func (a *attempt) readBack(results pgx.BatchResults, changed []target) *sdk.Error {
+func (a *attempt) readBack(results pgx.BatchResults, targets, changed []target) *sdk.Error {
 	rows, err := results.Query()
 	if err != nil {
 		return a.failure(err)
@@ -93,5 +93,29 @@ func (a *attempt) readBack(results pgx.BatchResults, changed []target) *sdk.Erro
 	if err != nil {
 		return a.failure(err)
 	}
+	if failed := a.alone(targets, changed, after); failed != nil {
+		return failed
+	}
 	return a.kept(changed, after)
+}
+
+// alone refuses a change beside which another row has the account: the update left
+// that row out, for it has no password of its own, and a job by itself would find it.
+func (a *attempt) alone(targets, changed []target, after []row) (failed *sdk.Error) {
+	rows := map[string]int64{}
+	for _, row := range after {
+		rows[row.key]++
+	}
+	for _, target := range changed {
+		if count := rows[target.key]; count > 1 {
+			failed = a.blame(target.job, several(target.op.Account, count))
+		}
+	}
+	for _, target := range targets {
+		delete(rows, target.key)
+	}
+	for key := range rows {
+		failed = alsoTaken(key)
+	}
+	return failed
 }
