@@ -40,7 +40,7 @@ func newTurns(t *testing.T) *turns {
 }
 
 func (s *turns) args() []string {
-	return []string{"@rekey/two_accounts.star", "url=" + s.URL, "user=" + s.User, "insecure=true", "env_file=env", "conf_file=conf", "env_reload=" + s.dir + "/reload", "--overwrite"}
+	return []string{"@rekey/two_accounts.star", "url=" + s.URL, "user=" + s.User, "insecure=true", "env_file=env", "conf_file=conf", "conf_names=/db/user", "env_reload=" + s.dir + "/reload", "--overwrite"}
 }
 
 // begin has the program log in as one of the roles, everywhere.
@@ -133,9 +133,12 @@ func TestTwoAccountsTakeTurns(t *testing.T) {
 
 	s.begin("app_a", "Now-1", "app_b", "Long-ago-2")
 	s.write("env", strings.Replace(s.read("env"), "app_a", "app_b", 1))
-	for _, wrong := range []string{"app_b", "another"} {
+	for _, wrong := range []string{"app_b", "stray-7"} {
 		s.write("env", regexp.MustCompile("DB_USER=.*").ReplaceAllString(s.read("env"), "DB_USER="+wrong))
-		s.must(3, append([]string{"run", "--yes", "--new"}, s.args()...)...)
+		said := s.must(3, append([]string{"run", "--yes", "--new"}, s.args()...)...)
+		if text := said.stdout + said.stderr + s.rekey("show", "last", "--user", "shop").stdout; strings.Contains(text, "stray-7") || !strings.Contains(text, "DB_USER") && !strings.Contains(text, "/db/user") {
+			t.Errorf("what a file has is quoted, or its place is not named: %s", text)
+		}
 		if !s.logsOn("app_a", "Now-1") || !s.logsOn("app_b", "Long-ago-2") {
 			t.Errorf("where one file has %s and the other one app_a, a role has a new password", wrong)
 		}

@@ -46,7 +46,8 @@ func target(t testing.TB) backendtest.Target {
 			{Field: "reload", Value: []string{"systemctl"}},
 			{Field: "signal", Value: "KILL"},
 			{Field: "min_length", Value: int64(-1)},
-			{Field: "names", Value: []string{"["}},
+			{Field: "names", Value: []string{"*USER*"}},
+			{Field: "names", Value: []string{"DB_USER_PASSWORD"}},
 		},
 		Down: func() { _ = os.RemoveAll(filepath.Dir(path)) },
 	}

@@ -8,9 +8,7 @@ package file
 
 import (
 	"context"
-	"path"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"github.com/rekey-host/rekey/plugins/internal/run"
@@ -55,8 +53,9 @@ replacement of the file (a place with a = in its name cannot be meant):
 
     step.set(env, "DB_PASSWORD", value, options = {"also": ["DB_USER=app_b"]})
 
-Which account the file has now, step.find tells of the places that names has (shell
-patterns; none may fit a password):
+Which account the file has now, step.find tells of the places that names has, which
+says that they are no secret: each by its exact name, none that is called like a password,
+and a set or change of one is refused. What find tells stands in the ledger in clear:
 
     env = backend("file", path = "/srv/app/.env", format = "env", names = ["DB_USER"])
     step.find(env, "DB_USER").id    # "app_a"
@@ -127,7 +126,7 @@ func fields() []sdk.Field {
 		{Name: "reload", Type: sdk.List, Doc: "a program to run after the file was written, by its absolute path, and its arguments", Conflicts: []string{"pid_file"}},
 		{Name: "pid_file", Type: sdk.Path, Doc: "a file with the number of the process that gets signal after the file was written"},
 		{Name: "signal", Type: sdk.Choice, Default: "HUP", Choices: []string{"HUP", "INT", "TERM", "USR1", "USR2"}, Doc: "what it gets"},
-		{Name: "names", Type: sdk.List, Doc: "shell patterns of places that hold the name of an account, and no secret: find tells as id what is there"},
+		{Name: "names", Type: sdk.List, Doc: "places that hold the name of an account, and no secret, by their exact names: find tells as id what is there"},
 		{Name: "min_length", Type: sdk.Int, Default: 1, Doc: "the fewest characters of a value"},
 	}
 }
@@ -149,10 +148,11 @@ func (*Backend) Configure(_ context.Context, config sdk.Config) (sdk.Instance, e
 		return nil, sdk.Errorf(sdk.InvalidConfig, "signal: %q is none of HUP, INT, TERM, USR1, USR2", config.Text("signal"))
 	case len(reload) > 0 && !filepath.IsAbs(reload[0]):
 		return nil, sdk.Errorf(sdk.InvalidConfig, "reload: %q is no absolute path", reload[0])
-	case slices.ContainsFunc(made.names, func(pattern string) bool { _, err := path.Match(pattern, ""); return err != nil }):
-		return nil, sdk.Errorf(sdk.InvalidConfig, "names: %q: one of them is no shell pattern", made.names)
 	case made.minLength < 0:
 		return nil, sdk.Errorf(sdk.InvalidConfig, "min_length: %d is below 0", made.minLength)
+	}
+	if failure := refuseNames(made.names, config.Text("format")); failure != nil {
+		return nil, failure
 	}
 	if len(reload) > 0 {
 		made.reload = &run.Program{Name: "reload", Path: reload[0], Args: reload[1:], Env: run.Environment(), Most: 64 << 10}

@@ -482,7 +482,7 @@ func TestWhatGoesWithAValueIsWrittenWithIt(t *testing.T) {
 		"env": "DB_USER=app_a\nX=1\nDB_PASSWORD=one-1\n", "json": "{\"DB_PASSWORD\": \"one-1\", \"x\": 1, \"DB_USER\": \"app_a\"}\n", "ini": "DB_PASSWORD=one-1\nDB_USER=app_a\n[other]\nDB_USER=app_a\n",
 	} {
 		slash := map[string]string{"json": "/"}[format]
-		i, path := open(t, text, "format", format, "names", []string{"NONE", slash + "*_USER"})
+		i, path := open(t, text, "format", format, "names", []string{"NONE", slash + "DB_USER"})
 		for place, want := range map[string]string{"DB_USER": "app_a", "DB_PASSWORD": slash + "DB_PASSWORD"} {
 			if found, err := i.Find(t.Context(), slash+place); err != nil || found.ID != want {
 				t.Errorf("%s: find %s: %q, %v; want %q", format, place, found.ID, err, want)
@@ -502,6 +502,40 @@ func TestWhatGoesWithAValueIsWrittenWithIt(t *testing.T) {
 			if r := i.Apply(t.Context(), op); r.Outcome != sdk.Refused || read(t, path) != want {
 				t.Errorf("%s: also %q: %v, %v", format, wrong, r.Outcome, r.Err)
 			}
+		}
+	}
+}
+
+// TestNoNameIsASecret: what find shows is what names has, by its exact name, is called
+// like no secret, and takes no value that is one.
+func TestNoNameIsASecret(t *testing.T) {
+	configured := func(format string, names ...string) error {
+		_, err := file.New().Configure(t.Context(), sdk.Config{Values: map[string]any{"path": "/file", "signal": "HUP", "format": format, "names": names}})
+		return err
+	}
+	for _, place := range []string{"*", "*USER*", "DB_USE?", "DB_[U]SER", "/*/user", "", "DB_USER_PASSWORD", "DB_LAST_PASSWORD", "dbUserPasswd", "dbpass", "app/secret", "/db/userSecret", "/secrets/0/api-key",
+		"/passwords/0", "user.pwd", "AUTH_TOKEN", "APIKEY", "userPW", "/a~1password"} {
+		if err := configured("ini", "DB_USER", place); sdk.AsError(err, "").Code != sdk.InvalidConfig || !strings.Contains(err.Error(), fmt.Sprintf("%q", place)) {
+			t.Errorf("names %q: %v", place, err)
+		}
+	}
+	for _, place := range []string{"DB_USER", "db/user", "/secrets/user", "password.username", "AWS_ACCESS_KEY_ID", "DB_PASSWORD_USER", "/users/0", "KEYCLOAK_LOGIN"} {
+		if err := configured("ini", place); err != nil {
+			t.Errorf("names %q: %v", place, err)
+		}
+	}
+	if err := configured("pgpass", "h:5432:db:u"); sdk.AsError(err, "").Code != sdk.InvalidConfig {
+		t.Errorf("names of pgpass: %v", err)
+	}
+	i, path := open(t, "DB_USER=app_a\nDB_USER_X=live\n", "format", "env", "names", []string{"DB_USER"})
+	if found, err := i.Find(t.Context(), "DB_USER_X"); err != nil || found.ID != "DB_USER_X" {
+		t.Errorf("find: %q, %v", found.ID, err)
+	}
+	change := set("DB_USER", "new-1")
+	change.Verb, change.Old = sdk.Change, secret.New("app_a")
+	for _, op := range []sdk.Operation{set("DB_USER", "new-1"), change} {
+		if r := i.Apply(t.Context(), op); r.Outcome != sdk.Refused || r.Err.Code != sdk.InvalidOperation || read(t, path) != "DB_USER=app_a\nDB_USER_X=live\n" {
+			t.Errorf("%s of a name: %v %v", op.Verb, r.Outcome, r.Err)
 		}
 	}
 }

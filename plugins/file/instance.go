@@ -22,7 +22,7 @@ type Instance struct {
 	pidFile   string       // "": none
 	signal    syscall.Signal
 	minLength int
-	names     []string // patterns of places whose text is told
+	names     []string // places whose text is told
 }
 
 var _ interface {
@@ -66,6 +66,9 @@ func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 	}
 	if failure := refusePlace(op.Account); failure != nil {
 		return failure
+	}
+	if slices.Contains(i.names, op.Account) {
+		return sdk.Errorf(sdk.InvalidOperation, "account %q: names says that it is no secret, and find shows what is there: take it out of names, or set another place", op.Account)
 	}
 	for _, further := range also(op) {
 		if failure := further.refuse(op.Account); failure != nil {
@@ -163,24 +166,16 @@ func (i *Instance) Verify(_ context.Context, account, kind string, value secret.
 	return sdk.Accepted, nil
 }
 
-// Find tells whether a place is there, and of a name what it is.
+// Find tells whether a place is there, and of one that names has what it holds.
 func (i *Instance) Find(_ context.Context, account string) (sdk.Account, error) {
 	text, failure := i.value(account)
 	if failure != nil {
 		return sdk.Account{}, failure
 	}
-	if i.tells(account) {
+	if slices.Contains(i.names, account) {
 		return sdk.Account{Account: account, ID: text, Login: text, Status: sdk.StatusActive}, nil
 	}
 	return sdk.Account{Account: account, ID: account, Login: account, Status: sdk.StatusActive}, nil
-}
-
-// tells reports whether a place holds a name, which is no secret.
-func (i *Instance) tells(place string) bool {
-	return slices.ContainsFunc(i.names, func(pattern string) bool {
-		match, _ := path.Match(pattern, place)
-		return match
-	})
 }
 
 // List calls yield for the places that fit the filter, a shell pattern.
