@@ -18,7 +18,7 @@ type Audit struct {
 	Signed          int64 // records under the newest valid signed head
 	Tail            Tail  // why the records after those are not signed
 	Problems        []Problem
-	More            int // problems that are not listed
+	More            int // problems not listed
 }
 
 // Unsigned is how many records are under no signed head.
@@ -29,7 +29,7 @@ func (a *Audit) Unsigned() int64 { return a.Size - a.Signed }
 // a tail without one is short, and of a process that did not come to its end.
 type Tail string
 
-// The tails that are no problem. Others are.
+// The harmless tails. All others are problems.
 const (
 	TailSigned  Tail = ""
 	TailRunning Tail = "running" // a process applies the run
@@ -49,12 +49,12 @@ func (a *Audit) Add(p Problem) {
 	a.Problems = append(a.Problems, p)
 }
 
-// General adds a problem that is about no record.
+// General adds a problem about no record.
 func (a *Audit) General(format string, args ...any) {
 	a.Add(Problem{Index: -1, Message: fmt.Sprintf(format, args...)})
 }
 
-// Problem is one thing that is wrong with a log.
+// Problem is one fault of a log.
 type Problem struct {
 	Index   int64 // of the record; -1: not about one
 	User    int64 // position in the plan; 0: not about one

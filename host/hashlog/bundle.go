@@ -14,7 +14,7 @@ import (
 )
 
 // bundleFormat is the first field of a bundle: a JSON object that proves
-// records to somebody who has the public audit key and nothing else. After it
+// records to whoever has the public audit key and nothing else. After it
 // come, in this order:
 //
 //	run       the run's name

@@ -18,13 +18,13 @@ type Check struct {
 	HeadAt int64    // µs since 1970, when the newest valid signed head was signed
 
 	Kept  Checkpoint // what was kept elsewhere
-	Seen  *Frontier  // how far the log has come, as somebody has seen; nil: nobody has
+	Seen  *Frontier  // how far the log has come, as seen before; or nil
 	Heads Heads      // the signed heads
 	Key   *Verifier  // of their signatures; nil: it is not there
 	Rules Rules      // what the records are about
 
-	about   Problem        // the place of the record that is looked at
-	rec     journal.Record // and what it says
+	about   Problem        // the place of the present record
+	rec     journal.Record // and its content
 	places  places
 	spoilt  map[int64]bool // users of whom a record cannot be trusted: one problem is enough
 	heads   heads
@@ -34,7 +34,7 @@ type Check struct {
 // Rules are what knows the sense of records. Both are called in the order of the
 // log, by one goroutine.
 type Rules interface {
-	// Take takes what a record says that is what was written. It may call Wrong.
+	// Take takes the content of a sound record. It may call Wrong.
 	Take(r *journal.Record)
 	// KeyOf returns the key of the user at a position; "" if it cannot be read.
 	KeyOf(user int64) string
@@ -144,7 +144,7 @@ func (c *Check) record(r *checked) {
 	}
 }
 
-// Wrong adds a problem of the record that is looked at.
+// Wrong adds a problem of the present record.
 func (c *Check) Wrong(format string, args ...any) {
 	c.about.Message = fmt.Sprintf(format, args...)
 	c.Audit.Add(c.Named(c.about))
@@ -160,7 +160,7 @@ func (c *Check) Named(p Problem) Problem {
 	return p
 }
 
-// gap notes what is missing before a place. In the tree, nothing stands for it,
+// gap notes a gap before a place. In the tree, nothing stands for it,
 // so that what follows keeps its place.
 func (c *Check) gap(place int64) {
 	const far = 1 << 20
@@ -193,8 +193,8 @@ func (p *places) moved(written, place int64) bool {
 	return !same
 }
 
-// CompareHeads checks the signatures of the heads, and what they say of the log
-// that was read.
+// CompareHeads checks the signatures of the heads, and their claims about the log
+// just read.
 func (c *Check) CompareHeads() error {
 	err := c.Heads(math.MinInt64, func(h Head) error {
 		run, said, _, err := ParseHead(h.Note)
@@ -216,7 +216,7 @@ func (c *Check) CompareHeads() error {
 	return err
 }
 
-// CompareKept compares the log that was read with what was kept elsewhere.
+// CompareKept compares the log with a checkpoint kept elsewhere.
 func (c *Check) CompareKept() {
 	kept := &c.Kept
 	c.Audit.ConsistencyOnly = !kept.given
@@ -240,7 +240,7 @@ func (c *Check) CompareKept() {
 	}
 }
 
-// CompareSeen compares the log that was read with how far it had come.
+// CompareSeen compares the log with its known size.
 func (c *Check) CompareSeen() {
 	switch {
 	case c.Seen == nil || c.matches:
@@ -251,10 +251,10 @@ func (c *Check) CompareSeen() {
 	}
 }
 
-// CompareTiles compares roots that are kept of a tree with those of the same that
+// CompareTiles compares kept roots of a tree with those of the same one that
 // was computed.
 func (c *Check) CompareTiles(kept map[int64]Hash, tree *Frontier) {
-	if !c.Audit.OK { // what is wrong with the leaves is with these
+	if !c.Audit.OK { // a fault of the leaves is one of these too
 		return
 	}
 	for _, t := range tree.Tiles {

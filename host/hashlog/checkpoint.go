@@ -72,8 +72,8 @@ func (c *Checkpoint) pass(tree *Frontier) {
 	}
 }
 
-// Heads calls fn for the signed heads of a log that are over more records than
-// that, in order, until it returns an error; ErrDone is none.
+// Heads calls fn for the signed heads of a log over more records than
+// that, in order, until it returns an error; ErrDone ends it without one.
 type Heads func(after int64, fn func(h Head) error) error
 
 // heads compares the signed heads with the log as it is read.

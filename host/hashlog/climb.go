@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrDone is what a function returns to an iterator that is to end without an
+// ErrDone is what a function returns to end an iterator without an
 // error.
 var ErrDone = errors.New("done")
 
@@ -17,18 +17,18 @@ func Ended(err error) error {
 	return err
 }
 
-// Unsound is an error about what is read and cannot be what was written.
+// Unsound is an error about content that cannot have been written so.
 type Unsound struct{ error }
 
-// Unwrap returns what is wrong.
+// Unwrap returns the fault.
 func (u Unsound) Unwrap() error { return u.error }
 
 // NotAsWritten makes an error Unsound.
 func NotAsWritten(format string, args ...any) error { return Unsound{fmt.Errorf(format, args...)} }
 
 // Climb checks that places come in ascending order, as they were written. Pages
-// of a file are asked for by the last place of the one before: one that is
-// damaged, and whose rows stand in another order, would give the same rows for
+// of a file are asked for by the last place of the one before: a
+// damaged one, whose rows stand in another order, would give the same rows for
 // ever.
 type Climb struct{ Last int64 }
 

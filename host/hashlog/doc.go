@@ -8,6 +8,6 @@
 // private part, the account and the detail, so that a proof can be handed over
 // without names; see Frame for the bytes. The rows of the plan are the leaves of a
 // second tree, whose root is the digest of the Planned record; see Row. Inner hashes
-// are not kept: a Frontier is all that is needed to go on, a Tile here and there
+// are not kept: a Frontier is enough to go on, a Tile here and there
 // makes proofs quick.
 package hashlog

@@ -10,7 +10,7 @@ import (
 // leaves 32 bytes.
 const tileLevel = 10
 
-// Forest answers for the inner hashes of a log that nobody stored: it keeps
+// Forest answers for the inner hashes of a log, which are not stored: it keeps
 // the roots of large subtrees and computes the small ones from their leaves.
 // It is a tlog.HashReader.
 type Forest struct {

@@ -16,8 +16,8 @@ import (
 const frameVersion = 1
 
 // sumSize is how many bytes of its leaf hash follow a stored frame: enough to
-// name a record whose bytes rotted or were changed. What they cannot prove is
-// proved by the tree.
+// name a record whose bytes rotted or were changed. What they cannot prove, the tree
+// does.
 const sumSize = 8
 
 // Frame is a record as it is stored and hashed. Its bytes are canonical: one
@@ -59,7 +59,7 @@ type Frame struct {
 	Account string
 	Detail  []byte
 
-	public, private int // lengths of the parts, of a frame that was split
+	public, private int // lengths of the parts, of a split frame
 }
 
 // ErrFrame is what a stored record that cannot be decoded is.
@@ -94,7 +94,7 @@ func (f *Frame) Record() (journal.Record, error) {
 	return r, err
 }
 
-// Into writes the record of a frame into one that was used before.
+// Into writes the record of a frame into a used one.
 func (f *Frame) Into(r *journal.Record) error {
 	*r = journal.Record{Kind: f.Kind, Index: f.Index, At: time.UnixMicro(f.At).UTC(), User: f.User, Step: int(f.Step), Try: int(f.Try),
 		Origin: int(f.Origin), Outcome: f.Outcome, Verb: f.Verb, Backend: f.Backend, Cred: f.Cred, Code: sdk.Code(f.Code),
@@ -108,7 +108,7 @@ func (f *Frame) Into(r *journal.Record) error {
 	return nil
 }
 
-// sum is what follows the parts of a stored frame that was split.
+// sum is what follows the parts of a split stored frame.
 func (f *Frame) sum(body []byte) []byte { return body[f.public+f.private:] }
 
 func appendString[T ~string | ~[]byte](b []byte, s T) []byte {
@@ -138,8 +138,8 @@ func (f *Frame) appendPrivate(b []byte) []byte {
 	return appendString(appendString(b, f.Account), f.Detail)
 }
 
-// NamesKey makes commitments to private parts. It is no secret from the owner
-// of the ledger; it keeps a receiver of proofs from guessing names.
+// NamesKey makes commitments to private parts. The owner of the ledger
+// knows it; it keeps a receiver of proofs from guessing names.
 type NamesKey [32]byte
 
 // recordSalt is what hides the private part of one record.
@@ -193,7 +193,7 @@ func (e *Encoder) leaf(public, private []byte, index int64) Hash {
 	return e.leafOf(public, e.commitment(e.Key.recordSalt(index), private))
 }
 
-// Leaf returns the leaf of a stored frame that was split.
+// Leaf returns the leaf of a split stored frame.
 func (e *Encoder) Leaf(f *Frame, body []byte) Hash {
 	return e.leaf(body[:f.public], body[f.public:f.public+f.private], f.Index)
 }
@@ -271,7 +271,7 @@ func (d *Decoder) Split(body []byte) (f Frame, err error) {
 	f.public = len(body) - len(r.rest)
 	f.Account, f.Detail = string(r.bytes()), r.bytes()
 	f.private = len(body) - len(r.rest) - f.public
-	if len(r.rest) != sumSize { // nothing is left where something before is none
+	if len(r.rest) != sumSize { // nothing is left where an earlier part is missing
 		return Frame{}, ErrFrame
 	}
 	return f, nil
@@ -304,7 +304,7 @@ func (r *reader) byte() byte {
 	return c
 }
 
-// uint reads a varint that is as short as it can be and fits an int64.
+// uint reads a varint of the shortest form that fits an int64.
 func (r *reader) uint() int64 {
 	if len(r.rest) > 0 && r.rest[0] < 0x80 { // by far the most
 		v := r.rest[0]

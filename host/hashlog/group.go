@@ -9,14 +9,14 @@ import (
 
 // Group is the records of a commit, or a part of them if they are many: First to
 // First+N-1, which have Lo to Hi as the smallest and the largest user among them (0
-// if there is none). Body is the stored frames, each with an unsigned varint length
+// without one). Body is the stored frames, each with an unsigned varint length
 // before it.
 type Group struct {
 	First, N, Lo, Hi int64
 	Listed           int64 // its Span, as it was kept
 	Body             []byte
 
-	Alone bool         // one record that is kept by itself
+	Alone bool         // one record kept by itself
 	Kind  journal.Kind // of that, as it is listed
 }
 
@@ -50,8 +50,8 @@ func (g *Group) Full() bool { return g.N >= MaxGroup || len(g.Body) >= MaxBody }
 // Span is the class of the group's range of users: the bit length of Hi-Lo.
 func (g *Group) Span() int64 { return int64(bits.Len64(uint64(g.Hi - g.Lo))) }
 
-// AsListed returns an error for a group that is listed with other numbers than
-// those of what it has: it would not be found.
+// AsListed returns an error for a group listed with other numbers than
+// its own: no search would find it.
 func (g *Group) AsListed() error {
 	if g.Alone {
 		return nil // Each tells how it is listed

@@ -1,7 +1,7 @@
 package hashlog
 
 // hashing takes the records of groups apart and computes their leaves, in
-// goroutines of its own: that is most of what a verification does.
+// goroutines of its own: most of a verification goes on there.
 type hashing struct {
 	work    chan *hashed
 	waiting []*hashed // in the order of the log
@@ -27,7 +27,7 @@ type checked struct {
 	Stored
 	frame Frame
 	leaf  Hash
-	err   error // it is no record
+	err   error // not a record
 }
 
 func newHashing(names *NamesKey) *hashing {

@@ -43,7 +43,7 @@ func ParseHead(text string) (run string, size int64, root Hash, err error) {
 // HeadString is how a head is printed: SIZE:HASH, the hash in hexadecimal.
 func HeadString(size int64, root Hash) string { return fmt.Sprintf("%d:%x", size, root[:]) }
 
-// HeadOf returns the run of which a text is a signed head; "" if it is none.
+// HeadOf returns the run of a text that is its signed head, or "".
 func HeadOf(text string) string {
 	run, _, _, err := ParseHead(strings.ReplaceAll(text, "\r\n", "\n"))
 	if err != nil {
@@ -103,7 +103,7 @@ func newVerifier(vkey string) (*Verifier, error) {
 	return &Verifier{v}, err
 }
 
-// Signed reports whether a text is a note that was signed with the key.
+// Signed reports whether a text is a note signed with the key.
 func (v *Verifier) Signed(text string) bool {
 	_, err := note.Open([]byte(text), note.VerifierList(v.Verifier))
 	return err == nil

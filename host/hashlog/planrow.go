@@ -33,7 +33,7 @@ type PlannedRow struct {
 	Pos int64  // place in the plan, from 1
 	Sum []byte // of what hides the row: its first bytes, or all
 
-	Listed string // its key as it is found by, folded: of a row that is on no sheet
+	Listed string // its folded key, by which it is found: of a row on no sheet
 	mark   []byte // what a sheet keeps of it instead
 }
 

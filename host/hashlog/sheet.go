@@ -14,7 +14,7 @@ import (
 //	body  = (seq line key row sum of row)*
 //
 // seq is the number of the first row in the source; in the body seq and line are
-// signed varints of what is more than before, key and row have an unsigned varint
+// signed varints of the growth, key and row have an unsigned varint
 // length before them. The sum of a row is the first bytes of what hides it, as in its
 // leaf. keys are two bytes of a hash of each folded key: to find one needs no index.
 type Sheet struct {
@@ -23,7 +23,7 @@ type Sheet struct {
 	Sum           []byte
 	Body          []byte
 
-	Loose []PlannedRow // rows that are kept by themselves; the sheet has no others then
+	Loose []PlannedRow // rows kept by themselves; the sheet has no others then
 }
 
 const (
@@ -86,7 +86,7 @@ func (s *Sheet) Sound(enc *Encoder) bool {
 }
 
 // Rows calls fn for the rows of the sheet, in order. The row is valid during the
-// call, what it points to for good. An error of fn ends it, and is returned.
+// call, its contents for good. An error of fn ends it, and is returned.
 func (s *Sheet) Rows(fn func(p *PlannedRow) error) error {
 	for i := range s.Loose {
 		if err := fn(&s.Loose[i]); err != nil {

@@ -19,7 +19,7 @@ type Tile struct {
 func (t Tile) Leaves() int64 { return t.N << tileLevel }
 
 // Frontier is the right edge of a hash log: the roots of its complete
-// subtrees, largest first. It is all that is needed to append and to tell the
+// subtrees, largest first. It is enough to append and to tell the
 // root.
 type Frontier struct {
 	Size  int64 // how many leaves there are

@@ -30,8 +30,8 @@ type Bundle struct {
 
 // VerifyBundle checks a bundle offline: the head's signature, and that each
 // leaf is under it and shows what its bytes say. vkey is what Signer.VerifierKey returns. Each
-// proved record is passed to record, if that is not nil. The error is for what
-// is no bundle, or no key, at all; what does not prove is a Problem.
+// proved record is passed to record, unless nil. The error is for a text that
+// is not a bundle, or not a key, at all; a failed proof is a Problem.
 func VerifyBundle(rd io.Reader, vkey string, record func(journal.Record) error) (Bundle, error) {
 	verifier, err := newVerifier(vkey)
 	if err != nil {
@@ -299,7 +299,7 @@ func (b *bundleCheck) rowOf(l *leaf) (rowView, error) {
 	}
 	r := reader{rest: l.Private}
 	v.Key, v.Reason = string(r.bytes()), string(r.bytes())
-	if cells := r.bytes(); len(cells) != 32 || len(r.rest) != 0 { // nor is it 32 bytes where something before is none
+	if cells := r.bytes(); len(cells) != 32 || len(r.rest) != 0 { // nor 32 bytes long where an earlier part is missing
 		return v, errors.New("its bytes are no row")
 	}
 	return v, nil

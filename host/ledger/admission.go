@@ -23,7 +23,7 @@ func (w *admission) statusOf(user int64) (statusNumber, error) {
 }
 
 // admit checks that the record fits what is there. was is the status of a user
-// that is put back.
+// to put back.
 func (w *admission) admit(r *journal.Record) (was statusNumber, err error) {
 	if r.User < 0 || r.User > w.run.total {
 		return 0, contradiction(r, "the plan has %d users", w.run.total)
@@ -92,7 +92,7 @@ func (w *admission) admitUser(r *journal.Record) (was statusNumber, err error) {
 	return 0, err
 }
 
-// userOf returns what is known of the user, or a contradiction if the user has
+// userOf returns the life of the user, or a contradiction if the user has
 // a status already.
 func (w *admission) userOf(r *journal.Record) (*life, error) {
 	if u := w.watch.lives.open[r.User]; u != nil {

@@ -58,7 +58,7 @@ func (r *auditor) openRecord(a *hashlog.Audit, u *User, rec *journal.Record) (op
 }
 
 // SignHead signs the log as it stands and returns its size and the head that
-// is worth keeping elsewhere, as SIZE:HASH. On a run that is open for reading
+// is worth keeping elsewhere, as SIZE:HASH. On a run open for reading
 // it returns the head without signing it. Not concurrent with Commit.
 func (r *auditor) SignHead() (size int64, head string, err error) {
 	if r.run.writer == nil {
@@ -101,7 +101,7 @@ func (r *auditor) unsignedHead() (int64, string, error) {
 }
 
 // Checkpoint returns the newest signed head as a note, the text of a file that
-// is worth keeping elsewhere; "" if there is none yet.
+// is worth keeping elsewhere, or "".
 func (r *auditor) Checkpoint() (string, error) {
 	text := ""
 	err := r.run.reading(func(c storage) error {
@@ -117,7 +117,7 @@ func (r *auditor) Checkpoint() (string, error) {
 	return text, nil
 }
 
-// Stale returns a *StaleError for a run that is open for reading and has fewer
+// Stale returns a *StaleError for a run open for reading with fewer
 // records than it had here. What cannot be found out it passes over.
 func (r *auditor) Stale() error {
 	mk, m, err := r.run.store.openMark(r.run.id, os.O_RDONLY)
@@ -151,7 +151,7 @@ func (r *auditor) Contains(text string) error {
 	})
 }
 
-// rootAt returns the root that the log had at a size: from the head that was
+// rootAt returns the root that the log had at a size: from the head
 // signed then, else from the records.
 func (r *auditor) rootAt(c storage, size int64) (hashlog.Hash, error) {
 	now, err := sizeOf(c)

@@ -92,8 +92,8 @@ func (s *backingUp) backUpRun(to *Store, id string, b *Backup) error {
 	return nil
 }
 
-// diskFull reports whether there is no room to write: of the run that was copied
-// it says nothing.
+// diskFull reports whether the disk is full: of the copied run
+// that says nothing.
 func diskFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // copyRun copies a run that can be read, and reads the copy.
@@ -129,7 +129,7 @@ func (s *backingUp) copyRun(to *Store, id string) (*hashlog.Frontier, error) {
 	return &tree, nil
 }
 
-// backUpFiles copies what is not a run: the audit key and the record of outputs.
+// backUpFiles copies all but the runs: the audit key and the record of outputs.
 func (s *backingUp) backUpFiles(made string) error {
 	from := map[string]string{"audit.key": filepath.Join(s.dir, "audit.key")}
 	notes, err := os.ReadDir(filepath.Join(s.dir, "files"))
@@ -156,7 +156,7 @@ func (s *backingUp) backUpFiles(made string) error {
 	return nil
 }
 
-// syncTree makes a directory durable with all that is in it.
+// syncTree makes a directory durable with all its content.
 func syncTree(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

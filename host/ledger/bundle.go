@@ -172,7 +172,7 @@ func (e *export) rowLeaves(from, to int64, yield func(hashlog.Hash)) error {
 	})
 }
 
-// build builds a forest with the roots that are kept.
+// build builds a forest with the kept roots.
 func (e *export) build(proofs *hashlog.Forest, of rows.Tree) (err error) {
 	if proofs.Kept, err = e.c.Tiles(of); err != nil {
 		return err

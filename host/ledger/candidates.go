@@ -2,7 +2,7 @@ package ledger
 
 import "github.com/rekey-host/rekey/host/journal"
 
-// Candidates returns every value that was sealed for the user whose history it
+// Candidates returns every value sealed for the user whose history it
 // is; see journal.History.
 func Candidates(history []journal.Record) []journal.Candidate {
 	return journal.Read(history).Candidates()

@@ -114,7 +114,7 @@ func (s *catalog) last() (string, error) {
 
 // ResolveToApply is Resolve for a command that changes something. "last" has to
 // be certain: a run that cannot be read, and was written to after the newest
-// one that can was made, may be the one that is meant, and that another is
+// one that can was made, may be the one meant, and that another run is
 // finished would be taken for its end.
 func (s *catalog) ResolveToApply(name string) (string, error) {
 	id, err := s.Resolve(name)

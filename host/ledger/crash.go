@@ -1,7 +1,7 @@
 package ledger
 
 // The crash points of a Store: places where a process that ends leaves
-// something half done. Options.Crash is called with the name of each that is
+// something half done. Options.Crash is called with the name of each one
 // passed.
 const (
 	CrashDraftBegun     = "ledger/draft-begun"     // a draft is a file that holds nothing yet
@@ -17,7 +17,7 @@ const (
 	CrashStateSaved     = "ledger/state-saved"     // so is where the run stands
 	CrashHeadSigned     = "ledger/head-signed"     // a signed head is written
 	CrashCommitReady    = "ledger/commit-ready"    // all but the commit is done
-	CrashCommitted      = "ledger/committed"       // records are durable, and nobody knows yet
+	CrashCommitted      = "ledger/committed"       // records are durable, and no one knows yet
 	CrashMarked         = "ledger/marked"          // the mark says so
 	CrashMarkMade       = "ledger/mark-made"       // a run has a mark, perhaps before it is one
 	CrashHomeNamed      = "ledger/home-named"      // the state directory has a name
@@ -32,7 +32,7 @@ func CrashPoints() []string {
 		CrashMarked, CrashMarkMade, CrashHomeNamed, CrashConfirming, CrashFolded}
 }
 
-// crash is what is called at each crash point; nil outside tests.
+// crash is called at each crash point; nil outside tests.
 type crash func(point string)
 
 // at passes a crash point.

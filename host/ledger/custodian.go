@@ -12,7 +12,7 @@ import (
 type custodian struct {
 	*openRun
 	seal    *sealer
-	sealErr error // why there is none
+	sealErr error // why it is missing
 }
 
 // unlockValues opens the data key. A key that does not open is remembered, not
@@ -71,7 +71,7 @@ func (r *custodian) UnsealCell(role string, seq int64, sealed []byte) (secret.Va
 	return r.seal.open(r.seal.cellPlace(role, seq), sealed)
 }
 
-// keyIsWhole tells a key that is damaged from one that was destroyed, and from
+// keyIsWhole tells a damaged key from a destroyed one, and from
 // one that another identity opens.
 func (r *custodian) keyIsWhole() error {
 	if r.seal != nil {

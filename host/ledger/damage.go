@@ -15,7 +15,7 @@ type Damage struct {
 	Lost      []string // "records 17 to 40", "row 3 of its plan"; none: only what serves to find things
 }
 
-// Error names the run, its file, the cause, what is lost and what to do.
+// Error names the run, its file, the cause, the losses and the fix.
 func (d *Damage) Error() string {
 	lost := "nothing of it is lost"
 	if len(d.Lost) > 0 {
@@ -28,7 +28,7 @@ func (d *Damage) Error() string {
 func (d *Damage) Unwrap() error { return d.Cause }
 
 // Damaged reports whether the error is of a ledger whose file does not hold
-// what was written to it: not of one that is busy, gone or may not be opened.
+// the bytes written to it: not of one busy, gone or forbidden.
 func Damaged(err error) bool {
 	if errors.Is(err, hashlog.ErrFrame) || errors.As(err, new(hashlog.Unsound)) || errors.As(err, new(*Damage)) {
 		return true
@@ -36,7 +36,7 @@ func Damaged(err error) bool {
 	return isDamage(err)
 }
 
-// Reason is what is wrong with a damaged file, for people who know no SQLite.
+// Reason describes the damage of a file, for people who know no SQLite.
 func Reason(err error) string {
 	if text := inWords(err); text != "" {
 		return text

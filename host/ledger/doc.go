@@ -1,16 +1,16 @@
 // Package ledger is the durable memory of runs: the frozen plan, every value
 // before it is sent, every outcome after, sealed so that only the holder of an
-// age identity reads them, and hashed so that nobody rewrites them unseen.
+// age identity reads them, and hashed so that rewriting them is seen.
 //
 // A run is one SQLite database in the state directory, so that runs never wait
 // for each other. It knows records, users by their position in the plan, and
 // waves by their bounds. It refuses to know scripts, plugins, rows (they are
 // bytes here) and why anything is done.
 //
-// # What is promised
+// # Promises
 //
 // When Commit returns, its records survive a crash of the process and of the
-// machine; when it returns an error, none of them is there. A draft that was
+// machine; when it returns an error, none of them is there. A draft
 // not frozen leaves nothing. Reading always works, also while another process
 // applies the run.
 //

@@ -31,12 +31,12 @@ func (s *statuses) read(v storage, from, to int64) error {
 	return v.Statuses([]rows.Span{{From: s.from, To: s.to}}, s.status, s.block)
 }
 
-// status and block take what is read.
+// status and block take what Statuses reads.
 func (s *statuses) status(found rows.Status) error { s.list[found.Pos] = found; return nil }
 func (s *statuses) block(b rows.Block) error       { s.done[b.N] = b.Bytes; return nil }
 
-// readOnly reads the statuses of some users, in place of others. What is a byte a user
-// it reads of all, once: it is for users who stand anywhere, and for one moment.
+// readOnly reads the statuses of some users, in place of others. The byte of a user
+// it reads for all, once: it is for users who stand anywhere, and for one moment.
 func (s *statuses) readOnly(v storage, users []hashlog.PlannedRow) error {
 	if s.done == nil {
 		s.done = map[int64][]byte{}
@@ -72,7 +72,7 @@ func (s *statuses) plain(pos int64) bool {
 	return at < len(bytes) && bytes[at] == 1
 }
 
-// listed reports whether the user has a status that is not plain.
+// listed reports whether the user has a status other than plainly done.
 func (s *statuses) listed(pos int64) bool { _, ok := s.list[pos]; return ok }
 
 // done follows the blocks of users who are plainly done, as they are written.
@@ -131,7 +131,7 @@ func (d *done) write(pos int64, value byte) error {
 	return err
 }
 
-// changed returns the blocks that were, since somebody asked.
+// changed returns the blocks that were, since the last call.
 func (d *done) changed() (list []rows.Block) {
 	for n, b := range d.blocks {
 		if b.changed {

@@ -34,13 +34,13 @@ type PlannedUser struct {
 	Reason  string // why it is skipped
 }
 
-// row is what is hashed and kept of it.
+// row is the part of it that is hashed and kept.
 func (p *PlannedUser) row() hashlog.Row {
 	return hashlog.Row{Seq: p.Seq, Line: p.Line, Key: p.Key, Cells: p.Row, Reason: p.Reason}
 }
 
 // WavePlan is one wave of the plan. Take is how many users it takes where
-// waves fill in order; 0: all that are left.
+// waves fill in order; 0: all the rest.
 type WavePlan struct {
 	Name string
 	Take int
@@ -51,7 +51,7 @@ type Duplicate struct {
 	Seq       int64 // number of the row
 	Line      int   // where it stands
 	Key       string
-	FirstSeq  int64 // number of the row that has the key
+	FirstSeq  int64 // number of the first row with the key
 	FirstLine int   // where that one stands
 }
 
@@ -172,15 +172,15 @@ func (d *Draft) put(p *PlannedUser, fold string) error {
 	return d.db.Stage(&rows.Staged{Row: r, Fold: fold, Hidden: hidden, Order: d.ord, Skipped: p.Wave < 0})
 }
 
-// front is the rows that are in the plan already.
+// front is the rows in the plan already.
 type front struct {
 	tree hashlog.Frontier // over their leaves, as if all were of the first wave
 	last int64            // number of the last one's row
 
-	sheet hashlog.SheetWriter // that is not full
+	sheet hashlog.SheetWriter // not full yet
 }
 
-// place puts a row behind those that are in the plan.
+// place puts a row behind those in the plan.
 func (d *Draft) place(p *PlannedUser, fold string, hidden [32]byte) error {
 	if p.Seq <= d.front.last {
 		return fmt.Errorf("row %d came behind row %d", p.Seq, d.front.last)
@@ -198,7 +198,7 @@ func (d *Draft) place(p *PlannedUser, fold string, hidden [32]byte) error {
 	return nil
 }
 
-// flush writes the sheet that was begun.
+// flush writes the begun sheet.
 func (d *Draft) flush() error {
 	w := &d.front.sheet
 	if w.N == 0 {
@@ -263,7 +263,7 @@ func (d *Draft) row(seq int64) (*hashlog.Row, error) {
 }
 
 // Freeze orders the users by wave, sort keys and row, numbers them from 1,
-// those that are skipped last, and makes the run: it exists when Freeze
+// skipped ones last, and makes the run: it exists when Freeze
 // returns, locked for applying. Where a wave has a Take, the waves fill in
 // their order, and the last takes the rest. Without an error the draft is used
 // up; after one only Discard is left.
@@ -366,7 +366,7 @@ func (d *Draft) digest(bounds []hashlog.Wave) (hashlog.Hash, bool, error) {
 	return tree.Root(), ordered, err
 }
 
-// found makes all that is not the plan itself, the first two records among it.
+// found makes all but the plan itself, the first two records among it.
 func (d *Draft) found(bounds []hashlog.Wave, root hashlog.Hash, ordered bool) (*rows.Found, error) {
 	text, digest, err := d.header.encode()
 	if err != nil {
@@ -407,7 +407,7 @@ func (d *Draft) firstRecords(found *rows.Found, recs ...*journal.Record) error {
 	return err
 }
 
-// firstHead signs the log of a run that nobody has applied: from then on what is
+// firstHead signs the log of a run before it is applied: from then on what is
 // not signed is a tenth of a second of work.
 func (d *Draft) firstHead(now time.Time) (hashlog.Head, error) {
 	k, err := d.store.auditKey()

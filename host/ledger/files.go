@@ -13,7 +13,7 @@ import (
 // outputs remember the files that runs wrote.
 type outputs struct{ *stateDir }
 
-// wrote is what is remembered of one output file.
+// wrote is the memory of one output file.
 type wrote struct {
 	Path    string   `json:"path"`
 	Digests []string `json:"digests"`        // the first is what was written last, others are what came to be written since
@@ -21,7 +21,7 @@ type wrote struct {
 	List    *List    `json:"list,omitempty"`
 }
 
-// List is what is remembered of an output file that lists passwords.
+// List is the memory of an output file that lists passwords.
 type List struct {
 	Run    string `json:"run"`    // that wrote it
 	Values int64  `json:"values"` // users whose password is in it
@@ -34,7 +34,7 @@ func (s *outputs) noteFile(path string) string {
 }
 
 // Wrote remembers that a run of this state directory wrote the file at path,
-// which of its outputs that is, and the digest of what it wrote. It is durable
+// which of its outputs, and the digest of its content. It is durable
 // when Wrote returns. path is taken as it is: callers make it absolute and clean.
 func (s *outputs) Wrote(path, digest, kind string) error {
 	return s.remember(wrote{Path: path, Digests: []string{digest}, Kind: kind})
@@ -89,11 +89,11 @@ func (s *outputs) remember(w wrote) error {
 }
 
 // Owns returns the digests that the file at path may have if runs of this
-// state directory wrote it and nobody changed it since; none if no run did. A
-// note that cannot be read counts as none: the file is then nobody's.
+// state directory wrote it and it was not changed since; none where no run did. A
+// note that cannot be read counts as none: the file then has no owner.
 func (s *outputs) Owns(path string) []string { return s.written(path).Digests }
 
-// written reads the note of a file; an empty one if there is none.
+// written reads the note of a file; an empty one without a note.
 func (s *outputs) written(path string) wrote {
 	text, err := os.ReadFile(s.noteFile(path))
 	if err != nil {

@@ -15,7 +15,7 @@ func mine(path string) bool {
 	return err == nil && int(st.Uid) == os.Geteuid()
 }
 
-// tidyWait is how long an opening waits for somebody who only tidies.
+// tidyWait is how long an opening waits for a process that only tidies.
 const tidyWait = 10 * time.Second
 
 // waitLock takes the lock for applying. Who holds it without having signed it

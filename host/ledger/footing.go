@@ -16,7 +16,7 @@ import (
 
 // ErrGone is in the chain of what Commit, Intact and Confirm return when the
 // files of an open run are not what their names say any more, or do not hold
-// what was written. What this process has open is then nobody's ledger.
+// what was written. This process then has open what is not the ledger any more.
 var ErrGone = errors.New("the ledger is not where it was")
 
 // goneError says what happened to which file.
@@ -33,7 +33,7 @@ func gone(path, format string, args ...any) error {
 type fileID struct{ dev, ino uint64 }
 
 // footing is what the names of an open run's files meant when it was opened.
-// SQLite goes on with what it has open, whatever becomes of the names; what it
+// SQLite goes on with its open files, whatever becomes of the names; whatever it
 // writes then is lost with the process. It is safe for concurrent use, and
 // opens only the write-ahead file: closing a descriptor of another one would drop
 // SQLite's locks.
@@ -48,7 +48,7 @@ type footing struct {
 type standsOn struct {
 	path  string
 	id    fileID
-	holds bool // records: it never shrinks, and nobody else writes to it unseen
+	holds bool // records: it never shrinks, and no other process writes to it unseen
 	ahead bool // the write-ahead file: it begins as one, or is empty
 	size  int64
 	wrote unix.Timespec // when something was last written to it
@@ -70,8 +70,8 @@ func (f *footing) settle() error {
 	return nil
 }
 
-// check compares what the names mean now with what they meant. touched reports
-// that somebody else wrote to a file that holds records: whether it harmed them
+// check compares the files of the names now with those of before. touched reports
+// that another process wrote to a file with records: whether it harmed them
 // has to be read.
 func (f *footing) check() (touched bool, err error) {
 	f.mu.Lock()
@@ -103,7 +103,7 @@ func (f *footing) compare() (touched bool, err error) {
 	return touched, nil
 }
 
-// beginsAsLog reports whether a write-ahead file has its first bytes. One that is
+// beginsAsLog reports whether a write-ahead file has its first bytes. One
 // cut off while a commit is under way grows again behind a hole: its size tells
 // nothing.
 func beginsAsLog(path string) bool {
@@ -139,7 +139,7 @@ func (f *footing) glance() error {
 	return err
 }
 
-// is reports whether the name still means the file that is open.
+// is reports whether the name still means the open file.
 func (f *footing) is(path string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

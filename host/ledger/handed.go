@@ -11,7 +11,7 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// handed is a value that was sent as the password that a backend logs in with.
+// handed is a value sent as the password that a backend logs in with.
 type handed struct {
 	backend   string
 	user      int64

@@ -11,7 +11,7 @@ import (
 
 // A state directory has a name that no other has: a random one, kept in a file
 // that also says which directory and which file these are. A copy of the
-// directory, or one that was put back from a copy, has the file and is not what
+// directory, or one put back from a copy, has the file and is not what
 // the file says: its name is another.
 const homeFormat = "rekey-state/1"
 
@@ -46,7 +46,7 @@ func placed(path string, text func(self birth) []byte) error {
 	return err
 }
 
-// Applier is who applied a run last, or planned it if nobody did.
+// Applier is who applied a run last, or who planned it.
 type Applier struct {
 	At     int64  `json:"at"` // µs since 1970
 	Host   string `json:"host,omitempty"`
@@ -71,8 +71,8 @@ func (a *Applier) String() string {
 	return text
 }
 
-// MovedError is returned for a run that was last applied elsewhere: going on
-// with it here gives accounts a second value, unless nobody goes on with it
+// MovedError is returned for a run last applied elsewhere: going on
+// with it here gives accounts a second value, unless the run is given up
 // there.
 type MovedError struct {
 	Run string

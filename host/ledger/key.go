@@ -60,7 +60,7 @@ func (s *keyring) keyName() string {
 }
 
 // VerifierKey returns the public key that heads and bundles of this state
-// directory are verified with, making the pair if there is none.
+// directory are verified with, making a missing pair.
 func (s *keyring) VerifierKey() (string, error) {
 	k, err := s.auditKey()
 	if err != nil {

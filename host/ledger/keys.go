@@ -37,7 +37,7 @@ func (k Keys) PublicKeys() []string {
 // maxKeyFile is what a file of identities or recipients may be large.
 const maxKeyFile = 1 << 20
 
-// LoadKeys reads the identity file, making it (0600) if there is none, and the
+// LoadKeys reads the identity file, making a missing one (0600), and the
 // recipients: each is an age recipient, or the name of a file that lists some.
 // created reports that the identity was made now.
 func LoadKeys(identityPath string, recipients []string) (k Keys, created bool, err error) {
@@ -170,7 +170,7 @@ func writeNew(path string, text []byte) error {
 	return syncDir(dir)
 }
 
-// parseRecipients reads recipients and files of them; all that is wrong with
+// parseRecipients reads recipients and files of them; every fault of
 // them is one error, a line each.
 func parseRecipients(list []string) ([]age.Recipient, error) {
 	var found []age.Recipient

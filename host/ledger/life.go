@@ -5,8 +5,8 @@ import (
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// lives are what is known of the users in flight: what contradicts a history is
-// noticed, and nobody reads it again for that.
+// lives are the known facts of the users in flight: what contradicts a history is
+// noticed, without reading it again for that.
 type lives struct {
 	open map[int64]*life
 	free []*life
@@ -25,7 +25,7 @@ type step struct {
 	step, try                    int
 	verb, backend, account, cred string
 	outcome                      sdk.Outcome
-	applied                      bool // with the outcome; else there is none
+	applied                      bool // with the outcome; absent without one
 }
 
 // begin returns a life in which nothing has happened.
@@ -64,7 +64,7 @@ type attempt struct {
 	outcome sdk.Outcome
 }
 
-// attempt returns the attempt of a step and a try; ok is false if there is none.
+// attempt returns the attempt of a step and a try; ok is false without one.
 func (u *life) attempt(step, try int) (a attempt, ok bool) {
 	if u.more != nil {
 		found := u.more.Attempt(step, try)
@@ -85,7 +85,7 @@ func (u *life) attempt(step, try int) (a attempt, ok bool) {
 	return a, false
 }
 
-// well reports whether all that was begun was applied, with values that are
+// well reports whether every begun attempt was applied, with values
 // meant to stay.
 func (u *life) well() bool {
 	n := len(u.steps)

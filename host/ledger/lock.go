@@ -64,7 +64,7 @@ func holdLock(path string) (*lock, error) {
 			_ = f.Close()
 			return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
 		}
-		if !isAt(f, path) { // somebody swept it away in between
+		if !isAt(f, path) { // another process swept it away in between
 			_ = f.Close()
 			continue
 		}
@@ -126,7 +126,7 @@ func isAt(f *os.File, path string) bool {
 	return err == nil && os.SameFile(have, want)
 }
 
-// makePrivateDir makes a directory that nobody else may enter, whatever the
+// makePrivateDir makes a directory for this user alone, whatever the
 // umask, and its parents.
 func makePrivateDir(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -160,8 +160,8 @@ func syncDir(path string) error {
 	return d.Sync()
 }
 
-// syncOwn makes the names in a directory durable, which a process that was
-// killed may not have come to. What cannot be written is as durable as it is.
+// syncOwn makes the names in a directory durable, which a killed
+// process may not have come to. What cannot be written is as durable as it is.
 func syncOwn(path string) error {
 	err := syncDir(path)
 	for _, harmless := range []error{fs.ErrPermission, unix.EROFS, unix.EINVAL, unix.ENOTSUP} {

@@ -65,7 +65,7 @@ func birthOf(path string) (birth, error) {
 
 func (s *markers) markFile(id string) string { return filepath.Join(s.marks(), id) }
 
-// line is the text of a slot: fields, and a sum against one that was torn.
+// line is the text of a slot: fields, and a sum against a torn one.
 func (m *mark) line() []byte {
 	text := fmt.Appendf(make([]byte, 0, markSlot), "%s %s %d %x %s", markFormat, m.run, m.tree.Size, m.tree.Bytes(), m.self)
 	text = fmt.Appendf(text, " %08x", crc32.ChecksumIEEE(text))
@@ -106,8 +106,8 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// readMark returns the newest sound slot of a mark's file and its number; -1
-// if there is none.
+// readMark returns the newest sound slot of a mark's file and its number, or
+// -1.
 func readMark(f *os.File, run string) (newest mark, slot int) {
 	slot = -1
 	for i := range markSlots {
@@ -154,7 +154,7 @@ func (s *markers) makeMark(run string, tree *hashlog.Frontier) error {
 }
 
 // dropMark removes the mark of a draft that did not become a run. One of a run
-// that was applied stays, whatever became of the run.
+// once applied stays, whatever became of the run.
 func (s *markers) dropMark(run string) {
 	_ = os.Remove(newName(s.markFile(run)))
 	mk, m, err := s.openMark(run, os.O_RDWR)
@@ -167,10 +167,10 @@ func (s *markers) dropMark(run string) {
 	}
 }
 
-// draftSize is how many records a run has that nobody has applied.
+// draftSize is how many records a run has before it is applied.
 const draftSize = 2
 
-// openMark opens the mark of a run for writing; nil if there is none.
+// openMark opens the mark of a run for writing, or nil.
 func (s *markers) openMark(run string, flags int) (*marker, mark, error) {
 	path := s.markFile(run)
 	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW, 0)
@@ -210,17 +210,17 @@ func (m *marker) close() {
 	}
 }
 
-// StaleError is returned when a run's ledger lacks what is known to have been
+// StaleError is returned when a run's ledger lacks records known to have been
 // in it: an older copy was put back, or another one.
 type StaleError struct{ Run, Message, Fix string }
 
-// Error names the run and what is known.
+// Error names the run and the known facts.
 func (e *StaleError) Error() string { return fmt.Sprintf("run %s: %s; %s", e.Run, e.Message, e.Fix) }
 
 func (s *markers) homeFile() string { return filepath.Join(s.dir, "state.id") }
 
 // home returns the name of the state directory; "" if it has none, or has one
-// that is another's.
+// of another process.
 func (s *markers) home() string {
 	text, err := os.ReadFile(s.homeFile())
 	if err != nil {

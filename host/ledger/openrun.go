@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openRun is a run that is open: what never changes of it, and what it is read with.
+// openRun is an open run: its unchanging part, and the means to read it.
 // Reading is safe for concurrent use.
 type openRun struct {
 	store   *Store
@@ -29,7 +29,7 @@ type openRun struct {
 
 	mu     sync.Mutex
 	closed bool
-	rest   *rescue   // nil: what is damaged is an error
+	rest   *rescue   // nil: damage is an error
 	idle   []storage // for reading
 }
 
@@ -55,7 +55,7 @@ func (r *openRun) keyFits(c storage, forgot bool) error {
 	return errOtherKey
 }
 
-// sums returns what compares what is read with what was written, where what is
+// sums returns the encoder that compares records with their sums, where whatever is
 // damaged is to be found out; else nil.
 func (r *openRun) sums() *hashlog.Encoder {
 	if r.rest == nil || r.rest.copied() {
@@ -65,7 +65,7 @@ func (r *openRun) sums() *hashlog.Encoder {
 }
 
 // leaves calls fn for the records [from, to): their places, their leaves, and
-// whether their bytes fit the sum that is kept with them.
+// whether their bytes fit their sum.
 func (r *openRun) leaves(c storage, from, to int64, fn func(index int64, leaf hashlog.Hash, sound bool) error) error {
 	enc, dec := hashlog.Encoder{Key: &r.names}, hashlog.Decoder{}
 	return eachRecord(c, from, to, func(r *hashlog.Stored) error {
@@ -177,7 +177,7 @@ func (r *openRun) standing() (*standing, error) {
 	return s, nil
 }
 
-// Damage returns a *Damage for a run that was opened with Rest and of which
+// Damage returns a *Damage for a run opened with Rest and of which
 // something could not be read; nil for others.
 func (r *openRun) Damage() error {
 	if r.rest == nil || r.rest.found == nil {
@@ -186,7 +186,7 @@ func (r *openRun) Damage() error {
 	return r.rest.found
 }
 
-// file is what is read of a run.
+// file is the file read of a run.
 func (r *openRun) file() string {
 	if r.rest.copied() {
 		return r.copied(r.rest.made)
@@ -242,7 +242,7 @@ func (r *openRun) marked() int64 {
 	return m.tree.Size
 }
 
-// closeIdle closes the connections for reading that nobody uses.
+// closeIdle closes the unused connections for reading.
 func (r *openRun) closeIdle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -18,14 +18,14 @@ type past struct {
 	runs []*pastRun
 }
 
-// targets are the pasts of the targets that somebody asked for.
+// targets are the pasts of the targets asked for.
 type targets struct {
 	store *Store
 	mu    sync.Mutex
 	past  map[string]*past
 }
 
-// close gives up what is open.
+// close closes all.
 func (s *targets) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +44,7 @@ type pastRun struct {
 
 // NewestApplied returns the newest value that the runs of this store, all but
 // one, know as applied to a credential: what a revert sets back. target is
-// BackendPin.Target; ok is false if there is none, or none that the keys open.
+// BackendPin.Target; ok is false without one, or without one that the keys open.
 // It is safe for concurrent use. Runs that begin after the first call for a
 // target are not looked at.
 func (s *targets) NewestApplied(k Keys, except, target, account, cred string) (v secret.Value, ok bool, err error) {

@@ -10,7 +10,7 @@ import (
 // progress tells where a run stands.
 type progress struct{ *openRun }
 
-// State tells where the run stands. A run that is Running without a living
+// State tells where the run stands. A run in the state Running without a living
 // process is interrupted; so is one that had ended, or was approved, and has
 // users to apply.
 func (r *progress) State() (journal.State, error) {
@@ -93,7 +93,7 @@ func (r *progress) LastAt() (time.Time, error) {
 }
 
 // Backends returns the backends as they were planned, or accepted since. What a
-// label reaches never changes once a value was sent there: what it reaches now
+// label reaches never changes once a value was sent there: its present target
 // is what all its values belong to.
 func (r *progress) Backends() ([]journal.BackendPin, error) {
 	s, err := r.standing()
@@ -112,7 +112,7 @@ func (r *progress) Untold() (int64, error) {
 	return s.Untold, nil
 }
 
-// Unchanged is how many of the users that are done had no change.
+// Unchanged is how many of the done users had no change.
 func (r *progress) Unchanged() (int64, error) {
 	s, err := r.standing()
 	if err != nil {

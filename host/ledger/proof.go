@@ -11,7 +11,7 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
-// proof follows what is written to the log while a process has it open, so that
+// proof follows the writes to the log while a process has it open, so that
 // the file can be compared with it. The sum is of the records as they are
 // stored: it costs a fifth of what their leaves cost, and its seed is known to
 // nobody.
@@ -32,7 +32,7 @@ func (w *prover) prove() error {
 	}
 	defer c.Close()
 	began := false
-	err = c.Moment(func() error { // one for all that is read
+	err = c.Moment(func() error { // one for everything read
 		began = true
 		for _, part := range []func(storage) error{w.proveRun, w.provePlan, w.proveState, w.proveRecords, w.proveUsers} {
 			if err := part(c); err != nil {
@@ -75,7 +75,7 @@ func (w *prover) proveRun(c storage) error {
 // prover compares the file with what this process knows of it.
 type prover struct{ *writer }
 
-// planProof is the largest plan that is read back: what rekey audit verify does
+// planProof is the largest plan read back: what rekey audit verify does
 // of all takes a fifth of the time of applying it.
 const planProof = 100_000
 
@@ -168,7 +168,7 @@ func (w *prover) proveIndex(c storage) error {
 	return nil
 }
 
-// firstBad names the first record that is not what it was.
+// firstBad names the first changed record.
 func (w *prover) firstBad(c storage) error {
 	next := w.proof.from
 	err := w.run.leaves(c, w.proof.from, w.tree.Size, func(index int64, _ hashlog.Hash, sound bool) error {

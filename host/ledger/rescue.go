@@ -13,7 +13,7 @@ import (
 // rescue is what there is of a damaged run.
 type rescue struct {
 	mu    sync.Mutex
-	made  *files.Passing // where the copy is; nil: there is none
+	made  *files.Passing // where the copy is, or nil
 	found *Damage
 }
 
@@ -33,7 +33,7 @@ type sense struct {
 	now *standing
 }
 
-// Header returns the header to keep of a run. Without one it is nobody's, of no
+// Header returns the header to keep of a run. Without one the run has no owner and no
 // script.
 func (s *sense) Header(text string) (kept string, whole bool, err error) {
 	if h, err := decodeHeader([]byte(text)); err == nil && h.ID == s.id {

@@ -32,7 +32,7 @@ func runOf(s *Store, id string, rest *rescue) *Run {
 	return r
 }
 
-// settle compares a locked run with what is known of it here.
+// settle compares a locked run with the facts known of it here.
 func (r *Run) settle(moved bool) error {
 	mk, m, err := r.store.openMark(r.id, os.O_RDWR)
 	if err != nil {
@@ -60,7 +60,7 @@ func (r *Run) settle(moved bool) error {
 	return nil
 }
 
-// moveIn makes this the place of the run. Of one that was applied elsewhere it
+// moveIn makes this the place of the run. Of one applied elsewhere it
 // is recorded why.
 func (r *Run) moveIn(why string) error {
 	home, err := r.store.settleHome()
@@ -80,7 +80,7 @@ func (r *Run) moveIn(why string) error {
 	return r.Commit([]*journal.Record{{Kind: journal.Accepted, Detail: journal.Detail{Message: "moved: " + why, Home: home, Host: r.store.host, OSUser: r.store.osUser}}})
 }
 
-// Close gives up the lock and the files. A run that nobody else has open is one
+// Close gives up the lock and the files. A run open nowhere else is one
 // whole file then. It is safe to call again.
 func (r *Run) Close() error {
 	r.closeIdle()
@@ -101,7 +101,7 @@ func (r *Run) Close() error {
 
 // Confirm folds the run into one file and reads back, through a connection of
 // its own, what was committed since it was opened: the records, the size and
-// the head of the log, where the run stands. What it returns nil for is in the
+// the head of the log, where the run stands. After nil they are in the
 // file as it was written; else the error is ErrGone. Not concurrent with Commit.
 func (r *Run) Confirm() error {
 	switch {
@@ -141,7 +141,7 @@ func (r *Run) confirm() error {
 // sets Index, and At where that is zero, takes the users' statuses and the
 // run's state over, and signs a head now and then. It refuses what would make
 // the ledger contradict itself. After an error the Run takes no more records:
-// what is durable is known when it is opened again. One caller at a time.
+// the next opening tells which are durable. One caller at a time.
 func (r *Run) Commit(recs []*journal.Record) error {
 	if r.writer == nil {
 		return fmt.Errorf("run %s: it is open for reading", r.id)
@@ -180,7 +180,7 @@ func (r *Run) writerInPassing() (*writer, error) {
 }
 
 // fold takes all into one file: earlier versions of pages are gone then. whole is
-// false if somebody reads the run.
+// false if another process reads the run.
 func (r *Run) fold() (whole bool, err error) {
 	r.closeIdle()
 	whole, err = r.writer.db.Fold()
@@ -192,7 +192,7 @@ func (r *Run) fold() (whole bool, err error) {
 
 // closeWriter closes the connection that writes, which by now is the last of
 // this process: SQLite then removes the write-ahead file. Where the names mean
-// other files than those that are open, nothing there is touched.
+// other files than the open ones, nothing there is touched.
 func (r *Run) closeWriter() error {
 	w := r.writer
 	r.writer = nil
@@ -203,7 +203,7 @@ func (r *Run) closeWriter() error {
 		}
 		if w.broken == nil && r.lock != nil {
 			r.writer = w
-			_, _ = r.fold() // where somebody reads, the last reader does it
+			_, _ = r.fold() // where others read, the last reader does it
 			r.writer = nil
 		}
 	}
@@ -233,7 +233,7 @@ func (r *Run) elsewhere(mk *marker, m *mark) string {
 }
 
 // Intact reports whether the run's files are still what their names say, so
-// that what is sent now is known afterwards. It costs a few system calls at
+// that a value sent now is known afterwards. It costs a few system calls at
 // most every few milliseconds, and is safe for concurrent use.
 func (r *Run) Intact() error {
 	if r.footing == nil {
@@ -246,7 +246,7 @@ func (r *Run) Intact() error {
 }
 
 // Salvage makes of an error that ended the work on a locked run what there is
-// to say, if its cause is that the run's files are not what they were: what
+// to say, if its cause is that the run's files have changed: what
 // happened to which file, whose values were sent last, and what to do. What
 // this process still has open it writes to a new file, the run's own where that
 // name is free. The run takes no more records then. Other errors it returns as
@@ -268,8 +268,8 @@ func (r *Run) Salvage(cause error) error {
 	return fmt.Errorf("%w; nothing was sent after that; %s%s; %s", why, (&remains{r.writer}).sentLast(), r.lostValues(), saved)
 }
 
-// lostValues names the users whose values what is left of a file does not hold,
-// where its name still means what is open: what was cut off a write-ahead file
+// lostValues names the users whose values the rest of a file does not hold,
+// where its name still means the open file: what was cut off a write-ahead file
 // is nowhere else. The values were sent, or were about to be.
 func (r *Run) lostValues() string {
 	path := r.store.runFile(r.id)
@@ -316,7 +316,7 @@ func (r *Run) save() string {
 	return fmt.Sprintf("what it held is saved in %s: put that at %s, then rekey resume %s", at, path, r.id)
 }
 
-// copyOut copies the database out of what is open, to where the run's file was
+// copyOut copies the database out of the open file, to where the run's file was
 // if that name is free, else beside it; where nothing can be written there, to
 // the state directory, else to the directory for temporary files.
 func (r *Run) copyOut() (at string, err error) {
@@ -354,8 +354,8 @@ func (r *Run) copyInto(dir string) (string, error) {
 	}
 }
 
-// Forget destroys the run's data key in this ledger, so that nobody opens its
-// sealed values any more; a copy of the file that was made before still can.
+// Forget destroys the run's data key in this ledger, so that its
+// sealed values stay closed; an earlier copy of the file still opens.
 // The log stays whole and verifiable. It is refused while users are pending,
 // held or unknown, whose values may still be needed. The run has to be locked.
 // Calling it again makes sure that no byte of the key is left.

@@ -20,7 +20,7 @@ import (
 // identities opens its data key.
 var ErrNoKey = errors.New("its sealed values do not open with this identity; set REKEY_AGE_IDENTITY to the file of one that the run was sealed to")
 
-// ErrForgotten is why sealed values of a run cannot be read: nobody can.
+// ErrForgotten is why sealed values of a run cannot be read any more.
 var ErrForgotten = errors.New("its sealed values were forgotten: the key is destroyed")
 
 // padding is the step in which the lengths of sealed values grow: the ledger
@@ -32,7 +32,7 @@ const padding = 32
 // A sealed value is a random nonce of 24 bytes and the XChaCha20-Poly1305
 // ciphertext of: its length as an unsigned varint, the value, zeros up to a
 // multiple of 32 bytes. The additional data names its place, so that a sealed
-// value that was moved elsewhere does not open.
+// value does not open elsewhere.
 type sealer struct {
 	run  string
 	aead cipher.AEAD
@@ -66,7 +66,7 @@ func appendString(b []byte, s string) []byte {
 }
 
 // seal returns nil for an absent value. A source of randomness that fails is a
-// panic, as with crypto/rand: there is no safe way on.
+// panic, as with crypto/rand: no safe way leads on.
 func (s *sealer) seal(place []byte, v secret.Value) []byte {
 	if !v.Present() {
 		return nil
@@ -104,7 +104,7 @@ func (s *sealer) open(place, sealed []byte) (secret.Value, error) {
 var errDamaged = errors.New("sealed value: damaged, or not the one of this place")
 
 // wrap seals the data key to every recipient, each by itself: so recipients of
-// all kinds go together, and one that is broken spoils no other.
+// all kinds go together, and a broken one spoils no other.
 func wrap(key []byte, recipients []age.Recipient) ([]byte, error) {
 	if len(recipients) == 0 {
 		return nil, errors.New("data key: there is no recipient to seal it to")
@@ -162,7 +162,7 @@ var errOtherKey = errors.New("its wrapped data key is not the one that it was pl
 const keyFact = "key"
 
 // keyIs reports whether the wrapped data key is the one of that digest, or missing as
-// that of a run that was forgotten.
+// that of a forgotten run.
 func keyIs(key rows.Key, digest string, forgot bool) bool {
 	if !key.There {
 		return forgot

@@ -6,7 +6,7 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/sqlite"
 )
 
-// keeper is where runs are kept. The ledger knows what is kept and why, the keeper
+// keeper is where runs are kept. The ledger knows the content and its sense, the keeper
 // how: a second one implements this and the interfaces that it returns. Where a run
 // is, is a text that only the keeper reads: to SQLite a path.
 type keeper interface {
@@ -17,12 +17,12 @@ type keeper interface {
 	OpenInPassing(at string) (written, error)
 	// Begin begins a run that does not exist before its draft is published.
 	Begin(at string) (draft, error)
-	// Rescue copies what can be read of a damaged run, and says what is lost.
+	// Rescue copies the readable parts of a damaged run, and names the losses.
 	Rescue(wreck *rows.Wreck) (lost []string, err error)
 	// Pairs keeps numbers by numbers, beside a run and as long as they are open: there
 	// may be millions. fill is called to add them.
 	Pairs(at string, fill func(add func(key, value int64) error) error) (pairs, error)
-	// Tidy ends what a process left of a run that was killed, or that a reader kept from
+	// Tidy ends what a killed process left of a run, or one that a reader kept from
 	// doing it. Remove removes all of a run.
 	Tidy(at string)
 	Remove(at string)
@@ -37,13 +37,13 @@ type storage interface {
 	Moment(fn func() error) error
 
 	// Run returns what was written once, and the wrapped data key. State returns where
-	// the run stands; nil: that is missing.
+	// the run stands, or nil.
 	Run() (rows.Run, error)
 	State() (*rows.State, error)
 	// Heads calls fn for the signed heads over that many records, in the order of the
 	// span.
 	Heads(of rows.Span, fn func(h hashlog.Head) error) error
-	// Tiles returns the roots that are kept of a tree.
+	// Tiles returns the kept roots of a tree.
 	Tiles(of rows.Tree) (map[int64]hashlog.Hash, error)
 
 	// Groups calls fn for the groups that have records from one place on to another,
@@ -56,14 +56,14 @@ type storage interface {
 	// that size: a storage that finds them by an index may have lost some of it. Asked
 	// quickly, it does not count what would take longer than a few histories.
 	Lacks(after, size int64, quickly bool) (int64, error)
-	// Ends returns the id of the last record, and the last position that has records.
+	// Ends returns the id of the last record, and the last position with records.
 	Ends() (record, user int64, err error)
 	// Statuses calls fn and block for the users at some positions that have a status:
 	// each has the one or the other. Either may be nil.
 	Statuses(of []rows.Span, fn func(s rows.Status) error, block func(b rows.Block) error) error
 
 	// Sheets calls fn for the plan from one position to another, in order; the first
-	// and the last sheet may have more rows. Rows calls fn for the rows that are wanted.
+	// and the last sheet may have more rows. Rows calls fn for the wanted rows.
 	Sheets(from, to int64, fn func(s *hashlog.Sheet) error) error
 	Rows(of rows.Wanted, fn func(p *hashlog.PlannedRow) error) error
 
@@ -79,7 +79,7 @@ type written interface {
 	// change, within Within.
 	Within(fn func() error) error
 	Put(c *rows.Change) error
-	// Fold leaves no earlier version of anything; whole is false while somebody reads
+	// Fold leaves no earlier version of anything; whole is false while another process reads
 	// the run, which keeps it from that.
 	Fold() (whole bool, err error)
 	// Abandon is Close where what bears the run's name is another's by now.
@@ -97,7 +97,7 @@ type draft interface {
 	PutSheet(s *hashlog.Sheet) error
 	Stage(s *rows.Staged) error
 	Sort(front int64) error
-	// Publish puts what is not the plan, makes all of it whole, and closes the draft.
+	// Publish puts all but the plan, makes all of it whole, and closes the draft.
 	Publish(f *rows.Found) error
 	Close() error
 }
@@ -118,12 +118,12 @@ func (k inSQLite) Open(at string, how rows.How) (storage, error) {
 	return asIs[storage](k.Files.Open(at, how))
 }
 
-// OpenToWrite opens the database of a run that is applied.
+// OpenToWrite opens the database of a run to apply.
 func (k inSQLite) OpenToWrite(at string) (written, error) {
 	return asIs[written](k.Files.OpenToWrite(at))
 }
 
-// OpenInPassing opens the database of a run that is noted in.
+// OpenInPassing opens the database of a run to add a note to.
 func (k inSQLite) OpenInPassing(at string) (written, error) {
 	return asIs[written](k.Files.OpenInPassing(at))
 }
@@ -145,6 +145,6 @@ func asIs[As any, Is any](is *Is, err error) (as As, _ error) {
 }
 
 // isDamage reports whether an error of a storage says that it does not hold what was
-// written to it; inWords is what is wrong then, "" if it is something else.
+// written to it; inWords describes the damage, or is "".
 func isDamage(err error) bool  { return sqlite.Damaged(err) }
 func inWords(err error) string { return sqlite.Reason(err) }

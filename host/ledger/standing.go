@@ -45,7 +45,7 @@ var statusOfNumber = map[statusNumber]journal.Status{numDone: journal.Done, numF
 type tally [numUnknown + 1]int64
 
 // standing is where a run stands. It is a pure function of the plan and the
-// records, kept beside them so that nobody has to read them all.
+// records, kept beside them so that they need not all be read.
 type standing struct {
 	State    journal.State `json:"state"`
 	Hold     int           `json:"hold,omitempty"` // wave that holds, from 1; 0: none
@@ -56,7 +56,7 @@ type standing struct {
 	Untold   int64         `json:"untold,omitempty"` // resets whose value only the target knows
 	Last     *Applier      `json:"last,omitempty"`   // nil: a ledger from before it was kept
 	// Unchanged is how many users are done without a change: only verified, say.
-	// A user that is done is never put back, so it only grows.
+	// A done user is never put back, so it only grows.
 	Unchanged int64 `json:"unchanged,omitempty"`
 	Span      Span  `json:"span,omitzero"`
 

@@ -28,9 +28,9 @@ type stateDir struct {
 }
 
 // trusted refuses a state directory in which others than root and this user
-// could put other files: itself, what is above it, and the directories in it.
-// What is not there yet is made for this user alone, and nobody puts anything
-// on a medium that is read-only. That it cannot be looked at is found later,
+// could put other files: itself, the directories above it, and those in it.
+// A missing part is made for this user alone, and no one can put anything
+// on a read-only medium. An unreadable one is found later,
 // by whoever needs it.
 func (s *stateDir) trusted() error {
 	if s.ReadOnly() {
@@ -47,7 +47,7 @@ func (s *stateDir) trusted() error {
 }
 
 // mended is the problem with a fix that mends all of the state directory: where
-// it could be written, what is in it may be writable too.
+// it could be written, its content may be writable too.
 func (s *stateDir) mended(p *strict.Problem) *strict.Problem {
 	inside := p.Path == s.dir || strings.HasPrefix(p.Path, s.dir+string(filepath.Separator))
 	verb, rest, ok := strings.Cut(p.Fix, " ")
@@ -58,7 +58,7 @@ func (s *stateDir) mended(p *strict.Problem) *strict.Problem {
 	return &strict.Problem{Path: p.Path, Message: p.Message, Fix: fmt.Sprintf("%s -R %s %s", verb, what, s.dir)}
 }
 
-// makeDirs makes what is missing. The directory of runs comes last: where it
+// makeDirs makes missing directories. The directory of runs comes last: where it
 // is, the names above it are on the disk.
 func (s *stateDir) makeDirs() error {
 	for _, d := range []string{s.dir, s.temp()} {
@@ -77,7 +77,7 @@ func (s *stateDir) makeDirs() error {
 	return syncOwn(s.dir)
 }
 
-// ReadOnly reports whether the state directory is on a medium that is mounted
+// ReadOnly reports whether the state directory is on a medium mounted
 // read-only.
 func (s *stateDir) ReadOnly() bool {
 	var at unix.Statfs_t

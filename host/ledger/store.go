@@ -52,7 +52,7 @@ func storeAt(p *stateDir) *Store {
 	return s
 }
 
-// Open opens the state directory, makes what is missing of it (0700), and
+// Open opens the state directory, makes missing parts of it (0700), and
 // removes the drafts of processes that have died. It refuses one that others
 // than root and this user could put files into: the error is a *strict.Problem.
 func Open(dir string, o Options) (*Store, error) {
@@ -72,7 +72,7 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 // isDir reports whether runs can be looked for there: that something beside them
-// cannot be made keeps nobody from reading.
+// cannot be made keeps no one from reading.
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
@@ -96,7 +96,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// letters are those of run names: none that is taken for another.
+// letters are those of run names: none easily taken for another.
 const letters = "23456789abcdefghjkmnpqrstuvwxyz"
 
 var validID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -122,7 +122,7 @@ type Summary struct {
 	Err    error // why the run cannot be read; of Header only the ID is certain to be there
 }
 
-// missing turns a file that is not there into ErrNoRun.
+// missing turns a missing file into ErrNoRun.
 func missing(id string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %q", ErrNoRun, id)
@@ -196,14 +196,14 @@ func (s *Store) Note(id string, rec *journal.Record) error {
 
 // Lock opens a run for applying. It returns a *LockedError when another
 // process, or another Run of this one, does so. That the keys do not open its
-// values is no error yet: see Sealable.
+// values is not an error yet: see Sealable.
 //
-// It returns a *StaleError for a ledger that lacks what it had, and a
-// *MovedError for one that was last applied elsewhere.
+// It returns a *StaleError for a ledger that lacks earlier records, and a
+// *MovedError for one last applied elsewhere.
 func (s *Store) Lock(id string, k Keys) (*Run, error) { return s.lock(id, k, false) }
 
-// LockMoved is Lock for a run that is known to have been moved here: where it
-// was last applied elsewhere, that is recorded, and this is its place.
+// LockMoved is Lock for a run known to have been moved here: where it
+// was last applied elsewhere, the move is recorded, and this is its place.
 func (s *Store) LockMoved(id string, k Keys) (*Run, error) { return s.lock(id, k, true) }
 
 func (s *Store) lock(id string, k Keys, moved bool) (*Run, error) {
@@ -248,7 +248,7 @@ func (s *Store) openLocked(id string, l *lock) (*Run, error) {
 	return r, nil
 }
 
-// openOn opens a run for applying and notes which files that are. The name of
+// openOn opens a run for applying and notes its files. The name of
 // its database may not change its meaning meanwhile.
 func (s *Store) openOn(id string, l *lock) (*Run, error) {
 	before, err := files.Stat(s.runFile(id))
@@ -287,7 +287,7 @@ func (s *Store) Read(id string) (*Run, error) {
 }
 
 // ReadWith opens a run for reading with the keys to its values. That they do
-// not open them is no error yet: see Sealable.
+// not open them is not an error yet: see Sealable.
 func (s *Store) ReadWith(id string, k Keys) (*Run, error) {
 	r, err := s.open(id)
 	if err != nil {
@@ -373,7 +373,7 @@ func (s *Store) sizeNow(id string) (int64, error) {
 	return sizeOf(c)
 }
 
-// tidy folds in what a process left that was killed, or that a reader kept from
+// tidy folds in what a killed process left, or one that a reader kept from
 // doing it. It is for whoever owns the run's file, and does nothing while the
 // run is applied.
 func (s *Store) tidy(id string) {
@@ -406,7 +406,7 @@ func (s *Store) readPlan(id string, names hashlog.NamesKey, bounds []hashlog.Wav
 }
 
 // Rest opens a run as Read does, for whoever wants what there is of it: where
-// its file is damaged, what can be read is copied aside, and that is read. What
+// its file is damaged, the readable parts are copied aside, and the copy is read. What
 // is missing then is in Damage.
 func (s *Store) Rest(id string) (*Run, error) { return s.openRest(id) }
 
@@ -434,7 +434,7 @@ func (s *Store) openRest(id string) (*Run, error) { return s.openAs(id, &rescue{
 // rows of the plan, statuses of users, signed heads. checkpoint is what was
 // kept elsewhere: "SIZE:HASH", a hash alone, or the text of a signed head;
 // with "" only consistency is proved. The error is for a run that cannot be
-// read at all, or a checkpoint that is none.
+// read at all, or a text that is not a checkpoint.
 //
 // Verify works while the run is being applied: it sees it as of one moment.
 func (s *Store) Verify(id, checkpoint string) (hashlog.Audit, error) {
@@ -461,7 +461,7 @@ func (s *Store) Verify(id, checkpoint string) (hashlog.Audit, error) {
 	defer c.Close()
 	defer func() { v.plan.wait() }()
 	v.c = c
-	if err := c.Moment(v.all); err != nil { // one for all that is read
+	if err := c.Moment(v.all); err != nil { // one for everything read
 		return v.Audit, ofRun(id, err)
 	}
 	return v.Audit, nil

@@ -35,7 +35,7 @@ func readKeys(path string) ([]byte, error) {
 	return keyText(path, text)
 }
 
-// kept judges a file of keys that was opened, and every name on the way to it.
+// kept judges an opened file of keys, and every name on the way to it.
 func kept(path string, open fs.FileInfo) error {
 	there, err := strict.Keep(path, os.Geteuid())
 	if errors.Is(err, fs.ErrNotExist) && nameless(open) {
@@ -53,7 +53,7 @@ func kept(path string, open fs.FileInfo) error {
 }
 
 // nameless reports whether a file was opened by its descriptor, and has no name:
-// a pipe of a shell, or a file that was removed.
+// a pipe of a shell, or a removed file.
 func nameless(open fs.FileInfo) bool {
 	stat, ok := open.Sys().(*syscall.Stat_t)
 	return ok && (open.Mode()&fs.ModeNamedPipe != 0 || stat.Nlink == 0)

@@ -18,7 +18,7 @@ type twins struct {
 
 const (
 	twinPiles = 64  // each is small enough to be looked through in memory
-	twinPart  = 512 // keys of a pile that are written at once
+	twinPart  = 512 // keys of a pile written at once
 	twinSize  = 16  // bytes of a key
 )
 

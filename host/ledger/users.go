@@ -160,7 +160,7 @@ func (r *users) userOf(s *standing, p *hashlog.PlannedRow, n statusNumber, code 
 	return u
 }
 
-// ErrNoUser is returned for a key that is not in the plan.
+// ErrNoUser is returned for a key not in the plan.
 var ErrNoUser = errors.New("no such user")
 
 // User returns the user with that key, compared as the plan compares keys.
@@ -296,7 +296,7 @@ func (w *walk) pages(c storage) error {
 	return w.all(func() error { return c.Moment(one) })
 }
 
-// all reads pages until there is none, each while the one before is given out.
+// all reads all pages, each while the one before is given out.
 func (w *walk) all(page func() error) error {
 	err := page()
 	for err == nil && !w.end {
@@ -374,8 +374,8 @@ type userQuery struct {
 	run  *users
 	now  *standing
 	f    Filter           // its keys folded
-	wave int              // of the filter; -1: there is none of that name
-	sums *hashlog.Encoder // compares rows with what was frozen; nil: nobody asked
+	wave int              // of the filter; -1 for an unknown name
+	sums *hashlog.Encoder // compares rows with the frozen ones; nil: unless asked to
 	ends statuses         // in the order of the source, which is read as of one moment
 }
 
@@ -390,7 +390,7 @@ func (r *users) query(s *standing, f Filter) *userQuery {
 
 // page returns the next users behind a place.
 func (q *userQuery) page(c storage, after int64, order Order, m *room) ([]User, error) {
-	p := &userPage{q: q, c: c, after: after, order: order, ends: &statuses{}, list: m.list(page + hashlog.MaxRows)} // a sheet may be more than what is asked for
+	p := &userPage{q: q, c: c, after: after, order: order, ends: &statuses{}, list: m.list(page + hashlog.MaxRows)} // a sheet may have more rows than asked for
 	var err error
 	switch {
 	case len(q.f.Keys) > 0:
@@ -448,7 +448,7 @@ func (p *userPage) bySource() error {
 	return nil
 }
 
-// rows returns the rows that are wanted, and reads how their users ended.
+// rows returns the wanted rows, and reads how their users ended.
 func (p *userPage) rows(of rows.Wanted) (found []hashlog.PlannedRow, err error) {
 	err = p.c.Rows(of, func(row *hashlog.PlannedRow) error {
 		found = append(found, *row)
@@ -497,7 +497,7 @@ func (q *userQuery) selects(u *User, listed bool) bool {
 // histories reads users' records.
 type histories struct {
 	c    storage
-	sums *hashlog.Encoder // compares what is read with its sums; nil: nobody asked
+	sums *hashlog.Encoder // compares records with their sums; nil: unless asked to
 	dec  hashlog.Decoder
 	room *room // nil: each user has memory of his own
 	pos  []int64
@@ -564,7 +564,7 @@ func (h *histories) finish(list []User) error {
 }
 
 // explain takes the reason of a user's status from its last record of one. That
-// and the table of users are to say the same, where that is asked for.
+// and the table of users have to agree, if asked to.
 func (h *histories) explain(u *User) error {
 	last := len(u.History) - 1
 	for last >= 0 && u.History[last].Kind != journal.Finished && u.History[last].Kind != journal.Reopened {

@@ -16,7 +16,7 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
-// verification is one verification on its way: of the log, and of what is kept
+// verification is one verification on its way: of the log, and of everything kept
 // beside it.
 type verification struct {
 	hashlog.Check
@@ -80,7 +80,7 @@ func (v *verification) all() error {
 	return v.judgeTail()
 }
 
-// compareTiles compares the roots that are kept with those of the tree that was
+// compareTiles compares the kept roots with those of the tree
 // computed.
 func (v *verification) compareTiles(of rows.Tree, tree *hashlog.Frontier) error {
 	kept, err := v.c.Tiles(of)
@@ -145,7 +145,7 @@ func (v *verification) readMark() error {
 const leastRow = 32
 
 // readRun reads what was written once. It refuses a plan of more users than there is
-// room for: what is kept of each while it is read would take all memory.
+// room for: the memory of each while it is read would take all memory.
 func (v *verification) readRun() error {
 	found, err := v.c.Run()
 	if err != nil {
@@ -414,7 +414,7 @@ func (v *verification) listed(pos int64, listed userState) {
 	}
 }
 
-// listedStatus is a status as the table of users has it, whatever that is.
+// listedStatus is a status as the table of users has it, right or wrong.
 func listedStatus(n int64) uint8 {
 	if n < 0 || n > math.MaxUint8 {
 		return math.MaxUint8

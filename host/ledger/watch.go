@@ -4,14 +4,14 @@ import (
 	"github.com/rekey-host/rekey/host/journal"
 )
 
-// watch knows of the users in flight what is needed to notice a contradiction:
+// watch knows enough of the users in flight to notice a contradiction:
 // their lives, dropped when the user is finished, and one bit for each that this
 // process has finished.
 type watch struct {
 	known int64 // users behind it have no records from before
 	lives lives
 	done  bitset
-	stale bool // rows that wait may be about a user that has to be looked up
+	stale bool // rows that wait may be about a user to be looked up
 }
 
 // bitset is a set of small numbers.

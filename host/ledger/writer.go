@@ -26,8 +26,8 @@ type writer struct {
 	tree   hashlog.Frontier
 	proof  proof
 	mark   *marker   // nil: none
-	doubts int       // how often somebody else had written to the files
-	last   []int64   // users with an intent in the last group that has some
+	doubts int       // how often another process had written to the files
+	last   []int64   // users with an intent in the last group with some
 	recent []valueOf // what a write-ahead file may be alone to hold
 	now    *standing
 	watch  watch
@@ -40,7 +40,7 @@ type writer struct {
 	users []rows.Status // statuses to write
 }
 
-// newWriter returns the writer of a run that is applied.
+// newWriter returns the writer of a run to apply.
 func newWriter(r *Run) (*writer, error) {
 	db, err := r.store.kept.OpenToWrite(r.store.runFile(r.id))
 	if err != nil {
@@ -62,12 +62,12 @@ func writerOn(r *Run, db written) (*writer, error) {
 	return w, nil
 }
 
-// maxDoubts is how often what was written is read back because somebody else
+// maxDoubts is how often the records are read back because another process
 // has touched the files: others may note something in the run, and not all file
 // systems keep times well.
 const maxDoubts = 8
 
-// valueOf is the record that has a value of a user.
+// valueOf is the record with a value of a user.
 type valueOf struct{ index, user int64 }
 
 // maxRecent is how many of them are kept in mind: more than a write-ahead file
@@ -98,7 +98,7 @@ func (w *writer) differs(format string, args ...any) error {
 }
 
 // headNow signs a head if the last one is a while ago or the records say that
-// something has come to an end, or is taken up again: nobody may be running then who
+// something has come to an end, or is taken up again: no process may be running then that
 // would sign the next.
 func (w *writer) headNow(now time.Time, recs []*journal.Record) error {
 	due := now.Sub(w.signed) >= headEvery
@@ -193,7 +193,7 @@ func (w *writer) commit(recs []*journal.Record) error {
 	return w.settled()
 }
 
-// stands checks that what is open is what the names say, and that nobody else
+// stands checks that the open files are those of the names, and that no one else
 // has written into it.
 func (w *writer) stands() error {
 	f := w.run.footing
@@ -234,7 +234,7 @@ func (w *writer) noteSent(recs []*journal.Record) {
 }
 
 // catchUp takes over what another process has noted since. The log has to be
-// what it was, and more.
+// the earlier one, and more.
 func (w *writer) catchUp() error {
 	size, err := sizeOf(w.db)
 	if err != nil || size == w.tree.Size {
@@ -257,7 +257,7 @@ func (w *writer) catchUp() error {
 	return nil
 }
 
-// catchUpNow is catchUp outside a transaction that writes: what it reads is of
+// catchUpNow is catchUp outside a transaction that writes: all that it reads is of
 // one moment, whoever writes meanwhile.
 func (w *writer) catchUpNow() error {
 	return w.db.Moment(w.catchUp)
@@ -417,7 +417,7 @@ func (w *writer) destroyKey() error {
 	return w.headNow(now, []*journal.Record{rec})
 }
 
-// foldIn folds the run in, which overwrites what is left of the key.
+// foldIn folds the run in, which overwrites the rest of the key.
 func (w *writer) foldIn() error {
 	whole, err := w.run.fold()
 	if err == nil && !whole {

@@ -1,4 +1,4 @@
-// Package files makes and copies files that nobody else may read.
+// Package files makes and copies files for this user alone.
 package files
 
 import (
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenPrivate opens a file that nobody else may read, whatever the umask.
+// OpenPrivate opens a file for this user alone, whatever the umask.
 func OpenPrivate(path string, flags int) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW, 0o600)
 	if err != nil {

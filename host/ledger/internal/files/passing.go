@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Passing is a directory for copies of ledgers that are to be there for a moment
+// Passing is a directory for copies of ledgers needed for a moment
 // only. It is locked while its process lives: one that a killed process left
 // behind is removed by the next that makes one like it there.
 type Passing struct {
@@ -28,7 +28,7 @@ func MakePassing(parent, prefix string) (*Passing, error) {
 			return nil, err
 		}
 		lock, err := HoldDir(dir)
-		if !errors.Is(err, errSwept) { // without locks on its file system nobody sweeps there
+		if !errors.Is(err, errSwept) { // without locks on its file system no process sweeps there
 			return &Passing{dir, lock}, nil
 		}
 	}
@@ -37,7 +37,7 @@ func MakePassing(parent, prefix string) (*Passing, error) {
 // Remove removes the directory; what was renamed to where it belongs stays.
 func (p *Passing) Remove() {
 	_ = os.RemoveAll(p.Dir)
-	_ = p.lock.Close() // nil where there are no locks
+	_ = p.lock.Close() // nil without locks
 }
 
 // File returns the path of a file in the directory.
@@ -46,7 +46,7 @@ func (p *Passing) File(name string) string { return filepath.Join(p.Dir, name) }
 // errSwept is that a directory is another process's to remove.
 var errSwept = errors.New("is being removed")
 
-// HoldDir locks a directory of this user that nobody holds.
+// HoldDir locks a directory of this user unless it is held.
 func HoldDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_DIRECTORY, 0)
 	if errors.Is(err, fs.ErrNotExist) {

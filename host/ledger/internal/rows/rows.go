@@ -1,5 +1,5 @@
-// Package rows is what is kept of a run, as the ledger hands it to its storage and
-// takes it back. It knows nothing of where that is.
+// Package rows is the data kept of a run, as the ledger hands it to its storage and
+// takes it back. It knows nothing of the place.
 package rows
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/rekey-host/rekey/host/journal"
 )
 
-// Run is what is written once, when a run is made.
+// Run is the part written once, when a run is made.
 type Run struct {
 	Header  string
 	Names   hashlog.NamesKey
@@ -44,7 +44,7 @@ type Status struct {
 
 // A user whose status has nothing else to say than that it is done has no Status,
 // but a byte in a Block: of each BlockSize positions one, the first at place 0, with
-// a byte of 1 for each user that is.
+// a byte of 1 for each such user.
 const (
 	BlockBits = 10
 	BlockSize = 1 << BlockBits
@@ -80,10 +80,10 @@ const (
 	TreeOfPlan
 )
 
-// Change is what is put at once. What is nil stays as it is.
+// Change is a set of changes put at once. A nil part stays as it is.
 type Change struct {
 	Group    *hashlog.Group // behind the others
-	Blocks   []Block        // in place of those that are there
+	Blocks   []Block        // in place of the present ones
 	Statuses []Status       // of users who have none
 	Reopened []int64        // users who lose theirs
 	Tree     Tree           // of the tiles
@@ -108,8 +108,8 @@ type How int
 // The ways of opening a run for reading.
 const (
 	Live   How = iota // others may add to it meanwhile
-	Still             // nobody changes it
-	Proven            // nobody changes it, and all of it has been read: what cannot be is an error
+	Still             // no one changes it
+	Proven            // no one changes it, and all of it has been read: an unreadable part is an error
 	Aside             // a copy, as whoever opens it next will find it
 )
 
@@ -134,7 +134,7 @@ type Found struct {
 // Wreck is a run of which anything may be damaged.
 type Wreck struct {
 	At     string // where it is
-	Dir    string // private, for what is needed meanwhile
+	Dir    string // private, for passing files
 	Copy   string // where what can be read is copied to
 	Marked int64  // records that the log had at least, as far as is known
 	Rules  Rules
@@ -142,7 +142,7 @@ type Wreck struct {
 
 // Rules are what knows the sense of rows, while they are copied.
 type Rules interface {
-	// Header returns the header to keep, and whether that is the text.
+	// Header returns the header to keep, and whether it equals the text.
 	Header(text string) (kept string, whole bool, err error)
 	// Waves takes the waves, before all records.
 	Waves(list []hashlog.Wave)

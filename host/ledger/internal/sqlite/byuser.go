@@ -12,7 +12,7 @@ import (
 // come in order, and the next ones' records are mostly in the same groups.
 type byUser struct {
 	*records
-	sums *hashlog.Encoder // compares what is read with its sums; nil: nobody asked
+	sums *hashlog.Encoder // compares records with their sums; nil: unless asked to
 	dec  hashlog.Decoder  // for that
 	kept []*sorted        // what was used last stands last
 	size int
@@ -21,7 +21,7 @@ type byUser struct {
 	ordered []place // by user
 	ends    []int   // of each user's places among them
 
-	listed int64 // records of format 1 in the list of temp.rows; 0: there is none
+	listed int64 // records of format 1 in the list of temp.rows; 0 without it
 	told   bool  // there is temp.told, which goes with the moment
 }
 
@@ -56,7 +56,7 @@ func (p place) order(q place) int {
 // read one by one.
 const farApart = 4
 
-// many is how many users in no order are read from a list that is made for them, on
+// many is how many users in no order are read from a list made for them, on
 // disk: they are all over the log.
 const many = 1000
 
@@ -74,7 +74,7 @@ func (b *byUser) together(users []int64, give func(user int64, records []place) 
 	})
 }
 
-// forget forgets what is kept.
+// forget drops the kept groups.
 func (b *byUser) forget() { b.kept, b.size = nil, 0 }
 
 // undone takes over that the transaction was undone in which lists may have been
@@ -141,7 +141,7 @@ func (b *byUser) open(g *hashlog.Group) (*sorted, error) {
 	return o, err
 }
 
-// fits compares a record with its sum, where that is asked for.
+// fits compares a record with its sum, if asked to.
 func (b *byUser) fits(frame []byte) error {
 	if b.sums == nil {
 		return nil
@@ -266,8 +266,8 @@ func (b *byUser) keep(o *sorted) {
 	}
 }
 
-// ofRows adds what is in the table of format 1: through its index, or a sorted
-// list that is made of it once, on disk.
+// ofRows adds the records in the table of format 1: through its index, or a sorted
+// list made of it once, on disk.
 func (b *byUser) ofRows(first, last int64) error {
 	t, err := b.has()
 	if err != nil || !t.rows {

@@ -74,7 +74,7 @@ func (c *conn) run(query string, args ...driver.Value) error {
 	return err
 }
 
-// exec executes a statement that is kept prepared and returns how many rows it
+// exec executes a statement kept prepared and returns how many rows it
 // changed.
 func (c *conn) exec(query string, args ...driver.Value) (int64, error) {
 	s, err := c.prepared(query)
@@ -170,7 +170,7 @@ func (c *conn) pages(query string, after int64, fn func(found row) error, args .
 	}
 }
 
-// one returns the first row of the answer, nil if there is none.
+// one returns the first row of the answer, or nil.
 func (c *conn) one(query string, args ...driver.Value) (row, error) {
 	var found row
 	err := c.each(query, func(r row) error {
@@ -200,7 +200,7 @@ func (c *conn) within(fn func() error) error {
 			return nil
 		}
 	}
-	// A disk that is full has made SQLite roll back by itself; there is nothing
+	// A full disk has made SQLite roll back by itself; nothing is
 	// left to undo then, and nothing to say of it.
 	_ = c.rollback()
 	return err
@@ -212,7 +212,7 @@ type row []driver.Value
 func (r row) int(i int) int64 { v, _ := r[i].(int64); return v }
 
 // text and bytes take each other's values: whoever edits a database by hand
-// may leave one for the other, and what is not seen is not verified.
+// may leave one for the other, and an unseen value is not verified.
 func (r row) text(i int) string {
 	if b, ok := r[i].([]byte); ok {
 		return string(b)

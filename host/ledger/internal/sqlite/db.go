@@ -76,7 +76,7 @@ func keepNames(c *conn) {
 	}
 }
 
-// Close closes the database. The last of all processes to do so folds in what is in
+// Close closes the database. The last of all processes to do so folds in
 // the write-ahead file, and removes that.
 func (d *DB) Close() error { return d.conn.close() }
 
@@ -146,7 +146,7 @@ func (d *DB) key() (k rows.Key) {
 	return k
 }
 
-// State returns where the run stands; nil if that is missing.
+// State returns where the run stands, or nil.
 func (d *DB) State() (*rows.State, error) {
 	found, err := d.conn.one("SELECT size, frontier, standing FROM state")
 	if err != nil || found == nil {
@@ -167,8 +167,8 @@ func (d *DB) Heads(of rows.Span, fn func(h hashlog.Head) error) error {
 	}, of.From, of.To)
 }
 
-// Tiles returns the roots of large subtrees that are kept of a tree. A ledger of
-// format 1 has none of what it had.
+// Tiles returns the roots of kept large subtrees of a tree. A ledger of
+// format 1 has none.
 func (d *DB) Tiles(of rows.Tree) (map[int64]hashlog.Hash, error) {
 	t, err := d.has()
 	if err != nil || !t.groups {
@@ -208,7 +208,7 @@ func (d *DB) Statuses(of []rows.Span, fn func(s rows.Status) error, block func(b
 const foldPatience = "PRAGMA busy_timeout = 2000"
 
 // Fold takes the write-ahead file into the database and empties it: earlier
-// versions of pages are gone then. whole is false if somebody reads the run.
+// versions of pages are gone then. whole is false if another process reads the run.
 func (d *DB) Fold() (whole bool, err error) {
 	if err := d.conn.run(foldPatience); err != nil {
 		return false, err

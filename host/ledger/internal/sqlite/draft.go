@@ -123,7 +123,7 @@ func (d *Draft) Sort(front int64) error {
 	return nil
 }
 
-// write writes all that is not the plan itself.
+// write writes all but the plan itself.
 func (d *Draft) write(f *rows.Found) error {
 	if err := d.conn.run("INSERT INTO key VALUES (?)", f.Run.Key.Wrapped); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 )
 
 // Damaged reports whether the error is of a file that does not hold what was written
-// to it: not of one that is busy, gone or may not be opened.
+// to it: not of one busy, gone or forbidden.
 func Damaged(err error) bool {
 	switch primary(err) {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT:
@@ -20,7 +20,7 @@ func Damaged(err error) bool {
 	return false
 }
 
-// Reason is what is wrong with a damaged file, for people who know no SQLite; "" for
+// Reason describes the damage of a file, for people who know no SQLite; "" for
 // an error of something else.
 func Reason(err error) string {
 	switch primary(err) {

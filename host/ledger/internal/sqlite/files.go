@@ -10,7 +10,7 @@ import (
 
 // Files keeps each run in a file of its own.
 type Files struct {
-	temp string // directory for what is needed in passing
+	temp string // directory for passing files
 }
 
 // NewFiles returns what keeps runs in files. It makes the locks of this process those
@@ -22,7 +22,7 @@ func NewFiles(temp string) Files {
 }
 
 // Open opens a database for reading: where nothing can be written beside it, as a file
-// that nobody changes. A copy has no name any more when Open returns.
+// that no one changes. A copy has no name any more when Open returns.
 func (f Files) Open(path string, how rows.How) (*DB, error) {
 	open := func() (*conn, error) { return openReader(path, f.temp) }
 	switch how {
@@ -77,12 +77,12 @@ func (f Files) Pairs(path string, fill func(add func(key, value int64) error) er
 	return newMultimap(path, f.temp, fill)
 }
 
-// Rescue copies what can be read into a ledger of format 1, and says what is lost.
+// Rescue copies the readable parts into a ledger of format 1, and names the losses.
 func (f Files) Rescue(wreck *rows.Wreck) (lost []string, err error) {
 	return rescue(&damaged{wreck, f.temp})
 }
 
-// Tidy folds in what a process left that was killed, or that a reader kept from doing
+// Tidy folds in what a killed process left, or one that a reader kept from doing
 // it.
 func (f Files) Tidy(path string) {
 	c, err := openConn(path, readWrite, f.temp)

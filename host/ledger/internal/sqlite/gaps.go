@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// gaps are the numbers from 1 to a last one that are missing in an ascending
+// gaps are the missing numbers from 1 to a last one in an ascending
 // sequence, in words.
 type gaps struct {
 	next  int64
@@ -16,7 +16,7 @@ type gaps struct {
 // maxGaps is how many of them are named.
 const maxGaps = 8
 
-// seen takes the next number that is there.
+// seen takes the next present number.
 func (g *gaps) seen(n int64) {
 	if n > g.next+1 {
 		g.lack(g.next+1, n-1)

@@ -12,8 +12,8 @@ import (
 // it is large. The index grp_user finds those that may have records of some users: in
 // each class of span, few of lo can reach that far.
 //
-// A ledger of format 1 has a row for each record in the table rec. What is committed
-// to it since is in groups behind them.
+// A ledger of format 1 has a row for each record in the table rec. Records committed
+// to it since are in groups behind them.
 
 // records are those of a run.
 type records struct {
@@ -111,7 +111,7 @@ func (d *records) unlisted(after int64) (int64, error) {
 		WHERE x.span = g.span AND x.lo = g.lo AND x.hi = g.hi AND x.n = g.n AND x.first = g.first)`, after)
 }
 
-// Ends returns the id of the last record, and the last position that has records.
+// Ends returns the id of the last record, and the last position with records.
 func (d *records) Ends() (record, user int64, err error) {
 	if record, err = d.last(); err == nil {
 		user, err = d.lastUser()
@@ -119,7 +119,7 @@ func (d *records) Ends() (record, user int64, err error) {
 	return record, user, err
 }
 
-// lastUser returns the last position that has records.
+// lastUser returns the last position with records.
 func (d *records) lastUser() (last int64, err error) {
 	t, err := d.has()
 	if err == nil && t.groups {
@@ -149,7 +149,7 @@ func (d *records) last() (last int64, err error) {
 }
 
 // Histories calls fn for those of the users that have records, with these as they are
-// stored, in the order of the list; each user is there once. With sums, what is read
+// stored, in the order of the list; each user is there once. With sums, each record
 // is compared with its sum. What fn gets is valid during the call.
 func (d *records) Histories(users []int64, sums *hashlog.Encoder, fn func(user int64, records []hashlog.Stored) error) error {
 	b := &d.users

@@ -4,7 +4,7 @@ package sqlite
 // closing.
 type Multimap struct{ conn *conn }
 
-// newMultimap makes one that is filled by calls of add, in the directory for temporary
+// newMultimap makes one and fills it by calls of add, in the directory for temporary
 // files of whoever reads the database at a path.
 func newMultimap(path, temp string, fill func(add func(key, value int64) error) error) (*Multimap, error) {
 	c, err := openReader(path, temp)

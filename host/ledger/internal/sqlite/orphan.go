@@ -11,7 +11,7 @@ import (
 )
 
 // Where an inner page of a table is lost, its rows are still on pages of their
-// own, the leaves. A copy of the file gets a root for the table that has them
+// own, the leaves. A copy of the file gets a root for the table, with them
 // all: what of it are rows of this table their sums tell.
 
 // orphans finds the rows of a table of which an inner page is lost.
@@ -71,7 +71,7 @@ func (c *orphans) leaves() ([]uint32, error) {
 	page := make([]byte, pageSize)
 	for n := uint32(1); ; n++ {
 		if _, err := io.ReadFull(f, page); err != nil {
-			return list, nil // what is behind a place that cannot be read stays lost
+			return list, nil // all behind an unreadable place stays lost
 		}
 		if n > 1 && page[0] == leafPage {
 			list = append(list, n)
@@ -79,7 +79,7 @@ func (c *orphans) leaves() ([]uint32, error) {
 	}
 }
 
-// behead gives the copy the first page of an empty ledger that has the table, and
+// behead gives the copy the first page of an empty ledger with the table, and
 // returns the page of the table's root there: the same in all of that format.
 func (c *orphans) behead(table string) (root int64, err error) {
 	layout := schema
@@ -94,7 +94,7 @@ func (c *orphans) behead(table string) (root int64, err error) {
 	return db.count("SELECT rootpage FROM sqlite_schema WHERE name = ?", table)
 }
 
-// adopt reads leaves under a root that is made for them. One that is no leaf
+// adopt reads leaves under a root made for them. A page that turns out to be no leaf
 // after all hides no other.
 func (c *orphans) adopt(root int64, leaves []uint32, query string, fn func(row) error) error {
 	if err := c.writeRoot(root, leaves); err != nil {
@@ -125,7 +125,7 @@ func (c *orphans) adopt(root int64, leaves []uint32, query string, fn func(row) 
 // writeRoot writes a page as the file format of SQLite has it: a header of 12
 // bytes that ends with the last child, places of the others, and these from the
 // end on: the number of a page, and the largest number of a row on it, which
-// nobody asks for who reads all.
+// no full reading asks for.
 func (c *orphans) writeRoot(root int64, leaves []uint32) error {
 	page := make([]byte, pageSize)
 	page[0] = innerPage

@@ -11,9 +11,9 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
-// Rows of the plan that are in the order of the source from the first place on are on
+// Rows of the plan in the order of the source from the first place on are on
 // sheets: as many rows as a page of the file has room for are one row of the table
-// sheet, so that a page that is lost takes no more rows with it than it had. All other
+// sheet, so that a lost page takes no more rows with it than it had. All other
 // rows are in the table plan, behind those on sheets.
 
 // plan is that of a run.
@@ -173,7 +173,7 @@ func (d *plan) sourceOnSheets(after int64, most int) (list []hashlog.PlannedRow,
 	return list, err
 }
 
-// front is the last position that is on a sheet; 0: none is.
+// front is the last position on a sheet, or 0.
 func (d *plan) front() (int64, error) {
 	t, err := d.has()
 	if err != nil || !t.sheets {

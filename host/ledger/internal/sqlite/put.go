@@ -8,7 +8,7 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
-// changes are what is written to a run.
+// changes write to a run.
 type changes struct{ *handle }
 
 // Put writes what a change has, within Within.

@@ -21,7 +21,7 @@ type damaged struct {
 	temp string // directory for temporary files
 }
 
-// rescue copies what can be read into a ledger of format 1, and says what is lost.
+// rescue copies the readable parts into a ledger of format 1, and names the losses.
 func rescue(o *damaged) (lost []string, err error) {
 	c := &copier{o: o, scratch: filepath.Join(o.Dir, "scratch")}
 	from, err := o.openDamaged()
@@ -40,7 +40,7 @@ func rescue(o *damaged) (lost []string, err error) {
 }
 
 // openDamaged opens a file of which anything may be damaged. Where not even its
-// tables are found, as on a first page that is lost, it opens a copy with the
+// tables are found, as on a lost first page, it opens a copy with the
 // first page of an empty ledger: all have the same.
 func (o *damaged) openDamaged() (*conn, error) {
 	from, err := openReader(o.At, o.temp)
@@ -61,7 +61,7 @@ func (o *damaged) openDamaged() (*conn, error) {
 }
 
 // openGuessed opens a file with the first page of an empty ledger: of the format
-// in which its state is found, or of the newest if that is lost too. In a file of
+// in which its state is found, or of the newest if lost too. In a file of
 // format 2 something else is where sheets are looked for: their sums tell.
 func (o *damaged) openGuessed(path string) (found *conn, err error) {
 	for _, tables := range []string{schema, schemaOfRows, schema} {
@@ -124,7 +124,7 @@ func emptyLedger(path, schema, temp string) (*conn, error) {
 	return c, nil
 }
 
-// pageSize is that of SQLite where nobody asks for another.
+// pageSize is that of SQLite by default.
 const pageSize = 4096
 
 // newFirstPage writes the first page of an empty ledger over that of a file.
@@ -164,7 +164,7 @@ type copier struct {
 	enc     hashlog.Encoder
 	dec     hashlog.Decoder
 	private []byte
-	known   bool // the key of the names: what is read can be compared with its sums
+	known   bool // the key of the names: records can be compared with their sums
 	total   int64
 	size    int64
 	bounds  []hashlog.Wave
@@ -185,7 +185,7 @@ func (c *copier) lost(format string, args ...any) {
 	c.lostOf = append(c.lostOf, fmt.Sprintf(format, args...))
 }
 
-// value reads one column of a table that has one row.
+// value reads one column of a table of one row.
 func (c *copier) value(column, table string) (any, bool) {
 	found, err := c.from.conn.one("SELECT " + column + " FROM " + table)
 	if err != nil || found == nil {
@@ -200,7 +200,7 @@ func (c *copier) number(column, table string) int64 {
 	return max(n, 0)
 }
 
-// head copies the table run. Without its header the run is nobody's, of no
+// head copies the table run. Without its header the run has no owner and no
 // script.
 func (c *copier) head() (err error) {
 	if c.tables, err = c.from.has(); err != nil {
@@ -287,7 +287,7 @@ const (
 // planCopier copies the plan.
 type planCopier struct{ *copier }
 
-// plan copies the rows of the plan. A place stays for those that are lost.
+// plan copies the rows of the plan. A place stays for lost ones.
 func (c *planCopier) plan() error {
 	put := func(p row) error {
 		if p.int(0) < 1 || p.int(0) > c.total || p.text(3) == "" {
@@ -327,7 +327,7 @@ func (c *planCopier) plan() error {
 	return err
 }
 
-// sheets copies the rows of the plan that are on sheets.
+// sheets copies the rows of the plan on sheets.
 func (c *planCopier) sheets(put func(row) error) error {
 	if !c.tables.sheets {
 		return nil
@@ -345,7 +345,7 @@ func (c *planCopier) sheets(put func(row) error) error {
 	})
 }
 
-// sheet copies the rows of a sheet up to the first that is none.
+// sheet copies the rows of a sheet up to the first broken one.
 func (c *planCopier) sheet(r row, put func(row) error) error {
 	s := sheetOf(r)
 	var failed error
@@ -381,7 +381,7 @@ func (c *copier) tell(what string, missing, changed *gaps) {
 // lostSeq is behind the places in the source of all rows of which it is known.
 const lostSeq = int64(1) << 40
 
-// placeholders keep the places of rows of the plan that are lost.
+// placeholders keep the places of lost rows of the plan.
 func (c *planCopier) placeholders() error {
 	for pos := int64(1); pos <= c.total; pos++ {
 		there, err := c.to.conn.count("SELECT EXISTS (SELECT 1 FROM plan WHERE pos = ?)", pos)
@@ -396,7 +396,7 @@ func (c *planCopier) placeholders() error {
 	return nil
 }
 
-// records copies the log, and follows what it says of users and of the run.
+// records copies the log, and follows its word on users and the run.
 func (c *copier) records() error {
 	if err := c.rows(); err != nil {
 		return err
@@ -451,7 +451,7 @@ func (c *copier) groups() error {
 	return (&scraper{c}).scrape()
 }
 
-// group copies the records of a group that are whole. Behind one that is not it
+// group copies the whole records of a group. Behind a broken one it
 // looks for the next whose sum fits.
 func (c *copier) group(id int64, body []byte) error {
 	for list := (hashlog.Frames{Rest: body}); len(list.Rest) > 0; id++ {
@@ -486,7 +486,7 @@ func (c *copier) whole(frame []byte) bool {
 	return err == nil && c.enc.Fits(&f, frame) == nil
 }
 
-// resync finds the first whole frame in what is left of a group, and what is
+// resync finds the first whole frame in the rest of a group, and the part
 // behind it.
 func (c *copier) resync(rest []byte) (frame, behind []byte) {
 	for ; len(rest) > 0; rest = rest[1:] {
@@ -498,7 +498,7 @@ func (c *copier) resync(rest []byte) (frame, behind []byte) {
 	return nil, nil
 }
 
-// record copies a record that is one. sure: and has its sum.
+// record copies a sound record. sure: also its sum fits.
 func (c *copier) record(id int64, body []byte, sure bool) error {
 	f, err := c.dec.Split(body)
 	if err == nil {
@@ -631,7 +631,7 @@ func (c *copier) state() error {
 	return c.to.conn.run("INSERT INTO state VALUES (1,?,?,?)", int64(0), []byte{}, text)
 }
 
-// indexes make what is copied quick to read.
+// indexes make the copy quick to read.
 func (c *copier) indexes() error {
 	for _, q := range []string{"CREATE INDEX rec_user ON rec (user, id)", "CREATE INDEX plan_seq ON plan (seq)", "CREATE INDEX plan_fold ON plan (fold)"} {
 		if err := c.to.conn.run(q); err != nil {
@@ -643,7 +643,7 @@ func (c *copier) indexes() error {
 
 // salvage calls fn for the rows of a range that can be read, in order. The
 // query's first column is the number of the row, its parameters are the first
-// and the last. A page that is lost costs the search for where it begins and
+// and the last. A lost page costs the search for where it begins and
 // ends.
 func salvage(c *conn, query string, from, to int64, fn func(row) error) error {
 	for from <= to {

@@ -50,7 +50,7 @@ CREATE TABLE sheet (first INTEGER PRIMARY KEY, n INTEGER NOT NULL, seq INTEGER N
 // temporary table: its file has no name, so a crash leaves nothing of it.
 const stageSchema = `CREATE TABLE temp.stage (seq INTEGER PRIMARY KEY, line INTEGER, key TEXT, fold TEXT, row BLOB, reason TEXT, digest BLOB, ord BLOB)`
 
-// format is the version of the schema, oldest the first that is read.
+// format is the version of the schema, oldest the first one supported.
 const (
 	format         = 3
 	formatOfGroups = 2 // without sheets

@@ -5,14 +5,14 @@ import (
 	"os"
 )
 
-// A group may lie on many pages, and one that is lost would take all of it along.
+// A group may lie on many pages, and a lost one would take all of it along.
 // So where records are missing, all pages of the file are searched for them: a
 // record is told by its sum, and says itself which it is.
 
 // scraper finds records anywhere in a file.
 type scraper struct{ *copier }
 
-// scrape copies the records that are found anywhere in the file.
+// scrape copies the records found anywhere in the file.
 func (c *scraper) scrape() error {
 	have, err := c.to.conn.count("SELECT count(*) FROM rec")
 	if err != nil || have >= c.size || !c.known {
@@ -77,7 +77,7 @@ func (p *pagesOf) page(n int) []byte {
 }
 
 // chain returns what pages hold of which each begins with the number of the
-// next, from one on that was not read yet.
+// next, from an unread one on.
 func (p *pagesOf) chain(n int) (text []byte) {
 	for n > 1 && n < len(p.seen) && !p.seen[n] {
 		p.seen[n] = true

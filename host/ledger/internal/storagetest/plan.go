@@ -13,9 +13,12 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
+// plan is the plan of a model, drawn, published and read back.
+type plan struct{ *model }
+
 // draft draws a plan, of which some rows have their place at once and others are
 // sorted, and publishes it.
-func (m *model) draft() {
+func (m plan) draft() {
 	d, err := m.in.Begin()
 	m.must(err)
 	var front []hashlog.Row
@@ -52,8 +55,8 @@ func rowsOf(staged []rows.Staged) (list []hashlog.Row) {
 	return list
 }
 
-// drafted compares rows of a draft that is not sorted yet.
-func (m *model) drafted(d Draft, list []hashlog.Row) {
+// drafted compares rows of an unsorted draft.
+func (m plan) drafted(d Draft, list []hashlog.Row) {
 	for _, want := range list {
 		got, err := d.Row(want.Seq)
 		m.must(err)
@@ -66,7 +69,7 @@ func (m *model) drafted(d Draft, list []hashlog.Row) {
 	m.same("a row that was not put", got == nil, true)
 }
 
-func (m *model) publish(d Draft) {
+func (m plan) publish(d Draft) {
 	total := int64(len(m.plan))
 	m.run = rows.Run{Header: "header", Names: hashlog.NamesKey{1}, Total: total, Waves: []hashlog.Wave{{Name: "all", First: 1, Last: total}},
 		Ordered: slices.IsSortedFunc(m.plan, func(a, b hashlog.Row) int { return cmp.Compare(a.Seq, b.Seq) }),
@@ -74,8 +77,8 @@ func (m *model) publish(d Draft) {
 	m.must(d.Publish(&rows.Found{Run: m.run, State: rows.State{Frontier: []byte{}}, Head: hashlog.Head{Note: "first"}}))
 }
 
-// planned compares all that is written once.
-func (m *model) planned() error {
+// planned compares everything written once.
+func (m plan) planned() error {
 	run, err := m.s.Run()
 	run.Room = 0
 	m.same("Run", run, m.run)
@@ -83,7 +86,7 @@ func (m *model) planned() error {
 }
 
 // sheets compares the rows from one position to another.
-func (m *model) sheets() error {
+func (m plan) sheets() error {
 	total := int64(len(m.plan))
 	from := rapid.Int64Range(1, total+1).Draw(m.t, "first row")
 	to := rapid.Int64Range(from-1, total).Draw(m.t, "last row")
@@ -104,7 +107,7 @@ func (m *model) sheets() error {
 }
 
 // byKey compares the rows with some keys.
-func (m *model) byKey() error {
+func (m plan) byKey() error {
 	keys := rapid.SliceOfN(rapid.SampledFrom([]string{"user-0", "user-3", "user-17", "nothing"}), 1, 3).Draw(m.t, "keys")
 	var want []hashlog.Row
 	for _, row := range m.plan {
@@ -116,7 +119,7 @@ func (m *model) byKey() error {
 }
 
 // bySource compares the rows behind one of the source.
-func (m *model) bySource() error {
+func (m plan) bySource() error {
 	of := rows.Wanted{After: rapid.Int64Range(-1, 41).Draw(m.t, "behind"), Most: rapid.IntRange(1, 50).Draw(m.t, "most")}
 	var want []hashlog.Row
 	for _, row := range m.plan {
@@ -132,7 +135,7 @@ func (m *model) bySource() error {
 }
 
 // wanted compares the rows that a storage gives with those that it should.
-func (m *model) wanted(of rows.Wanted, want []hashlog.Row) error {
+func (m plan) wanted(of rows.Wanted, want []hashlog.Row) error {
 	var got, keys []string
 	err := m.s.Rows(of, func(p *hashlog.PlannedRow) error {
 		got = append(got, fmt.Sprint(p.Seq, p.Key, m.plan[p.Pos-1].Key))

@@ -1,5 +1,5 @@
 // Package storagetest is what every storage of the ledger has to pass: sequences of
-// changes, kept, given up or cut off, after which all that is read is what a few maps
+// changes, kept, given up or cut off, after which every reading equals a few maps
 // say.
 package storagetest
 
@@ -18,7 +18,7 @@ import (
 	"github.com/rekey-host/rekey/host/ledger/internal/rows"
 )
 
-// Storage is what is tried of a storage: what the ledger writes while it applies a run,
+// Storage is the tried part of a storage: whatever the ledger writes while it applies a run,
 // and reads of that.
 type Storage interface {
 	Moment(fn func() error) error
@@ -38,7 +38,7 @@ type Storage interface {
 	Close() error
 }
 
-// Draft is what is tried of a run that does not exist yet.
+// Draft is the tried part of a run before it exists.
 type Draft interface {
 	Row(seq int64) (*hashlog.Row, error)
 	PutSheet(s *hashlog.Sheet) error
@@ -47,7 +47,7 @@ type Draft interface {
 	Publish(f *rows.Found) error
 }
 
-// Keeper is where the runs are that are tried. Open opens the run of the draft that was
+// Keeper is where the tried runs are kept. Open opens the run of the draft
 // published, as often as it is called.
 type Keeper struct {
 	Begin func() (Draft, error)
@@ -93,10 +93,10 @@ type model struct {
 // Try draws a plan and a sequence of changes to its run, and compares after each.
 func Try(t *rapid.T, in Keeper) {
 	m := &model{t: t, in: in, has: &kept{statuses: map[int64]rows.Status{}, tiles: map[int64]hashlog.Hash{}, heads: map[int64]string{0: "first"}}}
-	m.draft()
+	plan{m}.draft()
 	m.again()
 	defer func() { _ = m.s.Close() }()
-	m.must(m.s.Moment(m.planned))
+	m.must(m.s.Moment(plan{m}.planned))
 	for range rapid.IntRange(1, 12).Draw(t, "steps") {
 		switch rapid.IntRange(0, 5).Draw(t, "step") {
 		case 0:
@@ -202,7 +202,7 @@ func (m *model) ends(k *kept, c *rows.Change) {
 	}
 }
 
-// compare compares all that is read with the maps.
+// compare compares every reading with the maps.
 func (m *model) compare() error {
 	for _, part := range []func() error{m.log, m.histories, m.statuses, m.rest, m.index} {
 		if err := part(); err != nil {
