@@ -30,7 +30,8 @@ FUZZTIME ?= 20s
 ALONE = host/diag host/internal/piles host/ledger/internal/files host/output host/password host/report host/workflow/lang host/workflow/tree \
 	plugins/internal/shacrypt plugins/ldap/internal/ldapwire scripts sdk/internal/wire sdk/leaktest sdk/secret
 SERIAL = TestTheLanguage TestEveryParameterTakesItsKindAndNothingElse TestFilterSelects TestEveryTamperingIsNamed TestOneDamagedPageHidesOnlyItself \
-	TestAPlanOnSheetsReadsAsOneInRows TestLongTextsAreBounded TestASecretInTwoFormsIsScrubbedInBoth
+	TestAPlanOnSheetsReadsAsOneInRows TestAnySequenceOfCommitsAndCrashesIsWhatTheModelSays TestUsersUnderALostInnerPageAreFound TestFlippedByteIsNoticedOrHarmless \
+	TestLongTextsAreBounded TestASecretInTwoFormsIsScrubbedInBoth
 SERIAL_OF = host/ledger host/workflow sdk/internal/scrub
 SERIAL_TESTS = '^($(shell echo $(SERIAL) | tr ' ' '|'))$$'
 
