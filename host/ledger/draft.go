@@ -3,7 +3,6 @@ package ledger
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -79,18 +78,6 @@ type Draft struct {
 	enc     hashlog.Encoder
 	private []byte
 	ord     []byte
-}
-
-// ofRun names the run in an error.
-func ofRun(id string, err error) error {
-	var held *LockedError
-	if errors.As(err, &held) {
-		return &LockedError{Run: id, PID: held.PID}
-	}
-	if strings.HasPrefix(err.Error(), "run "+id+": ") { // it is named already
-		return err
-	}
-	return fmt.Errorf("run %s: %w", id, err)
 }
 
 func (d *Draft) begin(k Keys) (err error) {

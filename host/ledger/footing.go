@@ -161,3 +161,19 @@ func (f *footing) has(path string, st unix.Stat_t) bool {
 	}
 	return false
 }
+
+// standOn notes the files of a run whose database is open.
+func standOn(s *stateDir, id string) (*footing, error) {
+	db := s.runFile(id)
+	f := &footing{files: []standsOn{
+		{path: s.runs()}, {path: db, holds: true}, {path: db + "-wal", holds: true, ahead: true}, {path: db + "-shm"}, {path: s.lockFile(id)},
+	}}
+	for i := range f.files {
+		st, err := files.Stat(f.files[i].path)
+		if err != nil {
+			return nil, gone(f.files[i].path, "cannot be looked at: %v", err)
+		}
+		f.files[i].id = fileID{uint64(st.Dev), st.Ino}
+	}
+	return f, f.settle()
+}

@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rekey-host/rekey/host/hashlog"
@@ -64,4 +67,16 @@ func decodeHeader(text []byte) (Header, error) {
 		return h, hashlog.NotAsWritten("header: %w", err)
 	}
 	return h, nil
+}
+
+// ofRun names the run in an error.
+func ofRun(id string, err error) error {
+	var held *LockedError
+	if errors.As(err, &held) {
+		return &LockedError{Run: id, PID: held.PID}
+	}
+	if strings.HasPrefix(err.Error(), "run "+id+": ") { // it is named already
+		return err
+	}
+	return fmt.Errorf("run %s: %w", id, err)
 }

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rekey-host/rekey/host/ledger/internal/files"
@@ -102,22 +103,6 @@ func (s *stateDir) lockFile(id string) string { return filepath.Join(s.runs(), i
 
 func (s *stateDir) draftFile(id string) string { return filepath.Join(s.runs(), "."+id+".draft") }
 
-// standOn notes the files of a run whose database is open.
-func (s *stateDir) standOn(id string) (*footing, error) {
-	db := s.runFile(id)
-	f := &footing{files: []standsOn{
-		{path: s.runs()}, {path: db, holds: true}, {path: db + "-wal", holds: true, ahead: true}, {path: db + "-shm"}, {path: s.lockFile(id)},
-	}}
-	for i := range f.files {
-		st, err := files.Stat(f.files[i].path)
-		if err != nil {
-			return nil, gone(f.files[i].path, "cannot be looked at: %v", err)
-		}
-		f.files[i].id = fileID{uint64(st.Dev), st.Ino}
-	}
-	return f, f.settle()
-}
-
 func (s *stateDir) fill() {
 	if s.now == nil {
 		s.now = time.Now
@@ -137,4 +122,16 @@ func (s *stateDir) fill() {
 	if s.host == "" {
 		s.host, _ = os.Hostname()
 	}
+}
+
+// oneAtATime makes a source of randomness safe for concurrent use.
+type oneAtATime struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (o *oneAtATime) Read(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.r.Read(b)
 }

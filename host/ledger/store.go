@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,18 +75,6 @@ func Open(dir string, o Options) (*Store, error) {
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
-}
-
-// oneAtATime makes a source of randomness safe for concurrent use.
-type oneAtATime struct {
-	mu sync.Mutex
-	r  io.Reader
-}
-
-func (o *oneAtATime) Read(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.r.Read(b)
 }
 
 // Close releases what the store holds. Runs that it gave out stay usable.
@@ -265,7 +252,7 @@ func (s *Store) openOn(id string, l *lock) (*Run, error) {
 	if r.writer, err = newWriter(r); err != nil {
 		return r, err
 	}
-	if r.footing, err = s.standOn(id); err != nil {
+	if r.footing, err = standOn(s.stateDir, id); err != nil {
 		return r, err
 	}
 	if !r.footing.has(s.runFile(id), before) {
