@@ -137,7 +137,7 @@ func (h *Host) Continue(ctx context.Context, name string, options RunOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	there, err := h.placeOf(run.Header())
+	there, err := placeOf(h, run.Header())
 	session := h.session(there, options)
 	session.run = run
 	if err == nil {
@@ -239,7 +239,7 @@ func (h *Host) rewrite(ctx context.Context, run *ledger.Run, options ReportOptio
 	if err := options.withoutFormat(); err != nil {
 		return nil, err
 	}
-	there, err := h.placeOf(run.Header())
+	there, err := placeOf(h, run.Header())
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +290,7 @@ func (h *Host) Check(ctx context.Context, script Script) (*workflow.Workflow, er
 	if err != nil {
 		return nil, err
 	}
-	lock, err := h.lockOf(h.here(), script.Path)
+	lock, err := lockOf(h, h.here(), script.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +301,7 @@ func (h *Host) Check(ctx context.Context, script Script) (*workflow.Workflow, er
 
 // Backend describes one backend.
 func (h *Host) Backend(ctx context.Context, name string) (sdk.Description, error) {
-	lock, err := h.lockOf(h.here(), "")
+	lock, err := lockOf(h, h.here(), "")
 	if err != nil {
 		return sdk.Description{}, err
 	}
@@ -310,12 +310,12 @@ func (h *Host) Backend(ctx context.Context, name string) (sdk.Description, error
 
 // lockOf reads the lock file of a script: the one beside it, else the one in the
 // plugin directory; "" is no script.
-func (h *Host) lockOf(at place, script string) (*lockfile.Lock, error) {
+func lockOf(host *Host, at place, script string) (*lockfile.Lock, error) {
 	beside := ""
-	if path, err := ExpandHome(script, h.Home); err == nil && path != "" && !strings.HasPrefix(path, embeddedPrefix) {
+	if path, err := ExpandHome(script, host.Home); err == nil && path != "" && !strings.HasPrefix(path, embeddedPrefix) {
 		beside = filepath.Dir(at.absolute(path))
 	}
-	lock, err := lockfile.Find(beside, h.PluginDir)
+	lock, err := lockfile.Find(beside, host.PluginDir)
 	if err != nil {
 		return nil, &UsageError{Message: err.Error()}
 	}
@@ -358,8 +358,8 @@ func (h *Host) session(at place, options RunOptions) *Session {
 func (h *Host) here() place { return place{dir: h.WorkDir, embedded: h.Embedded} }
 
 // placeOf returns the directory in which a run was planned.
-func (h *Host) placeOf(head ledger.Header) (place, error) {
-	at := h.here()
+func placeOf(host *Host, head ledger.Header) (place, error) {
+	at := host.here()
 	kept, err := settingsOf(head)
 	if err == nil && kept.Dir != "" && kept.Dir != at.dir {
 		at.dir, at.moved = kept.Dir, true

@@ -45,7 +45,7 @@ type openHooks interface {
 
 // under puts the session under the lock of a script.
 func (s *Session) under(script string) error {
-	lock, err := s.host.lockOf(s.place, script)
+	lock, err := lockOf(s.host, s.place, script)
 	if err == nil {
 		s.plugins, s.loader = s.plugins.locked(lock), s.loader.locked(lock)
 	}

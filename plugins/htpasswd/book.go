@@ -40,19 +40,6 @@ type view struct {
 	fault   *sdk.Error // why it must not be replaced
 }
 
-// parse takes a content apart.
-func (f file) parse(content []byte) *view {
-	made := &view{content: content, index: map[string]int{}, fault: f.fault(content)}
-	for entry := range entries(content, nil) {
-		name := string(entry.name)
-		if _, twice := made.index[name]; !twice {
-			made.index[name] = len(made.places)
-			made.places = append(made.places, place{entry.start, entry.end})
-		}
-	}
-	return made
-}
-
 // entry returns the account's. Its texts are the content's.
 func (v *view) entry(name string) (entry, bool) {
 	count, ok := v.index[name]

@@ -138,6 +138,30 @@ func (f file) stillLocked(err error) *sdk.Error {
 	return failure
 }
 
+// parse takes a content apart.
+func (f file) parse(content []byte) *view {
+	made := &view{content: content, index: map[string]int{}, fault: f.fault(content)}
+	for entry := range entries(content, nil) {
+		name := string(entry.name)
+		if _, twice := made.index[name]; !twice {
+			made.index[name] = len(made.places)
+			made.places = append(made.places, place{entry.start, entry.end})
+		}
+	}
+	return made
+}
+
+// fault is the first flaw that keeps the file from being replaced, nil if there
+// is none.
+func (f file) fault(content []byte) *sdk.Error {
+	for _, flaw := range flaws(content, f.foreign) {
+		if !flaw.mild && !flaw.lost {
+			return sdk.Errorf(sdk.InvalidConfig, "%s:%d: %s; %s", f.path, flaw.line, flaw.why, flaw.fix)
+		}
+	}
+	return nil
+}
+
 var errChanged = errors.New("it has changed since it was read")
 
 // draft is a file that is to take the place of another.

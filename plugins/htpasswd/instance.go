@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/rekey-host/rekey/plugins/internal/files"
@@ -78,17 +77,6 @@ func notFound(account string) *sdk.Error {
 	return sdk.Errorf(sdk.AccountNotFound, "account %q: the file has no such line", account)
 }
 
-// account tells of an entry. Without a hash that can be right, such as "!",
-// the status is not known to be active.
-func (e entry) account() sdk.Account {
-	name, hash := string(e.name), string(e.hash)
-	account := sdk.Account{Account: name, ID: name, Login: name, Stamp: stamp(hash)}
-	if schemeOf(hash).name != "" {
-		account.Status = sdk.StatusActive
-	}
-	return account
-}
-
 // List calls yield for the accounts whose name matches filter, a shell
 // pattern, in the order of the file.
 func (i *Instance) List(ctx context.Context, filter string, attributes []string, yield func(sdk.Account) error) error {
@@ -115,19 +103,6 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 		}
 	}
 	return nil
-}
-
-func (e entry) attributes(names []string) map[string]string {
-	have := make(map[string]string, len(names))
-	for _, name := range names {
-		switch name {
-		case "hash":
-			have[name] = schemeOf(string(e.hash)).name
-		case "line":
-			have[name] = strconv.Itoa(e.line)
-		}
-	}
-	return have
 }
 
 // Policy returns the one rule there is: the longest value that the hash takes.

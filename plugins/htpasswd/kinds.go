@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/rekey-host/rekey/sdk"
 )
 
 // flaw is what is wrong with a line, or worth knowing.
@@ -91,17 +89,6 @@ func ageing(fields [][]byte) bool {
 // placeholder too short for either a hash or a password.
 func locked(hash string) bool {
 	return len(hash) < 4 || strings.HasPrefix(hash, "!") || strings.HasPrefix(hash, "*")
-}
-
-// fault is the first flaw that keeps the file from being replaced, nil if there
-// is none.
-func (f file) fault(content []byte) *sdk.Error {
-	for _, flaw := range flaws(content, f.foreign) {
-		if !flaw.mild && !flaw.lost {
-			return sdk.Errorf(sdk.InvalidConfig, "%s:%d: %s; %s", f.path, flaw.line, flaw.why, flaw.fix)
-		}
-	}
-	return nil
 }
 
 // odd says why servers may read a line otherwise than as it looks.

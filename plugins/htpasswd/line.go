@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,6 +19,30 @@ type entry struct {
 	rest       []byte // the fields after the hash, without the colon before them
 	start, end int    // of the hash in the content
 	line       int
+}
+
+// account tells of an entry. Without a hash that can be right, such as "!",
+// the status is not known to be active.
+func (e entry) account() sdk.Account {
+	name, hash := string(e.name), string(e.hash)
+	account := sdk.Account{Account: name, ID: name, Login: name, Stamp: stamp(hash)}
+	if schemeOf(hash).name != "" {
+		account.Status = sdk.StatusActive
+	}
+	return account
+}
+
+func (e entry) attributes(names []string) map[string]string {
+	have := make(map[string]string, len(names))
+	for _, name := range names {
+		switch name {
+		case "hash":
+			have[name] = schemeOf(string(e.hash)).name
+		case "line":
+			have[name] = strconv.Itoa(e.line)
+		}
+	}
+	return have
 }
 
 // lines yields every line with its number from 1 and its offset, line ends

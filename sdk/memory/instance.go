@@ -127,17 +127,17 @@ func (i *Instance) give(op sdk.Operation) sdk.Receipt {
 	}
 	credential := account.credential(op.Kind)
 	if credential.op != 0 && credential.op == i.accounts.mark(op.ID) {
-		return i.done(sdk.AlreadyApplied, credential)
+		return done(i, sdk.AlreadyApplied, credential)
 	}
 	if err := i.allowed(credential, op, value); err != nil {
 		if op.Attempt > 1 && credential.set && credential.digest == value {
-			return i.done(sdk.AlreadyApplied, credential) // an earlier attempt is the reason for the refusal
+			return done(i, sdk.AlreadyApplied, credential) // an earlier attempt is the reason for the refusal
 		}
 		return sdk.Refuse(err)
 	}
 	i.take(credential, op, value)
 	sh.put(op.Account, account)
-	return i.done(sdk.Applied, credential)
+	return done(i, sdk.Applied, credential)
 }
 
 // sane refuses what can be refused without a look at the account.
@@ -212,8 +212,9 @@ func (i *Instance) take(credential *credential, op sdk.Operation, value [32]byte
 	credential.dated(i.now())
 }
 
-func (i *Instance) done(outcome sdk.Outcome, credential *credential) sdk.Receipt {
-	return sdk.Receipt{Outcome: outcome, Stamp: i.accounts.stamp(credential)}
+// done is the receipt of an operation that succeeded.
+func done(instance *Instance, outcome sdk.Outcome, credential *credential) sdk.Receipt {
+	return sdk.Receipt{Outcome: outcome, Stamp: instance.accounts.stamp(credential)}
 }
 
 // pick is Reset.
@@ -235,7 +236,7 @@ func (i *Instance) pick(op sdk.Operation) sdk.Receipt {
 	credential := account.credential(op.Kind)
 	i.take(credential, op, i.accounts.digest(op.Account, op.Kind, value))
 	sh.put(op.Account, account)
-	receipt := i.done(sdk.Applied, credential)
+	receipt := done(i, sdk.Applied, credential)
 	receipt.Value = value
 	return receipt
 }
@@ -251,7 +252,7 @@ func (i *Instance) unlock(op sdk.Operation) sdk.Receipt {
 	if account.status == sdk.StatusLocked {
 		account.status = sdk.StatusActive
 	}
-	return i.done(sdk.Applied, account.lookup(op.Kind))
+	return done(i, sdk.Applied, account.lookup(op.Kind))
 }
 
 // handOver is Handover: the account is given the value, and the instance goes on
@@ -276,7 +277,7 @@ func (i *Instance) revoke(op sdk.Operation) sdk.Receipt {
 		return sdk.Refuse(err)
 	}
 	account.endSessions()
-	return i.done(sdk.Applied, account.lookup(op.Kind))
+	return done(i, sdk.Applied, account.lookup(op.Kind))
 }
 
 // Find returns the account. Its stamp is that of kind "", or of the first kind
@@ -285,16 +286,16 @@ func (i *Instance) Find(ctx context.Context, name string) (sdk.Account, error) {
 	if err := i.wait(ctx); err != nil {
 		return sdk.Account{}, err
 	}
-	found, ok := i.look(name)
+	found, ok := lookUp(i, name)
 	if !ok {
 		return sdk.Account{}, missing(name)
 	}
 	return found, nil
 }
 
-// look returns the facts about an account.
-func (i *Instance) look(name string) (sdk.Account, bool) {
-	sh := i.accounts.shard(name)
+// lookUp returns the facts about an account.
+func lookUp(instance *Instance, name string) (sdk.Account, bool) {
+	sh := instance.accounts.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	account := sh.m[name]
@@ -310,14 +311,14 @@ func (i *Instance) look(name string) (sdk.Account, bool) {
 		found.Login = name
 	}
 	main := ""
-	for index, kind := range i.kinds {
+	for index, kind := range instance.kinds {
 		found.Kinds = append(found.Kinds, kind.Name)
 		if index == 0 {
 			main = kind.Name
 		}
 	}
 	credential := account.lookup(main)
-	found.Stamp = i.accounts.stamp(credential)
+	found.Stamp = instance.accounts.stamp(credential)
 	if credential != nil && credential.set {
 		found.MustChange, found.ChangedAt = new(credential.must), credential.changedAt()
 	}
@@ -332,17 +333,18 @@ func (i *Instance) Resolve(ctx context.Context, names []string) ([]sdk.Identity,
 	}
 	found := make([]sdk.Identity, len(names))
 	for index, name := range names {
-		found[index] = i.identity(name)
+		found[index] = identityOf(i, name)
 	}
 	return found, nil
 }
 
-func (i *Instance) identity(name string) sdk.Identity {
-	sh := i.accounts.shard(name)
+// identityOf is the account behind a name.
+func identityOf(instance *Instance, name string) sdk.Identity {
+	sh := instance.accounts.shard(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	switch account := sh.m[name]; {
-	case account == nil && !i.create:
+	case account == nil && !instance.create:
 		return sdk.Identity{Err: missing(name)}
 	case account == nil || account.about().ID == "":
 		return sdk.Identity{ID: name}
@@ -367,7 +369,7 @@ func (i *Instance) List(ctx context.Context, filter string, attributes []string,
 		if match, _ := path.Match(filter, name); filter != "" && !match {
 			continue
 		}
-		account, ok := i.look(name)
+		account, ok := lookUp(i, name)
 		if !ok {
 			continue
 		}

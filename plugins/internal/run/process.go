@@ -62,32 +62,6 @@ type process struct {
 	over   chan struct{} // closed when nothing is left of a program that was late
 }
 
-// start starts the program. Its thread stays until it is reaped: the kernel kills
-// the program when the thread that started it ends, so that none outlives rekey.
-func (p Program) start() (*process, error) {
-	made := &process{out: &sink{most: p.Most}, err: &sink{most: p.Most},
-		gone: make(chan struct{}), end: make(chan struct{}), reaped: make(chan struct{}), over: make(chan struct{})}
-	made.cmd = &exec.Cmd{Path: p.Path, Args: append([]string{p.Path}, p.Args...), Env: p.Env, Dir: "/", SysProcAttr: apart()}
-	err := made.connect(p.Feeds)
-	if err == nil {
-		started := make(chan error)
-		go made.live(started)
-		err = <-started
-	}
-	for _, file := range made.theirs {
-		_ = file.Close()
-	}
-	if err != nil {
-		made.hangUp()
-		made.tasks.Wait()
-		if passing(err) {
-			return nil, errBusy
-		}
-		return nil, err
-	}
-	return made, nil
-}
-
 func (p *process) live(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/strict"
@@ -110,4 +111,30 @@ func (p Program) startError(err error) *sdk.Error {
 		code = sdk.TargetUnavailable
 	}
 	return sdk.Errorf(code, "%s: %q cannot be started: %s", p.Name, p.Path, err)
+}
+
+// start starts the program. Its thread stays until it is reaped: the kernel kills
+// the program when the thread that started it ends, so that none outlives rekey.
+func (p Program) start() (*process, error) {
+	made := &process{out: &sink{most: p.Most}, err: &sink{most: p.Most},
+		gone: make(chan struct{}), end: make(chan struct{}), reaped: make(chan struct{}), over: make(chan struct{})}
+	made.cmd = &exec.Cmd{Path: p.Path, Args: append([]string{p.Path}, p.Args...), Env: p.Env, Dir: "/", SysProcAttr: apart()}
+	err := made.connect(p.Feeds)
+	if err == nil {
+		started := make(chan error)
+		go made.live(started)
+		err = <-started
+	}
+	for _, file := range made.theirs {
+		_ = file.Close()
+	}
+	if err != nil {
+		made.hangUp()
+		made.tasks.Wait()
+		if passing(err) {
+			return nil, errBusy
+		}
+		return nil, err
+	}
+	return made, nil
 }
