@@ -23,7 +23,10 @@ var (
 
 // points is a place whose rekey may be told at which of the crash points that it
 // passes it ends like kill -9.
-type points struct{ *place }
+type points struct {
+	*place
+	program string // a name of its own: others run beside it
+}
 
 func newPoints(t *testing.T, env ...string) points {
 	t.Helper()
@@ -37,7 +40,12 @@ func newPoints(t *testing.T, env ...string) points {
 	if withPoints == "" {
 		t.Fatal("rekey with crash points was not built")
 	}
-	return points{newPlace(t, env...)}
+	made := points{newPlace(t, env...), ""}
+	made.program = filepath.Join(made.dir, "rekey-points")
+	if err := os.Link(withPoints, made.program); err != nil {
+		t.Fatal(err)
+	}
+	return made
 }
 
 // crashMoment is one crash point of a run: the nth of its kind.
@@ -53,12 +61,12 @@ func (p points) at(when crashMoment, args ...string) (passed []string, killed bo
 	log := filepath.Join(p.dir, "passed")
 	_ = os.Remove(log)
 	cmd := p.command(args...)
-	cmd.Path, cmd.Args[0] = withPoints, withPoints
+	cmd.Path, cmd.Args[0] = p.program, p.program
 	cmd.Env = append(cmd.Env, "REKEY_CRASH_LOG="+log, "REKEY_CRASH_POINT="+when.point, fmt.Sprint("REKEY_CRASH_AT=", when.n))
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	err := cmd.Run()
-	p.gone()
+	p.goneOf(p.program)
 	killed = cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
 	if err != nil && !killed {
 		p.t.Fatalf("rekey %s, to end at %v: %v\n%s", strings.Join(args, " "), when, err, said.String())

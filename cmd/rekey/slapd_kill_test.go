@@ -89,19 +89,27 @@ func (p *place) killed(whole time.Duration, args ...string) bool {
 // within 2 seconds of its host, and until then it may still send.
 func (p *place) gone() {
 	p.t.Helper()
-	for end := time.Now().Add(10 * time.Second); len(processes()) > 0; time.Sleep(5 * time.Millisecond) {
+	p.goneOf(binary)
+}
+
+// goneOf is gone of those that run a program.
+func (p *place) goneOf(program string) {
+	p.t.Helper()
+	for end := time.Now().Add(10 * time.Second); len(processesOf(program)) > 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			p.t.Fatalf("processes %v outlive their host", processes())
+			p.t.Fatalf("processes %v outlive their host", processesOf(program))
 		}
 	}
 }
 
 // processes are those that run the binary of this test, with their arguments.
-func processes() map[int]string {
+func processes() map[int]string { return processesOf(binary) }
+
+func processesOf(program string) map[int]string {
 	found := map[int]string{}
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, link := range links {
-		if exe, err := os.Readlink(link); err != nil || exe != binary && exe != withPoints {
+		if exe, err := os.Readlink(link); err != nil || exe != program {
 			continue
 		}
 		dir := filepath.Dir(link)

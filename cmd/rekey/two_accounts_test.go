@@ -148,6 +148,7 @@ func TestTwoAccountsTakeTurns(t *testing.T) {
 // TestTwoAccountsKilledAtEveryPoint: at every moment each file has a role that logs in,
 // and the resume goes on with the role that was idle at first.
 func TestTwoAccountsKilledAtEveryPoint(t *testing.T) {
+	t.Parallel()
 	s := newTurns(t)
 	saga{points: s.points, args: s.args(), before: func() { s.begin("app_a", "Now-1", "app_b", "Long-ago-2") },
 		safe: s.safe, done: func() { s.done("app_b", "app_a", "Now-1") }}.killedEverywhere("two accounts")
