@@ -16,10 +16,11 @@ func newReader(of *userState, step journal.Step, to *dispatcher, recorded *journ
 	return reader{newStepState(of, step, to, recorded)}
 }
 
-// read is a verify or a find: recorded once, the same at every replay.
+// read is a verify or a find: recorded once, the same at every replay until
+// the verify is outdated.
 func (x reader) read() (journal.Result, error) {
 	step, dispatcher, recorded := x.step, x.dispatcher, x.recorded
-	if recorded.Answer != nil && !x.outdated() {
+	if recorded.Answer != nil && !x.history.Replay.Outdated(recorded) {
 		return journal.ResultOf(recorded.Answer), nil
 	}
 	ask := x.verify
@@ -55,12 +56,6 @@ func (x reader) read() (journal.Result, error) {
 			return journal.Result{}, cancelled()
 		}
 	}
-}
-
-// outdated reports whether a recorded verify is about a value replaced
-// since.
-func (x reader) outdated() bool {
-	return x.recorded.Verb == journal.Verify && x.fresh[x.recorded.Credential]
 }
 
 // query makes a call that changes nothing. It waits for the dispatcher's circuit,

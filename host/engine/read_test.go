@@ -105,21 +105,6 @@ func (f *failing) Submit(ops []sdk.Operation, answer func(int, sdk.Receipt)) {
 	}
 }
 
-// TestARecordedVerifyIsOutdated by a value that was sent since, a find by none.
-func TestARecordedVerifyIsOutdated(t *testing.T) {
-	name := journal.Credential{Backend: "a", Account: "ann"}
-	for _, c := range []struct {
-		verb  string
-		fresh bool
-		want  bool
-	}{{journal.Verify, true, true}, {journal.Verify, false, false}, {journal.Find, true, false}, {journal.Find, false, false}} {
-		s := &userState{fresh: map[journal.Credential]bool{name: c.fresh}}
-		if got := newReader(s, journal.Step{}, nil, &journal.RecordedStep{Call: journal.Call{Verb: c.verb, Credential: name}}).outdated(); got != c.want {
-			t.Errorf("%s, sent since %v: %v, want %v", c.verb, c.fresh, got, c.want)
-		}
-	}
-}
-
 // TestARefusedReadCountsOnceForTheCircuit, whichever way it went.
 func TestARefusedReadCountsOnceForTheCircuit(t *testing.T) {
 	for _, c := range []struct {

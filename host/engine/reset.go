@@ -23,7 +23,7 @@ func (x resetter) ask() (journal.Result, error) {
 		return journal.ResultOf(x.recorded.Answer), nil
 	}
 	last := x.recorded.Last()
-	if last != nil && !redone(last) && x.recorded.State() != journal.AttemptsDoubtful {
+	if last != nil && !redone(last) && x.recorded.State() != journal.AttemptsDoubtful && !x.history.Replay.Outdated(x.recorded) {
 		return x.asked(last)
 	}
 	if refusal, err := x.mayAsk(); err != nil {
@@ -66,7 +66,6 @@ func (x resetter) mayAsk() (*sdk.Error, error) {
 
 // askUntil repeats a reset or an unlock until it has an outcome.
 func (x resetter) askUntil(attempt *journal.Attempt) error {
-	x.fresh[x.recorded.Credential] = true
 	made := delivery{attempt: attempt, op: x.operation(sending{verb: verbOf(x.step), mustChange: x.step.MustChange})}
 	for tries := newRetry(x.dispatcher.backend.Attempts); ; {
 		receipt, err := x.askOnce(made.op)

@@ -56,7 +56,6 @@ func (d delivery) intent() *journal.Record {
 // deliver sends an operation until it has an outcome, and records that, or until
 // there is a doubt about it.
 func (x sender) deliver(delivery delivery) (*doubt, error) {
-	x.fresh[x.recorded.Credential] = true
 	may := delivery.op.Attempt > 1 && !delivery.contradicted // the target may have the value already
 	patience := x.dispatcher.backend.Patience
 	for tries := newRetry(x.dispatcher.backend.Attempts); ; {

@@ -77,7 +77,6 @@ func (x settler) reopened(attempt *journal.Attempt) (delivery, error) {
 // the target unchanged, the same value once more; else by the plugin's
 // recovery; else it stays unknown.
 func (x settler) investigate(ctx context.Context, delivery delivery, receipt sdk.Receipt) error {
-	x.fresh[x.recorded.Credential] = true
 	verdict, err := x.evidence(delivery, receipt)
 	switch {
 	case err != nil:

@@ -167,8 +167,7 @@ func (s *Steps) Generate(ctx context.Context, wish GenerateStep) (*journal.Value
 }
 
 func newSteps(run *run, user ledger.User, row source.Row) *Steps {
-	return &Steps{userState: userState{run: run, user: user, row: row, names: namesOf(row), history: journal.Read(user.History), before: len(user.History),
-		fresh: map[journal.Credential]bool{}}}
+	return &Steps{userState: userState{run: run, user: user, row: row, names: namesOf(row), history: journal.Read(user.History), before: len(user.History)}}
 }
 
 // checked turns an ending that the hook may not have into a fault.

@@ -23,7 +23,6 @@ type userState struct {
 
 	history  *journal.History // the user's records, old and new
 	before   int              // how many of them are of earlier processes
-	fresh    map[journal.Credential]bool
 	attempts int
 	through  bool                      // the next operation goes through an open circuit
 	lost     map[*journal.Attempt]loss // of what this process concluded

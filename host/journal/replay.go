@@ -34,8 +34,9 @@ type RecordedStep struct {
 	Answer   *Record // of a read, or of a refusal by the host
 	Identity string  // what the target takes the account's name for; see Detail.Identity
 
-	matched bool
-	first   [1]*Attempt // room
+	matched  bool
+	answered int         // place of the answer in the history
+	first    [1]*Attempt // room
 }
 
 // Last returns the newest attempt, or nil.
@@ -58,12 +59,38 @@ func (s *RecordedStep) Recovering() bool {
 	return slices.ContainsFunc(s.Attempts, func(attempt *Attempt) bool { return attempt.Intent.Detail.Op != "" || attempt.Intent.Detail.Bridge })
 }
 
-// kept reports whether a retry keeps what the step did.
+// kept reports whether a retry keeps what the step did. Of one that ages,
+// only what it came to last counts.
 func (s *RecordedStep) kept() bool {
-	if s.Answer != nil {
+	switch {
+	case s.Answer != nil:
 		return tookEffect(s.Answer)
+	case s.ages():
+		last := s.Last()
+		return last != nil && !last.Refused()
 	}
 	return s.State() >= AttemptsApplied
+}
+
+// ages reports whether what the step came to holds only until something is
+// sent behind it.
+func (s *RecordedStep) ages() bool {
+	traits, _ := TraitsOf(s.Verb)
+	return traits.Ages
+}
+
+// asked returns the place in the history at which the step was asked last.
+func (s *RecordedStep) asked() int {
+	if last := s.Last(); last != nil {
+		return last.begun
+	}
+	return s.answered
+}
+
+// sentSince reports whether something of the step was sent, or settled, behind a
+// place in the history.
+func (s *RecordedStep) sentSince(place int) bool {
+	return slices.ContainsFunc(s.Attempts, func(attempt *Attempt) bool { return attempt.newest > place })
 }
 
 // tries are the numbers of the tries of each step with a value.
@@ -138,7 +165,8 @@ func (p *Replay) add(history *History, record *Record) {
 		p.Sent = true
 	case Answer:
 		if record.Code != sdk.Cancelled { // an older rekey recorded calls that were given up
-			p.step(record.Step, CallOf(record)).Answer = record
+			step := p.step(record.Step, CallOf(record))
+			step.Answer, step.answered = record, len(history.records)-1
 		}
 	}
 }
@@ -199,7 +227,8 @@ func (p *Replay) now(ordinal int) *RecordedStep {
 
 // next begins another round. One that settles what was left unknown keeps all
 // as recorded, and sends no new value for it. A retry keeps what took
-// effect and was not set back.
+// effect and was not set back; what a revoke did, or a verify said, before any
+// credential of the user was set back is not true of the value in force now.
 func (p *Replay) next(settles bool) {
 	p.RecoveryRound, p.Sent = settles, false
 	slices.SortStableFunc(p.steps, func(recordedStep, b *RecordedStep) int { return recordedStep.Ordinal - b.Ordinal })
@@ -208,13 +237,33 @@ func (p *Replay) next(settles bool) {
 	if settles {
 		return
 	}
-	back := map[Credential]bool{}
-	for _, recordedStep := range p.earlier {
-		if recordedStep.Verb == Revert && recordedStep.State() == AttemptsApplied {
+	back, newest := map[Credential]bool{}, 0
+	for _, recordedStep := range p.Backs() {
+		if recordedStep.State() == AttemptsApplied {
 			back[recordedStep.Credential] = true
 		}
+		if last := recordedStep.Last(); last != nil && recordedStep.kept() {
+			newest = max(newest, last.newest)
+		}
 	}
-	p.earlier = slices.DeleteFunc(p.earlier, func(recordedStep *RecordedStep) bool { return !recordedStep.kept() || back[recordedStep.Credential] })
+	p.earlier = slices.DeleteFunc(p.earlier, func(recordedStep *RecordedStep) bool {
+		return !recordedStep.kept() || back[recordedStep.Credential] || recordedStep.ages() && recordedStep.asked() < newest
+	})
+}
+
+// Outdated reports whether a recorded step ages and something was sent, or
+// settled, since it was asked, by a step that the hook has taken before it: a
+// revoke, or a verify, has to be asked again then. The records say so, and not
+// what one process knows: it may be killed before it asks.
+func (p *Replay) Outdated(recordedStep *RecordedStep) bool {
+	if !recordedStep.ages() {
+		return false
+	}
+	asked := recordedStep.asked()
+	since := func(other *RecordedStep) bool {
+		return other != recordedStep && other.matched && other.sentSince(asked)
+	}
+	return slices.ContainsFunc(p.earlier, since) || slices.ContainsFunc(p.steps, since)
 }
 
 // At returns the step that a call at an ordinal takes up: a recorded one,

@@ -151,6 +151,77 @@ func TestARetryKeepsWhatTookEffect(t *testing.T) {
 	}
 }
 
+// TestARetryKeepsNothingThatASetBackHasOutdated, of whichever label or kind: a
+// revoke ended the sessions of before, and a verify asked of another value.
+func TestARetryKeepsNothingThatASetBackHasOutdated(t *testing.T) {
+	mail := func(log []Record) []Record {
+		for i := range log {
+			log[i].Cred = "mail"
+		}
+		return log
+	}
+	step := func(n int, story string) []Record { return moved(told(t, story), n, 0) }
+	verified := one(rec(Answer, Verify, 2, sdk.Applied, ""))
+	found := one(rec(Answer, Find, 2, sdk.Applied, ""))
+	for _, c := range []struct {
+		name string
+		log  []Record
+		verb string
+		kept bool
+	}{
+		{"a revoke of another label", join(onAll("b", step(1, "set applied")), step(2, "revoke applied"), onAll("b", step(3, "revert applied"))), Revoke, false},
+		{"a revoke of another kind", join(mail(step(1, "set applied")), step(2, "revoke applied"), mail(step(3, "revert applied"))), Revoke, false},
+		{"a verify of another label", join(onAll("b", step(1, "set applied")), verified, onAll("b", step(3, "revert applied"))), Verify, false},
+		{"a verify of another kind", join(mail(step(1, "set applied")), verified, mail(step(3, "revert applied"))), Verify, false},
+		{"a revoke, and a set-back in doubt", join(onAll("b", step(1, "set applied")), step(2, "revoke applied"), onAll("b", step(3, "revert unknown"))), Revoke, false},
+		{"a revoke, and a set-back that was refused", join(onAll("b", step(1, "set applied")), step(2, "revoke applied"), onAll("b", step(3, "revert refused"))), Revoke, true},
+		{"a revoke of after a set-back", join(onAll("b", step(1, "set applied, revert applied")), putBack(Failed), step(2, "revoke applied")), Revoke, true},
+		{"a revoke, and nothing set back", join(step(1, "set refused"), step(2, "revoke applied")), Revoke, true},
+		{"a revoke asked again and refused", join(step(2, "revoke applied"), moved(told(t, "revoke refused"), 2, 1)), Revoke, false},
+		{"an unlock", join(onAll("b", step(1, "set applied")), step(2, "unlock applied"), onAll("b", step(3, "revert applied"))), Unlock, true},
+		{"a find", join(onAll("b", step(1, "set applied")), found, onAll("b", step(3, "revert applied"))), Find, true},
+	} {
+		s := taken(t, Read(join(c.log, putBack(Partial))), 2, c.verb)
+		if got := len(s.Attempts) > 0 || s.Answer != nil; got != c.kept {
+			t.Errorf("%s: kept %v, want %v", c.name, got, c.kept)
+		}
+	}
+}
+
+// TestWhatIsSentBeforeAStepOutdatesIt where the step ages: a set of any label
+// that is sent, or settled, after the step was asked.
+func TestWhatIsSentBeforeAStepOutdatesIt(t *testing.T) {
+	settled := func() []Record { return one(rec(Outcome, Set, 1, sdk.Applied, "")) }
+	verified := one(rec(Answer, Verify, 2, sdk.Refused, sdk.NotAccepted))
+	found := one(rec(Answer, Find, 2, sdk.Applied, ""))
+	step := func(n int, story string) []Record { return moved(told(t, story), n, 0) }
+	for _, c := range []struct {
+		name string
+		log  []Record
+		verb string
+		want bool
+	}{
+		{"a revoke", join(step(1, "set unknown"), step(2, "revoke applied"), settled()), Revoke, true},
+		{"a revoke of after it", join(step(1, "set unknown"), settled(), step(2, "revoke applied")), Revoke, false},
+		{"a revoke that was asked again", join(step(1, "set unknown"), step(2, "revoke applied"), settled(), moved(told(t, "revoke applied"), 2, 1)), Revoke, false},
+		{"a verify", join(step(1, "set unknown"), verified, settled()), Verify, true},
+		{"a verify that was asked again", join(step(1, "set unknown"), verified, settled(), verified), Verify, false},
+		{"an unlock", join(step(1, "set unknown"), step(2, "unlock applied"), settled()), Unlock, false},
+		{"a find", join(step(1, "set unknown"), found, settled()), Find, false},
+		{"a step behind it", join(step(2, "revoke applied"), step(3, "set applied")), Revoke, false},
+	} {
+		for _, backend := range []string{"a", "b"} {
+			h := Read(onAll(backend, slices.Clone(c.log)))
+			for i, verb := range []string{Set, c.verb} {
+				s, err := h.Replay.At(i+1, Call{verb, Credential{backend, "ann", ""}})
+				if got := i == 1 && h.Replay.Outdated(s); err != nil || i == 1 && got != c.want {
+					t.Errorf("%s of %s: outdated %v, %v; want %v", c.name, backend, got, err, c.want)
+				}
+			}
+		}
+	}
+}
+
 func onAll(backend string, log []Record) []Record {
 	for i := range log {
 		log[i].Backend = backend

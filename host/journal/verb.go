@@ -25,6 +25,7 @@ type Traits struct {
 	Carries   bool        // its intent carries a value that must not get lost
 	Changes   bool        // the credential may have another value afterwards
 	Looks     bool        // it says nothing about a credential
+	Ages      bool        // what it came to holds until something of the user is sent behind it
 }
 
 // verbs is the one table of verbs. What differs from verb to verb is a column
@@ -33,10 +34,10 @@ var verbs = [...]Traits{
 	{Verb: Set, Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 	{Verb: Change, Operation: sdk.Change, Kinded: true, Carries: true, Changes: true},
 	{Verb: Reset, Operation: sdk.Reset, Ability: sdk.CanReset, Kinded: true, Changes: true},
-	{Verb: Verify, Ability: sdk.CanVerify, Kinded: true},
+	{Verb: Verify, Ability: sdk.CanVerify, Kinded: true, Ages: true},
 	{Verb: Find, Ability: sdk.CanFind, Looks: true},
 	{Verb: Unlock, Operation: sdk.Unlock, Ability: sdk.CanUnlock},
-	{Verb: Revoke, Operation: sdk.Revoke, Ability: sdk.CanRevoke},
+	{Verb: Revoke, Operation: sdk.Revoke, Ability: sdk.CanRevoke, Ages: true},
 	{Verb: Handover, Operation: sdk.Handover, Kinded: true, Carries: true, Changes: true},
 	{Verb: Revert, Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 }

@@ -12,10 +12,10 @@ var table = []Traits{
 	{Verb: "set", Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 	{Verb: "change", Operation: sdk.Change, Kinded: true, Carries: true, Changes: true},
 	{Verb: "reset", Operation: sdk.Reset, Ability: sdk.CanReset, Kinded: true, Changes: true},
-	{Verb: "verify", Ability: sdk.CanVerify, Kinded: true},
+	{Verb: "verify", Ability: sdk.CanVerify, Kinded: true, Ages: true},
 	{Verb: "find", Ability: sdk.CanFind, Looks: true},
 	{Verb: "unlock", Operation: sdk.Unlock, Ability: sdk.CanUnlock},
-	{Verb: "revoke", Operation: sdk.Revoke, Ability: sdk.CanRevoke},
+	{Verb: "revoke", Operation: sdk.Revoke, Ability: sdk.CanRevoke, Ages: true},
 	{Verb: "handover", Operation: sdk.Handover, Kinded: true, Carries: true, Changes: true},
 	{Verb: "revert", Operation: sdk.Set, Kinded: true, Carries: true, Changes: true},
 }
