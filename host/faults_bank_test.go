@@ -424,7 +424,8 @@ func describe(label string) (sdk.Description, []sdk.Ability) {
 	case desk:
 		return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Reset}}, []sdk.Ability{sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke, sdk.CanGenerate}
 	}
-	return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Set, sdk.Handover}, ReplaySafe: []sdk.Verb{sdk.Set}}, nil
+	// Without a verify, what was lost of a handover is settled by sending it again.
+	return sdk.Description{Name: label, Verbs: []sdk.Verb{sdk.Set, sdk.Handover}, ReplaySafe: []sdk.Verb{sdk.Set, sdk.Handover}}, nil
 }
 
 // die ends the process as kill -9 does.
