@@ -72,10 +72,11 @@ func accounts(t testing.TB, made map[string]string) {
 
 var targets atomic.Int32
 
-// target is a set of accounts of its own, reached through a relay of its own.
+// target is a set of accounts of its own, reached through a relay of its own, which
+// tells the server who is behind it.
 func target(t testing.TB) backendtest.Target {
 	running := server(t)
-	relay := reachtest.NewRelay(t, running.Address)
+	relay := reachtest.NewRelay(t, running.Address).Announce()
 	number := targets.Add(1)
 	name := func(user string) string { return fmt.Sprintf("%s %d@%%", user, number) }
 	accounts(t, map[string]string{

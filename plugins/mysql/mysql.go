@@ -53,7 +53,9 @@ until ALTER USER … DISCARD OLD PASSWORD, or the next set with it.
 step.revoke ends the sessions of an account (KILL CONNECTION) and waits until they
 are gone: THOSE OF ALL ACCOUNTS OF THE SAME USER, whatever their host, because a
 server does not tell which one a session logged in as. That takes PROCESS and, of
-MariaDB, CONNECTION ADMIN, of MySQL, CONNECTION_ADMIN.
+MariaDB, CONNECTION ADMIN, of MySQL, CONNECTION_ADMIN. It ends those on the server of
+url alone: SESSIONS ON OTHER NODES AND REPLICAS STAY OPEN. Behind a proxy, or where
+addresses are translated, it is Unsupported: which server ends what is not known there.
 
 A value that is hashed already has hash_format "mysql_native_password" (* and 40
 digits), "ed25519" (43 characters), or on MySQL "caching_sha2_password" ($A$…).

@@ -18,7 +18,8 @@ const (
 
 // Revoke ends the sessions of an account's user, from whatever host they come, and
 // waits until they are gone: a server does not tell which of the accounts of one
-// user a session logged in as.
+// user a session logged in as. Behind a proxy the sessions may be listed on one server
+// and ended on another, where their numbers are others'.
 func (i *Instance) Revoke(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	ctx, cancel := i.Bounded(ctx)
 	defer cancel()
@@ -41,7 +42,20 @@ func (i *Instance) Revoke(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if failed := i.sees(ctx, conn); failed != nil {
 		return sdk.Refuse(failed)
 	}
-	threads, err := threadsOf(ctx, conn, wanted.user)
+	own, err := i.thread(ctx, conn, i.found.Load())
+	switch {
+	case err != nil:
+		return sdk.Refuse(i.unread(err))
+	case !own.direct:
+		return sdk.Refuse(sdk.Errorf(sdk.Unsupported, "revoke: the connection leads through a proxy or an address translation, or to a server that is read-only: which sessions would end is not known; give the writing server itself as url"))
+	}
+	return i.end(ctx, conn, wanted.user, own)
+}
+
+// end ends the sessions of a user over a connection that is the server's own, and looks
+// whether it still is that.
+func (i *Instance) end(ctx context.Context, conn *sql.Conn, user string, own thread) sdk.Receipt {
+	threads, err := threadsOf(ctx, conn, user)
 	if err != nil {
 		return sdk.Refuse(i.unread(err))
 	}
@@ -50,7 +64,17 @@ func (i *Instance) Revoke(ctx context.Context, op sdk.Operation) sdk.Receipt {
 			return receipt
 		}
 	}
-	return i.gone(ctx, conn, wanted.user, threads)
+	receipt := i.gone(ctx, conn, user, threads)
+	if receipt.Outcome != sdk.Applied {
+		return receipt
+	}
+	switch again, err := i.thread(ctx, conn, i.found.Load()); {
+	case err != nil:
+		return sdk.Lost(i.Lost(err))
+	case again != own:
+		return sdk.Lost(sdk.Errorf(sdk.TargetError, "another server answers than the one at first: whose sessions have ended is not known; give the server itself as url"))
+	}
+	return receipt
 }
 
 // keeps refuses accounts whose sessions rekey leaves alone.

@@ -1,12 +1,14 @@
 package mysql_test
 
 import (
+	"context"
 	"database/sql"
 	"testing"
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
 
+	"github.com/rekey-host/rekey/plugins/internal/reachtest"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -107,4 +109,24 @@ func TestWhoMayNotEndSessionsSaysSo(t *testing.T) {
 	if !leaked() {
 		t.Error("a session has ended all the same")
 	}
+}
+
+// TestNoSessionEndsByTheNumberOfAnotherServer: behind a proxy nothing is ended, and what
+// was ended where another server answers afterwards is not called done.
+func TestNoSessionEndsByTheNumberOfAnotherServer(t *testing.T) {
+	running := server(t)
+	accounts(t, map[string]string{"leaked@%": "IDENTIFIED BY 'leaked-0'"})
+	leaked := session(t, "leaked", "leaked-0")
+	relay := reachtest.NewRelay(t, running.Address)
+	relay.Before("KILL", func() { t.Error("a session was ended by a number that may be another's") })
+	want(t, open(t, config(running, "url", "mysql://127.0.0.1:"+relay.Port)).Revoke(t.Context(), revoke("leaked")), "refused Unsupported")
+	if !leaked() {
+		t.Error("a session has ended all the same")
+	}
+	want(t, open(t, config(running, "url", running.Socket)).Revoke(t.Context(), revoke("leaked")), "applied")
+	session(t, "leaked", "leaked-0")
+	relay = reachtest.NewRelay(t, running.Address).Announce()
+	relay.Before("KILL", func() { _, _ = running.SQL(context.Background(), "SET GLOBAL server_id = 4713") })
+	defer query(t, "SET GLOBAL server_id = 1")
+	want(t, open(t, config(running, "url", "mysql://127.0.0.1:"+relay.Port)).Revoke(t.Context(), revoke("leaked")), "unknown TargetError")
 }

@@ -21,7 +21,7 @@ type thread struct {
 // have is left out.
 func (s *server) node() string {
 	if s.maria {
-		return "CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir, @@pid_file)"
+		return "CONCAT_WS(' ', @@hostname, @@port, @@global.server_id, @@datadir, @@pid_file)"
 	}
 	return "CONCAT_WS(' ', @@hostname, @@port, @@server_uuid)"
 }

@@ -58,7 +58,8 @@ the former's password, and goes on with it once a session has logged in with it.
 
 step.revoke ends the sessions that a role has open (pg_terminate_backend) and waits
 until they are gone; that takes pg_signal_backend. One that is logging in at that
-moment with the old password may be missed: call it after the set, and verify.
+moment with the old password may be missed: call it after the set, and verify. SESSIONS ON
+STANDBYS AND OTHER NODES STAY OPEN: it ends those on the server that it is connected to.
 
 passwordcheck sees no value here. Where it is loaded and the role may read that
 (pg_read_all_settings), its rules are kept by rekey.

@@ -28,6 +28,7 @@ type Relay struct {
 	running  sync.WaitGroup
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
+	announce bool   // who the client is, to the server
 	word     string // what a message holds that the fault is for
 	before   func() // is called once, before the message passes; nil: not
 	fault    atomic.Int32
@@ -45,6 +46,14 @@ func NewRelay(t testing.TB, target string) *Relay {
 	relay.running.Go(relay.accept)
 	t.Cleanup(relay.Stop)
 	return relay
+}
+
+// Announce has the server told which address a client has, by the PROXY protocol.
+func (r *Relay) Announce() *Relay {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.announce = true
+	return r
 }
 
 // Next arms a fault for the next message that holds word.
@@ -95,6 +104,10 @@ func (r *Relay) accept() {
 		}
 		r.mu.Lock()
 		r.conns[client], r.conns[server] = true, true
+		if r.announce {
+			from, to := client.RemoteAddr().(*net.TCPAddr), server.RemoteAddr().(*net.TCPAddr)
+			_, _ = fmt.Fprintf(server, "PROXY TCP4 %s %s %d %d\r\n", from.IP, to.IP, from.Port, to.Port)
+		}
 		r.mu.Unlock()
 		swallow := new(atomic.Bool)
 		r.running.Go(func() { r.copy(client, server, func(text string) bool { return r.requests(text, swallow) }) })

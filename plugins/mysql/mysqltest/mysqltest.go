@@ -130,7 +130,7 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 func (s *Server) configure(t testing.TB, options Options) error {
 	t.Helper()
 	s.args = append([]string{"--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.dir, "--socket=" + filepath.Join(s.dir, "mysqld.sock"), "--pid-file=" + filepath.Join(s.dir, "pid"),
-		"--bind-address=127.0.0.1", fmt.Sprintf("--port=%d", s.port), "--skip-name-resolve", "--innodb-buffer-pool-size=8M", "--innodb-flush-log-at-trx-commit=0",
+		"--bind-address=127.0.0.1", fmt.Sprintf("--port=%d", s.port), "--skip-name-resolve", "--proxy-protocol-networks=127.0.0.1", "--innodb-buffer-pool-size=8M", "--innodb-flush-log-at-trx-commit=0",
 		"--general-log=ON", "--general-log-file=" + filepath.Join(s.dir, "general.log"), "--log-warnings=4"}, options.Args...)
 	if !options.TLS {
 		return nil
