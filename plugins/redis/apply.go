@@ -180,13 +180,17 @@ func (i *Instance) look(ctx context.Context, jobs []*job) {
 		case failed != nil:
 			job.settle((&failure{err: failed}).receipt())
 		case self != nil && job.op.Account == *self:
-			job.settle(sdk.Refuse(sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", job.op.Account)))
+			job.settle(sdk.Refuse(ofItself(job.op.Account)))
 		case found[index] == nil:
 			job.settle(sdk.Refuse(missing(job.op.Account)))
 		default:
 			job.was = *found[index]
 		}
 	}
+}
+
+func ofItself(account string) *sdk.Error {
+	return sdk.Errorf(sdk.Protected, "account %q: rekey is logged in as it", account)
 }
 
 func missing(account string) *sdk.Error {

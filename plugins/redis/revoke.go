@@ -17,9 +17,14 @@ func (i *Instance) Revoke(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	if failed := refuseName(op.Account); failed != nil {
 		return sdk.Refuse(failed)
 	}
-	asked := &job{op: op}
-	if i.look(ctx, []*job{asked}); asked.settled {
-		return asked.receipt
+	found, failure := i.read(ctx, []string{op.Account})
+	switch self := i.self.Load(); {
+	case failure != nil:
+		return sdk.Refuse(failure)
+	case self != nil && op.Account == *self:
+		return sdk.Refuse(ofItself(op.Account))
+	case found[0] == nil:
+		return sdk.Refuse(missing(op.Account))
 	}
 	replies, failed := i.send(ctx, i.admin, []command{{"CLIENT", "KILL", "USER", op.Account}})
 	if failed != nil {

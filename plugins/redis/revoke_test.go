@@ -2,6 +2,8 @@ package redis_test
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/gomodule/redigo/redis"
@@ -71,4 +73,22 @@ func TestWhoMayNotEndSessionsSaysSo(t *testing.T) {
 	if !leaked() {
 		t.Error("a session has ended all the same")
 	}
+}
+
+// TestSessionsEndWhileOthersAreSet: what the saver keeps for itself, a revoke leaves
+// alone, which the race detector shows.
+func TestSessionsEndWhileOthersAreSet(t *testing.T) {
+	running := server(t)
+	words := map[string]string{"leaked": "on >leaked-0 +@all"}
+	for number := range 16 {
+		words[fmt.Sprint("app-", number)] = "on >old"
+	}
+	users(t, running, words)
+	instance := open(t, config(running))
+	var all sync.WaitGroup
+	for number := range 16 {
+		all.Go(func() { want(t, instance.Apply(t.Context(), set(fmt.Sprint("app-", number), "new")), "applied") })
+		all.Go(func() { want(t, instance.Revoke(t.Context(), revoke("leaked")), "applied") })
+	}
+	all.Wait()
 }
