@@ -140,6 +140,7 @@ func (j *Job) writeIntent(record *journal.Record, step *journal.Step, at place, 
 		record.SealedOld = j.Vault.Seal(at.user, at.step, at.try, journal.RoleOld, what.old)
 	}
 	record.Detail.Bridge, record.Detail.HashFormat, record.Detail.MustChange = what.bridge, step.HashFormat, what.mustChange
+	record.Detail.Options = len(step.Options) > 0
 	if what.verb != verbOf(*step) {
 		record.Detail.Op = string(what.verb)
 	}

@@ -37,7 +37,8 @@ func (r *reverter) revert(verdict journal.Verdict) (journal.Verdict, error) {
 }
 
 // setBack gives one credential the value it had before. Where it is not
-// known the account stays as it is, and the user partial.
+// known, or was not all that the step wrote, the account stays as it is, and
+// the user partial.
 func (r *reverter) setBack(credential *journal.CredentialHistory) error {
 	dispatcher := r.run.dispatchers[credential.Backend]
 	old, known := r.valueBefore(credential)
@@ -47,6 +48,9 @@ func (r *reverter) setBack(credential *journal.CredentialHistory) error {
 		return nil
 	case credential.HandedOver():
 		r.keep("the backend logs in with the new value", credential)
+		return nil
+	case credential.Optioned():
+		r.keep("its options cannot be taken back", credential)
 		return nil
 	case !known:
 		r.keep("the earlier value is not known", credential)

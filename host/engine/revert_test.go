@@ -91,6 +91,40 @@ func TestWhatIsNotSetBackSaysWhy(t *testing.T) {
 	}
 }
 
+// TestWhatWasWrittenWithOptionsIsNotSetBack: the plugin wrote more than the
+// value, and a set of the old one would leave that. Also where an earlier process
+// sent it, and where a batch did.
+func TestWhatWasWrittenWithOptionsIsNotSetBack(t *testing.T) {
+	also := map[string]any{"also": []string{"DB_USER=app_b"}}
+	for _, c := range []struct {
+		name    string
+		options map[string]any
+		applied bool // by an earlier process
+		want    journal.Status
+	}{{"options", also, false, journal.Partial}, {"options, in an earlier process", also, true, journal.Partial}, {"none", nil, false, journal.Failed}, {"an empty dict", map[string]any{}, false, journal.Failed}} {
+		for _, batch := range []int{0, 1} {
+			b := newBook(1)
+			x, y := newTarget(t, b), newTarget(t, b)
+			y.say = func(int, sdk.Operation) sdk.Receipt { return sdk.Refuse(sdk.Errorf(sdk.AccountNotFound, "none")) }
+			list := []journal.Step{{Verb: journal.Set, Backend: "a", Value: given("new"), Options: c.options}, {Verb: journal.Set, Backend: "b", Value: given("new")}}
+			job := jobOf(b, steps(list...), x.backend("a"), y.backend("b"))
+			job.Revert, job.Batch = true, batch
+			job.Known = func(string, string, string) (secret.Value, bool, error) { return secret.New("before"), true, nil }
+			if c.applied {
+				job.Hooks = steps(list[0])
+				apply(t, job)
+				b.records = b.records[:len(b.records)-1] // it was killed before the status
+				job.Hooks = steps(list...)
+			}
+			apply(t, job)
+			got, why := b.finished(1), "not reverted, as its options cannot be taken back: a"
+			if kept := strings.Contains(got.Detail.Message, why); got.Detail.Status != c.want || kept != (c.want == journal.Partial) || (x.current("user1") == "new") != kept {
+				t.Errorf("%s, batch %d: %s %q with %q, want %s", c.name, batch, got.Detail.Status, got.Detail.Message, x.current("user1"), c.want)
+			}
+		}
+	}
+}
+
 // TestWhatNothingCanSetBackStays, and that is noted.
 func TestWhatNothingCanSetBackStays(t *testing.T) {
 	changes := sdk.Description{Verbs: []sdk.Verb{sdk.Change}}

@@ -86,6 +86,12 @@ func (c *CredentialHistory) HandedOver() bool {
 	return last != nil && last.Intent.Verb == Handover
 }
 
+// Optioned reports whether a value that the credential got, or may have got, was
+// sent with options: what those did is the plugin's own.
+func (c *CredentialHistory) Optioned() bool {
+	return slices.ContainsFunc(c.Attempts, func(attempt *Attempt) bool { return attempt.Intent.Detail.Options && !attempt.Refused() })
+}
+
 // Last returns the newest attempt, or nil.
 func (c *CredentialHistory) Last() *Attempt {
 	if len(c.Attempts) == 0 {

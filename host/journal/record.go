@@ -85,6 +85,7 @@ type Detail struct {
 	Attempt       int             `json:"attempt,omitempty"` // how often it was sent
 	HashFormat    string          `json:"hash_format,omitempty"`
 	MustChange    *bool           `json:"must_change,omitempty"`
+	Options       bool            `json:"options,omitempty"` // of an Intent: it was sent with options
 	Message       string          `json:"message,omitempty"`
 	Native        string          `json:"native,omitempty"`
 	Violations    []sdk.Violation `json:"violations,omitempty"`
@@ -133,7 +134,7 @@ func (r *Record) copyReason(from *Record) {
 
 // Empty reports whether it says nothing.
 func (d *Detail) Empty() bool {
-	return d.Op == "" && !d.Bridge && d.Attempt == 0 && d.HashFormat == "" && d.MustChange == nil && d.Message == "" && d.Native == "" &&
+	return d.Op == "" && !d.Bridge && d.Attempt == 0 && d.HashFormat == "" && d.MustChange == nil && !d.Options && d.Message == "" && d.Native == "" &&
 		len(d.Violations) == 0 && d.AccountStatus == "" && d.Ref == "" && d.Stamp == "" && d.Verdict == "" && d.Account == nil && d.Identity == "" && d.Late == nil && !d.Contradicted &&
 		d.Status == "" && !d.Unchanged && d.Backtrace == "" && d.Command == "" && d.OSUser == "" && d.Host == "" && d.Home == "" && d.PID == 0 && d.Requestor == "" &&
 		d.SourceSystem == "" && d.Wave == "" && d.State == "" && d.Digest == "" && len(d.Counts) == 0 && len(d.Facts) == 0 && len(d.Backends) == 0

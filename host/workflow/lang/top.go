@@ -14,7 +14,7 @@ func topLevel() []Entry {
 			{"waves", KindWaves, "{}", "the waves in their order; default: one wave, all"},
 			{"policy", KindPolicy, "None", "what step.generate() makes; every backend's own rules hold too"},
 			{"concurrency", KindInt, "None", "most operations at once inside one backend; default: the plugin's limit"},
-			{"on_failure", KindText, `"keep"`, `"keep" what is applied when a user fails, or "revert" it where the value before is known: the old one of a change, or one that this state directory set`},
+			{"on_failure", KindText, `"keep"`, `"keep" what is applied when a user fails, or "revert" it where the value before is known: the old one of a change, or one that this state directory set; what a step with options wrote is kept`},
 			{"reports", KindReports, "[report.summary()]", "what to write at the end"},
 		}, Doc: "What to do, called once. One of backend and rotate is required. Without rotate a user is: generate, set on backend (the account is the key), " +
 			"and verify where the backend can without a logon attempt. Without waves twenty failures of one code in a row stop the run, but for codes that are " +
