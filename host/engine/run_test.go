@@ -163,6 +163,10 @@ func TestAValueHasToDoWithoutTheNamesOfItsUser(t *testing.T) {
 // TestAnEndingHasToFitWhatWasDone.
 func TestAnEndingHasToFitWhatWasDone(t *testing.T) {
 	intent := journal.Record{Kind: journal.Intent, Step: 2, Verb: journal.Set, Backend: "a", Account: "ann"}
+	came := func(verb string, outcome sdk.Outcome) []journal.Record {
+		return []journal.Record{{Kind: journal.Intent, Step: 2, Verb: verb, Backend: "a", Account: "ann"},
+			{Kind: journal.Outcome, Step: 2, Verb: verb, Backend: "a", Account: "ann", Outcome: outcome}}
+	}
 	found := journal.Record{Kind: journal.Answer, Step: 2, Verb: journal.Find, Backend: "a", Account: "ann", Outcome: sdk.Applied}
 	for _, c := range []struct {
 		name    string
@@ -174,6 +178,13 @@ func TestAnEndingHasToFitWhatWasDone(t *testing.T) {
 		{"skip() at once", journal.Verdict{Kind: journal.SaidSkip}, nil, 0, ""},
 		{"skip() after a find", journal.Verdict{Kind: journal.SaidSkip}, []journal.Record{found}, 2, ""},
 		{"skip() after a set", journal.Verdict{Kind: journal.SaidSkip}, []journal.Record{intent}, 2, journal.ScriptError},
+		{"skip() after an unlock", journal.Verdict{Kind: journal.SaidSkip}, came(journal.Unlock, sdk.Applied), 2, journal.ScriptError},
+		{"skip() after a revoke", journal.Verdict{Kind: journal.SaidSkip}, came(journal.Revoke, sdk.AlreadyApplied), 2, journal.ScriptError},
+		{"skip() after a revoke in doubt", journal.Verdict{Kind: journal.SaidSkip}, came(journal.Revoke, sdk.Unknown), 2, journal.ScriptError},
+		{"skip() after a revoke without an answer", journal.Verdict{Kind: journal.SaidSkip}, came(journal.Revoke, sdk.Unknown)[:1], 2, journal.ScriptError},
+		{"skip() after a revoke that was refused", journal.Verdict{Kind: journal.SaidSkip}, came(journal.Revoke, sdk.Refused), 2, ""},
+		{"skip() after a set that was refused", journal.Verdict{Kind: journal.SaidSkip}, came(journal.Set, sdk.Refused), 2, journal.ScriptError},
+		{"done after a revoke", journal.Verdict{Kind: journal.SaidDone}, came(journal.Revoke, sdk.Applied), 2, ""},
 		{"done after a set", journal.Verdict{Kind: journal.SaidDone}, []journal.Record{intent}, 2, ""},
 		{"done before a step that was taken", journal.Verdict{}, []journal.Record{intent}, 1, journal.Diverged},
 		{"raised before a step that was taken", journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: journal.ScriptFailed}}, []journal.Record{intent}, 1, journal.ScriptFailed},

@@ -175,8 +175,8 @@ func (s *Steps) checked(verdict journal.Verdict) journal.Verdict {
 	fault := func(code sdk.Code, format string, args ...any) journal.Verdict {
 		return journal.Verdict{Kind: journal.Raised, Fault: &journal.Fault{Code: code, Message: fmt.Sprintf(format, args...)}}
 	}
-	if verdict.Kind == journal.SaidSkip && len(s.history.Touched()) > 0 {
-		return fault(journal.ScriptError, "skip() after the first set, change or reset")
+	if verdict.Kind == journal.SaidSkip && (len(s.history.Touched()) > 0 || s.history.Acted()) {
+		return fault(journal.ScriptError, "skip() after the first set, change, reset, unlock or revoke")
 	}
 	if verdict.Kind != journal.Raised {
 		if err := s.history.Replay.Beyond(s.n); err != nil {

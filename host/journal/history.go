@@ -230,6 +230,16 @@ func (h *History) Live(besides *Attempt) bool {
 	return count > 0
 }
 
+// Acted reports whether something was done to an account of the user, or may have
+// been: what a step of any verb that does not only read came to, an unlock's or a
+// revoke's too.
+func (h *History) Acted() bool {
+	return slices.ContainsFunc(h.attempts, func(attempt *Attempt) bool {
+		traits, _ := TraitsOf(attempt.Intent.Verb)
+		return traits.Operation != "" && !attempt.Refused()
+	})
+}
+
 // Doubtful returns an attempt that leaves a credential in doubt; nil: where
 // every credential stands is known.
 func (h *History) Doubtful() *Attempt {

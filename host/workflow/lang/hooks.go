@@ -26,7 +26,7 @@ func verdictEntries() []Entry {
 	reason := []Param{{"reason", KindText, "", "for reports"}}
 	return []Entry{
 		{Name: "skip", At: InSelect | InRotate, Gives: KindVerdict, Rename: "skipped", Params: reason, Use: Function,
-			Doc:     "What select and rotate return for a user that is left alone; in rotate only before the first set, change or reset.",
+			Doc:     "What select and rotate return for a user that is left alone; in rotate only before the first set, change, reset, unlock or revoke.",
 			Example: "def select(user):\n    return skip(\"frozen\") if user.login == \"root\" else True"},
 		{Name: "done", At: InRotate, Gives: KindVerdict, Rename: "finished", Use: Function,
 			Doc:     "What rotate returns for a user that counts as done although a step was refused.",
