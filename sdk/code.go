@@ -11,7 +11,7 @@ const (
 	UserNotFound         Code = "UserNotFound"         // the account exists, the person behind it does not
 	Ambiguous            Code = "Ambiguous"            // several accounts match
 	AccountStatus        Code = "AccountStatus"        // disabled, suspended, locked, …: see Error.AccountStatus
-	Protected            Code = "Protected"            // must not be touched by this tool
+	Protected            Code = "Protected"            // must not be set by this tool; that of the backend itself is handed over
 	NoCredential         Code = "NoCredential"         // federated, or the service is not assigned
 	PolicyViolation      Code = "PolicyViolation"      // see Error.Violations
 	ChangeNotAllowed     Code = "ChangeNotAllowed"     // the account may not change its credential now

@@ -34,7 +34,7 @@ var advice = map[sdk.Code]Advice{
 	sdk.UserNotFound:         {"give the accounts an owner", Retry},
 	sdk.Ambiguous:            {"name each by its unique identifier, in a list of their own", Nothing},
 	sdk.AccountStatus:        {"enable or unlock them", Retry},
-	sdk.Protected:            {"leave them out: this tool does not touch them", Nothing},
+	sdk.Protected:            {"leave them out; the account that the backend logs in as is handed over by step.handover", Nothing},
 	sdk.NoCredential:         {"give them a password of their own, or leave them out", Retry},
 	sdk.PolicyViolation:      {"fit the values, or the script's policy, to the target's rules", RetryChanged},
 	sdk.ChangeNotAllowed:     {"let the accounts change their password, or use set", RetryChanged},

@@ -28,7 +28,7 @@ func New() *Backend { return &Backend{} }
 const doc = `An account is the name before the first colon, byte for byte. Of two lines
 with one name the first counts, as it does for the servers.
 
-The file is locked (files.Flock on its directory), read again under the lock, written
+The file is locked (flock on its directory), read again under the lock, written
 beside itself and renamed into place: a crash leaves the old file or the new
 one, and two runs on one file lose nothing. Order, comments, blank lines, line
 ends, further fields and the hashes of other accounts stay byte for byte; mode,
