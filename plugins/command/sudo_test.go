@@ -109,6 +109,74 @@ func TestAToolThatMayNotBeEnded(t *testing.T) {
 	wantVerdict(t, i, "ann", canary, sdk.Rejected)
 }
 
+// besideSudo is a program of ours with one of root in its group, and one of ours that
+// nothing reaps once it has ended. None of them holds the outputs.
+const besideSudo = `
+import os, sys, time
+held = sys.argv[1]
+sys.stdin.read()
+if not os.path.exists(held):
+    print("changed")
+    sys.exit()
+null = os.open("/dev/null", os.O_RDWR)
+if os.fork() == 0:
+    for number in range(3):
+        os.dup2(null, number)
+    if os.fork() == 0:
+        time.sleep(30)
+        os._exit(0)
+    os.setsid()
+    while not os.path.exists(held + ".over"):
+        time.sleep(.02)
+    os._exit(0)
+if os.fork() == 0:
+    for number in range(3):
+        os.dup2(null, number)
+    os.execv("/usr/bin/sudo", ["sudo", "-n", "/bin/sh", "-c", 'touch "$0.up"; for turn in $(seq 400); do [ -e "$0" ] || break; sleep .05; done', held])
+time.sleep(30)
+`
+
+// TestAToolBesideProgramsOfOursIsNotTakenForEnded while root's goes on, and what no one
+// reaps is not waited for.
+func TestAToolBesideProgramsOfOursIsNotTakenForEnded(t *testing.T) {
+	if !asNobody(t, sudoers["that becomes root"]) {
+		return
+	}
+	held := filepath.Join(t.TempDir(), "held")
+	write(t, held, "", 0o644)
+	defer write(t, held+".over", "", 0o644)
+	i := open(t, "set", []string{"/usr/bin/python3", "-c", besideSudo, held, "{account}"}, "set_input", "{value}\n", "answers", []string{"applied: output changed"})
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := os.Stat(held + ".up"); err == nil {
+				stop()
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	if r := i.Apply(ctx, set("ann", canary)); r.Outcome != sdk.Unknown || r.Err.Code != sdk.Cancelled {
+		t.Errorf("%v %v, want unknown, Cancelled", r.Outcome, r.Err)
+	}
+	for range 10 {
+		if r := i.Apply(t.Context(), set("ann", canary)); r.Outcome != sdk.Refused || r.Err.Code != sdk.Conflict {
+			t.Fatalf("while root's goes on: %v %v, want refused, Conflict", r.Outcome, r.Err)
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+	if err := os.Remove(held); err != nil {
+		t.Fatal(err)
+	}
+	var r sdk.Receipt
+	for deadline := time.Now().Add(10 * time.Second); r.Outcome != sdk.Applied && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		r = i.Apply(t.Context(), set("ann", canary))
+	}
+	if r.Outcome != sdk.Applied {
+		t.Errorf("after it has ended: %v %v", r.Outcome, r.Err)
+	}
+}
+
 // TestTimeoutBehindSudoEndsATool, as the documentation says.
 func TestTimeoutBehindSudoEndsATool(t *testing.T) {
 	if !asNobody(t, sudoers["that stays"]) {

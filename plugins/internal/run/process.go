@@ -184,12 +184,12 @@ func (p *process) stop() bool {
 	return false
 }
 
-// outlast waits, however long that takes, until the program has ended, no other
-// user's program of its group is there, and its outputs are closed.
+// outlast waits, however long that takes, until the program has ended, nothing of its
+// group is there, and its outputs are closed.
 func (p *process) outlast() {
 	<-p.gone
 	p.reap()
-	for errors.Is(signal(p.pid, 0), syscall.EPERM) {
+	for lives(p.pid) {
 		time.Sleep(toLook)
 	}
 	p.tasks.Wait()
@@ -198,6 +198,19 @@ func (p *process) outlast() {
 
 // toLook is how often a group that may not be ended is looked for.
 const toLook = 20 * time.Millisecond
+
+// lives reports whether something of a group runs. Where a program of ours is in it the
+// kernel does not say whether others' are; ours may be there for ever, ended and reaped
+// by no one.
+func lives(group int) bool {
+	switch err := signal(group, 0); {
+	case errors.Is(err, syscall.ESRCH):
+		return false
+	case err == nil:
+		return !onlyZombies(group)
+	}
+	return true
+}
 
 // signal sends to all of the program's group.
 func signal(pid int, which syscall.Signal) error { return syscall.Kill(-pid, which) }
