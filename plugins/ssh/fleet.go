@@ -31,13 +31,14 @@ type fleet struct {
 	settings settings
 	starting slots // handshakes
 
-	mu     sync.Mutex
-	hosts  map[account]*host
-	closed bool
+	mu       sync.Mutex
+	hosts    map[account]*host
+	machines map[address]string // what has said which machine it is
+	closed   bool
 }
 
 func newFleet(settings settings) *fleet {
-	return &fleet{settings: settings, starting: make(slots, starting), hosts: map[account]*host{}}
+	return &fleet{settings: settings, starting: make(slots, starting), hosts: map[account]*host{}, machines: map[address]string{}}
 }
 
 // host is one login on one host, and its connection, if there is one.

@@ -1,10 +1,14 @@
 package ssh_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/rekey-host/rekey/plugins/ssh"
 	"github.com/rekey-host/rekey/plugins/ssh/sshtest"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -55,11 +59,74 @@ func TestNamesOfOneMachineAreOne(t *testing.T) {
 	}
 }
 
-// TestAMachineThatMayNotBeAsked is told by its address.
-func TestAMachineThatMayNotBeAsked(t *testing.T) {
-	server := sshtest.Start(t, sshtest.Options{Config: "Match User rekey\nForceCommand case $SSH_ORIGINAL_COMMAND in sudo*) exec $SSH_ORIGINAL_COMMAND;; *) exit 9;; esac\nMatch all\n"})
-	found, err := open(t, server, "user", "rekey").Resolve(t.Context(), []string{"ann@" + server.Address})
-	if err != nil || found[0].Err != nil || found[0].Target != "ssh://"+server.Address || found[0].ID != "ann" {
-		t.Errorf("%+v, %v", found, err)
+// whose is the target of an account, or the code of why there is none.
+func whose(t *testing.T, i *ssh.Instance, name string) string {
+	t.Helper()
+	found, err := i.Resolve(t.Context(), []string{name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found[0].Err != nil {
+		return string(found[0].Err.Code)
+	}
+	return found[0].Target
+}
+
+// TestAMachineIsTheSameAfterABoot, for who knew it before and for who did not.
+func TestAMachineIsTheSameAfterABoot(t *testing.T) {
+	server := sshtest.Start(t, sshtest.Options{})
+	i, name := open(t, server), "root@"+server.Address
+	before := whose(t, i, name)
+	if !strings.HasPrefix(before, "ssh:machine ") {
+		t.Fatal(before)
+	}
+	server.Stop()
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	for what, i := range map[string]*ssh.Instance{"in the run": i, "in a resume": open(t, server)} {
+		if after := whose(t, i, name); after != before {
+			t.Errorf("%s: %q, want %q", what, after, before)
+		}
+	}
+}
+
+// TestAnAddressStaysOneMachine: what is another one later in a run is refused; what was
+// not met before is not.
+func TestAnAddressStaysOneMachine(t *testing.T) {
+	server := sshtest.Start(t, sshtest.Options{})
+	i, name := open(t, server), "root@"+server.Address
+	before := whose(t, i, name)
+	for text, want := range map[string]string{strings.Repeat("5eed", 8) + "\n": "ssh:machine 5eed", "uninitialized\n": "ssh://" + server.Address, "": "ssh://" + server.Address, "garbage\n": "TargetUnavailable"} {
+		server.Stop()
+		if err := errors.Join(os.WriteFile(server.Etc("machine-id"), []byte(text), 0o644), server.Restart()); err != nil {
+			t.Fatal(err)
+		}
+		if said := whose(t, open(t, server), name); !strings.HasPrefix(said, want) {
+			t.Errorf("%q: %q, want %q", text, said, want)
+		}
+		if said := whose(t, i, name); said != "Ambiguous" && said != "TargetUnavailable" {
+			t.Errorf("%q after %q: %q, want a refusal", text, before, said)
+		}
+	}
+}
+
+// TestAMachineThatHasNoNumber is told by its address, in whatever way that is written; one
+// that may not be asked is not told.
+func TestAMachineThatHasNoNumber(t *testing.T) {
+	server := sshtest.Start(t, sshtest.Options{})
+	if err := os.Remove(server.Etc("machine-id")); err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := strings.Cut(server.Address, ":")
+	number, _ := strconv.ParseInt(port, 10, 32)
+	for _, name := range []string{"root@" + server.Address, "root@" + host} {
+		if said := whose(t, open(t, server, "port", number), name); said != "ssh://"+server.Address {
+			t.Errorf("%s: %q", name, said)
+		}
+	}
+	server = sshtest.Start(t, sshtest.Options{Config: "Match User rekey\nForceCommand case $SSH_ORIGINAL_COMMAND in sudo*) exec $SSH_ORIGINAL_COMMAND;; *) exit 9;; esac\nMatch all\n"})
+	if said := whose(t, open(t, server, "user", "rekey"), "ann@"+server.Address); said != "TargetUnavailable" {
+		t.Errorf("one that may not be asked: %q", said)
 	}
 }

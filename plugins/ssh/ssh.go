@@ -30,8 +30,9 @@ func New() *Backend { return &Backend{} }
 const doc = `An account is USER@HOST or USER@HOST:PORT: one user on many hosts, many users on
 one. The user has to stand in the host's own /etc/shadow; accounts of a directory
 are not found. Two names of one machine (its address, an alias, another port) are one,
-as the machine itself says: by the number of its boot and where its /etc lies. Where a
-login may not ask that, each name is taken for a machine.
+as the machine itself says: by its /etc/machine-id, which has to be its own, and where its
+/etc lies. One that has no such file is told by its address. A login that may not ask
+does nothing, and an address that is another machine later in a run is refused.
 
 rekey logs in as user, with key_file or with password, and runs, through sudo -n
 if that is not root:
@@ -42,7 +43,7 @@ if that is not root:
     /usr/sbin/usermod -U NAME           unlock
     /usr/bin/getent -s files shadow     accounts()
     /usr/bin/getent -s files passwd NAME
-    cat /proc/sys/kernel/random/boot_id && stat -L -c %d:%i /etc     without sudo
+    env LC_ALL=C cat /etc/machine-id && stat -L -c %d:%i /etc     without sudo
 
 The hash ($6$, rounds) is made here: the value reaches no host but by verify, and no
 argument, environment or log. So no host applies its own rules to it (pam_pwquality):

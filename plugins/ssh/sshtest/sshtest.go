@@ -133,7 +133,8 @@ func (s *Server) etc(o Options) error {
 		mode os.FileMode
 	}{
 		"pam.d/common-auth": {string(auth), 0o644}, "passwd": {passwd, 0o644}, "shadow": {shadow, 0o600},
-		"group": {"root:x:0:\nnogroup:x:65534:\nrekey:x:2000:\n", 0o644}, "gshadow": {"", 0o600}, "sudoers": {"root ALL=(ALL) ALL\n" + o.Sudo, 0o440},
+		"machine-id": {fmt.Sprintf("%016x%016x\n", rand.Uint64(), rand.Uint64()), 0o444},
+		"group":      {"root:x:0:\nnogroup:x:65534:\nrekey:x:2000:\n", 0o644}, "gshadow": {"", 0o600}, "sudoers": {"root ALL=(ALL) ALL\n" + o.Sudo, 0o440},
 	} {
 		path := filepath.Join(to, name)
 		if err := errors.Join(os.WriteFile(path, []byte(file.text), 0o600), os.Chmod(path, file.mode)); err != nil {
@@ -201,7 +202,9 @@ func (s *Server) configure(port int, o Options) error {
 	return errors.Join(os.WriteFile(s.path("sshd_config"), []byte(text), 0o600), os.MkdirAll("/run/sshd", 0o755))
 }
 
-const inOwnEtc = `mount --make-rprivate / && mount --bind "$1/etc" /etc && exec /usr/sbin/sshd -D -e -f "$1/sshd_config"`
+const bootID = "/proc/sys/kernel/random/boot_id"
+
+const inOwnEtc = `mount --make-rprivate / && mount --bind "$1/etc" /etc && mount --bind "$1/boot_id" ` + bootID + ` && exec /usr/sbin/sshd -D -e -f "$1/sshd_config"`
 
 func (s *Server) start() error {
 	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -209,6 +212,10 @@ func (s *Server) start() error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
+	boot := fmt.Sprintf("%08x-0000-4000-8000-%012x\n", rand.Uint32(), rand.Uint32())
+	if err := os.WriteFile(s.path("boot_id"), []byte(boot), 0o644); err != nil {
+		return err
+	}
 	s.cmd = exec.Command("unshare", "-m", "sh", "-c", inOwnEtc, "sh", s.dir)
 	s.cmd.Stderr, s.ended = log, make(chan struct{})
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -252,7 +259,7 @@ func (s *Server) Stop() {
 	<-s.ended
 }
 
-// Restart starts a host again that was stopped.
+// Restart starts a host again that was stopped, as another boot of the same machine.
 func (s *Server) Restart() error {
 	if err := s.start(); err != nil {
 		return err
