@@ -25,8 +25,8 @@ type Config struct {
 	PluginDir    string   // external plugins; "" for none
 	IdentityPath string   // of age; "": in the state directory
 	Recipients   []string // further age recipients of every run
-	Sandbox      bool     // bundled backends too are confined to what they are granted
-	Unconfined   []string // external plugins that are not
+	Sandbox      bool     // all plugins are confined to what they are granted, not only those of a lock file
+	Unconfined   []string // plugins that are not
 
 	Bundled  map[string]sdk.Backend // backends in this binary
 	Self     string                 // its absolute path, to start them

@@ -88,15 +88,17 @@ func TestResumeNeedsThePluginOfTheLock(t *testing.T) {
 	}
 }
 
-// TestPluginsOfOthersAreConfined without a word, and those that are not are on
+// TestLockedPluginsAreConfined without a word, and those that are not are on
 // record.
-func TestPluginsOfOthersAreConfined(t *testing.T) {
+func TestLockedPluginsAreConfined(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "LOGIN=of-the-plugin", "REKEY_PLUGIN_DIR="+leakyPlugin(t, "1"))
+	p := newPlace(t, "LOGIN=of-the-plugin")
+	p.env = append(p.env, "REKEY_PLUGIN_DIR="+filepath.Join(p.dir, "plugins"))
 	p.write("leaky.star", freeScript)
+	p.must(0, "plugin", "add", filepath.Join(leakyPlugin(t, "1"), "rekey-backend-leaky"))
 	p.must(0, "plan", "leaky.star")
 	if !p.trusted().Backends[0].Confined {
-		t.Error("a plugin of others is not confined")
+		t.Error("a locked plugin is not confined")
 	}
 	p.must(0, "plan", "leaky.star", "--new", "--no-sandbox", "leaky")
 	if p.trusted().Backends[0].Confined {

@@ -50,7 +50,7 @@ type shelf struct {
 
 // New returns the catalog of the bundled backends, which are started as
 // `SELF serve-backend NAME`, and of the executables in dir; dir may be "".
-// Those in dir are confined, with options.Sandbox all are, but for the
+// Those that a lock has are confined, with options.Sandbox all are, but for the
 // unconfined: by `SELF confine …`, which is launch.Confine, if options.Confine
 // names no other command. Nothing is started or read yet.
 func New(bundled map[string]sdk.Backend, self, dir string, options launch.Options, unconfined ...string) *Catalog {
@@ -141,7 +141,7 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 // installed: under no lock, and nothing is cached.
 func (c *Catalog) DescribeIn(ctx context.Context, dir, name string) (sdk.Description, error) {
 	options := c.options
-	options.CacheDir = ""
+	options.CacheDir, options.Sandbox = "", true
 	other := New(nil, c.self, dir, options, c.unconfined...)
 	description, err := other.Describe(ctx, name)
 	return description, errors.Join(err, other.Close())
@@ -213,10 +213,11 @@ func (c *Catalog) confined(ctx context.Context, name string, config sdk.Config) 
 	return command, err
 }
 
-// confines reports whether a backend is confined to its grants.
+// confines reports whether a backend is confined to its grants: one that the lock
+// has is, as those stand there.
 func (c *Catalog) confines(name string) bool {
-	_, bundled := c.bundled[name]
-	return (c.options.Sandbox || !bundled) && !slices.Contains(c.unconfined, name)
+	_, locked := c.lock.Of(name)
+	return (c.options.Sandbox || locked) && !slices.Contains(c.unconfined, name)
 }
 
 // grants returns what an instance may use, if it is to be confined.

@@ -63,7 +63,7 @@ func Confinable() (missing []string, err error) {
 func landlock() (version int, err error) {
 	count, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
-		return 0, fmt.Errorf("cannot be confined: this kernel has no Landlock (%w); add landlock to the kernel's lsm= list, or run without --sandbox, and with --no-sandbox NAME for a plugin of others", errno)
+		return 0, fmt.Errorf("cannot be confined: this kernel has no Landlock (%w); add landlock to the kernel's lsm= list, or run without --sandbox, and with --no-sandbox NAME for a plugin of a lock file", errno)
 	}
 	return int(count), nil
 }

@@ -295,7 +295,7 @@ func withoutLandlock() {
 func TestAKernelWithoutLandlockIsToldInOneLine(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command(plain(t, "").Path, "plugin", "without landlock").Output()
-	want := "cannot be confined: this kernel has no Landlock (" + unix.ENOSYS.Error() + "); add landlock to the kernel's lsm= list, or run without --sandbox, and with --no-sandbox NAME for a plugin of others"
+	want := "cannot be confined: this kernel has no Landlock (" + unix.ENOSYS.Error() + "); add landlock to the kernel's lsm= list, or run without --sandbox, and with --no-sandbox NAME for a plugin of a lock file"
 	if err != nil || string(out) != want {
 		t.Errorf("got %q %v, want %q", out, err, want)
 	}
