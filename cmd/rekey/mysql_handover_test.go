@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rekey-host/rekey/plugins/mysql/mysqltest"
 )
@@ -99,29 +98,6 @@ func (a *accounts) wantKnown(run string, done bool) {
 func TestMySQLKilledHandoverLocksNobodyOut(t *testing.T) {
 	want := handoverKills() / 4
 	a := newAccounts(t)
-	start := time.Now()
-	a.must(0, "run", "handover.star", "--yes")
-	whole := time.Since(start)
-	a.wantKnown(a.last(), true)
-	hits, tries := 0, 0
-	for ; hits < want && tries < 6*want+40; tries++ {
-		before := a.last()
-		killed := a.killed(whole, "run", "handover.star", "--yes", "--new")
-		if !killed {
-			whole = whole * 9 / 10 // the first run was a slow one: moments are looked for where runs are
-		}
-		if a.last() == before {
-			continue
-		}
-		for run := a.last(); killed; killed = tries%2 == 0 && a.killed(whole, "resume", run, "--yes") {
-			hits, tries = hits+1, tries+1
-			a.wantKnown(run, false)
-		}
-		a.must(0, "resume", a.last(), "--yes")
-		a.wantKnown(a.last(), true)
-	}
-	t.Logf("counts: mysql: %d kills of %d tries hit a run that hands over", hits, tries)
-	if hits < want {
-		t.Errorf("%d kills hit a run, want %d: the test proves nothing", hits, want)
-	}
+	hits, tries := a.killedHandovers(want, func(run string) { a.wantKnown(run, false) }, func(run string) { a.wantKnown(run, true) })
+	wantKills(t, "mysql", hits, tries, want)
 }

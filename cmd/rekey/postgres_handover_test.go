@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -103,29 +102,6 @@ func (c *cluster) wantDone(run string) {
 func TestPostgresKilledHandoverLocksNobodyOut(t *testing.T) {
 	want := handoverKills()
 	c := newCluster(t, 9)
-	start := time.Now()
-	c.must(0, "run", "handover.star", "--yes")
-	whole := time.Since(start)
-	c.wantDone(c.last())
-	hits, tries := 0, 0
-	for ; hits < want && tries < 6*want+40; tries++ {
-		before := c.last()
-		killed := c.killed(whole, "run", "handover.star", "--yes", "--new")
-		if !killed {
-			whole = whole * 9 / 10 // the first run was a slow one: moments are looked for where runs are
-		}
-		if c.last() == before {
-			continue
-		}
-		for run := c.last(); killed; killed = tries%2 == 0 && c.killed(whole, "resume", run, "--yes") {
-			hits, tries = hits+1, tries+1
-			c.wantKnown(run)
-		}
-		c.must(0, "resume", c.last(), "--yes")
-		c.wantDone(c.last())
-	}
-	t.Logf("counts: postgres: %d kills of %d tries hit a run that hands over", hits, tries)
-	if hits < want {
-		t.Errorf("%d kills hit a run, want %d: the test proves nothing", hits, want)
-	}
+	hits, tries := c.killedHandovers(want, c.wantKnown, c.wantDone)
+	wantKills(t, "postgres", hits, tries, want)
 }

@@ -49,28 +49,46 @@ func TestSlapdKilledHandoverLocksNobodyOut(t *testing.T) {
 	d.logins = slices.Insert(d.logins[:40:40], 20, "service")
 	d.list()
 	d.write("handover.star", fmt.Sprintf(handoverScript, d.URL, d.BindDN, d.BaseDN, d.BindDN))
-	start := time.Now()
-	d.must(0, "run", "handover.star", "--yes")
-	whole := time.Since(start)
-	d.handedOver(d.last())
 	var c tally
-	for ; c.hits < want && c.tries < 6*want+40; c.tries++ {
-		before := d.last()
-		killed := d.killed(whole, "run", "handover.star", "--yes", "--new")
+	c.hits, c.tries = d.killedHandovers(want, func(run string) { d.wantKnown(run, &c) }, d.handedOver)
+	c.check(t, want)
+}
+
+// killedHandovers kills runs of handover.star, and their resumes, at any moment until
+// so many kills hit one that hands over, and lets each run end. known looks at what a killed run
+// left, done at a finished one, and has the next one log in.
+func (p *place) killedHandovers(want int, known, done func(run string)) (hits, tries int) {
+	p.t.Helper()
+	start := time.Now()
+	p.must(0, "run", "handover.star", "--yes")
+	whole := time.Since(start)
+	done(p.last())
+	for ; hits < want && tries < 6*want+40; tries++ {
+		before := p.last()
+		killed := p.killed(whole, "run", "handover.star", "--yes", "--new")
 		if !killed {
 			whole = whole * 9 / 10 // the first run was a slow one: moments are looked for where runs are
 		}
-		if d.last() == before {
+		if p.last() == before {
 			continue
 		}
-		for run := d.last(); killed; killed = c.tries%2 == 0 && d.killed(whole, "resume", run, "--yes") {
-			c.hits, c.tries = c.hits+1, c.tries+1
-			d.wantKnown(run, &c)
+		for run := p.last(); killed; killed = tries%2 == 0 && p.killed(whole, "resume", run, "--yes") {
+			hits, tries = hits+1, tries+1
+			known(run)
 		}
-		d.must(0, "resume", d.last(), "--yes")
-		d.handedOver(d.last())
+		p.must(0, "resume", p.last(), "--yes")
+		done(p.last())
 	}
-	c.check(t, want)
+	return hits, tries
+}
+
+// wantKills says how often a kill hit, and wants so many.
+func wantKills(t *testing.T, what string, hits, tries, want int) {
+	t.Helper()
+	t.Logf("counts: %s: %d kills of %d tries hit a run that hands over", what, hits, tries)
+	if hits < want {
+		t.Errorf("%d kills hit a run, want %d: the test proves nothing", hits, want)
+	}
 }
 
 // handedOver wants a finished run whose last values work, and has the next one

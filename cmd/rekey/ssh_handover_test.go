@@ -3,7 +3,6 @@ package main_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/rekey-host/rekey/plugins/ssh/sshtest"
 )
@@ -79,31 +78,6 @@ func (h *loginHost) next(run string) {
 func TestSSHKilledHandoverLocksNobodyOut(t *testing.T) {
 	want := handoverKills() / 4
 	h := newLoginHost(t)
-	start := time.Now()
-	h.must(0, "run", "handover.star", "--yes")
-	whole := time.Since(start)
-	h.wantKnown(h.last(), true)
-	h.next(h.last())
-	hits, tries := 0, 0
-	for ; hits < want && tries < 6*want+40; tries++ {
-		before := h.last()
-		killed := h.killed(whole, "run", "handover.star", "--yes", "--new")
-		if !killed {
-			whole = whole * 9 / 10 // the first run was a slow one: moments are looked for where runs are
-		}
-		if h.last() == before {
-			continue
-		}
-		for run := h.last(); killed; killed = tries%2 == 0 && h.killed(whole, "resume", run, "--yes") {
-			hits, tries = hits+1, tries+1
-			h.wantKnown(run, false)
-		}
-		h.must(0, "resume", h.last(), "--yes")
-		h.wantKnown(h.last(), true)
-		h.next(h.last())
-	}
-	t.Logf("counts: ssh: %d kills of %d tries hit a run that hands over", hits, tries)
-	if hits < want {
-		t.Errorf("%d kills hit a run, want %d: the test proves nothing", hits, want)
-	}
+	hits, tries := h.killedHandovers(want, func(run string) { h.wantKnown(run, false) }, func(run string) { h.wantKnown(run, true); h.next(run) })
+	wantKills(t, "ssh", hits, tries, want)
 }
