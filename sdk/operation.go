@@ -29,3 +29,16 @@ func (o Operation) NotOwn(login string) *Error {
 	}
 	return Errorf(code, "account %q: rekey is logged in as %q, and hands over that alone", o.Account, login)
 }
+
+// InForce returns what a Handover comes to whose value is the password already, and
+// whether it is: nothing is left to be done. present is what the instance has just
+// logged in with.
+func (o Operation) InForce(present secret.Value) (Receipt, bool) {
+	switch {
+	case !present.Equal(o.Value):
+		return Receipt{}, false
+	case o.Attempt > 1:
+		return Receipt{Outcome: AlreadyApplied}, true
+	}
+	return OK(), true
+}

@@ -23,13 +23,11 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation) sdk.Receipt {
 		return sdk.Refuse(failed)
 	}
 	present, failed := i.present(ctx)
-	switch {
-	case failed != nil:
+	if failed != nil {
 		return sdk.Refuse(failed)
-	case present.Equal(op.Value) && op.Attempt > 1:
-		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
-	case present.Equal(op.Value):
-		return sdk.OK()
+	}
+	if receipt, already := op.InForce(present); already {
+		return receipt
 	}
 	i.login.Expect(op.Value)
 	verifier := newVerifier(op.Value, i.iterations)

@@ -45,13 +45,11 @@ func (i *Instance) handOver(ctx context.Context, op sdk.Operation, target accoun
 	on := i.fleet.borrow(target)
 	defer i.fleet.giveBack(on)
 	present, failure := i.present(ctx, on)
-	switch {
-	case failure != nil:
+	if failure != nil {
 		return sdk.Refuse(failure)
-	case present.Equal(op.Value) && op.Attempt > 1:
-		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
-	case present.Equal(op.Value):
-		return sdk.OK()
+	}
+	if receipt, already := op.InForce(present); already {
+		return receipt
 	}
 	salt, err := shacrypt.Salt(i.rand, 16)
 	if err != nil {
