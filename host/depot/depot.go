@@ -264,7 +264,7 @@ func (d *Depot) Remove(name string) error {
 func (d *Depot) folderOf(name string) string {
 	link, err := os.Readlink(d.path(name))
 	folder := filepath.Dir(link)
-	if err != nil || !strings.HasPrefix(folder, folderPrefix) || filepath.Base(folder) != folder {
+	if err != nil || !strings.HasPrefix(folder, launch.FolderPrefix) || filepath.Base(folder) != folder {
 		return ""
 	}
 	return filepath.Join(d.Dir, folder)

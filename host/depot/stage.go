@@ -16,9 +16,8 @@ import (
 	"github.com/rekey-host/rekey/host/lockfile"
 )
 
-// folderPrefix is what the names of installed folders start with. launch.Digest
-// knows it for another plugin's.
-const folderPrefix = ".rekey-plugin-"
+// staging is what the names of directories begin with in which plugins wait.
+const staging = ".rekey-new"
 
 // mostUnpacked bounds an archive.
 const mostUnpacked = 1 << 30
@@ -35,7 +34,7 @@ type staged struct {
 // stage copies a program, a script, the folder of one, or an archive of either,
 // unless its name is taken.
 func stage(dir, from string, taken func(string) bool) (*staged, error) {
-	temp, err := os.MkdirTemp(dir, ".rekey-new-*")
+	temp, err := os.MkdirTemp(dir, staging+"-*")
 	if err != nil {
 		return nil, err
 	}
@@ -126,20 +125,11 @@ func (s *staged) place(program, folder string) error {
 	if program, err := launch.IsProgram(program); err != nil || program {
 		return errors.Join(err, copyFile(s.source, s.program(), 0o755))
 	}
-	made := filepath.Join(s.dir, "made")
-	if err := s.copyScript(program, folder, made); err != nil {
+	s.folder = launch.FolderPrefix + s.name + strings.TrimPrefix(filepath.Base(s.dir), staging)
+	if err := s.copyScript(program, folder, filepath.Join(s.dir, s.folder)); err != nil {
 		return err
 	}
-	name := prefix + s.name
-	digest, _, err := launch.Digest(filepath.Join(made, name))
-	if err != nil {
-		return err
-	}
-	s.folder = folderPrefix + s.name + "-" + digest[:12]
-	if err := os.Rename(made, filepath.Join(s.dir, s.folder)); err != nil {
-		return err
-	}
-	return os.Symlink(filepath.Join(s.folder, name), s.program())
+	return os.Symlink(filepath.Join(s.folder, prefix+s.name), s.program())
 }
 
 func (s *staged) copyScript(program, folder, to string) error {
@@ -217,11 +207,7 @@ func (s *staged) signature(program string) error {
 func (s *staged) install(path string) error {
 	dir := filepath.Dir(path)
 	if s.folder != "" {
-		to := filepath.Join(dir, s.folder)
-		if err := os.RemoveAll(to); err != nil {
-			return err
-		}
-		if err := os.Rename(filepath.Join(s.dir, s.folder), to); err != nil {
+		if err := os.Rename(filepath.Join(s.dir, s.folder), filepath.Join(dir, s.folder)); err != nil {
 			return err
 		}
 	}

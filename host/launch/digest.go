@@ -20,11 +20,16 @@ const (
 	mostBytes = 512 << 20
 )
 
+// FolderPrefix is what the name of a folder begins with that was made for one
+// plugin alone.
+const FolderPrefix = ".rekey-plugin-"
+
 // Digest returns the SHA-256 of a plugin's program in hex. A script is what its
-// interpreter finds beside it too: its digest is that of its folder, all files
-// with their names and modes, but for other plugins, lock files and signatures,
-// and the caches of Python, which is told not to use them. Files that
-// links in the folder lead to are read, other directories are not.
+// interpreter finds beside it too: in a folder of its own its digest is that of the folder,
+// all files with their names and modes, but for the caches of Python, which is told not
+// to use them. Files that links in the folder lead to are read, other directories
+// are not. Elsewhere what lies beside it may be anything, what it writes too: there
+// the digest is that of the script alone.
 func Digest(path string) (digest string, script bool, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -54,8 +59,12 @@ func digestOf(file *os.File) (digest string, script bool, err error) {
 	if err != nil {
 		return "", true, err
 	}
-	made := folder{dir: filepath.Dir(real), script: filepath.Base(real)}
-	digest, err = made.digest()
+	made := folder{dir: filepath.Dir(real)}
+	if strings.HasPrefix(filepath.Base(made.dir), FolderPrefix) {
+		digest, err = made.digest()
+	} else {
+		digest, err = sum(file)
+	}
 	return digest, true, err
 }
 
@@ -69,9 +78,9 @@ func sum(file io.Reader) (string, error) {
 
 // folder is that of a script.
 type folder struct {
-	dir, script string
-	files       int
-	bytes       int64
+	dir   string
+	files int
+	bytes int64
 }
 
 func (f *folder) digest() (string, error) {
@@ -80,11 +89,8 @@ func (f *folder) digest() (string, error) {
 		if err != nil {
 			return err
 		}
-		if path != f.dir && f.foreign(entry.Name()) {
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
+		if entry.IsDir() && entry.Name() == "__pycache__" {
+			return fs.SkipDir
 		}
 		line, err := f.line(path, entry)
 		if err == nil {
@@ -96,13 +102,6 @@ func (f *folder) digest() (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(whole.Sum(nil)), nil
-}
-
-// foreign reports whether a name is not of the script: another plugin or its
-// signature, a lock file, what Python may leave.
-func (f *folder) foreign(name string) bool {
-	return name == "__pycache__" || name == "rekey.lock" || strings.HasPrefix(name, ".rekey-") ||
-		strings.HasPrefix(name, "rekey-backend-") && name != f.script
 }
 
 // line says what an entry is: its name, quoted, its mode, and the SHA-256 of a
@@ -136,7 +135,7 @@ func (f *folder) file(path string, info fs.FileInfo) (string, error) {
 	f.files++
 	f.bytes += info.Size()
 	if f.files > mostFiles || f.bytes > mostBytes {
-		return "", fmt.Errorf("its folder %s has more than %d files or %d MiB, and all of them may be part of the script; give it a folder of its own, and link to it", f.dir, mostFiles, mostBytes>>20)
+		return "", fmt.Errorf("its folder %s has more than %d files or %d MiB, and all of them may be part of the script; leave out of it what is not", f.dir, mostFiles, mostBytes>>20)
 	}
 	file, err := os.Open(path)
 	if err != nil {
