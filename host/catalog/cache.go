@@ -14,6 +14,7 @@ const cacheFormat = 2
 // the executable that gave it.
 type stored struct {
 	Format      int
+	Around      string // launch.Surroundings of then
 	Description sdk.Description
 }
 

@@ -117,9 +117,11 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 		return sdk.Description{}, err
 	}
 	if backend, ok := c.bundled[name]; ok {
-		return backend.Describe(), nil
+		description := backend.Describe()
+		return description, description.References()
 	}
-	if description, ok := c.cached(name, command.Digest); ok {
+	at := c.cachePlace(command)
+	if description, ok := c.cached(at); ok {
 		return description, c.fits(description, command)
 	}
 	plugin, err := c.plugin(command)
@@ -133,7 +135,7 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 	if err != nil {
 		return sdk.Description{}, err
 	}
-	c.keep(name, command.Digest, d)
+	c.keep(at, d)
 	return d, nil
 }
 
@@ -147,11 +149,14 @@ func (c *Catalog) DescribeIn(ctx context.Context, dir, name string) (sdk.Descrip
 	return description, errors.Join(err, other.Close())
 }
 
-// fits refuses a plugin that calls itself something else than its file, or asks
-// for more than it was granted.
+// fits refuses a plugin that calls itself something else than its file, asks for
+// what it does not name, or for more than it was granted.
 func (c *Catalog) fits(description sdk.Description, command launch.Command) error {
 	if description.Name != command.Name {
 		return fmt.Errorf("%s: the plugin calls itself %q; rename it to %s%s", command.Path, description.Name, prefix, description.Name)
+	}
+	if err := description.References(); err != nil {
+		return fmt.Errorf("%s: %w; its author has to mend it", command.Path, err)
 	}
 	if command.Digest == "" {
 		return nil // in rekey itself
@@ -324,35 +329,47 @@ func (c *Catalog) trusted(path string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// cacheFile is by name too: a program may be several plugins, as it is called.
-func (c *Catalog) cacheFile(name, digest string) string {
-	return filepath.Join(c.options.CacheDir, "describe-"+name+"-"+digest+".json")
+// place is where a description is kept, and of which surroundings it has to be.
+type place struct{ path, around string }
+
+// cachePlace is by name too: a program may be several plugins, as it is called.
+// Without a path nothing is kept: there is no cache, or it cannot be told when
+// it is stale.
+func (c *Catalog) cachePlace(command launch.Command) place {
+	if c.options.CacheDir == "" || command.Digest == "" {
+		return place{}
+	}
+	around, err := launch.Surroundings(command.Path)
+	if err != nil {
+		return place{}
+	}
+	return place{filepath.Join(c.options.CacheDir, "describe-"+command.Name+"-"+command.Digest+".json"), around}
 }
 
-// cached returns the description that the executable of this digest gave, so called. A
-// cache that cannot be read is empty.
-func (c *Catalog) cached(name, digest string) (sdk.Description, bool) {
-	if c.options.CacheDir == "" || digest == "" {
+// cached returns the description that is kept at a place. One that cannot be read
+// is none.
+func (c *Catalog) cached(at place) (sdk.Description, bool) {
+	if at.path == "" {
 		return sdk.Description{}, false
 	}
-	text, err := os.ReadFile(c.cacheFile(name, digest))
+	text, err := os.ReadFile(at.path)
 	if err != nil {
 		return sdk.Description{}, false
 	}
 	var s stored
-	if json.Unmarshal(text, &s) != nil || s.Format != cacheFormat {
+	if json.Unmarshal(text, &s) != nil || s.Format != cacheFormat || s.Around != at.around {
 		return sdk.Description{}, false
 	}
 	return s.Description, typed(s.Description.Config) && typed(s.Description.Options)
 }
 
 // keep stores a description. Failing to write the cache harms nothing.
-func (c *Catalog) keep(name, digest string, description sdk.Description) {
-	if c.options.CacheDir == "" || digest == "" {
+func (c *Catalog) keep(at place, description sdk.Description) {
+	if at.path == "" {
 		return
 	}
 	description.Config, description.Options = untyped(description.Config), untyped(description.Options)
-	text, err := json.Marshal(stored{cacheFormat, description})
+	text, err := json.Marshal(stored{cacheFormat, at.around, description})
 	if err != nil || os.MkdirAll(c.options.CacheDir, 0o700) != nil {
 		return
 	}
@@ -361,7 +378,7 @@ func (c *Catalog) keep(name, digest string, description sdk.Description) {
 		return
 	}
 	_, err = file.Write(text)
-	if cerr := file.Close(); err != nil || cerr != nil || os.Rename(file.Name(), c.cacheFile(name, digest)) != nil {
+	if cerr := file.Close(); err != nil || cerr != nil || os.Rename(file.Name(), at.path) != nil {
 		_ = os.Remove(file.Name())
 	}
 }

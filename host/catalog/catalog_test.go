@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -430,5 +431,45 @@ func TestAPluginThatSomebodyElseCouldReplaceIsNotStarted(t *testing.T) {
 		if err := os.Chmod(filepath.Dir(p.dir), 0o700); err != nil { // it is the next one's too
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestAScriptIsAskedAgainWhenWhatLiesBesideItChanges: its interpreter reads that
+// too, and settings of yesterday would be checked against.
+func TestAScriptIsAskedAgainWhenWhatLiesBesideItChanges(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	program := p.install(t, "program")
+	beside := filepath.Join(p.dir, "lib", "settings.txt")
+	script := fmt.Sprintf("#!/bin/sh\nexec -a /elsewhere/rekey-backend-acme %s \"$@\"\n", program)
+	if err := errors.Join(os.Mkdir(filepath.Dir(beside), 0o700), os.WriteFile(beside, []byte("one"), 0o600),
+		os.WriteFile(p.path("acme"), []byte(strings.Replace(script, "/bin/sh", "/bin/bash", 1)), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	p.unconfined = append(p.unconfined, "program")
+	describe := func() []byte {
+		t.Helper()
+		if d, err := p.catalog(t).Describe(t.Context(), "acme"); err != nil || d.Name != "acme" {
+			t.Fatalf("%q %v", d.Name, err)
+		}
+		files, err := filepath.Glob(filepath.Join(p.options.CacheDir, "describe-acme-*"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("the cache has %v, %v", files, err)
+		}
+		text, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	first := describe()
+	if !bytes.Equal(describe(), first) {
+		t.Error("it was asked again although nothing had changed")
+	}
+	if err := os.WriteFile(beside, []byte("two"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(describe(), first) {
+		t.Error("the description of before was taken")
 	}
 }

@@ -60,7 +60,7 @@ func digestOf(file *os.File) (digest string, script bool, err error) {
 		return "", true, err
 	}
 	made := folder{dir: filepath.Dir(real)}
-	if strings.HasPrefix(filepath.Base(made.dir), FolderPrefix) {
+	if made.own() {
 		digest, err = made.digest()
 	} else {
 		digest, err = sum(file)
@@ -83,7 +83,13 @@ type folder struct {
 	bytes int64
 }
 
-func (f *folder) digest() (string, error) {
+// own reports whether the folder was made for one plugin alone.
+func (f *folder) own() bool { return strings.HasPrefix(filepath.Base(f.dir), FolderPrefix) }
+
+func (f *folder) digest() (string, error) { return f.sum(f.line) }
+
+// sum is the SHA-256 of what is said of each entry.
+func (f *folder) sum(say func(path string, entry fs.DirEntry) (string, error)) (string, error) {
 	whole := sha256.New()
 	err := filepath.WalkDir(f.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -92,7 +98,7 @@ func (f *folder) digest() (string, error) {
 		if entry.IsDir() && entry.Name() == "__pycache__" {
 			return fs.SkipDir
 		}
-		line, err := f.line(path, entry)
+		line, err := say(path, entry)
 		if err == nil {
 			_, err = io.WriteString(whole, line)
 		}
@@ -143,6 +149,49 @@ func (f *folder) file(path string, info fs.FileInfo) (string, error) {
 	}
 	digest, err := sum(file)
 	return digest, errors.Join(err, file.Close())
+}
+
+// Surroundings tells one state of what lies around a script outside a folder of
+// its own from another: its interpreter may find anything there. It reads no file, and
+// is "" of a program and of a script whose digest is that of its folder. An
+// error says that it cannot be told.
+func Surroundings(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	if isProgram(file) {
+		return "", nil
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	made := folder{dir: filepath.Dir(real)}
+	if made.own() {
+		return "", nil
+	}
+	return made.sum(made.stamp)
+}
+
+// stamp says of an entry what differs after each change of it.
+func (f *folder) stamp(path string, entry fs.DirEntry) (string, error) {
+	if f.files++; f.files > mostFiles {
+		return "", errors.New("too many files lie beside it")
+	}
+	info, err := os.Stat(path) // what a link leads to
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = entry.Info()
+	}
+	if err != nil {
+		return "", err
+	}
+	if info.IsDir() {
+		return fmt.Sprintf("%q\n", path), nil // its entries say what changed
+	}
+	changed := changedAt(info)
+	return fmt.Sprintf("%q %d %d.%d\n", path, info.Size(), changed.Sec, changed.Nsec), nil
 }
 
 // changedAt is when anything about a file changed last: it cannot be set back.
