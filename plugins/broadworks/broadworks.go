@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -178,7 +179,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	if strings.EqualFold(string(who.LoginType), "User") {
 		findings = append(findings, sdk.Finding{Severity: sdk.Bad, Code: sdk.PermissionDenied, Message: i.user + " is an ordinary user and cannot set passwords", Fix: "log in as an administrator of the group, the provider or the system"})
 	}
-	return append(findings, who.expiry()...)
+	return slices.Concat(findings, who.expiry(), i.client.Findings())
 }
 
 // wrong says what a failed Check means.

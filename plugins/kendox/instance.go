@@ -217,7 +217,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 		found = append(found, sdk.Finding{Severity: sdk.Warning, Message: "no password rules are set, and the server cannot check a hash against its own",
 			Fix: "enter the server's rules as min_length, max_length, lower, upper, digits, symbols"})
 	}
-	return found
+	return append(found, i.client.Findings()...)
 }
 
 // violates checks a plain value against the client's policy. The server sees

@@ -210,6 +210,7 @@ func TestActiveDirectory(t *testing.T) {
 // fakeDomain answers what mode ad asks the way Samba 4.17 does, whose texts
 // these are.
 type fakeDomain struct {
+	ahead         time.Duration // its clock
 	base, address string
 	service       string // what it calls itself
 
@@ -361,7 +362,8 @@ func (f *fakeDomain) search(base string, filter ldapwire.Element) [][]byte {
 	defer f.mu.Unlock()
 	switch {
 	case base == "":
-		return [][]byte{asEntry("", map[string]string{"supportedCapabilities": ldapwire.OIDActiveDir, "defaultNamingContext": f.base, "dsServiceName": f.service, "configurationNamingContext": "CN=Configuration," + f.base})}
+		return [][]byte{asEntry("", map[string]string{"supportedCapabilities": ldapwire.OIDActiveDir, "defaultNamingContext": f.base, "dsServiceName": f.service, "configurationNamingContext": "CN=Configuration," + f.base,
+			"currentTime": time.Now().Add(f.ahead).UTC().Format("20060102150405.0Z")})}
 	case strings.HasPrefix(base, "CN=Partitions,"):
 		return [][]byte{asEntry("CN=ADTEST,"+base, map[string]string{"nETBIOSName": "ADTEST"})}
 	case strings.EqualFold(base, f.base) && filter.Tag == 0x87:

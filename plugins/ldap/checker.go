@@ -19,7 +19,7 @@ type checker struct {
 
 // check connects, logs on, and asks the server what it is.
 func (c *checker) check(ctx context.Context) []sdk.Finding {
-	root, failed := c.read(ctx, "", []string{"supportedExtension", "supportedCapabilities", "objectClass", "vendorName"})
+	root, failed := c.read(ctx, "", []string{"supportedExtension", "supportedCapabilities", "objectClass", "vendorName", "currentTime"})
 	if failed != nil {
 		return []sdk.Finding{bad(failed, "")}
 	}
@@ -27,6 +27,10 @@ func (c *checker) check(ctx context.Context) []sdk.Finding {
 	if c.clear {
 		found = append(found, warning("passwords travel in clear: insecure = True over ldap://", "use ldaps:// or start_tls = True"))
 	}
+	if theirs := generalizedTime(root.First("currentTime")); !theirs.IsZero() { // Active Directory says it
+		c.shown.Clock(theirs, c.now())
+	}
+	found = append(found, c.shown.Findings(c.now())...)
 	found = append(found, c.checkMode(root)...)
 	found = append(found, c.checkLogin(ctx)...)
 	found = append(found, c.checkSelf(ctx)...)

@@ -143,3 +143,26 @@ func TestCheckSaysWhenTheServiceAccountEnds(t *testing.T) {
 		domain.mu.Unlock()
 	}
 }
+
+// TestCheckSaysWhatClockAndCertificateAreLike: of a directory that tells its
+// time, and of one that shows a certificate.
+func TestCheckSaysWhatClockAndCertificateAreLike(t *testing.T) {
+	domain := startFakeDomain(t)
+	domain.ahead = 7 * time.Minute
+	f := domain.instance(t).Check(t.Context())
+	if len(f) != 1 || f[0].Severity != sdk.Warning || !strings.Contains(f[0].Message, "ahead of this machine's") || f[0].Fix == "" {
+		t.Errorf("its clock: %+v", f)
+	}
+	s := ldaptest.Start(t, ldaptest.Options{TLS: true})
+	for days, want := range map[int]string{0: "", 85: "the server's certificate ends in 4 days"} {
+		i, err := (&Backend{Now: func() time.Time { return time.Now().AddDate(0, 0, days) }}).Configure(t.Context(), config(s, "url", s.TLSURL, "ca_file", s.CAFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := i.(sdk.Checker).Check(t.Context())
+		if want == "" && len(f) > 0 || want != "" && (len(f) != 1 || !strings.Contains(f[0].Message, want)) {
+			t.Errorf("%d days on: %+v, want %q", days, f, want)
+		}
+		_ = i.Close()
+	}
+}

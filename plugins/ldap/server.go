@@ -11,6 +11,7 @@ import (
 
 	"github.com/rekey-host/rekey/plugins/ldap/internal/ldapwire"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/health"
 )
 
 // server is one directory as the settings describe it, and the connections to
@@ -23,11 +24,13 @@ type server struct {
 	pin    *pin
 	ds     atomic.Pointer[bool] // what is389 has found out
 	lifted lifted
+	shown  health.Witness // what the directory showed of itself
 	now    func() time.Time
 }
 
 func newServer(settings settings, now func() time.Time) *server {
 	made := &server{settings: settings, now: now, pin: &pin{wanted: settings.mode == modeAD}, login: newLogin(settings.bindDN, settings.passwords, settings.directory, now)}
+	made.shown.Watch(settings.dialer.tls)
 	made.login.external, made.login.where = settings.external, made.place()
 	made.admin = newPool(settings.concurrency, func(ctx context.Context) (*conn, *sdk.Error) {
 		link, failed := made.connect(ctx)

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/health"
 )
 
 // Check logs on and asks what the server and the user are.
@@ -30,7 +32,8 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 		return append(found, bad(sdk.Errorf(sdk.ReadOnly, "url: the server is read-only"), "name the primary"))
 	}
 	found = append(found, i.checkRights(ctx, met)...)
-	return append(found, i.checkValues(ctx, met)...)
+	found = append(found, i.checkValues(ctx, met)...)
+	return append(found, i.checkEnds(ctx, met)...)
 }
 
 // checkRights looks whether accounts may be read and, as far as that can be told,
@@ -92,6 +95,39 @@ func (i *Instance) checkValues(ctx context.Context, met *server) []sdk.Finding {
 		return []sdk.Finding{bad(failure, `send = "value", or strict_password_validation = OFF`)}
 	}
 	return nil
+}
+
+// checkEnds looks when the password of rekey's own user ends, and what clock and
+// certificate of the server are like. What may not be seen is not told.
+func (i *Instance) checkEnds(ctx context.Context, met *server) []sdk.Finding {
+	query := "SELECT COALESCE(password_lifetime, -1), COALESCE(UNIX_TIMESTAMP(password_last_changed), 0) FROM mysql.user WHERE User = ? AND Host = ?"
+	if met.maria {
+		query = "SELECT CAST(COALESCE(JSON_VALUE(Priv, '$.password_lifetime'), -1) AS SIGNED), CAST(COALESCE(JSON_VALUE(Priv, '$.password_last_changed'), 0) AS SIGNED) FROM mysql.global_priv WHERE User = ? AND Host = ?"
+	}
+	var theirs float64
+	var days, changed, most int64
+	_ = i.ask(ctx, func(conn *sql.Conn, _ *server) error {
+		_ = conn.QueryRowContext(ctx, "SELECT UNIX_TIMESTAMP(NOW(6))").Scan(&theirs)
+		_ = conn.QueryRowContext(ctx, "SELECT @@default_password_lifetime").Scan(&most)
+		return conn.QueryRowContext(ctx, query, met.self.user, met.self.host).Scan(&days, &changed)
+	})
+	if days < 0 {
+		days = most
+	}
+	var found []sdk.Finding
+	if days > 0 && changed > 0 {
+		ends := time.Unix(changed, 0).AddDate(0, 0, int(days))
+		found = health.Ends(fmt.Sprintf("user: the password of %s", met.self), ends, i.Now(), "give it another one before that")
+	}
+	return append(found, i.Told(moment(theirs))...)
+}
+
+// moment is a time of the server's; zero: it told none.
+func moment(seconds float64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(seconds * 1e6))
 }
 
 // validated reports whether a plugin that validates passwords is loaded.

@@ -354,8 +354,10 @@ func TestAStatementThatIsCutOffIsSettled(t *testing.T) {
 
 func TestCheckSaysWhatIsMissing(t *testing.T) {
 	running := server(t)
-	accounts(t, map[string]string{"weak@%": "IDENTIFIED BY 'weak-secret'", "blind@%": "IDENTIFIED BY 'blind-secret'"})
-	query(t, "GRANT SELECT ON mysql.user TO weak@'%'", "GRANT SELECT ON mysql.global_priv TO weak@'%'", "GRANT CREATE USER ON *.* TO blind@'%'")
+	accounts(t, map[string]string{"weak@%": "IDENTIFIED BY 'weak-secret'", "blind@%": "IDENTIFIED BY 'blind-secret'",
+		"ending@%": "IDENTIFIED BY 'ending-secret' PASSWORD EXPIRE INTERVAL 3 DAY", "lasting@%": "IDENTIFIED BY 'lasting-secret' PASSWORD EXPIRE INTERVAL 90 DAY"})
+	query(t, "GRANT ALL PRIVILEGES ON *.* TO ending@'%'", "GRANT ALL PRIVILEGES ON *.* TO lasting@'%'",
+		"GRANT SELECT ON mysql.user TO weak@'%'", "GRANT SELECT ON mysql.global_priv TO weak@'%'", "GRANT CREATE USER ON *.* TO blind@'%'")
 	for _, test := range []struct {
 		name   string
 		config sdk.Config
@@ -363,7 +365,9 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		want   string // "": nothing is found
 	}{
 		{"good", config(running), "", ""},
-		{"good by TLS", config(running, "insecure", false, "ca_file", running.CAFile), "", ""},
+		{"good by TLS", config(running, "insecure", false, "ca_file", running.CAFile), "", "the server's certificate ends in "},
+		{"a password that ends", as(config(running), "ending", "ending-secret"), "", "user: the password of ending@% ends in "},
+		{"a password that ends much later", as(config(running), "lasting", "lasting-secret"), "", ""},
 		{"no right to set", as(config(running), "weak", "weak-secret"), "", "has CREATE USER by no grant"},
 		{"no right to read", as(config(running), "blind", "blind-secret"), sdk.PermissionDenied, "SELECT command denied"},
 		{"wrong password", as(config(running), "rotator", "wrong"), sdk.LoginExpired, "refuses the logon"},

@@ -2,6 +2,7 @@ package openiam
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -277,7 +278,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 		fields: target{i.domain, "rekey-check", i.system}.fields()}); failure != nil {
 		found = append(found, diagnosis{i}.without(failure)...)
 	}
-	return append(found, diagnosis{i}.policyKnown(ctx)...)
+	return slices.Concat(found, diagnosis{i}.policyKnown(ctx), i.provision.client.Findings())
 }
 
 // Find returns the state of an identity and of its user. The stamp is made of

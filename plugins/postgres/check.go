@@ -44,7 +44,8 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	}
 	found = append(found, i.checkSelf(ctx, met)...)
 	found = append(found, met.checkPolicy()...)
-	return append(found, i.checkLog(ctx)...)
+	found = append(found, i.checkLog(ctx)...)
+	return append(found, i.Told(i.clock(ctx))...)
 }
 
 // greeted asks anew: rights, and what the server is, may have changed.
@@ -81,6 +82,12 @@ func (s *server) checkPolicy() []sdk.Finding {
 		return []sdk.Finding{warning("credcheck is loaded: it sees verifiers only, and may refuse them", "write its rules as the policy of the script, and set credcheck.encrypted_password_allowed")}
 	}
 	return nil
+}
+
+// clock is what the server's clock says; the zero time if it does not.
+func (i *Instance) clock(ctx context.Context) (theirs time.Time) {
+	_ = i.ask(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&theirs) })
+	return theirs
 }
 
 // checkLog says what the log will hold.

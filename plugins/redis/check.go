@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 
@@ -16,7 +17,7 @@ var replicas = regexp.MustCompile(`(?m)^connected_slaves:([1-9][0-9]*)`)
 func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	ctx, cancel := i.Bounded(ctx)
 	defer cancel()
-	replies, failed := i.ask(ctx, []command{{"ACL", "USERS"}, {"ACL", "GETUSER", i.user}, {"CONFIG", "GET", "aclfile"}, {"INFO", "replication"}})
+	replies, failed := i.ask(ctx, []command{{"ACL", "USERS"}, {"ACL", "GETUSER", i.user}, {"CONFIG", "GET", "aclfile"}, {"INFO", "replication"}, {"TIME"}})
 	if failed != nil {
 		return []sdk.Finding{bad(failed, "")}
 	}
@@ -35,7 +36,16 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 			found = append(found, warning("the server has "+many[1]+" replicas, which have users of their own: a set does not reach them", "give each node a backend of its own"))
 		}
 	}
-	return found
+	return append(found, i.Told(clock(replies[4]))...)
+}
+
+// clock is what TIME answered; the zero time where the user may not ask.
+func clock(reply any) time.Time {
+	parts, err := redis.Int64s(reply, nil)
+	if err != nil || len(parts) != 2 {
+		return time.Time{}
+	}
+	return time.Unix(parts[0], parts[1]*1000)
 }
 
 // checkSave looks whether what is set will last.

@@ -442,7 +442,7 @@ func TestCheckSaysWhatIsMissing(t *testing.T) {
 		want   string // "": nothing is found
 	}{
 		{"good", config(running), "", ""},
-		{"good by TLS", config(running, "url", running.SecureURL, "insecure", false, "ca_file", running.CAFile), "", ""},
+		{"good by TLS", config(running, "url", running.SecureURL, "insecure", false, "ca_file", running.CAFile), "", "the server's certificate ends in "},
 		{"good by the socket", config(running, "url", running.Socket), "", ""},
 		{"no right", as(config(running), "weak", "weak-secret"), sdk.PermissionDenied, "NOPERM"},
 		{"wrong password", as(config(running), "rotator", "wrong"), sdk.LoginExpired, "refuses the logon"},

@@ -219,7 +219,7 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	case failure == nil && !administers(roles):
 		return bad(sdk.PermissionDenied, "the administrator's roles are "+strings.Join(roles, ", ")+"; not one of them may set passwords", "give it the role CustomerAdministrator")
 	case failure == nil:
-		return []sdk.Finding{{Message: "logged in at " + i.client.Host() + " with the roles " + strings.Join(roles, ", ")}}
+		return append([]sdk.Finding{{Message: "logged in at " + i.client.Host() + " with the roles " + strings.Join(roles, ", ")}}, i.client.Findings()...)
 	case failure.Answer.Status == http.StatusUnauthorized:
 		return bad(sdk.InvalidConfig, "the administrator's e-mail address or password is refused", "check admin and password")
 	case failure.Err.Code == sdk.PermissionDenied:

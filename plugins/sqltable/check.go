@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -36,7 +37,8 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	if known := slices.Sorted(maps.Keys(kinds)); len(known) > 0 && kinds[i.hasher.format] == 0 {
 		found = append(found, warning(fmt.Sprintf("hash: none of the hashes looked at is %s; they are %s", i.hasher.format, strings.Join(known, ", ")), "see what the application reads"))
 	}
-	return append(found, i.checkTransactions(ctx)...)
+	found = append(found, i.checkTransactions(ctx)...)
+	return append(found, i.Told(time.Time{})...)
 }
 
 // sample counts the formats of some rows.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rekey-host/rekey/plugins/internal/reach"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/health"
 )
 
 // The engines.
@@ -62,7 +63,7 @@ func (e engine) place(config sdk.Config) (reach.Place, error) {
 	case config.Text("url") != "":
 		return reach.Place{}, sdk.Errorf(sdk.InvalidConfig, "url: sqlite has a path instead; leave it out")
 	}
-	return reach.Place{Network: engineSQLite, Address: config.Text("path"), Patience: cmp.Or(config.Timeout, 30*time.Second), Now: time.Now}, nil
+	return reach.Place{Network: engineSQLite, Address: config.Text("path"), Patience: cmp.Or(config.Timeout, 30*time.Second), Now: time.Now, Shown: new(health.Witness)}, nil
 }
 
 // identifier is a name in a statement.

@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/health"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -84,6 +85,7 @@ type Client struct {
 	base      *url.URL
 	proxy     *url.URL // nil: direct
 	http      *http.Client
+	witness   health.Witness
 	transport *http.Transport
 	options   Options
 }
@@ -109,12 +111,17 @@ func New(options Options) (*Client, error) {
 	transport := newTransport(max(1, options.Concurrency), roots)
 	through(transport, proxy)
 	client := &Client{base: base, proxy: proxy, transport: transport, options: options.withDefaults()}
+	client.witness.Watch(transport.TLSClientConfig)
 	client.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return client, nil
 }
 
 // Close drops the connections kept for reuse.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// Findings are what answers so far showed of the server's clock and of its
+// certificate, if it is worth a warning: a backend's Check adds them to its own.
+func (c *Client) Findings() []sdk.Finding { return c.witness.Findings(c.options.Now()) }
 
 // Host returns the server's name and port as they stand in Options.Base.
 func (c *Client) Host() string { return c.base.Host }
@@ -268,6 +275,9 @@ func (c *Client) exchange(ctx context.Context, r Request) (Answer, *Failure) {
 	response, err := c.http.Do(request)
 	if err != nil {
 		return Answer{}, c.broken(ctx, err, sent.Load())
+	}
+	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+		c.witness.Clock(date, time.Now())
 	}
 	return c.read(ctx, response)
 }

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/rest"
@@ -129,5 +131,37 @@ func TestAServerWithoutTLSIsNamed(t *testing.T) {
 	}
 	if _, f := c.Do(t.Context(), rest.Request{Method: "GET"}); f == nil || !strings.Contains(f.Err.Message, "without TLS") {
 		t.Errorf("%v", f)
+	}
+}
+
+// TestAnAnswerShowsTheServersClockAndCertificate, also one that is a refusal.
+func TestAnAnswerShowsTheServersClockAndCertificate(t *testing.T) {
+	t.Parallel()
+	date := time.Now().Add(-10 * time.Minute)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", date.UTC().Format(http.TimeFormat))
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ends := server.Certificate().NotAfter
+	client, err := rest.New(rest.Options{Base: server.URL, CAFile: file, Now: func() time.Time { return ends.AddDate(0, 0, -2) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if found := client.Findings(); found != nil {
+		t.Errorf("before any answer: %v", found)
+	}
+	if _, failure := client.Do(t.Context(), rest.Request{Method: "GET", ReadOnly: true}); failure == nil {
+		t.Fatal("no failure")
+	}
+	found := client.Findings()
+	if len(found) != 2 || !strings.Contains(found[0].Message, "10m") || !strings.Contains(found[0].Message, "behind this machine's") ||
+		!strings.Contains(found[1].Message, "certificate ends in 2 days") {
+		t.Errorf("%+v", found)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/health"
 )
 
 // Place is where a server is.
@@ -36,6 +37,7 @@ type Place struct {
 	Exposed  bool          // in clear, to another machine
 	Patience time.Duration // for a connection, and for an answer where the caller sets no deadline
 	Now      func() time.Time
+	Shown    *health.Witness // what the server showed of itself
 }
 
 // Kind is what a kind of server adds to its settings.
@@ -67,7 +69,7 @@ const defaultPatience = 30 * time.Second
 // InsecureTransport unless insecure is said, to this machine too: who listens on
 // a port of this machine is not known. A socket of this machine is safe.
 func (k Kind) Place(config sdk.Config) (Place, error) {
-	place := Place{Patience: config.Timeout, Now: time.Now}
+	place := Place{Patience: config.Timeout, Now: time.Now, Shown: new(health.Witness)}
 	if place.Patience <= 0 {
 		place.Patience = defaultPatience
 	}
@@ -78,7 +80,7 @@ func (k Kind) Place(config sdk.Config) (Place, error) {
 	if !secure {
 		return place, place.clear(config)
 	}
-	place.TLS = &tls.Config{ServerName: cmp.Or(config.Text("server_name"), place.Host), MinVersion: tls.VersionTLS12}
+	place.TLS = place.Shown.Watch(&tls.Config{ServerName: cmp.Or(config.Text("server_name"), place.Host), MinVersion: tls.VersionTLS12})
 	if file := config.Text("ca_file"); file != "" {
 		place.TLS.RootCAs, err = authorities(file)
 	}
@@ -133,6 +135,15 @@ func (p Place) clear(config sdk.Config) error {
 		}
 	}
 	return nil
+}
+
+// Told are what the server showed of its clock and its certificate, if it is
+// worth a warning. theirs is what its clock says now; zero: that is not known.
+func (p Place) Told(theirs time.Time) []sdk.Finding {
+	if !theirs.IsZero() {
+		p.Shown.Clock(theirs, p.Now())
+	}
+	return p.Shown.Findings(p.Now())
 }
 
 // Dial connects. TLS is left to who knows when it begins.

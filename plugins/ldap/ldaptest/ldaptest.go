@@ -424,7 +424,7 @@ func (s *Server) certificate(name string, certificate, parent *x509.Certificate,
 		parent, parentKey = certificate, key
 	}
 	certificate.SerialNumber = big.NewInt(time.Now().UnixNano())
-	certificate.NotBefore, certificate.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	certificate.NotBefore, certificate.NotAfter = time.Now().Add(-time.Hour), time.Now().AddDate(0, 0, 90)
 	der, err := x509.CreateCertificate(rand.Reader, certificate, parent, &key.PublicKey, parentKey)
 	if err != nil {
 		return nil, nil, err
