@@ -147,8 +147,7 @@ func (p *planner) draft(ctx context.Context) error {
 }
 
 func (p *planner) freeze(ctx context.Context, draft *ledger.Draft) (*ledger.Run, error) {
-	users := source.Watch(p.flow.Users, p.flow.Given, p.flow.Used, p.flow.Forms)
-	users.Held = p.flow.Policy.Held
+	users := p.watched()
 	plan, err := engine.MakePlan(ctx, p.job(ctx, users, draft))
 	if err != nil {
 		return nil, err
@@ -169,8 +168,15 @@ func (p *planner) freeze(ctx context.Context, draft *ledger.Draft) (*ledger.Run,
 	return draft.Freeze(wavePlans(p.flow))
 }
 
-// job returns what the engine plans.
-func (p *planner) job(ctx context.Context, users source.Source, draft *ledger.Draft) engine.PlanJob {
+// watched returns the users of the script, whose passwords are looked at.
+func (p *planner) watched() *source.Watched {
+	users := source.Watch(p.flow.Users, p.flow.Given, p.flow.Used, p.flow.Forms)
+	users.Held = p.flow.Policy.Held
+	return users
+}
+
+// engineJob returns what the engine plans of the script alone.
+func (p *planner) engineJob(users source.Source, draft engine.Draft) engine.PlanJob {
 	flow := p.flow
 	job := engine.PlanJob{Users: users, OrderBy: flow.OrderBy, Waves: flow.Waves, Draft: draft, Hooks: flow, Backends: p.backends.list, Policy: flow.Policy, Random: p.host.Random}
 	if flow.HasSelect {
@@ -179,6 +185,13 @@ func (p *planner) job(ctx context.Context, users source.Source, draft *ledger.Dr
 	if flow.HasWave {
 		job.Wave = flow.Wave
 	}
+	return job
+}
+
+// job returns what the engine plans, and tries with what is known of earlier
+// runs.
+func (p *planner) job(ctx context.Context, users source.Source, draft *ledger.Draft) engine.PlanJob {
+	flow, job := p.flow, p.engineJob(users, draft)
 	if flow.Revert {
 		find := known(ctx, p.host, "", p.backends)
 		job.Known = func(label, account, cred string) bool {

@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/host/ledger"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/host/workflow/lang"
@@ -168,7 +170,8 @@ func explainName(screen *screen, doc lang.Doc) {
 }
 
 type backendsCmd struct {
-	Name string `arg:"" optional:"" predictor:"backend" help:"Of one backend, to explain it."`
+	Words []string `arg:"" optional:"" name:"NAME" predictor:"backend" help:"Of one backend, to explain it; with --check parameters of the script, NAME=VALUE."`
+	Check string   `help:"Ask each backend of this script whether a run could do its work with it; nothing is changed." predictor:"script" placeholder:"SCRIPT"`
 }
 
 // backendLine is what rekey backends --json prints of each.
@@ -206,10 +209,15 @@ func (c *backendsCmd) Run(app *app) error {
 		return err
 	}
 	defer opened.Close()
-	if c.Name == "" {
+	switch {
+	case c.Check != "":
+		return c.check(app, opened)
+	case len(c.Words) == 0:
 		return listBackends(app, opened)
+	case len(c.Words) > 1:
+		return &host.UsageError{Message: fmt.Sprintf("unexpected argument %s", c.Words[1]), Fix: "name one backend, or give --check SCRIPT"}
 	}
-	description, err := opened.Backend(context.Background(), c.Name)
+	description, err := opened.Backend(context.Background(), c.Words[0])
 	if err != nil {
 		return err
 	}
@@ -219,6 +227,45 @@ func (c *backendsCmd) Run(app *app) error {
 	}
 	explainBackend(app.process.stdout, description)
 	return nil
+}
+
+// looked is what rekey backends --check --json prints.
+type looked struct {
+	Script   string                `json:"script"`
+	Findings []host.BackendFinding `json:"findings"`
+	ExitCode int                   `json:"exit_code"`
+}
+
+// check looks at the backends of a script, a line a finding.
+func (c *backendsCmd) check(app *app, opened *host.Host) error {
+	_, stop := app.signals()
+	found, err := opened.CheckBackends(stop, host.Script{Path: c.Check, Params: c.Words})
+	if err != nil {
+		return err
+	}
+	result := looked{Script: c.Check, Findings: found}
+	if slices.ContainsFunc(found, func(finding host.BackendFinding) bool { return finding.Severity == host.FindingBad }) {
+		result.ExitCode = host.ExitUsage
+	}
+	if app.cli.JSON {
+		printJSON(app.process.stdout, result)
+	} else {
+		for _, finding := range found {
+			showFinding(app.process.stdout, finding)
+		}
+	}
+	if result.ExitCode != 0 {
+		return errExit(result.ExitCode)
+	}
+	return nil
+}
+
+func showFinding(screen *screen, finding host.BackendFinding) {
+	text := diag.Problem{Message: finding.Message, Fix: finding.Fix}.Text()
+	if finding.Backend != "" {
+		text = finding.Backend + ": " + text
+	}
+	fmt.Fprintf(screen, "%-8s %s\n", finding.Severity, text)
 }
 
 func listBackends(a *app, opened *host.Host) error {

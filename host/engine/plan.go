@@ -61,8 +61,9 @@ type Rehearsed struct {
 type Preview struct {
 	Total, Due, Skipped int64
 	Waves               []int64
-	Lasting             []string // what a revert could not set back
-	Notes               []string // what generated values are like, and which wishes were dropped
+	Asks                map[string][]string // of each backend, by the first user of each wave; sorted
+	Lasting             []string            // what a revert could not set back
+	Notes               []string            // what generated values are like, and which wishes were dropped
 }
 
 // MakePlan reads the users into the draft and rotates the first of each wave
@@ -411,8 +412,21 @@ func (p *planner) exercise(ctx context.Context, wave int, row source.Row) {
 	steps.simulated = true
 	verdict := p.Hooks.Rotate(ctx, row, steps)
 	p.changes[wave] = steps.changedBy
+	p.noteAsked(steps.askedOf)
 	if mendable(verdict) {
 		p.problem(row, "rotate(%q), tried on simulated steps: %s", row.Key, verdict.Fault.Message)
+	}
+}
+
+// noteAsked keeps what was asked of each backend.
+func (p *planner) noteAsked(asked []journal.Step) {
+	if p.preview.Asks == nil {
+		p.preview.Asks = map[string][]string{}
+	}
+	for _, step := range asked {
+		if verbs := p.preview.Asks[step.Backend]; !slices.Contains(verbs, step.Verb) {
+			p.preview.Asks[step.Backend] = slices.Sorted(slices.Values(append(verbs, step.Verb)))
+		}
 	}
 }
 

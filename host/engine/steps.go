@@ -20,6 +20,7 @@ type Steps struct {
 	userState
 	simulated   bool
 	changedBy   []journal.Step // simulated steps that would change something
+	askedOf     []journal.Step // all simulated steps
 	quiet       bool           // simulated once more, for the host alone
 	trial       recorder       // takes the steps down instead of taking them; nil: they are taken
 	drawn       []poolKey      // values of backends' own generators
@@ -61,6 +62,7 @@ func (s *Steps) Do(ctx context.Context, step journal.Step) (journal.Result, erro
 		return s.trial.step(ctx, s.n, step, dispatcher)
 	}
 	if s.simulated {
+		s.askedOf = append(s.askedOf, step)
 		if traits, _ := journal.TraitsOf(step.Verb); traits.Changes {
 			s.changedBy = append(s.changedBy, step)
 		}
