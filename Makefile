@@ -52,13 +52,14 @@ lint:
 bench: packages
 	$(GO) test -run '^$$' -bench . -benchtime 1s -timeout 60m ./...
 
-# A part that hit too little fails. The thousands of accounts of command and ssh, of
-# which make test takes a sample, are here with FAULTS=full. The last lines are the counts of all parts.
+# A part that hit too little fails. The thousands of accounts of command and ssh, and the
+# hostile names and values of Samba and 389, of which make test takes a sample, are
+# here with FAULTS=full. The last lines are the counts of all parts.
 faults: FUZZTIME = 10s
 faults: packages $(if $(filter full,$(FAULTS)),fuzz)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; set -o pipefail; \
 	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Fault|Kill|Power' ./host ./host/launch ./cmd/rekey | tee "$$log"; status=$$?; \
-	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Thousands|Hostile' ./plugins/command ./plugins/ssh | tee -a "$$log" && [ $$status = 0 ]; status=$$?; \
+	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Thousands|Hostile|Test389|TestSamba$$' ./plugins/command ./plugins/ssh ./plugins/ldap | tee -a "$$log" && [ $$status = 0 ]; status=$$?; \
 	sed -n 's/^.*counts: //p' "$$log"; exit $$status
 
 fuzz:

@@ -74,7 +74,8 @@ insecure = True, to this machine too. insecure does not switch off certificate
 checks: name the authority with ca_file.
 
 Servers do not log passwords, whoever did what; slapd's levels BER and packets
-dump all that it reads, and passwords with it: run with neither.
+dump all that it reads, and passwords with it: run with neither. 389's error log at level 1
+has the values that it compares, and its audit log has hashes. Samba's logs have none.
 
 A refused logon of bind_dn is not tried again for 5 seconds, lest the account
 be locked. The entry that bind_dn is may not be rotated (Protected): step.handover

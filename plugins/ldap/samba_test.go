@@ -1,10 +1,14 @@
 package ldap
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
 
 	"github.com/rekey-host/rekey/plugins/ldap/ldaptest"
 	"github.com/rekey-host/rekey/sdk"
@@ -64,6 +68,48 @@ func TestSamba(t *testing.T) {
 	t.Run("administrators who are meant", c.administrators)
 	t.Run("passwords that never expire", c.forever)
 	t.Run("rights", c.rights)
+	t.Run("logs", c.logs)
+}
+
+// logs: at the highest level that says what was done, with the audits of passwords,
+// no value is in them.
+func (c controller) logs(t *testing.T) {
+	if err := c.Restart(t.Context(), "log level = 10 dsdb_audit:10 dsdb_json_audit:10 dsdb_password_audit:10 dsdb_password_json_audit:10 auth_audit:10 ldb:10", "max log size = 0"); err != nil {
+		t.Fatal(err)
+	}
+	i := c.instance(t)
+	wantReceipt(t, i.Apply(t.Context(), set("user1", canary+"1aA")), "applied")
+	wantReceipt(t, i.Apply(t.Context(), change("user1", canary+"1aA", canary+"2aA")), "applied")
+	wantReceipt(t, i.Apply(t.Context(), change("user1", canary+"9aA", canary+"3aA")), "refused WrongCurrentPassword")
+	wantReceipt(t, i.Apply(t.Context(), set("krbtgt", canary+"4aA")), "refused Protected")
+	wantVerdict(t, i, "user1", canary+"2aA", sdk.Accepted)
+	wantVerdict(t, i, "user1", canary+"5aA", sdk.Rejected)
+	wantNoValue(t, "samba", c.Log(), "Password Change", "unicodePwd")
+}
+
+// wantNoValue wants a log to say what was done, and neither canary nor a
+// form of it that Windows has.
+func wantNoValue(t *testing.T, name, log string, says ...string) {
+	t.Helper()
+	for _, word := range says {
+		if !strings.Contains(log, word) {
+			t.Errorf("%s does not say %q: the test shows nothing", name, word)
+		}
+	}
+	log = strings.ReplaceAll(strings.ReplaceAll(log, "\r", ""), "\n ", "") // as LDIF is folded
+	wide, nt := strings.Join(strings.Split(canary, ""), "\x00"), ntHash(canary+"2aA")
+	forms := []string{canary, wide, hex.EncodeToString([]byte(wide)), nt, strings.ToLower(nt)}
+	for shift := range 3 { // base64 has three forms, by where a text begins
+		encoded := base64.StdEncoding.EncodeToString([]byte("xyz"[:shift] + canary))
+		forms = append(forms, encoded[4:len(encoded)-4])
+	}
+	for _, form := range forms {
+		for line := range strings.Lines(log) {
+			if before, _, found := strings.Cut(line, form); found {
+				t.Errorf("%s has a value after %q", name, before)
+			}
+		}
+	}
 }
 
 // The mark would be written, and the domain would ask nobody.
@@ -127,29 +173,35 @@ func (c controller) settingsObjects(t *testing.T) {
 	}
 }
 
-// hostile names are as hostile as a domain allows.
+// hostile names are accounts of a domain, too: as logins, or where it takes no
+// such login, in their DN.
 func (c controller) hostile(t *testing.T) {
-	logins := []string{"a(b)", "#lead", "O'Brien", "é", "名前", "a&b", "%s", "$HOME", "x y", "{brace}"}
-	values := []string{canary + "A1", `A1"'\$%;,#`, "Ünïcode 密码 9x", "😀 Emoji 1a", strings.Repeat("Long 1 ", 30), " Leading 1", "Trailing 1 ", "{SSHA}No hash 1", "Line\u2028sep 1", "Tab\there 1"}
+	c.rules(t, "0", "0", "0")
+	defer c.rules(t, "7", "1", "24")
 	i := c.instance(t)
-	given := map[string]string{}
-	for n, login := range logins {
-		name := fmt.Sprint("hostile ", n)
-		if err := c.AddUser(name, login, "First value 1"); err != nil {
+	accounts, dns := make([]string, len(hostile)), make([]string, len(hostile))
+	for number, login := range hostile {
+		name := fmt.Sprint("hostile ", number)
+		accounts[number], dns[number] = login, c.DN(name)
+		err := c.AddUser(name, login, firstValue)
+		if err != nil && strings.Contains(err.Error(), "sAMAccountName contains invalid") {
+			name = strings.ReplaceAll(goldap.EscapeDN(login), "=", `\3D`) // Samba takes no other spelling
+			accounts[number], dns[number] = c.DN(name), c.DN(name)
+			err = c.AddUser(name, fmt.Sprint("odd", number), firstValue)
+			wantReceipt(t, i.Apply(t.Context(), set(login, "New value 1")), "refused AccountNotFound")
+		}
+		if err != nil {
 			t.Fatalf("%q: %v", login, err)
 		}
-		dn := c.DN(name)
-		given[dn] = values[n%len(values)]
-		wantReceipt(t, i.Apply(t.Context(), set(login, given[dn])), "applied")
-		wantVerdict(t, i, login, given[dn], sdk.Accepted)
 	}
-	for dn, value := range given { // nobody got somebody else's
-		if !c.logon(dn, value) {
-			t.Errorf("%s: the value that was set does not log on", dn)
-		}
-	}
-	for _, login := range []string{"*", "user*", `\2a`} {
-		wantReceipt(t, i.Apply(t.Context(), set(login, "New value 1")), "refused AccountNotFound")
+	square{i, accounts, func(number int) string { return dns[number] }, c.Bind, nil}.test(t)
+}
+
+// rules are the domain's: least length, complexity, how many values it remembers.
+func (c controller) rules(t *testing.T, length, complexity, history string) {
+	t.Helper()
+	for attribute, value := range map[string]string{"minPwdLength": length, "pwdProperties": complexity, "pwdHistoryLength": history} {
+		c.write(t, c.BaseDN, attribute, value)
 	}
 }
 

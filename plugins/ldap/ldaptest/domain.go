@@ -160,8 +160,28 @@ func (d *Domain) start(ctx context.Context) error {
 }
 
 func (d *Domain) log() string {
+	text := d.Log()
+	return text[max(0, len(text)-1000):]
+}
+
+// Log is all that the controller has logged.
+func (d *Domain) Log() string {
 	text, _ := os.ReadFile(d.at("log"))
-	return string(text[max(0, len(text)-1000):])
+	return string(text)
+}
+
+// Restart stops the controller and starts it with more lines of smb.conf.
+func (d *Domain) Restart(ctx context.Context, lines ...string) error {
+	d.Stop()
+	conf, err := os.OpenFile(d.conf(), os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = conf.WriteString(strings.Join(append(lines, ""), "\n"))
+	if err := errors.Join(err, conf.Close()); err != nil {
+		return err
+	}
+	return d.start(ctx)
 }
 
 // Logon is a logon on a connection of its own, which the caller closes. It is
