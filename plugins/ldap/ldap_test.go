@@ -260,8 +260,11 @@ var hostile = []string{
 // else.
 var hostileValues = []string{
 	"'", `"`, `\`, "'; DROP TABLE users; --", "$$", "$1", "?", ":", "%s", "%00", "--", "/*", ";", " ", " leading", "trailing ", "#hash", ":colon:", "a,b", "{}", "()", "*", ")(uid=*", "`id`", "$(id)",
-	"tab\there", "line\nfeed", "carriage\rreturn", "ünïcödé", "日本語のパスワード", "🔑🔑", "line\u2028sep", "\u202ereverse", strings.Repeat("x", 72), strings.Repeat("y", 256), "{SSHA}x", "{CLEARTEXT}x", "null", `\2a`, "\x01control",
+	"tab\there", "line\nfeed", "carriage\rreturn", "ünïcödé", "日本語のパスワード", "🔑🔑", "line\u2028sep", "\u202ereverse", strings.Repeat("x", 72), strings.Repeat("y", 256), "{SSHA}x", "{CLEARTEXT}x", "null", `\2a`, "\x01control", withNUL,
 }
+
+// withNUL is a value that is refused before a server sees it.
+const withNUL = "n\x00ul"
 
 func TestHostileNamesAreOneEntryEach(t *testing.T) {
 	s := ldaptest.Start(t, ldaptest.Options{Users: 3})
@@ -304,11 +307,15 @@ func TestHostileNamesAreOneEntryEach(t *testing.T) {
 		wantBind(t, s, dns[login], fmt.Sprint(canary, n), true)
 	}
 	for _, value := range hostileValues {
-		for _, login := range hostile {
-			wantReceipt(t, i.Apply(t.Context(), set(login, value)), "applied")
+		want := "applied"
+		if value == withNUL {
+			want = "refused PolicyViolation forbidden_characters"
 		}
 		for _, login := range hostile {
-			wantBind(t, s, dns[login], value, true)
+			wantReceipt(t, i.Apply(t.Context(), set(login, value)), want)
+		}
+		for _, login := range hostile {
+			wantBind(t, s, dns[login], value, value != withNUL)
 		}
 	}
 	if len(hostile) < 40 || len(hostileValues) < 40 {

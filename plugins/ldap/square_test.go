@@ -35,7 +35,10 @@ func (s square) test(t *testing.T) {
 		for number, account := range s.accounts {
 			value := hostileValues[(number+round)%len(hostileValues)]
 			want, refused := s.refused[value]
-			if !refused {
+			switch {
+			case value == withNUL:
+				want = "refused PolicyViolation forbidden_characters"
+			case !refused:
 				want, held[account] = "applied", value
 			}
 			if r := s.Apply(t.Context(), set(account, value)); !strings.HasPrefix(say(r), want) {

@@ -86,13 +86,16 @@ func (w *writer) refuse(op sdk.Operation) *sdk.Error {
 	return w.dialect.refuse(op)
 }
 
-// refuseValue returns the rule that every server has.
+// refuseValue returns the rule of every server that a value breaks.
 func refuseValue(value string) *sdk.Error {
 	switch {
 	case value == "":
 		return broken(sdk.Violation{Rule: sdk.RuleMinLength, Limit: 1, Message: "the value is empty"})
 	case !utf8.ValidString(value):
 		return broken(sdk.Violation{Rule: sdk.RuleEncoding, Message: "the value is not UTF-8"})
+	case strings.ContainsRune(value, 0):
+		// Samba takes it and lets it in never again, 389 takes none.
+		return broken(sdk.Violation{Rule: sdk.RuleForbidden, Message: "the value has a NUL, with which not every server lets its owner log on"})
 	}
 	return nil
 }
