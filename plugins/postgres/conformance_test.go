@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,28 +17,56 @@ import (
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
-// shared is the cluster of the package's tests, started by the first that needs
-// it.
-var shared struct {
+// clusters are those of the package's tests, each started by the first that needs
+// it: of the PostgreSQL that Debian has, and of the newest.
+var clusters [2]struct {
 	sync.Once
 	*postgrestest.Server
 }
 
+// onNewest is in the names of tests that are for the newest.
+const onNewest = "PostgreSQL 18"
+
+// each runs a test on either PostgreSQL.
+func each(t *testing.T, test func(t *testing.T)) {
+	t.Run("PostgreSQL of Debian", test)
+	t.Run(onNewest, test)
+}
+
+// newest reports whether a test is for the newest PostgreSQL.
+func newest(t testing.TB) bool {
+	return strings.Contains(t.Name(), strings.ReplaceAll(onNewest, " ", "_"))
+}
+
 func cluster(t testing.TB) *postgrestest.Server {
 	t.Helper()
-	shared.Do(func() { shared.Server = postgrestest.Start(t, postgrestest.Options{TLS: true}) })
-	if shared.Server == nil {
+	one := &clusters[0]
+	if newest(t) {
+		one = &clusters[1]
+	}
+	one.Do(func() { one.Server = postgrestest.Start(t, postgrestest.Options{TLS: true, Newest: newest(t)}) })
+	if one.Server == nil {
 		t.Fatal("the cluster did not start")
 	}
-	return shared.Server
+	return one.Server
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if shared.Server != nil {
-		shared.Remove()
+	for index := range clusters {
+		if clusters[index].Server != nil {
+			clusters[index].Remove()
+		}
 	}
 	os.Exit(code)
+}
+
+// admits has rekey's role administer another one: since PostgreSQL 16 it has to.
+func admits(t testing.TB, role string) {
+	t.Helper()
+	if newest(t) {
+		sql(t, "GRANT "+quote(role)+" TO rotator WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+	}
 }
 
 // sql runs statements as the superuser.
@@ -66,6 +95,9 @@ func target(t testing.TB) backendtest.Target {
 	create = append(create, `CREATE ROLE `+quote(name("super"))+` LOGIN SUPERUSER`)
 	drop = append(drop, `DROP ROLE `+quote(name("super")))
 	sql(t, create...)
+	for _, role := range []string{"ann", "Bob \"'\\", "cy@acme.example"} {
+		admits(t, name(role))
+	}
 	t.Cleanup(func() { _, _ = server.SQL(context.Background(), drop...) })
 	return backendtest.Target{
 		Config: sdk.Config{
@@ -91,7 +123,7 @@ func target(t testing.TB) backendtest.Target {
 }
 
 func TestBackendKeepsTheContract(t *testing.T) {
-	backendtest.Run(t, backendtest.Options{Backend: postgres.New(), Target: target})
+	each(t, func(t *testing.T) { backendtest.Run(t, backendtest.Options{Backend: postgres.New(), Target: target}) })
 }
 
 func TestExecutableKeepsTheContract(t *testing.T) {

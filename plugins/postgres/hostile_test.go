@@ -93,6 +93,10 @@ func verifiers(t *testing.T, admin *pgx.Conn) map[string]string {
 // What is taken for a hash here, the server takes for one too: it keeps the text
 // as it is. The rest it would hash, as a password in clear.
 func TestNoHashThatIsTakenIsAPasswordToTheServer(t *testing.T) {
+	each(t, noHashThatIsTakenIsAPasswordToTheServer)
+}
+
+func noHashThatIsTakenIsAPasswordToTheServer(t *testing.T) {
 	roles(t, map[string]string{"hashed": "LOGIN"})
 	instance := open(t, config(cluster(t)))
 	const scram = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
@@ -130,7 +134,9 @@ func TestNoHashThatIsTakenIsAPasswordToTheServer(t *testing.T) {
 }
 
 // With every statement in the log, those that fail included, no value is there.
-func TestNoValueIsInTheServersLog(t *testing.T) {
+func TestNoValueIsInTheServersLog(t *testing.T) { each(t, noValueIsInTheServersLog) }
+
+func noValueIsInTheServersLog(t *testing.T) {
 	server := cluster(t)
 	roles(t, map[string]string{"logged": "LOGIN", "logged root": "LOGIN SUPERUSER", "cleartext_one": "LOGIN"})
 	instance := open(t, config(server))

@@ -33,7 +33,9 @@ func revoke(account string) sdk.Operation {
 
 // TestEverySessionOfARoleEnds: idle ones, one in the middle of a statement, and one
 // that waits for a lock.
-func TestEverySessionOfARoleEnds(t *testing.T) {
+func TestEverySessionOfARoleEnds(t *testing.T) { each(t, everySessionOfARoleEnds) }
+
+func everySessionOfARoleEnds(t *testing.T) {
 	roles(t, map[string]string{"leaked": "LOGIN PASSWORD 'leaked-0'", "other": "LOGIN PASSWORD 'other-0'"})
 	var sessions []func() bool
 	for range 5 {
@@ -80,7 +82,9 @@ func TestEverySessionOfARoleEnds(t *testing.T) {
 }
 
 // TestWhoMayNotEndSessionsSaysSo, and ends none.
-func TestWhoMayNotEndSessionsSaysSo(t *testing.T) {
+func TestWhoMayNotEndSessionsSaysSo(t *testing.T) { each(t, whoMayNotEndSessionsSaysSo) }
+
+func whoMayNotEndSessionsSaysSo(t *testing.T) {
 	roles(t, map[string]string{"weak": "LOGIN CREATEROLE PASSWORD 'weak-0'", "leaked": "LOGIN PASSWORD 'leaked-0'", "boss": "LOGIN SUPERUSER PASSWORD 'boss-0'"})
 	made := config(cluster(t), "user", "weak")
 	made.Secrets["password"] = secret.New("weak-0")

