@@ -66,11 +66,13 @@ func (p *place) killedHandovers(want int, known, done func(run string)) (hits, t
 	for ; hits < want && tries < 6*want+40; tries++ {
 		before := p.last()
 		killed := p.killed(whole, "run", "handover.star", "--yes", "--new")
-		if !killed {
-			whole = whole * 9 / 10 // the first run was a slow one: moments are looked for where runs are
-		}
+		// Moments are looked for where runs are, however fast the machine is now.
 		if p.last() == before {
+			whole = whole * 10 / 9
 			continue
+		}
+		if !killed {
+			whole = whole * 9 / 10
 		}
 		for run := p.last(); killed; killed = tries%2 == 0 && p.killed(whole, "resume", run, "--yes") {
 			hits, tries = hits+1, tries+1
