@@ -77,7 +77,7 @@ generate:
 
 # packages installs what the tests need of Debian: as root or with sudo,
 # otherwise it names what is missing. What Debian has not, npm has: a new PostgreSQL,
-# whose links its own script makes.
+# whose links its own script makes, and what sdk/node needs.
 packages:
 	@missing=""; for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
@@ -87,3 +87,6 @@ packages:
 	fi
 	@[ -e .tools/postgres-$(POSTGRES_VERSION) ] || { npm install --no-save --no-audit --no-fund --ignore-scripts --prefix .tools $(POSTGRES)@$(POSTGRES_VERSION) \
 	  && (cd .tools/node_modules/$(POSTGRES) && node scripts/hydrate-symlinks.js) && touch .tools/postgres-$(POSTGRES_VERSION); }
+	@cmp -s sdk/node/package.json sdk/node/node_modules/installed.json || { \
+	  npm install --no-save --no-audit --no-fund --ignore-scripts --prefix sdk/node && cp sdk/node/package.json sdk/node/node_modules/installed.json; \
+	} || { echo "make test needs what sdk/node/package.json names"; exit 1; }

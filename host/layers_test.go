@@ -76,7 +76,7 @@ var owners = map[string][]string{
 	"github.com/gomodule/redigo/...":      {"plugins/redis"},
 	"github.com/hanwen/go-fuse/...":       {"host/internal/faultfs"},
 	"github.com/hashicorp/go-hclog/...":   {"cmd/rekey", "host", "host/launch", "sdk/dial", "sdk/hlog", "sdk/serve"},
-	"github.com/hashicorp/go-plugin/...":  {"host/launch", "sdk/dial", "sdk/serve"},
+	"github.com/hashicorp/go-plugin/...":  {"host/launch", "sdk/dial", "sdk/internal/sdktest", "sdk/serve"},
 	"github.com/jackc/pgx/...":            {"plugins/postgres/...", "plugins/sqltable"},
 	"github.com/posener/complete/...":     {"cmd/rekey"},
 	"github.com/vbauerster/mpb/...":       {"cmd/rekey"},

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/sdk/backendtest"
+	"github.com/rekey-host/rekey/sdk/internal/sdktest"
 )
 
 // readme returns the commands of the examples' README.
@@ -27,7 +28,7 @@ func readme(t *testing.T) string {
 }
 
 func TestCommandsOfTheREADMEWork(t *testing.T) {
-	needs(t)
+	sdktest.Python(t)
 	sdk, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
+	"github.com/rekey-host/rekey/sdk/internal/sdktest"
 )
 
 func target(t testing.TB) backendtest.Target {
@@ -31,18 +31,4 @@ func TestExecutableKeepsTheContract(t *testing.T) {
 	backendtest.RunExecutable(t, backendtest.Options{Target: target}, backendtest.Build(t, "."))
 }
 
-func TestTheExampleIsShort(t *testing.T) {
-	text, err := os.ReadFile("main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	code := 0
-	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
-			code++
-		}
-	}
-	if code > 100 {
-		t.Errorf("main.go has %d lines of code, want at most 100", code)
-	}
-}
+func TestTheExampleIsShort(t *testing.T) { sdktest.Short(t, "main.go", 100) }

@@ -1,0 +1,671 @@
+"use strict";
+/* A backend of rekey in Node: this file beside yours is all that it takes, with
+   npm's @grpc/grpc-js. It is the process and the calls, and knows nothing of any target:
+
+       const { serve, field, HTTP, quote } = require("./rekey.js");
+
+       class Users {
+         constructor(config) { this.api = new HTTP(config.url, { token: config.token }); }
+         async set(op) { await this.api.call(op, "PUT", `/users/${quote(op.account)}/password`, { password: op.value.text() }); }
+       }
+
+       serve(Users, { name: "users", version: "1.0.0", summary: "the users of our portal",
+         config: [field("url", "url", { required: true, doc: "where it is" }), field("token", "secret", { required: true, doc: "what it wants" })],
+         replay_safe: ["set"], egress: ["{url}"] });
+
+   A class has the methods that its target can do; they are what it declares. Each takes
+   an operation op, may be async, and is called again before it is done:
+
+       set change reset unlock revoke handover   returning is "applied"; return new Applied({…}) to say more
+       verify   true, false, null for cannot tell, MUST_CHANGE or BLOCKED     op.account op.kind op.value
+       find     an object of the account: id login name mail status must_change changed_at stamp …
+       list     yields such objects, with account                             op.filter op.attributes
+       policy   an object of the rules: min_length max_length lower upper digits symbols history …
+       check    returns a list of objects: severity ("bad" "warning" "info") code message fix
+       close    (without op) releases the instance when nothing runs any more
+
+   What it throws says what became of the target. Refused: it has certainly not changed.
+   Lost, and every other error: it was sent, and may have changed. op.left() are the
+   milliseconds until the deadline, for the timeout of the next request; it throws Refused
+   when none are left, or Lost after op.sent(). op.signal is aborted at the deadline.
+
+   What the description does not declare never reaches the class: verbs, kinds, hash
+   formats, options, empty accounts and values, must_change. Operations are remembered by
+   their ids, late ones answered without waiting, values scrubbed from every text and from
+   standard error. log.info("…", { account }) logs. Whole numbers beyond 2^53 are BigInts. */
+
+const crypto = require("node:crypto");
+const fs = require("node:fs");
+const http = require("node:http");
+const https = require("node:https");
+const net = require("node:net");
+const path = require("node:path");
+const util = require("node:util");
+const zlib = require("node:zlib");
+
+// The messages of the contract, of sdk/proto/backend/v1/backend.proto.
+const DESCRIPTOR = `
+H4sIAAAAAAACA60ZTXPb1jH8EEUuSUmGPTFDx44Mp63rJpIjp53WnU6GoihbtUK5oCSPe+GA4COJEQgwAKiYM53O9NBOe8y5/6C99tp7rz31v/TU3fcBgBLI
+sLZv2H379u3b732Af34F1Z5pXTC3vzPxvdDTtnx2wWY7Cnn5hX4PCh1m+SzUbsHapelMWS2znXlYMQSgfwmbByywfLvHDPbNlAWhdh8qIy8Iu5fMD2zP5fQl
+o0y4c4HSO7AV7womnhsw7Sso9zluEqpd5b27O1cl2jmIiYzkDv3veSgnFjUN8q45ZvJ8/q3VYF2JleVoBdJKMB2PTX9Wy4kVCWpbkOt7Vi3PsfSp7ULB8tyB
+PaytbedQytvXpTy0mdM3JJn2Bax7XKigVli+Q9Fpn8Hahe32g9o63/Dh9Q0vcNkQRFznZjDqDjx/bIZBrYibSOeIOxQobj/m94Jaia8JQPsEyj6bOOasG5gD
+VgO+BgLVQYz2MZTMnu3Yoc2CWpkvxwjSms8sD3nVKkJrEtQeQ8GxxzbKUuWWrF2/wDFfNySd9iEU2NBnQVDb4MdIiASfmOEoqG0KwTmg/RA28Rh7MOvaQdfx
+hmjRLTyoaFQF+ig4JiRxDU1/yMLaDcFVQPq/MrDGVZ7qJ4gLZxMmnYR/a3Uo+ujits/63EWKRgSTgftsYE6dkPtJqoHPKWAMRUeqs0aebaFa17hkClQOV4gd
+Do1AnuTYVigcAo0QIfTPIE++kHoRySsb8dJ/DwWheG0bysjEmvo+c60Z35YzkijtLsCE+d0Aber2OZOMUUJMhyPIMj0ztEZcHTlDALQptMfMm4Zd9Pc8XypJ
+TDvQ/4aK56rA7fmQvQmFvM8/MDiEeim403EPPYrOyyFewkQ/cMyhUD7RE4SuX+5PfZOiJjoPF0Eh2wH6Yt6xgxD1TKapXzfNKR58jBTElCj3C5CnwNK3oajW
+6LZ2yMYBysv9kAP6d3nYavIon/pRCkRXsd0gNF1LWSOCiY1j9pgjbSIA7RAKPKEGeDuK953rQl49RThU0HJDf2bI3doRpjGer0kTxGh3BUYiw0tOav9V91hL
+dY+EpQtXLK3dgRIGZtdhl3jbdaEGRBwTTPlhZLp9jKUilzMlPwixDElXN6CcuDF5NtJL9dKn9rmqUNnlISionmZ/nqmfQiV5+RSmO/NMF4sZc9X/moEbCSXL
+AofiMd/3fFnaUsRr0bIhqOYTb/Zq4sW0FoQ+M8cyFUmICoH46opknxeFQODOCaW3oNJ0vGAlZ/0IikPftBjZl4ejsc5hjONdqEo28n73AKZ4Z9cORmhVESQJ
+jP6nPJROMHnwqNQ2IGv35Xn4RenQDDGiJqE6SIKU1ugusizzb05tWd7UDWVdViBRU+Ryd0Vq+o5tWFjJhtojyHlOn7vsMmoiogKaqLzozHQsxIVX+xTK4ym2
+Qxa68ZBh9RXJCwjZ5Lg/ZzLaftwhAI+Hh9ePjZSHX5xUBqxqGdBjfGFTdLIyFyRGaA+gGnhTH20ZzALUrCzYFYHscFy9A5Uk7/cSZPsbUOkmVKD/NwPrBrMY
+9mnaE7z3NLQ8WbY29j5KubcgMBRlHEnZlSIpMn9uNfPjpX02UA0fflLOxoAYT6RXCYBkR2fsYw3mjpUq+7kgMBSl/h8sf1w68lTL60flmr7Jr8fY85hD1Xoo
+kALeReNfMhkHEtJ+CXBpe44pfEfk/DspcigaI0Gu/QA2ZNx08UrhNJAXrEpshyPRhTdQPf6saw5CbAeiXF/h2AYhMSEMoRSdQpfzp050OfrmlY86DxngAlh4
+sYQq8nOq0BlUGpOJM1slgf0CSp4KG+kud5ZElhFT6wdQlcfIBPeEN7vktjKFp9hb+rWhKPVvYCPifuhTS7ZM3CZAJIDI+uW9B9dPafOGiPVjuRPb9AHcuEbA
+1SzaKjozHzVV76CgBpQbbvAt88W99jAnc1B0SKmBJugNRaifQUGgFsqXUHp2ZaU3oXxI09EKDpKoJNm5SqL7UBFM3q5+P5lnnCp4QxDEZ/4jD+sSmZQsM1/j
+RO3MRrWTAssb2q6MIAFE40B+fq4Zm7ajqiN9i1aCB7+YOCR0tXCtpxeun4AmCPpdM+xOXfsN5Ycij/BNudIIzxDf5qOcGGrlDCqG1yi7QjK7HgFgB+DbvWko
+J8/y3o8XqnCnEdGKqpjYrD2lxBNgS1zhXD5dzIUafclAbKn/CjavsE4pireSRbE032BCzDNl5+P5crpkNllWUU0oc5IV/B2tPbCdUI5XaG0BUfeWUHdOdG8x
+Rg+hIo6Q0fBTKEp3VOG+xL8j0v+zdOvPYQNP9JzLlbrVekIm0TFHsP472Iw4vV1APwWw+8wN44481V5HggY9MKZGAxUVPvEiIeSX0LWojsTLraSq11B96Tm2
+NXunrBf1z7m4f6Yapli/nepw2JtwBounKHmApNP/nYeCQNGUObZdHCPdYTiSrxQlxBxzBF8236jlrFw238hlHEJpuTcTbk2rRUTsE0xqcBiOGb56p1CgSKlY
+l+TYKwDCTidY/2T/IwAyaN8e2vxphtAS4k+Ks3HPc1Q+VCANDa5HVxJnl/gqIOpYHk+PQ44ZBCzgSRG3SpD7uDMZmT30H9HjR7D2I9g0HZK031UHiyZ/Q6I7
+8nxKAp7fQ3eryiTAIZoexVd3YPtBWNsQT7cCd0gopW6fTRiOO5uRug2OIA60HJAPkuNtiVcDxHUkil7uXK+r+k5eom6IlzvXkwmjTbUqFuZbz8eaoYlRVuBe
+EYrUNLJpupnVbgo1SZAXPy9ktVuy+OG3/pcMVM/54+B7D5F4xsivNGNgOt1Qorx1e6GGj+zKw8cr2HzGXOrfVsqn6qLZxEUxBIRS5Juf6FsC2IoZv3WOkC9g
+2e97EBJ0+iOoNEfMuljhKvohVCVtXL8GeB/bHS6pX4eCwohI9T/g7Cqx2s+gGDB6bQ5ncnitp8ksKIyINhr8sumDX25+8MOeYWC/UdMofj5isC5HYu0mbJ6c
+nTZPvm51z9ov2iev2lsfJJGNly+Pj1oHWxnMg7cj5LHRahy8jhazyR1G6/Csg8jcoz/iVaUHabfh5nnLODhqnnabjXb75LR72jo+xrNuwZZaaDSbrZen/LBt
++Pgqtvv1WQc3P2+0n7XwxMQ+o/XrVpP25UgOhd0/Pmm+QGT+UQuKSonaDah2WkhydPq6e9Q+PBESRKhXDaN91H6GEmxBJcLuN/COe9+VYH1f2EX7DRTV/yft
+/qJfTNEfrbq+jET60ymUoic/Tf/+R9f6g6U0kutzWOOPbNq9FOrEI179k4XrMSc+zaZxSk7TaZzmx2ADxz5CdMSL4/aSaZEPhvW7i+ZAvvww8zhD0iF/LGHv
+LN0RFM5cx7Mu3gsrg116F+zdWbUgT1lDu5ueYxSfe4uWJZtnkOe/Iu6m/UyL+v80NsneHfX9IuquPlnYiklm24sJpFTITNSyNGZzBTeN2ZUyiKGpKklaaF4p
+X2mhea0QURBR7k8NokQBSQ2iuaLRpodLPkSkuf38pFK/v4RC8Nv/8rd72CmOpr0dzOa7nPxz+k8uPneD/sWu7WJD6JrOrmQz6fUK/Gf9k/8BJimL7MAfAAA=
+`;
+
+const ACCEPTED = true, REJECTED = false, MUST_CHANGE = "must-change", BLOCKED = "blocked";
+const CHANGES = ["set", "change", "handover"], ASKED = ["reset", "unlock", "revoke"], QUESTIONS = ["find", "list", "policy", "verify", "check"];
+const [UNKNOWN, APPLIED, ALREADY, REFUSED] = [0, 1, 2, 3]; // Receipt.outcome
+const REMEMBERED = 10000, READ_AHEAD = 4096, GRACE = 500, END = 1500, MESSAGE = 1 << 20;
+const VERDICTS = new Map([[undefined, 0], [null, 0], [true, 1], [MUST_CHANGE, 2], [false, 3], [BLOCKED, 4]]);
+const SEVERITIES = { info: 0, warning: 1, bad: 2 };
+
+const quote = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => "%" + c.charCodeAt(0).toString(16).toUpperCase()); // of a name in a URL
+const short = (text) => JSON.stringify(String(text).slice(0, 80));
+const ns = (ms) => BigInt(Math.round(ms * 1e6)).toString();
+const milliseconds = (text) => Number(BigInt(text || 0) / 1000n) / 1000;
+const number = (text) => (Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text));
+const lower = (text) => Array.from(text, (c) => (c.toLowerCase().length === c.length ? c.toLowerCase() : c)).join("");
+
+/** A value that nothing prints by accident. */
+class Secret {
+  #value;
+  #pieces;
+  constructor(value) { this.#value = Buffer.from(value); }
+  bytes() { return this.#value; }
+  /** The value as a string. A target that wants bytes takes bytes(). */
+  text() {
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(this.#value);
+    } catch {
+      throw new Refused("PolicyViolation", "the value is not UTF-8", { violations: ["encoding"] });
+    }
+  }
+  get empty() { return this.#value.length === 0; }
+  toString() { return "<secret>"; }
+  toJSON() { return "<secret>"; }
+  [util.inspect.custom]() { return "<secret>"; }
+  /** The pieces of six characters of all forms in which it may be met. */
+  pieces() {
+    if (this.#pieces) return this.#pieces;
+    const raw = this.#value, text = raw.toString(), size = Math.min(6, text.length), found = new Set();
+    const forms = [text, quote(text), encodeURIComponent(text), encodeURIComponent(text).replace(/%20/g, "+"), JSON.stringify(text).slice(1, -1),
+      util.inspect(text).slice(1, -1), raw.toString("hex"), [...text].join("\0")];
+    for (const [skip, from] of [[0, 0], [1, 2], [2, 3]]) { // Base64 of something longer begins at any of three places
+      const whole = Buffer.concat([Buffer.alloc(skip), raw]).toString("base64").replace(/=+$/, "").slice(from);
+      forms.push(whole, whole.replaceAll("+", "-").replaceAll("/", "_"));
+    }
+    for (const form of raw.length < 4 ? [] : forms.map(lower)) for (let i = 0; i + size <= form.length; i++) found.add(form.slice(i, i + size));
+    return (this.#pieces = { size, found });
+  }
+}
+
+/** Refused or Lost. The message, for people, quotes no value. */
+class Failure extends Error {
+  constructor(code, message = "", { native = "", violations = [], account_status = "", retry_after = 0 } = {}) {
+    super(message);
+    this.error = { code, message, native, account_status, retry_after_ns: ns(retry_after * 1000), violations: violations.map((v) => (typeof v === "string" ? { rule: v } : v)) };
+  }
+}
+/** The target has certainly not changed. */
+class Refused extends Failure { outcome = REFUSED; }
+/** It was sent, and whether it took effect is not known. */
+class Lost extends Failure { outcome = UNKNOWN; }
+
+/** What a change may return: the target's reference, a stamp that differs after each
+    change, the value of a reset, or that an earlier attempt had done it. */
+class Applied {
+  constructor({ ref = "", stamp = "", value = null, already = false } = {}) { Object.assign(this, { ref, stamp, value, already }); }
+}
+
+/** One request about one account. */
+class Operation {
+  #sent = false;
+  #end = new AbortController();
+  constructor(verb, timeout, message = {}, more = {}) {
+    Object.assign(this, { verb, timeout, deadline: Infinity, signal: this.#end.signal });
+    for (const name of ["id", "account", "kind", "hash_format", "requestor", "source_system"]) this[name] = message[name] || "";
+    this.attempt = Number(message.attempt || 1);
+    this.value = message.value ? new Secret(message.value.value) : null;
+    this.old = message.old ? new Secret(message.old.value) : null;
+    this.must_change = message._must_change ? message.must_change : null;
+    this.options = plainAll(message.options);
+    Object.assign(this, more);
+    redactor.note(this.value, this.old);
+  }
+  begin() { this.deadline = performance.now() + this.timeout; }
+  /** The milliseconds until the deadline; at least a few. */
+  left() {
+    const left = this.deadline - performance.now();
+    if (left > 0 && !this.signal.aborted) return Math.ceil(left);
+    throw this.#sent ? new Lost("Timeout", "no answer in time") : new Refused("Timeout", "the deadline passed before it was sent");
+  }
+  /** From now on the target may have changed. */
+  sent() { this.#sent = true; }
+  end() { this.#end.abort(); }
+}
+
+/** Knows the settings' secrets for good, and the values that went through lately. */
+const redactor = {
+  kept: [],
+  lately: [],
+  note(...values) {
+    this.lately.push(...values.filter((v) => v && !v.empty));
+    if (this.lately.length > 64) this.lately.splice(0, this.lately.length - 64);
+  },
+  scrub(text, ...more) {
+    if (!text) return "";
+    const letters = Array.from(String(text)), low = letters.map(lower), hidden = new Set();
+    for (const secret of [...this.kept, ...(more.length ? more : this.lately)]) {
+      const { size, found } = secret.pieces();
+      for (let i = 0; found.size && i < low.length; i++) {
+        let piece = "", n = i;
+        while (piece.length < size && n < low.length) piece += low[n++];
+        if (found.has(piece)) for (let k = i; k < n; k++) hidden.add(k);
+      }
+    }
+    return letters.map((c, i) => (!hidden.has(i) ? c : hidden.has(i - 1) ? "" : "[secret]")).join("");
+  },
+};
+
+const write = process.stderr.write.bind(process.stderr);
+const logLine = (level, message, keys = {}) => {
+  const line = Object.fromEntries(Object.entries(keys).map(([k, v]) => [k, typeof v === "number" || typeof v === "boolean" ? v : String(v)]));
+  process.stderr.write(JSON.stringify({ ...line, "@level": level, "@message": String(message), "@timestamp": new Date().toISOString() }) + "\n");
+};
+/** Writes lines that rekey shows with their level. */
+const log = Object.fromEntries(["debug", "info", "warn", "error"].map((level) => [level, (message, keys) => logLine(level, message, keys)]));
+
+/** Where an error came from, without its text, which may quote a value. */
+const where = (e) => String((e && e.stack) || "").split("\n").filter((line) => /^\s+at /.test(line)).map((line) => line.trim()).slice(0, 12).join(" < ");
+const nameOf = (e) => (e && e.constructor && e.constructor.name) || typeof e;
+
+/** A REST target: what a request came to is Refused or Lost by the contract's rules. */
+class HTTP {
+  constructor(url, { token = null, headers = {}, insecure = false, ca } = {}) {
+    try { this.url = new URL(url); } catch { throw new Refused("InvalidConfig", "url: want https://HOST"); }
+    Object.assign(this, { token, headers, ca });
+    if (!["http:", "https:"].includes(this.url.protocol)) throw new Refused("InvalidConfig", "url: want https://HOST");
+    if (this.url.protocol === "http:" && !insecure && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(this.url.hostname))
+      throw new Refused("InsecureTransport", "url: values would travel in clear; use https");
+  }
+  /** Sends one request and resolves to the answer: JSON as JavaScript has it, null for an
+      empty one. Statuses other than 2xx throw, but for those in accept, which are returned
+      as numbers. */
+  call(op, method, where, body, accept = []) {
+    const timeout = op.left(), text = body === undefined ? undefined : JSON.stringify(body);
+    const headers = { accept: "application/json", ...this.headers, ...(text === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+      ...(this.token ? { authorization: "Bearer " + this.token.text() } : {}) };
+    return new Promise((resolve, reject) => {
+      const secure = this.url.protocol === "https:";
+      const request = (secure ? https : http).request(this.url.origin + this.url.pathname.replace(/\/$/, "") + where, { method, headers, agent: false, signal: op.signal, ca: this.ca });
+      let connected = false;
+      const timer = setTimeout(() => request.destroy(Object.assign(new Error(), { code: "ETIMEDOUT" })), timeout);
+      request.on("socket", (socket) => socket.once(secure ? "secureConnect" : "connect", () => { connected = true; op.sent(); }));
+      request.on("error", (e) => {
+        clearTimeout(timer);
+        if (!connected) reject(op.signal.aborted || e.code === "ETIMEDOUT" ? new Refused("Timeout", "no connection in time") : new Refused("Unreachable", `${this.url.host}: ${e.code || "no connection"}`));
+        else reject(op.signal.aborted || e.code === "ETIMEDOUT" ? new Lost("Timeout", "no answer in time") : new Lost("ConnectionLost", `the connection broke after the request was sent: ${e.code || ""}`));
+      });
+      request.on("response", (answer) => {
+        const parts = [];
+        answer.on("data", (part) => parts.push(part));
+        answer.on("aborted", () => reject(new Lost("ConnectionLost", "the connection broke within the answer")));
+        answer.on("end", () => {
+          clearTimeout(timer);
+          const status = answer.statusCode, said = Buffer.concat(parts).toString();
+          if (accept.includes(status)) return resolve(status);
+          if (Math.floor(status / 100) !== 2) return reject(failed(status, Number(answer.headers["retry-after"]) || 0));
+          try { resolve(said ? JSON.parse(said) : null); } catch { reject(new Lost("TargetError", "the answer is not JSON")); }
+        });
+      });
+      request.end(text);
+    });
+  }
+}
+
+const STATUSES = { 401: "LoginExpired", 403: "PermissionDenied", 404: "AccountNotFound", 410: "AccountNotFound", 405: "Unsupported", 501: "Unsupported", 408: "Timeout",
+  409: "Conflict", 412: "Conflict", 423: "AccountStatus", 429: "RateLimited", 503: "TargetUnavailable", 301: "InvalidConfig", 307: "InvalidConfig", 308: "InvalidConfig",
+  502: "TargetUnavailable", 504: "Timeout", ...Object.fromEntries([400, 406, 411, 413, 414, 415, 422, 431].map((s) => [s, "InvalidOperation"])) };
+
+/** What a status means where a target says nothing more, as sdk/rest has it. */
+function failed(status, retry_after = 0) {
+  const kind = [300, 302, 303].includes(status) || (status >= 500 && status !== 501 && status !== 503) ? Lost : Refused;
+  return new kind(STATUSES[status] || "TargetError", `HTTP ${status}`, { native: `HTTP ${status}`, retry_after: Math.min(retry_after, 3600), account_status: status === 423 ? "locked" : "" });
+}
+
+/** A setting or an option as JavaScript has it; a duration in milliseconds. */
+function plain(value) {
+  switch (value.kind) {
+    case "duration_ns": return milliseconds(value.duration_ns);
+    case "number": return number(value.number);
+    case "list": return value.list.items || [];
+    default: return value.kind ? value[value.kind] : null;
+  }
+}
+/** The entries of a map: some versions of protobufjs read a descriptor's maps as lists of entries. */
+const entries = (map) => (Array.isArray(map) ? map.map((e) => [e.key, e.value]) : Object.entries(map || {}));
+const wire = { folds: false }; // whether this version takes maps as objects
+const mapOf = (list) => (wire.folds ? Object.fromEntries(list) : list.map(([key, value]) => ({ key, value })));
+const plainAll = (values) => Object.fromEntries(entries(values).map(([name, value]) => [name, plain(value)]));
+
+/** A setting of an instance, or an option of an operation; a default duration is in milliseconds. */
+function field(name, type = "string", { required = false, default: otherwise, choices = [], doc = "", conflicts = [] } = {}) {
+  const made = { name, type, required, choices, doc, conflicts };
+  if (otherwise === undefined) return made;
+  const kinds = { bool: { flag: otherwise }, int: { number: String(otherwise) }, list: { list: { items: otherwise } } };
+  return { ...made, default: type === "duration" ? { duration_ns: ns(otherwise) } : kinds[type] || { text: otherwise } };
+}
+
+const refusal = (code, message) => ({ outcome: REFUSED, error: { code, message } });
+const reused = () => refusal("InvalidOperation", "the id was used for another operation");
+
+/** One call of an instance: answered once, whatever becomes of it. */
+class Job {
+  #answer;
+  constructor(op, work, answer, gone = () => false) { Object.assign(this, { op, work, gone, past: null, stuck: false }); this.#answer = answer; }
+  answer(receipt) {
+    const answer = this.#answer;
+    this.#answer = null;
+    if (answer) answer(receipt);
+    return Boolean(answer);
+  }
+}
+
+/** One opened instance: its queue, and what it remembers. */
+class Instance {
+  constructor(service, target, config) {
+    Object.assign(this, { service, target, config, queue: [], running: new Set(), stuck: 0, guests: 0, shut: false, past: new Map(), current: new Map(), idle: null });
+  }
+
+  /** Refuses what the description does not declare. */
+  admit(op) {
+    const d = this.service.description;
+    if (!(CHANGES.includes(op.verb) || ASKED.includes(op.verb) ? d.verbs : d.abilities).includes(op.verb)) throw new Refused("Unsupported", `this backend has no ${op.verb.slice(0, 20)}`);
+    if (op.verb === "list" || op.verb === "check" || (op.verb === "policy" && !op.account)) return;
+    if (!op.account) throw new Refused("InvalidOperation", "the account is empty");
+    if (op.verb !== "find" && !(d.kinds.length ? d.kinds.map((k) => k.name) : [""]).includes(op.kind)) throw new Refused("InvalidOperation", `there is no kind ${short(op.kind)}`);
+    if (op.hash_format && !d.hash_formats.includes(op.hash_format)) throw new Refused("Unsupported", `there is no hash format ${short(op.hash_format)}`);
+    if (op.must_change && !this.service.mustChange) throw new Refused("Unsupported", "must_change: this backend cannot demand a change");
+    if (CHANGES.includes(op.verb) && (!op.value || op.value.empty || (op.verb === "change" && !op.old))) throw new Refused("InvalidOperation", "the value is empty or missing");
+    for (const name of Object.keys(op.options)) if (!d.options.some((o) => o.name === name)) throw new Refused("InvalidOperation", `there is no option ${short(name)}`);
+  }
+
+  /** Calls the target's method and tells what came of it. */
+  async receipt(op) {
+    try {
+      this.admit(op);
+      let got = await this.target[op.verb](op);
+      if (QUESTIONS.includes(op.verb)) return { outcome: APPLIED, got };
+      got = got instanceof Applied ? got : new Applied();
+      redactor.note(got.value);
+      return { outcome: got.already ? ALREADY : APPLIED, ref: this.clean(got.ref, op), stamp: this.clean(got.stamp, op), value: got.value && op.verb === "reset" ? { value: got.value.bytes() } : null };
+    } catch (e) {
+      return this.failure(e, op);
+    }
+  }
+
+  failure(e, op) {
+    if (!(e instanceof Failure)) { // its text may quote a value: only its type is told
+      log.error(`the backend threw ${nameOf(e)}`, { method: op.verb, stack: where(e) });
+      return { outcome: UNKNOWN, error: { code: "Internal", message: `the backend threw ${nameOf(e)}; its log has the rest` } };
+    }
+    const clean = (text) => this.clean(text, op);
+    const violations = e.error.violations.map((v) => ({ ...v, native: clean(v.native), message: clean(v.message) }));
+    return { outcome: e.outcome, error: { ...e.error, message: clean(e.error.message), native: clean(e.error.native), violations } };
+  }
+
+  clean(text, op) { return redactor.scrub(String(text || "").slice(0, 2000), ...[op.value, op.old].filter(Boolean)); }
+
+  /** Has a change done, or answers from memory. */
+  submit(op, answer, gone) {
+    const job = new Job(op, () => this.receipt(op), answer, gone);
+    if (!op.id || !CHANGES.includes(op.verb)) return this.push(job);
+    const what = JSON.stringify([op.verb, op.account, op.kind]), was = this.past.get(op.id), runs = this.current.get(op.id);
+    if (was) {
+      this.past.delete(op.id);
+      this.past.set(op.id, was);
+      return job.answer(was.what !== what ? reused() : { outcome: ALREADY, ref: was.ref, stamp: was.stamp });
+    }
+    if (runs) return runs.what !== what ? job.answer(reused()) : runs.joined.push(job);
+    job.past = { what, joined: [] };
+    this.current.set(op.id, job.past);
+    this.push(job);
+  }
+
+  /** Asks a question as one of the operations. */
+  ask(op, gone) { return new Promise((resolve) => this.push(new Job(op, () => this.receipt(op), resolve, gone))); }
+
+  reason() {
+    if (this.shut) return refusal("Cancelled", "the backend is being closed");
+    return this.stuck >= this.config.concurrency ? refusal("Timeout", "not sent: all operations that may run ignore their deadline") : null;
+  }
+
+  push(job) {
+    const reason = this.reason();
+    if (reason) return void this.finish(job, reason);
+    this.queue.push(job);
+    this.start();
+  }
+
+  start() {
+    while (this.running.size < this.config.concurrency && this.queue.length) this.run(this.queue.shift());
+  }
+
+  async run(job) {
+    this.running.add(job);
+    job.op.begin();
+    const end = setTimeout(() => { job.op.end(); job.timer = setTimeout(() => this.abandon(job), GRACE); }, job.op.timeout);
+    const receipt = job.gone() ? refusal("Cancelled", "given up before it was sent") : await job.work();
+    clearTimeout(end);
+    clearTimeout(job.timer);
+    this.finish(job, receipt);
+    this.running.delete(job);
+    this.stuck -= job.stuck;
+    this.start();
+    this.quiet();
+  }
+
+  /** Answers a job whose call ignores its deadline; its place stays taken. */
+  abandon(job) {
+    const late = { outcome: UNKNOWN, error: { code: "Timeout", message: "no answer in time, and the call goes on" } };
+    for (const other of job.past ? job.past.joined : []) other.answer(late);
+    if (!job.answer(late)) return;
+    job.stuck = true;
+    this.stuck++;
+    const reason = this.reason();
+    if (reason) for (const waiting of this.queue.splice(0)) this.finish(waiting, reason);
+  }
+
+  /** Tells what came of a job, and remembers it. */
+  finish(job, receipt) {
+    if (job.past) this.current.delete(job.op.id);
+    if (job.past && (receipt.outcome === APPLIED || receipt.outcome === ALREADY)) {
+      this.past.set(job.op.id, { what: job.past.what, ref: receipt.ref, stamp: receipt.stamp });
+      if (this.past.size > REMEMBERED) this.past.delete(this.past.keys().next().value);
+    }
+    job.answer(receipt);
+    for (const other of job.past ? job.past.joined : []) other.answer(receipt.outcome === APPLIED ? { ...receipt, outcome: ALREADY } : receipt);
+  }
+
+  /** Refuses what waits, lets what runs end, and resolves to the ids of what did not. */
+  async close(grace) {
+    this.shut = true;
+    for (const job of this.queue.splice(0)) this.finish(job, this.reason());
+    let timer;
+    if (this.running.size + this.guests > 0) await Promise.race([new Promise((done) => { this.idle = done; }), new Promise((done) => { timer = setTimeout(done, grace); })]);
+    clearTimeout(timer);
+    const left = [...this.running].map((job) => job.op.id).filter(Boolean);
+    for (const job of this.running) job.op.end();
+    if (!this.running.size && this.target.close) await this.target.close();
+    return left;
+  }
+
+  quiet() {
+    if (this.idle && this.running.size + this.guests === 0) this.idle();
+  }
+
+  /** Makes a call that takes no place, which close waits for. */
+  async visit(call) {
+    this.guests++;
+    try { return await call(); } finally { this.guests--; this.quiet(); }
+  }
+}
+
+/** The calls by their names. */
+class Service {
+  constructor(target, description, mustChange) { Object.assign(this, { target, description, mustChange, instances: new Map() }); }
+
+  of(name) {
+    const found = this.instances.get(name);
+    if (!found) throw Object.assign(new Error("there is no such instance"), { status: 5 });
+    return found;
+  }
+
+  Describe() { return { description: this.description }; }
+
+  Configure(request) {
+    const d = this.description, config = { ...Object.fromEntries(d.config.map((f) => [f.name, null])), ...plainAll(request.values) };
+    for (const [name, value] of entries(request.secrets)) redactor.kept.push((config[name] = new Secret(value.value)));
+    const hidden = { label: request.label, concurrency: Math.max(1, Number(request.concurrency)), timeout: milliseconds(request.timeout_ns) || 30000, handed: (request.handed || []).map((v) => new Secret(v.value)) };
+    redactor.kept.push(...hidden.handed);
+    for (const f of d.config) if (f.required && config[f.name] === null) return { error: { code: "InvalidConfig", message: `${f.name} is required` } };
+    let target;
+    try {
+      target = new this.target(config, hidden);
+    } catch (e) {
+      if (!(e instanceof Failure)) throw e;
+      return { error: { code: e.error.code, message: redactor.scrub(e.error.message) } };
+    }
+    if (this.instances.has(request.instance)) throw Object.assign(new Error("there is such an instance"), { status: 6 });
+    this.instances.set(request.instance, new Instance(this, target, hidden));
+    return { abilities: d.abilities, stream: true, stream_verbs: ["verify"] };
+  }
+
+  async Close(request) {
+    const instance = this.instances.get(request.instance);
+    this.instances.delete(request.instance);
+    return { unfinished: instance ? await instance.close(milliseconds(request.grace_ns)) : [] };
+  }
+
+  async end(grace) {
+    const all = [...this.instances.values()];
+    this.instances.clear();
+    await Promise.allSettled(all.map((instance) => instance.close(grace)));
+  }
+
+  one(verbs, request, gone) {
+    const instance = this.of(request.instance), verb = request.operation.verb || verbs[0];
+    if (!verbs.includes(verb)) return { receipt: refusal("InvalidOperation", `this call has no verb ${short(verb)}`) };
+    const op = new Operation(verb, instance.config.timeout, request.operation);
+    return new Promise((resolve) => instance.submit(op, (receipt) => resolve({ receipt }), gone));
+  }
+  Apply(request, gone) { return this.one(CHANGES, request, gone); }
+  Reset(request, gone) { return this.one(["reset"], request, gone); }
+  Unlock(request, gone) { return this.one(["unlock"], request, gone); }
+  Revoke(request, gone) { return this.one(["revoke"], request, gone); }
+
+  /** Has operations done as their frames come; reads no further ahead than READ_AHEAD. */
+  ApplyStream(call) {
+    let instance, owed = 0, over = false, gone = false, held = [];
+    const flush = () => {
+      for (; held.length && !gone; held = held.slice(64)) call.write({ answers: held.slice(0, 64) });
+      held = [];
+      if (owed < READ_AHEAD) call.resume();
+      if (over && owed === 0) call.end();
+    };
+    const answer = (number, receipt) => {
+      owed--;
+      if (held.push({ number, receipt }) === 1) setImmediate(flush);
+    };
+    call.on("data", (frame) => {
+      try {
+        instance = instance || this.of(frame.instance);
+      } catch (e) {
+        gone = true;
+        return void call.emit("error", { code: e.status, details: e.message });
+      }
+      owed += frame.operations.length;
+      if (owed >= READ_AHEAD) call.pause();
+      for (const { number, operation } of frame.operations) this.numbered(instance, operation, (receipt) => answer(number, receipt), () => gone);
+    });
+    call.on("end", () => { over = true; flush(); });
+    call.on("cancelled", () => { gone = true; });
+    call.on("error", () => { gone = true; });
+  }
+
+  numbered(instance, operation, answer, gone) {
+    const verb = operation.verb;
+    if (verb !== "verify" && !CHANGES.includes(verb)) return answer(refusal("InvalidOperation", `a stream has no verb ${short(verb)}`));
+    const op = new Operation(verb, instance.config.timeout, operation);
+    if (verb !== "verify") return instance.submit(op, answer, gone);
+    instance.ask(op, gone).then((receipt) => answer(receipt.outcome === APPLIED ? { outcome: APPLIED, verdict: VERDICTS.get(receipt.got) } : { ...receipt, outcome: REFUSED }));
+  }
+
+  async question(verb, request, gone, answer) {
+    const instance = this.of(request.instance), receipt = await instance.ask(new Operation(verb, instance.config.timeout, request), gone);
+    return receipt.outcome === APPLIED ? answer(receipt.got) : { error: receipt.error };
+  }
+  Find(request, gone) { return this.question("find", request, gone, (got) => ({ account: accountOf({ account: request.account, ...got }) })); }
+  Policy(request, gone) { return this.question("policy", request, gone, (policy) => ({ policy })); }
+  Verify(request, gone) { return this.question("verify", request, gone, (got) => ({ verdict: VERDICTS.get(got) })); }
+
+  Check(request) {
+    const instance = this.of(request.instance);
+    return instance.visit(async () => {
+      const op = new Operation("check", instance.config.timeout);
+      op.begin();
+      const receipt = await instance.receipt(op);
+      const findings = receipt.outcome === APPLIED ? receipt.got || [] : [{ ...receipt.error, severity: "bad" }];
+      return { findings: findings.map((f) => ({ code: f.code, message: redactor.scrub(f.message), fix: f.fix, severity: SEVERITIES[f.severity || "bad"] })) };
+    });
+  }
+
+  async List(call) {
+    const instance = this.of(call.request.instance);
+    await instance.visit(async () => {
+      const op = new Operation("list", 1e12, {}, { filter: call.request.filter, attributes: call.request.attributes });
+      let accounts = [], error = null;
+      try {
+        instance.admit(op);
+        for await (const one of await instance.target.list(op)) {
+          if (call.cancelled) return;
+          if (accounts.push(accountOf(one)) < 64) continue;
+          const room = call.write({ accounts });
+          accounts = [];
+          if (!room) await new Promise((go) => { call.once("drain", go); call.once("cancelled", go); });
+        }
+      } catch (e) {
+        error = instance.failure(e, op).error;
+      }
+      if (accounts.length || error) call.write({ accounts, error });
+      call.end();
+    });
+  }
+
+  /** The handlers, as grpc-js calls them. */
+  handlers() {
+    const unary = (name) => (call, done) => Promise.resolve().then(() => this[name](call.request, () => call.cancelled)).then((answer) => done(null, answer), (e) => done(statusOf(e)));
+    const made = Object.fromEntries(["Describe", "Configure", "Close", "Apply", "Reset", "Unlock", "Revoke", "Find", "Policy", "Verify", "Check"].map((name) => [name, unary(name)]));
+    return { ...made, ApplyStream: (call) => this.ApplyStream(call), List: (call) => this.List(call).catch((e) => call.emit("error", statusOf(e))) };
+  }
+}
+
+/** The status of a call that failed. The text of an error may quote a value. */
+function statusOf(e) {
+  if (e.status) return { code: e.status, details: e.message };
+  log.error(`a call failed: ${nameOf(e)}`, { stack: where(e) });
+  return { code: 13, details: nameOf(e) };
+}
+
+/** An account as the wire has it. */
+function accountOf({ changed_at = 0, attributes = {}, ...found }) {
+  const lists = mapOf(Object.entries(attributes).filter(([, v]) => Array.isArray(v)).map(([k, items]) => [k, { items }]));
+  const texts = mapOf(Object.entries(attributes).map(([k, v]) => [k, Array.isArray(v) ? v.join(",") : String(v)]));
+  return { ...found, changed_at_unix_ns: ns(changed_at instanceof Date ? changed_at.getTime() : changed_at * 1000), attributes: texts, lists };
+}
+
+/** Makes a key and a self-signed certificate of this one process. */
+function certificate() {
+  const { privateKey, publicKey } = crypto.generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const der = (tag, ...parts) => {
+    const body = Buffer.concat(parts.map((p) => Buffer.from(p))), size = body.length;
+    return Buffer.concat([Buffer.from(size < 128 ? [tag, size] : size < 256 ? [tag, 0x81, size] : [tag, 0x82, size >> 8, size & 255]), body]);
+  };
+  const oid = (hex) => der(6, Buffer.from(hex, "hex")), algorithm = der(0x30, oid("2a8648ce3d040302")); // ecdsa-with-SHA256
+  const name = der(0x30, der(0x31, der(0x30, oid("550403"), der(0x0c, "localhost"))));
+  const time = (days) => der(0x18, new Date(Date.now() + days * 864e5).toISOString().replace(/[-:T]|\.\d+/g, ""));
+  const extension = (id, value, ...critical) => der(0x30, oid(id), ...critical, der(4, value));
+  const extensions = der(0xa3, der(0x30, extension("551d11", der(0x30, der(0x82, "localhost"))), extension("551d13", der(0x30, [1, 1, 0xff]), [1, 1, 0xff])));
+  const tbs = der(0x30, der(0xa0, [2, 1, 2]), [2, 1, 1], algorithm, name, der(0x30, time(-1), time(9000)), name, publicKey.export({ type: "spki", format: "der" }), extensions);
+  const whole = der(0x30, tbs, algorithm, der(3, [0], crypto.sign("sha256", tbs, privateKey)));
+  return { der: whole, key: privateKey.export({ type: "pkcs8", format: "pem" }), pem: `-----BEGIN CERTIFICATE-----\n${whole.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n` };
+}
+
+/** Ends the process with a line on standard error. */
+function stop(text) {
+  fs.writeSync(2, text + "\n");
+  process.exit(1);
+}
+
+/** Makes all that is printed go to standard error, in whole lines, scrubbed. */
+function takeOutput() {
+  let rest = "";
+  process.stderr.write = (text, ...more) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop();
+    for (const line of lines) write(redactor.scrub(line.slice(0, 8000)) + "\n");
+    const done = more.find((m) => typeof m === "function");
+    if (done) process.nextTick(done);
+    return true;
+  };
+  process.stdout.write = process.stderr.write;
+  const dies = (e) => { fs.writeSync(2, redactor.scrub(JSON.stringify({ "@level": "error", "@message": `uncaught ${nameOf(e)}`, stack: where(e) })) + "\n"); process.exit(1); };
+  process.on("uncaughtException", dies);
+  process.on("unhandledRejection", dies);
+}
+
+/** Serves a class until the host is done with it. more are fields of Description: doc,
+    config, options, kinds, hash_formats, replay_safe, recover, limits, egress, paths,
+    verify_is_logon, target; and must_change. */
+function serve(target, { name, version, summary, must_change = false, limits = {}, kinds = [], config = [], options = [], hash_formats = [], ...more }) {
+  const has = (method) => typeof target.prototype[method] === "function";
+  const description = { name, version, summary, config, options, hash_formats, limits, must_change, kinds: kinds.map((k) => (typeof k === "string" ? { name: k } : k)),
+    verbs: [...CHANGES, ...ASKED].filter(has), abilities: [...QUESTIONS, ...ASKED].filter(has), ...more };
+  if (process.env.REKEY_PLUGIN !== "rekey-backend-v1") stop(`rekey-backend-${name} ${version} is a plugin of rekey: put it in $REKEY_PLUGIN_DIR and see \`rekey backends ${name}\``);
+  const spoken = (process.env.PLUGIN_PROTOCOL_VERSIONS || "1").split(",");
+  if (!spoken.includes("1")) stop(`rekey-backend-${name} speaks version 1 of the contract, this rekey ${spoken.join(", ")}: get a newer rekey.js`);
+  takeOutput();
+  run(new Service(target, description, must_change));
+}
+
+function run(service) {
+  const grpc = require("@grpc/grpc-js"), loader = require("@grpc/proto-loader");
+  const proto = loader.loadFileDescriptorSetFromBuffer(zlib.gunzipSync(Buffer.from(DESCRIPTOR, "base64")), { keepCase: true, longs: String, defaults: true, oneofs: true });
+  const server = new grpc.Server({ "grpc.max_receive_message_length": MESSAGE, "grpc.max_send_message_length": MESSAGE });
+  const end = (grace) => {
+    setTimeout(() => process.exit(0), END + 200);
+    service.end(grace).then(() => setTimeout(() => process.exit(0), 50)); // what was answered is sent by then
+  };
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => end(END));
+  const calls = proto["rekey.backend.v1.Backend"];
+  wire.folds = !Array.isArray(calls.Configure.requestDeserialize(Buffer.alloc(0)).values);
+  server.addService(calls, service.handlers());
+  const none = { requestSerialize: (v) => v, requestDeserialize: (v) => v, responseSerialize: (v) => v, responseDeserialize: (v) => v, requestStream: false, responseStream: false };
+  server.addService({ Shutdown: { path: "/plugin.GRPCController/Shutdown", ...none } }, { Shutdown: (_, done) => { done(null, Buffer.alloc(0)); end(200); } });
+  const own = certificate(), socket = path.join(process.env.PLUGIN_UNIX_SOCKET_DIR, `s${process.pid}`);
+  const credentials = grpc.ServerCredentials.createSsl(Buffer.from(process.env.PLUGIN_CLIENT_CERT), [{ private_key: Buffer.from(own.key), cert_chain: Buffer.from(own.pem) }], true);
+  server.bindAsync("unix:" + socket, credentials, (e) => {
+    if (e) stop(`rekey-backend-${service.description.name}: no socket: ${e.message}`);
+    fs.writeSync(1, `1|1|unix|${socket}|grpc|${own.der.toString("base64").replace(/=+$/, "")}\n`);
+  });
+  const liveness = new net.Socket({ fd: Number(process.env.PLUGIN_LIVENESS_FD), readable: true, writable: false });
+  liveness.on("close", () => end(END)).resume();
+}
+
+module.exports = { serve, field, quote, log, HTTP, Secret, Applied, Refused, Lost, ACCEPTED, REJECTED, MUST_CHANGE, BLOCKED };
