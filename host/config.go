@@ -25,6 +25,7 @@ type Config struct {
 	PluginDir    string   // external plugins; "" for none
 	IdentityPath string   // of age; "": in the state directory
 	Recipients   []string // further age recipients of every run
+	PluginLog    string   // directory of files of what plugins print; "" for none
 	Sandbox      bool     // all plugins are confined to what they are granted, not only those of a lock file
 	Unconfined   []string // plugins that are not
 
@@ -84,7 +85,7 @@ func (c Config) Expanded() (Config, error) {
 	for _, p := range []struct {
 		name string
 		path *string
-	}{{"REKEY_STATE", &c.StateDir}, {"REKEY_PLUGIN_DIR", &c.PluginDir}, {"REKEY_AGE_IDENTITY", &c.IdentityPath}} {
+	}{{"REKEY_STATE", &c.StateDir}, {"REKEY_PLUGIN_DIR", &c.PluginDir}, {"REKEY_AGE_IDENTITY", &c.IdentityPath}, {"--plugin-log", &c.PluginLog}} {
 		path, err := ExpandHome(*p.path, c.Home)
 		if err != nil {
 			return c, &UsageError{Message: p.name + ": " + err.Error()}

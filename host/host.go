@@ -32,7 +32,8 @@ type Host struct {
 	catalog *catalog.Catalog
 	keyring *keyring
 	notices *notices
-	guarded []string // paths that nothing is written to
+	logs    *launch.Logs // nil: none
+	guarded []string     // paths that nothing is written to
 }
 
 // New opens the state directory and finds the backends.
@@ -55,6 +56,9 @@ func NewWithoutRuns(config Config) (*Host, error) {
 	}
 	named := config.IdentityPath != ""
 	options := launch.Options{Log: config.Log, Sandbox: config.Sandbox}
+	if options.Logs, err = pluginLogs(config); err != nil {
+		return nil, err
+	}
 	if config.StateDir != "" {
 		config.IdentityPath = cmp.Or(config.IdentityPath, IdentityIn(config.StateDir))
 		options.CacheDir = filepath.Join(config.StateDir, "cache")
@@ -62,7 +66,23 @@ func NewWithoutRuns(config Config) (*Host, error) {
 	options.Protect = slices.DeleteFunc([]string{config.StateDir, config.PluginDir, config.IdentityPath}, func(path string) bool { return path == "" })
 	out := &notices{to: config.Stderr}
 	config.Stderr = out
-	return &Host{Config: config, catalog: catalog.New(config.Bundled, config.Self, config.PluginDir, options, config.Unconfined...), keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
+	return &Host{Config: config, logs: options.Logs, catalog: catalog.New(config.Bundled, config.Self, config.PluginDir, options, config.Unconfined...), keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
+}
+
+// pluginLogs opens the files of what plugins print, if they are wanted.
+func pluginLogs(config Config) (*launch.Logs, error) {
+	if config.PluginLog == "" {
+		return nil, nil
+	}
+	dir := place{dir: config.WorkDir}.absolute(config.PluginLog)
+	logs, err := launch.OpenLogs(dir, config.Now)
+	if problem := (*strict.Problem)(nil); errors.As(err, &problem) {
+		return nil, &UsageError{Message: fmt.Sprintf("--plugin-log %s: %s: %s", config.PluginLog, problem.Path, problem.Message), Fix: problem.Fix + ", or name another directory"}
+	}
+	if err != nil {
+		return nil, &UsageError{Message: fmt.Sprintf("--plugin-log %s: %s", config.PluginLog, reasonOf(err)), Fix: "name a directory that may be written"}
+	}
+	return logs, nil
 }
 
 // noState explains why this user cannot have the state directory: a matter of
@@ -92,6 +112,9 @@ func noState(config Config, err error) error {
 // Close ends the plugins. Sessions have to be closed before.
 func (h *Host) Close() error {
 	err := h.catalog.Close()
+	if lerr := h.logs.Close(); lerr != nil {
+		h.notices.warn("--plugin-log: %s: what plugins printed is not all there", lerr)
+	}
 	if h.store == nil {
 		return err
 	}
@@ -372,7 +395,7 @@ func (h *Host) runs() runs {
 }
 
 func (h *Host) plugins(at place) plugins {
-	return plugins{catalog: h.catalog, place: at, log: h.Log, lookupEnv: h.LookupEnv, prompt: h.Prompt}
+	return plugins{catalog: h.catalog, place: at, log: h.Log, telling: h.logs != nil, lookupEnv: h.LookupEnv, prompt: h.Prompt}
 }
 
 func (h *Host) outlets(at place) outlets {

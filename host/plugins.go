@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -31,6 +32,7 @@ type plugins struct {
 	catalog   *catalog.Catalog
 	place     place
 	log       hclog.Logger
+	telling   bool // plugins write all that they can: it goes to files
 	lookupEnv func(string) (string, bool)
 	prompt    func(ctx context.Context, label string) (secret.Value, error)
 	handed    map[string][]secret.Value // see ledger.Run.Handed
@@ -107,6 +109,9 @@ func (p plugins) config(ctx context.Context, spec workflow.BackendSpec, descript
 
 // slog returns the log for those who write in slog; a plugin learns its level.
 func (p plugins) slog() *slog.Logger {
+	if p.telling && (p.log == nil || p.log.GetLevel() > hclog.Debug) {
+		return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	if p.log == nil {
 		return nil
 	}

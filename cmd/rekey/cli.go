@@ -33,6 +33,7 @@ type cli struct {
 	JSON      bool     `help:"Print results as JSON to standard output, those of a run as one object." name:"json"`
 	Sandbox   bool     `help:"Confine all plugins to the ports and paths that they declare (Linux), not only those of a lock file."`
 	NoSandbox []string `help:"Do not confine this backend; may be repeated." placeholder:"NAME" predictor:"backend"`
+	PluginLog string   `help:"Write what each plugin prints, without secrets, to a file of its own in this directory." type:"path" placeholder:"DIR"`
 	LogFormat string   `help:"Format of what goes to standard error: ${enum}." enum:"text,json" default:"text"`
 	Versioned bool     `help:"Print the version." name:"version"`
 
@@ -75,7 +76,10 @@ sealed in a ledger before it is sent: whatever is killed, it is the old one or o
 
 Exit status: 0 done · 1 unexpected · 2 usage or script, nothing changed · 3 some users failed or partial ·
 4 stopped early · 5 unknown outcomes remain · 6 held for approval · 7 applied, but a report could not be written ·
-130 interrupted.`
+130 interrupted.
+
+Environment: REKEY_STATE and REKEY_PLUGIN_DIR, directories · REKEY_AGE_IDENTITY, a file · REKEY_RECIPIENTS · REKEY_LOG, how much goes to
+standard error of what rekey and its plugins do: error (the default), warn, info, debug or trace · NO_COLOR.`
 
 // errExit ends a command with a code when everything has been said.
 type errExit int

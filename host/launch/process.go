@@ -55,6 +55,7 @@ func start(ctx context.Context, command Command, options Options, redact *dial.R
 		made.end()
 		return nil, failure
 	}
+	made.runner.file("rekey: started, version " + made.description.Version)
 	made.runner.log.Debug("plugin started", "version", made.description.Version, "pid", made.runner.pid)
 	made.wg.Go(made.logExit)
 	return made, nil
@@ -141,6 +142,7 @@ func (p *process) logExit() {
 	if wanted {
 		return
 	}
+	p.runner.file("rekey: " + p.exitError().Error())
 	p.runner.log.Error("plugin died", "cause", p.exitError().Error(), "stderr", p.runner.tail.text())
 }
 

@@ -40,10 +40,14 @@ type pluginRunner struct {
 
 func newRunner(command Command, options Options, redact *dial.Redactor) *pluginRunner {
 	made := &pluginRunner{command: command, options: options, redact: redact, child: child{exited: make(chan struct{})}}
-	made.log = hlog.Scrubbed(options.Log.Named(command.Name), func(text string) string { return clean(redact, text) })
-	made.tail = &tail{redact: redact, log: made.log, echo: options.Stderr}
+	made.log = hlog.ScrubbedLines(options.Log.Named(command.Name), func(text string) string { return clean(redact, text) },
+		func(text string) string { return cleanLines(redact, text) })
+	made.tail = &tail{redact: redact, log: made.log, echo: options.Stderr, file: made.file}
 	return made
 }
+
+// file adds a scrubbed line to the plugin's own log file, if there is one.
+func (r *pluginRunner) file(text string) { r.options.Logs.line(r.command.Name, r.pid, text) }
 
 // prepare fills in go-plugin's command, which holds its environment only.
 func (r *pluginRunner) prepare(cmd *exec.Cmd) error {

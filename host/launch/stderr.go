@@ -25,7 +25,8 @@ type tail struct {
 	from   *os.File
 	redact *dial.Redactor
 	log    hclog.Logger
-	echo   io.Writer // gets the lines too; may be nil
+	echo   io.Writer         // gets the lines too; may be nil
+	file   func(text string) // and so does it; nil: none
 
 	before string // the end of what was read, as it is: a secret may go over a line's end
 
@@ -36,9 +37,10 @@ type tail struct {
 // The bounds of standard error.
 const (
 	readBytes = 64 << 10 // of a line read at once; of them twice maxLine are looked at
-	keepLines = 40
-	keepBytes = 1 << 10 // of each
-	maxRate   = 1000    // lines logged a second
+	keepLines = 200
+	tellBytes = 16 << 10 // of the kept lines, in the account of a death
+	keepBytes = 1 << 10  // of each
+	maxRate   = 1000     // lines logged a second
 )
 
 // read passes lines on. One is held for a moment, because a secret may go over
@@ -108,6 +110,9 @@ func (t *tail) between(text, next string) string {
 func (t *tail) complain(dropped int) {
 	if dropped > 0 {
 		t.log.Warn("plugin writes too much, lines were dropped", "lines", dropped)
+		if t.file != nil {
+			t.file(fmt.Sprintf("rekey: %d lines more in a second than are kept", dropped))
+		}
 	}
 }
 
@@ -149,27 +154,21 @@ func (t *tail) lines() []string {
 	return slices.Clone(t.last)
 }
 
-func (t *tail) text() string { return strings.Join(t.lines(), "\n") }
-
-// words are the plugin's last words in one line: of a panic its first line.
-func (t *tail) words() string {
+// text is as many of the last lines as an account of a death has room for.
+func (t *tail) text() string {
 	lines := t.lines()
-	for _, line := range lines {
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return shorten(line, maxNoise)
-		}
+	first, room := len(lines), tellBytes
+	for first > 0 && len(lines[first-1]) < room {
+		first--
+		room -= len(lines[first]) + 1
 	}
-	if len(lines) == 0 {
-		return ""
-	}
-	last := lines[len(lines)-1]
-	if entry, ok := parseEntry(last); ok {
-		last = oneLine(entry.message)
-	}
-	return shorten(last, maxNoise)
+	return strings.Join(lines[first:], "\n")
 }
 
-// pass writes a scrubbed line to the log and to Options.Stderr. An entry that
+// words are why the plugin died, as far as it said so, in one line.
+func (t *tail) words() string { return shorten(cause(t.lines()), maxNoise) }
+
+// pass writes a scrubbed line to the log, to its file and to Options.Stderr. An entry that
 // broke when it was scrubbed is a text like any other.
 func (t *tail) pass(scrubbed string) {
 	if t.echo != nil {
@@ -178,6 +177,13 @@ func (t *tail) pass(scrubbed string) {
 	e, ok := parseEntry(scrubbed)
 	if !ok {
 		e = entry{level: plainLevel(scrubbed), message: scrubbed}
+	}
+	if t.file != nil && ok {
+		for _, line := range e.lines() {
+			t.file(line)
+		}
+	} else if t.file != nil {
+		t.file(scrubbed)
 	}
 	t.log.Log(e.level, e.message, e.args...)
 }
@@ -188,6 +194,25 @@ type entry struct {
 	level   hclog.Level
 	message string
 	args    []any // names and values, sorted by name
+}
+
+// lines are the entry for a file: what has lines of its own, as a stack has,
+// stands below it.
+func (e entry) lines() []string {
+	first := strings.ToUpper(e.level.String()) + " " + oneLine(e.message)
+	var rest []string
+	for i := 0; i+1 < len(e.args); i += 2 {
+		name, value := fmt.Sprint(e.args[i]), fmt.Sprint(e.args[i+1])
+		if !strings.Contains(value, "\n") {
+			first += " " + name + "=" + value
+			continue
+		}
+		rest = append(rest, "  "+name+":")
+		for line := range strings.Lines(value) {
+			rest = append(rest, "  | "+strings.TrimRight(line, "\r\n"))
+		}
+	}
+	return append([]string{first}, rest...)
 }
 
 func parseEntry(text string) (entry, bool) {

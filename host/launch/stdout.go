@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/rekey-host/rekey/sdk/dial"
@@ -56,13 +57,13 @@ func (h *handshake) read() {
 	}
 }
 
-// eachLine calls do with each line but empty ones, of a longer one with what
+// eachLine calls do with each line but empty ones, without spaces at its end, of a longer one with what
 // fits the reader's buffer, as soon as it is there, until the end.
 // Bytes outside UTF-8 stay until the line is scrubbed: they may be a secret's.
 func eachLine(reader *bufio.Reader, do func(string)) {
 	for begun := false; ; {
 		line, more, err := reader.ReadLine()
-		if text := strings.TrimSpace(string(line)); text != "" && !begun {
+		if text := strings.TrimRightFunc(string(line), unicode.IsSpace); text != "" && !begun {
 			do(text)
 		}
 		if err != nil {
@@ -73,6 +74,7 @@ func eachLine(reader *bufio.Reader, do func(string)) {
 }
 
 func (h *handshake) take(text string) {
+	text = strings.TrimSpace(text)
 	if h.shaken() {
 		h.noted(text)
 		return

@@ -18,6 +18,21 @@ func clean(redact *dial.Redactor, text string) string {
 	return shorten(scrubbed, maxLine)
 }
 
+// cleanLines is a value as it may be logged: a stack keeps its lines, which loggers
+// put under the line that they belong to.
+func cleanLines(redact *dial.Redactor, text string) string {
+	scrubbed := redact.Scrub(text)
+	lines := strings.Split(strings.TrimRight(scrubbed, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = printable(strings.TrimSuffix(line, "\r"))
+	}
+	shown := strings.Join(lines, "\n")
+	if shown != scrubbed {
+		shown = redact.Scrub(shown)
+	}
+	return shorten(shown, tellBytes)
+}
+
 // visible keeps a line one line, and leaves out what a terminal might obey.
 func visible(text string) string {
 	return printable(strings.NewReplacer("\r\n", " ", "\n", " ").Replace(text))

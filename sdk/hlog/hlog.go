@@ -18,12 +18,19 @@ import (
 // Scrubbed returns a logger that passes messages, names and values on to log, each
 // text through scrub.
 func Scrubbed(log hclog.Logger, scrub func(string) string) hclog.Logger {
-	return scrubbed{log, scrub}
+	return scrubbed{log, scrub, scrub}
+}
+
+// ScrubbedLines is Scrubbed with another scrub for values: they may keep lines of
+// their own, which hclog writes below the message.
+func ScrubbedLines(log hclog.Logger, scrub, values func(string) string) hclog.Logger {
+	return scrubbed{log, scrub, values}
 }
 
 type scrubbed struct {
 	hclog.Logger
-	scrub func(string) string
+	scrub  func(string) string
+	values func(string) string
 }
 
 // Log scrubs a line and passes it on, if anybody wants it.
@@ -50,17 +57,17 @@ func (s scrubbed) Error(msg string, args ...any) { s.Log(hclog.Error, msg, args.
 
 // With keeps the scrubbing.
 func (s scrubbed) With(args ...any) hclog.Logger {
-	return scrubbed{s.Logger.With(s.args(args)...), s.scrub}
+	return scrubbed{s.Logger.With(s.args(args)...), s.scrub, s.values}
 }
 
 // Named keeps the scrubbing.
 func (s scrubbed) Named(name string) hclog.Logger {
-	return scrubbed{s.Logger.Named(s.scrub(name)), s.scrub}
+	return scrubbed{s.Logger.Named(s.scrub(name)), s.scrub, s.values}
 }
 
 // ResetNamed keeps the scrubbing.
 func (s scrubbed) ResetNamed(name string) hclog.Logger {
-	return scrubbed{s.Logger.ResetNamed(s.scrub(name)), s.scrub}
+	return scrubbed{s.Logger.ResetNamed(s.scrub(name)), s.scrub, s.values}
 }
 
 // StandardLogger keeps the scrubbing.
@@ -83,6 +90,10 @@ func (l lines) Write(line []byte) (int, error) {
 func (s scrubbed) args(args []any) []any {
 	out := make([]any, len(args))
 	for i, first := range args {
+		if name, ok := first.(string); ok && i%2 == 0 {
+			out[i] = s.scrub(name)
+			continue
+		}
 		out[i] = s.value(first)
 	}
 	return out
@@ -95,11 +106,11 @@ func (s scrubbed) value(v any) any {
 	case int, int64, uint64, float64, bool:
 		return v
 	case string:
-		return s.scrub(v)
+		return s.values(v)
 	case time.Time:
 		return v.Format(time.RFC3339Nano)
 	default:
-		return s.scrub(fmt.Sprint(v))
+		return s.values(fmt.Sprint(v))
 	}
 }
 
