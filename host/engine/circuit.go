@@ -20,6 +20,7 @@ type circuit struct {
 	away   int
 	isOpen bool
 	half   bool          // an operation was let through
+	why    string        // of the answer that opened it
 	opened chan struct{} // closed when it opens
 	closed chan struct{} // closed when it closes again
 	pass   chan struct{} // lets one operation through
@@ -45,10 +46,25 @@ func (c *circuit) observe(err *sdk.Error) {
 	}
 	c.away++
 	if c.away >= circuitLimit && !c.isOpen {
-		c.isOpen, c.half = true, false
+		c.isOpen, c.half, c.why = true, false, said(err)
 		c.closed = make(chan struct{})
 		close(c.opened)
 	}
+}
+
+// said is a failure in one line: its code, and its words if it has any.
+func said(err *sdk.Error) string {
+	if err.Message == "" {
+		return string(err.Code)
+	}
+	return string(err.Code) + " (" + err.Message + ")"
+}
+
+// reason is why the circuit opened the last time.
+func (c *circuit) reason() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.why
 }
 
 // shut closes the circuit. The caller holds the lock.

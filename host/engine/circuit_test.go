@@ -364,3 +364,46 @@ func TestATargetIsLookedAtUntilItIsBack(t *testing.T) {
 		}
 	}
 }
+
+// TestATargetThatIsAwayCostsNoUserAnAttemptTooMany: of 2,000 users, five attempts
+// each and no Check, nobody fails for a target that is away: the circuit opens
+// after twenty answers, the run stops, and another process finishes it when the
+// target is back. What is waited for is said once, with why and until when.
+func TestATargetThatIsAwayCostsNoUserAnAttemptTooMany(t *testing.T) {
+	const users = 2000
+	b := newBook(users)
+	x := &away{target: newTarget(t, b), until: 1 << 30, whom: map[string]bool{}}
+	backend := x.backend("a")
+	backend.Instance, backend.Attempts, backend.Concurrency = x, 5, 16
+	job := jobOf(b, generateAndSet("a"), backend)
+	job.Clock = &skipClock{now: time.Now()}
+	var told []string
+	var mu sync.Mutex
+	job.Notice = func(text string) { mu.Lock(); defer mu.Unlock(); told = append(told, text) }
+	ending := apply(t, job)
+	if n := b.counts(); !strings.Contains(ending.Stopped, "backend a stays unreachable") || n[journal.Pending] != users {
+		t.Fatalf("%q, %v; want a stop and %d pending", ending.Stopped, n, users)
+	}
+	if x.calls > 200 {
+		t.Errorf("%d calls of a target that is away", x.calls)
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "is away: Unreachable (connection refused); nothing new is sent to it; it is looked at again until ") {
+		t.Errorf("told %q", told)
+	}
+	x.until = 0
+	job.Clock = SystemClock{}
+	if ending := apply(t, job); ending.Stopped != "" || b.counts()[journal.Done] != users {
+		t.Errorf("when it is back: %q, %v", ending.Stopped, b.counts())
+	}
+}
+
+// TestATimeFarAwayIsToldWithItsDay: a target may ask to be left alone for a year.
+func TestATimeFarAwayIsToldWithItsDay(t *testing.T) {
+	now := time.Now()
+	if got := moment(now, now.Add(time.Minute)); len(got) != len(time.TimeOnly) {
+		t.Errorf("got %s", got)
+	}
+	if got := moment(now, now.AddDate(1, 0, 0)); len(got) != len(time.DateTime) {
+		t.Errorf("got %s", got)
+	}
+}

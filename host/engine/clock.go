@@ -29,3 +29,12 @@ func (SystemClock) Sleep(ctx context.Context, span time.Duration) error {
 		return context.Cause(ctx)
 	}
 }
+
+// moment is a time as the operator is told it: with its day if that is not within
+// the next hours.
+func moment(now, at time.Time) string {
+	if at.Sub(now) > 12*time.Hour {
+		return at.Local().Format(time.DateTime)
+	}
+	return at.Local().Format(time.TimeOnly)
+}

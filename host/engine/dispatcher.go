@@ -353,7 +353,7 @@ func (d *dispatcher) watch(ctx context.Context, job *Job, giveUp func(reason str
 			return
 		}
 		end := job.Clock.Now().Add(d.backend.Patience)
-		job.notice("backend %s is away: nothing new is sent to it; it is looked at again until %s, then the run stops", d.backend.Label, end.Local().Format(time.TimeOnly))
+		job.notice("backend %s is away: %s; nothing new is sent to it; it is looked at again until %s, then the run stops", d.backend.Label, d.circuit.reason(), moment(job.Clock.Now(), end))
 		if !d.waitForTarget(ctx, job.Clock, end) {
 			if ctx.Err() == nil {
 				giveUp("backend " + d.backend.Label + " stays unreachable")

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -173,12 +172,8 @@ func (r *run) tellWait(dispatcher *dispatcher, err *sdk.Error, wait time.Duratio
 	if err == nil || dispatcher.circuit.holds() || !dispatcher.silence.lasts(now, wait) {
 		return
 	}
-	text := string(err.Code)
-	if err.Message != "" {
-		text += fmt.Sprintf(" (%s)", err.Message)
-	}
-	r.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", dispatcher.backend.Label, text,
-		now.Add(wait).Local().Format(time.TimeOnly), dispatcher.backend.Attempts)
+	r.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", dispatcher.backend.Label, said(err),
+		moment(now, now.Add(wait)), dispatcher.backend.Attempts)
 }
 
 // tellDone counts users of a batch who are done.
