@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ type backends struct {
 	list []engine.Backend
 	open []*launch.Instance
 	pins []journal.BackendPin
+
+	loose []string // of plugins that are not confined although nobody said so
 }
 
 // close ends the instances. Their processes end with the catalog, whatever an
@@ -60,6 +63,7 @@ func (b *backends) breaches() []string {
 // operator; a bad finding is a *diag.Problems.
 func (b *backends) check(ctx context.Context, lookupEnv func(string) (string, bool)) (warnings []string, err error) {
 	var problems diag.Problems
+	warnings = slices.Clone(b.loose)
 	for i, one := range b.list {
 		if !one.Can(sdk.CanCheck) {
 			continue

@@ -26,7 +26,7 @@ type Config struct {
 	IdentityPath string   // of age; "": in the state directory
 	Recipients   []string // further age recipients of every run
 	PluginLog    string   // directory of files of what plugins print; "" for none
-	Sandbox      bool     // all plugins are confined to what they are granted, not only those of a lock file
+	Sandbox      bool     // all plugins are confined to what they are granted, those in rekey itself too
 	Unconfined   []string // plugins that are not
 
 	Bundled  map[string]sdk.Backend // backends in this binary

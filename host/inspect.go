@@ -71,13 +71,16 @@ type inspection struct {
 // inspect looks at one backend.
 func (i *inspection) inspect(ctx context.Context, spec workflow.BackendSpec) {
 	about := BackendFinding{Backend: spec.Label, Plugin: spec.Name}
-	before := len(i.backends.list)
+	before, loose := len(i.backends.list), len(i.backends.loose)
 	if err := i.plugins.openOne(ctx, i.flow, spec, i.backends); err != nil || len(i.backends.list) == before {
 		i.note(about, sdk.Finding{Severity: sdk.Bad, Code: sdk.AsError(err, "").Code, Message: strings.TrimPrefix(err.Error(), fmt.Sprintf("backend %q: ", spec.Label))})
 		return
 	}
 	one, instance := i.backends.list[before], i.backends.open[len(i.backends.open)-1]
 	about.Version = one.Description.Version
+	for _, text := range i.backends.loose[loose:] {
+		i.note(about, sdk.Finding{Severity: sdk.Warning, Message: strings.TrimPrefix(text, fmt.Sprintf("backend %q: ", spec.Label))})
+	}
 	if !one.Can(sdk.CanCheck) {
 		i.note(about, sdk.Finding{Message: "it takes its settings, and has no check: whether its target is there shows at the first operation"})
 		return

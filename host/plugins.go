@@ -81,11 +81,14 @@ func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec work
 		return &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
 	into.open = append(into.open, instance)
-	pin, err := p.pin(ctx, spec, description)
+	pin, loose, err := p.pin(ctx, spec, description)
 	if err != nil {
 		return err
 	}
 	into.pins = append(into.pins, pin)
+	if loose != "" {
+		into.loose = append(into.loose, fmt.Sprintf("backend %q: the plugin %s is not confined: %s", spec.Label, spec.Name, loose))
+	}
 	into.list = append(into.list, engine.Backend{
 		Label: spec.Label, Description: description, Abilities: instance.Abilities(), Instance: instance,
 		Concurrency: config.Concurrency, Rate: rateOf(description, spec), Timeout: config.Timeout,
@@ -193,7 +196,7 @@ func (p plugins) pins(ctx context.Context, flow *workflow.Workflow) ([]journal.B
 		if err != nil {
 			return nil, err
 		}
-		pin, err := p.pin(ctx, spec, description)
+		pin, _, err := p.pin(ctx, spec, description)
 		if err != nil {
 			return nil, err
 		}
@@ -202,18 +205,18 @@ func (p plugins) pins(ctx context.Context, flow *workflow.Workflow) ([]journal.B
 	return pins, nil
 }
 
-// pin returns which plugin serves a label, its settings but for secrets, and
-// its grants.
-func (p plugins) pin(ctx context.Context, spec workflow.BackendSpec, description sdk.Description) (journal.BackendPin, error) {
+// pin returns which plugin serves a label, its settings but for secrets, and its
+// grants, or why it has none although it is to be confined.
+func (p plugins) pin(ctx context.Context, spec workflow.BackendSpec, description sdk.Description) (pin journal.BackendPin, loose string, err error) {
 	values := p.values(spec, description)
 	program, err := p.catalog.Program(ctx, spec.Name, sdk.Config{Label: spec.Label, Values: values})
 	if err != nil {
-		return journal.BackendPin{}, &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
+		return journal.BackendPin{}, "", &UsageError{Message: fmt.Sprintf("backend %q: %s", spec.Label, err)}
 	}
 	reaches := realPaths(description, description.Reaches(values))
 	there, absent := pathsIn(description, reaches)
 	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: description.Version, Digest: program.Digest,
-		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Grants: program.Grants.List()}, nil
+		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Grants: program.Grants.List()}, program.Loose, nil
 }
 
 // compact returns settings as JSON, sorted by name.

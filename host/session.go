@@ -142,6 +142,25 @@ func (s *Session) approve() (Outcome, error) {
 	return out, nil
 }
 
+// facts returns what the ledger keeps of how this command applies the run.
+func (s *Session) facts() map[string]string {
+	facts := s.options.facts()
+	var loose []string
+	for _, spec := range s.flow.Backends {
+		if slices.Contains(s.host.Unconfined, spec.Name) && !slices.Contains(loose, spec.Name) {
+			loose = append(loose, spec.Name)
+		}
+	}
+	if len(loose) == 0 {
+		return facts
+	}
+	if facts == nil {
+		facts = map[string]string{}
+	}
+	facts["no_sandbox"] = strings.Join(loose, " ")
+	return facts
+}
+
 // note records something that this process does to the run.
 func (s *Session) note(kind journal.Kind, detail journal.Detail) error {
 	detail.OSUser, detail.Host = s.host.OSUser, s.host.Hostname
@@ -152,7 +171,7 @@ func (s *Session) note(kind journal.Kind, detail journal.Detail) error {
 func (s *Session) apply(ctx, stop context.Context, command string) (Outcome, error) {
 	head := s.run.Header()
 	s.options.Requestor, s.options.SourceSystem = cmp.Or(s.options.Requestor, head.Requestor), cmp.Or(s.options.SourceSystem, head.SourceSystem)
-	err := s.note(journal.Started, journal.Detail{Command: command, PID: os.Getpid(), Requestor: s.options.Requestor, SourceSystem: s.options.SourceSystem, Facts: s.options.facts()})
+	err := s.note(journal.Started, journal.Detail{Command: command, PID: os.Getpid(), Requestor: s.options.Requestor, SourceSystem: s.options.SourceSystem, Facts: s.facts()})
 	if err != nil {
 		return Outcome{}, err
 	}

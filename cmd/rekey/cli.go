@@ -31,7 +31,7 @@ type process struct {
 type cli struct {
 	State     string   `help:"Directory of runs, keys and caches." env:"REKEY_STATE" type:"path" placeholder:"DIR"`
 	JSON      bool     `help:"Print results as JSON to standard output, those of a run as one object." name:"json"`
-	Sandbox   bool     `help:"Confine all plugins to the ports and paths that they declare (Linux), not only those of a lock file."`
+	Sandbox   bool     `help:"Confine all plugins to the ports and paths that they declare (Linux), those in rekey itself too."`
 	NoSandbox []string `help:"Do not confine this backend; may be repeated." placeholder:"NAME" predictor:"backend"`
 	PluginLog string   `help:"Write what each plugin prints, without secrets, to a file of its own in this directory." type:"path" placeholder:"DIR"`
 	LogFormat string   `help:"Format of what goes to standard error: ${enum}." enum:"text,json" default:"text"`

@@ -50,7 +50,7 @@ type shelf struct {
 
 // New returns the catalog of the bundled backends, which are started as
 // `SELF serve-backend NAME`, and of the executables in dir; dir may be "".
-// Those that a lock has are confined, with options.Sandbox all are, but for the
+// External ones are confined, with options.Sandbox all are, but for the
 // unconfined: by `SELF confine …`, which is launch.Confine, if options.Confine
 // names no other command. Nothing is started or read yet.
 func New(bundled map[string]sdk.Backend, self, dir string, options launch.Options, unconfined ...string) *Catalog {
@@ -124,7 +124,7 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 	if description, ok := c.cached(at); ok {
 		return description, c.fits(description, command)
 	}
-	plugin, err := c.plugin(command)
+	plugin, err := c.plugin(c.described(command))
 	if err != nil {
 		return sdk.Description{}, err
 	}
@@ -168,11 +168,12 @@ func (c *Catalog) fits(description sdk.Description, command launch.Command) erro
 // all its instances, started on first use; of a confined one there is one for
 // all with the same grants.
 func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*launch.Instance, error) {
-	command, err := c.confined(ctx, name, config)
+	placed, err := c.placed(ctx, name, config)
 	if err != nil {
 		return nil, err
 	}
-	plugin, err := c.plugin(command)
+	command := placed.Command
+	plugin, err := c.plugin(placed)
 	if err != nil {
 		return nil, err
 	}
@@ -193,13 +194,14 @@ type Program struct {
 	Digest   string // SHA-256 in hex; "" of a backend in rekey itself
 	Confined bool   // to the grants
 	Grants   launch.Grants
+	Loose    string // why it is not confined although nobody said so; "": it is, or somebody did
 }
 
 // Program returns what Open would start for an instance. It starts nothing that
 // Describe has not.
 func (c *Catalog) Program(ctx context.Context, name string, config sdk.Config) (Program, error) {
-	command, err := c.confined(ctx, name, config)
-	return Program{command.Path, command.Digest, c.confines(name), command.Grants}, err
+	placed, err := c.placed(ctx, name, config)
+	return Program{placed.Path, placed.Digest, placed.confined, placed.Grants, placed.loose}, err
 }
 
 // Digest returns the SHA-256 of a backend's executable in hex, "" of one in
@@ -209,47 +211,88 @@ func (c *Catalog) Digest(name string) (path, digest string, err error) {
 	return command.Path, command.Digest, err
 }
 
-// confined returns how a backend is started for an instance.
-func (c *Catalog) confined(ctx context.Context, name string, config sdk.Config) (launch.Command, error) {
+// placed is how a backend is started for an instance.
+type placed struct {
+	launch.Command
+	confined bool
+	loose    string // why it is not, although nobody said so
+}
+
+// placed returns how a backend is started for an instance. An external plugin
+// under no lock that cannot be confined is started all the same: where the kernel
+// cannot confine it, or where the script itself leads it to what is the host's
+// own.
+func (c *Catalog) placed(ctx context.Context, name string, config sdk.Config) (placed, error) {
 	command, err := c.command(name)
-	if err == nil {
-		command.Grants, err = c.grants(ctx, name, config)
+	made := placed{Command: command}
+	if err != nil || !c.confines(name) {
+		return made, err
 	}
-	return command, err
-}
-
-// confines reports whether a backend is confined to its grants: one that the lock
-// has is, as those stand there.
-func (c *Catalog) confines(name string) bool {
-	_, locked := c.lock.Of(name)
-	return (c.options.Sandbox || locked) && !slices.Contains(c.unconfined, name)
-}
-
-// grants returns what an instance may use, if it is to be confined.
-func (c *Catalog) grants(ctx context.Context, name string, config sdk.Config) (launch.Grants, error) {
-	if !c.confines(name) {
-		return launch.Grants{}, nil
+	if made.loose = c.unable(name); made.loose != "" {
+		return made, nil
 	}
 	description, err := c.Describe(ctx, name)
 	if err != nil {
-		return launch.Grants{}, err
+		return made, err
 	}
-	return launch.GrantsOf(description, config, c.options.Protect)
+	made.Grants, err = launch.GrantsOf(description, config, c.options.Protect)
+	var reach *launch.ReachError
+	if errors.As(err, &reach) && reach.Given && c.lenient(name) {
+		made.loose = reach.Message
+		return made, nil
+	}
+	made.confined = true
+	return made, err
+}
+
+// described is how a backend is started to be asked what it is: with no grants.
+func (c *Catalog) described(command launch.Command) placed {
+	loose := ""
+	if c.confines(command.Name) {
+		loose = c.unable(command.Name)
+	}
+	return placed{command, c.confines(command.Name) && loose == "", loose}
+}
+
+// confines reports whether a backend is to be confined to its grants: one that
+// is not in rekey itself, unless somebody said otherwise.
+func (c *Catalog) confines(name string) bool {
+	_, bundled := c.bundled[name]
+	return (c.options.Sandbox || !bundled) && !slices.Contains(c.unconfined, name)
+}
+
+// lenient reports whether a backend that cannot be confined is started all the
+// same: nobody asked for it, by a flag or by a lock.
+func (c *Catalog) lenient(name string) bool {
+	_, locked := c.lock.Of(name)
+	return !c.options.Sandbox && !locked
+}
+
+// unable says why this machine cannot confine a backend that may be started all
+// the same; "" if it can, or if that is to fail.
+func (c *Catalog) unable(name string) string {
+	if !c.lenient(name) {
+		return ""
+	}
+	if _, err := launch.Confinable(); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // plugin returns the plugin of an executable.
-func (c *Catalog) plugin(command launch.Command) (*launch.Plugin, error) {
+func (c *Catalog) plugin(placed placed) (*launch.Plugin, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, errors.New("the catalog is closed")
 	}
 	options := c.options
-	options.Sandbox = c.confines(command.Name)
-	made := key{command.Name, command.Digest, command.Grants.String(), options.Sandbox}
+	options.Sandbox = placed.confined
+	made := key{placed.Name, placed.Digest, placed.Grants.String(), options.Sandbox}
 	plugin := c.plugins[made]
 	if plugin == nil {
-		plugin = launch.New(command, options)
+		plugin = launch.New(placed.Command, options)
 		c.plugins[made] = plugin
 	}
 	return plugin, nil

@@ -60,3 +60,48 @@ func TestConfinedInstancesGetWhatTheyAreGrantedEach(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestAPluginOfOthersIsConfinedWithoutAFlag, and one whose script leads it to
+// what is the host's own is not, which is said; asked for, that is an error.
+func TestAPluginOfOthersIsConfinedWithoutAFlag(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.install(t, "acme")
+	own := t.TempDir()
+	apart := filepath.Join(t.TempDir(), "users")
+	state := filepath.Join(own, "state")
+	for _, path := range []string{apart, filepath.Join(own, "users"), state} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.options.Memory, p.unconfined, p.options.Protect = 1<<47, nil, []string{state, p.dir}
+	c := p.catalog(t)
+	for _, x := range []struct {
+		data     string
+		confined bool
+	}{{apart, true}, {filepath.Join(own, "users"), false}} {
+		config := sdk.Config{Label: "mine", Concurrency: 1, Timeout: 20 * time.Second, Values: map[string]any{"data": x.data}}
+		program, err := c.Program(t.Context(), "acme", config)
+		if err != nil || program.Confined != x.confined || (program.Loose == "") != x.confined {
+			t.Errorf("%s: %+v %v", x.data, program, err)
+		}
+		if !x.confined && !strings.Contains(program.Loose, "which reaches "+state+"; put the file into a directory of its own") {
+			t.Errorf("it is said: %s", program.Loose)
+		}
+		i, err := c.Open(t.Context(), "acme", config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := apply(i, "read "+state); (r.Outcome == sdk.Refused) != x.confined {
+			t.Errorf("%s: it reads the state directory: %v %v", x.data, r.Outcome, r.Err)
+		}
+	}
+	if program, err := c.Program(t.Context(), "ldap", sdk.Config{}); err != nil || program.Confined || program.Loose != "" {
+		t.Errorf("in rekey itself: %+v %v", program, err)
+	}
+	p.options.Sandbox = true
+	if _, err := p.catalog(t).Open(t.Context(), "acme", sdk.Config{Values: map[string]any{"data": filepath.Join(own, "users")}}); err == nil {
+		t.Error("with --sandbox it was started all the same")
+	}
+}

@@ -27,10 +27,11 @@ type Grants struct {
 // instance: the ports of its egress, and its paths. A path after the word
 // "write" is granted with its directory, because replacing a file needs
 // another beside it; one after the word "run", a program to start, is granted to
-// no plugin. No grant may reach a protected path, which would be the host's own; the
-// error says what to do.
+// no plugin. No grant may reach a protected path, which would be the host's own: that
+// is a *ReachError. The errors say what to do.
 func GrantsOf(description sdk.Description, config sdk.Config, protected []string) (Grants, error) {
 	var grants Grants
+	given := config.Values
 	config.Values = withDefaults(description, config.Values)
 	for _, entry := range description.Egress {
 		for _, target := range filled(entry, config) {
@@ -54,7 +55,7 @@ func GrantsOf(description sdk.Description, config sdk.Config, protected []string
 		name, write := strings.CutPrefix(text, "write ")
 		for _, path := range filled(name, config) {
 			if err := grants.path(path, write, protected); err != nil {
-				return Grants{}, err
+				return Grants{}, reaching(err, name, given)
 			}
 		}
 	}
@@ -65,6 +66,24 @@ func GrantsOf(description sdk.Description, config sdk.Config, protected []string
 	slices.Sort(grants.Connect)
 	grants.Connect = slices.Compact(grants.Connect)
 	return grants, nil
+}
+
+// ReachError says that a grant would reach what is the host's own.
+type ReachError struct {
+	Given   bool   // the path is a setting that was given, and not the plugin's own choice
+	Message string // and what to do
+}
+
+// Error returns the message.
+func (e *ReachError) Error() string { return "sandbox: " + e.Message }
+
+// reaching says of a ReachError whether the script chose the path.
+func reaching(err error, entry string, given map[string]any) error {
+	var reach *ReachError
+	if errors.As(err, &reach) {
+		_, reach.Given = given[strings.Trim(entry, "{}")]
+	}
+	return err
 }
 
 // withDefaults returns the settings as the plugin will see them.
@@ -155,7 +174,7 @@ func guard(path, granted string, protected []string) error {
 		if _, err := os.Stat(filepath.Dir(path)); err != nil {
 			fix = "make its directory first"
 		}
-		return fmt.Errorf("sandbox: for %s the plugin would be granted %s, which reaches %s; %s", path, granted, own, fix)
+		return &ReachError{Message: fmt.Sprintf("for %s the plugin would be granted %s, which reaches %s; %s", path, granted, own, fix)}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package launch_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,5 +79,23 @@ func TestGrantsAreWhatTheDescriptionNames(t *testing.T) {
 				t.Errorf("%v %s", err, diff)
 			}
 		})
+	}
+}
+
+// TestWhoChoseAPathThatReachesTheHost: a plugin whose own choice it is must not
+// get out of its confinement by it.
+func TestWhoChoseAPathThatReachesTheHost(t *testing.T) {
+	t.Parallel()
+	own := t.TempDir()
+	fields := []sdk.Field{{Name: "path", Type: sdk.Path, Default: own}, {Name: "list", Type: sdk.List}}
+	for entry, given := range map[string]map[string]any{
+		"write {path}": {"path": own}, "{path}": {"path": own},
+		"write " + own: {}, "write {path} ": {}, own: {},
+	} {
+		_, err := launch.GrantsOf(sdk.Description{Config: fields, Paths: []string{strings.TrimSpace(entry)}}, sdk.Config{Values: given}, []string{own})
+		var reach *launch.ReachError
+		if !errors.As(err, &reach) || reach.Given != (len(given) > 0) {
+			t.Errorf("%s, given %v: %v", entry, given, err)
+		}
 	}
 }
