@@ -400,7 +400,9 @@ func (t picks) Generate(ctx context.Context, _ string, n int) ([]secret.Value, e
 }
 
 // Describe and Configure make the bank a backend that can be served.
-func (b *bank) Describe() sdk.Description { return sdk.Description{Name: "bank"} }
+func (b *bank) Describe() sdk.Description {
+	return sdk.Description{Name: "bank", Verbs: append(sdk.AskedVerbs(), sdk.Set, sdk.Change, sdk.Handover)}
+}
 
 // Configure opens the instance of a label.
 func (b *bank) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {

@@ -33,6 +33,11 @@ type Description struct {
 	// then among them.
 	Target []string
 
+	// MustChange says whether a Set can ask that the owner has to change the value
+	// at the next logon. False: it is never asked to. Nil says nothing, as a plugin
+	// from before it could be said: what cannot be done is then refused by Apply.
+	MustChange *bool
+
 	// VerifyIsLogon says that a Verify counts as a logon attempt.
 	VerifyIsLogon bool
 }

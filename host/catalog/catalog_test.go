@@ -23,6 +23,7 @@ import (
 	"github.com/rekey-host/rekey/host/catalog"
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/secret"
 	"github.com/rekey-host/rekey/sdk/serve"
 )
 
@@ -67,7 +68,7 @@ func note(dir, name string) {
 type backend struct{ name string }
 
 func (b backend) Describe() sdk.Description {
-	return sdk.Description{Name: b.name, Version: "1", Limits: sdk.Limits{Concurrency: 3, Timeout: time.Minute}, Config: []sdk.Field{
+	return sdk.Description{Name: b.name, Version: "1", Verbs: []sdk.Verb{sdk.Set}, Limits: sdk.Limits{Concurrency: 3, Timeout: time.Minute}, Config: []sdk.Field{
 		{Name: "wait", Type: sdk.Duration, Default: 3 * time.Second}, {Name: "count", Type: sdk.Int, Default: int64(7)},
 		{Name: "names", Type: sdk.List, Default: []string{"a", "b"}}, {Name: "on", Type: sdk.Bool, Default: true},
 		{Name: "data", Type: sdk.Path}}, Paths: []string{"write {data}"}}
@@ -151,7 +152,7 @@ func open(t *testing.T, c *catalog.Catalog, name string) *launch.Instance {
 // apply does one operation.
 func apply(i *launch.Instance, account string) sdk.Receipt {
 	got := make(chan sdk.Receipt, 1)
-	i.Submit([]sdk.Operation{{ID: fmt.Sprint(time.Now().UnixNano()), Verb: sdk.Set, Account: account}}, func(_ int, r sdk.Receipt) { got <- r })
+	i.Submit([]sdk.Operation{{ID: fmt.Sprint(time.Now().UnixNano()), Verb: sdk.Set, Account: account, Value: secret.New("a value")}}, func(_ int, r sdk.Receipt) { got <- r })
 	return <-got
 }
 

@@ -109,7 +109,7 @@ func (describer) Configure(context.Context, sdk.Config) (sdk.Instance, error) { 
 type backend struct{}
 
 func (backend) Describe() sdk.Description {
-	return sdk.Description{Name: "test", Version: "1.2.3", Config: []sdk.Field{
+	return sdk.Description{Name: "test", Version: "1.2.3", Verbs: []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Revoke, sdk.Handover}, Config: []sdk.Field{
 		{Name: "password", Type: sdk.Secret}, {Name: "mood", Type: sdk.String}, {Name: "path", Type: sdk.Path}, {Name: "url", Type: sdk.URL}}}
 }
 
@@ -357,6 +357,9 @@ func one(t testing.TB, i *launch.Instance, op sdk.Operation) sdk.Receipt {
 	t.Helper()
 	op.ID = op.Account + fmt.Sprint(time.Now().UnixNano())
 	op.Verb = cmp.Or(op.Verb, sdk.Set)
+	if op.Verb == sdk.Set && op.Value.Empty() {
+		op.Value = secret.New("a value")
+	}
 	return all(t, i, []sdk.Operation{op})[0]
 }
 

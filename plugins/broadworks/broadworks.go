@@ -6,6 +6,7 @@
 package broadworks
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -42,6 +43,7 @@ func (backend) Describe() sdk.Description {
 		Verbs:         []sdk.Verb{sdk.Set},
 		ReplaySafe:    []sdk.Verb{sdk.Set},
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange:    new(false),
 		Limits:        sdk.Limits{Concurrency: 8, Timeout: 30 * time.Second},
 		Egress:        []string{"{url}", "{proxy}"},
 		Target:        []string{"url", "provider", "group"},
@@ -232,22 +234,9 @@ func (i *Instance) receipt(ctx context.Context, op sdk.Operation, failure *rest.
 
 // admissible refuses what cannot be asked of this system.
 func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
-	if _, ok := credentials[op.Kind]; !ok {
-		return sdk.Errorf(sdk.InvalidOperation, "kind %q: want %s, %s or %s", op.Kind, SIP, Voicemail, Web)
-	}
 	switch {
-	case op.Account == "":
-		return sdk.Errorf(sdk.InvalidOperation, "the account is empty")
 	case strings.EqualFold(strings.TrimSpace(op.Account), i.user):
 		return sdk.Errorf(sdk.Protected, "is the user that rekey is logged in as")
-	case op.Verb != sdk.Set:
-		return sdk.Errorf(sdk.Unsupported, "%s: the system has no such operation", op.Verb)
-	case op.HashFormat != "":
-		return sdk.Errorf(sdk.Unsupported, "the system takes plain passwords only")
-	case op.MustChange != nil && *op.MustChange:
-		return sdk.Errorf(sdk.Unsupported, "must_change: is a rule of the system, not of one call")
-	case op.Value.Empty():
-		return sdk.Errorf(sdk.InvalidOperation, "the new value is empty")
 	case !utf8.ValidString(op.Value.Reveal()):
 		return sdk.Errorf(sdk.InvalidOperation, "the new value is not valid UTF-8, which JSON needs")
 	}
@@ -295,7 +284,7 @@ func (i *Instance) attribute(ctx context.Context, op sdk.Operation, failure *res
 // counts towards maxFailedLoginAttempts.
 func (i *Instance) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
 	op := sdk.Operation{Verb: sdk.Set, Account: account, Kind: kind, Value: value}
-	if failure := i.admissible(op); failure != nil {
+	if failure := cmp.Or(backend{}.Describe().Refusal(op), i.admissible(op)); failure != nil {
 		return sdk.CannotTell, failure
 	}
 	if kind != Web {

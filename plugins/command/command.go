@@ -127,6 +127,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:      []sdk.Verb{sdk.Set, sdk.Unlock},
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange: new(false),
 		Limits:     sdk.Limits{Concurrency: atOnce},
 		Paths:      []string{"run {set}"},
 		Target:     []string{"set", "set_input", "env"},

@@ -73,7 +73,7 @@ func (i *Instance) start(ctx context.Context, command command, account string, v
 
 // Apply has the tool set a password.
 func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if failure := i.refuseOperation(op); failure != nil {
+	if failure := i.refuseValue(op.Value); failure != nil {
 		return sdk.Refuse(failure)
 	}
 	receipt := i.answers.receipt(i.start(ctx, i.set, op.Account, op.Value))
@@ -109,22 +109,6 @@ func (i *Instance) before(ctx context.Context, op sdk.Operation, refusal *sdk.Er
 // refused is a refusal that an earlier attempt may have caused.
 func refused(refusal *sdk.Error) *sdk.Error {
 	return &sdk.Error{Code: sdk.TargetError, Native: refusal.Native, Message: refusal.Message + " (an earlier attempt of the same set may be why)"}
-}
-
-// refuseOperation returns why an operation makes no sense, whatever the target
-// holds.
-func (i *Instance) refuseOperation(op sdk.Operation) *sdk.Error {
-	switch {
-	case op.Verb != sdk.Set:
-		return sdk.Errorf(sdk.Unsupported, "a tool has no %s here", op.Verb)
-	case op.Kind != "":
-		return sdk.Errorf(sdk.Unsupported, "kind %q: a tool sets one credential an account", op.Kind)
-	case op.HashFormat != "":
-		return sdk.Errorf(sdk.Unsupported, "hash_format %q: the tool gets the value as it is", op.HashFormat)
-	case op.MustChange != nil && *op.MustChange:
-		return sdk.Errorf(sdk.Unsupported, "must_change: give the tool the argument for that in a backend of its own")
-	}
-	return i.refuseValue(op.Value)
 }
 
 // Unlock has the tool unlock an account.

@@ -112,6 +112,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:      []sdk.Verb{sdk.Set, sdk.Change},
 		ReplaySafe: []sdk.Verb{sdk.Set, sdk.Change},
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange: new(false),
 		Limits:     sdk.Limits{Concurrency: 8},
 		Paths:      []string{"write {path}", "{template}", "{pid_file}", "run {reload}"},
 		Target:     []string{"path", "format"},

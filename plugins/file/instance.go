@@ -51,16 +51,6 @@ func (i *Instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
 
 // refuse returns why an operation makes no sense, whatever the file holds.
 func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
-	switch {
-	case op.Verb != sdk.Set && op.Verb != sdk.Change:
-		return sdk.Errorf(sdk.Unsupported, "a file has no %s", op.Verb)
-	case op.Kind != "":
-		return sdk.Errorf(sdk.Unsupported, "kind %q: a place holds one value", op.Kind)
-	case op.HashFormat != "":
-		return sdk.Errorf(sdk.Unsupported, "hash_format %q: the value is written as it is", op.HashFormat)
-	case op.MustChange != nil && *op.MustChange:
-		return sdk.Errorf(sdk.Unsupported, "must_change: a program that reads a file changes no password")
-	}
 	if op.Verb == sdk.Change && !op.Old.Present() {
 		return sdk.Errorf(sdk.InvalidOperation, "a change needs the old value")
 	}

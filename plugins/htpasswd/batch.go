@@ -54,16 +54,6 @@ func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 	if failure := refuseName(op.Account); failure != nil {
 		return failure
 	}
-	switch {
-	case op.Verb != sdk.Set && op.Verb != sdk.Change:
-		return sdk.Errorf(sdk.Unsupported, "a password file has no %s", op.Verb)
-	case op.Kind != "":
-		return sdk.Errorf(sdk.Unsupported, "kind %q: a password file has one credential an account", op.Kind)
-	case op.HashFormat != "":
-		return sdk.Errorf(sdk.Unsupported, "hash_format %q: values are hashed here", op.HashFormat)
-	case op.MustChange != nil && *op.MustChange:
-		return sdk.Errorf(sdk.Unsupported, "must_change: a password file cannot ask for a change")
-	}
 	return i.hasher.refuse([]byte(op.Value.Reveal()))
 }
 

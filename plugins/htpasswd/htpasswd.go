@@ -81,6 +81,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:      []sdk.Verb{sdk.Set, sdk.Change},
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange: new(false),
 		Limits:     sdk.Limits{Concurrency: atOnce, Batch: batch},
 		Paths:      []string{"write {path}"},
 		Target:     []string{"path"},

@@ -94,7 +94,6 @@ func TestSetReplacesOneHashAndNothingElse(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	yes := true
 	tests := []struct {
 		name string
 		op   func() sdk.Operation
@@ -108,10 +107,6 @@ func TestRefusals(t *testing.T) {
 		{"newline in the name", func() sdk.Operation { return set("a\nroot", "x") }, sdk.InvalidOperation},
 		{"empty value", func() sdk.Operation { return set("alice", "") }, sdk.PolicyViolation},
 		{"long value", func() sdk.Operation { return set("alice", strings.Repeat("é", 128)) }, sdk.PolicyViolation},
-		{"kind", func() sdk.Operation { op := set("alice", "x"); op.Kind = "web"; return op }, sdk.Unsupported},
-		{"hashed value", func() sdk.Operation { op := set("alice", "x"); op.HashFormat = "crypt"; return op }, sdk.Unsupported},
-		{"must change", func() sdk.Operation { op := set("alice", "x"); op.MustChange = &yes; return op }, sdk.Unsupported},
-		{"reset", func() sdk.Operation { op := set("alice", "x"); op.Verb = sdk.Reset; return op }, sdk.Unsupported},
 	}
 	const file = "alice:$1$abcdefgh$Ww68vb0WBWYyVwsm5SvrT/\ndes:abJnggxhB/yWI\n"
 	i, path := open(t, file)

@@ -90,16 +90,6 @@ func (i *Instance) scrubbed(ctx context.Context, failure *rest.Failure, known []
 func (i *Instance) prepare(op sdk.Operation) (method, name string, value secret.Value, err *sdk.Error) {
 	plain, _ := op.Options["plain"].(bool)
 	switch {
-	case op.Verb != sdk.Set:
-		err = sdk.Errorf(sdk.Unsupported, "%s: InfoShare has that for a user's own session only; use set", op.Verb)
-	case op.Kind != "":
-		err = kindless(op.Kind)
-	case op.MustChange != nil && *op.MustChange:
-		err = sdk.Errorf(sdk.Unsupported, "must_change: InfoShare has no call for it that leaves the rest of a user alone")
-	case op.Value.Empty():
-		err = sdk.Errorf(sdk.InvalidOperation, "a set needs a value")
-	case op.HashFormat != "" && op.HashFormat != hashFormat:
-		err = sdk.Errorf(sdk.Unsupported, "hash_format: %q is not sha512-base64", op.HashFormat)
 	case op.HashFormat != "" && plain:
 		err = sdk.Errorf(sdk.InvalidOperation, "plain: a hash cannot be sent as the value itself")
 	case op.HashFormat != "" && !isDigest(op.Value):

@@ -53,6 +53,7 @@ func (backend) Describe() sdk.Description {
 		Verbs:         []sdk.Verb{sdk.Set},
 		ReplaySafe:    []sdk.Verb{sdk.Set},
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange:    new(false),
 		Limits:        sdk.Limits{Concurrency: 4},
 		Egress:        []string{"{url}", "{proxy}"},
 		Paths:         []string{"{ca_file}"},

@@ -127,25 +127,11 @@ func TestAGivenHashIsSentAsItIs(t *testing.T) {
 }
 
 func TestRefusedBeforeAnythingIsSent(t *testing.T) {
-	change := set("jdoe", "x")
-	change.Verb = sdk.Change
-	kind := set("jdoe", "x")
-	kind.Kind = "web"
-	other := set("jdoe", "x")
-	other.HashFormat = "bcrypt"
-	yes := true
-	must := set("jdoe", "x")
-	must.MustChange = &yes
 	for _, test := range []struct {
 		name string
 		op   sdk.Operation
 		want string
 	}{
-		{"change", change, "refused Unsupported: change: InfoShare has that for a user's own session only; use set"},
-		{"kind", kind, `refused InvalidOperation: kind "web": a user has one password, whose kind is ""`},
-		{"must change", must, "refused Unsupported: must_change: InfoShare has no call for it that leaves the rest of a user alone"},
-		{"empty", set("jdoe", ""), "refused InvalidOperation: a set needs a value"},
-		{"another hash", other, `refused Unsupported: hash_format: "bcrypt" is not sha512-base64`},
 		{"plain hash", plain(hashed(set("jdoe", digest("x")))), "refused InvalidOperation: plain: a hash cannot be sent as the value itself"},
 		{"hash of 32 bytes", hashed(set("jdoe", base64.StdEncoding.EncodeToString(make([]byte, 32)))), "refused InvalidOperation: hash_format: the value is not the Base64 of the 64 bytes of a SHA-512"},
 		{"hash with a line end", hashed(set("jdoe", digest("x")+"\n")), "refused InvalidOperation: hash_format: the value is not the Base64 of the 64 bytes of a SHA-512"},

@@ -123,6 +123,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:       []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Handover},
 		ReplaySafe:  []sdk.Verb{sdk.Set},
 		Abilities:   sdk.AbilitiesOf((*resetting)(nil)),
+		MustChange:  new(true),
 		Limits:      sdk.Limits{Concurrency: 16},
 		Egress:      []string{"{url}"},
 		Target:      []string{"url", "base_dn", "login_attribute"},

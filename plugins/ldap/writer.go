@@ -67,16 +67,10 @@ func (w *writer) once(ctx context.Context, found target, op sdk.Operation, do do
 // refuse returns why an operation makes no sense whatever the entry is.
 func (w *writer) refuse(op sdk.Operation) *sdk.Error {
 	switch {
-	case op.Verb != sdk.Set && op.Verb != sdk.Change && op.Verb != sdk.Handover:
-		return sdk.Errorf(sdk.Unsupported, "not done by Apply: %s", op.Verb)
-	case op.Kind != "":
-		return sdk.Errorf(sdk.Unsupported, "kind %q: an entry has one credential", op.Kind)
 	case op.Verb == sdk.Change && op.Old.Empty():
 		return sdk.Errorf(sdk.InvalidOperation, "old: empty")
-	case op.Verb != sdk.Set && (op.HashFormat != "" || op.MustChange != nil):
-		return sdk.Errorf(sdk.Unsupported, "%s takes neither hash_format nor must_change; use set", op.Verb)
-	case op.HashFormat != "" && op.HashFormat != formatRFC2307:
-		return sdk.Errorf(sdk.Unsupported, "hash_format: got %q, want rfc2307", op.HashFormat)
+	case op.Verb != sdk.Set && op.MustChange != nil:
+		return sdk.Errorf(sdk.Unsupported, "%s takes no must_change; use set", op.Verb)
 	}
 	if op.HashFormat == "" {
 		if failed := refuseValue(op.Value.Reveal()); failed != nil {

@@ -71,12 +71,8 @@ func (i *Instance) ApplyBatch(ctx context.Context, ops []sdk.Operation) []sdk.Re
 // refuse returns why an operation makes no sense whatever the account is.
 func refuse(op sdk.Operation) *sdk.Error {
 	switch {
-	case op.Verb == sdk.Handover && (op.HashFormat != "" || op.MustChange != nil || len(op.Options) > 0):
-		return sdk.Errorf(sdk.Unsupported, "a handover takes neither hash_format, must_change nor options")
-	case op.Verb != sdk.Set && op.Verb != sdk.Handover:
-		return sdk.Errorf(sdk.Unsupported, "not done by Apply: %s", op.Verb)
-	case op.Kind != "":
-		return sdk.Errorf(sdk.Unsupported, "kind %q: an account has one credential", op.Kind)
+	case op.Verb == sdk.Handover && (op.MustChange != nil || len(op.Options) > 0):
+		return sdk.Errorf(sdk.Unsupported, "a handover takes neither must_change nor options")
 	case op.HashFormat != "":
 		return refuseHash(op.HashFormat, op.Value.Reveal())
 	}

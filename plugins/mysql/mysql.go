@@ -102,6 +102,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:       []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Revoke, sdk.Handover},
 		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange:  new(true),
 		Limits:      sdk.Limits{Concurrency: 64, Batch: 64},
 		Egress:      []string{"{url}"},
 		Target:      []string{"url"},

@@ -71,14 +71,6 @@ func (i *Instance) accept(op sdk.Operation) (target, *sdk.Error) {
 	switch {
 	case err != nil:
 		return target, err
-	case op.Verb != sdk.Set:
-		return target, sdk.Errorf(sdk.Unsupported, "%s: OpenIAM never asks for the old password; use set", op.Verb)
-	case op.Kind != "":
-		return target, sdk.Errorf(sdk.InvalidOperation, "kind %q: an identity has one password, whose kind is \"\"", op.Kind)
-	case op.HashFormat != "":
-		return target, sdk.Errorf(sdk.Unsupported, "hash_format %q: OpenIAM takes plain values only", op.HashFormat)
-	case op.Value.Empty():
-		return target, sdk.Errorf(sdk.InvalidOperation, "a set needs a value; the server would make one and keep it to itself")
 	case !writable(op.Value.Reveal()):
 		return target, unwritable()
 	}
@@ -128,9 +120,6 @@ func (i *Instance) set(ctx context.Context, op sdk.Operation, target target) *re
 // tells it.
 func (i *Instance) Reset(ctx context.Context, op sdk.Operation) sdk.Receipt {
 	target, err := i.target(op.Account)
-	if err == nil && op.Kind != "" {
-		err = sdk.Errorf(sdk.InvalidOperation, "kind %q: an identity has one password, whose kind is \"\"", op.Kind)
-	}
 	if err == nil {
 		err = i.protects(target)
 	}

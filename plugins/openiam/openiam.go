@@ -69,6 +69,7 @@ func (backend) Describe() sdk.Description {
 		Verbs:         []sdk.Verb{sdk.Set, sdk.Reset, sdk.Unlock},
 		ReplaySafe:    []sdk.Verb{sdk.Reset, sdk.Unlock},
 		Abilities:     sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange:    new(true),
 		Limits:        sdk.Limits{Concurrency: 8},
 		Egress:        []string{"{url}", "{services}", "{proxy}"},
 		Paths:         []string{"{ca_file}"},

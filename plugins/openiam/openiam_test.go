@@ -196,21 +196,11 @@ func TestSettingsAreTheDefaultsOfAccounts(t *testing.T) {
 
 func TestRefusedBeforeAnythingIsSent(t *testing.T) {
 	token := []any{"user", "svc", "password", secret.New("pw")}
-	change := set("jdoe", "x")
-	change.Verb = sdk.Change
-	kind := set("jdoe", "x")
-	kind.Kind = "sip"
-	hashed := set("jdoe", "x")
-	hashed.HashFormat = "sha512"
 	for _, test := range []struct {
 		name string
 		op   sdk.Operation
 		want sdk.Code
 	}{
-		{"change", change, sdk.Unsupported},
-		{"kind", kind, sdk.InvalidOperation},
-		{"hash", hashed, sdk.Unsupported},
-		{"empty value", set("jdoe", ""), sdk.InvalidOperation},
 		{"value with a control character", set("jdoe", "new\x00pass1"), sdk.PolicyViolation},
 		{"value that is not UTF-8", set("jdoe", "new\xffpass1"), sdk.PolicyViolation},
 		{"account with a control character", set("j\x01", "new-pass-1"), sdk.InvalidOperation},

@@ -73,14 +73,8 @@ func refuse(op sdk.Operation) *sdk.Error {
 		return failed
 	}
 	switch {
-	case op.Verb == sdk.Handover && (op.HashFormat != "" || len(op.Options) > 0):
-		return sdk.Errorf(sdk.Unsupported, "a handover takes neither hash_format nor options")
-	case op.Verb != sdk.Set && op.Verb != sdk.Handover:
-		return sdk.Errorf(sdk.Unsupported, "not done by this backend: %s", op.Verb)
-	case op.Kind != "":
-		return sdk.Errorf(sdk.Unsupported, "kind %q: a role has one credential", op.Kind)
-	case op.MustChange != nil && *op.MustChange:
-		return sdk.Errorf(sdk.Unsupported, "must_change: PostgreSQL cannot ask for a change; valid_days lets a password end")
+	case op.Verb == sdk.Handover && len(op.Options) > 0:
+		return sdk.Errorf(sdk.Unsupported, "a handover takes no options")
 	case op.HashFormat != "":
 		return refuseHash(op.HashFormat, op.Value.Reveal())
 	}

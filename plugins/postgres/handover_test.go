@@ -78,9 +78,6 @@ func onlyTheServiceRoleIsHandedOver(t *testing.T) {
 	instance := open(t, asService(t))
 	want(t, instance.Apply(t.Context(), handOver("handed-ann", "first")), "refused InvalidOperation")
 	want(t, instance.Apply(t.Context(), set("service", "first")), "refused Protected")
-	hashed := handOver("service", "first")
-	hashed.HashFormat = "scram-sha-256"
-	want(t, instance.Apply(t.Context(), hashed), "refused Unsupported")
 	if !logsOn(t, "service", "service-0") {
 		t.Error("the password of the service role is another one")
 	}

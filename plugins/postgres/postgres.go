@@ -93,6 +93,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:       []sdk.Verb{sdk.Set, sdk.Revoke, sdk.Handover},
 		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange:  new(false),
 		Limits:      sdk.Limits{Concurrency: 16},
 		Egress:      []string{"{url}"},
 		Target:      []string{"url"},

@@ -167,7 +167,6 @@ func eachRefusalIsToldByItsCode(t *testing.T) {
 		return open(t, made)
 	}
 	rotator := open(t, config(server))
-	yes := true
 	edit := func(change func(*sdk.Operation)) sdk.Operation {
 		op := set("plain", "a new value")
 		change(&op)
@@ -198,8 +197,6 @@ func eachRefusalIsToldByItsCode(t *testing.T) {
 		{"name too long by an accent", rotator, set(strings.Repeat("é", 32), "a new value"), "refused InvalidOperation"},
 		{"name with a NUL", rotator, set("pl\x00ain", "a new value"), "refused InvalidOperation"},
 		{"name that is not UTF-8", rotator, set("pl\xffain", "a new value"), "refused InvalidOperation"},
-		{"must change", rotator, edit(func(op *sdk.Operation) { op.MustChange = &yes }), "refused Unsupported"},
-		{"a change", rotator, edit(func(op *sdk.Operation) { op.Verb = sdk.Change }), "refused Unsupported"},
 		{"ligature", rotator, set("plain", "eﬃcient value"), "refused PolicyViolation encoding"},
 		{"wide space", rotator, set("plain", "wide\u00a0space"), "refused PolicyViolation encoding"},
 		{"without width", rotator, set("plain", "soft\u00adhyphen"), "refused PolicyViolation encoding"},

@@ -77,20 +77,8 @@ func refuse(op sdk.Operation) *sdk.Error {
 	if failed := refuseName(op.Account); failed != nil {
 		return failed
 	}
-	switch {
-	case op.Verb != sdk.Set:
-		return sdk.Errorf(sdk.Unsupported, "not done by this backend: %s", op.Verb)
-	case op.Kind != "":
-		return sdk.Errorf(sdk.Unsupported, "kind %q: a user has passwords of one kind", op.Kind)
-	case op.MustChange != nil && *op.MustChange:
-		return sdk.Errorf(sdk.Unsupported, "must_change: Redis cannot ask for a change")
-	case op.HashFormat != "" && op.HashFormat != formatSHA256:
-		return sdk.Errorf(sdk.Unsupported, "hash_format: got %q, want %s", op.HashFormat, formatSHA256)
-	case op.HashFormat != "" && !digestForm.MatchString(op.Value.Reveal()):
+	if op.HashFormat != "" && !digestForm.MatchString(op.Value.Reveal()) {
 		return sdk.Errorf(sdk.InvalidOperation, "hash_format: the value is not 64 digits of 0-9 and a-f")
-	case op.Value.Empty():
-		broken := sdk.Violation{Rule: sdk.RuleMinLength, Limit: 1, Message: "the value is empty"}
-		return &sdk.Error{Code: sdk.PolicyViolation, Message: broken.Message, Violations: []sdk.Violation{broken}}
 	}
 	return nil
 }

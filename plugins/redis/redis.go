@@ -92,6 +92,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:       []sdk.Verb{sdk.Set, sdk.Revoke},
 		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange:  new(false),
 		Limits:      sdk.Limits{Concurrency: 128, Batch: 128},
 		Egress:      []string{"{url}"},
 		Target:      []string{"url"},

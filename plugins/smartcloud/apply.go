@@ -1,6 +1,7 @@
 package smartcloud
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -66,7 +67,7 @@ type verifying struct{ *Instance }
 // an account whose state forbids logons is Blocked.
 func (v *verifying) Verify(ctx context.Context, account, kind string, value secret.Value) (sdk.Verdict, error) {
 	op := sdk.Operation{Verb: sdk.Set, Account: account, Kind: kind, Value: value}
-	if failure := v.admissible(op); failure != nil {
+	if failure := cmp.Or(backend{}.Describe().Refusal(op), v.admissible(op)); failure != nil {
 		return sdk.CannotTell, failure
 	}
 	verdict, failed := v.logon(ctx, account, value)

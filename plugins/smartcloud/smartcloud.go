@@ -46,6 +46,7 @@ func (backend) Describe() sdk.Description {
 		ReplaySafe:    []sdk.Verb{sdk.Set, sdk.Reset},
 		Abilities:     sdk.AbilitiesOf((*verifying)(nil)),
 		Recover:       sdk.SetThenChange,
+		MustChange:    new(true),
 		Limits:        sdk.Limits{Concurrency: 16, Timeout: 30 * time.Second},
 		Egress:        []string{"{url}", "{proxy}"},
 		Target:        []string{"url"},
@@ -320,12 +321,6 @@ func (i *Instance) admissible(op sdk.Operation) *sdk.Error {
 		}
 	}
 	switch {
-	case op.Verb != sdk.Set && op.Verb != sdk.Change:
-		return sdk.Errorf(sdk.Unsupported, "%s: the system has no such operation", op.Verb)
-	case op.HashFormat != "":
-		return sdk.Errorf(sdk.Unsupported, "the system takes plain passwords only")
-	case op.Value.Empty():
-		return sdk.Errorf(sdk.InvalidOperation, "the new password is empty")
 	case op.Verb == sdk.Change && op.Old.Empty():
 		return sdk.Errorf(sdk.InvalidOperation, "the old password is empty")
 	case op.Verb == sdk.Change && op.MustChange != nil && *op.MustChange:

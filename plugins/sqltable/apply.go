@@ -73,10 +73,6 @@ func (i *Instance) refuse(op sdk.Operation) *sdk.Error {
 		return failed
 	}
 	switch {
-	case op.Verb != sdk.Set:
-		return sdk.Errorf(sdk.Unsupported, "not done by this backend: %s", op.Verb)
-	case op.Kind != "":
-		return sdk.Errorf(sdk.Unsupported, "kind %q: a row has one credential", op.Kind)
 	case op.MustChange != nil && i.mustChange == "":
 		return sdk.Errorf(sdk.Unsupported, "must_change: there is no must_change_column")
 	case op.HashFormat == "":

@@ -92,6 +92,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:       []sdk.Verb{sdk.Set, sdk.Revoke},
 		ReplaySafe:  []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:   sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange:  new(true),
 		Limits:      sdk.Limits{Concurrency: 64, Batch: 64},
 		Egress:      []string{"{url}"},
 		Target:      []string{"engine", "url", "path", "database", "schema", "table", "key", "where"},

@@ -65,12 +65,6 @@ func (i *Instance) refuse(op sdk.Operation) (account, *sdk.Error) {
 	switch {
 	case failure != nil:
 		return target, failure
-	case op.Verb != sdk.Set && op.Verb != sdk.Handover:
-		return target, sdk.Errorf(sdk.Unsupported, "hosts have no %s here", op.Verb)
-	case op.Kind != "":
-		return target, sdk.Errorf(sdk.Unsupported, "kind %q: an account of a host has one password", op.Kind)
-	case op.HashFormat != "":
-		return target, sdk.Errorf(sdk.Unsupported, "hash_format %q: values are hashed here", op.HashFormat)
 	case op.Verb == sdk.Handover && op.MustChange != nil:
 		return target, sdk.Errorf(sdk.Unsupported, "a handover takes no must_change: rekey logs in as the account")
 	case op.Verb == sdk.Handover:

@@ -102,6 +102,7 @@ func (*Backend) Describe() sdk.Description {
 		Verbs:      []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Handover},
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  sdk.AbilitiesOf((*Instance)(nil)),
+		MustChange: new(true),
 		Limits:     sdk.Limits{Concurrency: atOnce},
 		Egress:     []string{"any-host:22"},
 		Paths:      []string{"{known_hosts}", "{key_file}"},

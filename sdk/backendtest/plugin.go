@@ -48,21 +48,33 @@ func (d *direct) configure(ctx context.Context, config sdk.Config) (subject, err
 	if err != nil {
 		return nil, err
 	}
-	return near{instance}, nil
+	return near{instance, d.backend.Describe().Refusal}, nil
 }
 
 func (d *direct) restart() error { return nil }
 
 func (d *direct) logged() string { return "" }
 
-// near is an instance in this process.
-type near struct{ sdk.Instance }
+// near is an instance in this process. It sees what serve would let it see.
+type near struct {
+	sdk.Instance
+	refusal func(sdk.Operation) *sdk.Error
+}
 
 var errUnsupported = sdk.Errorf(sdk.Unsupported, "the instance lacks the ability")
 
 func (n near) abilities() []sdk.Ability { return sdk.AbilitiesOf(n.Instance) }
 
-func (n near) apply(ctx context.Context, op sdk.Operation) sdk.Receipt { return n.Apply(ctx, op) }
+func (n near) apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
+	failure := n.refusal(op)
+	if failure == nil && op.Verb.Ability() != "" {
+		failure = sdk.Errorf(sdk.InvalidOperation, "verb %q is not one of Apply", op.Verb)
+	}
+	if failure != nil {
+		return sdk.Refuse(failure)
+	}
+	return n.Apply(ctx, op)
+}
 
 func (n near) submit(ops []sdk.Operation) []sdk.Receipt {
 	receipts := make([]sdk.Receipt, len(ops))
@@ -71,7 +83,7 @@ func (n near) submit(ops []sdk.Operation) []sdk.Receipt {
 	for index, op := range ops {
 		wg.Go(func() {
 			defer func() { panics[index] = recover() }()
-			receipts[index] = n.Apply(context.Background(), op)
+			receipts[index] = n.apply(context.Background(), op)
 		})
 	}
 	wg.Wait()
@@ -84,10 +96,14 @@ func (n near) submit(ops []sdk.Operation) []sdk.Receipt {
 }
 
 func (n near) ask(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if method := sdk.MethodOf(n.Instance, op.Verb); method != nil {
-		return method(ctx, op)
+	method := sdk.MethodOf(n.Instance, op.Verb)
+	if method == nil {
+		return sdk.Refuse(errUnsupported)
 	}
-	return sdk.Refuse(errUnsupported)
+	if failure := n.refusal(op); failure != nil {
+		return sdk.Refuse(failure)
+	}
+	return method(ctx, op)
 }
 
 func (n near) find(ctx context.Context, account string) (sdk.Account, error) {

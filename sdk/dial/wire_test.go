@@ -12,6 +12,7 @@ import (
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/dial"
+	"github.com/rekey-host/rekey/sdk/secret"
 	"github.com/rekey-host/rekey/sdk/serve"
 )
 
@@ -21,7 +22,11 @@ type backend struct {
 	open     func(sdk.Config) (sdk.Instance, error)
 }
 
-func (b backend) Describe() sdk.Description { return b.describe }
+func (b backend) Describe() sdk.Description {
+	b.describe.Verbs = append(sdk.AskedVerbs(), sdk.Set, sdk.Change, sdk.Handover)
+	return b.describe
+}
+
 func (b backend) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
 	return b.open(c)
 }
@@ -59,7 +64,7 @@ func TestEveryOperationIsAnsweredOnce(t *testing.T) {
 	const n = 1000
 	var ops []sdk.Operation
 	for k := range n {
-		ops = append(ops, sdk.Operation{ID: fmt.Sprint(k), Verb: sdk.Set, Account: fmt.Sprint("u", k)})
+		ops = append(ops, sdk.Operation{ID: fmt.Sprint(k), Verb: sdk.Set, Account: fmt.Sprint("u", k), Value: secret.New("a value")})
 	}
 	var mu sync.Mutex
 	got := map[int]string{}

@@ -72,6 +72,7 @@ func (b *Backend) Describe() sdk.Description {
 		Verbs:      []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Revoke, sdk.Handover},
 		ReplaySafe: []sdk.Verb{sdk.Set, sdk.Revoke},
 		Abilities:  b.abilities(),
+		MustChange: new(true),
 		Limits:     sdk.Limits{Batch: b.Batch},
 		Target:     []string{"accounts"},
 	}

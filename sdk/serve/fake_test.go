@@ -26,7 +26,9 @@ type fake struct {
 	config sdk.Config // as it was configured
 }
 
-func (f *fake) Describe() sdk.Description { return sdk.Description{Name: "fake", Limits: f.limits} }
+func (f *fake) Describe() sdk.Description {
+	return sdk.Description{Name: "fake", Limits: f.limits, Verbs: append(sdk.AskedVerbs(), sdk.Set, sdk.Change, sdk.Handover)}
+}
 
 func (f *fake) Configure(_ context.Context, c sdk.Config) (sdk.Instance, error) {
 	f.config = c
@@ -139,7 +141,7 @@ func connected(t testing.TB, b sdk.Backend, c sdk.Config) (i *dial.Instance, han
 func sets(accounts ...string) []sdk.Operation {
 	ops := make([]sdk.Operation, len(accounts))
 	for n, a := range accounts {
-		ops[n] = sdk.Operation{ID: fmt.Sprint(n, a), Verb: sdk.Set, Account: a}
+		ops[n] = sdk.Operation{ID: fmt.Sprint(n, a), Verb: sdk.Set, Account: a, Value: secret.New("a value")}
 	}
 	return ops
 }

@@ -9,19 +9,20 @@ import (
 
 // instance is one configured backend and the workers that call it.
 type instance struct {
-	service *service
-	inst    sdk.Instance
-	batcher sdk.BatchApplier // nil: operations go one by one
-	timeout time.Duration
-	base    context.Context // of every call; ends with the instance
-	stop    context.CancelFunc
-	pool    *pool
-	watch   *watch
-	past    *outcomes
+	service   *service
+	described sdk.Description
+	inst      sdk.Instance
+	batcher   sdk.BatchApplier // nil: operations go one by one
+	timeout   time.Duration
+	base      context.Context // of every call; ends with the instance
+	stop      context.CancelFunc
+	pool      *pool
+	watch     *watch
+	past      *outcomes
 }
 
-func newInstance(service *service, inst sdk.Instance, config sdk.Config, batch int) *instance {
-	made := &instance{service: service, inst: inst, timeout: config.Timeout, past: newOutcomes()}
+func newInstance(service *service, described sdk.Description, inst sdk.Instance, config sdk.Config) *instance {
+	made := &instance{service: service, described: described, inst: inst, timeout: config.Timeout, past: newOutcomes()}
 	made.pool = newPool(config.Concurrency, made.do)
 	made.watch = newWatch(made.timeout, made.pool.calls, made.abandon)
 	base, cancel := context.WithCancel(context.Background())
@@ -29,7 +30,7 @@ func newInstance(service *service, inst sdk.Instance, config sdk.Config, batch i
 	if batchApplier, ok := inst.(sdk.BatchApplier); ok {
 		made.batcher = batchApplier
 		made.pool.batch = min(config.Concurrency, maxBatch)
-		if batch > 0 {
+		if batch := described.Limits.Batch; batch > 0 {
 			made.pool.batch = min(batch, made.pool.batch)
 		}
 	}
@@ -89,6 +90,10 @@ func (i *instance) submit(jobs []*job) { i.pool.push(jobs) }
 func (i *instance) applyJob(ctx context.Context, op sdk.Operation, answer func(sdk.Receipt)) *job {
 	if op.Verb != sdk.Set && op.Verb != sdk.Change && op.Verb != sdk.Handover {
 		answer(sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "verb %q is not one of Apply", op.Verb)))
+		return nil
+	}
+	if failure := i.described.Refusal(op); failure != nil {
+		answer(sdk.Refuse(failure))
 		return nil
 	}
 	made := &job{ctx: ctx, room: op, method: "Apply", answer: answer}

@@ -85,7 +85,7 @@ func (s *service) Configure(ctx context.Context, in *pb.ConfigureRequest) (*pb.C
 	if err != nil {
 		return &pb.ConfigureResponse{Error: s.error(err)}, nil
 	}
-	instance := newInstance(s, inst, config, description.Limits.Batch)
+	instance := newInstance(s, description, inst, config)
 	if refused := s.add(in.GetInstance(), instance); refused != nil {
 		instance.close(0)
 		return nil, refused
@@ -173,6 +173,11 @@ func (s *service) ask(ctx context.Context, in *pb.ApplyRequest, verb sdk.Verb) (
 		method := sdk.MethodOf(i.inst, verb)
 		if method == nil {
 			answer(sdk.Refuse(unsupported(string(verb))))
+			return
+		}
+		op.Verb = verb
+		if failure := i.described.Refusal(op); failure != nil {
+			answer(sdk.Refuse(failure))
 			return
 		}
 		i.submit([]*job{i.task(ctx, verb.Method(), answer, func(ctx context.Context) sdk.Receipt { return method(ctx, op) })})

@@ -107,7 +107,7 @@ func TestACallThatIgnoresItsDeadlineIsUnknownAndHoldsNobodyForEver(t *testing.T)
 	close(release)
 	<-back
 	for { // its worker is back in a moment
-		if r := submit(t, i, []sdk.Operation{{ID: fmt.Sprint(time.Now()), Verb: sdk.Set, Account: "u"}}).wait()[0]; r.Outcome == sdk.Applied {
+		if r := submit(t, i, []sdk.Operation{{ID: fmt.Sprint(time.Now()), Verb: sdk.Set, Account: "u", Value: secret.New("a value")}}).wait()[0]; r.Outcome == sdk.Applied {
 			break
 		}
 	}
@@ -157,11 +157,11 @@ func TestAnOperationSentAgainIsDoneOnce(t *testing.T) {
 		}
 		return sdk.Receipt{Outcome: sdk.Applied, Ref: "r1", Stamp: "s1"}
 	}}, sdk.Config{Concurrency: 4})
-	op := sdk.Operation{ID: "1", Verb: sdk.Set, Account: "u"}
+	op := sdk.Operation{ID: "1", Verb: sdk.Set, Account: "u", Value: secret.New("a value")}
 	first := submit(t, i, []sdk.Operation{op})
 	<-entered
 	joined := submit(t, i, []sdk.Operation{op, op})
-	other := submit(t, i, []sdk.Operation{{ID: "1", Verb: sdk.Set, Account: "other"}}).wait()[0]
+	other := submit(t, i, []sdk.Operation{{ID: "1", Verb: sdk.Set, Account: "other", Value: secret.New("a value")}}).wait()[0]
 	close(release)
 	if r := first.wait()[0]; r.Outcome != sdk.Applied || r.Ref != "r1" {
 		t.Errorf("first: %v %q", r.Outcome, r.Ref)
@@ -282,7 +282,7 @@ func TestWhatABackendCannotDoIsUnsupported(t *testing.T) {
 	_, found := i.Find(t.Context(), "f")
 	_, verified := i.Verify(t.Context(), "v", "", secret.New("x"))
 	listed := i.List(t.Context(), "", nil, func(sdk.Account) error { return nil })
-	for name, err := range map[string]error{"find": found, "verify": verified, "list": listed, "reset": i.Ask(t.Context(), sdk.Operation{ID: "1", Verb: sdk.Reset}).Err} {
+	for name, err := range map[string]error{"find": found, "verify": verified, "list": listed, "reset": i.Ask(t.Context(), sdk.Operation{ID: "1", Verb: sdk.Reset, Account: "u"}).Err} {
 		if e := sdk.AsError(err, ""); e == nil || e.Code != sdk.Unsupported {
 			t.Errorf("%s: %v, want Unsupported", name, err)
 		}

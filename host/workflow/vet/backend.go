@@ -55,6 +55,15 @@ func (b *Backend) NoHashFormat(form string) *lang.Misuse {
 	return lang.Unknown("backend "+quoted(b.Label)+" takes no hash of the form", form, b.Desc.HashFormats, fix)
 }
 
+// NoMustChange is the misuse of must_change with a plugin that says it cannot ask
+// for that; nil: it can, or does not say.
+func (b *Backend) NoMustChange() *lang.Misuse {
+	if b.Desc.MustChange == nil || *b.Desc.MustChange {
+		return nil
+	}
+	return &lang.Misuse{Message: "must_change: backend " + quoted(b.Label) + " (" + b.Desc.Name + ") cannot ask for a change at the next logon", Fix: "leave must_change out"}
+}
+
 // NoOption is the misuse of an option that the plugin does not have; nil: it
 // has it.
 func (b *Backend) NoOption(name string) *lang.Misuse {

@@ -21,7 +21,7 @@ func backends() map[string]*Backend {
 		"a": {Label: "a", Known: true, Named: true, Desc: sdk.Description{Name: "memory", Verbs: []sdk.Verb{sdk.Set, sdk.Change, sdk.Reset, sdk.Unlock, sdk.Revoke, sdk.Handover},
 			Abilities: []sdk.Ability{sdk.CanFind, sdk.CanVerify, sdk.CanReset, sdk.CanUnlock, sdk.CanRevoke}, Options: []sdk.Field{{Name: "plain", Type: sdk.Bool}}}},
 		"b": {Label: "b", Known: true, Named: true, Desc: sdk.Description{Name: "phones", Verbs: []sdk.Verb{sdk.Set}, Kinds: []sdk.Kind{{Name: "sip"}, {Name: "voicemail"}}}},
-		"c": {Label: "c", Known: true, Named: true, Desc: sdk.Description{Name: "hashes", Verbs: []sdk.Verb{sdk.Set}, HashFormats: []string{"sha512-crypt"}}},
+		"c": {Label: "c", Known: true, Named: true, Desc: sdk.Description{Name: "hashes", Verbs: []sdk.Verb{sdk.Set}, HashFormats: []string{"sha512-crypt"}, MustChange: new(false)}},
 	}
 }
 

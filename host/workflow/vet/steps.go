@@ -134,6 +134,12 @@ func literalType(expr syntax.Expr) string {
 	return ""
 }
 
+// isTrue reports whether an expression is the literal True.
+func isTrue(expr syntax.Expr) bool {
+	name, ok := expr.(*syntax.Ident)
+	return ok && name.Name == "True" && literalType(expr) == "bool"
+}
+
 // IsLiteral reports whether an expression says its value as a literal.
 func IsLiteral(expr syntax.Expr) bool { return literalType(expr) != "" }
 
@@ -172,6 +178,9 @@ func (c *builtinCall) able() {
 	}
 	if c.argument("hash_format") != nil {
 		c.said("hash_format", to.NoHashFormat)
+	}
+	if must := c.argument("must_change"); isTrue(must) {
+		c.complainOf(must, to.NoMustChange())
 	}
 	options, _ := c.argument("options").(*syntax.DictExpr)
 	if options == nil {

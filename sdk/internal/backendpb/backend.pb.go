@@ -349,6 +349,7 @@ type Description struct {
 	Paths         []string               `protobuf:"bytes,15,rep,name=paths,proto3" json:"paths,omitempty"`                                         // "{ca_file}", "/etc/krb5.conf", "write {path}"
 	VerifyIsLogon bool                   `protobuf:"varint,16,opt,name=verify_is_logon,json=verifyIsLogon,proto3" json:"verify_is_logon,omitempty"` // a Verify counts as a logon attempt
 	Target        []string               `protobuf:"bytes,17,rep,name=target,proto3" json:"target,omitempty"`                                       // the settings that say which system and accounts it reaches; empty: all but secrets
+	MustChange    *bool                  `protobuf:"varint,18,opt,name=must_change,json=mustChange,proto3,oneof" json:"must_change,omitempty"`      // whether a set can demand a change at the next logon; absent: not said
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -500,6 +501,13 @@ func (x *Description) GetTarget() []string {
 		return x.Target
 	}
 	return nil
+}
+
+func (x *Description) GetMustChange() bool {
+	if x != nil && x.MustChange != nil {
+		return *x.MustChange
+	}
+	return false
 }
 
 // Field is one setting of an instance, or one option of an operation.
@@ -3048,7 +3056,7 @@ const file_backend_proto_rawDesc = "" +
 	"\x0fDescribeRequest\x12!\n" +
 	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\"S\n" +
 	"\x10DescribeResponse\x12?\n" +
-	"\vdescription\x18\x01 \x01(\v2\x1d.rekey.backend.v1.DescriptionR\vdescription\"\xab\x04\n" +
+	"\vdescription\x18\x01 \x01(\v2\x1d.rekey.backend.v1.DescriptionR\vdescription\"\xe1\x04\n" +
 	"\vDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x18\n" +
@@ -3068,7 +3076,10 @@ const file_backend_proto_rawDesc = "" +
 	"\x06egress\x18\x0e \x03(\tR\x06egress\x12\x14\n" +
 	"\x05paths\x18\x0f \x03(\tR\x05paths\x12&\n" +
 	"\x0fverify_is_logon\x18\x10 \x01(\bR\rverifyIsLogon\x12\x16\n" +
-	"\x06target\x18\x11 \x03(\tR\x06target\"\xc8\x01\n" +
+	"\x06target\x18\x11 \x03(\tR\x06target\x12$\n" +
+	"\vmust_change\x18\x12 \x01(\bH\x00R\n" +
+	"mustChange\x88\x01\x01B\x0e\n" +
+	"\f_must_change\"\xc8\x01\n" +
 	"\x05Field\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
@@ -3480,6 +3491,7 @@ func file_backend_proto_init() {
 	if File_backend_proto != nil {
 		return
 	}
+	file_backend_proto_msgTypes[3].OneofWrappers = []any{}
 	file_backend_proto_msgTypes[7].OneofWrappers = []any{
 		(*Value_Text)(nil),
 		(*Value_Number)(nil),

@@ -22,6 +22,7 @@ func EncodeDescription(description sdk.Description) (*pb.Description, error) {
 		Name: description.Name, Version: description.Version, Summary: description.Summary, Doc: description.Doc, Config: config, Options: options,
 		HashFormats: description.HashFormats, Verbs: names(description.Verbs), ReplaySafe: names(description.ReplaySafe), Abilities: names(description.Abilities),
 		Recover: string(description.Recover), Egress: description.Egress, Paths: description.Paths, VerifyIsLogon: description.VerifyIsLogon, Target: description.Target,
+		MustChange: description.MustChange,
 		Limits: &pb.Limits{Concurrency: int64(description.Limits.Concurrency), PerSecond: description.Limits.PerSecond,
 			Batch: int64(description.Limits.Batch), TimeoutNs: int64(description.Limits.Timeout)},
 	}
@@ -40,6 +41,7 @@ func DecodeDescription(description *pb.Description) sdk.Description {
 		HashFormats: description.GetHashFormats(), Verbs: decodeNames[sdk.Verb](description.GetVerbs()), ReplaySafe: decodeNames[sdk.Verb](description.GetReplaySafe()),
 		Abilities: decodeNames[sdk.Ability](description.GetAbilities()), Recover: sdk.Recovery(description.GetRecover()),
 		Egress: description.GetEgress(), Paths: description.GetPaths(), VerifyIsLogon: description.GetVerifyIsLogon(), Target: description.GetTarget(),
+		MustChange: flag(description.MustChange),
 		Limits: sdk.Limits{Concurrency: count(limits.GetConcurrency()), PerSecond: max(limits.GetPerSecond(), 0),
 			Batch: count(limits.GetBatch()), Timeout: time.Duration(max(limits.GetTimeoutNs(), 0))},
 	}

@@ -110,7 +110,7 @@ func TestDescriptionsSurviveTheWire(t *testing.T) {
 	d := sdk.Description{
 		Name: "n", Version: "1", Summary: "s", Doc: "d", HashFormats: []string{"h"}, Verbs: []sdk.Verb{sdk.Set, sdk.Change},
 		ReplaySafe: []sdk.Verb{sdk.Set}, Abilities: []sdk.Ability{sdk.CanFind}, Recover: sdk.SetThenChange, Egress: []string{"{url}"}, Paths: []string{"{path}"}, Target: []string{"url"},
-		VerifyIsLogon: true, Kinds: []sdk.Kind{{Name: "sip", Doc: "k"}}, Limits: sdk.Limits{Concurrency: 4, PerSecond: 1.5, Batch: 10, Timeout: time.Minute},
+		VerifyIsLogon: true, MustChange: new(false), Kinds: []sdk.Kind{{Name: "sip", Doc: "k"}}, Limits: sdk.Limits{Concurrency: 4, PerSecond: 1.5, Batch: 10, Timeout: time.Minute},
 		Config: []sdk.Field{{Name: "a", Type: sdk.Choice, Required: true, Choices: []string{"x"}, Default: "x", Doc: "f", Conflicts: []string{"b"}},
 			{Name: "b", Type: sdk.Duration, Default: time.Second}},
 		Options: []sdk.Field{{Name: "c", Type: sdk.Int, Default: int64(3)}, {Name: "d", Type: sdk.List, Default: []string{"1"}}},

@@ -26,6 +26,7 @@ func (backend) Describe() sdk.Description {
 		Name: "jsonaccounts", Version: "1.0.0", Summary: "accounts in a JSON file, an example in Go",
 		Config:     []sdk.Field{{Name: "path", Type: sdk.Path, Required: true, Doc: "the file"}},
 		Verbs:      []sdk.Verb{sdk.Set},
+		MustChange: new(false),
 		ReplaySafe: []sdk.Verb{sdk.Set},
 		Abilities:  sdk.AbilitiesOf((*instance)(nil)),
 		Paths:      []string{"write {path}"},
@@ -45,12 +46,6 @@ type account struct{ Salt, Hash []byte }
 
 // Apply gives an account a value.
 func (i *instance) Apply(ctx context.Context, op sdk.Operation) sdk.Receipt {
-	if op.Verb != sdk.Set || op.Kind != "" || op.HashFormat != "" || op.MustChange != nil && *op.MustChange {
-		return sdk.Refuse(sdk.Errorf(sdk.Unsupported, "only plain values can be set, without must_change"))
-	}
-	if op.Value.Empty() {
-		return sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "the value is empty"))
-	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	accounts, err := i.read(op.Account)
