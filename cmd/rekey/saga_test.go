@@ -11,42 +11,60 @@ import (
 	"github.com/rekey-host/rekey/plugins/postgres/postgrestest"
 )
 
+// service is one role of turns, and both programs that log in as it.
+type service struct{ *turns }
+
+func newService(t *testing.T) service {
+	t.Helper()
+	s := newTurns(t)
+	s.write("accounts.csv", "role,current,env,conf\napp_a,Now-1,DB_PASSWORD,/db/password\n")
+	return service{s}
+}
+
+func (s service) args() []string {
+	others := slices.DeleteFunc(s.turns.args()[1:], func(arg string) bool { return strings.HasPrefix(arg, "conf_names=") })
+	return append([]string{"@rekey/service_account.star"}, others...)
+}
+
+func (s service) start() { s.begin("app_a", "Now-1", "app_b", "x") }
+
+// safe wants the role and each program to have a value that can be named.
+func (s service) safe() {
+	s.t.Helper()
+	if s.last() == "" {
+		return
+	}
+	values := s.revealed(s.last())["app_a"]
+	for _, has := range s.programs() {
+		if has[1] != "Now-1" && !slices.ContainsFunc(values, func(c candidate) bool { return c.Password == has[1] }) {
+			s.t.Error("a program has a value that nobody can name")
+		}
+	}
+	if !s.logsOn("app_a", "Now-1") && !s.anyLogsOn("app_a", values) {
+		s.t.Error("the role has a value that nobody can name")
+	}
+}
+
+// done wants all of them to have the reported one, and the one of before to be dead.
+func (s service) done() {
+	s.t.Helper()
+	reported := table(s.t, s.read("passwords.csv"))["app_a"]
+	for _, has := range s.programs() {
+		if has[1] != reported["password"] || !s.logsOn("app_a", has[1]) || s.logsOn("app_a", "Now-1") {
+			s.t.Error("a program is not let in, or the old value is")
+		}
+	}
+	if reported["status"] != "done" {
+		s.t.Errorf("it is %s", reported["status"])
+	}
+}
+
 // TestServiceAccountKilledAtEveryPoint: the role and both programs have the value of
 // before or one that the ledger holds, and a resume gives all of them one.
 func TestServiceAccountKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
-	s := newTurns(t)
-	s.write("accounts.csv", "role,current,env,conf\napp_a,Now-1,DB_PASSWORD,/db/password\n")
-	others := slices.DeleteFunc(s.args()[1:], func(arg string) bool { return strings.HasPrefix(arg, "conf_names=") })
-	args := append([]string{"@rekey/service_account.star"}, others...)
-	safe := func() {
-		t.Helper()
-		if s.last() == "" {
-			return
-		}
-		values := s.revealed(s.last())["app_a"]
-		for _, has := range s.programs() {
-			if has[1] != "Now-1" && !slices.ContainsFunc(values, func(c candidate) bool { return c.Password == has[1] }) {
-				t.Error("a program has a value that nobody can name")
-			}
-		}
-		if !s.logsOn("app_a", "Now-1") && !s.anyLogsOn("app_a", values) {
-			t.Error("the role has a value that nobody can name")
-		}
-	}
-	done := func() {
-		t.Helper()
-		reported := table(t, s.read("passwords.csv"))["app_a"]
-		for _, has := range s.programs() {
-			if has[1] != reported["password"] || !s.logsOn("app_a", has[1]) || s.logsOn("app_a", "Now-1") {
-				t.Error("a program is not let in, or the old value is")
-			}
-		}
-		if reported["status"] != "done" {
-			t.Errorf("it is %s", reported["status"])
-		}
-	}
-	saga{s.points, args, func() { s.begin("app_a", "Now-1", "app_b", "x") }, safe, done}.killedEverywhere("service account")
+	s := newService(t)
+	saga{s.points, s.args(), s.start, s.safe, s.done}.killedEverywhere("service account")
 }
 
 // few is a script of before, with two handovers.
