@@ -24,20 +24,35 @@ type account struct {
 	changed int64 // seconds; 0: not known
 }
 
-// What reads accounts of either server; %s is a table of accounts.
+// What reads accounts of either server; %s is a table of accounts. MariaDB's mysql.user is
+// a view of four dozen columns, which costs more than a change does: it is for
+// conditions of scripts alone.
 const (
 	selectMaria = `SELECT u.User, u.Host, u.plugin, u.password_expired = 'Y', u.Super_priv = 'Y', COALESCE(JSON_VALUE(g.Priv, '$.account_locked'), 0) <> 0,
 	JSON_EXISTS(g.Priv, '$.auth_or'), u.is_role = 'Y', CAST(COALESCE(JSON_VALUE(g.Priv, '$.password_last_changed'), 0) AS SIGNED)
 FROM %s u JOIN mysql.global_priv g ON g.User = u.User AND g.Host = u.Host`
+	selectMariaDirectly = `SELECT u.User, u.Host, COALESCE(JSON_VALUE(u.Priv, '$.plugin'), ''), COALESCE(JSON_VALUE(u.Priv, '$.password_last_changed'), 1) = 0,
+	COALESCE(JSON_VALUE(u.Priv, '$.access'), 0) & 32768 <> 0, COALESCE(JSON_VALUE(u.Priv, '$.account_locked'), 0) <> 0,
+	JSON_EXISTS(u.Priv, '$.auth_or'), COALESCE(JSON_VALUE(u.Priv, '$.is_role'), 0) <> 0, CAST(COALESCE(JSON_VALUE(u.Priv, '$.password_last_changed'), 0) AS SIGNED)
+FROM mysql.global_priv u`
 	selectMySQL = `SELECT u.User, u.Host, u.plugin, u.password_expired = 'Y', u.Super_priv = 'Y', u.account_locked = 'Y', 0, 0, COALESCE(UNIX_TIMESTAMP(u.password_last_changed), 0)
 FROM %s u`
 )
 
+// selection reads the accounts of a table that has the columns of mysql.user.
 func (s *server) selection(table string) string {
 	if s.maria {
 		return fmt.Sprintf(selectMaria, table)
 	}
 	return fmt.Sprintf(selectMySQL, table)
+}
+
+// all reads the accounts of the server, as u.
+func (s *server) all() string {
+	if s.maria {
+		return selectMariaDirectly
+	}
+	return fmt.Sprintf(selectMySQL, "mysql.user")
 }
 
 func scan(rows *sql.Rows) (account, error) {
@@ -58,10 +73,10 @@ func (s *server) read(ctx context.Context, conn *sql.Conn, names []name) (map[na
 	}
 	args := make([]any, 0, 2*len(names))
 	for _, name := range names {
-		args = append(args, name.user, name.host)
+		args = append(args, name.host, name.user)
 	}
 	pairs := strings.TrimSuffix(strings.Repeat("(?,?),", len(names)), ",")
-	rows, err := conn.QueryContext(ctx, s.selection("mysql.user")+" WHERE (u.User, u.Host) IN ("+pairs+")", args...)
+	rows, err := conn.QueryContext(ctx, s.all()+" WHERE (u.Host, u.User) IN ("+pairs+")", args...)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/rekey-host/rekey/plugins/internal/reachtest"
 	"github.com/rekey-host/rekey/plugins/mysql"
 	"github.com/rekey-host/rekey/plugins/mysql/mysqltest"
@@ -76,6 +78,35 @@ func wantVerdict(t *testing.T, instance *mysql.Instance, account, value string, 
 	}
 	if got != want || have != code {
 		t.Errorf("Verify(%q, %q) = %v, %v, want %v %s", account, value, got, err, want, code)
+	}
+}
+
+// One account is read without the view from which a list comes: both tell the same.
+func TestOneAccountIsToldAsInAList(t *testing.T) {
+	running := server(t)
+	made := map[string]string{
+		"told": "IDENTIFIED BY 'a'", "told locked": "IDENTIFIED BY 'a' ACCOUNT LOCK", "told expired": "IDENTIFIED BY 'a' PASSWORD EXPIRE",
+		"told by key": "IDENTIFIED VIA ed25519 USING PASSWORD('a')", "told elsewhere": "IDENTIFIED VIA unix_socket", "told twice": "IDENTIFIED VIA unix_socket OR mysql_native_password USING PASSWORD('a')",
+		"told nothing": "",
+	}
+	for name, words := range made {
+		if _, err := running.SQL(t.Context(), "CREATE USER `"+name+"` "+words); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = running.SQL(context.Background(), "DROP USER `"+name+"`") })
+	}
+	instance, count := open(t, config(running)), 0
+	err := instance.List(t.Context(), "User LIKE 'told%'", nil, func(listed sdk.Account) error {
+		listed.Attributes = nil
+		found, err := instance.Find(t.Context(), listed.Account)
+		if diff := cmp.Diff(listed, found); err != nil || diff != "" {
+			t.Errorf("%s: %v (-listed +found):\n%s", listed.Account, err, diff)
+		}
+		count++
+		return nil
+	})
+	if err != nil || count != len(made) {
+		t.Errorf("List: %d, %v, want %d", count, err, len(made))
 	}
 }
 
