@@ -9,16 +9,20 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	driver "github.com/go-sql-driver/mysql"
 
+	"github.com/rekey-host/rekey/plugins/internal/reachtest"
 	"github.com/rekey-host/rekey/plugins/mysql/mysqltest"
 	"github.com/rekey-host/rekey/sdk"
 )
 
-// benched is how many accounts a round is about.
-const benched = 512
+// benched is how many accounts a round is about; scripted, how many of them the
+// script.
+const (
+	benched  = 512
+	scripted = 4
+)
 
 // BenchmarkSet compares the backend with a loop written by hand, one account a
 // statement, over the same number of connections to the same server: accounts/s
@@ -39,17 +43,11 @@ func BenchmarkSet(b *testing.B) {
 			made := config(running)
 			made.Concurrency = atOnce
 			instance, db := open(b, made), byHand(b, running, min(atOnce, 16))
-			var mine, hand, script time.Duration
-			for b.Loop() {
-				script += scripted(b, running)
-				hand += loop(b, db, min(atOnce, 16))
-				mine += batches(b, instance.ApplyBatch, atOnce)
-			}
-			accounts := float64(b.N * benched)
-			b.ReportMetric(accounts/hand.Seconds(), "byhand-accounts/s")
-			b.ReportMetric(accounts/mine.Seconds(), "backend-accounts/s")
-			b.ReportMetric(hand.Seconds()/mine.Seconds(), "ratio")
-			b.ReportMetric(script.Seconds()/scriptedAccounts/(mine.Seconds()/benched), "ratio-mariadb")
+			reachtest.Race{Accounts: benched, Scripted: scripted, Program: "mariadb",
+				Script: func() { byScript(b, running) },
+				Hand:   func() { loop(b, db, min(atOnce, 16)) },
+				Mine:   func() { batches(b, instance.ApplyBatch, atOnce) },
+			}.Run(b)
 		})
 	}
 }
@@ -69,27 +67,21 @@ func byHand(b *testing.B, running *mysqltest.Server, connections int) *sql.DB {
 	return db
 }
 
-// scriptedAccounts is how many accounts the script is about.
-const scriptedAccounts = 20
-
-// scripted is how long a mariadb an account takes.
-func scripted(b *testing.B, running *mysqltest.Server) time.Duration {
+// byScript gives accounts values with a mariadb each.
+func byScript(b *testing.B, running *mysqltest.Server) {
 	b.Helper()
 	host, port, _ := strings.Cut(running.Address, ":")
-	start := time.Now()
-	for number := range scriptedAccounts {
+	for number := range scripted {
 		command := exec.CommandContext(b.Context(), "mariadb", "--no-defaults", "-h", host, "-P", port, "-u", running.User, "-e", fmt.Sprintf("ALTER USER `bench%d` IDENTIFIED BY 'a new value'", number))
 		command.Env = []string{"PATH=" + os.Getenv("PATH"), "MYSQL_PWD=" + running.Password}
 		if said, err := command.CombinedOutput(); err != nil {
 			b.Fatalf("mariadb: %v: %s", err, said)
 		}
 	}
-	return time.Since(start)
 }
 
-func loop(b *testing.B, db *sql.DB, atOnce int) time.Duration {
+func loop(b *testing.B, db *sql.DB, atOnce int) {
 	b.Helper()
-	start := time.Now()
 	var workers sync.WaitGroup
 	for worker := range atOnce {
 		workers.Go(func() {
@@ -101,13 +93,11 @@ func loop(b *testing.B, db *sql.DB, atOnce int) time.Duration {
 		})
 	}
 	workers.Wait()
-	return time.Since(start)
 }
 
 // batches gives a backend as many operations at once as its host would.
-func batches(b *testing.B, apply func(context.Context, []sdk.Operation) []sdk.Receipt, atOnce int) time.Duration {
+func batches(b *testing.B, apply func(context.Context, []sdk.Operation) []sdk.Receipt, atOnce int) {
 	b.Helper()
-	start := time.Now()
 	for first := 0; first < benched; first += atOnce {
 		var ops []sdk.Operation
 		for number := first; number < min(first+atOnce, benched); number++ {
@@ -119,5 +109,4 @@ func batches(b *testing.B, apply func(context.Context, []sdk.Operation) []sdk.Re
 			}
 		}
 	}
-	return time.Since(start)
 }
