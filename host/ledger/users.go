@@ -275,6 +275,7 @@ type walk struct {
 	n       int64  // so far
 	after   int64  // where a page, or a copy of a damaged run, goes on
 	stopped error  // what fn returned
+	whole   bool   // the page read last has all that are left
 	end     bool
 }
 
@@ -320,6 +321,10 @@ func (w *walk) turn() []User {
 
 // page reads the next users and their histories.
 func (w *walk) page(c storage, h *histories) (err error) {
+	if w.whole {
+		w.end = true
+		return nil
+	}
 	w.room.begin()
 	h.room = w.room
 	w.list, err = w.query.page(c, w.after, w.order, w.room)
@@ -327,6 +332,7 @@ func (w *walk) page(c storage, h *histories) (err error) {
 	case err != nil:
 		return err
 	case len(w.list) > 0:
+		w.whole = len(w.query.f.Keys) > 0 && len(w.list) < page // to find keys once more would cost as much again
 		return h.fill(w.list)
 	case h.sums != nil && w.query.f.all() && w.n < w.run.total:
 		return hashlog.NotAsWritten("%d of %d rows of the plan are there", w.n, w.run.total)

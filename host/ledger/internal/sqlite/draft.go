@@ -31,7 +31,7 @@ func newDraft(path, temp string) (*Draft, error) {
 		return nil, err
 	}
 	d := &Draft{DB: newDB(c)}
-	d.tables = tables{known: true, groups: true, sheets: true}
+	d.tables = tables{known: true, groups: true, sheets: true, byKey: true}
 	if err := d.begin(); err != nil {
 		_ = c.close()
 		return nil, err

@@ -15,6 +15,7 @@ type tables struct {
 	groups bool // grp, and what came with it
 	byUser bool // rec_user: the index of rec
 	sheets bool // sheet
+	byKey  bool // sheet_keys: the index of sheet
 }
 
 // has returns which tables there are. Another process may make a ledger of format 1
@@ -25,7 +26,7 @@ func (d *handle) has() (*tables, error) {
 		return t, nil
 	}
 	*t = tables{}
-	err := d.conn.each("SELECT name FROM sqlite_schema WHERE name IN ('rec', 'grp', 'rec_user', 'sheet')", func(found row) error {
+	err := d.conn.each("SELECT name FROM sqlite_schema WHERE name IN ('rec', 'grp', 'rec_user', 'sheet', 'sheet_keys')", func(found row) error {
 		switch found.text(0) {
 		case "rec":
 			t.rows = true
@@ -35,6 +36,8 @@ func (d *handle) has() (*tables, error) {
 			t.byUser = true
 		case "sheet":
 			t.sheets = true
+		case "sheet_keys":
+			t.byKey = true
 		}
 		return nil
 	})

@@ -205,11 +205,51 @@ func (d *plan) sheetBefore(seq int64) (first int64, err error) {
 }
 
 // byKey returns the rows of the users with one of some keys, which are folded, by
-// position, each once.
+// position, each once. What is not found by an index is looked for on all sheets: a
+// damaged index hides no user.
 func (d *plan) byKey(folds []string) (list []hashlog.PlannedRow, err error) {
-	found, err := d.marked(folds)
-	for i := 0; i < len(found) && err == nil; i++ {
-		err = d.eachSheet(found[i], found[i], func(s *hashlog.Sheet) error {
+	t, err := d.has()
+	for i := 0; i < len(folds) && err == nil; i++ {
+		err = d.conn.each("SELECT "+planColumns+" FROM plan WHERE fold = ?", func(at row) error {
+			list = append(list, plannedOf(at))
+			return nil
+		}, folds[i])
+	}
+	if err != nil || !t.sheets {
+		return byPosition(list), err
+	}
+	if t.byKey {
+		listed, err := d.onSheets("SELECT first, keys FROM sheet INDEXED BY sheet_keys ORDER BY first", folds)
+		if found := byPosition(slices.Concat(list, listed)); err == nil && len(found) >= len(folds) {
+			return found, nil
+		}
+	}
+	all, err := d.onSheets("SELECT first, keys FROM sheet NOT INDEXED ORDER BY first", folds)
+	return byPosition(slices.Concat(list, all)), err
+}
+
+// byPosition sorts rows by position, each once.
+func byPosition(list []hashlog.PlannedRow) []hashlog.PlannedRow {
+	slices.SortStableFunc(list, func(a, b hashlog.PlannedRow) int { return cmp.Compare(a.Pos, b.Pos) })
+	return slices.CompactFunc(list, func(a, b hashlog.PlannedRow) bool { return a.Pos == b.Pos })
+}
+
+// onSheets returns the rows with one of some keys on the sheets that may have it, of
+// those that a query lists with what they keep of their keys.
+func (d *plan) onSheets(query string, folds []string) (list []hashlog.PlannedRow, err error) {
+	marks := make([]uint16, len(folds))
+	for i, fold := range folds {
+		marks[i] = hashlog.SheetMark(fold)
+	}
+	var marked []int64
+	err = d.conn.each(query, func(at row) error {
+		if hashlog.Marked(at.bytes(1), marks...) {
+			marked = append(marked, at.int(0))
+		}
+		return nil
+	})
+	for i := 0; i < len(marked) && err == nil; i++ {
+		err = d.eachSheet(marked[i], marked[i], func(s *hashlog.Sheet) error {
 			return s.Rows(func(p *hashlog.PlannedRow) error {
 				if slices.Contains(folds, diag.Fold(p.Key)) {
 					list = append(list, *p)
@@ -218,32 +258,6 @@ func (d *plan) byKey(folds []string) (list []hashlog.PlannedRow, err error) {
 			})
 		})
 	}
-	for i := 0; i < len(folds) && err == nil; i++ {
-		err = d.conn.each("SELECT "+planColumns+" FROM plan WHERE fold = ?", func(at row) error {
-			list = append(list, plannedOf(at))
-			return nil
-		}, folds[i])
-	}
-	slices.SortStableFunc(list, func(a, b hashlog.PlannedRow) int { return cmp.Compare(a.Pos, b.Pos) })
-	return slices.CompactFunc(list, func(a, b hashlog.PlannedRow) bool { return a.Pos == b.Pos }), err
-}
-
-// marked returns the sheets that may have one of some keys.
-func (d *plan) marked(folds []string) (list []int64, err error) {
-	t, err := d.has()
-	if err != nil || !t.sheets {
-		return nil, err
-	}
-	marks := make([]uint16, len(folds))
-	for i, fold := range folds {
-		marks[i] = hashlog.SheetMark(fold)
-	}
-	err = d.conn.each("SELECT first, keys FROM sheet ORDER BY first", func(at row) error {
-		if hashlog.Marked(at.bytes(1), marks...) {
-			list = append(list, at.int(0))
-		}
-		return nil
-	})
 	return list, err
 }
 

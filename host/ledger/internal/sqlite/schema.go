@@ -11,7 +11,7 @@ import (
 // run, wave, plan and sheet are written once. grp is only appended to. user has a row
 // for each user with a status, but for those who have a byte in done. state has one row,
 // rewritten with every commit.
-const schema = schemaBefore + groupSchema + schemaBehind + sheetSchema
+const schema = schemaBefore + groupSchema + schemaBehind + sheetSchema + keysSchema
 
 // schemaOfRows is that of format 1, where each record is a row.
 const schemaOfRows = schemaBefore + rowSchema + schemaBehind
@@ -44,6 +44,12 @@ CREATE TABLE head (size INTEGER PRIMARY KEY, at INTEGER NOT NULL, note TEXT NOT 
 // sheetSchema is what a ledger of format 1 or 2 lacks.
 const sheetSchema = `
 CREATE TABLE sheet (first INTEGER PRIMARY KEY, n INTEGER NOT NULL, seq INTEGER NOT NULL, keys BLOB NOT NULL, sum BLOB NOT NULL, body BLOB NOT NULL);
+`
+
+// keysSchema finds a key on few pages: a million users' take two megabytes. A ledger
+// without it reads all sheets instead, and so does one in which it lacks a key.
+const keysSchema = `
+CREATE INDEX sheet_keys ON sheet (first, keys);
 `
 
 // stageSchema holds the rows whose place is not known before all are. It is a
