@@ -13,6 +13,8 @@ type hook struct {
 	phase lang.Phase
 	fn    *starlark.Function
 	roles []string // of its parameters, in order: user, step or r
+
+	projection projection // of a row function that is one; else nil
 }
 
 // hookArgument reads a function and gives it the parameters that it names, of those

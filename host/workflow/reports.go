@@ -67,7 +67,9 @@ func evalReport(args *arguments) (starlark.Value, error) {
 	}
 	if args.has("row") {
 		made.row = hookArgument(args, "row", lang.InRow, "r")
-		made.spec.HasRow = made.row != nil
+		if made.spec.HasRow = made.row != nil; made.spec.HasRow {
+			made.row.projection = projectionOf(args.in.files, made.row.fn)
+		}
 	}
 	return made, nil
 }

@@ -205,6 +205,9 @@ func (w *Workflow) reportRow(ctx context.Context, i int, result *report.Result, 
 		schema = newSchema(result.Schema)
 		w.in.schema.Store(schema)
 	}
+	if row := hook.projection.row(schema, result, w.in.saysRedacted); row != nil && ctx.Err() == nil {
+		return row, true, nil
+	}
 	made := job{in: w.in, hook: hook, row: result.Row, mute: mute}
 	made.run(ctx, offers{r: &rowValue{table: w.in.table, user: userValue{schema, result.Row.Key, result.Row.Cells}, r: result}}, func(st *state, value starlark.Value, failed error) {
 		if failed == nil {
