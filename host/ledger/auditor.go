@@ -68,12 +68,18 @@ func (r *auditor) SignHead() (size int64, head string, err error) {
 	if w.broken != nil {
 		return 0, "", ofRun(r.run.id, w.broken)
 	}
-	err = w.db.Within(func() error {
-		if err := w.catchUp(); err != nil {
-			return err
-		}
-		return w.signHead(r.run.store.now())
-	})
+	err = w.stands()
+	if err == nil {
+		err = w.db.Within(func() error {
+			if err := w.catchUp(); err != nil {
+				return err
+			}
+			return w.signHead(r.run.store.now())
+		})
+	}
+	if err == nil {
+		err = w.settled() // or the next commit would take it for another process's
+	}
 	if err != nil {
 		w.broken = err
 		return 0, "", ofRun(r.run.id, err)
