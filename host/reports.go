@@ -228,7 +228,7 @@ func (p *reporter) user(ctx context.Context, sheets []*sheet, user ledger.User) 
 	sound := 0
 	for _, sheet := range sheets {
 		if sheet.err == nil {
-			sheet.err = p.row(ctx, sheet, &result)
+			sheet.err = p.row(ctx, sheet, result)
 		}
 		if sheet.err == nil {
 			sound++

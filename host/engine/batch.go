@@ -108,7 +108,7 @@ func (b *batch) takeAnswers() (list []*member, fresh bool) {
 // advance moves members on whose answers came.
 func (b *batch) advance(members []*member) {
 	b.hold(1)
-	out := &outbox{batch: b}
+	out := &outbox{batch: b, records: make([]entry, 0, 2*len(members))}
 	for _, member := range members {
 		member.advance(out)
 	}
@@ -216,7 +216,7 @@ func (b *batch) tried() []*member {
 
 // send begins the members' first steps.
 func (b *batch) send(members []*member) {
-	out := &outbox{batch: b}
+	out := &outbox{batch: b, records: make([]entry, 0, len(members)), began: make([]*member, 0, len(members))}
 	for _, member := range members {
 		if count := 2*len(member.steps) + 1; cap(member.records) < count {
 			member.records = make([]journal.Record, 0, count) // they are never moved: the ledger is given their addresses

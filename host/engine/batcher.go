@@ -115,7 +115,7 @@ func (b *batcher) put(user ledger.User) (rest []ledger.User, ok bool) {
 // flush begins a batch of the users that wait for one.
 func (b *batcher) flush() (rest []ledger.User, ok bool) {
 	users := b.pending
-	b.pending = nil
+	b.pending = users[:0] // a batch copies them, and who goes alone is served before the next comes
 	if len(users) == 0 {
 		return nil, true
 	}

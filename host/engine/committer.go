@@ -63,6 +63,9 @@ type committer struct {
 	guard   guard   // nil: the journal cannot be lost
 	urgent  backlog // of records that users wait for, without an operation to follow: it is always dry
 
+	spare []entry           // memory of groups that were written
+	recs  []*journal.Record // of the group that is
+
 	mu      sync.Mutex
 	queue   []entry
 	waiting waiting // for the queue
@@ -233,7 +236,8 @@ func (c *committer) take(queued, starved time.Duration) (group []entry, closed b
 	}
 	count := min(len(c.queue), groupLimit)
 	group = c.queue[:count:count]
-	c.queue = append([]entry(nil), c.queue[count:]...)
+	c.queue = append(c.spare[:0], c.queue[count:]...)
+	c.spare = nil
 	c.waiting = waiting{}
 	for _, entry := range c.queue {
 		c.waiting.add(entry)
@@ -269,15 +273,18 @@ func (w *waiting) add(entry entry) {
 }
 
 func (c *committer) commit(group []entry) {
-	recs := make([]*journal.Record, len(group))
+	c.recs = c.recs[:0]
 	for i := range group {
-		recs[i] = group[i].rec
+		c.recs = append(c.recs, group[i].rec)
 	}
 	c.crash.at(CrashGroupTaken)
-	err := c.journal.Commit(recs)
+	err := c.journal.Commit(c.recs)
 	c.crash.at(CrashGroupDurable)
 	if err != nil {
 		c.fail(err)
 	}
 	tell(group, err)
+	clear(group)
+	clear(c.recs)
+	c.spare = group
 }

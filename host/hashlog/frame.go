@@ -67,25 +67,27 @@ var ErrFrame = errors.New("not a record")
 
 // FrameOf turns a record into its frame.
 func FrameOf(r *journal.Record) (Frame, error) {
-	d := r.Detail
+	d := &r.Detail // as large as all the rest: no copy is made of one that says nothing
 	f := Frame{Kind: r.Kind, Index: r.Index, At: r.At.UnixMicro(), User: r.User, Step: int64(r.Step), Try: int64(r.Try),
 		Origin: int64(r.Origin), Outcome: r.Outcome, Attempt: int64(d.Attempt), Verb: r.Verb, Backend: r.Backend, Cred: r.Cred,
 		Code: string(r.Code), Status: string(d.Status), Digest: d.Digest, Sealed: r.Sealed, Old: r.SealedOld, Account: r.Account}
 	if f.User < 0 || f.Step < 0 || f.Try < 0 || f.Origin < 0 || f.Attempt < 0 {
 		return f, fmt.Errorf("record of kind %d: a negative number", r.Kind)
 	}
-	d.Attempt, d.Status, d.Digest = 0, "", ""
-	if d.Empty() {
+	if d.Bare() {
 		return f, nil
 	}
 	var err error
-	f.Detail, err = encoded(d)
+	f.Detail, err = encoded(*d)
 	return f, err
 }
 
-// encoded is the JSON of a detail. By value: few records have one, and only theirs is
-// to be memory of its own.
-func encoded(d journal.Detail) ([]byte, error) { return json.Marshal(&d) }
+// encoded is the JSON of a detail without what stands in the public part. By value:
+// few records have one, and only theirs is to be memory of its own.
+func encoded(d journal.Detail) ([]byte, error) {
+	d.Attempt, d.Status, d.Digest = 0, "", ""
+	return json.Marshal(&d)
+}
 
 // Record turns a frame into its record.
 func (f *Frame) Record() (journal.Record, error) {

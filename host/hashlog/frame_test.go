@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"reflect"
 	"testing"
 	"time"
 
@@ -61,36 +60,6 @@ func TestRecordSurvivesItsFrame(t *testing.T) {
 			t.Fatal(d)
 		}
 	})
-}
-
-func TestEmptyDetailIsOneWithoutAField(t *testing.T) {
-	v := reflect.ValueOf(&journal.Detail{}).Elem()
-	if !v.Addr().Interface().(*journal.Detail).Empty() {
-		t.Fatal("an empty Detail is not empty")
-	}
-	for i := range v.NumField() {
-		d := reflect.New(v.Type()).Elem()
-		switch f := d.Field(i); f.Kind() {
-		case reflect.String:
-			f.SetString("x")
-		case reflect.Bool:
-			f.SetBool(true)
-		case reflect.Int:
-			f.SetInt(1)
-		case reflect.Pointer:
-			f.Set(reflect.New(f.Type().Elem()))
-		case reflect.Slice:
-			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
-		case reflect.Map:
-			f.Set(reflect.MakeMap(f.Type()))
-			f.SetMapIndex(reflect.ValueOf("k"), reflect.Zero(f.Type().Elem()))
-		default:
-			t.Fatalf("a field of kind %s: teach empty and this test", f.Kind())
-		}
-		if d.Addr().Interface().(*journal.Detail).Empty() {
-			t.Errorf("a Detail with %s alone counts as empty: it would be lost", v.Type().Field(i).Name)
-		}
-	}
 }
 
 func TestRecordWithANegativeNumberHasNoFrame(t *testing.T) {

@@ -132,10 +132,11 @@ func (r *Record) copyReason(from *Record) {
 	r.Blame(&sdk.Error{Code: from.Code, Message: detail.Message, Native: detail.Native, Violations: detail.Violations, AccountStatus: detail.AccountStatus})
 }
 
-// Empty reports whether it says nothing.
-func (d *Detail) Empty() bool {
-	return d.Op == "" && !d.Bridge && d.Attempt == 0 && d.HashFormat == "" && d.MustChange == nil && !d.Options && d.Message == "" && d.Native == "" &&
+// Bare reports whether it says nothing but, perhaps, an attempt, a status and a digest,
+// as that of nearly every record.
+func (d *Detail) Bare() bool {
+	return d.Op == "" && !d.Bridge && d.HashFormat == "" && d.MustChange == nil && !d.Options && d.Message == "" && d.Native == "" &&
 		len(d.Violations) == 0 && d.AccountStatus == "" && d.Ref == "" && d.Stamp == "" && d.Verdict == "" && d.Account == nil && d.Identity == "" && d.Late == nil && !d.Contradicted &&
-		d.Status == "" && !d.Unchanged && d.Backtrace == "" && d.Command == "" && d.OSUser == "" && d.Host == "" && d.Home == "" && d.PID == 0 && d.Requestor == "" &&
-		d.SourceSystem == "" && d.Wave == "" && d.State == "" && d.Digest == "" && len(d.Counts) == 0 && len(d.Facts) == 0 && len(d.Backends) == 0
+		!d.Unchanged && d.Backtrace == "" && d.Command == "" && d.OSUser == "" && d.Host == "" && d.Home == "" && d.PID == 0 && d.Requestor == "" &&
+		d.SourceSystem == "" && d.Wave == "" && d.State == "" && len(d.Counts) == 0 && len(d.Facts) == 0 && len(d.Backends) == 0
 }

@@ -77,30 +77,31 @@ func filled(t *testing.T, of reflect.Type) reflect.Value {
 	return v
 }
 
-// TestADetailIsEmptyOnlyWithoutAnyField: what is empty is not written, so a
-// field that Empty forgets gets lost.
-func TestADetailIsEmptyOnlyWithoutAnyField(t *testing.T) {
-	if d := new(Detail); !d.Empty() {
-		t.Error("the zero Detail is not empty")
+// TestADetailIsBareOnlyWithoutAnyField but the three that a frame has places for:
+// what is bare is not written, so a field that Bare forgets gets lost.
+func TestADetailIsBareOnlyWithoutAnyField(t *testing.T) {
+	if d := new(Detail); !d.Bare() {
+		t.Error("the zero Detail is not bare")
 	}
 	of := reflect.TypeFor[Detail]()
 	for i := range of.NumField() {
 		var d Detail
 		reflect.ValueOf(&d).Elem().Field(i).Set(filled(t, of.Field(i).Type))
-		if d.Empty() {
-			t.Errorf("a Detail with %s is empty", of.Field(i).Name)
+		name := of.Field(i).Name
+		if d.Bare() != (name == "Attempt" || name == "Status" || name == "Digest") {
+			t.Errorf("a Detail with %s: bare is %v", name, d.Bare())
 		}
 		text, err := json.Marshal(d)
 		var back Detail
 		if err != nil || json.Unmarshal(text, &back) != nil || !reflect.DeepEqual(d, back) {
-			t.Errorf("%s does not survive: %s %v", of.Field(i).Name, text, err)
+			t.Errorf("%s does not survive: %s %v", name, text, err)
 		}
 	}
 }
 
-func TestADetailOfEmptyListsIsEmpty(t *testing.T) {
+func TestADetailOfEmptyListsIsBare(t *testing.T) {
 	d := Detail{Violations: []sdk.Violation{}, Counts: map[string]int64{}, Facts: map[string]string{}, Backends: []BackendPin{}}
-	if !d.Empty() {
+	if !d.Bare() {
 		t.Error("it is not")
 	}
 }

@@ -421,3 +421,18 @@ func TestCommitNoticesWhatSomebodyChanged(t *testing.T) {
 		must(t, r.Close())
 	}
 }
+
+// TestToSignAHeadIsNoWriteOfOthers: nothing is read back for it.
+func TestToSignAHeadIsNoWriteOfOthers(t *testing.T) {
+	s := newStore(t)
+	r := newRun(t, s, newKeys(t, s), 3)
+	for range 3 {
+		commit(t, r, &journal.Record{Kind: journal.Revealed})
+		r.writer.signed = time.Time{}
+		_, _, err := r.SignHead()
+		must(t, err)
+	}
+	if r.writer.doubts != 0 {
+		t.Errorf("%d times the records were read back", r.writer.doubts)
+	}
+}

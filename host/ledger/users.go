@@ -89,6 +89,7 @@ func (r *users) OpenUsers(wave int, after int64, limit int) ([]User, error) {
 // says whose password is changed.
 func (r *users) openIn(c storage, s *standing, from, to int64, limit int) (list []User, err error) {
 	var ends statuses
+	list = make([]User, 0, limit)
 	enc := hashlog.Encoder{Key: &r.names}
 	err = c.Sheets(from, to, func(x *hashlog.Sheet) error {
 		if !x.Sound(&enc) {

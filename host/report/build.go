@@ -61,21 +61,22 @@ func (v *View) onBehalf(user *ledger.User) (requestor, sourceSystem string) {
 // ledger.
 func Build(view View, user ledger.User) (Result, error) {
 	builder := Builder{View: view}
-	return builder.Build(user)
+	result, err := builder.Build(user)
+	return *result, err
 }
 
-// Builder is Build for many users, one after the other. A result is valid until
-// the next is built.
+// Builder is Build for many users, one after the other.
 type Builder struct {
 	View
-	past journal.History
+	past   journal.History
+	result Result
 }
 
-// Build returns what a user came to.
-func (b *Builder) Build(user ledger.User) (Result, error) {
-	view, past := &b.View, &b.past
+// Build returns what a user came to. The result is valid until the next is built.
+func (b *Builder) Build(user ledger.User) (*Result, error) {
+	view, past, result := &b.View, &b.past, &b.result
 	past.Reset(user.History)
-	result := Result{Schema: view.Schema, Row: source.Row{Line: user.Line, Key: user.Key}, Status: user.Status, Wave: user.WaveName,
+	*result = Result{Schema: view.Schema, Row: source.Row{Line: user.Line, Key: user.Key}, Status: user.Status, Wave: user.WaveName,
 		Code: user.Code, Message: user.Reason, run: view.Run, user: user.Pos, past: past}
 	result.Requestor, result.SourceSystem = view.onBehalf(&user)
 	if view.Row != nil {
@@ -85,14 +86,14 @@ func (b *Builder) Build(user ledger.User) (Result, error) {
 		}
 		result.Row = row
 	}
-	finish(&result, past.Finished())
+	finish(result, past.Finished())
 	for _, attempt := range past.Attempts() {
 		result.Attempts += sent(attempt)
 	}
 	if view.Unseal == nil {
 		return result, nil
 	}
-	if err := openValues(&result, view, user.Pos, past.Touched()); err != nil {
+	if err := openValues(result, view, user.Pos, past.Touched()); err != nil {
 		return result, fmt.Errorf("values of user %q: %w", user.Key, err)
 	}
 	return result, nil

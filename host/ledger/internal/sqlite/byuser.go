@@ -135,7 +135,9 @@ func (b *byUser) open(g *hashlog.Group) (*sorted, error) {
 		}
 		return b.fits(r.Body)
 	})
-	if !slices.IsSortedFunc(o.places, place.order) {
+	if span := g.Hi - g.Lo; err == nil && span < int64(farApart*len(o.places)) {
+		o.places = slices.Clone(b.inOrder(o.places, g.Lo, g.Hi))
+	} else {
 		slices.SortFunc(o.places, place.order)
 	}
 	return o, err
@@ -163,7 +165,7 @@ func (b *byUser) between(first, last int64, fn func(user int64, records []place)
 	if err := b.ofGroups(first, last); err != nil {
 		return err
 	}
-	for list := b.inOrder(first, last); len(list) > 0; {
+	for list := b.inOrder(b.all, first, last); len(list) > 0; {
 		n := 1
 		for n < len(list) && list[n].user == list[0].user {
 			if list[n].id <= list[n-1].id {
@@ -179,20 +181,20 @@ func (b *byUser) between(first, last int64, fn func(user int64, records []place)
 	return nil
 }
 
-// inOrder returns what was read of the users from one to another by user. Each one's
-// records were read as they stand in the log, and stay so.
-func (b *byUser) inOrder(first, last int64) []place {
+// inOrder returns places of the users from one to another by user. Each one's
+// records stand as in the log, and stay so. What it returns is valid until the next.
+func (b *byUser) inOrder(all []place, first, last int64) []place {
 	b.ends = append(b.ends[:0], make([]int, last-first+2)...)
-	for i := range b.all {
-		b.ends[b.all[i].user-first+1]++
+	for i := range all {
+		b.ends[all[i].user-first+1]++
 	}
 	for i := 1; i < len(b.ends); i++ {
 		b.ends[i] += b.ends[i-1]
 	}
-	b.ordered = slices.Grow(b.ordered[:0], len(b.all))[:len(b.all)]
-	for i := range b.all {
-		end := &b.ends[b.all[i].user-first]
-		b.ordered[*end] = b.all[i]
+	b.ordered = slices.Grow(b.ordered[:0], len(all))[:len(all)]
+	for i := range all {
+		end := &b.ends[all[i].user-first]
+		b.ordered[*end] = all[i]
 		*end++
 	}
 	return b.ordered
