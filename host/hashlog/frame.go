@@ -323,6 +323,11 @@ func (r *reader) uint() int64 {
 }
 
 func (r *reader) int() int64 {
+	if len(r.rest) > 0 && r.rest[0] < 0x80 {
+		v := int64(r.rest[0])
+		r.rest = r.rest[1:]
+		return v>>1 ^ -(v & 1)
+	}
 	v, n := binary.Varint(r.rest)
 	if n <= 0 || n > 1 && r.rest[n-1] == 0 {
 		r.fail()

@@ -115,7 +115,12 @@ func asGroups(t bench, s *Store, id string) {
 	t.Helper()
 	c := rawly(t, s, id)
 	defer c.close()
-	must(t, c.within(func() error { withoutSheets(t, c); return nil }))
+	must(t, c.within(func() error {
+		withoutSheets(t, c)
+		return c.each("SELECT first, body FROM grp", func(found row) error {
+			return c.run("UPDATE grp SET body = ? WHERE first = ?", hashlog.Unpacked(found.bytes(1)), found.int(0))
+		})
+	}))
 	must(t, c.run("VACUUM")) // another table is where the sheets were
 }
 
@@ -143,7 +148,7 @@ func editRecord(t bench, s *Store, run string, id int64, change func(frame []byt
 	found, err := c.one("SELECT first, body FROM grp WHERE first <= ? ORDER BY first DESC LIMIT 1", id)
 	must(t, err)
 	var g hashlog.Group
-	at, list := found.int(0), hashlog.Frames{Rest: found.bytes(1)}
+	at, list := found.int(0), hashlog.Frames{Rest: hashlog.Unpacked(found.bytes(1))}
 	for frame := list.Next(); frame != nil; frame = list.Next() {
 		if at == id {
 			frame = change(bytes.Clone(frame))

@@ -138,7 +138,7 @@ func recordsOf(t bench, c *conn) (list []place) {
 		return nil
 	}
 	must(t, c.each("SELECT first, n, body FROM grp ORDER BY first", func(found row) error {
-		g := hashlog.Group{First: found.int(0), N: found.int(1), Body: found.bytes(2)}
+		g := hashlog.Group{First: found.int(0), N: found.int(1), Body: hashlog.Unpacked(found.bytes(2))}
 		return g.Each(func(r *hashlog.Stored) error {
 			list = append(list, place{r.User, r.ID, r.Body})
 			return nil

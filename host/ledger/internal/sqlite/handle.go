@@ -6,6 +6,7 @@ import "github.com/rekey-host/rekey/host/hashlog"
 type handle struct {
 	conn   *conn
 	tables tables
+	format int64 // of the run; 0: not known yet
 }
 
 // tables says which of the tables there are that not all formats have.
@@ -16,6 +17,18 @@ type tables struct {
 	byUser bool // rec_user: the index of rec
 	sheets bool // sheet
 	byKey  bool // sheet_keys: the index of sheet
+}
+
+// packs reports whether groups may be packed: an older rekey, which cannot read them,
+// refuses a ledger of that format.
+func (d *handle) packs() (bool, error) {
+	if d.format == 0 {
+		var err error
+		if d.format, err = d.conn.count("SELECT format FROM run"); err != nil {
+			return false, err
+		}
+	}
+	return d.format >= formatOfPacks, nil
 }
 
 // has returns which tables there are. Another process may make a ledger of format 1

@@ -55,7 +55,7 @@ func (d *records) eachRow(from, to int64, fn func(g *hashlog.Group) error) error
 // eachGroup calls fn for the groups whose first record has an id in (after, to].
 func (d *records) eachGroup(after, to int64, fn func(g *hashlog.Group) error) error {
 	return d.conn.pages("SELECT first, n, lo, hi, span, body FROM grp WHERE first > ? AND first <= ? ORDER BY first LIMIT 64", after, func(found row) error {
-		return fn(&hashlog.Group{First: found.int(0), N: found.int(1), Lo: found.int(2), Hi: found.int(3), Listed: found.int(4), Body: found.bytes(5)})
+		return fn(&hashlog.Group{First: found.int(0), N: found.int(1), Lo: found.int(2), Hi: found.int(3), Listed: found.int(4), Body: hashlog.Unpacked(found.bytes(5))})
 	}, to)
 }
 

@@ -20,6 +20,7 @@ func TestLogGivesBackWhatWasPutIn(t *testing.T) {
 	dir := t.TempDir()
 	c, err := emptyLedger(filepath.Join(dir, "x.db"), schema, dir)
 	must(t, err)
+	must(t, c.run("INSERT INTO run VALUES (?, '', zeroblob(32), 0, 1)", int64(format)))
 	d := newDB(c)
 	defer d.Close()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -54,7 +55,7 @@ func TestLogGivesBackWhatWasPutIn(t *testing.T) {
 func drawGroups(t *rapid.T, d *DB) (list []place) {
 	for range rapid.IntRange(0, 8).Draw(t, "groups") {
 		g := hashlog.Group{First: int64(len(list) + 1)}
-		for range rapid.IntRange(1, 12).Draw(t, "records") {
+		for range rapid.OneOf(rapid.IntRange(1, 12), rapid.IntRange(60, 80)).Draw(t, "records") {
 			f := hashlog.Frame{Kind: journal.Intent, Index: int64(len(list)), User: rapid.Int64Range(0, 200).Draw(t, "user"), Verb: "set"}
 			body, _ := (&hashlog.Encoder{Key: &hashlog.NamesKey{}}).Stored(nil, &f)
 			g.Add(f.User, body)
@@ -69,5 +70,29 @@ func same(t *rapid.T, what string, got, want []place) {
 	t.Helper()
 	if !slices.EqualFunc(got, want, func(p, q place) bool { return p.user == q.user && p.id == q.id && bytes.Equal(p.frame, q.frame) }) {
 		t.Fatalf("%s: %d records, want %d", what, len(got), len(want))
+	}
+}
+
+// TestOnlyALedgerOfTheFormatIsPacked: an older rekey can go on with its own.
+func TestOnlyALedgerOfTheFormatIsPacked(t *testing.T) {
+	for of, want := range map[int64]bool{formatOfGroups: false, 3: false, formatOfPacks: true} {
+		dir := t.TempDir()
+		c, err := emptyLedger(filepath.Join(dir, "x.db"), schema, dir)
+		must(t, err)
+		must(t, c.run("INSERT INTO run VALUES (?, '', zeroblob(32), 0, 1)", of))
+		d := newDB(c)
+		defer d.Close()
+		g := &hashlog.Group{First: 1}
+		for i := range int64(100) {
+			f := hashlog.Frame{Kind: journal.Intent, Index: i, User: i + 1, Verb: "set"}
+			body, _ := (&hashlog.Encoder{Key: &hashlog.NamesKey{}}).Stored(nil, &f)
+			g.Add(f.User, body)
+		}
+		must(t, d.Put(&rows.Change{Group: g}))
+		kept, err := c.one("SELECT body FROM grp")
+		must(t, err)
+		if got := hashlog.IsPacked(kept.bytes(0)); got != want {
+			t.Errorf("format %d: packed is %v", of, got)
+		}
 	}
 }

@@ -71,7 +71,15 @@ func (d *changes) putGroup(g *hashlog.Group) error {
 		}
 		t.groups = true
 	}
-	_, err = d.conn.exec("INSERT INTO grp VALUES (?,?,?,?,?,?)", g.First, g.N, g.Lo, g.Hi, g.Span(), g.Body)
+	body := g.Body
+	packs, err := d.packs()
+	if packs {
+		body = g.Packed()
+	}
+	if err != nil {
+		return err
+	}
+	_, err = d.conn.exec("INSERT INTO grp VALUES (?,?,?,?,?,?)", g.First, g.N, g.Lo, g.Hi, g.Span(), body)
 	return err
 }
 

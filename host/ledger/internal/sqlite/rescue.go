@@ -61,10 +61,11 @@ func (o *damaged) openDamaged() (*conn, error) {
 }
 
 // openGuessed opens a file with the first page of an empty ledger: of the format
-// in which its state is found, or of the newest if lost too. In a file of
-// format 2 something else is where sheets are looked for: their sums tell.
+// in which its state is found, or of the newest if lost too; without what only finds
+// things sooner. In a file of format 2 something else is where sheets are looked for:
+// their sums tell.
 func (o *damaged) openGuessed(path string) (found *conn, err error) {
-	for _, tables := range []string{schema, schemaOfRows, schema} {
+	for _, tables := range []string{schemaOfAll, schemaOfRows, schemaOfAll} {
 		if found != nil {
 			_ = found.close()
 		}
@@ -452,9 +453,13 @@ func (c *copier) groups() error {
 }
 
 // group copies the whole records of a group. Behind a broken one it
-// looks for the next whose sum fits.
+// looks for the next whose sum fits. Of a packed one it copies only those whose sum fits:
+// what one record says there hangs on those before.
 func (c *copier) group(id int64, body []byte) error {
-	for list := (hashlog.Frames{Rest: body}); len(list.Rest) > 0; id++ {
+	if c.known && hashlog.IsPacked(body) {
+		return (&scraper{c}).sift(body)
+	}
+	for list := (hashlog.Frames{Rest: hashlog.Unpacked(body)}); len(list.Rest) > 0; id++ {
 		at := list.Rest
 		frame := list.Next()
 		if c.known && !c.isAt(frame, id) {

@@ -11,7 +11,10 @@ import (
 // run, wave, plan and sheet are written once. grp is only appended to. user has a row
 // for each user with a status, but for those who have a byte in done. state has one row,
 // rewritten with every commit.
-const schema = schemaBefore + groupSchema + schemaBehind + sheetSchema + keysSchema
+const schema = schemaOfAll + keysSchema
+
+// schemaOfAll has all that is kept.
+const schemaOfAll = schemaBefore + groupSchema + schemaBehind + sheetSchema
 
 // schemaOfRows is that of format 1, where each record is a row.
 const schemaOfRows = schemaBefore + rowSchema + schemaBehind
@@ -58,7 +61,8 @@ const stageSchema = `CREATE TABLE temp.stage (seq INTEGER PRIMARY KEY, line INTE
 
 // format is the version of the schema, oldest the first one supported.
 const (
-	format         = 3
+	format         = 4
+	formatOfPacks  = 4 // groups may be packed
 	formatOfGroups = 2 // without sheets
 	oldest         = 1
 )

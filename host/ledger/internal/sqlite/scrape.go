@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
+
+	"github.com/rekey-host/rekey/host/hashlog"
 )
 
 // A group may lie on many pages, and a lost one would take all of it along.
@@ -43,8 +46,43 @@ func (c *scraper) scrape() error {
 	return nil
 }
 
-// sift copies the whole records in a piece of a group.
+// sift copies the whole records in a piece of a group, packed or not.
 func (c *scraper) sift(piece []byte) error {
+	for at := 0; ; {
+		next := bytes.Index(piece[at:], []byte(hashlog.PackMark))
+		if next < 0 {
+			return c.frames(piece)
+		}
+		at += next
+		taken, err := c.block(piece[at:])
+		if err == nil && taken == 0 { // the bytes of something else
+			at += len(hashlog.PackMark)
+			continue
+		}
+		if err == nil {
+			err = c.frames(piece[:at])
+		}
+		if err != nil {
+			return err
+		}
+		piece, at = piece[at+taken:], 0
+	}
+}
+
+// block copies the whole records of the block that a piece begins with, and returns
+// how much of the piece that was; 0: it begins with none.
+func (c *scraper) block(piece []byte) (taken int, err error) {
+	return hashlog.Sift(piece, c.copier.whole, func(frame []byte) error {
+		f, err := c.dec.Split(frame)
+		if err == nil {
+			err = c.record(f.Index+1, frame, true)
+		}
+		return err
+	})
+}
+
+// frames copies the whole records in a piece of a group that is not packed.
+func (c *scraper) frames(piece []byte) error {
 	for len(piece) > 0 {
 		var frame []byte
 		if frame, piece = c.resync(piece); frame == nil {
