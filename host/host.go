@@ -322,13 +322,13 @@ func (h *Host) Check(ctx context.Context, script Script) (*workflow.Workflow, er
 	return workflow.Load(ctx, options)
 }
 
-// Backend describes one backend.
-func (h *Host) Backend(ctx context.Context, name string) (sdk.Description, error) {
+// Backend describes one backend; with a definition, that which it makes.
+func (h *Host) Backend(ctx context.Context, name, definition string) (sdk.Description, error) {
 	lock, err := lockOf(h, h.here(), "")
 	if err != nil {
 		return sdk.Description{}, err
 	}
-	return h.plugins(h.here()).locked(lock).describe(ctx, name)
+	return h.plugins(h.here()).locked(lock).describe(ctx, name, definition)
 }
 
 // lockOf reads the lock file of a script: the one beside it, else the one in the

@@ -31,7 +31,8 @@ type floor struct {
 var floors = []floor{
 	{"sdk", []string{module + "host/...", module + "plugins/...", module + "cmd/...", "google.golang.org/...", "github.com/..."}, "plugin authors import it: the standard library and sdk/secret only"},
 	{"sdk/...", []string{module + "host/...", module + "plugins/...", module + "cmd/..."}, "it is the ground floor"},
-	{"plugins/...", []string{module + "host/...", module + "cmd/...", "go.starlark.net/..."}, "a plugin runs without the host"},
+	{"plugins/...", []string{module + "host/...", module + "cmd/..."}, "a plugin runs without the host"},
+	{"plugins/internal/definition", []string{module + "host/...", module + "plugins/...", "net/http", "os/exec", "database/sql"}, "it knows the language of definitions: what a plugin does with it is the plugin's"},
 	{"host/...", []string{module + "plugins/...", module + "cmd/..."}, "host and plugins meet in cmd/rekey/bundled.go only"},
 	{"host/engine", []string{"go.starlark.net/...", "github.com/hashicorp/go-plugin", "golang.org/x/term", module + "host/launch", module + "host/workflow"}, "the engine knows no scripts, processes or terminals"},
 	{"host/diag", []string{module + "...", "os/exec", "net"}, "it knows text: everything in the host may stand on it"},
@@ -81,7 +82,7 @@ var owners = map[string][]string{
 	"github.com/posener/complete/...":     {"cmd/rekey"},
 	"github.com/vbauerster/mpb/...":       {"cmd/rekey"},
 	"github.com/willabides/kongplete/...": {"cmd/rekey"},
-	"go.starlark.net/...":                 {"host/workflow/..."},
+	"go.starlark.net/...":                 {"host/workflow/...", "plugins/internal/definition"},
 	"go.yaml.in/yaml/...":                 {"plugins/file"},
 	"golang.org/x/mod/sumdb/...":          {"host/hashlog", "host/lockfile", "host/depot"},
 	"golang.org/x/crypto/ssh/...":         {"plugins/ssh/..."},

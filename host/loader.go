@@ -41,7 +41,9 @@ func (l loader) options(ctx context.Context, script string, given map[string]str
 	return workflow.Options{
 		Path: script, Params: given, Embedded: l.place.embedded, WorkDir: l.place.dir, Home: l.config.Home, Stdin: l.config.Stdin,
 		BackendNames: l.catalog.Names(), Print: l.config.Stderr, Fatal: l.config.Fatal, Run: l.vital.applied,
-		Describe: func(name string) (sdk.Description, error) { return l.catalog.Describe(ctx, name) },
+		Describe: func(name, definition string) (sdk.Description, error) {
+			return l.catalog.Defined(ctx, name, l.place.definition(definition))
+		},
 	}
 }
 

@@ -50,6 +50,8 @@ func changesOf(old, now journal.BackendPin) []change {
 		add(false, "use that version", "it was planned with %s %s, this is %s", now.Name, old.Version, now.Version)
 	case old.Digest != now.Digest:
 		add(false, "use that version", "it was planned with %s %s %s, this is %s", now.Name, now.Version, program(old), program(now))
+	case old.Definition != now.Definition:
+		add(false, "restore it", "the definition of backend %q has changed: it was %s, and is %s now", old.Label, definitionOf(old), definitionOf(now))
 	}
 	if wider := widened(old, now); len(wider) > 0 {
 		add(false, "undo that", "the plugin of backend %q may now use more: %s", old.Label, strings.Join(wider, ", "))
@@ -63,6 +65,14 @@ func program(pin journal.BackendPin) string {
 		return "of no SHA-256 on record"
 	}
 	return "of SHA-256 " + pin.Digest[:min(16, len(pin.Digest))] + "…"
+}
+
+// definitionOf is a definition as messages tell it from another.
+func definitionOf(pin journal.BackendPin) string {
+	if pin.Definition == "" {
+		return "none"
+	}
+	return "SHA-256 " + pin.Definition[:min(16, len(pin.Definition))] + "…"
 }
 
 // target is what a backend reaches, as messages show it.
@@ -225,9 +235,10 @@ type BackendLine struct {
 	Label    string          `json:"label"`
 	Name     string          `json:"name"` // of the plugin
 	Version  string          `json:"version"`
-	SHA256   string          `json:"sha256,omitempty"` // of its file; none for a backend in rekey itself
-	Target   json.RawMessage `json:"target"`           // the settings that name its target
-	Confined bool            `json:"confined"`         // to the grants
+	SHA256   string          `json:"sha256,omitempty"`            // of its file; none for a backend in rekey itself
+	Defined  string          `json:"definition_sha256,omitempty"` // of the file that defines the backend
+	Target   json.RawMessage `json:"target"`                      // the settings that name its target
+	Confined bool            `json:"confined"`                    // to the grants
 	Grants   []string        `json:"grants,omitempty"`
 }
 
@@ -239,7 +250,7 @@ func backendLines(pins []journal.BackendPin) []BackendLine {
 		if !json.Valid(reaches) {
 			reaches = json.RawMessage("{}")
 		}
-		lines = append(lines, BackendLine{pin.Label, pin.Name, pin.Version, pin.Digest, reaches, pin.Confined, pin.Grants})
+		lines = append(lines, BackendLine{pin.Label, pin.Name, pin.Version, pin.Digest, pin.Definition, reaches, pin.Confined, pin.Grants})
 	}
 	return lines
 }

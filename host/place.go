@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/rekey-host/rekey/host/internal/bounded"
+	"github.com/rekey-host/rekey/sdk/define"
 )
 
 // embeddedPrefix is the prefix of the names of files shipped in the binary.
@@ -29,6 +30,14 @@ func (p place) absolute(path string) string {
 		return path
 	}
 	return filepath.Join(p.dir, path)
+}
+
+// definition returns where the definition of a backend is.
+func (p place) definition(path string) string {
+	if path == "" || define.IsShipped(path) {
+		return path
+	}
+	return p.absolute(path)
 }
 
 // shown returns the name that messages use for a file of the script.

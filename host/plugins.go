@@ -22,6 +22,7 @@ import (
 	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/define"
 	"github.com/rekey-host/rekey/sdk/hlog"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
@@ -44,13 +45,19 @@ func (p plugins) locked(lock *lockfile.Lock) plugins {
 	return p
 }
 
-// describe returns the description of a backend.
-func (p plugins) describe(ctx context.Context, name string) (sdk.Description, error) {
-	description, err := p.catalog.Describe(ctx, name)
+// describe returns the description of a backend, and of its definition if it has one.
+func (p plugins) describe(ctx context.Context, name, definition string) (sdk.Description, error) {
+	description, err := p.catalog.Defined(ctx, name, p.place.definition(definition))
 	if err != nil {
 		return description, &UsageError{Message: err.Error()}
 	}
 	return description, nil
+}
+
+// of returns the description of a backend of a workflow.
+func (p plugins) of(ctx context.Context, spec workflow.BackendSpec) (sdk.Description, error) {
+	path, _ := spec.Values[define.Setting].(string)
+	return p.describe(ctx, spec.Name, path)
 }
 
 // open reads the secrets of a workflow's backends and configures them, in the
@@ -67,7 +74,7 @@ func (p plugins) open(ctx context.Context, flow *workflow.Workflow) (*backends, 
 }
 
 func (p plugins) openOne(ctx context.Context, flow *workflow.Workflow, spec workflow.BackendSpec, into *backends) error {
-	description, err := p.describe(ctx, spec.Name)
+	description, err := p.of(ctx, spec)
 	if err != nil {
 		return err
 	}
@@ -127,7 +134,7 @@ func (p plugins) values(spec workflow.BackendSpec, description sdk.Description) 
 	values := maps.Clone(spec.Values)
 	for _, field := range description.Config {
 		if path, ok := values[field.Name].(string); ok && field.Type == sdk.Path && path != "" {
-			values[field.Name] = p.place.absolute(path)
+			values[field.Name] = p.place.definition(path)
 		}
 	}
 	return values
@@ -192,7 +199,7 @@ func secretText(text []byte) (string, error) {
 func (p plugins) pins(ctx context.Context, flow *workflow.Workflow) ([]journal.BackendPin, error) {
 	var pins []journal.BackendPin
 	for _, spec := range flow.Backends {
-		description, err := p.describe(ctx, spec.Name)
+		description, err := p.of(ctx, spec)
 		if err != nil {
 			return nil, err
 		}
@@ -215,7 +222,7 @@ func (p plugins) pin(ctx context.Context, spec workflow.BackendSpec, description
 	}
 	reaches := realPaths(description, description.Reaches(values))
 	there, absent := pathsIn(description, reaches)
-	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: description.Version, Digest: program.Digest,
+	return journal.BackendPin{Name: spec.Name, Label: spec.Label, Version: description.Version, Digest: program.Digest, Definition: program.Definition,
 		Config: compact(values), Reaches: compact(reaches), There: there, Absent: absent, Confined: program.Confined, Grants: program.Grants.List()}, program.Loose, nil
 }
 
@@ -232,7 +239,7 @@ func compact(values map[string]any) string {
 // with the same settings.
 func (p plugins) configured(ctx context.Context, pins []journal.BackendPin, flow *workflow.Workflow) bool {
 	return slices.EqualFunc(pins, flow.Backends, func(pin journal.BackendPin, spec workflow.BackendSpec) bool {
-		description, err := p.describe(ctx, spec.Name)
+		description, err := p.of(ctx, spec)
 		return err == nil && pin.Name == spec.Name && pin.Label == spec.Label && pin.Config == compact(p.values(spec, description))
 	})
 }
@@ -276,7 +283,7 @@ func (p plugins) files(ctx context.Context, flow *workflow.Workflow) ([]string, 
 
 // filesOf returns the paths among the settings of a backend.
 func (p plugins) filesOf(ctx context.Context, spec workflow.BackendSpec) ([]string, error) {
-	description, err := p.describe(ctx, spec.Name)
+	description, err := p.of(ctx, spec)
 	if err != nil {
 		return nil, err
 	}

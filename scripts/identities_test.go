@@ -25,7 +25,7 @@ func identity(t *testing.T, name string, params ...string) (*workflow.Workflow, 
 	t.Helper()
 	backends := map[string]sdk.Backend{"kendox": kendox.New(), "ldap": ldap.New(), "openiam": openiam.New()}
 	o := workflow.Options{Path: name, WorkDir: ".", BackendNames: []string{"kendox", "ldap", "openiam"}, Placeholders: len(params) == 0, Embedded: scripts.FS, Fatal: func(line string) { panic(line) },
-		Params: map[string]string{}, Describe: func(name string) (sdk.Description, error) { return backends[name].Describe(), nil }}
+		Params: map[string]string{}, Describe: func(name, _ string) (sdk.Description, error) { return backends[name].Describe(), nil }}
 	for _, p := range params {
 		key, value, _ := strings.Cut(p, "=")
 		o.Params[key] = value

@@ -5,6 +5,7 @@ import (
 	programs "github.com/rekey-host/rekey/plugins/command"
 	"github.com/rekey-host/rekey/plugins/file"
 	"github.com/rekey-host/rekey/plugins/htpasswd"
+	"github.com/rekey-host/rekey/plugins/http"
 	"github.com/rekey-host/rekey/plugins/kendox"
 	"github.com/rekey-host/rekey/plugins/ldap"
 	"github.com/rekey-host/rekey/plugins/mysql"
@@ -26,6 +27,7 @@ func bundled() map[string]sdk.Backend {
 		"command":    programs.New(),
 		"file":       file.New(),
 		"htpasswd":   htpasswd.New(),
+		"http":       http.New(),
 		"kendox":     kendox.New(),
 		"ldap":       ldap.New(),
 		"memory":     memory.New(),

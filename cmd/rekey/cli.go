@@ -15,6 +15,7 @@ import (
 	"github.com/rekey-host/rekey/host"
 	"github.com/rekey-host/rekey/host/diag"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/define"
 	"github.com/rekey-host/rekey/sdk/serve"
 )
 
@@ -119,7 +120,7 @@ func command(process process) (int, error) {
 	if err != nil {
 		return explain(process, wantsJSON(process.args), inWords(err)), err
 	}
-	if ctx.Command() != serveBackend {
+	if !strings.HasPrefix(ctx.Command(), serveBackend) {
 		abnormalExit{made}.install()
 		defer func() { abnormalExit{made}.caught(recover()) }()
 	}
@@ -128,7 +129,7 @@ func command(process process) (int, error) {
 }
 
 // serveBackend is the command of a plugin process, whose end its host explains.
-const serveBackend = "serve-backend <name>"
+const serveBackend = "serve-backend"
 
 // paths reads a flag that names a file: "~/" is expanded as everywhere else,
 // then comes further; "-" names nothing.
@@ -230,7 +231,9 @@ func classify(err error) (int, []failureLine) {
 
 // serveBackendCmd turns the process into a plugin.
 type serveBackendCmd struct {
-	Name string `arg:"" help:"Of a bundled backend."`
+	Name       string `arg:"" help:"Of a bundled backend."`
+	Definition string `arg:"" optional:"" help:"The file that defines it."`
+	Digest     string `arg:"" optional:"" help:"SHA-256 of that file."`
 }
 
 // Run serves until the host is gone.
@@ -238,6 +241,9 @@ func (c *serveBackendCmd) Run(app *app) error {
 	backend, known := app.process.bundled[c.Name]
 	if !known {
 		return &host.UsageError{Message: fmt.Sprintf("no backend %q is bundled", c.Name)}
+	}
+	if defines, ok := backend.(define.Backend); ok {
+		backend = define.Served(defines, c.Definition, c.Digest)
 	}
 	serve.Main(backend)
 	return nil

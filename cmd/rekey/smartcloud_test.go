@@ -37,7 +37,7 @@ func loadShipped(t *testing.T, dir, script string, params ...string) (*workflow.
 		Embedded: scripts.FS, Fatal: func(line string) { panic(line) },
 		Path: path, Params: given, WorkDir: dir, Placeholders: len(params) == 0,
 		BackendNames: []string{"smartcloud", "broadworks"},
-		Describe: func(name string) (sdk.Description, error) {
+		Describe: func(name, _ string) (sdk.Description, error) {
 			if b, ok := backends[name]; ok {
 				return b.Describe(), nil
 			}

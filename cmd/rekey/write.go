@@ -18,6 +18,7 @@ import (
 	"github.com/rekey-host/rekey/host/workflow"
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/define"
 )
 
 type checkCmd struct {
@@ -170,7 +171,7 @@ func explainName(screen *screen, doc lang.Doc) {
 }
 
 type backendsCmd struct {
-	Words []string `arg:"" optional:"" name:"NAME" predictor:"backend" help:"Of one backend, to explain it; with --check parameters of the script, NAME=VALUE."`
+	Words []string `arg:"" optional:"" name:"NAME" predictor:"backend" help:"Of one backend, to explain it, and of its definition; with --check parameters of the script, NAME=VALUE."`
 	Check string   `help:"Ask each backend of this script whether a run could do its work with it; nothing is changed." predictor:"script" placeholder:"SCRIPT"`
 }
 
@@ -214,10 +215,16 @@ func (c *backendsCmd) Run(app *app) error {
 		return c.check(app, opened)
 	case len(c.Words) == 0:
 		return listBackends(app, opened)
-	case len(c.Words) > 1:
-		return &host.UsageError{Message: fmt.Sprintf("unexpected argument %s", c.Words[1]), Fix: "name one backend, or give --check SCRIPT"}
+	case len(c.Words) > 2:
+		return unexpected(c.Words[2])
 	}
-	description, err := opened.Backend(context.Background(), c.Words[0])
+	description, err := opened.Backend(context.Background(), c.Words[0], "")
+	if err == nil && len(c.Words) > 1 {
+		if !slices.ContainsFunc(description.Config, func(field sdk.Field) bool { return field.Name == define.Setting }) {
+			return unexpected(c.Words[1])
+		}
+		description, err = opened.Backend(context.Background(), c.Words[0], c.Words[1])
+	}
 	if err != nil {
 		return err
 	}
@@ -268,10 +275,14 @@ func showFinding(screen *screen, finding host.BackendFinding) {
 	fmt.Fprintf(screen, "%-8s %s\n", finding.Severity, text)
 }
 
+func unexpected(word string) error {
+	return &host.UsageError{Message: fmt.Sprintf("unexpected argument %s", word), Fix: "name one backend, and its definition if it takes one, or give --check SCRIPT"}
+}
+
 func listBackends(a *app, opened *host.Host) error {
 	list := []backendLine{}
 	for _, name := range opened.Backends() {
-		description, err := opened.Backend(context.Background(), name)
+		description, err := opened.Backend(context.Background(), name, "")
 		line := lineOf(description)
 		if err != nil {
 			line = backendLine{Name: name, Problem: err.Error()}

@@ -20,6 +20,7 @@ import (
 	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/host/lockfile"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/define"
 	"github.com/rekey-host/rekey/sdk/strict"
 )
 
@@ -69,6 +70,7 @@ func (c *Catalog) Locked(lock *lockfile.Lock) *Catalog { return &Catalog{shelf: 
 // plugin runs is another.
 type key struct {
 	name, digest, grants string
+	definition           string // its digest; "": none
 	confined             bool
 }
 
@@ -139,6 +141,21 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 	return d, nil
 }
 
+// Defined is Describe for the backend that a definition makes: an absolute path, or
+// the name of one that comes with rekey. Where the backend takes no definition, or it is
+// "", it is Describe.
+func (c *Catalog) Defined(ctx context.Context, name, definition string) (sdk.Description, error) {
+	defines, ok := c.bundled[name].(define.Backend)
+	if !ok || definition == "" {
+		return c.Describe(ctx, name)
+	}
+	defined, err := define.Of(defines, definition, "")
+	if err != nil {
+		return sdk.Description{}, err
+	}
+	return defined.Describe(), nil
+}
+
 // DescribeIn is Describe for a plugin in another directory, before it is
 // installed: under no lock, and nothing is cached.
 func (c *Catalog) DescribeIn(ctx context.Context, dir, name string) (sdk.Description, error) {
@@ -190,18 +207,19 @@ func (c *Catalog) Open(ctx context.Context, name string, config sdk.Config) (*la
 
 // Program is a backend's executable and its grants.
 type Program struct {
-	Path     string
-	Digest   string // SHA-256 in hex; "" of a backend in rekey itself
-	Confined bool   // to the grants
-	Grants   launch.Grants
-	Loose    string // why it is not confined although nobody said so; "": it is, or somebody did
+	Path       string
+	Digest     string // SHA-256 in hex; "" of a backend in rekey itself
+	Definition string // SHA-256 of its definition; "": it has none
+	Confined   bool   // to the grants
+	Grants     launch.Grants
+	Loose      string // why it is not confined although nobody said so; "": it is, or somebody did
 }
 
 // Program returns what Open would start for an instance. It starts nothing that
 // Describe has not.
 func (c *Catalog) Program(ctx context.Context, name string, config sdk.Config) (Program, error) {
 	placed, err := c.placed(ctx, name, config)
-	return Program{placed.Path, placed.Digest, placed.confined, placed.Grants, placed.loose}, err
+	return Program{placed.Path, placed.Digest, definitionOf(placed.Command), placed.confined, placed.Grants, placed.loose}, err
 }
 
 // Digest returns the SHA-256 of a backend's executable in hex, "" of one in
@@ -224,6 +242,9 @@ type placed struct {
 // own.
 func (c *Catalog) placed(ctx context.Context, name string, config sdk.Config) (placed, error) {
 	command, err := c.command(name)
+	if err == nil {
+		command, err = c.defined(command, config.Text(define.Setting))
+	}
 	made := placed{Command: command}
 	if err != nil || !c.confines(name) {
 		return made, err
@@ -231,7 +252,7 @@ func (c *Catalog) placed(ctx context.Context, name string, config sdk.Config) (p
 	if made.loose = c.unable(name); made.loose != "" {
 		return made, nil
 	}
-	description, err := c.Describe(ctx, name)
+	description, err := c.Defined(ctx, name, config.Text(define.Setting))
 	if err != nil {
 		return made, err
 	}
@@ -243,6 +264,26 @@ func (c *Catalog) placed(ctx context.Context, name string, config sdk.Config) (p
 	}
 	made.confined = true
 	return made, err
+}
+
+// defined adds the definition to how a bundled backend is started, with the digest that
+// it has now: the process takes no other text.
+func (c *Catalog) defined(command launch.Command, path string) (launch.Command, error) {
+	defines, ok := c.bundled[command.Name].(define.Backend)
+	if !ok || path == "" {
+		return command, nil
+	}
+	file, err := define.Read(defines, path)
+	command.Args = append(command.Args, file.Path, file.Digest)
+	return command, err
+}
+
+// definitionOf returns the digest of a command's definition.
+func definitionOf(command launch.Command) string {
+	if len(command.Args) < 4 {
+		return ""
+	}
+	return command.Args[3]
 }
 
 // described is how a backend is started to be asked what it is: with no grants.
@@ -289,7 +330,7 @@ func (c *Catalog) plugin(placed placed) (*launch.Plugin, error) {
 	}
 	options := c.options
 	options.Sandbox = placed.confined
-	made := key{placed.Name, placed.Digest, placed.Grants.String(), options.Sandbox}
+	made := key{placed.Name, placed.Digest, placed.Grants.String(), definitionOf(placed.Command), options.Sandbox}
 	plugin := c.plugins[made]
 	if plugin == nil {
 		plugin = launch.New(placed.Command, options)

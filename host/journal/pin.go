@@ -10,12 +10,13 @@ import (
 
 // BackendPin is one configured backend.
 type BackendPin struct {
-	Name    string `json:"name"` // of the plugin
-	Label   string `json:"label"`
-	Version string `json:"version,omitempty"`
-	Digest  string `json:"digest,omitempty"`  // SHA-256 of the executable in hex; "" of a backend in rekey itself
-	Config  string `json:"config,omitempty"`  // JSON without secrets
-	Reaches string `json:"reaches,omitempty"` // what of Config says which accounts it reaches, as JSON
+	Name       string `json:"name"` // of the plugin
+	Label      string `json:"label"`
+	Version    string `json:"version,omitempty"`
+	Digest     string `json:"digest,omitempty"`     // SHA-256 of the executable in hex; "" of a backend in rekey itself
+	Config     string `json:"config,omitempty"`     // JSON without secrets
+	Definition string `json:"definition,omitempty"` // SHA-256 of the file that defines the backend, in hex; "": none does
+	Reaches    string `json:"reaches,omitempty"`    // what of Config says which accounts it reaches, as JSON
 
 	There  []string `json:"there,omitempty"`  // of the paths in Reaches, those that led to something
 	Absent []string `json:"absent,omitempty"` // and those that did not

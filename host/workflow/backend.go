@@ -17,6 +17,7 @@ import (
 	"github.com/rekey-host/rekey/host/workflow/lang"
 	"github.com/rekey-host/rekey/host/workflow/vet"
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/define"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -85,14 +86,46 @@ func describeBackend(args *arguments, to *backendValue) {
 		args.badValue("name", misuse.Fix, "%s", misuse.Message)
 		return
 	}
+	definition, given := definitionOf(args)
+	if given && args.unresolved(define.Setting) {
+		return
+	}
 	args.state.watch.pause() // a plugin may have to be started for it
-	description, err := in.opts.Describe(to.spec.Name)
+	description, err := in.opts.Describe(to.spec.Name, definition)
 	args.state.watch.resume()
-	if err != nil {
+	switch {
+	case err != nil && definition != "":
+		args.bad(define.Setting, "", "backend %q: %s", to.spec.Name, err)
+		return
+	case err != nil:
 		args.bad("name", "", "backend %q: %s", to.spec.Name, err)
 		return
 	}
 	to.Desc, to.Known = description, true
+}
+
+// definitionOf returns the setting that names a file which says what the backend is.
+func definitionOf(args *arguments) (path string, given bool) {
+	for _, kw := range args.more {
+		if textOf(kw[0]) != define.Setting {
+			continue
+		}
+		if path, err := home.Expand(textOf(kw[1]), args.in.opts.Home); err == nil {
+			return path, true
+		}
+		return textOf(kw[1]), true // the setting's own check says what is wrong
+	}
+	return "", false
+}
+
+// definitionField returns that setting of a backend; the zero Field if it has none.
+func definitionField(description sdk.Description) sdk.Field {
+	for _, field := range description.Config {
+		if field.Name == define.Setting {
+			return field
+		}
+	}
+	return sdk.Field{}
 }
 
 // checkLabel checks that no other backend has the label.
@@ -162,6 +195,10 @@ func checkSettings(args *arguments, to *backendValue) {
 		}
 	}
 	if !to.Known {
+		return
+	}
+	if field := definitionField(to.Desc); field.Required && given[field.Name] == nil && !args.unresolved(anyConfig) {
+		args.bad("", fieldHelp(field), "%s is missing", field.Name) // whose settings the others are
 		return
 	}
 	names := vet.FieldNames(to.Desc.Config)

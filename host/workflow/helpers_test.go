@@ -74,7 +74,7 @@ func mailer() sdk.Description {
 	return sdk.Description{Name: "mailer", Verbs: []sdk.Verb{sdk.Reset}, Abilities: []sdk.Ability{sdk.CanReset}}
 }
 
-func describe(name string) (sdk.Description, error) {
+func describe(name, _ string) (sdk.Description, error) {
 	for _, d := range []sdk.Description{target(), directory(), phones(), mailer()} {
 		if d.Name == name {
 			return d, nil

@@ -40,7 +40,7 @@ type Options struct {
 
 	// Describe returns what a backend says of itself; BackendNames are those
 	// that there are, for suggestions.
-	Describe     func(name string) (sdk.Description, error)
+	Describe     func(name, definition string) (sdk.Description, error) // definition: the setting of that name; "": it is not given
 	BackendNames []string
 
 	Print  io.Writer // gets SCRIPT:LINE: text of print(); nil: dropped
