@@ -59,6 +59,31 @@ func (b *backends) breaches() []string {
 	return list
 }
 
+// events says what is worth keeping of how the plugins did and of what was waited
+// for: a line each.
+func (b *backends) events(waits []engine.Wait) []string {
+	list := b.breaches()
+	seen := map[*launch.Plugin]bool{}
+	for _, instance := range b.open {
+		plugin := instance.Plugin()
+		if count, last := plugin.Restarts(); count > 0 && !seen[plugin] {
+			list = append(list, fmt.Sprintf("%s died %s; the last time: %s", plugin, times(count), last))
+		}
+		seen[plugin] = true
+	}
+	for _, wait := range waits {
+		list = append(list, fmt.Sprintf("backend %s was waited for %s, %s in all; the last time: %s", wait.Backend, times(wait.Times), wait.Total.Round(time.Second), wait.Why))
+	}
+	return list
+}
+
+func times(count int) string {
+	if count == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", count)
+}
+
 // check asks each backend whether it can do its job. The warnings are for the
 // operator; a bad finding is a *diag.Problems.
 func (b *backends) check(ctx context.Context, lookupEnv func(string) (string, bool)) (warnings []string, err error) {

@@ -25,6 +25,7 @@ type Outcome struct {
 	Unwritten []string      `json:"unwritten,omitempty"` // reports that could not be written, and why
 	Next      []string      `json:"next,omitempty"`      // what to do now
 	Breaches  []string      `json:"breaches,omitempty"`  // what plugins did against the contract
+	Events    []string      `json:"events,omitempty"`    // that, deaths of plugins, and what was waited for, of all its processes
 
 	Backends   []BackendLine `json:"backends,omitempty"`   // as they were planned, or accepted since
 	Recipients []string      `json:"recipients,omitempty"` // to whom the values are sealed
@@ -89,6 +90,9 @@ func outcomeOf(run *ledger.Run) (Outcome, error) {
 		return outcome, err
 	}
 	outcome.Backends, outcome.Recipients, outcome.Rekey = backendLines(pins), run.Header().Recipients, run.Header().Version
+	if outcome.Events, err = run.Events(); err != nil {
+		return outcome, err
+	}
 	counts, err := run.Counts()
 	if err != nil {
 		return outcome, err

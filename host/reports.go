@@ -19,6 +19,7 @@ import (
 type left struct {
 	state  journal.State
 	reason string
+	events []string // of this process, not on record yet
 }
 
 // reporter writes the reports of one run.
@@ -41,6 +42,7 @@ func (p *reporter) load() error {
 		return err
 	}
 	p.about, p.about.Status, p.about.Reason = about, p.left.state, p.left.reason
+	p.about.Events = append(p.about.Events, p.left.events...)
 	if p.builder.View, err = viewOf(run); err != nil {
 		return err
 	}
@@ -107,6 +109,9 @@ func aboutOf(run *ledger.Run) (report.Run, error) {
 	}
 	about.Over = reason != ""
 	if about.Unchanged, err = run.Unchanged(); err != nil {
+		return about, err
+	}
+	if about.Events, err = run.Events(); err != nil {
 		return about, err
 	}
 	about.Size, about.Head, err = run.SignHead()

@@ -227,8 +227,12 @@ func (s *Session) conclude(ctx context.Context, ending engine.Ending) (Outcome, 
 	}
 	state := ended(ending, Counts(counts))
 	commit := func(record *journal.Record) error { return s.run.Commit([]*journal.Record{record}) }
-	paths, reportErr := s.report(ctx, commit, left{state, reason})
-	err = s.run.Commit([]*journal.Record{{Kind: journal.Ended, Detail: journal.Detail{State: state, Message: reason}}})
+	var events []string
+	if s.backends != nil {
+		events = s.backends.events(ending.Waits)
+	}
+	paths, reportErr := s.report(ctx, commit, left{state, reason, events})
+	err = s.run.Commit([]*journal.Record{{Kind: journal.Ended, Detail: journal.Detail{State: state, Message: reason, Events: events}}})
 	if err != nil {
 		return Outcome{}, errors.Join(err, reportErr)
 	}

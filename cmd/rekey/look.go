@@ -106,6 +106,9 @@ func showRun(screen *screen, out host.Outcome) error {
 	for _, wave := range out.Waves {
 		fmt.Fprintf(screen, "  wave %s: %s\n", wave.Name, counts(wave.Counts))
 	}
+	for _, event := range out.Events {
+		fmt.Fprintf(screen, "  %s\n", event)
+	}
 	showTrust(screen, out.Backends, out.Recipients)
 	for _, next := range out.Next {
 		fmt.Fprintf(screen, "  %s\n", next)

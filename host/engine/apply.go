@@ -20,9 +20,14 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 		run.interrupt() // what watches the context may be slower than a run that ends by it
 	}
 	stopProbes()
-	for _, dispatcher := range run.dispatchers {
+	var waited []Wait
+	for _, backend := range run.Backends {
+		dispatcher := run.dispatchers[backend.Label]
 		dispatcher.names.asks.Wait()
 		dispatcher.close()
+		if wait := dispatcher.waits.all(backend.Label, run.Clock.Now()); wait.Times > 0 {
+			waited = append(waited, wait)
+		}
 	}
 	if werr := run.committer.close(); err == nil {
 		err = werr
@@ -32,5 +37,6 @@ func Apply(ctx context.Context, job Job) (Ending, error) {
 	if run.fatal != nil {
 		err = run.fatal
 	}
+	run.ending.Waits = waited
 	return run.ending, err
 }

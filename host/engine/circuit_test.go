@@ -144,7 +144,10 @@ func TestWhatIsWaitedForIsSaidOnce(t *testing.T) {
 	var mu sync.Mutex
 	told := 0
 	job.Notice = func(string) { mu.Lock(); defer mu.Unlock(); told++ }
-	apply(t, job)
+	ending := apply(t, job)
+	if w := ending.Waits; len(w) != 1 || w[0].Times != 1 || !strings.HasPrefix(w[0].Why, "RateLimited (slow down)") {
+		t.Errorf("it tells that it waited: %+v", w)
+	}
 	if told != 1 || b.counts()[journal.Done] != 50 {
 		t.Errorf("told %d times, %v; want once, 50 done", told, b.counts())
 	}
@@ -389,6 +392,9 @@ func TestATargetThatIsAwayCostsNoUserAnAttemptTooMany(t *testing.T) {
 	}
 	if len(told) != 1 || !strings.Contains(told[0], "is away: Unreachable (connection refused); nothing new is sent to it; it is looked at again until ") {
 		t.Errorf("told %q", told)
+	}
+	if w := ending.Waits; len(w) != 1 || w[0].Backend != "a" || w[0].Times != 1 || w[0].Total < backend.Patience || w[0].Why != "Unreachable (connection refused)" {
+		t.Errorf("it tells that it waited: %+v", w)
 	}
 	x.until = 0
 	job.Clock = SystemClock{}

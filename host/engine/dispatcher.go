@@ -87,6 +87,8 @@ type dispatcher struct {
 	end       func()          // ends it with the dispatcher
 	circuit   circuit
 	silence   silence
+	waits     stays
+	clock     Clock
 	names     *resolver // set by the run
 
 	mu       sync.Mutex
@@ -101,7 +103,7 @@ type dispatcher struct {
 }
 
 func newDispatcher(soft context.Context, job *Job, backend Backend, from upstream, semaphore *semaphore) *dispatcher {
-	made := &dispatcher{backlog: backlog{credit: int64(backend.credit())}, backend: backend, upstream: from, semaphore: semaphore, crash: job.Crash, panics: job.Panicked, done: make(chan struct{}), slots: make(chan struct{}, max(1, backend.Concurrency))}
+	made := &dispatcher{backlog: backlog{credit: int64(backend.credit())}, backend: backend, upstream: from, semaphore: semaphore, crash: job.Crash, panics: job.Panicked, clock: job.Clock, done: make(chan struct{}), slots: make(chan struct{}, max(1, backend.Concurrency))}
 	made.cond = sync.NewCond(&made.mu)
 	made.soft, made.end = context.WithCancel(soft)
 	if backend.Rate > 0 {
@@ -117,7 +119,9 @@ func newDispatcher(soft context.Context, job *Job, backend Backend, from upstrea
 func (d *dispatcher) observe(receipt sdk.Receipt) {
 	d.circuit.observe(receipt.Err)
 	if receipt.Err == nil || receipt.Outcome != sdk.Unknown && !receipt.Err.Code.Transient() {
-		d.silence.broken()
+		if d.silence.broken() {
+			d.waits.end(d.clock.Now())
+		}
 	}
 }
 
@@ -354,12 +358,14 @@ func (d *dispatcher) watch(ctx context.Context, job *Job, giveUp func(reason str
 		}
 		end := job.Clock.Now().Add(d.backend.Patience)
 		job.notice("backend %s is away: %s; nothing new is sent to it; it is looked at again until %s, then the run stops", d.backend.Label, d.circuit.reason(), moment(job.Clock.Now(), end))
+		d.waits.begin(job.Clock.Now(), d.circuit.reason())
 		if !d.waitForTarget(ctx, job.Clock, end) {
 			if ctx.Err() == nil {
 				giveUp("backend " + d.backend.Label + " stays unreachable")
 			}
 			return
 		}
+		d.waits.end(job.Clock.Now())
 		d.circuit.reset()
 		d.signal()
 		job.notice("backend %s is back: the run goes on", d.backend.Label)

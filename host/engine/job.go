@@ -84,6 +84,7 @@ type Ending struct {
 	Stopped     string // why it stopped early; "" if it did not
 	Interrupted bool   // Job.Stop ended
 	Held        string // the wave whose hold is open
+	Waits       []Wait // of backends that the operator was told are waited for, by label
 }
 
 // users is how many the plan has, of all waves.

@@ -172,6 +172,7 @@ func (r *run) tellWait(dispatcher *dispatcher, err *sdk.Error, wait time.Duratio
 	if err == nil || dispatcher.circuit.holds() || !dispatcher.silence.lasts(now, wait) {
 		return
 	}
+	dispatcher.waits.begin(now, said(err))
 	r.notice("backend %s: %s; the next attempt is at %s, each operation is tried %d times", dispatcher.backend.Label, said(err),
 		moment(now, now.Add(wait)), dispatcher.backend.Attempts)
 }

@@ -23,11 +23,14 @@ type silence struct {
 	told  time.Time // the last time
 }
 
-// broken ends it: a good answer came.
-func (s *silence) broken() {
+// broken ends it: a good answer came. It reports whether the operator was told
+// of it.
+func (s *silence) broken() (told bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	told = !s.since.IsZero() && !s.told.Before(s.since)
 	s.since = time.Time{}
+	return told
 }
 
 // lasts returns whether to tell that it lasts: the operation waits before its

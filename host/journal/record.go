@@ -110,7 +110,8 @@ type Detail struct {
 	Requestor    string            `json:"requestor,omitempty"`
 	SourceSystem string            `json:"source_system,omitempty"`
 	Wave         string            `json:"wave,omitempty"`
-	State        State             `json:"state,omitempty"` // of Ended
+	State        State             `json:"state,omitempty"`  // of Ended
+	Events       []string          `json:"events,omitempty"` // of Ended: what happened to its backends, a line each
 	Digest       string            `json:"digest,omitempty"`
 	Counts       map[string]int64  `json:"counts,omitempty"`
 	Facts        map[string]string `json:"facts,omitempty"`
@@ -138,5 +139,5 @@ func (d *Detail) Bare() bool {
 	return d.Op == "" && !d.Bridge && d.HashFormat == "" && d.MustChange == nil && !d.Options && d.Message == "" && d.Native == "" &&
 		len(d.Violations) == 0 && d.AccountStatus == "" && d.Ref == "" && d.Stamp == "" && d.Verdict == "" && d.Account == nil && d.Identity == "" && d.Late == nil && !d.Contradicted &&
 		!d.Unchanged && d.Backtrace == "" && d.Command == "" && d.OSUser == "" && d.Host == "" && d.Home == "" && d.PID == 0 && d.Requestor == "" &&
-		d.SourceSystem == "" && d.Wave == "" && d.State == "" && len(d.Counts) == 0 && len(d.Facts) == 0 && len(d.Backends) == 0
+		d.SourceSystem == "" && d.Wave == "" && d.State == "" && len(d.Events) == 0 && len(d.Counts) == 0 && len(d.Facts) == 0 && len(d.Backends) == 0
 }

@@ -55,6 +55,9 @@ func (i *Instance) Abilities() []sdk.Ability {
 	return nil
 }
 
+// Plugin returns what serves the instance, and others with it.
+func (i *Instance) Plugin() *Plugin { return i.plugin }
+
 // Breaches lists what the instance's plugin did against the contract so far.
 func (i *Instance) Breaches() []string { return i.plugin.Breaches() }
 

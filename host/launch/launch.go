@@ -86,6 +86,7 @@ type Plugin struct {
 	process   *process
 	starts    []time.Time      // within the window
 	says      *sdk.Description // what the first process was
+	deaths    int              // of processes that others were, or were to be, started for
 	last      error            // why the newest process died or did not start
 	instances map[*Instance]struct{}
 	closed    bool
@@ -176,6 +177,9 @@ func (p *Plugin) clear() {
 		dead.end()
 		p.mu.Lock()
 		p.last = dead.exitError()
+		if !p.closed {
+			p.deaths++
+		}
 		p.mu.Unlock()
 	}
 }
@@ -191,6 +195,17 @@ func (p *Plugin) current() (*process, error) {
 		return p.process, nil
 	}
 	return nil, nil
+}
+
+// Restarts returns how often the plugin was started again because it had died,
+// and why it died the last time.
+func (p *Plugin) Restarts() (count int, last string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.deaths == 0 {
+		return 0, ""
+	}
+	return p.deaths, p.lastWords()
 }
 
 // spend takes one start from the budget.

@@ -353,6 +353,18 @@ func (d *Draft) digest(bounds []hashlog.Wave) (hashlog.Hash, bool, error) {
 	return tree.Root(), ordered, err
 }
 
+// facts returns what the first record says beside the header's digest: the key,
+// and which programs get values. It is in every bundle, and the header in none.
+func (d *Draft) facts() map[string]string {
+	facts := map[string]string{keyFact: d.key}
+	for _, pin := range d.header.Backends {
+		if pin.Digest != "" {
+			facts["plugin "+pin.Label] = pin.Name + " " + pin.Version + " sha256:" + pin.Digest
+		}
+	}
+	return facts
+}
+
 // found makes all but the plan itself, the first two records among it.
 func (d *Draft) found(bounds []hashlog.Wave, root hashlog.Hash, ordered bool) (*rows.Found, error) {
 	text, digest, err := d.header.encode()
@@ -365,7 +377,7 @@ func (d *Draft) found(bounds []hashlog.Wave, root hashlog.Hash, ordered bool) (*
 	}
 	h := d.header
 	opened := &journal.Record{Kind: journal.Opened, Index: 0, At: h.Created, Detail: journal.Detail{Digest: digest, OSUser: h.OSUser, Host: h.Host,
-		Home: d.home, Requestor: h.Requestor, SourceSystem: h.SourceSystem, Facts: map[string]string{keyFact: d.key}}}
+		Home: d.home, Requestor: h.Requestor, SourceSystem: h.SourceSystem, Facts: d.facts()}}
 	planned := &journal.Record{Kind: journal.Planned, Index: 1, At: d.store.now(), Detail: journal.Detail{Digest: hashlog.PlanDigest(d.total, root), Counts: counts}}
 	found := &rows.Found{Run: rows.Run{Header: string(text), Names: d.names, Total: d.total, Ordered: ordered, Waves: bounds, Key: rows.Key{Wrapped: d.sealed}}, Tiles: d.tiles}
 	if err := d.firstRecords(found, opened, planned); err != nil {

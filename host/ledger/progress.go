@@ -103,6 +103,16 @@ func (r *progress) Backends() ([]journal.BackendPin, error) {
 	return s.Backends, nil
 }
 
+// Events returns the last lines of what happened to the run's backends while it was
+// applied: restarts, breaches of the contract, waits.
+func (r *progress) Events() ([]string, error) {
+	s, err := r.standing()
+	if err != nil {
+		return nil, err
+	}
+	return s.Events, nil
+}
+
 // Untold is how many resets were applied whose value only the target knows.
 func (r *progress) Untold() (int64, error) {
 	s, err := r.standing()

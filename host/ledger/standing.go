@@ -44,6 +44,10 @@ var statusOfNumber = map[statusNumber]journal.Status{numDone: journal.Done, numF
 // tally is how many users of a wave have which final status, by statusNumber.
 type tally [numUnknown + 1]int64
 
+// mostEvents is how many lines about its backends a run keeps at hand: all of
+// them are in its records.
+const mostEvents = 40
+
 // standing is where a run stands. It is a pure function of the plan and the
 // records, kept beside them so that they need not all be read.
 type standing struct {
@@ -54,6 +58,7 @@ type standing struct {
 	Waves    []tally       `json:"waves"`
 	Starts   []Start       `json:"starts,omitempty"`
 	Untold   int64         `json:"untold,omitempty"` // resets whose value only the target knows
+	Events   []string      `json:"events,omitempty"` // the last ones of what happened to backends
 	Last     *Applier      `json:"last,omitempty"`   // nil: a ledger from before it was kept
 	// Unchanged is how many users are done without a change: only verified, say.
 	// A done user is never put back, so it only grows.
@@ -125,7 +130,7 @@ func (s *standing) decode(found *rows.State) error {
 
 // same reports whether two standings are one.
 func (s *standing) same(o *standing) bool {
-	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || !s.Span.same(o.Span) || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) ||
+	if s.State != o.State || s.Hold != o.Hold || s.Forgot != o.Forgot || s.Untold != o.Untold || s.Unchanged != o.Unchanged || !s.Span.same(o.Span) || len(s.Waves) != len(o.Waves) || !slices.Equal(s.Approved, o.Approved) || !slices.Equal(s.Starts, o.Starts) || !slices.Equal(s.Events, o.Events) ||
 		!slices.EqualFunc(s.Backends, o.Backends, journal.BackendPin.Equal) {
 		return false
 	}
@@ -153,6 +158,8 @@ func (s *standing) apply(r *journal.Record, was statusNumber) {
 		s.started(Start{r.Index, r.Detail.Requestor, r.Detail.SourceSystem})
 	case journal.Ended:
 		s.State = r.Detail.State
+		s.Events = slices.Concat(s.Events, r.Detail.Events)
+		s.Events = s.Events[max(0, len(s.Events)-mostEvents):]
 	case journal.Held:
 		s.Hold = s.wave(r.Detail.Wave) + 1
 	case journal.Approved:

@@ -205,7 +205,7 @@ func pageOf(run Run) page {
 	made := page{
 		Policy: contentPolicy(), ID: run.ID, Version: run.Version, Verdict: verdictOf(run), Status: string(run.Status), StateClass: stateClass(run),
 		Facts: factsOf(run), Total: grouped(run.Counts.Total), Tiles: tiles(run.Counts), Bar: stretches(run.Counts), Fixes: fixesOf(run),
-		Warnings: run.Warnings, Head: run.Head, Records: grouped(run.Size),
+		Warnings: slices.Concat(run.Events, run.Warnings), Head: run.Head, Records: grouped(run.Size),
 	}
 	made.Title = fmt.Sprintf("Run %s: %s", run.ID, countsOf(run.Counts))
 	for _, counted := range statusCounts(run.Counts) {

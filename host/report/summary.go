@@ -37,6 +37,7 @@ type Run struct {
 	Head string // of the hash log
 	Size int64  // records in it
 
+	Events   []string // what happened to its backends: deaths, breaches, waits
 	Files    []string // reports that were written
 	Warnings []string // of formulas in them, and the like
 }
@@ -60,6 +61,9 @@ func Summary(w io.Writer, run Run) error {
 	}
 	if run.Unchanged > 0 {
 		fmt.Fprintf(writer, "%d done without a change of a password\n", run.Unchanged)
+	}
+	for _, event := range run.Events {
+		fmt.Fprintf(writer, "%s\n", plainText(event))
 	}
 	for _, warning := range run.Warnings {
 		fmt.Fprintf(writer, "warning: %s\n", plainText(warning))
