@@ -14,6 +14,8 @@ SHELL = bash
 
 # The tools of the examples of command, and what reads what they wrote.
 PACKAGES += mosquitto openipmi ipmitool keepassxc python3-pykeepass curl
+# What the definition of http that was run is run on.
+PACKAGES += rabbitmq-server
 PACKAGES += postgresql mariadb-server python3-pymysql redis-server python3-passlib python3-bcrypt python3-argon2
 # What npm has.
 PACKAGES += $(if $(shell command -v npm),,npm)

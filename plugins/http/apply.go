@@ -113,7 +113,7 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, value secre
 	if value.Empty() {
 		return sdk.CannotTell, sdk.Errorf(sdk.InvalidOperation, "the value is empty")
 	}
-	got, failure := i.attempt(rest.WithSecrets(ctx, value), definition.Given{"settings": i.settings, "account": account, "value": value})
+	got, failure := i.attempt(rest.WithSecrets(ctx, value), "verify", definition.Given{"settings": i.settings, "account": account, "value": value})
 	if failure != nil {
 		return sdk.CannotTell, failure.AsError()
 	}
@@ -124,13 +124,13 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, value secre
 	return verdict, nil
 }
 
-// attempt verifies without the instance's own login if it can: where that is away, a
-// value can still be tried, and nothing is asked twice.
-func (i *Instance) attempt(ctx context.Context, given definition.Given) (any, *rest.Failure) {
-	bare := &call{Instance: i, verb: "verify", bare: true}
+// attempt does without the instance's own login if it can: where that is away, a value
+// can still be tried, and rules that are known are asked of nobody.
+func (i *Instance) attempt(ctx context.Context, verb string, given definition.Given) (any, *rest.Failure) {
+	bare := &call{Instance: i, verb: verb, bare: true}
 	got, failure := bare.run(ctx, given)
 	if bare.lacked {
-		return i.do(ctx, "verify", given)
+		return i.do(ctx, verb, given)
 	}
 	return got, failure
 }

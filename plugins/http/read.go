@@ -82,7 +82,7 @@ func (i *Instance) Policy(ctx context.Context, account, kind string) (sdk.Policy
 			return sdk.Policy{}, failure
 		}
 	}
-	got, failure := i.do(ctx, "policy", definition.Given{"account": account})
+	got, failure := i.attempt(ctx, "policy", definition.Given{"settings": i.settings, "account": account})
 	if failure != nil {
 		return sdk.Policy{}, failure.AsError()
 	}

@@ -117,6 +117,9 @@ func (d *Definition) Verbs(verbs []sdk.Verb) []sdk.Verb {
 // *Page, an sdk.Policy, a *Login, an sdk.Finding or a Settings; nil for None.
 func (d *Definition) Call(ctx context.Context, name string, given Given) (any, error) {
 	fn := d.functions[name]
+	if fn == nil {
+		return nil, sdk.Errorf(sdk.Unsupported, "%s: the definition has no function %s", d.File, name)
+	}
 	values, err := given.values()
 	if err != nil {
 		return nil, err
