@@ -65,7 +65,7 @@ faults: FUZZTIME = 10s
 faults: packages $(if $(filter full,$(FAULTS)),fuzz)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; set -o pipefail; \
 	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Fault|Kill|Power|CutAtEvery' ./host ./host/launch ./cmd/rekey | tee "$$log"; status=$$?; \
-	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Thousands|Hostile|Test389|TestSamba$$' ./plugins/command ./plugins/ssh ./plugins/ldap | tee -a "$$log" && [ $$status = 0 ]; status=$$?; \
+	REKEY_FAULTS=$(FAULTS) $(GO) test -count 1 -timeout 60m -v -run 'Thousands|Hostile|Test389|TestSamba$$' ./plugins/command ./plugins/file ./plugins/ssh ./plugins/ldap | tee -a "$$log" && [ $$status = 0 ]; status=$$?; \
 	sed -n 's/^.*counts: //p' "$$log"; exit $$status
 
 fuzz:

@@ -108,3 +108,16 @@ func TestSlapdHandoverKilledAtEveryPoint(t *testing.T) {
 		t.Errorf("%d values that nobody can name", c.lost)
 	}
 }
+
+// TestSSHHandoverKilledAtEveryPoint: nor is its user of a host.
+func TestSSHHandoverKilledAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	p, h := newPoints(t), newLoginHost(t)
+	p.place.env = h.env
+	h.place = p.place
+	h.now = map[string]string{"svc": h.now["svc"], "user0": h.now["user0"]}
+	h.write("users.csv", "login\nuser0\nsvc\n")
+	h.write("handover.star", strings.Replace(fmt.Sprintf(sshHandover, h.KnownHosts, h.Address, h.Address, h.Address), "range(4)", "range(2)", 1))
+	done := func() { h.wantKnown(h.last(), true); h.next(h.last()) }
+	saga{p, []string{"handover.star", "--new"}, func() {}, func() { h.wantKnown(h.last(), false) }, done}.killedEverywhere("handover by ssh")
+}

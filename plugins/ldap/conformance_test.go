@@ -47,6 +47,11 @@ func TestConformance(t *testing.T) {
 	}})
 }
 
+func TestExecutableKeepsTheContract(t *testing.T) {
+	path := backendtest.Build(t, "./rekey-backend-ldap")
+	backendtest.RunExecutable(t, backendtest.Options{Target: func(t testing.TB) backendtest.Target { return target(t, ldaptest.Options{}, "rfc3062") }}, path)
+}
+
 // Without a policy: it could check neither length nor history of a hash.
 func TestConformanceOfModeAttribute(t *testing.T) {
 	backendtest.Run(t, backendtest.Options{Backend: ldap.New(), Target: func(t testing.TB) backendtest.Target {

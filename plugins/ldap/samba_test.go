@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,16 +69,47 @@ func TestSamba(t *testing.T) {
 	t.Run("administrators who are meant", c.administrators)
 	t.Run("passwords that never expire", c.forever)
 	t.Run("rights", c.rights)
+	t.Run("two hundred accounts", c.twoHundred)
 	t.Run("logs", c.logs)
 }
 
-// logs: at the highest level that says what was done, with the audits of passwords,
+// twoHundred accounts have a value of their own each; make test takes a sample.
+func (c controller) twoHundred(t *testing.T) {
+	i, count := c.instance(t), share(20, 200)
+	for n := range count {
+		c.account(t, fmt.Sprint("many", n), firstValue)
+	}
+	var workers sync.WaitGroup
+	for worker := range 4 {
+		workers.Go(func() {
+			for n := worker; n < count; n += 4 {
+				if r := i.Apply(t.Context(), set(fmt.Sprint("many", n), fmt.Sprint("New value ", n))); r.Outcome != sdk.Applied {
+					t.Errorf("many%d: %s: %v", n, say(r), r.Err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	for n := range count {
+		c.wantValue(t, fmt.Sprint("many", n), fmt.Sprint("New value ", n))
+	}
+	listed := 0
+	if err := i.List(t.Context(), "(sAMAccountName=many1*)", nil, func(sdk.Account) error { listed++; return nil }); err != nil || listed != share(11, 111) {
+		t.Errorf("List: %d, %v, want %d", listed, err, share(11, 111))
+	}
+}
+
+// logs: after a stop in the middle of a run, and at the highest level that says what was done, with the audits of passwords,
 // no value is in them.
 func (c controller) logs(t *testing.T) {
+	i := c.instance(t)
+	wantReceipt(t, i.Apply(t.Context(), set("user1", "Before it stops 1")), "applied")
+	c.Stop()
+	wantReceipt(t, i.Apply(t.Context(), set("user1", "While it is away 1")), "refused Unreachable")
 	if err := c.Restart(t.Context(), "log level = 10 dsdb_audit:10 dsdb_json_audit:10 dsdb_password_audit:10 dsdb_password_json_audit:10 auth_audit:10 ldb:10", "max log size = 0"); err != nil {
 		t.Fatal(err)
 	}
-	i := c.instance(t)
+	c.wantValue(t, "user1", "Before it stops 1")
 	wantReceipt(t, i.Apply(t.Context(), set("user1", canary+"1aA")), "applied")
 	wantReceipt(t, i.Apply(t.Context(), change("user1", canary+"1aA", canary+"2aA")), "applied")
 	wantReceipt(t, i.Apply(t.Context(), change("user1", canary+"9aA", canary+"3aA")), "refused WrongCurrentPassword")

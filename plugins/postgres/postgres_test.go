@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -509,5 +510,17 @@ func TestAnotherCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		want(t, instance.Apply(t.Context(), set("ann", "after its start")), "applied")
+	})
+	t.Run("a replica", func(t *testing.T) {
+		server.Stop()
+		if err := errors.Join(server.Standby(), server.Start()); err != nil {
+			t.Fatal(err)
+		}
+		replica := open(t, config(server))
+		want(t, replica.Apply(t.Context(), set("ann", "of a replica")), "refused ReadOnly")
+		want(t, instance.Apply(t.Context(), set("ann", "of what is a replica now")), "refused ReadOnly")
+		if found := replica.Check(t.Context()); !slices.ContainsFunc(found, func(one sdk.Finding) bool { return one.Severity == sdk.Bad && one.Code == sdk.ReadOnly }) {
+			t.Errorf("Check: %+v, want that it takes no writes", found)
+		}
 	})
 }

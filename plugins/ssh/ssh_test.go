@@ -99,7 +99,7 @@ func logsIn(t *testing.T, server *sshtest.Server, user, value string) bool {
 // TestASetKeepsAllButTheHash: ages, expiry, and other lines; OpenSSH's client
 // logs in with what was set, and not with another value.
 func TestASetKeepsAllButTheHash(t *testing.T) {
-	server := sshtest.Start(t, sshtest.Options{Users: []string{"ann:$6$saltsalt$x:19000:1:90:7:30:40000:", "bob:$6$saltsalt$x:19000:0:99999:7:::"}})
+	server := sshtest.Start(t, sshtest.Options{Config: "LogLevel DEBUG3\n", Users: []string{"ann:$6$saltsalt$x:19000:1:90:7:30:40000:", "bob:$6$saltsalt$x:19000:0:99999:7:::"}})
 	i, ann := open(t, server), "ann@"+server.Address
 	bob := server.Shadow("bob")
 	applied(t, i, set(ann, canary))
@@ -117,6 +117,9 @@ func TestASetKeepsAllButTheHash(t *testing.T) {
 	wantVerdict(t, i, ann, canary, sdk.Accepted)
 	wantVerdict(t, i, ann, canary+"x", sdk.Rejected)
 	log, _ := os.ReadFile(server.Log)
+	if !strings.Contains(string(log), "debug3: ") {
+		t.Error("sshd does not log all that it can: the test shows nothing")
+	}
 	if strings.Contains(string(log), canary) || strings.Contains(string(log), fields[1]) {
 		t.Error("sshd's log has the value or its hash")
 	}

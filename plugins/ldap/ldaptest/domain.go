@@ -170,7 +170,7 @@ func (d *Domain) Log() string {
 	return string(text)
 }
 
-// Restart stops the controller and starts it with more lines of smb.conf.
+// Restart stops the controller, if it runs, and starts it with more lines of smb.conf.
 func (d *Domain) Restart(ctx context.Context, lines ...string) error {
 	d.Stop()
 	conf, err := os.OpenFile(d.conf(), os.O_WRONLY|os.O_APPEND, 0o600)

@@ -276,6 +276,9 @@ func (s *Server) Stop() {
 	s.process = nil
 }
 
+// Standby has the server be a replica at its next start, which takes no writes.
+func (s *Server) Standby() error { return s.write("data/standby.signal", "") }
+
 // Remove stops the server and removes all that it has.
 func (s *Server) Remove() {
 	s.Stop()
