@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"sync"
@@ -89,7 +90,7 @@ func (f fedora) tells(t *testing.T, i *resetting) {
 	if err := f.Rules("nsslapd-errorlog-level", "16384"); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(f.Logs("errors"), canary) || !strings.Contains(f.Logs("audit"), "passwordHistory: ") {
+	if !strings.Contains(f.Logs("errors"), canary) || !strings.Contains(f.Logs("audit"), "userpassword:: "+base64.StdEncoding.EncodeToString([]byte("{SSHA512}"))) {
 		t.Error("389's logs have less than the documentation says")
 	}
 	if !strings.Contains(New().Describe().Doc, "389's error log at level 1\nhas the values that it compares, and its audit log has hashes") {
