@@ -33,7 +33,8 @@ type Host struct {
 	keyring *keyring
 	notices *notices
 	logs    *launch.Logs // nil: none
-	guarded []string     // paths that nothing is written to
+	brood   *launch.Brood
+	guarded []string // paths that nothing is written to
 }
 
 // New opens the state directory and finds the backends.
@@ -56,6 +57,9 @@ func NewWithoutRuns(config Config) (*Host, error) {
 	}
 	named := config.IdentityPath != ""
 	options := launch.Options{Log: config.Log, Sandbox: config.Sandbox}
+	if config.Reaps {
+		options.Brood = launch.NewBrood()
+	}
 	if options.Logs, err = pluginLogs(config); err != nil {
 		return nil, err
 	}
@@ -66,7 +70,7 @@ func NewWithoutRuns(config Config) (*Host, error) {
 	options.Protect = slices.DeleteFunc([]string{config.StateDir, config.PluginDir, config.IdentityPath}, func(path string) bool { return path == "" })
 	out := &notices{to: config.Stderr}
 	config.Stderr = out
-	return &Host{Config: config, logs: options.Logs, catalog: catalog.New(config.Bundled, config.Self, config.PluginDir, options, config.Unconfined...), keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
+	return &Host{Config: config, logs: options.Logs, brood: options.Brood, catalog: catalog.New(config.Bundled, config.Self, config.PluginDir, options, config.Unconfined...), keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
 }
 
 // pluginLogs opens the files of what plugins print, if they are wanted.
@@ -112,6 +116,7 @@ func noState(config Config, err error) error {
 // Close ends the plugins. Sessions have to be closed before.
 func (h *Host) Close() error {
 	err := h.catalog.Close()
+	h.brood.Close()
 	if lerr := h.logs.Close(); lerr != nil {
 		h.notices.warn("--plugin-log: %s: what plugins printed is not all there", lerr)
 	}

@@ -15,6 +15,9 @@ type child struct {
 	liveness *os.File   // held open as long as this process lives
 	outputs  []*os.File // that the child writes to, read here
 
+	brood   *Brood // of this process; may be nil
+	scratch string // the directory of its socket
+
 	pid     int
 	exited  chan struct{} // closed when the process is reaped
 	state   *os.ProcessState
@@ -50,6 +53,7 @@ func (c *child) started() {
 	c.killing.Lock()
 	defer c.killing.Unlock()
 	c.pid = c.cmd.Process.Pid
+	c.brood.joined(c.pid)
 	if c.killed {
 		killGroup(c.pid)
 	}
@@ -67,6 +71,7 @@ func (c *child) reap() {
 	}
 	c.state, c.reaped = c.cmd.ProcessState, true
 	c.killing.Unlock()
+	c.brood.left(c.pid, c.scratch)
 	deadline := time.Now().Add(pipeGrace)
 	for _, output := range c.outputs {
 		_ = output.SetReadDeadline(deadline)

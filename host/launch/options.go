@@ -19,6 +19,7 @@ type Command struct {
 // Options are shared by all plugins of a host. The zero Options will do.
 type Options struct {
 	Log      hclog.Logger     // of the plugins' lines and of their deaths; nil: none
+	Brood    *Brood           // ends what plugins leave behind elsewhere than in their process groups; nil: nobody does
 	Logs     *Logs            // get the plugins' standard error too; nil: no files
 	Stderr   io.Writer        // gets the plugins' standard error, scrubbed; nil: dropped
 	RunDir   string           // for sockets, short; "": one of the user's own in the temporary directory

@@ -28,7 +28,6 @@ type pluginRunner struct {
 	options Options
 	redact  *dial.Redactor
 	log     hclog.Logger // under the plugin's name, without secrets
-	scratch string       // the directory of its socket
 
 	breaches *dial.Breaches
 
@@ -39,7 +38,7 @@ type pluginRunner struct {
 }
 
 func newRunner(command Command, options Options, redact *dial.Redactor) *pluginRunner {
-	made := &pluginRunner{command: command, options: options, redact: redact, child: child{exited: make(chan struct{})}}
+	made := &pluginRunner{command: command, options: options, redact: redact, child: child{brood: options.Brood, exited: make(chan struct{})}}
 	made.log = hlog.ScrubbedLines(options.Log.Named(command.Name), func(text string) string { return clean(redact, text) },
 		func(text string) string { return cleanLines(redact, text) })
 	made.tail = &tail{redact: redact, log: made.log, echo: options.Stderr, file: made.file}

@@ -10,8 +10,10 @@ import (
 	"log"
 	"net/url"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/secret"
@@ -71,6 +73,10 @@ func (i *instance) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
 		panic("with " + password)
 	case "contradicts":
 		return sdk.Receipt{Outcome: sdk.Applied, Err: &sdk.Error{Code: sdk.Timeout, Message: "late"}}
+	case "detaches":
+		return detach(os.Environ())
+	case "detaches without a trace":
+		return detach(nil)
 	case "unknown":
 		return sdk.Receipt{Outcome: sdk.Unknown, Err: &sdk.Error{Code: sdk.Timeout, Message: "after " + url.PathEscape(password)}}
 	}
@@ -85,6 +91,16 @@ func (i *instance) Find(_ context.Context, account string) (sdk.Account, error) 
 
 func (i *instance) Verify(_ context.Context, _, _ string, v secret.Value) (sdk.Verdict, error) {
 	return sdk.CannotTell, errors.New("cannot verify " + v.Reveal())
+}
+
+// detach leaves a process behind, in a session of its own.
+func detach(environ []string) sdk.Receipt {
+	cmd := exec.Command("/bin/sleep", "172.8")
+	cmd.Env, cmd.SysProcAttr = append(environ, "LANG=C"), &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return sdk.Refuse(sdk.Errorf(sdk.Internal, "%v", err))
+	}
+	return sdk.Receipt{Outcome: sdk.Applied, Ref: fmt.Sprint(cmd.Process.Pid)}
 }
 
 func main() { serve.Main(backend{}) }
