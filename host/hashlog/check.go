@@ -135,12 +135,14 @@ func (c *Check) record(r *checked) {
 		c.Wrong("it is listed as %s of position %d, and is %s of position %d", r.Kind, r.User, f.Kind, f.User)
 	}
 	c.LastAt = f.At
-	if err := f.Into(&c.rec); err != nil {
+	err := f.Records(&c.rec, func(rec *journal.Record) error {
+		if rec.User == 0 || len(c.spoilt) == 0 || !c.spoilt[rec.User] {
+			c.Rules.Take(rec)
+		}
+		return nil
+	})
+	if err != nil {
 		c.Wrong("%s: its detail was changed", r.Kind)
-		return
-	}
-	if c.rec.User == 0 || len(c.spoilt) == 0 || !c.spoilt[c.rec.User] {
-		c.Rules.Take(&c.rec)
 	}
 }
 

@@ -37,6 +37,8 @@ const sumSize = 8
 // before them. index is 8 bytes big-endian in salt. key is 32 random bytes of
 // the run. detail is the JSON of a Detail without what stands in the public
 // part, or empty.
+//
+// The frame of an outcome or an answer that has a status is two records: see Ends.
 type Frame struct {
 	Kind    journal.Kind
 	Index   int64

@@ -244,11 +244,7 @@ func (b *bundleCheck) proved(f *Frame) error {
 	if b.record == nil {
 		return nil
 	}
-	rec, err := f.Record()
-	if err != nil {
-		return err
-	}
-	return b.record(rec)
+	return f.Records(&journal.Record{}, func(r *journal.Record) error { return b.record(*r) })
 }
 
 func (b *bundleCheck) takeRow(l *leaf) error {

@@ -126,11 +126,16 @@ func (w *admission) lookUp(r *journal.Record, u *life) error {
 	var dec hashlog.Decoder
 	err = w.db.Histories([]int64{r.User}, nil, func(_ int64, records []hashlog.Stored) error {
 		for i := range records {
-			old, err := dec.Record(records[i].Body)
+			f, err := dec.Split(records[i].Body)
+			if err == nil {
+				err = f.Records(&journal.Record{}, func(old *journal.Record) error {
+					u.history().Add(bare(old))
+					return nil
+				})
+			}
 			if err != nil {
 				return err
 			}
-			u.history().Add(bare(&old))
 		}
 		return nil
 	})

@@ -66,7 +66,9 @@ func finishedBy(t bench, c *conn) map[int64]int64 {
 	t.Helper()
 	by := map[int64]int64{}
 	for _, p := range recordsOf(t, c) {
-		if kindOf(p.frame) == journal.Finished {
+		f, err := (&hashlog.Decoder{}).Split(p.frame)
+		must(t, err)
+		if _, two := f.TakeEnd(); two || f.Kind == journal.Finished {
 			by[p.user] = p.id
 		}
 	}

@@ -21,6 +21,7 @@ type openRun struct {
 	total   int64
 	ordered bool // the plan is in the order of the source
 	names   hashlog.NamesKey
+	merges  bool // a frame may be two records
 	bounds  []hashlog.Wave
 
 	lock    *lock    // nil: open for reading
@@ -110,7 +111,7 @@ func (r *openRun) load(c storage) error {
 	if r.header, err = decodeHeader([]byte(found.Header)); err != nil {
 		return err
 	}
-	r.names, r.total, r.ordered, r.bounds = found.Names, found.Total, found.Ordered, found.Waves
+	r.names, r.total, r.ordered, r.bounds, r.merges = found.Names, found.Total, found.Ordered, found.Waves, found.Merges
 	return nil
 }
 

@@ -538,24 +538,33 @@ func (h *histories) take(u *User, records []hashlog.Stored) error {
 	for i := range records {
 		size += len(records[i].Body)
 	}
-	var frames []byte // so that the group they are from need not stay
-	u.History, frames = h.room.history(len(records), size)
+	room, frames := h.room.history(len(records)+1, size) // of a frame that is two records the user has one, the last
+	room = room[:0]
 	for i := range records {
 		at := len(frames)
-		frames = append(frames, records[i].Body...)
-		if err := h.decode(&u.History[i], frames[at:]); err != nil {
+		frames = append(frames, records[i].Body...) // so that the group they are from need not stay
+		var err error
+		if room, err = h.decode(room, frames[at:]); err != nil {
 			return fmt.Errorf("user %q: %w; rekey audit verify tells more", u.Key, err)
 		}
 	}
+	u.History = room
 	return nil
 }
 
-func (h *histories) decode(rec *journal.Record, body []byte) error {
+// decode appends what a stored frame says.
+func (h *histories) decode(list []journal.Record, body []byte) ([]journal.Record, error) {
 	f, err := h.dec.Split(body)
-	if err == nil {
-		err = f.Into(rec)
+	if err != nil {
+		return list, err
 	}
-	return err
+	end, two := f.TakeEnd()
+	list = slices.Grow(list, 1)[:len(list)+1]
+	if err = f.Into(&list[len(list)-1]); err == nil && two {
+		list = slices.Grow(list, 1)[:len(list)+1]
+		err = end.Into(&list[len(list)-1])
+	}
+	return list, err
 }
 
 // finish takes the reasons of statuses from the histories.

@@ -164,10 +164,8 @@ func (w *writer) commit(recs []*journal.Record) error {
 			return err
 		}
 		now := w.run.store.now()
-		for _, rec := range recs {
-			if err := w.append(rec, now); err != nil {
-				return err
-			}
+		if err := w.appendAll(recs, now); err != nil {
+			return err
 		}
 		if err := w.flush(); err != nil {
 			return err
@@ -263,9 +261,33 @@ func (w *writer) catchUpNow() error {
 	return w.db.Moment(w.catchUp)
 }
 
-// append puts one record into the log.
-func (w *writer) append(r *journal.Record, now time.Time) error {
+// mergeLeast is how many records a commit has of which two may be one frame: it pays
+// where there are many.
+const mergeLeast = 64
+
+// appendAll puts records into the log: the status of a user who is plainly done in the
+// frame of what came before.
+func (w *writer) appendAll(recs []*journal.Record, now time.Time) error {
+	merges := w.run.merges && len(recs) >= mergeLeast
+	for len(recs) > 0 {
+		first, end := recs[0], (*journal.Record)(nil)
+		if recs = recs[1:]; merges && len(recs) > 0 && hashlog.Ends(first, recs[0]) {
+			end, recs = recs[0], recs[1:]
+		}
+		if err := w.append(first, end, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append puts one record into the log, and in its frame the end of its user, unless that
+// is nil.
+func (w *writer) append(r, end *journal.Record, now time.Time) error {
 	was, err := (&admission{w}).admit(r)
+	if err == nil && end != nil {
+		_, err = (&admission{w}).admit(end)
+	}
 	if err != nil {
 		return err
 	}
@@ -281,6 +303,9 @@ func (w *writer) append(r *journal.Record, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if end != nil {
+		f.EndWith(end)
+	}
 	frame, leaf := w.enc.Stored(w.frame[:0], &f)
 	w.frame = frame
 	_, _ = w.proof.sum.Write(frame)
@@ -289,6 +314,16 @@ func (w *writer) append(r *journal.Record, now time.Time) error {
 	if err := w.put(r, frame); err != nil {
 		return err
 	}
+	if end == nil {
+		return w.ending(r)
+	}
+	end.Index, end.At = r.Index, r.At
+	w.now.apply(end, noStatus)
+	return w.finish(end)
+}
+
+// ending gives a user a status, or takes it away, if the record does.
+func (w *writer) ending(r *journal.Record) error {
 	switch r.Kind {
 	case journal.Finished:
 		return w.finish(r)
@@ -402,7 +437,7 @@ func (w *writer) destroyKey() error {
 	}
 	now := w.run.store.now()
 	rec := &journal.Record{Kind: journal.Forgot, Detail: journal.Detail{OSUser: w.run.store.osUser, Host: w.run.store.host}}
-	if err := w.append(rec, now); err != nil {
+	if err := w.append(rec, nil, now); err != nil {
 		return err
 	}
 	if err := w.flush(); err != nil {

@@ -18,6 +18,7 @@ type Run struct {
 	Waves   []hashlog.Wave
 	Key     Key
 	Room    int64 // bytes that there are of all; not written
+	Merges  bool  // a frame may be two records: no older rekey reads it; not written
 }
 
 // Key is the wrapped data key of a run, which is forgotten before the run is.

@@ -125,7 +125,7 @@ func (d *DB) Run() (rows.Run, error) {
 	if err := readable(found, 2); err != nil {
 		return rows.Run{}, err
 	}
-	r := rows.Run{Header: found.text(1), Names: hashlog.NamesKey(found.bytes(2)), Total: found.int(3), Ordered: found.int(4) == 1}
+	r := rows.Run{Header: found.text(1), Names: hashlog.NamesKey(found.bytes(2)), Total: found.int(3), Ordered: found.int(4) == 1, Merges: found.int(0) >= formatOfPacks}
 	err = d.conn.each("SELECT name, first, last FROM wave ORDER BY n", func(w row) error {
 		r.Waves = append(r.Waves, hashlog.Wave{Name: w.text(0), First: w.int(1), Last: w.int(2)})
 		return nil

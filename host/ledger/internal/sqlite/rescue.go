@@ -416,11 +416,7 @@ func (c *copier) records() error {
 			if c.known && c.enc.Fits(&f, r.Body) != nil {
 				changed.lack(r.ID, r.ID)
 			}
-			rec, err := f.Record()
-			if err != nil {
-				return err
-			}
-			return c.follow(&rec)
+			return f.Records(&journal.Record{}, c.follow)
 		})
 	})
 	missing.end(c.size)

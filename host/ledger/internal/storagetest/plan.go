@@ -80,7 +80,7 @@ func (m plan) publish(d Draft) {
 // planned compares everything written once.
 func (m plan) planned() error {
 	run, err := m.s.Run()
-	run.Room = 0
+	run.Room, run.Merges = 0, false
 	m.same("Run", run, m.run)
 	return errors.Join(err, m.sheets(), m.byKey(), m.bySource())
 }
