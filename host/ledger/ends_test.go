@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/rekey-host/rekey/host/hashlog"
@@ -137,5 +138,34 @@ func TestTheFrameOfAnEndThatWasChangedIsNamed(t *testing.T) {
 	must(t, err)
 	if a.OK || len(a.Problems) == 0 || a.Problems[0].User != 7 {
 		t.Errorf("%v", a.Problems)
+	}
+}
+
+// TestAUserTakesFewBytes on the disk: the plan, a value, what became of it and a status.
+func TestAUserTakesFewBytes(t *testing.T) {
+	const users = 20_000
+	s := newStore(t)
+	var plan []PlannedUser
+	for user := range users {
+		plan = append(plan, PlannedUser{Key: fmt.Sprintf("user%07d", user), Row: fmt.Appendf(nil, "%47d", user)})
+	}
+	r, err := draftOf(t, s, newKeys(t, s), plan).Freeze([]WavePlan{{Name: "all"}})
+	must(t, err)
+	for first := int64(1); first <= users; first += 256 {
+		var intents, ends []*journal.Record
+		for user := first; user < min(first+256, users+1); user++ {
+			begun := intent(r, user, 1, 0, fmt.Sprintf("value of %8d", user))
+			begun.Account = fmt.Sprintf("user%07d", user)
+			ended := outcome(user, 1, 0, sdk.Applied, "")
+			ended.Account = begun.Account
+			intents, ends = append(intents, begun), append(ends, ended, finished(user, journal.Done, ""))
+		}
+		commit(t, r, append(intents, ends...)...)
+	}
+	must(t, r.Close())
+	info, err := os.Stat(s.runFile(r.ID()))
+	must(t, err)
+	if each := info.Size() / users; each > 220 {
+		t.Errorf("%d bytes a user", each)
 	}
 }
