@@ -58,7 +58,7 @@ type cli struct {
 	Check      checkCmd      `cmd:"" group:"Write:" help:"Find the mistakes in a script, without starting anything."`
 	Docs       docsCmd       `cmd:"" group:"Write:" help:"Explain the names that scripts can use."`
 	Backends   backendsCmd   `cmd:"" group:"Write:" help:"List the backends, or explain one."`
-	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Add, list, verify, upgrade, remove, test or sign plugins of others."`
+	Plugin     pluginCmd     `cmd:"" group:"Write:" help:"Write, try, add, list, verify, upgrade, remove, test or sign plugins of others."`
 	Completion completionCmd `cmd:"" group:"Write:" help:"Print a completion script for bash, zsh or fish."`
 	Version    versionCmd    `cmd:"" group:"Write:" help:"Print the version."`
 

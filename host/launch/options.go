@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/rekey-host/rekey/sdk/dial"
 )
 
 // Command is how a plugin is started.
@@ -24,6 +26,7 @@ type Options struct {
 	Stderr   io.Writer        // gets the plugins' standard error, scrubbed; nil: dropped
 	RunDir   string           // for sockets, short; "": one of the user's own in the temporary directory
 	CacheDir string           // of host/catalog; "": no cache
+	Trace    func(dial.Frame) // is told of every message of every plugin, without secrets; nil: not told
 	Environ  []string         // what a plugin's environment is picked from; nil: the process's own
 	Now      func() time.Time // nil: time.Now
 

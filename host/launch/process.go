@@ -42,7 +42,7 @@ func start(ctx context.Context, command Command, options Options, redact *dial.R
 	made.runner = newRunner(command, options, redact)
 	made.runner.breaches = breaches
 	made.runner.scratch = dir.path
-	config := dial.Config(dial.Options{Log: made.runner.log, Redact: redact, Gone: made.runner.exited, Why: made.why, Breaches: breaches})
+	config := dial.Config(dial.Options{Log: made.runner.log, Redact: redact, Gone: made.runner.exited, Why: made.why, Breaches: breaches, Trace: options.Trace})
 	config.SkipHostEnv = true
 	config.StartTimeout = 2 * options.StartTimeout // connect has a clock of its own, for all of the start
 	config.UnixSocketConfig = &plugin.UnixSocketConfig{TempDir: dir.path}

@@ -42,6 +42,9 @@ type Options struct {
 	Why func() string
 	// Breaches counts what the plugin does against the contract; nil: not counted.
 	Breaches *Breaches
+	// Trace is told of every message, without secrets; nil: not told. It is called
+	// from several goroutines.
+	Trace func(Frame)
 }
 
 // logger is the log without secrets.

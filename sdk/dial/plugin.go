@@ -26,12 +26,19 @@ func Handshake() plugin.HandshakeConfig {
 // a *Client: gRPC only, certificates made for this one process, the limits of
 // the contract. The caller adds how the process is started.
 func Config(options Options) *plugin.ClientConfig {
+	if options.Redact == nil {
+		options.Redact = &Redactor{} // one for the client and the trace
+	}
+	dialing := dialOptions()
+	if options.Trace != nil {
+		dialing = append(dialing, grpc.WithStatsHandler(tracer{options.Redact, options.Trace}))
+	}
 	return &plugin.ClientConfig{
 		HandshakeConfig:  Handshake(),
 		Plugins:          plugin.PluginSet{"backend": &dispenser{options: options}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
-		GRPCDialOptions:  dialOptions(),
+		GRPCDialOptions:  dialing,
 		StartTimeout:     10 * time.Second,
 		Logger:           options.logger(),
 	}
