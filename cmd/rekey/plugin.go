@@ -13,6 +13,7 @@ import (
 
 // pluginCmd is the life of plugins in REKEY_PLUGIN_DIR.
 type pluginCmd struct {
+	New     pluginNewCmd     `cmd:"" help:"Write a new backend into ./rekey-backend-NAME: it builds and keeps the contract as it is."`
 	Add     pluginAddCmd     `cmd:"" help:"Install a plugin, and lock it with what it asks for."`
 	List    pluginListCmd    `cmd:"" help:"List the plugins, and whether they are those of the lock file."`
 	Verify  pluginVerifyCmd  `cmd:"" help:"Compare the plugins with the lock file; exit status 2 if one is another."`
