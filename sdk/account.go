@@ -60,6 +60,13 @@ type Identity struct {
 }
 
 // Verdict is the answer of a Verify.
+//
+// CannotTell is for a target that was asked and gives no evidence either way: it lets
+// everybody in, it has no logon of its own, it says the same of a wrong value and of a
+// closed account. It costs little: after a value that was applied the user is done, with
+// a note; a doubt stays one, and is settled by sending again where that is safe. A false
+// Rejected costs much, for it settles a doubt: a target that is away, or cuts the
+// connection, is an error and no verdict.
 type Verdict uint8
 
 // The verdicts. The zero value is CannotTell.

@@ -3,7 +3,10 @@
 //
 // An author implements Backend and Instance, adds the optional abilities that
 // the target system offers, one method each, and hands the Backend to
-// sdk/serve. The package imports the standard library and sdk/secret only; it
+// sdk/serve. A backend that speaks HTTP begins with sdk/rest, which knows what a
+// status or a broken exchange means for an operation, renews logins and scrubs; a test
+// begins with sdk/backendtest. rekey plugin new writes a whole backend to start from.
+// The package imports the standard library and sdk/secret only; it
 // knows nothing of processes, wires, scripts or ledgers.
 //
 //	ability        method     what the host does without it
