@@ -1,6 +1,7 @@
 package openiam_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/openiam"
@@ -46,7 +47,8 @@ func contractTarget(t testing.TB, strict bool, verify string) backendtest.Target
 			{Field: "security_domain", Value: "a\x00b"},
 			{Field: "managed_system", Value: "\x01"},
 		},
-		Down: s.Close,
+		Down:   s.Close,
+		Server: strings.Split(s.URL(), "/")[2], Setting: "url",
 	}
 }
 

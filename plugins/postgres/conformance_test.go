@@ -118,7 +118,8 @@ func target(t testing.TB) backendtest.Target {
 			{Field: "iterations", Value: int64(-1)},
 			{Field: "ca_file", Value: "/no/such/file"},
 		},
-		Down: relay.Stop,
+		Down:   relay.Stop,
+		Server: "127.0.0.1:" + relay.Port, Setting: "url",
 	}
 }
 

@@ -1,6 +1,7 @@
 package smartcloud_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/rekey-host/rekey/plugins/smartcloud"
@@ -37,7 +38,8 @@ func contractTarget(t testing.TB, more ...any) backendtest.Target {
 			{Field: "budget", Value: "often"},
 			{Field: "weights", Value: []string{"subscriber"}},
 		},
-		Down: s.Close,
+		Down:   s.Close,
+		Server: strings.TrimPrefix(s.URL(), "http://"), Setting: "url",
 	}
 }
 

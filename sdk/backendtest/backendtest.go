@@ -19,6 +19,7 @@
 //			Refusing: map[string]sdk.Code{"lou": sdk.AccountStatus},
 //			Weak:     "short",
 //			Down:     server.Close,
+//			Server:   server.Address, Setting: "url", // the kit cuts what goes there
 //		}
 //	}
 //
@@ -51,11 +52,14 @@
 //	verify, find, reading agrees with the target; a list is never cut
 //	list, policy, in silence
 //	generate,
-//	check, down
+//	check, down,  a target that is gone, or that is cut off at any moment of an
+//	faults        operation, is told as such, and what was refused is done when
+//	              it is asked again
 //	leaks         no secret in an answer, a log line, on standard error, in an
 //	              argument, the environment or a file left behind, in any of
-//	              eleven forms
-//	close         nothing is left behind
+//	              eleven forms, and no six characters of one
+//	close         what runs is waited for, and nothing is left behind
+//	wire          strangers are refused, each operation is answered once, in time
 //	process       the handshake, standard output, the end of the host
 //
 // The kit believes answers only if the target agrees: it asks Target.Holds or,
@@ -136,6 +140,14 @@ type Target struct {
 	Wrong []Wrong
 	// Down takes the target away, for good.
 	Down func()
+	// Away takes the target away, and returns what brings it back as it was. Nil: the
+	// kit does so where it has Server.
+	Away func() (back func())
+	// Server is the address of the target's server on this machine, such as
+	// "127.0.0.1:5432", and Setting the field of Config that holds it, as a URL, an
+	// address, a list of them, or the port as a number. The kit then stands between
+	// the two, and cuts, holds and drops what they say.
+	Server, Setting string
 	// Unverifiable says that Verify works for another Kind than this one, and
 	// has to say so: CannotTell, or Unsupported. Holds is needed then.
 	Unverifiable bool

@@ -27,6 +27,18 @@ func setReplaces(probe *probe) {
 	}
 }
 
+// stampsOfReceipts: a receipt's stamp differs after each change, or there is none.
+func stampsOfReceipts(probe *probe) {
+	subject, seen := probe.open(), map[string]bool{}
+	for range 3 {
+		stamp := probe.give(subject, probe.target.Accounts[0], probe.value()).Stamp
+		if stamp != "" && seen[stamp] {
+			probe.fail("Stamp: the receipts of two sets have the same, %q", stamp)
+		}
+		seen[stamp] = true
+	}
+}
+
 func othersAreLeftAlone(probe *probe) {
 	subject, value, word := probe.open(), probe.value(), probe.value()
 	probe.give(subject, probe.target.Accounts[1], value)
@@ -96,6 +108,9 @@ func mustChange(probe *probe) {
 	if !ok(receipt) {
 		probe.wantRefused(receipt, "a set with must_change", sdk.Unsupported, sdk.InvalidOperation)
 		return
+	}
+	if probe.d.MustChange == nil {
+		probe.fail("a set with must_change: %s, and Describe does not say by MustChange that a set can demand it", said(receipt))
 	}
 	if !probe.can(sdk.CanFind) {
 		return

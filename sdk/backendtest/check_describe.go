@@ -55,6 +55,9 @@ func describeMakesSense(probe *probe) {
 	if limits := probe.d.Limits; limits.Concurrency < 0 || limits.PerSecond < 0 || limits.Batch < 0 || limits.Timeout < 0 {
 		probe.fail("Limits: %+v, want none below zero", limits)
 	}
+	if err := probe.d.References(); err != nil {
+		probe.fail("%v", err)
+	}
 	for _, name := range probe.d.Target {
 		if !slices.ContainsFunc(probe.d.Config, func(field sdk.Field) bool { return field.Name == name && field.Type != sdk.Secret }) {
 			probe.fail("Target: %q is not a setting, or a secret", name)

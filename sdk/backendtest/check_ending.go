@@ -3,6 +3,8 @@ package backendtest
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rekey-host/rekey/sdk"
@@ -40,6 +42,77 @@ func noLeaks(probe *probe) {
 	}
 	wantClean(probe, "the log", probe.log.String(), secrets...)
 	wantClean(probe, "what the plugin printed", probe.plugin.logged(), secrets...)
+}
+
+// shard is a value of which no six characters stand anywhere by chance, read in
+// either direction.
+const shard = "Zq8Kv3-Wx7Jb2_Tn5Hc9.Gf6Ld4"
+
+// noFragments provokes refusals and faults with such a value.
+func noFragments(probe *probe) {
+	subject, account, ctx := probe.open(), probe.target.Accounts[0], probe.t.Context()
+	look := func(what string, receipt sdk.Receipt) { wantNoShard(probe, "the answer to "+what, texts(receipt)) }
+	for what, edit := range provocations(probe) {
+		op := anyOp(probe, account, shard)
+		edit(&op)
+		if !op.Value.Equal(secret.New(longCanary)) {
+			look(what, subject.apply(ctx, op))
+		}
+	}
+	look("a set", subject.apply(ctx, anyOp(probe, account, shard)))
+	look("a set again", subject.apply(ctx, anyOp(probe, account, shard)))
+	if probe.can(sdk.CanVerify) {
+		_, err := subject.verify(ctx, probe.target.Missing, probe.kind(), secret.New(shard))
+		wantNoShard(probe, "the answer to a verify", fmt.Sprint(err))
+	}
+	for what, code := range probe.target.Refusing {
+		look(fmt.Sprintf("a set of an account that is refused with %s", code), subject.apply(ctx, anyOp(probe, what, shard)))
+	}
+	if relayedSet(probe.scene) {
+		probe.shardsInFaults()
+	}
+	wantNoShard(probe, "the log", probe.log.String())
+	wantNoShard(probe, "what the plugin printed", probe.plugin.logged())
+	for _, name := range strewn(probe.began) {
+		probe.fail("the file %s has six characters of the value", name)
+	}
+}
+
+// shardsInFaults looks at the answers where the server falls silent in the middle.
+func (p *probe) shardsInFaults() {
+	for _, fault := range hiccups {
+		p.meeting(fault, func(subject subject, account, what string) func() {
+			wantNoShard(p, "the answer with "+what, texts(p.timed(subject, p.set(account, shard))))
+			return func() {}
+		})
+	}
+}
+
+// wantNoShard notes a problem if six characters of shard stand in text, also
+// backwards or with something between them.
+func wantNoShard(probe *probe, where, text string) {
+	if part := shardIn(text); part != "" {
+		probe.fail("%s: holds %d characters of the value beside each other", where, len(part))
+	}
+}
+
+func shardIn(text string) string {
+	letters := []rune(shard)
+	slices.Reverse(letters)
+	dense := strings.Map(func(letter rune) rune {
+		if strings.ContainsRune(" \t\n,;:|", letter) {
+			return -1
+		}
+		return letter
+	}, text)
+	for _, whole := range []string{shard, string(letters)} {
+		for from := range len(whole) - 5 {
+			if part := whole[from : from+6]; strings.Contains(text, part) || strings.Contains(dense, part) {
+				return part
+			}
+		}
+	}
+	return ""
 }
 
 func closeIsClean(probe *probe) {

@@ -186,12 +186,32 @@ func policyAgrees(probe *probe) {
 		if probe.target.History && pol.History == 0 && pol.Note == "" {
 			probe.fail("Policy: says nothing of the history that the target keeps")
 		}
+		if probe.target.Weak != "" && pol.Note == "" {
+			probe.policyKnowsWeak(subject, pol)
+		}
 		if pol.MinLength < 2 {
 			continue
 		}
 		short := "aB3."[:min(4, pol.MinLength-1)]
 		receipt := subject.apply(ctx, anyOp(probe, probe.target.Accounts[1], short))
 		probe.wantRefused(receipt, fmt.Sprintf("a value of %d characters where Policy says at least %d", len(short), pol.MinLength), sdk.PolicyViolation)
+	}
+}
+
+// policyKnowsWeak compares a policy with the rules that the target's refusal names.
+func (p *probe) policyKnowsWeak(subject subject, pol sdk.Policy) {
+	receipt := subject.apply(p.t.Context(), anyOp(p, p.target.Accounts[1], p.target.Weak))
+	if receipt.Err == nil {
+		return
+	}
+	said := map[sdk.Rule]bool{
+		sdk.RuleMinLength: pol.MinLength > 0, sdk.RuleMaxLength: pol.MaxLength > 0 || pol.MaxBytes > 0, sdk.RuleLetters: pol.Letters > 0, sdk.RuleLower: pol.Lower > 0,
+		sdk.RuleUpper: pol.Upper > 0, sdk.RuleDigits: pol.Digits > 0, sdk.RuleSymbols: pol.Symbols > 0, sdk.RuleNonLetters: pol.NonLetters > 0, sdk.RuleClasses: pol.Classes > 0,
+	}
+	for _, violation := range receipt.Err.Violations {
+		if known, counted := said[violation.Rule]; counted && !known {
+			p.fail("a weak value is refused by the rule %s, of which Policy says nothing", violation.Rule)
+		}
 	}
 }
 
@@ -220,23 +240,5 @@ func checkIsReady(probe *probe) {
 		if finding.Message == "" {
 			probe.fail("Check: a finding without a message")
 		}
-	}
-}
-
-func lostTarget(probe *probe) {
-	subject, text := probe.open(), probe.target.Accounts[0]
-	known(probe, subject, text)
-	probe.target.Down()
-	receipt := subject.apply(probe.t.Context(), anyOp(probe, text, probe.value()))
-	// InvalidConfig is how a missing file looks; it too stops a run.
-	lost := []sdk.Code{sdk.Unreachable, sdk.TargetUnavailable, sdk.TargetError, sdk.ConnectionLost, sdk.Timeout, sdk.InvalidConfig}
-	if ok(receipt) || receipt.Err == nil || !slices.Contains(lost, receipt.Err.Code) {
-		probe.fail("an operation on a target that is gone: %s, want one of %v", said(receipt), lost)
-	}
-	if !probe.can(sdk.CanCheck) {
-		return
-	}
-	if !slices.ContainsFunc(subject.check(probe.t.Context()), func(finding sdk.Finding) bool { return finding.Severity == sdk.Bad }) {
-		probe.fail("Check of a target that is gone: nothing bad")
 	}
 }

@@ -115,7 +115,9 @@ func nonsense(probe *probe) {
 
 // hostile are names that mean something to careless code.
 func hostile(account string) []string {
-	return []string{"*", "", " ", account + " ", " " + account, account + "*", account + "\n", account + ":x", account + ",dc=x", account + "/../" + account,
+	runes := []rune(account)
+	cut := string(runes[:len(runes)-1])
+	return []string{"%", cut + "_", cut + "?", cut, "^" + account, ".*", "*", "", " ", account + " ", " " + account, account + "*", account + "\n", account + ":x", account + ",dc=x", account + "/../" + account,
 		`x" OR "1"="1`, "x' OR '1'='1", `x'; DROP TABLE users; --`, ")(uid=*", "../../../../etc/passwd", "%00", "%2e%2e/", "$(id)", "<a>&amp;", strings.Repeat("n", 5000), "-h", "\u202enna"}
 }
 

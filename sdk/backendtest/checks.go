@@ -37,6 +37,7 @@ func checksOfVerbs() []check {
 	return []check{
 		{"set/takes effect", does(sdk.Set), setTakesEffect},
 		{"set/replaces the value before", does(sdk.Set), setReplaces},
+		{"set/stamps differ", does(sdk.Set), stampsOfReceipts},
 		{"set/leaves other accounts alone", nil, othersAreLeftAlone},
 		{"set/keeps every character", nil, everyCharacterIsKept},
 		{"set/of every kind", func(stage scene) bool { return stage.d.Does(sdk.Set) && len(stage.d.Kinds) > 1 }, everyKind},
@@ -95,9 +96,28 @@ func checksOfTheEnd() []check {
 	return []check{
 		{"check/finds a good target ready", can(sdk.CanCheck), checkIsReady},
 		{"down/a lost target is told as such", func(stage scene) bool { return stage.target.Down != nil }, lostTarget},
+		{"faults/sets tell the truth", relayedSet, faultsOfSets},
+		{"faults/verify tells the truth", func(stage scene) bool {
+			return relayed(stage) && stage.can(sdk.CanVerify) && !stage.target.Unverifiable
+		}, faultsOfVerify},
+		{"faults/find says nothing of an account", func(stage scene) bool { return relayed(stage) && (stage.can(sdk.CanFind) || stage.can(sdk.CanResolve)) }, faultsOfFind},
+		{"faults/a list is never short in silence", func(stage scene) bool { return relayed(stage) && stage.can(sdk.CanList) }, faultsOfLists},
+		{"faults/a target that is back is asked again", func(stage scene) bool { return stage.d.Does(sdk.Set) && (relayed(stage) || stage.target.Away != nil) }, repaired},
+		{"faults/an unlocked account is asked again", func(stage scene) bool {
+			return stage.d.Does(sdk.Set) && stage.can(sdk.CanUnlock) && stage.target.Locked != ""
+		}, lockedFirst},
 		{"leaks/no secret in answers or logs", nil, noLeaks},
 		{"leaks/no secret in unscrubbed answers", isFar, noRawLeaks},
 		{"leaks/no secret where others can look", isFar, noTraces},
+		{"leaks/no six characters of a secret, whatever fails", nil, noFragments},
+		{"wire/strangers are refused", isFar, strangersAreRefused},
+		{"wire/the socket is where it was told", isFar, socketIsWhereItWasTold},
+		{"wire/a message has a limit", isFar, longMessages},
+		{"wire/each operation is answered once", isFar, answersOnce},
+		{"wire/the deadline holds", farAndRelayed, deadlineOverTheWire},
+		{"wire/no more at once than allowed", farAndRelayed, staysWithin},
+		{"close/waits for what runs", farAndRelayed, closeWaits},
+		{"close/leaves no process", isFar, leavesNoProcess},
 		{"close/is clean", nil, closeIsClean},
 		{"close/instances are known by their names", isFar, instancesByName},
 	}

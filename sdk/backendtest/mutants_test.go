@@ -358,6 +358,12 @@ func mutants() []mutant {
 			}
 			return a, err
 		}}, nil},
+		{"finds accounts as SQL's LIKE does", "refuse/hostile names", &broken{find: func(a sdk.Account, err error, name string) (sdk.Account, error) {
+			if name == "an_" || name == "%" {
+				return sdk.Account{Account: "ann", ID: "ann"}, nil
+			}
+			return a, err
+		}}, nil},
 		{"refuses history on a retry", "replay/the same operation is not done twice", &broken{apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
 			if op.Attempt > 1 {
 				return policyViolation(sdk.RuleHistory, "the value is the present one")
@@ -466,6 +472,7 @@ func mutants() []mutant {
 		}}, nil},
 		{"promises a longer value than it wants", "policy/agrees with the target", &broken{policy: func(p sdk.Policy) sdk.Policy { p.MinLength = 1; p.History = 0; return p }}, nil},
 		{"wants less than its policy says", "policy/agrees with the target", &broken{policy: func(p sdk.Policy) sdk.Policy { p.MinLength = 99; p.MaxLength = 12; return p }}, nil},
+		{"says less of its policy than it enforces", "policy/agrees with the target", &broken{policy: func(p sdk.Policy) sdk.Policy { p.Digits = 0; return p }}, nil},
 		{"generates one value", "generate/gives accepted values", &broken{generate: func(n int, v []secret.Value) []secret.Value {
 			for i := range v {
 				v[i] = v[0]
@@ -672,7 +679,12 @@ func TestEveryMutantIsCaughtByItsCheck(t *testing.T) {
 }
 
 func TestEveryCheckHasAMutant(t *testing.T) {
-	caught := map[string]bool{checkOfBoasts: true, checkOfNonsense: true, checkOfNames: true, checkOfRawLeaks: true, checkOfIDs: true, checkOfTraces: true, checkOfFrames: true}
+	caught := map[string]bool{checkOfBoasts: true, checkOfNonsense: true, checkOfShards: true,
+		"set/stamps differ": true, "faults/sets tell the truth": true, "faults/verify tells the truth": true, "faults/find says nothing of an account": true,
+		"faults/a list is never short in silence": true, "faults/a target that is back is asked again": true, "faults/an unlocked account is asked again": true,
+		"wire/strangers are refused": true, "wire/the socket is where it was told": true, "wire/a message has a limit": true, "wire/each operation is answered once": true,
+		"wire/the deadline holds": true, "wire/no more at once than allowed": true, "close/waits for what runs": true, "close/leaves no process": true,
+		checkOfNames: true, checkOfRawLeaks: true, checkOfIDs: true, checkOfTraces: true, checkOfFrames: true}
 	for _, m := range mutants() {
 		caught[m.check] = true
 	}

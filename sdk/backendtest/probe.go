@@ -71,6 +71,7 @@ type probe struct {
 	opened []subject
 	extra  subject // another instance on the target, to look
 	values int
+	began  time.Time
 
 	mu       sync.Mutex
 	problems []string
@@ -82,7 +83,7 @@ type stopped struct{}
 // try runs the check on a target of its own and returns its complaints.
 func (c check) try(t testing.TB, options Options, plugin plugin, description sdk.Description) []string {
 	_, isNear := plugin.(*direct)
-	made := &probe{t: t, o: options, plugin: plugin, log: &journal{}}
+	made := &probe{t: t, o: options, plugin: plugin, log: &journal{}, began: time.Now()}
 	made.scene = scene{d: description, target: options.Target(t), near: isNear}
 	made.guard(func() {
 		made.sane()
@@ -234,8 +235,10 @@ func (p *probe) value() string { return p.valueOf(p.kind()) }
 
 // valueOf returns a fresh good value for a kind.
 func (p *probe) valueOf(kind string) string {
+	p.mu.Lock()
 	count := p.values
 	p.values++
+	p.mu.Unlock()
 	switch call := p.target.Values[kind]; {
 	case call != nil:
 		return call(count)

@@ -221,6 +221,7 @@ func (p *process) end() error {
 	case <-limit.C:
 		err = fmt.Errorf("the process still runs %v after its host is gone", p.ends)
 	}
+	err = errors.Join(err, p.survivors())
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // its own children
 	<-p.gone
 	if printed := p.rest.String(); printed != "" {
@@ -247,4 +248,30 @@ func certificate() (tls.Certificate, string, error) {
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, string(text), nil
+}
+
+// survivors names the processes that a plugin has left running, and ends them. They
+// are known by the directory that is the plugin's alone, in their environment.
+func (p *process) survivors() error {
+	select {
+	case <-p.gone:
+	default:
+		return nil // it is still there itself
+	}
+	var left []int
+	for end := time.Now().Add(p.ends); ; time.Sleep(10 * time.Millisecond) {
+		if left = withEnvironment("HOME=" + p.dir); len(left) == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			break
+		}
+	}
+	var err error
+	for _, pid := range left {
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		err = errors.Join(err, fmt.Errorf("the plugin has ended, and process %d that it started (%s) still runs", pid, strings.TrimSpace(string(name))))
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return err
 }

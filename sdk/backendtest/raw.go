@@ -43,7 +43,10 @@ func (l line) configure(name string) error {
 }
 
 func (l line) open(name string) (*pb.ConfigureResponse, error) {
-	config := filled(l.p.target.Config, l.p.d)
+	return l.openWith(name, filled(l.p.target.Config, l.p.d))
+}
+
+func (l line) openWith(name string, config sdk.Config) (*pb.ConfigureResponse, error) {
 	values, err := wire.EncodeValues(config.Values)
 	if err != nil {
 		l.p.stop("settings: %v", err)

@@ -94,3 +94,44 @@ func left(dir string) map[string]string {
 	})
 	return files
 }
+
+// strewn returns the files in the places where anybody may write that hold a part of
+// shard and were written since.
+func strewn(since time.Time) []string {
+	var found []string
+	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
+		entries, _ := os.ReadDir(dir)
+		for _, dirEntry := range entries {
+			info, err := dirEntry.Info()
+			if err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 || info.ModTime().Before(since) {
+				continue
+			}
+			name := filepath.Join(dir, dirEntry.Name())
+			if text, err := os.ReadFile(name); err == nil && shardIn(string(text)) != "" {
+				found = append(found, name)
+			}
+		}
+	}
+	return found
+}
+
+// withEnvironment returns the processes that have a variable in their environment,
+// where the system shows that.
+func withEnvironment(variable string) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var found []int
+	for _, dirEntry := range entries {
+		pid, err := strconv.Atoi(dirEntry.Name())
+		if err != nil {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join("/proc", dirEntry.Name(), "environ"))
+		if err == nil && bytes.Contains(append([]byte{0}, text...), []byte("\x00"+variable+"\x00")) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}

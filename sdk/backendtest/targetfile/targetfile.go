@@ -22,6 +22,10 @@
 // account, with 1 if not. Without "down" the target is taken away by killing what
 // "start" started, or without that by removing the files.
 //
+// "setting" names the field of "config" that says where the server is, as a URL or an
+// address of this machine, and "server" its address, if it is another: the kit then
+// stands between the two, and cuts, holds and drops what they say.
+//
 // Further members add checks, as those of backendtest.Target do: "kind" is the
 // credential that the checks are about; "present" the value that the accounts have,
 // where they can only be changed; "values" good values, where those of the kit do
@@ -40,6 +44,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,6 +79,8 @@ type File struct {
 	Options  map[string]any      `json:"options"`
 	Wrong    []wrong             `json:"wrong"`
 	Down     []string            `json:"down"`
+	Server   string              `json:"server"`
+	Setting  string              `json:"setting"`
 	Lacks    []sdk.Ability       `json:"lacks"`
 
 	Unverifiable bool `json:"unverifiable"`
@@ -134,7 +141,7 @@ func (f *File) Target(t testing.TB) backendtest.Target {
 	return backendtest.Target{
 		Config: config, Accounts: f.Accounts, Present: f.Present, Kind: f.Kind, Value: f.value(), Holds: made.holds(t), Missing: f.Missing,
 		Refusing: f.Refusing, Aliases: f.Aliases, Locked: f.Locked, Weak: f.Weak, History: f.History, Hashed: f.hashed(), Options: f.Options,
-		Wrong: f.wrong(), Down: func() { made.down(t) }, Unverifiable: f.Unverifiable, Lacks: f.Lacks,
+		Wrong: f.wrong(), Down: func() { made.down(t) }, Away: made.away(), Server: made.server(config), Setting: f.Setting, Unverifiable: f.Unverifiable, Lacks: f.Lacks,
 	}
 }
 
@@ -260,6 +267,32 @@ func (t *target) down(tb testing.TB) {
 			_ = os.Remove(filepath.Join(t.dir, name))
 		}
 	}
+}
+
+// away takes the files away for a time, where they are all that there is; nil: the
+// target is more than that.
+func (t *target) away() func() (back func()) {
+	if t.process != nil || len(t.Files) == 0 || len(t.Down) > 0 {
+		return nil
+	}
+	return func() func() {
+		there, hidden := t.dir, t.dir+".away"
+		_ = os.Rename(there, hidden)
+		return func() { _ = os.Rename(hidden, there) }
+	}
+}
+
+// server is the address that the kit stands before; "": the file names no setting of
+// one. Without "server" it is what the setting holds, as an address or a URL.
+func (t *target) server(config sdk.Config) string {
+	if t.Setting == "" || t.Server != "" {
+		return t.text(t.Server)
+	}
+	value := fmt.Sprint(config.Values[t.Setting])
+	if parsed, err := url.Parse(value); err == nil && parsed.Host != "" {
+		return parsed.Host
+	}
+	return value
 }
 
 // filled is a setting with the directory in the place of its name.

@@ -20,6 +20,10 @@ func target(t testing.TB) backendtest.Target {
 		Accounts: []string{"ann", "bob", "cy"},
 		Missing:  "nobody",
 		Down:     func() { _ = os.Remove(path) },
+		Away: func() (back func()) {
+			_ = os.Rename(path, path+".away")
+			return func() { _ = os.Rename(path+".away", path) }
+		},
 	}
 }
 
