@@ -23,6 +23,9 @@ func (r row) tell() sdk.Account {
 // one reads the row of an account. A connection that is lost is replaced by the
 // pool, for a question changes nothing.
 func (i *Instance) one(ctx context.Context, account string) (row, *sdk.Error) {
+	if failed := i.removed(); failed != nil {
+		return row{}, failed
+	}
 	found, err := i.read(ctx, i.db, account, "")
 	if err != nil {
 		return row{}, i.failure(err)

@@ -24,8 +24,8 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	if i.Exposed {
 		found = append(found, warning("hashes travel in clear: insecure = True to another machine", "leave insecure out"))
 	}
-	if _, err := os.Stat(i.path); i.engine.name == engineSQLite && err != nil {
-		return append(found, bad(sdk.Errorf(sdk.InvalidConfig, "path: %v", err), ""))
+	if failed := i.removed(); failed != nil {
+		return append(found, bad(failed, ""))
 	}
 	kinds, failed := i.sample(ctx)
 	if failed == nil {
@@ -39,6 +39,18 @@ func (i *Instance) Check(ctx context.Context) []sdk.Finding {
 	}
 	found = append(found, i.checkTransactions(ctx)...)
 	return append(found, i.Told(time.Time{})...)
+}
+
+// removed is the failure of a file of SQLite that is no longer there: one that is
+// open is read on, and no application looks there any more.
+func (i *Instance) removed() *sdk.Error {
+	if i.engine.name != engineSQLite {
+		return nil
+	}
+	if _, err := os.Stat(i.path); err != nil {
+		return sdk.Errorf(sdk.InvalidConfig, "path: %v", err)
+	}
+	return nil
 }
 
 // sample counts the formats of some rows.
