@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,14 +45,32 @@ func noLeaks(probe *probe) {
 	wantClean(probe, "what the plugin printed", probe.plugin.logged(), secrets...)
 }
 
-// shard is a value of which no six characters stand anywhere by chance, read in
-// either direction.
-const shard = "Zq8Kv3-Wx7Jb2_Tn5Hc9.Gf6Ld4"
+// shards are how values begin of which no six characters stand anywhere by chance,
+// read in either direction.
+const shards = "Zq8-"
+
+// newShard makes such a value. It is another one each time: what other tests leave
+// in files is not this one's.
+func newShard() string {
+	const letters = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+	random := make([]byte, 20)
+	_, _ = rand.Read(random) // it never fails
+	text := shards
+	for index, number := range random {
+		text += string(letters[int(number)%len(letters)])
+		if index%5 == 4 { // so that six characters are no part of an id
+			text += string("_.-_"[index/5])
+		}
+	}
+	return text + "z"
+}
 
 // noFragments provokes refusals and faults with such a value.
 func noFragments(probe *probe) {
-	subject, account, ctx := probe.open(), probe.target.Accounts[0], probe.t.Context()
-	look := func(what string, receipt sdk.Receipt) { wantNoShard(probe, "the answer to "+what, texts(receipt)) }
+	subject, account, ctx, shard := probe.open(), probe.target.Accounts[0], probe.t.Context(), newShard()
+	look := func(what string, receipt sdk.Receipt) {
+		wantNoShard(probe, shard, "the answer to "+what, texts(receipt))
+	}
 	for what, edit := range provocations(probe) {
 		op := anyOp(probe, account, shard)
 		edit(&op)
@@ -63,26 +82,26 @@ func noFragments(probe *probe) {
 	look("a set again", subject.apply(ctx, anyOp(probe, account, shard)))
 	if probe.can(sdk.CanVerify) {
 		_, err := subject.verify(ctx, probe.target.Missing, probe.kind(), secret.New(shard))
-		wantNoShard(probe, "the answer to a verify", fmt.Sprint(err))
+		wantNoShard(probe, shard, "the answer to a verify", fmt.Sprint(err))
 	}
 	for what, code := range probe.target.Refusing {
 		look(fmt.Sprintf("a set of an account that is refused with %s", code), subject.apply(ctx, anyOp(probe, what, shard)))
 	}
 	if relayedSet(probe.scene) {
-		probe.shardsInFaults()
+		probe.shardsInFaults(shard)
 	}
-	wantNoShard(probe, "the log", probe.log.String())
-	wantNoShard(probe, "what the plugin printed", probe.plugin.logged())
-	for _, name := range strewn(probe.began) {
+	wantNoShard(probe, shard, "the log", probe.log.String())
+	wantNoShard(probe, shard, "what the plugin printed", probe.plugin.logged())
+	for _, name := range strewn(shard, probe.began) {
 		probe.fail("the file %s has six characters of the value", name)
 	}
 }
 
 // shardsInFaults looks at the answers where the server falls silent in the middle.
-func (p *probe) shardsInFaults() {
+func (p *probe) shardsInFaults(shard string) {
 	for _, fault := range hiccups {
 		p.meeting(fault, func(subject subject, account, what string) func() {
-			wantNoShard(p, "the answer with "+what, texts(p.timed(subject, p.set(account, shard))))
+			wantNoShard(p, shard, "the answer with "+what, texts(p.timed(subject, p.set(account, shard))))
 			return func() {}
 		})
 	}
@@ -90,13 +109,13 @@ func (p *probe) shardsInFaults() {
 
 // wantNoShard notes a problem if six characters of shard stand in text, also
 // backwards or with something between them.
-func wantNoShard(probe *probe, where, text string) {
-	if part := shardIn(text); part != "" {
+func wantNoShard(probe *probe, shard, where, text string) {
+	if part := shardIn(shard, text); part != "" {
 		probe.fail("%s: holds %d characters of the value beside each other", where, len(part))
 	}
 }
 
-func shardIn(text string) string {
+func shardIn(shard, text string) string {
 	letters := []rune(shard)
 	slices.Reverse(letters)
 	dense := strings.Map(func(letter rune) rune {

@@ -119,8 +119,8 @@ func TestWhatAProcessDoesIsCaught(t *testing.T) {
 			return t.set(ctx, op)
 		}}},
 		{"leaves the value in a file elsewhere", checkOfShards, &teller{apply: func(t *till, ctx context.Context, op sdk.Operation) sdk.Receipt {
-			if strings.HasPrefix(op.Value.Reveal(), shard[:6]) {
-				_ = os.WriteFile(filepath.Join("/tmp", "rekey-kit-"+op.ID), []byte(op.Value.Reveal()[4:]), 0o600)
+			if strings.HasPrefix(op.Value.Reveal(), shards) {
+				_ = os.WriteFile(filepath.Join("/tmp", "rekey-child-"+op.ID), []byte(op.Value.Reveal()[4:]), 0o600)
 			}
 			return t.set(ctx, op)
 		}}},
@@ -135,7 +135,7 @@ func TestWhatAProcessDoesIsCaught(t *testing.T) {
 			o := Options{Backend: tt.b, Target: banked}
 			serveIfChild(t, o)
 			t.Cleanup(func() {
-				left, _ := filepath.Glob("/tmp/rekey-kit-*")
+				left, _ := filepath.Glob("/tmp/rekey-child-*")
 				for _, name := range left {
 					_ = os.Remove(name)
 				}

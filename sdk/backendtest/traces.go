@@ -96,8 +96,8 @@ func left(dir string) map[string]string {
 }
 
 // strewn returns the files in the places where anybody may write that hold a part of
-// shard and were written since.
-func strewn(since time.Time) []string {
+// a shard and were written since.
+func strewn(shard string, since time.Time) []string {
 	var found []string
 	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
 		entries, _ := os.ReadDir(dir)
@@ -107,7 +107,7 @@ func strewn(since time.Time) []string {
 				continue
 			}
 			name := filepath.Join(dir, dirEntry.Name())
-			if text, err := os.ReadFile(name); err == nil && shardIn(string(text)) != "" {
+			if text, err := os.ReadFile(name); err == nil && shardIn(shard, string(text)) != "" {
 				found = append(found, name)
 			}
 		}
