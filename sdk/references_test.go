@@ -14,7 +14,7 @@ func TestAReferenceNamesASetting(t *testing.T) {
 	config := []sdk.Field{{Name: "url", Type: sdk.URL}, {Name: "file", Type: sdk.Path}, {Name: "key", Type: sdk.Secret}}
 	for _, c := range []struct{ egress, path, want string }{
 		{egress: "{url}"}, {egress: "api.example.com:443"}, {path: "{file}"}, {path: "write {file}"}, {path: "run {file}"}, {path: "/etc/krb5.conf"},
-		{egress: "{adress}", want: `Config has no setting "adress"`},
+		{egress: "{urls}", want: `Config has no setting "urls"`},
 		{egress: "{host}:{port}", want: "one setting in braces"},
 		{egress: "https://{url}", want: "one setting in braces"},
 		{path: "write {fil}", want: `Config has no setting "fil"`},
