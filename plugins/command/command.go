@@ -7,7 +7,9 @@ package command
 
 import (
 	"context"
+	"io/fs"
 
+	"github.com/rekey-host/rekey/plugins/internal/definition"
 	"github.com/rekey-host/rekey/sdk"
 )
 
@@ -24,6 +26,11 @@ argument is the account. The value is in no argument and no environment: it goes
 where set_input has {value}, which the tool reads on its standard input, or into
 a descriptor whose number is {value-fd} ("/dev/fd/{value-fd}" is a file's name).
 {secret} and {secret-fd} stand for the setting secret, the tool's own login.
+
+definition = "tool.star" names a file that gives the settings, for whom they are too many:
+command(summary, settings = [setting("dir", required = True)], passes = ["secret"]) says what it
+asks its user for, and configure(settings) returns a dict of the settings below. rekey
+backends http shows the language.
 
 WHAT SUCCESS PROVES: that the tool said so. It is NOT PROVEN that the target takes
 the value, unless verify names a program that tries it: then step.verify is there,
@@ -138,6 +145,7 @@ func (*Backend) Describe() sdk.Description {
 
 func fields() []sdk.Field {
 	return []sdk.Field{
+		definition.Setting(),
 		{Name: "set", Type: sdk.List, Required: true, Doc: "the program that sets a password, by its absolute path, and its arguments"},
 		{Name: "set_input", Type: sdk.String, Doc: "what set reads on its standard input"},
 		{Name: "verify", Type: sdk.List, Doc: "the program that tries a password, and its arguments; without it nothing is proven"},
@@ -161,6 +169,14 @@ func fields() []sdk.Field {
 		{Name: "forbid", Type: sdk.String, Doc: "characters that a value may not hold"},
 	}
 }
+
+// Define returns the backend of a definition, whose settings make this one's.
+func (b *Backend) Define(file, text string) (sdk.Backend, error) {
+	return definition.Preset(b, file, text)
+}
+
+// Shipped returns nil: no definition comes with it.
+func (*Backend) Shipped() fs.FS { return nil }
 
 // Configure opens an instance. Its programs are met by Check and by the
 // operations.

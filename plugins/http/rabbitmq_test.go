@@ -73,7 +73,7 @@ func (r *rabbit) write(t *testing.T, name, text string) {
 // port mapper, which would outlive it if it had started that itself.
 func (r *rabbit) stop() {
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
-	<-r.exited
+	_ = <-r.exited // it was killed
 	_ = r.epmd.Process.Kill()
 	_ = r.epmd.Wait()
 }

@@ -7,7 +7,9 @@ package sqltable
 
 import (
 	"context"
+	"io/fs"
 
+	"github.com/rekey-host/rekey/plugins/internal/definition"
 	"github.com/rekey-host/rekey/plugins/internal/reach"
 	"github.com/rekey-host/rekey/sdk"
 )
@@ -70,6 +72,11 @@ server's certificate checked, or a socket of this machine (unix:///PATH). Withou
 TLS it takes insecure = True. engine = "sqlite" has path instead of url; the
 file's directory has to be writable.
 
+definition = "app.star" names a file that gives the settings of an application, for
+whom they are too many: sqltable(summary, settings = [setting("prefix")], passes =
+["engine", "url", "database", "user", "password"]) says what it asks its user for, and
+configure(settings) returns a dict of the settings below. rekey backends http shows the language.
+
 Examples:
 
     backend("sqltable", engine = "mysql", url = "mysql://db.acme.example", database = "wordpress", user = "rotator",
@@ -131,9 +138,18 @@ func fields() []sdk.Field {
 		sdk.Field{Name: "updated_as", Type: sdk.Choice, Default: asTimestamp, Choices: []string{asTimestamp, asUnix, asMillis}, Doc: "how: a time, or seconds or milliseconds since 1970"},
 		sdk.Field{Name: "set", Type: sdk.List, Doc: `further columns: "COLUMN=VALUE"`},
 		text("sessions", "a statement that ends the sessions of {account}, for step.revoke"),
+		definition.Setting(),
 		sdk.Field{Name: "replace_unusable", Type: sdk.Bool, Default: false, Doc: "give accounts without a password one; without it they are NoCredential"},
 	)
 }
+
+// Define returns the backend of a definition, whose settings make this one's.
+func (b *Backend) Define(file, text string) (sdk.Backend, error) {
+	return definition.Preset(b, file, text)
+}
+
+// Shipped returns nil: no definition comes with it.
+func (*Backend) Shipped() fs.FS { return nil }
 
 // Configure opens an instance; the database is met by Check and by the
 // operations. A connection without TLS is InsecureTransport unless it is wanted.

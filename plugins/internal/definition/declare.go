@@ -17,7 +17,6 @@ type declaration struct {
 	language Language
 	into     *Definition
 	done     bool
-	passes   []string
 }
 
 // scope are the names that a file finds beside those of Starlark.
@@ -69,7 +68,7 @@ func (d *declaration) declare(_ *starlark.Thread, fn *starlark.Builtin, args sta
 	for _, list := range []struct {
 		from *starlark.List
 		to   *[]string
-	}{{egress, &into.Egress}, {target, &into.Target}, {passes, &d.passes}} {
+	}{{egress, &into.Egress}, {target, &into.Target}, {passes, &into.Passes}} {
 		if *list.to, err = texts(list.from); err != nil {
 			return nil, err
 		}
@@ -112,7 +111,7 @@ func (d *declaration) fields(list *starlark.List) error {
 			d.into.Fields = append(d.into.Fields, field)
 		}
 	}
-	for _, name := range d.passes {
+	for _, name := range d.into.Passes {
 		i := slices.IndexFunc(d.language.Passes, func(field sdk.Field) bool { return field.Name == name })
 		if i < 0 {
 			return fmt.Errorf("passes: %s has no setting %q", d.language.Name, name)

@@ -38,6 +38,7 @@ type Definition struct {
 	URL     string // the address where its user gives none
 	Login   string // the setting that names the account that rekey logs in as
 	Fields  []sdk.Field
+	Passes  []string // those of Fields that are the plugin's own
 	Egress  []string
 	Target  []string
 	Limits  sdk.Limits

@@ -8,6 +8,7 @@ import (
 	"go.starlark.net/starlarkstruct"
 
 	"github.com/rekey-host/rekey/sdk"
+	"github.com/rekey-host/rekey/sdk/define"
 	"github.com/rekey-host/rekey/sdk/secret"
 )
 
@@ -23,6 +24,9 @@ func (d *Definition) Prepare(config sdk.Config) (Prepared, error) {
 			continue
 		}
 		given := config.Values[field.Name]
+		if given == nil && field.Required && field.Name != define.Setting {
+			return Prepared{}, fmt.Errorf("%s: is required", field.Name)
+		}
 		if span, ok := given.(time.Duration); ok {
 			given = int64(span / time.Second)
 		}

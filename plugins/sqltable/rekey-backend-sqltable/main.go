@@ -1,10 +1,13 @@
 // Command rekey-backend-sqltable is the sqltable backend as a program of its
-// own.
+// own. An argument is its definition.
 package main
 
 import (
+	"os"
+
 	"github.com/rekey-host/rekey/plugins/sqltable"
+	"github.com/rekey-host/rekey/sdk/define"
 	"github.com/rekey-host/rekey/sdk/serve"
 )
 
-func main() { serve.Main(sqltable.New()) }
+func main() { serve.Main(define.Served(sqltable.New(), os.Args[1:]...)) }
