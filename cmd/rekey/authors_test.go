@@ -33,8 +33,8 @@ func TestWhatAuthorsReadWorks(t *testing.T) {
 	of := strings.Fields(string(cache))
 	env = append(env, "PATH="+tools+":"+os.Getenv("PATH"), "HOME="+dir, "GOMODCACHE="+of[0], "GOCACHE="+of[1], "GOPROXY="+of[2], "SHOP_TOKEN=none")
 	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
-	if len(blocks) != 5 {
-		t.Fatalf("the page has %d blocks, want 5", len(blocks))
+	if len(blocks) != 6 {
+		t.Fatalf("the page has %d blocks, want 6", len(blocks))
 	}
 	for _, block := range blocks {
 		sh := exec.CommandContext(t.Context(), "/bin/bash", "-euo", "pipefail", "-c", block[1])

@@ -7,14 +7,18 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 	"github.com/rekey-host/rekey/sdk/backendtest/targetfile"
+	"github.com/rekey-host/rekey/sdk/define"
 )
 
 // kitCommand is the word by which rekey starts itself as the kit: that is a
@@ -34,10 +38,60 @@ func kit(args []string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(host.ExitUsage)
 	}
+	program, words, err := started(program, file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(host.ExitUsage)
+	}
 	os.Args = []string{os.Args[0], "-test.v=test2json", "-test.timeout=0", "-test.run=" + pattern(only)}
 	testing.Main(regexp.MatchString, []testing.InternalTest{{Name: "contract", F: func(t *testing.T) {
-		backendtest.RunExecutable(t, backendtest.Options{Target: file.Target}, program)
+		backendtest.RunExecutable(t, backendtest.Options{Target: file.Target}, program, words...)
 	}}}, nil, nil)
+}
+
+// started is how a program is started; a definition by rekey itself, and it is the
+// target's setting of that name.
+func started(program string, file *targetfile.File) (path string, args []string, err error) {
+	if !strings.HasSuffix(program, definitionSuffix) {
+		return program, nil, nil
+	}
+	name, err := definedBy(bundled(), program)
+	if err != nil {
+		return "", nil, err
+	}
+	if program, err = filepath.Abs(program); err == nil {
+		path, err = os.Executable()
+	}
+	if file.Config == nil {
+		file.Config = map[string]any{}
+	}
+	file.Config[define.Setting] = program
+	return path, []string{"serve-backend", name, program}, err
+}
+
+// definitionSuffix is what the names of definitions end in.
+const definitionSuffix = ".star"
+
+// definedBy returns the backend whose definition a file is: it declares itself by a call
+// of that name.
+func definedBy(backends map[string]sdk.Backend, path string) (string, error) {
+	var names []string
+	for name, backend := range backends {
+		defines, ok := backend.(define.Backend)
+		if !ok {
+			continue
+		}
+		file, err := define.Read(defines, path)
+		if err != nil {
+			return "", err
+		}
+		if strings.Contains("\n"+file.Text, "\n"+name+"(") {
+			return name, nil
+		}
+		names = append(names, name+"(summary = …)")
+	}
+	slices.Sort(names)
+	return "", fmt.Errorf("%s: it does not say what it is; write one of %s", path, strings.Join(names, ", "))
 }
 
 // pattern is what go test -run takes for the promises that match.
@@ -50,7 +104,7 @@ func pattern(only string) string {
 }
 
 type pluginTestCmd struct {
-	Program string `arg:"" name:"PROGRAM" help:"The plugin's program, in any language." type:"path"`
+	Program string `arg:"" name:"PROGRAM" help:"The plugin's program, in any language, or a definition, NAME.star." type:"path"`
 	Target  string `required:"" help:"What it works on, in JSON: how to start it, its accounts, how to look." type:"path" placeholder:"FILE"`
 	Only    string `help:"The promises whose names match, as set or refuse/a|leaks." placeholder:"PATTERN"`
 	JUnit   string `name:"junit" help:"Write the results there too, for CI." type:"path" placeholder:"FILE"`

@@ -10,7 +10,7 @@ import (
 
 type pluginNewCmd struct {
 	Name   string `arg:"" name:"NAME" help:"Of the backend, as scripts will write it."`
-	Lang   string `help:"Its language: ${enum}." enum:"go,python,node" default:"go" placeholder:"LANG"`
+	Lang   string `help:"Its language: ${enum}." enum:"go,python,node,starlark" default:"go" placeholder:"LANG"`
 	Target string `help:"What it speaks to: ${enum}." enum:"http,sql,command" default:"http" placeholder:"KIND"`
 }
 
@@ -29,6 +29,10 @@ func (c *pluginNewCmd) Run(app *app) error {
 	}
 	if app.cli.JSON {
 		printJSON(app.process.stdout, map[string]string{"folder": folder})
+		return nil
+	}
+	if c.Lang == scaffold.Starlark {
+		fmt.Fprintf(app.process.stdout, "wrote %s; its README.md says what is where. It keeps the contract as it is:\n  cd %s && rekey plugin test ./%s.star --target target.json\n", folder, c.Name, c.Name)
 		return nil
 	}
 	build := map[string]string{"go": "go build . && ", "python": "", "node": "npm install && "}[c.Lang]

@@ -39,8 +39,11 @@ type Options struct {
 	Dir    string // where its folder is made
 }
 
+// Starlark is the language of definitions: a file, and no program.
+const Starlark = "starlark"
+
 // Langs are the languages.
-func Langs() []string { return []string{"go", "python", "node"} }
+func Langs() []string { return []string{"go", "python", "node", Starlark} }
 
 // Targets are the kinds of systems.
 func Targets() []string { return []string{"http", "sql", "command"} }
@@ -57,6 +60,8 @@ func (o Options) sound() error {
 		return fmt.Errorf("--lang %s: use one of %s", o.Lang, strings.Join(Langs(), ", "))
 	case !slices.Contains(Targets(), o.Target):
 		return fmt.Errorf("--target %s: use one of %s", o.Target, strings.Join(Targets(), ", "))
+	case o.Lang == Starlark && o.Target != "http":
+		return fmt.Errorf("--lang %s --target %s: a new definition is of http; rekey backends %s tells how one gives its settings", o.Lang, o.Target, map[string]string{"sql": "sqltable", "command": "command"}[o.Target])
 	}
 	return nil
 }
@@ -66,7 +71,7 @@ func Write(options Options) (folder string, err error) {
 	if err := options.sound(); err != nil {
 		return "", err
 	}
-	folder = filepath.Join(options.Dir, "rekey-backend-"+options.Name)
+	folder = filepath.Join(options.Dir, options.folder())
 	files, err := options.files()
 	if err != nil {
 		return "", err
@@ -85,6 +90,14 @@ func Write(options Options) (folder string, err error) {
 	return folder, nil
 }
 
+// folder is what the new one is called: a definition is no program.
+func (o Options) folder() string {
+	if o.Lang == Starlark {
+		return o.Name
+	}
+	return "rekey-backend-" + o.Name
+}
+
 // file is one of the new folder.
 type file struct {
 	path string
@@ -100,6 +113,10 @@ type from struct {
 
 // files are all of the folder.
 func (o Options) files() ([]file, error) {
+	if o.Lang == Starlark {
+		return o.made([]from{{"starlark/README.md", "README.md", 0o644}, {"starlark/try.star", "try.star", 0o644}, {"starlark/http/definition.star", o.Name + ".star", 0o644},
+			{"shared/target.http.json", "target.json", 0o644}, {"python/http/target.py", "target.py", 0o755}})
+	}
 	program := "rekey-backend-" + o.Name
 	list := []from{
 		{"shared/README.md", "README.md", 0o644}, {"shared/try.star", "try.star", 0o644},
@@ -120,6 +137,16 @@ func (o Options) files() ([]file, error) {
 	default:
 		list = append(list, from{here + "backend", program, 0o755}, from{here + "target" + o.extension(), "target" + o.extension(), 0o755})
 	}
+	made, err := o.made(list)
+	if err != nil {
+		return nil, err
+	}
+	more, err := o.sdk()
+	return append(made, more...), err
+}
+
+// made are files with their templates filled in.
+func (o Options) made(list []from) ([]file, error) {
 	var made []file
 	for _, one := range list {
 		text, err := o.filled(one.template)
@@ -128,12 +155,13 @@ func (o Options) files() ([]file, error) {
 		}
 		made = append(made, file{one.to, text, one.mode})
 	}
-	more, err := o.sdk()
-	return append(made, more...), err
+	return made, nil
 }
 
 // extension is that of the language's files.
-func (o Options) extension() string { return map[string]string{"python": ".py", "node": ".js"}[o.Lang] }
+func (o Options) extension() string {
+	return map[string]string{"python": ".py", "node": ".js", Starlark: ".py"}[o.Lang]
+}
 
 // facts are what templates show.
 type facts struct{ Name, Lang, Main, Start, Settings string }

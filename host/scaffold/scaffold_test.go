@@ -31,12 +31,15 @@ func TestGoBackendsHaveAllThatTheyStandOn(t *testing.T) {
 }
 
 // short are the most lines of code of what is the author's.
-var short = map[string]int{"go": 100, "python": 40, "node": 40}
+var short = map[string]int{"go": 100, "python": 40, "node": 40, scaffold.Starlark: 40}
 
 func TestWhatIsTheAuthorsIsShort(t *testing.T) {
 	dir := t.TempDir()
 	for _, lang := range scaffold.Langs() {
 		for _, target := range scaffold.Targets() {
+			if lang == scaffold.Starlark && target != "http" {
+				continue
+			}
 			folder, err := scaffold.Write(scaffold.Options{Name: lang + target, Lang: lang, Target: target, Dir: dir})
 			if err != nil {
 				t.Fatal(err)
@@ -44,6 +47,9 @@ func TestWhatIsTheAuthorsIsShort(t *testing.T) {
 			main := "main.go"
 			if lang != "go" {
 				main = filepath.Base(folder)
+			}
+			if lang == scaffold.Starlark {
+				main += ".star"
 			}
 			text, err := os.ReadFile(filepath.Join(folder, main))
 			if err != nil {
@@ -78,7 +84,8 @@ func TestWhatIsNoBackendIsRefused(t *testing.T) {
 	for _, test := range []struct{ name, lang, target, want string }{
 		{"Users", "go", "http", `"Users" is no name of a backend`},
 		{"../users", "go", "http", "is no name"},
-		{"users", "cobol", "http", "--lang cobol: use one of go, python, node"},
+		{"users", "cobol", "http", "--lang cobol: use one of go, python, node, starlark"},
+		{"users", "starlark", "sql", "--lang starlark --target sql: a new definition is of http; rekey backends sqltable"},
 		{"users", "go", "ftp", "--target ftp: use one of http, sql, command"},
 	} {
 		if _, err := scaffold.Write(scaffold.Options{Name: test.name, Lang: test.lang, Target: test.target, Dir: dir}); err == nil || !strings.Contains(err.Error(), test.want) {
