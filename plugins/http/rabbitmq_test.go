@@ -31,15 +31,15 @@ type rabbit struct {
 	url    string
 	dir    string
 	cmd    *exec.Cmd
-	epmd   *exec.Cmd // Erlang's port mapper
-	exited chan error
+	epmd   *exec.Cmd     // Erlang's port mapper
+	exited chan struct{} // closed once it has ended
 }
 
 // startRabbit starts a broker, which ends with the test.
 func startRabbit(t *testing.T) *rabbit {
 	t.Helper()
 	ports := freePorts(t, 4)
-	server := &rabbit{url: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), dir: t.TempDir(), exited: make(chan error, 1)}
+	server := &rabbit{url: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), dir: t.TempDir(), exited: make(chan struct{})}
 	config := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = %d\ndefault_user = %s\ndefault_pass = %s\n", ports[1], ports[0], rabbitBoss, rabbitPW)
 	server.write(t, "rabbitmq.conf", config)
 	server.write(t, "enabled_plugins", "[rabbitmq_management].\n")
@@ -56,7 +56,10 @@ func startRabbit(t *testing.T) *rabbit {
 	if err := server.cmd.Start(); err != nil {
 		t.Fatalf("%v; make packages installs it", err)
 	}
-	go func() { server.exited <- server.cmd.Wait() }()
+	go func() {
+		defer close(server.exited)
+		_ = server.cmd.Wait() // whoever waits for it says what it means
+	}()
 	t.Cleanup(server.stop)
 	server.ready(t)
 	return server
@@ -73,7 +76,7 @@ func (r *rabbit) write(t *testing.T, name, text string) {
 // port mapper, which would outlive it if it had started that itself.
 func (r *rabbit) stop() {
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
-	_ = <-r.exited // it was killed
+	<-r.exited
 	_ = r.epmd.Process.Kill()
 	_ = r.epmd.Wait()
 }
@@ -83,9 +86,8 @@ func (r *rabbit) ready(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		select {
-		case err := <-r.exited:
-			r.exited <- err
-			t.Fatalf("RabbitMQ ended: %v", err)
+		case <-r.exited:
+			t.Fatal("RabbitMQ has ended before it was ready")
 		default:
 		}
 		if status, _ := r.ask("GET", "/api/whoami", rabbitBoss, rabbitPW, nil); status == nethttp.StatusOK {
