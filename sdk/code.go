@@ -112,11 +112,10 @@ func (c Code) has(trait trait) bool {
 // worth its time.
 func (c Code) Transient() bool { return c.has(transient) }
 
-// Definite reports whether a refusal tells of earlier attempts too: they cannot
-// have been applied either. This holds only where the code speaks of the
-// operation itself. Accounts come and go, rights are given and taken, servers
-// turn read-only: what such a state refuses now it may have let pass a moment
-// ago.
+// Definite reports whether the code speaks of the operation itself, and not of the
+// state of an account, a right or a server that may be another one a moment later.
+// Of an earlier attempt whose answer was lost no code says anything: a target that
+// took a value may refuse the same value again, in words of its own.
 func (c Code) Definite() bool { return c.has(definite) }
 
 // Unsent reports whether a refusal came before the first byte was sent.

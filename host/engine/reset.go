@@ -120,7 +120,7 @@ func inDoubt(receipt sdk.Receipt, lost loss) sdk.Receipt {
 	switch {
 	case !lost.happened() || receipt.Outcome == sdk.Unknown:
 		return receipt
-	case receipt.Outcome == sdk.Refused && !receipt.Err.Code.Definite():
+	case receipt.Outcome == sdk.Refused:
 		return doubtful(receipt)
 	case receipt.Value.Present():
 		in := sdk.Lost(sdk.Errorf(sdk.ConnectionLost, "an earlier attempt got no answer and may still replace the value"))

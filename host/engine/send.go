@@ -112,10 +112,6 @@ const (
 
 // judge decides what follows a receipt.
 func (x sender) judge(delivery delivery, receipt sdk.Receipt, tries retry) judgement {
-	code := sdk.Internal
-	if receipt.Err != nil {
-		code = receipt.Err.Code
-	}
 	switch {
 	case receipt.Outcome == sdk.Applied || receipt.Outcome == sdk.AlreadyApplied:
 		return conclude
@@ -124,9 +120,9 @@ func (x sender) judge(delivery delivery, receipt sdk.Receipt, tries retry) judge
 			return again
 		}
 		return investigate
-	case code.Transient() && !tries.spent():
+	case receipt.Err != nil && receipt.Err.Code.Transient() && !tries.spent():
 		return again
-	case delivery.lost.happened() && !code.Definite():
+	case delivery.lost.happened(): // whatever the code: the lost attempt may be why it is refused now
 		return investigate
 	default:
 		return conclude

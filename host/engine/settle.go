@@ -119,7 +119,7 @@ func (x settler) once(delivery delivery) error {
 	case receipt.Outcome == sdk.Unknown:
 		delivery.lost = delivery.lost.and(x.run.lostHere(x.dispatcher.backend))
 		return x.conclude(delivery, receipt)
-	case receipt.Outcome != sdk.Refused || receipt.Err.Code.Definite():
+	case receipt.Outcome != sdk.Refused:
 		return x.conclude(delivery, receipt)
 	case delivery.lost.here:
 		return x.conclude(delivery, doubtful(receipt))

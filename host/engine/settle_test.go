@@ -336,7 +336,7 @@ func TestAnAttemptOfAKilledProcessIsSettledByWhatTheTargetSaysInTheEnd(t *testin
 	}{
 		{"applied", sdk.OK(), sdk.CannotTell, journal.Done, 1, 2}, {"refused, and it has arrived", denied, sdk.Accepted, journal.Done, 2, 2},
 		{"refused, and it has not", denied, sdk.Rejected, journal.Failed, 2, 2}, {"refused, and nobody can tell", denied, sdk.CannotTell, journal.Unresolved, 2, 2},
-		{"refused for what it is", sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "no")), sdk.Accepted, journal.Failed, 1, 2},
+		{"refused as no operation, and it has arrived", sdk.Refuse(sdk.Errorf(sdk.InvalidOperation, "no")), sdk.Accepted, journal.Done, 2, 2},
 		{"lost again", cut, sdk.Accepted, journal.Unresolved, 1, 2},
 	} {
 		b := newBook(1)
