@@ -70,7 +70,13 @@ func NewWithoutRuns(config Config) (*Host, error) {
 	options.Protect = slices.DeleteFunc([]string{config.StateDir, config.PluginDir, config.IdentityPath}, func(path string) bool { return path == "" })
 	out := &notices{to: config.Stderr}
 	config.Stderr = out
-	return &Host{Config: config, logs: options.Logs, brood: options.Brood, catalog: catalog.New(config.Bundled, config.Self, config.PluginDir, options, config.Unconfined...), keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
+	shelf := catalog.New(config.Bundled, config.Self, config.PluginDir, options, config.Unconfined...)
+	for _, name := range config.Unconfined {
+		if err := shelf.Known(name); err != nil {
+			return nil, &UsageError{Message: fmt.Sprintf("--no-sandbox %s: %v", name, err)}
+		}
+	}
+	return &Host{Config: config, logs: options.Logs, brood: options.Brood, catalog: shelf, keyring: newKeyring(config, named, out), notices: out, guarded: config.Guarded()}, nil
 }
 
 // pluginLogs opens the files of what plugins print, if they are wanted.

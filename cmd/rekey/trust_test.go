@@ -364,3 +364,13 @@ func TestAFileThatIsGoneIsNotMadeAnew(t *testing.T) {
 		})
 	}
 }
+
+// TestNoSandboxNamesAPluginThatIsThere: one that is mistyped would leave confined what
+// was to be let go.
+func TestNoSandboxNamesAPluginThatIsThere(t *testing.T) {
+	p := newPlace(t)
+	p.write("s.star", "workflow(users = rows([\"ann\"], key = \"login\"), backend = backend(\"htpasswd\", path = \"users\", create = True))\n")
+	if r := p.must(2, "plan", "s.star", "--no-sandbox", "htpaswd"); !strings.Contains(r.stderr, `--no-sandbox htpaswd: there is no backend "htpaswd"; did you mean "htpasswd"?`) {
+		t.Errorf("got %s", r.stderr)
+	}
+}

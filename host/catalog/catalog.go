@@ -88,6 +88,14 @@ func (c *Catalog) Names() []string {
 	return slices.Compact(names)
 }
 
+// Known returns why a name is that of no backend; nil: it is one's.
+func (c *Catalog) Known(name string) error {
+	if slices.Contains(c.Names(), name) {
+		return nil
+	}
+	return c.unknown(name)
+}
+
 // external lists the names in the plugin directory. A missing directory
 // has no names.
 func (c *Catalog) external() ([]string, error) {
@@ -497,6 +505,18 @@ func (c *Catalog) unknown(name string) error {
 	case len(names) == 0:
 		return fmt.Errorf("there is no backend %q, and no other", name)
 	default:
-		return fmt.Errorf("there is no backend %q; there is %s", name, strings.Join(names, ", "))
+		return fmt.Errorf("there is no backend %q; there is %s%s", name, strings.Join(names, ", "), c.elsewhere())
 	}
+}
+
+// elsewhere says where more backends would come from, where no directory is named
+// or the one that is named is missing; "" else.
+func (c *Catalog) elsewhere() string {
+	if c.dir == "" {
+		return "; others are found in REKEY_PLUGIN_DIR, which is not set"
+	}
+	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Sprintf("; others are found in REKEY_PLUGIN_DIR: there is no directory %s", c.dir)
+	}
+	return ""
 }

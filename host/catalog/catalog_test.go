@@ -249,6 +249,15 @@ func TestAnUnknownNameSuggestsOne(t *testing.T) {
 	if _, err := empty.Describe(t.Context(), "x"); err == nil || err.Error() != `there is no backend "x", and no other` {
 		t.Errorf("got %v", err)
 	}
+	for dir, want := range map[string]string{"": ", which is not set", "/nowhere/plugins": ": there is no directory /nowhere/plugins"} {
+		bundled := catalog.New(map[string]sdk.Backend{"memory": backend{"memory"}}, self(t), dir, p.options)
+		if err := bundled.Known("okta"); err == nil || err.Error() != `there is no backend "okta"; there is memory; others are found in REKEY_PLUGIN_DIR`+want {
+			t.Errorf("got %v", err)
+		}
+		if err := bundled.Known("memory"); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestAnExternalPluginIsAskedOnceForEachExecutable(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -185,8 +186,15 @@ var (
 	programs        = []string{"/bin", "/sbin", "/usr", "/lib", "/lib64", "/opt"} // for a plugin in a language that needs some
 )
 
+// interpreters are settings of Python, to which links of Debian among its modules
+// lead: each start of one reads them.
+func interpreters() []string {
+	paths, _ := filepath.Glob("/etc/python3*")
+	return paths
+}
+
 func allowAll(c confinement, ruleset ruleset) error {
-	for _, path := range append(certificates(), everybodyReads...) {
+	for _, path := range slices.Concat(certificates(), interpreters(), everybodyReads) {
 		if err := ruleset.allow(path, readRights); err != nil {
 			return err
 		}

@@ -343,6 +343,17 @@ func TestAScriptCanBeConfinedToo(t *testing.T) {
 	}
 }
 
+// TestAConfinedInterpreterStartsWithoutNoise: what it complained of at its start was
+// taken for why it died.
+func TestAConfinedInterpreterStartsWithoutNoise(t *testing.T) {
+	t.Parallel()
+	script := file(t, "#!/usr/bin/python3\nimport os\nos._exit(3)\n", 0o700)
+	_, err := plug(t, script, sandboxed(t)).Describe(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || strings.Contains(err.Error(), "Permission") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAConfinementThatCannotBeIsToldInOneLine(t *testing.T) {
 	t.Parallel()
 	o := sandboxed(t)
