@@ -56,9 +56,12 @@ func (i *Instance) perform(ctx context.Context, op sdk.Operation) sdk.Receipt {
 
 // settled looks whether a refusal of a repeated operation comes from its own earlier
 // success: the value is one that was used before because it is the present one, or the
-// old one is wrong because it was changed. Without a verify nobody knows.
+// old one is wrong because it was changed. Nor does a code that would speak of the first
+// attempt: it is only what the definition or the status calls this answer. Without a
+// verify nobody knows.
 func (i *Instance) settled(ctx context.Context, op sdk.Operation, failure *rest.Failure) sdk.Receipt {
-	again := failure.Err.Code == sdk.PolicyViolation && op.Verb == sdk.Set || failure.Err.Code == sdk.WrongCurrentPassword || failure.Err.Code == sdk.PolicyViolation
+	code := failure.Err.Code
+	again := code == sdk.PolicyViolation || code == sdk.WrongCurrentPassword || code.Definite()
 	if op.Attempt < 2 || failure.Outcome != sdk.Refused || !again {
 		return failure.Receipt()
 	}
@@ -67,12 +70,12 @@ func (i *Instance) settled(ctx context.Context, op sdk.Operation, failure *rest.
 	}
 	verdict, err := i.Verify(ctx, op.Account, op.Kind, op.Value)
 	switch {
-	case err != nil || verdict == sdk.CannotTell || verdict == sdk.Blocked:
-		return sdk.Lost(failure.Err)
-	case verdict == sdk.Rejected:
+	case err == nil && (verdict == sdk.Accepted || verdict == sdk.AcceptedMustChange):
+		return sdk.Receipt{Outcome: sdk.AlreadyApplied}
+	case err == nil && verdict == sdk.Rejected:
 		return failure.Receipt()
 	}
-	return sdk.Receipt{Outcome: sdk.AlreadyApplied}
+	return sdk.Lost(failure.Err)
 }
 
 // admissible refuses what the definition cannot be asked.
@@ -125,12 +128,14 @@ func (i *Instance) Verify(ctx context.Context, account, kind string, value secre
 }
 
 // attempt does without the instance's own login if it can: where that is away, a value
-// can still be tried, and rules that are known are asked of nobody.
+// can still be tried, and rules that are known are asked of nobody. What comes to need
+// it goes on from there.
 func (i *Instance) attempt(ctx context.Context, verb string, given definition.Given) (any, *rest.Failure) {
 	bare := &call{Instance: i, verb: verb, bare: true}
 	got, failure := bare.run(ctx, given)
-	if bare.lacked {
-		return i.do(ctx, verb, given)
+	if bare.waits != nil {
+		bare.bare = false
+		return i.carried(ctx, bare, given)
 	}
 	return got, failure
 }

@@ -30,8 +30,9 @@ changed one. Definitions that come with rekey are @rekey/NAME.star.
                     then = lambda answer: rejected() if answer.status == 401 else accepted())
 
 Functions are pure: each returns a request, or what it came to. A request's then is
-called with the answer and returns the next request, or the end. Each function gets
-the parameters that it names; names of your own begin with _.
+called with the answer and returns the next request, or the end: None is a mistake, and
+what was to be changed is unknown then. Each function gets the parameters that it
+names; names of your own begin with _.
 
 function                                    returns in the end
 auth(settings)                              bearer(), basic() or authorization(): for every request but those
@@ -51,7 +52,8 @@ source_system.
     get, post, put, patch, delete(path, parts…, body, query, headers, auth, then, accept, reads)
         each {} in the path takes one part, escaped; a whole https:// address has to be of url or of egress
         body = json(VALUE) or form(DICT); auth = basic(…), or False for none
-        accept = [401] has then called with that refusal; reads = True: a post that changes nothing
+        accept = [401] has then called with that refusal; where then has nothing to say
+        of it, it stays one; reads = True: a post that changes nothing; reads = False: a get that does
     answer.status, .json (None where it is not JSON), .text, .header(NAME), .next (of the header Link),
         .secret(NAME, …): a text in the JSON, such as a token
     refused(CODE, message, native, rules, status, retry_after), unknown(…): codes and rules are rekey's own
@@ -65,7 +67,9 @@ A value, and every setting of type secret, is opaque: it goes into json(), form(
 bearer() and authorization(), and has no text, no length and no comparison.
 
 What no definition can say otherwise: a request whose answer is lost is unknown, and
-so is a refusal after an earlier request of the same call has changed something.
+so are a 5xx, and a refusal after an earlier request of the same call has changed
+something. A password that no request changed is not applied.
 Without failure() a status means what sdk/rest says of it: 404 AccountNotFound, 409
-Conflict, 429 RateLimited, 500 unknown. A second attempt that is refused for its policy or
-its old password asks verify whether the first one did it.`
+Conflict, 429 RateLimited, 500 unknown. A second attempt that is refused for its policy, its
+old password or as InvalidOperation or Unsupported asks verify whether the first one
+did it; without one it is unknown.`

@@ -168,7 +168,7 @@ func (i *Instance) logIn(ctx context.Context, old secret.Value) (secret.Value, *
 		i.ends = time.Now().Add(login.Holds - min(login.Holds/10, 30*time.Second))
 	}
 	i.mu.Unlock()
-	if old.Present() && !call.asked && i.definition.Has("check") {
+	if old.Present() && call.asked == nil && i.definition.Has("check") {
 		return login.Header, i.proven(ctx, login.Header)
 	}
 	return login.Header, nil
@@ -193,8 +193,14 @@ func (i *Instance) late() bool {
 // do runs a function of the definition with a login, renewed once.
 func (i *Instance) do(ctx context.Context, verb string, given definition.Given) (got any, failure *rest.Failure) {
 	given["settings"] = i.settings
+	return i.carried(ctx, &call{Instance: i, verb: verb}, given)
+}
+
+// carried runs a call with a login, and with a new one from where the first expired.
+func (i *Instance) carried(ctx context.Context, call *call, given definition.Given) (any, *rest.Failure) {
 	return i.within(ctx, func(login secret.Value) (any, *rest.Failure) {
-		return (&call{Instance: i, verb: verb, login: login}).run(ctx, given)
+		call.login = login
+		return call.run(ctx, given)
 	})
 }
 

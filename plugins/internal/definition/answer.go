@@ -17,6 +17,33 @@ type Answer struct {
 	Status  int
 	Headers map[string][]string // names as Go writes them: Retry-After
 	Body    []byte
+	Noted   func(secret.Value) // nil, or called with each secret that the definition takes from it
+}
+
+// Texts returns every text in the JSON of the answer: what a fault of the definition
+// may quote, and any of them may be a secret.
+func (a Answer) Texts() []secret.Value {
+	var given any
+	_ = json.Unmarshal(bytes.TrimPrefix(a.Body, []byte("\ufeff")), &given) // what is no JSON has none
+	return textsIn(given)
+}
+
+// textsIn returns the texts of a decoded value.
+func textsIn(given any) []secret.Value {
+	var all []secret.Value
+	switch value := given.(type) {
+	case string:
+		all = append(all, secret.New(value))
+	case []any:
+		for _, item := range value {
+			all = append(all, textsIn(item)...)
+		}
+	case map[string]any:
+		for _, item := range value {
+			all = append(all, textsIn(item)...)
+		}
+	}
+	return all
 }
 
 func (a Answer) value() starlark.Value { return &answered{answer: a} }
@@ -100,7 +127,11 @@ func (a *answered) secret(_ *starlark.Thread, fn *starlark.Builtin, args starlar
 	if !ok || text == "" {
 		return nil, fmt.Errorf("answer.secret%s: the answer has no such text", args)
 	}
-	return &opaque{value: secret.New(text)}, nil
+	value := secret.New(text)
+	if a.answer.Noted != nil {
+		a.answer.Noted(value)
+	}
+	return &opaque{value: value}, nil
 }
 
 // decoded is a body as a value; None where it is not JSON.

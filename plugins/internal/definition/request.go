@@ -24,6 +24,7 @@ type Request struct {
 	NoLogin  bool         // not even that
 	ReadOnly bool
 	Secrets  []secret.Value // in headers
+	Place    string         // file and line that made it
 
 	accept   []int
 	then     starlark.Callable
@@ -40,6 +41,9 @@ func (r *Request) Accepts(status int) bool {
 	return status >= 200 && status < 300
 }
 
+// HasThen reports whether the definition wants to read the answer itself.
+func (r *Request) HasThen() bool { return r.then != nil }
+
 // Same reports whether two requests ask the same.
 func (r *Request) Same(other *Request) bool {
 	return other != nil && r.Address+r.Path == other.Address+other.Path && r.Query == other.Query && r.Body.Reveal() == other.Body.Reveal()
@@ -48,11 +52,12 @@ func (r *Request) Same(other *Request) bool {
 // asks returns the builtin of a method: get(path, parts…, query, headers, auth, then,
 // accept, reads), and body for those that have one.
 func asks(method string) *starlark.Builtin {
-	return starlark.NewBuiltin(strings.ToLower(method), func(_ *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return starlark.NewBuiltin(strings.ToLower(method), func(thread *starlark.Thread, fn *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		request, err := newRequest(method, fn.Name(), args, kwargs)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", fn.Name(), err)
 		}
+		request.Place = place(thread.CallFrame(1).Pos)
 		return &made{"request", request}, nil
 	})
 }
