@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/rekey-host/rekey/host"
+	"github.com/rekey-host/rekey/host/launch"
 	"github.com/rekey-host/rekey/sdk"
 	"github.com/rekey-host/rekey/sdk/backendtest"
 	"github.com/rekey-host/rekey/sdk/backendtest/targetfile"
@@ -28,7 +29,7 @@ const kitCommand = "kit"
 // kit checks a plugin's program against the target of a file, and does not
 // return. Its output is that of a test in Go which tells of each check when it ends.
 func kit(args []string) {
-	if len(args) != 3 {
+	if len(args) != 4 {
 		fmt.Fprintln(os.Stderr, "rekey: kit is started by rekey plugin test")
 		os.Exit(host.ExitUsage)
 	}
@@ -43,10 +44,34 @@ func kit(args []string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(host.ExitUsage)
 	}
+	options := backendtest.Options{Target: file.Target}
+	if args[3] == kitConfined {
+		if options.Confine, err = confiner(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(host.ExitUsage)
+		}
+	}
 	os.Args = []string{os.Args[0], "-test.v=test2json", "-test.timeout=0", "-test.run=" + pattern(only)}
 	testing.Main(regexp.MatchString, []testing.InternalTest{{Name: "contract", F: func(t *testing.T) {
-		backendtest.RunExecutable(t, backendtest.Options{Target: file.Target}, program, words...)
+		backendtest.RunExecutable(t, options, program, words...)
 	}}}, nil, nil)
+}
+
+// kitConfined is the kit's word for a plugin that is confined, kitFree for another.
+const (
+	kitConfined = "confined"
+	kitFree     = "free"
+)
+
+// confiner confines plugins as a run does, by rekey itself.
+func confiner() (func(sdk.Description, sdk.Config) (backendtest.Confinement, error), error) {
+	self, err := os.Executable()
+	return func(description sdk.Description, config sdk.Config) (backendtest.Confinement, error) {
+		grants, err := launch.GrantsOf(description, config, nil)
+		return backendtest.Confinement{Grants: grants.List(), Line: func(scratch string, program []string) []string {
+			return append([]string{self, "confine"}, launch.Confined(grants, scratch, program)...)
+		}}, err
+	}, err
 }
 
 // started is how a program is started; a definition by rekey itself, and it is the
@@ -147,11 +172,18 @@ func (c *pluginTestCmd) Run(app *app) error {
 	if err := c.sound(); err != nil {
 		return err
 	}
+	if _, err := launch.Confinable(); err != nil && app.cli.Sandbox {
+		return &host.UsageError{Message: "--sandbox: a plugin " + err.Error()}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, kitCommand, c.Program, c.Target, c.Only)
+	held := kitFree
+	if app.cli.Sandbox {
+		held = kitConfined
+	}
+	cmd := exec.Command(self, kitCommand, c.Program, c.Target, c.Only, held)
 	cmd.Stderr = app.process.stderr
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {

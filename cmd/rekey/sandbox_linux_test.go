@@ -92,3 +92,28 @@ func TestTheSandboxLetsABackendReachItsProxy(t *testing.T) {
 		t.Errorf("grants %q, want port %s among them", b.Grants, port)
 	}
 }
+
+// TestTheKitConfinesAPluginAsARunDoes: one that needs what it does not declare is found
+// there, and not by its first user.
+func TestTheKitConfinesAPluginAsARunDoes(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	program := filepath.Join(leakyPlugin(t, "1"), "rekey-backend-leaky")
+	const target = `"secrets": {"password": "of-the-plugin"}, "accounts": ["ann", "bob", "cyd"], "holds": ["/bin/true"]`
+	p.write("modest.json", "{"+target+"}")
+	p.write("target.json", `{"files": {"kept": ""}, "config": {"log": "{dir}/log"}, `+target+"}")
+	const only = "sandbox|set/takes"
+	if r := p.must(0, "plugin", "test", program, "--target", "modest.json", "--only", only, "--sandbox"); !strings.Contains(r.stdout, "kept    sandbox/it works within what it declares\n") {
+		t.Errorf("got\n%s", r.stdout)
+	}
+	r := p.must(3, "plugin", "test", program, "--target", "target.json", "--only", only, "--sandbox")
+	for _, want := range []string{"BROKEN  sandbox/it works within what it declares\n", "permission denied", "        the setting log is the path ", `/log, which paths does not declare: add "{log}", or "write {log}" to write there` + "\n",
+		"        confined to nothing, as in a run: ", "BROKEN  set/takes effect\n"} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("got\n%s\nwant %q", r.stdout, want)
+		}
+	}
+	if r := p.must(0, "plugin", "test", program, "--target", "target.json", "--only", only); !strings.HasSuffix(r.stdout, "1 promise kept, 0 broken\n") {
+		t.Errorf("unconfined: %s", r.stdout)
+	}
+}

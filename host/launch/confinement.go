@@ -26,6 +26,12 @@ func (c confinement) arguments() []string {
 	return append(args, c.argv...)
 }
 
+// Confined returns the arguments of Confine for a program, with its own: it may use the
+// grants, and write to the directory scratch.
+func Confined(grants Grants, scratch string, program []string) []string {
+	return confinement{grants: grants, scratch: scratch, memory: defaultMemory, exec: program[0], argv: program}.arguments()
+}
+
 func parseConfinement(args []string) (confinement, error) {
 	var c confinement
 	for len(args) > 1 && args[0] != "--" {

@@ -85,6 +85,21 @@ type Options struct {
 	// Patience is how long one call may take before it counts as hanging.
 	// 0: 30 seconds.
 	Patience time.Duration
+	// Confine is how the process of RunExecutable is confined to what its description
+	// asks for with the settings of one instance; an error where that cannot be. It is
+	// asked with neither first: of a process that only describes itself. Nil: nothing
+	// confines it.
+	Confine func(description sdk.Description, config sdk.Config) (Confinement, error)
+}
+
+// Confinement starts a program so that it can use its grants and no more.
+type Confinement struct {
+	// Grants are what it may use, as people read them. The instances with the same ones
+	// share a process.
+	Grants []string
+	// Line is the command line that starts the program, given as its own, with a
+	// directory that it may write to.
+	Line func(scratch string, program []string) []string
 }
 
 // Target is one system with accounts. Only Config and Accounts are required;
@@ -185,13 +200,21 @@ func RunExecutable(t *testing.T, options Options, path string, args ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runWire(t, options, command{path: path, args: args})
+	c := command{path: path, args: args}
+	if options.Confine != nil {
+		if c.confinement, err = options.Confine(sdk.Description{}, sdk.Config{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runWire(t, options, c)
 }
 
 // runWire runs every check over the wire, and those of the process itself.
 func runWire(t *testing.T, options Options, c command) {
 	t.Helper()
-	runAll(t, options, startWired(t, c))
+	plugin := startWired(t, c)
+	plugin.confine = options.Confine
+	runAll(t, options, plugin)
 	for name, look := range map[string]func(command) []string{
 		"process/ends with its host":                 withoutHost,
 		"process/says what it is if started by hand": byHand,

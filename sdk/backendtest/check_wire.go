@@ -173,8 +173,9 @@ func closeWaits(probe *probe) {
 	op := probe.set(account, probe.value())
 	var receipt sdk.Receipt
 	var failed error
-	onLine(probe, func(l line) {
-		if _, err := l.openWith("mine", probe.configBehind(relay, 10*time.Second)); err != nil {
+	config := probe.configBehind(relay, 10*time.Second)
+	onLineFor(probe, config, func(l line) {
+		if _, err := l.openWith("mine", config); err != nil {
 			probe.stop("Configure: %v", err)
 		}
 		var done sync.WaitGroup

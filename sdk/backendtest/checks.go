@@ -27,6 +27,7 @@ func checksOfSettings() []check {
 		{"describe/secrets have the type secret", nil, describeSecrets},
 		{"abilities/are those declared", nil, abilitiesAreDeclared},
 		{"abilities/others answer Unsupported", nil, othersAreUnsupported},
+		{"sandbox/it works within what it declares", func(stage scene) bool { return stage.bound }, worksConfined},
 		{"config/wrong settings are named", func(stage scene) bool { return len(stage.target.Wrong) > 0 }, wrongSettingsAreNamed},
 		{"config/instances do not share settings", nil, instancesAreApart},
 	}

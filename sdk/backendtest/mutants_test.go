@@ -684,7 +684,7 @@ func TestEveryCheckHasAMutant(t *testing.T) {
 		"faults/a list is never short in silence": true, "faults/a target that is back is asked again": true, "faults/an unlocked account is asked again": true,
 		"wire/strangers are refused": true, "wire/the socket is where it was told": true, "wire/a message has a limit": true, "wire/each operation is answered once": true,
 		"wire/the deadline holds": true, "wire/no more at once than allowed": true, "close/waits for what runs": true, "close/leaves no process": true,
-		checkOfNames: true, checkOfRawLeaks: true, checkOfIDs: true, checkOfTraces: true, checkOfFrames: true}
+		checkOfSandbox: true, checkOfNames: true, checkOfRawLeaks: true, checkOfIDs: true, checkOfTraces: true, checkOfFrames: true}
 	for _, m := range mutants() {
 		caught[m.check] = true
 	}
@@ -730,6 +730,51 @@ func TestAPluginThatTakesWhatItDoesNotDeclareIsFound(t *testing.T) {
 	}
 }
 
+const checkOfSandbox = "sandbox/it works within what it declares"
+
+// TestAPluginThatNeedsMoreThanItDeclaresIsCaught: what stands for a confinement here is
+// a word in the environment, without which it works.
+func TestAPluginThatNeedsMoreThanItDeclaresIsCaught(t *testing.T) {
+	needy := &broken{memory: soundBackend(), apply: func(ctx context.Context, i *instance, op sdk.Operation) sdk.Receipt {
+		if os.Getenv("KIT_CONFINED") != "" {
+			return sdk.Refuse(sdk.Errorf(sdk.Unreachable, "permission denied"))
+		}
+		return i.real(ctx, op)
+	}}
+	o := Options{Backend: needy, Target: soundTarget()}
+	serveIfChild(t, o)
+	for word, want := range map[string]bool{"": false, "yes": true} {
+		o.Confine = func(d sdk.Description, _ sdk.Config) (Confinement, error) {
+			return Confinement{Grants: []string{"read /of/" + d.Name}, Line: func(_ string, program []string) []string {
+				return append([]string{"/usr/bin/env", "KIT_CONFINED=" + word}, program...)
+			}}, nil
+		}
+		plugin := startWired(t, self(t))
+		plugin.confine = o.Confine
+		problems := findingsOf(t, o, plugin, checkOfSandbox)[checkOfSandbox]
+		if told := slices.ContainsFunc(problems, func(text string) bool { return strings.HasPrefix(text, "confined to read /of/memory, as in a run: ") }); told != want {
+			t.Errorf("confined %q: found %q", word, problems)
+		}
+	}
+}
+
+func TestWhatIsNotDeclaredIsNamed(t *testing.T) {
+	config := sdk.Config{Values: map[string]any{"path": "/srv/users.db", "url": "https://login:pw@portal.example:8443/x", "hosts": []string{"a:1", "/b"}, "name": "a, b"}}
+	for field, want := range map[string]string{
+		"path": `the setting path is the path /srv/users.db, which paths does not declare: add "{path}", or "write {path}" to write there`,
+		"url":  `the setting url is the address https://portal.example:8443/x, whose port egress does not declare: add "{url}"`, "name": "",
+		"hosts": `the setting hosts is the address a:1, whose port egress does not declare: add "{hosts}"; the setting hosts is the path /b, which paths does not declare: add "{hosts}", or "write {hosts}" to write there`,
+	} {
+		if got := strings.Join(undeclared(sdk.Description{}, field, config), "; "); got != want {
+			t.Errorf("%s: %s, want %s", field, got, want)
+		}
+		whole := sdk.Description{Paths: []string{"write {path}", "{hosts}"}, Egress: []string{"{url}", "{hosts}"}}
+		if got := undeclared(whole, field, config); len(got) > 0 {
+			t.Errorf("%s is declared: %q", field, got)
+		}
+	}
+}
+
 const checkOfNonsense = "refuse/what makes no sense"
 
 const checkOfBoasts = "abilities/others answer Unsupported"
@@ -771,8 +816,8 @@ type foreign struct {
 	spoil func(pb.BackendClient) pb.BackendClient
 }
 
-func (f foreign) raw() (pb.BackendClient, func() error, error) {
-	rpc, hangUp, err := f.wired.raw()
+func (f foreign) raw(ctx context.Context, config sdk.Config) (pb.BackendClient, func() error, error) {
+	rpc, hangUp, err := f.wired.raw(ctx, config)
 	return f.spoil(rpc), hangUp, err
 }
 

@@ -29,6 +29,7 @@ type scene struct {
 	d      sdk.Description
 	target Target
 	near   bool // the backend is in this process
+	bound  bool // a confinement holds it
 }
 
 func (s scene) can(ability sdk.Ability) bool {
@@ -41,9 +42,9 @@ func (s scene) sees() bool {
 }
 
 // applicable are the checks for a plugin and its target.
-func applicable(_ Options, plugin plugin, description sdk.Description, target Target) []check {
+func applicable(options Options, plugin plugin, description sdk.Description, target Target) []check {
 	_, isNear := plugin.(*direct)
-	made := scene{d: description, target: target, near: isNear}
+	made := scene{d: description, target: target, near: isNear, bound: !isNear && options.Confine != nil}
 	var list []check
 	for _, check := range checks() {
 		if check.when == nil || check.when(made) {
@@ -87,6 +88,7 @@ func (c check) try(t testing.TB, options Options, plugin plugin, description sdk
 	made.scene = scene{d: description, target: options.Target(t), near: isNear}
 	made.guard(func() {
 		made.sane()
+		made.confine()
 		c.run(made)
 	})
 	made.guard(made.closeAll)
@@ -113,6 +115,15 @@ func (p *probe) sane() {
 		p.stop("Target: without Holds, and without the ability verify, nothing proves that a value is there")
 	case !p.d.Does(sdk.Set) && p.target.Present == "":
 		p.stop("Target: without set, Present is needed for a change")
+	}
+}
+
+// confine has the plugin's process be the one for the target, where it is confined.
+func (p *probe) confine() {
+	if wired, ok := p.plugin.(*wired); ok {
+		if err := wired.settle(p.d, filled(p.target.Config, p.d)); err != nil {
+			p.stop("%v", err)
+		}
 	}
 }
 

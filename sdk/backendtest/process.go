@@ -30,6 +30,17 @@ type command struct {
 	args []string
 	env  []string      // beyond what every plugin gets
 	ends time.Duration // how long its process may outlive its host; 0: endTimeout
+
+	confinement Confinement // its Line may be nil: nothing confines it
+}
+
+// line is what to start in a directory that is the plugin's own.
+func (c command) line(scratch string) []string {
+	line := append([]string{c.path}, c.args...)
+	if c.confinement.Line == nil {
+		return line
+	}
+	return c.confinement.Line(scratch, line)
 }
 
 // The limits on a plugin's process.
@@ -69,7 +80,8 @@ func start(command command, log io.Writer) (*process, error) {
 		return nil, errors.Join(err, os.RemoveAll(made.dir))
 	}
 	made.liveness = mine
-	made.cmd = exec.Command(command.path, command.args...)
+	line := command.line(made.dir)
+	made.cmd = exec.Command(line[0], line[1:]...)
 	made.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + made.dir, "TMPDIR=" + made.dir, "LANG=C.UTF-8",
 		"REKEY_PLUGIN=rekey-backend-v1", "PLUGIN_PROTOCOL_VERSIONS=1", "PLUGIN_UNIX_SOCKET_DIR=" + made.dir,

@@ -18,7 +18,7 @@ import (
 // caller is a plugin whose calls can be made one by one, past the host's end of
 // the wire, which never makes the wrong ones and scrubs every answer.
 type caller interface {
-	raw() (rpc pb.BackendClient, hangUp func() error, err error)
+	raw(ctx context.Context, config sdk.Config) (rpc pb.BackendClient, hangUp func() error, err error)
 }
 
 // line is the raw end of one check.
@@ -28,8 +28,11 @@ type line struct {
 }
 
 // onLine opens the line and ends it with the check.
-func onLine(probe *probe, call func(line)) {
-	rpc, hangUp, err := probe.plugin.(caller).raw()
+func onLine(probe *probe, call func(line)) { onLineFor(probe, probe.target.Config, call) }
+
+// onLineFor is onLine for an instance with other settings.
+func onLineFor(probe *probe, config sdk.Config, call func(line)) {
+	rpc, hangUp, err := probe.plugin.(caller).raw(probe.t.Context(), filled(config, probe.d))
 	if err != nil {
 		probe.stop("connection: %v", err)
 	}

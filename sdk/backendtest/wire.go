@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -62,16 +63,28 @@ func quoteMeta(name string) string {
 	return out.String()
 }
 
-// wired is a plugin in a process of its own.
+// wired is a plugin in a process of its own. A confined one has a process for each
+// set of grants that its instances need, as it has in a run.
 type wired struct {
 	command command
 	log     *journal
+	confine func(sdk.Description, sdk.Config) (Confinement, error) // nil: nothing does
 
-	mu      sync.Mutex
+	mu     sync.Mutex
+	now    *running   // what is watched, and described; nil: it is stopped
+	others []*running // those with other grants
+}
+
+// running is one process of a plugin, with the host's end of the wire.
+type running struct {
+	command command
 	process *process
 	client  *dial.Client
 	close   func() error
+	open    int // instances, under wired.mu
 }
+
+func (r *running) stop() error { return errors.Join(r.close(), r.process.end()) }
 
 // startWired starts a plugin's process; the test ends it.
 func startWired(t *testing.T, command command) *wired {
@@ -89,29 +102,40 @@ func startWired(t *testing.T, command command) *wired {
 }
 
 func (w *wired) start() error {
-	process, err := start(w.command, w.log)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	started, err := w.run(w.command)
+	if err == nil {
+		w.now = started
+	}
+	return err
+}
+
+func (w *wired) run(command command) (*running, error) {
+	process, err := start(command, w.log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	client, closeConn, err := dial.Over(process.connect, dial.Options{Gone: process.gone})
 	if err != nil {
-		return errors.Join(err, process.end())
+		return nil, errors.Join(err, process.end())
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.process, w.client, w.close = process, client, closeConn
-	return nil
+	return &running{command: command, process: process, client: client, close: closeConn}, nil
 }
 
 func (w *wired) stop() error {
 	w.mu.Lock()
-	process, closeConn := w.process, w.close
-	w.process = nil
-	w.mu.Unlock()
-	if process == nil {
-		return nil
+	defer w.mu.Unlock()
+	all := w.others
+	if w.now != nil {
+		all = append(all, w.now)
 	}
-	return errors.Join(closeConn(), process.end())
+	w.now, w.others = nil, nil
+	var errs []error
+	for _, one := range all {
+		errs = append(errs, one.stop())
+	}
+	return errors.Join(errs...)
 }
 
 func (w *wired) restart() error { return errors.Join(w.stop(), w.start()) }
@@ -119,32 +143,119 @@ func (w *wired) restart() error { return errors.Join(w.stop(), w.start()) }
 func (w *wired) logged() string { return w.log.String() }
 
 func (w *wired) describe(ctx context.Context) (sdk.Description, error) {
-	return w.client.Describe(ctx)
+	return w.now.client.Describe(ctx)
 }
 
-func (w *wired) configure(ctx context.Context, config sdk.Config) (subject, error) {
-	instance, err := w.client.Configure(ctx, config)
+// settle has the process with the grants of these settings be the one that is watched.
+func (w *wired) settle(description sdk.Description, config sdk.Config) error {
+	if w.confine == nil {
+		return nil
+	}
+	confinement, err := w.confine(description, config)
+	if err != nil {
+		return err
+	}
+	if slices.Equal(confinement.Grants, w.now.command.confinement.Grants) {
+		return nil
+	}
+	w.command.confinement = confinement
+	return w.restart()
+}
+
+// with returns the process whose grants are those of the settings, and counts one
+// more instance of it.
+func (w *wired) with(ctx context.Context, config sdk.Config) (*running, error) {
+	if w.confine == nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.now.open++
+		return w.now, nil
+	}
+	description, err := w.describe(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return far{instance}, nil
+	command := w.command
+	if command.confinement, err = w.confine(description, config); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range append(slices.Clone(w.others), w.now) {
+		if slices.Equal(one.command.confinement.Grants, command.confinement.Grants) {
+			one.open++
+			return one, nil
+		}
+	}
+	err = w.tidy()
+	started, failed := w.run(command)
+	if err = errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	started.open++
+	w.others = append(w.others, started)
+	return started, nil
 }
 
-// raw opens a connection of its own.
-func (w *wired) raw() (pb.BackendClient, func() error, error) {
-	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return w.process.connect(ctx) }
-	conn, err := grpc.NewClient("passthrough:///plugin", grpc.WithContextDialer(dialer), // w.process makes it private
+// tidy stops the processes without an instance, but for the one that is watched.
+func (w *wired) tidy() error {
+	var errs []error
+	w.others = slices.DeleteFunc(w.others, func(one *running) bool {
+		if one.open > 0 {
+			return false
+		}
+		errs = append(errs, one.stop())
+		return true
+	})
+	return errors.Join(errs...)
+}
+
+// without counts an instance less.
+func (w *wired) without(process *running) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	process.open--
+}
+
+func (w *wired) configure(ctx context.Context, config sdk.Config) (subject, error) {
+	process, err := w.with(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	instance, err := process.client.Configure(ctx, config)
+	if err != nil {
+		w.without(process)
+		return nil, err
+	}
+	return far{instance, sync.OnceFunc(func() { w.without(process) })}, nil
+}
+
+// raw opens a connection of its own, to the process for these settings.
+func (w *wired) raw(ctx context.Context, config sdk.Config) (pb.BackendClient, func() error, error) {
+	process, err := w.with(ctx, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	dialer := func(ctx context.Context, _ string) (net.Conn, error) { return process.process.connect(ctx) }
+	conn, err := grpc.NewClient("passthrough:///plugin", grpc.WithContextDialer(dialer), // the process makes it private
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig())
 	if err != nil {
 		return nil, nil, err
 	}
-	return pb.NewBackendClient(conn), conn.Close, nil
+	hangUp := func() error {
+		w.without(process)
+		return conn.Close()
+	}
+	return pb.NewBackendClient(conn), hangUp, nil
 }
 
-func (w *wired) watched() *process { return w.process }
+func (w *wired) watched() *process { return w.now.process }
 
 // far is an instance in another process.
-type far struct{ *dial.Instance }
+type far struct {
+	*dial.Instance
+	closed func()
+}
 
 func (f far) abilities() []sdk.Ability { return f.Abilities() }
 
@@ -197,4 +308,7 @@ func (f far) generate(ctx context.Context, kind string, count int) ([]secret.Val
 
 func (f far) check(ctx context.Context) []sdk.Finding { return f.Check(ctx) }
 
-func (f far) close() error { return f.Close() }
+func (f far) close() error {
+	defer f.closed()
+	return f.Close()
+}

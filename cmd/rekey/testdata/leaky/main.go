@@ -27,7 +27,7 @@ type backend struct{}
 
 func (backend) Describe() sdk.Description {
 	return sdk.Description{Name: "leaky", Version: version, Summary: "tells everything", Verbs: []sdk.Verb{sdk.Set, sdk.Change},
-		Config:    []sdk.Field{{Name: "password", Type: sdk.Secret, Doc: "told to everybody"}},
+		Config:    []sdk.Field{{Name: "password", Type: sdk.Secret, Doc: "told to everybody"}, {Name: "log", Type: sdk.String, Doc: "a file that is written to, and not declared"}},
 		Abilities: sdk.AbilitiesOf(&instance{})}
 }
 
@@ -62,6 +62,11 @@ func (i *instance) Apply(_ context.Context, op sdk.Operation) sdk.Receipt {
 	i.mu.Lock()
 	i.last = password
 	i.mu.Unlock()
+	if path := i.config.Text("log"); path != "" {
+		if err := os.WriteFile(path, []byte("a set\n"), 0o600); err != nil {
+			return sdk.Refuse(sdk.Errorf(sdk.Unreachable, "%v", err))
+		}
+	}
 	switch op.Account {
 	case "rules":
 		return sdk.Refuse(&sdk.Error{Code: sdk.PolicyViolation, Message: "upper " + strings.ToUpper(password), Violations: []sdk.Violation{{Rule: sdk.Rule(password), Native: password, Message: fmt.Sprint([]byte(password))}}})
