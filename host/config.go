@@ -25,7 +25,7 @@ type Config struct {
 	PluginDir    string   // external plugins; "" for none
 	IdentityPath string   // of age; "": in the state directory
 	Recipients   []string // further age recipients of every run
-	Reaps        bool     // the process has no children but plugins, and ends all below it
+	Reaps        bool     // the process starts nothing but plugins in process groups of their own, and ends what those of others leave: see launch.Brood
 	PluginLog    string   // directory of files of what plugins print; "" for none
 	Sandbox      bool     // all plugins are confined to what they are granted, those in rekey itself too
 	Unconfined   []string // plugins that are not

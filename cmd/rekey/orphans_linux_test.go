@@ -51,6 +51,50 @@ workflow(users = rows(["detaches", "detaches without a trace"], key = "login"), 
 	}
 }
 
+// TestWhatABundledPluginStartsStays: a daemon that a tool of the command backend, or
+// the reload of a file, starts in a session of its own, also where a plugin of others
+// leaves something, too, which is ended.
+func TestWhatABundledPluginStartsStays(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "LOGIN=of-the-plugin", "REKEY_PLUGIN_DIR="+leakyPlugin(t, "1"))
+	p.write("app.env", "APP_PASSWORD=first\n")
+	daemon := filepath.Join(p.dir, "daemon")
+	p.write("daemon", `#!/bin/sh
+cat > /dev/null
+setsid -f env -i /bin/sh -c 'echo $$ >> "$0"; exec /bin/sleep 60' `+daemon+`.pids > /dev/null 2>&1
+setsid -f /bin/sh -c 'echo $$ >> "$0"; exec /bin/sleep 60' `+daemon+`.pids > /dev/null 2>&1
+while [ "$(wc -l < `+daemon+`.pids)" -lt "$1" ]; do /bin/sleep 0.02; done
+`)
+	if err := os.Chmod(daemon, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.write("mixed.star", fmt.Sprintf(`leaky = backend("leaky", password = secret.env("LOGIN"))
+tool = backend("command", set = [%[1]q, "2", "{account}"], set_input = "{value}\n")
+env = backend("file", path = %[2]q, format = "env", reload = [%[1]q, "4"])
+def rotate(user, step):
+    step.set(tool, user.login, step.generate())
+    step.set(env, "APP_PASSWORD", step.generate())
+    step.set(leaky, user.login, step.generate())
+workflow(users = rows(["detaches"], key = "login"), rotate = rotate)`, daemon, filepath.Join(p.dir, "app.env")))
+	if o := p.outcome(0, "run", "mixed.star", "--yes", "--no-sandbox", "leaky"); o.Counts["done"] != 1 {
+		t.Fatalf("%+v", o)
+	}
+	started := strings.Fields(p.read("daemon.pids"))
+	if len(started) != 4 {
+		t.Errorf("the tools started %v", started)
+	}
+	for _, pid := range started {
+		if !running(pid) {
+			t.Errorf("daemon %s was ended", pid)
+		}
+		_ = exec.Command("kill", "-9", pid).Run()
+	}
+	left := refs(p)
+	if len(left) == 0 || running(left[len(left)-1]) {
+		t.Errorf("of %v the last still runs", left)
+	}
+}
+
 // refs are the processes that the plugin says it left behind in the newest run.
 func refs(p *place) []string {
 	p.t.Helper()

@@ -376,7 +376,7 @@ func (c *Catalog) command(name string) (launch.Command, error) {
 	case bundled && slices.Contains(external, name):
 		return launch.Command{}, fmt.Errorf("%s: the name %q is that of a backend in rekey itself; rename or remove the file", path, name)
 	case bundled:
-		return launch.Command{Path: c.self, Args: []string{"serve-backend", name}, Name: name}, nil
+		return launch.Command{Path: c.self, Args: []string{"serve-backend", name}, Name: name, Bundled: true}, nil
 	case !slices.Contains(external, name):
 		return launch.Command{}, c.unknown(name)
 	}

@@ -1,12 +1,14 @@
 package launch
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,15 +44,34 @@ func environOf(pid int) []byte {
 	return text
 }
 
-// endOrphan ends a child, and the group that it may lead.
-func endOrphan(pid int) {
+// inOwnGroup reports whether a process is in the group of this one.
+func inOwnGroup(pid int) bool {
+	group, err := syscall.Getpgid(pid)
+	return err == nil && group == syscall.Getpgrp()
+}
+
+// endOrphan ends a child, and the group that it may lead, and reports whether it
+// is gone. The kernel lets this process end none of another user, and one that
+// waits for a disk ends later.
+func endOrphan(pid int, until time.Time) bool {
 	if group, err := syscall.Getpgid(pid); err == nil && group == pid {
 		killGroup(pid)
 	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	for {
-		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
-			return
-		}
+	if syscall.Kill(pid, syscall.SIGKILL) != nil {
+		return false
 	}
+	for !buried(pid) {
+		if time.Now().After(until) {
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return true
+}
+
+// buried reaps a child that has ended, and reports whether it is gone. It does not
+// wait.
+func buried(pid int) bool {
+	reaped, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+	return reaped == pid || errors.Is(err, syscall.ECHILD)
 }

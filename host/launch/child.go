@@ -17,6 +17,7 @@ type child struct {
 
 	brood   *Brood // of this process; may be nil
 	scratch string // the directory of its socket
+	bundled bool   // see Command
 
 	pid     int
 	exited  chan struct{} // closed when the process is reaped
@@ -32,7 +33,7 @@ type child struct {
 func (c *child) live(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := c.cmd.Start(); err != nil {
+	if err := c.brood.start(c); err != nil {
 		started <- err
 		return
 	}
@@ -53,7 +54,6 @@ func (c *child) started() {
 	c.killing.Lock()
 	defer c.killing.Unlock()
 	c.pid = c.cmd.Process.Pid
-	c.brood.joined(c.pid)
 	if c.killed {
 		killGroup(c.pid)
 	}
@@ -71,7 +71,7 @@ func (c *child) reap() {
 	}
 	c.state, c.reaped = c.cmd.ProcessState, true
 	c.killing.Unlock()
-	c.brood.left(c.pid, c.scratch)
+	c.brood.left(c)
 	deadline := time.Now().Add(pipeGrace)
 	for _, output := range c.outputs {
 		_ = output.SetReadDeadline(deadline)

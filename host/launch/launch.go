@@ -43,7 +43,8 @@
 //   - Time, processor and disk: nothing limits writing within a
 //     grant.
 //   - A child in a session of its own, which outlives the plugin if the host is
-//     killed; it stays confined.
+//     killed, or if it has not the plugin's environment and bundled plugins ran
+//     too; it stays confined.
 //
 // A kernel without Landlock is an error and not a warning. An older Landlock
 // denies less: Confinable tells what.

@@ -11,17 +11,18 @@ import (
 
 // Command is how a plugin is started.
 type Command struct {
-	Path   string   // absolute
-	Args   []string // after the program's name
-	Name   string   // of the backend
-	Digest string   // see Digest; checked before it is started; "": not checked
-	Grants Grants   // with Options.Sandbox: all that it may use
+	Path    string   // absolute
+	Args    []string // after the program's name
+	Name    string   // of the backend
+	Digest  string   // see Digest; checked before it is started; "": not checked
+	Grants  Grants   // with Options.Sandbox: all that it may use
+	Bundled bool     // of this program itself: what it leaves in sessions of its own is meant to stay
 }
 
 // Options are shared by all plugins of a host. The zero Options will do.
 type Options struct {
 	Log      hclog.Logger     // of the plugins' lines and of their deaths; nil: none
-	Brood    *Brood           // ends what plugins leave behind elsewhere than in their process groups; nil: nobody does
+	Brood    *Brood           // ends what plugins of others leave behind elsewhere than in their process groups; nil: that stays
 	Logs     *Logs            // get the plugins' standard error too; nil: no files
 	Stderr   io.Writer        // gets the plugins' standard error, scrubbed; nil: dropped
 	RunDir   string           // for sockets, short; "": one of the user's own in the temporary directory

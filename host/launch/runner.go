@@ -38,7 +38,7 @@ type pluginRunner struct {
 }
 
 func newRunner(command Command, options Options, redact *dial.Redactor) *pluginRunner {
-	made := &pluginRunner{command: command, options: options, redact: redact, child: child{brood: options.Brood, exited: make(chan struct{})}}
+	made := &pluginRunner{command: command, options: options, redact: redact, child: child{brood: options.Brood, bundled: command.Bundled, exited: make(chan struct{})}}
 	made.log = hlog.ScrubbedLines(options.Log.Named(command.Name), func(text string) string { return clean(redact, text) },
 		func(text string) string { return cleanLines(redact, text) })
 	made.tail = &tail{redact: redact, log: made.log, echo: options.Stderr, file: made.file}
