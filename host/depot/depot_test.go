@@ -277,6 +277,28 @@ func TestAnUpgradeOfAFolderLeavesNothingOfTheOldOne(t *testing.T) {
 }
 
 // TestALockThatCannotBeWrittenChangesNothing.
+// TestTheAdviceForAFolderTakesAllOfIt: the command that a changed script's error
+// names is one that works, since the script needs what lies beside it.
+func TestTheAdviceForAFolderTakesAllOfIt(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	entry := p.added(t, filepath.Dir(script(t, "sh")))
+	folders, _ := filepath.Glob(filepath.Join(p.Dir, ".rekey-plugin-sh-*"))
+	must(t, os.WriteFile(filepath.Join(folders[0], "lib", "module"), []byte("two"), 0o644))
+	list, err := p.List()
+	must(t, err)
+	if want := "if you know why, rekey plugin upgrade sh " + folders[0] + ", else"; !strings.Contains(list[0].Problem, want) {
+		t.Fatalf("got %s, want %s", list[0].Problem, want)
+	}
+	_, err = p.Upgrade(t.Context(), "sh", folders[0], depot.Options{})
+	must(t, err)
+	real, err := filepath.EvalSymlinks(entry.Path)
+	must(t, err)
+	if text, err := os.ReadFile(filepath.Join(filepath.Dir(real), "lib", "module")); err != nil || string(text) != "two" || p.states(t)["sh"] != depot.Locked {
+		t.Errorf("after the upgrade: %q, %v, %v", text, err, p.states(t))
+	}
+}
+
 func TestALockThatCannotBeWrittenChangesNothing(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

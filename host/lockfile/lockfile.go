@@ -205,17 +205,27 @@ func (l *Lock) Admits(name, program, digest string) error {
 	}
 	plugin, locked := l.plugins[name]
 	want, here := plugin.SHA256[Platform()]
-	switch {
+	switch whole := whole(program); {
 	case !locked:
-		return fmt.Errorf("%s: it is not in %s; see what it is, then rekey plugin add %s%s", program, l.path, program, l.flag(program))
+		return fmt.Errorf("%s: it is not in %s; see what it is, then rekey plugin add %s%s", program, l.path, whole, l.flag(program))
 	case !here:
-		return fmt.Errorf("%s: %s has no SHA-256 of it for %s; rekey plugin add %s%s", program, l.path, Platform(), program, l.flag(program))
+		return fmt.Errorf("%s: %s has no SHA-256 of it for %s; rekey plugin add %s%s", program, l.path, Platform(), whole, l.flag(program))
 	case digest != want:
-		return fmt.Errorf("%s: its SHA-256 is %s, and %s in %s; if you know why, rekey plugin upgrade %s %s%s, else restore it", program, digest, want, l.path, name, program, l.flag(program))
+		return fmt.Errorf("%s: its SHA-256 is %s, and %s in %s; if you know why, rekey plugin upgrade %s %s%s, else restore it", program, digest, want, l.path, name, whole, l.flag(program))
 	case plugin.Key != "":
 		return Signed(plugin.Key, Program{Name: name, Path: program, Platform: Platform(), Digest: digest})
 	}
 	return nil
+}
+
+// whole is what a command takes to have all of an installed plugin: of a script
+// its folder in the plugin directory, since the link to it is the script alone.
+func whole(program string) string {
+	leads, err := os.Readlink(program)
+	if folder := filepath.Dir(leads); err == nil && folder != "." && filepath.Base(folder) == folder {
+		return filepath.Join(filepath.Dir(program), folder)
+	}
+	return program
 }
 
 // flag is what a command needs that is to write this file, and not the one in
