@@ -163,7 +163,7 @@ func (d *Depot) take(ctx context.Context, from string, options Options, may func
 		err = may(staged.name, now)
 	}
 	if err != nil {
-		return Entry{}, errors.New(strings.ReplaceAll(err.Error(), staged.program(), staged.source))
+		return Entry{}, staged.explain(err)
 	}
 	if !d.elsewhere(options) {
 		if now.From, err = filepath.Abs(from); err != nil {

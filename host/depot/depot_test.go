@@ -336,6 +336,29 @@ func TestAPluginThatCannotSayWhatItIsIsNotAdded(t *testing.T) {
 	}
 }
 
+// TestAScriptThatLacksWhatLiesBesideIt: the fix is its folder, not its sandbox; of one
+// that was added with its folder, or has nothing beside it, the fix stays.
+func TestAScriptThatLacksWhatLiesBesideIt(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.Describe = func(_ context.Context, _, name string) (sdk.Description, error) {
+		return sdk.Description{}, &launch.StartError{Plugin: name, Phase: launch.PhaseExit, Message: "ended before it was ready: exit status 1", Fix: "--no-sandbox acme lets it"}
+	}
+	from := script(t, "acme")
+	folder := filepath.Dir(from)
+	lonely := filepath.Join(t.TempDir(), "rekey-backend-acme")
+	must(t, os.WriteFile(lonely, []byte("#!/bin/sh\n"), 0o755))
+	for path, want := range map[string]string{
+		from:   "ready: exit status 1; what lies beside it in " + folder + " was not taken: if it needs that, give the folder: rekey plugin add " + folder,
+		folder: "ready: exit status 1; --no-sandbox acme lets it",
+		lonely: "ready: exit status 1; --no-sandbox acme lets it",
+	} {
+		if _, err := p.Add(t.Context(), path, depot.Options{}); err == nil || err.Error() != "plugin acme: ended before it was "+want {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 // TestArchives: of a program, and of a script in a folder.
 func TestArchives(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,7 @@ type staged struct {
 	name   string
 	source string // the program or script that was found
 	folder string // of a script, below dir; "": a program
+	alone  bool   // something lies beside the script, and was not taken
 }
 
 // stage copies a program, a script, the folder of one, or an archive of either,
@@ -135,6 +136,8 @@ func (s *staged) place(program, folder string) error {
 func (s *staged) copyScript(program, folder, to string) error {
 	script := filepath.Join(to, prefix+s.name)
 	if folder == "" {
+		entries, err := os.ReadDir(filepath.Dir(program))
+		s.alone = err == nil && len(entries) > 1
 		if err := os.Mkdir(to, 0o755); err != nil {
 			return err
 		}
@@ -200,6 +203,17 @@ func (s *staged) signature(program string) error {
 		return nil
 	}
 	return err
+}
+
+// explain returns the error of a plugin that could not be asked what it is, in the
+// words of who gave it. A script that ends at once lacks what was not taken.
+func (s *staged) explain(err error) error {
+	var started *launch.StartError
+	if s.alone && errors.As(err, &started) && started.Phase == launch.PhaseExit {
+		folder := filepath.Dir(s.source)
+		err = fmt.Errorf("plugin %s: %s; what lies beside it in %s was not taken: if it needs that, give the folder: rekey plugin add %s", s.name, started.Message, folder, folder)
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), s.program(), s.source))
 }
 
 // install moves the plugin to where runs start it: what is there is replaced at

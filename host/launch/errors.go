@@ -28,11 +28,18 @@ type StartError struct {
 	Plugin  string
 	Phase   Phase
 	Message string   // one line, scrubbed
+	Fix     string   // what to do about it, where the message does not say it
 	Stderr  []string // its last lines, scrubbed
 }
 
 // Error returns one line.
-func (e *StartError) Error() string { return "plugin " + e.Plugin + ": " + e.Message }
+func (e *StartError) Error() string {
+	text := "plugin " + e.Plugin + ": " + e.Message
+	if e.Fix != "" {
+		text += "; " + e.Fix
+	}
+	return text
+}
 
 // parseHandshake checks the line with which a plugin says where it listens, and
 // returns nil if go-plugin can go on with it.

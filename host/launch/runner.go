@@ -289,7 +289,7 @@ func (r *pluginRunner) startError(err error) *StartError {
 	case errors.Is(err, errLate):
 		startError = r.late()
 	case r.hasExited() && !r.stdout.shaken():
-		startError = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.exitStatus() + "; start " + r.command.Path + " by hand to see more" + r.hint()}
+		startError = &StartError{Phase: PhaseExit, Message: "ended before it was ready: " + r.exitStatus(), Fix: "start " + r.command.Path + " by hand to see more" + r.hint()}
 	case r.hasExited():
 		startError = &StartError{Phase: PhaseConnect, Message: "ended while it was asked what it is: " + r.exitStatus() + "; report it to the plugin's author"}
 	default:
