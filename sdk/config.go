@@ -74,17 +74,21 @@ func (p FieldProblem) Error() string {
 // plugin gets them: int becomes int64 (so does a float without a fraction, as
 // JSON has them), the text of a duration a time.Duration, a list of any a
 // []string, a string for a Secret a secret.Value; what was left out gets its
-// default. nil counts as left out. The problems are sorted by field: unknown
-// names, wrong types, values outside the choices, required fields left out,
-// fields that conflict. A field with a problem is not in the result.
+// default. nil counts as left out. The problems are unknown names first, which may be
+// what a required field was meant to be, then by field: wrong types, values outside the
+// choices, required fields left out, fields that conflict. A field with a problem is not
+// in the result.
 func Fill(fields []Field, given map[string]any) (map[string]any, []FieldProblem) {
 	made := filler{fields: fields, given: given, out: map[string]any{}}
 	made.unknown()
+	unknown := len(made.problems)
 	for _, field := range fields {
 		made.fill(field)
 		made.conflicts(field)
 	}
-	slices.SortStableFunc(made.problems, func(fieldProblem, b FieldProblem) int { return cmp.Compare(fieldProblem.Field, b.Field) })
+	byField := func(one, other FieldProblem) int { return cmp.Compare(one.Field, other.Field) }
+	slices.SortStableFunc(made.problems[:unknown], byField)
+	slices.SortStableFunc(made.problems[unknown:], byField)
 	return made.out, made.problems
 }
 

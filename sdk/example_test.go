@@ -43,8 +43,8 @@ func ExampleFill() {
 	}
 	// Output:
 	// 3
-	// url is required
 	// there is no "urll"; did you mean "url"?
+	// url is required
 }
 
 // What a refusal means for the next attempt is a property of its code.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -109,6 +110,8 @@ func (c *pluginCallCmd) values(app *app, request *workbench.Request) error {
 	count := workbench.Wants(c.Verb)
 	var list []secret.Value
 	switch {
+	case !slices.Contains(workbench.Verbs(), c.Verb):
+		return &host.UsageError{Message: request.Sound().Error()}
 	case count == 0 && c.ValueStdin:
 		return &host.UsageError{Message: c.Verb + " takes no value", Fix: "leave --value-stdin away"}
 	case count > 0 && !c.ValueStdin && !app.interactive():

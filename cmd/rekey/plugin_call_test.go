@@ -63,11 +63,22 @@ func TestOneCallByHand(t *testing.T) {
 		{2, "", "there is no terminal to ask for it; give --value-stdin", []string{"set", "ann"}},
 		{2, byHand, "check takes no value", []string{"check", "--value-stdin"}},
 		{2, "", `"drop" is no verb; use one of set, change`, []string{"drop", "ann"}},
+		{2, byHand, `"foo" is no verb; use one of set, change`, []string{"foo", "ann", "--value-stdin"}},
 	} {
 		r := fed(p, test.stdin, test.exit, append([]string{"plugin", "call", "--config", "settings.json", "--kind", "web", program}, test.args...)...)
 		if said := r.stdout + r.stderr; !strings.Contains(said, test.want) || strings.Contains(said, "horse") {
 			t.Errorf("%q: want %q, got %s", test.args, test.want, said)
 		}
+	}
+}
+
+// TestAMistypedSettingIsNamed, and not only the required one that it was meant to be.
+func TestAMistypedSettingIsNamed(t *testing.T) {
+	t.Parallel()
+	p, program := everything(t)
+	p.write("settings.json", `{"config": {"pth": "accounts.json"}, "secrets": {"token": "t0p-secret-token"}}`)
+	if r := p.must(2, "plugin", "call", program, "check", "--config", "settings.json"); !strings.Contains(r.stderr, `settings: there is no "pth"; did you mean "path"?`) {
+		t.Errorf("got %s", r.stderr)
 	}
 }
 
