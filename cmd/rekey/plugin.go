@@ -162,6 +162,9 @@ func (c *pluginListCmd) Run(app *app) error {
 			printJSON(app.process.stdout, list)
 			return nil
 		}
+		if len(list) == 0 {
+			fmt.Fprintf(app.process.stdout, "no plugins in %s; rekey plugin add installs one\n", place.Dir)
+		}
 		writer := tabwriter.NewWriter(app.process.stdout, 0, 4, 2, ' ', 0)
 		for _, entry := range list {
 			fmt.Fprintf(writer, "%s\t%s\t%s\t%s\t%s\n", entry.Name, entry.Version, entry.State, signature(entry), uses(entry))

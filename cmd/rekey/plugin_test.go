@@ -66,6 +66,35 @@ func TestARunStartsNoPluginButTheLockedOne(t *testing.T) {
 	}
 }
 
+// TestWordsAboutPlugins: lists are whole, what is left out is not shown as empty, and
+// a path stands once in its error.
+func TestWordsAboutPlugins(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	plugins := filepath.Join(p.dir, "plugins")
+	p.env = append(p.env, "REKEY_PLUGIN_DIR="+plugins)
+	if r := p.must(2, "plugin"); !strings.Contains(r.stderr, "plugin wants one of new, add, list, verify, upgrade, remove, test, sign, call; ") {
+		t.Errorf("plugin: %s", r.stderr)
+	}
+	if r := p.must(0, "plugin", "new", "--help"); !strings.Contains(r.stdout, `--lang="go"`) || !strings.Contains(r.stdout, `--target="http"`) {
+		t.Errorf("the defaults of plugin new: %s", r.stdout)
+	}
+	if r := p.must(0, "plugin", "list"); r.stdout != "no plugins in "+plugins+"; rekey plugin add installs one\n" {
+		t.Errorf("an empty list: %q", r.stdout)
+	}
+	if r := p.must(2, "plugin", "add", "nosuch"); !strings.Contains(r.stderr, "/nosuch: does not exist\n") || strings.Count(r.stderr, "nosuch") != 1 {
+		t.Errorf("add: %s", r.stderr)
+	}
+	p.must(0, "plugin", "new", "shop", "--lang", "python", "--target", "sql")
+	p.must(0, "plugin", "add", "rekey-backend-shop")
+	if r := p.must(0, "backends", "shop"); strings.Contains(r.stdout, "\n\n\n") {
+		t.Errorf("a backend without a Doc: %s", r.stdout)
+	}
+	if r := p.must(0, "backends", "broadworks"); !strings.Contains(r.stdout, "in place of the system's (path)") || strings.Contains(r.stdout, "default )") {
+		t.Errorf("an empty default: %s", r.stdout)
+	}
+}
+
 // TestResumeNeedsThePluginOfTheLock: a program that was swapped between plan
 // and resume is refused by the lock, whatever is accepted of the run's own record.
 func TestResumeNeedsThePluginOfTheLock(t *testing.T) {

@@ -32,10 +32,24 @@ func inWords(err error) *host.UsageError {
 		command = at.Context.Selected().FullPath()
 	}
 	text, fix := plainly(err.Error(), command)
+	if command != "rekey" && strings.HasPrefix(err.Error(), "expected one of ") {
+		text = strings.TrimPrefix(command, "rekey ") + " wants one of " + strings.Join(below(at.Context.Selected()), ", ")
+	}
 	if fix != "" {
 		fix += "; "
 	}
 	return &host.UsageError{Message: text, Fix: fmt.Sprintf("%ssee %q", fix, command+" --help")}
+}
+
+// below are the commands of a command, all of them: the parser's own list is cut.
+func below(command *kong.Node) []string {
+	var names []string
+	for _, child := range command.Children {
+		if child.Type == kong.CommandNode && !child.Hidden {
+			names = append(names, child.Name)
+		}
+	}
+	return names
 }
 
 // plainly turns what the parser of the command line says into plain words.
@@ -59,9 +73,6 @@ func plainly(text, command string) (plain, fix string) {
 	}
 	if _, is := strings.CutPrefix(said, "expected one of "); is && command == "rekey" {
 		return "no command is given", "begin with rekey run @rekey/quickstart.star --yes"
-	}
-	if list, is := strings.CutPrefix(said, "expected one of "); is {
-		return short + " wants one of " + strings.ReplaceAll(list, `"`, ""), ""
 	}
 	if wanted, is := strings.CutPrefix(said, "expected "); is {
 		return short + " wants a " + strings.ToUpper(strings.NewReplacer(`"`, "", "<", "", ">", "").Replace(wanted)), ""

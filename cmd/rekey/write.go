@@ -319,7 +319,10 @@ func fieldsOf(fields []sdk.Field) []backendArg {
 }
 
 func explainBackend(screen *screen, description sdk.Description) {
-	fmt.Fprintf(screen, "%s %s: %s\n\n%s\n", description.Name, description.Version, description.Summary, strings.TrimSpace(description.Doc))
+	fmt.Fprintf(screen, "%s %s: %s\n", description.Name, description.Version, description.Summary)
+	if doc := strings.TrimSpace(description.Doc); doc != "" {
+		fmt.Fprintf(screen, "\n%s\n", doc)
+	}
 	explainFields(screen, "settings", description.Config)
 	explainFields(screen, "options of a step", description.Options)
 	if len(description.Kinds) > 0 {
@@ -353,7 +356,7 @@ func explainFields(screen *screen, title string, fields []sdk.Field) {
 		switch {
 		case field.Required:
 			kind += ", required"
-		case field.Default != nil:
+		case field.Default != nil && field.Default != "":
 			kind += fmt.Sprintf(", default %v", field.Default)
 		}
 		fmt.Fprintf(screen, "  %-20s %s (%s)\n", field.Name, field.Doc, kind)

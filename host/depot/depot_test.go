@@ -204,7 +204,7 @@ func TestWhatIsNoPluginIsNotAdded(t *testing.T) {
 	must(t, os.WriteFile(plain, []byte("\x7fELF"), 0o755))
 	for from, want := range map[string]string{
 		plain:                            "a plugin is named rekey-backend-NAME",
-		filepath.Join(t.TempDir(), "no"): "no such file or directory",
+		filepath.Join(t.TempDir(), "no"): "/no: does not exist",
 		t.TempDir():                      "it has 0 files named rekey-backend-NAME, want one",
 		two:                              "it has 2 files named rekey-backend-NAME, want one",
 		program(t, "memory", ""):         `the name "memory" is that of a backend in rekey itself`,

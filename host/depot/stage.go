@@ -88,6 +88,9 @@ func (s *staged) fill(from string, taken func(string) bool) error {
 // find returns the one plugin that a file is, or a directory has.
 func find(path string) (string, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", errors.New("does not exist")
+	}
 	if err != nil {
 		return "", err
 	}

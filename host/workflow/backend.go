@@ -95,10 +95,10 @@ func describeBackend(args *arguments, to *backendValue) {
 	args.state.watch.resume()
 	switch {
 	case err != nil && definition != "":
-		args.bad(define.Setting, "", "backend %q: %s", to.spec.Name, err)
+		args.bad(define.Setting, "", "%s: %s", to.spec.Name, err)
 		return
 	case err != nil:
-		args.bad("name", "", "backend %q: %s", to.spec.Name, err)
+		args.bad("name", "", "%s: %s", to.spec.Name, err)
 		return
 	}
 	to.Desc, to.Known = description, true

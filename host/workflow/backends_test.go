@@ -22,7 +22,7 @@ func TestBackendsAreCheckedAgainstTheirDescription(t *testing.T) {
 		{"sound", `b = backend("ldap", url = "ldaps://ds", bind_dn = "cn=x", bind_password = secret.env("P"), mode = "ad", insecure = False)`, ""},
 		{"unknown", `b = backend("ldpa", url = "ldaps://ds")`, `w.star:1:13: backend: there is no backend "ldpa"; did you mean "ldap"?`},
 		{"strange", `b = backend("okta")`, `w.star:1:13: backend: there is no backend "okta"; there is broken, ldap, mailer, memory, phones`},
-		{"broken", `b = backend("broken")`, `w.star:1:13: backend: backend "broken": its process does not answer`},
+		{"broken", `b = backend("broken")`, `w.star:1:13: backend: broken: its process does not answer`},
 		{"no name", `b = backend()`, `w.star:1:5: backend: name is missing; name: which plugin; rekey backends lists them`},
 		{"setting", `b = backend("ldap", url = "ldaps://ds", bnd_dn = "x")`, `w.star:1:41: backend: ldap has no setting "bnd_dn"; did you mean "bind_dn"?`},
 		{"strange setting", `b = backend("ldap", url = "ldaps://ds", colour = "x")`, `w.star:1:41: backend: ldap has no setting "colour"; it has url, bind_dn, bind_password, mode, ca_file, insecure`},

@@ -84,6 +84,9 @@ func read(backend Backend, path string) ([]byte, error) {
 		return text, err
 	}
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: does not exist", path)
+	}
 	if err != nil {
 		return nil, err
 	}

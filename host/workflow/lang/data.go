@@ -85,7 +85,7 @@ func valueEntries() []Entry {
 		{Name: "re.match", At: Anywhere, Gives: KindMatch, Use: Function, Params: []Param{pattern, text},
 			Doc: "A match at the start of the text, or None. m[0] is what matched, m[1] a group, m[\"name\"] a named one; m.groups has all, m.start and m.end say where.", Example: `first = re.match("([a-z]+)-", "it-ops")[1]`},
 		{Name: "re.search", At: Anywhere, Gives: KindMatch, Use: Function, Params: []Param{pattern, text},
-			Doc: "The first match Anywhere in the text, or None.", Example: `digits = re.search("[0-9]+", "room 17")[0]`},
+			Doc: "The first match anywhere in the text, or None.", Example: `digits = re.search("[0-9]+", "room 17")[0]`},
 		{Name: "re.findall", At: Anywhere, Gives: KindList, Use: Function, Params: []Param{pattern, text},
 			Doc: "Every match: its text, or its only group, or a tuple of its groups.", Example: `words = re.findall("[a-z]+", "it-ops, sales")`},
 		{Name: "re.sub", At: Anywhere, Gives: KindText, Use: Function, Params: []Param{pattern,
