@@ -16,7 +16,7 @@ import (
 func TestAPluginOfTheFirstContractRuns(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", "import grpc, google.protobuf").CombinedOutput(); err != nil {
-		t.Fatalf("apt-get install python3-grpcio python3-protobuf: %v\n%s", err, out)
+		t.Fatalf("apt-get install python3-grpcio openssl: %v\n%s", err, out)
 	}
 	path, err := filepath.Abs("testdata/contract1/rekey-backend-frozen")
 	if err != nil {

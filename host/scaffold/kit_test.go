@@ -45,7 +45,7 @@ func ready(t *testing.T, lang, folder string) {
 		}
 	case "python":
 		if out, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", "import grpc, google.protobuf").CombinedOutput(); err != nil {
-			t.Fatalf("apt-get install python3-grpcio python3-protobuf: %v\n%s", err, out)
+			t.Fatalf("apt-get install python3-grpcio openssl: %v\n%s", err, out)
 		}
 	case "node":
 		if err := os.CopyFS(filepath.Join(folder, "node_modules"), os.DirFS("../../sdk/node/node_modules")); err != nil {

@@ -1,7 +1,7 @@
 package http
 
-const doc = `A definition is a file of at most forty lines of Starlark that says how a system with
-a REST interface is asked. backend("http", definition = "acme.star", …) has the
+const doc = `A definition is a file of at most forty lines of code in Starlark, blank ones and its
+text apart, that says how a system with a REST interface is asked. backend("http", definition = "acme.star", …) has the
 settings, steps and abilities that the definition gives it; rekey backends http acme.star
 shows them. It is part of the plugin: its SHA-256 is in the run, and resume refuses a
 changed one. Definitions that come with rekey are @rekey/NAME.star.

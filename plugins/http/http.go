@@ -74,7 +74,7 @@ func verbs() []sdk.Verb { return append([]sdk.Verb{sdk.Set, sdk.Change}, sdk.Ask
 
 // Describe returns what the definition says; without one, what it may say.
 func (b *Backend) Describe() sdk.Description {
-	description := sdk.Description{Name: "http", Version: "1.0.0", Summary: "any system with a REST interface, by a definition: a file of at most forty lines", Doc: doc + comes(b),
+	description := sdk.Description{Name: "http", Version: "1.0.0", Summary: "any system with a REST interface, by a definition: a file of at most forty lines of code, blank ones and its text apart", Doc: doc + comes(b),
 		Config: fields(), Verbs: verbs(), ReplaySafe: []sdk.Verb{sdk.Set, sdk.Unlock, sdk.Revoke}, Abilities: sdk.AbilitiesOf((*Instance)(nil)),
 		Limits: sdk.Limits{Concurrency: 8}, Egress: []string{"{url}", "{proxy}"}, Paths: []string{"{definition}", "{ca_file}"}, Target: []string{"url"}, VerifyIsLogon: true}
 	given := b.definition
