@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestWhatAuthorsReadWorks runs every block of the authors' page in the directory of a
-// stranger: outside this module, with nothing of it but the binary. npm copies what make
-// packages installed.
+// TestWhatAuthorsReadWorks runs every block of the authors' page, one after the other
+// in one shell, in the directory of a stranger: outside this module, with nothing of it
+// but the binary. npm copies what make packages installed.
 func TestWhatAuthorsReadWorks(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../plugins/README.md")
@@ -36,18 +36,27 @@ func TestWhatAuthorsReadWorks(t *testing.T) {
 	if len(blocks) != 6 {
 		t.Fatalf("the page has %d blocks, want 6", len(blocks))
 	}
+	const end = "-- the end of a block --\n"
+	whole := "exec 2>&1\n"
 	for _, block := range blocks {
-		sh := exec.CommandContext(t.Context(), "/bin/bash", "-euo", "pipefail", "-c", block[1])
-		sh.Dir, sh.Env = dir, env
-		out, err := sh.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s\n%s", err, block[1], out)
+		whole += block[1] + "echo '" + strings.TrimSpace(end) + "'\n"
+	}
+	sh := exec.CommandContext(t.Context(), "/bin/bash", "-euo", "pipefail", "-c", whole)
+	sh.Dir, sh.Env = dir, env
+	out, err := sh.CombinedOutput()
+	said := strings.Split(string(out), end)
+	if err != nil || len(said) != len(blocks)+1 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for i, block := range blocks {
+		if strings.Contains(block[1], "plugin test") && !strings.Contains(said[i], " promises kept, 0 broken") {
+			t.Errorf("%s\n%s", block[1], said[i])
 		}
-		if strings.Contains(block[1], "plugin test") && !strings.Contains(string(out), " promises kept, 0 broken") {
-			t.Errorf("%s\n%s", block[1], out)
+		if strings.Contains(block[1], "plugin call") && (!strings.Contains(said[i], "-> ApplyStream") || strings.Contains(said[i], "horse") || !strings.Contains(said[i], "accepted")) {
+			t.Errorf("%s\n%s", block[1], said[i])
 		}
-		if strings.Contains(block[1], "plugin call") && (!strings.Contains(string(out), "-> ApplyStream") || strings.Contains(string(out), "horse") || !strings.Contains(string(out), "accepted")) {
-			t.Errorf("%s\n%s", block[1], out)
-		}
+	}
+	if installed, _ := filepath.Glob(filepath.Join(dir, "plugins", ".rekey-plugin-shop-*", "*")); len(installed) == 0 || strings.Contains(strings.Join(installed, " "), "accounts.db") || strings.Contains(strings.Join(installed, " "), "settings.json") {
+		t.Errorf("installed is %v: the program without accounts and settings is wanted", installed)
 	}
 }

@@ -181,7 +181,7 @@ func (o Options) filled(name string) ([]byte, error) {
 	}
 	made.Settings = map[string]string{
 		"http":    fmt.Sprintf("url = \"https://%s.example.com\", token = secret.env(\"%s_TOKEN\")", o.Name, strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))),
-		"sql":     `path = "accounts.db"`,
+		"sql":     `path = "../accounts.db"`,
 		"command": `program = "accounts.sh", folder = "accounts"`,
 	}[o.Target]
 	var out bytes.Buffer
