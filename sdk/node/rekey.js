@@ -83,6 +83,7 @@ const CHANGES = ["set", "change", "handover"], ASKED = ["reset", "unlock", "revo
 const [UNKNOWN, APPLIED, ALREADY, REFUSED] = [0, 1, 2, 3]; // Receipt.outcome
 const REMEMBERED = 10000, READ_AHEAD = 4096, GRACE = 500, END = 1500, MESSAGE = 1 << 20;
 const VERDICTS = new Map([[undefined, 0], [null, 0], [true, 1], [MUST_CHANGE, 2], [false, 3], [BLOCKED, 4]]);
+const DEFINITE = ["InvalidOperation", "Unsupported"]; // the codes that tell of earlier attempts too
 const SEVERITIES = { info: 0, warning: 1, bad: 2 };
 
 const quote = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => "%" + c.charCodeAt(0).toString(16).toUpperCase()); // of a name in a URL
@@ -140,12 +141,15 @@ class Lost extends Failure { outcome = UNKNOWN; }
 /** What a change may return: the target's reference, a stamp that differs after each
     change, the value of a reset, or that an earlier attempt had done it. */
 class Applied {
-  constructor({ ref = "", stamp = "", value = null, already = false } = {}) { Object.assign(this, { ref, stamp, value, already }); }
+  constructor({ ref = "", stamp = "", value = null, already = false } = {}) {
+    Object.assign(this, { ref, stamp, value: value === null || value instanceof Secret ? value : new Secret(value), already });
+  }
 }
 
 /** One request about one account. */
 class Operation {
   #sent = false;
+  #took = 0;
   #end = new AbortController();
   constructor(verb, timeout, message = {}, more = {}) {
     Object.assign(this, { verb, timeout, deadline: Infinity, signal: this.#end.signal });
@@ -167,6 +171,14 @@ class Operation {
   }
   /** From now on the target may have changed. */
   sent() { this.#sent = true; }
+  /** Counts the requests that may have changed the target. */
+  took(step) { this.#took += step; }
+  /** What a failure of one request says of the whole operation: Refused is Lost where
+      another request of it may have changed the target. */
+  of(failure) {
+    if (!this.#took || failure.outcome !== REFUSED) return failure;
+    return new Lost("TargetError", `${failure.error.message}, after another request of the operation was sent`, { native: failure.error.native });
+  }
   end() { this.#end.abort(); }
 }
 
@@ -216,8 +228,10 @@ class HTTP {
   }
   /** Sends one request and resolves to the answer: JSON as JavaScript has it, null for an
       empty one. Statuses other than 2xx throw, but for those in accept, which are returned
-      as numbers. */
-  call(op, method, where, body, accept = []) {
+      as numbers. What is refused after another request, which was not GET or HEAD, is Lost:
+      say changes = false of one that changes nothing, such as a logon. */
+  call(op, method, where, body, accept = [], changes = true) {
+    const own = changes && !["GET", "HEAD"].includes(method) && !QUESTIONS.includes(op.verb) ? 1 : 0;
     const timeout = op.left(), text = body === undefined ? undefined : JSON.stringify(body);
     const headers = { accept: "application/json", ...this.headers, ...(text === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
       ...(this.token ? { authorization: "Bearer " + this.token.text() } : {}) };
@@ -225,11 +239,20 @@ class HTTP {
       const secure = this.url.protocol === "https:";
       const request = (secure ? https : http).request(this.url.origin + this.url.pathname.replace(/\/$/, "") + where, { method, headers, agent: false, signal: op.signal, ca: this.ca });
       let connected = false;
+      op.took(own); // before it connects: others may run beside it
+      const refuse = (failure) => {
+        if (failure.outcome === REFUSED) op.took(-own);
+        reject(op.of(failure));
+      };
       const timer = setTimeout(() => request.destroy(Object.assign(new Error(), { code: "ETIMEDOUT" })), timeout);
-      request.on("socket", (socket) => socket.once(secure ? "secureConnect" : "connect", () => { connected = true; op.sent(); }));
+      request.on("socket", (socket) => {
+        const ready = () => { connected = true; op.sent(); };
+        if (socket.connecting || socket.secureConnecting) socket.once(secure ? "secureConnect" : "connect", ready);
+        else ready();
+      });
       request.on("error", (e) => {
         clearTimeout(timer);
-        if (!connected) reject(op.signal.aborted || e.code === "ETIMEDOUT" ? new Refused("Timeout", "no connection in time") : new Refused("Unreachable", `${this.url.host}: ${e.code || "no connection"}`));
+        if (!connected) refuse(op.signal.aborted || e.code === "ETIMEDOUT" ? new Refused("Timeout", "no connection in time") : new Refused("Unreachable", `${this.url.host}: ${e.code || "no connection"}`));
         else reject(op.signal.aborted || e.code === "ETIMEDOUT" ? new Lost("Timeout", "no answer in time") : new Lost("ConnectionLost", `the connection broke after the request was sent: ${e.code || ""}`));
       });
       request.on("response", (answer) => {
@@ -239,8 +262,10 @@ class HTTP {
         answer.on("end", () => {
           clearTimeout(timer);
           const status = answer.statusCode, said = Buffer.concat(parts).toString();
+          const failure = Math.floor(status / 100) === 2 ? null : failed(status, Number(answer.headers["retry-after"]) || 0);
+          if (failure && !accept.includes(status)) return refuse(failure);
+          if (failure && failure.outcome === REFUSED) op.took(-own);
           if (accept.includes(status)) return resolve(status);
-          if (Math.floor(status / 100) !== 2) return reject(failed(status, Number(answer.headers["retry-after"]) || 0));
           try { resolve(said ? JSON.parse(said) : null); } catch { reject(new Lost("TargetError", "the answer is not JSON")); }
         });
       });
@@ -282,6 +307,18 @@ function field(name, type = "string", { required = false, default: otherwise, ch
   return { ...made, default: type === "duration" ? { duration_ns: ns(otherwise) } : kinds[type] || { text: otherwise } };
 }
 
+/** The receipt of a defect. The text of an error may quote a value: only its type is told. */
+function slip(e, op) {
+  log.error(`the backend threw ${nameOf(e)}`, { method: op.verb, stack: where(e) });
+  return { outcome: UNKNOWN, error: { code: "Internal", message: `the backend threw ${nameOf(e)}; its log has the rest` } };
+}
+
+/** What a verify returned, as the wire has it. What is no verdict cannot tell. */
+function verdict(got) {
+  if (!VERDICTS.has(got)) log.error(`verify returned a ${nameOf(got)}, which is no verdict`);
+  return VERDICTS.get(got) || 0;
+}
+
 const refusal = (code, message) => ({ outcome: REFUSED, error: { code, message } });
 const reused = () => refusal("InvalidOperation", "the id was used for another operation");
 
@@ -303,14 +340,25 @@ class Instance {
     Object.assign(this, { service, target, config, queue: [], running: new Set(), stuck: 0, guests: 0, shut: false, past: new Map(), current: new Map(), idle: null });
   }
 
-  /** Refuses what the description does not declare. */
+  /** Refuses what the description does not declare. An earlier attempt may have met
+      another version of the plugin, which took it: a later one says nothing of that. */
   admit(op) {
+    try {
+      this.declared(op);
+    } catch (e) {
+      if (op.attempt > 1 && e instanceof Refused) e.error.code = "PermissionDenied";
+      throw e;
+    }
+  }
+
+  declared(op) {
     const d = this.service.description;
     if (!(CHANGES.includes(op.verb) || ASKED.includes(op.verb) ? d.verbs : d.abilities).includes(op.verb)) throw new Refused("Unsupported", `this backend has no ${op.verb.slice(0, 20)}`);
     if (op.verb === "list" || op.verb === "check" || (op.verb === "policy" && !op.account)) return;
     if (!op.account) throw new Refused("InvalidOperation", "the account is empty");
-    if (op.verb !== "find" && !(d.kinds.length ? d.kinds.map((k) => k.name) : [""]).includes(op.kind)) throw new Refused("InvalidOperation", `there is no kind ${short(op.kind)}`);
-    if (op.hash_format && !d.hash_formats.includes(op.hash_format)) throw new Refused("Unsupported", `there is no hash format ${short(op.hash_format)}`);
+    const whole = op.verb === "find" || (["unlock", "revoke"].includes(op.verb) && !op.kind); // about the account, not about one credential of it
+    if (!whole && !(d.kinds.length ? d.kinds.map((k) => k.name) : [""]).includes(op.kind)) throw new Refused("InvalidOperation", `there is no kind ${short(op.kind)}`);
+    if (op.hash_format && (op.verb !== "set" || !d.hash_formats.includes(op.hash_format))) throw new Refused("Unsupported", `there is no hash format ${short(op.hash_format)} of a ${op.verb}`);
     if (op.must_change && !this.service.mustChange) throw new Refused("Unsupported", "must_change: this backend cannot demand a change");
     if (CHANGES.includes(op.verb) && (!op.value || op.value.empty || (op.verb === "change" && !op.old))) throw new Refused("InvalidOperation", "the value is empty or missing");
     for (const name of Object.keys(op.options)) if (!d.options.some((o) => o.name === name)) throw new Refused("InvalidOperation", `there is no option ${short(name)}`);
@@ -330,14 +378,14 @@ class Instance {
     }
   }
 
+  /** The receipt of a failure. The refusal of a later attempt says nothing of the first. */
   failure(e, op) {
-    if (!(e instanceof Failure)) { // its text may quote a value: only its type is told
-      log.error(`the backend threw ${nameOf(e)}`, { method: op.verb, stack: where(e) });
-      return { outcome: UNKNOWN, error: { code: "Internal", message: `the backend threw ${nameOf(e)}; its log has the rest` } };
-    }
-    const clean = (text) => this.clean(text, op);
-    const violations = e.error.violations.map((v) => ({ ...v, native: clean(v.native), message: clean(v.message) }));
-    return { outcome: e.outcome, error: { ...e.error, message: clean(e.error.message), native: clean(e.error.native), violations } };
+    if (!(e instanceof Failure)) return slip(e, op);
+    const clean = (text) => this.clean(text, op), { code, account_status } = e.error;
+    const later = op.attempt > 1 && e.outcome === REFUSED && DEFINITE.includes(code);
+    const violations = e.error.violations.map((v) => ({ rule: String(v.rule || ""), limit: Number.isSafeInteger(Number(v.limit)) ? Number(v.limit) : 0, native: clean(v.native), message: clean(v.message) }));
+    const error = { ...e.error, code: later ? "TargetError" : String(code || ""), account_status: String(account_status || ""), message: clean(e.error.message), native: clean(e.error.native), violations };
+    return { outcome: e.outcome, error };
   }
 
   clean(text, op) { return redactor.scrub(String(text || "").slice(0, 2000), ...[op.value, op.old].filter(Boolean)); }
@@ -381,7 +429,7 @@ class Instance {
     this.running.add(job);
     job.op.begin();
     const end = setTimeout(() => { job.op.end(); job.timer = setTimeout(() => this.abandon(job), GRACE); }, job.op.timeout);
-    const receipt = job.gone() ? refusal("Cancelled", "given up before it was sent") : await job.work();
+    const receipt = job.gone() ? refusal("Cancelled", "given up before it was sent") : await job.work().catch((e) => slip(e, job.op)); // else its place stays taken
     clearTimeout(end);
     clearTimeout(job.timer);
     this.finish(job, receipt);
@@ -524,7 +572,7 @@ class Service {
     if (verb !== "verify" && !CHANGES.includes(verb)) return answer(refusal("InvalidOperation", `a stream has no verb ${short(verb)}`));
     const op = new Operation(verb, instance.config.timeout, operation);
     if (verb !== "verify") return instance.submit(op, answer, gone);
-    instance.ask(op, gone).then((receipt) => answer(receipt.outcome === APPLIED ? { outcome: APPLIED, verdict: VERDICTS.get(receipt.got) } : { ...receipt, outcome: REFUSED }));
+    instance.ask(op, gone).then((receipt) => answer(receipt.outcome === APPLIED ? { outcome: APPLIED, verdict: verdict(receipt.got) } : { ...receipt, outcome: REFUSED }));
   }
 
   async question(verb, request, gone, answer) {
@@ -533,7 +581,7 @@ class Service {
   }
   Find(request, gone) { return this.question("find", request, gone, (got) => ({ account: accountOf({ account: request.account, ...got }) })); }
   Policy(request, gone) { return this.question("policy", request, gone, (policy) => ({ policy })); }
-  Verify(request, gone) { return this.question("verify", request, gone, (got) => ({ verdict: VERDICTS.get(got) })); }
+  Verify(request, gone) { return this.question("verify", request, gone, (got) => ({ verdict: verdict(got) })); }
 
   Check(request) {
     const instance = this.of(request.instance);

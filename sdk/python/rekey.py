@@ -177,7 +177,10 @@ class Applied:
     each change, the value of a reset, or that an earlier attempt had done it."""
 
     def __init__(self, ref="", stamp="", value=None, already=False):
-        self.ref, self.stamp, self.value, self.already = ref, stamp, value, already
+        self.ref, self.stamp, self.already = ref, stamp, already
+        self.value = Secret(value) if isinstance(value, (str, bytes)) else value
+        if not isinstance(self.value, (Secret, type(None))):
+            raise TypeError("value: want a Secret, a str or bytes")
 
 
 class Config(dict):
@@ -196,7 +199,7 @@ class Operation:
     """One request about one account."""
 
     def __init__(self, verb, timeout, message=None, **more):
-        self.verb, self.timeout, self.deadline, self._sent = verb, timeout, None, False
+        self.verb, self.timeout, self.deadline, self._sent, self._took = verb, timeout, None, False, 0
         for name in ("id", "account", "kind", "hash_format", "requestor", "source_system"):
             setattr(self, name, getattr(message, name, ""))
         self.attempt, self.options = getattr(message, "attempt", 1), {k: plain(v) for k, v in getattr(message, "options", {}).items()}
@@ -216,6 +219,13 @@ class Operation:
     def sent(self):
         """From now on the target may have changed."""
         self._sent = True
+
+    def of(self, failure):
+        """What a failure of one request says of the whole operation: Refused is Lost
+        where another request of it may have changed the target."""
+        if self._took == 0 or failure.outcome != REFUSED:
+            return failure
+        return Lost("TargetError", "%s, after another request of the operation was sent" % failure.error["message"], native=failure.error["native"])
 
 
 class Redactor:
@@ -291,21 +301,24 @@ class HTTP:
         if not self.tls and not insecure and not loopback(self.url.hostname):
             raise Refused("InsecureTransport", "url: values would travel in clear; use https")
 
-    def call(self, op, method, path, body=None, accept=()):
+    def call(self, op, method, path, body=None, accept=(), changes=True):
         """Sends one request and returns the answer: JSON as Python has it, None for
         an empty one. Statuses other than 2xx raise, but for those in accept, which are
-        returned as numbers."""
+        returned as numbers. What is refused after another request, which was not GET or
+        HEAD, is Lost: say changes=False of one that changes nothing, such as a logon."""
+        own = 1 if changes and method not in ("GET", "HEAD") and op.verb not in QUESTIONS else 0
         connection = (http.client.HTTPSConnection if self.tls else http.client.HTTPConnection)(
             self.url.hostname, self.url.port, timeout=op.left(), **({"context": self.tls} if self.tls else {}))
         try:
             try:
                 connection.connect()
             except OSError as e:
-                raise Refused("Unreachable", "%s: %s" % (self.url.netloc.rpartition("@")[2], type(e).__name__)) from None
+                raise op.of(Refused("Unreachable", "%s: %s" % (self.url.netloc.rpartition("@")[2], type(e).__name__))) from None
             headers = {"Accept": "application/json", **self.headers, **({"Content-Type": "application/json"} if body is not None else {}),
                        **({"Authorization": "Bearer " + self.token.text()} if self.token else {})}
             connection.sock.settimeout(op.left())
             op.sent()
+            op._took += own
             connection.request(method, self.url.path.rstrip("/") + path, None if body is None else json.dumps(body).encode(), headers)
             answer = connection.getresponse()
             status, text, wait = answer.status, answer.read(1 << 20), answer.getheader("Retry-After", "")
@@ -315,10 +328,13 @@ class HTTP:
             raise Lost("ConnectionLost", "the connection broke after the request was sent: %s" % type(e).__name__) from None
         finally:
             connection.close()
+        failure = None if status // 100 == 2 else failed(status, float(wait) if wait.isdigit() else 0)
+        if failure and failure.outcome == REFUSED:
+            op._took -= own
         if status in accept:
             return status
-        if status // 100 != 2:
-            raise failed(status, float(wait) if wait.isdigit() else 0)
+        if failure:
+            raise op.of(failure)
         try:
             return json.loads(text) if text else None
         except ValueError:
@@ -394,7 +410,16 @@ class Instance:
         self.past, self.current = collections.OrderedDict(), {}
 
     def admit(self, op):
-        """Refuses what the description does not declare."""
+        """Refuses what the description does not declare. An earlier attempt may have met
+        another version of the plugin, which took it: a later one says nothing of that."""
+        try:
+            self.declared(op)
+        except Refused as e:
+            if op.attempt > 1:
+                e.error["code"] = "PermissionDenied"
+            raise
+
+    def declared(self, op):
         d = self.description
         declared = op.verb in d.verbs if op.verb in CHANGES + ASKED else op.verb in d.abilities
         if not declared:
@@ -403,10 +428,11 @@ class Instance:
             return
         if not op.account:
             raise Refused("InvalidOperation", "the account is empty")
-        if op.kind not in ([k.name for k in d.kinds] or [""]) and op.verb != "find":
+        whole = op.verb == "find" or op.verb in ("unlock", "revoke") and not op.kind  # about the account, not about one credential of it
+        if op.kind not in ([k.name for k in d.kinds] or [""]) and not whole:
             raise Refused("InvalidOperation", "there is no kind %r" % op.kind[:80])
-        if op.hash_format and op.hash_format not in d.hash_formats:
-            raise Refused("Unsupported", "there is no hash format %r" % op.hash_format[:80])
+        if op.hash_format and (op.verb != "set" or op.hash_format not in d.hash_formats):
+            raise Refused("Unsupported", "there is no hash format %r of a %s" % (op.hash_format[:80], op.verb))
         if op.must_change and not self.changes_owner:
             raise Refused("Unsupported", "must_change: this backend cannot demand a change")
         if op.verb in CHANGES and not op.value or op.verb == "change" and op.old is None:
@@ -418,22 +444,31 @@ class Instance:
     def receipt(self, op):
         """Calls the target's method and tells what came of it."""
         try:
-            self.admit(op)
-            got = getattr(self.target, op.verb)(op)
-            if op.verb in QUESTIONS:
-                return pb.Receipt(outcome=APPLIED), got
-            got = got if isinstance(got, Applied) else Applied()
-            redactor.note(got.value)
-            value = {"value": pb.Secret(value=got.value.bytes())} if got.value and op.verb == "reset" else {}
-            return pb.Receipt(outcome=ALREADY if got.already else APPLIED, ref=self.clean(got.ref, op), stamp=self.clean(got.stamp, op), **value), None
-        except Failure as e:
-            error = dict(e.error, message=self.clean(e.error["message"], op), native=self.clean(e.error["native"], op))
-            error["violations"] = [pb.Violation(**dict(v, native=self.clean(v.get("native", ""), op), message=self.clean(v.get("message", ""), op))) for v in error["violations"]]
-            return pb.Receipt(outcome=e.outcome, error=pb.Error(**error)), None
-        except Exception as e:  # its text may quote a value: only its type is told
-            where = " < ".join("%s:%d %s" % (os.path.basename(f.filename), f.lineno, f.name) for f in reversed(traceback.extract_tb(e.__traceback__)))
-            log.error("the backend raised %s" % type(e).__name__, method=op.verb, stack=where)
-            return pb.Receipt(outcome=UNKNOWN, error=pb.Error(code="Internal", message="the backend raised %s; its log has the rest" % type(e).__name__)), None
+            try:
+                self.admit(op)
+                return self.told(op, getattr(self.target, op.verb)(op))
+            except Failure as e:
+                return self.failure(op, e), None
+        except BaseException as e:
+            return slip(op, e), None
+
+    def told(self, op, got):
+        """The receipt of what a method returned, and a question's answer."""
+        if op.verb in QUESTIONS:
+            return pb.Receipt(outcome=APPLIED), got
+        got = got if isinstance(got, Applied) else Applied()
+        redactor.note(got.value)
+        value = {"value": pb.Secret(value=got.value.bytes())} if got.value and op.verb == "reset" else {}
+        return pb.Receipt(outcome=ALREADY if got.already else APPLIED, ref=self.clean(got.ref, op), stamp=self.clean(got.stamp, op), **value), None
+
+    def failure(self, op, e):
+        """The receipt of a failure. The refusal of a later attempt says nothing of the first."""
+        e.__traceback__ = e.__context__ = e.__cause__ = None  # they keep values, and the target's class may keep e
+        error = dict(e.error, message=self.clean(e.error["message"], op), native=self.clean(e.error["native"], op))
+        if op.attempt > 1 and e.outcome == REFUSED and error["code"] in DEFINITE:
+            error["code"] = "TargetError"
+        error["violations"] = [pb.Violation(**dict(v, native=self.clean(v.get("native", ""), op), message=self.clean(v.get("message", ""), op))) for v in error["violations"]]
+        return pb.Receipt(outcome=e.outcome, error=pb.Error(**error))
 
     def clean(self, text, op):
         return redactor.scrub(str(text)[:2000], *(v for v in (op.value, op.old) if v)) if text else ""
@@ -503,7 +538,10 @@ class Instance:
                 job = self.queue.popleft()
                 job.op.deadline = time.monotonic() + self.config.timeout
                 self.running[job] = job.op.deadline + GRACE
-            receipt = refusal("Cancelled", "given up before it was sent") if job.gone() else job.work()
+            try:
+                receipt = refusal("Cancelled", "given up before it was sent") if job.gone() else job.work()
+            except BaseException as e:  # else the worker ends, and the call has no answer
+                receipt = slip(job.op, e)
             late = not self.finish(job, receipt)
             with self.more:
                 del self.running[job]
@@ -559,6 +597,13 @@ class Instance:
             self.more.notify_all()
 
 
+def slip(op, e):
+    """The receipt of a defect. The text of an exception may quote a value: only its type is told."""
+    where = " < ".join("%s:%d %s" % (os.path.basename(f.filename), f.lineno, f.name) for f in reversed(traceback.extract_tb(e.__traceback__)))
+    log.error("the backend raised %s" % type(e).__name__, method=op.verb, stack=where)
+    return pb.Receipt(outcome=UNKNOWN, error=pb.Error(code="Internal", message="the backend raised %s; its log has the rest" % type(e).__name__))
+
+
 def reused():
     return refusal("InvalidOperation", "the id was used for another operation")
 
@@ -572,6 +617,7 @@ class NoCall(Exception):
 
 
 VERDICTS = {None: 0, True: 1, MUST_CHANGE: 2, False: 3, BLOCKED: 4}
+DEFINITE = ("InvalidOperation", "Unsupported")  # the codes that tell of earlier attempts too
 SEVERITIES = {"info": 0, "warning": 1, "bad": 2}
 
 
@@ -709,7 +755,7 @@ class Service:
 
     def Verify(self, request, context):
         got, error = self.question("verify", request, context)
-        return pb.VerifyResponse(error=error) if error else pb.VerifyResponse(verdict=VERDICTS[got])
+        return pb.VerifyResponse(error=error) if error else pb.VerifyResponse(verdict=verdict(got))
 
     def Check(self, request, context):
         instance, op = self.of(request.instance), None
@@ -754,10 +800,19 @@ class Service:
         return grpc.method_handlers_generic_handler("rekey.backend.v1.Backend", handlers)
 
 
+def verdict(got):
+    """What a verify returned, as the wire has it. What is no verdict cannot tell."""
+    try:
+        return VERDICTS[got]
+    except (KeyError, TypeError):
+        log.error("verify returned a %s, which is no verdict" % type(got).__name__)
+        return VERDICTS[None]
+
+
 def verified(instance, op):
     receipt, got = instance.receipt(op)
     if receipt.outcome == APPLIED:
-        receipt.verdict = VERDICTS[got]
+        receipt.verdict = verdict(got)
     elif receipt.outcome == UNKNOWN:
         receipt.outcome = REFUSED  # a question changes nothing
     return receipt

@@ -130,7 +130,7 @@ func Started(t testing.TB, program string) (*dial.Client, *plugin.Client) {
 const value = "Corr3ct-horse-battery"
 
 func set(account string) sdk.Operation {
-	return sdk.Operation{ID: account, Attempt: 1, Verb: sdk.Set, Account: account, Value: secret.New(value)}
+	return sdk.Operation{ID: account, Attempt: 1, Verb: sdk.Set, Account: account, Kind: "web", Value: secret.New(value)}
 }
 
 // opened opens an instance that does two operations at once, each within half a second.
@@ -173,6 +173,7 @@ func submitted(t testing.TB, instance *dial.Instance, ops ...sdk.Operation) func
 func Run(t *testing.T, program string) {
 	client, process := Started(t, program)
 	t.Run("an error that quotes the value", func(t *testing.T) { quotes(t, process) })
+	slips(t, raw(t, process))
 	t.Run("what ignores its deadline is unknown, and the rest goes on", func(t *testing.T) { ignores(t, opened(t, client)) })
 	t.Run("as many at once as were asked for", func(t *testing.T) {
 		var ops []sdk.Operation
@@ -213,18 +214,24 @@ func Run(t *testing.T, program string) {
 	t.Run("who has no certificate is turned away", func(t *testing.T) { stranger(t, process.ReattachConfig().Addr) })
 }
 
-// quotes looks at answers that the host's end has not scrubbed.
-func quotes(t *testing.T, process *plugin.Client) {
+// raw calls a program without the host's end.
+func raw(t testing.TB, process *plugin.Client) backendpb.BackendClient {
+	t.Helper()
 	protocol, err := process.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := backendpb.NewBackendClient(protocol.(*plugin.GRPCClient).Conn)
+	return backendpb.NewBackendClient(protocol.(*plugin.GRPCClient).Conn)
+}
+
+// quotes looks at answers that the host's end has not scrubbed.
+func quotes(t *testing.T, process *plugin.Client) {
+	raw := raw(t, process)
 	if _, err := raw.Configure(t.Context(), &backendpb.ConfigureRequest{Instance: "raw", Concurrency: 1}); err != nil {
 		t.Fatal(err)
 	}
 	for account, want := range map[string]backendpb.Outcome{"boom": backendpb.Outcome_OUTCOME_UNKNOWN, "lies": backendpb.Outcome_OUTCOME_REFUSED, "parts": backendpb.Outcome_OUTCOME_REFUSED} {
-		operation := &backendpb.Operation{Id: account, Attempt: 1, Verb: "set", Account: account, Value: &backendpb.Secret{Value: []byte(value)}}
+		operation := &backendpb.Operation{Id: account, Attempt: 1, Verb: "set", Account: account, Kind: "web", Value: &backendpb.Secret{Value: []byte(value)}}
 		answer, err := raw.Apply(t.Context(), &backendpb.ApplyRequest{Instance: "raw", Operation: operation})
 		text := strings.ToLower(answer.String())
 		if err != nil || answer.GetReceipt().GetOutcome() != want || strings.Contains(text, "horse") || strings.Contains(text, hex.EncodeToString([]byte("horse"))) {
